@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Everything that exists once per instruction-set level, as one table: for the program compiler, the tests and the benches. */
+#ifndef LS_CORE_CPU_LEVEL_H
+#define LS_CORE_CPU_LEVEL_H
+
+#include "core/cpu/gemm.h"
+#include "core/cpu/vmath.h"
+#include "core/graph/graph.h"
+
+struct ls_level {
+    const char     *name;
+    const ls_op    *op[LS_OP_COUNT];
+    ls_gemm_fn     *gemm;
+    const ls_vmath *vmath;
+    const struct ls_optim_kernels *optim; /* core/optim/kernels.h */
+};
+
+#endif

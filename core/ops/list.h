@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ops: one line each.  Makes the enum (core/ops/prototypes.h), the tables (core/cpu/level.c) and the tests' list. */
+#define LS_OP_LIST(X) \
+    X(linear)         \
+    X(relu)           \
+    X(cross_entropy)

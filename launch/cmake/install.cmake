@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+# cmake --install: the program, the library, headers, pkg-config and CMake package files, recipes.
+include(CMakePackageConfigHelpers)
+file(WRITE ${CMAKE_BINARY_DIR}/lockstep.h
+     "/* SPDX-License-Identifier: Apache-2.0\n * All of Lockstep's public interface. */\n#include \"core/core.h\"\n#include \"dist/dist.h\"\n#include \"datasets/datasets.h\"\n")
+install(TARGETS lockstep liblockstep EXPORT lockstep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
+foreach(header core/core.h core/base/status.h core/ops/list.h core/ops/prototypes.h core/nn/layers.h core/models/models.h core/optim/optim.h
+        dist/dist.h datasets/datasets.h)
+  get_filename_component(folder ${header} DIRECTORY)
+  install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep/${folder})
+endforeach()
+install(DIRECTORY launch/recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lockstep/recipes FILES_MATCHING PATTERN "*.yaml")
+target_include_directories(liblockstep INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/lockstep>)
+
+configure_file(launch/cmake/lockstep.pc.in ${CMAKE_BINARY_DIR}/lockstep.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/lockstep.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(EXPORT lockstep NAMESPACE lockstep:: FILE lockstepTargets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
+configure_package_config_file(launch/cmake/lockstepConfig.cmake.in ${CMAKE_BINARY_DIR}/lockstepConfig.cmake
+                              INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/lockstepConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/lockstepConfig.cmake ${CMAKE_BINARY_DIR}/lockstepConfigVersion.cmake
+        DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)

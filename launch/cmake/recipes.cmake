@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# The recipes of launch/recipes as C strings, so that the program finds them wherever it is.
+file(GLOB RECIPE_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipes/*.yaml)
+set(RECIPES_C ${CMAKE_BINARY_DIR}/recipes.c)
+set(text "/* Generated from launch/recipes/. */\n#include \"launch/recipes.h\"\n\nconst ls_recipe_text ls__recipes[] = {\n")
+foreach(path ${RECIPE_FILES})
+  get_filename_component(name ${path} NAME_WE)
+  file(READ ${path} body)
+  string(REPLACE "\\" "\\\\" body "${body}")
+  string(REPLACE "\"" "\\\"" body "${body}")
+  string(REPLACE "\n" "\\n\"\n     \"" body "${body}")
+  string(APPEND text "    {\"${name}\",\n     \"${body}\"},\n")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+endforeach()
+string(APPEND text "    {0, 0},\n};\n")
+file(CONFIGURE OUTPUT ${RECIPES_C} CONTENT "${text}" @ONLY)
