@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Data sets: HDF5 shards, sampler, loader, importers, synthetic digits.  Public.
+ *
+ * A data set is one HDF5 file per split and shard ("train-00000-of-00004.h5", or just "train.h5"), or a folder with
+ * splits `train` and `test`.  Each file:
+ *
+ *     attributes   lockstep_format = 1, split, classes, mean[C], std[C] (of pixels scaled to 0..1)
+ *     /image       uint8  N x C x H x W       contiguous, or in chunks of whole samples
+ *     /label       int32  N
+ *     /class_names variable-length strings (optional)
+ */
+#ifndef LS_DATASETS_DATASETS_H
+#define LS_DATASETS_DATASETS_H
+
+#include "core/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ls_dataset ls_dataset;
+
+/* One split ("train", "test") of the data set at `path` (a file or a folder).  Every header is checked; LS_ERR_DATA names
+ * file, expectation and hint. */
+ls_status ls_dataset_open(ls_dataset **d, const char *path, const char *split);
+/* The embedded data set `digits`: 28x28 grey digits drawn by the program.  `count` samples, a pure function of (seed, index).
+ * Splits draw from separate sequences. */
+ls_status ls_dataset_digits(ls_dataset **d, const char *split, int64_t count, uint64_t seed);
+void      ls_dataset_free(ls_dataset *d);
+
+typedef struct ls_dataset_info {
+    const char *split, *path;
+    int64_t     count;
+    int         channels, height, width, classes;
+    float       mean[4], std[4];
+    const char *const *class_names; /* `classes` of them, never NULL: "0", "1", ... by default */
+} ls_dataset_info;
+ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
+
+/* Sample i: channels x height x width bytes and the label.  Thread-safe. */
+ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
+
+/* ---- sampler ------------------------------------------------------------------------------------------------------
+ * Which sample stands at position `at` of epoch `epoch`: a permutation of 0..count-1 that is a pure function of
+ * (seed, epoch, at).  The same for every number of ranks; nothing is stored. */
+int64_t ls_sample_at(uint64_t seed, int64_t epoch, int64_t count, int64_t at);
+
+/* ---- loader -------------------------------------------------------------------------------------------------------
+ * A thread that reads ahead: bytes until the batch is built, then normalised and cast.  Gives this rank's share of each
+ * global batch; the last batch of an epoch is as short as it must be, so that every sample comes exactly once. */
+typedef struct ls_loader ls_loader;
+typedef struct ls_loader_options {
+    int64_t  batch;         /* global                                                           */
+    int      shards, ranks, rank; /* as the trainer's                                           */
+    uint64_t seed;
+    bool     in_order;      /* positions as they are (evaluation) instead of shuffled           */
+    int64_t  epoch, sample; /* where to start: samples of that epoch already consumed           */
+    int64_t  epochs;        /* stop before this epoch; 0: never                                 */
+    int      prefetch;      /* batches; 0: 4                                                    */
+    const char *image_name, *label_name; /* of the graph's inputs; NULL: "image", "label"       */
+} ls_loader_options;
+#define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
+ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);
+void      ls_loader_free(ls_loader *l);
+
+/* Where a batch stands. */
+typedef struct ls_position {
+    int64_t epoch;       /* of this batch                                  */
+    int64_t sample;      /* samples of the epoch consumed after this batch */
+    bool    epoch_ends;  /* the last batch of its epoch                    */
+} ls_position;
+
+/* The next batch, valid until the next call; false at the end or on an error (then ls_loader_status is not LS_OK). */
+bool        ls_loader_next(ls_loader *l, ls_batch *batch);
+ls_position ls_loader_position(const ls_loader *l);
+ls_status   ls_loader_status(const ls_loader *l);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Data-parallel training: communicators, the trainer, checkpoints.  Public.
+ *
+ *     ls_comm    *comm;
+ *     ls_trainer *t;
+ *     LS_TRY(ls_comm_mpi(&comm, &argc, &argv));
+ *     LS_TRY(ls_trainer_new(&t, g, loss, .comm = comm, .batch = 512, .optim = ls_adamw(.lr = 1e-3f)));
+ *     while (ls_loader_next(data, &batch))
+ *         LS_TRY(ls_trainer_step(t, &batch, &metrics));
+ */
+#ifndef LS_DIST_DIST_H
+#define LS_DIST_DIST_H
+
+#include "core/core.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- communicators ----------------------------------------------------------------------------------------------- */
+
+typedef struct ls_comm ls_comm;
+
+ls_status ls_comm_self(ls_comm **comm); /* one rank, no MPI */
+/* Starts MPI (threads: funneled) unless the program already did. */
+ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv);
+void      ls_comm_free(ls_comm *comm);
+
+int         ls_comm_rank(const ls_comm *comm);
+int         ls_comm_size(const ls_comm *comm);
+int         ls_comm_local_size(const ls_comm *comm); /* ranks on this host */
+const char *ls_comm_name(const ls_comm *comm);       /* "self", "mpi"      */
+
+ls_status ls_comm_barrier(ls_comm *comm);
+ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root);
+/* `bytes` from every rank, in rank order, to every rank. */
+ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes);
+
+/* Every rank gives its own status; all return LS_OK, or all return the status of the lowest rank that failed, with that
+ * rank's message.  This is how an error on one rank (a missing file, say) stops all of them, without a hang. */
+ls_status ls_comm_agree(ls_comm *comm, ls_status mine);
+
+/* Checks that every rank passed the same text for each of `n` names (version, recipe hash, instruction set, ...); when not,
+ * every rank returns LS_ERR_ENV with a table of who has what. */
+ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const char *const *values);
+
+/* ---- the trainer ------------------------------------------------------------------------------------------------- */
+
+typedef struct ls_trainer ls_trainer;
+
+typedef struct ls_trainer_options {
+    ls_comm    *comm;            /* NULL: one rank                                                                   */
+    int64_t     batch;           /* samples of a global batch (all ranks together)                                   */
+    ls_optim    optim;
+    uint64_t    seed;
+    int         shards;          /* virtual shards; 0: ls_default_shards(batch)                                      */
+    int         accumulate;      /* micro-steps a step; 0: 1                                                         */
+    bool        not_reproducible;/* one shard a rank: bits depend on the number of ranks                             */
+    int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
+    int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
+    ls_device   device;
+    ls_tensor  *logits;          /* counts the samples whose largest logit is `label`'s, for metrics; NULL: not      */
+    ls_tensor  *label;
+} ls_trainer_options;
+
+#define ls_trainer_new(trainer, graph, loss, ...) ls__trainer_new((trainer), (graph), (loss), &(ls_trainer_options){__VA_ARGS__})
+ls_status ls__trainer_new(ls_trainer **t, ls_graph *g, ls_tensor *loss, const ls_trainer_options *options);
+void      ls_trainer_free(ls_trainer *t);
+
+/* 16 from a batch of 128 on, else 8, and never more than the batch: the default depends on the batch alone. */
+int ls_default_shards(int64_t batch);
+
+typedef struct ls_metrics {
+    int64_t step;           /* steps done, this one included                       */
+    double  loss;           /* mean over the global batch, before the update       */
+    double  accuracy;       /* NaN without logits                                  */
+    double  weight;         /* what the loss was divided by                        */
+    float   lr;
+    double  grad_norm;      /* NaN unless clipping by norm is on                   */
+} ls_metrics;
+
+/* One step: forward, backward, the sum over all ranks, update.  `batch` holds this rank's share (ls_trainer_share).
+ * All ranks return the same status. */
+ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
+
+/* Loss and accuracy of a batch without training (dropout off); the sums over ranks are trees too. */
+ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
+
+/* This rank's share of a global batch of `global_rows` samples. */
+ls_share ls_trainer_share(const ls_trainer *t, int64_t global_rows);
+
+ls_params *ls_trainer_params(ls_trainer *t);
+uint64_t   ls_trainer_digest(const ls_trainer *t);
+int64_t    ls_trainer_steps(const ls_trainer *t);     /* done so far */
+size_t     ls_trainer_planned_bytes(const ls_trainer *t); /* parameters, gradients, optimizer state, step arena */
+size_t     ls_trainer_peak_bytes(const ls_trainer *t);    /* of these, touched so far (resident)                */
+
+/* ---- checkpoints -------------------------------------------------------------------------------------------------
+ * A checkpoint is a folder `step-00000128` with state.h5: per parameter its value and optimizer state, by name, with
+ * checksums; and what the caller wants to keep beside them.  Laid out without ranks: any number of ranks reads it. */
+typedef struct ls_progress {
+    int64_t  step, epoch;
+    int64_t  sample;          /* samples of the epoch already trained on */
+    uint64_t seed;
+    char     recipe_hash[33]; /* of what must not change between stop and resume */
+    char     isa[16];
+    uint64_t digest;
+} ls_progress;
+
+/* Writes to a temporary folder, syncs, renames, then removes all but the newest `keep` (0: keep all). Collective. */
+ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, int keep);
+/* Loads the newest valid checkpoint below `folder`, going back to older ones when one is damaged (with a warning).
+ * *found is false when there is none.  Collective. */
+ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *progress, bool *found);
+
+/* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
+ls_status ls_safetensors_save(const char *path, ls_params *params);
+/* Reads parameters by name; every one must be there with its shape (extra ones are an error too unless `partial`). */
+ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
