@@ -74,7 +74,13 @@ void      ls_graph_free(ls_graph *g);
 ls_status ls_graph_status(const ls_graph *g);
 
 /* An input of B samples of `dims` each (none: a scalar per sample). */
-#define ls_input(...) ls__input(LS_COUNT_DIMS_AFTER3(__VA_ARGS__), __VA_ARGS__)
+typedef struct ls_input_args {
+    ls_graph   *g;
+    const char *name;
+    ls_dtype    type;
+    int64_t     dim0, dim1, dim2, dim3, dim4, dim5; /* the first 0 ends them */
+} ls_input_args;
+#define ls_input(...) ls__input((ls_input_args){__VA_ARGS__})
 
 /* A trainable parameter of its own, for models that need more than layers: shape `dims`, filled by `init`.  A second call
  * with the same name gives the same parameter (the shapes must agree): that is how weights are tied. */
@@ -200,10 +206,8 @@ typedef struct ls_dims {
 /* LS_DIMS(6, 1, 5, 5) is {4, {6, 1, 5, 5}}. */
 #define LS_DIMS(...) \
     ((ls_dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
-#define LS_COUNT_DIMS_AFTER3(...) LS__COUNT(__VA_ARGS__, 6, 5, 4, 3, 2, 1, 0, 0, 0, 0)
-#define LS__COUNT(a, b, c, d, e, f, g, h, i, n, ...) (n)
 
-ls_tensor *ls__input(int rank, ls_graph *g, const char *name, ls_dtype type, ...);
+ls_tensor *ls__input(ls_input_args args);
 ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where, ls_dims dims);
 
 /* Adds op `op` with `args` (its args struct: the input tensors, then the attributes) and gives its first output. */

@@ -106,6 +106,9 @@ const ls_op *ls__op(const ls_node *n);        /* at the level in use */
 const ls_op *ls__op_by_id(int op);
 int          ls__op_find(const char *name);   /* -1: none            */
 
+/* `*` matches any run of characters, `?` one. */
+bool ls__glob(const char *glob, const char *text);
+
 /* ---- for infer ------------------------------------------------------------------------------------------------------ */
 
 /* Declares output i of a node: shape `rank`, `dim` (without the batch). */

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Building graphs: tensors and nodes are appended, shapes inferred at once, the first error kept. */
+#include "core/graph/graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cpu/level.h"
+
+ls_graph *ls_graph_new(void)
+{
+    ls_arena *arena;
+    if (ls_arena_new(&arena, "graph") != LS_OK) return NULL;
+    ls_graph *g = ls_arena_alloc(arena, sizeof *g);
+    g->arena    = arena;
+    return g;
+}
+
+void ls_graph_free(ls_graph *g)
+{
+    if (g) ls_arena_free(g->arena);
+}
+
+ls_status ls_graph_status(const ls_graph *g)
+{
+    if (!g) return LS_FAIL(LS_ERR_ENV, "there is no graph: no memory");
+    return g->status == LS_OK ? LS_OK : ls_error_set(g->status, g->message, g->trace);
+}
+
+/* Keeps the thread's error as the graph's, unless it already has one. */
+static void *keep_error(ls_graph *g)
+{
+    if (g->status != LS_OK) return NULL;
+    g->message = ls_arena_strdup(g->arena, ls_error_message());
+    g->trace   = ls_arena_strdup(g->arena, ls_error_trace());
+    return NULL;
+}
+
+/* Keeps an error made by the builders below; they return what this returns: NULL. */
+#define GRAPH_FAIL(g, ...)                                     \
+    do {                                                       \
+        if ((g)->status == LS_OK) {                            \
+            (void)LS_FAIL(LS_ERR_USAGE, __VA_ARGS__);          \
+            keep_error(g);                                     \
+            (g)->status = LS_ERR_USAGE;                        \
+        }                                                      \
+        return NULL;                                           \
+    } while (0)
+
+static const char *file_name(const char *path)
+{
+    const char *slash = strrchr(path ? path : "", '/');
+    return slash ? slash + 1 : path ? path : "?";
+}
+
+/* ---- names, types and shapes ------------------------------------------------------------------------------------- */
+
+size_t ls__dtype_bytes(ls_dtype type)
+{
+    static const size_t bytes[] = {
+#define X(name, text, size) size,
+        LS_DTYPE_LIST(X)
+#undef X
+    };
+    return bytes[type];
+}
+
+const char *ls__dtype_name(ls_dtype type)
+{
+    static const char *const names[] = {
+#define X(name, text, size) text,
+        LS_DTYPE_LIST(X)
+#undef X
+    };
+    return names[type];
+}
+
+int64_t ls__numel(const ls_tensor *x)
+{
+    int64_t n = 1;
+    for (int i = 0; i < x->rank; i++) n *= x->dim[i];
+    return n;
+}
+
+int64_t ls__cols(const ls_tensor *x) { return x->rank ? x->dim[x->rank - 1] : 1; }
+
+int64_t ls__rows(const ls_tensor *x) { return ls__numel(x) / (ls__cols(x) ? ls__cols(x) : 1); }
+
+const char *ls__shape(const ls_tensor *x)
+{
+    static _Thread_local char ring[8][128];
+    static _Thread_local int  next;
+    char                     *text = ring[next++ % 8];
+    size_t                    room = sizeof ring[0], used = 0;
+    if (!x) return "none";
+    text[0] = 0;
+    if (x->batched) used += (size_t)snprintf(text, room, "B");
+    for (int i = 0; i < x->rank; i++) used += (size_t)snprintf(text + used, room - used, "%s%lld", used ? " x " : "", (long long)x->dim[i]);
+    if (!used) snprintf(text, room, "scalar");
+    return text;
+}
+
+const char *ls_tensor_name(const ls_tensor *x) { return x ? x->name : "none"; }
+ls_dtype    ls_tensor_type(const ls_tensor *x) { return x->type; }
+bool        ls_tensor_batched(const ls_tensor *x) { return x->batched; }
+
+int ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS])
+{
+    if (!x) return 0;
+    memcpy(dims, x->dim, sizeof x->dim);
+    return x->rank;
+}
+
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
+
+/* Room for one more pointer in an arena-backed list. */
+static void *grow(ls_arena *arena, void *list, int used, int *room)
+{
+    if (used < *room) return list;
+    int    more  = *room ? *room * 2 : 64;
+    void **wider = ls_arena_alloc(arena, (size_t)more * sizeof *wider);
+    if (used) memcpy(wider, list, (size_t)used * sizeof *wider);
+    *room = more;
+    return wider;
+}
+
+static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dtype type, bool batched, int rank, const int64_t *dim)
+{
+    ls_tensor *t = ls_arena_alloc(g->arena, sizeof *t);
+    *t           = (ls_tensor){.name = name, .graph = g, .role = role, .type = type, .batched = batched, .rank = rank, .index = g->tensors};
+    for (int i = 0; i < rank; i++) t->dim[i] = dim[i];
+    g->tensor               = grow(g->arena, g->tensor, g->tensors, &g->tensor_room);
+    g->tensor[g->tensors++] = t;
+    return t;
+}
+
+static const char *scoped(ls_graph *g, const char *name)
+{
+    return g->scope[0] ? ls_arena_printf(g->arena, "%s.%s", g->scope, name) : ls_arena_strdup(g->arena, name);
+}
+
+static ls_tensor *find(ls_graph *g, ls_role role, const char *name)
+{
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == role && strcmp(g->tensor[i]->name, name) == 0) return g->tensor[i];
+    return NULL;
+}
+
+ls_tensor *ls__input(ls_input_args a)
+{
+    ls_graph *g                 = a.g;
+    int64_t   dim[LS_MAX_DIMS] = {a.dim0, a.dim1, a.dim2, a.dim3, a.dim4, a.dim5};
+    int       rank              = 0;
+    if (!g || g->status != LS_OK) return NULL;
+    while (rank < LS_MAX_DIMS && dim[rank]) rank++;
+    for (int i = 0; i < LS_MAX_DIMS; i++)
+        if (dim[i] < 0 || (i > rank && dim[i]))
+            GRAPH_FAIL(g, "input '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", a.name, i < rank ? i : rank,
+                       (long long)dim[i < rank ? i : rank]);
+    if (find(g, LS_ROLE_INPUT, a.name)) GRAPH_FAIL(g, "input '%s' exists twice", a.name);
+    return add_tensor(g, ls_arena_strdup(g->arena, a.name), LS_ROLE_INPUT, a.type, true, rank, dim);
+}
+
+ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where, ls_dims dims)
+{
+    if (!g || g->status != LS_OK) return NULL;
+    const char *full = scoped(g, name);
+    for (int i = 0; i < dims.rank; i++)
+        if (dims.dim[i] <= 0)
+            GRAPH_FAIL(g, "parameter '%s' (%s:%d): dim %d is %lld, expected at least 1", full, file_name(where.file), where.line, i,
+                       (long long)dims.dim[i]);
+    ls_tensor *old = find(g, LS_ROLE_PARAM, full);
+    if (old) {
+        if (old->rank != dims.rank || memcmp(old->dim, dims.dim, (size_t)dims.rank * sizeof *dims.dim) != 0)
+            GRAPH_FAIL(g, "parameter '%s' (%s:%d) exists with the shape %s (%s:%d)" LS_HINT "tied weights have one shape; else choose another name",
+                       full, file_name(where.file), where.line, ls__shape(old), file_name(old->where.file), old->where.line);
+        return old;
+    }
+    ls_tensor *t  = add_tensor(g, full, LS_ROLE_PARAM, LS_F32, false, dims.rank, dims.dim);
+    t->needs_grad = true;
+    t->init       = init;
+    t->where      = where;
+    return t;
+}
+
+void ls_scope(ls_graph *g, const char *name)
+{
+    if (!g) return;
+    size_t used = strlen(g->scope);
+    if (used + strlen(name) + 2 > sizeof g->scope) {
+        if (g->status == LS_OK) {
+            (void)LS_FAIL(LS_ERR_USAGE, "scope '%s.%s' is longer than %zu characters", g->scope, name, sizeof g->scope - 1);
+            keep_error(g);
+            g->status = LS_ERR_USAGE;
+        }
+        return;
+    }
+    snprintf(g->scope + used, sizeof g->scope - used, "%s%s", used ? "." : "", name);
+}
+
+void ls_scope_end(ls_graph *g)
+{
+    if (!g) return;
+    char *dot = strrchr(g->scope, '.');
+    *(dot ? dot : g->scope) = 0;
+}
+
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
+
+const ls_op *ls__op_by_id(int op) { return ls__level()->op[op]; }
+
+const ls_op *ls__op(const ls_node *n) { return ls__op_by_id(n->op); }
+
+int ls__op_find(const char *name)
+{
+    for (int i = 0; i < LS_OP_COUNT; i++)
+        if (strcmp(ls__op_by_id(i)->name, name) == 0) return i;
+    return -1;
+}
+
+ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, const int64_t *dim)
+{
+    ls_tensor *t = n->out[i];
+    if (!t) {
+        const char *suffix = i ? ".saved" : "";
+        t         = add_tensor(n->graph, ls_arena_printf(n->graph->arena, "%s%d%s", ls__op(n)->name, n->index, suffix), LS_ROLE_VALUE, type, batched,
+                               rank, dim);
+        n->out[i] = t;
+    }
+    t->node  = n;
+    t->where = n->where;
+    if (i >= n->outs) n->outs = i + 1;
+    return t;
+}
+
+ls_tensor *ls__out_like(ls_node *n, int i, const ls_tensor *x) { return ls__out(n, i, x->type, x->batched, x->rank, x->dim); }
+
+ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char *func, const char *format, ...)
+{
+    char    text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return ls__fail(LS_ERR_USAGE, file, line, func, "%s (%s:%d): %s", ls__op(n)->name, file_name(n->where.file), n->where.line, text);
+}
+
+/* The graph of the first input that is there; NULL when an input is missing (then an earlier call failed). */
+static ls_graph *graph_of(const ls_op *op, ls_tensor *const *in)
+{
+    ls_graph *g = NULL;
+    for (int i = 0; i < op->ins; i++) {
+        if (!in[i] && !(op->optional & 1u << i)) return NULL;
+        if (in[i] && !g) g = in[i]->graph;
+    }
+    return g;
+}
+
+ls_tensor *ls__apply(int id, const void *args, ls_where where)
+{
+    const ls_op *op = ls__op_by_id(id);
+    ls_graph    *g  = graph_of(op, args);
+    if (!g || g->status != LS_OK) return NULL;
+    ls_node *n = ls_arena_alloc(g->arena, sizeof *n);
+    *n         = (ls_node){.op = id, .index = g->nodes, .ins = op->ins, .graph = g, .where = where};
+    n->args    = memcpy(ls_arena_alloc(g->arena, op->args_bytes), args, op->args_bytes);
+    memcpy(n->in, args, (size_t)op->ins * sizeof *n->in);
+    for (int i = 0; i < n->ins; i++)
+        if (n->in[i] && n->in[i]->graph != g) GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to two graphs", op->name, file_name(where.file), where.line);
+    ls_status status = op->infer(n);
+    if (status != LS_OK) {
+        keep_error(g);
+        g->status = status;
+        return NULL;
+    }
+    bool needs_grad = false;
+    for (int i = 0; i < n->ins; i++)
+        if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;
+    for (int i = 0; i < n->outs; i++) n->out[i]->needs_grad = i == 0 && needs_grad;
+    if (op->view) n->out[0]->view_of = n->in[0];
+    g->node             = grow(g->arena, g->node, g->nodes, &g->node_room);
+    g->node[g->nodes++] = n;
+    return n->out[0];
+}
+
+/* ---- freezing ---------------------------------------------------------------------------------------------------- */
+
+bool ls__glob(const char *glob, const char *text)
+{
+    for (; *glob; glob++, text++) {
+        if (*glob == '*') {
+            while (*glob == '*') glob++;
+            for (;; text++) {
+                if (ls__glob(glob, text)) return true;
+                if (!*text) return false;
+            }
+        }
+        if (!*text || (*glob != '?' && *glob != *text)) return false;
+    }
+    return !*text;
+}
+
+int ls_freeze(ls_graph *g, const char *glob)
+{
+    int matched = 0;
+    if (!g) return 0;
+    for (int i = 0; i < g->tensors; i++) {
+        ls_tensor *t = g->tensor[i];
+        if (t->role != LS_ROLE_PARAM || !ls__glob(glob, t->name)) continue;
+        t->frozen     = true;
+        t->needs_grad = false;
+        matched++;
+    }
+    for (int i = 0; i < g->nodes; i++) { /* what stands behind frozen parameters alone needs no gradient either */
+        ls_node *n  = g->node[i];
+        bool     is = false;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) is = true;
+        n->out[0]->needs_grad = is;
+    }
+    return matched;
+}
