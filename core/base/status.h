@@ -37,9 +37,9 @@ typedef enum ls_status {
 } ls_status;
 
 #if defined(__GNUC__)
-#define LS_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define LS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define LS_PRINTF(format, first)
+#define LS_PRINTF(text, first)
 #endif
 
 /* Goes between the message and what to do about it. */
