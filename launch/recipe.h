@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Recipes: what a run is, as a YAML file and overrides from the command line, read into one typed struct.
+ *
+ *     ls_recipe *r;
+ *     LS_TRY(ls_recipe_load(&r, "lenet5-digits", overrides, override));       override[i]: "optim.lr=0.1"
+ *     LS_CHECK(r->train.batch >= shards, LS_ERR_USAGE, "%s: train.batch: ...", ls_recipe_where(r, "train.batch"));
+ *     LS_TRY(ls_recipe_build(r, g, x, classes, &logits));
+ *
+ * Every key stands in one table (launch/recipe_schema.c) with its type, range, default and help.  An error names the file,
+ * line and column (or the command line), what was expected, what was found, and the nearest known key.
+ */
+#ifndef LS_LAUNCH_RECIPE_H
+#define LS_LAUNCH_RECIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "core/base/arena.h"
+#include "core/core.h"
+
+/* One attribute of a layer, as written; `text` is read as the kind that the op's field table says.  Attributes of an
+ * attribute ("weight_init: {kind: normal, std: 0.02}") have dotted names: "weight_init.std". */
+typedef struct ls_recipe_attribute {
+    const char *name, *text, *where; /* where: "file:line:column" */
+} ls_recipe_attribute;
+
+/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}". */
+typedef struct ls_recipe_layer {
+    const char          *op, *where;
+    int                  attributes;
+    ls_recipe_attribute *attribute;
+} ls_recipe_layer;
+
+typedef struct ls_recipe {
+    struct { const char *name, *dir; } run;            /* name: by default the recipe's; dir: NULL: runs/<name>       */
+    struct {
+        const char *path;                              /* "digits": the embedded data set; else a file, a folder, or a known
+                                                          name ("mnist") to be looked for                              */
+        int64_t     train_count, test_count, seed;     /* of digits                                                    */
+    } data;
+    struct {
+        const char      *name;                         /* "lenet5", "mlp"; NULL when there are layers                  */
+        const char      *pretrained;                   /* safetensors file to start from, or NULL                      */
+        int64_t          classes;                      /* 0: the data set's                                            */
+        int64_t          hidden, depth;                /* mlp: units of a hidden layer, number of hidden layers        */
+        int              layers;
+        ls_recipe_layer *layer;
+    } model;
+    ls_optim optim;                                    /* with its schedule and parameter groups                       */
+    struct {
+        int64_t batch, epochs, max_steps, seed;        /* max_steps: 0: no limit                                       */
+        int64_t shards, accumulate, bucket_bytes;      /* shards, bucket_bytes: 0: the default of the trainer          */
+        bool    reproducible;
+        float   label_smoothing;
+    } train;
+    struct { int64_t batch, every; } eval;             /* batch: 0: a good one; every: epochs between evaluations      */
+    struct { int64_t every; } log;                     /* steps                                                        */
+    struct { int64_t every, keep; } checkpoint;        /* every: steps besides each epoch's end, 0: none; keep: 0: all */
+    ls_device device;
+
+    const char *name;                                  /* of the recipe: file name without folder and ending           */
+    char        hash[33];                              /* of what decides the bits: a run is continued only with the same */
+    char        full_hash[33];                         /* of everything: all ranks must have the same                  */
+    ls_arena   *arena;                                 /* holds every string and list above                            */
+    const char **where;                                /* of each key of the schema: NULL: not set                     */
+} ls_recipe;
+
+/* A recipe by name (embedded: `lockstep recipes ls`), or by path when `recipe` contains '/' or ends in .yaml or .yml; then the
+ * overrides "key=value" on top.  LS_ERR_USAGE with the place of the first error. */
+ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override);
+
+/* The same from text; `file` stands in the messages. */
+ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides, char *const *override);
+void      ls_recipe_free(ls_recipe *r); /* NULL is allowed */
+
+/* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
+const char *ls_recipe_where(const ls_recipe *r, const char *key);
+
+/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes.  Checks that names and attributes of layers
+ * exist in the core's tables. */
+ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
+
+/* The merged recipe as YAML that ls_recipe_load reads back to the same hash: what run folders keep as recipe.yaml. */
+ls_status ls_recipe_write(const ls_recipe *r, const char *path);
+void      ls_recipe_print(const ls_recipe *r, FILE *out);
+
+/* Every key with type, default and help, as a table for people. */
+void ls_recipe_print_keys(FILE *out);
+
+/* The nearest of `n` words to `word`, or NULL when none is near enough to be what was meant. */
+const char *ls_nearest(const char *word, int n, const char *const *words);
+
+#endif
