@@ -9,6 +9,7 @@
  *     /image       uint8  N x C x H x W       contiguous, or in chunks of whole samples
  *     /label       int32  N
  *     /class_names variable-length strings (optional)
+ *     attribute    checksum, of pixels and labels (optional; XXH3 in 16 hex digits; what `lockstep data verify` compares)
  */
 #ifndef LS_DATASETS_DATASETS_H
 #define LS_DATASETS_DATASETS_H
@@ -40,6 +41,38 @@ ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 
 /* Sample i: channels x height x width bytes and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
+/* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of *files). */
+ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
+
+/* The splits in a folder, sorted by name: for each, what stands before ".h5" or "-00000-of-". */
+enum { LS_MAX_SPLITS = 16, LS_SPLIT_NAME = 64 };
+ls_status ls_dataset_splits(const char *folder, char (*splits)[LS_SPLIT_NAME], int *count);
+
+/* ---- making data sets ---------------------------------------------------------------------------------------------
+ * Writes a split of a known number of samples into `shards` files of a folder (made if missing).  Files get their names
+ * when all is written and synced; whatever fails, ls_writer_free leaves nothing behind.
+ *
+ *     LS_TRY(ls_writer_new(&w, "data/mnist", &info, 4));        info: count, shape, classes, mean, std, split
+ *     for (...) LS_TRY_GOTO(status, ls_writer_add(w, pixels, label), end);
+ *     status = ls_writer_close(w);
+ *     end: ls_writer_free(w);
+ */
+typedef struct ls_writer ls_writer;
+ls_status ls_writer_new(ls_writer **w, const char *folder, const ls_dataset_info *info, int shards);
+ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label);
+ls_status ls_writer_close(ls_writer *w);
+void      ls_writer_free(ls_writer *w);
+
+/* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train and
+ * test, with the mean and std of train. */
+ls_status ls_import_idx(const char *folder, const char *out, int shards);
+
+/* ---- pictures ----------------------------------------------------------------------------------------------------- */
+
+/* A PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
+ls_status ls_picture_read(const char *path, int channels, int height, int width, uint8_t *pixels);
+/* height x width x channels bytes (interleaved) as a PNG, written to a temporary name and renamed. */
+ls_status ls_picture_write(const char *path, int channels, int height, int width, const uint8_t *pixels);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------------
  * Which sample stands at position `at` of epoch `epoch`: a permutation of 0..count-1 that is a pure function of
