@@ -26,7 +26,8 @@ typedef enum ls_schedule_kind {
 
 enum { LS_MAX_MILESTONES = 16, LS_MAX_PARAM_GROUPS = 8 };
 
-/* The learning rate of each step as a multiple of the base rate.  Counted in steps. */
+/* The learning rate of each step as a multiple of the base rate.  Counted in steps: `total` and `milestone` from the start
+ * of the run, everything else from the end of the warm-up.  core/optim/schedule.c has the formulas. */
 typedef struct ls_schedule {
     ls_schedule_kind kind;
     int64_t warmup;                        /* steps of linear rise from 0 (or `start`) before the schedule begins    */
@@ -72,11 +73,15 @@ typedef struct ls_optim {
 #define ls_adam(...) ((ls_optim){.kind = LS_OPTIM_adam, __VA_ARGS__})
 #define ls_adamw(...) ((ls_optim){.kind = LS_OPTIM_adamw, __VA_ARGS__})
 
-/* Fills in the defaults; LS_ERR_USAGE for a value out of range (lr < 0, beta >= 1, ...), naming it. */
+/* Fills in the defaults; LS_ERR_USAGE for a value out of range (lr < 0, beta >= 1, ...) or that the kind does not have,
+ * naming it.  Everything below wants an `o` that was checked. */
 ls_status ls_optim_check(ls_optim *o);
 
-/* Blocks of state, each as large as the parameters: 0 (sgd) to 3 (rmsprop, centered, with momentum); and their names
- * as PyTorch's state_dict has them ("exp_avg", "momentum_buffer", ...). */
+/* LS_ERR_USAGE when the schedule needs the length of the run and `run_steps` is 0 (unknown) or not beyond the warm-up. */
+ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
+
+/* Blocks of state, each as large as the parameters, which start as zeros: 0 (sgd) to 3 (rmsprop, centered, with
+ * momentum); and their names as PyTorch's state_dict has them ("exp_avg", "momentum_buffer", ...). */
 int         ls_optim_states(const ls_optim *o);
 const char *ls_optim_state_name(const ls_optim *o, int i);
 
