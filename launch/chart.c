@@ -101,15 +101,16 @@ static void linear_ticks(scale *s, bool from_zero, double most)
 
 static void log_ticks(scale *s)
 {
-    static const double parts[] = {1, 2, 5};
-    double              decades = log10(s->high / s->low);
-    s->log                      = true;
+    static const double parts[3][4] = {{1, 2, 5}, {1, 3}, {1}};
+    double              decades     = log10(s->high / s->low);
+    const double       *part        = parts[decades < 1.6 ? 0 : decades < 3.2 ? 1 : 2];
+    s->log                          = true;
     s->low /= 1.15;
     s->high *= 1.15;
     s->ticks = 0;
     for (double power = pow(10, floor(log10(s->low))); power <= s->high; power *= 10)
-        for (int i = 0; i < (decades < 2.2 ? 3 : 1); i++) {
-            double at = power * parts[i];
+        for (int i = 0; part[i] > 0; i++) {
+            double at = power * part[i];
             if (at >= s->low && at <= s->high && s->ticks < MAX_TICKS) s->tick[s->ticks++] = at;
         }
 }
@@ -140,17 +141,30 @@ static double y_at(double y, const scale *s)
 
 /* ---- SVG ---------------------------------------------------------------------------------------------------------- */
 
-/* 12500 is "12.5k". */
-static void tick_text(char *out, size_t room, double at, double step)
+/* On an axis that ends at 20000, 2500 is "2.5k". */
+static void tick_text(char *out, size_t room, double at, double end)
 {
-    if (fabs(at) >= 1e6)
+    if (at == 0)
+        snprintf(out, room, "0");
+    else if (fabs(end) >= 1e7)
         snprintf(out, room, "%gM", at / 1e6);
-    else if (fabs(at) >= 1e4)
+    else if (fabs(end) >= 1e4)
         snprintf(out, room, "%gk", at / 1e3);
-    else if (at == 0 || (fabs(at) >= 1e-3 && step >= 1e-4))
-        snprintf(out, room, "%.*g", 7, at);
     else
-        snprintf(out, room, "%.3g", at);
+        snprintf(out, room, "%.*g", fabs(at) < 1e-3 ? 3 : 7, at);
+}
+
+static void write_value(FILE *f, const char *format, double value)
+{
+    char text[64];
+    if (!isfinite(value))
+        fputs("–", f);
+    else if (format) {
+        fprintf(f, format, value);
+    } else {
+        ls__count_text(text, sizeof text, llround(value));
+        fputs(text, f);
+    }
 }
 
 static void write_axes(FILE *f, const ls_chart *c, const scale *s)
@@ -158,14 +172,14 @@ static void write_axes(FILE *f, const ls_chart *c, const scale *s)
     char text[64];
     for (int i = 0; i < s->ticks; i++) {
         double y = y_at(s->tick[i], s);
-        tick_text(text, sizeof text, s->tick[i], s->ticks > 1 ? fabs(s->tick[1] - s->tick[0]) : 1);
+        tick_text(text, sizeof text, s->tick[i], s->log ? 1 : s->high);
         fprintf(f, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
                 LEFT, WIDTH - RIGHT, y, y, LEFT - 8, y + 4, text);
     }
     scale x = {.low = 0, .high = c->x_max > 0 ? c->x_max : 1};
     double step = nice_step(x.high, 6);
     for (double at = 0; at <= x.high * (1 + 1e-9); at += step < 1 ? 1 : step) {
-        tick_text(text, sizeof text, at, step);
+        tick_text(text, sizeof text, at, x.high);
         double here = x_at(at, x.high);
         if (here > WIDTH - RIGHT - 46 && at > 0 && here < WIDTH - RIGHT) continue; /* the axis' name stands there */
         fprintf(f, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", here, HEIGHT - 8, text);
@@ -235,7 +249,7 @@ static void write_hits(FILE *f, const ls_chart *c, const thin *t, const scale *s
                     left ? "end" : "start", i);
             ls_html(f, c->series[i].name);
             fputs(" ", f);
-            fprintf(f, c->format, y);
+            write_value(f, c->format, y);
             fputs("</text>", f);
         }
         fputs("</g>\n", f);
@@ -255,7 +269,7 @@ void ls_chart_write(FILE *f, const ls_chart *c)
         fprintf(f, "<span class=\"key\"><i class=\"b%d\"></i>", i);
         ls_html(f, s->name);
         fputs(" <em>", f);
-        fprintf(f, c->format, s->raw ? t[i].smooth[t[i].n - 1] : s->y[s->n - 1]);
+        write_value(f, c->format, s->raw ? t[i].smooth[t[i].n - 1] : s->y[s->n - 1]);
         fputs("</em></span>", f);
     }
     scale s = y_scale(c, t);

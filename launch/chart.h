@@ -22,7 +22,7 @@ typedef struct ls_series {
 
 typedef struct ls_chart {
     const char *title;
-    const char *format;   /* of a value, for one double: "%.4f", "%.2f %%"                              */
+    const char *format;   /* of a value, for one double: "%.4f", "%.2f %%"; NULL: whole, "12,345"        */
     const char *x_name;   /* "step"                                                                     */
     double      x_max;    /* right end of the axis                                                      */
     bool        from_zero;/* the axis starts at 0                                                       */
