@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A communicator is a table of functions.  Not public: users see dist/dist.h, and the rest of this room calls the
+ * functions below.  dist/comm.c holds the public functions, each a check, a trace and a call of the table; one file
+ * per implementation holds its table:
+ *
+ *     dist/comm_self.c    one rank; every function is a copy or nothing
+ *     dist/comm_mpi.c     ranks started by mpirun or srun; the only file that knows mpi.h
+ *
+ * Two more are foreseen and need nothing but a file with a table: `nccl` (exchange and the collectives on device
+ * memory; its unique id travels by an mpi communicator's bcast) and `sim` (ranks as threads of one process, with
+ * scripted delay and faults).
+ *
+ * Every function is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
+ * not leave the sequence; it carries its status on to the next ls_comm_agree, which all ranks reach, and where all learn
+ * of it:
+ *
+ *     ls_status mine = rank == 0 ? read_file(path) : LS_OK;      may fail on one rank, so: no return here
+ *     LS_TRY(ls_comm_agree(comm, mine));                         all ranks return here, with rank 0's message
+ *     LS_TRY(ls_comm_bcast(comm, data, bytes, 0));
+ *
+ * Set LOCKSTEP_TRACE=comm to have every call printed on stderr.
+ */
+#ifndef LS_DIST_COMM_H
+#define LS_DIST_COMM_H
+
+#include "dist/dist.h"
+
+/* One message of an exchange. */
+typedef struct ls_transfer {
+    int    rank;  /* whom it goes to, or comes from; never the own rank */
+    float *data;  /* only read when sent                                */
+    size_t count; /* floats; 0 is allowed and sends nothing             */
+} ls_transfer;
+
+typedef struct ls_comm_table {
+    const char *name;
+    ls_status (*barrier)(ls_comm *comm);
+    ls_status (*bcast)(ls_comm *comm, void *data, size_t bytes, int root);
+    ls_status (*allgather)(ls_comm *comm, const void *send, void *receive, size_t bytes);
+    /* Sends and receives all of these at once; returns when every buffer may be used again.  Between two ranks, messages
+     * arrive in the order in which they are listed.  Allocates nothing once called with as many messages before. */
+    ls_status (*exchange)(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
+    int (*local_size)(ls_comm *comm);  /* (optional, default all ranks) ranks on this host; asked once, collectively   */
+    void (*free)(ls_comm *comm);       /* (optional, default free()) releases the struct too.  After an error (broken) it
+                                          must not wait for other ranks                                                */
+} ls_comm_table;
+
+/* What every implementation's struct starts with. */
+struct ls_comm {
+    const ls_comm_table *table;
+    int                  rank, size, local_size;
+    bool                 traced;
+    bool                 broken; /* a call of the table failed: the ranks may be out of step */
+};
+
+/* For implementations: fills in the common part, local_size included. */
+void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size);
+
+/* See the table. */
+ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
+
+/* For tests: MPI counts are ints, so larger messages are cut into pieces of at most this many bytes (1 GiB; a multiple of 64). */
+void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes);
+
+#endif

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The communicator over MPI.  Works on a duplicate of MPI_COMM_WORLD, so that its messages never meet those of a program
+ * that uses MPI besides.  Errors come back as codes (MPI_ERRORS_RETURN) and become messages.  Counts of MPI are ints:
+ * whatever is larger goes in pieces.
+ *
+ * After an error (broken) nothing collective is called any more, MPI_Finalize neither: it waits for all ranks, and they
+ * may be waiting for this one.  A process that ends without it makes mpirun and srun end the others.
+ */
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dist/comm.h"
+
+enum { TAG = 77 };
+
+typedef struct mpi_comm {
+    ls_comm      base;
+    MPI_Comm     world;
+    bool         started; /* MPI was started here, and so ends here */
+    size_t       piece;
+    MPI_Request *request;
+    int          room;
+} mpi_comm;
+
+#define MPI_OF(comm) ((mpi_comm *)(comm))
+
+#define LS_TRY_MPI(comm, call)                                                                    \
+    do {                                                                                          \
+        int mpi_code = (call);                                                                    \
+        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__); \
+    } while (0)
+
+static ls_status ls__mpi_fail(int code, const ls_comm *comm, const char *call, const char *file, int line, const char *func)
+{
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int  length;
+    MPI_Error_string(code, text, &length);
+    int name = (int)strcspn(call, "(");
+    return ls__fail(LS_ERR_ENV, file, line, func, "%.*s failed on rank %d of %d: %s", name, call, comm->rank, comm->size, text);
+}
+
+static ls_status barrier(ls_comm *comm)
+{
+    LS_TRY_MPI(comm, MPI_Barrier(MPI_OF(comm)->world));
+    return LS_OK;
+}
+
+static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root)
+{
+    mpi_comm *c = MPI_OF(comm);
+    for (size_t at = 0; at < bytes; at += c->piece) {
+        size_t n = bytes - at < c->piece ? bytes - at : c->piece;
+        LS_TRY_MPI(comm, MPI_Bcast((char *)data + at, (int)n, MPI_BYTE, root, c->world));
+    }
+    return LS_OK;
+}
+
+static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
+{
+    mpi_comm *c = MPI_OF(comm);
+    if (bytes <= c->piece) {
+        LS_TRY_MPI(comm, MPI_Allgather(send, (int)bytes, MPI_BYTE, receive, (int)bytes, MPI_BYTE, c->world));
+        return LS_OK;
+    }
+    for (int root = 0; root < comm->size; root++) {
+        char *slot = (char *)receive + bytes * (size_t)root;
+        if (root == comm->rank) memmove(slot, send, bytes);
+        LS_TRY(bcast(comm, slot, bytes, root));
+    }
+    return LS_OK;
+}
+
+static ls_status grow_requests(mpi_comm *c, size_t need)
+{
+    if (need <= (size_t)c->room) return LS_OK;
+    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "an exchange of %zu messages at once", need);
+    MPI_Request *request = realloc(c->request, need * sizeof *request);
+    LS_CHECK(request, LS_ERR_ENV, "no memory for %zu messages", need);
+    c->request = request;
+    c->room    = (int)need;
+    return LS_OK;
+}
+
+static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
+{
+    size_t pieces = 0;
+    for (int i = 0; i < n; i++) pieces += (t[i].count * sizeof(float) + c->piece - 1) / c->piece;
+    return pieces;
+}
+
+static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+{
+    mpi_comm *c     = MPI_OF(comm);
+    size_t    floats = c->piece / sizeof(float);
+    int       posted = 0;
+    LS_TRY(grow_requests(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive)));
+    /* Receives first: what arrives then needs no buffer of MPI's. */
+    for (int i = 0; i < receives + sends; i++) {
+        bool               in = i < receives;
+        const ls_transfer *t  = in ? &receive[i] : &send[i - receives];
+        for (size_t at = 0; at < t->count; at += floats) {
+            int n = (int)(t->count - at < floats ? t->count - at : floats);
+            if (in)
+                LS_TRY_MPI(comm, MPI_Irecv(t->data + at, n, MPI_FLOAT, t->rank, TAG, c->world, &c->request[posted]));
+            else
+                LS_TRY_MPI(comm, MPI_Isend(t->data + at, n, MPI_FLOAT, t->rank, TAG, c->world, &c->request[posted]));
+            posted++;
+        }
+    }
+    LS_TRY_MPI(comm, MPI_Waitall(posted, c->request, MPI_STATUSES_IGNORE));
+    return LS_OK;
+}
+
+static int local_size(ls_comm *comm)
+{
+    MPI_Comm host;
+    int      size = 1;
+    if (MPI_Comm_split_type(MPI_OF(comm)->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &host) != MPI_SUCCESS) return size;
+    MPI_Comm_size(host, &size);
+    MPI_Comm_free(&host);
+    return size;
+}
+
+static void release(ls_comm *comm)
+{
+    mpi_comm *c = MPI_OF(comm);
+    if (!comm->broken) {
+        MPI_Comm_free(&c->world);
+        if (c->started) MPI_Finalize();
+    }
+    free(c->request);
+    free(c);
+}
+
+static const ls_comm_table table = {.name       = "mpi",
+                                    .barrier    = barrier,
+                                    .bcast      = bcast,
+                                    .allgather  = allgather,
+                                    .exchange   = exchange,
+                                    .local_size = local_size,
+                                    .free       = release};
+
+void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece = bytes; }
+
+static ls_status connect(mpi_comm *c, bool started)
+{
+    int rank = 0, size = 1;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    LS_TRY_MPI(&c->base, MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+    LS_TRY_MPI(&c->base, MPI_Comm_size(MPI_COMM_WORLD, &size));
+    LS_TRY_MPI(&c->base, MPI_Comm_dup(MPI_COMM_WORLD, &c->world));
+    LS_TRY_MPI(&c->base, MPI_Comm_set_errhandler(c->world, MPI_ERRORS_RETURN));
+    c->started = started;
+    c->piece   = (size_t)1 << 30;
+    ls__comm_init(&c->base, &table, rank, size);
+    return LS_OK;
+}
+
+ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
+{
+    int is_started = 0, is_finished = 0, level = MPI_THREAD_SINGLE;
+    MPI_Initialized(&is_started);
+    MPI_Finalized(&is_finished);
+    LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
+    mpi_comm *c = calloc(1, sizeof *c);
+    LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
+    int code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
+    ls_status status;
+    if (code != MPI_SUCCESS)
+        status = LS_FAIL(LS_ERR_ENV, "MPI did not start (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
+    else if (level < MPI_THREAD_FUNNELED)
+        status = LS_FAIL(LS_ERR_ENV, "this MPI allows no threads (level %d, MPI_THREAD_FUNNELED is needed)" LS_HINT
+                         "a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_FUNNELED", level);
+    else
+        status = connect(c, !is_started);
+    if (status != LS_OK) {
+        free(c);
+        return ls__trace(status, __FILE__, __LINE__, __func__);
+    }
+    *comm = &c->base;
+    return LS_OK;
+}

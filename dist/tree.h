@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The sum over all virtual shards, in an order that does not depend on ranks or micro-steps.  Not public.
+ *
+ * The order is a binary tree on the shard index.  With V shards, the leaves are 0 .. P-1, P the next power of two; those
+ * from V on are absent, and a node with one child is that child: nothing is added for what is absent, not even a zero
+ * (which would turn -0 into +0).  Rank r of n owns the shards [r V/n, (r+1) V/n) (ls_share_of), a run that falls into at
+ * most 2 log2 V nodes of the tree.  It holds a vector for each of them, a *block*: the gradients of all parameters.
+ * Which block is which node is its *slot*: the block at block0 + slot * stride.
+ *
+ * A step may take its shards in several micro-steps (train.accumulate).  Micro-step m of A takes the local shards
+ * [m L/A, (m+1) L/A) of the L owned.  Its kernels write one block per *group* (ls_group: a run of shards, aligned, a
+ * power of two long); then siblings are merged, so that their slots are free again.
+ *
+ *     ls_tree *tree;
+ *     LS_TRY(ls__tree_new(&tree, comm, shards, accumulate, largest_bucket));
+ *     grad = block of ls__tree_slots(tree) * stride floats;
+ *
+ *     for (int m = 0; m < accumulate; m++) {
+ *         const ls_tree_schedule *s = ls__tree_schedule(tree, m);
+ *         for (int k = 0; k < s->groups; k++)
+ *             group[k] = (ls_group){s->group[k].first, s->group[k].shards, .offset = s->group[k].slot * stride};
+ *         run the program on the s->shards shards from s->first_shard on, gradients at grad, groups `group`;
+ *         if (m < accumulate - 1) ls__tree_merge(tree, m, grad, stride, count);
+ *     }
+ *     for each bucket, complete in the last micro-step:                  its merges are made bucket by bucket
+ *         LS_TRY(ls__tree_allreduce(tree, grad, stride, bucket.offset, bucket.count));
+ *     the sum over all shards of all ranks is in block 0
+ *
+ * Across ranks it is a reduce-scatter and an all-gather: rank r owns part r of n of the slice, receives that part of
+ * every block of every other rank, adds them in tree order, and gives the result to all.  With one block a rank (V and n powers of
+ * two) that moves exactly the bytes of the best ring.
+ */
+#ifndef LS_DIST_TREE_H
+#define LS_DIST_TREE_H
+
+#include "dist/comm.h"
+
+typedef struct ls_tree ls_tree;
+
+/* A node: the leaves [first, first + span), of which [first, first + shards) exist; span is a power of two. */
+typedef struct ls_tree_node {
+    int first, shards, span;
+} ls_tree_node;
+
+enum { LS_TREE_MAX_NODES = 64 };
+
+/* The nodes that the shards [first, first + shards) of `total` fall into, in order, as few as possible; how many.  A node
+ * that reaches beyond the last shard counts as whole: [4, 6) of 6 is one node. */
+int ls__tree_nodes(int first, int shards, int total, ls_tree_node out[LS_TREE_MAX_NODES]);
+
+/* A block that a micro-step writes: the sum over its shards [first, first + shards), counted from the micro-step's own first. */
+typedef struct ls_tree_group {
+    int first, shards, slot;
+} ls_tree_group;
+
+/* block[into] += block[from]; `from` is free afterwards. */
+typedef struct ls_tree_merge {
+    int into, from;
+} ls_tree_merge;
+
+typedef struct ls_tree_schedule {
+    int                  first_shard, shards; /* of the global batch; shards may be 0: then nothing is to be computed */
+    int                  groups;
+    const ls_tree_group *group;
+    int                  merges;
+    const ls_tree_merge *merge;
+} ls_tree_schedule;
+
+/* `shards` (V) >= 1, also fewer than ranks; `micro_steps` >= 1; `max_count`: floats of the largest slice to be summed (more are
+ * possible, in several passes).  All memory is taken here. */
+ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count);
+void      ls__tree_free(ls_tree *tree); /* NULL is allowed */
+
+/* Blocks needed, at least 1. */
+int ls__tree_slots(const ls_tree *tree);
+
+const ls_tree_schedule *ls__tree_schedule(const ls_tree *tree, int micro_step);
+
+/* The merges of a micro-step, over `count` floats of every block.  Not for the last one. */
+void ls__tree_merge(const ls_tree *tree, int micro_step, float *block0, size_t stride, int64_t count);
+
+/* The merges of the last micro-step and the sum across ranks, of the slice [offset, offset + count) of all blocks; the total ends
+ * in block 0 of every rank, the other blocks' slices are destroyed.  A rank that owns no shards takes part too.  Collective. */
+ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
+
+#endif
