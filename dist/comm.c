@@ -4,6 +4,7 @@
  * others and need no table: agree and same. */
 #include "dist/comm.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,7 +109,7 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
 typedef struct report {
     int  status;
     int  failed; /* how many ranks */
-    char message[MESSAGE_BYTES], trace[MESSAGE_BYTES];
+    char message[MESSAGE_BYTES - 32], trace[MESSAGE_BYTES]; /* room for "rank 1023: " */
 } report;
 
 ls_status ls_comm_agree(ls_comm *comm, ls_status mine)
@@ -156,9 +157,6 @@ static const char *text_at(const char *texts, int i)
 }
 
 static void append(char *out, size_t *used, const char *format, ...) LS_PRINTF(3, 4);
-
-#include <stdarg.h>
-
 static void append(char *out, size_t *used, const char *format, ...)
 {
     va_list args;

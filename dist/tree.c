@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#include "core/base/arena.h"
+
 enum {
     GRANULE    = 16,      /* floats: parts begin at cache lines                                      */
     PASS       = 1 << 20, /* floats of a slice summed in one pass: bounds the receive buffer          */

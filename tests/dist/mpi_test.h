@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What every test on several ranks shares: one communicator for the program, and an exit code that all ranks agree on.
+ *
+ *     int main(int argc, char **argv) { return run_on_ranks(argc, argv, tests, sizeof tests / sizeof *tests); } */
+#ifndef LS_TESTS_DIST_MPI_TEST_H
+#define LS_TESTS_DIST_MPI_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <mpi.h>
+
+#include "dist/comm.h"
+
+static ls_comm *comm;
+
+static inline int the_rank(void) { return ls_comm_rank(comm); }
+static inline int the_size(void) { return ls_comm_size(comm); }
+
+#define assert_ok(call)                                                                        \
+    do {                                                                                       \
+        ls_status assert_status = (call);                                                      \
+        if (assert_status != LS_OK) fail_msg("%s: %s\n%s", #call, ls_error_message(), ls_error_trace()); \
+    } while (0)
+
+/* A rank that fails an assertion inside a test leaves the others waiting: it ends all of them. */
+#define run_on_ranks(argc, argv, tests)                                                        \
+    __extension__({                                                                            \
+        if (ls_comm_mpi(&comm, &(argc), &(argv)) != LS_OK) {                                   \
+            fprintf(stderr, "%s\n", ls_error_message());                                       \
+            exit(1);                                                                           \
+        }                                                                                      \
+        if (the_rank() > 0) cmocka_set_message_output(CM_OUTPUT_TAP);                          \
+        int run_failed = cmocka_run_group_tests(tests, NULL, NULL);                            \
+        if (run_failed) MPI_Abort(MPI_COMM_WORLD, 1);                                          \
+        ls_comm_free(comm);                                                                    \
+        run_failed;                                                                            \
+    })
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranks: 1 2 3 4 5 */
+/* The tree sum against the same tree computed by one plain recursion over all shards: equal bits. */
+#include <math.h>
+#include <string.h>
+
+
+#include "core/base/arena.h"
+#include "core/base/philox.h"
+#include "dist/tree.h"
+#include "tests/dist/mpi_test.h"
+
+static const int     shard_counts[] = {1, 2, 3, 5, 8, 13, 16};
+static const int     accumulate[]   = {1, 2, 3, 5, 8};
+static const int64_t counts[]       = {1, 15, 16, 17, 1000, 100003};
+#define LENGTH(x) (sizeof(x) / sizeof *(x))
+
+/* Element i of a shard's gradient: of very different sizes, so that the order of additions shows; and some -0. */
+static float value_of(int shard, int64_t i)
+{
+    ls_philox4 r = ls_philox(4711, (uint64_t)shard, (uint64_t)i);
+    if (i % 11 == 3) return -0.0f;
+    float scale = (float)(1u << (r.v[1] % 20));
+    return (ls_uniform01(r.v[0]) - 0.5f) * scale;
+}
+
+/* The leaves [first, first + span), of which those from `total` on do not exist. */
+static float serial_tree(int first, int span, int total, int64_t i)
+{
+    if (span == 1) return value_of(first, i);
+    float left = serial_tree(first, span / 2, total, i);
+    return first + span / 2 >= total ? left : left + serial_tree(first + span / 2, span / 2, total, i);
+}
+
+static int next_power(int n)
+{
+    int p = 1;
+    while (p < n) p *= 2;
+    return p;
+}
+
+static uint32_t bits_of(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return u;
+}
+
+/* What the kernels of a micro-step do. */
+static void compute(const ls_tree_schedule *s, float *block0, size_t stride, int64_t count)
+{
+    int next = 0;
+    for (int k = 0; k < s->groups; k++) {
+        ls_tree_group g = s->group[k];
+        assert_int_equal(g.first, next);
+        assert_true(g.shards > 0 && (g.shards & (g.shards - 1)) == 0);
+        next += g.shards;
+        for (int64_t i = 0; i < count; i++)
+            block0[(size_t)g.slot * stride + (size_t)i] = serial_tree(s->first_shard + g.first, g.shards, 1 << 30, i);
+    }
+    assert_int_equal(next, s->shards);
+}
+
+static void check_sum(int shards, int micro_steps, int64_t count, int64_t buckets)
+{
+    ls_tree *tree;
+    assert_ok(ls__tree_new(&tree, comm, shards, micro_steps, (count + buckets - 1) / buckets));
+    size_t stride = ((size_t)count + 15) / 16 * 16;
+    size_t slots  = (size_t)ls__tree_slots(tree);
+    float *block0 = malloc(slots * stride * sizeof(float));
+    for (size_t i = 0; i < slots * stride; i++) block0[i] = NAN;
+    for (int m = 0; m < micro_steps; m++) {
+        compute(ls__tree_schedule(tree, m), block0, stride, count);
+        if (m < micro_steps - 1) ls__tree_merge(tree, m, block0, stride, count);
+    }
+    uint64_t allocations = ls_alloc_count();
+    for (int64_t b = 0; b < buckets; b++) {
+        int64_t begin = count * b / buckets, end = count * (b + 1) / buckets;
+        assert_ok(ls__tree_allreduce(tree, block0, stride, begin, end - begin));
+    }
+    assert_int_equal(ls_alloc_count(), allocations);
+    for (int64_t i = 0; i < count; i++) {
+        float expected = serial_tree(0, next_power(shards), shards, i);
+        if (bits_of(block0[i]) != bits_of(expected))
+            fail_msg("%d shards, %d micro-steps, %d ranks, element %lld of %lld: %.9g, expected %.9g", shards, micro_steps, the_size(),
+                     (long long)i, (long long)count, (double)block0[i], (double)expected);
+    }
+    free(block0);
+    ls__tree_free(tree);
+}
+
+static void test_bits_of_every_cut(void **state)
+{
+    for (size_t v = 0; v < LENGTH(shard_counts); v++)
+        for (size_t a = 0; a < LENGTH(accumulate); a++)
+            for (size_t c = 0; c < LENGTH(counts); c++) {
+                if (accumulate[a] > shard_counts[v] || (counts[c] > 1000 && a % 4 != 0)) continue;
+                check_sum(shard_counts[v], accumulate[a], counts[c], 1);
+            }
+}
+
+static void test_buckets_do_not_matter(void **state)
+{
+    check_sum(16, 1, 5000, 7);
+    check_sum(13, 4, 5000, 3);
+}
+
+/* More floats than one pass takes. */
+static void test_several_passes(void **state)
+{
+    ls_tree *tree;
+    int64_t  count = 5 * (1 << 18) + 77;
+    assert_ok(ls__tree_new(&tree, comm, 5, 1, count));
+    size_t stride = (size_t)count;
+    float *block0 = malloc((size_t)ls__tree_slots(tree) * stride * sizeof(float));
+    const ls_tree_schedule *s = ls__tree_schedule(tree, 0);
+    for (int k = 0; k < s->groups; k++)
+        for (int64_t i = 0; i < count; i++) block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
+    assert_ok(ls__tree_allreduce(tree, block0, stride, 0, count));
+    for (int64_t i = 0; i < count; i++)
+        if (block0[i] != (float)(i % 1000 * 5)) fail_msg("element %lld: %g", (long long)i, (double)block0[i]);
+    free(block0);
+    ls__tree_free(tree);
+}
+
+static void check_nodes(int first, int shards, int total, int n, const ls_tree_node *expected)
+{
+    ls_tree_node node[LS_TREE_MAX_NODES];
+    assert_int_equal(ls__tree_nodes(first, shards, total, node), n);
+    for (int i = 0; i < n; i++) assert_memory_equal(&node[i], &expected[i], sizeof *node);
+}
+
+static void test_nodes(void **state)
+{
+    check_nodes(0, 0, 8, 0, NULL);
+    check_nodes(0, 1, 1, 1, (ls_tree_node[]){{0, 1, 1}});
+    check_nodes(0, 8, 8, 1, (ls_tree_node[]){{0, 8, 8}});
+    check_nodes(0, 6, 6, 1, (ls_tree_node[]){{0, 6, 8}});
+    check_nodes(4, 2, 6, 1, (ls_tree_node[]){{4, 2, 4}});
+    check_nodes(4, 3, 7, 1, (ls_tree_node[]){{4, 3, 4}});
+    check_nodes(4, 1, 5, 1, (ls_tree_node[]){{4, 1, 4}});
+    check_nodes(5, 5, 16, 3, (ls_tree_node[]){{5, 1, 1}, {6, 2, 2}, {8, 2, 2}});
+    check_nodes(1, 14, 16, 6, (ls_tree_node[]){{1, 1, 1}, {2, 2, 2}, {4, 4, 4}, {8, 4, 4}, {12, 2, 2}, {14, 1, 1}});
+}
+
+/* Slots are used again: a rank alone with 16 shards in 16 micro-steps needs only one block per level of the tree. */
+static void test_slots_are_reused(void **state)
+{
+    ls_comm *self;
+    ls_tree *tree;
+    assert_ok(ls_comm_self(&self));
+    assert_ok(ls__tree_new(&tree, self, 16, 16, 1));
+    assert_int_equal(ls__tree_slots(tree), 5);
+    ls__tree_free(tree);
+    assert_ok(ls__tree_new(&tree, self, 16, 1, 1));
+    assert_int_equal(ls__tree_slots(tree), 1);
+    ls__tree_free(tree);
+    ls_comm_free(self);
+}
+
+static void test_wrong_arguments(void **state)
+{
+    ls_tree *tree;
+    assert_int_equal(ls__tree_new(&tree, comm, 0, 1, 1), LS_ERR_USAGE);
+    assert_int_equal(ls__tree_new(&tree, comm, 4, 5, 1), LS_ERR_USAGE);
+    assert_non_null(strstr(ls_error_message(), "train.accumulate"));
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_nodes),           cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
+        cmocka_unit_test(test_several_passes),  cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
+    };
+    return run_on_ranks(argc, argv, tests);
+}
