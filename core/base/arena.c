@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Arenas are chains of chunks; blocks are private mappings. */
-#define _GNU_SOURCE
 #include "core/base/arena.h"
 
 #include <stdarg.h>

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Runs a planned program on the CPU: resolves buffers to pointers and calls the kernels, in order. */
+#include <string.h>
+#include <time.h>
+
+#include "core/base/philox.h"
+#include "core/cpu/level.h"
+#include "core/graph/program.h"
+
+ls_status ls__program_bind(ls_program *p, void *arena)
+{
+    p->arena   = arena;
+    p->scratch = (unsigned char *)arena + p->arena_bytes;
+    return LS_OK;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* The array of the batch that belongs to an input; checked by check_batch. */
+static const void *batch_data(const ls_batch *batch, const char *name)
+{
+    for (int i = 0; i < batch->inputs; i++)
+        if (strcmp(batch->name[i], name) == 0) return batch->data[i];
+    return NULL;
+}
+
+static ls_status check_run(const ls_program *p, const ls_run *run)
+{
+    LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
+             "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
+             (long long)p->options.max_rows, p->options.max_shards);
+    for (int i = 0; i < p->inputs && run->rows > 0; i++)
+        LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "the batch has no array for the input '%s'", p->input[i]->name);
+    return LS_OK;
+}
+
+static void *address(const ls_program *p, const ls_run *run, int buffer)
+{
+    if (buffer < 0) return NULL;
+    const ls_buffer *b = &p->buffer[buffer];
+    switch (b->place) {
+    case LS_PLACE_STEP: return p->arena + b->offset;
+    case LS_PLACE_PARAM: return (float *)p->params->block.data + b->offset;
+    case LS_PLACE_GRAD: return run->grads + b->offset;
+    case LS_PLACE_ONES: return p->ones.data;
+    case LS_PLACE_INPUT: {
+        const unsigned char *data = batch_data(run->batch, b->tensor->name);
+        return data ? (void *)(uintptr_t)(data + (size_t)run->skip * b->row_bytes) : NULL;
+    }
+    }
+    return NULL;
+}
+
+void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t) { return address(p, run, p->value_of[ls__root(t)->index]); }
+
+static uint64_t mix(uint64_t key, uint64_t by)
+{
+    ls_philox4 r = ls_philox(key, 0, by);
+    return (uint64_t)r.v[0] << 32 | r.v[1];
+}
+
+static void note_high_water(ls_program *p, const ls_run *run, const ls_instr *instr)
+{
+    const int *lists[] = {instr->out, instr->din};
+    const int  sizes[] = {LS_MAX_OUT, LS_MAX_IN};
+    for (int l = 0; l < 2; l++)
+        for (int k = 0; k < sizes[l]; k++) {
+            if (lists[l][k] < 0) continue;
+            const ls_buffer *b = &p->buffer[lists[l][k]];
+            if (b->place != LS_PLACE_STEP) continue;
+            size_t end = b->offset + (b->row_bytes ? b->row_bytes * (size_t)run->rows : b->bytes);
+            end        = (end + 63) / 64 * 64;
+            if (end > p->high_water) p->high_water = end;
+        }
+}
+
+static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
+{
+    static const int64_t one[] = {0, 1};
+    const ls_node       *n     = instr->node;
+    const bool           batched = n->out[0]->batched;
+    ls_call              c     = {.node = n, .args = n->args, .rows = batched ? run->rows : 1, .shards = batched ? run->shards : 1,
+                                  .bound = batched ? run->bound : one, .training = run->training, .groups = run->groups, .group = run->group,
+                                  .scratch = p->scratch, .first_sample = run->first_sample};
+    bool                 leaves = false;
+    c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
+    for (int k = 0; k < n->ins; k++) {
+        c.x[k]   = address(p, run, instr->in[k]);
+        c.dx[k]  = address(p, run, instr->din[k]);
+        c.add[k] = instr->add[k];
+        if (instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !n->in[k]->batched) leaves = true;
+    }
+    for (int k = 0; k < n->outs; k++) {
+        c.y[k]  = address(p, run, instr->out[k]);
+        c.dy[k] = address(p, run, instr->dout[k]);
+    }
+    const ls_op *op = ls__op(n);
+    if (instr->kind == LS_INSTR_FORWARD) {
+        op->forward[LS_CPU](&c);
+        return;
+    }
+    if (!leaves) {
+        op->backward[LS_CPU](&c);
+        return;
+    }
+    /* Parameters with leaves and those without are asked for in two calls, as their groups differ. */
+    ls_call rest = c;
+    bool    more = false;
+    for (int k = 0; k < n->ins; k++) {
+        bool leaf = instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !n->in[k]->batched;
+        if (leaf) rest.dx[k] = NULL;
+        else {
+            c.dx[k] = NULL;
+            more |= rest.dx[k] != NULL;
+        }
+    }
+    for (int k = 0; k < n->ins; k++) { /* one leaf per shard, each parameter with its own stride */
+        if (!c.dx[k]) continue;
+        ls_call alone = c;
+        for (int j = 0; j < n->ins; j++)
+            if (j != k) alone.dx[j] = NULL;
+        for (int s = 0; s < run->shards; s++)
+            p->leaf_group[s] = (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(n->in[k])};
+        alone.groups = run->shards;
+        alone.group  = p->leaf_group;
+        op->backward[LS_CPU](&alone);
+    }
+    if (more) op->backward[LS_CPU](&rest); /* last: it may write over dy */
+}
+
+/* The leaves of each group, added pairwise into the gradient block. */
+static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
+{
+    const ls_param_slot *slot  = &p->params->slot[instr->slot];
+    const int64_t        count = slot->count;
+    float               *leaf  = address(p, run, instr->dout[0]);
+    for (int k = 0; k < run->groups; k++) {
+        const ls_group *g    = &run->group[k];
+        float          *base = leaf + g->first * count, *to = run->grads + slot->offset + g->offset;
+        for (int distance = 1; distance < g->shards; distance *= 2)
+            for (int s = 0; s + distance < g->shards; s += 2 * distance) {
+                float *x = base + s * count;
+                float *y = base + (s + distance) * count;
+                for (int64_t i = 0; i < count; i++) x[i] += y[i];
+            }
+        if (g->add)
+            for (int64_t i = 0; i < count; i++) to[i] += base[i];
+        else
+            memcpy(to, base, (size_t)count * sizeof *to);
+    }
+}
+
+ls_status ls__program_run(ls_program *p, const ls_run *run)
+{
+    LS_TRY(check_run(p, run));
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        double          start = run->seconds ? now() : 0;
+        switch (instr->kind) {
+        case LS_INSTR_FORWARD:
+        case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
+        case LS_INSTR_FOLD: run_fold(p, run, instr); break;
+        case LS_INSTR_CALL: LS_TRY(instr->call(instr->context, run)); break;
+        }
+        note_high_water(p, run, instr);
+        if (run->seconds) run->seconds[i] += now() - start;
+    }
+    return LS_OK;
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Layout and values of the parameter block. */
+#include "core/graph/program.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+
+/* First node that uses each parameter, by tensor index; graph->nodes when none does. */
+static int *first_uses(ls_graph *g)
+{
+    int *first = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *first);
+    for (int i = 0; i < g->tensors; i++) first[i] = g->nodes;
+    for (int i = g->nodes - 1; i >= 0; i--)
+        for (int k = 0; k < g->node[i]->ins; k++)
+            if (g->node[i]->in[k] && !ls__op(g->node[i])->view) first[ls__root(g->node[i]->in[k])->index] = i;
+    return first;
+}
+
+/* Sorts the slots: trained before frozen, then by the last first use, then by creation (stable insertion). */
+static void sort_slots(ls_params *p, const int *first)
+{
+    for (int i = 0; i < p->count; i++) {
+        int key = i, at = i;
+        while (at > 0) {
+            const ls_param_slot *a = &p->slot[p->order[at - 1]], *b = &p->slot[key];
+            int                  ua = first[a->tensor->index], ub = first[b->tensor->index];
+            if (a->trained > b->trained || (a->trained == b->trained && ua >= ub)) break;
+            p->order[at] = p->order[at - 1];
+            at--;
+        }
+        p->order[at] = key;
+    }
+}
+
+ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
+{
+    LS_TRY(ls_graph_status(g));
+    ls_params *p = ls_arena_alloc(g->arena, sizeof *p);
+    p->graph     = g;
+    p->slot_of   = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *p->slot_of);
+    for (int i = 0; i < g->tensors; i++) p->slot_of[i] = g->tensor[i]->role == LS_ROLE_PARAM ? p->count++ : -1;
+    p->slot    = ls_arena_alloc(g->arena, (size_t)(p->count + 1) * sizeof *p->slot);
+    p->order   = ls_arena_alloc(g->arena, (size_t)(p->count + 1) * sizeof *p->order);
+    int *first = first_uses(g);
+    for (int i = 0; i < g->tensors; i++) {
+        const ls_tensor *t = g->tensor[i];
+        if (p->slot_of[i] < 0) continue;
+        p->slot[p->slot_of[i]] = (ls_param_slot){.tensor = t, .count = ls__numel(t), .trained = t->needs_grad && first[i] < g->nodes};
+    }
+    sort_slots(p, first);
+    size_t at = p->trained = LS_HEADER;
+    for (int i = 0; i < p->count; i++) {
+        ls_param_slot *s = &p->slot[p->order[i]];
+        s->offset        = at;
+        at += ((size_t)s->count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
+        if (s->trained) p->trained = at;
+    }
+    p->floats = at;
+    LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
+    for (int i = 0; i < p->count; i++) {
+        ls_status status = ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset);
+        if (status != LS_OK) {
+            ls_block_free(&p->block);
+            return status;
+        }
+    }
+    *out = p;
+    return LS_OK;
+}
+
+void ls_params_free(ls_params *p)
+{
+    if (p) ls_block_free(&p->block); /* the rest lives in the graph's arena */
+}
+
+int ls_params_count(const ls_params *p) { return p->count; }
+
+int64_t ls_params_total(const ls_params *p)
+{
+    int64_t total = 0;
+    for (int i = 0; i < p->count; i++) total += p->slot[i].count;
+    return total;
+}
+
+float *ls_params_get(ls_params *p, int i, const char **name, int *rank, const int64_t **dims)
+{
+    const ls_tensor *t = p->slot[i].tensor;
+    if (name) *name = t->name;
+    if (rank) *rank = t->rank;
+    if (dims) *dims = t->dim;
+    return (float *)p->block.data + p->slot[i].offset;
+}
+
+int ls_params_find(const ls_params *p, const char *name)
+{
+    for (int i = 0; i < p->count; i++)
+        if (strcmp(p->slot[i].tensor->name, name) == 0) return i;
+    return -1;
+}
+
+uint64_t ls_params_digest(const ls_params *p)
+{
+    uint64_t digest = 0; /* chained in the order of creation: the layout of the block does not matter */
+    for (int i = 0; i < p->count; i++)
+        digest = XXH3_64bits_withSeed((const float *)p->block.data + p->slot[i].offset, (size_t)p->slot[i].count * sizeof(float), digest);
+    return digest;
+}

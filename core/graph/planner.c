@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The planner: lifetimes, in-place, and an offset in one arena for every buffer.  First fit by decreasing size over
+ * lifetimes (as in Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020): the largest
+ * buffer is placed first, each at the lowest offset where it meets no placed buffer that lives at the same time.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cpu/level.h"
+#include "core/graph/program.h"
+
+#include <omp.h>
+
+enum { ALIGN = 64 };
+
+static void touch(ls_program *p, int buffer, int at)
+{
+    if (buffer < 0) return;
+    ls_buffer *b = &p->buffer[buffer];
+    if (b->born < 0 || at < b->born) b->born = at;
+    if (at > b->last) b->last = at;
+}
+
+static void find_lifetimes(ls_program *p)
+{
+    for (int b = 0; b < p->buffers; b++) {
+        p->buffer[b].born = p->buffer[b].last = -1;
+        p->buffer[b].home                     = b;
+    }
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        for (int k = 0; k < LS_MAX_IN; k++) touch(p, instr->in[k], i);
+        for (int k = 0; k < LS_MAX_IN; k++) touch(p, instr->din[k], i);
+        for (int k = 0; k < LS_MAX_OUT; k++) touch(p, instr->out[k], i);
+        for (int k = 0; k < LS_MAX_OUT; k++) touch(p, instr->dout[k], i);
+    }
+    for (int i = 0; i < p->options.outputs; i++) touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
+}
+
+/* `to` is written by instruction `at` over `from`, when that is read there for the last time. */
+static void share(ls_program *p, int from, int to, int at)
+{
+    ls_buffer *a = &p->buffer[from], *b = &p->buffer[to];
+    ls_buffer *home = &p->buffer[a->home];
+    if (from == to || a->place != LS_PLACE_STEP || b->place != LS_PLACE_STEP) return;
+    if (home->last != at || b->born != at || a->bytes != b->bytes || a->row_bytes != b->row_bytes || b->home != to) return;
+    b->home    = a->home;
+    home->last = b->last;
+}
+
+static bool appears_again(const int *buffers, int n)
+{
+    for (int k = 1; k < n; k++)
+        if (buffers[k] == buffers[0]) return true;
+    return false;
+}
+
+static void find_in_place(ls_program *p)
+{
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        if (instr->kind == LS_INSTR_FORWARD && ls__op(instr->node)->inplace && !appears_again(instr->in, LS_MAX_IN))
+            share(p, instr->in[0], instr->out[0], i);
+        if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 && !instr->add[0] &&
+            !appears_again(instr->din, LS_MAX_IN))
+            share(p, instr->dout[0], instr->din[0], i);
+    }
+}
+
+typedef struct placed {
+    const ls_buffer *b;
+    size_t           from, to;
+} placed;
+
+static int by_size(const void *x, const void *y)
+{
+    const ls_buffer *a = *(ls_buffer *const *)x, *b = *(ls_buffer *const *)y;
+    if (a->bytes != b->bytes) return a->bytes < b->bytes ? 1 : -1;
+    return a->home < b->home ? -1 : 1;
+}
+
+static int by_offset(const void *x, const void *y)
+{
+    const placed *a = x, *b = y;
+    return a->from < b->from ? -1 : a->from > b->from;
+}
+
+static void place_all(ls_program *p)
+{
+    ls_buffer **order = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof(ls_buffer *));
+    placed     *live  = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof *live);
+    placed     *done  = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof *done);
+    int         n = 0, n_done = 0;
+    for (int b = 0; b < p->buffers; b++)
+        if (p->buffer[b].place == LS_PLACE_STEP && p->buffer[b].home == b && p->buffer[b].born >= 0) order[n++] = &p->buffer[b];
+    qsort(order, (size_t)n, sizeof *order, by_size);
+    p->arena_bytes = 0;
+    for (int i = 0; i < n; i++) {
+        ls_buffer *b     = order[i];
+        size_t     bytes = (b->bytes + ALIGN - 1) / ALIGN * ALIGN, at = 0;
+        int        lives = 0;
+        for (int k = 0; k < n_done; k++)
+            if (done[k].b->born <= b->last && b->born <= done[k].b->last) live[lives++] = done[k];
+        qsort(live, (size_t)lives, sizeof *live, by_offset);
+        for (int k = 0; k < lives && live[k].from < at + bytes; k++)
+            if (live[k].to > at) at = live[k].to;
+        b->offset      = at;
+        done[n_done++] = (placed){b, at, at + bytes};
+        if (at + bytes > p->arena_bytes) p->arena_bytes = at + bytes;
+    }
+    for (int b = 0; b < p->buffers; b++)
+        if (p->buffer[b].place == LS_PLACE_STEP) p->buffer[b].offset = p->buffer[p->buffer[b].home].offset;
+}
+
+static void plan_scratch(ls_program *p)
+{
+    p->scratch_bytes = 0;
+    for (int i = 0; i < p->instrs; i++) {
+        ls_instr *instr = &p->instr[i];
+        if (!instr->node || !ls__op(instr->node)->scratch) continue;
+        instr->scratch = ls__op(instr->node)->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads,
+                                                      instr->kind == LS_INSTR_BACKWARD);
+        instr->scratch = (instr->scratch + ALIGN - 1) / ALIGN * ALIGN;
+        if (instr->scratch > p->scratch_bytes) p->scratch_bytes = instr->scratch;
+    }
+}
+
+ls_status ls__program_plan(ls_program *p)
+{
+    p->threads = omp_get_max_threads();
+    find_lifetimes(p);
+    find_in_place(p);
+    place_all(p);
+    plan_scratch(p);
+    p->leaf_group = ls_arena_alloc(p->memory, (size_t)p->options.max_shards * sizeof *p->leaf_group);
+    if (p->options.loss) {
+        LS_TRY(ls_block_new(&p->ones, (size_t)p->options.max_rows * sizeof(float), "seed gradient"));
+        for (int64_t i = 0; i < p->options.max_rows; i++) ((float *)p->ones.data)[i] = 1;
+    }
+    return LS_OK;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A program as text: what runs in which order, and where everything lies in memory. */
+#include "core/cpu/level.h"
+#include "core/graph/program.h"
+
+/* "12.3 KiB", in a ring of thread-local buffers. */
+static const char *human(size_t bytes)
+{
+    static _Thread_local char ring[4][32];
+    static _Thread_local int  next;
+    static const char *const  unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    char                     *text   = ring[next++ % 4];
+    double                    value  = (double)bytes;
+    int                       u      = 0;
+    for (; value >= 1024 && u < 4; u++) value /= 1024;
+    snprintf(text, sizeof ring[0], u ? "%.1f %s" : "%.0f %s", value, unit[u]);
+    return text;
+}
+
+static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n)
+{
+    const char *separator = "";
+    for (int k = 0; k < n; k++) {
+        if (buffers[k] < 0) continue;
+        fprintf(to, "%s%s%s", separator, add && add[k] ? "+= " : "", p->buffer[buffers[k]].name);
+        separator = ", ";
+    }
+}
+
+static void print_instr(const ls_program *p, FILE *to, int i)
+{
+    static const char *const kinds[] = {"forward", "backward", "fold", "call"};
+    const ls_instr          *instr   = &p->instr[i];
+    fprintf(to, "%4d  %-8s  %-14s  ", i, kinds[instr->kind], instr->name);
+    if (instr->kind == LS_INSTR_CALL) {
+        if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
+        print_list(p, to, instr->in, NULL, LS_MAX_IN);
+        fprintf(to, "\n");
+        return;
+    }
+    print_list(p, to, instr->in, NULL, LS_MAX_IN);
+    if (instr->kind == LS_INSTR_BACKWARD) {
+        if (instr->in[0] >= 0 || instr->in[1] >= 0 || instr->in[2] >= 0) fprintf(to, ", ");
+        print_list(p, to, instr->out, NULL, LS_MAX_OUT);
+        if (instr->out[0] >= 0 || instr->out[1] >= 0) fprintf(to, ", ");
+    }
+    print_list(p, to, instr->dout, NULL, LS_MAX_OUT);
+    fprintf(to, " -> ");
+    if (instr->kind == LS_INSTR_FORWARD) {
+        print_list(p, to, instr->out, NULL, LS_MAX_OUT);
+        fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    } else if (instr->kind == LS_INSTR_BACKWARD) {
+        print_list(p, to, instr->din, instr->add, LS_MAX_IN);
+    } else {
+        fprintf(to, "gradient of %s", instr->name);
+    }
+    if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
+    if (instr->scratch) fprintf(to, "  scratch %s", human(instr->scratch));
+    fprintf(to, "\n");
+}
+
+void ls__program_print(const ls_program *p, FILE *to)
+{
+    for (int i = 0; i < p->instrs; i++) print_instr(p, to, i);
+}
+
+void ls__plan_print(const ls_program *p, FILE *to)
+{
+    fprintf(to, "%12s  %10s  %-11s  %s\n", "offset", "bytes", "lives", "buffer");
+    for (int b = 0; b < p->buffers; b++) {
+        const ls_buffer *buffer = &p->buffer[b];
+        if (buffer->place != LS_PLACE_STEP || buffer->born < 0) continue;
+        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, human(buffer->bytes), buffer->born, buffer->last, buffer->name);
+        if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
+        fprintf(to, "\n");
+    }
+    fprintf(to, "step arena %zu bytes (%s), scratch %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
+}

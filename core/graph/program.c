@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Graph to program.  Forward: the nodes that the outputs and the loss need, in order.  Backward: reverse-mode
+ * differentiation (Linnainmaa 1970): the nodes in reverse; a node's backward instruction reads the gradients of its
+ * outputs and gives those of its inputs.  The first writer of a gradient writes, later ones add, so nothing is
+ * zero-filled.
+ *
+ * Gradients of parameters go straight into the gradient block.  A parameter with several uses (tied weights, recurrence)
+ * gets one leaf per shard instead, to which every use adds, and a FOLD instruction after the last use: the sum over
+ * uses is made within each shard, so its bits do not depend on how shards fall on ranks.
+ */
+#include "core/graph/program.h"
+
+#include <string.h>
+
+#include "core/cpu/level.h"
+
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
+
+static int add_buffer(ls_program *p, ls_buffer b)
+{
+    b.home                  = p->buffers;
+    b.born                  = -1;
+    b.last                  = -1;
+    p->buffer[p->buffers++] = b;
+    return p->buffers - 1;
+}
+
+static size_t planned_bytes(const ls_program *p, const ls_tensor *t)
+{
+    return (size_t)ls__numel(t) * ls__dtype_bytes(t->type) * (t->batched ? (size_t)p->options.max_rows : 1);
+}
+
+static int value_buffer(ls_program *p, const ls_tensor *tensor)
+{
+    const ls_tensor *t = ls__root(tensor);
+    int             *b = &p->value_of[t->index];
+    if (*b < 0) {
+        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT, [LS_ROLE_PARAM] = LS_PLACE_PARAM, [LS_ROLE_VALUE] = LS_PLACE_STEP};
+        *b = add_buffer(p, (ls_buffer){.name = t->name, .tensor = t, .place = places[t->role], .bytes = planned_bytes(p, t),
+                                       .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
+        if (t->role == LS_ROLE_PARAM) p->buffer[*b].offset = p->params->slot[p->params->slot_of[t->index]].offset;
+    }
+    return *b;
+}
+
+/* How many backward instructions will write the gradient of a parameter. */
+static int uses_of(const ls_program *p, const ls_tensor *param, const bool *needed)
+{
+    int uses = 0;
+    for (int i = 0; i < p->graph->nodes; i++) {
+        const ls_node *n = p->graph->node[i];
+        if (!needed[i] || ls__op(n)->view) continue;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && ls__root(n->in[k]) == param && !(ls__op(n)->no_grad & 1u << k)) uses++;
+    }
+    return uses;
+}
+
+static int grad_buffer(ls_program *p, const ls_tensor *tensor, const bool *needed)
+{
+    const ls_tensor *t = ls__root(tensor);
+    int             *b = &p->grad_of[t->index];
+    if (*b < 0) {
+        const char *name  = ls_arena_printf(p->memory, "d %s", t->name);
+        size_t      bytes = planned_bytes(p, t);
+        if (t->role != LS_ROLE_PARAM)
+            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_STEP, .gradient = true, .bytes = bytes,
+                                           .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
+        else if (uses_of(p, t, needed) > 1)
+            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_STEP, .gradient = true,
+                                           .bytes = bytes * (size_t)p->options.max_shards});
+        else
+            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_GRAD, .gradient = true, .bytes = bytes,
+                                           .offset = p->params->slot[p->params->slot_of[t->index]].offset});
+    }
+    return *b;
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------------------ */
+
+static const ls_instr blank = {.in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1}, .dout = {-1, -1, -1}, .din = {-1, -1, -1, -1, -1, -1},
+                               .slot = -1};
+
+static ls_instr *append(ls_program *p, ls_instr instr)
+{
+    if (p->instrs == p->instr_room) {
+        int       room  = p->instr_room ? p->instr_room * 2 : 128;
+        ls_instr *wider = ls_arena_alloc(p->memory, (size_t)room * sizeof *wider);
+        if (p->instrs) memcpy(wider, p->instr, (size_t)p->instrs * sizeof *wider);
+        p->instr      = wider;
+        p->instr_room = room;
+    }
+    p->instr[p->instrs] = instr;
+    return &p->instr[p->instrs++];
+}
+
+ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
+{
+    LS_CHECK(at >= 0 && at <= p->instrs, LS_ERR_FAILED, "instruction '%s': position %d is not within the program of %d", given->name, at, p->instrs);
+    ls_instr instr = blank;
+    instr.kind     = given->kind;
+    instr.name     = ls_arena_strdup(p->memory, given->name);
+    instr.call     = given->call;
+    instr.context  = given->context;
+    instr.offset   = given->offset;
+    instr.count    = given->count;
+    for (int i = 0; i < LS_MAX_IN && given->reads[i]; i++) {
+        instr.reads[i] = given->reads[i];
+        instr.in[i]    = value_buffer(p, given->reads[i]);
+    }
+    append(p, blank);
+    memmove(p->instr + at + 1, p->instr + at, (size_t)(p->instrs - 1 - at) * sizeof *p->instr);
+    p->instr[at] = instr;
+    return LS_OK;
+}
+
+static double flops_of(const ls_node *n)
+{
+    const ls_op *op = ls__op(n);
+    return op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+}
+
+/* The nodes that the outputs and the loss need. */
+static void mark_needed(const ls_program *p, bool *needed)
+{
+    const ls_graph *g      = p->graph;
+    bool           *wanted = ls_arena_alloc(p->memory, (size_t)g->tensors + 1);
+    for (int i = 0; i < p->options.outputs; i++) wanted[p->options.output[i]->index] = true;
+    if (p->options.loss) {
+        wanted[p->options.loss->index] = true;
+        if (p->options.loss->weight) wanted[p->options.loss->weight->index] = true;
+    }
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const ls_node *n = g->node[i];
+        for (int k = 0; k < n->outs; k++)
+            if (wanted[n->out[k]->index]) needed[i] = true;
+        if (!needed[i]) continue;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k]) wanted[n->in[k]->index] = true;
+    }
+}
+
+static ls_status emit_forward(ls_program *p, const ls_node *n)
+{
+    const ls_op *op    = ls__op(n);
+    ls_instr     instr = blank;
+    instr.kind         = LS_INSTR_FORWARD;
+    instr.node         = n;
+    instr.name         = op->name;
+    instr.flops        = flops_of(n);
+    LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE, "the op %s has no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
+             p->options.device == LS_CPU ? "cpu" : "cuda");
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k]) instr.in[k] = value_buffer(p, n->in[k]);
+    for (int k = 0; k < n->outs; k++) instr.out[k] = value_buffer(p, n->out[k]);
+    append(p, instr);
+    return LS_OK;
+}
+
+static void emit_fold(ls_program *p, int buffer)
+{
+    const ls_tensor *t     = p->buffer[buffer].tensor;
+    ls_instr         instr = blank;
+    instr.kind             = LS_INSTR_FOLD;
+    instr.name             = t->name;
+    instr.slot             = p->params->slot_of[t->index];
+    instr.dout[0]          = buffer;
+    append(p, instr);
+}
+
+static bool wants_grad(const ls_node *n, int k) { return n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k); }
+
+/* `written[b]`: writers of gradient buffer b so far. */
+static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
+{
+    const ls_op *op   = ls__op(n);
+    int          dout = p->grad_of[ls__root(n->out[0])->index];
+    ls_instr     instr = blank;
+    if (dout < 0 || !n->out[0]->needs_grad || op->view) return LS_OK;
+    LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "the op %s (%s:%d) has no backward kernel for the device '%s'", op->name, n->where.file,
+             n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
+    LS_CHECK(n->out[0]->batched, LS_ERR_USAGE,
+             "the op %s (%s:%d) works on parameters alone, and its gradient is wanted" LS_HINT
+             "apply it to something that depends on the batch, or freeze the parameter",
+             op->name, n->where.file, n->where.line);
+    instr.kind    = LS_INSTR_BACKWARD;
+    instr.node    = n;
+    instr.name    = op->name;
+    instr.flops   = 2 * flops_of(n);
+    instr.dout[0] = dout;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = value_buffer(p, n->in[k]);
+    for (int k = 0; k < n->outs; k++)
+        if (op->saves & LS_SAVES_OUT(k)) instr.out[k] = value_buffer(p, n->out[k]);
+    for (int k = 0; k < n->ins; k++) {
+        if (!wants_grad(n, k)) continue;
+        instr.din[k] = grad_buffer(p, n->in[k], needed);
+        instr.add[k] = written[instr.din[k]]++ > 0;
+    }
+    append(p, instr);
+    for (int k = 0; k < n->ins; k++) { /* the last use of a parameter with several */
+        if (instr.din[k] < 0) continue;
+        const ls_tensor *t = ls__root(n->in[k]);
+        if (t->role == LS_ROLE_PARAM && p->buffer[instr.din[k]].place == LS_PLACE_STEP && written[instr.din[k]] == uses_of(p, t, needed))
+            emit_fold(p, instr.din[k]);
+    }
+    return LS_OK;
+}
+
+static ls_status check_loss(const ls_tensor *loss)
+{
+    LS_CHECK(loss->type == LS_F32 && loss->batched && ls__numel(loss) == 1, LS_ERR_USAGE,
+             "the loss '%s' has the shape %s, expected one float per sample" LS_HINT "end in a loss op, or in ls_sum or ls_mean", loss->name, ls__shape(loss));
+    LS_CHECK(loss->needs_grad, LS_ERR_USAGE, "the loss '%s' depends on no trainable parameter", loss->name);
+    return LS_OK;
+}
+
+static ls_status build(ls_program *p)
+{
+    const ls_graph *g       = p->graph;
+    ls_tensor      *loss    = p->options.loss;
+    bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
+    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 2 + 2) * sizeof *written);
+    mark_needed(p, needed);
+    for (int i = 0; i < g->nodes; i++)
+        if (needed[i] && !ls__op(g->node[i])->view) LS_TRY(emit_forward(p, g->node[i]));
+    if (!loss) return LS_OK;
+    const ls_tensor *seed = ls__root(loss);
+    p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name = "ones", .tensor = seed, .place = LS_PLACE_ONES, .gradient = true,
+                                                        .row_bytes = sizeof(float), .bytes = (size_t)p->options.max_rows * sizeof(float)});
+    for (int i = g->nodes - 1; i >= 0; i--)
+        if (needed[i]) LS_TRY(emit_backward(p, g->node[i], needed, written));
+    return LS_OK;
+}
+
+ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, const ls_program_options *options)
+{
+    ls_arena *memory;
+    LS_TRY(ls_graph_status(g));
+    LS_CHECK(options->max_rows >= 1 && options->max_shards >= 1, LS_ERR_USAGE, "a program needs at least one sample and one shard, found %lld and %d",
+             (long long)options->max_rows, options->max_shards);
+    for (int i = 0; i < options->outputs; i++) LS_CHECK(options->output[i], LS_ERR_USAGE, "output %d of the model is NULL", i);
+    if (options->loss) LS_TRY(check_loss(options->loss));
+    LS_TRY(ls_arena_new(&memory, "program"));
+    ls_program *p = ls_arena_alloc(memory, sizeof *p);
+    *p            = (ls_program){.graph = g, .params = params, .options = *options, .memory = memory};
+    if (options->outputs) { /* the caller's array need not outlive the call */
+        ls_tensor **copy = ls_arena_alloc(memory, (size_t)options->outputs * sizeof *copy);
+        memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
+        p->options.output = copy;
+    }
+    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 2 + 2) * sizeof *p->buffer);
+    p->value_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
+    p->grad_of  = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
+    p->input    = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
+    for (int i = 0; i < g->tensors; i++) p->value_of[i] = p->grad_of[i] = -1;
+    ls_status status = build(p);
+    if (status != LS_OK) {
+        ls__program_free(p);
+        return status;
+    }
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == LS_ROLE_INPUT && p->value_of[i] >= 0) p->input[p->inputs++] = g->tensor[i];
+    *out = p;
+    return LS_OK;
+}
+
+void ls__program_free(ls_program *p)
+{
+    if (!p) return;
+    ls_block_free(&p->ones);
+    ls_arena_free(p->memory);
+}
+
+int ls__program_forward_end(const ls_program *p)
+{
+    int end = 0;
+    for (int i = 0; i < p->instrs; i++)
+        if (p->instr[i].kind == LS_INSTR_FORWARD) end = i + 1;
+    return end;
+}
+
+static bool overlaps(const ls_program *p, int slot, size_t offset, size_t count)
+{
+    const ls_param_slot *s = &p->params->slot[slot];
+    return s->offset < offset + count && offset < s->offset + (size_t)s->count;
+}
+
+int ls__program_ready(const ls_program *p, size_t offset, size_t count)
+{
+    int ready = ls__program_forward_end(p);
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        bool            writes = instr->kind == LS_INSTR_FOLD && overlaps(p, instr->slot, offset, count);
+        for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++) {
+            if (instr->din[k] < 0 || p->buffer[instr->din[k]].place != LS_PLACE_GRAD) continue;
+            writes |= overlaps(p, p->params->slot_of[p->buffer[instr->din[k]].tensor->index], offset, count);
+        }
+        /* what was inserted for an earlier range stays before what is inserted for a later one */
+        if (writes || (instr->kind == LS_INSTR_CALL && i == ready)) ready = i + 1;
+    }
+    return ready;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A step as a flat list of instructions, its memory, and its execution.  Not public.
+ *
+ *     ls_program *p;
+ *     LS_TRY(ls__program_new(&p, graph, params, &(ls_program_options){.loss = loss, .max_rows = 64, .max_shards = 8}));
+ *     LS_TRY(ls__program_insert(p, ls__program_ready(p, offset, count), &(ls_instr){.kind = LS_INSTR_CALL, ...}));
+ *     LS_TRY(ls__program_plan(p));                 every tensor has an offset now
+ *     LS_TRY(ls__program_bind(p, arena));          arena: p->arena_bytes + p->scratch_bytes
+ *     LS_TRY(ls__program_run(p, &run));            as often as you like; allocates nothing
+ *
+ * Compiling walks the nodes that the outputs need in order (forward), then in reverse (backward); planning gives every
+ * buffer an offset in one arena by its lifetime.
+ */
+#ifndef LS_CORE_GRAPH_PROGRAM_H
+#define LS_CORE_GRAPH_PROGRAM_H
+
+#include <stdio.h>
+
+#include "core/graph/params.h"
+
+typedef struct ls_program ls_program;
+typedef struct ls_run     ls_run;
+
+typedef enum ls_instr_kind {
+    LS_INSTR_FORWARD,
+    LS_INSTR_BACKWARD,
+    LS_INSTR_FOLD, /* the gradient of a parameter with several uses: its per-shard leaves are added up as a tree */
+    LS_INSTR_CALL  /* something from above core: a collective, the update */
+} ls_instr_kind;
+
+typedef struct ls_instr {
+    ls_instr_kind  kind;
+    const char    *name;
+    const ls_node *node;                 /* forward, backward                                         */
+    int            in[LS_MAX_IN];        /* buffers, -1: none.  call: what it reads (fill with tensors) */
+    int            out[LS_MAX_OUT];
+    int            dout[LS_MAX_OUT];
+    int            din[LS_MAX_IN];
+    bool           add[LS_MAX_IN];
+    int            slot;                 /* fold: of the parameter                                    */
+    const ls_tensor *reads[LS_MAX_IN];   /* call: tensors whose values must still be there; NULL ends  */
+    ls_status    (*call)(void *context, const ls_run *run);
+    void          *context;
+    size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats */
+    size_t         scratch;              /* bytes                                                     */
+    double         flops;                /* per sample                                                */
+} ls_instr;
+
+typedef enum ls_place { LS_PLACE_STEP, LS_PLACE_INPUT, LS_PLACE_PARAM, LS_PLACE_GRAD, LS_PLACE_ONES } ls_place;
+
+/* Memory with a name and a lifetime. */
+typedef struct ls_buffer {
+    const char      *name;
+    const ls_tensor *tensor;
+    ls_place         place;
+    bool             gradient;
+    size_t           row_bytes;   /* of one sample; 0 when not batched               */
+    size_t           bytes;       /* of max_rows samples                             */
+    int              born, last;  /* instructions, both inclusive                    */
+    int              home;        /* the buffer whose memory this is (in place); itself otherwise */
+    size_t           offset;      /* step: bytes in the arena; param, grad: floats in the block   */
+} ls_buffer;
+
+typedef struct ls_program_options {
+    ls_tensor *const *output;   /* kept until the end of the run */
+    int               outputs;
+    ls_tensor        *loss;     /* NULL: forward only            */
+    int64_t           max_rows; /* samples of a run, at most     */
+    int               max_shards;
+    ls_device         device;
+} ls_program_options;
+
+struct ls_program {
+    ls_graph          *graph;
+    ls_params         *params;
+    ls_program_options options;
+    ls_arena          *memory;
+    ls_instr          *instr;
+    int                instrs, instr_room;
+    ls_buffer         *buffer;
+    int                buffers;
+    int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none    */
+    ls_tensor        **input;
+    int                inputs;
+    ls_group          *leaf_group;         /* one per shard, for parameters with several uses */
+    int                threads;
+    size_t             arena_bytes, scratch_bytes;
+    size_t             high_water;         /* of the arena, touched so far                    */
+    unsigned char     *arena, *scratch;
+    ls_block           ones;
+};
+
+/* One execution. */
+struct ls_run {
+    const ls_batch *batch;          /* inputs by name; rows may be fewer than batch->rows when `skip` is set */
+    int64_t         skip, rows;     /* samples [skip, skip + rows) of the batch                              */
+    int             shards;
+    const int64_t  *bound;          /* shards + 1, from 0 to rows                                            */
+    int             groups;
+    const ls_group *group;          /* offsets in floats from `grads`                                        */
+    float          *grads;          /* the gradient block of slot 0                                          */
+    bool            training;
+    uint64_t        seed;
+    int64_t         step;
+    int64_t         first_sample;   /* of sample `skip`, within the global batch                             */
+    int             micro, micros;  /* which of the step's micro-steps this is                               */
+    double         *seconds;        /* (optional) time of each instruction is added here                     */
+};
+
+ls_status ls__program_new(ls_program **p, ls_graph *g, ls_params *params, const ls_program_options *options);
+void      ls__program_free(ls_program *p);
+
+/* The position after the last instruction that writes into the floats [offset, offset + count) of the gradient block. */
+int ls__program_ready(const ls_program *p, size_t offset, size_t count);
+/* Number of forward instructions: the position where the loss is known. */
+int ls__program_forward_end(const ls_program *p);
+ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
+
+/* Lifetimes, in-place, offsets (core/graph/planner.c). */
+ls_status ls__program_plan(ls_program *p);
+/* Gives the arena; several programs may share one. */
+ls_status ls__program_bind(ls_program *p, void *arena);
+ls_status ls__program_run(ls_program *p, const ls_run *run);
+
+/* Values of a tensor in the run just made (or in a CALL that reads it). */
+void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t);
+
+/* What each instruction reads and writes, one line each; and the memory plan (core/graph/print.c). */
+void ls__program_print(const ls_program *p, FILE *to);
+void ls__plan_print(const ls_program *p, FILE *to);
+
+/* The tensor whose memory a view shows. */
+static inline const ls_tensor *ls__root(const ls_tensor *t)
+{
+    while (t->view_of) t = t->view_of;
+    return t;
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Initialisers, after torch.nn.init.  Element i of a parameter is a function of (seed, name of the parameter, i).
+ *   xavier   std = gain sqrt(2 / (fan_in + fan_out))     Glorot & Bengio 2010
+ *   kaiming  std = gain / sqrt(fan)                      He et al. 2015
+ * and the uniform variants have the bounds +- sqrt(3) std.
+ */
+#include <math.h>
+
+#include "core/base/philox.h"
+#include "core/graph/params.h"
+
+static void fans(const ls_tensor *t, double *in, double *out)
+{
+    double field = 1;
+    for (int i = 2; i < t->rank; i++) field *= (double)t->dim[i];
+    *out = (double)(t->rank > 0 ? t->dim[0] : 1) * field;
+    *in  = t->rank > 1 ? (double)t->dim[1] * field : *out;
+}
+
+/* Two independent normals from two uniforms (Box & Muller 1958). */
+static double normal(uint64_t key, int64_t i)
+{
+    ls_philox4 r = ls_philox(key, 0, (uint64_t)i);
+    double     u = ((double)r.v[0] + 0.5) * 0x1p-32, v = (double)r.v[1] * 0x1p-32;
+    return sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v);
+}
+
+/* Normal within [low, high]: drawn again, with the next counters, until it fits. */
+static double truncated(uint64_t key, int64_t i, double mean, double std, double low, double high)
+{
+    for (uint64_t attempt = 0; attempt < 1000; attempt++) {
+        double x = mean + std * normal(key + attempt * 0x9e3779b97f4a7c15ull, i);
+        if (x >= low && x <= high) return x;
+    }
+    return low > mean ? low : high < mean ? high : mean; /* bounds so far out that nothing fits */
+}
+
+ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
+{
+    const ls_init *init = &t->init;
+    const uint64_t key  = ls_key(seed, t->name);
+    const int64_t  n    = ls__numel(t);
+    double         fan_in, fan_out, std = init->std > 0 ? init->std : 1, bound = 0;
+    fans(t, &fan_in, &fan_out);
+    const double fan = init->fan_out ? fan_out : fan_in;
+    switch (init->kind) {
+    case LS_INIT_XAVIER_UNIFORM:
+    case LS_INIT_XAVIER_NORMAL: std = (init->gain > 0 ? init->gain : 1) * sqrt(2 / (fan_in + fan_out)); break;
+    case LS_INIT_KAIMING_UNIFORM:
+    case LS_INIT_KAIMING_NORMAL: std = (init->gain > 0 ? init->gain : sqrt(2)) / sqrt(fan); break;
+    case LS_INIT_DEFAULT: std = 1 / sqrt(3 * fan_in); break; /* PyTorch's layers: uniform +- 1/sqrt(fan_in) */
+    default: break;
+    }
+    bound = sqrt(3.0) * std;
+    for (int64_t i = 0; i < n; i++) {
+        double u = ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]);
+        switch (init->kind) {
+        case LS_INIT_ZEROS: values[i] = 0; break;
+        case LS_INIT_CONSTANT: values[i] = init->value; break;
+        case LS_INIT_UNIFORM: {
+            double low = init->fan ? -1 / sqrt((double)init->fan) : init->low, high = init->fan ? -low : init->high;
+            LS_CHECK(low <= high, LS_ERR_USAGE, "initialiser of '%s': low %g is above high %g", t->name, low, high);
+            values[i] = (float)(low + (high - low) * u);
+            break;
+        }
+        case LS_INIT_NORMAL: values[i] = (float)(init->mean + std * normal(key, i)); break;
+        case LS_INIT_TRUNC_NORMAL: {
+            bool   given = init->low != 0 || init->high != 0;
+            double low = given ? init->low : init->mean - 2 * std, high = given ? init->high : init->mean + 2 * std;
+            LS_CHECK(low <= high, LS_ERR_USAGE, "initialiser of '%s': low %g is above high %g", t->name, low, high);
+            values[i] = (float)truncated(key, i, init->mean, std, low, high);
+            break;
+        }
+        case LS_INIT_XAVIER_NORMAL:
+        case LS_INIT_KAIMING_NORMAL: values[i] = (float)(std * normal(key, i)); break;
+        case LS_INIT_DEFAULT:
+        case LS_INIT_XAVIER_UNIFORM:
+        case LS_INIT_KAIMING_UNIFORM: values[i] = (float)(bound * (2 * u - 1)); break;
+        }
+    }
+    return LS_OK;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Layers and models as tables, for whoever builds them by name (a recipe).  Not public. */
+#ifndef LS_CORE_NN_NN_H
+#define LS_CORE_NN_NN_H
+
+#include "core/graph/graph.h"
+
+/* A layer that a recipe can name.  `args` is its args struct, which starts with {graph, name, x}. */
+typedef struct ls_layer {
+    const char     *name;
+    size_t          args_bytes;
+    const ls_field *fields; /* ended by one without a name */
+    ls_tensor    *(*build)(const void *args, ls_where where);
+} ls_layer;
+extern const ls_layer ls__layer_table[]; /* ended by one without a name */
+
+/* What every layer's args struct starts with. */
+typedef struct ls_layer_head {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;
+} ls_layer_head;
+
+/* A model that a recipe can name: its args struct starts with {graph, x}. */
+typedef struct ls_model_entry {
+    const char     *name, *text;
+    size_t          args_bytes;
+    const ls_field *fields;
+    ls_tensor    *(*build)(const void *args);
+} ls_model_entry;
+extern const ls_model_entry ls__model_table[]; /* ended by one without a name */
+
+typedef struct ls_model_head {
+    ls_graph  *g;
+    ls_tensor *x;
+    int64_t    classes;
+} ls_model_head;
+
+#endif
