@@ -4,6 +4,7 @@
 #define LS_CORE_CPU_LEVEL_H
 
 #include "core/cpu/gemm.h"
+#include "core/cpu/peak.h"
 #include "core/cpu/vmath.h"
 #include "core/graph/graph.h"
 
@@ -13,6 +14,7 @@ struct ls_level {
     ls_gemm_fn     *gemm;
     const ls_vmath *vmath;
     const struct ls_optim_kernels *optim; /* core/optim/kernels.h */
+    ls_fma_peak_fn *fma_peak;
 };
 
 #endif

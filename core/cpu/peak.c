@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The peak of multiply-adds: twelve independent chains per thread, which hides their latency on every processor of the levels. */
+#include "core/cpu/peak.h"
+
+#include <time.h>
+
+#include "core/cpu/vec.h"
+
+enum { CHAINS = 12, ROUNDS = 100000, TRIES = 8 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static vf spin(vf by)
+{
+    vf chain[CHAINS];
+    for (int c = 0; c < CHAINS; c++) chain[c] = v_set((float)c);
+    for (int i = 0; i < ROUNDS; i++) {
+#pragma GCC unroll 16
+        for (int c = 0; c < CHAINS; c++) chain[c] = v_fma(chain[c], by, by);
+        __asm__ volatile("" : "+m"(*(char *)&i)); /* the loop stays a loop */
+    }
+    vf sum = chain[0];
+    for (int c = 1; c < CHAINS; c++) sum += chain[c];
+    return sum;
+}
+
+double ls__fma_peak(int threads)
+{
+    double best = 0;
+    for (int t = 0; t < TRIES; t++) {
+        double start = seconds(), kept = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : kept)
+        kept += (double)v_sum(spin(v_set(0.5f)));
+        double took = seconds() - start;
+        double rate = 2.0 * LS_V * CHAINS * ROUNDS * threads / took * 1e-9;
+        if (rate > best && kept != 0) best = rate;
+    }
+    return best;
+}
