@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* labels: mpi */
+/* timeout: 60 */
+/* A rank on which MPI itself fails ends with its message and code, and the rank that waits for it does not hang.
+ * The test starts itself on two ranks. */
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/dist/mpi_test.h"
+
+enum { CODE = LS_ERR_ENV };
+
+/* Rank 0 expects fewer floats than rank 1 sends: an error of MPI, on rank 0 only. */
+static int fail_on_one_rank(int argc, char **argv)
+{
+    if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK) return 99;
+    float       data[1000] = {0};
+    ls_transfer t          = {1 - the_rank(), data, the_rank() == 0 ? 10 : 1000};
+    ls_status   mine       = the_rank() == 0 ? ls__comm_exchange(comm, 0, NULL, 1, &t) : ls__comm_exchange(comm, 1, &t, 0, NULL);
+    ls_status   status     = ls_comm_agree(comm, mine); /* rank 1 waits here */
+    if (the_rank() == 0) {
+        fprintf(stderr, "%s\n", ls_error_message());
+        if (ls_comm_barrier(comm) != LS_ERR_ENV || !strstr(ls_error_message(), "earlier call")) status = (ls_status)98;
+    }
+    ls_comm_free(comm);
+    return (int)status;
+}
+
+static const char *program;
+
+static void test_broken(void **state)
+{
+    char command[1024], line[512], text[8192] = "";
+    snprintf(command, sizeof command, "timeout 40 mpirun --allow-run-as-root --oversubscribe -np 2 %s --child 2>&1", program);
+    FILE *out = popen(command, "r");
+    assert_non_null(out);
+    while (fgets(line, sizeof line, out))
+        if (strlen(text) + strlen(line) < sizeof text) strcat(text, line);
+    int code = pclose(out);
+    assert_true(WIFEXITED(code));
+    if (WEXITSTATUS(code) != CODE || !strstr(text, "MPI_Waitall failed on rank 0 of 2"))
+        fail_msg("exit code %d, output: %s", WEXITSTATUS(code), text);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--child") == 0) return fail_on_one_rank(argc, argv);
+    program                         = argv[0];
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_broken)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
