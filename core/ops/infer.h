@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What shape rules share. */
+#ifndef LS_CORE_OPS_INFER_H
+#define LS_CORE_OPS_INFER_H
+
+#include "core/graph/graph.h"
+
+/* Input i is made of samples and holds float32. */
+static inline ls_status ls__expect_samples(const ls_node *n, int i)
+{
+    const ls_tensor *x = n->in[i];
+    LS_NODE_CHECK(n, x->type == LS_F32, "input '%s' is %s, expected float32", x->name, ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim" LS_HINT "a parameter can be an operand beside a tensor of samples, not the only one",
+                  x->name, ls__shape(x));
+    return LS_OK;
+}
+
+/* Input i is a parameter (or made of parameters alone), with `rank` dims. */
+static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
+{
+    const ls_tensor *w = n->in[i];
+    LS_NODE_CHECK(n, !w->batched && w->type == LS_F32 && w->rank == rank, "'%s' is %s of %s, expected a parameter of %d dims", w->name, ls__shape(w),
+                  ls__dtype_name(w->type), rank);
+    return LS_OK;
+}
+
+/* The shape rule of ops that keep the shape of their one input. */
+static inline ls_status ls__infer_same(ls_node *n)
+{
+    LS_TRY(ls__expect_samples(n, 0));
+    ls__out_like(n, 0, n->in[0]);
+    return LS_OK;
+}
+
+/* The shape rule of add and mul: y is like x, or a parameter whose dims are the last ones of x. */
+static inline ls_status ls__infer_broadcast(ls_node *n)
+{
+    const ls_tensor *x = n->in[0], *y = n->in[1];
+    LS_TRY(ls__expect_samples(n, 0));
+    LS_NODE_CHECK(n, y->type == LS_F32, "input '%s' is %s, expected float32", y->name, ls__dtype_name(y->type));
+    bool same = y->batched ? y->rank == x->rank : y->rank <= x->rank;
+    for (int i = 1; same && i <= y->rank; i++) same = y->dim[y->rank - i] == x->dim[x->rank - i];
+    LS_NODE_CHECK(n, same, "'%s' is %s and '%s' is %s" LS_HINT "both have one shape, or the second is a parameter with the last dims of the first", x->name,
+                  ls__shape(x), y->name, ls__shape(y));
+    ls__out_like(n, 0, x);
+    return LS_OK;
+}
+
+#endif

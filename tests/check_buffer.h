@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Buffers that notice who writes or reads beyond them: the last byte lies before a page that may not be touched, and what
+ * is left of the first page is filled with a pattern.
+ *
+ *     check_buffer b = check_buffer_new(n * sizeof(float), 4);
+ *     kernel(b.data);
+ *     check_buffer_verify(&b, "y");
+ *     check_buffer_free(&b);
+ */
+#ifndef LS_TESTS_CHECK_BUFFER_H
+#define LS_TESTS_CHECK_BUFFER_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+enum { CHECK_PATTERN = 0xA5, CHECK_PAGE = 4096 };
+
+typedef struct check_buffer {
+    unsigned char *map, *data;
+    size_t         bytes, body; /* asked for; mapped and usable */
+} check_buffer;
+
+/* `bytes`, all of them the pattern, ending right before the forbidden page unless `align` keeps them from it. */
+static inline check_buffer check_buffer_new(size_t bytes, size_t align)
+{
+    size_t        body = (bytes + 2 * CHECK_PAGE - 1) / CHECK_PAGE * CHECK_PAGE;
+    check_buffer  b    = {.bytes = bytes, .body = body};
+    b.map              = mmap(NULL, body + CHECK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(b.map != MAP_FAILED);
+    assert_int_equal(mprotect(b.map + body, CHECK_PAGE, PROT_NONE), 0);
+    memset(b.map, CHECK_PATTERN, body);
+    b.data = b.map + (body - bytes) / align * align;
+    return b;
+}
+
+static inline void check_buffer_verify(const check_buffer *b, const char *what)
+{
+    for (size_t i = 0; i < b->body; i++)
+        if (b->map[i] != CHECK_PATTERN && (b->map + i < b->data || b->map + i >= b->data + b->bytes))
+            fail_msg("%s: byte %td of %zu was written", what, b->map + i - b->data, b->bytes);
+}
+
+static inline void check_buffer_free(check_buffer *b)
+{
+    if (b->map) munmap(b->map, b->body + CHECK_PAGE);
+    *b = (check_buffer){0};
+}
+
+#endif

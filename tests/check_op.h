@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What every op has to hold, derived from shapes and attributes alone.  A test of an op reads:
+ *
+ *     static void reference(const check_ref *r)          the op in float64, for r->rows samples
+ *     {
+ *         for (int64_t i = 0; i < check_numel(r, 0); i++) r->y[0][i] = log1p(exp(r->x[0][i]));
+ *     }
+ *
+ *     CHECK_OP(softplus, reference,
+ *              {.in = {{.dims = {7}}}},
+ *              {.in = {{.dims = {3, 33}}}, .args = &(ls_softplus_args){.beta = 2}})
+ *
+ *     CHECK_MAIN(cmocka_unit_test(check_softplus))
+ *
+ * Checked, for 1, 2 and 7 samples and for enough of them to occupy threads, at every instruction-set level of this processor:
+ *  - the shape; the values against the reference; the gradients of all inputs against central differences of it
+ *  - gradients written, added to, and left out; forward and backward in place where the op says it may
+ *  - backward reads only what the op saves (all else is overwritten with NaN), and changes nothing but its outputs
+ *  - the same bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters computed
+ *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards
+ *  - nothing is read or written outside of tensors and workspace
+ */
+#ifndef LS_TESTS_CHECK_OP_H
+#define LS_TESTS_CHECK_OP_H
+
+#include "tests/check_run.h"
+
+/* ---- comparing ---------------------------------------------------------------------------------------------------- */
+
+/* An output element that a reference left alone. */
+#define CHECK_UNSET (-7.77e300)
+
+static inline void check_close(const check_setup *s, const char *what, int64_t n, const float *got, const double *want, double tol)
+{
+    double scale = 0.01;
+    for (int64_t i = 0; i < n; i++)
+        if (want[i] != CHECK_UNSET && fabs(want[i]) > scale) scale = fabs(want[i]);
+    for (int64_t i = 0; i < n; i++)
+        if (want[i] != CHECK_UNSET && !(fabs((double)got[i] - want[i]) <= tol * scale))
+            fail_msg("%s: %s[%lld] is %.9g, expected %.9g", s->what, what, (long long)i, (double)got[i], want[i]);
+}
+
+static inline void check_same(const check_setup *s, const char *what, const char *when, int64_t n, const float *got, const float *want)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+            fail_msg("%s: %s[%lld] is %.9g, but %.9g %s", s->what, what, (long long)i, (double)want[i], (double)got[i], when);
+}
+
+/* Outputs and gradients of samples [first, first + rows) against those of the whole. */
+static inline void check_same_results(const check_setup *s, const char *when, check_how h, const check_result *got, const check_result *want)
+{
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5"}, *const out[] = {"y", "y1", "y2"};
+    if (!h.rows) h.rows = s->rows;
+    for (int o = 0; o < s->n->outs; o++) {
+        int64_t numel = ls__numel(s->n->out[o]);
+        check_same(s, out[o], when, numel * h.rows, got->y[o], want->y[o] + numel * h.first);
+    }
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!got->dx[i] || !want->dx[i]) continue;
+        int64_t numel = ls__numel(s->n->in[i]);
+        if (s->n->in[i]->batched) check_same(s, grad[i], when, numel * h.rows, got->dx[i], want->dx[i] + numel * h.first);
+        else if (h.rows == s->rows) check_same(s, grad[i], when, numel, got->dx[i], want->dx[i]);
+    }
+}
+
+/* ---- values and gradients ----------------------------------------------------------------------------------------- */
+
+typedef struct check_wide {
+    check_ref r;
+    double   *x[LS_MAX_IN], *y[LS_MAX_OUT];
+} check_wide;
+
+/* The inputs in double, and room for the outputs. */
+static inline check_wide check_widen(const check_setup *s)
+{
+    check_wide w = {.r = {.node = s->n, .args = s->n->args, .rows = s->rows, .training = !s->cs->inference, .key = CHECK_KEY}};
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!s->n->in[i]) continue;
+        int64_t n = check_elements(s->n->in[i], s->rows);
+        w.x[i]    = ls_arena_alloc(s->arena, (size_t)n * sizeof(double));
+        w.r.x[i]  = w.x[i];
+        for (int64_t k = 0; k < n; k++) {
+            int32_t index;
+            memcpy(&index, &s->x[i][k], sizeof index);
+            w.x[i][k] = s->cs->in[i].type == LS_I32 ? (double)index : (double)s->x[i][k];
+        }
+    }
+    for (int o = 0; o < s->n->outs; o++) {
+        w.y[o] = w.r.y[o] = ls_arena_alloc(s->arena, (size_t)check_elements(s->n->out[o], s->rows) * sizeof(double));
+        for (int64_t k = 0; k < check_elements(s->n->out[o], s->rows); k++) w.y[o][k] = CHECK_UNSET;
+    }
+    return w;
+}
+
+/* The loss whose gradients are checked: the outputs, weighted by dy. */
+static inline double check_loss(const check_setup *s, const check_wide *w)
+{
+    double sum = 0;
+    s->reference(&w->r);
+    for (int64_t k = 0; k < check_elements(s->n->out[0], s->rows); k++) sum += s->dy[k] * w->y[0][k];
+    return sum;
+}
+
+static inline void check_values(const check_setup *s, const check_wide *w, const check_result *r)
+{
+    static const char *const out[] = {"y", "y1", "y2"};
+    s->reference(&w->r);
+    for (int o = 0; o < s->n->outs; o++)
+        check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], w->y[o], s->cs->tol > 0 ? s->cs->tol : 2e-6);
+}
+
+/* Central differences, of all elements of an input or of CHECK_DIFFERENCES of them. */
+static inline void check_differences(const check_setup *s, const check_wide *w, const check_result *r)
+{
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5"};
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!check_has_grad(s, i)) continue;
+        int64_t n    = check_elements(s->n->in[i], s->rows);
+        double *want = ls_arena_alloc(s->arena, (size_t)n * sizeof(double));
+        for (int64_t k = 0; k < n; k++) {
+            double x = w->x[i][k], h = 1e-5;
+            want[k]  = CHECK_UNSET;
+            if (n > CHECK_DIFFERENCES && (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES) continue;
+            w->x[i][k]  = x + h;
+            double more = check_loss(s, w);
+            w->x[i][k]  = x - h;
+            double less = check_loss(s, w);
+            w->x[i][k]  = x;
+            want[k]     = (more - less) / (2 * h);
+        }
+        check_close(s, grad[i], n, r->dx[i], want, s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
+    }
+}
+
+/* Adding to what is there, for every reason to do so. */
+static inline void check_adding(const check_setup *s, const check_result *whole)
+{
+    for (int mode = 0; mode < 2; mode++) {
+        check_result r = check_run(s, (check_how){.add = mode == 0, .group_add = mode == 1});
+        for (int i = 0; i < s->n->ins; i++) {
+            if (!r.dx[i] || (mode == 1 && s->n->in[i]->batched)) continue;
+            int64_t n    = check_elements(s->n->in[i], s->rows);
+            double *want = ls_arena_alloc(s->arena, (size_t)n * sizeof(double));
+            for (int64_t k = 0; k < n; k++) want[k] = (double)s->base[i][k] + (double)whole->dx[i][k];
+            check_close(s, "a gradient added to what was there", n, r.dx[i], want, 1e-6);
+        }
+    }
+}
+
+/* Only one of the gradients wanted. */
+static inline void check_single_gradients(const check_setup *s, const check_result *whole)
+{
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!check_has_grad(s, i)) continue;
+        check_how    h = {.skip = ~(1u << i)};
+        check_result r = check_run(s, h);
+        check_same_results(s, "when it is the only gradient wanted", h, &r, whole);
+    }
+}
+
+static inline void check_inplace(const check_setup *s, const check_result *whole)
+{
+    check_how h = {.inplace = s->op->inplace && !(s->op->saves & LS_SAVES_IN(0)), .inplace_backward = s->op->inplace_backward && !s->cs->inference};
+    if (!h.inplace && !h.inplace_backward) return;
+    check_result r = check_run(s, h);
+    check_same_results(s, "in place", h, &r, whole);
+}
+
+/* ---- bits --------------------------------------------------------------------------------------------------------- */
+
+static inline void check_threads(const check_setup *s, const check_result *whole)
+{
+    for (int threads = 2; threads <= 5; threads += threads == 3 ? 2 : 1) {
+        check_how    h = {.threads = threads};
+        check_result r = check_run(s, h);
+        check_same_results(s, threads == 2 ? "with 2 threads" : threads == 3 ? "with 3 threads" : "with 5 threads", h, &r, whole);
+    }
+}
+
+static inline void check_parts(const check_setup *s, const check_result *whole)
+{
+    for (int64_t first = 0, rows = 1; first < s->rows; first += rows, rows = 2 * rows + 1) {
+        if (rows > s->rows - first) rows = s->rows - first;
+        check_how    h = {.first = first, .rows = rows, .threads = 2};
+        check_result r = check_run(s, h);
+        check_same_results(s, "when the batch is computed in parts", h, &r, whole);
+    }
+}
+
+/* The sum of `n` gradients of `count` elements as a binary tree: what ranks do with those of their shards. */
+static inline const float *check_tree(const check_setup *s, const float *const *part, int n, int64_t count)
+{
+    if (n == 1) return part[0];
+    const float *left = check_tree(s, part, n / 2, count), *right = check_tree(s, part + n / 2, n / 2, count);
+    float       *sum  = ls_arena_alloc(s->arena, (size_t)count * sizeof(float));
+    for (int64_t i = 0; i < count; i++) sum[i] = left[i] + right[i];
+    return sum;
+}
+
+/* Adds up the gradients of groups of `width` shards, neighbours of the same width first: the tree over all shards. */
+static inline const float *check_fold(const check_setup *s, const float *gradients, const int *width, int64_t count)
+{
+    const float *part[CHECK_SHARDS];
+    int          left[CHECK_SHARDS], n = 0;
+    for (; width[n]; n++) part[n] = gradients + n * count, left[n] = width[n];
+    while (n > 1) {
+        int kept = 0;
+        for (int k = 0; k < n; k++, kept++) {
+            bool pair  = k + 1 < n && left[k] == left[k + 1];
+            part[kept] = pair ? check_tree(s, part + k, 2, count) : part[k];
+            left[kept] = pair ? 2 * left[k] : left[k];
+            k += pair;
+        }
+        n = kept;
+    }
+    return part[0];
+}
+
+/* Gradients of parameters over eight shards: cut into groups and calls in many ways, and added up by hand. */
+static inline void check_groups(const check_setup *s)
+{
+    static const int cuts[][CHECK_SHARDS + 1] = {{8}, {4, 4}, {2, 2, 4}, {4, 2, 2}, {1, 1, 2, 4}, {2, 2, 2, 2}, {1, 1, 1, 1, 1, 1, 1, 1}};
+    check_result     whole                    = {0};
+    for (size_t cut = 0; cut < sizeof cuts / sizeof *cuts; cut++) {
+        check_how h = {.shards = CHECK_SHARDS, .bound = s->shard, .threads = 1 + (int)(cut % 3)};
+        for (; cuts[cut][h.groups]; h.groups++) h.group[h.groups] = cuts[cut][h.groups];
+        check_result r = check_run(s, h);
+        if (cut == 0) whole = r;
+        for (int i = 0; i < s->n->ins; i++)
+            if (r.dx[i] && !s->n->in[i]->batched)
+                check_same(s, "the gradient of a parameter", "in groups added by hand", ls__numel(s->n->in[i]),
+                           check_fold(s, r.dx[i], cuts[cut], ls__numel(s->n->in[i])), whole.dx[i]);
+    }
+    int64_t      half = s->shard[CHECK_SHARDS / 2];
+    check_result low  = check_run(s, (check_how){.rows = half, .shards = 4, .bound = s->shard, .groups = 1, .group = {4}});
+    check_result high = check_run(s, (check_how){.first = half, .rows = s->rows - half, .shards = 4, .bound = s->shard + 4, .groups = 1, .group = {4}});
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!low.dx[i] || s->n->in[i]->batched) continue;
+        const float *part[2] = {low.dx[i], high.dx[i]};
+        int64_t      n       = ls__numel(s->n->in[i]);
+        check_same(s, "the gradient of a parameter", "as the sum of two calls", n, check_tree(s, part, 2, n), whole.dx[i]);
+    }
+}
+
+static inline bool check_has_params(const check_setup *s)
+{
+    for (int i = 0; i < s->n->ins; i++)
+        if (check_has_grad(s, i) && !s->n->in[i]->batched) return true;
+    return false;
+}
+
+/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+
+static inline void check_op_case(int id, ls_isa isa, check_reference *reference, const check_case *cs)
+{
+    static const int64_t samples[] = {1, 2, 7, 0};
+    for (int k = 0; k < 4; k++) {
+        check_setup s;
+        check_setup_new(&s, id, isa, cs, reference, samples[k]);
+        check_shape(&s);
+        if (s.op->view) {
+            assert_true(s.n->out[0]->view_of == s.n->in[0] && ls__numel(s.n->out[0]) == ls__numel(s.n->in[0]));
+            assert_true(!s.op->forward[LS_CPU] && !s.op->backward[LS_CPU]);
+            check_setup_free(&s);
+            continue;
+        }
+        check_result whole = check_run(&s, (check_how){0});
+        check_wide   wide  = check_widen(&s);
+        check_values(&s, &wide, &whole);
+        if (samples[k] && s.op->backward[LS_CPU] && !cs->inference) check_differences(&s, &wide, &whole);
+        check_adding(&s, &whole);
+        check_single_gradients(&s, &whole);
+        check_inplace(&s, &whole);
+        check_threads(&s, &whole);
+        check_parts(&s, &whole);
+        if (check_has_params(&s)) check_groups(&s);
+        check_setup_free(&s);
+    }
+}
+
+static inline void check_op_cases(int id, check_reference *reference, const check_case *cs, size_t cases)
+{
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        for (size_t i = 0; i < cases; i++) check_op_case(id, (ls_isa)isa, reference, &cs[i]);
+    }
+}
+
+/* Defines check_OP, which checks every case given. */
+#define CHECK_OP(op, reference, ...)                                                        \
+    static void check_##op(void **state)                                                    \
+    {                                                                                       \
+        const check_case cases[] = {__VA_ARGS__};                                           \
+        check_op_cases(LS_OP_##op, (reference), cases, sizeof cases / sizeof *cases);       \
+    }
+
+/* The op refuses the case, with a message that contains `part`. */
+static inline void check_refused(int id, const char *part, const check_case *cs)
+{
+    ls_graph *g = ls_graph_new();
+    if (check_apply(g, id, cs)) fail_msg("%s took what it must refuse (%s)", ls__op_by_id(id)->name, part);
+    assert_int_equal(ls_graph_status(g), LS_ERR_USAGE);
+    if (!strstr(ls_error_message(), part)) fail_msg("'%s' is not in: %s", part, ls_error_message());
+    ls_graph_free(g);
+}
+#define CHECK_REFUSED(op, part, ...) check_refused(LS_OP_##op, (part), &(check_case)__VA_ARGS__)
+
+#define CHECK_MAIN(...)                                                 \
+    int main(void)                                                      \
+    {                                                                   \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};                \
+        return cmocka_run_group_tests(tests, NULL, NULL);               \
+    }
+
+#endif
