@@ -16,6 +16,7 @@
 #define LS_CORE_CPU_MAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum {

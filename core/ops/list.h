@@ -3,4 +3,5 @@
 #define LS_OP_LIST(X) \
     X(linear)         \
     X(relu)           \
+    X(softmax)        \
     X(cross_entropy)

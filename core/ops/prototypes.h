@@ -19,6 +19,9 @@ typedef struct ls_linear_args { ls_tensor *x, *w, *b; } ls_linear_args;
 /* y = max(x, 0) */
 #define ls_relu(...) LS_APPLY(relu, ls_unary_args, __VA_ARGS__)
 
+/* y_i = exp(x_i) / sum_j exp(x_j), over the last dim */
+#define ls_softmax(...) LS_APPLY(softmax, ls_unary_args, __VA_ARGS__)
+
 /* loss = sum of -log softmax(logits)[target] over the positions of a sample that are not ignored      loss: B
  * logits: B x ... x V   target: B x ... of int32.   Its mean over all positions is what a run reports, and what the
  * gradients are of: PyTorch's cross_entropy(reduction='mean').  Label smoothing as there (Szegedy 2016). */
