@@ -52,6 +52,7 @@ typedef struct ls_trainer ls_trainer;
 typedef struct ls_trainer_options {
     ls_comm    *comm;            /* NULL: one rank                                                                   */
     int64_t     batch;           /* samples of a global batch (all ranks together)                                   */
+    int64_t     eval_batch;      /* of ls_trainer_eval; 0: batch                                                     */
     ls_optim    optim;
     uint64_t    seed;
     int         shards;          /* virtual shards; 0: ls_default_shards(batch)                                      */

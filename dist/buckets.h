@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Gradient buckets.  Not public. */
+#ifndef LS_DIST_BUCKETS_H
+#define LS_DIST_BUCKETS_H
+
+#include "core/graph/program.h"
+
+/* A range of the gradient block, in floats. */
+typedef struct ls_bucket {
+    size_t offset, count;
+} ls_bucket;
+
+/* Cuts the trained parameters, in the order in which their gradients become complete, into ranges of at least `bytes` (the last
+ * may be smaller).  The first begins with the header.  Allocated in the graph's arena; how many. */
+int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **buckets);
+
+#endif

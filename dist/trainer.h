@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What checkpoints, `explain` and the benches see of a trainer.  Not public. */
+#ifndef LS_DIST_TRAINER_H
+#define LS_DIST_TRAINER_H
+
+#include "core/graph/program.h"
+#include "dist/dist.h"
+
+int         ls__trainer_states(const ls_trainer *t);
+const char *ls__trainer_state_name(const ls_trainer *t, int state);
+/* Block `state` of parameter `param` (in the order of creation): as many floats as the parameter has. */
+float      *ls__trainer_state(ls_trainer *t, int state, int param);
+void        ls__trainer_set_steps(ls_trainer *t, int64_t steps);
+ls_comm    *ls__trainer_comm(const ls_trainer *t);
+
+/* The training step as a program, collectives and update included. */
+const ls_program *ls__trainer_program(const ls_trainer *t);
+/* From now on the time of each instruction is added to seconds[i]; NULL: no longer. */
+void ls__trainer_time(ls_trainer *t, double *seconds);
+
+/* One line per block of memory: name, bytes planned, bytes touched; how many. */
+typedef struct ls_memory_line {
+    const char *name;
+    size_t      planned, touched;
+} ls_memory_line;
+int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8]);
+
+/* Highest byte of the step arena that was written so far, and the planned size. */
+size_t ls__trainer_high_water(const ls_trainer *t, size_t *planned);
+
+#endif
