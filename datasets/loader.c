@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The loader: one thread reads ahead into a ring of `prefetch` + 1 batches, allocated at the start; nothing is allocated
+ * afterwards.  The slot before `taken` is the one the caller holds, the slots [taken, made) are ready, the rest are free:
+ *
+ *     slot of batch k: k mod slots          taken <= made <= taken + prefetch
+ *
+ * Pixels stay bytes until a batch is built: (byte / 255 - mean) / std comes from a table of 256 values per channel, which
+ * gives the bits of that formula (torchvision's ToTensor, then Normalize) without computing it for every pixel.
+ */
+#include <math.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datasets/dataset.h"
+
+enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, CHANNELS = 4 };
+
+typedef struct slot {
+    ls_batch    batch;
+    ls_position position;
+    float      *image; /* rows x C x H x W */
+    int32_t    *label; /* rows             */
+} slot;
+
+struct ls_loader {
+    ls_dataset       *dataset;
+    ls_dataset_info   info;
+    ls_loader_options options;
+    char              image_name[64], label_name[64];
+    ls_block          block;  /* images and labels of all slots */
+    slot             *slots;
+    int               slot_count;
+    uint8_t          *pixels; /* one sample */
+    float             table[CHANNELS][256];
+    ls_position       position; /* of the batch that the caller holds */
+
+    pthread_t       thread;
+    bool            started;
+    pthread_mutex_t lock;
+    pthread_cond_t  changed;
+    int64_t         made, taken; /* batches; under the lock, as all below */
+    bool            stop, done;
+    ls_status       status;
+    char            message[2048], trace[1024];
+};
+
+/* ---- the thread --------------------------------------------------------------------------------------------------- */
+
+static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
+{
+    const ls_loader_options *o = &l->options;
+    int64_t  count = l->info.count, rows = o->batch < count - at ? o->batch : count - at, plane = (int64_t)l->info.height * l->info.width;
+    ls_share share = ls_share_of(rows, o->shards, o->ranks, o->rank);
+    float   *y     = s->image;
+    for (int64_t i = 0; i < share.rows; i++) {
+        int64_t where = at + share.first + i;
+        LS_TRY(l->dataset->read(l->dataset, o->in_order ? where : ls_sample_at(o->seed, epoch, count, where), l->pixels, &s->label[i]));
+        const uint8_t *x = l->pixels;
+        for (int c = 0; c < l->info.channels; c++)
+            for (int64_t p = 0; p < plane; p++) *y++ = l->table[c][*x++];
+    }
+    s->batch.rows        = share.rows;
+    s->batch.first       = share.first;
+    s->batch.global_rows = rows;
+    s->position          = (ls_position){.epoch = epoch, .sample = at + rows, .epoch_ends = at + rows == count};
+    return LS_OK;
+}
+
+static void finish(ls_loader *l, ls_status status)
+{
+    pthread_mutex_lock(&l->lock);
+    l->done   = true;
+    l->status = status;
+    if (status != LS_OK) {
+        snprintf(l->message, sizeof l->message, "%s", ls_error_message());
+        snprintf(l->trace, sizeof l->trace, "%s", ls_error_trace());
+    }
+    pthread_cond_signal(&l->changed);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void *read_ahead(void *loader)
+{
+    ls_loader *l     = loader;
+    int64_t    epoch = l->options.epoch, at = l->options.sample;
+    if (at == l->info.count) {
+        epoch++;
+        at = 0;
+    }
+    for (int64_t k = 0; !l->options.epochs || epoch < l->options.epochs; k++) {
+        pthread_mutex_lock(&l->lock);
+        while (!l->stop && l->made - l->taken == l->slot_count - 1) pthread_cond_wait(&l->changed, &l->lock);
+        bool stop = l->stop;
+        pthread_mutex_unlock(&l->lock);
+        if (stop) return NULL;
+
+        slot     *s      = &l->slots[k % l->slot_count];
+        ls_status status = fill(l, s, epoch, at);
+        if (status != LS_OK) {
+            finish(l, status);
+            return NULL;
+        }
+        at = s->position.sample;
+        if (s->position.epoch_ends) {
+            epoch++;
+            at = 0;
+        }
+        pthread_mutex_lock(&l->lock);
+        l->made++;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+    }
+    finish(l, LS_OK);
+    return NULL;
+}
+
+/* ---- the caller's side -------------------------------------------------------------------------------------------- */
+
+static ls_status check(const ls_loader_options *o, const ls_dataset_info *info)
+{
+    LS_CHECK(o->batch >= 1, LS_ERR_USAGE, "loader: a batch of %lld samples; at least 1 is needed", (long long)o->batch);
+    LS_CHECK(o->ranks >= 1 && o->rank >= 0 && o->rank < o->ranks, LS_ERR_USAGE, "loader: rank %d of %d", o->rank, o->ranks);
+    LS_CHECK(o->shards >= 1, LS_ERR_USAGE, "loader: %d shards; at least 1 is needed", o->shards);
+    LS_CHECK(o->epoch >= 0 && o->sample >= 0 && o->sample <= info->count, LS_ERR_DATA,
+             "%s: the run continues at sample %lld of epoch %lld, but there are %lld samples" LS_HINT "has the data set changed since the checkpoint?",
+             info->path, (long long)o->sample, (long long)o->epoch, (long long)info->count);
+    LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE, "loader: prefetch of %d batches; expected 0 to %d", o->prefetch,
+             MAX_PREFETCH);
+    return LS_OK;
+}
+
+static ls_status reserve(ls_loader *l)
+{
+    const ls_loader_options *o = &l->options;
+    /* A short batch may round one sample more into a share than a whole one. */
+    int64_t  batch = o->batch < l->info.count ? o->batch : l->info.count;
+    ls_share share = ls_share_of(batch, o->shards, o->ranks, o->rank);
+    size_t   rows = (size_t)share.rows + 1, sample = (size_t)ls__sample_bytes(&l->info), image, label, bytes;
+    l->slot_count = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;
+    bool overflow = __builtin_mul_overflow(rows, sample * sizeof(float), &image) || image > SIZE_MAX / 2;
+    image         = (image + 63) / 64 * 64;
+    label         = (rows * sizeof(int32_t) + 63) / 64 * 64;
+    overflow      = overflow || __builtin_mul_overflow(image + label, (size_t)l->slot_count, &bytes);
+    LS_CHECK(!overflow, LS_ERR_ENV, "loader: %d batches of %zu samples of %zu pixels are more than the memory can address" LS_HINT
+             "make train.batch smaller", l->slot_count, rows, sample);
+    LS_TRY(ls_block_new(&l->block, bytes, "loader"));
+    l->slots  = calloc((size_t)l->slot_count, sizeof *l->slots);
+    l->pixels = malloc(sample);
+    LS_CHECK(l->slots && l->pixels, LS_ERR_ENV, "loader: no memory for %zu bytes", sample);
+    char *at = l->block.data;
+    for (int i = 0; i < l->slot_count; i++, at += image + label) {
+        slot *s  = &l->slots[i];
+        s->image = (float *)at;
+        s->label = (int32_t *)(at + image);
+        s->batch = (ls_batch){.inputs = 2, .name = {l->image_name, l->label_name}, .data = {s->image, s->label}};
+    }
+    return LS_OK;
+}
+
+static ls_status start(ls_loader *l)
+{
+    LS_TRY(reserve(l));
+    for (int c = 0; c < l->info.channels; c++)
+        for (int v = 0; v < 256; v++) l->table[c][v] = ((float)v / 255.0f - l->info.mean[c]) / l->info.std[c];
+
+    /* Signals are for the main thread, whose handlers ask for a checkpoint. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&l->thread, NULL, read_ahead, l);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    LS_CHECK(!error, LS_ERR_ENV, "loader: no thread: %s", strerror(error));
+    l->started = true;
+    return LS_OK;
+}
+
+ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_options *options)
+{
+    *loader = NULL;
+    LS_TRY(check(options, &d->info));
+    ls_loader *l = calloc(1, sizeof *l);
+    LS_CHECK(l, LS_ERR_ENV, "loader: no memory");
+    l->dataset  = d;
+    l->info     = d->info;
+    l->options  = *options;
+    l->position = (ls_position){options->epoch, options->sample, options->sample == d->info.count};
+    snprintf(l->image_name, sizeof l->image_name, "%s", options->image_name ? options->image_name : "image");
+    snprintf(l->label_name, sizeof l->label_name, "%s", options->label_name ? options->label_name : "label");
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->changed, NULL);
+    ls_status status = start(l);
+    if (status != LS_OK) {
+        ls_loader_free(l);
+        return ls__trace(status, __FILE__, __LINE__, __func__);
+    }
+    *loader = l;
+    return LS_OK;
+}
+
+void ls_loader_free(ls_loader *l)
+{
+    if (!l) return;
+    if (l->started) {
+        pthread_mutex_lock(&l->lock);
+        l->stop = true;
+        pthread_cond_signal(&l->changed);
+        pthread_mutex_unlock(&l->lock);
+        pthread_join(l->thread, NULL);
+    }
+    pthread_cond_destroy(&l->changed);
+    pthread_mutex_destroy(&l->lock);
+    ls_block_free(&l->block);
+    free(l->slots);
+    free(l->pixels);
+    free(l);
+}
+
+bool ls_loader_next(ls_loader *l, ls_batch *batch)
+{
+    pthread_mutex_lock(&l->lock);
+    while (l->made == l->taken && !l->done) pthread_cond_wait(&l->changed, &l->lock);
+    bool ready = l->made > l->taken;
+    if (ready) {
+        slot *s     = &l->slots[l->taken++ % l->slot_count];
+        *batch      = s->batch;
+        l->position = s->position;
+        pthread_cond_signal(&l->changed);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return ready;
+}
+
+ls_position ls_loader_position(const ls_loader *l) { return l->position; }
+
+ls_status ls_loader_status(const ls_loader *l)
+{
+    /* Written once, before `done`, which ls_loader_next has seen under the lock when there is anything to tell. */
+    ls_loader *unlocked = (ls_loader *)l;
+    pthread_mutex_lock(&unlocked->lock);
+    bool over = l->done && l->made == l->taken;
+    pthread_mutex_unlock(&unlocked->lock);
+    return over && l->status != LS_OK ? ls_error_set(l->status, l->message, l->trace) : LS_OK;
+}
