@@ -119,14 +119,15 @@ static ls_status check_schedule(ls_optim *o)
     LS_TRY(check_fields(o, schedule_fields, COUNT(schedule_fields), "schedule", text, s->kind));
     LS_TRY(check_steps(text, "schedule.warmup", s->warmup, s->kind != LS_SCHEDULE_onecycle));
     LS_TRY(check_steps(text, "schedule.total", s->total, HAS_LENGTH >> s->kind & 1u));
-    LS_TRY(check_steps(text, "schedule.every", s->every, (S(step) | S(exponential)) >> s->kind & 1u));
+    const bool has_every = (S(step) | S(exponential)) >> s->kind & 1u;
+    LS_TRY(check_steps(text, "schedule.every", s->every, has_every));
     LS_CHECK(s->start == 0 || s->warmup > 0 || s->kind == LS_SCHEDULE_onecycle, LS_ERR_USAGE,
              "schedule '%s': schedule.start: expected none without a warm-up, found %g" LS_HINT "set schedule.warmup to a number of steps",
              text, (double)s->start);
     LS_CHECK(s->total == 0 || s->total > s->warmup, LS_ERR_USAGE,
              "schedule '%s': schedule.total: expected more than the %lld steps of the warm-up, found %lld"
              LS_HINT "it counts from the first step of the run", text, (long long)s->warmup, (long long)s->total);
-    if (s->every == 0) s->every = 1;
+    if (has_every && s->every == 0) s->every = 1;
     if (s->kind == LS_SCHEDULE_onecycle && s->end == 0) s->end = s->start * 1e-4f;
 
     int64_t last = 0;

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * core/optim/optim.c and kernels.c: the values of PyTorch, checks, defaults, and bits that do not depend on cutting. */
+#include <omp.h>
+
+#include "core/base/philox.h"
+#include "core/base/isa.h"
+#include "tests/golden.h"
+
+/* ---- PyTorch ------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    size_t      offset;
+} floats[] = {
+#define F(member) {#member, offsetof(ls_optim, member)}
+    F(lr), F(momentum), F(dampening), F(weight_decay), F(beta1), F(beta2), F(alpha), F(eps), F(lr_decay), F(initial), F(clip_value),
+#undef F
+};
+
+static const char *const kinds[] = {
+#define X(name) #name,
+    LS_OPTIM_LIST(X)
+#undef X
+};
+
+/* The optimizer of a case; "scale" is the only setting that is not one of its fields. */
+static ls_optim optim_of(const golden *g)
+{
+    ls_optim o = {.kind = LS_OPTIM_COUNT};
+    for (int k = 0; k < LS_OPTIM_COUNT; k++)
+        if (strcmp(kinds[k], g->name) == 0) o.kind = (ls_optim_kind)k;
+    for (int i = 0; i < g->settings; i++) {
+        bool known = strcmp(g->key[i], "scale") == 0 || strcmp(g->key[i], "centered") == 0;
+        for (size_t f = 0; f < sizeof floats / sizeof *floats; f++)
+            if (strcmp(floats[f].name, g->key[i]) == 0) {
+                *(float *)(void *)((char *)&o + floats[f].offset) = strtof(g->value[i], NULL);
+                known = true;
+            }
+        if (!known) fail_msg("%s: unknown setting '%s'", g->path, g->key[i]);
+    }
+    o.centered = golden_number(g, "centered", 0) != 0;
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    return o;
+}
+
+static void same_twenty_steps(void **state)
+{
+    (void)state;
+    enum { MOST = 64 };
+    golden g = golden_open("optims.txt");
+    assert_true(golden_next(&g));
+    golden_array start = *golden_get(&g, "start"), grads = *golden_get(&g, "gradients");
+    int          seen[LS_OPTIM_COUNT] = {0};
+    assert_true(start.count <= MOST && grads.dim[0] == 20);
+    while (golden_next(&g)) {
+        ls_optim o = optim_of(&g);
+        float    p[MOST], grad[MOST], s[3][MOST] = {{0}};
+        memcpy(p, start.f32, (size_t)start.count * sizeof *p);
+        for (int64_t step = 0; step < 20; step++) {
+            memcpy(grad, grads.f32 + step * start.count, (size_t)start.count * sizeof *p);
+            ls_optim_apply(&o, &(ls_optim_step){.count = start.count, .step = step, .param = p, .grad = grad, .state = {s[0], s[1], s[2]},
+                                                .lr = ls_optim_lr(&o, step, 0), .weight_decay = o.weight_decay,
+                                                .grad_scale = golden_number(&g, "scale", 1)});
+            if (step == 0) golden_close_to(&g, "after one step", start.count, p, golden_get(&g, "first")->f32, 1e-6, 0);
+        }
+        golden_close_to(&g, "after 20 steps", start.count, p, golden_get(&g, "last")->f32, 1e-6, 0);
+        /* State by PyTorch's name.  Sums of both signs can be as small as they like, so they get a share of the largest. */
+        for (int i = 0; i < ls_optim_states(&o); i++) {
+            const golden_array *want = golden_get(&g, ls_optim_state_name(&o, i));
+            float               most = 0;
+            for (int64_t k = 0; k < want->count; k++) most = fmaxf(most, fabsf(want->f32[k]));
+            golden_close_to(&g, want->name, want->count, s[i], want->f32, 1e-6, 1e-7 * (double)most);
+        }
+        seen[o.kind]++;
+    }
+    for (int k = 0; k < LS_OPTIM_COUNT; k++) assert_true(seen[k] >= 2);
+    golden_close(&g);
+}
+
+/* ---- cutting ------------------------------------------------------------------------------------------------------- */
+
+enum { EXAMPLES = 10, LONG = 3 * 16384 + 4321 };
+
+static ls_optim example(int k)
+{
+    ls_optim all[EXAMPLES] = {
+        ls_sgd(.weight_decay = 0.1f),
+        ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
+        ls_nag(.weight_decay = 0.01f),
+        ls_adagrad(.initial = 0.1f, .lr_decay = 0.1f),
+        ls_rmsprop(.clip_value = 0.5f),
+        ls_rmsprop(.centered = true),
+        ls_rmsprop(.momentum = 0.9f),
+        ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
+        ls_adam(.weight_decay = 0.1f),
+        ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
+    };
+    assert_int_equal(ls_optim_check(&all[k]), LS_OK);
+    return all[k];
+}
+
+typedef struct arrays {
+    float param[LONG], grad[LONG], state[3][LONG];
+} arrays;
+
+static void draw(arrays *a, int64_t step)
+{
+    for (int64_t i = 0; i < LONG; i++) {
+        ls_philox4 r = ls_philox(7, (uint64_t)step, (uint64_t)i);
+        a->grad[i] = 4 * ls_uniform01(r.v[0]) - 2;
+        if (step == 0) a->param[i] = ls_uniform01(r.v[1]) - 0.5f;
+    }
+    if (step == 0) memset(a->state, 0, sizeof a->state);
+}
+
+/* Two steps; the range is cut into pieces of `piece` elements (0: not at all). */
+static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
+{
+    for (int64_t step = 0; step < 2; step++) {
+        draw(a, step);
+        for (int64_t at = 0; at < LONG; at += piece ? piece : LONG) {
+            int64_t n = piece && piece < LONG - at ? piece : LONG - at;
+            ls_optim_apply(o, &(ls_optim_step){.count = n, .step = step, .param = a->param + at, .grad = a->grad + at,
+                                               .state = {a->state[0] + at, a->state[1] + at, a->state[2] + at}, .lr = 1e-2f,
+                                               .weight_decay = o->weight_decay, .grad_scale = 0.3f});
+        }
+    }
+}
+
+static void same_bits_however_cut(void **state)
+{
+    (void)state;
+    static arrays whole, cut;
+    const int64_t piece[] = {0, 16, 1, 7, 33, 4096, 16384, 16385, 40000};
+    const ls_isa  best = ls_isa_best();
+    for (int level = 0; level <= (int)best; level++) {
+        assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
+        for (int k = 0; k < EXAMPLES; k++) {
+            ls_optim o = example(k);
+            omp_set_num_threads(1);
+            two_steps(&o, &whole, 0);
+            for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
+                omp_set_num_threads(1 + (int)(i % 5));
+                two_steps(&o, &cut, piece[i]);
+                if (memcmp(whole.param, cut.param, sizeof cut.param) != 0 || memcmp(whole.state, cut.state, sizeof cut.state) != 0)
+                    fail_msg("%s (%d), level %s: pieces of %lld give other bits", kinds[o.kind], k, ls_isa_name((ls_isa)level), (long long)piece[i]);
+            }
+        }
+    }
+    assert_int_equal(ls_isa_set(best), LS_OK);
+}
+
+/* What is before and behind a range, and state that a kind does not have, is not touched. */
+static void stays_in_its_range(void **state)
+{
+    (void)state;
+    static arrays a;
+    for (int k = 0; k < EXAMPLES; k++) {
+        ls_optim o = example(k);
+        int n = ls_optim_states(&o);
+        for (int64_t count = 0; count < 40; count += 3) {
+            draw(&a, 0);
+            float grad[64];
+            memcpy(grad, a.grad, sizeof grad);
+            for (int i = 0; i < 64; i++) a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = 0.3f;
+            ls_optim_apply(&o, &(ls_optim_step){.count = count, .step = 3, .param = a.param + 16, .grad = a.grad + 16,
+                                                .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL, n > 2 ? a.state[2] + 16 : NULL},
+                                                .lr = 1e-2f, .grad_scale = 1});
+            assert_memory_equal(grad, a.grad, sizeof grad);
+            for (int i = 0; i < 64; i++) {
+                bool inside = i >= 16 && i < 16 + count;
+                assert_true((a.param[i] != 0.3f) == inside);
+                for (int s = 0; s < 3; s++) assert_true((a.state[s][i] != 0.3f) == (inside && s < n));
+            }
+        }
+    }
+}
+
+/* ---- gradients that are not numbers -------------------------------------------------------------------------------- */
+
+static void nan_is_not_hidden(void **state)
+{
+    (void)state;
+    for (int k = 0; k < EXAMPLES; k++) {
+        ls_optim o = example(k);
+        float p[3] = {1, 1, 1}, g[3] = {1, NAN, 1}, s[3][3] = {{0}};
+        ls_optim_apply(&o, &(ls_optim_step){.count = 3, .param = p, .grad = g, .state = {s[0], s[1], s[2]}, .lr = 0.1f, .grad_scale = 1});
+        assert_true(isnan(p[1]));
+        assert_true(isfinite(p[0]) && isfinite(p[2]));
+    }
+}
+
+/* Gradients that never change have a variance of 0, which may not come out as the root of something below it. */
+static void centered_variance_is_never_negative(void **state)
+{
+    (void)state;
+    ls_optim o = ls_rmsprop(.centered = true, .eps = 1e-3f);
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    float p[19] = {0}, g[19], s[2][19] = {{0}};
+    for (int i = 0; i < 19; i++) g[i] = 0.1f + 0.37f * (float)i;
+    for (int64_t step = 0; step < 5000; step++)
+        ls_optim_apply(&o, &(ls_optim_step){.count = 19, .step = step, .param = p, .grad = g, .state = {s[0], s[1]}, .lr = 1e-4f, .grad_scale = 1});
+    for (int i = 0; i < 19; i++) assert_true(isfinite(p[i]));
+}
+
+/* ---- checks -------------------------------------------------------------------------------------------------------- */
+
+static void fills_in_defaults(void **state)
+{
+    (void)state;
+    ls_optim o = ls_adam();
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    assert_true(o.lr == 1e-3f && o.beta1 == 0.9f && o.beta2 == 0.999f && o.eps == 1e-8f);
+    ls_optim again = o;
+    assert_int_equal(ls_optim_check(&again), LS_OK);
+    assert_memory_equal(&o, &again, sizeof o);
+    o = ls_adagrad();
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    assert_true(o.lr == 1e-2f && o.eps == 1e-10f);
+    o = ls_rmsprop(.lr = 0.5f);
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    assert_true(o.lr == 0.5f && o.alpha == 0.99f && o.momentum == 0 && o.eps == 1e-8f);
+    o = ls_nag();
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    assert_true(o.lr == 1e-3f && o.momentum == 0.9f);
+}
+
+static void names_its_state(void **state)
+{
+    (void)state;
+    const struct {
+        ls_optim    o;
+        const char *name[3];
+    } want[] = {
+        {ls_sgd(), {NULL}},
+        {ls_momentum(), {"momentum_buffer"}},
+        {ls_nag(), {"momentum_buffer"}},
+        {ls_adagrad(), {"sum"}},
+        {ls_rmsprop(), {"square_avg"}},
+        {ls_rmsprop(.momentum = 0.9f), {"square_avg", "momentum_buffer"}},
+        {ls_rmsprop(.centered = true, .momentum = 0.9f), {"square_avg", "grad_avg", "momentum_buffer"}},
+        {ls_adam(), {"exp_avg", "exp_avg_sq"}},
+        {ls_adamw(), {"exp_avg", "exp_avg_sq"}},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        int n = 0;
+        for (; n < 3 && want[i].name[n]; n++) assert_string_equal(ls_optim_state_name(&want[i].o, n), want[i].name[n]);
+        assert_int_equal(ls_optim_states(&want[i].o), n);
+        assert_null(ls_optim_state_name(&want[i].o, n));
+        assert_null(ls_optim_state_name(&want[i].o, -1));
+    }
+}
+
+static void refuses_what_makes_no_sense(void **state)
+{
+    (void)state;
+    const struct {
+        ls_optim    o;
+        const char *part; /* of the message */
+    } wrong[] = {
+        {{.kind = LS_OPTIM_COUNT}, "optimizer: expected a kind"},
+        {{.kind = (ls_optim_kind)-1}, "optimizer: expected a kind"},
+        {ls_sgd(.lr = -0.1f), "'sgd': lr: expected a number that is not negative, found -0.1"},
+        {ls_sgd(.lr = NAN), "lr"},
+        {ls_sgd(.lr = INFINITY), "lr"},
+        {ls_sgd(.momentum = 0.9f), "'sgd': momentum: expected none"},
+        {ls_momentum(.momentum = 1), "momentum: expected at least 0 and less than 1, found 1"},
+        {ls_momentum(.dampening = 1.5f), "dampening: expected at least 0 and at most 1"},
+        {ls_nag(.dampening = 0.1f), "'nag': dampening: expected none"},
+        {ls_adam(.beta1 = 1), "beta1"},
+        {ls_adam(.beta2 = -0.5f), "beta2"},
+        {ls_adam(.eps = -1e-8f), "eps"},
+        {ls_adam(.centered = true), "centered"},
+        {ls_adamw(.weight_decay = -0.1f), "weight_decay"},
+        {ls_adagrad(.lr_decay = -1), "lr_decay"},
+        {ls_adagrad(.initial = -1), "initial"},
+        {ls_rmsprop(.alpha = 1), "alpha"},
+        {ls_sgd(.clip_norm = -1), "clip_norm"},
+        {ls_sgd(.clip_value = -1), "clip_value"},
+        {ls_sgd(.group = {{"*.bias", -1, 0}}), "group '*.bias': lr_scale"},
+        {ls_sgd(.group = {{"*.bias", 1, 0}, {"fc*", 1, NAN}}), "group 'fc*': weight_decay"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ls_optim o = wrong[i].o;
+        if (ls_optim_check(&o) != LS_ERR_USAGE) fail_msg("accepted, though %s is wrong", wrong[i].part);
+        if (!strstr(ls_error_message(), wrong[i].part)) fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_twenty_steps),
+        cmocka_unit_test(same_bits_however_cut),
+        cmocka_unit_test(stays_in_its_range),
+        cmocka_unit_test(nan_is_not_hidden),
+        cmocka_unit_test(centered_variance_is_never_negative),
+        cmocka_unit_test(fills_in_defaults),
+        cmocka_unit_test(names_its_state),
+        cmocka_unit_test(refuses_what_makes_no_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

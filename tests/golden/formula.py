@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Numbers by formula, so that no file has to hold them: the same in Python and in C (golden_fill in tests/golden.h).
+
+value(i) = scale * ((s(i) >> 8) 2^-24 - 1/2), where s(0) = s, s(i + 1) = 1664525 s(i) + 1013904223 modulo 2^32, and s is
+the 32-bit FNV-1a hash of a name.  The product is rounded once, from double to float32.
+"""
+import numpy as np
+
+
+def states(name, count):
+    s = 0x811C9DC5
+    for byte in name.encode():
+        s = (s ^ byte) * 0x01000193 % 2**32
+    out = np.empty(count, np.uint64)
+    for i in range(count):
+        out[i] = s
+        s = (s * 1664525 + 1013904223) % 2**32
+    return out
+
+
+def fill(name, shape, scale=1.0):
+    s = states(name, int(np.prod(shape)))
+    return ((scale * ((s >> np.uint64(8)).astype(np.float64) * 2.0**-24 - 0.5)).astype(np.float32)).reshape(shape)
+
+
+def labels(name, count, classes=10):
+    return ((states(name, count) >> np.uint64(16)) % np.uint64(classes)).astype(np.int64)

@@ -1,0 +1,58 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the values of PyTorch that tests compare with:   python tests/golden/make.py
+
+Needs PyTorch (the files that are committed say which one made them); neither the build nor the tests need it.  The format is
+told in tests/golden.h.
+"""
+import pathlib
+import warnings
+
+import torch
+
+import lenet5
+import ops
+import optims
+
+HERE = pathlib.Path(__file__).resolve().parent
+
+
+class Writer:
+    def __init__(self, path):
+        self.path, self.lines = HERE / path, []
+        self.lines.append("# SPDX-License-Identifier: Apache-2.0")
+        self.lines.append(f"# Made by tests/golden/make.py with PyTorch {torch.__version__.split('+')[0]}; read by tests/golden.h.")
+
+    def case(self, name, **settings):
+        self.lines.append(" ".join(["case", name] + [f"{k}={v}" for k, v in settings.items()]))
+
+    def array(self, name, values):
+        kind = "i32" if values.dtype in (torch.int64, torch.int32) else "f32"
+        text = [str(v) if kind == "i32" else f"{v:.9g}" for v in values.reshape(-1).tolist()]
+        self.lines.append(" ".join(["array", name, kind] + [str(d) for d in values.shape]))
+        for i in range(0, len(text), 10):
+            self.lines.append(" ".join(text[i:i + 10]))
+
+    def close(self):
+        self.path.parent.mkdir(exist_ok=True)
+        self.path.write_text("\n".join(self.lines) + "\n")
+
+
+def write(path, make):
+    out = Writer(path)
+    make(out)
+    out.close()
+
+
+def main():
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", message=".*lr_scheduler.*")
+    write("optims.txt", optims.golden_optims)
+    write("schedules.txt", optims.golden_schedules)
+    write("lenet5.txt", lenet5.golden)
+    for name, make in ops.OPS.items():
+        write(f"ops/{name}.txt", make)
+
+
+if __name__ == "__main__":
+    main()
