@@ -27,13 +27,8 @@ static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, in
         for (int64_t i = 0; i < n; i++) sum[i] = 0;
         for (int64_t r = c->bound[s] * rows; r < c->bound[s + 1] * rows; r++) {
             const float *g = dy + r * columns + first, *v = x ? x + r * columns + first : NULL;
-            if (v) {
-#pragma omp simd
-                for (int64_t i = 0; i < n; i++) sum[i] += g[i] * v[i];
-            } else {
-#pragma omp simd
-                for (int64_t i = 0; i < n; i++) sum[i] += g[i];
-            }
+            if (v) V_MAP(n, V_PUT(sum, v_fma(V_GET(g), V_GET(v), V_GET(sum))));
+            else V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(g)));
         }
     }
     ls__fold(c, input, columns, scratch);

@@ -4,13 +4,11 @@
  *
  *     static void f(const void *args, int64_t n, const float *x, const float *unused, float *y)
  *     {
- *     #pragma omp simd
- *         for (int64_t i = 0; i < n; i++) y[i] = x[i] * x[i];
+ *         V_MAP(n, V_PUT(y, V_GET(x) * V_GET(x)));
  *     }
  *     ls__map(f, NULL, n, x, NULL, y, false);
  *
- * f is a plain loop: without contraction and reordering of floating point (see CMakeLists.txt), an element's bits cannot
- * depend on its place.  `omp simd` says that y may be a or b, but does not overlap them in any other way.
+ * f is a loop of core/cpu/vec.h, so an element's bits do not depend on its place.
  */
 #ifndef LS_CORE_CPU_MAP_H
 #define LS_CORE_CPU_MAP_H
@@ -18,6 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "core/cpu/vecmath.h"
 
 enum {
     LS_MAP_TILE     = 2048,  /* elements of one call of f: at home in the L1 cache                        */
@@ -34,8 +34,7 @@ static inline void ls__map_tile(ls__map_fn *f, const void *args, int64_t n, cons
     }
     float value[LS_MAP_TILE];
     f(args, n, a, b, value);
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] += value[i];
+    V_MAP(n, V_PUT(y, V_GET(y) + V_GET(value)));
 }
 
 /* b may be NULL: then f gets NULL. */
@@ -61,9 +60,7 @@ static inline void ls__map_rows(ls__map_fn *f, const void *args, int64_t n, int6
 static inline void ls__map_copy(const void *args, int64_t n, const float *a, const float *b, float *y)
 {
     (void)args, (void)b;
-    if (a == y) return;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = a[i];
+    if (a != y) memcpy(y, a, (size_t)n * sizeof *y);
 }
 
 #endif

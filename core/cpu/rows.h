@@ -6,33 +6,32 @@
 #ifndef LS_CORE_CPU_ROWS_H
 #define LS_CORE_CPU_ROWS_H
 
+#include "core/cpu/vecmath.h"
 #include "core/cpu/vmath.h"
 
 enum {
     LS_ROWS_TILE     = 512,
     LS_ROWS_PARALLEL = 8192, /* elements from which threads are worth waking, for kernels with exponentials */
-    LS_ROWS_LANES    = 16,   /* of a dot product */
 };
 
-/* Sum of a[i] * b[i]: 16 interleaved chains, then pairs at distance 8, 4, 2, 1. */
+/* Sum of a[i] * b[i], in four chains of vectors. */
 static inline float ls__row_dot(int64_t n, const float *a, const float *b)
 {
-    float   sum[LS_ROWS_LANES] = {0};
-    int64_t i                  = 0;
-    for (; i + LS_ROWS_LANES <= n; i += LS_ROWS_LANES)
-        for (int k = 0; k < LS_ROWS_LANES; k++) sum[k] += a[i + k] * b[i + k];
-    for (int k = 0; i < n; i++, k++) sum[k] += a[i] * b[i];
-    for (int d = LS_ROWS_LANES / 2; d; d /= 2)
-        for (int k = 0; k < d; k++) sum[k] += sum[k + d];
-    return sum[0];
+    vf      chain[4] = {{0}};
+    int64_t i        = 0;
+    for (; i + 4 * LS_V <= n; i += 4 * LS_V)
+        for (int c = 0; c < 4; c++) chain[c] = v_fma(v_load(a + i + c * LS_V), v_load(b + i + c * LS_V), chain[c]);
+    for (int c = 0; i < n; i += LS_V, c++) {
+        int64_t left = n - i < LS_V ? n - i : LS_V;
+        chain[c]     = v_fma(v_load_part(a + i, left), v_load_part(b + i, left), chain[c]);
+    }
+    return v_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
 }
 
-/* e[i] = exp(x[i] - max), n <= LS_ROWS_TILE. */
+/* e[i] = exp(x[i] - max) */
 static inline void ls__row_exp(int64_t n, const float *x, float max, float *e)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) e[i] = x[i] - max;
-    ls__vexp(n, e, e);
+    V_MAP(n, V_PUT(e, v_exp(V_GET(x) - max)));
 }
 
 /* Sum of exp(x[i] - max), tile after tile. */

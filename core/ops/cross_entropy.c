@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "core/cpu/rows.h"
+#include "core/cpu/tree.h"
 #include "core/ops/infer.h"
 
 enum { MAX, INVERSE_SUM, LOSS, SAVED };
@@ -87,12 +88,10 @@ static void backward_position(const ls_cross_entropy_args *a, int64_t v, const f
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = v - first < LS_ROWS_TILE ? v - first : LS_ROWS_TILE;
         ls__row_exp(n, x + first, saved[MAX], p);
-        for (int64_t i = 0; i < n; i++) p[i] = p[i] * scale - even;
+        V_MAP(n, V_PUT(p, V_GET(p) * scale - even));
         if (t >= first && t < first + n) p[t - first] -= (1 - e) * dloss;
-        if (add)
-            for (int64_t i = 0; i < n; i++) dx[first + i] += p[i];
-        else
-            for (int64_t i = 0; i < n; i++) dx[first + i] = p[i];
+        if (add) ls__add_into(n, p, dx + first);
+        else memcpy(dx + first, p, (size_t)n * sizeof *p);
     }
 }
 

@@ -11,15 +11,13 @@
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)
 {
     (void)args, (void)unused;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = 0 > x[i] ? 0 : x[i];
+    V_MAP(n, V_PUT(y, v_max(v_set(0), V_GET(x))));
 }
 
 static void gradient(const void *args, int64_t n, const float *dy, const float *y, float *dx)
 {
     (void)args;
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : 0;
+    V_MAP(n, V_PUT(dx, v_select(V_GET(y) <= 0.0f, v_set(0), V_GET(dy))));
 }
 
 static void forward(const ls_call *c) { ls__map(value, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false); }

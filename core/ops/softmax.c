@@ -16,10 +16,9 @@ static void forward(const ls_call *c)
     for (int64_t r = 0; r < rows; r++) {
         const float *x = (const float *)c->x[0] + r * v;
         float       *y = (float *)c->y[0] + r * v, max = ls__vmax(v, x);
-        for (int64_t i = 0; i < v; i++) y[i] = x[i] - max;
-        ls__vexp(v, y, y);
+        ls__row_exp(v, x, max, y);
         float scale = 1 / ls__vsum(v, y);
-        for (int64_t i = 0; i < v; i++) y[i] *= scale;
+        V_MAP(v, V_PUT(y, V_GET(y) * scale));
     }
 }
 
@@ -32,11 +31,8 @@ static void backward(const ls_call *c)
     for (int64_t r = 0; r < rows; r++) {
         const float *y = (const float *)c->y[0] + r * v, *dy = c->dy[0] + r * v;
         float       *dx = c->dx[0] + r * v, dot = ls__row_dot(v, dy, y);
-        if (add)
-            for (int64_t i = 0; i < v; i++) dx[i] += y[i] * (dy[i] - dot);
-        else
-#pragma omp simd
-            for (int64_t i = 0; i < v; i++) dx[i] = y[i] * (dy[i] - dot);
+        if (add) V_MAP(v, V_PUT(dx, V_GET(dx) + V_GET(y) * (V_GET(dy) - dot)));
+        else V_MAP(v, V_PUT(dx, V_GET(y) * (V_GET(dy) - dot)));
     }
 }
 
