@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of commands.  What is done with it stands in launch/program.c. */
+#include "launch/commands.h"
+
+#include <stddef.h>
+
+#define OPTIONS(...) ((const ls_option[]){__VA_ARGS__, {0}})
+
+static const char train_help[] =
+    "RECIPE is a name (`lockstep recipes ls`) or a YAML file.  key=value overrides any key (`lockstep recipes keys`).\n"
+    "The run lives in run.dir, by default runs/<name>: the recipe as merged, metrics.jsonl, report.html, checkpoints and, at\n"
+    "the end, model.safetensors.  The same command line continues a run that was interrupted, on any number of ranks.\n"
+    "\n"
+    "  lockstep train lenet5-digits\n"
+    "  mpirun -np 2 lockstep train lenet5-mnist optim.lr=0.05 train.epochs=3 run.dir=runs/try";
+
+static const char eval_help[] = "RUN is a run's folder, or one of its checkpoints.  Prints loss and accuracy of the split to stdout.";
+
+static const char predict_help[] = "RUN is a run's folder.  Pictures are PNG; each is scaled to the model's input.  Prints the likeliest classes "
+                                   "and their probabilities.";
+
+static const char explain_help[] =
+    "Says what a run of RECIPE will be, without running it: layers with shapes, parameters and flops; the program with its\n"
+    "instructions and collectives; the plan of the memory.";
+
+static const char import_help[] = "DIR holds the four idx files of MNIST, gzip or not.  OUT becomes a folder with train.h5 and test.h5.";
+
+static const char fetch_help[] = "Downloads a data set from its public home, checks it against known checksums and imports it.  With\n"
+                                 "LOCKSTEP_DATA=DIR in the environment, local copies in DIR/<name> are taken instead.";
+
+static const char step_help[] =
+    "Trains a few steps on the recipe's data and prints median and best step time, samples per second, GFLOP/s and the share of\n"
+    "this machine's measured peak, by kind of instruction.";
+
+static const char gemm_help[] = "Checks the front door for matrix products against a plain loop and prints, for each shape, its rate, that of OpenBLAS\n"
+                                "with its right kernels and of oneDNN where found, and the share of the measured peak.";
+
+const ls_command ls__commands[] = {
+    {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
+     OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}), ls__train_command},
+    {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
+     OPTIONS({"split", "NAME", "train or test; default test"}), ls__eval_command},
+    {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
+     OPTIONS({"top", "N", "classes to print for each picture; default 3"}), ls__predict_command},
+    {"explain", "RECIPE [key=value ...]", "layers, flops, program and memory of a run", explain_help,
+     OPTIONS({"ranks", "N", "as on N ranks; default 1"}), ls__explain_command},
+    {"data import", "mnist DIR OUT", "make a data set from files in another format", import_help, NULL, ls__data_command},
+    {"data fetch", "NAME [OUT]", "get a public data set", fetch_help, NULL, ls__data_command},
+    {"data inspect", "FILE", "what a data set holds: shapes, classes, first samples", NULL,
+     OPTIONS({"png", "FILE", "where to draw the first samples; default beside the data set"}), ls__data_command},
+    {"data verify", "FILE", "read all of a data set and check it", NULL, NULL, ls__data_command},
+    {"recipes ls", "", "the recipes that come with the program", NULL, NULL, ls__recipes_command},
+    {"recipes cat", "NAME", "print a recipe", NULL, NULL, ls__recipes_command},
+    {"recipes cp", "NAME [FILE]", "copy a recipe into a file of your own", NULL, NULL, ls__recipes_command},
+    {"recipes keys", "", "every key of a recipe: type, default, meaning", NULL, NULL, ls__recipes_command},
+    {"ckpt ls", "RUN", "the checkpoints of a run", NULL, NULL, ls__ckpt_command},
+    {"ckpt inspect", "CHECKPOINT", "what a checkpoint or a safetensors file holds", NULL, NULL, ls__ckpt_command},
+    {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
+     OPTIONS({"steps", "N", "steps to measure; default 30"}), ls__bench_step},
+    {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
+     OPTIONS({"shapes", "WHICH", "only shapes whose name contains WHICH"}, {"seconds", "S", "time for each measurement; default 0.3"}), ls__bench_gemm},
+    {"doctor", "", "check this machine: what is there, what is missing, what to do", NULL, NULL, ls__doctor_command},
+    {0},
+};

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The two lists of a recipe that are more than values: model.layers and optim.groups. */
+#include <string.h>
+
+#include "launch/recipe_internal.h"
+
+/* Entry i of a list, counted from 0: where the file has it, or after the override that holds the whole list. */
+static const char *at_entry(ls_recipe *r, const char *key, const char *place, const ls_yaml *y, int i)
+{
+    if (!strcmp(y->where, "command line")) return ls_arena_printf(r->arena, "%s: [%d]", place, i);
+    return ls_arena_printf(r->arena, "%s: %s[%d]", y->where, key, i);
+}
+
+static int length_of(const ls_yaml *list)
+{
+    int n = 0;
+    for (const ls_yaml *y = list->first; y; y = y->next) n++;
+    return n;
+}
+
+static ls_status check_list(ls_recipe *r, const char *key, const ls_yaml *list, const char *place)
+{
+    const ls_key *k = &ls__keys[ls__key_find(key)];
+    LS_CHECK(list->kind == LS_YAML_LIST && length_of(list) <= (int)k->high, LS_ERR_USAGE, "%s: expected %s, found %s", place,
+             ls__key_expects(r->arena, k),
+             list->kind == LS_YAML_LIST ? ls_arena_printf(r->arena, "%d", length_of(list)) : ls__yaml_describe(r->arena, list));
+    return LS_OK;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
+
+static int count_scalars(const ls_yaml *map)
+{
+    int n = 0;
+    for (const ls_yaml *y = map->first; y; y = y->next) n += y->kind == LS_YAML_MAP ? count_scalars(y) : 1;
+    return n;
+}
+
+static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char *prefix, const ls_yaml *map, const char *place)
+{
+    for (const ls_yaml *y = map->first; y; y = y->next) {
+        const char *name = ls_arena_printf(r->arena, "%s%s", prefix, y->key);
+        if (y->kind == LS_YAML_MAP) {
+            LS_TRY(add_attributes(r, layer, ls_arena_printf(r->arena, "%s.", name), y, place));
+            continue;
+        }
+        LS_CHECK(y->kind == LS_YAML_SCALAR && !ls__yaml_is_null(y), LS_ERR_USAGE, "%s: %s '%s': expected a value for %s, found %s",
+                 strcmp(y->where, "command line") ? y->where : place, layer->op, name, name, ls__yaml_describe(r->arena, y));
+        layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, y->text, y->where};
+    }
+    return LS_OK;
+}
+
+/* "relu", or one key with the attributes: "conv2d: {out: 6, kernel: 5}". */
+static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *y, const char *place)
+{
+    const ls_yaml *body = NULL;
+    if (y->kind == LS_YAML_SCALAR && !ls__yaml_is_null(y)) {
+        layer->op = y->text;
+    } else {
+        LS_CHECK(y->kind == LS_YAML_MAP && y->first && !y->first->next, LS_ERR_USAGE,
+                 "%s: expected a layer, like 'relu' or 'conv2d: {out: 6, kernel: 5}', found %s%s", place, ls__yaml_describe(r->arena, y),
+                 y->kind == LS_YAML_MAP && y->first ? " of several keys" LS_HINT "put a layer's attributes in braces, or indent them further" : "");
+        layer->op = y->first->key;
+        body = y->first;
+    }
+    layer->where = y->where;
+    if (!body || ls__yaml_is_null(body)) return LS_OK;
+    LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place, layer->op,
+             ls__yaml_describe(r->arena, body));
+    layer->attribute = ls_arena_alloc(r->arena, ((size_t)count_scalars(body) + 1) * sizeof *layer->attribute);
+    return add_attributes(r, layer, "", body, place);
+}
+
+ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place)
+{
+    LS_TRY(check_list(r, "model.layers", list, place));
+    int n = length_of(list), i = 0;
+    r->model.layer = ls_arena_alloc(r->arena, ((size_t)n + 1) * sizeof *r->model.layer);
+    r->model.layers = n;
+    for (const ls_yaml *y = list->first; y; y = y->next, i++) LS_TRY(set_layer(r, &r->model.layer[i], y, at_entry(r, "model.layers", place, y, i)));
+    return LS_OK;
+}
+
+/* Numbers, true and false as they are, everything else in quotes: the text comes back the same. */
+static void print_attribute(const char *text, FILE *out)
+{
+    double  number;
+    ls_yaml scalar = {.text = text};
+    if (ls__read_float(&scalar, &number) || !strcmp(text, "true") || !strcmp(text, "false")) fputs(text, out);
+    else ls__yaml_print_string(out, text);
+}
+
+void ls__layers_print(const ls_recipe *r, FILE *out)
+{
+    fputc('[', out);
+    for (int i = 0; i < r->model.layers; i++) {
+        const ls_recipe_layer *layer = &r->model.layer[i];
+        fputs(i ? ",\n           {" : "{", out);
+        ls__yaml_print_string(out, layer->op);
+        fputs(": {", out);
+        for (int j = 0; j < layer->attributes; j++) {
+            if (j) fputs(", ", out);
+            ls__yaml_print_string(out, layer->attribute[j].name);
+            fputs(": ", out);
+            print_attribute(layer->attribute[j].text, out);
+        }
+        fputs("}}", out);
+    }
+    fputc(']', out);
+}
+
+/* ---- parameter groups -------------------------------------------------------------------------------------------- */
+
+static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *map, const char *place)
+{
+    static const char *const known[] = {"params", "lr_scale", "weight_decay"};
+    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map {params, lr_scale, weight_decay}, found %s", place,
+             ls__yaml_describe(r->arena, map));
+    *group = (ls_param_group){.lr_scale = 1, .weight_decay = -1};
+    for (const ls_yaml *y = map->first; y; y = y->next) {
+        const char *found = ls__yaml_describe(r->arena, y);
+        double      value = 0;
+        if (!strcmp(y->key, "params")) {
+            LS_CHECK(y->kind == LS_YAML_SCALAR && *y->text, LS_ERR_USAGE, "%s: params: expected a glob on names, like '*.bias', found %s", place, found);
+            group->glob = y->text;
+            continue;
+        }
+        bool scale = !strcmp(y->key, "lr_scale");
+        if (!scale && strcmp(y->key, "weight_decay") != 0) {
+            const char *near = ls_nearest(y->key, 3, known);
+            return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "expected params, lr_scale or weight_decay%s%s", place, y->key,
+                           near ? ": did you mean " : "", near ? near : "");
+        }
+        LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE, "%s: %s: expected a number from 0 to 1e6, found %s", place,
+                 y->key, found);
+        *(scale ? &group->lr_scale : &group->weight_decay) = (float)value;
+    }
+    LS_CHECK(group->glob, LS_ERR_USAGE, "%s: expected the key params: a glob on names of parameters, like '*.bias'", place);
+    return LS_OK;
+}
+
+ls_status ls__groups_set(ls_recipe *r, const ls_yaml *list, const char *place)
+{
+    int i = 0;
+    LS_TRY(check_list(r, "optim.groups", list, place));
+    memset(r->optim.group, 0, sizeof r->optim.group);
+    for (const ls_yaml *y = list->first; y; y = y->next, i++) LS_TRY(set_group(r, &r->optim.group[i], y, at_entry(r, "optim.groups", place, y, i)));
+    return LS_OK;
+}
+
+void ls__groups_print(const ls_recipe *r, FILE *out)
+{
+    for (int i = 0; i < LS_MAX_PARAM_GROUPS && r->optim.group[i].glob; i++) {
+        const ls_param_group *g = &r->optim.group[i];
+        fputs(i ? ", {params: " : "[{params: ", out);
+        ls__yaml_print_string(out, g->glob);
+        fprintf(out, ", lr_scale: %.9g, weight_decay: %.9g}", (double)g->lr_scale, (double)g->weight_decay);
+    }
+    fputc(']', out);
+}
