@@ -97,6 +97,7 @@ static ls_status choose_model(ls_recipe *r, const char *file)
 static ls_status check_together(ls_recipe *r, const char *file)
 {
     LS_TRY(choose_model(r, file));
+    LS_TRY(ls__model_check(r));
     LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
              "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT "a shard is at least one sample",
              ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->train.shards);
@@ -246,20 +247,30 @@ static bool ends_in(const char *text, const char *ending)
     return n >= m && !strcmp(text + n - m, ending);
 }
 
-ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override)
+ls_status ls__recipe_find(const ls_recipe_text **found, const char *name)
 {
     enum { ROOM = 256 };
     const char *known[ROOM];
     int         n = 0;
-    *r = NULL;
-    if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml")) return load_file(r, recipe, overrides, override);
     for (const ls_recipe_text *t = ls__recipes; t->name; t++) {
-        if (!strcmp(t->name, recipe)) return ls_recipe_parse(r, t->text, strlen(t->text), recipe, overrides, override);
+        if (!strcmp(t->name, name)) {
+            *found = t;
+            return LS_OK;
+        }
         if (n < ROOM) known[n++] = t->name;
     }
-    const char *near = ls_nearest(recipe, n, known);
-    if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", recipe, near);
-    return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", recipe, recipe);
+    const char *near = ls_nearest(name, n, known);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", name, near);
+    return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", name, name);
+}
+
+ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override)
+{
+    const ls_recipe_text *t = NULL;
+    *r = NULL;
+    if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml")) return load_file(r, recipe, overrides, override);
+    LS_TRY(ls__recipe_find(&t, recipe));
+    return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);
 }
 
 const char *ls_recipe_where(const ls_recipe *r, const char *key)

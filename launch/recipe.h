@@ -27,9 +27,10 @@ typedef struct ls_recipe_attribute {
     const char *name, *text, *where; /* where: "file:line:column" */
 } ls_recipe_attribute;
 
-/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}". */
+/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with the model's name as op. */
 typedef struct ls_recipe_layer {
     const char          *op, *where;
+    ls_where             at;         /* the same, for the graph */
     int                  attributes;
     ls_recipe_attribute *attribute;
 } ls_recipe_layer;
@@ -45,9 +46,9 @@ typedef struct ls_recipe {
         const char      *name;                         /* "lenet5", "mlp"; NULL when there are layers                  */
         const char      *pretrained;                   /* safetensors file to start from, or NULL                      */
         int64_t          classes;                      /* 0: the data set's                                            */
-        int64_t          hidden, depth;                /* mlp: units of a hidden layer, number of hidden layers        */
+        ls_recipe_layer  options;                      /* of a named model: {hidden: 256}                              */
         int              layers;
-        ls_recipe_layer *layer;
+        ls_recipe_layer *layer;                        /* a model listed layer by layer                                */
     } model;
     ls_optim optim;                                    /* with its schedule and parameter groups                       */
     struct {
@@ -79,8 +80,9 @@ void      ls_recipe_free(ls_recipe *r); /* NULL is allowed */
 /* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 
-/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes.  Checks that names and attributes of layers
- * exist in the core's tables. */
+/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes (model.classes, if the recipe sets it; an
+ * error when the model ends otherwise).  Layers, ops, models and their attributes are those of the core's tables, checked when the
+ * recipe is read. */
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
 
 /* The merged recipe as YAML that ls_recipe_load reads back to the same hash: what run folders keep as recipe.yaml. */

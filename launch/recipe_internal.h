@@ -40,9 +40,10 @@ typedef enum ls_key_kind {
     LS_KEY_BOOL,   /* bool                           */
     LS_KEY_STRING, /* const char *, may be NULL      */
     LS_KEY_ENUM,   /* int, the place in `words`      */
-    LS_KEY_WORD,   /* const char *, one of `words`   */
+    LS_KEY_MODEL,  /* const char *, one of the core's models */
     LS_KEY_INTS,   /* int64_t[high], ended by 0      */
     LS_KEY_LAYERS, /* ls_recipe.model.layer          */
+    LS_KEY_OPTIONS,/* ls_recipe.model.options        */
     LS_KEY_GROUPS, /* ls_recipe.optim.group          */
 } ls_key_kind;
 
@@ -53,7 +54,7 @@ typedef struct ls_key {
     double             low, high;/* numbers: both included; lists: high is the most entries                  */
     const char        *fallback; /* the default, as in a recipe; NULL: none                                  */
     bool               bits;     /* part of the hash that a continued run must share                         */
-    const char *const *words;    /* ended by NULL */
+    const char *const *words;    /* enums: ended by NULL */
     const char        *help;
 } ls_key;
 
@@ -82,6 +83,8 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__layers_print(const ls_recipe *r, FILE *out);
+ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place);
+void      ls__options_print(const ls_recipe *r, FILE *out);
 ls_status ls__groups_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__groups_print(const ls_recipe *r, FILE *out);
 
@@ -91,6 +94,10 @@ bool ls__read_float(const ls_yaml *y, double *value);
 
 /* ---- models (recipe_model.c) ---------------------------------------------------------------------------------------- */
 
-extern const char *const ls__model_names[]; /* ended by NULL */
+/* The models of the core by name, ended by NULL. */
+const char *const *ls__model_names(void);
+
+/* That every layer, model, attribute and option exists and has a value of its kind. */
+ls_status ls__model_check(const ls_recipe *r);
 
 #endif

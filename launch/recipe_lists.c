@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The two lists of a recipe that are more than values: model.layers and optim.groups. */
+ * What is more than a value in a recipe: model.layers, model.options and optim.groups. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "launch/recipe_internal.h"
@@ -51,6 +52,18 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
     return LS_OK;
 }
 
+/* "recipe.yaml:3:5" as file and line. */
+static ls_where where_of(ls_recipe *r, const char *text)
+{
+    char *file = ls_arena_strdup(r->arena, text), *colon;
+    int   number[2] = {0, 0};
+    for (int i = 0; i < 2 && (colon = strrchr(file, ':')); i++) {
+        number[i] = atoi(colon + 1);
+        *colon = 0;
+    }
+    return (ls_where){file, number[1]};
+}
+
 /* "relu", or one key with the attributes: "conv2d: {out: 6, kernel: 5}". */
 static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *y, const char *place)
 {
@@ -65,6 +78,7 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
         body = y->first;
     }
     layer->where = y->where;
+    layer->at = where_of(r, y->where);
     if (!body || ls__yaml_is_null(body)) return LS_OK;
     LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place, layer->op,
              ls__yaml_describe(r->arena, body));
@@ -91,24 +105,52 @@ static void print_attribute(const char *text, FILE *out)
     else ls__yaml_print_string(out, text);
 }
 
+static void print_attributes(const ls_recipe_layer *layer, FILE *out)
+{
+    fputc('{', out);
+    for (int i = 0; i < layer->attributes; i++) {
+        if (i) fputs(", ", out);
+        ls__yaml_print_string(out, layer->attribute[i].name);
+        fputs(": ", out);
+        print_attribute(layer->attribute[i].text, out);
+    }
+    fputc('}', out);
+}
+
 void ls__layers_print(const ls_recipe *r, FILE *out)
 {
-    fputc('[', out);
     for (int i = 0; i < r->model.layers; i++) {
-        const ls_recipe_layer *layer = &r->model.layer[i];
-        fputs(i ? ",\n           {" : "{", out);
-        ls__yaml_print_string(out, layer->op);
-        fputs(": {", out);
-        for (int j = 0; j < layer->attributes; j++) {
-            if (j) fputs(", ", out);
-            ls__yaml_print_string(out, layer->attribute[j].name);
-            fputs(": ", out);
-            print_attribute(layer->attribute[j].text, out);
-        }
-        fputs("}}", out);
+        fputs(i ? ",\n           {" : "[{", out);
+        ls__yaml_print_string(out, r->model.layer[i].op);
+        fputs(": ", out);
+        print_attributes(&r->model.layer[i], out);
+        fputc('}', out);
     }
     fputc(']', out);
 }
+
+/* ---- options of a named model ------------------------------------------------------------------------------------ */
+
+/* Options given later replace those of the same name, and the others stay: model.options={hidden: 64} on the command line. */
+ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place)
+{
+    const ls_recipe_layer *old = &r->model.options;
+    ls_recipe_layer        now = {.op = "model.options", .where = map->where, .at = where_of(r, map->where)};
+    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map of the model's options, like {hidden: 256}, found %s", place,
+             ls__yaml_describe(r->arena, map));
+    now.attribute = ls_arena_alloc(r->arena, ((size_t)count_scalars(map) + (size_t)old->attributes + 1) * sizeof *now.attribute);
+    LS_TRY(add_attributes(r, &now, "", map, place));
+    int given = now.attributes;
+    for (int i = 0; i < old->attributes; i++) {
+        bool replaced = false;
+        for (int j = 0; j < given; j++) replaced |= !strcmp(old->attribute[i].name, now.attribute[j].name);
+        if (!replaced) now.attribute[now.attributes++] = old->attribute[i];
+    }
+    r->model.options = now;
+    return LS_OK;
+}
+
+void ls__options_print(const ls_recipe *r, FILE *out) { print_attributes(&r->model.options, out); }
 
 /* ---- parameter groups -------------------------------------------------------------------------------------------- */
 

@@ -42,11 +42,10 @@ const ls_key ls__keys[] = {
     INT("data.test_count", data.test_count, 1, 1e9, "10000", true, "digits: held-out samples"),
     INT("data.seed", data.seed, 0, MANY, "1", true, "digits: what they are drawn from"),
 
-    {"model.name", LS_KEY_WORD, AT(model.name), 0, 0, NULL, true, ls__model_names, "a model by name"},
+    {"model.name", LS_KEY_MODEL, AT(model.name), 0, 0, NULL, true, NULL, "a model by name"},
+    {"model.options", LS_KEY_OPTIONS, AT(model.options), 0, 64, NULL, true, NULL, "what the named model can be told: {hidden: 256}"},
     {"model.layers", LS_KEY_LAYERS, AT(model.layer), 0, 4096, NULL, true, NULL, "or a list of layers: - conv2d: {name: conv1, out: 6, kernel: 5}"},
     INT("model.classes", model.classes, 0, 1e7, "0", true, "logits of the model; 0: as many as the data set has classes"),
-    INT("model.hidden", model.hidden, 1, 1e6, "256", true, "mlp: units of a hidden layer"),
-    INT("model.depth", model.depth, 1, 1000, "2", true, "mlp: hidden layers"),
     STRING("model.pretrained", model.pretrained, NULL, true, "safetensors file with parameters to start from"),
 
     INT("train.batch", train.batch, 1, 1e9, "64", true, "samples of a step, all ranks together"),
@@ -97,6 +96,9 @@ const ls_key ls__keys[] = {
 };
 
 int ls__key_count(void) { return (int)(sizeof ls__keys / sizeof *ls__keys) - 1; }
+
+/* The words that a key can be, ended by NULL; NULL when it is no word. */
+static const char *const *words_of(const ls_key *k) { return k->kind == LS_KEY_MODEL ? ls__model_names() : k->words; }
 
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
@@ -208,9 +210,10 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
     case LS_KEY_BOOL: return "true or false";
     case LS_KEY_STRING: return "a text";
     case LS_KEY_ENUM:
-    case LS_KEY_WORD: return ls_arena_printf(arena, "one of %s", words_list(arena, k->words));
+    case LS_KEY_MODEL: return ls_arena_printf(arena, "one of %s", words_list(arena, words_of(k)));
     case LS_KEY_INTS: return ls_arena_printf(arena, "a list of at most %g increasing whole numbers, like [100, 200]", k->high);
     case LS_KEY_LAYERS: return ls_arena_printf(arena, "a list of at most %g layers", k->high);
+    case LS_KEY_OPTIONS: return "a map of the model's options, like {hidden: 256}";
     case LS_KEY_GROUPS: return ls_arena_printf(arena, "a list of at most %g maps {params, lr_scale, weight_decay}", k->high);
     }
     return "";
@@ -261,15 +264,16 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
         *(const char **)at = y->text;
         return true;
     case LS_KEY_ENUM:
-        if ((word = find_word(k->words, y)) < 0) return false;
+        if ((word = find_word(words_of(k), y)) < 0) return false;
         memcpy(at, &word, sizeof word); /* an enum, which is as large as an int */
         return true;
-    case LS_KEY_WORD:
-        if ((word = find_word(k->words, y)) < 0) return false;
-        *(const char **)at = k->words[word];
+    case LS_KEY_MODEL:
+        if ((word = find_word(words_of(k), y)) < 0) return false;
+        *(const char **)at = words_of(k)[word];
         return true;
     case LS_KEY_INTS: return set_ints(k, at, y);
     case LS_KEY_LAYERS:
+    case LS_KEY_OPTIONS:
     case LS_KEY_GROUPS: return false; /* not a value but a tree: recipe_lists.c */
     }
     return false;
@@ -278,13 +282,15 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
 ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const char *place)
 {
     if (k->kind == LS_KEY_LAYERS) return ls__layers_set(r, value, place);
+    if (k->kind == LS_KEY_OPTIONS) return ls__options_set(r, value, place);
     if (k->kind == LS_KEY_GROUPS) return ls__groups_set(r, value, place);
     if (set_value(r, k, value)) return LS_OK;
-    const char *near = NULL;
-    if (k->words && value->kind == LS_YAML_SCALAR) {
+    const char *const *words = words_of(k);
+    const char        *near = NULL;
+    if (words && value->kind == LS_YAML_SCALAR) {
         int n = 0;
-        while (k->words[n]) n++;
-        near = ls_nearest(value->text, n, k->words);
+        while (words[n]) n++;
+        near = ls_nearest(value->text, n, words);
     }
     const char *hint = near ? ls_arena_printf(r->arena, LS_HINT "did you mean '%s'?", near) : "";
     return LS_FAIL(LS_ERR_USAGE, "%s: expected %s, found %s%s", place, ls__key_expects(r->arena, k), ls__yaml_describe(r->arena, value), hint);
@@ -303,7 +309,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
     case LS_KEY_FLOAT: fprintf(out, "%.9g", (double)*(const float *)at); return true;
     case LS_KEY_BOOL: fputs(*(const bool *)at ? "true" : "false", out); return true;
     case LS_KEY_STRING:
-    case LS_KEY_WORD:
+    case LS_KEY_MODEL:
         if (!(text = *(const char *const *)at)) return false;
         ls__yaml_print_string(out, text);
         return true;
@@ -320,6 +326,10 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
         if (!r->model.layers) return false;
         ls__layers_print(r, out);
         return true;
+    case LS_KEY_OPTIONS:
+        if (!r->model.options.attributes) return false;
+        ls__options_print(r, out);
+        return true;
     case LS_KEY_GROUPS:
         if (!r->optim.group[0].glob) return false;
         ls__groups_print(r, out);
@@ -330,13 +340,13 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 
 void ls_recipe_print_keys(FILE *out)
 {
-    static const char *const kinds[] = {"int", "float", "bool", "text", "word", "word", "list", "list", "list"};
+    static const char *const kinds[] = {"int", "float", "bool", "text", "word", "word", "list", "list", "map", "list"};
     ls_arena                *arena;
     if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (k > ls__keys && strncmp(k->path, k[-1].path, strcspn(k->path, ".") + 1) != 0) fputc('\n', out);
         fprintf(out, "%-22s %-6s %-9s %s", k->path, kinds[k->kind], k->fallback ? k->fallback : "-", k->help);
-        if (k->words) fprintf(out, ": %s", words_list(arena, k->words));
+        if (words_of(k)) fprintf(out, ": %s", words_list(arena, words_of(k)));
         fputc('\n', out);
     }
     ls_arena_free(arena);
