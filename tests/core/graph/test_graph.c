@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Building graphs: shapes, names, and the first error kept with its place. */
+#include "tests/unit.h"
+
+#include "core/graph/graph.h"
+
+static void shapes_are_inferred(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "image", LS_F32, 3, 4);
+    int64_t    dims[LS_MAX_DIMS];
+    ls_tensor *y = ls_linear(g, "fc", x, 7);
+    assert_ok(ls_graph_status(g));
+    assert_int_equal(ls_tensor_dims(y, dims), 2);
+    assert_int_equal(dims[0], 3);
+    assert_int_equal(dims[1], 7);
+    assert_true(ls_tensor_batched(y));
+    assert_string_equal(ls__shape(y), "B x 3 x 7");
+    assert_string_equal(g->tensor[1]->name, "fc.weight");
+    ls_graph_free(g);
+}
+
+static void the_first_error_is_kept(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "image", LS_F32, 3);
+    ls_tensor *w = ls_param(g, "w", (ls_init){0}, 5, 4);
+    ls_tensor *y = ls_linear_op(x, w); /* 3 columns against 4 */
+    assert_null(y);
+    assert_null(ls_relu(y));
+    assert_null(ls_linear(g, "more", y, 3));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "test_graph.c:");
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "linear");
+    ls_graph_free(g);
+}
+
+static void names(void **state)
+{
+    ls_graph *g = ls_graph_new();
+    ls_scope(g, "block0");
+    ls_scope(g, "attn");
+    ls_tensor *p = ls_param(g, "w", (ls_init){0}, 2);
+    ls_scope_end(g);
+    ls_scope_end(g);
+    ls_tensor *q = ls_param(g, "w", (ls_init){0}, 2);
+    assert_string_equal(ls_tensor_name(p), "block0.attn.w");
+    assert_string_equal(ls_tensor_name(q), "w");
+    assert_ptr_equal(q, ls_param(g, "w", (ls_init){0}, 2));
+    assert_null(ls_param(g, "w", (ls_init){0}, 3));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "exists with the shape 2");
+    ls_graph_free(g);
+}
+
+static void inputs_are_checked(void **state)
+{
+    ls_graph *g = ls_graph_new();
+    assert_non_null(ls_input(g, "x", LS_F32));
+    assert_null(ls_input(g, "x", LS_F32));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "twice");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    assert_null(ls_input(g, "x", LS_F32, 3, -1));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "dim 1 is -1");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    assert_null(ls_input(g, "x", LS_F32, 3, 0, 5));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "input 'x'");
+    ls_graph_free(g);
+}
+
+static void globs(void **state)
+{
+    assert_true(ls__glob("*.bias", "fc1.bias"));
+    assert_false(ls__glob("*.bias", "fc1.weight"));
+    assert_true(ls__glob("fc?.*", "fc1.weight"));
+    assert_true(ls__glob("**", ""));
+    assert_false(ls__glob("", "x"));
+    assert_false(ls__glob("a*b", "ac"));
+    assert_true(ls__glob("a*b*", "axxbb"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred), cmocka_unit_test(the_first_error_is_kept), cmocka_unit_test(names),
+                                       cmocka_unit_test(inputs_are_checked), cmocka_unit_test(globs)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

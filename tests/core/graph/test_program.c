@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs: order, what is left out, in-place, a plan without overlaps, and gradients of weights used several times. */
+#include "tests/unit.h"
+
+#include <math.h>
+
+#include "core/cpu/level.h"
+#include "core/graph/program.h"
+#include "dist/trainer.h"
+
+enum { IN = 6, HIDDEN = 6, CLASSES = 3, ROWS = 8 };
+
+/* `uses` layers that share one weight, then a head. */
+static ls_tensor *tied(ls_graph *g, int uses, ls_tensor **logits)
+{
+    ls_tensor *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    for (int i = 0; i < uses; i++) x = ls_tanh(ls_linear(g, "tied", x, HIDDEN));
+    *logits = ls_linear(g, "head", x, CLASSES);
+    return ls_cross_entropy(*logits, y);
+}
+
+static void fill(float *image, int32_t *label)
+{
+    for (int i = 0; i < ROWS * IN; i++) image[i] = sinf((float)i * 1.7f);
+    for (int i = 0; i < ROWS; i++) label[i] = i % CLASSES;
+}
+
+/* With SGD at rate 1 the parameter moves by minus its gradient: against central differences of the loss. */
+static void tied_weights_have_the_whole_gradient(void **state)
+{
+    float      image[ROWS * IN];
+    int32_t    label[ROWS];
+    ls_metrics m;
+    fill(image, label);
+    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
+    for (int uses = 1; uses <= 4; uses++) {
+        ls_graph   *g = ls_graph_new();
+        ls_tensor  *logits;
+        ls_trainer *t;
+        ls_tensor  *loss = tied(g, uses, &logits);
+        assert_ok(ls_trainer_new(&t, g, loss, .batch = ROWS, .optim = ls_sgd(.lr = 1)));
+        ls_params *p = ls_trainer_params(t);
+        int        w = ls_params_find(p, "tied.weight");
+        assert_true(w >= 0);
+        float *values = ls_params_get(p, w, NULL, NULL, NULL);
+        for (int i = 0; i < HIDDEN * IN; i += 5) {
+            float  keep = values[i], h = 1e-2f;
+            double up, down;
+            values[i] = keep + h;
+            assert_ok(ls_trainer_eval(t, &batch, &m));
+            up        = m.loss;
+            values[i] = keep - h;
+            assert_ok(ls_trainer_eval(t, &batch, &m));
+            down      = m.loss;
+            values[i] = keep;
+            float before[HIDDEN * IN];
+            memcpy(before, values, sizeof before);
+            size_t all = p->floats * sizeof(float);
+            float *saved = malloc(all);
+            memcpy(saved, p->block.data, all);
+            assert_ok(ls_trainer_step(t, &batch, NULL));
+            double gradient = (double)before[i] - values[i];
+            memcpy(p->block.data, saved, all);
+            free(saved);
+            assert_true(fabs(gradient - (up - down) / (2 * h)) < 2e-4 + 0.01 * fabs(gradient));
+        }
+        ls_trainer_free(t);
+        ls_graph_free(g);
+    }
+}
+
+static ls_program *compile(ls_graph *g, ls_params **params, ls_tensor *loss)
+{
+    ls_program *p;
+    assert_ok(ls_params_new(params, g, 1));
+    assert_ok(ls__program_new(&p, g, *params, &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = 4}));
+    assert_ok(ls__program_plan(p));
+    return p;
+}
+
+/* Two buffers that live at the same time never share a byte, unless one is written in place of the other. */
+static void plans_do_not_overlap(void **state)
+{
+    for (int uses = 1; uses <= 4; uses++) {
+        ls_graph   *g = ls_graph_new();
+        ls_tensor  *logits;
+        ls_tensor  *loss = tied(g, uses, &logits);
+        ls_params  *params;
+        ls_program *p      = compile(g, &params, loss);
+        int         placed = 0;
+        for (int i = 0; i < p->buffers; i++)
+            for (int k = 0; k < i; k++) {
+                const ls_buffer *a = &p->buffer[i], *b = &p->buffer[k];
+                if (a->place != LS_PLACE_STEP || b->place != LS_PLACE_STEP || a->home == b->home) continue;
+                placed++;
+                bool time = a->born <= b->last && b->born <= a->last, space = a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+                assert_false(time && space);
+            }
+        assert_true(placed > 0);
+        ls__program_free(p);
+        ls_params_free(params);
+        ls_graph_free(g);
+    }
+}
+
+static int count(const ls_program *p, ls_instr_kind kind)
+{
+    int n = 0;
+    for (int i = 0; i < p->instrs; i++) n += p->instr[i].kind == kind;
+    return n;
+}
+
+static void frozen_parts_are_not_differentiated(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *logits;
+    ls_params  *params;
+    ls_tensor  *loss = tied(g, 3, &logits);
+    ls_program *p    = compile(g, &params, loss);
+    assert_int_equal(count(p, LS_INSTR_FORWARD), 8);
+    assert_int_equal(count(p, LS_INSTR_BACKWARD), 8);
+    assert_int_equal(count(p, LS_INSTR_FOLD), 2); /* weight and bias */
+    ls__program_free(p);
+    ls_params_free(params);
+    assert_int_equal(ls_freeze(g, "tied.*"), 2);
+    p = compile(g, &params, loss);
+    assert_int_equal(count(p, LS_INSTR_BACKWARD), 2); /* loss and head */
+    assert_int_equal(count(p, LS_INSTR_FOLD), 0);
+    ls__program_free(p);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+static void gradients_are_laid_out_as_they_become_complete(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *logits;
+    ls_params  *params;
+    ls_tensor  *loss  = tied(g, 2, &logits);
+    ls_program *p     = compile(g, &params, loss);
+    int         ready = 0;
+    for (int i = 0; i < params->count; i++) {
+        const ls_param_slot *s = &params->slot[params->order[i]];
+        int                  r = ls__program_ready(p, s->offset, (size_t)s->count);
+        assert_true(r >= ready);
+        ready = r;
+        if (i == 0) assert_true(strncmp(s->tensor->name, "head", 4) == 0);
+    }
+    assert_int_equal(ready, p->instrs);
+    ls__program_free(p);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+static void relu_runs_in_place(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor  *hidden = ls_linear(g, "a", x, HIDDEN), *r = ls_relu(hidden);
+    ls_params  *params;
+    ls_program *p = compile(g, &params, ls_cross_entropy(ls_linear(g, "b", r, CLASSES), y));
+    assert_int_equal(p->buffer[p->value_of[r->index]].offset, p->buffer[p->value_of[hidden->index]].offset);
+    assert_int_equal(p->buffer[p->value_of[r->index]].home, p->value_of[hidden->index]);
+    ls__program_free(p);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+static void a_loss_is_one_float_per_sample(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *x = ls_input(g, "image", LS_F32, IN);
+    ls_trainer *t;
+    assert_fails(ls_trainer_new(&t, g, ls_linear(g, "a", x, 3), .batch = 8), LS_ERR_USAGE, "one float per sample");
+    ls_graph_free(g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(tied_weights_have_the_whole_gradient),
+                                       cmocka_unit_test(plans_do_not_overlap),
+                                       cmocka_unit_test(frozen_parts_are_not_differentiated),
+                                       cmocka_unit_test(gradients_are_laid_out_as_they_become_complete),
+                                       cmocka_unit_test(relu_runs_in_place),
+                                       cmocka_unit_test(a_loss_is_one_float_per_sample)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

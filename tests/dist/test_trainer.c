@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranks: 1 2 3 4 */
+/* One data-parallel step, end to end: on any number of ranks and micro-steps the parameters have the bits of one rank. */
+#include "tests/dist/mpi_test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "dist/trainer.h"
+
+enum { IN = 20, CLASSES = 5, BATCH = 24, STEPS = 6 };
+
+static float   image[BATCH * IN];
+static int32_t label[BATCH];
+
+/* Sample i of the global batch of step `step`. */
+static void fill(int64_t step, int64_t first, int64_t rows)
+{
+    for (int64_t i = 0; i < rows; i++) {
+        label[i] = (int32_t)((first + i + step) % CLASSES);
+        for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((first + i) * 7 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
+    }
+}
+
+typedef struct setting {
+    int  shards, accumulate;
+    int  tied;      /* the hidden layer is used twice          */
+    bool short_end; /* every third batch has only 7 samples    */
+    float dropout;
+} setting;
+
+static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
+{
+    ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor  *h = ls_relu(ls_linear(g, "in", x, 16));
+    ls_trainer *t = NULL;
+    for (int i = 0; i <= s.tied; i++) h = ls_relu(ls_linear(g, "hidden", h, 16));
+    if (s.dropout > 0) h = ls_dropout(h, .p = s.dropout);
+    ls_tensor *logits = ls_linear(g, "out", h, CLASSES);
+    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
+                            .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3, .bucket_bytes = 512, .logits = logits, .label = y));
+    return t;
+}
+
+static uint64_t train(ls_comm *c, setting s, double *loss)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_trainer *t = trainer_of(g, c, s);
+    ls_metrics  m = {0};
+    for (int step = 0; step < STEPS; step++) {
+        int64_t  rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
+        ls_share share = ls_trainer_share(t, rows);
+        fill(step, share.first, share.rows);
+        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = rows};
+        assert_ok(ls_trainer_step(t, &batch, &m));
+        assert_int_equal(m.step, step + 1);
+        assert_true(m.weight == (double)rows);
+        assert_true(m.accuracy >= 0 && m.accuracy <= 1);
+        if (step == 0) loss[0] = m.loss;
+    }
+    loss[1]         = m.loss;
+    uint64_t digest = ls_trainer_digest(t);
+    ls_trainer_free(t);
+    ls_graph_free(g);
+    return digest;
+}
+
+static void same_bits_as_one_rank(void **state)
+{
+    static const setting settings[] = {{8, 1, 0, false, 0}, {8, 2, 0, false, 0},    {8, 1, 1, false, 0},    {16, 1, 0, true, 0},
+                                       {8, 1, 2, true, 0},  {8, 1, 0, true, 0.25f}, {16, 3, 1, true, 0.5f}, {4, 1, 0, false, 0}};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        ls_comm *self;
+        double   one[2], many[2];
+        assert_ok(ls_comm_self(&self));
+        setting single    = settings[i];
+        single.accumulate = 1;
+        uint64_t expected = train(self, single, one), found = train(comm, settings[i], many);
+        assert_true(expected == found);
+        assert_true(one[0] == many[0] && one[1] == many[1]);
+        assert_true(one[1] < one[0] || settings[i].dropout > 0);
+        ls_comm_free(self);
+    }
+}
+
+static void options_are_checked(void **state)
+{
+    static const struct {
+        int64_t     batch;
+        int         shards, accumulate;
+        const char *says;
+    } table[] = {{0, 0, 0, "at least 1"}, {BATCH, 6, 0, "power of two"}, {4, 8, 0, "cannot be cut"}, {BATCH, 8, 9, "train.accumulate"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ls_graph   *g = ls_graph_new();
+        ls_trainer *t;
+        ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_input(g, "image", LS_F32, IN), CLASSES), ls_input(g, "label", LS_I32));
+        ls_status   status = ls_trainer_new(&t, g, loss, .comm = comm, .batch = table[i].batch, .shards = table[i].shards, .accumulate = table[i].accumulate);
+        assert_int_equal(status, LS_ERR_USAGE);
+        assert_non_null(strstr(ls_error_message(), table[i].says));
+        ls_graph_free(g);
+    }
+}
+
+static void evaluation_counts_every_sample(void **state)
+{
+    ls_graph   *g     = ls_graph_new();
+    ls_trainer *t     = trainer_of(g, comm, (setting){8, 1, 0, false, 0});
+    ls_share    share = ls_trainer_share(t, 13);
+    ls_metrics  m;
+    fill(0, share.first, share.rows);
+    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = 13};
+    assert_ok(ls_trainer_eval(t, &batch, &m));
+    assert_true(m.weight == 13);
+    assert_true(m.loss > 0.5 && m.loss < 4);
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
+static void plan_is_what_runs(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_trainer *t = trainer_of(g, comm, (setting){8, 1, 1, false, 0});
+    size_t      planned;
+    uint64_t    allocations = 0;
+    for (int step = 0; step < 5; step++) {
+        ls_share share = ls_trainer_share(t, BATCH);
+        fill(step, share.first, share.rows);
+        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        assert_ok(ls_trainer_step(t, &batch, NULL));
+        if (step == 1) allocations = ls_alloc_count();
+    }
+    assert_true(ls__trainer_high_water(t, &planned) == planned);
+    assert_true(allocations == ls_alloc_count());
+    assert_true(ls_trainer_peak_bytes(t) <= ls_trainer_planned_bytes(t));
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank), cmocka_unit_test(options_are_checked),
+                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(plan_is_what_runs)};
+    return run_on_ranks(argc, argv, tests);
+}
