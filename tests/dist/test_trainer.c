@@ -8,7 +8,7 @@
 
 #include "dist/trainer.h"
 
-enum { IN = 20, CLASSES = 5, BATCH = 24, STEPS = 6 };
+enum { IN = 20, CLASSES = 5, BATCH = 24, STEPS = 30 };
 
 static float   image[BATCH * IN];
 static int32_t label[BATCH];
@@ -78,7 +78,7 @@ static void same_bits_as_one_rank(void **state)
         uint64_t expected = train(self, single, one), found = train(comm, settings[i], many);
         assert_true(expected == found);
         assert_true(one[0] == many[0] && one[1] == many[1]);
-        assert_true(one[1] < one[0] || settings[i].dropout > 0);
+        assert_true(one[1] < one[0]);
         ls_comm_free(self);
     }
 }
