@@ -24,7 +24,7 @@ class Writer:
         self.lines.append(f"# Made by tests/golden/make.py with PyTorch {torch.__version__.split('+')[0]}; read by tests/golden.h.")
 
     def case(self, name, **settings):
-        self.lines.append(" ".join(["case", name] + [f"{k}={v}" for k, v in settings.items()]))
+        self.lines.append(" ".join(["case", str(name)] + [f"{k}={v}" for k, v in settings.items()]))
 
     def array(self, name, values):
         kind = "i32" if values.dtype in (torch.int64, torch.int32) else "f32"
@@ -50,8 +50,8 @@ def main():
     write("optims.txt", optims.golden_optims)
     write("schedules.txt", optims.golden_schedules)
     write("lenet5.txt", lenet5.golden)
-    for name, make in ops.OPS.items():
-        write(f"ops/{name}.txt", make)
+    for name, op in ops.OPS.items():
+        write(f"ops/{name}.txt", lambda out: ops.golden(out, name, *op))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,97 @@
-OPS = {}
+# SPDX-License-Identifier: Apache-2.0
+"""Ops: values and gradients of torch, one file per op, one case per line at the end.
+
+A case has inputs in0, in1, ... (the batch is the leading dim) or param1, ... (no batch), the result out0, its gradient dout0,
+and the gradients din0, ... of the inputs.  Its settings are the op's attributes.  Losses are per sample, as the op has them.
+"""
+import torch
+import torch.nn.functional as F
+
+import formula
+
+
+def x(*dims, scale=4.0):
+    """Samples: the first dim is the batch."""
+    return ("in", dims, scale)
+
+
+def param(*dims, scale=1.0):
+    return ("param", dims, scale)
+
+
+def index(classes, *dims, ignore=None):
+    """Class indices; every third of them is the ignored one, if there is one."""
+    return ("index", dims, (classes, ignore))
+
+
+def draw(spec, name):
+    role, dims, more = spec
+    if role == "index":
+        classes, ignore = more
+        t = torch.from_numpy(formula.labels(name, torch.Size(dims).numel(), classes)).reshape(dims)
+        if ignore is not None:
+            t.view(-1)[::3] = ignore
+        return t
+    return torch.from_numpy(formula.fill(name, dims, more)).requires_grad_(True)
+
+
+def golden(out, op, compute, *cases):
+    """cases: (inputs, attributes).  compute(*inputs, **attributes) gives the result."""
+    for k, (specs, attributes) in enumerate(cases):
+        inputs = [draw(s, f"{op}.{k}.{i}") for i, s in enumerate(specs)]
+        y = compute(*inputs, **attributes)
+        dy = torch.from_numpy(formula.fill(f"{op}.{k}.dy", tuple(y.shape), 2.0)).reshape(y.shape)
+        y.backward(dy)
+        out.case(k, **attributes)
+        for i, (spec, value) in enumerate(zip(specs, inputs)):
+            out.array(f"{'param' if spec[0] == 'param' else 'in'}{i}", value.detach())
+        out.array("out0", y.detach())
+        out.array("dout0", dy)
+        for i, value in enumerate(inputs):
+            if value.requires_grad:
+                out.array(f"din{i}", value.grad)
+
+
+def pair(attributes, name, otherwise):
+    both = attributes.get(name, otherwise)
+    return attributes.get(f"{name}_h", both), attributes.get(f"{name}_w", both)
+
+
+def conv2d(x, w, b=None, **a):
+    return F.conv2d(x, w, b, pair(a, "stride", 1), pair(a, "padding", 0), pair(a, "dilation", 1), a.get("groups", 1))
+
+
+def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-100):
+    """torch wants the classes in dim 1."""
+    classes_second = logits.movedim(-1, 1) if logits.dim() > 2 else logits
+    loss = F.cross_entropy(classes_second, target, reduction="none", label_smoothing=label_smoothing,
+                           ignore_index=ignore_index if ignore else -100)
+    return loss.reshape(loss.shape[0], -1).sum(1)
+
+
+OPS = {
+    "linear": (F.linear,
+        ([x(3, 7), param(5, 7)], {}),
+        ([x(3, 7), param(5, 7), param(5)], {}),
+        ([x(2, 3, 33), param(9, 33), param(9)], {}),
+        ([x(2, 2, 3, 4), param(1, 4), param(1)], {})),
+    "conv2d": (conv2d,
+        ([x(2, 1, 7, 7), param(3, 1, 3, 3), param(3)], {}),
+        ([x(2, 3, 6, 5), param(4, 3, 3, 3)], dict(padding=1)),
+        ([x(2, 2, 9, 8), param(3, 2, 5, 5), param(3)], dict(padding=2, stride=2)),
+        ([x(2, 2, 9, 9), param(2, 2, 3, 3), param(2)], dict(dilation=2, padding=2)),
+        ([x(2, 4, 6, 6), param(6, 2, 3, 3), param(6)], dict(groups=2, padding=1)),
+        ([x(2, 3, 5, 5), param(3, 1, 3, 3), param(3)], dict(groups=3, stride=2)),
+        ([x(2, 2, 7, 10), param(3, 2, 2, 5), param(3)],
+         dict(stride_h=1, stride_w=3, padding_h=1, padding_w=2, dilation_h=3, dilation_w=1)),
+        ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {})),
+    "relu": (F.relu, ([x(3, 7)], {}), ([x(2, 3, 11)], {})),
+    "softmax": (lambda x: F.softmax(x, -1),
+        ([x(4, 7)], {}), ([x(2, 3, 33, scale=20.0)], {}), ([x(3, 1)], {})),
+    "cross_entropy": (cross_entropy,
+        ([x(5, 10), index(10, 5)], {}),
+        ([x(3, 4, 7, scale=16.0), index(7, 3, 4)], {}),
+        ([x(5, 10), index(10, 5)], dict(label_smoothing=0.1)),
+        ([x(4, 3, 6), index(6, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
+        ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
+}
