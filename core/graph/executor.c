@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Runs a planned program on the CPU: resolves buffers to pointers and calls the kernels, in order. */
+#include <omp.h>
 #include <string.h>
 #include <time.h>
 
@@ -34,6 +35,8 @@ static ls_status check_run(const ls_program *p, const ls_run *run)
     LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
              "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
              (long long)p->options.max_rows, p->options.max_shards);
+    LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE, "the program was planned for %d threads, now there are %d", p->threads,
+             omp_get_max_threads());
     for (int i = 0; i < p->inputs && run->rows > 0; i++)
         LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "the batch has no array for the input '%s'", p->input[i]->name);
     return LS_OK;
@@ -144,8 +147,9 @@ static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
         float          *base = leaf + g->first * count, *to = run->grads + slot->offset + g->offset;
         for (int distance = 1; distance < g->shards; distance *= 2)
             for (int s = 0; s + distance < g->shards; s += 2 * distance) {
-                float *x = base + s * count;
-                float *y = base + (s + distance) * count;
+                float       *x = base + s * count;
+                const float *y = base + (s + distance) * count;
+#pragma omp parallel for schedule(static) if (count > 16384)
                 for (int64_t i = 0; i < count; i++) x[i] += y[i];
             }
         if (g->add)
