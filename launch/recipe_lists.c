@@ -5,10 +5,12 @@
 
 #include "launch/recipe_internal.h"
 
+static bool from_override(const ls_yaml *y) { return !strcmp(y->where, "command line"); }
+
 /* Entry i of a list, counted from 0: where the file has it, or after the override that holds the whole list. */
 static const char *at_entry(ls_recipe *r, const char *key, const char *place, const ls_yaml *y, int i)
 {
-    if (!strcmp(y->where, "command line")) return ls_arena_printf(r->arena, "%s: [%d]", place, i);
+    if (from_override(y)) return ls_arena_printf(r->arena, "%s: [%d]", place, i);
     return ls_arena_printf(r->arena, "%s: %s[%d]", y->where, key, i);
 }
 
@@ -46,8 +48,8 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
             continue;
         }
         LS_CHECK(y->kind == LS_YAML_SCALAR && !ls__yaml_is_null(y), LS_ERR_USAGE, "%s: %s '%s': expected a value for %s, found %s",
-                 strcmp(y->where, "command line") ? y->where : place, layer->op, name, name, ls__yaml_describe(r->arena, y));
-        layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, y->text, y->where};
+                 from_override(y) ? place : y->where, layer->op, name, name, ls__yaml_describe(r->arena, y));
+        layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, y->text, from_override(y) ? place : y->where};
     }
     return LS_OK;
 }
@@ -77,7 +79,7 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
         layer->op = y->first->key;
         body = y->first;
     }
-    layer->where = y->where;
+    layer->where = from_override(y) ? place : y->where;
     layer->at = where_of(r, y->where);
     if (!body || ls__yaml_is_null(body)) return LS_OK;
     LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place, layer->op,
@@ -135,7 +137,7 @@ void ls__layers_print(const ls_recipe *r, FILE *out)
 ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place)
 {
     const ls_recipe_layer *old = &r->model.options;
-    ls_recipe_layer        now = {.op = "model.options", .where = map->where, .at = where_of(r, map->where)};
+    ls_recipe_layer        now = {.op = "model.options", .where = from_override(map) ? place : map->where, .at = where_of(r, map->where)};
     LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map of the model's options, like {hidden: 256}, found %s", place,
              ls__yaml_describe(r->arena, map));
     now.attribute = ls_arena_alloc(r->arena, ((size_t)count_scalars(map) + (size_t)old->attributes + 1) * sizeof *now.attribute);

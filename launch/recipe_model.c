@@ -43,7 +43,7 @@ static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribu
 
 static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields, bool named)
 {
-    const char *known[64];
+    const char *known[64] = {NULL};
     int         n = 0;
     char        list[512] = "";
     if (named) known[n++] = "name";

@@ -195,10 +195,10 @@ static const char *words_list(ls_arena *arena, const char *const *words)
     return list;
 }
 
-/* 9007199254740992 is no number that anybody wants to read. */
+/* An upper bound that nobody reaches is not worth reading. */
 static const char *range(ls_arena *arena, const char *what, double low, double high)
 {
-    if (high >= 1e9) return ls_arena_printf(arena, "%s of at least %g", what, low);
+    if (high >= 1e6) return ls_arena_printf(arena, "%s of at least %g", what, low);
     return ls_arena_printf(arena, "%s from %g to %.9g", what, low, high);
 }
 
