@@ -5,28 +5,15 @@
 #ifndef LS_TESTS_DIST_MPI_TEST_H
 #define LS_TESTS_DIST_MPI_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
 #include <mpi.h>
 
 #include "dist/comm.h"
+#include "tests/unit.h"
 
 static ls_comm *comm;
 
 static inline int the_rank(void) { return ls_comm_rank(comm); }
 static inline int the_size(void) { return ls_comm_size(comm); }
-
-#define assert_ok(call)                                                                        \
-    do {                                                                                       \
-        ls_status assert_status = (call);                                                      \
-        if (assert_status != LS_OK) fail_msg("%s: %s\n%s", #call, ls_error_message(), ls_error_trace()); \
-    } while (0)
 
 /* A rank that fails an assertion inside a test leaves the others waiting: it ends all of them. */
 #define run_on_ranks(argc, argv, tests)                                                        \

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* labels: io */
+/* Safetensors files: what is written can be read again; and every way in which a file can lie has its message. */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dist/dist.h"
+#include "tests/unit.h"
+
+static char       folder[] = "/tmp/lockstep-safetensors-XXXXXX", path[128];
+static ls_graph  *graph;
+static ls_params *params;
+#define LENGTH(x) (sizeof(x) / sizeof *(x))
+
+/* w: 2 x 3, b: 2, scale: a scalar */
+static int setup(void **state)
+{
+    if (!mkdtemp(folder)) return 1;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    graph        = ls_graph_new();
+    ls_init init = {.kind = LS_INIT_NORMAL};
+    ls_param(graph, "w", init, 2, 3);
+    ls_param(graph, "b", init, 2);
+    ls_param(graph, "scale", init, 1);
+    return ls_params_new(&params, graph, 1) != LS_OK;
+}
+
+static int teardown(void **state)
+{
+    ls_params_free(params);
+    ls_graph_free(graph);
+    unlink(path);
+    return rmdir(folder); /* fails when a temporary file was left */
+}
+
+static float *values(const char *name) { return ls_params_get(params, ls_params_find(params, name), NULL, NULL, NULL); }
+
+static void write_file(const void *prefix, const char *header, const void *data, size_t bytes)
+{
+    FILE    *f      = fopen(path, "wb");
+    uint64_t length = strlen(header);
+    if (prefix) memcpy(&length, prefix, sizeof length);
+    fwrite(&length, sizeof length, 1, f);
+    fwrite(header, strlen(header), 1, f);
+    fwrite(data, bytes, 1, f);
+    fclose(f);
+}
+
+static void test_round_trip(void **state)
+{
+    uint64_t digest = ls_params_digest(params);
+    assert_ok(ls_safetensors_save(path, params));
+    memset(values("w"), 0, 6 * sizeof(float));
+    memset(values("b"), 0, 2 * sizeof(float));
+    assert_int_not_equal(ls_params_digest(params), digest);
+    assert_ok(ls_safetensors_load(path, params, false));
+    assert_int_equal(ls_params_digest(params), digest);
+}
+
+/* The bytes themselves: whoever reads the format reads this. */
+static void test_layout(void **state)
+{
+    for (int i = 0; i < 6; i++) values("w")[i] = (float)i;
+    values("b")[0] = -1, values("b")[1] = 0.5f, values("scale")[0] = 7;
+    assert_ok(ls_safetensors_save(path, params));
+    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+                                 "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}";
+    char          text[512];
+    FILE         *f      = fopen(path, "rb");
+    size_t        bytes  = fread(text, 1, sizeof text, f);
+    uint64_t      length = (strlen(header) + 7) / 8 * 8;
+    static const float data[] = {0, 1, 2, 3, 4, 5, -1, 0.5f, 7};
+    fclose(f);
+    assert_int_equal(bytes, 8 + length + sizeof data);
+    assert_memory_equal(text, &length, 8);
+    assert_memory_equal(text + 8, header, strlen(header));
+    for (size_t i = strlen(header); i < length; i++) assert_int_equal(text[8 + i], ' ');
+    assert_memory_equal(text + 8 + length, data, sizeof data);
+}
+
+static void test_half_types_and_order(void **state)
+{
+    /* 1, -2, 65504 (largest), 2^-24 (smallest subnormal), -0, inf as F16; 1.5, -3 as BF16; the order is another one */
+    static const uint16_t data[] = {0x3fc0, 0xc040, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x8000, 0x7c00, 0x0000, 0x4000};
+    write_file(NULL,
+               "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[16,20]},"
+               "\"w\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[4,16]}}",
+               data, sizeof data);
+    assert_ok(ls_safetensors_load(path, params, false));
+    static const float w[] = {1, -2, 65504, 0x1p-24f, -0.0f, __builtin_inff()}, b[] = {1.5f, -3}, scale = 2;
+    assert_memory_equal(values("w"), w, sizeof w);
+    assert_memory_equal(values("b"), b, sizeof b);
+    assert_memory_equal(values("scale"), &scale, sizeof scale);
+}
+
+#define W "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+#define B "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+#define S "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}"
+
+static void test_extra_tensors(void **state)
+{
+    static const float data[10] = {1, 2, 3};
+    write_file(NULL, "{" W B S ",\"head\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[36,40]}}", data, sizeof data);
+    assert_fails(ls_safetensors_load(path, params, false), LS_ERR_DATA, "1 tensors are not in the model: head");
+    assert_ok(ls_safetensors_load(path, params, true));
+    assert_memory_equal(values("w"), data, 12);
+}
+
+/* header, bytes of values, and a part of the message */
+static const struct lie {
+    const char *header;
+    size_t      bytes;
+    const char *message;
+} lies[] = {
+    {"", 0, "only 8 bytes"},
+    {"x", 0, "only 9 bytes"},
+    {"[]", 0, "begins with '{'"},
+    {"{\"w\":", 0, "no JSON"},
+    {"{" W W B S "}", 36, "no JSON: duplicate object key"},
+    {"{\"w\":3}", 0, "expected an object"},
+    {"{\"w\":{}}", 0, "as its dtype"},
+    {"{\"w\":{\"dtype\":\"F31\"}}", 0, "unknown dtype 'F31'"},
+    {"{\"w\":{\"dtype\":\"F32\"}}", 0, "as its shape"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,-3],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,1.5],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,24]}}", 24, "larger than an address space"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,24]}}", 24, "larger than an address space"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3]}}", 24, "as its data_offsets"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0]}}", 24, "as its data_offsets"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,28]}}", 24, "outside of the 24 bytes"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[24,0]}}", 24, "outside of the 24 bytes"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[-24,0]}}", 24, "outside of the 24 bytes"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,20]}}", 20, "has 20 bytes, but 2 x 3 of F32 takes 24"},
+    {"{" W B S "}", 35, "outside of the 35 bytes"},
+    {"{" W B S "}", 40, "4 bytes at its end belong to no tensor"},
+    {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[20,28]}," S "}", 36, "'w' and 'b' overlap"},
+    {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[28,36]}}", 36, "4 bytes before tensor 'b' belong to none"},
+    {"{" W S "}", 36, "8 bytes before tensor 'scale'"},
+    {"{}", 0, "3 of the model's 3 parameters are missing: w, b, scale"},
+    {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "missing: w; it has instead: v"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 3 x 2, the model's is 2 x 3"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 6, the model's is 2 x 3"},
+    {"{\"w\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "expected F32, F16 or BF16, found I32"},
+};
+
+static void test_lies(void **state)
+{
+    static const char zeros[64];
+    uint64_t          digest = ls_params_digest(params);
+    for (size_t i = 0; i < LENGTH(lies); i++) {
+        write_file(NULL, lies[i].header, zeros, lies[i].bytes);
+        assert_int_equal(ls_safetensors_load(path, params, false), LS_ERR_DATA);
+        if (!strstr(ls_error_message(), lies[i].message) || !strstr(ls_error_message(), path))
+            fail_msg("%s\nexpected: %s\nfound: %s", lies[i].header, lies[i].message, ls_error_message());
+    }
+    assert_int_equal(ls_params_digest(params), digest); /* nothing was touched */
+}
+
+static void test_wrong_length(void **state)
+{
+    static const uint64_t lengths[] = {0, 1, 100000, UINT64_MAX, (uint64_t)1 << 63};
+    for (size_t i = 0; i < LENGTH(lengths); i++) {
+        write_file(&lengths[i], "{}", "", 0);
+        assert_fails(ls_safetensors_load(path, params, false), LS_ERR_DATA, "announce a header of");
+    }
+}
+
+static void test_deep_json(void **state)
+{
+    char *text = malloc(200001);
+    memset(text, '[', 200000);
+    memcpy(text, "{\"w\":", 5);
+    text[200000] = 0;
+    write_file(NULL, text, "", 0);
+    assert_fails(ls_safetensors_load(path, params, false), LS_ERR_DATA, "depth");
+    free(text);
+}
+
+static void test_no_file(void **state)
+{
+    assert_fails(ls_safetensors_load("/nowhere/model.safetensors", params, false), LS_ERR_ENV, "/nowhere/model.safetensors: No such file");
+    assert_int_equal(ls_safetensors_load(folder, params, false), LS_ERR_DATA);
+    assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params), LS_ERR_ENV);
+}
+
+/* No room: the old file stays as it was, and no temporary one is left (teardown removes the folder). */
+static void test_no_space(void **state)
+{
+    struct rlimit old, small = {100, RLIM_INFINITY};
+    assert_ok(ls_safetensors_save(path, params));
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &old);
+    setrlimit(RLIMIT_FSIZE, &small);
+    values("scale")[0] += 1;
+    ls_status status = ls_safetensors_save(path, params);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_int_equal(status, LS_ERR_ENV);
+    assert_non_null(strstr(ls_error_message(), "File too large"));
+    float now = values("scale")[0];
+    assert_ok(ls_safetensors_load(path, params, false));
+    assert_true(values("scale")[0] == now - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_layout),    cmocka_unit_test(test_half_types_and_order),
+        cmocka_unit_test(test_extra_tensors), cmocka_unit_test(test_lies),     cmocka_unit_test(test_wrong_length),
+        cmocka_unit_test(test_deep_json),    cmocka_unit_test(test_no_file),   cmocka_unit_test(test_no_space),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
