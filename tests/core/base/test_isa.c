@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * core/base/isa.c: the choice of the instruction-set level, by the processor, by LOCKSTEP_ISA and by agreement. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/base/isa.h"
+#include "core/cpu/level.h"
+
+/* Every level has all of its tables, named after it. */
+static void tables(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < LS_ISA_COUNT; isa++) {
+        const ls_level *level = ls__level_of((ls_isa)isa);
+        assert_string_equal(level->name, ls_isa_name((ls_isa)isa));
+        assert_true(level->gemm && level->vmath && level->optim);
+        for (int op = 0; op < LS_OP_COUNT; op++) assert_non_null(level->op[op]);
+        for (int other = 0; other < isa; other++) assert_true(ls__level_of((ls_isa)other)->gemm != level->gemm);
+    }
+    assert_string_equal(ls_isa_name(LS_ISA_COUNT), "unknown");
+}
+
+static void starts_at_the_best(void **state)
+{
+    (void)state;
+    unsetenv("LOCKSTEP_ISA");
+    assert_int_equal(ls_isa_init(), LS_OK);
+    assert_int_equal(ls_isa_current(), ls_isa_best());
+    assert_ptr_equal(ls__level(), ls__level_of(ls_isa_best()));
+}
+
+static void agreement_lowers_it(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        assert_int_equal(ls_isa_current(), isa);
+        assert_ptr_equal(ls__level(), ls__level_of((ls_isa)isa));
+        /* Starting something else later does not undo it. */
+        assert_int_equal(ls_isa_init(), LS_OK);
+        assert_int_equal(ls_isa_current(), isa);
+    }
+    for (int isa = (int)ls_isa_best() + 1; isa < LS_ISA_COUNT; isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_ERR_ENV);
+        assert_non_null(strstr(ls_error_message(), ls_isa_name((ls_isa)isa)));
+        assert_int_equal(ls_isa_current(), ls_isa_best());
+    }
+}
+
+/* In a process of its own, as the choice is made once: the level that LOCKSTEP_ISA gives, or 100 + the status of the error. */
+static int chosen(const char *asked)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("LOCKSTEP_ISA", asked, 1);
+        ls_status status = ls_isa_init();
+        _exit(status == LS_OK ? (int)ls_isa_current() : 100 + (int)status);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void the_user_chooses(void **state)
+{
+    (void)state;
+    assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
+    for (int isa = 0; isa < LS_ISA_COUNT; isa++)
+        assert_int_equal(chosen(ls_isa_name((ls_isa)isa)), isa <= (int)ls_isa_best() ? isa : 100 + LS_ERR_ENV);
+    assert_int_equal(chosen("v5"), 100 + LS_ERR_ENV);
+    assert_int_equal(chosen("avx2"), 100 + LS_ERR_ENV);
+    assert_int_equal(chosen("V2"), 100 + LS_ERR_ENV);
+    assert_int_equal(chosen(""), ls_isa_best());
+    setenv("LOCKSTEP_ISA", "avx2", 1);
+    assert_int_equal(ls_isa_init(), LS_ERR_ENV);
+    assert_non_null(strstr(ls_error_message(), "LOCKSTEP_ISA=avx2"));
+    assert_non_null(strstr(ls_error_message(), "hint: "));
+    unsetenv("LOCKSTEP_ISA");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tables),
+        cmocka_unit_test(starts_at_the_best),
+        cmocka_unit_test(agreement_lowers_it),
+        cmocka_unit_test(the_user_chooses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
