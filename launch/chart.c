@@ -181,7 +181,7 @@ static void write_axes(FILE *f, const ls_chart *c, const scale *s)
     for (double at = 0; at <= x.high * (1 + 1e-9); at += step < 1 ? 1 : step) {
         tick_text(text, sizeof text, at, x.high);
         double here = x_at(at, x.high);
-        if (here > WIDTH - RIGHT - 46 && at > 0 && here < WIDTH - RIGHT) continue; /* the axis' name stands there */
+        if (here > WIDTH - RIGHT - 46 && at > 0) continue; /* the axis' name stands there */
         fprintf(f, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", here, HEIGHT - 8, text);
     }
     fprintf(f, "<text class=\"tick name\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", WIDTH - RIGHT, HEIGHT - 8, c->x_name);
