@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The stages of a job, from the communicator to the trainer. */
+#include "launch/run.h"
+
+#include <errno.h>
+#include <math.h>
+#include <omp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "core/graph/graph.h"
+#include "launch/data.h"
+#include "launch/progress.h"
+
+/* ---- ranks, instruction set, threads ------------------------------------------------------------------------------ */
+
+static ls_status agree_on_isa(ls_job *j)
+{
+    LS_AGREE(j, ls_isa_init());
+    int  mine = (int)ls_isa_current(), lowest = mine;
+    int *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
+    LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
+    for (int r = 0; r < j->ranks; r++) lowest = all[r] < lowest ? all[r] : lowest;
+    LS_AGREE(j, ls_isa_set((ls_isa)lowest));
+    return LS_OK;
+}
+
+/* A rank's host and the cores that it may run on. */
+typedef struct seat {
+    char      host[64];
+    cpu_set_t cores;
+} seat;
+
+/* Cores of the host that its ranks may use, divided by these ranks; never more than this rank may use itself. */
+static ls_status choose_threads(ls_job *j)
+{
+    seat mine = {{0}};
+    gethostname(mine.host, sizeof mine.host - 1);
+    if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) != 0) CPU_SET(0, &mine.cores);
+    seat *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
+    LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
+    const char *asked = getenv("OMP_NUM_THREADS");
+    if (asked && *asked) {
+        j->threads = omp_get_max_threads();
+        return LS_OK;
+    }
+    cpu_set_t together;
+    CPU_ZERO(&together);
+    int here = 0;
+    for (int r = 0; r < j->ranks; r++) {
+        if (strcmp(all[r].host, mine.host) != 0) continue;
+        CPU_OR(&together, &together, &all[r].cores);
+        here++;
+    }
+    int most = CPU_COUNT(&mine.cores), share = CPU_COUNT(&together) / here, online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    j->threads = share < 1 ? 1 : share < most ? share : most;
+    omp_set_num_threads(j->threads);
+    if (j->first && ls_under_mpirun() && CPU_COUNT(&together) < online)
+        fprintf(stderr, "lockstep: the launcher gives the %d rank%s of this host %d of its %d cores; `mpirun --bind-to none` gives them all\n", here,
+                here == 1 ? "" : "s", CPU_COUNT(&together), online);
+    return LS_OK;
+}
+
+ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
+{
+    *j = (ls_job){0};
+    /* A limit on file sizes then is an error of write(), with a message, instead of the end. */
+    signal(SIGXFSZ, SIG_IGN);
+    LS_TRY(ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm));
+    j->rank  = ls_comm_rank(j->comm);
+    j->ranks = ls_comm_size(j->comm);
+    j->first = j->rank == 0;
+    ls_status status = ls_args_parse(args, argc, argv);
+    if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
+    LS_AGREE(j, status);
+    LS_TRY(agree_on_isa(j));
+    LS_TRY(choose_threads(j));
+    return LS_OK;
+}
+
+void ls_job_free(ls_job *j)
+{
+    ls_trainer_free(j->trainer);
+    ls_graph_free(j->graph);
+    ls_dataset_free(j->train);
+    ls_dataset_free(j->test);
+    ls_recipe_free(j->recipe);
+    ls_arena_free(j->memory);
+    ls_comm_free(j->comm);
+    *j = (ls_job){0};
+}
+
+ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most)
+{
+    uint64_t *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
+    LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
+    *most = 0;
+    for (int r = 0; r < j->ranks; r++) *most = all[r] > *most ? all[r] : *most;
+    return LS_OK;
+}
+
+/* ---- the recipe --------------------------------------------------------------------------------------------------- */
+
+static ls_status check_shards(ls_job *j)
+{
+    const ls_recipe *r = j->recipe;
+    if (!r->train.reproducible) {
+        LS_CHECK(j->ranks <= r->train.batch, LS_ERR_USAGE, "%s: train.batch: expected at least one sample for each of the %d ranks, found %lld",
+                 ls_recipe_where(r, "train.batch"), j->ranks, (long long)r->train.batch);
+        j->shards = j->ranks;
+        return LS_OK;
+    }
+    j->shards = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
+    LS_CHECK(j->shards <= r->train.batch, LS_ERR_USAGE,
+             "%s: train.batch: expected at least one sample for each of the %d shards, found %lld" LS_HINT "a larger train.batch, or train.shards=%lld",
+             ls_recipe_where(r, "train.batch"), j->shards, (long long)r->train.batch, (long long)r->train.batch);
+    LS_CHECK(j->ranks <= j->shards, LS_ERR_USAGE,
+             "%s: train.shards: expected at least one shard for each of the %d ranks, found %d" LS_HINT
+             "train.shards=%d (other shards give other bits), or train.reproducible=false",
+             ls_recipe_where(r, "train.shards"), j->ranks, j->shards, j->ranks);
+    return LS_OK;
+}
+
+ls_status ls_job_recipe(ls_job *j, const char *recipe, int overrides, char *const *override)
+{
+    LS_AGREE(j, ls_recipe_load(&j->recipe, recipe, overrides, override));
+    char seed[32];
+    snprintf(seed, sizeof seed, "%lld", (long long)j->recipe->train.seed);
+    const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
+    const char *values[] = {LS_VERSION, j->recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
+    LS_TRY(ls_comm_same(j->comm, 4, names, values));
+    LS_AGREE(j, check_shards(j));
+    return LS_OK;
+}
+
+static bool is_file(const char *folder, const char *name)
+{
+    char        path[PATH_MAX];
+    struct stat s;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+/* runs/x, or runs/x/checkpoints/step-00000128. */
+static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step)
+{
+    struct stat s;
+    LS_CHECK(strlen(path) + 32 < PATH_MAX, LS_ERR_USAGE, "the path of a run is too long: %.60s...", path);
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected the folder of a run: %s" LS_HINT "`lockstep train RECIPE` makes one", path, strerror(errno));
+    snprintf(folder, PATH_MAX, "%s", path);
+    *step = -1;
+    size_t n = strlen(folder);
+    while (n > 1 && folder[n - 1] == '/') folder[--n] = 0;
+    if (is_file(folder, "recipe.yaml")) return LS_OK;
+    const char *name = strrchr(folder, '/');
+    long long   number;
+    if (sscanf(name ? name + 1 : folder, "step-%lld", &number) == 1) {
+        snprintf(folder, PATH_MAX, "%s/../..", path);
+        *step = number;
+        if (is_file(folder, "recipe.yaml")) return LS_OK;
+    }
+    return LS_FAIL(LS_ERR_USAGE, "%s: expected the folder of a run, which has a recipe.yaml, or of one of its checkpoints" LS_HINT
+                   "`ls runs` shows the runs of this folder", path);
+}
+
+ls_status ls_job_run(ls_job *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step)
+{
+    char recipe[PATH_MAX + 16];
+    LS_AGREE(j, find_run(path, folder, step));
+    snprintf(recipe, sizeof recipe, "%s/recipe.yaml", folder);
+    return ls_job_recipe(j, recipe, overrides, override);
+}
+
+/* ---- data --------------------------------------------------------------------------------------------------------- */
+
+static ls_status open_split(const ls_job *j, ls_dataset **d, const char *split, int64_t *count)
+{
+    LS_TRY(ls_data_open(d, j->recipe, split));
+    ls_dataset_info info = ls_dataset_info_of(*d);
+    LS_CHECK(info.count > 0, LS_ERR_DATA, "%s: expected samples in the split %s, found none", info.path, split);
+    *count = info.count;
+    return LS_OK;
+}
+
+static ls_status open_splits(ls_job *j, ls_splits splits)
+{
+    if (splits & LS_SPLITS_TRAIN) LS_TRY(open_split(j, &j->train, "train", &j->train_count));
+    if (splits & LS_SPLITS_TEST) LS_TRY(open_split(j, &j->test, "test", &j->test_count));
+    j->data = ls_dataset_info_of(j->train ? j->train : j->test);
+    if (!j->train || !j->test) return LS_OK;
+    ls_dataset_info a = j->data, b = ls_dataset_info_of(j->test);
+    LS_CHECK(a.channels == b.channels && a.height == b.height && a.width == b.width && a.classes == b.classes, LS_ERR_DATA,
+             "%s: expected the same samples in train and test, found %d x %d x %d in %d classes and %d x %d x %d in %d classes", a.path, a.channels,
+             a.height, a.width, a.classes, b.channels, b.height, b.width, b.classes);
+    return LS_OK;
+}
+
+ls_status ls_job_data(ls_job *j, ls_splits splits)
+{
+    LS_AGREE(j, open_splits(j, splits));
+    const ls_recipe *r = j->recipe;
+    j->epoch_steps     = (j->train_count + r->train.batch - 1) / r->train.batch;
+    j->total_steps     = j->epoch_steps * r->train.epochs;
+    if (r->train.max_steps > 0 && r->train.max_steps < j->total_steps) j->total_steps = r->train.max_steps;
+    char samples[128];
+    snprintf(samples, sizeof samples, "%lld + %lld of %d x %d x %d in %d classes", (long long)j->train_count, (long long)j->test_count,
+             j->data.channels, j->data.height, j->data.width, j->data.classes);
+    const char *names[] = {"data"}, *values[] = {samples};
+    return ls_comm_same(j->comm, 1, names, values);
+}
+
+/* ---- graph and trainer -------------------------------------------------------------------------------------------- */
+
+static ls_status build_graph(ls_job *j)
+{
+    const ls_recipe *r       = j->recipe;
+    int64_t          classes = r->model.classes ? r->model.classes : j->data.classes;
+    LS_CHECK(classes >= j->data.classes, LS_ERR_USAGE, "%s: model.classes: expected at least the %d classes of the data set, found %lld",
+             ls_recipe_where(r, "model.classes"), j->data.classes, (long long)classes);
+    LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu", ls_recipe_where(r, "device"));
+    j->graph = ls_graph_new();
+    j->image = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
+    j->label = ls_input(j->graph, "label", LS_I32);
+    LS_TRY(ls_recipe_build(r, j->graph, j->image, classes, &j->logits));
+    LS_TRY(ls_graph_status(j->graph));
+    int64_t dims[LS_MAX_DIMS];
+    LS_CHECK(ls_tensor_dims(j->logits, dims) == 1 && dims[0] == classes, LS_ERR_USAGE,
+             "%s: the model's last layer gives %s, expected B x %lld, one number per class", ls_recipe_where(r, "model.layers"), ls__shape(j->logits),
+             (long long)classes);
+    j->loss = ls_cross_entropy(j->logits, j->label, .label_smoothing = r->train.label_smoothing);
+    return ls_graph_status(j->graph);
+}
+
+static void digest_layout(ls_job *j)
+{
+    XXH64_hash_t h = 0;
+    for (int i = 0; i < j->graph->tensors; i++) {
+        const ls_tensor *t = j->graph->tensor[i];
+        if (t->role != LS_ROLE_PARAM) continue;
+        h = XXH64(t->name, strlen(t->name) + 1, h);
+        h = XXH64(t->dim, sizeof *t->dim * (size_t)t->rank, h);
+    }
+    snprintf(j->layout, sizeof j->layout, "%016llx", (unsigned long long)h);
+}
+
+ls_status ls_job_graph(ls_job *j)
+{
+    LS_AGREE(j, build_graph(j));
+    digest_layout(j);
+    const char *names[] = {"parameter layout"}, *values[] = {j->layout};
+    return ls_comm_same(j->comm, 1, names, values);
+}
+
+ls_trainer_options ls_job_trainer_options(const ls_job *j)
+{
+    const ls_recipe *r = j->recipe;
+    return (ls_trainer_options){.comm             = j->comm,
+                                .batch            = r->train.batch,
+                                .optim            = r->optim,
+                                .seed             = (uint64_t)r->train.seed,
+                                .shards           = j->shards,
+                                .accumulate       = (int)r->train.accumulate,
+                                .not_reproducible = !r->train.reproducible,
+                                .steps            = j->total_steps,
+                                .bucket_bytes     = r->train.bucket_bytes,
+                                .device           = r->device,
+                                .logits           = j->logits,
+                                .label            = j->label};
+}
+
+ls_status ls_job_trainer(ls_job *j)
+{
+    ls_trainer_options options = ls_job_trainer_options(j);
+    LS_AGREE(j, ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
+    const char *pretrained = j->recipe->model.pretrained;
+    if (pretrained) LS_AGREE(j, ls_safetensors_load(pretrained, ls_trainer_params(j->trainer), false));
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_trainer_digest(j->trainer));
+    const char *names[] = {"first parameters"}, *values[] = {digest};
+    return ls_comm_same(j->comm, 1, names, values);
+}
+
+/* ---- evaluation --------------------------------------------------------------------------------------------------- */
+
+static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *accuracy)
+{
+    double     loss_sum = 0, weight = 0, right = 0, rows = 0;
+    ls_batch   batch;
+    ls_metrics m;
+    for (;;) {
+        bool more = ls_loader_next(loader, &batch);
+        LS_AGREE(j, more ? LS_OK : ls_loader_status(loader));
+        if (!more) break;
+        LS_TRY(ls_trainer_eval(j->trainer, &batch, &m));
+        loss_sum += m.loss * m.weight;
+        weight += m.weight;
+        right += m.accuracy * (double)batch.global_rows;
+        rows += (double)batch.global_rows;
+    }
+    *loss     = loss_sum / weight;
+    *accuracy = right / rows;
+    return LS_OK;
+}
+
+ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy)
+{
+    const ls_recipe *r      = j->recipe;
+    ls_loader       *loader = NULL;
+    int64_t          batch  = r->eval.batch && r->eval.batch < r->train.batch ? r->eval.batch : r->train.batch;
+    LS_AGREE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .in_order = true, .epochs = 1));
+    ls_status status = evaluate(j, loader, loss, accuracy);
+    ls_loader_free(loader);
+    return status;
+}
+
+/* ---- texts -------------------------------------------------------------------------------------------------------- */
+
+const char *ls_processor_name(void)
+{
+    static char name[128];
+    FILE       *f = *name ? NULL : fopen("/proc/cpuinfo", "re");
+    char        line[512];
+    while (f && !*name && fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        if (!colon || strncmp(line, "model name", 10) != 0) continue;
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(colon + 2, "\n"), colon + 2);
+    }
+    if (f) fclose(f);
+    return name;
+}
+
+const char *ls_bytes_text(double bytes)
+{
+    static _Thread_local char ring[8][32];
+    static _Thread_local int  next;
+    static const char *const  unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    char                     *text   = ring[next++ % 8];
+    int                       u      = 0;
+    for (; bytes >= 1024 && u < 4; u++) bytes /= 1024;
+    snprintf(text, sizeof ring[0], u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
+    return text;
+}
