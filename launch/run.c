@@ -113,7 +113,7 @@ static ls_status check_shards(ls_job *j)
     if (!r->train.reproducible) {
         LS_CHECK(j->ranks <= r->train.batch, LS_ERR_USAGE, "%s: train.batch: expected at least one sample for each of the %d ranks, found %lld",
                  ls_recipe_where(r, "train.batch"), j->ranks, (long long)r->train.batch);
-        j->shards = j->ranks;
+        j->shards = j->ranks * (int)r->train.accumulate;
         return LS_OK;
     }
     j->shards = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
@@ -207,7 +207,7 @@ ls_status ls_job_data(ls_job *j, ls_splits splits)
     const ls_recipe *r = j->recipe;
     j->epoch_steps     = (j->train_count + r->train.batch - 1) / r->train.batch;
     j->total_steps     = j->epoch_steps * r->train.epochs;
-    if (r->train.max_steps > 0 && r->train.max_steps < j->total_steps) j->total_steps = r->train.max_steps;
+    if (r->train.max_steps > 0 && (r->train.max_steps < j->total_steps || !r->train.epochs)) j->total_steps = r->train.max_steps;
     char samples[128];
     snprintf(samples, sizeof samples, "%lld + %lld of %d x %d x %d in %d classes", (long long)j->train_count, (long long)j->test_count,
              j->data.channels, j->data.height, j->data.width, j->data.classes);
@@ -262,6 +262,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
     const ls_recipe *r = j->recipe;
     return (ls_trainer_options){.comm             = j->comm,
                                 .batch            = r->train.batch,
+                                .eval_batch       = r->eval.batch,
                                 .optim            = r->optim,
                                 .seed             = (uint64_t)r->train.seed,
                                 .shards           = j->shards,
@@ -312,7 +313,7 @@ ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *ac
 {
     const ls_recipe *r      = j->recipe;
     ls_loader       *loader = NULL;
-    int64_t          batch  = r->eval.batch && r->eval.batch < r->train.batch ? r->eval.batch : r->train.batch;
+    int64_t          batch  = r->eval.batch ? r->eval.batch : r->train.batch;
     LS_AGREE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .in_order = true, .epochs = 1));
     ls_status status = evaluate(j, loader, loss, accuracy);
     ls_loader_free(loader);

@@ -60,6 +60,53 @@ ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *ac
 /* The largest of a figure over all ranks.  Collective. */
 ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most);
 
+/* ---- the folder of a run ------------------------------------------------------------------------------------------- */
+
+enum { LS_NAME = 96 }; /* room for a file's name behind the folder's */
+
+/* What a run keeps: recipe.yaml, metrics.jsonl, report.html, checkpoints/, model.safetensors.  Rank 0's business. */
+typedef struct ls_folder {
+    char path[PATH_MAX];
+    int  lock;  /* an open file; -1: none   */
+    bool made;  /* did not exist before     */
+} ls_folder;
+
+/* Makes the folder where it is missing, and keeps other runs out of it until ls_folder_close.  fresh: forgets the run that
+ * is there.  A run of another recipe that has checkpoints is LS_ERR_USAGE, with the keys that differ. */
+ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh);
+/* Removes what was made, when the run did not come to begin. */
+void      ls_folder_abandon(ls_folder *f);
+void      ls_folder_close(ls_folder *f);
+/* path/name, in a ring of thread-local buffers. */
+const char *ls_folder_file(const ls_folder *f, const char *name);
+/* The folder that a recipe's run lives in, without making it. */
+void ls_folder_name(ls_folder *f, const ls_recipe *recipe);
+
+/* ---- what a run comes to ------------------------------------------------------------------------------------------- */
+
+typedef struct ls_summary {
+    const char *status;             /* "running", "finished", "stopped", "diverged", "failed"      */
+    int64_t     step;
+    double      loss, accuracy;     /* of the test split, at the last evaluation; NaN: none so far */
+    char        digest[17];
+    double      wall_s, samples_per_s;
+    uint64_t    planned_bytes, peak_bytes; /* the largest of all ranks                             */
+} ls_summary;
+
+/* Writes report.html. */
+ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path);
+
+/* A node of the graph as people see it. */
+typedef struct ls_layer_row {
+    const char      *name, *op;
+    const ls_tensor *out;
+    int64_t          parameters; /* that are used here first          */
+    double           flops;      /* of forward, per sample            */
+} ls_layer_row;
+int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows);
+
+/* ---- texts --------------------------------------------------------------------------------------------------------- */
+
 /* "Example CPU 9000", from /proc/cpuinfo; "" when it does not say. */
 const char *ls_processor_name(void);
 

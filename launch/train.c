@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lockstep train: epochs of steps, with evaluation, checkpoints and metrics in between.
+ *
+ * Whatever happens on one rank only (an error of its loader, a full disk, a signal) is kept until the start of the next
+ * step, where the ranks exchange a few bytes; from there on all of them know, and go the same way.
+ */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "launch/metrics.h"
+#include "launch/progress.h"
+#include "launch/run.h"
+
+/* What a rank tells the others before each step. */
+struct word {
+    int32_t status, signal;
+};
+
+typedef struct training {
+    ls_job      job;
+    ls_folder   folder;
+    ls_events  *events;        /* rank 0                                             */
+    ls_loader  *loader;
+    ls_bar      bar;
+    ls_progress at;            /* where the run stands; epochs counted from 0        */
+    struct word *words;        /* of all ranks: see exchange()                       */
+    int64_t     saved, judged; /* steps of the last checkpoint and evaluation; -1    */
+    ls_summary  summary;
+    ls_metrics  metrics;       /* of the last step                                   */
+    ls_status   pending;       /* what went wrong on this rank since the last step   */
+    double      wall_before;   /* seconds of what is continued                       */
+    double      began;
+    double      trained_s;     /* seconds in steps, and samples in them              */
+    double      trained;
+    double      logged_s, logged; /* the same since the last line of the log         */
+    double      pace;          /* seconds a step, smoothed                           */
+    double      report_at;     /* when the report was last written                   */
+} training;
+
+/* ---- signals ------------------------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t signal_caught;
+
+static void catch_signal(int number)
+{
+    if (signal_caught == number && number == SIGINT) signal(SIGINT, SIG_DFL); /* who asks three times means it */
+    signal_caught = number;
+}
+
+static void watch_signals(void)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
+    signal_caught              = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
+}
+
+static const char *signal_name(int number) { return number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGUSR1"; }
+
+/* ---- events ------------------------------------------------------------------------------------------------------- */
+
+/* Keeps an error of rank 0's files until all ranks can hear of it. */
+static void keep(training *t, ls_status status)
+{
+    if (t->pending == LS_OK) t->pending = status;
+}
+
+static double wall(const training *t) { return t->wall_before + ls_now() - t->began; }
+
+static double rate(double samples, double seconds) { return seconds > 0 ? samples / seconds : NAN; }
+
+static void digest_text(char out[17], uint64_t digest) { snprintf(out, 17, "%016llx", (unsigned long long)digest); }
+
+static void write_start(training *t)
+{
+    const ls_job *j = &t->job;
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:s}", "event", "start", "step", (json_int_t)t->at.step,
+                            "version", LS_VERSION, "recipe", j->recipe->name, "recipe_hash", j->recipe->hash, "data", j->recipe->data.path, "samples",
+                            (json_int_t)j->train_count, "steps", (json_int_t)j->total_steps, "parameters",
+                            (json_int_t)ls_params_total(ls_trainer_params(j->trainer)), "ranks", j->ranks, "threads", j->threads, "isa",
+                            ls_isa_name(ls_isa_current())));
+}
+
+static void write_step(training *t)
+{
+    char digest[17];
+    digest_text(digest, ls_trainer_digest(t->job.trainer));
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:o, s:o, s:o, s:s}", "event", "step", "step", (json_int_t)t->at.step, "epoch",
+                            (json_int_t)t->at.epoch + 1, "loss", ls_events_number(t->metrics.loss), "lr", ls_events_number(t->metrics.lr), "samples_per_s",
+                            ls_events_number(rate(t->logged, t->logged_s)), "digest", digest));
+    t->logged = t->logged_s = 0;
+}
+
+/* The last line: how it ended. */
+static ls_status write_end(training *t)
+{
+    const ls_summary *s = &t->summary;
+    return ls_events_write(t->events, "{s:s, s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:s}", "event", "end", "status", s->status, "step",
+                           (json_int_t)s->step, "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy), "digest", s->digest, "wall_s",
+                           ls_events_number(s->wall_s), "samples_per_s", ls_events_number(s->samples_per_s), "planned_bytes",
+                           (json_int_t)s->planned_bytes, "resident_peak_bytes", (json_int_t)s->peak_bytes, "ranks", t->job.ranks, "threads",
+                           t->job.threads, "isa", ls_isa_name(ls_isa_current()));
+}
+
+/* Brings the summary up to date.  Collective. */
+static ls_status summarize(training *t, const char *status)
+{
+    ls_summary *s = &t->summary;
+    s->status     = status;
+    s->step       = t->at.step;
+    s->wall_s     = wall(t);
+    if (t->trained_s > 0) s->samples_per_s = rate(t->trained, t->trained_s);
+    digest_text(s->digest, ls_trainer_digest(t->job.trainer));
+    LS_TRY(ls_job_most(&t->job, ls_trainer_planned_bytes(t->job.trainer), &s->planned_bytes));
+    return ls_job_most(&t->job, ls_trainer_peak_bytes(t->job.trainer), &s->peak_bytes);
+}
+
+static ls_status write_report(training *t)
+{
+    t->report_at = ls_now();
+    return ls_job_report(&t->job, &t->summary, ls_folder_file(&t->folder, "metrics.jsonl"), ls_folder_file(&t->folder, "report.html"));
+}
+
+/* ---- evaluation and checkpoints ----------------------------------------------------------------------------------- */
+
+static ls_status evaluate(training *t)
+{
+    enum { REPORT_S = 20 }; /* a report of a run that goes on, no more often than this */
+    ls_summary *s = &t->summary;
+    if (t->judged == t->at.step) return LS_OK;
+    LS_TRY(ls_job_evaluate(&t->job, t->job.test, &s->loss, &s->accuracy));
+    t->judged = t->at.step;
+    LS_TRY(summarize(t, "running"));
+    if (!t->job.first) return LS_OK;
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:s, s:o, s:o, s:o}", "event", "eval", "step", (json_int_t)t->at.step, "epoch",
+                            (json_int_t)t->at.epoch + 1, "split", "test", "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy),
+                            "wall_s", ls_events_number(s->wall_s)));
+    char steps[32], speed[32];
+    ls__count_text(steps, sizeof steps, t->at.step);
+    ls__count_text(speed, sizeof speed, t->trained_s > 0 ? llround(s->samples_per_s) : 0);
+    ls_bar_say(&t->bar, "epoch %-3lld step %-9s train loss %-9.4f test loss %-9.4f accuracy %6.2f %%   %s samples/s", (long long)t->at.epoch + 1, steps,
+               t->metrics.loss, s->loss, 100 * s->accuracy, speed);
+    if (ls_now() - t->report_at > REPORT_S) keep(t, write_report(t));
+    return LS_OK;
+}
+
+/* Collective; also the place where ranks that drifted apart would be found. */
+static ls_status save(training *t)
+{
+    if (t->saved == t->at.step) return LS_OK;
+    char digest[17];
+    t->at.digest = ls_trainer_digest(t->job.trainer);
+    digest_text(digest, t->at.digest);
+    const char *names[] = {"parameters"}, *values[] = {digest};
+    LS_TRY(ls_comm_same(t->job.comm, 1, names, values));
+    ls_progress at = t->at;
+    if (at.sample == t->job.train_count) at.epoch++, at.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
+    LS_TRY(ls_checkpoint_save(t->job.trainer, ls_folder_file(&t->folder, "checkpoints"), &at, (int)t->job.recipe->checkpoint.keep));
+    t->saved = t->at.step;
+    if (!t->job.first) return LS_OK;
+    char path[64];
+    snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)t->at.step);
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:o}", "event", "checkpoint", "step", (json_int_t)t->at.step, "path", path, "digest", digest,
+                            "wall_s", ls_events_number(wall(t))));
+    return LS_OK;
+}
+
+/* ---- steps -------------------------------------------------------------------------------------------------------- */
+
+/* Whether all ranks go on: *stop is the signal that any of them caught, or 0. */
+static ls_status exchange(training *t, int *stop)
+{
+    struct word mine = {t->pending, signal_caught};
+    ls_job     *j    = &t->job;
+    LS_TRY(ls_comm_allgather(j->comm, &mine, t->words, sizeof mine));
+    bool failed = false;
+    *stop       = 0;
+    for (int r = j->ranks - 1; r >= 0; r--) {
+        failed |= t->words[r].status != LS_OK;
+        if (t->words[r].signal) *stop = t->words[r].signal;
+    }
+    return failed ? ls_comm_agree(j->comm, t->pending) : LS_OK;
+}
+
+static void show(training *t)
+{
+    ls_job *j = &t->job;
+    ls_bar_update(&t->bar, &(ls_bar_state){.what          = "epoch",
+                                           .step          = t->at.step,
+                                           .steps         = j->total_steps,
+                                           .epoch         = t->at.epoch + 1,
+                                           .epochs        = j->recipe->train.epochs,
+                                           .loss          = t->metrics.loss,
+                                           .samples_per_s = rate(t->trained, t->trained_s),
+                                           .seconds_left  = t->pace * (double)(j->total_steps - t->at.step)});
+}
+
+static void account(training *t, double seconds, double samples)
+{
+    t->trained_s += seconds;
+    t->trained += samples;
+    t->logged_s += seconds;
+    t->logged += samples;
+    t->pace = t->pace > 0 ? 0.98 * t->pace + 0.02 * seconds : seconds;
+}
+
+/* After the last batch of an epoch, and where checkpoint.every says so. */
+static ls_status milestones(training *t, bool epoch_ends)
+{
+    const ls_recipe *r = t->job.recipe;
+    if (epoch_ends && r->eval.every && (t->at.epoch + 1) % r->eval.every == 0) LS_TRY(evaluate(t));
+    if (epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0)) LS_TRY(save(t));
+    return LS_OK;
+}
+
+static ls_status train_steps(training *t, int *stop)
+{
+    ls_job  *j = &t->job;
+    ls_batch batch;
+    while (t->at.step < j->total_steps) {
+        double began = ls_now();
+        bool   more  = ls_loader_next(t->loader, &batch);
+        if (!more) keep(t, ls_loader_status(t->loader) != LS_OK ? ls_loader_status(t->loader) : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
+        LS_TRY(exchange(t, stop));
+        if (*stop) return LS_OK;
+        LS_TRY(ls_trainer_step(j->trainer, &batch, &t->metrics));
+        account(t, ls_now() - began, (double)batch.global_rows);
+        ls_position position = ls_loader_position(t->loader);
+        t->at.step           = t->metrics.step;
+        t->at.epoch          = position.epoch;
+        t->at.sample         = position.sample;
+        if (j->first) {
+            if (t->at.step % j->recipe->log.every == 0 || t->at.step == j->total_steps) write_step(t);
+            show(t);
+        }
+        LS_TRY(milestones(t, position.epoch_ends));
+    }
+    return LS_OK;
+}
+
+/* ---- beginning and end -------------------------------------------------------------------------------------------- */
+
+static void print_result(const training *t)
+{
+    const ls_summary *s = &t->summary;
+    char              steps[32], speed[32], time[32];
+    ls__count_text(steps, sizeof steps, s->step);
+    ls__count_text(speed, sizeof speed, llround(s->samples_per_s));
+    ls__time_text(time, sizeof time, s->wall_s);
+    if (!isnan(s->accuracy)) printf("test accuracy  %.2f %%\ntest loss      %.4f\n", 100 * s->accuracy, s->loss);
+    printf("steps          %s in %s, %s samples/s\n", steps, time, speed);
+    printf("digest         %s\n", s->digest);
+    printf("run            %s\n", t->folder.path);
+    printf("model          %s\n", ls_folder_file(&t->folder, "model.safetensors"));
+    printf("report         %s\n", ls_folder_file(&t->folder, "report.html"));
+}
+
+/* What metrics.jsonl says of the part that is continued. */
+static void take_past(const json_t *event, void *data)
+{
+    training   *t    = data;
+    ls_summary *s    = &t->summary;
+    double      step = ls_events_real(event, "step", INFINITY);
+    if (step > (double)t->at.step) return;
+    t->wall_before = fmax(t->wall_before, ls_events_real(event, "wall_s", 0));
+    if (ls_events_is(event, "eval")) t->judged = (int64_t)step;
+    if (!ls_events_is(event, "eval") && !ls_events_is(event, "end")) return;
+    s->loss     = ls_events_real(event, "loss", NAN);
+    s->accuracy = ls_events_real(event, "accuracy", NAN);
+    if (!ls_events_is(event, "end")) return;
+    const char *status = json_string_value(json_object_get(event, "status")), *digest = json_string_value(json_object_get(event, "digest"));
+    if (!status || strcmp(status, "finished") != 0 || step < (double)t->at.step) return;
+    s->status        = "finished";
+    s->step          = t->at.step;
+    s->wall_s        = t->wall_before;
+    s->samples_per_s = ls_events_real(event, "samples_per_s", NAN);
+    snprintf(s->digest, sizeof s->digest, "%s", digest ? digest : "");
+}
+
+/* Rank 0 looks into the files; all ranks learn what they need of it. */
+static ls_status read_past(training *t)
+{
+    struct past {
+        int64_t judged;
+        double  loss, accuracy;
+        int     finished;
+    } past = {0};
+    ls_status status = t->job.first ? ls_events_read(ls_folder_file(&t->folder, "metrics.jsonl"), take_past, t) : LS_OK;
+    LS_AGREE(&t->job, status);
+    past = (struct past){t->judged, t->summary.loss, t->summary.accuracy, t->summary.status != NULL};
+    LS_TRY(ls_comm_bcast(t->job.comm, &past, sizeof past, 0));
+    t->judged           = past.judged;
+    t->summary.loss     = past.loss;
+    t->summary.accuracy = past.accuracy;
+    if (past.finished) t->summary.status = "finished";
+    return LS_OK;
+}
+
+static ls_status load_checkpoint(training *t, bool *found)
+{
+    ls_job *j = &t->job;
+    LS_TRY(ls_checkpoint_load(j->trainer, ls_folder_file(&t->folder, "checkpoints"), &t->at, found));
+    if (!*found) {
+        t->at = (ls_progress){.seed = (uint64_t)j->recipe->train.seed};
+        return LS_OK;
+    }
+    LS_CHECK(strcmp(t->at.recipe_hash, j->recipe->hash) == 0, LS_ERR_USAGE, "%s holds a run of another recipe (hash %s there, %s here)" LS_HINT
+             "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere", t->folder.path, t->at.recipe_hash, j->recipe->hash);
+    t->saved = t->at.step;
+    if (j->first && strcmp(t->at.isa, ls_isa_name(ls_isa_current())) != 0)
+        fprintf(stderr, "lockstep: this run was computed with the instruction set %s until now and goes on with %s: its bits will differ from those of a run "
+                        "that was not interrupted (LOCKSTEP_ISA=%s keeps them)\n", t->at.isa, ls_isa_name(ls_isa_current()), t->at.isa);
+    return LS_OK;
+}
+
+/* The files of rank 0 that stay open. */
+static ls_status open_files(training *t, bool found)
+{
+    LS_TRY(ls_recipe_write(t->job.recipe, ls_folder_file(&t->folder, "recipe.yaml")));
+    LS_TRY(ls_events_open(&t->events, ls_folder_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
+    write_start(t);
+    return t->pending;
+}
+
+static ls_status begin(training *t, bool fresh, bool *finished)
+{
+    ls_job *j = &t->job;
+    bool    found;
+    LS_TRY(ls_job_data(j, LS_SPLITS_BOTH));
+    LS_TRY(ls_job_graph(j));
+    LS_TRY(ls_job_trainer(j));
+    t->words = ls_arena_alloc(j->memory, sizeof *t->words * (size_t)j->ranks);
+    ls_folder_name(&t->folder, j->recipe);
+    LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, fresh) : LS_OK);
+    LS_TRY(load_checkpoint(t, &found));
+    snprintf(t->at.recipe_hash, sizeof t->at.recipe_hash, "%s", j->recipe->hash);
+    snprintf(t->at.isa, sizeof t->at.isa, "%s", ls_isa_name(ls_isa_current()));
+    if (found) LS_TRY(read_past(t));
+    *finished = found && t->at.step >= j->total_steps && t->summary.status;
+    if (*finished) return LS_OK;
+    t->began = t->report_at = ls_now();
+    LS_AGREE(j, j->first ? open_files(t, found) : LS_OK);
+    LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
+                              .seed = (uint64_t)j->recipe->train.seed, .epoch = t->at.epoch, .sample = t->at.sample));
+    ls_bar_open(&t->bar, j->first);
+    if (!j->first) return LS_OK;
+    char parameters[32], steps[32];
+    ls__count_text(parameters, sizeof parameters, ls_params_total(ls_trainer_params(j->trainer)));
+    ls__count_text(steps, sizeof steps, j->total_steps);
+    ls_bar_say(&t->bar, "%s: %s parameters, %s steps, %d rank%s x %d thread%s, %s", t->folder.path, parameters, steps, j->ranks, j->ranks == 1 ? "" : "s",
+               j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+    if (found) ls_bar_say(&t->bar, "continues after step %lld", (long long)t->at.step);
+    return LS_OK;
+}
+
+/* The run is through: the result, in every form. */
+static ls_status complete(training *t)
+{
+    ls_job *j = &t->job;
+    LS_TRY(evaluate(t));
+    LS_TRY(save(t));
+    LS_TRY(summarize(t, "finished"));
+    if (!j->first) return LS_OK;
+    LS_TRY(t->pending);
+    LS_TRY(ls_safetensors_save(ls_folder_file(&t->folder, "model.safetensors"), ls_trainer_params(j->trainer)));
+    LS_TRY(write_end(t));
+    LS_TRY(write_report(t));
+    ls_bar_close(&t->bar);
+    print_result(t);
+    return LS_OK;
+}
+
+/* The run ends early; what rank 0 can still write, it writes, and the first error is the one that counts. */
+static ls_status end_early(training *t, ls_status why)
+{
+    char message[4096], trace[4096];
+    snprintf(message, sizeof message, "%s", ls_error_message());
+    snprintf(trace, sizeof trace, "%s", ls_error_trace());
+    t->summary.status = why == LS_STOPPED ? "stopped" : why == LS_ERR_DIVERGED ? "diverged" : "failed";
+    t->summary.step   = t->at.step;
+    t->summary.wall_s = wall(t);
+    digest_text(t->summary.digest, ls_trainer_digest(t->job.trainer));
+    t->summary.planned_bytes = ls_trainer_planned_bytes(t->job.trainer);
+    t->summary.peak_bytes    = ls_trainer_peak_bytes(t->job.trainer);
+    if (t->trained_s > 0) t->summary.samples_per_s = rate(t->trained, t->trained_s);
+    if (write_end(t) == LS_OK) write_report(t);
+    ls_bar_close(&t->bar);
+    return ls_error_set(why, message, trace);
+}
+
+static ls_status go(training *t)
+{
+    int stop = 0;
+    LS_TRY(train_steps(t, &stop));
+    if (!stop) {
+        LS_AGREE(&t->job, complete(t));
+        return LS_OK;
+    }
+    LS_TRY(save(t));
+    LS_AGREE(&t->job, t->pending);
+    return LS_FAIL(LS_STOPPED, "stopped by %s after step %lld; the same command line continues", signal_name(stop), (long long)t->at.step);
+}
+
+ls_status ls__train_command(int argc, char **argv)
+{
+    training  *t = calloc(1, sizeof *t);
+    ls_args    args;
+    ls_status  status;
+    bool       finished = false;
+    LS_CHECK(t, LS_ERR_ENV, "no memory for a run");
+    t->saved = t->judged = -1;
+    t->summary           = (ls_summary){.loss = NAN, .accuracy = NAN, .samples_per_s = NAN};
+    t->folder.lock       = -1;
+    LS_TRY_GOTO(status, ls_job_start(&t->job, &args, argc, argv), done);
+    LS_TRY_GOTO(status, ls_job_recipe(&t->job, args.positional[0], args.overrides, args.override), done);
+    watch_signals();
+    LS_TRY_GOTO(status, begin(t, ls_args_option(&args, "fresh") != NULL, &finished), done);
+    if (finished) {
+        if (t->job.first) {
+            fprintf(stderr, "%s: this run is finished; more train.epochs prolong it, --fresh starts over\n", t->folder.path);
+            print_result(t);
+        }
+        goto done;
+    }
+    status = go(t);
+    if (status != LS_OK && t->events) status = end_early(t, status);
+done:
+    if (status != LS_OK && !t->at.step && !t->events && t->job.first) ls_folder_abandon(&t->folder);
+    ls_bar_close(&t->bar);
+    ls_loader_free(t->loader);
+    ls_events_close(t->events);
+    ls_folder_close(&t->folder);
+    ls_job_free(&t->job);
+    free(t);
+    return status;
+}
