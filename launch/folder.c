@@ -35,15 +35,16 @@ const char *ls_folder_file(const ls_folder *f, const char *name)
 
 /* ---- making and locking ------------------------------------------------------------------------------------------- */
 
-/* mkdir -p; *made: the last part was not there. */
-static ls_status make(const char *path, bool *made)
+/* mkdir -p; *made: how many parts were not there. */
+static ls_status make(const char *path, int *made)
 {
     char part[PATH_MAX];
     for (size_t n = 1; n <= strlen(path); n++) {
         if (path[n] != '/' && path[n] != 0) continue;
         snprintf(part, sizeof part, "%.*s", (int)n, path);
-        *made = mkdir(part, 0777) == 0;
-        LS_CHECK(*made || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
+        bool done = mkdir(part, 0777) == 0;
+        *made += done;
+        LS_CHECK(done || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
                  strerror(errno));
     }
     return LS_OK;
@@ -68,9 +69,15 @@ void ls_folder_close(ls_folder *f)
 
 void ls_folder_abandon(ls_folder *f)
 {
-    if (f->made) {
+    char  path[PATH_MAX];
+    char *slash = path;
+    if (f->made)
         for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
-        rmdir(f->path);
+    snprintf(path, sizeof path, "%s", f->path);
+    for (int i = 0; i < f->made && slash; i++) {
+        rmdir(path);
+        slash = strrchr(path, '/');
+        if (slash) *slash = 0;
     }
     ls_folder_close(f);
 }

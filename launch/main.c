@@ -4,4 +4,4 @@
 
 #include "launch/commands.h"
 
-int main(int argc, char **argv) { exit(ls_program(argc, argv)); }
+int main(int argc, char **argv) { exit(ls_program_main(argc, argv)); }

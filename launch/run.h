@@ -18,6 +18,7 @@
 #include <limits.h>
 
 #include "core/base/arena.h"
+#include "core/base/isa.h"
 #include "datasets/datasets.h"
 #include "dist/dist.h"
 #include "launch/commands.h"
@@ -67,8 +68,8 @@ enum { LS_NAME = 96 }; /* room for a file's name behind the folder's */
 /* What a run keeps: recipe.yaml, metrics.jsonl, report.html, checkpoints/, model.safetensors.  Rank 0's business. */
 typedef struct ls_folder {
     char path[PATH_MAX];
-    int  lock;  /* an open file; -1: none   */
-    bool made;  /* did not exist before     */
+    int  lock; /* an open file; -1: none                              */
+    int  made; /* how many of the path's parts did not exist before   */
 } ls_folder;
 
 /* Makes the folder where it is missing, and keeps other runs out of it until ls_folder_close.  fresh: forgets the run that

@@ -40,6 +40,7 @@ typedef struct training {
     double      logged_s, logged; /* the same since the last line of the log         */
     double      pace;          /* seconds a step, smoothed                           */
     double      report_at;     /* when the report was last written                   */
+    bool        begun;         /* from here on an error leaves the run's files       */
 } training;
 
 /* ---- signals ------------------------------------------------------------------------------------------------------ */
@@ -196,7 +197,7 @@ static void show(training *t)
                                            .epoch         = t->at.epoch + 1,
                                            .epochs        = j->recipe->train.epochs,
                                            .loss          = t->metrics.loss,
-                                           .samples_per_s = rate(t->trained, t->trained_s),
+                                           .samples_per_s = rate((double)j->recipe->train.batch, t->pace),
                                            .seconds_left  = t->pace * (double)(j->total_steps - t->at.step)});
 }
 
@@ -311,6 +312,11 @@ static ls_status load_checkpoint(training *t, bool *found)
     }
     LS_CHECK(strcmp(t->at.recipe_hash, j->recipe->hash) == 0, LS_ERR_USAGE, "%s holds a run of another recipe (hash %s there, %s here)" LS_HINT
              "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere", t->folder.path, t->at.recipe_hash, j->recipe->hash);
+    char loaded[17], saved[17];
+    digest_text(loaded, ls_trainer_digest(j->trainer));
+    digest_text(saved, t->at.digest);
+    LS_CHECK(strcmp(loaded, saved) == 0, LS_ERR_DATA, "%s: the parameters of the checkpoint of step %lld have the digest %s, expected %s" LS_HINT
+             "--fresh starts over", t->folder.path, (long long)t->at.step, loaded, saved);
     t->saved = t->at.step;
     if (j->first && strcmp(t->at.isa, ls_isa_name(ls_isa_current())) != 0)
         fprintf(stderr, "lockstep: this run was computed with the instruction set %s until now and goes on with %s: its bits will differ from those of a run "
@@ -348,6 +354,7 @@ static ls_status begin(training *t, bool fresh, bool *finished)
     LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
                               .seed = (uint64_t)j->recipe->train.seed, .epoch = t->at.epoch, .sample = t->at.sample));
     ls_bar_open(&t->bar, j->first);
+    t->begun = true;
     if (!j->first) return LS_OK;
     char parameters[32], steps[32];
     ls__count_text(parameters, sizeof parameters, ls_params_total(ls_trainer_params(j->trainer)));
@@ -428,9 +435,9 @@ ls_status ls__train_command(int argc, char **argv)
         goto done;
     }
     status = go(t);
-    if (status != LS_OK && t->events) status = end_early(t, status);
+    if (status != LS_OK && t->job.first) status = end_early(t, status);
 done:
-    if (status != LS_OK && !t->at.step && !t->events && t->job.first) ls_folder_abandon(&t->folder);
+    if (status != LS_OK && !t->begun && t->job.first) ls_folder_abandon(&t->folder);
     ls_bar_close(&t->bar);
     ls_loader_free(t->loader);
     ls_events_close(t->events);
