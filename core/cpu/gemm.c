@@ -1,38 +1,178 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Matrix products: one chain of multiply-adds per element and part of K. */
+ *
+ * Matrix products of our own, after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008):
+ * panels of w are packed to stay in L1, blocks of x in L2, and a micro-kernel goes through them.
+ *
+ * Deviations, all for the rule of core/cpu/gemm.h.  What a thread gets is a block of y with all of K, or with a subtree of
+ * the parts of K, so nothing that threads do together shows in the bits, and they wait for each other only at the end.
+ * Segments of K depend on K alone (gemm_plan.h).  Every tile goes through the same chain of multiply-adds, the edges and
+ * the operands that are read in place included, so what is packed is a matter of speed alone.
+ */
 #include "core/cpu/gemm.h"
 
-#include "core/cpu/vec.h"
+#include <omp.h>
 
-static vf part_sum(const ls_gemm *g, int64_t i, int64_t j, int64_t n, int64_t from, int64_t to)
+#include "core/cpu/gemm_pack.h"
+#include "core/cpu/gemm_plan.h"
+
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+
+typedef struct buffer {
+    float  *data;
+    int64_t row;
+} buffer;
+
+/* A block of y: rows [i, i + m), columns [j, j + n). */
+typedef struct block {
+    const ls_gemm *g;
+    ls_gemm_space *space;
+    int64_t        i, m, j, n;
+    bool           x_packed, w_packed;
+    buffer         buf[LS_BUFS];
+} block;
+
+/* All pieces of a run, for the tile at row r and column c of the block, whose operands stand in t. */
+static void compute_tile(const block *b, const ls_run *run, int64_t r, int64_t c, ls_tile *t)
 {
-    vf acc = {0};
-    for (int64_t k = from; k < to; k++) {
-        vf w = {0};
-        if (g->w_col == 1) w = v_load_part(g->w + k * g->w_row + j, n);
-        else
-            for (int64_t c = 0; c < n; c++) w[c] = g->w[k * g->w_row + (j + c) * g->w_col];
-        acc = v_fma(v_set(g->x[i * g->x_row + k * g->x_col]), w, acc);
+    int64_t      rows = min(LS_MR, b->m - r), cols = min(LS_NR, b->n - c);
+    ls_tile_fn  *kernel = ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0];
+    const float *x = t->x, *w = t->w;
+    t->n = cols;
+    for (int p = 0; p < run->pieces; p++) {
+        const ls_piece *piece = &run->piece[p];
+        const buffer   *to    = &b->buf[piece->to];
+        int64_t         k     = piece->from - run->from;
+        t->x                  = x + k * t->x_col;
+        t->w                  = w + k * t->w_row;
+        t->k                  = piece->len;
+        t->adds               = piece->adds;
+        for (int a = 0; a < piece->adds; a++) {
+            const buffer *from = &b->buf[piece->add[a]];
+            t->add[a]          = (ls_tile_add){piece->add[a] < LS_BUF_LEVEL ? from->data : from->data + r * from->row + c, from->row};
+        }
+        t->y     = piece->to < LS_BUF_LEVEL ? to->data : to->data + r * to->row + c;
+        t->y_row = to->row;
+        t->bias  = b->g->bias && run->last && p == run->pieces - 1 ? b->g->bias + b->j + c : NULL;
+        kernel(t);
     }
-    return acc;
 }
 
-static vf tree(const ls_gemm *g, int64_t i, int64_t j, int64_t n, int first, int parts)
+static void compute_run(const block *b, const ls_run *run)
 {
-    if (parts == 1) return part_sum(g, i, j, n, g->bound[first], g->bound[first + 1]);
-    return tree(g, i, j, n, first, parts / 2) + tree(g, i, j, n, first + parts / 2, parts / 2);
+    const ls_gemm *g = b->g;
+    const float   *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
+    ls_tile        t = {.x_row = g->x_row, .x_col = g->x_col, .w_row = b->w_packed ? LS_NR : g->w_row};
+    for (int64_t top = 0; top < b->m; top += LS_MC) {
+        int64_t end = min(top + LS_MC, b->m);
+        if (b->x_packed)
+            for (int64_t r = top; r < end; r += LS_MR)
+                ls__gemm_pack_x(x + r * g->x_row, g->x_row, g->x_col, min(LS_MR, end - r), run->len,
+                                b->space->x + (r - top) * run->len, &t.x_row, &t.x_col);
+        for (int64_t c = 0; c < b->n; c += LS_NR) {
+            float *panel = b->space->w + c * run->len;
+            if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
+            for (int64_t r = top; r < end; r += LS_MR) {
+                t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
+                t.w = b->w_packed ? panel : w + c;
+                compute_tile(b, run, r, c, &t);
+            }
+        }
+    }
+}
+
+/* Rows [i, i + m) and columns [j, j + n) of y, by one thread. */
+static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
+{
+    float   micro[LS_RUN_LEVELS][LS_MR * LS_NR];
+    ls_plan plan;
+    ls_run  run;
+    ls__gemm_plan(&plan, g);
+    const int levels = ls__gemm_plan_levels(&plan);
+    int64_t   tall = m, wide = LS_NC;
+    if (levels) {
+        tall = min(m, LS_MC);
+        wide = min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
+    }
+    for (int64_t r = 0; r < m; r += tall)
+        for (int64_t c = 0; c < n; c += wide) {
+            block b    = {.g = g, .space = space, .i = i + r, .m = min(tall, m - r), .j = j + c, .n = min(wide, n - c)};
+            b.w_packed = g->w_col != 1 || m > 4 * LS_MR;
+            b.x_packed = b.n > 4 * LS_NR;
+            for (int l = 0; l < LS_RUN_LEVELS; l++) b.buf[LS_BUF_RUN + l] = (buffer){micro[l], LS_NR};
+            for (int l = 0; l < levels; l++)
+                b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
+            b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};
+            ls__gemm_plan(&plan, g);
+            while (ls__gemm_next_run(&plan, &run)) compute_run(&b, &run);
+        }
+}
+
+/* The product over the subtree `tree` of `trees` alone, into a buffer of M x N. */
+static ls_gemm subtree(const ls_gemm *g, int trees, int tree, float *y)
+{
+    ls_gemm part = *g;
+    part.y       = y;
+    part.y_row   = g->n;
+    part.bias    = NULL;
+    part.add     = false;
+    part.splits  = g->splits / trees;
+    part.bound   = g->bound + tree * part.splits;
+    if (part.splits == 1) {
+        part.x += part.bound[0] * g->x_col;
+        part.w += part.bound[0] * g->w_row;
+        part.k = part.bound[1] - part.bound[0];
+    }
+    return part;
+}
+
+/* y = the sum of the subtrees, which the buffers of M x N hold. */
+static void fold(const ls_gemm *g, int trees, float *sum)
+{
+    const int64_t count = g->m * g->n;
+    for (int step = 1; step < trees; step *= 2)
+        for (int t = 0; t < trees; t += 2 * step)
+            V_MAP(count, V_PUT(sum + t * count, V_GET(sum + t * count) + V_GET(sum + (t + step) * count)));
+    for (int64_t i = 0; i < g->m; i++) {
+        float *y = g->y + i * g->y_row, *row = sum + i * g->n;
+        if (g->add) V_MAP(g->n, V_PUT(row, V_GET(y) + V_GET(row)));
+        if (g->bias) V_MAP(g->n, V_PUT(row, V_GET(row) + V_GET(g->bias)));
+        V_MAP(g->n, V_PUT(y, V_GET(row)));
+    }
+}
+
+static void compute_with_threads(const ls_gemm *g, int threads)
+{
+    const ls_deal deal = ls__gemm_deal(g, threads);
+    const int64_t tall = (g->m + LS_MR - 1) / LS_MR, wide = (g->n + LS_NR - 1) / LS_NR;
+    const int64_t blocks = deal.rows * deal.cols, tasks = blocks * deal.trees;
+    ls_gemm_space sums   = ls__gemm_space_take();
+#pragma omp parallel num_threads(threads)
+    {
+        ls_gemm_space space = ls__gemm_space_take();
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t task = 0; task < tasks; task++) {
+            int64_t tree = task / blocks, row = task % blocks / deal.cols, col = task % deal.cols;
+            int64_t i = tall * row / deal.rows * LS_MR, m = min(tall * (row + 1) / deal.rows * LS_MR, g->m) - i;
+            int64_t j = wide * col / deal.cols * LS_NR, n = min(wide * (col + 1) / deal.cols * LS_NR, g->n) - j;
+            ls_gemm part = deal.trees > 1 ? subtree(g, deal.trees, (int)tree, sums.state + tree * g->m * g->n) : *g;
+            if (m > 0 && n > 0) compute(&part, &space, i, m, j, n);
+        }
+        ls__gemm_space_give(space);
+    }
+    if (deal.trees > 1) fold(g, deal.trees, sums.state);
+    ls__gemm_space_give(sums);
 }
 
 void ls__gemm(const ls_gemm *g)
 {
-#pragma omp parallel for schedule(static) if (!g->serial && g->m * g->n * g->k > 1 << 16)
-    for (int64_t i = 0; i < g->m; i++)
-        for (int64_t j = 0; j < g->n; j += LS_V) {
-            int64_t n  = g->n - j < LS_V ? g->n - j : LS_V;
-            vf      y  = g->splits > 1 ? tree(g, i, j, n, 0, g->splits) : part_sum(g, i, j, n, 0, g->k);
-            float  *to = g->y + i * g->y_row + j;
-            if (g->bias) y += v_load_part(g->bias + j, n);
-            if (g->add) y += v_load_part(to, n);
-            v_store_part(to, y, n);
-        }
+    enum { WORTH_THREADS = 1 << 17 }; /* multiply-adds */
+    if (g->m <= 0 || g->n <= 0) return;
+    int threads = g->serial || omp_in_parallel() ? 1 : omp_get_max_threads();
+    if (threads > 1 && (double)g->m * (double)g->n * (double)g->k >= WORTH_THREADS) {
+        compute_with_threads(g, threads);
+        return;
+    }
+    ls_gemm_space space = ls__gemm_space_take();
+    compute(g, &space, 0, g->m, 0, g->n);
+    ls__gemm_space_give(space);
 }

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The micro-kernels: one inline function, instantiated for every shape of a tile. */
+#include "core/cpu/gemm_kernel.h"
+
+#include <stdbool.h>
+
+/* `rows`, `vecs` and `partial` are constants where this is inlined, so all loops but that over k vanish.  Row i of x is
+ * reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial)
+{
+    enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP };
+    const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
+    const int64_t x_row = t->x_row, x_col = t->x_col, w_row = t->w_row;
+    const float  *w = t->w, *x[GROUPS];
+    vf            acc[LS_MR][2];
+#pragma GCC unroll 16
+    for (int g = 0; g * GROUP < rows; g++) x[g] = t->x + g * GROUP * x_row;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
+    for (int64_t k = t->k; k > 0; k--) {
+        vf w0 = v_load_part(w, left[0]), w1 = {0};
+        if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vf xi     = v_set(x[i / GROUP][i % GROUP * x_row]);
+            acc[i][0] = v_fma(xi, w0, acc[i][0]);
+            if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
+        }
+#pragma GCC unroll 16
+        for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
+        w += w_row;
+    }
+    for (int s = 0; s < t->adds; s++) {
+        const float *from = t->add[s].data;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++, from += t->add[s].row)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) acc[i][v] = v_load_part(from + v * LS_V, left[v]) + acc[i][v];
+    }
+    if (t->bias)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) {
+            vf bias = v_load_part(t->bias + v * LS_V, left[v]);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) acc[i][v] += bias;
+        }
+    float *y = t->y;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++, y += t->y_row)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) v_store_part(y + v * LS_V, acc[i][v], left[v]);
+}
+
+#define ROWS_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#if defined(__AVX512F__)
+#define ROWS(X) ROWS_6(X) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif defined(__AVX2__)
+#define ROWS(X) ROWS_6(X)
+#else
+#define ROWS(X) X(1) X(2) X(3) X(4)
+#endif
+
+#define KERNELS(rows)                                                          \
+    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false); } \
+    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false); } \
+    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true); } \
+    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true); }
+ROWS(KERNELS)
+
+#define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
+ls_tile_fn *const ls__gemm_tile[LS_MR][2][2] = {ROWS(ENTRIES)};
