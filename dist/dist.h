@@ -115,6 +115,20 @@ ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progres
  * *found is false when there is none.  Collective. */
 ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *progress, bool *found);
 
+/* One checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
+ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress *progress);
+
+/* What a checkpoint holds, without a trainer: its progress and, for each array (the value of a parameter, or a block of the
+ * optimizer's state: "value", "exp_avg", ...), a call of `each` (NULL: only the progress).  LS_ERR_DATA when damaged. */
+typedef struct ls_checkpoint_array {
+    const char   *param, *what;
+    int           rank;
+    int64_t       dim[LS_MAX_DIMS];
+    int64_t       count;
+    const float  *values;
+} ls_checkpoint_array;
+ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, void (*each)(const ls_checkpoint_array *array, void *data), void *data);
+
 /* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
 /* Reads parameters by name; every one must be there with its shape (extra ones are an error too unless `partial`). */
