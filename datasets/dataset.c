@@ -11,8 +11,9 @@
 void ls_dataset_free(ls_dataset *d)
 {
     if (!d) return;
-    ls_arena_free(d->arena);
+    ls_arena *arena = d->arena;
     d->close(d);
+    ls_arena_free(arena);
 }
 
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d) { return d->info; }
@@ -49,7 +50,7 @@ const char *const *ls__class_names(ls_arena *arena, int classes)
 
 void ls__shard_name(char name[LS_SHARD_NAME], const char *split, int shard, int shards)
 {
-    if (shards <= 1)
+    if (!shards)
         snprintf(name, LS_SHARD_NAME, "%.*s.h5", LS_SPLIT_NAME - 1, split);
     else
         snprintf(name, LS_SHARD_NAME, "%.*s-%05d-of-%05d.h5", LS_SPLIT_NAME - 1, split, shard, shards);
@@ -80,13 +81,43 @@ bool ls__shard_name_parse(const char *name, char split[LS_SPLIT_NAME], int *shar
     return true;
 }
 
+static ls_status open_folder(DIR **dir, const char *folder)
+{
+    *dir = opendir(folder);
+    LS_CHECK(*dir, LS_ERR_DATA, "%s: %s" LS_HINT "a data set is a folder with train.h5 and test.h5; make one with `lockstep data import`", folder,
+             strerror(errno));
+    return LS_OK;
+}
+
+ls_status ls__shard_count(const char *folder, const char *split, int *shards)
+{
+    DIR *dir;
+    int  cut = -1, other = -1;
+    LS_TRY(open_folder(&dir, folder));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char name[LS_SPLIT_NAME];
+        int  shard, of;
+        if (!ls__shard_name_parse(entry->d_name, name, &shard, &of) || strcmp(name, split)) continue;
+        if (cut >= 0 && of != cut) other = of;
+        cut = of;
+    }
+    closedir(dir);
+    if (other >= 0) {
+        char one[LS_SHARD_NAME], two[LS_SHARD_NAME];
+        ls__shard_name(one, split, 0, cut < other ? cut : other);
+        ls__shard_name(two, split, 0, cut < other ? other : cut);
+        return LS_FAIL(LS_ERR_DATA, "%s: has the split '%s' twice: as %s and as %s" LS_HINT "remove the files of one of them", folder, split, one, two);
+    }
+    *shards = cut;
+    return LS_OK;
+}
+
 static int by_name(const void *p, const void *q) { return strcmp(p, q); }
 
 ls_status ls_dataset_splits(const char *folder, char (*splits)[LS_SPLIT_NAME], int *count)
 {
-    DIR *dir = opendir(folder);
-    LS_CHECK(dir, LS_ERR_DATA, "%s: %s" LS_HINT "a data set is a folder with train.h5 and test.h5; make one with `lockstep data import`", folder,
-             strerror(errno));
+    DIR *dir;
+    LS_TRY(open_folder(&dir, folder));
     *count = 0;
     for (struct dirent *entry; (entry = readdir(dir)) && *count < LS_MAX_SPLITS;) {
         char split[LS_SPLIT_NAME];
