@@ -2,6 +2,9 @@
  * The ops: one line each.  Makes the enum (core/ops/prototypes.h), the tables (core/cpu/level.c) and the tests' list. */
 #define LS_OP_LIST(X) \
     X(linear)         \
+    X(conv2d)         \
+    X(max_pool2d)     \
+    X(avg_pool2d)     \
     X(relu)           \
     X(softmax)        \
     X(cross_entropy)

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Average pooling: the mean of each window, per channel.
+ *
+ *     x: B x C x H x W    ->    y: B x C x OH x OW
+ *     y[c, i, j] = 1/n(i, j) sum over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh, j stride_w - ...]
+ *     dx[c, h, w] = sum of dy[c, i, j] / n(i, j) over the windows that (h, w) lies in
+ *
+ * n(i, j) is the number of elements of the window, those in the padding included, but for what ceil_mode lets stick out behind
+ * the padding; with exclude_padding those of the input alone.  As PyTorch's avg_pool2d with count_include_pad. */
+#include <string.h>
+
+#include "core/ops/pool2d.h"
+
+static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
+{
+    ls_avg_pool2d_args *a       = n->args;
+    const int           both[4] = {a->kernel, a->stride, a->padding, 1};
+    h->in = n->in[0]->dim[1], w->in = n->in[0]->dim[2];
+    LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, NULL}, a->ceil_mode));
+    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, NULL}, a->ceil_mode);
+}
+
+static ls_status infer(ls_node *n)
+{
+    ls_pool_axis h, w;
+    LS_TRY(ls__pool_expect(n));
+    LS_TRY(axes(n, &h, &w));
+    ls__out(n, 0, LS_F32, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
+    return LS_OK;
+}
+
+static double flops(const ls_node *n)
+{
+    const ls_avg_pool2d_args *a = n->args;
+    return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
+}
+
+/* Elements that window i counts in one dim. */
+static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
+{
+    const int64_t at = ls__pool_at(a, i);
+    int64_t       from, to;
+    ls__pool_clip(a, i, &from, &to);
+    if (exclude_padding) return to - from;
+    return at + a->kernel <= a->in + a->padding ? a->kernel : a->in + a->padding - at;
+}
+
+/* Windows [j, j + n) of row i; inside: n <= LS_V, and all of them lie inside of the columns, else n is 1. */
+static inline vf windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, int64_t n, bool inside)
+{
+    const float *end = x + h->in * w->in;
+    int64_t      h0, h1, w0 = 0, w1 = w->kernel;
+    ls__pool_clip(h, i, &h0, &h1);
+    if (!inside) ls__pool_clip(w, j, &w0, &w1);
+    vf sum = v_set(0);
+    for (int64_t kh = h0; kh < h1; kh++)
+        for (int64_t kw = w0; kw < w1; kw++)
+            sum += ls__load_strided(x + (ls__pool_at(h, i) + kh) * w->in + ls__pool_at(w, j) + kw, w->stride, n, end);
+    return sum;
+}
+
+static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, bool exclude, const float *x, float *y)
+{
+    int64_t inside, outside;
+    ls__pool_inside(w, &inside, &outside);
+    for (int64_t i = 0; i < h->out; i++) {
+        const int64_t rows = counted(h, i, exclude);
+        for (int64_t j = 0; j < w->out;) {
+            const bool    whole = j >= inside && j < outside;
+            const int64_t n     = !whole ? 1 : outside - j < LS_V ? outside - j : LS_V;
+            const vf      mean  = windows(h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
+            if (n == LS_V) v_store(y + i * w->out + j, mean);
+            else memcpy(y + i * w->out + j, &mean, (size_t)n * sizeof *y);
+            j += n;
+        }
+    }
+}
+
+static void plane_backward(const ls_pool_axis *h, const ls_pool_axis *w, bool exclude, const float *dy, float *dx)
+{
+    for (int64_t i = 0; i < h->out; i++) {
+        const int64_t rows = counted(h, i, exclude);
+        int64_t       h0, h1;
+        ls__pool_clip(h, i, &h0, &h1);
+        for (int64_t j = 0; j < w->out; j++) {
+            const float d = dy[i * w->out + j] / (float)(rows * counted(w, j, exclude));
+            int64_t     w0, w1;
+            ls__pool_clip(w, j, &w0, &w1);
+            for (int64_t kh = h0; kh < h1; kh++) {
+                float *to = dx + (ls__pool_at(h, i) + kh) * w->in + ls__pool_at(w, j);
+                for (int64_t kw = w0; kw < w1; kw++) to[kw] += d;
+            }
+        }
+    }
+}
+
+static void forward(const ls_call *c)
+{
+    ls_pool_axis h, w;
+    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has seen to that */
+    const ls_avg_pool2d_args *a      = c->node->args;
+    const int64_t             planes = c->rows * c->node->in[0]->dim[0];
+#pragma omp parallel for schedule(static)
+    for (int64_t p = 0; p < planes; p++)
+        plane_forward(&h, &w, a->exclude_padding, (const float *)c->x[0] + p * h.in * w.in, (float *)c->y[0] + p * h.out * w.out);
+}
+
+static void backward(const ls_call *c)
+{
+    ls_pool_axis h, w;
+    if (!c->dx[0] || axes(c->node, &h, &w) != LS_OK) return;
+    const ls_avg_pool2d_args *a      = c->node->args;
+    const int64_t             planes = c->rows * c->node->in[0]->dim[0];
+#pragma omp parallel for schedule(static)
+    for (int64_t p = 0; p < planes; p++) {
+        float *dx = c->dx[0] + p * h.in * w.in;
+        if (!c->add[0]) memset(dx, 0, (size_t)(h.in * w.in) * sizeof *dx);
+        plane_backward(&h, &w, a->exclude_padding, c->dy[0] + p * h.out * w.out, dx);
+    }
+}
+
+LS_OP(avg_pool2d) = {
+    .name       = "avg_pool2d",
+    .args_bytes = sizeof(ls_avg_pool2d_args),
+    .ins        = 1,
+    .outs       = 1,
+    .fields     = LS_FIELDS(LS_FIELD(INT, ls_avg_pool2d_args, kernel), LS_FIELD(INT, ls_avg_pool2d_args, kernel_h),
+                            LS_FIELD(INT, ls_avg_pool2d_args, kernel_w), LS_FIELD(INT, ls_avg_pool2d_args, stride),
+                            LS_FIELD(INT, ls_avg_pool2d_args, stride_h), LS_FIELD(INT, ls_avg_pool2d_args, stride_w),
+                            LS_FIELD(INT, ls_avg_pool2d_args, padding), LS_FIELD(INT, ls_avg_pool2d_args, padding_h),
+                            LS_FIELD(INT, ls_avg_pool2d_args, padding_w), LS_FIELD(BOOL, ls_avg_pool2d_args, ceil_mode),
+                            LS_FIELD(BOOL, ls_avg_pool2d_args, exclude_padding)),
+    .infer      = infer,
+    .forward    = {[LS_CPU] = forward},
+    .backward   = {[LS_CPU] = backward},
+    .flops      = flops,
+};

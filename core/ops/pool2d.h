@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What max_pool2d and avg_pool2d share: the shape rule, the clipping of windows, and reading every second float. */
+#ifndef LS_CORE_OPS_POOL2D_H
+#define LS_CORE_OPS_POOL2D_H
+
+#include "core/cpu/vec.h"
+#include "core/graph/graph.h"
+
+/* One dim of a pooling: window i covers i * stride - padding + k * dilation for k < kernel. */
+typedef struct ls_pool_axis {
+    int64_t in, out;
+    int64_t kernel, stride, padding, dilation;
+} ls_pool_axis;
+
+static inline int64_t ls__pool_at(const ls_pool_axis *a, int64_t i) { return i * a->stride - a->padding; }
+
+/* The k of window i that lie inside of the input: [*from, *to). */
+static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from, int64_t *to)
+{
+    const int64_t at = ls__pool_at(a, i);
+    *from            = at < 0 ? (-at + a->dilation - 1) / a->dilation : 0;
+    *to              = at >= a->in ? 0 : (a->in - 1 - at) / a->dilation + 1;
+    if (*to > a->kernel) *to = a->kernel;
+    if (*from > *to) *from = *to;
+}
+
+/* The windows that lie inside of the input as a whole: [*from, *to). */
+static inline void ls__pool_inside(const ls_pool_axis *a, int64_t *from, int64_t *to)
+{
+    const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->padding; /* where such a window may start, at most */
+    *from              = (a->padding + a->stride - 1) / a->stride;
+    *to                = last < 0 ? 0 : last / a->stride + 1;
+    if (*to > a->out) *to = a->out;
+    if (*from > *to) *from = *to;
+}
+
+/* Resolves the defaults of one dim in place, and finds its output size. */
+static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, ls_pool_axis *a, const int both[4], int *own[4], bool ceil_mode)
+{
+    const int fallback[4] = {0, own[0] && *own[0] ? *own[0] : both[0], 0, 1};
+    int       value[4];
+    for (int i = 0; i < 4; i++) {
+        value[i] = own[i] && *own[i] ? *own[i] : both[i] ? both[i] : fallback[i];
+        if (own[i]) *own[i] = value[i];
+    }
+    a->kernel = value[0], a->stride = value[1], a->padding = value[2], a->dilation = value[3];
+    LS_NODE_CHECK(n, a->kernel >= 1, "kernel_%s must be at least 1, found %d" LS_HINT ".kernel = 2 pools windows of 2 x 2", dim, value[0]);
+    LS_NODE_CHECK(n, a->stride >= 1 && a->dilation >= 1, "stride_%s and dilation_%s must be at least 1, found %d and %d", dim, dim, value[1], value[3]);
+    const int64_t reach = a->dilation * (a->kernel - 1) + 1, free = a->in + 2 * a->padding - reach;
+    LS_NODE_CHECK(n, a->padding >= 0 && a->padding <= reach / 2, "padding_%s must be at least 0 and at most half of the window (%lld), found %d", dim,
+                  (long long)reach, value[2]);
+    LS_NODE_CHECK(n, free >= 0 || (ceil_mode && free > -a->stride), "the window's %s, %lld, is larger than the input's, %lld with padding %d", dim,
+                  (long long)reach, (long long)a->in, value[2]);
+    a->out = free < 0 ? 1 : (free + (ceil_mode ? a->stride - 1 : 0)) / a->stride + 1;
+    if (ceil_mode && (a->out - 1) * a->stride >= a->in + a->padding) a->out--;
+    LS_NODE_CHECK(n, a->out > 0, "there is no window inside of the input %s", ls__shape(n->in[0]));
+    return LS_OK;
+}
+
+static inline ls_status ls__pool_expect(const ls_node *n)
+{
+    const ls_tensor *x = n->in[0];
+    LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3, "expected x: B x C x H x W of float32, found %s of %s", ls__shape(x),
+                  ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, (double)x->dim[1] * (double)x->dim[2] < 0x1p31, "a plane of %s has more than 2^31 elements", ls__shape(x));
+    return LS_OK;
+}
+
+/* Every second float of 2 LS_V floats: x[0], x[2], ... */
+V_INLINE vf ls__even(vf lo, vf hi)
+{
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(lo, hi, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(lo, hi, 0, 2, 4, 6, 8, 10, 12, 14);
+#else
+    return __builtin_shufflevector(lo, hi, 0, 2, 4, 6);
+#endif
+}
+
+/* even[0], odd[0], even[1], odd[1], ... in y[0 .. 2 LS_V). */
+V_INLINE void ls__store_interleaved(float *y, vf even, vf odd)
+{
+#if defined(__AVX512F__)
+    v_store(y, __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+    v_store(y + LS_V, __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+#elif defined(__AVX2__)
+    v_store(y, __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11));
+    v_store(y + LS_V, __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15));
+#else
+    v_store(y, __builtin_shufflevector(even, odd, 0, 4, 1, 5));
+    v_store(y + LS_V, __builtin_shufflevector(even, odd, 2, 6, 3, 7));
+#endif
+}
+
+/* x[0], x[stride], x[2 stride], ...: n <= LS_V of them; nothing at or behind `end` is read. */
+V_INLINE vf ls__load_strided(const float *x, int64_t stride, int64_t n, const float *end)
+{
+    if (stride == 1) return x + LS_V <= end ? v_load(x) : v_load_part(x, n);
+    if (stride == 2 && x + 2 * LS_V <= end) return ls__even(v_load(x), v_load(x + LS_V));
+    float lanes[LS_V] = {0};
+    for (int64_t i = 0; i < n; i++) lanes[i] = x[i * stride];
+    return v_load(lanes);
+}
+
+#endif
