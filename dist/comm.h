@@ -63,4 +63,7 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
 /* For tests: MPI counts are ints, so larger messages are cut into pieces of at most this many bytes (1 GiB; a multiple of 64). */
 void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes);
 
+/* Name and version of the MPI library, in one line; before or after it is started. */
+const char *ls__mpi_library(void);
+
 #endif

@@ -183,3 +183,12 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     *comm = &c->base;
     return LS_OK;
 }
+
+const char *ls__mpi_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int         length = 0;
+    if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "unknown";
+    text[strcspn(text, ",\n")] = 0; /* Open MPI goes on with who packaged it, and when */
+    return text;
+}

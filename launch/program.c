@@ -21,7 +21,7 @@ void ls_error_print(ls_status status)
     fflush(stdout);
     fprintf(stderr, "lockstep: %s%s\n", status == LS_STOPPED ? "" : "error: ", *message ? message : ls_status_text(status));
     const char *asked = getenv("LOCKSTEP_TRACE");
-    if (trace_wanted || (asked && *asked && strcmp(asked, "0") != 0)) fputs(ls_error_trace(), stderr);
+    if (trace_wanted || (asked && !strcmp(asked, "1"))) fputs(ls_error_trace(), stderr);
     fflush(stderr);
 }
 
