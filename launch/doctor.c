@@ -156,7 +156,8 @@ static double rate(void (*multiply)(const void *with, const product *p), const v
 
 static double kernels(const product *p, int threads)
 {
-    double peak = ls__level()->fma_peak(threads), found = rate(own_product, NULL, p);
+    double peak = ls__level()->fma_peak(threads), found = rate(own_product, NULL, p), again = ls__level()->fma_peak(threads);
+    if (again > peak) peak = again; /* a busy machine shows its peak only now and then */
     say(OK, "peak", "%.0f GFLOP/s of multiply-adds on %d thread%s", peak, threads, threads == 1 ? "" : "s");
     if (!is_right(p)) say(BAD, "matrix products", "wrong results|the build or the machine is broken: run tests/run");
     else say(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE, 100 * found / peak);
