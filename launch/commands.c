@@ -41,7 +41,7 @@ const ls_command ls__commands[] = {
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
      OPTIONS({"split", "NAME", "train or test; default test"}), ls__eval_command},
     {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
-     OPTIONS({"top", "N", "classes to print for each picture; default 3"}), ls__predict_command},
+     OPTIONS({"top", "N", "classes to print for each picture; default 5"}, {"invert", "WHEN", "dark on light: auto, yes or no; default auto"}), ls__predict_command},
     {"explain", "RECIPE [key=value ...]", "layers, flops, program and memory of a run", explain_help,
      OPTIONS({"ranks", "N", "as on N ranks; default 1"}), ls__explain_command},
     {"data import", "mnist DIR OUT", "make a data set from files in another format", import_help, NULL, ls__data_command},

@@ -174,7 +174,27 @@ ls_status ls_job_run(ls_job *j, const char *path, int overrides, char *const *ov
     char recipe[PATH_MAX + 16];
     LS_AGREE(j, find_run(path, folder, step));
     snprintf(recipe, sizeof recipe, "%s/recipe.yaml", folder);
-    return ls_job_recipe(j, recipe, overrides, override);
+    LS_TRY(ls_job_recipe(j, recipe, overrides, override));
+    j->recipe->model.pretrained = NULL; /* what the run started from is of no interest any more */
+    return LS_OK;
+}
+
+ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **from)
+{
+    const char *checkpoints = ls_arena_printf(j->memory, "%s/checkpoints", folder), *model = ls_arena_printf(j->memory, "%s/model.safetensors", folder);
+    ls_progress at;
+    bool        found = true;
+    if (step >= 0) {
+        *from = ls_arena_printf(j->memory, "%s/step-%08lld", checkpoints, (long long)step);
+        return ls_checkpoint_read(j->trainer, *from, &at);
+    }
+    LS_TRY(ls_checkpoint_load(j->trainer, checkpoints, &at, &found));
+    *from = found ? ls_arena_printf(j->memory, "%s/step-%08lld", checkpoints, (long long)at.step) : model;
+    if (found) return LS_OK;
+    LS_AGREE(j, is_file(folder, "model.safetensors") ? ls_safetensors_load(model, ls_trainer_params(j->trainer), false)
+                                                     : LS_FAIL(LS_ERR_USAGE, "%s: expected a checkpoint or a model.safetensors, found neither" LS_HINT
+                                                               "the run has not come to its first checkpoint; the same `lockstep train` continues it", folder));
+    return LS_OK;
 }
 
 /* ---- data --------------------------------------------------------------------------------------------------------- */

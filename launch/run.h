@@ -49,6 +49,10 @@ ls_status ls_job_recipe(ls_job *j, const char *recipe, int overrides, char *cons
 /* The recipe of a run's folder, or of a checkpoint in it; *folder is the run's folder, *step the checkpoint's step or -1. */
 ls_status ls_job_run(ls_job *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step);
 
+/* Fills the trainer's parameters from the run's folder: checkpoint `step`, or when that is -1 the newest one, or else
+ * model.safetensors.  *from says which, in the arena of the job. */
+ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **from);
+
 typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH = 3 } ls_splits;
 ls_status ls_job_data(ls_job *j, ls_splits splits);
 ls_status ls_job_graph(ls_job *j);

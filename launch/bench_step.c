@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * lockstep bench step: how long a step takes, and which instruction takes how much of it.
+ *
+ * One batch stays in memory, so that data do not count.  Whole steps are timed first; then some more with a clock around each
+ * instruction.  The peak that shares are of is measured on all ranks at once, with as many threads as the run has.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cpu/level.h"
+#include "core/graph/program.h"
+#include "dist/trainer.h"
+#include "launch/progress.h"
+#include "launch/run.h"
+
+enum { WARM_UP = 5 };
+
+typedef struct bench {
+    ls_job  *job;
+    ls_batch batch;
+    int      steps;
+    double  *step_s;   /* seconds of each step                      */
+    double  *instr_s;  /* seconds of each instruction, all together */
+    double   peak;     /* GFLOP/s of all ranks together             */
+    double   peak_here;
+} bench;
+
+static int compare(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* Multiplications and additions of an instruction, per sample.  A backward that needs no gradient of its input makes half. */
+static double flops_of(const ls_instr *i)
+{
+    bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0;
+    return half ? i->flops / 2 : i->flops;
+}
+
+static ls_status measure_peak(bench *b)
+{
+    ls_job *j   = b->job;
+    double *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
+    LS_TRY(ls_comm_barrier(j->comm));
+    b->peak_here = ls__level()->fma_peak(j->threads);
+    LS_TRY(ls_comm_allgather(j->comm, &b->peak_here, all, sizeof *all));
+    b->peak = 0;
+    for (int r = 0; r < j->ranks; r++) b->peak += all[r];
+    return LS_OK;
+}
+
+static ls_status measure(bench *b)
+{
+    ls_job    *j = b->job;
+    ls_metrics m;
+    for (int i = 0; i < WARM_UP; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
+    LS_TRY(measure_peak(b));
+    for (int i = 0; i < b->steps; i++) {
+        double began = ls_now();
+        LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
+        b->step_s[i] = ls_now() - began;
+    }
+    ls__trainer_time(j->trainer, b->instr_s);
+    for (int i = 0; i < b->steps; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
+    ls__trainer_time(j->trainer, NULL);
+    return LS_OK;
+}
+
+/* ---- what is said --------------------------------------------------------------------------------------------------- */
+
+static void print_line(const bench *b, const char *kind, const char *name, double seconds, double flops, double all_s)
+{
+    printf("  %-9s %-22s %10.3f %7.1f", kind, name, 1e3 * seconds, 100 * seconds / all_s);
+    if (flops > 0)
+        printf(" %10.1f %7.1f\n", 1e-9 * flops / seconds, 1e-7 * flops / seconds / b->peak_here);
+    else
+        printf(" %10s %7s\n", "", "");
+}
+
+static void print_instructions(const bench *b)
+{
+    static const char *const kinds[] = {"forward", "backward", "fold", "call"};
+    const ls_program        *p       = ls__trainer_program(b->job->trainer);
+    double                   seconds[4] = {0}, flops[4] = {0}, all_s = 0;
+    for (int i = 0; i < p->instrs; i++) all_s += b->instr_s[i] / b->steps;
+    printf("\nInstructions of rank 0 (%lld samples): ms, share of the step in %%, GFLOP/s, share of the peak in %%\n", (long long)b->batch.rows);
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *in = &p->instr[i];
+        double          s = b->instr_s[i] / b->steps, f = flops_of(in) * (double)b->batch.rows;
+        char            name[64];
+        snprintf(name, sizeof name, "%3d %.50s", i, in->name);
+        print_line(b, kinds[in->kind], name, s, f, all_s);
+        seconds[in->kind] += s;
+        flops[in->kind] += f;
+    }
+    printf("\nBy kind\n");
+    for (int k = 0; k < 4; k++)
+        if (seconds[k] > 0) print_line(b, kinds[k], "", seconds[k], flops[k], all_s);
+}
+
+static void print_all(bench *b)
+{
+    const ls_job     *j = b->job;
+    const ls_program *p = ls__trainer_program(j->trainer);
+    double            flops = 0, batch = (double)b->batch.global_rows;
+    char              speed[32];
+    for (int i = 0; i < p->instrs; i++) flops += flops_of(&p->instr[i]);
+    qsort(b->step_s, (size_t)b->steps, sizeof *b->step_s, compare);
+    double median = b->steps % 2 ? b->step_s[b->steps / 2] : (b->step_s[b->steps / 2 - 1] + b->step_s[b->steps / 2]) / 2, best = b->step_s[0];
+    ls__count_text(speed, sizeof speed, llround(batch / median));
+    printf("%s, batch %lld, %d rank%s x %d thread%s, %s, %d steps\n\n", j->recipe->name, (long long)b->batch.global_rows, j->ranks, j->ranks == 1 ? "" : "s", j->threads,
+           j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()), b->steps);
+    printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
+    printf("samples          %s a second\n", speed);
+    printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n", 1e-9 * flops * batch / median,
+           1e-7 * flops * batch / median / b->peak, b->peak);
+    print_instructions(b);
+}
+
+static ls_status run(ls_job *j, const ls_args *args)
+{
+    bench      b = {.job = j};
+    long long  steps;
+    ls_loader *loader = NULL;
+    LS_AGREE(j, ls_args_int(args, "steps", 1, 1000000, 30, &steps));
+    b.steps = (int)steps;
+    LS_TRY(ls_job_recipe(j, args->positional[0], args->overrides, args->override));
+    LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_job_graph(j));
+    LS_TRY(ls_job_trainer(j));
+    LS_AGREE(j, ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
+                              .seed = (uint64_t)j->recipe->train.seed, .prefetch = 1));
+    ls_status status = ls_loader_next(loader, &b.batch) ? LS_OK : ls_loader_status(loader); /* stays valid: nobody asks for the next */
+    status           = ls_comm_agree(j->comm, status);
+    b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
+    b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
+    if (status == LS_OK) status = measure(&b);
+    if (status == LS_OK && j->first) print_all(&b);
+    ls_loader_free(loader);
+    return status;
+}
+
+ls_status ls__bench_step(int argc, char **argv)
+{
+    ls_job    j;
+    ls_args   args;
+    ls_status status = ls_job_start(&j, &args, argc, argv);
+    if (status == LS_OK) status = run(&j, &args);
+    ls_job_free(&j);
+    return status;
+}
