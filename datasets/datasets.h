@@ -39,7 +39,7 @@ typedef struct ls_dataset_info {
 } ls_dataset_info;
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 
-/* Sample i: channels x height x width bytes and the label.  Thread-safe. */
+/* Sample i: channels x height x width bytes (NULL: not wanted) and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
 /* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of *files). */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);

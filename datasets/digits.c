@@ -257,6 +257,7 @@ static ls_status read_digit(ls_dataset *base, int64_t i, uint8_t *pixels, int32_
 {
     digits *d = (digits *)base;
     *label    = label_of(d, i);
+    if (!pixels) return LS_OK;
     if (!d->cache) {
         draw(d, i, pixels);
         return LS_OK;

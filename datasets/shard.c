@@ -364,7 +364,7 @@ static ls_status read_sample(ls_dataset *base, int64_t i, uint8_t *pixels, int32
         else
             high = middle - 1;
     }
-    LS_TRY(read_pixels(d, &d->file[low], i - d->file[low].first, pixels));
+    if (pixels) LS_TRY(read_pixels(d, &d->file[low], i - d->file[low].first, pixels));
     *label = d->labels[i];
     return LS_OK;
 }

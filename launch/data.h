@@ -10,4 +10,7 @@
  * LS_ERR_DATA says where was looked, and how to get the data. */
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, const char *split);
 
+/* The file or folder that data.path means; a known name becomes a folder of the cache.  Any number of ranks may ask at once. */
+ls_status ls_data_resolve(const char *data_path, char *path, size_t bytes);
+
 #endif
