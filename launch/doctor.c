@@ -3,7 +3,6 @@
  * `lockstep doctor`: what this machine has, what is missing, and what to do about it.  One line for each thing: `ok`, `note` (it works,
  * but could be better) or `bad` (training would fail).  Rates are the best of a few short runs.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <math.h>
 #include <omp.h>
@@ -17,6 +16,8 @@
 #include <unistd.h>
 
 #include "core/cpu/level.h"
+#include "core/cpu/onednn.h"
+#include "core/cpu/openblas.h"
 #include "datasets/about.h"
 #include "dist/comm.h"
 #include "launch/commands.h"
@@ -134,88 +135,45 @@ static bool is_right(const product *p)
     return true;
 }
 
-static void own_product(const void *with, const product *p)
+static ls_gemm gemm_of(const product *p)
 {
-    (void)with;
-    ls__level()->gemm(&(ls_gemm){.m = SIZE, .n = SIZE, .k = SIZE, .x = p->x, .x_row = SIZE, .x_col = 1, .w = p->w, .w_row = SIZE, .w_col = 1,
-                                 .y = p->y, .y_row = SIZE});
+    return (ls_gemm){.m = SIZE, .n = SIZE, .k = SIZE, .x = p->x, .x_row = SIZE, .x_col = 1, .w = p->w, .w_row = SIZE, .w_col = 1, .y = p->y, .y_row = SIZE};
 }
 
-/* GFLOP/s of a product, the best of some. */
-static double rate(void (*multiply)(const void *with, const product *p), const void *with, const product *p)
+/* GFLOP/s of a product, the best of some: by a provider, or by the front door (NULL). */
+static double rate(const ls_provider *provider, const product *p)
 {
-    double best = 0, start = seconds();
+    ls_gemm g = gemm_of(p);
+    double  best = 0, start = seconds();
     for (int i = 0; i < 50 && (i < 3 || seconds() - start < 0.2); i++) {
         double before = seconds();
-        multiply(with, p);
+        if (!provider) ls__level()->gemm(&g);
+        else if (provider->gemm(&g) != LS_OK) return 0;
         double found = 2.0 * SIZE * SIZE * SIZE / (seconds() - before) * 1e-9;
         if (found > best) best = found;
     }
     return best;
 }
 
-static double kernels(const product *p, int threads)
+static void kernels(const product *p, int threads)
 {
-    double peak = ls__level()->fma_peak(threads), found = rate(own_product, NULL, p), again = ls__level()->fma_peak(threads);
+    double peak = ls__level()->fma_peak(threads), found = rate(NULL, p), again = ls__level()->fma_peak(threads);
     if (again > peak) peak = again; /* a busy machine shows its peak only now and then */
     say(OK, "peak", "%.0f GFLOP/s of multiply-adds on %d thread%s", peak, threads, threads == 1 ? "" : "s");
     if (!is_right(p)) say(BAD, "matrix products", "wrong results|the build or the machine is broken: run tests/run");
     else say(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE, 100 * found / peak);
-    return found;
 }
 
-typedef void sgemm_fn(int order, int trans_x, int trans_w, int m, int n, int k, float alpha, const float *x, int ldx, const float *w, int ldw,
-                      float beta, float *y, int ldy);
-typedef const char *text_fn(void);
-
-static void openblas_product(const void *with, const product *p)
+/* Libraries that are yardsticks beside the own kernels: without them everything works. */
+static void provider(const ls_provider *library, const product *p)
 {
-    enum { ROW_MAJOR = 101, PLAIN = 111 };
-    sgemm_fn *const *sgemm = with;
-    (*sgemm)(ROW_MAJOR, PLAIN, PLAIN, SIZE, SIZE, SIZE, 1, p->x, SIZE, p->w, SIZE, 0, p->y, SIZE);
-}
-
-/* An OpenBLAS older than the processor falls back to SSE kernels without a word. */
-static void openblas(const product *p, double own)
-{
-#ifdef LOCKSTEP_OPENBLAS
-    void *library = dlopen(LOCKSTEP_OPENBLAS, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        say(NOTE, "OpenBLAS", "could not be loaded: %s|install libopenblas-openmp-dev", dlerror());
+    if (library->load() == LS_OK) {
+        say(OK, library->name, "%s: %.0f GFLOP/s", library->detail(), rate(library, p));
         return;
     }
-    text_fn  *corename = NULL, *config = NULL;
-    sgemm_fn *sgemm = NULL;
-    *(void **)&corename = dlsym(library, "openblas_get_corename");
-    *(void **)&config = dlsym(library, "openblas_get_config");
-    *(void **)&sgemm = dlsym(library, "cblas_sgemm");
-    if (!corename || !config || !sgemm) {
-        say(NOTE, "OpenBLAS", "%s is something else|install libopenblas-openmp-dev", LOCKSTEP_OPENBLAS);
-        return;
-    }
-    double found = rate(openblas_product, &sgemm, p);
-    int    version = (int)strcspn(config(), " ") + 1 + (int)strcspn(config() + strcspn(config(), " ") + 1, " ");
-    if (!is_right(p)) say(NOTE, "OpenBLAS", "%.*s computes wrong results with its %s kernels|set OPENBLAS_CORETYPE", version, config(), corename());
-    else if (found < own / 3)
-        say(NOTE, "OpenBLAS", "%.*s chose %s kernels: %.0f GFLOP/s|set OPENBLAS_CORETYPE=%s: it does not know this processor", version, config(),
-            corename(), found, ls_isa_best() == LS_ISA_COUNT - 1 ? "SKYLAKEX" : "HASWELL");
-    else say(OK, "OpenBLAS", "%.*s, %s kernels: %.0f GFLOP/s", version, config(), corename(), found);
-#else
-    (void)p;
-    (void)own;
-    (void)openblas_product;
-    say(OK, "OpenBLAS", "not built with; own kernels are used");
-#endif
-}
-
-static void onednn(void)
-{
-#ifdef LOCKSTEP_ONEDNN
-    if (dlopen(LOCKSTEP_ONEDNN, RTLD_NOW | RTLD_LOCAL)) say(OK, "oneDNN", "%s", LOCKSTEP_ONEDNN);
-    else say(NOTE, "oneDNN", "could not be loaded: %s|install libdnnl-dev, or build with LOCKSTEP_WITH_ONEDNN=OFF", dlerror());
-#else
-    say(OK, "oneDNN", "not built with; it is optional");
-#endif
+    const char *message = ls_error_message(), *hint = strstr(message, LS_HINT);
+    if (hint) say(NOTE, library->name, "%.*s|%s", (int)(hint - message), message, hint + strlen(LS_HINT));
+    else say(NOTE, library->name, "%s", message);
 }
 
 /* ---- libraries and launchers ------------------------------------------------------------------------------------- */
@@ -314,10 +272,10 @@ ls_status ls__doctor_command(int argc, char **argv)
     say(OK, "lockstep", "%s", LS_VERSION);
     processor();
     if (instruction_set()) {
-        double own = kernels(&p, threads);
-        openblas(&p, own);
+        kernels(&p, threads);
+        provider(&ls__openblas, &p);
+        provider(&ls__onednn, &p);
     }
-    onednn();
     mpi();
     cuda();
     hdf5();
