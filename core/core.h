@@ -65,6 +65,12 @@ typedef enum ls_device {
 
 enum { LS_MAX_DIMS = 6 };
 
+/* Some dims: LS_DIMS(6, -1) is {2, {6, -1}}. */
+typedef struct ls_dims {
+    int     rank;
+    int64_t dim[LS_MAX_DIMS];
+} ls_dims;
+
 /* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
 /* An empty graph.  Building keeps the first error and goes on quietly: tensors made after it are NULL, and every
@@ -197,11 +203,6 @@ const float *ls_model_output(const ls_model *m, int i);
 void         ls_model_free(ls_model *m);
 
 /* ---- inside the macros ------------------------------------------------------------------------------------------- */
-
-typedef struct ls_dims {
-    int     rank;
-    int64_t dim[LS_MAX_DIMS];
-} ls_dims;
 
 /* LS_DIMS(6, 1, 5, 5) is {4, {6, 1, 5, 5}}. */
 #define LS_DIMS(...) \

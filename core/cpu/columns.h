@@ -14,6 +14,13 @@ enum { LS_COLUMNS_TILE = 512 };
 /* Floats of workspace that ls__column_sums needs. */
 static inline size_t ls__column_sums_scratch(int64_t columns, int shards) { return (size_t)columns * (size_t)shards; }
 
+/* The workspace of an op whose second input may be a parameter that is used in every row. */
+static inline size_t ls__broadcast_scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
+{
+    (void)rows, (void)threads;
+    return backward && !n->in[1]->batched ? sizeof(float) * ls__column_sums_scratch(ls__numel(n->in[1]), shards) : 0;
+}
+
 /* The gradient of input i, `columns` elements, from rows of the tensor dy:  sum of dy, or of dy * x when x is not NULL.
  * A sample has `rows` of them.  Rows in order within a shard. */
 static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, const float *dy, const float *x, float *scratch)

@@ -65,7 +65,7 @@ struct ls_graph {
 #define LS_SAVES_IN(i) (1u << (i))
 #define LS_SAVES_OUT(i) (1u << (8 + (i)))
 
-typedef enum ls_field_kind { LS_FIELD_INT, LS_FIELD_INT64, LS_FIELD_FLOAT, LS_FIELD_BOOL, LS_FIELD_INIT } ls_field_kind;
+typedef enum ls_field_kind { LS_FIELD_INT, LS_FIELD_INT64, LS_FIELD_FLOAT, LS_FIELD_BOOL, LS_FIELD_INIT, LS_FIELD_DIMS } ls_field_kind;
 
 /* An attribute, by name: how recipes set it, `explain` prints it and tests vary it. */
 typedef struct ls_field {

@@ -6,5 +6,19 @@
     X(max_pool2d)     \
     X(avg_pool2d)     \
     X(relu)           \
+    X(leaky_relu)     \
+    X(tanh)           \
+    X(sigmoid)        \
+    X(gelu)           \
+    X(dropout)        \
+    X(add)            \
+    X(mul)            \
+    X(scale)          \
+    X(reshape)        \
+    X(permute)        \
+    X(sum)            \
+    X(mean)           \
     X(softmax)        \
-    X(cross_entropy)
+    X(log_softmax)    \
+    X(cross_entropy)  \
+    X(mse)

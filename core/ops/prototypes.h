@@ -12,9 +12,11 @@ typedef enum ls_op_id {
         LS_OP_COUNT
 } ls_op_id;
 
-/* y = x w^T + b          x: B x ... x I   w: O x I   b: O or NULL   y: B x ... x O */
+/* y = x w^T + b                                        x: B x ... x I   w: O x I   b: O or NULL   y: B x ... x O */
 typedef struct ls_linear_args { ls_tensor *x, *w, *b; } ls_linear_args;
 #define ls_linear_op(...) LS_APPLY(linear, ls_linear_args, __VA_ARGS__)
+
+/* ---- windows ------------------------------------------------------------------------------------------------------ */
 
 /* y[o] = b[o] + sum over c of w[o, c] * x[c]      (* is cross-correlation, as in PyTorch)
  * x: B x C x H x W   w: O x C/groups x KH x KW   b: O or NULL   y: B x O x OH x OW, OH = (H + 2 padding_h - dilation_h (KH - 1) - 1) / stride_h + 1
@@ -52,11 +54,87 @@ typedef struct ls_avg_pool2d_args {
 } ls_avg_pool2d_args;
 #define ls_avg_pool2d(...) LS_APPLY(avg_pool2d, ls_avg_pool2d_args, __VA_ARGS__)
 
+/* ---- one element at a time --------------------------------------------------------------------------------------- */
+
 /* y = max(x, 0) */
 #define ls_relu(...) LS_APPLY(relu, ls_unary_args, __VA_ARGS__)
 
-/* y_i = exp(x_i) / sum_j exp(x_j), over the last dim */
+/* y = x where x > 0, else slope x */
+typedef struct ls_leaky_relu_args {
+    ls_tensor *x;
+    float      slope; /* 0: 0.01 */
+} ls_leaky_relu_args;
+#define ls_leaky_relu(...) LS_APPLY(leaky_relu, ls_leaky_relu_args, __VA_ARGS__)
+
+/* y = tanh x */
+#define ls_tanh(...) LS_APPLY(tanh, ls_unary_args, __VA_ARGS__)
+
+/* y = 1 / (1 + exp(-x)) */
+#define ls_sigmoid(...) LS_APPLY(sigmoid, ls_unary_args, __VA_ARGS__)
+
+/* y = x/2 (1 + erf(x / sqrt 2)), or its approximation by tanh (Hendrycks 2016) */
+typedef struct ls_gelu_args {
+    ls_tensor *x;
+    bool       tanh;
+} ls_gelu_args;
+#define ls_gelu(...) LS_APPLY(gelu, ls_gelu_args, __VA_ARGS__)
+
+/* In training y = x / (1 - p) with probability 1 - p, else 0 (Srivastava 2014); in inference y = x */
+typedef struct ls_dropout_args {
+    ls_tensor *x;
+    float      p; /* as given, 0 is none */
+} ls_dropout_args;
+#define ls_dropout(...) LS_APPLY(dropout, ls_dropout_args, __VA_ARGS__)
+
+/* x + y                                                x: B x ... x D   y: the same, or a parameter of the last dims: D */
+#define ls_add(...) LS_APPLY(add, ls_binary_args, __VA_ARGS__)
+
+/* x y, element by element                              x: B x ... x D   y: the same, or a parameter of the last dims: D */
+#define ls_mul(...) LS_APPLY(mul, ls_binary_args, __VA_ARGS__)
+
+/* y = factor x + term */
+typedef struct ls_scale_args {
+    ls_tensor *x;
+    float      factor; /* 0: 1 */
+    float      term;
+} ls_scale_args;
+#define ls_scale(...) LS_APPLY(scale, ls_scale_args, __VA_ARGS__)
+
+/* ---- shapes ------------------------------------------------------------------------------------------------------- */
+
+/* The same elements under other dims; one of them may be -1: what is left.  ls_reshape(x, 6, -1) is B x 6 x ... */
+typedef struct ls_reshape_args {
+    ls_tensor *x;
+    ls_dims    dims;
+} ls_reshape_args;
+#define ls_reshape(x, ...) LS_APPLY(reshape, ls_reshape_args, (x), LS_DIMS(__VA_ARGS__))
+
+/* B x N */
+#define ls_flatten(x) ls_reshape((x), -1)
+
+/* Another order of the dims; the batch is not counted and stays first.  ls_permute(x, 1, 2, 0): B x C x H x W -> B x H x W x C */
+typedef struct ls_permute_args {
+    ls_tensor *x;
+    ls_dims    order;
+} ls_permute_args;
+#define ls_permute(x, ...) LS_APPLY(permute, ls_permute_args, (x), LS_DIMS(__VA_ARGS__))
+
+/* ---- over dims ---------------------------------------------------------------------------------------------------- */
+
+/* Sum and mean of all of a sample (y: B), or over one dim: ls_sum(x, .axis = -1).  Never over the batch. */
+typedef struct ls_reduce_args {
+    ls_tensor *x;
+    int        axis; /* 1: the first dim after the batch; -1: the last; 0: all */
+    bool       keep; /* the dim stays, as 1                                    */
+} ls_reduce_args;
+#define ls_sum(...) LS_APPLY(sum, ls_reduce_args, __VA_ARGS__)
+#define ls_mean(...) LS_APPLY(mean, ls_reduce_args, __VA_ARGS__)
+
+/* y_i = exp(x_i) / sum_j exp(x_j), over the last dim; and its logarithm */
 #define ls_softmax(...) LS_APPLY(softmax, ls_unary_args, __VA_ARGS__)
+#define ls_log_softmax(...) LS_APPLY(log_softmax, ls_unary_args, __VA_ARGS__)
+
+/* ---- losses: one number per sample ---------------------------------------------------------------------------------- */
 
 /* loss = sum of -log softmax(logits)[target] over the positions of a sample that are not ignored      loss: B
  * logits: B x ... x V   target: B x ... of int32.   Its mean over all positions is what a run reports, and what the
@@ -68,5 +146,10 @@ typedef struct ls_cross_entropy_args {
     int        ignore_index;
 } ls_cross_entropy_args;
 #define ls_cross_entropy(...) LS_APPLY(cross_entropy, ls_cross_entropy_args, __VA_ARGS__)
+
+/* loss = sum over the elements of a sample of (x - target)^2      loss: B
+ * Its mean over all elements is what a run reports: PyTorch's mse_loss(reduction='mean'). */
+typedef struct ls_mse_args { ls_tensor *x, *target; } ls_mse_args;
+#define ls_mse(...) LS_APPLY(mse, ls_mse_args, __VA_ARGS__)
 
 #endif

@@ -22,7 +22,10 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
 
 static void forward(const ls_call *c) { ls__map(value, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false); }
 
-static void backward(const ls_call *c) { ls__map(gradient, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], c->y[0], c->dx[0], c->add[0]); }
+static void backward(const ls_call *c)
+{
+    ls__map(gradient, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], c->y[0], c->dx[0], c->add[0]);
+}
 
 LS_OP(relu) = {
     .name             = "relu",

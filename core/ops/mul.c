@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Product, element by element, of two tensors of one shape, or of a tensor and a parameter with its last dims.
+ *      x: B x ... x D   y: the same, or D   ->  z: B x ... x D
+ *
+ * Forward     z = x y
+ * Backward    dx = dz y,  dy = dz x; for a parameter the sum of dz x over all that it was used for: a tree over shards
+ */
+#include "core/cpu/columns.h"
+#include "core/ops/infer.h"
+
+static void product(const void *args, int64_t n, const float *x, const float *y, float *z)
+{
+    (void)args;
+    V_MAP(n, V_PUT(z, V_GET(x) * V_GET(y)));
+}
+
+/* out = a y, where y may be a parameter. */
+static void times_y(const ls_call *c, const float *a, float *out, bool add)
+{
+    const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
+    int64_t          n = c->rows * ls__numel(x), count = ls__numel(y);
+    if (y->batched) ls__map(product, NULL, n, a, c->x[1], out, add);
+    else ls__map_rows(product, NULL, n / count, count, a, c->x[1], out, add);
+}
+
+static void forward(const ls_call *c) { times_y(c, c->x[0], c->y[0], false); }
+
+/* dx[0] may lie over dy, and so comes last. */
+static void backward(const ls_call *c)
+{
+    const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
+    int64_t          n = ls__numel(x), count = ls__numel(y);
+    if (c->dx[1] && y->batched) ls__map(product, NULL, c->rows * n, c->dy[0], c->x[0], c->dx[1], c->add[1]);
+    else if (c->dx[1]) ls__column_sums(c, 1, n / count, count, c->dy[0], c->x[0], c->scratch);
+    if (c->dx[0]) times_y(c, c->dy[0], c->dx[0], c->add[0]);
+}
+
+LS_OP(mul) = {
+    .name             = "mul",
+    .args_bytes       = sizeof(ls_binary_args),
+    .ins              = 2,
+    .outs             = 1,
+    .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .inplace_backward = true,
+    .infer            = ls__infer_broadcast,
+    .forward          = {[LS_CPU] = forward},
+    .backward         = {[LS_CPU] = backward},
+    .scratch          = ls__broadcast_scratch,
+};

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Another order of the dims; the batch stays first.      x: B x d0 x d1 x ...  ->  y: B x d_order[0] x d_order[1] x ...
+ *
+ * Forward     y[b, i_order[0], i_order[1], ...] = x[b, i_0, i_1, ...]
+ * Backward    dx: the same, the other way round
+ *
+ * Dims that stay neighbours are merged.  If the last dim stays, rows are copied; else tiles of the two dims that are
+ * last before and after are transposed, so that both sides touch whole cache lines.
+ */
+#include "core/cpu/map.h"
+#include "core/cpu/tree.h"
+#include "core/ops/infer.h"
+
+enum { TILE = 32 };
+
+/* Moves n0 x n1 x ... with `from` strides to densely packed. */
+typedef struct moves {
+    int     rank;
+    int64_t n[LS_MAX_DIMS + 1], from[LS_MAX_DIMS + 1], to[LS_MAX_DIMS + 1];
+} moves;
+
+static ls_status infer(ls_node *n)
+{
+    const ls_permute_args *a    = n->args;
+    const ls_tensor       *x    = n->in[0];
+    unsigned               seen = 0;
+    LS_TRY(ls__expect_samples(n, 0));
+    LS_NODE_CHECK(n, a->order.rank == x->rank, "the order has %d dims, and '%s' is %s" LS_HINT "the batch is not counted and stays first", a->order.rank,
+                  x->name, ls__shape(x));
+    int64_t dim[LS_MAX_DIMS];
+    for (int i = 0; i < x->rank; i++) {
+        int64_t from = a->order.dim[i];
+        LS_NODE_CHECK(n, from >= 0 && from < x->rank && !(seen & 1u << from), "dim %d of the order is %lld, expected each of 0 to %d once", i, (long long)from,
+                      x->rank - 1);
+        seen |= 1u << from;
+        dim[i] = x->dim[from];
+    }
+    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    return LS_OK;
+}
+
+/* What to move for one sample: dims in the order of the side that is written, as few as possible. */
+static moves plan(const ls_node *node, bool backward)
+{
+    const ls_permute_args *a = node->args;
+    const ls_tensor       *x = node->in[0], *y = node->out[0], *out = backward ? x : y;
+    int64_t                in_stride[LS_MAX_DIMS], stride = 1;
+    moves                  m = {0};
+    for (int i = x->rank - 1; i >= 0; i--) { /* of the side that is read, by the dims of the one that is written */
+        const ls_tensor *in = backward ? y : x;
+        int              to = i;
+        if (backward) to = (int)a->order.dim[i];
+        else
+            for (int k = 0; k < x->rank; k++)
+                if (a->order.dim[k] == i) to = k;
+        in_stride[to] = stride;
+        stride *= in->dim[i];
+    }
+    for (int i = 0; i < x->rank; i++) {
+        int last = m.rank - 1;
+        if (out->dim[i] == 1) continue;
+        if (last >= 0 && m.from[last] == in_stride[i] * out->dim[i]) {
+            m.n[last] *= out->dim[i];
+            m.from[last] = in_stride[i];
+        } else {
+            m.n[m.rank]      = out->dim[i];
+            m.from[m.rank++] = in_stride[i];
+        }
+    }
+    if (!m.rank) m = (moves){.rank = 1, .n = {1}, .from = {1}};
+    stride = 1;
+    for (int i = m.rank - 1; i >= 0; i--) m.to[i] = stride, stride *= m.n[i];
+    return m;
+}
+
+/* rows x cols, read with strides 1 down the rows and `from` along a row, written with `to` down the rows and 1 along. */
+static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, float *y, int64_t to, bool add)
+{
+    for (int64_t r0 = 0; r0 < rows; r0 += TILE)
+        for (int64_t c0 = 0; c0 < cols; c0 += TILE)
+            for (int64_t r = r0; r < rows && r < r0 + TILE; r++)
+                for (int64_t c = c0; c < cols && c < c0 + TILE; c++) {
+                    float value   = x[c * from + r];
+                    y[r * to + c] = add ? y[r * to + c] + value : value;
+                }
+}
+
+/* The last dim `m->rank - 1`, together with `fast`, the one that is dense on the side that is read. */
+static void move_inner(const moves *m, int fast, const float *x, float *y, bool add)
+{
+    int last = m->rank - 1;
+    if (fast != last) transpose(m->n[fast], m->n[last], x, m->from[last], y, m->to[fast], add);
+    else if (add) ls__add_into(m->n[last], x, y);
+    else memcpy(y, x, (size_t)m->n[last] * sizeof *y);
+}
+
+static void move(const ls_call *c, bool backward, const float *x, float *y, bool add)
+{
+    moves   m     = plan(c->node, backward);
+    int64_t numel = ls__numel(c->node->in[0]), outer = 1;
+    int     fast  = 0;
+    for (int i = 0; i < m.rank; i++)
+        if (m.from[i] == 1) fast = i;
+    for (int i = 0; i < m.rank - 1; i++)
+        if (i != fast) outer *= m.n[i];
+#pragma omp parallel for schedule(static) if (c->rows * numel >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < c->rows * outer; k++) {
+        int64_t from = k / outer * numel, to = from, rest = k % outer;
+        for (int i = m.rank - 2; i >= 0; i--) {
+            if (i == fast) continue;
+            from += rest % m.n[i] * m.from[i];
+            to += rest % m.n[i] * m.to[i];
+            rest /= m.n[i];
+        }
+        move_inner(&m, fast, x + from, y + to, add);
+    }
+}
+
+static void forward(const ls_call *c) { move(c, false, c->x[0], c->y[0], false); }
+
+static void backward(const ls_call *c) { move(c, true, c->dy[0], c->dx[0], c->add[0]); }
+
+LS_OP(permute) = {
+    .name       = "permute",
+    .args_bytes = sizeof(ls_permute_args),
+    .ins        = 1,
+    .outs       = 1,
+    .fields     = LS_FIELDS(LS_FIELD(DIMS, ls_permute_args, order)),
+    .infer      = infer,
+    .forward    = {[LS_CPU] = forward},
+    .backward   = {[LS_CPU] = backward},
+};

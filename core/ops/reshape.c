@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The same memory under other dims; the batch stays.      x: B x ...  ->  y: B x dims
+ *
+ * One dim may be -1: what is left.  A view: nothing is computed, and the gradient is a view as well.
+ */
+#include "core/ops/infer.h"
+
+static ls_status infer(ls_node *n)
+{
+    ls_reshape_args *a     = n->args;
+    const ls_tensor *x     = n->in[0];
+    int64_t          known = 1, numel = ls__numel(x);
+    int              open  = -1;
+    LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim", x->name, ls__shape(x));
+    LS_NODE_CHECK(n, a->dims.rank <= LS_MAX_DIMS, "%d dims, expected at most %d", a->dims.rank, LS_MAX_DIMS);
+    for (int i = 0; i < a->dims.rank; i++) {
+        LS_NODE_CHECK(n, a->dims.dim[i] >= 1 || a->dims.dim[i] == -1, "dim %d is %lld, expected a positive number, or -1 for what is left", i,
+                      (long long)a->dims.dim[i]);
+        LS_NODE_CHECK(n, a->dims.dim[i] != -1 || open < 0, "dims %d and %d are both -1, expected one at most", open, i);
+        if (a->dims.dim[i] == -1) open = i;
+        else known = known <= numel ? known * a->dims.dim[i] : known;
+    }
+    LS_NODE_CHECK(n, open < 0 ? known == numel : numel % known == 0, "'%s' is %s: its %lld elements do not fit into dims of %lld%s", x->name, ls__shape(x),
+                  (long long)numel, (long long)known, open < 0 ? "" : " and one left open");
+    if (open >= 0) a->dims.dim[open] = numel / known;
+    ls__out(n, 0, x->type, true, a->dims.rank, a->dims.dim);
+    return LS_OK;
+}
+
+static double flops(const ls_node *n) { return 0 * (double)n->ins; }
+
+LS_OP(reshape) = {
+    .name       = "reshape",
+    .args_bytes = sizeof(ls_reshape_args),
+    .ins        = 1,
+    .outs       = 1,
+    .view       = true,
+    .fields     = LS_FIELDS(LS_FIELD(DIMS, ls_reshape_args, dims)),
+    .infer      = infer,
+    .flops      = flops,
+};

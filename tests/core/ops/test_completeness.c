@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * No op without a test that runs the checks of tests/check_op.h on it. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tests/check_op.h"
+
+/* Whether tests/core/ops/test_OP.c defines and runs check_OP. */
+static bool is_checked(const char *op)
+{
+    char path[512], defines[64], runs[64], text[65536];
+    snprintf(path, sizeof path, "%s/tests/core/ops/test_%s.c", LOCKSTEP_SOURCE, op);
+    snprintf(defines, sizeof defines, "CHECK_OP(%s,", op);
+    snprintf(runs, sizeof runs, "cmocka_unit_test(check_%s)", op);
+    FILE *f = fopen(path, "r");
+    if (!f) return false;
+    text[fread(text, 1, sizeof text - 1, f)] = 0;
+    fclose(f);
+    return strstr(text, defines) && strstr(text, runs);
+}
+
+static void test_all(void **state)
+{
+    int missing = 0;
+    for (int i = 0; i < LS_OP_COUNT; i++)
+        if (!is_checked(ls__op_by_id(i)->name)) {
+            print_error("op %s: no tests/core/ops/test_%s.c that runs CHECK_OP(%s, ...)\n", ls__op_by_id(i)->name, ls__op_by_id(i)->name,
+                        ls__op_by_id(i)->name);
+            missing++;
+        }
+    assert_int_equal(missing, 0);
+}
+
+/* What the checks and the planner rely on: every op has its kernels, at every level, and says what it does to memory. */
+static void test_descriptors(void **state)
+{
+    for (int isa = 0; isa < LS_ISA_COUNT; isa++)
+        for (int i = 0; i < LS_OP_COUNT; i++) {
+            const ls_op *op = ls__level_of((ls_isa)isa)->op[i];
+            if (!op->view && (!op->forward[LS_CPU] || !op->backward[LS_CPU])) fail_msg("%s has no kernels", op->name);
+            if (!op->infer || op->ins < 1 || op->args_bytes < (size_t)op->ins * sizeof(void *)) fail_msg("%s: incomplete", op->name);
+            if (op->inplace && (op->saves & LS_SAVES_IN(0))) fail_msg("%s saves what it overwrites", op->name);
+            assert_int_equal(ls__op_find(op->name), i);
+        }
+}
+
+CHECK_MAIN(cmocka_unit_test(test_all), cmocka_unit_test(test_descriptors))
