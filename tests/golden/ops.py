@@ -32,7 +32,7 @@ def draw(spec, name):
         if ignore is not None:
             t.view(-1)[::3] = ignore
         return t
-    return torch.from_numpy(formula.fill(name, dims, more)).requires_grad_(True)
+    return torch.from_numpy(formula.fill(name, dims, more)).requires_grad_(role != "target")
 
 
 def golden(out, op, compute, *cases):
@@ -52,6 +52,11 @@ def golden(out, op, compute, *cases):
                 out.array(f"din{i}", value.grad)
 
 
+def target(*dims, scale=4.0):
+    """Samples without a gradient."""
+    return ("target", dims, scale)
+
+
 def pair(attributes, name, otherwise):
     both = attributes.get(name, otherwise)
     return attributes.get(f"{name}_h", both), attributes.get(f"{name}_w", both)
@@ -69,6 +74,28 @@ def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-1
     return loss.reshape(loss.shape[0], -1).sum(1)
 
 
+def max_pool2d(x, **a):
+    kernel = pair(a, "kernel", 0)
+    return F.max_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
+                        pair(a, "padding", 0), pair(a, "dilation", 1), bool(a.get("ceil_mode", 0)))
+
+
+def avg_pool2d(x, **a):
+    kernel = pair(a, "kernel", 0)
+    return F.avg_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
+                        pair(a, "padding", 0), bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
+
+
+def reduction(of):
+    """Axis 0 is all dims but the batch, 1 the first after it, -1 the last."""
+    return lambda x, axis=0, keep=0: of(x, dim=axis if axis else tuple(range(1, x.dim())), keepdim=bool(keep))
+
+
+def permute(x, order):
+    return x.permute(0, *(1 + int(d) for d in str(order).split(",")))
+
+
+# One op a line: how torch computes it, and its cases.
 OPS = {
     "linear": (F.linear,
         ([x(3, 7), param(5, 7)], {}),
@@ -85,8 +112,38 @@ OPS = {
         ([x(2, 2, 7, 10), param(3, 2, 2, 5), param(3)],
          dict(stride_h=1, stride_w=3, padding_h=1, padding_w=2, dilation_h=3, dilation_w=1)),
         ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {})),
+    "max_pool2d": (max_pool2d,
+        ([x(2, 3, 6, 6)], dict(kernel=2)),
+        ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
+        ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, ceil_mode=1)),
+        ([x(2, 2, 9, 8)], dict(kernel=2, stride=1, dilation=3)),
+        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0))),
+    "avg_pool2d": (avg_pool2d,
+        ([x(2, 3, 6, 6)], dict(kernel=2)),
+        ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
+        ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1, exclude_padding=1)),
+        ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, padding=1, ceil_mode=1)),
+        ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, padding=1, ceil_mode=1, exclude_padding=1)),
+        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0))),
     "relu": (F.relu, ([x(3, 7)], {}), ([x(2, 3, 11)], {})),
+    "leaky_relu": (lambda x, slope=0.01: F.leaky_relu(x, slope), ([x(3, 7)], {}), ([x(2, 3, 11)], dict(slope=0.2))),
+    "tanh": (torch.tanh, ([x(3, 7)], {}), ([x(2, 33, scale=24.0)], {}), ([x(2, 33, scale=1e-3)], {})),
+    "sigmoid": (torch.sigmoid, ([x(3, 7)], {}), ([x(2, 33, scale=60.0)], {})),
+    "gelu": (lambda x, tanh=0: F.gelu(x, approximate="tanh" if tanh else "none"),
+        ([x(3, 7)], {}), ([x(2, 33, scale=12.0)], {}), ([x(3, 7)], dict(tanh=1)), ([x(2, 33, scale=12.0)], dict(tanh=1))),
+    "add": (torch.add, ([x(3, 7), x(3, 7)], {}), ([x(2, 3, 5), param(3, 5)], {}), ([x(4, 3, 5), param(5)], {})),
+    "mul": (torch.mul, ([x(3, 7), x(3, 7)], {}), ([x(2, 3, 5), param(3, 5)], {}), ([x(4, 3, 5), param(5)], {})),
+    "scale": (lambda x, factor=1.0, term=0.0: x * factor + term,
+        ([x(3, 7)], {}), ([x(3, 7)], dict(factor=0.125)), ([x(3, 7)], dict(factor=-3, term=0.5))),
+    "permute": (permute,
+        ([x(2, 3, 5)], dict(order="1,0")), ([x(2, 3, 4, 5)], dict(order="1,2,0")), ([x(2, 2, 3, 4, 5)], dict(order="3,1,0,2"))),
+    "sum": (reduction(torch.sum),
+        ([x(3, 7)], {}), ([x(2, 3, 33)], dict(axis=-1)), ([x(2, 3, 5, 4)], dict(axis=2)), ([x(2, 3, 5)], dict(axis=1, keep=1))),
+    "mean": (reduction(torch.mean),
+        ([x(3, 7)], {}), ([x(2, 3, 33)], dict(axis=-1)), ([x(2, 3, 5, 4)], dict(axis=2)), ([x(2, 3, 5)], dict(axis=1, keep=1))),
     "softmax": (lambda x: F.softmax(x, -1),
+        ([x(4, 7)], {}), ([x(2, 3, 33, scale=20.0)], {}), ([x(3, 1)], {})),
+    "log_softmax": (lambda x: F.log_softmax(x, -1),
         ([x(4, 7)], {}), ([x(2, 3, 33, scale=20.0)], {}), ([x(3, 1)], {})),
     "cross_entropy": (cross_entropy,
         ([x(5, 10), index(10, 5)], {}),
@@ -94,4 +151,5 @@ OPS = {
         ([x(5, 10), index(10, 5)], dict(label_smoothing=0.1)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
+    "mse": (lambda x, t: ((x - t) ** 2).reshape(x.shape[0], -1).sum(1), ([x(3, 7), target(3, 7)], {}), ([x(2, 3, 5), target(2, 3, 5)], {})),
 }
