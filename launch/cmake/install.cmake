@@ -13,6 +13,8 @@ endforeach()
 install(DIRECTORY launch/recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lockstep/recipes FILES_MATCHING PATTERN "*.yaml")
 target_include_directories(liblockstep INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/lockstep>)
 
+# Relative to where the .pc file lies: the installed tree can be moved.
+file(RELATIVE_PATH LOCKSTEP_PC_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
 configure_file(launch/cmake/lockstep.pc.in ${CMAKE_BINARY_DIR}/lockstep.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/lockstep.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(EXPORT lockstep NAMESPACE lockstep:: FILE lockstepTargets.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/lockstep)
