@@ -4,6 +4,7 @@
  * read from the core's tables: what is new there can be used in a recipe at once.
  */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/nn/nn.h"
@@ -66,6 +67,21 @@ static ls_status set_init(const ls_recipe_layer *layer, const ls_recipe_attribut
     return LS_OK;
 }
 
+/* Whole numbers with spaces or commas between them: "16 -1". */
+static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_dims *dims)
+{
+    const char *expected = "up to 6 whole numbers, like '16 -1'";
+    char       *end;
+    *dims = (ls_dims){0};
+    for (const char *at = a->text; *(at += strspn(at, " ,"));) {
+        int64_t dim = strtoll(at, &end, 10);
+        if (end == at || dims->rank == LS_MAX_DIMS) return bad_value(layer, a, expected);
+        dims->dim[dims->rank++] = dim;
+        at                      = end;
+    }
+    return dims->rank ? LS_OK : bad_value(layer, a, expected);
+}
+
 static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *f, void *args)
 {
     ls_yaml scalar = {.text = a->text};
@@ -90,6 +106,7 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
         *(bool *)at = *a->text == 't';
         return LS_OK;
     case LS_FIELD_INIT: return set_init(layer, a, at);
+    case LS_FIELD_DIMS: return set_dims(layer, a, at);
     }
     return bad_value(layer, a, "a kind of value that recipes can give");
 }
