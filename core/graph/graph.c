@@ -247,6 +247,17 @@ ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char
     return ls__fail(LS_ERR_USAGE, file, line, func, "%s (%s:%d): %s", ls__op(n)->name, file_name(n->where.file), n->where.line, text);
 }
 
+ls_tensor *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...)
+{
+    char    text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (g) GRAPH_FAIL(g, "%s:%d: %s", file_name(where.file), where.line, text);
+    return NULL;
+}
+
 /* The graph of the first input that is there; NULL when an input is missing (then an earlier call failed). */
 static ls_graph *graph_of(const ls_op *op, ls_tensor *const *in)
 {

@@ -128,6 +128,8 @@ const char *ls__shape(const ls_tensor *x);
     do {                                                            \
         if (!(condition)) return LS_NODE_FAIL((n), __VA_ARGS__);    \
     } while (0)
+/* Keeps an error of a layer as the graph's, unless it already has one; NULL. */
+ls_tensor *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...) LS_PRINTF(3, 4);
 ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char *func, const char *format, ...) LS_PRINTF(5, 6);
 size_t ls__dtype_bytes(ls_dtype type);
 const char *ls__dtype_name(ls_dtype type);

@@ -25,12 +25,38 @@ ls_tensor *ls__linear(ls_linear_layer l, ls_where where)
     return ls__apply(LS_OP_linear, &(ls_linear_args){.x = l.x, .w = w, .b = b}, where);
 }
 
+ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    int groups = l.groups ? l.groups : 1, kh = l.kernel_h ? l.kernel_h : l.kernel, kw = l.kernel_w ? l.kernel_w : l.kernel;
+    if (l.x->rank != 3 || groups < 1 || l.x->dim[0] % groups != 0 || kh < 1 || kw < 1)
+        return ls__graph_fail(l.g, where, "conv2d '%s': the input is %s, the kernel %d x %d, groups %d" LS_HINT
+                              "the input must be B x C x H x W with C a multiple of groups; set .kernel", l.name, ls__shape(l.x), kh, kw, groups);
+    int64_t    in = l.x->dim[0] / groups;
+    ls_tensor *w  = named_param(l.g, l.name, "weight", l.weight_init, where, LS_DIMS(l.out, in, kh, kw));
+    ls_tensor *b  = l.no_bias ? NULL : named_param(l.g, l.name, "bias", bias_default(l.bias_init, in * kh * kw), where, LS_DIMS(l.out));
+    if (!w || (!b && !l.no_bias)) return NULL;
+    return ls__apply(LS_OP_conv2d,
+                     &(ls_conv2d_args){.x = l.x, .w = w, .b = b, .stride = l.stride, .stride_h = l.stride_h, .stride_w = l.stride_w,
+                                       .padding = l.padding, .padding_h = l.padding_h, .padding_w = l.padding_w, .dilation = l.dilation,
+                                       .dilation_h = l.dilation_h, .dilation_w = l.dilation_w, .groups = l.groups},
+                     where);
+}
+
 static ls_tensor *build_linear(const void *args, ls_where where) { return ls__linear(*(const ls_linear_layer *)args, where); }
+static ls_tensor *build_conv2d(const void *args, ls_where where) { return ls__conv2d(*(const ls_conv2d_layer *)args, where); }
+
+#define CONV(kind, member) LS_FIELD(kind, ls_conv2d_layer, member)
 
 const ls_layer ls__layer_table[] = {
     {"linear", sizeof(ls_linear_layer),
      LS_FIELDS(LS_FIELD(INT64, ls_linear_layer, out), LS_FIELD(BOOL, ls_linear_layer, no_bias), LS_FIELD(INIT, ls_linear_layer, weight_init),
                LS_FIELD(INIT, ls_linear_layer, bias_init)),
      build_linear},
+    {"conv2d", sizeof(ls_conv2d_layer),
+     LS_FIELDS(CONV(INT64, out), CONV(INT, kernel), CONV(INT, kernel_h), CONV(INT, kernel_w), CONV(INT, stride), CONV(INT, stride_h),
+               CONV(INT, stride_w), CONV(INT, padding), CONV(INT, padding_h), CONV(INT, padding_w), CONV(INT, dilation), CONV(INT, dilation_h),
+               CONV(INT, dilation_w), CONV(INT, groups), CONV(BOOL, no_bias), CONV(INIT, weight_init), CONV(INIT, bias_init)),
+     build_conv2d},
     {0},
 };

@@ -16,4 +16,23 @@ typedef struct ls_linear_layer {
 #define ls_linear(...) ls__linear((ls_linear_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__linear(ls_linear_layer layer, ls_where where);
 
+/* Convolution in two dims: y[o] = b[o] + sum over c of w[o, c] * x[c], as PyTorch's nn.Conv2d.  Parameters NAME.weight
+ * (out x C/groups x KH x KW) and NAME.bias (out); both uniform +- 1/sqrt(C/groups KH KW) by default.
+ * Of kernel, stride (1), padding (0) and dilation (1), the one for a dim goes before the one for both. */
+typedef struct ls_conv2d_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;     /* B x C x H x W */
+    int64_t     out;
+    int         kernel, kernel_h, kernel_w;
+    int         stride, stride_h, stride_w;
+    int         padding, padding_h, padding_w;
+    int         dilation, dilation_h, dilation_w;
+    int         groups;
+    bool        no_bias;
+    ls_init     weight_init, bias_init;
+} ls_conv2d_layer;
+#define ls_conv2d(...) ls__conv2d((ls_conv2d_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__conv2d(ls_conv2d_layer layer, ls_where where);
+
 #endif
