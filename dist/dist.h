@@ -109,17 +109,32 @@ typedef struct ls_progress {
     uint64_t digest;
 } ls_progress;
 
-/* Writes to a temporary folder, syncs, renames, then removes all but the newest `keep` (0: keep all). Collective. */
+/* Writes to a temporary folder, syncs, renames, then removes all but the newest `keep` (0: keep all), and those of later
+ * steps than this one: they belong to a continuation that was given up.  After an error nothing has changed.  Collective. */
 ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, int keep);
-/* Loads the newest valid checkpoint below `folder`, going back to older ones when one is damaged (with a warning).
- * *found is false when there is none.  Collective. */
+/* Loads the newest sound checkpoint below `folder`, going back to older ones when one is damaged (with a warning on
+ * stderr).  *found is false when there is none at all.  When there are some but all are damaged: LS_ERR_DATA; when the
+ * newest sound one is of another model or optimizer: LS_ERR_USAGE; after either the trainer's values are undefined.  Collective. */
 ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *progress, bool *found);
 
 /* One checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
 ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress *progress);
 
+typedef struct ls_checkpoint_info {
+    const char *path;           /* of its folder                                          */
+    int64_t     bytes;          /* of its files                                           */
+    ls_progress progress;
+    int         params, states; /* parameters; states of the optimizer for each of them   */
+    const char *problem;        /* NULL: sound; else the fields above may be 0             */
+} ls_checkpoint_info;
+
+/* Calls `each` for every checkpoint below `folder`, oldest first; `verify`: after reading all of it, not only its checksum
+ * and progress.  A damaged one is no error here; no folder is LS_ERR_ENV.  Not collective. */
+ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data), void *data);
+
 /* What a checkpoint holds, without a trainer: its progress and, for each array (the value of a parameter, or a block of the
- * optimizer's state: "value", "exp_avg", ...), a call of `each` (NULL: only the progress).  LS_ERR_DATA when damaged. */
+ * optimizer's state: "value", "exp_avg", ...), a call of `each` (NULL: only the progress).  LS_ERR_DATA when damaged.
+ * Not collective. */
 typedef struct ls_checkpoint_array {
     const char   *param, *what;
     int           rank;
