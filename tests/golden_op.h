@@ -14,23 +14,25 @@
 #include "tests/check_run.h"
 #include "tests/golden.h"
 
-/* Writes an attribute, or several ints that follow one another: "1,0,2". */
+/* Writes an attribute; dims are "1,0,2". */
 static inline void golden_set(const golden *g, const ls_field *f, char *args, const char *text)
 {
-    char *at = args + f->offset;
-    float number = strtof(text, NULL);
-    bool  truth = number != 0;
+    char   *at = args + f->offset;
+    float   number = strtof(text, NULL);
+    bool    truth = number != 0;
+    int64_t whole = strtoll(text, NULL, 10);
+    ls_dims dims = {0};
     switch (f->kind) {
     case LS_FIELD_FLOAT: memcpy(at, &number, sizeof number); return;
     case LS_FIELD_BOOL: memcpy(at, &truth, sizeof truth); return;
-    case LS_FIELD_INT:
-    case LS_FIELD_INT64:
+    case LS_FIELD_INT: memcpy(at, &(int){(int)whole}, sizeof(int)); return;
+    case LS_FIELD_INT64: memcpy(at, &whole, sizeof whole); return;
+    case LS_FIELD_DIMS:
         for (char *rest = (char *)text; *rest; rest += *rest == ',') {
-            int64_t wide = strtoll(rest, &rest, 10);
-            int     narrow = (int)wide;
-            if (f->kind == LS_FIELD_INT) memcpy(at, &narrow, sizeof narrow), at += sizeof narrow;
-            else memcpy(at, &wide, sizeof wide), at += sizeof wide;
+            assert_true(dims.rank < LS_MAX_DIMS);
+            dims.dim[dims.rank++] = strtoll(rest, &rest, 10);
         }
+        memcpy(at, &dims, sizeof dims);
         return;
     default: fail_msg("%s: case %d: '%s' is not a number", g->path, g->number, f->name);
     }
