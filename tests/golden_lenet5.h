@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * LeNet-5 with the weights and batches of tests/golden/lenet5.py, which are numbers by formula. */
+#ifndef LS_TESTS_GOLDEN_LENET5_H
+#define LS_TESTS_GOLDEN_LENET5_H
+
+#include "tests/golden.h"
+
+enum { GOLDEN_BATCH = 16, GOLDEN_PIXELS = 28 * 28 };
+
+typedef struct golden_batch {
+    float   image[GOLDEN_BATCH * GOLDEN_PIXELS];
+    int32_t label[GOLDEN_BATCH];
+} golden_batch;
+
+static inline void golden_batch_fill(golden_batch *b, int k)
+{
+    char name[16];
+    snprintf(name, sizeof name, "image%d", k);
+    golden_fill(name, GOLDEN_BATCH * GOLDEN_PIXELS, 2, b->image);
+    snprintf(name, sizeof name, "label%d", k);
+    golden_labels(name, GOLDEN_BATCH, 10, b->label);
+}
+
+/* A share of it, as what a trainer or a model takes. */
+static inline ls_batch golden_share(const golden_batch *b, int64_t first, int64_t rows)
+{
+    return (ls_batch){.inputs = 2, .name = {"image", "label"}, .data = {b->image + first * GOLDEN_PIXELS, b->label + first},
+                      .rows = rows, .first = first, .global_rows = GOLDEN_BATCH};
+}
+
+/* Uniform within +- 2 / sqrt(fan in), the fan of a bias being that of the weight before it. */
+static inline void golden_weights(ls_params *params)
+{
+    double fan = 1;
+    for (int i = 0; i < ls_params_count(params); i++) {
+        const char    *name;
+        const int64_t *dim;
+        int            rank;
+        int64_t        count = 1;
+        float         *values = ls_params_get(params, i, &name, &rank, &dim);
+        for (int d = 0; d < rank; d++) count *= dim[d];
+        if (rank > 1) fan = (double)(count / dim[0]);
+        golden_fill(name, count, 4 / sqrt(fan), values);
+    }
+}
+
+#endif
