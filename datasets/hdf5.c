@@ -8,21 +8,25 @@
 
 #define MAX_CHUNK_BYTES ((int64_t)256 << 20)
 
-void ls__h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
+/* HDF5 forgets an error with the next call, even one that only closes something: so it is kept when it happens. */
+static _Thread_local char reason[160] = "unknown error";
 
 static herr_t innermost(unsigned n, const H5E_error2_t *error, void *text)
 {
-    if (n == 0) snprintf(text, 160, "%s", error->desc ? error->desc : "unknown error");
+    if (n == 0) snprintf(text, sizeof reason, "%s", error->desc ? error->desc : "unknown error");
     return 0;
 }
 
-const char *ls__h5_reason(void)
+static herr_t keep(hid_t stack, void *nothing)
 {
-    static _Thread_local char text[160];
-    snprintf(text, sizeof text, "unknown error");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, innermost, text);
-    return text;
+    (void)nothing;
+    H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, reason);
+    return 0;
 }
+
+void ls__h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, keep, NULL); }
+
+const char *ls__h5_reason(void) { return reason; }
 
 /* ---- shapes -------------------------------------------------------------------------------------------------------- */
 
@@ -208,7 +212,8 @@ ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, f
     H5Aclose(attribute);
     LS_CHECK(error >= 0, LS_ERR_DATA, "%s: attribute '%s' cannot be read: %s", path, name, ls__h5_reason());
     for (int i = 0; i < n; i++)
-        LS_CHECK(isfinite(values[i]), LS_ERR_DATA, "%s: attribute '%s': expected finite numbers, found %g for channel %d", path, name, (double)values[i], i);
+        LS_CHECK(isfinite(values[i]), LS_ERR_DATA, "%s: attribute '%s': expected finite numbers, found %g for channel %d", path, name,
+                 isnan(values[i]) ? (double)NAN : (double)values[i], i);
     return LS_OK;
 }
 

@@ -26,7 +26,7 @@ typedef struct ls_h5_shape {
     int64_t     count;    /* elements; INT64_MAX when there are more than that     */
 } ls_h5_shape;
 
-/* Keeps HDF5 from printing to stderr, in this thread. */
+/* In this thread, HDF5 keeps the reason of an error instead of printing it. */
 void ls__h5_quiet(void);
 /* The innermost reason that HDF5 gives for its last error in this thread. */
 const char *ls__h5_reason(void);
