@@ -2,6 +2,7 @@
  * The drawn digits: a pure function of (seed, split, index), every class equally often, ink where ink belongs. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <math.h>
 #include <string.h>
 #include <cmocka.h>

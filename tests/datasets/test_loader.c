@@ -2,6 +2,7 @@
  * The loader: whatever the number of ranks, all ranks together see every sample of an epoch exactly once, in the same order. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

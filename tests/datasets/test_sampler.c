@@ -2,6 +2,7 @@
  * The sampler is a permutation for every size, and another one for every epoch and seed. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <cmocka.h>
 

@@ -3,6 +3,7 @@
  * HDF5 shards: what is written is what is read; and every way in which a file can be wrong has its message. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <cmocka.h>
