@@ -220,13 +220,23 @@ int ls__op_find(const char *name)
     return -1;
 }
 
+/* A node goes by the layer whose parameters it has ("conv1"), or else by its op and place ("relu1"). */
+static const char *out_name(const ls_node *n, int i)
+{
+    static const char *const suffix[LS_MAX_OUT] = {"", ".saved", ".saved2"};
+    ls_arena                *arena              = n->graph->arena;
+    for (int k = 0; k < n->ins; k++) {
+        const char *dot = n->in[k] && n->in[k]->role == LS_ROLE_PARAM ? strrchr(n->in[k]->name, '.') : NULL;
+        if (dot) return ls_arena_printf(arena, "%.*s%s", (int)(dot - n->in[k]->name), n->in[k]->name, suffix[i]);
+    }
+    return ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix[i]);
+}
+
 ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, const int64_t *dim)
 {
     ls_tensor *t = n->out[i];
     if (!t) {
-        const char *suffix = i ? ".saved" : "";
-        t         = add_tensor(n->graph, ls_arena_printf(n->graph->arena, "%s%d%s", ls__op(n)->name, n->index, suffix), LS_ROLE_VALUE, type, batched,
-                               rank, dim);
+        t         = add_tensor(n->graph, out_name(n, i), LS_ROLE_VALUE, type, batched, rank, dim);
         n->out[i] = t;
     }
     t->node  = n;

@@ -17,43 +17,31 @@ static const char *human(size_t bytes)
     return text;
 }
 
-static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n)
+/* The names of `n` buffers, after what `*separator` says. */
+static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n, const char **separator)
 {
-    const char *separator = "";
     for (int k = 0; k < n; k++) {
         if (buffers[k] < 0) continue;
-        fprintf(to, "%s%s%s", separator, add && add[k] ? "+= " : "", p->buffer[buffers[k]].name);
-        separator = ", ";
+        fprintf(to, "%s%s%s", *separator, add && add[k] ? "+= " : "", p->buffer[buffers[k]].name);
+        *separator = ", ";
     }
 }
 
 static void print_instr(const ls_program *p, FILE *to, int i)
 {
-    static const char *const kinds[] = {"forward", "backward", "fold", "call"};
-    const ls_instr          *instr   = &p->instr[i];
+    static const char *const kinds[]   = {"forward", "backward", "fold", "call"};
+    const ls_instr          *instr     = &p->instr[i];
+    const char              *separator = "";
     fprintf(to, "%4d  %-8s  %-14s  ", i, kinds[instr->kind], instr->name);
-    if (instr->kind == LS_INSTR_CALL) {
-        if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
-        print_list(p, to, instr->in, NULL, LS_MAX_IN);
-        fprintf(to, "\n");
-        return;
-    }
-    print_list(p, to, instr->in, NULL, LS_MAX_IN);
-    if (instr->kind == LS_INSTR_BACKWARD) {
-        if (instr->in[0] >= 0 || instr->in[1] >= 0 || instr->in[2] >= 0) fprintf(to, ", ");
-        print_list(p, to, instr->out, NULL, LS_MAX_OUT);
-        if (instr->out[0] >= 0 || instr->out[1] >= 0) fprintf(to, ", ");
-    }
-    print_list(p, to, instr->dout, NULL, LS_MAX_OUT);
-    fprintf(to, " -> ");
-    if (instr->kind == LS_INSTR_FORWARD) {
-        print_list(p, to, instr->out, NULL, LS_MAX_OUT);
-        fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
-    } else if (instr->kind == LS_INSTR_BACKWARD) {
-        print_list(p, to, instr->din, instr->add, LS_MAX_IN);
-    } else {
-        fprintf(to, "gradient of %s", instr->name);
-    }
+    if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
+    print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
+    if (instr->kind != LS_INSTR_FORWARD) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);
+    separator = " -> ";
+    if (instr->kind == LS_INSTR_FORWARD) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    if (instr->kind == LS_INSTR_FORWARD) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
+    if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
     if (instr->scratch) fprintf(to, "  scratch %s", human(instr->scratch));
     fprintf(to, "\n");
