@@ -74,7 +74,7 @@ static ls_status measure(bench *b)
 
 static void print_line(const bench *b, const char *kind, const char *name, double seconds, double flops, double all_s)
 {
-    printf("  %-9s %-22s %10.3f %7.1f", kind, name, 1e3 * seconds, 100 * seconds / all_s);
+    printf("  %-9s %-26s %10.3f %7.1f", kind, name, 1e3 * seconds, 100 * seconds / all_s);
     if (flops > 0)
         printf(" %10.1f %7.1f\n", 1e-9 * flops / seconds, 1e-7 * flops / seconds / b->peak_here);
     else
@@ -92,7 +92,8 @@ static void print_instructions(const bench *b)
         const ls_instr *in = &p->instr[i];
         double          s = b->instr_s[i] / b->steps, f = flops_of(in) * (double)b->batch.rows;
         char            name[64];
-        snprintf(name, sizeof name, "%3d %.50s", i, in->name);
+        const char     *layer = in->node ? ls_layer_name(in->node, b->job->memory) : "";
+        snprintf(name, sizeof name, "%3d %.30s%s%.20s", i, layer, *layer ? " " : "", in->name);
         print_line(b, kinds[in->kind], name, s, f, all_s);
         seconds[in->kind] += s;
         flops[in->kind] += f;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lockstep ckpt ls, ckpt inspect: what is in checkpoints and safetensors files. */
-#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
@@ -14,76 +13,37 @@
 #include "launch/progress.h"
 #include "launch/run.h"
 
-enum { MOST = 100000 };
-
 /* ---- ls ------------------------------------------------------------------------------------------------------------ */
 
-static int compare(const void *x, const void *y) { return strcmp(*(char *const *)x, *(char *const *)y); }
-
-/* Paths of the checkpoints of a run, oldest first. */
-static ls_status list(ls_arena *memory, const char *run, char ***paths, int *count)
+static void print_checkpoint(const ls_checkpoint_info *c, void *data)
 {
-    const char *folder = ls_arena_printf(memory, "%s/checkpoints", run);
-    DIR        *dir    = opendir(folder);
-    int         room   = 0;
-    *count             = 0;
-    *paths             = NULL;
-    LS_CHECK(dir || errno == ENOENT, LS_ERR_ENV, "%s: cannot read: %s", folder, strerror(errno));
-    LS_CHECK(dir, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints, found none" LS_HINT "`lockstep train RECIPE` makes one", run);
-    for (struct dirent *entry; (entry = readdir(dir)) && *count < MOST;) {
-        if (strncmp(entry->d_name, "step-", 5) != 0) continue;
-        if (*count == room) {
-            char **more = ls_arena_alloc(memory, (size_t)(room = room ? 2 * room : 64) * sizeof *more);
-            if (*count) memcpy(more, *paths, (size_t)*count * sizeof *more);
-            *paths = more;
-        }
-        (*paths)[(*count)++] = ls_arena_printf(memory, "%s/%s", folder, entry->d_name);
+    const char        *name = strrchr(c->path, '/');
+    const ls_progress *at   = &c->progress;
+    int               *rows = data;
+    struct stat        s;
+    struct tm          local;
+    char               when[32] = "";
+    name                        = name ? name + 1 : c->path;
+    if (!(*rows)++) printf("%-16s %10s %6s %9s  %-16s %-4s %10s  %s\n", "checkpoint", "step", "epoch", "sample", "digest", "isa", "size", "made");
+    if (c->problem) {
+        printf("%-16s damaged: %.*s\n", name, (int)strcspn(c->problem, "\n"), c->problem);
+        return;
     }
-    closedir(dir);
-    if (*count) qsort(*paths, (size_t)*count, sizeof **paths, compare);
-    return LS_OK;
-}
-
-static void sizes(const char *checkpoint, double *bytes, char when[32])
-{
-    struct stat s;
-    DIR        *dir = opendir(checkpoint);
-    *bytes          = 0;
-    when[0]         = 0;
-    if (stat(checkpoint, &s) == 0) {
-        struct tm local;
-        strftime(when, 32, "%Y-%m-%d %H:%M:%S", localtime_r(&s.st_mtime, &local));
-    }
-    for (struct dirent *entry; dir && (entry = readdir(dir));) {
-        char path[PATH_MAX + NAME_MAX];
-        snprintf(path, sizeof path, "%s/%s", checkpoint, entry->d_name);
-        if (stat(path, &s) == 0 && S_ISREG(s.st_mode)) *bytes += (double)s.st_size;
-    }
-    if (dir) closedir(dir);
+    if (stat(c->path, &s) == 0) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&s.st_mtime, &local));
+    printf("%-16s %10lld %6lld %9lld  %016llx %-4s %10s  %s\n", name, (long long)at->step, (long long)at->epoch + 1, (long long)at->sample,
+           (unsigned long long)at->digest, at->isa, ls_bytes_text((double)c->bytes), when);
 }
 
 static ls_status ckpt_ls(ls_arena *memory, const char *run)
 {
-    char    **paths, when[32];
-    int       count;
-    double    bytes;
-    ls_status worst = LS_OK;
-    LS_TRY(list(memory, run, &paths, &count));
-    if (count) printf("%-16s %10s %6s %9s  %-16s %-4s %10s  %s\n", "checkpoint", "step", "epoch", "sample", "digest", "isa", "size", "made");
-    for (int i = 0; i < count; i++) {
-        ls_progress at;
-        const char *name = strrchr(paths[i], '/') + 1;
-        sizes(paths[i], &bytes, when);
-        ls_status status = ls_checkpoint_inspect(paths[i], &at, NULL, NULL);
-        if (status != LS_OK) {
-            printf("%-16s damaged: %.*s\n", name, (int)strcspn(ls_error_message(), "\n"), ls_error_message());
-            worst = status;
-            continue;
-        }
-        printf("%-16s %10lld %6lld %9lld  %016llx %-4s %10s  %s\n", name, (long long)at.step, (long long)at.epoch + 1, (long long)at.sample,
-               (unsigned long long)at.digest, at.isa, ls_bytes_text(bytes), when);
-    }
-    return worst;
+    int         rows   = 0;
+    struct stat s;
+    const char *folder = ls_arena_printf(memory, "%s/checkpoints", run);
+    LS_CHECK(stat(folder, &s) == 0, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one", folder,
+             strerror(errno));
+    LS_TRY(ls_checkpoint_list(folder, false, print_checkpoint, &rows));
+    if (!rows) printf("%s: no checkpoint yet\n", folder);
+    return LS_OK;
 }
 
 /* ---- inspect ------------------------------------------------------------------------------------------------------- */
@@ -198,19 +158,23 @@ static ls_status inspect_safetensors(ls_arena *memory, const char *path)
     return LS_OK;
 }
 
-/* A checkpoint, a run (its newest checkpoint), or a safetensors file. */
+static void take_path(const ls_checkpoint_info *c, void *data)
+{
+    if (!c->problem) snprintf(data, PATH_MAX, "%s", c->path);
+}
+
+/* A checkpoint, a run (its newest sound checkpoint), or a safetensors file. */
 static ls_status ckpt_inspect(ls_arena *memory, const char *path)
 {
     struct stat s;
-    char      **paths;
-    int         count;
+    char        newest[PATH_MAX] = "";
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path, strerror(errno));
     if (!S_ISDIR(s.st_mode)) return inspect_safetensors(memory, path);
     const char *inner = ls_arena_printf(memory, "%s/checkpoints", path);
     if (stat(inner, &s) != 0) return inspect_checkpoint(path);
-    LS_TRY(list(memory, path, &paths, &count));
-    LS_CHECK(count, LS_ERR_USAGE, "%s: this run has no checkpoint yet", path);
-    return inspect_checkpoint(paths[count - 1]);
+    LS_TRY(ls_checkpoint_list(inner, false, take_path, newest));
+    LS_CHECK(*newest, LS_ERR_USAGE, "%s: this run has no sound checkpoint" LS_HINT "`lockstep ckpt ls` shows what there is", path);
+    return inspect_checkpoint(newest);
 }
 
 ls_status ls__ckpt_command(int argc, char **argv)

@@ -127,9 +127,7 @@ static void key_text(char *out, size_t room, const ls_recipe *r, const ls_key *k
     if (!f) return;
     bool some = ls__key_print(r, k, f);
     fclose(f);
-    const char *value = some && text && strchr(text, ':') ? strchr(text, ':') + 1 : "none";
-    value += strspn(value, " \n");
-    snprintf(out, room, "%.*s", (int)strcspn(value, "\n"), value);
+    if (some && text) snprintf(out, room, "%s", text);
     free(text);
 }
 
@@ -138,15 +136,16 @@ static ls_status other_recipe(const ls_folder *f, const ls_recipe *there, const 
     char   text[1024] = "";
     size_t used       = 0;
     for (const ls_key *k = ls__keys; k->path; k++) {
-        char a[128], b[128];
+        char a[120], b[120];
         if (!k->bits) continue;
         key_text(a, sizeof a, there, k);
         key_text(b, sizeof b, here, k);
-        if (strcmp(a, b) != 0 && used < sizeof text - 300)
-            used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path, a, b);
+        if (strcmp(a, b) == 0 || used > sizeof text - 300) continue;
+        bool list = strchr(a, '\n') || strchr(b, '\n');
+        used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path, list ? "one" : a, list ? "another" : b);
     }
     return LS_FAIL(LS_ERR_USAGE, "%s holds a run of another recipe:%s" LS_HINT "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere",
-                   f->path, used ? text : " the lists in it differ");
+                   f->path, used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
 }
 
 static ls_status check_recipe(const ls_folder *f, const ls_recipe *recipe)

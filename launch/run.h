@@ -101,6 +101,9 @@ typedef struct ls_summary {
 /* Writes report.html. */
 ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path);
 
+/* "conv1" of a node that uses conv1.weight; "" of one without parameters. */
+const char *ls_layer_name(const ls_node *n, ls_arena *memory);
+
 /* A node of the graph as people see it. */
 typedef struct ls_layer_row {
     const char      *name, *op;

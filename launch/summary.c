@@ -12,8 +12,7 @@
 #include "launch/report.h"
 #include "launch/run.h"
 
-/* "conv1" of a node that uses conv1.weight; else the op's name. */
-static const char *layer_name(const ls_node *n, ls_arena *memory)
+const char *ls_layer_name(const ls_node *n, ls_arena *memory)
 {
     for (int i = 0; i < n->ins; i++) {
         const ls_tensor *t = n->in[i];
@@ -33,7 +32,7 @@ int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows)
         const ls_node *n   = g->node[k];
         const ls_op   *op  = ls__op(n);
         ls_layer_row  *row = &(*rows)[k];
-        *row = (ls_layer_row){.name = layer_name(n, memory), .op = op->name, .out = n->out[0]};
+        *row = (ls_layer_row){.name = ls_layer_name(n, memory), .op = op->name, .out = n->out[0]};
         row->flops = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
         for (int i = 0; i < n->ins; i++) {
             const ls_tensor *t = n->in[i];
@@ -79,16 +78,14 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
     for (const ls_key *k = ls__keys; k->path; k++) {
         bool shown = strcmp(ls_recipe_where(recipe, k->path), "default") != 0;
         for (size_t i = 0; i < sizeof always / sizeof *always; i++) shown |= strcmp(always[i], k->path) == 0;
-        if (!shown || k->kind == LS_KEY_LAYERS || k->kind == LS_KEY_GROUPS) continue;
+        if (!shown) continue;
         char  *text = NULL;
         size_t size = 0;
         FILE  *f    = open_memstream(&text, &size);
         if (!f) return;
         bool some = ls__key_print(recipe, k, f);
         fclose(f);
-        const char *value = some && text && strchr(text, ':') ? strchr(text, ':') + 1 : "none";
-        value += strspn(value, " ");
-        ls_report_row(r, "%s|%.*s", k->path, (int)strcspn(value, "\n"), value);
+        if (some && text && !strchr(text, '\n')) ls_report_row(r, "%s|%s", k->path, text);
         free(text);
     }
 }
