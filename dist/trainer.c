@@ -293,7 +293,8 @@ static ls_status check_options(ls_trainer *t, const ls_comm *comm)
              "train.accumulate=%d, but a rank owns only %d shards, and a micro-step takes whole ones" LS_HINT "raise train.shards (now %d)", o->accumulate,
              o->shards / ranks, o->shards);
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE, "accuracy needs both the logits and the label");
-    return ls_optim_check(&o->optim);
+    LS_TRY(ls_optim_check(&o->optim));
+    return ls_optim_check_length(&o->optim, o->steps);
 }
 
 static ls_status build_trainer(ls_trainer *t)
