@@ -39,6 +39,18 @@ static int count_scalars(const ls_yaml *map)
     return n;
 }
 
+/* A scalar, or a list of them with spaces between; NULL for anything else. */
+static const char *attribute_text(ls_recipe *r, const ls_yaml *y)
+{
+    const char *text = NULL;
+    if (y->kind == LS_YAML_SCALAR) return ls__yaml_is_null(y) ? NULL : y->text;
+    for (const ls_yaml *part = y->first; part; part = part->next) {
+        if (y->kind != LS_YAML_LIST || part->kind != LS_YAML_SCALAR || ls__yaml_is_null(part)) return NULL;
+        text = ls_arena_printf(r->arena, "%s%s%s", text ? text : "", text ? " " : "", part->text);
+    }
+    return text;
+}
+
 static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char *prefix, const ls_yaml *map, const char *place)
 {
     for (const ls_yaml *y = map->first; y; y = y->next) {
@@ -47,9 +59,9 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
             LS_TRY(add_attributes(r, layer, ls_arena_printf(r->arena, "%s.", name), y, place));
             continue;
         }
-        LS_CHECK(y->kind == LS_YAML_SCALAR && !ls__yaml_is_null(y), LS_ERR_USAGE, "%s: %s '%s': expected a value for %s, found %s",
-                 from_override(y) ? place : y->where, layer->op, name, name, ls__yaml_describe(r->arena, y));
-        layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, y->text, from_override(y) ? place : y->where};
+        const char *at = from_override(y) ? place : y->where, *text = attribute_text(r, y);
+        LS_CHECK(text, LS_ERR_USAGE, "%s: %s: expected a value for %s, found %s", at, layer->op, name, ls__yaml_describe(r->arena, y));
+        layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, text, at};
     }
     return LS_OK;
 }

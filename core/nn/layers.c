@@ -46,6 +46,11 @@ ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
 static ls_tensor *build_linear(const void *args, ls_where where) { return ls__linear(*(const ls_linear_layer *)args, where); }
 static ls_tensor *build_conv2d(const void *args, ls_where where) { return ls__conv2d(*(const ls_conv2d_layer *)args, where); }
 
+static ls_tensor *build_flatten(const void *args, ls_where where)
+{
+    return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = ((const ls_layer_head *)args)->x, .dims = LS_DIMS(-1)}, where);
+}
+
 #define CONV(kind, member) LS_FIELD(kind, ls_conv2d_layer, member)
 
 const ls_layer ls__layer_table[] = {
@@ -58,5 +63,6 @@ const ls_layer ls__layer_table[] = {
                CONV(INT, stride_w), CONV(INT, padding), CONV(INT, padding_h), CONV(INT, padding_w), CONV(INT, dilation), CONV(INT, dilation_h),
                CONV(INT, dilation_w), CONV(INT, groups), CONV(BOOL, no_bias), CONV(INIT, weight_init), CONV(INIT, bias_init)),
      build_conv2d},
+    {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

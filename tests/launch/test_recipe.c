@@ -102,7 +102,9 @@ static const struct {
     {"model:\n  layers:\n    - linear: {no_bias: 1}\n", "no_bias: expected true or false", NULL},
     {"model:\n  layers:\n    - linear: {out: 3, weight_init: kaiming_norm}\n", "weight_init: expected kaiming_normal", NULL},
     {"model:\n  layers:\n    - linear: {out: 3, weight_init: {stdd: 1}}\n", "linear has no attribute 'weight_init.stdd'", NULL},
-    {"model:\n  layers:\n    - linear: {out: [3]}\n", "expected a value for out, found a list", NULL},
+    {"model:\n  layers:\n    - linear: {out: [3, [4]]}\n", "expected a value for out, found a list", NULL},
+    {"model:\n  layers:\n    - linear: {out: }\n", "expected a value for out, found nothing", NULL},
+    {"model:\n  layers:\n    - reshape: {dims: [a]}\n", "reshape: dims: expected up to 6 whole numbers", NULL},
     {"model:\n  layers:\n    - linear: 3\n", "expected its attributes as a map, found '3'", NULL},
     {"model:\n  layers:\n    - linear: {out: 3}\n      relu:\n", "found a map of several keys", "in braces"},
     {"model:\n  layers:\n    -\n", "model.layers[0]: expected a layer", NULL},
@@ -334,6 +336,12 @@ static void test_build(void **state)
     g = ls_graph_new();
     assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), 11, &logits), LS_ERR_USAGE);
     assert_non_null(strstr(ls_error_message(), "r.yaml:6:7: the model ends with the shape B x 10, expected B x 11"));
+    ls_graph_free(g);
+    ls_recipe_free(r);
+    r = parse("model: {layers: [reshape: {dims: [2, -1]}, permute: {order: [1, 0]}, flatten, linear: {out: 10}]}", 0, NULL);
+    g = ls_graph_new();
+    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), 10, &logits), LS_OK);
+    assert_round_trip(r);
     ls_graph_free(g);
     ls_recipe_free(r);
     r = parse("model:\n  layers:\n    - flatten\n    - linear: {name: out}\n", 0, NULL);
