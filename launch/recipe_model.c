@@ -218,6 +218,9 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
     ls_recipe_layer       options = r->model.options;
     memset(args, 0, sizeof *args);
     options.op = m->name;
+    for (int i = 0; i < options.attributes; i++)
+        LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE, "%s: %s: classes is no option but a key of its own" LS_HINT
+                 "set model.classes", options.attribute[i].where, m->name);
     LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name, m->args_bytes, sizeof *args);
     return set_args(&options, m->fields, args, NULL);
 }

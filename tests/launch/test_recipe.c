@@ -92,6 +92,7 @@ static const struct {
     {"model:\n  name: lenet\n", "model.name: expected one of", "did you mean 'lenet5'"},
     {"model:\n  name: mlp\n  layers: [relu]\n", "r.yaml:3:11: model.name and model.layers exclude each other", NULL},
     {"model:\n  name: mlp\n  options: {hiden: 5}\n", "r.yaml:3:20: mlp has no attribute 'hiden'", "did you mean 'hidden'"},
+    {"model:\n  name: mlp\n  options: {classes: 3}\n", "mlp: classes is no option", "set model.classes"},
     {"model:\n  name: mlp\n  options: {hidden: x}\n", "mlp: hidden: expected a whole number, found 'x'", NULL},
     {"model:\n  layers: [relu]\n  options: {hidden: 5}\n", "only a model given by model.name has options", NULL},
     {"model:\n  layers: relu\n", "model.layers: expected a list", NULL},
