@@ -298,6 +298,17 @@ ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */
 
+/* The shortest text that reads back as the same float: 0.05, not 0.0500000007. */
+static void print_float(FILE *out, float x)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (strtof(text, NULL) == x) break;
+    }
+    fputs(text, out);
+}
+
 bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 {
     const void    *at = (const char *)r + k->offset;
@@ -306,7 +317,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
     int            word;
     switch (k->kind) {
     case LS_KEY_INT: fprintf(out, "%lld", (long long)*whole); return true;
-    case LS_KEY_FLOAT: fprintf(out, "%.9g", (double)*(const float *)at); return true;
+    case LS_KEY_FLOAT: print_float(out, *(const float *)at); return true;
     case LS_KEY_BOOL: fputs(*(const bool *)at ? "true" : "false", out); return true;
     case LS_KEY_STRING:
     case LS_KEY_MODEL:

@@ -63,7 +63,7 @@ static void add_layers(ls_report *r, const ls_job *j)
     double        flops      = 0;
     ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
     for (int i = 0; i < n; i++) {
-        ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), count(rows[i].parameters), 1e-3 * rows[i].flops);
+        ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
         parameters += rows[i].parameters;
         flops += rows[i].flops;
     }
@@ -85,7 +85,8 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
         if (!f) return;
         bool some = ls__key_print(recipe, k, f);
         fclose(f);
-        if (some && text && !strchr(text, '\n')) ls_report_row(r, "%s|%s", k->path, text);
+        int quoted = text && text[0] == '"' && size > 2;
+        if (some && text && !strchr(text, '\n')) ls_report_row(r, "%s|%.*s", k->path, (int)size - 2 * quoted, text + quoted);
         free(text);
     }
 }
@@ -141,9 +142,9 @@ ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metric
     ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
     add_layers(r, j);
     add_settings(r, recipe);
+    add_memory(r, j);
     add_data(r, j);
     add_machine(r, j);
-    add_memory(r, j);
     ls_report_table(r, "Result", "", 0);
     ls_report_row(r, "Status|%s", s->status);
     ls_report_row(r, "Digest of the parameters|%s", s->digest);
