@@ -115,6 +115,18 @@ static void test_recipes(void **state)
     HAS(out, "sgd, momentum, nag");
 }
 
+static void test_doctor(void **state)
+{
+    static const char *const lines[] = {"processor ", "instructions ", "caches ", "peak ", "matrix products  ok", "OpenBLAS ", "oneDNN ", "MPI ", "CUDA ", "HDF5 ",
+                                        "memory ", "disk ", "/dev/shm "};
+    assert_int_equal(program("", "doctor"), 0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) HAS(out, lines[i]);
+    assert_int_equal(program("LOCKSTEP_ISA=v9", "doctor"), LS_ERR_ENV);
+    HAS(out, "LOCKSTEP_ISA=v9");
+    HAS(out, "what to do: unset it");
+    HAS(err, "1 thing must be mended");
+}
+
 static void test_args(void **state)
 {
     ls_args   args;
@@ -146,6 +158,6 @@ static void test_args(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_help), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_recipes),
-                                       cmocka_unit_test(test_args)};
+                                       cmocka_unit_test(test_doctor), cmocka_unit_test(test_args)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

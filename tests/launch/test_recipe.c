@@ -308,6 +308,23 @@ static void test_files(void **state)
     ls_recipe_free(r);
 }
 
+/* What is embedded is what the files say, whatever characters they have. */
+static void test_embedded(void **state)
+{
+    static char text[1 << 16];
+    int         recipes = 0;
+    for (const ls_recipe_text *t = ls__recipes; t->name; t++, recipes++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/launch/recipes/%s.yaml", LOCKSTEP_SOURCE, t->name);
+        FILE *in = fopen(path, "r");
+        assert_non_null(in);
+        text[fread(text, 1, sizeof text - 1, in)] = 0;
+        fclose(in);
+        assert_string_equal(t->text, text);
+    }
+    assert_true(recipes >= 3);
+}
+
 /* ---- building ---------------------------------------------------------------------------------------------------- */
 
 static void test_build(void **state)
@@ -368,7 +385,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_bad_bytes), cmocka_unit_test(test_bad_overrides),
         cmocka_unit_test(test_values),    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_files),     cmocka_unit_test(test_build),     cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_embedded),     cmocka_unit_test(test_build),     cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
