@@ -3,7 +3,8 @@
 include(CMakePackageConfigHelpers)
 file(WRITE ${CMAKE_BINARY_DIR}/lockstep.h
      "/* SPDX-License-Identifier: Apache-2.0\n * All of Lockstep's public interface. */\n#include \"core/core.h\"\n#include \"dist/dist.h\"\n#include \"datasets/datasets.h\"\n")
-install(TARGETS lockstep liblockstep EXPORT lockstep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(TARGETS lockstep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS liblockstep EXPORT lockstep LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}) # as lockstep::lockstep
 install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
 foreach(header core/core.h core/base/status.h core/ops/list.h core/ops/prototypes.h core/nn/layers.h core/models/models.h core/optim/optim.h
         dist/dist.h datasets/datasets.h)
