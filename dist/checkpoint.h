@@ -3,6 +3,7 @@
  * Between the files that make checkpoints.  Not public.
  *
  *     dist/checkpoint.c         folders: save, load, the newest good one, pruning; the ranks
+ *     dist/checkpoint_trainer.c the public functions, of a trainer
  *     dist/checkpoint_list.c    what `lockstep ckpt` shows
  *     dist/checkpoint_state.c   one state.h5, with HDF5
  *     dist/checkpoint_driver.c  how HDF5 writes it

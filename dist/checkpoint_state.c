@@ -3,8 +3,11 @@
  * One state.h5:
  *
  *     /                         attributes: format, format_version, version; the progress; progress_xxh64
- *     /param/NAME               float32, little endian, contiguous; attribute xxh64 over the bytes
+ *     /param/NAME               float32, little endian, contiguous; attribute xxh64
  *     /state/exp_avg/NAME       the same, for each state of the optimizer
+ *
+ * xxh64 is the XXH64 of the bytes, with the XXH64 of the text "param/NAME" or "exp_avg/NAME" as its seed, so that an array is
+ * not taken for another.
  *
  * Read, nothing is taken on trust: a link must be a hard one (an external link would open another file), a data set
  * contiguous and in this file, and its type, shape, size and checksum must be what is expected.
@@ -195,6 +198,13 @@ static ls_status read_progress(h5 *h, hid_t file, ls_progress *p)
     return LS_OK;
 }
 
+static uint64_t array_checksum(const char *state, const char *name, int64_t count, const float *data)
+{
+    char   path[2 * NAME_BYTES];
+    size_t length = (size_t)snprintf(path, sizeof path, "%s/%s", state ? state : "param", name);
+    return XXH64(data, (size_t)count * sizeof *data, XXH64(path, length < sizeof path ? length : sizeof path - 1, 0));
+}
+
 /* ---- writing ------------------------------------------------------------------------------------------------------- */
 
 /* Links in the order in which they were made, and no times: equal states are equal files. */
@@ -216,7 +226,7 @@ static ls_status write_array(h5 *h, hid_t group, const ls_state_array *a)
              "a parameter named '%s' can't be kept in a checkpoint" LS_HINT "use names without '/', of less than %d characters", a->name,
              NAME_BYTES);
     for (int d = 0; d < a->rank; d++) dims[d] = (hsize_t)a->dims[d];
-    uint64_t checksum = XXH64(a->data, (size_t)a->count * sizeof *a->data, 0);
+    uint64_t checksum = array_checksum(a->state, a->name, a->count, a->data);
     OPEN(space, h, LS_ERR_ENV, a->rank ? H5Screate_simple(a->rank, dims, NULL) : H5Screate(H5S_SCALAR));
     OPEN(how, h, LS_ERR_ENV, H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_layout(how, H5D_CONTIGUOUS);
@@ -338,12 +348,12 @@ static ls_status open_array(h5 *h, hid_t group, const char *name, hid_t *set, in
     return LS_OK;
 }
 
-static ls_status read_array(h5 *h, hid_t set, const char *name, int64_t count, float *data)
+static ls_status read_array(h5 *h, hid_t set, const char *state, const char *name, int64_t count, float *data)
 {
     uint64_t checksum;
     LS_TRY(read_attribute(h, set, "xxh64", UINT64, sizeof checksum, &checksum));
     LS_TRY_HDF5(h, LS_ERR_DATA, H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
-    uint64_t found = XXH64(data, (size_t)count * sizeof *data, 0);
+    uint64_t found = array_checksum(state, name, count, data);
     LS_CHECK(found == checksum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64, h->path, name, found,
              checksum);
     return LS_OK;
@@ -372,7 +382,7 @@ static ls_status read_expected(h5 *h, hid_t group, const ls_state_array *a)
     print_shape(ours, a->rank, a->dims);
     LS_CHECK(equal && count == a->count, LS_ERR_USAGE, "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, h->path,
              a->name, its, ours);
-    LS_TRY(read_array(h, set, a->name, count, a->data));
+    LS_TRY(read_array(h, set, a->state, a->name, count, a->data));
     release(h, mark);
     return LS_OK;
 }
@@ -460,7 +470,7 @@ static ls_status visit_array(h5 *h, hid_t group, const char *name, const char *w
     for (int d = 0; d < a.rank; d++) a.dim[d] = dims[d];
     float *values = malloc((size_t)a.count * sizeof *values + 1);
     LS_CHECK(values, LS_ERR_ENV, "%s: no memory for the array '%s' of %" PRId64 " numbers", h->path, name, a.count);
-    ls_status status = read_array(h, set, name, a.count, values);
+    ls_status status = read_array(h, set, strcmp(what, "value") == 0 ? NULL : what, name, a.count, values);
     a.values         = values;
     if (status == LS_OK && each) each(&a, data);
     free(values);
