@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -144,7 +145,7 @@ static const H5FD_class_t class = {
     .fl_map    = H5FD_FLMAP_DICHOTOMY,
 };
 
-hid_t ls__hdf5_driver(void)
+int64_t ls__hdf5_driver(void)
 {
     first_error = 0;
     return H5FDregister(&class);

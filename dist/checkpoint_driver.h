@@ -14,10 +14,10 @@
 #ifndef LS_DIST_CHECKPOINT_DRIVER_H
 #define LS_DIST_CHECKPOINT_DRIVER_H
 
-#include <hdf5.h>
+#include <stdint.h>
 
-/* The driver, for one file that is created; H5Idec_ref it afterwards.  Forgets an earlier error. */
-hid_t ls__hdf5_driver(void);
+/* The driver (an hid_t), for one file that is created; H5Idec_ref it afterwards.  Forgets an earlier error. */
+int64_t ls__hdf5_driver(void);
 
 /* errno of the first write of this thread that failed, or 0. */
 int ls__hdf5_write_error(void);
