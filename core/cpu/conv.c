@@ -57,12 +57,13 @@ V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float 
         }
 }
 
-/* out[i][v] = sum over k of w[k][i] * src[tap[k] + v]            i < m, v < n vectors */
-V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w, float *out)
+/* out[i * row + v] = bias[i] + sum over k of w[k][i] * src[tap[k] + v]            i < m, v < n vectors */
+V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias,
+                          float *out, int64_t row)
 {
     vf sum[ROW_CHANNELS][4];
     UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(0);
+        UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(bias[i]);
     for (int64_t k = 0; k < taps; k++) {
         vf x[4];
         UNROLL for (int v = 0; v < n; v++) x[v] = v_load(src + tap[k] + v * LS_V);
@@ -73,11 +74,11 @@ V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *s
         w += m;
     }
     UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) v_store(out + (i * n + v) * LS_V, sum[i][v]);
+        UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
 }
 
 typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add);
-typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, float *out);
+typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out, int64_t row);
 
 #define CHANNELS_LIST(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) \
     X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
@@ -90,10 +91,10 @@ typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const
     }
 CHANNELS_LIST(X)
 #undef X
-#define X(m, n)                                                                                                    \
-    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w, float *out)   \
-    {                                                                                                              \
-        tile_points(m, n, taps, src, tap, w, out);                                                                 \
+#define X(m, n)                                                                                                                                       \
+    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out, int64_t row)   \
+    {                                                                                                                                              \
+        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                                                      \
     }
 POINTS_LIST(X)
 #undef X
@@ -146,38 +147,66 @@ void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_o
     }
 }
 
+/* Exactly n floats; the last vector overlaps the one before. */
+V_INLINE void copy_row(int64_t n, const float *x, float *y)
+{
+    if (n < LS_V) {
+        for (int64_t i = 0; i < n; i++) y[i] = x[i];
+        return;
+    }
+    for (int64_t i = 0; i < n - LS_V; i += LS_V) v_store(y + i, v_load(x + i));
+    v_store(y + n - LS_V, v_load(x + n - LS_V));
+}
+
 void ls__conv_fill(const ls_window *s, int64_t planes, const float *x, float *window)
 {
     const int64_t top = s->lo_h > 0 ? s->lo_h : 0, left = s->lo_w > 0 ? s->lo_w : 0;
     const int64_t bottom = min64(s->in_h, s->lo_h + s->h), right = min64(s->in_w, s->lo_w + s->w);
-    if (right <= left) return;
     for (int64_t c = 0; c < planes; c++)
         for (int64_t h = top; h < bottom; h++)
-            memcpy(window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w, x + (c * s->in_h + h) * s->in_w + left,
-                   (size_t)(right - left) * sizeof(float));
+            copy_row(right - left, x + (c * s->in_h + h) * s->in_w + left, window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w);
 }
 
 /* ---- lanes on channels ------------------------------------------------------------------------------------------------ */
 
-/* y[o * y_row + i] = x[i * x_row + o] for `used` of o and n of i, in blocks of 4 x 4. */
+typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+
+/* out[j][i] = in[i][j] of four rows of four */
+V_INLINE void transpose4(const float *const in[4], float *out, int64_t out_row)
+{
+    const v4 r0 = *(const v4 *)in[0], r1 = *(const v4 *)in[1], r2 = *(const v4 *)in[2], r3 = *(const v4 *)in[3];
+    const v4 a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
+    const v4 c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+    *(v4 *)out = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    *(v4 *)(out + out_row) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    *(v4 *)(out + 2 * out_row) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
+    *(v4 *)(out + 3 * out_row) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+}
+
+/* y[o * y_row + i] = x[i * x_row + o] for n of i and `used` of o. */
 static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
 {
-    typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
     const int64_t n4 = n & ~(int64_t)3, used4 = used & ~(int64_t)3;
     for (int64_t o = 0; o < used4; o += 4)
         for (int64_t i = 0; i < n4; i += 4) {
             const float *in = x + i * x_row + o;
-            float       *out = y + o * y_row + i;
-            const v4 r0 = *(const v4 *)in, r1 = *(const v4 *)(in + x_row), r2 = *(const v4 *)(in + 2 * x_row), r3 = *(const v4 *)(in + 3 * x_row);
-            const v4 a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-            const v4 c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-            *(v4 *)out = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-            *(v4 *)(out + y_row) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-            *(v4 *)(out + 2 * y_row) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-            *(v4 *)(out + 3 * y_row) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
+            transpose4((const float *[]){in, in + x_row, in + 2 * x_row, in + 3 * x_row}, y + o * y_row + i, y_row);
         }
     for (int64_t o = 0; o < used; o++)
         for (int64_t i = o < used4 ? n4 : 0; i < n; i++) y[o * y_row + i] = x[i * x_row + o];
+}
+
+/* The same, where y's rows have room for a multiple of four: what is behind n becomes copies of row n - 1. */
+static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
+{
+    const int64_t used4 = used & ~(int64_t)3;
+    for (int64_t i = 0; i < n; i += 4) {
+        const float *in[4];
+        for (int64_t r = 0; r < 4; r++) in[r] = x + min64(i + r, n - 1) * x_row;
+        for (int64_t o = 0; o < used4; o += 4) transpose4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
+        for (int64_t o = used4; o < used; o++)
+            for (int64_t r = 0; r < 4; r++) y[o * y_row + i + r] = in[r][o];
+    }
 }
 
 /* y[i] (+)= x[i] + b */
@@ -247,27 +276,40 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
 
 /* ---- lanes on points --------------------------------------------------------------------------------------------------- */
 
+/* The taps of a row of points that do not fall into the padding: rows [from, to) of the kernel. */
+static void clip_taps(const ls_conv_pass *p, const ls_window *s, int64_t row, int64_t *from, int64_t *to)
+{
+    const int64_t at = s->lo_h + p->src_h + row * p->step_h;
+    *from = 0, *to = p->taps_h;
+    while (*from < *to && (at + p->tap_row[*from] < 0 || at + p->tap_row[*from] >= s->in_h)) ++*from;
+    while (*to > *from && (at + p->tap_row[*to - 1] < 0 || at + p->tap_row[*to - 1] >= s->in_h)) --*to;
+}
+
 static void run_points(const ls_conv_pass *p, const ls_window *s, int64_t first, int64_t last, const float *src, const float *packed,
                        const float *bias, float *y, bool add, float *work)
 {
-    const int64_t per_row = p->in * p->taps_w; /* taps of one row of the kernel */
+    static const float none[ROW_CHANNELS];
+    const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel */
+    /* Rows that lie behind each other are written in order, so whole vectors may reach into the next row, but not out of the plane. */
+    const int64_t free = !add && p->dst_row == p->cols ? p->rows * p->cols : 0;
     for (int64_t i = 0; i < p->rows; i++) {
-        int64_t from = 0, to = p->taps_h;
-        const int64_t at = s->lo_h + p->src_h + i * p->step_h;
-        while (from < to && (at + p->tap_row[from] < 0 || at + p->tap_row[from] >= s->in_h)) from++;
-        while (to > from && (at + p->tap_row[to - 1] < 0 || at + p->tap_row[to - 1] >= s->in_h)) to--;
+        int64_t from, to;
+        clip_taps(p, s, i, &from, &to);
         const int64_t k = from * per_row, taps = (to - from) * per_row;
         const float  *row = src + (p->src_h + i * p->step_h) * s->w + p->src_w;
         for (int64_t t = first; t < last; t++) {
             const int64_t o = ls__conv_panel_first(p->out, true, t), m = ls__conv_panel_first(p->out, true, t + 1) - o;
-            const float  *w = packed + o * p->taps + k * m;
+            const float  *w = packed + o * p->taps + k * m, *b = bias ? bias + o : none;
+            float        *out = y + o * p->dst_plane + p->dst + i * p->dst_row;
             for (int64_t j = 0; j < p->cols;) {
                 const int64_t left = p->cols - j;
                 const int     n = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
-                points_table[n][m](taps, row + j, p->tap + k, w, work);
-                for (int64_t c = 0; c < m; c++)
-                    store_points(min64(left, n * LS_V), work + c * n * LS_V, bias ? bias[o + c] : 0,
-                                 y + (o + c) * p->dst_plane + p->dst + i * p->dst_row + j, add);
+                if (i * p->cols + j + n * LS_V <= free || (!add && left >= n * LS_V)) {
+                    points_table[n][m](taps, row + j, p->tap + k, w, b, out + j, p->dst_plane);
+                } else {
+                    points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
+                    for (int64_t c = 0; c < m; c++) store_points(min64(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
+                }
                 j += n * LS_V;
             }
         }
@@ -311,7 +353,7 @@ void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float
         if (used < width) memset(work, 0, (size_t)(TAP_BLOCK * width) * sizeof(float));
         for (int64_t at = 0; at < points; at += TAP_BLOCK) {
             const int64_t n = min64(TAP_BLOCK, points - at);
-            transpose(used, n, dy + o * points + at, points, work, width);
+            transpose_wide(used, n, dy + o * points + at, points, work, width);
             for (int64_t t = 0; t < tiles; t++) {
                 const int64_t from = p->taps * t / tiles, to = p->taps * (t + 1) / tiles;
                 const float  *tap[POINTS_1];

@@ -102,18 +102,63 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, const fl
     }
 }
 
+/* Windows of 2 x 2 side by side, of which no more than one row and one column of the plane are left. */
+static bool halving(const ls_pool_axis *a) { return a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2; }
+
+V_INLINE void take(vf value, int32_t step, vf *most, vi *at)
+{
+    const vi better = (vi)(value > *most) | (vi)(value != value);
+    *most           = v_select(better, value, *most);
+    *at             = (vi)v_select(better, (vf)v_set_int(step), (vf)*at);
+}
+
+/* x: two rows of 2 LS_V floats; k: index of the first of them; row: of the second row, from there. */
+V_INLINE void windows_2x2(const float *x0, const float *x1, int64_t k, int64_t row, float *y, int32_t *argmax)
+{
+    const vf a = v_load(x0), b = v_load(x0 + LS_V), c = v_load(x1), d = v_load(x1 + LS_V);
+    vf       most = ls__even(a, b);
+    vi       at   = v_set_int(0);
+    take(ls__odd(a, b), 1, &most, &at);
+    take(ls__even(c, d), (int32_t)row, &most, &at);
+    take(ls__odd(c, d), (int32_t)row + 1, &most, &at);
+    v_store(y, most);
+    v_store_int(argmax, at + v_iota() * 2 + v_set_int((int32_t)k));
+}
+
+static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, float *y, int32_t *argmax)
+{
+    const int64_t in = h->in * w->in, points = h->out * w->out;
+    for (int64_t i = 0; i < h->out; i++)
+        for (int64_t j = 0; j < w->out; j += LS_V) {
+            const int64_t k = 2 * i * w->in + 2 * j, to = i * w->out + j, n = w->out - j < LS_V ? w->out - j : LS_V;
+            if (to + LS_V <= points && k + w->in + 2 * LS_V <= in) { /* more than n: what lies behind is written later */
+                windows_2x2(x + k, x + k + w->in, k, w->in, y + to, argmax + to);
+                continue;
+            }
+            float   x0[2 * LS_V] = {0}, x1[2 * LS_V] = {0}, most[LS_V];
+            int32_t at[LS_V];
+            memcpy(x0, x + k, (size_t)(2 * n) * sizeof *x);
+            memcpy(x1, x + k + w->in, (size_t)(2 * n) * sizeof *x);
+            windows_2x2(x0, x1, k, w->in, most, at);
+            memcpy(y + to, most, (size_t)n * sizeof *y);
+            memcpy(argmax + to, at, (size_t)n * sizeof *at);
+        }
+}
+
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
     if (axes(c->node, &h, &w) != LS_OK) return; /* infer has seen to that */
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
 #pragma omp parallel for schedule(static)
-    for (int64_t p = 0; p < planes; p++) plane_forward(&h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
+    for (int64_t p = 0; p < planes; p++)
+        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(&h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out,
+                                                                         (int32_t *)c->y[1] + p * out);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------------- */
 
-/* Windows of 2 x 2 side by side, which cover the plane: dx is written row by row, each element once. */
+/* The same, where windows cover the plane: dx is written row by row, each element once. */
 static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *dy, const int32_t *argmax, float *dx)
 {
     const int64_t in = h->in * w->in, out = h->out * w->out;
@@ -140,14 +185,13 @@ static void backward(const ls_call *c)
     ls_pool_axis h, w;
     if (!c->dx[0] || axes(c->node, &h, &w) != LS_OK) return;
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
-    const bool    halves = w.kernel == 2 && w.stride == 2 && w.in == 2 * w.out && w.padding == 0 && w.dilation == 1 && h.kernel == 2 && h.stride == 2 &&
-                        h.in == 2 * h.out && h.padding == 0 && h.dilation == 1;
+    const bool    covered = halving(&h) && halving(&w) && h.in % 2 == 0 && w.in % 2 == 0;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++) {
         const float   *dy     = c->dy[0] + p * out;
         const int32_t *argmax = (const int32_t *)c->y[1] + p * out;
         float         *dx     = c->dx[0] + p * in;
-        if (halves && !c->add[0]) {
+        if (covered && !c->add[0]) {
             plane_backward_2x2(&h, &w, dy, argmax, dx);
             continue;
         }

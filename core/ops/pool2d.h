@@ -78,6 +78,18 @@ V_INLINE vf ls__even(vf lo, vf hi)
 #endif
 }
 
+/* x[1], x[3], ... */
+V_INLINE vf ls__odd(vf lo, vf hi)
+{
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(lo, hi, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(lo, hi, 1, 3, 5, 7, 9, 11, 13, 15);
+#else
+    return __builtin_shufflevector(lo, hi, 1, 3, 5, 7);
+#endif
+}
+
 /* even[0], odd[0], even[1], odd[1], ... in y[0 .. 2 LS_V). */
 V_INLINE void ls__store_interleaved(float *y, vf even, vf odd)
 {

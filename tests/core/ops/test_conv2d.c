@@ -15,14 +15,14 @@ static void reference(const check_ref *r)
                 for (int64_t j = 0; j < OW; j++) {
                     double sum = r->x[2] ? r->x[2][o] : 0;
                     for (int64_t c = 0; c < KC; c++)
-                        for (int64_t kh = 0; kh < KH; kh++)
-                            for (int64_t kw = 0; kw < KW; kw++) {
-                                const int64_t h  = i * a->stride_h + kh * a->dilation_h - a->padding_h;
-                                const int64_t ww = j * a->stride_w + kw * a->dilation_w - a->padding_w;
-                                const int64_t in = o / (O / a->groups) * KC + c;
-                                if (h < 0 || h >= H || ww < 0 || ww >= W) continue;
-                                sum += r->x[1][((o * KC + c) * KH + kh) * KW + kw] * r->x[0][((b * C + in) * H + h) * W + ww];
-                            }
+                        for (int64_t kh = 0; kh < KH; kh++) {
+                            const int64_t h = i * a->stride_h + kh * a->dilation_h - a->padding_h, in = o / (O / a->groups) * KC + c;
+                            if (h < 0 || h >= H) continue;
+                            const double *row = r->x[0] + ((b * C + in) * H + h) * W, *weight = r->x[1] + ((o * KC + c) * KH + kh) * KW;
+                            int64_t       at  = j * a->stride_w - a->padding_w;
+                            for (int64_t kw = 0; kw < KW; kw++, at += a->dilation_w)
+                                if (at >= 0 && at < W) sum += weight[kw] * row[at];
+                        }
                     *to++ = sum;
                 }
 }
