@@ -118,7 +118,7 @@ static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs)
     for (int i = 0; i < op->ins; i++) {
         const check_in *in = &cs->in[i];
         const int64_t  *d  = in->dims;
-        char            name[8];
+        char            name[16];
         snprintf(name, sizeof name, "in%d", i);
         ls_dims dims = {check_rank(d), {d[0], d[1], d[2], d[3], d[4], d[5]}};
         args[i]      = in->absent  ? NULL

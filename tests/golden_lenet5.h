@@ -15,7 +15,7 @@ typedef struct golden_batch {
 
 static inline void golden_batch_fill(golden_batch *b, int k)
 {
-    char name[16];
+    char name[24];
     snprintf(name, sizeof name, "image%d", k);
     golden_fill(name, GOLDEN_BATCH * GOLDEN_PIXELS, 2, b->image);
     snprintf(name, sizeof name, "label%d", k);

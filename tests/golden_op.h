@@ -53,7 +53,7 @@ static inline int64_t golden_inputs(const golden *g, const ls_op *op, check_case
 {
     int64_t rows = 0;
     for (int i = 0; i < op->ins; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "in%d", i);
         in[i] = golden_find(g, name);
         bool batched = in[i] != NULL;
@@ -98,7 +98,7 @@ static inline void golden_check_case(const golden *g, int id, ls_isa isa)
     check_result r = check_run(&s, (check_how){0});
     golden_compare(g, "out0", check_elements(s.n->out[0], rows), r.y[0]);
     for (int i = 0; i < op->ins; i++) {
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "din%d", i);
         if (check_has_grad(&s, i)) golden_compare(g, name, check_elements(s.n->in[i], rows), r.dx[i]);
     }

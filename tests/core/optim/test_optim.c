@@ -43,33 +43,45 @@ static ls_optim optim_of(const golden *g)
     return o;
 }
 
+enum { MOST = 64 };
+
+/* 20 steps of one case with the given start and gradients. */
+static void twenty_steps(const golden *g, const ls_optim *o, const golden_array *start, const golden_array *grads)
+{
+    float        p[MOST], grad[MOST], s[3][MOST] = {{0}};
+    const size_t bytes = (size_t)start->count * sizeof *p;
+    memcpy(p, start->f32, bytes);
+    for (int64_t step = 0; step < 20; step++) {
+        memcpy(grad, grads->f32 + step * start->count, bytes);
+        ls_optim_apply(o, &(ls_optim_step){.count = start->count, .step = step, .param = p, .grad = grad, .state = {s[0], s[1], s[2]},
+                                           .lr = ls_optim_lr(o, step, 0), .weight_decay = o->weight_decay,
+                                           .grad_scale = golden_number(g, "scale", 1)});
+        if (step == 0) golden_close_to(g, "after one step", start->count, p, golden_get(g, "first")->f32, 1e-6, 0);
+    }
+    golden_close_to(g, "after 20 steps", start->count, p, golden_get(g, "last")->f32, 1e-6, 0);
+    /* State by PyTorch's name.  Sums of both signs can be as small as they like, so they get a share of the largest. */
+    for (int i = 0; i < ls_optim_states(o); i++) {
+        const golden_array *want = golden_get(g, ls_optim_state_name(o, i));
+        float               most = 0;
+        for (int64_t k = 0; k < want->count; k++) most = fmaxf(most, fabsf(want->f32[k]));
+        golden_close_to(g, want->name, want->count, s[i], want->f32, 1e-6, 1e-7 * (double)most);
+    }
+}
+
 static void same_twenty_steps(void **state)
 {
     (void)state;
-    enum { MOST = 64 };
-    golden g = golden_open("optims.txt");
+    const ls_isa best = ls_isa_best();
+    golden       g = golden_open("optims.txt");
     assert_true(golden_next(&g));
     golden_array start = *golden_get(&g, "start"), grads = *golden_get(&g, "gradients");
     int          seen[LS_OPTIM_COUNT] = {0};
     assert_true(start.count <= MOST && grads.dim[0] == 20);
     while (golden_next(&g)) {
         ls_optim o = optim_of(&g);
-        float    p[MOST], grad[MOST], s[3][MOST] = {{0}};
-        memcpy(p, start.f32, (size_t)start.count * sizeof *p);
-        for (int64_t step = 0; step < 20; step++) {
-            memcpy(grad, grads.f32 + step * start.count, (size_t)start.count * sizeof *p);
-            ls_optim_apply(&o, &(ls_optim_step){.count = start.count, .step = step, .param = p, .grad = grad, .state = {s[0], s[1], s[2]},
-                                                .lr = ls_optim_lr(&o, step, 0), .weight_decay = o.weight_decay,
-                                                .grad_scale = golden_number(&g, "scale", 1)});
-            if (step == 0) golden_close_to(&g, "after one step", start.count, p, golden_get(&g, "first")->f32, 1e-6, 0);
-        }
-        golden_close_to(&g, "after 20 steps", start.count, p, golden_get(&g, "last")->f32, 1e-6, 0);
-        /* State by PyTorch's name.  Sums of both signs can be as small as they like, so they get a share of the largest. */
-        for (int i = 0; i < ls_optim_states(&o); i++) {
-            const golden_array *want = golden_get(&g, ls_optim_state_name(&o, i));
-            float               most = 0;
-            for (int64_t k = 0; k < want->count; k++) most = fmaxf(most, fabsf(want->f32[k]));
-            golden_close_to(&g, want->name, want->count, s[i], want->f32, 1e-6, 1e-7 * (double)most);
+        for (int level = 0; level <= (int)best; level++) {
+            assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
+            twenty_steps(&g, &o, &start, &grads);
         }
         seen[o.kind]++;
     }
