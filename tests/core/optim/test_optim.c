@@ -91,7 +91,7 @@ static void same_twenty_steps(void **state)
 
 /* ---- cutting ------------------------------------------------------------------------------------------------------- */
 
-enum { EXAMPLES = 10, LONG = 3 * 16384 + 4321 };
+enum { EXAMPLES = 10, LONG = 2 * 16384 + 321 };
 
 static ls_optim example(int k)
 {
@@ -143,7 +143,7 @@ static void same_bits_however_cut(void **state)
 {
     (void)state;
     static arrays whole, cut;
-    const int64_t piece[] = {0, 16, 1, 7, 33, 4096, 16384, 16385, 40000};
+    const int64_t piece[] = {0, 16, 1, 33, 16385, 20000};
     const ls_isa  best = ls_isa_best();
     for (int level = 0; level <= (int)best; level++) {
         assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
