@@ -53,6 +53,7 @@ const ls_command ls__commands[] = {
     {"recipes ls", "", "the recipes that come with the program", NULL, NULL, ls__recipes_command},
     {"recipes cat", "NAME", "print a recipe", NULL, NULL, ls__recipes_command},
     {"recipes cp", "NAME [FILE]", "copy a recipe into a file of your own", NULL, NULL, ls__recipes_command},
+    {"recipes layers", "", "models and layers that a recipe can name, with their attributes", NULL, NULL, ls__recipes_command},
     {"recipes keys", "", "every key of a recipe: type, default, meaning", NULL, NULL, ls__recipes_command},
     {"ckpt ls", "RUN", "the checkpoints of a run", NULL, NULL, ls__ckpt_command},
     {"ckpt inspect", "CHECKPOINT", "what a checkpoint or a safetensors file holds", NULL, NULL, ls__ckpt_command},

@@ -92,6 +92,9 @@ void      ls_recipe_print(const ls_recipe *r, FILE *out);
 /* Every key with type, default and help, as a table for people. */
 void ls_recipe_print_keys(FILE *out);
 
+/* Every model and layer that a recipe can name, with its attributes. */
+void ls_recipe_print_layers(FILE *out);
+
 /* The nearest of `n` words to `word`, or NULL when none is near enough to be what was meant. */
 const char *ls_nearest(const char *word, int n, const char *const *words);
 

@@ -291,3 +291,36 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     *logits = x;
     return LS_OK;
 }
+
+/* ---- what there is ----------------------------------------------------------------------------------------------- */
+
+static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
+{
+    static const char *const kinds[] = {[LS_FIELD_INT] = "int", [LS_FIELD_INT64] = "int", [LS_FIELD_FLOAT] = "float", [LS_FIELD_BOOL] = "bool",
+                                        [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
+    int column = fprintf(out, "  %-14s", name);
+    if (named) column += fprintf(out, " name: text");
+    for (const ls_field *f = fields; f && f->name; f++) {
+        if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */
+        if (column > 100) column = fprintf(out, "\n%16s", "") - 1;
+        column += fprintf(out, " %s: %s", f->name, kinds[f->kind]);
+    }
+    fputc('\n', out);
+}
+
+void ls_recipe_print_layers(FILE *out)
+{
+    fputs("Models (model.name), with their model.options\n", out);
+    for (const ls_model_entry *m = ls__model_table; m->name; m++) print_entry(out, m->name, m->fields, false);
+    fputs("\nLayers (entries of model.layers): with parameters\n", out);
+    for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);
+    fputs("\nLayers: without parameters\n", out);
+    for (int i = 0; i < LS_OP_COUNT; i++) {
+        entry           e;
+        ls_recipe_layer l = {.op = ls__op_by_id(i)->name, .where = ""};
+        if (takes_one_input(ls__op_by_id(i)) && find_entry(&e, &l) == LS_OK && e.op) print_entry(out, l.op, e.op->fields, false);
+    }
+    fputs("\nInitialisers: a name, or {kind: NAME, std: 0.02, ...}\n ", out);
+    for (int i = 0; i < INITS; i++) fprintf(out, " %s", init_names[i]);
+    fputc('\n', out);
+}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep recipes`: ls, cat, cp, keys. */
+ * `lockstep recipes`: ls, cat, cp, layers, keys. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +38,8 @@ ls_status ls__recipes_command(int argc, char **argv)
         for (t = ls__recipes; t->name; t++) print_summary(t);
     } else if (!strcmp(argv[1], "keys")) {
         ls_recipe_print_keys(stdout);
+    } else if (!strcmp(argv[1], "layers")) {
+        ls_recipe_print_layers(stdout);
     } else {
         LS_TRY(ls__recipe_find(&t, args.positional[0]));
         if (!strcmp(argv[1], "cat")) fputs(t->text, stdout);
