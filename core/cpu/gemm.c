@@ -74,6 +74,7 @@ static void compute_run(const block *b, const ls_run *run)
             for (int64_t r = top; r < end; r += LS_MR) {
                 t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
                 t.w = b->w_packed ? panel : w + c;
+                t.next = b->x_packed ? t.x + LS_MR * run->len : x;
                 compute_tile(b, run, r, c, &t);
             }
         }

@@ -17,9 +17,14 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
     for (int g = 0; g * GROUP < rows; g++) x[g] = t->x + g * GROUP * x_row;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
+    const char *next = (const char *)t->next;
     for (int64_t k = t->k; k > 0; k--) {
         vf w0 = v_load_part(w, left[0]), w1 = {0};
         if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
+        __builtin_prefetch(next);
+        next += 4 * LS_MR;
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
             vf xi     = v_set(x[i / GROUP][i % GROUP * x_row]);

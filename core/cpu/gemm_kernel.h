@@ -34,6 +34,7 @@ typedef struct ls_tile {
     const float *w; /* w[k * w_row + j], n columns readable */
     int64_t      w_row;
     int64_t      k; /* 0 is allowed */
+    const float *next; /* what will be read next: fetched meanwhile */
     float       *y;
     int64_t      y_row;
     const float *bias; /* n of them, or NULL */

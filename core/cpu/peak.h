@@ -6,7 +6,7 @@
 
 #include "core/base/isa.h"
 
-/* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of a few short runs (about 50 ms). */
+/* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of many short runs (about 10 ms). */
 typedef double ls_fma_peak_fn(int threads);
 
 #define ls__fma_peak LS_LEVELED(ls__fma_peak)
