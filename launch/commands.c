@@ -60,7 +60,8 @@ const ls_command ls__commands[] = {
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
      OPTIONS({"steps", "N", "steps to measure; default 30"}), ls__bench_step},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
-     OPTIONS({"shapes", "WHICH", "only shapes whose name contains WHICH"}, {"seconds", "S", "time for each measurement; default 0.3"}), ls__bench_gemm},
+     OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
+             {"shape", "MxNxK", "only this product and its gradients"}), ls__bench_gemm},
     {"doctor", "", "check this machine: what is there, what is missing, what to do", NULL, NULL, ls__doctor_command},
     {0},
 };
