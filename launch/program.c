@@ -62,7 +62,7 @@ static ls_status find_command(const ls_command **found, int argc, char **argv)
     enum { ROOM = 64 };
     char        words[ROOM][32], help[96];
     const char *known[ROOM];
-    int         n = 0;
+    int         n           = 0;
     bool        first_known = false;
     for (const ls_command *c = ls__commands; c->name; c++) {
         if (is_command(c, argc, argv)) {
@@ -162,7 +162,7 @@ static ls_status find_option(int *at, const ls_command *c, const char *word)
     char        dashed[LS_MAX_OPTIONS + 1][48], help_line[96];
     const char *known[LS_MAX_OPTIONS + 1];
     size_t      length = strcspn(word, "=");
-    int         n = 0;
+    int         n      = 0;
     for (const ls_option *o = c->options; o && o->name; o++, n++) {
         if (strlen(o->name) == length && !strncmp(o->name, word, length)) {
             *at = n;
@@ -180,11 +180,12 @@ static ls_status find_option(int *at, const ls_command *c, const char *word)
 static void expected(const char *arguments, int *least, int *most, bool *overrides)
 {
     *least = *most = 0;
-    *overrides = strstr(arguments, "[key=value ...]") != NULL;
+    *overrides     = strstr(arguments, "[key=value ...]") != NULL;
     for (const char *p = arguments; *p;) {
         size_t length = strcspn(p, " ");
         if (!strncmp(p, "[key=value", 10)) break;
-        if (!strncmp(p, "...", 3)) *most = LS_MAX_ARGS;
+        if (!strncmp(p, "...", 3))
+            *most = LS_MAX_ARGS;
         else {
             *most += 1;
             *least += *p != '[';
@@ -195,7 +196,7 @@ static void expected(const char *arguments, int *least, int *most, bool *overrid
 
 static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
 {
-    const ls_command *c = args->command;
+    const ls_command *c    = args->command;
     const char       *word = argv[*i], *equals = strchr(word, '=');
     int               at = 0;
     LS_TRY(find_option(&at, c, word + 2));
@@ -224,13 +225,17 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
     for (int i = two_words(c) ? 2 : 1; i < argc; i++) {
         LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE, "%s: more than %d arguments", c->name,
                  LS_MAX_ARGS);
-        if (!only_words && !strcmp(argv[i], "--")) only_words = true;
-        else if (!only_words && !strncmp(argv[i], "--", 2)) LS_TRY(take_option(args, argc, argv, &i));
-        else if (overrides && args->positionals >= least && strchr(argv[i], '=')) args->override[args->overrides++] = argv[i];
-        else args->positional[args->positionals++] = argv[i];
+        if (!only_words && !strcmp(argv[i], "--"))
+            only_words = true;
+        else if (!only_words && !strncmp(argv[i], "--", 2))
+            LS_TRY(take_option(args, argc, argv, &i));
+        else if (overrides && args->positionals >= least && strchr(argv[i], '='))
+            args->override[args->overrides++] = argv[i];
+        else
+            args->positional[args->positionals++] = argv[i];
     }
-    LS_CHECK(args->positionals >= least, LS_ERR_USAGE, "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more", c->name,
-             c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
+    LS_CHECK(args->positionals >= least, LS_ERR_USAGE, "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more",
+             c->name, c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
     LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: '%s' is one argument too many: expected  %s", c->name, args->positional[most],
              *c->arguments ? c->arguments : "none");
     return LS_OK;
@@ -250,8 +255,8 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
     *value = fallback;
     if (!text) return LS_OK;
     *value = strtoll(text, &end, 10);
-    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE, "%s: --%s: expected a whole number from %lld to %lld, found '%s'",
-             args->command->name, name, low, high, text);
+    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
+             "%s: --%s: expected a whole number from %lld to %lld, found '%s'", args->command->name, name, low, high, text);
     return LS_OK;
 }
 
@@ -277,17 +282,21 @@ static ls_status dispatch(const ls_command **c, int argc, char **argv)
 
 int ls_program_main(int argc, char **argv)
 {
-    int       n = 0;
+    int       n         = 0;
     bool      want_help = false, want_version = false;
     char    **words = argv + (argc > 0);
     ls_status status;
-    printed[0] = 0;
+    printed[0]   = 0;
     trace_wanted = false;
     for (int i = 1; i < argc; i++) {
-        if (!strcmp(argv[i], "--trace-errors")) trace_wanted = true;
-        else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") || (i == 1 && !strcmp(argv[i], "help"))) want_help = true;
-        else if (i == 1 && !strcmp(argv[i], "--version")) want_version = true;
-        else words[n++] = argv[i];
+        if (!strcmp(argv[i], "--trace-errors"))
+            trace_wanted = true;
+        else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") || (i == 1 && !strcmp(argv[i], "help")))
+            want_help = true;
+        else if (i == 1 && !strcmp(argv[i], "--version"))
+            want_version = true;
+        else
+            words[n++] = argv[i];
     }
     words[n] = NULL;
     if (want_version) {
@@ -295,9 +304,12 @@ int ls_program_main(int argc, char **argv)
         return LS_OK;
     }
     const ls_command *c;
-    if (want_help) status = help(n, words);
-    else if ((status = dispatch(&c, n, words)) != LS_OK) status = agree_on(status);
-    else status = c->run(n, words);
+    if (want_help)
+        status = help(n, words);
+    else if ((status = dispatch(&c, n, words)) != LS_OK)
+        status = agree_on(status);
+    else
+        status = c->run(n, words);
     if (status != LS_OK && launched("OMPI_COMM_WORLD_RANK", 0) == 0) ls_error_print(status);
     if (fflush(stdout) != 0 && status == LS_OK) {
         status = LS_FAIL(LS_ERR_ENV, "could not write the output" LS_HINT "is there space left?");

@@ -24,14 +24,15 @@ static ls_status set_map(ls_recipe *r, const ls_yaml *map, const char *path)
 {
     for (const ls_yaml *y = map->first; y; y = y->next) {
         const char *key = *path ? ls_arena_printf(r->arena, "%s.%s", path, y->key) : y->key;
-        int         k = ls__key_find(key);
+        int         k   = ls__key_find(key);
         if (k >= 0) {
             LS_CHECK(!r->where[k], LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", y->key_where, key, r->where[k]);
             r->where[k] = y->where;
             if (!ls__yaml_is_null(y)) LS_TRY(ls__key_set(r, &ls__keys[k], y, ls_arena_printf(r->arena, "%s: %s", y->where, key)));
         } else if (ls__key_is_section(key)) {
             if (ls__yaml_is_null(y)) continue;
-            LS_CHECK(y->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected a map of keys, found %s", y->where, key, ls__yaml_describe(r->arena, y));
+            LS_CHECK(y->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected a map of keys, found %s", y->where, key,
+                     ls__yaml_describe(r->arena, y));
             LS_TRY(set_map(r, y, key));
         } else {
             return unknown_key(r, y->key_where, key);
@@ -56,16 +57,19 @@ static ls_status set_override(ls_recipe *r, const char *word)
     LS_CHECK(equals && equals != word, LS_ERR_USAGE, "command line: %s: expected key=value, like optim.lr=0.1", word);
     const char *key = ls_arena_printf(r->arena, "%.*s", (int)(equals - word), word), *text = equals + 1;
     const char *place = ls_arena_printf(r->arena, "command line: %.200s%s", word, strlen(word) > 200 ? "..." : "");
-    int         k = ls__key_find(key);
+    int         k     = ls__key_find(key);
     ls_yaml    *value = NULL, plain = {.text = ls_arena_strdup(r->arena, text), .where = "command line"};
-    if (k < 0 && ls__key_is_section(key)) return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key, "key=value");
+    if (k < 0 && ls__key_is_section(key))
+        return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key, "key=value");
     if (k < 0) return unknown_key(r, place, key);
     r->where[k] = "command line";
     if (ls__keys[k].kind == LS_KEY_STRING) {
-        if (*text || ls__keys[k].fallback) value = &plain;
-        else *(const char **)((char *)r + ls__keys[k].offset) = NULL;
+        if (*text || ls__keys[k].fallback)
+            value = &plain;
+        else
+            *(const char **)((char *)r + ls__keys[k].offset) = NULL;
     } else {
-        ls_status status = ls__yaml_read(&value, r->arena, text, strlen(text), NULL);
+        ls_status   status  = ls__yaml_read(&value, r->arena, text, strlen(text), NULL);
         const char *problem = ls_error_message();
         LS_CHECK(status == LS_OK, LS_ERR_USAGE, "%s: expected %s%s%s", place, ls__key_expects(r->arena, &ls__keys[k]),
                  !strncmp(problem, "command line: ", 14) ? ": " : "; ", problem + (!strncmp(problem, "command line: ", 14) ? 14 : 0));
@@ -85,11 +89,14 @@ static ls_status choose_model(ls_recipe *r, const char *file)
 {
     bool named = from_command_line(r, "model.name"), listed = from_command_line(r, "model.layers");
     if (r->model.name && r->model.layers && named != listed) {
-        if (named) r->model.layers = 0;
-        else r->model.name = NULL;
+        if (named)
+            r->model.layers = 0;
+        else
+            r->model.name = NULL;
     }
-    LS_CHECK(!r->model.name || !r->model.layers, LS_ERR_USAGE, "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s",
-             where_of(r, "model.layers"), where_of(r, "model.name"));
+    LS_CHECK(!r->model.name || !r->model.layers, LS_ERR_USAGE,
+             "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s", where_of(r, "model.layers"),
+             where_of(r, "model.name"));
     LS_CHECK(r->model.name || r->model.layers, LS_ERR_USAGE, "%s: expected a model, found neither model.name nor model.layers", file);
     return LS_OK;
 }
@@ -101,20 +108,22 @@ static ls_status check_together(ls_recipe *r, const char *file)
     LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
              "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT "a shard is at least one sample",
              ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->train.shards);
-    LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE, "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
-             ls_recipe_where(r, "train.epochs"));
+    LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
+             "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both", ls_recipe_where(r, "train.epochs"));
     LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_multistep || r->optim.schedule.milestone[0], LS_ERR_USAGE,
-             "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]", ls_recipe_where(r, "schedule.name"));
+             "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
+             ls_recipe_where(r, "schedule.name"));
     LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing", ls_recipe_where(r, "run.dir"));
     LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a data set, found nothing", ls_recipe_where(r, "data.path"));
     LS_CHECK(!r->run.name || (*r->run.name && !strchr(r->run.name, '/') && *r->run.name != '.'), LS_ERR_USAGE,
-             "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path", ls_recipe_where(r, "run.name"), r->run.name);
+             "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path", ls_recipe_where(r, "run.name"),
+             r->run.name);
     for (ls_param_group *g = r->optim.group; g->glob; g++)
         if (g->weight_decay < 0) g->weight_decay = r->optim.weight_decay;
     if (!r->run.name) r->run.name = r->name;
     if (!r->run.dir) r->run.dir = ls_arena_printf(r->arena, "runs/%s", r->run.name);
     ls_optim  checked = r->optim; /* the defaults that it fills in stay out of the recipe */
-    ls_status status = ls_optim_check(&checked);
+    ls_status status  = ls_optim_check(&checked);
     if (status != LS_OK) return LS_FAIL(LS_ERR_USAGE, "%s: %s", file, ls_error_message());
     return LS_OK;
 }
@@ -130,9 +139,9 @@ static void print_hash(char hash[33], const char *text, size_t bytes)
 
 static ls_status hash_of(const ls_recipe *r, bool all, char hash[33])
 {
-    char  *text = NULL;
+    char  *text  = NULL;
     size_t bytes = 0;
-    FILE  *out = open_memstream(&text, &bytes);
+    FILE  *out   = open_memstream(&text, &bytes);
     LS_CHECK(out, LS_ERR_ENV, "no memory: %s", strerror(errno));
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (!all && !k->bits) continue;
@@ -150,7 +159,7 @@ void ls_recipe_print(const ls_recipe *r, FILE *out)
 {
     const char *section = "";
     for (const ls_key *k = ls__keys; k->path; k++) {
-        char  *text = NULL;
+        char  *text  = NULL;
         size_t bytes = 0, length = strcspn(k->path, ".");
         FILE  *value = open_memstream(&text, &bytes);
         if (!value) return;
@@ -174,8 +183,10 @@ ls_status ls_recipe_write(const ls_recipe *r, const char *path)
     ls_recipe_print(r, out);
     bool bad = ferror(out) != 0;
     bad |= fclose(out) != 0;
-    LS_CHECK(!bad, LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(errno));
-    return LS_OK;
+    if (!bad) return LS_OK;
+    int why = errno;
+    remove(path); /* no half a recipe stays */
+    return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(why));
 }
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
@@ -189,13 +200,14 @@ static const char *base_name(ls_arena *arena, const char *file)
 static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *file, int overrides, char *const *override)
 {
     ls_yaml *root;
-    r->name = base_name(r->arena, file);
+    r->name  = base_name(r->arena, file);
     r->where = ls_arena_alloc(r->arena, (size_t)ls__key_count() * sizeof *r->where);
     LS_TRY(set_defaults(r));
     LS_TRY(ls__yaml_read(&root, r->arena, text, bytes, file));
     LS_CHECK(root && !ls__yaml_is_null(root), LS_ERR_USAGE, "%s: expected a recipe, found an empty file", file);
-    LS_CHECK(root->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map of keys, found %s" LS_HINT "`lockstep recipes cat lenet5-digits` shows one",
-             root->where, ls__yaml_describe(r->arena, root));
+    LS_CHECK(root->kind == LS_YAML_MAP, LS_ERR_USAGE,
+             "%s: expected a map of keys, found %s" LS_HINT "`lockstep recipes cat lenet5-digits` shows one", root->where,
+             ls__yaml_describe(r->arena, root));
     LS_TRY(set_map(r, root, ""));
     for (int i = 0; i < overrides; i++) LS_TRY(set_override(r, override[i]));
     LS_TRY(check_together(r, file));
@@ -209,8 +221,8 @@ ls_status ls_recipe_parse(ls_recipe **recipe, const char *text, size_t bytes, co
     ls_arena *arena;
     *recipe = NULL;
     LS_TRY(ls_arena_new(&arena, "recipe"));
-    ls_recipe *r = ls_arena_alloc(arena, sizeof *r);
-    r->arena = arena;
+    ls_recipe *r     = ls_arena_alloc(arena, sizeof *r);
+    r->arena         = arena;
     ls_status status = fill(r, text, bytes, file, overrides, override);
     if (status != LS_OK) {
         ls_arena_free(arena);
@@ -229,12 +241,15 @@ static ls_status load_file(ls_recipe **r, const char *path, int overrides, char 
 {
     enum { ROOM = (256 << 10) + 2 }; /* one more than a recipe may have: so that its reader says so */
     FILE *in = fopen(path, "r");
-    LS_CHECK(in, LS_ERR_USAGE, "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path, strerror(errno));
-    char     *text = malloc(ROOM);
+    LS_CHECK(in, LS_ERR_USAGE, "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path,
+             strerror(errno));
+    char     *text   = malloc(ROOM);
     ls_status status = LS_OK;
-    size_t    bytes = text ? fread(text, 1, ROOM, in) : 0;
-    if (!text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to read the recipe", path);
-    else if (ferror(in)) status = LS_FAIL(LS_ERR_USAGE, "%s: could not read the recipe: %s", path, strerror(errno));
+    size_t    bytes  = text ? fread(text, 1, ROOM, in) : 0;
+    if (!text)
+        status = LS_FAIL(LS_ERR_ENV, "%s: no memory to read the recipe", path);
+    else if (ferror(in))
+        status = LS_FAIL(LS_ERR_USAGE, "%s: could not read the recipe: %s", path, strerror(errno));
     fclose(in);
     if (status == LS_OK) status = ls_recipe_parse(r, text, bytes, path, overrides, override);
     free(text);
@@ -261,13 +276,14 @@ ls_status ls__recipe_find(const ls_recipe_text **found, const char *name)
     }
     const char *near = ls_nearest(name, n, known);
     if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", name, near);
-    return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", name, name);
+    return LS_FAIL(LS_ERR_USAGE,
+                   "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", name, name);
 }
 
 ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override)
 {
     const ls_recipe_text *t = NULL;
-    *r = NULL;
+    *r                      = NULL;
     if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml")) return load_file(r, recipe, overrides, override);
     LS_TRY(ls__recipe_find(&t, recipe));
     return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);

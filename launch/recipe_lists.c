@@ -69,11 +69,11 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
 /* "recipe.yaml:3:5" as file and line. */
 static ls_where where_of(ls_recipe *r, const char *text)
 {
-    char *file = ls_arena_strdup(r->arena, text), *colon;
+    char *file      = ls_arena_strdup(r->arena, text), *colon;
     int   number[2] = {0, 0};
     for (int i = 0; i < 2 && (colon = strrchr(file, ':')); i++) {
         number[i] = atoi(colon + 1);
-        *colon = 0;
+        *colon    = 0;
     }
     return (ls_where){file, number[1]};
 }
@@ -87,12 +87,14 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
     } else {
         LS_CHECK(y->kind == LS_YAML_MAP && y->first && !y->first->next, LS_ERR_USAGE,
                  "%s: expected a layer, like 'relu' or 'conv2d: {out: 6, kernel: 5}', found %s%s", place, ls__yaml_describe(r->arena, y),
-                 y->kind == LS_YAML_MAP && y->first ? " of several keys" LS_HINT "put a layer's attributes in braces, or indent them further" : "");
+                 y->kind == LS_YAML_MAP && y->first ? " of several keys" LS_HINT
+                                                      "put a layer's attributes in braces, or indent them further"
+                                                    : "");
         layer->op = y->first->key;
-        body = y->first;
+        body      = y->first;
     }
     layer->where = from_override(y) ? place : y->where;
-    layer->at = where_of(r, y->where);
+    layer->at    = where_of(r, y->where);
     if (!body || ls__yaml_is_null(body)) return LS_OK;
     LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place, layer->op,
              ls__yaml_describe(r->arena, body));
@@ -104,9 +106,10 @@ ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place)
 {
     LS_TRY(check_list(r, "model.layers", list, place));
     int n = length_of(list), i = 0;
-    r->model.layer = ls_arena_alloc(r->arena, ((size_t)n + 1) * sizeof *r->model.layer);
+    r->model.layer  = ls_arena_alloc(r->arena, ((size_t)n + 1) * sizeof *r->model.layer);
     r->model.layers = n;
-    for (const ls_yaml *y = list->first; y; y = y->next, i++) LS_TRY(set_layer(r, &r->model.layer[i], y, at_entry(r, "model.layers", place, y, i)));
+    for (const ls_yaml *y = list->first; y; y = y->next, i++)
+        LS_TRY(set_layer(r, &r->model.layer[i], y, at_entry(r, "model.layers", place, y, i)));
     return LS_OK;
 }
 
@@ -115,8 +118,10 @@ static void print_attribute(const char *text, FILE *out)
 {
     double  number;
     ls_yaml scalar = {.text = text};
-    if (ls__read_float(&scalar, &number) || !strcmp(text, "true") || !strcmp(text, "false")) fputs(text, out);
-    else ls__yaml_print_string(out, text);
+    if (ls__read_float(&scalar, &number) || !strcmp(text, "true") || !strcmp(text, "false"))
+        fputs(text, out);
+    else
+        ls__yaml_print_string(out, text);
 }
 
 static void print_attributes(const ls_recipe_layer *layer, FILE *out)
@@ -178,7 +183,8 @@ static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *m
         const char *found = ls__yaml_describe(r->arena, y);
         double      value = 0;
         if (!strcmp(y->key, "params")) {
-            LS_CHECK(y->kind == LS_YAML_SCALAR && *y->text, LS_ERR_USAGE, "%s: params: expected a glob on names, like '*.bias', found %s", place, found);
+            LS_CHECK(y->kind == LS_YAML_SCALAR && *y->text, LS_ERR_USAGE, "%s: params: expected a glob on names, like '*.bias', found %s",
+                     place, found);
             group->glob = y->text;
             continue;
         }
@@ -188,8 +194,8 @@ static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *m
             return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "expected params, lr_scale or weight_decay%s%s", place, y->key,
                            near ? ": did you mean " : "", near ? near : "");
         }
-        LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE, "%s: %s: expected a number from 0 to 1e6, found %s", place,
-                 y->key, found);
+        LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE, "%s: %s: expected a number from 0 to 1e6, found %s",
+                 place, y->key, found);
         *(scale ? &group->lr_scale : &group->weight_decay) = (float)value;
     }
     LS_CHECK(group->glob, LS_ERR_USAGE, "%s: expected the key params: a glob on names of parameters, like '*.bias'", place);
@@ -201,7 +207,8 @@ ls_status ls__groups_set(ls_recipe *r, const ls_yaml *list, const char *place)
     int i = 0;
     LS_TRY(check_list(r, "optim.groups", list, place));
     memset(r->optim.group, 0, sizeof r->optim.group);
-    for (const ls_yaml *y = list->first; y; y = y->next, i++) LS_TRY(set_group(r, &r->optim.group[i], y, at_entry(r, "optim.groups", place, y, i)));
+    for (const ls_yaml *y = list->first; y; y = y->next, i++)
+        LS_TRY(set_group(r, &r->optim.group[i], y, at_entry(r, "optim.groups", place, y, i)));
     return LS_OK;
 }
 

@@ -23,10 +23,15 @@ const char *const *ls__model_names(void)
 /* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 static const ls_field init_fields[] = {
-    {"mean", LS_FIELD_FLOAT, offsetof(ls_init, mean)}, {"std", LS_FIELD_FLOAT, offsetof(ls_init, std)},
-    {"low", LS_FIELD_FLOAT, offsetof(ls_init, low)},   {"high", LS_FIELD_FLOAT, offsetof(ls_init, high)},
-    {"value", LS_FIELD_FLOAT, offsetof(ls_init, value)}, {"gain", LS_FIELD_FLOAT, offsetof(ls_init, gain)},
-    {"fan_out", LS_FIELD_BOOL, offsetof(ls_init, fan_out)}, {"fan", LS_FIELD_INT64, offsetof(ls_init, fan)}, {0},
+    {"mean", LS_FIELD_FLOAT, offsetof(ls_init, mean)},
+    {"std", LS_FIELD_FLOAT, offsetof(ls_init, std)},
+    {"low", LS_FIELD_FLOAT, offsetof(ls_init, low)},
+    {"high", LS_FIELD_FLOAT, offsetof(ls_init, high)},
+    {"value", LS_FIELD_FLOAT, offsetof(ls_init, value)},
+    {"gain", LS_FIELD_FLOAT, offsetof(ls_init, gain)},
+    {"fan_out", LS_FIELD_BOOL, offsetof(ls_init, fan_out)},
+    {"fan", LS_FIELD_INT64, offsetof(ls_init, fan)},
+    {0},
 };
 
 /* Names of initialisers, in the order of ls_init_kind after the default. */
@@ -45,7 +50,7 @@ static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribu
 static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields, bool named)
 {
     const char *known[64] = {NULL};
-    int         n = 0;
+    int         n         = 0;
     char        list[512] = "";
     if (named) known[n++] = "name";
     for (const ls_field *f = fields; f && f->name && n < 64; f++) known[n++] = f->name;
@@ -105,8 +110,10 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
         if (strcmp(a->text, "true") != 0 && strcmp(a->text, "false") != 0) return bad_value(layer, a, "true or false");
         *(bool *)at = *a->text == 't';
         return LS_OK;
-    case LS_FIELD_INIT: return set_init(layer, a, at);
-    case LS_FIELD_DIMS: return set_dims(layer, a, at);
+    case LS_FIELD_INIT:
+        return set_init(layer, a, at);
+    case LS_FIELD_DIMS:
+        return set_dims(layer, a, at);
     }
     return bad_value(layer, a, "a kind of value that recipes can give");
 }
@@ -122,7 +129,7 @@ static const ls_field *find_field(const ls_field *fields, const char *name, size
 static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, void *args, const char **name)
 {
     for (int i = 0; i < layer->attributes; i++) {
-        const ls_recipe_attribute *a = &layer->attribute[i];
+        const ls_recipe_attribute *a      = &layer->attribute[i];
         size_t                     length = strcspn(a->name, ".");
         if (name && !strcmp(a->name, "name")) {
             LS_CHECK(*a->text, LS_ERR_USAGE, "%s: %s: name: expected a name, found nothing", a->where, layer->op);
@@ -137,10 +144,13 @@ static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, 
         }
         ls_init        *init = (ls_init *)((char *)args + f->offset); /* "weight_init.std" */
         const char     *part = a->name + length + 1;
-        const ls_field *g = find_field(init_fields, part, strlen(part));
-        if (!strcmp(part, "kind")) LS_TRY(set_init(layer, a, init));
-        else if (g) LS_TRY(set_field(layer, a, g, init));
-        else return unknown_attribute(layer, a, init_fields, false);
+        const ls_field *g    = find_field(init_fields, part, strlen(part));
+        if (!strcmp(part, "kind"))
+            LS_TRY(set_init(layer, a, init));
+        else if (g)
+            LS_TRY(set_field(layer, a, g, init));
+        else
+            return unknown_attribute(layer, a, init_fields, false);
     }
     return LS_OK;
 }
@@ -165,7 +175,7 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
 {
     const char *known[MOST_NAMES];
     int         n = 0;
-    *e = (entry){0};
+    *e            = (entry){0};
     for (const ls_layer *t = ls__layer_table; t->name && n < MOST_NAMES; t++) {
         if (!strcmp(t->name, l->op)) e->layer = t;
         known[n++] = t->name;
@@ -176,8 +186,9 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
     e->id = ls__op_find(l->op);
     if (e->id >= 0) {
         e->op = ls__op_by_id(e->id);
-        LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE, "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C", l->where,
-                 l->op, e->op->ins);
+        LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE,
+                 "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C", l->where, l->op,
+                 e->op->ins);
         return LS_OK;
     }
     const char *near = ls_nearest(l->op, n, known);
@@ -201,7 +212,8 @@ static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
     memset(args, 0, sizeof *args);
     LS_TRY(find_entry(e, l));
     size_t bytes = e->layer ? e->layer->args_bytes : e->op->args_bytes;
-    LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where, l->op, bytes, sizeof *args);
+    LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where, l->op, bytes,
+             sizeof *args);
     return set_args(l, e->layer ? e->layer->fields : e->op->fields, args, e->layer ? &args->head.name : NULL);
 }
 
@@ -214,14 +226,15 @@ static const ls_model_entry *find_model(const char *name)
 
 static ls_status set_model(const ls_recipe *r, args_room *args)
 {
-    const ls_model_entry *m = find_model(r->model.name);
+    const ls_model_entry *m       = find_model(r->model.name);
     ls_recipe_layer       options = r->model.options;
     memset(args, 0, sizeof *args);
     options.op = m->name;
     for (int i = 0; i < options.attributes; i++)
-        LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE, "%s: %s: classes is no option but a key of its own" LS_HINT
-                 "set model.classes", options.attribute[i].where, m->name);
-    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name, m->args_bytes, sizeof *args);
+        LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE,
+                 "%s: %s: classes is no option but a key of its own" LS_HINT "set model.classes", options.attribute[i].where, m->name);
+    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name, m->args_bytes,
+             sizeof *args);
     return set_args(&options, m->fields, args, NULL);
 }
 
@@ -230,7 +243,8 @@ ls_status ls__model_check(const ls_recipe *r)
     args_room args;
     entry     e;
     if (r->model.name) return set_model(r, &args);
-    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE, "%s: model.options: only a model given by model.name has options", r->model.options.where);
+    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE, "%s: model.options: only a model given by model.name has options",
+             r->model.options.where);
     for (int i = 0; i < r->model.layers; i++) LS_TRY(set_layer(&r->model.layer[i], &e, &args));
     return LS_OK;
 }
@@ -248,17 +262,17 @@ static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
     args_room args;
     entry     e;
     for (int i = 0; i < r->model.layers; i++) {
-        const ls_recipe_layer *l = &r->model.layer[i];
+        const ls_recipe_layer *l     = &r->model.layer[i];
         ls_where               where = {ls_arena_strdup(g->arena, l->at.file), l->at.line};
         LS_TRY(set_layer(l, &e, &args));
         if (e.layer) {
-            args.head.g = g;
-            args.head.x = *x;
+            args.head.g    = g;
+            args.head.x    = *x;
             args.head.name = args.head.name ? ls_arena_strdup(g->arena, args.head.name) : default_name(g, r, i);
-            *x = e.layer->build(&args, where);
+            *x             = e.layer->build(&args, where);
         } else {
             args.x = *x;
-            *x = ls__apply(e.id, &args, where);
+            *x     = ls__apply(e.id, &args, where);
         }
         LS_TRY(ls_graph_status(g));
         LS_CHECK(*x, LS_ERR_FAILED, "%s: %s gave no output", l->where, l->op);
@@ -277,16 +291,17 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     if (r->model.name) {
         args_room args;
         LS_TRY(set_model(r, &args));
-        args.model.g = g;
-        args.model.x = x;
+        args.model.g       = g;
+        args.model.x       = x;
         args.model.classes = classes;
-        x = find_model(r->model.name)->build(&args);
+        x                  = find_model(r->model.name)->build(&args);
     } else {
         LS_TRY(build_layers(r, g, &x));
     }
     LS_TRY(ls_graph_status(g));
     LS_CHECK(x && x->batched && x->rank == 1 && x->dim[0] == classes, LS_ERR_USAGE,
-             "%s: the model ends with the shape %s, expected B x %lld" LS_HINT "one logit for each class of the data set: end with flatten and linear: {out: %lld}",
+             "%s: the model ends with the shape %s, expected B x %lld" LS_HINT
+             "one logit for each class of the data set: end with flatten and linear: {out: %lld}",
              r->model.layers ? r->model.layer[r->model.layers - 1].where : r->name, ls__shape(x), (long long)classes, (long long)classes);
     *logits = x;
     return LS_OK;
@@ -296,9 +311,9 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
 
 static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
 {
-    static const char *const kinds[] = {[LS_FIELD_INT] = "int", [LS_FIELD_INT64] = "int", [LS_FIELD_FLOAT] = "float", [LS_FIELD_BOOL] = "bool",
-                                        [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
-    int column = fprintf(out, "  %-14s", name);
+    static const char *const kinds[] = {[LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
+                                        [LS_FIELD_BOOL] = "bool", [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
+    int                      column  = fprintf(out, "  %-14s", name);
     if (named) column += fprintf(out, " name: text");
     for (const ls_field *f = fields; f && f->name; f++) {
         if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */

@@ -42,12 +42,12 @@ static ls_status check_text(const reader *r, const char *text, size_t bytes)
 {
     const char *file = r->file ? r->file : "command line";
     size_t      line = 1, column = 1;
-    LS_CHECK(bytes <= MOST_BYTES, LS_ERR_USAGE, "%s: %zu bytes: expected a recipe of at most %d" LS_HINT "is this the right file?", file, bytes,
-             MOST_BYTES);
+    LS_CHECK(bytes <= MOST_BYTES, LS_ERR_USAGE, "%s: %zu bytes: expected a recipe of at most %d" LS_HINT "is this the right file?", file,
+             bytes, MOST_BYTES);
     for (size_t i = 0, length; i < bytes; i += length) {
         length = utf8_length((const unsigned char *)text + i, bytes - i);
-        LS_CHECK(length && text[i], LS_ERR_USAGE, "%s:%zu:%zu: expected UTF-8 text, found the byte 0x%02x" LS_HINT "is this a recipe?", file, line,
-                 column, (unsigned char)text[i]);
+        LS_CHECK(length && text[i], LS_ERR_USAGE, "%s:%zu:%zu: expected UTF-8 text, found the byte 0x%02x" LS_HINT "is this a recipe?",
+                 file, line, column, (unsigned char)text[i]);
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
@@ -68,19 +68,20 @@ static bool tab_before(const reader *r, yaml_mark_t mark)
 static ls_status next(reader *r)
 {
     if (yaml_parser_parse(&r->parser, &r->event)) return LS_OK;
-    const yaml_parser_t *p = &r->parser;
-    const char          *hint = tab_before(r, p->problem_mark) ? LS_HINT "indent with spaces: YAML allows no tabs" : "";
+    const yaml_parser_t *p       = &r->parser;
+    const char          *hint    = tab_before(r, p->problem_mark) ? LS_HINT "indent with spaces: YAML allows no tabs" : "";
     const char          *problem = p->problem ? p->problem : "not YAML";
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s%s%s%s", place(r, p->problem_mark), problem, p->context ? " " : "", p->context ? p->context : "", hint);
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s%s%s%s", place(r, p->problem_mark), problem, p->context ? " " : "", p->context ? p->context : "",
+                   hint);
 }
 
 static ls_status read_node(reader *r, ls_yaml **node, int depth);
 
 static ls_status read_children(reader *r, ls_yaml *parent, int depth)
 {
-    bool            map = parent->kind == LS_YAML_MAP;
-    yaml_event_type_t end = map ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
-    ls_yaml       **last = &parent->first;
+    bool              map  = parent->kind == LS_YAML_MAP;
+    yaml_event_type_t end  = map ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
+    ls_yaml         **last = &parent->first;
     for (;;) {
         LS_TRY(next(r));
         if (r->event.type == end) break;
@@ -90,17 +91,17 @@ static ls_status read_children(reader *r, ls_yaml *parent, int depth)
             LS_CHECK(key->kind == LS_YAML_SCALAR && *key->text, LS_ERR_USAGE, "%s: expected a key, found %s", key->where,
                      ls__yaml_describe(r->arena, key));
             for (const ls_yaml *other = parent->first; other; other = other->next)
-                LS_CHECK(strcmp(other->key, key->text) != 0, LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", key->where, key->text,
-                         other->key_where);
+                LS_CHECK(strcmp(other->key, key->text) != 0, LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", key->where,
+                         key->text, other->key_where);
             LS_TRY(next(r));
         }
         LS_TRY(read_node(r, &child, depth));
         if (map) {
-            child->key = key->text;
+            child->key       = key->text;
             child->key_where = key->where;
         }
         *last = child;
-        last = &child->next;
+        last  = &child->next;
     }
     yaml_event_delete(&r->event);
     return LS_OK;
@@ -109,17 +110,19 @@ static ls_status read_children(reader *r, ls_yaml *parent, int depth)
 /* The node that starts with the present event. */
 static ls_status read_node(reader *r, ls_yaml **node, int depth)
 {
-    yaml_event_t e = r->event; /* owned from here on */
-    const char  *where = place(r, e.start_mark);
+    yaml_event_t e       = r->event; /* owned from here on */
+    const char  *where   = place(r, e.start_mark);
     const char  *refused = NULL;
-    ls_yaml     *y = ls_arena_alloc(r->arena, sizeof *y);
+    ls_yaml     *y       = ls_arena_alloc(r->arena, sizeof *y);
     memset(&r->event, 0, sizeof r->event);
     y->where = where;
     if (e.type == YAML_SCALAR_EVENT) {
-        y->kind = LS_YAML_SCALAR;
+        y->kind   = LS_YAML_SCALAR;
         y->quoted = e.data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-        if (strlen((const char *)e.data.scalar.value) != e.data.scalar.length) refused = "a zero byte";
-        else y->text = ls_arena_strdup(r->arena, (const char *)e.data.scalar.value);
+        if (strlen((const char *)e.data.scalar.value) != e.data.scalar.length)
+            refused = "a zero byte";
+        else
+            y->text = ls_arena_strdup(r->arena, (const char *)e.data.scalar.value);
         if (e.data.scalar.anchor) refused = "an anchor";
         if (e.data.scalar.tag) refused = "a tag";
     } else if (e.type == YAML_SEQUENCE_START_EVENT) {
@@ -134,8 +137,8 @@ static ls_status read_node(reader *r, ls_yaml **node, int depth)
         refused = "an alias";
     }
     yaml_event_delete(&e);
-    LS_CHECK(!refused, LS_ERR_USAGE, "%s: expected plain values, found %s" LS_HINT "recipes have no anchors, aliases or tags: write the value out", where,
-             refused);
+    LS_CHECK(!refused, LS_ERR_USAGE,
+             "%s: expected plain values, found %s" LS_HINT "recipes have no anchors, aliases or tags: write the value out", where, refused);
     LS_CHECK(depth < MOST_DEPTH, LS_ERR_USAGE, "%s: nested more than %d deep", where, MOST_DEPTH);
     LS_CHECK(++r->nodes <= MOST_NODES, LS_ERR_USAGE, "%s: more than %d values", where, MOST_NODES);
     *node = y;
@@ -154,14 +157,15 @@ static ls_status read_document(reader *r, ls_yaml **root)
     LS_TRY(next(r)); /* the end of the document */
     yaml_event_delete(&r->event);
     LS_TRY(next(r));
-    LS_CHECK(r->event.type == YAML_STREAM_END_EVENT, LS_ERR_USAGE, "%s: expected one document, found a second", place(r, r->event.start_mark));
+    LS_CHECK(r->event.type == YAML_STREAM_END_EVENT, LS_ERR_USAGE, "%s: expected one document, found a second",
+             place(r, r->event.start_mark));
     return LS_OK;
 }
 
 ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_t bytes, const char *file)
 {
     reader r = {.arena = arena, .file = file};
-    *root = NULL;
+    *root    = NULL;
     LS_TRY(check_text(&r, text, bytes));
     char *copy = ls_arena_alloc(arena, bytes + 1);
     memcpy(copy, text, bytes);
@@ -196,9 +200,12 @@ void ls__yaml_print_string(FILE *out, const char *text)
 {
     fputc('"', out);
     for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-        if (*p == '"' || *p == '\\') fprintf(out, "\\%c", *p);
-        else if (*p < 0x20 || *p == 0x7F) fprintf(out, "\\x%02x", *p);
-        else fputc(*p, out);
+        if (*p == '"' || *p == '\\')
+            fprintf(out, "\\%c", *p);
+        else if (*p < 0x20 || *p == 0x7F)
+            fprintf(out, "\\x%02x", *p);
+        else
+            fputc(*p, out);
     }
     fputc('"', out);
 }

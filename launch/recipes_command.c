@@ -20,10 +20,15 @@ static void print_summary(const ls_recipe_text *t)
 static ls_status copy(const ls_recipe_text *t, const char *path)
 {
     FILE *out = fopen(path, "wx");
-    LS_CHECK(out, LS_ERR_ENV, "%s: could not make the file: %s%s", path, strerror(errno), errno == EEXIST ? LS_HINT "give another name: recipes cp NAME FILE" : "");
+    LS_CHECK(out, LS_ERR_ENV, "%s: could not make the file: %s%s", path, strerror(errno),
+             errno == EEXIST ? LS_HINT "give another name: recipes cp NAME FILE" : "");
     bool bad = fputs(t->text, out) < 0;
     bad |= fclose(out) != 0;
-    LS_CHECK(!bad, LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(errno));
+    if (bad) {
+        int why = errno;
+        remove(path);
+        return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(why));
+    }
     printf("%s\n", path);
     return LS_OK;
 }
@@ -42,7 +47,8 @@ ls_status ls__recipes_command(int argc, char **argv)
         ls_recipe_print_layers(stdout);
     } else {
         LS_TRY(ls__recipe_find(&t, args.positional[0]));
-        if (!strcmp(argv[1], "cat")) fputs(t->text, stdout);
+        if (!strcmp(argv[1], "cat"))
+            fputs(t->text, stdout);
         else {
             snprintf(path, sizeof path, "%s.yaml", t->name);
             LS_TRY(copy(t, args.positionals > 1 ? args.positional[1] : path));
