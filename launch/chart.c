@@ -8,7 +8,7 @@
 #include "launch/progress.h"
 
 enum { WIDTH = 560, HEIGHT = 250, LEFT = 54, RIGHT = 14, TOP = 12, BOTTOM = 28 };
-enum { POINTS = 250, HITS = 90, MAX_TICKS = 24 };
+enum { POINTS = 250, RAW_POINTS = 1000, HITS = 90, MAX_TICKS = 24 };
 
 typedef struct scale {
     double low, high; /* of the values */
@@ -190,7 +190,12 @@ static void write_axes(FILE *f, const ls_chart *c, const scale *s)
 static void write_line(FILE *f, const char *class, int n, const double *x, const double *y, double x_max, const scale *s)
 {
     fprintf(f, "<path class=\"%s\" d=\"", class);
-    for (int i = 0; i < n; i++) fprintf(f, "%s%.1f %.1f", i ? "L" : "M", x_at(x[i], x_max), y_at(y[i], s));
+    bool drawing = false; /* what is not finite is a gap */
+    for (int i = 0; i < n; i++) {
+        bool known = isfinite(y[i]) && isfinite(x[i]);
+        if (known) fprintf(f, "%s%.1f %.1f", drawing ? "L" : "M", x_at(x[i], x_max), y_at(y[i], s));
+        drawing = known;
+    }
     fputs("\"/>\n", f);
 }
 
@@ -208,12 +213,12 @@ static void write_series(FILE *f, const ls_chart *c, int i, const thin *t, const
     char             class[32];
     const ls_series *series = &c->series[i];
     if (!t->n) return;
-    if (series->raw) {
-        snprintf(class, sizeof class, series->n > POINTS ? "band s%d" : "raw s%d", i);
-        if (series->n > POINTS)
-            write_band(f, class, t, c->x_max, s);
-        else
-            write_line(f, class, t->n, t->x, t->mean, c->x_max, s);
+    if (series->raw && series->n > RAW_POINTS) {
+        snprintf(class, sizeof class, "band s%d", i);
+        write_band(f, class, t, c->x_max, s);
+    } else if (series->raw) {
+        snprintf(class, sizeof class, "raw s%d", i);
+        write_line(f, class, (int)series->n, series->x, series->y, c->x_max, s);
     }
     snprintf(class, sizeof class, "curve s%d", i);
     write_line(f, class, t->n, t->x, series->raw ? t->smooth : t->mean, c->x_max, s);

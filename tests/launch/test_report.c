@@ -109,7 +109,7 @@ static void is_one_whole_file(void **state)
 /* Nothing yet, one step, one value again and again, more than fit: each gives a page without NaN in it. */
 static void takes_any_length(void **state)
 {
-    static const int steps[] = {0, 1, 2, 39, 250, 251, 20000};
+    static const int steps[] = {0, 1, 2, 39, 250, 251, 1000, 1001, 20000};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         write_metrics(steps[i]);
         ls_report *r = example();

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs the program as a user would, from a test: in a folder of its own, with or without mpirun, with a limit on time.
+ *
+ *     folder_enter();
+ *     int code = run("train lenet5-digits run.dir=r", .ranks = 2);      stdout in the file "out", stderr in "err"
+ *     folder_leave();
+ */
+#ifndef LS_TESTS_LAUNCH_RUN_PROGRAM_H
+#define LS_TESTS_LAUNCH_RUN_PROGRAM_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define MPIRUN "mpirun --allow-run-as-root --oversubscribe --quiet --bind-to none"
+
+static char folder[64];
+
+static inline void folder_enter(void)
+{
+    strcpy(folder, "/tmp/lockstep-test-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    /* A test that was itself started by a launcher must not look like a rank. */
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "LOCKSTEP_ISA", "LOCKSTEP_DATA"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
+    setenv("OMP_WAIT_POLICY", "passive", 1);
+    setenv("NO_COLOR", "1", 1);
+}
+
+static inline void folder_leave(void)
+{
+    char command[128];
+    assert_int_equal(chdir("/"), 0);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    assert_int_equal(system(command), 0);
+}
+
+typedef struct run_options {
+    int         ranks;   /* 0: without mpirun                          */
+    int         threads; /* 0: 1                                       */
+    int         seconds; /* limit on time; 0: 60                       */
+    const char *before;  /* shell, in front of the program: "ulimit -f 8;", "LOCKSTEP_ISA=v2" */
+    const char *program; /* NULL: "PROGRAM ARGUMENTS"; else a shell command, in which $P is the program */
+} run_options;
+
+/* The exit code: 124 when it ran too long.  Under mpirun every rank also writes its own code into the file code.RANK. */
+#define run(arguments, ...) run_with((arguments), (run_options){.threads = 0, __VA_ARGS__})
+static inline int run_with(const char *arguments, run_options o)
+{
+    char command[4096], ranks[256] = "";
+    if (o.ranks) snprintf(ranks, sizeof ranks, MPIRUN " -np %d sh -c 'sh ./rank; echo $? > code.$OMPI_COMM_WORLD_RANK'", o.ranks);
+    FILE *f = fopen("rank", "w");
+    assert_non_null(f);
+    fprintf(f, "P=%s\n%s ", LOCKSTEP_PROGRAM, o.before ? o.before : "");
+    fprintf(f, o.program ? "%s%s\n" : "$P %s%s\n", o.program ? o.program : "", arguments);
+    fclose(f);
+    snprintf(command, sizeof command, "rm -f code.*; export OMP_NUM_THREADS=%d; timeout -k 5 %d %s > out 2> err < /dev/null", o.threads ? o.threads : 1,
+             o.seconds ? o.seconds : 60, o.ranks ? ranks : "sh ./rank");
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    if (!o.ranks || WEXITSTATUS(status)) return WEXITSTATUS(status);
+    int code = -1;
+    for (int r = 0; r < o.ranks; r++) {
+        char name[32];
+        int  its = -2;
+        snprintf(name, sizeof name, "code.%d", r);
+        f = fopen(name, "r");
+        if (f) {
+            if (fscanf(f, "%d", &its) != 1) its = -3;
+            fclose(f);
+        }
+        if (r == 0) code = its;
+        if (its != code) fail_msg("rank %d ended with %d, rank 0 with %d", r, its, code);
+    }
+    return code;
+}
+
+/* A file as text; "" when there is none.  Valid until the next call but three. */
+static inline const char *text_of(const char *path)
+{
+    static char ring[4][1 << 20];
+    static int  next;
+    char       *text = ring[next++ % 4];
+    FILE       *f    = fopen(path, "r");
+    size_t      n    = f ? fread(text, 1, sizeof ring[0] - 1, f) : 0;
+    if (f) fclose(f);
+    text[n] = 0;
+    return text;
+}
+
+static inline bool exists(const char *path)
+{
+    struct stat s;
+    return lstat(path, &s) == 0;
+}
+
+static inline int count_of(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part)) n++;
+    return n;
+}
+
+#endif
