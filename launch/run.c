@@ -288,19 +288,27 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
                                 .shards           = j->shards,
                                 .accumulate       = (int)r->train.accumulate,
                                 .not_reproducible = !r->train.reproducible,
-                                .steps            = j->total_steps,
+                                .steps            = j->total_steps ? j->total_steps : 1, /* of a run that only evaluates: any */
                                 .bucket_bytes     = r->train.bucket_bytes,
                                 .device           = r->device,
                                 .logits           = j->logits,
                                 .label            = j->label};
 }
 
+static ls_status load_pretrained(ls_job *j)
+{
+    const char *path = j->recipe->model.pretrained;
+    if (!path) return LS_OK;
+    LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s", ls_recipe_where(j->recipe, "model.pretrained"), path,
+             strerror(errno));
+    return ls_safetensors_load(path, ls_trainer_params(j->trainer), false);
+}
+
 ls_status ls_job_trainer(ls_job *j)
 {
     ls_trainer_options options = ls_job_trainer_options(j);
     LS_AGREE(j, ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
-    const char *pretrained = j->recipe->model.pretrained;
-    if (pretrained) LS_AGREE(j, ls_safetensors_load(pretrained, ls_trainer_params(j->trainer), false));
+    LS_AGREE(j, load_pretrained(j));
     char digest[17];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_trainer_digest(j->trainer));
     const char *names[] = {"first parameters"}, *values[] = {digest};

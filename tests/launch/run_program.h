@@ -48,6 +48,7 @@ static inline void folder_leave(void)
 }
 
 typedef struct run_options {
+    bool        given;   /* set by run(), so that all else may be left out */
     int         ranks;   /* 0: without mpirun                          */
     int         threads; /* 0: 1                                       */
     int         seconds; /* limit on time; 0: 60                       */
@@ -56,7 +57,7 @@ typedef struct run_options {
 } run_options;
 
 /* The exit code: 124 when it ran too long.  Under mpirun every rank also writes its own code into the file code.RANK. */
-#define run(arguments, ...) run_with((arguments), (run_options){.threads = 0, __VA_ARGS__})
+#define run(arguments, ...) run_with((arguments), (run_options){.given = true, __VA_ARGS__})
 static inline int run_with(const char *arguments, run_options o)
 {
     char command[4096], ranks[256] = "";
