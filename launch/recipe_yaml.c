@@ -60,7 +60,8 @@ static bool tab_before(const reader *r, yaml_mark_t mark)
     const char *p = r->text;
     for (size_t line = 0; line < mark.line; line++) {
         p = strchr(p, '\n');
-        if (!p++) return false;
+        if (!p) return false;
+        p++;
     }
     return p[strspn(p, " ")] == '\t';
 }
