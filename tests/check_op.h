@@ -18,7 +18,7 @@
  *  - gradients written, added to, and left out; forward and backward in place where the op says it may
  *  - backward reads only what the op saves (all else is overwritten with NaN), and changes nothing but its outputs
  *  - the same bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters computed
- *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards
+ *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
  *  - nothing is read or written outside of tensors and workspace
  */
 #ifndef LS_TESTS_CHECK_OP_H
@@ -244,6 +244,16 @@ static inline void check_groups(const check_setup *s)
     }
 }
 
+/* A rank without samples: the gradients of parameters are zero. */
+static inline void check_nothing(const check_setup *s)
+{
+    static const int64_t none[5];
+    check_result         r = check_run(s, (check_how){.nothing = true, .shards = 4, .bound = none, .groups = 1, .group = {4}});
+    for (int i = 0; i < s->n->ins; i++)
+        for (int64_t k = 0; r.dx[i] && !s->n->in[i]->batched && k < ls__numel(s->n->in[i]); k++)
+            if (r.dx[i][k] != 0) fail_msg("%s: without samples, the gradient of parameter %d is %.9g", s->what, i, (double)r.dx[i][k]);
+}
+
 static inline bool check_has_params(const check_setup *s)
 {
     for (int i = 0; i < s->n->ins; i++)
@@ -276,6 +286,7 @@ static inline void check_op_case(int id, ls_isa isa, check_reference *reference,
         check_threads(&s, &whole);
         check_parts(&s, &whole);
         if (check_has_params(&s)) check_groups(&s);
+        check_nothing(&s);
         check_setup_free(&s);
     }
 }

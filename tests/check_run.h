@@ -76,7 +76,7 @@ typedef struct check_how {
     const int64_t *bound;           /* of the whole batch; NULL: one shard */
     int            group[CHECK_SHARDS]; /* shards of each group            */
     unsigned       skip;            /* inputs without dx                   */
-    bool           add, group_add, inplace, inplace_backward;
+    bool           add, group_add, inplace, inplace_backward, nothing; /* nothing: no samples at all */
 } check_how;
 
 typedef struct check_result {
@@ -176,7 +176,9 @@ static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const che
     s->n = y->node;
     if (!rows) { /* enough for several threads, and for all shards */
         int64_t numel = ls__numel(y) > ls__numel(s->n->in[0]) ? ls__numel(y) : ls__numel(s->n->in[0]);
+        double  flops = s->op->flops ? s->op->flops(s->n) : 0;
         rows          = 300000 / numel + 1;
+        if (flops * (double)rows > 5e7) rows = (int64_t)(5e7 / flops);
         s->rows = rows = rows < 11 ? 11 : rows > 1200 ? 1200 : rows;
     }
     snprintf(s->what, sizeof s->what, "%s of %s, level %s, %lld samples", s->op->name, ls__shape(s->n->in[0]), ls_isa_name(isa), (long long)rows);
@@ -313,7 +315,7 @@ static inline check_result check_run(const check_setup *s, check_how h)
 {
     check_memory m;
     check_result r = {0};
-    if (!h.rows) h.rows = s->rows;
+    if (!h.rows && !h.nothing) h.rows = s->rows;
     omp_set_num_threads(h.threads ? h.threads : 1);
     check_memory_new(&m, s, &h);
     check_call(&m, s, false);
