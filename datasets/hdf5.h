@@ -42,6 +42,10 @@ ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool re
  * reading goes through HDF5; chunks must be of whole samples, all there, not too large, and packed with gzip at most. */
 ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes, int64_t *offset);
 
+/* Walks the heaps of texts of variable length, which HDF5 does not check well enough; call before such texts are read.  Bytes
+ * [skip, skip + skip_bytes) are pixels and not looked at. */
+ls_status ls__h5_check_heaps(const char *path, int fd, int64_t file_bytes, int64_t skip, int64_t skip_bytes);
+
 /* Attributes of the root group: one integer, `n` finite floats, a text shorter than `bytes`. */
 ls_status ls__h5_int(const char *path, hid_t file, const char *name, int64_t *value);
 ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, float *values);

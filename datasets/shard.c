@@ -190,6 +190,8 @@ static ls_status read_headers(shard_file *f, int64_t file_bytes, ls_arena *arena
     LS_TRY(ls__h5_dataset(f->path, f->file, "image", true, &f->image, &s));
     LS_TRY(check_image(f->path, &s, info));
     LS_TRY(ls__h5_storage(f->path, f->image, "image", &s, file_bytes, &f->offset));
+    int64_t pixels = f->offset >= 0 ? s.count : 0;
+    LS_TRY(ls__h5_check_heaps(f->path, f->fd, file_bytes, pixels ? f->offset : file_bytes, pixels));
     LS_TRY(read_attributes(f->path, f->file, arena, info, f->checksum));
     LS_TRY(read_names(f->path, f->file, file_bytes, arena, info));
     LS_TRY(read_labels(f->path, f->file, file_bytes, info->count, info->classes, labels));

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Pictures: the first byte says as what, the rest is the file. */
+#include "tests/fuzz/fuzz.h"
+
+FUZZ_TARGET(picture)
+{
+    static uint8_t pixels[3 * 64 * 64];
+    char           path[FILES_PATH + 16];
+    if (!bytes) return;
+    snprintf(path, sizeof path, "%s/picture", fuzz_folder());
+    file_write(path, data + 1, bytes - 1);
+    fuzz_status(ls_picture_read(path, data[0] & 1 ? 3 : 1, 1 + data[0] / 2 % 8 * 9, 1 + data[0] / 16 * 4, pixels));
+}

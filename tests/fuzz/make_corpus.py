@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the seeds in tests/fuzz/corpus (committed; needs h5py, numpy and pillow only to make them again)."""
+import gzip, io, os, pathlib, struct, tempfile
+
+import h5py, numpy as np
+from PIL import Image
+
+here = pathlib.Path(__file__).parent / "corpus"
+
+
+def put(target, name, data):
+    (here / target).mkdir(parents=True, exist_ok=True)
+    (here / target / name).write_bytes(data)
+
+
+def idx_file(images, n, side=3):
+    body = bytes((i * 37) % 256 for i in range(n * side * side)) if images else bytes(i * 7 % 10 for i in range(n))
+    return struct.pack(">II", 0x800 + (3 if images else 1), n) + (struct.pack(">II", side, side) if images else b"") + body
+
+
+for k, (images, n) in enumerate([(True, 12), (False, 12), (True, 5), (False, 5)]):
+    put("idx", f"plain{k}", bytes([k]) + idx_file(images, n))
+    put("idx", f"packed{k}", bytes([k + 4 + 16]) + idx_file(images, n))
+    put("idx", f"gzip{k}", bytes([k + 8]) + gzip.compress(idx_file(images, n), mtime=0))
+put("idx", "short", bytes([0]) + idx_file(True, 12)[:-1])
+put("idx", "huge", bytes([2]) + struct.pack(">IIII", 0x803, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF))
+
+
+def picture(mode, form, **how):
+    x = (np.arange(11 * 9 * 3) * 7 % 256).astype("u1").reshape(9, 11, 3)
+    out = io.BytesIO()
+    Image.fromarray(x).convert(mode).save(out, form, **how)
+    return out.getvalue()
+
+
+for mode in ["L", "RGB", "RGBA", "P", "1", "LA"]:
+    put("picture", f"png-{mode}", b"\x55" + picture(mode, "PNG"))
+for mode in ["L", "RGB", "CMYK"]:
+    put("picture", f"jpeg-{mode}", b"\x54" + picture(mode, "JPEG"))
+put("picture", "jpeg-progressive", b"\x53" + picture("RGB", "JPEG", progressive=True))
+
+
+def shard(**how):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.h5")
+        with h5py.File(path, "w") as f:
+            f.attrs["lockstep_format"] = 1
+            f.attrs["split"] = "train"
+            f.attrs["classes"] = 3
+            f.attrs["mean"] = np.float32([0.5])
+            f.attrs["std"] = np.float32([0.25])
+            f.create_dataset("image", data=np.arange(4 * 6, dtype="u1").reshape(4, 1, 2, 3), **how)
+            f.create_dataset("label", data=np.int32([0, 1, 2, 0]))
+            if how:
+                f["class_names"] = ["a", "b", "c"]
+        return pathlib.Path(path).read_bytes()
+
+
+put("shard", "contiguous", b"\0" + shard())
+put("shard", "chunked", b"\0" + shard(chunks=(2, 1, 2, 3)))
+put("shard", "packed", b"\0" + shard(chunks=(2, 1, 2, 3), compression="gzip"))
+
+one, three, half = struct.pack("<i", 1), struct.pack("<i", 3), struct.pack("<f", 0.5)
+
+
+def made(image=b"\0", dims=(4, 1, 2, 3)):
+    """As fuzz_shard.c reads it: an attribute is a byte and 24 of data, a set a byte and what follows it."""
+    pad = lambda b: b"\0" + b.ljust(24, b"\0")
+    return (b"\1" + bytes(dims) + pad(one) + pad(b"train") + pad(three) + pad(half * 4) + pad(half * 4) + b"\xff" + image + b"\0" * 70 + b"\x10" + b"\0" * 66 + b"\xff")
+
+
+put("shard", "made", made())
+put("shard", "made-chunks", made(b"\1" + b"\0" * 4))
+put("shard", "made-large", made(b"\xd3\4\xff\1\2\3"))
