@@ -164,11 +164,11 @@ static ls_status update(void *context, const ls_run *run)
     ls_metrics     *m = &t->metrics;
     read_head(m, t->train.grads);
     m->grad_norm = NAN;
-    LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps);
+    LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps + 1);
     LS_CHECK(isfinite(m->loss), LS_ERR_DIVERGED,
              "step %lld: the loss is %g; the parameters are those of the step before" LS_HINT
              "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data (`lockstep data verify`)",
-             (long long)t->steps, m->loss);
+             (long long)t->steps + 1, m->loss);
     double scale = 1 / m->weight;
     if (o->clip_norm > 0) {
         m->grad_norm = grad_norm(t) * scale;
