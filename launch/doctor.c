@@ -180,6 +180,9 @@ static void kernels(const product *p, int threads)
     say(OK, "peak", "%.0f GFLOP/s of multiply-adds on %d thread%s", peak, threads, threads == 1 ? "" : "s");
     if (!is_right(p))
         say(BAD, "matrix products", "wrong results|the build or the machine is broken: run tests/run");
+    else if (found < 0.25 * peak)
+        say(NOTE, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak|the machine is busy, or its cores are shared: try again", found, SIZE,
+            100 * found / peak);
     else
         say(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE, 100 * found / peak);
 }
