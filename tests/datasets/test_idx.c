@@ -119,6 +119,7 @@ static void damaged_gzip_is_an_error(void **state)
         idx_put_all(in, 1);
         snprintf(path, sizeof path, "%s/%s.gz", in, idx_names[k]);
         size_t bytes = file_read(path, data, sizeof data);
+        if (bytes < 20) fail_msg("%s: %zu bytes", path, bytes);
         data[bytes - 5] ^= 1; /* in its checksum */
         file_write(path, data, bytes);
         assert_int_equal(ls_import_idx(in, out, 1), LS_ERR_DATA);
