@@ -69,9 +69,12 @@ static void compute_run(const block *b, const ls_run *run)
                 ls__gemm_pack_x(x + r * g->x_row, g->x_row, g->x_col, min(LS_MR, end - r), run->len,
                                 b->space->x + (r - top) * run->len, &t.x_row, &t.x_col);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
-            float *panel = b->space->w + c * run->len;
+            float *panel = b->space->w + (b->m > LS_MC ? c * run->len : 0); /* kept only if it is needed again */
             if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
+            const int64_t ahead = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0, tiles = (end - top + LS_MR - 1) / LS_MR;
             for (int64_t r = top; r < end; r += LS_MR) {
+                if (ahead > 0)
+                    ls__gemm_fetch_w(w + (c + LS_NR) * g->w_col, g->w_row, g->w_col, run->len, ahead, (r - top) / LS_MR, tiles);
                 t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
                 t.w = b->w_packed ? panel : w + c;
                 t.next = b->x_packed ? t.x + LS_MR * run->len : x;

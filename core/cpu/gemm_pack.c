@@ -64,32 +64,56 @@ void ls__gemm_space_give(ls_gemm_space space) { atomic_store_explicit(&pool[spac
 
 /* ---- panels -------------------------------------------------------------------------------------------------------- */
 
+/* Columns of w of which k is the contiguous dim, transposed BLOCK x BLOCK at a time into columns of a panel. */
+#if defined(__AVX2__)
+enum { BLOCK = 8 };
+
+/* Rows i and i + 4 of a block, four k of each. */
+V_INLINE __m256 halves(const float *upper, const float *lower)
+{
+    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(upper)), _mm_loadu_ps(lower), 1);
+}
+
+V_INLINE void transpose_block(const float *w, int64_t w_col, float *panel)
+{
+#pragma GCC unroll 2
+    for (int k = 0; k < BLOCK; k += 4, w += 4, panel += 4 * LS_NR) {
+        __m256 r0 = halves(w, w + 4 * w_col), r1 = halves(w + w_col, w + 5 * w_col);
+        __m256 r2 = halves(w + 2 * w_col, w + 6 * w_col), r3 = halves(w + 3 * w_col, w + 7 * w_col);
+        __m256 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
+        __m256 low23 = _mm256_unpacklo_ps(r2, r3), high23 = _mm256_unpackhi_ps(r2, r3);
+        _mm256_storeu_ps(panel, _mm256_shuffle_ps(low01, low23, 0x44));
+        _mm256_storeu_ps(panel + LS_NR, _mm256_shuffle_ps(low01, low23, 0xee));
+        _mm256_storeu_ps(panel + 2 * LS_NR, _mm256_shuffle_ps(high01, high23, 0x44));
+        _mm256_storeu_ps(panel + 3 * LS_NR, _mm256_shuffle_ps(high01, high23, 0xee));
+    }
+}
+#else
+enum { BLOCK = 4 };
 typedef float   quad __attribute__((vector_size(16)));
 typedef float   quad_any __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t quad_int __attribute__((vector_size(16)));
 
-/* Four columns of w, of which k is the contiguous dim, into columns of a panel. */
-static void transpose_4(const float *w, int64_t w_col, int64_t k, float *panel)
+V_INLINE void transpose_block(const float *w, int64_t w_col, float *panel)
 {
     const quad_int lows = {0, 4, 1, 5}, highs = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    const float   *w0 = w, *w1 = w + w_col, *w2 = w + 2 * w_col, *w3 = w + 3 * w_col;
-    int64_t        i = 0;
-    for (; i + 4 <= k; i += 4, panel += 4 * LS_NR) {
-        quad a = *(const quad_any *)(w0 + i), b = *(const quad_any *)(w1 + i);
-        quad c = *(const quad_any *)(w2 + i), d = *(const quad_any *)(w3 + i);
-        quad ab = __builtin_shuffle(a, b, lows), cd = __builtin_shuffle(c, d, lows);
-        quad ab2 = __builtin_shuffle(a, b, highs), cd2 = __builtin_shuffle(c, d, highs);
-        *(quad_any *)panel               = __builtin_shuffle(ab, cd, first);
-        *(quad_any *)(panel + LS_NR)     = __builtin_shuffle(ab, cd, second);
-        *(quad_any *)(panel + 2 * LS_NR) = __builtin_shuffle(ab2, cd2, first);
-        *(quad_any *)(panel + 3 * LS_NR) = __builtin_shuffle(ab2, cd2, second);
-    }
-    for (; i < k; i++, panel += LS_NR) {
-        panel[0] = w0[i];
-        panel[1] = w1[i];
-        panel[2] = w2[i];
-        panel[3] = w3[i];
-    }
+    quad           r0 = *(const quad_any *)w, r1 = *(const quad_any *)(w + w_col);
+    quad           r2 = *(const quad_any *)(w + 2 * w_col), r3 = *(const quad_any *)(w + 3 * w_col);
+    quad           low01 = __builtin_shuffle(r0, r1, lows), high01 = __builtin_shuffle(r0, r1, highs);
+    quad           low23 = __builtin_shuffle(r2, r3, lows), high23 = __builtin_shuffle(r2, r3, highs);
+    *(quad_any *)panel               = __builtin_shuffle(low01, low23, first);
+    *(quad_any *)(panel + LS_NR)     = __builtin_shuffle(low01, low23, second);
+    *(quad_any *)(panel + 2 * LS_NR) = __builtin_shuffle(high01, high23, first);
+    *(quad_any *)(panel + 3 * LS_NR) = __builtin_shuffle(high01, high23, second);
+}
+#endif
+
+static void transpose(const float *w, int64_t w_col, int64_t k, float *panel)
+{
+    int64_t i = 0;
+    for (; i + BLOCK <= k; i += BLOCK) transpose_block(w + i, w_col, panel + i * LS_NR);
+    for (; i < k; i++)
+        for (int64_t c = 0; c < BLOCK; c++) panel[i * LS_NR + c] = w[c * w_col + i];
 }
 
 void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel)
@@ -103,7 +127,7 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
     }
     int64_t j = 0;
     if (w_row == 1)
-        for (; j + 4 <= n; j += 4) transpose_4(w + j * w_col, w_col, k, panel + j);
+        for (; j + BLOCK <= n; j += BLOCK) transpose(w + j * w_col, w_col, k, panel + j);
     for (int64_t i = 0; i < k; i++) {
         for (int64_t c = j; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
         for (int64_t c = n; c < LS_NR; c++) panel[i * LS_NR + c] = 0;
@@ -129,4 +153,16 @@ void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows,
     }
     *row = k;
     *col = 1;
+}
+
+void ls__gemm_fetch_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, int64_t part, int64_t parts)
+{
+    enum { LINE = 16 };
+    if (w_col == 1) { /* the last float of each row: the line of the first one came with the panel before */
+        for (int64_t i = k * part / parts; i < k * (part + 1) / parts; i++) __builtin_prefetch(w + i * w_row + n - 1);
+        return;
+    }
+    if (w_row != 1) return;
+    for (int64_t j = n * part / parts; j < n * (part + 1) / parts; j++)
+        for (int64_t i = 0; i < k; i += LINE) __builtin_prefetch(w + j * w_col + i);
 }
