@@ -103,35 +103,52 @@ static inline double check_loss(const check_setup *s, const check_wide *w)
     return sum;
 }
 
-static inline void check_values(const check_setup *s, const check_wide *w, const check_result *r)
+/* What the reference gives, the same for all levels: outputs, and gradients by central differences. */
+typedef struct check_truth {
+    ls_arena *arena;
+    double   *y[LS_MAX_OUT], *dx[LS_MAX_IN];
+} check_truth;
+
+/* The gradient of input i: of all elements, or of CHECK_DIFFERENCES of them. */
+static inline double *check_differences(const check_setup *s, const check_wide *w, int i, ls_arena *arena)
 {
-    static const char *const out[] = {"y", "y1", "y2"};
-    s->reference(&w->r);
-    for (int o = 0; o < s->n->outs; o++)
-        check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], w->y[o], s->cs->tol > 0 ? s->cs->tol : 2e-6);
+    int64_t n    = check_elements(s->n->in[i], s->rows);
+    double *want = ls_arena_alloc(arena, (size_t)n * sizeof(double));
+    for (int64_t k = 0; k < n; k++) {
+        double x = w->x[i][k], h = 1e-5;
+        want[k]  = CHECK_UNSET;
+        if (n > CHECK_DIFFERENCES && (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES) continue;
+        w->x[i][k]  = x + h;
+        double more = check_loss(s, w);
+        w->x[i][k]  = x - h;
+        double less = check_loss(s, w);
+        w->x[i][k]  = x;
+        want[k]     = (more - less) / (2 * h);
+    }
+    return want;
 }
 
-/* Central differences, of all elements of an input or of CHECK_DIFFERENCES of them. */
-static inline void check_differences(const check_setup *s, const check_wide *w, const check_result *r)
+static inline void check_truth_new(check_truth *t, const check_setup *s, bool gradients)
 {
-    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5"};
-    for (int i = 0; i < s->n->ins; i++) {
-        if (!check_has_grad(s, i)) continue;
-        int64_t n    = check_elements(s->n->in[i], s->rows);
-        double *want = ls_arena_alloc(s->arena, (size_t)n * sizeof(double));
-        for (int64_t k = 0; k < n; k++) {
-            double x = w->x[i][k], h = 1e-5;
-            want[k]  = CHECK_UNSET;
-            if (n > CHECK_DIFFERENCES && (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES) continue;
-            w->x[i][k]  = x + h;
-            double more = check_loss(s, w);
-            w->x[i][k]  = x - h;
-            double less = check_loss(s, w);
-            w->x[i][k]  = x;
-            want[k]     = (more - less) / (2 * h);
-        }
-        check_close(s, grad[i], n, r->dx[i], want, s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
+    assert_int_equal(ls_arena_new(&t->arena, "truth"), LS_OK);
+    check_wide w = check_widen(s);
+    s->reference(&w.r);
+    for (int o = 0; o < s->n->outs; o++) {
+        size_t bytes = (size_t)check_elements(s->n->out[o], s->rows) * sizeof(double);
+        t->y[o]      = memcpy(ls_arena_alloc(t->arena, bytes), w.y[o], bytes);
     }
+    for (int i = 0; gradients && i < s->n->ins; i++)
+        if (check_has_grad(s, i)) t->dx[i] = check_differences(s, &w, i, t->arena);
+}
+
+static inline void check_against_truth(const check_setup *s, const check_truth *t, const check_result *r)
+{
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5"}, *const out[] = {"y", "y1", "y2"};
+    for (int o = 0; o < s->n->outs; o++)
+        check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o], s->cs->tol > 0 ? s->cs->tol : 2e-6);
+    for (int i = 0; i < s->n->ins; i++)
+        if (t->dx[i])
+            check_close(s, grad[i], check_elements(s->n->in[i], s->rows), r->dx[i], t->dx[i], s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
 }
 
 /* Adding to what is there, for every reason to do so. */
@@ -263,40 +280,44 @@ static inline bool check_has_params(const check_setup *s)
 
 /* ---- all of it ---------------------------------------------------------------------------------------------------- */
 
-static inline void check_op_case(int id, ls_isa isa, check_reference *reference, const check_case *cs)
+static inline void check_setup_all(const check_setup *s, check_truth *truth, bool gradients)
 {
-    static const int64_t samples[] = {1, 2, 7, 0};
-    for (int k = 0; k < 4; k++) {
+    check_result whole = check_run(s, (check_how){0});
+    if (!truth->arena) check_truth_new(truth, s, gradients && s->op->backward[LS_CPU] && !s->cs->inference);
+    check_against_truth(s, truth, &whole);
+    check_adding(s, &whole);
+    check_single_gradients(s, &whole);
+    check_inplace(s, &whole);
+    check_threads(s, &whole);
+    check_parts(s, &whole);
+    if (check_has_params(s)) check_groups(s);
+    check_nothing(s);
+}
+
+static inline void check_op_case(int id, check_reference *reference, const check_case *cs, int64_t samples)
+{
+    check_truth truth = {0};
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         check_setup s;
-        check_setup_new(&s, id, isa, cs, reference, samples[k]);
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        check_setup_new(&s, id, (ls_isa)isa, cs, reference, samples);
         check_shape(&s);
         if (s.op->view) {
             assert_true(s.n->out[0]->view_of == s.n->in[0] && ls__numel(s.n->out[0]) == ls__numel(s.n->in[0]));
             assert_true(!s.op->forward[LS_CPU] && !s.op->backward[LS_CPU]);
-            check_setup_free(&s);
-            continue;
+        } else {
+            check_setup_all(&s, &truth, samples > 0);
         }
-        check_result whole = check_run(&s, (check_how){0});
-        check_wide   wide  = check_widen(&s);
-        check_values(&s, &wide, &whole);
-        if (samples[k] && s.op->backward[LS_CPU] && !cs->inference) check_differences(&s, &wide, &whole);
-        check_adding(&s, &whole);
-        check_single_gradients(&s, &whole);
-        check_inplace(&s, &whole);
-        check_threads(&s, &whole);
-        check_parts(&s, &whole);
-        if (check_has_params(&s)) check_groups(&s);
-        check_nothing(&s);
         check_setup_free(&s);
     }
+    ls_arena_free(truth.arena);
 }
 
 static inline void check_op_cases(int id, check_reference *reference, const check_case *cs, size_t cases)
 {
-    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
-        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
-        for (size_t i = 0; i < cases; i++) check_op_case(id, (ls_isa)isa, reference, &cs[i]);
-    }
+    static const int64_t samples[] = {1, 2, 7, 0}; /* 0: many */
+    for (size_t i = 0; i < cases; i++)
+        for (int k = 0; k < 4; k++) check_op_case(id, reference, &cs[i], samples[k]);
 }
 
 /* Defines check_OP, which checks every case given. */

@@ -19,7 +19,7 @@ static ls_status infer(ls_node *n)
                       (long long)a->dims.dim[i]);
         LS_NODE_CHECK(n, a->dims.dim[i] != -1 || open < 0, "dims %d and %d are both -1, expected one at most", open, i);
         if (a->dims.dim[i] == -1) open = i;
-        else known = known <= numel ? known * a->dims.dim[i] : known;
+        else if (__builtin_mul_overflow(known, a->dims.dim[i], &known)) known = INT64_MAX;
     }
     LS_NODE_CHECK(n, open < 0 ? known == numel : numel % known == 0, "'%s' is %s: its %lld elements do not fit into dims of %lld%s", x->name, ls__shape(x),
                   (long long)numel, (long long)known, open < 0 ? "" : " and one left open");
