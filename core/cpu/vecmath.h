@@ -26,7 +26,7 @@ V_INLINE vf v_poly(vf x, int n, const float *c)
 }
 
 /* 2^n for -126 <= n <= 127 */
-V_INLINE vf v_pow2(vi n) { return (vf)((n + 127) << 23); }
+V_INLINE vf v_pow2(vi n) { return (vf)(((vu)n + 127u) << 23); }
 
 /* x = n ln2 + r: gives n, and r through its pointer. */
 V_INLINE vf v_exp_reduce(vf x, vf *r)
@@ -55,8 +55,8 @@ V_INLINE vf v_log(vf x)
     const vf           infinity = v_set(__builtin_inff());
     vi                 tiny     = x < v_set(0x1p-126f); /* denormal: scaled up first */
     vi                 bits     = (vi)v_select(tiny, x * 0x1p23f, x);
-    vi                 e        = (bits - 0x3f3504f3) >> 23;
-    vf                 f        = (vf)(bits - (e << 23)) - 1.0f;
+    vi                 e        = (vi)((vu)bits - 0x3f3504f3u) >> 23;
+    vf                 f        = (vf)((vu)bits - ((vu)e << 23)) - 1.0f;
     vf                 n        = v_from_int(e + (tiny & -23));
     vf                 square   = f * f;
     vf                 y        = v_fma(v_poly(f, 9, p) * square, f, n * -2.12194440e-4f);

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Vector maths: y[i] = f(x[i]) for n elements, in place allowed.  Each element's bits depend on its value alone: the tail
- * goes through the same instructions as the body.  Errors are the largest seen over all floats, against double.
+ * goes through the same instructions as the body.  NaN, infinities, zeros of both signs and denormals are as in libm.
+ *
+ * Largest error against double, in units of the last place, over every seventh float of all 2^32:
+ *
+ *     exp 1.00   log 0.82   tanh 2.42   sigmoid 2.33   erf 1.17
  */
 #ifndef LS_CORE_CPU_VMATH_H
 #define LS_CORE_CPU_VMATH_H
