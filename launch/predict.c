@@ -2,6 +2,8 @@
  *
  * lockstep predict: the likeliest classes of pictures.
  *
+ * The data set itself is not needed: the run's folder keeps its shape, mean, std and class names (data.json).
+ *
  * A picture is scaled to the model's input, made grey for models of one channel, and normalised as the data set says.
  * Handwriting mostly comes dark on light, and data sets of digits light on dark.  The rule for models of one channel: when the
  * picture's border is lighter than its inside while the data set's average pixel is darker than middle grey (mean < 0.5), the
@@ -113,7 +115,7 @@ static ls_status predict(ls_job *j, const ls_args *args)
     int64_t     step;
     const char *from;
     LS_TRY(ls_job_run(j, args->positional[0], 0, NULL, folder, &step));
-    LS_TRY(ls_job_data(j, LS_SPLITS_TEST));
+    LS_AGREE(j, ls_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
     LS_TRY(ls_job_load(j, folder, step, &from));

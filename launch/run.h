@@ -69,7 +69,7 @@ ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most);
 
 enum { LS_NAME = 96 }; /* room for a file's name behind the folder's */
 
-/* What a run keeps: recipe.yaml, metrics.jsonl, report.html, checkpoints/, model.safetensors.  Rank 0's business. */
+/* What a run keeps: recipe.yaml, data.json, metrics.jsonl, report.html, checkpoints/, model.safetensors.  Rank 0's business. */
 typedef struct ls_folder {
     char path[PATH_MAX];
     int  lock; /* an open file; -1: none                              */
@@ -86,6 +86,10 @@ void      ls_folder_close(ls_folder *f);
 const char *ls_folder_file(const ls_folder *f, const char *name);
 /* The folder that a recipe's run lives in, without making it. */
 void ls_folder_name(ls_folder *f, const ls_recipe *recipe);
+
+/* data.json: shape, classes, mean and std of the samples, for using the model where the data are not.  Not collective. */
+ls_status ls_card_write(const char *path, const ls_dataset_info *info);
+ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory);
 
 /* ---- what a run comes to ------------------------------------------------------------------------------------------- */
 

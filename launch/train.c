@@ -328,6 +328,7 @@ static ls_status load_checkpoint(training *t, bool *found)
 static ls_status open_files(training *t, bool found)
 {
     LS_TRY(ls_recipe_write(t->job.recipe, ls_folder_file(&t->folder, "recipe.yaml")));
+    LS_TRY(ls_card_write(ls_folder_file(&t->folder, "data.json"), &t->job.data));
     LS_TRY(ls_events_open(&t->events, ls_folder_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
     write_start(t);
     return t->pending;

@@ -2,6 +2,7 @@
 /* labels: mpi */
 /* timeout: 900 */
 /* Whole runs of the program: the same digests for any ranks and threads, and for any way of interrupting. */
+#include "datasets/datasets.h"
 #include "tests/launch/train_runs.h"
 
 static void keeps_what_it_promises(void **state)
@@ -158,6 +159,24 @@ static void evaluates_and_predicts(void **state)
     assert_non_null(strstr(one, accuracy));
     free(one);
     json_decref(all);
+    /* light on dark or dark on light, the answer is the same */
+    ls_dataset *digits;
+    uint8_t     pixels[28 * 28];
+    int32_t     label;
+    assert_int_equal(ls_dataset_digits(&digits, "train", 650, 1), LS_OK);
+    assert_int_equal(ls_dataset_read(digits, 0, pixels, &label), LS_OK);
+    assert_int_equal(ls_picture_write("light.png", 1, 28, 28, pixels), LS_OK);
+    for (int i = 0; i < 28 * 28; i++) pixels[i] = (uint8_t)(255 - pixels[i]);
+    assert_int_equal(ls_picture_write("dark.png", 1, 28, 28, pixels), LS_OK);
+    ls_dataset_free(digits);
+    assert_int_equal(run("predict reference light.png"), 0);
+    assert_null(strstr(text_of("out"), "inverted"));
+    char *light = strdup(strchr(text_of("out"), '\n'));
+    assert_int_equal(run("predict reference dark.png", .ranks = 2), 0);
+    assert_non_null(strstr(text_of("out"), "dark.png  (inverted: dark on light)"));
+    assert_string_equal(strchr(text_of("out"), '\n'), light);
+    assert_int_equal(count_of(light, "%"), 5);
+    free(light);
     assert_int_equal(run("ckpt ls reference"), 0);
     assert_non_null(strstr(text_of("out"), "step-00000022"));
     assert_int_equal(run("ckpt inspect reference/model.safetensors"), 0);

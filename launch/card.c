@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * data.json: what a run's folder keeps of its data set, so that its model can be used where the data are not. */
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "launch/run.h"
+
+ls_status ls_card_write(const char *path, const ls_dataset_info *info)
+{
+    char    temporary[PATH_MAX + LS_NAME + 8];
+    json_t *mean = json_array(), *std = json_array(), *names = json_array();
+    for (int c = 0; c < info->channels && c < 4; c++) {
+        json_array_append_new(mean, json_real(info->mean[c]));
+        json_array_append_new(std, json_real(info->std[c]));
+    }
+    for (int i = 0; i < info->classes; i++) json_array_append_new(names, json_string(info->class_names[i]));
+    json_t *card = json_pack("{s:i, s:i, s:i, s:i, s:o, s:o, s:o}", "channels", info->channels, "height", info->height, "width", info->width, "classes",
+                             info->classes, "mean", mean, "std", std, "class_names", names);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    bool good = card && json_dump_file(card, temporary, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) == 0 && rename(temporary, path) == 0;
+    json_decref(card);
+    if (good) return LS_OK;
+    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", path, strerror(errno));
+    unlink(temporary);
+    return status;
+}
+
+static bool take(const json_t *card, ls_dataset_info *info, ls_arena *memory)
+{
+    const json_t *mean = json_object_get(card, "mean"), *std = json_object_get(card, "std"), *names = json_object_get(card, "class_names");
+    struct {
+        const char *key;
+        int        *value;
+    } whole[] = {{"channels", &info->channels}, {"height", &info->height}, {"width", &info->width}, {"classes", &info->classes}};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++) {
+        json_int_t x = json_integer_value(json_object_get(card, whole[i].key));
+        if (x < 1 || x > 1000000) return false;
+        *whole[i].value = (int)x;
+    }
+    if (info->channels > 4 || json_array_size(mean) != (size_t)info->channels || json_array_size(std) != (size_t)info->channels ||
+        json_array_size(names) != (size_t)info->classes)
+        return false;
+    for (int c = 0; c < info->channels; c++) {
+        info->mean[c] = (float)json_number_value(json_array_get(mean, (size_t)c));
+        info->std[c]  = (float)json_number_value(json_array_get(std, (size_t)c));
+        if (!isfinite(info->mean[c]) || !(info->std[c] > 0)) return false;
+    }
+    const char **texts = ls_arena_alloc(memory, (size_t)info->classes * sizeof *texts);
+    for (int i = 0; i < info->classes; i++) {
+        const char *name = json_string_value(json_array_get(names, (size_t)i));
+        if (!name) return false;
+        texts[i] = ls_arena_strdup(memory, name);
+    }
+    info->class_names = texts;
+    return true;
+}
+
+ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory)
+{
+    json_error_t error;
+    json_t      *card = json_load_file(path, 0, &error);
+    *info             = (ls_dataset_info){.split = "", .path = path};
+    LS_CHECK(card, LS_ERR_DATA, "%s:%d: %s" LS_HINT "the run's folder keeps there what its data look like; the same `lockstep train` makes it anew", path,
+             error.line, error.text);
+    bool good = take(card, info, memory);
+    json_decref(card);
+    LS_CHECK(good, LS_ERR_DATA, "%s: expected channels, height, width, classes, mean, std and class_names that fit together" LS_HINT
+             "the same `lockstep train` makes it anew", path);
+    return LS_OK;
+}
