@@ -54,8 +54,8 @@ ls_status ls__path(char path[LS_PATH_BYTES], const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(path, LS_PATH_BYTES, format, args);
     va_end(args);
-    LS_CHECK(length >= 0 && length < LS_PATH_BYTES, LS_ERR_USAGE, "a path of %d characters is too long: %.60s..." LS_HINT
-             "choose a shorter run.dir", length, path);
+    LS_CHECK(length >= 0 && length < LS_PATH_BYTES, LS_ERR_USAGE,
+             "a path of %d characters is too long: %.60s..." LS_HINT "choose a shorter run.dir", length, path);
     return LS_OK;
 }
 
@@ -75,7 +75,8 @@ ls_status ls__make_folders(const char *path)
     }
     struct stat info;
     if (stat(path, &info) != 0) return LS_FAIL_ERRNO("cannot make the folder %s", path);
-    LS_CHECK(S_ISDIR(info.st_mode), LS_ERR_ENV, "%s: expected a folder, found a file" LS_HINT "move it away, or choose another run.dir", path);
+    LS_CHECK(S_ISDIR(info.st_mode), LS_ERR_ENV, "%s: expected a folder, found a file" LS_HINT "move it away, or choose another run.dir",
+             path);
     return LS_OK;
 }
 

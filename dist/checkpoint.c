@@ -61,7 +61,7 @@ ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count)
         int64_t step = step_of(e->d_name);
         if (step < 0) continue;
         if (*count == room) {
-            room         = room ? 2 * room : 16;
+            room          = room ? 2 * room : 16;
             int64_t *more = realloc(*steps, sizeof **steps * (size_t)room);
             if (!more) {
                 closedir(dir);
@@ -117,8 +117,8 @@ static ls_status check_space(const char *folder, const ls_state *s)
     for (int i = 0; i < s->arrays; i++) need += (uint64_t)s->array[i].count * sizeof(float) + 1024;
     if (statvfs(folder, &info) != 0) return LS_OK;
     uint64_t have = (uint64_t)info.f_bavail * info.f_frsize;
-    LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s", folder, (double)need / 1e6,
-             (double)have / 1e6, strerror(ENOSPC), ls__errno_hint(ENOSPC));
+    LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s", folder,
+             (double)need / 1e6, (double)have / 1e6, strerror(ENOSPC), ls__errno_hint(ENOSPC));
     return LS_OK;
 }
 
@@ -157,7 +157,8 @@ static ls_status publish(const char *folder, const char *temporary, const char *
             LS_TRY(ls__remove_folder(temporary));
         } else {
             LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
-            if (rename(final, replaced) != 0 || rename(temporary, final) != 0) return LS_FAIL_ERRNO("cannot rename %s to %s", temporary, final);
+            if (rename(final, replaced) != 0 || rename(temporary, final) != 0)
+                return LS_FAIL_ERRNO("cannot rename %s to %s", temporary, final);
             LS_TRY(ls__remove_folder(replaced));
         }
     }
@@ -186,8 +187,8 @@ static ls_status prune(const char *folder, int64_t step, int keep)
 static ls_status save(const ls_state *s, const char *folder, const ls_progress *progress, int keep)
 {
     char temporary[LS_PATH_BYTES], final[LS_PATH_BYTES];
-    LS_CHECK(progress->step >= 0 && keep >= 0, LS_ERR_USAGE, "expected a step and a number to keep, found %" PRId64 " and %d", progress->step,
-             keep);
+    LS_CHECK(progress->step >= 0 && keep >= 0, LS_ERR_USAGE, "expected a step and a number to keep, found %" PRId64 " and %d",
+             progress->step, keep);
     LS_TRY(ls__checkpoint_path(final, folder, progress->step));
     LS_TRY(ls__path(temporary, "%s/" TEMPORARY_PREFIX "%08" PRId64, folder, progress->step));
     LS_TRY(ls__make_folders(folder));
@@ -224,12 +225,13 @@ ls_status ls__checkpoint_verify_sum(const char *path)
     if (!f) return LS_FAIL_ERRNO("cannot read %s", sum);
     size_t length = fread(text, 1, sizeof text - 1, f);
     fclose(f);
-    LS_CHECK(length == SUM_DIGITS + sizeof rest - 1 && strspn(text, "0123456789abcdef") == SUM_DIGITS && strcmp(text + SUM_DIGITS, rest) == 0,
+    LS_CHECK(length == SUM_DIGITS + sizeof rest - 1 && strspn(text, "0123456789abcdef") == SUM_DIGITS &&
+                 strcmp(text + SUM_DIGITS, rest) == 0,
              LS_ERR_DATA, "%s: expected 16 hexadecimal digits and '" LS_STATE_FILE "'", sum);
     uint64_t expected = strtoull(text, &end, 16);
     LS_TRY(ls__file_checksum(state, &found, &bytes));
-    LS_CHECK(found == expected, LS_ERR_DATA, "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, state, bytes,
-             found, expected);
+    LS_CHECK(found == expected, LS_ERR_DATA, "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, state,
+             bytes, found, expected);
     return LS_OK;
 }
 
@@ -247,7 +249,8 @@ static ls_status load_one(const ls_state *s, const char *folder, int64_t step, l
     char path[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
     LS_TRY(read_one(s, path, progress));
-    LS_CHECK(progress->step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the file step %" PRId64, path, step, progress->step);
+    LS_CHECK(progress->step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the file step %" PRId64, path, step,
+             progress->step);
     return LS_OK;
 }
 
@@ -269,8 +272,10 @@ static ls_status load_newest(const ls_state *s, const char *folder, ls_progress 
     }
     free(steps);
     if (status == LS_ERR_USAGE) return ls__trace(status, __FILE__, __LINE__, __func__);
-    LS_CHECK(*found || count == 0, LS_ERR_DATA, "none of the %d checkpoints below %s can be read; the newest: %s" LS_HINT
-             "start over with --fresh, or bring back a copy of the folder", count, folder, newest);
+    LS_CHECK(*found || count == 0, LS_ERR_DATA,
+             "none of the %d checkpoints below %s can be read; the newest: %s" LS_HINT
+             "start over with --fresh, or bring back a copy of the folder",
+             count, folder, newest);
     return LS_OK;
 }
 
@@ -292,9 +297,9 @@ static ls_status share(ls_comm *comm, const ls_state *s, ls_status mine, ls_prog
 
 ls_status ls__checkpoint_load(ls_comm *comm, const ls_state *state, const char *folder, ls_progress *progress, bool *found)
 {
-    bool root  = !comm || ls_comm_rank(comm) == 0;
-    *found     = false;
-    *progress  = (ls_progress){0};
+    bool root = !comm || ls_comm_rank(comm) == 0;
+    *found    = false;
+    *progress = (ls_progress){0};
     LS_TRY(share(comm, state, root ? load_newest(state, folder, progress, found) : LS_OK, progress, found));
     return LS_OK;
 }

@@ -58,8 +58,7 @@ ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, v
     struct stat        exists;
     ls_checkpoint_info info = {.path = checkpoint};
     LS_TRY(ls__path(state, "%s/" LS_STATE_FILE, checkpoint));
-    if (stat(state, &exists) != 0)
-        return LS_FAIL_ERRNO("%s: expected a checkpoint (a folder step-... with " LS_STATE_FILE ")", checkpoint);
+    if (stat(state, &exists) != 0) return LS_FAIL_ERRNO("%s: expected a checkpoint (a folder step-... with " LS_STATE_FILE ")", checkpoint);
     LS_TRY(look(&info, !each));
     *progress = info.progress;
     if (each) LS_TRY(ls__state_visit(state, each, data));

@@ -91,12 +91,12 @@ static ls_status hdf5_fail(const h5 *h, ls_status status, const char *call, cons
 #define HDF5_FAIL(h, status, call) hdf5_fail((h), (status), (call), __FILE__, __LINE__, __func__)
 
 /* A call that gives a number, negative after an error; and one that gives a handle, which is kept. */
-#define LS_TRY_HDF5(h, status, call)                                   \
-    do {                                                               \
-        if ((call) < 0) return HDF5_FAIL((h), (status), #call);        \
+#define LS_TRY_HDF5(h, status, call)                                                                                                       \
+    do {                                                                                                                                   \
+        if ((call) < 0) return HDF5_FAIL((h), (status), #call);                                                                            \
     } while (0)
-#define OPEN(id, h, status, call)                                      \
-    hid_t id = keep((h), (call));                                      \
+#define OPEN(id, h, status, call)                                                                                                          \
+    hid_t id = keep((h), (call));                                                                                                          \
     if (id < 0) return HDF5_FAIL((h), (status), #call)
 
 /* ---- the progress, as attributes ----------------------------------------------------------------------------------- */
@@ -109,8 +109,8 @@ static const struct field {
     size_t      offset, bytes;
 } fields[] = {
 #define FIELD(kind, name) {#name, kind, offsetof(ls_progress, name), sizeof((ls_progress){0}.name)}
-    FIELD(INT64, step), FIELD(INT64, epoch), FIELD(INT64, sample), FIELD(UINT64, seed), FIELD(TEXT, recipe_hash), FIELD(TEXT, isa),
-    FIELD(UINT64, digest),
+    FIELD(INT64, step),       FIELD(INT64, epoch), FIELD(INT64, sample),  FIELD(UINT64, seed),
+    FIELD(TEXT, recipe_hash), FIELD(TEXT, isa),    FIELD(UINT64, digest),
 #undef FIELD
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
@@ -188,8 +188,9 @@ static ls_status read_progress(h5 *h, hid_t file, ls_progress *p)
     LS_TRY(read_attribute(h, file, "format", TEXT, sizeof format, format));
     LS_CHECK(strcmp(format, "lockstep checkpoint") == 0, LS_ERR_DATA, "%s: expected a checkpoint, found '%s'", h->path, format);
     LS_TRY(read_attribute(h, file, "format_version", INT64, sizeof version, &version));
-    LS_CHECK(version == LS_CHECKPOINT_FORMAT, LS_ERR_USAGE, "%s: expected format version %d, found %" PRId64 LS_HINT
-             "it was written by another version of the program: use that one", h->path, LS_CHECKPOINT_FORMAT, version);
+    LS_CHECK(version == LS_CHECKPOINT_FORMAT, LS_ERR_USAGE,
+             "%s: expected format version %d, found %" PRId64 LS_HINT "it was written by another version of the program: use that one",
+             h->path, LS_CHECKPOINT_FORMAT, version);
     for (int i = 0; i < FIELDS; i++)
         LS_TRY(read_attribute(h, file, fields[i].name, fields[i].kind, fields[i].bytes, (char *)p + fields[i].offset));
     LS_TRY(read_attribute(h, file, "progress_xxh64", UINT64, sizeof checksum, &checksum));
@@ -326,7 +327,8 @@ static ls_status open_array(h5 *h, hid_t group, const char *name, hid_t *set, in
     H5L_info_t link;
     hsize_t    extent[H5S_MAX_RANK];
     LS_CHECK(H5Lget_info(group, name, &link, H5P_DEFAULT) >= 0, LS_ERR_DATA, "%s: the array '%s' is missing", h->path, name);
-    LS_CHECK(link.type == H5L_TYPE_HARD, LS_ERR_DATA, "%s: '%s' is a link to somewhere else, which a checkpoint has none of", h->path, name);
+    LS_CHECK(link.type == H5L_TYPE_HARD, LS_ERR_DATA, "%s: '%s' is a link to somewhere else, which a checkpoint has none of", h->path,
+             name);
     OPEN(opened, h, LS_ERR_DATA, H5Dopen2(group, name, H5P_DEFAULT));
     OPEN(type, h, LS_ERR_DATA, H5Dget_type(opened));
     OPEN(space, h, LS_ERR_DATA, H5Dget_space(opened));
@@ -340,7 +342,8 @@ static ls_status open_array(h5 *h, hid_t group, const char *name, hid_t *set, in
     *count = 1;
     for (int d = 0; d < *rank; d++) {
         dims[d] = (int64_t)extent[d];
-        LS_CHECK(dims[d] >= 0 && !__builtin_mul_overflow(*count, dims[d], count), LS_ERR_DATA, "%s: the array '%s' is too large", h->path, name);
+        LS_CHECK(dims[d] >= 0 && !__builtin_mul_overflow(*count, dims[d], count), LS_ERR_DATA, "%s: the array '%s' is too large", h->path,
+                 name);
     }
     LS_CHECK(*count <= INT64_MAX / 4 && H5Dget_storage_size(opened) == (hsize_t)*count * sizeof(float), LS_ERR_DATA,
              "%s: the array '%s' is not all there", h->path, name);
@@ -354,8 +357,8 @@ static ls_status read_array(h5 *h, hid_t set, const char *state, const char *nam
     LS_TRY(read_attribute(h, set, "xxh64", UINT64, sizeof checksum, &checksum));
     LS_TRY_HDF5(h, LS_ERR_DATA, H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data));
     uint64_t found = array_checksum(state, name, count, data);
-    LS_CHECK(found == checksum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64, h->path, name, found,
-             checksum);
+    LS_CHECK(found == checksum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64, h->path, name,
+             found, checksum);
     return LS_OK;
 }
 
@@ -373,15 +376,16 @@ static ls_status read_expected(h5 *h, hid_t group, const ls_state_array *a)
     int64_t dims[H5S_MAX_RANK], count;
     char    its[256], ours[256];
     hid_t   set;
-    LS_CHECK(H5Lexists(group, a->name, H5P_DEFAULT) > 0, LS_ERR_USAGE, "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER,
-             h->path, a->name, a->state ? " with the optimizer's " : "", a->state ? a->state : "");
+    LS_CHECK(H5Lexists(group, a->name, H5P_DEFAULT) > 0, LS_ERR_USAGE,
+             "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER, h->path, a->name,
+             a->state ? " with the optimizer's " : "", a->state ? a->state : "");
     LS_TRY(open_array(h, group, a->name, &set, &rank, dims, &count));
     bool equal = rank == a->rank;
     for (int d = 0; d < rank && equal; d++) equal = dims[d] == a->dims[d];
     print_shape(its, rank, dims);
     print_shape(ours, a->rank, a->dims);
-    LS_CHECK(equal && count == a->count, LS_ERR_USAGE, "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, h->path,
-             a->name, its, ours);
+    LS_CHECK(equal && count == a->count, LS_ERR_USAGE, "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER,
+             h->path, a->name, its, ours);
     LS_TRY(read_array(h, set, a->state, a->name, count, a->data));
     release(h, mark);
     return LS_OK;
@@ -415,14 +419,14 @@ static ls_status read_all(h5 *h, const ls_state *s, ls_progress *progress)
     LS_TRY(count_links(h, state, &links));
     for (int k = 0; k < s->states; k++) {
         int mark = h->ids;
-        LS_CHECK(H5Lexists(state, s->state_name[k], H5P_DEFAULT) > 0, LS_ERR_USAGE, "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER,
-                 h->path, s->state_name[k]);
+        LS_CHECK(H5Lexists(state, s->state_name[k], H5P_DEFAULT) > 0, LS_ERR_USAGE,
+                 "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER, h->path, s->state_name[k]);
         LS_TRY(open_group(h, state, s->state_name[k], &group));
         LS_TRY(read_group(h, group, s, s->state_name[k]));
         release(h, mark);
     }
-    LS_CHECK(links == s->states, LS_ERR_USAGE, "%s: %" PRId64 " states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER,
-             h->path, links, s->states);
+    LS_CHECK(links == s->states, LS_ERR_USAGE,
+             "%s: %" PRId64 " states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER, h->path, links, s->states);
     return LS_OK;
 }
 

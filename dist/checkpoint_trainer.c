@@ -6,11 +6,11 @@
 
 static void add_array(ls_state *s, ls_params *params, int param, const char *state, float *data)
 {
-    ls_state_array *a = &s->array[s->arrays];
+    ls_state_array *a     = &s->array[s->arrays];
     float          *value = ls_params_get(params, param, &a->name, &a->rank, &a->dims);
-    a->state = state;
-    a->data  = state ? data : value;
-    a->count = 1;
+    a->state              = state;
+    a->data               = state ? data : value;
+    a->count              = 1;
     for (int d = 0; d < a->rank; d++) a->count *= a->dims[d];
     s->arrays++;
 }

@@ -37,9 +37,9 @@ const char *ls_comm_name(const ls_comm *comm) { return comm->table->name; }
 
 /* ---- check, trace, call -------------------------------------------------------------------------------------------- */
 
-#define TRACE(comm, ...)                                                                       \
-    do {                                                                                       \
-        if ((comm)->traced) trace_call((comm), __func__, __VA_ARGS__);                         \
+#define TRACE(comm, ...)                                                                                                                   \
+    do {                                                                                                                                   \
+        if ((comm)->traced) trace_call((comm), __func__, __VA_ARGS__);                                                                     \
     } while (0)
 
 static void trace_call(const ls_comm *comm, const char *func, size_t bytes, int other)
@@ -51,7 +51,8 @@ static void trace_call(const ls_comm *comm, const char *func, size_t bytes, int 
 
 static ls_status check_usable(const ls_comm *comm)
 {
-    LS_CHECK(!comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step", comm->rank);
+    LS_CHECK(!comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
+             comm->rank);
     return LS_OK;
 }
 
@@ -82,8 +83,8 @@ ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root)
 ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
 {
     LS_TRY(check_usable(comm));
-    LS_CHECK(bytes <= SIZE_MAX / (size_t)comm->size, LS_ERR_FAILED, "allgather: %zu bytes of %d ranks are more than an address space", bytes,
-             comm->size);
+    LS_CHECK(bytes <= SIZE_MAX / (size_t)comm->size, LS_ERR_FAILED, "allgather: %zu bytes of %d ranks are more than an address space",
+             bytes, comm->size);
     TRACE(comm, bytes, -1);
     if (bytes) LS_TRY(mark(comm, comm->table->allgather(comm, send, receive, bytes)));
     return LS_OK;
@@ -108,7 +109,7 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
 
 typedef struct report {
     int  status;
-    int  failed; /* how many ranks */
+    int  failed;                                            /* how many ranks */
     char message[MESSAGE_BYTES - 32], trace[MESSAGE_BYTES]; /* room for "rank 1023: " */
 } report;
 
@@ -217,11 +218,15 @@ ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const cha
     for (int r = 0; r < comm->size; r++) {
         if (sizes[2 * r + 1] > most) most = sizes[2 * r + 1];
         if (sizes[2 * r] != n)
-            LS_TRY_GOTO(status, LS_FAIL(LS_ERR_ENV, "rank %d compares %d names, rank %d compares %d" LS_HINT
-                                        "start every rank with the same version of the program", comm->rank, n, r, (int)sizes[2 * r]), done);
+            LS_TRY_GOTO(status,
+                        LS_FAIL(LS_ERR_ENV,
+                                "rank %d compares %d names, rank %d compares %d" LS_HINT
+                                "start every rank with the same version of the program",
+                                comm->rank, n, r, (int)sizes[2 * r]),
+                        done);
     }
     char *texts = ls_arena_alloc(arena, (size_t)most), *at = texts;
-    char *all   = ls_arena_alloc(arena, (size_t)most * (size_t)comm->size);
+    char *all = ls_arena_alloc(arena, (size_t)most * (size_t)comm->size);
     for (int i = 0; i < n; i++) at = stpcpy(at, values[i]) + 1;
     LS_TRY_GOTO(status, ls_comm_allgather(comm, texts, all, (size_t)most), done);
     for (int r = 1; r < comm->size; r++)

@@ -41,9 +41,9 @@ typedef struct ls_comm_table {
     /* Sends and receives all of these at once; returns when every buffer may be used again.  Between two ranks, messages
      * arrive in the order in which they are listed.  Allocates nothing once called with as many messages before. */
     ls_status (*exchange)(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
-    int (*local_size)(ls_comm *comm);  /* (optional, default all ranks) ranks on this host; asked once, collectively   */
-    void (*free)(ls_comm *comm);       /* (optional, default free()) releases the struct too.  After an error (broken) it
-                                          must not wait for other ranks                                                */
+    int (*local_size)(ls_comm *comm); /* (optional, default all ranks) ranks on this host; asked once, collectively   */
+    void (*free)(ls_comm *comm);      /* (optional, default free()) releases the struct too.  After an error (broken) it
+                                         must not wait for other ranks                                                */
 } ls_comm_table;
 
 /* What every implementation's struct starts with. */

@@ -27,10 +27,10 @@ typedef struct mpi_comm {
 
 #define MPI_OF(comm) ((mpi_comm *)(comm))
 
-#define LS_TRY_MPI(comm, call)                                                                    \
-    do {                                                                                          \
-        int mpi_code = (call);                                                                    \
-        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__); \
+#define LS_TRY_MPI(comm, call)                                                                                                             \
+    do {                                                                                                                                   \
+        int mpi_code = (call);                                                                                                             \
+        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__);                           \
     } while (0)
 
 static ls_status ls__mpi_fail(int code, const ls_comm *comm, const char *call, const char *file, int line, const char *func)
@@ -93,7 +93,7 @@ static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
 
 static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
 {
-    mpi_comm *c     = MPI_OF(comm);
+    mpi_comm *c      = MPI_OF(comm);
     size_t    floats = c->piece / sizeof(float);
     int       posted = 0;
     LS_TRY(grow_requests(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive)));
@@ -167,13 +167,15 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
     mpi_comm *c = calloc(1, sizeof *c);
     LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
-    int code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
+    int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
     ls_status status;
     if (code != MPI_SUCCESS)
         status = LS_FAIL(LS_ERR_ENV, "MPI did not start (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
     else if (level < MPI_THREAD_FUNNELED)
-        status = LS_FAIL(LS_ERR_ENV, "this MPI allows no threads (level %d, MPI_THREAD_FUNNELED is needed)" LS_HINT
-                         "a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_FUNNELED", level);
+        status = LS_FAIL(LS_ERR_ENV,
+                         "this MPI allows no threads (level %d, MPI_THREAD_FUNNELED is needed)" LS_HINT
+                         "a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_FUNNELED",
+                         level);
     else
         status = connect(c, !is_started);
     if (status != LS_OK) {

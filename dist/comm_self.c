@@ -30,8 +30,7 @@ static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int
     return LS_OK;
 }
 
-static const ls_comm_table table = {
-    .name = "self", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
+static const ls_comm_table table = {.name = "self", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
 
 ls_status ls_comm_self(ls_comm **comm)
 {

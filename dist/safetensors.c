@@ -69,8 +69,8 @@ static const struct kind {
     int         bytes;
     widen_fn   *widen; /* NULL: can't be a parameter, but may stand in the file */
 } kinds[] = {
-    {"F32", 4, widen_f32}, {"F16", 2, widen_f16}, {"BF16", 2, widen_bf16}, {"F64", 8, NULL}, {"I64", 8, NULL},
-    {"I32", 4, NULL},      {"I16", 2, NULL},      {"I8", 1, NULL},         {"U64", 8, NULL}, {"U32", 4, NULL},
+    {"F32", 4, widen_f32}, {"F16", 2, widen_f16}, {"BF16", 2, widen_bf16}, {"F64", 8, NULL},     {"I64", 8, NULL},
+    {"I32", 4, NULL},      {"I16", 2, NULL},      {"I8", 1, NULL},         {"U64", 8, NULL},     {"U32", 4, NULL},
     {"U16", 2, NULL},      {"U8", 1, NULL},       {"BOOL", 1, NULL},       {"F8_E4M3", 1, NULL}, {"F8_E5M2", 1, NULL},
 };
 
@@ -110,7 +110,8 @@ static ls_status read_at(const reader *r, void *data, size_t bytes, int64_t at)
         ssize_t n = pread(r->fd, out, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30, at);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return LS_FAIL_ERRNO("cannot read %s", r->path);
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", r->path, at);
+        LS_CHECK(n > 0, LS_ERR_DATA, "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", r->path,
+                 at);
         out += n;
         at += n;
         bytes -= (size_t)n;
@@ -138,15 +139,16 @@ static ls_status read_header(reader *r)
     for (int i = PREFIX - 1; i >= 0; i--) length = length << 8 | prefix[i];
     LS_CHECK(length >= 2 && length <= (uint64_t)r->bytes - PREFIX, LS_ERR_DATA,
              "%s: its first 8 bytes announce a header of %" PRIu64 " bytes, but the file has only %" PRId64 LS_HINT
-             "is it a safetensors file, and complete?", r->path, length, r->bytes);
+             "is it a safetensors file, and complete?",
+             r->path, length, r->bytes);
     LS_CHECK(length <= MAX_HEADER, LS_ERR_DATA, "%s: a header of %" PRIu64 " bytes is larger than the %" PRIu64 " that the format allows",
              r->path, length, MAX_HEADER);
     char *text = malloc(length);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for a header of %" PRIu64 " bytes", r->path, length);
     ls_status    status = read_at(r, text, length, PREFIX);
     json_error_t error;
-    if (status == LS_OK && text[0] != '{') status = LS_FAIL(LS_ERR_DATA, "%s: expected a header that begins with '{', found byte 0x%02x",
-                                                            r->path, (unsigned char)text[0]);
+    if (status == LS_OK && text[0] != '{')
+        status = LS_FAIL(LS_ERR_DATA, "%s: expected a header that begins with '{', found byte 0x%02x", r->path, (unsigned char)text[0]);
     if (status == LS_OK && !(r->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error)))
         status = LS_FAIL(LS_ERR_DATA, "%s: its header is no JSON: %s (line %d, column %d)", r->path, error.text, error.line, error.column);
     free(text);
@@ -173,7 +175,8 @@ static ls_status read_shape(const reader *r, entry *e, const json_t *value)
     e->numel = 1;
     for (int i = 0; i < e->rank; i++) {
         const json_t *dim = json_array_get(value, (size_t)i);
-        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA, "%s: tensor '%s': dim %d is not a size", r->path, e->name, i);
+        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA, "%s: tensor '%s': dim %d is not a size", r->path,
+                 e->name, i);
         e->dim[i] = json_integer_value(dim);
         LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA, "%s: tensor '%s' is larger than an address space",
                  r->path, e->name);
@@ -183,26 +186,28 @@ static ls_status read_shape(const reader *r, entry *e, const json_t *value)
 
 static ls_status read_offsets(const reader *r, entry *e, const json_t *value)
 {
-    int64_t       data = r->bytes - r->data_at, bytes;
+    int64_t       data  = r->bytes - r->data_at, bytes;
     const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
     LS_CHECK(json_array_size(value) == 2 && json_is_integer(begin) && json_is_integer(end), LS_ERR_DATA,
              "%s: tensor '%s': expected [begin, end] as its data_offsets", r->path, e->name);
     e->begin = json_integer_value(begin);
     e->end   = json_integer_value(end);
     LS_CHECK(e->begin >= 0 && e->begin <= e->end && e->end <= data, LS_ERR_DATA,
-             "%s: tensor '%s' lies at [%" PRId64 ", %" PRId64 "), outside of the %" PRId64 " bytes of values" LS_HINT "is the file complete?",
+             "%s: tensor '%s' lies at [%" PRId64 ", %" PRId64 "), outside of the %" PRId64 " bytes of values" LS_HINT
+             "is the file complete?",
              r->path, e->name, e->begin, e->end, data);
     char shape[256];
-    LS_CHECK(!__builtin_mul_overflow(e->numel, (int64_t)e->kind->bytes, &bytes), LS_ERR_DATA, "%s: tensor '%s' is larger than an address space",
-             r->path, e->name);
-    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA, "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64, r->path, e->name,
-             e->end - e->begin, shape_text(shape, e->rank, e->dim), e->kind->name, bytes);
+    LS_CHECK(!__builtin_mul_overflow(e->numel, (int64_t)e->kind->bytes, &bytes), LS_ERR_DATA,
+             "%s: tensor '%s' is larger than an address space", r->path, e->name);
+    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA, "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64, r->path,
+             e->name, e->end - e->begin, shape_text(shape, e->rank, e->dim), e->kind->name, bytes);
     return LS_OK;
 }
 
 static ls_status read_entry(const reader *r, entry *e, const json_t *value)
 {
-    LS_CHECK(json_is_object(value), LS_ERR_DATA, "%s: tensor '%s': expected an object with dtype, shape and data_offsets", r->path, e->name);
+    LS_CHECK(json_is_object(value), LS_ERR_DATA, "%s: tensor '%s': expected an object with dtype, shape and data_offsets", r->path,
+             e->name);
     LS_TRY(read_kind(r, e, json_object_get(value, "dtype")));
     LS_TRY(read_shape(r, e, json_object_get(value, "shape")));
     LS_TRY(read_offsets(r, e, json_object_get(value, "data_offsets")));
@@ -292,8 +297,9 @@ static ls_status match(reader *r, ls_params *params, bool partial, entry ***foun
     }
     for (int i = 0; i < r->entries; i++)
         if (!r->entry[i].wanted) add_name(&extra, r->entry[i].name);
-    LS_CHECK(missing.count == 0, LS_ERR_DATA, "%s: %d of the model's %d parameters are missing: %s%s%s%s%s" LS_HINT "is the file of the same model?",
-             r->path, missing.count, count, missing.text, rest(&missing), extra.count ? "; it has instead: " : "", extra.text, rest(&extra));
+    LS_CHECK(missing.count == 0, LS_ERR_DATA,
+             "%s: %d of the model's %d parameters are missing: %s%s%s%s%s" LS_HINT "is the file of the same model?", r->path, missing.count,
+             count, missing.text, rest(&missing), extra.count ? "; it has instead: " : "", extra.text, rest(&extra));
     LS_CHECK(partial || extra.count == 0, LS_ERR_DATA, "%s: %d tensors are not in the model: %s%s" LS_HINT "is the file of the same model?",
              r->path, extra.count, extra.text, rest(&extra));
     return LS_OK;
@@ -303,7 +309,7 @@ static ls_status read_values(const reader *r, const entry *e, float *out)
 {
     if (e->kind->widen == widen_f32) return read_at(r, out, (size_t)e->numel * sizeof *out, r->data_at + e->begin);
     _Alignas(8) char piece[PIECE];
-    size_t most = PIECE / (size_t)e->kind->bytes;
+    size_t           most = PIECE / (size_t)e->kind->bytes;
     for (int64_t at = 0; at < e->numel;) {
         size_t n = (size_t)(e->numel - at) < most ? (size_t)(e->numel - at) : most;
         LS_TRY(read_at(r, piece, n * (size_t)e->kind->bytes, r->data_at + e->begin + at * e->kind->bytes));
@@ -356,8 +362,8 @@ static char *header_text(ls_params *params, size_t *length)
             json_array_append_new(shape, json_integer(dim[d]));
             bytes *= dim[d];
         }
-        json_t *item = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                                  (json_int_t)(at + bytes));
+        json_t *item =
+            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)(at + bytes));
         good = json_object_set_new(header, name, item) == 0 && good;
         at += bytes;
     }

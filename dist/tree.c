@@ -49,8 +49,8 @@ struct ls_tree {
     int          adds;
     add         *adding; /* over the nodes; vector `nodes` is the result */
     float      **vector;
-    int64_t      pass;   /* floats */
-    int64_t      room;   /* floats of the receive buffer for one node  */
+    int64_t      pass; /* floats */
+    int64_t      room; /* floats of the receive buffer for one node  */
     ls_block     buffer;
     ls_transfer *send, *receive;
 };
@@ -132,11 +132,11 @@ static void plan_micro_step(ls_tree *t, ls_tree_schedule *out, stack *s, bool *u
 
 static void plan_local(ls_tree *t)
 {
-    ls_share share                             = ls_share_of(t->shards, t->shards, t->comm->size, t->comm->rank);
-    stack    s                                 = {.total = t->shards};
+    ls_share share                       = ls_share_of(t->shards, t->shards, t->comm->size, t->comm->rank);
+    stack    s                           = {.total = t->shards};
     bool     used[2 * LS_TREE_MAX_NODES] = {false};
-    t->slots                                   = 1;
-    t->schedule = ls_arena_alloc(t->arena, sizeof *t->schedule * (size_t)t->micro_steps);
+    t->slots                             = 1;
+    t->schedule                          = ls_arena_alloc(t->arena, sizeof *t->schedule * (size_t)t->micro_steps);
     for (int m = 0; m < t->micro_steps; m++) {
         int first = share.first_shard + (int)((int64_t)share.shards * m / t->micro_steps);
         int end   = share.first_shard + (int)((int64_t)share.shards * (m + 1) / t->micro_steps);
@@ -196,16 +196,16 @@ ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_step
              shards, shards, micro_steps);
     ls_arena *arena;
     LS_TRY(ls_arena_new(&arena, "tree"));
-    ls_tree *t  = ls_arena_alloc(arena, sizeof *t);
-    *t          = (ls_tree){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps};
-    int n       = comm->size;
+    ls_tree *t = ls_arena_alloc(arena, sizeof *t);
+    *t         = (ls_tree){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps};
+    int n      = comm->size;
     plan_local(t);
     plan_global(t);
 
-    t->pass    = max_count < GRANULE ? GRANULE : max_count < PASS ? max_count : PASS;
-    t->room    = ((t->pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
-    t->send    = ls_arena_alloc(arena, sizeof *t->send * (size_t)(n * (t->owned + 1)));
-    t->receive = ls_arena_alloc(arena, sizeof *t->receive * (size_t)(t->nodes + n));
+    t->pass          = max_count < GRANULE ? GRANULE : max_count < PASS ? max_count : PASS;
+    t->room          = ((t->pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
+    t->send          = ls_arena_alloc(arena, sizeof *t->send * (size_t)(n * (t->owned + 1)));
+    t->receive       = ls_arena_alloc(arena, sizeof *t->receive * (size_t)(t->nodes + n));
     ls_status status = ls_block_new(&t->buffer, (size_t)(t->nodes - t->owned) * (size_t)t->room * sizeof(float), "tree sum");
     if (status != LS_OK) {
         ls_arena_free(arena);

@@ -37,8 +37,13 @@ static void set_up(model *m, float scale)
 
 static ls_progress progress_at(int64_t step)
 {
-    return (ls_progress){.step = step, .epoch = 3, .sample = 77, .seed = 0xfedcba9876543210u, .recipe_hash = "0123456789abcdef0123456789abcdef",
-                         .isa = "v3", .digest = 0xdeadbeefcafef00du};
+    return (ls_progress){.step        = step,
+                         .epoch       = 3,
+                         .sample      = 77,
+                         .seed        = 0xfedcba9876543210u,
+                         .recipe_hash = "0123456789abcdef0123456789abcdef",
+                         .isa         = "v3",
+                         .digest      = 0xdeadbeefcafef00du};
 }
 
 static void expect_progress(const ls_progress *p, int64_t step)
@@ -270,7 +275,7 @@ static void test_no_space(void **state)
 {
     struct rlimit old;
     model         m;
-    ls_progress   p = progress_at(20);
+    ls_progress   p      = progress_at(20);
     int           failed = 0;
     save_as(1, 10, 0);
     set_up(&m, 2);
@@ -349,7 +354,8 @@ static void test_inspect(void **state)
     snprintf(path, sizeof path, "%s/step-00000010", folder);
     assert_ok(ls_checkpoint_inspect(path, &p, print_array, text));
     expect_progress(&p, 10);
-    assert_string_equal(text, "conv1.weight value 2 2 6\nconv1.bias value 1 3 103\nconv1.weight exp_avg 2 2 206\nconv1.weight exp_avg_sq 2 2 306\n");
+    assert_string_equal(
+        text, "conv1.weight value 2 2 6\nconv1.bias value 1 3 103\nconv1.weight exp_avg 2 2 206\nconv1.weight exp_avg_sq 2 2 306\n");
     assert_fails(ls_checkpoint_inspect(folder, &p, NULL, NULL), LS_ERR_ENV, "expected a checkpoint");
     assert_ok(ls_comm_barrier(comm));
 }
@@ -379,10 +385,21 @@ int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(test_round_trip),    TEST(test_none_yet),    TEST(test_newest_and_pruning), TEST(test_same_step_again),
-        TEST(test_leftovers_and_strangers), TEST(test_equal_states_are_equal_files),     TEST(test_damage),
-        TEST(test_all_damaged),   TEST(test_other_models), TEST(test_no_space),          TEST(test_not_a_folder),
-        TEST(test_name_with_slash), TEST(test_read_one),  TEST(test_inspect),            TEST(test_list),
+        TEST(test_round_trip),
+        TEST(test_none_yet),
+        TEST(test_newest_and_pruning),
+        TEST(test_same_step_again),
+        TEST(test_leftovers_and_strangers),
+        TEST(test_equal_states_are_equal_files),
+        TEST(test_damage),
+        TEST(test_all_damaged),
+        TEST(test_other_models),
+        TEST(test_no_space),
+        TEST(test_not_a_folder),
+        TEST(test_name_with_slash),
+        TEST(test_read_one),
+        TEST(test_inspect),
+        TEST(test_list),
     };
     return run_on_ranks(argc, argv, tests);
 }

@@ -24,7 +24,7 @@ static job start(ls_comm *c, ls_optim optim, int width)
 {
     job        j = {.g = ls_graph_new()};
     ls_tensor *x = ls_input(j.g, "image", LS_F32, IN), *y = ls_input(j.g, "label", LS_I32);
-    ls_tensor *h = ls_relu(ls_linear(j.g, "hidden", ls_relu(ls_linear(j.g, "in", x, width)), 16));
+    ls_tensor *h    = ls_relu(ls_linear(j.g, "hidden", ls_relu(ls_linear(j.g, "in", x, width)), 16));
     ls_tensor *loss = ls_cross_entropy(ls_linear(j.g, "out", h, CLASSES), y);
     assert_int_equal(ls_freeze(j.g, "in.bias"), 1);
     assert_ok(ls_trainer_new(&j.t, j.g, loss, .comm = c, .batch = BATCH, .shards = 8, .optim = optim, .seed = 3, .steps = STEPS));
@@ -47,7 +47,12 @@ static void train(job j, int64_t until)
             label[i] = (int32_t)((share.first + i + step) % CLASSES);
             for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 7 + k * 3 + step));
         }
-        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {image, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = BATCH};
         assert_ok(ls_trainer_step(j.t, &batch, &m));
     }
 }
@@ -83,15 +88,16 @@ static void check(const char *folder, ls_optim optim)
 
     bool found;
     job  wider = start(comm, optim, 17);
-    assert_fails(ls_checkpoint_load(wider.t, folder, &p, &found), LS_ERR_USAGE, "'in.weight' is 16 x 12 in the checkpoint and 17 x 12 in the model");
+    assert_fails(ls_checkpoint_load(wider.t, folder, &p, &found), LS_ERR_USAGE,
+                 "'in.weight' is 16 x 12 in the checkpoint and 17 x 12 in the model");
     end(wider);
 }
 
 static void test_resume(void **state)
 {
-    const ls_optim optims[] = {
-        ls_sgd(.lr = 0.1f), ls_momentum(.lr = 0.1f), ls_adamw(.lr = 1e-2f, .schedule = {.kind = LS_SCHEDULE_cosine, .warmup = 3}),
-        ls_rmsprop(.lr = 1e-2f, .centered = true, .momentum = 0.9f)};
+    const ls_optim optims[] = {ls_sgd(.lr = 0.1f), ls_momentum(.lr = 0.1f),
+                               ls_adamw(.lr = 1e-2f, .schedule = {.kind = LS_SCHEDULE_cosine, .warmup = 3}),
+                               ls_rmsprop(.lr = 1e-2f, .centered = true, .momentum = 0.9f)};
     for (size_t i = 0; i < sizeof optims / sizeof *optims; i++) {
         char      folder[64] = "/tmp/lockstep-resume-XXXXXX", command[128];
         ls_status made       = the_rank() == 0 && !mkdtemp(folder) ? LS_FAIL(LS_ERR_ENV, "no folder") : LS_OK;

@@ -56,9 +56,9 @@ static void compare_allgather(size_t bytes)
 /* Two messages to everyone, of lengths that depend on both ends, against MPI_Alltoallv. */
 static void compare_exchange(size_t unit)
 {
-    int          n = the_size(), me = the_rank(), sends = 0, receives = 0;
-    int          send_count[8], send_at[8], receive_count[8], receive_at[8], send_all = 0, receive_all = 0;
-    ls_transfer  send[16], receive[16];
+    int         n = the_size(), me = the_rank(), sends = 0, receives = 0;
+    int         send_count[8], send_at[8], receive_count[8], receive_at[8], send_all = 0, receive_all = 0;
+    ls_transfer send[16], receive[16];
     for (int r = 0; r < n; r++) {
         send_count[r]    = r == me ? 0 : 2 * (int)unit * (me + r + 1);
         receive_count[r] = send_count[r];
@@ -162,9 +162,9 @@ static void test_not_the_same(void **state)
     char long_value[100];
     memset(long_value, 'y', sizeof long_value - 1);
     long_value[sizeof long_value - 1] = 0;
-    const char *names[]  = {"version", "recipe", "isa"};
-    const char *values[] = {"0.1.0", the_rank() == the_size() - 1 ? "f00d" : "beef", the_rank() == 0 ? "v3" : long_value};
-    ls_status   status   = ls_comm_same(comm, 3, names, values);
+    const char *names[]               = {"version", "recipe", "isa"};
+    const char *values[]              = {"0.1.0", the_rank() == the_size() - 1 ? "f00d" : "beef", the_rank() == 0 ? "v3" : long_value};
+    ls_status   status                = ls_comm_same(comm, 3, names, values);
     if (the_size() == 1) {
         assert_int_equal(status, LS_OK);
         return;
@@ -229,13 +229,20 @@ static void test_second_communicator(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_it_is),        cmocka_unit_test(test_collectives_are_those_of_mpi),
-        cmocka_unit_test(test_pieces),            cmocka_unit_test(test_wrong_arguments),
-        cmocka_unit_test(test_all_is_well),       cmocka_unit_test(test_one_fails),
-        cmocka_unit_test(test_lowest_of_several), cmocka_unit_test(test_longest_message),
-        cmocka_unit_test(test_same),              cmocka_unit_test(test_not_the_same),
-        cmocka_unit_test(test_moved_boundary),    cmocka_unit_test(test_different_numbers_of_names),
-        cmocka_unit_test(test_self),              cmocka_unit_test(test_second_communicator),
+        cmocka_unit_test(test_what_it_is),
+        cmocka_unit_test(test_collectives_are_those_of_mpi),
+        cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_all_is_well),
+        cmocka_unit_test(test_one_fails),
+        cmocka_unit_test(test_lowest_of_several),
+        cmocka_unit_test(test_longest_message),
+        cmocka_unit_test(test_same),
+        cmocka_unit_test(test_not_the_same),
+        cmocka_unit_test(test_moved_boundary),
+        cmocka_unit_test(test_different_numbers_of_names),
+        cmocka_unit_test(test_self),
+        cmocka_unit_test(test_second_communicator),
     };
     return run_on_ranks(argc, argv, tests);
 }

@@ -65,13 +65,13 @@ static void test_layout(void **state)
     for (int i = 0; i < 6; i++) values("w")[i] = (float)i;
     values("b")[0] = -1, values("b")[1] = 0.5f, values("scale")[0] = 7;
     assert_ok(ls_safetensors_save(path, params));
-    static const char header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-                                 "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
-                                 "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}";
-    char          text[512];
-    FILE         *f      = fopen(path, "rb");
-    size_t        bytes  = fread(text, 1, sizeof text, f);
-    uint64_t      length = (strlen(header) + 7) / 8 * 8;
+    static const char  header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                                  "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+                                  "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}";
+    char               text[512];
+    FILE              *f      = fopen(path, "rb");
+    size_t             bytes  = fread(text, 1, sizeof text, f);
+    uint64_t           length = (strlen(header) + 7) / 8 * 8;
     static const float data[] = {0, 1, 2, 3, 4, 5, -1, 0.5f, 7};
     fclose(f);
     assert_int_equal(bytes, 8 + length + sizeof data);
@@ -86,7 +86,8 @@ static void test_half_types_and_order(void **state)
     /* 1, -2, 65504 (largest), 2^-24 (smallest subnormal), -0, inf as F16; 1.5, -3 as BF16; the order is another one */
     static const uint16_t data[] = {0x3fc0, 0xc040, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x8000, 0x7c00, 0x0000, 0x4000};
     write_file(NULL,
-               "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[16,20]},"
+               "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+               "offsets\":[16,20]},"
                "\"w\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[4,16]}}",
                data, sizeof data);
     assert_ok(ls_safetensors_load(path, params, false));
@@ -207,9 +208,9 @@ static void test_no_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_layout),    cmocka_unit_test(test_half_types_and_order),
-        cmocka_unit_test(test_extra_tensors), cmocka_unit_test(test_lies),     cmocka_unit_test(test_wrong_length),
-        cmocka_unit_test(test_deep_json),    cmocka_unit_test(test_no_file),   cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_layout),  cmocka_unit_test(test_half_types_and_order),
+        cmocka_unit_test(test_extra_tensors), cmocka_unit_test(test_lies),    cmocka_unit_test(test_wrong_length),
+        cmocka_unit_test(test_deep_json),     cmocka_unit_test(test_no_file), cmocka_unit_test(test_no_space),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-
 #include "core/base/arena.h"
 #include "core/base/philox.h"
 #include "dist/tree.h"
@@ -111,9 +110,9 @@ static void test_several_passes(void **state)
     ls_tree *tree;
     int64_t  count = 5 * (1 << 18) + 77;
     assert_ok(ls__tree_new(&tree, comm, 5, 1, count));
-    size_t stride = (size_t)count;
-    float *block0 = malloc((size_t)ls__tree_slots(tree) * stride * sizeof(float));
-    const ls_tree_schedule *s = ls__tree_schedule(tree, 0);
+    size_t                  stride = (size_t)count;
+    float                  *block0 = malloc((size_t)ls__tree_slots(tree) * stride * sizeof(float));
+    const ls_tree_schedule *s      = ls__tree_schedule(tree, 0);
     for (int k = 0; k < s->groups; k++)
         for (int64_t i = 0; i < count; i++) block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
     assert_ok(ls__tree_allreduce(tree, block0, stride, 0, count));
@@ -169,8 +168,8 @@ static void test_wrong_arguments(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),           cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
-        cmocka_unit_test(test_several_passes),  cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
+        cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
     };
     return run_on_ranks(argc, argv, tests);
 }

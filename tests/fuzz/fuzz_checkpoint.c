@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading checkpoints.  With an even first byte (and more than that) the rest is the state.h5 itself, under the checksum of a good one.  With an odd one
- * the rest is a list of changes to a good state.h5 (three bytes each: what, where, how) that HDF5 itself makes, and the checksum of
- * the whole file is right again: what is left to find the change are the checks of dist/checkpoint_state.c. */
+ * Reading checkpoints.  With an even first byte (and more than that) the rest is the state.h5 itself, under the checksum of a good one.
+ * With an odd one the rest is a list of changes to a good state.h5 (three bytes each: what, where, how) that HDF5 itself makes, and the
+ * checksum of the whole file is right again: what is left to find the change are the checks of dist/checkpoint_state.c. */
 #include <hdf5.h>
 
 #include "dist/checkpoint.h"
@@ -24,26 +24,34 @@ static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); }
 
 /* Places that a change may touch. */
-static const char *const fuzz_places[] = {"param/w", "param/b", "param/scale", "state/exp_avg/w", "state/exp_avg", "param", "state",
-                                          "param/new", "state/new", "new", "state/exp_avg/new"};
-static const char *const fuzz_names[] = {"xxh64", "format", "format_version", "step", "epoch", "seed", "recipe_hash", "isa", "progress_xxh64"};
+static const char *const fuzz_places[] = {"param/w",   "param/b",   "param/scale", "state/exp_avg/w",  "state/exp_avg", "param", "state",
+                                          "param/new", "state/new", "new",         "state/exp_avg/new"};
+static const char *const fuzz_names[]  = {"xxh64",       "format", "format_version", "step", "epoch", "seed",
+                                          "recipe_hash", "isa",    "progress_xxh64"};
 #define FUZZ_PICK(list, k) ((list)[(k) % (sizeof(list) / sizeof *(list))])
 
 static hid_t fuzz_type(uint8_t how)
 {
     switch (how % 8) {
-    case 0: return H5Tcopy(H5T_IEEE_F64LE);
-    case 1: return H5Tcopy(H5T_STD_I32LE);
-    case 2: return H5Tcopy(H5T_IEEE_F32BE);
+    case 0:
+        return H5Tcopy(H5T_IEEE_F64LE);
+    case 1:
+        return H5Tcopy(H5T_STD_I32LE);
+    case 2:
+        return H5Tcopy(H5T_IEEE_F32BE);
     case 3: {
         hid_t text = H5Tcopy(H5T_C_S1);
         H5Tset_size(text, how & 8 ? H5T_VARIABLE : (size_t)how + 1);
         return text;
     }
-    case 4: return H5Tvlen_create(H5T_NATIVE_INT);
-    case 5: return H5Tcreate(H5T_OPAQUE, 3);
-    case 6: return H5Tcopy(H5T_STD_U64LE);
-    default: return H5Tcopy(H5T_IEEE_F32LE);
+    case 4:
+        return H5Tvlen_create(H5T_NATIVE_INT);
+    case 5:
+        return H5Tcreate(H5T_OPAQUE, 3);
+    case 6:
+        return H5Tcopy(H5T_STD_U64LE);
+    default:
+        return H5Tcopy(H5T_IEEE_F32LE);
     }
 }
 
@@ -51,11 +59,17 @@ static hid_t fuzz_space(uint8_t how)
 {
     hsize_t dims[3] = {2, 3, (hsize_t)1 << (how % 61)};
     switch (how % 5) {
-    case 0: return H5Screate(H5S_NULL);
-    case 1: return H5Screate(H5S_SCALAR);
-    case 2: return H5Screate_simple(3, dims, NULL);
-    case 3: dims[0] = 0; return H5Screate_simple(2, dims, NULL);
-    default: return H5Screate_simple(2, dims, NULL);
+    case 0:
+        return H5Screate(H5S_NULL);
+    case 1:
+        return H5Screate(H5S_SCALAR);
+    case 2:
+        return H5Screate_simple(3, dims, NULL);
+    case 3:
+        dims[0] = 0;
+        return H5Screate_simple(2, dims, NULL);
+    default:
+        return H5Screate_simple(2, dims, NULL);
     }
 }
 
@@ -76,8 +90,8 @@ static void fuzz_attribute(hid_t file, const char *place, const char *name, uint
     hid_t where = H5Oopen(file, place, H5P_DEFAULT);
     if (where < 0) return;
     H5Adelete(where, name);
-    hid_t type = fuzz_type(how), space = H5Screate(how & 16 ? H5S_NULL : H5S_SCALAR);
-    hid_t attribute = how & 32 ? -1 : H5Acreate2(where, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t    type = fuzz_type(how), space = H5Screate(how & 16 ? H5S_NULL : H5S_SCALAR);
+    hid_t    attribute = how & 32 ? -1 : H5Acreate2(where, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     uint64_t value[32] = {how};
     if (attribute >= 0 && H5Tget_class(type) == H5T_INTEGER) H5Awrite(attribute, type, value);
     if (attribute >= 0) H5Aclose(attribute);
@@ -88,10 +102,18 @@ static void fuzz_link(hid_t file, const char *place, uint8_t how)
 {
     const char *target = FUZZ_PICK(fuzz_places, how / 4);
     switch (how % 4) {
-    case 0: H5Lcreate_soft(target, file, place, H5P_DEFAULT, H5P_DEFAULT); break;
-    case 1: H5Lcreate_external("/etc/passwd", target, file, place, H5P_DEFAULT, H5P_DEFAULT); break;
-    case 2: H5Lcreate_hard(file, target, file, place, H5P_DEFAULT, H5P_DEFAULT); break;
-    default: H5Lcreate_soft(place, file, place, H5P_DEFAULT, H5P_DEFAULT); break;
+    case 0:
+        H5Lcreate_soft(target, file, place, H5P_DEFAULT, H5P_DEFAULT);
+        break;
+    case 1:
+        H5Lcreate_external("/etc/passwd", target, file, place, H5P_DEFAULT, H5P_DEFAULT);
+        break;
+    case 2:
+        H5Lcreate_hard(file, target, file, place, H5P_DEFAULT, H5P_DEFAULT);
+        break;
+    default:
+        H5Lcreate_soft(place, file, place, H5P_DEFAULT, H5P_DEFAULT);
+        break;
     }
 }
 
@@ -100,18 +122,29 @@ static void fuzz_change(hid_t file, uint8_t what, uint8_t where, uint8_t how)
     const char *place = FUZZ_PICK(fuzz_places, where);
     if (what % 8 < 5) H5Ldelete(file, place, H5P_DEFAULT);
     switch (what % 8) {
-    case 0: break;
-    case 1: fuzz_dataset(file, place, how); break;
-    case 2: fuzz_link(file, place, how); break;
-    case 3: H5Gclose(H5Gcreate2(file, place, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT)); break;
+    case 0:
+        break;
+    case 1:
+        fuzz_dataset(file, place, how);
+        break;
+    case 2:
+        fuzz_link(file, place, how);
+        break;
+    case 3:
+        H5Gclose(H5Gcreate2(file, place, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+        break;
     case 4: {
         hid_t type = fuzz_type(how);
         H5Tcommit2(file, place, type, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
         H5Tclose(type);
         break;
     }
-    case 5: fuzz_attribute(file, place, "xxh64", how); break;
-    default: fuzz_attribute(file, "/", FUZZ_PICK(fuzz_names, where), how); break;
+    case 5:
+        fuzz_attribute(file, place, "xxh64", how);
+        break;
+    default:
+        fuzz_attribute(file, "/", FUZZ_PICK(fuzz_names, where), how);
+        break;
     }
 }
 
