@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A fuzz target is a function of bytes that must come back, whatever they are: with LS_OK or with an error that has a message.
- * Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by tests/datasets/test_fuzz_replay.c it is one of its cases.
+ * Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by a test_fuzz_replay.c it is one of its cases.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

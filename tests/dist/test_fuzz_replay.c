@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io
+ * timeout: 300
+ * The fuzz targets of this room, on their seeds. */
+#define LS_FUZZ_REPLAY
+#include "tests/fuzz/fuzz_checkpoint.c"
+#include "tests/fuzz/fuzz_safetensors.c"
+#include "tests/fuzz/replay.h"
+
+static void test_safetensors(void **state) { replay("safetensors", fuzz_safetensors, 200); }
+
+static void test_checkpoint(void **state) { replay("checkpoint", fuzz_checkpoint, 8); }
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_safetensors), cmocka_unit_test(test_checkpoint)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
