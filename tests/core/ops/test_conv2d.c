@@ -56,6 +56,42 @@ CHECK_OP(conv2d, reference,
          {.in = {{.dims = {1, 19, 19}}, W(18, 1, 11, 11), W(18)}, .args = ARGS(.stride = 4, .padding = 2), .out = {18, 4, 4}, .tol = 4e-6},
          {.in = {{.dims = {35, 4, 4}}, W(65, 35, 3, 3), W(65)}, .out = {65, 2, 2}, .tol = 4e-6})
 
+/* A shard of many samples is summed in blocks: none of them may get lost. */
+static void test_blocks(void **state)
+{
+    enum { ROWS = 70, H = 6, K = 3, O = 3, OH = H - K + 1 };
+    static float x[ROWS * H * H], dy[ROWS * O * OH * OH], w[O * K * K], dw[O * K * K], db[O];
+    for (int i = 0; i < ROWS * H * H; i++) x[i] = check_normal(1, i);
+    for (int i = 0; i < ROWS * O * OH * OH; i++) dy[i] = check_normal(2, i);
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        ls_graph *g = ls_graph_new();
+        ls_arena *memory;
+        assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
+        const ls_init init = {0};
+        ls_tensor    *y = ls_conv2d_op(ls_input(g, "x", LS_F32, 1, H, H), ls_param(g, "w", init, O, 1, K, K), ls_param(g, "b", init, O));
+        const ls_op  *op = ls__op(y->node);
+        ls_call       c = {.node = y->node, .args = y->node->args, .rows = ROWS, .shards = 1, .bound = (int64_t[]){0, ROWS}, .training = true,
+                           .x = {x, w}, .dy = {dy}, .dx = {NULL, dw, db}, .groups = 1, .group = &(ls_group){.shards = 1}};
+        c.scratch = ls_arena_alloc(memory, op->scratch(y->node, ROWS, 1, omp_get_max_threads(), true));
+        op->backward[LS_CPU](&c);
+        for (int o = 0; o < O; o++) {
+            double bias = 0;
+            for (int i = 0; i < ROWS * OH * OH; i++) bias += dy[(i / (OH * OH) * O + o) * OH * OH + i % (OH * OH)];
+            assert_true(fabs(db[o] - bias) < 1e-4);
+            for (int k = 0; k < K * K; k++) {
+                double sum = 0;
+                for (int b = 0; b < ROWS; b++)
+                    for (int i = 0; i < OH * OH; i++)
+                        sum += (double)dy[(b * O + o) * OH * OH + i] * x[(b * H + i / OH + k / K) * H + i % OH + k % K];
+                assert_true(fabs(dw[o * K * K + k] - sum) < 1e-4);
+            }
+        }
+        ls_arena_free(memory);
+        ls_graph_free(g);
+    }
+}
+
 static void test_refused(void **state)
 {
     CHECK_REFUSED(conv2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}, W(6, 1, 5, 5), NO_BIAS}});
@@ -68,4 +104,4 @@ static void test_refused(void **state)
     CHECK_REFUSED(conv2d, "padding must be at least 0", {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding_w = -1)});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_conv2d), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_conv2d), cmocka_unit_test(test_blocks), cmocka_unit_test(test_refused))
