@@ -84,6 +84,17 @@ static void compute_run(const block *b, const ls_run *run)
     }
 }
 
+/* Whether reading in place would cost more than packing: operands that are used often and do not fit into the nearer caches, or
+ * whose rows lie so that they fall into the same few lines of them. */
+static bool must_pack_w(const ls_gemm *g, int64_t m)
+{
+    if (g->w_col != 1) return true;
+    bool near = g->k * g->n <= 1 << 16 && g->w_row % 128 != 0;
+    return m > 4 * LS_MR && !near;
+}
+
+static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 * LS_NR && m * g->k > 1 << 14; }
+
 /* Rows [i, i + m) and columns [j, j + n) of y, by one thread. */
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
@@ -100,8 +111,8 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
     for (int64_t r = 0; r < m; r += tall)
         for (int64_t c = 0; c < n; c += wide) {
             block b    = {.g = g, .space = space, .i = i + r, .m = min(tall, m - r), .j = j + c, .n = min(wide, n - c)};
-            b.w_packed = g->w_col != 1 || m > 4 * LS_MR;
-            b.x_packed = b.n > 4 * LS_NR;
+            b.w_packed = must_pack_w(g, m);
+            b.x_packed = must_pack_x(g, m, b.n);
             for (int l = 0; l < LS_RUN_LEVELS; l++) b.buf[LS_BUF_RUN + l] = (buffer){micro[l], LS_NR};
             for (int l = 0; l < levels; l++)
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
