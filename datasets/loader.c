@@ -37,6 +37,7 @@ struct ls_loader {
     uint8_t          *pixels; /* one sample */
     float             table[CHANNELS][256];
     ls_position       position; /* of the batch that the caller holds */
+    bool              ended;    /* the caller was told that there are no more */
 
     pthread_t       thread;
     bool            started;
@@ -231,6 +232,7 @@ bool ls_loader_next(ls_loader *l, ls_batch *batch)
         pthread_cond_signal(&l->changed);
     }
     pthread_mutex_unlock(&l->lock);
+    l->ended = !ready;
     return ready;
 }
 
@@ -238,10 +240,6 @@ ls_position ls_loader_position(const ls_loader *l) { return l->position; }
 
 ls_status ls_loader_status(const ls_loader *l)
 {
-    /* Written once, before `done`, which ls_loader_next has seen under the lock when there is anything to tell. */
-    ls_loader *unlocked = (ls_loader *)l;
-    pthread_mutex_lock(&unlocked->lock);
-    bool over = l->done && l->made == l->taken;
-    pthread_mutex_unlock(&unlocked->lock);
-    return over && l->status != LS_OK ? ls_error_set(l->status, l->message, l->trace) : LS_OK;
+    /* An error of the thread is of a batch further on: it counts once that batch was asked for, and then changes no more. */
+    return l->ended && l->status != LS_OK ? ls_error_set(l->status, l->message, l->trace) : LS_OK;
 }
