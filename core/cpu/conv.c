@@ -18,11 +18,11 @@
 #include "core/cpu/vec.h"
 
 enum {
-    TAP_BLOCK = 256,  /* taps whose packed weights stay in the first cache level */
-    POINT_BLOCK = 192,
+    TAP_BLOCK    = 256, /* taps whose packed weights stay in the first cache level */
+    POINT_BLOCK  = 192,
     ROW_CHANNELS = 6, /* channels of a tile of tile_points                       */
-    POINTS_1 = 9,     /* points of a tile of tile_channels, with one vector ...  */
-    POINTS_2 = LS_V >= 16 ? 8 : 6
+    POINTS_1     = 9, /* points of a tile of tile_channels, with one vector ...  */
+    POINTS_2     = LS_V >= 16 ? 8 : 6
 };
 
 static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
@@ -34,27 +34,27 @@ static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; 
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* out[i][v] (+)= sum over k of src[i][tap[k]] * panel[k][v]      i < m, v < n vectors */
-V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out,
-                            bool add)
+V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float *const *src, const int32_t *tap, const float *panel,
+                            float *out, bool add)
 {
     vf sum[POINTS_1][2];
-    UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(0);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(0);
     for (int64_t k = 0; k < taps; k++) {
         const int64_t at = tap[k];
         vf            w[2];
         UNROLL for (int v = 0; v < n; v++) w[v] = v_load(panel + v * LS_V);
         panel += n * LS_V;
-        UNROLL for (int i = 0; i < m; i++) {
-            const vf x = v_set(src[i][at]);
+        UNROLL for (int i = 0; i < m; i++)
+        {
+            const vf x                                   = v_set(src[i][at]);
             UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_fma(x, w[v], sum[i][v]);
         }
     }
-    UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) {
-            float *o = out + (i * n + v) * LS_V;
-            v_store(o, add ? v_load(o) + sum[i][v] : sum[i][v]);
-        }
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++)
+    {
+        float *o = out + (i * n + v) * LS_V;
+        v_store(o, add ? v_load(o) + sum[i][v] : sum[i][v]);
+    }
 }
 
 /* out[i * row + v] = bias[i] + sum over k of w[k][i] * src[tap[k] + v]            i < m, v < n vectors */
@@ -62,39 +62,39 @@ V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *s
                           float *out, int64_t row)
 {
     vf sum[ROW_CHANNELS][4];
-    UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(bias[i]);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(bias[i]);
     for (int64_t k = 0; k < taps; k++) {
         vf x[4];
         UNROLL for (int v = 0; v < n; v++) x[v] = v_load(src + tap[k] + v * LS_V);
-        UNROLL for (int i = 0; i < m; i++) {
-            const vf wi = v_set(w[i]);
+        UNROLL for (int i = 0; i < m; i++)
+        {
+            const vf wi                                  = v_set(w[i]);
             UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_fma(wi, x[v], sum[i][v]);
         }
         w += m;
     }
-    UNROLL for (int i = 0; i < m; i++)
-        UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
 }
 
 typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add);
 typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out, int64_t row);
 
-#define CHANNELS_LIST(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) \
-    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
+#define CHANNELS_LIST(X)                                                                                                                   \
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define POINTS_LIST(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(1, 4) X(2, 4)
 
-#define X(m, n)                                                                                                                           \
-    static void channels_##m##_##n(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add)   \
-    {                                                                                                                                     \
-        tile_channels(m, n, taps, src, tap, panel, out, add);                                                                             \
+#define X(m, n)                                                                                                                            \
+    static void channels_##m##_##n(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add)    \
+    {                                                                                                                                      \
+        tile_channels(m, n, taps, src, tap, panel, out, add);                                                                              \
     }
 CHANNELS_LIST(X)
 #undef X
-#define X(m, n)                                                                                                                                       \
-    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out, int64_t row)   \
-    {                                                                                                                                              \
-        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                                                      \
+#define X(m, n)                                                                                                                            \
+    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out,        \
+                                 int64_t row)                                                                                              \
+    {                                                                                                                                      \
+        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                                              \
     }
 POINTS_LIST(X)
 #undef X
@@ -109,7 +109,10 @@ static points_fn *const points_table[5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
 
 int64_t ls__conv_lanes(void) { return LS_V; }
 
-int64_t ls__conv_panels(int64_t out, bool by_rows) { return by_rows ? (out + ROW_CHANNELS - 1) / ROW_CHANNELS : (out + 2 * LS_V - 1) / (2 * LS_V); }
+int64_t ls__conv_panels(int64_t out, bool by_rows)
+{
+    return by_rows ? (out + ROW_CHANNELS - 1) / ROW_CHANNELS : (out + 2 * LS_V - 1) / (2 * LS_V);
+}
 
 int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i)
 {
@@ -123,14 +126,14 @@ bool ls__conv_by_rows(const ls_conv_pass *p, const ls_window *s)
 {
     if (p->step_w != 1 || p->dst_col != 1 || p->taps > 8192) return false;
     const double waste_channels = (double)round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
-    int64_t      inside = 0; /* pairs of an output row and a tap's row that do not fall into the padding */
+    int64_t      inside         = 0; /* pairs of an output row and a tap's row that do not fall into the padding */
     for (int64_t i = 0; i < p->rows; i++)
         for (int64_t t = 0; t < p->taps_h; t++) {
             const int64_t row = s->lo_h + p->src_h + i * p->step_h + p->tap_row[t];
             inside += row >= 0 && row < s->in_h;
         }
-    const int64_t narrow = p->out / ls__conv_panels(p->out, true);
-    const double  filled = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
+    const int64_t narrow     = p->out / ls__conv_panels(p->out, true);
+    const double  filled     = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
     const double  waste_rows = (double)round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
     return waste_rows < waste_channels;
 }
@@ -177,8 +180,8 @@ V_INLINE void transpose4(const float *const in[4], float *out, int64_t out_row)
     const v4 r0 = *(const v4 *)in[0], r1 = *(const v4 *)in[1], r2 = *(const v4 *)in[2], r3 = *(const v4 *)in[3];
     const v4 a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
     const v4 c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    *(v4 *)out = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-    *(v4 *)(out + out_row) = __builtin_shufflevector(a, b, 2, 3, 6, 7);
+    *(v4 *)out                 = __builtin_shufflevector(a, b, 0, 1, 4, 5);
+    *(v4 *)(out + out_row)     = __builtin_shufflevector(a, b, 2, 3, 6, 7);
     *(v4 *)(out + 2 * out_row) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
     *(v4 *)(out + 3 * out_row) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
 }
@@ -203,7 +206,8 @@ static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_ro
     for (int64_t i = 0; i < n; i += 4) {
         const float *in[4];
         for (int64_t r = 0; r < 4; r++) in[r] = x + min64(i + r, n - 1) * x_row;
-        for (int64_t o = 0; o < used4; o += 4) transpose4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
+        for (int64_t o = 0; o < used4; o += 4)
+            transpose4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
         for (int64_t o = used4; o < used; o++)
             for (int64_t r = 0; r < 4; r++) y[o * y_row + i + r] = in[r][o];
     }
@@ -227,13 +231,14 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
     const bool dense = p->dst_col == 1 && p->dst_row == p->cols;
     if (dense && !add) {
         transpose(n, used, sum, width, y + p->dst + at, p->dst_plane);
-        for (int64_t o = 0; bias && o < used; o++) store_points(n, y + o * p->dst_plane + p->dst + at, bias[o], y + o * p->dst_plane + p->dst + at, false);
+        for (int64_t o = 0; bias && o < used; o++)
+            store_points(n, y + o * p->dst_plane + p->dst + at, bias[o], y + o * p->dst_plane + p->dst + at, false);
         return;
     }
     transpose(n, used, sum, width, turned, POINT_BLOCK);
     for (int64_t o = 0; o < used; o++) {
-        const float  b = bias ? bias[o] : 0;
-        const float *t = turned + o * POINT_BLOCK;
+        const float  b   = bias ? bias[o] : 0;
+        const float *t   = turned + o * POINT_BLOCK;
         float       *out = y + o * p->dst_plane + p->dst;
         if (dense) {
             store_points(n, t, b, out + at, add);
@@ -241,7 +246,7 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
             int64_t row = at / p->cols, col = at % p->cols;
             for (int64_t i = 0; i < n; i++) {
                 float *e = out + row * p->dst_row + col * p->dst_col;
-                *e = (add ? *e : 0) + (t[i] + b);
+                *e       = (add ? *e : 0) + (t[i] + b);
                 if (++col == p->cols) col = 0, row++;
             }
         }
@@ -260,7 +265,7 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
             const int64_t o = i * 2 * LS_V, width = vectors * LS_V, most = vectors == 1 ? POINTS_1 : POINTS_2;
             const int64_t tiles = (n + most - 1) / most;
             for (int64_t k = 0; k == 0 || k < p->taps; k += TAP_BLOCK) { /* also without taps: zeros */
-                const int64_t taps = min64(TAP_BLOCK, p->taps - k);
+                const int64_t taps  = min64(TAP_BLOCK, p->taps - k);
                 const float  *panel = packed + o * p->taps + k * width;
                 for (int64_t t = 0; t < tiles; t++) {
                     const int64_t from = n * t / tiles, to = n * (t + 1) / tiles;
@@ -303,12 +308,13 @@ static void run_points(const ls_conv_pass *p, const ls_window *s, int64_t first,
             float        *out = y + o * p->dst_plane + p->dst + i * p->dst_row;
             for (int64_t j = 0; j < p->cols;) {
                 const int64_t left = p->cols - j;
-                const int     n = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
+                const int     n    = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
                 if (i * p->cols + j + n * LS_V <= free || (!add && left >= n * LS_V)) {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, out + j, p->dst_plane);
                 } else {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
-                    for (int64_t c = 0; c < m; c++) store_points(min64(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
+                    for (int64_t c = 0; c < m; c++)
+                        store_points(min64(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
                 }
                 j += n * LS_V;
             }
@@ -321,8 +327,10 @@ int64_t ls__conv_work(void) { return POINT_BLOCK * 2 * LS_V * 2; }
 void ls__conv_run(const ls_conv_pass *p, const ls_window *s, int64_t first, int64_t last, const float *src, const float *packed,
                   const float *bias, float *y, bool add, float *work)
 {
-    if (p->by_rows) run_points(p, s, first, last, src, packed, bias, y, add, work);
-    else run_channels(p, first, last, src, packed, bias, y, add, work);
+    if (p->by_rows)
+        run_points(p, s, first, last, src, packed, bias, y, add, work);
+    else
+        run_channels(p, first, last, src, packed, bias, y, add, work);
 }
 
 /* ---- the gradient of the weights ---------------------------------------------------------------------------------------- */
@@ -334,7 +342,7 @@ static void add_rows(int64_t n, int64_t width, const float *x, float *sum)
 {
     for (int64_t v = 0; v < width; v += LS_V) {
         vf      s[4] = {v_set(0), v_set(0), v_set(0), v_set(0)};
-        int64_t i = 0;
+        int64_t i    = 0;
         for (; i + 4 <= n; i += 4)
             for (int j = 0; j < 4; j++) s[j] += v_load(x + (i + j) * width + v);
         for (; i < n; i++) s[0] += v_load(x + i * width + v);

@@ -32,20 +32,20 @@ typedef struct ls_window {
 } ls_window;
 
 typedef struct ls_conv_pass {
-    int64_t  in, out;            /* channels of the source and of the result, of one group               */
-    int64_t  rows, cols;         /* output points                                                        */
-    int64_t  src_h, step_h;      /* row of the window under output row 0, and from one to the next       */
+    int64_t  in, out;       /* channels of the source and of the result, of one group               */
+    int64_t  rows, cols;    /* output points                                                        */
+    int64_t  src_h, step_h; /* row of the window under output row 0, and from one to the next       */
     int64_t  src_w, step_w;
     int64_t  dst, dst_row, dst_col, dst_plane; /* of output point (0, 0) of channel 0; steps             */
-    int64_t  taps;               /* in * taps_h * taps_w                                                 */
+    int64_t  taps;                             /* in * taps_h * taps_w                                                 */
     int64_t  taps_h, taps_w;
-    int32_t *tap;                /* taps offsets in the source                                           */
-    int32_t *tap_weight;         /* taps offsets in the weights                                          */
-    int32_t *tap_row;            /* taps_h: the window's row that a tap adds to a point's                */
-    int32_t *point;              /* rows * cols offsets in the source                                    */
-    bool     by_rows;            /* lanes lie on the points of a row, not on the output channels; the taps are ordered
-                                  * row first, and those that fall into the padding are left out          */
-    float   *packed;             /* weights, packed_size(pass) floats for each group                      */
+    int32_t *tap;        /* taps offsets in the source                                           */
+    int32_t *tap_weight; /* taps offsets in the weights                                          */
+    int32_t *tap_row;    /* taps_h: the window's row that a tap adds to a point's                */
+    int32_t *point;      /* rows * cols offsets in the source                                    */
+    bool     by_rows;    /* lanes lie on the points of a row, not on the output channels; the taps are ordered
+                          * row first, and those that fall into the padding are left out          */
+    float *packed;       /* weights, packed_size(pass) floats for each group                      */
 } ls_conv_pass;
 
 /* Floats that a panel's lanes are padded to. */

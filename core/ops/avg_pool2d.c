@@ -70,8 +70,10 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, bool exc
             const bool    whole = j >= inside && j < outside;
             const int64_t n     = !whole ? 1 : outside - j < LS_V ? outside - j : LS_V;
             const vf      mean  = windows(h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
-            if (n == LS_V) v_store(y + i * w->out + j, mean);
-            else memcpy(y + i * w->out + j, &mean, (size_t)n * sizeof *y);
+            if (n == LS_V)
+                v_store(y + i * w->out + j, mean);
+            else
+                memcpy(y + i * w->out + j, &mean, (size_t)n * sizeof *y);
             j += n;
         }
     }

@@ -28,9 +28,9 @@
 #include "core/graph/graph.h"
 
 enum {
-    TAPS_PER_COPY = 32,     /* a piece of work fills its window once, for at least this many taps of each plane and panel */
-    SHARD_BLOCKS = 8,       /* blocks of a shard, at most                                                                */
-    BLOCK_SAMPLES = 8,      /* samples of a block, if the shard has less than SHARD_BLOCKS times as many                 */
+    TAPS_PER_COPY  = 32,     /* a piece of work fills its window once, for at least this many taps of each plane and panel */
+    SHARD_BLOCKS   = 8,      /* blocks of a shard, at most                                                                */
+    BLOCK_SAMPLES  = 8,      /* samples of a block, if the shard has less than SHARD_BLOCKS times as many                 */
     PARTIAL_FLOATS = 1 << 19 /* partial weight gradients kept at a time, unless a single piece has more                  */
 };
 
@@ -54,7 +54,8 @@ static ls_status infer(ls_node *n)
     LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3,
                   "expected x: B x C x H x W of float32, found %s of %s" LS_HINT "a picture without channels needs a reshape to 1 x H x W",
                   ls__shape(x), ls__dtype_name(x->type));
-    LS_NODE_CHECK(n, w->type == LS_F32 && !w->batched && w->rank == 4, "expected weights O x C/groups x KH x KW of float32, found %s", ls__shape(w));
+    LS_NODE_CHECK(n, w->type == LS_F32 && !w->batched && w->rank == 4, "expected weights O x C/groups x KH x KW of float32, found %s",
+                  ls__shape(w));
     LS_TRY(resolve(n, "stride", a->stride, &a->stride_h, &a->stride_w, 1, 1));
     LS_TRY(resolve(n, "padding", a->padding, &a->padding_h, &a->padding_w, 0, 0));
     LS_TRY(resolve(n, "dilation", a->dilation, &a->dilation_h, &a->dilation_w, 1, 1));
@@ -64,14 +65,16 @@ static ls_status infer(ls_node *n)
                   "groups must divide the channels: found %d groups, %lld channels in and %lld out", a->groups, (long long)C, (long long)O);
     LS_NODE_CHECK(n, w->dim[1] == C / a->groups, "weights %s see %lld channels, but the input %s in %d groups has %lld", ls__shape(w),
                   (long long)w->dim[1], ls__shape(x), a->groups, (long long)(C / a->groups));
-    LS_NODE_CHECK(n, !b || (b->type == LS_F32 && !b->batched && b->rank == 1 && b->dim[0] == O), "expected a bias of %lld, found %s", (long long)O,
-                  ls__shape(b));
+    LS_NODE_CHECK(n, !b || (b->type == LS_F32 && !b->batched && b->rank == 1 && b->dim[0] == O), "expected a bias of %lld, found %s",
+                  (long long)O, ls__shape(b));
     const int64_t out_h = div_floor(x->dim[1] + 2 * a->padding_h - a->dilation_h * (w->dim[2] - 1) - 1, a->stride_h) + 1;
     const int64_t out_w = div_floor(x->dim[2] + 2 * a->padding_w - a->dilation_w * (w->dim[3] - 1) - 1, a->stride_w) + 1;
     LS_NODE_CHECK(n, out_h > 0 && out_w > 0,
-                  "the kernel %lld x %lld (dilation %d x %d) is larger than the input %s with padding %d x %d" LS_HINT "more padding, or a smaller kernel",
+                  "the kernel %lld x %lld (dilation %d x %d) is larger than the input %s with padding %d x %d" LS_HINT
+                  "more padding, or a smaller kernel",
                   (long long)w->dim[2], (long long)w->dim[3], a->dilation_h, a->dilation_w, ls__shape(x), a->padding_h, a->padding_w);
-    const double most = (double)(C > O ? C : O) * ((double)x->dim[1] + 2.0 * a->padding_h + out_h) * ((double)x->dim[2] + 2.0 * a->padding_w + out_w);
+    const double most =
+        (double)(C > O ? C : O) * ((double)x->dim[1] + 2.0 * a->padding_h + out_h) * ((double)x->dim[2] + 2.0 * a->padding_w + out_w);
     LS_NODE_CHECK(n, most < 0x1p31, "a sample of %s with padding has more than 2^31 elements", ls__shape(x));
     ls__out(n, 0, LS_F32, true, 3, (const int64_t[]){O, out_h, out_w});
     return LS_OK;
@@ -87,20 +90,20 @@ static double flops(const ls_node *n)
 
 /* One dim, seen from the points that are computed. */
 typedef struct axis {
-    int64_t points, source;           /* points computed; size of the source                          */
+    int64_t points, source; /* points computed; size of the source                          */
     int64_t kernel, stride, padding, dilation;
-    bool    back;                     /* points are of the input, the source is dy                    */
-    int64_t lo, size;                 /* the window on the source                                     */
+    bool    back;     /* points are of the input, the source is dy                    */
+    int64_t lo, size; /* the window on the source                                     */
 } axis;
 
 static axis axis_of(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool back)
 {
-    axis          x = {.kernel = kernel, .stride = stride, .padding = padding, .dilation = dilation, .back = back};
+    axis          x     = {.kernel = kernel, .stride = stride, .padding = padding, .dilation = dilation, .back = back};
     const int64_t reach = dilation * (kernel - 1);
-    x.points = back ? in : out;
-    x.source = back ? out : in;
-    x.lo = back ? padding / stride - reach / stride : -padding;
-    x.size = (back ? (in - 1 + padding) / stride : (out - 1) * stride + reach - padding) + 1 - x.lo;
+    x.points            = back ? in : out;
+    x.source            = back ? out : in;
+    x.lo                = back ? padding / stride - reach / stride : -padding;
+    x.size              = (back ? (in - 1 + padding) / stride : (out - 1) * stride + reach - padding) + 1 - x.lo;
     return x;
 }
 
@@ -125,13 +128,13 @@ static int64_t axis_taps(const axis *x, int64_t r)
 /* Everything about one direction of one node.  The tables lie in the scratch; sizes only: base is NULL. */
 typedef struct plan {
     axis          h, w;
-    int64_t       groups, in, out;    /* channels of one group: of the source, of what is computed */
+    int64_t       groups, in, out;      /* channels of one group: of the source, of what is computed */
     int64_t       w_in, w_out, w_group; /* strides of the weights                                  */
     ls_window     window;
     bool          on_channels;
     int64_t       passes, used;
     ls_conv_pass *pass;
-    size_t        bytes;              /* of scratch, so far */
+    size_t        bytes; /* of scratch, so far */
     char         *base;
 } plan;
 
@@ -148,31 +151,31 @@ static void plan_init(plan *p, const ls_node *n, bool back, bool on_channels, vo
     const ls_conv2d_args *a = n->args;
     const ls_tensor      *x = n->in[0], *w = n->in[1], *y = n->out[0];
     memset(p, 0, sizeof *p);
-    p->base = scratch;
-    p->h = axis_of(x->dim[1], y->dim[1], w->dim[2], a->stride_h, a->padding_h, a->dilation_h, back);
-    p->w = axis_of(x->dim[2], y->dim[2], w->dim[3], a->stride_w, a->padding_w, a->dilation_w, back);
-    p->groups = a->groups;
+    p->base            = scratch;
+    p->h               = axis_of(x->dim[1], y->dim[1], w->dim[2], a->stride_h, a->padding_h, a->dilation_h, back);
+    p->w               = axis_of(x->dim[2], y->dim[2], w->dim[3], a->stride_w, a->padding_w, a->dilation_w, back);
+    p->groups          = a->groups;
     const int64_t taps = w->dim[2] * w->dim[3], C = w->dim[1], O = w->dim[0] / a->groups;
-    p->in = back ? O : C;
-    p->out = back ? C : O;
-    p->w_in = back ? C * taps : taps;
-    p->w_out = back ? taps : C * taps;
-    p->w_group = O * C * taps;
+    p->in        = back ? O : C;
+    p->out       = back ? C : O;
+    p->w_in      = back ? C * taps : taps;
+    p->w_out     = back ? taps : C * taps;
+    p->w_group   = O * C * taps;
     ls_window *s = &p->window;
-    *s = (ls_window){.in_h = p->h.source, .in_w = p->w.source, .lo_h = p->h.lo, .lo_w = p->w.lo, .h = p->h.size, .w = p->w.size};
+    *s           = (ls_window){.in_h = p->h.source, .in_w = p->w.source, .lo_h = p->h.lo, .lo_w = p->w.lo, .h = p->h.size, .w = p->w.size};
     /* Planes a multiple of 1 KB apart would meet in a few sets of the first cache level: an odd number of lines is best. */
     const bool fits = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
-    p->on_channels = on_channels || (fits && p->out > ls__conv_lanes());
+    p->on_channels  = on_channels || (fits && p->out > ls__conv_lanes());
     if (fits && p->on_channels && s->in_h * s->in_w % 256 != 0) {
         s->direct = true;
-        s->h = s->in_h;
-        s->w = s->in_w;
-        s->plane = s->in_h * s->in_w;
+        s->h      = s->in_h;
+        s->w      = s->in_w;
+        s->plane  = s->in_h * s->in_w;
     } else {
         s->plane = (((s->h * s->w + 15) / 16) | 1) * 16;
     }
     p->passes = axis_passes(&p->h) * axis_passes(&p->w);
-    p->pass = take(p, p->passes, sizeof *p->pass);
+    p->pass   = take(p, p->passes, sizeof *p->pass);
 }
 
 /* Fills the tables of pass (rh, rw). */
@@ -190,7 +193,7 @@ static void plan_pass(const plan *p, ls_conv_pass *q, int64_t rh, int64_t rw)
             if (!axis_has(h, rh, kh)) continue;
             for (int64_t kw = 0; kw < w->kernel; kw++) {
                 if (!axis_has(w, rw, kw)) continue;
-                q->tap[k] = (int32_t)(c * p->window.plane + axis_tap(h, kh) * p->window.w + axis_tap(w, kw));
+                q->tap[k]          = (int32_t)(c * p->window.plane + axis_tap(h, kh) * p->window.w + axis_tap(w, kw));
                 q->tap_weight[k++] = (int32_t)(c * p->w_in + kh * w->kernel + kw);
             }
         }
@@ -199,7 +202,8 @@ static void plan_pass(const plan *p, ls_conv_pass *q, int64_t rh, int64_t rw)
             q->point[i * q->cols + j] = (int32_t)((q->src_h + i * q->step_h) * p->window.w + q->src_w + j * q->step_w);
 }
 
-/* Lays out the tables (every tap and every point stands in one pass) and, where there is scratch, fills them.  `packing`: with room for packed weights. */
+/* Lays out the tables (every tap and every point stands in one pass) and, where there is scratch, fills them.  `packing`: with room for
+ * packed weights. */
 static void plan_passes(plan *p, bool packing)
 {
     const axis   *h = &p->h, *w = &p->w;
@@ -211,13 +215,25 @@ static void plan_passes(plan *p, bool packing)
     for (int64_t rh = 0; rh < axis_passes(h); rh++)
         for (int64_t rw = 0; rw < axis_passes(w); rw++) {
             ls_conv_pass *q = &p->pass[p->used];
-            *q = (ls_conv_pass){.in = p->in, .out = p->out, .rows = axis_points(h, rh), .cols = axis_points(w, rw),
-                                .src_h = axis_source(h, rh), .step_h = h->back ? 1 : h->stride,
-                                .src_w = axis_source(w, rw), .step_w = w->back ? 1 : w->stride,
-                                .dst = axis_first(h, rh) * w->points + axis_first(w, rw), .dst_row = (h->back ? h->stride : 1) * w->points,
-                                .dst_col = w->back ? w->stride : 1, .dst_plane = h->points * w->points,
-                                .taps_h = axis_taps(h, rh), .taps_w = axis_taps(w, rw),
-                                .tap = tap, .tap_weight = tap_weight, .tap_row = tap_row, .point = point, .packed = packed};
+            *q              = (ls_conv_pass){.in         = p->in,
+                                             .out        = p->out,
+                                             .rows       = axis_points(h, rh),
+                                             .cols       = axis_points(w, rw),
+                                             .src_h      = axis_source(h, rh),
+                                             .step_h     = h->back ? 1 : h->stride,
+                                             .src_w      = axis_source(w, rw),
+                                             .step_w     = w->back ? 1 : w->stride,
+                                             .dst        = axis_first(h, rh) * w->points + axis_first(w, rw),
+                                             .dst_row    = (h->back ? h->stride : 1) * w->points,
+                                             .dst_col    = w->back ? w->stride : 1,
+                                             .dst_plane  = h->points * w->points,
+                                             .taps_h     = axis_taps(h, rh),
+                                             .taps_w     = axis_taps(w, rw),
+                                             .tap        = tap,
+                                             .tap_weight = tap_weight,
+                                             .tap_row    = tap_row,
+                                             .point      = point,
+                                             .packed     = packed};
             if (q->rows == 0 || q->cols == 0) continue;
             q->taps = p->in * q->taps_h * q->taps_w;
             plan_pass(p, q, rh, rw);
@@ -258,14 +274,14 @@ typedef struct pass_work {
 static pass_work pass_work_of(plan *p)
 {
     const size_t window = ((size_t)window_floats(p) * sizeof(float) + 63) & ~(size_t)63;
-    const size_t work = ((size_t)ls__conv_work() * sizeof(float) + 63) & ~(size_t)63;
+    const size_t work   = ((size_t)ls__conv_work() * sizeof(float) + 63) & ~(size_t)63;
     return (pass_work){.window = window, .work = work, .each = window + work};
 }
 
 static void run(const ls_call *c, plan *p, const float *x, const float *w, const float *b, float *y, bool add)
 {
     plan_passes(p, true);
-    const pass_work t = pass_work_of(p);
+    const pass_work t   = pass_work_of(p);
     char *const     own = take(p, 0, 1);
     /* a pass may lie on rows and another on channels: then the pieces are whole groups */
     bool mixed = false;
@@ -278,7 +294,7 @@ static void run(const ls_call *c, plan *p, const float *x, const float *w, const
         float *window = (float *)(own + (size_t)omp_get_thread_num() * t.each), *work = (float *)((char *)window + t.window);
         for (int64_t q = 0; q < p->used; q++) {
             const ls_conv_pass *pass = &p->pass[q];
-            const int64_t       n = ls__conv_panels(p->out, pass->by_rows);
+            const int64_t       n    = ls__conv_panels(p->out, pass->by_rows);
 #pragma omp for schedule(static) nowait
             for (int64_t i = 0; i < n * p->groups; i++)
                 ls__conv_pack(pass, i % n, w + i / n * p->w_group, p->w_out, pass->packed + i / n * pass->taps * wide);
@@ -289,10 +305,10 @@ static void run(const ls_call *c, plan *p, const float *x, const float *w, const
         for (int64_t i = 0; i < c->rows * p->groups * per_group; i++) {
             const int64_t piece = i % per_group, group = i / per_group % p->groups, sample = i / per_group / p->groups;
             const float  *src = source(p, x, sample, group, window);
-            float        *to = y + (sample * p->groups + group) * p->out * plane;
+            float        *to  = y + (sample * p->groups + group) * p->out * plane;
             for (int64_t q = 0; q < p->used; q++) {
                 const ls_conv_pass *pass = &p->pass[q];
-                const int64_t       n = ls__conv_panels(p->out, pass->by_rows);
+                const int64_t       n    = ls__conv_panels(p->out, pass->by_rows);
                 ls__conv_run(pass, &p->window, mixed ? 0 : piece * per_piece, mixed ? n : min64(n, (piece + 1) * per_piece), src,
                              pass->packed + group * pass->taps * wide, b ? b + group * p->out : NULL, to, add, work);
             }
@@ -309,15 +325,18 @@ static void forward(const ls_call *c)
 
 /* ---- the gradient of the weights ------------------------------------------------------------------------------------------------ */
 
-static int64_t blocks_of(int64_t samples) { return samples <= BLOCK_SAMPLES ? 1 : min64(SHARD_BLOCKS, (samples + BLOCK_SAMPLES - 1) / BLOCK_SAMPLES); }
+static int64_t blocks_of(int64_t samples)
+{
+    return samples <= BLOCK_SAMPLES ? 1 : min64(SHARD_BLOCKS, (samples + BLOCK_SAMPLES - 1) / BLOCK_SAMPLES);
+}
 
 typedef struct dw_work {
     int64_t panels, per_piece, per_group; /* pieces of a group              */
     int64_t taps, lanes;
-    int64_t blocks;                       /* of all shards, at most         */
-    int64_t together;                     /* pieces whose partials are kept at a time */
-    size_t  window, sum, work, each;      /* bytes of one thread            */
-    float  *partial, *bias;               /* blocks x channels x taps; blocks x O */
+    int64_t blocks;                  /* of all shards, at most         */
+    int64_t together;                /* pieces whose partials are kept at a time */
+    size_t  window, sum, work, each; /* bytes of one thread            */
+    float  *partial, *bias;          /* blocks x channels x taps; blocks x O */
 } dw_work;
 
 /* First output channel (of all groups) of piece u. */
@@ -328,20 +347,20 @@ static int64_t piece_channel(const plan *p, const dw_work *d, int64_t u)
 
 static dw_work dw_work_of(plan *p, int64_t rows, int shards)
 {
-    dw_work d = {.panels = ls__conv_panels(p->out, false), .taps = p->in * p->h.kernel * p->w.kernel, .lanes = 2 * ls__conv_lanes()};
+    dw_work d   = {.panels = ls__conv_panels(p->out, false), .taps = p->in * p->h.kernel * p->w.kernel, .lanes = 2 * ls__conv_lanes()};
     d.per_piece = panels_per_piece(p, d.panels);
     d.per_group = (d.panels + d.per_piece - 1) / d.per_piece;
-    d.blocks = min64((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards);
+    d.blocks    = min64((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards);
     const int64_t channels = min64(p->out, d.per_piece * d.lanes), O = p->out * p->groups;
-    d.together = PARTIAL_FLOATS / (channels * d.taps * d.blocks);
-    d.together = d.together < 1 ? 1 : min64(d.together, d.per_group * p->groups);
-    d.window = ((size_t)window_floats(p) * sizeof(float) + 63) & ~(size_t)63;
-    d.sum = ((size_t)(d.per_piece * d.lanes * (d.taps + 1)) * sizeof(float) + 63) & ~(size_t)63;
-    d.work = ((size_t)ls__conv_dw_work() * sizeof(float) + 63) & ~(size_t)63;
-    d.each = d.window + d.sum + d.work;
+    d.together         = PARTIAL_FLOATS / (channels * d.taps * d.blocks);
+    d.together         = d.together < 1 ? 1 : min64(d.together, d.per_group * p->groups);
+    d.window           = ((size_t)window_floats(p) * sizeof(float) + 63) & ~(size_t)63;
+    d.sum              = ((size_t)(d.per_piece * d.lanes * (d.taps + 1)) * sizeof(float) + 63) & ~(size_t)63;
+    d.work             = ((size_t)ls__conv_dw_work() * sizeof(float) + 63) & ~(size_t)63;
+    d.each             = d.window + d.sum + d.work;
     const int64_t most = channels * d.taps * d.blocks; /* so that fewer rows never need more than more rows */
-    d.partial = take(p, min64(O * d.taps * d.blocks, most > PARTIAL_FLOATS ? most : PARTIAL_FLOATS), sizeof(float));
-    d.bias = take(p, O * d.blocks, sizeof(float));
+    d.partial          = take(p, min64(O * d.taps * d.blocks, most > PARTIAL_FLOATS ? most : PARTIAL_FLOATS), sizeof(float));
+    d.bias             = take(p, O * d.blocks, sizeof(float));
     return d;
 }
 
@@ -350,7 +369,7 @@ static void join_blocks(const ls_call *c, int64_t count, float *partial)
 {
     int64_t block = 0;
     for (int s = 0; s < c->shards; s++) {
-        const int64_t n = blocks_of(c->bound[s + 1] - c->bound[s]);
+        const int64_t n  = blocks_of(c->bound[s + 1] - c->bound[s]);
         float        *to = partial + s * count;
         if (block != s) memcpy(to, partial + block * count, (size_t)count * sizeof(float));
         for (int64_t i = 1; i < n; i++) ls__add_into(count, partial + (block + i) * count, to);
@@ -359,9 +378,10 @@ static void join_blocks(const ls_call *c, int64_t count, float *partial)
 }
 
 /* One piece for one block of samples: from zero, sample after sample. */
-static void dw_piece(const ls_call *c, const plan *p, const dw_work *d, int64_t u, int64_t first, int64_t last, float *dw, float *db, float *window)
+static void dw_piece(const ls_call *c, const plan *p, const dw_work *d, int64_t u, int64_t first, int64_t last, float *dw, float *db,
+                     float *window)
 {
-    const ls_conv_pass *pass = &p->pass[0];
+    const ls_conv_pass *pass  = &p->pass[0];
     const int64_t       group = u / d->per_group, panel = u % d->per_group * d->per_piece, end = min64(d->panels, panel + d->per_piece);
     float              *sum = (float *)((char *)window + d->window), *work = (float *)((char *)sum + d->sum);
     memset(sum, 0, d->sum);
@@ -374,8 +394,8 @@ static void dw_piece(const ls_call *c, const plan *p, const dw_work *d, int64_t 
 static void weight_gradient(const ls_call *c, plan *p)
 {
     plan_passes(p, false);
-    const dw_work d = dw_work_of(p, c->rows, c->shards);
-    char *const   own = take(p, 0, 1);
+    const dw_work d      = dw_work_of(p, c->rows, c->shards);
+    char *const   own    = take(p, 0, 1);
     int64_t       blocks = 0;
     for (int s = 0; s < c->shards; s++) blocks += blocks_of(c->bound[s + 1] - c->bound[s]);
     const int64_t pieces = d.per_group * p->groups, O = p->out * p->groups;
@@ -389,7 +409,7 @@ static void weight_gradient(const ls_call *c, plan *p)
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < (u1 - u0) * blocks; i++) {
                 const int64_t u = u0 + i / blocks, block = i % blocks;
-                int           s = 0;
+                int           s      = 0;
                 int64_t       before = 0, n; /* the shard of this block, and its blocks */
                 while (before + (n = blocks_of(c->bound[s + 1] - c->bound[s])) <= block) before += n, s++;
                 const int64_t first = c->bound[s], samples = c->bound[s + 1] - first, o = piece_channel(p, &d, u);
@@ -437,19 +457,20 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 }
 
 LS_OP(conv2d) = {
-    .name = "conv2d",
+    .name       = "conv2d",
     .args_bytes = sizeof(ls_conv2d_args),
-    .ins = 3,
-    .outs = 1,
-    .optional = 1u << 2,
-    .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1),
-    .fields = LS_FIELDS(LS_FIELD(INT, ls_conv2d_args, stride), LS_FIELD(INT, ls_conv2d_args, stride_h), LS_FIELD(INT, ls_conv2d_args, stride_w),
-                        LS_FIELD(INT, ls_conv2d_args, padding), LS_FIELD(INT, ls_conv2d_args, padding_h), LS_FIELD(INT, ls_conv2d_args, padding_w),
-                        LS_FIELD(INT, ls_conv2d_args, dilation), LS_FIELD(INT, ls_conv2d_args, dilation_h),
-                        LS_FIELD(INT, ls_conv2d_args, dilation_w), LS_FIELD(INT, ls_conv2d_args, groups)),
-    .infer = infer,
-    .forward = {[LS_CPU] = forward},
-    .backward = {[LS_CPU] = backward},
-    .scratch = scratch,
-    .flops = flops,
+    .ins        = 3,
+    .outs       = 1,
+    .optional   = 1u << 2,
+    .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .fields     = LS_FIELDS(LS_FIELD(INT, ls_conv2d_args, stride), LS_FIELD(INT, ls_conv2d_args, stride_h),
+                            LS_FIELD(INT, ls_conv2d_args, stride_w), LS_FIELD(INT, ls_conv2d_args, padding),
+                            LS_FIELD(INT, ls_conv2d_args, padding_h), LS_FIELD(INT, ls_conv2d_args, padding_w),
+                            LS_FIELD(INT, ls_conv2d_args, dilation), LS_FIELD(INT, ls_conv2d_args, dilation_h),
+                            LS_FIELD(INT, ls_conv2d_args, dilation_w), LS_FIELD(INT, ls_conv2d_args, groups)),
+    .infer      = infer,
+    .forward    = {[LS_CPU] = forward},
+    .backward   = {[LS_CPU] = backward},
+    .scratch    = scratch,
+    .flops      = flops,
 };

@@ -103,7 +103,10 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, const fl
 }
 
 /* Windows of 2 x 2 side by side, of which no more than one row and one column of the plane are left. */
-static bool halving(const ls_pool_axis *a) { return a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2; }
+static bool halving(const ls_pool_axis *a)
+{
+    return a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2;
+}
 
 V_INLINE void take(vf value, int32_t step, vf *most, vi *at)
 {
@@ -152,8 +155,8 @@ static void forward(const ls_call *c)
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(&h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out,
-                                                                         (int32_t *)c->y[1] + p * out);
+        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(&h, &w, (const float *)c->x[0] + p * in,
+                                                                         (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------------- */
@@ -165,11 +168,11 @@ static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, con
     for (int64_t row = 0; row < h->in; row++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t at = row / 2 * w->out + j, to = row * w->in + 2 * j, n = w->out - j < LS_V ? w->out - j : LS_V;
-            const vf      d     = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
-            const vi      most  = at + LS_V <= out ? v_load_int(argmax + at) : (vi)v_load_part((const float *)(argmax + at), n);
-            const vi      here  = v_set_int((int32_t)to) + v_iota() * 2;
-            const vf      even  = v_select((vi)(most == here), d, v_set(0));
-            const vf      odd   = v_select((vi)(most == here + 1), d, v_set(0));
+            const vf      d    = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
+            const vi      most = at + LS_V <= out ? v_load_int(argmax + at) : (vi)v_load_part((const float *)(argmax + at), n);
+            const vi      here = v_set_int((int32_t)to) + v_iota() * 2;
+            const vf      even = v_select((vi)(most == here), d, v_set(0));
+            const vf      odd  = v_select((vi)(most == here + 1), d, v_set(0));
             if (to + 2 * LS_V <= in) { /* more than 2 n: what lies behind is written later */
                 ls__store_interleaved(dx + to, even, odd);
             } else {

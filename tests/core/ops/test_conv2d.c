@@ -19,7 +19,7 @@ static void reference(const check_ref *r)
                             const int64_t h = i * a->stride_h + kh * a->dilation_h - a->padding_h, in = o / (O / a->groups) * KC + c;
                             if (h < 0 || h >= H) continue;
                             const double *row = r->x[0] + ((b * C + in) * H + h) * W, *weight = r->x[1] + ((o * KC + c) * KH + kh) * KW;
-                            int64_t       at  = j * a->stride_w - a->padding_w;
+                            int64_t       at = j * a->stride_w - a->padding_w;
                             for (int64_t kw = 0; kw < KW; kw++, at += a->dilation_w)
                                 if (at >= 0 && at < W) sum += weight[kw] * row[at];
                         }
@@ -27,13 +27,19 @@ static void reference(const check_ref *r)
                 }
 }
 
-#define W(...) {.dims = {__VA_ARGS__}, .param = true, .std = 0.3f}
-#define NO_BIAS {.absent = true}
-#define ARGS(...) &(ls_conv2d_args){__VA_ARGS__}
+#define W(...)                                                                                                                             \
+    {                                                                                                                                      \
+        .dims = {__VA_ARGS__}, .param = true, .std = 0.3f                                                                                  \
+    }
+#define NO_BIAS                                                                                                                            \
+    {                                                                                                                                      \
+        .absent = true                                                                                                                     \
+    }
+#define ARGS(...)                                                                                                                          \
+    &(ls_conv2d_args) { __VA_ARGS__ }
 
 /* The shapes of LeNet-5, smaller, and each attribute: alone and together with the others.  Channels around the number of lanes. */
-CHECK_OP(conv2d, reference,
-         {.in = {{.dims = {1, 14, 14}}, W(6, 1, 5, 5), W(6)}, .args = ARGS(.padding = 2), .out = {6, 14, 14}},
+CHECK_OP(conv2d, reference, {.in = {{.dims = {1, 14, 14}}, W(6, 1, 5, 5), W(6)}, .args = ARGS(.padding = 2), .out = {6, 14, 14}},
          {.in = {{.dims = {6, 9, 9}}, W(16, 6, 5, 5), W(16)}, .out = {16, 5, 5}},
          {.in = {{.dims = {1, 1, 1}}, W(1, 1, 1, 1), NO_BIAS}, .out = {1, 1, 1}},
          {.in = {{.dims = {3, 7, 7}}, W(33, 3, 3, 3), W(33)}, .out = {33, 5, 5}},
@@ -43,12 +49,18 @@ CHECK_OP(conv2d, reference,
          {.in = {{.dims = {20, 7, 7}}, W(20, 20, 3, 3), NO_BIAS}, .args = ARGS(.stride = 2, .padding = 1), .out = {20, 4, 4}},
          {.in = {{.dims = {18, 9, 9}}, W(20, 18, 1, 1), NO_BIAS}, .args = ARGS(.stride = 2), .out = {20, 5, 5}},
          {.in = {{.dims = {2, 10, 11}}, W(4, 2, 2, 2), W(4)}, .args = ARGS(.stride = 3), .out = {4, 3, 4}},
-         {.in = {{.dims = {2, 13, 12}}, W(3, 2, 3, 2), W(3)}, .args = ARGS(.stride_h = 3, .padding_w = 2, .dilation_w = 3), .out = {3, 4, 13}},
-         {.in = {{.dims = {2, 13, 12}}, W(12, 2, 2, 3), W(12)}, .args = ARGS(.stride_w = 2, .stride_h = 1, .padding_h = 3, .dilation_h = 4), .out = {12, 15, 5}},
+         {.in   = {{.dims = {2, 13, 12}}, W(3, 2, 3, 2), W(3)},
+          .args = ARGS(.stride_h = 3, .padding_w = 2, .dilation_w = 3),
+          .out  = {3, 4, 13}},
+         {.in   = {{.dims = {2, 13, 12}}, W(12, 2, 2, 3), W(12)},
+          .args = ARGS(.stride_w = 2, .stride_h = 1, .padding_h = 3, .dilation_h = 4),
+          .out  = {12, 15, 5}},
          {.in = {{.dims = {4, 9, 7}}, W(6, 2, 3, 3), W(6)}, .args = ARGS(.padding = 1, .groups = 2), .out = {6, 9, 7}},
          {.in = {{.dims = {36, 5, 6}}, W(40, 18, 3, 3), NO_BIAS}, .args = ARGS(.padding = 1, .groups = 2, .stride = 2), .out = {40, 3, 3}},
          {.in = {{.dims = {7, 9, 17}}, W(7, 1, 3, 3), W(7)}, .args = ARGS(.padding = 1, .groups = 7), .out = {7, 9, 17}},
-         {.in = {{.dims = {3, 9, 9}}, W(6, 1, 3, 3), NO_BIAS}, .args = ARGS(.padding = 2, .groups = 3, .dilation = 2, .stride = 2), .out = {6, 5, 5}},
+         {.in   = {{.dims = {3, 9, 9}}, W(6, 1, 3, 3), NO_BIAS},
+          .args = ARGS(.padding = 2, .groups = 3, .dilation = 2, .stride = 2),
+          .out  = {6, 5, 5}},
          {.in = {{.dims = {2, 8, 8}}, W(3, 2, 3, 3), W(3)}, .args = ARGS(.stride = 4, .dilation = 2, .padding = 3), .out = {3, 3, 3}},
          {.in = {{.dims = {1, 3, 3}}, W(2, 1, 2, 2), W(2)}, .args = ARGS(.padding = 4, .stride = 5), .out = {2, 2, 2}},
          /* more points than a block has, and more taps; several panels and pieces, in more than one round over the shards */
@@ -69,11 +81,20 @@ static void test_blocks(void **state)
         ls_arena *memory;
         assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
         const ls_init init = {0};
-        ls_tensor    *y = ls_conv2d_op(ls_input(g, "x", LS_F32, 1, H, H), ls_param(g, "w", init, O, 1, K, K), ls_param(g, "b", init, O));
-        const ls_op  *op = ls__op(y->node);
-        ls_call       c = {.node = y->node, .args = y->node->args, .rows = ROWS, .shards = 1, .bound = (int64_t[]){0, ROWS}, .training = true,
-                           .x = {x, w}, .dy = {dy}, .dx = {NULL, dw, db}, .groups = 1, .group = &(ls_group){.shards = 1}};
-        c.scratch = ls_arena_alloc(memory, op->scratch(y->node, ROWS, 1, omp_get_max_threads(), true));
+        ls_tensor    *y    = ls_conv2d_op(ls_input(g, "x", LS_F32, 1, H, H), ls_param(g, "w", init, O, 1, K, K), ls_param(g, "b", init, O));
+        const ls_op  *op   = ls__op(y->node);
+        ls_call       c    = {.node     = y->node,
+                              .args     = y->node->args,
+                              .rows     = ROWS,
+                              .shards   = 1,
+                              .bound    = (int64_t[]){0, ROWS},
+                              .training = true,
+                              .x        = {x, w},
+                              .dy       = {dy},
+                              .dx       = {NULL, dw, db},
+                              .groups   = 1,
+                              .group    = &(ls_group){.shards = 1}};
+        c.scratch          = ls_arena_alloc(memory, op->scratch(y->node, ROWS, 1, omp_get_max_threads(), true));
         op->backward[LS_CPU](&c);
         for (int o = 0; o < O; o++) {
             double bias = 0;
@@ -101,7 +122,8 @@ static void test_refused(void **state)
     CHECK_REFUSED(conv2d, "expected a bias of 6", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), W(5)}});
     CHECK_REFUSED(conv2d, "groups must divide", {.in = {{.dims = {3, 8, 8}}, W(4, 1, 3, 3), NO_BIAS}, .args = ARGS(.groups = 2)});
     CHECK_REFUSED(conv2d, "stride must be at least 1", {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.stride = -1)});
-    CHECK_REFUSED(conv2d, "padding must be at least 0", {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding_w = -1)});
+    CHECK_REFUSED(conv2d, "padding must be at least 0",
+                  {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding_w = -1)});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_conv2d), cmocka_unit_test(test_blocks), cmocka_unit_test(test_refused))
