@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* labels: io */
+/* labels: io mpi */
 /* timeout: 600 */
 /* Bad input of every kind: one clear message, the right exit code on every rank, no hang, nothing left behind. */
 #include <hdf5.h>
