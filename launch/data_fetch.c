@@ -4,6 +4,7 @@
  * the unpacked files: the same data may be packed differently in different places.
  */
 #include <errno.h>
+#include <nettle/sha2.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,6 @@
 #include <zlib.h>
 
 #include "launch/data_internal.h"
-#include "launch/sha256.h"
 
 extern char **environ;
 
@@ -57,15 +57,17 @@ static ls_status download(const char *url, const char *file)
 /* The SHA-256 of an idx file, unpacked, must be the known one. */
 static ls_status check_file(const char *path, const char *expected)
 {
-    ls_sha256     sum;
-    char          found[65];
-    unsigned char buffer[1 << 16];
-    int           n;
-    gzFile        file = gzopen(path, "rbe");
+    struct sha256_ctx sum;
+    uint8_t           digest[SHA256_DIGEST_SIZE];
+    char              found[65];
+    unsigned char     buffer[1 << 16];
+    int               n;
+    gzFile            file = gzopen(path, "rbe");
     LS_CHECK(file, LS_ERR_DATA, "%s: %s", path, strerror(errno));
-    ls_sha256_begin(&sum);
-    while ((n = gzread(file, buffer, sizeof buffer)) > 0) ls_sha256_add(&sum, buffer, (size_t)n);
-    ls_sha256_end(&sum, found);
+    sha256_init(&sum);
+    while ((n = gzread(file, buffer, sizeof buffer)) > 0) sha256_update(&sum, (size_t)n, buffer);
+    sha256_digest(&sum, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(found + 2 * i, 3, "%02x", digest[i]);
     bool ok = gzclose(file) == Z_OK && n == 0;
     LS_CHECK(ok && !strcmp(found, expected), LS_ERR_DATA, "%s: is not the file of MNIST: expected (unpacked) SHA-256 %s, found %s%s" LS_HINT
              "the download was cut or replaced on its way: try again, or on another network", path, expected, found, ok ? "" : ", and a damaged end");
