@@ -9,7 +9,6 @@
 #include <cmocka.h>
 
 #include "launch/data_internal.h"
-#include "launch/sha256.h"
 #include "tests/datasets/idx_files.h"
 
 static char root[FILES_PATH], copies[FILES_PATH + 16], cache[FILES_PATH + 16], programs[FILES_PATH + 16];
@@ -35,24 +34,6 @@ static int teardown(void **state)
 {
     folder_remove(root);
     return 0;
-}
-
-static void sha256_is_that_of_the_standard(void **state)
-{
-    static const struct { const char *text; int times; const char *sum; } cases[] = {
-        {"", 1, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-        {"abc", 1, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},
-        {"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 1, "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"},
-        {"aaaaaaaaaa", 100000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
-    };
-    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
-        ls_sha256 s;
-        char      hex[65];
-        ls_sha256_begin(&s);
-        for (int i = 0; i < cases[k].times; i++) ls_sha256_add(&s, cases[k].text, strlen(cases[k].text));
-        ls_sha256_end(&s, hex);
-        assert_string_equal(hex, cases[k].sum);
-    }
 }
 
 static void a_path_is_taken_as_it_is(void **state)
@@ -180,7 +161,6 @@ int main(void)
     const char *data = getenv("LOCKSTEP_DATA");
     if (data && *data) setenv("TEST_DATA", data, 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sha256_is_that_of_the_standard),
         cmocka_unit_test(a_path_is_taken_as_it_is),
         cmocka_unit_test(what_was_not_fetched_says_how),
         cmocka_unit_test(ranks_that_start_together_import_once),
