@@ -37,6 +37,7 @@ static void compute_tile(const block *b, const ls_run *run, int64_t r, int64_t c
     int64_t      rows = min(LS_MR, b->m - r), cols = min(LS_NR, b->n - c);
     ls_tile_fn  *kernel = ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0];
     const float *x = t->x, *w = t->w;
+    if (b->x_packed && b->w_packed && rows == LS_MR && cols == LS_NR) kernel = ls__gemm_tile_packed;
     t->n = cols;
     for (int p = 0; p < run->pieces; p++) {
         const ls_piece *piece = &run->piece[p];
@@ -61,22 +62,19 @@ static void compute_run(const block *b, const ls_run *run)
 {
     const ls_gemm *g = b->g;
     const float   *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
-    ls_tile        t = {.x_row = g->x_row, .x_col = g->x_col, .w_row = b->w_packed ? LS_NR : g->w_row};
+    ls_tile        t = {.x_row = b->x_packed ? 1 : g->x_row, .x_col = b->x_packed ? LS_MR : g->x_col};
+    t.w_row          = b->w_packed ? LS_NR : g->w_row;
     for (int64_t top = 0; top < b->m; top += LS_MC) {
         int64_t end = min(top + LS_MC, b->m);
-        if (b->x_packed)
-            for (int64_t r = top; r < end; r += LS_MR)
-                ls__gemm_pack_x(x + r * g->x_row, g->x_row, g->x_col, min(LS_MR, end - r), run->len,
-                                b->space->x + (r - top) * run->len, &t.x_row, &t.x_col);
+        if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
             float *panel = b->space->w + (b->m > LS_MC ? c * run->len : 0); /* kept only if it is needed again */
             if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
             const int64_t ahead = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0, tiles = (end - top + LS_MR - 1) / LS_MR;
             for (int64_t r = top; r < end; r += LS_MR) {
-                if (ahead > 0)
-                    ls__gemm_fetch_w(w + (c + LS_NR) * g->w_col, g->w_row, g->w_col, run->len, ahead, (r - top) / LS_MR, tiles);
-                t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
-                t.w = b->w_packed ? panel : w + c;
+                if (ahead > 0) ls__gemm_fetch_w(w + (c + LS_NR) * g->w_col, g->w_row, g->w_col, run->len, ahead, (r - top) / LS_MR, tiles);
+                t.x    = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
+                t.w    = b->w_packed ? panel : w + c;
                 t.next = b->x_packed ? t.x + LS_MR * run->len : x;
                 compute_tile(b, run, r, c, &t);
             }
@@ -160,7 +158,7 @@ static void compute_with_threads(const ls_gemm *g, int threads)
     const ls_deal deal = ls__gemm_deal(g, threads);
     const int64_t tall = (g->m + LS_MR - 1) / LS_MR, wide = (g->n + LS_NR - 1) / LS_NR;
     const int64_t blocks = deal.rows * deal.cols, tasks = blocks * deal.trees;
-    ls_gemm_space sums   = ls__gemm_space_take();
+    ls_gemm_space sums = ls__gemm_space_take();
 #pragma omp parallel num_threads(threads)
     {
         ls_gemm_space space = ls__gemm_space_take();

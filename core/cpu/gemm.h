@@ -28,12 +28,12 @@ typedef struct ls_gemm {
     const float   *w;
     int64_t        w_row, w_col;
     float         *y;
-    int64_t        y_row;        /* y[i * y_row + j]          */
-    const float   *bias;         /* N, added to every row, or NULL */
-    bool           add;          /* add to y instead of writing it */
-    int            splits;       /* parts of K; 0: 1               */
-    const int64_t *bound;        /* splits + 1 positions; NULL when splits is 0 or 1 */
-    bool           serial;       /* the caller is already one of many threads: use only this one */
+    int64_t        y_row;  /* y[i * y_row + j]          */
+    const float   *bias;   /* N, added to every row, or NULL */
+    bool           add;    /* add to y instead of writing it */
+    int            splits; /* parts of K; 0: 1               */
+    const int64_t *bound;  /* splits + 1 positions; NULL when splits is 0 or 1 */
+    bool           serial; /* the caller is already one of many threads: use only this one */
 } ls_gemm;
 
 typedef void ls_gemm_fn(const ls_gemm *g);

@@ -4,13 +4,28 @@
 
 #include <stdbool.h>
 
-/* `rows`, `vecs` and `partial` are constants where this is inlined, so all loops but that over k vanish.  Row i of x is
- * reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
-V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial)
+enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP, UNROLL = 4, LINE = 64 };
+
+/* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
+V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2], const int rows,
+                   const int vecs)
 {
-    enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP };
+    vf w0 = v_load_part(w, left[0]), w1 = {0};
+    if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        vf xi     = v_set(x[i / GROUP][i % GROUP * x_row]);
+        acc[i][0] = v_fma(xi, w0, acc[i][0]);
+        if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
+    }
+}
+
+/* `rows`, `vecs`, `partial` and `packed` are constants where this is inlined, so all loops but that over k vanish.  Packed
+ * operands have strides that are known, too. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed)
+{
     const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
-    const int64_t x_row = t->x_row, x_col = t->x_col, w_row = t->w_row;
+    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col, w_row = packed ? LS_NR : t->w_row;
     const float  *w = t->w, *x[GROUPS];
     vf            acc[LS_MR][2];
 #pragma GCC unroll 16
@@ -20,17 +35,22 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
     const char *next = (const char *)t->next;
-    for (int64_t k = t->k; k > 0; k--) {
-        vf w0 = v_load_part(w, left[0]), w1 = {0};
-        if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
+    int64_t     k    = t->k;
+    for (; packed && k >= UNROLL; k -= UNROLL, next += UNROLL * 4 * LS_MR) {
         __builtin_prefetch(next);
-        next += 4 * LS_MR;
+        if (UNROLL * 4 * LS_MR > LINE) __builtin_prefetch(next + LINE);
 #pragma GCC unroll 16
-        for (int i = 0; i < rows; i++) {
-            vf xi     = v_set(x[i / GROUP][i % GROUP * x_row]);
-            acc[i][0] = v_fma(xi, w0, acc[i][0]);
-            if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
+        for (int u = 0; u < UNROLL; u++) {
+            step(acc, x, x_row, w, left, rows, vecs);
+#pragma GCC unroll 16
+            for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
+            w += w_row;
         }
+    }
+    for (; k > 0; k--) {
+        if (!packed) __builtin_prefetch(next);
+        next += 4 * LS_MR;
+        step(acc, x, x_row, w, left, rows, vecs);
 #pragma GCC unroll 16
         for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
         w += w_row;
@@ -65,12 +85,15 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #define ROWS(X) X(1) X(2) X(3) X(4)
 #endif
 
-#define KERNELS(rows)                                                          \
-    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false); } \
-    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false); } \
-    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true); } \
-    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true); }
+#define KERNELS(rows)                                                                                                                      \
+    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false); }                                                      \
+    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false); }                                                      \
+    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false); }                                                      \
+    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false); }
 ROWS(KERNELS)
 
 #define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
 ls_tile_fn *const ls__gemm_tile[LS_MR][2][2] = {ROWS(ENTRIES)};
+
+static void       tile_packed(const ls_tile *t) { tile(t, LS_MR, 2, false, true); }
+ls_tile_fn *const ls__gemm_tile_packed = tile_packed;

@@ -33,7 +33,7 @@ typedef struct ls_tile {
     int64_t      x_row, x_col;
     const float *w; /* w[k * w_row + j], n columns readable */
     int64_t      w_row;
-    int64_t      k; /* 0 is allowed */
+    int64_t      k;    /* 0 is allowed */
     const float *next; /* what will be read next: fetched meanwhile */
     float       *y;
     int64_t      y_row;
@@ -47,8 +47,11 @@ typedef void ls_tile_fn(const ls_tile *t);
 
 /* Kernels for 1 to LS_MR rows, 1 or 2 vectors of columns, whole or partial. */
 #define ls__gemm_tile LS_LEVELED(ls__gemm_tile)
+#define ls__gemm_tile_packed LS_LEVELED(ls__gemm_tile_packed)
 #ifdef LS_LEVEL
 extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
+/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR. */
+extern ls_tile_fn *const ls__gemm_tile_packed;
 #endif
 
 #endif

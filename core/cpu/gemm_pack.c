@@ -19,7 +19,7 @@ static struct slot {
     ls_block    block;
 } pool[SLOTS];
 
-static _Atomic int      made;
+static _Atomic int       made;
 static _Thread_local int last; /* the slot this thread had: its memory is in this core's cache */
 
 static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC + LS_MR) * LS_KC + SLACK, floats_state = LS_STATE;
@@ -48,11 +48,14 @@ ls_gemm_space ls__gemm_space_take(void)
     int slot = last;
     while (!try_take(slot)) {
         int have = made;
-        for (slot = 0; slot < have && !try_take(slot); slot++) {}
+        for (slot = 0; slot < have && !try_take(slot); slot++) {
+        }
         if (slot < have) break;
         int team = omp_in_parallel() ? omp_get_num_threads() : omp_get_max_threads();
-        if (have == SLOTS) sched_yield();
-        else grow(have <= team ? team + 1 - have : 1); /* one for the sums of the team */
+        if (have == SLOTS)
+            sched_yield();
+        else
+            grow(have <= team ? team + 1 - have : 1); /* one for the sums of the team */
         slot = 0;
     }
     last        = slot;
@@ -64,28 +67,28 @@ void ls__gemm_space_give(ls_gemm_space space) { atomic_store_explicit(&pool[spac
 
 /* ---- panels -------------------------------------------------------------------------------------------------------- */
 
-/* Columns of w of which k is the contiguous dim, transposed BLOCK x BLOCK at a time into columns of a panel. */
+/* BLOCK k of BLOCK vectors of which k is the contiguous dim: to[j * step + c] = from[c][j]. */
 #if defined(__AVX2__)
 enum { BLOCK = 8 };
 
-/* Rows i and i + 4 of a block, four k of each. */
+/* Vectors c and c + 4 of a block, four k of each. */
 V_INLINE __m256 halves(const float *upper, const float *lower)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(upper)), _mm_loadu_ps(lower), 1);
 }
 
-V_INLINE void transpose_block(const float *w, int64_t w_col, float *panel)
+V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
 {
 #pragma GCC unroll 2
-    for (int k = 0; k < BLOCK; k += 4, w += 4, panel += 4 * LS_NR) {
-        __m256 r0 = halves(w, w + 4 * w_col), r1 = halves(w + w_col, w + 5 * w_col);
-        __m256 r2 = halves(w + 2 * w_col, w + 6 * w_col), r3 = halves(w + 3 * w_col, w + 7 * w_col);
+    for (int64_t end = at + BLOCK; at < end; at += 4, to += 4 * step) {
+        __m256 r0 = halves(from[0] + at, from[4] + at), r1 = halves(from[1] + at, from[5] + at);
+        __m256 r2 = halves(from[2] + at, from[6] + at), r3 = halves(from[3] + at, from[7] + at);
         __m256 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
         __m256 low23 = _mm256_unpacklo_ps(r2, r3), high23 = _mm256_unpackhi_ps(r2, r3);
-        _mm256_storeu_ps(panel, _mm256_shuffle_ps(low01, low23, 0x44));
-        _mm256_storeu_ps(panel + LS_NR, _mm256_shuffle_ps(low01, low23, 0xee));
-        _mm256_storeu_ps(panel + 2 * LS_NR, _mm256_shuffle_ps(high01, high23, 0x44));
-        _mm256_storeu_ps(panel + 3 * LS_NR, _mm256_shuffle_ps(high01, high23, 0xee));
+        _mm256_storeu_ps(to, _mm256_shuffle_ps(low01, low23, 0x44));
+        _mm256_storeu_ps(to + step, _mm256_shuffle_ps(low01, low23, 0xee));
+        _mm256_storeu_ps(to + 2 * step, _mm256_shuffle_ps(high01, high23, 0x44));
+        _mm256_storeu_ps(to + 3 * step, _mm256_shuffle_ps(high01, high23, 0xee));
     }
 }
 #else
@@ -94,26 +97,33 @@ typedef float   quad __attribute__((vector_size(16)));
 typedef float   quad_any __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int32_t quad_int __attribute__((vector_size(16)));
 
-V_INLINE void transpose_block(const float *w, int64_t w_col, float *panel)
+V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
 {
     const quad_int lows = {0, 4, 1, 5}, highs = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    quad           r0 = *(const quad_any *)w, r1 = *(const quad_any *)(w + w_col);
-    quad           r2 = *(const quad_any *)(w + 2 * w_col), r3 = *(const quad_any *)(w + 3 * w_col);
+    quad           r0 = *(const quad_any *)(from[0] + at), r1 = *(const quad_any *)(from[1] + at);
+    quad           r2 = *(const quad_any *)(from[2] + at), r3 = *(const quad_any *)(from[3] + at);
     quad           low01 = __builtin_shuffle(r0, r1, lows), high01 = __builtin_shuffle(r0, r1, highs);
     quad           low23 = __builtin_shuffle(r2, r3, lows), high23 = __builtin_shuffle(r2, r3, highs);
-    *(quad_any *)panel               = __builtin_shuffle(low01, low23, first);
-    *(quad_any *)(panel + LS_NR)     = __builtin_shuffle(low01, low23, second);
-    *(quad_any *)(panel + 2 * LS_NR) = __builtin_shuffle(high01, high23, first);
-    *(quad_any *)(panel + 3 * LS_NR) = __builtin_shuffle(high01, high23, second);
+    *(quad_any *)to              = __builtin_shuffle(low01, low23, first);
+    *(quad_any *)(to + step)     = __builtin_shuffle(low01, low23, second);
+    *(quad_any *)(to + 2 * step) = __builtin_shuffle(high01, high23, first);
+    *(quad_any *)(to + 3 * step) = __builtin_shuffle(high01, high23, second);
 }
 #endif
 
-static void transpose(const float *w, int64_t w_col, int64_t k, float *panel)
+/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block writes all
+ * its BLOCK columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and what was spilt
+ * is written over. */
+static void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
 {
-    int64_t i = 0;
-    for (; i + BLOCK <= k; i += BLOCK) transpose_block(w + i, w_col, panel + i * LS_NR);
-    for (; i < k; i++)
-        for (int64_t c = 0; c < BLOCK; c++) panel[i * LS_NR + c] = w[c * w_col + i];
+    for (int64_t c = (count - 1) / BLOCK * BLOCK; c >= 0; c -= BLOCK) {
+        const float *from[BLOCK];
+        for (int64_t b = 0; b < BLOCK; b++) from[b] = v + (c + b < count ? c + b : count - 1) * apart;
+        int64_t i = 0;
+        for (; i + BLOCK <= k; i += BLOCK) transpose_block(from, i, panel + i * step + c, step);
+        for (; i < k; i++)
+            for (int64_t b = 0; b < BLOCK; b++) panel[i * step + c + b] = from[b][i];
+    }
 }
 
 void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel)
@@ -125,34 +135,53 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
         }
         return;
     }
-    int64_t j = 0;
-    if (w_row == 1)
-        for (; j + BLOCK <= n; j += BLOCK) transpose(w + j * w_col, w_col, k, panel + j);
-    for (int64_t i = 0; i < k; i++) {
-        for (int64_t c = j; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
-        for (int64_t c = n; c < LS_NR; c++) panel[i * LS_NR + c] = 0;
-    }
-}
-
-void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel, int64_t *row, int64_t *col)
-{
-    if (x_row == 1) { /* each k's rows lie side by side, and stay so */
-        for (int64_t i = 0; i < k; i++, x += x_col, panel += LS_MR)
-            for (int64_t r = 0; r < LS_MR; r += LS_V) {
-                int64_t left = rows - r < LS_V ? rows - r : LS_V;
-                if (left > 0) v_store(panel + r, v_load_part(x + r, left));
-            }
-        *row = 1;
-        *col = LS_MR;
+    if (w_row == 1) {
+        transpose(w, w_col, n, k, panel, LS_NR);
         return;
     }
-    for (int64_t r = 0; r < rows; r++, x += x_row, panel += k) {
-        if (x_col == 1) memcpy(panel, x, (size_t)k * sizeof *panel);
+    for (int64_t i = 0; i < k; i++)
+        for (int64_t c = 0; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
+}
+
+/* `tiles` panels of LS_MR rows that lie side by side, together, so that whole lines of x are used while they are near. */
+V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, float *panel)
+{
+    enum { AHEAD = 12, LINE = 16 };
+    for (int64_t i = 0; i < k; i++, x += x_col)
+        for (int64_t t = 0; t < tiles; t++) {
+            if (t * LS_MR % LINE < LS_MR) __builtin_prefetch(x + t * LS_MR + AHEAD * x_col);
+            for (int64_t r = 0; r < LS_MR; r += LS_V) {
+                int64_t left = LS_MR - r < LS_V ? LS_MR - r : LS_V;
+                vf      some = v_load_part(x + t * LS_MR + r, left);
+                if (i < k - 1)
+                    v_store(panel + (t * k + i) * LS_MR + r, some); /* what it spills is written over */
+                else
+                    v_store_part(panel + (t * k + i) * LS_MR + r, some, left);
+            }
+        }
+}
+
+void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel)
+{
+    enum { TILES = 8 };
+    for (int64_t r = 0; r < rows;) {
+        const float  *from = x + r * x_row;
+        float        *to   = panel + r * k;
+        const int64_t left = rows - r, count = left < LS_MR ? left : LS_MR;
+        if (x_row == 1 && left >= TILES * LS_MR) {
+            gather(from, x_col, TILES, k, to);
+            r += TILES * LS_MR;
+            continue;
+        }
+        if (x_col == 1)
+            transpose(from, x_row, count, k, to, LS_MR);
+        else if (x_row == 1 && count == LS_MR)
+            gather(from, x_col, 1, k, to);
         else
-            for (int64_t i = 0; i < k; i++) panel[i] = x[i * x_col];
+            for (int64_t i = 0; i < k; i++)
+                for (int64_t c = 0; c < count; c++) to[i * LS_MR + c] = from[c * x_row + i * x_col];
+        r += LS_MR;
     }
-    *row = k;
-    *col = 1;
 }
 
 void ls__gemm_fetch_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, int64_t part, int64_t parts)

@@ -19,16 +19,14 @@ typedef struct ls_gemm_space {
 ls_gemm_space LS_LEVELED(ls__gemm_space_take)(void);
 void          LS_LEVELED(ls__gemm_space_give)(ls_gemm_space space);
 
-/* k x n of w, n <= LS_NR, as k rows of LS_NR; the columns from n on are zero. */
+/* k x n of w, n <= LS_NR, as k rows of LS_NR; what the columns from n on hold means nothing. */
 void LS_LEVELED(ls__gemm_pack_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel);
 
 /* Brings part `part` of `parts` of what ls__gemm_pack_w will read into the cache. */
 void LS_LEVELED(ls__gemm_fetch_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, int64_t part, int64_t parts);
 
-/* rows x k of x, rows <= LS_MR, in the order that is cheapest to make: its strides in the panel are written to *row and
- * *col.  A panel takes LS_MR * k floats, and may write LS_V more. */
-void LS_LEVELED(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel, int64_t *row,
-                                 int64_t *col);
+/* rows x k of x as panels of k rows of LS_MR floats, one panel for every LS_MR rows; up to LS_V floats more may be written. */
+void LS_LEVELED(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel);
 
 #define ls__gemm_space_take LS_LEVELED(ls__gemm_space_take)
 #define ls__gemm_space_give LS_LEVELED(ls__gemm_space_give)

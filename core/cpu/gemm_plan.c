@@ -43,7 +43,8 @@ bool ls__gemm_next_run(ls_plan *plan, ls_run *run)
 {
     if (plan->part == plan->parts) return false;
     int64_t len = part_len(plan, plan->part);
-    if (len > LS_KC) segment_run(plan, run, len);
+    if (len > LS_KC)
+        segment_run(plan, run, len);
     else {
         int level = 0; /* of the largest subtree that starts here and fits */
         for (int64_t more = len; level < LS_RUN_LEVELS && plan->part % (2 << level) == 0 && 2 << level <= plan->parts; level++) {
@@ -95,8 +96,8 @@ static double block_cost(const ls_gemm *g, ls_deal d)
 ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
 {
     enum { LARGEST = 1 << 19 }; /* floats of y in a block, where it is gone through more than once */
-    ls_deal best  = {1, 1, 1};
-    int64_t tall  = ceil_div(g->m, LS_MR), wide = ceil_div(g->n, LS_NR);
+    ls_deal best = {1, 1, 1};
+    int64_t tall = ceil_div(g->m, LS_MR), wide = ceil_div(g->n, LS_NR);
     int     trees = tall * wide < 4 * threads ? g->splits : 1; /* K is dealt out only where y has too few tiles */
     double  least = 0;
     for (int t = 1; t == 1 || (t <= trees && t <= 4 * threads && g->m * g->n * t <= LS_STATE); t *= 2)
@@ -113,8 +114,10 @@ ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
             }
     if (g->k > LS_KC) /* blocks of y that stay in cache from run to run */
         while (ceil_div(g->m, best.rows) * ceil_div(g->n, best.cols) > LARGEST) {
-            if (g->m * best.cols > g->n * best.rows) best.rows *= 2;
-            else best.cols *= 2;
+            if (g->m * best.cols > g->n * best.rows)
+                best.rows *= 2;
+            else
+                best.cols *= 2;
         }
     return best;
 }
