@@ -29,6 +29,10 @@
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
 
+/* It also asks for as much memory as a damaged file says, and takes NULL for an answer, as malloc gives it outside the sanitizer. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
+
 static char fuzz_path[FILES_PATH];
 
 static inline void fuzz_folder_end(void) { folder_remove(fuzz_path); }
