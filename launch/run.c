@@ -117,13 +117,12 @@ static ls_status check_shards(ls_job *j)
         return LS_OK;
     }
     j->shards = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
-    LS_CHECK(j->shards <= r->train.batch, LS_ERR_USAGE,
-             "%s: train.batch: expected at least one sample for each of the %d shards, found %lld" LS_HINT "a larger train.batch, or train.shards=%lld",
-             ls_recipe_where(r, "train.batch"), j->shards, (long long)r->train.batch, (long long)r->train.batch);
+    int enough = 1;
+    while (enough < j->ranks) enough *= 2;
     LS_CHECK(j->ranks <= j->shards, LS_ERR_USAGE,
              "%s: train.shards: expected at least one shard for each of the %d ranks, found %d" LS_HINT
-             "train.shards=%d (other shards give other bits), or train.reproducible=false",
-             ls_recipe_where(r, "train.shards"), j->ranks, j->shards, j->ranks);
+             "train.shards=%d (other shards give other bits; train.batch is at least as many), or train.reproducible=false",
+             ls_recipe_where(r, "train.shards"), j->ranks, j->shards, enough);
     return LS_OK;
 }
 
