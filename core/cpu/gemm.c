@@ -58,6 +58,47 @@ static void compute_tile(const block *b, const ls_run *run, int64_t r, int64_t c
     }
 }
 
+/* Rows [top, end) of the LS_NR columns from c on, whose w is at `w`; `ahead` columns of w at `soon` are packed next. */
+typedef struct column {
+    int64_t      c, top, end, ahead;
+    const float *w, *soon;
+} column;
+
+static void fetch(const block *b, const ls_run *run, const column *col, int64_t r)
+{
+    if (col->ahead > 0)
+        ls__gemm_fetch_w(col->soon, b->g->w_row, b->g->w_col, run->len, col->ahead, (r - col->top) / LS_MR,
+                         (col->end - col->top + LS_MR - 1) / LS_MR);
+}
+
+/* The whole tiles of a run of one piece, all packed: what they share is set once.  Returns the row after the last. */
+static int64_t compute_whole_tiles(const block *b, const ls_run *run, const column *col, ls_tile *t)
+{
+    const ls_piece *piece = &run->piece[0];
+    const buffer   *to    = &b->buf[piece->to];
+    int64_t         r     = col->top;
+    t->n                  = LS_NR;
+    t->k                  = piece->len;
+    t->adds               = piece->adds;
+    t->bias               = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
+    t->x                  = b->space->x;
+    t->y                  = to->data + r * to->row + col->c;
+    t->y_row              = to->row;
+    for (int a = 0; a < piece->adds; a++) {
+        const buffer *from = &b->buf[piece->add[a]];
+        t->add[a]          = (ls_tile_add){from->data + r * from->row + col->c, from->row};
+    }
+    for (; r + LS_MR <= col->end; r += LS_MR) {
+        fetch(b, run, col, r);
+        t->next = r + LS_MR < col->end ? t->x + LS_MR * run->len : b->space->x;
+        ls__gemm_tile_packed(t);
+        t->x += LS_MR * run->len;
+        t->y += LS_MR * t->y_row;
+        for (int a = 0; a < piece->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
+    }
+    return r;
+}
+
 static void compute_run(const block *b, const ls_run *run)
 {
     const ls_gemm *g = b->g;
@@ -70,11 +111,15 @@ static void compute_run(const block *b, const ls_run *run)
         for (int64_t c = 0; c < b->n; c += LS_NR) {
             float *panel = b->space->w + (b->m > LS_MC ? c * run->len : 0); /* kept only if it is needed again */
             if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
-            const int64_t ahead = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0, tiles = (end - top + LS_MR - 1) / LS_MR;
-            for (int64_t r = top; r < end; r += LS_MR) {
-                if (ahead > 0) ls__gemm_fetch_w(w + (c + LS_NR) * g->w_col, g->w_row, g->w_col, run->len, ahead, (r - top) / LS_MR, tiles);
+            column col = {.c = c, .top = top, .end = end, .w = b->w_packed ? panel : w + c, .soon = w + (c + LS_NR) * g->w_col};
+            col.ahead  = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0;
+            t.w        = col.w;
+            int64_t r  = top;
+            if (b->x_packed && b->w_packed && run->pieces == 1 && c + LS_NR <= b->n) r = compute_whole_tiles(b, run, &col, &t);
+            for (; r < end; r += LS_MR) {
+                fetch(b, run, &col, r);
                 t.x    = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
-                t.w    = b->w_packed ? panel : w + c;
+                t.w    = col.w;
                 t.next = b->x_packed ? t.x + LS_MR * run->len : x;
                 compute_tile(b, run, r, c, &t);
             }
@@ -176,10 +221,9 @@ static void compute_with_threads(const ls_gemm *g, int threads)
     ls__gemm_space_give(sums);
 }
 
-void ls__gemm(const ls_gemm *g)
+static void compute_all(const ls_gemm *g)
 {
     enum { WORTH_THREADS = 1 << 17 }; /* multiply-adds */
-    if (g->m <= 0 || g->n <= 0) return;
     int threads = g->serial || omp_in_parallel() ? 1 : omp_get_max_threads();
     if (threads > 1 && (double)g->m * (double)g->n * (double)g->k >= WORTH_THREADS) {
         compute_with_threads(g, threads);
@@ -188,4 +232,47 @@ void ls__gemm(const ls_gemm *g)
     ls_gemm_space space = ls__gemm_space_take();
     compute(g, &space, 0, g->m, 0, g->n);
     ls__gemm_space_give(space);
+}
+
+/* Few rows of x do not pay for the packing of a w that lies column by column: then w^T x^T, of which w^T is read in place.
+ * Not with fewer rows, which leave lanes idle, nor if w comes from memory, which likes fewer and longer streams. */
+static bool exchange_pays(const ls_gemm *g)
+{
+    enum { NEAR = 1 << 21, SHORT = 64 };
+    return g->w_row == 1 && g->w_col != 1 && g->m > LS_MR && g->m <= LS_NR && g->n > g->m && g->k >= SHORT && g->n * g->k <= NEAR;
+}
+
+/* The product with x and w exchanged: each element is the same chain, as factors and terms may change places. */
+static void compute_exchanged(const ls_gemm *g)
+{
+    ls_gemm_space space = ls__gemm_space_take();
+    ls_gemm       other = *g;
+    float        *sum   = space.state;
+    other.m             = g->n;
+    other.n             = g->m;
+    other.x             = g->w;
+    other.x_row         = g->w_col;
+    other.x_col         = g->w_row;
+    other.w             = g->x;
+    other.w_row         = g->x_col;
+    other.w_col         = g->x_row;
+    other.y             = sum;
+    other.y_row         = g->m;
+    other.bias          = NULL;
+    if (g->add)
+        for (int64_t i = 0; i < g->m; i++)
+            for (int64_t j = 0; j < g->n; j++) sum[j * g->m + i] = g->y[i * g->y_row + j];
+    compute_all(&other);
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t j = 0; j < g->n; j++) g->y[i * g->y_row + j] = g->bias ? sum[j * g->m + i] + g->bias[j] : sum[j * g->m + i];
+    ls__gemm_space_give(space);
+}
+
+void ls__gemm(const ls_gemm *g)
+{
+    if (g->m <= 0 || g->n <= 0) return;
+    if (exchange_pays(g))
+        compute_exchanged(g);
+    else
+        compute_all(g);
 }

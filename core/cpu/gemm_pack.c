@@ -55,7 +55,7 @@ ls_gemm_space ls__gemm_space_take(void)
         if (have == SLOTS)
             sched_yield();
         else
-            grow(have <= team ? team + 1 - have : 1); /* one for the sums of the team */
+            grow(have <= team + 1 ? team + 2 - have : 1); /* two for sums of the team */
         slot = 0;
     }
     last        = slot;

@@ -163,7 +163,8 @@ static void test_parts_are_a_tree(void **state)
 }
 
 static const int64_t shapes[][4] = {{64, 120, 400, 0},  {120, 400, 64, 8},   {6, 25, 6000, 16}, {64, 10, 84, 0}, {16, 100, 150, 0}, {130, 300, 520, 0},
-                                    {130, 150, 700, 4}, {400, 100, 300, 0}, {6, 784, 25, 0},   {1, 500, 600, 2}};
+                                    {130, 150, 700, 4}, {400, 100, 300, 0}, {6, 784, 25, 0},   {1, 500, 600, 2},
+                                    {12, 70, 600, 4},   {15, 40, 700, 0}};
 
 /* The product on one thread, as M x N. */
 static float *reference(const ls_level *level, product *p)
@@ -234,6 +235,8 @@ static void test_bits_do_not_show_strides(void **state)
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 0);
+        p.g.bias  = p.bias;
+        p.g.add   = s % 2;
         if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
         float *want = reference(level, &p);
         for (int lies = 1; lies < 9; lies++) {
@@ -242,6 +245,8 @@ static void test_bits_do_not_show_strides(void **state)
                 for (int64_t i = 0; i < p.g.m; i++) q.x[i * q.g.x_row + k * q.g.x_col] = p.x[i * p.g.x_row + k];
                 for (int64_t j = 0; j < p.g.n; j++) q.w[k * q.g.w_row + j * q.g.w_col] = p.w[k * p.g.w_row + j];
             }
+            q.g.bias   = p.bias;
+            q.g.add    = p.g.add;
             q.g.splits = p.g.splits;
             q.g.bound  = p.g.bound;
             level->gemm(&q.g);
