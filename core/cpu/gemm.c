@@ -71,28 +71,30 @@ static void fetch(const block *b, const ls_run *run, const column *col, int64_t 
                          (col->end - col->top + LS_MR - 1) / LS_MR);
 }
 
-/* The whole tiles of a run of one piece, all packed: what they share is set once.  Returns the row after the last. */
+/* The whole tiles of a run of one piece, t->x being the first one's: what they share is set once.  Returns the row after the last. */
 static int64_t compute_whole_tiles(const block *b, const ls_run *run, const column *col, ls_tile *t)
 {
-    const ls_piece *piece = &run->piece[0];
-    const buffer   *to    = &b->buf[piece->to];
-    int64_t         r     = col->top;
-    t->n                  = LS_NR;
-    t->k                  = piece->len;
-    t->adds               = piece->adds;
-    t->bias               = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
-    t->x                  = b->space->x;
-    t->y                  = to->data + r * to->row + col->c;
-    t->y_row              = to->row;
+    ls_tile_fn     *kernel = b->x_packed && b->w_packed ? ls__gemm_tile_packed : ls__gemm_tile[LS_MR - 1][1][0];
+    const int64_t   tall   = LS_MR * (b->x_packed ? run->len : t->x_row);
+    const float    *first  = t->x;
+    const ls_piece *piece  = &run->piece[0];
+    const buffer   *to     = &b->buf[piece->to];
+    int64_t         r      = col->top;
+    t->n                   = LS_NR;
+    t->k                   = piece->len;
+    t->adds                = piece->adds;
+    t->bias                = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
+    t->y                   = to->data + r * to->row + col->c;
+    t->y_row               = to->row;
     for (int a = 0; a < piece->adds; a++) {
         const buffer *from = &b->buf[piece->add[a]];
         t->add[a]          = (ls_tile_add){from->data + r * from->row + col->c, from->row};
     }
     for (; r + LS_MR <= col->end; r += LS_MR) {
         fetch(b, run, col, r);
-        t->next = r + LS_MR < col->end ? t->x + LS_MR * run->len : b->space->x;
-        ls__gemm_tile_packed(t);
-        t->x += LS_MR * run->len;
+        t->next = r + LS_MR < col->end ? t->x + tall : first;
+        kernel(t);
+        t->x += tall;
         t->y += LS_MR * t->y_row;
         for (int a = 0; a < piece->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
     }
@@ -114,13 +116,13 @@ static void compute_run(const block *b, const ls_run *run)
             column col = {.c = c, .top = top, .end = end, .w = b->w_packed ? panel : w + c, .soon = w + (c + LS_NR) * g->w_col};
             col.ahead  = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0;
             t.w        = col.w;
+            t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
             int64_t r  = top;
-            if (b->x_packed && b->w_packed && run->pieces == 1 && c + LS_NR <= b->n) r = compute_whole_tiles(b, run, &col, &t);
+            if (run->pieces == 1 && c + LS_NR <= b->n) r = compute_whole_tiles(b, run, &col, &t);
             for (; r < end; r += LS_MR) {
                 fetch(b, run, &col, r);
-                t.x    = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
-                t.w    = col.w;
-                t.next = b->x_packed ? t.x + LS_MR * run->len : x;
+                t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
+                t.w = col.w;
                 compute_tile(b, run, r, c, &t);
             }
         }

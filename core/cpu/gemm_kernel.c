@@ -48,8 +48,6 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
         }
     }
     for (; k > 0; k--) {
-        if (!packed) __builtin_prefetch(next);
-        next += 4 * LS_MR;
         step(acc, x, x_row, w, left, rows, vecs);
 #pragma GCC unroll 16
         for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;

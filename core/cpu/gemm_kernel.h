@@ -34,7 +34,7 @@ typedef struct ls_tile {
     const float *w; /* w[k * w_row + j], n columns readable */
     int64_t      w_row;
     int64_t      k;    /* 0 is allowed */
-    const float *next; /* what will be read next: fetched meanwhile */
+    const float *next; /* the x of the next tile, fetched meanwhile if packed */
     float       *y;
     int64_t      y_row;
     const float *bias; /* n of them, or NULL */
