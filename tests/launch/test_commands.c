@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * leaks: foreign
+ *
  * The table of commands: help, arguments, mistakes, exit codes; through the program itself. */
 #include <setjmp.h>
 #include <stdarg.h>

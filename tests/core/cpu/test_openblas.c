@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * leaks: foreign
+ *
  * The providers of matrix products: loaded with the right kernels, checked, and refused when wrong. */
 #include <omp.h>
 #include <setjmp.h>
