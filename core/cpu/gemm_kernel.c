@@ -37,8 +37,8 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
     const char *next = (const char *)t->next;
     int64_t     k    = t->k;
     for (; packed && k >= UNROLL; k -= UNROLL, next += UNROLL * 4 * LS_MR) {
-        __builtin_prefetch(next);
-        if (UNROLL * 4 * LS_MR > LINE) __builtin_prefetch(next + LINE);
+#pragma GCC unroll 16
+        for (int line = 0; line < UNROLL * 4 * LS_MR; line += LINE) __builtin_prefetch(next + line);
 #pragma GCC unroll 16
         for (int u = 0; u < UNROLL; u++) {
             step(acc, x, x_row, w, left, rows, vecs);
