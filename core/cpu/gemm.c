@@ -209,7 +209,7 @@ static void compute_with_threads(const ls_gemm *g, int threads)
 #pragma omp parallel num_threads(threads)
     {
         ls_gemm_space space = ls__gemm_space_take();
-#pragma omp for schedule(dynamic, 1)
+#pragma omp for schedule(dynamic, 1) nowait
         for (int64_t task = 0; task < tasks; task++) {
             int64_t tree = task / blocks, row = task % blocks / deal.cols, col = task % deal.cols;
             int64_t i = tall * row / deal.rows * LS_MR, m = min(tall * (row + 1) / deal.rows * LS_MR, g->m) - i;
