@@ -93,21 +93,19 @@ V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float 
 }
 #else
 enum { BLOCK = 4 };
-typedef float   quad __attribute__((vector_size(16)));
-typedef float   quad_any __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int32_t quad_int __attribute__((vector_size(16)));
+typedef float quad __attribute__((vector_size(16)));
+typedef float quad_any __attribute__((vector_size(16), aligned(4), may_alias));
 
 V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
 {
-    const quad_int lows = {0, 4, 1, 5}, highs = {2, 6, 3, 7}, first = {0, 1, 4, 5}, second = {2, 3, 6, 7};
-    quad           r0 = *(const quad_any *)(from[0] + at), r1 = *(const quad_any *)(from[1] + at);
-    quad           r2 = *(const quad_any *)(from[2] + at), r3 = *(const quad_any *)(from[3] + at);
-    quad           low01 = __builtin_shuffle(r0, r1, lows), high01 = __builtin_shuffle(r0, r1, highs);
-    quad           low23 = __builtin_shuffle(r2, r3, lows), high23 = __builtin_shuffle(r2, r3, highs);
-    *(quad_any *)to              = __builtin_shuffle(low01, low23, first);
-    *(quad_any *)(to + step)     = __builtin_shuffle(low01, low23, second);
-    *(quad_any *)(to + 2 * step) = __builtin_shuffle(high01, high23, first);
-    *(quad_any *)(to + 3 * step) = __builtin_shuffle(high01, high23, second);
+    quad r0 = *(const quad_any *)(from[0] + at), r1 = *(const quad_any *)(from[1] + at);
+    quad r2 = *(const quad_any *)(from[2] + at), r3 = *(const quad_any *)(from[3] + at);
+    quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
+    quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
+    *(quad_any *)to              = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
+    *(quad_any *)(to + step)     = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
+    *(quad_any *)(to + 2 * step) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
+    *(quad_any *)(to + 3 * step) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
 }
 #endif
 

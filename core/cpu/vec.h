@@ -201,4 +201,16 @@ V_INLINE float v_largest(vf a)
         }                                                       \
     } while (0)
 
+/* x[0], y[0], x[1], y[1], ...: of the lower and of the upper halves. */
+#if defined(__AVX512F__)
+#define v_zip_low(x, y) __builtin_shufflevector((x), (y), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define v_zip_high(x, y) __builtin_shufflevector((x), (y), 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#elif defined(__AVX2__)
+#define v_zip_low(x, y) __builtin_shufflevector((x), (y), 0, 8, 1, 9, 2, 10, 3, 11)
+#define v_zip_high(x, y) __builtin_shufflevector((x), (y), 4, 12, 5, 13, 6, 14, 7, 15)
+#else
+#define v_zip_low(x, y) __builtin_shufflevector((x), (y), 0, 4, 1, 5)
+#define v_zip_high(x, y) __builtin_shufflevector((x), (y), 2, 6, 3, 7)
+#endif
+
 #endif

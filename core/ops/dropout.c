@@ -61,12 +61,7 @@ V_INLINE void draw(uint64_t key, uint64_t sample, uint32_t group, vu v[4])
     }
 }
 
-/* a0 b0 a1 b1 ..., of the lower or the upper halves. */
-V_INLINE vf zip(vf a, vf b, int upper)
-{
-    vi from = v_iota() / 2 + (v_iota() & 1) * LS_V + upper * (LS_V / 2);
-    return __builtin_shuffle(a, b, from);
-}
+V_INLINE vf zip(vf a, vf b, int upper) { return upper ? v_zip_high(a, b) : v_zip_low(a, b); }
 
 /* What elements [first, first + n) of a sample are multiplied with; m has room for whole vectors. */
 static void mask_of(const ls_call *c, uint64_t sample, int64_t first, int64_t n, float *m)

@@ -96,16 +96,8 @@ V_INLINE vf ls__odd(vf lo, vf hi)
 /* even[0], odd[0], even[1], odd[1], ... in y[0 .. 2 LS_V). */
 V_INLINE void ls__store_interleaved(float *y, vf even, vf odd)
 {
-#if defined(__AVX512F__)
-    v_store(y, __builtin_shufflevector(even, odd, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
-    v_store(y + LS_V, __builtin_shufflevector(even, odd, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
-#elif defined(__AVX2__)
-    v_store(y, __builtin_shufflevector(even, odd, 0, 8, 1, 9, 2, 10, 3, 11));
-    v_store(y + LS_V, __builtin_shufflevector(even, odd, 4, 12, 5, 13, 6, 14, 7, 15));
-#else
-    v_store(y, __builtin_shufflevector(even, odd, 0, 4, 1, 5));
-    v_store(y + LS_V, __builtin_shufflevector(even, odd, 2, 6, 3, 7));
-#endif
+    v_store(y, v_zip_low(even, odd));
+    v_store(y + LS_V, v_zip_high(even, odd));
 }
 
 /* x[0], x[stride], x[2 stride], ...: n <= LS_V of them; nothing at or behind `end` is read. */
