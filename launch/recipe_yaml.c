@@ -169,7 +169,7 @@ ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_
     *root    = NULL;
     LS_TRY(check_text(&r, text, bytes));
     char *copy = ls_arena_alloc(arena, bytes + 1);
-    memcpy(copy, text, bytes);
+    if (bytes) memcpy(copy, text, bytes);
     r.text = copy;
     LS_CHECK(yaml_parser_initialize(&r.parser), LS_ERR_ENV, "no memory for the YAML parser");
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
