@@ -92,6 +92,12 @@ typedef struct ls_input_args {
  * with the same name gives the same parameter (the shapes must agree): that is how weights are tied. */
 #define ls_param(g, name, init, ...) ls__param((g), (name), (init), LS_HERE, LS_DIMS(__VA_ARGS__))
 
+/* What a model keeps from one run to the next (a cache of keys and values, a hidden state carried over): one array of
+ * `dims` (none: a scalar) per sample of the largest batch, zeroed when the model is made and by ls_model_reset.  Sample i
+ * of a run has row i.  It has no gradient, and only ops that say so write it, in place:
+ * ls_state(g, "cache", LS_F32, 1024, 768) is B x 1024 x 768. */
+#define ls_state(...) ls__state((ls_input_args){__VA_ARGS__}, LS_HERE)
+
 /* Names start with this until ls_scope_end: ls_scope(g, "block0") makes "fc1" the parameter "block0.fc1.weight". */
 void ls_scope(ls_graph *g, const char *name);
 void ls_scope_end(ls_graph *g);
@@ -200,6 +206,8 @@ ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor *
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* Values of output i of the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
+/* Zeroes what the model keeps from run to run (ls_state). */
+void         ls_model_reset(ls_model *m);
 void         ls_model_free(ls_model *m);
 
 /* ---- inside the macros ------------------------------------------------------------------------------------------- */
@@ -209,6 +217,7 @@ void         ls_model_free(ls_model *m);
     ((ls_dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
 ls_tensor *ls__input(ls_input_args args);
+ls_tensor *ls__state(ls_input_args args, ls_where where);
 ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where, ls_dims dims);
 
 /* Adds op `op` with `args` (its args struct: the input tensors, then the attributes) and gives its first output. */

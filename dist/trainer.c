@@ -457,6 +457,9 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8])
     } table[] = {{"parameters", &t->params->block}, {"gradients", &t->grads}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval_heads}};
     int n = (int)(sizeof table / sizeof *table);
     for (int i = 0; i < n; i++) lines[i] = (ls_memory_line){table[i].name, table[i].block->bytes, touched(table[i].block)};
+    const ls_program *a = t->train.program, *b = t->eval.program;
+    if (a->state_bytes + b->state_bytes)
+        lines[n++] = (ls_memory_line){"model state", a->state_bytes + b->state_bytes, touched(&a->state) + touched(&b->state)};
     return n;
 }
 

@@ -12,7 +12,14 @@ ls_status ls__program_bind(ls_program *p, void *arena)
 {
     p->arena   = arena;
     p->scratch = (unsigned char *)arena + p->arena_bytes;
+    if (!p->state.data) return ls_block_new(&p->state, p->state_bytes, "state"); /* comes zeroed */
+    ls__program_reset(p);
     return LS_OK;
+}
+
+void ls__program_reset(ls_program *p)
+{
+    if (p->state.data) memset(p->state.data, 0, p->state_bytes);
 }
 
 static double now(void)
@@ -50,6 +57,7 @@ static void *address(const ls_program *p, const ls_run *run, int buffer)
     case LS_PLACE_STEP: return p->arena + b->offset;
     case LS_PLACE_PARAM: return (float *)p->params->block.data + b->offset;
     case LS_PLACE_GRAD: return run->grads + b->offset;
+    case LS_PLACE_STATE: return (unsigned char *)p->state.data + b->offset;
     case LS_PLACE_ONES: return p->ones.data;
     case LS_PLACE_INPUT: {
         const unsigned char *data = batch_data(run->batch, b->tensor->name);

@@ -148,19 +148,33 @@ static ls_tensor *find(ls_graph *g, ls_role role, const char *name)
     return NULL;
 }
 
-ls_tensor *ls__input(ls_input_args a)
+/* An input or a state: samples whose dims the user gives. */
+static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, const char *name)
 {
     ls_graph *g                 = a.g;
     int64_t   dim[LS_MAX_DIMS] = {a.dim0, a.dim1, a.dim2, a.dim3, a.dim4, a.dim5};
     int       rank              = 0;
-    if (!g || g->status != LS_OK) return NULL;
     while (rank < LS_MAX_DIMS && dim[rank]) rank++;
     for (int i = 0; i < LS_MAX_DIMS; i++)
         if (dim[i] < 0 || (i > rank && dim[i]))
-            GRAPH_FAIL(g, "input '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", a.name, i < rank ? i : rank,
+            GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what, name, i < rank ? i : rank,
                        (long long)dim[i < rank ? i : rank]);
-    if (find(g, LS_ROLE_INPUT, a.name)) GRAPH_FAIL(g, "input '%s' exists twice", a.name);
-    return add_tensor(g, ls_arena_strdup(g->arena, a.name), LS_ROLE_INPUT, a.type, true, rank, dim);
+    if (find(g, role, name)) GRAPH_FAIL(g, "%s '%s' exists twice", what, name);
+    return add_tensor(g, name, role, a.type, true, rank, dim);
+}
+
+ls_tensor *ls__input(ls_input_args a)
+{
+    if (!a.g || a.g->status != LS_OK) return NULL;
+    return add_samples(a, LS_ROLE_INPUT, "input", ls_arena_strdup(a.g->arena, a.name));
+}
+
+ls_tensor *ls__state(ls_input_args a, ls_where where)
+{
+    if (!a.g || a.g->status != LS_OK) return NULL;
+    ls_tensor *t = add_samples(a, LS_ROLE_STATE, "state", scoped(a.g, a.name));
+    if (t) t->where = where;
+    return t;
 }
 
 ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where, ls_dims dims)
@@ -296,6 +310,10 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
         g->status = status;
         return NULL;
     }
+    for (int i = 0; i < n->ins; i++)
+        if (op->updates & 1u << i && n->in[i] && ls__root(n->in[i])->role != LS_ROLE_STATE)
+            GRAPH_FAIL(g, "%s (%s:%d): '%s' would be written in place, but is no state" LS_HINT "make it with ls_state", op->name, file_name(where.file),
+                       where.line, n->in[i]->name);
     bool needs_grad = false;
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;

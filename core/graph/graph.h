@@ -12,17 +12,17 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-enum { LS_MAX_IN = 6, LS_MAX_OUT = 3 };
+enum { LS_MAX_IN = 8, LS_MAX_OUT = 3 };
 
 typedef struct ls_op   ls_op;
 typedef struct ls_call ls_call;
 
-typedef enum ls_role { LS_ROLE_INPUT, LS_ROLE_PARAM, LS_ROLE_VALUE } ls_role;
+typedef enum ls_role { LS_ROLE_INPUT, LS_ROLE_PARAM, LS_ROLE_STATE, LS_ROLE_VALUE } ls_role;
 
 struct ls_tensor {
     const char *name;
     ls_graph   *graph;
-    ls_node    *node;      /* what computes it; NULL for inputs and parameters                     */
+    ls_node    *node;      /* what computes it; NULL for inputs, parameters and states             */
     ls_tensor  *view_of;   /* the same memory under another shape; NULL: memory of its own         */
     ls_role     role;
     ls_dtype    type;
@@ -90,6 +90,7 @@ struct ls_op {
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */
+    unsigned        updates;              /* (optional) bit i: forward writes input i in place, which must be a state */
     const ls_field *fields;               /* (optional) attributes, ended by a field without a name               */
     ls_status     (*infer)(ls_node *n);   /* sets the outputs' shapes with ls_out(), or gives a clear error       */
     ls_kernel      *forward[LS_DEVICES];
@@ -110,6 +111,13 @@ int          ls__op_find(const char *name);   /* -1: none            */
 bool ls__glob(const char *glob, const char *text);
 
 /* ---- for infer ------------------------------------------------------------------------------------------------------ */
+
+/* The tensor whose memory a view shows. */
+static inline const ls_tensor *ls__root(const ls_tensor *t)
+{
+    while (t->view_of) t = t->view_of;
+    return t;
+}
 
 /* Declares output i of a node: shape `rank`, `dim` (without the batch). */
 ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, const int64_t *dim);

@@ -36,6 +36,8 @@ ls_status ls_model_run(ls_model *m, const ls_batch *batch)
 
 const float *ls_model_output(const ls_model *m, int i) { return ls__program_value(m->program, &m->run, m->program->options.output[i]); }
 
+void ls_model_reset(ls_model *m) { ls__program_reset(m->program); }
+
 void ls_model_free(ls_model *m)
 {
     if (!m) return;

@@ -113,6 +113,17 @@ static void place_all(ls_program *p)
         if (p->buffer[b].place == LS_PLACE_STEP) p->buffer[b].offset = p->buffer[p->buffer[b].home].offset;
 }
 
+/* One after the other: they all live as long as the program. */
+static void place_states(ls_program *p)
+{
+    p->state_bytes = 0;
+    for (int b = 0; b < p->buffers; b++) {
+        if (p->buffer[b].place != LS_PLACE_STATE) continue;
+        p->buffer[b].offset = p->state_bytes;
+        p->state_bytes += (p->buffer[b].bytes + ALIGN - 1) / ALIGN * ALIGN;
+    }
+}
+
 static void plan_scratch(ls_program *p)
 {
     p->scratch_bytes = 0;
@@ -132,6 +143,7 @@ ls_status ls__program_plan(ls_program *p)
     find_lifetimes(p);
     find_in_place(p);
     place_all(p);
+    place_states(p);
     plan_scratch(p);
     p->leaf_group = ls_arena_alloc(p->memory, (size_t)p->options.max_shards * sizeof *p->leaf_group);
     if (p->options.loss) {

@@ -40,6 +40,8 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     separator = " -> ";
     if (instr->kind == LS_INSTR_FORWARD) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     if (instr->kind == LS_INSTR_FORWARD) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_FORWARD; k++)
+        if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k) fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
@@ -62,5 +64,9 @@ void ls__plan_print(const ls_program *p, FILE *to)
         if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
         fprintf(to, "\n");
     }
+    for (int b = 0; b < p->buffers; b++)
+        if (p->buffer[b].place == LS_PLACE_STATE)
+            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs", p->buffer[b].name);
     fprintf(to, "step arena %zu bytes (%s), scratch %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
+    if (p->state_bytes) fprintf(to, "kept from run to run %zu bytes (%s)\n", p->state_bytes, human(p->state_bytes));
 }

@@ -36,7 +36,8 @@ static int value_buffer(ls_program *p, const ls_tensor *tensor)
     const ls_tensor *t = ls__root(tensor);
     int             *b = &p->value_of[t->index];
     if (*b < 0) {
-        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT, [LS_ROLE_PARAM] = LS_PLACE_PARAM, [LS_ROLE_VALUE] = LS_PLACE_STEP};
+        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT, [LS_ROLE_PARAM] = LS_PLACE_PARAM, [LS_ROLE_STATE] = LS_PLACE_STATE,
+                                          [LS_ROLE_VALUE] = LS_PLACE_STEP};
         *b = add_buffer(p, (ls_buffer){.name = t->name, .tensor = t, .place = places[t->role], .bytes = planned_bytes(p, t),
                                        .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
         if (t->role == LS_ROLE_PARAM) p->buffer[*b].offset = p->params->slot[p->params->slot_of[t->index]].offset;
@@ -79,8 +80,13 @@ static int grad_buffer(ls_program *p, const ls_tensor *tensor, const bool *neede
 
 /* ---- instructions ------------------------------------------------------------------------------------------------ */
 
-static const ls_instr blank = {.in = {-1, -1, -1, -1, -1, -1}, .out = {-1, -1, -1}, .dout = {-1, -1, -1}, .din = {-1, -1, -1, -1, -1, -1},
-                               .slot = -1};
+static ls_instr blank(ls_instr_kind kind, const char *name)
+{
+    ls_instr instr = {.kind = kind, .name = name, .slot = -1};
+    for (int k = 0; k < LS_MAX_IN; k++) instr.in[k] = instr.din[k] = -1;
+    for (int k = 0; k < LS_MAX_OUT; k++) instr.out[k] = instr.dout[k] = -1;
+    return instr;
+}
 
 static ls_instr *append(ls_program *p, ls_instr instr)
 {
@@ -98,9 +104,7 @@ static ls_instr *append(ls_program *p, ls_instr instr)
 ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
 {
     LS_CHECK(at >= 0 && at <= p->instrs, LS_ERR_FAILED, "instruction '%s': position %d is not within the program of %d", given->name, at, p->instrs);
-    ls_instr instr = blank;
-    instr.kind     = given->kind;
-    instr.name     = ls_arena_strdup(p->memory, given->name);
+    ls_instr instr = blank(given->kind, ls_arena_strdup(p->memory, given->name));
     instr.call     = given->call;
     instr.context  = given->context;
     instr.offset   = given->offset;
@@ -109,7 +113,7 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
         instr.reads[i] = given->reads[i];
         instr.in[i]    = value_buffer(p, given->reads[i]);
     }
-    append(p, blank);
+    append(p, instr);
     memmove(p->instr + at + 1, p->instr + at, (size_t)(p->instrs - 1 - at) * sizeof *p->instr);
     p->instr[at] = instr;
     return LS_OK;
@@ -144,15 +148,18 @@ static void mark_needed(const ls_program *p, bool *needed)
 static ls_status emit_forward(ls_program *p, const ls_node *n)
 {
     const ls_op *op    = ls__op(n);
-    ls_instr     instr = blank;
-    instr.kind         = LS_INSTR_FORWARD;
+    ls_instr     instr = blank(LS_INSTR_FORWARD, op->name);
     instr.node         = n;
-    instr.name         = op->name;
     instr.flops        = flops_of(n);
     LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE, "the op %s has no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
              p->options.device == LS_CPU ? "cpu" : "cuda");
-    for (int k = 0; k < n->ins; k++)
-        if (n->in[k]) instr.in[k] = value_buffer(p, n->in[k]);
+    for (int k = 0; k < n->ins; k++) {
+        if (!n->in[k]) continue;
+        LS_CHECK(!p->options.loss || !(op->updates & 1u << k), LS_ERR_USAGE,
+                 "the op %s (%s:%d) writes the state '%s', which a program with a backward cannot do" LS_HINT "train without the state", op->name,
+                 n->where.file, n->where.line, n->in[k]->name);
+        instr.in[k] = value_buffer(p, n->in[k]);
+    }
     for (int k = 0; k < n->outs; k++) instr.out[k] = value_buffer(p, n->out[k]);
     append(p, instr);
     return LS_OK;
@@ -161,9 +168,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
 static void emit_fold(ls_program *p, int buffer)
 {
     const ls_tensor *t     = p->buffer[buffer].tensor;
-    ls_instr         instr = blank;
-    instr.kind             = LS_INSTR_FOLD;
-    instr.name             = t->name;
+    ls_instr         instr = blank(LS_INSTR_FOLD, t->name);
     instr.slot             = p->params->slot_of[t->index];
     instr.dout[0]          = buffer;
     append(p, instr);
@@ -176,7 +181,7 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
 {
     const ls_op *op   = ls__op(n);
     int          dout = p->grad_of[ls__root(n->out[0])->index];
-    ls_instr     instr = blank;
+    ls_instr     instr = blank(LS_INSTR_BACKWARD, op->name);
     if (dout < 0 || !n->out[0]->needs_grad || op->view) return LS_OK;
     LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "the op %s (%s:%d) has no backward kernel for the device '%s'", op->name, n->where.file,
              n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
@@ -184,9 +189,7 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
              "the op %s (%s:%d) works on parameters alone, and its gradient is wanted" LS_HINT
              "apply it to something that depends on the batch, or freeze the parameter",
              op->name, n->where.file, n->where.line);
-    instr.kind    = LS_INSTR_BACKWARD;
     instr.node    = n;
-    instr.name    = op->name;
     instr.flops   = 2 * flops_of(n);
     instr.dout[0] = dout;
     for (int k = 0; k < n->ins; k++)
@@ -270,6 +273,7 @@ void ls__program_free(ls_program *p)
 {
     if (!p) return;
     ls_block_free(&p->ones);
+    ls_block_free(&p->state);
     ls_arena_free(p->memory);
 }
 

@@ -6,7 +6,7 @@
  *     LS_TRY(ls__program_new(&p, graph, params, &(ls_program_options){.loss = loss, .max_rows = 64, .max_shards = 8}));
  *     LS_TRY(ls__program_insert(p, ls__program_ready(p, offset, count), &(ls_instr){.kind = LS_INSTR_CALL, ...}));
  *     LS_TRY(ls__program_plan(p));                 every tensor has an offset now
- *     LS_TRY(ls__program_bind(p, arena));          arena: p->arena_bytes + p->scratch_bytes
+ *     LS_TRY(ls__program_bind(p, arena));          arena: p->arena_bytes + p->scratch_bytes; states are zero now
  *     LS_TRY(ls__program_run(p, &run));            as often as you like; allocates nothing
  *
  * Compiling walks the nodes that the outputs need in order (forward), then in reverse (backward); planning gives every
@@ -47,7 +47,7 @@ typedef struct ls_instr {
     double         flops;                /* per sample                                                */
 } ls_instr;
 
-typedef enum ls_place { LS_PLACE_STEP, LS_PLACE_INPUT, LS_PLACE_PARAM, LS_PLACE_GRAD, LS_PLACE_ONES } ls_place;
+typedef enum ls_place { LS_PLACE_STEP, LS_PLACE_INPUT, LS_PLACE_PARAM, LS_PLACE_GRAD, LS_PLACE_STATE, LS_PLACE_ONES } ls_place;
 
 /* Memory with a name and a lifetime. */
 typedef struct ls_buffer {
@@ -59,7 +59,7 @@ typedef struct ls_buffer {
     size_t           bytes;       /* of max_rows samples                             */
     int              born, last;  /* instructions, both inclusive                    */
     int              home;        /* the buffer whose memory this is (in place); itself otherwise */
-    size_t           offset;      /* step: bytes in the arena; param, grad: floats in the block   */
+    size_t           offset;      /* step, state: bytes in the arena; param, grad: floats in the block */
 } ls_buffer;
 
 typedef struct ls_program_options {
@@ -85,10 +85,10 @@ struct ls_program {
     int                inputs;
     ls_group          *leaf_group;         /* one per shard, for parameters with several uses */
     int                threads;
-    size_t             arena_bytes, scratch_bytes;
+    size_t             arena_bytes, scratch_bytes, state_bytes;
     size_t             high_water;         /* of the arena, touched so far                    */
     unsigned char     *arena, *scratch;
-    ls_block           ones;
+    ls_block           ones, state;        /* state: what is kept from run to run, its own */
 };
 
 /* One execution. */
@@ -119,8 +119,10 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
 
 /* Lifetimes, in-place, offsets (core/graph/planner.c). */
 ls_status ls__program_plan(ls_program *p);
-/* Gives the arena; several programs may share one. */
+/* Gives the arena; several programs may share one.  Takes memory for the states, and zeroes it. */
 ls_status ls__program_bind(ls_program *p, void *arena);
+/* Zeroes the states. */
+void      ls__program_reset(ls_program *p);
 ls_status ls__program_run(ls_program *p, const ls_run *run);
 
 /* Values of a tensor in the run just made (or in a CALL that reads it). */
@@ -129,12 +131,4 @@ void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor 
 /* What each instruction reads and writes, one line each; and the memory plan (core/graph/print.c). */
 void ls__program_print(const ls_program *p, FILE *to);
 void ls__plan_print(const ls_program *p, FILE *to);
-
-/* The tensor whose memory a view shows. */
-static inline const ls_tensor *ls__root(const ls_tensor *t)
-{
-    while (t->view_of) t = t->view_of;
-    return t;
-}
-
 #endif

@@ -51,6 +51,26 @@ static void names(void **state)
     ls_graph_free(g);
 }
 
+static void states_are_samples_without_a_gradient(void **state)
+{
+    ls_graph *g = ls_graph_new();
+    ls_scope(g, "block0");
+    ls_tensor *s = ls_state(g, "cache", LS_F32, 4, 3);
+    ls_scope_end(g);
+    assert_string_equal(ls_tensor_name(s), "block0.cache");
+    assert_string_equal(ls__shape(s), "B x 4 x 3");
+    assert_int_equal(s->role, LS_ROLE_STATE);
+    assert_false(s->needs_grad);
+    assert_non_null(ls_state(g, "cache", LS_I32));
+    assert_null(ls_state(g, "cache", LS_I32));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "state 'cache' exists twice");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    assert_null(ls_state(g, "cache", LS_F32, 4, -1));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "state 'cache': dim 1 is -1");
+    ls_graph_free(g);
+}
+
 static void inputs_are_checked(void **state)
 {
     ls_graph *g = ls_graph_new();
@@ -82,6 +102,6 @@ static void globs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred), cmocka_unit_test(the_first_error_is_kept), cmocka_unit_test(names),
-                                       cmocka_unit_test(inputs_are_checked), cmocka_unit_test(globs)};
+                                       cmocka_unit_test(states_are_samples_without_a_gradient), cmocka_unit_test(inputs_are_checked), cmocka_unit_test(globs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

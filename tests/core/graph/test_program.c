@@ -175,6 +175,41 @@ static void a_loss_is_one_float_per_sample(void **state)
     ls_graph_free(g);
 }
 
+/* Two states of different sizes, read by a model: zero at first, kept from run to run, zeroed by a reset. */
+static void states_are_kept_from_run_to_run(void **state)
+{
+    static const int64_t bound[] = {0, 2};
+    float                image[2 * 3] = {1, 2, 3, 4, 5, 6};
+    ls_graph            *g = ls_graph_new();
+    ls_params           *params;
+    ls_program          *p;
+    ls_tensor           *x = ls_input(g, "image", LS_F32, 3), *a = ls_state(g, "a", LS_F32, 3), *b = ls_state(g, "b", LS_F32, 3);
+    ls_tensor           *y = ls_add(ls_add(x, a), ls_add(ls_relu(b), b));
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = &y, .outputs = 1, .max_rows = 4, .max_shards = 1}));
+    assert_ok(ls__program_plan(p));
+    assert_int_equal(p->state_bytes, 2 * 64); /* 4 samples of 3 floats each, in whole cache lines */
+    void *arena = malloc(p->arena_bytes + p->scratch_bytes);
+    assert_ok(ls__program_bind(p, arena));
+    ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {image}, .rows = 2, .global_rows = 2};
+    ls_run   run   = {.batch = &batch, .rows = 2, .shards = 1, .bound = bound};
+    for (int round = 0; round < 3; round++) {
+        assert_ok(ls__program_run(p, &run));
+        float *value = ls__program_value(p, &run, y), *keep = ls__program_value(p, &run, a);
+        for (int i = 0; i < 6; i++) assert_true(value[i] == image[i] + (round == 1 ? 10 * (float)i : 0));
+        if (round == 1) ls__program_reset(p);
+        else
+            for (int i = 0; i < 6; i++) keep[i] = 10 * (float)i;
+    }
+    assert_true(((float *)p->state.data)[1] == 10);
+    assert_ok(ls__program_bind(p, arena));
+    assert_true(((float *)p->state.data)[1] == 0);
+    free(arena);
+    ls__program_free(p);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tied_weights_have_the_whole_gradient),
@@ -182,6 +217,7 @@ int main(void)
                                        cmocka_unit_test(frozen_parts_are_not_differentiated),
                                        cmocka_unit_test(gradients_are_laid_out_as_they_become_complete),
                                        cmocka_unit_test(relu_runs_in_place),
+                                       cmocka_unit_test(states_are_kept_from_run_to_run),
                                        cmocka_unit_test(a_loss_is_one_float_per_sample)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
