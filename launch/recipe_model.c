@@ -87,6 +87,19 @@ static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribut
     return dims->rank ? LS_OK : bad_value(layer, a, expected);
 }
 
+static ls_status set_choice(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *const *choices, int *value)
+{
+    char list[256] = "one of";
+    for (int i = 0; choices[i]; i++) {
+        if (!strcmp(choices[i], a->text)) {
+            *value = i;
+            return LS_OK;
+        }
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s %s", i ? "," : "", choices[i]);
+    }
+    return bad_value(layer, a, list);
+}
+
 static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *f, void *args)
 {
     ls_yaml scalar = {.text = a->text};
@@ -114,6 +127,8 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
         return set_init(layer, a, at);
     case LS_FIELD_DIMS:
         return set_dims(layer, a, at);
+    case LS_FIELD_CHOICE:
+        return set_choice(layer, a, f->choices, at);
     }
     return bad_value(layer, a, "a kind of value that recipes can give");
 }
@@ -200,11 +215,12 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
 
 /* The args struct of a layer or op; pointers in front: {graph, name, input}, or {input}. */
 typedef union args_room {
-    max_align_t   align;
-    ls_layer_head head;
-    ls_model_head model;
-    ls_tensor    *x;
-    char          bytes[MOST_ARGS];
+    max_align_t      align;
+    ls_layer_head    head;
+    ls_model_head    model;
+    ls_language_head language;
+    ls_tensor       *x;
+    char             bytes[MOST_ARGS];
 } args_room;
 
 static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
@@ -318,7 +334,9 @@ static void print_entry(FILE *out, const char *name, const ls_field *fields, boo
     for (const ls_field *f = fields; f && f->name; f++) {
         if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */
         if (column > 100) column = fprintf(out, "\n%16s", "") - 1;
-        column += fprintf(out, " %s: %s", f->name, kinds[f->kind]);
+        column += fprintf(out, " %s: ", f->name);
+        for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);
+        if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s", kinds[f->kind]);
     }
     fputc('\n', out);
 }

@@ -29,6 +29,7 @@ struct ls_tensor {
     bool        batched;   /* B samples of `dims`; false: `dims` once (a parameter, or made of them) */
     bool        needs_grad;/* a trainable parameter stands somewhere behind it                     */
     bool        frozen;    /* parameter without gradient                                           */
+    bool        stored_transposed; /* a matrix that files hold as in x out: Hugging Face's Conv1D   */
     int         rank;      /* number of dims, without the batch                                    */
     int64_t     dim[LS_MAX_DIMS];
     int         index;     /* within the graph                                                     */
@@ -65,15 +66,25 @@ struct ls_graph {
 #define LS_SAVES_IN(i) (1u << (i))
 #define LS_SAVES_OUT(i) (1u << (8 + (i)))
 
-typedef enum ls_field_kind { LS_FIELD_INT, LS_FIELD_INT64, LS_FIELD_FLOAT, LS_FIELD_BOOL, LS_FIELD_INIT, LS_FIELD_DIMS } ls_field_kind;
+typedef enum ls_field_kind {
+    LS_FIELD_INT,
+    LS_FIELD_INT64,
+    LS_FIELD_FLOAT,
+    LS_FIELD_BOOL,
+    LS_FIELD_INIT,
+    LS_FIELD_DIMS,
+    LS_FIELD_CHOICE /* an enum, of the size of int, whose values have names */
+} ls_field_kind;
 
 /* An attribute, by name: how recipes set it, `explain` prints it and tests vary it. */
 typedef struct ls_field {
     const char   *name;
     ls_field_kind kind;
     size_t        offset; /* in the args struct */
+    const char *const *choices; /* of LS_FIELD_CHOICE: the names, NULL ends them */
 } ls_field;
 #define LS_FIELD(kind, args_type, member) {#member, LS_FIELD_##kind, offsetof(args_type, member)}
+#define LS_FIELD_OF(names, args_type, member) {#member, LS_FIELD_CHOICE, offsetof(args_type, member), (names)}
 #define LS_FIELDS(...) ((const ls_field[]){__VA_ARGS__, {0}})
 
 /* A kernel computes one node for the samples of `c`.  It never allocates and never fails. */

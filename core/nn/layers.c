@@ -22,6 +22,7 @@ ls_tensor *ls__linear(ls_linear_layer l, ls_where where)
     ls_tensor *w  = named_param(l.g, l.name, "weight", l.weight_init, where, LS_DIMS(l.out, in));
     ls_tensor *b  = l.no_bias ? NULL : named_param(l.g, l.name, "bias", bias_default(l.bias_init, in), where, LS_DIMS(l.out));
     if (!w || (!b && !l.no_bias)) return NULL;
+    w->stored_transposed = l.conv1d;
     return ls__apply(LS_OP_linear, &(ls_linear_args){.x = l.x, .w = w, .b = b}, where);
 }
 

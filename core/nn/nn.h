@@ -10,7 +10,7 @@ typedef struct ls_layer {
     const char     *name;
     size_t          args_bytes;
     const ls_field *fields; /* ended by one without a name */
-    ls_tensor    *(*build)(const void *args, ls_where where);
+    ls_tensor *(*build)(const void *args, ls_where where);
 } ls_layer;
 extern const ls_layer ls__layer_table[]; /* ended by one without a name */
 
@@ -21,19 +21,29 @@ typedef struct ls_layer_head {
     ls_tensor  *x;
 } ls_layer_head;
 
-/* A model that a recipe can name: its args struct starts with {graph, x}. */
+/* A model that a recipe can name: its args struct starts with ls_model_head, or with ls_language_head. */
 typedef struct ls_model_entry {
     const char     *name, *text;
     size_t          args_bytes;
     const ls_field *fields;
-    ls_tensor    *(*build)(const void *args);
+    ls_tensor *(*build)(const void *args);
+    bool language; /* of text: tokens in, and the loss comes out when there is a target */
 } ls_model_entry;
 extern const ls_model_entry ls__model_table[]; /* ended by one without a name */
 
+/* Gives logits, B x classes. */
 typedef struct ls_model_head {
     ls_graph  *g;
     ls_tensor *x;
     int64_t    classes;
 } ls_model_head;
+
+/* Gives logits, B x T x classes; or with a target the loss, one number per sample. */
+typedef struct ls_language_head {
+    ls_graph  *g;
+    ls_tensor *x;       /* tokens, B x T of int32                        */
+    int64_t    classes; /* the vocabulary                                */
+    ls_tensor *target;  /* the tokens that follow, B x T of int32; or NULL */
+} ls_language_head;
 
 #endif
