@@ -15,6 +15,7 @@
 #define LS_DATASETS_DATASETS_H
 
 #include "core/core.h"
+#include "datasets/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the tokenizer share.  Not public.
+ *
+ *     tokenizer.c         the handle; tokens to text
+ *     tokenizer_encode.c  text to tokens: special tokens, invalid UTF-8, where a text may be cut
+ *     tokenizer_bpe.c     one word to tokens, by merges
+ *     tokenizer_load.c    tokenizer.json, vocab.json and merges.txt
+ *     tokenizer_save.c    tokenizer.json
+ *     tokenizer_train.c   words of files, counted; tokenizer_learn.c: merges from counts
+ *     unicode.c           UTF-8, classes of characters; pretokenize.c: GPT-2's words
+ */
+#ifndef LS_DATASETS_TOKENIZER_INTERNAL_H
+#define LS_DATASETS_TOKENIZER_INTERNAL_H
+
+#include "core/base/arena.h"
+#include "datasets/tokenizer.h"
+
+#define LS_END_TEXT "<|endoftext|>"
+
+/* A token that is found in the text before anything else is done with it. */
+typedef struct ls_added {
+    int32_t id;
+    bool    special; /* plain text when encoding plain                                                                    */
+    bool    late;    /* "normalized": looked for in what the others have left                                             */
+} ls_added;
+
+/* A merge: two tokens that stand side by side become one.  The earlier in the list, the sooner. */
+typedef struct ls_merge {
+    int32_t left, right, result;
+} ls_merge;
+
+/* A slot of the table of merges, found by left and right. */
+typedef struct ls_pair {
+    int32_t left, right, rank, result; /* left -1: empty */
+} ls_pair;
+
+/* A slot of the table of characters. */
+typedef struct ls_char {
+    uint32_t code;
+    int32_t  id; /* -1: empty */
+} ls_char;
+
+enum { LS_MAX_ADDED = 4096, LS_MAX_VOCABULARY = 1 << 24 };
+
+struct ls_tokenizer {
+    ls_arena         *arena;
+    ls_tokenizer_kind kind;
+    int32_t           size, end;
+    uint64_t          hash;
+    const uint8_t    *text; /* of all tokens, one behind the other                                     */
+    const uint64_t   *at;   /* size + 1: token i is text[at[i] .. at[i + 1])                           */
+
+    int             added;
+    const ls_added *add;              /* by first byte, the longest first                              */
+    int             add_first[257];   /* those that begin with byte b: add_first[b] .. add_first[b + 1] */
+    size_t          add_longest;      /* in bytes                                                      */
+    bool            late;             /* any of them is                                                */
+
+    int64_t         merges;
+    const ls_merge *merge;
+    uint64_t        pair_mask;        /* of the tables: a power of two, less one                       */
+    const ls_pair  *pair;
+    int32_t         byte[256];        /* bpe: the token of a byte                                      */
+    uint32_t        word_mask;
+    const int32_t  *word;             /* bpe: tokens that are what their own text becomes, by its hash */
+
+    uint32_t       char_mask;
+    const ls_char *chars;
+};
+
+/* What a tokenizer is made of.  The caller has checked it: texts are not empty, ids are within 0..size-1, bpe has all bytes. */
+typedef struct ls_tokenizer_parts {
+    ls_tokenizer_kind kind;
+    int32_t           size;
+    const uint8_t    *text;
+    const uint64_t   *at;
+    int64_t           merges;
+    const ls_merge   *merge;
+    int               added;
+    const ls_added   *add;
+} ls_tokenizer_parts;
+
+/* Copies the parts and makes the tables. */
+ls_status ls__tokenizer_make(ls_tokenizer **t, const ls_tokenizer_parts *parts);
+
+/* Room for n more. */
+ls_status ls__tokens_reserve(ls_tokens *list, int64_t n);
+ls_status ls__string_append(ls_string *s, const void *data, size_t bytes);
+
+#endif
