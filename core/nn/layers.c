@@ -44,8 +44,18 @@ ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
                      where);
 }
 
+ls_tensor *ls__embedding(ls_embedding_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    ls_init    init = l.init.kind == LS_INIT_DEFAULT ? (ls_init){.kind = LS_INIT_NORMAL} : l.init;
+    ls_tensor *w    = named_param(l.g, l.name, "weight", init, where, LS_DIMS(l.vocab, l.width));
+    return w ? ls__apply(LS_OP_embedding, &(ls_embedding_args){.x = l.x, .w = w}, where) : NULL;
+}
+
 static ls_tensor *build_linear(const void *args, ls_where where) { return ls__linear(*(const ls_linear_layer *)args, where); }
 static ls_tensor *build_conv2d(const void *args, ls_where where) { return ls__conv2d(*(const ls_conv2d_layer *)args, where); }
+
+static ls_tensor *build_embedding(const void *args, ls_where where) { return ls__embedding(*(const ls_embedding_layer *)args, where); }
 
 static ls_tensor *build_flatten(const void *args, ls_where where)
 {
@@ -64,6 +74,9 @@ const ls_layer ls__layer_table[] = {
                CONV(INT, stride_w), CONV(INT, padding), CONV(INT, padding_h), CONV(INT, padding_w), CONV(INT, dilation), CONV(INT, dilation_h),
                CONV(INT, dilation_w), CONV(INT, groups), CONV(BOOL, no_bias), CONV(INIT, weight_init), CONV(INIT, bias_init)),
      build_conv2d},
+    {"embedding", sizeof(ls_embedding_layer),
+     LS_FIELDS(LS_FIELD(INT64, ls_embedding_layer, vocab), LS_FIELD(INT64, ls_embedding_layer, width), LS_FIELD(INIT, ls_embedding_layer, init)),
+     build_embedding},
     {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

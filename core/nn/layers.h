@@ -36,4 +36,15 @@ typedef struct ls_conv2d_layer {
 #define ls_conv2d(...) ls__conv2d((ls_conv2d_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__conv2d(ls_conv2d_layer layer, ls_where where);
 
+/* Embedding: row x of a table, as PyTorch's nn.Embedding.  Parameter NAME.weight (vocab x width), N(0, 1) by default. */
+typedef struct ls_embedding_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;     /* B x ... of int32, each in 0..vocab-1 -> B x ... x width */
+    int64_t     vocab, width;
+    ls_init     init;
+} ls_embedding_layer;
+#define ls_embedding(...) ls__embedding((ls_embedding_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__embedding(ls_embedding_layer layer, ls_where where);
+
 #endif

@@ -21,4 +21,5 @@
     X(softmax)        \
     X(log_softmax)    \
     X(cross_entropy)  \
-    X(mse)
+    X(mse)            \
+    X(embedding)

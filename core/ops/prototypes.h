@@ -16,6 +16,12 @@ typedef enum ls_op_id {
 typedef struct ls_linear_args { ls_tensor *x, *w, *b; } ls_linear_args;
 #define ls_linear_op(...) LS_APPLY(linear, ls_linear_args, __VA_ARGS__)
 
+/* ---- tables and positions ----------------------------------------------------------------------------------------- */
+
+/* y = w[x]; NaN for an index outside of 0..V-1         x: B x ... of int32   w: V x C   y: B x ... x C */
+typedef struct ls_embedding_args { ls_tensor *x, *w; } ls_embedding_args;
+#define ls_embedding_op(...) LS_APPLY(embedding, ls_embedding_args, __VA_ARGS__)
+
 /* ---- windows ------------------------------------------------------------------------------------------------------ */
 
 /* y[o] = b[o] + sum over c of w[o, c] * x[c]      (* is cross-correlation, as in PyTorch)

@@ -152,4 +152,6 @@ OPS = {
         ([x(4, 3, 6), index(6, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
     "mse": (lambda x, t: ((x - t) ** 2).reshape(x.shape[0], -1).sum(1), ([x(3, 7), target(3, 7)], {}), ([x(2, 3, 5), target(2, 3, 5)], {})),
+    "embedding": (lambda x, w: F.embedding(x, w),
+        ([index(5, 3), param(5, 7)], {}), ([index(9, 2, 11), param(9, 4)], {}), ([index(3, 2, 2, 5), param(3, 1)], {})),
 }

@@ -28,6 +28,17 @@ static void parameters_have_pytorchs_names_and_layouts(void **state)
     ls_graph_free(g);
 }
 
+static void tables_have_pytorchs_names_and_layouts(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_embedding(g, "wte", ls_input(g, "tokens", LS_I32, 7), 50, 6);
+    assert_ok(ls_graph_status(g));
+    assert_string_equal(ls__shape(param(g, "wte.weight")), "50 x 6");
+    assert_string_equal(ls__shape(x), "B x 7 x 6");
+    assert_int_equal(param(g, "wte.weight")->init.kind, LS_INIT_NORMAL);
+    ls_graph_free(g);
+}
+
 static void mistakes_are_named(void **state)
 {
     const struct {
@@ -66,7 +77,8 @@ static void every_layer_of_the_table_can_be_built(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_have_pytorchs_names_and_layouts), cmocka_unit_test(mistakes_are_named),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_have_pytorchs_names_and_layouts), cmocka_unit_test(tables_have_pytorchs_names_and_layouts),
+                                       cmocka_unit_test(mistakes_are_named),
                                        cmocka_unit_test(every_layer_of_the_table_can_be_built)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
