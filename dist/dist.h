@@ -146,7 +146,11 @@ ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, v
 
 /* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
-/* Reads parameters by name; every one must be there with its shape (extra ones are an error too unless `partial`). */
+/* Reads parameters by name from a file; or from a folder with model.safetensors, or with model.safetensors.index.json and the
+ * files that it names.  Every parameter must be there with its shape (extra ones are an error too unless `partial`), as float32, or
+ * as float16 or bfloat16, which are widened; what does not fit is LS_ERR_DATA, with all of it in one message, and nothing is
+ * changed.  Names may lack the prefix "transformer.", causal masks of GPT-2's files (attn.bias) are passed over, and so is
+ * lm_head.weight where it equals the embedding that it is tied to. */
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial);
 
 #ifdef __cplusplus

@@ -140,11 +140,14 @@ static const struct lie {
     {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[20,28]}," S "}", 36, "'w' and 'b' overlap"},
     {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[28,36]}}", 36, "4 bytes before tensor 'b' belong to none"},
     {"{" W S "}", 36, "8 bytes before tensor 'scale'"},
-    {"{}", 0, "3 of the model's 3 parameters are missing: w, b, scale"},
-    {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "missing: w; it has instead: v"},
+    {"{}", 0, "3 of the model's parameters are missing: w, b, scale"},
+    {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "missing: w; 1 tensors are not in the model: v"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 3 x 2, the model's is 2 x 3"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 6, the model's is 2 x 3"},
-    {"{\"w\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "expected F32, F16 or BF16, found I32"},
+    {"{\"w\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]},\"v\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}," S "}", 36,
+     "1 of the model's parameters are missing: b; 1 tensors are not in the model: v; 1 tensors have another shape: 'w' is 3, the model's is 2 x 3; "
+     "1 tensors have a dtype that is none of F32, F16 and BF16: 'w' is I64"},
+    {"{\"w\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "none of F32, F16 and BF16: 'w' is I32"},
 };
 
 static void test_lies(void **state)

@@ -35,6 +35,21 @@ put("deep", 0, '{"w":' + "[" * 3000, 0)
 put("twice", 0, "{" + ",".join([W, W]) + "}", 24)
 put("empty", 0, "", 0)
 
+
+
+def index(name, text):
+    (here / "safetensors" / name).write_bytes(b"\2" + text.encode())
+
+
+MAP = '{"metadata":{"total_size":36},"weight_map":{"w":"a","b":"a","scale":"b"}}'
+index("index", MAP)
+index("index-of-other-files", MAP.replace('"a"', '"c"'))
+index("index-that-leads-out", MAP.replace('"b"}', '"../b"}'))
+index("index-of-itself", MAP.replace('"b"}', '"model.safetensors.index.json"}'))
+index("index-that-lacks-one", MAP.replace(',"scale":"b"', ""))
+index("index-empty", '{"weight_map":{}}')
+index("index-deep", '{"weight_map":' + "[" * 3000)
+
 # what, where, how: see fuzz_checkpoint.c
 for what in range(8):
     for where in (0, 4, 5):
