@@ -18,8 +18,16 @@ void ls_dataset_free(ls_dataset *d)
 
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d) { return d->info; }
 
+const ls_kind *ls__kind_of(const ls_dataset *d) { return d->info.kind == LS_DATA_TEXT ? &ls__kind_text : &ls__kind_images; }
+
+int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
+{
+    return d->info.kind == LS_DATA_TEXT ? ls__windows(&d->info, in_order) : d->info.count;
+}
+
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
+    LS_CHECK(d->read, LS_ERR_USAGE, "%s: is text, not pictures" LS_HINT "ls_dataset_tokens reads text", d->info.path);
     LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: there is no sample %lld, only 0 to %lld", d->info.path, (long long)i,
              (long long)d->info.count - 1);
     return d->read(d, i, pixels, label);

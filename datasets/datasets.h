@@ -10,6 +10,14 @@
  *     /label       int32  N
  *     /class_names variable-length strings (optional)
  *     attribute    checksum, of pixels and labels (optional; XXH3 in 16 hex digits; what `lockstep data verify` compares)
+ *
+ * or, of text, where files cut the tokens of a split wherever they like, also within a document:
+ *
+ *     attributes   lockstep_format = 1, split, vocabulary; optional: tokenizer (its kind), tokenizer_hash (of the tokenizer.json
+ *                  beside the files), bytes (of the whole split's text)
+ *     /tokens      uint16 (vocabulary <= 65536) or uint32, N      contiguous, or in chunks
+ *     /documents   int64, where in this file documents begin, increasing (optional)
+ *     attribute    checksum, of tokens and documents as they lie there (optional)
  */
 #ifndef LS_DATASETS_DATASETS_H
 #define LS_DATASETS_DATASETS_H
@@ -31,16 +39,37 @@ ls_status ls_dataset_open(ls_dataset **d, const char *path, const char *split);
 ls_status ls_dataset_digits(ls_dataset **d, const char *split, int64_t count, uint64_t seed);
 void      ls_dataset_free(ls_dataset *d);
 
+typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT } ls_data_kind;
+
 typedef struct ls_dataset_info {
     const char *split, *path;
     int64_t     count;
     int         channels, height, width, classes;
     float       mean[4], std[4];
     const char *const *class_names; /* `classes` of them, never NULL: "0", "1", ... by default */
+
+    /* Text: classes is the size of the vocabulary, count the number of windows; no shape, mean, std or class names. */
+    ls_data_kind kind;
+    int64_t      context;            /* tokens of a window; 0: not said yet (ls_dataset_window) */
+    int64_t      tokens, documents;
+    int64_t      bytes;              /* of the text that the tokens are                         */
+    const char  *tokenizer;          /* its kind: "bytes", "chars", "bpe"                       */
+    const char  *tokenizer_hash;     /* 16 hex digits                                           */
 } ls_dataset_info;
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 
-/* Sample i: channels x height x width bytes (NULL: not wanted) and the label.  Thread-safe. */
+/* Samples of an epoch.  Shuffled windows begin at an offset that changes from epoch to epoch, which takes one of them. */
+int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order);
+
+/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/windows.c).  LS_ERR_DATA when not
+ * even one fits. */
+ls_status ls_dataset_window(ls_dataset *d, int64_t context);
+/* Text: `n` tokens from `first` on, checked against the vocabulary; and where documents begin, counted in tokens of the split.
+ * Thread-safe. */
+ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
+ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts);
+
+/* Pictures: sample i: channels x height x width bytes (NULL: not wanted) and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
 /* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of *files). */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
@@ -92,7 +121,7 @@ typedef struct ls_loader_options {
     int64_t  epoch, sample; /* where to start: samples of that epoch already consumed           */
     int64_t  epochs;        /* stop before this epoch; 0: never                                 */
     int      prefetch;      /* batches; 0: 4                                                    */
-    const char *image_name, *label_name; /* of the graph's inputs; NULL: "image", "label"       */
+    const char *input[2];   /* names of the graph's inputs; NULL: "image", "label", or "tokens", "target" */
 } ls_loader_options;
 #define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
 ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);

@@ -5,10 +5,8 @@
  *
  *     slot of batch k: k mod slots          taken <= made <= taken + prefetch
  *
- * Pixels stay bytes until a batch is built: (byte / 255 - mean) / std comes from a table of 256 values per channel, which
- * gives the bits of that formula (torchvision's ToTensor, then Normalize) without computing it for every pixel.
+ * What a sample becomes in a batch is the business of the data set's kind (images.c, windows.c).
  */
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,25 +15,26 @@
 
 #include "datasets/dataset.h"
 
-enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, CHANNELS = 4 };
+enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, ALIGN = 64 };
 
 typedef struct slot {
     ls_batch    batch;
     ls_position position;
-    float      *image; /* rows x C x H x W */
-    int32_t    *label; /* rows             */
+    char       *column[LS_COLUMNS]; /* rows x row_bytes */
 } slot;
 
 struct ls_loader {
     ls_dataset       *dataset;
-    ls_dataset_info   info;
+    const ls_kind    *kind;
+    int64_t           count;  /* samples of an epoch */
     ls_loader_options options;
-    char              image_name[64], label_name[64];
-    ls_block          block;  /* images and labels of all slots */
+    ls_order          order;
+    char              name[LS_COLUMNS][64];
+    size_t            row_bytes[LS_COLUMNS];
+    ls_block          block;  /* the columns of all slots */
     slot             *slots;
     int               slot_count;
-    uint8_t          *pixels; /* one sample */
-    float             table[CHANNELS][256];
+    void             *own;    /* what the kind keeps */
     ls_position       position; /* of the batch that the caller holds */
     bool              ended;    /* the caller was told that there are no more */
 
@@ -53,21 +52,18 @@ struct ls_loader {
 
 static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
 {
-    const ls_loader_options *o = &l->options;
-    int64_t  count = l->info.count, rows = o->batch < count - at ? o->batch : count - at, plane = (int64_t)l->info.height * l->info.width;
-    ls_share share = ls_share_of(rows, o->shards, o->ranks, o->rank);
-    float   *y     = s->image;
+    const ls_loader_options *o     = &l->options;
+    int64_t                  rows  = o->batch < l->count - at ? o->batch : l->count - at;
+    ls_share                 share = ls_share_of(rows, o->shards, o->ranks, o->rank);
     for (int64_t i = 0; i < share.rows; i++) {
-        int64_t where = at + share.first + i;
-        LS_TRY(l->dataset->read(l->dataset, o->in_order ? where : ls_sample_at(o->seed, epoch, count, where), l->pixels, &s->label[i]));
-        const uint8_t *x = l->pixels;
-        for (int c = 0; c < l->info.channels; c++)
-            for (int64_t p = 0; p < plane; p++) *y++ = l->table[c][*x++];
+        void *row[LS_COLUMNS];
+        for (int c = 0; c < LS_COLUMNS; c++) row[c] = s->column[c] + (size_t)i * l->row_bytes[c];
+        LS_TRY(l->kind->row(l->dataset, l->own, &l->order, epoch, at + share.first + i, row));
     }
     s->batch.rows        = share.rows;
     s->batch.first       = share.first;
     s->batch.global_rows = rows;
-    s->position          = (ls_position){.epoch = epoch, .sample = at + rows, .epoch_ends = at + rows == count};
+    s->position          = (ls_position){.epoch = epoch, .sample = at + rows, .epoch_ends = at + rows == l->count};
     return LS_OK;
 }
 
@@ -88,7 +84,7 @@ static void *read_ahead(void *loader)
 {
     ls_loader *l     = loader;
     int64_t    epoch = l->options.epoch, at = l->options.sample;
-    if (at == l->info.count) {
+    if (at == l->count) {
         epoch++;
         at = 0;
     }
@@ -121,14 +117,15 @@ static void *read_ahead(void *loader)
 
 /* ---- the caller's side -------------------------------------------------------------------------------------------- */
 
-static ls_status check(const ls_loader_options *o, const ls_dataset_info *info)
+static ls_status check(const ls_loader_options *o, const char *path, int64_t count)
 {
     LS_CHECK(o->batch >= 1, LS_ERR_USAGE, "loader: a batch of %lld samples; at least 1 is needed", (long long)o->batch);
     LS_CHECK(o->ranks >= 1 && o->rank >= 0 && o->rank < o->ranks, LS_ERR_USAGE, "loader: rank %d of %d", o->rank, o->ranks);
     LS_CHECK(o->shards >= 1, LS_ERR_USAGE, "loader: %d shards; at least 1 is needed", o->shards);
-    LS_CHECK(o->epoch >= 0 && o->sample >= 0 && o->sample <= info->count, LS_ERR_DATA,
+    LS_CHECK(count >= 1, LS_ERR_USAGE, "loader: %s has no samples" LS_HINT "ls_dataset_window says how long the windows of a text are", path);
+    LS_CHECK(o->epoch >= 0 && o->sample >= 0 && o->sample <= count, LS_ERR_DATA,
              "%s: the run continues at sample %lld of epoch %lld, but there are %lld samples" LS_HINT "has the data set changed since the checkpoint?",
-             info->path, (long long)o->sample, (long long)o->epoch, (long long)info->count);
+             path, (long long)o->sample, (long long)o->epoch, (long long)count);
     LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE, "loader: prefetch of %d batches; expected 0 to %d", o->prefetch,
              MAX_PREFETCH);
     return LS_OK;
@@ -138,26 +135,33 @@ static ls_status reserve(ls_loader *l)
 {
     const ls_loader_options *o = &l->options;
     /* A short batch may round one sample more into a share than a whole one. */
-    int64_t  batch = o->batch < l->info.count ? o->batch : l->info.count;
+    int64_t  batch = o->batch < l->count ? o->batch : l->count;
     ls_share share = ls_share_of(batch, o->shards, o->ranks, o->rank);
-    size_t   rows = (size_t)share.rows + 1, sample = (size_t)ls__sample_bytes(&l->info), image, label, bytes;
-    l->slot_count = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;
-    bool overflow = __builtin_mul_overflow(rows, sample * sizeof(float), &image) || image > SIZE_MAX / 2;
-    image         = (image + 63) / 64 * 64;
-    label         = (rows * sizeof(int32_t) + 63) / 64 * 64;
-    overflow      = overflow || __builtin_mul_overflow(image + label, (size_t)l->slot_count, &bytes);
-    LS_CHECK(!overflow, LS_ERR_ENV, "loader: %d batches of %zu samples of %zu pixels are more than the memory can address" LS_HINT
-             "make train.batch smaller", l->slot_count, rows, sample);
+    size_t   rows = (size_t)share.rows + 1, column[LS_COLUMNS], all = 0, bytes;
+    bool     overflow = false;
+    l->slot_count     = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;
+    for (int c = 0; c < LS_COLUMNS; c++) {
+        l->row_bytes[c] = l->kind->row_bytes(&l->dataset->info, c);
+        overflow |= __builtin_mul_overflow(rows, l->row_bytes[c], &column[c]) || column[c] > SIZE_MAX / 4;
+        column[c] = (column[c] + ALIGN - 1) / ALIGN * ALIGN;
+        all += column[c];
+    }
+    overflow = overflow || __builtin_mul_overflow(all, (size_t)l->slot_count, &bytes);
+    LS_CHECK(!overflow, LS_ERR_ENV, "loader: %d batches of %zu samples of %zu bytes are more than the memory can address" LS_HINT
+             "make train.batch smaller", l->slot_count, rows, l->row_bytes[0]);
     LS_TRY(ls_block_new(&l->block, bytes, "loader"));
-    l->slots  = calloc((size_t)l->slot_count, sizeof *l->slots);
-    l->pixels = malloc(sample);
-    LS_CHECK(l->slots && l->pixels, LS_ERR_ENV, "loader: no memory for %zu bytes", sample);
+    l->slots = calloc((size_t)l->slot_count, sizeof *l->slots);
+    l->own   = malloc(l->kind->own_bytes(&l->dataset->info));
+    LS_CHECK(l->slots && l->own, LS_ERR_ENV, "loader: no memory for %d batches", l->slot_count);
     char *at = l->block.data;
-    for (int i = 0; i < l->slot_count; i++, at += image + label) {
+    for (int i = 0; i < l->slot_count; i++) {
         slot *s  = &l->slots[i];
-        s->image = (float *)at;
-        s->label = (int32_t *)(at + image);
-        s->batch = (ls_batch){.inputs = 2, .name = {l->image_name, l->label_name}, .data = {s->image, s->label}};
+        s->batch = (ls_batch){.inputs = LS_COLUMNS};
+        for (int c = 0; c < LS_COLUMNS; at += column[c++]) {
+            s->column[c]     = at;
+            s->batch.name[c] = l->name[c];
+            s->batch.data[c] = at;
+        }
     }
     return LS_OK;
 }
@@ -165,8 +169,7 @@ static ls_status reserve(ls_loader *l)
 static ls_status start(ls_loader *l)
 {
     LS_TRY(reserve(l));
-    for (int c = 0; c < l->info.channels; c++)
-        for (int v = 0; v < 256; v++) l->table[c][v] = ((float)v / 255.0f - l->info.mean[c]) / l->info.std[c];
+    if (l->kind->prepare) l->kind->prepare(l->own, &l->dataset->info);
 
     /* Signals are for the main thread, whose handlers ask for a checkpoint. */
     sigset_t all, before;
@@ -181,16 +184,18 @@ static ls_status start(ls_loader *l)
 
 ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_options *options)
 {
-    *loader = NULL;
-    LS_TRY(check(options, &d->info));
+    int64_t count = ls_dataset_epoch(d, options->in_order);
+    *loader       = NULL;
+    LS_TRY(check(options, d->info.path, count));
     ls_loader *l = calloc(1, sizeof *l);
     LS_CHECK(l, LS_ERR_ENV, "loader: no memory");
     l->dataset  = d;
-    l->info     = d->info;
+    l->kind     = ls__kind_of(d);
+    l->count    = count;
     l->options  = *options;
-    l->position = (ls_position){options->epoch, options->sample, options->sample == d->info.count};
-    snprintf(l->image_name, sizeof l->image_name, "%s", options->image_name ? options->image_name : "image");
-    snprintf(l->label_name, sizeof l->label_name, "%s", options->label_name ? options->label_name : "label");
+    l->order    = (ls_order){options->seed, options->in_order};
+    l->position = (ls_position){options->epoch, options->sample, options->sample == count};
+    for (int c = 0; c < LS_COLUMNS; c++) snprintf(l->name[c], sizeof l->name[c], "%s", options->input[c] ? options->input[c] : l->kind->column[c]);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);
     ls_status status = start(l);
@@ -216,7 +221,7 @@ void ls_loader_free(ls_loader *l)
     pthread_mutex_destroy(&l->lock);
     ls_block_free(&l->block);
     free(l->slots);
-    free(l->pixels);
+    free(l->own);
     free(l);
 }
 

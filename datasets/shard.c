@@ -1,24 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Data sets in HDF5 files (the format: datasets.h).  A file is believed only after every header was checked: types, ranks,
+ * Pictures in HDF5 files (the format: datasets.h).  A file is believed only after every header was checked: types, ranks,
  * counts that agree, sizes against the file's, labels within the classes, numbers that are numbers.
  *
  * Contiguous pixels are then read with pread from their place in the file: no HDF5 call per sample, and HDF5 can be closed.
  * Chunked ones go through HDF5, one reader at a time.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "datasets/dataset.h"
 #include "datasets/hdf5.h"
+#include "datasets/split.h"
 
 enum { FORMAT = 1, MAX_NAME = 256, LABELS_A_TIME = 4096, CHECKSUM = 16 };
 
@@ -182,11 +180,6 @@ end:
 static ls_status read_headers(shard_file *f, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info, int32_t **labels)
 {
     ls_h5_shape s;
-    haddr_t     end;
-    /* HDF5 itself finds a file that is too short. */
-    LS_CHECK(H5Fget_eoa(f->file, &end) >= 0 && (int64_t)end >= file_bytes, LS_ERR_DATA,
-             "%s: has %lld bytes; expected %lld, where its last object ends" LS_HINT "something was added to the file: copy or make it again", f->path,
-             (long long)file_bytes, (long long)end);
     LS_TRY(ls__h5_dataset(f->path, f->file, "image", true, &f->image, &s));
     LS_TRY(check_image(f->path, &s, info));
     LS_TRY(ls__h5_storage(f->path, f->image, "image", &s, file_bytes, &f->offset));
@@ -208,20 +201,9 @@ static void close_hdf5(shard_file *f)
 
 static ls_status open_file(shard_file *f, ls_arena *arena, ls_dataset_info *info, int32_t **labels)
 {
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    LS_CHECK(f->fd >= 0, LS_ERR_DATA, "%s: %s", f->path, strerror(errno));
-    struct stat st;
-    LS_CHECK(fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected an HDF5 file", f->path);
-    LS_CHECK(st.st_size > 0, LS_ERR_DATA, "%s: is empty; expected an HDF5 file", f->path);
-
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access, 0, 1); /* only read; locks fail on some network file systems */
-    f->file = H5Fopen(f->path, H5F_ACC_RDONLY, access);
-    H5Pclose(access);
-    LS_CHECK(f->file >= 0, LS_ERR_DATA, "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`", f->path,
-             ls__h5_reason());
-    LS_TRY(read_headers(f, st.st_size, arena, info, labels));
+    int64_t bytes;
+    LS_TRY(ls__split_open(f->path, &f->fd, &f->file, &bytes));
+    LS_TRY(read_headers(f, bytes, arena, info, labels));
     if (f->offset >= 0) close_hdf5(f);
     return LS_OK;
 }
@@ -269,58 +251,6 @@ static ls_status open_files(shard_set *d)
     return LS_OK;
 }
 
-/* ---- finding the files --------------------------------------------------------------------------------------------- */
-
-static void set_files(shard_set *d, int files)
-{
-    d->files = files;
-    d->file  = ls_arena_alloc(d->base.arena, sizeof *d->file * (size_t)files);
-    for (int k = 0; k < files; k++) d->file[k] = (shard_file){.fd = -1, .file = -1, .image = -1, .offset = -1};
-}
-
-static ls_status no_such_split(const char *folder, const char *split)
-{
-    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME], list[LS_MAX_SPLITS * (LS_SPLIT_NAME + 2)] = "";
-    int  count;
-    LS_TRY(ls_dataset_splits(folder, splits, &count));
-    for (int i = 0, used = 0; i < count; i++) used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
-    return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "make a data set with `lockstep data import`", folder, split,
-                   count ? list : "none");
-}
-
-static ls_status find_files(shard_set *d, const char *folder, const char *split)
-{
-    int shards;
-    LS_TRY(ls__shard_count(folder, split, &shards));
-    if (shards < 0) return no_such_split(folder, split);
-    set_files(d, shards ? shards : 1);
-    for (int k = 0; k < d->files; k++) {
-        char name[LS_SHARD_NAME];
-        ls__shard_name(name, split, k, shards);
-        d->file[k].path = ls_arena_printf(d->base.arena, "%s/%s", folder, name);
-        LS_CHECK(access(d->file[k].path, F_OK) == 0, LS_ERR_DATA, "%s: is missing; expected %d files %s-*-of-%05d.h5" LS_HINT
-                 "copy the missing file, or import the data again", d->file[k].path, shards, split, shards);
-    }
-    return LS_OK;
-}
-
-static ls_status open_all(shard_set *d, const char *path, const char *split)
-{
-    struct stat st;
-    LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA, "%s: %s" LS_HINT "make a data set with `lockstep data import` or `lockstep data fetch`", path,
-             strerror(errno));
-    if (S_ISDIR(st.st_mode)) {
-        LS_TRY(find_files(d, path, split ? split : "train"));
-    } else {
-        set_files(d, 1);
-        d->file[0].path = ls_arena_strdup(d->base.arena, path);
-    }
-    ls__h5_quiet();
-    LS_TRY(open_files(d));
-    LS_CHECK(!split || !strcmp(split, d->base.info.split), LS_ERR_DATA, "%s: holds the split '%s'; expected '%s'", d->file[0].path, d->base.info.split, split);
-    return LS_OK;
-}
-
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
 
 static ls_status read_through_hdf5(shard_set *d, const shard_file *f, int64_t i, uint8_t *pixels)
@@ -339,20 +269,10 @@ static ls_status read_through_hdf5(shard_set *d, const shard_file *f, int64_t i,
     return LS_OK;
 }
 
-static ls_status read_at(const shard_file *f, int64_t bytes, int64_t i, uint8_t *pixels)
-{
-    for (int64_t done = 0; done < bytes;) {
-        ssize_t n = pread(f->fd, pixels + done, (size_t)(bytes - done), (off_t)(f->offset + i * bytes + done));
-        if (n < 0 && errno == EINTR) continue;
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: sample %lld cannot be read: %s", f->path, (long long)i, n ? strerror(errno) : "the file was cut meanwhile");
-        done += n;
-    }
-    return LS_OK;
-}
-
 static ls_status read_pixels(shard_set *d, const shard_file *f, int64_t i, uint8_t *pixels)
 {
-    return f->offset >= 0 ? read_at(f, ls__sample_bytes(&d->base.info), i, pixels) : read_through_hdf5(d, f, i, pixels);
+    int64_t bytes = ls__sample_bytes(&d->base.info);
+    return f->offset >= 0 ? ls__split_read(f->path, f->fd, f->offset + i * bytes, bytes, pixels) : read_through_hdf5(d, f, i, pixels);
 }
 
 static ls_status read_sample(ls_dataset *base, int64_t i, uint8_t *pixels, int32_t *label)
@@ -421,24 +341,15 @@ static void close_all(ls_dataset *base)
     free(d);
 }
 
-ls_status ls_dataset_open(ls_dataset **dataset, const char *path, const char *split)
+ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths)
 {
-    *dataset     = NULL;
     shard_set *d = calloc(1, sizeof *d);
     LS_CHECK(d, LS_ERR_ENV, "%s: no memory", path);
     pthread_mutex_init(&d->lock, NULL);
-    d->base.read   = read_sample;
-    d->base.verify = verify;
-    d->base.close  = close_all;
-    ls_status status = ls_arena_new(&d->base.arena, "dataset");
-    if (status == LS_OK) {
-        d->base.info.path = ls_arena_strdup(d->base.arena, path);
-        status            = open_all(d, path, split);
-    }
-    if (status != LS_OK) {
-        ls_dataset_free(&d->base);
-        return ls__trace(status, __FILE__, __LINE__, __func__);
-    }
+    d->base = (ls_dataset){.arena = arena, .info.path = path, .read = read_sample, .verify = verify, .close = close_all};
+    d->files = files;
+    d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
+    for (int k = 0; k < files; k++) d->file[k] = (shard_file){.path = paths[k], .fd = -1, .file = -1, .image = -1, .offset = -1};
     *dataset = &d->base;
-    return LS_OK;
+    return open_files(d);
 }

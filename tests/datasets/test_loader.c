@@ -148,7 +148,7 @@ static void pixels_are_normalised_per_channel(void **state)
     ls_dataset *d = fake_new(40);
     ls_loader  *l;
     ls_batch    b;
-    assert_int_equal(ls_loader_new(&l, d, .batch = 16, .shards = 4, .ranks = 1, .epochs = 1, .image_name = "x", .label_name = "y"), LS_OK);
+    assert_int_equal(ls_loader_new(&l, d, .batch = 16, .shards = 4, .ranks = 1, .epochs = 1, .input = {"x", "y"}), LS_OK);
     while (ls_loader_next(l, &b)) {
         assert_string_equal(b.name[0], "x");
         assert_string_equal(b.name[1], "y");
