@@ -93,9 +93,53 @@ ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label);
 ls_status ls_writer_close(ls_writer *w);
 void      ls_writer_free(ls_writer *w);
 
+/* Writes a split of text of any length: first all tokens, then the files are made of them, then they get their names.
+ *
+ *     LS_TRY(ls_text_writer_new(&w, "data/books", &info, 4));
+ *     for (each document) {
+ *         LS_TRY_GOTO(status, ls_text_writer_document(w), end);         begins with the next token
+ *         LS_TRY_GOTO(status, ls_text_writer_add(w, tokens, n), end);   as often as needed
+ *     }
+ *     LS_TRY_GOTO(status, ls_text_writer_finish(w, bytes), end);        bytes of text, all together; 0: not known
+ *     status = ls_text_writer_close(w);
+ *     end: ls_text_writer_free(w);
+ */
+typedef struct ls_text_info {
+    const char *split;
+    int64_t     vocabulary;
+    const char *tokenizer, *tokenizer_hash; /* NULL: none */
+    int64_t     bytes;                      /* set by ls_text_writer_finish */
+} ls_text_info;
+typedef struct ls_text_writer ls_text_writer;
+ls_status ls_text_writer_new(ls_text_writer **w, const char *folder, const ls_text_info *info, int shards);
+ls_status ls_text_writer_document(ls_text_writer *w);
+ls_status ls_text_writer_add(ls_text_writer *w, const int32_t *tokens, int64_t n);
+int64_t   ls_text_writer_tokens(const ls_text_writer *w); /* added so far */
+ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes);
+ls_status ls_text_writer_close(ls_text_writer *w);
+void      ls_text_writer_free(ls_text_writer *w);
+
 /* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train and
  * test, with the mean and std of train. */
 ls_status ls_import_idx(const char *folder, const char *out, int shards);
+
+/* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text.c). */
+enum { LS_TEXT_VOCABULARY = 8192 };
+typedef struct ls_text_import {
+    int                files;
+    const char *const *file;       /* UTF-8; the files are one text, each a document of it            */
+    const char        *out;
+    const char        *tokenizer;  /* "bytes", "chars", "bpe" (both learn from these files), or a path */
+    int32_t            vocabulary; /* bpe: to be learnt, 0: LS_TEXT_VOCABULARY; afterwards: that of the tokenizer */
+    double             valid;      /* the last part of the bytes that becomes `valid`; 0: no such split */
+    int                shards;     /* files of each split                                              */
+    void             (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                */
+    void              *context;
+    /* Told afterwards. */
+    int64_t            train_tokens, valid_tokens, bytes;
+    int64_t            replaced;   /* invalid UTF-8 sequences */
+} ls_text_import;
+ls_status ls_import_text(ls_text_import *options);
 
 /* ---- pictures ----------------------------------------------------------------------------------------------------- */
 
