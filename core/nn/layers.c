@@ -52,10 +52,25 @@ ls_tensor *ls__embedding(ls_embedding_layer l, ls_where where)
     return w ? ls__apply(LS_OP_embedding, &(ls_embedding_args){.x = l.x, .w = w}, where) : NULL;
 }
 
+static ls_init or_constant(ls_init given, float value)
+{
+    return given.kind == LS_INIT_DEFAULT ? (ls_init){.kind = LS_INIT_CONSTANT, .value = value} : given;
+}
+
+ls_tensor *ls__layer_norm(ls_layer_norm_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    ls_tensor *w = named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(ls__cols(l.x)));
+    ls_tensor *b = l.no_bias ? NULL : named_param(l.g, l.name, "bias", or_constant(l.bias_init, 0), where, LS_DIMS(ls__cols(l.x)));
+    if (!w || (!b && !l.no_bias)) return NULL;
+    return ls__apply(LS_OP_layer_norm, &(ls_layer_norm_args){.x = l.x, .w = w, .b = b, .eps = l.eps}, where);
+}
+
 static ls_tensor *build_linear(const void *args, ls_where where) { return ls__linear(*(const ls_linear_layer *)args, where); }
 static ls_tensor *build_conv2d(const void *args, ls_where where) { return ls__conv2d(*(const ls_conv2d_layer *)args, where); }
 
 static ls_tensor *build_embedding(const void *args, ls_where where) { return ls__embedding(*(const ls_embedding_layer *)args, where); }
+static ls_tensor *build_layer_norm(const void *args, ls_where where) { return ls__layer_norm(*(const ls_layer_norm_layer *)args, where); }
 
 static ls_tensor *build_flatten(const void *args, ls_where where)
 {
@@ -77,6 +92,10 @@ const ls_layer ls__layer_table[] = {
     {"embedding", sizeof(ls_embedding_layer),
      LS_FIELDS(LS_FIELD(INT64, ls_embedding_layer, vocab), LS_FIELD(INT64, ls_embedding_layer, width), LS_FIELD(INIT, ls_embedding_layer, init)),
      build_embedding},
+    {"layer_norm", sizeof(ls_layer_norm_layer),
+     LS_FIELDS(LS_FIELD(FLOAT, ls_layer_norm_layer, eps), LS_FIELD(BOOL, ls_layer_norm_layer, no_bias),
+               LS_FIELD(INIT, ls_layer_norm_layer, weight_init), LS_FIELD(INIT, ls_layer_norm_layer, bias_init)),
+     build_layer_norm},
     {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

@@ -47,4 +47,16 @@ typedef struct ls_embedding_layer {
 #define ls_embedding(...) ls__embedding((ls_embedding_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__embedding(ls_embedding_layer layer, ls_where where);
 
+/* Layer normalisation over the last dim, as PyTorch's nn.LayerNorm.  Parameters NAME.weight (ones) and NAME.bias (zeros). */
+typedef struct ls_layer_norm_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;     /* B x ... x C */
+    float       eps;   /* 0: 1e-5     */
+    bool        no_bias;
+    ls_init     weight_init, bias_init;
+} ls_layer_norm_layer;
+#define ls_layer_norm(...) ls__layer_norm((ls_layer_norm_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__layer_norm(ls_layer_norm_layer layer, ls_where where);
+
 #endif

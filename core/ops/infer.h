@@ -24,6 +24,20 @@ static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
     return LS_OK;
 }
 
+/* Inputs from 1 on are absent, or parameters as long as the rows of input 0, which has at least one dim. */
+static inline ls_status ls__expect_row_params(const ls_node *n)
+{
+    const ls_tensor *x = n->in[0];
+    LS_NODE_CHECK(n, x->rank >= 1, "input '%s' is %s, expected at least one dim besides the batch", x->name, ls__shape(x));
+    for (int i = 1; i < n->ins; i++) {
+        if (!n->in[i]) continue;
+        LS_TRY(ls__expect_param(n, i, 1));
+        LS_NODE_CHECK(n, n->in[i]->dim[0] == ls__cols(x), "'%s' is %s and the input '%s' is %s: the last dims differ", n->in[i]->name, ls__shape(n->in[i]),
+                      x->name, ls__shape(x));
+    }
+    return LS_OK;
+}
+
 /* The shape rule of ops that keep the shape of their one input. */
 static inline ls_status ls__infer_same(ls_node *n)
 {

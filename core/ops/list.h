@@ -22,4 +22,5 @@
     X(log_softmax)    \
     X(cross_entropy)  \
     X(mse)            \
-    X(embedding)
+    X(embedding)      \
+    X(layer_norm)

@@ -140,6 +140,14 @@ typedef struct ls_reduce_args {
 #define ls_softmax(...) LS_APPLY(softmax, ls_unary_args, __VA_ARGS__)
 #define ls_log_softmax(...) LS_APPLY(log_softmax, ls_unary_args, __VA_ARGS__)
 
+/* y = (x - mean x) / sqrt(var x + eps) w + b, over the last dim      w, b: parameters of the last dim, or NULL: 1, 0
+ * var is the mean of (x - mean x)^2, as in PyTorch's layer_norm */
+typedef struct ls_layer_norm_args {
+    ls_tensor *x, *w, *b;
+    float      eps; /* 0: 1e-5 */
+} ls_layer_norm_args;
+#define ls_layer_norm_op(...) LS_APPLY(layer_norm, ls_layer_norm_args, __VA_ARGS__)
+
 /* ---- losses: one number per sample ---------------------------------------------------------------------------------- */
 
 /* loss = sum of -log softmax(logits)[target] over the positions of a sample that are not ignored      loss: B

@@ -26,6 +26,8 @@ def index(classes, *dims, ignore=None):
 
 def draw(spec, name):
     role, dims, more = spec
+    if role == "absent":
+        return None
     if role == "index":
         classes, ignore = more
         t = torch.from_numpy(formula.labels(name, torch.Size(dims).numel(), classes)).reshape(dims)
@@ -33,6 +35,10 @@ def draw(spec, name):
             t.view(-1)[::3] = ignore
         return t
     return torch.from_numpy(formula.fill(name, dims, more)).requires_grad_(role != "target")
+
+
+# An optional input that is not given.
+absent = ("absent", (), None)
 
 
 def golden(out, op, compute, *cases):
@@ -44,11 +50,13 @@ def golden(out, op, compute, *cases):
         y.backward(dy)
         out.case(k, **attributes)
         for i, (spec, value) in enumerate(zip(specs, inputs)):
+            if value is None:
+                continue
             out.array(f"{'param' if spec[0] == 'param' else 'in'}{i}", value.detach())
         out.array("out0", y.detach())
         out.array("dout0", dy)
         for i, value in enumerate(inputs):
-            if value.requires_grad:
+            if value is not None and value.requires_grad:
                 out.array(f"din{i}", value.grad)
 
 
@@ -154,4 +162,7 @@ OPS = {
     "mse": (lambda x, t: ((x - t) ** 2).reshape(x.shape[0], -1).sum(1), ([x(3, 7), target(3, 7)], {}), ([x(2, 3, 5), target(2, 3, 5)], {})),
     "embedding": (lambda x, w: F.embedding(x, w),
         ([index(5, 3), param(5, 7)], {}), ([index(9, 2, 11), param(9, 4)], {}), ([index(3, 2, 2, 5), param(3, 1)], {})),
+    "layer_norm": (lambda x, w, b, eps=1e-5: F.layer_norm(x, x.shape[-1:], w, b, eps),
+        ([x(3, 7), param(7), param(7)], {}), ([x(2, 3, 33), param(33), absent], dict(eps=1e-3)), ([x(4, 10), absent, absent], {}),
+        ([x(5, 9), absent, param(9)], {}), ([x(2, 2, 64, scale=0.01), param(64), param(64)], {})),
 }

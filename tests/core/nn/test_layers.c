@@ -28,14 +28,18 @@ static void parameters_have_pytorchs_names_and_layouts(void **state)
     ls_graph_free(g);
 }
 
-static void tables_have_pytorchs_names_and_layouts(void **state)
+static void a_transformers_layers_have_pytorchs_names_and_layouts(void **state)
 {
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_embedding(g, "wte", ls_input(g, "tokens", LS_I32, 7), 50, 6);
+    ls_layer_norm(g, "ln", x);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "wte.weight")), "50 x 6");
     assert_string_equal(ls__shape(x), "B x 7 x 6");
     assert_int_equal(param(g, "wte.weight")->init.kind, LS_INIT_NORMAL);
+    assert_string_equal(ls__shape(param(g, "ln.weight")), "6");
+    assert_string_equal(ls__shape(param(g, "ln.bias")), "6");
+    assert_true(param(g, "ln.weight")->init.value == 1 && param(g, "ln.bias")->init.value == 0);
     ls_graph_free(g);
 }
 
@@ -77,8 +81,8 @@ static void every_layer_of_the_table_can_be_built(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_have_pytorchs_names_and_layouts), cmocka_unit_test(tables_have_pytorchs_names_and_layouts),
-                                       cmocka_unit_test(mistakes_are_named),
-                                       cmocka_unit_test(every_layer_of_the_table_can_be_built)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_have_pytorchs_names_and_layouts),
+                                       cmocka_unit_test(a_transformers_layers_have_pytorchs_names_and_layouts),
+                                       cmocka_unit_test(mistakes_are_named), cmocka_unit_test(every_layer_of_the_table_can_be_built)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
