@@ -48,6 +48,54 @@ void ls_string_free(ls_string *s)
     *s = (ls_string){0};
 }
 
+/* ---- bytes and characters ------------------------------------------------------------------------------------------ */
+
+static bool prints(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD); }
+
+uint32_t ls__byte_char(int byte)
+{
+    uint32_t code = 256;
+    if (prints(byte)) return (uint32_t)byte;
+    for (int b = 0; b < byte; b++) code += !prints(b);
+    return code;
+}
+
+int ls__char_byte(uint32_t code)
+{
+    if (code < 256) return prints((int)code) ? (int)code : -1;
+    for (int b = 0; b < 256 && code >= 256; b++)
+        if (!prints(b) && code-- == 256) return b;
+    return -1;
+}
+
+static uint64_t char_slot(uint32_t code) { return (code * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
+
+int32_t ls__char_token(const ls_tokenizer *t, uint32_t code)
+{
+    for (uint64_t i = char_slot(code);; i++) {
+        const ls_char *c = &t->chars[i & t->char_mask];
+        if (c->id < 0 || c->code == code) return c->id;
+    }
+}
+
+static void keep_chars(ls_tokenizer *t)
+{
+    uint64_t room = 64;
+    while (room < 2 * (uint64_t)t->size) room *= 2;
+    ls_char *chars = ls_arena_alloc(t->arena, room * sizeof *chars);
+    for (uint64_t i = 0; i < room; i++) chars[i].id = -1;
+    t->chars     = chars;
+    t->char_mask = room - 1;
+    for (int32_t id = 0; id < t->size; id++) {
+        uint32_t code;
+        size_t   bytes = t->at[id + 1] - t->at[id];
+        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0) continue; /* an added token */
+        uint64_t i = char_slot(code);
+        while (chars[i & t->char_mask].id >= 0) i++;
+        chars[i & t->char_mask] = (ls_char){code, id};
+    }
+}
+
 /* ---- making one ---------------------------------------------------------------------------------------------------- */
 
 static void *keep(ls_arena *arena, const void *data, size_t bytes)
@@ -96,6 +144,7 @@ static uint64_t hash_of(const ls_tokenizer *t)
         int32_t added[3] = {t->add[i].id, t->add[i].special, t->add[i].late};
         hash             = XXH3_64bits_withSeed(added, sizeof added, hash);
     }
+    hash = XXH3_64bits_withSeed(t->byte, sizeof t->byte, hash);
     return XXH3_64bits_withSeed(t->merge, (size_t)t->merges * sizeof *t->merge, hash);
 }
 
@@ -111,7 +160,10 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->text         = keep(arena, parts->text, t->at[t->size]);
     t->merges       = parts->merges;
     t->merge        = keep(arena, parts->merge, (size_t)parts->merges * sizeof *t->merge);
+    t->classes      = ls__unicode_classes();
     keep_added(t, parts);
+    if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
+    if (t->kind == LS_TOKENIZER_CHARS) keep_chars(t);
     t->hash = hash_of(t);
     *out    = t;
     return LS_OK;

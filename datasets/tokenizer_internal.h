@@ -8,13 +8,14 @@
  *     tokenizer_load.c    tokenizer.json, vocab.json and merges.txt
  *     tokenizer_save.c    tokenizer.json
  *     tokenizer_train.c   words of files, counted; tokenizer_learn.c: merges from counts
- *     unicode.c           UTF-8, classes of characters; pretokenize.c: GPT-2's words
+ *     unicode.c           UTF-8, classes of characters, GPT-2's words
  */
 #ifndef LS_DATASETS_TOKENIZER_INTERNAL_H
 #define LS_DATASETS_TOKENIZER_INTERNAL_H
 
 #include "core/base/arena.h"
 #include "datasets/tokenizer.h"
+#include "datasets/unicode.h"
 
 #define LS_END_TEXT "<|endoftext|>"
 
@@ -62,11 +63,12 @@ struct ls_tokenizer {
     uint64_t        pair_mask;        /* of the tables: a power of two, less one                       */
     const ls_pair  *pair;
     int32_t         byte[256];        /* bpe: the token of a byte                                      */
-    uint32_t        word_mask;
+    uint64_t        word_mask;
     const int32_t  *word;             /* bpe: tokens that are what their own text becomes, by its hash */
 
-    uint32_t       char_mask;
+    uint64_t       char_mask;         /* chars: the token of a character                               */
     const ls_char *chars;
+    const uint8_t *classes;           /* ls__unicode_classes                                           */
 };
 
 /* What a tokenizer is made of.  The caller has checked it: texts are not empty, ids are within 0..size-1, bpe has all bytes. */
@@ -77,12 +79,25 @@ typedef struct ls_tokenizer_parts {
     const uint64_t   *at;
     int64_t           merges;
     const ls_merge   *merge;
+    const int32_t    *byte;  /* bpe: the tokens of the 256 bytes */
     int               added;
     const ls_added   *add;
 } ls_tokenizer_parts;
 
 /* Copies the parts and makes the tables. */
 ls_status ls__tokenizer_make(ls_tokenizer **t, const ls_tokenizer_parts *parts);
+
+/* chars: the token of a character; -1: none. */
+int32_t ls__char_token(const ls_tokenizer *t, uint32_t code);
+
+/* bpe: the tables of merges, bytes and words, of a tokenizer whose tokens and merges are there. */
+void ls__bpe_tables(ls_tokenizer *t, const int32_t byte[256]);
+/* Appends the tokens of one word. */
+ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes, ls_tokens *list);
+
+/* GPT-2's way to write bytes as printable characters: that of byte b, and the byte of a character (-1: of none). */
+uint32_t ls__byte_char(int byte);
+int      ls__char_byte(uint32_t code);
 
 /* Room for n more. */
 ls_status ls__tokens_reserve(ls_tokens *list, int64_t n);

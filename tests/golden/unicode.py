@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes datasets/unicode_ranges.h: which characters Hugging Face's `tokenizers` takes for \\s, \\p{L} and \\p{N}.  Its regular
+expressions bring their own version of Unicode, so the words of a text are the same on every machine only if ours does too.
+
+    python tests/golden/unicode.py          needs tokenizers; neither the build nor the tests do"""
+import pathlib
+
+from tokenizers import Regex, __version__
+from tokenizers.pre_tokenizers import Split
+
+OUT = pathlib.Path(__file__).parents[2] / "datasets" / "unicode_ranges.h"
+
+
+def members(pattern):
+    keep, found = Split(Regex(pattern), "removed", invert=True), set()
+    for start in range(0, 0x110000, 4096):
+        text = "".join(chr(c) for c in range(start, start + 4096) if not 0xD800 <= c < 0xE000)
+        for piece, _ in keep.pre_tokenize_str(text) if text else []:
+            found.update(map(ord, piece))
+    return found
+
+
+def ranges(found):
+    out = []
+    for c in sorted(found):
+        if out and out[-1][1] == c - 1:
+            out[-1][1] = c
+        else:
+            out.append([c, c])
+    return out
+
+
+lines = [
+    "/* SPDX-License-Identifier: Apache-2.0",
+    f" * Made by tests/golden/unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each range. */",
+]
+for name, pattern in [("SPACE", r"\s"), ("LETTER", r"\p{L}"), ("NUMBER", r"\p{N}")]:
+    found = ranges(members(pattern))
+    lines.append(f"/* {pattern} */")
+    for i in range(0, len(found), 6):
+        lines.append(" ".join(f"X({name}, 0x{a:x}, 0x{b:x})" for a, b in found[i : i + 6]))
+OUT.write_text("\n".join(lines) + "\n")
