@@ -75,15 +75,14 @@ static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size
     return t->kind == LS_TOKENIZER_CHARS ? encode_chars(t, text, bytes, list) : encode_words(t, text, bytes, list);
 }
 
-static ls_status encode(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, ls_tokens *list)
+static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, ls_piece *take, void *context)
 {
     while (bytes > 0) {
         const ls_added *found = NULL;
         size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
-        if (n > 0) LS_TRY(t->late && !late ? encode(t, text, n, true, plain, list) : encode_between(t, text, n, list));
+        if (n > 0) LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context) : take(t, context, text, n, NULL));
         if (!found) break;
-        LS_TRY(ls__tokens_reserve(list, 1));
-        list->id[list->count++] = found->id;
+        LS_TRY(take(t, context, text + n, t->at[found->id + 1] - t->at[found->id], found));
         n += t->at[found->id + 1] - t->at[found->id];
         text += n;
         bytes -= n;
@@ -92,26 +91,34 @@ static ls_status encode(const ls_tokenizer *t, const uint8_t *text, size_t bytes
 }
 
 /* What is not UTF-8 is replaced first, in a copy; most texts need none. */
-static ls_status encode_any(const ls_tokenizer *t, const char *text, size_t bytes, bool plain, ls_tokens *list)
+ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced, ls_piece *take, void *context)
 {
-    const uint8_t *given = (const uint8_t *)text;
-    ls_string      clean = {0};
-    if (t->kind == LS_TOKENIZER_BYTES || ls__utf8_valid(given, bytes) == bytes) return encode(t, given, bytes, false, plain, list);
-    ls_status status = ls__utf8_clean(given, bytes, &clean, &list->replaced);
-    if (status == LS_OK) status = encode(t, (const uint8_t *)clean.data, clean.bytes, false, plain, list);
+    ls_string clean = {0};
+    if (t->kind == LS_TOKENIZER_BYTES || ls__utf8_valid(text, bytes) == bytes) return each_piece(t, text, bytes, false, plain, take, context);
+    ls_status status = ls__utf8_clean(text, bytes, &clean, replaced);
+    if (status == LS_OK) status = each_piece(t, (const uint8_t *)clean.data, clean.bytes, false, plain, take, context);
     ls_string_free(&clean);
     return status;
 }
 
+static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added)
+{
+    ls_tokens *list = context;
+    if (!added) return encode_between(t, text, bytes, list);
+    LS_TRY(ls__tokens_reserve(list, 1));
+    list->id[list->count++] = added->id;
+    return LS_OK;
+}
+
 ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
 {
-    LS_TRY(encode_any(t, text, bytes, false, list));
+    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, false, &list->replaced, encode_piece, list));
     return LS_OK;
 }
 
 ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
 {
-    LS_TRY(encode_any(t, text, bytes, true, list));
+    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, true, &list->replaced, encode_piece, list));
     return LS_OK;
 }
 

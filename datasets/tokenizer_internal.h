@@ -7,7 +7,9 @@
  *     tokenizer_bpe.c     one word to tokens, by merges
  *     tokenizer_load.c    tokenizer.json, vocab.json and merges.txt
  *     tokenizer_save.c    tokenizer.json
- *     tokenizer_train.c   words of files, counted; tokenizer_learn.c: merges from counts
+ *     tokenizer_train.c   texts of files, a tokenizer from what they hold
+ *     tokenizer_words.c   words, counted
+ *     tokenizer_merges.c  merges from counted words
  *     unicode.c           UTF-8, classes of characters, GPT-2's words
  */
 #ifndef LS_DATASETS_TOKENIZER_INTERNAL_H
@@ -98,6 +100,42 @@ ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes,
 /* GPT-2's way to write bytes as printable characters: that of byte b, and the byte of a character (-1: of none). */
 uint32_t ls__byte_char(int byte);
 int      ls__char_byte(uint32_t code);
+
+/* One piece of a text, which is UTF-8: an added token, or (`added` NULL) what stands between two of them. */
+typedef ls_status ls_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added);
+ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced, ls_piece *take, void *context);
+
+/* Reads a file in pieces that ls_tokenizer_cut allows.  A text that allows none for 64 MB is cut there all the same. */
+typedef ls_status ls_text_piece(void *context, const char *text, size_t bytes);
+ls_status ls__text_file(const ls_tokenizer *t, const char *path, ls_text_piece *take, void *context);
+
+/* Words and how often each occurs.  Starts as {.most = N}: when there are more, the rarest half is forgotten. */
+typedef struct ls_word_count {
+    uint64_t at; /* in text */
+    int64_t  count;
+    uint32_t bytes;
+} ls_word_count;
+typedef struct ls_words {
+    int64_t        most;
+    ls_word_count *word;
+    uint8_t       *text;
+    uint32_t      *slot; /* word + 1; 0: empty */
+    int64_t        words, word_room, slots, forgotten;
+    uint64_t       bytes, text_room;
+} ls_words;
+ls_status ls__words_count(ls_words *w, const uint8_t *word, size_t bytes);
+void      ls__words_free(ls_words *w);
+
+/* Merges of the words, until there are `size` tokens (bytes included) or every pair is rarer than min_count.  Token i < 256 is
+ * the byte byte_of[i].  All in `memory`: texts (at: size of the result + 1) and merges. */
+typedef struct ls_learned {
+    int32_t   size;
+    uint8_t  *text;
+    uint64_t *at;
+    int64_t   merges;
+    ls_merge *merge;
+} ls_learned;
+ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const uint8_t byte_of[256], ls_arena *memory, ls_learned *learned);
 
 /* Room for n more. */
 ls_status ls__tokens_reserve(ls_tokens *list, int64_t n);
