@@ -6,10 +6,10 @@
  *
  *     dist/comm_self.c    one rank; every function is a copy or nothing
  *     dist/comm_mpi.c     ranks started by mpirun or srun; the only file that knows mpi.h
+ *     dist/comm_sim.c     ranks as threads of one process, with scripted delay and faults
  *
- * Two more are foreseen and need nothing but a file with a table: `nccl` (exchange and the collectives on device
- * memory; its unique id travels by an mpi communicator's bcast) and `sim` (ranks as threads of one process, with
- * scripted delay and faults).
+ * One more is foreseen and needs nothing but a file with a table: `nccl` (exchange and the collectives on device
+ * memory; its unique id travels by an mpi communicator's bcast).
  *
  * Every function is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
  * not leave the sequence; it carries its status on to the next ls_comm_agree, which all ranks reach, and where all learn

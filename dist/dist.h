@@ -27,6 +27,33 @@ ls_status ls_comm_self(ls_comm **comm); /* one rank, no MPI */
 ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv);
 void      ls_comm_free(ls_comm *comm);
 
+/* Ranks as threads of this process, for trying what is hard to try otherwise: many ranks, slow links, faults.  Calls
+ * body(comm, context) once for each rank, each in its own thread (with the caller's threads divided by the ranks), and returns when
+ * all have returned: LS_OK, or the first cause.  status (NULL: not wanted): what each rank returned.
+ *
+ *     ls_sim_fault fault = {.rank = 2, .call = 17, .kind = LS_SIM_DIE};
+ *     status = ls_sim_run(4, &(ls_sim_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1}, train, &job, NULL); */
+typedef enum ls_sim_kind {
+    LS_SIM_DIE,  /* the call returns LS_ERR_ENV, and the rank is gone for all others */
+    LS_SIM_DELAY /* the call begins `seconds` later                                  */
+} ls_sim_kind;
+
+typedef struct ls_sim_fault {
+    int         rank;
+    int64_t     call;    /* of a function of the communicator, counted from 0 */
+    ls_sim_kind kind;
+    double      seconds;
+} ls_sim_fault;
+
+typedef struct ls_sim_options {
+    double              latency_s;   /* of every message                            */
+    double              bytes_per_s; /* of what a rank sends, at most; 0: no limit  */
+    int                 faults;
+    const ls_sim_fault *fault;
+} ls_sim_options;
+
+ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status);
+
 int         ls_comm_rank(const ls_comm *comm);
 int         ls_comm_size(const ls_comm *comm);
 int         ls_comm_local_size(const ls_comm *comm); /* ranks on this host */

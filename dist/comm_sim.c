@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The communicator `sim`: ranks as threads of one process, with links that are as slow as asked for, and faults where
+ * they are asked for.
+ *
+ * A message is a note in the mailbox of its receiver: where the floats lie, and when they may be read.  The sender's link
+ * takes one message after the other, so a message of n bytes that is sent at t arrives at
+ *
+ *     max(t, link free) + n / bytes_per_s + latency_s
+ *
+ * and the receiver sleeps until then and copies.  All of it happens under one lock, but for the sleeping and the copying.
+ * A rank that dies, or whose body returns, is marked so, and whoever waits for it gets an error that names it.
+ */
+#include <errno.h>
+#include <omp.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/arena.h"
+#include "dist/comm.h"
+
+/* A message on its way, in the order of sending. */
+typedef struct note {
+    const float *data;
+    size_t       count;
+    double       arrives;
+    bool         reading, taken;
+    struct note *next;
+} note;
+
+typedef struct world world;
+
+typedef struct sim {
+    ls_comm      comm;
+    world       *world;
+    int64_t      calls;      /* of the table, so far                              */
+    double       link_free;  /* when the link has sent all that was given to it   */
+    bool         gone;       /* died or returned                                  */
+    const void  *shown;      /* what the others may read in a meeting             */
+    note       **first;      /* by sender: the oldest message that is not taken   */
+    note        *free_notes; /* to be used again: no allocation once it runs      */
+    pthread_t    thread;
+    ls_status  (*body)(ls_comm *comm, void *context);
+    void        *context;
+    ls_status    status;
+    char         message[2048], trace[2048];
+} sim;
+
+struct world {
+    ls_arena       *arena;
+    ls_sim_options  options;
+    int             ranks, threads;
+    sim            *rank;
+    pthread_mutex_t lock;
+    pthread_cond_t  changed;
+    int64_t         meeting; /* how many meetings all ranks have come to */
+    int             met;     /* ranks that have come to the next         */
+};
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void sleep_until(double when)
+{
+    struct timespec t = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
+}
+
+/* ---- faults -------------------------------------------------------------------------------------------------------- */
+
+/* Marks the rank as gone; those that wait wake up and see it. */
+static void leave(sim *s)
+{
+    pthread_mutex_lock(&s->world->lock);
+    s->gone = true;
+    pthread_cond_broadcast(&s->world->changed);
+    pthread_mutex_unlock(&s->world->lock);
+}
+
+/* What the script has for this call of this rank. */
+static ls_status begin_call(sim *s)
+{
+    int64_t call = s->calls++;
+    for (int i = 0; i < s->world->options.faults; i++) {
+        const ls_sim_fault *f = &s->world->options.fault[i];
+        if (f->rank != s->comm.rank || f->call != call) continue;
+        if (f->kind == LS_SIM_DELAY) sleep_until(now() + f->seconds);
+        if (f->kind != LS_SIM_DIE) continue;
+        leave(s);
+        return LS_FAIL(LS_ERR_ENV, "rank %d ends in its call %lld, as its script says", s->comm.rank, (long long)call);
+    }
+    return LS_OK;
+}
+
+static ls_status gone(const sim *s, int other)
+{
+    return LS_FAIL(LS_ERR_ENV, "rank %d waits for rank %d, which is gone", s->comm.rank, other);
+}
+
+/* ---- meetings: barrier, bcast, allgather ----------------------------------------------------------------------------- */
+
+/* Returns when all ranks have come.  The lock is held. */
+static ls_status meet(sim *s)
+{
+    world  *w    = s->world;
+    int64_t mine = w->meeting;
+    if (++w->met == w->ranks) {
+        w->met = 0;
+        w->meeting++;
+        pthread_cond_broadcast(&w->changed);
+        return LS_OK;
+    }
+    while (w->meeting == mine) {
+        for (int r = 0; r < w->ranks; r++)
+            if (w->rank[r].gone) return gone(s, r);
+        pthread_cond_wait(&w->changed, &w->lock);
+    }
+    return LS_OK;
+}
+
+/* Shows `mine` to all; takes(s, ...) reads what the others show; nobody leaves before all have read. */
+static ls_status show_and_take(sim *s, const void *mine, void (*take)(const sim *s, void *to, size_t bytes, int root), void *to, size_t bytes, int root)
+{
+    world *w = s->world;
+    int    hops = 0;
+    LS_TRY(begin_call(s));
+    while (1 << hops < w->ranks) hops++;
+    if (w->options.latency_s > 0) sleep_until(now() + hops * w->options.latency_s); /* as along a tree */
+    pthread_mutex_lock(&w->lock);
+    s->shown         = mine;
+    ls_status status = meet(s);
+    if (status == LS_OK && take) {
+        pthread_mutex_unlock(&w->lock);
+        take(s, to, bytes, root);
+        pthread_mutex_lock(&w->lock);
+        status = meet(s);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return status;
+}
+
+static ls_status barrier(ls_comm *comm) { return show_and_take((sim *)comm, NULL, NULL, NULL, 0, 0); }
+
+static void take_root(const sim *s, void *to, size_t bytes, int root)
+{
+    if (s->comm.rank != root) memcpy(to, s->world->rank[root].shown, bytes);
+}
+
+static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root) { return show_and_take((sim *)comm, data, take_root, data, bytes, root); }
+
+static void take_all(const sim *s, void *to, size_t bytes, int root)
+{
+    (void)root;
+    for (int r = 0; r < s->world->ranks; r++) memmove((char *)to + bytes * (size_t)r, s->world->rank[r].shown, bytes);
+}
+
+static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
+{
+    return show_and_take((sim *)comm, send, take_all, receive, bytes, 0);
+}
+
+/* ---- messages -------------------------------------------------------------------------------------------------------- */
+
+static note *take_note(sim *s)
+{
+    note *n = s->free_notes;
+    if (n) s->free_notes = n->next;
+    else n = calloc(1, sizeof *n);
+    return n;
+}
+
+/* Puts the messages into the mailboxes of their receivers; posted[i] is that of send i.  After an error *sends is how many.
+ * The lock is held. */
+static ls_status post(sim *s, int *sends, const ls_transfer *send, note **posted)
+{
+    world *w    = s->world;
+    int    most = *sends;
+    for (int i = 0; i < most; i++) {
+        note  *n     = take_note(s), **last = &w->rank[send[i].rank].first[s->comm.rank];
+        double began = now();
+        *sends       = i;
+        LS_CHECK(n, LS_ERR_ENV, "no memory for a message");
+        if (s->link_free < began) s->link_free = began;
+        if (w->options.bytes_per_s > 0) s->link_free += (double)(send[i].count * sizeof(float)) / w->options.bytes_per_s;
+        *n = (note){.data = send[i].data, .count = send[i].count, .arrives = s->link_free + w->options.latency_s};
+        while (*last) last = &(*last)->next;
+        *last     = n;
+        posted[i] = n;
+    }
+    *sends = most;
+    pthread_cond_broadcast(&w->changed);
+    return LS_OK;
+}
+
+static ls_status receive_one(sim *s, const ls_transfer *r)
+{
+    world *w    = s->world;
+    note **from = &s->first[r->rank];
+    while (!*from) {
+        if (w->rank[r->rank].gone) return gone(s, r->rank);
+        pthread_cond_wait(&w->changed, &w->lock);
+    }
+    note *n = *from;
+    LS_CHECK(n->count == r->count, LS_ERR_FAILED, "rank %d expects a message of %zu floats from rank %d, but it has %zu", s->comm.rank, r->count, r->rank,
+             n->count);
+    n->reading = true;
+    pthread_mutex_unlock(&w->lock);
+    if (w->options.latency_s > 0 || w->options.bytes_per_s > 0) sleep_until(n->arrives);
+    memcpy(r->data, n->data, r->count * sizeof(float));
+    pthread_mutex_lock(&w->lock);
+    *from    = n->next;
+    n->taken = true;
+    pthread_cond_broadcast(&w->changed);
+    return LS_OK;
+}
+
+/* Waits until all messages were taken. */
+static ls_status settle(sim *s, int sends, const ls_transfer *send, note **posted)
+{
+    for (int i = 0; i < sends; i++)
+        while (!posted[i]->taken) {
+            if (s->world->rank[send[i].rank].gone) return gone(s, send[i].rank);
+            pthread_cond_wait(&s->world->changed, &s->world->lock);
+        }
+    return LS_OK;
+}
+
+/* Takes back what nobody has taken: after an error the caller's memory may go away. */
+static void withdraw(sim *s, int sends, const ls_transfer *send, note **posted)
+{
+    for (int i = 0; i < sends; i++) {
+        while (posted[i]->reading && !posted[i]->taken) pthread_cond_wait(&s->world->changed, &s->world->lock);
+        note **at = &s->world->rank[send[i].rank].first[s->comm.rank];
+        while (*at && *at != posted[i]) at = &(*at)->next;
+        if (*at) *at = posted[i]->next;
+    }
+}
+
+static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+{
+    sim   *s = (sim *)comm;
+    world *w = s->world;
+    note  *few[64], **posted = few;
+    LS_TRY(begin_call(s));
+    if (sends > (int)(sizeof few / sizeof *few) && !(posted = malloc(sizeof *posted * (size_t)sends)))
+        return LS_FAIL(LS_ERR_ENV, "no memory for %d messages", sends);
+    pthread_mutex_lock(&w->lock);
+    ls_status status = post(s, &sends, send, posted);
+    for (int i = 0; i < receives && status == LS_OK; i++) status = receive_one(s, &receive[i]);
+    if (status == LS_OK) status = settle(s, sends, send, posted);
+    if (status != LS_OK) withdraw(s, sends, send, posted);
+    for (int i = 0; i < sends; i++) {
+        posted[i]->next = s->free_notes;
+        s->free_notes   = posted[i];
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (posted != few) free(posted);
+    return status;
+}
+
+static int local_size(ls_comm *comm) { return ((sim *)comm)->world->ranks; }
+
+static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange, .local_size = local_size};
+
+/* ---- the process as many ranks ------------------------------------------------------------------------------------- */
+
+static void *run_rank(void *rank)
+{
+    sim *s = rank;
+    omp_set_num_threads(s->world->threads);
+    s->status = s->body(&s->comm, s->context);
+    if (s->status != LS_OK) {
+        snprintf(s->message, sizeof s->message, "%s", ls_error_message());
+        snprintf(s->trace, sizeof s->trace, "%s", ls_error_trace());
+    }
+    leave(s);
+    return NULL;
+}
+
+static void free_notes(world *w)
+{
+    for (int r = 0; r < w->ranks; r++) {
+        sim *s = &w->rank[r];
+        for (int from = -1; from < w->ranks; from++)
+            for (note *n = from < 0 ? s->free_notes : s->first[from], *next; n; n = next) {
+                next = n->next;
+                free(n);
+            }
+    }
+}
+
+/* The error that came first in cause: of a rank that did not fail only because another was gone. */
+static ls_status first_error(const world *w, ls_status *status)
+{
+    const sim *found = NULL;
+    for (int r = 0; r < w->ranks; r++) {
+        const sim *s = &w->rank[r];
+        if (status) status[r] = s->status;
+        bool follows = strstr(s->message, "which is gone") != NULL;
+        if (s->status != LS_OK && (!found || (!follows && strstr(found->message, "which is gone")))) found = s;
+    }
+    return found ? ls_error_set(found->status, found->message, found->trace) : LS_OK;
+}
+
+ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
+{
+    enum { MOST = 1024 };
+    ls_arena *arena;
+    LS_CHECK(ranks >= 1 && ranks <= MOST, LS_ERR_USAGE, "expected 1 to %d simulated ranks, found %d", MOST, ranks);
+    LS_TRY(ls_arena_new(&arena, "sim"));
+    world *w = ls_arena_alloc(arena, sizeof *w);
+    *w       = (world){.arena = arena, .ranks = ranks, .threads = omp_get_max_threads() / ranks > 0 ? omp_get_max_threads() / ranks : 1};
+    if (options) w->options = *options;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->changed, NULL);
+    w->rank = ls_arena_alloc(arena, sizeof *w->rank * (size_t)ranks);
+    for (int r = 0; r < ranks; r++) {
+        sim *s   = &w->rank[r];
+        s->world = w;
+        s->first = ls_arena_alloc(arena, sizeof(note *) * (size_t)ranks);
+        ls__comm_init(&s->comm, &table, r, ranks);
+        s->body    = body;
+        s->context = context;
+    }
+    int started = 0, error = 0;
+    while (started < ranks && !(error = pthread_create(&w->rank[started].thread, NULL, run_rank, &w->rank[started]))) started++;
+    for (int r = started; r < ranks; r++) leave(&w->rank[r]);
+    for (int r = 0; r < started; r++) pthread_join(w->rank[r].thread, NULL);
+    ls_status found = started == ranks ? first_error(w, status) : LS_FAIL(LS_ERR_ENV, "no thread for simulated rank %d: %s", started, strerror(error));
+    free_notes(w);
+    pthread_cond_destroy(&w->changed);
+    pthread_mutex_destroy(&w->lock);
+    ls_arena_free(arena);
+    return found;
+}
