@@ -28,6 +28,13 @@ static const char import_help[] = "DIR holds the four idx files of MNIST, gzip o
 static const char fetch_help[] = "Downloads a data set from its public home, checks it against known checksums and imports it.  With\n"
                                  "LOCKSTEP_DATA=DIR in the environment, local copies in DIR/<name> are taken instead.";
 
+static const char tokenizer_help[] =
+    "Learns from text files how to write text as tokens, and writes OUT/tokenizer.json, which Hugging Face's `tokenizers` also reads.\n"
+    "bpe: byte-pair encoding of bytes, as GPT-2's; <|endoftext|> is its last token.  chars: one token for each character of the text.\n"
+    "Memory depends on the number of different words, not on the length of the text.\n"
+    "\n"
+    "  lockstep data train-tokenizer --vocabulary 4096 books/*.txt tokens";
+
 static const char step_help[] =
     "Trains a few steps on the recipe's data and prints median and best step time, samples per second, GFLOP/s and the share of\n"
     "this machine's measured peak, by kind of instruction.";
@@ -47,6 +54,10 @@ const ls_command ls__commands[] = {
     {"data import", "mnist DIR OUT", "make a data set from files in another format", import_help,
      OPTIONS({"shards", "N", "files to cut each split into; default 1"}), ls__data_command},
     {"data fetch", "NAME [OUT]", "get a public data set", fetch_help, NULL, ls__data_command},
+    {"data train-tokenizer", "TEXT ... OUT", "learn a tokenizer from text files", tokenizer_help,
+     OPTIONS({"kind", "KIND", "bpe or chars; default bpe"}, {"vocabulary", "V", "tokens of kind bpe; default 8192"},
+             {"min-count", "N", "bpe: merge no pair that is rarer; default 2"}, {"words", "N", "bpe: different words to keep in memory; default 4194304"},
+             {"end", NULL, "chars: add the token <|endoftext|>"}), ls__data_command},
     {"data inspect", "DATASET", "what a data set holds: shapes, classes, first samples", NULL,
      OPTIONS({"png", "FILE", "where to draw the first samples; default beside the data set"}), ls__data_command},
     {"data verify", "DATASET", "read all of a data set and check it", NULL, NULL, ls__data_command},

@@ -204,7 +204,7 @@ static ls_status fetch(const ls_args *args) { return ls__data_fetch(args->positi
 ls_status ls__data_command(int argc, char **argv)
 {
     static const struct { const char *name; ls_status (*run)(const ls_args *args); } commands[] = {
-        {"data import", import}, {"data verify", verify}, {"data inspect", inspect}, {"data fetch", fetch}};
+        {"data import", import}, {"data verify", verify}, {"data inspect", inspect}, {"data fetch", fetch}, {"data train-tokenizer", ls__data_train_tokenizer}};
     ls_args args;
     LS_TRY(ls_args_parse(&args, argc, argv));
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

@@ -3,6 +3,7 @@
 #ifndef LS_LAUNCH_DATA_INTERNAL_H
 #define LS_LAUNCH_DATA_INTERNAL_H
 
+#include "launch/commands.h"
 #include "launch/data.h"
 
 enum { LS_DATA_PATH = 4096 };
@@ -22,6 +23,9 @@ void ls__data_remove(const char *folder);
 
 /* Downloads MNIST's files (or takes those of LOCKSTEP_DATA), checks them and imports them into `out`; NULL: the cache. */
 ls_status ls__data_fetch(const char *name, const char *out);
+
+/* Learns a tokenizer from text files and writes it into a folder. */
+ls_status ls__data_train_tokenizer(const ls_args *args);
 
 /* Prints what a data set holds, and draws its first samples (png: NULL: beside it). */
 ls_status ls__data_inspect(const char *path, const char *png);
