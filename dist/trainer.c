@@ -199,23 +199,18 @@ static ls_status insert_bucket(ls_trainer *t, phase *ph, ls_bucket bucket, int i
                               &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = reduce_bucket, .context = call, .offset = bucket.offset, .count = bucket.count});
 }
 
-static int64_t rows_at_most(const ls_trainer *t, const phase *ph, int64_t batch)
-{
-    int64_t most = 1;
-    for (int m = 0; m < ph->micros; m++) {
-        const ls_tree_schedule *s = ls__tree_schedule(ph->tree, m);
-        int64_t first = ls_shard_first(batch, t->options.shards, s->first_shard), end = ls_shard_first(batch, t->options.shards, s->first_shard + s->shards);
-        if (end - first > most) most = end - first;
-    }
-    return most;
-}
-
 static int shards_at_most(const phase *ph)
 {
     int most = 1;
     for (int m = 0; m < ph->micros; m++)
         if (ls__tree_schedule(ph->tree, m)->shards > most) most = ls__tree_schedule(ph->tree, m)->shards;
     return most;
+}
+
+/* Samples of a micro-step, also of a batch smaller than `batch`: its shards may be cut where they take more than those of the whole. */
+static int64_t rows_at_most(const ls_trainer *t, const phase *ph, int64_t batch)
+{
+    return (batch * shards_at_most(ph) + t->options.shards - 1) / t->options.shards;
 }
 
 static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool training)
@@ -229,7 +224,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     for (int i = 0; i < options.outputs; i++) sum.reads[i] = output[i];
     if (t->options.label) sum.reads[options.outputs] = t->options.label;
     LS_TRY(ls__program_new(&ph->program, t->graph, t->params, &options));
-    LS_TRY(ls__program_insert(ph->program, ls__program_forward_end(ph->program), &sum));
+    LS_TRY(ls__program_insert(ph->program, ls__program_loss_known(ph->program), &sum));
     if (!training) {
         LS_TRY(insert_bucket(t, ph, (ls_bucket){0, LS_HEADER}, 0, ph->program->instrs));
         return ls__program_plan(ph->program);

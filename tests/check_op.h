@@ -251,7 +251,7 @@ static inline void check_groups(const check_setup *s)
                            check_fold(s, r.dx[i], cuts[cut], ls__numel(s->n->in[i])), whole.dx[i]);
     }
     int64_t      half = s->shard[CHECK_SHARDS / 2];
-    check_result low  = check_run(s, (check_how){.rows = half, .shards = 4, .bound = s->shard, .groups = 1, .group = {4}});
+    check_result low  = check_run(s, (check_how){.rows = half, .nothing = !half, .shards = 4, .bound = s->shard, .groups = 1, .group = {4}});
     check_result high = check_run(s, (check_how){.first = half, .rows = s->rows - half, .shards = 4, .bound = s->shard + 4, .groups = 1, .group = {4}});
     for (int i = 0; i < s->n->ins; i++) {
         if (!low.dx[i] || s->n->in[i]->batched) continue;

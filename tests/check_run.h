@@ -270,7 +270,10 @@ static inline void check_poison(check_buffer *b)
 
 static inline void check_call(check_memory *m, const check_setup *s, bool backward)
 {
-    size_t bytes    = s->op->scratch ? s->op->scratch(s->n, m->call.rows, m->call.shards, omp_get_max_threads(), backward) : 0;
+    int64_t largest = 0; /* workspace is for shards of one size */
+    for (int k = 0; k < m->call.shards; k++)
+        if (m->bound[k + 1] - m->bound[k] > largest) largest = m->bound[k + 1] - m->bound[k];
+    size_t bytes    = s->op->scratch ? s->op->scratch(s->n, largest * m->call.shards, m->call.shards, omp_get_max_threads(), backward) : 0;
     m->scratch      = check_buffer_new(bytes, 64);
     m->call.scratch = bytes ? m->scratch.data : NULL;
     check_poison(&m->scratch);
@@ -343,7 +346,8 @@ static inline check_result check_run(const check_setup *s, check_how h)
             if ((s->op->saves & LS_SAVES_IN(i)) && s->x[i] && !(i == 0 && h.inplace))
                 check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0), "a saved input");
         for (int o = 0; o < s->n->outs; o++)
-            if ((s->op->saves & LS_SAVES_OUT(o)) && !(o == 0 && h.inplace)) check_unchanged(s, &m.y[o], r.y[o], "a saved output");
+            if ((s->op->saves & LS_SAVES_OUT(o) || s->op->loss_in_backward) && !(o == 0 && h.inplace))
+                check_unchanged(s, &m.y[o], r.y[o], s->op->loss_in_backward ? "the loss that backward makes" : "a saved output");
         check_keep_gradients(&m, s, &h, &r);
     }
     for (int i = 0; i < LS_MAX_IN; i++) check_buffer_free(&m.x[i]), check_buffer_free(&m.dx[i]);

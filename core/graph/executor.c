@@ -42,6 +42,10 @@ static ls_status check_run(const ls_program *p, const ls_run *run)
     LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
              "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
              (long long)p->options.max_rows, p->options.max_shards);
+    for (int s = 0; s < run->shards; s++)
+        LS_CHECK(run->bound[s + 1] - run->bound[s] <= (p->options.max_rows + p->options.max_shards - 1) / p->options.max_shards, LS_ERR_USAGE,
+                 "shard %d of a run has %lld samples, but the program was planned for %lld samples in %d shards of one size", s,
+                 (long long)(run->bound[s + 1] - run->bound[s]), (long long)p->options.max_rows, p->options.max_shards);
     LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE, "the program was planned for %d threads, now there are %d", p->threads,
              omp_get_max_threads());
     for (int i = 0; i < p->inputs && run->rows > 0; i++)
@@ -90,6 +94,40 @@ static void note_high_water(ls_program *p, const ls_run *run, const ls_instr *in
         }
 }
 
+/* Whether the gradient of input k goes to leaves, one per shard. */
+static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
+{
+    return instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !instr->node->in[k]->batched;
+}
+
+/* Parameters with leaves have groups and strides of their own, so each is asked for alone; all else comes with the last of the
+ * calls, as it may write over dy. */
+static void run_backward(ls_program *p, const ls_run *run, const ls_instr *instr, const ls_call *c)
+{
+    const ls_op *op   = ls__op(c->node);
+    ls_call      rest = *c;
+    bool         more = true, params = false;
+    int          last = -1;
+    for (int k = 0; k < c->node->ins; k++) {
+        if (has_leaves(p, instr, k)) last = k;
+        else params |= c->dx[k] && !c->node->in[k]->batched;
+    }
+    for (int k = 0; k <= last; k++) {
+        if (!has_leaves(p, instr, k)) continue;
+        ls_call alone = *c;
+        rest.dx[k]    = NULL;
+        more          = params || k < last;
+        for (int j = 0; j < c->node->ins; j++)
+            if (j != k && (more || !c->node->in[j] || !c->node->in[j]->batched)) alone.dx[j] = NULL;
+        for (int s = 0; s < run->shards; s++)
+            p->leaf_group[s] = (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(c->node->in[k])};
+        alone.groups = run->shards;
+        alone.group  = p->leaf_group;
+        op->backward[LS_CPU](&alone);
+    }
+    if (more) op->backward[LS_CPU](&rest);
+}
+
 static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
 {
     static const int64_t one[] = {0, 1};
@@ -98,50 +136,18 @@ static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
     ls_call              c     = {.node = n, .args = n->args, .rows = batched ? run->rows : 1, .shards = batched ? run->shards : 1,
                                   .bound = batched ? run->bound : one, .training = run->training, .groups = run->groups, .group = run->group,
                                   .scratch = p->scratch, .first_sample = run->first_sample};
-    bool                 leaves = false;
     c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
         c.dx[k]  = address(p, run, instr->din[k]);
         c.add[k] = instr->add[k];
-        if (instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !n->in[k]->batched) leaves = true;
     }
     for (int k = 0; k < n->outs; k++) {
         c.y[k]  = address(p, run, instr->out[k]);
         c.dy[k] = address(p, run, instr->dout[k]);
     }
-    const ls_op *op = ls__op(n);
-    if (instr->kind == LS_INSTR_FORWARD) {
-        op->forward[LS_CPU](&c);
-        return;
-    }
-    if (!leaves) {
-        op->backward[LS_CPU](&c);
-        return;
-    }
-    /* Parameters with leaves and those without are asked for in two calls, as their groups differ. */
-    ls_call rest = c;
-    bool    more = false;
-    for (int k = 0; k < n->ins; k++) {
-        bool leaf = instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !n->in[k]->batched;
-        if (leaf) rest.dx[k] = NULL;
-        else {
-            c.dx[k] = NULL;
-            more |= rest.dx[k] != NULL;
-        }
-    }
-    for (int k = 0; k < n->ins; k++) { /* one leaf per shard, each parameter with its own stride */
-        if (!c.dx[k]) continue;
-        ls_call alone = c;
-        for (int j = 0; j < n->ins; j++)
-            if (j != k) alone.dx[j] = NULL;
-        for (int s = 0; s < run->shards; s++)
-            p->leaf_group[s] = (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(n->in[k])};
-        alone.groups = run->shards;
-        alone.group  = p->leaf_group;
-        op->backward[LS_CPU](&alone);
-    }
-    if (more) op->backward[LS_CPU](&rest); /* last: it may write over dy */
+    if (instr->kind == LS_INSTR_FORWARD) ls__op(n)->forward[LS_CPU](&c);
+    else run_backward(p, run, instr, &c);
 }
 
 /* The leaves of each group, added pairwise into the gradient block. */

@@ -101,12 +101,15 @@ struct ls_op {
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */
+    bool            loss_in_backward;     /* (optional) backward also writes the outputs given (c->y), instead of forward, where out[0] is
+                                             what a program trains on; it saves no outputs                       */
     unsigned        updates;              /* (optional) bit i: forward writes input i in place, which must be a state */
     const ls_field *fields;               /* (optional) attributes, ended by a field without a name               */
     ls_status     (*infer)(ls_node *n);   /* sets the outputs' shapes with ls_out(), or gives a clear error       */
     ls_kernel      *forward[LS_DEVICES];
     ls_kernel      *backward[LS_DEVICES];
-    /* (optional, default none) bytes of workspace that a call needs, for up to `rows` samples in up to `shards` shards */
+    /* (optional, default none) bytes of workspace that a call needs, for up to `rows` samples in up to `shards` shards, of which
+     * none has more than rows / shards, rounded up */
     size_t        (*scratch)(const ls_node *n, int64_t rows, int shards, int threads, bool backward);
     double        (*flops)(const ls_node *n); /* (optional, default one per output element) of forward, per sample; backward counts double */
 };

@@ -35,10 +35,11 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     fprintf(to, "%4d  %-8s  %-14s  ", i, kinds[instr->kind], instr->name);
     if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
     print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
-    if (instr->kind != LS_INSTR_FORWARD) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    bool writes = instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
+    if (!writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);
     separator = " -> ";
-    if (instr->kind == LS_INSTR_FORWARD) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    if (writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     if (instr->kind == LS_INSTR_FORWARD) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
     for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_FORWARD; k++)
         if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k) fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);

@@ -5,6 +5,8 @@
  * outputs and gives those of its inputs.  The first writer of a gradient writes, later ones add, so nothing is
  * zero-filled.
  *
+ * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
+ *
  * Gradients of parameters go straight into the gradient block.  A parameter with several uses (tied weights, recurrence)
  * gets one leaf per shard instead, to which every use adds, and a FOLD instruction after the last use: the sum over
  * uses is made within each shard, so its bits do not depend on how shards fall on ranks.
@@ -145,6 +147,18 @@ static void mark_needed(const ls_program *p, bool *needed)
     }
 }
 
+/* Whether the loss of node n is left to its backward instruction. */
+static bool leaves_loss(const ls_program *p, const ls_node *n, const bool *needed)
+{
+    if (!ls__op(n)->loss_in_backward || !p->options.loss || ls__root(p->options.loss) != n->out[0]) return false;
+    for (int i = n->index + 1; i < p->graph->nodes; i++)
+        for (int k = 0; needed[i] && k < p->graph->node[i]->ins; k++) {
+            const ls_tensor *x = p->graph->node[i]->in[k];
+            if (x && ls__root(x)->node == n && !ls__op(p->graph->node[i])->view) return false;
+        }
+    return true;
+}
+
 static ls_status emit_forward(ls_program *p, const ls_node *n)
 {
     const ls_op *op    = ls__op(n);
@@ -194,8 +208,10 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     instr.dout[0] = dout;
     for (int k = 0; k < n->ins; k++)
         if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = value_buffer(p, n->in[k]);
+    bool with_loss = leaves_loss(p, n, needed);
+    if (with_loss) instr.flops += flops_of(n);
     for (int k = 0; k < n->outs; k++)
-        if (op->saves & LS_SAVES_OUT(k)) instr.out[k] = value_buffer(p, n->out[k]);
+        if (with_loss || op->saves & LS_SAVES_OUT(k)) instr.out[k] = value_buffer(p, n->out[k]);
     for (int k = 0; k < n->ins; k++) {
         if (!wants_grad(n, k)) continue;
         instr.din[k] = grad_buffer(p, n->in[k], needed);
@@ -227,7 +243,7 @@ static ls_status build(ls_program *p)
     int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 2 + 2) * sizeof *written);
     mark_needed(p, needed);
     for (int i = 0; i < g->nodes; i++)
-        if (needed[i] && !ls__op(g->node[i])->view) LS_TRY(emit_forward(p, g->node[i]));
+        if (needed[i] && !ls__op(g->node[i])->view && !leaves_loss(p, g->node[i], needed)) LS_TRY(emit_forward(p, g->node[i]));
     if (!loss) return LS_OK;
     const ls_tensor *seed = ls__root(loss);
     p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name = "ones", .tensor = seed, .place = LS_PLACE_ONES, .gradient = true,
@@ -277,11 +293,14 @@ void ls__program_free(ls_program *p)
     ls_arena_free(p->memory);
 }
 
-int ls__program_forward_end(const ls_program *p)
+int ls__program_loss_known(const ls_program *p)
 {
-    int end = 0;
-    for (int i = 0; i < p->instrs; i++)
-        if (p->instr[i].kind == LS_INSTR_FORWARD) end = i + 1;
+    const ls_node *loss = p->options.loss ? ls__root(p->options.loss)->node : NULL;
+    int            end  = 0;
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        if (instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_BACKWARD && instr->node == loss && instr->out[0] >= 0)) end = i + 1;
+    }
     return end;
 }
 
@@ -293,7 +312,7 @@ static bool overlaps(const ls_program *p, int slot, size_t offset, size_t count)
 
 int ls__program_ready(const ls_program *p, size_t offset, size_t count)
 {
-    int ready = ls__program_forward_end(p);
+    int ready = ls__program_loss_known(p);
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
         bool            writes = instr->kind == LS_INSTR_FOLD && overlaps(p, instr->slot, offset, count);

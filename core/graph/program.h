@@ -113,8 +113,8 @@ void      ls__program_free(ls_program *p);
 
 /* The position after the last instruction that writes into the floats [offset, offset + count) of the gradient block. */
 int ls__program_ready(const ls_program *p, size_t offset, size_t count);
-/* Number of forward instructions: the position where the loss is known. */
-int ls__program_forward_end(const ls_program *p);
+/* The position where all outputs and the loss are known: after forward, or after the backward instruction that makes the loss. */
+int ls__program_loss_known(const ls_program *p);
 ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
 
 /* Lifetimes, in-place, offsets (core/graph/planner.c). */

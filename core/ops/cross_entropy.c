@@ -13,11 +13,9 @@
  * A target out of range makes the loss of its position NaN, and with it that of the sample: data from outside must
  * not be read as something else, and a NaN loss stops the run with a message.
  */
-#include <math.h>
-
-#include "core/cpu/rows.h"
 #include "core/cpu/tree.h"
 #include "core/ops/infer.h"
+#include "core/ops/nll.h"
 
 enum { MAX, INVERSE_SUM, LOSS, SAVED };
 
@@ -49,18 +47,11 @@ static bool ignored(const ls_cross_entropy_args *a, int32_t t) { return a->ignor
 
 static void forward_position(const ls_cross_entropy_args *a, int64_t v, const float *x, int32_t t, float *saved)
 {
-    float max = ls__vmax(v, x), sum = ls__row_exp_sum(v, x, max), e = a->label_smoothing, log_sum;
-    ls__vlog(1, &sum, &log_sum);
-    saved[MAX]         = max;
+    ls_nll look        = ls__nll_look(a->label_smoothing, v, x, t);
+    float  sum         = ls__row_exp_sum(v, x, look.max);
+    saved[MAX]         = look.max;
     saved[INVERSE_SUM] = 1 / sum;
-    if (ignored(a, t)) {
-        saved[LOSS] = 0;
-    } else if (t < 0 || t >= v) {
-        saved[LOSS] = NAN;
-    } else {
-        saved[LOSS] = log_sum - (1 - e) * (x[t] - max);
-        if (e > 0) saved[LOSS] -= e * (ls__vsum(v, x) / (float)v - max);
-    }
+    saved[LOSS]        = ignored(a, t) ? 0 : ls__nll_loss(a->label_smoothing, &look, sum);
 }
 
 static void forward(const ls_call *c)
@@ -83,13 +74,10 @@ static void forward(const ls_call *c)
 static void backward_position(const ls_cross_entropy_args *a, int64_t v, const float *x, int32_t t, const float *saved, float dloss, float *dx, bool add)
 {
     float p[LS_ROWS_TILE];
-    float e = a->label_smoothing, scale = saved[INVERSE_SUM] * dloss, even = e / (float)v * dloss;
-    if (t < 0 || t >= v) scale = NAN;
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = v - first < LS_ROWS_TILE ? v - first : LS_ROWS_TILE;
         ls__row_exp(n, x + first, saved[MAX], p);
-        V_MAP(n, V_PUT(p, V_GET(p) * scale - even));
-        if (t >= first && t < first + n) p[t - first] -= (1 - e) * dloss;
+        ls__nll_gradient(a->label_smoothing, v, first, n, t, saved[INVERSE_SUM], dloss, p);
         if (add) ls__add_into(n, p, dx + first);
         else memcpy(dx + first, p, (size_t)n * sizeof *p);
     }

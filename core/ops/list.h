@@ -21,6 +21,7 @@
     X(softmax)        \
     X(log_softmax)    \
     X(cross_entropy)  \
+    X(linear_cross_entropy) \
     X(mse)            \
     X(embedding)      \
     X(layer_norm)

@@ -161,6 +161,16 @@ typedef struct ls_cross_entropy_args {
 } ls_cross_entropy_args;
 #define ls_cross_entropy(...) LS_APPLY(cross_entropy, ls_cross_entropy_args, __VA_ARGS__)
 
+/* ls_cross_entropy of the logits x w^T, which never exist at once, only for some positions at a time      loss: B
+ * x: B x ... x C   w: V x C   target: B x ... of int32.   For a large V.  A step computes the loss in backward: three matrix products. */
+typedef struct ls_linear_cross_entropy_args {
+    ls_tensor *x, *w, *target;
+    float      label_smoothing;
+    bool       ignore;       /* positions whose target is ignore_index do not count */
+    int        ignore_index;
+} ls_linear_cross_entropy_args;
+#define ls_linear_cross_entropy(...) LS_APPLY(linear_cross_entropy, ls_linear_cross_entropy_args, __VA_ARGS__)
+
 /* loss = sum over the elements of a sample of (x - target)^2      loss: B
  * Its mean over all elements is what a run reports: PyTorch's mse_loss(reduction='mean'). */
 typedef struct ls_mse_args { ls_tensor *x, *target; } ls_mse_args;

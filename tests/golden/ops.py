@@ -82,6 +82,10 @@ def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-1
     return loss.reshape(loss.shape[0], -1).sum(1)
 
 
+def linear_cross_entropy(x, w, target, **a):
+    return cross_entropy(F.linear(x, w), target, **a)
+
+
 def max_pool2d(x, **a):
     kernel = pair(a, "kernel", 0)
     return F.max_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
@@ -159,6 +163,12 @@ OPS = {
         ([x(5, 10), index(10, 5)], dict(label_smoothing=0.1)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
+    "linear_cross_entropy": (linear_cross_entropy,
+        ([x(5, 6), param(10, 6), index(10, 5)], {}),
+        ([x(3, 4, 7), param(9, 7), index(9, 3, 4)], {}),
+        ([x(5, 6), param(10, 6), index(10, 5)], dict(label_smoothing=0.1)),
+        ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
+        ([x(4, 3, 6), param(11, 6), index(11, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
     "mse": (lambda x, t: ((x - t) ** 2).reshape(x.shape[0], -1).sum(1), ([x(3, 7), target(3, 7)], {}), ([x(2, 3, 5), target(2, 3, 5)], {})),
     "embedding": (lambda x, w: F.embedding(x, w),
         ([index(5, 3), param(5, 7)], {}), ([index(9, 2, 11), param(9, 4)], {}), ([index(3, 2, 2, 5), param(3, 1)], {})),

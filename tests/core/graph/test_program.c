@@ -152,6 +152,44 @@ static void gradients_are_laid_out_as_they_become_complete(void **state)
     ls_graph_free(g);
 }
 
+static const ls_instr *find(const ls_program *p, ls_instr_kind kind, const char *op)
+{
+    for (int i = 0; i < p->instrs; i++)
+        if (p->instr[i].kind == kind && strcmp(p->instr[i].name, op) == 0) return &p->instr[i];
+    return NULL;
+}
+
+/* Where the loss can be made by backward it has no forward instruction; it is known before any gradient may leave. */
+static void loss_is_made_by_backward(void **state)
+{
+    for (int read = 0; read < 2; read++) {
+        ls_graph  *g = ls_graph_new();
+        ls_tensor *x = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), HIDDEN), *w = ls_param(g, "head", (ls_init){0}, CLASSES, HIDDEN);
+        ls_tensor *loss = ls_linear_cross_entropy(x, w, ls_input(g, "label", LS_I32)), *twice = ls_scale(loss, .factor = 2);
+        ls_params *params;
+        ls_program *p, *eval;
+        assert_ok(ls_params_new(&params, g, 1));
+        assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = (ls_tensor *[]){loss, twice}, .outputs = 1 + read, .loss = loss,
+                                                                      .max_rows = ROWS, .max_shards = 4}));
+        assert_ok(ls__program_plan(p));
+        const ls_instr *forward = find(p, LS_INSTR_FORWARD, "linear_cross_entropy"), *backward = find(p, LS_INSTR_BACKWARD, "linear_cross_entropy");
+        const ls_buffer *value  = &p->buffer[p->value_of[loss->index]];
+        int              at     = (int)((read ? find(p, LS_INSTR_FORWARD, "scale") : backward) - p->instr);
+        assert_true((forward != NULL) == read);
+        assert_true((backward->out[0] >= 0) == !read);
+        assert_int_equal(ls__program_loss_known(p), at + 1);
+        assert_true(value->born == (int)((read ? forward : backward) - p->instr) && value->last == p->instrs);
+        assert_true(ls__program_ready(p, 0, LS_HEADER) == at + 1);
+        for (int i = 0; i < params->count; i++) assert_true(ls__program_ready(p, params->slot[i].offset, (size_t)params->slot[i].count) > at);
+        assert_ok(ls__program_new(&eval, g, params, &(ls_program_options){.output = &loss, .outputs = 1, .max_rows = ROWS, .max_shards = 4}));
+        assert_non_null(find(eval, LS_INSTR_FORWARD, "linear_cross_entropy"));
+        ls__program_free(eval);
+        ls__program_free(p);
+        ls_params_free(params);
+        ls_graph_free(g);
+    }
+}
+
 static void relu_runs_in_place(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -216,6 +254,7 @@ int main(void)
                                        cmocka_unit_test(plans_do_not_overlap),
                                        cmocka_unit_test(frozen_parts_are_not_differentiated),
                                        cmocka_unit_test(gradients_are_laid_out_as_they_become_complete),
+                                       cmocka_unit_test(loss_is_made_by_backward),
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),
                                        cmocka_unit_test(a_loss_is_one_float_per_sample)};
