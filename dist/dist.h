@@ -174,11 +174,17 @@ ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, v
 /* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
 /* Reads parameters by name from a file; or from a folder with model.safetensors, or with model.safetensors.index.json and the
- * files that it names.  Every parameter must be there with its shape (extra ones are an error too unless `partial`), as float32, or
+ * files that it names, after its config.json, if there is one, was compared with the model.  Every parameter must be there with its shape (extra ones are an error too unless `partial`), as float32, or
  * as float16 or bfloat16, which are widened; what does not fit is LS_ERR_DATA, with all of it in one message, and nothing is
  * changed.  Names may lack the prefix "transformer.", causal masks of GPT-2's files (attn.bias) are passed over, and so is
  * lm_head.weight where it equals the embedding that it is tied to. */
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial);
+
+/* config.json, as Hugging Face has it beside model.safetensors: what the graph's model says of itself (GPT-2's sizes, for one),
+ * written atomically; *written is false, and there is no file, for a model that says nothing. */
+ls_status ls_config_save(const char *path, const ls_graph *g, bool *written);
+/* LS_ERR_DATA when the file is of another model, with all that differs in one message.  Loading a folder does this first. */
+ls_status ls_config_check(const char *path, const ls_graph *g);
 
 #ifdef __cplusplus
 }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "core/graph/params.h"
 #include "dist/atomic.h"
@@ -250,8 +251,19 @@ static float *values_of(const ls_params *params, int slot) { return (float *)par
 
 /* ---- reading --------------------------------------------------------------------------------------------------------- */
 
+/* Differing sizes are better said than seen from the shapes. */
+static ls_status check_config(const char *path, const ls_params *params)
+{
+    struct stat info;
+    char        config[LS_PATH_BYTES];
+    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return LS_OK;
+    LS_TRY(ls__path(config, "%s/config.json", path));
+    return stat(config, &info) == 0 ? ls_config_check(config, params->graph) : LS_OK;
+}
+
 static ls_status load(ls_tensor_set *set, const char *path, ls_params *params, bool partial)
 {
+    LS_TRY(check_config(path, params));
     LS_TRY(ls__tensor_set_open(set, path));
     ls_stored **found = ls_arena_alloc(set->arena, sizeof *found * (size_t)(params->count + 1));
     float      *piece = ls_arena_alloc(set->arena, PIECE * sizeof *piece);
@@ -267,7 +279,7 @@ static ls_status load(ls_tensor_set *set, const char *path, ls_params *params, b
 
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
 {
-    ls_tensor_set set;
+    ls_tensor_set set    = {0};
     ls_status     status = load(&set, path, params, partial);
     ls__tensor_set_close(&set);
     LS_TRY(status);

@@ -46,7 +46,7 @@ const ls_key ls__keys[] = {
     {"model.options", LS_KEY_OPTIONS, AT(model.options), 0, 64, NULL, true, NULL, "what the named model can be told: {hidden: 256}"},
     {"model.layers", LS_KEY_LAYERS, AT(model.layer), 0, 4096, NULL, true, NULL, "or a list of layers: - conv2d: {name: conv1, out: 6, kernel: 5}"},
     INT("model.classes", model.classes, 0, 1e7, "0", true, "logits of the model; 0: as many as the data set has classes"),
-    STRING("model.pretrained", model.pretrained, NULL, true, "safetensors file with parameters to start from"),
+    STRING("model.pretrained", model.pretrained, NULL, true, "parameters to start from: a safetensors file, or a folder with config.json and model.safetensors, as Hugging Face saves it"),
 
     INT("train.batch", train.batch, 1, 1e9, "64", true, "samples of a step, all ranks together"),
     INT("train.epochs", train.epochs, 0, 1e9, "10", false, "passes over the training data"),

@@ -375,7 +375,9 @@ static ls_status complete(training *t)
     LS_TRY(summarize(t, "finished"));
     if (!j->first) return LS_OK;
     LS_TRY(t->pending);
+    bool written;
     LS_TRY(ls_safetensors_save(ls_folder_file(&t->folder, "model.safetensors"), ls_trainer_params(j->trainer)));
+    LS_TRY(ls_config_save(ls_folder_file(&t->folder, "config.json"), j->graph, &written));
     LS_TRY(write_end(t));
     LS_TRY(write_report(t));
     ls_bar_close(&t->bar);

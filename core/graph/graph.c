@@ -324,6 +324,14 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     return n->out[0];
 }
 
+void ls__graph_facts(ls_graph *g, int n, const ls_fact *facts)
+{
+    if (!g || g->status != LS_OK) return;
+    g->fact  = ls_arena_alloc(g->arena, (size_t)n * sizeof *g->fact);
+    g->facts = n;
+    memcpy(g->fact, facts, (size_t)n * sizeof *facts);
+}
+
 /* ---- freezing ---------------------------------------------------------------------------------------------------- */
 
 bool ls__glob(const char *glob, const char *text)

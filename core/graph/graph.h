@@ -49,6 +49,19 @@ struct ls_node {
     ls_where       where;
 };
 
+/* Something to know about the model that a graph holds, under the name that Hugging Face's config.json has for it. */
+typedef enum ls_fact_kind { LS_FACT_TEXT, LS_FACT_LIST /* of one text */, LS_FACT_INT, LS_FACT_REAL, LS_FACT_BOOL } ls_fact_kind;
+typedef struct ls_fact {
+    const char  *key;
+    ls_fact_kind kind;
+    const char  *text, *same; /* a list, a text; (optional) a text that means the same */
+    int64_t      whole;       /* a whole number; a truth: 0 or 1                        */
+    double       real;
+    bool         checked;     /* a config.json that says otherwise is of another model */
+    bool         required;    /* one that says nothing, too                            */
+    const char  *option;      /* (optional) the model's option that decides it          */
+} ls_fact;
+
 struct ls_graph {
     ls_arena   *arena;
     ls_tensor **tensor;
@@ -58,7 +71,12 @@ struct ls_graph {
     ls_status   status;
     char       *message, *trace;
     char        scope[256];
+    ls_fact    *fact;      /* what the model says of itself */
+    int         facts;
 };
+
+/* Replaces what the model says of itself: by `n` facts, copied. */
+void ls__graph_facts(ls_graph *g, int n, const ls_fact *facts);
 
 /* ---- the descriptor of an op -------------------------------------------------------------------------------------- */
 
