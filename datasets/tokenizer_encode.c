@@ -6,28 +6,33 @@
 
 /* ---- special tokens ------------------------------------------------------------------------------------------------ */
 
+static size_t added_bytes(const ls_tokenizer *t, const ls_added *add) { return t->at[add->id + 1] - t->at[add->id]; }
+
 /* The longest token of one pass that begins here, or NULL. */
-static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain)
+static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late)
 {
     for (int i = t->add_first[text[0]]; i < t->add_first[text[0] + 1]; i++) {
         const ls_added *add = &t->add[i];
-        size_t          n   = t->at[add->id + 1] - t->at[add->id];
-        if (add->late == late && !(plain && add->special) && n <= bytes && memcmp(text, t->text + t->at[add->id], n) == 0) return add;
+        size_t          n   = added_bytes(t, add);
+        if (add->late == late && n <= bytes && memcmp(text, t->text + t->at[add->id], n) == 0) return add;
     }
     return NULL;
 }
 
-/* Where the next one begins, `bytes` when there is none. */
+/* Where the next one begins, `bytes` when there is none.  In plain text special ones are passed over, with all that is in them. */
 static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, const ls_added **found)
 {
-    bool one = t->add_first[256] && t->add_first[t->text[t->at[t->add[0].id]] + 1] - t->add_first[t->text[t->at[t->add[0].id]]] == t->added;
-    for (size_t i = 0; i < bytes; i++) {
-        if (one) { /* all begin with the same byte, as <|endoftext|> alone does */
-            const uint8_t *next = memchr(text + i, t->text[t->at[t->add[0].id]], bytes - i);
+    uint8_t first = t->text[t->at[t->add[0].id]];
+    bool    alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all begin alike, as one alone does */
+    for (size_t i = 0; i < bytes;) {
+        if (alone) {
+            const uint8_t *next = memchr(text + i, first, bytes - i);
             if (!next) break;
             i = (size_t)(next - text);
         }
-        if ((*found = added_at(t, text + i, bytes - i, late, plain))) return i;
+        *found = added_at(t, text + i, bytes - i, late);
+        if (*found && !(plain && (*found)->special)) return i;
+        i += *found ? added_bytes(t, *found) : 1;
     }
     *found = NULL;
     return bytes;
@@ -82,8 +87,8 @@ static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t b
         size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
         if (n > 0) LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context) : take(t, context, text, n, NULL));
         if (!found) break;
-        LS_TRY(take(t, context, text + n, t->at[found->id + 1] - t->at[found->id], found));
-        n += t->at[found->id + 1] - t->at[found->id];
+        LS_TRY(take(t, context, text + n, added_bytes(t, found), found));
+        n += added_bytes(t, found);
         text += n;
         bytes -= n;
     }
@@ -135,7 +140,7 @@ static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes,
     for (size_t i = at > t->add_longest ? at - t->add_longest : 0; i < at; i++)
         for (int k = t->add_first[text[i]]; k < t->add_first[text[i] + 1]; k++) {
             const uint8_t *token = t->text + t->at[t->add[k].id];
-            size_t         n     = t->at[t->add[k].id + 1] - t->at[t->add[k].id];
+            size_t         n     = added_bytes(t, &t->add[k]);
             if (i + n > at && memcmp(text + i, token, n < bytes - i ? n : bytes - i) == 0) return true;
         }
     return false;
