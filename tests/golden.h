@@ -167,7 +167,7 @@ static inline void golden_close_to(const golden *g, const char *what, int64_t n,
 {
     for (int64_t i = 0; i < n; i++) {
         double error = fabs((double)got[i] - (double)want[i]);
-        if (got[i] != want[i] && !(error <= relative * fabs((double)want[i]) + absolute))
+        if (got[i] != want[i] && (isinf(want[i]) || !(error <= relative * fabs((double)want[i]) + absolute)))
             fail_msg("%s: case %d '%s': %s[%lld] is %.9g, PyTorch has %.9g (off by %.2e of it)", g->path, g->number, g->name, what,
                      (long long)i, (double)got[i], (double)want[i], error / fabs((double)want[i]));
     }

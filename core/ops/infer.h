@@ -24,6 +24,16 @@ static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
     return LS_OK;
 }
 
+/* Input i is absent, or an int32 for each sample: the position of its first row. */
+static inline ls_status ls__expect_start(const ls_node *n, int i)
+{
+    const ls_tensor *start = n->in[i];
+    LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0),
+                  "the start '%s' is %s of %s, expected one int32 a sample: the position of its first row", start->name, ls__shape(start),
+                  ls__dtype_name(start->type));
+    return LS_OK;
+}
+
 /* Inputs from 1 on are absent, or parameters as long as the rows of input 0, which has at least one dim. */
 static inline ls_status ls__expect_row_params(const ls_node *n)
 {

@@ -24,4 +24,7 @@
     X(linear_cross_entropy) \
     X(mse)            \
     X(embedding)      \
-    X(layer_norm)
+    X(layer_norm)     \
+    X(add_position)   \
+    X(matmul)         \
+    X(mask)

@@ -22,6 +22,30 @@ typedef struct ls_linear_args { ls_tensor *x, *w, *b; } ls_linear_args;
 typedef struct ls_embedding_args { ls_tensor *x, *w; } ls_embedding_args;
 #define ls_embedding_op(...) LS_APPLY(embedding, ls_embedding_args, __VA_ARGS__)
 
+/* y[t] = x[t] + w[start + t]                           x: B x T x C   w: N x C   start: B of int32, or NULL: 0   y: B x T x C
+ * w NULL: sinusoids (Vaswani 2017), sin(n / 10000^(2 i / C)) in column 2 i and the cosine in 2 i + 1 of position n.
+ * A position outside of the table gives NaN. */
+typedef struct ls_add_position_args { ls_tensor *x, *w, *start; } ls_add_position_args;
+#define ls_add_position(...) LS_APPLY(add_position, ls_add_position_args, __VA_ARGS__)
+
+/* ---- products and masks -------------------------------------------------------------------------------------------- */
+
+/* z = x y, for each pair of matrices                   x: B x ... x M x K   y: B x ... x K x N   z: B x ... x M x N
+ * transpose_x: x is B x ... x K x M; transpose_y: y is B x ... x N x K */
+typedef struct ls_matmul_args {
+    ls_tensor *x, *y;
+    bool       transpose_x, transpose_y;
+} ls_matmul_args;
+#define ls_matmul(...) LS_APPLY(matmul, ls_matmul_args, __VA_ARGS__)
+
+/* Attention scores: y = x + mask, and -inf where a key is padding or, if causal, comes after its query
+ * x: B x H x T x S   key_padding: B x S of int32, not 0: padding; or NULL   mask: T x S or H x T x S, a parameter or B of them; or NULL */
+typedef struct ls_mask_args {
+    ls_tensor *x, *key_padding, *mask;
+    bool       causal;
+} ls_mask_args;
+#define ls_mask(...) LS_APPLY(mask, ls_mask_args, __VA_ARGS__)
+
 /* ---- windows ------------------------------------------------------------------------------------------------------ */
 
 /* y[o] = b[o] + sum over c of w[o, c] * x[c]      (* is cross-correlation, as in PyTorch)

@@ -107,6 +107,30 @@ def permute(x, order):
     return x.permute(0, *(1 + int(d) for d in str(order).split(",")))
 
 
+def angles(position, width):
+    """In float64, as float32 would be off by 1e-4 at position 1,000."""
+    return position.double()[..., None] * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+
+
+def add_position(x, w, start):
+    position = torch.arange(x.shape[1]) + (0 if start is None else start[:, None])
+    if w is not None:
+        return x + F.embedding(position, w)
+    a = angles(position, x.shape[2])
+    return x + torch.stack([a.sin(), a.cos()], -1).flatten(-2)[..., :x.shape[2]].float()
+
+
+def matmul(x, y, transpose_x=0, transpose_y=0):
+    return torch.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
+
+
+def mask(x, padding, m, causal=0):
+    y = x if m is None else x + (m[:, None] if m.dim() == 3 and m.shape[0] == x.shape[0] else m)
+    if padding is not None:
+        y = y.masked_fill(padding[:, None, None] != 0, -torch.inf)
+    return y.masked_fill(torch.ones(x.shape[-2:]).triu(1) != 0, -torch.inf) if causal else y
+
+
 # One op a line: how torch computes it, and its cases.
 OPS = {
     "linear": (F.linear,
@@ -175,4 +199,14 @@ OPS = {
     "layer_norm": (lambda x, w, b, eps=1e-5: F.layer_norm(x, x.shape[-1:], w, b, eps),
         ([x(3, 7), param(7), param(7)], {}), ([x(2, 3, 33), param(33), absent], dict(eps=1e-3)), ([x(4, 10), absent, absent], {}),
         ([x(5, 9), absent, param(9)], {}), ([x(2, 2, 64, scale=0.01), param(64), param(64)], {})),
+    "add_position": (add_position,
+        ([x(3, 5, 7), param(5, 7), absent], {}), ([x(2, 3, 8), param(9, 8), index(7, 2)], {}), ([x(2, 9, 10), absent, absent], {}),
+        ([x(3, 2, 7), absent, index(5000, 3)], {})),
+    "matmul": (matmul,
+        ([x(2, 3, 5), x(2, 5, 4)], {}), ([x(2, 2, 3, 7), x(2, 2, 9, 7)], dict(transpose_y=1)), ([x(3, 7, 4), x(3, 7, 2)], dict(transpose_x=1)),
+        ([x(2, 6, 3), x(2, 5, 6)], dict(transpose_x=1, transpose_y=1))),
+    "mask": (mask,
+        ([x(2, 3, 5, 5), absent, absent], dict(causal=1)), ([x(3, 2, 4, 6), index(2, 3, 6), absent], {}),
+        ([x(2, 3, 4, 5), index(2, 2, 5), param(4, 5)], {}), ([x(2, 3, 4, 4), absent, param(3, 4, 4)], dict(causal=1)),
+        ([x(2, 3, 4, 5), absent, x(2, 4, 5)], dict(causal=1))),
 }

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Absolute positions, added to a sequence.      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B x T x C
+ *
+ * Forward     y[t] = x[t] + w[start + t]                       learned positions (Gehring 2017)
+ *             y[t] = x[t] + p(start + t)                       without w: sinusoids (Vaswani 2017),
+ *                    p(n)[2 i]     = sin(n / 10000^(2 i / C))
+ *                    p(n)[2 i + 1] = cos(n / 10000^(2 i / C))
+ * Backward    dx = dy
+ *             dw[n] = sum of dy[t] over the samples and the t with start + t = n      one chain a shard, then the tree
+ *
+ * `start` is the position of a sample's first row, 0 if it is not given.  A position outside of the table gives a row of NaN, and
+ * no gradient, as an index does in embedding.
+ */
+#include "core/cpu/angle.h"
+#include "core/cpu/columns.h"
+#include "core/cpu/scatter.h"
+#include "core/ops/infer.h"
+
+enum { TILE = 256 }; /* even: pairs of sine and cosine stay together */
+
+static ls_status infer(ls_node *n)
+{
+    const ls_tensor *x = n->in[0], *w = n->in[1];
+    LS_TRY(ls__expect_samples(n, 0));
+    LS_NODE_CHECK(n, x->rank == 2, "input '%s' is %s, expected B x T x C", x->name, ls__shape(x));
+    LS_TRY(ls__expect_start(n, 2));
+    if (w) {
+        LS_TRY(ls__expect_param(n, 1, 2));
+        LS_NODE_CHECK(n, w->dim[1] == x->dim[1], "input '%s' is %s and the table '%s' is %s: the last dims differ", x->name, ls__shape(x), w->name,
+                      ls__shape(w));
+        LS_NODE_CHECK(n, n->in[2] || x->dim[0] <= w->dim[0], "input '%s' is %s, and the table '%s' has only %lld positions" LS_HINT
+                      "a longer table, or shorter sequences", x->name, ls__shape(x), w->name, (long long)w->dim[0]);
+    }
+    ls__out_like(n, 0, x);
+    return LS_OK;
+}
+
+static int64_t position_of(const ls_call *c, int64_t sample, int64_t t) { return c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t; }
+
+/* Columns [first, first + n) of the encoding of a position, for which there is room in whole pairs of vectors. */
+static const float *encoding(const ls_call *c, int64_t position, int64_t first, int64_t n, float *room)
+{
+    const float  *w = c->x[1];
+    const int64_t cols = ls__cols(c->node->in[0]), pairs = (n + 1) / 2;
+    float         sine[TILE / 2 + LS_V], cosine[TILE / 2 + LS_V];
+    if (w && position >= 0 && position < c->node->in[1]->dim[0]) return w + position * cols + first;
+    if (w) {
+        for (int64_t i = 0; i < n; i++) room[i] = NAN;
+        return room;
+    }
+    ls__angles(position, pairs, (const uint64_t *)c->scratch + first / 2, sine, cosine);
+    for (int64_t i = 0; i < pairs; i += LS_V) {
+        v_store(room + 2 * i, v_zip_low(v_load(sine + i), v_load(cosine + i)));
+        v_store(room + 2 * i + LS_V, v_zip_high(v_load(sine + i), v_load(cosine + i)));
+    }
+    return room;
+}
+
+/* Row t of all samples, a tile of columns: their encoding is made once, unless each sample has its own. */
+static void forward_tile(const ls_call *c, int64_t t, int64_t first)
+{
+    const int64_t times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1], n = cols - first < TILE ? cols - first : TILE;
+    const float  *p     = NULL;
+    float         room[TILE + 2 * LS_V];
+    for (int64_t b = 0; b < c->rows; b++) {
+        const int64_t at = (b * times + t) * cols + first;
+        const float  *x  = (const float *)c->x[0] + at;
+        float        *y  = (float *)c->y[0] + at;
+        if (!p || c->x[2]) p = encoding(c, position_of(c, b, t), first, n, room);
+        V_MAP(n, V_PUT(y, V_GET(x) + V_GET(p)));
+    }
+}
+
+static void forward(const ls_call *c)
+{
+    const ls_tensor *x     = c->node->in[0];
+    const int64_t    tiles = (x->dim[1] + TILE - 1) / TILE;
+    if (!c->x[1]) ls__angle_steps(10000, x->dim[1], (x->dim[1] + 1) / 2, c->scratch);
+#pragma omp parallel for schedule(static) if (c->rows * ls__numel(x) >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < x->dim[0] * tiles; k++) forward_tile(c, k / tiles, k % tiles * TILE);
+}
+
+/* Forward: the steps of the angles.  Backward: sums over samples; or, where samples start at different positions, positions and lists. */
+static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
+{
+    const ls_tensor *x = n->in[0], *w = n->in[1];
+    const int64_t    count = rows * x->dim[0];
+    (void)threads;
+    if (!backward) return w ? 0 : (size_t)(x->dim[1] + 1) / 2 * sizeof(uint64_t);
+    if (!w) return 0;
+    if (!n->in[2]) return ls__column_sums_scratch(ls__numel(x), shards) * sizeof(float);
+    return ls__scatter_scratch(w->dim[0], count) + (size_t)count * sizeof(int32_t);
+}
+
+/* Where all samples start at 0: sums over them, and zeros behind. */
+static void backward_table(const ls_call *c)
+{
+    const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
+    ls__column_sums(c, 1, 1, ls__numel(x), c->dy[0], NULL, c->scratch);
+    for (int k = 0; k < c->groups; k++)
+        if (!ls__group_add(c, 1, k)) memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
+}
+
+static void backward_table_at(const ls_call *c)
+{
+    const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
+    const int64_t    times = x->dim[0], count = c->rows * times;
+    void            *lists = c->scratch;
+    int32_t         *id    = (int32_t *)((char *)lists + ls__scatter_scratch(w->dim[0], count));
+    for (int64_t p = 0; p < count; p++) {
+        int64_t position = position_of(c, p / times, p % times);
+        id[p]            = position >= 0 && position < w->dim[0] ? (int32_t)position : -1;
+    }
+    ls__scatter_rows(c, 1, &(ls_scatter){.rows = w->dim[0], .cols = w->dim[1], .lead = times, .id = id, .dy = c->dy[0], .scratch = lists});
+}
+
+static void backward(const ls_call *c)
+{
+    if (c->dx[1] && c->x[2]) backward_table_at(c);
+    else if (c->dx[1]) backward_table(c);
+    if (c->dx[0]) ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
+}
+
+LS_OP(add_position) = {
+    .name             = "add_position",
+    .args_bytes       = sizeof(ls_add_position_args),
+    .ins              = 3,
+    .outs             = 1,
+    .optional         = 1u << 1 | 1u << 2,
+    .saves            = LS_SAVES_IN(2),
+    .no_grad          = 1u << 2,
+    .inplace          = true,
+    .inplace_backward = true,
+    .infer            = infer,
+    .forward          = {[LS_CPU] = forward},
+    .backward         = {[LS_CPU] = backward},
+    .scratch          = scratch,
+};
