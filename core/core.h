@@ -201,7 +201,8 @@ int    ls_params_find(const ls_params *params, const char *name); /* -1: none */
 /* The digest: one number for all parameters, by name order of creation; equal bits, equal digest. */
 uint64_t ls_params_digest(const ls_params *params);
 
-/* Computes `outputs` (n of them) from the graph's inputs, for up to `max_rows` samples a call. */
+/* Computes `outputs` (n of them) from the graph's inputs, for up to `max_rows` samples a call.  The parameters may be those of
+ * another graph, a trainer's for example, which has each parameter of this one, by name and shape; they are not copied. */
 ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows);
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* Values of output i of the last run: rows x dims. */

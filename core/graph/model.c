@@ -2,6 +2,8 @@
  * Inference: a program without a loss, its own arena, and the caller's parameters. */
 #include "core/graph/program.h"
 
+#include <string.h>
+
 struct ls_model {
     ls_program *program;
     ls_block    arena;
@@ -9,9 +11,31 @@ struct ls_model {
     int64_t     bound[2];
 };
 
+/* The parameters for graph g: those of another graph, a trainer's, are found by name. */
+static ls_status params_for(ls_graph *g, ls_params **params)
+{
+    if ((*params)->graph == g) return LS_OK;
+    ls_params *view = ls_arena_alloc(g->arena, sizeof *view);
+    *view           = **params;
+    view->slot_of   = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *view->slot_of);
+    for (int i = 0; i < g->tensors; i++) {
+        const ls_tensor *t = g->tensor[i], *its;
+        view->slot_of[i]   = -1;
+        if (t->role != LS_ROLE_PARAM) continue;
+        const int slot = view->slot_of[i] = ls_params_find(view, t->name);
+        LS_CHECK(slot >= 0, LS_ERR_USAGE, "the parameter '%s' (%s) of the model is not among those given, which are of another graph", t->name, ls__shape(t));
+        its = view->slot[slot].tensor;
+        LS_CHECK(its->rank == t->rank && !memcmp(its->dim, t->dim, (size_t)t->rank * sizeof *t->dim), LS_ERR_USAGE,
+                 "the parameter '%s' of the model is %s, but %s among those given, which are of another graph", t->name, ls__shape(t), ls__shape(its));
+    }
+    *params = view;
+    return LS_OK;
+}
+
 ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows)
 {
     LS_TRY(ls_graph_status(g));
+    LS_TRY(params_for(g, &params));
     ls_program *p;
     LS_TRY(ls__program_new(&p, g, params, &(ls_program_options){.output = outputs, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
     ls_model *m      = ls_arena_alloc(p->memory, sizeof *m);
