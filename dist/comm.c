@@ -18,7 +18,6 @@ void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size
     const char *trace = getenv("LOCKSTEP_TRACE");
     *comm             = (ls_comm){.table = table, .rank = rank, .size = size, .local_size = size};
     comm->traced      = trace && strstr(trace, "comm");
-    if (table->local_size) comm->local_size = table->local_size(comm);
 }
 
 void ls_comm_free(ls_comm *comm)

@@ -41,7 +41,7 @@ typedef struct ls_comm_table {
     /* Sends and receives all of these at once; returns when every buffer may be used again.  Between two ranks, messages
      * arrive in the order in which they are listed.  Allocates nothing once called with as many messages before. */
     ls_status (*exchange)(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
-    int (*local_size)(ls_comm *comm); /* (optional, default all ranks) ranks on this host; asked once, collectively   */
+    void (*poll)(ls_comm *comm);      /* (optional, default nothing) lets messages go on, while waiting elsewhere     */
     void (*free)(ls_comm *comm);      /* (optional, default free()) releases the struct too.  After an error (broken) it
                                          must not wait for other ranks                                                */
 } ls_comm_table;
@@ -50,15 +50,19 @@ typedef struct ls_comm_table {
 struct ls_comm {
     const ls_comm_table *table;
     int                  rank, size, local_size;
+    int                 *host;   /* of each rank: the lowest rank on its host; NULL: nobody shares memory           */
     bool                 traced;
     bool                 broken; /* a call of the table failed: the ranks may be out of step */
 };
 
-/* For implementations: fills in the common part, local_size included. */
+/* For implementations: fills in the common part, with all ranks on one host (local_size) but sharing nothing. */
 void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size);
 
 /* See the table. */
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
+
+/* For benches: MPI's own sum of `count` floats over all ranks, in place; they hold at most 2^31 - 1. */
+ls_status ls__comm_mpi_allreduce(ls_comm *comm, float *data, int64_t count);
 
 /* For tests: MPI counts are ints, so larger messages are cut into pieces of at most this many bytes (1 GiB; a multiple of 64). */
 void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes);

@@ -114,14 +114,26 @@ static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int
     return LS_OK;
 }
 
-static int local_size(ls_comm *comm)
+static void poll(ls_comm *comm)
 {
+    int there;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_OF(comm)->world, &there, MPI_STATUS_IGNORE);
+}
+
+/* Hosts are named by the lowest of their ranks. */
+static ls_status find_hosts(mpi_comm *c)
+{
+    ls_comm *b      = &c->base;
+    int      lowest = b->rank;
     MPI_Comm host;
-    int      size = 1;
-    if (MPI_Comm_split_type(MPI_OF(comm)->world, MPI_COMM_TYPE_SHARED, comm->rank, MPI_INFO_NULL, &host) != MPI_SUCCESS) return size;
-    MPI_Comm_size(host, &size);
-    MPI_Comm_free(&host);
-    return size;
+    b->host = malloc(sizeof *b->host * (size_t)b->size);
+    LS_CHECK(b->host, LS_ERR_ENV, "no memory for the hosts of %d ranks", b->size);
+    LS_TRY_MPI(b, MPI_Comm_split_type(c->world, MPI_COMM_TYPE_SHARED, b->rank, MPI_INFO_NULL, &host));
+    LS_TRY_MPI(b, MPI_Comm_size(host, &b->local_size));
+    LS_TRY_MPI(b, MPI_Bcast(&lowest, 1, MPI_INT, 0, host));
+    LS_TRY_MPI(b, MPI_Comm_free(&host));
+    LS_TRY_MPI(b, MPI_Allgather(&lowest, 1, MPI_INT, b->host, 1, MPI_INT, c->world));
+    return LS_OK;
 }
 
 static void release(ls_comm *comm)
@@ -131,19 +143,22 @@ static void release(ls_comm *comm)
         MPI_Comm_free(&c->world);
         if (c->started) MPI_Finalize();
     }
+    free(c->base.host);
     free(c->request);
     free(c);
 }
 
-static const ls_comm_table table = {.name       = "mpi",
-                                    .barrier    = barrier,
-                                    .bcast      = bcast,
-                                    .allgather  = allgather,
-                                    .exchange   = exchange,
-                                    .local_size = local_size,
-                                    .free       = release};
+static const ls_comm_table table = {
+    .name = "mpi", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange, .poll = poll, .free = release};
 
 void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece = bytes; }
+
+ls_status ls__comm_mpi_allreduce(ls_comm *comm, float *data, int64_t count)
+{
+    LS_CHECK(count <= INT32_MAX, LS_ERR_FAILED, "%lld floats are more than MPI can count", (long long)count);
+    LS_TRY_MPI(comm, MPI_Allreduce(MPI_IN_PLACE, data, (int)count, MPI_FLOAT, MPI_SUM, MPI_OF(comm)->world));
+    return LS_OK;
+}
 
 static ls_status connect(mpi_comm *c, bool started)
 {
@@ -156,6 +171,7 @@ static ls_status connect(mpi_comm *c, bool started)
     c->started = started;
     c->piece   = (size_t)1 << 30;
     ls__comm_init(&c->base, &table, rank, size);
+    LS_TRY(find_hosts(c));
     return LS_OK;
 }
 
@@ -179,6 +195,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     else
         status = connect(c, !is_started);
     if (status != LS_OK) {
+        free(c->base.host);
         free(c);
         return ls__trace(status, __FILE__, __LINE__, __func__);
     }

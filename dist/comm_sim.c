@@ -265,9 +265,7 @@ static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int
     return status;
 }
 
-static int local_size(ls_comm *comm) { return ((sim *)comm)->world->ranks; }
-
-static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange, .local_size = local_size};
+static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
 
 /* ---- the process as many ranks ------------------------------------------------------------------------------------- */
 

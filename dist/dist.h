@@ -76,6 +76,15 @@ ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const cha
 
 typedef struct ls_trainer ls_trainer;
 
+/* Whether ranks of one host sum gradients in memory that they share: where they can; or it is an error; or never, but by messages.
+ * The bits are the same. */
+#define LS_WINDOW_LIST(X) X(AUTO, "auto") X(ON, "on") X(OFF, "off")
+typedef enum ls_window_mode {
+#define X(name, text) LS_WINDOW_##name,
+    LS_WINDOW_LIST(X)
+#undef X
+} ls_window_mode;
+
 typedef struct ls_trainer_options {
     ls_comm    *comm;            /* NULL: one rank                                                                   */
     int64_t     batch;           /* samples of a global batch (all ranks together)                                   */
@@ -87,6 +96,7 @@ typedef struct ls_trainer_options {
     bool        not_reproducible;/* one shard a rank: bits depend on the number of ranks                             */
     int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
+    ls_window_mode window;       /* within a host                                                                    */
     ls_device   device;
     ls_tensor  *logits;          /* counts the samples whose largest logit is `label`'s, for metrics; NULL: not      */
     ls_tensor  *label;

@@ -18,6 +18,7 @@
 
 #include "dist/buckets.h"
 #include "dist/tree.h"
+#include "dist/window.h"
 
 /* The header of a gradient block. */
 enum { HEAD_LOSS, HEAD_WEIGHT, HEAD_HITS, HEAD_JUDGED, HEAD_USED };
@@ -33,6 +34,7 @@ typedef struct span {
 typedef struct phase {
     ls_program *program;
     ls_tree    *tree;
+    ls_window  *window; /* holds the gradients */
     float      *grads;
     size_t      stride; /* floats between the blocks of two slots */
     int         micros;
@@ -47,7 +49,7 @@ struct ls_trainer {
     ls_tensor         *loss;
     ls_trainer_options options;
     phase              train, eval;
-    ls_block           grads, eval_heads, states, arena;
+    ls_block           states, arena;
     int                n_states, n_spans;
     span              *span;
     double            *norm_part;
@@ -304,11 +306,7 @@ static ls_status build_trainer(ls_trainer *t)
     t->eval.stride  = LS_HEADER;
     LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->trained));
     LS_TRY(ls__tree_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
-    LS_TRY(ls_block_new(&t->grads, (size_t)ls__tree_slots(t->train.tree) * t->train.stride * sizeof(float), "gradient"));
-    LS_TRY(ls_block_new(&t->eval_heads, (size_t)ls__tree_slots(t->eval.tree) * t->eval.stride * sizeof(float), "evaluation"));
     LS_TRY(ls_block_new(&t->states, (size_t)t->n_states * t->params->trained * sizeof(float), "optimizer state"));
-    t->train.grads = t->grads.data;
-    t->eval.grads  = t->eval_heads.data;
     LS_TRY(build_program(t, &t->train, t->options.batch, true));
     LS_TRY(build_program(t, &t->eval, t->options.eval_batch ? t->options.eval_batch : t->options.batch, false));
     const ls_program *a = t->train.program, *b = t->eval.program;
@@ -324,6 +322,20 @@ static ls_status build_trainer(ls_trainer *t)
     return LS_OK;
 }
 
+static size_t gradient_bytes(const phase *ph) { return (size_t)ls__tree_slots(ph->tree) * ph->stride * sizeof(float); }
+
+static ls_status make_gradients(ls_trainer *t)
+{
+    phase *train = &t->train, *eval = &t->eval;
+    LS_TRY(ls__window_new(&train->window, t->comm, t->options.window, gradient_bytes(train), "gradient"));
+    LS_TRY(ls__window_new(&eval->window, t->comm, train->window->shared ? t->options.window : LS_WINDOW_OFF, gradient_bytes(eval), "evaluation"));
+    train->grads = train->window->own.data;
+    eval->grads  = eval->window->own.data;
+    LS_TRY(ls__tree_share(train->tree, train->window, train->stride));
+    LS_TRY(ls__tree_share(eval->tree, eval->window, eval->stride));
+    return LS_OK;
+}
+
 ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const ls_trainer_options *options)
 {
     LS_TRY(ls_graph_status(g));
@@ -335,7 +347,11 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
         t->own_comm = true;
     }
     ls_status status = check_options(t, t->comm);
-    if (status == LS_OK) status = build_trainer(t);
+    if (status == LS_OK) {
+        status = build_trainer(t);
+        if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
+        if (status == LS_OK) status = make_gradients(t);
+    }
     if (status != LS_OK) {
         ls_trainer_free(t);
         return status;
@@ -351,8 +367,10 @@ void ls_trainer_free(ls_trainer *t)
     ls__program_free(t->eval.program);
     ls__tree_free(t->train.tree);
     ls__tree_free(t->eval.tree);
+    ls__window_free(t->train.window);
+    ls__window_free(t->eval.window);
     ls_params_free(t->params);
-    ls_block *blocks[] = {&t->grads, &t->eval_heads, &t->states, &t->arena};
+    ls_block *blocks[] = {&t->states, &t->arena};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ls_block_free(blocks[i]);
     if (t->own_comm) ls_comm_free(t->comm);
 }
@@ -449,7 +467,7 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8])
     const struct {
         const char     *name;
         const ls_block *block;
-    } table[] = {{"parameters", &t->params->block}, {"gradients", &t->grads}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval_heads}};
+    } table[] = {{"parameters", &t->params->block}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval.window->own}};
     int n = (int)(sizeof table / sizeof *table);
     for (int i = 0; i < n; i++) lines[i] = (ls_memory_line){table[i].name, table[i].block->bytes, touched(table[i].block)};
     const ls_program *a = t->train.program, *b = t->eval.program;

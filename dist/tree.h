@@ -30,11 +30,16 @@
  * Across ranks it is a reduce-scatter and an all-gather: rank r owns part r of n of the slice, receives that part of
  * every block of every other rank, adds them in tree order, and gives the result to all.  With one block a rank (V and n powers of
  * two) that moves exactly the bytes of the best ring.
+ *
+ * Ranks that share memory are a *team*: one after another the parts are added over all blocks of the team, in place, by one
+ * member each; only what the team cannot add up (nodes whose siblings are elsewhere) is sent.  With all ranks in one team
+ * nothing is sent: a part is read from all blocks and its sum written to all of them, at the speed of memory.
  */
 #ifndef LS_DIST_TREE_H
 #define LS_DIST_TREE_H
 
 #include "dist/comm.h"
+#include "dist/window.h"
 
 typedef struct ls_tree ls_tree;
 
@@ -71,6 +76,11 @@ typedef struct ls_tree_schedule {
  * possible, in several passes).  All memory is taken here. */
 ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count);
 void      ls__tree_free(ls_tree *tree); /* NULL is allowed */
+
+/* From now on the blocks are those of `window`, `stride` floats apart: ranks of one host add in place in each other's blocks, and
+ * only what is left of a host's blocks goes to the other hosts, each part of it by one of its ranks.  The bits are the same.
+ * Without effect when the window is not shared. */
+ls_status ls__tree_share(ls_tree *tree, ls_window *window, size_t stride);
 
 /* Blocks needed, at least 1. */
 int ls__tree_slots(const ls_tree *tree);

@@ -42,6 +42,12 @@ static const char step_help[] =
 static const char gemm_help[] = "Checks the front door for matrix products against a plain loop and prints, for each shape, its rate, that of OpenBLAS\n"
                                 "with its right kernels and of oneDNN where found, and the share of the measured peak.";
 
+static const char allreduce_help[] =
+    "Sums floats over all ranks in memory that the ranks of a host share, by messages, and by MPI_Allreduce (in place), in turns, and\n"
+    "checks every sum.  A line is the median of the turns, of the slowest rank; busbw is algbw x 2 (ranks - 1) / ranks.\n"
+    "\n"
+    "  mpirun -np 2 --bind-to none lockstep bench allreduce --bytes 4K-64M";
+
 const ls_command ls__commands[] = {
     {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
      OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}), ls__train_command},
@@ -73,6 +79,9 @@ const ls_command ls__commands[] = {
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
      OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
              {"shape", "MxNxK", "only this product and its gradients"}), ls__bench_gemm},
+    {"bench allreduce", "", "rates of sums over all ranks beside MPI's", allreduce_help,
+     OPTIONS({"bytes", "SIZE[-SIZE]", "what is summed, from the first size to the second by factors of 4; default 4K-64M"},
+             {"repeat", "N", "turns, of which the median counts; default 9"}), ls__bench_allreduce},
     {"doctor", "", "check this machine: what is there, what is missing, what to do", NULL, NULL, ls__doctor_command},
     {0},
 };

@@ -20,6 +20,7 @@
 
 #include "core/base/arena.h"
 #include "core/core.h"
+#include "dist/dist.h"
 
 /* One attribute of a layer, as written; `text` is read as the kind that the op's field table says.  Attributes of an
  * attribute ("weight_init: {kind: normal, std: 0.02}") have dotted names: "weight_init.std". */
@@ -55,6 +56,7 @@ typedef struct ls_recipe {
         int64_t batch, epochs, max_steps, seed;        /* max_steps: 0: no limit                                       */
         int64_t shards, accumulate, bucket_bytes;      /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
+        ls_window_mode window;
         float   label_smoothing;
     } train;
     struct { int64_t batch, every; } eval;             /* batch: 0: a good one; every: epochs between evaluations      */

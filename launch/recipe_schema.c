@@ -25,6 +25,12 @@ static const char *const device_names[] = {
 #undef X
         NULL};
 
+static const char *const window_names[] = {
+#define X(name, text) text,
+    LS_WINDOW_LIST(X)
+#undef X
+        NULL};
+
 /* Whole numbers pass through double on their way to the range check: beyond this it would round. */
 #define MANY 9007199254740992.0
 #define AT(member) offsetof(ls_recipe, member)
@@ -56,6 +62,7 @@ const ls_key ls__keys[] = {
     BOOL("train.reproducible", train.reproducible, "true", "same bits for any number of ranks and threads"),
     INT("train.accumulate", train.accumulate, 1, 65536, "1", false, "parts a step is computed in, for less memory"),
     INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB"),
+    {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
     FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),
 
     {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, optim_names, "the optimizer"},

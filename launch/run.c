@@ -289,6 +289,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
                                 .not_reproducible = !r->train.reproducible,
                                 .steps            = j->total_steps ? j->total_steps : 1, /* of a run that only evaluates: any */
                                 .bucket_bytes     = r->train.bucket_bytes,
+                                .window           = r->train.window,
                                 .device           = r->device,
                                 .logits           = j->logits,
                                 .label            = j->label};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 5 */
-/* The tree sum against the same tree computed by one plain recursion over all shards: equal bits. */
+/* The tree sum against the same tree computed by one plain recursion over all shards: equal bits, by messages, in a window, and with
+ * the ranks dealt out to hosts in every way that differs. */
 #include <math.h>
 #include <string.h>
 
@@ -29,6 +30,46 @@ static float serial_tree(int first, int span, int total, int64_t i)
     if (span == 1) return value_of(first, i);
     float left = serial_tree(first, span / 2, total, i);
     return first + span / 2 >= total ? left : left + serial_tree(first + span / 2, span / 2, total, i);
+}
+
+/* ---- hosts that ranks pretend to be on ----------------------------------------------------------------------------- */
+
+typedef enum places { MESSAGES, ONE_HOST, PAIRS, ROUND_ROBIN, FIRST_ALONE, PLACES } places;
+static const char *const place_names[PLACES] = {"messages", "one host", "hosts of two", "two hosts in turns", "rank 0 alone"};
+
+static int lowest_on_host(places p, int rank)
+{
+    switch (p) {
+    case PAIRS: return rank / 2 * 2;
+    case ROUND_ROBIN: return rank % 2;
+    case FIRST_ALONE: return rank > 0;
+    default: return 0;
+    }
+}
+
+static void pretend(places p)
+{
+    for (int r = 0; r < the_size(); r++) comm->host[r] = lowest_on_host(p, r);
+}
+
+static void test_places(void **state)
+{
+    for (places p = ONE_HOST; p < PLACES; p++)
+        for (int r = 0; r < 9; r++) {
+            assert_true(lowest_on_host(p, r) <= r);
+            assert_int_equal(lowest_on_host(p, lowest_on_host(p, r)), lowest_on_host(p, r));
+        }
+}
+
+/* A window with the blocks, and a tree that knows it. */
+static ls_window *blocks_for(ls_tree *tree, size_t stride, places p)
+{
+    ls_window *w;
+    pretend(p);
+    assert_ok(ls__window_new(&w, comm, p == MESSAGES ? LS_WINDOW_OFF : LS_WINDOW_ON, (size_t)ls__tree_slots(tree) * stride * sizeof(float), "test"));
+    assert_ok(ls__tree_share(tree, w, stride));
+    pretend(ONE_HOST);
+    return w;
 }
 
 static int next_power(int n)
@@ -60,13 +101,14 @@ static void compute(const ls_tree_schedule *s, float *block0, size_t stride, int
     assert_int_equal(next, s->shards);
 }
 
-static void check_sum(int shards, int micro_steps, int64_t count, int64_t buckets)
+static void check_sum_on(places p, int shards, int micro_steps, int64_t count, int64_t buckets)
 {
     ls_tree *tree;
     assert_ok(ls__tree_new(&tree, comm, shards, micro_steps, (count + buckets - 1) / buckets));
     size_t stride = ((size_t)count + 15) / 16 * 16;
     size_t slots  = (size_t)ls__tree_slots(tree);
-    float *block0 = malloc(slots * stride * sizeof(float));
+    ls_window *window = blocks_for(tree, stride, p);
+    float     *block0 = window->own.data;
     for (size_t i = 0; i < slots * stride; i++) block0[i] = NAN;
     for (int m = 0; m < micro_steps; m++) {
         compute(ls__tree_schedule(tree, m), block0, stride, count);
@@ -81,11 +123,19 @@ static void check_sum(int shards, int micro_steps, int64_t count, int64_t bucket
     for (int64_t i = 0; i < count; i++) {
         float expected = serial_tree(0, next_power(shards), shards, i);
         if (bits_of(block0[i]) != bits_of(expected))
-            fail_msg("%d shards, %d micro-steps, %d ranks, element %lld of %lld: %.9g, expected %.9g", shards, micro_steps, the_size(),
-                     (long long)i, (long long)count, (double)block0[i], (double)expected);
+            fail_msg("%s, %d shards, %d micro-steps, %d ranks, element %lld of %lld: %.9g, expected %.9g", place_names[p], shards, micro_steps,
+                     the_size(), (long long)i, (long long)count, (double)block0[i], (double)expected);
     }
-    free(block0);
+    ls__window_free(window);
     ls__tree_free(tree);
+}
+
+static void check_sum(int shards, int micro_steps, int64_t count, int64_t buckets)
+{
+    for (places p = 0; p < PLACES; p++) {
+        bool few = (shards == 13 || shards == 16) && micro_steps % 2 && (count == 17 || count == 5000);
+        if (p <= ONE_HOST || (the_size() > 2 && few)) check_sum_on(p, shards, micro_steps, count, buckets);
+    }
 }
 
 static void test_bits_of_every_cut(void **state)
@@ -101,25 +151,55 @@ static void test_bits_of_every_cut(void **state)
 static void test_buckets_do_not_matter(void **state)
 {
     check_sum(16, 1, 5000, 7);
-    check_sum(13, 4, 5000, 3);
+    check_sum(13, 3, 5000, 3);
 }
 
 /* More floats than one pass takes. */
 static void test_several_passes(void **state)
 {
-    ls_tree *tree;
-    int64_t  count = 5 * (1 << 18) + 77;
-    assert_ok(ls__tree_new(&tree, comm, 5, 1, count));
-    size_t                  stride = (size_t)count;
-    float                  *block0 = malloc((size_t)ls__tree_slots(tree) * stride * sizeof(float));
-    const ls_tree_schedule *s      = ls__tree_schedule(tree, 0);
-    for (int k = 0; k < s->groups; k++)
-        for (int64_t i = 0; i < count; i++) block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
-    assert_ok(ls__tree_allreduce(tree, block0, stride, 0, count));
-    for (int64_t i = 0; i < count; i++)
-        if (block0[i] != (float)(i % 1000 * 5)) fail_msg("element %lld: %g", (long long)i, (double)block0[i]);
-    free(block0);
-    ls__tree_free(tree);
+    for (places p = 0; p < PLACES; p++) {
+        ls_tree *tree;
+        int64_t  count = 5 * (1 << 18) + 77;
+        assert_ok(ls__tree_new(&tree, comm, 5, 1, count));
+        size_t                  stride = (size_t)count;
+        ls_window              *window = blocks_for(tree, stride, p);
+        float                  *block0 = window->own.data;
+        const ls_tree_schedule *s      = ls__tree_schedule(tree, 0);
+        for (int k = 0; k < s->groups; k++)
+            for (int64_t i = 0; i < count; i++) block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
+        assert_ok(ls__tree_allreduce(tree, block0, stride, 0, count));
+        for (int64_t i = 0; i < count; i++)
+            if (block0[i] != (float)(i % 1000 * 5)) fail_msg("%s, element %lld: %g", place_names[p], (long long)i, (double)block0[i]);
+        ls__window_free(window);
+        ls__tree_free(tree);
+    }
+}
+
+/* Slices of random size and place, many times over: whoever runs ahead must not be read too early, nor too late. */
+static void test_random_slices(void **state)
+{
+    enum { STRIDE = 4096, TURNS = 30 };
+    for (places p = 0; p < PLACES; p++) {
+        ls_tree *tree;
+        assert_ok(ls__tree_new(&tree, comm, 13, 1, STRIDE));
+        ls_window              *window = blocks_for(tree, STRIDE, p);
+        float                  *block0 = window->own.data;
+        const ls_tree_schedule *s      = ls__tree_schedule(tree, 0);
+        for (int turn = 0; turn < TURNS; turn++) {
+            ls_philox4 r      = ls_philox(99, (uint64_t)p, (uint64_t)turn);
+            int64_t    offset = r.v[0] % STRIDE, count = 1 + r.v[1] % (STRIDE - offset);
+            for (int k = 0; k < s->groups; k++)
+                for (int64_t i = offset; i < offset + count; i++)
+                    block0[(size_t)s->group[k].slot * STRIDE + (size_t)i] =
+                        serial_tree(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30, i + turn);
+            assert_ok(ls__tree_allreduce(tree, block0, STRIDE, offset, count));
+            for (int64_t i = offset; i < offset + count; i++)
+                if (bits_of(block0[i]) != bits_of(serial_tree(0, 16, 13, i + turn)))
+                    fail_msg("%s, turn %d, [%lld, %lld), element %lld", place_names[p], turn, (long long)offset, (long long)(offset + count), (long long)i);
+        }
+        ls__window_free(window);
+        ls__tree_free(tree);
+    }
 }
 
 static void check_nodes(int first, int shards, int total, int n, const ls_tree_node *expected)
@@ -170,6 +250,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
     };
     return run_on_ranks(argc, argv, tests);
 }
