@@ -12,8 +12,6 @@
 
 /* Largest pictures: as a side, and as bytes of one sample. */
 enum { LS_MAX_SIDE = 16384, LS_MAX_SAMPLE_BYTES = 1 << 28, LS_MAX_CLASSES = 1 << 20 };
-/* Longest windows of text, in tokens. */
-enum { LS_MAX_CONTEXT = 1 << 24 };
 
 struct ls_dataset {
     ls_dataset_info info;

@@ -39,6 +39,9 @@ ls_status ls_dataset_open(ls_dataset **d, const char *path, const char *split);
 ls_status ls_dataset_digits(ls_dataset **d, const char *split, int64_t count, uint64_t seed);
 void      ls_dataset_free(ls_dataset *d);
 
+/* Longest windows of text, in tokens. */
+enum { LS_MAX_CONTEXT = 1 << 24 };
+
 typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT } ls_data_kind;
 
 typedef struct ls_dataset_info {

@@ -117,6 +117,10 @@ static void print_all(bench *b)
            j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()), b->steps);
     printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
     printf("samples          %s a second\n", speed);
+    if (ls_job_tokens(j)) {
+        ls__count_text(speed, sizeof speed, llround(batch * (double)ls_job_tokens(j) / median));
+        printf("tokens           %s a second\n", speed);
+    }
     printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n", 1e-9 * flops * batch / median,
            1e-7 * flops * batch / median / b->peak, b->peak);
     print_instructions(b);

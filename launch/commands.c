@@ -14,7 +14,8 @@ static const char train_help[] =
     "  lockstep train lenet5-digits\n"
     "  mpirun -np 2 lockstep train lenet5-mnist optim.lr=0.05 train.epochs=3 run.dir=runs/try";
 
-static const char eval_help[] = "RUN is a run's folder, or one of its checkpoints.  Prints loss and accuracy of the split to stdout.";
+static const char eval_help[] = "RUN is a run's folder, or one of its checkpoints.  Prints loss and accuracy of the split to stdout; of text perplexity\n"
+                                "and bits per byte.";
 
 static const char predict_help[] = "RUN is a run's folder.  Pictures are PNG; each is scaled to the model's input.  Prints the likeliest classes "
                                    "and their probabilities.";
@@ -23,7 +24,15 @@ static const char explain_help[] =
     "Says what a run of RECIPE will be, without running it: layers with shapes, parameters and flops; the program with its\n"
     "instructions and collectives; the plan of the memory.";
 
-static const char import_help[] = "DIR holds the four idx files of MNIST, gzip or not.  OUT becomes a folder with train.h5 and test.h5.";
+static const char import_help[] =
+    "mnist DIR OUT: DIR holds the four idx files of MNIST, gzip or not.  OUT becomes a folder with train.h5 and test.h5.\n"
+    "\n"
+    "text FILE ... OUT: the files are one text in UTF-8, each a document; what is not UTF-8 is replaced and counted.  OUT becomes a\n"
+    "folder with train.h5, valid.h5 (the last part of the text) and the tokenizer.json that they were made with.  A text of any\n"
+    "length goes through in pieces.\n"
+    "\n"
+    "  lockstep data import text book.txt data/book --tokenizer bpe --vocab 4096\n"
+    "  lockstep data import text *.txt data/books --tokenizer gpt2/tokenizer.json --shards 8";
 
 static const char fetch_help[] = "Downloads a data set from its public home, checks it against known checksums and imports it.  With\n"
                                  "LOCKSTEP_DATA=DIR in the environment, local copies in DIR/<name> are taken instead.";
@@ -36,7 +45,7 @@ static const char tokenizer_help[] =
     "  lockstep data train-tokenizer --vocabulary 4096 books/*.txt tokens";
 
 static const char step_help[] =
-    "Trains a few steps on the recipe's data and prints median and best step time, samples per second, GFLOP/s and the share of\n"
+    "Trains a few steps on the recipe's data and prints median and best step time, samples (and tokens) per second, GFLOP/s and the share of\n"
     "this machine's measured peak, by kind of instruction.";
 
 static const char gemm_help[] = "Checks the front door for matrix products against a plain loop and prints, for each shape, its rate, that of OpenBLAS\n"
@@ -52,19 +61,22 @@ const ls_command ls__commands[] = {
     {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
      OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}), ls__train_command},
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
-     OPTIONS({"split", "NAME", "train or test; default test"}), ls__eval_command},
+     OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
     {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
      OPTIONS({"top", "N", "classes to print for each picture; default 5"}, {"invert", "WHEN", "dark on light: auto, yes or no; default auto"}), ls__predict_command},
     {"explain", "RECIPE [key=value ...]", "layers, flops, program and memory of a run", explain_help,
      OPTIONS({"ranks", "N", "as on N ranks; default 1"}), ls__explain_command},
-    {"data import", "mnist DIR OUT", "make a data set from files in another format", import_help,
-     OPTIONS({"shards", "N", "files to cut each split into; default 1"}), ls__data_command},
+    {"data import", "KIND SOURCE ... OUT", "make a data set from files in another format: mnist, text", import_help,
+     OPTIONS({"shards", "N", "files to cut each split into; default 1"},
+             {"tokenizer", "WHICH", "text: bytes, chars, bpe (learnt from the files), or a tokenizer's path; default bpe"},
+             {"vocab", "N", "text: tokens that bpe learns; default 8192"},
+             {"valid", "FRACTION", "text: the part at the end that is held out; default 0.1, 0 for none"}), ls__data_command},
     {"data fetch", "NAME [OUT]", "get a public data set", fetch_help, NULL, ls__data_command},
     {"data train-tokenizer", "TEXT ... OUT", "learn a tokenizer from text files", tokenizer_help,
      OPTIONS({"kind", "KIND", "bpe or chars; default bpe"}, {"vocabulary", "V", "tokens of kind bpe; default 8192"},
              {"min-count", "N", "bpe: merge no pair that is rarer; default 2"}, {"words", "N", "bpe: different words to keep in memory; default 4194304"},
              {"end", NULL, "chars: add the token <|endoftext|>"}), ls__data_command},
-    {"data inspect", "DATASET", "what a data set holds: shapes, classes, first samples", NULL,
+    {"data inspect", "DATASET", "what a data set holds: shapes, classes, tokens, first samples", NULL,
      OPTIONS({"png", "FILE", "where to draw the first samples; default beside the data set"}), ls__data_command},
     {"data verify", "DATASET", "read all of a data set and check it", NULL, NULL, ls__data_command},
     {"recipes ls", "", "the recipes that come with the program", NULL, NULL, ls__recipes_command},

@@ -49,7 +49,7 @@ ls_status ls__doctor_command(int argc, char **argv);
 
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 
-enum { LS_MAX_ARGS = 256, LS_MAX_OPTIONS = 16 };
+enum { LS_MAX_ARGS = 2048, LS_MAX_OPTIONS = 16 };
 
 typedef struct ls_args {
     const ls_command *command;

@@ -206,6 +206,7 @@ static ls_status draw_samples(view *v, const char *path)
 
 static ls_status inspect_open(ls_dataset *d, const char *png)
 {
+    if (ls_dataset_info_of(d).kind == LS_DATA_TEXT) return ls__data_inspect_text(d);
     view v   = {.d = d, .info = ls_dataset_info_of(d)};
     v.pixels = malloc((size_t)v.info.channels * (size_t)v.info.height * (size_t)v.info.width);
     LS_CHECK(v.pixels, LS_ERR_ENV, "%s: no memory for a sample", v.info.path);
@@ -254,7 +255,7 @@ ls_status ls__data_inspect(const char *name, const char *png)
     char        path[LS_DATA_PATH], beside[LS_DATA_PATH + 8];
     struct stat st;
     ls_dataset *d;
-    LS_TRY(ls_data_resolve(name, path, sizeof path));
+    LS_TRY(ls_data_resolve(name, NULL, path, sizeof path));
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) return inspect_folder(path, png);
     if (!strcmp(path, "digits"))
         LS_TRY(ls_dataset_digits(&d, "train", DRAWN_COUNT, 1));

@@ -12,20 +12,22 @@ static ls_status eval(ls_job *j, const ls_args *args)
     int64_t     step;
     const char *from, *split = ls_args_option(args, "split");
     double      loss, accuracy;
-    if (!split) split = "test";
     LS_TRY(ls_job_run(j, args->positional[0], args->overrides, args->override, folder, &step));
-    bool test = strcmp(split, "test") == 0;
-    LS_AGREE(j, test || strcmp(split, "train") == 0 ? LS_OK : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or test, found '%s'", split));
-    LS_TRY(ls_job_data(j, test ? LS_SPLITS_TEST : LS_SPLITS_TRAIN));
+    bool train = split && !strcmp(split, "train");
+    LS_TRY(ls_job_data(j, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
+    ls_dataset *d = train ? j->train : j->test;
+    LS_AGREE(j, !split || !strcmp(split, j->data.split) ? LS_OK : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", j->data.split, split));
+    LS_AGREE(j, ls_card_check(folder, &j->data, j->memory));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
     LS_TRY(ls_job_load(j, folder, step, &from));
-    LS_TRY(ls_job_evaluate(j, test ? j->test : j->train, &loss, &accuracy));
+    LS_TRY(ls_job_evaluate(j, d, &loss, &accuracy));
     if (!j->first) return LS_OK;
-    char samples[32];
-    ls__count_text(samples, sizeof samples, test ? j->test_count : j->train_count);
     fprintf(stderr, "%s\n", from);
-    printf("%s accuracy  %.2f %%\n%s loss      %.4f\nsamples        %s\n", split, 100 * accuracy, split, loss, samples);
+    ls_print_scores(&j->data, loss, accuracy);
+    char count[32];
+    ls__count_text(count, sizeof count, j->data.count * (ls_job_tokens(j) ? ls_job_tokens(j) : 1));
+    printf("%-14s %s\n", ls_job_tokens(j) ? "tokens" : "samples", count);
     return LS_OK;
 }
 

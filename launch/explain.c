@@ -124,8 +124,7 @@ static ls_status explain(ls_job *j, const ls_args *args, ls_comm *plan)
     LS_TRY(ls_job_graph(j));
     LS_TRY(largest(j, plan, &most, &which));
     const ls_recipe *r = j->recipe;
-    printf("%s: %s, %lld + %lld samples of %d x %d x %d in %d classes\n", r->name, r->data.path, (long long)j->train_count, (long long)j->test_count,
-           j->data.channels, j->data.height, j->data.width, j->data.classes);
+    printf("%s: %s, %s\n", r->name, r->data.path, ls_job_samples_text(j));
     printf("%lld steps of %lld samples, %lld an epoch; %d rank%s x %d thread%s, instruction set %s\n\n", (long long)j->total_steps, (long long)r->train.batch,
            (long long)j->epoch_steps, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     print_model(j);

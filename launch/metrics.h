@@ -3,8 +3,8 @@
  * metrics.jsonl: what a run reports, one JSON object a line.
  *
  *     start       step version recipe data samples parameters ranks threads isa
- *     step        step epoch loss lr samples_per_s digest          every log.every steps
- *     eval        step epoch split loss accuracy wall_s
+ *     step        step epoch loss lr samples_per_s digest          every log.every steps; of text tokens_per_s too
+ *     eval        step epoch split loss accuracy wall_s            of text accuracy is null, and there are perplexity and bits_per_byte
  *     checkpoint  step path wall_s
  *     end         status step loss accuracy digest wall_s samples_per_s planned_bytes resident_peak_bytes ranks threads isa
  *

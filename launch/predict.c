@@ -116,6 +116,8 @@ static ls_status predict(ls_job *j, const ls_args *args)
     const char *from;
     LS_TRY(ls_job_run(j, args->positional[0], 0, NULL, folder, &step));
     LS_AGREE(j, ls_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
+    LS_AGREE(j, j->data.kind == LS_DATA_IMAGES ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of pictures, found one of language" LS_HINT
+                                                                 "`lockstep generate` writes text", folder));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
     LS_TRY(ls_job_load(j, folder, step, &from));

@@ -110,7 +110,7 @@ static void add_figures(line *l, const ls_bar_state *s)
     if (!isnan(s->loss)) add(l, true, "  loss %.4f", s->loss);
     if (!isnan(s->samples_per_s)) {
         ls__count_text(text, sizeof text, llround(s->samples_per_s));
-        add(l, true, "  %s/s", text);
+        add(l, true, "  %s%s%s/s", text, s->unit ? " " : "", s->unit ? s->unit : "");
     }
     if (!isnan(s->seconds_left)) {
         ls__time_text(text, sizeof text, s->seconds_left);

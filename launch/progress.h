@@ -24,6 +24,7 @@ typedef struct ls_bar_state {
     int64_t     epoch, epochs; /* counted from 1; epochs 0: unknown         */
     double      loss;          /* NaN: not shown                            */
     double      samples_per_s; /* NaN: not shown                            */
+    const char *unit;          /* of what is counted a second; NULL: samples */
     double      seconds_left;  /* NaN: not shown                            */
 } ls_bar_state;
 

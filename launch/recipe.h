@@ -42,6 +42,8 @@ typedef struct ls_recipe {
         const char *path;                              /* "digits": the embedded data set; else a file, a folder, or a known
                                                           name ("mnist") to be looked for                              */
         int64_t     train_count, test_count, seed;     /* of digits                                                    */
+        const char *tokenizer;                         /* of a known text; NULL: "chars"                               */
+        int64_t     vocab, context;                    /* of bpe; tokens of a window (0: ls_recipe_context)            */
     } data;
     struct {
         const char      *name;                         /* "lenet5", "mlp"; NULL when there are layers                  */
@@ -59,7 +61,7 @@ typedef struct ls_recipe {
         ls_window_mode window;
         float   label_smoothing;
     } train;
-    struct { int64_t batch, every; } eval;             /* batch: 0: a good one; every: epochs between evaluations      */
+    struct { int64_t batch, every, every_steps; } eval;/* batch: 0: a good one; every: epochs between evaluations      */
     struct { int64_t every; } log;                     /* steps                                                        */
     struct { int64_t every, keep; } checkpoint;        /* every: steps besides each epoch's end, 0: none; keep: 0: all */
     ls_device device;
@@ -86,6 +88,12 @@ const char *ls_recipe_where(const ls_recipe *r, const char *key);
  * error when the model ends otherwise).  Layers, ops, models and their attributes are those of the core's tables, checked when the
  * recipe is read. */
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
+
+/* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the loss. */
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, ls_tensor *x, ls_tensor *target, int64_t vocabulary, ls_tensor **out);
+
+/* Tokens of a window of text: data.context, or else the option `context` of the named model. */
+ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);
 
 /* The merged recipe as YAML that ls_recipe_load reads back to the same hash: what run folders keep as recipe.yaml. */
 ls_status ls_recipe_write(const ls_recipe *r, const char *path);

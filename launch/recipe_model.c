@@ -296,14 +296,34 @@ static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
     return LS_OK;
 }
 
+static ls_status choose_classes(const ls_recipe *r, const char *what, int64_t *classes)
+{
+    if (!r->model.classes) return LS_OK;
+    LS_CHECK(r->model.classes >= *classes, LS_ERR_USAGE, "%s: model.classes: expected at least the %lld %s of the data set, found %lld",
+             ls_recipe_where(r, "model.classes"), (long long)*classes, what, (long long)r->model.classes);
+    *classes = r->model.classes;
+    return LS_OK;
+}
+
+/* Where the model ends, for messages. */
+static const char *end_of(const ls_recipe *r) { return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name"); }
+
+static const char *names_of(bool language, char *list, size_t bytes)
+{
+    *list = 0;
+    for (const ls_model_entry *m = ls__model_table; m->name; m++)
+        if (m->language == language) snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
+    return list;
+}
+
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits)
 {
+    char list[256];
     LS_TRY(ls_graph_status(g));
-    if (r->model.classes) {
-        LS_CHECK(r->model.classes >= classes, LS_ERR_USAGE, "%s: model.classes: expected at least the data set's %lld, found %lld",
-                 ls_recipe_where(r, "model.classes"), (long long)classes, (long long)r->model.classes);
-        classes = r->model.classes;
-    }
+    LS_TRY(choose_classes(r, "classes", &classes));
+    LS_CHECK(!r->model.name || !find_model(r->model.name)->language, LS_ERR_USAGE,
+             "%s: model.name: %s is a model of language, but the data set holds pictures" LS_HINT "models of pictures: %s",
+             ls_recipe_where(r, "model.name"), r->model.name, names_of(false, list, sizeof list));
     if (r->model.name) {
         args_room args;
         LS_TRY(set_model(r, &args));
@@ -318,8 +338,54 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     LS_CHECK(x && x->batched && x->rank == 1 && x->dim[0] == classes, LS_ERR_USAGE,
              "%s: the model ends with the shape %s, expected B x %lld" LS_HINT
              "one logit for each class of the data set: end with flatten and linear: {out: %lld}",
-             r->model.layers ? r->model.layer[r->model.layers - 1].where : r->name, ls__shape(x), (long long)classes, (long long)classes);
+             end_of(r), ls__shape(x), (long long)classes, (long long)classes);
     *logits = x;
+    return LS_OK;
+}
+
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, ls_tensor *x, ls_tensor *target, int64_t vocabulary, ls_tensor **out)
+{
+    char list[256];
+    LS_TRY(ls_graph_status(g));
+    LS_TRY(choose_classes(r, "tokens", &vocabulary));
+    if (r->model.name) {
+        const ls_model_entry *m = find_model(r->model.name);
+        args_room             args;
+        LS_CHECK(m->language, LS_ERR_USAGE, "%s: model.name: %s is a model of pictures, but the data set holds text" LS_HINT "models of language: %s",
+                 ls_recipe_where(r, "model.name"), m->name, names_of(true, list, sizeof list));
+        LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE, "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
+                 ls_recipe_where(r, "train.label_smoothing"), m->name);
+        LS_TRY(set_model(r, &args));
+        args.language.g       = g;
+        args.language.x       = x;
+        args.language.classes = vocabulary;
+        args.language.target  = target;
+        *out                  = m->build(&args);
+        return ls_graph_status(g);
+    }
+    int64_t context = x->dim[0];
+    LS_TRY(build_layers(r, g, &x));
+    LS_CHECK(x->batched && x->rank == 2 && x->dim[0] == context && x->dim[1] == vocabulary, LS_ERR_USAGE,
+             "%s: the model ends with the shape %s, expected B x %lld x %lld" LS_HINT
+             "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: %lld}",
+             end_of(r), ls__shape(x), (long long)context, (long long)vocabulary, (long long)vocabulary);
+    *out = target ? ls_cross_entropy(x, target, .label_smoothing = r->train.label_smoothing) : x;
+    return ls_graph_status(g);
+}
+
+ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
+{
+    *context = r->data.context;
+    if (!*context && r->model.name) {
+        args_room             args;
+        const ls_model_entry *m = find_model(r->model.name);
+        LS_TRY(set_model(r, &args));
+        const ls_field *f = find_field(m->fields, "context", strlen("context"));
+        if (f && f->kind == LS_FIELD_INT64) *context = *(const int64_t *)(args.bytes + f->offset);
+        if (f && f->kind == LS_FIELD_INT) *context = *(const int *)(args.bytes + f->offset);
+    }
+    LS_CHECK(*context >= 1, LS_ERR_USAGE, "%s: data.context: expected how many tokens a window of text has" LS_HINT
+             "data.context=64, or the model's own: model.options={context: 64}", ls_recipe_where(r, "data.context"));
     return LS_OK;
 }
 

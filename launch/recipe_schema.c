@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datasets/datasets.h"
 #include "launch/recipe_internal.h"
 
 static const char *const optim_names[] = {
@@ -43,18 +44,22 @@ const ls_key ls__keys[] = {
     STRING("run.name", run.name, NULL, false, "name of the run; by default the recipe's"),
     STRING("run.dir", run.dir, NULL, false, "folder of the run; by default runs/<name>"),
 
-    STRING("data.path", data.path, "digits", true, "digits (drawn by the program), a known data set (mnist), or a data set's file or folder"),
+    STRING("data.path", data.path, "digits", true, "digits (drawn by the program), a known data set (mnist, shakespeare), or a data set's file or folder"),
     INT("data.train_count", data.train_count, 1, 1e9, "30000", true, "digits: training samples"),
     INT("data.test_count", data.test_count, 1, 1e9, "10000", true, "digits: held-out samples"),
     INT("data.seed", data.seed, 0, MANY, "1", true, "digits: what they are drawn from"),
 
+    STRING("data.tokenizer", data.tokenizer, NULL, true, "a known text (shakespeare): chars, bytes, bpe or the path of a tokenizer; by default chars"),
+    INT("data.vocab", data.vocab, 0, 1 << 20, "0", true, "a known text with the tokenizer bpe: tokens to learn; 0: 8192"),
+    INT("data.context", data.context, 0, LS_MAX_CONTEXT, "0", true, "text: tokens of a window; 0: the model's option context"),
+
     {"model.name", LS_KEY_MODEL, AT(model.name), 0, 0, NULL, true, NULL, "a model by name"},
     {"model.options", LS_KEY_OPTIONS, AT(model.options), 0, 64, NULL, true, NULL, "what the named model can be told: {hidden: 256}"},
     {"model.layers", LS_KEY_LAYERS, AT(model.layer), 0, 4096, NULL, true, NULL, "or a list of layers: - conv2d: {name: conv1, out: 6, kernel: 5}"},
-    INT("model.classes", model.classes, 0, 1e7, "0", true, "logits of the model; 0: as many as the data set has classes"),
+    INT("model.classes", model.classes, 0, 1e7, "0", true, "logits of the model; 0: as many as the data set has classes, or tokens"),
     STRING("model.pretrained", model.pretrained, NULL, true, "parameters to start from: a safetensors file, or a folder with config.json and model.safetensors, as Hugging Face saves it"),
 
-    INT("train.batch", train.batch, 1, 1e9, "64", true, "samples of a step, all ranks together"),
+    INT("train.batch", train.batch, 1, 1e9, "64", true, "samples (windows of text) of a step, all ranks together"),
     INT("train.epochs", train.epochs, 0, 1e9, "10", false, "passes over the training data"),
     INT("train.max_steps", train.max_steps, 0, MANY, "0", false, "stop after this many steps; 0: only after the epochs"),
     INT("train.seed", train.seed, 0, MANY, "1", true, "decides initial parameters, order of samples, dropout"),
@@ -95,6 +100,7 @@ const ls_key ls__keys[] = {
 
     INT("eval.batch", eval.batch, 0, 1e9, "0", false, "samples evaluated at a time; 0: chosen"),
     INT("eval.every", eval.every, 0, 1e9, "1", false, "epochs between evaluations; 0: only at the end"),
+    INT("eval.every_steps", eval.every_steps, 0, MANY, "0", false, "steps between evaluations, besides those after epochs; 0: none"),
     INT("log.every", log.every, 1, MANY, "50", false, "steps between two lines of metrics.jsonl"),
     INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false, "steps between checkpoints, besides each epoch's; 0: none"),
     INT("checkpoint.keep", checkpoint.keep, 0, 1e6, "3", false, "newest checkpoints to keep; 0: all"),

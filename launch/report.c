@@ -104,7 +104,7 @@ typedef struct column {
 } column;
 
 typedef struct curves {
-    column loss, lr, rate, test_loss, test_accuracy;
+    column loss, lr, rate, tokens, test_loss, test_accuracy, perplexity, bits;
     double last;
     bool   no_memory;
 } curves;
@@ -135,9 +135,12 @@ static void take(const json_t *event, void *data)
         append(c, &c->loss, step, ls_events_real(event, "loss", NAN));
         append(c, &c->lr, step, ls_events_real(event, "lr", NAN));
         append(c, &c->rate, step, ls_events_real(event, "samples_per_s", NAN));
+        if (json_object_get(event, "tokens_per_s")) append(c, &c->tokens, step, ls_events_real(event, "tokens_per_s", NAN));
     } else if (ls_events_is(event, "eval")) {
         append(c, &c->test_loss, step, ls_events_real(event, "loss", NAN));
         append(c, &c->test_accuracy, step, 100 * ls_events_real(event, "accuracy", NAN));
+        if (json_object_get(event, "perplexity")) append(c, &c->perplexity, step, ls_events_real(event, "perplexity", NAN));
+        if (!isnan(ls_events_real(event, "bits_per_byte", NAN))) append(c, &c->bits, step, ls_events_real(event, "bits_per_byte", NAN));
     } else {
         return;
     }
@@ -146,7 +149,7 @@ static void take(const json_t *event, void *data)
 
 static void free_curves(curves *c)
 {
-    column *all[] = {&c->loss, &c->lr, &c->rate, &c->test_loss, &c->test_accuracy};
+    column *all[] = {&c->loss, &c->lr, &c->rate, &c->tokens, &c->test_loss, &c->test_accuracy, &c->perplexity, &c->bits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         free(all[i]->x);
         free(all[i]->y);
@@ -156,19 +159,28 @@ static void free_curves(curves *c)
 static void write_charts(FILE *f, const curves *c)
 {
 #define SERIES(label, column, ...) {.name = label, .n = c->column.n, .x = c->column.x, .y = c->column.y, __VA_ARGS__}
+    bool           text = c->perplexity.n || c->tokens.n;
+    const char    *held = text ? "valid" : "test";
+    const ls_chart accuracy   = {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, test_accuracy, .dots = true)}};
+    const ls_chart perplexity = {.title = "Perplexity on held-out text", .format = "%.2f", .log_scale = true, .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, perplexity, .dots = true)}};
+    const ls_chart bits       = {.title = "Bits per byte on held-out text", .format = "%.3f", .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, bits, .dots = true)}};
     const ls_chart charts[] = {
         {.title = "Loss", .format = "%.4f", .log_scale = true, .count = 2,
-         .series = {SERIES("train", loss, .raw = true), SERIES("test", test_loss, .dots = true)}},
-        {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
-         .series = {{.name = "train"}, SERIES("test", test_accuracy, .dots = true)}},
+         .series = {SERIES("train", loss, .raw = true), SERIES(held, test_loss, .dots = true)}},
+        !text ? accuracy : c->bits.n ? bits : perplexity,
         {.title = "Learning rate", .format = "%.3g", .from_zero = true, .count = 1, .series = {SERIES("rate", lr, .raw = false)}},
-        {.title = "Samples per second", .from_zero = true, .count = 1, .series = {SERIES("all ranks", rate, .raw = true)}},
+        {.title = text ? "Tokens per second" : "Samples per second", .from_zero = true, .count = 1,
+         .series = {SERIES("all ranks", rate, .raw = true)}},
     };
 #undef SERIES
     if (!c->loss.n && !c->test_loss.n) return;
     fputs("<section class=\"charts\">\n", f);
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
         ls_chart chart = charts[i];
+        if (text && i == 3) chart.series[0].n = c->tokens.n, chart.series[0].x = c->tokens.x, chart.series[0].y = c->tokens.y;
         chart.x_name   = "step";
         chart.x_max    = c->last;
         ls_chart_write(f, &chart);

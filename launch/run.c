@@ -198,26 +198,48 @@ ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **
 
 /* ---- data --------------------------------------------------------------------------------------------------------- */
 
-static ls_status open_split(const ls_job *j, ls_dataset **d, const char *split, int64_t *count)
+static ls_status open_split(const ls_job *j, ls_dataset **d, bool held_out, int64_t *count)
 {
-    LS_TRY(ls_data_open(d, j->recipe, split));
+    LS_TRY(ls_data_open(d, j->recipe, held_out));
     ls_dataset_info info = ls_dataset_info_of(*d);
-    LS_CHECK(info.count > 0, LS_ERR_DATA, "%s: expected samples in the split %s, found none", info.path, split);
-    *count = info.count;
+    *count               = ls_dataset_epoch(*d, held_out);
+    LS_CHECK(*count > 0, LS_ERR_DATA, "%s: expected samples in the split %s, found none", info.path, info.split);
+    return LS_OK;
+}
+
+static ls_status check_same(const ls_dataset_info *a, const ls_dataset_info *b)
+{
+    LS_CHECK(a->kind == b->kind, LS_ERR_DATA, "%s: expected the same kind of data in %s and %s, found text and pictures", a->path, a->split, b->split);
+    if (a->kind == LS_DATA_TEXT) {
+        LS_CHECK(a->classes == b->classes && !strcmp(a->tokenizer_hash, b->tokenizer_hash), LS_ERR_DATA,
+                 "%s: expected the tokens of one tokenizer in %s and %s, found vocabularies of %d and %d, hashes %s and %s" LS_HINT "import the text again",
+                 a->path, a->split, b->split, a->classes, b->classes, a->tokenizer_hash, b->tokenizer_hash);
+        return LS_OK;
+    }
+    LS_CHECK(a->channels == b->channels && a->height == b->height && a->width == b->width && a->classes == b->classes, LS_ERR_DATA,
+             "%s: expected the same samples in %s and %s, found %d x %d x %d in %d classes and %d x %d x %d in %d classes", a->path, a->split, b->split,
+             a->channels, a->height, a->width, a->classes, b->channels, b->height, b->width, b->classes);
     return LS_OK;
 }
 
 static ls_status open_splits(ls_job *j, ls_splits splits)
 {
-    if (splits & LS_SPLITS_TRAIN) LS_TRY(open_split(j, &j->train, "train", &j->train_count));
-    if (splits & LS_SPLITS_TEST) LS_TRY(open_split(j, &j->test, "test", &j->test_count));
+    if (splits & LS_SPLITS_TRAIN) LS_TRY(open_split(j, &j->train, false, &j->train_count));
+    if (splits & LS_SPLITS_TEST) LS_TRY(open_split(j, &j->test, true, &j->test_count));
     j->data = ls_dataset_info_of(j->train ? j->train : j->test);
     if (!j->train || !j->test) return LS_OK;
-    ls_dataset_info a = j->data, b = ls_dataset_info_of(j->test);
-    LS_CHECK(a.channels == b.channels && a.height == b.height && a.width == b.width && a.classes == b.classes, LS_ERR_DATA,
-             "%s: expected the same samples in train and test, found %d x %d x %d in %d classes and %d x %d x %d in %d classes", a.path, a.channels,
-             a.height, a.width, a.classes, b.channels, b.height, b.width, b.classes);
-    return LS_OK;
+    ls_dataset_info test = ls_dataset_info_of(j->test);
+    return check_same(&j->data, &test);
+}
+
+const char *ls_job_samples_text(const ls_job *j)
+{
+    const ls_dataset_info *d = &j->data;
+    if (d->kind == LS_DATA_TEXT)
+        return ls_arena_printf(j->memory, "%lld + %lld windows of %lld tokens, a vocabulary of %d", (long long)j->train_count, (long long)j->test_count,
+                               (long long)d->context, d->classes);
+    return ls_arena_printf(j->memory, "%lld + %lld samples of %d x %d x %d in %d classes", (long long)j->train_count, (long long)j->test_count,
+                           d->channels, d->height, d->width, d->classes);
 }
 
 ls_status ls_job_data(ls_job *j, ls_splits splits)
@@ -227,32 +249,36 @@ ls_status ls_job_data(ls_job *j, ls_splits splits)
     j->epoch_steps     = (j->train_count + r->train.batch - 1) / r->train.batch;
     j->total_steps     = j->epoch_steps * r->train.epochs;
     if (r->train.max_steps > 0 && (r->train.max_steps < j->total_steps || !r->train.epochs)) j->total_steps = r->train.max_steps;
-    char samples[128];
-    snprintf(samples, sizeof samples, "%lld + %lld of %d x %d x %d in %d classes", (long long)j->train_count, (long long)j->test_count,
-             j->data.channels, j->data.height, j->data.width, j->data.classes);
-    const char *names[] = {"data"}, *values[] = {samples};
-    return ls_comm_same(j->comm, 1, names, values);
+    const char *names[]  = {"data", "tokenizer"};
+    const char *values[] = {ls_job_samples_text(j), j->data.tokenizer_hash ? j->data.tokenizer_hash : ""};
+    return ls_comm_same(j->comm, 2, names, values);
 }
 
 /* ---- graph and trainer -------------------------------------------------------------------------------------------- */
 
+static ls_status build_pictures(ls_job *j)
+{
+    const ls_recipe *r = j->recipe;
+    j->input  = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
+    j->target = ls_input(j->graph, "label", LS_I32);
+    LS_TRY(ls_recipe_build(r, j->graph, j->input, j->data.classes, &j->logits));
+    j->loss = ls_cross_entropy(j->logits, j->target, .label_smoothing = r->train.label_smoothing);
+    return LS_OK;
+}
+
+static ls_status build_text(ls_job *j)
+{
+    j->input  = ls_input(j->graph, "tokens", LS_I32, j->data.context);
+    j->target = ls_input(j->graph, "target", LS_I32, j->data.context);
+    return ls_recipe_build_language(j->recipe, j->graph, j->input, j->target, j->data.classes, &j->loss);
+}
+
 static ls_status build_graph(ls_job *j)
 {
-    const ls_recipe *r       = j->recipe;
-    int64_t          classes = r->model.classes ? r->model.classes : j->data.classes;
-    LS_CHECK(classes >= j->data.classes, LS_ERR_USAGE, "%s: model.classes: expected at least the %d classes of the data set, found %lld",
-             ls_recipe_where(r, "model.classes"), j->data.classes, (long long)classes);
+    const ls_recipe *r = j->recipe;
     LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu", ls_recipe_where(r, "device"));
     j->graph = ls_graph_new();
-    j->image = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
-    j->label = ls_input(j->graph, "label", LS_I32);
-    LS_TRY(ls_recipe_build(r, j->graph, j->image, classes, &j->logits));
-    LS_TRY(ls_graph_status(j->graph));
-    int64_t dims[LS_MAX_DIMS];
-    LS_CHECK(ls_tensor_dims(j->logits, dims) == 1 && dims[0] == classes, LS_ERR_USAGE,
-             "%s: the model's last layer gives %s, expected B x %lld, one number per class", ls_recipe_where(r, "model.layers"), ls__shape(j->logits),
-             (long long)classes);
-    j->loss = ls_cross_entropy(j->logits, j->label, .label_smoothing = r->train.label_smoothing);
+    LS_TRY(j->data.kind == LS_DATA_TEXT ? build_text(j) : build_pictures(j));
     return ls_graph_status(j->graph);
 }
 
@@ -292,7 +318,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
                                 .window           = r->train.window,
                                 .device           = r->device,
                                 .logits           = j->logits,
-                                .label            = j->label};
+                                .label            = j->logits ? j->target : NULL};
 }
 
 static ls_status load_pretrained(ls_job *j)
@@ -346,6 +372,27 @@ ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *ac
     ls_status status = evaluate(j, loader, loss, accuracy);
     ls_loader_free(loader);
     return status;
+}
+
+double ls_perplexity(double loss) { return exp(loss); }
+
+double ls_bits_per_byte(const ls_dataset_info *split, double loss)
+{
+    return split->bytes ? loss / log(2) * (double)split->tokens / (double)split->bytes : NAN;
+}
+
+void ls_print_scores(const ls_dataset_info *split, double loss, double accuracy)
+{
+    char name[LS_SPLIT_NAME + 16];
+    if (split->kind == LS_DATA_IMAGES) {
+        snprintf(name, sizeof name, "%s accuracy", split->split);
+        printf("%-14s %.2f %%\n", name, 100 * accuracy);
+    }
+    snprintf(name, sizeof name, "%s loss", split->split);
+    printf("%-14s %.4f\n", name, loss);
+    if (split->kind == LS_DATA_IMAGES) return;
+    printf("%-14s %.3f\n", "perplexity", ls_perplexity(loss));
+    if (split->bytes) printf("%-14s %.4f\n", "bits per byte", ls_bits_per_byte(split, loss));
 }
 
 /* ---- texts -------------------------------------------------------------------------------------------------------- */

@@ -30,11 +30,12 @@ typedef struct ls_job {
     int             rank, ranks, threads;
     bool            first;                    /* rank 0: the one that speaks and writes      */
     ls_recipe      *recipe;
-    ls_dataset     *train, *test;
+    ls_dataset     *train, *test;             /* test: what is held out, whatever its name   */
     ls_dataset_info data;                     /* of the first split that is open             */
-    int64_t         train_count, test_count;  /* samples                                     */
+    int64_t         train_count, test_count;  /* samples of an epoch                         */
     ls_graph       *graph;
-    ls_tensor      *image, *label, *logits, *loss;
+    ls_tensor      *input, *target, *loss;    /* image and label; of text, tokens and those that follow */
+    ls_tensor      *logits;                   /* of pictures; NULL of text                   */
     char            layout[17];               /* digest of the parameters' names and shapes  */
     ls_trainer     *trainer;
     int             shards;                   /* virtual shards of the global batch          */
@@ -59,8 +60,20 @@ ls_status ls_job_graph(ls_job *j);
 ls_status ls_job_trainer(ls_job *j);
 void      ls_job_free(ls_job *j);
 
-/* Loss and accuracy over a whole split.  Collective. */
+/* Loss and accuracy (NaN of text) over a whole split.  Collective. */
 ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy);
+
+/* What a loss per token comes to: e^loss, and how many bits a byte of the split's text takes (NaN when its bytes are not known). */
+double ls_perplexity(double loss);
+double ls_bits_per_byte(const ls_dataset_info *split, double loss);
+
+/* Prints them to stdout, a line each: "test accuracy  98.91 %". */
+void ls_print_scores(const ls_dataset_info *split, double loss, double accuracy);
+
+/* "15683 + 1742 windows of 64 tokens, a vocabulary of 65"; "60000 + 10000 samples of 1 x 28 x 28 in 10 classes". */
+const char *ls_job_samples_text(const ls_job *j);
+/* Tokens of a sample; 0 of pictures. */
+static inline int64_t ls_job_tokens(const ls_job *j) { return j->data.kind == LS_DATA_TEXT ? j->data.context : 0; }
 
 /* The largest of a figure over all ranks.  Collective. */
 ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most);
@@ -69,7 +82,8 @@ ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most);
 
 enum { LS_NAME = 96 }; /* room for a file's name behind the folder's */
 
-/* What a run keeps: recipe.yaml, data.json, metrics.jsonl, report.html, checkpoints/, model.safetensors.  Rank 0's business. */
+/* What a run keeps: recipe.yaml, data.json, of text tokenizer.json, metrics.jsonl, report.html, checkpoints/, model.safetensors.
+ * Rank 0's business. */
 typedef struct ls_folder {
     char path[PATH_MAX];
     int  lock; /* an open file; -1: none                              */
@@ -87,16 +101,20 @@ const char *ls_folder_file(const ls_folder *f, const char *name);
 /* The folder that a recipe's run lives in, without making it. */
 void ls_folder_name(ls_folder *f, const ls_recipe *recipe);
 
-/* data.json: shape, classes, mean and std of the samples, for using the model where the data are not.  Not collective. */
+/* data.json: shape, classes, mean and std of the samples, or vocabulary and tokenizer, for using the model where the data are not.
+ * Not collective. */
 ls_status ls_card_write(const char *path, const ls_dataset_info *info);
 ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory);
+/* The data are of the same tokenizer as those that the run in `folder` began with; LS_ERR_USAGE when not.  A folder without a
+ * data.json says nothing. */
+ls_status ls_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory);
 
 /* ---- what a run comes to ------------------------------------------------------------------------------------------- */
 
 typedef struct ls_summary {
     const char *status;             /* "running", "finished", "stopped", "diverged", "failed"      */
     int64_t     step;
-    double      loss, accuracy;     /* of the test split, at the last evaluation; NaN: none so far */
+    double      loss, accuracy;     /* of what is held out, at the last evaluation; NaN: none so far */
     char        digest[17];
     double      wall_s, samples_per_s;
     uint64_t    planned_bytes, peak_bytes; /* the largest of all ranks                             */

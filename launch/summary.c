@@ -97,8 +97,15 @@ static void add_data(ls_report *r, const ls_job *j)
     ls_report_row(r, "Data set|%s", j->data.path ? j->data.path : j->recipe->data.path);
     ls_report_row(r, "Training samples|%s", count(j->train_count));
     ls_report_row(r, "Held-out samples|%s", count(j->test_count));
-    ls_report_row(r, "A sample|%d x %d x %d", j->data.channels, j->data.height, j->data.width);
-    ls_report_row(r, "Classes|%d", j->data.classes);
+    if (j->data.kind == LS_DATA_TEXT) {
+        ls_report_row(r, "A sample|%lld tokens", (long long)j->data.context);
+        ls_report_row(r, "Vocabulary|%s", count(j->data.classes));
+        if (*j->data.tokenizer) ls_report_row(r, "Tokenizer|%s", j->data.tokenizer);
+        ls_report_row(r, "Training tokens|%s", count(j->data.tokens));
+    } else {
+        ls_report_row(r, "A sample|%d x %d x %d", j->data.channels, j->data.height, j->data.width);
+        ls_report_row(r, "Classes|%d", j->data.classes);
+    }
     ls_report_row(r, "Steps an epoch|%s", count(j->epoch_steps));
 }
 
@@ -123,6 +130,18 @@ static void add_memory(ls_report *r, const ls_job *j)
     ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)), ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
 }
 
+static void add_scores(ls_report *r, const ls_job *j, const ls_summary *s)
+{
+    if (!isnan(s->accuracy)) ls_report_figure(r, "Test accuracy", "%.2f %%", 100 * s->accuracy);
+    if (isnan(s->loss)) return;
+    bool text = ls_job_tokens(j) > 0;
+    ls_report_figure(r, text ? "Validation loss" : "Test loss", "%.4f", s->loss);
+    if (!text) return;
+    ls_dataset_info test = ls_dataset_info_of(j->test);
+    ls_report_figure(r, "Perplexity", "%.3f", ls_perplexity(s->loss));
+    if (test.bytes) ls_report_figure(r, "Bits per byte", "%.3f", ls_bits_per_byte(&test, s->loss));
+}
+
 ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path)
 {
     ls_report       *r;
@@ -133,11 +152,11 @@ ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metric
              recipe->data.path, count(ls_params_total(ls_trainer_params(j->trainer))), j->ranks, j->ranks == 1 ? "" : "s", j->threads,
              j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     LS_TRY(ls_report_new(&r, name, title, s->status));
-    if (!isnan(s->accuracy)) ls_report_figure(r, "Test accuracy", "%.2f %%", 100 * s->accuracy);
-    if (!isnan(s->loss)) ls_report_figure(r, "Test loss", "%.4f", s->loss);
+    add_scores(r, j, s);
     ls__time_text(text, sizeof text, s->wall_s);
     ls_report_figure(r, "Time", "%s", text);
-    ls_report_figure(r, "Samples per second", "%s", count(llround(s->samples_per_s)));
+    int64_t tokens = ls_job_tokens(j);
+    ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s", count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
     ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
     add_layers(r, j);

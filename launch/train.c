@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "launch/data.h"
 #include "launch/metrics.h"
 #include "launch/progress.h"
 #include "launch/run.h"
@@ -89,11 +90,13 @@ static void write_start(training *t)
 
 static void write_step(training *t)
 {
-    char digest[17];
+    char    digest[17];
+    int64_t tokens = ls_job_tokens(&t->job);
     digest_text(digest, ls_trainer_digest(t->job.trainer));
-    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:o, s:o, s:o, s:s}", "event", "step", "step", (json_int_t)t->at.step, "epoch",
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:o, s:o, s:o, s:o*, s:s}", "event", "step", "step", (json_int_t)t->at.step, "epoch",
                             (json_int_t)t->at.epoch + 1, "loss", ls_events_number(t->metrics.loss), "lr", ls_events_number(t->metrics.lr), "samples_per_s",
-                            ls_events_number(rate(t->logged, t->logged_s)), "digest", digest));
+                            ls_events_number(rate(t->logged, t->logged_s)), "tokens_per_s",
+                            tokens ? ls_events_number(rate(t->logged, t->logged_s) * (double)tokens) : NULL, "digest", digest));
     t->logged = t->logged_s = 0;
 }
 
@@ -129,6 +132,33 @@ static ls_status write_report(training *t)
 
 /* ---- evaluation and checkpoints ----------------------------------------------------------------------------------- */
 
+static void write_eval(training *t, const ls_dataset_info *test)
+{
+    const ls_summary *s    = &t->summary;
+    bool              text = test->kind == LS_DATA_TEXT;
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:s, s:o, s:o, s:o*, s:o*, s:o}", "event", "eval", "step", (json_int_t)t->at.step, "epoch",
+                            (json_int_t)t->at.epoch + 1, "split", test->split, "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy),
+                            "perplexity", text ? ls_events_number(ls_perplexity(s->loss)) : NULL, "bits_per_byte",
+                            text ? ls_events_number(ls_bits_per_byte(test, s->loss)) : NULL, "wall_s", ls_events_number(s->wall_s)));
+}
+
+static void say_eval(training *t, const ls_dataset_info *test)
+{
+    const ls_summary *s = &t->summary;
+    char              steps[32], speed[32], scores[96];
+    int64_t           tokens = ls_job_tokens(&t->job);
+    ls__count_text(steps, sizeof steps, t->at.step);
+    ls__count_text(speed, sizeof speed, t->trained_s > 0 ? llround(s->samples_per_s * (double)(tokens ? tokens : 1)) : 0);
+    if (!tokens)
+        snprintf(scores, sizeof scores, "accuracy %6.2f %%", 100 * s->accuracy);
+    else if (test->bytes)
+        snprintf(scores, sizeof scores, "perplexity %-8.3f bits/byte %.3f", ls_perplexity(s->loss), ls_bits_per_byte(test, s->loss));
+    else
+        snprintf(scores, sizeof scores, "perplexity %.3f", ls_perplexity(s->loss));
+    ls_bar_say(&t->bar, "epoch %-3lld step %-9s train loss %-9.4f %s loss %-9.4f %s   %s %s/s", (long long)t->at.epoch + 1, steps, t->metrics.loss,
+               test->split, s->loss, scores, speed, tokens ? "tokens" : "samples");
+}
+
 static ls_status evaluate(training *t)
 {
     enum { REPORT_S = 20 }; /* a report of a run that goes on, no more often than this */
@@ -138,14 +168,9 @@ static ls_status evaluate(training *t)
     t->judged = t->at.step;
     LS_TRY(summarize(t, "running"));
     if (!t->job.first) return LS_OK;
-    keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:s, s:o, s:o, s:o}", "event", "eval", "step", (json_int_t)t->at.step, "epoch",
-                            (json_int_t)t->at.epoch + 1, "split", "test", "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy),
-                            "wall_s", ls_events_number(s->wall_s)));
-    char steps[32], speed[32];
-    ls__count_text(steps, sizeof steps, t->at.step);
-    ls__count_text(speed, sizeof speed, t->trained_s > 0 ? llround(s->samples_per_s) : 0);
-    ls_bar_say(&t->bar, "epoch %-3lld step %-9s train loss %-9.4f test loss %-9.4f accuracy %6.2f %%   %s samples/s", (long long)t->at.epoch + 1, steps,
-               t->metrics.loss, s->loss, 100 * s->accuracy, speed);
+    ls_dataset_info test = ls_dataset_info_of(t->job.test);
+    write_eval(t, &test);
+    say_eval(t, &test);
     if (ls_now() - t->report_at > REPORT_S) keep(t, write_report(t));
     return LS_OK;
 }
@@ -190,14 +215,16 @@ static ls_status exchange(training *t, int *stop)
 
 static void show(training *t)
 {
-    ls_job *j = &t->job;
+    ls_job *j      = &t->job;
+    int64_t tokens = ls_job_tokens(j);
     ls_bar_update(&t->bar, &(ls_bar_state){.what          = "epoch",
                                            .step          = t->at.step,
                                            .steps         = j->total_steps,
                                            .epoch         = t->at.epoch + 1,
                                            .epochs        = j->recipe->train.epochs,
                                            .loss          = t->metrics.loss,
-                                           .samples_per_s = rate((double)j->recipe->train.batch, t->pace),
+                                           .samples_per_s = rate((double)(j->recipe->train.batch * (tokens ? tokens : 1)), t->pace),
+                                           .unit          = tokens ? "tokens" : NULL,
                                            .seconds_left  = t->pace * (double)(j->total_steps - t->at.step)});
 }
 
@@ -210,11 +237,12 @@ static void account(training *t, double seconds, double samples)
     t->pace = t->pace > 0 ? 0.98 * t->pace + 0.02 * seconds : seconds;
 }
 
-/* After the last batch of an epoch, and where checkpoint.every says so. */
+/* After the last batch of an epoch, and where eval.every_steps and checkpoint.every say so. */
 static ls_status milestones(training *t, bool epoch_ends)
 {
     const ls_recipe *r = t->job.recipe;
-    if (epoch_ends && r->eval.every && (t->at.epoch + 1) % r->eval.every == 0) LS_TRY(evaluate(t));
+    bool             judge = epoch_ends && r->eval.every && (t->at.epoch + 1) % r->eval.every == 0;
+    if (judge || (r->eval.every_steps && t->at.step % r->eval.every_steps == 0)) LS_TRY(evaluate(t));
     if (epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0)) LS_TRY(save(t));
     return LS_OK;
 }
@@ -250,11 +278,13 @@ static void print_result(const training *t)
 {
     const ls_summary *s = &t->summary;
     char              steps[32], speed[32], time[32];
+    ls_dataset_info   test   = ls_dataset_info_of(t->job.test);
+    int64_t           tokens = ls_job_tokens(&t->job);
     ls__count_text(steps, sizeof steps, s->step);
-    ls__count_text(speed, sizeof speed, llround(s->samples_per_s));
+    ls__count_text(speed, sizeof speed, llround(s->samples_per_s * (double)(tokens ? tokens : 1)));
     ls__time_text(time, sizeof time, s->wall_s);
-    if (!isnan(s->accuracy)) printf("test accuracy  %.2f %%\ntest loss      %.4f\n", 100 * s->accuracy, s->loss);
-    printf("steps          %s in %s, %s samples/s\n", steps, time, speed);
+    if (!isnan(s->loss)) ls_print_scores(&test, s->loss, s->accuracy);
+    printf("steps          %s in %s, %s %s/s\n", steps, time, speed, tokens ? "tokens" : "samples");
     printf("digest         %s\n", s->digest);
     printf("run            %s\n", t->folder.path);
     printf("model          %s\n", ls_folder_file(&t->folder, "model.safetensors"));
@@ -324,9 +354,22 @@ static ls_status load_checkpoint(training *t, bool *found)
     return LS_OK;
 }
 
+/* A run of text keeps its tokenizer: its model then writes where the data are not. */
+static ls_status keep_tokenizer(const training *t)
+{
+    ls_tokenizer *tokenizer;
+    if (t->job.data.kind != LS_DATA_TEXT) return LS_OK;
+    LS_TRY(ls_data_tokenizer(&tokenizer, &t->job.data));
+    ls_status status = tokenizer ? ls_tokenizer_save(tokenizer, t->folder.path) : LS_OK;
+    ls_tokenizer_free(tokenizer);
+    return status;
+}
+
 /* The files of rank 0 that stay open. */
 static ls_status open_files(training *t, bool found)
 {
+    if (found) LS_TRY(ls_card_check(t->folder.path, &t->job.data, t->job.memory));
+    LS_TRY(keep_tokenizer(t));
     LS_TRY(ls_recipe_write(t->job.recipe, ls_folder_file(&t->folder, "recipe.yaml")));
     LS_TRY(ls_card_write(ls_folder_file(&t->folder, "data.json"), &t->job.data));
     LS_TRY(ls_events_open(&t->events, ls_folder_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
