@@ -77,7 +77,7 @@ static void test_mistakes(void **state)
         {"", "expected a command", "lockstep --help"},
         {"trian", "unknown command 'trian'", "did you mean 'train'"},
         {"quux", "unknown command 'quux'", "lockstep --help"},
-        {"data", "lockstep data: expected one of  import | fetch | inspect | verify", "lockstep data --help"},
+        {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify", "lockstep data --help"},
         {"data inspct x", "unknown command of `lockstep data`: 'inspct'", "did you mean 'inspect'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
         {"recipes cat a b", "recipes cat: 'b' is one argument too many", NULL},
