@@ -48,6 +48,18 @@ V_INLINE vf v_exp(vf x)
     return p * v_pow2(half) * v_pow2(n - half);
 }
 
+/* As v_exp for x <= 88, at half the cost, but 0 below -87, where v_exp comes to denormals.  2^n is made of the bits that
+ * rounding by a large number leaves. */
+V_INLINE vf v_exp_flush(vf x)
+{
+    static const float q[] = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558f8p-5f, 0x1.123b02p-7f, 0x1.6a2256p-10f};
+    const vf           large = v_set(0x1.8p23f);
+    vf                 shifted = v_fma(x, v_set(0x1.715476p+0f), large), n = shifted - large;
+    vf                 r = v_fma(n, v_set(2.12194440e-4f), v_fma(n, v_set(-0.693359375f), x));
+    vf                 p = v_fma(v_poly(r, 5, q), r * r, r) + 1.0f;
+    return v_select(x < -87.0f, v_set(0), p * (vf)(((vu)shifted << 23) + 0x3f800000u));
+}
+
 V_INLINE vf v_log(vf x)
 {
     static const float p[] = {0x1.555548p-2f,  -0x1.000006p-2f, 0x1.99a4b6p-3f,  -0x1.555c4ep-3f, 0x1.233768p-3f,

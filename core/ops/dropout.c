@@ -9,15 +9,11 @@
  * on ranks, and no two of them share one.  Backward draws it again, so nothing is kept: 0.9 G elements/s a thread with
  * AVX2 on Zen 3, where reading a kept mask would take a quarter of that time, and a byte an element of memory.
  */
-#include <math.h>
-
-#include "core/base/philox.h"
 #include "core/cpu/map.h"
+#include "core/cpu/random.h"
 #include "core/ops/infer.h"
 
 enum { TILE = 1024 }; /* elements drawn at once: a multiple of 4 LS_V, as Philox makes four numbers for a counter */
-
-typedef uint64_t vq __attribute__((vector_size(sizeof(float) * LS_V)));
 
 static ls_status infer(ls_node *n)
 {
@@ -27,53 +23,17 @@ static ls_status infer(ls_node *n)
     return ls__infer_same(n);
 }
 
-/* The 64-bit products of the lanes of a with m, their halves apart. */
-V_INLINE void multiply(vu a, uint32_t m, vu *low, vu *high)
-{
-    *low = a * m;
-#if defined(__AVX512F__)
-    vq by = (vq)_mm512_set1_epi32((int)m), even = (vq)_mm512_mul_epu32((__m512i)a, (__m512i)by), odd = (vq)_mm512_mul_epu32((__m512i)((vq)a >> 32), (__m512i)by);
-#elif defined(__AVX2__)
-    vq by = (vq)_mm256_set1_epi32((int)m), even = (vq)_mm256_mul_epu32((__m256i)a, (__m256i)by), odd = (vq)_mm256_mul_epu32((__m256i)((vq)a >> 32), (__m256i)by);
-#else
-    vq even, odd;
-    for (int i = 0; i < LS_V / 2; i++) even[i] = (uint64_t)a[2 * i] * m, odd[i] = (uint64_t)a[2 * i + 1] * m;
-#endif
-    *high = (vu)((even >> 32) | (odd & ~(uint64_t)UINT32_MAX));
-}
-
-/* ls_philox of LS_V counters with neighbouring groups: number k of each is in v[k]. */
-V_INLINE void draw(uint64_t key, uint64_t sample, uint32_t group, vu v[4])
-{
-    uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-    v[0] = (vu)v_iota() + group;
-    v[1] = (vu){0};
-    v[2] = (vu){0} + (uint32_t)sample;
-    v[3] = (vu){0} + (uint32_t)(sample >> 32);
-    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
-        vu low0, high0, low2, high2;
-        multiply(v[0], 0xD2511F53u, &low0, &high0);
-        multiply(v[2], 0xCD9E8D57u, &low2, &high2);
-        v[0] = high2 ^ v[1] ^ k0;
-        v[2] = high0 ^ v[3] ^ k1;
-        v[1] = low2;
-        v[3] = low0;
-    }
-}
-
 V_INLINE vf zip(vf a, vf b, int upper) { return upper ? v_zip_high(a, b) : v_zip_low(a, b); }
 
 /* What elements [first, first + n) of a sample are multiplied with; m has room for whole vectors. */
 static void mask_of(const ls_call *c, uint64_t sample, int64_t first, int64_t n, float *m)
 {
-    const float    p    = ((const ls_dropout_args *)c->args)->p;
-    const vf       keep = v_set(1 / (1 - p)), drop = v_set(0);
-    const uint32_t from = (uint32_t)ceilf(p * 0x1p24f); /* of 24 bits, as ls_uniform01 takes them */
+    const float p = ((const ls_dropout_args *)c->args)->p;
     for (int64_t i = 0; i < n; i += 4 * LS_V) {
         vu v[4];
         vf w[4];
-        draw(c->key, sample, (uint32_t)((first + i) / 4), v);
-        for (int k = 0; k < 4; k++) w[k] = v_select((vi)(v[k] >> 8) < (vi)((vu){0} + from), drop, keep);
+        v_philox(c->key, sample, 0, (uint32_t)((first + i) / 4), v);
+        for (int k = 0; k < 4; k++) w[k] = v_keep(v[k], p);
         for (int k = 0; k < 4; k++) v_store(m + i + k * LS_V, zip(zip(w[0], w[2], k / 2), zip(w[1], w[3], k / 2), k % 2));
     }
 }
