@@ -68,14 +68,15 @@ static inline void check_same_results(const check_setup *s, const char *when, ch
 /* ---- values and gradients ----------------------------------------------------------------------------------------- */
 
 typedef struct check_wide {
-    check_ref r;
-    double   *x[LS_MAX_IN], *y[LS_MAX_OUT];
+    check_ref        r;
+    check_reference *reference;
+    double          *x[LS_MAX_IN], *y[LS_MAX_OUT];
 } check_wide;
 
 /* The inputs in double, and room for the outputs. */
 static inline check_wide check_widen(const check_setup *s)
 {
-    check_wide w = {.r = {.node = s->n, .args = s->n->args, .rows = s->rows, .training = !s->cs->inference, .key = CHECK_KEY}};
+    check_wide w = {.reference = s->reference, .r = {.node = s->n, .args = s->n->args, .rows = s->rows, .training = !s->cs->inference, .key = CHECK_KEY}};
     for (int i = 0; i < s->n->ins; i++) {
         if (!s->n->in[i]) continue;
         int64_t n = check_elements(s->n->in[i], s->rows);
@@ -94,14 +95,29 @@ static inline check_wide check_widen(const check_setup *s)
     return w;
 }
 
-/* The loss whose gradients are checked: the outputs, weighted by dy. */
-static inline double check_loss(const check_setup *s, const check_wide *w)
+/* The loss whose gradients are checked: the outputs of `w`, weighted by dy. */
+static inline double check_loss(const check_wide *w, const float *dy)
 {
-    double sum = 0;
-    s->reference(&w->r);
-    for (int64_t k = 0; k < check_elements(s->n->out[0], s->rows); k++)
-        if (isfinite(w->y[0][k])) sum += s->dy[k] * w->y[0][k];
+    const ls_tensor *y   = w->r.node->out[0];
+    double           sum = 0;
+    w->reference(&w->r);
+    for (int64_t k = 0; k < check_elements(y, w->r.rows); k++)
+        if (isfinite(w->y[0][k])) sum += dy[k] * w->y[0][k];
     return sum;
+}
+
+/* Sample b of `w` alone: what else an element of this sample could change, no op looks at. */
+static inline check_wide check_one_sample(const check_wide *w, int64_t b)
+{
+    const ls_node *n   = w->r.node;
+    check_wide     one = *w;
+    one.r.rows         = 1;
+    one.r.first_sample = w->r.first_sample + b;
+    for (int i = 0; i < n->ins; i++)
+        if (n->in[i] && n->in[i]->batched) one.r.x[i] = one.x[i] = w->x[i] + b * ls__numel(n->in[i]);
+    for (int o = 0; o < n->outs; o++)
+        if (n->out[o]->batched) one.r.y[o] = one.y[o] = w->y[o] + b * ls__numel(n->out[o]);
+    return one;
 }
 
 /* What the reference gives, the same for all levels: outputs, and gradients by central differences. */
@@ -119,10 +135,13 @@ static inline double *check_differences(const check_setup *s, const check_wide *
         double x = w->x[i][k], h = 1e-5;
         want[k]  = CHECK_UNSET;
         if (n > CHECK_DIFFERENCES && (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES) continue;
-        w->x[i][k]  = x + h;
-        double more = check_loss(s, w);
-        w->x[i][k]  = x - h;
-        double less = check_loss(s, w);
+        int64_t      b     = s->n->in[i]->batched ? k / ls__numel(s->n->in[i]) : -1;
+        check_wide   alone = b < 0 ? *w : check_one_sample(w, b);
+        const float *dy    = b < 0 ? s->dy : s->dy + b * ls__numel(s->n->out[0]);
+        w->x[i][k]         = x + h;
+        double more        = check_loss(&alone, dy);
+        w->x[i][k]         = x - h;
+        double less        = check_loss(&alone, dy);
         w->x[i][k]  = x;
         want[k]     = (more - less) / (2 * h);
     }
