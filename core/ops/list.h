@@ -20,6 +20,7 @@
     X(mean)           \
     X(softmax)        \
     X(log_softmax)    \
+    X(attention)      \
     X(cross_entropy)  \
     X(linear_cross_entropy) \
     X(mse)            \

@@ -172,6 +172,24 @@ typedef struct ls_layer_norm_args {
 } ls_layer_norm_args;
 #define ls_layer_norm_op(...) LS_APPLY(layer_norm, ls_layer_norm_args, __VA_ARGS__)
 
+/* ---- attention ---------------------------------------------------------------------------------------------------- */
+
+/* softmax(scale q k^T + mask) v, head by head, in tiles: the T x S weights never exist at once (Vaswani 2017, Dao 2022)
+ * q: B x T x (H D)   k, v: B x S x (KVH D), or neither: q is B x T x ((H + 2 KVH) D), queries, keys and values side by side   y: B x T x (H D)
+ * key_padding: B x S of int32, not zero: hidden from all queries   mask: (B x) (H x) T x S, added to the scores; it gets no gradient
+ * causal: query t sees the keys 0 ... t.   A query that sees no key gives zeros.
+ * cache: a state of B x N x (2 KVH D), for inference: the call's keys and values are kept in its rows start ... start + T - 1 (start: B of
+ * int32, or NULL: 0), and query t sees its rows 0 ... start + t; then S above is N. */
+typedef struct ls_attention_args {
+    ls_tensor *q, *k, *v, *key_padding, *mask, *start, *cache;
+    int        heads;    /* H, 0: 1                                                         */
+    int        kv_heads; /* KVH, 0: H; each is shared by H / KVH neighbouring heads          */
+    bool       causal;
+    float      scale;    /* 0: 1 / sqrt(D)                                                  */
+    float      dropout;  /* of the weights, in training                                     */
+} ls_attention_args;
+#define ls_attention(...) LS_APPLY(attention, ls_attention_args, __VA_ARGS__)
+
 /* ---- losses: one number per sample ---------------------------------------------------------------------------------- */
 
 /* loss = sum of -log softmax(logits)[target] over the positions of a sample that are not ignored      loss: B

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Tiles of attention: packing, masks, products. */
+#include "core/ops/attention.h"
+
+static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+ls_att_shape ls__att_shape(const ls_node *n)
+{
+    const ls_attention_args *a = n->args;
+    const ls_tensor         *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *cache = n->in[LS_ATT_CACHE];
+    ls_att_shape             h = {.t = q->dim[0], .heads = a->heads, .kv_heads = a->kv_heads, .group = a->heads / a->kv_heads};
+    h.d       = q->dim[1] / (k ? h.heads : h.heads + 2 * h.kv_heads);
+    h.q_row   = q->dim[1];
+    h.o_row   = h.heads * h.d;
+    h.s       = k ? k->dim[0] : h.t;
+    h.kv_row  = k ? h.kv_heads * h.d : h.q_row;
+    h.k_in    = k ? LS_ATT_K : LS_ATT_Q;
+    h.v_in    = k ? LS_ATT_V : LS_ATT_Q;
+    h.k_first = k ? 0 : h.heads * h.d;
+    h.v_first = k ? 0 : (h.heads + h.kv_heads) * h.d;
+    if (cache) {
+        h.s       = cache->dim[0];
+        h.kv_row  = cache->dim[1];
+        h.k_in    = LS_ATT_CACHE;
+        h.v_in    = LS_ATT_CACHE;
+        h.k_first = 0;
+        h.v_first = h.kv_heads * h.d;
+    }
+    return h;
+}
+
+ls_att_head ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head)
+{
+    const ls_attention_args *a       = c->args;
+    const ls_tensor         *mask    = c->node->in[LS_ATT_MASK];
+    const int32_t           *padding = c->x[LS_ATT_PADDING], *start = c->x[LS_ATT_START];
+    const int64_t            s = shape->s, shared = head / shape->group * shape->d;
+    const float             *k = c->x[shape->k_in], *v = c->x[shape->v_in];
+    ls_att_head              h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
+    h.q      = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
+    h.k      = k + sample * s * shape->kv_row + shape->k_first + shared;
+    h.v      = v + sample * s * shape->kv_row + shape->v_first + shared;
+    h.from   = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
+    h.causal = a->causal;
+    h.scale  = a->scale;
+    if (padding) {
+        h.padding = padding + sample * s;
+        while (h.s > 0 && h.padding[h.s - 1]) h.s--;
+    }
+    if (mask) {
+        int64_t maps = mask->rank == 3 ? shape->heads : 1;
+        h.mask       = (const float *)c->x[LS_ATT_MASK] + ((mask->batched ? sample * maps : 0) + (maps > 1 ? head : 0)) * shape->t * s;
+        h.mask_row   = s;
+    }
+    h.dropout = c->training ? a->dropout : 0;
+    h.key     = c->key;
+    h.sample  = (uint64_t)(c->first_sample + sample);
+    h.quad    = (uint32_t)(head * ((s + 3) / 4));
+    return h;
+}
+
+void ls__att_pack_rows(const float *x, int64_t row, int64_t rows, int64_t d, float scale, int64_t room, float *panels)
+{
+    for (int64_t c = 0; c < d; c += LS_NR) {
+        float       *to   = panels + c * room;
+        const float *from = x + c;
+        if (c + LS_NR <= d) {
+            for (int64_t r = 0; r < rows; r++, from += row, to += LS_NR) {
+                v_store(to, v_load(from) * scale);
+                v_store(to + LS_V, v_load(from + LS_V) * scale);
+            }
+            continue;
+        }
+        for (int64_t r = 0; r < rows; r++, from += row, to += LS_NR) V_MAP(d - c, V_PUT(to, V_GET(from) * scale));
+    }
+}
+
+void ls__att_pack_queries(const float *x, int64_t row, int64_t n, int64_t d, float scale, float *panels)
+{
+    for (int64_t c = 0; c < n; c += LS_NR) {
+        float *panel = panels + c * d;
+        ls__gemm_pack_w(x + c * row, 1, row, d, min(LS_NR, n - c), panel);
+        if (scale != 1) V_MAP(d * LS_NR, V_PUT(panel, V_GET(panel) * scale));
+    }
+}
+
+void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n, const int64_t visible[LS_ATT_PANELS], float *y)
+{
+    const int     count = (int)((n + LS_NR - 1) / LS_NR);
+    const int64_t keys  = visible[count - 1]; /* what the latest queries see is most */
+    ls_tile       t     = {.x_row = x_row, .x_col = 1, .w_row = LS_NR, .k = d, .y_row = LS_ATT_QUERIES};
+    for (int64_t r = 0; r < keys; r += LS_MR) {
+        const int64_t rows = min(LS_MR, keys - r);
+        int           p    = 0;
+        t.x                = x + r * x_row;
+        while (visible[p] <= r) p++;
+        for (; p < count; p++) {
+            t.w = panels + p * d * LS_NR;
+            t.y = y + r * LS_ATT_QUERIES + p * LS_NR;
+            ls__gemm_tile[rows - 1][n - p * LS_NR > LS_V][0](&t);
+        }
+    }
+}
+
+/* Lane i of a vector of queries sees the keys up to `last + i`: those from row max(0, last + 1) on are masked, as far as they are. */
+static void mask_later_keys(int64_t last, int64_t keys, float *scores)
+{
+    const vf nothing = v_set(-__builtin_inff());
+    for (int64_t r = max(0, last + 1); r < keys; r++) {
+        float *row = scores + r * LS_ATT_QUERIES;
+        v_store(row, v_select(v_iota() < v_set_int((int32_t)min(r - last, LS_V)), nothing, v_load(row)));
+    }
+}
+
+void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores, float *room)
+{
+    const vf nothing = v_set(-__builtin_inff());
+    if (h->mask) {
+        ls__gemm_pack_w(h->mask + t * h->mask_row + first, 1, h->mask_row, keys, n, room);
+        for (int64_t r = 0; r < keys; r++)
+            for (int v = 0; v < LS_NR; v += LS_V) {
+                float *row = scores + r * LS_ATT_QUERIES + v;
+                v_store(row, v_load(row) + v_load(room + r * LS_NR + v));
+            }
+    }
+    for (int64_t r = 0; h->padding && r < keys; r++)
+        for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V) v_store(scores + r * LS_ATT_QUERIES + v, nothing);
+    for (int v = 0; h->causal && v < LS_NR; v += LS_V) mask_later_keys(h->from + t + v - first, keys, scores + v);
+}
+
+void ls__att_product(const ls_att_product *p)
+{
+    ls_tile t = {.x_row = p->x_row, .x_col = p->x_col, .w_row = LS_NR, .y_row = p->y_row, .adds = p->add};
+    for (int64_t i = 0; i < p->m; i += LS_MR) {
+        const int64_t rows = min(LS_MR, p->m - i), from = max(0, i - p->lower), to = min(p->k, i + rows + p->upper);
+        t.x = p->x + i * p->x_row + from * p->x_col;
+        t.k = max(0, to - from);
+        if (t.k == 0 && p->add) continue;
+        for (int64_t j = 0; j < p->n; j += LS_NR) {
+            t.w      = p->w + j * p->w_room + from * LS_NR;
+            t.y      = p->y + i * p->y_row + j;
+            t.n      = min(LS_NR, p->n - j);
+            t.add[0] = (ls_tile_add){t.y, p->y_row};
+            ls__gemm_tile[rows - 1][t.n > LS_V][t.n % LS_V != 0](&t);
+        }
+    }
+}
