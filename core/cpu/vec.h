@@ -213,4 +213,13 @@ V_INLINE float v_largest(vf a)
 #define v_zip_high(x, y) __builtin_shufflevector((x), (y), 2, 6, 3, 7)
 #endif
 
+/* x[1], x[0], x[3], x[2], ... */
+#if defined(__AVX512F__)
+#define v_swap(x) __builtin_shufflevector((x), (x), 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#elif defined(__AVX2__)
+#define v_swap(x) __builtin_shufflevector((x), (x), 1, 0, 3, 2, 5, 4, 7, 6)
+#else
+#define v_swap(x) __builtin_shufflevector((x), (x), 1, 0, 3, 2)
+#endif
+
 #endif

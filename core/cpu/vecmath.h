@@ -94,6 +94,14 @@ V_INLINE vf v_sigmoid(vf x)
     return v_select(x < 0.0f, e, v_set(1.0f)) / (e + 1.0f);
 }
 
+/* x sigmoid(x), and its derivative. */
+V_INLINE vf v_silu(vf x) { return x * v_sigmoid(x); }
+V_INLINE vf v_silu_slope(vf x)
+{
+    vf s = v_sigmoid(x);
+    return s * (1.0f + x * (1.0f - s));
+}
+
 V_INLINE vf v_erf(vf x)
 {
     static const float small[] = {0x1.06eba6p-3f, -0x1.8126ep-2f, 0x1.ce1968p-4f, -0x1.b67c6cp-6f, 0x1.46e354p-8f, -0x1.38acbcp-11f};

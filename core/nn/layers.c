@@ -66,11 +66,19 @@ ls_tensor *ls__layer_norm(ls_layer_norm_layer l, ls_where where)
     return ls__apply(LS_OP_layer_norm, &(ls_layer_norm_args){.x = l.x, .w = w, .b = b, .eps = l.eps}, where);
 }
 
+ls_tensor *ls__rms_norm(ls_rms_norm_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    ls_tensor *w = named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(ls__cols(l.x)));
+    return w ? ls__apply(LS_OP_rms_norm, &(ls_rms_norm_args){.x = l.x, .w = w, .eps = l.eps}, where) : NULL;
+}
+
 static ls_tensor *build_linear(const void *args, ls_where where) { return ls__linear(*(const ls_linear_layer *)args, where); }
 static ls_tensor *build_conv2d(const void *args, ls_where where) { return ls__conv2d(*(const ls_conv2d_layer *)args, where); }
 
 static ls_tensor *build_embedding(const void *args, ls_where where) { return ls__embedding(*(const ls_embedding_layer *)args, where); }
 static ls_tensor *build_layer_norm(const void *args, ls_where where) { return ls__layer_norm(*(const ls_layer_norm_layer *)args, where); }
+static ls_tensor *build_rms_norm(const void *args, ls_where where) { return ls__rms_norm(*(const ls_rms_norm_layer *)args, where); }
 
 static ls_tensor *build_flatten(const void *args, ls_where where)
 {
@@ -96,6 +104,8 @@ const ls_layer ls__layer_table[] = {
      LS_FIELDS(LS_FIELD(FLOAT, ls_layer_norm_layer, eps), LS_FIELD(BOOL, ls_layer_norm_layer, no_bias),
                LS_FIELD(INIT, ls_layer_norm_layer, weight_init), LS_FIELD(INIT, ls_layer_norm_layer, bias_init)),
      build_layer_norm},
+    {"rms_norm", sizeof(ls_rms_norm_layer),
+     LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_layer, eps), LS_FIELD(INIT, ls_rms_norm_layer, weight_init)), build_rms_norm},
     {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

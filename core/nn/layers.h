@@ -59,4 +59,15 @@ typedef struct ls_layer_norm_layer {
 #define ls_layer_norm(...) ls__layer_norm((ls_layer_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__layer_norm(ls_layer_norm_layer layer, ls_where where);
 
+/* Root mean square normalisation over the last dim, as PyTorch's nn.RMSNorm.  Parameter NAME.weight (ones). */
+typedef struct ls_rms_norm_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;     /* B x ... x C */
+    float       eps;   /* 0: 2^-23    */
+    ls_init     weight_init;
+} ls_rms_norm_layer;
+#define ls_rms_norm(...) ls__rms_norm((ls_rms_norm_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
+
 #endif

@@ -28,4 +28,8 @@
     X(layer_norm)     \
     X(add_position)   \
     X(matmul)         \
-    X(mask)
+    X(mask)           \
+    X(rms_norm)       \
+    X(silu)           \
+    X(swiglu)         \
+    X(rotary)

@@ -28,6 +28,18 @@ typedef struct ls_embedding_args { ls_tensor *x, *w; } ls_embedding_args;
 typedef struct ls_add_position_args { ls_tensor *x, *w, *start; } ls_add_position_args;
 #define ls_add_position(...) LS_APPLY(add_position, ls_add_position_args, __VA_ARGS__)
 
+/* Pairs of a head's elements, turned by angles that grow with the position n = start + t (Su 2021):
+ * y1 = x1 cos(n f_i) - x2 sin(n f_i),  y2 = x2 cos(n f_i) + x1 sin(n f_i),  f_i = base^(-2 i / D)
+ * x: B x T x (heads D)   start: B of int32, or NULL: 0   y: like x.   Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama */
+typedef struct ls_rotary_args {
+    ls_tensor *x, *start;
+    int        heads;       /* 0: 1                                                                              */
+    int        rotate;      /* of the heads, the first ones that are turned, the others being copied; 0: all     */
+    float      base;        /* 0: 10000                                                                          */
+    bool       interleaved; /* pair i is (x[2 i], x[2 i + 1])                                                    */
+} ls_rotary_args;
+#define ls_rotary(...) LS_APPLY(rotary, ls_rotary_args, __VA_ARGS__)
+
 /* ---- products and masks -------------------------------------------------------------------------------------------- */
 
 /* z = x y, for each pair of matrices                   x: B x ... x M x K   y: B x ... x K x N   z: B x ... x M x N
@@ -109,6 +121,12 @@ typedef struct ls_gelu_args {
 } ls_gelu_args;
 #define ls_gelu(...) LS_APPLY(gelu, ls_gelu_args, __VA_ARGS__)
 
+/* y = x / (1 + exp(-x)) */
+#define ls_silu(...) LS_APPLY(silu, ls_unary_args, __VA_ARGS__)
+
+/* silu(x) y                                            x, y: B x ...;  without y, x: B x ... x 2 F, the gate first -> B x ... x F */
+#define ls_swiglu(...) LS_APPLY(swiglu, ls_binary_args, __VA_ARGS__)
+
 /* In training y = x / (1 - p) with probability 1 - p, else 0 (Srivastava 2014); in inference y = x */
 typedef struct ls_dropout_args {
     ls_tensor *x;
@@ -171,6 +189,13 @@ typedef struct ls_layer_norm_args {
     float      eps; /* 0: 1e-5 */
 } ls_layer_norm_args;
 #define ls_layer_norm_op(...) LS_APPLY(layer_norm, ls_layer_norm_args, __VA_ARGS__)
+
+/* y = x / sqrt(mean x^2 + eps) w, over the last dim    w: a parameter of the last dim, or NULL: 1 */
+typedef struct ls_rms_norm_args {
+    ls_tensor *x, *w;
+    float      eps; /* 0: 2^-23, as in PyTorch */
+} ls_rms_norm_args;
+#define ls_rms_norm_op(...) LS_APPLY(rms_norm, ls_rms_norm_args, __VA_ARGS__)
 
 /* ---- attention ---------------------------------------------------------------------------------------------------- */
 

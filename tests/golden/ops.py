@@ -120,6 +120,23 @@ def add_position(x, w, start):
     return x + torch.stack([a.sin(), a.cos()], -1).flatten(-2)[..., :x.shape[2]].float()
 
 
+def rotary(x, start, heads=1, rotate=0, base=10000.0, interleaved=0):
+    """Hugging Face's rotate_half, or the paper's neighbours."""
+    position = (torch.arange(x.shape[1]) + (torch.zeros(1, dtype=torch.int64) if start is None else start)[:, None]).double()
+    head = x.unflatten(2, (heads, -1))
+    width = head.shape[3]
+    a = position[..., None] * float(base) ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+    cos, sin = a.cos().float()[:, :, None], a.sin().float()[:, :, None]
+    turned, rest = head[:, :, :rotate or heads], head[:, :, rotate or heads:]
+    if interleaved:
+        p, q = turned[..., 0::2], turned[..., 1::2]
+        turned = torch.stack([p * cos - q * sin, q * cos + p * sin], -1).flatten(-2)
+    else:
+        p, q = turned.chunk(2, -1)
+        turned = turned * torch.cat([cos, cos], -1) + torch.cat([-q, p], -1) * torch.cat([sin, sin], -1)
+    return torch.cat([turned, rest], 2).flatten(2)
+
+
 def matmul(x, y, transpose_x=0, transpose_y=0):
     return torch.matmul(x.mT if transpose_x else x, y.mT if transpose_y else y)
 
@@ -209,4 +226,12 @@ OPS = {
         ([x(2, 3, 5, 5), absent, absent], dict(causal=1)), ([x(3, 2, 4, 6), index(2, 3, 6), absent], {}),
         ([x(2, 3, 4, 5), index(2, 2, 5), param(4, 5)], {}), ([x(2, 3, 4, 4), absent, param(3, 4, 4)], dict(causal=1)),
         ([x(2, 3, 4, 5), absent, x(2, 4, 5)], dict(causal=1))),
+    "rms_norm": (lambda x, w, eps=2.0**-23: F.rms_norm(x, x.shape[-1:], w, eps),
+        ([x(3, 7), param(7)], {}), ([x(2, 3, 33), param(33)], dict(eps=1e-3)), ([x(4, 10), absent], {})),
+    "silu": (F.silu, ([x(3, 7)], {}), ([x(2, 33, scale=60.0)], {})),
+    "swiglu": (lambda x, y: F.silu(x) * y if y is not None else F.silu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1],
+        ([x(3, 7), x(3, 7)], {}), ([x(2, 33, scale=30.0), x(2, 33)], {}), ([x(2, 3, 22), absent], {})),
+    "rotary": (rotary,
+        ([x(2, 5, 6), absent], {}), ([x(3, 2, 40), index(5000, 3)], dict(heads=5, rotate=3)), ([x(2, 4, 24), absent], dict(heads=2, base=500000)),
+        ([x(2, 5, 12), index(50, 2)], dict(heads=2, interleaved=1))),
 }

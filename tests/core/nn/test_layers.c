@@ -33,12 +33,15 @@ static void a_transformers_layers_have_pytorchs_names_and_layouts(void **state)
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_embedding(g, "wte", ls_input(g, "tokens", LS_I32, 7), 50, 6);
     ls_layer_norm(g, "ln", x);
+    ls_rms_norm(g, "rms", x);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "wte.weight")), "50 x 6");
     assert_string_equal(ls__shape(x), "B x 7 x 6");
     assert_int_equal(param(g, "wte.weight")->init.kind, LS_INIT_NORMAL);
     assert_string_equal(ls__shape(param(g, "ln.weight")), "6");
     assert_string_equal(ls__shape(param(g, "ln.bias")), "6");
+    assert_string_equal(ls__shape(param(g, "rms.weight")), "6");
+    assert_true(param(g, "rms.weight")->init.value == 1);
     assert_true(param(g, "ln.weight")->init.value == 1 && param(g, "ln.bias")->init.value == 0);
     ls_graph_free(g);
 }
