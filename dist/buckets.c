@@ -5,7 +5,7 @@
 
 int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **out)
 {
-    ls_bucket *bucket = ls_arena_alloc(params->graph->arena, ((size_t)params->count + 1) * sizeof *bucket);
+    ls_bucket *bucket = ls_arena_alloc(params->graph->arena, (2 * (size_t)params->count + 1) * sizeof *bucket);
     int        n      = 0;
     size_t     start  = 0;
     for (int i = 0; i < params->count; i++) {
@@ -16,6 +16,10 @@ int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **out)
         if (!last && (int64_t)((end - start) * sizeof(float)) < bytes) continue;
         bucket[n++] = (ls_bucket){start, end - start};
         start       = end;
+    }
+    for (int i = 0; i < params->tied; i++) {
+        size_t begin = params->slot[params->seconds[i]].second, end = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->grads;
+        bucket[n++]  = (ls_bucket){begin, end - begin};
     }
     *out = bucket;
     return n;

@@ -11,7 +11,8 @@ typedef struct ls_bucket {
 } ls_bucket;
 
 /* Cuts the trained parameters, in the order in which their gradients become complete, into ranges of at least `bytes` (the last
- * may be smaller).  The first begins with the header.  Allocated in the graph's arena; how many. */
+ * may be smaller).  The first begins with the header.  Then come the second segments of tied weights, one range each.
+ * Allocated in the graph's arena; how many. */
 int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **buckets);
 
 #endif

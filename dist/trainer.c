@@ -2,7 +2,7 @@
  *
  * One data-parallel step.  The program of a step is forward, loss, backward, and between the backward instructions, as
  * soon as a bucket of gradients is complete, its sum over all ranks; then the update.  The loss, the weight it is divided
- * by and the hits travel in the header of the gradient block, with the first bucket: every rank sees the same numbers and
+ * by and the hits travel in the header of the gradient block, with its first range: every rank sees the same numbers and
  * takes the same decisions.
  *
  * Gradients are sums; they are divided once, in the update, by the weight of the whole batch.
@@ -134,6 +134,22 @@ static ls_status reduce_bucket(void *context, const ls_run *run)
     return ls__tree_allreduce(b->phase->tree, b->phase->grads, b->phase->stride, (int64_t)b->bucket.offset, (int64_t)b->bucket.count);
 }
 
+/* The two parts of the gradients of tied weights, both of them sums over all ranks by now. */
+static ls_status add_tied(void *context, const ls_run *run)
+{
+    ls_trainer      *t = context;
+    const ls_params *p = t->params;
+    if (run->micro < run->micros - 1) return LS_OK;
+    for (int k = 0; k < p->tied; k++) {
+        const ls_param_slot *s = &p->slot[p->seconds[k]];
+        float               *x = t->train.grads + s->offset;
+        const float         *y = t->train.grads + s->second;
+#pragma omp parallel for schedule(static) if (s->count > 16384)
+        for (int64_t i = 0; i < s->count; i++) x[i] += y[i];
+    }
+    return LS_OK;
+}
+
 /* The 2-norm of the summed gradient, in fixed blocks: bits depend on the number of parameters alone. */
 static double grad_norm(ls_trainer *t)
 {
@@ -215,6 +231,28 @@ static int64_t rows_at_most(const ls_trainer *t, const phase *ph, int64_t batch)
     return (batch * shards_at_most(ph) + t->options.shards - 1) / t->options.shards;
 }
 
+/* The buckets in the order in which they are complete; the tied weights after the last; the update. */
+static ls_status insert_collectives(ls_trainer *t, phase *ph)
+{
+    ls_bucket  *bucket;
+    ls_program *p     = ph->program;
+    int         n     = ls__buckets(t->params, t->options.bucket_bytes, &bucket);
+    int        *ready = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *ready);
+    for (int i = 0; i < n; i++) {
+        ls_bucket b  = bucket[i];
+        int       r  = ls__program_ready(p, b.offset, b.count), at = i;
+        for (; at > 0 && ready[at - 1] > r; at--) ready[at] = ready[at - 1], bucket[at] = bucket[at - 1];
+        ready[at]  = r;
+        bucket[at] = b;
+    }
+    for (int i = 0; i < n; i++) LS_TRY(insert_bucket(t, ph, bucket[i], i, ls__program_ready(p, bucket[i].offset, bucket[i].count)));
+    ls_instr tied = {.kind = LS_INSTR_CALL, .name = "add tied", .call = add_tied, .context = t, .offset = t->params->trained,
+                     .count = t->params->grads - t->params->trained};
+    ls_instr last = {.kind = LS_INSTR_CALL, .name = "update", .call = update, .context = t, .offset = LS_HEADER, .count = t->params->trained - LS_HEADER};
+    if (t->params->tied) LS_TRY(ls__program_insert(p, p->instrs, &tied));
+    return ls__program_insert(p, p->instrs, &last);
+}
+
 static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool training)
 {
     ls_tensor         *output[3] = {t->loss};
@@ -231,12 +269,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
         LS_TRY(insert_bucket(t, ph, (ls_bucket){0, LS_HEADER}, 0, ph->program->instrs));
         return ls__program_plan(ph->program);
     }
-    ls_bucket *bucket;
-    int        n = ls__buckets(t->params, t->options.bucket_bytes, &bucket);
-    for (int i = 0; i < n; i++) LS_TRY(insert_bucket(t, ph, bucket[i], i, ls__program_ready(ph->program, bucket[i].offset, bucket[i].count)));
-    LS_TRY(ls__program_insert(ph->program, ph->program->instrs,
-                              &(ls_instr){.kind = LS_INSTR_CALL, .name = "update", .call = update, .context = t, .offset = LS_HEADER,
-                                          .count = t->params->trained - LS_HEADER}));
+    LS_TRY(insert_collectives(t, ph));
     return ls__program_plan(ph->program);
 }
 
@@ -298,13 +331,14 @@ static ls_status build_trainer(ls_trainer *t)
 {
     LS_TRY(ls_params_new(&t->params, t->graph, t->options.seed));
     LS_CHECK(t->params->trained > LS_HEADER, LS_ERR_USAGE, "the model has no trainable parameter");
+    ls__params_tie(t->params, t->loss);
     LS_TRY(build_spans(t));
     t->n_states     = ls_optim_states(&t->options.optim);
     t->train.micros = t->options.accumulate;
     t->eval.micros  = 1;
-    t->train.stride = t->params->trained;
+    t->train.stride = t->params->grads;
     t->eval.stride  = LS_HEADER;
-    LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->trained));
+    LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->grads));
     LS_TRY(ls__tree_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
     LS_TRY(ls_block_new(&t->states, (size_t)t->n_states * t->params->trained * sizeof(float), "optimizer state"));
     LS_TRY(build_program(t, &t->train, t->options.batch, true));

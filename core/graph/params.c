@@ -6,7 +6,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-
 /* First node that uses each parameter, by tensor index; graph->nodes when none does. */
 static int *first_uses(ls_graph *g)
 {
@@ -34,6 +33,8 @@ static void sort_slots(ls_params *p, const int *first)
     }
 }
 
+static size_t padded(int64_t count) { return ((size_t)count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN; }
+
 ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
 {
     LS_TRY(ls_graph_status(g));
@@ -54,10 +55,11 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
     for (int i = 0; i < p->count; i++) {
         ls_param_slot *s = &p->slot[p->order[i]];
         s->offset        = at;
-        at += ((size_t)s->count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
+        at += padded(s->count);
         if (s->trained) p->trained = at;
     }
     p->floats = at;
+    p->grads  = p->trained;
     LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
     for (int i = 0; i < p->count; i++) {
         ls_status status = ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset);
@@ -68,6 +70,40 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
     }
     *out = p;
     return LS_OK;
+}
+
+int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory)
+{
+    int *uses = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *uses);
+    uses[ls__root(loss)->index] = 1;
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const ls_node *n  = g->node[i];
+        const ls_op   *op = ls__op(n);
+        if (op->view || !n->out[0]->needs_grad || !uses[ls__root(n->out[0])->index]) continue;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && n->in[k]->needs_grad && !(op->no_grad & 1u << k)) uses[ls__root(n->in[k])->index]++;
+    }
+    return uses;
+}
+
+void ls__params_tie(ls_params *p, const ls_tensor *loss)
+{
+    const ls_graph *g    = p->graph;
+    const int      *uses = ls__gradient_uses(g, loss, p->graph->arena);
+    p->seconds           = ls_arena_alloc(p->graph->arena, ((size_t)p->count + 1) * sizeof *p->seconds);
+    p->tied              = 0;
+    p->grads             = p->trained;
+    for (int i = 0; i < p->count; i++) p->slot[i].second = 0;
+    for (int i = g->nodes - 1; i >= 0; i--) /* as backward comes to their last uses */
+        for (int k = 0; k < g->node[i]->ins; k++) {
+            const ls_tensor *x = g->node[i]->in[k] ? ls__root(g->node[i]->in[k]) : NULL;
+            if (!x || x->role != LS_ROLE_PARAM || ls__op(g->node[i])->view || uses[x->index] != 2) continue;
+            ls_param_slot *s = &p->slot[p->slot_of[x->index]];
+            if (!s->trained || s->second) continue;
+            s->second             = p->grads;
+            p->seconds[p->tied++] = p->slot_of[x->index];
+            p->grads += padded(s->count);
+        }
 }
 
 void ls_params_free(ls_params *p)

@@ -7,9 +7,9 @@
  *
  * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
  *
- * Gradients of parameters go straight into the gradient block.  A parameter with several uses (tied weights, recurrence)
- * gets one leaf per shard instead, to which every use adds, and a FOLD instruction after the last use: the sum over
- * uses is made within each shard, so its bits do not depend on how shards fall on ranks.
+ * Gradients of parameters go straight into the gradient block, those of tied weights into two segments of it (params.h).  A
+ * parameter with more uses (recurrence) gets one leaf per shard instead, to which every use adds, and a FOLD instruction
+ * after the last use: the sum over uses is made within each shard, so its bits do not depend on how shards fall on ranks.
  */
 #include "core/graph/program.h"
 
@@ -47,37 +47,40 @@ static int value_buffer(ls_program *p, const ls_tensor *tensor)
     return *b;
 }
 
-/* How many backward instructions will write the gradient of a parameter. */
-static int uses_of(const ls_program *p, const ls_tensor *param, const bool *needed)
+static int value_gradient(ls_program *p, const ls_tensor *t)
 {
-    int uses = 0;
-    for (int i = 0; i < p->graph->nodes; i++) {
-        const ls_node *n = p->graph->node[i];
-        if (!needed[i] || ls__op(n)->view) continue;
-        for (int k = 0; k < n->ins; k++)
-            if (n->in[k] && ls__root(n->in[k]) == param && !(ls__op(n)->no_grad & 1u << k)) uses++;
-    }
-    return uses;
+    int *b = &p->grad_of[t->index];
+    if (*b < 0)
+        *b = add_buffer(p, (ls_buffer){.name = ls_arena_printf(p->memory, "d %s", t->name), .tensor = t, .place = LS_PLACE_STEP, .gradient = true,
+                                       .bytes = planned_bytes(p, t), .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
+    return *b;
 }
 
-static int grad_buffer(ls_program *p, const ls_tensor *tensor, const bool *needed)
+/* Where the next use of a parameter, in the order of backward, puts its gradient: tied weights change to their other segment. */
+static int param_gradient(ls_program *p, const ls_tensor *t)
+{
+    const ls_param_slot *s = &p->params->slot[p->params->slot_of[t->index]];
+    int                 *b = &p->grad_of[t->index];
+    ls_buffer            made = {.name = ls_arena_printf(p->memory, "d %s", t->name), .tensor = t, .place = LS_PLACE_GRAD, .gradient = true,
+                                 .bytes = planned_bytes(p, t), .offset = s->offset};
+    if (p->uses[t->index] <= 1) return *b < 0 ? (*b = add_buffer(p, made)) : *b;
+    if (s->second && p->uses[t->index] == 2) {
+        if (*b < 0) {
+            made.name   = ls_arena_printf(p->memory, "d %s, second", t->name);
+            made.offset = s->second;
+        }
+        return *b = add_buffer(p, made);
+    }
+    made.place  = LS_PLACE_STEP;
+    made.offset = 0;
+    made.bytes *= (size_t)p->options.max_shards;
+    return *b < 0 ? (*b = add_buffer(p, made)) : *b;
+}
+
+static int grad_buffer(ls_program *p, const ls_tensor *tensor)
 {
     const ls_tensor *t = ls__root(tensor);
-    int             *b = &p->grad_of[t->index];
-    if (*b < 0) {
-        const char *name  = ls_arena_printf(p->memory, "d %s", t->name);
-        size_t      bytes = planned_bytes(p, t);
-        if (t->role != LS_ROLE_PARAM)
-            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_STEP, .gradient = true, .bytes = bytes,
-                                           .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
-        else if (uses_of(p, t, needed) > 1)
-            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_STEP, .gradient = true,
-                                           .bytes = bytes * (size_t)p->options.max_shards});
-        else
-            *b = add_buffer(p, (ls_buffer){.name = name, .tensor = t, .place = LS_PLACE_GRAD, .gradient = true, .bytes = bytes,
-                                           .offset = p->params->slot[p->params->slot_of[t->index]].offset});
-    }
-    return *b;
+    return t->role == LS_ROLE_PARAM ? param_gradient(p, t) : value_gradient(p, t);
 }
 
 /* ---- instructions ------------------------------------------------------------------------------------------------ */
@@ -214,14 +217,14 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
         if (with_loss || op->saves & LS_SAVES_OUT(k)) instr.out[k] = value_buffer(p, n->out[k]);
     for (int k = 0; k < n->ins; k++) {
         if (!wants_grad(n, k)) continue;
-        instr.din[k] = grad_buffer(p, n->in[k], needed);
+        instr.din[k] = grad_buffer(p, n->in[k]);
         instr.add[k] = written[instr.din[k]]++ > 0;
     }
     append(p, instr);
     for (int k = 0; k < n->ins; k++) { /* the last use of a parameter with several */
         if (instr.din[k] < 0) continue;
         const ls_tensor *t = ls__root(n->in[k]);
-        if (t->role == LS_ROLE_PARAM && p->buffer[instr.din[k]].place == LS_PLACE_STEP && written[instr.din[k]] == uses_of(p, t, needed))
+        if (t->role == LS_ROLE_PARAM && p->buffer[instr.din[k]].place == LS_PLACE_STEP && written[instr.din[k]] == p->uses[t->index])
             emit_fold(p, instr.din[k]);
     }
     return LS_OK;
@@ -240,11 +243,12 @@ static ls_status build(ls_program *p)
     const ls_graph *g       = p->graph;
     ls_tensor      *loss    = p->options.loss;
     bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
-    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 2 + 2) * sizeof *written);
+    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 3 + 2) * sizeof *written);
     mark_needed(p, needed);
     for (int i = 0; i < g->nodes; i++)
         if (needed[i] && !ls__op(g->node[i])->view && !leaves_loss(p, g->node[i], needed)) LS_TRY(emit_forward(p, g->node[i]));
     if (!loss) return LS_OK;
+    p->uses = ls__gradient_uses(g, loss, p->memory);
     const ls_tensor *seed = ls__root(loss);
     p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name = "ones", .tensor = seed, .place = LS_PLACE_ONES, .gradient = true,
                                                         .row_bytes = sizeof(float), .bytes = (size_t)p->options.max_rows * sizeof(float)});
@@ -269,7 +273,7 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
         memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
         p->options.output = copy;
     }
-    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 2 + 2) * sizeof *p->buffer);
+    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 3 + 2) * sizeof *p->buffer);
     p->value_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
     p->grad_of  = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
     p->input    = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
@@ -304,21 +308,18 @@ int ls__program_loss_known(const ls_program *p)
     return end;
 }
 
-static bool overlaps(const ls_program *p, int slot, size_t offset, size_t count)
-{
-    const ls_param_slot *s = &p->params->slot[slot];
-    return s->offset < offset + count && offset < s->offset + (size_t)s->count;
-}
+static bool overlaps(size_t begin, int64_t length, size_t offset, size_t count) { return begin < offset + count && offset < begin + (size_t)length; }
 
 int ls__program_ready(const ls_program *p, size_t offset, size_t count)
 {
     int ready = ls__program_loss_known(p);
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
-        bool            writes = instr->kind == LS_INSTR_FOLD && overlaps(p, instr->slot, offset, count);
+        bool            writes = false;
+        if (instr->kind == LS_INSTR_FOLD) writes = overlaps(p->params->slot[instr->slot].offset, p->params->slot[instr->slot].count, offset, count);
         for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++) {
-            if (instr->din[k] < 0 || p->buffer[instr->din[k]].place != LS_PLACE_GRAD) continue;
-            writes |= overlaps(p, p->params->slot_of[p->buffer[instr->din[k]].tensor->index], offset, count);
+            const ls_buffer *b = instr->din[k] < 0 ? NULL : &p->buffer[instr->din[k]];
+            if (b && b->place == LS_PLACE_GRAD) writes |= overlaps(b->offset, ls__numel(b->tensor), offset, count);
         }
         /* what was inserted for an earlier range stays before what is inserted for a later one */
         if (writes || (instr->kind == LS_INSTR_CALL && i == ready)) ready = i + 1;

@@ -81,6 +81,7 @@ struct ls_program {
     ls_buffer         *buffer;
     int                buffers;
     int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none    */
+    int               *uses;               /* parts of the gradient, by index of the root tensor; NULL without a loss */
     ls_tensor        **input;
     int                inputs;
     ls_group          *leaf_group;         /* one per shard, for parameters with several uses */

@@ -152,6 +152,53 @@ static void gradients_are_laid_out_as_they_become_complete(void **state)
     ls_graph_free(g);
 }
 
+/* The two uses of a tied weight write two segments, each complete on its own, the second one first. */
+static void tied_weights_have_two_segments(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *logits, *loss = tied(g, 2, &logits);
+    ls_params  *params;
+    ls_program *p;
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_true(params->grads == params->trained);
+    ls__params_tie(params, loss);
+    assert_int_equal(params->tied, 2); /* weight and bias */
+    assert_true(params->grads == params->trained + 48 + 16);
+    assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = 4}));
+    assert_ok(ls__program_plan(p));
+    assert_int_equal(count(p, LS_INSTR_FOLD), 0);
+    for (int i = 0; i < p->buffers; i++) assert_false(p->buffer[i].place == LS_PLACE_STEP && p->buffer[i].tensor->role == LS_ROLE_PARAM);
+    for (int k = 0; k < 2; k++) {
+        const ls_param_slot *s = &params->slot[params->seconds[k]];
+        assert_true(s->second >= params->trained && s->second + (size_t)s->count <= params->grads);
+        int first = ls__program_ready(p, s->offset, (size_t)s->count), second = ls__program_ready(p, s->second, (size_t)s->count);
+        assert_true(second < first);
+        assert_int_equal(first, p->instrs);
+    }
+    ls__program_free(p);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+/* A use that the loss does not depend on, the accuracy's say, is not waited for. */
+static void uses_without_a_gradient_do_not_count(void **state)
+{
+    for (int uses = 1; uses <= 3; uses++) {
+        ls_graph   *g = ls_graph_new();
+        ls_tensor  *logits, *loss = tied(g, uses, &logits), *other = ls_linear(g, "tied", g->tensor[0], HIDDEN);
+        ls_params  *params;
+        ls_program *p;
+        assert_ok(ls_params_new(&params, g, 1));
+        ls__params_tie(params, loss);
+        assert_int_equal(params->tied, uses == 2 ? 2 : 0);
+        assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = &other, .outputs = 1, .loss = loss, .max_rows = ROWS, .max_shards = 4}));
+        assert_int_equal(count(p, LS_INSTR_FOLD), uses == 3 ? 2 : 0);
+        ls__program_free(p);
+        ls_params_free(params);
+        ls_graph_free(g);
+    }
+}
+
 static const ls_instr *find(const ls_program *p, ls_instr_kind kind, const char *op)
 {
     for (int i = 0; i < p->instrs; i++)
@@ -254,6 +301,8 @@ int main(void)
                                        cmocka_unit_test(plans_do_not_overlap),
                                        cmocka_unit_test(frozen_parts_are_not_differentiated),
                                        cmocka_unit_test(gradients_are_laid_out_as_they_become_complete),
+                                       cmocka_unit_test(tied_weights_have_two_segments),
+                                       cmocka_unit_test(uses_without_a_gradient_do_not_count),
                                        cmocka_unit_test(loss_is_made_by_backward),
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),
