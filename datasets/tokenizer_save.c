@@ -44,13 +44,11 @@ static char *write_token(const ls_tokenizer *t, int32_t id)
     return text;
 }
 
-/* An added token that has a character of its own beyond ASCII could be taken for others, written by bytes: it stays outside. */
+/* An added token with characters beyond printable ASCII could be taken for another one, written by bytes: it stays outside. */
 static bool outside(const ls_tokenizer *t, int32_t id)
 {
-    size_t      bytes;
-    const char *token = ls_tokenizer_token(t, id, &bytes);
-    for (size_t i = 0; i < bytes; i++)
-        if (token[i] <= ' ' || token[i] == 0x7F) return is_added(t, id);
+    for (uint64_t i = t->at[id]; i < t->at[id + 1]; i++)
+        if (t->text[i] <= ' ' || t->text[i] >= 0x7F) return is_added(t, id);
     return false;
 }
 

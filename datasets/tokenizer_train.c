@@ -178,16 +178,24 @@ static ls_status train_bpe(training *tr, ls_tokenizer **t)
     return LS_OK;
 }
 
+/* The first character from `code` on that was seen; LS_UNICODE_END: none. */
+static uint32_t next_seen(const training *tr, uint32_t code)
+{
+    const uint8_t *found = memchr(tr->seen + code, 1, LS_UNICODE_END - code);
+    return found ? (uint32_t)(found - tr->seen) : LS_UNICODE_END;
+}
+
 static ls_status train_chars(training *tr, ls_tokenizer **t)
 {
     LS_CHECK(tr->asked->size == 0, LS_ERR_USAGE, "a vocabulary of %d tokens was asked for: kind chars has as many as there are characters in the text",
              tr->asked->size);
+    size_t different = 0;
     LS_TRY(make_base(tr, tr->asked->end));
     tr->seen = ls_arena_alloc(tr->memory, LS_UNICODE_END);
     LS_TRY(read_files(tr));
-    ls_learned learned = {.text = ls_arena_alloc(tr->memory, 4 * LS_UNICODE_END), .at = ls_arena_alloc(tr->memory, (LS_UNICODE_END + 1) * sizeof *learned.at)};
-    for (uint32_t code = 0; code < LS_UNICODE_END; code++) {
-        if (!tr->seen[code]) continue;
+    for (uint32_t code = 0; (code = next_seen(tr, code)) < LS_UNICODE_END; code++) different++;
+    ls_learned learned = {.text = ls_arena_alloc(tr->memory, 4 * different), .at = ls_arena_alloc(tr->memory, (different + 1) * sizeof *learned.at)};
+    for (uint32_t code = 0; (code = next_seen(tr, code)) < LS_UNICODE_END; code++) {
         learned.at[learned.size + 1] = learned.at[learned.size] + ls__utf8_put(learned.text + learned.at[learned.size], code);
         learned.size++;
     }

@@ -130,6 +130,21 @@ static void check_special(const golden *g, const ls_tokenizer *t)
     ls_tokens_free(&list);
 }
 
+/* A piece many times over: words of any length. */
+static void check_long(const golden *g, const ls_tokenizer *t)
+{
+    const golden_array *piece = golden_find(g, "text");
+    int64_t             n     = piece ? piece->count * whole(g, "times") : whole(g, "bytes");
+    char               *text  = malloc((size_t)n);
+    ls_tokens           list  = {0};
+    uint32_t            state = 1;
+    for (int64_t i = 0; i < n; i++) text[i] = piece ? (char)piece->i32[i % piece->count] : "etaoinsh"[mixed_draw(&state, 8)];
+    assert_ok(ls_tokenizer_encode(t, text, (size_t)n, &list));
+    check_hash(g, list.count, hash_tokens(FNV, &list));
+    ls_tokens_free(&list);
+    free(text);
+}
+
 static void test_tokens(void **state)
 {
     golden        g     = golden_open("tokenizer/tokens.txt");
@@ -144,6 +159,7 @@ static void test_tokens(void **state)
         if (!strcmp(g.name, "block")) check_block(&g, t);
         if (!strcmp(g.name, "each_line")) check_lines(&g, t);
         if (!strcmp(g.name, "shakespeare") && d.shakespeare) check_shakespeare(&g, small);
+        if (!strcmp(g.name, "long") || !strcmp(g.name, "letters")) check_long(&g, small);
         if (!strcmp(g.name, "special")) check_special(&g, special);
         if (!strcmp(g.name, "line")) {
             int64_t   i    = whole(&g, "index");

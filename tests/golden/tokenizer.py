@@ -60,6 +60,14 @@ def mixed_line(index):
     return bytes(out) + b"\n"
 
 
+def letters(n):
+    state, text = 1, ""
+    for _ in range(n):
+        state = (state * 1664525 + 1013904223) % 2**32
+        text += "etaoinsh"[(state >> 8) % 8]
+    return text
+
+
 def fnv(numbers):
     h = 0xCBF29CE484222325
     for n in numbers:
@@ -148,6 +156,12 @@ def write(shakespeare):
             case("line", index=i)
             put("tokens", tokens)
             shown += 1
+    for piece, times in [("a", 65), ("a", 4096), ("the", 500), ("ou'll", 100), (" ", 300), ("K\u00f6", 99), ("\u65e5", 77), ("<|", 40), ("there ", 50)]:
+        tokens = tokens_of(small, piece * times)
+        case("long", times=times, count=len(tokens), hash=fnv(tokens))
+        put("text", list(piece.encode()))
+    tokens = tokens_of(small, letters(20000))
+    case("letters", bytes=20000, count=len(tokens), hash=fnv(tokens))
     texts = [
         END, f"a{END}b", f" {END} ", f"{END}{END}", "<|endoftext", "<|end|>", "<|en", "<|<|end|>|>", f"the kings{END}'s", "a king", "aking", "Kö King  \n",
         f"x  {END}  y", f"'{END}s", f"<{END}", "\u00e9<|\u00e9",

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Makes the seeds in tests/fuzz/corpus/tokenizer, as fuzz_tokenizer.c reads them (committed; needs Python alone)."""
+import json
+import pathlib
+
+here = pathlib.Path(__file__).parent / "tokenizer"
+END = "<|endoftext|>"
+
+
+def put(name, kind, data):
+    here.mkdir(exist_ok=True)
+    (here / name).write_bytes(bytes([kind]) + (data if isinstance(data, bytes) else data.encode()))
+
+
+printed = [b for b in range(256) if 0x21 <= b <= 0x7E or (b >= 0xA1 and b != 0xAD)]
+others = [b for b in range(256) if b not in printed]
+char = {b: chr(b) for b in printed} | {b: chr(256 + i) for i, b in enumerate(others)}
+level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+cutting = {
+    "type": "Sequence",
+    "pretokenizers": [{"type": "Split", "pattern": {"Regex": "[\\s\\S]"}, "behavior": "Isolated", "invert": False}, level | {"use_regex": False}],
+}
+
+
+def written(text):
+    return "".join(char[b] for b in text.encode())
+
+
+def tokenizer(model, cut, added):
+    flags = {"single_word": False, "lstrip": False, "rstrip": False}
+    added = [{"id": i, "content": c, "normalized": n, "special": s} | flags for i, c, n, s in added]
+    whole = {"version": "1.0", "added_tokens": added, "normalizer": None, "pre_tokenizer": cut, "post_processor": None, "decoder": level, "model": model}
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+
+
+merges = ["a a", "b b", "t h", "th e", "Ġ the", "Ã ©", "aa aa", "Ġ c"]
+vocab = {c: i for i, c in enumerate(sorted(char.values()))}
+for m in merges:
+    vocab[m.replace(" ", "")] = len(vocab)
+end = len(vocab)
+bpe = {"type": "BPE", "dropout": None, "unk_token": None, "vocab": vocab | {END: end}, "merges": merges}
+put("bpe", 0, tokenizer(bpe, level, [(end, END, False, True)]))
+put("bpe-added", 0, tokenizer(bpe | {"merges": [m.split(" ") for m in merges]}, level, [(end, END, False, True), (end + 1, "cat", True, False), (end + 2, "é", False, True), (end + 3, "<|", False, False)]))  # fmt: skip
+put("bytes", 0, tokenizer({"type": "BPE", "vocab": {char[b]: b for b in range(256)}, "merges": []}, level, [(256, END, False, True)]))
+letters = {written(c): i for i, c in enumerate("\0\n abcdeh'stÄé12\ufffd")}
+put("chars", 0, tokenizer({"type": "WordLevel", "vocab": letters, "unk_token": "?"}, cutting, [(len(letters), END, False, True)]))
+put("pair", 1, json.dumps(vocab | {END: end}, ensure_ascii=False).encode() + b"\0" + ("#version: 0.2\n" + "\n".join(merges) + "\n").encode())
+put("pair-without-merges", 1, json.dumps(vocab, ensure_ascii=False))
+put("text", 2, f"it's the cat's  hat, we'll {END} see 12 ½ 日本語 e\u0301\n\n \t{END}")
+put("text-broken", 2, b"\xff\xc3 \xe2\x82 <|endof\xf0\x9f\x98text|>\x80\x80 a\xed\xa0\x80\0'\xe2\x80\xa8x")
+put("text-long", 2, "a" * 70 + "ab" * 40 + " " * 9 + "é" * 40)
+put("learn", 3, "the cat sat on the mat; the other cat did not.\n" * 4 + END + "aaaa aaaa bbbb\n" * 3)
+put("learn-broken", 3, b"\xff\xfe\0\0 aa aa \xe2\x82\xac\xe2\x82\xac aa")
