@@ -125,13 +125,16 @@ typedef struct bucket_call {
     ls_trainer *trainer;
     phase      *phase;
     ls_bucket   bucket;
+    bool        last; /* after it the sums are needed */
 } bucket_call;
 
 static ls_status reduce_bucket(void *context, const ls_run *run)
 {
     bucket_call *b = context;
     if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
-    return ls__tree_allreduce(b->phase->tree, b->phase->grads, b->phase->stride, (int64_t)b->bucket.offset, (int64_t)b->bucket.count);
+    LS_TRY(ls__tree_begin(b->phase->tree, b->phase->grads, b->phase->stride, (int64_t)b->bucket.offset, (int64_t)b->bucket.count));
+    if (b->last) LS_TRY(ls__tree_end(b->phase->tree));
+    return LS_OK;
 }
 
 /* The two parts of the gradients of tied weights, both of them sums over all ranks by now. */
@@ -211,7 +214,7 @@ static ls_status insert_bucket(ls_trainer *t, phase *ph, ls_bucket bucket, int i
 {
     bucket_call *call = ls_arena_alloc(t->graph->arena, sizeof *call);
     char         name[32];
-    *call = (bucket_call){t, ph, bucket};
+    *call = (bucket_call){.trainer = t, .phase = ph, .bucket = bucket};
     snprintf(name, sizeof name, "all-reduce %d", i);
     return ls__program_insert(ph->program, at,
                               &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = reduce_bucket, .context = call, .offset = bucket.offset, .count = bucket.count});
@@ -223,6 +226,15 @@ static int shards_at_most(const phase *ph)
     for (int m = 0; m < ph->micros; m++)
         if (ls__tree_schedule(ph->tree, m)->shards > most) most = ls__tree_schedule(ph->tree, m)->shards;
     return most;
+}
+
+static void mark_last_bucket(ls_program *p)
+{
+    for (int i = p->instrs - 1; i >= 0; i--) {
+        if (p->instr[i].kind != LS_INSTR_CALL || p->instr[i].call != reduce_bucket) continue;
+        ((bucket_call *)p->instr[i].context)->last = true;
+        return;
+    }
 }
 
 /* Samples of a micro-step, also of a batch smaller than `batch`: its shards may be cut where they take more than those of the whole. */
@@ -265,11 +277,11 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     if (t->options.label) sum.reads[options.outputs] = t->options.label;
     LS_TRY(ls__program_new(&ph->program, t->graph, t->params, &options));
     LS_TRY(ls__program_insert(ph->program, ls__program_loss_known(ph->program), &sum));
-    if (!training) {
+    if (!training)
         LS_TRY(insert_bucket(t, ph, (ls_bucket){0, LS_HEADER}, 0, ph->program->instrs));
-        return ls__program_plan(ph->program);
-    }
-    LS_TRY(insert_collectives(t, ph));
+    else
+        LS_TRY(insert_collectives(t, ph));
+    mark_last_bucket(ph->program);
     return ls__program_plan(ph->program);
 }
 

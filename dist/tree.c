@@ -18,7 +18,8 @@ enum {
     PASS       = 1 << 20, /* floats of a slice summed in one pass: bounds the receive buffer          */
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
-    MAX_SHARDS = 1 << 20
+    MAX_SHARDS = 1 << 20,
+    BEGUN      = 64       /* slices that wait for other ranks */
 };
 
 /* y = x + z, all three numbers of vectors. */
@@ -49,6 +50,12 @@ typedef struct team {
     piece *piece; /* its slot is the node that it is in              */
 } team;
 
+/* A slice that is complete on this rank, and when it is so on the others. */
+typedef struct waiting {
+    int64_t  offset, count;
+    uint32_t ticket;
+} waiting;
+
 struct ls_tree {
     ls_arena         *arena;
     ls_comm          *comm;
@@ -74,6 +81,9 @@ struct ls_tree {
     int64_t      pass, room;  /* floats summed at once; of them, in the receive buffer of a piece */
     ls_block     buffer;
     ls_transfer *send, *receive;
+
+    waiting  begun[BEGUN]; /* a ring: [first_begun, end_begun) wait for other ranks */
+    uint64_t first_begun, end_begun;
 };
 
 static int next_power(int n)
@@ -487,7 +497,25 @@ static ls_status sum_across(ls_tree *t, int64_t offset, int64_t count)
     return LS_OK;
 }
 
-ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count)
+/* Sums the slice that was begun first, once it is complete on all ranks. */
+static ls_status sum_oldest(ls_tree *t)
+{
+    waiting s = t->begun[t->first_begun % BEGUN];
+    LS_TRY(ls__window_wait(t->window, s.ticket));
+    sum_in_place(t, s.offset, s.count);
+    t->first_begun++;
+    return LS_OK;
+}
+
+static ls_status begin_in_place(ls_tree *t, int64_t offset, int64_t count)
+{
+    if (t->end_begun - t->first_begun == BEGUN) LS_TRY(sum_oldest(t));
+    t->begun[t->end_begun++ % BEGUN] = (waiting){offset, count, ls__window_arrive(t->window)};
+    while (t->first_begun < t->end_begun && ls__window_complete(t->window, t->begun[t->first_begun % BEGUN].ticket)) LS_TRY(sum_oldest(t));
+    return LS_OK;
+}
+
+ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count)
 {
     ls_tree *t = tree;
     merge_slice(&t->schedule[t->micro_steps - 1], block0, stride, offset, count);
@@ -500,11 +528,26 @@ ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_
     }
     LS_CHECK(block0 == t->window->own.data && stride == t->stride, LS_ERR_FAILED, "the blocks are not those that the tree was told to share");
     for (int m = 0; m < t->window->members; m++) t->block[m] = t->window->block[m].data;
+    if (t->teams == 1) {
+        LS_TRY(begin_in_place(t, offset, count));
+        return LS_OK;
+    }
     LS_TRY(ls__window_barrier(t->window)); /* all blocks are complete */
-    if (t->teams == 1)
-        sum_in_place(t, offset, count);
-    else
-        LS_TRY(sum_across(t, offset, count));
-    LS_TRY(ls__window_barrier(t->window)); /* all parts are written */
+    LS_TRY(sum_across(t, offset, count));
+    return LS_OK;
+}
+
+ls_status ls__tree_end(ls_tree *tree)
+{
+    if (!tree->window) return LS_OK;
+    while (tree->first_begun < tree->end_begun) LS_TRY(sum_oldest(tree));
+    LS_TRY(ls__window_barrier(tree->window)); /* all parts are written */
+    return LS_OK;
+}
+
+ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count)
+{
+    LS_TRY(ls__tree_begin(tree, block0, stride, offset, count));
+    LS_TRY(ls__tree_end(tree));
     return LS_OK;
 }

@@ -24,7 +24,8 @@
  *         if (m < accumulate - 1) ls__tree_merge(tree, m, grad, stride, count);
  *     }
  *     for each bucket, complete in the last micro-step:                  its merges are made bucket by bucket
- *         LS_TRY(ls__tree_allreduce(tree, grad, stride, bucket.offset, bucket.count));
+ *         LS_TRY(ls__tree_begin(tree, grad, stride, bucket.offset, bucket.count));
+ *     LS_TRY(ls__tree_end(tree));
  *     the sum over all shards of all ranks is in block 0
  *
  * Across ranks it is a reduce-scatter and an all-gather: rank r owns part r of n of the slice, receives that part of
@@ -93,5 +94,10 @@ void ls__tree_merge(const ls_tree *tree, int micro_step, float *block0, size_t s
 /* The merges of the last micro-step and the sum across ranks, of the slice [offset, offset + count) of all blocks; the total ends
  * in block 0 of every rank, the other blocks' slices are destroyed.  A rank that owns no shards takes part too.  Collective. */
 ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
+
+/* The same in two halves, for several slices that do not overlap: begin does not wait for ranks of this host that are late, and adds
+ * up what they have completed since; the totals are there after the end, and until then the slices are not to be touched. */
+ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
+ls_status ls__tree_end(ls_tree *tree);
 
 #endif

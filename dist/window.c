@@ -292,15 +292,29 @@ static ls_status wait_for(ls_window *w, int member, uint32_t ticket)
     return LS_OK;
 }
 
-ls_status ls__window_barrier(ls_window *w)
+uint32_t ls__window_arrive(ls_window *w)
 {
-    if (w->members == 1) return LS_OK;
-    LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
-             w->comm->rank);
+    if (w->members == 1) return 0;
     ls_window_control *own    = w->control[w->me];
     uint32_t           ticket = ++w->ticket;
     atomic_store(&own->arrived, ticket); /* before the look at the sleepers, as they count themselves before they look at it */
     if (atomic_load(&own->sleepers)) syscall(SYS_futex, &own->arrived, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
+    return ticket;
+}
+
+bool ls__window_complete(const ls_window *w, uint32_t ticket)
+{
+    for (int d = 1; d < w->members; d++)
+        if (!has_come(w->control[(w->me + d) % w->members], ticket)) return false;
+    return true;
+}
+
+ls_status ls__window_wait(ls_window *w, uint32_t ticket)
+{
+    LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
+             w->comm->rank);
     for (int d = 1; d < w->members; d++) LS_TRY(wait_for(w, (w->me + d) % w->members, ticket));
     return LS_OK;
 }
+
+ls_status ls__window_barrier(ls_window *w) { return ls__window_wait(w, ls__window_arrive(w)); }

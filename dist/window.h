@@ -46,4 +46,9 @@ void ls__window_free(ls_window *w);
  * then broken. */
 ls_status ls__window_barrier(ls_window *w);
 
+/* The barrier in two halves.  Members arrive equally often, in the same order; the ticket says how often. */
+uint32_t  ls__window_arrive(ls_window *w);
+bool      ls__window_complete(const ls_window *w, uint32_t ticket); /* whether all have arrived so often; does not wait */
+ls_status ls__window_wait(ls_window *w, uint32_t ticket);
+
 #endif
