@@ -432,18 +432,26 @@ static ls_status check_unused(const loading *l, const json_t *object, const char
     return LS_OK;
 }
 
+/* A template of the text alone, as transformers writes for GPT-2. */
+static bool adds_nothing(const json_t *after)
+{
+    const json_t *single = json_object_get(after, "single");
+    const char   *id     = json_string_value(json_object_get(json_object_get(json_array_get(single, 0), "Sequence"), "id"));
+    return type_is(after, "TemplateProcessing") && json_array_size(single) == 1 && id && strcmp(id, "A") == 0;
+}
+
 static ls_status check_settings(const loading *l, const json_t *root, const json_t *model)
 {
     static const char *const outer[] = {"truncation", "padding", "normalizer"};
     static const char *const inner[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
-    static const char *const level[] = {"post_processor", "decoder"};
+    const json_t *after = json_object_get(root, "post_processor"), *decoder = json_object_get(root, "decoder");
     LS_TRY(check_unused(l, root, "", outer, sizeof outer / sizeof *outer));
     LS_TRY(check_unused(l, model, "model.", inner, sizeof inner / sizeof *inner));
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *value = json_object_get(root, level[i]);
-        LS_CHECK(!value || json_is_null(value) || type_is(value, "ByteLevel"), LS_ERR_DATA, "%s: %s: expected ByteLevel or null" LS_HINT
-                 "set it to null, and add tokens at the beginning or the end yourself", l->path, level[i]);
-    }
+    LS_CHECK(!after || json_is_null(after) || type_is(after, "ByteLevel") || adds_nothing(after), LS_ERR_DATA,
+             "%s: post_processor: expected ByteLevel, null, or a template that adds no tokens" LS_HINT
+             "set it to null, and add tokens at the beginning or the end yourself", l->path);
+    LS_CHECK(!decoder || json_is_null(decoder) || type_is(decoder, "ByteLevel"), LS_ERR_DATA, "%s: decoder: expected ByteLevel or null" LS_HINT
+             "only byte-level tokenizers (as GPT-2's) can be used", l->path);
     return LS_OK;
 }
 

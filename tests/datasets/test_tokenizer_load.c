@@ -102,7 +102,9 @@ static void test_wrong_json(void **state)
         {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
         {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer: expected null, found an object"},
         {"\"truncation\":null", "\"truncation\":{}", "truncation: expected null"},
-        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\"}", "post_processor: expected ByteLevel or null"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
+         "{\"Sequence\":{\"id\":\"A\"}}]}", "post_processor: expected ByteLevel, null, or a template that adds no tokens"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}", "post_processor: expected ByteLevel, null"},
         {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"", "decoder: expected ByteLevel or null"},
         {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
         {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a fraction"},
@@ -177,6 +179,22 @@ static void test_same_tokenizer(void **state)
     ls_tokenizer_free(want);
 }
 
+/* As transformers 5 saves GPT-2's. */
+static void test_empty_template(void **state)
+{
+    static const char template[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                                   "\"pair\":[],\"special_tokens\":{}}";
+    char         *text = changed(sound, "\"post_processor\":null", template);
+    ls_tokenizer *t, *want;
+    file_write(at_root("tokenizer.json"), text, strlen(text));
+    assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
+    assert_ok(ls_tokenizer_load(&want, at_root("sound")));
+    assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
+    ls_tokenizer_free(t);
+    ls_tokenizer_free(want);
+    free(text);
+}
+
 /* All kinds come back as they were; another tokenizer has another hash. */
 static void test_saved(void **state)
 {
@@ -222,6 +240,6 @@ static void test_large_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json), cmocka_unit_test(test_wrong_pair), cmocka_unit_test(test_same_tokenizer),
-                                       cmocka_unit_test(test_saved), cmocka_unit_test(test_large_token)};
+                                       cmocka_unit_test(test_empty_template), cmocka_unit_test(test_saved), cmocka_unit_test(test_large_token)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
