@@ -56,12 +56,15 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
     ls_graph   *g = ls_graph_new();
     ls_trainer *t = trainer_of(g, c, s);
     ls_metrics  m = {0};
+    ls_metrics  seen = {0};
     for (int step = 0; step < STEPS; step++) {
         int64_t  rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
         ls_share share = ls_trainer_share(t, rows);
         fill(step, share.first, share.rows);
         ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = rows};
+        if (step == 1) assert_ok(ls_trainer_eval(t, &batch, &seen));
         assert_ok(ls_trainer_step(t, &batch, &m));
+        if (step == 1 && !(s.dropout > 0)) assert_true(m.loss == seen.loss && m.weight == seen.weight); /* whoever makes the loss */
         assert_int_equal(m.step, step + 1);
         assert_true(m.weight == (double)rows);
         assert_true(s.head || (m.accuracy >= 0 && m.accuracy <= 1));

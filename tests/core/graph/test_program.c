@@ -295,6 +295,48 @@ static void states_are_kept_from_run_to_run(void **state)
     ls_graph_free(g);
 }
 
+/* A model writes its cache, run after run, until it is reset; training cannot, and nothing else is written in place. */
+static void states_are_updated(void **state)
+{
+    enum { N = 4 };
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *x = ls_input(g, "x", LS_F32, 1, 3), *start = ls_input(g, "start", LS_I32), *cache = ls_state(g, "cache", LS_F32, N, 2);
+    ls_tensor  *y = ls_attention(x, .start = start, .cache = cache, .causal = true);
+    ls_params  *params;
+    ls_program *p;
+    ls_model   *m;
+    float       first[3];
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_ok(ls_model_new(&m, g, params, &y, 1, 1));
+    for (int round = 0; round < 2; round++) {
+        for (int32_t t = 0; t < 3; t++) { /* queries and keys of 0: the mean of the values seen so far */
+            float    token[3] = {0, 0, (float)(t + 1)};
+            ls_batch batch    = {.inputs = 2, .name = {"x", "start"}, .data = {token, &t}, .rows = 1, .global_rows = 1};
+            assert_ok(ls_model_run(m, &batch));
+            if (round == 0) first[t] = *ls_model_output(m, 0);
+            assert_float_equal(*ls_model_output(m, 0), (float)(t + 2) / 2, 1e-6);
+            assert_true(*ls_model_output(m, 0) == first[t]);
+        }
+        ls_model_reset(m);
+        int32_t  last  = 3; /* three keys of before are gone */
+        float    token[3] = {0, 0, 8};
+        ls_batch batch = {.inputs = 2, .name = {"x", "start"}, .data = {token, &last}, .rows = 1, .global_rows = 1};
+        assert_ok(ls_model_run(m, &batch));
+        assert_float_equal(*ls_model_output(m, 0), 2, 1e-6);
+    }
+    ls_model_free(m);
+    ls_params_free(params);
+
+    ls_tensor *w = ls_param(g, "w", (ls_init){0}, 1);
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_fails(ls__program_new(&p, g, params, &(ls_program_options){.loss = ls_sum(ls_mul(y, w)), .max_rows = 1, .max_shards = 1}), LS_ERR_USAGE,
+                 "writes the state 'cache'");
+    ls_params_free(params);
+    assert_null(ls_attention(x, .start = start, .cache = ls_input(g, "no cache", LS_F32, N, 2), .causal = true));
+    assert_int_equal(ls_graph_status(g), LS_ERR_USAGE);
+    ls_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(tied_weights_have_the_whole_gradient),
@@ -306,6 +348,7 @@ int main(void)
                                        cmocka_unit_test(loss_is_made_by_backward),
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),
+                                       cmocka_unit_test(states_are_updated),
                                        cmocka_unit_test(a_loss_is_one_float_per_sample)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
