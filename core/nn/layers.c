@@ -15,6 +15,11 @@ static ls_tensor *named_param(ls_graph *g, const char *layer, const char *part, 
     return g ? ls__param(g, ls_arena_printf(g->arena, "%s.%s", layer, part), init, where, dims) : NULL;
 }
 
+ls_tensor *ls__linear_rows(ls_tensor *x, ls_tensor *w, ls_tensor *b, int64_t first, int64_t rows, ls_where where)
+{
+    return ls__apply(LS_OP_linear, &(ls_linear_args){.x = x, .w = w, .b = b, .first = first, .rows = rows}, where);
+}
+
 ls_tensor *ls__linear(ls_linear_layer l, ls_where where)
 {
     if (!l.x) return NULL;
@@ -23,7 +28,7 @@ ls_tensor *ls__linear(ls_linear_layer l, ls_where where)
     ls_tensor *b  = l.no_bias ? NULL : named_param(l.g, l.name, "bias", bias_default(l.bias_init, in), where, LS_DIMS(l.out));
     if (!w || (!b && !l.no_bias)) return NULL;
     w->stored_transposed = l.conv1d;
-    return ls__apply(LS_OP_linear, &(ls_linear_args){.x = l.x, .w = w, .b = b}, where);
+    return ls__linear_rows(l.x, w, b, 0, 0, where);
 }
 
 ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
@@ -80,11 +85,17 @@ static ls_tensor *build_embedding(const void *args, ls_where where) { return ls_
 static ls_tensor *build_layer_norm(const void *args, ls_where where) { return ls__layer_norm(*(const ls_layer_norm_layer *)args, where); }
 static ls_tensor *build_rms_norm(const void *args, ls_where where) { return ls__rms_norm(*(const ls_rms_norm_layer *)args, where); }
 
+static ls_tensor *build_multihead_attention(const void *args, ls_where where)
+{
+    return ls__multihead_attention(*(const ls_multihead_attention_layer *)args, where);
+}
+
 static ls_tensor *build_flatten(const void *args, ls_where where)
 {
     return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = ((const ls_layer_head *)args)->x, .dims = LS_DIMS(-1)}, where);
 }
 
+#define HEADS(kind, member) LS_FIELD(kind, ls_multihead_attention_layer, member)
 #define CONV(kind, member) LS_FIELD(kind, ls_conv2d_layer, member)
 
 const ls_layer ls__layer_table[] = {
@@ -106,6 +117,8 @@ const ls_layer ls__layer_table[] = {
      build_layer_norm},
     {"rms_norm", sizeof(ls_rms_norm_layer),
      LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_layer, eps), LS_FIELD(INIT, ls_rms_norm_layer, weight_init)), build_rms_norm},
+    {"multihead_attention", sizeof(ls_multihead_attention_layer),
+     LS_FIELDS(HEADS(INT, heads), HEADS(BOOL, causal), HEADS(FLOAT, dropout), HEADS(BOOL, no_bias), HEADS(BOOL, textbook)), build_multihead_attention},
     {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

@@ -70,4 +70,24 @@ typedef struct ls_rms_norm_layer {
 #define ls_rms_norm(...) ls__rms_norm((ls_rms_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
 
+/* Attention of many heads, as PyTorch's nn.MultiheadAttention (batch first), with its parameters and initialisers:
+ *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias;      q_h: rows of q in_proj_weight^T + bias
+ * NAME.in_proj_weight (3 E x E: of queries, keys and values) and NAME.in_proj_bias (3 E), NAME.out_proj.weight (E x E) and NAME.out_proj.bias.
+ * `textbook` composes it of matmul, mask and softmax instead of the fused op; then a tensor NAME.weights has the weights, B x H x T x S. */
+typedef struct ls_multihead_attention_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *q;           /* B x T x E                                           */
+    ls_tensor  *k, *v;       /* B x S x E; without them, self-attention: q          */
+    ls_tensor  *key_padding; /* B x S of int32, not zero: hidden; or NULL           */
+    ls_tensor  *mask;        /* (B x) (heads x) T x S, added to the scores; or NULL */
+    int         heads;       /* 0: 1; E is a multiple of it                         */
+    bool        causal;
+    float       dropout;     /* of the weights, in training                         */
+    bool        no_bias;
+    bool        textbook;
+} ls_multihead_attention_layer;
+#define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
+
 #endif

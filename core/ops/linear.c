@@ -5,6 +5,8 @@
  * Forward     y = x w^T + b               every row of x on its own
  * Backward    dx = dy w
  *             dw = dy^T x,  db = 1^T dy   sums over all rows: one chain a shard, then the tree
+ *
+ * With `rows`, w and b are the rows [first, first + rows) of the parameters alone; the gradients of the others are zero.
  */
 #include "core/cpu/columns.h"
 #include "core/cpu/gemm.h"
@@ -22,9 +24,13 @@ static ls_status infer(ls_node *n)
         LS_TRY(ls__expect_param(n, 2, 1));
         LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected %lld", b->name, ls__shape(b), (long long)w->dim[0]);
     }
+    ls_linear_args *a = n->args;
+    if (a->rows == 0 && a->first == 0) a->rows = w->dim[0];
+    LS_NODE_CHECK(n, a->first >= 0 && a->rows >= 1 && a->rows <= w->dim[0] && a->first <= w->dim[0] - a->rows,
+                  "rows %lld to %lld of the weight '%s', which is %s", (long long)a->first, (long long)(a->first + a->rows - 1), w->name, ls__shape(w));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
-    dim[x->rank - 1] = w->dim[0];
+    dim[x->rank - 1] = a->rows;
     ls__out(n, 0, LS_F32, true, x->rank, dim);
     return LS_OK;
 }
@@ -32,9 +38,10 @@ static ls_status infer(ls_node *n)
 static void forward(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0];
-    int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]);
-    ls__gemm(&(ls_gemm){.m = c->rows * ls__rows(x), .n = o, .k = i, .x = c->x[0], .x_row = i, .x_col = 1, .w = c->x[1], .w_row = 1, .w_col = i,
-                        .y = c->y[0], .y_row = o, .bias = c->x[2]});
+    int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
+    const float     *w = (const float *)c->x[1] + first * i, *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
+    ls__gemm(&(ls_gemm){.m = c->rows * ls__rows(x), .n = o, .k = i, .x = c->x[0], .x_row = i, .x_col = 1, .w = w, .w_row = 1, .w_col = i,
+                        .y = c->y[0], .y_row = o, .bias = b});
 }
 
 /* The workspace holds the shard bounds in rows, then the partial sums of db. */
@@ -43,6 +50,17 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     (void)rows, (void)threads;
     if (!backward) return 0;
     return (size_t)(shards + 1) * sizeof(int64_t) + sizeof(float) * ls__column_sums_scratch(ls__cols(n->out[0]), shards);
+}
+
+/* The gradients of input `in`, `all` floats, outside of [first, first + count). */
+static void clear_rest(const ls_call *c, int in, int64_t first, int64_t count, int64_t all)
+{
+    for (int k = 0; k < c->groups && count < all; k++) {
+        float *dx = ls__group_grad(c, in, k);
+        if (ls__group_add(c, in, k)) continue;
+        memset(dx, 0, (size_t)first * sizeof *dx);
+        memset(dx + first + count, 0, (size_t)(all - first - count) * sizeof *dx);
+    }
 }
 
 static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o)
@@ -60,12 +78,22 @@ static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o
 static void backward(const ls_call *c)
 {
     const ls_tensor *x    = c->node->in[0];
-    int64_t          lead = ls__rows(x), i = ls__cols(x), o = ls__cols(c->node->out[0]);
+    int64_t          lead = ls__rows(x), i = ls__cols(x), o = ls__cols(c->node->out[0]), all = c->node->in[1]->dim[0];
+    const int64_t    first = ((const ls_linear_args *)c->args)->first;
+    ls_call          part  = *c; /* its gradients begin where the rows do */
     if (c->dx[0])
-        ls__gemm(&(ls_gemm){.m = c->rows * lead, .n = i, .k = o, .x = c->dy[0], .x_row = o, .x_col = 1, .w = c->x[1], .w_row = i, .w_col = 1,
-                            .y = c->dx[0], .y_row = i, .add = c->add[0]});
-    if (c->dx[1]) backward_weight(c, lead, i, o);
-    if (c->dx[2]) ls__column_sums(c, 2, lead, o, c->dy[0], NULL, (float *)((int64_t *)c->scratch + c->shards + 1));
+        ls__gemm(&(ls_gemm){.m = c->rows * lead, .n = i, .k = o, .x = c->dy[0], .x_row = o, .x_col = 1, .w = (const float *)c->x[1] + first * i,
+                            .w_row = i, .w_col = 1, .y = c->dx[0], .y_row = i, .add = c->add[0]});
+    if (c->dx[1]) {
+        clear_rest(c, 1, first * i, o * i, all * i);
+        part.dx[1] += first * i;
+        backward_weight(&part, lead, i, o);
+    }
+    if (c->dx[2]) {
+        clear_rest(c, 2, first, o, all);
+        part.dx[2] += first;
+        ls__column_sums(&part, 2, lead, o, c->dy[0], NULL, (float *)((int64_t *)c->scratch + c->shards + 1));
+    }
 }
 
 static double flops(const ls_node *n) { return 2.0 * (double)ls__numel(n->out[0]) * (double)ls__cols(n->in[0]); }
@@ -77,6 +105,7 @@ LS_OP(linear) = {
     .outs       = 1,
     .optional   = 1u << 2,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .fields     = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

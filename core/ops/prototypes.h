@@ -12,8 +12,12 @@ typedef enum ls_op_id {
         LS_OP_COUNT
 } ls_op_id;
 
-/* y = x w^T + b                                        x: B x ... x I   w: O x I   b: O or NULL   y: B x ... x O */
-typedef struct ls_linear_args { ls_tensor *x, *w, *b; } ls_linear_args;
+/* y = x w^T + b                                        x: B x ... x I   w: O x I   b: O or NULL   y: B x ... x O
+ * With rows, w and b are the rows [first, first + rows) of the parameters given, and O is their number: of weights that are stored as one. */
+typedef struct ls_linear_args {
+    ls_tensor *x, *w, *b;
+    int64_t    first, rows; /* 0: all */
+} ls_linear_args;
 #define ls_linear_op(...) LS_APPLY(linear, ls_linear_args, __VA_ARGS__)
 
 /* ---- tables and positions ----------------------------------------------------------------------------------------- */

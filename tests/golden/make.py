@@ -11,6 +11,7 @@ import warnings
 import torch
 
 import lenet5
+import multihead_attention
 import ops
 import optims
 
@@ -50,6 +51,7 @@ def main():
     write("optims.txt", optims.golden_optims)
     write("schedules.txt", optims.golden_schedules)
     write("lenet5.txt", lenet5.golden)
+    write("multihead_attention.txt", multihead_attention.golden)
     for name, op in ops.OPS.items():
         write(f"ops/{name}.txt", lambda out: ops.golden(out, name, *op))
 

@@ -148,6 +148,18 @@ def mask(x, padding, m, causal=0):
     return y.masked_fill(torch.ones(x.shape[-2:]).triu(1) != 0, -torch.inf) if causal else y
 
 
+def attention(q, k, v, padding, m, heads=1, kv_heads=0, causal=0, scale=None):
+    """scaled_dot_product_attention, head by head; without keys and values, q has all three side by side."""
+    kv_heads = kv_heads or heads
+    if k is None:
+        d = q.shape[-1] // (heads + 2 * kv_heads)
+        q, k, v = q.split([heads * d, kv_heads * d, kv_heads * d], -1)
+    q, k, v = [t.unflatten(-1, (h, -1)).transpose(1, 2) for t, h in ((q, heads), (k, kv_heads), (v, kv_heads))]
+    bias = mask(q.new_zeros(q.shape[0], heads, q.shape[2], k.shape[2]), padding, m, causal)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale, enable_gqa=kv_heads != heads)
+    return y.transpose(1, 2).flatten(2)
+
+
 # One op a line: how torch computes it, and its cases.
 OPS = {
     "linear": (F.linear,
@@ -234,4 +246,13 @@ OPS = {
     "rotary": (rotary,
         ([x(2, 5, 6), absent], {}), ([x(3, 2, 40), index(5000, 3)], dict(heads=5, rotate=3)), ([x(2, 4, 24), absent], dict(heads=2, base=500000)),
         ([x(2, 5, 12), index(50, 2)], dict(heads=2, interleaved=1))),
+    "attention": (attention,
+        ([x(2, 7, 5), x(2, 9, 5), x(2, 9, 5), absent, absent], {}),
+        ([x(3, 5, 24), absent, absent, absent, absent], dict(heads=2, causal=1)),
+        ([x(2, 5, 32), absent, absent, absent, absent], dict(heads=4, kv_heads=2, causal=1, scale=0.25)),
+        ([x(3, 4, 12), x(3, 6, 12), x(3, 6, 12), index(2, 3, 6), absent], dict(heads=2)),
+        ([x(3, 4, 12), x(3, 6, 12), x(3, 6, 12), absent, param(4, 6, scale=4.0)], dict(heads=2)),
+        ([x(3, 4, 12), x(3, 6, 6), x(3, 6, 6), index(2, 3, 6), param(2, 4, 6, scale=4.0)], dict(heads=2, kv_heads=1)),
+        ([x(3, 5, 12), x(3, 5, 12), x(3, 5, 12), absent, target(3, 5, 5)], dict(heads=2, causal=1)),
+        ([x(1, 70, 9), absent, absent, absent, absent], dict(causal=1))),
 }

@@ -114,11 +114,11 @@ CHECK_OP(attention, reference,
          {.in = {IN(33, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2)},
          {.in = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE}, .tol_grad = 1e-3}, /* a softmax of one score: dq and dk are zero */
          {.in = {IN(1, 3 * 16), IN(33, 3 * 16), IN(33, 3 * 16), NO_MORE}, .args = ARGS(.heads = 3)},
-         {.in = {IN(67, 32), IN(139, 32), IN(139, 32), NO_MORE}},
+         {.in = {IN(67, 16), IN(139, 16), IN(139, 16), NO_MORE}},
          {.in = {IN(7, 2 * 33), IN(261, 2 * 33), IN(261, 2 * 33), NO_MORE}, .args = ARGS(.heads = 2, .scale = 0.3f)},
          /* causal */
          {.in = {IN(33, 2 * 8), IN(33, 2 * 8), IN(33, 2 * 8), NO_MORE}, .args = ARGS(.heads = 2, .causal = true)},
-         {.in = {IN(133, 33), IN(133, 33), IN(133, 33), NO_MORE}, .args = ARGS(.causal = true)},
+         {.in = {IN(133, 9), IN(133, 9), IN(133, 9), NO_MORE}, .args = ARGS(.causal = true)},
          {.in = {IN(7, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
          {.in = {IN(71, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
          /* heads that share keys and values */
@@ -131,7 +131,7 @@ CHECK_OP(attention, reference,
          /* masks: by position, by head, of a sample; with hidden keys, and with all of them */
          {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE}, .args = ARGS(.heads = 2)},
          {.in = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE}, .args = ARGS(.heads = 2)},
-         {.in = {IN(67, 2 * 7), IN(133, 2 * 7), IN(133, 2 * 7), NONE, IN(67, 133), NO_CACHE}, .args = ARGS(.heads = 2)},
+         {.in = {IN(67, 7), IN(133, 7), IN(133, 7), NONE, IN(67, 133), NO_CACHE}},
          {.in = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADS(7), IN(2, 7, 7), NO_CACHE}, .args = ARGS(.heads = 2, .causal = true)},
          {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADS(33), NONE, NO_CACHE}},
          {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADS(133), NONE, NO_CACHE}},
@@ -148,4 +148,144 @@ CHECK_OP(attention, reference,
          {.in = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), KEPT(157, 32)}, .out = {67, 16}, .args = ARGS(.causal = true), .inference = true},
          {.in = {IN(7, 3 * 16), NONE, NONE, PADS(9), NONE, NONE, KEPT(9, 32)}, .out = {7, 16}, .args = ARGS(.causal = true), .inference = true})
 
-CHECK_MAIN(cmocka_unit_test(check_attention))
+/* ---- a cache ---------------------------------------------------------------------------------------------------------- */
+
+enum { LONG = 141, WIDE = 2 * 3 * 16, ROOM = 150, SAMPLES = 3 };
+
+/* Rows [from, from + t) of each sample of x, WIDE wide, into a graph for t positions; the result goes where the rows came from. */
+static void attend_part(int64_t from, int64_t t, ls_model *m, const float *x, float *y)
+{
+    float  *part  = malloc((size_t)(SAMPLES * t * WIDE) * sizeof *part);
+    int32_t start[SAMPLES];
+    for (int64_t b = 0; b < SAMPLES; b++) {
+        start[b] = (int32_t)from;
+        memcpy(part + b * t * WIDE, x + (b * LONG + from) * WIDE, (size_t)(t * WIDE) * sizeof *part);
+    }
+    ls_batch batch = {.inputs = 2, .name = {"x", "start"}, .data = {part, start}, .rows = SAMPLES, .global_rows = SAMPLES};
+    assert_int_equal(ls_model_run(m, &batch), LS_OK);
+    for (int64_t b = 0; b < SAMPLES; b++)
+        memcpy(y + (b * LONG + from) * WIDE / 3, ls_model_output(m, 0) + b * t * WIDE / 3, (size_t)(t * WIDE / 3) * sizeof *y);
+    free(part);
+}
+
+/* All positions, `step` at a time; without a cache if step is 0. */
+static void attend_in_steps(int64_t step, const float *x, float *y)
+{
+    ls_graph  *g     = ls_graph_new();
+    ls_tensor *start = ls_input(g, "start", LS_I32), *in = ls_input(g, "x", LS_F32, step ? step : LONG, WIDE);
+    ls_tensor *cache = step ? ls_state(g, "cache", LS_F32, ROOM, WIDE / 3 * 2) : NULL;
+    ls_tensor *out   = ls_attention(in, .start = step ? start : NULL, .cache = cache, .heads = 2, .causal = true);
+    ls_params *params;
+    ls_model  *m;
+    assert_int_equal(ls_graph_status(g), LS_OK);
+    assert_int_equal(ls_params_new(&params, g, 1), LS_OK);
+    assert_int_equal(ls_model_new(&m, g, params, &out, 1, SAMPLES), LS_OK);
+    for (int64_t from = 0; from < LONG; from += step ? step : LONG) attend_part(from, step ? step : LONG, m, x, y);
+    ls_model_free(m);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+/* A position has the same bits with a cache as without, whether the ones before it came at once or one by one. */
+static void test_steps(void **state)
+{
+    static float x[SAMPLES * LONG * WIDE], whole[SAMPLES * LONG * WIDE / 3], part[SAMPLES * LONG * WIDE / 3];
+    for (int64_t i = 0; i < SAMPLES * LONG * WIDE; i++) x[i] = check_normal(500, i);
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        attend_in_steps(0, x, whole);
+        for (int64_t step = 1; step <= LONG; step = step == 1 ? 3 : step == 3 ? 47 : step == 47 ? LONG : LONG + 1) {
+            memset(part, 0xFF, sizeof part);
+            attend_in_steps(step, x, part);
+            if (memcmp(whole, part, sizeof whole) != 0) fail_msg("level %s: other bits when %lld positions come at a time", ls_isa_name((ls_isa)isa), (long long)step);
+        }
+    }
+}
+
+/* A start from outside that does not fit: NaN for that sample, and nothing written. */
+static void test_start_out_of_range(void **state)
+{
+    enum { N = 9, C = 4 };
+    ls_graph *g = ls_graph_new();
+    float     x[3 * 2 * 3 * C], cache[3 * N * 2 * C] = {0}, y[3 * 2 * C], log_sum[3 * 2];
+    int32_t   start[3] = {8, 7, -1}; /* two rows fit at 7 */
+    for (int i = 0; i < 3 * 2 * 3 * C; i++) x[i] = check_normal(600, i);
+    ls_tensor *t = ls_attention(ls_input(g, "x", LS_F32, 2, 3 * C), .start = ls_input(g, "start", LS_I32), .cache = ls_state(g, "cache", LS_F32, N, 2 * C),
+                                .causal = true);
+    assert_int_equal(ls_graph_status(g), LS_OK);
+    void   *scratch = aligned_alloc(64, ls__op(t->node)->scratch(t->node, 3, 1, omp_get_max_threads(), false) + 64);
+    ls_call c = {.node = t->node, .args = t->node->args, .rows = 3, .x = {[Q] = x, [START] = start, [CACHE] = cache}, .y = {y, log_sum}, .scratch = scratch};
+    ls__op(t->node)->forward[LS_CPU](&c);
+    for (int b = 0; b < 3; b++)
+        for (int i = 0; i < 2 * C; i++) assert_true(isnan(y[b * 2 * C + i]) == (b != 1));
+    for (int i = 0; i < 3 * N * 2 * C; i++) assert_true((cache[i] != 0) == (i / (2 * C) == N + 7 || i / (2 * C) == N + 8));
+    free(scratch);
+    ls_graph_free(g);
+}
+
+/* ---- one tensor in several roles -------------------------------------------------------------------------------------- */
+
+/* Gradients of q, k and v, added into the buffers given. */
+static void differentiate(ls_node *n, float *x, const float *dy, float *dq, float *dk, float *dv)
+{
+    const int64_t t = n->in[Q]->dim[0], c = n->in[Q]->dim[1], h = ((ls_attention_args *)n->args)->heads;
+    float        *y = malloc((size_t)(2 * t * c) * sizeof *y), *log_sum = malloc((size_t)(2 * h * t) * sizeof *y);
+    void         *scratch = aligned_alloc(64, (ls__op(n)->scratch(n, 2, 1, omp_get_max_threads(), true) + 127) / 64 * 64);
+    ls_call       call = {.node = n, .args = n->args, .rows = 2, .training = true, .x = {x, x, x}, .y = {y, log_sum}, .dy = {(float *)dy},
+                          .dx = {dq, dk, dv}, .add = {false, dk == dq, dv == dq || dv == dk}, .scratch = scratch};
+    ls__op(n)->forward[LS_CPU](&call);
+    ls__op(n)->backward[LS_CPU](&call);
+    free(scratch), free(log_sum), free(y);
+}
+
+static void test_one_tensor(void **state)
+{
+    enum { T = 70, C = 12, N = 2 * T * C };
+    static float x[N], dy[N], apart[3][N], together[N], twice[N];
+    for (int i = 0; i < N; i++) x[i] = check_normal(700, i), dy[i] = check_normal(701, i);
+    for (int causal = 0; causal < 2; causal++) {
+        ls_graph  *g = ls_graph_new();
+        ls_tensor *in = ls_input(g, "x", LS_F32, T, C), *y = ls_attention(in, in, in, .heads = 2, .causal = causal);
+        assert_int_equal(ls_graph_status(g), LS_OK);
+        differentiate(y->node, x, dy, apart[0], apart[1], apart[2]);
+        differentiate(y->node, x, dy, together, together, together);
+        differentiate(y->node, x, dy, apart[0], twice, twice);
+        for (int i = 0; i < N; i++) {
+            assert_true(fabsf(apart[0][i] + apart[1][i] + apart[2][i] - together[i]) < 2e-5f);
+            assert_true(fabsf(apart[1][i] + apart[2][i] - twice[i]) < 2e-5f);
+        }
+        ls_graph_free(g);
+    }
+}
+
+/* ---- what is refused -------------------------------------------------------------------------------------------------- */
+
+static void test_refused(void **state)
+{
+    const check_in absent = NONE, x = IN(5, 12), narrow = IN(7, 6), wide = IN(7, 12);
+    CHECK_REFUSED(attention, "keys are given without values", {.in = {x, x, absent, NO_MORE}});
+    CHECK_REFUSED(attention, "values are given without keys", {.in = {x, absent, x, NO_MORE}});
+    CHECK_REFUSED(attention, "B x T x (heads D)", {.in = {IN(12), absent, absent, NO_MORE}});
+    CHECK_REFUSED(attention, "no multiple of 5 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 5)});
+    CHECK_REFUSED(attention, "no multiple of 15, the heads", {.in = {x, absent, absent, NO_MORE}, .args = ARGS(.heads = 5)});
+    CHECK_REFUSED(attention, "4 heads share 3", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 3)});
+    CHECK_REFUSED(attention, "-2 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = -2)});
+    CHECK_REFUSED(attention, "expected B x S x 12", {.in = {x, narrow, narrow, NO_MORE}});
+    CHECK_REFUSED(attention, "expected the same dims", {.in = {x, x, wide, NO_MORE}});
+    CHECK_REFUSED(attention, "scale is -1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.scale = -1)});
+    CHECK_REFUSED(attention, "dropout is 1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.dropout = 1)});
+    CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, PADS(5), NONE, NO_CACHE}});
+    CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, IN(7), NONE, NO_CACHE}});
+    CHECK_REFUSED(attention, "expected 5 x 7", {.in = {x, wide, wide, NONE, IN(7, 5), NO_CACHE}});
+    CHECK_REFUSED(attention, "for each of 2 heads", {.in = {x, wide, wide, NONE, IN(3, 5, 7), NO_CACHE}, .args = ARGS(.heads = 2)});
+    CHECK_REFUSED(attention, "without a cache", {.in = {x, x, x, NONE, NONE, INDEX(3), NONE}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 24)}});
+    CHECK_REFUSED(attention, "expected B x N x 24", {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 12)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "do not fit", {.in = {x, x, x, NONE, NONE, NONE, KEPT(4, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "expected as many", {.in = {x, wide, wide, NONE, NONE, NONE, KEPT(9, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "expected B of int32", {.in = {x, x, x, NONE, NONE, IN(1), KEPT(9, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "is no state", {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
+}
+
+CHECK_MAIN(cmocka_unit_test(check_attention), cmocka_unit_test(test_steps), cmocka_unit_test(test_start_out_of_range), cmocka_unit_test(test_one_tensor),
+           cmocka_unit_test(test_refused))

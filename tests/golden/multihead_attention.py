@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""nn.MultiheadAttention: values and gradients, by the names of its parameters.
+
+What goes in is by formula: parameters, inputs and masks.  To each of q, k and v an array without batch is added, whose gradient is that
+of the input, summed over samples.  The loss is the mean over samples of the sum of y * dy.
+"""
+import torch
+from torch import nn
+
+import formula
+
+WIDTH, HEADS, SAMPLES, QUERIES, KEYS = 12, 3, 2, 5, 7
+
+# name: what differs from self-attention without masks
+CASES = {
+    "self": {},
+    "no_bias": dict(no_bias=1),
+    "causal": dict(causal=1),
+    "cross": dict(cross=1),
+    "padding": dict(cross=1, padding=1),
+    "additive": dict(cross=1, additive=2),
+    "additive_by_head": dict(cross=1, additive=3),
+    "everything": dict(causal=1, padding=1, additive=2),
+}
+
+
+def tensor(name, *dims, scale=2.0):
+    return torch.from_numpy(formula.fill(name, dims, scale))
+
+
+def golden(out):
+    for name, case in CASES.items():
+        layer = nn.MultiheadAttention(WIDTH, HEADS, bias=not case.get("no_bias"), batch_first=True)
+        with torch.no_grad():
+            for key, p in layer.named_parameters():
+                p.copy_(tensor(key, *p.shape, scale=1.5))
+        keys = KEYS if case.get("cross") else QUERIES
+        roles = ["q", "k", "v"] if case.get("cross") else ["q"]
+        shift = {r: torch.zeros(QUERIES if r == "q" else keys, WIDTH, requires_grad=True) for r in roles}
+        given = {r: tensor(r, SAMPLES, *shift[r].shape) + shift[r] for r in roles}
+        q = given["q"]
+        mask = torch.zeros(SAMPLES, HEADS, QUERIES, keys)
+        if case.get("additive") == 2:
+            mask = mask + tensor("mask", QUERIES, keys)
+        if case.get("additive") == 3:
+            mask = mask + tensor("mask", HEADS, QUERIES, keys)
+        if case.get("causal"):
+            mask = mask + torch.full((QUERIES, keys), float("-inf")).triu(1)
+        padding = torch.zeros(SAMPLES, keys)
+        if case.get("padding"):  # the first key always stays
+            hidden = torch.from_numpy(formula.labels("padding", SAMPLES * keys, 2)).reshape(SAMPLES, keys).bool()
+            hidden[:, 0] = False
+            padding = padding.masked_fill(hidden, float("-inf"))
+        y, weights = layer(q, given.get("k", q), given.get("v", q), attn_mask=mask.reshape(-1, QUERIES, keys), key_padding_mask=padding,
+                           average_attn_weights=False)
+        ((y * tensor("dy", SAMPLES, QUERIES, WIDTH)).sum() / SAMPLES).backward()
+        out.case(name, **case)
+        out.array("y", y.detach())
+        out.array("weights", weights.detach())
+        for key, p in layer.named_parameters():
+            out.array(f"mha.{key}", p.grad)
+        for r in roles:
+            out.array(r, shift[r].grad)
