@@ -542,6 +542,7 @@ ls_status ls__tree_end(ls_tree *tree)
     if (!tree->window) return LS_OK;
     while (tree->first_begun < tree->end_begun) LS_TRY(sum_oldest(tree));
     LS_TRY(ls__window_barrier(tree->window)); /* all parts are written */
+    ls__window_settle(tree->window);
     return LS_OK;
 }
 

@@ -28,6 +28,7 @@ typedef struct ls_window {
     int        me;      /* which of them is this one                                                         */
     int       *rank;    /* of each member, increasing                                                        */
     ls_block  *block;   /* of each member; [me] is `own`.  Sizes may differ                                  */
+    bool       settled; /* see below                                                                         */
     uint32_t   ticket;  /* barriers so far                                                                   */
     int        spins;   /* turns of waiting before it sleeps                                                 */
     int       *process; /* of each member                                                                    */
@@ -41,6 +42,10 @@ ls_status ls__window_new(ls_window **w, ls_comm *comm, ls_window_mode mode, size
 
 /* Not collective: the others keep what they see of this rank's block until they free theirs.  NULL is allowed. */
 void ls__window_free(ls_window *w);
+
+/* Puts this rank's block on huge pages, where the system can, once its pages are there: to be called after the first use, and by
+ * whoever else likes without effect. */
+void ls__window_settle(ls_window *w);
 
 /* Waits for the members; what each wrote before is then visible to all.  LS_ERR_ENV when one of them has ended: the communicator is
  * then broken. */

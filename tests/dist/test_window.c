@@ -42,6 +42,24 @@ static void test_all_see_all(void **state)
     ls__window_free(w);
 }
 
+/* Huge pages or not: what is there stays there, for all, while all of them change at once. */
+static void test_settle_keeps_all(void **state)
+{
+    enum { COUNT = 1300000 };
+    ls_window *w = make(LS_WINDOW_AUTO, COUNT * sizeof(int));
+    int       *x = w->own.data;
+    for (int i = 0; i < COUNT; i++) x[i] = i + the_rank();
+    assert_ok(ls__window_barrier(w));
+    for (int turn = 0; turn < 2; turn++) {
+        for (int m = 0; m < w->members; m++)
+            for (int i = 0; i < COUNT; i++)
+                if (((int *)w->block[m].data)[i] != i + w->rank[m]) fail_msg("element %d of rank %d", i, w->rank[m]);
+        ls__window_settle(w);
+    }
+    assert_true(w->settled);
+    ls__window_free(w);
+}
+
 /* Each turn a rank reads what the others wrote in that turn, and nobody writes the next before all have read. */
 static void test_barrier_orders(void **state)
 {
@@ -110,7 +128,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_see_all), cmocka_unit_test(test_barrier_orders),     cmocka_unit_test(test_off_is_private),
-        cmocka_unit_test(test_free_alone),  cmocka_unit_test(test_where_it_cannot_be),
+        cmocka_unit_test(test_free_alone),  cmocka_unit_test(test_where_it_cannot_be), cmocka_unit_test(test_settle_keeps_all),
     };
     return run_on_ranks(argc, argv, tests);
 }
