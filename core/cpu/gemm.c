@@ -31,100 +31,59 @@ typedef struct block {
     buffer         buf[LS_BUFS];
 } block;
 
-/* All pieces of a run, for the tile at row r and column c of the block, whose operands stand in t. */
-static void compute_tile(const block *b, const ls_run *run, int64_t r, int64_t c, ls_tile *t)
-{
-    int64_t      rows = min(LS_MR, b->m - r), cols = min(LS_NR, b->n - c);
-    ls_tile_fn  *kernel = ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0];
-    const float *x = t->x, *w = t->w;
-    if (b->x_packed && b->w_packed && rows == LS_MR && cols == LS_NR) kernel = ls__gemm_tile_packed;
-    t->n = cols;
-    for (int p = 0; p < run->pieces; p++) {
-        const ls_piece *piece = &run->piece[p];
-        const buffer   *to    = &b->buf[piece->to];
-        int64_t         k     = piece->from - run->from;
-        t->x                  = x + k * t->x_col;
-        t->w                  = w + k * t->w_row;
-        t->k                  = piece->len;
-        t->adds               = piece->adds;
-        for (int a = 0; a < piece->adds; a++) {
-            const buffer *from = &b->buf[piece->add[a]];
-            t->add[a]          = (ls_tile_add){piece->add[a] < LS_BUF_LEVEL ? from->data : from->data + r * from->row + c, from->row};
-        }
-        t->y     = piece->to < LS_BUF_LEVEL ? to->data : to->data + r * to->row + c;
-        t->y_row = to->row;
-        t->bias  = b->g->bias && run->last && p == run->pieces - 1 ? b->g->bias + b->j + c : NULL;
-        kernel(t);
-    }
-}
-
-/* Rows [top, end) of the LS_NR columns from c on, whose w is at `w`; `ahead` columns of w at `soon` are packed next. */
+/* Rows [top, end) of the LS_NR columns from c on; `ahead` columns of w at `soon` are packed next. */
 typedef struct column {
     int64_t      c, top, end, ahead;
-    const float *w, *soon;
+    const float *soon;
 } column;
 
-static void fetch(const block *b, const ls_run *run, const column *col, int64_t r)
+/* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
+static void compute_column(const block *b, const ls_run *run, const column *col, ls_tile *t)
 {
-    if (col->ahead > 0)
-        ls__gemm_fetch_w(col->soon, b->g->w_row, b->g->w_col, run->len, col->ahead, (r - col->top) / LS_MR,
-                         (col->end - col->top + LS_MR - 1) / LS_MR);
-}
-
-/* The whole tiles of a run of one piece, t->x being the first one's: what they share is set once.  Returns the row after the last. */
-static int64_t compute_whole_tiles(const block *b, const ls_run *run, const column *col, ls_tile *t)
-{
-    ls_tile_fn     *kernel = b->x_packed && b->w_packed ? ls__gemm_tile_packed : ls__gemm_tile[LS_MR - 1][1][0];
-    const int64_t   tall   = LS_MR * (b->x_packed ? run->len : t->x_row);
-    const float    *first  = t->x;
-    const ls_piece *piece  = &run->piece[0];
-    const buffer   *to     = &b->buf[piece->to];
-    int64_t         r      = col->top;
-    t->n                   = LS_NR;
-    t->k                   = piece->len;
-    t->adds                = piece->adds;
-    t->bias                = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
-    t->y                   = to->data + r * to->row + col->c;
-    t->y_row               = to->row;
-    for (int a = 0; a < piece->adds; a++) {
-        const buffer *from = &b->buf[piece->add[a]];
-        t->add[a]          = (ls_tile_add){from->data + r * from->row + col->c, from->row};
-    }
-    for (; r + LS_MR <= col->end; r += LS_MR) {
-        fetch(b, run, col, r);
-        t->next = r + LS_MR < col->end ? t->x + tall : first;
+    const int64_t   cols = min(LS_NR, b->n - col->c), tall = LS_MR * (b->x_packed ? run->len : t->x_row);
+    const int64_t   tiles = (col->end - col->top + LS_MR - 1) / LS_MR;
+    const float    *first = t->x;
+    ls_tile_fn     *whole = cols < LS_NR ? NULL : b->x_packed && b->w_packed ? ls__gemm_tile_packed : ls__gemm_tile[LS_MR - 1][1][0];
+    t->n                  = cols;
+    t->bias               = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
+    t->y                  = b->buf[run->to].data + col->top * t->y_row + col->c;
+    for (int a = 0; a < run->adds; a++) t->add[a].data = b->buf[run->add[a]].data + col->top * t->add[a].row + col->c;
+    for (int64_t i = 0; i < tiles; i++) {
+        int64_t     rows   = min(LS_MR, col->end - col->top - i * LS_MR);
+        ls_tile_fn *kernel = whole && rows == LS_MR ? whole : ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0];
+        if (col->ahead > 0) ls__gemm_fetch_w(col->soon, b->g->w_row, b->g->w_col, run->len, col->ahead, i, tiles);
+        t->next = i + 1 < tiles ? t->x + tall : first;
         kernel(t);
         t->x += tall;
         t->y += LS_MR * t->y_row;
-        for (int a = 0; a < piece->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
+        for (int a = 0; a < run->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
     }
-    return r;
 }
 
 static void compute_run(const block *b, const ls_run *run)
 {
     const ls_gemm *g = b->g;
     const float   *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
-    ls_tile        t = {.x_row = b->x_packed ? 1 : g->x_row, .x_col = b->x_packed ? LS_MR : g->x_col};
-    t.w_row          = b->w_packed ? LS_NR : g->w_row;
+    ls_tile        t;
+    t.x_row  = b->x_packed ? 1 : g->x_row;
+    t.x_col  = b->x_packed ? LS_MR : g->x_col;
+    t.w_row  = b->w_packed ? LS_NR : g->w_row;
+    t.pieces = run->pieces;
+    t.len    = run->piece;
+    t.y_row  = b->buf[run->to].row;
+    t.adds   = run->adds;
+    for (int a = 0; a < run->adds; a++) t.add[a].row = b->buf[run->add[a]].row;
     for (int64_t top = 0; top < b->m; top += LS_MC) {
         int64_t end = min(top + LS_MC, b->m);
         if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
             float *panel = b->space->w + (b->m > LS_MC ? c * run->len : 0); /* kept only if it is needed again */
             if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
-            column col = {.c = c, .top = top, .end = end, .w = b->w_packed ? panel : w + c, .soon = w + (c + LS_NR) * g->w_col};
+            column col = {.c = c, .top = top, .end = end, .soon = w + (c + LS_NR) * g->w_col};
             col.ahead  = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0;
-            t.w        = col.w;
             t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
-            int64_t r  = top;
-            if (run->pieces == 1 && c + LS_NR <= b->n) r = compute_whole_tiles(b, run, &col, &t);
-            for (; r < end; r += LS_MR) {
-                fetch(b, run, &col, r);
-                t.x = b->x_packed ? b->space->x + (r - top) * run->len : x + r * g->x_row;
-                t.w = col.w;
-                compute_tile(b, run, r, c, &t);
-            }
+            t.w        = b->w_packed ? panel : w + c;
+            compute_column(b, run, &col, &t);
         }
     }
 }
@@ -143,7 +102,6 @@ static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 *
 /* Rows [i, i + m) and columns [j, j + n) of y, by one thread. */
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
-    float   micro[LS_RUN_LEVELS][LS_MR * LS_NR];
     ls_plan plan;
     ls_run  run;
     ls__gemm_plan(&plan, g);
@@ -158,7 +116,6 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
             block b    = {.g = g, .space = space, .i = i + r, .m = min(tall, m - r), .j = j + c, .n = min(wide, n - c)};
             b.w_packed = must_pack_w(g, m);
             b.x_packed = must_pack_x(g, m, b.n);
-            for (int l = 0; l < LS_RUN_LEVELS; l++) b.buf[LS_BUF_RUN + l] = (buffer){micro[l], LS_NR};
             for (int l = 0; l < levels; l++)
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};

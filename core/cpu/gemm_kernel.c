@@ -18,6 +18,7 @@ V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row
         acc[i][0] = v_fma(xi, w0, acc[i][0]);
         if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
     }
+    __asm__ volatile("" ::: "memory"); /* loads of the next k stay there: registers are full */
 }
 
 /* `rows`, `vecs`, `partial` and `packed` are constants where this is inlined, so all loops but that over k vanish.  Packed
@@ -28,30 +29,44 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
     const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col, w_row = packed ? LS_NR : t->w_row;
     const float  *w = t->w, *x[GROUPS];
     vf            acc[LS_MR][2];
+    vf            waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
 #pragma GCC unroll 16
     for (int g = 0; g * GROUP < rows; g++) x[g] = t->x + g * GROUP * x_row;
 #pragma GCC unroll 16
-    for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
-#pragma GCC unroll 16
     for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
     const char *next = (const char *)t->next;
-    int64_t     k    = t->k;
-    for (; packed && k >= UNROLL; k -= UNROLL, next += UNROLL * 4 * LS_MR) {
+    for (int p = 0;; p++) {
 #pragma GCC unroll 16
-        for (int line = 0; line < UNROLL * 4 * LS_MR; line += LINE) __builtin_prefetch(next + line);
+        for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
+        int64_t k = t->len[p];
+        for (; packed && k >= UNROLL; k -= UNROLL, next += UNROLL * 4 * LS_MR) {
 #pragma GCC unroll 16
-        for (int u = 0; u < UNROLL; u++) {
+            for (int line = 0; line < UNROLL * 4 * LS_MR; line += LINE) __builtin_prefetch(next + line);
+#pragma GCC unroll 16
+            for (int u = 0; u < UNROLL; u++) {
+                step(acc, x, x_row, w, left, rows, vecs);
+#pragma GCC unroll 16
+                for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
+                w += w_row;
+            }
+        }
+        for (; k > 0; k--) {
             step(acc, x, x_row, w, left, rows, vecs);
 #pragma GCC unroll 16
             for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
             w += w_row;
         }
-    }
-    for (; k > 0; k--) {
-        step(acc, x, x_row, w, left, rows, vecs);
+        int level = 0;
+        for (; p >> level & 1; level++)
 #pragma GCC unroll 16
-        for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
-        w += w_row;
+            for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+                for (int v = 0; v < vecs; v++) acc[i][v] = waiting[level][i][v] + acc[i][v];
+        if (p == t->pieces - 1) break;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) waiting[level][i][v] = acc[i][v];
     }
     for (int s = 0; s < t->adds; s++) {
         const float *from = t->add[s].data;

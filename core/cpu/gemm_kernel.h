@@ -2,9 +2,10 @@
  *
  * The micro-kernel of matrix products: a tile of y of up to LS_MR x LS_NR floats, kept in registers over a run of K.
  *
- * Every element is one chain of multiply-adds from zero, k ascending, whatever the shape of its tile, so that its bits do
- * not show where it stood.  What happens to the sum then is the same for all of a tile's elements: buffers are added
- * to it one after another, then the bias, and it is stored.
+ * The run is cut into pieces, a power of two of them.  For every element each piece is one chain of multiply-adds from zero, k
+ * ascending, whatever the shape of its tile, so that its bits do not show where it stood; the pieces are added as a binary
+ * tree.  What happens to the sum then is the same for all of a tile's elements: buffers are added to it one after another,
+ * then the bias, and it is stored.
  */
 #ifndef LS_CORE_CPU_GEMM_KERNEL_H
 #define LS_CORE_CPU_GEMM_KERNEL_H
@@ -21,7 +22,7 @@ enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 32 };
 #else
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
-enum { LS_NR = 2 * LS_V, LS_TILE_ADDS = 40 };
+enum { LS_NR = 2 * LS_V, LS_TILE_ADDS = 40, LS_TILE_LEVELS = 6, LS_TILE_PIECES = 1 << LS_TILE_LEVELS };
 
 typedef struct ls_tile_add {
     const float *data;
@@ -33,8 +34,9 @@ typedef struct ls_tile {
     int64_t      x_row, x_col;
     const float *w; /* w[k * w_row + j], n columns readable */
     int64_t      w_row;
-    int64_t      k;    /* 0 is allowed */
-    const float *next; /* the x of the next tile, fetched meanwhile if packed */
+    int            pieces;
+    const int64_t *len;  /* of each piece, in k; 0 is allowed */
+    const float   *next; /* the x of the next tile, fetched meanwhile if packed */
     float       *y;
     int64_t      y_row;
     const float *bias; /* n of them, or NULL */

@@ -13,28 +13,28 @@ void ls__gemm_plan(ls_plan *plan, const ls_gemm *g)
 static int64_t part_len(const ls_plan *plan, int part) { return plan->bound[part + 1] - plan->bound[part]; }
 
 /* Where the sum of subtree `index` of level `level` goes: it is added to the left ones that wait, then waits or is the result. */
-static void carry(const ls_plan *plan, ls_piece *piece, int level, int index)
+static void carry(const ls_plan *plan, ls_run *run, int level, int index)
 {
-    for (; index & 1; index /= 2, level++) piece->add[piece->adds++] = (unsigned char)(LS_BUF_LEVEL + level);
-    piece->to = LS_BUF_LEVEL + level;
+    for (; index & 1; index /= 2, level++) run->add[run->adds++] = (unsigned char)(LS_BUF_LEVEL + level);
+    run->to = LS_BUF_LEVEL + level;
     if (1 << level < plan->parts) return;
-    piece->to = LS_BUF_RESULT;
-    if (plan->add) piece->add[piece->adds++] = LS_BUF_RESULT;
+    run->to = LS_BUF_RESULT;
+    if (plan->add) run->add[run->adds++] = LS_BUF_RESULT;
 }
 
 /* A segment of a part longer than KC.  A single part's sum grows in the result itself. */
 static void segment_run(ls_plan *plan, ls_run *run, int64_t len)
 {
-    int64_t   segments = (len + LS_KC - 1) / LS_KC, s = plan->segment++;
-    int64_t   begin = plan->bound[plan->part];
-    int       home  = plan->parts == 1 ? LS_BUF_RESULT : LS_BUF_PART;
-    ls_piece *piece = &run->piece[0];
-    *piece          = (ls_piece){.from = begin + len * s / segments, .to = home};
-    piece->len      = begin + len * (s + 1) / segments - piece->from;
-    run->pieces     = 1;
-    if (s > 0 || (plan->parts == 1 && plan->add)) piece->add[piece->adds++] = (unsigned char)home;
+    int64_t segments = (len + LS_KC - 1) / LS_KC, s = plan->segment++;
+    int64_t begin = plan->bound[plan->part];
+    run->to       = plan->parts == 1 ? LS_BUF_RESULT : LS_BUF_PART;
+    run->from     = begin + len * s / segments;
+    run->len      = begin + len * (s + 1) / segments - run->from;
+    run->piece[0] = run->len;
+    run->pieces   = 1;
+    if (s > 0 || (plan->parts == 1 && plan->add)) run->add[run->adds++] = (unsigned char)run->to;
     if (s < segments - 1) return;
-    if (plan->parts > 1) carry(plan, piece, 0, plan->part);
+    if (plan->parts > 1) carry(plan, run, 0, plan->part);
     plan->segment = 0;
     plan->part++;
 }
@@ -43,37 +43,30 @@ bool ls__gemm_next_run(ls_plan *plan, ls_run *run)
 {
     if (plan->part == plan->parts) return false;
     int64_t len = part_len(plan, plan->part);
+    run->adds   = 0;
     if (len > LS_KC)
         segment_run(plan, run, len);
     else {
         int level = 0; /* of the largest subtree that starts here and fits */
-        for (int64_t more = len; level < LS_RUN_LEVELS && plan->part % (2 << level) == 0 && 2 << level <= plan->parts; level++) {
-            for (int p = 1 << level; p < 2 << level; p++) more += part_len(plan, plan->part + p);
+        run->from = plan->bound[plan->part];
+        run->len  = len;
+        for (; level < LS_TILE_LEVELS && plan->part % (2 << level) == 0 && 2 << level <= plan->parts; level++) {
+            int64_t more = plan->bound[plan->part + (2 << level)] - run->from;
             if (more > LS_KC) break;
+            run->len = more;
         }
         run->pieces = 1 << level;
-        for (int p = 0; p < run->pieces; p++) {
-            ls_piece *piece = &run->piece[p];
-            int       l     = 0;
-            piece->from     = plan->bound[plan->part + p];
-            piece->len      = part_len(plan, plan->part + p);
-            piece->adds     = 0;
-            for (; p >> l & 1; l++) piece->add[piece->adds++] = (unsigned char)(LS_BUF_RUN + l);
-            piece->to = LS_BUF_RUN + l;
-            if (p == run->pieces - 1) carry(plan, piece, level, plan->part >> level);
-        }
+        for (int p = 0; p < run->pieces; p++) run->piece[p] = part_len(plan, plan->part + p);
+        carry(plan, run, level, plan->part >> level);
         plan->part += run->pieces;
     }
-    const ls_piece *final = &run->piece[run->pieces - 1];
-    run->from             = run->piece[0].from;
-    run->len              = final->from + final->len - run->from;
-    run->last             = plan->part == plan->parts;
+    run->last = plan->part == plan->parts;
     return true;
 }
 
 int ls__gemm_plan_levels(const ls_plan *plan)
 {
-    bool one_run = plan->bound[plan->parts] - plan->bound[0] <= LS_KC && plan->parts <= LS_RUN_PIECES;
+    bool one_run = plan->bound[plan->parts] - plan->bound[0] <= LS_KC && plan->parts <= LS_TILE_PIECES;
     if (plan->parts == 1 || one_run) return 0;
     int levels = 1;
     while (1 << (levels - 1) < plan->parts) levels++;

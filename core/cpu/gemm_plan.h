@@ -5,8 +5,8 @@
  * K is cut into parts (the caller's bounds), and a part longer than KC into equal segments.  The sum of a part is that of its
  * segments from first to last; the parts are added as a binary tree.  All of this is a function of the bounds alone.
  *
- * A *run* is what is packed at a time: one segment, or a subtree of short parts that fits into KC together.  Each part of a
- * run is a *piece*: one call of the micro-kernel for a tile.  Partial sums wait in buffers: the subtree on the left of the
+ * A *run* is what is packed at a time, and one call of the micro-kernel for a tile: one segment, or a subtree of short parts
+ * that fits into KC together; each of its parts is a *piece*.  Sums of runs wait in buffers: the subtree on the left of the
  * one being summed at level l, as with the digits of a binary counter.
  */
 #ifndef LS_CORE_CPU_GEMM_PLAN_H
@@ -18,23 +18,18 @@
 #include "core/cpu/gemm.h"
 #include "core/cpu/gemm_kernel.h"
 
-enum { LS_RUN_LEVELS = 6, LS_RUN_PIECES = 1 << LS_RUN_LEVELS, LS_LEVELS = 32 };
+enum { LS_LEVELS = 32 };
 
-/* A buffer of partial sums: of the subtree at level l within a run (micro-tile), of the one at level l between runs, of the
- * part at hand, or the result. */
-enum { LS_BUF_RUN = 0, LS_BUF_LEVEL = LS_RUN_LEVELS, LS_BUF_PART = LS_BUF_LEVEL + LS_LEVELS, LS_BUF_RESULT, LS_BUFS };
-
-typedef struct ls_piece {
-    int64_t       from, len; /* within K */
-    int           adds, to;
-    unsigned char add[LS_TILE_ADDS]; /* buffers added to the sum, in this order; it goes to buffer `to` */
-} ls_piece;
+/* A buffer of partial sums: of the subtree at level l, of the part at hand, or the result. */
+enum { LS_BUF_LEVEL = 0, LS_BUF_PART = LS_LEVELS, LS_BUF_RESULT, LS_BUFS };
 
 typedef struct ls_run {
-    int64_t  from, len;
-    int      pieces;
-    bool     last; /* of the product */
-    ls_piece piece[LS_RUN_PIECES];
+    int64_t       from, len; /* within K */
+    int           pieces;
+    int64_t       piece[LS_TILE_PIECES]; /* their lengths */
+    bool          last;                  /* of the product */
+    int           adds, to;
+    unsigned char add[LS_TILE_ADDS]; /* buffers added to the sum, in this order; it goes to buffer `to` */
 } ls_run;
 
 /* Goes through the parts. */
