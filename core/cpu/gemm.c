@@ -73,11 +73,12 @@ static void compute_run(const block *b, const ls_run *run)
     t.y_row  = b->buf[run->to].row;
     t.adds   = run->adds;
     for (int a = 0; a < run->adds; a++) t.add[a].row = b->buf[run->add[a]].row;
-    for (int64_t top = 0; top < b->m; top += LS_MC) {
-        int64_t end = min(top + LS_MC, b->m);
+    const int64_t tiles = (b->m + LS_MR - 1) / LS_MR, parts = (b->m + LS_MC - 1) / LS_MC;
+    for (int64_t part = 0; part < parts; part++) {
+        const int64_t top = tiles * part / parts * LS_MR, end = min(tiles * (part + 1) / parts * LS_MR, b->m);
         if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
-            float *panel = b->space->w + (b->m > LS_MC ? c * run->len : 0); /* kept only if it is needed again */
+            float *panel = b->space->w + (parts > 1 ? c * run->len : 0); /* kept only if it is needed again */
             if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
             column col = {.c = c, .top = top, .end = end, .soon = w + (c + LS_NR) * g->w_col};
             col.ahead  = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0;

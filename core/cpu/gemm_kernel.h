@@ -14,11 +14,11 @@
 #include "core/cpu/vec.h"
 
 /* Accumulators take LS_MR x 2 of the registers; KC bounds the run of K so that a panel of w (KC x NR) stays in L1, and is part of
- * what the bits depend on; MC x KC of x stay in L2. */
+ * what the bits depend on; up to MC x KC of x stay in L2. */
 #if defined(__AVX512F__)
 enum { LS_MR = 14, LS_KC = 256, LS_MC = 14 * 32 };
 #elif defined(__AVX2__)
-enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 32 };
+enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 48 };
 #else
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
