@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP, UNROLL = 4, LINE = 64 };
+enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP, UNROLL = 8, LINE = 64 };
 
 /* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
 V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2], const int rows,
@@ -49,6 +49,9 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
                 for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
                 w += w_row;
             }
+            __asm__("" : "+r"(w), "+r"(next)); /* kept as pointers, not computed anew after the loop */
+#pragma GCC unroll 16
+            for (int g = 0; g * GROUP < rows; g++) __asm__("" : "+r"(x[g]));
         }
         for (; k > 0; k--) {
             step(acc, x, x_row, w, left, rows, vecs);
