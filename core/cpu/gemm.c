@@ -40,10 +40,10 @@ typedef struct column {
 /* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
 static void compute_column(const block *b, const ls_run *run, const column *col, ls_tile *t)
 {
-    const int64_t   cols = min(LS_NR, b->n - col->c), tall = LS_MR * (b->x_packed ? run->len : t->x_row);
+    const int64_t   cols = min(LS_NR, b->n - col->c), tall = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
     const int64_t   tiles = (col->end - col->top + LS_MR - 1) / LS_MR;
     const float    *first = t->x;
-    ls_tile_fn     *whole = cols < LS_NR ? NULL : b->x_packed && b->w_packed ? ls__gemm_tile_packed : ls__gemm_tile[LS_MR - 1][1][0];
+    ls_tile_fn     *whole = cols < LS_NR ? NULL : b->x_packed && b->w_packed ? ls__gemm_tile_packed[run->pieces > 1] : ls__gemm_tile[LS_MR - 1][1][0];
     t->n                  = cols;
     t->bias               = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
     t->y                  = b->buf[run->to].data + col->top * t->y_row + col->c;

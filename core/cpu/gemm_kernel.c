@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP, UNROLL = 8, LINE = 64 };
+enum { GROUP = 4, GROUPS = (LS_MR + GROUP - 1) / GROUP, UNROLL = 4, UNROLL_TREE = 8, LINE = 64 };
 
 /* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
 V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2], const int rows,
@@ -21,12 +21,13 @@ V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row
     __asm__ volatile("" ::: "memory"); /* loads of the next k stay there: registers are full */
 }
 
-/* `rows`, `vecs`, `partial` and `packed` are constants where this is inlined, so all loops but that over k vanish.  Packed
- * operands have strides that are known, too. */
-V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed)
+/* `rows`, `vecs`, `partial`, `packed` and `tree` (more than one piece) are constants where this is inlined, so all loops but those
+ * over pieces and k vanish.  Packed operands have strides that are known, too. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed, const bool tree)
 {
     const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
     const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col, w_row = packed ? LS_NR : t->w_row;
+    const int     unroll = tree ? UNROLL_TREE : UNROLL;
     const float  *w = t->w, *x[GROUPS];
     vf            acc[LS_MR][2];
     vf            waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
@@ -39,11 +40,11 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
         int64_t k = t->len[p];
-        for (; packed && k >= UNROLL; k -= UNROLL, next += UNROLL * 4 * LS_MR) {
+        for (; packed && k >= unroll; k -= unroll, next += unroll * 4 * LS_MR) {
 #pragma GCC unroll 16
-            for (int line = 0; line < UNROLL * 4 * LS_MR; line += LINE) __builtin_prefetch(next + line);
+            for (int line = 0; line < unroll * 4 * LS_MR; line += LINE) __builtin_prefetch(next + line);
 #pragma GCC unroll 16
-            for (int u = 0; u < UNROLL; u++) {
+            for (int u = 0; u < unroll; u++) {
                 step(acc, x, x_row, w, left, rows, vecs);
 #pragma GCC unroll 16
                 for (int g = 0; g * GROUP < rows; g++) x[g] += x_col;
@@ -60,12 +61,12 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
             w += w_row;
         }
         int level = 0;
-        for (; p >> level & 1; level++)
+        for (; tree && (p >> level & 1); level++)
 #pragma GCC unroll 16
             for (int i = 0; i < rows; i++)
 #pragma GCC unroll 16
                 for (int v = 0; v < vecs; v++) acc[i][v] = waiting[level][i][v] + acc[i][v];
-        if (p == t->pieces - 1) break;
+        if (!tree || p == t->pieces - 1) break;
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 16
@@ -102,14 +103,15 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #endif
 
 #define KERNELS(rows)                                                                                                                      \
-    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false); }                                                      \
-    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false); }                                                      \
-    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false); }                                                      \
-    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false); }
+    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false, true); }                                                      \
+    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false, true); }                                                      \
+    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false, true); }                                                      \
+    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false, true); }
 ROWS(KERNELS)
 
 #define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
 ls_tile_fn *const ls__gemm_tile[LS_MR][2][2] = {ROWS(ENTRIES)};
 
-static void       tile_packed(const ls_tile *t) { tile(t, LS_MR, 2, false, true); }
-ls_tile_fn *const ls__gemm_tile_packed = tile_packed;
+static void       tile_packed(const ls_tile *t) { tile(t, LS_MR, 2, false, true, false); }
+static void       tile_packed_tree(const ls_tile *t) { tile(t, LS_MR, 2, false, true, true); }
+ls_tile_fn *const ls__gemm_tile_packed[2] = {tile_packed, tile_packed_tree};

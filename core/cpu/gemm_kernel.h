@@ -52,8 +52,8 @@ typedef void ls_tile_fn(const ls_tile *t);
 #define ls__gemm_tile_packed LS_LEVELED(ls__gemm_tile_packed)
 #ifdef LS_LEVEL
 extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
-/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR. */
-extern ls_tile_fn *const ls__gemm_tile_packed;
+/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR; of one piece, or of any number. */
+extern ls_tile_fn *const ls__gemm_tile_packed[2];
 #endif
 
 #endif

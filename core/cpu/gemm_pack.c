@@ -22,7 +22,7 @@ static struct slot {
 static _Atomic int       made;
 static _Thread_local int last; /* the slot this thread had: its memory is in this core's cache */
 
-static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC + LS_MR) * LS_KC + SLACK, floats_state = LS_STATE;
+static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_KC + SLACK), floats_state = LS_STATE;
 
 /* Makes `count` more slots.  Runs once in a process as a rule, so one thread at a time is enough. */
 static void grow(int count)
@@ -152,23 +152,25 @@ V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, fl
                 int64_t left = LS_MR - r < LS_V ? LS_MR - r : LS_V;
                 vf      some = v_load_part(x + t * LS_MR + r, left);
                 if (i < k - 1)
-                    v_store(panel + (t * k + i) * LS_MR + r, some); /* what it spills is written over */
+                    v_store(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r, some); /* what it spills is written over */
                 else
-                    v_store_part(panel + (t * k + i) * LS_MR + r, some, left);
+                    v_store_part(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r, some, left);
             }
         }
 }
 
 void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel)
 {
-    enum { TILES = 8 };
+    enum { MANY = 16, SOME = 4 };
     for (int64_t r = 0; r < rows;) {
         const float  *from = x + r * x_row;
-        float        *to   = panel + r * k;
+        float        *to   = panel + r / LS_MR * ls__gemm_x_panel(k);
         const int64_t left = rows - r, count = left < LS_MR ? left : LS_MR;
-        if (x_row == 1 && left >= TILES * LS_MR) {
-            gather(from, x_col, TILES, k, to);
-            r += TILES * LS_MR;
+        if (x_row == 1 && left >= SOME * LS_MR) {
+            int64_t tiles = left >= MANY * LS_MR ? MANY : SOME;
+            if (tiles == MANY) gather(from, x_col, MANY, k, to);
+            else gather(from, x_col, SOME, k, to);
+            r += tiles * LS_MR;
             continue;
         }
         if (x_col == 1)
