@@ -90,7 +90,7 @@ const ls_command ls__commands[] = {
      OPTIONS({"steps", "N", "steps to measure; default 30"}), ls__bench_step},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
      OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
-             {"shape", "MxNxK", "only this product and its gradients"}), ls__bench_gemm},
+             {"shape", "MxNxK|NAME", "only this product and its gradients, or those of the list whose name begins so"}), ls__bench_gemm},
     {"bench allreduce", "", "rates of sums over all ranks beside MPI's", allreduce_help,
      OPTIONS({"bytes", "SIZE[-SIZE]", "what is summed, from the first size to the second by factors of 4; default 4K-64M"},
              {"repeat", "N", "turns, of which the median counts; default 9"}), ls__bench_allreduce},
