@@ -35,7 +35,7 @@
 #include "core/base/arena.h"
 #include "core/core.h"
 
-enum { GOLDEN_SETTINGS = 16, GOLDEN_ARRAYS = 16 };
+enum { GOLDEN_SETTINGS = 16, GOLDEN_ARRAYS = 24 };
 
 typedef struct golden_array {
     const char *name;
@@ -55,12 +55,12 @@ typedef struct golden {
     golden_array array[GOLDEN_ARRAYS];
 } golden;
 
-/* A file below tests/golden. */
-static inline golden golden_open(const char *path)
+/* A file of a folder. */
+static inline golden golden_open_in(const char *folder, const char *name)
 {
     golden g = {0};
     assert_int_equal(ls_arena_new(&g.arena, "golden"), LS_OK);
-    g.path  = ls_arena_printf(g.arena, "%s/tests/golden/%s", LOCKSTEP_SOURCE, path);
+    g.path  = ls_arena_printf(g.arena, "%s/%s", folder, name);
     FILE *f = fopen(g.path, "rb");
     if (!f) fail_msg("%s: expected a file made by tests/golden/make.py, found none", g.path);
     fseek(f, 0, SEEK_END);
@@ -71,6 +71,9 @@ static inline golden golden_open(const char *path)
     fclose(f);
     return g;
 }
+
+/* A file below tests/golden. */
+static inline golden golden_open(const char *path) { return golden_open_in(LOCKSTEP_SOURCE "/tests/golden", path); }
 
 static inline void golden_close(golden *g) { ls_arena_free(g->arena); }
 

@@ -40,7 +40,7 @@ static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 }
 
 /* The definition, op by op. */
-static ls_tensor *textbook(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
+ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
 {
     if (!q || !k || !v) return NULL;
     const float scale = 1 / sqrtf((float)(q->dim[1] / l->heads));
@@ -75,7 +75,7 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     } else {
         for (int i = 0; i < 3; i++) in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
     }
-    if (l.textbook) x = textbook(&l, in[0], in[1], in[2], where);
+    if (l.textbook) x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
     else x = ls__apply(LS_OP_attention, &(ls_attention_args){.q = in[0], .k = in[1], .v = in[2], .key_padding = l.key_padding, .mask = l.mask,
                                                              .heads = l.heads, .causal = l.causal, .dropout = l.dropout}, where);
     if (!x) return NULL;

@@ -90,12 +90,20 @@ static ls_tensor *build_multihead_attention(const void *args, ls_where where)
     return ls__multihead_attention(*(const ls_multihead_attention_layer *)args, where);
 }
 
+static ls_tensor *build_positional_encoding(const void *args, ls_where where)
+{
+    return ls__positional_encoding(*(const ls_positional_encoding_layer *)args, where);
+}
+
+static ls_tensor *build_transformer(const void *args, ls_where where) { return ls__transformer(*(const ls_transformer_layer *)args, where); }
+
 static ls_tensor *build_flatten(const void *args, ls_where where)
 {
     return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = ((const ls_layer_head *)args)->x, .dims = LS_DIMS(-1)}, where);
 }
 
 #define HEADS(kind, member) LS_FIELD(kind, ls_multihead_attention_layer, member)
+#define BLOCK(kind, member) LS_FIELD(kind, ls_transformer_layer, member)
 #define CONV(kind, member) LS_FIELD(kind, ls_conv2d_layer, member)
 
 const ls_layer ls__layer_table[] = {
@@ -119,6 +127,14 @@ const ls_layer ls__layer_table[] = {
      LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_layer, eps), LS_FIELD(INIT, ls_rms_norm_layer, weight_init)), build_rms_norm},
     {"multihead_attention", sizeof(ls_multihead_attention_layer),
      LS_FIELDS(HEADS(INT, heads), HEADS(BOOL, causal), HEADS(FLOAT, dropout), HEADS(BOOL, no_bias), HEADS(BOOL, textbook)), build_multihead_attention},
+    {"positional_encoding", sizeof(ls_positional_encoding_layer),
+     LS_FIELDS(LS_FIELD_OF(ls__encodings, ls_positional_encoding_layer, kind), LS_FIELD(INT64, ls_positional_encoding_layer, context),
+               LS_FIELD(BOOL, ls_positional_encoding_layer, scaled), LS_FIELD(INIT, ls_positional_encoding_layer, init)),
+     build_positional_encoding},
+    {"transformer", sizeof(ls_transformer_layer),
+     LS_FIELDS(BLOCK(INT, heads), BLOCK(INT64, hidden), BLOCK(FLOAT, dropout), BLOCK(FLOAT, eps), BLOCK(BOOL, causal), BLOCK(BOOL, norm_first),
+               BLOCK(BOOL, gelu), BLOCK(BOOL, no_bias), BLOCK(BOOL, textbook)),
+     build_transformer},
     {"flatten", sizeof(ls_layer_head), NULL, build_flatten},
     {0},
 };

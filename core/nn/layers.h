@@ -90,4 +90,52 @@ typedef struct ls_multihead_attention_layer {
 #define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
 
+/* What tells positions apart: a table of parameters; sines and cosines (Vaswani 2017); queries and keys turned by angles
+ * (Su 2021), which is attention's business; or nothing. */
+#define LS_ENCODING_LIST(X) X(LEARNED, "learned") X(SINUSOIDAL, "sinusoidal") X(ROTARY, "rotary") X(NONE, "none")
+typedef enum ls_encoding {
+#define X(name, text) LS_ENCODING_##name,
+    LS_ENCODING_LIST(X)
+#undef X
+} ls_encoding;
+
+/* x + an encoding of each row's position, of the kinds learned and sinusoidal; x itself of the others.  Learned: parameter NAME.weight
+ * (context x C), N(0, 1) by default as PyTorch's nn.Embedding. */
+typedef struct ls_positional_encoding_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;       /* B x T x C                                                        */
+    ls_encoding kind;
+    int64_t     context; /* rows of the table, at least T; 0: T                              */
+    bool        scaled;  /* sinusoidal: x sqrt(C) + encoding, as published                   */
+    ls_init     init;
+    ls_tensor  *start;   /* position of each sample's first row: B of int32; NULL: 0         */
+} ls_positional_encoding_layer;
+#define ls_positional_encoding(...) ls__positional_encoding((ls_positional_encoding_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__positional_encoding(ls_positional_encoding_layer layer, ls_where where);
+
+/* A block of a Transformer: self-attention, attention to `memory` if there is one, and a perceptron; each with its norm, each added
+ * to x.  PyTorch's nn.TransformerEncoderLayer, and with a memory its nn.TransformerDecoderLayer (batch first), with their parameters
+ * NAME.self_attn.in_proj_weight, NAME.multihead_attn..., NAME.linear1.weight, NAME.norm1.weight, ... */
+typedef struct ls_transformer_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;              /* B x T x E                                                                        */
+    ls_tensor  *memory;         /* what an encoder made: B x S x E; NULL: none                                      */
+    ls_tensor  *key_padding;    /* B x T of int32, not zero: hidden from all; or NULL                               */
+    ls_tensor  *memory_padding; /* B x S of int32; or NULL                                                          */
+    ls_tensor  *mask;           /* (B x) (heads x) T x T, added to the scores of self-attention; or NULL            */
+    int         heads;          /* 0: 1                                                                             */
+    int64_t     hidden;         /* of the perceptron; 0: 4 E                                                        */
+    float       dropout;
+    float       eps;            /* of the norms; 0: 1e-5                                                            */
+    bool        causal;         /* position t sees positions 0 ... t                                                */
+    bool        norm_first;     /* pre-norm; else post-norm, as published                                           */
+    bool        gelu;           /* instead of relu                                                                  */
+    bool        no_bias;
+    bool        textbook;       /* attention as its separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
+} ls_transformer_layer;
+#define ls_transformer(...) ls__transformer((ls_transformer_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__transformer(ls_transformer_layer layer, ls_where where);
+
 #endif

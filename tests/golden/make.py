@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the values of PyTorch that tests compare with:   python tests/golden/make.py
 
-Needs PyTorch (the files that are committed say which one made them); neither the build nor the tests need it.  The format is
+Needs PyTorch and transformers (the files that are committed say which PyTorch made them); neither the build nor the tests need it.  The format is
 told in tests/golden.h.
 """
 import pathlib
@@ -10,10 +10,12 @@ import warnings
 
 import torch
 
+import gpt
 import lenet5
 import multihead_attention
 import ops
 import optims
+import transformer
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -51,7 +53,12 @@ def main():
     write("optims.txt", optims.golden_optims)
     write("schedules.txt", optims.golden_schedules)
     write("lenet5.txt", lenet5.golden)
+<<<<<<< HEAD
     write("multihead_attention.txt", multihead_attention.golden)
+=======
+    write("gpt.txt", gpt.small)
+    write("transformer.txt", transformer.golden)
+>>>>>>> d3596ed (WIP gpt)
     for name, op in ops.OPS.items():
         write(f"ops/{name}.txt", lambda out: ops.golden(out, name, *op))
 
