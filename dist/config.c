@@ -25,7 +25,7 @@ enum { MOST_CONFIG = 1 << 20 };
 static json_t *value_of(const ls_fact *f)
 {
     switch (f->kind) {
-    case LS_FACT_TEXT: return json_string(f->text);
+    case LS_FACT_TEXT: return f->text ? json_string(f->text) : json_null();
     case LS_FACT_LIST: return json_pack("[s]", f->text);
     case LS_FACT_INT: return json_integer(f->whole);
     case LS_FACT_REAL: return json_real(f->real);

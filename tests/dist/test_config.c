@@ -17,6 +17,7 @@ static const ls_fact facts[] = {
     {"activation_function", LS_FACT_TEXT, "gelu_new", "gelu_pytorch_tanh", .checked = true},
     {"layer_norm_epsilon", LS_FACT_REAL, .real = 1e-5, .checked = true},
     {"embd_pdrop", LS_FACT_REAL, .real = 0.1},
+    {"eos_token_id", LS_FACT_TEXT},
     {"tie_word_embeddings", LS_FACT_BOOL, .whole = true, .checked = true},
 };
 
@@ -51,6 +52,7 @@ static void what_is_written_fits(void **state)
     text[file_read(path, text, sizeof text - 1)] = 0;
     assert_memory_equal(text, expected, sizeof expected - 1);
     assert_non_null(strstr(text, "\"embd_pdrop\": 0.1,\n"));
+    assert_non_null(strstr(text, "\"eos_token_id\": null,\n"));
     assert_non_null(strstr(text, "\"n_layer\": 2,\n"));
     assert_non_null(strstr(text, "\"tie_word_embeddings\": true\n}\n"));
     assert_ok(ls_config_check(path, graph));

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""GPT-2 as Hugging Face's transformers computes it: logits, ten training losses and greedy decoding.
+
+As a module of make.py it writes tests/golden/gpt (config.json and model.safetensors of a small GPT-2) and gpt.txt.  On its own it
+checks a full-size one, with random weights, in a folder of its own:
+
+    python tests/golden/gpt.py build/release [FOLDER]      needs torch and transformers, 6 GB of memory, and some minutes
+
+and then the way back: transformers loads what the C program saved.
+"""
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import torch
+import transformers
+
+import formula
+
+HERE = pathlib.Path(__file__).resolve().parent
+GENERATED = 64
+
+
+def model(seed, std, **sizes):
+    """Random weights, biases and norms: wide enough that no part is near to doing nothing."""
+    config = transformers.GPT2Config(resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=0, eos_token_id=0, **sizes)
+    net = transformers.GPT2LMHeadModel(config).eval()
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            p.normal_(1.0 if ".ln_" in name and name.endswith("weight") else 0.0, std, generator=draw)
+    return net
+
+
+def tokens(name, rows, length, vocab):
+    return torch.from_numpy(formula.labels(name, rows * length, vocab)).reshape(rows, length)
+
+
+def greedy(net, prompt):
+    """Token after token, the most likely one, and how clear the closest choice was."""
+    sequence, clear = prompt, float("inf")
+    with torch.no_grad():
+        for _ in range(GENERATED):
+            best = net(sequence).logits[:, -1].topk(2)
+            clear = min(clear, (best.values[:, 0] - best.values[:, 1]).min().item())
+            sequence = torch.cat([sequence, best.indices[:, :1]], 1)
+    return sequence[:, prompt.shape[1]:], clear
+
+
+def losses(net, batches, lr):
+    optim = torch.optim.AdamW(net.parameters(), lr=lr, weight_decay=0.01, foreach=False)
+    values = []
+    for step in range(10):
+        x, y = batches[step % 2]
+        loss = torch.nn.functional.cross_entropy(net(x).logits.flatten(0, 1), y.flatten())
+        optim.zero_grad()
+        loss.backward()
+        optim.step()
+        values.append(loss.item())
+    return torch.tensor(values)
+
+
+def golden(out, folder, net, rows, length, lr):
+    config = net.config
+    vocab = config.vocab_size
+    net.save_pretrained(folder)
+    (pathlib.Path(folder) / "generation_config.json").unlink()
+    x = tokens("tokens", rows, length, vocab)
+    out.case("model", parameters=sum(p.numel() for p in net.parameters()), layers=config.n_layer, heads=config.n_head, width=config.n_embd,
+             vocab=vocab, context=config.n_positions)
+    out.case("logits", rows=rows, length=length)
+    with torch.no_grad():
+        out.array("logits", net(x).logits)
+    prompt = tokens("prompt", 1, 8, vocab)
+    generated, clear = greedy(net, prompt)
+    assert clear > 2e-3 and len(set(generated.flatten().tolist())) > 8, (clear, generated)
+    print("greedy decoding: the closest choice was by", f"{clear:.4f};", *generated.flatten().tolist()[:16], "...")
+    out.case("greedy", length=prompt.shape[1])
+    out.array("generated", generated)
+    batches = [(tokens(f"tokens{k}", rows, length, vocab), tokens(f"target{k}", rows, length, vocab)) for k in range(2)]
+    values = losses(net, batches, lr)
+    print("losses", *(f"{v:.4f}" for v in values))
+    out.case("losses", rows=rows, length=length, lr=lr, weight_decay=0.01)
+    out.array("losses", values)
+
+
+def small(out):
+    golden(out, HERE / "gpt", model(12, 0.2, n_layer=2, n_head=2, n_embd=32, vocab_size=97, n_positions=80), 4, 16, 1e-3)
+
+
+def full_size(build, folder):
+    import make
+    out = make.Writer(folder / "gpt.txt")
+    net = model(1, 0.05)
+    golden(out, folder, net, 2, 32, 1e-4)
+    out.close()
+    del net
+    subprocess.run([build / "tests/dist.test_gpt", folder], check=True)
+    ours = transformers.GPT2LMHeadModel.from_pretrained(folder / "saved")
+    theirs = dict(transformers.GPT2LMHeadModel.from_pretrained(folder).named_parameters())
+    for name, p in ours.named_parameters():
+        assert torch.equal(p, theirs[name]), name
+    print("transformers loads what was saved: all", len(theirs), "parameters are equal")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as folder:
+        full_size(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else folder).resolve())
