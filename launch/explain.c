@@ -32,35 +32,73 @@ static const ls_comm_table plan_table = {.name = "plan", .barrier = plan_barrier
 
 /* ---- what is said -------------------------------------------------------------------------------------------------- */
 
+/* The model's table: how wide its columns are, and in what unit. */
+typedef struct table {
+    int         name, shape;
+    double      unit;
+    const char *unit_name;
+} table;
+
+static table table_of(const ls_layer_row *rows, int n)
+{
+    table  t   = {.name = 20, .shape = 20};
+    double all = 0;
+    for (int i = 0; i < n; i++) {
+        int name = (int)strlen(rows[i].name), shape = (int)strlen(ls__shape(rows[i].out));
+        t.name   = name > t.name ? name : t.name;
+        t.shape  = shape > t.shape ? shape : t.shape;
+        all += rows[i].flops;
+    }
+    t.unit      = all < 1e9 ? 1e3 : all < 1e12 ? 1e6 : 1e9;
+    t.unit_name = all < 1e9 ? "kFLOP/sample" : all < 1e12 ? "MFLOP/sample" : "GFLOP/sample";
+    return t;
+}
+
+static void print_row(const table *t, const char *name, const char *op, const char *shape, int64_t parameters, double flops, const char *remark)
+{
+    char count[32];
+    ls__count_text(count, sizeof count, parameters);
+    printf("  %-*s %-20s %-*s %12s %14.1f%s\n", t->name, name, op, t->shape, shape, parameters ? count : "", flops / t->unit, remark);
+}
+
 static void print_model(const ls_job *j)
 {
     ls_layer_row *rows;
-    int           n = ls_layer_rows(j, j->memory, &rows);
-    int64_t       parameters = 0;
-    double        flops      = 0;
-    char          count[32];
-    printf("Model\n  %-20s %-14s %-24s %12s %14s\n", "layer", "op", "output", "parameters", "kFLOP/sample");
-    for (int i = 0; i < n; i++) {
-        ls__count_text(count, sizeof count, rows[i].parameters);
-        printf("  %-20s %-14s %-24s %12s %14.1f\n", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count : "", 1e-3 * rows[i].flops);
-        parameters += rows[i].parameters;
-        flops += rows[i].flops;
+    int           n   = ls_layer_rows(j, j->memory, &rows);
+    table         t   = table_of(rows, n);
+    ls_layer_row  all = {0};
+    printf("Model\n  %-*s %-20s %-*s %12s %14s\n", t.name, "layer", "op", t.shape, "output", "parameters", t.unit_name);
+    for (int i = 0; i < n;) {
+        ls_layer_run run   = ls_layer_run_of(rows, n, i);
+        ls_layer_row block = {0};
+        char         more[96];
+        for (int k = 0; k < run.rows; k++, i++) {
+            print_row(&t, rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters, rows[i].flops, "");
+            block.parameters += rows[i].parameters;
+            block.flops += rows[i].flops;
+        }
+        snprintf(more, sizeof more, "%d more of these, to %s", run.times - 1, run.last);
+        if (run.times > 1) print_row(&t, more, "", "", (run.times - 1) * block.parameters, (run.times - 1) * block.flops, "");
+        i += (run.times - 1) * run.rows;
+        all.parameters += run.times * block.parameters;
+        all.flops += run.times * block.flops;
     }
-    ls__count_text(count, sizeof count, parameters);
-    printf("  %-20s %-14s %-24s %12s %14.1f   (forward; backward about twice that)\n", "all", "", "", count, 1e-3 * flops);
+    print_row(&t, "all", "", "", all.parameters, all.flops, "   (forward; backward about twice that)");
 }
 
 static void print_parameters(const ls_job *j)
 {
     const ls_params *p = ls_trainer_params(j->trainer);
-    printf("\nParameters, in the order in which their gradients are complete\n  %-28s %-20s %12s  %s\n", "name", "shape", "scalars", "offset");
+    int              wide = 28;
+    for (int i = 0; i < p->count; i++) wide = (int)strlen(p->slot[i].tensor->name) > wide ? (int)strlen(p->slot[i].tensor->name) : wide;
+    printf("\nParameters, in the order in which their gradients are complete\n  %-*s %-20s %12s  %s\n", wide, "name", "shape", "scalars", "offset");
     for (int i = 0; i < p->count; i++) {
         const ls_param_slot *s = &p->slot[p->order[i]];
         char                 shape[128] = "", count[32];
         for (int d = 0; d < s->tensor->rank; d++)
             snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? " x " : "", (long long)s->tensor->dim[d]);
         ls__count_text(count, sizeof count, s->count);
-        printf("  %-28s %-20s %12s  %zu%s\n", s->tensor->name, shape, count, s->offset, s->trained ? "" : "  frozen");
+        printf("  %-*s %-20s %12s  %zu%s\n", wide, s->tensor->name, shape, count, s->offset, s->trained ? "" : "  frozen");
     }
 }
 
@@ -81,6 +119,27 @@ static void print_program(const ls_job *j)
     ls__program_print(p, stdout);
 }
 
+/* What ops that compute in pieces save: tensors that others would have, and that never exist here. */
+static void print_never(const ls_job *j)
+{
+    const double rows = (double)ls_trainer_share(j->trainer, j->recipe->train.batch).rows;
+    double       weights = 0, attention = 0, logits = 0;
+    for (int i = 0; i < j->graph->nodes; i++) {
+        const ls_node *n = j->graph->node[i];
+        if (!strcmp(ls__op(n)->name, "attention")) {
+            const ls_attention_args *a    = n->args;
+            const ls_tensor         *keys = n->in[1] ? n->in[1] : n->in[0];
+            weights += rows * a->heads * (double)n->out[0]->dim[0] * (double)keys->dim[0] * sizeof(float);
+            for (int k = 0; k < n->outs; k++) attention += rows * (double)ls__numel(n->out[k]) * sizeof(float);
+        }
+        if (!strcmp(ls__op(n)->name, "linear_cross_entropy")) logits += rows * (double)ls__rows(n->in[0]) * (double)n->in[1]->dim[0] * sizeof(float);
+    }
+    if (weights > 0)
+        printf("  attention keeps %s, linear in the tokens of a sample; its weights, which never exist, would take %s\n", ls_bytes_text(attention),
+               ls_bytes_text(weights));
+    if (logits > 0) printf("  the logits of the loss, which never exist at once, would take %s\n", ls_bytes_text(logits));
+}
+
 static void print_memory(const ls_job *j, uint64_t most, int which)
 {
     ls_memory_line lines[8];
@@ -92,6 +151,7 @@ static void print_memory(const ls_job *j, uint64_t most, int which)
     for (int i = 0; i < n; i++) printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls_bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls_bytes_text((double)all));
+    print_never(j);
     if (most != all) printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls_bytes_text((double)most));
 }
 

@@ -50,6 +50,8 @@ static ls_status set_defaults(ls_recipe *r)
     return LS_OK;
 }
 
+#define OPTIONS "model.options."
+
 /* "optim.lr=0.1".  Text is taken as it is; other values are YAML, so that lists can be given. */
 static ls_status set_override(ls_recipe *r, const char *word)
 {
@@ -57,8 +59,13 @@ static ls_status set_override(ls_recipe *r, const char *word)
     LS_CHECK(equals && equals != word, LS_ERR_USAGE, "command line: %s: expected key=value, like optim.lr=0.1", word);
     const char *key = ls_arena_printf(r->arena, "%.*s", (int)(equals - word), word), *text = equals + 1;
     const char *place = ls_arena_printf(r->arena, "command line: %.200s%s", word, strlen(word) > 200 ? "..." : "");
-    int         k     = ls__key_find(key);
-    ls_yaml    *value = NULL, plain = {.text = ls_arena_strdup(r->arena, text), .where = "command line"};
+    const char *option = strncmp(key, OPTIONS, strlen(OPTIONS)) ? "" : key + strlen(OPTIONS);
+    if (*option) { /* model.options.layers=6 is model.options={layers: 6} */
+        key  = "model.options";
+        text = ls_arena_printf(r->arena, "{%s: %s}", option, text);
+    }
+    int      k     = ls__key_find(key);
+    ls_yaml *value = NULL, plain = {.text = ls_arena_strdup(r->arena, text), .where = "command line"};
     if (k < 0 && ls__key_is_section(key))
         return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key, "key=value");
     if (k < 0) return unknown_key(r, place, key);

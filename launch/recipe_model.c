@@ -410,7 +410,12 @@ static void print_entry(FILE *out, const char *name, const ls_field *fields, boo
 void ls_recipe_print_layers(FILE *out)
 {
     fputs("Models (model.name), with their model.options\n", out);
-    for (const ls_model_entry *m = ls__model_table; m->name; m++) print_entry(out, m->name, m->fields, false);
+    for (const ls_model_entry *m = ls__model_table; m->name; m++) {
+        const ls_model_entry *same = ls__model_table;
+        while (same->fields != m->fields) same++;
+        if (same == m) print_entry(out, m->name, m->fields, false);
+        else fprintf(out, "  %-14s as %s; %s\n", m->name, same->name, m->text);
+    }
     fputs("\nLayers (entries of model.layers): with parameters\n", out);
     for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);
     fputs("\nLayers: without parameters\n", out);

@@ -135,6 +135,13 @@ typedef struct ls_layer_row {
 } ls_layer_row;
 int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows);
 
+/* The rows from `at` on that are a block which comes several times, alike but for numbers in names: the blocks of a Transformer. */
+typedef struct ls_layer_run {
+    int  rows, times; /* of one block; how often it comes: 1, or at least 3 */
+    char last[64];    /* "transformer.h.11", the last one's name            */
+} ls_layer_run;
+ls_layer_run ls_layer_run_of(const ls_layer_row *rows, int n, int at);
+
 /* ---- texts --------------------------------------------------------------------------------------------------------- */
 
 /* "Example CPU 9000", from /proc/cpuinfo; "" when it does not say. */

@@ -44,6 +44,44 @@ int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows)
     return g->nodes;
 }
 
+/* Past the number that a name has here. */
+static const char *past_number(const char *name) { return name + strspn(name, "0123456789"); }
+
+/* The same layer of two blocks. */
+static bool alike(const ls_layer_row *a, const ls_layer_row *b)
+{
+    const char *x = a->name, *y = b->name;
+    while (*x || *y) {
+        if (past_number(x) > x && past_number(y) > y) x = past_number(x), y = past_number(y);
+        else if (*x++ != *y++) return false;
+    }
+    return !strcmp(a->op, b->op) && a->parameters == b->parameters && a->flops == b->flops && !strcmp(ls__shape(a->out), ls__shape(b->out));
+}
+
+/* A name up to and with the first number in which it differs from another one. */
+static bool cut_name(const char *name, const char *other, char cut[64])
+{
+    size_t same = 0;
+    while (name[same] && name[same] == other[same]) same++;
+    while (same && strchr("0123456789", name[same - 1])) same--;
+    if (past_number(name + same) == name + same) return false;
+    snprintf(cut, 64, "%.*s", (int)(past_number(name + same) - name), name);
+    return true;
+}
+
+ls_layer_run ls_layer_run_of(const ls_layer_row *rows, int n, int at)
+{
+    for (int block = 1; at + 3 * block <= n; block++) {
+        int same = 0;
+        while (at + block + same < n && alike(&rows[at + same], &rows[at + block + same])) same++;
+        ls_layer_run run = {.rows = block, .times = 1 + same / block};
+        if (run.times < 3) continue;
+        for (int i = 0; i < block; i++)
+            if (cut_name(rows[at + (run.times - 1) * block + i].name, rows[at + i].name, run.last)) return run;
+    }
+    return (ls_layer_run){.rows = 1, .times = 1};
+}
+
 /* ---- tables ------------------------------------------------------------------------------------------------------- */
 
 static const char *count(int64_t n)
@@ -62,10 +100,19 @@ static void add_layers(ls_report *r, const ls_job *j)
     int64_t       parameters = 0;
     double        flops      = 0;
     ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
-    for (int i = 0; i < n; i++) {
-        ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
-        parameters += rows[i].parameters;
-        flops += rows[i].flops;
+    for (int i = 0; i < n;) {
+        ls_layer_run run  = ls_layer_run_of(rows, n, i);
+        ls_layer_row more = {0};
+        for (int k = 0; k < run.rows; k++, i++) {
+            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
+            more.parameters += rows[i].parameters;
+            more.flops += rows[i].flops;
+        }
+        parameters += run.times * more.parameters;
+        flops += run.times * more.flops;
+        i += (run.times - 1) * run.rows;
+        if (run.times > 1)
+            ls_report_row(r, "%d more, to %s|||%s|%.1f", run.times - 1, run.last, count((run.times - 1) * more.parameters), 1e-3 * (run.times - 1) * more.flops);
     }
     ls_report_row(r, "all|||%s|%.1f", count(parameters), 1e-3 * flops);
 }

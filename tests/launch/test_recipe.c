@@ -207,6 +207,13 @@ static void test_values(void **state)
     assert_string_equal(r->model.name, "mlp");
     assert_int_equal(r->model.layers, 0);
     ls_recipe_free(r);
+    r = parse("model: {name: gpt, options: {layers: 2, heads: 2}}", OVERRIDES("model.options.layers=6", "model.options.position=rotary"));
+    assert_int_equal(r->model.options.attributes, 3);
+    for (int i = 0; i < 3; i++) {
+        const ls_recipe_attribute *a = &r->model.options.attribute[i];
+        assert_string_equal(a->text, !strcmp(a->name, "layers") ? "6" : !strcmp(a->name, "heads") ? "2" : "rotary");
+    }
+    ls_recipe_free(r);
     r = parse(MODEL, OVERRIDES("model.layers=[flatten, linear: {out: 10}]"));
     assert_null(r->model.name);
     assert_int_equal(r->model.layers, 2);

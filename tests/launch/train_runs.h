@@ -69,7 +69,7 @@ static char *digests_of(const char *run_dir)
 
 static char *reference; /* digests of a run that nothing interrupted */
 
-static void make_reference(void)
+static inline void make_reference(void)
 {
     if (reference) return;
     int code = run(RUN "run.dir=reference");
@@ -88,7 +88,7 @@ static inline void must_be_like_reference(const char *run_dir, const char *what)
 static int interrupted; /* how many were killed before they were through */
 
 /* Kills the run when its log has come to `step`, the way the system does when memory ends. */
-static void kill_at(int step, int ranks, const char *signal)
+static inline void kill_at(int step, int ranks, const char *signal)
 {
     char program[512];
     snprintf(program, sizeof program,
@@ -99,7 +99,7 @@ static void kill_at(int step, int ranks, const char *signal)
     interrupted += strstr(text_of("killed/metrics.jsonl"), "\"event\":\"end\"") == NULL;
 }
 
-static void continue_on(int ranks)
+static inline void continue_on(int ranks)
 {
     char what[64];
     snprintf(what, sizeof what, "continued on %d ranks", ranks);

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io mpi
+ * timeout: 300
+ * A small GPT by the program: the same bits on any number of ranks, with dropout; its folder in and out as Hugging Face's; explain. */
+#include "tests/launch/train_runs.h"
+
+#define GPT "train ./gpt.yaml "
+
+static int prepare(void **state)
+{
+    folder_enter();
+    FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
+    for (int i = 0; i < 40; i++) fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
+    fclose(text);
+    fputs("data: {path: ./data}\n"
+          "model: {name: gpt, options: {layers: 3, heads: 2, width: 16, context: 16, dropout: 0.1}}\n"
+          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n", recipe);
+    fclose(recipe);
+    return run("data import text text.txt data");
+}
+
+static void the_same_bits_on_any_number_of_ranks(void **state)
+{
+    assert_int_equal(run(GPT "run.dir=one"), 0);
+    char *one = digests_of("one");
+    assert_true(count_of(one, ":") == 6);
+    for (int ranks = 2; ranks <= 3; ranks++) {
+        assert_int_equal(run(GPT "run.dir=many --fresh", .ranks = ranks, .threads = 4 - ranks), 0);
+        char *many = digests_of("many");
+        assert_string_equal(many, one);
+        free(many);
+    }
+    assert_int_equal(run(GPT "run.dir=one.again model.options.dropout=0"), 0);
+    char *other = digests_of("one.again");
+    assert_string_not_equal(other, one);
+    free(other);
+    free(one);
+}
+
+static void a_run_is_a_folder_of_hugging_face(void **state)
+{
+    const char *config = text_of("one/config.json");
+    assert_non_null(strstr(config, "\"GPT2LMHeadModel\""));
+    assert_non_null(strstr(config, "\"n_layer\": 3"));
+    assert_non_null(strstr(config, "\"n_positions\": 16"));
+    assert_non_null(strstr(config, "\"embd_pdrop\": 0.1,"));
+    /* So small a step changes nothing: the digest stays that of the run it started from. */
+    assert_int_equal(run(GPT "run.dir=start model.pretrained=./one optim.name=sgd optim.lr=1e-30", .ranks = 2), 0);
+    char *digests = digests_of("one"), *last = strrchr(digests, ':');
+    assert_non_null(last);
+    last[17] = 0; /* "6:e33fa10f9cef1978 " */
+    assert_non_null(strstr(text_of("out"), last + 1));
+    free(digests);
+}
+
+static void a_folder_of_another_model(void **state)
+{
+    assert_int_equal(run(GPT "run.dir=other model.pretrained=./one model.options.layers=2 model.options.heads=4"), 3);
+    const char *says = text_of("err");
+    assert_non_null(strstr(says, "one/config.json: it is of another model: n_layer is 3, the model's is 2; n_head is 2, the model's is 4"));
+    assert_non_null(strstr(says, "hint: make the model with {layers: 3, heads: 2}"));
+    assert_int_equal(unlink("one/config.json"), 0);
+    assert_int_equal(run(GPT "run.dir=other model.pretrained=./one model.options.layers=2"), 3);
+    assert_non_null(strstr(text_of("err"), "12 tensors are not in the model: transformer.h.2."));
+    assert_false(exists("other"));
+}
+
+static void explained(void **state)
+{
+    assert_int_equal(run("explain ./gpt.yaml --ranks 2"), 0);
+    const char *says = text_of("out");
+    static const char *const parts[] = {"transformer.h.0.attn.c_attn", "2 more of these, to transformer.h.2", "attention keeps", "the logits of the loss, which never exist at once"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(says, parts[i])) fail_msg("explain does not say '%s'", parts[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_bits_on_any_number_of_ranks), cmocka_unit_test(a_run_is_a_folder_of_hugging_face),
+                                       cmocka_unit_test(a_folder_of_another_model), cmocka_unit_test(explained)};
+    return cmocka_run_group_tests(tests, prepare, tear_down);
+}
