@@ -2,6 +2,7 @@
 /* ranks: 1 2 3 4 */
 /* Blocks that ranks share: seen by all members, of any size, private where they cannot be shared; and the barrier. */
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "dist/window.h"
@@ -58,6 +59,27 @@ static void test_settle_keeps_all(void **state)
     }
     assert_true(w->settled);
     ls__window_free(w);
+}
+
+/* Whoever waits for a process that is no more gets an error, and does not wait forever. */
+static void test_a_member_has_ended(void **state)
+{
+    ls_comm   *other;
+    ls_window *w;
+    assert_ok(ls_comm_mpi(&other, NULL, NULL));
+    assert_ok(ls__window_new(&w, other, LS_WINDOW_ON, 100, "test"));
+    pid_t gone = fork();
+    if (gone == 0) _exit(0);
+    assert_int_equal(waitpid(gone, NULL, 0), gone);
+    if (w->shared) { /* nobody arrives */
+        for (int m = 0; m < w->members; m++) w->process[m] = gone;
+        assert_int_equal(ls__window_wait(w, 5), LS_ERR_ENV);
+        if (!strstr(ls_error_message(), "has ended")) fail_msg("%s", ls_error_message());
+        assert_int_equal(ls__window_barrier(w), LS_ERR_ENV);
+        assert_int_equal(ls_comm_barrier(other), LS_ERR_ENV);
+    }
+    ls__window_free(w);
+    ls_comm_free(other);
 }
 
 /* Each turn a rank reads what the others wrote in that turn, and nobody writes the next before all have read. */
@@ -129,6 +151,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_see_all), cmocka_unit_test(test_barrier_orders),     cmocka_unit_test(test_off_is_private),
         cmocka_unit_test(test_free_alone),  cmocka_unit_test(test_where_it_cannot_be), cmocka_unit_test(test_settle_keeps_all),
+        cmocka_unit_test(test_a_member_has_ended),
     };
     return run_on_ranks(argc, argv, tests);
 }
