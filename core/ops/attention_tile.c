@@ -89,7 +89,7 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
 {
     const int     count = (int)((n + LS_NR - 1) / LS_NR);
     const int64_t keys  = visible[count - 1]; /* what the latest queries see is most */
-    ls_tile       t     = {.x_row = x_row, .x_col = 1, .w_row = LS_NR, .k = d, .y_row = LS_ATT_QUERIES};
+    ls_tile       t     = {.x_row = x_row, .x_col = 1, .w_row = LS_NR, .pieces = 1, .len = &d, .y_row = LS_ATT_QUERIES};
     for (int64_t r = 0; r < keys; r += LS_MR) {
         const int64_t rows = min(LS_MR, keys - r);
         int           p    = 0;
@@ -131,12 +131,13 @@ void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int
 
 void ls__att_product(const ls_att_product *p)
 {
-    ls_tile t = {.x_row = p->x_row, .x_col = p->x_col, .w_row = LS_NR, .y_row = p->y_row, .adds = p->add};
+    int64_t len;
+    ls_tile t = {.x_row = p->x_row, .x_col = p->x_col, .w_row = LS_NR, .pieces = 1, .len = &len, .y_row = p->y_row, .adds = p->add};
     for (int64_t i = 0; i < p->m; i += LS_MR) {
         const int64_t rows = min(LS_MR, p->m - i), from = max(0, i - p->lower), to = min(p->k, i + rows + p->upper);
         t.x = p->x + i * p->x_row + from * p->x_col;
-        t.k = max(0, to - from);
-        if (t.k == 0 && p->add) continue;
+        len = max(0, to - from);
+        if (len == 0 && p->add) continue;
         for (int64_t j = 0; j < p->n; j += LS_NR) {
             t.w      = p->w + j * p->w_room + from * LS_NR;
             t.y      = p->y + i * p->y_row + j;
