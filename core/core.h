@@ -207,6 +207,9 @@ ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor *
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* Values of output i of the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
+/* From now on `m` keeps its states where `with` does, which must have the same ones and outlive it: one cache, read and written by a
+ * model for many tokens a call and one for a single token. */
+ls_status    ls_model_share_state(ls_model *m, const ls_model *with);
 /* Zeroes what the model keeps from run to run (ls_state). */
 void         ls_model_reset(ls_model *m);
 void         ls_model_free(ls_model *m);

@@ -17,6 +17,29 @@ ls_status ls__program_bind(ls_program *p, void *arena)
     return LS_OK;
 }
 
+/* The next state from buffer b on; the number of buffers when there is none. */
+static int next_state(const ls_program *p, int b)
+{
+    while (b < p->buffers && p->buffer[b].place != LS_PLACE_STATE) b++;
+    return b;
+}
+
+ls_status ls__program_share_state(ls_program *p, const ls_program *with)
+{
+    int i = next_state(p, 0), k = next_state(with, 0);
+    while (i < p->buffers && k < with->buffers && !strcmp(p->buffer[i].name, with->buffer[k].name) && p->buffer[i].bytes == with->buffer[k].bytes &&
+           p->buffer[i].offset == with->buffer[k].offset) {
+        i = next_state(p, i + 1);
+        k = next_state(with, k + 1);
+    }
+    LS_CHECK(i == p->buffers && k == with->buffers, LS_ERR_USAGE, "models that share their states must have the same ones, but one has '%s' and the other '%s'",
+             i < p->buffers ? p->buffer[i].name : "no more", k < with->buffers ? with->buffer[k].name : "no more");
+    ls_block_free(&p->state);
+    p->state  = with->state;
+    p->shares = with;
+    return LS_OK;
+}
+
 void ls__program_reset(ls_program *p)
 {
     if (p->state.data) memset(p->state.data, 0, p->state_bytes);

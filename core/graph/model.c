@@ -60,6 +60,8 @@ ls_status ls_model_run(ls_model *m, const ls_batch *batch)
 
 const float *ls_model_output(const ls_model *m, int i) { return ls__program_value(m->program, &m->run, m->program->options.output[i]); }
 
+ls_status ls_model_share_state(ls_model *m, const ls_model *with) { return ls__program_share_state(m->program, with->program); }
+
 void ls_model_reset(ls_model *m) { ls__program_reset(m->program); }
 
 void ls_model_free(ls_model *m)

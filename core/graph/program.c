@@ -293,7 +293,7 @@ void ls__program_free(ls_program *p)
 {
     if (!p) return;
     ls_block_free(&p->ones);
-    ls_block_free(&p->state);
+    if (!p->shares) ls_block_free(&p->state);
     ls_arena_free(p->memory);
 }
 

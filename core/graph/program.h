@@ -90,6 +90,7 @@ struct ls_program {
     size_t             high_water;         /* of the arena, touched so far                    */
     unsigned char     *arena, *scratch;
     ls_block           ones, state;        /* state: what is kept from run to run, its own */
+    const ls_program  *shares;             /* whose states these are; NULL: its own         */
 };
 
 /* One execution. */
@@ -122,6 +123,8 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
 ls_status ls__program_plan(ls_program *p);
 /* Gives the arena; several programs may share one.  Takes memory for the states, and zeroes it. */
 ls_status ls__program_bind(ls_program *p, void *arena);
+/* The states of `p` are those of `with`, which must have the same ones. */
+ls_status ls__program_share_state(ls_program *p, const ls_program *with);
 /* Zeroes the states. */
 void      ls__program_reset(ls_program *p);
 ls_status ls__program_run(ls_program *p, const ls_run *run);
