@@ -20,6 +20,12 @@ static const char eval_help[] = "RUN is a run's folder, or one of its checkpoint
 static const char predict_help[] = "RUN is a run's folder.  Pictures are PNG; each is scaled to the model's input.  Prints the likeliest classes "
                                    "and their probabilities.";
 
+static const char generate_help[] =
+    "RUN is the folder of a run of a model of language, or one of its checkpoints.  The text appears as it is written.  The same seed\n"
+    "gives the same text, on any number of ranks and threads, with and without the cache.\n"
+    "\n"
+    "  lockstep generate runs/gpt-shakespeare-char --prompt 'ROMEO:' --max-tokens 500 --temperature 0.8";
+
 static const char explain_help[] =
     "Says what a run of RECIPE will be, without running it: layers with shapes, parameters and flops; the program with its\n"
     "instructions and collectives; the plan of the memory.";
@@ -64,6 +70,13 @@ const ls_command ls__commands[] = {
      OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
     {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
      OPTIONS({"top", "N", "classes to print for each picture; default 5"}, {"invert", "WHEN", "dark on light: auto, yes or no; default auto"}), ls__predict_command},
+    {"generate", "RUN", "text from a model of language", generate_help,
+     OPTIONS({"prompt", "TEXT", "what the text begins with; default a new line"}, {"prompt-file", "FILE", "the same, from a file"},
+             {"max-tokens", "N", "tokens to write; default 200"}, {"temperature", "T", "below 1 safer, above 1 wilder, 0 the likeliest always; default 1"},
+             {"top-k", "K", "choose among the K likeliest; default all"}, {"top-p", "P", "choose among the likeliest that together have P; default 1"},
+             {"seed", "N", "another seed, another text; default 1"}, {"no-stop", NULL, "go on after <|endoftext|>"},
+             {"no-cache", NULL, "compute the whole window for every token: slower, the same text"}, {"ids", NULL, "print tokens as numbers"}),
+     ls__generate_command},
     {"explain", "RECIPE [key=value ...]", "layers, flops, program and memory of a run", explain_help,
      OPTIONS({"ranks", "N", "as on N ranks; default 1"}), ls__explain_command},
     {"data import", "KIND SOURCE ... OUT", "make a data set from files in another format: mnist, text", import_help,

@@ -38,6 +38,7 @@ extern const ls_command ls__commands[]; /* ended by a NULL name */
 ls_status ls__train_command(int argc, char **argv);
 ls_status ls__eval_command(int argc, char **argv);
 ls_status ls__predict_command(int argc, char **argv);
+ls_status ls__generate_command(int argc, char **argv);
 ls_status ls__explain_command(int argc, char **argv);
 ls_status ls__data_command(int argc, char **argv);
 ls_status ls__recipes_command(int argc, char **argv);

@@ -156,7 +156,7 @@ static ls_status write_text(generator *g, const char *prompt, size_t bytes)
     LS_TRY(take_prompt(g, prompt, bytes));
     began = ls_now();
     for (; made < g->most; made++) {
-        const float *logits;
+        const float *logits = NULL;
         LS_TRY(read_window(g, &logits));
         int32_t token = ls_sample_token(&g->sampling, g->vocabulary, logits, made, g->room);
         LS_CHECK(token >= 0, LS_ERR_DATA, "generate: after %lld tokens the model gives logits that are not numbers" LS_HINT

@@ -90,7 +90,12 @@ const char *ls_recipe_where(const ls_recipe *r, const char *key);
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
 
 /* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the loss. */
-ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, ls_tensor *x, ls_tensor *target, int64_t vocabulary, ls_tensor **out);
+typedef struct ls_language_inputs {
+    ls_tensor *x, *target;
+    ls_tensor *start;            /* for generation: the place of the first token of each sample, B of int32; NULL: 0 */
+    bool       cached, textbook; /* keep keys and values from call to call; attention op by op (named models only)   */
+} ls_language_inputs;
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs, int64_t vocabulary, ls_tensor **out);
 
 /* Tokens of a window of text: data.context, or else the option `context` of the named model. */
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);

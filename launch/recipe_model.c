@@ -343,8 +343,9 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     return LS_OK;
 }
 
-ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, ls_tensor *x, ls_tensor *target, int64_t vocabulary, ls_tensor **out)
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs, int64_t vocabulary, ls_tensor **out)
 {
+    ls_tensor *x = inputs->x;
     char list[256];
     LS_TRY(ls_graph_status(g));
     LS_TRY(choose_classes(r, "tokens", &vocabulary));
@@ -356,20 +357,25 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, ls_tensor *x
         LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE, "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
                  ls_recipe_where(r, "train.label_smoothing"), m->name);
         LS_TRY(set_model(r, &args));
-        args.language.g       = g;
-        args.language.x       = x;
-        args.language.classes = vocabulary;
-        args.language.target  = target;
+        args.language.g        = g;
+        args.language.x        = x;
+        args.language.classes  = vocabulary;
+        args.language.target   = inputs->target;
+        args.language.start    = inputs->start;
+        args.language.cached   = inputs->cached;
+        args.language.textbook = inputs->textbook || args.language.textbook;
         *out                  = m->build(&args);
         return ls_graph_status(g);
     }
     int64_t context = x->dim[0];
+    LS_CHECK(!inputs->cached && !inputs->start && !inputs->textbook, LS_ERR_USAGE,
+             "%s: a model listed layer by layer keeps no cache and shows no attention" LS_HINT "`lockstep generate --no-cache` writes text with it", end_of(r));
     LS_TRY(build_layers(r, g, &x));
     LS_CHECK(x->batched && x->rank == 2 && x->dim[0] == context && x->dim[1] == vocabulary, LS_ERR_USAGE,
              "%s: the model ends with the shape %s, expected B x %lld x %lld" LS_HINT
              "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: %lld}",
              end_of(r), ls__shape(x), (long long)context, (long long)vocabulary, (long long)vocabulary);
-    *out = target ? ls_cross_entropy(x, target, .label_smoothing = r->train.label_smoothing) : x;
+    *out = inputs->target ? ls_cross_entropy(x, inputs->target, .label_smoothing = r->train.label_smoothing) : x;
     return ls_graph_status(g);
 }
 

@@ -270,7 +270,7 @@ static ls_status build_text(ls_job *j)
 {
     j->input  = ls_input(j->graph, "tokens", LS_I32, j->data.context);
     j->target = ls_input(j->graph, "target", LS_I32, j->data.context);
-    return ls_recipe_build_language(j->recipe, j->graph, j->input, j->target, j->data.classes, &j->loss);
+    return ls_recipe_build_language(j->recipe, j->graph, &(ls_language_inputs){.x = j->input, .target = j->target}, j->data.classes, &j->loss);
 }
 
 static ls_status build_graph(ls_job *j)
@@ -305,20 +305,24 @@ ls_status ls_job_graph(ls_job *j)
 ls_trainer_options ls_job_trainer_options(const ls_job *j)
 {
     const ls_recipe *r = j->recipe;
-    return (ls_trainer_options){.comm             = j->comm,
-                                .batch            = r->train.batch,
-                                .eval_batch       = r->eval.batch,
-                                .optim            = r->optim,
-                                .seed             = (uint64_t)r->train.seed,
-                                .shards           = j->shards,
-                                .accumulate       = (int)r->train.accumulate,
-                                .not_reproducible = !r->train.reproducible,
-                                .steps            = j->total_steps ? j->total_steps : 1, /* of a run that only evaluates: any */
-                                .bucket_bytes     = r->train.bucket_bytes,
-                                .window           = r->train.window,
-                                .device           = r->device,
-                                .logits           = j->logits,
-                                .label            = j->logits ? j->target : NULL};
+    ls_trainer_options options = {
+        .comm             = j->comm,
+        .batch            = r->train.batch,
+        .eval_batch       = r->eval.batch,
+        .optim            = r->optim,
+        .seed             = (uint64_t)r->train.seed,
+        .shards           = j->shards,
+        .accumulate       = (int)r->train.accumulate,
+        .not_reproducible = !r->train.reproducible,
+        .steps            = j->total_steps,
+        .bucket_bytes     = r->train.bucket_bytes,
+        .window           = r->train.window,
+        .device           = r->device,
+        .logits           = j->logits,
+        .label            = j->logits ? j->target : NULL,
+    };
+    if (!j->total_steps) options.optim.schedule = (ls_schedule){0}; /* of what does not train: its length is not known */
+    return options;
 }
 
 static ls_status load_pretrained(ls_job *j)

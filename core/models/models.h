@@ -41,6 +41,7 @@ typedef struct ls_gpt_args {
     ls_tensor  *target;   /* the tokens that follow: B x T of int32; NULL: logits                         */
     ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0              */
     bool        cached;   /* generation: keys and values of earlier calls are kept in states, and attended to */
+    bool        textbook; /* attention as its separate ops, whose weights are the tensors transformer.h.N.attn.weights */
     int         layers;   /* 0: 4                                                                         */
     int         heads;    /* 0: 4                                                                         */
     int64_t     width;    /* 0: 128; a multiple of heads                                                  */
@@ -50,7 +51,6 @@ typedef struct ls_gpt_args {
     ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019)                                 */
     bool        no_bias;  /* of linear layers and norms                                                   */
     float       eps;      /* of the norms; 0: 1e-5                                                        */
-    bool        textbook; /* attention as its separate ops, whose weights are the tensors transformer.h.N.attn.weights */
 } ls_gpt_args;
 #define ls_gpt(...) ls__gpt((ls_gpt_args){__VA_ARGS__})
 ls_tensor *ls__gpt(ls_gpt_args args);

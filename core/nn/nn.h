@@ -49,11 +49,12 @@ typedef struct ls_model_head {
 /* Gives logits, B x T x classes; or with a target the loss, one number per sample. */
 typedef struct ls_language_head {
     ls_graph  *g;
-    ls_tensor *x;       /* tokens, B x T of int32                        */
-    int64_t    classes; /* the vocabulary                                */
-    ls_tensor *target;  /* the tokens that follow, B x T of int32; or NULL */
-    ls_tensor *start;   /* position of each sample's first token, B of int32; NULL: 0 */
-    bool       cached;  /* generation: what earlier calls made of earlier tokens is kept in states */
+    ls_tensor *x;        /* tokens, B x T of int32                                                                */
+    int64_t    classes;  /* the vocabulary                                                                        */
+    ls_tensor *target;   /* the tokens that follow, B x T of int32; or NULL                                       */
+    ls_tensor *start;    /* the place of the first token of each sample, B of int32; NULL: 0                      */
+    bool       cached;   /* generation: keys and values of earlier calls are kept in states, and attended to      */
+    bool       textbook; /* attention op by op: its weights are the tensors *.weights                             */
 } ls_language_head;
 
 #endif

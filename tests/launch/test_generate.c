@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ranks: 1 (starts mpirun itself) */
+/* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and bad input. */
+#include "tests/launch/run_program.h"
+
+static char *read_all(const char *path)
+{
+    FILE *f    = fopen(path, "r");
+    char *text = calloc(1, 1 << 16);
+    assert_non_null(f);
+    assert_true(fread(text, 1, (1 << 16) - 1, f) > 0);
+    fclose(f);
+    return text;
+}
+
+static void expect_text(const char *expected)
+{
+    char *text = read_all("out");
+    assert_string_equal(text, expected);
+    free(text);
+}
+
+static void expect_error(const char *part)
+{
+    char *text = read_all("err");
+    if (!strstr(text, part)) fail_msg("expected '%s' in: %s", part, text);
+    free(text);
+}
+
+/* A small model of the alphabet, over and over, which it learns in no time. */
+static int set_up(void **state)
+{
+    (void)state;
+    folder_enter();
+    FILE *f = fopen("text", "w");
+    for (int i = 0; i < 400; i++) fputs("the quick brown fox jumps over the lazy dog. ", f);
+    fclose(f);
+    f = fopen("small.yaml", "w");
+    fputs("data: {path: data, context: 48}\nmodel: {name: gpt, options: {layers: 1, heads: 2, width: 32, context: 48}}\n"
+          "train: {batch: 16, max_steps: 250, epochs: 0}\noptim: {name: adamw, lr: 0.01}\nschedule: {name: cosine, warmup: 20}\n", f);
+    fclose(f);
+    return run("data import text text data --tokenizer chars") || run("train small.yaml run.dir=r");
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    folder_leave();
+    return 0;
+}
+
+#define GREEDY "generate r --prompt 'the quick' --max-tokens 150 --temperature 0"
+#define WARM "generate r --prompt 'the quick brown fox jumps over the lazy ' --max-tokens 150 --seed 5 --temperature 1.5 --top-k 8"
+
+static void test_the_same_everywhere(void **state)
+{
+    static const char *const commands[] = {GREEDY, WARM};
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char without[512];
+        assert_int_equal(run(commands[i]), 0);
+        char *text = read_all("out");
+        snprintf(without, sizeof without, "%s --no-cache", commands[i]);
+        assert_int_equal(run(without), 0);
+        expect_text(text);
+        assert_int_equal(run(commands[i], .threads = 3), 0);
+        expect_text(text);
+        assert_int_equal(run(commands[i], .ranks = 2), 0);
+        expect_text(text);
+        free(text);
+    }
+}
+
+static void test_it_writes_what_it_learned(void **state)
+{
+    (void)state;
+    assert_int_equal(run("generate r --prompt 'the quick' --max-tokens 36 --temperature 0"), 0);
+    expect_text("the quick brown fox jumps over the lazy dog. \n");
+}
+
+static void test_seeds_and_numbers(void **state)
+{
+    (void)state;
+    assert_int_equal(run("generate r --prompt 'the' --temperature 3 --seed 1"), 0);
+    char *one = read_all("out");
+    assert_int_equal(run("generate r --prompt 'the' --temperature 3 --seed 2"), 0);
+    char *two = read_all("out");
+    assert_string_not_equal(one, two);
+    free(one);
+    free(two);
+    assert_int_equal(run("generate r --prompt 'the' --max-tokens 2 --temperature 0 --ids"), 0);
+    char *ids = read_all("out");
+    int   a, b, c, d, e;
+    assert_int_equal(sscanf(ids, "%d %d %d %d %d", &a, &b, &c, &d, &e), 5);
+    free(ids);
+}
+
+static void test_bad_input(void **state)
+{
+    static const struct {
+        const char *arguments;
+        int         code;
+        const char *message;
+    } table[] = {
+        {"generate r --prompt ''", 2, "the prompt is empty"},
+        {"generate r --prompt 'the quick brown fox jumps over the lazy dog. the quick'", 2, "the prompt has 54 tokens, more than the 48"},
+        {"generate r --prompt 'THE'", 3, "U+0054"},
+        {"generate r --prompt-file nothing", 2, "cannot read nothing"},
+        {"generate r --prompt-file r", 2, "expected a file of at most"},
+        {"generate r --prompt a --prompt-file text", 2, "found both"},
+        {"generate r --top-p 2", 2, "--top-p: expected a number from 0 to 1, found '2'"},
+        {"generate r --temperature x", 2, "--temperature: expected a number"},
+        {"generate r --max-tokens 0", 2, "--max-tokens: expected a whole number"},
+        {"generate nothing", 2, "expected the folder of a run"},
+        {"predict r x.png", 2, "found one of language"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        int code = run(table[i].arguments);
+        if (code != table[i].code) fail_msg("`%s` ended with %d, expected %d", table[i].arguments, code, table[i].code);
+        expect_error(table[i].message);
+    }
+    assert_int_equal(run("generate r --prompt ''", .ranks = 2), 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_same_everywhere), cmocka_unit_test(test_it_writes_what_it_learned),
+                                       cmocka_unit_test(test_seeds_and_numbers), cmocka_unit_test(test_bad_input)};
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
