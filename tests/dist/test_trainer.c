@@ -42,7 +42,7 @@ static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
     if (s.head) {
         ls_tensor *loss = ls_linear_cross_entropy(h, ls_param(g, "hidden.weight", (ls_init){0}, 16, 16), y);
         assert_ok(ls_trainer_new(&t, g, loss, .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
-                                .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3, .bucket_bytes = 512, .window = s.window));
+                                .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3, .bucket_bytes = 512, .window = s.window));
         return t;
     }
     ls_tensor *logits = ls_linear(g, "out", h, CLASSES);
