@@ -251,6 +251,29 @@ static void relu_runs_in_place(void **state)
     ls_graph_free(g);
 }
 
+/* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient once more, what
+ * backward reads of the layers (16 activations of 8 x 256 x 384 each), and slices of logits.  PyTorch takes 4 to 5 GB. */
+static void a_gpt_takes_little_memory(void **state)
+{
+    enum { V = 50304, C = 384, T = 256, LAYERS = 6 };
+    ls_graph      *g    = ls_graph_new();
+    ls_tensor     *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, T), V, ls_input(g, "target", LS_I32, T), .layers = LAYERS, .heads = 6, .width = C, .context = T);
+    ls_trainer    *t;
+    ls_memory_line line[8];
+    assert_ok(ls_trainer_new(&t, g, loss, .batch = 8, .optim = ls_adamw(.lr = 1e-3f)));
+    const ls_params  *params  = ls_trainer_params(t);
+    const ls_program *p       = ls__trainer_program(t);
+    const double      weight  = sizeof(float) * (double)V * C, all = sizeof(float) * (double)params->floats, layers = 16.0 * LAYERS * sizeof(float) * 8 * T * C;
+    ls__trainer_memory(t, line);
+    assert_int_equal(params->tied, 1);
+    assert_true((double)line[1].planned < all + weight + 4096); /* gradients */
+    assert_true((double)p->arena_bytes < 1.1 * layers);
+    assert_true((double)p->scratch_bytes < 2 * weight + (1 << 26));
+    assert_true((double)ls_trainer_planned_bytes(t) < 1.1e9);
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
 static void a_loss_is_one_float_per_sample(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -349,6 +372,7 @@ int main(void)
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),
                                        cmocka_unit_test(states_are_updated),
+                                       cmocka_unit_test(a_gpt_takes_little_memory),
                                        cmocka_unit_test(a_loss_is_one_float_per_sample)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
