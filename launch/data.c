@@ -230,21 +230,39 @@ static const char *held_out_of(const char *path)
     return valid && !test ? "valid" : "test";
 }
 
+/* A data set of text that was there before the recipe must have the tokenizer that the recipe tells of, if it does. */
+static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info *info)
+{
+    ls_tokenizer *t;
+    char          hash[24];
+    const char   *wanted = recipe->data.tokenizer, *where = ls_recipe_where(recipe, "data.tokenizer");
+    if (!wanted || ls__known_find(recipe->data.path)) return LS_OK;
+    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: data.tokenizer: %s holds pictures, which have none", where, info->path);
+    if (!strcmp(wanted, info->tokenizer)) return LS_OK;
+    const char *hint = "data.tokenizer= takes whatever the data set has; or import the text again";
+    LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE, "%s: data.tokenizer: %s was made with a tokenizer of the kind %s, expected %s" LS_HINT "%s", where,
+             info->path, *info->tokenizer ? info->tokenizer : "unknown", wanted, hint);
+    LS_TRY(ls_tokenizer_load(&t, wanted));
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
+    ls_tokenizer_free(t);
+    LS_CHECK(!strcmp(hash, info->tokenizer_hash), LS_ERR_USAGE, "%s: data.tokenizer: %s was made with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s",
+             where, info->path, info->tokenizer_hash, wanted, hash, hint);
+    return LS_OK;
+}
+
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
     int64_t        context;
-    const ls_known *known = ls__known_find(recipe->data.path);
-    LS_CHECK((known && known->kind == LS_DATA_TEXT) || (!recipe->data.tokenizer && !recipe->data.vocab), LS_ERR_USAGE,
-             "%s: data.%s: %s is not a text that is imported when it is used" LS_HINT "a data set of text has its tokenizer beside it: `lockstep data import text`",
-             ls_recipe_where(recipe, recipe->data.tokenizer ? "data.tokenizer" : "data.vocab"), recipe->data.tokenizer ? "tokenizer" : "vocab", recipe->data.path);
     if (!strcmp(recipe->data.path, DRAWN))
         return ls_dataset_digits(d, held_out ? "test" : "train", held_out ? recipe->data.test_count : recipe->data.train_count, (uint64_t)recipe->data.seed);
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
     LS_TRY(ls_dataset_open(d, path, held_out ? held_out_of(path) : "train"));
-    if (ls_dataset_info_of(*d).kind == LS_DATA_IMAGES) return LS_OK;
-    ls_status status = ls_recipe_context(recipe, &context);
+    ls_dataset_info info   = ls_dataset_info_of(*d);
+    ls_status       status = check_tokenizer(recipe, &info);
+    if (status == LS_OK && info.kind == LS_DATA_IMAGES) return LS_OK;
+    if (status == LS_OK) status = ls_recipe_context(recipe, &context);
     if (status == LS_OK) status = ls_dataset_window(*d, context);
     if (status == LS_OK) return LS_OK;
     ls_dataset_free(*d);

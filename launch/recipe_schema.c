@@ -49,7 +49,7 @@ const ls_key ls__keys[] = {
     INT("data.test_count", data.test_count, 1, 1e9, "10000", true, "digits: held-out samples"),
     INT("data.seed", data.seed, 0, MANY, "1", true, "digits: what they are drawn from"),
 
-    STRING("data.tokenizer", data.tokenizer, NULL, true, "a known text (shakespeare): chars, bytes, bpe or the path of a tokenizer; by default chars"),
+    STRING("data.tokenizer", data.tokenizer, NULL, true, "text: chars, bytes, bpe or the path of a tokenizer; a known text (shakespeare) is imported with it, by default chars"),
     INT("data.vocab", data.vocab, 0, 1 << 20, "0", true, "a known text with the tokenizer bpe: tokens to learn; 0: 8192"),
     INT("data.context", data.context, 0, LS_MAX_CONTEXT, "0", true, "text: tokens of a window; 0: the model's option context"),
 

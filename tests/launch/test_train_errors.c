@@ -13,6 +13,9 @@
 /* Every rank puts the same file there, whole at any moment. */
 #define RECIPE(text) "printf '" text "' > t.$$; mv t.$$ r.yaml;"
 
+/* Letters one by one: an embedding and a layer. */
+#define TEXT_RECIPE RECIPE("data: {path: words, context: 8}\\nmodel:\\n  layers: [embedding: {vocab: 27, width: 4}, linear: {out: 27}]\\ntrain: {batch: 8, epochs: 1}\\n")
+
 typedef struct bad {
     const char *name;
     const char *before;    /* shell, on every rank                                              */
@@ -59,6 +62,28 @@ static const bad table[] = {
     {"idx with more than it says", "", "data import mnist idx-oversized made", 3, "train-images", NULL, true},
     {"idx of another kind", "", "data import mnist idx-magic made", 3, "train-images", NULL, true},
     {"missing idx", "", "data import mnist idx-none made", 3, "idx-none", NULL, true},
+    /* text */
+    {"text for a model of pictures", "", "train lenet5-digits data.path=words data.context=8", 2, "lenet5 is a model of pictures", "model.name"},
+    {"pictures for layers of text", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
+    {"no length of windows", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
+    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 needs 4097", "more text"},
+    {"fewer logits than tokens", TEXT_RECIPE, "train ./r.yaml model.classes=4", 2, "model.classes", "27 tokens"},
+    {"logits for another vocabulary", TEXT_RECIPE, "train ./r.yaml model.classes=30", 2, "expected B x 8 x 30", "linear: {out: 30}"},
+    {"a token beyond the vocabulary", TEXT_RECIPE, "train ./r.yaml data.path=beyond", 3, "beyond/train.h5: /tokens: token 100 is 27", "import the text again"},
+    {"text without a split held out", TEXT_RECIPE, "train ./r.yaml data.path=alone", 3, "alone: has no test.h5", "train"},
+    {"the tokenizer of another text", TEXT_RECIPE, "train ./r.yaml data.path=mixed", 3, "mixed/tokenizer.json: is not the tokenizer", "import the text again"},
+    {"a damaged tokenizer", TEXT_RECIPE, "train ./r.yaml data.path=torn", 3, "torn/tokenizer.json", NULL},
+    {"another tokenizer than the recipe's", TEXT_RECIPE, "train ./r.yaml data.tokenizer=bpe", 2, "data.tokenizer", "expected bpe"},
+    {"a known text that is nowhere", TEXT_RECIPE "export XDG_CACHE_HOME=$PWD/idx-none;", "train ./r.yaml data.path=shakespeare", 3, "was not fetched", "lockstep data fetch"},
+    {"empty text", "", "data import text empty.txt made", 3, "the text is empty", NULL, true},
+    {"missing text", "", "data import text nothing.txt made", 3, "nothing.txt", NULL, true},
+    {"a folder for a text", "", "data import text words made", 3, "expected a file of text", NULL, true},
+    {"unknown tokenizer", "", "data import text words.txt made --tokenizer bpf", 2, "found 'bpf'", "chars", true},
+    {"a tokenizer that is none", "", "data import text words.txt made --tokenizer text/train.h5", 3, "text/train.h5", NULL, true},
+    {"a part that is no part", "", "data import text words.txt made --valid 2", 2, "--valid", "found '2'", true},
+    {"less text than files", "", "data import text words.txt made --tokenizer chars --shards 5000", 3, "cannot be cut into 5000 files", "--shards", true},
+    {"text into a folder below a file", "", "data import text words.txt file/made", 4, "file", NULL, true},
+    {"no space for a text", "ulimit -f 1;", "data import text words.txt made --tokenizer chars", 4, "made", NULL, true},
     /* files to start from */
     {"missing pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./no.safetensors", 3, "no.safetensors", NULL},
     {"damaged pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./text/train.h5", 3, "text/train.h5", NULL},
@@ -164,6 +189,29 @@ static void write_idx(const char *dir, uint32_t magic, int bytes)
     }
 }
 
+/* A text of 27 letters that Lockstep itself imports, and what can go wrong with that. */
+static void make_bad_texts(void)
+{
+    uint16_t beyond = 27;
+    hsize_t  at     = 100, one = 1;
+    FILE    *f      = fopen("words.txt", "w");
+    assert_non_null(f);
+    for (int i = 0; i < 3000; i++) fputc("abcdefghijklmnopqrstuvwxyz "[i * 7 % 27], f);
+    fclose(f);
+    assert_int_equal(run("data import text words.txt words --tokenizer chars"), 0);
+    assert_int_equal(run("data import text words.txt alone --tokenizer chars --valid 0"), 0);
+    assert_int_equal(system(": > empty.txt; cp -r words beyond; cp -r words mixed; cp -r words torn; head -c 100 words/tokenizer.json > torn/tokenizer.json; "
+                            "sed 's/\"a\"/\"A\"/' words/tokenizer.json > mixed/tokenizer.json"), 0);
+    hid_t h = H5Fopen("beyond/train.h5", H5F_ACC_RDWR, H5P_DEFAULT), d = H5Dopen2(h, "tokens", H5P_DEFAULT), space = H5Dget_space(d);
+    hid_t memory = H5Screate_simple(1, &one, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
+    assert_true(H5Dwrite(d, H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, &beyond) >= 0);
+    H5Sclose(memory);
+    H5Sclose(space);
+    H5Dclose(d);
+    H5Fclose(h);
+}
+
 static int set_up(void **state)
 {
     folder_enter();
@@ -173,6 +221,7 @@ static int set_up(void **state)
     write_idx("idx-oversized", 0x803, 4 * 784 + 100);
     write_idx("idx-magic", 0x804, 4 * 784);
     mkdir("idx-none", 0777);
+    make_bad_texts();
     return system("echo > file");
 }
 

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* labels: io mpi */
+/* timeout: 900 */
+/* A model of language from text files to its scores: the same bits for any ranks and threads, and after kill -9 in mid-epoch. */
+#define RUN "train ./tiny.yaml data.path=words log.every=1 checkpoint.every=4 "
+#define STEPS 30
+#include <math.h>
+
+#include "tests/launch/train_runs.h"
+
+/* 3,000 letters: 2,700 to train on, 167 windows of 16 an epoch, 14 steps; the last batch of an epoch is short. */
+static const char recipe[] = "model:\n"
+                             "  name: gpt\n"
+                             "  options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}\n"
+                             "train: {batch: 12, epochs: 0, max_steps: 30}\n"
+                             "optim:\n"
+                             "  name: adamw\n"
+                             "  lr: 0.01\n"
+                             "  weight_decay: 0.1\n"
+                             "  clip_norm: 1\n"
+                             "  groups: [{params: '*.bias', weight_decay: 0}]\n"
+                             "eval: {every_steps: 10}\n";
+
+static void write_text(const char *path, int letters, int bytes)
+{
+    FILE    *f = fopen(path, "w");
+    unsigned x = 1;
+    assert_non_null(f);
+    for (int i = 0; i < bytes; i++) {
+        x = x * 1664525u + 1013904223u;
+        fputc(x >> 28 < 3 ? ' ' : 'a' + (int)(x >> 16) % letters, f);
+    }
+    fclose(f);
+}
+
+static int make_words(void **state)
+{
+    set_up(state);
+    FILE *f = fopen("tiny.yaml", "w");
+    assert_non_null(f);
+    fputs(recipe, f);
+    fclose(f);
+    write_text("words.txt", 20, 3000);
+    write_text("other.txt", 22, 3000);
+    write_text("small.txt", 12, 3000);
+    assert_int_equal(run("data import text words.txt words --tokenizer chars"), 0);
+    assert_non_null(strstr(text_of("out"), "2,700 + 300 tokens (train + valid) of 3,000 bytes, a vocabulary of 21"));
+    return 0;
+}
+
+/* ---- what a run of text says ---------------------------------------------------------------------------------------- */
+
+static void scores_are_of_text(void **state)
+{
+    make_reference();
+    json_t *all = events_of("reference"), *event, *end = json_array_get(all, json_array_size(all) - 1);
+    size_t  i;
+    int     evals = 0;
+    json_array_foreach(all, i, event)
+    {
+        if (!strcmp(string(event, "event"), "step")) assert_true(json_is_number(json_object_get(event, "tokens_per_s")) && json_is_number(json_object_get(event, "samples_per_s")));
+        if (strcmp(string(event, "event"), "eval") != 0) continue;
+        double loss = json_number_value(json_object_get(event, "loss"));
+        assert_string_equal(string(event, "split"), "valid");
+        assert_true(json_is_null(json_object_get(event, "accuracy")));
+        assert_true(fabs(json_number_value(json_object_get(event, "perplexity")) - exp(loss)) < 1e-6 * exp(loss));
+        assert_true(fabs(json_number_value(json_object_get(event, "bits_per_byte")) - loss / log(2)) < 1e-6); /* a letter is a byte */
+        assert_int_equal(json_integer_value(json_object_get(event, "step")), 10 * ++evals);
+    }
+    assert_int_equal(evals, 3);
+    assert_true(json_is_null(json_object_get(end, "accuracy")));
+    assert_true(json_number_value(json_object_get(end, "loss")) < log(21) + 0.1); /* it has learnt something of the letters */
+    json_decref(all);
+    assert_true(exists("reference/tokenizer.json"));
+    assert_non_null(strstr(text_of("reference/data.json"), "\"vocabulary\": 21"));
+    const char *report = text_of("reference/report.html");
+    assert_non_null(strstr(report, "Bits per byte"));
+    assert_non_null(strstr(report, "Tokens per second"));
+    assert_null(strstr(report, "ccuracy"));
+}
+
+static void other_commands_know_text(void **state)
+{
+    char *one;
+    make_reference();
+    assert_int_equal(run("eval reference"), 0);
+    one = strdup(text_of("out"));
+    assert_non_null(strstr(one, "valid loss"));
+    assert_non_null(strstr(one, "perplexity"));
+    assert_non_null(strstr(one, "bits per byte"));
+    assert_non_null(strstr(one, "tokens         288"));
+    assert_null(strstr(one, "accuracy"));
+    assert_int_equal(run("eval reference --split valid", .ranks = 3), 0);
+    assert_string_equal(text_of("out"), one);
+    free(one);
+    assert_int_equal(run("eval reference --split train"), 0);
+    assert_non_null(strstr(text_of("out"), "train loss"));
+    assert_int_equal(run("eval reference --split test"), 2);
+    assert_non_null(strstr(text_of("err"), "expected train or valid"));
+    assert_int_equal(run("explain ./tiny.yaml data.path=words"), 0);
+    assert_non_null(strstr(text_of("out"), "167 + 18 windows of 16 tokens, a vocabulary of 21"));
+    assert_int_equal(run("bench step ./tiny.yaml data.path=words --steps 2"), 0);
+    assert_non_null(strstr(text_of("out"), "tokens "));
+    assert_int_equal(run("ckpt ls reference"), 0);
+    assert_int_equal(run("predict reference words.txt"), 2);
+    assert_non_null(strstr(text_of("err"), "lockstep generate"));
+    assert_int_equal(run("data verify words"), 0);
+    assert_int_equal(run("data inspect words"), 0);
+    assert_non_null(strstr(text_of("out"), "chars, a vocabulary of 21"));
+}
+
+/* ---- the same bits -------------------------------------------------------------------------------------------------- */
+
+static void any_ranks_and_threads_give_the_same_bits(void **state)
+{
+    static const int cases[][2] = {{1, 2}, {2, 1}, {3, 1}, {3, 2}};
+    make_reference();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char what[64];
+        snprintf(what, sizeof what, "%d ranks x %d threads", cases[i][0], cases[i][1]);
+        int code = run(RUN "run.dir=other --fresh", .ranks = cases[i][0], .threads = cases[i][1], .seconds = 200);
+        if (code) fail_msg("%s: exit code %d\n%s", what, code, text_of("err"));
+        must_be_like_reference("other", what);
+    }
+}
+
+static void survives_kill_9_in_mid_epoch(void **state)
+{
+    static const struct {
+        int step, before, after;
+    } cases[] = {{6, 0, 3}, {18, 2, 1}, {21, 3, 2}};
+    make_reference();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        kill_at(cases[i].step, cases[i].before, "KILL");
+        continue_on(cases[i].after);
+        assert_int_equal(system("rm -rf killed"), 0);
+    }
+    assert_true(interrupted >= 1); /* a run may be faster than the kill, but not each time */
+}
+
+/* ---- another vocabulary --------------------------------------------------------------------------------------------- */
+
+static void another_vocabulary_is_refused(void **state)
+{
+    assert_int_equal(run(RUN "run.dir=mine train.max_steps=4"), 0);
+    assert_int_equal(run("data import text other.txt words --tokenizer chars"), 0); /* the data set is made anew */
+    assert_int_equal(run(RUN "run.dir=mine train.max_steps=8", .ranks = 2), 2);
+    assert_int_equal(count_of(text_of("err"), "lockstep: error:"), 1);
+    assert_int_equal(run("eval mine"), 2);
+    assert_non_null(strstr(text_of("err"), "was begun with another vocabulary: 21 tokens"));
+    /* as many tokens, but others */
+    assert_int_equal(run("data import text words.txt words --tokenizer bytes"), 0);
+    assert_int_equal(run(RUN "run.dir=bytes train.max_steps=4"), 0);
+    assert_int_equal(run("data import text words.txt words --tokenizer bpe --vocab 257"), 0);
+    assert_int_equal(run(RUN "run.dir=bytes train.max_steps=8"), 2);
+    assert_non_null(strstr(text_of("err"), "was begun with another vocabulary"));
+    assert_non_null(strstr(text_of("err"), "--tokenizer bytes/tokenizer.json"));
+    /* the run's own tokenizer makes them the same again */
+    assert_int_equal(run("data import text other.txt words --tokenizer bytes/tokenizer.json"), 0);
+    assert_int_equal(run("eval bytes"), 0);
+    /* a character that it does not know: nothing is changed */
+    assert_int_equal(run("data import text other.txt made --tokenizer mine/tokenizer.json"), 3);
+    assert_false(exists("made"));
+    assert_int_equal(run("data import text small.txt made --tokenizer mine/tokenizer.json"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(scores_are_of_text),
+        cmocka_unit_test(other_commands_know_text),
+        cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
+        cmocka_unit_test(survives_kill_9_in_mid_epoch),
+        cmocka_unit_test(another_vocabulary_is_refused),
+    };
+    return cmocka_run_group_tests(tests, make_words, tear_down);
+}
