@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the program does with the table of commands: dispatch, --help, arguments, and the one place where errors are printed. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -288,6 +289,8 @@ int ls_program_main(int argc, char **argv)
     ls_status status;
     printed[0]   = 0;
     trace_wanted = false;
+    /* A limit on file sizes then is an error of write(), with a message, instead of the end. */
+    signal(SIGXFSZ, SIG_IGN);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--trace-errors"))
             trace_wanted = true;

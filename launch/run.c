@@ -6,7 +6,6 @@
 #include <math.h>
 #include <omp.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +69,6 @@ static ls_status choose_threads(ls_job *j)
 ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
 {
     *j = (ls_job){0};
-    /* A limit on file sizes then is an error of write(), with a message, instead of the end. */
-    signal(SIGXFSZ, SIG_IGN);
     LS_TRY(ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm));
     j->rank  = ls_comm_rank(j->comm);
     j->ranks = ls_comm_size(j->comm);
