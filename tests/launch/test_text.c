@@ -19,7 +19,7 @@ static const char recipe[] = "model:\n"
                              "  weight_decay: 0.1\n"
                              "  clip_norm: 1\n"
                              "  groups: [{params: '*.bias', weight_decay: 0}]\n"
-                             "eval: {every_steps: 10}\n";
+                             "eval: {every: 0, every_steps: 10}\n";
 
 static void write_text(const char *path, int letters, int bytes)
 {
