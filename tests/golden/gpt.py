@@ -6,8 +6,12 @@ checks a full-size one, with random weights, in a folder of its own:
 
     python tests/golden/gpt.py build/release [FOLDER]      needs torch and transformers, 6 GB of memory, and some minutes
 
-and then the way back: transformers loads what the C program saved.
+and then the way back: transformers loads what the C program saved.  Or it has transformers load a finished run, and compares
+the loss over held-out tokens with the run's last one:
+
+    python tests/golden/gpt.py RUN DATA/valid.h5                needs h5py, too
 """
+import json
 import pathlib
 import subprocess
 import sys
@@ -104,9 +108,31 @@ def full_size(build, folder):
     print("transformers loads what was saved: all", len(theirs), "parameters are equal")
 
 
+def finished_run(run, valid):
+    import h5py
+    net, found = transformers.GPT2LMHeadModel.from_pretrained(run, output_loading_info=True)
+    assert not any(found[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys")), found
+    events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    wanted = [e["loss"] for e in events if e["event"] == "eval"][-1]
+    length = net.config.n_positions
+    with h5py.File(valid) as f:
+        held_out = torch.from_numpy(f["tokens"][:].astype("int64"))
+    windows = (len(held_out) - 1) // length
+    total = 0.0
+    with torch.no_grad():
+        for i in range(windows):
+            x, y = (held_out[i * length + k:(i + 1) * length + k] for k in range(2))
+            total += torch.nn.functional.cross_entropy(net.eval()(x[None]).logits[0], y).item()
+    print(f"loss {total / windows:.6f}, of the run {wanted:.6f}")
+    assert abs(total / windows - wanted) < 1e-3
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
     torch.set_num_threads(2)
+    if len(sys.argv) > 2 and sys.argv[2].endswith(".h5"):
+        finished_run(pathlib.Path(sys.argv[1]), sys.argv[2])
+        sys.exit()
     with tempfile.TemporaryDirectory() as folder:
         full_size(pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else folder).resolve())

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "core/nn/nn.h"
+#include "dist/dist.h"
 #include "tests/unit.h"
 
 static int64_t scalars(const ls_graph *g)
@@ -185,6 +186,28 @@ static void textbook(void **state)
     }
 }
 
+/* What training plans to use, for samples of T tokens. */
+static double planned(int64_t t, bool textbook)
+{
+    ls_graph   *g    = ls_graph_new();
+    ls_tensor  *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, t), 31, ls_input(g, "target", LS_I32, t), .layers = 2, .heads = 4, .width = 32, .context = 4096,
+                              .textbook = textbook);
+    ls_trainer *trainer;
+    assert_ok(ls_trainer_new(&trainer, g, loss, .batch = 1, .optim = ls_adamw(.lr = 1e-3f)));
+    const double bytes = (double)ls_trainer_planned_bytes(trainer);
+    ls_trainer_free(trainer);
+    ls_graph_free(g);
+    return bytes;
+}
+
+static void memory_is_linear_in_the_tokens(void **state)
+{
+    const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);
+    const double growth = (many - more) / (more - few);
+    if (fabs(growth - 4) > 0.1) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
+    assert_true(planned(4096, true) > 4 * many); /* the weights of the textbook alone: 2 x 4 x 4096 x 4096 */
+}
+
 static void mistakes_are_named(void **state)
 {
     static const struct {
@@ -212,6 +235,6 @@ static void mistakes_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(models_of_language), cmocka_unit_test(names_and_layouts_of_hugging_face),
-                                       cmocka_unit_test(positions), cmocka_unit_test(textbook), cmocka_unit_test(mistakes_are_named)};
+                                       cmocka_unit_test(positions), cmocka_unit_test(textbook), cmocka_unit_test(memory_is_linear_in_the_tokens), cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
