@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * HDF5 shards.  First byte even: the rest is the file.  Odd: the rest says how to make an HDF5 file that is sound as such, with
- * whatever types, ranks, sizes and attributes; mutations of raw bytes seldom get past HDF5's own checks.
+ * whatever types, ranks, sizes and attributes; mutations of raw bytes seldom get past HDF5's own checks.  With the second bit,
+ * text, else pictures.
  */
 #include <hdf5.h>
 
@@ -111,6 +112,39 @@ static void make_file(const char *path, source *s)
     H5Fclose(file);
 }
 
+static void make_text(const char *path, source *s)
+{
+    hid_t   file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), text = H5Tcopy(H5T_C_S1);
+    hsize_t dims[4] = {next(s) % 64, 1, 1, 1}, documents[4] = {next(s) % 8, 1, 1, 1};
+    H5Tset_size(text, 5);
+    make_attribute(file, "lockstep_format", H5T_STD_I32LE, 0, s);
+    make_attribute(file, "split", text, 0, s);
+    make_attribute(file, "vocabulary", H5T_STD_I64LE, 0, s);
+    make_attribute(file, "bytes", H5T_STD_I64LE, 0, s);
+    make_attribute(file, "tokenizer", text, 0, s);
+    make_attribute(file, "tokenizer_hash", text, 0, s);
+    make_attribute(file, "checksum", text, 0, s);
+    make_set(file, "tokens", next(s) & 1 ? H5T_STD_U16LE : H5T_STD_U32BE, 1, dims, s);
+    make_set(file, "documents", H5T_STD_I64LE, 1, documents, s);
+    H5Tclose(text);
+    H5Fclose(file);
+}
+
+/* Everything that a run would read of it. */
+static void use_text(ls_dataset *d, const ls_dataset_info *info)
+{
+    int32_t token[64];
+    int64_t start[8];
+    fuzz_expect(info->tokens >= 1 && info->classes >= 1 && info->documents >= 0 && info->bytes >= 0);
+    for (int64_t at = 0; at < info->tokens; at += 1 + info->tokens / 16) {
+        int64_t n = info->tokens - at < 64 ? info->tokens - at : 64;
+        if (ls_dataset_tokens(d, at, n, token) != LS_OK) continue;
+        for (int64_t i = 0; i < n; i++) fuzz_expect(token[i] >= 0 && token[i] < info->classes);
+    }
+    fuzz_status(ls_dataset_documents(d, 0, info->documents < 8 ? info->documents : 8, start));
+    fuzz_status(ls_dataset_window(d, 3));
+}
+
 FUZZ_TARGET(shard)
 {
     char        path[FILES_PATH + 16];
@@ -119,7 +153,8 @@ FUZZ_TARGET(shard)
     if (!bytes) return;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     snprintf(path, sizeof path, "%s/train.h5", fuzz_folder());
-    if (data[0] & 1) make_file(path, &s);
+    if ((data[0] & 3) == 3) make_text(path, &s);
+    else if (data[0] & 1) make_file(path, &s);
     else file_write(path, data + 1, bytes - 1);
 
     ls_status status = ls_dataset_open(&d, path, NULL);
@@ -127,13 +162,15 @@ FUZZ_TARGET(shard)
     if (status == LS_OK) {
         ls_dataset_info info = ls_dataset_info_of(d);
         int             files, checked;
-        fuzz_expect(info.count >= 1 && info.classes >= 1 && info.channels >= 1 && info.channels <= 4);
-        for (int64_t i = 0; i < info.count; i += 1 + info.count / 16) {
+        bool            pictures = info.kind == LS_DATA_IMAGES;
+        if (!pictures) use_text(d, &info);
+        fuzz_expect(!pictures || (info.count >= 1 && info.classes >= 1 && info.channels >= 1 && info.channels <= 4));
+        for (int64_t i = 0; pictures && i < info.count; i += 1 + info.count / 16) {
             int32_t label = -1;
             fuzz_status(ls_dataset_read(d, i, NULL, &label));
             fuzz_expect(label >= 0 && label < info.classes);
         }
-        if (info.count < 1 << 16) fuzz_status(ls_dataset_verify(d, &files, &checked));
+        if (info.count < 1 << 16 && info.tokens < 1 << 16) fuzz_status(ls_dataset_verify(d, &files, &checked));
         ls_dataset_free(d);
     }
     unlink(path);

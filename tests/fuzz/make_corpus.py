@@ -73,3 +73,27 @@ def made(image=b"\0", dims=(4, 1, 2, 3)):
 put("shard", "made", made())
 put("shard", "made-chunks", made(b"\1" + b"\0" * 4))
 put("shard", "made-large", made(b"\xd3\4\xff\1\2\3"))
+
+
+def text(**how):
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.h5")
+        with h5py.File(path, "w") as f:
+            f.attrs["lockstep_format"] = 1
+            f.attrs["split"] = "train"
+            f.attrs["vocabulary"] = 65
+            f.attrs["bytes"] = 20
+            f.create_dataset("tokens", data=np.arange(20, dtype="u2"), **how)
+            f.create_dataset("documents", data=np.int64([0, 7]))
+        return pathlib.Path(path).read_bytes()
+
+
+def made_text():
+    wide = lambda n: b"\0" + struct.pack("<q", n).ljust(24, b"\0")
+    word = lambda b: b"\0" + b.ljust(24, b"\0")
+    return b"\3\20\2" + b"\0" + one.ljust(24, b"\0") + word(b"train") + wide(65) + wide(20) + word(b"chars") + b"\xff\xff" + b"\1" + b"\x10" + b"\0" * 64 + b"\x10" + b"\0" * 66
+
+
+put("shard", "text", b"\0" + text())
+put("shard", "text-chunks", b"\0" + text(chunks=(7,)))
+put("shard", "made-text", made_text())
