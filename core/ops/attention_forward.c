@@ -112,7 +112,7 @@ static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, f
     const int64_t wide = ls__att_padded(h->d);
     for (int64_t i = 0; i < n; i++) {
         const float *o = s->out + i * wide;
-        float       *y = out + (t + i) * out_row, factor = s->l[i] == 0 ? 0 : 1 / s->l[i];
+        float       *y = out + (t + i) * out_row, factor = 1 / s->l[i];
         if (s->l[i] == 0) V_MAP(h->d, V_PUT(y, v_set(0)));
         else V_MAP(h->d, V_PUT(y, V_GET(o) * factor));
     }
