@@ -14,7 +14,7 @@
 #include "core/graph/graph.h"
 
 /* Queries of a tile, and keys: the latter in tiles from key 0 on, so that they are the same for every query. */
-enum { LS_ATT_QUERIES = 64, LS_ATT_KEYS = 96, LS_ATT_PANELS = LS_ATT_QUERIES / LS_NR, LS_ATT_VECS = LS_ATT_QUERIES / LS_V };
+enum { LS_ATT_QUERIES = 64, LS_ATT_KEYS = 96, LS_ATT_PANELS = LS_ATT_QUERIES / LS_NR };
 
 enum { LS_ATT_Q, LS_ATT_K, LS_ATT_V, LS_ATT_PADDING, LS_ATT_MASK, LS_ATT_START, LS_ATT_CACHE, LS_ATT_INS };
 enum { LS_ATT_OUT, LS_ATT_LOG_SUM };
