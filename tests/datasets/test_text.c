@@ -87,6 +87,22 @@ static void long_texts_come_back(void **state)
     free(text);
 }
 
+static void no_character_is_cut(void **state)
+{
+    const char *files[] = {"faces.txt"};
+    char        text[160];
+    for (int i = 0; i < 160; i += 4) memcpy(text + i, "\xf0\x9f\x99\x82", 4);
+    file_write("faces.txt", text, sizeof text);
+    for (int part = 1; part < 20; part++) {
+        ls_text_import o = {.files = 1, .file = files, .out = "out", .tokenizer = "chars", .valid = part / 20.0 + 0.01, .shards = 1};
+        assert_ok(ls_import_text(&o));
+        assert_int_equal(o.replaced, 0);
+        assert_int_equal(o.train_tokens + o.valid_tokens, 40);
+        assert_in_range(o.valid_tokens, (int64_t)(40 * o.valid), (int64_t)(40 * o.valid) + 1);
+        folder_remove("out");
+    }
+}
+
 static void files_are_documents(void **state)
 {
     const char     *files[] = {"one.txt", "none.txt", "two.txt", "three.txt"};
@@ -176,6 +192,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_texts_come_back),
+        cmocka_unit_test(no_character_is_cut),
         cmocka_unit_test(files_are_documents),
         cmocka_unit_test(what_is_no_utf8_is_counted),
         cmocka_unit_test(nothing_is_left_behind),
