@@ -28,7 +28,19 @@ static const char generate_help[] =
 
 static const char explain_help[] =
     "Says what a run of RECIPE will be, without running it: layers with shapes, parameters and flops; the program with its\n"
-    "instructions and collectives; the plan of the memory.";
+    "instructions and collectives; the plan of the memory.\n"
+    "\n"
+    "Or draws what happens inside a model of language.  The picture of a run's folder goes into it, and into its report.html; with --png\n"
+    "FILE to that file alone.\n"
+    "\n"
+    "--attention TEXT  where each head of each layer looks: the softmax weights on TEXT, of a trained RUN\n"
+    "--positions       how positions are told apart: the encoding, its dot products, and these by distance; of a RUN or a RECIPE\n"
+    "--scores          why scores are divided by sqrt(d): variance of q k, saturation of the softmax and its gradient for heads of\n"
+    "                  width 8 to 512, with and without; and those of the model, of a RUN or a RECIPE\n"
+    "\n"
+    "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
+    "  lockstep explain runs/gpt-shakespeare-char --positions\n"
+    "  lockstep explain attention-unscaled --scores";
 
 static const char import_help[] =
     "mnist DIR OUT: DIR holds the four idx files of MNIST, gzip or not.  OUT becomes a folder with train.h5 and test.h5.\n"
@@ -77,8 +89,10 @@ const ls_command ls__commands[] = {
              {"seed", "N", "another seed, another text; default 1"}, {"no-stop", NULL, "go on after <|endoftext|>"},
              {"no-cache", NULL, "compute the whole window for every token: slower, the same text"}, {"ids", NULL, "print tokens as numbers"}),
      ls__generate_command},
-    {"explain", "RECIPE [key=value ...]", "layers, flops, program and memory of a run", explain_help,
-     OPTIONS({"ranks", "N", "as on N ranks; default 1"}), ls__explain_command},
+    {"explain", "RECIPE [key=value ...]", "layers, flops, program, memory; pictures of attention", explain_help,
+     OPTIONS({"ranks", "N", "as on N ranks; default 1"}, {"attention", "TEXT", "draw the attention maps of a run on a text"},
+             {"positions", NULL, "draw the encoding of positions"}, {"scores", NULL, "measure and draw what 1/sqrt(d) does to scores"},
+             {"png", "FILE", "where the picture goes instead"}), ls__explain_command},
     {"data import", "KIND SOURCE ... OUT", "make a data set from files in another format: mnist, text", import_help,
      OPTIONS({"shards", "N", "files to cut each split into; default 1"},
              {"tokenizer", "WHICH", "text: bytes, chars, bpe (learnt from the files), or a tokenizer's path; default bpe"},

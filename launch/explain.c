@@ -12,6 +12,7 @@
 #include "dist/trainer.h"
 #include "launch/progress.h"
 #include "launch/run.h"
+#include "launch/see.h"
 
 /* ---- a communicator for looking at --------------------------------------------------------------------------------- */
 
@@ -194,6 +195,24 @@ static ls_status explain(ls_job *j, const ls_args *args, ls_comm *plan)
     return LS_OK;
 }
 
+/* The program, or one of the pictures. */
+static ls_status choose(ls_job *j, const ls_args *args, ls_comm *plan)
+{
+    static const struct {
+        const char *option;
+        ls_status (*run)(ls_job *, const ls_args *);
+    } pictures[] = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions}, {"scores", ls__explain_scores}};
+    ls_status (*run)(ls_job *, const ls_args *) = NULL;
+    for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++) {
+        if (!ls_args_option(args, pictures[i].option)) continue;
+        LS_CHECK(!run, LS_ERR_USAGE, "explain: expected one of --attention, --positions and --scores, found more");
+        run = pictures[i].run;
+    }
+    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE, "explain: --png goes with --attention, --positions or --scores");
+    LS_CHECK(!run || !ls_args_option(args, "ranks"), LS_ERR_USAGE, "explain: --ranks goes with the program, not with a picture");
+    return run ? run(j, args) : explain(j, args, plan);
+}
+
 ls_status ls__explain_command(int argc, char **argv)
 {
     ls_job    j;
@@ -201,7 +220,7 @@ ls_status ls__explain_command(int argc, char **argv)
     ls_comm   plan   = {0};
     ls_status status = ls_job_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1) status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks, j.ranks);
-    if (status == LS_OK) status = explain(&j, &args, &plan);
+    if (status == LS_OK) status = choose(&j, &args, &plan);
     ls_job_free(&j);
     return status;
 }

@@ -13,7 +13,7 @@
 #include "launch/recipe_internal.h"
 #include "launch/run.h"
 
-static const char *const own_files[] = {"recipe.yaml", "data.json", "tokenizer.json", "metrics.jsonl", "report.html", "model.safetensors", "config.json"};
+static const char *const own_files[] = {"recipe.yaml", "data.json", "tokenizer.json", "metrics.jsonl", "report.html", "attention.png", "positions.png", "scores.png", "model.safetensors", "config.json"};
 
 void ls_folder_name(ls_folder *f, const ls_recipe *recipe)
 {

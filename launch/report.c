@@ -285,7 +285,7 @@ static void write_table(FILE *f, const table *t)
     fputs("</table></div></div>\n", f);
 }
 
-static void write_page(FILE *f, const ls_report *r, const curves *c)
+static void write_page(FILE *f, const ls_report *r, const curves *c, const char *folder)
 {
     fputs(head, f);
     ls_html(f, r->title);
@@ -307,6 +307,7 @@ static void write_page(FILE *f, const ls_report *r, const curves *c)
     }
     fputs("</section>\n", f);
     write_charts(f, c);
+    ls__report_pictures(f, folder);
     fputs("<section class=\"tables\">\n", f);
     for (const table *t = r->tables; t; t = t->next) write_table(f, t);
     fputs("</section>\n<footer>Made by Lockstep from metrics.jsonl. One file: no network is needed to read it.</footer>\n</main></body></html>\n", f);
@@ -322,7 +323,10 @@ ls_status ls_report_write(const ls_report *r, const char *metrics, const char *p
     FILE *f = status == LS_OK ? fopen(temporary, "we") : NULL;
     if (status == LS_OK && !f) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
     if (f) {
-        write_page(f, r, &c);
+        const char *slash = strrchr(path, '/');
+        char        folder[PATH_MAX];
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        write_page(f, r, &c, folder);
         bool bad = ferror(f) != 0;
         if (fclose(f) != 0 || bad) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", temporary, strerror(errno));
         if (status == LS_OK && rename(temporary, path) != 0)

@@ -14,6 +14,9 @@
 #ifndef LS_LAUNCH_REPORT_H
 #define LS_LAUNCH_REPORT_H
 
+#include <stdbool.h>
+#include <stdio.h>
+
 #include "core/base/status.h"
 
 typedef struct ls_report ls_report;
@@ -30,7 +33,11 @@ void ls_report_table(ls_report *r, const char *title, const char *heads, int wid
 /* A row of it, cells parted by '|'. */
 void ls_report_row(ls_report *r, const char *format, ...) LS_PRINTF(2, 3);
 
-/* Writes the page: to a temporary file that then takes the name. */
+/* Writes the page: to a temporary file that then takes the name.  Pictures that `lockstep explain` left beside it are part of it. */
 ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path);
+
+/* Puts the pictures that lie in the run's folder into its report.html, in the place of those that it has; *shown: there is one. */
+ls_status ls_report_show(const char *folder, bool *shown);
+void      ls__report_pictures(FILE *f, const char *folder);
 
 #endif

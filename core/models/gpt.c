@@ -43,7 +43,8 @@ static ls_tensor *textbook(const block *b, ls_tensor *x)
         part[i] = ls_linear_op(x, w, bias, .first = i * a->width, .rows = a->width);
         if (a->position == LS_ENCODING_ROTARY && i < 2) part[i] = ls_rotary(part[i], a->start, .heads = a->heads);
     }
-    return ls__textbook_attention(&(ls_multihead_attention_layer){.g = a->g, .name = "attn", .heads = a->heads, .causal = true, .dropout = a->dropout},
+    return ls__textbook_attention(&(ls_multihead_attention_layer){.g = a->g, .name = "attn", .heads = a->heads, .causal = true, .dropout = a->dropout,
+                                                                  .scale = a->attention_scale},
                                   part[0], part[1], part[2], LS_HERE);
 }
 
@@ -54,7 +55,7 @@ static ls_tensor *attention(const block *b, ls_tensor *x)
     ls_tensor *y = linear(b, "attn.c_attn", x, 3 * a->width, false), *cache = NULL;
     if (a->position == LS_ENCODING_ROTARY) y = ls_rotary(y, a->start, .heads = 3 * a->heads, .rotate = 2 * a->heads);
     if (a->cached) cache = ls_state(a->g, "attn.cache", LS_F32, a->context, 2 * a->width);
-    y = ls_attention(y, .start = a->start, .cache = cache, .heads = a->heads, .causal = true, .dropout = a->dropout);
+    y = ls_attention(y, .start = a->start, .cache = cache, .heads = a->heads, .causal = true, .scale = a->attention_scale, .dropout = a->dropout);
     return linear(b, "attn.c_proj", y, a->width, true);
 }
 
@@ -87,7 +88,8 @@ static void say_facts(const ls_gpt_args *a)
         LS_NORM_LIST(X)
 #undef X
     };
-    const bool    gpt2    = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER;
+    const bool    scaled  = !(a->attention_scale != 0), unscaled = a->attention_scale == 1; /* transformers knows these two */
+    const bool    gpt2    = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER && (scaled || unscaled);
     const double  dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
     const ls_fact facts[] = {
         {"model_type", LS_FACT_TEXT, gpt2 ? "gpt2" : "lockstep_gpt", .checked = true, .required = !gpt2},
@@ -107,14 +109,15 @@ static void say_facts(const ls_gpt_args *a)
         {"bos_token_id", a->vocab == 50257 ? LS_FACT_INT : LS_FACT_TEXT, .whole = 50256}, /* <|endoftext|> of GPT-2's tokenizer, or null */
         {"eos_token_id", a->vocab == 50257 ? LS_FACT_INT : LS_FACT_TEXT, .whole = 50256},
         {"tie_word_embeddings", LS_FACT_BOOL, .whole = true, .checked = true},
-        {"scale_attn_weights", LS_FACT_BOOL, .whole = true, .checked = true},
+        {"scale_attn_weights", LS_FACT_BOOL, .whole = !unscaled, .checked = true, .required = unscaled},
         {"scale_attn_by_inverse_layer_idx", LS_FACT_BOOL, .whole = false, .checked = true},
         {"add_cross_attention", LS_FACT_BOOL, .whole = false, .checked = true},
         {"bias", LS_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias},
         {"position", LS_FACT_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2, .option = "position"},
         {"norm", LS_FACT_TEXT, norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
+        {"attention_scale", LS_FACT_REAL, .real = (double)a->attention_scale, .checked = true, .required = true, .option = "attention_scale"},
     };
-    ls__graph_facts(a->g, (int)(sizeof facts / sizeof *facts), facts);
+    ls__graph_facts(a->g, (int)(sizeof facts / sizeof *facts) - (scaled || unscaled), facts);
 }
 
 static ls_tensor *refuse(const ls_gpt_args *a)

@@ -51,6 +51,7 @@ typedef struct ls_gpt_args {
     ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019)                                 */
     bool        no_bias;  /* of linear layers and norms                                                   */
     float       eps;      /* of the norms; 0: 1e-5                                                        */
+    float       attention_scale; /* of the scores q k^T; 0: 1 / sqrt(width / heads), as published          */
 } ls_gpt_args;
 #define ls_gpt(...) ls__gpt((ls_gpt_args){__VA_ARGS__})
 ls_tensor *ls__gpt(ls_gpt_args args);

@@ -33,7 +33,7 @@ static const char *const norms[] = {
 static const ls_field gpt_fields[] = {
     {"classes", LS_FIELD_INT64, offsetof(ls_gpt_args, vocab)}, GPT(INT, layers), GPT(INT, heads), GPT(INT64, width), GPT(INT64, context),
     GPT(FLOAT, dropout), LS_FIELD_OF(ls__encodings, ls_gpt_args, position), LS_FIELD_OF(norms, ls_gpt_args, norm), GPT(BOOL, no_bias),
-    GPT(FLOAT, eps), GPT(BOOL, textbook), {0}};
+    GPT(FLOAT, eps), GPT(FLOAT, attention_scale), GPT(BOOL, textbook), {0}};
 #define GPT_ENTRY(name, text, build) {name, text, sizeof(ls_gpt_args), gpt_fields, build, .language = true}
 
 const ls_model_entry ls__model_table[] = {

@@ -43,7 +43,7 @@ static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
 {
     if (!q || !k || !v) return NULL;
-    const float scale = 1 / sqrtf((float)(q->dim[1] / l->heads));
+    const float scale = l->scale != 0 ? l->scale : 1 / sqrtf((float)(q->dim[1] / l->heads));
     q = split_heads(l, q, where);
     k = split_heads(l, k, where);
     v = split_heads(l, v, where);
@@ -77,7 +77,7 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     }
     if (l.textbook) x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
     else x = ls__apply(LS_OP_attention, &(ls_attention_args){.q = in[0], .k = in[1], .v = in[2], .key_padding = l.key_padding, .mask = l.mask,
-                                                             .heads = l.heads, .causal = l.causal, .dropout = l.dropout}, where);
+                                                             .heads = l.heads, .causal = l.causal, .scale = l.scale, .dropout = l.dropout}, where);
     if (!x) return NULL;
     return ls__linear((ls_linear_layer){.g = l.g, .name = ls_arena_printf(l.g->arena, "%s.out_proj", l.name), .x = x, .out = e,
                                         .no_bias = l.no_bias, .bias_init = zeros}, where);

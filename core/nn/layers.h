@@ -86,6 +86,7 @@ typedef struct ls_multihead_attention_layer {
     float       dropout;     /* of the weights, in training                         */
     bool        no_bias;
     bool        textbook;
+    float       scale;       /* of the scores; 0: 1 / sqrt(E / heads)              */
 } ls_multihead_attention_layer;
 #define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
