@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ranks: 1 (starts mpirun itself) */
 /* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and bad input. */
 #include "tests/launch/run_program.h"
 
