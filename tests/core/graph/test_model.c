@@ -53,8 +53,36 @@ static void parameters_that_do_not_fit(void **state)
     ls_graph_free(g);
 }
 
+static ls_model *with_state(ls_graph *g, const char *name, int64_t width, ls_params **params)
+{
+    ls_tensor *y = ls_add(ls_linear(g, "fc1", ls_input(g, "x", LS_F32, 3), width), ls_state(g, name, LS_F32, width));
+    ls_model  *m = NULL;
+    assert_ok(ls_params_new(params, g, 1));
+    assert_ok(ls_model_new(&m, g, *params, &y, 1, 1));
+    return m;
+}
+
+/* One model takes the states of another only where both have the same ones. */
+static void states_that_do_not_fit(void **state)
+{
+    static const struct { const char *name; int64_t width; } other[] = {{"cache", 5}, {"cache", 40}, {"store", 5}};
+    ls_graph  *g[4];
+    ls_params *params[4];
+    ls_model  *m[4];
+    g[3] = ls_graph_new();
+    m[3] = with_state(g[3], "cache", 5, &params[3]);
+    for (int i = 0; i < 3; i++) m[i] = with_state(g[i] = ls_graph_new(), other[i].name, other[i].width, &params[i]);
+    assert_ok(ls_model_share_state(m[0], m[3]));
+    for (int i = 1; i < 3; i++) assert_fails(ls_model_share_state(m[i], m[3]), LS_ERR_USAGE, "must have the same ones");
+    for (int i = 0; i < 4; i++) {
+        ls_model_free(m[i]);
+        ls_params_free(params[i]);
+        ls_graph_free(g[i]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_of_another_graph), cmocka_unit_test(parameters_that_do_not_fit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit), cmocka_unit_test(parameters_of_another_graph), cmocka_unit_test(parameters_that_do_not_fit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
