@@ -304,11 +304,7 @@ static ls_status verify_file(shard_set *d, const shard_file *f, uint8_t *pixels,
         uint8_t  le[4] = {(uint8_t)label, (uint8_t)(label >> 8), (uint8_t)(label >> 16), (uint8_t)(label >> 24)};
         XXH3_64bits_update(state, le, sizeof le);
     }
-    char found[CHECKSUM + 1];
-    snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
-    LS_CHECK(!f->checksum[0] || !strcmp(found, f->checksum), LS_ERR_DATA,
-             "%s: its checksum is %s; expected %s, as written into it" LS_HINT "the file is damaged: copy it or import the data again", f->path, found,
-             f->checksum);
+    LS_TRY(ls__split_checksum(f->path, f->checksum, state));
     return LS_OK;
 }
 

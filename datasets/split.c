@@ -132,3 +132,12 @@ ls_status ls_dataset_open(ls_dataset **dataset, const char *path, const char *sp
         ls_arena_free(arena);
     return ls__trace(status, __FILE__, __LINE__, __func__);
 }
+
+ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state)
+{
+    char found[17];
+    snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
+    LS_CHECK(!expected[0] || !strcmp(found, expected), LS_ERR_DATA,
+             "%s: its checksum is %s; expected %s, as written into it" LS_HINT "the file is damaged: copy it or import the data again", path, found, expected);
+    return LS_OK;
+}

@@ -4,6 +4,7 @@
 #define LS_DATASETS_SPLIT_H
 
 #include <hdf5.h>
+#include <xxhash.h>
 
 #include "datasets/dataset.h"
 
@@ -11,6 +12,9 @@
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes);
 /* Exactly `bytes` bytes from `at` on. */
 ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, void *data);
+
+/* LS_ERR_DATA unless the digest of `state`, as 16 hex digits, is what the file says of itself ("": it says nothing). */
+ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state);
 
 /* Opens the files of a split as a data set of pictures (shard.c) or of text (tokens.c).  After an error *dataset is NULL, or what
  * ls_dataset_free takes; the arena then belongs to it. */

@@ -272,15 +272,11 @@ static ls_status sum_array(token_set *d, const token_file *f, const array *a, vo
 
 static ls_status verify_file(token_set *d, const token_file *f, void *buffer, XXH3_state_t *state)
 {
-    char    found[CHECKSUM + 1];
     int64_t last = -1;
     XXH3_64bits_reset(state);
     LS_TRY(sum_array(d, f, &f->tokens, buffer, state));
     LS_TRY(sum_array(d, f, &f->documents, buffer, state));
-    snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
-    LS_CHECK(!f->checksum[0] || !strcmp(found, f->checksum), LS_ERR_DATA,
-             "%s: its checksum is %s; expected %s, as written into it" LS_HINT "the file is damaged: copy it or import the text again", f->path, found,
-             f->checksum);
+    LS_TRY(ls__split_checksum(f->path, f->checksum, state));
     for (int64_t i = 0; i < f->tokens.count; i += A_TIME)
         LS_TRY(tokens_of_file(d, f, i, f->tokens.count - i < A_TIME ? f->tokens.count - i : A_TIME, buffer));
     for (int64_t i = 0; i < f->documents.count; i += A_TIME) {
