@@ -24,6 +24,7 @@
 #ifndef LS_DIST_COMM_H
 #define LS_DIST_COMM_H
 
+#include "core/base/flight.h"
 #include "dist/dist.h"
 
 /* One message of an exchange. */
@@ -51,6 +52,7 @@ struct ls_comm {
     const ls_comm_table *table;
     int                  rank, size, local_size;
     int                 *host;   /* of each rank: the lowest rank on its host; NULL: nobody shares memory           */
+    ls_flight           *flight; /* notes every collective; NULL: none                                              */
     bool                 traced;
     bool                 broken; /* a call of the table failed: the ranks may be out of step */
 };

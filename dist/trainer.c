@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "dist/buckets.h"
+#include "dist/comm.h"
 #include "dist/tree.h"
 #include "dist/window.h"
 
@@ -217,7 +218,8 @@ static ls_status insert_bucket(ls_trainer *t, phase *ph, ls_bucket bucket, int i
     *call = (bucket_call){.trainer = t, .phase = ph, .bucket = bucket};
     snprintf(name, sizeof name, "all-reduce %d", i);
     return ls__program_insert(ph->program, at,
-                              &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = reduce_bucket, .context = call, .offset = bucket.offset, .count = bucket.count});
+                              &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = reduce_bucket, .context = call, .offset = bucket.offset, .count = bucket.count,
+                                          .phase = LS_PHASE_REDUCE});
 }
 
 static int shards_at_most(const phase *ph)
@@ -449,7 +451,8 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
             t->group[k] = (ls_group){.first = s->group[k].first, .shards = s->group[k].shards, .offset = (size_t)s->group[k].slot * ph->stride};
         ph->run = (ls_run){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
                            .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .seed = t->options.seed, .step = t->steps,
-                           .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL};
+                           .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL,
+                           .flight = t->comm->flight};
         LS_TRY(ls__program_run(ph->program, &ph->run));
         if (m < ph->micros - 1) ls__tree_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
     }

@@ -2,7 +2,6 @@
  * Runs a planned program on the CPU: resolves buffers to pointers and calls the kernels, in order. */
 #include <omp.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base/philox.h"
 #include "core/cpu/level.h"
@@ -43,13 +42,6 @@ ls_status ls__program_share_state(ls_program *p, const ls_program *with)
 void ls__program_reset(ls_program *p)
 {
     if (p->state.data) memset(p->state.data, 0, p->state_bytes);
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* The array of the batch that belongs to an input; checked by check_batch. */
@@ -196,20 +188,43 @@ static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
     }
 }
 
+static ls_status run_instr(ls_program *p, const ls_run *run, const ls_instr *instr)
+{
+    switch (instr->kind) {
+    case LS_INSTR_FORWARD:
+    case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
+    case LS_INSTR_FOLD: run_fold(p, run, instr); break;
+    case LS_INSTR_CALL: return instr->call(instr->context, run);
+    }
+    return LS_OK;
+}
+
+static ls_phase phase_of(const ls_run *run, const ls_instr *instr)
+{
+    if (instr->phase) return instr->phase;
+    if (!run->training) return LS_PHASE_EVAL;
+    return instr->kind == LS_INSTR_FORWARD ? LS_PHASE_FORWARD : instr->kind == LS_INSTR_CALL ? LS_PHASE_UPDATE : LS_PHASE_BACKWARD;
+}
+
 ls_status ls__program_run(ls_program *p, const ls_run *run)
 {
     LS_TRY(check_run(p, run));
+    const bool timed = run->seconds || run->flight;
+    int64_t    start = timed ? ls__flight_now() : 0;
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
-        double          start = run->seconds ? now() : 0;
-        switch (instr->kind) {
-        case LS_INSTR_FORWARD:
-        case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
-        case LS_INSTR_FOLD: run_fold(p, run, instr); break;
-        case LS_INSTR_CALL: LS_TRY(instr->call(instr->context, run)); break;
-        }
+        if (run->flight)
+            ls__flight_begin_at(run->flight,
+                                &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + 1,
+                                                  .micro = run->micro, .instr = i, .count = instr->count},
+                                start);
+        ls_status status = run_instr(p, run, instr);
         note_high_water(p, run, instr);
-        if (run->seconds) run->seconds[i] += now() - start;
+        int64_t end = timed ? ls__flight_now() : 0;
+        if (run->flight) ls__flight_end_at(run->flight, end);
+        if (run->seconds) run->seconds[i] += (double)(end - start) * 1e-9;
+        start = end;
+        LS_TRY(status);
     }
     return LS_OK;
 }

@@ -106,6 +106,22 @@ static ls_instr *append(ls_program *p, ls_instr instr)
     return &p->instr[p->instrs++];
 }
 
+/* Which parameters have a part in the range of the gradient block that a call is about; NULL: none. */
+static const char *range_label(const ls_program *p, const ls_instr *instr)
+{
+    const ls_params *params = p->params;
+    const char      *first = NULL, *last = NULL;
+    for (int i = 0; params && i < params->count; i++) {
+        const ls_param_slot *s = &params->slot[params->order[i]];
+        if (!s->trained || s->offset >= instr->offset + instr->count || s->offset + (size_t)s->count <= instr->offset) continue;
+        if (!first) first = s->tensor->name;
+        last = s->tensor->name;
+    }
+    if (!first) return NULL;
+    return first == last ? ls_arena_printf(p->memory, "%s (%s)", instr->name, first)
+                         : ls_arena_printf(p->memory, "%s (%s .. %s)", instr->name, first, last);
+}
+
 ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
 {
     LS_CHECK(at >= 0 && at <= p->instrs, LS_ERR_FAILED, "instruction '%s': position %d is not within the program of %d", given->name, at, p->instrs);
@@ -114,6 +130,8 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
     instr.context  = given->context;
     instr.offset   = given->offset;
     instr.count    = given->count;
+    instr.phase    = given->phase;
+    instr.label    = range_label(p, &instr);
     for (int i = 0; i < LS_MAX_IN && given->reads[i]; i++) {
         instr.reads[i] = given->reads[i];
         instr.in[i]    = value_buffer(p, given->reads[i]);

@@ -17,6 +17,7 @@
 
 #include <stdio.h>
 
+#include "core/base/flight.h"
 #include "core/graph/params.h"
 
 typedef struct ls_program ls_program;
@@ -43,6 +44,8 @@ typedef struct ls_instr {
     ls_status    (*call)(void *context, const ls_run *run);
     void          *context;
     size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats */
+    ls_phase       phase;                /* call: LS_PHASE_REDUCE of a collective; LS_PHASE_NONE: a part of the update */
+    const char    *label;                /* the name; of a range "NAME (FIRST .. LAST PARAMETER)": what people see     */
     size_t         scratch;              /* bytes                                                     */
     double         flops;                /* per sample                                                */
 } ls_instr;
@@ -108,6 +111,7 @@ struct ls_run {
     int64_t         first_sample;   /* of sample `skip`, within the global batch                             */
     int             micro, micros;  /* which of the step's micro-steps this is                               */
     double         *seconds;        /* (optional) time of each instruction is added here                     */
+    ls_flight      *flight;         /* (optional) every instruction is noted here                            */
 };
 
 ls_status ls__program_new(ls_program **p, ls_graph *g, ls_params *params, const ls_program_options *options);
