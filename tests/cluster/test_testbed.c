@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io mpi
+ * timeout: 300
+ * The test bed: hosts that know nothing of each other but over the network; the same bits on them as on one; nothing is left behind. */
+#define RUN "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 "
+#define STEPS 11
+#include "tests/launch/train_runs.h"
+
+static const char *missing; /* why there is no test bed here; NULL: there is */
+
+static int bed(const char *arguments)
+{
+    char line[4096];
+    snprintf(line, sizeof line, LOCKSTEP_SOURCE "/cluster/testbed %s", arguments);
+    return run_with("", (run_options){.program = line, .seconds = 100});
+}
+
+static int prepare(void **state)
+{
+    int code = set_up(state);
+    if (bed("--check") != 4) return code;
+    missing = text_of("err");
+    print_message("no test bed here: %s", missing);
+    return code;
+}
+
+static void hosts_are_apart(void **state)
+{
+    if (missing) skip();
+    assert_int_equal(bed("--hosts 3 --ranks 2 -- sh -c 'echo $(hostname) $(cat /proc/sys/kernel/hostname) $(ip -br addr show eth0) $(ls /dev/shm | grep -c ompi)'"), 0);
+    const char *out = text_of("out");
+    for (int h = 1; h <= 3; h++) {
+        char is[64];
+        snprintf(is, sizeof is, "node%d node%d eth0@", h, h);
+        assert_int_equal(count_of(out, is), 2);
+        snprintf(is, sizeof is, "10.77.0.%d/24", h);
+        assert_int_equal(count_of(out, is), 2);
+    }
+}
+
+static void the_same_bits_as_on_one_host(void **state)
+{
+    if (missing) skip();
+    make_reference();
+    assert_int_equal(bed("--hosts 4 --rate 1gbit -- $P " RUN "run.dir=hosts"), 0);
+    must_be_like_reference("hosts", "4 hosts");
+    assert_int_equal(bed("--hosts 2 --ranks 2 --rate 1gbit -- $P " RUN "run.dir=both"), 0);
+    must_be_like_reference("both", "2 hosts of 2 ranks");
+}
+
+static void a_gpt_too(void **state)
+{
+    if (missing) skip();
+    FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
+    assert_true(text && recipe);
+    for (int i = 0; i < 40; i++) fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
+    fputs("data: {path: ./data}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}}\n"
+          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n", recipe);
+    fclose(text);
+    fclose(recipe);
+    assert_int_equal(run("data import text text.txt data"), 0);
+    assert_int_equal(run("train ./gpt.yaml run.dir=gpt.one"), 0);
+    assert_int_equal(bed("--hosts 4 -- $P train ./gpt.yaml run.dir=gpt.hosts"), 0);
+    char *one = digests_of("gpt.one"), *hosts = digests_of("gpt.hosts");
+    assert_int_equal(count_of(one, ":"), 6);
+    assert_string_equal(one, hosts);
+    free(one);
+    free(hosts);
+}
+
+/* Exit codes, signals, the switch. */
+static void it_ends_as_its_command_does(void **state)
+{
+    if (missing) skip();
+    assert_int_equal(bed("--hosts 1 --head -- sh -c 'exit 7'"), 7);
+    assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node2 hostname; $TESTBED_AGENT node3 hostname'"), 255);
+    assert_string_equal(text_of("out"), "node2\n");
+    assert_non_null(strstr(text_of("err"), "there is no host 'node3'"));
+    assert_int_equal(bed("--hosts 1 --head -- sh -c 'trap \"exit 75\" USR1; touch ready; while :; do sleep 0.1; done' & b=$!; "
+                         "while [ ! -e ready ]; do sleep 0.1; done; kill -USR1 $b; wait $b"), 75);
+    /* A host that is switched off takes its processes with it, and no others. */
+    assert_int_equal(bed("--hosts 2 --off 2@0.5 --head -- sh -c '$TESTBED_AGENT node2 sleep 30; echo $?; $TESTBED_AGENT node1 echo there'"), 0);
+    assert_string_equal(text_of("out"), "137\nthere\n");
+    /* Without a cable there is no way to it. */
+    assert_int_equal(bed("--hosts 2 --cut 1@0.5 --head -- sh -c 'ip link show port1; sleep 1.5; ip link show port1; ip link show port2'"), 0);
+    assert_int_equal(count_of(text_of("out"), "port1@"), 2);
+    assert_int_equal(count_of(text_of("out"), "state DOWN"), 1);
+    assert_int_equal(count_of(text_of("out"), "state UP"), 2);
+}
+
+/* However it ends: by itself, with its command at work, killed. */
+static void nothing_is_left(void **state)
+{
+    if (missing) skip();
+    assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node1 sleep 987654 & touch begun; wait' & b=$!; "
+                         "while [ ! -e begun ]; do sleep 0.1; done; sleep 0.5; pgrep -f 'sleep 98765[4]' > before; kill -KILL $b; wait $b; sleep 1; "
+                         "pgrep -f 'sleep 98765[4]' > after; ip link > links; true"), 0);
+    assert_true(count_of(text_of("before"), "\n") >= 1);
+    assert_string_equal(text_of("after"), "");
+    assert_null(strstr(text_of("links"), "port1"));
+    assert_null(strstr(text_of("links"), " lan:"));
+}
+
+static void wrong_command_lines(void **state)
+{
+    static const struct {
+        const char *line, *says;
+    } wrong[] = {{"--hosts 0 -- true", "--hosts: expected a whole number from 1 to 64, found '0'"},
+                 {"--hosts two -- true", "found 'two'"},
+                 {"--rate fast -- true", "--rate: expected something like 1gbit"},
+                 {"--latency 5 -- true", "--latency: expected something like 50us"},
+                 {"--cut 3@1 -- true", "there is no host 3, with --hosts 2"},
+                 {"--off 1 -- true", "--off: expected HOST@SECONDS"},
+                 {"--hosts", "--hosts: expected a value"},
+                 {"--speed 3 -- true", "unknown option '--speed'"},
+                 {"--hosts 2", "expected -- and a command"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(bed(wrong[i].line), 2);
+        if (!strstr(text_of("err"), wrong[i].says)) fail_msg("%s: %s", wrong[i].line, text_of("err"));
+    }
+    assert_int_equal(bed("--help"), 0);
+    assert_non_null(strstr(text_of("out"), "usage: cluster/testbed"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hosts_are_apart), cmocka_unit_test(the_same_bits_as_on_one_host), cmocka_unit_test(a_gpt_too),
+                                       cmocka_unit_test(it_ends_as_its_command_does), cmocka_unit_test(nothing_is_left), cmocka_unit_test(wrong_command_lines)};
+    return cmocka_run_group_tests(tests, prepare, tear_down);
+}
