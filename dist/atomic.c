@@ -21,7 +21,7 @@ const char *ls__errno_hint(int code)
         int         code;
         const char *hint;
     } hints[] = {
-        {ENOSPC, LS_HINT "free some space, lower checkpoint.keep, or choose another run.dir"},
+        {ENOSPC, LS_HINT "free some space, lower checkpoint.keep_last, or choose another run.dir"},
         {EDQUOT, LS_HINT "your disk quota is used up: free some space, or choose another run.dir"},
         {EFBIG, LS_HINT "the file is larger than the file system or `ulimit -f` allows"},
         {EROFS, LS_HINT "the file system is read-only: choose another run.dir"},
@@ -82,9 +82,14 @@ ls_status ls__make_folders(const char *path)
 
 ls_status ls__remove_folder(const char *path)
 {
-    DIR *folder = opendir(path);
-    if (!folder && errno == ENOENT) return LS_OK;
-    if (!folder) return LS_FAIL_ERRNO("cannot remove %s", path);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC); /* what a link leads to is not removed */
+    if (fd < 0 && errno == ENOENT) return LS_OK;
+    DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+    if (!folder) {
+        ls_status status = LS_FAIL_ERRNO("cannot remove %s", path);
+        if (fd >= 0) close(fd);
+        return status;
+    }
     for (struct dirent *e; (e = readdir(folder));) {
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) continue;
         if (unlinkat(dirfd(folder), e->d_name, 0) != 0) {

@@ -2,12 +2,13 @@
  *
  * Checkpoints: folders that are there whole or not at all.
  *
- *     checkpoints/step-00000128/state.h5        see dist/checkpoint_state.c
- *     checkpoints/step-00000128/state.xxh64     its checksum, as xxh64sum prints it
+ *     checkpoints/step-00000128/part-0000.h5       one of each rank that writes: see dist/checkpoint_part.c
+ *     checkpoints/step-00000128/manifest.xxh64     their checksums: see dist/checkpoint_index.c
+ *     checkpoints/latest, best                     links to such folders, for people and scripts
  *
- * A checkpoint is written as .tmp-step-00000128, synced, and renamed; a power cut leaves the old ones, or the old ones
- * and the new one.  Only rank 0 touches files; what it finds, good or bad, all ranks learn of in ls_comm_agree, and what it reads it
- * broadcasts.  The arrays are those of parameters, not of ranks: any number of ranks reads them.
+ * The files are written into .tmp-step-00000128 and synced; then the manifest; then the folder is renamed, and the one above it synced.
+ * A power cut leaves the old ones, or the old ones and the new one.  Only then are older ones removed: renamed first, so that what has the
+ * name of a checkpoint is one.  What a killed run left under other names goes when the next one begins.
  */
 #include "dist/checkpoint.h"
 
@@ -15,23 +16,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define STEP_PREFIX "step-"
 #define TEMPORARY_PREFIX ".tmp-step-"
 #define REPLACED_PREFIX ".old-step-"
-enum { SUM_DIGITS = 16 };
 
 /* ---- folders ------------------------------------------------------------------------------------------------------- */
 
 ls_status ls__checkpoint_path(char path[LS_PATH_BYTES], const char *folder, int64_t step)
 {
     LS_TRY(ls__path(path, "%s/" STEP_PREFIX "%08" PRId64, folder, step));
+    return LS_OK;
+}
+
+ls_status ls__checkpoint_temporary(char path[LS_PATH_BYTES], const char *folder, int64_t step)
+{
+    LS_TRY(ls__path(path, "%s/" TEMPORARY_PREFIX "%08" PRId64, folder, step));
     return LS_OK;
 }
 
@@ -97,58 +103,37 @@ static ls_status remove_stale(const char *folder)
     return LS_OK;
 }
 
-/* Removes a half-made checkpoint and keeps the message of what went wrong with it. */
-static ls_status give_up(const char *temporary, ls_status status)
+ls_status ls__checkpoint_prepare(const char *folder)
 {
-    char message[4096], trace[4096];
+    LS_TRY(ls__make_folders(folder));
+    return remove_stale(folder);
+}
+
+ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status status)
+{
+    char message[4096], trace[4096], temporary[LS_PATH_BYTES];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    ls__remove_folder(temporary);
+    if (ls__checkpoint_temporary(temporary, folder, step) == LS_OK) ls__remove_folder(temporary);
     return ls_error_set(status, message, trace);
 }
 
-/* ---- saving, on rank 0 --------------------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------------------------------- */
 
-/* Asked beforehand, as a full disk is best noticed before it is. */
-static ls_status check_space(const char *folder, const ls_state *s)
+/* Under this name nobody takes it for a checkpoint, wherever the removal is interrupted. */
+static ls_status discard(const char *folder, int64_t step)
 {
-    struct statvfs info;
-    uint64_t       need = 1 << 14;
-    for (int i = 0; i < s->arrays; i++) need += (uint64_t)s->array[i].count * sizeof(float) + 1024;
-    if (statvfs(folder, &info) != 0) return LS_OK;
-    uint64_t have = (uint64_t)info.f_bavail * info.f_frsize;
-    LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s", folder,
-             (double)need / 1e6, (double)have / 1e6, strerror(ENOSPC), ls__errno_hint(ENOSPC));
-    return LS_OK;
-}
-
-static ls_status write_sum(const char *temporary, const char *state_path)
-{
-    uint64_t sum;
-    int64_t  bytes;
-    char     path[LS_PATH_BYTES], text[64];
-    ls_file  f;
-    LS_TRY(ls__file_checksum(state_path, &sum, &bytes));
-    LS_TRY(ls__path(path, "%s/" LS_SUM_FILE, temporary));
-    int length = snprintf(text, sizeof text, "%016" PRIx64 "  " LS_STATE_FILE "\n", sum);
-    LS_TRY(ls__file_create(&f, path));
-    LS_TRY(ls__file_finish(&f, ls__file_write(&f, text, (size_t)length)));
-    return LS_OK;
-}
-
-static ls_status fill_folder(const char *temporary, const ls_state *s, const ls_progress *progress)
-{
-    char path[LS_PATH_BYTES];
-    LS_TRY(ls__path(path, "%s/" LS_STATE_FILE, temporary));
-    LS_TRY(ls__state_write(path, s, progress));
-    LS_TRY(ls__sync(path));
-    LS_TRY(write_sum(temporary, path)); /* syncs the folder, too */
-    return LS_OK;
+    char path[LS_PATH_BYTES], replaced[LS_PATH_BYTES];
+    LS_TRY(ls__checkpoint_path(path, folder, step));
+    LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
+    LS_TRY(ls__remove_folder(replaced));
+    if (rename(path, replaced) != 0) return LS_FAIL_ERRNO("cannot rename %s", path);
+    return ls__remove_folder(replaced);
 }
 
 /* temporary becomes final.  A checkpoint of the same step that is there already changes places with it, in one go where the file
  * system can. */
-static ls_status publish(const char *folder, const char *temporary, const char *final, int64_t step)
+static ls_status rename_into_place(const char *folder, const char *temporary, const char *final, int64_t step)
 {
     char replaced[LS_PATH_BYTES];
     if (rename(temporary, final) != 0) {
@@ -162,111 +147,164 @@ static ls_status publish(const char *folder, const char *temporary, const char *
             LS_TRY(ls__remove_folder(replaced));
         }
     }
-    LS_TRY(ls__sync(folder));
+    return ls__sync(folder);
+}
+
+ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int parts, const uint64_t *sums)
+{
+    char        temporary[LS_PATH_BYTES], final[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_PART_NAME];
+    struct stat info;
+    LS_TRY(ls__checkpoint_path(final, folder, progress->step));
+    LS_TRY(ls__checkpoint_temporary(temporary, folder, progress->step));
+    for (int i = 0; i < parts; i++) {
+        ls__part_name(name, i);
+        LS_TRY(ls__path(path, "%s/%s", temporary, name));
+        if (stat(path, &info) != 0) return LS_FAIL_ERRNO("%s, which another rank wrote, is not to be seen here", path);
+    }
+    LS_TRY(ls__manifest_write(temporary, parts, sums)); /* syncs the folder, too */
+    return rename_into_place(folder, temporary, final, progress->step);
+}
+
+/* ---- links --------------------------------------------------------------------------------------------------------- */
+
+int64_t ls__checkpoint_linked(const char *folder, const char *name)
+{
+    char    path[LS_PATH_BYTES], target[64];
+    ssize_t length;
+    if (ls__path(path, "%s/%s", folder, name) != LS_OK || (length = readlink(path, target, sizeof target - 1)) < 0) return -1;
+    target[length] = 0;
+    return step_of(target);
+}
+
+/* Where there is something else of that name, it stays. */
+static ls_status link_to(const char *folder, const char *name, int64_t step)
+{
+    char        path[LS_PATH_BYTES], temporary[LS_PATH_BYTES], target[64];
+    struct stat info;
+    LS_TRY(ls__path(path, "%s/%s", folder, name));
+    LS_TRY(ls__path(temporary, "%s/.link-%s", folder, name));
+    if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode)) return LS_FAIL(LS_ERR_ENV, "%s is no link: it is not touched" LS_HINT "move it away", path);
+    snprintf(target, sizeof target, STEP_PREFIX "%08" PRId64, step);
+    unlink(temporary);
+    if (symlink(target, temporary) != 0 || rename(temporary, path) != 0) return LS_FAIL_ERRNO("cannot make the link %s", path);
     return LS_OK;
 }
 
-/* Removes those of later steps, and all but the newest `keep`. */
-static ls_status prune(const char *folder, int64_t step, int keep)
+static double loss_of(const char *folder, int64_t step)
 {
-    int64_t *steps;
-    int      count, left = 0;
     char     path[LS_PATH_BYTES];
+    ls_index x      = {.fd = -1};
+    double   loss   = NAN;
+    if (ls__checkpoint_path(path, folder, step) == LS_OK && ls__path(x.path, "%s", path) == LS_OK && ls__index_progress(&x) == LS_OK) loss = x.progress.loss;
+    ls__index_close(&x);
+    return loss;
+}
+
+static ls_status link_best(const char *folder, const ls_progress *progress)
+{
+    int64_t best = ls__checkpoint_linked(folder, "best");
+    if (isnan(progress->loss) || best == progress->step) return LS_OK;
+    double least = best < 0 || best > progress->step ? NAN : loss_of(folder, best);
+    if (least <= progress->loss) return LS_OK;
+    return link_to(folder, "best", progress->step);
+}
+
+/* ---- pruning ------------------------------------------------------------------------------------------------------- */
+
+/* Calls `each` for those that need not be kept beside `step`, newest first: later ones, and what no rule keeps. */
+static ls_status each_surplus(const char *folder, int64_t step, const ls_keep *keep, ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
+{
+    int64_t *steps, best = keep->best ? ls__checkpoint_linked(folder, "best") : -1;
+    int      count, left = 0;
     LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
     ls_status status = LS_OK;
     for (int i = count - 1; i >= 0 && status == LS_OK; i--) {
-        if (steps[i] <= step && (keep == 0 || left++ < keep)) continue;
-        status = ls__checkpoint_path(path, folder, steps[i]);
-        if (status == LS_OK) status = ls__remove_folder(path);
+        bool newest = steps[i] <= step && (keep->last == 0 || left++ < keep->last);
+        bool kept   = steps[i] == step || steps[i] == best || (keep->every && steps[i] % keep->every == 0);
+        if (newest || (steps[i] < step && kept) || steps[i] == step) continue;
+        status = each(folder, steps[i], data);
     }
     free(steps);
     LS_TRY(status);
     return LS_OK;
 }
 
-static ls_status save(const ls_state *s, const char *folder, const ls_progress *progress, int keep)
+static ls_status discard_surplus(const char *folder, int64_t step, void *data)
 {
-    char temporary[LS_PATH_BYTES], final[LS_PATH_BYTES];
-    LS_CHECK(progress->step >= 0 && keep >= 0, LS_ERR_USAGE, "expected a step and a number to keep, found %" PRId64 " and %d",
-             progress->step, keep);
-    LS_TRY(ls__checkpoint_path(final, folder, progress->step));
-    LS_TRY(ls__path(temporary, "%s/" TEMPORARY_PREFIX "%08" PRId64, folder, progress->step));
-    LS_TRY(ls__make_folders(folder));
-    LS_TRY(remove_stale(folder));
-    LS_TRY(check_space(folder, s));
-    if (mkdir(temporary, 0777) != 0) return LS_FAIL_ERRNO("cannot make the folder %s", temporary);
-    ls_status status = fill_folder(temporary, s, progress);
-    if (status == LS_OK) status = publish(folder, temporary, final, progress->step);
-    if (status != LS_OK) return give_up(temporary, status);
-    LS_TRY(prune(folder, progress->step, keep));
-    return LS_OK;
+    (void)data;
+    return discard(folder, step);
 }
 
-static ls_status agree(ls_comm *comm, ls_status mine) { return comm ? ls_comm_agree(comm, mine) : mine; }
-
-ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, int keep)
+ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_keep *keep)
 {
-    bool root = !comm || ls_comm_rank(comm) == 0;
-    LS_TRY(agree(comm, root ? save(state, folder, progress, keep) : LS_OK));
-    return LS_OK;
+    LS_TRY(link_to(folder, "latest", progress->step));
+    if (keep->best) LS_TRY(link_best(folder, progress));
+    LS_TRY(ls__sync(folder));
+    return each_surplus(folder, progress->step, keep, discard_surplus, NULL);
 }
 
-/* ---- loading ------------------------------------------------------------------------------------------------------- */
+typedef struct prune_call {
+    bool dry;
+    void (*each)(const char *path, void *data);
+    void *data;
+} prune_call;
 
-ls_status ls__checkpoint_verify_sum(const char *path)
+static ls_status prune_one(const char *folder, int64_t step, void *data)
 {
-    static const char rest[] = "  " LS_STATE_FILE "\n";
-    char              state[LS_PATH_BYTES], sum[LS_PATH_BYTES], text[64] = "", *end;
-    uint64_t          found;
-    int64_t           bytes;
-    LS_TRY(ls__path(state, "%s/" LS_STATE_FILE, path));
-    LS_TRY(ls__path(sum, "%s/" LS_SUM_FILE, path));
-    FILE *f = fopen(sum, "rb");
-    if (!f) return LS_FAIL_ERRNO("cannot read %s", sum);
-    size_t length = fread(text, 1, sizeof text - 1, f);
-    fclose(f);
-    LS_CHECK(length == SUM_DIGITS + sizeof rest - 1 && strspn(text, "0123456789abcdef") == SUM_DIGITS &&
-                 strcmp(text + SUM_DIGITS, rest) == 0,
-             LS_ERR_DATA, "%s: expected 16 hexadecimal digits and '" LS_STATE_FILE "'", sum);
-    uint64_t expected = strtoull(text, &end, 16);
-    LS_TRY(ls__file_checksum(state, &found, &bytes));
-    LS_CHECK(found == expected, LS_ERR_DATA, "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, state,
-             bytes, found, expected);
-    return LS_OK;
+    const prune_call *call = data;
+    char              path[LS_PATH_BYTES];
+    LS_TRY(ls__checkpoint_path(path, folder, step));
+    if (call->each) call->each(path, call->data);
+    return call->dry ? LS_OK : discard(folder, step);
 }
 
-static ls_status read_one(const ls_state *s, const char *path, ls_progress *progress)
+static bool is_sound(const char *folder, int64_t step)
 {
-    char state[LS_PATH_BYTES];
-    LS_TRY(ls__path(state, "%s/" LS_STATE_FILE, path));
-    LS_TRY(ls__checkpoint_verify_sum(path));
-    LS_TRY(ls__state_read(state, s, progress));
-    return LS_OK;
+    char    path[LS_PATH_BYTES];
+    int     parts;
+    int64_t bytes;
+    return ls__checkpoint_path(path, folder, step) == LS_OK && ls__manifest_verify(path, NULL, NULL, &parts, &bytes) == LS_OK;
 }
 
-static ls_status load_one(const ls_state *s, const char *folder, int64_t step, ls_progress *progress)
+/* Counted from the newest sound one; what is newer, and damaged, goes too. */
+ls_status ls_checkpoint_prune(const char *folder, const ls_keep *keep, bool dry, void (*each)(const char *path, void *data), void *data)
+{
+    int64_t *steps;
+    int      count;
+    LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
+    int64_t newest = -1;
+    for (int i = count - 1; i >= 0 && newest < 0; i--) newest = is_sound(folder, steps[i]) ? steps[i] : -1;
+    free(steps);
+    LS_CHECK(newest >= 0 || count == 0, LS_ERR_DATA, "%s: none of the %d checkpoints is sound, so none is removed" LS_HINT "`lockstep ckpt verify` says what is wrong",
+             folder, count);
+    return each_surplus(folder, newest, keep, prune_one, &(prune_call){dry, each, data});
+}
+
+/* ---- finding the newest -------------------------------------------------------------------------------------------- */
+
+static ls_status open_one(ls_index *x, const ls_state *s, const char *folder, int64_t step)
 {
     char path[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
-    LS_TRY(read_one(s, path, progress));
-    LS_CHECK(progress->step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the file step %" PRId64, path, step,
-             progress->step);
-    return LS_OK;
+    LS_TRY(ls__index_open(x, path));
+    LS_CHECK(x->progress.step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the files step %" PRId64, path, step, x->progress.step);
+    return ls__index_fits(x, s);
 }
 
-/* The newest that is sound.  One of another model is an error, as older ones would be of that model too. */
-static ls_status load_newest(const ls_state *s, const char *folder, ls_progress *progress, bool *found)
+/* One of another model is an error, as older ones would be of that model too. */
+ls_status ls__checkpoint_newest(ls_index *x, const ls_state *state, const char *folder, bool *found)
 {
     int64_t *steps;
     int      count;
     char     newest[1024] = "";
+    *found                = false;
     LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
     ls_status status = LS_OK;
-    *found           = false;
     for (int i = count - 1; i >= 0 && !*found; i--) {
-        status = load_one(s, folder, steps[i], progress);
+        status = open_one(x, state, folder, steps[i]);
         *found = status == LS_OK;
         if (*found || status == LS_ERR_USAGE) break;
+        ls__index_close(x);
         fprintf(stderr, "lockstep: warning: damaged checkpoint passed over: %s\n", ls_error_message());
         if (!newest[0]) snprintf(newest, sizeof newest, "%s", ls_error_message());
     }
@@ -276,38 +314,5 @@ static ls_status load_newest(const ls_state *s, const char *folder, ls_progress 
              "none of the %d checkpoints below %s can be read; the newest: %s" LS_HINT
              "start over with --fresh, or bring back a copy of the folder",
              count, folder, newest);
-    return LS_OK;
-}
-
-/* What rank 0 found and read goes to all. */
-static ls_status share(ls_comm *comm, const ls_state *s, ls_status mine, ls_progress *progress, bool *found)
-{
-    struct {
-        ls_progress progress;
-        bool        found;
-    } result = {*progress, *found};
-    LS_TRY(agree(comm, mine));
-    if (comm) LS_TRY(ls_comm_bcast(comm, &result, sizeof result, 0));
-    *found    = result.found;
-    *progress = result.progress;
-    for (int i = 0; comm && result.found && i < s->arrays; i++)
-        LS_TRY(ls_comm_bcast(comm, s->array[i].data, (size_t)s->array[i].count * sizeof(float), 0));
-    return LS_OK;
-}
-
-ls_status ls__checkpoint_load(ls_comm *comm, const ls_state *state, const char *folder, ls_progress *progress, bool *found)
-{
-    bool root = !comm || ls_comm_rank(comm) == 0;
-    *found    = false;
-    *progress = (ls_progress){0};
-    LS_TRY(share(comm, state, root ? load_newest(state, folder, progress, found) : LS_OK, progress, found));
-    return LS_OK;
-}
-
-ls_status ls__checkpoint_read(ls_comm *comm, const ls_state *state, const char *checkpoint, ls_progress *progress)
-{
-    bool root = !comm || ls_comm_rank(comm) == 0, found = true;
-    *progress = (ls_progress){0};
-    LS_TRY(share(comm, state, root ? read_one(state, checkpoint, progress) : LS_OK, progress, &found));
     return LS_OK;
 }

@@ -2,30 +2,34 @@
  *
  * Between the files that make checkpoints.  Not public.
  *
- *     dist/checkpoint.c         folders: save, load, the newest good one, pruning; the ranks
- *     dist/checkpoint_trainer.c the public functions, of a trainer
+ *     dist/checkpoint.c         folders: publish, the newest sound one, pruning
+ *     dist/checkpoint_trainer.c what of a trainer is kept, and which rank writes which of it
+ *     dist/checkpoint_saver.c   writing while the run goes on
+ *     dist/checkpoint_load.c    reading, on all ranks
+ *     dist/checkpoint_index.c   what lies where in a checkpoint of several files
  *     dist/checkpoint_list.c    what `lockstep ckpt` shows
- *     dist/checkpoint_state.c   one state.h5, with HDF5
+ *     dist/checkpoint_part.c    one of its files, with HDF5
  *     dist/checkpoint_driver.c  how HDF5 writes it
  */
 #ifndef LS_DIST_CHECKPOINT_H
 #define LS_DIST_CHECKPOINT_H
 
+#include "core/base/arena.h"
 #include "dist/atomic.h"
 #include "dist/dist.h"
 
-enum { LS_CHECKPOINT_FORMAT = 1 };
-#define LS_STATE_FILE "state.h5"
-#define LS_SUM_FILE "state.xxh64" /* what `xxh64sum -c` reads */
+enum { LS_CHECKPOINT_FORMAT = 2, LS_MAX_PARTS = 9999, LS_PART_NAME = 16 };
+#define LS_MANIFEST "manifest.xxh64" /* what `xxh64sum -c` reads */
 
-/* One array of a training's state. */
+/* One array of a training's state, and what a rank has of it. */
 typedef struct ls_state_array {
-    const char    *name;  /* of the parameter                                                 */
-    const char    *state; /* of the optimizer ("exp_avg"); NULL: the value of the parameter    */
+    const char    *name;        /* of the parameter                                                 */
+    const char    *state;       /* of the optimizer ("exp_avg"); NULL: the value of the parameter    */
     int            rank;
     const int64_t *dims;
-    int64_t        count;
-    float         *data;
+    int64_t        count;       /* of the whole array                                                */
+    float         *data;        /* elements [first, first + held) of it                              */
+    int64_t        first, held;
 } ls_state_array;
 
 /* All of it: first the values, then per optimizer state those of the parameters that have one. */
@@ -34,34 +38,106 @@ typedef struct ls_state {
     ls_state_array *array;
     int             states;
     const char    **state_name;
+    bool            sliced; /* of the optimizer's state each rank holds what others don't (ZeRO); else all hold all */
 } ls_state;
 
-/* Writes a state.h5, without syncing it. */
-ls_status ls__state_write(const char *path, const ls_state *state, const ls_progress *progress);
+/* ---- one file ------------------------------------------------------------------------------------------------------ */
 
-/* Reads all of `state` from a state.h5.  LS_ERR_DATA or LS_ERR_ENV: it is damaged or can't be read.  LS_ERR_USAGE: it is sound, but of
- * another model or optimizer.  After an error the arrays hold anything. */
-ls_status ls__state_read(const char *path, const ls_state *state, ls_progress *progress);
+/* "part-0003.h5" */
+void ls__part_name(char name[LS_PART_NAME], int part);
 
-/* Reads only the progress, and counts arrays. */
-ls_status ls__state_progress(const char *path, ls_checkpoint_info *info);
+/* Writes what `state` holds as file `part` of `parts`, and syncs it; its checksum and size. */
+ls_status ls__part_write(const char *path, const ls_state *state, const ls_progress *progress, int part, int parts, uint64_t *sum, int64_t *bytes);
 
-typedef void ls_checkpoint_each(const ls_checkpoint_array *array, void *data);
+/* A run of one array in one file. */
+typedef struct ls_piece {
+    char     name[256], state[64];   /* state: "" of a value                     */
+    int      rank;
+    int64_t  dim[LS_MAX_DIMS];       /* of the whole array                       */
+    int64_t  count, first, held;
+    int64_t  at;                     /* byte in the file                         */
+    uint64_t sum;
+    int      part, state_no, order;  /* state_no: -1 of a value; order: of the array, as the files begin with it */
+} ls_piece;
 
-/* Reads every array, verifies it, and calls `each` unless it is NULL. */
-ls_status ls__state_visit(const char *path, ls_checkpoint_each *each, void *data);
+/* What a checkpoint is made of, as its files say. */
+typedef struct ls_index {
+    char        path[LS_PATH_BYTES];
+    int         parts, pieces, states;
+    ls_piece   *piece;       /* the pieces of an array follow each other */
+    char      (*state)[64];  /* names of the optimizer's states          */
+    ls_progress progress;
+    int64_t     bytes;       /* of all files                             */
+    int         fd, fd_part; /* the file that is open for reading        */
+} ls_index;
+
+/* Adds the pieces of a file, and its progress when it is the first; checks that it is this file of this checkpoint. */
+ls_status ls__part_index(ls_index *x, int part);
+/* The checksum of values, which go by their array's name. */
+uint64_t  ls__piece_sum(const char *state, const char *name, int64_t held, const float *data);
+
+/* ---- a checkpoint of several files --------------------------------------------------------------------------------- */
+
+/* Verifies all files of the checkpoint at `path` against its manifest, then finds out what lies where; LS_ERR_DATA or LS_ERR_ENV when it is
+ * damaged or can't be read, LS_ERR_USAGE when it is of another version.  Close it also after an error. */
+ls_status ls__index_open(ls_index *x, const char *path);
+void      ls__index_close(ls_index *x);
+/* Only the progress of the checkpoint at x->path, as its first file says; nothing is verified. */
+ls_status ls__index_progress(ls_index *x);
+/* LS_ERR_USAGE unless it holds exactly the arrays of `state`. */
+ls_status ls__index_fits(const ls_index *x, const ls_state *state);
+/* The first piece of an array; -1: there is none.  state: NULL of a value. */
+int       ls__index_find(const ls_index *x, const char *name, const char *state);
+/* The values of the whole array that begins with piece i. */
+ls_status ls__index_read(ls_index *x, int i, float *values);
+/* The piece after the last of that array. */
+int       ls__index_next(const ls_index *x, int i);
+
+/* Each file of the manifest is compared with its checksum; LS_ERR_DATA when that can't be done at all, or one differs.
+ * `each` (NULL: not wanted) hears of every file; problem is NULL where it is sound.  *parts, *bytes: of all. */
+ls_status ls__manifest_verify(const char *path, void (*each)(const char *file, const char *problem, void *data), void *data, int *parts, int64_t *bytes);
+/* Writes it, atomically. */
+ls_status ls__manifest_write(const char *path, int parts, const uint64_t *sums);
+
+/* ---- folders ------------------------------------------------------------------------------------------------------- */
 
 /* Steps for which there is a folder step-..., increasing; *count = 0 when `folder` does not exist.  Free *steps. */
 ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count);
-/* folder/step-00000128 */
+/* folder/step-00000128, and folder/.tmp-step-00000128 */
 ls_status ls__checkpoint_path(char path[LS_PATH_BYTES], const char *folder, int64_t step);
-/* The checksum of the state.h5 in the checkpoint `path` is what its state.xxh64 says; LS_ERR_DATA when not.  Done before HDF5 sees the
- * file: the library trusts what it reads. */
-ls_status ls__checkpoint_verify_sum(const char *path);
+ls_status ls__checkpoint_temporary(char path[LS_PATH_BYTES], const char *folder, int64_t step);
+/* The step that the link `name` ("latest", "best") in `folder` leads to; -1: none. */
+int64_t   ls__checkpoint_linked(const char *folder, const char *name);
+/* Makes the folder, and removes what an interrupted save left in it. */
+ls_status ls__checkpoint_prepare(const char *folder);
+/* The temporary folder of this step, with all its files, becomes the checkpoint. */
+ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int parts, const uint64_t *sums);
+/* Afterwards: `latest`, `best`, and what need not be kept is removed. */
+ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_keep *keep);
+/* Removes a half-made checkpoint; the error message stays what it was. */
+ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status status);
 
-/* As ls_checkpoint_save and _load, of any state.  comm: NULL is one rank. */
-ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, int keep);
+/* The newest that is sound, opened; *found is false when there is none at all.  Damaged ones are passed over, with a warning. */
+ls_status ls__checkpoint_newest(ls_index *x, const ls_state *state, const char *folder, bool *found);
+
+/* As ls_checkpoint_save and _load, of any state that all ranks hold.  comm: NULL is one rank. */
+ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_keep *keep);
 ls_status ls__checkpoint_load(ls_comm *comm, const ls_state *state, const char *folder, ls_progress *progress, bool *found);
 ls_status ls__checkpoint_read(ls_comm *comm, const ls_state *state, const char *checkpoint, ls_progress *progress);
+
+/* ---- who writes what ----------------------------------------------------------------------------------------------- */
+
+/* How many of `ranks` write: as many as were asked for, or as have something worth a file of its own. */
+int ls__checkpoint_writers(const ls_state *state, int ranks, int wanted);
+/* What writer `writer` of `writers` writes of `state`, into *share, whose arrays have room for as many; returns how many floats. */
+int64_t ls__checkpoint_share(const ls_state *state, int writer, int writers, ls_state *share);
+
+/* The arrays of a trainer; memory from `arena`. */
+void   ls__checkpoint_state(ls_trainer *t, ls_arena *arena, ls_state *s);
+/* What a rank's snapshot takes. */
+size_t ls__checkpoint_snapshot_bytes(ls_trainer *t, int writers);
+
+/* A saver of any state.  In the background it copies into `snapshot`, or into memory of its own where that is too small. */
+ls_status ls__saver_new(ls_saver **s, ls_comm *comm, const ls_state *state, const ls_block *snapshot, const ls_saver_options *options);
 
 #endif

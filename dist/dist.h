@@ -98,6 +98,8 @@ typedef struct ls_trainer_options {
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
     ls_window_mode window;       /* within a host                                                                    */
     ls_device   device;
+    bool        snapshot;        /* memory for a copy of what this rank writes of checkpoints                        */
+    int         writers;         /* of them: see ls_saver_options                                                    */
     ls_tensor  *logits;          /* counts the samples whose largest logit is `label`'s, for metrics; NULL: not      */
     ls_tensor  *label;
 } ls_trainer_options;
@@ -135,8 +137,9 @@ size_t     ls_trainer_planned_bytes(const ls_trainer *t); /* parameters, gradien
 size_t     ls_trainer_peak_bytes(const ls_trainer *t);    /* of these, touched so far (resident)                */
 
 /* ---- checkpoints -------------------------------------------------------------------------------------------------
- * A checkpoint is a folder `step-00000128` with state.h5: per parameter its value and optimizer state, by name, with
- * checksums; and what the caller wants to keep beside them.  Laid out without ranks: any number of ranks reads it. */
+ * A checkpoint is a folder `step-00000128` with one HDF5 file of each rank that writes, and a manifest with their checksums: per parameter
+ * its value and optimizer state, by name; and what the caller wants to keep beside them.  Laid out without ranks: any number of ranks reads
+ * it.  Beside the folders, the link `latest` leads to the newest, `best` to that with the least loss. */
 typedef struct ls_progress {
     int64_t  step, epoch;
     int64_t  sample;          /* samples of the epoch already trained on */
@@ -144,11 +147,19 @@ typedef struct ls_progress {
     char     recipe_hash[33]; /* of what must not change between stop and resume */
     char     isa[16];
     uint64_t digest;
+    double   loss;            /* of what is held out; NaN: not known     */
 } ls_progress;
 
-/* Writes to a temporary folder, syncs, renames, then removes all but the newest `keep` (0: keep all), and those of later
- * steps than this one: they belong to a continuation that was given up.  After an error nothing has changed.  Collective. */
-ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, int keep);
+/* Which checkpoints stay when one is published; it itself always does. */
+typedef struct ls_keep {
+    int     last;             /* so many of the newest; 0: all           */
+    int64_t every;            /* those whose step is a multiple; 0: none */
+    bool    best;             /* that with the least loss                */
+} ls_keep;
+
+/* Writes to a temporary folder, syncs, renames, then removes what need not be kept, and those of later steps than this one:
+ * they belong to a continuation that was given up.  After an error nothing has changed.  Collective. */
+ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_keep *keep);
 /* Loads the newest sound checkpoint below `folder`, going back to older ones when one is damaged (with a warning on
  * stderr).  *found is false when there is none at all.  When there are some but all are damaged: LS_ERR_DATA; when the
  * newest sound one is of another model or optimizer: LS_ERR_USAGE; after either the trainer's values are undefined.  Collective. */
@@ -157,16 +168,62 @@ ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *pro
 /* One checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
 ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress *progress);
 
+/* Checkpoints of a run that goes on while they are written.  At a step each rank copies its part of the state (ls_saver_begin); a
+ * thread writes the copy; and at a later step, when all ranks know of each other that they are done, the checkpoint is published.
+ *
+ *     LS_TRY(ls_saver_new(&s, t, &(ls_saver_options){.folder = folder, .keep = {.last = 3}}));
+ *     each step:  all ranks exchange ls_saver_written(s) with what else they tell each other
+ *                 if (all have written) LS_TRY(ls_saver_publish(s));
+ *                 if (a checkpoint is due) LS_TRY(ls_saver_begin(s, &progress));
+ *                 while (ls_saver_news_next(s, &news)) ...                      on rank 0: what has become of them
+ *     LS_TRY(ls_saver_finish(s)); */
+typedef struct ls_saver ls_saver;
+typedef struct ls_saver_options {
+    const char *folder;
+    ls_keep     keep;
+    int         writers;      /* ranks that write; 0: as many as have at least 1 MiB of it     */
+    bool        background;   /* else ls_saver_begin writes, and publishes                      */
+} ls_saver_options;
+
+typedef struct ls_saver_news {
+    int64_t     step;
+    uint64_t    digest;
+    ls_status   status;       /* LS_OK: it is published; else why it is not, and `message` */
+    const char *message;      /* also of a published one: what could not be removed, say; "": nothing.  Valid until the next call */
+    double      seconds;      /* from the copy until it was published                      */
+    double      cost_s;       /* processor's time of the writing, most of all ranks         */
+    int64_t     bytes;
+} ls_saver_news;
+
+/* In the background with a trainer whose options say so, too: its memory then has room for the copy.  Collective. */
+ls_status ls_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options);
+/* Takes the copy; waits for the checkpoint before it when that is under way.  Collective.  LS_OK also when writing fails: see the news. */
+ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress);
+/* This rank has nothing to write any more for a checkpoint that is to be published. */
+bool      ls_saver_written(const ls_saver *s);
+/* Nothing at all is under way; on rank 0. */
+bool      ls_saver_idle(ls_saver *s);
+/* To be called once all ranks have written.  Collective. */
+ls_status ls_saver_publish(ls_saver *s);
+/* What has become of a checkpoint, each one once; on rank 0. */
+bool      ls_saver_news_next(ls_saver *s, ls_saver_news *news);
+/* Waits until all is written and published.  Collective; all return why the last checkpoint is not there, or LS_OK. */
+ls_status ls_saver_finish(ls_saver *s);
+/* Not collective: waits for this rank's thread alone. */
+void      ls_saver_free(ls_saver *s);
+
 typedef struct ls_checkpoint_info {
     const char *path;           /* of its folder                                          */
     int64_t     bytes;          /* of its files                                           */
     ls_progress progress;
     int         params, states; /* parameters; states of the optimizer for each of them   */
+    int         parts;          /* files, besides the manifest                            */
+    bool        latest, best;   /* where these links lead                                 */
     const char *problem;        /* NULL: sound; else the fields above may be 0             */
 } ls_checkpoint_info;
 
-/* Calls `each` for every checkpoint below `folder`, oldest first; `verify`: after reading all of it, not only its checksum
- * and progress.  A damaged one is no error here; no folder is LS_ERR_ENV.  Not collective. */
+/* Calls `each` for every checkpoint below `folder`, oldest first; `verify`: after reading every array, too, not only comparing its
+ * files with their checksums.  A damaged one is no error here; no folder is LS_ERR_ENV.  Not collective. */
 ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data), void *data);
 
 /* What a checkpoint holds, without a trainer: its progress and, for each array (the value of a parameter, or a block of the
@@ -180,6 +237,19 @@ typedef struct ls_checkpoint_array {
     const float  *values;
 } ls_checkpoint_array;
 ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, void (*each)(const ls_checkpoint_array *array, void *data), void *data);
+
+/* Compares every file of a checkpoint with the manifest, then reads every array; `each` (NULL: not wanted) hears of every file, problem
+ * is NULL where it is sound.  LS_ERR_DATA when anything is damaged.  Not collective. */
+ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *file, const char *problem, void *data), void *data);
+
+/* Calls `each` with the arrays of both checkpoints, in pairs by name; NULL: one of them has no such array, or it has another shape
+ * there (then `a` and `b` are both given, and only a's shape fits a's values).  Not collective. */
+ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b, ls_progress progress[2],
+                              void (*each)(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data), void *data);
+
+/* Removes the checkpoints below `folder` that need not be kept, as a save does; `each` (NULL: not wanted) hears of them; `dry`: that is all.
+ * Not collective. */
+ls_status ls_checkpoint_prune(const char *folder, const ls_keep *keep, bool dry, void (*each)(const char *path, void *data), void *data);
 
 /* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);

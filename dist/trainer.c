@@ -18,6 +18,7 @@
 
 #include "dist/buckets.h"
 #include "dist/comm.h"
+#include "dist/checkpoint.h"
 #include "dist/tree.h"
 #include "dist/window.h"
 
@@ -50,7 +51,7 @@ struct ls_trainer {
     ls_tensor         *loss;
     ls_trainer_options options;
     phase              train, eval;
-    ls_block           states, arena;
+    ls_block           states, arena, snapshot;
     int                n_states, n_spans;
     span              *span;
     double            *norm_part;
@@ -399,6 +400,7 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
         status = build_trainer(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
         if (status == LS_OK) status = make_gradients(t);
+        if (status == LS_OK && options->snapshot) status = ls_block_new(&t->snapshot, ls__checkpoint_snapshot_bytes(t, options->writers), "checkpoint");
     }
     if (status != LS_OK) {
         ls_trainer_free(t);
@@ -418,7 +420,7 @@ void ls_trainer_free(ls_trainer *t)
     ls__window_free(t->train.window);
     ls__window_free(t->eval.window);
     ls_params_free(t->params);
-    ls_block *blocks[] = {&t->states, &t->arena};
+    ls_block *blocks[] = {&t->states, &t->arena, &t->snapshot};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ls_block_free(blocks[i]);
     if (t->own_comm) ls_comm_free(t->comm);
 }
@@ -487,6 +489,7 @@ int         ls__trainer_states(const ls_trainer *t) { return t->n_states; }
 const char *ls__trainer_state_name(const ls_trainer *t, int state) { return ls_optim_state_name(&t->options.optim, state); }
 void        ls__trainer_set_steps(ls_trainer *t, int64_t steps) { t->steps = steps; }
 ls_comm    *ls__trainer_comm(const ls_trainer *t) { return t->comm; }
+const ls_block *ls__trainer_snapshot(const ls_trainer *t) { return &t->snapshot; }
 
 float *ls__trainer_state(ls_trainer *t, int state, int param)
 {
@@ -516,7 +519,7 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8])
     const struct {
         const char     *name;
         const ls_block *block;
-    } table[] = {{"parameters", &t->params->block}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval.window->own}};
+    } table[] = {{"parameters", &t->params->block}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval.window->own}, {"checkpoint", &t->snapshot}};
     int n = (int)(sizeof table / sizeof *table);
     for (int i = 0; i < n; i++) lines[i] = (ls_memory_line){table[i].name, table[i].block->bytes, touched(table[i].block)};
     const ls_program *a = t->train.program, *b = t->eval.program;

@@ -12,6 +12,7 @@ const char *ls__trainer_state_name(const ls_trainer *t, int state);
 float      *ls__trainer_state(ls_trainer *t, int state, int param);
 void        ls__trainer_set_steps(ls_trainer *t, int64_t steps);
 ls_comm    *ls__trainer_comm(const ls_trainer *t);
+const ls_block *ls__trainer_snapshot(const ls_trainer *t); /* for a copy of the state, while it is being written */
 
 /* The training step as a program, collectives and update included. */
 const ls_program *ls__trainer_program(const ls_trainer *t);

@@ -75,9 +75,21 @@ static const char allreduce_help[] =
     "\n"
     "  mpirun -np 2 --bind-to none lockstep bench allreduce --bytes 4K-64M";
 
+static const char inspect_text[] = "CHECKPOINT is a folder runs/NAME/checkpoints/step-..., a run (its newest sound checkpoint), or a safetensors file.";
+static const char verify_text[] =
+    "Compares every file of a checkpoint (or of all of a run) with the checksum in its manifest, and reads every array.  The exit code is 3 when\n"
+    "one is damaged.  `xxh64sum -c manifest.xxh64` in the checkpoint's folder does the first half of it.";
+static const char diff_text[] =
+    "Of each array that differs: how many elements differ in any bit, the largest difference, and the norm of the difference relative to that of\n"
+    "the first.  CHECKPOINT is a checkpoint, or a run (its newest sound one).";
+static const char prune_text[] =
+    "The newest sound checkpoint always stays; damaged ones that are newer than it are removed.  Waits for nobody: while a run is working in the\n"
+    "folder it is an error.";
+
 const ls_command ls__commands[] = {
     {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
-     OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}), ls__train_command},
+     OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}, {"max-hours", "H", "stop with a checkpoint before H hours are over (exit code 75)"}),
+     ls__train_command},
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
      OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
     {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
@@ -112,7 +124,13 @@ const ls_command ls__commands[] = {
     {"recipes layers", "", "models and layers that a recipe can name, with their attributes", NULL, NULL, ls__recipes_command},
     {"recipes keys", "", "every key of a recipe: type, default, meaning", NULL, NULL, ls__recipes_command},
     {"ckpt ls", "RUN", "the checkpoints of a run", NULL, NULL, ls__ckpt_command},
-    {"ckpt inspect", "CHECKPOINT", "what a checkpoint or a safetensors file holds", NULL, NULL, ls__ckpt_command},
+    {"ckpt inspect", "CHECKPOINT", "what a checkpoint or a safetensors file holds", inspect_text, NULL, ls__ckpt_command},
+    {"ckpt verify", "CHECKPOINT", "whether a checkpoint, or each of a run, is undamaged", verify_text, NULL, ls__ckpt_command},
+    {"ckpt diff", "CHECKPOINT CHECKPOINT", "which arrays of two checkpoints differ, and by how much", diff_text, NULL, ls__ckpt_command},
+    {"ckpt prune", "RUN", "remove checkpoints that need not be kept", prune_text,
+     OPTIONS({"keep-last", "N", "newest to keep; default 1"}, {"keep-every", "N", "keep those whose step is a multiple of N"},
+             {"no-best", NULL, "do not keep the one with the least loss"}, {"dry-run", NULL, "only say what would be removed"}),
+     ls__ckpt_command},
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
      OPTIONS({"steps", "N", "steps to measure; default 30"}), ls__bench_step},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,

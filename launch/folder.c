@@ -50,7 +50,7 @@ static ls_status make(const char *path, int *made)
     return LS_OK;
 }
 
-static ls_status lock(ls_folder *f)
+ls_status ls_folder_lock(ls_folder *f)
 {
     f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     LS_CHECK(f->lock >= 0, LS_ERR_ENV, "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
@@ -84,7 +84,7 @@ void ls_folder_abandon(ls_folder *f)
 
 /* ---- checkpoints that are there ----------------------------------------------------------------------------------- */
 
-/* Removes checkpoints/step-* and what an interrupted writer left; nothing else is touched. */
+/* Removes checkpoints/step-*, the links to them, and what an interrupted writer left; nothing else is touched. */
 static void remove_checkpoints(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -92,7 +92,10 @@ static void remove_checkpoints(const char *folder)
     for (struct dirent *entry; (entry = readdir(dir));) {
         char path[PATH_MAX + 2 * NAME_MAX];
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        if (!strstr(entry->d_name, "step-")) continue;
+        bool link = strncmp(entry->d_name, ".link-", 6) == 0 || strncmp(entry->d_name, ".seen-", 6) == 0 || !strcmp(entry->d_name, "latest") ||
+                    !strcmp(entry->d_name, "best");
+        if (link) unlink(path);
+        if (link || !strstr(entry->d_name, "step-")) continue;
         DIR *inner = opendir(path);
         for (struct dirent *file; inner && (file = readdir(inner));) {
             char inside[sizeof path + NAME_MAX + 1];
@@ -163,7 +166,7 @@ ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh)
 {
     ls_folder_name(f, recipe);
     LS_TRY(make(f->path, &f->made));
-    LS_TRY(lock(f));
+    LS_TRY(ls_folder_lock(f));
     if (fresh) {
         remove_checkpoints(ls_folder_file(f, "checkpoints"));
         for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));

@@ -5,8 +5,8 @@
  *     start       step version recipe data samples parameters ranks threads isa
  *     step        step epoch loss lr samples_per_s digest          every log.every steps; of text tokens_per_s too
  *     eval        step epoch split loss accuracy wall_s            of text accuracy is null, and there are perplexity and bits_per_byte
- *     checkpoint  step path wall_s
- *     end         status step loss accuracy digest wall_s samples_per_s planned_bytes resident_peak_bytes ranks threads isa
+ *     checkpoint  step path digest bytes seconds waited_s cost_s wall_s     once it is there, steps later; waited_s: for all so far
+ *     end         status step loss accuracy digest wall_s waited_s samples_per_s planned_bytes resident_peak_bytes ranks threads isa
  *
  * Every line is written with one write, so a killed run leaves whole lines and at most one torn last one.  A run that
  * continues from a checkpoint first drops what came after that checkpoint, so each step stands in the file once.

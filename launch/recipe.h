@@ -59,11 +59,15 @@ typedef struct ls_recipe {
         int64_t shards, accumulate, bucket_bytes;      /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
         ls_window_mode window;
-        float   label_smoothing;
+        float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */
     } train;
     struct { int64_t batch, every, every_steps; } eval;/* batch: 0: a good one; every: epochs between evaluations      */
     struct { int64_t every; } log;                     /* steps                                                        */
-    struct { int64_t every, keep; } checkpoint;        /* every: steps besides each epoch's end, 0: none; keep: 0: all */
+    struct {
+        int64_t every, keep_last, keep_every, writers; /* every: steps besides each epoch's end, 0: by the budget      */
+        float   budget, seconds;                       /* part of the run's time; at least so many between two         */
+        bool    best, background;
+    } checkpoint;
     ls_device device;
 
     const char *name;                                  /* of the recipe: file name without folder and ending           */

@@ -38,6 +38,7 @@ static const char *const window_names[] = {
 #define INT(path, member, low, high, fallback, bits, help) {path, LS_KEY_INT, AT(member), low, high, fallback, bits, NULL, help}
 #define FLOAT(path, member, low, high, fallback, help) {path, LS_KEY_FLOAT, AT(member), low, high, fallback, true, NULL, help}
 #define BOOL(path, member, fallback, help) {path, LS_KEY_BOOL, AT(member), 0, 1, fallback, true, NULL, help}
+#define PLAIN(path, kind, member, low, high, fallback, help) {path, kind, AT(member), low, high, fallback, false, NULL, help} /* does not decide bits */
 #define STRING(path, member, fallback, bits, help) {path, LS_KEY_STRING, AT(member), 0, 0, fallback, bits, NULL, help}
 
 const ls_key ls__keys[] = {
@@ -62,6 +63,7 @@ const ls_key ls__keys[] = {
     INT("train.batch", train.batch, 1, 1e9, "64", true, "samples (windows of text) of a step, all ranks together"),
     INT("train.epochs", train.epochs, 0, 1e9, "10", false, "passes over the training data"),
     INT("train.max_steps", train.max_steps, 0, MANY, "0", false, "stop after this many steps; 0: only after the epochs"),
+    PLAIN("train.max_hours", LS_KEY_FLOAT, train.max_hours, 0, 1e6, "0", "stop with a checkpoint before these are over, to be continued; 0: no limit"),
     INT("train.seed", train.seed, 0, MANY, "1", true, "decides initial parameters, order of samples, dropout"),
     INT("train.shards", train.shards, 0, 65536, "0", true, "pieces a batch is cut into, whatever the ranks; 0: chosen from the batch"),
     BOOL("train.reproducible", train.reproducible, "true", "same bits for any number of ranks and threads"),
@@ -102,8 +104,14 @@ const ls_key ls__keys[] = {
     INT("eval.every", eval.every, 0, 1e9, "1", false, "epochs between evaluations; 0: only at the end"),
     INT("eval.every_steps", eval.every_steps, 0, MANY, "0", false, "steps between evaluations, besides those after epochs; 0: none"),
     INT("log.every", log.every, 1, MANY, "50", false, "steps between two lines of metrics.jsonl"),
-    INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false, "steps between checkpoints, besides each epoch's; 0: none"),
-    INT("checkpoint.keep", checkpoint.keep, 0, 1e6, "3", false, "newest checkpoints to keep; 0: all"),
+    INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false, "steps between checkpoints, besides each epoch's; 0: as often as checkpoint.budget allows"),
+    PLAIN("checkpoint.budget", LS_KEY_FLOAT, checkpoint.budget, 0, 1, "0.035", "part of the run's time that checkpoints between epochs may take; 0: there are none"),
+    PLAIN("checkpoint.seconds", LS_KEY_FLOAT, checkpoint.seconds, 0, 1e9, "60", "seconds between these, at least"),
+    INT("checkpoint.keep_last", checkpoint.keep_last, 0, 1e6, "3", false, "newest checkpoints to keep; 0: all"),
+    INT("checkpoint.keep_every", checkpoint.keep_every, 0, MANY, "0", false, "checkpoints to keep for good: those whose step is a multiple; 0: none"),
+    PLAIN("checkpoint.best", LS_KEY_BOOL, checkpoint.best, 0, 1, "true", "keep the checkpoint with the least loss of what is held out"),
+    PLAIN("checkpoint.background", LS_KEY_BOOL, checkpoint.background, 0, 1, "true", "write a copy while the run goes on; false: it waits, and needs no memory for a copy"),
+    INT("checkpoint.writers", checkpoint.writers, 0, 9999, "0", false, "ranks that write a file each; 0: as many as have 1 MiB to write"),
     {"device", LS_KEY_ENUM, AT(device), 0, 0, "cpu", false, device_names, "what computes"},
     {0},
 };

@@ -315,6 +315,8 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
         .bucket_bytes     = r->train.bucket_bytes,
         .window           = r->train.window,
         .device           = r->device,
+        .snapshot         = r->checkpoint.background && j->total_steps > 0,
+        .writers          = (int)r->checkpoint.writers,
         .logits           = j->logits,
         .label            = j->logits ? j->target : NULL,
     };

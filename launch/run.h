@@ -93,6 +93,8 @@ typedef struct ls_folder {
 /* Makes the folder where it is missing, and keeps other runs out of it until ls_folder_close.  fresh: forgets the run that
  * is there.  A run of another recipe that has checkpoints is LS_ERR_USAGE, with the keys that differ. */
 ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh);
+/* Keeps runs out of a folder that is there, at f->path. */
+ls_status ls_folder_lock(ls_folder *f);
 /* Removes what was made, when the run did not come to begin. */
 void      ls_folder_abandon(ls_folder *f);
 void      ls_folder_close(ls_folder *f);

@@ -6,7 +6,6 @@
  * step, where the ranks exchange a few bytes; from there on all of them know, and go the same way.
  */
 #include <math.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +15,13 @@
 #include "launch/metrics.h"
 #include "launch/progress.h"
 #include "launch/run.h"
+#include "launch/saves.h"
+#include "launch/stop.h"
 
 /* What a rank tells the others before each step. */
 struct word {
-    int32_t status, signal;
+    int32_t  status, stop; /* stop: why it would end the run here, or 0 */
+    uint32_t saves;
 };
 
 typedef struct training {
@@ -30,7 +32,8 @@ typedef struct training {
     ls_bar      bar;
     ls_progress at;            /* where the run stands; epochs counted from 0        */
     struct word *words;        /* of all ranks: see exchange()                       */
-    int64_t     saved, judged; /* steps of the last checkpoint and evaluation; -1    */
+    ls_saves    saves;
+    int64_t     judged;        /* step of the last evaluation; -1                    */
     ls_summary  summary;
     ls_metrics  metrics;       /* of the last step                                   */
     ls_status   pending;       /* what went wrong on this rank since the last step   */
@@ -43,26 +46,6 @@ typedef struct training {
     double      report_at;     /* when the report was last written                   */
     bool        begun;         /* from here on an error leaves the run's files       */
 } training;
-
-/* ---- signals ------------------------------------------------------------------------------------------------------ */
-
-static volatile sig_atomic_t signal_caught;
-
-static void catch_signal(int number)
-{
-    if (signal_caught == number && number == SIGINT) signal(SIGINT, SIG_DFL); /* who asks three times means it */
-    signal_caught = number;
-}
-
-static void watch_signals(void)
-{
-    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
-    struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
-    signal_caught              = 0;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
-}
-
-static const char *signal_name(int number) { return number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGUSR1"; }
 
 /* ---- events ------------------------------------------------------------------------------------------------------- */
 
@@ -104,9 +87,10 @@ static void write_step(training *t)
 static ls_status write_end(training *t)
 {
     const ls_summary *s = &t->summary;
-    return ls_events_write(t->events, "{s:s, s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:I, s:I, s:i, s:i, s:s}", "event", "end", "status", s->status, "step",
+    return ls_events_write(t->events, "{s:s, s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:i, s:i, s:s}", "event", "end", "status", s->status, "step",
                            (json_int_t)s->step, "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy), "digest", s->digest, "wall_s",
-                           ls_events_number(s->wall_s), "samples_per_s", ls_events_number(s->samples_per_s), "planned_bytes",
+                           ls_events_number(s->wall_s), "waited_s", ls_events_number(t->saves.waited_s), "samples_per_s",
+                           ls_events_number(s->samples_per_s), "planned_bytes",
                            (json_int_t)s->planned_bytes, "resident_peak_bytes", (json_int_t)s->peak_bytes, "ranks", t->job.ranks, "threads",
                            t->job.threads, "isa", ls_isa_name(ls_isa_current()));
 }
@@ -175,42 +159,36 @@ static ls_status evaluate(training *t)
     return LS_OK;
 }
 
-/* Collective; also the place where ranks that drifted apart would be found. */
 static ls_status save(training *t)
 {
-    if (t->saved == t->at.step) return LS_OK;
-    char digest[17];
-    t->at.digest = ls_trainer_digest(t->job.trainer);
-    digest_text(digest, t->at.digest);
-    const char *names[] = {"parameters"}, *values[] = {digest};
-    LS_TRY(ls_comm_same(t->job.comm, 1, names, values));
-    ls_progress at = t->at;
-    if (at.sample == t->job.train_count) at.epoch++, at.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
-    LS_TRY(ls_checkpoint_save(t->job.trainer, ls_folder_file(&t->folder, "checkpoints"), &at, (int)t->job.recipe->checkpoint.keep));
-    t->saved = t->at.step;
-    if (!t->job.first) return LS_OK;
-    char path[64];
-    snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)t->at.step);
-    keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:o}", "event", "checkpoint", "step", (json_int_t)t->at.step, "path", path, "digest", digest,
-                            "wall_s", ls_events_number(wall(t))));
-    return LS_OK;
+    t->at.loss = t->judged == t->at.step ? t->summary.loss : NAN;
+    return ls_saves_take(&t->saves, &t->at);
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
 
-/* Whether all ranks go on: *stop is the signal that any of them caught, or 0. */
-static ls_status exchange(training *t, int *stop)
+/* What the ranks decide together before a step: whether all go on (*stop: why not), what is published, whether to save. */
+static ls_status exchange(training *t, int32_t *stop)
 {
-    struct word mine = {t->pending, signal_caught};
     ls_job     *j    = &t->job;
+    double      need = t->trained > 0 ? ls_saves_need(&t->saves) + 2 * t->pace : -INFINITY; /* a run that is continued gets on, however short its time */
+    struct word mine = {t->pending, ls_stop_asked(need), ls_saves_word(&t->saves)};
     LS_TRY(ls_comm_allgather(j->comm, &mine, t->words, sizeof mine));
-    bool failed = false;
-    *stop       = 0;
+    bool     failed = false;
+    uint32_t all = ~0u, any = 0;
+    *stop = 0;
     for (int r = j->ranks - 1; r >= 0; r--) {
         failed |= t->words[r].status != LS_OK;
-        if (t->words[r].signal) *stop = t->words[r].signal;
+        if (t->words[r].stop) *stop = t->words[r].stop;
+        all &= t->words[r].saves;
+        any |= t->words[r].saves;
     }
-    return failed ? ls_comm_agree(j->comm, t->pending) : LS_OK;
+    if (failed) return ls_comm_agree(j->comm, t->pending);
+    if (all & LS_SAVES_WRITTEN) LS_TRY(ls_saves_publish(&t->saves));
+    if ((any & LS_SAVES_DUE) && !*stop) LS_TRY(save(t));
+    ls_saves_report(&t->saves, wall(t));
+    keep(t, t->saves.pending);
+    return LS_OK;
 }
 
 static void show(training *t)
@@ -247,7 +225,7 @@ static ls_status milestones(training *t, bool epoch_ends)
     return LS_OK;
 }
 
-static ls_status train_steps(training *t, int *stop)
+static ls_status train_steps(training *t, int32_t *stop)
 {
     ls_job  *j = &t->job;
     ls_batch batch;
@@ -347,7 +325,6 @@ static ls_status load_checkpoint(training *t, bool *found)
     digest_text(saved, t->at.digest);
     LS_CHECK(strcmp(loaded, saved) == 0, LS_ERR_DATA, "%s: the parameters of the checkpoint of step %lld have the digest %s, expected %s" LS_HINT
              "--fresh starts over", t->folder.path, (long long)t->at.step, loaded, saved);
-    t->saved = t->at.step;
     if (j->first && strcmp(t->at.isa, ls_isa_name(ls_isa_current())) != 0)
         fprintf(stderr, "lockstep: this run was computed with the instruction set %s until now and goes on with %s: its bits will differ from those of a run "
                         "that was not interrupted (LOCKSTEP_ISA=%s keeps them)\n", t->at.isa, ls_isa_name(ls_isa_current()), t->at.isa);
@@ -397,6 +374,9 @@ static ls_status begin(training *t, bool fresh, bool *finished)
     LS_AGREE(j, j->first ? open_files(t, found) : LS_OK);
     LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
                               .seed = (uint64_t)j->recipe->train.seed, .epoch = t->at.epoch, .sample = t->at.sample));
+    LS_TRY(ls_saves_open(&t->saves, j, ls_folder_file(&t->folder, "checkpoints"), found ? t->at.step : -1));
+    t->saves.bar    = &t->bar;
+    t->saves.events = t->events;
     ls_bar_open(&t->bar, j->first);
     t->begun = true;
     if (!j->first) return LS_OK;
@@ -415,6 +395,7 @@ static ls_status complete(training *t)
     ls_job *j = &t->job;
     LS_TRY(evaluate(t));
     LS_TRY(save(t));
+    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
     LS_TRY(summarize(t, "finished"));
     if (!j->first) return LS_OK;
     LS_TRY(t->pending);
@@ -448,15 +429,29 @@ static ls_status end_early(training *t, ls_status why)
 
 static ls_status go(training *t)
 {
-    int stop = 0;
-    LS_TRY(train_steps(t, &stop));
+    int32_t   stop   = 0;
+    ls_status status = train_steps(t, &stop);
+    if (status == LS_ERR_DIVERGED) ls_saves_finish(&t->saves, wall(t)); /* what was good before is still worth having */
+    LS_TRY(status);
     if (!stop) {
         LS_AGREE(&t->job, complete(t));
         return LS_OK;
     }
     LS_TRY(save(t));
+    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
+    keep(t, t->saves.pending);
     LS_AGREE(&t->job, t->pending);
-    return LS_FAIL(LS_STOPPED, "stopped by %s after step %lld; the same command line continues", signal_name(stop), (long long)t->at.step);
+    return LS_FAIL(LS_STOPPED, "stopped by %s after step %lld; the same command line continues", ls_stop_text(stop), (long long)t->at.step);
+}
+
+/* Hours until the run stops: of the option, or else of the recipe; 0: no limit. */
+static ls_status take_hours(const ls_args *args, const ls_recipe *r, double *hours)
+{
+    const char *text = ls_args_option(args, "max-hours");
+    char       *end;
+    *hours = text ? strtod(text, &end) : r->train.max_hours;
+    LS_CHECK(!text || (end != text && !*end && *hours > 0 && *hours <= 1e6), LS_ERR_USAGE, "--max-hours: expected hours, more than 0, found '%s'", text);
+    return LS_OK;
 }
 
 ls_status ls__train_command(int argc, char **argv)
@@ -465,13 +460,15 @@ ls_status ls__train_command(int argc, char **argv)
     ls_args    args;
     ls_status  status;
     bool       finished = false;
+    double     hours;
     LS_CHECK(t, LS_ERR_ENV, "no memory for a run");
-    t->saved = t->judged = -1;
-    t->summary           = (ls_summary){.loss = NAN, .accuracy = NAN, .samples_per_s = NAN};
-    t->folder.lock       = -1;
+    t->judged        = -1;
+    t->summary       = (ls_summary){.loss = NAN, .accuracy = NAN, .samples_per_s = NAN};
+    t->folder.lock   = -1;
     LS_TRY_GOTO(status, ls_job_start(&t->job, &args, argc, argv), done);
     LS_TRY_GOTO(status, ls_job_recipe(&t->job, args.positional[0], args.overrides, args.override), done);
-    watch_signals();
+    LS_TRY_GOTO(status, take_hours(&args, t->job.recipe, &hours), done);
+    ls_stop_watch(hours, t->job.first);
     LS_TRY_GOTO(status, begin(t, ls_args_option(&args, "fresh") != NULL, &finished), done);
     if (finished) {
         if (t->job.first) {
@@ -486,6 +483,7 @@ done:
     if (status != LS_OK && !t->begun && t->job.first) ls_folder_abandon(&t->folder);
     ls_bar_close(&t->bar);
     ls_loader_free(t->loader);
+    ls_saves_close(&t->saves);
     ls_events_close(t->events);
     ls_folder_close(&t->folder);
     ls_job_free(&t->job);

@@ -22,15 +22,16 @@ typedef struct model {
 static const int64_t w_dims[] = {2, 3}, b_dims[] = {3}, other_dims[] = {3, 2};
 static const char   *state_names[] = {"exp_avg", "exp_avg_sq"};
 static char          folder[64];
+static const ls_keep all; /* checkpoints stay */
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
 static void set_up(model *m, float scale)
 {
     *m          = (model){.state = {.arrays = ARRAYS, .array = m->array, .states = 2, .state_name = state_names}};
-    m->array[0] = (ls_state_array){"conv1.weight", NULL, 2, w_dims, W, m->w};
-    m->array[1] = (ls_state_array){"conv1.bias", NULL, 1, b_dims, B, m->b};
-    m->array[2] = (ls_state_array){"conv1.weight", "exp_avg", 2, w_dims, W, m->m};
-    m->array[3] = (ls_state_array){"conv1.weight", "exp_avg_sq", 2, w_dims, W, m->v};
+    m->array[0] = (ls_state_array){"conv1.weight", NULL, 2, w_dims, W, m->w, 0, W};
+    m->array[1] = (ls_state_array){"conv1.bias", NULL, 1, b_dims, B, m->b, 0, B};
+    m->array[2] = (ls_state_array){"conv1.weight", "exp_avg", 2, w_dims, W, m->m, 0, W};
+    m->array[3] = (ls_state_array){"conv1.weight", "exp_avg_sq", 2, w_dims, W, m->v, 0, W};
     for (int i = 0; i < ARRAYS; i++)
         for (int k = 0; k < m->array[i].count; k++) m->array[i].data[k] = scale * (float)(100 * i + k + 1);
 }
@@ -74,7 +75,7 @@ static void save_as(float scale, int64_t step, int keep)
     model       m;
     ls_progress p = progress_at(step);
     set_up(&m, scale);
-    assert_ok(ls__checkpoint_save(comm, &m.state, folder, &p, keep));
+    assert_ok(ls__checkpoint_save(comm, &m.state, folder, &p, &(ls_keep){.last = keep}));
 }
 
 /* The newest sound checkpoint is this one. */
@@ -126,7 +127,7 @@ static void shell(const char *format, ...)
 static void test_round_trip(void **state)
 {
     save_as(1.5f, 128, 0);
-    expect_entries("step-00000128 ");
+    expect_entries("latest step-00000128 ");
     expect_loaded(1.5f, 128);
 }
 
@@ -149,11 +150,11 @@ static void test_none_yet(void **state)
 static void test_newest_and_pruning(void **state)
 {
     for (int step = 10; step <= 50; step += 10) save_as((float)step, step, 3);
-    expect_entries("step-00000030 step-00000040 step-00000050 ");
+    expect_entries("latest step-00000030 step-00000040 step-00000050 ");
     expect_loaded(50, 50);
     /* continued from 30, perhaps because the later ones were damaged: they are of a past that did not happen */
     save_as(35, 35, 0);
-    expect_entries("step-00000030 step-00000035 ");
+    expect_entries("latest step-00000030 step-00000035 ");
     expect_loaded(35, 35);
 }
 
@@ -161,17 +162,17 @@ static void test_same_step_again(void **state)
 {
     save_as(1, 7, 0);
     save_as(2, 7, 0);
-    expect_entries("step-00000007 ");
+    expect_entries("latest step-00000007 ");
     expect_loaded(2, 7);
 }
 
 static void test_leftovers_and_strangers(void **state)
 {
     save_as(1, 7, 0);
-    shell("mkdir .tmp-step-00000009 .old-step-00000003 step-1 step-0000000x best && touch .tmp-step-00000009/state.h5 notes.txt");
+    shell("mkdir .tmp-step-00000009 .old-step-00000003 step-1 step-0000000x best && touch .tmp-step-00000009/part-0000.h5 notes.txt");
     expect_loaded(1, 7);
     save_as(2, 8, 1);
-    expect_entries("best notes.txt step-00000008 step-0000000x step-1 ");
+    expect_entries("best latest notes.txt step-00000008 step-0000000x step-1 ");
 }
 
 static void test_equal_states_are_equal_files(void **state)
@@ -179,23 +180,23 @@ static void test_equal_states_are_equal_files(void **state)
     save_as(1, 7, 0);
     shell("mkdir first && cp step-00000007/* first && sleep 1.1");
     save_as(1, 7, 0);
-    shell("cmp first/state.h5 step-00000007/state.h5 && cmp first/state.xxh64 step-00000007/state.xxh64");
+    shell("cmp first/part-0000.h5 step-00000007/part-0000.h5 && cmp first/manifest.xxh64 step-00000007/manifest.xxh64");
 }
 
 /* ---- damaged ------------------------------------------------------------------------------------------------------- */
 
 static const char *const damages[] = {
-    "rm step-00000020/state.h5",
-    "rm step-00000020/state.xxh64",
-    "truncate -s -1 step-00000020/state.h5",
-    "truncate -s 0 step-00000020/state.h5",
-    "echo >> step-00000020/state.h5",
-    "printf x | dd of=step-00000020/state.h5 bs=1 seek=5000 conv=notrunc status=none",
-    "truncate -s 0 step-00000020/state.xxh64",
-    "printf '0123456789abcdef  state.h5\\n' > step-00000020/state.xxh64",
-    "printf ' 123456789abcdef  state.h5\\n' > step-00000020/state.xxh64",
+    "rm step-00000020/part-0000.h5",
+    "rm step-00000020/manifest.xxh64",
+    "truncate -s -1 step-00000020/part-0000.h5",
+    "truncate -s 0 step-00000020/part-0000.h5",
+    "echo >> step-00000020/part-0000.h5",
+    "printf x | dd of=step-00000020/part-0000.h5 bs=1 seek=5000 conv=notrunc status=none",
+    "truncate -s 0 step-00000020/manifest.xxh64",
+    "printf '0123456789abcdef  part-0000.h5\\n' > step-00000020/manifest.xxh64",
+    "printf ' 123456789abcdef  part-0000.h5\\n' > step-00000020/manifest.xxh64",
     "cp step-00000010/* step-00000020", /* sound, but of another step */
-    "rm step-00000020/* && mkdir step-00000020/state.h5",
+    "rm step-00000020/* && mkdir step-00000020/part-0000.h5",
 };
 
 static void test_damage(void **state)
@@ -218,9 +219,9 @@ static void test_all_damaged(void **state)
     set_up(&m, 1);
     save_as(1, 10, 0);
     save_as(2, 20, 0);
-    shell("truncate -s 1000 step-*/state.h5");
+    shell("truncate -s 1000 step-*/part-0000.h5");
     assert_fails(ls__checkpoint_load(comm, &m.state, folder, &p, &found), LS_ERR_DATA, "none of the 2 checkpoints below");
-    assert_non_null(strstr(ls_error_message(), "step-00000020/state.h5: its 1000 bytes have the checksum"));
+    assert_non_null(strstr(ls_error_message(), "step-00000020/part-0000.h5: its 1000 bytes have the checksum"));
     assert_non_null(strstr(ls_error_message(), "--fresh"));
 }
 
@@ -237,7 +238,7 @@ static void other_state(model *m)
 static void other_shape(model *m) { m->array[0].dims = other_dims; }
 static void other_rank(model *m) { m->array[0].rank = 1; }
 static void other_name(model *m) { m->array[1].name = "conv1.gain"; }
-static void trained(model *m) { m->array[3] = (ls_state_array){"conv1.bias", "exp_avg", 1, b_dims, B, m->b}; }
+static void trained(model *m) { m->array[3] = (ls_state_array){"conv1.bias", "exp_avg", 1, b_dims, B, m->b, 0, B}; }
 
 static const struct {
     void (*change)(model *m);
@@ -263,7 +264,7 @@ static void test_other_models(void **state)
         set_up(&m, 0);
         others[i].change(&m);
         assert_fails(ls__checkpoint_load(comm, &m.state, folder, &p, &found), LS_ERR_USAGE, others[i].message);
-        assert_non_null(strstr(ls_error_message(), "step-00000020/state.h5"));
+        assert_non_null(strstr(ls_error_message(), "step-00000020: "));
         assert_non_null(strstr(ls_error_message(), "hint: "));
     }
 }
@@ -284,13 +285,13 @@ static void test_no_space(void **state)
     for (rlim_t limit = 0; limit < 12000; limit += 487) {
         struct rlimit small = {limit, old.rlim_max};
         setrlimit(RLIMIT_FSIZE, &small);
-        ls_status status = ls__checkpoint_save(comm, &m.state, folder, &p, 0);
+        ls_status status = ls__checkpoint_save(comm, &m.state, folder, &p, &all);
         setrlimit(RLIMIT_FSIZE, &old);
         if (status == LS_OK) break;
         failed++;
         assert_int_equal(status, LS_ERR_ENV);
         if (!strstr(ls_error_message(), "File too large")) fail_msg("at %d bytes: %s", (int)limit, ls_error_message());
-        expect_entries("step-00000010 ");
+        expect_entries("latest step-00000010 ");
     }
     assert_true(failed > 5);
     expect_loaded(2, 20);
@@ -304,11 +305,11 @@ static void test_not_a_folder(void **state)
     set_up(&m, 1);
     shell("touch file && mkdir closed && chmod 500 closed");
     snprintf(path, sizeof path, "%s/file", folder);
-    assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, 0), LS_ERR_ENV, "expected a folder");
+    assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "expected a folder");
     snprintf(path, sizeof path, "%s/file/checkpoints", folder);
-    assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, 0), LS_ERR_ENV, "Not a directory");
+    assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "Not a directory");
     snprintf(path, sizeof path, "%s/closed/checkpoints", folder);
-    if (geteuid() != 0) assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, 0), LS_ERR_ENV, "Permission denied");
+    if (geteuid() != 0) assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "Permission denied");
 }
 
 static void test_name_with_slash(void **state)
@@ -317,7 +318,7 @@ static void test_name_with_slash(void **state)
     ls_progress p = progress_at(20);
     set_up(&m, 1);
     m.array[1].name = "a/b";
-    assert_fails(ls__checkpoint_save(comm, &m.state, folder, &p, 0), LS_ERR_USAGE, "'a/b'");
+    assert_fails(ls__checkpoint_save(comm, &m.state, folder, &p, &all), LS_ERR_USAGE, "'a/b'");
     expect_entries("");
 }
 
@@ -373,7 +374,7 @@ static void test_list(void **state)
     save_as(1, 10, 0);
     save_as(1, 20, 0);
     save_as(1, 30, 0);
-    shell("truncate -s -1 step-00000020/state.h5");
+    shell("truncate -s -1 step-00000020/part-0000.h5");
     assert_ok(ls_checkpoint_list(folder, true, print_info, text));
     assert_string_equal(text, "10 2 2 sound\n0 0 0 damaged\n30 2 2 sound\n");
     snprintf(missing, sizeof missing, "%s/none", folder);

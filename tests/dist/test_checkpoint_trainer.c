@@ -67,7 +67,7 @@ static void check(const char *folder, ls_optim optim)
     job first = start(comm, optim, 16);
     train(first, STOP);
     ls_progress p = {.step = STOP, .seed = 3, .isa = "v2"};
-    assert_ok(ls_checkpoint_save(first.t, folder, &p, 2));
+    assert_ok(ls_checkpoint_save(first.t, folder, &p, &(ls_keep){.last = 2}));
     end(first);
 
     for (int alone = 0; alone < 2; alone++) {

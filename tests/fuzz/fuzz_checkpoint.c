@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading checkpoints.  With an even first byte (and more than that) the rest is the state.h5 itself, under the checksum of a good one.
- * With an odd one the rest is a list of changes to a good state.h5 (three bytes each: what, where, how) that HDF5 itself makes, and the
- * checksum of the whole file is right again: what is left to find the change are the checks of dist/checkpoint_state.c. */
+ * Reading checkpoints.  With an even first byte (and more than that) the rest is the part-0000.h5 itself, under the checksum of a good one.
+ * With an odd one the rest is a list of changes to a good part-0000.h5 (three bytes each: what, where, how) that HDF5 itself makes, and the
+ * checksum of the whole file is right again: what is left to find the change are the checks of dist/checkpoint_part.c and checkpoint_index.c. */
 #include <hdf5.h>
 
 #include "dist/checkpoint.h"
@@ -14,10 +14,10 @@ static const int64_t  fuzz_dims[]   = {2, 3};
 static const char    *fuzz_states[] = {"exp_avg"};
 static float          fuzz_values[FUZZ_ARRAYS][FUZZ_COUNT];
 static ls_state_array fuzz_array[FUZZ_ARRAYS] = {
-    {"w", NULL, 2, fuzz_dims, 6, fuzz_values[0]},
-    {"b", NULL, 1, fuzz_dims, 2, fuzz_values[1]},
-    {"scale", NULL, 0, fuzz_dims, 1, fuzz_values[2]},
-    {"w", "exp_avg", 2, fuzz_dims, 6, fuzz_values[3]},
+    {"w", NULL, 2, fuzz_dims, 6, fuzz_values[0], 0, 6},
+    {"b", NULL, 1, fuzz_dims, 2, fuzz_values[1], 0, 2},
+    {"scale", NULL, 0, fuzz_dims, 1, fuzz_values[2], 0, 1},
+    {"w", "exp_avg", 2, fuzz_dims, 6, fuzz_values[3], 0, 6},
 };
 static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 
@@ -26,8 +26,8 @@ static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); 
 /* Places that a change may touch. */
 static const char *const fuzz_places[] = {"param/w",   "param/b",   "param/scale", "state/exp_avg/w",  "state/exp_avg", "param", "state",
                                           "param/new", "state/new", "new",         "state/exp_avg/new"};
-static const char *const fuzz_names[]  = {"xxh64",       "format", "format_version", "step", "epoch", "seed",
-                                          "recipe_hash", "isa",    "progress_xxh64"};
+static const char *const fuzz_names[]  = {"xxh64",       "format", "format_version", "step",  "epoch", "seed", "part",
+                                          "recipe_hash", "isa",    "progress_xxh64", "parts", "loss"};
 #define FUZZ_PICK(list, k) ((list)[(k) % (sizeof(list) / sizeof *(list))])
 
 static hid_t fuzz_type(uint8_t how)
@@ -140,7 +140,7 @@ static void fuzz_change(hid_t file, uint8_t what, uint8_t where, uint8_t how)
         break;
     }
     case 5:
-        fuzz_attribute(file, place, "xxh64", how);
+        fuzz_attribute(file, place, how & 8 ? "first" : how & 64 ? "dims" : "xxh64", how);
         break;
     default:
         fuzz_attribute(file, "/", FUZZ_PICK(fuzz_names, where), how);
@@ -153,11 +153,13 @@ static void fuzz_write_good(const char *path)
 {
     static uint8_t image[1 << 16];
     static size_t  length;
+    uint64_t       sum;
+    int64_t        size;
     ls_progress    p = {.step = 7, .epoch = 1, .sample = 3, .seed = 5, .recipe_hash = "abc", .isa = "v3"};
     for (int a = 0; a < FUZZ_ARRAYS && !length; a++)
         for (int i = 0; i < FUZZ_COUNT; i++) fuzz_values[a][i] = fuzz_value(a, i);
     if (!length) {
-        fuzz_expect(ls__state_write(path, &fuzz_state, &p) == LS_OK);
+        fuzz_expect(ls__part_write(path, &fuzz_state, &p, 0, 1, &sum, &size) == LS_OK);
         length = file_read(path, image, sizeof image);
         fuzz_expect(length > 0 && length < sizeof image);
     }
@@ -170,7 +172,7 @@ static void fuzz_write_sum(const char *state, const char *path)
     int64_t  size;
     char     text[64];
     fuzz_expect(ls__file_checksum(state, &sum, &size) == LS_OK);
-    int length = snprintf(text, sizeof text, "%016llx  state.h5\n", (unsigned long long)sum);
+    int length = snprintf(text, sizeof text, "%016llx  part-0000.h5\n", (unsigned long long)sum);
     file_write(path, text, (size_t)length);
 }
 
@@ -186,8 +188,8 @@ FUZZ_TARGET(checkpoint)
     double      total = 0;
     if (!bytes) return;
     snprintf(folder, sizeof folder, "%s/step-00000007", fuzz_folder());
-    snprintf(state, sizeof state, "%s/state.h5", folder);
-    snprintf(sum, sizeof sum, "%s/state.xxh64", folder);
+    snprintf(state, sizeof state, "%s/part-0000.h5", folder);
+    snprintf(sum, sizeof sum, "%s/manifest.xxh64", folder);
     mkdir(folder, 0777);
     fuzz_write_good(state);
     fuzz_write_sum(state, sum);

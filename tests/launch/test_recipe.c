@@ -274,7 +274,7 @@ static void test_hash(void **state)
                                    "model.options={hidden: 9}", "model.layers=[relu]", "schedule.warmup=3", "train.label_smoothing=0.1",
                                    "optim.groups=[{params: a}]", "model.name=lenet5", "data.path=x", "model.pretrained=x"};
     static char *const indifferent[] = {"run.dir=x", "run.name=x", "log.every=3", "train.epochs=99", "train.max_steps=7", "checkpoint.every=3",
-                                        "checkpoint.keep=1", "device=cuda", "eval.every=2", "eval.batch=3", "train.bucket_bytes=4096", "train.accumulate=2",
+                                        "checkpoint.keep_last=1", "device=cuda", "eval.every=2", "eval.batch=3", "train.bucket_bytes=4096", "train.accumulate=2",
                                         "train.window=off"};
     char base[33], base_full[33], hash[33], full[33];
     hash_with(NULL, base, base_full);

@@ -90,7 +90,7 @@ static void survives_damage(void **state)
 {
     make_reference();
     kill_at(14, 0, "KILL");
-    assert_int_equal(system("printf '{\"event\":\"step\",\"st' >> killed/metrics.jsonl; newest=$(ls -d killed/checkpoints/step-* | tail -1); truncate -s 1000 $newest/state.h5"), 0);
+    assert_int_equal(system("printf '{\"event\":\"step\",\"st' >> killed/metrics.jsonl; newest=$(ls -d killed/checkpoints/step-* | tail -1); truncate -s 1000 $newest/part-0000.h5"), 0);
     continue_on(2);
     assert_int_equal(system("rm -rf killed"), 0);
 }

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The checkpoints of a run: see launch/saves.h. */
+#include "launch/saves.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t begun)
+{
+    enum { SLOW_DISK = 50000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
+    const ls_recipe *r = j->recipe;
+    s->job             = j;
+    s->begun = s->good = begun;
+    s->last_at         = ls_now();
+    s->guess_s         = 1 + (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float) / SLOW_DISK;
+    return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
+                                                                   .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
+                                                                   .writers    = (int)r->checkpoint.writers,
+                                                                   .background = r->checkpoint.background});
+}
+
+void ls_saves_close(ls_saves *s)
+{
+    ls_saver_free(s->saver);
+    s->saver = NULL;
+}
+
+/* Rank 0's clock decides; the others hear of it. */
+static bool is_due(ls_saves *s)
+{
+    const ls_recipe *r = s->job->recipe;
+    if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
+    return ls_now() - s->last_at >= fmax(r->checkpoint.seconds, s->cost_s / r->checkpoint.budget);
+}
+
+uint32_t ls_saves_word(ls_saves *s) { return (ls_saver_written(s->saver) ? LS_SAVES_WRITTEN : 0) | (is_due(s) ? LS_SAVES_DUE : 0); }
+
+static void waited(ls_saves *s, double since) { s->waited_s += ls_now() - since; }
+
+ls_status ls_saves_publish(ls_saves *s)
+{
+    double before = ls_now();
+    LS_TRY(ls_saver_publish(s->saver));
+    waited(s, before);
+    return LS_OK;
+}
+
+/* Also the place where ranks that drifted apart are found. */
+ls_status ls_saves_take(ls_saves *s, const ls_progress *at)
+{
+    double before = ls_now();
+    if (s->begun == at->step) return LS_OK;
+    ls_progress stands = *at;
+    char        digest[17];
+    stands.digest = ls_trainer_digest(s->job->trainer);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)stands.digest);
+    const char *names[] = {"parameters"}, *values[] = {digest};
+    LS_TRY(ls_comm_same(s->job->comm, 1, names, values));
+    if (stands.sample == s->job->train_count) stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
+    s->last_at = before;
+    s->begun   = at->step;
+    LS_TRY(ls_saver_begin(s->saver, &stands));
+    waited(s, before);
+    return LS_OK;
+}
+
+static void say_failure(ls_saves *s, const ls_saver_news *news)
+{
+    char older[64] = "there is none yet";
+    if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
+    if (!s->failing) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld could not be written; the run goes on, %s: %s", (long long)news->step, older, news->message);
+    s->failing = true;
+}
+
+static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
+{
+    char path[64], digest[17];
+    if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
+    if (*news->message) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld is there, but: %s", (long long)news->step, news->message);
+    s->failing = false;
+    s->good    = news->step;
+    s->whole_s = news->seconds;
+    s->cost_s  = s->waited_s - s->told_s + news->cost_s;
+    s->told_s  = s->waited_s;
+    if (!s->events) return;
+    snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)news->digest);
+    ls_status status = ls_events_write(s->events, "{s:s, s:I, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "event", "checkpoint", "step", (json_int_t)news->step, "path", path,
+                                       "digest", digest, "bytes", (json_int_t)news->bytes, "seconds", ls_events_number(news->seconds), "waited_s",
+                                       ls_events_number(s->waited_s), "cost_s", ls_events_number(s->cost_s), "wall_s", ls_events_number(wall_s));
+    if (s->pending == LS_OK) s->pending = status;
+}
+
+void ls_saves_report(ls_saves *s, double wall_s)
+{
+    ls_saver_news news;
+    if (!s->job->first) return;
+    while (ls_saver_news_next(s->saver, &news)) {
+        if (news.status == LS_OK) say_success(s, &news, wall_s);
+        else say_failure(s, &news);
+    }
+}
+
+ls_status ls_saves_finish(ls_saves *s, double wall_s)
+{
+    double    before = ls_now();
+    ls_status status = ls_saver_finish(s->saver);
+    waited(s, before);
+    if (status == LS_OK) ls_saves_report(s, wall_s); /* else the error says it */
+    return status;
+}
+
+double ls_saves_need(const ls_saves *s) { return s->whole_s > 0 ? 2 * s->whole_s : s->guess_s; }

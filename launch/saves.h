@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The checkpoints of a run: when they are taken, what they cost, and what is said of them.
+ *
+ * Between the epochs' ends they are taken every checkpoint.every steps, or as often as checkpoint.budget allows: what the last one cost is
+ * the time in which the run waited for it, and (as if the run had needed that processor) the processor's time of those who wrote it.
+ */
+#ifndef LS_LAUNCH_SAVES_H
+#define LS_LAUNCH_SAVES_H
+
+#include "launch/metrics.h"
+#include "launch/progress.h"
+#include "launch/run.h"
+
+typedef struct ls_saves {
+    ls_job    *job;
+    ls_saver  *saver;
+    ls_events *events;      /* rank 0's; NULL: not written                           */
+    ls_bar    *bar;
+    ls_status  pending;     /* of rank 0's metrics, for the caller to take           */
+    int64_t    begun, good; /* steps of the last that was begun, and published; -1   */
+    bool       failing;     /* the last one was not, and that was said               */
+    double     last_at;     /* when the last one began                               */
+    double     cost_s;      /* of the last one                                       */
+    double     whole_s;     /* from the last one's beginning until it was published  */
+    double     waited_s;    /* in which the run waited for all of them so far        */
+    double     told_s;      /* the same, when one was published last                 */
+    double     guess_s;     /* what one takes, before there was any                  */
+} ls_saves;
+
+/* begun: of the checkpoint that the run continues from, or -1.  Collective. */
+ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t begun);
+void      ls_saves_close(ls_saves *s); /* may be called twice */
+
+/* What this rank tells the others before a step: bits of LS_SAVES_*. */
+enum { LS_SAVES_WRITTEN = 1, LS_SAVES_DUE = 2 };
+uint32_t ls_saves_word(ls_saves *s);
+
+/* Publishes what all ranks have written.  Collective. */
+ls_status ls_saves_publish(ls_saves *s);
+/* Takes a checkpoint of this state of the run, unless there is one of this step; `wall_s` is for the log.  Collective. */
+ls_status ls_saves_take(ls_saves *s, const ls_progress *at);
+/* Rank 0 writes and says what has become of them. */
+void ls_saves_report(ls_saves *s, double wall_s);
+/* Waits until the last one is published; LS_ERR_ENV where it is not.  Collective. */
+ls_status ls_saves_finish(ls_saves *s, double wall_s);
+
+/* How long it takes until a checkpoint that is taken now is there. */
+double ls_saves_need(const ls_saves *s);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Signals and ends of time: see launch/stop.h. */
+#include "launch/stop.h"
+
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "launch/progress.h"
+
+/* Reasons that are no signal. */
+enum { STOP_HOURS = 1000, STOP_SLURM };
+/* Slurm asks processes to end at that time, and kills them 30 seconds later: this much before it, all is to be done. */
+enum { SLURM_MARGIN_S = 10 };
+
+static volatile sig_atomic_t signal_caught;
+static double                hours_end = INFINITY, slurm_end = INFINITY; /* as ls_now() counts */
+
+static void catch_signal(int number)
+{
+    if (number == SIGINT) signal(SIGINT, SIG_DFL); /* who asks twice does not want to wait */
+    signal_caught = number;
+}
+
+static double slurm_seconds_left(int speaks)
+{
+    const char *text = getenv("SLURM_JOB_END_TIME");
+    char       *end;
+    if (!text || !*text) return INFINITY;
+    double at = strtod(text, &end), left = at - (double)time(NULL);
+    if (!*end && left > 0) return left;
+    if (speaks)
+        fprintf(stderr, "lockstep: warning: SLURM_JOB_END_TIME is '%s', expected a time to come in seconds since 1970; the end of the job is not known\n", text);
+    return INFINITY;
+}
+
+void ls_stop_watch(double max_hours, int speaks)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
+    struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
+    signal_caught              = 0;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
+    hours_end = max_hours > 0 ? ls_now() + 3600 * max_hours : INFINITY;
+    slurm_end = ls_now() + slurm_seconds_left(speaks);
+}
+
+int32_t ls_stop_asked(double need_s)
+{
+    double ready = ls_now() + need_s;
+    if (signal_caught) return signal_caught;
+    if (ready >= hours_end) return STOP_HOURS;
+    return ready + SLURM_MARGIN_S >= slurm_end ? STOP_SLURM : 0;
+}
+
+const char *ls_stop_text(int32_t why)
+{
+    static const struct {
+        int         why;
+        const char *text;
+    } texts[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGUSR1, "SIGUSR1"}, {STOP_HOURS, "train.max_hours"}, {STOP_SLURM, "the end of the Slurm job"}};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        if (texts[i].why == why) return texts[i].text;
+    return "a signal";
+}
