@@ -17,8 +17,8 @@
 #include <unistd.h>
 
 #include "dist/buckets.h"
-#include "dist/comm.h"
 #include "dist/checkpoint.h"
+#include "dist/comm.h"
 #include "dist/tree.h"
 #include "dist/window.h"
 
