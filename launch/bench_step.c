@@ -15,6 +15,7 @@
 #include "dist/trainer.h"
 #include "launch/progress.h"
 #include "launch/run.h"
+#include "launch/trace.h"
 
 enum { WARM_UP = 5 };
 
@@ -68,6 +69,18 @@ static ls_status measure(bench *b)
     for (int i = 0; i < b->steps; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
     ls__trainer_time(j->trainer, NULL);
     return LS_OK;
+}
+
+static ls_status trace_some(bench *b, const ls_args *args)
+{
+    ls_trace *trace;
+    ls_status status = LS_OK;
+    LS_TRY(ls_trace_open(&trace, b->job, args));
+    while (status == LS_OK && ls_trace_wants_more(trace)) {
+        status = ls_trainer_step(b->job->trainer, &b->batch, NULL);
+        if (status == LS_OK) status = ls_trace_step(trace);
+    }
+    return ls_trace_close(trace, status);
 }
 
 /* ---- what is said --------------------------------------------------------------------------------------------------- */
@@ -144,6 +157,7 @@ static ls_status run(ls_job *j, const ls_args *args)
     b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
     if (status == LS_OK) status = measure(&b);
+    if (status == LS_OK) status = trace_some(&b, args);
     if (status == LS_OK && j->first) print_all(&b);
     ls_loader_free(loader);
     return status;

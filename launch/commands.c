@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include "launch/trace.h"
+
 #define OPTIONS(...) ((const ls_option[]){__VA_ARGS__, {0}})
 
 static const char train_help[] =
@@ -88,7 +90,8 @@ static const char prune_text[] =
 
 const ls_command ls__commands[] = {
     {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
-     OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}, {"max-hours", "H", "stop with a checkpoint before H hours are over (exit code 75)"}),
+     OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"}, {"max-hours", "H", "stop with a checkpoint before H hours are over (exit code 75)"},
+             LS_TRACE_OPTIONS),
      ls__train_command},
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
      OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
@@ -132,7 +135,7 @@ const ls_command ls__commands[] = {
              {"no-best", NULL, "do not keep the one with the least loss"}, {"dry-run", NULL, "only say what would be removed"}),
      ls__ckpt_command},
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
-     OPTIONS({"steps", "N", "steps to measure; default 30"}), ls__bench_step},
+     OPTIONS({"steps", "N", "steps to measure; default 30"}, LS_TRACE_OPTIONS), ls__bench_step},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
      OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
              {"shape", "MxNxK|NAME", "only this product and its gradients, or those of the list whose name begins so"}), ls__bench_gemm},

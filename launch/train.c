@@ -17,6 +17,7 @@
 #include "launch/run.h"
 #include "launch/saves.h"
 #include "launch/stop.h"
+#include "launch/trace.h"
 
 /* What a rank tells the others before each step. */
 struct word {
@@ -29,6 +30,7 @@ typedef struct training {
     ls_folder   folder;
     ls_events  *events;        /* rank 0                                             */
     ls_loader  *loader;
+    ls_trace   *trace;
     ls_bar      bar;
     ls_progress at;            /* where the run stands; epochs counted from 0        */
     struct word *words;        /* of all ranks: see exchange()                       */
@@ -236,6 +238,7 @@ static ls_status train_steps(training *t, int32_t *stop)
         LS_TRY(exchange(t, stop));
         if (*stop) return LS_OK;
         LS_TRY(ls_trainer_step(j->trainer, &batch, &t->metrics));
+        LS_TRY(ls_trace_step(t->trace));
         account(t, ls_now() - began, (double)batch.global_rows);
         ls_position position = ls_loader_position(t->loader);
         t->at.step           = t->metrics.step;
@@ -354,7 +357,7 @@ static ls_status open_files(training *t, bool found)
     return t->pending;
 }
 
-static ls_status begin(training *t, bool fresh, bool *finished)
+static ls_status begin(training *t, const ls_args *args, bool *finished)
 {
     ls_job *j = &t->job;
     bool    found;
@@ -363,13 +366,14 @@ static ls_status begin(training *t, bool fresh, bool *finished)
     LS_TRY(ls_job_trainer(j));
     t->words = ls_arena_alloc(j->memory, sizeof *t->words * (size_t)j->ranks);
     ls_folder_name(&t->folder, j->recipe);
-    LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, fresh) : LS_OK);
+    LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
     LS_TRY(load_checkpoint(t, &found));
     snprintf(t->at.recipe_hash, sizeof t->at.recipe_hash, "%s", j->recipe->hash);
     snprintf(t->at.isa, sizeof t->at.isa, "%s", ls_isa_name(ls_isa_current()));
     if (found) LS_TRY(read_past(t));
     *finished = found && t->at.step >= j->total_steps && t->summary.status;
     if (*finished) return LS_OK;
+    LS_TRY(ls_trace_open(&t->trace, j, args));
     t->began = t->report_at = ls_now();
     LS_AGREE(j, j->first ? open_files(t, found) : LS_OK);
     LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
@@ -469,7 +473,7 @@ ls_status ls__train_command(int argc, char **argv)
     LS_TRY_GOTO(status, ls_job_recipe(&t->job, args.positional[0], args.overrides, args.override), done);
     LS_TRY_GOTO(status, take_hours(&args, t->job.recipe, &hours), done);
     ls_stop_watch(hours, t->job.first);
-    LS_TRY_GOTO(status, begin(t, ls_args_option(&args, "fresh") != NULL, &finished), done);
+    LS_TRY_GOTO(status, begin(t, &args, &finished), done);
     if (finished) {
         if (t->job.first) {
             fprintf(stderr, "%s: this run is finished; more train.epochs prolong it, --fresh starts over\n", t->folder.path);
@@ -477,7 +481,7 @@ ls_status ls__train_command(int argc, char **argv)
         }
         goto done;
     }
-    status = go(t);
+    status = ls_trace_close(t->trace, go(t));
     if (status != LS_OK && t->job.first) status = end_early(t, status);
 done:
     if (status != LS_OK && !t->begun && t->job.first) ls_folder_abandon(&t->folder);
