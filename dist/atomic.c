@@ -169,11 +169,22 @@ ls_status ls__file_finish(ls_file *f, ls_status status)
     return LS_OK;
 }
 
+ls_status ls__file_open(const char *path, int *fd)
+{
+    struct stat info;
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
+    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) return LS_OK;
+    close(*fd);
+    *fd = -1;
+    return LS_FAIL(LS_ERR_DATA, "cannot read %s: it is no file", path);
+}
+
 ls_status ls__file_checksum(const char *path, uint64_t *checksum, int64_t *bytes)
 {
     enum { PIECE = 1 << 20 };
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
+    int fd;
+    LS_TRY(ls__file_open(path, &fd));
     char          *buffer = malloc(PIECE);
     XXH64_state_t *hash   = XXH64_createState();
     ls_status      status = buffer && hash ? LS_OK : LS_FAIL(LS_ERR_ENV, "no memory to read %s", path);

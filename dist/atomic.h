@@ -38,6 +38,8 @@ ls_status ls__sync(const char *path);
 /* The folder that `path` lies in, synced: makes a rename last. */
 ls_status ls__sync_parent(const char *path);
 
+/* Opens a file for reading; what is none (a folder, a pipe that would never begin) is LS_ERR_DATA. */
+ls_status ls__file_open(const char *path, int *fd);
 /* XXH64 of a file's content, and its size. */
 ls_status ls__file_checksum(const char *path, uint64_t *checksum, int64_t *bytes);
 

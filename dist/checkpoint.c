@@ -26,6 +26,7 @@
 #define STEP_PREFIX "step-"
 #define TEMPORARY_PREFIX ".tmp-step-"
 #define REPLACED_PREFIX ".old-step-"
+#define LINK_PREFIX ".link-"
 
 /* ---- folders ------------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +93,8 @@ static ls_status remove_stale(const char *folder)
     ls_status status = LS_OK;
     char      path[LS_PATH_BYTES];
     for (struct dirent *e; status == LS_OK && (e = readdir(dir));) {
+        bool file = strncmp(e->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) == 0 || strstr(e->d_name, LS_PROBE_PREFIX);
+        if (file) unlinkat(dirfd(dir), e->d_name, 0);
         if (strncmp(e->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) != 0 &&
             strncmp(e->d_name, REPLACED_PREFIX, strlen(REPLACED_PREFIX)) != 0)
             continue;
@@ -182,7 +185,7 @@ static ls_status link_to(const char *folder, const char *name, int64_t step)
     char        path[LS_PATH_BYTES], temporary[LS_PATH_BYTES], target[64];
     struct stat info;
     LS_TRY(ls__path(path, "%s/%s", folder, name));
-    LS_TRY(ls__path(temporary, "%s/.link-%s", folder, name));
+    LS_TRY(ls__path(temporary, "%s/" LINK_PREFIX "%s", folder, name));
     if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode)) return LS_FAIL(LS_ERR_ENV, "%s is no link: it is not touched" LS_HINT "move it away", path);
     snprintf(target, sizeof target, STEP_PREFIX "%08" PRId64, step);
     unlink(temporary);

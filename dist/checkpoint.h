@@ -21,15 +21,25 @@
 enum { LS_CHECKPOINT_FORMAT = 2, LS_MAX_PARTS = 9999, LS_PART_NAME = 16 };
 #define LS_MANIFEST "manifest.xxh64" /* what `xxh64sum -c` reads */
 
-/* One array of a training's state, and what a rank has of it. */
+/* Some elements of an array, [first, first + held), and where this rank has them. */
+typedef struct ls_held {
+    int64_t first, held;
+    float  *data;
+} ls_held;
+
+/* A file by which ranks find out whether they see the same folder. */
+#define LS_PROBE_PREFIX ".seen-"
+
+/* One array of a training's state: the same on all ranks, but for what a rank has of it. */
 typedef struct ls_state_array {
     const char    *name;        /* of the parameter                                                 */
     const char    *state;       /* of the optimizer ("exp_avg"); NULL: the value of the parameter    */
     int            rank;
     const int64_t *dims;
-    int64_t        count;       /* of the whole array                                                */
-    float         *data;        /* elements [first, first + held) of it                              */
-    int64_t        first, held;
+    int64_t        count;
+    float         *data;        /* all of it; NULL: only these pieces, increasing                   */
+    int            pieces;
+    ls_held       *piece;
 } ls_state_array;
 
 /* All of it: first the values, then per optimizer state those of the parameters that have one. */
@@ -38,8 +48,11 @@ typedef struct ls_state {
     ls_state_array *array;
     int             states;
     const char    **state_name;
-    bool            sliced; /* of the optimizer's state each rank holds what others don't (ZeRO); else all hold all */
+    bool            divided; /* the ranks have pieces of the optimizer's state (ZeRO); saved, each element is one rank's.  Else all have all */
 } ls_state;
+
+/* The pieces of an array, also of one that is whole: then it is *all. */
+int ls__state_pieces(const ls_state_array *a, const ls_held **piece, ls_held *all);
 
 /* ---- one file ------------------------------------------------------------------------------------------------------ */
 
@@ -129,11 +142,12 @@ ls_status ls__checkpoint_read(ls_comm *comm, const ls_state *state, const char *
 
 /* How many of `ranks` write: as many as were asked for, or as have something worth a file of its own. */
 int ls__checkpoint_writers(const ls_state *state, int ranks, int wanted);
-/* What writer `writer` of `writers` writes of `state`, into *share, whose arrays have room for as many; returns how many floats. */
-int64_t ls__checkpoint_share(const ls_state *state, int writer, int writers, ls_state *share);
+/* What writer `writer` (-1: none) of `writers` writes of `state`, into *share, with memory from `arena`; returns how many floats. */
+int64_t ls__checkpoint_share(const ls_state *state, int writer, int writers, ls_arena *arena, ls_state *share);
 
-/* The arrays of a trainer; memory from `arena`. */
-void   ls__checkpoint_state(ls_trainer *t, ls_arena *arena, ls_state *s);
+/* The arrays of a trainer; memory from `arena`.  Of a divided state: what this rank has to write, or to read. */
+typedef enum ls_purpose { LS_TO_WRITE, LS_TO_READ } ls_purpose;
+void   ls__checkpoint_state(ls_trainer *t, ls_purpose purpose, ls_arena *arena, ls_state *s);
 /* What a rank's snapshot takes. */
 size_t ls__checkpoint_snapshot_bytes(ls_trainer *t, int writers);
 

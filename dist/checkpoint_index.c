@@ -6,7 +6,6 @@
  *
  * HDF5 sees no file that was not compared with its checksum before: the library trusts what it reads. */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,17 +44,18 @@ static bool exists(const char *folder, const char *name)
 
 static ls_status open_manifest(const char *path, FILE **f)
 {
-    char        file[LS_PATH_BYTES];
-    struct stat info;
+    char file[LS_PATH_BYTES];
+    int  fd;
     LS_TRY(ls__path(file, "%s/" LS_MANIFEST, path));
-    *f = fopen(file, "rbe");
-    if (*f) return LS_OK;
-    int code = errno;
-    LS_CHECK(code != ENOENT || stat(path, &info) != 0 || !exists(path, "state.h5"), LS_ERR_USAGE,
+    LS_CHECK(exists(path, LS_MANIFEST) || !exists(path, "state.h5"), LS_ERR_USAGE,
              "%s: expected format version %d, found 1" LS_HINT "it was written by an earlier version of the program: use that one, or --fresh to start over",
              path, LS_CHECKPOINT_FORMAT);
-    errno = code;
-    return LS_FAIL_ERRNO("cannot read %s", file);
+    LS_TRY(ls__file_open(file, &fd));
+    *f = fdopen(fd, "rb");
+    if (*f) return LS_OK;
+    ls_status status = LS_FAIL_ERRNO("cannot read %s", file);
+    close(fd);
+    return status;
 }
 
 /* The checksum of file `part` in its line; *end: there is no such line. */
@@ -288,9 +288,7 @@ static ls_status open_part(ls_index *x, int part, char path[LS_PATH_BYTES])
     if (x->fd >= 0 && x->fd_part == part) return LS_OK;
     if (x->fd >= 0) close(x->fd);
     x->fd_part = part;
-    x->fd      = open(path, O_RDONLY | O_CLOEXEC);
-    if (x->fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    return LS_OK;
+    return ls__file_open(path, &x->fd);
 }
 
 static ls_status read_piece(ls_index *x, const ls_piece *p, float *values)

@@ -14,7 +14,7 @@ static int64_t largest_cut(const ls_state *s)
 {
     int64_t most = 0;
     for (int i = 0; i < s->arrays; i++)
-        if (s->sliced && s->array[i].state && s->array[i].count > most) most = s->array[i].count;
+        if (s->divided && s->array[i].state && s->array[i].count > most) most = s->array[i].count;
     return most;
 }
 
@@ -29,10 +29,10 @@ static ls_status read_arrays(ls_comm *comm, const ls_state *s, ls_index *x)
     ls_status sent = LS_OK;
     for (int i = 0; i < s->arrays && sent == LS_OK; i++) {
         const ls_state_array *a  = &s->array[i];
-        float                *to = s->sliced && a->state ? bounce : a->data;
+        float                *to = s->divided && a->state ? bounce : a->data;
         if (root && mine == LS_OK) mine = ls__index_read(x, ls__index_find(x, a->name, a->state), to);
         if (comm) sent = ls_comm_bcast(comm, to, (size_t)a->count * sizeof *to, 0);
-        if (to == bounce && a->held) memcpy(a->data, bounce + a->first, (size_t)a->held * sizeof *to);
+        for (int k = 0; to == bounce && k < a->pieces; k++) memcpy(a->piece[k].data, bounce + a->piece[k].first, (size_t)a->piece[k].held * sizeof *to);
     }
     mine = sent == LS_OK ? agree(comm, mine) : sent;
 done:

@@ -6,8 +6,8 @@
  *     /param/NAME               float32, little endian, contiguous; attribute xxh64
  *     /state/exp_avg/NAME       the same, for each state of the optimizer
  *
- * An array that is cut between files stands in each as what it has of it, in one dimension, with the attributes `first` (its place among
- * the elements of the whole) and `dims` (of the whole).
+ * An array that is cut stands there in pieces, NAME@FIRST, in one dimension, with the attributes `first` (its place among the elements of
+ * the whole) and `dims` (of the whole).
  *
  * xxh64 is the XXH64 of the bytes, with the XXH64 of the text "param/NAME" or "exp_avg/NAME" as its seed, so that an array is
  * not taken for another.
@@ -239,40 +239,57 @@ static ls_status make_group(h5 *h, hid_t file, const char *name, hid_t *group)
     return LS_OK;
 }
 
-/* dims and first of an array of which this file has a piece. */
-static ls_status write_place(h5 *h, hid_t set, const ls_state_array *a)
+/* dims and first of an array of which this is a piece. */
+static ls_status write_place(h5 *h, hid_t set, const ls_state_array *a, const ls_held *piece)
 {
     hsize_t rank = (hsize_t)a->rank;
     OPEN(space, h, LS_ERR_ENV, H5Screate_simple(1, &rank, NULL));
     OPEN(dims, h, LS_ERR_ENV, H5Acreate2(set, "dims", H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT));
     LS_TRY_HDF5(h, LS_ERR_ENV, H5Awrite(dims, H5T_NATIVE_INT64, a->dims));
-    return write_attribute(h, set, "first", INT64, sizeof a->first, &a->first);
+    return write_attribute(h, set, "first", INT64, sizeof piece->first, &piece->first);
 }
 
-/* Room for an array, at the byte *at of the file. */
-static ls_status make_array(h5 *h, hid_t group, const ls_state_array *a, int64_t *at)
+static void piece_name(char name[NAME_BYTES], const ls_state_array *a, const ls_held *piece)
+{
+    if (piece->held == a->count) snprintf(name, NAME_BYTES, "%s", a->name);
+    else snprintf(name, NAME_BYTES, "%s@%" PRId64, a->name, piece->first);
+}
+
+/* Room for a piece, at the byte *at of the file. */
+static ls_status make_piece(h5 *h, hid_t group, const ls_state_array *a, const ls_held *piece, int64_t *at)
 {
     int     mark = h->ids;
-    bool    whole = a->held == a->count;
-    hsize_t dims[LS_MAX_DIMS] = {(hsize_t)a->held};
-    LS_CHECK(a->name[0] && !strchr(a->name, '/') && strcmp(a->name, ".") != 0 && strlen(a->name) < NAME_BYTES, LS_ERR_USAGE,
-             "a parameter named '%s' can't be kept in a checkpoint" LS_HINT "use names without '/', of less than %d characters", a->name,
-             NAME_BYTES);
+    bool    whole = piece->held == a->count;
+    hsize_t dims[LS_MAX_DIMS] = {(hsize_t)piece->held};
+    char    name[NAME_BYTES];
+    piece_name(name, a, piece);
     for (int d = 0; d < a->rank && whole; d++) dims[d] = (hsize_t)a->dims[d];
-    uint64_t checksum = ls__piece_sum(a->state, a->name, a->held, a->data);
+    uint64_t checksum = ls__piece_sum(a->state, a->name, piece->held, piece->data);
     OPEN(space, h, LS_ERR_ENV, whole && !a->rank ? H5Screate(H5S_SCALAR) : H5Screate_simple(whole ? a->rank : 1, dims, NULL));
     OPEN(how, h, LS_ERR_ENV, H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_layout(how, H5D_CONTIGUOUS);
     H5Pset_alloc_time(how, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(how, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(how, false);
-    OPEN(set, h, LS_ERR_ENV, H5Dcreate2(group, a->name, H5T_IEEE_F32LE, space, H5P_DEFAULT, how, H5P_DEFAULT));
+    OPEN(set, h, LS_ERR_ENV, H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, how, H5P_DEFAULT));
     LS_TRY(write_attribute(h, set, "xxh64", UINT64, sizeof checksum, &checksum));
-    if (!whole) LS_TRY(write_place(h, set, a));
+    if (!whole) LS_TRY(write_place(h, set, a, piece));
     haddr_t place = H5Dget_offset(set);
     if (place == HADDR_UNDEF) return HDF5_FAIL(h, LS_ERR_ENV, "H5Dget_offset(");
     *at = (int64_t)place;
     release(h, mark);
+    return LS_OK;
+}
+
+static ls_status make_array(h5 *h, hid_t group, const ls_state_array *a, int64_t *at)
+{
+    const ls_held *piece;
+    ls_held        all;
+    LS_CHECK(a->name[0] && !strchr(a->name, '/') && strcmp(a->name, ".") != 0 && strlen(a->name) < NAME_BYTES - 24, LS_ERR_USAGE,
+             "a parameter named '%s' can't be kept in a checkpoint" LS_HINT "use names without '/', of less than %d characters", a->name,
+             NAME_BYTES - 24);
+    int n = ls__state_pieces(a, &piece, &all);
+    for (int i = 0; i < n; i++) LS_TRY(make_piece(h, group, a, &piece[i], &at[i]));
     return LS_OK;
 }
 
@@ -285,28 +302,28 @@ static hid_t access_list(h5 *h)
     return how;
 }
 
-static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t *at)
+/* at[i][k]: where piece k of array i begins. */
+static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t **at)
 {
     hid_t param, state, group;
     LS_TRY(write_progress(h, file, progress, part));
     LS_TRY(make_group(h, file, "param", &param));
     LS_TRY(make_group(h, file, "state", &state));
     for (int i = 0; i < s->arrays; i++)
-        if (!s->array[i].state && s->array[i].held) LS_TRY(make_array(h, param, &s->array[i], &at[i]));
+        if (!s->array[i].state) LS_TRY(make_array(h, param, &s->array[i], at[i]));
     for (int k = 0; k < s->states; k++) {
         int mark = h->ids;
         LS_CHECK(strlen(s->state_name[k]) < STATE_BYTES, LS_ERR_USAGE, "the name of the optimizer's state '%s' is too long", s->state_name[k]);
         LS_TRY(make_group(h, state, s->state_name[k], &group));
         for (int i = 0; i < s->arrays; i++)
-            if (s->array[i].state && s->array[i].held && strcmp(s->array[i].state, s->state_name[k]) == 0)
-                LS_TRY(make_array(h, group, &s->array[i], &at[i]));
+            if (s->array[i].state && strcmp(s->array[i].state, s->state_name[k]) == 0) LS_TRY(make_array(h, group, &s->array[i], at[i]));
         release(h, mark);
     }
     return LS_OK;
 }
 
 /* All of the file but the values. */
-static ls_status write_skeleton(const char *path, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t *at)
+static ls_status write_skeleton(const char *path, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t **at)
 {
     h5 h;
     start(&h, path);
@@ -335,13 +352,17 @@ static ls_status write_values(const char *path, int fd, const void *data, size_t
     return LS_OK;
 }
 
-static ls_status fill(const char *path, const ls_state *s, const int64_t *at)
+static ls_status fill(const char *path, const ls_state *s, int64_t *const *at)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     if (fd < 0) return LS_FAIL_ERRNO("cannot write %s", path);
     ls_status status = LS_OK;
-    for (int i = 0; i < s->arrays && status == LS_OK; i++)
-        if (s->array[i].held) status = write_values(path, fd, s->array[i].data, (size_t)s->array[i].held * sizeof(float), at[i]);
+    for (int i = 0; i < s->arrays; i++) {
+        const ls_held *piece;
+        ls_held        all;
+        int            n = ls__state_pieces(&s->array[i], &piece, &all);
+        for (int k = 0; k < n && status == LS_OK; k++) status = write_values(path, fd, piece[k].data, (size_t)piece[k].held * sizeof(float), at[i][k]);
+    }
     if (status == LS_OK && fsync(fd) != 0) status = LS_FAIL_ERRNO("cannot write %s", path);
     if (close(fd) != 0 && status == LS_OK) status = LS_FAIL_ERRNO("cannot write %s", path);
     return status;
@@ -349,13 +370,22 @@ static ls_status fill(const char *path, const ls_state *s, const int64_t *at)
 
 ls_status ls__part_write(const char *path, const ls_state *state, const ls_progress *progress, int part, int parts, uint64_t *sum, int64_t *bytes)
 {
-    int64_t  numbers[2] = {part, parts};
-    int64_t *at         = calloc((size_t)state->arrays + 1, sizeof *at);
-    LS_CHECK(at, LS_ERR_ENV, "no memory for the places of %d arrays", state->arrays);
-    ls_status status = write_skeleton(path, state, progress, numbers, at);
+    int64_t        numbers[2] = {part, parts}, pieces = 0;
+    const ls_held *piece;
+    ls_held        all;
+    for (int i = 0; i < state->arrays; i++) pieces += ls__state_pieces(&state->array[i], &piece, &all);
+    int64_t  *place = calloc((size_t)pieces + 1, sizeof *place);
+    int64_t **at    = calloc((size_t)state->arrays + 1, sizeof *at);
+    ls_status status = place && at ? LS_OK : LS_FAIL(LS_ERR_ENV, "no memory for the places of %d arrays", state->arrays);
+    for (int i = 0, n = 0; i < state->arrays && status == LS_OK; i++) {
+        at[i] = place + n;
+        n += ls__state_pieces(&state->array[i], &piece, &all);
+    }
+    if (status == LS_OK) status = write_skeleton(path, state, progress, numbers, at);
     if (status == LS_OK) status = fill(path, state, at);
     if (status == LS_OK) status = ls__file_checksum(path, sum, bytes);
     free(at);
+    free(place);
     return status;
 }
 
@@ -410,6 +440,10 @@ static ls_status read_place(h5 *h, hid_t set, ls_piece *p)
     LS_CHECK(good, LS_ERR_DATA, "%s: the piece of the array '%s' does not say of what it is one", h->path, p->name);
     p->rank = (int)n;
     LS_TRY_HDF5(h, LS_ERR_DATA, H5Aread(dims, H5T_NATIVE_INT64, p->dim));
+    char first[32], *name_end = strrchr(p->name, '@');
+    snprintf(first, sizeof first, "@%" PRId64, p->first);
+    LS_CHECK(name_end && strcmp(name_end, first) == 0, LS_ERR_DATA, "%s: the piece '%s' begins at %" PRId64, h->path, p->name, p->first);
+    *name_end = 0; /* from here on it goes by the array's name */
     return LS_OK;
 }
 

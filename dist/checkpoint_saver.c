@@ -85,7 +85,7 @@ static ls_status check_space(const char *folder, const ls_state *s)
     struct statvfs info;
     uint64_t       need = 1 << 14;
     for (int i = 0; i < s->arrays; i++)
-        if (s->array[i].held) need += (uint64_t)s->array[i].held * sizeof(float) + 1024;
+        for (int k = 0; k < s->array[i].pieces; k++) need += (uint64_t)s->array[i].piece[k].held * sizeof(float) + 1024;
     if (statvfs(folder, &info) != 0) return LS_OK;
     uint64_t have = (uint64_t)info.f_bavail * info.f_frsize;
     LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s", folder,
@@ -209,7 +209,7 @@ static ls_status make_probe(const char *folder, char name[64])
 {
     ls_file f;
     char    path[LS_PATH_BYTES];
-    snprintf(name, 64, ".seen-%ld-%.0f", (long)getpid(), 1e9 * now(CLOCK_REALTIME));
+    snprintf(name, 64, LS_PROBE_PREFIX "%ld-%.0f", (long)getpid(), 1e9 * now(CLOCK_REALTIME));
     LS_TRY(ls__path(path, "%s/%s", folder, name));
     LS_TRY(ls__file_create(&f, path));
     return ls__file_finish(&f, LS_OK);
@@ -235,7 +235,7 @@ static ls_status find_writers(ls_saver *s, const ls_state *state)
         if (r == s->rank && sees[r] && seen < s->writers) s->writer = seen;
         seen += sees[r] != 0;
     }
-    LS_CHECK(seen == s->ranks || !state->sliced, LS_ERR_ENV,
+    LS_CHECK(seen == s->ranks || !state->divided, LS_ERR_ENV,
              "%s: %d of %d ranks do not see this folder, and each has a part of the optimizer's state to write" LS_HINT
              "put run.dir on a file system that all hosts share, or set train.zero=0", s->options.folder, s->ranks - seen, s->ranks);
     if (seen < s->ranks && s->rank == 0)
@@ -243,15 +243,6 @@ static ls_status find_writers(ls_saver *s, const ls_state *state)
                 s->options.folder, s->ranks - seen, s->ranks);
     if (s->writers > seen) s->writers = seen;
     return LS_OK;
-}
-
-static void copy_state(ls_arena *memory, ls_state *to, const ls_state *from)
-{
-    *to            = *from;
-    to->array      = ls_arena_alloc(memory, sizeof *to->array * (size_t)(from->arrays + 1));
-    to->state_name = ls_arena_alloc(memory, sizeof *to->state_name * (size_t)(from->states + 1));
-    for (int k = 0; k < from->states; k++) to->state_name[k] = from->state_name[k];
-    for (int i = 0; i < from->arrays; i++) to->array[i] = from->array[i];
 }
 
 static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t bytes)
@@ -263,10 +254,11 @@ static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t byte
         LS_TRY(ls_block_new(&s->own, bytes, "checkpoint"));
         to = s->own.data;
     }
-    for (int i = 0; i < s->copy.arrays; i++) {
-        s->copy.array[i].data = to;
-        if (s->copy.array[i].held) to += s->copy.array[i].held;
-    }
+    for (int i = 0; i < s->copy.arrays; i++)
+        for (int k = 0; k < s->copy.array[i].pieces; k++) {
+            s->copy.array[i].piece[k].data = to;
+            to += s->copy.array[i].piece[k].held;
+        }
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that computes */
     int code = pthread_create(&s->thread, NULL, run, s);
@@ -279,9 +271,8 @@ static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t byte
 static ls_status build(ls_saver *s, const ls_state *state, const ls_block *snapshot)
 {
     LS_TRY(find_writers(s, state));
-    copy_state(s->memory, &s->share, state);
-    int64_t floats = ls__checkpoint_share(state, s->writer, s->writers, &s->share);
-    copy_state(s->memory, &s->copy, &s->share);
+    int64_t floats = ls__checkpoint_share(state, s->writer, s->writers, s->memory, &s->share);
+    ls__checkpoint_share(state, s->writer, s->writers, s->memory, &s->copy);
     s->reports = ls_arena_alloc(s->memory, sizeof *s->reports * (size_t)s->ranks);
     s->sums    = ls_arena_alloc(s->memory, sizeof *s->sums * (size_t)(s->writers + 1));
     return agree(s->comm, start_thread(s, snapshot, (size_t)floats * sizeof(float)));
@@ -327,16 +318,19 @@ void ls_saver_free(ls_saver *s)
 
 /* ---- a checkpoint -------------------------------------------------------------------------------------------------- */
 
-static void take_copy(ls_saver *s)
+static void copy_piece(const ls_held *to, const ls_held *from)
 {
     enum { PIECE = 1 << 18 };
-    for (int i = 0; i < s->share.arrays; i++) {
-        const float *from = s->share.array[i].data;
-        float       *to   = s->copy.array[i].data;
-        int64_t      n    = s->share.array[i].held, pieces = (n + PIECE - 1) / PIECE;
+    int64_t n = from->held, pieces = (n + PIECE - 1) / PIECE;
 #pragma omp parallel for schedule(static) if (pieces > 1)
-        for (int64_t k = 0; k < pieces; k++) memcpy(to + k * PIECE, from + k * PIECE, sizeof *to * (size_t)(n - k * PIECE < PIECE ? n - k * PIECE : PIECE));
-    }
+    for (int64_t k = 0; k < pieces; k++)
+        memcpy(to->data + k * PIECE, from->data + k * PIECE, sizeof *to->data * (size_t)(n - k * PIECE < PIECE ? n - k * PIECE : PIECE));
+}
+
+static void take_copy(ls_saver *s)
+{
+    for (int i = 0; i < s->share.arrays; i++)
+        for (int k = 0; k < s->share.array[i].pieces; k++) copy_piece(&s->copy.array[i].piece[k], &s->share.array[i].piece[k]);
 }
 
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress)

@@ -52,6 +52,7 @@ struct ls_trainer {
     ls_trainer_options options;
     phase              train, eval;
     ls_block           states, arena, snapshot;
+    ls_kept            kept;
     int                n_states, n_spans;
     span              *span;
     double            *norm_part;
@@ -348,6 +349,7 @@ static ls_status build_trainer(ls_trainer *t)
     LS_CHECK(t->params->trained > LS_HEADER, LS_ERR_USAGE, "the model has no trainable parameter");
     ls__params_tie(t->params, t->loss);
     LS_TRY(build_spans(t));
+    t->kept         = (ls_kept){0, t->params->trained, 0};
     t->n_states     = ls_optim_states(&t->options.optim);
     t->train.micros = t->options.accumulate;
     t->eval.micros  = 1;
@@ -491,10 +493,19 @@ void        ls__trainer_set_steps(ls_trainer *t, int64_t steps) { t->steps = ste
 ls_comm    *ls__trainer_comm(const ls_trainer *t) { return t->comm; }
 const ls_block *ls__trainer_snapshot(const ls_trainer *t) { return &t->snapshot; }
 
-float *ls__trainer_state(ls_trainer *t, int state, int param)
+float *ls__trainer_state_block(ls_trainer *t, int state) { return (float *)t->states.data + (size_t)state * t->params->trained; }
+bool   ls__trainer_has_all(const ls_trainer *t) { return t != NULL; }
+
+int ls__trainer_kept(const ls_trainer *t, const ls_kept **runs)
 {
-    const ls_param_slot *s = &t->params->slot[param];
-    return s->trained ? (float *)t->states.data + (size_t)state * t->params->trained + s->offset : NULL;
+    *runs = &t->kept;
+    return 1;
+}
+
+int ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs)
+{
+    *runs = &t->kept;
+    return rank == 0;
 }
 
 const ls_program *ls__trainer_program(const ls_trainer *t) { return t->train.program; }

@@ -8,8 +8,19 @@
 
 int         ls__trainer_states(const ls_trainer *t);
 const char *ls__trainer_state_name(const ls_trainer *t, int state);
-/* Block `state` of parameter `param` (in the order of creation): as many floats as the parameter has. */
-float      *ls__trainer_state(ls_trainer *t, int state, int param);
+
+/* A run of the parameter block, in floats, and where the optimizer's state of it begins in each of its blocks. */
+typedef struct ls_kept {
+    size_t offset, count, at;
+} ls_kept;
+/* What this rank updates, and has state for: runs by offset; how many.  Other ranks may have some of it, too. */
+int         ls__trainer_kept(const ls_trainer *t, const ls_kept **runs);
+/* The same so that each float is some rank's, once; the same on all ranks. */
+int         ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs);
+/* Whether every rank has all of the state: then nobody has to ask for it. */
+bool        ls__trainer_has_all(const ls_trainer *t);
+float      *ls__trainer_state_block(ls_trainer *t, int state);
+
 void        ls__trainer_set_steps(ls_trainer *t, int64_t steps);
 ls_comm    *ls__trainer_comm(const ls_trainer *t);
 const ls_block *ls__trainer_snapshot(const ls_trainer *t); /* for a copy of the state, while it is being written */

@@ -81,7 +81,7 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
     s->failing = false;
     s->good    = news->step;
     s->whole_s = news->seconds;
-    s->cost_s  = s->waited_s - s->told_s + news->cost_s;
+    s->cost_s  = s->waited_s - s->told_s + (s->job->recipe->checkpoint.background ? news->cost_s : 0);
     s->told_s  = s->waited_s;
     if (!s->events) return;
     snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);

@@ -28,10 +28,10 @@ static const ls_keep all; /* checkpoints stay */
 static void set_up(model *m, float scale)
 {
     *m          = (model){.state = {.arrays = ARRAYS, .array = m->array, .states = 2, .state_name = state_names}};
-    m->array[0] = (ls_state_array){"conv1.weight", NULL, 2, w_dims, W, m->w, 0, W};
-    m->array[1] = (ls_state_array){"conv1.bias", NULL, 1, b_dims, B, m->b, 0, B};
-    m->array[2] = (ls_state_array){"conv1.weight", "exp_avg", 2, w_dims, W, m->m, 0, W};
-    m->array[3] = (ls_state_array){"conv1.weight", "exp_avg_sq", 2, w_dims, W, m->v, 0, W};
+    m->array[0] = (ls_state_array){"conv1.weight", NULL, 2, w_dims, W, m->w};
+    m->array[1] = (ls_state_array){"conv1.bias", NULL, 1, b_dims, B, m->b};
+    m->array[2] = (ls_state_array){"conv1.weight", "exp_avg", 2, w_dims, W, m->m};
+    m->array[3] = (ls_state_array){"conv1.weight", "exp_avg_sq", 2, w_dims, W, m->v};
     for (int i = 0; i < ARRAYS; i++)
         for (int k = 0; k < m->array[i].count; k++) m->array[i].data[k] = scale * (float)(100 * i + k + 1);
 }
@@ -238,7 +238,7 @@ static void other_state(model *m)
 static void other_shape(model *m) { m->array[0].dims = other_dims; }
 static void other_rank(model *m) { m->array[0].rank = 1; }
 static void other_name(model *m) { m->array[1].name = "conv1.gain"; }
-static void trained(model *m) { m->array[3] = (ls_state_array){"conv1.bias", "exp_avg", 1, b_dims, B, m->b, 0, B}; }
+static void trained(model *m) { m->array[3] = (ls_state_array){"conv1.bias", "exp_avg", 1, b_dims, B, m->b}; }
 
 static const struct {
     void (*change)(model *m);

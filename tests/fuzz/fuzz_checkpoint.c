@@ -14,10 +14,10 @@ static const int64_t  fuzz_dims[]   = {2, 3};
 static const char    *fuzz_states[] = {"exp_avg"};
 static float          fuzz_values[FUZZ_ARRAYS][FUZZ_COUNT];
 static ls_state_array fuzz_array[FUZZ_ARRAYS] = {
-    {"w", NULL, 2, fuzz_dims, 6, fuzz_values[0], 0, 6},
-    {"b", NULL, 1, fuzz_dims, 2, fuzz_values[1], 0, 2},
-    {"scale", NULL, 0, fuzz_dims, 1, fuzz_values[2], 0, 1},
-    {"w", "exp_avg", 2, fuzz_dims, 6, fuzz_values[3], 0, 6},
+    {"w", NULL, 2, fuzz_dims, 6, fuzz_values[0]},
+    {"b", NULL, 1, fuzz_dims, 2, fuzz_values[1]},
+    {"scale", NULL, 0, fuzz_dims, 1, fuzz_values[2]},
+    {"w", "exp_avg", 2, fuzz_dims, 6, fuzz_values[3]},
 };
 static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 
