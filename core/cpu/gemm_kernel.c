@@ -35,6 +35,9 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
     for (int g = 0; g * GROUP < rows; g++) x[g] = t->x + g * GROUP * x_row;
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
+    for (int s = 0; s < t->adds; s++)
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) __builtin_prefetch(t->add[s].data + i * t->add[s].row);
     const char *next = (const char *)t->next;
     for (int p = 0;; p++) {
 #pragma GCC unroll 16
