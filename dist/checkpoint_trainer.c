@@ -88,8 +88,10 @@ int64_t ls__checkpoint_share(const ls_state *s, int writer, int writers, ls_aren
 {
     int64_t all = floats_of_all(s), from = all * writer / writers, to = all * (writer + 1) / writers, at = 0, floats = 0;
     if (writer < 0) from = to = 0;
-    *share       = *s;
-    share->array = ls_arena_alloc(arena, sizeof *share->array * (size_t)(s->arrays + 1));
+    *share            = *s;
+    share->array      = ls_arena_alloc(arena, sizeof *share->array * (size_t)(s->arrays + 1));
+    share->state_name = ls_arena_alloc(arena, sizeof *share->state_name * (size_t)(s->states + 1));
+    for (int k = 0; k < s->states; k++) share->state_name[k] = s->state_name[k];
     for (int i = 0; i < s->arrays; i++) {
         ls_state_array *a = &share->array[i];
         *a                = s->array[i];
