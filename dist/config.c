@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * config.json: what Hugging Face's transformers keeps beside model.safetensors, so that from_pretrained can make the model again.
- * What stands in it is what the model said when it was built (ls__graph_facts).
+ * What stands in it is what the model said when it was built (ls__graph_facts); read back, it gives the options to build it with.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +16,7 @@
 
 #include "core/graph/graph.h"
 #include "dist/atomic.h"
+#include "dist/config.h"
 #include "dist/dist.h"
 
 enum { MOST_CONFIG = 1 << 20 };
@@ -75,8 +76,20 @@ static ls_status read_text(int fd, const char *path, json_t **config)
     }
     *config = json_loadb(text, used, JSON_REJECT_DUPLICATES, &error);
     free(text);
-    LS_CHECK(*config, LS_ERR_DATA, "%s: it is no JSON: %s (line %d, column %d)", path, error.text, error.line, error.column);
-    LS_CHECK(json_is_object(*config), LS_ERR_DATA, "%s: expected an object of settings", path);
+    LS_CHECK(*config, LS_ERR_DATA, "%s: it is no JSON: %s (line %d, column %d)" LS_HINT "the file is damaged or not complete: get it again", path, error.text,
+             error.line, error.column);
+    LS_CHECK(json_is_object(*config), LS_ERR_DATA, "%s: expected an object of settings, like {\"n_layer\": 12}" LS_HINT
+             "is it the config.json of a model?", path);
+    return LS_OK;
+}
+
+static ls_status read_config(const char *path, json_t **config)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
+    ls_status status = read_text(fd, path, config);
+    close(fd);
+    LS_TRY(status);
     return LS_OK;
 }
 
@@ -96,10 +109,20 @@ static bool agrees(const ls_fact *f, const json_t *value)
 /* A value as the file has it, short enough for a message. */
 static const char *shown(const json_t *value, char text[64])
 {
-    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+    char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
     snprintf(text, 64, "%.60s", dump ? dump : "?");
     free(dump);
     return text;
+}
+
+/* "layers: 12": a value as the recipe's option that decides it. */
+static void add_option(char *options, size_t room, const ls_fact *f, const json_t *value)
+{
+    char   text[64];
+    size_t used = strlen(options);
+    if (used + 128 > room) return;
+    if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* "bias" is the denial of no_bias */
+    snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", f->option, shown(value, text));
 }
 
 static ls_status compare(const char *path, const json_t *config, const ls_graph *g)
@@ -117,22 +140,66 @@ static ls_status compare(const char *path, const json_t *config, const ls_graph 
             used += (size_t)snprintf(differ + used, sizeof differ - used, "%s%s is %s, the model's is %s", used ? "; " : "", f->key,
                                      silent ? "missing" : shown(value, its), shown(mine, ours));
         json_decref(mine);
-        if (f->option && !silent && strlen(options) + 128 < sizeof options)
-            snprintf(options + strlen(options), 128, "%s%.30s: %s", *options ? ", " : "", f->option, its);
+        if (f->option && !silent) add_option(options, sizeof options, f, value);
     }
     if (!used) return LS_OK;
     if (*options) return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "make the model with {%s}", path, differ, options);
-    return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s", path, differ);
+    return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model makes that one", path, differ);
 }
 
 ls_status ls_config_check(const char *path, const ls_graph *g)
 {
-    json_t *config = NULL;
-    int     fd     = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    ls_status status = read_text(fd, path, &config);
-    close(fd);
+    json_t   *config = NULL;
+    ls_status status = read_config(path, &config);
     if (status == LS_OK) status = compare(path, config, g);
+    json_decref(config);
+    LS_TRY(status);
+    return LS_OK;
+}
+
+/* ---- building ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_of_kind(const ls_fact *f, const json_t *value)
+{
+    switch (f->kind) {
+    case LS_FACT_TEXT:
+    case LS_FACT_LIST: return json_is_string(value);
+    case LS_FACT_INT: return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
+    case LS_FACT_REAL: return json_is_number(value);
+    case LS_FACT_BOOL: return json_is_boolean(value);
+    }
+    return false;
+}
+
+static ls_status gather_options(const char *path, const json_t *config, const ls_graph *g, char *options, size_t room, int64_t *classes)
+{
+    char        its[64];
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    *options         = 0;
+    *classes         = 0;
+    for (int i = 0; i < g->facts; i++) {
+        const ls_fact *f     = &g->fact[i];
+        const json_t  *value = json_object_get(config, f->key);
+        const bool     silent = !value || json_is_null(value);
+        if (!f->option || (silent && !f->required)) continue;
+        LS_CHECK(!silent, LS_ERR_DATA, "%s: expected %s, found nothing; the model_type is '%.40s'" LS_HINT "it must be a model like %s's", path, f->key,
+                 type ? type : "", g->fact[0].text ? g->fact[0].text : "this program");
+        LS_CHECK(is_of_kind(f, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, f->key,
+                 f->kind == LS_FACT_INT ? "a whole number from 1 to 2147483647" : f->kind == LS_FACT_REAL ? "a number" : f->kind == LS_FACT_BOOL ? "true or false" : "a text",
+                 shown(value, its));
+        if (!strcmp(f->option, "classes"))
+            *classes = json_integer_value(value);
+        else
+            add_option(options, room, f, value);
+    }
+    return LS_OK;
+}
+
+ls_status ls__config_options(const char *path, const ls_graph *g, char *options, size_t room, int64_t *classes)
+{
+    json_t   *config = NULL;
+    ls_status status = read_config(path, &config);
+    if (status == LS_OK) status = gather_options(path, config, g, options, room, classes);
     json_decref(config);
     LS_TRY(status);
     return LS_OK;

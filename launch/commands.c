@@ -23,10 +23,14 @@ static const char predict_help[] = "RUN is a run's folder.  Pictures are PNG; ea
                                    "and their probabilities.";
 
 static const char generate_help[] =
-    "RUN is the folder of a run of a model of language, or one of its checkpoints.  The text appears as it is written.  The same seed\n"
-    "gives the same text, on any number of ranks and threads, with and without the cache.\n"
+    "RUN is the folder of a run of a model of language, or one of its checkpoints; or a folder of a GPT-2 as Hugging Face has it, with\n"
+    "config.json, model.safetensors and a tokenizer's files.  The text appears as it is written.  The same seed gives the same text, on\n"
+    "any number of ranks and threads, with and without the cache.\n"
     "\n"
-    "  lockstep generate runs/gpt-shakespeare-char --prompt 'ROMEO:' --max-tokens 500 --temperature 0.8";
+    "--prompt '' goes on from <|endoftext|>: the model begins a text of its own.  A tokenizer without that token starts it with a new line.\n"
+    "\n"
+    "  lockstep generate runs/gpt-shakespeare-char --prompt 'ROMEO:' --max-tokens 500 --temperature 0.8\n"
+    "  lockstep generate gpt2/ --prompt 'It was' --max-tokens 50 --top-k 40";
 
 static const char explain_help[] =
     "Says what a run of RECIPE will be, without running it: layers with shapes, parameters and flops; the program with its\n"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lockstep generate: text from a trained model, token by token.
+ * lockstep generate: text from a trained model, token by token: of a run, or of a folder of Hugging Face.
  *
  * The model is built for inference, over the run's parameters: for one token a call, and for PIECE tokens a call, which reads the
  * prompt faster.  Both share one cache of keys and values, so each token is computed once.  Without the cache (--no-cache) the
@@ -19,6 +19,7 @@
 
 #include "core/graph/graph.h"
 #include "launch/data.h"
+#include "launch/pretrained.h"
 #include "launch/progress.h"
 #include "launch/run.h"
 #include "launch/sample.h"
@@ -34,6 +35,8 @@ typedef struct shape {
 
 typedef struct generator {
     ls_job       *job;
+    ls_graph     *graph;              /* of a folder that is no run: it holds the parameters */
+    ls_params    *loaded, *params;    /* that folder's; those in use    */
     ls_tokenizer *tokenizer;
     ls_sampling   sampling;
     ls_candidate *room;
@@ -42,7 +45,8 @@ typedef struct generator {
     shape         one, piece;         /* without a cache, one is for the whole window */
     int64_t       context, held, done;/* tokens: of a window; in it; of these in the cache */
     int32_t      *window;
-    int32_t       vocabulary, end;
+    int32_t       vocabulary, end;    /* of the model                   */
+    int32_t       writable;           /* how many of these the tokenizer has */
     uint64_t      hash;               /* of all tokens generated        */
 } generator;
 
@@ -59,7 +63,7 @@ static ls_status build_shape(generator *g, shape *s, int64_t tokens)
     if (in.cached) in.start = ls_input(s->graph, "start", LS_I32);
     LS_TRY(ls_recipe_build_language(j->recipe, s->graph, &in, j->data.classes, &logits));
     g->vocabulary = (int32_t)ls__cols(logits);
-    return ls_model_new(&s->model, s->graph, ls_trainer_params(j->trainer), &logits, 1, 1);
+    return ls_model_new(&s->model, s->graph, g->params, &logits, 1, 1);
 }
 
 static ls_status build(generator *g)
@@ -124,41 +128,58 @@ static ls_status show(const generator *g, int32_t token)
     return LS_OK;
 }
 
-/* The prompt's tokens; none is an error of its own kind, as a model goes on from something. */
-static ls_status take_prompt(generator *g, const char *prompt, size_t bytes)
+/* What an empty prompt goes on from: the token <|endoftext|>; without one a new line; without that, whatever comes first. */
+static int32_t beginning(const generator *g)
+{
+    ls_tokens line = {0};
+    int32_t   id   = g->end;
+    if (id < 0 && ls_tokenizer_encode(g->tokenizer, "\n", 1, &line) == LS_OK && line.count == 1) id = line.id[0];
+    ls_tokens_free(&line);
+    return id < 0 ? 0 : id;
+}
+
+static ls_status take_tokens(generator *g, const ls_tokens *tokens)
+{
+    LS_CHECK(tokens->count <= g->context, LS_ERR_USAGE, "generate: the prompt has %lld tokens, more than the %lld that the model was trained to look at" LS_HINT
+             "a shorter prompt, or a model trained with a larger data.context", (long long)tokens->count, (long long)g->context);
+    for (int64_t i = 0; i < tokens->count; i++)
+        LS_CHECK(tokens->id[i] < g->vocabulary, LS_ERR_DATA, "generate: token %d of the prompt is outside the model's vocabulary of %d", tokens->id[i],
+                 g->vocabulary);
+    for (int64_t i = 0; i < tokens->count; i++) {
+        append(g, tokens->id[i]);
+        LS_TRY(show(g, tokens->id[i]));
+    }
+    if (!tokens->count) append(g, beginning(g));
+    if (tokens->replaced && g->job->first)
+        fprintf(stderr, "lockstep: %lld places of the prompt are not UTF-8 and became U+FFFD\n", (long long)tokens->replaced);
+    return LS_OK;
+}
+
+/* Without a prompt the text begins with a new line, where the model knows one. */
+static ls_status take_prompt(generator *g, const ls_string *prompt)
 {
     ls_tokens tokens = {0};
-    ls_status status = ls_tokenizer_encode(g->tokenizer, prompt, bytes, &tokens);
-    if (status == LS_OK && !tokens.count && g->end >= 0) append(g, g->end);
-    else if (status == LS_OK && !tokens.count)
-        status = LS_FAIL(LS_ERR_USAGE, "generate: the prompt is empty, and the tokenizer has no <|endoftext|> to begin with" LS_HINT "--prompt \"$(printf '\\n')x\", for example");
-    if (status == LS_OK && tokens.count > g->context)
-        status = LS_FAIL(LS_ERR_USAGE, "generate: the prompt has %lld tokens, more than the %lld that the model was trained to look at" LS_HINT
-                         "a shorter prompt, or a model trained with a larger data.context", (long long)tokens.count, (long long)g->context);
-    for (int64_t i = 0; status == LS_OK && i < tokens.count; i++) {
-        if (tokens.id[i] >= g->vocabulary)
-            status = LS_FAIL(LS_ERR_DATA, "generate: token %d of the prompt is outside the model's vocabulary of %d", tokens.id[i], g->vocabulary);
-        if (status != LS_OK) break;
-        append(g, tokens.id[i]);
-        status = show(g, tokens.id[i]);
+    ls_status status = ls_tokenizer_encode(g->tokenizer, prompt->data ? prompt->data : "\n", prompt->data ? prompt->bytes : 1, &tokens);
+    if (status != LS_OK && !prompt->data) {
+        tokens.count = 0;
+        status       = LS_OK;
     }
-    if (status == LS_OK && tokens.replaced && g->job->first)
-        fprintf(stderr, "lockstep: %lld places of the prompt are not UTF-8 and became U+FFFD\n", (long long)tokens.replaced);
+    if (status == LS_OK) status = take_tokens(g, &tokens);
     ls_tokens_free(&tokens);
     return status;
 }
 
-static ls_status write_text(generator *g, const char *prompt, size_t bytes)
+static ls_status write_text(generator *g, const ls_string *prompt)
 {
     double  began;
     int64_t made = 0;
     LS_TRY(build(g));
-    LS_TRY(take_prompt(g, prompt, bytes));
+    LS_TRY(take_prompt(g, prompt));
     began = ls_now();
     for (; made < g->most; made++) {
         const float *logits = NULL;
         LS_TRY(read_window(g, &logits));
-        int32_t token = ls_sample_token(&g->sampling, g->vocabulary, logits, made, g->room);
+        int32_t token = ls_sample_token(&g->sampling, g->writable, logits, made, g->room);
         LS_CHECK(token >= 0, LS_ERR_DATA, "generate: after %lld tokens the model gives logits that are not numbers" LS_HINT
                  "`lockstep ckpt inspect` shows which parameters are not finite", (long long)made);
         if (g->stop && token == g->end) break;
@@ -201,17 +222,15 @@ static ls_status take_options(generator *g, const ls_args *args)
     return LS_OK;
 }
 
-/* --prompt TEXT, or --prompt-file FILE. */
+/* --prompt TEXT, or --prompt-file FILE; no data when there is neither. */
 static ls_status read_prompt(const ls_args *args, ls_string *prompt)
 {
     enum { MOST = 1 << 24 };
     const char *text = ls_args_option(args, "prompt"), *path = ls_args_option(args, "prompt-file");
     LS_CHECK(!text || !path, LS_ERR_USAGE, "generate: expected --prompt or --prompt-file, found both");
-    if (!path) {
-        *prompt = (ls_string){.data = strdup(text ? text : "\n"), .bytes = text ? strlen(text) : 1};
-        LS_CHECK(prompt->data, LS_ERR_ENV, "no memory for the prompt");
-        return LS_OK;
-    }
+    if (text) *prompt = (ls_string){.data = strdup(text), .bytes = strlen(text)};
+    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "no memory for the prompt");
+    if (!path) return LS_OK;
     FILE *f = fopen(path, "re");
     LS_CHECK(f, LS_ERR_USAGE, "generate: --prompt-file: cannot read %s: %s", path, strerror(errno));
     struct stat s;
@@ -234,25 +253,60 @@ static ls_status compare_ranks(const generator *g)
     return ls_comm_same(g->job->comm, 1, names, values);
 }
 
-static ls_status generate(ls_job *j, const ls_args *args, generator *g, ls_string *prompt)
+/* The model of a run, or of one of its checkpoints. */
+static ls_status open_run(generator *g, const char *path)
 {
+    ls_job     *j = g->job;
     char        folder[PATH_MAX];
     int64_t     step;
     const char *from;
-    LS_AGREE(j, take_options(g, args));
-    LS_AGREE(j, read_prompt(args, prompt));
-    LS_TRY(ls_job_run(j, args->positional[0], 0, NULL, folder, &step));
+    LS_TRY(ls_job_run(j, path, 0, NULL, folder, &step));
     LS_AGREE(j, ls_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
     LS_AGREE(j, j->data.kind == LS_DATA_TEXT ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of language, found one of pictures" LS_HINT
                                                                "`lockstep predict` says what is on a picture", folder));
     LS_AGREE(j, ls_data_tokenizer(&g->tokenizer, &j->data));
-    g->context = j->data.context;
-    g->end     = ls_tokenizer_end(g->tokenizer);
-    g->stop    = g->end >= 0 && !ls_args_option(args, "no-stop");
+    LS_AGREE(j, g->tokenizer ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
+                                               "copy the one that its data were made with (hash %s) there", folder, j->data.tokenizer_hash));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
     LS_TRY(ls_job_load(j, folder, step, &from));
-    LS_AGREE(j, write_text(g, prompt->data, prompt->bytes));
+    g->params = ls_trainer_params(j->trainer);
+    return LS_OK;
+}
+
+/* The model of a folder of Hugging Face. */
+static ls_status open_pretrained(generator *g, const char *folder)
+{
+    ls_job *j = g->job;
+    LS_AGREE(j, ls_pretrained_open(j, folder, &g->graph, &g->loaded));
+    LS_AGREE(j, ls_pretrained_tokenizer(&g->tokenizer, folder, j->data.classes));
+    g->params = g->loaded;
+    char digest[17];
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(g->params));
+    const char *names[] = {"parameters"}, *values[] = {digest};
+    return ls_comm_same(j->comm, 1, names, values);
+}
+
+/* What all ranks must find alike, or they would wait for one another at different places. */
+static ls_status choose_kind(ls_job *j, const char *path, bool *pretrained)
+{
+    *pretrained = ls_pretrained_is(path);
+    const char *names[] = {"folder"}, *values[] = {*pretrained ? "one of Hugging Face" : "a run"};
+    return ls_comm_same(j->comm, 1, names, values);
+}
+
+static ls_status generate(ls_job *j, const ls_args *args, generator *g, ls_string *prompt)
+{
+    bool pretrained;
+    LS_AGREE(j, take_options(g, args));
+    LS_AGREE(j, read_prompt(args, prompt));
+    LS_TRY(choose_kind(j, args->positional[0], &pretrained));
+    LS_TRY(pretrained ? open_pretrained(g, args->positional[0]) : open_run(g, args->positional[0]));
+    g->context  = j->data.context;
+    g->end      = ls_tokenizer_end(g->tokenizer);
+    g->writable = ls_tokenizer_size(g->tokenizer);
+    g->stop     = g->end >= 0 && !ls_args_option(args, "no-stop");
+    LS_AGREE(j, write_text(g, prompt));
     return compare_ranks(g);
 }
 
@@ -273,6 +327,8 @@ ls_status ls__generate_command(int argc, char **argv)
     ls_string_free(&prompt);
     free_shape(&g.piece); /* its state is that of the other */
     free_shape(&g.one);
+    ls_params_free(g.loaded);
+    ls_graph_free(g.graph);
     ls_tokenizer_free(g.tokenizer);
     ls_job_free(&j);
     return status;

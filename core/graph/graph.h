@@ -59,7 +59,7 @@ typedef struct ls_fact {
     double       real;
     bool         checked;     /* a config.json that says otherwise is of another model */
     bool         required;    /* one that says nothing, too                            */
-    const char  *option;      /* (optional) the model's option that decides it          */
+    const char  *option;      /* (optional) the model's option that decides it; of a truth, its denial */
 } ls_fact;
 
 struct ls_graph {

@@ -13,6 +13,7 @@
 #include "core/nn/nn.h"
 
 #define STD 0.02f /* of every weight */
+enum { MOST_LAYERS = 1000 };
 
 typedef struct block {
     const ls_gpt_args *a;
@@ -112,7 +113,7 @@ static void say_facts(const ls_gpt_args *a)
         {"scale_attn_weights", LS_FACT_BOOL, .whole = !unscaled, .checked = true, .required = unscaled},
         {"scale_attn_by_inverse_layer_idx", LS_FACT_BOOL, .whole = false, .checked = true},
         {"add_cross_attention", LS_FACT_BOOL, .whole = false, .checked = true},
-        {"bias", LS_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias},
+        {"bias", LS_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias, .option = "no_bias"},
         {"position", LS_FACT_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2, .option = "position"},
         {"norm", LS_FACT_TEXT, norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
         {"attention_scale", LS_FACT_REAL, .real = (double)a->attention_scale, .checked = true, .required = true, .option = "attention_scale"},
@@ -125,9 +126,9 @@ static ls_tensor *refuse(const ls_gpt_args *a)
     const ls_tensor *x = a->x;
     if (x->type != LS_I32 || x->rank != 1 || !x->batched)
         return ls__graph_fail(a->g, LS_HERE, "gpt: the input '%s' is %s of %s, expected tokens: B x T of int32", x->name, ls__shape(x), ls__dtype_name(x->type));
-    if (a->layers < 1 || a->heads < 1 || a->width < 1 || a->width % a->heads != 0)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: layers %d, heads %d, width %lld: expected at least 1 of each, and a width that is a multiple of heads",
-                              a->layers, a->heads, (long long)a->width);
+    if (a->layers < 1 || a->layers > MOST_LAYERS || a->heads < 1 || a->width < 1 || a->width % a->heads != 0)
+        return ls__graph_fail(a->g, LS_HERE, "gpt: layers %d, heads %d, width %lld: expected at least 1 of each, at most %d layers, and a width that is a multiple of heads",
+                              a->layers, a->heads, (long long)a->width, MOST_LAYERS);
     if (x->dim[0] > a->context)
         return ls__graph_fail(a->g, LS_HERE, "gpt: '%s' is %s, but the model's context is %lld positions" LS_HINT "a larger context, or shorter samples",
                               x->name, ls__shape(x), (long long)a->context);

@@ -2,6 +2,7 @@
 /* labels: io */
 /* config.json: written from what a model says of itself, and compared with it. */
 #include "core/graph/graph.h"
+#include "dist/config.h"
 #include "dist/dist.h"
 #include "tests/datasets/files.h"
 #include "tests/unit.h"
@@ -19,6 +20,9 @@ static const ls_fact facts[] = {
     {"embd_pdrop", LS_FACT_REAL, .real = 0.1},
     {"eos_token_id", LS_FACT_TEXT},
     {"tie_word_embeddings", LS_FACT_BOOL, .whole = true, .checked = true},
+    {"vocab_size", LS_FACT_INT, .whole = 9, .option = "classes"},
+    {"bias", LS_FACT_BOOL, .whole = true, .option = "no_bias"},
+    {"norm", LS_FACT_TEXT, "layer", .option = "norm"},
 };
 
 static int setup(void **state)
@@ -54,7 +58,7 @@ static void what_is_written_fits(void **state)
     assert_non_null(strstr(text, "\"embd_pdrop\": 0.1,\n"));
     assert_non_null(strstr(text, "\"eos_token_id\": null,\n"));
     assert_non_null(strstr(text, "\"n_layer\": 2,\n"));
-    assert_non_null(strstr(text, "\"tie_word_embeddings\": true\n}\n"));
+    assert_non_null(strstr(text, "\"tie_word_embeddings\": true,\n"));
     assert_ok(ls_config_check(path, graph));
     ls_graph_free(silent);
 }
@@ -100,9 +104,44 @@ static void a_folder_is_compared_before_its_tensors(void **state)
     ls_params_free(params);
 }
 
+static void the_options_of_another_model(void **state)
+{
+    static const struct {
+        const char *text, *options;
+        int64_t     classes;
+    } good[] = {
+        {"{\"n_layer\":12,\"n_head\":4}", "layers: 12, heads: 4", 0},
+        {"{\"n_layer\":1,\"n_head\":1,\"vocab_size\":50257,\"bias\":false}", "layers: 1, heads: 1, no_bias: true", 50257},
+        {"{\"n_layer\":1,\"n_head\":1,\"norm\":\"a, b: \\\"c\",\"n_ctx\":5,\"bias\":null}", "layers: 1, heads: 1, norm: \"a, b: \\\"c\"", 0},
+    };
+    char    options[256];
+    int64_t classes;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        file_write(path, good[i].text, strlen(good[i].text));
+        assert_ok(ls__config_options(path, graph, options, sizeof options, &classes));
+        assert_string_equal(options, good[i].options);
+        assert_int_equal(classes, good[i].classes);
+    }
+    static const struct {
+        const char *text, *says;
+    } bad[] = {
+        {"{\"model_type\":\"llama\",\"n_head\":4}", "expected n_layer, found nothing; the model_type is 'llama'"},
+        {"{\"n_layer\":0,\"n_head\":4}", "n_layer: expected a whole number from 1 to 2147483647, found 0"},
+        {"{\"n_layer\":2147483648,\"n_head\":4}", "n_layer: expected a whole number from 1"},
+        {"{\"n_layer\":2.0,\"n_head\":4}", "n_layer: expected a whole number from 1"},
+        {"{\"n_layer\":2,\"n_head\":4,\"bias\":1}", "bias: expected true or false, found 1"},
+        {"{\"n_layer\":2,\"n_head\":4,\"norm\":[1]}", "norm: expected a text, found [1]"},
+        {"[", "it is no JSON"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        file_write(path, bad[i].text, strlen(bad[i].text));
+        assert_fails(ls__config_options(path, graph, options, sizeof options, &classes), LS_ERR_DATA, bad[i].says);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_written_fits), cmocka_unit_test(what_differs_is_listed),
-                                       cmocka_unit_test(a_folder_is_compared_before_its_tensors)};
+                                       cmocka_unit_test(a_folder_is_compared_before_its_tensors), cmocka_unit_test(the_options_of_another_model)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

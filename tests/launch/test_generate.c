@@ -101,7 +101,6 @@ static void test_bad_input(void **state)
         int         code;
         const char *message;
     } table[] = {
-        {"generate r --prompt ''", 2, "the prompt is empty"},
         {"generate r --prompt 'the quick brown fox jumps over the lazy dog. the quick'", 2, "the prompt has 54 tokens, more than the 48"},
         {"generate r --prompt 'THE'", 3, "U+0054"},
         {"generate r --prompt-file nothing", 2, "cannot read nothing"},
@@ -119,12 +118,78 @@ static void test_bad_input(void **state)
         if (code != table[i].code) fail_msg("`%s` ended with %d, expected %d", table[i].arguments, code, table[i].code);
         expect_error(table[i].message);
     }
-    assert_int_equal(run("generate r --prompt ''", .ranks = 2), 2);
+    assert_int_equal(run("generate r --prompt 'THE'", .ranks = 2), 3);
+}
+
+/* The text of this model has no new line, and its tokenizer no <|endoftext|>. */
+static void test_without_a_prompt(void **state)
+{
+    (void)state;
+    assert_int_equal(run("generate r --prompt '' --max-tokens 5 --temperature 0", .ranks = 2), 0);
+    char *text = read_all("out");
+    assert_int_equal(strlen(text), 6);
+    assert_int_equal(run("generate r --max-tokens 5 --temperature 0"), 0);
+    expect_text(text);
+    free(text);
+}
+
+static void test_a_run_without_its_tokenizer(void **state)
+{
+    (void)state;
+    assert_int_equal(system("cp -r r lost && rm lost/tokenizer.json && cp -r r other"), 0);
+    for (int ranks = 0; ranks < 3; ranks += 2) {
+        assert_int_equal(run("generate lost --prompt the", .ranks = ranks), 3);
+        expect_error("lost: expected a tokenizer.json beside data.json, found none\n  hint: copy the one");
+    }
+    assert_int_equal(run("data train-tokenizer --kind chars --end text other"), 0);
+    assert_int_equal(run("generate other --prompt the"), 3);
+    expect_error("other/tokenizer.json: is not the tokenizer of the data beside it");
+}
+
+/* A folder of Hugging Face: what a run leaves for it, without the run. */
+static void test_a_folder_that_is_no_run(void **state)
+{
+    static const struct {
+        const char *change, *message;
+    } table[] = {
+        {"rm hf/tokenizer.json", "expected tokenizer.json, or vocab.json and merges.txt, found neither"},
+        {"rm hf/model.safetensors", "expected a folder with model.safetensors"},
+        {"echo '{' > hf/config.json", "hf/config.json: it is no JSON"},
+        {"echo '{\"model_type\": \"llama\"}' > hf/config.json", "hf/config.json: expected vocab_size, found nothing; the model_type is 'llama'"},
+        {"sed -i s/gelu_new/relu/ hf/config.json", "activation_function is \"relu\""},
+        {"sed -i 's/n_layer\": 1/n_layer\": \"1\"/' hf/config.json", "n_layer: expected a whole number from 1 to 2147483647, found \"1\""},
+        {"sed -i 's/n_layer\": 1/n_layer\": 100000000/' hf/config.json", "hf/config.json: gpt.c:"},
+        {"sed -i 's/n_head\": 2/n_head\": 3/' hf/config.json", "a width that is a multiple of heads"},
+        {"sed -i 's/n_positions\": 48/n_positions\": 2147483647/' hf/config.json", "parameters, but the safetensors files have"},
+        {"sed -i 's/n_positions\": 48/n_positions\": 49/' hf/config.json", "'transformer.wpe.weight' is 48 x 32, the model's is 49 x 32"},
+        {"sed -i 's/\"norm\": \"layer\"/\"norm\": \"x, dropout: 1\"/' hf/config.json", "norm: expected one of layer, rms, found 'x, dropout: 1'"},
+        {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json", "hf/config.json: a vocabulary of 1048577 tokens"},
+        {"seq 100 > many && $P data train-tokenizer --kind chars many hf", "hf: the tokenizer has 11 tokens, but the model's vocabulary (config.json) has 28"},
+    };
+    (void)state;
+    assert_int_equal(run(GREEDY), 0);
+    char *text = read_all("out");
+#define COPY "rm -rf hf; mkdir hf; cp r/config.json r/model.safetensors r/tokenizer.json hf; "
+    assert_int_equal(run("generate hf --prompt 'the quick' --max-tokens 150 --temperature 0", .before = COPY), 0);
+    expect_text(text);
+    assert_int_equal(run("generate hf --prompt 'the quick' --max-tokens 150 --temperature 0 --no-cache", .ranks = 2), 0);
+    expect_text(text);
+    free(text);
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char before[512];
+        snprintf(before, sizeof before, COPY "%s;", table[i].change);
+        int code = run("generate hf --prompt 'the'", .before = before);
+        if (code != 3) fail_msg("after `%s` it ended with %d, expected 3", table[i].change, code);
+        expect_error(table[i].message);
+    }
+    assert_int_equal(run("generate hf --prompt 'the'", .ranks = 2), 3);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_same_everywhere), cmocka_unit_test(test_it_writes_what_it_learned),
-                                       cmocka_unit_test(test_seeds_and_numbers), cmocka_unit_test(test_bad_input)};
+                                       cmocka_unit_test(test_seeds_and_numbers), cmocka_unit_test(test_bad_input),
+                                       cmocka_unit_test(test_without_a_prompt), cmocka_unit_test(test_a_run_without_its_tokenizer),
+                                       cmocka_unit_test(test_a_folder_that_is_no_run)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
