@@ -274,7 +274,8 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     ls_tensor         *output[3] = {t->loss};
     ls_program_options options   = {.output = output, .outputs = 1, .loss = training ? t->loss : NULL, .max_rows = rows_at_most(t, ph, batch),
                                     .max_shards = shards_at_most(ph), .device = t->options.device};
-    ls_instr           sum       = {.kind = LS_INSTR_CALL, .name = "loss", .call = sum_loss, .context = t};
+    ls_instr           sum       = {.kind = LS_INSTR_CALL, .name = "loss", .call = sum_loss, .context = t,
+                                   .phase = training ? LS_PHASE_FORWARD : LS_PHASE_EVAL};
     if (t->loss->weight) output[options.outputs++] = t->loss->weight;
     if (t->options.logits) output[options.outputs++] = t->options.logits;
     for (int i = 0; i < options.outputs; i++) sum.reads[i] = output[i];

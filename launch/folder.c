@@ -109,6 +109,16 @@ static void remove_checkpoints(const char *folder)
     rmdir(folder);
 }
 
+/* Removes what watchdogs left. */
+static void remove_crash_files(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (!strncmp(entry->d_name, "crash-rank", 10)) unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir) closedir(dir);
+    rmdir(folder);
+}
+
 static bool has_checkpoints(const char *folder)
 {
     bool found = false;
@@ -169,6 +179,7 @@ ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh)
     LS_TRY(ls_folder_lock(f));
     if (fresh) {
         remove_checkpoints(ls_folder_file(f, "checkpoints"));
+        remove_crash_files(ls_folder_file(f, "logs"));
         for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
     }
     return check_recipe(f, recipe);

@@ -68,6 +68,7 @@ typedef struct ls_recipe {
         float   budget, seconds;                       /* part of the run's time; at least so many between two         */
         bool    best, background;
     } checkpoint;
+    struct { float floor_s; } watchdog;                /* 0: none                                                         */
     ls_device device;
 
     const char *name;                                  /* of the recipe: file name without folder and ending           */

@@ -76,6 +76,7 @@ ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
     ls_status status = ls_args_parse(args, argc, argv);
     if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
     LS_AGREE(j, status);
+    LS_TRY(ls__watchdog_new(&j->watchdog, j->comm));
     LS_TRY(agree_on_isa(j));
     LS_TRY(choose_threads(j));
     return LS_OK;
@@ -83,6 +84,7 @@ ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
 
 void ls_job_free(ls_job *j)
 {
+    ls__watchdog_free(j->watchdog);
     ls_trainer_free(j->trainer);
     ls_graph_free(j->graph);
     ls_dataset_free(j->train);
@@ -100,6 +102,13 @@ ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most)
     *most = 0;
     for (int r = 0; r < j->ranks; r++) *most = all[r] > *most ? all[r] : *most;
     return LS_OK;
+}
+
+void ls_job_watch(ls_job *j, const char *folder)
+{
+    int          width;
+    const double floor_s = (double)j->recipe->watchdog.floor_s;
+    ls__watchdog_set(j->watchdog, &(ls_watchdog_settings){.off = floor_s <= 0, .floor_s = floor_s, .folder = folder, .terminal = ls_on_terminal(&width)});
 }
 
 /* ---- the recipe --------------------------------------------------------------------------------------------------- */
@@ -131,6 +140,7 @@ ls_status ls_job_recipe(ls_job *j, const char *recipe, int overrides, char *cons
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
     const char *values[] = {LS_VERSION, j->recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
     LS_TRY(ls_comm_same(j->comm, 4, names, values));
+    ls_job_watch(j, NULL);
     LS_AGREE(j, check_shards(j));
     return LS_OK;
 }
@@ -352,7 +362,9 @@ static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *ac
     ls_batch   batch;
     ls_metrics m;
     for (;;) {
+        ls_job_begins(j, LS_PHASE_DATA, "next batch", 0);
         bool more = ls_loader_next(loader, &batch);
+        ls_job_ends(j, LS_OK);
         LS_AGREE(j, more ? LS_OK : ls_loader_status(loader));
         if (!more) break;
         LS_TRY(ls_trainer_eval(j->trainer, &batch, &m));

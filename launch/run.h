@@ -21,12 +21,14 @@
 #include "core/base/isa.h"
 #include "datasets/datasets.h"
 #include "dist/dist.h"
+#include "dist/watchdog.h"
 #include "launch/commands.h"
 #include "launch/recipe.h"
 
 typedef struct ls_job {
     ls_arena       *memory;
     ls_comm        *comm;
+    ls_watchdog    *watchdog;
     int             rank, ranks, threads;
     bool            first;                    /* rank 0: the one that speaks and writes      */
     ls_recipe      *recipe;
@@ -59,6 +61,21 @@ ls_status ls_job_data(ls_job *j, ls_splits splits);
 ls_status ls_job_graph(ls_job *j);
 ls_status ls_job_trainer(ls_job *j);
 void      ls_job_free(ls_job *j);
+
+/* What the recipe wants of the watchdog; its crash files go to `folder`, NULL: nowhere. */
+void ls_job_watch(ls_job *j, const char *folder);
+
+/* Notes for the watchdog what the rank is in while it does `call`, whose status this is. */
+#define LS_DOING(j, phase, what, call) (ls_job_begins((j), (phase), (what), 0), ls_job_ends((j), (call)))
+static inline void ls_job_begins(ls_job *j, ls_phase phase, const char *what, int64_t step)
+{
+    ls__flight_begin(j->comm->flight, &(ls_flight_note){.phase = phase, .what = what, .step = step}); /* step 0: as before */
+}
+static inline ls_status ls_job_ends(ls_job *j, ls_status status)
+{
+    ls__flight_end(j->comm->flight);
+    return status;
+}
 
 /* Loss and accuracy (NaN of text) over a whole split.  Collective. */
 ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy);

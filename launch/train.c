@@ -164,7 +164,7 @@ static ls_status evaluate(training *t)
 static ls_status save(training *t)
 {
     t->at.loss = t->judged == t->at.step ? t->summary.loss : NAN;
-    return ls_saves_take(&t->saves, &t->at);
+    return LS_DOING(&t->job, LS_PHASE_CHECKPOINT, "saving a checkpoint", ls_saves_take(&t->saves, &t->at));
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
@@ -233,7 +233,9 @@ static ls_status train_steps(training *t, int32_t *stop)
     ls_batch batch;
     while (t->at.step < j->total_steps) {
         double began = ls_now();
-        bool   more  = ls_loader_next(t->loader, &batch);
+        ls_job_begins(j, LS_PHASE_DATA, "next batch", t->at.step + 1);
+        bool more = ls_loader_next(t->loader, &batch);
+        ls_job_ends(j, LS_OK);
         if (!more) keep(t, ls_loader_status(t->loader) != LS_OK ? ls_loader_status(t->loader) : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
         LS_TRY(exchange(t, stop));
         if (*stop) return LS_OK;
@@ -361,13 +363,14 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
 {
     ls_job *j = &t->job;
     bool    found;
-    LS_TRY(ls_job_data(j, LS_SPLITS_BOTH));
-    LS_TRY(ls_job_graph(j));
-    LS_TRY(ls_job_trainer(j));
+    LS_TRY(LS_DOING(j, LS_PHASE_START, "opening the data", ls_job_data(j, LS_SPLITS_BOTH)));
+    LS_TRY(LS_DOING(j, LS_PHASE_START, "building the model", ls_job_graph(j)));
+    LS_TRY(LS_DOING(j, LS_PHASE_START, "making the trainer", ls_job_trainer(j)));
     t->words = ls_arena_alloc(j->memory, sizeof *t->words * (size_t)j->ranks);
     ls_folder_name(&t->folder, j->recipe);
     LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
-    LS_TRY(load_checkpoint(t, &found));
+    ls_job_watch(j, ls_folder_file(&t->folder, "logs"));
+    LS_TRY(LS_DOING(j, LS_PHASE_CHECKPOINT, "loading a checkpoint", load_checkpoint(t, &found)));
     snprintf(t->at.recipe_hash, sizeof t->at.recipe_hash, "%s", j->recipe->hash);
     snprintf(t->at.isa, sizeof t->at.isa, "%s", ls_isa_name(ls_isa_current()));
     if (found) LS_TRY(read_past(t));
@@ -438,7 +441,7 @@ static ls_status go(training *t)
     if (status == LS_ERR_DIVERGED) ls_saves_finish(&t->saves, wall(t)); /* what was good before is still worth having */
     LS_TRY(status);
     if (!stop) {
-        LS_AGREE(&t->job, complete(t));
+        LS_AGREE(&t->job, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
         return LS_OK;
     }
     LS_TRY(save(t));

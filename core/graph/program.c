@@ -180,11 +180,23 @@ static bool leaves_loss(const ls_program *p, const ls_node *n, const bool *neede
     return true;
 }
 
+/* "conv1 (conv2d)" of a node that uses conv1.weight. */
+static const char *node_label(const ls_program *p, const ls_node *n)
+{
+    for (int k = 0; k < n->ins; k++) {
+        if (!n->in[k] || n->in[k]->role != LS_ROLE_PARAM) continue;
+        const char *name = n->in[k]->name, *dot = strrchr(name, '.');
+        return ls_arena_printf(p->memory, "%.*s (%s)", (int)(dot ? dot - name : (ptrdiff_t)strlen(name)), name, ls__op(n)->name);
+    }
+    return NULL;
+}
+
 static ls_status emit_forward(ls_program *p, const ls_node *n)
 {
     const ls_op *op    = ls__op(n);
     ls_instr     instr = blank(LS_INSTR_FORWARD, op->name);
     instr.node         = n;
+    instr.label        = node_label(p, n);
     instr.flops        = flops_of(n);
     LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE, "the op %s has no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
              p->options.device == LS_CPU ? "cpu" : "cuda");

@@ -45,7 +45,7 @@ typedef struct ls_instr {
     void          *context;
     size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats */
     ls_phase       phase;                /* call: LS_PHASE_REDUCE of a collective; LS_PHASE_NONE: a part of the update */
-    const char    *label;                /* the name; of a range "NAME (FIRST .. LAST PARAMETER)": what people see     */
+    const char    *label;                /* what people see: "conv1 (conv2d)", "all-reduce 2 (fc1.weight .. conv2.bias)"; NULL: name */
     size_t         scratch;              /* bytes                                                     */
     double         flops;                /* per sample                                                */
 } ls_instr;

@@ -275,7 +275,7 @@ static void test_hash(void **state)
                                    "optim.groups=[{params: a}]", "model.name=lenet5", "data.path=x", "model.pretrained=x"};
     static char *const indifferent[] = {"run.dir=x", "run.name=x", "log.every=3", "train.epochs=99", "train.max_steps=7", "checkpoint.every=3",
                                         "checkpoint.keep_last=1", "device=cuda", "eval.every=2", "eval.batch=3", "train.bucket_bytes=4096", "train.accumulate=2",
-                                        "train.window=off"};
+                                        "train.window=off", "watchdog.floor_s=5"};
     char base[33], base_full[33], hash[33], full[33];
     hash_with(NULL, base, base_full);
     assert_int_equal(strlen(base), 32);

@@ -1,0 +1,527 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * On each host the lowest rank whose watchdog is alive speaks for all ranks of the host, whose memory it sees; on the host of rank 0
+ * the speaker is also the judge, and on the others it sends what it sees there.  A speaker that stops looking around is replaced by the next rank
+ * after a second.  The judge's words come back to the speakers; where they stay out for too long, the speaker gives a verdict of its own. */
+#include "dist/watchdog.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "dist/control.h"
+
+enum { TICK_MS = 200, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096 };
+#define TURN_S 0.4
+#define NS 1e-9
+#define MS INT64_C(1000000)
+
+typedef struct heard {
+    ls_rank_view view;
+    int64_t      at_ns; /* 0: never */
+} heard;
+
+struct ls_watchdog {
+    ls_comm             *comm;
+    ls_control          *control;
+    ls_flight            flight;
+    pthread_t            thread;
+    pthread_mutex_t      lock;         /* of the settings */
+    ls_watchdog_settings settings;
+    char                 folder[4096]; /* copy of the setting */
+    int                  bell;         /* eventfd: rung to end the thread */
+    bool                 over;         /* a verdict was given, or obeyed  */
+    bool                 warned;
+    int64_t              began_ns, excused_ns; /* times before this one do not count */
+    int64_t             *stopped_ns;   /* of each member: first seen stopped; 0: it is not  */
+    ls_rank_view        *view;         /* of all ranks                                      */
+    heard               *heard;        /* of ranks of other hosts, on the host of rank 0    */
+    struct sockaddr_in  *source;       /* by group: where its speaker is                    */
+    struct sockaddr_in   judge;        /* where the judge is, on other hosts                */
+    int64_t              judge_ns;     /* when it was heard of; 0: to be looked for anew     */
+    int64_t              judge_last_ns;
+    bool                *gone;         /* of all ranks: nobody listens at its port           */
+    int64_t              oom_before;
+    int64_t              ticks;
+};
+
+static _Atomic int32_t *crash_word; /* where a crash leaves its signal */
+
+/* ---- what a host knows of its ranks -------------------------------------------------------------------------------- */
+
+static int64_t oom_kills(void)
+{
+    FILE *f = fopen("/proc/vmstat", "re");
+    char  line[128];
+    long long n = 0;
+    while (f && fgets(line, sizeof line, f))
+        if (sscanf(line, "oom_kill %lld", &n) == 1) break;
+    if (f) fclose(f);
+    return n;
+}
+
+static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor_s)
+{
+    uint64_t seen = 0;
+    double   p99  = (double)ls__flight_p99(log, phase) * NS, s = floor_s > 5 * p99 ? floor_s : 5 * p99;
+    for (int b = 0; b < LS_FLIGHT_BINS && seen < FEW; b++) seen += atomic_load_explicit(&log->bin[phase][b], memory_order_relaxed);
+    if (ls__phase_waits(phase)) return s;
+    if (phase == LS_PHASE_CHECKPOINT) return EASIER * s;
+    return seen < FEW || phase == LS_PHASE_NONE || phase == LS_PHASE_START || phase == LS_PHASE_REPORT ? EASY * s : s;
+}
+
+static ls_life life_of(ls_watchdog *w, int member, char *state, int64_t now)
+{
+    const ls_control *c    = w->control;
+    const ls_seat    *seat = c->seat[member];
+    const ls_peer    *peer = &c->peer[c->member[member]];
+    int64_t           started;
+    bool              there = ls__process_look(peer->process, state, &started) && started == peer->started && *state != 'Z' && *state != 'X';
+    if (!there) *state = 0;
+    if (*state != 'T') w->stopped_ns[member] = 0;
+    if (atomic_load(&seat->failed)) return LS_LIFE_FAILED;
+    if (atomic_load(&seat->ended)) return LS_LIFE_ENDED;
+    if (!there) return LS_LIFE_DEAD;
+    if (*state == 't') return LS_LIFE_TRACED;
+    if (*state != 'T') return LS_LIFE_RUNS;
+    if (!w->stopped_ns[member]) w->stopped_ns[member] = now;
+    return LS_LIFE_STOPPED;
+}
+
+static void copy(char *to, size_t room, const char *text)
+{
+    size_t n = strnlen(text, room - 1);
+    memcpy(to, text, n);
+    to[n] = 0;
+}
+
+static void look_at_calls(const ls_flight_log *log, ls_rank_view *v, uint64_t calls)
+{
+    ls_flight_call call;
+    v->calls = calls;
+    for (uint64_t m = 0; m < LS_MARKS; m++) {
+        uint64_t back = m < 4 ? m : calls % 16 + 16 * (m - 4), number = calls > back ? calls - back : 0;
+        if (!ls__flight_call(log, number, &call)) continue;
+        v->mark[m].number = number;
+        v->mark[m].chain  = call.chain;
+        v->mark[m].count  = call.count;
+        copy(v->mark[m].what, sizeof v->mark[m].what, call.what);
+    }
+}
+
+static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
+{
+    const ls_control *c    = w->control;
+    const ls_seat    *seat = c->seat[member];
+    const ls_peer    *peer = &c->peer[c->member[member]];
+    ls_rank_view     *v    = &w->view[peer->rank];
+    ls_flight_state   s;
+    ls_rank_view      before = *v;
+    *v = (ls_rank_view){.rank = peer->rank, .process = peer->process};
+    v->life = (int32_t)life_of(w, member, &v->state, now);
+    copy(v->host, sizeof v->host, peer->host);
+    v->signal = atomic_load(&seat->signal);
+    v->status = atomic_load(&seat->failed) - 1;
+    if (v->life == LS_LIFE_FAILED) copy(v->message, sizeof v->message, seat->message);
+    if (v->life == LS_LIFE_DEAD) v->memory_short = oom_kills() > w->oom_before;
+    if (!ls__flight_read(&seat->log, &s)) { /* it writes faster than it can be read, so all is well */
+        int32_t life = v->life;
+        *v           = before;
+        v->life      = life;
+        v->age_s     = 0;
+        return;
+    }
+    int64_t since = v->life == LS_LIFE_STOPPED ? w->stopped_ns[member] : s.since_ns;
+    if (since < w->excused_ns) since = w->excused_ns;
+    v->phase      = s.in.phase;
+    v->step       = s.in.step;
+    v->age_s      = (double)(now - since) * NS;
+    v->deadline_s = deadline_of(&seat->log, (ls_phase)s.in.phase, floor_s);
+    copy(v->what, sizeof v->what, s.in.what);
+    copy(v->whole, sizeof v->whole, s.whole.what);
+    look_at_calls(&seat->log, v, s.calls);
+}
+
+/* ---- verdicts ------------------------------------------------------------------------------------------------------ */
+
+static bool write_crash_files(const ls_watchdog *w, const char *text, bool others)
+{
+    const ls_control *c = w->control;
+    if (!*w->folder || !ls__crash_write(c, c->me, w->folder, text)) return false;
+    for (int m = 0; m < c->members && others; m++) {
+        int life = w->view[c->member[m]].life;
+        if (life == LS_LIFE_DEAD || life == LS_LIFE_STOPPED) (void)ls__crash_write(c, m, w->folder, text);
+    }
+    return true;
+}
+
+/* Where the other ranks of the host look for it. */
+static void publish(ls_watchdog *w, const ls_verdict *v)
+{
+    ls_seat *own = w->control->own;
+    copy(own->text, sizeof own->text, v->text);
+    atomic_store(&own->verdict, v->code + 1);
+}
+
+static void end(ls_watchdog *w, const ls_verdict *v)
+{
+    w->over = true;
+    if (w->settings.end)
+        w->settings.end(w->settings.context, v);
+    else
+        _exit(v->code);
+}
+
+/* That the judge is there. */
+static void tell_speakers(ls_watchdog *w)
+{
+    ls_control *c    = w->control;
+    ls_word     word = {.kind = LS_WORD_JUDGE};
+    for (int r = 0; r < c->ranks; r++)
+        if (c->group[r] == r && w->source[r].sin_port) ls__control_send(c, &word, &w->source[r]);
+}
+
+/* To every rank of other hosts, as nobody knows who speaks there now. */
+static void tell_all(ls_watchdog *w, const ls_verdict *v)
+{
+    ls_control *c    = w->control;
+    ls_word     word = {.kind = LS_WORD_JUDGE, .verdict = v->code + 1};
+    copy(word.u.text, sizeof word.u.text, v->text);
+    for (int r = 0; r < c->ranks; r++)
+        if (c->group[r] != c->group[c->rank]) ls__control_send_rank(c, &word, r);
+}
+
+static void pronounce(ls_watchdog *w, ls_verdict *v)
+{
+    int32_t nobody = 0;
+    if (!atomic_compare_exchange_strong(&w->control->seat[0]->claimed, &nobody, 1)) return;
+    if (write_crash_files(w, v->text, true)) {
+        size_t used = strlen(v->text);
+        snprintf(v->text + used, sizeof v->text - used, "; crash files in %s", w->folder);
+    }
+    if (!w->settings.end) {
+        char line[LS_VERDICT_TEXT + 64];
+        int  n = snprintf(line, sizeof line, "%slockstep: error: %s\n", w->settings.terminal ? "\r\033[K" : "", v->text);
+        if (write(STDERR_FILENO, line, (size_t)n) != n) { /* nobody is left who could be told */ }
+    }
+    publish(w, v);
+    for (int i = 0; i < 3 && w->control->socket >= 0; i++) {
+        tell_all(w, v);
+        usleep(TICK_MS * 250);
+    }
+    end(w, v);
+}
+
+static void obey(ls_watchdog *w, int code, const char *text)
+{
+    ls_verdict v = {.rank = -1, .code = code};
+    copy(v.text, sizeof v.text, text);
+    publish(w, &v);
+    (void)write_crash_files(w, v.text, false);
+    end(w, &v);
+}
+
+/* ---- between hosts ------------------------------------------------------------------------------------------------- */
+
+static void send_view(ls_watchdog *w, const ls_rank_view *view, int64_t now)
+{
+    ls_control *c    = w->control;
+    ls_word     word = {.kind = LS_WORD_VIEW, .u.view = *view};
+    if (w->judge_ns && now - w->judge_ns < NEW_SPEAKER_MS * MS) {
+        ls__control_send(c, &word, &w->judge);
+        return;
+    }
+    for (int r = 0; r < c->ranks; r++)
+        if (c->group[r] == c->group[0]) ls__control_send_rank(c, &word, r);
+}
+
+static void take_view(ls_watchdog *w, const ls_word *word, const struct sockaddr_in *from, int64_t now)
+{
+    const ls_control *c = w->control;
+    ls_rank_view      v = word->u.view;
+    if (v.rank < 0 || v.rank >= c->ranks || c->group[v.rank] == c->group[c->rank] || c->group[v.rank] != c->group[word->from]) return;
+    v.what[sizeof v.what - 1] = v.whole[sizeof v.whole - 1] = v.host[sizeof v.host - 1] = v.message[sizeof v.message - 1] = 0;
+    for (int m = 0; m < LS_MARKS; m++) v.mark[m].what[LS_CALL_NAME - 1] = 0;
+    w->heard[v.rank] = (heard){.view = v, .at_ns = now};
+    w->source[c->group[v.rank]] = *from;
+}
+
+/* A rank whose port nobody listens at any more. */
+static void take_refusals(ls_watchdog *w)
+{
+    const ls_control *c = w->control;
+    for (int rank; (rank = ls__control_refused(w->control)) >= 0;) {
+        w->gone[rank] = true;
+        if (c->group[rank] == c->group[0]) w->judge_ns = 0; /* another one there may be the judge */
+    }
+}
+
+static void hear(ls_watchdog *w, int64_t now)
+{
+    ls_word            word;
+    struct sockaddr_in from;
+    const ls_control  *c = w->control;
+    for (int i = 0; i < WORDS_AT_ONCE && ls__control_receive(w->control, &word, &from); i++) {
+        if (word.kind == LS_WORD_VIEW && c->group[c->rank] == c->group[0]) take_view(w, &word, &from, now);
+        if (word.kind != LS_WORD_JUDGE) continue;
+        if (c->group[word.from] == c->group[0]) {
+            w->judge    = from;
+            w->judge_ns = w->judge_last_ns = now;
+        }
+        word.u.text[sizeof word.u.text - 1] = 0;
+        if (word.verdict) {
+            obey(w, word.verdict - 1, word.u.text);
+            return;
+        }
+    }
+}
+
+/* Ranks of other hosts, as last heard. */
+static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
+{
+    const ls_control *c     = w->control;
+    int               never = -1;
+    for (int r = 0; r < c->ranks; r++) {
+        if (c->group[r] == c->group[c->rank]) continue;
+        const heard *h = &w->heard[r];
+        int64_t      at = h->at_ns > w->excused_ns ? h->at_ns : w->excused_ns;
+        w->view[r]      = h->view;
+        if (h->at_ns) {
+            w->view[r].silent_s = (double)(now - at) * NS;
+            if (w->gone[r] && h->view.life != LS_LIFE_ENDED) w->view[r].life = LS_LIFE_DEAD;
+            continue;
+        }
+        w->view[r] = (ls_rank_view){.rank = r, .life = LS_LIFE_UNKNOWN};
+        never      = r;
+    }
+    if (never < 0 || w->warned || (double)(now - w->began_ns) * NS < floor_s) return;
+    w->warned = true;
+    fprintf(stderr, "lockstep: the watchdog hears nothing of %s: it cannot name ranks there that are late" LS_HINT
+                    "does a firewall between the hosts stop UDP?\n", c->peer[never].host);
+}
+
+/* ---- the thread ---------------------------------------------------------------------------------------------------- */
+
+static int speaker(const ls_watchdog *w, int64_t now)
+{
+    const ls_control *c = w->control;
+    for (int m = 0; m < c->me; m++) {
+        const ls_seat *s = c->seat[m];
+        if (!atomic_load(&s->ended) && now - atomic_load(&s->beat_ns) < NEW_SPEAKER_MS * MS) return m;
+    }
+    return c->me;
+}
+
+static void judge(ls_watchdog *w, int64_t now, double floor_s)
+{
+    ls_verdict v;
+    add_heard(w, now, floor_s);
+    if (ls__judge(w->view, w->control->ranks, floor_s, &v))
+        pronounce(w, &v);
+    else if (w->control->socket >= 0)
+        tell_speakers(w);
+}
+
+static void report(ls_watchdog *w, int64_t now, double floor_s)
+{
+    const ls_control *c     = w->control;
+    int64_t           since = w->judge_last_ns > w->excused_ns ? w->judge_last_ns : w->excused_ns;
+    double            quiet = (double)(now - since) * NS;
+    bool              gone  = true;
+    int               turn  = 0; /* one host after the other, so that one verdict does for all */
+    if (w->ticks % (1 + c->ranks / 256) == 0)
+        for (int m = 0; m < c->members; m++) send_view(w, &w->view[c->member[m]], now);
+    for (int r = 0; r < c->ranks; r++) {
+        gone &= c->group[r] != c->group[0] || w->gone[r];
+        turn += r < c->group[c->rank] && c->group[r] == r && c->group[r] != c->group[0];
+    }
+    if (!w->judge_last_ns || quiet <= (gone ? 0 : floor_s) + turn * TURN_S) return;
+    ls_verdict          v    = {.rank = 0, .code = LS_ERR_ENV};
+    const ls_rank_view *mine = &w->view[c->rank];
+    char                here[LS_FLIGHT_NAME + 128];
+    snprintf(here, sizeof here, "rank %d on %s is in %s at step %lld", mine->rank, mine->host, mine->whole, (long long)mine->step);
+    if (gone)
+        snprintf(v.text, sizeof v.text, "rank 0 on %s was killed, process %d; %s", c->peer[0].host, c->peer[0].process, here);
+    else
+        snprintf(v.text, sizeof v.text, "no word from %s (rank 0) for %.1f s: it was stopped, or the host is down, or the network to it is cut; %s",
+                 c->peer[0].host, quiet, here);
+    pronounce(w, &v);
+}
+
+static void look_around(ls_watchdog *w, int64_t now)
+{
+    const ls_control *c = w->control;
+    double floor_s      = w->settings.floor_s > 0 ? w->settings.floor_s : LS_WATCHDOG_FLOOR_S;
+    for (int m = 0; m < c->members; m++) {
+        int32_t code = m == c->me ? 0 : atomic_load(&c->seat[m]->verdict);
+        if (!code) continue;
+        obey(w, code - 1, c->seat[m]->text);
+        return;
+    }
+    take_refusals(w);
+    hear(w, now);
+    if (w->over || w->settings.off || speaker(w, now) != c->me) return;
+    for (int m = 0; m < c->members; m++) look(w, m, now, floor_s);
+    if (c->group[c->rank] == c->group[0]) judge(w, now, floor_s);
+    else report(w, now, floor_s);
+}
+
+/* Hosts that have not heard of each other yet hurry: before they have, nobody is missed. */
+static bool acquainted(const ls_watchdog *w, int64_t now)
+{
+    const ls_control *c   = w->control;
+    bool              all = true;
+    if (c->socket < 0 || now - w->began_ns > HURRY_FOR_MS * MS) return true;
+    if (c->group[c->rank] != c->group[0]) return w->judge_last_ns != 0;
+    for (int r = 0; r < c->ranks; r++) all &= c->group[r] == c->group[0] || w->heard[r].at_ns;
+    return all;
+}
+
+static void *watch(void *context)
+{
+    ls_watchdog  *w    = context;
+    struct pollfd bell = {.fd = w->bell, .events = POLLIN};
+    int64_t       last = ls__flight_now();
+    while (poll(&bell, 1, acquainted(w, last) ? TICK_MS : HURRY_MS) <= 0) {
+        int64_t now = ls__flight_now();
+        if (now - last > NEW_SPEAKER_MS * MS) w->excused_ns = now; /* the process, or the whole machine, was stopped */
+        last = now;
+        atomic_store(&w->control->own->beat_ns, now);
+        pthread_mutex_lock(&w->lock);
+        if (!w->over) look_around(w, now);
+        w->ticks++;
+        pthread_mutex_unlock(&w->lock);
+    }
+    return NULL;
+}
+
+/* ---- crashes ------------------------------------------------------------------------------------------------------- */
+
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
+enum { CRASHES = sizeof crashes / sizeof *crashes };
+static struct sigaction before_us[CRASHES]; /* whoever was told of it before: MPI, a sanitizer, nobody */
+
+/* What is done in the end is theirs: the instruction that failed fails again, or the signal comes once more. */
+static void note_crash(int number, siginfo_t *info, void *where)
+{
+    (void)where;
+    if (crash_word) *crash_word = number;
+    for (size_t i = 0; i < CRASHES; i++)
+        if (crashes[i] == number) sigaction(number, &before_us[i], NULL);
+    if (info->si_code <= 0) raise(number);
+}
+
+static void catch_crashes(void)
+{
+    for (size_t i = 0; i < CRASHES; i++) {
+        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO};
+        sigaction(crashes[i], &action, &before_us[i]);
+    }
+}
+
+static void leave_crashes(void)
+{
+    if (!crash_word) return;
+    crash_word = NULL;
+    for (size_t i = 0; i < CRASHES; i++) {
+        struct sigaction now;
+        if (sigaction(crashes[i], NULL, &now) == 0 && now.sa_sigaction == note_crash) sigaction(crashes[i], &before_us[i], NULL);
+    }
+}
+
+/* ---- beginning and end --------------------------------------------------------------------------------------------- */
+
+static ls_status start_thread(ls_watchdog *w)
+{
+    sigset_t all, before;
+    w->bell = eventfd(0, EFD_CLOEXEC);
+    LS_CHECK(w->bell >= 0, LS_ERR_ENV, "no eventfd for the watchdog: %s", strerror(errno));
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the main thread's business */
+    int code = pthread_create(&w->thread, NULL, watch, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (code) {
+        close(w->bell);
+        w->bell = -1;
+    }
+    LS_CHECK(!code, LS_ERR_ENV, "no thread for the watchdog: %s", strerror(code));
+    return LS_OK;
+}
+
+ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
+{
+    ls_control *c;
+    LS_TRY(ls__control_new(&c, comm));
+    const size_t many = (size_t)c->ranks;
+    ls_watchdog *w    = ls_arena_alloc(c->memory, sizeof *w);
+    *w                = (ls_watchdog){.comm = comm, .control = c, .flight = {.log = &c->own->log}, .bell = -1, .began_ns = ls__flight_now()};
+    w->stopped_ns     = ls_arena_alloc(c->memory, sizeof *w->stopped_ns * (size_t)c->members);
+    w->view           = ls_arena_alloc(c->memory, sizeof *w->view * many);
+    w->heard          = ls_arena_alloc(c->memory, sizeof *w->heard * many);
+    w->source         = ls_arena_alloc(c->memory, sizeof *w->source * many);
+    w->gone           = ls_arena_alloc(c->memory, sizeof *w->gone * many);
+    w->oom_before     = oom_kills();
+    pthread_mutex_init(&w->lock, NULL);
+    atomic_store(&c->own->beat_ns, w->began_ns);
+    ls_status status = ls__fault_init(&w->flight, comm);
+    if (status == LS_OK) status = start_thread(w);
+    status = ls_comm_agree(comm, status);
+    if (status != LS_OK) {
+        ls__watchdog_free(w);
+        return status;
+    }
+    comm->flight = &w->flight;
+    crash_word   = &c->own->signal;
+    catch_crashes();
+    *out = w;
+    return LS_OK;
+}
+
+void ls__watchdog_set(ls_watchdog *w, const ls_watchdog_settings *settings)
+{
+    if (!w) return;
+    pthread_mutex_lock(&w->lock);
+    w->settings = *settings;
+    copy(w->folder, sizeof w->folder, settings->folder ? settings->folder : "");
+    w->settings.folder = w->folder;
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Tells the others of an error that could not travel through the communicator, and waits for the verdict. */
+static void hand_over(ls_watchdog *w)
+{
+    enum { PATIENCE_MS = 4000 };
+    ls_seat    *own     = w->control->own;
+    const char *message = ls_error_message();
+    size_t      line    = strcspn(message, "\n");
+    snprintf(own->message, sizeof own->message, "%.*s", (int)(line < sizeof own->message ? line : sizeof own->message - 1), message);
+    fflush(stdout);
+    atomic_store(&own->failed, LS_ERR_ENV + 1);
+    for (int waited = 0; waited < PATIENCE_MS && !w->over; waited += TICK_MS / 4) usleep(TICK_MS / 4 * 1000);
+}
+
+void ls__watchdog_free(ls_watchdog *w)
+{
+    if (!w) return;
+    if (w->bell >= 0) {
+        if (w->comm->broken && w->control->ranks > 1 && !w->settings.off) hand_over(w);
+        uint64_t one = 1;
+        if (!w->comm->broken) (void)ls_comm_barrier(w->comm); /* all leave at once: who is missing then is dead */
+        atomic_store(&w->control->own->ended, 1);
+        while (write(w->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
+        pthread_join(w->thread, NULL);
+        close(w->bell);
+        leave_crashes();
+    }
+    w->comm->flight = NULL;
+    pthread_mutex_destroy(&w->lock);
+    ls__control_free(w->control);
+}
