@@ -63,13 +63,15 @@ static void say_others(ls_verdict *v, const ls_rank_view *view, int ranks, int b
         }
     }
     if (best < 0) return;
-    const ls_rank_view *it = &view[best];
+    const ls_rank_view *it   = &view[best];
+    const bool          part = strcmp(it->what, it->whole) != 0;
     if (others == 1)
-        say(v, "; rank %d waits in %s", it->rank, it->whole);
+        say(v, "; rank %d waits in %s", it->rank, it->what);
     else if (waiting == others)
-        say(v, "; the others wait in %s", it->whole);
+        say(v, "; the others wait in %s", it->what);
     else
-        say(v, "; %d of the others wait in %s", waiting, it->whole);
+        say(v, "; %d of the others wait in %s", waiting, it->what);
+    if (part) say(v, " of %s", it->whole);
 }
 
 static void say_how_many(ls_verdict *v, int more)

@@ -215,7 +215,7 @@ ls_status ls__program_run(ls_program *p, const ls_run *run)
         const ls_instr *instr = &p->instr[i];
         if (run->flight)
             ls__flight_begin_at(run->flight,
-                                &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + 1,
+                                &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + run->training,
                                                   .micro = run->micro, .instr = i, .count = instr->count},
                                 start);
         ls_status status = run_instr(p, run, instr);

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs with a fault (LOCKSTEP_FAULT, dist/fault.c) on one of three ranks: they end by themselves, with one line that says who, where and
+ * why, the right exit code, crash files, and no process left.  A row of the table is a fault. */
+#ifndef LS_TESTS_LAUNCH_FAULTS_H
+#define LS_TESTS_LAUNCH_FAULTS_H
+
+#include <ctype.h>
+#include <dirent.h>
+#include <signal.h>
+
+#include "tests/launch/run_program.h"
+
+#define FAULTY "train lenet5-digits data.train_count=600 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 checkpoint.every=4 watchdog.floor_s=3 run.dir="
+
+enum { DIGEST = 16 };
+
+typedef struct fault {
+    const char *fault;
+    int         code;       /* of mpirun                                       */
+    const char *says[3];    /* parts of the last line                          */
+    bool        continues;  /* then the same command line without the fault is run, and comes to the same digest */
+    const char *before;     /* shell, in front of mpirun: "export LOCKSTEP_CONTROL=udp;" */
+} fault;
+
+static inline int set_up(void **state)
+{
+    folder_enter();
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    folder_leave();
+    return 0;
+}
+
+/* Processes whose command line has this word. */
+static inline int processes_with(const char *word)
+{
+    int  n   = 0;
+    DIR *dir = opendir("/proc");
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        char path[300], text[4096];
+        if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid()) continue;
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        FILE *f = fopen(path, "r");
+        if (!f) continue;
+        size_t length = fread(text, 1, sizeof text - 1, f);
+        fclose(f);
+        for (size_t i = 0; i < length; i++)
+            if (!text[i]) text[i] = ' ';
+        text[length] = 0;
+        n += strstr(text, word) != NULL;
+    }
+    closedir(dir);
+    return n;
+}
+
+static inline void no_process_is_left(const char *word, const char *how)
+{
+    for (int tries = 0; tries < 50; tries++) {
+        if (!processes_with(word)) return;
+        usleep(100000);
+    }
+    fail_msg("%s: %d processes are left", how, processes_with(word));
+}
+
+static inline int run_ranks(const char *how, const char *before, const char *name)
+{
+    char command[2048];
+    snprintf(command, sizeof command,
+             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY "%s > out 2> err < /dev/null", how ? how : "",
+             before ? before : "", LOCKSTEP_PROGRAM, name);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* The last line that is not empty. */
+static inline const char *last_line(const char *text)
+{
+    static char line[4096];
+    const char *end = text + strlen(text), *begin;
+    while (end > text && end[-1] == '\n') end--;
+    for (begin = end; begin > text && begin[-1] != '\n';) begin--;
+    snprintf(line, sizeof line, "%.*s", (int)(end - begin), begin);
+    return line;
+}
+
+static inline void take_digest(char digest[DIGEST + 1], const char *what)
+{
+    const char *at = strstr(text_of("out"), "digest");
+    if (!at || sscanf(at, "digest %16s", digest) != 1) fail_msg("%s: no digest on stdout\n%s", what, text_of("err"));
+}
+
+static inline void try_fault(const fault *f, const char *reference)
+{
+    static int  number;
+    char        name[64], path[128], digest[DIGEST + 1];
+    snprintf(name, sizeof name, "faulty-%d-%d", (int)getpid(), number++);
+    int         code = run_ranks(f->fault, f->before, name);
+    const char *err = text_of("err"), *line = last_line(err);
+    if (code != f->code) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
+    no_process_is_left(name, f->fault);
+    if (code) {
+        if (strncmp(line, "lockstep: error: ", 17) != 0) fail_msg("%s: the last line is no verdict:\n%s", f->fault, err);
+        if (count_of(err, "lockstep: error: ") != 1) fail_msg("%s: more than one verdict:\n%s", f->fault, err);
+        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
+            if (!strstr(line, f->says[i])) fail_msg("%s: '%s' is not in the verdict:\n%s", f->fault, f->says[i], err);
+    } else {
+        take_digest(digest, f->fault);
+        assert_string_equal(digest, reference);
+    }
+    snprintf(path, sizeof path, "%s/logs/crash-rank1.txt", name);
+    if (code && !f->before && strstr(line, "crash files in") && !strstr(text_of(path), "The last instructions"))
+        fail_msg("%s: no crash file of rank 1", f->fault);
+    if (!f->continues) return;
+    if (run_ranks(NULL, NULL, name) != 0) fail_msg("%s: not continued\n%s", f->fault, text_of("err"));
+    take_digest(digest, f->fault);
+    assert_string_equal(digest, reference);
+}
+
+static inline void try_faults(const fault *table, size_t n)
+{
+    char reference[DIGEST + 1];
+    if (run_ranks(NULL, NULL, "reference") != 0) fail_msg("%s", text_of("err"));
+    take_digest(reference, "the run without a fault");
+    for (size_t i = 0; i < n; i++) try_fault(&table[i], reference);
+}
+
+#endif
