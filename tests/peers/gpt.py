@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from steps import serve
+from steps import parallel, serve, share
 
 
 class Block(nn.Module):
@@ -54,9 +54,9 @@ class GPT(nn.Module):
 
 def make(setting):
     layers, heads, width, vocabulary, batch, context = (int(a) for a in sys.argv[2:8])
-    model = GPT(layers, heads, width, vocabulary, context)
+    model = parallel(GPT(layers, heads, width, vocabulary, context))
     loss = torch.compile(model) if setting == "compiled" else model
-    tokens, target = (torch.randint(0, vocabulary, (batch, context)) for _ in range(2))
+    tokens, target = (torch.randint(0, vocabulary, (share(batch), context)) for _ in range(2))
     optim = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
 
     def step():

@@ -6,7 +6,7 @@ The network, the batch, the loss and the optimizer are those of the recipe lenet
 import torch
 from torch import nn
 
-from steps import serve
+from steps import parallel, serve, share
 
 BATCH = 64
 
@@ -19,10 +19,11 @@ def lenet5():
 
 
 def make(setting):
-    model, x, y = lenet5(), torch.randn(BATCH, 1, 28, 28), torch.randint(0, 10, (BATCH,))
+    model, x, y = lenet5(), torch.randn(share(BATCH), 1, 28, 28), torch.randint(0, 10, (share(BATCH),))
     if "channels-last" in setting:
         model = model.to(memory_format=torch.channels_last)
         x = x.to(memory_format=torch.channels_last)
+    model = parallel(model)
     optim = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, weight_decay=1e-4, fused=True)
 
     def loss(x, y):
