@@ -18,8 +18,7 @@
 #include "core/base/arena.h"
 #include "dist/control.h"
 
-enum { TICK_MS = 200, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096 };
-#define TURN_S 0.4
+enum { TICK_MS = 200, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096, TURN_MS = 600 };
 #define NS 1e-9
 #define MS INT64_C(1000000)
 
@@ -47,6 +46,7 @@ struct ls_watchdog {
     struct sockaddr_in   judge;        /* where the judge is, on other hosts                */
     int64_t              judge_ns;     /* when it was heard of; 0: to be looked for anew     */
     int64_t              judge_last_ns;
+    int64_t              lost_ns;      /* since when the judge is missed; 0: it is not      */
     bool                *gone;         /* of all ranks: nobody listens at its port           */
     int64_t              oom_before;
     int64_t              ticks;
@@ -342,7 +342,12 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
         gone &= c->group[r] != c->group[0] || w->gone[r];
         turn += r < c->group[c->rank] && c->group[r] == r && c->group[r] != c->group[0];
     }
-    if (!w->judge_last_ns || quiet <= (gone ? 0 : floor_s) + turn * TURN_S) return;
+    if (!w->judge_last_ns || (!gone && quiet <= floor_s)) {
+        w->lost_ns = 0;
+        return;
+    }
+    if (!w->lost_ns) w->lost_ns = now;
+    if (now - w->lost_ns < turn * TURN_MS * MS) return;
     ls_verdict          v    = {.rank = 0, .code = LS_ERR_ENV};
     const ls_rank_view *mine = &w->view[c->rank];
     char                here[LS_FLIGHT_NAME + 128];

@@ -13,6 +13,7 @@
 
 #include "launch/data.h"
 #include "launch/metrics.h"
+#include "launch/pace.h"
 #include "launch/progress.h"
 #include "launch/run.h"
 #include "launch/saves.h"
@@ -34,6 +35,8 @@ typedef struct training {
     ls_bar      bar;
     ls_progress at;            /* where the run stands; epochs counted from 0        */
     struct word *words;        /* of all ranks: see exchange()                       */
+    ls_pace      *paces;       /* of all ranks: where their time went, since ...     */
+    ls_pace_mark  mark;        /* ... the epoch began                                */
     ls_saves    saves;
     int64_t     judged;        /* step of the last evaluation; -1                    */
     ls_summary  summary;
@@ -217,13 +220,32 @@ static void account(training *t, double seconds, double samples)
     t->pace = t->pace > 0 ? 0.98 * t->pace + 0.02 * seconds : seconds;
 }
 
+/* How long each rank was busy in the epoch that ends.  Collective. */
+static ls_status compare_ranks(training *t)
+{
+    ls_job *j = &t->job;
+    double  spread;
+    char    text[2048];
+    if (j->ranks == 1) return LS_OK;
+    LS_TRY(ls_job_pace(j, &t->mark, t->paces));
+    if (!j->first) return LS_OK;
+    keep(t, ls_pace_write(t->events, t->paces, j->ranks, t->at.step, t->at.epoch + 1));
+    ls_pace_slowest(t->paces, j->ranks, &spread);
+    if (spread <= LS_PACE_SPREAD) return LS_OK;
+    ls_pace_print(t->paces, j->ranks, t->at.epoch + 1, text, sizeof text);
+    ls_bar_say(&t->bar, "%s", text);
+    return LS_OK;
+}
+
 /* After the last batch of an epoch, and where eval.every_steps and checkpoint.every say so. */
 static ls_status milestones(training *t, bool epoch_ends)
 {
     const ls_recipe *r = t->job.recipe;
     bool             judge = epoch_ends && r->eval.every && (t->at.epoch + 1) % r->eval.every == 0;
+    if (epoch_ends) LS_TRY(compare_ranks(t));
     if (judge || (r->eval.every_steps && t->at.step % r->eval.every_steps == 0)) LS_TRY(evaluate(t));
     if (epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0)) LS_TRY(save(t));
+    if (epoch_ends) ls_pace_begin(&t->job, &t->mark);
     return LS_OK;
 }
 
@@ -231,6 +253,7 @@ static ls_status train_steps(training *t, int32_t *stop)
 {
     ls_job  *j = &t->job;
     ls_batch batch;
+    ls_pace_begin(j, &t->mark);
     while (t->at.step < j->total_steps) {
         double began = ls_now();
         ls_job_begins(j, LS_PHASE_DATA, "next batch", t->at.step + 1);
@@ -367,6 +390,7 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     LS_TRY(LS_DOING(j, LS_PHASE_START, "building the model", ls_job_graph(j)));
     LS_TRY(LS_DOING(j, LS_PHASE_START, "making the trainer", ls_job_trainer(j)));
     t->words = ls_arena_alloc(j->memory, sizeof *t->words * (size_t)j->ranks);
+    t->paces = ls_arena_alloc(j->memory, sizeof *t->paces * (size_t)j->ranks);
     ls_folder_name(&t->folder, j->recipe);
     LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
     ls_job_watch(j, ls_folder_file(&t->folder, "logs"));

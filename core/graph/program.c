@@ -106,12 +106,12 @@ static ls_instr *append(ls_program *p, ls_instr instr)
     return &p->instr[p->instrs++];
 }
 
-/* Which parameters have a part in the range of the gradient block that a call is about; NULL: none. */
+/* Which parameters have a part in the range of the gradient block that a collective is about; NULL: none. */
 static const char *range_label(const ls_program *p, const ls_instr *instr)
 {
     const ls_params *params = p->params;
     const char      *first = NULL, *last = NULL;
-    for (int i = 0; params && i < params->count; i++) {
+    for (int i = 0; params && instr->phase == LS_PHASE_REDUCE && i < params->count; i++) {
         const ls_param_slot *s = &params->slot[params->order[i]];
         if (!s->trained || s->offset >= instr->offset + instr->count || s->offset + (size_t)s->count <= instr->offset) continue;
         if (!first) first = s->tensor->name;

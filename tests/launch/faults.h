@@ -18,7 +18,7 @@ enum { DIGEST = 16 };
 typedef struct fault {
     const char *fault;
     int         code;       /* of mpirun                                       */
-    const char *says[3];    /* parts of the last line                          */
+    const char *says[3];    /* parts of the last line; of all lines, where the run goes on */
     bool        continues;  /* then the same command line without the fault is run, and comes to the same digest */
     const char *before;     /* shell, in front of mpirun: "export LOCKSTEP_CONTROL=udp;" */
 } fault;
@@ -110,6 +110,8 @@ static inline void try_fault(const fault *f, const char *reference)
         for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
             if (!strstr(line, f->says[i])) fail_msg("%s: '%s' is not in the verdict:\n%s", f->fault, f->says[i], err);
     } else {
+        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
+            if (!strstr(err, f->says[i])) fail_msg("%s: '%s' is not in what the run says:\n%s", f->fault, f->says[i], err);
         take_digest(digest, f->fault);
         assert_string_equal(digest, reference);
     }

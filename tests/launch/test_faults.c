@@ -13,7 +13,7 @@ static const fault table[] = {
     {"rank=2,step=5,at=forward,do=spin", 4, {"rank 2 on ", "has been in `forward` conv1 (conv2d) for 3.", "at step 5 (it computes); " WAIT_IN_BUCKET}},
     {"rank=2,step=5,at=data,do=extra", 1, {"rank 2 on ", "is out of step with the others since collective ", "at step 5: rank 2 called barrier, the others "}},
     {"rank=1,step=5,at=data,do=shape", 1, {"rank 1 on ", "is out of step with the others since collective ", "at step 5: rank 1 called all-gather"}},
-    {"rank=1,step=3,at=backward,do=slow,ms=5", 0},
+    {"rank=1,step=3,at=backward,do=slow,ms=10", 0, {"lockstep: rank 1 will", "rank 1 on ", " was the slowest of epoch 1: "}},
 };
 
 static void each_ends_with_a_verdict(void **state) { try_faults(table, sizeof table / sizeof *table); }

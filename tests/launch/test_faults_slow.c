@@ -8,13 +8,13 @@ static const fault places[] = {
     {"rank=0,step=5,at=data,do=kill", 128 + SIGKILL, {"rank 0 on ", " was killed, process ", "in `data` next batch at step 5; the others wait in "}, true},
     {"rank=2,at=checkpoint,do=kill", 128 + SIGKILL, {"rank 2 on ", " was killed, process ", "`checkpoint` loading a checkpoint"}},
     {"rank=2,step=6,at=reduce,do=kill", 128 + SIGKILL, {"rank 2 on ", " was killed, process ", "at step 6; the others wait in all-reduce 0"}, true},
-    {"rank=2,step=5,at=update,do=crash", 128 + SIGSEGV, {"rank 2 on ", " crashed (SIGSEGV, a wrong address)", "in `update` update at step 5; the others wait in "}, true},
+    {"rank=2,step=5,at=update,do=crash", 128 + SIGSEGV, {"rank 2 on ", " crashed (SIGSEGV, a wrong address)", "in `update` update at step 5"}, true},
     {"rank=1,at=start-up,do=kill", 128 + SIGKILL, {"rank 1 on ", " was killed, process ", "`start-up` opening the data"}},
     {"rank=1,at=evaluation,do=hang", 4, {"rank 1 on ", "has been in `evaluation` conv1 (conv2d) for ", "the others wait in "}, true},
     {"rank=1,at=start-up,do=hang", 4, {"rank 1 on ", "has been in `start-up` opening the data for 15 s", "the others wait in "}},
     {"rank=0,step=5,at=update,do=spin", 4, {"rank 0 on ", "has been in `update` update for 3.", "at step 5 (it computes); the others wait in "}, true},
     {"rank=0,at=update,do=extra", 1, {"rank 0 on ", "is out of step with the others", "at step 1"}},
-    {"rank=0,step=5,at=data,do=slow,ms=100", 0},
+    {"rank=0,step=5,at=data,do=slow,ms=200", 0, {"rank 0 on ", " was the slowest of epoch 1: "}},
 };
 
 #define EACH_A_HOST .before = "export LOCKSTEP_CONTROL=udp;"
