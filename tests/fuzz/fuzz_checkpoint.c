@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading checkpoints.  With an even first byte (and more than that) the rest is the part-0000.h5 itself, under the checksum of a good one.
- * With an odd one the rest is a list of changes to a good part-0000.h5 (three bytes each: what, where, how) that HDF5 itself makes, and the
- * checksum of the whole file is right again: what is left to find the change are the checks of dist/checkpoint_part.c and checkpoint_index.c. */
+ * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a list of changes (three
+ * bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the manifest, and without it is the file.  The checksums
+ * in the manifest are right again: what is left to find the change are the checks of dist/checkpoint_part.c and checkpoint_index.c. */
 #include <hdf5.h>
 
 #include "dist/checkpoint.h"
@@ -24,8 +24,8 @@ static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); }
 
 /* Places that a change may touch. */
-static const char *const fuzz_places[] = {"param/w",   "param/b",   "param/scale", "state/exp_avg/w",  "state/exp_avg", "param", "state",
-                                          "param/new", "state/new", "new",         "state/exp_avg/new"};
+static const char *const fuzz_places[] = {"param/w",   "param/b@0", "param/scale", "state/exp_avg/w",   "state/exp_avg", "param",     "state",
+                                          "param/new", "state/new", "new",         "state/exp_avg/new", "param/b@1",     "param/b@2"};
 static const char *const fuzz_names[]  = {"xxh64",       "format", "format_version", "step",  "epoch", "seed", "part",
                                           "recipe_hash", "isa",    "progress_xxh64", "parts", "loss"};
 #define FUZZ_PICK(list, k) ((list)[(k) % (sizeof(list) / sizeof *(list))])
@@ -148,32 +148,39 @@ static void fuzz_change(hid_t file, uint8_t what, uint8_t where, uint8_t how)
     }
 }
 
-/* A good file, made once. */
-static void fuzz_write_good(const char *path)
+enum { FUZZ_PARTS = 2 };
+
+/* Good files, made once: an array is cut between them. */
+static void fuzz_write_good(char path[FUZZ_PARTS][FILES_PATH + 32])
 {
-    static uint8_t image[1 << 16];
-    static size_t  length;
+    static uint8_t image[FUZZ_PARTS][1 << 16];
+    static size_t  length[FUZZ_PARTS];
     uint64_t       sum;
     int64_t        size;
     ls_progress    p = {.step = 7, .epoch = 1, .sample = 3, .seed = 5, .recipe_hash = "abc", .isa = "v3"};
-    for (int a = 0; a < FUZZ_ARRAYS && !length; a++)
-        for (int i = 0; i < FUZZ_COUNT; i++) fuzz_values[a][i] = fuzz_value(a, i);
-    if (!length) {
-        fuzz_expect(ls__part_write(path, &fuzz_state, &p, 0, 1, &sum, &size) == LS_OK);
-        length = file_read(path, image, sizeof image);
-        fuzz_expect(length > 0 && length < sizeof image);
+    if (!length[0]) {
+        ls_arena *arena;
+        ls_state  share;
+        for (int a = 0; a < FUZZ_ARRAYS; a++)
+            for (int i = 0; i < FUZZ_COUNT; i++) fuzz_values[a][i] = fuzz_value(a, i);
+        fuzz_expect(ls_arena_new(&arena, "fuzz") == LS_OK);
+        for (int k = 0; k < FUZZ_PARTS; k++) {
+            ls__checkpoint_share(&fuzz_state, k, FUZZ_PARTS, arena, &share);
+            fuzz_expect(ls__part_write(path[k], &share, &p, k, FUZZ_PARTS, &sum, &size) == LS_OK);
+            length[k] = file_read(path[k], image[k], sizeof image[k]);
+            fuzz_expect(length[k] > 0 && length[k] < sizeof image[k]);
+        }
+        ls_arena_free(arena);
     }
-    file_write(path, image, length);
+    for (int k = 0; k < FUZZ_PARTS; k++) file_write(path[k], image[k], length[k]);
 }
 
-static void fuzz_write_sum(const char *state, const char *path)
+static void fuzz_write_sums(const char *folder, char path[FUZZ_PARTS][FILES_PATH + 32])
 {
-    uint64_t sum;
+    uint64_t sum[FUZZ_PARTS];
     int64_t  size;
-    char     text[64];
-    fuzz_expect(ls__file_checksum(state, &sum, &size) == LS_OK);
-    int length = snprintf(text, sizeof text, "%016llx  part-0000.h5\n", (unsigned long long)sum);
-    file_write(path, text, (size_t)length);
+    for (int k = 0; k < FUZZ_PARTS; k++) fuzz_expect(ls__file_checksum(path[k], &sum[k], &size) == LS_OK);
+    fuzz_expect(ls__manifest_write(folder, FUZZ_PARTS, sum) == LS_OK);
 }
 
 static void fuzz_see(const ls_checkpoint_array *array, void *data)
@@ -183,26 +190,28 @@ static void fuzz_see(const ls_checkpoint_array *array, void *data)
 
 FUZZ_TARGET(checkpoint)
 {
-    char        folder[FILES_PATH + 16], state[FILES_PATH + 32], sum[FILES_PATH + 32];
+    char        folder[FILES_PATH + 16], path[FUZZ_PARTS][FILES_PATH + 32], manifest[FILES_PATH + 40];
     ls_progress progress;
     double      total = 0;
     if (!bytes) return;
+    const char *changed = path[data[0] >> 1 & 1];
     snprintf(folder, sizeof folder, "%s/step-00000007", fuzz_folder());
-    snprintf(state, sizeof state, "%s/part-0000.h5", folder);
-    snprintf(sum, sizeof sum, "%s/manifest.xxh64", folder);
+    for (int k = 0; k < FUZZ_PARTS; k++) snprintf(path[k], sizeof path[k], "%s/part-%04d.h5", folder, k);
+    snprintf(manifest, sizeof manifest, "%s/" LS_MANIFEST, folder);
     mkdir(folder, 0777);
-    fuzz_write_good(state);
-    fuzz_write_sum(state, sum);
-    if (bytes == 1 || data[0] & 1) {
+    fuzz_write_good(path);
+    if (data[0] & 1 || bytes == 1) {
         H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-        hid_t file = H5Fopen(state, H5F_ACC_RDWR, H5P_DEFAULT);
+        hid_t file = H5Fopen(changed, H5F_ACC_RDWR, H5P_DEFAULT);
         fuzz_expect(file >= 0);
         for (size_t i = 1; i + 3 <= bytes && i < 60; i += 3) fuzz_change(file, data[i], data[i + 1], data[i + 2]);
         H5Fclose(file);
-        fuzz_write_sum(state, sum);
+    } else if (data[0] & 4) {
+        file_write(manifest, data + 1, bytes - 1);
     } else {
-        file_write(state, data + 1, bytes - 1);
+        file_write(changed, data + 1, bytes - 1);
     }
+    if (data[0] & 1 || bytes == 1 || !(data[0] & 4)) fuzz_write_sums(folder, path);
     memset(fuzz_values, 0, sizeof fuzz_values);
     ls_status status = ls__checkpoint_read(NULL, &fuzz_state, folder, &progress);
     fuzz_status(status);
@@ -211,5 +220,6 @@ FUZZ_TARGET(checkpoint)
     fuzz_status(ls_checkpoint_inspect(folder, &progress, fuzz_see, &total));
     fuzz_expect(status != LS_OK || progress.step == 7);
     fuzz_expect(status == LS_OK || bytes > 1); /* nothing changed: it must be read */
-    unlink(state), unlink(sum), rmdir(folder);
+    for (int k = 0; k < FUZZ_PARTS; k++) unlink(path[k]);
+    unlink(manifest), rmdir(folder);
 }
