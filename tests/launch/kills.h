@@ -89,13 +89,26 @@ static bool kills_wait(pid_t child, int seconds, int *status)
     return false;
 }
 
+/* Whether it still runs; one that nobody has waited for yet does not. */
+static bool kills_alive(pid_t pid)
+{
+    char path[32], line[512] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "r");
+    if (!f) return false;
+    if (!fgets(line, sizeof line, f)) line[0] = 0;
+    fclose(f);
+    const char *end = strrchr(line, ')');
+    return end && end[1] && end[2] != 'Z' && end[2] != 'X';
+}
+
 /* Nothing that was started may go on writing. */
 static void kills_sweep(int ranks)
 {
     for (int r = 0; r < ranks; r++) {
         pid_t pid = kills_rank(r);
         if (pid > 0) kill(pid, SIGKILL);
-        for (int i = 0; pid > 0 && i < 20000 && kill(pid, 0) == 0; i++) usleep(500);
+        for (int i = 0; pid > 0 && i < 20000 && kills_alive(pid); i++) usleep(500);
     }
 }
 
