@@ -15,6 +15,7 @@
 #include "dist/trainer.h"
 #include "launch/progress.h"
 #include "launch/run.h"
+#include "launch/simulate.h"
 #include "launch/trace.h"
 
 enum { WARM_UP = 5 };
@@ -81,6 +82,42 @@ static ls_status trace_some(bench *b, const ls_args *args)
         if (status == LS_OK) status = ls_trace_step(trace);
     }
     return ls_trace_close(trace, status);
+}
+
+/* Steps in turns with simulated ones, which all ranks compute at the same time, too; of each the time of the slowest rank. */
+static ls_status compare_simulated(bench *b, const char *link)
+{
+    ls_job            *j     = b->job;
+    ls_simulation      s     = {.job = j, .slower = 1};
+    ls_simulated_rank *rank  = NULL;
+    double            *times = ls_arena_alloc(j->memory, sizeof *times * 2 * (size_t)b->steps), *all = ls_arena_alloc(j->memory, sizeof *all * 2 * (size_t)j->ranks);
+    LS_AGREE(j, ls_link_read(link, &s.link));
+    LS_AGREE(j, ls_simulated_rank_new(&rank, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
+    ls_status status = LS_OK;
+    for (int i = -WARM_UP; i < b->steps && status == LS_OK; i++) {
+        double took[2], began;
+        LS_TRY_GOTO(status, ls_comm_barrier(j->comm), done);
+        began = ls_now();
+        LS_TRY_GOTO(status, ls_trainer_step(j->trainer, &b->batch, NULL), done);
+        took[0] = ls_now() - began;
+        LS_TRY_GOTO(status, ls_comm_barrier(j->comm), done);
+        LS_TRY_GOTO(status, ls_comm_agree(j->comm, ls_simulated_rank_step(rank, &b->batch, &took[1])), done);
+        LS_TRY_GOTO(status, ls_comm_allgather(j->comm, took, all, sizeof took), done);
+        for (int k = 0; k < 2 && i >= 0; k++) {
+            times[k * b->steps + i] = 0;
+            for (int r = 0; r < j->ranks; r++) times[k * b->steps + i] = fmax(times[k * b->steps + i], all[2 * r + k]);
+        }
+    }
+    for (int k = 0; k < 2; k++) qsort(times + k * b->steps, (size_t)b->steps, sizeof *times, compare);
+    for (int k = 0; k < 2 && j->first; k++) { /* the best are those in which the machine did nothing else */
+        const int    at       = k * (b->steps / 2);
+        const double measured = times[at], simulated = times[b->steps + at];
+        printf("%sin turns, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n", k ? "median" : "best", 1e3 * measured, link,
+               1e3 * simulated, 100 * (simulated / measured - 1));
+    }
+done:
+    ls_simulated_rank_free(rank);
+    return status;
 }
 
 /* ---- what is said --------------------------------------------------------------------------------------------------- */
@@ -159,6 +196,7 @@ static ls_status run(ls_job *j, const ls_args *args)
     if (status == LS_OK) status = measure(&b);
     if (status == LS_OK) status = trace_some(&b, args);
     if (status == LS_OK && j->first) print_all(&b);
+    if (status == LS_OK && ls_args_option(args, "link")) status = compare_simulated(&b, ls_args_option(args, "link"));
     ls_loader_free(loader);
     return status;
 }

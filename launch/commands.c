@@ -39,11 +39,16 @@ static const char explain_help[] =
     "Or draws what happens inside a model of language.  The picture of a run's folder goes into it, and into its report.html; with --png\n"
     "FILE to that file alone.\n"
     "\n"
+    "Or simulates a step on N ranks, each on a host of its own like this one: with --link, its timeline and how far it scales.  Instructions are\n"
+    "measured right then; what messages take is computed from RATE, LATENCY and, as RATE,LATENCY,TIME, what a message costs the\n"
+    "processor (default 5us).\n"
+    "\n"
     "--attention TEXT  where each head of each layer looks: the softmax weights on TEXT, of a trained RUN\n"
     "--positions       how positions are told apart: the encoding, its dot products, and these by distance; of a RUN or a RECIPE\n"
     "--scores          why scores are divided by sqrt(d): variance of q k, saturation of the softmax and its gradient for heads of\n"
     "                  width 8 to 512, with and without; and those of the model, of a RUN or a RECIPE\n"
     "\n"
+    "  lockstep explain gpt-shakespeare-char --ranks 8 --link 10Gbit,20us --png steps.png\n"
     "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
     "  lockstep explain runs/gpt-shakespeare-char --positions\n"
     "  lockstep explain attention-unscaled --scores";
@@ -109,9 +114,12 @@ const ls_command ls__commands[] = {
              {"no-cache", NULL, "compute the whole window for every token: slower, the same text"}, {"ids", NULL, "print tokens as numbers"}),
      ls__generate_command},
     {"explain", "RECIPE [key=value ...]", "layers, flops, program, memory; pictures of attention", explain_help,
-     OPTIONS({"ranks", "N", "as on N ranks; default 1"}, {"attention", "TEXT", "draw the attention maps of a run on a text"},
+     OPTIONS({"ranks", "N", "as on N ranks; default 1, with --link 2"},
+             {"link", "RATE,LATENCY", "simulate a step on ranks with such links between them: 10Gbit,20us"},
+             {"slower", "FACTOR", "with --link: on machines that take FACTOR times as long as this one; default 1"},
+             {"steps", "N", "with --link: steps to measure; default 15"}, {"attention", "TEXT", "draw the attention maps of a run on a text"},
              {"positions", NULL, "draw the encoding of positions"}, {"scores", NULL, "measure and draw what 1/sqrt(d) does to scores"},
-             {"png", "FILE", "where the picture goes instead"}), ls__explain_command},
+             {"png", "FILE", "where the picture goes instead; with --link: where it goes"}), ls__explain_command},
     {"data import", "KIND SOURCE ... OUT", "make a data set from files in another format: mnist, text", import_help,
      OPTIONS({"shards", "N", "files to cut each split into; default 1"},
              {"tokenizer", "WHICH", "text: bytes, chars, bpe (learnt from the files), or a tokenizer's path; default bpe"},
@@ -139,7 +147,8 @@ const ls_command ls__commands[] = {
              {"no-best", NULL, "do not keep the one with the least loss"}, {"dry-run", NULL, "only say what would be removed"}),
      ls__ckpt_command},
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
-     OPTIONS({"steps", "N", "steps to measure; default 30"}, LS_TRACE_OPTIONS), ls__bench_step},
+     OPTIONS({"steps", "N", "steps to measure; default 30"},
+             {"link", "RATE,LATENCY", "compare with steps simulated as by `lockstep explain --link`"}, LS_TRACE_OPTIONS), ls__bench_step},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
      OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
              {"shape", "MxNxK|NAME", "only this product and its gradients, or those of the list whose name begins so"}), ls__bench_gemm},

@@ -1,35 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * lockstep explain: what a run will be, without running it.  A trainer is made for each of the ranks asked for, over a
- * communicator that only has a size; so the program and the memory plan are those of the run, not estimates of them.
+ * mirror of the others; so the program and the memory plan are those of the run, not estimates of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/graph/program.h"
-#include "dist/comm.h"
+#include "dist/mirror.h"
 #include "dist/trainer.h"
 #include "launch/progress.h"
 #include "launch/run.h"
 #include "launch/see.h"
-
-/* ---- a communicator for looking at --------------------------------------------------------------------------------- */
-
-static ls_status refuse(void) { return LS_FAIL(LS_ERR_FAILED, "a program that is explained does not run"); }
-static ls_status plan_barrier(ls_comm *comm) { return comm ? refuse() : LS_OK; }
-static ls_status plan_bcast(ls_comm *comm, void *data, size_t bytes, int root) { return comm && data && bytes && root >= 0 ? refuse() : LS_OK; }
-static ls_status plan_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
-{
-    return comm && send && receive && bytes ? refuse() : LS_OK;
-}
-static ls_status plan_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
-{
-    return comm && (sends || receives) && (send || receive) ? refuse() : LS_OK;
-}
-static void plan_free(ls_comm *comm) { (void)comm; }
-
-static const ls_comm_table plan_table = {.name = "plan", .barrier = plan_barrier, .bcast = plan_bcast, .allgather = plan_allgather, .exchange = plan_exchange, .free = plan_free};
+#include "launch/simulate.h"
 
 /* ---- what is said -------------------------------------------------------------------------------------------------- */
 
@@ -157,15 +141,17 @@ static void print_memory(const ls_job *j, uint64_t most, int which)
 }
 
 /* The rank that takes the most memory. */
-static ls_status largest(ls_job *j, ls_comm *plan, uint64_t *most, int *which)
+static ls_status largest(ls_job *j, ls_comm **plan, uint64_t *most, int *which)
 {
     ls_trainer_options options = ls_job_trainer_options(j);
     *most                      = 0;
     for (int rank = j->ranks - 1; rank >= 0; rank--) {
         ls_trainer_free(j->trainer);
         j->trainer = NULL;
-        ls__comm_init(plan, &plan_table, rank, j->ranks);
-        options.comm = plan;
+        ls_comm_free(*plan);
+        *plan = NULL;
+        LS_TRY(ls__comm_mirror(plan, rank, j->ranks, NULL));
+        options.comm = *plan;
         LS_TRY(ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
         uint64_t bytes = ls_trainer_planned_bytes(j->trainer);
         if (bytes >= *most) *most = bytes, *which = rank;
@@ -173,7 +159,7 @@ static ls_status largest(ls_job *j, ls_comm *plan, uint64_t *most, int *which)
     return LS_OK; /* the last one made is rank 0's, and stays */
 }
 
-static ls_status explain(ls_job *j, const ls_args *args, ls_comm *plan)
+static ls_status explain(ls_job *j, const ls_args *args, ls_comm **plan)
 {
     long long ranks;
     uint64_t  most;
@@ -195,21 +181,22 @@ static ls_status explain(ls_job *j, const ls_args *args, ls_comm *plan)
     return LS_OK;
 }
 
-/* The program, or one of the pictures. */
-static ls_status choose(ls_job *j, const ls_args *args, ls_comm *plan)
+/* The program, or one of what options ask for. */
+static ls_status choose(ls_job *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
         const char *option;
         ls_status (*run)(ls_job *, const ls_args *);
-    } pictures[] = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions}, {"scores", ls__explain_scores}};
+    } others[] = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions}, {"scores", ls__explain_scores}, {"link", ls__explain_link}};
     ls_status (*run)(ls_job *, const ls_args *) = NULL;
-    for (size_t i = 0; i < sizeof pictures / sizeof *pictures; i++) {
-        if (!ls_args_option(args, pictures[i].option)) continue;
-        LS_CHECK(!run, LS_ERR_USAGE, "explain: expected one of --attention, --positions and --scores, found more");
-        run = pictures[i].run;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (!ls_args_option(args, others[i].option)) continue;
+        LS_CHECK(!run, LS_ERR_USAGE, "explain: expected one of --attention, --positions, --scores and --link, found more");
+        run = others[i].run;
     }
-    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE, "explain: --png goes with --attention, --positions or --scores");
-    LS_CHECK(!run || !ls_args_option(args, "ranks"), LS_ERR_USAGE, "explain: --ranks goes with the program, not with a picture");
+    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE, "explain: --png goes with --attention, --positions, --scores or --link");
+    LS_CHECK(!run || run == ls__explain_link || !ls_args_option(args, "ranks"), LS_ERR_USAGE, "explain: --ranks goes with the program or --link, not with a picture");
+    LS_CHECK(run == ls__explain_link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE, "explain: --slower and --steps go with --link");
     return run ? run(j, args) : explain(j, args, plan);
 }
 
@@ -217,10 +204,11 @@ ls_status ls__explain_command(int argc, char **argv)
 {
     ls_job    j;
     ls_args   args;
-    ls_comm   plan   = {0};
+    ls_comm  *plan   = NULL;
     ls_status status = ls_job_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1) status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks, j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
     ls_job_free(&j);
+    ls_comm_free(plan);
     return status;
 }

@@ -20,7 +20,8 @@ struct ls_plot {
 typedef struct colour { double r, g, b; } colour;
 
 static const colour ink = {0.09, 0.11, 0.13}, faint = {0.40, 0.44, 0.52}, grid = {0.90, 0.91, 0.93}, edge = {0.72, 0.75, 0.79};
-static const colour line_colours[] = {{0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}};
+static const colour line_colours[] = {{0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}, {0.55, 0.57, 0.60}};
+enum { COLOURS = sizeof line_colours / sizeof *line_colours };
 
 static void set(ls_plot *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b); }
 
@@ -95,6 +96,13 @@ void ls_plot_text(ls_plot *p, double x, double y, const ls_plot_font *font, cons
     cairo_show_text(p->at, text);
     cairo_restore(p->at);
     cairo_new_path(p->at);
+}
+
+void ls_plot_box(ls_plot *p, double x, double y, double width, double height, int which)
+{
+    set(p, line_colours[which % COLOURS]);
+    cairo_rectangle(p->at, x, y, width, height);
+    cairo_fill(p->at);
 }
 
 /* ---- heat maps ---------------------------------------------------------------------------------------------------- */
@@ -263,7 +271,7 @@ static void diamond(ls_plot *p, double x, double y)
 
 static void draw_line(ls_plot *p, const ls_lines *l, const ls_plot_line *line, const axis *x, const axis *y)
 {
-    set(p, line_colours[line->colour % 4]);
+    set(p, line_colours[line->colour % COLOURS]);
     cairo_set_line_width(p->at, 2.5);
     cairo_set_line_join(p->at, CAIRO_LINE_JOIN_ROUND);
     for (int k = 0; k < line->n && !line->points; k++)
@@ -294,7 +302,7 @@ void ls_plot_lines(ls_plot *p, const ls_lines *l)
     double at = l->x;
     for (int i = 0; i < l->count; i++) {
         if (!l->line[i].name) continue;
-        set(p, line_colours[l->line[i].colour % 4]);
+        set(p, line_colours[l->line[i].colour % COLOURS]);
         if (l->line[i].points) diamond(p, at + 7, l->y + l->height + 58);
         else cairo_rectangle(p->at, at, l->y + l->height + 56, 14, 4);
         cairo_fill(p->at);

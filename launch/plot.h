@@ -36,6 +36,9 @@ void ls_plot_text(ls_plot *p, double x, double y, const ls_plot_font *font, cons
 /* Pixels that a text is wide. */
 double ls_plot_text_width(ls_plot *p, const ls_plot_font *font, const char *text);
 
+/* A filled rectangle, in the colour of line `which`. */
+void ls_plot_box(ls_plot *p, double x, double y, double width, double height, int which);
+
 /* Colours: from dark to light (matplotlib's viridis), or from blue over white to red, for values of two signs. */
 typedef enum ls_colours { LS_COLOURS_VIRIDIS, LS_COLOURS_SIGNED } ls_colours;
 

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The communicator `mirror`: see dist/mirror.h. */
+#include "dist/mirror.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PAYLOAD (1448.0 / 1538.0) /* of a full frame on the wire */
+
+typedef struct mirror {
+    ls_comm base;
+    ls_link link;
+    double  waited, bytes;
+    double  tokens, filled_at; /* of the link's bucket, and when it had them */
+    int64_t messages;
+} mirror;
+
+#define MIRROR_OF(comm) ((mirror *)(comm))
+
+static double now(const mirror *m) { return 1e-9 * (double)ls__flight_now() + m->waited; }
+
+/* The bucket is as full as the time since the last message allows, and may go below empty: that is what must be waited for. */
+static double link_time(mirror *m, double bytes)
+{
+    const double rate = m->link.bytes_per_s * PAYLOAD, here = now(m);
+    if (m->link.bytes_per_s <= 0) return 0;
+    m->tokens    = fmin(m->link.burst_bytes, m->tokens + (here - m->filled_at) * rate) - bytes;
+    m->filled_at = here;
+    return m->tokens < 0 ? -m->tokens / rate : 0;
+}
+
+static void wait_for(ls_comm *comm, int sends, double out, double in)
+{
+    mirror *m = MIRROR_OF(comm);
+    m->waited += m->link.latency_s + sends * m->link.message_s + link_time(m, out > in ? out : in);
+    m->bytes += out;
+    m->messages += sends;
+}
+
+/* Along a tree: so many times to a neighbour. */
+static int hops(const ls_comm *comm)
+{
+    int n = 0;
+    while (1 << n < comm->size) n++;
+    return n;
+}
+
+static ls_status barrier(ls_comm *comm)
+{
+    for (int i = 0; i < hops(comm); i++) wait_for(comm, 1, 0, 0);
+    return LS_OK;
+}
+
+static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root)
+{
+    (void)data, (void)root;
+    for (int i = 0; i < hops(comm); i++) wait_for(comm, 1, (double)bytes, (double)bytes);
+    return LS_OK;
+}
+
+static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
+{
+    for (int i = 0; i < hops(comm); i++) wait_for(comm, 1, (double)bytes * (1 << i), (double)bytes * (1 << i));
+    for (int r = 0; r < comm->size; r++) memmove((char *)receive + (size_t)r * bytes, send, bytes);
+    return LS_OK;
+}
+
+static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+{
+    double out = 0, in = 0;
+    int    messages = 0;
+    for (int i = 0; i < sends; i++) {
+        out += (double)send[i].count * sizeof(float);
+        messages += send[i].count > 0;
+    }
+    for (int i = 0; i < receives; i++) in += (double)receive[i].count * sizeof(float);
+    if (out + in > 0) wait_for(comm, messages, out, in);
+    return LS_OK;
+}
+
+static const ls_comm_table table = {.name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
+
+ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *link)
+{
+    mirror *m = malloc(sizeof *m);
+    LS_CHECK(m, LS_ERR_ENV, "no memory for a communicator");
+    *m = (mirror){.link = link ? *link : (ls_link){0}};
+    ls__comm_init(&m->base, &table, rank, size);
+    *comm = &m->base;
+    return LS_OK;
+}
+
+double ls__mirror_waited(const ls_comm *comm) { return MIRROR_OF(comm)->waited; }
+
+void ls__mirror_sent(const ls_comm *comm, double *bytes, int64_t *messages)
+{
+    *bytes    = MIRROR_OF(comm)->bytes;
+    *messages = MIRROR_OF(comm)->messages;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: mpi
+ * `lockstep explain --link` and `bench step --link`: the tables add up, slower links take longer, and what is wrong is said. */
+#include "tests/launch/run_program.h"
+
+#define EXPLAIN "explain lenet5-digits data.train_count=200 --ranks 4 --steps 3 "
+
+static double number_after(const char *text, const char *mark)
+{
+    const char *at = strstr(text, mark);
+    if (!at) fail_msg("no '%s' in\n%s", mark, text);
+    return atof(at + strlen(mark));
+}
+
+/* The step's time, after a look at whether its parts are all of it. */
+static double step_of(const char *says)
+{
+    static const char *const parts[] = {"  forward   ", "  backward  ", "  sums and copies ", "  update    ", "  messages, waited "};
+    double                   sum = 0, step = number_after(says, "  step   ");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) sum += number_after(says, parts[i]);
+    if (sum < step - 0.005 || sum > step + 0.005) fail_msg("the parts are %.3f ms, the step %.3f\n%s", sum, step, says);
+    return step;
+}
+
+static void a_step(void **state)
+{
+    assert_int_equal(run(EXPLAIN "--link 100Mbit,1ms --png steps.png"), 0);
+    const char *says = text_of("out");
+    assert_non_null(strstr(says, "SIMULATED"));
+    /* 61,706 floats: three quarters of them sent, and as many again, in messages of 1 ms, 5 us each and 11.77 bytes a us. */
+    double waits = number_after(says, "  messages, waited "), bytes = 2 * 0.75 * 61776 * 4;
+    double expected = 2 * (1 + 3 * 0.005) + bytes / (100e6 / 8 * 1448 / 1538) * 1e3;
+    if (waits < expected * 0.97 || waits > expected * 1.03) fail_msg("%.3f ms are waited, expected %.3f", waits, expected);
+    assert_true(step_of(says) > waits);
+    assert_int_equal(count_of(says, "as many samples on every rank"), 0);
+    for (int ranks = 8; ranks <= 1024; ranks *= 2) {
+        char row[64];
+        snprintf(row, sizeof row, "\n  %8d ", ranks);
+        if (!strstr(says, row)) fail_msg("no row of %d ranks", ranks);
+    }
+    assert_true(exists("steps.png"));
+    assert_int_equal(run(EXPLAIN "--link 1Tbit,0us,0us"), 0);
+    assert_true(step_of(text_of("out")) > 0);
+    assert_true(number_after(text_of("out"), "  messages, waited ") < 0.01);
+    assert_int_equal(run(EXPLAIN "--link 100Mbit,1ms,5us,999MB"), 0); /* the burst lets all of it through */
+    assert_true(number_after(text_of("out"), "  messages, waited ") < 2.2);
+}
+
+static void beside_a_real_one(void **state)
+{
+    assert_int_equal(run("bench step lenet5-digits data.train_count=200 train.window=off --steps 3 --link 1Gbit,20us", .ranks = 2), 0);
+    assert_int_equal(count_of(text_of("out"), "in turns, "), 2);
+}
+
+static void wrong_command_lines(void **state)
+{
+    static const char *const links[] = {"fast", "10Gbit", "10Gbit,", "10,20us", "-1Gbit,20us", "0Gbit,20us", "10Gbit,20", "10Gbit,20us,", "10Gbit,20us,1us,2", "10Gbit,20usx"};
+    for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
+        char line[256];
+        snprintf(line, sizeof line, EXPLAIN "--link %s", links[i]);
+        assert_int_equal(run(line), 2);
+        if (!strstr(text_of("err"), "--link: expected RATE,LATENCY")) fail_msg("%s: %s", links[i], text_of("err"));
+    }
+    static const struct {
+        const char *line, *says;
+    } wrong[] = {{"explain lenet5-digits --steps 3", "--slower and --steps go with --link"},
+                 {EXPLAIN "--link 1Gbit,1us --slower 0", "--slower: expected a factor"},
+                 {EXPLAIN "--link 1Gbit,1us --positions", "found more"},
+                 {"explain lenet5-digits --ranks 5000 --link 1Gbit,1us", "--ranks"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_int_equal(run(wrong[i].line), 2);
+        if (!strstr(text_of("err"), wrong[i].says)) fail_msg("%s: %s", wrong[i].line, text_of("err"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step), cmocka_unit_test(beside_a_real_one), cmocka_unit_test(wrong_command_lines)};
+    folder_enter();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    folder_leave();
+    return failed;
+}
