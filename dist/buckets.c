@@ -5,21 +5,25 @@
 
 int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **out)
 {
-    ls_bucket *bucket = ls_arena_alloc(params->graph->arena, (2 * (size_t)params->count + 1) * sizeof *bucket);
+    ls_bucket *bucket = ls_arena_alloc(params->graph->arena, (2 * (size_t)params->count + 2) * sizeof *bucket);
     int        n      = 0;
     size_t     start  = 0;
     for (int i = 0; i < params->count; i++) {
-        const ls_param_slot *s = &params->slot[params->order[i]];
+        const ls_param_slot *s = &params->slot[params->order[i]], *next = i + 1 < params->count ? &params->slot[params->order[i + 1]] : NULL;
         if (!s->trained) break; /* frozen ones stand at the end */
-        bool   last = i + 1 == params->count || !params->slot[params->order[i + 1]].trained;
-        size_t end  = last ? params->trained : params->slot[params->order[i + 1]].offset;
-        if (!last && (int64_t)((end - start) * sizeof(float)) < bytes) continue;
-        bucket[n++] = (ls_bucket){start, end - start};
+        bool   last = !next || !next->trained;
+        size_t end  = last ? params->trained : next->offset;
+        if (s->second && start < s->offset) {
+            bucket[n++] = (ls_bucket){.offset = start, .count = s->offset - start};
+            start       = s->offset;
+        }
+        if (!last && !s->second && (int64_t)((end - start) * sizeof(float)) < bytes) continue;
+        bucket[n++] = (ls_bucket){.offset = start, .count = end - start, .plus = s->second};
         start       = end;
     }
     for (int i = 0; i < params->tied; i++) {
         size_t begin = params->slot[params->seconds[i]].second, end = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->grads;
-        bucket[n++]  = (ls_bucket){begin, end - begin};
+        bucket[n++]  = (ls_bucket){.offset = begin, .count = end - begin, .second = true};
     }
     *out = bucket;
     return n;

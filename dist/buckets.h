@@ -8,10 +8,13 @@
 /* A range of the gradient block, in floats. */
 typedef struct ls_bucket {
     size_t offset, count;
+    size_t plus;   /* tied weights: where their second segment begins; 0: none */
+    bool   second; /* it is one                                                */
 } ls_bucket;
 
-/* Cuts the trained parameters, in the order in which their gradients become complete, into ranges of at least `bytes` (the last
- * may be smaller).  The first begins with the header.  Then come the second segments of tied weights, one range each.
+/* Cuts the trained parameters, in the order in which their gradients become complete, into ranges of at least `bytes` (the last,
+ * and the one before a tied weight, may be smaller).  The first begins with the header.  A tied weight is a range of its own; the
+ * second segments come in the end, one range each.
  * Allocated in the graph's arena; how many. */
 int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **buckets);
 

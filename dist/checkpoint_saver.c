@@ -215,29 +215,39 @@ static ls_status make_probe(const char *folder, char name[64])
     return ls__file_finish(&f, LS_OK);
 }
 
+/* Whether nobody else writes what this rank has. */
+static bool has_alone(const ls_state *s)
+{
+    for (int i = 0; i < s->arrays; i++)
+        if (s->divided && s->array[i].state && s->array[i].pieces) return true;
+    return false;
+}
+
 /* Which ranks see the folder that rank 0 sees: these can write. */
 static ls_status find_writers(ls_saver *s, const ls_state *state)
 {
+    enum { SEES = 1, NEED_NOT = 0, MUST = -1 };
     char    probe[64] = "", path[LS_PATH_BYTES];
-    int     seen = 0, mine = 1;
+    int     seen = 0, missing = 0, mine = SEES;
     int    *sees = ls_arena_alloc(s->memory, sizeof *sees * (size_t)s->ranks);
     sees[0]      = 1;
     if (s->ranks > 1) {
         LS_TRY(agree(s->comm, s->rank ? LS_OK : make_probe(s->options.folder, probe)));
         LS_TRY(ls_comm_bcast(s->comm, probe, sizeof probe, 0));
-        mine = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0;
+        mine = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0 ? SEES : has_alone(state) ? MUST : NEED_NOT;
         LS_TRY(ls_comm_allgather(s->comm, &mine, sees, sizeof mine));
         if (s->rank == 0) unlink(path);
     }
     s->writers = ls__checkpoint_writers(state, s->ranks, s->options.writers);
     s->writer  = -1;
     for (int r = 0; r < s->ranks; r++) {
-        if (r == s->rank && sees[r] && seen < s->writers) s->writer = seen;
-        seen += sees[r] != 0;
+        if (r == s->rank && sees[r] == SEES && seen < s->writers) s->writer = seen;
+        seen += sees[r] == SEES;
+        missing += sees[r] == MUST;
     }
-    LS_CHECK(seen == s->ranks || !state->divided, LS_ERR_ENV,
+    LS_CHECK(missing == 0, LS_ERR_ENV,
              "%s: %d of %d ranks do not see this folder, and each has a part of the optimizer's state to write" LS_HINT
-             "put run.dir on a file system that all hosts share, or set train.zero=0", s->options.folder, s->ranks - seen, s->ranks);
+             "put run.dir on a file system that all hosts share, or set train.zero=0", s->options.folder, missing, s->ranks);
     if (seen < s->ranks && s->rank == 0)
         fprintf(stderr, "lockstep: %s: %d of %d ranks do not see this folder (is it on a file system that all hosts share?); the others write the checkpoints\n",
                 s->options.folder, s->ranks - seen, s->ranks);

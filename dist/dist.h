@@ -97,6 +97,7 @@ typedef struct ls_trainer_options {
     int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
     ls_window_mode window;       /* within a host                                                                    */
+    int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it */
     ls_device   device;
     bool        snapshot;        /* memory for a copy of what this rank writes of checkpoints                        */
     int         writers;         /* of them: see ls_saver_options                                                    */

@@ -24,7 +24,7 @@
  *         if (m < accumulate - 1) ls__tree_merge(tree, m, grad, stride, count);
  *     }
  *     for each bucket, complete in the last micro-step:                  its merges are made bucket by bucket
- *         LS_TRY(ls__tree_begin(tree, grad, stride, bucket.offset, bucket.count));
+ *         LS_TRY(ls__tree_begin(tree, grad, stride, &(ls_tree_slice){bucket.offset, bucket.count}));
  *     LS_TRY(ls__tree_end(tree));
  *     the sum over all shards of all ranks is in block 0
  *
@@ -35,6 +35,17 @@
  * Ranks that share memory are a *team*: one after another the parts are added over all blocks of the team, in place, by one
  * member each; only what the team cannot add up (nodes whose siblings are elsewhere) is sent.  With all ranks in one team
  * nothing is sent: a part is read from all blocks and its sum written to all of them, at the speed of memory.
+ *
+ * Ranks that divide the update of the parameters need each total once (ls__tree_keep_totals): then nothing is copied to all blocks of a
+ * team, or there is no all-gather.  What all have to know is in the header, at the start of the blocks:
+ *
+ *     LS_TRY(ls__tree_keep_totals(tree, LS_TREE_OWN, head));
+ *     range = ls__tree_own(tree, rank, bucket.count);                    this range of a bucket is this rank's
+ *     ... begin, end ...
+ *     ls__tree_head(tree) is the total of the header, on all ranks
+ *     update the parameters in `range` from ls__tree_totals(tree)
+ *     LS_TRY(ls__tree_gather(tree, params, bucket.offset, bucket.count)); each host gets what others have updated
+ *     LS_TRY(ls__tree_release(tree));                                    all are done: blocks may be written again
  */
 #ifndef LS_DIST_TREE_H
 #define LS_DIST_TREE_H
@@ -49,7 +60,7 @@ typedef struct ls_tree_node {
     int first, shards, span;
 } ls_tree_node;
 
-enum { LS_TREE_MAX_NODES = 64 };
+enum { LS_TREE_MAX_NODES = 64, LS_TREE_GRANULE = 1024 /* floats: parts of a slice begin at multiples of it */ };
 
 /* The nodes that the shards [first, first + shards) of `total` fall into, in order, as few as possible; how many.  A node
  * that reaches beyond the last shard counts as whole: [4, 6) of 6 is one node. */
@@ -73,6 +84,21 @@ typedef struct ls_tree_schedule {
     const ls_tree_merge *merge;
 } ls_tree_schedule;
 
+/* Where the totals are in the end: in block 0 of every rank; of one rank of every team, where all of it can read them; or those of its
+ * part in block 0 of each rank. */
+typedef enum ls_tree_keep { LS_TREE_ALL, LS_TREE_HOST, LS_TREE_OWN } ls_tree_keep;
+
+/* The floats [offset, offset + count) of all blocks. */
+typedef struct ls_tree_slice {
+    int64_t offset, count;
+    int64_t plus;   /* added to the total: that of another slice of `count` floats, begun before, from here on; 0: nothing     */
+    bool    addend; /* the total is only needed for that                                                                        */
+} ls_tree_slice;
+
+typedef struct ls_tree_range {
+    int64_t offset, count;
+} ls_tree_range;
+
 /* `shards` (V) >= 1, also fewer than ranks; `micro_steps` >= 1; `max_count`: floats of the largest slice to be summed (more are
  * possible, in several passes).  All memory is taken here. */
 ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count);
@@ -91,13 +117,31 @@ const ls_tree_schedule *ls__tree_schedule(const ls_tree *tree, int micro_step);
 /* The merges of a micro-step, over `count` floats of every block.  Not for the last one. */
 void ls__tree_merge(const ls_tree *tree, int micro_step, float *block0, size_t stride, int64_t count);
 
-/* The merges of the last micro-step and the sum across ranks, of the slice [offset, offset + count) of all blocks; the total ends
- * in block 0 of every rank, the other blocks' slices are destroyed.  A rank that owns no shards takes part too.  Collective. */
-ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
+/* From now on totals are kept so, and the first `head` floats of a block, at most LS_TREE_GRANULE, are a header, whose total all ranks get.
+ * The first granule of the blocks is then no part of any slice.  After ls__tree_share. */
+ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head);
 
-/* The same in two halves, for several slices that do not overlap: begin does not wait for ranks of this host that are late, and adds
- * up what they have completed since; the totals are there after the end, and until then the slices are not to be touched. */
-ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
+/* The part of a slice of `count` floats that `rank` adds up, counted from the slice's first. */
+ls_tree_range ls__tree_own(const ls_tree *tree, int rank, int64_t count);
+
+/* The merges of the last micro-step and the sum across ranks, of a slice of all blocks; the total ends in a block 0, the rest of the
+ * slices is destroyed.  For several slices that do not overlap: begin does not wait for ranks of this host that are late, and adds
+ * up what they have completed since; the totals are there after the end, and until then the slices are not to be touched.  A rank that
+ * owns no shards takes part too.  Collective. */
+ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_tree_slice *slice);
 ls_status ls__tree_end(ls_tree *tree);
+/* The block 0 that the totals are in. */
+float *ls__tree_totals(const ls_tree *tree);
+/* Of the header; valid once the slice with offset 0 has ended, until it is begun again. */
+const float *ls__tree_head(const ls_tree *tree);
+/* Unless all ranks have all totals: all ranks of this host are done with the totals. */
+ls_status ls__tree_release(ls_tree *tree);
+
+/* With LS_TREE_OWN: the own part of [offset, offset + count) of `base` goes to all hosts, whose parts come from there; on a host that
+ * shares memory, `base` is one block that all its ranks see.  Collective. */
+ls_status ls__tree_gather(ls_tree *tree, float *base, int64_t offset, int64_t count);
+
+/* Both halves, of one slice. */
+ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count);
 
 #endif

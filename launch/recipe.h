@@ -56,7 +56,7 @@ typedef struct ls_recipe {
     ls_optim optim;                                    /* with its schedule and parameter groups                       */
     struct {
         int64_t batch, epochs, max_steps, seed;        /* max_steps: 0: no limit                                       */
-        int64_t shards, accumulate, bucket_bytes;      /* shards, bucket_bytes: 0: the default of the trainer          */
+        int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
         ls_window_mode window;
         float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */

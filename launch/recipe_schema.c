@@ -70,6 +70,7 @@ const ls_key ls__keys[] = {
     INT("train.accumulate", train.accumulate, 1, 65536, "1", false, "parts a step is computed in, for less memory"),
     INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB"),
     {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
+    INT("train.zero", train.zero, 0, 1, "0", false, "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided among all ranks"),
     FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),
 
     {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, optim_names, "the optimizer"},

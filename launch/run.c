@@ -324,6 +324,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
         .steps            = j->total_steps,
         .bucket_bytes     = r->train.bucket_bytes,
         .window           = r->train.window,
+        .zero             = (int)r->train.zero,
         .device           = r->device,
         .snapshot         = r->checkpoint.background && j->total_steps > 0,
         .writers          = (int)r->checkpoint.writers,

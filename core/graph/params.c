@@ -35,7 +35,7 @@ static void sort_slots(ls_params *p, const int *first)
 
 static size_t padded(int64_t count) { return ((size_t)count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN; }
 
-ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
+ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
 {
     LS_TRY(ls_graph_status(g));
     ls_params *p = ls_arena_alloc(g->arena, sizeof *p);
@@ -51,7 +51,7 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
         p->slot[p->slot_of[i]] = (ls_param_slot){.tensor = t, .count = ls__numel(t), .trained = t->needs_grad && first[i] < g->nodes};
     }
     sort_slots(p, first);
-    size_t at = p->trained = LS_HEADER;
+    size_t at = p->trained = LS_PARAM_START;
     for (int i = 0; i < p->count; i++) {
         ls_param_slot *s = &p->slot[p->order[i]];
         s->offset        = at;
@@ -60,13 +60,25 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
     }
     p->floats = at;
     p->grads  = p->trained;
+    *out      = p;
+    return LS_OK;
+}
+
+ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts)
+{
+    for (int i = part; i < p->count; i += parts) LS_TRY(ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset));
+    return LS_OK;
+}
+
+ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
+{
+    ls_params *p;
+    LS_TRY(ls__params_lay_out(&p, g));
     LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
-    for (int i = 0; i < p->count; i++) {
-        ls_status status = ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset);
-        if (status != LS_OK) {
-            ls_block_free(&p->block);
-            return status;
-        }
+    ls_status status = ls__params_fill(p, seed, 0, 1);
+    if (status != LS_OK) {
+        ls_block_free(&p->block);
+        return status;
     }
     *out = p;
     return LS_OK;

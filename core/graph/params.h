@@ -2,8 +2,9 @@
  *
  * The parameters of a graph as one block, in the order in which their gradients become complete: backward runs the nodes
  * in reverse, so the parameter whose *first* use comes last is complete first.  Gradients and optimizer state have the
- * same layout.  The first LS_HEADER floats are not parameters: in the gradient block they carry what travels with the
- * first of them (loss, weight, status).  Layout depends on the graph alone, never on ranks.
+ * same layout.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, where a block may be cut among ranks.  The first
+ * LS_HEADER floats are not parameters: in the gradient block they carry what travels with the first of them (loss, weight,
+ * status).  Layout depends on the graph alone, never on ranks.
  *
  * Tied weights: a parameter with two uses (an embedding that is the head, too) has a second segment in the gradient block,
  * behind all others.  The use whose backward runs first writes that one, the other one the first; each is complete, and summed
@@ -15,7 +16,7 @@
 
 #include "core/graph/graph.h"
 
-enum { LS_HEADER = 16, LS_PARAM_ALIGN = 16 }; /* in floats */
+enum { LS_HEADER = 16, LS_PARAM_ALIGN = 1024, LS_PARAM_START = LS_PARAM_ALIGN }; /* in floats; where the first parameter begins */
 
 typedef struct ls_param_slot {
     const ls_tensor *tensor;
@@ -38,6 +39,11 @@ struct ls_params {
     int            tied;    /* how many */
     ls_block       block;
 };
+
+/* ls_params_new in two steps: all but the block, which the caller makes, of `floats` floats, and keeps as his own; and the first values, of
+ * every parts-th parameter, from number `part` on. */
+ls_status ls__params_lay_out(ls_params **params, ls_graph *g);
+ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
 /* Lays out second segments for the parameters with two uses in the backward of `loss`; none before that. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);

@@ -12,7 +12,7 @@
 
 static const int     shard_counts[] = {1, 2, 3, 5, 8, 13, 16};
 static const int     accumulate[]   = {1, 2, 3, 5, 8};
-static const int64_t counts[]       = {1, 15, 16, 17, 1000, 100003};
+static const int64_t counts[]       = {1, 17, 1024, 5000, 100003};
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
 /* Element i of a shard's gradient: of very different sizes, so that the order of additions shows; and some -0. */
@@ -117,7 +117,7 @@ static void check_sum_on(places p, int shards, int micro_steps, int64_t count, i
     uint64_t allocations = ls_alloc_count();
     for (int64_t b = 0; b < buckets; b++) {
         int64_t begin = count * b / buckets, end = count * (b + 1) / buckets;
-        assert_ok(ls__tree_begin(tree, block0, stride, begin, end - begin));
+        assert_ok(ls__tree_begin(tree, block0, stride, &(ls_tree_slice){.offset = begin, .count = end - begin}));
         if (b % 90 == 88) assert_ok(ls__tree_end(tree));
     }
     assert_ok(ls__tree_end(tree));
@@ -205,6 +205,56 @@ static void test_random_slices(void **state)
     }
 }
 
+/* Ranks keep parts: of [0, 5) granules, the first of them with a header, and of [5, 8), to which the total of [8, 11) is added.  Each puts
+ * what it has into a block that its host shares; with LS_TREE_OWN the hosts then tell each other. */
+static void check_parts(places p, ls_tree_keep keep, int shards)
+{
+    enum { G = LS_TREE_GRANULE, HEAD = 16, SLICES = 3 };
+    static const ls_tree_slice slice[SLICES] = {{.offset = 0, .count = 5 * G}, {.offset = 8 * G, .count = 3 * G, .addend = true}, {.offset = 5 * G, .count = 3 * G, .plus = 8 * G}};
+    ls_tree   *tree;
+    ls_window *values;
+    size_t     stride = 11 * G;
+    assert_ok(ls__tree_new(&tree, comm, shards, 1, 5 * G));
+    ls_window *window = blocks_for(tree, stride, p);
+    pretend(p);
+    assert_ok(ls__window_new(&values, comm, p == MESSAGES ? LS_WINDOW_OFF : LS_WINDOW_ON, stride * sizeof(float), "values"));
+    assert_ok(ls__tree_keep_totals(tree, keep, HEAD));
+    float *block0 = window->own.data, *base = values->block[0].data;
+    for (int turn = 0; turn < 3; turn++) {
+        const ls_tree_schedule *s = ls__tree_schedule(tree, 0);
+        compute(s, block0, stride, 11 * G);
+        for (int i = 0; i < SLICES; i++) assert_ok(ls__tree_begin(tree, block0, stride, &slice[i]));
+        assert_ok(ls__tree_end(tree));
+        for (int i = 0; i < HEAD; i++) assert_true(bits_of(ls__tree_head(tree)[i]) == bits_of(serial_tree(0, next_power(shards), shards, i)));
+        for (int i = 0; i < SLICES; i += 2) {
+            int64_t       from = slice[i].offset ? slice[i].offset : G, length = slice[i].offset + slice[i].count - from;
+            ls_tree_range own  = ls__tree_own(tree, the_rank(), length);
+            if (keep == LS_TREE_HOST) own = (ls_tree_range){.count = values->me == 0 ? length : 0};
+            memcpy(base + from + own.offset, ls__tree_totals(tree) + from + own.offset, (size_t)own.count * sizeof(float));
+            assert_ok(ls__tree_gather(tree, base, from, length));
+        }
+        assert_ok(ls__tree_release(tree));
+        for (int64_t i = G; i < 8 * G; i++) {
+            float expected = serial_tree(0, next_power(shards), shards, i);
+            if (i >= 5 * G) expected += serial_tree(0, next_power(shards), shards, i + 3 * G);
+            if (bits_of(base[i]) != bits_of(expected)) fail_msg("%s, mode %d, %d shards, element %lld: %g, expected %g", place_names[p], keep, shards, (long long)i, (double)base[i], (double)expected);
+        }
+        assert_ok(ls__tree_release(tree)); /* all have looked */
+    }
+    ls__window_free(values);
+    ls__window_free(window);
+    ls__tree_free(tree);
+    pretend(ONE_HOST);
+}
+
+static void test_parts(void **state)
+{
+    static const int shard_counts_of_parts[] = {1, 5, 8, 13};
+    for (places p = 0; p < PLACES; p++)
+        for (size_t v = 0; v < LENGTH(shard_counts_of_parts); v++)
+            for (ls_tree_keep keep = LS_TREE_HOST; keep <= LS_TREE_OWN; keep++) check_parts(p, keep, shard_counts_of_parts[v]);
+}
+
 static void check_nodes(int first, int shards, int total, int n, const ls_tree_node *expected)
 {
     ls_tree_node node[LS_TREE_MAX_NODES];
@@ -254,6 +304,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
+        cmocka_unit_test(test_parts),
     };
     return run_on_ranks(argc, argv, tests);
 }

@@ -163,7 +163,7 @@ static void tied_weights_have_two_segments(void **state)
     assert_true(params->grads == params->trained);
     ls__params_tie(params, loss);
     assert_int_equal(params->tied, 2); /* weight and bias */
-    assert_true(params->grads == params->trained + 48 + 16);
+    assert_true(params->grads == params->trained + 2 * LS_PARAM_ALIGN);
     assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = 4}));
     assert_ok(ls__program_plan(p));
     assert_int_equal(count(p, LS_INSTR_FOLD), 0);

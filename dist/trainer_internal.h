@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Between the files of the trainer.  Not public.
+ *
+ *     dist/trainer.c          the public functions: a step, an evaluation
+ *     dist/trainer_build.c    the programs with their collectives, and all memory
+ *     dist/trainer_update.c   what the collectives and the update do, as instructions
+ *     dist/trainer_state.c    who has which part of the optimizer's state; memory
+ */
+#ifndef LS_DIST_TRAINER_INTERNAL_H
+#define LS_DIST_TRAINER_INTERNAL_H
+
+#include "dist/buckets.h"
+#include "dist/comm.h"
+#include "dist/trainer.h"
+#include "dist/tree.h"
+#include "dist/window.h"
+
+/* The header of a gradient block. */
+enum { HEAD_LOSS, HEAD_WEIGHT, HEAD_HITS, HEAD_JUDGED, HEAD_USED };
+enum { NORM_BLOCK = LS_PARAM_ALIGN };
+
+/* A run of the parameter block with one learning rate and weight decay. */
+typedef struct span {
+    size_t offset, count;
+    float  lr_scale, weight_decay;
+} span;
+
+/* A program, the tree that sums what it makes, and what a run of it needs. */
+typedef struct phase {
+    ls_program *program;
+    ls_tree    *tree;
+    ls_window  *window; /* holds the gradients */
+    float      *grads;
+    size_t      stride; /* floats between the blocks of two slots */
+    int         micros;
+    ls_run      run;
+} phase;
+
+/* What a rank updates of the parameter block, and has optimizer state for. */
+typedef struct holding {
+    int      runs;
+    ls_kept *run; /* by offset */
+    size_t   count;
+} holding;
+
+struct ls_trainer {
+    ls_comm           *comm;
+    bool               own_comm;
+    ls_graph          *graph;
+    ls_params         *params;
+    ls_window         *values; /* the parameters: of a host's first rank, where memory is shared */
+    ls_tensor         *loss;
+    ls_trainer_options options;
+    phase              train, eval;
+    ls_block           states, arena, snapshot;
+    int                n_states, n_spans, n_buckets;
+    span              *span;
+    ls_bucket         *bucket;    /* in the order in which they are complete    */
+    ls_tree_keep       keep;
+    holding           *holding;   /* of each rank; without `spread` of this one only */
+    holding            kept;      /* this one's                                 */
+    bool               spread;    /* ranks divide the update                    */
+    double            *norm_part; /* of each block                              */
+    double            *norm_mine, *norm_all;
+    size_t             norm_room; /* of a rank in norm_all                      */
+    ls_group          *group;
+    int64_t           *bound;
+    float             *leaf; /* HEAD_USED floats per shard */
+    int64_t            steps;
+    ls_metrics         metrics;
+    double            *seconds;
+};
+
+typedef struct bucket_call {
+    ls_trainer *trainer;
+    phase      *phase;
+    ls_bucket   bucket;
+    bool        last; /* after it the sums are needed */
+} bucket_call;
+
+/* Instructions of a step: loss, weight and hits of each shard; a bucket's sum over all ranks; the update. */
+ls_status ls__trainer_sum_loss(void *context, const ls_run *run);
+ls_status ls__trainer_reduce(void *context, const ls_run *run);
+ls_status ls__trainer_update(void *context, const ls_run *run);
+
+/* What the header of a phase's gradients says. */
+void ls__trainer_read_head(ls_metrics *m, const float *head);
+
+/* Checks the options, and fills in their defaults. */
+ls_status ls__trainer_check_options(ls_trainer *t);
+/* Parameters, programs; of this rank alone. */
+ls_status ls__trainer_build(ls_trainer *t);
+/* What is shared with other ranks, and what follows from it.  Collective. */
+ls_status ls__trainer_make_memory(ls_trainer *t);
+
+/* Who updates what; after the trees know whom memory is shared with. */
+void ls__trainer_find_shares(ls_trainer *t);
+
+#endif

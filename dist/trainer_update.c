@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the trainer's own instructions do: the loss of each shard, the sum of a bucket over all ranks, the update.
+ *
+ * A rank updates its share of the parameters (dist/trainer_state.c) from the totals that it keeps; all of this is elementwise, so
+ * where a share ends decides nothing.  But the norm of the gradient is a sum over all of it, whose order must not depend on shares:
+ * each block of NORM_BLOCK floats has a sum of its own, made by whoever owns it, and all ranks add those up in order.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "dist/trainer_internal.h"
+
+/* Correct positions and judged positions of samples [from, to). */
+static void count_hits(const ls_trainer *t, const float *logits, const int32_t *label, int64_t from, int64_t to, float *leaf)
+{
+    int64_t classes = ls__cols(t->options.logits), rows = ls__rows(t->options.logits);
+    int64_t hits = 0, judged = 0;
+    for (int64_t i = from * rows; i < to * rows; i++) {
+        const float *z    = logits + i * classes;
+        int64_t      best = 0;
+        if (label[i] < 0 || label[i] >= classes) continue;
+        for (int64_t v = 1; v < classes; v++)
+            if (z[v] > z[best]) best = v;
+        hits += best == label[i];
+        judged++;
+    }
+    leaf[HEAD_HITS]   = (float)hits;
+    leaf[HEAD_JUDGED] = (float)judged;
+}
+
+/* Loss, weight and hits of each shard, added up as the same tree as the gradients. */
+ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
+{
+    ls_trainer    *t      = context;
+    phase         *ph     = run->training ? &t->train : &t->eval;
+    const float   *loss   = ls__program_value(ph->program, run, t->loss);
+    const float   *weight = t->loss->weight ? ls__program_value(ph->program, run, t->loss->weight) : NULL;
+    const float   *logits = t->options.logits ? ls__program_value(ph->program, run, t->options.logits) : NULL;
+    const int32_t *label  = t->options.logits ? ls__program_value(ph->program, run, t->options.label) : NULL;
+    for (int s = 0; s < run->shards; s++) {
+        double sum = 0, count = 0;
+        float *leaf = t->leaf + (size_t)s * HEAD_USED;
+        for (int64_t i = run->bound[s]; i < run->bound[s + 1]; i++) {
+            sum += loss[i];
+            count += weight ? weight[i] : 1;
+        }
+        memset(leaf, 0, HEAD_USED * sizeof *leaf);
+        leaf[HEAD_LOSS]   = (float)sum;
+        leaf[HEAD_WEIGHT] = (float)count;
+        if (logits && run->bound[s] < run->bound[s + 1]) count_hits(t, logits, label, run->bound[s], run->bound[s + 1], leaf);
+    }
+    for (int k = 0; k < run->groups; k++) {
+        const ls_group *g    = &run->group[k];
+        float          *base = t->leaf + (size_t)g->first * HEAD_USED;
+        for (int distance = 1; distance < g->shards; distance *= 2)
+            for (int s = 0; s + distance < g->shards; s += 2 * distance)
+                for (int i = 0; i < HEAD_USED; i++) base[s * HEAD_USED + i] += base[(s + distance) * HEAD_USED + i];
+        memset(run->grads + g->offset, 0, LS_HEADER * sizeof(float));
+        memcpy(run->grads + g->offset, base, HEAD_USED * sizeof(float));
+    }
+    return LS_OK;
+}
+
+ls_status ls__trainer_reduce(void *context, const ls_run *run)
+{
+    const bucket_call *b = context;
+    const phase       *p = b->phase;
+    ls_tree_slice      s = {.offset = (int64_t)b->bucket.offset, .count = (int64_t)b->bucket.count, .plus = (int64_t)b->bucket.plus, .addend = b->bucket.second};
+    if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
+    LS_TRY(ls__tree_begin(p->tree, p->grads, p->stride, &s));
+    if (b->last) LS_TRY(ls__tree_end(p->tree));
+    return LS_OK;
+}
+
+void ls__trainer_read_head(ls_metrics *m, const float *head)
+{
+    m->weight   = head[HEAD_WEIGHT];
+    m->loss     = (double)head[HEAD_LOSS] / head[HEAD_WEIGHT];
+    m->accuracy = head[HEAD_JUDGED] > 0 ? (double)head[HEAD_HITS] / head[HEAD_JUDGED] : NAN;
+}
+
+/* ---- the norm ------------------------------------------------------------------------------------------------------ */
+
+static size_t block_of(size_t offset) { return (offset - LS_PARAM_START) / NORM_BLOCK; }
+
+/* Of the blocks of a run of the parameter block; runs begin and end where blocks do. */
+static void norm_blocks(const float *grads, const ls_kept *run, double *part)
+{
+    const int64_t blocks = (int64_t)(run->count / NORM_BLOCK);
+#pragma omp parallel for schedule(static) if (blocks > 32)
+    for (int64_t b = 0; b < blocks; b++) {
+        const float *g = grads + run->offset + b * NORM_BLOCK;
+        double       s = 0;
+        for (int i = 0; i < NORM_BLOCK; i++) s += (double)g[i] * g[i];
+        part[b] = s;
+    }
+}
+
+/* The sums of all blocks, from the ranks that have them. */
+static ls_status collect_norm(ls_trainer *t)
+{
+    double *to = t->norm_mine;
+    for (int i = 0; i < t->kept.runs; i++) {
+        norm_blocks(ls__tree_totals(t->train.tree), &t->kept.run[i], to);
+        to += t->kept.run[i].count / NORM_BLOCK;
+    }
+    LS_TRY(ls_comm_allgather(t->comm, t->norm_mine, t->norm_all, t->norm_room * sizeof(double)));
+    for (int r = 0; r < ls_comm_size(t->comm); r++) {
+        const double *from = t->norm_all + (size_t)r * t->norm_room;
+        for (int i = 0; i < t->holding[r].runs; i++) {
+            const ls_kept *run = &t->holding[r].run[i];
+            size_t         n   = run->count / NORM_BLOCK;
+            memcpy(t->norm_part + block_of(run->offset), from, n * sizeof *from);
+            from += n;
+        }
+    }
+    return LS_OK;
+}
+
+/* The 2-norm of the summed gradient. */
+static ls_status grad_norm(ls_trainer *t, double *norm)
+{
+    const size_t blocks = block_of(t->params->trained);
+    double       sum    = 0;
+    if (t->spread) LS_TRY(collect_norm(t));
+    else for (int i = 0; i < t->kept.runs; i++) norm_blocks(ls__tree_totals(t->train.tree), &t->kept.run[i], t->norm_part + block_of(t->kept.run[i].offset));
+    for (size_t b = 0; b < blocks; b++) sum += t->norm_part[b];
+    *norm = sqrt(sum);
+    return LS_OK;
+}
+
+/* ---- the update ---------------------------------------------------------------------------------------------------- */
+
+/* What a span and a run of the share have in common. */
+static void update_common(ls_trainer *t, const span *s, const ls_kept *run, double scale)
+{
+    size_t begin = s->offset > run->offset ? s->offset : run->offset;
+    size_t end   = s->offset + s->count < run->offset + run->count ? s->offset + s->count : run->offset + run->count;
+    if (begin >= end) return;
+    ls_optim_step step = {.count = (int64_t)(end - begin), .step = t->steps, .param = (float *)t->params->block.data + begin, .grad = ls__tree_totals(t->train.tree) + begin,
+                          .lr = t->metrics.lr * s->lr_scale, .weight_decay = s->weight_decay, .grad_scale = (float)scale};
+    for (int k = 0; k < t->n_states; k++) step.state[k] = (float *)t->states.data + (size_t)k * t->kept.count + run->at + (begin - run->offset);
+    ls_optim_apply(&t->options.optim, &step);
+}
+
+static void update_share(ls_trainer *t, double scale)
+{
+    for (int s = 0, r = 0; s < t->n_spans && r < t->kept.runs;) {
+        size_t span_end = t->span[s].offset + t->span[s].count, run_end = t->kept.run[r].offset + t->kept.run[r].count;
+        update_common(t, &t->span[s], &t->kept.run[r], scale);
+        if (span_end <= run_end) s++;
+        if (run_end <= span_end) r++;
+    }
+}
+
+ls_status ls__trainer_update(void *context, const ls_run *run)
+{
+    ls_trainer     *t = context;
+    const ls_optim *o = &t->options.optim;
+    ls_metrics     *m = &t->metrics;
+    if (run->micro < run->micros - 1) return LS_OK;
+    ls__trainer_read_head(m, ls__tree_head(t->train.tree));
+    m->grad_norm = NAN;
+    LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps + 1);
+    LS_CHECK(isfinite(m->loss), LS_ERR_DIVERGED,
+             "step %lld: the loss is %g; the parameters are those of the step before" LS_HINT
+             "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data (`lockstep data verify`)",
+             (long long)t->steps + 1, m->loss);
+    double scale = 1 / m->weight;
+    if (o->clip_norm > 0) {
+        LS_TRY(grad_norm(t, &m->grad_norm));
+        m->grad_norm *= scale;
+        double coef = o->clip_norm / (m->grad_norm + 1e-6); /* as torch.nn.utils.clip_grad_norm_ */
+        if (coef < 1) scale *= coef;
+    }
+    m->lr = ls_optim_lr(o, t->steps, t->options.steps);
+    update_share(t, scale);
+    for (int i = 0; i < t->n_buckets; i++) {
+        const ls_bucket *b    = &t->bucket[i];
+        size_t           skip = b->offset ? 0 : LS_PARAM_START;
+        if (!b->second) LS_TRY(ls__tree_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip), (int64_t)(b->count - skip)));
+    }
+    LS_TRY(ls__tree_release(t->train.tree));
+    return LS_OK;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Between the files of the tree sum.  Not public.
+ *
+ *     dist/tree.c        the sums
+ *     dist/tree_plan.c   who adds what, in which order
+ */
+#ifndef LS_DIST_TREE_INTERNAL_H
+#define LS_DIST_TREE_INTERNAL_H
+
+#include "core/base/arena.h"
+#include "dist/tree.h"
+
+enum {
+    GRANULE    = LS_TREE_GRANULE,
+    PASS       = 1 << 20, /* floats of a slice summed in one pass: bounds the receive buffer          */
+    TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
+    MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
+    MAX_SHARDS = 1 << 20,
+    BEGUN      = 64       /* slices that wait for other ranks */
+};
+
+/* y = x + z, all three numbers of vectors. */
+typedef struct add {
+    int y, x, z;
+} add;
+
+/* A node of the tree, and where it is. */
+typedef struct piece {
+    int first, span, slot;
+} piece;
+
+/* Ranks that read and write each other's blocks, and what they hold together: nodes of the tree, of which they can add some to
+ * each other; the others' teams get what is left, the pieces. */
+typedef struct team {
+    int    members;
+    int   *rank; /* of each member, increasing                       */
+    int    nodes;
+    int   *member, *slot; /* of each node: in which block, and where */
+    int    adds;
+    add   *adding; /* over the nodes; vector `nodes` is the result   */
+    int    pieces;
+    piece *piece; /* its slot is the node that it is in              */
+} team;
+
+/* A slice that is complete on this rank, and when it is so on the others. */
+typedef struct waiting {
+    ls_tree_slice slice;
+    uint32_t      ticket;
+} waiting;
+
+struct ls_tree {
+    ls_arena         *arena;
+    ls_comm          *comm;
+    ls_window        *window; /* NULL: every rank is a team of its own */
+    int               shards, micro_steps, slots;
+    ls_tree_schedule *schedule;
+    int64_t           max_count;
+    ls_tree_keep      keep;
+
+    /* the sum across ranks */
+    size_t       stride;
+    int          teams, mine; /* this rank's team                                                 */
+    team        *team;
+    int         *team_of;     /* each rank's                                                      */
+    int          me;          /* which member of its team                                         */
+    int          pieces;      /* of all teams, in the order of the tree                           */
+    int         *piece_team;
+    int          adds;
+    add         *adding;      /* over the pieces; vector `pieces` is the result                   */
+    float      **block;       /* of each member of this rank's team                               */
+    float      **node;        /* vectors of the own team, of one part                             */
+    float      **vector;      /* of the pieces of all teams                                       */
+    float      **copy;        /* where a result goes besides this rank's own block                */
+    int64_t      room;        /* floats of a part that are summed at once                         */
+    ls_block     buffer;
+    ls_transfer *send, *receive;
+
+    /* the header */
+    int    head;        /* floats; 0: there is none                      */
+    float *head_node;   /* of the own team's nodes, and the result        */
+    float *head_vector; /* of the pieces of all teams, and the result     */
+    float *head_total;
+
+    waiting  begun[BEGUN]; /* a ring: [first_begun, end_begun) wait for other ranks */
+    uint64_t first_begun, end_begun;
+};
+
+/* Part `part` of `parts` of a slice of `count` floats begins here; part `parts` is its end. */
+int64_t ls__tree_part(int64_t count, int part, int parts);
+
+/* Who of a team deals with the owner of a part. */
+int ls__tree_agent(const ls_tree *t, int its, int part);
+
+#endif
