@@ -55,8 +55,9 @@ static ls_status no_such_split(const char *folder, const char *split)
     int  count;
     LS_TRY(ls_dataset_splits(folder, splits, &count));
     for (int i = 0, used = 0; i < count; i++) used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
-    return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "make a data set with `lockstep data import`", folder, split,
-                   count ? list : "none");
+    return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "%s", folder, split, count ? list : "none",
+                   count ? "a run needs train, and test or valid to be judged by: import the data again, of text with --valid more than 0"
+                         : "make a data set with `lockstep data import`");
 }
 
 static ls_status find_in_folder(ls_arena *arena, const char *folder, const char *split, int *files, const char ***paths)

@@ -83,6 +83,9 @@ static ls_status choose_cut(import *m)
         }
         at += st.st_size;
     }
+    LS_CHECK(o->valid <= 0 || (m->cut > 0 && m->cut < m->size), LS_ERR_DATA,
+             "%s: the text has %lld bytes: too short to hold out %g of it and have something left" LS_HINT "more text, or --valid 0", o->file[0],
+             (long long)m->size, o->valid);
     return LS_OK;
 }
 

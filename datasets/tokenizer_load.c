@@ -256,7 +256,8 @@ static ls_status take_json_merges(loading *l, const json_t *merges)
 {
     size_t  i;
     json_t *m;
-    LS_CHECK(json_is_array(merges), LS_ERR_DATA, "%s: model.merges: expected an array, found %s", l->path, kind_of(merges));
+    LS_CHECK(json_is_array(merges), LS_ERR_DATA, "%s: model.merges: expected an array, found %s" LS_HINT
+             "the file is not complete: get it again", l->path, kind_of(merges));
     l->merge = ls_arena_alloc(l->memory, (json_array_size(merges) + 1) * sizeof *l->merge);
     json_array_foreach(merges, i, m) {
         const json_t *left = json_array_get(m, 0), *right = json_array_get(m, 1);

@@ -155,7 +155,7 @@ static ls_status report(const ls_tensor_set *set, const misfits *m)
     if (parts[i].names->count && used < sizeof text)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%d %s: %s%s", used ? "; " : "", parts[i].names->count, parts[i].what,
                                  parts[i].names->text, rest(parts[i].names));
-    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?", set->path, text);
+    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?  `lockstep ckpt inspect` lists what it has", set->path, text);
     return LS_OK;
 }
 

@@ -22,6 +22,7 @@
 #include "dist/safetensors.h"
 
 enum { PIECE = 1 << 16 };
+#define DAMAGED LS_HINT "the file is damaged: get it again, or write it anew"
 #define MAX_HEADER ((uint64_t)100 << 20) /* as in the reference implementation */
 
 /* (sign, exponent, fraction) of 16 bits to those of 32. */
@@ -120,9 +121,10 @@ static ls_status read_header(ls_tensor_file *f)
     ls_status    status = read_at(f, text, length, LS_STORED_PREFIX);
     json_error_t error;
     if (status == LS_OK && text[0] != '{')
-        status = LS_FAIL(LS_ERR_DATA, "%s: expected a header that begins with '{', found byte 0x%02x", f->path, (unsigned char)text[0]);
+        status = LS_FAIL(LS_ERR_DATA, "%s: expected a header that begins with '{', found byte 0x%02x" LS_HINT "is it a safetensors file?", f->path, (unsigned char)text[0]);
     if (status == LS_OK && !(f->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error)))
-        status = LS_FAIL(LS_ERR_DATA, "%s: its header is no JSON: %s (line %d, column %d)", f->path, error.text, error.line, error.column);
+        status = LS_FAIL(LS_ERR_DATA, "%s: its header is no JSON: %s (line %d, column %d)" LS_HINT
+                         "is it a safetensors file, and complete?", f->path, error.text, error.line, error.column);
     free(text);
     f->data_at = LS_STORED_PREFIX + (int64_t)length;
     return status;
@@ -131,16 +133,16 @@ static ls_status read_header(ls_tensor_file *f)
 static ls_status read_type(const ls_tensor_file *f, ls_stored *e, const json_t *value)
 {
     const char *name = json_string_value(value);
-    LS_CHECK(name, LS_ERR_DATA, "%s: tensor '%s': expected a text as its dtype", f->path, e->name);
+    LS_CHECK(name, LS_ERR_DATA, "%s: tensor '%s': expected a text as its dtype" DAMAGED, f->path, e->name);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(types[i].name, name) == 0) e->type = &types[i];
-    LS_CHECK(e->type, LS_ERR_DATA, "%s: tensor '%s': unknown dtype '%.20s'", f->path, e->name, name);
+    LS_CHECK(e->type, LS_ERR_DATA, "%s: tensor '%s': unknown dtype '%.20s'" LS_HINT "F32, F16 and BF16 can be loaded: save it as one of these", f->path, e->name, name);
     return LS_OK;
 }
 
 static ls_status read_shape(const ls_tensor_file *f, ls_stored *e, const json_t *value)
 {
-    LS_CHECK(json_is_array(value), LS_ERR_DATA, "%s: tensor '%s': expected a list as its shape", f->path, e->name);
+    LS_CHECK(json_is_array(value), LS_ERR_DATA, "%s: tensor '%s': expected a list as its shape" DAMAGED, f->path, e->name);
     size_t rank = json_array_size(value);
     LS_CHECK(rank <= LS_STORED_RANK, LS_ERR_DATA, "%s: tensor '%s' has %zu dims; at most %d are read", f->path, e->name, rank,
              LS_STORED_RANK);
@@ -148,10 +150,10 @@ static ls_status read_shape(const ls_tensor_file *f, ls_stored *e, const json_t 
     e->numel = 1;
     for (int i = 0; i < e->rank; i++) {
         const json_t *dim = json_array_get(value, (size_t)i);
-        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA, "%s: tensor '%s': dim %d is not a size", f->path,
+        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA, "%s: tensor '%s': dim %d is not a size" DAMAGED, f->path,
                  e->name, i);
         e->dim[i] = json_integer_value(dim);
-        LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA, "%s: tensor '%s' is larger than an address space",
+        LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA, "%s: tensor '%s' is larger than an address space" DAMAGED,
                  f->path, e->name);
     }
     return LS_OK;
@@ -162,7 +164,7 @@ static ls_status read_offsets(const ls_tensor_file *f, ls_stored *e, const json_
     int64_t       data  = f->bytes - f->data_at, bytes;
     const json_t *begin = json_array_get(value, 0), *end = json_array_get(value, 1);
     LS_CHECK(json_array_size(value) == 2 && json_is_integer(begin) && json_is_integer(end), LS_ERR_DATA,
-             "%s: tensor '%s': expected [begin, end] as its data_offsets", f->path, e->name);
+             "%s: tensor '%s': expected [begin, end] as its data_offsets" DAMAGED, f->path, e->name);
     e->begin = json_integer_value(begin);
     e->end   = json_integer_value(end);
     LS_CHECK(e->begin >= 0 && e->begin <= e->end && e->end <= data, LS_ERR_DATA,
@@ -171,15 +173,15 @@ static ls_status read_offsets(const ls_tensor_file *f, ls_stored *e, const json_
              f->path, e->name, e->begin, e->end, data);
     char shape[256];
     LS_CHECK(!__builtin_mul_overflow(e->numel, (int64_t)e->type->bytes, &bytes), LS_ERR_DATA,
-             "%s: tensor '%s' is larger than an address space", f->path, e->name);
-    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA, "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64, f->path,
+             "%s: tensor '%s' is larger than an address space" DAMAGED, f->path, e->name);
+    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA, "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64 DAMAGED, f->path,
              e->name, e->end - e->begin, ls__stored_shape(shape, e->rank, e->dim), e->type->name, bytes);
     return LS_OK;
 }
 
 static ls_status read_entry(const ls_tensor_file *f, ls_stored *e, const json_t *value)
 {
-    LS_CHECK(json_is_object(value), LS_ERR_DATA, "%s: tensor '%s': expected an object with dtype, shape and data_offsets", f->path,
+    LS_CHECK(json_is_object(value), LS_ERR_DATA, "%s: tensor '%s': expected an object with dtype, shape and data_offsets" DAMAGED, f->path,
              e->name);
     LS_TRY(read_type(f, e, json_object_get(value, "dtype")));
     LS_TRY(read_shape(f, e, json_object_get(value, "shape")));
@@ -194,6 +196,12 @@ static int by_place(const void *x, const void *y)
     return (p->end > q->end) - (p->end < q->end);
 }
 
+static bool printable(const char *name)
+{
+    while (*name && ((unsigned char)*name >= ' ' && *name != 0x7f)) name++;
+    return !*name;
+}
+
 /* All tensors, in the order of their values, which fill the file without gap or overlap. */
 static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
 {
@@ -204,6 +212,7 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     json_object_foreach(f->header, name, value)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
+        LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d has control characters in it" DAMAGED, f->path, f->count + 1);
         ls_stored *e = &f->stored[f->count++];
         e->name      = name;
         e->file      = f;
@@ -213,11 +222,11 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     int64_t at = 0;
     for (int i = 0; i < f->count; i++) {
         const ls_stored *e = &f->stored[i];
-        LS_CHECK(e->begin >= at, LS_ERR_DATA, "%s: tensors '%s' and '%s' overlap", f->path, f->stored[i - 1].name, e->name);
-        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to none", f->path, e->begin - at, e->name);
+        LS_CHECK(e->begin >= at, LS_ERR_DATA, "%s: tensors '%s' and '%s' overlap" DAMAGED, f->path, f->stored[i - 1].name, e->name);
+        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to none" DAMAGED, f->path, e->begin - at, e->name);
         at = e->end;
     }
-    LS_CHECK(at == f->bytes - f->data_at, LS_ERR_DATA, "%s: %" PRId64 " bytes at its end belong to no tensor", f->path,
+    LS_CHECK(at == f->bytes - f->data_at, LS_ERR_DATA, "%s: %" PRId64 " bytes at its end belong to no tensor" DAMAGED, f->path,
              f->bytes - f->data_at - at);
     return LS_OK;
 }

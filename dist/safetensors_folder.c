@@ -80,7 +80,8 @@ static ls_status load_json(int fd, const char *path, json_t **index)
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
     ls_status status = read_all(fd, path, text, info.st_size);
     if (status == LS_OK && !(*index = json_loadb(text, (size_t)info.st_size, JSON_REJECT_DUPLICATES, &error)))
-        status = LS_FAIL(LS_ERR_DATA, "%s: it is no JSON: %s (line %d, column %d)", path, error.text, error.line, error.column);
+        status = LS_FAIL(LS_ERR_DATA, "%s: it is no JSON: %s (line %d, column %d)" LS_HINT "the file is damaged or not complete: get it again", path,
+                         error.text, error.line, error.column);
     free(text);
     return status;
 }
@@ -108,7 +109,11 @@ static ls_status open_files(ls_tensor_set *set, const char *path, const json_t *
     }
     LS_CHECK(count > 0, LS_ERR_DATA, "%s: its weight_map is empty", path);
     set->file = ls_arena_alloc(set->arena, (size_t)count * sizeof *set->file);
-    for (int i = 0; i < count; i++) LS_TRY(add_file(set, ls_arena_printf(set->arena, "%s/%s", set->path, files[i])));
+    for (int i = 0; i < count; i++) {
+        const char *its = ls_arena_printf(set->arena, "%s/%s", set->path, files[i]);
+        LS_CHECK(access(its, F_OK) == 0, LS_ERR_DATA, "%s: it names the file '%s', which is not there" LS_HINT "get all files of the model", path, files[i]);
+        LS_TRY(add_file(set, its));
+    }
     return LS_OK;
 }
 

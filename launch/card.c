@@ -9,6 +9,8 @@
 
 #include "launch/run.h"
 
+#define ANEW LS_HINT "the run's folder keeps there what its data look like; the same `lockstep train` makes it anew"
+
 static json_t *pack_pictures(const ls_dataset_info *info)
 {
     json_t *mean = json_array(), *std = json_array(), *names = json_array();
@@ -90,8 +92,8 @@ ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory
     json_error_t error;
     json_t      *card = json_load_file(path, 0, &error);
     *info             = (ls_dataset_info){.split = "", .path = path};
-    LS_CHECK(card, LS_ERR_DATA, "%s:%d: %s" LS_HINT "the run's folder keeps there what its data look like; the same `lockstep train` makes it anew", path,
-             error.line, error.text);
+    if (!card && error.line < 0) return LS_FAIL(LS_ERR_DATA, "%s" ANEW, error.text);
+    LS_CHECK(card, LS_ERR_DATA, "%s:%d: %s" ANEW, path, error.line, error.text);
     bool good = take(card, info, memory);
     json_decref(card);
     LS_CHECK(good, LS_ERR_DATA, "%s: expected channels, height, width, classes, mean, std and class_names that fit together, or, of text, vocabulary, context and tokenizer" LS_HINT

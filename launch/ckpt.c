@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * lockstep ckpt ls, inspect, verify, diff, prune: what is in checkpoints and safetensors files, and whether it is whole. */
 #include <errno.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +9,7 @@
 #include <time.h>
 
 #include "core/base/arena.h"
+#include "dist/safetensors.h"
 #include "launch/progress.h"
 #include "launch/run.h"
 
@@ -54,6 +54,8 @@ static ls_status ckpt_ls(ls_arena *memory, const char *run)
 }
 
 /* ---- inspect ------------------------------------------------------------------------------------------------------- */
+
+enum { TENSOR_PIECE = 1 << 18 };
 
 typedef struct totals {
     int64_t arrays, scalars, bad;
@@ -102,67 +104,55 @@ static ls_status inspect_checkpoint(const char *path)
     return LS_OK;
 }
 
-/* The header of a safetensors file: its length as 8 bytes, low first, then JSON. */
-static ls_status read_header(ls_arena *memory, const char *path, json_t **header)
+/* Values a piece at a time, so that a tensor may be larger than memory. */
+static ls_status inspect_tensor(const ls_stored *e, float *piece, totals *t)
 {
-    unsigned char head[8];
-    struct stat   s;
-    uint64_t      length = 0;
-    *header              = NULL;
-    FILE *f              = fopen(path, "re");
-    LS_CHECK(f, LS_ERR_DATA, "%s: cannot read: %s", path, strerror(errno));
-    ls_status status = LS_OK;
-    if (fstat(fileno(f), &s) != 0 || fread(head, 1, 8, f) != 8)
-        status = LS_FAIL(LS_ERR_DATA, "%s: expected a safetensors file, found only %lld bytes", path, (long long)s.st_size);
-    for (int i = 7; status == LS_OK && i >= 0; i--) length = length << 8 | head[i];
-    if (status == LS_OK && length > (uint64_t)s.st_size - 8)
-        status = LS_FAIL(LS_ERR_DATA, "%s: expected a safetensors file, but its header would have %llu bytes and the file has %lld" LS_HINT
-                         "is it cut off, or in another format?", path, (unsigned long long)length, (long long)s.st_size);
-    if (status == LS_OK) {
-        json_error_t error;
-        char        *text = ls_arena_alloc(memory, (size_t)length + 1);
-        size_t       got  = fread(text, 1, (size_t)length, f);
-        *header           = got == length ? json_loadb(text, got, 0, &error) : NULL;
-        if (!json_is_object(*header)) {
-            json_decref(*header);
-            *header = NULL;
-            status  = LS_FAIL(LS_ERR_DATA, "%s: expected a safetensors file, but its header is no JSON object", path);
+    double  sum = 0, squares = 0, least = INFINITY, most = -INFINITY;
+    int64_t bad = 0;
+    char    shape[256];
+    for (int64_t at = 0, n; e->type->widen && at < e->numel; at += n) {
+        n = e->numel - at < TENSOR_PIECE ? e->numel - at : TENSOR_PIECE;
+        LS_TRY(ls__stored_read(e, at, n, piece));
+        for (int64_t i = 0; i < n; i++) {
+            double v = (double)piece[i];
+            if (!isfinite(v)) bad++;
+            sum += v;
+            squares += v * v;
+            least = fmin(least, v);
+            most  = fmax(most, v);
         }
     }
-    fclose(f);
-    return status;
+    printf("%-36s %-8s %-20s", e->name, e->type->name, ls__stored_shape(shape, e->rank, e->dim));
+    double mean = sum / (double)e->numel;
+    if (e->type->widen && e->numel)
+        printf(" %11.4g %11.4g %11.4g %11.4g", mean, sqrt(fmax(squares / (double)e->numel - mean * mean, 0)), least, most);
+    printf("%s\n", bad ? "  not finite!" : "");
+    t->arrays++;
+    t->scalars += e->numel;
+    t->bad += bad;
+    return LS_OK;
 }
 
+static ls_status inspect_set(const ls_tensor_set *set, ls_arena *memory)
+{
+    totals t     = {0};
+    float *piece = ls_arena_alloc(memory, TENSOR_PIECE * sizeof *piece);
+    char   scalars[32];
+    printf("%-36s %-8s %-20s %11s %11s %11s %11s\n", "name", "type", "shape", "mean", "std", "least", "most");
+    for (int i = 0; i < set->count; i++) LS_TRY(inspect_tensor(set->stored[i], piece, &t));
+    ls__count_text(scalars, sizeof scalars, t.scalars);
+    printf("\n%s: %lld arrays, %s numbers, %lld not finite\n", set->path, (long long)t.arrays, scalars, (long long)t.bad);
+    return LS_OK;
+}
+
+/* A safetensors file, or a folder with one or several. */
 static ls_status inspect_safetensors(ls_arena *memory, const char *path)
 {
-    json_t     *header, *entry;
-    const char *name;
-    int64_t     arrays = 0, scalars = 0;
-    LS_TRY(read_header(memory, path, &header));
-    printf("%-36s %-8s %s\n", "name", "type", "shape");
-    json_object_foreach(header, name, entry)
-    {
-        const json_t *dims = json_object_get(entry, "shape");
-        const char   *type = json_string_value(json_object_get(entry, "dtype"));
-        int64_t       dim[LS_MAX_DIMS], count = 1;
-        int           rank = (int)json_array_size(dims);
-        char          shape[128];
-        if (!strcmp(name, "__metadata__")) continue;
-        if (!json_is_array(dims) || !type || rank > LS_MAX_DIMS) {
-            json_decref(header);
-            return LS_FAIL(LS_ERR_DATA, "%s: expected shape and dtype of '%s' in the header", path, name);
-        }
-        for (int d = 0; d < rank; d++) count *= dim[d] = json_integer_value(json_array_get(dims, (size_t)d));
-        shape_text(shape, sizeof shape, rank, dim);
-        printf("%-36s %-8s %s\n", name, type, shape);
-        arrays++;
-        scalars += count;
-    }
-    char text[32];
-    ls__count_text(text, sizeof text, scalars);
-    printf("\n%s: %lld arrays, %s numbers\n", path, (long long)arrays, text);
-    json_decref(header);
-    return LS_OK;
+    ls_tensor_set set;
+    ls_status     status = ls__tensor_set_open(&set, path);
+    if (status == LS_OK) status = inspect_set(&set, memory);
+    ls__tensor_set_close(&set);
+    return status;
 }
 
 static void take_path(const ls_checkpoint_info *c, void *data)
@@ -192,13 +182,21 @@ static ls_status find_checkpoint(ls_arena *memory, const char *path, const char 
     return LS_OK;
 }
 
-/* A checkpoint, a run (its newest sound checkpoint), or a safetensors file. */
+static bool holds(ls_arena *memory, const char *folder, const char *name)
+{
+    struct stat s;
+    return stat(ls_arena_printf(memory, "%s/%s", folder, name), &s) == 0;
+}
+
+/* A checkpoint, a run (its newest sound checkpoint), or what has safetensors: a file, a folder. */
 static ls_status ckpt_inspect(ls_arena *memory, const char *path)
 {
     struct stat s;
     const char *checkpoint;
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path, strerror(errno));
     if (!S_ISDIR(s.st_mode)) return inspect_safetensors(memory, path);
+    if (!checkpoints_of(memory, path) && (holds(memory, path, "model.safetensors") || holds(memory, path, "model.safetensors.index.json")))
+        return inspect_safetensors(memory, path);
     LS_TRY(find_checkpoint(memory, path, &checkpoint));
     return inspect_checkpoint(checkpoint);
 }

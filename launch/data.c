@@ -285,7 +285,7 @@ ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
     if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash))) return LS_OK;
     ls_status status = LS_FAIL(LS_ERR_DATA, "%s: is not the tokenizer of the data beside it: it has %d tokens and the hash %s, expected %d and %s" LS_HINT
-                               "import the text again", path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
+                               "bring back the one that was there, or import the text again", path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
     ls_tokenizer_free(*t);
     *t = NULL;
     return status;

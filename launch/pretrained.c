@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,6 +76,24 @@ static ls_status check_size(const ls_graph *g, const char *folder)
     return LS_OK;
 }
 
+/* One value that is no number makes all of the model's none: better said now than after the first step. */
+ls_status ls_pretrained_load(const char *path, ls_params *params)
+{
+    LS_TRY(ls_safetensors_load(path, params, false));
+    for (int i = 0; i < ls_params_count(params); i++) {
+        const char    *name;
+        const int64_t *dim;
+        int            rank;
+        int64_t        count = 1, bad = 0;
+        const float   *w = ls_params_get(params, i, &name, &rank, &dim);
+        for (int d = 0; d < rank; d++) count *= dim[d];
+        for (int64_t k = 0; k < count; k++) bad += !isfinite(w[k]);
+        LS_CHECK(!bad, LS_ERR_DATA, "%s: %lld of the %lld values of '%s' are no numbers" LS_HINT
+                 "the model diverged, or its file is damaged: `lockstep ckpt inspect` shows all such tensors", path, (long long)bad, (long long)count, name);
+    }
+    return LS_OK;
+}
+
 static ls_status build_and_load(ls_job *j, const char *folder, ls_graph *g, ls_params **params)
 {
     ls_tensor         *logits;
@@ -82,7 +101,7 @@ static ls_status build_and_load(ls_job *j, const char *folder, ls_graph *g, ls_p
     LS_TRY(ls_recipe_build_language(j->recipe, g, &in, j->data.classes, &logits));
     LS_TRY(check_size(g, folder));
     LS_TRY(ls_params_new(params, g, 1));
-    return ls_safetensors_load(folder, *params, false);
+    return ls_pretrained_load(folder, *params);
 }
 
 ls_status ls_pretrained_open(ls_job *j, const char *folder, ls_graph **graph, ls_params **params)
@@ -110,4 +129,20 @@ ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int voca
     ls_tokenizer_free(*t);
     *t = NULL;
     return status;
+}
+
+ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_info *data)
+{
+    ls_tokenizer *t;
+    char          hash[24];
+    if (data->kind != LS_DATA_TEXT || !*data->tokenizer_hash || !(has(folder, "tokenizer.json") || has(folder, "vocab.json"))) return LS_OK;
+    LS_TRY(ls_tokenizer_load(&t, folder));
+    int size = ls_tokenizer_size(t);
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
+    ls_tokenizer_free(t);
+    LS_CHECK(!strcmp(hash, data->tokenizer_hash), LS_ERR_DATA,
+             "%s: its tokenizer has %d tokens and the hash %s, but the data were made with another one: %s has %d (tokenizer %s, hash %s)" LS_HINT
+             "import the text with the model's own: `lockstep data import text FILE OUT --tokenizer %s`", folder, size, hash, data->path, data->classes,
+             data->tokenizer, data->tokenizer_hash, folder);
+    return LS_OK;
 }

@@ -15,6 +15,7 @@
 
 #include "core/graph/graph.h"
 #include "launch/data.h"
+#include "launch/pretrained.h"
 #include "launch/progress.h"
 
 /* ---- ranks, instruction set, threads ------------------------------------------------------------------------------ */
@@ -341,7 +342,8 @@ static ls_status load_pretrained(ls_job *j)
     if (!path) return LS_OK;
     LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s", ls_recipe_where(j->recipe, "model.pretrained"), path,
              strerror(errno));
-    return ls_safetensors_load(path, ls_trainer_params(j->trainer), false);
+    LS_TRY(ls_pretrained_check_tokenizer(path, &j->data));
+    return ls_pretrained_load(path, ls_trainer_params(j->trainer));
 }
 
 ls_status ls_job_trainer(ls_job *j)

@@ -186,6 +186,7 @@ static ls_status show_attention(const ls_seen *s, const ls_args *args, const ls_
     page        p    = {0};
     LS_TRY(ls_tokenizer_encode(t, text, strlen(text), tokens));
     LS_TRY(check_tokens(j, tokens));
+    if (tokens->replaced) fprintf(stderr, "lockstep: %lld places of the text are not UTF-8 and became U+FFFD\n", (long long)tokens->replaced);
     LS_TRY(ls_attention_maps(j->recipe, ls_trainer_params(j->trainer), j->data.classes, tokens->id, tokens->count, j->memory, &p.map, &p.layers));
     p.tokens = tokens->count;
     p.label  = ls_arena_alloc(j->memory, (size_t)p.tokens * sizeof *p.label);

@@ -458,16 +458,28 @@ static ls_status end_early(training *t, ls_status why)
     return ls_error_set(why, message, trace);
 }
 
+/* Bad data have touched no parameter: what was learned before they were met is kept.  Collective. */
+static ls_status keep_work(training *t, ls_status why)
+{
+    char message[4096], trace[4096];
+    snprintf(message, sizeof message, "%s", ls_error_message());
+    snprintf(trace, sizeof trace, "%s", ls_error_trace());
+    if (t->trained > 0 && save(t) == LS_OK && ls_saves_finish(&t->saves, wall(t)) == LS_OK && t->job.first)
+        ls_bar_say(&t->bar, "step %lld is kept; once the data are sound, the same command line continues", (long long)t->at.step);
+    return ls_error_set(why, message, trace);
+}
+
 static ls_status go(training *t)
 {
     int32_t   stop   = 0;
     ls_status status = train_steps(t, &stop);
-    if (status == LS_ERR_DIVERGED) ls_saves_finish(&t->saves, wall(t)); /* what was good before is still worth having */
-    LS_TRY(status);
-    if (!stop) {
-        LS_AGREE(&t->job, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
-        return LS_OK;
+    if (status == LS_OK && !stop) {
+        status = ls_comm_agree(t->job.comm, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
+        return status == LS_ERR_DATA ? keep_work(t, status) : status;
     }
+    if (status == LS_ERR_DIVERGED) ls_saves_finish(&t->saves, wall(t)); /* what was good before is still worth having */
+    if (status == LS_ERR_DATA) return keep_work(t, status);
+    LS_TRY(status);
     LS_TRY(save(t));
     LS_TRY(ls_saves_finish(&t->saves, wall(t)));
     keep(t, t->saves.pending);

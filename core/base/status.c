@@ -24,6 +24,13 @@ ls_status ls__trace(ls_status status, const char *file, int line, const char *fu
     return status;
 }
 
+/* Names and texts from files get into messages: nothing in them may steer a terminal. */
+static void defuse(char *text)
+{
+    for (; *text; text++)
+        if ((*text > 0 && *text < ' ' && *text != '\n' && *text != '\t') || *text == 0x7f) *text = '?';
+}
+
 ls_status ls__fail(ls_status status, const char *file, int line, const char *func, const char *format, ...)
 {
     char    text[sizeof message]; /* arguments may point into the old message */
@@ -31,6 +38,7 @@ ls_status ls__fail(ls_status status, const char *file, int line, const char *fun
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    defuse(text);
     memcpy(message, text, sizeof message);
     trace[0] = 0;
     return ls__trace(status, file, line, func);

@@ -156,7 +156,8 @@ static void what_is_no_utf8_is_counted(void **state)
 
 static void nothing_is_left_behind(void **state)
 {
-    const char *one[] = {"one.txt"}, *missing[] = {"one.txt", "missing.txt"}, *none[] = {"none.txt", "none.txt"}, *other[] = {"other.txt"};
+    const char *one[] = {"one.txt"}, *missing[] = {"one.txt", "missing.txt"}, *none[] = {"none.txt", "none.txt"}, *other[] = {"other.txt"}, *tiny[] = {"short.txt"};
+    file_write("short.txt", "a", 1);
     file_write("one.txt", "abc abc abc abc", 15);
     file_write("none.txt", "", 0);
     file_write("other.txt", "abc xyz", 7);
@@ -171,6 +172,7 @@ static void nothing_is_left_behind(void **state)
         {{.files = 2, .file = none, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "the text is empty"},
         {{.files = 0, .file = none, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "no file given"},
         {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 0.1, .shards = 20}, LS_ERR_DATA, "cannot be cut into 20 files"},
+        {{.files = 1, .file = tiny, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "short.txt: the text has 1 bytes: too short to hold out 0.1"},
         {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 1, .shards = 1}, LS_ERR_USAGE, "valid"},
         {{.files = 1, .file = one, .tokenizer = "words", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "found 'words'"},
         {{.files = 1, .file = one, .tokenizer = "bytes", .vocabulary = 9, .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "only bpe is trained to a size"},

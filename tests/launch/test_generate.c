@@ -154,6 +154,8 @@ static void test_a_folder_that_is_no_run(void **state)
     } table[] = {
         {"rm hf/tokenizer.json", "expected tokenizer.json, or vocab.json and merges.txt, found neither"},
         {"rm hf/model.safetensors", "expected a folder with model.safetensors"},
+        {"printf '\\000\\000\\300\\177' | dd of=hf/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 4)) conv=notrunc 2> dd",
+         "hf: 1 of the 32 values of 'transformer.ln_f.bias' are no numbers"},
         {"echo '{' > hf/config.json", "hf/config.json: it is no JSON"},
         {"echo '{\"model_type\": \"llama\"}' > hf/config.json", "hf/config.json: expected vocab_size, found nothing; the model_type is 'llama'"},
         {"sed -i s/gelu_new/relu/ hf/config.json", "activation_function is \"relu\""},

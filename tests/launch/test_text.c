@@ -138,6 +138,29 @@ static void survives_kill_9_in_mid_epoch(void **state)
     assert_true(interrupted >= 1); /* a run may be faster than the kill, but not each time */
 }
 
+/* ---- bad tokens ----------------------------------------------------------------------------------------------------- */
+
+/* A token beyond the vocabulary is met in mid-epoch: what was trained until then stays, and goes on once the file is mended. */
+static void bad_tokens_cost_nothing(void **state)
+{
+    make_reference();
+    assert_int_equal(system("rm -rf harm && cp -r words harm && printf '\\377\\377\\377\\377' | dd of=harm/train.h5 bs=1 seek=$(($(stat -c %s harm/train.h5) - 1800)) conv=notrunc 2> dd"), 0);
+    assert_int_equal(run("train ./tiny.yaml data.path=harm log.every=1 run.dir=harmed", .ranks = 2), 3);
+    assert_int_equal(count_of(text_of("err"), "lockstep: error:"), 1);
+    assert_non_null(strstr(text_of("err"), "harm/train.h5: /tokens: token "));
+    assert_non_null(strstr(text_of("err"), "is 65535; expected 0 to 20"));
+    const char *kept = strstr(text_of("err"), " is kept; once the data are sound");
+    assert_non_null(kept);
+    assert_int_equal(run("ckpt ls harmed"), 0);
+    assert_true(count_of(text_of("out"), "step-") >= 1);
+    assert_int_equal(system("cp words/train.h5 harm/train.h5"), 0);
+    assert_int_equal(run("train ./tiny.yaml data.path=harm log.every=1 run.dir=harmed", .ranks = 3), 0);
+    char *ours = digests_of("harmed"), *whole = digests_of("reference");
+    assert_string_equal(ours, whole);
+    free(ours);
+    free(whole);
+}
+
 /* ---- another vocabulary --------------------------------------------------------------------------------------------- */
 
 static void another_vocabulary_is_refused(void **state)
@@ -171,6 +194,7 @@ int main(void)
         cmocka_unit_test(other_commands_know_text),
         cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
         cmocka_unit_test(survives_kill_9_in_mid_epoch),
+        cmocka_unit_test(bad_tokens_cost_nothing),
         cmocka_unit_test(another_vocabulary_is_refused),
     };
     return cmocka_run_group_tests(tests, make_words, tear_down);

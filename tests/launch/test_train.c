@@ -180,7 +180,9 @@ static void evaluates_and_predicts(void **state)
     assert_int_equal(run("ckpt ls reference"), 0);
     assert_non_null(strstr(text_of("out"), "step-00000022"));
     assert_int_equal(run("ckpt inspect reference/model.safetensors"), 0);
-    assert_non_null(strstr(text_of("out"), "61,706 numbers"));
+    assert_non_null(strstr(text_of("out"), "61,706 numbers, 0 not finite"));
+    assert_int_equal(run("ckpt inspect cut", .before = "head -c 100000 reference/model.safetensors > cut;"), 3);
+    assert_non_null(strstr(text_of("err"), "cut: tensor '"));
 }
 
 int main(void)

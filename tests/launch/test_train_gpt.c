@@ -65,6 +65,21 @@ static void a_folder_of_another_model(void **state)
     assert_false(exists("other"));
 }
 
+/* As many tokens, but others. */
+static void a_folder_of_another_tokenizer(void **state)
+{
+    assert_int_equal(run("data train-tokenizer --vocabulary 264 gpt.yaml other-tokens"), 0);
+    assert_int_equal(run("data import text text.txt apart --tokenizer other-tokens"), 0);
+    assert_int_equal(run("data import text text.txt own --vocab 264"), 0);
+    assert_int_equal(run(GPT "data.path=./own run.dir=first train.max_steps=1 train.epochs=0"), 0);
+    assert_int_equal(run(GPT "data.path=./apart run.dir=second model.pretrained=./first", .ranks = 2), 3);
+    assert_non_null(strstr(text_of("err"), "./first: its tokenizer has 264 tokens"));
+    assert_non_null(strstr(text_of("err"), "--tokenizer ./first`"));
+    assert_false(exists("second"));
+    assert_int_equal(run("data import text text.txt apart --tokenizer ./first"), 0);
+    assert_int_equal(run(GPT "data.path=./apart run.dir=second model.pretrained=./first train.max_steps=1 train.epochs=0", .ranks = 2), 0);
+}
+
 static void explained(void **state)
 {
     assert_int_equal(run("explain ./gpt.yaml --ranks 2"), 0);
@@ -77,6 +92,6 @@ static void explained(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_bits_on_any_number_of_ranks), cmocka_unit_test(a_run_is_a_folder_of_hugging_face),
-                                       cmocka_unit_test(a_folder_of_another_model), cmocka_unit_test(explained)};
+                                       cmocka_unit_test(a_folder_of_another_model), cmocka_unit_test(a_folder_of_another_tokenizer), cmocka_unit_test(explained)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }

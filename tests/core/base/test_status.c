@@ -85,6 +85,14 @@ static void long_messages_are_cut(void **state)
     assert_int_equal(strlen(ls_error_trace()), 4095);
 }
 
+/* Names come from files, and end on terminals. */
+static void messages_steer_no_terminal(void **state)
+{
+    (void)state;
+    assert_int_equal(LS_FAIL(LS_ERR_DATA, "%s: \xc3\xa9" LS_HINT "try\tit", "a\x1b[31m\r\x7f" "b"), LS_ERR_DATA);
+    assert_string_equal(ls_error_message(), "a?[31m??b: \xc3\xa9\n  hint: try\tit");
+}
+
 static void *other_thread(void *seen)
 {
     *(int *)seen = (int)strlen(ls_error_message());
@@ -141,7 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_hint_and_trace), cmocka_unit_test(a_new_error_starts_anew),    cmocka_unit_test(an_error_can_quote_the_last),
         cmocka_unit_test(long_messages_are_cut),  cmocka_unit_test(errors_are_of_their_thread), cmocka_unit_test(errors_travel),
-        cmocka_unit_test(codes_and_words),
+        cmocka_unit_test(codes_and_words), cmocka_unit_test(messages_steer_no_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
