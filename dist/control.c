@@ -160,9 +160,20 @@ static bool host_is_whole(const ls_comm *comm, const int32_t *sees, int rank)
     return true;
 }
 
+/* Addresses of other hosts that this one has, too (loopback, bridges of containers), lead here and not there. */
+static void forget_own_addresses(ls_control *c, const ls_comm *comm, const ls_peer *mine)
+{
+    enum { MOST = sizeof mine->address / sizeof *mine->address };
+    for (int r = 0; r < c->ranks; r++)
+        for (int a = 0; a < MOST && comm->host && comm->host[r] != comm->host[c->rank]; a++)
+            for (int k = 0; k < MOST; k++)
+                if (c->peer[r].address[a].s_addr == mine->address[k].s_addr) c->peer[r].address[a].s_addr = 0;
+}
+
 static ls_status meet(ls_control *c, ls_comm *comm, ls_peer *mine)
 {
     LS_TRY(ls_comm_allgather(comm, mine, c->peer, sizeof *mine));
+    forget_own_addresses(c, comm, mine);
     int32_t sees = open_seats(c, comm), *all = ls_arena_alloc(c->memory, sizeof *all * (size_t)c->ranks);
     LS_TRY(ls_comm_allgather(comm, &sees, all, sizeof sees));
     int groups = 0;
