@@ -106,7 +106,7 @@ const ls_key ls__keys[] = {
     INT("eval.every_steps", eval.every_steps, 0, MANY, "0", false, "steps between evaluations, besides those after epochs; 0: none"),
     INT("log.every", log.every, 1, MANY, "50", false, "steps between two lines of metrics.jsonl"),
     INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false, "steps between checkpoints, besides each epoch's; 0: as often as checkpoint.budget allows"),
-    PLAIN("checkpoint.budget", LS_KEY_FLOAT, checkpoint.budget, 0, 1, "0.035", "part of the run's time that checkpoints between epochs may take; 0: there are none"),
+    PLAIN("checkpoint.budget", LS_KEY_FLOAT, checkpoint.budget, 0, 1, "0.035", "part of the run's time that checkpoints may take, for those between epochs; 0: there are none"),
     PLAIN("checkpoint.seconds", LS_KEY_FLOAT, checkpoint.seconds, 0, 1e9, "60", "seconds between these, at least"),
     INT("checkpoint.keep_last", checkpoint.keep_last, 0, 1e6, "3", false, "newest checkpoints to keep; 0: all"),
     INT("checkpoint.keep_every", checkpoint.keep_every, 0, MANY, "0", false, "checkpoints to keep for good: those whose step is a multiple; 0: none"),

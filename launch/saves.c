@@ -6,14 +6,17 @@
 #include <stdio.h>
 #include <string.h>
 
-ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t begun)
+ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found)
 {
-    enum { SLOW_DISK = 50000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
-    const ls_recipe *r = j->recipe;
-    s->job             = j;
-    s->begun = s->good = begun;
-    s->last_at         = ls_now();
-    s->guess_s         = 1 + (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float) / SLOW_DISK;
+    enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
+    const ls_recipe *r     = j->recipe;
+    double           bytes = (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float);
+    s->job                 = j;
+    s->begun               = step;
+    s->good                = found ? step : -1;
+    s->opened_at = s->last_at = ls_now();
+    s->whole_s                = 1 + bytes / SLOW_DISK;
+    s->cost_s                 = 0.005 + bytes / COPY;
     return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
                                                                    .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
                                                                    .writers    = (int)r->checkpoint.writers,
@@ -31,7 +34,8 @@ static bool is_due(ls_saves *s)
 {
     const ls_recipe *r = s->job->recipe;
     if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
-    return ls_now() - s->last_at >= fmax(r->checkpoint.seconds, s->cost_s / r->checkpoint.budget);
+    double now = ls_now(), next = fmax(s->cost_s, s->count ? s->spent_s / s->count : 0);
+    return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
 uint32_t ls_saves_word(ls_saves *s) { return (ls_saver_written(s->saver) ? LS_SAVES_WRITTEN : 0) | (is_due(s) ? LS_SAVES_DUE : 0); }
@@ -83,6 +87,8 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
     s->whole_s = news->seconds;
     s->cost_s  = s->waited_s - s->told_s + (s->job->recipe->checkpoint.background ? news->cost_s : 0);
     s->told_s  = s->waited_s;
+    s->spent_s += s->cost_s;
+    s->count++;
     if (!s->events) return;
     snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)news->digest);
@@ -111,4 +117,4 @@ ls_status ls_saves_finish(ls_saves *s, double wall_s)
     return status;
 }
 
-double ls_saves_need(const ls_saves *s) { return s->whole_s > 0 ? 2 * s->whole_s : s->guess_s; }
+double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : s->whole_s; }

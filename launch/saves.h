@@ -2,8 +2,9 @@
  *
  * The checkpoints of a run: when they are taken, what they cost, and what is said of them.
  *
- * Between the epochs' ends they are taken every checkpoint.every steps, or as often as checkpoint.budget allows: what the last one cost is
- * the time in which the run waited for it, and (as if the run had needed that processor) the processor's time of those who wrote it.
+ * Between the epochs' ends they are taken every checkpoint.every steps, or as often as checkpoint.budget allows: so that all of them together
+ * have taken no more than that part of the run's time.  What one takes is the time in which the run waited for it, and (as if the run had
+ * needed that processor) the processor's time of those who wrote it.
  */
 #ifndef LS_LAUNCH_SAVES_H
 #define LS_LAUNCH_SAVES_H
@@ -20,16 +21,17 @@ typedef struct ls_saves {
     ls_status  pending;     /* of rank 0's metrics, for the caller to take           */
     int64_t    begun, good; /* steps of the last that was begun, and published; -1   */
     bool       failing;     /* the last one was not, and that was said               */
-    double     last_at;     /* when the last one began                               */
-    double     cost_s;      /* of the last one                                       */
-    double     whole_s;     /* from the last one's beginning until it was published  */
+    double     opened_at, last_at; /* when the run began, and its last checkpoint    */
     double     waited_s;    /* in which the run waited for all of them so far        */
     double     told_s;      /* the same, when one was published last                 */
-    double     guess_s;     /* what one takes, before there was any                  */
+    double     cost_s;      /* of the last one; at first a guess                     */
+    double     spent_s;     /* on all of them                                        */
+    double     whole_s;     /* from the last one's beginning until it was published; at first a guess */
+    int        count;       /* published by this process                             */
 } ls_saves;
 
-/* begun: of the checkpoint that the run continues from, or -1.  Collective. */
-ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t begun);
+/* step: where the run stands; found: in a checkpoint that it continues from.  Collective. */
+ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found);
 void      ls_saves_close(ls_saves *s); /* may be called twice */
 
 /* What this rank tells the others before a step: bits of LS_SAVES_*. */

@@ -405,7 +405,7 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     LS_AGREE(j, j->first ? open_files(t, found) : LS_OK);
     LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
                               .seed = (uint64_t)j->recipe->train.seed, .epoch = t->at.epoch, .sample = t->at.sample));
-    LS_TRY(ls_saves_open(&t->saves, j, ls_folder_file(&t->folder, "checkpoints"), found ? t->at.step : -1));
+    LS_TRY(ls_saves_open(&t->saves, j, ls_folder_file(&t->folder, "checkpoints"), t->at.step, found));
     t->saves.bar    = &t->bar;
     t->saves.events = t->events;
     ls_bar_open(&t->bar, j->first);

@@ -221,7 +221,7 @@ static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
 /* Starts the run on any number of ranks, and kills it, unless it is through before. */
 static void kills_once(kills *k)
 {
-    int   ranks = kills_random(k) < 0.5 ? 1 : 2 + (int)(kills_random(k) * (KILLS_RANKS - 1.001)), status = 0;
+    int   ranks = kills_random(k) < 0.6 ? 1 : 2 + (int)(kills_random(k) * (KILLS_RANKS - 1.001)), status = 0;
     pid_t child = kills_start(k, ranks);
     if (kills_pause(k, child, ranks, &status)) {
         bool  one    = ranks > 1 && kills_random(k) < 0.6;
