@@ -112,7 +112,7 @@ const ls_key ls__keys[] = {
     INT("checkpoint.keep_every", checkpoint.keep_every, 0, MANY, "0", false, "checkpoints to keep for good: those whose step is a multiple; 0: none"),
     PLAIN("checkpoint.best", LS_KEY_BOOL, checkpoint.best, 0, 1, "true", "keep the checkpoint with the least loss of what is held out"),
     PLAIN("checkpoint.background", LS_KEY_BOOL, checkpoint.background, 0, 1, "true", "write a copy while the run goes on; false: it waits, and needs no memory for a copy"),
-    INT("checkpoint.writers", checkpoint.writers, 0, 9999, "0", false, "ranks that write a file each; 0: as many as have 1 MiB to write"),
+    INT("checkpoint.writers", checkpoint.writers, 0, 9999, "0", false, "ranks that write a file each; 0: as many as have 1 MiB to write; more where each has a part of its own"),
     PLAIN("watchdog.floor_s", LS_KEY_FLOAT, watchdog.floor_s, 0, 1e9, "60",
           "seconds that one instruction may take at least before the run is given up as stuck; 0: it never is"),
     {"device", LS_KEY_ENUM, AT(device), 0, 0, "cpu", false, device_names, "what computes"},
