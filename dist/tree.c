@@ -112,25 +112,28 @@ static void add_own_heads(ls_tree *t)
     if (t->teams == 1) memcpy(t->head_total, t->head_node + (own->adds ? own->nodes : 0) * t->head, bytes);
 }
 
-/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns. */
-static ls_status exchange_heads(ls_tree *t)
+/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns: adds these messages. */
+static void send_heads(ls_tree *t, int *sends, int *receives)
 {
-    const team *own   = &t->team[t->mine];
-    size_t      head  = (size_t)t->head;
-    int         sends = 0, receives = 0, k = 0;
+    const team *own  = &t->team[t->mine];
+    size_t      head = (size_t)t->head;
+    int         k    = 0;
+    add_own_heads(t);
     for (int r = 0; r < t->comm->size; r++) {
         if (t->team_of[r] == t->mine || ls__tree_agent(t, t->mine, r) != t->comm->rank) continue;
-        for (int i = 0; i < own->pieces; i++) t->send[sends++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
+        for (int i = 0; i < own->pieces; i++) t->send[(*sends)++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
     }
     for (int i = 0; i < t->pieces; i++) {
         float *to = t->head_vector + (size_t)i * head;
         if (t->piece_team[i] == t->mine) memcpy(to, t->head_node + (size_t)own->piece[k++].slot * head, head * sizeof(float));
-        else t->receive[receives++] = (ls_transfer){ls__tree_agent(t, t->piece_team[i], t->comm->rank), to, head};
+        else t->receive[(*receives)++] = (ls_transfer){ls__tree_agent(t, t->piece_team[i], t->comm->rank), to, head};
     }
-    LS_TRY(ls__comm_exchange(t->comm, sends, t->send, receives, t->receive));
+}
+
+static void take_heads(ls_tree *t)
+{
     add_heads(t->head, t->head_vector, t->adds, t->adding);
-    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * head, head * sizeof(float));
-    return LS_OK;
+    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * (size_t)t->head, (size_t)t->head * sizeof(float));
 }
 
 const float *ls__tree_head(const ls_tree *tree) { return tree->head_total; }
@@ -161,7 +164,7 @@ static int64_t passes_of(const ls_tree *t, int64_t count)
 }
 
 /* The pieces of this rank's team go to the owners of the parts, the pieces of the other teams come for its own part. */
-static ls_status scatter_parts(ls_tree *t, const ls_tree_slice *s, int64_t pass)
+static ls_status scatter_parts(ls_tree *t, const ls_tree_slice *s, int64_t pass, bool head)
 {
     const team *own = &t->team[t->mine];
     int         n   = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0, k = 0;
@@ -186,7 +189,9 @@ static ls_status scatter_parts(ls_tree *t, const ls_tree_slice *s, int64_t pass)
         buffer += t->room;
     }
     t->vector[t->pieces] = t->node[own->nodes];
+    if (head) send_heads(t, &sends, &receives);
     LS_TRY(ls__comm_exchange(t->comm, sends, t->send, receives, t->receive));
+    if (head) take_heads(t);
     return LS_OK;
 }
 
@@ -218,12 +223,13 @@ static void copy_parts(ls_tree *t, const ls_tree_slice *s, int64_t pass)
     }
 }
 
-static ls_status sum_across(ls_tree *t, const ls_tree_slice *s)
+static ls_status sum_across(ls_tree *t, const ls_tree_slice *s, bool head)
 {
     int64_t passes = passes_of(t, s->count);
+    if (!passes && head) LS_TRY(scatter_parts(t, s, 0, true));
     for (int64_t pass = 0; pass < passes; pass++) {
         ls_tree_range mine = piece_of(t, s->count, t->comm->rank, pass);
-        LS_TRY(scatter_parts(t, s, pass));
+        LS_TRY(scatter_parts(t, s, pass, head && pass == 0));
         finish f = {.result = t->vector[t->pieces], .plus = plus_of(t, s, mine.offset)};
         if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
         add_vectors(mine.count, t->adds, t->adding, t->vector, &f);
@@ -248,42 +254,33 @@ static ls_status sum_oldest(ls_tree *t)
 {
     const waiting *w = &t->begun[t->first_begun % BEGUN];
     LS_TRY(ls__window_wait(t->window, w->ticket));
-    if (t->head && w->slice.offset == 0) add_own_heads(t);
-    else sum_in_place(t, &w->slice);
+    if (w->head) add_own_heads(t);
+    sum_in_place(t, &w->slice);
     t->first_begun++;
     return LS_OK;
 }
 
-static ls_status begin_in_place(ls_tree *t, const ls_tree_slice *s)
+static ls_status begin_in_place(ls_tree *t, const ls_tree_slice *s, bool head)
 {
     if (t->end_begun - t->first_begun == BEGUN) LS_TRY(sum_oldest(t));
-    t->begun[t->end_begun++ % BEGUN] = (waiting){*s, ls__window_arrive(t->window)};
+    t->begun[t->end_begun++ % BEGUN] = (waiting){*s, head, ls__window_arrive(t->window)};
     while (t->first_begun < t->end_begun && ls__window_complete(t->window, t->begun[t->first_begun % BEGUN].ticket)) LS_TRY(sum_oldest(t));
     return LS_OK;
 }
 
-static ls_status begin_across(ls_tree *t, const ls_tree_slice *s)
+static ls_status begin_across(ls_tree *t, const ls_tree_slice *s, bool head)
 {
     if (t->window) LS_TRY(ls__window_barrier(t->window)); /* all blocks are complete */
-    if (t->head && s->offset == 0) {
-        add_own_heads(t);
-        LS_TRY(exchange_heads(t));
-        return LS_OK;
-    }
-    LS_TRY(sum_across(t, s));
+    LS_TRY(sum_across(t, s, head));
     return LS_OK;
 }
 
-static ls_status begin(ls_tree *t, const ls_tree_slice *s)
+static ls_status begin_alone(ls_tree *t, const ls_tree_slice *s, bool head)
 {
-    bool head = t->head && s->offset == 0;
-    if (t->comm->size == 1) {
-        finish f = {.result = t->block[0] + s->offset, .plus = plus_of(t, s, 0)};
-        if (head) memcpy(t->head_total, t->block[0], (size_t)t->head * sizeof(float));
-        else add_vectors(s->count, 0, NULL, NULL, &f);
-        return LS_OK;
-    }
-    return t->teams == 1 ? begin_in_place(t, s) : begin_across(t, s);
+    finish f = {.result = t->block[0] + s->offset, .plus = plus_of(t, s, 0)};
+    if (head) memcpy(t->head_total, t->block[0], (size_t)t->head * sizeof(float));
+    add_vectors(s->count, 0, NULL, NULL, &f);
+    return LS_OK;
 }
 
 ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_tree_slice *slice)
@@ -298,13 +295,13 @@ ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_t
         t->stride   = stride;
         t->block[0] = block0;
     }
-    if (t->head && s.offset == 0) {
-        LS_TRY(begin(t, &(ls_tree_slice){.count = t->head}));
-        s.offset += GRANULE;
-        s.count -= GRANULE;
+    bool head = t->head && s.offset == 0;
+    if (head) {
+        s.offset = GRANULE;
+        s.count  = s.count > GRANULE ? s.count - GRANULE : 0;
     }
-    if (s.count > 0) LS_TRY(begin(t, &s));
-    return LS_OK;
+    if (t->comm->size == 1) return begin_alone(t, &s, head);
+    return t->teams == 1 ? begin_in_place(t, &s, head) : begin_across(t, &s, head);
 }
 
 ls_status ls__tree_end(ls_tree *tree)

@@ -60,7 +60,7 @@ typedef struct ls_tree_node {
     int first, shards, span;
 } ls_tree_node;
 
-enum { LS_TREE_MAX_NODES = 64, LS_TREE_GRANULE = 1024 /* floats: parts of a slice begin at multiples of it */ };
+enum { LS_TREE_MAX_NODES = 64, LS_TREE_GRANULE = 256 /* floats: parts of a slice begin at multiples of it */ };
 
 /* The nodes that the shards [first, first + shards) of `total` fall into, in order, as few as possible; how many.  A node
  * that reaches beyond the last shard counts as whole: [4, 6) of 6 is one node. */

@@ -45,6 +45,7 @@ typedef struct team {
 /* A slice that is complete on this rank, and when it is so on the others. */
 typedef struct waiting {
     ls_tree_slice slice;
+    bool          head; /* the header comes with it */
     uint32_t      ticket;
 } waiting;
 

@@ -227,8 +227,8 @@ static ls_status plan_sum(ls_tree *t)
 
     int sends    = n * own->pieces > t->teams ? n * own->pieces : t->teams;
     int receives = t->pieces > n ? t->pieces : n;
-    t->send      = ls_arena_alloc(t->arena, sizeof *t->send * (size_t)(sends + 1));
-    t->receive   = ls_arena_alloc(t->arena, sizeof *t->receive * (size_t)(receives + 1));
+    t->send      = ls_arena_alloc(t->arena, sizeof *t->send * 2 * (size_t)(sends + 1));
+    t->receive   = ls_arena_alloc(t->arena, sizeof *t->receive * 2 * (size_t)(receives + 1));
     t->block     = ls_arena_alloc(t->arena, sizeof *t->block * (size_t)own->members);
     t->node      = ls_arena_alloc(t->arena, sizeof *t->node * (size_t)(own->nodes + 1));
     t->vector    = ls_arena_alloc(t->arena, sizeof *t->vector * (size_t)(t->pieces + 1));

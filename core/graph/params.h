@@ -16,7 +16,7 @@
 
 #include "core/graph/graph.h"
 
-enum { LS_HEADER = 16, LS_PARAM_ALIGN = 1024, LS_PARAM_START = LS_PARAM_ALIGN }; /* in floats; where the first parameter begins */
+enum { LS_HEADER = 16, LS_PARAM_ALIGN = 256, LS_PARAM_START = LS_PARAM_ALIGN }; /* in floats; where the first parameter begins */
 
 typedef struct ls_param_slot {
     const ls_tensor *tensor;

@@ -183,7 +183,7 @@ static size_t bytes_of(int zero, ls_window_mode window, const char *name)
 /* Where memory is shared, the parameters are there once; who divides the update has only its part of the state. */
 static void sharing_saves_memory(void **state)
 {
-    const size_t all = 2 * (256 * 256 + 1024) * sizeof(float);
+    const size_t all = 2 * (256 * 256 + 256) * sizeof(float);
     for (int zero = 0; zero < 2; zero++)
         for (int shared = 0; shared < 2; shared++) {
             ls_window_mode window = shared ? LS_WINDOW_ON : LS_WINDOW_OFF;

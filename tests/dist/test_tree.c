@@ -12,7 +12,7 @@
 
 static const int     shard_counts[] = {1, 2, 3, 5, 8, 13, 16};
 static const int     accumulate[]   = {1, 2, 3, 5, 8};
-static const int64_t counts[]       = {1, 17, 1024, 5000, 100003};
+static const int64_t counts[]       = {1, 17, 256, 5000, 100003};
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
 /* Element i of a shard's gradient: of very different sizes, so that the order of additions shows; and some -0. */
