@@ -133,9 +133,8 @@ static void print_line(const bench *b, const char *kind, const char *name, doubl
 
 static void print_instructions(const bench *b)
 {
-    static const char *const kinds[] = {"forward", "backward", "fold", "call"};
-    const ls_program        *p       = ls__trainer_program(b->job->trainer);
-    double                   seconds[4] = {0}, flops[4] = {0}, all_s = 0;
+    const ls_program *p                       = ls__trainer_program(b->job->trainer);
+    double            seconds[LS_INSTR_KINDS] = {0}, flops[LS_INSTR_KINDS] = {0}, all_s = 0;
     for (int i = 0; i < p->instrs; i++) all_s += b->instr_s[i] / b->steps;
     printf("\nInstructions of rank 0 (%lld samples): ms, share of the step in %%, GFLOP/s, share of the peak in %%\n", (long long)b->batch.rows);
     for (int i = 0; i < p->instrs; i++) {
@@ -144,13 +143,13 @@ static void print_instructions(const bench *b)
         char            name[64];
         const char     *layer = in->node ? ls_layer_name(in->node, b->job->memory) : "";
         snprintf(name, sizeof name, "%3d %.30s%s%.20s", i, layer, *layer ? " " : "", in->name);
-        print_line(b, kinds[in->kind], name, s, f, all_s);
+        print_line(b, ls__instr_kind[in->kind], name, s, f, all_s);
         seconds[in->kind] += s;
         flops[in->kind] += f;
     }
     printf("\nBy kind\n");
-    for (int k = 0; k < 4; k++)
-        if (seconds[k] > 0) print_line(b, kinds[k], "", seconds[k], flops[k], all_s);
+    for (int k = 0; k < LS_INSTR_KINDS; k++)
+        if (seconds[k] > 0) print_line(b, ls__instr_kind[k], "", seconds[k], flops[k], all_s);
 }
 
 static void print_all(bench *b)

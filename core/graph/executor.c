@@ -161,8 +161,8 @@ static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
         c.y[k]  = address(p, run, instr->out[k]);
         c.dy[k] = address(p, run, instr->dout[k]);
     }
-    if (instr->kind == LS_INSTR_FORWARD) ls__op(n)->forward[LS_CPU](&c);
-    else run_backward(p, run, instr, &c);
+    if (instr->kind == LS_INSTR_BACKWARD) run_backward(p, run, instr, &c);
+    else ls__op(n)->forward[LS_CPU](&c);
 }
 
 /* The leaves of each group, added pairwise into the gradient block. */
@@ -192,6 +192,7 @@ static ls_status run_instr(ls_program *p, const ls_run *run, const ls_instr *ins
 {
     switch (instr->kind) {
     case LS_INSTR_FORWARD:
+    case LS_INSTR_AGAIN:
     case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
     case LS_INSTR_FOLD: run_fold(p, run, instr); break;
     case LS_INSTR_CALL: return instr->call(instr->context, run);

@@ -116,6 +116,8 @@ struct ls_op {
     unsigned        saves;                /* (optional) LS_SAVES_IN(i) | LS_SAVES_OUT(i)                          */
     bool            inplace;              /* (optional) forward may write out[0] over in[0] (same shape)          */
     bool            inplace_backward;     /* (optional) backward may write the gradient of in[0] over that of out[0] */
+    bool            again;                /* (optional) so cheap that out[0] is computed again for backward rather than kept; what that reads,
+                                             its own backward reads too                                       */
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */

@@ -27,21 +27,23 @@ static void print_list(const ls_program *p, FILE *to, const int *buffers, const 
     }
 }
 
+const char *const ls__instr_kind[LS_INSTR_KINDS] = {"forward", "again", "backward", "fold", "call"};
+
 static void print_instr(const ls_program *p, FILE *to, int i)
 {
-    static const char *const kinds[]   = {"forward", "backward", "fold", "call"};
     const ls_instr          *instr     = &p->instr[i];
     const char              *separator = "";
-    fprintf(to, "%4d  %-8s  %-14s  ", i, kinds[instr->kind], instr->name);
+    fprintf(to, "%4d  %-8s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
     if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
     print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
-    bool writes = instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
+    const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_AGAIN;
+    const bool writes  = forward || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
     if (!writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);
     separator = " -> ";
     if (writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
-    if (instr->kind == LS_INSTR_FORWARD) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
-    for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_FORWARD; k++)
+    if (forward) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    for (int k = 0; k < LS_MAX_IN && forward; k++)
         if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k) fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);

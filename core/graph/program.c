@@ -5,6 +5,9 @@
  * outputs and gives those of its inputs.  The first writer of a gradient writes, later ones add, so nothing is
  * zero-filled.
  *
+ * Backward reads what forward made, but for cheap values that are computed again rather than kept (Chen 2016, "Training deep
+ * nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway.  The bits are the same.
+ *
  * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
  *
  * Gradients of parameters go straight into the gradient block, those of tied weights into two segments of it (params.h).  A
@@ -212,6 +215,39 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     return LS_OK;
 }
 
+/* Whether backward can do without out[0] of `n`: all that is needed to compute it again is there when the backward of `n` runs. */
+static bool can_again(const ls_program *p, const ls_node *n)
+{
+    const ls_op *op = ls__op(n);
+    if (!op->again || op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_VALUE && !(op->saves & LS_SAVES_IN(k))) return false;
+    for (int i = 0; i < p->options.outputs; i++)
+        if (ls__root(p->options.output[i]) == n->out[0]) return false;
+    return true;
+}
+
+/* The buffer in which backward finds the value of `t`; it may have to be computed again first. */
+static int backward_value(ls_program *p, const ls_tensor *tensor)
+{
+    const ls_tensor *t = ls__root(tensor);
+    const ls_node   *n = t->node;
+    if (!n || t != n->out[0] || !can_again(p, n)) return value_buffer(p, t);
+    if (p->again_of[t->index] >= 0) return p->again_of[t->index];
+    ls_instr instr = blank(LS_INSTR_AGAIN, ls__op(n)->name);
+    instr.node     = n;
+    instr.label    = node_label(p, n);
+    instr.flops    = flops_of(n);
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k]) instr.in[k] = backward_value(p, n->in[k]);
+    p->again_of[t->index] = instr.out[0] = add_buffer(p, (ls_buffer){.name = ls_arena_printf(p->memory, "%s, again", t->name), .tensor = t,
+                                                                    .place = LS_PLACE_STEP, .bytes = planned_bytes(p, t),
+                                                                    .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
+    for (int k = 1; k < n->outs; k++) instr.out[k] = value_buffer(p, n->out[k]);
+    append(p, instr);
+    return instr.out[0];
+}
+
 static void emit_fold(ls_program *p, int buffer)
 {
     const ls_tensor *t     = p->buffer[buffer].tensor;
@@ -240,7 +276,7 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     instr.flops   = 2 * flops_of(n);
     instr.dout[0] = dout;
     for (int k = 0; k < n->ins; k++)
-        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = value_buffer(p, n->in[k]);
+        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n->in[k]);
     bool with_loss = leaves_loss(p, n, needed);
     if (with_loss) instr.flops += flops_of(n);
     for (int k = 0; k < n->outs; k++)
@@ -273,7 +309,7 @@ static ls_status build(ls_program *p)
     const ls_graph *g       = p->graph;
     ls_tensor      *loss    = p->options.loss;
     bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
-    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 3 + 2) * sizeof *written);
+    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 4 + 2) * sizeof *written);
     mark_needed(p, needed);
     for (int i = 0; i < g->nodes; i++)
         if (needed[i] && !ls__op(g->node[i])->view && !leaves_loss(p, g->node[i], needed)) LS_TRY(emit_forward(p, g->node[i]));
@@ -303,11 +339,12 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
         memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
         p->options.output = copy;
     }
-    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 3 + 2) * sizeof *p->buffer);
+    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 4 + 2) * sizeof *p->buffer);
     p->value_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
     p->grad_of  = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
+    p->again_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->again_of);
     p->input    = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
-    for (int i = 0; i < g->tensors; i++) p->value_of[i] = p->grad_of[i] = -1;
+    for (int i = 0; i < g->tensors; i++) p->value_of[i] = p->grad_of[i] = p->again_of[i] = -1;
     ls_status status = build(p);
     if (status != LS_OK) {
         ls__program_free(p);

@@ -25,10 +25,12 @@ typedef struct ls_run     ls_run;
 
 typedef enum ls_instr_kind {
     LS_INSTR_FORWARD,
+    LS_INSTR_AGAIN, /* forward once more, for the backward instruction that follows: what it makes was not kept */
     LS_INSTR_BACKWARD,
     LS_INSTR_FOLD, /* the gradient of a parameter with several uses: its per-shard leaves are added up as a tree */
     LS_INSTR_CALL  /* something from above core: a collective, the update */
 } ls_instr_kind;
+enum { LS_INSTR_KINDS = LS_INSTR_CALL + 1 };
 
 typedef struct ls_instr {
     ls_instr_kind  kind;
@@ -84,6 +86,7 @@ struct ls_program {
     ls_buffer         *buffer;
     int                buffers;
     int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none    */
+    int               *again_of;           /* of the value that is computed again; -1: none   */
     int               *uses;               /* parts of the gradient, by index of the root tensor; NULL without a loss */
     ls_tensor        **input;
     int                inputs;
@@ -136,6 +139,7 @@ ls_status ls__program_run(ls_program *p, const ls_run *run);
 /* Values of a tensor in the run just made (or in a CALL that reads it). */
 void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t);
 
+extern const char *const ls__instr_kind[LS_INSTR_KINDS];
 /* What each instruction reads and writes, one line each; and the memory plan (core/graph/print.c). */
 void ls__program_print(const ls_program *p, FILE *to);
 void ls__plan_print(const ls_program *p, FILE *to);

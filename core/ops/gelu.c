@@ -53,6 +53,7 @@ LS_OP(gelu) = {
     .outs             = 1,
     .saves            = LS_SAVES_IN(0),
     .inplace_backward = true,
+    .again            = true,
     .fields           = LS_FIELDS(LS_FIELD(BOOL, ls_gelu_args, tanh)),
     .infer            = ls__infer_same,
     .forward          = {[LS_CPU] = forward},

@@ -63,6 +63,7 @@ LS_OP(rms_norm) = {
     .optional         = 1u << 1,
     .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1),
     .inplace_backward = true,
+    .again            = true,
     .fields           = LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_args, eps)),
     .infer            = infer,
     .forward          = {[LS_CPU] = forward},

@@ -36,6 +36,7 @@ LS_OP(silu) = {
     .outs             = 1,
     .saves            = LS_SAVES_IN(0),
     .inplace_backward = true,
+    .again            = true,
     .infer            = ls__infer_same,
     .forward          = {[LS_CPU] = forward},
     .backward         = {[LS_CPU] = backward},
