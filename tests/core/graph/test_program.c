@@ -276,7 +276,7 @@ static void cheap_values_are_computed_again(void **state)
     assert_int_equal(again, 0);
     assert_true(small < large);
     assert_memory_equal(lean, kept, params->grads * sizeof *lean);
-    assert_true(fabsf(lean[LS_HEADER]) > 0);
+    assert_true(fabsf(lean[params->slot[0].offset]) > 0);
     free(lean), free(kept);
     ls_params_free(params);
     ls_graph_free(g);
@@ -297,7 +297,7 @@ static void relu_runs_in_place(void **state)
 }
 
 /* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient once more, what
- * backward reads of the layers (11 of 16 activations of 8 x 256 x 384 each), and slices of logits.  PyTorch takes 4 to 5 GB. */
+ * backward reads of the layers (11 of 16 activations of 8 x 256 x 384 each), and slices of logits.  PyTorch takes 2 GB compiled, 4.7 GB eager. */
 static void a_gpt_takes_little_memory(void **state)
 {
     enum { V = 50304, C = 384, T = 256, LAYERS = 6 };
