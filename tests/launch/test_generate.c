@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* labels: mpi */
 /* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and bad input. */
 #include "tests/launch/run_program.h"
 
