@@ -55,9 +55,9 @@ static ls_status check_usable(const ls_comm *comm)
     return LS_OK;
 }
 
-static void begin(const ls_comm *comm, const char *what, size_t bytes)
+static void begin(const ls_comm *comm, const char *what, size_t bytes, bool apart)
 {
-    ls__flight_begin(comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes});
+    ls__flight_begin(comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes, .apart = apart});
 }
 
 /* After a failure inside a collective nobody knows which ranks took part: the communicator is of no more use. */
@@ -72,7 +72,7 @@ ls_status ls_comm_barrier(ls_comm *comm)
 {
     LS_TRY(check_usable(comm));
     TRACE(comm, 0, -1);
-    begin(comm, "barrier", 0);
+    begin(comm, "barrier", 0, false);
     LS_TRY(mark(comm, comm->table->barrier(comm)));
     return LS_OK;
 }
@@ -83,7 +83,7 @@ ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root)
     LS_CHECK(root >= 0 && root < comm->size, LS_ERR_FAILED, "bcast: expected a root from 0 to %d, found %d", comm->size - 1, root);
     TRACE(comm, bytes, root);
     if (!bytes) return LS_OK;
-    begin(comm, "broadcast", bytes);
+    begin(comm, "broadcast", bytes, false);
     LS_TRY(mark(comm, comm->table->bcast(comm, data, bytes, root)));
     return LS_OK;
 }
@@ -95,7 +95,7 @@ ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size
              bytes, comm->size);
     TRACE(comm, bytes, -1);
     if (!bytes) return LS_OK;
-    begin(comm, "all-gather", bytes);
+    begin(comm, "all-gather", bytes, false);
     LS_TRY(mark(comm, comm->table->allgather(comm, send, receive, bytes)));
     return LS_OK;
 }
@@ -111,7 +111,7 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
         if (i < sends) floats += t->count;
     }
     TRACE(comm, floats * sizeof(float), -1);
-    begin(comm, "exchange", 0); /* how much differs from rank to rank */
+    begin(comm, "exchange", 0, true); /* how much differs from rank to rank */
     LS_TRY(mark(comm, comm->table->exchange(comm, sends, send, receives, receive)));
     return LS_OK;
 }

@@ -186,7 +186,7 @@ static const char *crash_name(int number)
         int         number;
         const char *text;
     } names[] = {{SIGSEGV, "SIGSEGV, a wrong address"}, {SIGBUS, "SIGBUS, memory or a file that is not there"}, {SIGFPE, "SIGFPE, a wrong division"},
-                 {SIGILL, "SIGILL, an instruction that this processor does not have"}, {SIGABRT, "SIGABRT"}};
+                 {SIGILL, "SIGILL, an instruction that this processor does not have"}, {SIGABRT, "SIGABRT, by itself: what it said stands above"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].number == number) return names[i].text;
     return "a signal";

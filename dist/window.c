@@ -293,6 +293,8 @@ static ls_status wait_for(ls_window *w, int member, uint32_t ticket)
         if (has_come(c, ticket)) return LS_OK;
         if (w->comm->table->poll) w->comm->table->poll(w->comm);
     }
+    ls_flight *flight = has_come(c, ticket) ? NULL : w->comm->flight;
+    ls__flight_begin(flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "the barrier of the host", .apart = true});
     for (int naps = 1; !has_come(c, ticket); naps++) {
         nap(c, ticket);
         if (w->comm->table->poll) w->comm->table->poll(w->comm);
@@ -302,6 +304,7 @@ static ls_status wait_for(ls_window *w, int member, uint32_t ticket)
                            w->rank[member], w->process[member], w->comm->rank);
         }
     }
+    ls__flight_end(flight);
     return LS_OK;
 }
 

@@ -71,7 +71,7 @@ void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now)
     uint64_t                number = atomic_load_explicit(&log->records, memory_order_relaxed) + 1;
     ls_flight_record       *r      = &log->record[number % LS_FLIGHT_RECORDS];
     /* What a collective is made of is its own business: only the whole is compared between ranks. */
-    bool calls = ls__phase_waits(note->phase) && !(outer && ls__phase_waits(outer->phase));
+    bool calls = ls__phase_waits(note->phase) && !note->apart && !(outer && ls__phase_waits(outer->phase));
     if (note->step) atomic_store_explicit(&log->step, note->step, memory_order_relaxed);
     atomic_store_explicit(&r->number, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);

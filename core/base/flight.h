@@ -46,6 +46,7 @@ typedef struct ls_flight_note {
     int64_t     step;   /* 0: that of the note before */
     int         micro, instr;
     uint64_t    count;  /* of a collective: what all ranks must give alike (elements, bytes) */
+    bool        apart;  /* it waits, but not all ranks come to do so: not numbered           */
 } ls_flight_note;
 
 typedef struct ls_flight_record {
