@@ -240,38 +240,27 @@ void ls__control_send(ls_control *c, ls_word *word, const struct sockaddr_in *to
 
 void ls__control_send_rank(ls_control *c, ls_word *word, int rank)
 {
-    const ls_peer *p = &c->peer[rank];
+    const ls_peer *p    = &c->peer[rank];
+    const bool     here = !strcmp(p->host, c->peer[c->rank].host);
     for (size_t a = 0; a < sizeof p->address / sizeof *p->address; a++)
-        if (p->address[a].s_addr) ls__control_send(c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
+        if (p->address[a].s_addr && (here || p->address[a].s_addr != htonl(INADDR_LOOPBACK)))
+            ls__control_send(c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
 }
 
-/* The rank that is at this address: a port alone may be in use on several hosts. */
-static int rank_at(const ls_control *c, const struct sockaddr_in *at)
-{
-    for (int r = 0; r < c->ranks; r++) {
-        const ls_peer *p = &c->peer[r];
-        for (size_t a = 0; a < sizeof p->address / sizeof *p->address; a++)
-            if (p->port == at->sin_port && p->address[a].s_addr == at->sin_addr.s_addr && c->group[r] != c->group[c->rank]) return r;
-    }
-    return -1;
-}
-
-int ls__control_refused(ls_control *c)
+bool ls__control_refused(ls_control *c, struct sockaddr_in *at)
 {
     while (c->socket >= 0) {
-        struct sockaddr_in to;
-        char               control[512];
-        struct msghdr      message = {.msg_name = &to, .msg_namelen = sizeof to, .msg_control = control, .msg_controllen = sizeof control};
-        if (recvmsg(c->socket, &message, MSG_ERRQUEUE) < 0) return -1;
+        char          control[512];
+        struct msghdr message = {.msg_name = at, .msg_namelen = sizeof *at, .msg_control = control, .msg_controllen = sizeof control};
+        if (recvmsg(c->socket, &message, MSG_ERRQUEUE) < 0) return false;
         for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
             struct sock_extended_err error;
             if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_RECVERR) continue;
             memcpy(&error, CMSG_DATA(part), sizeof error);
-            int rank = error.ee_errno == ECONNREFUSED ? rank_at(c, &to) : -1;
-            if (rank >= 0) return rank;
+            if (error.ee_errno == ECONNREFUSED) return true;
         }
     }
-    return -1;
+    return false;
 }
 
 bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from)

@@ -76,8 +76,8 @@ typedef struct ls_word {
 void ls__control_send(ls_control *c, ls_word *word, const struct sockaddr_in *to);
 /* To all addresses of a rank. */
 void ls__control_send_rank(ls_control *c, ls_word *word, int rank);
-/* A rank of another host at whose port nobody listened to what was sent, -1: none (or no more of them). */
-int ls__control_refused(ls_control *c);
+/* An address to which something was sent where nobody listens (any more); false: there is none left. */
+bool ls__control_refused(ls_control *c, struct sockaddr_in *at);
 /* The next word of this run that has come, false when there is none. */
 bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from);
 

@@ -294,6 +294,32 @@ static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_ver
     return true;
 }
 
+/* All wait, but not in the same collective: some have called one more than others. */
+static bool not_all_called(const ls_rank_view *view, int ranks, ls_verdict *v)
+{
+    uint64_t most = 0;
+    int      ahead = -1, behind = -1, ahead_ranks = 0;
+    for (int r = 0; r < ranks; r++)
+        if (view[r].calls > most) most = view[r].calls;
+    for (int r = ranks - 1; r >= 0; r--) {
+        ahead_ranks += view[r].calls == most;
+        if (view[r].calls == most) ahead = r;
+        else behind = r;
+    }
+    if (behind < 0) return false;
+    const bool          extra = ahead_ranks <= ranks / 2;
+    const ls_rank_view *odd = &view[extra ? ahead : behind], *other = &view[extra ? behind : ahead];
+    v->rank = odd->rank;
+    v->code = LS_ERR_FAILED;
+    say_rank(v, odd);
+    say(v, " is out of step with the others: it waits ");
+    say_place(v, odd);
+    say_step(v, odd);
+    say(v, extra ? ", a collective that the others have not called; rank %d waits " : " and has not called the collective of the others; rank %d waits ", other->rank);
+    say_place(v, other);
+    return true;
+}
+
 static bool nobody_moves(const ls_rank_view *view, int ranks, ls_verdict *v)
 {
     int    left = -1, first = -1, waiting = 0;
@@ -318,6 +344,7 @@ static bool nobody_moves(const ls_rank_view *view, int ranks, ls_verdict *v)
         say_others(v, view, ranks, left);
         return true;
     }
+    if (not_all_called(view, ranks, v)) return true;
     v->rank = -1;
     say(v, "all %d ranks have been waiting for each other for ", ranks);
     say_seconds(v, age);

@@ -144,7 +144,7 @@ static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
     v->step       = s.in.step;
     v->age_s      = (double)(now - since) * NS;
     v->deadline_s = deadline_of(&seat->log, (ls_phase)s.in.phase, floor_s);
-    copy(v->what, sizeof v->what, s.in.what);
+    copy(v->what, sizeof v->what, ls__phase_waits(s.whole.phase) ? s.whole.what : s.in.what); /* what a collective is made of does not matter */
     copy(v->whole, sizeof v->whole, s.whole.what);
     look_at_calls(&seat->log, v, s.calls);
 }
@@ -249,18 +249,30 @@ static void take_view(ls_watchdog *w, const ls_word *word, const struct sockaddr
     if (v.rank < 0 || v.rank >= c->ranks || c->group[v.rank] == c->group[c->rank] || c->group[v.rank] != c->group[word->from]) return;
     v.what[sizeof v.what - 1] = v.whole[sizeof v.whole - 1] = v.host[sizeof v.host - 1] = v.message[sizeof v.message - 1] = 0;
     for (int m = 0; m < LS_MARKS; m++) v.mark[m].what[LS_CALL_NAME - 1] = 0;
-    w->heard[v.rank] = (heard){.view = v, .at_ns = now};
+    w->heard[v.rank]      = (heard){.view = v, .at_ns = now};
+    w->gone[word->from] = false;
     w->source[c->group[v.rank]] = *from;
 }
 
-/* A rank whose port nobody listens at any more. */
-static void take_refusals(ls_watchdog *w)
+/* Where a host has been heard from.  Only there does it mean something that nobody listens: other addresses that a host says are its own may
+ * be, seen from here, those of somebody else. */
+static struct in_addr known_address(const ls_watchdog *w, int rank)
 {
     const ls_control *c = w->control;
-    for (int rank; (rank = ls__control_refused(w->control)) >= 0;) {
-        w->gone[rank] = true;
-        if (c->group[rank] == c->group[0]) w->judge_ns = 0; /* another one there may be the judge */
-    }
+    return c->group[rank] == c->group[0] ? w->judge.sin_addr : w->source[c->group[rank]].sin_addr;
+}
+
+/* Ranks at whose ports nobody listens any more. */
+static void take_refusals(ls_watchdog *w)
+{
+    const ls_control  *c = w->control;
+    struct sockaddr_in at;
+    while (ls__control_refused(w->control, &at))
+        for (int r = 0; r < c->ranks; r++) {
+            if (c->peer[r].port != at.sin_port || known_address(w, r).s_addr != at.sin_addr.s_addr || c->group[r] == c->group[c->rank]) continue;
+            w->gone[r] = true;
+            if (c->group[r] == c->group[0]) w->judge_ns = 0; /* another one there may be the judge */
+        }
 }
 
 static void hear(ls_watchdog *w, int64_t now)
@@ -274,6 +286,7 @@ static void hear(ls_watchdog *w, int64_t now)
         if (c->group[word.from] == c->group[0]) {
             w->judge    = from;
             w->judge_ns = w->judge_last_ns = now;
+            w->gone[word.from]             = false;
         }
         word.u.text[sizeof word.u.text - 1] = 0;
         if (word.verdict) {

@@ -169,6 +169,16 @@ static void all_wait_for_each_other(void **state)
     all_wait(61);
     view[2].age_s = 70;
     expect("all 4 ranks have been waiting for each other for 61 s in " BUCKET " at step 412: a message between them is lost; is the network down?", -1, LS_ERR_ENV);
+    view[0].calls = 58;
+    in(&view[0], LS_PHASE_WAIT, "barrier", 65);
+    expect("rank 0 on node1 is out of step with the others: it waits in barrier at step 412, a collective that the others have not called; rank 1 waits in " BUCKET, 0,
+           LS_ERR_FAILED);
+    all_wait(61);
+    view[3].calls = 56;
+    in(&view[3], LS_PHASE_WAIT, "the barrier of the host", 65);
+    expect("rank 3 on node2 is out of step with the others: it waits in the barrier of the host at step 412 and has not called the collective of the others; "
+           "rank 0 waits in " BUCKET, 3, LS_ERR_FAILED);
+    all_wait(61);
     view[2].life = LS_LIFE_ENDED;
     expect("rank 2 on node2 has left the run at step 412; the others wait in " BUCKET, 2, LS_ERR_ENV);
     view[1].age_s = 3; /* it has only just begun to wait */

@@ -13,7 +13,7 @@ static const fault places[] = {
     {"rank=1,at=evaluation,do=hang", 4, {"rank 1 on ", "has been in `evaluation` conv1 (conv2d) for ", "the others wait in "}, true},
     {"rank=1,at=start-up,do=hang", 4, {"rank 1 on ", "has been in `start-up` opening the data for 15 s", "the others wait in "}},
     {"rank=0,step=5,at=update,do=spin", 4, {"rank 0 on ", "has been in `update` update for 3.", "at step 5 (it computes); the others wait in the barrier of the host"}, true},
-    {"rank=0,at=update,do=extra", 1, {"rank 0 on ", "is out of step with the others", "at step 1"}},
+    {"rank=0,at=update,do=extra", 1, {"rank 0 on ", "is out of step with the others: it waits in barrier of update at step 1, a collective that the others have not called"}},
     {"rank=0,step=5,at=data,do=slow,ms=200", 0, {"rank 0 on ", " was the slowest of epoch 1: "}},
 };
 
