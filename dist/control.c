@@ -274,3 +274,6 @@ bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from)
     }
     return false;
 }
+
+/* What does not fit into one packet is lost when either half is. */
+_Static_assert(sizeof(ls_word) <= 1472, "a word fits into one packet of 1,500 bytes");

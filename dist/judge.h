@@ -18,7 +18,7 @@ typedef enum ls_life {
     LS_LIFE_UNKNOWN  /* its host was never heard of                 */
 } ls_life;
 
-enum { LS_MARKS = 8, LS_HOST_NAME = 64, LS_VERDICT_TEXT = 1024, LS_CALL_NAME = 40 };
+enum { LS_RECENT = 8, LS_MARKS = LS_RECENT + 4, LS_HOST_NAME = 64, LS_VERDICT_TEXT = 1024, LS_CALL_NAME = 40 };
 
 /* A rank, as a watchdog of its host sees it; also what hosts send each other. */
 typedef struct ls_rank_view {
@@ -35,7 +35,7 @@ typedef struct ls_rank_view {
     double   age_s, deadline_s;  /* in it; at most                                                         */
     double   silent_s;           /* since its host was last heard of                                       */
     uint64_t calls;              /* collectives called so far                                              */
-    struct ls_call_mark {        /* the last four collectives, and those whose numbers are the last four multiples of 16 */
+    struct ls_call_mark {        /* the last collectives (LS_RECENT), and those whose numbers are the last four multiples of 16 */
         uint64_t number, chain, count;
         char     what[LS_CALL_NAME];
     } mark[LS_MARKS];

@@ -107,7 +107,7 @@ static void look_at_calls(const ls_flight_log *log, ls_rank_view *v, uint64_t ca
     ls_flight_call call;
     v->calls = calls;
     for (uint64_t m = 0; m < LS_MARKS; m++) {
-        uint64_t back = m < 4 ? m : calls % 16 + 16 * (m - 4), number = calls > back ? calls - back : 0;
+        uint64_t back = m < LS_RECENT ? m : calls % 16 + 16 * (m - LS_RECENT), number = calls > back ? calls - back : 0;
         if (!ls__flight_call(log, number, &call)) continue;
         v->mark[m].number = number;
         v->mark[m].chain  = call.chain;

@@ -138,7 +138,7 @@ static void collectives_that_differ(void **state)
     expect(NULL, 0, 0);
     /* Long ago: only the multiples of 16 are common. */
     all_wait(0.1);
-    for (int r = 0; r < RANKS; r++) call(&view[r], 4, 48, r == 2 ? 0x11 : 0x48, "all-gather", 8);
+    for (int r = 0; r < RANKS; r++) call(&view[r], LS_RECENT, 48, r == 2 ? 0x11 : 0x48, "all-gather", 8);
     call(&view[2], 0, 59, 0x59, "barrier", 0);
     call(&view[2], 1, 58, 0x58, "barrier", 0);
     expect("rank 2 on node2 is out of step with the others since collective 48 at step 412 or before that, when rank 2 called others", 2, LS_ERR_FAILED);
