@@ -36,12 +36,27 @@ static double truncated(uint64_t key, int64_t i, double mean, double std, double
     return low > mean ? low : high < mean ? high : mean; /* bounds so far out that nothing fits */
 }
 
+/* Bounds of the uniform and truncated initialisers. */
+static void bounds_of(const ls_init *init, double std, double *low, double *high)
+{
+    bool given = init->low != 0 || init->high != 0;
+    *low       = init->low;
+    *high      = init->high;
+    if (init->kind == LS_INIT_UNIFORM && init->fan) {
+        *low  = -1 / sqrt((double)init->fan);
+        *high = -*low;
+    } else if (init->kind == LS_INIT_TRUNC_NORMAL && !given) {
+        *low  = init->mean - 2 * std;
+        *high = init->mean + 2 * std;
+    }
+}
+
 ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
 {
     const ls_init *init = &t->init;
     const uint64_t key  = ls_key(seed, t->name);
     const int64_t  n    = ls__numel(t);
-    double         fan_in, fan_out, std = init->std > 0 ? init->std : 1, bound = 0;
+    double         fan_in, fan_out, std = init->std > 0 ? init->std : 1, low, high;
     fans(t, &fan_in, &fan_out);
     const double fan = init->fan_out ? fan_out : fan_in;
     switch (init->kind) {
@@ -52,26 +67,19 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     case LS_INIT_DEFAULT: std = 1 / sqrt(3 * fan_in); break; /* PyTorch's layers: uniform +- 1/sqrt(fan_in) */
     default: break;
     }
-    bound = sqrt(3.0) * std;
+    const double bound = sqrt(3.0) * std;
+    bounds_of(init, std, &low, &high);
+    LS_CHECK(low <= high || (init->kind != LS_INIT_UNIFORM && init->kind != LS_INIT_TRUNC_NORMAL), LS_ERR_USAGE,
+             "initialiser of '%s': low %g is above high %g", t->name, low, high);
+#pragma omp parallel for schedule(static) if (n > 16384)
     for (int64_t i = 0; i < n; i++) {
         double u = ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]);
         switch (init->kind) {
         case LS_INIT_ZEROS: values[i] = 0; break;
         case LS_INIT_CONSTANT: values[i] = init->value; break;
-        case LS_INIT_UNIFORM: {
-            double low = init->fan ? -1 / sqrt((double)init->fan) : init->low, high = init->fan ? -low : init->high;
-            LS_CHECK(low <= high, LS_ERR_USAGE, "initialiser of '%s': low %g is above high %g", t->name, low, high);
-            values[i] = (float)(low + (high - low) * u);
-            break;
-        }
+        case LS_INIT_UNIFORM: values[i] = (float)(low + (high - low) * u); break;
         case LS_INIT_NORMAL: values[i] = (float)(init->mean + std * normal(key, i)); break;
-        case LS_INIT_TRUNC_NORMAL: {
-            bool   given = init->low != 0 || init->high != 0;
-            double low = given ? init->low : init->mean - 2 * std, high = given ? init->high : init->mean + 2 * std;
-            LS_CHECK(low <= high, LS_ERR_USAGE, "initialiser of '%s': low %g is above high %g", t->name, low, high);
-            values[i] = (float)truncated(key, i, init->mean, std, low, high);
-            break;
-        }
+        case LS_INIT_TRUNC_NORMAL: values[i] = (float)truncated(key, i, init->mean, std, low, high); break;
         case LS_INIT_XAVIER_NORMAL:
         case LS_INIT_KAIMING_NORMAL: values[i] = (float)(std * normal(key, i)); break;
         case LS_INIT_DEFAULT:

@@ -53,12 +53,9 @@ def main():
     write("optims.txt", optims.golden_optims)
     write("schedules.txt", optims.golden_schedules)
     write("lenet5.txt", lenet5.golden)
-<<<<<<< HEAD
     write("multihead_attention.txt", multihead_attention.golden)
-=======
     write("gpt.txt", gpt.small)
     write("transformer.txt", transformer.golden)
->>>>>>> d3596ed (WIP gpt)
     for name, op in ops.OPS.items():
         write(f"ops/{name}.txt", lambda out: ops.golden(out, name, *op))
 

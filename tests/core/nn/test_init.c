@@ -3,6 +3,7 @@
 #include "tests/unit.h"
 
 #include <math.h>
+#include <omp.h>
 
 #include "core/graph/params.h"
 
@@ -95,6 +96,20 @@ static void a_value_depends_on_seed_name_and_place(void **state)
     ls_graph_free(g);
 }
 
+static void threads_change_nothing(void **state)
+{
+    static const ls_init inits[] = {{.kind = LS_INIT_NORMAL, .std = 0.02f}, {.kind = LS_INIT_TRUNC_NORMAL, .std = 2}, {.kind = LS_INIT_UNIFORM, .low = -1, .high = 3}};
+    static float         one[COUNT];
+    for (size_t i = 0; i < sizeof inits / sizeof *inits; i++) {
+        omp_set_num_threads(1);
+        fill("w", inits[i], 7);
+        memcpy(one, values, sizeof one);
+        omp_set_num_threads(3);
+        fill("w", inits[i], 7);
+        assert_memory_equal(values, one, sizeof one);
+    }
+}
+
 static void bounds_are_checked(void **state)
 {
     ls_graph  *g = ls_graph_new();
@@ -107,6 +122,6 @@ static void bounds_are_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(moments_are_those_of_the_papers), cmocka_unit_test(a_value_depends_on_seed_name_and_place),
-                                       cmocka_unit_test(bounds_are_checked)};
+                                       cmocka_unit_test(threads_change_nothing), cmocka_unit_test(bounds_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
