@@ -15,7 +15,7 @@ ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step
     s->begun               = step;
     s->good                = found ? step : -1;
     s->opened_at = s->last_at = ls_now();
-    s->whole_s                = 1 + bytes / SLOW_DISK;
+    s->whole_s                = 0.02 + bytes / SLOW_DISK;
     s->cost_s                 = 0.005 + bytes / COPY;
     return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
                                                                    .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
@@ -35,6 +35,7 @@ static bool is_due(ls_saves *s)
     const ls_recipe *r = s->job->recipe;
     if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
     double now = ls_now(), next = fmax(s->cost_s, s->count ? s->spent_s / s->count : 0);
+    next += s->whole_s; /* at its end the run waits for the last one */
     return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
@@ -117,4 +118,4 @@ ls_status ls_saves_finish(ls_saves *s, double wall_s)
     return status;
 }
 
-double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : s->whole_s; }
+double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }
