@@ -31,8 +31,8 @@ static void shell(const char *format, ...)
     if (system(full) != 0) fail_msg("%s", full);
 }
 
-/* As PARTS ranks write it. */
-static void save(float scale, int64_t step)
+/* As PARTS ranks write it, where share[i] and number[i] are i. */
+static void save_as(float scale, int64_t step, const int shares[PARTS], const int numbers[PARTS])
 {
     model          m;
     ls_state       share;
@@ -46,13 +46,17 @@ static void save(float scale, int64_t step)
     assert_int_equal(ls__checkpoint_temporary(path, folder, step), LS_OK);
     assert_int_equal(mkdir(path, 0777), 0);
     for (int i = 0; i < PARTS; i++) {
-        ls__checkpoint_share(&m.state, i, PARTS, arena, &share);
+        ls__checkpoint_share(&m.state, shares[i], PARTS, arena, &share);
         snprintf(part, sizeof part, "%.4000s/%s", path, files[i]);
-        assert_int_equal(ls__part_write(part, &share, &p, i, PARTS, &sums[i], &bytes), LS_OK);
+        assert_int_equal(ls__part_write(part, &share, &p, numbers[i], PARTS, &sums[i], &bytes), LS_OK);
     }
     assert_int_equal(ls__checkpoint_publish(folder, &p, PARTS, sums), LS_OK);
     ls_arena_free(arena);
 }
+
+static const int in_order[PARTS] = {0, 1, 2};
+
+static void save(float scale, int64_t step) { save_as(scale, step, in_order, in_order); }
 
 static int set_up(void **state)
 {
@@ -171,6 +175,25 @@ static void test_files_mixed_up(void **state)
     }
 }
 
+/* Every file is sound, and as the manifest says; together they are no checkpoint. */
+static void test_pieces_that_do_not_fit(void **state)
+{
+    static const int shares[][PARTS] = {{0, 0, 2}, {0, 1, 1}, {1, 1, 2}, {0, 2, 2}}, turned[PARTS] = {0, 2, 1};
+    char             what[64];
+    for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
+        snprintf(what, sizeof what, "shares %d %d %d", shares[i][0], shares[i][1], shares[i][2]);
+        shell("rm -r step-00000020");
+        save_as(2, 20, shares[i], in_order);
+        expect(1, 10, what);
+    }
+    shell("rm -r step-00000020");
+    save_as(2, 20, in_order, turned);
+    expect(1, 10, "files with other numbers");
+    shell("rm -r step-00000020");
+    save_as(2, 20, turned, in_order);
+    expect(2, 20, "files in another order"); /* where a piece lies does not matter */
+}
+
 static void test_earlier_format(void **state)
 {
     model       m;
@@ -187,7 +210,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sound),          cmocka_unit_test(test_flipped_bytes),  cmocka_unit_test(test_files_that_end_early),
-        cmocka_unit_test(test_files_mixed_up), cmocka_unit_test(test_earlier_format),
+        cmocka_unit_test(test_files_mixed_up), cmocka_unit_test(test_pieces_that_do_not_fit), cmocka_unit_test(test_earlier_format),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
