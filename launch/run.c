@@ -165,9 +165,10 @@ static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') folder[--n] = 0;
     if (is_file(folder, "recipe.yaml")) return LS_OK;
-    const char *name = strrchr(folder, '/');
+    char        real[PATH_MAX]; /* `latest` and `best` are links */
+    const char *name = realpath(path, real) ? strrchr(real, '/') : NULL;
     long long   number;
-    if (sscanf(name ? name + 1 : folder, "step-%lld", &number) == 1) {
+    if (name && sscanf(name, "/step-%lld", &number) == 1) {
         snprintf(folder, PATH_MAX, "%s/../..", path);
         *step = number;
         if (is_file(folder, "recipe.yaml")) return LS_OK;

@@ -27,6 +27,7 @@ static void lists(void **state)
     HAS(text_of("out"), "momentum_buffer");
     assert_int_equal(run("ckpt ls nowhere"), 2);
     assert_int_equal(run("eval reference/checkpoints/step-00000011"), 0);
+    assert_int_equal(run("eval reference/checkpoints/latest"), 0);
 }
 
 static void verifies(void **state)
