@@ -85,6 +85,15 @@ typedef enum ls_window_mode {
 #undef X
 } ls_window_mode;
 
+/* What becomes of a step whose loss or gradient is not finite: the run ends with LS_ERR_DIVERGED; the step changes nothing, and the run
+ * goes on; or, for ls_trainer_step the same as the first, the caller goes back to a checkpoint. */
+#define LS_ON_NAN_LIST(X) X(ABORT, "abort") X(SKIP, "skip") X(ROLLBACK, "rollback")
+typedef enum ls_on_nan {
+#define X(name, text) LS_ON_NAN_##name,
+    LS_ON_NAN_LIST(X)
+#undef X
+} ls_on_nan;
+
 typedef struct ls_trainer_options {
     ls_comm    *comm;            /* NULL: one rank                                                                   */
     int64_t     batch;           /* samples of a global batch (all ranks together)                                   */
@@ -98,6 +107,8 @@ typedef struct ls_trainer_options {
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
     ls_window_mode window;       /* within a host                                                                    */
     int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it */
+    ls_on_nan   on_nan;          /* other than ABORT: the gradient is looked at in every step, as with optim.clip_norm */
+    int64_t     check_every;     /* steps; then ranks compare their parameters; 0: never                            */
     ls_device   device;
     bool        snapshot;        /* memory for a copy of what this rank writes of checkpoints                        */
     int         writers;         /* of them: see ls_saver_options                                                    */
@@ -118,7 +129,8 @@ typedef struct ls_metrics {
     double  accuracy;       /* NaN without logits                                  */
     double  weight;         /* what the loss was divided by                        */
     float   lr;
-    double  grad_norm;      /* NaN unless clipping by norm is on                   */
+    double  grad_norm;      /* NaN unless clipping by norm is on, or on_nan        */
+    bool    skipped;        /* not finite: nothing was changed                     */
 } ls_metrics;
 
 /* One step: forward, backward, the sum over all ranks, update.  `batch` holds this rank's share (ls_trainer_share).

@@ -97,6 +97,7 @@ ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metr
     LS_TRY(check_batch(t, batch, t->options.batch));
     LS_TRY(run_phase(t, &t->train, batch, true));
     t->metrics.step = ++t->steps;
+    if (t->options.check_every && t->steps % t->options.check_every == 0) LS_TRY(ls__trainer_compare(t));
     if (metrics) *metrics = t->metrics;
     return LS_OK;
 }

@@ -5,6 +5,7 @@
  *     dist/trainer_build.c    the programs with their collectives, and all memory
  *     dist/trainer_update.c   what the collectives and the update do, as instructions
  *     dist/trainer_state.c    who has which part of the optimizer's state; memory
+ *     dist/trainer_compare.c  whether all ranks have the same parameters
  */
 #ifndef LS_DIST_TRAINER_INTERNAL_H
 #define LS_DIST_TRAINER_INTERNAL_H
@@ -68,6 +69,7 @@ struct ls_trainer {
     float             *leaf; /* HEAD_USED floats per shard */
     int64_t            steps;
     ls_metrics         metrics;
+    int                skipped;   /* steps in a row                             */
     double            *seconds;
 };
 
@@ -92,6 +94,9 @@ ls_status ls__trainer_check_options(ls_trainer *t);
 ls_status ls__trainer_build(ls_trainer *t);
 /* What is shared with other ranks, and what follows from it.  Collective. */
 ls_status ls__trainer_make_memory(ls_trainer *t);
+
+/* Every rank has the same parameters; LS_ERR_ENV with the first that differs, and on which ranks.  Collective. */
+ls_status ls__trainer_compare(ls_trainer *t);
 
 /* Who updates what; after the trees know whom memory is shared with. */
 void ls__trainer_find_shares(ls_trainer *t);

@@ -154,27 +154,52 @@ static void update_share(ls_trainer *t, double scale)
     }
 }
 
-ls_status ls__trainer_update(void *context, const ls_run *run)
+/* Whether the loss and the gradient are finite; and the factor of the gradient. */
+static ls_status judge(ls_trainer *t, bool *sound, double *scale)
 {
-    ls_trainer     *t = context;
     const ls_optim *o = &t->options.optim;
     ls_metrics     *m = &t->metrics;
-    if (run->micro < run->micros - 1) return LS_OK;
     ls__trainer_read_head(m, ls__tree_head(t->train.tree));
     m->grad_norm = NAN;
     LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps + 1);
-    LS_CHECK(isfinite(m->loss), LS_ERR_DIVERGED,
-             "step %lld: the loss is %g; the parameters are those of the step before" LS_HINT
-             "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data (`lockstep data verify`)",
-             (long long)t->steps + 1, m->loss);
-    double scale = 1 / m->weight;
-    if (o->clip_norm > 0) {
-        LS_TRY(grad_norm(t, &m->grad_norm));
-        m->grad_norm *= scale;
-        double coef = o->clip_norm / (m->grad_norm + 1e-6); /* as torch.nn.utils.clip_grad_norm_ */
-        if (coef < 1) scale *= coef;
+    *sound = isfinite(m->loss);
+    *scale = 1 / m->weight;
+    if (!*sound || (o->clip_norm <= 0 && t->options.on_nan == LS_ON_NAN_ABORT)) return LS_OK;
+    LS_TRY(grad_norm(t, &m->grad_norm));
+    *sound = isfinite(m->grad_norm);
+    m->grad_norm *= *scale;
+    double coef = o->clip_norm / (m->grad_norm + 1e-6); /* as torch.nn.utils.clip_grad_norm_ */
+    if (o->clip_norm > 0 && coef < 1) *scale *= coef;
+    return LS_OK;
+}
+
+/* The same decision on all ranks: they have the same numbers. */
+static ls_status skip_or_abort(ls_trainer *t)
+{
+    enum { IN_A_ROW = 10 };
+    const ls_metrics *m    = &t->metrics;
+    bool              loss = !isfinite(m->loss), skips = t->options.on_nan == LS_ON_NAN_SKIP;
+    if (skips && ++t->skipped < IN_A_ROW) return LS_OK;
+    return LS_FAIL(LS_ERR_DIVERGED,
+                   "step %lld: the %s is %g%s; the parameters are those of the step before" LS_HINT
+                   "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data (`lockstep data verify`)",
+                   (long long)t->steps + 1, loss ? "loss" : "norm of the gradient", loss ? m->loss : m->grad_norm, skips ? ", and so were those of the nine steps before" : "");
+}
+
+ls_status ls__trainer_update(void *context, const ls_run *run)
+{
+    ls_trainer *t = context;
+    bool        sound;
+    double      scale = 0;
+    if (run->micro < run->micros - 1) return LS_OK;
+    LS_TRY(judge(t, &sound, &scale));
+    t->metrics.lr      = ls_optim_lr(&t->options.optim, t->steps, t->options.steps);
+    t->metrics.skipped = !sound;
+    if (!sound) {
+        LS_TRY(skip_or_abort(t));
+        return ls__tree_release(t->train.tree);
     }
-    m->lr = ls_optim_lr(o, t->steps, t->options.steps);
+    t->skipped = 0;
     update_share(t, scale);
     for (int i = 0; i < t->n_buckets; i++) {
         const ls_bucket *b    = &t->bucket[i];

@@ -59,6 +59,8 @@ typedef struct ls_recipe {
         int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
         ls_window_mode window;
+        ls_on_nan      on_nan;
+        int64_t        check_every;
         float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */
     } train;
     struct { int64_t batch, every, every_steps; } eval;/* batch: 0: a good one; every: epochs between evaluations      */

@@ -32,6 +32,12 @@ static const char *const window_names[] = {
 #undef X
         NULL};
 
+static const char *const on_nan_names[] = {
+#define X(name, text) text,
+    LS_ON_NAN_LIST(X)
+#undef X
+        NULL};
+
 /* Whole numbers pass through double on their way to the range check: beyond this it would round. */
 #define MANY 9007199254740992.0
 #define AT(member) offsetof(ls_recipe, member)
@@ -71,6 +77,8 @@ const ls_key ls__keys[] = {
     INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB"),
     {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
     INT("train.zero", train.zero, 0, 1, "0", false, "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided among all ranks"),
+    {"train.on_nan", LS_KEY_ENUM, AT(train.on_nan), 0, 0, "abort", false, on_nan_names, "a loss or gradient that is not finite ends the run; or the step is skipped; or the run goes on from the newest checkpoint, with the next batches"},
+    INT("train.check_every", train.check_every, 0, MANY, "1000", false, "steps; then hosts compare their parameters; 0: never"),
     FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),
 
     {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, optim_names, "the optimizer"},

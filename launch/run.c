@@ -327,6 +327,8 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
         .bucket_bytes     = r->train.bucket_bytes,
         .window           = r->train.window,
         .zero             = (int)r->train.zero,
+        .on_nan           = r->train.on_nan,
+        .check_every      = r->train.check_every,
         .device           = r->device,
         .snapshot         = r->checkpoint.background && j->total_steps > 0,
         .writers          = (int)r->checkpoint.writers,

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dist/trainer.h"
 #include "launch/data.h"
 #include "launch/metrics.h"
 #include "launch/pace.h"
@@ -39,6 +40,7 @@ typedef struct training {
     ls_pace_mark  mark;        /* ... the epoch began                                */
     ls_saves    saves;
     int64_t     judged;        /* step of the last evaluation; -1                    */
+    int64_t     rolled_to, rolled_at; /* the checkpoint that the last step which diverged led back to, and that step; -1 */
     ls_summary  summary;
     ls_metrics  metrics;       /* of the last step                                   */
     ls_status   pending;       /* what went wrong on this rank since the last step   */
@@ -249,6 +251,28 @@ static ls_status milestones(training *t, bool epoch_ends)
     return LS_OK;
 }
 
+/* The step that failed counts, but the parameters are those of the newest checkpoint; the run goes on with the next batch.  Not twice
+ * to the same one, and not twice in a row: nothing that lasts was learned in between.  Collective. */
+static ls_status roll_back(training *t)
+{
+    ls_job     *j = &t->job;
+    ls_progress back;
+    bool        found;
+    char        message[4096], trace[4096];
+    snprintf(message, sizeof message, "%s", ls_error_message());
+    snprintf(trace, sizeof trace, "%s", ls_error_trace());
+    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
+    LS_TRY(ls_checkpoint_load(j->trainer, ls_folder_file(&t->folder, "checkpoints"), &back, &found));
+    if (!found || back.step == t->rolled_to || t->at.step == t->rolled_at) return ls_error_set(LS_ERR_DIVERGED, message, trace);
+    t->rolled_to    = back.step;
+    t->rolled_at    = t->at.step + 1;
+    t->metrics.step = t->at.step + 1;
+    t->metrics.loss = NAN;
+    ls__trainer_set_steps(j->trainer, t->metrics.step);
+    if (j->first) ls_bar_say(&t->bar, "%.*s: back to the checkpoint of step %lld", (int)strcspn(message, ";\n"), message, (long long)back.step);
+    return LS_OK;
+}
+
 static ls_status train_steps(training *t, int32_t *stop)
 {
     ls_job  *j = &t->job;
@@ -262,7 +286,9 @@ static ls_status train_steps(training *t, int32_t *stop)
         if (!more) keep(t, ls_loader_status(t->loader) != LS_OK ? ls_loader_status(t->loader) : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
         LS_TRY(exchange(t, stop));
         if (*stop) return LS_OK;
-        LS_TRY(ls_trainer_step(j->trainer, &batch, &t->metrics));
+        ls_status status = ls_trainer_step(j->trainer, &batch, &t->metrics);
+        if (status == LS_ERR_DIVERGED && j->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
+        LS_TRY(status);
         LS_TRY(ls_trace_step(t->trace));
         account(t, ls_now() - began, (double)batch.global_rows);
         ls_position position = ls_loader_position(t->loader);
@@ -506,6 +532,7 @@ ls_status ls__train_command(int argc, char **argv)
     double     hours;
     LS_CHECK(t, LS_ERR_ENV, "no memory for a run");
     t->judged        = -1;
+    t->rolled_to = t->rolled_at = -1;
     t->summary       = (ls_summary){.loss = NAN, .accuracy = NAN, .samples_per_s = NAN};
     t->folder.lock   = -1;
     LS_TRY_GOTO(status, ls_job_start(&t->job, &args, argc, argv), done);

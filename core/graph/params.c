@@ -148,10 +148,17 @@ int ls_params_find(const ls_params *p, const char *name)
     return -1;
 }
 
+static uint64_t chain(const ls_params *p, int i, uint64_t digest)
+{
+    return XXH3_64bits_withSeed((const float *)p->block.data + p->slot[i].offset, (size_t)p->slot[i].count * sizeof(float), digest);
+}
+
+uint64_t ls__param_digest(const ls_params *p, int param) { return chain(p, param, 0); }
+
 uint64_t ls_params_digest(const ls_params *p)
 {
     uint64_t digest = 0; /* chained in the order of creation: the layout of the block does not matter */
     for (int i = 0; i < p->count; i++)
-        digest = XXH3_64bits_withSeed((const float *)p->block.data + p->slot[i].offset, (size_t)p->slot[i].count * sizeof(float), digest);
+        digest = chain(p, i, digest);
     return digest;
 }

@@ -45,6 +45,9 @@ struct ls_params {
 ls_status ls__params_lay_out(ls_params **params, ls_graph *g);
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
+/* The digest of one parameter. */
+uint64_t ls__param_digest(const ls_params *p, int param);
+
 /* Lays out second segments for the parameters with two uses in the backward of `loss`; none before that. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);
 

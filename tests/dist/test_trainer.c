@@ -194,6 +194,59 @@ static void sharing_saves_memory(void **state)
         }
 }
 
+/* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for the count. */
+static void a_step_is_skipped(void **state)
+{
+    ls_graph   *g     = ls_graph_new();
+    ls_tensor  *x     = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor  *loss  = ls_cross_entropy(ls_linear(g, "out", x, CLASSES), y);
+    ls_share    share;
+    ls_trainer *t;
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f), .on_nan = LS_ON_NAN_SKIP, .check_every = 1));
+    share = ls_trainer_share(t, BATCH);
+    for (int step = 0; step < 13; step++) {
+        ls_metrics m;
+        uint64_t   before = ls_trainer_digest(t);
+        bool       bad    = step == 2 || step >= 4;
+        fill(step, share.first, share.rows);
+        if (bad && the_rank() == the_size() - 1) image[IN * (share.rows - 1)] = NAN;
+        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
+        assert_ok(ls_trainer_step(t, &batch, &m));
+        assert_int_equal(m.step, step + 1);
+        assert_true(m.skipped == bad && isfinite(m.grad_norm) == !bad);
+        assert_true((ls_trainer_digest(t) == before) == bad);
+    }
+    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+    assert_fails(ls_trainer_step(t, &batch, NULL), LS_ERR_DIVERGED, "the nine steps before");
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
+/* One rank's memory goes wrong: all ranks end, and know which it was. */
+static void drift_is_found(void **state)
+{
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_linear(g, "in", x, 16), CLASSES), y);
+    ls_trainer *t;
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f), .window = LS_WINDOW_OFF, .check_every = 2));
+    ls_share share = ls_trainer_share(t, BATCH);
+    int      param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
+    fill(0, share.first, share.rows);
+    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+    for (int step = 0; step < 4; step++) assert_ok(ls_trainer_step(t, &batch, NULL));
+    if (the_rank() == culprit) ls_params_get(ls_trainer_params(t), param, NULL, NULL, NULL)[7] += 1e-6f;
+    assert_ok(ls_trainer_step(t, &batch, NULL));
+    ls_status status = ls_trainer_step(t, &batch, NULL);
+    assert_int_equal(status, the_size() > 1 ? LS_ERR_ENV : LS_OK);
+    char says[64];
+    snprintf(says, sizeof says, "of 'out.weight', the first, rank %d has", culprit);
+    if (the_size() > 1) assert_non_null(strstr(ls_error_message(), says));
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
 static void plan_is_what_runs(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -217,6 +270,7 @@ static void plan_is_what_runs(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank), cmocka_unit_test(options_are_checked),
-                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(tied_weights_cost_a_gradient), cmocka_unit_test(sharing_saves_memory), cmocka_unit_test(plan_is_what_runs)};
+                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(tied_weights_cost_a_gradient), cmocka_unit_test(sharing_saves_memory), cmocka_unit_test(plan_is_what_runs),
+                                       cmocka_unit_test(a_step_is_skipped), cmocka_unit_test(drift_is_found)};
     return run_on_ranks(argc, argv, tests);
 }

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: mpi
+ * train.on_nan in a run: what is said, and how it ends. */
+#include "tests/launch/run_program.h"
+
+/* A rate that makes the third step diverge, whatever comes after. */
+#define RUN "train lenet5-digits data.train_count=2000 data.test_count=100 train.epochs=1 optim.lr=1e6 schedule.warmup=0 checkpoint.every=1 run.dir="
+
+static void the_run_ends(void **state)
+{
+    assert_int_equal(run(RUN "abort"), 5);
+    assert_non_null(strstr(text_of("err"), "step 3: the loss is"));
+}
+
+static void steps_are_skipped(void **state)
+{
+    assert_int_equal(run(RUN "skip train.on_nan=skip", .ranks = 2), 5);
+    assert_non_null(strstr(text_of("err"), "and so were those of the nine steps before"));
+    assert_non_null(strstr(text_of("err"), "step 12: the loss is"));
+}
+
+static void back_to_the_checkpoint_once(void **state)
+{
+    assert_int_equal(run(RUN "back train.on_nan=rollback", .ranks = 2), 5);
+    assert_int_equal(count_of(text_of("err"), "back to the checkpoint of step 2"), 1);
+    assert_non_null(strstr(text_of("err"), "step 4: the loss is"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped), cmocka_unit_test(back_to_the_checkpoint_once)};
+    folder_enter();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    folder_leave();
+    return failed;
+}
