@@ -16,6 +16,12 @@
 
 enum { TAG = 77 };
 
+/* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all that goes the other
+ * way: two ranks that send to each other would take turns, at half the link's rate.  So between hosts messages go in pieces below a
+ * limit that is raised to them; receives are there before, and no piece needs a buffer. */
+#define TCP_PIECE ((size_t)1 << 20)
+#define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
+
 typedef struct mpi_comm {
     ls_comm      base;
     MPI_Comm     world;
@@ -172,6 +178,7 @@ static ls_status connect(mpi_comm *c, bool started)
     c->piece   = (size_t)1 << 30;
     ls__comm_init(&c->base, &table, rank, size);
     LS_TRY(find_hosts(c));
+    if (c->base.local_size < size) c->piece = TCP_PIECE;
     return LS_OK;
 }
 
@@ -183,6 +190,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
     mpi_comm *c = calloc(1, sizeof *c);
     LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
+    setenv("OMPI_MCA_btl_tcp_eager_limit", TCP_LIMIT, 0);
     int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
     ls_status status;
     if (code != MPI_SUCCESS)
