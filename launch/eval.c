@@ -26,7 +26,7 @@ static ls_status eval(ls_job *j, const ls_args *args)
     fprintf(stderr, "%s\n", from);
     ls_print_scores(&j->data, loss, accuracy);
     char count[32];
-    ls__count_text(count, sizeof count, j->data.count * (ls_job_tokens(j) ? ls_job_tokens(j) : 1));
+    ls__count_text(count, sizeof count, j->judged * (ls_job_tokens(j) ? ls_job_tokens(j) : 1));
     printf("%-14s %s\n", ls_job_tokens(j) ? "tokens" : "samples", count);
     return LS_OK;
 }

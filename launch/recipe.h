@@ -63,7 +63,7 @@ typedef struct ls_recipe {
         int64_t        check_every;
         float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */
     } train;
-    struct { int64_t batch, every, every_steps; } eval;/* batch: 0: a good one; every: epochs between evaluations      */
+    struct { int64_t batch, every, every_steps, samples; } eval; /* batch: 0: a good one; every: epochs between evaluations; samples: 0: all */
     struct { int64_t every; } log;                     /* steps                                                        */
     struct {
         int64_t every, keep_last, keep_every, writers; /* every: steps besides each epoch's end, 0: by the budget      */

@@ -112,6 +112,7 @@ const ls_key ls__keys[] = {
     INT("eval.batch", eval.batch, 0, 1e9, "0", false, "samples evaluated at a time; 0: chosen"),
     INT("eval.every", eval.every, 0, 1e9, "1", false, "epochs between evaluations; 0: only at the end"),
     INT("eval.every_steps", eval.every_steps, 0, MANY, "0", false, "steps between evaluations, besides those after epochs; 0: none"),
+    INT("eval.samples", eval.samples, 0, MANY, "0", false, "judged by so many samples of the split, its first, in whole batches; 0: all of them"),
     INT("log.every", log.every, 1, MANY, "50", false, "steps between two lines of metrics.jsonl"),
     INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false, "steps between checkpoints, besides each epoch's; 0: as often as checkpoint.budget allows"),
     PLAIN("checkpoint.budget", LS_KEY_FLOAT, checkpoint.budget, 0, 1, "0.035", "part of the run's time that checkpoints may take, for those between epochs; 0: there are none"),

@@ -364,10 +364,11 @@ ls_status ls_job_trainer(ls_job *j)
 
 static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *accuracy)
 {
-    double     loss_sum = 0, weight = 0, right = 0, rows = 0;
-    ls_batch   batch;
-    ls_metrics m;
-    for (;;) {
+    const int64_t most     = j->recipe->eval.samples ? j->recipe->eval.samples : INT64_MAX;
+    double        loss_sum = 0, weight = 0, right = 0;
+    ls_batch      batch;
+    ls_metrics    m;
+    for (j->judged = 0; j->judged < most;) {
         ls_job_begins(j, LS_PHASE_DATA, "next batch", 0);
         bool more = ls_loader_next(loader, &batch);
         ls_job_ends(j, LS_OK);
@@ -377,10 +378,10 @@ static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *ac
         loss_sum += m.loss * m.weight;
         weight += m.weight;
         right += m.accuracy * (double)batch.global_rows;
-        rows += (double)batch.global_rows;
+        j->judged += batch.global_rows;
     }
     *loss     = loss_sum / weight;
-    *accuracy = right / rows;
+    *accuracy = right / (double)j->judged;
     return LS_OK;
 }
 

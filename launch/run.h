@@ -35,6 +35,7 @@ typedef struct ls_job {
     ls_dataset     *train, *test;             /* test: what is held out, whatever its name   */
     ls_dataset_info data;                     /* of the first split that is open             */
     int64_t         train_count, test_count;  /* samples of an epoch                         */
+    int64_t         judged;                   /* samples of the last evaluation              */
     ls_graph       *graph;
     ls_tensor      *input, *target, *loss;    /* image and label; of text, tokens and those that follow */
     ls_tensor      *logits;                   /* of pictures; NULL of text                   */
@@ -77,7 +78,7 @@ static inline ls_status ls_job_ends(ls_job *j, ls_status status)
     return status;
 }
 
-/* Loss and accuracy (NaN of text) over a whole split.  Collective. */
+/* Loss and accuracy (NaN of text) over a split, or its first eval.samples.  Collective. */
 ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy);
 
 /* What a loss per token comes to: e^loss, and how many bits a byte of the split's text takes (NaN when its bytes are not known). */

@@ -49,6 +49,8 @@ static void other_commands_know_text(void **state)
     assert_int_equal(run("eval reference --split valid", .ranks = 3), 0);
     assert_string_equal(text_of("out"), one);
     free(one);
+    assert_int_equal(run("eval reference eval.samples=7 eval.batch=4", .ranks = 2), 0); /* two whole batches of windows of 16 */
+    assert_non_null(strstr(text_of("out"), "tokens         128"));
     assert_int_equal(run("eval reference --split train"), 0);
     assert_non_null(strstr(text_of("out"), "train loss"));
     assert_int_equal(run("eval reference --split test"), 2);
