@@ -245,6 +245,8 @@ static ls_status find_writers(ls_saver *s, const ls_state *state)
         seen += sees[r] == SEES;
         missing += sees[r] == MUST;
     }
+    LS_CHECK(!state->divided || s->ranks <= LS_MAX_PARTS, LS_ERR_USAGE, "%d ranks have a part of the optimizer's state each, and a checkpoint has at most %d files", s->ranks,
+             LS_MAX_PARTS);
     LS_CHECK(missing == 0, LS_ERR_ENV,
              "%s: %d of %d ranks do not see this folder, and each has a part of the optimizer's state to write" LS_HINT
              "put run.dir on a file system that all hosts share, or set train.zero=0", s->options.folder, missing, s->ranks);

@@ -65,6 +65,7 @@ ls_status ls_saves_take(ls_saves *s, const ls_progress *at)
     if (stands.sample == s->job->train_count) stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
     s->last_at = before;
     s->begun   = at->step;
+    s->slow    = false;
     LS_TRY(ls_saver_begin(s->saver, &stands));
     waited(s, before);
     return LS_OK;
@@ -99,10 +100,22 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
     if (s->pending == LS_OK) s->pending = status;
 }
 
+/* A disk that answers no more keeps nobody from training, but whoever trains should know. */
+static void say_slow(ls_saves *s)
+{
+    enum { LONG_S = 300, TIMES = 10 };
+    double seconds = ls_now() - s->last_at;
+    if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
+    ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and takes none before it is there" LS_HINT
+               "is the disk or the file server of run.dir well?", (long long)s->begun, seconds);
+    s->slow = true;
+}
+
 void ls_saves_report(ls_saves *s, double wall_s)
 {
     ls_saver_news news;
     if (!s->job->first) return;
+    say_slow(s);
     while (ls_saver_news_next(s->saver, &news)) {
         if (news.status == LS_OK) say_success(s, &news, wall_s);
         else say_failure(s, &news);

@@ -21,6 +21,7 @@ typedef struct ls_saves {
     ls_status  pending;     /* of rank 0's metrics, for the caller to take           */
     int64_t    begun, good; /* steps of the last that was begun, and published; -1   */
     bool       failing;     /* the last one was not, and that was said               */
+    bool       slow;        /* it takes very long, and that was said                 */
     double     opened_at, last_at; /* when the run began, and its last checkpoint    */
     double     waited_s;    /* in which the run waited for all of them so far        */
     double     told_s;      /* the same, when one was published last                 */
