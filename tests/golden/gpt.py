@@ -95,12 +95,15 @@ def small(out):
 
 def full_size(build, folder):
     import make
+    test = build / "tests/dist.test_gpt"
+    if not test.exists():
+        sys.exit(f"{test} is missing: make -C {build} dist.test_gpt")
     out = make.Writer(folder / "gpt.txt")
     net = model(1, 0.05)
     golden(out, folder, net, 2, 32, 1e-4)
     out.close()
     del net
-    subprocess.run([build / "tests/dist.test_gpt", folder], check=True)
+    subprocess.run([test, folder], check=True)
     ours = transformers.GPT2LMHeadModel.from_pretrained(folder / "saved")
     theirs = dict(transformers.GPT2LMHeadModel.from_pretrained(folder).named_parameters())
     for name, p in ours.named_parameters():
