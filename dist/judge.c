@@ -123,7 +123,7 @@ static bool out_of_step(const ls_rank_view *view, int ranks, ls_verdict *v)
     bool any = false;
     for (int r = 1; r < ranks && !any; r++) any = first_difference(&view[0], &view[r]) != 0;
     if (!any) return false;
-    /* Who differs from most is the odd one out, and who differs from fewest does what all should. */
+    /* Who differs from most is the odd one out. */
     int      odd = 0, most = -1, usual = 0, fewest = ranks + 1;
     uint64_t number = 0, first;
     for (int r = 0; r < ranks; r++) {
@@ -133,11 +133,11 @@ static bool out_of_step(const ls_rank_view *view, int ranks, ls_verdict *v)
             odd    = r;
             number = first;
         }
-        if (n < fewest) {
-            fewest = n;
-            usual  = r;
-        }
+        if (n < fewest) fewest = n;
     }
+    /* Views are not all of the same moment: one that knows the collective where the difference began. */
+    for (int r = ranks - 1; r >= 0; r--)
+        if (first_difference(&view[odd], &view[r]) == number) usual = r;
     const ls_rank_view        *it = &view[odd], *other = &view[usual];
     const struct ls_call_mark *mark = mark_at(it, number), *its = mark_at(other, number);
     const bool                 two = most == 1 && fewest == 1;
