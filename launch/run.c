@@ -70,11 +70,13 @@ static ls_status choose_threads(ls_job *j)
 ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
 {
     *j = (ls_job){0};
-    LS_TRY(ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm));
+    ls_status status = ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm);
+    if (status != LS_OK) ls_error_print(status); /* the other ranks will never hear of it */
+    LS_TRY(status);
     j->rank  = ls_comm_rank(j->comm);
     j->ranks = ls_comm_size(j->comm);
     j->first = j->rank == 0;
-    ls_status status = ls_args_parse(args, argc, argv);
+    status   = ls_args_parse(args, argc, argv);
     if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
     LS_AGREE(j, status);
     LS_TRY(ls__watchdog_new(&j->watchdog, j->comm));
@@ -86,6 +88,7 @@ ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
 void ls_job_free(ls_job *j)
 {
     ls__watchdog_free(j->watchdog);
+    if (j->comm && j->comm->broken) ls_error_print(LS_ERR_ENV); /* nobody gave a verdict, and the other ranks do not know */
     ls_trainer_free(j->trainer);
     ls_graph_free(j->graph);
     ls_dataset_free(j->train);
