@@ -194,6 +194,6 @@ ls_status ls__bench_allreduce(int argc, char **argv)
     if (status == LS_OK) status = start(&b, &args);
     if (status == LS_OK) status = run(&b);
     for (way w = 0; w < WAYS; w++) free_side(&b.side[w]);
-    ls_job_free(&j);
+    ls_job_free(&j, status);
     return status;
 }

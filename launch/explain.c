@@ -208,7 +208,7 @@ ls_status ls__explain_command(int argc, char **argv)
     ls_status status = ls_job_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1) status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks, j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
-    ls_job_free(&j);
+    ls_job_free(&j, status);
     ls_comm_free(plan);
     return status;
 }

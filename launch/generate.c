@@ -330,6 +330,6 @@ ls_status ls__generate_command(int argc, char **argv)
     ls_params_free(g.loaded);
     ls_graph_free(g.graph);
     ls_tokenizer_free(g.tokenizer);
-    ls_job_free(&j);
+    ls_job_free(&j, status);
     return status;
 }

@@ -131,6 +131,6 @@ ls_status ls__predict_command(int argc, char **argv)
     ls_args   args;
     ls_status status = ls_job_start(&j, &args, argc, argv);
     if (status == LS_OK) status = predict(&j, &args);
-    ls_job_free(&j);
+    ls_job_free(&j, status);
     return status;
 }

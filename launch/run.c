@@ -85,10 +85,10 @@ ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
     return LS_OK;
 }
 
-void ls_job_free(ls_job *j)
+void ls_job_free(ls_job *j, ls_status status)
 {
     ls__watchdog_free(j->watchdog);
-    if (j->comm && j->comm->broken) ls_error_print(LS_ERR_ENV); /* nobody gave a verdict, and the other ranks do not know */
+    if (j->first || (j->comm && j->comm->broken)) ls_error_print(status); /* broken: nobody gave a verdict, and the other ranks do not know */
     ls_trainer_free(j->trainer);
     ls_graph_free(j->graph);
     ls_dataset_free(j->train);

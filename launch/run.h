@@ -10,7 +10,7 @@
  *     LS_TRY_GOTO(status, ls_job_data(&j, LS_SPLITS_BOTH), done);
  *     LS_TRY_GOTO(status, ls_job_graph(&j), done);                           model, loss, parameter layout
  *     LS_TRY_GOTO(status, ls_job_trainer(&j), done);
- *     done: ls_job_free(&j);
+ *     done: ls_job_free(&j, status);
  */
 #ifndef LS_LAUNCH_RUN_H
 #define LS_LAUNCH_RUN_H
@@ -61,7 +61,8 @@ typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH
 ls_status ls_job_data(ls_job *j, ls_splits splits);
 ls_status ls_job_graph(ls_job *j);
 ls_status ls_job_trainer(ls_job *j);
-void      ls_job_free(ls_job *j);
+/* Says first what went wrong: when MPI has ended on all ranks, mpirun may end them before the first one has said it. */
+void      ls_job_free(ls_job *j, ls_status status);
 
 /* What the recipe wants of the watchdog; its crash files go to `folder`, NULL: nowhere. */
 void ls_job_watch(ls_job *j, const char *folder);

@@ -556,7 +556,7 @@ done:
     ls_saves_close(&t->saves);
     ls_events_close(t->events);
     ls_folder_close(&t->folder);
-    ls_job_free(&t->job);
+    ls_job_free(&t->job, status);
     free(t);
     return status;
 }

@@ -92,7 +92,7 @@ static void allocates_nothing_after_the_second_step(void **state)
         assert_int_equal(ls_alloc_count(), blocks);
         assert_true(!COUNTS || before > 0); /* else nothing was counted at all */
         ls_loader_free(loader);
-        ls_job_free(&j);
+        ls_job_free(&j, LS_OK);
     }
 }
 
@@ -122,7 +122,7 @@ static void touches_what_was_planned(void **state)
         assert_int_equal(bytes, ls_trainer_planned_bytes(j.trainer));
         assert_true(ls_trainer_peak_bytes(j.trainer) <= bytes);
         ls_loader_free(loader);
-        ls_job_free(&j);
+        ls_job_free(&j, LS_OK);
     }
 }
 
@@ -134,7 +134,7 @@ static void shares_the_cores(void **state)
     assert_int_equal(ls_job_start(&j, &args, 2, lenet), LS_OK);
     assert_true(j.threads >= 1);
     assert_int_equal(j.ranks, 1);
-    ls_job_free(&j);
+    ls_job_free(&j, LS_OK);
 }
 
 int main(void)

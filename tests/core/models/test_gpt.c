@@ -200,11 +200,12 @@ static double planned(int64_t t, bool textbook)
     return bytes;
 }
 
+/* Not to the byte: which instruction needs most at once is not the same for short and long samples. */
 static void memory_is_linear_in_the_tokens(void **state)
 {
     const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);
     const double growth = (many - more) / (more - few);
-    if (fabs(growth - 4) > 0.1) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
+    if (fabs(growth - 4) > 0.2) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
     assert_true(planned(4096, true) > 4 * many); /* the weights of the textbook alone: 2 x 4 x 4096 x 4096 */
 }
 
@@ -217,7 +218,7 @@ static void mistakes_are_named(void **state)
         bool        cached;
         const char *says;
     } table[] = {
-        {30, 16, 4, 2, LS_I32, false, "width 30: expected at least 1 of each, and a width that is a multiple of heads"},
+        {30, 16, 4, 2, LS_I32, false, "width 30: expected at least 1 of each, at most 1000 layers, and a width that is a multiple of heads"},
         {32, 16, 4, -1, LS_I32, false, "layers -1"},
         {32, 7, 4, 2, LS_I32, false, "'tokens' is B x 8, but the model's context is 7 positions"},
         {32, 16, 4, 2, LS_F32, false, "expected tokens: B x T of int32"},
