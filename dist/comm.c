@@ -100,7 +100,7 @@ ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size
     return LS_OK;
 }
 
-ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
 {
     LS_TRY(check_usable(comm));
     size_t floats = 0;
@@ -111,8 +111,44 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
         if (i < sends) floats += t->count;
     }
     TRACE(comm, floats * sizeof(float), -1);
+    ls_status status = comm->table->start(comm, channel, sends, send, receives, receive, flow);
+    comm->broken |= status != LS_OK;
+    LS_TRY(status);
+    return LS_OK;
+}
+
+ls_status ls__comm_test(ls_comm *comm, ls_flow **flow)
+{
+    if (!*flow) return LS_OK;
+    LS_TRY(check_usable(comm));
+    ls_status status = comm->table->test(comm, flow);
+    comm->broken |= status != LS_OK;
+    LS_TRY(status);
+    return LS_OK;
+}
+
+void ls__comm_idle(ls_comm *comm)
+{
+    if (comm->table->idle) comm->table->idle(comm);
+}
+
+void ls__comm_drop(ls_comm *comm)
+{
+    if (comm->table->drop) comm->table->drop(comm);
+}
+
+ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+{
+    ls_flow  *flow   = NULL;
+    ls_status status = ls__comm_start(comm, LS_CHANNEL_EXCHANGE, sends, send, receives, receive, &flow);
     begin(comm, "exchange", 0, true); /* how much differs from rank to rank */
-    LS_TRY(mark(comm, comm->table->exchange(comm, sends, send, receives, receive)));
+    while (status == LS_OK && flow) {
+        status = ls__comm_test(comm, &flow);
+        if (flow) ls__comm_idle(comm);
+    }
+    if (status != LS_OK) ls__comm_drop(comm);
+    ls__flight_end(comm->flight);
+    LS_TRY(status);
     return LS_OK;
 }
 

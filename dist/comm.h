@@ -8,10 +8,10 @@
  *     dist/comm_mpi.c     ranks started by mpirun or srun; the only file that knows mpi.h
  *     dist/comm_sim.c     ranks as threads of one process, with scripted delay and faults
  *
- * One more is foreseen and needs nothing but a file with a table: `nccl` (exchange and the collectives on device
+ * One more is foreseen and needs nothing but a file with a table: `nccl` (messages and the collectives on device
  * memory; its unique id travels by an mpi communicator's bcast).
  *
- * Every function is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
+ * Every function but test, idle, drop and poll is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
  * not leave the sequence; it carries its status on to the next ls_comm_agree, which all ranks reach, and where all learn
  * of it:
  *
@@ -27,21 +27,33 @@
 #include "core/base/flight.h"
 #include "dist/dist.h"
 
-/* One message of an exchange. */
+/* One message. */
 typedef struct ls_transfer {
     int    rank;  /* whom it goes to, or comes from; never the own rank */
     float *data;  /* only read when sent                                */
     size_t count; /* floats; 0 is allowed and sends nothing             */
 } ls_transfer;
 
+/* Messages of one channel neither mix with those of another nor wait for them. */
+enum { LS_CHANNEL_EXCHANGE, LS_CHANNEL_SCATTER, LS_CHANNEL_GATHER, LS_CHANNELS };
+
+/* Messages on their way; what it is, is an implementation's own business. */
+typedef struct ls_flow ls_flow;
+
 typedef struct ls_comm_table {
     const char *name;
     ls_status (*barrier)(ls_comm *comm);
     ls_status (*bcast)(ls_comm *comm, void *data, size_t bytes, int root);
     ls_status (*allgather)(ls_comm *comm, const void *send, void *receive, size_t bytes);
-    /* Sends and receives all of these at once; returns when every buffer may be used again.  Between two ranks, messages
-     * arrive in the order in which they are listed.  Allocates nothing once called with as many messages before. */
-    ls_status (*exchange)(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
+    /* Begins to send and to receive all of these.  Between two ranks, messages of a channel arrive in the order in which they are
+     * begun.  Their buffers, not the arrays, must stay until test has said that it is over.  *flow is NULL when it is so at once.
+     * Allocates nothing once called with as many messages before. */
+    ls_status (*start)(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow);
+    /* Lets all messages go on; *flow becomes NULL when all of its buffers may be used again.  Flows of a channel are tested in the order
+     * in which they were begun. */
+    ls_status (*test)(ls_comm *comm, ls_flow **flow);
+    void (*idle)(ls_comm *comm);      /* (optional, default nothing) between two tests of one that only waits            */
+    void (*drop)(ls_comm *comm);      /* (optional, default nothing) gives up all flows: their buffers go away           */
     void (*poll)(ls_comm *comm);      /* (optional, default nothing) lets messages go on, while waiting elsewhere     */
     void (*free)(ls_comm *comm);      /* (optional, default free()) releases the struct too.  After an error (broken) it
                                          must not wait for other ranks                                                */
@@ -53,14 +65,20 @@ struct ls_comm {
     int                  rank, size, local_size;
     int                 *host;   /* of each rank: the lowest rank on its host; NULL: nobody shares memory           */
     ls_flight           *flight; /* notes every collective; NULL: none                                              */
-    bool                 traced;
+    bool                 traced, threads; /* threads: several may use it, one at a time                              */
     bool                 broken; /* a call of the table failed: the ranks may be out of step */
 };
 
 /* For implementations: fills in the common part, with all ranks on one host (local_size) but sharing nothing. */
 void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size);
 
-/* See the table. */
+/* See the table.  Called by one thread at a time, and beside no other collective. */
+ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow);
+ls_status ls__comm_test(ls_comm *comm, ls_flow **flow);
+void      ls__comm_idle(ls_comm *comm);
+void      ls__comm_drop(ls_comm *comm);
+
+/* Sends and receives all of these; returns when every buffer may be used again. */
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);
 
 /* For benches: MPI's own sum of `count` floats over all ranks, in place; they hold at most 2^31 - 1. */

@@ -8,12 +8,19 @@
 
 #define PAYLOAD (1448.0 / 1538.0) /* of a full frame on the wire */
 
+struct ls_flow {
+    double   done_at;
+    bool     goes; /* else it is free to be used again */
+    ls_flow *next;
+};
+
 typedef struct mirror {
-    ls_comm base;
-    ls_link link;
-    double  waited, bytes;
-    double  tokens, filled_at; /* of the link's bucket, and when it had them */
-    int64_t messages;
+    ls_comm  base;
+    ls_link  link;
+    double   waited, bytes;
+    double   tokens, filled_at; /* of the link's bucket, and when it had them */
+    int64_t  messages;
+    ls_flow *flows;
 } mirror;
 
 #define MIRROR_OF(comm) ((mirror *)(comm))
@@ -30,13 +37,24 @@ static double link_time(mirror *m, double bytes)
     return m->tokens < 0 ? -m->tokens / rate : 0;
 }
 
-static void wait_for(ls_comm *comm, int sends, double out, double in)
+/* When messages that are sent and received from now on are there; to send them takes the processor's time. */
+static double there_at(ls_comm *comm, int sends, double out, double in)
 {
     mirror *m = MIRROR_OF(comm);
-    m->waited += m->link.latency_s + sends * m->link.message_s + link_time(m, out > in ? out : in);
+    m->waited += sends * m->link.message_s;
     m->bytes += out;
     m->messages += sends;
+    double takes = link_time(m, out > in ? out : in);
+    return now(m) + m->link.latency_s + takes;
 }
+
+static void wait_until(mirror *m, double when)
+{
+    double here = now(m);
+    if (when > here) m->waited += when - here;
+}
+
+static void wait_for(ls_comm *comm, int sends, double out, double in) { wait_until(MIRROR_OF(comm), there_at(comm, sends, out, in)); }
 
 /* Along a tree: so many times to a neighbour. */
 static int hops(const ls_comm *comm)
@@ -66,20 +84,62 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return LS_OK;
 }
 
-static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
 {
-    double out = 0, in = 0;
-    int    messages = 0;
+    mirror  *m   = MIRROR_OF(comm);
+    ls_flow *f   = m->flows;
+    double   out = 0, in = 0;
+    int      messages = 0;
+    (void)channel;
     for (int i = 0; i < sends; i++) {
         out += (double)send[i].count * sizeof(float);
         messages += send[i].count > 0;
     }
     for (int i = 0; i < receives; i++) in += (double)receive[i].count * sizeof(float);
-    if (out + in > 0) wait_for(comm, messages, out, in);
+    *flow = NULL;
+    if (out + in == 0) return LS_OK;
+    while (f && f->goes) f = f->next;
+    if (!f) {
+        f = calloc(1, sizeof *f);
+        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+        f->next  = m->flows;
+        m->flows = f;
+    }
+    f->goes    = true;
+    f->done_at = there_at(comm, messages, out, in);
+    *flow      = f;
     return LS_OK;
 }
 
-static const ls_comm_table table = {.name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
+static ls_status test(ls_comm *comm, ls_flow **flow)
+{
+    if (now(MIRROR_OF(comm)) < (*flow)->done_at) return LS_OK;
+    (*flow)->goes = false;
+    *flow         = NULL;
+    return LS_OK;
+}
+
+/* Nothing happens before the first of the flows is there. */
+static void idle(ls_comm *comm)
+{
+    mirror  *m     = MIRROR_OF(comm);
+    ls_flow *first = NULL;
+    for (ls_flow *f = m->flows; f; f = f->next)
+        if (f->goes && (!first || f->done_at < first->done_at)) first = f;
+    if (first) wait_until(m, first->done_at);
+}
+
+static void release(ls_comm *comm)
+{
+    for (ls_flow *f = MIRROR_OF(comm)->flows, *next; f; f = next) {
+        next = f->next;
+        free(f);
+    }
+    free(comm);
+}
+
+static const ls_comm_table table = {
+    .name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .free = release};
 
 ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *link)
 {

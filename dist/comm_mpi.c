@@ -8,13 +8,14 @@
  * may be waiting for this one.  A process that ends without it makes mpirun and srun end the others.
  */
 #include <mpi.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dist/comm.h"
 
-enum { TAG = 77 };
+enum { TAG = 77 }; /* and on, one for each channel */
 
 /* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all that goes the other
  * way: two ranks that send to each other would take turns, at half the link's rate.  So between hosts messages go in pieces below a
@@ -22,13 +23,19 @@ enum { TAG = 77 };
 #define TCP_PIECE ((size_t)1 << 20)
 #define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
 
-typedef struct mpi_comm {
-    ls_comm      base;
-    MPI_Comm     world;
-    bool         started; /* MPI was started here, and so ends here */
-    size_t       piece;
+struct ls_flow {
     MPI_Request *request;
-    int          room;
+    int          posted, room;
+    bool         goes; /* else it is free to be used again */
+    ls_flow     *next;
+};
+
+typedef struct mpi_comm {
+    ls_comm  base;
+    MPI_Comm world;
+    bool     started; /* MPI was started here, and so ends here */
+    size_t   piece;
+    ls_flow *flows;   /* all that were ever needed at once      */
 } mpi_comm;
 
 #define MPI_OF(comm) ((mpi_comm *)(comm))
@@ -79,17 +86,6 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return LS_OK;
 }
 
-static ls_status grow_requests(mpi_comm *c, size_t need)
-{
-    if (need <= (size_t)c->room) return LS_OK;
-    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "an exchange of %zu messages at once", need);
-    MPI_Request *request = realloc(c->request, need * sizeof *request);
-    LS_CHECK(request, LS_ERR_ENV, "no memory for %zu messages", need);
-    c->request = request;
-    c->room    = (int)need;
-    return LS_OK;
-}
-
 static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
 {
     size_t pieces = 0;
@@ -97,27 +93,85 @@ static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
     return pieces;
 }
 
-static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
+/* One that is free, with room for so many requests. */
+static ls_status take_flow(mpi_comm *c, size_t need, ls_flow **out)
 {
-    mpi_comm *c      = MPI_OF(comm);
-    size_t    floats = c->piece / sizeof(float);
-    int       posted = 0;
-    LS_TRY(grow_requests(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive)));
-    /* Receives first: what arrives then needs no buffer of MPI's. */
-    for (int i = 0; i < receives + sends; i++) {
-        bool               in = i < receives;
-        const ls_transfer *t  = in ? &receive[i] : &send[i - receives];
-        for (size_t at = 0; at < t->count; at += floats) {
-            int n = (int)(t->count - at < floats ? t->count - at : floats);
-            if (in)
-                LS_TRY_MPI(comm, MPI_Irecv(t->data + at, n, MPI_FLOAT, t->rank, TAG, c->world, &c->request[posted]));
-            else
-                LS_TRY_MPI(comm, MPI_Isend(t->data + at, n, MPI_FLOAT, t->rank, TAG, c->world, &c->request[posted]));
-            posted++;
-        }
+    enum { ROOM = 64 };
+    ls_flow *f = c->flows;
+    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "%zu messages at once", need);
+    while (f && f->goes) f = f->next;
+    if (!f) {
+        f = calloc(1, sizeof *f);
+        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+        f->next  = c->flows;
+        c->flows = f;
     }
-    LS_TRY_MPI(comm, MPI_Waitall(posted, c->request, MPI_STATUSES_IGNORE));
+    if (need > (size_t)f->room || !f->room) {
+        size_t       room    = need > ROOM ? need : ROOM;
+        MPI_Request *request = realloc(f->request, room * sizeof *request);
+        LS_CHECK(request, LS_ERR_ENV, "no memory for %zu messages", need);
+        f->request = request;
+        f->room    = (int)room;
+    }
+    f->posted = 0;
+    *out      = f;
     return LS_OK;
+}
+
+static ls_status post(ls_comm *comm, ls_flow *f, const ls_transfer *t, int tag, bool in)
+{
+    mpi_comm    *c      = MPI_OF(comm);
+    const size_t floats = c->piece / sizeof(float);
+    for (size_t at = 0; at < t->count; at += floats) {
+        int n = (int)(t->count - at < floats ? t->count - at : floats);
+        if (in)
+            LS_TRY_MPI(comm, MPI_Irecv(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
+        else
+            LS_TRY_MPI(comm, MPI_Isend(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
+        f->posted++;
+    }
+    return LS_OK;
+}
+
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+{
+    mpi_comm *c = MPI_OF(comm);
+    ls_flow  *f = NULL;
+    *flow = NULL;
+    LS_TRY(take_flow(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive), &f));
+    f->goes = true;
+    *flow   = f;
+    /* Receives first: what arrives then needs no buffer of MPI's. */
+    for (int i = 0; i < receives; i++) LS_TRY(post(comm, f, &receive[i], TAG + channel, true));
+    for (int i = 0; i < sends; i++) LS_TRY(post(comm, f, &send[i], TAG + channel, false));
+    return LS_OK;
+}
+
+static ls_status test(ls_comm *comm, ls_flow **flow)
+{
+    ls_flow *f    = *flow;
+    int      over = 0;
+    LS_TRY_MPI(comm, MPI_Testall(f->posted, f->request, &over, MPI_STATUSES_IGNORE));
+    if (!over) return LS_OK;
+    f->goes = false;
+    *flow   = NULL;
+    return LS_OK;
+}
+
+static void idle(ls_comm *comm)
+{
+    (void)comm;
+    sched_yield();
+}
+
+/* What has not been received is taken back; what was sent is MPI's, and goes with it. */
+static void drop(ls_comm *comm)
+{
+    for (ls_flow *f = MPI_OF(comm)->flows; f; f = f->next) {
+        for (int i = 0; f->goes && i < f->posted; i++)
+            if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS) MPI_Request_free(&f->request[i]);
+        f->goes = false;
+    }
 }
 
 static void poll(ls_comm *comm)
@@ -149,13 +203,17 @@ static void release(ls_comm *comm)
         MPI_Comm_free(&c->world);
         if (c->started) MPI_Finalize();
     }
+    for (ls_flow *f = c->flows, *next; f; f = next) {
+        next = f->next;
+        free(f->request);
+        free(f);
+    }
     free(c->base.host);
-    free(c->request);
     free(c);
 }
 
 static const ls_comm_table table = {
-    .name = "mpi", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange, .poll = poll, .free = release};
+    .name = "mpi", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .drop = drop, .poll = poll, .free = release};
 
 void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece = bytes; }
 
@@ -191,7 +249,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     mpi_comm *c = calloc(1, sizeof *c);
     LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
     setenv("OMPI_MCA_btl_tcp_eager_limit", TCP_LIMIT, 0);
-    int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &level);
+    int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
     ls_status status;
     if (code != MPI_SUCCESS)
         status = LS_FAIL(LS_ERR_ENV, "MPI did not start (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
@@ -202,6 +260,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
                          level);
     else
         status = connect(c, !is_started);
+    c->base.threads = level >= MPI_THREAD_SERIALIZED;
     if (status != LS_OK) {
         free(c->base.host);
         free(c);

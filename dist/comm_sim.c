@@ -8,7 +8,7 @@
  *
  *     max(t, link free) + n / bytes_per_s + latency_s
  *
- * and the receiver sleeps until then and copies.  All of it happens under one lock, but for the sleeping and the copying.
+ * and the receiver copies it when it asks after that.  All of it happens under one lock, but for the copying.
  * A rank that dies, or whose body returns, is marked so, and whoever waits for it gets an error that names it.
  */
 #include <errno.h>
@@ -33,6 +33,16 @@ typedef struct note {
 
 typedef struct world world;
 
+/* Messages that are sent and received together.  What is to be received is in the order in which it comes. */
+struct ls_flow {
+    int          channel, sends, receives, received, room;
+    note       **posted;  /* of what is sent      */
+    int         *to;      /* and whom it goes to  */
+    ls_transfer *receive;
+    bool         goes;    /* else it is free to be used again */
+    ls_flow     *next;
+};
+
 typedef struct sim {
     ls_comm      comm;
     world       *world;
@@ -40,8 +50,9 @@ typedef struct sim {
     double       link_free;  /* when the link has sent all that was given to it   */
     bool         gone;       /* died or returned                                  */
     const void  *shown;      /* what the others may read in a meeting             */
-    note       **first;      /* by sender: the oldest message that is not taken   */
+    note       **first;      /* by sender and channel: the oldest message that is not taken */
     note        *free_notes; /* to be used again: no allocation once it runs      */
+    ls_flow     *flows;
     pthread_t    thread;
     ls_status  (*body)(ls_comm *comm, void *context);
     void        *context;
@@ -176,96 +187,161 @@ static note *take_note(sim *s)
     return n;
 }
 
-/* Puts the messages into the mailboxes of their receivers; posted[i] is that of send i.  After an error *sends is how many.
- * The lock is held. */
-static ls_status post(sim *s, int *sends, const ls_transfer *send, note **posted)
+static note **mailbox(const sim *of, int sender, int channel) { return &of->first[sender * LS_CHANNELS + channel]; }
+
+/* One that is free, with room for so many messages. */
+static ls_status take_flow(sim *s, int sends, int receives, ls_flow **out)
 {
-    world *w    = s->world;
-    int    most = *sends;
-    for (int i = 0; i < most; i++) {
-        note  *n     = take_note(s), **last = &w->rank[send[i].rank].first[s->comm.rank];
-        double began = now();
-        *sends       = i;
-        LS_CHECK(n, LS_ERR_ENV, "no memory for a message");
-        if (s->link_free < began) s->link_free = began;
-        if (w->options.bytes_per_s > 0) s->link_free += (double)(send[i].count * sizeof(float)) / w->options.bytes_per_s;
-        *n = (note){.data = send[i].data, .count = send[i].count, .arrives = s->link_free + w->options.latency_s};
-        while (*last) last = &(*last)->next;
-        *last     = n;
-        posted[i] = n;
+    ls_flow *f    = s->flows;
+    int      need = sends > receives ? sends : receives;
+    while (f && f->goes) f = f->next;
+    if (!f) {
+        f = calloc(1, sizeof *f);
+        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+        f->next  = s->flows;
+        s->flows = f;
     }
-    *sends = most;
-    pthread_cond_broadcast(&w->changed);
+    if (need > f->room) {
+        free(f->posted), free(f->to), free(f->receive);
+        f->posted  = malloc(sizeof *f->posted * (size_t)need);
+        f->to      = malloc(sizeof *f->to * (size_t)need);
+        f->receive = malloc(sizeof *f->receive * (size_t)need);
+        f->room    = f->posted && f->to && f->receive ? need : 0;
+        LS_CHECK(f->room, LS_ERR_ENV, "no memory for %d messages", need);
+    }
+    f->sends = f->receives = f->received = 0;
+    *out = f;
     return LS_OK;
 }
 
-static ls_status receive_one(sim *s, const ls_transfer *r)
+/* Puts a message into the mailbox of its receiver.  The lock is held. */
+static ls_status post(sim *s, ls_flow *f, const ls_transfer *t)
+{
+    world *w     = s->world;
+    note  *n     = take_note(s), **last = mailbox(&w->rank[t->rank], s->comm.rank, f->channel);
+    double began = now();
+    LS_CHECK(n, LS_ERR_ENV, "no memory for a message");
+    if (s->link_free < began) s->link_free = began;
+    if (w->options.bytes_per_s > 0) s->link_free += (double)(t->count * sizeof(float)) / w->options.bytes_per_s;
+    *n = (note){.data = t->data, .count = t->count, .arrives = s->link_free + w->options.latency_s};
+    while (*last) last = &(*last)->next;
+    *last               = n;
+    f->to[f->sends]     = t->rank;
+    f->posted[f->sends] = n;
+    f->sends++;
+    return LS_OK;
+}
+
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+{
+    sim      *s = (sim *)comm;
+    ls_flow  *f = NULL;
+    ls_status status = LS_OK;
+    *flow = NULL;
+    LS_TRY(begin_call(s));
+    LS_TRY(take_flow(s, sends, receives, &f));
+    if (receives) memcpy(f->receive, receive, sizeof *receive * (size_t)receives);
+    f->channel  = channel;
+    f->receives = receives;
+    f->goes     = true;
+    *flow       = f;
+    pthread_mutex_lock(&s->world->lock);
+    for (int i = 0; i < sends && status == LS_OK; i++) status = post(s, f, &send[i]);
+    pthread_cond_broadcast(&s->world->changed);
+    pthread_mutex_unlock(&s->world->lock);
+    return status;
+}
+
+/* *there: it had arrived, and was copied.  The lock is held, but for that. */
+static ls_status receive_one(sim *s, const ls_transfer *r, int channel, bool *there)
 {
     world *w    = s->world;
-    note **from = &s->first[r->rank];
-    while (!*from) {
-        if (w->rank[r->rank].gone) return gone(s, r->rank);
-        pthread_cond_wait(&w->changed, &w->lock);
-    }
-    note *n = *from;
+    note **from = mailbox(s, r->rank, channel), *n = *from;
+    *there = false;
+    if (!n) return w->rank[r->rank].gone ? gone(s, r->rank) : LS_OK;
     LS_CHECK(n->count == r->count, LS_ERR_FAILED, "rank %d expects a message of %zu floats from rank %d, but it has %zu", s->comm.rank, r->count, r->rank,
              n->count);
+    if ((w->options.latency_s > 0 || w->options.bytes_per_s > 0) && now() < n->arrives) return LS_OK;
     n->reading = true;
     pthread_mutex_unlock(&w->lock);
-    if (w->options.latency_s > 0 || w->options.bytes_per_s > 0) sleep_until(n->arrives);
     memcpy(r->data, n->data, r->count * sizeof(float));
     pthread_mutex_lock(&w->lock);
     *from    = n->next;
     n->taken = true;
+    *there   = true;
     pthread_cond_broadcast(&w->changed);
     return LS_OK;
 }
 
-/* Waits until all messages were taken. */
-static ls_status settle(sim *s, int sends, const ls_transfer *send, note **posted)
+static void end_flow(sim *s, ls_flow *f)
 {
-    for (int i = 0; i < sends; i++)
-        while (!posted[i]->taken) {
-            if (s->world->rank[send[i].rank].gone) return gone(s, send[i].rank);
-            pthread_cond_wait(&s->world->changed, &s->world->lock);
-        }
+    for (int i = 0; i < f->sends; i++) {
+        f->posted[i]->next = s->free_notes;
+        s->free_notes      = f->posted[i];
+    }
+    f->goes = false;
+}
+
+/* The lock is held. */
+static ls_status advance(sim *s, ls_flow **flow)
+{
+    ls_flow *f     = *flow;
+    bool     there = true;
+    while (f->received < f->receives) {
+        LS_TRY(receive_one(s, &f->receive[f->received], f->channel, &there));
+        if (!there) return LS_OK;
+        f->received++;
+    }
+    for (int i = 0; i < f->sends; i++)
+        if (!f->posted[i]->taken) return s->world->rank[f->to[i]].gone ? gone(s, f->to[i]) : LS_OK;
+    end_flow(s, f);
+    *flow = NULL;
     return LS_OK;
 }
 
-/* Takes back what nobody has taken: after an error the caller's memory may go away. */
-static void withdraw(sim *s, int sends, const ls_transfer *send, note **posted)
+static ls_status test(ls_comm *comm, ls_flow **flow)
 {
-    for (int i = 0; i < sends; i++) {
-        while (posted[i]->reading && !posted[i]->taken) pthread_cond_wait(&s->world->changed, &s->world->lock);
-        note **at = &s->world->rank[send[i].rank].first[s->comm.rank];
-        while (*at && *at != posted[i]) at = &(*at)->next;
-        if (*at) *at = posted[i]->next;
-    }
-}
-
-static ls_status exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
-{
-    sim   *s = (sim *)comm;
-    world *w = s->world;
-    note  *few[64], **posted = few;
-    LS_TRY(begin_call(s));
-    if (sends > (int)(sizeof few / sizeof *few) && !(posted = malloc(sizeof *posted * (size_t)sends)))
-        return LS_FAIL(LS_ERR_ENV, "no memory for %d messages", sends);
-    pthread_mutex_lock(&w->lock);
-    ls_status status = post(s, &sends, send, posted);
-    for (int i = 0; i < receives && status == LS_OK; i++) status = receive_one(s, &receive[i]);
-    if (status == LS_OK) status = settle(s, sends, send, posted);
-    if (status != LS_OK) withdraw(s, sends, send, posted);
-    for (int i = 0; i < sends; i++) {
-        posted[i]->next = s->free_notes;
-        s->free_notes   = posted[i];
-    }
-    pthread_mutex_unlock(&w->lock);
-    if (posted != few) free(posted);
+    sim *s = (sim *)comm;
+    pthread_mutex_lock(&s->world->lock);
+    ls_status status = advance(s, flow);
+    pthread_mutex_unlock(&s->world->lock);
     return status;
 }
 
-static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .exchange = exchange};
+/* Until something changes, or for a moment: messages arrive by the clock. */
+static void idle(ls_comm *comm)
+{
+    enum { NAP_NS = 100000 };
+    world          *w = ((sim *)comm)->world;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_nsec += NAP_NS;
+    if (t.tv_nsec >= 1000000000) t.tv_nsec -= 1000000000, t.tv_sec++;
+    pthread_mutex_lock(&w->lock);
+    pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &t);
+    pthread_mutex_unlock(&w->lock);
+}
+
+/* Takes back what nobody has taken. */
+static void drop(ls_comm *comm)
+{
+    sim   *s = (sim *)comm;
+    world *w = s->world;
+    pthread_mutex_lock(&w->lock);
+    for (ls_flow *f = s->flows; f; f = f->next) {
+        if (!f->goes) continue;
+        for (int i = 0; i < f->sends; i++) {
+            while (f->posted[i]->reading && !f->posted[i]->taken) pthread_cond_wait(&w->changed, &w->lock);
+            note **at = mailbox(&w->rank[f->to[i]], comm->rank, f->channel);
+            while (*at && *at != f->posted[i]) at = &(*at)->next;
+            if (*at) *at = f->posted[i]->next;
+        }
+        end_flow(s, f);
+    }
+    pthread_mutex_unlock(&w->lock);
+}
+
+static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .drop = drop};
 
 /* ---- the process as many ranks ------------------------------------------------------------------------------------- */
 
@@ -282,15 +358,19 @@ static void *run_rank(void *rank)
     return NULL;
 }
 
-static void free_notes(world *w)
+static void free_messages(world *w)
 {
     for (int r = 0; r < w->ranks; r++) {
         sim *s = &w->rank[r];
-        for (int from = -1; from < w->ranks; from++)
+        for (int from = -1; from < w->ranks * LS_CHANNELS; from++)
             for (note *n = from < 0 ? s->free_notes : s->first[from], *next; n; n = next) {
                 next = n->next;
                 free(n);
             }
+        for (ls_flow *f = s->flows, *next; f; f = next) {
+            next = f->next;
+            free(f->posted), free(f->to), free(f->receive), free(f);
+        }
     }
 }
 
@@ -322,8 +402,9 @@ ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)
     for (int r = 0; r < ranks; r++) {
         sim *s   = &w->rank[r];
         s->world = w;
-        s->first = ls_arena_alloc(arena, sizeof(note *) * (size_t)ranks);
+        s->first = ls_arena_alloc(arena, sizeof(note *) * (size_t)ranks * LS_CHANNELS);
         ls__comm_init(&s->comm, &table, r, ranks);
+        s->comm.threads = true;
         s->body    = body;
         s->context = context;
     }
@@ -332,7 +413,7 @@ ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)
     for (int r = started; r < ranks; r++) leave(&w->rank[r]);
     for (int r = 0; r < started; r++) pthread_join(w->rank[r].thread, NULL);
     ls_status found = started == ranks ? first_error(w, status) : LS_FAIL(LS_ERR_ENV, "no thread for simulated rank %d: %s", started, strerror(error));
-    free_notes(w);
+    free_messages(w);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);
     ls_arena_free(arena);

@@ -85,6 +85,15 @@ typedef enum ls_window_mode {
 #undef X
 } ls_window_mode;
 
+/* How sums between hosts go on while a rank computes: it looks after them between instructions and within long ones; or a thread does, for
+ * which there should be a core; or not before all is computed.  AUTO: poll.  The bits are the same. */
+#define LS_OVERLAP_LIST(X) X(AUTO, "auto") X(POLL, "poll") X(THREAD, "thread") X(OFF, "off")
+typedef enum ls_overlap {
+#define X(name, text) LS_OVERLAP_##name,
+    LS_OVERLAP_LIST(X)
+#undef X
+} ls_overlap;
+
 /* What becomes of a step whose loss or gradient is not finite: the run ends with LS_ERR_DIVERGED; the step changes nothing, and the run
  * goes on; or, for ls_trainer_step the same as the first, the caller goes back to a checkpoint. */
 #define LS_ON_NAN_LIST(X) X(ABORT, "abort") X(SKIP, "skip") X(ROLLBACK, "rollback")
@@ -106,6 +115,7 @@ typedef struct ls_trainer_options {
     int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
     ls_window_mode window;       /* within a host                                                                    */
+    ls_overlap  overlap;         /* between hosts                                                                    */
     int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it */
     ls_on_nan   on_nan;          /* other than ABORT: the gradient is looked at in every step, as with optim.clip_norm */
     int64_t     check_every;     /* steps; then ranks compare their parameters; 0: never                            */

@@ -85,7 +85,7 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
         ph->run = (ls_run){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
                            .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .seed = t->options.seed, .step = t->steps,
                            .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL,
-                           .flight = t->comm->flight};
+                           .flight = t->comm->flight, .poller = training && t->poller.call ? &t->poller : NULL};
         LS_TRY(ls__program_run(ph->program, &ph->run));
         if (m < ph->micros - 1) ls__tree_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
     }

@@ -193,6 +193,17 @@ static ls_status make_windows(ls_trainer *t)
     return LS_OK;
 }
 
+/* Errors are kept for the end of the sums. */
+static void poll_sums(void *tree) { (void)ls__tree_poll(tree); }
+
+static ls_status let_sums_go_on(ls_trainer *t)
+{
+    if (t->comm->size == 1 || t->options.overlap == LS_OVERLAP_OFF) return LS_OK;
+    if (t->options.overlap == LS_OVERLAP_THREAD) return ls__tree_start_thread(t->train.tree);
+    t->poller = (ls_poller){poll_sums, t->train.tree};
+    return LS_OK;
+}
+
 static ls_status make_own(ls_trainer *t)
 {
     ls_arena *memory = t->graph->arena;
@@ -212,17 +223,15 @@ static ls_status make_own(ls_trainer *t)
     }
     LS_TRY(ls_block_new(&t->states, (size_t)t->n_states * t->kept.count * sizeof(float), "optimizer state"));
     LS_TRY(ls__params_fill(t->params, t->options.seed, t->values->me, t->values->members));
-    return LS_OK;
+    return let_sums_go_on(t);
 }
 
 ls_status ls__trainer_make_memory(ls_trainer *t)
 {
     LS_TRY(make_windows(t));
     ls_status status = make_own(t);
-    if (t->values->shared) { /* also: no rank goes on before all parameters have their values */
-        LS_TRY(ls_comm_agree(t->comm, status));
-        ls__window_settle(t->values);
-    }
+    LS_TRY(ls_comm_agree(t->comm, status)); /* also: no rank goes on before all parameters have their values */
+    if (t->values->shared) ls__window_settle(t->values);
     if (status == LS_OK && t->options.snapshot) status = ls_block_new(&t->snapshot, ls__checkpoint_snapshot_bytes(t, t->options.writers), "checkpoint");
     LS_TRY(status);
     return LS_OK;

@@ -64,6 +64,7 @@ struct ls_trainer {
     double            *norm_part; /* of each block                              */
     double            *norm_mine, *norm_all;
     size_t             norm_room; /* of a rank in norm_all                      */
+    ls_poller          poller;    /* lets sums go on while instructions run */
     ls_group          *group;
     int64_t           *bound;
     float             *leaf; /* HEAD_USED floats per shard */

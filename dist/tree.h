@@ -44,8 +44,8 @@
  *     ... begin, end ...
  *     ls__tree_head(tree) is the total of the header, on all ranks
  *     update the parameters in `range` from ls__tree_totals(tree)
- *     LS_TRY(ls__tree_gather(tree, params, bucket.offset, bucket.count)); each host gets what others have updated
- *     LS_TRY(ls__tree_release(tree));                                    all are done: blocks may be written again
+ *     LS_TRY(ls__tree_gather(tree, params, bucket.offset, bucket.count)); each host is to get what others have updated
+ *     LS_TRY(ls__tree_release(tree));                                    and has it; all are done: blocks may be written again
  */
 #ifndef LS_DIST_TREE_H
 #define LS_DIST_TREE_H
@@ -125,11 +125,16 @@ ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head);
 ls_tree_range ls__tree_own(const ls_tree *tree, int rank, int64_t count);
 
 /* The merges of the last micro-step and the sum across ranks, of a slice of all blocks; the total ends in a block 0, the rest of the
- * slices is destroyed.  For several slices that do not overlap: begin does not wait for ranks of this host that are late, and adds
- * up what they have completed since; the totals are there after the end, and until then the slices are not to be touched.  A rank that
- * owns no shards takes part too.  Collective. */
+ * slices is destroyed.  For several slices that do not overlap: begin waits for nobody; the totals are there after the end, and until then the
+ * slices are not to be touched.  A rank that owns no shards takes part too.  Collective. */
 ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_tree_slice *slice);
 ls_status ls__tree_end(ls_tree *tree);
+
+/* Lets what was begun go on, as far as it can without waiting.  To be called now and then between the begin and the end, or by a
+ * thread that does so by itself; then the communicator is used by two threads, one at a time. */
+ls_status ls__tree_poll(ls_tree *tree);
+ls_status ls__tree_start_thread(ls_tree *tree);
+
 /* The block 0 that the totals are in. */
 float *ls__tree_totals(const ls_tree *tree);
 /* Of the header; valid once the slice with offset 0 has ended, until it is begun again. */
@@ -138,7 +143,7 @@ const float *ls__tree_head(const ls_tree *tree);
 ls_status ls__tree_release(ls_tree *tree);
 
 /* With LS_TREE_OWN: the own part of [offset, offset + count) of `base` goes to all hosts, whose parts come from there; on a host that
- * shares memory, `base` is one block that all its ranks see.  Collective. */
+ * shares memory, `base` is one block that all its ranks see.  Waits for nobody; all is there after ls__tree_release.  Collective. */
 ls_status ls__tree_gather(ls_tree *tree, float *base, int64_t offset, int64_t count);
 
 /* Both halves, of one slice. */

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Between the files of the tree sum.  Not public.
  *
- *     dist/tree.c        the sums
+ *     dist/tree.c        the sums within a host, and what is begun and not over
+ *     dist/tree_hosts.c  the sums between hosts, while the step goes on
  *     dist/tree_plan.c   who adds what, in which order
  */
 #ifndef LS_DIST_TREE_INTERNAL_H
 #define LS_DIST_TREE_INTERNAL_H
+
+#include <pthread.h>
 
 #include "core/base/arena.h"
 #include "dist/tree.h"
@@ -16,7 +19,8 @@ enum {
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
     MAX_SHARDS = 1 << 20,
-    BEGUN      = 64       /* slices that wait for other ranks */
+    BEGUN      = 64,      /* slices that wait for other ranks, or for a lane                         */
+    LANES      = 4        /* passes that are on their way between hosts at once                      */
 };
 
 /* y = x + z, all three numbers of vectors. */
@@ -45,9 +49,22 @@ typedef struct team {
 /* A slice that is complete on this rank, and when it is so on the others. */
 typedef struct waiting {
     ls_tree_slice slice;
-    bool          head; /* the header comes with it */
+    bool          head; /* the header comes with it                             */
     uint32_t      ticket;
+    float        *base; /* what its owners have goes to all hosts from here; NULL: it is to be summed */
+    int64_t       pass; /* the next to be sent                                   */
 } waiting;
+
+/* A pass of a slice between hosts: its parts go to their owners, who add them up, and then come back. */
+typedef enum stage { STAGE_SCATTER, STAGE_ADDED, STAGE_GATHER, STAGE_DONE } stage;
+typedef struct lane {
+    ls_tree_slice slice;
+    int64_t       pass;
+    bool          head;
+    float        *base; /* as above */
+    stage         stage;
+    ls_flow      *flow;
+} lane;
 
 struct ls_tree {
     ls_arena         *arena;
@@ -84,10 +101,45 @@ struct ls_tree {
 
     waiting  begun[BEGUN]; /* a ring: [first_begun, end_begun) wait for other ranks */
     uint64_t first_begun, end_begun;
+    lane     lane[LANES]; /* a ring */
+    uint64_t first_lane, end_lane;
+
+    /* a thread that lets sums go on while the rank computes */
+    bool            threaded, quits, idles;
+    pthread_t       thread;
+    pthread_mutex_t lock; /* of all that is begun, and of the communicator's messages */
+    pthread_cond_t  wake;
+    ls_status       status; /* the first error of whoever let sums go on               */
+    char            message[1024];
 };
 
 /* Part `part` of `parts` of a slice of `count` floats begins here; part `parts` is its end. */
 int64_t ls__tree_part(int64_t count, int part, int parts);
+
+/* y = x + z for each of `adding`, tile by tile over vectors of `count` floats; then what is done with the result: `plus` (or NULL) is added to
+ * it, and it is copied. */
+typedef struct finish {
+    float        *result;
+    const float  *plus;
+    int           copies;
+    float *const *copy;
+} finish;
+void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f);
+void ls__tree_add_heads(int head, float *vector, int adds, const add *adding);
+void ls__tree_add_own_heads(ls_tree *t);
+
+/* Which block of the team the totals go to. */
+float *ls__tree_home(const ls_tree *t);
+/* The vectors of the own team's nodes, from `at` floats on in every block; the last is where a result belongs. */
+void ls__tree_place(ls_tree *t, int64_t at);
+/* What is still to be written when `result` is there, to t->copy; how many. */
+int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int64_t at);
+
+/* Ends the thread, and gives up what is still on its way. */
+void ls__tree_rest(ls_tree *t);
+
+/* Between hosts: whatever can go on without waiting does; *moved (only set to true): something did. */
+ls_status ls__tree_advance(ls_tree *t, bool *moved);
 
 /* Who of a team deals with the owner of a part. */
 int ls__tree_agent(const ls_tree *t, int its, int part);

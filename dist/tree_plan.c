@@ -237,7 +237,7 @@ static ls_status plan_sum(ls_tree *t)
     t->room      = ((pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
     plan_head(t);
     ls_block_free(&t->buffer);
-    LS_TRY(ls_block_new(&t->buffer, (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float), "tree sum"));
+    LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float), "tree sum"));
     return LS_OK;
 }
 
@@ -261,6 +261,8 @@ ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_step
     int      slot[LS_TREE_MAX_NODES];
     ls_tree *t       = ls_arena_alloc(arena, sizeof *t);
     *t               = (ls_tree){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->wake, NULL);
     t->schedule      = ls_arena_alloc(arena, sizeof *t->schedule * (size_t)micro_steps);
     plan_rank(t, comm->rank, t->schedule, &t->slots, slot);
     ls_status status = plan_sum(t);
@@ -301,6 +303,7 @@ ls_tree_range ls__tree_own(const ls_tree *t, int rank, int64_t count)
 void ls__tree_free(ls_tree *tree)
 {
     if (!tree) return;
+    ls__tree_rest(tree);
     ls_block_free(&tree->buffer);
     ls_arena_free(tree->arena);
 }

@@ -59,6 +59,7 @@ typedef struct ls_recipe {
         int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
         ls_window_mode window;
+        ls_overlap     overlap;
         ls_on_nan      on_nan;
         int64_t        check_every;
         float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */

@@ -212,20 +212,24 @@ ls_status ls__program_run(ls_program *p, const ls_run *run)
     LS_TRY(check_run(p, run));
     const bool timed = run->seconds || run->flight;
     int64_t    start = timed ? ls__flight_now() : 0;
-    for (int i = 0; i < p->instrs; i++) {
+    ls_status  status = LS_OK;
+    ls__poller = run->poller;
+    for (int i = 0; i < p->instrs && status == LS_OK; i++) {
         const ls_instr *instr = &p->instr[i];
         if (run->flight)
             ls__flight_begin_at(run->flight,
                                 &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + run->training,
                                                   .micro = run->micro, .instr = i, .count = instr->count},
                                 start);
-        ls_status status = run_instr(p, run, instr);
+        status = run_instr(p, run, instr);
         note_high_water(p, run, instr);
         int64_t end = timed ? ls__flight_now() : 0;
         if (run->flight) ls__flight_end_at(run->flight, end);
         if (run->seconds) run->seconds[i] += (double)(end - start) * 1e-9;
         start = end;
-        LS_TRY(status);
+        ls__poll();
     }
+    ls__poller = NULL;
+    LS_TRY(status);
     return LS_OK;
 }

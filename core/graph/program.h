@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "core/base/flight.h"
+#include "core/base/poll.h"
 #include "core/graph/params.h"
 
 typedef struct ls_program ls_program;
@@ -115,6 +116,7 @@ struct ls_run {
     int             micro, micros;  /* which of the step's micro-steps this is                               */
     double         *seconds;        /* (optional) time of each instruction is added here                     */
     ls_flight      *flight;         /* (optional) every instruction is noted here                            */
+    const ls_poller *poller;        /* (optional) called between instructions, and within long ones          */
 };
 
 ls_status ls__program_new(ls_program **p, ls_graph *g, ls_params *params, const ls_program_options *options);

@@ -61,7 +61,7 @@ static void test_broken(void **state)
 {
     char text[8192];
     int  code = run_children("--child", text, sizeof text);
-    if (code != CODE || !strstr(text, "MPI_Waitall failed on rank 0 of 2")) fail_msg("exit code %d, output: %s", code, text);
+    if (code != CODE || !strstr(text, "MPI_Testall failed on rank 0 of 2")) fail_msg("exit code %d, output: %s", code, text);
 }
 
 static void test_killed(void **state)

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The sums between hosts: see dist/tree.h for what is computed, dist/tree_plan.c for the order.
+ *
+ * What is begun goes on while the step does.  A slice is cut into passes; a pass takes a *lane*, of which there are a few, so that one
+ * pass is added up while another is on its way.  In a lane
+ *
+ *     STAGE_SCATTER   the pieces of this rank's team go to the owners of the parts, those of the other teams come for its own part
+ *     STAGE_ADDED     it has added them up, in tree order
+ *     STAGE_GATHER    the totals go from their owners to the other teams
+ *     STAGE_DONE      and were copied to whoever else needs them
+ *
+ * and no lane is ahead of one that was taken before it: then all ranks begin their messages in the same order, and a total that another
+ * one needs (ls_tree_slice.plus) is there.  Nothing waits in here: ls__tree_advance does what can be done, and is called whenever the
+ * rank has a moment, which is between two instructions (ls__tree_poll), within long ones (core/base/poll.h), by a thread of its own where there
+ * is a core for it, and in the end, in ls__tree_end, by who has nothing else to do.
+ */
+#include "dist/tree_internal.h"
+
+#include <string.h>
+
+/* Whether this rank speaks for its team with the owner of the part. */
+static bool speaks(const ls_tree *t, int part) { return t->team_of[part] != t->mine && ls__tree_agent(t, t->mine, part) == t->comm->rank; }
+
+/* Floats [from, from + count) of a slice: what pass `pass` takes of a part. */
+static ls_tree_range piece_of(const ls_tree *t, int64_t count, int part, int64_t pass)
+{
+    int64_t begin = ls__tree_part(count, part, t->comm->size) + pass * t->room, end = ls__tree_part(count, part + 1, t->comm->size);
+    if (begin >= end) return (ls_tree_range){end, 0};
+    return (ls_tree_range){begin, end - begin < t->room ? end - begin : t->room};
+}
+
+static int64_t passes_of(const ls_tree *t, const waiting *w)
+{
+    int64_t longest = 0;
+    for (int part = 0; part < t->comm->size; part++) {
+        int64_t length = ls__tree_part(w->slice.count, part + 1, t->comm->size) - ls__tree_part(w->slice.count, part, t->comm->size);
+        if (length > longest) longest = length;
+    }
+    return longest || !w->head ? (longest + t->room - 1) / t->room : 1;
+}
+
+/* ---- the header ---------------------------------------------------------------------------------------------------- */
+
+/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns: adds these messages. */
+static void send_heads(ls_tree *t, int *sends, int *receives)
+{
+    const team *own  = &t->team[t->mine];
+    size_t      head = (size_t)t->head;
+    int         k    = 0;
+    ls__tree_add_own_heads(t);
+    for (int r = 0; r < t->comm->size; r++) {
+        if (t->team_of[r] == t->mine || ls__tree_agent(t, t->mine, r) != t->comm->rank) continue;
+        for (int i = 0; i < own->pieces; i++) t->send[(*sends)++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
+    }
+    for (int i = 0; i < t->pieces; i++) {
+        float *to = t->head_vector + (size_t)i * head;
+        if (t->piece_team[i] == t->mine) memcpy(to, t->head_node + (size_t)own->piece[k++].slot * head, head * sizeof(float));
+        else t->receive[(*receives)++] = (ls_transfer){ls__tree_agent(t, t->piece_team[i], t->comm->rank), to, head};
+    }
+}
+
+static void take_heads(ls_tree *t)
+{
+    ls__tree_add_heads(t->head, t->head_vector, t->adds, t->adding);
+    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * (size_t)t->head, (size_t)t->head * sizeof(float));
+}
+
+/* ---- a lane -------------------------------------------------------------------------------------------------------- */
+
+/* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to t->receive. */
+static int place_pieces(ls_tree *t, const lane *l, ls_tree_range mine)
+{
+    const team *own      = &t->team[t->mine];
+    float      *buffer   = (float *)t->buffer.data + (size_t)(l - t->lane) * (size_t)(t->pieces - own->pieces) * (size_t)t->room;
+    int         receives = 0, k = 0;
+    ls__tree_place(t, l->slice.offset + mine.offset);
+    for (int i = 0; i < t->pieces; i++) {
+        if (t->piece_team[i] == t->mine) {
+            t->vector[i] = t->node[own->piece[k++].slot];
+            continue;
+        }
+        t->vector[i]           = buffer;
+        t->receive[receives++] = (ls_transfer){ls__tree_agent(t, t->piece_team[i], t->comm->rank), buffer, (size_t)mine.count};
+        buffer += t->room;
+    }
+    t->vector[t->pieces] = t->node[own->nodes];
+    return receives;
+}
+
+static ls_status start_scatter(ls_tree *t, lane *l)
+{
+    const team *own = &t->team[t->mine];
+    int         n   = t->comm->size, rank = t->comm->rank, sends = 0;
+    for (int d = 1; d <= n; d++) { /* every rank begins with its neighbour, so that not all write to the same one */
+        int           part = (rank + d) % n;
+        ls_tree_range r    = piece_of(t, l->slice.count, part, l->pass);
+        if (part != rank && !speaks(t, part)) continue;
+        ls__tree_place(t, l->slice.offset + r.offset);
+        ls__tree_add(r.count, own->adds, own->adding, t->node, &(finish){0});
+        for (int i = 0; i < own->pieces && part != rank; i++)
+            t->send[sends++] = (ls_transfer){part, t->node[own->piece[i].slot], (size_t)r.count};
+    }
+    int receives = place_pieces(t, l, piece_of(t, l->slice.count, rank, l->pass));
+    if (l->head) send_heads(t, &sends, &receives);
+    LS_TRY(ls__comm_start(t->comm, LS_CHANNEL_SCATTER, sends, t->send, receives, t->receive, &l->flow));
+    return LS_OK;
+}
+
+static void add_up(ls_tree *t, lane *l)
+{
+    ls_tree_range mine = piece_of(t, l->slice.count, t->comm->rank, l->pass);
+    if (l->head) take_heads(t);
+    place_pieces(t, l, mine);
+    finish f = {.result = t->vector[t->pieces], .plus = l->slice.plus ? ls__tree_home(t) + l->slice.plus + mine.offset : NULL};
+    if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
+    ls__tree_add(mine.count, t->adds, t->adding, t->vector, &f);
+}
+
+/* What this rank owns goes to one rank of every other team. */
+static ls_status start_gather(ls_tree *t, lane *l)
+{
+    int           n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
+    float        *base = l->base ? l->base : ls__tree_home(t) + l->slice.offset;
+    ls_tree_range mine = piece_of(t, l->slice.count, rank, l->pass);
+    for (int d = 1; d < t->teams; d++)
+        t->send[sends++] = (ls_transfer){ls__tree_agent(t, (t->mine + d) % t->teams, rank), base + mine.offset, (size_t)mine.count};
+    for (int d = 1; d < n; d++) {
+        int           from = (rank - d + n) % n;
+        ls_tree_range r    = piece_of(t, l->slice.count, from, l->pass);
+        if (speaks(t, from)) t->receive[receives++] = (ls_transfer){from, base + r.offset, (size_t)r.count};
+    }
+    LS_TRY(ls__comm_start(t->comm, LS_CHANNEL_GATHER, sends, t->send, receives, t->receive, &l->flow));
+    return LS_OK;
+}
+
+static void copy_parts(ls_tree *t, const lane *l)
+{
+    float *base = t->block[t->me] + l->slice.offset;
+    for (int part = 0; part < t->comm->size; part++) {
+        ls_tree_range r = piece_of(t, l->slice.count, part, l->pass);
+        if (part != t->comm->rank && !speaks(t, part)) continue;
+        finish f = {.result = base + r.offset, .copy = t->copy};
+        f.copies = ls__tree_copies(t, &l->slice, f.result, l->slice.offset + r.offset);
+        ls__tree_add(r.count, 0, NULL, NULL, &f);
+    }
+}
+
+/* To the next stage, where it can go there and the lane taken before it is not behind. */
+static ls_status move_on(ls_tree *t, lane *l, stage before, bool *moved)
+{
+    const stage was = l->stage;
+    if (l->stage == STAGE_SCATTER && before >= STAGE_ADDED) {
+        LS_TRY(ls__comm_test(t->comm, &l->flow));
+        if (!l->flow) {
+            add_up(t, l);
+            l->stage = t->keep == LS_TREE_OWN || l->slice.addend ? STAGE_DONE : STAGE_ADDED;
+        }
+    }
+    if (l->stage == STAGE_ADDED && before >= STAGE_GATHER) {
+        LS_TRY(start_gather(t, l));
+        l->stage = STAGE_GATHER;
+    }
+    if (l->stage == STAGE_GATHER && before == STAGE_DONE) {
+        LS_TRY(ls__comm_test(t->comm, &l->flow));
+        if (!l->flow) {
+            if (!l->base) copy_parts(t, l);
+            l->stage = STAGE_DONE;
+        }
+    }
+    *moved |= l->stage != was;
+    return LS_OK;
+}
+
+/* The next pass of what was begun first takes a lane, when there is one, and when all ranks of this host have come so far. */
+static ls_status enter(ls_tree *t, bool *moved)
+{
+    waiting *w = &t->begun[t->first_begun % BEGUN];
+    if (w->pass == 0 && t->window && !w->base && !ls__window_complete(t->window, w->ticket)) return LS_OK;
+    if (w->pass < passes_of(t, w)) {
+        lane *l = &t->lane[t->end_lane % LANES];
+        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER};
+        w->pass++;
+        t->end_lane++;
+        if (!l->base) LS_TRY(start_scatter(t, l));
+    }
+    if (w->pass >= passes_of(t, w)) t->first_begun++;
+    *moved = true;
+    return LS_OK;
+}
+
+ls_status ls__tree_advance(ls_tree *t, bool *moved)
+{
+    bool more = true;
+    while (more) {
+        stage before = STAGE_DONE;
+        more         = false;
+        for (uint64_t i = t->first_lane; i < t->end_lane; i++) {
+            lane *l = &t->lane[i % LANES];
+            LS_TRY(move_on(t, l, before, &more));
+            if (l->stage < before) before = l->stage;
+        }
+        while (t->first_lane < t->end_lane && t->lane[t->first_lane % LANES].stage == STAGE_DONE) t->first_lane++;
+        if (t->first_begun < t->end_begun && t->end_lane - t->first_lane < LANES) LS_TRY(enter(t, &more));
+        *moved |= more;
+    }
+    return LS_OK;
+}
