@@ -69,6 +69,8 @@ static void test_agree(void **state)
 
 /* ---- training ---- */
 
+static ls_overlap overlap;
+
 static ls_status train(ls_comm *comm, void *context)
 {
     uint64_t   *digest = context;
@@ -79,7 +81,7 @@ static ls_status train(ls_comm *comm, void *context)
     ls_tensor  *logits = ls_linear(g, "out", ls_dropout(ls_relu(ls_linear(g, "in", x, 40)), .p = 0.2f), CLASSES);
     ls_trainer *t      = NULL;
     ls_metrics  m      = {0};
-    ls_status   status = ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .bucket_bytes = 256,
+    ls_status   status = ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .bucket_bytes = 256, .overlap = overlap,
                                         .optim = ls_adam(.lr = 1e-2f));
     for (int step = 0; step < STEPS && status == LS_OK; step++) {
         ls_share share = ls_trainer_share(t, BATCH);
@@ -101,9 +103,11 @@ static void test_bits_of_one_rank(void **state)
     uint64_t one[1], many[MOST];
     assert_ok(ls_sim_run(1, NULL, train, one, NULL));
     for (int ranks = 2; ranks <= MOST; ranks++) {
+        overlap = ranks % 3 == 0 ? LS_OVERLAP_THREAD : ranks % 3 == 1 ? LS_OVERLAP_OFF : LS_OVERLAP_POLL;
         assert_ok(ls_sim_run(ranks, NULL, train, many, NULL));
         for (int r = 0; r < ranks; r++) assert_true(many[r] == one[0]);
     }
+    overlap = LS_OVERLAP_AUTO;
 }
 
 /* ---- links and faults ---- */

@@ -101,7 +101,10 @@ static void compute(const ls_tree_schedule *s, float *block0, size_t stride, int
     assert_int_equal(next, s->shards);
 }
 
-static void check_sum_on(places p, int shards, int micro_steps, int64_t count, int64_t buckets)
+/* Who lets sums go on: nobody before the end, this thread, or another. */
+typedef enum helper { NOBODY, POLLS, THREAD, HELPERS } helper;
+
+static void check_sum_with(helper h, places p, int shards, int micro_steps, int64_t count, int64_t buckets)
 {
     ls_tree *tree;
     assert_ok(ls__tree_new(&tree, comm, shards, micro_steps, (count + buckets - 1) / buckets));
@@ -114,10 +117,13 @@ static void check_sum_on(places p, int shards, int micro_steps, int64_t count, i
         compute(ls__tree_schedule(tree, m), block0, stride, count);
         if (m < micro_steps - 1) ls__tree_merge(tree, m, block0, stride, count);
     }
+    if (h == THREAD) assert_ok(ls__tree_start_thread(tree));
     uint64_t allocations = ls_alloc_count();
     for (int64_t b = 0; b < buckets; b++) {
+        if (h == POLLS) assert_ok(ls__tree_poll(tree));
         int64_t begin = count * b / buckets, end = count * (b + 1) / buckets;
         assert_ok(ls__tree_begin(tree, block0, stride, &(ls_tree_slice){.offset = begin, .count = end - begin}));
+        if (h == POLLS) for (int i = 0; i < 1 + (the_rank() + b) % 3; i++) assert_ok(ls__tree_poll(tree));
         if (b % 90 == 88) assert_ok(ls__tree_end(tree));
     }
     assert_ok(ls__tree_end(tree));
@@ -130,6 +136,11 @@ static void check_sum_on(places p, int shards, int micro_steps, int64_t count, i
     }
     ls__window_free(window);
     ls__tree_free(tree);
+}
+
+static void check_sum_on(places p, int shards, int micro_steps, int64_t count, int64_t buckets)
+{
+    check_sum_with(NOBODY, p, shards, micro_steps, count, buckets);
 }
 
 static void check_sum(int shards, int micro_steps, int64_t count, int64_t buckets)
@@ -155,6 +166,17 @@ static void test_buckets_do_not_matter(void **state)
     check_sum(16, 1, 5000, 7);
     check_sum(16, 1, 5000, 100); /* more than may wait at once */
     check_sum(13, 3, 5000, 3);
+}
+
+/* More slices than lanes, slices of several passes, on hosts of every kind, whoever lets them go on. */
+static void test_sums_go_on(void **state)
+{
+    for (helper h = POLLS; h < HELPERS; h++)
+        for (places p = 0; p < PLACES; p++) {
+            check_sum_with(h, p, 16, 1, 100003, 40);
+            check_sum_with(h, p, 13, 3, 5000, 7);
+            check_sum_with(h, p, 8, 1, 1, 1);
+        }
 }
 
 /* More floats than one pass takes. */
@@ -304,7 +326,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
-        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),
     };
     return run_on_ranks(argc, argv, tests);
 }
