@@ -77,6 +77,12 @@ static const char step_help[] =
     "Trains a few steps on the recipe's data and prints median and best step time, samples (and tokens) per second, GFLOP/s and the share of\n"
     "this machine's measured peak, by kind of instruction.";
 
+static const char overlap_help[] =
+    "Takes in turns a step without messages, the sums of its gradients alone, MPI_Allreduce of as many floats, and a real step, and prints how much\n"
+    "of the sums hides behind computation.\n"
+    "\n"
+    "  cluster/testbed --hosts 4 --rate 1gbit -- lockstep bench overlap gpt-shakespeare-char";
+
 static const char gemm_help[] = "Checks the front door for matrix products against a plain loop and prints, for each shape, its rate, that of OpenBLAS\n"
                                 "with its right kernels and of oneDNN where found, and the share of the measured peak.";
 
@@ -149,6 +155,8 @@ const ls_command ls__commands[] = {
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
      OPTIONS({"steps", "N", "steps to measure; default 30"},
              {"link", "RATE,LATENCY", "compare with steps simulated as by `lockstep explain --link`"}, LS_TRACE_OPTIONS), ls__bench_step},
+    {"bench overlap", "RECIPE [key=value ...]", "how much of the sums over ranks hides behind computation", overlap_help,
+     OPTIONS({"steps", "N", "turns, of which the median counts; default 15"}), ls__bench_overlap},
     {"bench gemm", "", "rates of matrix products beside other libraries", gemm_help,
      OPTIONS({"threads", "N", "threads; default OMP_NUM_THREADS"}, {"repeat", "N", "measurements, of which the median counts; default 9"},
              {"shape", "MxNxK|NAME", "only this product and its gradients, or those of the list whose name begins so"}), ls__bench_gemm},

@@ -44,6 +44,7 @@ ls_status ls__data_command(int argc, char **argv);
 ls_status ls__recipes_command(int argc, char **argv);
 ls_status ls__ckpt_command(int argc, char **argv);
 ls_status ls__bench_step(int argc, char **argv);
+ls_status ls__bench_overlap(int argc, char **argv);
 ls_status ls__bench_gemm(int argc, char **argv);
 ls_status ls__bench_allreduce(int argc, char **argv);
 ls_status ls__doctor_command(int argc, char **argv);

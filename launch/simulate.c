@@ -143,6 +143,8 @@ void ls_simulated_rank_free(ls_simulated_rank *r)
     ls_arena_free(r->memory);
 }
 
+ls_trainer *ls_simulated_rank_trainer(ls_simulated_rank *r) { return r->trainer; }
+
 ls_status ls_simulated_rank_step(ls_simulated_rank *r, const ls_batch *share, double *seconds)
 {
     int64_t began  = ls__flight_now();

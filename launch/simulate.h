@@ -49,6 +49,7 @@ ls_status ls_simulate_share(const ls_simulation *s, int ranks, int64_t rows, int
 typedef struct ls_simulated_rank ls_simulated_rank;
 ls_status ls_simulated_rank_new(ls_simulated_rank **r, const ls_simulation *s, int rank, int ranks, int64_t batch, int shards);
 ls_status ls_simulated_rank_step(ls_simulated_rank *r, const ls_batch *share, double *seconds);
+ls_trainer *ls_simulated_rank_trainer(ls_simulated_rank *r);
 void      ls_simulated_rank_free(ls_simulated_rank *r); /* NULL is allowed */
 
 /* lockstep explain RECIPE --ranks N --link RATE,LATENCY */
