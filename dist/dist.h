@@ -94,6 +94,14 @@ typedef enum ls_overlap {
 #undef X
 } ls_overlap;
 
+/* What hosts tell each other their gradients in. */
+#define LS_WIRE_LIST(X) X(FLOAT32, "float32") X(BFLOAT16, "bfloat16")
+typedef enum ls_wire {
+#define X(name, text) LS_WIRE_##name,
+    LS_WIRE_LIST(X)
+#undef X
+} ls_wire;
+
 /* What becomes of a step whose loss or gradient is not finite: the run ends with LS_ERR_DIVERGED; the step changes nothing, and the run
  * goes on; or, for ls_trainer_step the same as the first, the caller goes back to a checkpoint. */
 #define LS_ON_NAN_LIST(X) X(ABORT, "abort") X(SKIP, "skip") X(ROLLBACK, "rollback")
@@ -116,6 +124,7 @@ typedef struct ls_trainer_options {
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
     ls_window_mode window;       /* within a host                                                                    */
     ls_overlap  overlap;         /* between hosts                                                                    */
+    ls_wire     wire;            /* BFLOAT16: half the bytes between hosts; bits then depend on how many there are    */
     int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it */
     ls_on_nan   on_nan;          /* other than ABORT: the gradient is looked at in every step, as with optim.clip_norm */
     int64_t     check_every;     /* steps; then ranks compare their parameters; 0: never                            */

@@ -15,6 +15,7 @@
  * rank has a moment, which is between two instructions (ls__tree_poll), within long ones (core/base/poll.h), by a thread of its own where there
  * is a core for it, and in the end, in ls__tree_end, by who has nothing else to do.
  */
+#include "dist/half.h"
 #include "dist/tree_internal.h"
 
 #include <string.h>
@@ -68,6 +69,22 @@ static void take_heads(ls_tree *t)
 
 /* ---- a lane -------------------------------------------------------------------------------------------------------- */
 
+/* What goes over the link for `count` floats at `x`: they themselves, or half of each, in the lane's room for what it sends. */
+static ls_transfer outgoing(ls_tree *t, const lane *l, int rank, float *x, int64_t count, int64_t *used)
+{
+    if (!t->half || l->base) return (ls_transfer){rank, x, (size_t)count};
+    float *packed = (float *)t->packed.data + (size_t)(l - t->lane) * t->packed_room + *used;
+    ls__half_pack(count, x, packed);
+    *used += ls__half_room(count);
+    return (ls_transfer){rank, packed, (size_t)ls__half_room(count)};
+}
+
+static ls_transfer incoming(const ls_tree *t, const lane *l, int rank, float *x, int64_t count)
+{
+    if (!t->half || l->base) return (ls_transfer){rank, x, (size_t)count};
+    return (ls_transfer){rank, ls__half_rear(count, x), (size_t)ls__half_room(count)};
+}
+
 /* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to t->receive. */
 static int place_pieces(ls_tree *t, const lane *l, ls_tree_range mine)
 {
@@ -81,7 +98,7 @@ static int place_pieces(ls_tree *t, const lane *l, ls_tree_range mine)
             continue;
         }
         t->vector[i]           = buffer;
-        t->receive[receives++] = (ls_transfer){ls__tree_agent(t, t->piece_team[i], t->comm->rank), buffer, (size_t)mine.count};
+        t->receive[receives++] = incoming(t, l, ls__tree_agent(t, t->piece_team[i], t->comm->rank), buffer, mine.count);
         buffer += t->room;
     }
     t->vector[t->pieces] = t->node[own->nodes];
@@ -92,6 +109,7 @@ static ls_status start_scatter(ls_tree *t, lane *l)
 {
     const team *own = &t->team[t->mine];
     int         n   = t->comm->size, rank = t->comm->rank, sends = 0;
+    int64_t     used = 0;
     for (int d = 1; d <= n; d++) { /* every rank begins with its neighbour, so that not all write to the same one */
         int           part = (rank + d) % n;
         ls_tree_range r    = piece_of(t, l->slice.count, part, l->pass);
@@ -99,7 +117,7 @@ static ls_status start_scatter(ls_tree *t, lane *l)
         ls__tree_place(t, l->slice.offset + r.offset);
         ls__tree_add(r.count, own->adds, own->adding, t->node, &(finish){0});
         for (int i = 0; i < own->pieces && part != rank; i++)
-            t->send[sends++] = (ls_transfer){part, t->node[own->piece[i].slot], (size_t)r.count};
+            t->send[sends++] = outgoing(t, l, part, t->node[own->piece[i].slot], r.count, &used);
     }
     int receives = place_pieces(t, l, piece_of(t, l->slice.count, rank, l->pass));
     if (l->head) send_heads(t, &sends, &receives);
@@ -112,9 +130,13 @@ static void add_up(ls_tree *t, lane *l)
     ls_tree_range mine = piece_of(t, l->slice.count, t->comm->rank, l->pass);
     if (l->head) take_heads(t);
     place_pieces(t, l, mine);
+    for (int i = 0; i < t->pieces && t->half; i++)
+        if (t->piece_team[i] != t->mine) ls__half_unpack(mine.count, t->vector[i]);
     finish f = {.result = t->vector[t->pieces], .plus = l->slice.plus ? ls__tree_home(t) + l->slice.plus + mine.offset : NULL};
     if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
     ls__tree_add(mine.count, t->adds, t->adding, t->vector, &f);
+    if (!t->half || t->keep == LS_TREE_OWN || l->slice.addend) return;
+    for (int64_t i = 0; i < mine.count; i++) f.result[i] = ls__half_round(f.result[i]); /* as the others will have it */
 }
 
 /* What this rank owns goes to one rank of every other team. */
@@ -123,23 +145,29 @@ static ls_status start_gather(ls_tree *t, lane *l)
     int           n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
     float        *base = l->base ? l->base : ls__tree_home(t) + l->slice.offset;
     ls_tree_range mine = piece_of(t, l->slice.count, rank, l->pass);
-    for (int d = 1; d < t->teams; d++)
-        t->send[sends++] = (ls_transfer){ls__tree_agent(t, (t->mine + d) % t->teams, rank), base + mine.offset, (size_t)mine.count};
+    int64_t       used = 0;
+    ls_transfer   out  = outgoing(t, l, rank, base + mine.offset, mine.count, &used);
+    for (int d = 1; d < t->teams; d++) {
+        out.rank         = ls__tree_agent(t, (t->mine + d) % t->teams, rank);
+        t->send[sends++] = out;
+    }
     for (int d = 1; d < n; d++) {
         int           from = (rank - d + n) % n;
         ls_tree_range r    = piece_of(t, l->slice.count, from, l->pass);
-        if (speaks(t, from)) t->receive[receives++] = (ls_transfer){from, base + r.offset, (size_t)r.count};
+        if (speaks(t, from)) t->receive[receives++] = incoming(t, l, from, base + r.offset, r.count);
     }
     LS_TRY(ls__comm_start(t->comm, LS_CHANNEL_GATHER, sends, t->send, receives, t->receive, &l->flow));
     return LS_OK;
 }
 
-static void copy_parts(ls_tree *t, const lane *l)
+/* The totals are there, and go to whoever else of the team needs them. */
+static void take_parts(ls_tree *t, const lane *l)
 {
-    float *base = t->block[t->me] + l->slice.offset;
+    float *base = ls__tree_home(t) + l->slice.offset;
     for (int part = 0; part < t->comm->size; part++) {
         ls_tree_range r = piece_of(t, l->slice.count, part, l->pass);
         if (part != t->comm->rank && !speaks(t, part)) continue;
+        if (t->half && part != t->comm->rank) ls__half_unpack(r.count, base + r.offset);
         finish f = {.result = base + r.offset, .copy = t->copy};
         f.copies = ls__tree_copies(t, &l->slice, f.result, l->slice.offset + r.offset);
         ls__tree_add(r.count, 0, NULL, NULL, &f);
@@ -164,7 +192,7 @@ static ls_status move_on(ls_tree *t, lane *l, stage before, bool *moved)
     if (l->stage == STAGE_GATHER && before == STAGE_DONE) {
         LS_TRY(ls__comm_test(t->comm, &l->flow));
         if (!l->flow) {
-            if (!l->base) copy_parts(t, l);
+            if (!l->base) take_parts(t, l);
             l->stage = STAGE_DONE;
         }
     }

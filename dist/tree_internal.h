@@ -101,6 +101,9 @@ struct ls_tree {
 
     waiting  begun[BEGUN]; /* a ring: [first_begun, end_begun) wait for other ranks */
     uint64_t first_begun, end_begun;
+    bool     half;        /* messages between hosts are of bfloat16         */
+    size_t   packed_room; /* floats that a lane sends then                  */
+    ls_block packed;
     lane     lane[LANES]; /* a ring */
     uint64_t first_lane, end_lane;
 

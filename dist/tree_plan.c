@@ -283,6 +283,16 @@ ls_status ls__tree_share(ls_tree *tree, ls_window *window, size_t stride)
     return LS_OK;
 }
 
+ls_status ls__tree_send_half(ls_tree *tree)
+{
+    const team *own = &tree->team[tree->mine];
+    if (tree->teams == 1) return LS_OK;
+    tree->half        = true;
+    tree->packed_room = (size_t)(own->pieces + 1) * (size_t)tree->comm->size * (size_t)(tree->room / 2 + 1);
+    LS_TRY(ls_block_new(&tree->packed, LANES * tree->packed_room * sizeof(float), "tree sum"));
+    return LS_OK;
+}
+
 ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head)
 {
     LS_CHECK(head >= 0 && head <= GRANULE, LS_ERR_FAILED, "a header of %d floats, expected at most %d", head, GRANULE);
@@ -305,6 +315,7 @@ void ls__tree_free(ls_tree *tree)
     if (!tree) return;
     ls__tree_rest(tree);
     ls_block_free(&tree->buffer);
+    ls_block_free(&tree->packed);
     ls_arena_free(tree->arena);
 }
 

@@ -60,6 +60,7 @@ typedef struct ls_recipe {
         bool    reproducible;
         ls_window_mode window;
         ls_overlap     overlap;
+        ls_wire        wire;
         ls_on_nan      on_nan;
         int64_t        check_every;
         float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */

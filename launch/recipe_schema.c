@@ -38,6 +38,12 @@ static const char *const overlap_names[] = {
 #undef X
         NULL};
 
+static const char *const wire_names[] = {
+#define X(name, text) text,
+    LS_WIRE_LIST(X)
+#undef X
+        NULL};
+
 static const char *const on_nan_names[] = {
 #define X(name, text) text,
     LS_ON_NAN_LIST(X)
@@ -82,6 +88,7 @@ const ls_key ls__keys[] = {
     INT("train.accumulate", train.accumulate, 1, 65536, "1", false, "parts a step is computed in, for less memory"),
     INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB"),
     {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
+    {"train.wire", LS_KEY_ENUM, AT(train.wire), 0, 0, "float32", true, wire_names, "gradients between hosts; bfloat16: half the bytes, other bits on another number of hosts"},
     {"train.overlap", LS_KEY_ENUM, AT(train.overlap), 0, 0, "auto", false, overlap_names, "who lets sums between hosts go on meanwhile; off: nobody"},
     INT("train.zero", train.zero, 0, 1, "0", false, "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided among all ranks"),
     {"train.on_nan", LS_KEY_ENUM, AT(train.on_nan), 0, 0, "abort", false, on_nan_names, "a loss or gradient that is not finite ends the run; or the step is skipped; or the run goes on from the newest checkpoint, with the next batches"},

@@ -330,6 +330,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
         .bucket_bytes     = r->train.bucket_bytes,
         .window           = r->train.window,
         .overlap          = r->train.overlap,
+        .wire             = r->train.wire,
         .zero             = (int)r->train.zero,
         .on_nan           = r->train.on_nan,
         .check_every      = r->train.check_every,

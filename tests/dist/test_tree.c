@@ -179,6 +179,34 @@ static void test_sums_go_on(void **state)
         }
 }
 
+/* In bfloat16 every part of 256 floats is what the others have sent, rounded, and what this rank has, added as the tree; and rounded. */
+static void test_half(void **state)
+{
+    enum { COUNT = 5000, SHARDS = 8 };
+    for (places p = 0; p < PLACES; p++) {
+        ls_tree   *tree;
+        assert_ok(ls__tree_new(&tree, comm, SHARDS, 1, COUNT));
+        ls_window *window = blocks_for(tree, COUNT, p);
+        float     *block0 = window->own.data, *all = calloc((size_t)the_size() * COUNT, sizeof *all);
+        assert_ok(ls__tree_send_half(tree));
+        for (int turn = 0; turn < 3; turn++) {
+            compute(ls__tree_schedule(tree, 0), block0, COUNT, COUNT);
+            assert_ok(ls__tree_allreduce(tree, block0, COUNT, 0, COUNT));
+            assert_ok(ls_comm_allgather(comm, block0, all, COUNT * sizeof *all));
+            for (int64_t i = 0; i < COUNT; i++) {
+                float exact = serial_tree(0, SHARDS, SHARDS, i), most = 0;
+                for (int s = 0; s < SHARDS; s++) most += fabsf(value_of(s, i));
+                if (fabsf(block0[i] - exact) > most / 128) fail_msg("%s, element %lld: %g, expected about %g", place_names[p], (long long)i, (double)block0[i], (double)exact);
+                for (int r = 0; r < the_size(); r++) assert_true(bits_of(all[r * COUNT + i]) == bits_of(block0[i]));
+                if (the_size() > 1 && (p == MESSAGES || (p == FIRST_ALONE))) assert_int_equal(bits_of(block0[i]) & 0xffff, 0);
+            }
+        }
+        free(all);
+        ls__window_free(window);
+        ls__tree_free(tree);
+    }
+}
+
 /* More floats than one pass takes. */
 static void test_several_passes(void **state)
 {
@@ -326,7 +354,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),       cmocka_unit_test(test_half),
     };
     return run_on_ranks(argc, argv, tests);
 }
