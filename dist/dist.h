@@ -121,7 +121,7 @@ typedef struct ls_trainer_options {
     int         accumulate;      /* micro-steps a step; 0: 1                                                         */
     bool        not_reproducible;/* one shard a rank: bits depend on the number of ranks                             */
     int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
-    int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB                                              */
+    int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB, or between hosts what is found to be good    */
     ls_window_mode window;       /* within a host                                                                    */
     ls_overlap  overlap;         /* between hosts                                                                    */
     ls_wire     wire;            /* BFLOAT16: half the bytes between hosts; bits then depend on how many there are    */

@@ -30,7 +30,10 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
     }
     ls_status status = ls__trainer_check_options(t);
     if (status == LS_OK) {
-        status = ls__trainer_build(t);
+        status = ls__trainer_lay_out(t);
+        if (t->comm->host) status = ls_comm_agree(t->comm, status);
+        if (status == LS_OK) status = ls__trainer_tune(t);
+        if (status == LS_OK) status = ls__trainer_build(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
         if (status == LS_OK) status = ls__trainer_make_memory(t);
     }

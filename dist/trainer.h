@@ -30,6 +30,9 @@ const ls_program *ls__trainer_program(const ls_trainer *t);
 /* From now on the time of each instruction is added to seconds[i]; NULL: no longer. */
 void ls__trainer_time(ls_trainer *t, double *seconds);
 
+/* Bytes of gradients that are summed at once, and how long that took when it was tried; 0: it was not. */
+int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds);
+
 /* One line per block of memory: name, bytes planned, bytes touched; how many. */
 typedef struct ls_memory_line {
     const char *name;

@@ -21,7 +21,6 @@ ls_status ls__trainer_check_options(ls_trainer *t)
     else if (!o->shards) o->shards = ls_default_shards(o->batch);
     if (!o->accumulate) o->accumulate = 1;
     if (o->not_reproducible) o->shards *= o->accumulate;
-    if (!o->bucket_bytes) o->bucket_bytes = 4 << 20;
     LS_CHECK(o->not_reproducible || (o->shards >= 1 && o->shards <= MAX_SHARDS && (o->shards & (o->shards - 1)) == 0), LS_ERR_USAGE,
              "train.shards is %d, expected a power of two up to %d", o->shards, MAX_SHARDS);
     LS_CHECK(o->batch >= o->shards, LS_ERR_USAGE, "a batch of %lld samples cannot be cut into %d shards" LS_HINT "raise train.batch or lower train.shards",
@@ -146,7 +145,7 @@ static ls_status build_spans(ls_trainer *t)
     return LS_OK;
 }
 
-ls_status ls__trainer_build(ls_trainer *t)
+ls_status ls__trainer_lay_out(ls_trainer *t)
 {
     LS_TRY(ls__params_lay_out(&t->params, t->graph));
     LS_CHECK(t->params->trained > LS_PARAM_START, LS_ERR_USAGE, "the model has no trainable parameter");
@@ -157,6 +156,11 @@ ls_status ls__trainer_build(ls_trainer *t)
     t->eval.micros  = 1;
     t->train.stride = t->params->grads;
     t->eval.stride  = LS_HEADER;
+    return LS_OK;
+}
+
+ls_status ls__trainer_build(ls_trainer *t)
+{
     LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->grads));
     LS_TRY(ls__tree_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
     LS_TRY(build_program(t, &t->train, t->options.batch, true));

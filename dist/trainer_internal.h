@@ -3,6 +3,7 @@
  *
  *     dist/trainer.c          the public functions: a step, an evaluation
  *     dist/trainer_build.c    the programs with their collectives, and all memory
+ *     dist/tune.c             how large buckets are
  *     dist/trainer_update.c   what the collectives and the update do, as instructions
  *     dist/trainer_state.c    who has which part of the optimizer's state; memory
  *     dist/trainer_compare.c  whether all ranks have the same parameters
@@ -72,6 +73,7 @@ struct ls_trainer {
     ls_metrics         metrics;
     int                skipped;   /* steps in a row                             */
     double            *seconds;
+    double             bucket_s;  /* how long the sum of a bucket was found to take; 0: it was not looked for */
 };
 
 typedef struct bucket_call {
@@ -91,7 +93,11 @@ void ls__trainer_read_head(ls_metrics *m, const float *head);
 
 /* Checks the options, and fills in their defaults. */
 ls_status ls__trainer_check_options(ls_trainer *t);
-/* Parameters, programs; of this rank alone. */
+/* Parameters; of this rank alone. */
+ls_status ls__trainer_lay_out(ls_trainer *t);
+/* Without a size of buckets: finds one.  Collective. */
+ls_status ls__trainer_tune(ls_trainer *t);
+/* Programs and their memory; of this rank alone. */
 ls_status ls__trainer_build(ls_trainer *t);
 /* What is shared with other ranks, and what follows from it.  Collective. */
 ls_status ls__trainer_make_memory(ls_trainer *t);

@@ -86,7 +86,7 @@ const ls_key ls__keys[] = {
     INT("train.shards", train.shards, 0, 65536, "0", true, "pieces a batch is cut into, whatever the ranks; 0: chosen from the batch"),
     BOOL("train.reproducible", train.reproducible, "true", "same bits for any number of ranks and threads"),
     INT("train.accumulate", train.accumulate, 1, 65536, "1", false, "parts a step is computed in, for less memory"),
-    INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB"),
+    INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false, "gradients that are summed in one collective; 0: 4 MiB, between hosts what is found to be good"),
     {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
     {"train.wire", LS_KEY_ENUM, AT(train.wire), 0, 0, "float32", true, wire_names, "gradients between hosts; bfloat16: half the bytes, other bits on another number of hosts"},
     {"train.overlap", LS_KEY_ENUM, AT(train.overlap), 0, 0, "auto", false, overlap_names, "who lets sums between hosts go on meanwhile; off: nobody"},

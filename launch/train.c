@@ -71,10 +71,13 @@ static void digest_text(char out[17], uint64_t digest) { snprintf(out, 17, "%016
 static void write_start(training *t)
 {
     const ls_job *j = &t->job;
-    keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:s}", "event", "start", "step", (json_int_t)t->at.step,
+    double        bucket_s;
+    int64_t       bucket = ls__trainer_bucket(j->trainer, &bucket_s);
+    keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:s}", "event", "start", "step", (json_int_t)t->at.step,
                             "version", LS_VERSION, "recipe", j->recipe->name, "recipe_hash", j->recipe->hash, "data", j->recipe->data.path, "samples",
                             (json_int_t)j->train_count, "steps", (json_int_t)j->total_steps, "parameters",
-                            (json_int_t)ls_params_total(ls_trainer_params(j->trainer)), "ranks", j->ranks, "threads", j->threads, "isa",
+                            (json_int_t)ls_params_total(ls_trainer_params(j->trainer)), "ranks", j->ranks, "threads", j->threads, "bucket_bytes",
+                            (json_int_t)bucket, "isa",
                             ls_isa_name(ls_isa_current())));
 }
 
@@ -442,6 +445,9 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     ls__count_text(steps, sizeof steps, j->total_steps);
     ls_bar_say(&t->bar, "%s: %s parameters, %s steps, %d rank%s x %d thread%s, %s", t->folder.path, parameters, steps, j->ranks, j->ranks == 1 ? "" : "s",
                j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+    double  bucket_s;
+    int64_t bucket = ls__trainer_bucket(j->trainer, &bucket_s);
+    if (bucket_s > 0) ls_bar_say(&t->bar, "sums between hosts: buckets of %.2f MiB, %.1f ms each when they were tried", (double)bucket / (1 << 20), 1e3 * bucket_s);
     if (found) ls_bar_say(&t->bar, "continues after step %lld", (long long)t->at.step);
     return LS_OK;
 }
