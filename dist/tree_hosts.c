@@ -174,6 +174,12 @@ static void take_parts(ls_tree *t, const lane *l)
     }
 }
 
+static void note(const ls_tree *t, const lane *l)
+{
+    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns, .end_ns = ls__flight_now(), .offset = (uint64_t)l->slice.offset,
+                                                              .count = (uint64_t)l->slice.count, .lane = (int32_t)(l - t->lane), .back = l->stage == STAGE_GATHER});
+}
+
 /* To the next stage, where it can go there and the lane taken before it is not behind. */
 static ls_status move_on(ls_tree *t, lane *l, stage before, bool *moved)
 {
@@ -181,17 +187,20 @@ static ls_status move_on(ls_tree *t, lane *l, stage before, bool *moved)
     if (l->stage == STAGE_SCATTER && before >= STAGE_ADDED) {
         LS_TRY(ls__comm_test(t->comm, &l->flow));
         if (!l->flow) {
+            note(t, l);
             add_up(t, l);
             l->stage = t->keep == LS_TREE_OWN || l->slice.addend ? STAGE_DONE : STAGE_ADDED;
         }
     }
     if (l->stage == STAGE_ADDED && before >= STAGE_GATHER) {
+        l->began_ns = ls__flight_now();
         LS_TRY(start_gather(t, l));
         l->stage = STAGE_GATHER;
     }
     if (l->stage == STAGE_GATHER && before == STAGE_DONE) {
         LS_TRY(ls__comm_test(t->comm, &l->flow));
         if (!l->flow) {
+            note(t, l);
             if (!l->base) take_parts(t, l);
             l->stage = STAGE_DONE;
         }
@@ -207,7 +216,7 @@ static ls_status enter(ls_tree *t, bool *moved)
     if (w->pass == 0 && t->window && !w->base && !ls__window_complete(t->window, w->ticket)) return LS_OK;
     if (w->pass < passes_of(t, w)) {
         lane *l = &t->lane[t->end_lane % LANES];
-        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER};
+        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
         w->pass++;
         t->end_lane++;
         if (!l->base) LS_TRY(start_scatter(t, l));

@@ -64,6 +64,7 @@ typedef struct lane {
     float        *base; /* as above */
     stage         stage;
     ls_flow      *flow;
+    int64_t       began_ns; /* the messages of this stage */
 } lane;
 
 struct ls_tree {

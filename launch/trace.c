@@ -20,6 +20,7 @@ enum { ASKED = 64, MOST_STEPS = 1000 };
 
 typedef enum row { ROW_STEPS, ROW_COMPUTATION, ROW_COMMUNICATION, ROW_OTHER, ROWS } row;
 static const char *const row_names[ROWS] = {"steps", "computation", "communication", "data and files"};
+enum { MOST_LANES = 8 }; /* rows of what is on its way between hosts, below the others */
 
 struct ls_trace {
     ls_job           *job;
@@ -29,6 +30,9 @@ struct ls_trace {
     uint64_t          lost;
     ls_flight_record *record;
     size_t            records, room;
+    uint64_t          travels_seen;
+    ls_flight_travel *travel;
+    size_t            travels, travel_room;
     ls_flight        *own;               /* the recorder, when nobody else wanted one */
     bool              written;
 };
@@ -67,6 +71,25 @@ static ls_status take_records(ls_trace *t)
         if (ls__flight_record(log, ++t->seen, r) && r->end_ns) t->records++;
         else t->lost++;
     }
+    return LS_OK;
+}
+
+static ls_status take_travels(ls_trace *t)
+{
+    const ls_flight_log *log = t->job->comm->flight->log;
+    uint64_t             end = log->travels;
+    if (end - t->travels_seen > LS_FLIGHT_TRAVELS) {
+        t->lost += end - t->travels_seen - LS_FLIGHT_TRAVELS;
+        t->travels_seen = end - LS_FLIGHT_TRAVELS;
+    }
+    size_t need = t->travels + (end - t->travels_seen);
+    if (need > t->travel_room) {
+        ls_flight_travel *more = realloc(t->travel, 2 * need * sizeof *more);
+        LS_CHECK(more, LS_ERR_ENV, "no memory for %zu records of a trace", 2 * need);
+        t->travel      = more;
+        t->travel_room = 2 * need;
+    }
+    while (t->travels_seen < end) t->travel[t->travels++] = log->travel[t->travels_seen++ % LS_FLIGHT_TRAVELS];
     return LS_OK;
 }
 
@@ -141,6 +164,33 @@ static void print_record(FILE *to, const ls_job *j, const ls_flight_record *r, i
     fputs("}},\n", to);
 }
 
+/* A sum between hosts, named after the instruction that began it. */
+static void print_travel(FILE *to, const ls_job *j, const ls_flight_travel *v, int64_t shift_ns)
+{
+    const ls_program *p    = ls__trainer_program(j->trainer);
+    const char       *name = "parameters";
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *in = &p->instr[i];
+        if (in->phase == LS_PHASE_REDUCE && v->offset >= in->offset && v->offset < in->offset + in->count) name = in->label ? in->label : in->name;
+    }
+    print_span(to, j->rank, ROWS + v->lane, "message", v->begin_ns + shift_ns, v->end_ns + shift_ns);
+    print_string(to, name);
+    fprintf(to, ",\"args\":{\"step\":%lld,\"what\":\"%s\",\"bytes\":%llu}},\n", (long long)v->step, v->back ? "totals to all" : "parts to their owners",
+            (unsigned long long)(v->count * sizeof(float)));
+}
+
+static void print_lanes(FILE *to, const ls_trace *t, int64_t shift_ns)
+{
+    int  lanes = 0;
+    char name[32];
+    for (size_t i = 0; i < t->travels; i++) lanes = t->travel[i].lane >= lanes ? t->travel[i].lane + 1 : lanes;
+    for (int l = 0; l < lanes && l < MOST_LANES; l++) {
+        snprintf(name, sizeof name, "between hosts %d", l + 1);
+        print_name_of(to, t->job->rank, "thread_name", ROWS + l, name);
+    }
+    for (size_t i = 0; i < t->travels; i++) print_travel(to, t->job, &t->travel[i], shift_ns);
+}
+
 /* A span over all that was noted for each step. */
 static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
 {
@@ -168,6 +218,7 @@ static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_n
             t->lost ? "; some records are lost" : "");
     print_steps(to, t, shift_ns);
     for (size_t i = 0; i < t->records; i++) print_record(to, j, &t->record[i], shift_ns);
+    print_lanes(to, t, shift_ns);
     fflush(to);
     while (*bytes % sizeof(float)) {
         fputc('\n', to);
@@ -271,7 +322,8 @@ ls_status ls_trace_open(ls_trace **trace, ls_job *j, const ls_args *args)
         memset(t->own->log, 0, sizeof *t->own->log);
         j->comm->flight = t->own;
     }
-    t->seen = j->comm->flight->log->records;
+    t->seen         = j->comm->flight->log->records;
+    t->travels_seen = j->comm->flight->log->travels;
     *trace  = t;
     return LS_OK;
 }
@@ -283,10 +335,12 @@ ls_status ls_trace_step(ls_trace *t)
     if (!ls_trace_wants_more(t)) return LS_OK;
     t->step++;
     if (t->step < t->first) {
-        t->seen = t->job->comm->flight->log->records;
+        t->seen         = t->job->comm->flight->log->records;
+        t->travels_seen = t->job->comm->flight->log->travels;
         return LS_OK;
     }
     LS_AGREE(t->job, take_records(t));
+    LS_AGREE(t->job, take_travels(t));
     return t->step < t->last ? LS_OK : write_trace(t);
 }
 
@@ -298,5 +352,6 @@ ls_status ls_trace_close(ls_trace *t, ls_status status)
         fprintf(stderr, "%s: no trace: the run took %lld steps, --trace-steps begins with %lld\n", t->path, t->step, t->first);
     if (t->own) t->job->comm->flight = NULL;
     free(t->record);
+    free(t->travel);
     return status;
 }

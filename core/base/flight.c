@@ -125,6 +125,17 @@ void ls__flight_end_at(ls_flight *f, int64_t now)
     atomic_store_explicit(&log->open, back, memory_order_release);
 }
 
+void ls__flight_travelled(ls_flight *f, const ls_flight_travel *travel)
+{
+    if (!f) return;
+    ls_flight_log    *log    = f->log;
+    uint64_t          number = atomic_load_explicit(&log->travels, memory_order_relaxed);
+    ls_flight_travel *to     = &log->travel[number % LS_FLIGHT_TRAVELS];
+    *to                      = *travel;
+    to->step                 = atomic_load_explicit(&log->step, memory_order_relaxed);
+    atomic_store_explicit(&log->travels, number + 1, memory_order_release);
+}
+
 /* ---- reading ------------------------------------------------------------------------------------------------------- */
 
 bool ls__flight_record(const ls_flight_log *log, uint64_t number, ls_flight_record *record)

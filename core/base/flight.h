@@ -37,7 +37,7 @@ typedef enum ls_phase {
         LS_PHASES
 } ls_phase;
 
-enum { LS_FLIGHT_RECORDS = 1024, LS_FLIGHT_CALLS = 256, LS_FLIGHT_NAME = 96, LS_FLIGHT_BINS = 192 };
+enum { LS_FLIGHT_RECORDS = 1024, LS_FLIGHT_CALLS = 256, LS_FLIGHT_TRAVELS = 1024, LS_FLIGHT_NAME = 96, LS_FLIGHT_BINS = 192 };
 
 /* What is begun. */
 typedef struct ls_flight_note {
@@ -71,6 +71,14 @@ typedef struct ls_flight_call {
     char             what[LS_FLIGHT_NAME];
 } ls_flight_call;
 
+/* Messages that were on their way while the rank did something else: floats [offset, offset + count) of what is summed. */
+typedef struct ls_flight_travel {
+    int64_t  begin_ns, end_ns, step;
+    uint64_t offset, count;
+    int32_t  lane; /* travels of one lane follow each other */
+    bool     back; /* totals that return                    */
+} ls_flight_travel;
+
 /* The memory; all zero when new. */
 typedef struct ls_flight_log {
     _Atomic uint64_t records, open;        /* written so far; the innermost that is not over, 0: none */
@@ -80,6 +88,8 @@ typedef struct ls_flight_log {
     _Atomic uint32_t bin[LS_PHASES][LS_FLIGHT_BINS]; /* durations: a quarter of a power of two each   */
     ls_flight_record record[LS_FLIGHT_RECORDS];
     ls_flight_call   call[LS_FLIGHT_CALLS];
+    _Atomic uint64_t travels;              /* so far; the newest are kept, number n at n % LS_FLIGHT_TRAVELS */
+    ls_flight_travel travel[LS_FLIGHT_TRAVELS];
 } ls_flight_log;
 
 typedef struct ls_flight {
@@ -93,6 +103,9 @@ int64_t ls__flight_now(void); /* nanoseconds of CLOCK_MONOTONIC, which doesn't j
 
 void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now);
 void ls__flight_end_at(ls_flight *f, int64_t now);
+
+/* Notes a travel that has ended, of the step at hand.  By any thread, one at a time. */
+void ls__flight_travelled(ls_flight *f, const ls_flight_travel *travel);
 
 static inline void ls__flight_begin(ls_flight *f, const ls_flight_note *note)
 {

@@ -84,6 +84,34 @@ static void all_ranks_in_some_steps(void **state)
     json_decref(events);
 }
 
+/* What is on its way between ranks that share no memory has rows of its own, and is there while the rank computes. */
+static void messages_too(void **state)
+{
+    double  begin, end, last;
+    size_t  i;
+    assert_int_equal(run(RUN "run.dir=m train.window=off train.bucket_bytes=65536 --trace m.json --trace-steps 4-6", .ranks = RANKS), 0);
+    json_t *events = trace_of("m.json"), *e;
+    for (int r = 0; r < RANKS; r++) {
+        int travels = 0, beside = 0;
+        for (int lane = 4; lane < 8; lane++) travels += spans(events, r, lane, "all-reduce ", &begin, &end);
+        assert_true(travels >= 3 * 2 * 2 && travels % 3 == 0);
+        json_array_foreach(events, i, e)
+        {
+            if (strcmp(string(e, "cat"), "message") != 0 || whole(e, "pid") != r) continue;
+            assert_true(whole(json_object_get(e, "args"), "step") >= 4 && whole(json_object_get(e, "args"), "step") <= 6);
+            assert_true(real(e, "dur") >= 0);
+            size_t  k;
+            json_t *x;
+            json_array_foreach(events, k, x)
+                if (whole(x, "pid") == r && strcmp(string(x, "cat"), "backward") == 0)
+                    last = real(x, "ts"), beside += last > real(e, "ts") && last < real(e, "ts") + real(e, "dur");
+        }
+        assert_true(beside > 0);
+    }
+    a_row_is_a_row(events);
+    json_decref(events);
+}
+
 static void a_bench_too(void **state)
 {
     assert_int_equal(run("bench step lenet5-digits data.train_count=200 --steps 2 --trace b.json --trace-steps 2-3", .ranks = RANKS), 0);
@@ -121,7 +149,7 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(a_bench_too), cmocka_unit_test(a_run_that_is_shorter),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(messages_too), cmocka_unit_test(a_bench_too), cmocka_unit_test(a_run_that_is_shorter),
                                        cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
