@@ -161,13 +161,18 @@ static uint64_t slices_begun(ls_tree *t, bool *lanes)
 /* Until at most so many slices wait for a lane; with 0, until all is over. */
 static ls_status drain(ls_tree *t, uint64_t most)
 {
-    bool lanes;
-    for (uint64_t n; (n = slices_begun(t, &lanes)) > most || (most == 0 && lanes);) {
+    bool      lanes, waits = false;
+    ls_status status = LS_OK;
+    for (uint64_t n; status == LS_OK && ((n = slices_begun(t, &lanes)) > most || (most == 0 && lanes));) {
         bool moved = false;
-        LS_TRY(advance_locked(t, &moved));
-        if (!moved) ls__comm_idle(t->comm);
+        status     = advance_locked(t, &moved);
+        if (moved || status != LS_OK) continue;
+        if (!waits) ls__flight_begin(t->comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "messages between hosts", .apart = true});
+        waits = true;
+        ls__comm_idle(t->comm);
     }
-    return LS_OK;
+    if (waits) ls__flight_end(t->comm->flight);
+    return status;
 }
 
 static ls_status begin_between(ls_tree *t, const waiting *w)
