@@ -153,7 +153,7 @@ typedef struct ls_metrics {
 } ls_metrics;
 
 /* One step: forward, backward, the sum over all ranks, update.  `batch` holds this rank's share (ls_trainer_share).
- * All ranks return the same status. */
+ * All ranks return the same status: when the batch of one is not its share, that is every rank's error, and nothing was changed. */
 ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
 
 /* Loss and accuracy of a batch without training (dropout off); the sums over ranks are trees too. */

@@ -3,7 +3,7 @@
  * One data-parallel step.  The program of a step is forward, loss, backward, and between the backward instructions, as
  * soon as a bucket of gradients is complete, its sum over all ranks; then the update.  The loss, the weight it is divided
  * by and the hits travel in the header of the gradient block, with its first range: every rank sees the same numbers and
- * takes the same decisions.
+ * takes the same decisions.  With them goes the word of each rank (dist/trainer.h): whether it has failed, and what it votes for.
  *
  * Gradients are sums; they are divided once, in the update, by the weight of the whole batch.
  */
@@ -68,6 +68,7 @@ ls_share ls_trainer_share(const ls_trainer *t, int64_t global_rows)
 
 static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t most)
 {
+    LS_CHECK(batch, LS_ERR_USAGE, "expected a batch, found NULL");
     ls_share share = ls_trainer_share(t, batch->global_rows);
     LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= most, LS_ERR_USAGE, "a global batch of %lld samples, expected 1 to %lld",
              (long long)batch->global_rows, (long long)most);
@@ -77,8 +78,12 @@ static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t
     return LS_OK;
 }
 
+/* A rank without a batch (NULL) computes nothing. */
 static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool training)
 {
+    static const ls_batch none;
+    const bool            idle = !batch;
+    if (idle) batch = &none;
     for (int m = 0; m < ph->micros; m++) {
         const ls_tree_schedule *s     = ls__tree_schedule(ph->tree, m);
         int64_t                 first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
@@ -86,7 +91,7 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
         for (int k = 0; k < s->groups; k++)
             t->group[k] = (ls_group){.first = s->group[k].first, .shards = s->group[k].shards, .offset = (size_t)s->group[k].slot * ph->stride};
         ph->run = (ls_run){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
-                           .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .seed = t->options.seed, .step = t->steps,
+                           .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .idle = idle, .seed = t->options.seed, .step = t->steps,
                            .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL,
                            .flight = t->comm->flight, .poller = training && t->poller.call ? &t->poller : NULL};
         LS_TRY(ls__program_run(ph->program, &ph->run));
@@ -95,14 +100,25 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
     return LS_OK;
 }
 
-ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_word *mine, ls_tally *all, ls_metrics *metrics)
 {
-    LS_TRY(check_batch(t, batch, t->options.batch));
-    LS_TRY(run_phase(t, &t->train, batch, true));
+    t->word = *mine;
+    t->told = (ls_tally){0};
+    if (t->word.status == LS_OK) t->word.status = check_batch(t, batch, t->options.batch);
+    ls_status status = run_phase(t, &t->train, t->word.status == LS_OK ? batch : NULL, true);
+    *all             = t->told;
+    LS_TRY(status);
+    if (t->told.failed) return ls_comm_agree(t->comm, t->word.status);
     t->metrics.step = ++t->steps;
     if (t->options.check_every && t->steps % t->options.check_every == 0) LS_TRY(ls__trainer_compare(t));
     if (metrics) *metrics = t->metrics;
     return LS_OK;
+}
+
+ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
+{
+    ls_tally all;
+    return ls__trainer_step(t, batch, &(ls_word){0}, &all, metrics);
 }
 
 ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)

@@ -173,7 +173,7 @@ ls_status ls__trainer_build(ls_trainer *t)
     ls_arena *memory = t->graph->arena;
     t->group     = ls_arena_alloc(memory, (size_t)(t->options.shards + 1) * sizeof *t->group);
     t->bound     = ls_arena_alloc(memory, (size_t)(t->options.shards + 1) * sizeof *t->bound);
-    t->leaf      = ls_arena_alloc(memory, (size_t)t->options.shards * HEAD_USED * sizeof *t->leaf);
+    t->leaf      = ls_arena_alloc(memory, (size_t)t->options.shards * HEAD_SUMS * sizeof *t->leaf);
     return LS_OK;
 }
 

@@ -17,8 +17,8 @@
 #include "dist/tree.h"
 #include "dist/window.h"
 
-/* The header of a gradient block. */
-enum { HEAD_LOSS, HEAD_WEIGHT, HEAD_HITS, HEAD_JUDGED, HEAD_USED };
+/* The header of a gradient block: sums over samples; and sums over ranks, of small whole numbers, which are exact in any order. */
+enum { HEAD_LOSS, HEAD_WEIGHT, HEAD_HITS, HEAD_JUDGED, HEAD_SUMS, HEAD_FAILED = HEAD_SUMS, HEAD_VOTES, HEAD_USED = HEAD_VOTES + LS_VOTES };
 enum { NORM_BLOCK = LS_PARAM_ALIGN };
 
 /* A run of the parameter block with one learning rate and weight decay. */
@@ -68,8 +68,10 @@ struct ls_trainer {
     ls_poller          poller;    /* lets sums go on while instructions run */
     ls_group          *group;
     int64_t           *bound;
-    float             *leaf; /* HEAD_USED floats per shard */
+    float             *leaf; /* HEAD_SUMS floats per shard */
     int64_t            steps;
+    ls_word            word;      /* of this rank in this step                  */
+    ls_tally           told;      /* of all ranks                               */
     ls_metrics         metrics;
     int                skipped;   /* steps in a row                             */
     double            *seconds;
@@ -83,7 +85,7 @@ typedef struct bucket_call {
     bool        last; /* after it the sums are needed */
 } bucket_call;
 
-/* Instructions of a step: loss, weight and hits of each shard; a bucket's sum over all ranks; the update. */
+/* Instructions of a step: loss, weight and hits of each shard, and this rank's word; a bucket's sum over all ranks; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_run *run);
 ls_status ls__trainer_reduce(void *context, const ls_run *run);
 ls_status ls__trainer_update(void *context, const ls_run *run);

@@ -2,6 +2,8 @@
  *
  * What the trainer's own instructions do: the loss of each shard, the sum of a bucket over all ranks, the update.
  *
+ * With the first bucket goes a rank's word: all know of a rank's trouble before any of them changes a parameter, and then none does.
+ *
  * A rank updates its share of the parameters (dist/trainer_state.c) from the totals that it keeps; all of this is elementwise, so
  * where a share ends decides nothing.  But the norm of the gradient is a sum over all of it, whose order must not depend on shares:
  * each block of NORM_BLOCK floats has a sum of its own, made by whoever owns it, and all ranks add those up in order.
@@ -29,36 +31,55 @@ static void count_hits(const ls_trainer *t, const float *logits, const int32_t *
     leaf[HEAD_JUDGED] = (float)judged;
 }
 
-/* Loss, weight and hits of each shard, added up as the same tree as the gradients. */
-ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
+static void judge_shards(const ls_trainer *t, const ls_run *run)
 {
-    ls_trainer    *t      = context;
-    phase         *ph     = run->training ? &t->train : &t->eval;
+    const phase   *ph     = run->training ? &t->train : &t->eval;
     const float   *loss   = ls__program_value(ph->program, run, t->loss);
     const float   *weight = t->loss->weight ? ls__program_value(ph->program, run, t->loss->weight) : NULL;
     const float   *logits = t->options.logits ? ls__program_value(ph->program, run, t->options.logits) : NULL;
     const int32_t *label  = t->options.logits ? ls__program_value(ph->program, run, t->options.label) : NULL;
     for (int s = 0; s < run->shards; s++) {
         double sum = 0, count = 0;
-        float *leaf = t->leaf + (size_t)s * HEAD_USED;
+        float *leaf = t->leaf + (size_t)s * HEAD_SUMS;
         for (int64_t i = run->bound[s]; i < run->bound[s + 1]; i++) {
             sum += loss[i];
             count += weight ? weight[i] : 1;
         }
-        memset(leaf, 0, HEAD_USED * sizeof *leaf);
         leaf[HEAD_LOSS]   = (float)sum;
         leaf[HEAD_WEIGHT] = (float)count;
         if (logits && run->bound[s] < run->bound[s + 1]) count_hits(t, logits, label, run->bound[s], run->bound[s + 1], leaf);
     }
+}
+
+/* Into one of this rank's blocks. */
+static void write_word(const ls_word *word, float *head)
+{
+    head[HEAD_FAILED] = word->status != LS_OK;
+    for (int i = 0; i < LS_VOTES; i++) head[HEAD_VOTES + i] = (float)(word->votes >> i & 1);
+}
+
+static void read_words(ls_tally *all, const float *head)
+{
+    all->failed = (int)head[HEAD_FAILED];
+    for (int i = 0; i < LS_VOTES; i++) all->votes[i] = (int)head[HEAD_VOTES + i];
+}
+
+/* Loss, weight and hits of each shard, added up as the same tree as the gradients; and, once a step, this rank's word. */
+ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
+{
+    ls_trainer *t = context;
+    memset(t->leaf, 0, (size_t)run->shards * HEAD_SUMS * sizeof *t->leaf);
+    if (!run->idle) judge_shards(t, run);
     for (int k = 0; k < run->groups; k++) {
         const ls_group *g    = &run->group[k];
-        float          *base = t->leaf + (size_t)g->first * HEAD_USED;
+        float          *base = t->leaf + (size_t)g->first * HEAD_SUMS;
         for (int distance = 1; distance < g->shards; distance *= 2)
             for (int s = 0; s + distance < g->shards; s += 2 * distance)
-                for (int i = 0; i < HEAD_USED; i++) base[s * HEAD_USED + i] += base[(s + distance) * HEAD_USED + i];
+                for (int i = 0; i < HEAD_SUMS; i++) base[s * HEAD_SUMS + i] += base[(s + distance) * HEAD_SUMS + i];
         memset(run->grads + g->offset, 0, LS_HEADER * sizeof(float));
-        memcpy(run->grads + g->offset, base, HEAD_USED * sizeof(float));
+        memcpy(run->grads + g->offset, base, HEAD_SUMS * sizeof(float));
     }
+    if (run->training && run->micro == run->micros - 1) write_word(&t->word, run->grads + run->group[0].offset);
     return LS_OK;
 }
 
@@ -192,6 +213,8 @@ ls_status ls__trainer_update(void *context, const ls_run *run)
     bool        sound;
     double      scale = 0;
     if (run->micro < run->micros - 1) return LS_OK;
+    read_words(&t->told, ls__tree_head(t->train.tree));
+    if (t->told.failed) return ls__tree_release(t->train.tree);
     LS_TRY(judge(t, &sound, &scale));
     t->metrics.lr      = ls_optim_lr(&t->options.optim, t->steps, t->options.steps);
     t->metrics.skipped = !sound;

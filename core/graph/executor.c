@@ -216,6 +216,7 @@ ls_status ls__program_run(ls_program *p, const ls_run *run)
     ls__poller = run->poller;
     for (int i = 0; i < p->instrs && status == LS_OK; i++) {
         const ls_instr *instr = &p->instr[i];
+        if (run->idle && instr->kind != LS_INSTR_CALL) continue;
         if (run->flight)
             ls__flight_begin_at(run->flight,
                                 &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + run->training,

@@ -110,6 +110,7 @@ struct ls_run {
     const ls_group *group;          /* offsets in floats from `grads`                                        */
     float          *grads;          /* the gradient block of slot 0                                          */
     bool            training;
+    bool            idle;           /* nothing is computed: only the calls are made, as other ranks count on them */
     uint64_t        seed;
     int64_t         step;
     int64_t         first_sample;   /* of sample `skip`, within the global batch                             */
