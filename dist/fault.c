@@ -49,7 +49,7 @@ static struct {
     bool     done;
 } fault;
 
-/* The loop gathers a few bytes before each step, and this rank more than that. */
+/* A collective that the others call with fewer bytes, or not at all. */
 static void gather_more(ls_comm *comm)
 {
     enum { MORE = 64 };

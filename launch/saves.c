@@ -39,7 +39,7 @@ static bool is_due(ls_saves *s)
     return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
-uint32_t ls_saves_word(ls_saves *s) { return (ls_saver_written(s->saver) ? LS_SAVES_WRITTEN : 0) | (is_due(s) ? LS_SAVES_DUE : 0); }
+uint32_t ls_saves_votes(ls_saves *s) { return (uint32_t)ls_saver_written(s->saver) << LS_SAVES_WRITTEN | (uint32_t)is_due(s) << LS_SAVES_DUE; }
 
 static void waited(ls_saves *s, double since) { s->waited_s += ls_now() - since; }
 

@@ -35,11 +35,11 @@ typedef struct ls_saves {
 ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found);
 void      ls_saves_close(ls_saves *s); /* may be called twice */
 
-/* What this rank tells the others before a step: bits of LS_SAVES_*. */
-enum { LS_SAVES_WRITTEN = 1, LS_SAVES_DUE = 2 };
-uint32_t ls_saves_word(ls_saves *s);
+/* What this rank votes for with a step, a bit each: it has written its part of the last one; one is due. */
+enum { LS_SAVES_WRITTEN, LS_SAVES_DUE, LS_SAVES_VOTES };
+uint32_t ls_saves_votes(ls_saves *s);
 
-/* Publishes what all ranks have written.  Collective. */
+/* Publishes what all ranks have written; before another one is taken.  Collective. */
 ls_status ls_saves_publish(ls_saves *s);
 /* Takes a checkpoint of this state of the run, unless there is one of this step; `wall_s` is for the log.  Collective. */
 ls_status ls_saves_take(ls_saves *s, const ls_progress *at);

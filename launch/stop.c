@@ -10,8 +10,6 @@
 
 #include "launch/progress.h"
 
-/* Reasons that are no signal. */
-enum { STOP_HOURS = 1000, STOP_SLURM };
 /* Slurm asks processes to end at that time, and kills them 30 seconds later: this much before it, all is to be done. */
 enum { SLURM_MARGIN_S = 10 };
 
@@ -46,21 +44,18 @@ void ls_stop_watch(double max_hours, int speaks)
     slurm_end = ls_now() + slurm_seconds_left(speaks);
 }
 
-int32_t ls_stop_asked(double need_s)
+static ls_stop why_of(int signal_number) { return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1; }
+
+ls_stop ls_stop_asked(double need_s)
 {
     double ready = ls_now() + need_s;
-    if (signal_caught) return signal_caught;
-    if (ready >= hours_end) return STOP_HOURS;
-    return ready + SLURM_MARGIN_S >= slurm_end ? STOP_SLURM : 0;
+    if (signal_caught) return why_of(signal_caught);
+    if (ready >= hours_end) return LS_STOP_HOURS;
+    return ready + SLURM_MARGIN_S >= slurm_end ? LS_STOP_SLURM : LS_STOP_NONE;
 }
 
-const char *ls_stop_text(int32_t why)
+const char *ls_stop_text(ls_stop why)
 {
-    static const struct {
-        int         why;
-        const char *text;
-    } texts[] = {{SIGTERM, "SIGTERM"}, {SIGINT, "SIGINT"}, {SIGUSR1, "SIGUSR1"}, {STOP_HOURS, "train.max_hours"}, {STOP_SLURM, "the end of the Slurm job"}};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
-        if (texts[i].why == why) return texts[i].text;
-    return "a signal";
+    static const char *const texts[LS_STOPS] = {"nobody", "SIGTERM", "SIGINT", "SIGUSR1", "train.max_hours", "the end of the Slurm job"};
+    return texts[why];
 }

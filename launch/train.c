@@ -2,8 +2,8 @@
  *
  * lockstep train: epochs of steps, with evaluation, checkpoints and metrics in between.
  *
- * Whatever happens on one rank only (an error of its loader, a full disk, a signal) is kept until the start of the next
- * step, where the ranks exchange a few bytes; from there on all of them know, and go the same way.
+ * Whatever happens on one rank only (an error of its loader, a full disk, a signal) goes with its gradients into the sum of the next
+ * step (dist/trainer.h); after it all of them know, and go the same way.
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,11 +21,9 @@
 #include "launch/stop.h"
 #include "launch/trace.h"
 
-/* What a rank tells the others before each step. */
-struct word {
-    int32_t  status, stop; /* stop: why it would end the run here, or 0 */
-    uint32_t saves;
-};
+/* The bits of the word that a rank sends with each step: those of checkpoints, then why it would end the run after this step. */
+enum { VOTE_STOP = LS_SAVES_VOTES };
+_Static_assert(VOTE_STOP + LS_STOPS - LS_STOP_TERM <= LS_VOTES, "a bit for each reason to stop");
 
 typedef struct training {
     ls_job      job;
@@ -35,9 +33,8 @@ typedef struct training {
     ls_trace   *trace;
     ls_bar      bar;
     ls_progress at;            /* where the run stands; epochs counted from 0        */
-    struct word *words;        /* of all ranks: see exchange()                       */
-    ls_pace      *paces;       /* of all ranks: where their time went, since ...     */
-    ls_pace_mark  mark;        /* ... the epoch began                                */
+    ls_pace    *paces;         /* of all ranks: where their time went, since ...     */
+    ls_pace_mark mark;         /* ... the epoch began                                */
     ls_saves    saves;
     int64_t     judged;        /* step of the last evaluation; -1                    */
     int64_t     rolled_to, rolled_at; /* the checkpoint that the last step which diverged led back to, and that step; -1 */
@@ -177,28 +174,19 @@ static ls_status save(training *t)
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
 
-/* What the ranks decide together before a step: whether all go on (*stop: why not), what is published, whether to save. */
-static ls_status exchange(training *t, int32_t *stop)
+/* What this rank tells the others with the step that comes.  Without its vote the run ends no sooner than after the step after that one. */
+static ls_word word_of(training *t)
 {
-    ls_job     *j    = &t->job;
-    double      need = t->trained > 0 ? ls_saves_need(&t->saves) + 2 * t->pace : -INFINITY; /* a run that is continued gets on, however short its time */
-    struct word mine = {t->pending, ls_stop_asked(need), ls_saves_word(&t->saves)};
-    LS_TRY(ls_comm_allgather(j->comm, &mine, t->words, sizeof mine));
-    bool     failed = false;
-    uint32_t all = ~0u, any = 0;
-    *stop = 0;
-    for (int r = j->ranks - 1; r >= 0; r--) {
-        failed |= t->words[r].status != LS_OK;
-        if (t->words[r].stop) *stop = t->words[r].stop;
-        all &= t->words[r].saves;
-        any |= t->words[r].saves;
-    }
-    if (failed) return ls_comm_agree(j->comm, t->pending);
-    if (all & LS_SAVES_WRITTEN) LS_TRY(ls_saves_publish(&t->saves));
-    if ((any & LS_SAVES_DUE) && !*stop) LS_TRY(save(t));
-    ls_saves_report(&t->saves, wall(t));
-    keep(t, t->saves.pending);
-    return LS_OK;
+    double  need = t->trained > 0 ? ls_saves_need(&t->saves) + 3 * t->pace : -INFINITY; /* a run that is continued gets on, however short its time */
+    ls_stop stop = ls_stop_asked(need);
+    return (ls_word){t->pending, ls_saves_votes(&t->saves) | (stop ? 1u << (VOTE_STOP + stop - LS_STOP_TERM) : 0)};
+}
+
+static ls_stop stop_of(const ls_tally *all)
+{
+    for (ls_stop why = LS_STOP_TERM; why < LS_STOPS; why++)
+        if (all->votes[VOTE_STOP + why - LS_STOP_TERM]) return why;
+    return LS_STOP_NONE;
 }
 
 static void show(training *t)
@@ -276,20 +264,20 @@ static ls_status roll_back(training *t)
     return LS_OK;
 }
 
-static ls_status train_steps(training *t, int32_t *stop)
+static ls_status train_steps(training *t, ls_stop *stop)
 {
     ls_job  *j = &t->job;
     ls_batch batch;
+    ls_tally all;
     ls_pace_begin(j, &t->mark);
-    while (t->at.step < j->total_steps) {
+    while (t->at.step < j->total_steps && !*stop) {
         double began = ls_now();
         ls_job_begins(j, LS_PHASE_DATA, "next batch", t->at.step + 1);
         bool more = ls_loader_next(t->loader, &batch);
         ls_job_ends(j, LS_OK);
         if (!more) keep(t, ls_loader_status(t->loader) != LS_OK ? ls_loader_status(t->loader) : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
-        LS_TRY(exchange(t, stop));
-        if (*stop) return LS_OK;
-        ls_status status = ls_trainer_step(j->trainer, &batch, &t->metrics);
+        ls_word   mine   = word_of(t);
+        ls_status status = ls__trainer_step(j->trainer, more ? &batch : NULL, &mine, &all, &t->metrics);
         if (status == LS_ERR_DIVERGED && j->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
         LS_TRY(status);
         LS_TRY(ls_trace_step(t->trace));
@@ -302,7 +290,12 @@ static ls_status train_steps(training *t, int32_t *stop)
             if (t->at.step % j->recipe->log.every == 0 || t->at.step == j->total_steps) write_step(t);
             show(t);
         }
+        *stop = stop_of(&all);
+        if (all.votes[LS_SAVES_WRITTEN] == j->ranks) LS_TRY(ls_saves_publish(&t->saves));
         LS_TRY(milestones(t, position.epoch_ends));
+        if (all.votes[LS_SAVES_DUE] && !*stop) LS_TRY(save(t));
+        ls_saves_report(&t->saves, wall(t));
+        keep(t, t->saves.pending);
     }
     return LS_OK;
 }
@@ -418,7 +411,6 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     LS_TRY(LS_DOING(j, LS_PHASE_START, "opening the data", ls_job_data(j, LS_SPLITS_BOTH)));
     LS_TRY(LS_DOING(j, LS_PHASE_START, "building the model", ls_job_graph(j)));
     LS_TRY(LS_DOING(j, LS_PHASE_START, "making the trainer", ls_job_trainer(j)));
-    t->words = ls_arena_alloc(j->memory, sizeof *t->words * (size_t)j->ranks);
     t->paces = ls_arena_alloc(j->memory, sizeof *t->paces * (size_t)j->ranks);
     ls_folder_name(&t->folder, j->recipe);
     LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
@@ -503,7 +495,7 @@ static ls_status keep_work(training *t, ls_status why)
 
 static ls_status go(training *t)
 {
-    int32_t   stop   = 0;
+    ls_stop   stop   = LS_STOP_NONE;
     ls_status status = train_steps(t, &stop);
     if (status == LS_OK && !stop) {
         status = ls_comm_agree(t->job.comm, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));

@@ -12,7 +12,7 @@ static const fault table[] = {
     {"rank=1,step=6,at=data,do=hang", 4, {"rank 1 on ", "has been in `data` next batch for 3.", "at step 6 (it sleeps); the others wait in "}, true},
     {"rank=2,step=5,at=forward,do=spin", 4, {"rank 2 on ", "has been in `forward` conv1 (conv2d) for 3.", "at step 5 (it computes); " WAIT_IN_BUCKET}},
     {"rank=2,step=5,at=data,do=extra", 1, {"rank 2 on ", "is out of step with the others since collective ", "at step 5: rank 2 called barrier, the others "}},
-    {"rank=1,step=5,at=data,do=shape", 1, {"rank 1 on ", "is out of step with the others since collective ", "at step 5: rank 1 called all-gather"}},
+    {"rank=1,step=4,at=checkpoint,do=shape", 1, {"rank 1 on ", "is out of step with the others since collective ", "at step 4: rank 1 called all-gather of 64, the others all-gather of 4"}},
     {"rank=1,step=3,at=backward,do=slow,ms=10", 0, {"lockstep: rank 1 will", "rank 1 on ", " was the slowest of epoch 1: "}},
 };
 

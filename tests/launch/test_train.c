@@ -71,6 +71,22 @@ static void buckets_and_micro_steps_do_not_show(void **state)
     must_be_like_reference("other", "4 micro-steps, small buckets");
 }
 
+/* How often the ranks of a run call a communicator. */
+static int calls_of(const char *arguments)
+{
+    int code = run(arguments, .ranks = 2, .before = "export LOCKSTEP_TRACE=comm;");
+    if (code) fail_msg("exit code %d\n%s", code, text_of("err"));
+    return count_of(text_of("err"), "comm rank ");
+}
+
+/* What ranks of a host tell each other with a step goes with the gradients; only the norm of these is gathered. */
+static void steps_call_no_collective(void **state)
+{
+#define TRACED RUN "run.dir=traced --fresh checkpoint.every=0 checkpoint.budget=0 "
+    assert_int_equal(calls_of(TRACED "train.max_steps=9"), calls_of(TRACED "train.max_steps=3"));
+    assert_int_equal(calls_of(TRACED "train.max_steps=9 optim.clip_norm=1"), calls_of(TRACED "train.max_steps=3 optim.clip_norm=1") + 2 * 6);
+}
+
 static void survives_kill_9(void **state)
 {
     static const struct {
@@ -192,6 +208,7 @@ int main(void)
         cmocka_unit_test(takes_what_explain_announces),
         cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
         cmocka_unit_test(buckets_and_micro_steps_do_not_show),
+        cmocka_unit_test(steps_call_no_collective),
         cmocka_unit_test(survives_kill_9),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(stops_on_a_signal),
