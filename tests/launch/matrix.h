@@ -42,7 +42,7 @@ static bool makes_sense(const row *r)
     return messages || r->value[OVERLAP] == 0;
 }
 
-static int all_rows(row *out)
+static inline int all_rows(row *out)
 {
     int n = 0;
     for (row r = {{0}};;) {
@@ -54,7 +54,7 @@ static int all_rows(row *out)
 }
 
 /* Few rows in which every two values of two factors meet, where they meet in any: each time the one with most new pairs. */
-static int covering_rows(const row *all, int n, row *out)
+static inline int covering_rows(const row *all, int n, row *out)
 {
     static bool met[FACTORS][MOST_VALUES][FACTORS][MOST_VALUES];
     int         rows = 0;
@@ -87,7 +87,7 @@ static void prepare_text(void)
     assert_int_equal(run("data import text text.txt data"), 0);
 }
 
-static int prepare(void **state)
+static inline int prepare(void **state)
 {
     folder_enter();
     test_bed = run_with("", (run_options){.program = LOCKSTEP_SOURCE "/cluster/testbed --check"}) != 4;
@@ -96,7 +96,7 @@ static int prepare(void **state)
     return 0;
 }
 
-static int finish(void **state)
+static inline int finish(void **state)
 {
     folder_leave();
     return 0;
@@ -144,7 +144,7 @@ static void run_row(const char *recipe, const row *r, int steps, const char *exp
         fail_msg("%d ranks x %s threads%s: %s: digest %s, expected %s", ranks, value_of(r, THREADS), hosts ? " on 4 hosts" : "", what, digest, expected);
 }
 
-static void check_rows(const char *recipe, const row *rows, int n)
+static inline void check_rows(const char *recipe, const row *rows, int n)
 {
     char line[1024];
     int  steps = n * STEPS_OF_ROW;
