@@ -144,8 +144,8 @@ static void saves_within_a_budget(void **state)
 static void goes_on_when_it_cannot_save(void **state)
 {
     make_reference();
-    const char *program =
-        "$P " RUN "run.dir=full checkpoint.every=1 & p=$!; while ! grep -q '\"step\":5,\"epoch\"' full/metrics.jsonl 2>/dev/null; do sleep 0.002; done; kill -STOP $p; "
+    const char *program = /* slow, so that the shell can follow */
+        "LOCKSTEP_FAULT=at=data,do=slow,ms=3 $P " RUN "run.dir=full checkpoint.every=1 & p=$!; while ! grep -q '\"step\":5,\"epoch\"' full/metrics.jsonl 2>/dev/null; do sleep 0.002; done; kill -STOP $p; "
         "mv full/checkpoints full/away; touch full/checkpoints; kill -CONT $p; while ! grep -q '\"step\":14,\"epoch\"' full/metrics.jsonl; do sleep 0.002; done; kill -STOP $p; "
         "rm full/checkpoints; mv full/away full/checkpoints; kill -CONT $p; wait $p";
     int code = run_with("", (run_options){.program = program});
