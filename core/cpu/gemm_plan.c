@@ -91,7 +91,7 @@ ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
     enum { LARGEST = 1 << 19 }; /* floats of y in a block, where it is gone through more than once */
     ls_deal best = {1, 1, 1};
     int64_t tall = ceil_div(g->m, LS_MR), wide = ceil_div(g->n, LS_NR);
-    int     trees = tall * wide < 4 * threads ? g->splits : 1; /* K is dealt out only where y has too few tiles */
+    int     trees = tall * wide < 8 * threads ? g->splits : 1; /* K is dealt out only where y has too few tiles */
     double  least = 0;
     for (int t = 1; t == 1 || (t <= trees && t <= 4 * threads && g->m * g->n * t <= LS_STATE); t *= 2)
         for (int tasks = t == 1 ? threads : 1; tasks <= 4 * threads; tasks += tasks < threads ? 1 : threads)
