@@ -7,6 +7,9 @@
  * the parts of K, so nothing that threads do together shows in the bits, and they wait for each other only at the end.
  * Segments of K depend on K alone (gemm_plan.h).  Every tile goes through the same chain of multiply-adds, the edges and
  * the operands that are read in place included, so what is packed is a matter of speed alone.
+ *
+ * Where the rows of w lie as the kernel reads them, the first tile of a column packs them while it computes.  What is packed next
+ * is fetched meanwhile, a line at a time.
  */
 #include "core/cpu/gemm.h"
 
@@ -31,59 +34,116 @@ typedef struct block {
     buffer         buf[LS_BUFS];
 } block;
 
-/* Rows [top, end) of the LS_NR columns from c on; `ahead` columns of w at `soon` are packed next. */
+/* Rows [top, end) of the LS_NR columns from c on. */
 typedef struct column {
-    int64_t      c, top, end, ahead;
-    const float *soon;
+    int64_t      c, top, end;
+    const float *unpacked; /* w of a panel that the first tile packs, or NULL */
+    ls_fetch     soon_w;   /* what is packed next */
+    ls_fetch     soon_x;
 } column;
+
+/* The lines of m x n floats. */
+static ls_fetch lines_of(const float *p, int64_t row, int64_t col, int64_t m, int64_t n)
+{
+    const bool      rows  = col == 1;
+    const uintptr_t begin = (uintptr_t)p / LS_LINE * LS_LINE, end = (uintptr_t)(p + (rows ? n : m));
+    const int64_t   lines = (int64_t)(end - begin + LS_LINE - 1) / LS_LINE;
+    if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_fetch){.left = 1, .lines = 1};
+    return (ls_fetch){(const char *)begin, lines * (rows ? m : n), lines, lines, (rows ? row : col) * (int64_t)sizeof(float)};
+}
+
+/* Part i of n of what is to be fetched: a few thousand lines, in a few hundred parts. */
+static ls_fetch share(const ls_fetch *all, int64_t i, int64_t n)
+{
+    const uint32_t from = (uint32_t)(all->count * i) / (uint32_t)n, end = (uint32_t)(all->count * (i + 1)) / (uint32_t)n;
+    const uint32_t run = from / (uint32_t)all->lines, line = from % (uint32_t)all->lines;
+    ls_fetch       part = *all;
+    part.count          = end - from;
+    part.left          = all->lines - line;
+    part.at += run * all->apart + line * LS_LINE;
+    return part;
+}
+
+/* What tile i of `whole` fetches for what is packed next: w, and every other tile x, which all columns share. */
+static ls_fetch soon(const block *b, const column *col, int64_t i, int64_t whole)
+{
+    enum { MANY = 8 };
+    const int64_t half = whole / 2;
+    if (whole < MANY || col->soon_x.count == 0) return share(&col->soon_w, i, whole);
+    return i % 2 ? share(&col->soon_x, col->c / LS_NR * half + i / 2, b->n / LS_NR * half) : share(&col->soon_w, i / 2, whole - half);
+}
 
 /* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
 static void compute_column(const block *b, const ls_run *run, const column *col, ls_tile *t)
 {
-    const int64_t   cols = min(LS_NR, b->n - col->c), tall = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
-    const int64_t   tiles = (col->end - col->top + LS_MR - 1) / LS_MR;
-    const float    *first = t->x;
-    ls_tile_fn     *whole = cols < LS_NR ? NULL : b->x_packed && b->w_packed ? ls__gemm_tile_packed[run->pieces > 1] : ls__gemm_tile[LS_MR - 1][1][0];
-    t->n                  = cols;
-    t->bias               = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
-    t->y                  = b->buf[run->to].data + col->top * t->y_row + col->c;
+    const int64_t cols = min(LS_NR, b->n - col->c), tall = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
+    const int64_t tiles = (col->end - col->top + LS_MR - 1) / LS_MR, whole = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
+    const bool    packed = b->x_packed && b->w_packed;
+    const float  *first = t->x, *panel = t->w;
+    t->n                = cols;
+    t->bias             = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
+    t->y                = b->buf[run->to].data + col->top * t->y_row + col->c;
     for (int a = 0; a < run->adds; a++) t->add[a].data = b->buf[run->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
-        int64_t     rows   = min(LS_MR, col->end - col->top - i * LS_MR);
-        ls_tile_fn *kernel = whole && rows == LS_MR ? whole : ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0];
-        if (col->ahead > 0) ls__gemm_fetch_w(col->soon, b->g->w_row, b->g->w_col, run->len, col->ahead, i, tiles);
-        t->next = i + 1 < tiles ? t->x + tall : first;
-        kernel(t);
+        const int64_t rows  = min(LS_MR, col->end - col->top - i * LS_MR);
+        const bool    packs = col->unpacked && i == 0;
+        t->w                = packs ? col->unpacked : panel;
+        t->w_row            = b->w_packed && !packs ? LS_NR : b->g->w_row;
+        t->next             = i + 1 < tiles ? t->x + tall : first;
+        if (packed && i < whole) {
+            t->fetch = soon(b, col, i, whole);
+            ls__gemm_tile_packed[run->pieces > 1][packs](t);
+        } else
+            ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
         t->x += tall;
         t->y += LS_MR * t->y_row;
         for (int a = 0; a < run->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
     }
 }
 
-static void compute_run(const block *b, const ls_run *run)
+/* Rows of x that are packed together: of part `part` of `parts`. */
+static int64_t part_row(const block *b, int64_t part, int64_t parts) { return min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m); }
+
+/* The x that is packed after part `part` of a run; `then` is the run after it, or NULL. */
+static ls_fetch next_x(const block *b, const ls_run *run, const ls_run *then, int64_t part, int64_t parts)
+{
+    const ls_gemm *g = b->g;
+    const bool     last = part == parts - 1;
+    const int64_t  next = last ? 0 : part + 1, top = part_row(b, next, parts);
+    if (!b->x_packed || (last && !then)) return lines_of(NULL, 1, 1, 0, 0);
+    if (last) run = then;
+    return lines_of(g->x + (b->i + top) * g->x_row + run->from * g->x_col, g->x_row, g->x_col, part_row(b, next + 1, parts) - top, run->len);
+}
+
+static void compute_run(const block *b, const ls_run *run, const ls_run *then)
 {
     const ls_gemm *g = b->g;
     const float   *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
     ls_tile        t;
     t.x_row  = b->x_packed ? 1 : g->x_row;
     t.x_col  = b->x_packed ? LS_MR : g->x_col;
-    t.w_row  = b->w_packed ? LS_NR : g->w_row;
     t.pieces = run->pieces;
+    t.fetch  = (ls_fetch){0};
     t.len    = run->piece;
     t.y_row  = b->buf[run->to].row;
     t.adds   = run->adds;
     for (int a = 0; a < run->adds; a++) t.add[a].row = b->buf[run->add[a]].row;
-    const int64_t tiles = (b->m + LS_MR - 1) / LS_MR, parts = (b->m + LS_MC - 1) / LS_MC;
+    const int64_t parts = (b->m + LS_MC - 1) / LS_MC;
     for (int64_t part = 0; part < parts; part++) {
-        const int64_t top = tiles * part / parts * LS_MR, end = min(tiles * (part + 1) / parts * LS_MR, b->m);
+        const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
+        const bool    packs = b->w_packed && top == 0, in_kernel = b->x_packed && g->w_col == 1 && end - top >= LS_MR;
+        const ls_fetch soon_x = next_x(b, run, then, part, parts);
         if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
-            float *panel = b->space->w + (parts > 1 ? c * run->len : 0); /* kept only if it is needed again */
-            if (b->w_packed && top == 0) ls__gemm_pack_w(w + c * g->w_col, g->w_row, g->w_col, run->len, min(LS_NR, b->n - c), panel);
-            column col = {.c = c, .top = top, .end = end, .soon = w + (c + LS_NR) * g->w_col};
-            col.ahead  = top == 0 && b->w_packed ? min(LS_NR, b->n - c - LS_NR) : 0;
-            t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
-            t.w        = b->w_packed ? panel : w + c;
+            const int64_t cols = min(LS_NR, b->n - c);
+            const float  *from = w + c * g->w_col;
+            column        col  = {.c = c, .top = top, .end = end, .soon_x = soon_x};
+            if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
+            t.panel            = b->space->w + (parts > 1 ? c * run->len : 0); /* kept only if it is needed again */
+            if (packs && !col.unpacked) ls__gemm_pack_w(from, g->w_row, g->w_col, run->len, cols, t.panel);
+            col.soon_w = lines_of(from + LS_NR * g->w_col, g->w_row, g->w_col, run->len, packs ? min(LS_NR, b->n - c - LS_NR) : 0);
+            t.x      = b->x_packed ? b->space->x : x + top * g->x_row;
+            t.w      = b->w_packed ? t.panel : from;
             compute_column(b, run, &col, &t);
         }
     }
@@ -104,7 +164,7 @@ static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 *
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
     ls_plan plan;
-    ls_run  run;
+    ls_run  run[2];
     ls__gemm_plan(&plan, g);
     const int levels = ls__gemm_plan_levels(&plan);
     int64_t   tall = m, wide = LS_NC;
@@ -121,7 +181,11 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};
             ls__gemm_plan(&plan, g);
-            while (ls__gemm_next_run(&plan, &run)) compute_run(&b, &run);
+            bool more = ls__gemm_next_run(&plan, &run[0]);
+            for (int at = 0; more; at = !at) {
+                more = ls__gemm_next_run(&plan, &run[!at]);
+                compute_run(&b, &run[at], more ? &run[!at] : NULL);
+            }
         }
 }
 

@@ -29,14 +29,24 @@ typedef struct ls_tile_add {
     int64_t      row;
 } ls_tile_add;
 
+/* Lines of memory to fetch: `count` of them from `at` on, of which `left` lie side by side; then `lines` side by side, `apart` bytes from
+ * the first of the ones before, and so on. */
+typedef struct ls_fetch {
+    const char *at;
+    int64_t     count, left, lines, apart;
+} ls_fetch;
+enum { LS_LINE = 64 };
+
 typedef struct ls_tile {
     const float *x; /* x[i * x_row + k * x_col] */
     int64_t      x_row, x_col;
     const float *w; /* w[k * w_row + j], n columns readable */
     int64_t      w_row;
+    float         *panel; /* where a kernel that packs w puts it, as rows of LS_NR */
     int            pieces;
-    const int64_t *len;  /* of each piece, in k; 0 is allowed */
-    const float   *next; /* the x of the next tile, fetched meanwhile if packed */
+    const int64_t *len;   /* of each piece, in k; 0 is allowed */
+    const float   *next;  /* the x of the next tile, fetched meanwhile if packed */
+    ls_fetch       fetch; /* fetched meanwhile if packed, one line every second k */
     float       *y;
     int64_t      y_row;
     const float *bias; /* n of them, or NULL */
@@ -52,8 +62,9 @@ typedef void ls_tile_fn(const ls_tile *t);
 #define ls__gemm_tile_packed LS_LEVELED(ls__gemm_tile_packed)
 #ifdef LS_LEVEL
 extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
-/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR; of one piece, or of any number. */
-extern ls_tile_fn *const ls__gemm_tile_packed[2];
+/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR; [of more than one piece].  The second of a pair reads w where
+ * it lies, and packs it. */
+extern ls_tile_fn *const ls__gemm_tile_packed[2][2];
 #endif
 
 #endif

@@ -5,6 +5,7 @@
 #include <omp.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -109,18 +110,63 @@ V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float 
 }
 #endif
 
-/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block writes all
- * its BLOCK columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and what was spilt
- * is written over. */
-static void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
+#if defined(__AVX512F__)
+enum { WIDE = 16 };
+
+/* The same for WIDE.  Whole lines are read and written: vectors that lie a multiple of 4 KiB apart share a few sets of L1, and a line
+ * read in pieces would have to come from L2 for each. */
+V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
 {
-    for (int64_t c = (count - 1) / BLOCK * BLOCK; c >= 0; c -= BLOCK) {
-        const float *from[BLOCK];
-        for (int64_t b = 0; b < BLOCK; b++) from[b] = v + (c + b < count ? c + b : count - 1) * apart;
-        int64_t i = 0;
-        for (; i + BLOCK <= k; i += BLOCK) transpose_block(from, i, panel + i * step + c, step);
-        for (; i < k; i++)
-            for (int64_t b = 0; b < BLOCK; b++) panel[i * step + c + b] = from[b][i];
+    __m512 r[WIDE], s[WIDE];
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDE; i++) r[i] = _mm512_loadu_ps(from[i] + at);
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDE; i += 2) {
+        s[i]     = _mm512_unpacklo_ps(r[i], r[i + 1]);
+        s[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < WIDE; i += 4) { /* r[i + q]: k = q, q + 4, q + 8, q + 12 of vectors i to i + 3 */
+        r[i]     = _mm512_shuffle_ps(s[i], s[i + 2], 0x44);
+        r[i + 1] = _mm512_shuffle_ps(s[i], s[i + 2], 0xee);
+        r[i + 2] = _mm512_shuffle_ps(s[i + 1], s[i + 3], 0x44);
+        r[i + 3] = _mm512_shuffle_ps(s[i + 1], s[i + 3], 0xee);
+    }
+#pragma GCC unroll 16
+    for (int q = 0; q < 4; q++) {
+        s[q]      = _mm512_shuffle_f32x4(r[q], r[q + 4], 0x88);
+        s[q + 4]  = _mm512_shuffle_f32x4(r[q], r[q + 4], 0xdd);
+        s[q + 8]  = _mm512_shuffle_f32x4(r[q + 8], r[q + 12], 0x88);
+        s[q + 12] = _mm512_shuffle_f32x4(r[q + 8], r[q + 12], 0xdd);
+    }
+#pragma GCC unroll 16
+    for (int k = 0; k < 8; k++) _mm512_storeu_ps(to + k * step, _mm512_shuffle_f32x4(s[k], s[k + 8], 0x88));
+#pragma GCC unroll 16
+    for (int k = 0; k < 8; k++) _mm512_storeu_ps(to + (k + 8) * step, _mm512_shuffle_f32x4(s[k], s[k + 8], 0xdd));
+}
+#else
+enum { WIDE = BLOCK };
+
+V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step) { transpose_block(from, at, to, step); }
+#endif
+
+/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block writes all
+ * its columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and what was spilt is
+ * written over. */
+V_INLINE void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
+{
+    for (int64_t c = (count - 1) / WIDE * WIDE; c >= 0; c -= WIDE) {
+        const bool   wide = count - c > WIDE - BLOCK;
+        const float *from[WIDE];
+        int64_t      whole = 0;
+        for (int64_t b = 0; b < WIDE; b++) from[b] = v + (c + b < count ? c + b : count - 1) * apart;
+        for (; wide && whole + WIDE <= k; whole += WIDE) transpose_wide(from, whole, panel + whole * step + c, step);
+        for (int64_t b = wide ? WIDE - BLOCK : 0; b >= 0; b -= BLOCK) {
+            int64_t i = whole;
+            for (; i + BLOCK <= k; i += BLOCK) transpose_block(from + b, i, panel + i * step + c + b, step);
+            for (; i < k; i++)
+                for (int64_t j = b; j < b + BLOCK; j++) panel[i * step + c + j] = from[j][i];
+        }
     }
 }
 
@@ -182,16 +228,4 @@ void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows,
                 for (int64_t c = 0; c < count; c++) to[i * LS_MR + c] = from[c * x_row + i * x_col];
         r += LS_MR;
     }
-}
-
-void ls__gemm_fetch_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, int64_t part, int64_t parts)
-{
-    enum { LINE = 16 };
-    if (w_col == 1) { /* the last float of each row: the line of the first one came with the panel before */
-        for (int64_t i = k * part / parts; i < k * (part + 1) / parts; i++) __builtin_prefetch(w + i * w_row + n - 1);
-        return;
-    }
-    if (w_row != 1) return;
-    for (int64_t j = n * part / parts; j < n * (part + 1) / parts; j++)
-        for (int64_t i = 0; i < k; i += LINE) __builtin_prefetch(w + j * w_col + i);
 }

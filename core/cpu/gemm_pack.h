@@ -22,9 +22,6 @@ void          LS_LEVELED(ls__gemm_space_give)(ls_gemm_space space);
 /* k x n of w, n <= LS_NR, as k rows of LS_NR; what the columns from n on hold means nothing. */
 void LS_LEVELED(ls__gemm_pack_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel);
 
-/* Brings part `part` of `parts` of what ls__gemm_pack_w will read into the cache. */
-void LS_LEVELED(ls__gemm_fetch_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, int64_t part, int64_t parts);
-
 /* rows x k of x as panels of k rows of LS_MR floats, one panel for every LS_MR rows, ls__gemm_x_panel(k) floats apart; up to LS_V
  * floats more may be written.  The distance is an odd number of lines as a rule: panels that are written together would else meet in
  * a few sets of the cache. */
@@ -34,7 +31,6 @@ void LS_LEVELED(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, i
 #define ls__gemm_space_take LS_LEVELED(ls__gemm_space_take)
 #define ls__gemm_space_give LS_LEVELED(ls__gemm_space_give)
 #define ls__gemm_pack_w LS_LEVELED(ls__gemm_pack_w)
-#define ls__gemm_fetch_w LS_LEVELED(ls__gemm_fetch_w)
 #define ls__gemm_pack_x LS_LEVELED(ls__gemm_pack_x)
 
 #endif

@@ -95,7 +95,8 @@ static void check_values(const ls_level *level, const ls_gemm *g)
 static void test_values(void **state)
 {
     static const int64_t sizes[][3] = {{1, 1, 1},   {1, 7, 3},    {7, 1, 5},    {5, 33, 0},    {7, 33, 65},  {33, 7, 257},  {6, 16, 256},
-                                       {13, 31, 300}, {64, 10, 84}, {67, 130, 64}, {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31}};
+                                       {13, 31, 300}, {64, 10, 84}, {67, 130, 64}, {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31},
+                                       {75, 200, 260}};
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int lies = 0; lies < 9; lies++) {
@@ -164,7 +165,7 @@ static void test_parts_are_a_tree(void **state)
 
 static const int64_t shapes[][4] = {{64, 120, 400, 0},  {120, 400, 64, 8},   {6, 25, 6000, 16}, {64, 10, 84, 0}, {16, 100, 150, 0}, {130, 300, 520, 0},
                                     {130, 150, 700, 4}, {400, 100, 300, 0}, {6, 784, 25, 0},   {1, 500, 600, 2},
-                                    {12, 70, 600, 4},   {15, 40, 700, 0}};
+                                    {12, 70, 600, 4},   {15, 40, 700, 0}, {150, 200, 250, 8}};
 
 /* The product on one thread, as M x N. */
 static float *reference(const ls_level *level, product *p)
