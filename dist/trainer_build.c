@@ -98,7 +98,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
 {
     ls_tensor         *output[3] = {t->loss};
     ls_program_options options   = {.output = output, .outputs = 1, .loss = training ? t->loss : NULL, .max_rows = rows_at_most(t, ph, batch),
-                                    .max_shards = shards_at_most(ph), .device = t->options.device};
+                                    .max_shards = shards_at_most(ph), .lends = ph->micros == 1, .device = t->options.device};
     ls_instr           sum       = {.kind = LS_INSTR_CALL, .name = "loss", .call = ls__trainer_sum_loss, .context = t,
                                    .phase = training ? LS_PHASE_FORWARD : LS_PHASE_EVAL};
     if (t->loss->weight) output[options.outputs++] = t->loss->weight;
@@ -166,7 +166,7 @@ ls_status ls__trainer_build(ls_trainer *t)
     LS_TRY(build_program(t, &t->train, t->options.batch, true));
     LS_TRY(build_program(t, &t->eval, t->options.eval_batch ? t->options.eval_batch : t->options.batch, false));
     const ls_program *a = t->train.program, *b = t->eval.program;
-    size_t            one = a->arena_bytes + a->scratch_bytes, two = b->arena_bytes + b->scratch_bytes;
+    size_t            one = a->arena_bytes, two = b->arena_bytes;
     LS_TRY(ls_block_new(&t->arena, one > two ? one : two, "step"));
     LS_TRY(ls__program_bind(t->train.program, t->arena.data));
     LS_TRY(ls__program_bind(t->eval.program, t->arena.data));

@@ -273,6 +273,7 @@ static inline void check_call(check_memory *m, const check_setup *s, bool backwa
     int64_t largest = 0; /* workspace is for shards of one size */
     for (int k = 0; k < m->call.shards; k++)
         if (m->bound[k + 1] - m->bound[k] > largest) largest = m->bound[k + 1] - m->bound[k];
+    m->call.shard_rows = largest;
     size_t bytes    = s->op->scratch ? s->op->scratch(s->n, largest * m->call.shards, m->call.shards, omp_get_max_threads(), backward) : 0;
     m->scratch      = check_buffer_new(bytes, 64);
     m->call.scratch = bytes ? m->scratch.data : NULL;

@@ -9,8 +9,7 @@
 
 ls_status ls__program_bind(ls_program *p, void *arena)
 {
-    p->arena   = arena;
-    p->scratch = (unsigned char *)arena + p->arena_bytes;
+    p->arena = arena;
     if (!p->state.data) return ls_block_new(&p->state, p->state_bytes, "state"); /* comes zeroed */
     ls__program_reset(p);
     return LS_OK;
@@ -58,7 +57,7 @@ static ls_status check_run(const ls_program *p, const ls_run *run)
              "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
              (long long)p->options.max_rows, p->options.max_shards);
     for (int s = 0; s < run->shards; s++)
-        LS_CHECK(run->bound[s + 1] - run->bound[s] <= (p->options.max_rows + p->options.max_shards - 1) / p->options.max_shards, LS_ERR_USAGE,
+        LS_CHECK(run->bound[s + 1] - run->bound[s] <= ls__shard_rows(&p->options), LS_ERR_USAGE,
                  "shard %d of a run has %lld samples, but the program was planned for %lld samples in %d shards of one size", s,
                  (long long)(run->bound[s + 1] - run->bound[s]), (long long)p->options.max_rows, p->options.max_shards);
     LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE, "the program was planned for %d threads, now there are %d", p->threads,
@@ -98,6 +97,7 @@ static void note_high_water(ls_program *p, const ls_run *run, const ls_instr *in
 {
     const int *lists[] = {instr->out, instr->din};
     const int  sizes[] = {LS_MAX_OUT, LS_MAX_IN};
+    if (instr->scratch && instr->at + instr->scratch > p->high_water) p->high_water = instr->at + instr->scratch;
     for (int l = 0; l < 2; l++)
         for (int k = 0; k < sizes[l]; k++) {
             if (lists[l][k] < 0) continue;
@@ -143,14 +143,26 @@ static void run_backward(ls_program *p, const ls_run *run, const ls_instr *instr
     if (more) op->backward[LS_CPU](&rest);
 }
 
+/* What lies between parameters is summed and updated with them, and so has to be zero again. */
+static void give_back(const ls_program *p, const ls_run *run, const ls_instr *instr)
+{
+    const size_t end = instr->from + instr->lent / sizeof(float);
+    for (int i = 0; i < p->params->count && instr->lent; i++) {
+        const ls_param_slot *s      = &p->params->slot[i];
+        const size_t         last   = s->offset + (size_t)s->count, next = (last + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
+        if (s->offset >= instr->from && next <= end) memset(run->grads + last, 0, (next - last) * sizeof(float));
+    }
+}
+
 static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
 {
     static const int64_t one[] = {0, 1};
     const ls_node       *n     = instr->node;
     const bool           batched = n->out[0]->batched;
     ls_call              c     = {.node = n, .args = n->args, .rows = batched ? run->rows : 1, .shards = batched ? run->shards : 1,
-                                  .bound = batched ? run->bound : one, .training = run->training, .groups = run->groups, .group = run->group,
-                                  .scratch = p->scratch, .first_sample = run->first_sample};
+                                  .bound = batched ? run->bound : one, .shard_rows = batched ? ls__shard_rows(&p->options) : 1, .training = run->training,
+                                  .groups = run->groups, .group = run->group, .scratch = instr->scratch ? p->arena + instr->at : NULL,
+                                  .lent = instr->lent ? run->grads + instr->from : NULL, .lent_bytes = instr->lent, .first_sample = run->first_sample};
     c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
@@ -163,6 +175,7 @@ static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
     }
     if (instr->kind == LS_INSTR_BACKWARD) run_backward(p, run, instr, &c);
     else ls__op(n)->forward[LS_CPU](&c);
+    give_back(p, run, instr);
 }
 
 /* The leaves of each group, added pairwise into the gradient block. */

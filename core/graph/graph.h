@@ -116,6 +116,7 @@ struct ls_op {
     unsigned        saves;                /* (optional) LS_SAVES_IN(i) | LS_SAVES_OUT(i)                          */
     bool            inplace;              /* (optional) forward may write out[0] over in[0] (same shape)          */
     bool            inplace_backward;     /* (optional) backward may write the gradient of in[0] over that of out[0] */
+    bool            over_input;           /* (optional) backward may write the gradient of in[0] over in[0] itself        */
     bool            again;                /* (optional) so cheap that out[0] is computed again for backward rather than kept; what that reads,
                                              its own backward reads too                                       */
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
@@ -131,6 +132,8 @@ struct ls_op {
     /* (optional, default none) bytes of workspace that a call needs, for up to `rows` samples in up to `shards` shards, of which
      * none has more than rows / shards, rounded up */
     size_t        (*scratch)(const ls_node *n, int64_t rows, int shards, int threads, bool backward);
+    /* (optional, default all of it) what of the workspace of a backward call is still needed where `lent` bytes are lent to it */
+    size_t        (*borrows)(const ls_node *n, int64_t rows, int shards, size_t lent);
     double        (*flops)(const ls_node *n); /* (optional, default one per output element) of forward, per sample; backward counts double */
 };
 
@@ -201,6 +204,7 @@ struct ls_call {
     int64_t         rows;
     int             shards;
     const int64_t  *bound;              /* shards + 1 of them                                       */
+    int64_t         shard_rows;         /* of a shard, at most, in any call of this program                */
     bool            training;
     void           *x[LS_MAX_IN];       /* values of the inputs                                     */
     void           *y[LS_MAX_OUT];      /* values of the outputs                                    */
@@ -210,6 +214,8 @@ struct ls_call {
     int             groups;
     const ls_group *group;
     void           *scratch;            /* as many bytes as op->scratch said, 64-byte aligned       */
+    void           *lent;               /* more of it, lent_bytes, with op->borrows: memory of gradients that are not there yet */
+    size_t          lent_bytes;
     uint64_t        key;                /* random numbers: ls_philox(key, sample, element / 4); differs by seed, step and node */
     int64_t         first_sample;       /* index of sample 0 within the global batch                */
 };

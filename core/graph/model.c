@@ -41,7 +41,7 @@ ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor
     ls_model *m      = ls_arena_alloc(p->memory, sizeof *m);
     m->program       = p;
     ls_status status = ls__program_plan(p);
-    if (status == LS_OK) status = ls_block_new(&m->arena, p->arena_bytes + p->scratch_bytes, "inference");
+    if (status == LS_OK) status = ls_block_new(&m->arena, p->arena_bytes, "inference");
     if (status == LS_OK) status = ls__program_bind(p, m->arena.data);
     if (status != LS_OK) {
         ls_model_free(m);

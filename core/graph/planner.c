@@ -65,6 +65,8 @@ static void find_in_place(ls_program *p)
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 && !instr->add[0] &&
             !appears_again(instr->din, LS_MAX_IN))
             share(p, instr->dout[0], instr->din[0], i);
+        if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->over_input && instr->din[0] >= 0 && !instr->add[0])
+            share(p, instr->in[0], instr->din[0], i);
     }
 }
 
@@ -86,14 +88,19 @@ static int by_offset(const void *x, const void *y)
     return a->from < b->from ? -1 : a->from > b->from;
 }
 
+/* Buffers, and the workspace of each instruction, which lives as long as that. */
 static void place_all(ls_program *p)
 {
-    ls_buffer **order = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof(ls_buffer *));
-    placed     *live  = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof *live);
-    placed     *done  = ls_arena_alloc(p->memory, ((size_t)p->buffers + 1) * sizeof *done);
-    int         n = 0, n_done = 0;
+    const size_t most  = (size_t)p->buffers + (size_t)p->instrs + 1;
+    ls_buffer  **order = ls_arena_alloc(p->memory, most * sizeof(ls_buffer *)), *space = ls_arena_alloc(p->memory, ((size_t)p->instrs + 1) * sizeof *space);
+    placed      *live = ls_arena_alloc(p->memory, most * sizeof *live), *done = ls_arena_alloc(p->memory, most * sizeof *done);
+    int          n = 0, n_done = 0;
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_STEP && p->buffer[b].home == b && p->buffer[b].born >= 0) order[n++] = &p->buffer[b];
+    for (int i = 0; i < p->instrs; i++) {
+        space[i] = (ls_buffer){.bytes = p->instr[i].scratch, .born = i, .last = i, .home = p->buffers + i};
+        if (p->instr[i].scratch) order[n++] = &space[i];
+    }
     qsort(order, (size_t)n, sizeof *order, by_size);
     p->arena_bytes = 0;
     for (int i = 0; i < n; i++) {
@@ -111,6 +118,7 @@ static void place_all(ls_program *p)
     }
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_STEP) p->buffer[b].offset = p->buffer[p->buffer[b].home].offset;
+    for (int i = 0; i < p->instrs; i++) p->instr[i].at = space[i].offset;
 }
 
 /* One after the other: they all live as long as the program. */
@@ -124,14 +132,53 @@ static void place_states(ls_program *p)
     }
 }
 
+/* A range of the gradient block, in floats. */
+typedef struct stretch {
+    size_t from, to;
+} stretch;
+
+/* The first instruction that writes the gradient that begins there; -1: none does. */
+static int first_writer(const ls_program *p, size_t from)
+{
+    for (int i = 0; i < p->instrs; i++) {
+        const ls_instr *instr = &p->instr[i];
+        if (instr->kind == LS_INSTR_FOLD && p->params->slot[instr->slot].offset == from) return i;
+        for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++)
+            if (instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_GRAD && p->buffer[instr->din[k]].offset == from) return i;
+    }
+    return -1;
+}
+
+/* The longest run of gradients that are all written after instruction i. */
+static stretch find_lent(const ls_program *p, int i)
+{
+    const ls_params *params = p->params;
+    stretch          best = {0}, run = {0};
+    for (int k = 0; k < params->count && params->slot[params->order[k]].trained; k++) {
+        const ls_param_slot *s    = &params->slot[params->order[k]];
+        const bool           last = k + 1 == params->count || !params->slot[params->order[k + 1]].trained;
+        const size_t         to   = last ? params->trained : params->slot[params->order[k + 1]].offset;
+        if (first_writer(p, s->offset) <= i) continue;
+        run = (stretch){run.to == s->offset ? run.from : s->offset, to};
+        if (run.to - run.from > best.to - best.from) best = run;
+    }
+    return best;
+}
+
 static void plan_scratch(ls_program *p)
 {
     p->scratch_bytes = 0;
     for (int i = 0; i < p->instrs; i++) {
-        ls_instr *instr = &p->instr[i];
-        if (!instr->node || !ls__op(instr->node)->scratch) continue;
-        instr->scratch = ls__op(instr->node)->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads,
-                                                      instr->kind == LS_INSTR_BACKWARD);
+        ls_instr    *instr = &p->instr[i];
+        const ls_op *op    = instr->node ? ls__op(instr->node) : NULL;
+        if (!op || !op->scratch) continue;
+        instr->scratch = op->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads, instr->kind == LS_INSTR_BACKWARD);
+        if (op->borrows && instr->kind == LS_INSTR_BACKWARD && p->options.lends) {
+            stretch lent   = find_lent(p, i);
+            instr->from    = lent.from;
+            instr->lent    = (lent.to - lent.from) * sizeof(float);
+            instr->scratch = op->borrows(instr->node, p->options.max_rows, p->options.max_shards, instr->lent);
+        }
         instr->scratch = (instr->scratch + ALIGN - 1) / ALIGN * ALIGN;
         if (instr->scratch > p->scratch_bytes) p->scratch_bytes = instr->scratch;
     }
@@ -142,9 +189,9 @@ ls_status ls__program_plan(ls_program *p)
     p->threads = omp_get_max_threads();
     find_lifetimes(p);
     find_in_place(p);
+    plan_scratch(p);
     place_all(p);
     place_states(p);
-    plan_scratch(p);
     p->leaf_group = ls_arena_alloc(p->memory, (size_t)p->options.max_shards * sizeof *p->leaf_group);
     if (p->options.loss) {
         LS_TRY(ls_block_new(&p->ones, (size_t)p->options.max_rows * sizeof(float), "seed gradient"));

@@ -49,6 +49,7 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
     if (instr->scratch) fprintf(to, "  scratch %s", human(instr->scratch));
+    if (instr->lent) fprintf(to, ", and %s of gradients that come later", human(instr->lent));
     fprintf(to, "\n");
 }
 
@@ -70,6 +71,6 @@ void ls__plan_print(const ls_program *p, FILE *to)
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_STATE)
             fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs", p->buffer[b].name);
-    fprintf(to, "step arena %zu bytes (%s), scratch %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
+    fprintf(to, "step arena %zu bytes (%s), of which scratch takes at most %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
     if (p->state_bytes) fprintf(to, "kept from run to run %zu bytes (%s)\n", p->state_bytes, human(p->state_bytes));
 }

@@ -6,7 +6,7 @@
  *     LS_TRY(ls__program_new(&p, graph, params, &(ls_program_options){.loss = loss, .max_rows = 64, .max_shards = 8}));
  *     LS_TRY(ls__program_insert(p, ls__program_ready(p, offset, count), &(ls_instr){.kind = LS_INSTR_CALL, ...}));
  *     LS_TRY(ls__program_plan(p));                 every tensor has an offset now
- *     LS_TRY(ls__program_bind(p, arena));          arena: p->arena_bytes + p->scratch_bytes; states are zero now
+ *     LS_TRY(ls__program_bind(p, arena));          arena: p->arena_bytes; states are zero now
  *     LS_TRY(ls__program_run(p, &run));            as often as you like; allocates nothing
  *
  * Compiling walks the nodes that the outputs need in order (forward), then in reverse (backward); planning gives every
@@ -49,7 +49,8 @@ typedef struct ls_instr {
     size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats */
     ls_phase       phase;                /* call: LS_PHASE_REDUCE of a collective; LS_PHASE_NONE: a part of the update */
     const char    *label;                /* what people see: "conv1 (conv2d)", "all-reduce 2 (fc1.weight .. conv2.bias)"; NULL: name */
-    size_t         scratch;              /* bytes                                                     */
+    size_t         scratch, at;          /* bytes of workspace, and where in the arena                */
+    size_t         lent, from;           /* bytes that the gradient block lends besides, and from where on, in floats */
     double         flops;                /* per sample                                                */
 } ls_instr;
 
@@ -74,8 +75,12 @@ typedef struct ls_program_options {
     ls_tensor        *loss;     /* NULL: forward only            */
     int64_t           max_rows; /* samples of a run, at most     */
     int               max_shards;
+    bool              lends;    /* a run begins with gradients that nobody needs: ops may use the memory of those that it has not made yet */
     ls_device         device;
 } ls_program_options;
+
+/* Samples of a shard, at most. */
+static inline int64_t ls__shard_rows(const ls_program_options *o) { return (o->max_rows + o->max_shards - 1) / o->max_shards; }
 
 struct ls_program {
     ls_graph          *graph;
@@ -88,14 +93,16 @@ struct ls_program {
     int                buffers;
     int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none    */
     int               *again_of;           /* of the value that is computed again; -1: none   */
+    bool              *spared;             /* by node: dear to compute again, yet not kept    */
     int               *uses;               /* parts of the gradient, by index of the root tensor; NULL without a loss */
     ls_tensor        **input;
     int                inputs;
     ls_group          *leaf_group;         /* one per shard, for parameters with several uses */
     int                threads;
-    size_t             arena_bytes, scratch_bytes, state_bytes;
+    size_t             arena_bytes, state_bytes;
+    size_t             scratch_bytes;      /* of the instruction that has most: within arena_bytes */
     size_t             high_water;         /* of the arena, touched so far                    */
-    unsigned char     *arena, *scratch;
+    unsigned char     *arena;
     ls_block           ones, state;        /* state: what is kept from run to run, its own */
     const ls_program  *shares;             /* whose states these are; NULL: its own         */
 };

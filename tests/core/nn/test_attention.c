@@ -180,7 +180,7 @@ static size_t planned(int64_t t, bool textbook)
     assert_ok(ls_params_new(&params, g, 1));
     assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = ls_sum(ls_mul(y, y)), .max_rows = 2, .max_shards = 1}));
     assert_ok(ls__program_plan(p));
-    size_t bytes = p->arena_bytes + p->scratch_bytes;
+    size_t bytes = p->arena_bytes;
     ls__program_free(p);
     ls_params_free(params);
     ls_graph_free(g);

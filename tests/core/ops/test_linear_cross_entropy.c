@@ -41,8 +41,9 @@ typedef struct result {
     float loss[32], weight[32], *dx, *dw;
 } result;
 
-/* Backward alone, of `rows` samples of T x C in 8 shards, as groups of `width` shards; the groups' dw are added up as a tree. */
-static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads)
+/* Backward alone, of `rows` samples of T x C in 8 shards, as groups of `width` shards; the groups' dw are added up as a tree.  `lent` bytes of
+ * workspace are lent, and dx is written over x. */
+static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t lent)
 {
     enum { SHARDS = 8 };
     ls_graph     *g = ls_graph_new();
@@ -50,7 +51,7 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     ls_node      *n = ls_linear_cross_entropy(x, w, t, .label_smoothing = 0.1f)->node;
     const ls_op  *op = ls__op(n);
     const size_t  numel = (size_t)(V * C);
-    float        *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32], *grads = malloc(SHARDS * numel * sizeof *grads);
+    float        *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32], *grads = malloc((size_t)(SHARDS / width) * numel * sizeof *grads);
     int32_t      *ts = malloc((size_t)(rows * T) * sizeof *ts);
     int64_t       bound[SHARDS + 1];
     ls_group      group[SHARDS];
@@ -62,36 +63,45 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     for (int s = 0; s <= SHARDS; s++) bound[s] = rows * s / SHARDS;
     for (int k = 0; k < SHARDS / width; k++) group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
     omp_set_num_threads(threads);
-    size_t  bytes = op->scratch(n, rows, SHARDS, threads, true);
-    void   *space = aligned_alloc(64, (bytes + 63) / 64 * 64);
-    ls_call c = {.node = n, .args = n->args, .rows = rows, .shards = SHARDS, .bound = bound, .training = true, .x = {xs, ws, ts}, .y = {r.loss, r.weight},
-                 .dy = {ones}, .dx = {r.dx, grads}, .groups = SHARDS / width, .group = group, .scratch = space};
+    size_t  bytes = op->borrows(n, rows, SHARDS, lent);
+    void   *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, lent + 64);
+    if (lent) assert_true(bytes < op->scratch(n, rows, SHARDS, threads, true));
+    else assert_true(bytes == op->scratch(n, rows, SHARDS, threads, true));
+    ls_call c = {.node = n, .args = n->args, .rows = rows, .shards = SHARDS, .bound = bound, .shard_rows = (rows + SHARDS - 1) / SHARDS, .training = true, .x = {xs, ws, ts}, .y = {r.loss, r.weight},
+                 .dy = {ones}, .dx = {r.dx, grads}, .groups = SHARDS / width, .group = group, .scratch = space,
+                 .lent = more, .lent_bytes = lent};
     memset(space, 0xFF, bytes);
+    memset(more, 0xFF, lent + 64);
+    if (lent) c.dx[0] = xs;
     op->backward[LS_CPU](&c);
     omp_set_num_threads(1);
     for (int step = 1; step < c.groups; step *= 2)
         for (int k = 0; k + step < c.groups; k += 2 * step)
             for (size_t i = 0; i < numel; i++) grads[(size_t)k * numel + i] += grads[(size_t)(k + step) * numel + i];
     memcpy(r.dw, grads, numel * sizeof *grads);
-    free(xs), free(ws), free(ts), free(grads), free(space);
+    if (lent) memcpy(r.dx, xs, (size_t)(rows * T * C) * sizeof *xs);
+    for (int i = 0; i < 64; i++) assert_int_equal(((unsigned char *)more)[lent + (size_t)i], 0xFF);
+    free(xs), free(ws), free(ts), free(grads), free(space), free(more);
     ls_graph_free(g);
     return r;
 }
 
-/* Sizes at which a shard is a part of a slice, a slice of one or of two runs of K, or several slices: the same bits for every grouping and number of threads. */
+/* Sizes at which a shard is a part of a slice, a slice of one or of two runs of K, or several slices, and two of which are more than a slice, as
+ * that saves a sum: the same bits for every grouping and number of threads, and wherever the workspace is. */
 static void test_slices(void **state)
 {
     static const struct {
         int64_t rows, T, C, V;
-    } sizes[] = {{8, 96, 2, 40000}, {16, 64, 2, 40000}, {8, 280, 2, 50000}, {11, 530, 2, 9000}};
+    } sizes[] = {{8, 96, 2, 40000}, {16, 64, 2, 40000}, {8, 280, 2, 50000}, {11, 530, 2, 9000}, {8, 12, 13, 700000}};
+    static const size_t lent[] = {0, 64000, 70u << 20};
     assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        result all = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, 8, 1);
+        result all = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, 8, 1, 0);
         double sum = 0;
         for (int64_t k = 0; k < sizes[i].rows; k++) sum += all.loss[k] / (double)(sizes[i].rows * sizes[i].T);
         assert_true(sum > log((double)sizes[i].V) && sum < 3 * log((double)sizes[i].V));
-        for (int width = 1, threads = 2; width <= 8; width *= 4, threads++) {
-            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, width, threads);
+        for (int width = i == 4 ? 2 : 1, k = 0; k < 3; width = k == 1 ? 8 : 4, k++) {
+            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, width, 1 + k, lent[k]);
             assert_memory_equal(part.loss, all.loss, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.weight, all.weight, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.dx, all.dx, (size_t)(sizes[i].rows * sizes[i].T * sizes[i].C) * sizeof *all.dx);
@@ -118,7 +128,7 @@ static void test_as_two_ops(void **state)
     for (int i = 0; i < ROWS * T * C; i++) x[i] = check_normal(1, i);
     for (int i = 0; i < V * C; i++) w[i] = check_normal(2, i);
     for (int i = 0; i < ROWS * T; i++) t[i] = i % 5 == 0 ? 3 : i * 17 % V;
-    ls_call c = {.rows = ROWS, .shards = 2, .bound = bound, .training = true, .groups = 1, .group = &group, .scratch = malloc(1 << 20)};
+    ls_call c = {.rows = ROWS, .shards = 2, .bound = bound, .shard_rows = ROWS - 2, .training = true, .groups = 1, .group = &group, .scratch = malloc(1 << 20)};
     c.node = linear, c.args = linear->args, c.x[0] = x, c.x[1] = w, c.y[0] = logits;
     ls__op(linear)->forward[LS_CPU](&c);
     ls_call ce = {.node = loss_of, .args = loss_of->args, .rows = ROWS, .x = {logits, t}, .y = {loss[0], weight[0], saved}, .dy = {ones}, .dx = {dlogits}};
@@ -142,7 +152,7 @@ static void test_out_of_range(void **state)
     int32_t   t[3] = {1, 2, -1};
     ls_graph *g    = ls_graph_new();
     ls_node  *n    = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 2), ls_param(g, "w", (ls_init){0}, 2, 2), ls_input(g, "t", LS_I32))->node;
-    ls_call   c    = {.node = n, .args = n->args, .rows = 3, .shards = 1, .bound = (int64_t[]){0, 3}, .x = {x, w, t}, .y = {loss, weight}, .dy = {one},
+    ls_call   c    = {.node = n, .args = n->args, .rows = 3, .shards = 1, .bound = (int64_t[]){0, 3}, .shard_rows = 3, .x = {x, w, t}, .y = {loss, weight}, .dy = {one},
                       .dx = {dx}, .scratch = malloc(1 << 12)};
     ls__op(n)->backward[LS_CPU](&c);
     assert_true(!isnan(loss[0]) && isnan(loss[1]) && isnan(loss[2]) && !isnan(dx[0]) && isnan(dx[2]) && isnan(dx[5]));
@@ -157,12 +167,15 @@ static void test_workspace(void **state)
 {
     ls_graph  *g = ls_graph_new();
     ls_node   *n = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 256, 384), ls_param(g, "w", (ls_init){0}, 50304, 384), ls_input(g, "t", LS_I32, 256))->node;
-    size_t     weight = 50304u * 384 * sizeof(float), most = (1 << 26) + 65536;
+    size_t     weight = 50304u * 384 * sizeof(float), most = (1 << 26) + 65536, shard = 50304u * 256 * sizeof(float);
     assert_true(ls__op(n)->scratch(n, 8, 8, 2, false) < most);
-    assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) < most + 2 * weight);
-    assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) > 2 * weight);
-    assert_true(ls__op(n)->scratch(n, 4, 4, 2, true) < most + weight);
+    assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) < 2 * shard + weight + 65536);
+    assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) > weight);
+    assert_true(ls__op(n)->scratch(n, 4, 4, 2, true) < 2 * shard + 65536);
+    assert_true(ls__op(n)->scratch(n, 2, 2, 2, true) < most);
     assert_true(ls__op(n)->scratch(n, 64, 8, 2, true) < most + 3 * weight);
+    assert_true(ls__op(n)->borrows(n, 8, 8, weight + 2 * shard) < 65536);
+    assert_true(ls__op(n)->borrows(n, 8, 8, weight + shard) < shard + 65536);
     ls_graph_free(g);
 }
 
