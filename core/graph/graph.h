@@ -119,6 +119,7 @@ struct ls_op {
     bool            over_input;           /* (optional) backward may write the gradient of in[0] over in[0] itself        */
     bool            again;                /* (optional) so cheap that out[0] is computed again for backward rather than kept; what that reads,
                                              its own backward reads too                                       */
+    bool            again_dear;           /* (optional) the same, but worth its arithmetic only where memory is short (core/graph/again.c) */
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */

@@ -184,12 +184,34 @@ static void plan_scratch(ls_program *p)
     }
 }
 
-ls_status ls__program_plan(ls_program *p)
+static void find_needs(ls_program *p)
 {
     p->threads = omp_get_max_threads();
     find_lifetimes(p);
     find_in_place(p);
     plan_scratch(p);
+}
+
+size_t ls__program_peak(ls_program *p, int *at)
+{
+    size_t most = 0;
+    find_needs(p);
+    for (int i = 0; i < p->instrs; i++) {
+        size_t bytes = p->instr[i].scratch;
+        for (int b = 0; b < p->buffers; b++) {
+            const ls_buffer *buffer = &p->buffer[b];
+            if (buffer->place == LS_PLACE_STEP && buffer->home == b && buffer->born >= 0 && buffer->born <= i && i <= buffer->last) bytes += buffer->bytes;
+        }
+        if (bytes <= most) continue;
+        most = bytes;
+        *at  = i;
+    }
+    return most;
+}
+
+ls_status ls__program_plan(ls_program *p)
+{
+    find_needs(p);
     place_all(p);
     place_states(p);
     p->leaf_group = ls_arena_alloc(p->memory, (size_t)p->options.max_shards * sizeof *p->leaf_group);

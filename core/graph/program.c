@@ -6,7 +6,8 @@
  * zero-filled.
  *
  * Backward reads what forward made, but for cheap values that are computed again rather than kept (Chen 2016, "Training deep
- * nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway.  The bits are the same.
+ * nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway; and a few dear ones, where the step needs most
+ * memory (core/graph/again.c).  The bits are the same.
  *
  * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
  *
@@ -215,11 +216,10 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     return LS_OK;
 }
 
-/* Whether backward can do without out[0] of `n`: all that is needed to compute it again is there when the backward of `n` runs. */
-static bool can_again(const ls_program *p, const ls_node *n)
+bool ls__program_can_again(const ls_program *p, const ls_node *n)
 {
     const ls_op *op = ls__op(n);
-    if (!op->again || op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
+    if (op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
     for (int k = 0; k < n->ins; k++)
         if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_VALUE && !(op->saves & LS_SAVES_IN(k))) return false;
     for (int i = 0; i < p->options.outputs; i++)
@@ -227,12 +227,15 @@ static bool can_again(const ls_program *p, const ls_node *n)
     return true;
 }
 
+/* Whether backward does without out[0] of `n`. */
+static bool is_again(const ls_program *p, const ls_node *n) { return (ls__op(n)->again || p->spared[n->index]) && ls__program_can_again(p, n); }
+
 /* The buffer in which backward finds the value of `t`; it may have to be computed again first. */
 static int backward_value(ls_program *p, const ls_tensor *tensor)
 {
     const ls_tensor *t = ls__root(tensor);
     const ls_node   *n = t->node;
-    if (!n || t != n->out[0] || !can_again(p, n)) return value_buffer(p, t);
+    if (!n || t != n->out[0] || !is_again(p, n)) return value_buffer(p, t);
     if (p->again_of[t->index] >= 0) return p->again_of[t->index];
     ls_instr instr = blank(LS_INSTR_AGAIN, ls__op(n)->name);
     instr.node     = n;
@@ -323,6 +326,34 @@ static ls_status build(ls_program *p)
     return LS_OK;
 }
 
+static ls_status rebuild(ls_program *p)
+{
+    p->buffers = p->instrs = 0;
+    for (int i = 0; i < p->graph->tensors; i++) p->value_of[i] = p->grad_of[i] = p->again_of[i] = -1;
+    return build(p);
+}
+
+/* Dear values are given up for as long as that makes the most memory less. */
+static ls_status build_lean(ls_program *p)
+{
+    int    at   = 0;
+    size_t most = SIZE_MAX;
+    LS_TRY(rebuild(p));
+    for (const ls_node *n = NULL; p->options.loss;) {
+        size_t bytes = ls__program_peak(p, &at);
+        if (n && bytes >= most) {
+            p->spared[n->index] = false;
+            return rebuild(p);
+        }
+        most = bytes;
+        n    = ls__program_spare(p, at);
+        if (!n) return LS_OK;
+        p->spared[n->index] = true;
+        LS_TRY(rebuild(p));
+    }
+    return LS_OK;
+}
+
 ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, const ls_program_options *options)
 {
     ls_arena *memory;
@@ -344,8 +375,8 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
     p->grad_of  = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
     p->again_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->again_of);
     p->input    = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
-    for (int i = 0; i < g->tensors; i++) p->value_of[i] = p->grad_of[i] = p->again_of[i] = -1;
-    ls_status status = build(p);
+    p->spared   = ls_arena_alloc(memory, (size_t)g->nodes + 1);
+    ls_status status = build_lean(p);
     if (status != LS_OK) {
         ls__program_free(p);
         return status;

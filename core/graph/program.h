@@ -138,6 +138,12 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
 
 /* Lifetimes, in-place, offsets (core/graph/planner.c). */
 ls_status ls__program_plan(ls_program *p);
+/* Bytes of the arena that live while instruction *at runs, which is the one with most. */
+size_t ls__program_peak(ls_program *p, int *at);
+/* The node whose value, of those that live during instruction `at`, is the best one to compute again (core/graph/again.c); NULL: none. */
+const ls_node *ls__program_spare(const ls_program *p, int at);
+/* Whether all that is needed to compute out[0] of `n` again is there when its backward runs. */
+bool ls__program_can_again(const ls_program *p, const ls_node *n);
 /* Gives the arena; several programs may share one.  Takes memory for the states, and zeroes it. */
 ls_status ls__program_bind(ls_program *p, void *arena);
 /* The states of `p` are those of `with`, which must have the same ones. */

@@ -282,6 +282,29 @@ static void cheap_values_are_computed_again(void **state)
     ls_graph_free(g);
 }
 
+/* What is dear to compute again is given up where most memory is needed, and not where it is wanted; the gradients are the same. */
+static void dear_values_are_given_up(void **state)
+{
+    enum { WIDE = 32768, V = 200000, C = 16 };
+    ls_graph  *g    = ls_graph_new();
+    ls_tensor *wide = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), WIDE);
+    ls_tensor *loss = ls_linear_cross_entropy(ls_linear(g, "b", ls_gelu(wide), C), ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C), ls_input(g, "label", LS_I32));
+    ls_params *params;
+    int        again;
+    assert_ok(ls_params_new(&params, g, 1));
+    float *lean = calloc(params->grads, sizeof *lean), *kept = calloc(params->grads, sizeof *kept);
+    size_t small = gradients_of(g, params, loss, NULL, 0, lean, &again);
+    assert_int_equal(again, 2); /* the linear layer and the gelu */
+    size_t large = gradients_of(g, params, loss, (ls_tensor *[]){wide}, 1, kept, &again);
+    assert_int_equal(again, 1);
+    assert_true(small + ROWS * WIDE * sizeof(float) <= large);
+    assert_memory_equal(lean, kept, params->grads * sizeof *lean);
+    assert_true(fabsf(lean[params->slot[0].offset]) > 0);
+    free(lean), free(kept);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
 /* A loss that borrows the memory of gradients that come later: the same gradients, and zeros between them. */
 static void gradients_lend_their_memory(void **state)
 {
@@ -340,8 +363,8 @@ static void relu_runs_in_place(void **state)
 }
 
 /* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient once more, what
- * backward reads of the layers (11 of 16 activations of 8 x 256 x 384 each), and a part of the workspace of the loss, of which the gradients
- * lend most.  PyTorch takes 2.2 GB compiled, 4.7 GB eager. */
+ * backward reads of the layers (7 of 16 activations of 8 x 256 x 384 each: four are computed again), and a part of the workspace of the loss, of which
+ * the gradients lend most.  PyTorch takes 2.2 GB compiled, 4.7 GB eager. */
 static void a_gpt_takes_little_memory(void **state)
 {
     enum { V = 50304, C = 384, T = 256, LAYERS = 6 };
@@ -357,8 +380,8 @@ static void a_gpt_takes_little_memory(void **state)
     assert_int_equal(params->tied, 1);
     assert_true((double)line[1].planned < all + weight + 4096); /* gradients */
     assert_true((double)p->scratch_bytes < 0.8 * weight);
-    assert_true((double)p->arena_bytes < 0.86 * layers);
-    assert_true((double)ls_trainer_planned_bytes(t) < 0.82e9);
+    assert_true((double)p->arena_bytes < 0.66 * layers);
+    assert_true((double)ls_trainer_planned_bytes(t) < 0.76e9);
     ls_trainer_free(t);
     ls_graph_free(g);
 }
@@ -459,6 +482,7 @@ int main(void)
                                        cmocka_unit_test(uses_without_a_gradient_do_not_count),
                                        cmocka_unit_test(loss_is_made_by_backward),
                                        cmocka_unit_test(cheap_values_are_computed_again),
+                                       cmocka_unit_test(dear_values_are_given_up),
                                        cmocka_unit_test(gradients_lend_their_memory),
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),

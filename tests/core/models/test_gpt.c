@@ -200,12 +200,13 @@ static double planned(int64_t t, bool textbook)
     return bytes;
 }
 
-/* Not to the byte: which instruction needs most at once is not the same for short and long samples. */
+/* Not to the byte: which instruction needs most at once is not the same for short and long samples, and of long ones some values are computed
+ * again. */
 static void memory_is_linear_in_the_tokens(void **state)
 {
     const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);
     const double growth = (many - more) / (more - few);
-    if (fabs(growth - 4) > 0.2) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
+    if (growth < 3 || growth > 4.2) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
     assert_true(planned(4096, true) > 4 * many); /* the weights of the textbook alone: 2 x 4 x 4096 x 4096 */
 }
 
