@@ -16,7 +16,7 @@ ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
     struct stat st;
     haddr_t     end;
     *file = -1;
-    *fd   = open(path, O_RDONLY | O_CLOEXEC);
+    *fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
     LS_CHECK(*fd >= 0, LS_ERR_DATA, "%s: %s", path, strerror(errno));
     LS_CHECK(fstat(*fd, &st) == 0 && S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected an HDF5 file", path);
     LS_CHECK(st.st_size > 0, LS_ERR_DATA, "%s: is empty; expected an HDF5 file", path);

@@ -67,7 +67,7 @@ static const char *kind_of(const json_t *j)
 static ls_status read_file(ls_arena *memory, const char *path, char **text, size_t *bytes)
 {
     struct stat st;
-    int         fd = open(path, O_RDONLY | O_CLOEXEC);
+    int         fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
     LS_CHECK(fd >= 0, LS_ERR_DATA, "%s: %s" LS_HINT "expected a file of a tokenizer", path, strerror(errno));
     if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_size > MAX_FILE_BYTES) {
         close(fd);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * data.json: what a run's folder keeps of its data set, so that its model can be used where the data are not. */
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "launch/run.h"
@@ -90,9 +92,14 @@ static bool take(const json_t *card, ls_dataset_info *info, ls_arena *memory)
 ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory)
 {
     json_error_t error;
-    json_t      *card = json_load_file(path, 0, &error);
-    *info             = (ls_dataset_info){.split = "", .path = path};
-    if (!card && error.line < 0) return LS_FAIL(LS_ERR_DATA, "%s" ANEW, error.text);
+    int          file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
+    struct stat  st;
+    *info = (ls_dataset_info){.split = "", .path = path};
+    LS_CHECK(file >= 0, LS_ERR_DATA, "%s: %s" ANEW, path, strerror(errno));
+    bool    plain = fstat(file, &st) == 0 && S_ISREG(st.st_mode);
+    json_t *card  = plain ? json_loadfd(file, 0, &error) : NULL;
+    close(file);
+    LS_CHECK(plain, LS_ERR_DATA, "%s: expected a file" ANEW, path);
     LS_CHECK(card, LS_ERR_DATA, "%s:%d: %s" ANEW, path, error.line, error.text);
     bool good = take(card, info, memory);
     json_decref(card);

@@ -10,6 +10,7 @@
  * beginning of the next.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,7 +232,8 @@ static ls_status read_prompt(const ls_args *args, ls_string *prompt)
     if (text) *prompt = (ls_string){.data = strdup(text), .bytes = strlen(text)};
     LS_CHECK(!text || prompt->data, LS_ERR_ENV, "no memory for the prompt");
     if (!path) return LS_OK;
-    FILE *f = fopen(path, "re");
+    int   file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
+    FILE *f    = file < 0 ? NULL : fdopen(file, "r");
     LS_CHECK(f, LS_ERR_USAGE, "generate: --prompt-file: cannot read %s: %s", path, strerror(errno));
     struct stat s;
     bool        plain = fstat(fileno(f), &s) == 0 && S_ISREG(s.st_mode) && s.st_size <= MOST;

@@ -335,6 +335,8 @@ static void missing_files_are_named(void **state)
     expect_error(in_folder("four"), "test", "has no test.h5; splits found: train");
     expect_error(in_folder("nowhere"), "train", "No such file");
     expect_error("/dev/null", "train", "expected an HDF5 file");
+    assert_int_equal(mkfifo(in_folder("pipe.h5"), 0600), 0); /* is not waited for */
+    expect_error(in_folder("pipe.h5"), "train", "expected an HDF5 file");
 }
 
 static void files_of_two_data_sets_are_refused(void **state)

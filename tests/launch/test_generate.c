@@ -106,6 +106,7 @@ static void test_bad_input(void **state)
         {"generate r --prompt 'THE'", 3, "U+0054"},
         {"generate r --prompt-file nothing", 2, "cannot read nothing"},
         {"generate r --prompt-file r", 2, "expected a file of at most"},
+        {"generate r --prompt-file pipe", 2, "expected a file of at most"},
         {"generate r --prompt a --prompt-file text", 2, "found both"},
         {"generate r --top-p 2", 2, "--top-p: expected a number from 0 to 1, found '2'"},
         {"generate r --temperature x", 2, "--temperature: expected a number"},
@@ -114,6 +115,7 @@ static void test_bad_input(void **state)
         {"predict r x.png", 2, "found one of language"},
     };
     (void)state;
+    assert_int_equal(mkfifo("pipe", 0600), 0); /* is not waited for */
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         int code = run(table[i].arguments);
         if (code != table[i].code) fail_msg("`%s` ended with %d, expected %d", table[i].arguments, code, table[i].code);
@@ -142,6 +144,8 @@ static void test_a_run_without_its_tokenizer(void **state)
         assert_int_equal(run("generate lost --prompt the", .ranks = ranks), 3);
         expect_error("lost: expected a tokenizer.json beside data.json, found none\n  hint: copy the one");
     }
+    assert_int_equal(run("generate lost --prompt the", .before = "rm lost/data.json; mkfifo lost/data.json;"), 3);
+    expect_error("lost/data.json: expected a file\n");
     assert_int_equal(run("data train-tokenizer --kind chars --end text other"), 0);
     assert_int_equal(run("generate other --prompt the"), 3);
     expect_error("other/tokenizer.json: is not the tokenizer of the data beside it");
@@ -153,6 +157,7 @@ static void test_a_folder_that_is_no_run(void **state)
     static const struct {
         const char *change, *message;
     } table[] = {
+        {"rm hf/tokenizer.json; mkfifo hf/tokenizer.json", "hf/tokenizer.json: expected a file"},
         {"rm hf/tokenizer.json", "expected tokenizer.json, or vocab.json and merges.txt, found neither"},
         {"rm hf/model.safetensors", "expected a folder with model.safetensors"},
         {"printf '\\000\\000\\300\\177' | dd of=hf/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 4)) conv=notrunc 2> dd",
