@@ -217,9 +217,10 @@ ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, f
     return LS_OK;
 }
 
-static ls_status read_text(const char *path, const char *name, hid_t attribute, const ls_h5_shape *s, char *text, size_t bytes)
+static ls_status read_text(const char *path, hid_t file, const char *name, hid_t attribute, const ls_h5_shape *s, char *text, size_t bytes)
 {
     if (s->variable) {
+        LS_TRY(ls__h5_check_texts(path, file, attribute, name, 1));
         char *found = NULL;
         hid_t type  = H5Aget_type(attribute);
         bool  ok    = H5Aread(attribute, type, &found) >= 0;
@@ -247,7 +248,7 @@ ls_status ls__h5_text(const char *path, hid_t file, const char *name, bool requi
     text[0] = 0;
     if (!required && H5Aexists(file, name) == 0) return LS_OK;
     LS_TRY(open_attribute(path, file, name, H5T_STRING, 1, "a text", &attribute, &s));
-    ls_status status = read_text(path, name, attribute, &s, text, bytes);
+    ls_status status = read_text(path, file, name, attribute, &s, text, bytes);
     H5Aclose(attribute);
     return status;
 }

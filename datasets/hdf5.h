@@ -46,6 +46,9 @@ ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls
  * [skip, skip + skip_bytes) are pixels and not looked at. */
 ls_status ls__h5_check_heaps(const char *path, int fd, int64_t file_bytes, int64_t skip, int64_t skip_bytes);
 
+/* Follows the references of an attribute or a data set of `count` texts of variable length; call before these are read. */
+ls_status ls__h5_check_texts(const char *path, hid_t file, hid_t of, const char *name, int64_t count);
+
 /* Attributes of the root group: one integer, `n` finite floats, a text shorter than `bytes`. */
 ls_status ls__h5_int(const char *path, hid_t file, const char *name, int64_t *value);
 ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, float *values);

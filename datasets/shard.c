@@ -80,8 +80,9 @@ static ls_status read_attributes(const char *path, hid_t file, ls_arena *arena, 
     return LS_OK;
 }
 
-static ls_status copy_names(const char *path, hid_t set, const ls_h5_shape *s, ls_arena *arena, ls_dataset_info *info)
+static ls_status copy_names(const char *path, hid_t file, hid_t set, const ls_h5_shape *s, ls_arena *arena, ls_dataset_info *info)
 {
+    if (s->variable) LS_TRY(ls__h5_check_texts(path, file, set, "/class_names", info->classes));
     hid_t        type  = H5Dget_type(set);
     size_t       each  = s->variable ? sizeof(char *) : s->size;
     char        *raw   = calloc((size_t)info->classes + 1, each); /* one more: room for the last text's end */
@@ -126,7 +127,7 @@ static ls_status read_names(const char *path, hid_t file, int64_t file_bytes, ls
         status = LS_FAIL(LS_ERR_DATA, "%s: /class_names: expected %d strings of at most %d bytes, found %s, %s", path, info->classes, MAX_NAME,
                          ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
     else if ((status = ls__h5_storage(path, set, "class_names", &s, file_bytes, &offset)) == LS_OK)
-        status = copy_names(path, set, &s, arena, info);
+        status = copy_names(path, file, set, &s, arena, info);
     H5Dclose(set);
     return status;
 }

@@ -322,6 +322,48 @@ static void damage_is_found_by_verify(void **state)
     ls_dataset_free(d);
 }
 
+/* Texts of variable length are found by references, which HDF5 follows wherever they lead. */
+static void references_are_followed(void **state)
+{
+    static uint8_t data[1 << 16];
+    assert_int_equal(tiny_write(in_folder("texts"), 20, 1), LS_OK);
+    char path[FILES_PATH + 64];
+    snprintf(path, sizeof path, "%s", in_folder("texts/train.h5"));
+    size_t         bytes = file_read(path, data, sizeof data);
+    const uint8_t *heap  = memmem(data, bytes, "GCOL", 4);
+    assert_non_null(heap);
+    uint64_t at         = (uint64_t)(heap - data);
+    int      references = 0;
+    for (uint8_t *hit = data; (hit = memmem(hit, (size_t)(data + bytes - hit), &at, sizeof at)); hit++, references++) {
+        static const uint32_t wrong[] = {0, 5000, 1 << 16, UINT32_MAX};
+        uint32_t              size, index;
+        memcpy(&size, hit - 4, 4);
+        memcpy(&index, hit + 8, 4);
+        for (int i = 0; i < 4; i++) {
+            memcpy(hit + 8, &wrong[i], 4);
+            file_write(path, data, bytes);
+            expect_error(path, "train", "is not where it should be");
+        }
+        memcpy(hit + 8, &index, 4);
+        for (uint32_t other = size - 1; other <= size + 1; other += 2) {
+            memcpy(hit - 4, &other, 4);
+            file_write(path, data, bytes);
+            expect_error(path, "train", "is not where it should be");
+        }
+        memcpy(hit - 4, &size, 4);
+        const uint64_t elsewhere[] = {at - 8, at + (1 << 20), UINT64_MAX};
+        for (int i = 0; i < 3; i++) {
+            memcpy(hit, &elsewhere[i], 8);
+            file_write(path, data, bytes);
+            expect_error(path, "train", "is not where it should be");
+        }
+        memcpy(hit, &at, 8);
+    }
+    assert_int_equal(references, 3); /* the class names */
+    file_write(path, data, bytes);
+    expect_tiny(path, "train", 20, 1, 1);
+}
+
 static void missing_files_are_named(void **state)
 {
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
@@ -436,6 +478,7 @@ int main(void)
         cmocka_unit_test(every_header_is_checked),
         cmocka_unit_test(a_file_of_another_length_is_refused),
         cmocka_unit_test(damage_is_found_by_verify),
+        cmocka_unit_test(references_are_followed),
         cmocka_unit_test(missing_files_are_named),
         cmocka_unit_test(files_of_two_data_sets_are_refused),
         cmocka_unit_test(a_writer_that_fails_leaves_nothing),
