@@ -242,10 +242,11 @@ static const char *words_list(ls_arena *arena, const char *const *words)
     return list;
 }
 
-/* An upper bound that nobody reaches is not worth reading. */
+#define UNREACHED 1e6 /* an upper bound that nobody reaches is not worth reading; beyond_all is for whoever does */
+
 static const char *range(ls_arena *arena, const char *what, double low, double high)
 {
-    if (high >= 1e6) return ls_arena_printf(arena, "%s of at least %g", what, low);
+    if (high >= UNREACHED) return ls_arena_printf(arena, "%s of at least %g", what, low);
     return ls_arena_printf(arena, "%s from %g to %.9g", what, low, high);
 }
 
@@ -326,6 +327,13 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
     return false;
 }
 
+/* A number above a bound that `range` leaves out. */
+static bool beyond_all(const ls_key *k, const ls_yaml *y)
+{
+    bool number = k->kind == LS_KEY_INT || k->kind == LS_KEY_FLOAT;
+    return number && k->high >= UNREACHED && y->kind == LS_YAML_SCALAR && strtod(y->text, NULL) > k->high;
+}
+
 ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const char *place)
 {
     if (k->kind == LS_KEY_LAYERS) return ls__layers_set(r, value, place);
@@ -340,7 +348,8 @@ ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const
         near = ls_nearest(value->text, n, words);
     }
     const char *hint = near ? ls_arena_printf(r->arena, LS_HINT "did you mean '%s'?", near) : "";
-    return LS_FAIL(LS_ERR_USAGE, "%s: expected %s, found %s%s", place, ls__key_expects(r->arena, k), ls__yaml_describe(r->arena, value), hint);
+    const char *what = beyond_all(k, value) ? ls_arena_printf(r->arena, "at most %.16g", k->high) : ls__key_expects(r->arena, k);
+    return LS_FAIL(LS_ERR_USAGE, "%s: expected %s, found %s%s", place, what, ls__yaml_describe(r->arena, value), hint);
 }
 
 /* ---- printing ---------------------------------------------------------------------------------------------------- */

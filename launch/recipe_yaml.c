@@ -167,6 +167,10 @@ ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_
 {
     reader r = {.arena = arena, .file = file};
     *root    = NULL;
+    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* some editors begin UTF-8 with a byte order mark; libyaml takes it for a text */
+        text += 3;
+        bytes -= 3;
+    }
     LS_TRY(check_text(&r, text, bytes));
     char *copy = ls_arena_alloc(arena, bytes + 1);
     if (bytes) memcpy(copy, text, bytes);

@@ -62,7 +62,8 @@ static const struct {
     {MODEL "wholly_unlike: 1\n", "unknown key 'wholly_unlike'", "lockstep recipes keys"},
     {MODEL "train:\n  batch: 1.5\n", "r.yaml:4:10: train.batch: expected a whole number", NULL},
     {MODEL "train:\n  batch: 0\n", "train.batch: expected a whole number of at least 1, found '0'", NULL},
-    {MODEL "train:\n  batch: 99999999999999999999\n", "train.batch: expected", NULL},
+    {MODEL "train:\n  batch: 99999999999999999999\n", "train.batch: expected at most 1000000000, found '99999999999999999999'", NULL},
+    {MODEL "optim:\n  lr: 1e30\n", "r.yaml:4:7: optim.lr: expected at most 1000000, found '1e30'", NULL},
     {MODEL "train:\n  reproducible: yes\n", "train.reproducible: expected true or false, found 'yes'", NULL},
     {MODEL "train:\n  batch: 8\n  shards: 16\n", "r.yaml:5:11: train.shards: expected at most train.batch = 8, found 16", NULL},
     {MODEL "train:\n  epochs: 0\n", "train.epochs: expected at least 1", NULL},
@@ -130,6 +131,7 @@ static void test_bad_bytes(void **state)
     memset(large, '#', bytes);
     expect_error(large, bytes, 0, NULL, "expected a recipe of at most", NULL);
     free(large);
+    ls_recipe_free(parse("\xef\xbb\xbf" MODEL, 0, NULL)); /* a byte order mark */
     char  *many = malloc(80000);
     size_t used = (size_t)snprintf(many, 80000, "a: [");
     for (int i = 0; i < 20100; i++) used += (size_t)snprintf(many + used, 80000 - used, "1,");
