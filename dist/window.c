@@ -70,6 +70,8 @@ static bool must_reserve(void)
 static ls_status make_file(int *file, size_t bytes, const char *name)
 {
     size_t all = pages_for(bytes) + page_size();
+    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV, "no memory for the shared %s block: %zu bytes, more than the %zu of this machine" LS_HINT
+             "use a smaller model, or more hosts", name, bytes, ls_machine_memory());
     *file      = memfd_create("lockstep", MFD_CLOEXEC);
     LS_CHECK(*file >= 0, LS_ERR_ENV, "no shared memory for the %s block: memfd_create: %s", name, strerror(errno));
     LS_CHECK(ftruncate(*file, (off_t)all) == 0, LS_ERR_ENV, "no shared memory for the %s block: %zu bytes: %s", name, all, strerror(errno));

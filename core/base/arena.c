@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 enum { ALIGN = 64, CHUNK = 256 * 1024 };
@@ -87,10 +88,18 @@ char *ls_arena_printf(ls_arena *arena, const char *format, ...)
     return text;
 }
 
+size_t ls_machine_memory(void)
+{
+    struct sysinfo s;
+    return sysinfo(&s) == 0 ? ((size_t)s.totalram + (size_t)s.totalswap) * s.mem_unit : SIZE_MAX;
+}
+
 ls_status ls_block_new(ls_block *block, size_t bytes, const char *name)
 {
     *block = (ls_block){0};
     if (bytes == 0) return LS_OK;
+    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV, "no memory for the %s block: %zu bytes, more than the %zu of this machine" LS_HINT
+             "use a smaller model, a smaller train.batch or more ranks", name, bytes, ls_machine_memory());
     size_t page  = (size_t)sysconf(_SC_PAGESIZE);
     size_t body  = (bytes + page - 1) / page * page;
     size_t total = body + page + HUGE_PAGE; /* room to align, and a guard page */

@@ -36,6 +36,9 @@ typedef struct ls_block {
     size_t mapped;
 } ls_block;
 
+/* All there is, swap included.  Linux gives out more, and kills whoever uses it. */
+size_t ls_machine_memory(void);
+
 /* Error LS_ERR_ENV when the system has no such memory, with both sizes in the message. */
 ls_status ls_block_new(ls_block *block, size_t bytes, const char *name);
 void      ls_block_free(ls_block *block);

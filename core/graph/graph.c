@@ -136,6 +136,15 @@ static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dty
     return t;
 }
 
+/* Sizes are counted in 63 bits.  Long before these are full there is no memory for them. */
+static bool too_large(const ls_tensor *t)
+{
+    int64_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(n, t->dim[i], &n) || n > (int64_t)1 << 42) return true;
+    return false;
+}
+
 static const char *scoped(ls_graph *g, const char *name)
 {
     return g->scope[0] ? ls_arena_printf(g->arena, "%s.%s", g->scope, name) : ls_arena_strdup(g->arena, name);
@@ -160,7 +169,9 @@ static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, c
             GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what, name, i < rank ? i : rank,
                        (long long)dim[i < rank ? i : rank]);
     if (find(g, role, name)) GRAPH_FAIL(g, "%s '%s' exists twice", what, name);
-    return add_tensor(g, name, role, a.type, true, rank, dim);
+    ls_tensor *t = add_tensor(g, name, role, a.type, true, rank, dim);
+    if (too_large(t)) GRAPH_FAIL(g, "%s '%s': %s are more numbers than any memory holds", what, name, ls__shape(t));
+    return t;
 }
 
 ls_tensor *ls__input(ls_input_args a)
@@ -193,6 +204,8 @@ ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where
         return old;
     }
     ls_tensor *t  = add_tensor(g, full, LS_ROLE_PARAM, LS_F32, false, dims.rank, dims.dim);
+    if (too_large(t))
+        GRAPH_FAIL(g, "parameter '%s' (%s:%d): %s are more numbers than any memory holds", full, file_name(where.file), where.line, ls__shape(t));
     t->needs_grad = true;
     t->init       = init;
     t->where      = where;
@@ -310,6 +323,9 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
         g->status = status;
         return NULL;
     }
+    for (int i = 0; i < n->outs; i++)
+        if (too_large(n->out[i]))
+            GRAPH_FAIL(g, "%s (%s:%d): its result of %s has more numbers than any memory holds", op->name, file_name(where.file), where.line, ls__shape(n->out[i]));
     for (int i = 0; i < n->ins; i++)
         if (op->updates & 1u << i && n->in[i] && ls__root(n->in[i])->role != LS_ROLE_STATE)
             GRAPH_FAIL(g, "%s (%s:%d): '%s' would be written in place, but is no state" LS_HINT "make it with ls_state", op->name, file_name(where.file),

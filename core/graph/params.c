@@ -33,6 +33,9 @@ static void sort_slots(ls_params *p, const int *first)
     }
 }
 
+/* With gradients and an optimizer's state still within an address space. */
+#define MOST_FLOATS ((size_t)1 << 42)
+
 static size_t padded(int64_t count) { return ((size_t)count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN; }
 
 ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
@@ -56,6 +59,8 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
         ls_param_slot *s = &p->slot[p->order[i]];
         s->offset        = at;
         at += padded(s->count);
+        LS_CHECK(at <= MOST_FLOATS, LS_ERR_USAGE, "parameter '%s' brings the model to more than %zu numbers, which no memory holds" LS_HINT
+                 "`lockstep explain` shows what each layer has", s->tensor->name, MOST_FLOATS);
         if (s->trained) p->trained = at;
     }
     p->floats = at;

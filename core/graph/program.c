@@ -32,9 +32,18 @@ static int add_buffer(ls_program *p, ls_buffer b)
     return p->buffers - 1;
 }
 
+/* More than any memory has, and so little that the plan can add up thousands of them: making the block then says that there is no room. */
+#define MOST_BYTES ((size_t)1 << 47)
+
+static size_t times(size_t bytes, int64_t n)
+{
+    size_t all;
+    return __builtin_mul_overflow(bytes, (size_t)n, &all) || all > MOST_BYTES ? MOST_BYTES : all;
+}
+
 static size_t planned_bytes(const ls_program *p, const ls_tensor *t)
 {
-    return (size_t)ls__numel(t) * ls__dtype_bytes(t->type) * (t->batched ? (size_t)p->options.max_rows : 1);
+    return times((size_t)ls__numel(t) * ls__dtype_bytes(t->type), t->batched ? p->options.max_rows : 1);
 }
 
 static int value_buffer(ls_program *p, const ls_tensor *tensor)
@@ -77,7 +86,7 @@ static int param_gradient(ls_program *p, const ls_tensor *t)
     }
     made.place  = LS_PLACE_STEP;
     made.offset = 0;
-    made.bytes *= (size_t)p->options.max_shards;
+    made.bytes  = times(made.bytes, p->options.max_shards);
     return *b < 0 ? (*b = add_buffer(p, made)) : *b;
 }
 

@@ -162,7 +162,7 @@ static void empty_blocks(void **state)
 static void too_much(void **state)
 {
     (void)state;
-    const size_t size[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX - (size_t)(3 << 20), (size_t)1 << 62};
+    const size_t size[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX - (size_t)(3 << 20), (size_t)1 << 62, ls_machine_memory() + 1};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         ls_block b;
         char     text[32];

@@ -88,6 +88,30 @@ static void inputs_are_checked(void **state)
     ls_graph_free(g);
 }
 
+/* Whose sizes would not be numbers any more, or which no machine has room for. */
+static void absurd_sizes(void **state)
+{
+    const int64_t huge = (int64_t)1 << 31;
+    ls_graph     *g    = ls_graph_new();
+    ls_params    *params;
+    assert_null(ls_input(g, "x", LS_F32, huge, huge, huge));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "input 'x'");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    assert_null(ls_linear(g, "fc", ls_input(g, "x", LS_F32, huge), huge));
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "parameter 'fc.weight' (test_graph.c:");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    assert_null(ls_linear(g, "fc", ls_input(g, "x", LS_F32, huge, 1), huge)); /* small weights, a large result */
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "linear (test_graph.c:");
+    ls_graph_free(g);
+    g            = ls_graph_new();
+    ls_tensor *x = ls_input(g, "x", LS_F32, huge);
+    for (int i = 0; i < 3; i++) assert_non_null(ls_linear(g, i == 0 ? "a" : i == 1 ? "b" : "c", x, 1000)); /* each has half of all numbers allowed */
+    assert_fails(ls_params_new(&params, g, 1), LS_ERR_USAGE, "brings the model to more than");
+    ls_graph_free(g);
+}
+
 static void globs(void **state)
 {
     assert_true(ls__glob("*.bias", "fc1.bias"));
@@ -102,6 +126,7 @@ static void globs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred), cmocka_unit_test(the_first_error_is_kept), cmocka_unit_test(names),
-                                       cmocka_unit_test(states_are_samples_without_a_gradient), cmocka_unit_test(inputs_are_checked), cmocka_unit_test(globs)};
+                                       cmocka_unit_test(states_are_samples_without_a_gradient), cmocka_unit_test(inputs_are_checked), cmocka_unit_test(absurd_sizes),
+                                       cmocka_unit_test(globs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,19 @@ static void parameters_that_do_not_fit(void **state)
     ls_graph_free(g);
 }
 
+/* Rows whose bytes would not be a number any more. */
+static void too_many_rows(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *y = ls_scale(ls_input(g, "x", LS_F32, (int64_t)1 << 40), .factor = 2);
+    ls_params *params;
+    ls_model  *m;
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_fails(ls_model_new(&m, g, params, &y, 1, 1 << 22), LS_ERR_ENV, "of this machine");
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
 static ls_model *with_state(ls_graph *g, const char *name, int64_t width, ls_params **params)
 {
     ls_tensor *y = ls_add(ls_linear(g, "fc1", ls_input(g, "x", LS_F32, 3), width), ls_state(g, name, LS_F32, width));
@@ -83,6 +96,7 @@ static void states_that_do_not_fit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit), cmocka_unit_test(parameters_of_another_graph), cmocka_unit_test(parameters_that_do_not_fit)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit), cmocka_unit_test(parameters_of_another_graph), cmocka_unit_test(parameters_that_do_not_fit),
+                                       cmocka_unit_test(too_many_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
