@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "datasets/tokenizer_internal.h"
@@ -35,12 +36,14 @@ static size_t cut_anyway(const char *text, size_t bytes)
 
 static ls_status read_pieces(const ls_tokenizer *t, int fd, const char *path, char **text, ls_text_piece *take, void *context)
 {
-    size_t room = 0, bytes = 0;
+    struct stat st;
+    size_t      room = 0, bytes = 0, first = 2 * READ_BYTES;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size < READ_BYTES) first = (size_t)st.st_size + 1;
     for (bool more = true; more;) {
         size_t cut = 0;
         while (more && cut == 0) {
             if (room - bytes < READ_BYTES && room < MOST_BYTES) {
-                size_t bigger = room ? 2 * room : 2 * READ_BYTES;
+                size_t bigger = room ? 2 * room : first;
                 char  *moved  = realloc(*text, bigger);
                 LS_CHECK(moved, LS_ERR_ENV, "%s: no memory to read %zu bytes at once", path, bigger);
                 *text = moved;

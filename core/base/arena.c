@@ -16,6 +16,7 @@ enum { ALIGN = 64, CHUNK = 256 * 1024 };
 
 typedef struct chunk {
     struct chunk *next;
+    void         *raw; /* what free takes */
     size_t        used, size;
     _Alignas(ALIGN) unsigned char data[];
 } chunk;
@@ -42,7 +43,7 @@ void ls_arena_free(ls_arena *arena)
     if (!arena) return;
     for (chunk *c = arena->chunks, *next; c; c = next) {
         next = c->next;
-        free(c);
+        free(c->raw);
     }
     free(arena);
 }
@@ -52,13 +53,14 @@ void *ls_arena_alloc(ls_arena *arena, size_t bytes)
     size_t need = (bytes + ALIGN - 1) / ALIGN * ALIGN;
     chunk *c    = arena->chunks;
     if (!c || c->size - c->used < need) {
-        size_t size = need > CHUNK ? need : CHUNK;
-        c           = need < bytes ? NULL : aligned_alloc(ALIGN, sizeof *c + size);
-        if (!c) {
+        size_t size = need > CHUNK ? need : CHUNK, total = sizeof *c + ALIGN + size;
+        void  *raw  = need < bytes || total < size ? NULL : calloc(1, total); /* pages that nobody uses are never touched */
+        if (!raw) {
             fprintf(stderr, "lockstep: no memory: %zu bytes for '%s'\n", bytes, arena->name);
             abort();
         }
-        memset(c, 0, sizeof *c + size);
+        c             = (chunk *)(((uintptr_t)raw + ALIGN - 1) / ALIGN * ALIGN);
+        c->raw        = raw;
         c->size       = size;
         c->next       = arena->chunks;
         arena->chunks = c;
