@@ -108,11 +108,15 @@ static void draw_timeline(ls_plot *p, const ls_simulated *x, double left, double
 
 static void draw_curve(ls_plot *p, const curve *c, bool shared, double left, double top)
 {
-    double ranks[MOST_CURVE], part[MOST_CURVE];
-    for (int i = 0; i < c->n; i++) ranks[i] = c->at[i].ranks, part[i] = 100 * efficiency(c, i, shared);
-    ls_plot_line line = {.name = "", .n = c->n, .x = ranks, .y = part};
+    double ranks[MOST_CURVE], part[MOST_CURVE], most = 100;
+    for (int i = 0; i < c->n; i++) {
+        ranks[i] = c->at[i].ranks;
+        part[i]  = 100 * efficiency(c, i, shared);
+        most     = fmax(most, part[i]); /* above 100 where the machine was busy with something else meanwhile */
+    }
+    ls_plot_line line = {.n = c->n, .x = ranks, .y = part};
     ls_plot_lines(p, &(ls_lines){.x = left, .y = top, .width = 400, .height = 260, .title = shared ? "Efficiency in %, the same batch on more ranks" : "Efficiency in %, as many samples on every rank",
-                                 .x_name = "ranks", .log_x = true, .least = 0, .most = 105, .count = 1, .line = &line});
+                                 .x_name = "ranks", .log_x = true, .least = 0, .most = 1.05 * most, .count = 1, .line = &line});
 }
 
 static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve *same, const curve *more, const char *path)

@@ -58,7 +58,7 @@ void ls_plot_colours(ls_plot *p, const ls_heat *heat, double x, double y, double
 
 /* Lines over one axis. */
 typedef struct ls_plot_line {
-    const char   *name;
+    const char   *name;  /* NULL: not named below the axis                                    */
     int           n;
     const double *x, *y; /* y that is NaN, or not above 0 on a logarithmic axis, is left out */
     int           colour;/* 0 and on                                                         */
