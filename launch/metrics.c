@@ -12,24 +12,40 @@
 #include <unistd.h>
 
 struct ls_events {
-    int  fd;
-    char path[PATH_MAX];
+    int    fd, why; /* why: errno of what waits          */
+    char  *waiting; /* lines that could not be written   */
+    size_t waits, room;
+    char   path[PATH_MAX];
 };
 
-enum { PRECISION = 9 }; /* digits that tell any two floats apart */
+enum { PRECISION = 9, MOST_WAITING = 16 << 20 }; /* digits that tell any two floats apart; bytes */
 
-static ls_status write_line(int fd, const char *path, const json_t *event)
+/* With its newline; free it. */
+static ls_status make_line(char **text, size_t *bytes, const char *path, const json_t *event)
 {
-    char *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(PRECISION));
-    LS_CHECK(text, LS_ERR_FAILED, "%s: an event could not be written as JSON", path);
-    size_t size = strlen(text);
-    text[size]  = '\n'; /* in the place of the final 0 */
-    ssize_t done = write(fd, text, size + 1);
-    int     why  = errno;
-    free(text);
-    LS_CHECK(done == (ssize_t)size + 1, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", path,
-             done < 0 ? strerror(why) : strerror(ENOSPC));
+    *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(PRECISION));
+    LS_CHECK(*text, LS_ERR_FAILED, "%s: an event could not be written as JSON", path);
+    *bytes            = strlen(*text) + 1;
+    (*text)[*bytes - 1] = '\n'; /* in the place of the final 0 */
     return LS_OK;
+}
+
+/* How much of it could be written; *why: 0, or why not all. */
+static size_t write_bytes(int fd, const char *text, size_t bytes, int *why)
+{
+    size_t done = 0;
+    *why        = 0;
+    while (done < bytes && !*why) {
+        ssize_t n = write(fd, text + done, bytes - done);
+        if (n > 0) done += (size_t)n;
+        else if (n == 0 || errno != EINTR) *why = n == 0 ? ENOSPC : errno;
+    }
+    return done;
+}
+
+static ls_status cannot_write(const char *path, int why)
+{
+    return LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", path, strerror(why));
 }
 
 /* ---- continuing a file -------------------------------------------------------------------------------------------- */
@@ -45,7 +61,13 @@ static void keep_line(const json_t *event, void *data)
 {
     keeper *k = data;
     if (k->status != LS_OK || ls_events_is(event, "end") || ls_events_real(event, "step", INFINITY) > (double)k->keep_step) return;
-    k->status = write_line(k->fd, k->path, event);
+    char  *text;
+    size_t bytes = 0;
+    int    why;
+    k->status = make_line(&text, &bytes, k->path, event);
+    if (k->status != LS_OK) return;
+    if (write_bytes(k->fd, text, bytes, &why) < bytes) k->status = cannot_write(k->path, why);
+    free(text);
 }
 
 /* Rewrites the file without what came after `keep_step`; the old one stays whole until the new one is complete. */
@@ -85,11 +107,38 @@ ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step)
 void ls_events_close(ls_events *e)
 {
     if (!e) return;
+    (void)ls_events_flush(e);
     close(e->fd);
+    free(e->waiting);
     free(e);
 }
 
 /* ---- events ------------------------------------------------------------------------------------------------------- */
+
+ls_status ls_events_flush(ls_events *e)
+{
+    if (!e->waits) return LS_OK;
+    size_t done = write_bytes(e->fd, e->waiting, e->waits, &e->why);
+    memmove(e->waiting, e->waiting + done, e->waits - done);
+    e->waits -= done;
+    return e->waits ? cannot_write(e->path, e->why) : LS_OK;
+}
+
+const char *ls_events_problem(const ls_events *e) { return e->waits ? strerror(e->why) : NULL; }
+
+static ls_status append(ls_events *e, const char *text, size_t bytes)
+{
+    if (e->waits + bytes > e->room) {
+        size_t room = 2 * e->room + bytes;
+        char  *more = room <= MOST_WAITING ? realloc(e->waiting, room) : NULL;
+        if (!more) return e->waits ? cannot_write(e->path, e->why) : LS_FAIL(LS_ERR_ENV, "%s: no memory for the log", e->path);
+        e->waiting = more;
+        e->room    = room;
+    }
+    memcpy(e->waiting + e->waits, text, bytes);
+    e->waits += bytes;
+    return LS_OK;
+}
 
 ls_status ls_events_write(ls_events *e, const char *format, ...)
 {
@@ -99,9 +148,16 @@ ls_status ls_events_write(ls_events *e, const char *format, ...)
     json_t *event = json_vpack_ex(&error, 0, format, args);
     va_end(args);
     LS_CHECK(event, LS_ERR_FAILED, "%s: an event could not be made: %s", e->path, error.text);
-    ls_status status = write_line(e->fd, e->path, event);
+    char     *text;
+    size_t    bytes = 0;
+    ls_status status = make_line(&text, &bytes, e->path, event);
     json_decref(event);
-    return status;
+    LS_TRY(status);
+    status = append(e, text, bytes);
+    free(text);
+    LS_TRY(status);
+    (void)ls_events_flush(e);
+    return LS_OK;
 }
 
 json_t *ls_events_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }

@@ -27,8 +27,13 @@ typedef struct ls_events ls_events;
 ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step);
 void      ls_events_close(ls_events *e); /* NULL is allowed */
 
-/* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step). */
+/* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step).  What a full disk has no
+ * room for waits in memory, up to 16 MiB, and is written before the next event. */
 ls_status ls_events_write(ls_events *e, const char *format, ...);
+/* Writes what waits; LS_ERR_ENV where that still can't be done. */
+ls_status ls_events_flush(ls_events *e);
+/* Why something waits; NULL: nothing does. */
+const char *ls_events_problem(const ls_events *e);
 
 /* A number for "s:o"; null when it is not finite, which JSON cannot say. */
 json_t *ls_events_number(double x);

@@ -131,4 +131,12 @@ ls_status ls_saves_finish(ls_saves *s, double wall_s)
     return status;
 }
 
+ls_status ls_saves_settle(ls_saves *s, double wall_s)
+{
+    ls_status status = ls_saves_finish(s, wall_s);
+    if (s->job->comm->broken) return status;
+    if (status != LS_OK) ls_saves_report(s, wall_s);
+    return LS_OK;
+}
+
 double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }

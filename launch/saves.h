@@ -47,6 +47,8 @@ ls_status ls_saves_take(ls_saves *s, const ls_progress *at);
 void ls_saves_report(ls_saves *s, double wall_s);
 /* Waits until the last one is published; LS_ERR_ENV where it is not.  Collective. */
 ls_status ls_saves_finish(ls_saves *s, double wall_s);
+/* The same, where older ones will do: one that could not be written is a warning.  LS_ERR_ENV when the communicator is broken.  Collective. */
+ls_status ls_saves_settle(ls_saves *s, double wall_s);
 
 /* How long it takes until a checkpoint that is taken now is there. */
 double ls_saves_need(const ls_saves *s);

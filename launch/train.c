@@ -49,6 +49,7 @@ typedef struct training {
     double      pace;          /* seconds a step, smoothed                           */
     double      report_at;     /* when the report was last written                   */
     bool        begun;         /* from here on an error leaves the run's files       */
+    bool        log_waits;     /* for space on the disk, and that was said           */
 } training;
 
 /* ---- events ------------------------------------------------------------------------------------------------------- */
@@ -78,6 +79,17 @@ static void write_start(training *t)
                             ls_isa_name(ls_isa_current())));
 }
 
+/* A full disk does not end a run: its log waits, and may be whole again. */
+static void tell_of_log(training *t)
+{
+    const char *problem = ls_events_problem(t->events);
+    if (problem && !t->log_waits)
+        ls_bar_say(&t->bar, "lockstep: warning: %s: cannot write: %s; the run goes on, and its log waits in memory" LS_HINT "free some space",
+                   ls_folder_file(&t->folder, "metrics.jsonl"), problem);
+    if (!problem && t->log_waits) ls_bar_say(&t->bar, "metrics.jsonl could be written again");
+    t->log_waits = problem != NULL;
+}
+
 static void write_step(training *t)
 {
     char    digest[17];
@@ -88,18 +100,20 @@ static void write_step(training *t)
                             ls_events_number(rate(t->logged, t->logged_s)), "tokens_per_s",
                             tokens ? ls_events_number(rate(t->logged, t->logged_s) * (double)tokens) : NULL, "digest", digest));
     t->logged = t->logged_s = 0;
+    tell_of_log(t);
 }
 
 /* The last line: how it ended. */
 static ls_status write_end(training *t)
 {
     const ls_summary *s = &t->summary;
-    return ls_events_write(t->events, "{s:s, s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:i, s:i, s:s}", "event", "end", "status", s->status, "step",
+    LS_TRY(ls_events_write(t->events, "{s:s, s:s, s:I, s:o, s:o, s:s, s:o, s:o, s:o, s:I, s:I, s:i, s:i, s:s}", "event", "end", "status", s->status, "step",
                            (json_int_t)s->step, "loss", ls_events_number(s->loss), "accuracy", ls_events_number(s->accuracy), "digest", s->digest, "wall_s",
                            ls_events_number(s->wall_s), "waited_s", ls_events_number(t->saves.waited_s), "samples_per_s",
                            ls_events_number(s->samples_per_s), "planned_bytes",
                            (json_int_t)s->planned_bytes, "resident_peak_bytes", (json_int_t)s->peak_bytes, "ranks", t->job.ranks, "threads",
-                           t->job.threads, "isa", ls_isa_name(ls_isa_current()));
+                           t->job.threads, "isa", ls_isa_name(ls_isa_current())));
+    return ls_events_flush(t->events);
 }
 
 /* Brings the summary up to date.  Collective. */
@@ -162,7 +176,7 @@ static ls_status evaluate(training *t)
     ls_dataset_info test = ls_dataset_info_of(t->job.test);
     write_eval(t, &test);
     say_eval(t, &test);
-    if (ls_now() - t->report_at > REPORT_S) keep(t, write_report(t));
+    if (ls_now() - t->report_at > REPORT_S && write_report(t) != LS_OK) ls_bar_say(&t->bar, "lockstep: warning: no new report: %s", ls_error_message());
     return LS_OK;
 }
 
@@ -252,7 +266,7 @@ static ls_status roll_back(training *t)
     char        message[4096], trace[4096];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
+    LS_TRY(ls_saves_settle(&t->saves, wall(t)));
     LS_TRY(ls_checkpoint_load(j->trainer, ls_folder_file(&t->folder, "checkpoints"), &back, &found));
     if (!found || back.step == t->rolled_to || t->at.step == t->rolled_at) return ls_error_set(LS_ERR_DIVERGED, message, trace);
     t->rolled_to    = back.step;
@@ -401,7 +415,8 @@ static ls_status open_files(training *t, bool found)
     LS_TRY(ls_card_write(ls_folder_file(&t->folder, "data.json"), &t->job.data));
     LS_TRY(ls_events_open(&t->events, ls_folder_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
     write_start(t);
-    return t->pending;
+    LS_TRY(t->pending);
+    return ls_events_flush(t->events);
 }
 
 static ls_status begin(training *t, const ls_args *args, bool *finished)

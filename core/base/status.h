@@ -28,7 +28,7 @@ extern "C" {
     X(ERR_DATA, 3, "bad data")                                 \
     X(ERR_ENV, 4, "the environment does not allow it")         \
     X(ERR_DIVERGED, 5, "the training diverged")                \
-    X(STOPPED, 75, "stopped on a signal, with a checkpoint")
+    X(STOPPED, 75, "stopped with a checkpoint, on a signal or as its time was over")
 
 typedef enum ls_status {
 #define X(name, code, text) LS_##name = code,

@@ -4,12 +4,14 @@
 
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -113,9 +115,38 @@ static void says_that_the_disk_is_full(void **state)
 {
     ls_events *e;
     assert_int_equal(ls_events_open(&e, "/dev/full", -1), LS_OK);
-    assert_int_equal(ls_events_write(e, "{s:s}", "event", "step"), LS_ERR_ENV);
+    assert_int_equal(ls_events_write(e, "{s:s}", "event", "step"), LS_OK);
+    assert_string_equal(ls_events_problem(e), "No space left on device");
+    assert_int_equal(ls_events_flush(e), LS_ERR_ENV);
     assert_non_null(strstr(ls_error_message(), "space left"));
+    /* It does not take all memory. */
+    ls_status status = LS_OK;
+    char      text[1 << 16];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = 0;
+    for (int i = 0; i < 300 && status == LS_OK; i++) status = ls_events_write(e, "{s:s}", "event", text);
+    assert_int_equal(status, LS_ERR_ENV);
     ls_events_close(e);
+}
+
+/* Lines that there was no room for are written later, each whole and in order; what is torn off goes on where it was torn. */
+static void waits_for_space(void **state)
+{
+    struct rlimit was, full;
+    ls_events    *e;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    full = (struct rlimit){100, was.rlim_max};
+    assert_int_equal(ls_events_open(&e, path, -1), LS_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    for (int i = 0; i < 10; i++) assert_int_equal(ls_events_write(e, "{s:s, s:i}", "event", "step", "step", i), LS_OK);
+    assert_non_null(ls_events_problem(e));
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    assert_int_equal(ls_events_write(e, "{s:s, s:i}", "event", "eval", "step", 10), LS_OK);
+    assert_null(ls_events_problem(e));
+    assert_int_equal(ls_events_flush(e), LS_OK);
+    ls_events_close(e);
+    assert_string_equal(names(), "step0 step1 step2 step3 step4 step5 step6 step7 step8 step9 eval10");
 }
 
 int main(void)
@@ -126,6 +157,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(says_null_for_what_json_cannot, fresh_path, remove_path),
         cmocka_unit_test(names_the_folder_it_cannot_write),
         cmocka_unit_test(says_that_the_disk_is_full),
+        cmocka_unit_test_setup_teardown(waits_for_space, fresh_path, remove_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

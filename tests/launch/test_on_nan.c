@@ -26,9 +26,19 @@ static void back_to_the_checkpoint_once(void **state)
     assert_non_null(strstr(text_of("err"), "step 4: the loss is"));
 }
 
+/* The disk is full since step 2: an older checkpoint does, too. */
+static void back_to_an_older_checkpoint(void **state)
+{
+    assert_int_equal(run(RUN "older train.on_nan=rollback checkpoint.background=false", .ranks = 2, .before = "export LOCKSTEP_FAULT=rank=0,step=2,at=forward,do=full;"), 5);
+    assert_non_null(strstr(text_of("err"), "the checkpoint of step 2 could not be written; the run goes on, the newest is that of step 1"));
+    assert_int_equal(count_of(text_of("err"), "back to the checkpoint of step 1"), 1);
+    assert_non_null(strstr(text_of("err"), "step 5: the loss is"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped), cmocka_unit_test(back_to_the_checkpoint_once)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped), cmocka_unit_test(back_to_the_checkpoint_once),
+                                       cmocka_unit_test(back_to_an_older_checkpoint)};
     folder_enter();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     folder_leave();
