@@ -170,6 +170,16 @@ static void publish(ls_watchdog *w, const ls_verdict *v)
     atomic_store(&own->verdict, v->code + 1);
 }
 
+/* Those that were stopped go on, to obey: mpirun would give them a second. */
+static void wake(const ls_watchdog *w)
+{
+    const ls_control *c = w->control;
+    bool              any = false;
+    for (int m = 0; m < c->members; m++)
+        if (w->view[c->member[m]].life == LS_LIFE_STOPPED) any |= kill(c->peer[c->member[m]].process, SIGCONT) == 0;
+    if (any) usleep(HURRY_MS * 5000);
+}
+
 static void end(ls_watchdog *w, const ls_verdict *v)
 {
     w->over = true;
@@ -216,6 +226,7 @@ static void pronounce(ls_watchdog *w, ls_verdict *v)
         tell_all(w, v);
         usleep(TICK_MS * 250);
     }
+    wake(w);
     end(w, v);
 }
 
@@ -437,10 +448,14 @@ static void note_crash(int number, siginfo_t *info, void *where)
     if (info->si_code <= 0) raise(number);
 }
 
+/* With a stack of its own for the thread that computes: one that could not grow is a crash, too. */
 static void catch_crashes(void)
 {
+    static char stack[1 << 16];
+    stack_t     has;
+    if (sigaltstack(NULL, &has) == 0 && has.ss_flags & SS_DISABLE) sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
     for (size_t i = 0; i < CRASHES; i++) {
-        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO};
+        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
         sigaction(crashes[i], &action, &before_us[i]);
     }
 }
@@ -474,6 +489,30 @@ static ls_status start_thread(ls_watchdog *w)
     return LS_OK;
 }
 
+/* Tells the others of an error that could not travel through the communicator, and waits for the verdict. */
+static void hand_over(ls_watchdog *w)
+{
+    enum { PATIENCE_MS = 4000 };
+    ls_seat    *own     = w->control->own;
+    const char *message = ls_error_message();
+    size_t      line    = strcspn(message, "\n");
+    snprintf(own->message, sizeof own->message, "%.*s", (int)(line < sizeof own->message ? line : sizeof own->message - 1), message);
+    fflush(stdout);
+    atomic_store(&own->failed, LS_ERR_ENV + 1);
+    for (int waited = 0; waited < PATIENCE_MS && !w->over; waited += TICK_MS / 4) usleep(TICK_MS / 4 * 1000);
+}
+
+static ls_watchdog *watching;
+
+static void without_memory(void)
+{
+    ls_watchdog *w = watching;
+    if (w->control->ranks > 1 && !w->settings.off) hand_over(w);
+    while (w->over) usleep(TICK_MS * 1000); /* the process ends */
+    dprintf(STDERR_FILENO, "lockstep: error: %s\n", ls_error_message());
+    _exit(LS_ERR_ENV);
+}
+
 ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
 {
     ls_control *c;
@@ -499,6 +538,8 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     comm->flight = &w->flight;
     crash_word   = &c->own->signal;
     catch_crashes();
+    watching         = w;
+    ls__at_no_memory = without_memory;
     *out = w;
     return LS_OK;
 }
@@ -513,22 +554,10 @@ void ls__watchdog_set(ls_watchdog *w, const ls_watchdog_settings *settings)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Tells the others of an error that could not travel through the communicator, and waits for the verdict. */
-static void hand_over(ls_watchdog *w)
-{
-    enum { PATIENCE_MS = 4000 };
-    ls_seat    *own     = w->control->own;
-    const char *message = ls_error_message();
-    size_t      line    = strcspn(message, "\n");
-    snprintf(own->message, sizeof own->message, "%.*s", (int)(line < sizeof own->message ? line : sizeof own->message - 1), message);
-    fflush(stdout);
-    atomic_store(&own->failed, LS_ERR_ENV + 1);
-    for (int waited = 0; waited < PATIENCE_MS && !w->over; waited += TICK_MS / 4) usleep(TICK_MS / 4 * 1000);
-}
-
 void ls__watchdog_free(ls_watchdog *w)
 {
     if (!w) return;
+    if (watching == w) ls__at_no_memory = NULL;
     if (w->bell >= 0) {
         if (w->comm->broken && w->control->ranks > 1 && !w->settings.off) hand_over(w);
         uint64_t one = 1;

@@ -120,6 +120,7 @@ static void help_program(void)
            "  OMP_NUM_THREADS                     threads of a rank; default: the host's cores divided by its ranks\n"
            "  LOCKSTEP_DATA                       folder with local copies of public data sets\n"
            "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
+           "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it likes\n"
            "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
            "\nExit codes\n  ");
 #define X(name, code, text) printf("%d %s%s", code, text, code == 75 ? "\n" : "; ");

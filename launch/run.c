@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <omp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include <xxhash.h>
 
 #include "core/graph/graph.h"
+#include "dist/startup.h"
 #include "launch/data.h"
 #include "launch/pretrained.h"
 #include "launch/progress.h"
@@ -67,9 +69,9 @@ static ls_status choose_threads(ls_job *j)
     return LS_OK;
 }
 
-ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
+/* Until there is a watchdog, dist/startup.c watches. */
+static ls_status meet(ls_job *j, ls_args *args, int argc, char **argv)
 {
-    *j = (ls_job){0};
     ls_status status = ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm);
     if (status != LS_OK) ls_error_print(status); /* the other ranks will never hear of it */
     LS_TRY(status);
@@ -79,9 +81,45 @@ ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
     status   = ls_args_parse(args, argc, argv);
     if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
     LS_AGREE(j, status);
-    LS_TRY(ls__watchdog_new(&j->watchdog, j->comm));
+    return ls__watchdog_new(&j->watchdog, j->comm);
+}
+
+static void *pass(void *gate)
+{
+    pthread_mutex_lock(gate);
+    pthread_mutex_unlock(gate);
+    return NULL;
+}
+
+/* OpenMP ends the process where it gets no threads, without a word of ours: so it is tried first, and they are made while there is room for
+ * them. */
+static ls_status start_threads(const ls_job *j)
+{
+    const int       others = j->threads - 1;
+    pthread_t      *thread = ls_arena_alloc(j->memory, sizeof *thread * (size_t)j->threads);
+    pthread_mutex_t gate   = PTHREAD_MUTEX_INITIALIZER;
+    int             made = 0, why = 0, together = 0;
+    pthread_mutex_lock(&gate);
+    while (made < others && !(why = pthread_create(&thread[made], NULL, pass, &gate))) made++;
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < made; i++) pthread_join(thread[i], NULL);
+    LS_CHECK(!why, LS_ERR_ENV, "cannot start %d threads, but %d: %s" LS_HINT "OMP_NUM_THREADS=1, fewer ranks on this host, or higher limits (ulimit -v, ulimit -u)",
+             j->threads, made + 1, strerror(why));
+#pragma omp parallel reduction(+ : together)
+    together++;
+    return together ? LS_OK : LS_FAIL(LS_ERR_FAILED, "OpenMP runs nothing");
+}
+
+ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
+{
+    *j = (ls_job){0};
+    ls__startup_begin();
+    ls_status status = meet(j, args, argc, argv);
+    ls__startup_end();
+    LS_TRY(status);
     LS_TRY(agree_on_isa(j));
     LS_TRY(choose_threads(j));
+    LS_AGREE(j, start_threads(j));
     return LS_OK;
 }
 

@@ -30,6 +30,15 @@ static _Atomic uint64_t allocations;
 
 uint64_t ls_alloc_count(void) { return atomic_load(&allocations); }
 
+void (*ls__at_no_memory)(void);
+
+void ls__no_memory(void)
+{
+    if (ls__at_no_memory) ls__at_no_memory();
+    fprintf(stderr, "lockstep: error: %s\n", ls_error_message());
+    abort();
+}
+
 ls_status ls_arena_new(ls_arena **arena, const char *name)
 {
     *arena = calloc(1, sizeof **arena);
@@ -56,8 +65,8 @@ void *ls_arena_alloc(ls_arena *arena, size_t bytes)
         size_t size = need > CHUNK ? need : CHUNK, total = sizeof *c + ALIGN + size;
         void  *raw  = need < bytes || total < size ? NULL : calloc(1, total); /* pages that nobody uses are never touched */
         if (!raw) {
-            fprintf(stderr, "lockstep: no memory: %zu bytes for '%s'\n", bytes, arena->name);
-            abort();
+            (void)LS_FAIL(LS_ERR_ENV, "no memory: %zu bytes for '%s'", bytes, arena->name);
+            ls__no_memory();
         }
         c             = (chunk *)(((uintptr_t)raw + ALIGN - 1) / ALIGN * ALIGN);
         c->raw        = raw;

@@ -6,8 +6,6 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "core/base/arena.h"
 
@@ -30,10 +28,7 @@ static void grow(int count)
 {
 #pragma omp critical(ls_gemm_pool)
     for (int i = 0; i < count && made < SLOTS; i++) {
-        if (ls_block_new(&pool[made].block, (floats_w + floats_x + floats_state) * sizeof(float), "matrix product") != LS_OK) {
-            fprintf(stderr, "lockstep: %s\n", ls_error_message());
-            abort();
-        }
+        if (ls_block_new(&pool[made].block, (floats_w + floats_x + floats_state) * sizeof(float), "matrix product") != LS_OK) ls__no_memory();
         atomic_fetch_add(&made, 1);
     }
 }
