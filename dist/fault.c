@@ -16,19 +16,22 @@
  *                 extra  it calls a collective that the other ranks do not call
  *                 shape  it calls a collective with another size than the other ranks
  *                 full   from here on no file grows beyond 4 KiB, as on a full disk
+ *                 fill   for four steps the file system of the working folder is full, of a file `filler`
  *
- * Off unless the variable is set. */
+ * When it comes to it, it says so on stderr.  Off unless the variable is set. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/base/arena.h"
 #include "dist/watchdog.h"
 
-#define FAULT_LIST(X) X(kill) X(crash) X(stop) X(hang) X(spin) X(slow) X(extra) X(shape) X(full)
+#define FAULT_LIST(X) X(kill) X(crash) X(stop) X(hang) X(spin) X(slow) X(extra) X(shape) X(full) X(fill)
 enum {
 #define X(name) FAULT_##name,
     FAULT_LIST(X)
@@ -45,7 +48,7 @@ static const char *const fault_names[] = {
 static struct {
     int      what;
     unsigned phase;
-    int64_t  rank, step, ms;
+    int64_t  rank, step, ms, filled_at;
     bool     done;
 } fault;
 
@@ -60,12 +63,36 @@ static void gather_more(ls_comm *comm)
     ls_arena_free(memory);
 }
 
+static void fill(void)
+{
+    enum { LARGEST = 64 << 20 }; /* of a file system that is made for this */
+    static char    zeros[1 << 16];
+    size_t         size = sizeof zeros;
+    struct statvfs info;
+    if (statvfs(".", &info) != 0 || info.f_blocks * info.f_frsize > LARGEST) return;
+    int file = open("filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    while (file >= 0 && size) /* to the last byte */
+        if (write(file, zeros, size) <= 0) size /= 2;
+    if (file >= 0) close(file);
+}
+
+static void fill_for_a_while(int64_t step)
+{
+    enum { STEPS = 4 };
+    if (!fault.filled_at) fill();
+    if (!fault.filled_at) fault.filled_at = step;
+    if (step == fault.filled_at + STEPS) unlink("filler");
+}
+
+static bool goes_on(void) { return fault.what == FAULT_slow || fault.what == FAULT_fill; }
+
 static void begun(void *context, const ls_flight_record *record)
 {
     volatile uint64_t spinning = 0;
     ls_comm          *comm     = context;
-    if (record->phase != fault.phase || (fault.step && record->step != fault.step && fault.what != FAULT_slow) || record->step < fault.step) return;
-    if (fault.done && fault.what != FAULT_slow) return;
+    if (record->phase != fault.phase || (fault.step && record->step != fault.step && !goes_on()) || record->step < fault.step) return;
+    if (fault.done && !goes_on()) return;
+    if (!fault.done) dprintf(STDERR_FILENO, "lockstep: rank %d has its fault now\n", comm->rank);
     fault.done = true;
     switch (fault.what) {
     case FAULT_kill: raise(SIGKILL); break;
@@ -76,6 +103,7 @@ static void begun(void *context, const ls_flight_record *record)
     case FAULT_slow: usleep((useconds_t)fault.ms * 1000); break;
     case FAULT_extra: (void)ls_comm_barrier(comm); break;
     case FAULT_shape: gather_more(comm); break;
+    case FAULT_fill: fill_for_a_while(record->step); break;
     case FAULT_full: setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096}); break;
     }
 }

@@ -4,6 +4,8 @@
  * The test bed: hosts that know nothing of each other but over the network; the same bits on them as on one; nothing is left behind. */
 #define RUN "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 "
 #define STEPS 11
+#include <time.h>
+
 #include "tests/launch/train_runs.h"
 
 static const char *missing; /* why there is no test bed here; NULL: there is */
@@ -88,6 +90,27 @@ static void it_ends_as_its_command_does(void **state)
     assert_int_equal(count_of(text_of("out"), "state UP"), 2);
 }
 
+/* A cable that is cut: the run ends with a line that names the host, and so does what was typed, mpirun too. */
+static void a_cable_is_cut(void **state)
+{
+    static const struct {
+        const char *cut, *says;
+    } rows[] = {{"--cut 2@5", "lockstep: error: no word from node2 (rank 1) for 3."}, {"--cut 1@5", "lockstep: error: no word from node1 (rank 0) for 3."}};
+    enum { DEADLINE_S = 3, END_S = 1, MPIRUN_S = 8, LATE_S = 10 }; /* the last one on a machine that has other work */
+    if (missing) skip();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "--hosts 3 %s -- $P train lenet5-digits train.epochs=500 watchdog.floor_s=%d run.dir=cut --fresh", rows[i].cut, DEADLINE_S);
+        time_t    began = time(NULL);
+        const int code  = bed(line);
+        const int took  = (int)(time(NULL) - began);
+        if (code != 4 || count_of(text_of("err"), "lockstep: error:") != 1 || !strstr(text_of("err"), rows[i].says))
+            fail_msg("%s: exit code %d, expected 4 and one error: %s\n%s", rows[i].cut, code, rows[i].says, text_of("err"));
+        print_message("  %s: over after %d s\n", rows[i].cut, took);
+        if (took > 5 + DEADLINE_S + END_S + MPIRUN_S + LATE_S) fail_msg("%s: it took %d s\n%s", rows[i].cut, took, text_of("err"));
+    }
+}
+
 /* However it ends: by itself, with its command at work, killed. */
 static void nothing_is_left(void **state)
 {
@@ -125,6 +148,7 @@ static void wrong_command_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(hosts_are_apart), cmocka_unit_test(the_same_bits_as_on_one_host), cmocka_unit_test(a_gpt_too),
-                                       cmocka_unit_test(it_ends_as_its_command_does), cmocka_unit_test(nothing_is_left), cmocka_unit_test(wrong_command_lines)};
+                                       cmocka_unit_test(it_ends_as_its_command_does), cmocka_unit_test(a_cable_is_cut),
+                                       cmocka_unit_test(nothing_is_left), cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }
