@@ -414,7 +414,11 @@ ls_status ls_saver_finish(ls_saver *s)
         LS_TRY(ls_saver_publish(s));
     }
     wait_for_thread(s);
-    if (s->rank == 0 && s->last != LS_OK) ls_error_set(s->last, s->news[(s->told - 1) % NEWS].message, "");
+    if (s->rank == 0 && s->last != LS_OK) {
+        static const char me[] = "rank 0: "; /* who says so is added again */
+        const char       *message = s->news[(s->told - 1) % NEWS].message;
+        ls_error_set(s->last, s->ranks > 1 && !strncmp(message, me, sizeof me - 1) ? message + sizeof me - 1 : message, "");
+    }
     return agree(s->comm, s->rank == 0 ? s->last : LS_OK);
 }
 

@@ -508,6 +508,16 @@ static ls_status keep_work(training *t, ls_status why)
     return ls_error_set(why, message, trace);
 }
 
+/* What was good before is still worth having; where it cannot be written, that is not why the run ends.  Collective. */
+static ls_status keep_older(training *t, ls_status why)
+{
+    char message[4096], trace[4096];
+    snprintf(message, sizeof message, "%s", ls_error_message());
+    snprintf(trace, sizeof trace, "%s", ls_error_trace());
+    (void)ls_saves_settle(&t->saves, wall(t));
+    return ls_error_set(why, message, trace);
+}
+
 static ls_status go(training *t)
 {
     ls_stop   stop   = LS_STOP_NONE;
@@ -516,7 +526,7 @@ static ls_status go(training *t)
         status = ls_comm_agree(t->job.comm, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
         return status == LS_ERR_DATA ? keep_work(t, status) : status;
     }
-    if (status == LS_ERR_DIVERGED) ls_saves_finish(&t->saves, wall(t)); /* what was good before is still worth having */
+    if (status == LS_ERR_DIVERGED) return keep_older(t, status);
     if (status == LS_ERR_DATA) return keep_work(t, status);
     LS_TRY(status);
     LS_TRY(save(t));
