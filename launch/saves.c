@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
+
 ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found)
 {
     enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
@@ -16,7 +18,7 @@ ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step
     s->good                = found ? step : -1;
     s->opened_at = s->last_at = ls_now();
     s->whole_s                = 0.02 + bytes / SLOW_DISK;
-    s->cost_s                 = 0.005 + bytes / COPY;
+    s->cost_s = s->worst_s    = 0.005 + bytes / COPY;
     return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
                                                                    .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
                                                                    .writers    = (int)r->checkpoint.writers,
@@ -34,8 +36,8 @@ static bool is_due(ls_saves *s)
 {
     const ls_recipe *r = s->job->recipe;
     if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
-    double now = ls_now(), next = fmax(s->cost_s, s->count ? s->spent_s / s->count : 0);
-    next += s->whole_s; /* at its end the run waits for the last one */
+    double now  = ls_now();
+    double next = 2 * s->worst_s + s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
     return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
@@ -88,6 +90,7 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
     s->good    = news->step;
     s->whole_s = news->seconds;
     s->cost_s  = s->waited_s - s->told_s + (s->job->recipe->checkpoint.background ? news->cost_s : 0);
+    s->worst_s = fmax(s->cost_s, s->worst_s * FADES);
     s->told_s  = s->waited_s;
     s->spent_s += s->cost_s;
     s->count++;

@@ -26,6 +26,7 @@ typedef struct ls_saves {
     double     waited_s;    /* in which the run waited for all of them so far        */
     double     told_s;      /* the same, when one was published last                 */
     double     cost_s;      /* of the last one; at first a guess                     */
+    double     worst_s;     /* of the last few                                       */
     double     spent_s;     /* on all of them                                        */
     double     whole_s;     /* from the last one's beginning until it was published; at first a guess */
     int        count;       /* published by this process                             */

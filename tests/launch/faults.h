@@ -147,7 +147,8 @@ static inline void try_fault(const fault *f, const char *reference)
     int         code = run_ranks(f->fault, f->before, name);
     const char *err = text_of("err"), *line = last_line(err);
     double      took = faulty_s, deadline = f->deadline_s > 0 ? f->deadline_s : f->code > 128 ? 0 : FLOOR_S;
-    if (code != f->code) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
+    bool        other = f->code > 128 && code == 4; /* mpirun has heard of the others first */
+    if (code != f->code && !other) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
     no_process_is_left(name, f->fault);
     if (code) print_message("  %-48s %6.2f s after it, with a deadline of %g s\n", f->fault, took, deadline);
     if (code && !(took <= deadline + END_S + LATE_S)) fail_msg("%s: the run went on for %.2f s after it, expected at most %g and %g\n%s", f->fault, took, deadline, END_S, err);
