@@ -171,9 +171,11 @@ static ls_status start(ls_loader *l)
     LS_TRY(reserve(l));
     if (l->kind->prepare) l->kind->prepare(l->own, &l->dataset->info);
 
-    /* Signals are for the main thread, whose handlers ask for a checkpoint. */
-    sigset_t all, before;
+    /* Signals are for the main thread, whose handlers ask for a checkpoint; but for its own, which would end the process without a word. */
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t         all, before;
     sigfillset(&all);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     int error = pthread_create(&l->thread, NULL, read_ahead, l);
     pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -271,8 +271,10 @@ static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t byte
             s->copy.array[i].piece[k].data = to;
             to += s->copy.array[i].piece[k].held;
         }
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* blocked, they would end the process without a word */
     sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the thread that computes */
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&all, own[i]);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* other signals are for the thread that computes */
     int code = pthread_create(&s->thread, NULL, run, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     LS_CHECK(code == 0, LS_ERR_ENV, "cannot start the thread that writes checkpoints: %s", strerror(code));

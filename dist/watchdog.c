@@ -53,6 +53,7 @@ struct ls_watchdog {
 };
 
 static _Atomic int32_t *crash_word; /* where a crash leaves its signal */
+static bool             alone;      /* and there is nobody to read it  */
 
 /* ---- what a host knows of its ranks -------------------------------------------------------------------------------- */
 
@@ -91,7 +92,10 @@ static ls_life life_of(ls_watchdog *w, int member, char *state, int64_t now)
     if (!there) return LS_LIFE_DEAD;
     if (*state == 't') return LS_LIFE_TRACED;
     if (*state != 'T') return LS_LIFE_RUNS;
-    if (!w->stopped_ns[member]) w->stopped_ns[member] = now;
+    if (!w->stopped_ns[member]) { /* it may have been the one to look */
+        int64_t beat          = atomic_load(&seat->beat_ns) + TICK_MS * MS;
+        w->stopped_ns[member] = beat < now ? beat : now;
+    }
     return LS_LIFE_STOPPED;
 }
 
@@ -333,13 +337,24 @@ static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
 
 /* ---- the thread ---------------------------------------------------------------------------------------------------- */
 
+/* One whose process is gone, or stopped, has not to be waited for. */
+static bool may_speak(const ls_control *c, int member, int64_t now)
+{
+    const ls_seat *s     = c->seat[member];
+    const ls_peer *peer  = &c->peer[c->member[member]];
+    const int64_t  quiet = now - atomic_load(&s->beat_ns);
+    char           state;
+    int64_t        started;
+    if (atomic_load(&s->ended) || quiet >= NEW_SPEAKER_MS * MS) return false;
+    if (quiet <= 2 * TICK_MS * MS) return true;
+    return ls__process_look(peer->process, &state, &started) && started == peer->started && !strchr("ZXT", state);
+}
+
 static int speaker(const ls_watchdog *w, int64_t now)
 {
     const ls_control *c = w->control;
-    for (int m = 0; m < c->me; m++) {
-        const ls_seat *s = c->seat[m];
-        if (!atomic_load(&s->ended) && now - atomic_load(&s->beat_ns) < NEW_SPEAKER_MS * MS) return m;
-    }
+    for (int m = 0; m < c->me; m++)
+        if (may_speak(c, m, now)) return m;
     return c->me;
 }
 
@@ -442,7 +457,9 @@ static struct sigaction before_us[CRASHES]; /* whoever was told of it before: MP
 static void note_crash(int number, siginfo_t *info, void *where)
 {
     (void)where;
+    static const char line[] = "lockstep: error: the program crashed: a fault of its own, or too little memory (ulimit -v)\n";
     if (crash_word) *crash_word = number;
+    if (alone && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* of several ranks another one says so */ }
     for (size_t i = 0; i < CRASHES; i++)
         if (crashes[i] == number) sigaction(number, &before_us[i], NULL);
     if (info->si_code <= 0) raise(number);
@@ -537,6 +554,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     }
     comm->flight = &w->flight;
     crash_word   = &c->own->signal;
+    alone        = c->ranks == 1;
     catch_crashes();
     watching         = w;
     ls__at_no_memory = without_memory;
