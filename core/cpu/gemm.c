@@ -15,6 +15,7 @@
 
 #include <omp.h>
 
+#include "core/base/poll.h"
 #include "core/cpu/gemm_pack.h"
 #include "core/cpu/gemm_plan.h"
 
@@ -145,6 +146,7 @@ static void compute_run(const block *b, const ls_run *run, const ls_run *then)
             t.x      = b->x_packed ? b->space->x : x + top * g->x_row;
             t.w      = b->w_packed ? t.panel : from;
             compute_column(b, run, &col, &t);
+            ls__poll();
         }
     }
 }
