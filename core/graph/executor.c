@@ -186,7 +186,7 @@ static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
     float               *leaf  = address(p, run, instr->dout[0]);
     for (int k = 0; k < run->groups; k++) {
         const ls_group *g    = &run->group[k];
-        float          *base = leaf + g->first * count, *to = run->grads + slot->offset + g->offset;
+        float          *base = leaf + g->first * count, *to = run->grads + instr->offset + g->offset;
         for (int distance = 1; distance < g->shards; distance *= 2)
             for (int s = 0; s + distance < g->shards; s += 2 * distance) {
                 float       *x = base + s * count;

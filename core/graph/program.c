@@ -265,6 +265,7 @@ static void emit_fold(ls_program *p, int buffer)
     const ls_tensor *t     = p->buffer[buffer].tensor;
     ls_instr         instr = blank(LS_INSTR_FOLD, t->name);
     instr.slot             = p->params->slot_of[t->index];
+    instr.offset           = p->params->slot[instr.slot].offset;
     instr.dout[0]          = buffer;
     append(p, instr);
 }
@@ -415,21 +416,70 @@ int ls__program_loss_known(const ls_program *p)
     return end;
 }
 
-static bool overlaps(size_t begin, int64_t length, size_t offset, size_t count) { return begin < offset + count && offset < begin + (size_t)length; }
+/* ---- gradients in their block -------------------------------------------------------------------------------------- */
+
+/* What instruction `i` writes of the gradient block; how many ranges. */
+static int written_by(const ls_program *p, int i, ls_grad_range out[LS_MAX_IN])
+{
+    const ls_instr *instr = &p->instr[i];
+    int             n     = 0;
+    if (instr->kind == LS_INSTR_FOLD) out[n++] = (ls_grad_range){instr->offset, (size_t)p->params->slot[instr->slot].count};
+    for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++) {
+        const ls_buffer *b = instr->din[k] < 0 ? NULL : &p->buffer[instr->din[k]];
+        if (b && b->place == LS_PLACE_GRAD) out[n++] = (ls_grad_range){b->offset, (size_t)ls__numel(b->tensor)};
+    }
+    return n;
+}
+
+static bool writes(const ls_program *p, int i, size_t offset, size_t count)
+{
+    ls_grad_range range[LS_MAX_IN];
+    for (int k = written_by(p, i, range) - 1; k >= 0; k--)
+        if (range[k].offset < offset + count && offset < range[k].offset + range[k].count) return true;
+    return false;
+}
 
 int ls__program_ready(const ls_program *p, size_t offset, size_t count)
 {
     int ready = ls__program_loss_known(p);
-    for (int i = 0; i < p->instrs; i++) {
-        const ls_instr *instr = &p->instr[i];
-        bool            writes = false;
-        if (instr->kind == LS_INSTR_FOLD) writes = overlaps(p->params->slot[instr->slot].offset, p->params->slot[instr->slot].count, offset, count);
-        for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++) {
-            const ls_buffer *b = instr->din[k] < 0 ? NULL : &p->buffer[instr->din[k]];
-            if (b && b->place == LS_PLACE_GRAD) writes |= overlaps(b->offset, ls__numel(b->tensor), offset, count);
-        }
-        /* what was inserted for an earlier range stays before what is inserted for a later one */
-        if (writes || (instr->kind == LS_INSTR_CALL && i == ready)) ready = i + 1;
-    }
+    for (int i = 0; i < p->instrs; i++) /* what was inserted for an earlier range stays before what is inserted for a later one */
+        if (writes(p, i, offset, count) || (p->instr[i].kind == LS_INSTR_CALL && i == ready)) ready = i + 1;
     return ready;
+}
+
+int ls__program_first_write(const ls_program *p, size_t offset, size_t count)
+{
+    for (int i = 0; i < p->instrs; i++)
+        if (writes(p, i, offset, count)) return i;
+    return p->instrs;
+}
+
+int ls__program_gaps(const ls_program *p, size_t offset, size_t count, ls_grad_range *out)
+{
+    int n = 0;
+    for (size_t at = offset, end = offset + count; at < end;) {
+        ls_grad_range next = {end, 0}, range[LS_MAX_IN]; /* that begins first, or goes on, from here on */
+        for (int i = 0; i < p->instrs; i++)
+            for (int k = written_by(p, i, range) - 1; k >= 0; k--)
+                if (range[k].offset + range[k].count > at && range[k].offset < next.offset) next = range[k];
+        if (next.offset > at) out[n++] = (ls_grad_range){at, next.offset - at};
+        at = next.offset + next.count;
+        if (!next.count) break;
+    }
+    return n;
+}
+
+static size_t moved(size_t at, const ls_grad_range *range, const size_t *to, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (at >= range[i].offset && at < range[i].offset + range[i].count) return to[i] + (at - range[i].offset);
+    return at;
+}
+
+void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const size_t *to, int n)
+{
+    for (int b = 0; b < p->buffers; b++)
+        if (p->buffer[b].place == LS_PLACE_GRAD) p->buffer[b].offset = moved(p->buffer[b].offset, range, to, n);
+    for (int i = 0; i < p->instrs; i++)
+        if (p->instr[i].kind == LS_INSTR_FOLD) p->instr[i].offset = moved(p->instr[i].offset, range, to, n);
 }

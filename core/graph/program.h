@@ -46,7 +46,7 @@ typedef struct ls_instr {
     const ls_tensor *reads[LS_MAX_IN];   /* call: tensors whose values must still be there; NULL ends  */
     ls_status    (*call)(void *context, const ls_run *run);
     void          *context;
-    size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats */
+    size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats; fold: where it writes */
     ls_phase       phase;                /* call: LS_PHASE_REDUCE of a collective; LS_PHASE_NONE: a part of the update */
     const char    *label;                /* what people see: "conv1 (conv2d)", "all-reduce 2 (fc1.weight .. conv2.bias)"; NULL: name */
     size_t         scratch, at;          /* bytes of workspace, and where in the arena                */
@@ -132,9 +132,20 @@ void      ls__program_free(ls_program *p);
 
 /* The position after the last instruction that writes into the floats [offset, offset + count) of the gradient block. */
 int ls__program_ready(const ls_program *p, size_t offset, size_t count);
+/* The position of the first one that does; the end when none does. */
+int ls__program_first_write(const ls_program *p, size_t offset, size_t count);
 /* The position where all outputs and the loss are known: after forward, or after the backward instruction that makes the loss. */
 int ls__program_loss_known(const ls_program *p);
 ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
+
+/* The floats [offset, offset + count) of the gradient block. */
+typedef struct ls_grad_range {
+    size_t offset, count;
+} ls_grad_range;
+/* What of a range no instruction writes, to `out` (one more than there are parameters, at most), in order; how many. */
+int ls__program_gaps(const ls_program *p, size_t offset, size_t count, ls_grad_range *out);
+/* From now on instructions write the gradients of range[i] from to[i] on.  Nothing is asked about ranges or inserted for them after that. */
+void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const size_t *to, int n);
 
 /* Lifetimes, in-place, offsets (core/graph/planner.c). */
 ls_status ls__program_plan(ls_program *p);
