@@ -125,7 +125,8 @@ typedef struct ls_trainer_options {
     ls_window_mode window;       /* within a host                                                                    */
     ls_overlap  overlap;         /* between hosts                                                                    */
     ls_wire     wire;            /* BFLOAT16: half the bytes between hosts; bits then depend on how many there are    */
-    int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it */
+    int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it;
+                                    2: the summed gradient, too, and buckets take turns in memory, but not with `accumulate` */
     ls_on_nan   on_nan;          /* other than ABORT: the gradient is looked at in every step, as with optim.clip_norm */
     int64_t     check_every;     /* steps; then ranks compare their parameters; 0: never                            */
     ls_device   device;

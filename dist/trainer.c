@@ -54,7 +54,7 @@ void ls_trainer_free(ls_trainer *t)
     ls__tree_free(t->eval.tree);
     ls_window *windows[] = {t->train.window, t->eval.window, t->values};
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) ls__window_free(windows[i]);
-    ls_block *blocks[] = {&t->states, &t->arena, &t->snapshot};
+    ls_block *blocks[] = {&t->states, &t->totals, &t->arena, &t->snapshot};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ls_block_free(blocks[i]);
     if (t->own_comm) ls_comm_free(t->comm);
 }

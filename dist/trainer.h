@@ -55,6 +55,9 @@ void ls__trainer_time(ls_trainer *t, double *seconds);
 /* Bytes of gradients that are summed at once, and how long that took when it was tried; 0: it was not. */
 int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds);
 
+/* With train.zero=2 a rank keeps only its part of the summed gradient: the bytes of it, in *part; or why it does not.  NULL: it does, or was not to. */
+const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part);
+
 /* One line per block of memory: name, bytes planned, bytes touched; how many. */
 typedef struct ls_memory_line {
     const char *name;

@@ -9,6 +9,8 @@
 #include "dist/trainer_internal.h"
 
 enum { MAX_SHARDS = 4096 };
+/* Buckets that take turns are smaller than others, of which only few fit into what they save: a part of all gradients. */
+enum { STAGED_PARTS = 16, STAGED_LEAST = 64 << 10 };
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */
 
@@ -30,8 +32,9 @@ ls_status ls__trainer_check_options(ls_trainer *t)
     LS_CHECK(o->accumulate >= 1 && o->accumulate <= o->shards / ranks, LS_ERR_USAGE,
              "train.accumulate=%d, but a rank owns only %d shards, and a micro-step takes whole ones" LS_HINT "raise train.shards (now %d)", o->accumulate,
              o->shards / ranks, o->shards);
-    LS_CHECK(o->zero == 0 || o->zero == 1, LS_ERR_USAGE, "train.zero is %d, expected 0 or 1", o->zero);
-    t->keep = o->zero ? LS_TREE_OWN : LS_TREE_HOST;
+    LS_CHECK(o->zero >= 0 && o->zero <= 2, LS_ERR_USAGE, "train.zero is %d, expected 0, 1 or 2", o->zero);
+    t->keep   = o->zero ? LS_TREE_OWN : LS_TREE_HOST;
+    t->staged = o->zero == 2 && ranks > 1 && o->accumulate == 1; /* a node of the tree is not complete before the last micro-step */
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE, "accuracy needs both the logits and the label");
     LS_TRY(ls_optim_check(&o->optim));
     return ls_optim_check_length(&o->optim, o->steps);
@@ -39,11 +42,10 @@ ls_status ls__trainer_check_options(ls_trainer *t)
 
 /* ---- programs ------------------------------------------------------------------------------------------------------ */
 
-static ls_status insert_bucket(ls_trainer *t, phase *ph, ls_bucket bucket, int i, int at)
+static ls_status insert_bucket(ls_trainer *t, phase *ph, bucket_call *call, ls_bucket bucket, int i, int at)
 {
-    bucket_call *call = ls_arena_alloc(t->graph->arena, sizeof *call);
-    char         name[32];
-    *call = (bucket_call){.trainer = t, .phase = ph, .bucket = bucket};
+    char name[32];
+    *call = (bucket_call){.trainer = t, .phase = ph, .bucket = bucket, .stage.at = bucket.offset, .plus = bucket.plus ? (int64_t)(bucket.plus - bucket.offset) : 0};
     snprintf(name, sizeof name, "all-reduce %d", i);
     return ls__program_insert(ph->program, at,
                               &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = ls__trainer_reduce, .context = call, .offset = bucket.offset, .count = bucket.count,
@@ -73,6 +75,45 @@ static int64_t rows_at_most(const ls_trainer *t, const phase *ph, int64_t batch)
     return (batch * shards_at_most(ph) + t->options.shards - 1) / t->options.shards;
 }
 
+/* Floats of the totals that one rank has: the last one, whose parts are never smaller than those of others. */
+static size_t largest_part(const ls_trainer *t)
+{
+    size_t floats = 0;
+    for (int i = 0; i < t->n_buckets; i++) floats += (size_t)ls__tree_own(t->train.tree, ls_comm_size(t->comm) - 1, (int64_t)t->bucket[i].count).count;
+    return floats;
+}
+
+/* Buckets take turns in a block that is shorter than all of them, if that saves anything: where there was another one, the program waits first. */
+static ls_status stage_buckets(ls_trainer *t, phase *ph)
+{
+    ls_program    *p      = ph->program;
+    ls_arena      *memory = t->graph->arena;
+    const size_t   n      = (size_t)t->n_buckets;
+    int           *begins = ls_arena_alloc(memory, (n + 1) * sizeof *begins);
+    ls_stage      *stage  = ls_arena_alloc(memory, (n + 1) * sizeof *stage);
+    ls_grad_range *range  = ls_arena_alloc(memory, (n + 1) * sizeof *range);
+    size_t        *to     = ls_arena_alloc(memory, (n + 1) * sizeof *to);
+    for (int k = 0; k < p->instrs; k++)
+        if (p->instr[k].call == ls__trainer_reduce) begins[(bucket_call *)p->instr[k].context - t->calls] = k;
+    size_t floats = ls__stages_plan(memory, p, t->bucket, begins, (int)n, stage);
+    t->staged     = floats + largest_part(t) < t->params->grads;
+    if (!t->staged) return LS_OK;
+    ph->stride = floats;
+    for (int i = 0, waits = 0; i < (int)n; i++) {
+        char name[48];
+        t->calls[i].stage = stage[i];
+        range[i]          = (ls_grad_range){t->bucket[i].offset, t->bucket[i].count};
+        to[i]             = stage[i].at;
+        if (stage[i].after < 0) continue;
+        snprintf(name, sizeof name, "wait for all-reduce %d", stage[i].after);
+        LS_TRY(ls__program_insert(p, ls__stage_first(p, &t->bucket[i], begins[i] + waits),
+                                  &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = ls__trainer_wait, .context = &t->calls[stage[i].after], .phase = LS_PHASE_REDUCE}));
+        waits++;
+    }
+    ls__program_move_gradients(p, range, to, (int)n);
+    return LS_OK;
+}
+
 /* The buckets in the order in which they are complete, then the update. */
 static ls_status insert_collectives(ls_trainer *t, phase *ph)
 {
@@ -87,9 +128,11 @@ static ls_status insert_collectives(ls_trainer *t, phase *ph)
         ready[at]  = r;
         bucket[at] = b;
     }
-    for (int i = 0; i < n; i++) LS_TRY(insert_bucket(t, ph, bucket[i], i, ls__program_ready(p, bucket[i].offset, bucket[i].count)));
     t->bucket    = bucket;
     t->n_buckets = n;
+    t->calls     = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *t->calls);
+    for (int i = 0; i < n; i++) LS_TRY(insert_bucket(t, ph, &t->calls[i], bucket[i], i, ls__program_ready(p, bucket[i].offset, bucket[i].count)));
+    if (t->staged) LS_TRY(stage_buckets(t, ph));
     ls_instr last = {.kind = LS_INSTR_CALL, .name = "update", .call = ls__trainer_update, .context = t, .offset = LS_PARAM_START, .count = t->params->trained - LS_PARAM_START};
     return ls__program_insert(p, p->instrs, &last);
 }
@@ -108,7 +151,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     LS_TRY(ls__program_new(&ph->program, t->graph, t->params, &options));
     LS_TRY(ls__program_insert(ph->program, ls__program_loss_known(ph->program), &sum));
     if (!training)
-        LS_TRY(insert_bucket(t, ph, (ls_bucket){.count = LS_HEADER}, 0, ph->program->instrs));
+        LS_TRY(insert_bucket(t, ph, ls_arena_alloc(t->graph->arena, sizeof(bucket_call)), (ls_bucket){.count = LS_HEADER}, 0, ph->program->instrs));
     else
         LS_TRY(insert_collectives(t, ph));
     mark_last_bucket(ph->program);
@@ -155,12 +198,17 @@ ls_status ls__trainer_lay_out(ls_trainer *t)
     t->train.micros = t->options.accumulate;
     t->eval.micros  = 1;
     t->train.stride = t->params->grads;
+    if (t->staged && !t->options.bucket_bytes) t->bucket_most = (int64_t)(t->params->grads * sizeof(float)) / STAGED_PARTS;
     t->eval.stride  = LS_HEADER;
     return LS_OK;
 }
 
 ls_status ls__trainer_build(ls_trainer *t)
 {
+    if (t->bucket_most && t->options.bucket_bytes > t->bucket_most) {
+        t->options.bucket_bytes = t->bucket_most > STAGED_LEAST ? t->bucket_most : STAGED_LEAST;
+        t->bucket_s             = 0; /* of this size nothing is known */
+    }
     LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->grads));
     LS_TRY(ls__tree_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
     LS_TRY(build_program(t, &t->train, t->options.batch, true));
@@ -219,6 +267,7 @@ static ls_status make_own(ls_trainer *t)
         LS_TRY(ls__tree_keep_totals(phases[i]->tree, t->keep, LS_HEADER));
     }
     ls__trainer_find_shares(t);
+    LS_TRY(ls__trainer_make_totals(t));
     t->norm_part = ls_arena_alloc(memory, blocks * sizeof *t->norm_part);
     for (int r = 0; t->spread && r < ls_comm_size(t->comm); r++)
         if (t->holding[r].count / NORM_BLOCK > t->norm_room) t->norm_room = t->holding[r].count / NORM_BLOCK;

@@ -5,7 +5,7 @@
  *     dist/trainer_build.c    the programs with their collectives, and all memory
  *     dist/tune.c             how large buckets are
  *     dist/trainer_update.c   what the collectives and the update do, as instructions
- *     dist/trainer_state.c    who has which part of the optimizer's state; memory
+ *     dist/trainer_state.c    who has which part of the optimizer's state, and of the gradient; memory
  *     dist/trainer_compare.c  whether all ranks have the same parameters
  */
 #ifndef LS_DIST_TRAINER_INTERNAL_H
@@ -13,6 +13,7 @@
 
 #include "dist/buckets.h"
 #include "dist/comm.h"
+#include "dist/staging.h"
 #include "dist/trainer.h"
 #include "dist/tree.h"
 #include "dist/window.h"
@@ -58,6 +59,10 @@ struct ls_trainer {
     int                n_states, n_spans, n_buckets;
     span              *span;
     ls_bucket         *bucket;    /* in the order in which they are complete    */
+    struct bucket_call *calls;    /* what sums them                             */
+    bool               staged;    /* buckets take turns in memory, and this rank's part of the totals is elsewhere: */
+    ls_block           totals;    /* as the optimizer's state is                */
+    int64_t            bucket_most;/* bytes; 0: any                             */
     ls_tree_keep       keep;
     holding           *holding;   /* of each rank; without `spread` of this one only */
     holding            kept;      /* this one's                                 */
@@ -82,12 +87,17 @@ typedef struct bucket_call {
     ls_trainer *trainer;
     phase      *phase;
     ls_bucket   bucket;
-    bool        last; /* after it the sums are needed */
+    bool        last;   /* after it the sums are needed                              */
+    ls_stage    stage;  /* where it is in the gradient block                         */
+    int64_t     shift;  /* from there to its total                                   */
+    int64_t     plus;   /* from its total to the one that is added to it; 0: none    */
+    uint64_t    number; /* of its sum: see ls__tree_begun                            */
 } bucket_call;
 
 /* Instructions of a step: loss, weight and hits of each shard, and this rank's word; a bucket's sum over all ranks; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_run *run);
 ls_status ls__trainer_reduce(void *context, const ls_run *run);
+ls_status ls__trainer_wait(void *context, const ls_run *run); /* for the sum of another bucket, whose memory is needed */
 ls_status ls__trainer_update(void *context, const ls_run *run);
 
 /* What the header of a phase's gradients says. */
@@ -109,5 +119,10 @@ ls_status ls__trainer_compare(ls_trainer *t);
 
 /* Who updates what; after the trees know whom memory is shared with. */
 void ls__trainer_find_shares(ls_trainer *t);
+
+/* Memory for the totals of what this rank updates, where buckets take turns. */
+ls_status ls__trainer_make_totals(ls_trainer *t);
+/* The totals of one of the runs that this rank updates. */
+float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run);
 
 #endif

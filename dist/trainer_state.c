@@ -2,7 +2,8 @@
  *
  * Who has what.  A rank updates a share of the parameters, and has the optimizer's state for it.  On a host that shares memory the
  * ranks always divide the work, each taking a run of the parameter block; otherwise a rank takes all.  With train.zero=1 all ranks of all
- * hosts divide it: each takes the part of every bucket that it adds up (dist/tree.h).
+ * hosts divide it: each takes the part of every bucket that it adds up (dist/tree.h).  With train.zero=2 that part is all that there is of the
+ * summed gradient, and it lies as the state does, in a block of its own; behind it are what is added to it, of tied weights.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -72,6 +73,58 @@ void ls__trainer_find_shares(ls_trainer *t)
     t->kept = t->holding[ls_comm_rank(t->comm)];
 }
 
+/* ---- the totals of the gradient ------------------------------------------------------------------------------------ */
+
+/* This rank's part of a bucket, in floats of the parameter block. */
+static ls_kept part_of(const ls_trainer *t, const ls_bucket *b)
+{
+    size_t        skip = b->offset ? 0 : LS_PARAM_START;
+    ls_tree_range own  = ls__tree_own(t->train.tree, ls_comm_rank(t->comm), (int64_t)(b->count - skip));
+    return (ls_kept){.offset = b->offset + skip + (size_t)own.offset, .count = (size_t)own.count};
+}
+
+/* Where the state of a float of this rank's is. */
+static size_t kept_at(const ls_trainer *t, size_t offset)
+{
+    int i = 0;
+    while (i < t->kept.runs - 1 && t->kept.run[i + 1].offset <= offset) i++;
+    return t->kept.run[i].at + (offset - t->kept.run[i].offset);
+}
+
+ls_status ls__trainer_make_totals(ls_trainer *t)
+{
+    size_t at = t->kept.count;
+    if (!t->staged) return LS_OK;
+    for (int i = 0; i < t->n_buckets; i++) {
+        bucket_call *call = &t->calls[i];
+        ls_kept      part = part_of(t, &call->bucket);
+        if (!part.count) continue;
+        size_t to   = call->bucket.second ? at : kept_at(t, part.offset);
+        call->shift = (int64_t)to - (int64_t)(call->stage.at + (part.offset - call->bucket.offset));
+        if (call->bucket.second) at += part.count;
+    }
+    for (int i = 0; i < t->n_buckets; i++)
+        for (int k = 0; k < t->n_buckets; k++) {
+            const bucket_call *second = &t->calls[k];
+            if (second->bucket.second && second->bucket.offset == t->calls[i].bucket.plus)
+                t->calls[i].plus = (int64_t)second->stage.at + second->shift - (int64_t)t->calls[i].stage.at - t->calls[i].shift;
+        }
+    LS_TRY(ls_block_new(&t->totals, (at ? at : 1) * sizeof(float), "gradient's total")); /* who has no part still tells what it has read */
+    ls__tree_put_totals(t->train.tree, t->totals.data);
+    return LS_OK;
+}
+
+float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run) { return ls__tree_totals(t->train.tree) + (t->staged ? run->at : run->offset); }
+
+const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part)
+{
+    *part = t->totals.bytes;
+    if (t->options.zero < 2 || t->staged) return NULL;
+    if (ls_comm_size(t->comm) == 1) return "there is one rank";
+    return t->options.accumulate > 1 ? "with train.accumulate no sum can begin before the last micro-step, so train.zero=2 is train.zero=1"
+                                     : "the largest buckets are most of the model, so train.zero=2 would save nothing, and is train.zero=1";
+}
+
 /* ---- the optimizer's state of a parameter -------------------------------------------------------------------------- */
 
 int         ls__trainer_states(const ls_trainer *t) { return t->n_states; }
@@ -116,7 +169,10 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8])
         const ls_block *block;
     } table[] = {{"parameters", &t->values->own}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval.window->own}, {"checkpoint", &t->snapshot}};
     int n = (int)(sizeof table / sizeof *table);
-    for (int i = 0; i < n; i++) lines[i] = (ls_memory_line){table[i].name, table[i].block->bytes, touched(table[i].block)};
+    for (int i = 0; i < n; i++) {
+        const ls_block *more = table[i].block == &t->train.window->own ? &t->totals : &(ls_block){0};
+        lines[i]             = (ls_memory_line){table[i].name, table[i].block->bytes + more->bytes, touched(table[i].block) + touched(more)};
+    }
     const ls_program *a = t->train.program, *b = t->eval.program;
     if (a->state_bytes + b->state_bytes)
         lines[n++] = (ls_memory_line){"model state", a->state_bytes + b->state_bytes, touched(&a->state) + touched(&b->state)};

@@ -83,13 +83,32 @@ ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
     return LS_OK;
 }
 
-ls_status ls__trainer_reduce(void *context, const ls_run *run)
+/* Where another bucket was, what no instruction writes is not zero. */
+static void fill_gaps(const bucket_call *b)
+{
+    const phase *p = b->phase;
+    for (int slot = 0; b->stage.gaps && slot < ls__tree_slots(p->tree); slot++)
+        for (int k = 0; k < b->stage.gaps; k++)
+            memset(p->grads + (size_t)slot * p->stride + b->stage.at + b->stage.gap[k].offset, 0, b->stage.gap[k].count * sizeof(float));
+}
+
+ls_status ls__trainer_wait(void *context, const ls_run *run)
 {
     const bucket_call *b = context;
+    (void)run;
+    return ls__tree_wait(b->phase->tree, b->number);
+}
+
+ls_status ls__trainer_reduce(void *context, const ls_run *run)
+{
+    bucket_call       *b = context;
     const phase       *p = b->phase;
-    ls_tree_slice      s = {.offset = (int64_t)b->bucket.offset, .count = (int64_t)b->bucket.count, .plus = (int64_t)b->bucket.plus, .addend = b->bucket.second};
+    ls_tree_slice      s = {.offset = (int64_t)b->stage.at, .count = (int64_t)b->bucket.count, .plus = b->plus, .addend = b->bucket.second, .shift = b->shift,
+                            .moved = (int64_t)b->bucket.offset - (int64_t)b->stage.at};
     if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
+    fill_gaps(b);
     LS_TRY(ls__tree_begin(p->tree, p->grads, p->stride, &s));
+    b->number = ls__tree_begun(p->tree);
     if (b->last) LS_TRY(ls__tree_end(p->tree));
     return LS_OK;
 }
@@ -106,12 +125,13 @@ void ls__trainer_read_head(ls_metrics *m, const float *head)
 static size_t block_of(size_t offset) { return (offset - LS_PARAM_START) / NORM_BLOCK; }
 
 /* Of the blocks of a run of the parameter block; runs begin and end where blocks do. */
-static void norm_blocks(const float *grads, const ls_kept *run, double *part)
+static void norm_blocks(const ls_trainer *t, const ls_kept *run, double *part)
 {
     const int64_t blocks = (int64_t)(run->count / NORM_BLOCK);
+    const float  *grads  = ls__trainer_totals(t, run);
 #pragma omp parallel for schedule(static) if (blocks > 32)
     for (int64_t b = 0; b < blocks; b++) {
-        const float *g = grads + run->offset + b * NORM_BLOCK;
+        const float *g = grads + b * NORM_BLOCK;
         double       s = 0;
         for (int i = 0; i < NORM_BLOCK; i++) s += (double)g[i] * g[i];
         part[b] = s;
@@ -123,7 +143,7 @@ static ls_status collect_norm(ls_trainer *t)
 {
     double *to = t->norm_mine;
     for (int i = 0; i < t->kept.runs; i++) {
-        norm_blocks(ls__tree_totals(t->train.tree), &t->kept.run[i], to);
+        norm_blocks(t, &t->kept.run[i], to);
         to += t->kept.run[i].count / NORM_BLOCK;
     }
     LS_TRY(ls_comm_allgather(t->comm, t->norm_mine, t->norm_all, t->norm_room * sizeof(double)));
@@ -145,7 +165,7 @@ static ls_status grad_norm(ls_trainer *t, double *norm)
     const size_t blocks = block_of(t->params->trained);
     double       sum    = 0;
     if (t->spread) LS_TRY(collect_norm(t));
-    else for (int i = 0; i < t->kept.runs; i++) norm_blocks(ls__tree_totals(t->train.tree), &t->kept.run[i], t->norm_part + block_of(t->kept.run[i].offset));
+    else for (int i = 0; i < t->kept.runs; i++) norm_blocks(t, &t->kept.run[i], t->norm_part + block_of(t->kept.run[i].offset));
     for (size_t b = 0; b < blocks; b++) sum += t->norm_part[b];
     *norm = sqrt(sum);
     return LS_OK;
@@ -159,7 +179,7 @@ static void update_common(ls_trainer *t, const span *s, const ls_kept *run, doub
     size_t begin = s->offset > run->offset ? s->offset : run->offset;
     size_t end   = s->offset + s->count < run->offset + run->count ? s->offset + s->count : run->offset + run->count;
     if (begin >= end) return;
-    ls_optim_step step = {.count = (int64_t)(end - begin), .step = t->steps, .param = (float *)t->params->block.data + begin, .grad = ls__tree_totals(t->train.tree) + begin,
+    ls_optim_step step = {.count = (int64_t)(end - begin), .step = t->steps, .param = (float *)t->params->block.data + begin, .grad = ls__trainer_totals(t, run) + (begin - run->offset),
                           .lr = t->metrics.lr * s->lr_scale, .weight_decay = s->weight_decay, .grad_scale = (float)scale};
     for (int k = 0; k < t->n_states; k++) step.state[k] = (float *)t->states.data + (size_t)k * t->kept.count + run->at + (begin - run->offset);
     ls_optim_apply(&t->options.optim, &step);

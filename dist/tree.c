@@ -53,13 +53,17 @@ void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vect
     }
 }
 
-float *ls__tree_home(const ls_tree *t) { return t->block[t->keep == LS_TREE_HOST ? 0 : t->me]; }
+float *ls__tree_totals(const ls_tree *t) { return t->totals ? t->totals : t->block[t->keep == LS_TREE_HOST ? 0 : t->me]; }
 
-void ls__tree_place(ls_tree *t, int64_t at)
+float *ls__tree_total(const ls_tree *t, const ls_tree_slice *s, int64_t at) { return ls__tree_totals(t) + (s->offset + s->shift + at); }
+
+const float *ls__tree_plus(const ls_tree *t, const ls_tree_slice *s, int64_t at) { return s->plus ? ls__tree_total(t, s, at + s->plus) : NULL; }
+
+void ls__tree_place(ls_tree *t, const ls_tree_slice *s, int64_t at)
 {
     const team *own = &t->team[t->mine];
-    for (int k = 0; k < own->nodes; k++) t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + at;
-    t->node[own->nodes] = ls__tree_home(t) + at;
+    for (int k = 0; k < own->nodes; k++) t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + s->offset + at;
+    t->node[own->nodes] = ls__tree_total(t, s, at);
 }
 
 int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int64_t at)
@@ -70,16 +74,14 @@ int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int
     return copies;
 }
 
-static const float *plus_of(const ls_tree *t, const ls_tree_slice *s, int64_t at) { return s->plus ? ls__tree_home(t) + s->plus + at : NULL; }
-
 /* One team: each rank adds its part over all blocks, and writes it to all that need it. */
 static void sum_in_place(ls_tree *t, const ls_tree_slice *s)
 {
     const team *own    = &t->team[t->mine];
     int64_t     mine   = ls__tree_part(s->count, t->comm->rank, t->comm->size);
     int64_t     length = ls__tree_part(s->count, t->comm->rank + 1, t->comm->size) - mine;
-    ls__tree_place(t, s->offset + mine);
-    finish f = {.result = t->node[own->nodes], .plus = plus_of(t, s, mine), .copy = t->copy};
+    ls__tree_place(t, s, mine);
+    finish f = {.result = t->node[own->nodes], .plus = ls__tree_plus(t, s, mine), .copy = t->copy};
     if (!own->adds && length && f.result != t->node[0]) memcpy(f.result, t->node[0], (size_t)length * sizeof(float));
     f.copies = ls__tree_copies(t, s, f.result, s->offset + mine);
     ls__tree_add(length, own->adds, own->adding, t->node, &f);
@@ -104,8 +106,6 @@ void ls__tree_add_own_heads(ls_tree *t)
 
 const float *ls__tree_head(const ls_tree *tree) { return tree->head_total; }
 
-float *ls__tree_totals(const ls_tree *tree) { return ls__tree_home(tree); }
-
 /* ---- what is begun, and not over ------------------------------------------------------------------------------------ */
 
 /* Sums the slice that was begun first, once it is complete on all ranks. */
@@ -116,6 +116,7 @@ static ls_status sum_oldest(ls_tree *t)
     if (w->head) ls__tree_add_own_heads(t);
     sum_in_place(t, &w->slice);
     t->first_begun++;
+    if (t->totals) ls__window_done(t->window, (uint32_t)t->first_begun);
     return LS_OK;
 }
 
@@ -158,12 +159,18 @@ static uint64_t slices_begun(ls_tree *t, bool *lanes)
     return n;
 }
 
-/* Until at most so many slices wait for a lane; with 0, until all is over. */
-static ls_status drain(ls_tree *t, uint64_t most)
+/* Whether at most so many slices wait for a lane; with 0, whether all is over. */
+static bool few_wait(ls_tree *t, uint64_t most)
 {
-    bool      lanes, waits = false;
+    bool lanes;
+    return slices_begun(t, &lanes) <= most && (most > 0 || !lanes);
+}
+
+static ls_status go_on_until(ls_tree *t, bool (*over)(ls_tree *t, uint64_t n), uint64_t n)
+{
+    bool      waits  = false;
     ls_status status = LS_OK;
-    for (uint64_t n; status == LS_OK && ((n = slices_begun(t, &lanes)) > most || (most == 0 && lanes));) {
+    while (status == LS_OK && !over(t, n)) {
         bool moved = false;
         status     = advance_locked(t, &moved);
         if (moved || status != LS_OK) continue;
@@ -174,6 +181,8 @@ static ls_status drain(ls_tree *t, uint64_t most)
     if (waits) ls__flight_end(t->comm->flight);
     return status;
 }
+
+static ls_status drain(ls_tree *t, uint64_t most) { return go_on_until(t, few_wait, most); }
 
 static ls_status begin_between(ls_tree *t, const waiting *w)
 {
@@ -188,7 +197,7 @@ static ls_status begin_between(ls_tree *t, const waiting *w)
 
 static ls_status begin_alone(ls_tree *t, const ls_tree_slice *s, bool head)
 {
-    finish f = {.result = t->block[0] + s->offset, .plus = plus_of(t, s, 0)};
+    finish f = {.result = t->block[0] + s->offset, .plus = ls__tree_plus(t, s, 0)};
     if (head) memcpy(t->head_total, t->block[0], (size_t)t->head * sizeof(float));
     ls__tree_add(s->count, 0, NULL, NULL, &f);
     return LS_OK;
@@ -236,6 +245,28 @@ ls_status ls__tree_end(ls_tree *tree)
     if (tree->keep != LS_TREE_OWN) LS_TRY(ls__window_barrier(tree->window)); /* all parts are written */
     ls__window_settle(tree->window);
     return LS_OK;
+}
+
+/* ---- blocks that are written again ----------------------------------------------------------------------------------- */
+
+void ls__tree_put_totals(ls_tree *tree, float *totals) { tree->totals = totals; }
+
+uint64_t ls__tree_begun(const ls_tree *tree) { return tree->end_begun; }
+
+static bool all_have_taken(ls_tree *t, uint64_t number)
+{
+    pthread_mutex_lock(&t->lock);
+    bool all = ls__tree_taken(t) >= number;
+    pthread_mutex_unlock(&t->lock);
+    return all && (!t->window || ls__window_all_done(t->window, (uint32_t)number));
+}
+
+ls_status ls__tree_wait(ls_tree *t, uint64_t number)
+{
+    if (t->comm->size == 1) return LS_OK;
+    while (t->teams == 1 && t->first_begun < number) LS_TRY(sum_oldest(t));
+    if (t->teams == 1) return ls__window_wait_done(t->window, (uint32_t)number);
+    return go_on_until(t, all_have_taken, number);
 }
 
 ls_status ls__tree_gather(ls_tree *t, float *base, int64_t offset, int64_t count)

@@ -46,6 +46,13 @@
  *     update the parameters in `range` from ls__tree_totals(tree)
  *     LS_TRY(ls__tree_gather(tree, params, bucket.offset, bucket.count)); each host is to get what others have updated
  *     LS_TRY(ls__tree_release(tree));                                    and has it; all are done: blocks may be written again
+ *
+ * With totals elsewhere than in the blocks (ls__tree_put_totals), what has been begun may be written again before the end:
+ *
+ *     LS_TRY(ls__tree_begin(tree, block0, stride, &slice));
+ *     number = ls__tree_begun(tree);
+ *     ...
+ *     LS_TRY(ls__tree_wait(tree, number));                               nobody reads that slice of the blocks any more
  */
 #ifndef LS_DIST_TREE_H
 #define LS_DIST_TREE_H
@@ -91,8 +98,10 @@ typedef enum ls_tree_keep { LS_TREE_ALL, LS_TREE_HOST, LS_TREE_OWN } ls_tree_kee
 /* The floats [offset, offset + count) of all blocks. */
 typedef struct ls_tree_slice {
     int64_t offset, count;
-    int64_t plus;   /* added to the total: that of another slice of `count` floats, begun before, from here on; 0: nothing     */
+    int64_t plus;   /* added to the total: that of another slice of `count` floats, begun before, which is so much further on; 0: nothing */
     bool    addend; /* the total is only needed for that                                                                        */
+    int64_t shift;  /* the total is so much further on among the totals than the slice in the blocks                            */
+    int64_t moved;  /* and so much what a trace calls it after                                                                  */
 } ls_tree_slice;
 
 typedef struct ls_tree_range {
@@ -139,7 +148,16 @@ ls_status ls__tree_end(ls_tree *tree);
 ls_status ls__tree_poll(ls_tree *tree);
 ls_status ls__tree_start_thread(ls_tree *tree);
 
-/* The block 0 that the totals are in. */
+/* With LS_TREE_OWN: what a rank adds up goes to `totals`, which is this rank's alone, instead of a block 0; also of one that adds up nothing. */
+void ls__tree_put_totals(ls_tree *tree, float *totals);
+
+/* How many slices have been begun since the tree was made. */
+uint64_t ls__tree_begun(const ls_tree *tree);
+/* Until the first `number` of them have been read, by all ranks that do: they may be written again, even if the totals are not there.  Only
+ * with totals elsewhere. */
+ls_status ls__tree_wait(ls_tree *tree, uint64_t number);
+
+/* The block 0 that the totals are in, or where else they are. */
 float *ls__tree_totals(const ls_tree *tree);
 /* Of the header; valid once the slice with offset 0 has ended, until it is begun again. */
 const float *ls__tree_head(const ls_tree *tree);

@@ -91,7 +91,7 @@ static int place_pieces(ls_tree *t, const lane *l, ls_tree_range mine)
     const team *own      = &t->team[t->mine];
     float      *buffer   = (float *)t->buffer.data + (size_t)(l - t->lane) * (size_t)(t->pieces - own->pieces) * (size_t)t->room;
     int         receives = 0, k = 0;
-    ls__tree_place(t, l->slice.offset + mine.offset);
+    ls__tree_place(t, &l->slice, mine.offset);
     for (int i = 0; i < t->pieces; i++) {
         if (t->piece_team[i] == t->mine) {
             t->vector[i] = t->node[own->piece[k++].slot];
@@ -114,7 +114,7 @@ static ls_status start_scatter(ls_tree *t, lane *l)
         int           part = (rank + d) % n;
         ls_tree_range r    = piece_of(t, l->slice.count, part, l->pass);
         if (part != rank && !speaks(t, part)) continue;
-        ls__tree_place(t, l->slice.offset + r.offset);
+        ls__tree_place(t, &l->slice, r.offset);
         ls__tree_add(r.count, own->adds, own->adding, t->node, &(finish){0});
         for (int i = 0; i < own->pieces && part != rank; i++)
             t->send[sends++] = outgoing(t, l, part, t->node[own->piece[i].slot], r.count, &used);
@@ -132,7 +132,7 @@ static void add_up(ls_tree *t, lane *l)
     place_pieces(t, l, mine);
     for (int i = 0; i < t->pieces && t->half; i++)
         if (t->piece_team[i] != t->mine) ls__half_unpack(mine.count, t->vector[i]);
-    finish f = {.result = t->vector[t->pieces], .plus = l->slice.plus ? ls__tree_home(t) + l->slice.plus + mine.offset : NULL};
+    finish f = {.result = t->vector[t->pieces], .plus = ls__tree_plus(t, &l->slice, mine.offset)};
     if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
     ls__tree_add(mine.count, t->adds, t->adding, t->vector, &f);
     if (!t->half || t->keep == LS_TREE_OWN || l->slice.addend) return;
@@ -143,7 +143,7 @@ static void add_up(ls_tree *t, lane *l)
 static ls_status start_gather(ls_tree *t, lane *l)
 {
     int           n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
-    float        *base = l->base ? l->base : ls__tree_home(t) + l->slice.offset;
+    float        *base = l->base ? l->base : ls__tree_total(t, &l->slice, 0);
     ls_tree_range mine = piece_of(t, l->slice.count, rank, l->pass);
     int64_t       used = 0;
     ls_transfer   out  = outgoing(t, l, rank, base + mine.offset, mine.count, &used);
@@ -163,7 +163,7 @@ static ls_status start_gather(ls_tree *t, lane *l)
 /* The totals are there, and go to whoever else of the team needs them. */
 static void take_parts(ls_tree *t, const lane *l)
 {
-    float *base = ls__tree_home(t) + l->slice.offset;
+    float *base = ls__tree_total(t, &l->slice, 0);
     for (int part = 0; part < t->comm->size; part++) {
         ls_tree_range r = piece_of(t, l->slice.count, part, l->pass);
         if (part != t->comm->rank && !speaks(t, part)) continue;
@@ -176,7 +176,7 @@ static void take_parts(ls_tree *t, const lane *l)
 
 static void note(const ls_tree *t, const lane *l)
 {
-    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns, .end_ns = ls__flight_now(), .offset = (uint64_t)l->slice.offset,
+    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns, .end_ns = ls__flight_now(), .offset = (uint64_t)(l->slice.offset + l->slice.moved),
                                                               .count = (uint64_t)l->slice.count, .lane = (int32_t)(l - t->lane), .back = l->stage == STAGE_GATHER});
 }
 
@@ -216,7 +216,7 @@ static ls_status enter(ls_tree *t, bool *moved)
     if (w->pass == 0 && t->window && !w->base && !ls__window_complete(t->window, w->ticket)) return LS_OK;
     if (w->pass < passes_of(t, w)) {
         lane *l = &t->lane[t->end_lane % LANES];
-        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
+        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .number = t->first_begun, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
         w->pass++;
         t->end_lane++;
         if (!l->base) LS_TRY(start_scatter(t, l));
@@ -224,6 +224,13 @@ static ls_status enter(ls_tree *t, bool *moved)
     if (w->pass >= passes_of(t, w)) t->first_begun++;
     *moved = true;
     return LS_OK;
+}
+
+uint64_t ls__tree_taken(const ls_tree *t)
+{
+    for (uint64_t i = t->first_lane; i < t->end_lane; i++)
+        if (t->lane[i % LANES].stage == STAGE_SCATTER) return t->lane[i % LANES].number;
+    return t->first_begun;
 }
 
 ls_status ls__tree_advance(ls_tree *t, bool *moved)
@@ -241,5 +248,6 @@ ls_status ls__tree_advance(ls_tree *t, bool *moved)
         if (t->first_begun < t->end_begun && t->end_lane - t->first_lane < LANES) LS_TRY(enter(t, &more));
         *moved |= more;
     }
+    if (t->totals && t->window) ls__window_done(t->window, (uint32_t)ls__tree_taken(t));
     return LS_OK;
 }

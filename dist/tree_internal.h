@@ -62,6 +62,7 @@ typedef struct lane {
     int64_t       pass;
     bool          head;
     float        *base; /* as above */
+    uint64_t      number; /* of the slice: so many were begun before it */
     stage         stage;
     ls_flow      *flow;
     int64_t       began_ns; /* the messages of this stage */
@@ -87,6 +88,7 @@ struct ls_tree {
     int          adds;
     add         *adding;      /* over the pieces; vector `pieces` is the result                   */
     float      **block;       /* of each member of this rank's team                               */
+    float       *totals;      /* NULL: in a block 0                                               */
     float      **node;        /* vectors of the own team, of one part                             */
     float      **vector;      /* of the pieces of all teams                                       */
     float      **copy;        /* where a result goes besides this rank's own block                */
@@ -132,15 +134,20 @@ void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vect
 void ls__tree_add_heads(int head, float *vector, int adds, const add *adding);
 void ls__tree_add_own_heads(ls_tree *t);
 
-/* Which block of the team the totals go to. */
-float *ls__tree_home(const ls_tree *t);
-/* The vectors of the own team's nodes, from `at` floats on in every block; the last is where a result belongs. */
-void ls__tree_place(ls_tree *t, int64_t at);
+/* Where the total of a slice goes, from `at` floats on in it. */
+float *ls__tree_total(const ls_tree *t, const ls_tree_slice *s, int64_t at);
+/* The total that is added to it, or NULL. */
+const float *ls__tree_plus(const ls_tree *t, const ls_tree_slice *s, int64_t at);
+/* The vectors of the own team's nodes, from `at` floats on in a slice of every block; the last is where a result belongs. */
+void ls__tree_place(ls_tree *t, const ls_tree_slice *s, int64_t at);
 /* What is still to be written when `result` is there, to t->copy; how many. */
 int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int64_t at);
 
 /* Ends the thread, and gives up what is still on its way. */
 void ls__tree_rest(ls_tree *t);
+
+/* How many slices have been read by this rank, of those begun, in order. */
+uint64_t ls__tree_taken(const ls_tree *t);
 
 /* Between hosts: whatever can go on without waiting does; *moved (only set to true): something did. */
 ls_status ls__tree_advance(ls_tree *t, bool *moved);

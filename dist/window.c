@@ -36,9 +36,14 @@
 
 enum { SPINS = 20000, YIELDS = 8, NAP_MS = 1, LIFE_SIGN_MS = 1000 };
 
-struct ls_window_control {
-    _Alignas(LINE) _Atomic uint32_t arrived; /* barriers; what is slept on must have 32 bits */
+/* What a member counts, and others wait for. */
+typedef struct counter {
+    _Alignas(LINE) _Atomic uint32_t count; /* what is slept on must have 32 bits */
     _Alignas(LINE) _Atomic uint32_t sleepers;
+} counter;
+
+struct ls_window_control {
+    counter  arrived, done; /* at barriers; with what */
     uint64_t token;
 };
 
@@ -269,23 +274,25 @@ static inline void relax(void)
 #endif
 }
 
-static bool has_come(ls_window_control *c, uint32_t ticket)
+static bool has_come(counter *c, uint32_t ticket) { return (int32_t)(atomic_load_explicit(&c->count, memory_order_acquire) - ticket) >= 0; }
+
+static void count_to(counter *c, uint32_t count)
 {
-    return (int32_t)(atomic_load_explicit(&c->arrived, memory_order_acquire) - ticket) >= 0;
+    atomic_store(&c->count, count); /* before the look at the sleepers, as they count themselves before they look at it */
+    if (atomic_load(&c->sleepers)) syscall(SYS_futex, &c->count, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
 /* Until the counter moves, or for a moment. */
-static void nap(ls_window_control *c, uint32_t ticket)
+static void nap(counter *c, uint32_t ticket)
 {
     atomic_fetch_add(&c->sleepers, 1);
-    uint32_t seen = atomic_load(&c->arrived);
-    if ((int32_t)(seen - ticket) < 0) syscall(SYS_futex, &c->arrived, FUTEX_WAIT, seen, &(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL, 0);
+    uint32_t seen = atomic_load(&c->count);
+    if ((int32_t)(seen - ticket) < 0) syscall(SYS_futex, &c->count, FUTEX_WAIT, seen, &(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL, 0);
     atomic_fetch_sub(&c->sleepers, 1);
 }
 
-static ls_status wait_for(ls_window *w, int member, uint32_t ticket)
+static ls_status wait_for(ls_window *w, int member, counter *c, uint32_t ticket)
 {
-    ls_window_control *c = w->control[member];
     for (int i = 0; i < w->spins; i++) {
         if (has_come(c, ticket)) return LS_OK;
         relax();
@@ -313,26 +320,54 @@ static ls_status wait_for(ls_window *w, int member, uint32_t ticket)
 uint32_t ls__window_arrive(ls_window *w)
 {
     if (w->members == 1) return 0;
-    ls_window_control *own    = w->control[w->me];
-    uint32_t           ticket = ++w->ticket;
-    atomic_store(&own->arrived, ticket); /* before the look at the sleepers, as they count themselves before they look at it */
-    if (atomic_load(&own->sleepers)) syscall(SYS_futex, &own->arrived, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
-    return ticket;
+    count_to(&w->control[w->me]->arrived, ++w->ticket);
+    return w->ticket;
 }
 
 bool ls__window_complete(const ls_window *w, uint32_t ticket)
 {
     for (int d = 1; d < w->members; d++)
-        if (!has_come(w->control[(w->me + d) % w->members], ticket)) return false;
+        if (!has_come(&w->control[(w->me + d) % w->members]->arrived, ticket)) return false;
     return true;
+}
+
+static ls_status check_comm(const ls_window *w)
+{
+    LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
+             w->comm->rank);
+    return LS_OK;
 }
 
 ls_status ls__window_wait(ls_window *w, uint32_t ticket)
 {
-    LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
-             w->comm->rank);
-    for (int d = 1; d < w->members; d++) LS_TRY(wait_for(w, (w->me + d) % w->members, ticket));
+    LS_TRY(check_comm(w));
+    for (int d = 1; d < w->members; d++) {
+        int member = (w->me + d) % w->members;
+        LS_TRY(wait_for(w, member, &w->control[member]->arrived, ticket));
+    }
     return LS_OK;
 }
 
 ls_status ls__window_barrier(ls_window *w) { return ls__window_wait(w, ls__window_arrive(w)); }
+
+void ls__window_done(ls_window *w, uint32_t count)
+{
+    if (w->members > 1 && atomic_load(&w->control[w->me]->done.count) != count) count_to(&w->control[w->me]->done, count);
+}
+
+bool ls__window_all_done(const ls_window *w, uint32_t count)
+{
+    for (int d = 1; d < w->members; d++)
+        if (!has_come(&w->control[(w->me + d) % w->members]->done, count)) return false;
+    return true;
+}
+
+ls_status ls__window_wait_done(ls_window *w, uint32_t count)
+{
+    LS_TRY(check_comm(w));
+    for (int d = 1; d < w->members; d++) {
+        int member = (w->me + d) % w->members;
+        LS_TRY(wait_for(w, member, &w->control[member]->done, count));
+    }
+    return LS_OK;
+}

@@ -56,4 +56,9 @@ uint32_t  ls__window_arrive(ls_window *w);
 bool      ls__window_complete(const ls_window *w, uint32_t ticket); /* whether all have arrived so often; does not wait */
 ls_status ls__window_wait(ls_window *w, uint32_t ticket);
 
+/* A second count of each member: what it is done with.  It says so whenever it likes, and waits for nobody; the count never falls. */
+void      ls__window_done(ls_window *w, uint32_t count);
+bool      ls__window_all_done(const ls_window *w, uint32_t count); /* whether all are done with so much; does not wait */
+ls_status ls__window_wait_done(ls_window *w, uint32_t count);
+
 #endif

@@ -5,11 +5,12 @@
 #include "tests/dist/mpi_test.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dist/trainer.h"
 
-enum { IN = 20, CLASSES = 5, BATCH = 24, STEPS = 30 };
+enum { IN = 20, DEEP = 12, CLASSES = 5, BATCH = 24, STEPS = 30 };
 
 static float   image[BATCH * IN];
 static int32_t label[BATCH];
@@ -32,6 +33,7 @@ typedef struct setting {
     ls_window_mode window;
     int            zero;
     int64_t        bucket_bytes;
+    ls_overlap     overlap;
 } setting;
 
 static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
@@ -39,17 +41,18 @@ static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
     ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *h = ls_relu(ls_linear(g, "in", x, 16));
     ls_trainer *t = NULL;
+    for (int i = 0; i < DEEP; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "deep%d", i), h, i < DEEP - 1 ? 32 : 16));
     for (int i = 0; i <= s.tied; i++) h = ls_relu(ls_linear(g, "hidden", h, 16));
     if (s.dropout > 0) h = ls_dropout(h, .p = s.dropout);
     if (s.head) {
         ls_tensor *loss = ls_linear_cross_entropy(h, ls_param(g, "hidden.weight", (ls_init){0}, 16, 16), y);
         assert_ok(ls_trainer_new(&t, g, loss, .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
-                                .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window));
+                                .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap));
         return t;
     }
     ls_tensor *logits = ls_linear(g, "out", h, CLASSES);
     assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
-                            .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .logits = logits, .label = y));
+                            .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap, .logits = logits, .label = y));
     return t;
 }
 
@@ -72,7 +75,9 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
         assert_true(s.head || (m.accuracy >= 0 && m.accuracy <= 1));
         if (step == 0) loss[0] = m.loss;
     }
-    loss[1]         = m.loss;
+    loss[1] = m.loss;
+    size_t part;
+    assert_true(s.zero < 2 || s.bucket_bytes > 4096 || !ls__trainer_gradient_whole(t, &part) == (ls_comm_size(c) > 1 && s.accumulate == 1)); /* else nothing was tried */
     uint64_t digest = ls_trainer_digest(t);
     ls_trainer_free(t);
     ls_graph_free(g);
@@ -96,8 +101,9 @@ static void same_bits_as_one_rank(void **state)
             setting s = settings[i];
             s.window  = hosts_of ? LS_WINDOW_ON : LS_WINDOW_OFF;
             for (int r = 0; r < the_size() && hosts_of; r++) comm->host[r] = r / hosts_of * hosts_of;
-            for (s.zero = 0; s.zero < 2; s.zero++) {
-                s.bucket_bytes = s.zero ? 512 : 16384;
+            for (s.zero = 0; s.zero < 3; s.zero++) {
+                s.bucket_bytes = s.zero == 1 ? 512 : s.zero ? 4096 : 16384;
+                s.overlap      = s.zero == 2 && hosts_of != the_size() && i % 3 ? i % 3 == 1 ? LS_OVERLAP_THREAD : LS_OVERLAP_OFF : LS_OVERLAP_POLL;
                 assert_true(expected == train(comm, s, many));
                 assert_true(one[0] == many[0] && one[1] == many[1]);
             }
@@ -194,15 +200,59 @@ static void sharing_saves_memory(void **state)
         }
 }
 
+/* What takes memory of the gradient, before and after some steps. */
+static ls_memory_line gradient_bytes(int zero, ls_window_mode window, int layers, int wide, int accumulate)
+{
+    ls_graph      *g = ls_graph_new();
+    ls_memory_line line[8];
+    ls_trainer    *t;
+    ls_tensor     *h = ls_input(g, "image", LS_F32, wide), *y = ls_input(g, "label", LS_I32);
+    float         *x = calloc((size_t)(BATCH * wide), sizeof *x);
+    assert_non_null(x);
+    for (int i = 0; i < layers; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "layer%d", i), h, wide));
+    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 1e-3f), .zero = zero, .window = window,
+                            .accumulate = accumulate, .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
+    for (int step = 0; step < 3; step++) {
+        ls_share share = ls_trainer_share(t, BATCH);
+        for (int64_t i = 0; i < share.rows; i++) label[i] = 0;
+        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {x, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        assert_ok(ls_trainer_step(t, &batch, NULL));
+    }
+    ls__trainer_memory(t, line);
+    assert_string_equal(line[1].name, "gradients");
+    ls_trainer_free(t);
+    ls_graph_free(g);
+    free(x);
+    return line[1];
+}
+
+/* With train.zero=2 a rank has its part of the summed gradient, and what a few buckets take. */
+static void buckets_take_turns_in_memory(void **state)
+{
+    enum { LAYERS = 24, WIDE = 128, FEW = 5 };
+    const size_t layer = (WIDE * WIDE + WIDE + LS_PARAM_ALIGN) * sizeof(float), whole = LAYERS * layer, page = 4096;
+    for (int shared = 0; shared < 2; shared++) {
+        ls_window_mode window = shared ? LS_WINDOW_ON : LS_WINDOW_OFF;
+        ls_memory_line all = gradient_bytes(1, window, LAYERS, WIDE, 1), part = gradient_bytes(2, window, LAYERS, WIDE, 1);
+        size_t         slots = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
+        assert_true(all.touched + page >= all.planned && part.touched <= part.planned && part.touched + 4 * page >= part.planned);
+        if (the_size() == 1) assert_true(part.planned == all.planned);
+        else assert_true(part.planned <= slots * FEW * layer + whole / (size_t)the_size() + LAYERS * 1024);
+        if (the_size() == 4) assert_true(2 * part.touched < all.touched);
+        assert_true(gradient_bytes(2, window, 2, WIDE, 2).planned == gradient_bytes(1, window, 2, WIDE, 2).planned); /* what is kept whole */
+    }
+}
+
 /* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for the count. */
-static void a_step_is_skipped(void **state)
+static void check_skipped(int zero, ls_window_mode window)
 {
     ls_graph   *g     = ls_graph_new();
     ls_tensor  *x     = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *loss  = ls_cross_entropy(ls_linear(g, "out", x, CLASSES), y);
     ls_share    share;
     ls_trainer *t;
-    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f), .on_nan = LS_ON_NAN_SKIP, .check_every = 1));
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f), .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero,
+                            .window = window, .bucket_bytes = 256));
     share = ls_trainer_share(t, BATCH);
     for (int step = 0; step < 13; step++) {
         ls_metrics m;
@@ -221,6 +271,13 @@ static void a_step_is_skipped(void **state)
     assert_fails(ls_trainer_step(t, &batch, NULL), LS_ERR_DIVERGED, "the nine steps before");
     ls_trainer_free(t);
     ls_graph_free(g);
+}
+
+static void a_step_is_skipped(void **state)
+{
+    check_skipped(0, LS_WINDOW_AUTO);
+    check_skipped(2, LS_WINDOW_AUTO);
+    check_skipped(2, LS_WINDOW_OFF);
 }
 
 /* One rank's memory goes wrong: all ranks end, and know which it was. */
@@ -270,7 +327,7 @@ static void plan_is_what_runs(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank), cmocka_unit_test(options_are_checked),
-                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(tied_weights_cost_a_gradient), cmocka_unit_test(sharing_saves_memory), cmocka_unit_test(plan_is_what_runs),
+                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(tied_weights_cost_a_gradient), cmocka_unit_test(sharing_saves_memory), cmocka_unit_test(buckets_take_turns_in_memory), cmocka_unit_test(plan_is_what_runs),
                                        cmocka_unit_test(a_step_is_skipped), cmocka_unit_test(drift_is_found)};
     return run_on_ranks(argc, argv, tests);
 }

@@ -3,6 +3,7 @@
 /* The tree sum against the same tree computed by one plain recursion over all shards: equal bits, by messages, in a window, and with
  * the ranks dealt out to hosts in every way that differs. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/arena.h"
@@ -260,7 +261,7 @@ static void test_random_slices(void **state)
 static void check_parts(places p, ls_tree_keep keep, int shards)
 {
     enum { G = LS_TREE_GRANULE, HEAD = 16, SLICES = 3 };
-    static const ls_tree_slice slice[SLICES] = {{.offset = 0, .count = 5 * G}, {.offset = 8 * G, .count = 3 * G, .addend = true}, {.offset = 5 * G, .count = 3 * G, .plus = 8 * G}};
+    static const ls_tree_slice slice[SLICES] = {{.offset = 0, .count = 5 * G}, {.offset = 8 * G, .count = 3 * G, .addend = true}, {.offset = 5 * G, .count = 3 * G, .plus = 3 * G}};
     ls_tree   *tree;
     ls_window *values;
     size_t     stride = 11 * G;
@@ -303,6 +304,58 @@ static void test_parts(void **state)
     for (places p = 0; p < PLACES; p++)
         for (size_t v = 0; v < LENGTH(shard_counts_of_parts); v++)
             for (ls_tree_keep keep = LS_TREE_HOST; keep <= LS_TREE_OWN; keep++) check_parts(p, keep, shard_counts_of_parts[v]);
+}
+
+/* Slices that take turns in two places of the blocks, while their totals are elsewhere: what is written anew was read before, by all. */
+static void check_turns(helper h, places p, int shards, int64_t count)
+{
+    enum { TURNS = 12, PLACES_IN_BLOCK = 2, STEPS = 3 };
+    ls_tree *tree;
+    assert_ok(ls__tree_new(&tree, comm, shards, 1, count));
+    size_t     stride = PLACES_IN_BLOCK * (size_t)count;
+    ls_window *window = blocks_for(tree, stride, p);
+    float     *block0 = window->own.data, *totals = malloc(TURNS * (size_t)count * sizeof *totals);
+    uint64_t   number[TURNS];
+    assert_non_null(totals);
+    assert_ok(ls__tree_keep_totals(tree, LS_TREE_OWN, 0));
+    ls__tree_put_totals(tree, totals);
+    if (h == THREAD) assert_ok(ls__tree_start_thread(tree));
+    const ls_tree_schedule *s = ls__tree_schedule(tree, 0);
+    for (int step = 0; step < STEPS; step++) {
+        for (int i = 0; i < TURNS; i++) {
+            int64_t offset = i % PLACES_IN_BLOCK * count;
+            if (i >= PLACES_IN_BLOCK) assert_ok(ls__tree_wait(tree, number[i - PLACES_IN_BLOCK]));
+            for (int k = 0; k < s->groups; k++)
+                for (int64_t c = 0; c < count; c++)
+                    block0[(size_t)s->group[k].slot * stride + (size_t)(offset + c)] =
+                        serial_tree(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30, (step * TURNS + i) * count + c);
+            if (h == POLLS) for (int k = 0; k < (the_rank() + i) % 3; k++) assert_ok(ls__tree_poll(tree));
+            assert_ok(ls__tree_begin(tree, block0, stride, &(ls_tree_slice){.offset = offset, .count = count, .shift = i * count - offset}));
+            number[i] = ls__tree_begun(tree);
+        }
+        assert_ok(ls__tree_end(tree));
+        ls_tree_range own = ls__tree_own(tree, the_rank(), count);
+        for (int i = 0; i < TURNS; i++)
+            for (int64_t c = own.offset; c < own.offset + own.count; c++) {
+                float expected = serial_tree(0, next_power(shards), shards, (step * TURNS + i) * count + c);
+                if (bits_of(totals[i * count + c]) != bits_of(expected))
+                    fail_msg("%s, helper %d, %d shards, step %d, turn %d, element %lld: %g, expected %g", place_names[p], h, shards, step, i, (long long)c, (double)totals[i * count + c], (double)expected);
+            }
+        assert_ok(ls__tree_release(tree));
+    }
+    free(totals);
+    ls__window_free(window);
+    ls__tree_free(tree);
+}
+
+static void test_slices_take_turns(void **state)
+{
+    if (the_size() == 1) return; /* nothing is elsewhere */
+    for (helper h = NOBODY; h < HELPERS; h++)
+        for (places p = 0; p < PLACES; p++) {
+            check_turns(h, p, 8, 5 * LS_TREE_GRANULE);
+            check_turns(h, p, 13, LS_TREE_GRANULE / 2);
+        }
 }
 
 static void check_nodes(int first, int shards, int total, int n, const ls_tree_node *expected)
@@ -355,6 +408,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
         cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),       cmocka_unit_test(test_half),
+        cmocka_unit_test(test_slices_take_turns),
     };
     return run_on_ranks(argc, argv, tests);
 }
