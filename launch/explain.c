@@ -94,7 +94,7 @@ static void print_program(const ls_job *j)
     size_t            sent = 0;
     int               collectives = 0;
     for (int i = 0; i < p->instrs; i++)
-        if (p->instr[i].kind == LS_INSTR_CALL && strstr(p->instr[i].name, "all-reduce")) {
+        if (p->instr[i].kind == LS_INSTR_CALL && p->instr[i].count && strstr(p->instr[i].name, "all-reduce")) {
             sent += p->instr[i].count * sizeof(float);
             collectives++;
         }
@@ -125,6 +125,20 @@ static void print_never(const ls_job *j)
     if (logits > 0) printf("  the logits of the loss, which never exist at once, would take %s\n", ls_bytes_text(logits));
 }
 
+/* What train.zero=2 makes of the gradient. */
+static void print_parts(const ls_job *j)
+{
+    const ls_params *p = ls_trainer_params(j->trainer);
+    size_t           part, waits = 0;
+    const char      *why = ls__trainer_gradient_whole(j->trainer, &part);
+    for (int i = 0; i < ls__trainer_program(j->trainer)->instrs; i++)
+        waits += ls__trainer_program(j->trainer)->instr[i].phase == LS_PHASE_REDUCE && !ls__trainer_program(j->trainer)->instr[i].count;
+    if (why) printf("  gradients are whole: %s\n", why);
+    else if (part)
+        printf("  gradients: %s are this rank's part of their sum, and buckets take turns in the rest, %zu after waiting for another; a whole block takes %s\n",
+               ls_bytes_text((double)part), waits, ls_bytes_text((double)(p->grads * sizeof(float))));
+}
+
 static void print_memory(const ls_job *j, uint64_t most, int which)
 {
     ls_memory_line lines[8];
@@ -136,6 +150,7 @@ static void print_memory(const ls_job *j, uint64_t most, int which)
     for (int i = 0; i < n; i++) printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls_bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls_bytes_text((double)all));
+    print_parts(j);
     print_never(j);
     if (most != all) printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls_bytes_text((double)most));
 }

@@ -90,7 +90,7 @@ const ls_key ls__keys[] = {
     {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names, "gradients of a host's ranks are summed in shared memory; off: by messages"},
     {"train.wire", LS_KEY_ENUM, AT(train.wire), 0, 0, "float32", true, wire_names, "gradients between hosts; bfloat16: half the bytes, other bits on another number of hosts"},
     {"train.overlap", LS_KEY_ENUM, AT(train.overlap), 0, 0, "auto", false, overlap_names, "who lets sums between hosts go on meanwhile; off: nobody"},
-    INT("train.zero", train.zero, 0, 1, "0", false, "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided among all ranks"),
+    INT("train.zero", train.zero, 0, 2, "0", false, "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided among all ranks; 2: so is the summed gradient, and buckets take turns in memory"),
     {"train.on_nan", LS_KEY_ENUM, AT(train.on_nan), 0, 0, "abort", false, on_nan_names, "a loss or gradient that is not finite ends the run; or the step is skipped; or the run goes on from the newest checkpoint, with the next batches"},
     INT("train.check_every", train.check_every, 0, MANY, "1000", false, "steps; then hosts compare their parameters; 0: never"),
     FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),

@@ -455,6 +455,9 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     double  bucket_s;
     int64_t bucket = ls__trainer_bucket(j->trainer, &bucket_s);
     if (bucket_s > 0) ls_bar_say(&t->bar, "sums between hosts: buckets of %.2f MiB, %.1f ms each when they were tried", (double)bucket / (1 << 20), 1e3 * bucket_s);
+    size_t      part;
+    const char *whole = j->ranks > 1 ? ls__trainer_gradient_whole(j->trainer, &part) : NULL;
+    if (whole) ls_bar_say(&t->bar, "gradients are whole: %s", whole);
     if (found) ls_bar_say(&t->bar, "continues after step %lld", (long long)t->at.step);
     return LS_OK;
 }

@@ -18,9 +18,9 @@ static const struct {
 } factor[FACTORS] = {
     {"ranks", 5, {"1", "2", "3", "4", "8"}},
     {"threads", 3, {"1", "2", "3"}},
-    {"train.zero", 2, {"0", "1"}},
+    {"train.zero", 3, {"0", "1", "2"}},
     {"train.accumulate", 2, {"1", "4"}},
-    {"train.bucket_bytes", 3, {"65536", "1048576", "26214400"}},
+    {"train.bucket_bytes", 3, {"8192", "1048576", "26214400"}},
     {"train.overlap", 3, {"poll", "thread", "off"}},
     {"train.window", 3, {"auto", "off", "hosts"}}, /* one host, in shared memory or by messages; four hosts of the test bed */
 };
