@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: mpi
- * `lockstep explain --link` and `bench step --link`: the tables add up, slower links take longer, and what is wrong is said. */
+ * `lockstep explain --link` and `bench step --link`: the tables add up, slower links take longer, and what is wrong is said; and what
+ * `lockstep explain` says of gradients that ranks divide. */
 #include "tests/launch/run_program.h"
 
 #define EXPLAIN "explain lenet5-digits data.train_count=200 --ranks 4 --steps 3 "
@@ -52,6 +53,35 @@ static void beside_a_real_one(void **state)
     assert_int_equal(count_of(text_of("out"), "in turns, "), 2);
 }
 
+/* Buckets take turns where that saves memory; where it does not, or cannot be, the gradients are whole, and a run says so, too. */
+static void divided_gradients(void **state)
+{
+    static const char *const line = "explain ./deep.yaml --ranks 4 train.bucket_bytes=65536 train.zero=";
+    char  command[256];
+    FILE *recipe = fopen("deep.yaml", "w");
+    assert_non_null(recipe);
+    fputs("data: {path: digits, train_count: 640, test_count: 64}\noptim: {name: adamw}\nmodel:\n  layers:\n    - flatten\n", recipe);
+    for (int i = 0; i < 16; i++) fprintf(recipe, "    - linear: {name: hidden%d, out: 128}\n    - relu\n", i);
+    fputs("    - linear: {name: out, out: 10}\n", recipe);
+    fclose(recipe);
+    double bytes[3];
+    for (int zero = 0; zero < 3; zero++) {
+        snprintf(command, sizeof command, "%s%d", line, zero);
+        assert_int_equal(run(command), 0);
+        bytes[zero] = number_after(text_of("out"), "\n  gradients     ");
+        assert_int_equal(strstr(text_of("out"), "wait for all-reduce 0 ") != NULL, zero == 2);
+        assert_int_equal(strstr(text_of("out"), "are this rank's part of their sum") != NULL, zero == 2);
+    }
+    assert_true(bytes[0] == bytes[1] && 1.5 * bytes[2] < bytes[1]);
+    snprintf(command, sizeof command, "%s2 train.accumulate=2", line);
+    assert_int_equal(run(command), 0);
+    assert_non_null(strstr(text_of("out"), "gradients are whole: with train.accumulate"));
+    assert_int_equal(run("train lenet5-digits data.train_count=128 data.test_count=64 train.epochs=1 train.zero=2", .ranks = 2), 0);
+    assert_int_equal(count_of(text_of("err"), "gradients are whole: the largest buckets"), 1);
+    assert_int_equal(run("explain ./deep.yaml --ranks 4 train.zero=2 --link 1Gbit,20us --steps 3"), 0);
+    assert_true(step_of(text_of("out")) > 0);
+}
+
 static void wrong_command_lines(void **state)
 {
     static const char *const links[] = {"fast", "10Gbit", "10Gbit,", "10,20us", "-1Gbit,20us", "0Gbit,20us", "10Gbit,20", "10Gbit,20us,", "10Gbit,20us,1us,2", "10Gbit,20usx"};
@@ -75,7 +105,7 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step), cmocka_unit_test(beside_a_real_one), cmocka_unit_test(wrong_command_lines)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step), cmocka_unit_test(beside_a_real_one), cmocka_unit_test(divided_gradients), cmocka_unit_test(wrong_command_lines)};
     folder_enter();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     folder_leave();
