@@ -97,7 +97,10 @@ static ls_status stage_buckets(ls_trainer *t, phase *ph)
         if (p->instr[k].call == ls__trainer_reduce) begins[(bucket_call *)p->instr[k].context - t->calls] = k;
     size_t floats = ls__stages_plan(memory, p, t->bucket, begins, (int)n, stage);
     t->staged     = floats + largest_part(t) < t->params->grads;
-    if (!t->staged) return LS_OK;
+    if (!t->staged) {
+        p->options.lends = true;
+        return LS_OK;
+    }
     ph->stride = floats;
     for (int i = 0, waits = 0; i < (int)n; i++) {
         char name[48];
@@ -141,7 +144,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
 {
     ls_tensor         *output[3] = {t->loss};
     ls_program_options options   = {.output = output, .outputs = 1, .loss = training ? t->loss : NULL, .max_rows = rows_at_most(t, ph, batch),
-                                    .max_shards = shards_at_most(ph), .lends = ph->micros == 1, .device = t->options.device};
+                                    .max_shards = shards_at_most(ph), .lends = ph->micros == 1 && !t->staged, .device = t->options.device};
     ls_instr           sum       = {.kind = LS_INSTR_CALL, .name = "loss", .call = ls__trainer_sum_loss, .context = t,
                                    .phase = training ? LS_PHASE_FORWARD : LS_PHASE_EVAL};
     if (t->loss->weight) output[options.outputs++] = t->loss->weight;
