@@ -24,6 +24,11 @@ static inline float ls__half_round(float x)
     return x;
 }
 
+static inline void ls__half_round_all(int64_t count, float *x)
+{
+    for (int64_t i = 0; i < count; i++) x[i] = ls__half_round(x[i]);
+}
+
 /* Floats that `count` of them take on their way. */
 static inline int64_t ls__half_room(int64_t count) { return (count + 1) / 2; }
 

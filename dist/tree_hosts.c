@@ -132,11 +132,11 @@ static void add_up(ls_tree *t, lane *l)
     place_pieces(t, l, mine);
     for (int i = 0; i < t->pieces && t->half; i++)
         if (t->piece_team[i] != t->mine) ls__half_unpack(mine.count, t->vector[i]);
+        else ls__half_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
     finish f = {.result = t->vector[t->pieces], .plus = ls__tree_plus(t, &l->slice, mine.offset)};
     if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
     ls__tree_add(mine.count, t->adds, t->adding, t->vector, &f);
-    if (!t->half || t->keep == LS_TREE_OWN || l->slice.addend) return;
-    for (int64_t i = 0; i < mine.count; i++) f.result[i] = ls__half_round(f.result[i]); /* as the others will have it */
+    if (t->half && !l->slice.addend) ls__half_round_all(mine.count, f.result); /* as the others will have it */
 }
 
 /* What this rank owns goes to one rank of every other team. */
