@@ -43,13 +43,16 @@ typedef struct column {
     ls_fetch     soon_x;
 } column;
 
+/* Fetched where there is nothing to fetch: to look for an address that is nowhere takes long. */
+static const char somewhere[LS_LINE];
+
 /* The lines of m x n floats. */
 static ls_fetch lines_of(const float *p, int64_t row, int64_t col, int64_t m, int64_t n)
 {
     const bool      rows  = col == 1;
     const uintptr_t begin = (uintptr_t)p / LS_LINE * LS_LINE, end = (uintptr_t)(p + (rows ? n : m));
     const int64_t   lines = (int64_t)(end - begin + LS_LINE - 1) / LS_LINE;
-    if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_fetch){.left = 1, .lines = 1};
+    if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_fetch){.at = somewhere, .left = 1, .lines = 1};
     return (ls_fetch){(const char *)begin, lines * (rows ? m : n), lines, lines, (rows ? row : col) * (int64_t)sizeof(float)};
 }
 
