@@ -2,7 +2,7 @@
  *
  * Which values that are dear to compute again are not kept all the same.  A step needs most memory at one instruction, as a rule where
  * the loss of a large vocabulary is made; only what lives there is worth a second computation.  Of that, values that free most bytes for their
- * arithmetic are given up one by one, until the next would make the step longer by more than a 32nd of its arithmetic, or until
+ * arithmetic are given up one by one, until the next would make the step longer by more than a 16th of its arithmetic, or until
  * the most memory is needed elsewhere (Chen 2016 gives up all but the square root of the layers, for a third more arithmetic).
  *
  * All is decided by shapes, and the bits are the same.
@@ -10,7 +10,7 @@
 #include "core/cpu/level.h"
 #include "core/graph/program.h"
 
-enum { SHARE = 32, SMALL = 1 << 20 /* bytes that are not worth it */ };
+enum { SHARE = 16, SMALL = 1 << 20 /* bytes that are not worth it */ };
 
 /* Whether a value is read by an instruction before `at` and by one behind, and is no other's memory. */
 static bool spans(const ls_program *p, int buffer, int at)
