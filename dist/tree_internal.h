@@ -15,12 +15,12 @@
 
 enum {
     GRANULE    = LS_TREE_GRANULE,
-    PASS       = 1 << 20, /* floats of a slice summed in one pass: bounds the receive buffer          */
+    PASS       = 1 << 18, /* floats of a slice summed in one pass: bounds the receive buffer          */
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
     MAX_SHARDS = 1 << 20,
     BEGUN      = 64,      /* slices that wait for other ranks, or for a lane                         */
-    LANES      = 4        /* passes that are on their way between hosts at once                      */
+    LANES      = 16       /* passes that are on their way between hosts at once                      */
 };
 
 /* y = x + z, all three numbers of vectors. */

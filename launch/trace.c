@@ -20,7 +20,7 @@ enum { ASKED = 64, MOST_STEPS = 1000 };
 
 typedef enum row { ROW_STEPS, ROW_COMPUTATION, ROW_COMMUNICATION, ROW_OTHER, ROWS } row;
 static const char *const row_names[ROWS] = {"steps", "computation", "communication", "data and files"};
-enum { MOST_LANES = 8 }; /* rows of what is on its way between hosts, below the others */
+enum { MOST_LANES = 16 }; /* rows of what is on its way between hosts, below the others */
 
 struct ls_trace {
     ls_job           *job;

@@ -10,7 +10,7 @@
 #include "core/cpu/level.h"
 #include "core/graph/program.h"
 
-enum { SHARE = 16, SMALL = 1 << 20 /* bytes that are not worth it */ };
+enum { SHARE = 16, SMALL = 4 << 20 /* bytes that are not worth it */ };
 
 /* Whether a value is read by an instruction before `at` and by one behind, and is no other's memory. */
 static bool spans(const ls_program *p, int buffer, int at)

@@ -93,7 +93,7 @@ static void messages_too(void **state)
     json_t *events = trace_of("m.json"), *e;
     for (int r = 0; r < RANKS; r++) {
         int travels = 0, beside = 0;
-        for (int lane = 4; lane < 8; lane++) travels += spans(events, r, lane, "all-reduce ", &begin, &end);
+        for (int lane = 4; lane < 20; lane++) travels += spans(events, r, lane, "all-reduce ", &begin, &end);
         assert_true(travels >= 3 * 2 * 2 && travels % 3 == 0);
         json_array_foreach(events, i, e)
         {

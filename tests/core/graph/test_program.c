@@ -285,7 +285,7 @@ static void cheap_values_are_computed_again(void **state)
 /* What is dear to compute again is given up where most memory is needed, and not where it is wanted; the gradients are the same. */
 static void dear_values_are_given_up(void **state)
 {
-    enum { WIDE = 32768, V = 200000, C = 16 };
+    enum { WIDE = 163840, V = 1000000, C = 16 };
     ls_graph  *g    = ls_graph_new();
     ls_tensor *wide = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), WIDE);
     ls_tensor *loss = ls_linear_cross_entropy(ls_linear(g, "b", ls_gelu(wide), C), ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C), ls_input(g, "label", LS_I32));
