@@ -100,6 +100,15 @@ ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size
     return LS_OK;
 }
 
+/* After a failure no message of this rank is of use: their buffers may go away. */
+static ls_status give_up(ls_comm *comm, ls_status status)
+{
+    if (status == LS_OK) return LS_OK;
+    comm->broken = true;
+    ls__comm_drop(comm);
+    return status;
+}
+
 ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
 {
     LS_TRY(check_usable(comm));
@@ -111,9 +120,7 @@ ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfe
         if (i < sends) floats += t->count;
     }
     TRACE(comm, floats * sizeof(float), -1);
-    ls_status status = comm->table->start(comm, channel, sends, send, receives, receive, flow);
-    comm->broken |= status != LS_OK;
-    LS_TRY(status);
+    LS_TRY(give_up(comm, comm->table->start(comm, channel, sends, send, receives, receive, flow)));
     return LS_OK;
 }
 
@@ -121,9 +128,7 @@ ls_status ls__comm_test(ls_comm *comm, ls_flow **flow)
 {
     if (!*flow) return LS_OK;
     LS_TRY(check_usable(comm));
-    ls_status status = comm->table->test(comm, flow);
-    comm->broken |= status != LS_OK;
-    LS_TRY(status);
+    LS_TRY(give_up(comm, comm->table->test(comm, flow)));
     return LS_OK;
 }
 
@@ -140,13 +145,13 @@ void ls__comm_drop(ls_comm *comm)
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
 {
     ls_flow  *flow   = NULL;
-    ls_status status = ls__comm_start(comm, LS_CHANNEL_EXCHANGE, sends, send, receives, receive, &flow);
+    ls_status status = LS_OK;
+    LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, sends, send, receives, receive, &flow));
     begin(comm, "exchange", 0, true); /* how much differs from rank to rank */
     while (status == LS_OK && flow) {
         status = ls__comm_test(comm, &flow);
         if (flow) ls__comm_idle(comm);
     }
-    if (status != LS_OK) ls__comm_drop(comm);
     ls__flight_end(comm->flight);
     LS_TRY(status);
     return LS_OK;
