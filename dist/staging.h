@@ -3,11 +3,12 @@
  * Buckets that take turns in memory (ZeRO stage 2; Rajbhandari et al. 2020): once the sum of a bucket has been sent, another one is written
  * to where it was.  Not public.
  *
- *     p has an instruction for each of bucket[0 .. n - 1], at begins[i], which begins its sum; they are in this order
+ * Given is a program with an instruction for each of bucket[0 .. n - 1], at begins[i] and in this order, that begins its sum:
+ *
  *     floats = ls__stages_plan(memory, p, bucket, begins, n, stage);
- *     for each bucket with stage[i].after >= 0: the program waits, before ls__stage_first(p, &bucket[i], begins[i]), for the sum of that
- * one ls__program_move_gradients(p, ...);                      bucket i is at stage[i].at before the sum of bucket i is begun, zeroes go to
- * stage[i].gap[..]
+ *     where stage[i].after >= 0, the program waits for the sum of that bucket, before ls__stage_first(p, &bucket[i], begins[i])
+ *     ls__program_move_gradients(p, ...);        bucket i is at stage[i].at
+ *     before the sum of bucket i is begun, zeroes go to stage[i].gap[..]
  */
 #ifndef LS_DIST_STAGING_H
 #define LS_DIST_STAGING_H

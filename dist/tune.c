@@ -4,11 +4,9 @@
  * messages, for which every rank must find a moment.  So between hosts a few sums of growing size are timed before the first step, and the
  * smallest that reaches nearly the rate of the fastest is taken, but no less than an eighth of all gradients, or 2 MiB.  No bit depends on it.
  */
-#include <time.h>
-
 #include "dist/trainer_internal.h"
 
-enum { LEAST = 256 << 10, MOST = 16 << 20, DEFAULT = 4 << 20, ENOUGH = 2 << 20, PARTS = 8, TRIES = 3, LONG_MS = 100 };
+enum { LEAST = 256 << 10, SIZES = 7, MOST = LEAST << (SIZES - 1), DEFAULT = 4 << 20, ENOUGH = 2 << 20, PARTS = 8, TRIES = 3, LONG_MS = 100 };
 #define NEARLY 0.9
 
 static double now(void) { return 1e-9 * (double)ls__flight_now(); }
@@ -40,10 +38,10 @@ static ls_status time_sum(ls_tree *tree, ls_comm *comm, ls_window *w, double *al
 /* Sizes up to that of all gradients. */
 static ls_status try_sizes(ls_trainer *t, ls_tree *tree, ls_window *w, double *all)
 {
-    const int64_t whole = (int64_t)(t->params->grads * sizeof(float));
-    double rate[8], seconds[8], best = 0;
-    int    n = 0;
-    for (int64_t bytes = LEAST; bytes <= MOST && (n == 0 || bytes < 4 * whole); bytes *= 4, n++) {
+    const int64_t whole = (int64_t)(t->params->grads * sizeof(float)), enough = whole / PARTS < ENOUGH ? whole / PARTS : ENOUGH;
+    double        rate[SIZES], seconds[SIZES], best = 0;
+    int           n = 0, k = 0;
+    for (int64_t bytes = LEAST; n < SIZES && (n == 0 || bytes < 2 * whole); bytes *= 2, n++) {
         LS_TRY(time_sum(tree, t->comm, w, all, bytes / (int64_t)sizeof(float), &seconds[n]));
         rate[n] = (double)bytes / seconds[n];
         if (rate[n] > best) best = rate[n];
@@ -52,14 +50,9 @@ static ls_status try_sizes(ls_trainer *t, ls_tree *tree, ls_window *w, double *a
             break;
         }
     }
-    int k = 0;
-    while (rate[k] < NEARLY * best) k++;
-    t->options.bucket_bytes = (int64_t)LEAST << 2 * k;
+    while (k < n - 1 && (rate[k] < NEARLY * best || (int64_t)LEAST << k < enough)) k++;
+    t->options.bucket_bytes = (int64_t)LEAST << k;
     t->bucket_s             = seconds[k];
-    while (t->options.bucket_bytes < ENOUGH && t->options.bucket_bytes * PARTS < whole) {
-        t->options.bucket_bytes *= 2;
-        t->bucket_s *= 2;
-    }
     return LS_OK;
 }
 
