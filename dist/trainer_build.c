@@ -253,7 +253,7 @@ static void poll_sums(void *tree) { (void)ls__tree_poll(tree); }
 
 static ls_status let_sums_go_on(ls_trainer *t)
 {
-    if (t->options.wire == LS_WIRE_BFLOAT16) LS_TRY(ls__tree_send_half(t->train.tree));
+    if (t->options.wire == LS_WIRE_BFLOAT16) LS_TRY(ls__tree_send_bf16(t->train.tree));
     if (t->comm->size == 1 || t->options.overlap == LS_OVERLAP_OFF) return LS_OK;
     if (t->options.overlap == LS_OVERLAP_THREAD) return ls__tree_start_thread(t->train.tree);
     t->poller = (ls_poller){poll_sums, t->train.tree};

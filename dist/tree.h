@@ -132,7 +132,7 @@ ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head);
 
 /* From now on hosts tell each other their gradients in bfloat16 (the header, and parameters, as they are).  Sums are still made of floats,
  * and all ranks have the same total; but which, depends on how many hosts there are.  After ls__tree_share. */
-ls_status ls__tree_send_half(ls_tree *tree);
+ls_status ls__tree_send_bf16(ls_tree *tree);
 
 /* The part of a slice of `count` floats that `rank` adds up, counted from the slice's first. */
 ls_tree_range ls__tree_own(const ls_tree *tree, int rank, int64_t count);

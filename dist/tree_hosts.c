@@ -15,7 +15,7 @@
  * rank has a moment, which is between two instructions (ls__tree_poll), within long ones (core/base/poll.h), by a thread of its own where there
  * is a core for it, and in the end, in ls__tree_end, by who has nothing else to do.
  */
-#include "dist/half.h"
+#include "dist/bfloat16.h"
 #include "dist/tree_internal.h"
 
 #include <string.h>
@@ -72,17 +72,17 @@ static void take_heads(ls_tree *t)
 /* What goes over the link for `count` floats at `x`: they themselves, or half of each, in the lane's room for what it sends. */
 static ls_transfer outgoing(ls_tree *t, const lane *l, int rank, float *x, int64_t count, int64_t *used)
 {
-    if (!t->half || l->base) return (ls_transfer){rank, x, (size_t)count};
+    if (!t->bf16 || l->base) return (ls_transfer){rank, x, (size_t)count};
     float *packed = (float *)t->packed.data + (size_t)(l - t->lane) * t->packed_room + *used;
-    ls__half_pack(count, x, packed);
-    *used += ls__half_room(count);
-    return (ls_transfer){rank, packed, (size_t)ls__half_room(count)};
+    ls__bf16_pack(count, x, packed);
+    *used += ls__bf16_room(count);
+    return (ls_transfer){rank, packed, (size_t)ls__bf16_room(count)};
 }
 
 static ls_transfer incoming(const ls_tree *t, const lane *l, int rank, float *x, int64_t count)
 {
-    if (!t->half || l->base) return (ls_transfer){rank, x, (size_t)count};
-    return (ls_transfer){rank, ls__half_rear(count, x), (size_t)ls__half_room(count)};
+    if (!t->bf16 || l->base) return (ls_transfer){rank, x, (size_t)count};
+    return (ls_transfer){rank, ls__bf16_rear(count, x), (size_t)ls__bf16_room(count)};
 }
 
 /* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to t->receive. */
@@ -130,13 +130,13 @@ static void add_up(ls_tree *t, lane *l)
     ls_tree_range mine = piece_of(t, l->slice.count, t->comm->rank, l->pass);
     if (l->head) take_heads(t);
     place_pieces(t, l, mine);
-    for (int i = 0; i < t->pieces && t->half; i++)
-        if (t->piece_team[i] != t->mine) ls__half_unpack(mine.count, t->vector[i]);
-        else ls__half_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
+    for (int i = 0; i < t->pieces && t->bf16; i++)
+        if (t->piece_team[i] != t->mine) ls__bf16_unpack(mine.count, t->vector[i]);
+        else ls__bf16_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
     finish f = {.result = t->vector[t->pieces], .plus = ls__tree_plus(t, &l->slice, mine.offset)};
     if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
     ls__tree_add(mine.count, t->adds, t->adding, t->vector, &f);
-    if (t->half && !l->slice.addend) ls__half_round_all(mine.count, f.result); /* as the others will have it */
+    if (t->bf16 && !l->slice.addend) ls__bf16_round_all(mine.count, f.result); /* as the others will have it */
 }
 
 /* What this rank owns goes to one rank of every other team. */
@@ -167,7 +167,7 @@ static void take_parts(ls_tree *t, const lane *l)
     for (int part = 0; part < t->comm->size; part++) {
         ls_tree_range r = piece_of(t, l->slice.count, part, l->pass);
         if (part != t->comm->rank && !speaks(t, part)) continue;
-        if (t->half && part != t->comm->rank) ls__half_unpack(r.count, base + r.offset);
+        if (t->bf16 && part != t->comm->rank) ls__bf16_unpack(r.count, base + r.offset);
         finish f = {.result = base + r.offset, .copy = t->copy};
         f.copies = ls__tree_copies(t, &l->slice, f.result, l->slice.offset + r.offset);
         ls__tree_add(r.count, 0, NULL, NULL, &f);

@@ -104,7 +104,7 @@ struct ls_tree {
 
     waiting  begun[BEGUN]; /* a ring: [first_begun, end_begun) wait for other ranks */
     uint64_t first_begun, end_begun;
-    bool     half;        /* messages between hosts are of bfloat16         */
+    bool     bf16;        /* messages between hosts are of bfloat16         */
     size_t   packed_room; /* floats that a lane sends then                  */
     ls_block packed;
     lane     lane[LANES]; /* a ring */

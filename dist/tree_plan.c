@@ -283,11 +283,11 @@ ls_status ls__tree_share(ls_tree *tree, ls_window *window, size_t stride)
     return LS_OK;
 }
 
-ls_status ls__tree_send_half(ls_tree *tree)
+ls_status ls__tree_send_bf16(ls_tree *tree)
 {
     const team *own = &tree->team[tree->mine];
     if (tree->teams == 1) return LS_OK;
-    tree->half        = true;
+    tree->bf16        = true;
     tree->packed_room = (size_t)(own->pieces + 1) * (size_t)tree->comm->size * (size_t)(tree->room / 2 + 1);
     LS_TRY(ls_block_new(&tree->packed, LANES * tree->packed_room * sizeof(float), "tree sum"));
     return LS_OK;

@@ -181,7 +181,7 @@ static void test_sums_go_on(void **state)
 }
 
 /* In bfloat16 what a host has is rounded, added as the tree, and rounded: near the exact sum, and alike on all ranks. */
-static void test_half(void **state)
+static void test_bfloat16(void **state)
 {
     enum { COUNT = 5000, SHARDS = 8 };
     for (places p = 0; p < PLACES; p++) {
@@ -189,7 +189,7 @@ static void test_half(void **state)
         assert_ok(ls__tree_new(&tree, comm, SHARDS, 1, COUNT));
         ls_window *window = blocks_for(tree, COUNT, p);
         float     *block0 = window->own.data, *all = calloc((size_t)the_size() * COUNT, sizeof *all);
-        assert_ok(ls__tree_send_half(tree));
+        assert_ok(ls__tree_send_bf16(tree));
         for (int turn = 0; turn < 3; turn++) {
             compute(ls__tree_schedule(tree, 0), block0, COUNT, COUNT);
             assert_ok(ls__tree_allreduce(tree, block0, COUNT, 0, COUNT));
@@ -413,7 +413,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
         cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
         cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),       cmocka_unit_test(test_half),
+        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),       cmocka_unit_test(test_bfloat16),
         cmocka_unit_test(test_slices_take_turns),
     };
     return run_on_ranks(argc, argv, tests);
