@@ -186,10 +186,7 @@ static ls_status run(ls_job *j, const ls_args *args)
     LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
-    LS_AGREE(j, ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
-                              .seed = (uint64_t)j->recipe->train.seed, .prefetch = 1));
-    ls_status status = ls_loader_next(loader, &b.batch) ? LS_OK : ls_loader_status(loader); /* stays valid: nobody asks for the next */
-    status           = ls_comm_agree(j->comm, status);
+    ls_status status = ls_job_first_batch(j, &loader, &b.batch);
     b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
     if (status == LS_OK) status = measure(&b);

@@ -403,6 +403,13 @@ ls_status ls_job_trainer(ls_job *j)
     return ls_comm_same(j->comm, 1, names, values);
 }
 
+ls_status ls_job_first_batch(ls_job *j, ls_loader **loader, ls_batch *batch)
+{
+    LS_AGREE(j, ls_loader_new(loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
+                              .seed = (uint64_t)j->recipe->train.seed, .prefetch = 1));
+    return ls_comm_agree(j->comm, ls_loader_next(*loader, batch) ? LS_OK : ls_loader_status(*loader));
+}
+
 /* ---- evaluation --------------------------------------------------------------------------------------------------- */
 
 static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *accuracy)

@@ -61,6 +61,8 @@ typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH
 ls_status ls_job_data(ls_job *j, ls_splits splits);
 ls_status ls_job_graph(ls_job *j);
 ls_status ls_job_trainer(ls_job *j);
+/* This rank's share of the first batch, which stays valid as long as nobody asks the loader for the next.  Collective. */
+ls_status ls_job_first_batch(ls_job *j, ls_loader **loader, ls_batch *batch);
 /* Says first what went wrong: when MPI has ended on all ranks, mpirun may end them before the first one has said it. */
 void      ls_job_free(ls_job *j, ls_status status);
 
