@@ -29,6 +29,26 @@ void ls_comm_free(ls_comm *comm)
         free(comm);
 }
 
+ls_flow *ls__flow_take(ls_comm *comm, size_t bytes)
+{
+    ls_flow *f = comm->flows;
+    while (f && f->goes) f = f->next;
+    if (f || !(f = calloc(1, bytes))) return f;
+    f->next     = comm->flows;
+    comm->flows = f;
+    return f;
+}
+
+void ls__flows_free(ls_comm *comm, void (*each)(ls_flow *flow))
+{
+    for (ls_flow *f = comm->flows, *next; f; f = next) {
+        next = f->next;
+        if (each) each(f);
+        free(f);
+    }
+    comm->flows = NULL;
+}
+
 int         ls_comm_rank(const ls_comm *comm) { return comm->rank; }
 int         ls_comm_size(const ls_comm *comm) { return comm->size; }
 int         ls_comm_local_size(const ls_comm *comm) { return comm->local_size; }

@@ -37,8 +37,11 @@ typedef struct ls_transfer {
 /* Messages of one channel neither mix with those of another nor wait for them. */
 enum { LS_CHANNEL_EXCHANGE, LS_CHANNEL_SCATTER, LS_CHANNEL_GATHER, LS_CHANNELS };
 
-/* Messages on their way; what it is, is an implementation's own business. */
-typedef struct ls_flow ls_flow;
+/* Messages on their way: what every implementation's struct starts with. */
+typedef struct ls_flow {
+    bool            goes; /* else it is free to be used again */
+    struct ls_flow *next;
+} ls_flow;
 
 typedef struct ls_comm_table {
     const char *name;
@@ -67,10 +70,15 @@ struct ls_comm {
     ls_flight           *flight; /* notes every collective; NULL: none                                              */
     bool                 traced, threads; /* threads: several may use it, one at a time                              */
     bool                 broken; /* a call of the table failed: the ranks may be out of step */
+    ls_flow             *flows;  /* all that were ever needed at once                        */
 };
 
 /* For implementations: fills in the common part, with all ranks on one host (local_size) but sharing nothing. */
 void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size);
+
+/* For implementations: one that is free, or a new one of so many bytes, zeroed; NULL: no memory.  And the end of all, after `each` (or NULL). */
+ls_flow *ls__flow_take(ls_comm *comm, size_t bytes);
+void     ls__flows_free(ls_comm *comm, void (*each)(ls_flow *flow));
 
 /* See the table.  Called by one thread at a time, and beside no other collective. */
 ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow);

@@ -8,19 +8,17 @@
 
 #define PAYLOAD (1448.0 / 1538.0) /* of a full frame on the wire */
 
-struct ls_flow {
-    double   done_at;
-    bool     goes; /* else it is free to be used again */
-    ls_flow *next;
-};
+typedef struct flow {
+    ls_flow base;
+    double  done_at;
+} flow;
 
 typedef struct mirror {
-    ls_comm  base;
-    ls_link  link;
-    double   waited, bytes;
-    double   tokens, filled_at; /* of the link's bucket, and when it had them */
-    int64_t  messages;
-    ls_flow *flows;
+    ls_comm base;
+    ls_link link;
+    double  waited, bytes;
+    double  tokens, filled_at; /* of the link's bucket, and when it had them */
+    int64_t messages;
 } mirror;
 
 #define MIRROR_OF(comm) ((mirror *)(comm))
@@ -84,57 +82,46 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
 {
-    mirror  *m   = MIRROR_OF(comm);
-    ls_flow *f   = m->flows;
-    double   out = 0, in = 0;
-    int      messages = 0;
+    double sent = 0, received = 0;
+    int    messages = 0;
     (void)channel;
     for (int i = 0; i < sends; i++) {
-        out += (double)send[i].count * sizeof(float);
+        sent += (double)send[i].count * sizeof(float);
         messages += send[i].count > 0;
     }
-    for (int i = 0; i < receives; i++) in += (double)receive[i].count * sizeof(float);
-    *flow = NULL;
-    if (out + in == 0) return LS_OK;
-    while (f && f->goes) f = f->next;
-    if (!f) {
-        f = calloc(1, sizeof *f);
-        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
-        f->next  = m->flows;
-        m->flows = f;
-    }
-    f->goes    = true;
-    f->done_at = there_at(comm, messages, out, in);
-    *flow      = f;
+    for (int i = 0; i < receives; i++) received += (double)receive[i].count * sizeof(float);
+    *out = NULL;
+    if (sent + received == 0) return LS_OK;
+    flow *f = (flow *)ls__flow_take(comm, sizeof *f);
+    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+    f->base.goes = true;
+    f->done_at   = there_at(comm, messages, sent, received);
+    *out         = &f->base;
     return LS_OK;
 }
 
-static ls_status test(ls_comm *comm, ls_flow **flow)
+static ls_status test(ls_comm *comm, ls_flow **its)
 {
-    if (now(MIRROR_OF(comm)) < (*flow)->done_at) return LS_OK;
-    (*flow)->goes = false;
-    *flow         = NULL;
+    if (now(MIRROR_OF(comm)) < ((flow *)*its)->done_at) return LS_OK;
+    (*its)->goes = false;
+    *its         = NULL;
     return LS_OK;
 }
 
 /* Nothing happens before the first of the flows is there. */
 static void idle(ls_comm *comm)
 {
-    mirror  *m     = MIRROR_OF(comm);
-    ls_flow *first = NULL;
-    for (ls_flow *f = m->flows; f; f = f->next)
-        if (f->goes && (!first || f->done_at < first->done_at)) first = f;
-    if (first) wait_until(m, first->done_at);
+    const flow *first = NULL;
+    for (const ls_flow *f = comm->flows; f; f = f->next)
+        if (f->goes && (!first || ((const flow *)f)->done_at < first->done_at)) first = (const flow *)f;
+    if (first) wait_until(MIRROR_OF(comm), first->done_at);
 }
 
 static void release(ls_comm *comm)
 {
-    for (ls_flow *f = MIRROR_OF(comm)->flows, *next; f; f = next) {
-        next = f->next;
-        free(f);
-    }
+    ls__flows_free(comm, NULL);
     free(comm);
 }
 

@@ -25,19 +25,17 @@ enum { TAG = 77 }; /* and on, one for each channel */
 #define TCP_PIECE ((size_t)1 << 20)
 #define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
 
-struct ls_flow {
+typedef struct flow {
+    ls_flow      base;
     MPI_Request *request;
     int          posted, room;
-    bool         goes; /* else it is free to be used again */
-    ls_flow     *next;
-};
+} flow;
 
 typedef struct mpi_comm {
     ls_comm  base;
     MPI_Comm world;
     bool     started; /* MPI was started here, and so ends here */
     size_t   piece;
-    ls_flow *flows;   /* all that were ever needed at once      */
     int      idles;   /* in a row: nothing has arrived          */
 } mpi_comm;
 
@@ -97,18 +95,12 @@ static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
 }
 
 /* One that is free, with room for so many requests. */
-static ls_status take_flow(mpi_comm *c, size_t need, ls_flow **out)
+static ls_status take_flow(mpi_comm *c, size_t need, flow **out)
 {
     enum { ROOM = 64 };
-    ls_flow *f = c->flows;
     LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "%zu messages at once", need);
-    while (f && f->goes) f = f->next;
-    if (!f) {
-        f = calloc(1, sizeof *f);
-        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
-        f->next  = c->flows;
-        c->flows = f;
-    }
+    flow *f = (flow *)ls__flow_take(&c->base, sizeof *f);
+    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
     if (need > (size_t)f->room || !f->room) {
         size_t       room    = need > ROOM ? need : ROOM;
         MPI_Request *request = realloc(f->request, room * sizeof *request);
@@ -121,7 +113,7 @@ static ls_status take_flow(mpi_comm *c, size_t need, ls_flow **out)
     return LS_OK;
 }
 
-static ls_status post(ls_comm *comm, ls_flow *f, const ls_transfer *t, int tag, bool in)
+static ls_status post(ls_comm *comm, flow *f, const ls_transfer *t, int tag, bool in)
 {
     mpi_comm    *c      = MPI_OF(comm);
     const size_t floats = c->piece / sizeof(float);
@@ -136,30 +128,29 @@ static ls_status post(ls_comm *comm, ls_flow *f, const ls_transfer *t, int tag, 
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
 {
     mpi_comm *c = MPI_OF(comm);
-    ls_flow  *f = NULL;
-    *flow = NULL;
+    flow     *f = NULL;
+    *out = NULL;
     LS_TRY(take_flow(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive), &f));
-    f->goes = true;
-    *flow   = f;
+    f->base.goes = true;
+    *out         = &f->base;
     /* Receives first: what arrives then needs no buffer of MPI's. */
     for (int i = 0; i < receives; i++) LS_TRY(post(comm, f, &receive[i], TAG + channel, true));
     for (int i = 0; i < sends; i++) LS_TRY(post(comm, f, &send[i], TAG + channel, false));
     return LS_OK;
 }
 
-static ls_status test(ls_comm *comm, ls_flow **flow)
+static ls_status test(ls_comm *comm, ls_flow **its)
 {
-    mpi_comm *c    = MPI_OF(comm);
-    ls_flow  *f    = *flow;
-    int       over = 0;
+    flow *f    = (flow *)*its;
+    int   over = 0;
     LS_TRY_MPI(comm, MPI_Testall(f->posted, f->request, &over, MPI_STATUSES_IGNORE));
     if (!over) return LS_OK;
-    f->goes  = false;
-    *flow    = NULL;
-    c->idles = 0;
+    f->base.goes        = false;
+    *its                = NULL;
+    MPI_OF(comm)->idles = 0;
     return LS_OK;
 }
 
@@ -174,10 +165,11 @@ static void idle(ls_comm *comm)
 /* What has not been received is taken back; what was sent is MPI's, and goes with it. */
 static void drop(ls_comm *comm)
 {
-    for (ls_flow *f = MPI_OF(comm)->flows; f; f = f->next) {
-        for (int i = 0; f->goes && i < f->posted; i++)
+    for (ls_flow *its = comm->flows; its; its = its->next) {
+        flow *f = (flow *)its;
+        for (int i = 0; its->goes && i < f->posted; i++)
             if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS) MPI_Request_free(&f->request[i]);
-        f->goes = false;
+        its->goes = false;
     }
 }
 
@@ -203,6 +195,8 @@ static ls_status find_hosts(mpi_comm *c)
     return LS_OK;
 }
 
+static void free_requests(ls_flow *its) { free(((flow *)its)->request); }
+
 static void release(ls_comm *comm)
 {
     mpi_comm *c = MPI_OF(comm);
@@ -210,11 +204,7 @@ static void release(ls_comm *comm)
         MPI_Comm_free(&c->world);
         if (c->started) MPI_Finalize();
     }
-    for (ls_flow *f = c->flows, *next; f; f = next) {
-        next = f->next;
-        free(f->request);
-        free(f);
-    }
+    ls__flows_free(comm, free_requests);
     free(c->base.host);
     free(c);
 }

@@ -34,14 +34,13 @@ typedef struct note {
 typedef struct world world;
 
 /* Messages that are sent and received together.  What is to be received is in the order in which it comes. */
-struct ls_flow {
+typedef struct flow {
+    ls_flow      base;
     int          channel, sends, receives, received, room;
     note       **posted;  /* of what is sent      */
     int         *to;      /* and whom it goes to  */
     ls_transfer *receive;
-    bool         goes;    /* else it is free to be used again */
-    ls_flow     *next;
-};
+} flow;
 
 typedef struct sim {
     ls_comm      comm;
@@ -52,7 +51,6 @@ typedef struct sim {
     const void  *shown;      /* what the others may read in a meeting             */
     note       **first;      /* by sender and channel: the oldest message that is not taken */
     note        *free_notes; /* to be used again: no allocation once it runs      */
-    ls_flow     *flows;
     pthread_t    thread;
     ls_status  (*body)(ls_comm *comm, void *context);
     void        *context;
@@ -190,17 +188,11 @@ static note *take_note(sim *s)
 static note **mailbox(const sim *of, int sender, int channel) { return &of->first[sender * LS_CHANNELS + channel]; }
 
 /* One that is free, with room for so many messages. */
-static ls_status take_flow(sim *s, int sends, int receives, ls_flow **out)
+static ls_status take_flow(sim *s, int sends, int receives, flow **out)
 {
-    ls_flow *f    = s->flows;
-    int      need = sends > receives ? sends : receives;
-    while (f && f->goes) f = f->next;
-    if (!f) {
-        f = calloc(1, sizeof *f);
-        LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
-        f->next  = s->flows;
-        s->flows = f;
-    }
+    flow *f    = (flow *)ls__flow_take(&s->comm, sizeof *f);
+    int   need = sends > receives ? sends : receives;
+    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
     if (need > f->room) {
         free(f->posted), free(f->to), free(f->receive);
         f->posted  = malloc(sizeof *f->posted * (size_t)need);
@@ -215,7 +207,7 @@ static ls_status take_flow(sim *s, int sends, int receives, ls_flow **out)
 }
 
 /* Puts a message into the mailbox of its receiver.  The lock is held. */
-static ls_status post(sim *s, ls_flow *f, const ls_transfer *t)
+static ls_status post(sim *s, flow *f, const ls_transfer *t)
 {
     world *w     = s->world;
     note  *n     = take_note(s), **last = mailbox(&w->rank[t->rank], s->comm.rank, f->channel);
@@ -232,19 +224,19 @@ static ls_status post(sim *s, ls_flow *f, const ls_transfer *t)
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
 {
     sim      *s = (sim *)comm;
-    ls_flow  *f = NULL;
+    flow     *f = NULL;
     ls_status status = LS_OK;
-    *flow = NULL;
+    *out = NULL;
     LS_TRY(begin_call(s));
     LS_TRY(take_flow(s, sends, receives, &f));
     if (receives) memcpy(f->receive, receive, sizeof *receive * (size_t)receives);
-    f->channel  = channel;
-    f->receives = receives;
-    f->goes     = true;
-    *flow       = f;
+    f->channel   = channel;
+    f->receives  = receives;
+    f->base.goes = true;
+    *out         = &f->base;
     pthread_mutex_lock(&s->world->lock);
     for (int i = 0; i < sends && status == LS_OK; i++) status = post(s, f, &send[i]);
     pthread_cond_broadcast(&s->world->changed);
@@ -273,20 +265,20 @@ static ls_status receive_one(sim *s, const ls_transfer *r, int channel, bool *th
     return LS_OK;
 }
 
-static void end_flow(sim *s, ls_flow *f)
+static void end_flow(sim *s, flow *f)
 {
     for (int i = 0; i < f->sends; i++) {
         f->posted[i]->next = s->free_notes;
         s->free_notes      = f->posted[i];
     }
-    f->goes = false;
+    f->base.goes = false;
 }
 
 /* The lock is held. */
-static ls_status advance(sim *s, ls_flow **flow)
+static ls_status advance(sim *s, ls_flow **its)
 {
-    ls_flow *f     = *flow;
-    bool     there = true;
+    flow *f     = (flow *)*its;
+    bool  there = true;
     while (f->received < f->receives) {
         LS_TRY(receive_one(s, &f->receive[f->received], f->channel, &there));
         if (!there) return LS_OK;
@@ -295,15 +287,15 @@ static ls_status advance(sim *s, ls_flow **flow)
     for (int i = 0; i < f->sends; i++)
         if (!f->posted[i]->taken) return s->world->rank[f->to[i]].gone ? gone(s, f->to[i]) : LS_OK;
     end_flow(s, f);
-    *flow = NULL;
+    *its = NULL;
     return LS_OK;
 }
 
-static ls_status test(ls_comm *comm, ls_flow **flow)
+static ls_status test(ls_comm *comm, ls_flow **its)
 {
     sim *s = (sim *)comm;
     pthread_mutex_lock(&s->world->lock);
-    ls_status status = advance(s, flow);
+    ls_status status = advance(s, its);
     pthread_mutex_unlock(&s->world->lock);
     return status;
 }
@@ -328,8 +320,9 @@ static void drop(ls_comm *comm)
     sim   *s = (sim *)comm;
     world *w = s->world;
     pthread_mutex_lock(&w->lock);
-    for (ls_flow *f = s->flows; f; f = f->next) {
-        if (!f->goes) continue;
+    for (ls_flow *its = comm->flows; its; its = its->next) {
+        flow *f = (flow *)its;
+        if (!its->goes) continue;
         for (int i = 0; i < f->sends; i++) {
             while (f->posted[i]->reading && !f->posted[i]->taken) pthread_cond_wait(&w->changed, &w->lock);
             note **at = mailbox(&w->rank[f->to[i]], comm->rank, f->channel);
@@ -358,6 +351,12 @@ static void *run_rank(void *rank)
     return NULL;
 }
 
+static void free_flow(ls_flow *its)
+{
+    flow *f = (flow *)its;
+    free(f->posted), free(f->to), free(f->receive);
+}
+
 static void free_messages(world *w)
 {
     for (int r = 0; r < w->ranks; r++) {
@@ -367,10 +366,7 @@ static void free_messages(world *w)
                 next = n->next;
                 free(n);
             }
-        for (ls_flow *f = s->flows, *next; f; f = next) {
-            next = f->next;
-            free(f->posted), free(f->to), free(f->receive), free(f);
-        }
+        ls__flows_free(&s->comm, free_flow);
     }
 }
 
