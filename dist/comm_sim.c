@@ -314,21 +314,29 @@ static void idle(ls_comm *comm)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Takes back what nobody has taken. */
+/* Takes a message back that nobody has begun to read.  The lock is held. */
+static void take_back(sim *s, const flow *f, int i)
+{
+    note **at = mailbox(&s->world->rank[f->to[i]], s->comm.rank, f->channel);
+    if (f->posted[i]->reading) return;
+    while (*at && *at != f->posted[i]) at = &(*at)->next;
+    if (*at) *at = f->posted[i]->next;
+}
+
+/* Takes back what nobody has taken: all at once, as who found a later message in place of an earlier one would take it for that; then
+ * waits for who is reading. */
 static void drop(ls_comm *comm)
 {
     sim   *s = (sim *)comm;
     world *w = s->world;
     pthread_mutex_lock(&w->lock);
+    for (ls_flow *its = comm->flows; its; its = its->next)
+        for (int i = 0; its->goes && i < ((flow *)its)->sends; i++) take_back(s, (flow *)its, i);
     for (ls_flow *its = comm->flows; its; its = its->next) {
         flow *f = (flow *)its;
         if (!its->goes) continue;
-        for (int i = 0; i < f->sends; i++) {
+        for (int i = 0; i < f->sends; i++)
             while (f->posted[i]->reading && !f->posted[i]->taken) pthread_cond_wait(&w->changed, &w->lock);
-            note **at = mailbox(&w->rank[f->to[i]], comm->rank, f->channel);
-            while (*at && *at != f->posted[i]) at = &(*at)->next;
-            if (*at) *at = f->posted[i]->next;
-        }
         end_flow(s, f);
     }
     pthread_mutex_unlock(&w->lock);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Ranks as threads of one process: the same bits as one rank, links as slow as asked for, faults where asked for. */
 #include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -143,6 +145,53 @@ static void test_a_rank_dies(void **state)
     }
 }
 
+enum { SMALL = 10, LARGE = 1 << 24 };
+
+static float     *large, *its_copy;
+static atomic_int reads, drops;
+
+/* Rank 0 has three messages under way, and gives them up while rank 2 reads the second: rank 1, which waits for the first, must not find the
+ * third in its place. */
+static ls_status gives_up(ls_comm *comm, void *context)
+{
+    static float first[SMALL], third[2 * SMALL];
+    float        here[2 * SMALL];
+    int          rank = ls_comm_rank(comm);
+    ls_transfer  all[] = {{1, first, SMALL}, {2, large, LARGE}, {1, third, 2 * SMALL}}, mine = rank == 1 ? (ls_transfer){0, here, SMALL} : (ls_transfer){0, its_copy, LARGE};
+    ls_flow     *flow[3] = {NULL}, *wait = NULL;
+    (void)context;
+    for (int i = 0; i < 3; i++) LS_TRY(ls__comm_start(comm, LS_CHANNEL_GATHER, 0, NULL, 0, NULL, &flow[i])); /* so that they are there, in this order */
+    for (int i = 0; i < 3; i++) LS_TRY(ls__comm_test(comm, &flow[i]));
+    for (int i = 0; rank == 0 && i < 3; i++) LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 1, &all[i], 0, NULL, &flow[i]));
+    LS_TRY(ls_comm_barrier(comm));
+    if (rank == 0) {
+        while (!atomic_load(&reads)) continue;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        atomic_store(&drops, 1);
+        ls__comm_drop(comm);
+        return LS_OK;
+    }
+    LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 0, NULL, 1, &mine, &wait));
+    if (rank == 2) atomic_store(&reads, 1);
+    while (rank == 1 && !atomic_load(&drops)) continue;
+    while (wait) {
+        LS_TRY(ls__comm_test(comm, &wait));
+        if (rank == 1) nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);
+    }
+    return LS_OK;
+}
+
+static void test_a_rank_gives_up(void **state)
+{
+    ls_status status[3];
+    large    = calloc(LARGE, sizeof *large);
+    its_copy = malloc(LARGE * sizeof *its_copy);
+    ls_sim_run(3, NULL, gives_up, NULL, status);
+    free(large), free(its_copy);
+    assert_int_equal(status[0], LS_OK);
+    assert_int_not_equal(status[1], LS_ERR_FAILED);
+}
+
 static void test_a_rank_is_late(void **state)
 {
     uint64_t     one[1], many[4];
@@ -164,7 +213,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_collectives), cmocka_unit_test(test_agree),          cmocka_unit_test(test_bits_of_one_rank), cmocka_unit_test(test_a_slow_link),
-        cmocka_unit_test(test_a_rank_dies), cmocka_unit_test(test_a_rank_is_late), cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_a_rank_dies), cmocka_unit_test(test_a_rank_gives_up),    cmocka_unit_test(test_a_rank_is_late), cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
