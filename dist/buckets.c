@@ -3,7 +3,15 @@
  * (Li et al., "PyTorch Distributed", VLDB 2020, section 3.2.3, whose buckets are copies). */
 #include "dist/buckets.h"
 
-int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **out)
+/* Of the next bucket, at least. */
+static int64_t bytes_of_next(int64_t bytes, int64_t least, size_t left)
+{
+    int64_t half = (int64_t)(left * sizeof(float)) / 2;
+    if (least <= 0 || half >= bytes) return bytes;
+    return half > least ? half : least < bytes ? least : bytes;
+}
+
+int ls__buckets(const ls_params *params, int64_t bytes, int64_t least, ls_bucket **out)
 {
     ls_bucket *bucket = ls_arena_alloc(params->graph->arena, (2 * (size_t)params->count + 2) * sizeof *bucket);
     int        n      = 0;
@@ -17,7 +25,7 @@ int ls__buckets(const ls_params *params, int64_t bytes, ls_bucket **out)
             bucket[n++] = (ls_bucket){.offset = start, .count = s->offset - start};
             start       = s->offset;
         }
-        if (!last && !s->second && (int64_t)((end - start) * sizeof(float)) < bytes) continue;
+        if (!last && !s->second && (int64_t)((end - start) * sizeof(float)) < bytes_of_next(bytes, least, params->trained - start)) continue;
         bucket[n++] = (ls_bucket){.offset = start, .count = end - start, .plus = s->second};
         start       = end;
     }

@@ -162,6 +162,8 @@ void ls__comm_drop(ls_comm *comm)
     if (comm->table->drop) comm->table->drop(comm);
 }
 
+double ls__comm_now(const ls_comm *comm) { return comm->table->now ? comm->table->now(comm) : 1e-9 * (double)ls__flight_now(); }
+
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
 {
     ls_flow  *flow   = NULL;

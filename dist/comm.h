@@ -11,7 +11,7 @@
  * One more is foreseen and needs nothing but a file with a table: `nccl` (messages and the collectives on device
  * memory; its unique id travels by an mpi communicator's bcast).
  *
- * Every function but test, idle, drop and poll is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
+ * Every function but test, idle, drop, poll and now is collective: all ranks call it, in the same order.  A rank on which something fails must therefore
  * not leave the sequence; it carries its status on to the next ls_comm_agree, which all ranks reach, and where all learn
  * of it:
  *
@@ -58,6 +58,7 @@ typedef struct ls_comm_table {
     void (*idle)(ls_comm *comm);      /* (optional, default nothing) between two tests of one that only waits            */
     void (*drop)(ls_comm *comm);      /* (optional, default nothing) gives up all flows: their buffers go away           */
     void (*poll)(ls_comm *comm);      /* (optional, default nothing) lets messages go on, while waiting elsewhere     */
+    double (*now)(const ls_comm *comm); /* (optional, default the clock's) seconds, by which messages are there          */
     void (*free)(ls_comm *comm);      /* (optional, default free()) releases the struct too.  After an error (broken) it
                                          must not wait for other ranks                                                */
 } ls_comm_table;
@@ -85,6 +86,7 @@ ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfe
 ls_status ls__comm_test(ls_comm *comm, ls_flow **flow);
 void      ls__comm_idle(ls_comm *comm);
 void      ls__comm_drop(ls_comm *comm);
+double    ls__comm_now(const ls_comm *comm);
 
 /* Sends and receives all of these; returns when every buffer may be used again. */
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive);

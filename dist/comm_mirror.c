@@ -23,12 +23,12 @@ typedef struct mirror {
 
 #define MIRROR_OF(comm) ((mirror *)(comm))
 
-static double now(const mirror *m) { return 1e-9 * (double)ls__flight_now() + m->waited; }
+static double now(const ls_comm *comm) { return 1e-9 * (double)ls__flight_now() + ((const mirror *)comm)->waited; }
 
 /* The bucket is as full as the time since the last message allows, and may go below empty: that is what must be waited for. */
 static double link_time(mirror *m, double bytes)
 {
-    const double rate = m->link.bytes_per_s * PAYLOAD, here = now(m);
+    const double rate = m->link.bytes_per_s * PAYLOAD, here = now(&m->base);
     if (m->link.bytes_per_s <= 0) return 0;
     m->tokens    = fmin(m->link.burst_bytes, m->tokens + (here - m->filled_at) * rate) - bytes;
     m->filled_at = here;
@@ -43,12 +43,12 @@ static double there_at(ls_comm *comm, int sends, double out, double in)
     m->bytes += out;
     m->messages += sends;
     double takes = link_time(m, out > in ? out : in);
-    return now(m) + m->link.latency_s + takes;
+    return now(comm) + m->link.latency_s + takes;
 }
 
 static void wait_until(mirror *m, double when)
 {
-    double here = now(m);
+    double here = now(&m->base);
     if (when > here) m->waited += when - here;
 }
 
@@ -104,7 +104,7 @@ static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer 
 
 static ls_status test(ls_comm *comm, ls_flow **its)
 {
-    if (now(MIRROR_OF(comm)) < ((flow *)*its)->done_at) return LS_OK;
+    if (now(comm) < ((flow *)*its)->done_at) return LS_OK;
     (*its)->goes = false;
     *its         = NULL;
     return LS_OK;
@@ -126,7 +126,7 @@ static void release(ls_comm *comm)
 }
 
 static const ls_comm_table table = {
-    .name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .free = release};
+    .name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .now = now, .free = release};
 
 ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *link)
 {

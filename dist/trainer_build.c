@@ -11,6 +11,8 @@
 enum { MAX_SHARDS = 4096 };
 /* Buckets that take turns are smaller than others, of which only few fit into what they save: a part of all gradients. */
 enum { STAGED_PARTS = 16, STAGED_LEAST = 64 << 10 };
+/* Between hosts the last buckets become smaller, down to this. */
+enum { LEAST_LAST = 128 << 10 };
 
 /* ---- options ------------------------------------------------------------------------------------------------------- */
 
@@ -122,7 +124,7 @@ static ls_status insert_collectives(ls_trainer *t, phase *ph)
 {
     ls_bucket  *bucket;
     ls_program *p     = ph->program;
-    int         n     = ls__buckets(t->params, t->options.bucket_bytes, &bucket);
+    int         n     = ls__buckets(t->params, t->options.bucket_bytes, t->links ? LEAST_LAST : 0, &bucket);
     int        *ready = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *ready);
     for (int i = 0; i < n; i++) {
         ls_bucket b  = bucket[i];

@@ -63,6 +63,7 @@ struct ls_trainer {
     bool               staged;    /* buckets take turns in memory, and this rank's part of the totals is elsewhere: */
     ls_block           totals;    /* as the optimizer's state is                */
     int64_t            bucket_most;/* bytes; 0: any                             */
+    bool               links;      /* between ranks: not all are on one host   */
     ls_tree_keep       keep;
     holding           *holding;   /* of each rank; without `spread` of this one only */
     holding            kept;      /* this one's                                 */

@@ -7,6 +7,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- adding -------------------------------------------------------------------------------------------------------- */
 
@@ -293,6 +294,7 @@ ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_
 
 static void *run_thread(void *tree)
 {
+    enum { NAP_NS = 20000 };
     ls_tree *t = tree;
     omp_set_num_threads(1); /* all other cores compute */
     pthread_mutex_lock(&t->lock);
@@ -306,7 +308,7 @@ static void *run_thread(void *tree)
         }
         advance(t, &moved);
         pthread_mutex_unlock(&t->lock);
-        if (!moved) ls__comm_idle(t->comm);
+        if (!moved) nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL); /* the core may be one that computes */
         pthread_mutex_lock(&t->lock);
     }
     pthread_mutex_unlock(&t->lock);

@@ -31,13 +31,19 @@ static ls_tree_range piece_of(const ls_tree *t, int64_t count, int part, int64_t
     return (ls_tree_range){begin, end - begin < t->room ? end - begin : t->room};
 }
 
-static int64_t passes_of(const ls_tree *t, const waiting *w)
+static int64_t longest_part(const ls_tree *t, int64_t count)
 {
     int64_t longest = 0;
     for (int part = 0; part < t->comm->size; part++) {
-        int64_t length = ls__tree_part(w->slice.count, part + 1, t->comm->size) - ls__tree_part(w->slice.count, part, t->comm->size);
+        int64_t length = ls__tree_part(count, part + 1, t->comm->size) - ls__tree_part(count, part, t->comm->size);
         if (length > longest) longest = length;
     }
+    return longest;
+}
+
+static int64_t passes_of(const ls_tree *t, const waiting *w)
+{
+    int64_t longest = longest_part(t, w->slice.count);
     return longest || !w->head ? (longest + t->room - 1) / t->room : 1;
 }
 
@@ -209,6 +215,15 @@ static ls_status move_on(ls_tree *t, lane *l, stage before, bool *moved)
     return LS_OK;
 }
 
+/* Whether more may be on its way.  With much on it, messages of one rank get ahead of those of another, and those that wait for the slowest are
+ * many; and totals stand in line behind pieces that could wait. */
+static bool has_room(const ls_tree *t)
+{
+    int64_t floats = 0;
+    for (uint64_t i = t->first_lane; i < t->end_lane; i++) floats += t->lane[i % LANES].floats;
+    return t->end_lane - t->first_lane < LANES && floats < WHOLE * t->room;
+}
+
 /* The next pass of what was begun first takes a lane, when there is one, and when all ranks of this host have come so far. */
 static ls_status enter(ls_tree *t, bool *moved)
 {
@@ -216,7 +231,8 @@ static ls_status enter(ls_tree *t, bool *moved)
     if (w->pass == 0 && t->window && !w->base && !ls__window_complete(t->window, w->ticket)) return LS_OK;
     if (w->pass < passes_of(t, w)) {
         lane *l = &t->lane[t->end_lane % LANES];
-        *l      = (lane){.slice = w->slice, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .number = t->first_begun, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
+        int64_t left = longest_part(t, w->slice.count) - w->pass * t->room;
+        *l      = (lane){.slice = w->slice, .floats = left < t->room ? left : t->room, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .number = t->first_begun, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
         w->pass++;
         t->end_lane++;
         if (!l->base) LS_TRY(start_scatter(t, l));
@@ -245,7 +261,7 @@ ls_status ls__tree_advance(ls_tree *t, bool *moved)
             if (l->stage < before) before = l->stage;
         }
         while (t->first_lane < t->end_lane && t->lane[t->first_lane % LANES].stage == STAGE_DONE) t->first_lane++;
-        if (t->first_begun < t->end_begun && t->end_lane - t->first_lane < LANES) LS_TRY(enter(t, &more));
+        if (t->first_begun < t->end_begun && has_room(t)) LS_TRY(enter(t, &more));
         *moved |= more;
     }
     if (t->totals && t->window) ls__window_done(t->window, (uint32_t)ls__tree_taken(t));

@@ -15,12 +15,14 @@
 
 enum {
     GRANULE    = LS_TREE_GRANULE,
-    PASS       = 1 << 18, /* floats of a slice summed in one pass: bounds the receive buffer          */
+    PASS       = 1 << 15, /* floats of a slice summed in one pass: bounds the receive buffer          */
+    PART       = 1 << 12, /* but at least so many of a rank's part                                   */
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
     MAX_SHARDS = 1 << 20,
     BEGUN      = 64,      /* slices that wait for other ranks, or for a lane                         */
-    LANES      = 16       /* passes that are on their way between hosts at once                      */
+    LANES      = 16,      /* passes that are on their way between hosts at once                      */
+    WHOLE      = 4        /* and passes of the largest size, or smaller ones of as many floats       */
 };
 
 /* y = x + z, all three numbers of vectors. */
@@ -63,6 +65,7 @@ typedef struct lane {
     bool          head;
     float        *base; /* as above */
     uint64_t      number; /* of the slice: so many were begun before it */
+    int64_t       floats; /* of the largest part                        */
     stage         stage;
     ls_flow      *flow;
     int64_t       began_ns; /* the messages of this stage */

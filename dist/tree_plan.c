@@ -235,6 +235,7 @@ static ls_status plan_sum(ls_tree *t)
     t->copy      = ls_arena_alloc(t->arena, sizeof *t->copy * (size_t)own->members);
     int64_t pass = t->max_count < GRANULE ? GRANULE : t->max_count < PASS ? t->max_count : PASS;
     t->room      = ((pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
+    if (t->room < PART && pass == PASS) t->room = PART;
     plan_head(t);
     ls_block_free(&t->buffer);
     LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float), "tree sum"));

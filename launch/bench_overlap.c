@@ -29,6 +29,7 @@ typedef struct bench {
     ls_tree           *tree;
     ls_window         *window;
     int64_t            count;     /* floats of all gradients           */
+    int64_t            bucket_bytes;
     double            *backward;  /* of each instruction, all together */
     double            *times;     /* steps of each way                 */
 } bench;
@@ -42,7 +43,7 @@ static int compare(const void *x, const void *y)
 /* The same slices as a step's, so far as it has no tied weights. */
 static ls_status sum_all(bench *b)
 {
-    const int64_t bytes = b->job->recipe->train.bucket_bytes ? b->job->recipe->train.bucket_bytes : 4 << 20, most = bytes / (int64_t)sizeof(float);
+    const int64_t most = b->bucket_bytes / (int64_t)sizeof(float);
     for (int64_t at = 0; at < b->count; at += most)
         LS_TRY(ls__tree_begin(b->tree, b->window->own.data, (size_t)b->count, &(ls_tree_slice){.offset = at, .count = b->count - at < most ? b->count - at : most}));
     return ls__tree_end(b->tree);
@@ -130,6 +131,9 @@ static ls_status run(bench *b, const ls_args *args)
     LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
     LS_TRY(ls_job_graph(j));
     LS_TRY(ls_job_trainer(j));
+    double seconds;
+    b->bucket_bytes  = ls__trainer_bucket(j->trainer, &seconds);
+    s.bucket_bytes   = b->bucket_bytes;
     ls_status status = ls_job_first_batch(j, &loader, &b->batch);
     if (status == LS_OK) status = ls_comm_agree(j->comm, ls_simulated_rank_new(&b->alone, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
     if (status == LS_OK) status = make_sums(b);

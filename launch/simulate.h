@@ -37,6 +37,7 @@ typedef struct ls_simulation {
     ls_job  *job;                      /* with recipe, data and graph; ranks as the data are to be shared out */
     ls_link  link;
     double   slower;                   /* what is measured here takes so many times as long there             */
+    int64_t  bucket_bytes;             /* 0: as the recipe has it                                             */
     int      steps;                    /* that are measured                                                   */
 } ls_simulation;
 

@@ -43,7 +43,7 @@ static void make(model *m, int layers, int uses, int64_t bytes)
     assert_ok(ls__params_lay_out(&m->params, m->g));
     ls__params_tie(m->params, loss);
     assert_ok(ls__program_new(&m->p, m->g, m->params, &(ls_program_options){.loss = loss, .max_rows = 8, .max_shards = 4}));
-    m->n = ls__buckets(m->params, bytes, &m->bucket);
+    m->n = ls__buckets(m->params, bytes, 0, &m->bucket);
     assert_true(m->n < MOST);
     sort_by_ready(m->p, m->bucket, m->n);
     for (int i = 0; i < m->n; i++) {
