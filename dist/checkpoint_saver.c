@@ -10,7 +10,6 @@
  * all of them call what is collective in the same order.  A writer that fails (a full disk, say) fails that checkpoint alone.
  */
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -39,7 +38,6 @@ typedef struct report {
     int32_t  status, rank;
     uint64_t sum;
     int64_t  bytes;
-    double   cost_s;
 } report;
 
 struct ls_saver {
@@ -52,7 +50,7 @@ struct ls_saver {
     int             writer, writers, rank, ranks;
     bool            pending;   /* written or being written, and not yet published; on all ranks */
     ls_progress     progress;  /* of that one */
-    double          began, cost_s;
+    double          began;
     report         *reports;
     uint64_t       *sums;
     ls_status       last;      /* of the last checkpoint, with its message; on rank 0 */
@@ -107,15 +105,11 @@ static ls_status write_part(ls_saver *s, const ls_state *from)
 static void tell(ls_saver *s, ls_status status, const char *message)
 {
     news_item *n = &s->news[s->told++ % NEWS];
-    double     cost  = 0;
     int64_t    bytes = 0;
-    for (int r = 0; r < s->ranks; r++) {
-        cost = fmax(cost, s->reports[r].cost_s);
-        bytes += s->reports[r].bytes;
-    }
+    for (int r = 0; r < s->ranks; r++) bytes += s->reports[r].bytes;
     snprintf(n->message, sizeof n->message, "%s", message);
     n->item = (ls_saver_news){.step = s->progress.step, .digest = s->progress.digest, .status = status, .seconds = now(CLOCK_MONOTONIC) - s->began,
-                              .cost_s = cost, .bytes = bytes};
+                              .bytes = bytes};
     s->last = status;
 }
 
@@ -131,7 +125,6 @@ static ls_status publish(ls_saver *s)
 
 static void work(ls_saver *s, job what)
 {
-    double    before = now(CLOCK_THREAD_CPUTIME_ID);
     ls_status status = s->status;
     if (what == WRITE) {
         s->message[0] = 0;
@@ -145,7 +138,6 @@ static void work(ls_saver *s, job what)
     }
     if (what == DISCARD) ls__checkpoint_give_up(s->options.folder, s->progress.step, status);
     s->status = status;
-    s->cost_s += now(CLOCK_THREAD_CPUTIME_ID) - before;
 }
 
 static void *run(void *data)
@@ -162,10 +154,7 @@ static void *run(void *data)
         pthread_mutex_unlock(&s->lock);
         work(s, what);
         pthread_mutex_lock(&s->lock);
-        if (what != WRITE) {
-            s->reports[s->rank].cost_s += s->cost_s;
-            tell(s, s->status, s->message);
-        }
+        if (what != WRITE) tell(s, s->status, s->message);
         s->job = NOTHING;
         pthread_cond_broadcast(&s->changed);
     }
@@ -359,7 +348,6 @@ ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress)
     s->progress = *progress;
     s->pending  = true;
     s->began    = began;
-    s->cost_s   = 0;
     s->status   = LS_OK;
     s->bytes    = 0;
     if (s->options.background) take_copy(s);
@@ -373,10 +361,9 @@ bool ls_saver_idle(ls_saver *s) { return !s->pending && !busy(s); }
 
 ls_status ls_saver_publish(ls_saver *s)
 {
-    report mine = {s->status, s->rank, s->sum, s->bytes, s->cost_s};
+    report mine = {s->status, s->rank, s->sum, s->bytes};
     if (!s->pending) return LS_OK;
     s->pending = false;
-    s->cost_s  = 0;
     if (s->comm)
         LS_TRY(ls_comm_allgather(s->comm, &mine, s->reports, sizeof mine));
     else

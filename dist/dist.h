@@ -224,7 +224,6 @@ typedef struct ls_saver_news {
     ls_status   status;       /* LS_OK: it is published; else why it is not, and `message` */
     const char *message;      /* also of a published one: what could not be removed, say; "": nothing.  Valid until the next call */
     double      seconds;      /* from the copy until it was published                      */
-    double      cost_s;       /* processor's time of the writing, most of all ranks         */
     int64_t     bytes;
 } ls_saver_news;
 

@@ -18,8 +18,9 @@
 #include "core/base/arena.h"
 #include "dist/control.h"
 
-enum { TICK_MS = 200, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096, TURN_MS = 600 };
+enum { TICK_MS = 200, ALERT_MS = 40, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096, TURN_MS = 600 };
 #define NS 1e-9
+#define NEARLY 0.8 /* of its deadline: from then on it is looked at more often */
 #define MS INT64_C(1000000)
 
 typedef struct heard {
@@ -50,6 +51,7 @@ struct ls_watchdog {
     bool                *gone;         /* of all ranks: nobody listens at its port           */
     int64_t              oom_before;
     int64_t              ticks;
+    bool                 alert;        /* somebody's deadline is near     */
 };
 
 static _Atomic int32_t *crash_word; /* where a crash leaves its signal */
@@ -399,6 +401,17 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     pronounce(w, &v);
 }
 
+static bool deadline_is_near(const ls_watchdog *w, int64_t now, double floor_s)
+{
+    const ls_control *c    = w->control;
+    bool              near = c->group[c->rank] != c->group[0] && w->judge_last_ns && (double)(now - w->judge_last_ns) * NS > NEARLY * floor_s;
+    for (int r = 0; r < c->ranks; r++) {
+        const ls_rank_view *v = &w->view[r];
+        near |= v->life == LS_LIFE_DEAD || (v->deadline_s > 0 && v->age_s > NEARLY * v->deadline_s) || v->silent_s > NEARLY * floor_s;
+    }
+    return near;
+}
+
 static void look_around(ls_watchdog *w, int64_t now)
 {
     const ls_control *c = w->control;
@@ -415,6 +428,7 @@ static void look_around(ls_watchdog *w, int64_t now)
     for (int m = 0; m < c->members; m++) look(w, m, now, floor_s);
     if (c->group[c->rank] == c->group[0]) judge(w, now, floor_s);
     else report(w, now, floor_s);
+    w->alert = deadline_is_near(w, now, floor_s);
 }
 
 /* Hosts that have not heard of each other yet hurry: before they have, nobody is missed. */
@@ -433,7 +447,7 @@ static void *watch(void *context)
     ls_watchdog  *w    = context;
     struct pollfd bell = {.fd = w->bell, .events = POLLIN};
     int64_t       last = ls__flight_now();
-    while (poll(&bell, 1, acquainted(w, last) ? TICK_MS : HURRY_MS) <= 0) {
+    while (poll(&bell, 1, !acquainted(w, last) ? HURRY_MS : w->alert ? ALERT_MS : TICK_MS) <= 0) {
         int64_t now = ls__flight_now();
         if (now - last > NEW_SPEAKER_MS * MS) w->excused_ns = now; /* the process, or the whole machine, was stopped */
         last = now;

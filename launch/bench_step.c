@@ -114,7 +114,7 @@ static ls_status compare_simulated(bench *b, const char *link)
         }
     }
     for (int k = 0; k < 2; k++) qsort(times + k * b->steps, (size_t)b->steps, sizeof *times, compare);
-    for (int k = 0; k < 2 && j->first; k++) { /* the best are those in which the machine did nothing else */
+    for (int k = 0; k < 2 && j->first; k++) { /* the best are those in which the machine did nothing else, or the link had had a pause */
         const int    at       = k * (b->steps / 2);
         const double measured = times[at], simulated = times[b->steps + at];
         printf("%sin turns, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n", k ? "median" : "best", 1e3 * measured, link,

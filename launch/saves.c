@@ -43,6 +43,17 @@ static bool is_due(ls_saves *s)
 
 uint32_t ls_saves_votes(ls_saves *s) { return (uint32_t)ls_saver_written(s->saver) << LS_SAVES_WRITTEN | (uint32_t)is_due(s) << LS_SAVES_DUE; }
 
+void ls_saves_step(ls_saves *s, double seconds)
+{
+    enum { FEW = 200 }; /* steps that a mean is of */
+    if (!ls_saver_idle(s->saver)) {
+        s->slower_s += s->calm_steps ? seconds - s->calm_s : 0;
+        return;
+    }
+    if (s->calm_steps < FEW) s->calm_steps++;
+    s->calm_s += (seconds - s->calm_s) / s->calm_steps;
+}
+
 static void waited(ls_saves *s, double since) { s->waited_s += ls_now() - since; }
 
 ls_status ls_saves_publish(ls_saves *s)
@@ -89,10 +100,11 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
     s->failing = false;
     s->good    = news->step;
     s->whole_s = news->seconds;
-    s->cost_s  = s->waited_s - s->told_s + (s->job->recipe->checkpoint.background ? news->cost_s : 0);
+    s->cost_s  = s->waited_s - s->told_s + s->slower_s;
     s->worst_s = fmax(s->cost_s, s->worst_s * FADES);
     s->told_s  = s->waited_s;
-    s->spent_s += s->cost_s;
+    s->spent_s  = fmax(0, s->spent_s + s->cost_s);
+    s->slower_s = 0;
     s->count++;
     if (!s->events) return;
     snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);

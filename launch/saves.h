@@ -3,8 +3,8 @@
  * The checkpoints of a run: when they are taken, what they cost, and what is said of them.
  *
  * Between the epochs' ends they are taken every checkpoint.every steps, or as often as checkpoint.budget allows: so that all of them together
- * have taken no more than that part of the run's time.  What one takes is the time in which the run waited for it, and (as if the run had
- * needed that processor) the processor's time of those who wrote it.
+ * have taken no more than that part of the run's time.  What one takes is the time in which the run waited for it, and what the steps
+ * beside which it was written took longer than others.
  */
 #ifndef LS_LAUNCH_SAVES_H
 #define LS_LAUNCH_SAVES_H
@@ -25,6 +25,9 @@ typedef struct ls_saves {
     double     opened_at, last_at; /* when the run began, and its last checkpoint    */
     double     waited_s;    /* in which the run waited for all of them so far        */
     double     told_s;      /* the same, when one was published last                 */
+    double     calm_s;      /* a step beside which nothing is written                */
+    int        calm_steps;  /* the mean of so many; 0: none yet                      */
+    double     slower_s;    /* what steps took longer while the last one was written */
     double     cost_s;      /* of the last one; at first a guess                     */
     double     worst_s;     /* of the last few                                       */
     double     spent_s;     /* on all of them                                        */
@@ -40,6 +43,8 @@ void      ls_saves_close(ls_saves *s); /* may be called twice */
 enum { LS_SAVES_WRITTEN, LS_SAVES_DUE, LS_SAVES_VOTES };
 uint32_t ls_saves_votes(ls_saves *s);
 
+/* A step of training has taken so long. */
+void ls_saves_step(ls_saves *s, double seconds);
 /* Publishes what all ranks have written; before another one is taken.  Collective. */
 ls_status ls_saves_publish(ls_saves *s);
 /* Takes a checkpoint of this state of the run, unless there is one of this step; `wall_s` is for the log.  Collective. */

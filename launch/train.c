@@ -295,7 +295,9 @@ static ls_status train_steps(training *t, ls_stop *stop)
         if (status == LS_ERR_DIVERGED && j->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
         LS_TRY(status);
         LS_TRY(ls_trace_step(t->trace));
-        account(t, ls_now() - began, (double)batch.global_rows);
+        double took = ls_now() - began;
+        account(t, took, (double)batch.global_rows);
+        ls_saves_step(&t->saves, took);
         ls_position position = ls_loader_position(t->loader);
         t->at.step           = t->metrics.step;
         t->at.epoch          = position.epoch;

@@ -10,6 +10,10 @@
 ls_status ls__program_bind(ls_program *p, void *arena)
 {
     p->arena = arena;
+    if (p->options.loss && !p->ones.data) {
+        LS_TRY(ls_block_new(&p->ones, (size_t)p->options.max_rows * sizeof(float), "seed gradient"));
+        for (int64_t i = 0; i < p->options.max_rows; i++) ((float *)p->ones.data)[i] = 1;
+    }
     if (!p->state.data) return ls_block_new(&p->state, p->state_bytes, "state"); /* comes zeroed */
     ls__program_reset(p);
     return LS_OK;

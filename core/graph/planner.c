@@ -215,9 +215,5 @@ ls_status ls__program_plan(ls_program *p)
     place_all(p);
     place_states(p);
     p->leaf_group = ls_arena_alloc(p->memory, (size_t)p->options.max_shards * sizeof *p->leaf_group);
-    if (p->options.loss) {
-        LS_TRY(ls_block_new(&p->ones, (size_t)p->options.max_rows * sizeof(float), "seed gradient"));
-        for (int64_t i = 0; i < p->options.max_rows; i++) ((float *)p->ones.data)[i] = 1;
-    }
     return LS_OK;
 }
