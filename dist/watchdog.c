@@ -150,6 +150,7 @@ static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
     v->step       = s.in.step;
     v->age_s      = (double)(now - since) * NS;
     v->deadline_s = deadline_of(&seat->log, (ls_phase)s.in.phase, floor_s);
+    w->alert |= v->age_s > NEARLY * v->deadline_s;
     copy(v->what, sizeof v->what, ls__phase_waits(s.whole.phase) ? s.whole.what : s.in.what); /* what a collective is made of does not matter */
     copy(v->whole, sizeof v->whole, s.whole.what);
     look_at_calls(&seat->log, v, s.calls);
@@ -325,6 +326,7 @@ static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
         w->view[r]      = h->view;
         if (h->at_ns) {
             w->view[r].silent_s = (double)(now - at) * NS;
+            w->alert |= h->view.age_s > NEARLY * h->view.deadline_s || w->view[r].silent_s > NEARLY * floor_s;
             if (w->gone[r] && h->view.life != LS_LIFE_ENDED) w->view[r].life = LS_LIFE_DEAD;
             continue;
         }
@@ -377,6 +379,7 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     double            quiet = (double)(now - since) * NS;
     bool              gone  = true;
     int               turn  = 0; /* one host after the other, so that one verdict does for all */
+    w->alert |= w->judge_last_ns && quiet > NEARLY * floor_s;
     if (w->ticks % (1 + c->ranks / 256) == 0)
         for (int m = 0; m < c->members; m++) send_view(w, &w->view[c->member[m]], now);
     for (int r = 0; r < c->ranks; r++) {
@@ -401,17 +404,6 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     pronounce(w, &v);
 }
 
-static bool deadline_is_near(const ls_watchdog *w, int64_t now, double floor_s)
-{
-    const ls_control *c    = w->control;
-    bool              near = c->group[c->rank] != c->group[0] && w->judge_last_ns && (double)(now - w->judge_last_ns) * NS > NEARLY * floor_s;
-    for (int r = 0; r < c->ranks; r++) {
-        const ls_rank_view *v = &w->view[r];
-        near |= v->life == LS_LIFE_DEAD || (v->deadline_s > 0 && v->age_s > NEARLY * v->deadline_s) || v->silent_s > NEARLY * floor_s;
-    }
-    return near;
-}
-
 static void look_around(ls_watchdog *w, int64_t now)
 {
     const ls_control *c = w->control;
@@ -425,10 +417,10 @@ static void look_around(ls_watchdog *w, int64_t now)
     take_refusals(w);
     hear(w, now);
     if (w->over || w->settings.off || speaker(w, now) != c->me) return;
+    w->alert = false;
     for (int m = 0; m < c->members; m++) look(w, m, now, floor_s);
     if (c->group[c->rank] == c->group[0]) judge(w, now, floor_s);
     else report(w, now, floor_s);
-    w->alert = deadline_is_near(w, now, floor_s);
 }
 
 /* Hosts that have not heard of each other yet hurry: before they have, nobody is missed. */
