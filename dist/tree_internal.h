@@ -15,8 +15,9 @@
 
 enum {
     GRANULE    = LS_TREE_GRANULE,
-    PASS       = 1 << 15, /* floats of a slice summed in one pass: bounds the receive buffer          */
-    PART       = 1 << 12, /* but at least so many of a rank's part                                   */
+    PASS       = 1 << 15, /* floats of a slice summed in one pass, at least,                         */
+    PART       = 1 << 12, /* so many for each rank,                                                  */
+    MOST_PASS  = 1 << 18, /* and at most: bounds the receive buffer                                  */
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
     MAX_SHARDS = 1 << 20,

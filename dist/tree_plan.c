@@ -233,9 +233,9 @@ static ls_status plan_sum(ls_tree *t)
     t->node      = ls_arena_alloc(t->arena, sizeof *t->node * (size_t)(own->nodes + 1));
     t->vector    = ls_arena_alloc(t->arena, sizeof *t->vector * (size_t)(t->pieces + 1));
     t->copy      = ls_arena_alloc(t->arena, sizeof *t->copy * (size_t)own->members);
-    int64_t pass = t->max_count < GRANULE ? GRANULE : t->max_count < PASS ? t->max_count : PASS;
+    int64_t most = n * PART < PASS ? PASS : n * PART < MOST_PASS ? n * PART : MOST_PASS;
+    int64_t pass = t->max_count < GRANULE ? GRANULE : t->max_count < most ? t->max_count : most;
     t->room      = ((pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
-    if (t->room < PART && pass == PASS) t->room = PART;
     plan_head(t);
     ls_block_free(&t->buffer);
     LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float), "tree sum"));

@@ -210,7 +210,7 @@ static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
         bool is = write && kills_is_writing(k);
         if (waitpid(child, status, WNOHANG) == child) return false;
         if (is && !was && skip-- == 0) {
-            usleep((useconds_t)(kills_random(k) * 4000));
+            usleep((useconds_t)(kills_random(k) * 600)); /* it takes about as long */
             break;
         }
         was = is;
