@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
+ * leaks: foreign (fontconfig)
  * timeout: 300
  * What `lockstep explain` shows of attention, positions and scores: what is computed, the pictures, and what can be wrong. */
 #include "tests/launch/run_program.h"
