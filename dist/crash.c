@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Crash files: what is known of a rank when a run is ended by its watchdogs.  Written with nothing but system calls and the stack, as the main
- * thread may have stopped anywhere. */
+ * thread may have stopped anywhere.  And what a process leaves behind that crashes: the signal. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,4 +94,49 @@ bool ls__crash_write(const ls_control *c, int member, const char *folder, const 
     write_records(file, &seat->log, now);
     write_calls(file, &seat->log);
     return close(file) == 0;
+}
+
+/* ---- crashes ------------------------------------------------------------------------------------------------------- */
+
+static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+
+enum { CRASHES = sizeof crashes / sizeof *crashes };
+static _Atomic int32_t *crash_word; /* where a crash leaves its signal */
+static bool             alone;      /* and there is nobody to read it  */
+static struct sigaction before_us[CRASHES]; /* whoever was told of it before: MPI, a sanitizer, nobody */
+
+/* What is done in the end is theirs: the instruction that failed fails again, or the signal comes once more. */
+static void note_crash(int number, siginfo_t *info, void *where)
+{
+    (void)where;
+    static const char line[] = "lockstep: error: the program crashed: a fault of its own, or too little memory (ulimit -v)\n";
+    if (crash_word) *crash_word = number;
+    if (alone && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* of several ranks another one says so */ }
+    for (size_t i = 0; i < CRASHES; i++)
+        if (crashes[i] == number) sigaction(number, &before_us[i], NULL);
+    if (info->si_code <= 0) raise(number);
+}
+
+/* With a stack of its own for the thread that computes: one that could not grow is a crash, too. */
+void ls__crash_catch(_Atomic int32_t *word, bool nobody_else)
+{
+    static char stack[1 << 16];
+    stack_t     has;
+    crash_word = word;
+    alone      = nobody_else;
+    if (sigaltstack(NULL, &has) == 0 && has.ss_flags & SS_DISABLE) sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
+    for (size_t i = 0; i < CRASHES; i++) {
+        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigaction(crashes[i], &action, &before_us[i]);
+    }
+}
+
+void ls__crash_leave(void)
+{
+    if (!crash_word) return;
+    crash_word = NULL;
+    for (size_t i = 0; i < CRASHES; i++) {
+        struct sigaction now;
+        if (sigaction(crashes[i], NULL, &now) == 0 && now.sa_sigaction == note_crash) sigaction(crashes[i], &before_us[i], NULL);
+    }
 }

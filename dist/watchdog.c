@@ -54,9 +54,6 @@ struct ls_watchdog {
     bool                 alert;        /* somebody's deadline is near     */
 };
 
-static _Atomic int32_t *crash_word; /* where a crash leaves its signal */
-static bool             alone;      /* and there is nobody to read it  */
-
 /* ---- what a host knows of its ranks -------------------------------------------------------------------------------- */
 
 static int64_t oom_kills(void)
@@ -177,14 +174,12 @@ static void publish(ls_watchdog *w, const ls_verdict *v)
     atomic_store(&own->verdict, v->code + 1);
 }
 
-/* Those that were stopped go on, to obey: mpirun would give them a second. */
+/* Those that were stopped go on, to obey: mpirun would give them a second.  At the very end, or the run would go on, too. */
 static void wake(const ls_watchdog *w)
 {
     const ls_control *c = w->control;
-    bool              any = false;
     for (int m = 0; m < c->members; m++)
-        if (w->view[c->member[m]].life == LS_LIFE_STOPPED) any |= kill(c->peer[c->member[m]].process, SIGCONT) == 0;
-    if (any) usleep(HURRY_MS * 5000);
+        if (w->view[c->member[m]].life == LS_LIFE_STOPPED) kill(c->peer[c->member[m]].process, SIGCONT);
 }
 
 static void end(ls_watchdog *w, const ls_verdict *v)
@@ -237,12 +232,15 @@ static void pronounce(ls_watchdog *w, ls_verdict *v)
     end(w, v);
 }
 
+/* Not all at once: mpirun that has heard of one end waits a second before it kills the others, but for the end of another one meanwhile. */
 static void obey(ls_watchdog *w, int code, const char *text)
 {
+    enum { AFTER_MS = 200, APART_MS = 100 }; /* after who has given the verdict */
     ls_verdict v = {.rank = -1, .code = code};
     copy(v.text, sizeof v.text, text);
     publish(w, &v);
     (void)write_crash_files(w, v.text, false);
+    if (!w->settings.end) usleep((AFTER_MS + w->control->me % 2 * APART_MS) * 1000);
     end(w, &v);
 }
 
@@ -452,47 +450,6 @@ static void *watch(void *context)
     return NULL;
 }
 
-/* ---- crashes ------------------------------------------------------------------------------------------------------- */
-
-static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
-
-enum { CRASHES = sizeof crashes / sizeof *crashes };
-static struct sigaction before_us[CRASHES]; /* whoever was told of it before: MPI, a sanitizer, nobody */
-
-/* What is done in the end is theirs: the instruction that failed fails again, or the signal comes once more. */
-static void note_crash(int number, siginfo_t *info, void *where)
-{
-    (void)where;
-    static const char line[] = "lockstep: error: the program crashed: a fault of its own, or too little memory (ulimit -v)\n";
-    if (crash_word) *crash_word = number;
-    if (alone && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* of several ranks another one says so */ }
-    for (size_t i = 0; i < CRASHES; i++)
-        if (crashes[i] == number) sigaction(number, &before_us[i], NULL);
-    if (info->si_code <= 0) raise(number);
-}
-
-/* With a stack of its own for the thread that computes: one that could not grow is a crash, too. */
-static void catch_crashes(void)
-{
-    static char stack[1 << 16];
-    stack_t     has;
-    if (sigaltstack(NULL, &has) == 0 && has.ss_flags & SS_DISABLE) sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
-    for (size_t i = 0; i < CRASHES; i++) {
-        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-        sigaction(crashes[i], &action, &before_us[i]);
-    }
-}
-
-static void leave_crashes(void)
-{
-    if (!crash_word) return;
-    crash_word = NULL;
-    for (size_t i = 0; i < CRASHES; i++) {
-        struct sigaction now;
-        if (sigaction(crashes[i], NULL, &now) == 0 && now.sa_sigaction == note_crash) sigaction(crashes[i], &before_us[i], NULL);
-    }
-}
-
 /* ---- beginning and end --------------------------------------------------------------------------------------------- */
 
 static ls_status start_thread(ls_watchdog *w)
@@ -559,9 +516,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
         return status;
     }
     comm->flight = &w->flight;
-    crash_word   = &c->own->signal;
-    alone        = c->ranks == 1;
-    catch_crashes();
+    ls__crash_catch(&c->own->signal, c->ranks == 1);
     watching         = w;
     ls__at_no_memory = without_memory;
     *out = w;
@@ -590,7 +545,7 @@ void ls__watchdog_free(ls_watchdog *w)
         while (write(w->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
         pthread_join(w->thread, NULL);
         close(w->bell);
-        leave_crashes();
+        ls__crash_leave();
     }
     w->comm->flight = NULL;
     pthread_mutex_destroy(&w->lock);

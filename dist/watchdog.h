@@ -45,6 +45,10 @@ struct ls_control;
 /* FOLDER/crash-rankN.txt of the m-th rank of this host: the verdict, its threads as /proc tells, what its recorder has (dist/crash.c). */
 bool ls__crash_write(const struct ls_control *c, int member, const char *folder, const char *verdict);
 
+/* From now on a crash of this process leaves its signal in *word, and says so where nobody else could; until the end of it. */
+void ls__crash_catch(_Atomic int32_t *word, bool nobody_else);
+void ls__crash_leave(void);
+
 /* Faults for tests, as LOCKSTEP_FAULT says (dist/fault.c): hooks them into the recorder.  LS_ERR_USAGE for what it does not know. */
 ls_status ls__fault_init(ls_flight *flight, ls_comm *comm);
 
