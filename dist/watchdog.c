@@ -50,7 +50,7 @@ struct ls_watchdog {
     int64_t              lost_ns;      /* since when the judge is missed; 0: it is not      */
     bool                *gone;         /* of all ranks: nobody listens at its port           */
     int64_t              oom_before;
-    int64_t              ticks;
+    int64_t              ticks, sent_ns;
     bool                 alert;        /* somebody's deadline is near     */
 };
 
@@ -362,12 +362,15 @@ static int speaker(const ls_watchdog *w, int64_t now)
 
 static void judge(ls_watchdog *w, int64_t now, double floor_s)
 {
+    enum { GIVEN_UP_MS = 2000 };
     ls_verdict v;
     add_heard(w, now, floor_s);
-    if (ls__judge(w->view, w->control->ranks, floor_s, &v))
+    if (!ls__judge(w->view, w->control->ranks, floor_s, &v)) {
+        if (w->control->socket >= 0) tell_speakers(w);
+    } else if (w->control->socket >= 0 && v.code > 128 && w->excused_ns && now - w->excused_ns < GIVEN_UP_MS * MS)
+        obey(w, LS_ERR_ENV, "this rank was stopped, and others ended meanwhile; they have said why");
+    else
         pronounce(w, &v);
-    else if (w->control->socket >= 0)
-        tell_speakers(w);
 }
 
 static void report(ls_watchdog *w, int64_t now, double floor_s)
@@ -377,9 +380,12 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     double            quiet = (double)(now - since) * NS;
     bool              gone  = true;
     int               turn  = 0; /* one host after the other, so that one verdict does for all */
-    w->alert |= w->judge_last_ns && quiet > NEARLY * floor_s;
-    if (w->ticks % (1 + c->ranks / 256) == 0)
+    bool lost = w->judge_last_ns && quiet > NEARLY * floor_s; /* what it does not read must leave room for a verdict */
+    if (w->ticks % (1 + c->ranks / 256) == 0 && (!lost || now - w->sent_ns >= TICK_MS * MS)) {
         for (int m = 0; m < c->members; m++) send_view(w, &w->view[c->member[m]], now);
+        w->sent_ns = now;
+    }
+    w->alert |= lost;
     for (int r = 0; r < c->ranks; r++) {
         gone &= c->group[r] != c->group[0] || w->gone[r];
         turn += r < c->group[c->rank] && c->group[r] == r && c->group[r] != c->group[0];
