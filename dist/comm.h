@@ -58,7 +58,7 @@ typedef struct ls_comm_table {
     void (*idle)(ls_comm *comm);      /* (optional, default nothing) between two tests of one that only waits            */
     void (*drop)(ls_comm *comm);      /* (optional, default nothing) gives up all flows: their buffers go away           */
     void (*poll)(ls_comm *comm);      /* (optional, default nothing) lets messages go on, while waiting elsewhere     */
-    double (*now)(const ls_comm *comm); /* (optional, default the clock's) seconds, by which messages are there          */
+    double (*now)(const ls_comm *comm); /* (optional, default the clock's) seconds, by which messages arrive           */
     void (*free)(ls_comm *comm);      /* (optional, default free()) releases the struct too.  After an error (broken) it
                                          must not wait for other ranks                                                */
 } ls_comm_table;

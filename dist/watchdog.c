@@ -360,6 +360,7 @@ static int speaker(const ls_watchdog *w, int64_t now)
     return c->me;
 }
 
+/* One that was stopped itself may have missed the verdict on it, and find those that gave it gone: there is one verdict, and it was theirs. */
 static void judge(ls_watchdog *w, int64_t now, double floor_s)
 {
     enum { GIVEN_UP_MS = 2000 };
@@ -367,7 +368,7 @@ static void judge(ls_watchdog *w, int64_t now, double floor_s)
     add_heard(w, now, floor_s);
     if (!ls__judge(w->view, w->control->ranks, floor_s, &v)) {
         if (w->control->socket >= 0) tell_speakers(w);
-    } else if (w->control->socket >= 0 && v.code > 128 && w->excused_ns && now - w->excused_ns < GIVEN_UP_MS * MS)
+    } else if (v.rank >= 0 && w->gone[v.rank] && w->excused_ns && now - w->excused_ns < GIVEN_UP_MS * MS)
         obey(w, LS_ERR_ENV, "this rank was stopped, and others ended meanwhile; they have said why");
     else
         pronounce(w, &v);
@@ -380,7 +381,7 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     double            quiet = (double)(now - since) * NS;
     bool              gone  = true;
     int               turn  = 0; /* one host after the other, so that one verdict does for all */
-    bool lost = w->judge_last_ns && quiet > NEARLY * floor_s; /* what it does not read must leave room for a verdict */
+    bool              lost  = w->judge_last_ns && quiet > NEARLY * floor_s; /* what it does not read must leave room for a verdict */
     if (w->ticks % (1 + c->ranks / 256) == 0 && (!lost || now - w->sent_ns >= TICK_MS * MS)) {
         for (int m = 0; m < c->members; m++) send_view(w, &w->view[c->member[m]], now);
         w->sent_ns = now;
