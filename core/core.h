@@ -143,7 +143,7 @@ typedef struct ls_init {
 typedef struct ls_unary_args   { ls_tensor *x; } ls_unary_args;
 typedef struct ls_binary_args  { ls_tensor *x, *y; } ls_binary_args;
 
-#include "core/ops/prototypes.h"
+#include "core/ops/op_prototypes.h"
 
 /* ---- layers: own parameters, compose ops ------------------------------------------------------------------------- */
 

@@ -23,7 +23,7 @@
 #define LS_DATASETS_DATASETS_H
 
 #include "core/core.h"
-#include "datasets/tokenizer.h"
+#include "datasets/tokenizer/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,7 +64,7 @@ ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 /* Samples of an epoch.  Shuffled windows begin at an offset that changes from epoch to epoch, which takes one of them. */
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order);
 
-/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/windows.c).  LS_ERR_DATA when not
+/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/text/text_batch.c).  LS_ERR_DATA when not
  * even one fits. */
 ls_status ls_dataset_window(ls_dataset *d, int64_t context);
 /* Text: `n` tokens from `first` on, checked against the vocabulary; and where documents begin, counted in tokens of the split.
@@ -126,7 +126,7 @@ void      ls_text_writer_free(ls_text_writer *w);
  * test, with the mean and std of train. */
 ls_status ls_import_idx(const char *folder, const char *out, int shards);
 
-/* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text.c). */
+/* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
 typedef struct ls_text_import {
     int                files;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "core/base/philox.h"
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 #include "core/graph/graph.h"
 #include "tests/check_buffer.h"
 

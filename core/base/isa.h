@@ -29,7 +29,7 @@ typedef enum ls_isa {
         LS_ISA_COUNT
 } ls_isa;
 
-/* Everything that exists once per level (core/cpu/level.h); defined in core/cpu/level.c. */
+/* Everything that exists once per level (core/cpu/isa_table.h); defined in core/cpu/isa_table.c. */
 typedef struct ls_level ls_level;
 
 /* The highest level this processor can run. */

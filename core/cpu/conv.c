@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#include "core/cpu/vec.h"
+#include "core/cpu/vector/vec.h"
 
 enum {
     TAP_BLOCK    = 256, /* taps whose packed weights stay in the first cache level */

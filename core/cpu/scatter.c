@@ -5,8 +5,8 @@
  */
 #include "core/cpu/scatter.h"
 
-#include "core/cpu/map.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/shard_sum.h"
 
 enum { COLS = 256, LEVELS = 32, CHUNK = 256 };
 

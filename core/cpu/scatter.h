@@ -2,7 +2,7 @@
  *
  * Gradients of tables of which rows are looked up: row i is the sum of the rows of dy at the positions whose id is i.
  *
- * One partial a shard, positions in order, then the tree over the shards of a group, as everywhere (core/cpu/tree.h), but row by
+ * One partial a shard, positions in order, then the tree over the shards of a group, as everywhere (core/cpu/shard_sum.h), but row by
  * row, so that no partial of the whole table is ever made.  A shard in which a row does not occur counts as zero and is
  * left out of the tree: partials start from +0, so that none is -0, and then x + 0 is x to the bit.
  */

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/base/philox.h"
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
 
 ls_status ls__program_bind(ls_program *p, void *arena)

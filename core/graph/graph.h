@@ -119,7 +119,7 @@ struct ls_op {
     bool            over_input;           /* (optional) backward may write the gradient of in[0] over in[0] itself        */
     bool            again;                /* (optional) so cheap that out[0] is computed again for backward rather than kept; what that reads,
                                              its own backward reads too                                       */
-    bool            again_dear;           /* (optional) the same, but worth its arithmetic only where memory is short (core/graph/again.c) */
+    bool            again_dear;           /* (optional) the same, but worth its arithmetic only where memory is short (core/graph/recompute.c) */
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */
@@ -188,7 +188,7 @@ const char *ls__dtype_name(ls_dtype type);
  * Gradients of parameters (and of any input that is not batched) are sums over the batch.  They are asked for per
  * *group*: a group is a run of shards whose number is a power of two, and its gradient is the sum over its shards,
  * added pairwise as a binary tree on the shard index:  ((s0 + s1) + (s2 + s3)).  Each group has its own destination.
- * A kernel makes one partial per shard (samples in order within the shard) and calls ls__fold (core/cpu/tree.h), or
+ * A kernel makes one partial per shard (samples in order within the shard) and calls ls__fold (core/cpu/shard_sum.h), or
  * hands the shard bounds to ls__gemm, which does both.
  *
  * Backward contract: read what `saves` declared and the gradients of the outputs; for every input i with dx[i] set,

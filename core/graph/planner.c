@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
 
 #include <omp.h>

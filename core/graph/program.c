@@ -7,7 +7,7 @@
  *
  * Backward reads what forward made, but for cheap values that are computed again rather than kept (Chen 2016, "Training deep
  * nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway; and a few dear ones, where the step needs most
- * memory (core/graph/again.c).  The bits are the same.
+ * memory (core/graph/recompute.c).  The bits are the same.
  *
  * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
  *
@@ -19,7 +19,7 @@
 
 #include <string.h>
 
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
 

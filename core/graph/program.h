@@ -17,8 +17,8 @@
 
 #include <stdio.h>
 
-#include "core/base/flight.h"
-#include "core/base/poll.h"
+#include "core/base/flight_recorder.h"
+#include "core/base/progress_hook.h"
 #include "core/graph/params.h"
 
 typedef struct ls_program ls_program;
@@ -151,7 +151,7 @@ void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const
 ls_status ls__program_plan(ls_program *p);
 /* Bytes of the arena that live while instruction *at runs, which is the one with most. */
 size_t ls__program_peak(ls_program *p, int *at);
-/* The node whose value, of those that live during instruction `at`, is the best one to compute again (core/graph/again.c); NULL: none. */
+/* The node whose value, of those that live during instruction `at`, is the best one to compute again (core/graph/recompute.c); NULL: none. */
 const ls_node *ls__program_spare(const ls_program *p, int at);
 /* Whether all that is needed to compute out[0] of `n` again is there when its backward runs. */
 bool ls__program_can_again(const ls_program *p, const ls_node *n);
@@ -167,7 +167,7 @@ ls_status ls__program_run(ls_program *p, const ls_run *run);
 void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t);
 
 extern const char *const ls__instr_kind[LS_INSTR_KINDS];
-/* What each instruction reads and writes, one line each; and the memory plan (core/graph/print.c). */
+/* What each instruction reads and writes, one line each; and the memory plan (core/graph/print_program.c). */
 void ls__program_print(const ls_program *p, FILE *to);
 void ls__plan_print(const ls_program *p, FILE *to);
 #endif

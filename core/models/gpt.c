@@ -10,7 +10,7 @@
  */
 #include <math.h>
 
-#include "core/nn/nn.h"
+#include "core/nn/registry.h"
 
 #define STD 0.02f /* of every weight */
 enum { MOST_LAYERS = 1000 };

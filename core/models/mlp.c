@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A perceptron with relu between its layers (Rumelhart, Hinton & Williams 1986). */
-#include "core/nn/nn.h"
+#include "core/nn/registry.h"
 
 ls_tensor *ls__mlp(ls_mlp_args a)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Layers: parameters, and the ops that use them. */
-#include "core/nn/nn.h"
+#include "core/nn/registry.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
  * Forward     z = x + y
  * Backward    dx = dz,  dy = dz; for a parameter the sum of dz over all that it was added to: a tree over shards
  */
-#include "core/cpu/columns.h"
+#include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *y, float *z)

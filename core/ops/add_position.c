@@ -12,8 +12,8 @@
  * `start` is the position of a sample's first row, 0 if it is not given.  A position outside of the table gives a row of NaN, and
  * no gradient, as an index does in embedding.
  */
-#include "core/cpu/angle.h"
-#include "core/cpu/columns.h"
+#include "core/cpu/vector/sincos.h"
+#include "core/cpu/vector/column_sum.h"
 #include "core/cpu/scatter.h"
 #include "core/ops/infer.h"
 

@@ -8,9 +8,9 @@
 #ifndef LS_CORE_OPS_ATTENTION_H
 #define LS_CORE_OPS_ATTENTION_H
 
-#include "core/cpu/gemm_pack.h"
-#include "core/cpu/random.h"
-#include "core/cpu/vecmath.h"
+#include "core/cpu/gemm/gemm_pack.h"
+#include "core/cpu/vector/vec_philox.h"
+#include "core/cpu/vector/vecmath.h"
 #include "core/graph/graph.h"
 
 /* Queries of a tile, and keys: the latter in tiles from key 0 on, so that they are the same for every query. */

@@ -9,7 +9,7 @@
  * own memory, dk and dv where they belong, always in the same order. */
 #include <omp.h>
 
-#include "core/cpu/rows.h"
+#include "core/cpu/vector/softmax_rows.h"
 #include "core/ops/attention.h"
 
 enum { PARALLEL = 1 << 16 }; /* multiply-adds from which threads are worth waking */

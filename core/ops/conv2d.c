@@ -24,7 +24,7 @@
 #include <string.h>
 
 #include "core/cpu/conv.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/shard_sum.h"
 #include "core/graph/graph.h"
 
 enum {

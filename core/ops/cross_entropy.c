@@ -13,7 +13,7 @@
  * A target out of range makes the loss of its position NaN, and with it that of the sample: data from outside must
  * not be read as something else, and a NaN loss stops the run with a message.
  */
-#include "core/cpu/tree.h"
+#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 #include "core/ops/nll.h"
 

@@ -9,8 +9,8 @@
  * on ranks, and no two of them share one.  Backward draws it again, so nothing is kept: 0.9 G elements/s a thread with
  * AVX2 on Zen 3, where reading a kept mask would take a quarter of that time, and a byte an element of memory.
  */
-#include "core/cpu/map.h"
-#include "core/cpu/random.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/vector/vec_philox.h"
 #include "core/ops/infer.h"
 
 enum { TILE = 1024 }; /* elements drawn at once: a multiple of 4 LS_V, as Philox makes four numbers for a counter */

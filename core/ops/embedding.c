@@ -11,7 +11,7 @@
  */
 #include <math.h>
 
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/cpu/scatter.h"
 #include "core/ops/infer.h"
 

@@ -7,7 +7,7 @@
  * Backward    dx = dy (1/2 (1 + erf(x / sqrt 2)) + x exp(-x^2 / 2) / sqrt(2 pi))
  *             or                                  dx = dy (1/2 (1 + t) + x/2 (1 - t^2) u'),  t = tanh u
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static const float root_half = 0.70710678f, root_2_over_pi = 0.79788456f, cubic = 0.044715f, root_1_over_2pi = 0.39894228f;

@@ -10,7 +10,7 @@
  * The means are of a row; the variance is made in a second pass, from x - m, as the difference of two means of squares would cancel.
  * saved has r and m of each row.
  */
-#include "core/cpu/norm.h"
+#include "core/cpu/norm_rows.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

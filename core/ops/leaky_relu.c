@@ -5,7 +5,7 @@
  * Forward     y = x where x > 0, else slope x
  * Backward    dx = dy where y > 0, else slope dy      a slope is not negative, so that y shows the sign of x
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

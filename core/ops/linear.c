@@ -8,8 +8,8 @@
  *
  * With `rows`, w and b are the rows [first, first + rows) of the parameters alone; the gradients of the others are zero.
  */
-#include "core/cpu/columns.h"
-#include "core/cpu/gemm.h"
+#include "core/cpu/vector/column_sum.h"
+#include "core/cpu/gemm/gemm.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

@@ -15,9 +15,9 @@
  * added to its left neighbour.  A unit with a left neighbour is added to it by the product itself, where that is the same as
  * adding it afterwards.
  */
-#include "core/cpu/gemm.h"
-#include "core/cpu/gemm_kernel.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/gemm/gemm_kernel.h"
+#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 #include "core/ops/nll.h"
 

@@ -5,7 +5,7 @@
  * Forward     y_i = (x_i - max x) - log sum_j exp(x_j - max x)
  * Backward    dx_i = dy_i - exp(y_i) sum_j dy_j                      needs y alone, so x may be overwritten
  */
-#include "core/cpu/rows.h"
+#include "core/cpu/vector/softmax_rows.h"
 #include "core/ops/infer.h"
 
 static void forward(const ls_call *c)

@@ -9,8 +9,8 @@
  */
 #include <math.h>
 
-#include "core/cpu/map.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

@@ -10,7 +10,7 @@
  */
 #include <omp.h>
 
-#include "core/cpu/gemm.h"
+#include "core/cpu/gemm/gemm.h"
 #include "core/ops/infer.h"
 
 /* A matrix as the product has it: where an element lies. */

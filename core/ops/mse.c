@@ -6,8 +6,8 @@
  *             A sample's weight is its number of elements, so that the mean over all weights is the mean squared error.
  * Backward    dx = 2 (x - target) dloss
  */
-#include "core/cpu/map.h"
-#include "core/cpu/vmath.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/vector/vmath.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

@@ -6,7 +6,7 @@
  * Forward     z = x y
  * Backward    dx = dz y,  dy = dz x; for a parameter the sum of dz x over all that it was used for: a tree over shards
  */
-#include "core/cpu/columns.h"
+#include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"
 
 static void product(const void *args, int64_t n, const float *x, const float *y, float *z)

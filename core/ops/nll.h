@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-#include "core/cpu/rows.h"
+#include "core/cpu/vector/softmax_rows.h"
 #include "core/graph/graph.h"
 
 /* What the loss needs of the v logits x, besides the sum of exp(x_i - max). */

@@ -8,8 +8,8 @@
  * Dims that stay neighbours are merged.  If the last dim stays, rows are copied; else tiles of the two dims that are
  * last before and after are transposed, so that both sides touch whole cache lines.
  */
-#include "core/cpu/map.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
 enum { TILE = 32 };

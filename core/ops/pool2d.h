@@ -3,7 +3,7 @@
 #ifndef LS_CORE_OPS_POOL2D_H
 #define LS_CORE_OPS_POOL2D_H
 
-#include "core/cpu/vec.h"
+#include "core/cpu/vector/vec.h"
 #include "core/graph/graph.h"
 
 /* One dim of a pooling: window i covers i * stride - padding + k * dilation for k < kernel. */

@@ -3,8 +3,8 @@
 #ifndef LS_CORE_OPS_REDUCE_H
 #define LS_CORE_OPS_REDUCE_H
 
-#include "core/cpu/map.h"
-#include "core/cpu/vmath.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/vector/vmath.h"
 #include "core/ops/infer.h"
 
 typedef struct ls__reduction {

@@ -5,7 +5,7 @@
  * Forward     y = max(x, 0)             NaN stays NaN, so that trouble is seen
  * Backward    dx = dy where y > 0       needs y alone, so x may be overwritten
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)

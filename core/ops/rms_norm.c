@@ -10,7 +10,7 @@
  *
  * saved has r of each row.
  */
-#include "core/cpu/norm.h"
+#include "core/cpu/norm_rows.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

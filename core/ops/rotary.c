@@ -11,9 +11,9 @@
  *
  * The other heads are copied.  So the scores of rotated queries and keys depend on the distance of their positions alone.
  */
-#include "core/cpu/angle.h"
-#include "core/cpu/map.h"
-#include "core/cpu/tree.h"
+#include "core/cpu/vector/sincos.h"
+#include "core/cpu/vector/elementwise.h"
+#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
 enum { PAIRS = 128 };

@@ -5,7 +5,7 @@
  * Forward     y = factor x + term
  * Backward    dx = factor dy
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

@@ -5,7 +5,7 @@
  * Forward     y = 1 / (1 + exp(-x))
  * Backward    dx = dy y (1 - y)         needs y alone, so x may be overwritten
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)

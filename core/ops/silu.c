@@ -5,7 +5,7 @@
  * Forward     y = x s,  s = 1 / (1 + exp(-x))
  * Backward    dx = dy s (1 + x (1 - s))
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)

@@ -5,7 +5,7 @@
  * Forward     y_i = exp(x_i - max x) / sum_j exp(x_j - max x)        subtracting the largest keeps exp from overflowing
  * Backward    dx_i = y_i (dy_i - sum_j dy_j y_j)                     needs y alone, so x may be overwritten
  */
-#include "core/cpu/rows.h"
+#include "core/cpu/vector/softmax_rows.h"
 #include "core/ops/infer.h"
 
 static void forward(const ls_call *c)

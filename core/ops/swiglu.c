@@ -5,7 +5,7 @@
  * Forward     z = silu(x) y,  silu(x) = x s,  s = 1 / (1 + exp(-x))      without y, it is the second half of the rows of x
  * Backward    dx = dz y s (1 + x (1 - s)),  dy = dz silu(x)
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)

@@ -5,7 +5,7 @@
  * Forward     y = tanh x
  * Backward    dx = dy (1 - y^2)         needs y alone, so x may be overwritten
  */
-#include "core/cpu/map.h"
+#include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)

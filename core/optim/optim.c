@@ -7,8 +7,8 @@
 #include <math.h>
 #include <stddef.h>
 
-#include "core/cpu/level.h"
-#include "core/optim/kernels.h"
+#include "core/cpu/isa_table.h"
+#include "core/optim/optim_kernels.h"
 
 static const char *const kind_name[] = {
 #define X(name) #name,

@@ -20,7 +20,7 @@
  */
 #include <math.h>
 
-#include "core/optim/kernels.h"
+#include "core/optim/optim_kernels.h"
 
 static const double PI = 3.14159265358979323846;
 

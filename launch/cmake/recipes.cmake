@@ -2,7 +2,7 @@
 # The recipes of launch/recipes as C strings, so that the program finds them wherever it is.
 file(GLOB RECIPE_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipes/*.yaml)
 set(RECIPES_C ${CMAKE_BINARY_DIR}/recipes.c)
-set(text "/* Generated from launch/recipes/. */\n#include \"launch/recipes.h\"\n\nconst ls_recipe_text ls__recipes[] = {\n")
+set(text "/* Generated from launch/recipes/. */\n#include \"launch/recipe/builtin_recipes.h\"\n\nconst ls_recipe_text ls__recipes[] = {\n")
 foreach(path ${RECIPE_FILES})
   get_filename_component(name ${path} NAME_WE)
   file(READ ${path} body)

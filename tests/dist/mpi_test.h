@@ -7,7 +7,7 @@
 
 #include <mpi.h>
 
-#include "dist/comm.h"
+#include "dist/comm/comm.h"
 #include "tests/unit.h"
 
 static ls_comm *comm;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # LOCKSTEP_FUZZ=ON: tests/fuzz/fuzz_X.c becomes build/<preset>/fuzz/fuzz_X, by clang, whatever compiles the rest:
-#     build/release/fuzz/fuzz_idx -max_total_time=300 found/ tests/fuzz/corpus/idx
+#     build/release/fuzz/fuzz_import_mnist -max_total_time=300 found/ tests/fuzz/corpus/import_mnist
 #     build/release/fuzz/fuzz_recipe -max_total_time=300 found/ launch/recipes
 find_program(LOCKSTEP_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
 if(NOT LOCKSTEP_CLANG)
@@ -8,9 +8,9 @@ if(NOT LOCKSTEP_CLANG)
 endif()
 file(GLOB FUZZ_TARGETS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*.c)
 # What a target fuzzes is compiled with the sanitizers: the room that it includes.  The rest is the library as it is.
-file(GLOB FUZZ_datasets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datasets/*.c)
-file(GLOB FUZZ_dist CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/dist/*.c)
-file(GLOB FUZZ_launch CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipe.c ${CMAKE_SOURCE_DIR}/launch/recipe_*.c)
+file(GLOB_RECURSE FUZZ_datasets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datasets/*.c)
+file(GLOB_RECURSE FUZZ_dist CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/dist/*.c)
+file(GLOB FUZZ_launch CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipe/*.c)
 list(APPEND FUZZ_launch ${RECIPES_C})
 set(FUZZ_LIBRARIES ${HDF5_LINK_LIBRARIES} ${PNG_LINK_LIBRARIES} ${JPEG_LINK_LIBRARIES} ${XXHASH_LINK_LIBRARIES} ${JANSSON_LINK_LIBRARIES} ${YAML_LINK_LIBRARIES} ${ZLIB_LIBRARIES}
     ${MPI_C_LIBRARIES} ${OpenMP_C_LIBRARIES})

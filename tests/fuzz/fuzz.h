@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "tests/datasets/files.h"
+#include "tests/datasets/dataset_files_for_tests.h"
 
 #ifdef LS_FUZZ_REPLAY
 #define FUZZ_TARGET(name) static void fuzz_##name(const uint8_t *data, size_t bytes)

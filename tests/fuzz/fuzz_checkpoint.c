@@ -2,10 +2,10 @@
  *
  * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a list of changes (three
  * bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the manifest, and without it is the file.  The checksums
- * in the manifest are right again: what is left to find the change are the checks of dist/checkpoint_part.c and checkpoint_index.c. */
+ * in the manifest are right again: what is left to find the change are the checks of dist/checkpoint/checkpoint_hdf5.c and checkpoint_index.c. */
 #include <hdf5.h>
 
-#include "dist/checkpoint.h"
+#include "dist/checkpoint/checkpoint.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FUZZ_ARRAYS = 4, FUZZ_COUNT = 6 };

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "launch/recipe.h"
+#include "launch/recipe/recipe.h"
 #include "tests/fuzz/fuzz.h"
 
 /* The recipe as it writes itself; to be freed. */

@@ -4,7 +4,7 @@
  * them, 2 a text to encode, 3 a text to learn from.  Whatever loads must give back each text, cut it where it says, and be saved
  * and loaded as it is.
  */
-#include "datasets/tokenizer_internal.h"
+#include "datasets/tokenizer/tokenizer_internal.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char some_text[] = "the cat's  hat\n\n \xc3\xa9t\xc3\xa9 12<|endoftext|>aaaa bbbb \xff\xe2\x82";

@@ -3,7 +3,7 @@
  * every time.
  *
  *     #define LS_FUZZ_REPLAY
- *     #include "tests/fuzz/fuzz_idx.c"
+ *     #include "tests/fuzz/fuzz_import_mnist.c"
  *     #include "tests/fuzz/replay.h"
  *     static void idx(void **state) { replay("idx", fuzz_idx, 40); }
  */

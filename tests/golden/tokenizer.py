@@ -18,7 +18,7 @@ OUT = pathlib.Path(__file__).parent / "tokenizer"
 END = "<|endoftext|>"
 LINES = 10000
 
-# ---- the mixed text; keep in step with tests/datasets/mixed_text.h
+# ---- the mixed text; keep in step with tests/datasets/tokenizer/mixed_text.h
 
 RANGES = [
     (0x61, 0x7A), (0x41, 0x5A), (0x30, 0x39), (0x21, 0x2F), (0x20, 0x20), (0x00, 0x1F), (0x7F, 0x9F), (0xC0, 0x52F), (0x590, 0xDFF),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes datasets/unicode_ranges.h: which characters Hugging Face's `tokenizers` takes for \\s, \\p{L} and \\p{N}.  Its regular
+"""Writes datasets/tokenizer/unicode_ranges.h: which characters Hugging Face's `tokenizers` takes for \\s, \\p{L} and \\p{N}.  Its regular
 expressions bring their own version of Unicode, so the words of a text are the same on every machine only if ours does too.
 
     python tests/golden/unicode.py          needs tokenizers; neither the build nor the tests do"""

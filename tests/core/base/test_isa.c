@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "core/base/isa.h"
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 
 /* Every level has all of its tables, named after it. */
 static void tables(void **state)

@@ -4,9 +4,9 @@
 
 #include <math.h>
 
-#include "core/cpu/level.h"
+#include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
-#include "dist/trainer.h"
+#include "dist/trainer/trainer.h"
 
 enum { IN = 6, HIDDEN = 6, CLASSES = 3, ROWS = 8 };
 

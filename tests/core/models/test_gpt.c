@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/models/gpt.c: numbers of parameters, names, initial values, options, and mistakes.  tests/dist/test_gpt.c has its values. */
+ * core/models/gpt.c: numbers of parameters, names, initial values, options, and mistakes.  tests/dist/trainer/test_gpt_training.c has its values. */
 #include <math.h>
 
-#include "core/nn/nn.h"
+#include "core/nn/registry.h"
 #include "dist/dist.h"
 #include "tests/unit.h"
 

@@ -2,7 +2,7 @@
 /* Layers: names and shapes of their parameters as PyTorch's, and errors that name the line of the model. */
 #include "tests/unit.h"
 
-#include "core/nn/nn.h"
+#include "core/nn/registry.h"
 
 static const ls_tensor *param(const ls_graph *g, const char *name)
 {

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The micro-kernels: one inline function, instantiated for every shape of a tile. */
+#include "core/cpu/gemm/gemm_kernel.h"
+
+#include <stdbool.h>
+
+enum { GROUPS = (LS_MR + 3) / 4, UNROLL = 4, UNROLL_TREE = 8 };
+
+/* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
+V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2], float *panel,
+                   const int rows, const int vecs, const int group)
+{
+    vf w0 = v_load_part(w, left[0]), w1 = {0};
+    if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
+    if (panel) {
+        v_store(panel, w0);
+        v_store(panel + LS_V, w1);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++) {
+        vf xi     = v_set(x[i / group][i % group * x_row]);
+        acc[i][0] = v_fma(xi, w0, acc[i][0]);
+        if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
+    }
+    __asm__ volatile("" ::: "memory"); /* loads of the next k stay there: registers are full */
+}
+
+V_INLINE void fetch_line(ls_fetch *f)
+{
+    __builtin_prefetch(f->at);
+    const bool    ends = --f->left == 0;
+    const int64_t on   = ends ? f->apart - (f->lines - 1) * LS_LINE : LS_LINE;
+    f->left            = ends ? f->lines : f->left;
+    f->at += f->count-- > 0 ? on : 0;
+}
+
+/* `rows`, `vecs`, `partial`, `packed`, `packs` and `tree` (more than one piece) are constants where this is inlined, so all loops but
+ * those over pieces and k vanish.  Packed operands have strides that are known, too.
+ * What is fetched meanwhile is fetched a few lines at a time: many at once would keep the loads of x waiting, and lines of y might drive
+ * each other out of L1 before the last tile's are stored. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed, const bool packs, const bool tree)
+{
+    const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
+    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col, w_row = packed && !packs ? LS_NR : t->w_row;
+    const int     group = packed ? LS_MR : 4;
+    const int     unroll = tree ? UNROLL_TREE : UNROLL;
+    const float  *w = t->w, *x[GROUPS];
+    vf            acc[LS_MR][2];
+    vf            waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
+#pragma GCC unroll 16
+    for (int g = 0; g * group < rows; g++) x[g] = t->x + g * group * x_row;
+    if (!packed)
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
+    for (int s = 0; s < t->adds; s++) {
+        if (packed && t->add[s].data == t->y) continue;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            __builtin_prefetch(t->add[s].data + i * t->add[s].row);
+            if (packed) __builtin_prefetch(t->add[s].data + i * t->add[s].row + LS_NR - 1);
+        }
+    }
+    const char  *next      = (const char *)t->next;
+    const float *soon      = t->y;
+    int          soon_rows = rows;
+    ls_fetch     fetch     = t->fetch;
+    float       *panel     = packs ? t->panel : NULL;
+    for (int p = 0;; p++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
+        int64_t k = t->len[p];
+        for (; packed && k >= unroll; k -= unroll, next += unroll * 4 * LS_MR) {
+#pragma GCC unroll 16
+            for (int line = 0; line < unroll * 4 * LS_MR; line += LS_LINE) __builtin_prefetch(next + line);
+            __builtin_prefetch(soon, 1);
+            __builtin_prefetch(soon + LS_NR - 1, 1);
+            soon += --soon_rows > 0 ? t->y_row : 0;
+#pragma GCC unroll 16
+            for (int u = 0; u < unroll; u++) {
+                step(acc, x, x_row, w, left, panel, rows, vecs, group);
+#pragma GCC unroll 16
+                for (int g = 0; g * group < rows; g++) x[g] += x_col;
+                w += w_row;
+                if (packs) panel += LS_NR;
+                if (u % 2 == 0) fetch_line(&fetch);
+            }
+            __asm__("" : "+r"(w), "+r"(next)); /* kept as pointers, not computed anew after the loop */
+#pragma GCC unroll 16
+            for (int g = 0; g * group < rows; g++) __asm__("" : "+r"(x[g]));
+        }
+        for (; k > 0; k--) {
+            step(acc, x, x_row, w, left, panel, rows, vecs, group);
+#pragma GCC unroll 16
+            for (int g = 0; g * group < rows; g++) x[g] += x_col;
+            w += w_row;
+            if (packs) panel += LS_NR;
+        }
+        int level = 0;
+        for (; tree && (p >> level & 1); level++)
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+                for (int v = 0; v < vecs; v++) acc[i][v] = waiting[level][i][v] + acc[i][v];
+        if (!tree || p == t->pieces - 1) break;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) waiting[level][i][v] = acc[i][v];
+    }
+    for (int s = 0; s < t->adds; s++) {
+        const float *from = t->add[s].data;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++, from += t->add[s].row)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) acc[i][v] = v_load_part(from + v * LS_V, left[v]) + acc[i][v];
+    }
+    if (t->bias)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) {
+            vf bias = v_load_part(t->bias + v * LS_V, left[v]);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) acc[i][v] += bias;
+        }
+    float *y = t->y;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++, y += t->y_row)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) v_store_part(y + v * LS_V, acc[i][v], left[v]);
+}
+
+#define ROWS_6(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#if defined(__AVX512F__)
+#define ROWS(X) ROWS_6(X) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14)
+#elif defined(__AVX2__)
+#define ROWS(X) ROWS_6(X)
+#else
+#define ROWS(X) X(1) X(2) X(3) X(4)
+#endif
+
+#define KERNELS(rows)                                                                                                                      \
+    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false, false, true); }                                         \
+    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false, false, true); }                                         \
+    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false, false, true); }                                         \
+    static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false, false, true); }
+ROWS(KERNELS)
+
+#define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
+ls_tile_fn *const ls__gemm_tile[LS_MR][2][2] = {ROWS(ENTRIES)};
+
+static void tile_packed(const ls_tile *t) { tile(t, LS_MR, 2, false, true, false, false); }
+static void tile_packing(const ls_tile *t) { tile(t, LS_MR, 2, false, true, true, false); }
+static void tile_packed_tree(const ls_tile *t) { tile(t, LS_MR, 2, false, true, false, true); }
+static void tile_packing_tree(const ls_tile *t) { tile(t, LS_MR, 2, false, true, true, true); }
+
+ls_tile_fn *const ls__gemm_tile_packed[2][2] = {{tile_packed, tile_packing}, {tile_packed_tree, tile_packing_tree}};

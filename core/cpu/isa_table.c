@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The level's table: everything of core/ops, core/cpu and core/optim that exists once per level. */
+#include "core/cpu/isa_table.h"
+
+#include "core/cpu/machine_peak.h"
+
+#define X(id) extern LS_OP(id);
+LS_OP_LIST(X)
+#undef X
+
+extern const struct ls_optim_kernels LS_LEVELED(ls__optim_kernels);
+
+static const ls_vmath vmath = {
+#define X(f) ls__v##f,
+    LS_VMATH_LIST(X)
+#undef X
+};
+
+#define NAME_OF(level) NAME_OF_2(level)
+#define NAME_OF_2(level) #level
+
+const ls_level LS_LEVELED(ls__level) = {
+    .name = NAME_OF(LS_LEVEL),
+    .op =
+        {
+#define X(id) [LS_OP_##id] = &LS_LEVELED(ls__op_##id),
+            LS_OP_LIST(X)
+#undef X
+        },
+    .gemm     = ls__gemm,
+    .vmath    = &vmath,
+    .optim    = &LS_LEVELED(ls__optim_kernels),
+    .fma_peak = ls__fma_peak,
+};

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Everything that exists once per instruction-set level, as one table: for the program compiler, the tests and the benches. */
+#ifndef LS_CORE_CPU_ISA_TABLE_H
+#define LS_CORE_CPU_ISA_TABLE_H
+
+#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/machine_peak.h"
+#include "core/cpu/vector/vmath.h"
+#include "core/graph/graph.h"
+
+struct ls_level {
+    const char     *name;
+    const ls_op    *op[LS_OP_COUNT];
+    ls_gemm_fn     *gemm;
+    const ls_vmath *vmath;
+    const struct ls_optim_kernels *optim; /* core/optim/optim_kernels.h */
+    ls_fma_peak_fn *fma_peak;
+};
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The peak of multiply-adds: twelve independent chains per thread, which hides their latency on every processor of the levels. */
+#include "core/cpu/machine_peak.h"
+
+#include <time.h>
+
+#include "core/cpu/vector/vec.h"
+
+enum { CHAINS = 12, ROUNDS = 50000, TRIES = 48 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static vf spin(vf by)
+{
+    vf chain[CHAINS];
+    for (int c = 0; c < CHAINS; c++) chain[c] = v_set((float)c);
+    for (int i = 0; i < ROUNDS; i++) {
+#pragma GCC unroll 16
+        for (int c = 0; c < CHAINS; c++) chain[c] = v_fma(chain[c], by, by);
+        __asm__ volatile("" : "+r"(i)); /* the loop stays a loop */
+    }
+    vf sum = chain[0];
+    for (int c = 1; c < CHAINS; c++) sum += chain[c];
+    return sum;
+}
+
+/* Each thread's best run, while the others run too. */
+double ls__fma_peak(int threads)
+{
+    double rate = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : rate)
+    {
+        double best = 0;
+        for (int t = 0; t < TRIES; t++) {
+#pragma omp barrier
+            double start = seconds();
+            float  kept  = v_sum(spin(v_set(0.5f)));
+            double took  = seconds() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
+            if (kept != 0 && found > best) best = found;
+        }
+        rate += best;
+    }
+    return rate;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What layer_norm and rms_norm share.  For each row x of C elements
+ *
+ *     h = (x - m) r,   y = h w + b        r = 1 / sqrt(mean (x - m)^2 + eps);  m = mean x if centred, else 0
+ *     g = dy w,        dx = r (g - mean g - h mean(g h)) if centred, else r (g - h mean(g h))
+ *     dw = sum of dy h,   db = sum of dy  over all rows
+ *
+ * saved: r, and m if centred.  Backward goes through memory once: all three gradients are made from a row while it is in cache.
+ * The sums over rows are made in pieces of LS_NORM_PIECE rows, counted from the start of the shard; those of a shard are added in
+ * order, and shards as the tree.
+ */
+#ifndef LS_CORE_CPU_NORM_ROWS_H
+#define LS_CORE_CPU_NORM_ROWS_H
+
+#include "core/cpu/vector/column_sum.h"
+#include "core/cpu/vector/vmath.h"
+
+enum { LS_NORM_PIECE = 32 };
+
+typedef struct ls__norm {
+    bool         centred;
+    float        eps;
+    int64_t      lead, n; /* rows of a sample, and their length */
+    const float *w, *b;   /* NULL: 1, 0                         */
+} ls__norm;
+
+static inline float ls__norm_squares(int64_t n, const float *x, float mean)
+{
+    vf      chain[2] = {{0}};
+    int64_t i        = 0;
+    for (; i + 2 * LS_V <= n; i += 2 * LS_V)
+        for (int c = 0; c < 2; c++) {
+            vf d     = v_load(x + i + c * LS_V) - mean;
+            chain[c] = v_fma(d, d, chain[c]);
+        }
+    for (; i < n; i++) {
+        float d = x[i] - mean;
+        chain[0][0] += d * d;
+    }
+    return v_sum(chain[0] + chain[1]);
+}
+
+static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, float *saved)
+{
+    const int64_t n    = norm->n;
+    const float  *w    = norm->w, *b = norm->b;
+    const float   mean = norm->centred ? ls__vsum(n, x) / (float)n : 0;
+    const float   r    = 1 / __builtin_sqrtf(ls__norm_squares(n, x, mean) / (float)n + norm->eps);
+    if (w && b) V_MAP(n, V_PUT(y, v_fma((V_GET(x) - mean) * r, V_GET(w), V_GET(b))));
+    else if (w) V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r * V_GET(w)));
+    else if (b) V_MAP(n, V_PUT(y, v_fma(V_GET(x) - mean, v_set(r), V_GET(b))));
+    else V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r));
+    saved[0] = r;
+    if (norm->centred) saved[1] = mean;
+}
+
+static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
+{
+    const int64_t rows = c->rows * norm->lead, width = norm->centred ? 2 : 1;
+#pragma omp parallel for schedule(static) if (rows * norm->n >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < rows; k++)
+        ls__norm_row(norm, (const float *)c->x[0] + k * norm->n, (float *)c->y[0] + k * norm->n, (float *)c->y[1] + k * width);
+}
+
+/* Means of g and of g h. */
+static inline void ls__norm_means(const ls__norm *norm, const float *dy, const float *x, float r, float mean, float *of_g, float *of_gh)
+{
+    const int64_t n    = norm->n;
+    const float  *w    = norm->w;
+    vf            g[2] = {{0}}, gh[2] = {{0}};
+    for (int64_t i = 0, c = 0; i < n; i += LS_V, c ^= 1) {
+        int64_t left = n - i < LS_V ? n - i : LS_V;
+        vf      each = v_load_part(dy + i, left);
+        if (w) each *= v_load_part(w + i, left);
+        g[c] += each;
+        gh[c] = v_fma(each, (v_load_part(x + i, left) - mean) * r, gh[c]);
+    }
+    *of_g  = norm->centred ? v_sum(g[0] + g[1]) / (float)n : 0;
+    *of_gh = v_sum(gh[0] + gh[1]) / (float)n;
+}
+
+/* A row's dx (NULL: not wanted), which may lie over dy, and what it adds to the sums dw and db (NULL: not wanted). */
+static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, const float *x, const float *saved, float *dx, bool add, float *dw, float *db)
+{
+    const int64_t n = norm->n;
+    const float  *w = norm->w;
+    const float   r = saved[0], mean = norm->centred ? saved[1] : 0;
+    float         of_g, of_gh;
+    if (dw) V_MAP(n, V_PUT(dw, v_fma(V_GET(dy), (V_GET(x) - mean) * r, V_GET(dw))));
+    if (db) V_MAP(n, V_PUT(db, V_GET(db) + V_GET(dy)));
+    if (!dx) return;
+    ls__norm_means(norm, dy, x, r, mean, &of_g, &of_gh);
+    if (w && add) V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else if (w) V_MAP(n, V_PUT(dx, (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else if (add) V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else V_MAP(n, V_PUT(dx, (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+}
+
+/* The workspace of backward: where the pieces of each shard begin; a row of dw and one of db for every shard, then for every piece. */
+static inline size_t ls__norm_scratch(int64_t lead, int64_t n, int64_t rows, int shards)
+{
+    int64_t pieces = rows * lead / LS_NORM_PIECE + shards;
+    return (size_t)(shards + 1) * sizeof(int64_t) + (size_t)((pieces + shards) * 2 * n) * sizeof(float);
+}
+
+/* Rows [from, to) of the call; their sums go to dw and db. */
+static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *dw, float *db)
+{
+    const int64_t n = norm->n, width = norm->centred ? 2 : 1;
+    for (int64_t i = 0; i < n && dw; i++) dw[i] = 0;
+    for (int64_t i = 0; i < n && db; i++) db[i] = 0;
+    for (int64_t k = from; k < to; k++)
+        ls__norm_row_back(norm, c->dy[0] + k * n, (const float *)c->x[0] + k * n, (const float *)c->y[1] + k * width,
+                          c->dx[0] ? c->dx[0] + k * n : NULL, c->add[0], dw, db);
+}
+
+/* sum = the sum of the shard's `pieces` rows, which lie `stride` apart; n columns. */
+static inline void ls__norm_add_pieces(int64_t n, int64_t pieces, const float *piece, int64_t stride, float *sum)
+{
+    for (int64_t i = 0; i < n; i++) sum[i] = 0;
+    for (int64_t j = 0; j < pieces; j++, piece += stride) V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(piece)));
+}
+
+/* Inputs 0, 1 and 2 are x, w and b. */
+static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
+{
+    const int64_t n = norm->n, tiles = (n + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
+    int64_t      *begin = c->scratch;
+    float        *sum = (float *)(begin + c->shards + 1), *piece = sum + c->shards * 2 * n;
+    const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL, parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;
+    begin[0] = 0;
+    for (int s = 0; s < c->shards; s++)
+        begin[s + 1] = begin[s] + ((c->bound[s + 1] - c->bound[s]) * norm->lead + LS_NORM_PIECE - 1) / LS_NORM_PIECE;
+#pragma omp parallel for schedule(static) if (parallel)
+    for (int64_t k = 0; k < begin[c->shards]; k++) {
+        int s = 0;
+        while (begin[s + 1] <= k) s++;
+        int64_t from = c->bound[s] * norm->lead + (k - begin[s]) * LS_NORM_PIECE, end = c->bound[s + 1] * norm->lead;
+        float  *dw = piece + k * 2 * n;
+        ls__norm_piece(c, norm, from, end - from < LS_NORM_PIECE ? end : from + LS_NORM_PIECE, has_w ? dw : NULL, has_b ? dw + n : NULL);
+    }
+    for (int which = 0; which < 2; which++) {
+        if (!(which ? has_b : has_w)) continue;
+#pragma omp parallel for schedule(static) if (parallel)
+        for (int64_t k = 0; k < tiles * c->shards; k++) {
+            int64_t s = k / tiles, first = k % tiles * LS_COLUMNS_TILE;
+            ls__norm_add_pieces(n - first < LS_COLUMNS_TILE ? n - first : LS_COLUMNS_TILE, begin[s + 1] - begin[s],
+                                piece + (begin[s] * 2 + which) * n + first, 2 * n, sum + s * n + first);
+        }
+        ls__fold(c, 1 + which, n, sum);
+    }
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Elementwise kernels: y[i] = f(a[i], b[i]), threaded, written or added to what is there, in place where f may be.
+ *
+ *     static void f(const void *args, int64_t n, const float *x, const float *unused, float *y)
+ *     {
+ *         V_MAP(n, V_PUT(y, V_GET(x) * V_GET(x)));
+ *     }
+ *     ls__map(f, NULL, n, x, NULL, y, false);
+ *
+ * f is a loop of core/cpu/vector/vec.h, so an element's bits do not depend on its place.
+ */
+#ifndef LS_CORE_CPU_VECTOR_ELEMENTWISE_H
+#define LS_CORE_CPU_VECTOR_ELEMENTWISE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/cpu/vector/vecmath.h"
+
+enum {
+    LS_MAP_TILE     = 2048,  /* elements of one call of f: at home in the L1 cache                        */
+    LS_MAP_PARALLEL = 32768, /* elements from which threads are worth waking, for loops at memory speed   */
+};
+
+typedef void ls__map_fn(const void *args, int64_t n, const float *a, const float *b, float *y);
+
+static inline void ls__map_tile(ls__map_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+{
+    if (!add) {
+        f(args, n, a, b, y);
+        return;
+    }
+    float value[LS_MAP_TILE];
+    f(args, n, a, b, value);
+    V_MAP(n, V_PUT(y, V_GET(y) + V_GET(value)));
+}
+
+/* b may be NULL: then f gets NULL. */
+static inline void ls__map(ls__map_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+{
+#pragma omp parallel for schedule(static) if (n >= LS_MAP_PARALLEL)
+    for (int64_t first = 0; first < n; first += LS_MAP_TILE)
+        ls__map_tile(f, args, n - first < LS_MAP_TILE ? n - first : LS_MAP_TILE, a + first, b ? b + first : NULL, y + first, add);
+}
+
+/* The same for n rows of `count` elements, all of them with one row b. */
+static inline void ls__map_rows(ls__map_fn *f, const void *args, int64_t n, int64_t count, const float *a, const float *b, float *y, bool add)
+{
+    int64_t tiles = (count + LS_MAP_TILE - 1) / LS_MAP_TILE;
+#pragma omp parallel for schedule(static) if (n * count >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < n * tiles; k++) {
+        int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * count + first;
+        ls__map_tile(f, args, count - first < LS_MAP_TILE ? count - first : LS_MAP_TILE, a + at, b + first, y + at, add);
+    }
+}
+
+/* f for add mode and for gradients that pass unchanged. */
+static inline void ls__map_copy(const void *args, int64_t n, const float *a, const float *b, float *y)
+{
+    (void)args, (void)b;
+    if (a != y) memcpy(y, a, (size_t)n * sizeof *y);
+}
+
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What kernels over rows share (softmax and its relatives).  Sums run in a fixed order that depends on the length of the
+ * row alone.
+ */
+#ifndef LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H
+#define LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H
+
+#include "core/cpu/vector/vecmath.h"
+#include "core/cpu/vector/vmath.h"
+
+enum {
+    LS_ROWS_TILE     = 512,
+    LS_ROWS_PARALLEL = 8192, /* elements from which threads are worth waking, for kernels with exponentials */
+};
+
+/* Sum of a[i] * b[i], in four chains of vectors. */
+static inline float ls__row_dot(int64_t n, const float *a, const float *b)
+{
+    vf      chain[4] = {{0}};
+    int64_t i        = 0;
+    for (; i + 4 * LS_V <= n; i += 4 * LS_V)
+        for (int c = 0; c < 4; c++) chain[c] = v_fma(v_load(a + i + c * LS_V), v_load(b + i + c * LS_V), chain[c]);
+    for (int c = 0; i < n; i += LS_V, c++) {
+        int64_t left = n - i < LS_V ? n - i : LS_V;
+        chain[c]     = v_fma(v_load_part(a + i, left), v_load_part(b + i, left), chain[c]);
+    }
+    return v_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
+}
+
+/* e[i] = exp(x[i] - max) */
+static inline void ls__row_exp(int64_t n, const float *x, float max, float *e)
+{
+    V_MAP(n, V_PUT(e, v_exp(V_GET(x) - max)));
+}
+
+/* Sum of exp(x[i] - max), tile after tile. */
+static inline float ls__row_exp_sum(int64_t n, const float *x, float max)
+{
+    float e[LS_ROWS_TILE], sum = 0;
+    for (int64_t first = 0; first < n; first += LS_ROWS_TILE) {
+        int64_t m = n - first < LS_ROWS_TILE ? n - first : LS_ROWS_TILE;
+        ls__row_exp(m, x + first, max, e);
+        sum += ls__vsum(m, e);
+    }
+    return sum;
+}
+
+#endif

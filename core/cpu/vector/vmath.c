@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The functions of core/cpu/vector/vecmath.h over arrays, and two reductions. */
+#include "core/cpu/vector/vmath.h"
+
+#include "core/cpu/vector/vecmath.h"
+
+#define X(f) \
+    void ls__v##f(int64_t n, const float *x, float *y) { V_MAP(n, V_PUT(y, v_##f(V_GET(x)))); }
+LS_VMATH_LIST(X)
+#undef X
+
+float ls__vmax(int64_t n, const float *x)
+{
+    const float lowest = -__builtin_inff();
+    vf          most   = v_set(lowest);
+    int64_t     i      = 0;
+    for (; i + LS_V <= n; i += LS_V) most = v_max(v_load(x + i), most);
+    float y = v_largest(most);
+    for (; i < n; i++) y = x[i] > y ? x[i] : y;
+    return y;
+}
+
+/* Runs of RUN floats are summed in 4 chains of lanes, longer ones as a binary tree over runs. */
+float ls__vsum(int64_t n, const float *x)
+{
+    enum { RUN = 2048 };
+    if (n > RUN) {
+        int64_t left = RUN;
+        while (left * 2 < n) left *= 2;
+        return ls__vsum(left, x) + ls__vsum(n - left, x + left);
+    }
+    vf      chain[4] = {{0}};
+    int64_t i        = 0;
+    for (; i + 4 * LS_V <= n; i += 4 * LS_V)
+        for (int c = 0; c < 4; c++) chain[c] += v_load(x + i + c * LS_V);
+    for (int c = 0; i < n; i += LS_V, c++) chain[c] += v_load_part(x + i, n - i < LS_V ? n - i : LS_V);
+    return v_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A program as text: what runs in which order, and where everything lies in memory. */
+#include "core/cpu/isa_table.h"
+#include "core/graph/program.h"
+
+/* "12.3 KiB", in a ring of thread-local buffers. */
+static const char *human(size_t bytes)
+{
+    static _Thread_local char ring[4][32];
+    static _Thread_local int  next;
+    static const char *const  unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    char                     *text   = ring[next++ % 4];
+    double                    value  = (double)bytes;
+    int                       u      = 0;
+    for (; value >= 1024 && u < 4; u++) value /= 1024;
+    snprintf(text, sizeof ring[0], u ? "%.1f %s" : "%.0f %s", value, unit[u]);
+    return text;
+}
+
+/* The names of `n` buffers, after what `*separator` says. */
+static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n, const char **separator)
+{
+    for (int k = 0; k < n; k++) {
+        if (buffers[k] < 0) continue;
+        fprintf(to, "%s%s%s", *separator, add && add[k] ? "+= " : "", p->buffer[buffers[k]].name);
+        *separator = ", ";
+    }
+}
+
+const char *const ls__instr_kind[LS_INSTR_KINDS] = {"forward", "again", "backward", "fold", "call"};
+
+static void print_instr(const ls_program *p, FILE *to, int i)
+{
+    const ls_instr          *instr     = &p->instr[i];
+    const char              *separator = "";
+    fprintf(to, "%4d  %-8s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
+    if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
+    print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
+    const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_AGAIN;
+    const bool writes  = forward || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
+    if (!writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);
+    separator = " -> ";
+    if (writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
+    if (forward) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    for (int k = 0; k < LS_MAX_IN && forward; k++)
+        if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k) fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
+    print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
+    if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
+    if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
+    if (instr->scratch) fprintf(to, "  scratch %s", human(instr->scratch));
+    if (instr->lent) fprintf(to, ", and %s of gradients that come later", human(instr->lent));
+    fprintf(to, "\n");
+}
+
+void ls__program_print(const ls_program *p, FILE *to)
+{
+    for (int i = 0; i < p->instrs; i++) print_instr(p, to, i);
+}
+
+void ls__plan_print(const ls_program *p, FILE *to)
+{
+    fprintf(to, "%12s  %10s  %-11s  %s\n", "offset", "bytes", "lives", "buffer");
+    for (int b = 0; b < p->buffers; b++) {
+        const ls_buffer *buffer = &p->buffer[b];
+        if (buffer->place != LS_PLACE_STEP || buffer->born < 0) continue;
+        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, human(buffer->bytes), buffer->born, buffer->last, buffer->name);
+        if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
+        fprintf(to, "\n");
+    }
+    for (int b = 0; b < p->buffers; b++)
+        if (p->buffer[b].place == LS_PLACE_STATE)
+            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs", p->buffer[b].name);
+    fprintf(to, "step arena %zu bytes (%s), of which scratch takes at most %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
+    if (p->state_bytes) fprintf(to, "kept from run to run %zu bytes (%s)\n", p->state_bytes, human(p->state_bytes));
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Attention of many heads (Vaswani 2017), with the parameters of PyTorch's nn.MultiheadAttention. */
+#include "core/nn/registry.h"
+
+#include <math.h>
+
+typedef ls_multihead_attention_layer layer;
+
+static ls_tensor *param(const layer *l, const char *part, ls_init init, ls_where where, ls_dims dims)
+{
+    return ls__param(l->g, ls_arena_printf(l->g->arena, "%s.%s", l->name, part), init, where, dims);
+}
+
+static ls_status check(const layer *l)
+{
+    const ls_tensor *inputs[] = {l->q, l->k, l->v};
+    LS_CHECK(!l->k == !l->v, LS_ERR_USAGE, "multihead_attention '%s': %s" LS_HINT "give both, or neither", l->name,
+             l->k ? "keys are given without values" : "values are given without keys");
+    for (int i = 0; i < 3; i++)
+        LS_CHECK(!inputs[i] || (inputs[i]->rank == 2 && inputs[i]->dim[1] == l->q->dim[1]), LS_ERR_USAGE,
+                 "multihead_attention '%s': queries '%s' are %s, and '%s' is %s, expected B x T x E and B x S x E", l->name, l->q->name, ls__shape(l->q),
+                 inputs[i]->name, ls__shape(inputs[i]));
+    LS_CHECK(l->heads >= 1 && l->q->dim[1] % l->heads == 0, LS_ERR_USAGE,
+             "multihead_attention '%s': '%s' is %s, and its last dim is no multiple of %d heads", l->name, l->q->name, ls__shape(l->q), l->heads);
+    return LS_OK;
+}
+
+/* B x T x E -> B x heads x T x E / heads, and back. */
+static ls_tensor *split_heads(const layer *l, ls_tensor *x, ls_where where)
+{
+    x = ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(x->dim[0], l->heads, -1)}, where);
+    return ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
+}
+
+static ls_tensor *join_heads(ls_tensor *x, ls_where where)
+{
+    const int64_t t = x->dim[1];
+    x = ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
+    return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(t, -1)}, where);
+}
+
+/* The definition, op by op. */
+ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
+{
+    if (!q || !k || !v) return NULL;
+    const float scale = l->scale != 0 ? l->scale : 1 / sqrtf((float)(q->dim[1] / l->heads));
+    q = split_heads(l, q, where);
+    k = split_heads(l, k, where);
+    v = split_heads(l, v, where);
+    ls_tensor *x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
+    x = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
+    if (l->key_padding || l->mask || l->causal)
+        x = ls__apply(LS_OP_mask, &(ls_mask_args){.x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal}, where);
+    x = ls__apply(LS_OP_softmax, &(ls_unary_args){.x = x}, where);
+    if (!x) return NULL;
+    x->name = ls_arena_printf(l->g->arena, "%s%s%s.weights", l->g->scope, l->g->scope[0] ? "." : "", l->name);
+    if (l->dropout > 0) x = ls__apply(LS_OP_dropout, &(ls_dropout_args){.x = x, .p = l->dropout}, where);
+    x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = x, .y = v}, where);
+    return x ? join_heads(x, where) : NULL;
+}
+
+ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where where)
+{
+    const ls_init zeros = {.kind = LS_INIT_ZEROS};
+    ls_tensor    *in[3] = {l.q, l.k, l.v}, *x;
+    if (!l.g || l.g->status != LS_OK || !l.q) return NULL;
+    if (!l.heads) l.heads = 1;
+    if (check(&l) != LS_OK) return ls__graph_fail(l.g, where, "%s", ls_error_message());
+    const int64_t e = l.q->dim[1];
+    ls_tensor    *w = param(&l, "in_proj_weight", (ls_init){.kind = LS_INIT_XAVIER_UNIFORM}, where, LS_DIMS(3 * e, e));
+    ls_tensor    *b = l.no_bias ? NULL : param(&l, "in_proj_bias", zeros, where, LS_DIMS(3 * e));
+    if (!w || (!b && !l.no_bias)) return NULL;
+    if (!l.k && !l.textbook) { /* one product, whose parts are read where they lie */
+        in[0] = ls__linear_rows(l.q, w, b, 0, 0, where);
+    } else {
+        for (int i = 0; i < 3; i++) in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
+    }
+    if (l.textbook) x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
+    else x = ls__apply(LS_OP_attention, &(ls_attention_args){.q = in[0], .k = in[1], .v = in[2], .key_padding = l.key_padding, .mask = l.mask,
+                                                             .heads = l.heads, .causal = l.causal, .scale = l.scale, .dropout = l.dropout}, where);
+    if (!x) return NULL;
+    return ls__linear((ls_linear_layer){.g = l.g, .name = ls_arena_printf(l.g->arena, "%s.out_proj", l.name), .x = x, .out = e,
+                                        .no_bias = l.no_bias, .bias_init = zeros}, where);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The ops: one line each.  Makes the enum (core/ops/op_prototypes.h), the tables (core/cpu/isa_table.c) and the tests' list. */
+#define LS_OP_LIST(X) \
+    X(linear)         \
+    X(conv2d)         \
+    X(max_pool2d)     \
+    X(avg_pool2d)     \
+    X(relu)           \
+    X(leaky_relu)     \
+    X(tanh)           \
+    X(sigmoid)        \
+    X(gelu)           \
+    X(dropout)        \
+    X(add)            \
+    X(mul)            \
+    X(scale)          \
+    X(reshape)        \
+    X(permute)        \
+    X(sum)            \
+    X(mean)           \
+    X(softmax)        \
+    X(log_softmax)    \
+    X(attention)      \
+    X(cross_entropy)  \
+    X(linear_cross_entropy) \
+    X(mse)            \
+    X(embedding)      \
+    X(layer_norm)     \
+    X(add_position)   \
+    X(matmul)         \
+    X(mask)           \
+    X(rms_norm)       \
+    X(silu)           \
+    X(swiglu)         \
+    X(rotary)

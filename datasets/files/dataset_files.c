@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Finding the files of a split, and telling what kind of data they hold. */
+#include "datasets/files/dataset_files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "datasets/files/hdf5.h"
+
+ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
+{
+    struct stat st;
+    haddr_t     end;
+    *file = -1;
+    *fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
+    LS_CHECK(*fd >= 0, LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    LS_CHECK(fstat(*fd, &st) == 0 && S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected an HDF5 file", path);
+    LS_CHECK(st.st_size > 0, LS_ERR_DATA, "%s: is empty; expected an HDF5 file", path);
+    *bytes = st.st_size;
+
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    H5Pset_file_locking(access, 0, 1); /* only read; locks fail on some network file systems */
+    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    H5Pclose(access);
+    LS_CHECK(*file >= 0, LS_ERR_DATA, "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`", path,
+             ls__h5_reason());
+    /* HDF5 itself finds a file that is too short. */
+    LS_CHECK(H5Fget_eoa(*file, &end) >= 0 && (int64_t)end >= *bytes, LS_ERR_DATA,
+             "%s: has %lld bytes; expected %lld, where its last object ends" LS_HINT "something was added to the file: copy or make it again", path,
+             (long long)*bytes, (long long)end);
+    return LS_OK;
+}
+
+ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, void *data)
+{
+    for (int64_t done = 0; done < bytes;) {
+        ssize_t n = pread(fd, (char *)data + done, (size_t)(bytes - done), (off_t)(at + done));
+        if (n < 0 && errno == EINTR) continue;
+        LS_CHECK(n > 0, LS_ERR_DATA, "%s: cannot be read at byte %lld: %s", path, (long long)(at + done), n ? strerror(errno) : "the file was cut meanwhile");
+        done += n;
+    }
+    return LS_OK;
+}
+
+/* ---- finding the files --------------------------------------------------------------------------------------------- */
+
+static ls_status no_such_split(const char *folder, const char *split)
+{
+    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME], list[LS_MAX_SPLITS * (LS_SPLIT_NAME + 2)] = "";
+    int  count;
+    LS_TRY(ls_dataset_splits(folder, splits, &count));
+    for (int i = 0, used = 0; i < count; i++) used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
+    return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "%s", folder, split, count ? list : "none",
+                   count ? "a run needs train, and test or valid to be judged by: import the data again, of text with --valid more than 0"
+                         : "make a data set with `lockstep data import`");
+}
+
+static ls_status find_in_folder(ls_arena *arena, const char *folder, const char *split, int *files, const char ***paths)
+{
+    int shards;
+    LS_TRY(ls__shard_count(folder, split, &shards));
+    if (shards < 0) return no_such_split(folder, split);
+    *files = shards ? shards : 1;
+    *paths = ls_arena_alloc(arena, sizeof **paths * (size_t)*files);
+    for (int k = 0; k < *files; k++) {
+        char name[LS_SHARD_NAME];
+        ls__shard_name(name, split, k, shards);
+        (*paths)[k] = ls_arena_printf(arena, "%s/%s", folder, name);
+        LS_CHECK(access((*paths)[k], F_OK) == 0, LS_ERR_DATA, "%s: is missing; expected %d files %s-*-of-%05d.h5" LS_HINT
+                 "copy the missing file, or import the data again", (*paths)[k], shards, split, shards);
+    }
+    return LS_OK;
+}
+
+static ls_status find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths)
+{
+    struct stat st;
+    LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA, "%s: %s" LS_HINT "make a data set with `lockstep data import` or `lockstep data fetch`", path,
+             strerror(errno));
+    if (S_ISDIR(st.st_mode)) return find_in_folder(arena, path, split ? split : "train", files, paths);
+    *files      = 1;
+    *paths      = ls_arena_alloc(arena, sizeof **paths);
+    (*paths)[0] = path;
+    return LS_OK;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------------------------- */
+
+static ls_status has_tokens(const char *path, bool *tokens)
+{
+    int64_t   bytes;
+    int       fd;
+    hid_t     file;
+    ls_status status = ls__split_open(path, &fd, &file, &bytes);
+    if (status == LS_OK) *tokens = H5Lexists(file, "tokens", H5P_DEFAULT) > 0;
+    if (file >= 0) H5Fclose(file);
+    if (fd >= 0) close(fd);
+    return status;
+}
+
+static ls_status open_all(ls_dataset **d, ls_arena *arena, const char *given, const char *split)
+{
+    const char **paths = NULL, *path = ls_arena_strdup(arena, given);
+    int          files = 0;
+    bool         tokens;
+    LS_TRY(find(arena, path, split, &files, &paths));
+    ls__h5_quiet();
+    LS_TRY(has_tokens(paths[0], &tokens));
+    LS_TRY((tokens ? ls__text_open : ls__images_open)(d, arena, path, files, paths));
+    LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA, "%s: holds the split '%s'; expected '%s'", paths[0], (*d)->info.split, split);
+    return LS_OK;
+}
+
+ls_status ls_dataset_open(ls_dataset **dataset, const char *path, const char *split)
+{
+    ls_arena   *arena;
+    ls_dataset *d = NULL;
+    *dataset      = NULL;
+    LS_TRY(ls_arena_new(&arena, "dataset"));
+    ls_status status = open_all(&d, arena, path, split);
+    if (status == LS_OK) {
+        *dataset = d;
+        return LS_OK;
+    }
+    if (d)
+        ls_dataset_free(d);
+    else
+        ls_arena_free(arena);
+    return ls__trace(status, __FILE__, __LINE__, __func__);
+}
+
+ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state)
+{
+    char found[17];
+    snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
+    LS_CHECK(!expected[0] || !strcmp(found, expected), LS_ERR_DATA,
+             "%s: its checksum is %s; expected %s, as written into it" LS_HINT "the file is damaged: copy it or import the data again", path, found, expected);
+    return LS_OK;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Writing the files of a split. */
+#include "datasets/files/dataset_files_write.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "datasets/files/hdf5.h"
+
+enum { CHECKSUM = 16, HEADER_ROOM = 64 << 10 };
+static const char NO_CHECKSUM[] = "0000000000000000";
+
+/* ---- skeletons ----------------------------------------------------------------------------------------------------- */
+
+bool ls__put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory, int n, const void *values)
+{
+    hsize_t dim   = (hsize_t)n;
+    hid_t   space = n ? H5Screate_simple(1, &dim, NULL) : H5Screate(H5S_SCALAR);
+    hid_t   a     = H5Acreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
+    bool    ok    = a >= 0 && H5Awrite(a, memory, values) >= 0;
+    if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
+    H5Sclose(space);
+    return ok;
+}
+
+bool ls__put_text(hid_t file, const char *name, const char *text)
+{
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, strlen(text));
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    bool ok = ls__put_attribute(file, name, type, type, 0, text);
+    H5Tclose(type);
+    return ok;
+}
+
+bool ls__put_checksum(hid_t file) { return ls__put_text(file, "checksum", NO_CHECKSUM); }
+
+bool ls__put_place(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, int64_t *at)
+{
+    hid_t space = H5Screate_simple(rank, dim, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_layout(create, H5D_CONTIGUOUS);
+    H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
+    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
+    hid_t   set    = H5Dcreate2(file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    haddr_t offset = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
+    if (set >= 0) H5Dclose(set);
+    H5Pclose(create);
+    H5Sclose(space);
+    *at = *dim ? (int64_t)offset : 0;
+    return set >= 0 && (offset != HADDR_UNDEF || !*dim);
+}
+
+/* ---- one file ------------------------------------------------------------------------------------------------------ */
+
+ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error)
+{
+    const char *hint = error == ENOSPC || error == EDQUOT ? "make room, or choose another folder" : "choose a folder that can be written to";
+    return LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s (%lld of %lld %s done)" LS_HINT "%s", path, strerror(error), (long long)w->done,
+                   (long long)w->total, w->what, hint);
+}
+
+ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pwrite(w->fd, (const char *)data + done, bytes - done, (off_t)(at + (int64_t)done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return ls__split_failed(w, w->path[w->shard], n ? errno : EIO);
+        done += (size_t)n;
+    }
+    return LS_OK;
+}
+
+ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file), void *context)
+{
+    const char *temporary = w->temporary[w->shard], *path = w->path[w->shard];
+    /* Is there room?  Asked first: HDF5 is a bad messenger. */
+    w->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (w->fd < 0) return ls__split_failed(w, path, errno);
+    int error = posix_fallocate(w->fd, 0, (off_t)(HEADER_ROOM + bytes));
+    if (error && error != EOPNOTSUPP && error != EINVAL) return ls__split_failed(w, path, error);
+
+    ls__h5_quiet();
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    H5Pset_file_locking(access, 0, 1);
+    hid_t file = H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    H5Pclose(access);
+    bool ok = file >= 0 && put_skeleton(context, file);
+    if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
+    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", path, ls__h5_reason());
+    return LS_OK;
+}
+
+static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
+{
+    char text[CHECKSUM + 1];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)checksum);
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(access, 0, 1);
+    hid_t file = H5Fopen(w->temporary[w->shard], H5F_ACC_RDWR, access), a = file >= 0 ? H5Aopen(file, "checksum", H5P_DEFAULT) : -1;
+    H5Pclose(access);
+    hid_t type = H5Tcopy(H5T_C_S1);
+    H5Tset_size(type, CHECKSUM);
+    H5Tset_strpad(type, H5T_STR_NULLPAD);
+    bool ok = a >= 0 && H5Awrite(a, type, text) >= 0;
+    H5Tclose(type);
+    if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
+    if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
+    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", w->path[w->shard], ls__h5_reason());
+    return LS_OK;
+}
+
+ls_status ls__split_end(ls_split_writer *w, uint64_t checksum)
+{
+    LS_TRY(fill_checksum(w, checksum));
+    if (fsync(w->fd)) return ls__split_failed(w, w->path[w->shard], errno);
+    int failed = close(w->fd);
+    w->fd      = -1;
+    if (failed) return ls__split_failed(w, w->path[w->shard], errno);
+    w->shard++;
+    return LS_OK;
+}
+
+/* ---- all files ----------------------------------------------------------------------------------------------------- */
+
+/* Makes a folder and those above it; *made: the last one is new. */
+static ls_status make_folder(const char *folder, bool *made)
+{
+    char path[4096];
+    LS_CHECK(folder[0] && strlen(folder) < sizeof path, LS_ERR_USAGE, "the name of a folder of %zu bytes; expected 1 to %zu", strlen(folder), sizeof path - 1);
+    snprintf(path, sizeof path, "%s", folder);
+    *made = false;
+    for (char *at = path + 1;; at++) {
+        if (*at != '/' && *at != 0) continue;
+        char was = *at;
+        *at      = 0;
+        *made    = mkdir(path, 0777) == 0;
+        LS_CHECK(*made || errno == EEXIST, LS_ERR_ENV, "%s: the folder cannot be made: %s" LS_HINT "choose a folder that can be written to", path,
+                 strerror(errno));
+        *at = was;
+        if (!was) return LS_OK;
+    }
+}
+
+static ls_status name_files(ls_split_writer *w)
+{
+    int cut, mine = w->shards > 1 ? w->shards : 0;
+    LS_TRY(make_folder(w->folder, &w->made_folder));
+    LS_TRY(ls__shard_count(w->folder, w->split, &cut));
+    if (cut >= 0 && cut != mine) {
+        char there[LS_SHARD_NAME];
+        ls__shard_name(there, w->split, 0, cut);
+        return LS_FAIL(LS_ERR_USAGE, "%s: already holds the split '%s' in another number of files (%s)" LS_HINT "remove it, or choose another folder",
+                       w->folder, w->split, there);
+    }
+    for (int k = 0; k < w->shards; k++) {
+        char name[LS_SHARD_NAME];
+        ls__shard_name(name, w->split, k, mine);
+        w->path[k]      = ls_arena_printf(w->arena, "%s/%s", w->folder, name);
+        w->temporary[k] = ls_arena_printf(w->arena, "%s/.%s.tmp-%ld", w->folder, name, (long)getpid());
+    }
+    return LS_OK;
+}
+
+ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *split, int shards)
+{
+    *w = (ls_split_writer){.fd = -1, .what = "samples", .shards = shards};
+    LS_CHECK(shards >= 1 && shards <= LS_MAX_SHARDS, LS_ERR_USAGE, "%s: a split of %d files; expected 1 to %d", folder, shards, LS_MAX_SHARDS);
+    LS_CHECK(split[0] && split[0] != '.' && !strchr(split, '/') && strlen(split) < LS_SPLIT_NAME, LS_ERR_USAGE,
+             "%s: the name '%s' of a split; expected up to %d letters", folder, split, LS_SPLIT_NAME - 1);
+    LS_TRY(ls_arena_new(&w->arena, "writer"));
+    w->folder    = ls_arena_strdup(w->arena, folder);
+    w->split     = ls_arena_strdup(w->arena, split);
+    w->path      = ls_arena_alloc(w->arena, sizeof *w->path * (size_t)shards);
+    w->temporary = ls_arena_alloc(w->arena, sizeof *w->temporary * (size_t)shards);
+    return name_files(w);
+}
+
+ls_status ls__split_close(ls_split_writer *w)
+{
+    for (; w->renamed < w->shards; w->renamed++)
+        if (rename(w->temporary[w->renamed], w->path[w->renamed])) return ls__split_failed(w, w->path[w->renamed], errno);
+    int fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+    w->closed = true;
+    return LS_OK;
+}
+
+void ls__split_free(ls_split_writer *w)
+{
+    if (!w->arena) return;
+    if (w->fd >= 0) close(w->fd);
+    if (!w->closed) {
+        for (int k = w->renamed; k < w->shards; k++)
+            if (w->temporary[k]) unlink(w->temporary[k]);
+        if (w->made_folder) rmdir(w->folder); /* fails, and rightly, when something else is in it */
+    }
+    ls_arena_free(w->arena);
+    *w = (ls_split_writer){.fd = -1};
+}

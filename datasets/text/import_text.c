@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Text files into HDF5: read in pieces, cut where tokens end whatever follows (ls_tokenizer_cut), encoded, written.  Memory does
+ * not depend on the length of the text.
+ *
+ * The files are one text, in the order given, each a document of its own; <|endoftext|> goes between documents where the
+ * tokenizer has it, and begins a new one where it stands in the text.  The last part of the bytes, at a character's border, is
+ * the split `valid`, the rest is `train`: as nanoGPT cuts Shakespeare (int(0.9 n), Karpathy 2022).
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "datasets/files/dataset.h"
+
+enum { PIECE = 1 << 20, LARGEST_PIECE = 64 << 20, PATH_BYTES = 4096 };
+enum { TRAIN, VALID, SPLITS };
+
+typedef struct import {
+    ls_text_import *options;
+    ls_tokenizer   *tokenizer;
+    int32_t         end;              /* <|endoftext|>; -1: none          */
+    ls_text_writer *w[SPLITS];
+    int64_t         bytes[SPLITS];    /* of the text that the tokens are  */
+    int64_t         size, cut, read;  /* bytes of all files; where `valid` begins; gone through so far */
+    char           *buffer;
+    size_t          room;
+    ls_tokens       tokens;
+    bool            had_tokenizer;    /* out/tokenizer.json was there before */
+    bool            saved_tokenizer;
+} import;
+
+/* ---- the files ----------------------------------------------------------------------------------------------------- */
+
+static ls_status check_files(import *m)
+{
+    const ls_text_import *o = m->options;
+    LS_CHECK(o->files >= 1, LS_ERR_USAGE, "import text: no file given");
+    for (int i = 0; i < o->files; i++) {
+        struct stat st;
+        LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
+        LS_CHECK(S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected a file of text" LS_HINT "write what comes through a pipe into a file first: it is read twice",
+                 o->file[i]);
+        m->size += st.st_size;
+    }
+    LS_CHECK(m->size > 0, LS_ERR_DATA, "%s: the text is empty; expected at least one character", o->file[0]);
+    return LS_OK;
+}
+
+/* The start of the character that holds byte `at` of a file. */
+static ls_status character_at(const char *path, int64_t at, int64_t *start)
+{
+    unsigned char c[4];
+    int64_t       from = at > 3 ? at - 3 : 0;
+    FILE         *f    = fopen(path, "rb");
+    LS_CHECK(f, LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    size_t n = fseeko(f, (off_t)from, SEEK_SET) == 0 ? fread(c, 1, (size_t)(at - from) + 1, f) : 0;
+    fclose(f);
+    *start = at;
+    if (n != (size_t)(at - from) + 1) return LS_OK; /* it has shrunk: reading it will tell */
+    int64_t back = at;
+    while (back > from && (c[back - from] & 0xc0) == 0x80) back--;
+    if ((c[back - from] & 0xc0) == 0xc0) *start = back;
+    return LS_OK;
+}
+
+static ls_status choose_cut(import *m)
+{
+    const ls_text_import *o  = m->options;
+    int64_t               at = 0;
+    m->cut = (int64_t)((double)m->size * (1 - o->valid));
+    for (int i = 0; i < o->files; i++) {
+        struct stat st;
+        LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
+        if (m->cut > at && m->cut < at + st.st_size) {
+            int64_t start = 0;
+            LS_TRY(character_at(o->file[i], m->cut - at, &start));
+            m->cut = at + start;
+            break;
+        }
+        at += st.st_size;
+    }
+    LS_CHECK(o->valid <= 0 || (m->cut > 0 && m->cut < m->size), LS_ERR_DATA,
+             "%s: the text has %lld bytes: too short to hold out %g of it and have something left" LS_HINT "more text, or --valid 0", o->file[0],
+             (long long)m->size, o->valid);
+    return LS_OK;
+}
+
+/* ---- tokens -------------------------------------------------------------------------------------------------------- */
+
+static ls_status add_tokens(import *m, int split, bool *document)
+{
+    const int32_t *id = m->tokens.id;
+    int64_t        n  = m->tokens.count, run;
+    for (int64_t i = 0; i < n; i += run) {
+        for (run = 0; i + run < n;) {
+            size_t bytes = 0;
+            bool   ends  = id[i + run] == m->end;
+            if (!ends) ls_tokenizer_token(m->tokenizer, id[i + run], &bytes);
+            m->bytes[split] += (int64_t)bytes;
+            run++;
+            if (ends) break;
+        }
+        if (*document) LS_TRY(ls_text_writer_document(m->w[split]));
+        LS_TRY(ls_text_writer_add(m->w[split], id + i, run));
+        *document = id[i + run - 1] == m->end;
+    }
+    m->tokens.count = 0;
+    return LS_OK;
+}
+
+/* Without an unfinished character at its end, if it can be. */
+static size_t whole_characters(const char *text, size_t bytes)
+{
+    for (size_t back = 1; back <= 4 && back < bytes; back++) {
+        unsigned char c = (unsigned char)text[bytes - back];
+        if ((c & 0xc0) == 0x80) continue;
+        size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+        return length > back ? bytes - back : bytes;
+    }
+    return bytes;
+}
+
+static ls_status grow(import *m, const char *path)
+{
+    size_t room   = m->room ? 2 * m->room : PIECE;
+    char  *larger = realloc(m->buffer, room);
+    LS_CHECK(larger, LS_ERR_ENV, "%s: no memory for a piece of %zu bytes", path, room);
+    m->buffer = larger;
+    m->room   = room;
+    return LS_OK;
+}
+
+/* `bytes` bytes of an open file, from where it stands: a text of its own. */
+static ls_status import_part(import *m, int split, FILE *f, const char *path, int64_t bytes)
+{
+    bool   document = true;
+    size_t held     = 0;
+    if (m->end >= 0 && ls_text_writer_tokens(m->w[split])) LS_TRY(ls_text_writer_add(m->w[split], &m->end, 1));
+    while (bytes || held) {
+        if (held == m->room) LS_TRY(grow(m, path));
+        size_t want = m->room - held, n;
+        if ((int64_t)want > bytes) want = (size_t)bytes;
+        n = fread(m->buffer + held, 1, want, f);
+        LS_CHECK(n == want, LS_ERR_DATA, "%s: cannot be read to its end: %s", path, ferror(f) ? strerror(errno) : "it became shorter meanwhile");
+        held += n;
+        bytes -= (int64_t)n;
+        m->read += (int64_t)n;
+        size_t part = bytes ? ls_tokenizer_cut(m->tokenizer, m->buffer, held) : held;
+        if (!part && m->room < LARGEST_PIECE) continue;
+        if (!part) part = whole_characters(m->buffer, held);
+        LS_TRY(ls_tokenizer_encode(m->tokenizer, m->buffer, part, &m->tokens));
+        LS_TRY(add_tokens(m, split, &document));
+        memmove(m->buffer, m->buffer + part, held - part);
+        held -= part;
+        if (m->options->progress) m->options->progress(m->options->context, m->read, m->size);
+    }
+    return LS_OK;
+}
+
+static ls_status import_file(import *m, const char *path)
+{
+    struct stat st;
+    FILE       *f = fopen(path, "rb");
+    LS_CHECK(f, LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    ls_status status = fstat(fileno(f), &st) == 0 ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    int64_t   begin  = m->read, left = m->cut - begin, all = status == LS_OK ? st.st_size : 0;
+    int64_t   train  = left < 0 ? 0 : left < all ? left : all;
+    if (status == LS_OK && train) status = import_part(m, TRAIN, f, path, train);
+    if (status == LS_OK && all > train) status = import_part(m, VALID, f, path, all - train);
+    fclose(f);
+    return status;
+}
+
+/* ---- the tokenizer ------------------------------------------------------------------------------------------------- */
+
+static ls_status make_tokenizer(import *m)
+{
+    const ls_text_import *o    = m->options;
+    const char           *kind = o->tokenizer;
+    bool                  bpe  = !strcmp(kind, "bpe");
+    LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE, "import text: a vocabulary of %d for the tokenizer %s; only bpe is trained to a size", o->vocabulary, kind);
+    if (!strcmp(kind, "bytes")) return ls_tokenizer_bytes(&m->tokenizer);
+    if (!strcmp(kind, "chars")) return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_CHARS, .files = o->files, .file = o->file);
+    if (bpe)
+        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_BPE, .size = o->vocabulary ? o->vocabulary : LS_TEXT_VOCABULARY, .files = o->files,
+                                  .file = o->file);
+    LS_CHECK(access(kind, F_OK) == 0, LS_ERR_USAGE, "import text: tokenizer: expected bytes, chars, bpe or the path of a tokenizer, found '%s': %s", kind,
+             strerror(errno));
+    return ls_tokenizer_load(&m->tokenizer, kind);
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+
+static ls_status open_writers(import *m)
+{
+    char hash[24];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(m->tokenizer));
+    ls_text_info info = {.vocabulary = ls_tokenizer_size(m->tokenizer), .tokenizer = ls_tokenizer_kind_text(ls_tokenizer_kind_of(m->tokenizer)),
+                         .tokenizer_hash = hash};
+    info.split = "train";
+    LS_TRY(ls_text_writer_new(&m->w[TRAIN], m->options->out, &info, m->options->shards));
+    if (m->options->valid <= 0) return LS_OK;
+    info.split = "valid";
+    return ls_text_writer_new(&m->w[VALID], m->options->out, &info, m->options->shards);
+}
+
+/* Other splits in the folder would stay, with another tokenizer beside them. */
+static ls_status check_folder(const ls_text_import *o)
+{
+    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
+    int  count;
+    LS_CHECK(strlen(o->out) < PATH_BYTES - 64, LS_ERR_USAGE, "import text: %.60s...: the name is too long", o->out);
+    if (access(o->out, F_OK) != 0) return LS_OK;
+    LS_TRY(ls_dataset_splits(o->out, splits, &count));
+    for (int i = 0; i < count; i++)
+        LS_CHECK(!strcmp(splits[i], "train") || (o->valid > 0 && !strcmp(splits[i], "valid")), LS_ERR_USAGE,
+                 "%s: already holds the split '%s', which this import would not replace" LS_HINT "remove it, or choose another folder", o->out, splits[i]);
+    return LS_OK;
+}
+
+static ls_status run(import *m)
+{
+    ls_text_import *o = m->options;
+    char            path[PATH_BYTES];
+    LS_CHECK(o->valid >= 0 && o->valid < 1, LS_ERR_USAGE, "import text: valid: expected a part of the text, from 0 to less than 1, found %g", o->valid);
+    LS_TRY(check_folder(o));
+    LS_TRY(check_files(m));
+    LS_TRY(make_tokenizer(m));
+    m->end = ls_tokenizer_end(m->tokenizer);
+    LS_TRY(choose_cut(m));
+    LS_TRY(grow(m, o->file[0]));
+    LS_TRY(open_writers(m));
+    for (int i = 0; i < o->files; i++) LS_TRY(import_file(m, o->file[i]));
+    for (int k = 0; k < SPLITS && m->w[k]; k++) LS_TRY(ls_text_writer_finish(m->w[k], m->bytes[k]));
+    snprintf(path, sizeof path, "%s/tokenizer.json", o->out);
+    m->had_tokenizer = access(path, F_OK) == 0;
+    LS_TRY(ls_tokenizer_save(m->tokenizer, o->out));
+    m->saved_tokenizer = true;
+    for (int k = 0; k < SPLITS && m->w[k]; k++) LS_TRY(ls_text_writer_close(m->w[k]));
+    o->bytes        = m->bytes[TRAIN] + m->bytes[VALID];
+    o->replaced     = m->tokens.replaced;
+    o->vocabulary   = ls_tokenizer_size(m->tokenizer);
+    o->train_tokens = ls_text_writer_tokens(m->w[TRAIN]);
+    o->valid_tokens = m->w[VALID] ? ls_text_writer_tokens(m->w[VALID]) : 0;
+    return LS_OK;
+}
+
+ls_status ls_import_text(ls_text_import *options)
+{
+    import    m      = {.options = options};
+    ls_status status = run(&m);
+    if (status != LS_OK && m.saved_tokenizer && !m.had_tokenizer) {
+        char path[PATH_BYTES];
+        snprintf(path, sizeof path, "%s/tokenizer.json", options->out);
+        unlink(path);
+    }
+    for (int k = SPLITS - 1; k >= 0; k--) ls_text_writer_free(m.w[k]); /* the first one made the folder */
+    ls_tokenizer_free(m.tokenizer);
+    ls_tokens_free(&m.tokens);
+    free(m.buffer);
+    return status;
+}

@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Text in HDF5 files (the format: datasets.h).  As with pictures, a file is believed only after every header was checked; tokens are
+ * checked against the vocabulary whenever they are read, which costs less than a pass over all of them at the start.
+ *
+ * Contiguous tokens are read with pread from their place in the file: the system's cache keeps what memory there is room for, and
+ * no more.  Chunked ones, or big-endian ones, go through HDF5, one reader at a time.
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "datasets/files/hdf5.h"
+#include "datasets/files/dataset_files.h"
+
+enum { FORMAT = 1, CHECKSUM = 16, KIND = 32, A_TIME = 1 << 16 };
+
+/* A one-dimensional array of integers in a file. */
+typedef struct array {
+    hid_t   set;    /* -1: read from `offset` instead, or empty */
+    int64_t offset, count;
+    int     width;  /* bytes */
+} array;
+
+typedef struct token_file {
+    const char *path;
+    int64_t     first, first_document; /* of this file, within the split */
+    int         fd;
+    hid_t       file;
+    array       tokens, documents;
+    char        checksum[CHECKSUM + 1]; /* "": has none */
+} token_file;
+
+typedef struct token_set {
+    ls_dataset      base;
+    int             files;
+    token_file     *file;
+    pthread_mutex_t lock; /* of what goes through HDF5 */
+} token_set;
+
+/* ---- one file's headers -------------------------------------------------------------------------------------------- */
+
+static bool little_endian(hid_t set)
+{
+    hid_t type = H5Dget_type(set);
+    bool  is   = type >= 0 && H5Tget_order(type) == H5T_ORDER_LE;
+    if (type >= 0) H5Tclose(type);
+    return is;
+}
+
+static ls_status check_array(const char *path, const char *name, array *a, const ls_h5_shape *s, int64_t file_bytes)
+{
+    a->count = s->count;
+    a->width = (int)s->size;
+    if (!a->count) return LS_OK;
+    LS_TRY(ls__h5_storage(path, a->set, name, s, file_bytes, &a->offset));
+    if (a->offset >= 0 && !little_endian(a->set)) a->offset = -1;
+    return LS_OK;
+}
+
+static ls_status open_tokens(token_file *f, int64_t file_bytes)
+{
+    ls_h5_shape s;
+    char        type[32], dims[128];
+    LS_TRY(ls__h5_dataset(f->path, f->file, "tokens", true, &f->tokens.set, &s));
+    LS_CHECK(s.type == H5T_INTEGER && !s.is_signed && (s.size == 2 || s.size == 4), LS_ERR_DATA,
+             "%s: /tokens: expected uint16, or uint32 for vocabularies of more than 65536, found %s", f->path, ls__h5_type_text(&s, type));
+    LS_CHECK(s.rank == 1, LS_ERR_DATA, "%s: /tokens: expected N tokens in one dim, found %s", f->path, ls__h5_dims_text(&s, dims));
+    LS_CHECK(s.count >= 1, LS_ERR_DATA, "%s: /tokens: has 0 tokens; expected at least 1", f->path);
+    return check_array(f->path, "tokens", &f->tokens, &s, file_bytes);
+}
+
+static ls_status open_documents(token_file *f, int64_t file_bytes)
+{
+    ls_h5_shape s;
+    char        type[32], dims[128];
+    LS_TRY(ls__h5_dataset(f->path, f->file, "documents", false, &f->documents.set, &s));
+    if (f->documents.set < 0) return LS_OK;
+    LS_CHECK(s.type == H5T_INTEGER && s.size == 8 && s.is_signed && s.rank == 1 && s.count <= f->tokens.count, LS_ERR_DATA,
+             "%s: /documents: expected at most %lld int64, where documents begin, found %s, %s", f->path, (long long)f->tokens.count,
+             ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
+    return check_array(f->path, "documents", &f->documents, &s, file_bytes);
+}
+
+static ls_status read_attributes(token_file *f, ls_arena *arena, ls_dataset_info *info)
+{
+    int64_t format, vocabulary;
+    char    split[LS_SPLIT_NAME], kind[KIND], hash[CHECKSUM + 1];
+    LS_TRY(ls__h5_int(f->path, f->file, "lockstep_format", &format));
+    LS_CHECK(format == FORMAT, LS_ERR_DATA, "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the text again", f->path,
+             (long long)format, FORMAT);
+    LS_TRY(ls__h5_text(f->path, f->file, "split", true, split, sizeof split));
+    LS_TRY(ls__h5_int(f->path, f->file, "vocabulary", &vocabulary));
+    LS_CHECK(vocabulary >= 1 && vocabulary <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: attribute 'vocabulary': expected 1 to %d, found %lld", f->path,
+             LS_MAX_CLASSES, (long long)vocabulary);
+    LS_CHECK(f->tokens.width == 4 || vocabulary <= 65536, LS_ERR_DATA, "%s: /tokens: uint16 cannot tell the %lld tokens of the vocabulary apart; expected uint32",
+             f->path, (long long)vocabulary);
+    if (H5Aexists(f->file, "bytes") > 0) LS_TRY(ls__h5_int(f->path, f->file, "bytes", &info->bytes));
+    LS_CHECK(info->bytes >= 0, LS_ERR_DATA, "%s: attribute 'bytes': expected how many bytes of text the tokens are, found %lld", f->path,
+             (long long)info->bytes);
+    LS_TRY(ls__h5_text(f->path, f->file, "tokenizer", false, kind, sizeof kind));
+    LS_TRY(ls__h5_text(f->path, f->file, "tokenizer_hash", false, hash, sizeof hash));
+    LS_TRY(ls__h5_text(f->path, f->file, "checksum", false, f->checksum, sizeof f->checksum));
+    info->classes        = (int)vocabulary;
+    info->split          = ls_arena_strdup(arena, split);
+    info->tokenizer      = ls_arena_strdup(arena, kind);
+    info->tokenizer_hash = ls_arena_strdup(arena, hash);
+    return LS_OK;
+}
+
+static void close_hdf5(token_file *f)
+{
+    if (f->tokens.set >= 0) H5Dclose(f->tokens.set);
+    if (f->documents.set >= 0) H5Dclose(f->documents.set);
+    if (f->file >= 0) H5Fclose(f->file);
+    f->tokens.set = f->documents.set = f->file = -1;
+}
+
+static ls_status open_file(token_file *f, ls_arena *arena, ls_dataset_info *info)
+{
+    int64_t bytes;
+    LS_TRY(ls__split_open(f->path, &f->fd, &f->file, &bytes));
+    LS_TRY(open_tokens(f, bytes));
+    LS_TRY(open_documents(f, bytes));
+    int64_t skip = f->tokens.offset >= 0 ? f->tokens.count * f->tokens.width : 0;
+    LS_TRY(ls__h5_check_heaps(f->path, f->fd, bytes, skip ? f->tokens.offset : bytes, skip));
+    LS_TRY(read_attributes(f, arena, info));
+    if (f->tokens.offset >= 0 && (f->documents.offset >= 0 || !f->documents.count)) close_hdf5(f);
+    return LS_OK;
+}
+
+/* All files of a split must tell the same of everything but their tokens. */
+static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path, const ls_dataset_info *first)
+{
+    const char *what = strcmp(info->split, first->split)                     ? "split"
+                       : info->classes != first->classes                     ? "vocabulary"
+                       : info->bytes != first->bytes                         ? "number of bytes of the split"
+                       : strcmp(info->tokenizer, first->tokenizer)           ? "tokenizer"
+                       : strcmp(info->tokenizer_hash, first->tokenizer_hash) ? "tokenizer's hash"
+                                                                             : NULL;
+    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what, first_path);
+    return LS_OK;
+}
+
+static ls_status open_files(token_set *d)
+{
+    ls_dataset_info *info = &d->base.info;
+    for (int k = 0; k < d->files; k++) {
+        token_file     *f   = &d->file[k];
+        ls_dataset_info its = {.path = info->path, .kind = LS_DATA_TEXT};
+        LS_TRY(open_file(f, d->base.arena, &its));
+        if (k) LS_TRY(check_same(f->path, &its, d->file[0].path, info));
+        its.tokens = f->first = info->tokens;
+        its.documents = f->first_document = info->documents;
+        LS_CHECK(!__builtin_add_overflow(its.tokens, f->tokens.count, &its.tokens), LS_ERR_DATA, "%s: more tokens than can be counted", f->path);
+        its.documents += f->documents.count;
+        *info = its;
+    }
+    return LS_OK;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------------------------- */
+
+/* `n` elements from `first` on, as they are stored (little-endian, of the array's width). */
+static ls_status read_array(token_set *d, const token_file *f, const array *a, int64_t first, int64_t n, void *data)
+{
+    if (a->offset >= 0) return ls__split_read(f->path, f->fd, a->offset + first * a->width, n * a->width, data);
+    hsize_t start = (hsize_t)first, count = (hsize_t)n;
+    pthread_mutex_lock(&d->lock);
+    ls__h5_quiet();
+    hid_t space = H5Dget_space(a->set), memory = H5Screate_simple(1, &count, NULL);
+    hid_t type = a->width == 2 ? H5T_STD_U16LE : a->width == 4 ? H5T_STD_U32LE : H5T_STD_I64LE;
+    bool  ok   = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 && H5Dread(a->set, type, memory, space, H5P_DEFAULT, data) >= 0;
+    H5Sclose(space);
+    H5Sclose(memory);
+    pthread_mutex_unlock(&d->lock);
+    LS_CHECK(ok, LS_ERR_DATA, "%s: elements %lld to %lld cannot be read: %s", f->path, (long long)first, (long long)(first + n), ls__h5_reason());
+    return LS_OK;
+}
+
+static ls_status tokens_of_file(token_set *d, const token_file *f, int64_t first, int64_t n, int32_t *tokens)
+{
+    uint32_t vocabulary = (uint32_t)d->base.info.classes;
+    /* What is narrower goes to the end of the room, and is widened from the front. */
+    uint8_t *raw = (uint8_t *)tokens + (size_t)n * (4 - (size_t)f->tokens.width);
+    LS_TRY(read_array(d, f, &f->tokens, first, n, raw));
+    for (int64_t i = 0; i < n; i++, raw += f->tokens.width) {
+        uint32_t id = (uint32_t)raw[0] | (uint32_t)raw[1] << 8;
+        if (f->tokens.width == 4) id |= (uint32_t)raw[2] << 16 | (uint32_t)raw[3] << 24;
+        LS_CHECK(id < vocabulary, LS_ERR_DATA, "%s: /tokens: token %lld is %u; expected 0 to %u, the vocabulary having %u" LS_HINT
+                 "the file is damaged, or is not of this tokenizer: import the text again", f->path, (long long)(first + i), id, vocabulary - 1, vocabulary);
+        tokens[i] = (int32_t)id;
+    }
+    return LS_OK;
+}
+
+/* The last file whose first token is <= i. */
+static int file_of(const token_set *d, int64_t i)
+{
+    int low = 0, high = d->files - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (d->file[middle].first <= i)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+static ls_status read_tokens(ls_dataset *base, int64_t first, int64_t n, int32_t *tokens)
+{
+    token_set *d = (token_set *)base;
+    for (int k = file_of(d, first); n > 0; k++) {
+        const token_file *f    = &d->file[k];
+        int64_t           from = first - f->first, part = f->tokens.count - from < n ? f->tokens.count - from : n;
+        LS_TRY(tokens_of_file(d, f, from, part, tokens));
+        first += part;
+        tokens += part;
+        n -= part;
+    }
+    return LS_OK;
+}
+
+static ls_status documents_of_file(token_set *d, const token_file *f, int64_t first, int64_t n, int64_t *starts)
+{
+    LS_TRY(read_array(d, f, &f->documents, first, n, starts));
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t  le[8];
+        uint64_t start = 0;
+        memcpy(le, &starts[i], sizeof le);
+        for (int b = 7; b >= 0; b--) start = start << 8 | le[b];
+        bool fits = start < (uint64_t)f->tokens.count && (!i || starts[i - 1] < f->first + (int64_t)start);
+        LS_CHECK(fits, LS_ERR_DATA, "%s: /documents: document %lld begins at %lld; expected increasing places below %lld", f->path, (long long)(first + i),
+                 (long long)start, (long long)f->tokens.count);
+        starts[i] = f->first + (int64_t)start;
+    }
+    return LS_OK;
+}
+
+static ls_status read_documents(ls_dataset *base, int64_t first, int64_t n, int64_t *starts)
+{
+    token_set *d = (token_set *)base;
+    for (int k = 0; n > 0 && k < d->files; k++) {
+        const token_file *f    = &d->file[k];
+        int64_t           from = first - f->first_document, part = f->documents.count - from < n ? f->documents.count - from : n;
+        if (part <= 0) continue;
+        LS_TRY(documents_of_file(d, f, from, part, starts));
+        first += part;
+        starts += part;
+        n -= part;
+    }
+    return LS_OK;
+}
+
+/* ---- checksums ----------------------------------------------------------------------------------------------------- */
+
+/* Adds an array to the checksum, as it is stored. */
+static ls_status sum_array(token_set *d, const token_file *f, const array *a, void *buffer, XXH3_state_t *state)
+{
+    for (int64_t i = 0; i < a->count; i += A_TIME) {
+        int64_t n = a->count - i < A_TIME ? a->count - i : A_TIME;
+        LS_TRY(read_array(d, f, a, i, n, buffer));
+        XXH3_64bits_update(state, buffer, (size_t)n * (size_t)a->width);
+    }
+    return LS_OK;
+}
+
+static ls_status verify_file(token_set *d, const token_file *f, void *buffer, XXH3_state_t *state)
+{
+    int64_t last = -1;
+    XXH3_64bits_reset(state);
+    LS_TRY(sum_array(d, f, &f->tokens, buffer, state));
+    LS_TRY(sum_array(d, f, &f->documents, buffer, state));
+    LS_TRY(ls__split_checksum(f->path, f->checksum, state));
+    for (int64_t i = 0; i < f->tokens.count; i += A_TIME)
+        LS_TRY(tokens_of_file(d, f, i, f->tokens.count - i < A_TIME ? f->tokens.count - i : A_TIME, buffer));
+    for (int64_t i = 0; i < f->documents.count; i += A_TIME) {
+        int64_t n = f->documents.count - i < A_TIME ? f->documents.count - i : A_TIME, *starts = buffer;
+        LS_TRY(documents_of_file(d, f, i, n, starts));
+        LS_CHECK(starts[0] > last, LS_ERR_DATA, "%s: /documents: document %lld begins before the one before it ends", f->path, (long long)i);
+        last = starts[n - 1];
+    }
+    return LS_OK;
+}
+
+static ls_status verify(ls_dataset *base, int *files, int *checked)
+{
+    token_set    *d      = (token_set *)base;
+    void         *buffer = malloc(A_TIME * sizeof(int64_t));
+    XXH3_state_t *state  = XXH3_createState();
+    ls_status     status = buffer && state ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory to read", base->info.path);
+    *files               = d->files;
+    *checked             = 0;
+    for (int k = 0; k < d->files && status == LS_OK; k++) {
+        status = verify_file(d, &d->file[k], buffer, state);
+        *checked += d->file[k].checksum[0] != 0;
+    }
+    free(buffer);
+    XXH3_freeState(state);
+    return status;
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------------------------- */
+
+static void close_all(ls_dataset *base)
+{
+    token_set *d = (token_set *)base;
+    for (int k = 0; k < d->files; k++) {
+        close_hdf5(&d->file[k]);
+        if (d->file[k].fd >= 0) close(d->file[k].fd);
+    }
+    pthread_mutex_destroy(&d->lock);
+    free(d);
+}
+
+ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths)
+{
+    const array nothing = {.set = -1, .offset = -1, .width = 8};
+    token_set  *d       = calloc(1, sizeof *d);
+    LS_CHECK(d, LS_ERR_ENV, "%s: no memory", path);
+    pthread_mutex_init(&d->lock, NULL);
+    d->base = (ls_dataset){.arena = arena, .info = {.path = path, .kind = LS_DATA_TEXT}, .tokens = read_tokens, .documents = read_documents, .verify = verify,
+                           .close = close_all};
+    d->files = files;
+    d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
+    for (int k = 0; k < files; k++) d->file[k] = (token_file){.path = paths[k], .fd = -1, .file = -1, .tokens = nothing, .documents = nothing};
+    *dataset = &d->base;
+    return open_files(d);
+}

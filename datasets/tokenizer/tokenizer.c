@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The handle of a tokenizer: what it knows of its tokens, and tokens to text. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "datasets/tokenizer/tokenizer_internal.h"
+
+/* ---- lists that grow ----------------------------------------------------------------------------------------------- */
+
+ls_status ls__tokens_reserve(ls_tokens *list, int64_t n)
+{
+    if (list->room - list->count >= n) return LS_OK;
+    int64_t  room = list->count + n > 2 * list->room ? list->count + n : 2 * list->room;
+    int32_t *id   = room < (int64_t)(SIZE_MAX / sizeof *id) ? realloc(list->id, (size_t)room * sizeof *id) : NULL;
+    LS_CHECK(id, LS_ERR_ENV, "no memory for %lld tokens" LS_HINT "encode the text in smaller pieces", (long long)room);
+    list->id   = id;
+    list->room = room;
+    return LS_OK;
+}
+
+void ls_tokens_free(ls_tokens *list)
+{
+    free(list->id);
+    *list = (ls_tokens){0};
+}
+
+ls_status ls__string_append(ls_string *s, const void *data, size_t bytes)
+{
+    if (s->room - s->bytes <= bytes) { /* one more for the 0 */
+        size_t room = s->bytes + bytes + 1 > 2 * s->room ? s->bytes + bytes + 1 : 2 * s->room;
+        char  *text = bytes < SIZE_MAX / 4 ? realloc(s->data, room) : NULL;
+        LS_CHECK(text, LS_ERR_ENV, "no memory for a text of %zu bytes", room);
+        s->data = text;
+        s->room = room;
+    }
+    if (bytes) memcpy(s->data + s->bytes, data, bytes);
+    s->bytes += bytes;
+    s->data[s->bytes] = 0;
+    return LS_OK;
+}
+
+void ls_string_free(ls_string *s)
+{
+    free(s->data);
+    *s = (ls_string){0};
+}
+
+/* ---- bytes and characters ------------------------------------------------------------------------------------------ */
+
+static bool prints(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD); }
+
+uint32_t ls__byte_char(int byte)
+{
+    uint32_t code = 256;
+    if (prints(byte)) return (uint32_t)byte;
+    for (int b = 0; b < byte; b++) code += !prints(b);
+    return code;
+}
+
+int ls__char_byte(uint32_t code)
+{
+    if (code < 256) return prints((int)code) ? (int)code : -1;
+    for (int b = 0; b < 256 && code >= 256; b++)
+        if (!prints(b) && code-- == 256) return b;
+    return -1;
+}
+
+static uint64_t char_slot(uint32_t code) { return (code * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
+
+int32_t ls__char_token(const ls_tokenizer *t, uint32_t code)
+{
+    for (uint64_t i = char_slot(code);; i++) {
+        const ls_char *c = &t->chars[i & t->char_mask];
+        if (c->id < 0 || c->code == code) return c->id;
+    }
+}
+
+static void keep_chars(ls_tokenizer *t)
+{
+    uint64_t room = 64;
+    while (room < 2 * (uint64_t)t->size) room *= 2;
+    ls_char *chars = ls_arena_alloc(t->arena, room * sizeof *chars);
+    for (uint64_t i = 0; i < room; i++) chars[i].id = -1;
+    t->chars     = chars;
+    t->char_mask = room - 1;
+    for (int32_t id = 0; id < t->size; id++) {
+        uint32_t code;
+        size_t   bytes = t->at[id + 1] - t->at[id];
+        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0) continue; /* an added token */
+        uint64_t i = char_slot(code);
+        while (chars[i & t->char_mask].id >= 0) i++;
+        chars[i & t->char_mask] = (ls_char){code, id};
+    }
+}
+
+/* ---- making one ---------------------------------------------------------------------------------------------------- */
+
+static void *keep(ls_arena *arena, const void *data, size_t bytes)
+{
+    void *copy = ls_arena_alloc(arena, bytes);
+    if (bytes) memcpy(copy, data, bytes);
+    return copy;
+}
+
+/* By first byte, the longest first: the first that fits is the one that counts. */
+static int by_text(const void *x, const void *y, void *tokenizer)
+{
+    const ls_tokenizer *t = tokenizer;
+    int32_t             i = ((const ls_added *)x)->id, k = ((const ls_added *)y)->id;
+    uint64_t            m = t->at[i + 1] - t->at[i], n = t->at[k + 1] - t->at[k];
+    if (t->text[t->at[i]] != t->text[t->at[k]]) return t->text[t->at[i]] < t->text[t->at[k]] ? -1 : 1;
+    return m != n ? (m > n ? -1 : 1) : i < k ? -1 : i > k;
+}
+
+static void keep_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
+{
+    ls_added *add = keep(t->arena, parts->add, (size_t)parts->added * sizeof *add);
+    if (parts->added) qsort_r(add, (size_t)parts->added, sizeof *add, by_text, t);
+    t->added = parts->added;
+    t->add   = add;
+    t->end   = -1;
+    for (int i = 0; i < t->added; i++) {
+        const uint8_t *text  = t->text + t->at[add[i].id];
+        size_t         bytes = t->at[add[i].id + 1] - t->at[add[i].id];
+        t->add_first[text[0] + 1]++;
+        t->late |= add[i].late;
+        if (bytes > t->add_longest) t->add_longest = bytes;
+        if (bytes == strlen(LS_END_TEXT) && memcmp(text, LS_END_TEXT, bytes) == 0) t->end = add[i].id;
+    }
+    for (int b = 0; b < 256; b++) t->add_first[b + 1] += t->add_first[b];
+}
+
+/* Everything that decides about tokens, and nothing of how it was stored. */
+static uint64_t hash_of(const ls_tokenizer *t)
+{
+    int32_t  numbers[3] = {(int32_t)t->kind, t->size, t->added};
+    uint64_t hash       = XXH3_64bits(numbers, sizeof numbers);
+    hash = XXH3_64bits_withSeed(t->at, ((size_t)t->size + 1) * sizeof *t->at, hash);
+    hash = XXH3_64bits_withSeed(t->text, t->at[t->size], hash);
+    for (int i = 0; i < t->added; i++) {
+        int32_t added[3] = {t->add[i].id, t->add[i].special, t->add[i].late};
+        hash             = XXH3_64bits_withSeed(added, sizeof added, hash);
+    }
+    hash = XXH3_64bits_withSeed(t->byte, sizeof t->byte, hash);
+    return XXH3_64bits_withSeed(t->merge, (size_t)t->merges * sizeof *t->merge, hash);
+}
+
+ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts)
+{
+    ls_arena *arena;
+    LS_TRY(ls_arena_new(&arena, "tokenizer"));
+    ls_tokenizer *t = ls_arena_alloc(arena, sizeof *t);
+    t->arena        = arena;
+    t->kind         = parts->kind;
+    t->size         = parts->size;
+    t->at           = keep(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
+    t->text         = keep(arena, parts->text, t->at[t->size]);
+    t->merges       = parts->merges;
+    t->merge        = keep(arena, parts->merge, (size_t)parts->merges * sizeof *t->merge);
+    t->classes      = ls__unicode_classes();
+    keep_added(t, parts);
+    if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
+    if (t->kind == LS_TOKENIZER_CHARS) keep_chars(t);
+    t->hash = hash_of(t);
+    *out    = t;
+    return LS_OK;
+}
+
+ls_status ls_tokenizer_bytes(ls_tokenizer **t)
+{
+    uint8_t  text[256 + sizeof LS_END_TEXT];
+    uint64_t at[258];
+    ls_added end = {.id = 256, .special = true};
+    for (int b = 0; b < 256; b++) at[b] = (uint64_t)(text[b] = (uint8_t)b);
+    memcpy(text + 256, LS_END_TEXT, strlen(LS_END_TEXT));
+    at[256] = 256;
+    at[257] = 256 + strlen(LS_END_TEXT);
+    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind = LS_TOKENIZER_BYTES, .size = 257, .text = text, .at = at, .added = 1, .add = &end}));
+    return LS_OK;
+}
+
+void ls_tokenizer_free(ls_tokenizer *t)
+{
+    if (t) ls_arena_free(t->arena);
+}
+
+/* ---- what it is ---------------------------------------------------------------------------------------------------- */
+
+int32_t ls_tokenizer_size(const ls_tokenizer *t) { return t->size; }
+
+ls_tokenizer_kind ls_tokenizer_kind_of(const ls_tokenizer *t) { return t->kind; }
+
+int32_t ls_tokenizer_end(const ls_tokenizer *t) { return t->end; }
+
+uint64_t ls_tokenizer_hash(const ls_tokenizer *t) { return t->hash; }
+
+const char *ls_tokenizer_kind_text(ls_tokenizer_kind kind)
+{
+    static const char *const text[] = {
+#define X(name, text) [LS_TOKENIZER_##name] = text,
+        LS_TOKENIZER_LIST(X)
+#undef X
+    };
+    return text[kind];
+}
+
+/* ---- tokens to text ------------------------------------------------------------------------------------------------ */
+
+const char *ls_tokenizer_token(const ls_tokenizer *t, int32_t id, size_t *bytes)
+{
+    *bytes = 0;
+    if (id < 0 || id >= t->size) return NULL;
+    *bytes = t->at[id + 1] - t->at[id];
+    return (const char *)t->text + t->at[id];
+}
+
+ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t n, ls_string *text)
+{
+    for (int64_t i = 0; i < n; i++) {
+        size_t      bytes;
+        const char *token = ls_tokenizer_token(t, ids[i], &bytes);
+        LS_CHECK(token, LS_ERR_DATA, "token %lld is %d: expected 0 to %d" LS_HINT "these tokens were made by another tokenizer", (long long)i, ids[i],
+                 t->size - 1);
+        LS_TRY(ls__string_append(text, token, bytes));
+    }
+    return n > 0 ? LS_OK : ls__string_append(text, "", 0);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One word to tokens, by merges (Sennrich et al. 2016; on bytes: Radford et al. 2019).
+ *
+ * The word begins as one token per byte.  Of all pairs of neighbours that have a merge, the one of the lowest rank is merged,
+ * the leftmost of equals, until none has.  That is the definition; three ways lead there:
+ *
+ *   looked up     tokens that are what their own text becomes, found by their text: most words of a text that the tokenizer knows
+ *   short words   the rank of each pair in an array, of which the smallest is sought: n^2, but all of it in a few lines of cache
+ *   long words    a heap of pairs, ordered by rank and place.  A pair may be gone when its turn comes: then the two neighbours
+ *                 there make another token, or none
+ */
+#include <stdlib.h>
+#include <string.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "datasets/tokenizer/tokenizer_internal.h"
+
+enum { NONE = INT32_MAX, SHORT = 64 };
+
+/* ---- tables -------------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t pair_slot(int32_t left, int32_t right)
+{
+    uint64_t h = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * UINT64_C(0x9E3779B97F4A7C15);
+    return h ^ h >> 32;
+}
+
+static inline const ls_pair *find_pair(const ls_tokenizer *t, int32_t left, int32_t right)
+{
+    for (uint64_t i = pair_slot(left, right);; i++) {
+        const ls_pair *p = &t->pair[i & t->pair_mask];
+        if (p->left == left && p->right == right) return p;
+        if (p->left < 0) return NULL;
+    }
+}
+
+static inline int32_t rank_of(const ls_tokenizer *t, int32_t left, int32_t right)
+{
+    const ls_pair *p = find_pair(t, left, right);
+    return p ? p->rank : NONE;
+}
+
+static int32_t find_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes)
+{
+    for (uint64_t i = XXH3_64bits(word, bytes);; i++) {
+        int32_t id = t->word[i & t->word_mask];
+        if (id < 0) return -1;
+        if (t->at[id + 1] - t->at[id] == bytes && memcmp(t->text + t->at[id], word, bytes) == 0) return id;
+    }
+}
+
+static uint64_t power_above(uint64_t n)
+{
+    uint64_t power = 16;
+    while (power < n) power *= 2;
+    return power;
+}
+
+/* ---- short words --------------------------------------------------------------------------------------------------- */
+
+static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_t *id)
+{
+    int32_t rank[SHORT];
+    for (int i = 0; i < n; i++) id[i] = t->byte[word[i]];
+    for (int i = 0; i + 1 < n; i++) rank[i] = rank_of(t, id[i], id[i + 1]);
+    while (n > 1) {
+        int best = 0;
+        for (int i = 1; i + 1 < n; i++)
+            if (rank[i] < rank[best]) best = i;
+        if (rank[best] == NONE) break;
+        id[best] = t->merge[rank[best]].result;
+        n--;
+        memmove(id + best + 1, id + best + 2, (size_t)(n - best - 1) * sizeof *id);
+        memmove(rank + best, rank + best + 1, (size_t)(n - best - 1) * sizeof *rank);
+        if (best > 0) rank[best - 1] = rank_of(t, id[best - 1], id[best]);
+        if (best + 1 < n) rank[best] = rank_of(t, id[best], id[best + 1]);
+    }
+    return n;
+}
+
+/* ---- long words ---------------------------------------------------------------------------------------------------- */
+
+typedef struct symbol {
+    int32_t id;           /* -1: merged into the one before */
+    int32_t before, next; /* -1: none                       */
+} symbol;
+
+typedef struct candidate {
+    int32_t rank, result, at;
+} candidate;
+
+typedef struct heap {
+    candidate *item;
+    size_t     count;
+} heap;
+
+static bool before(const candidate *x, const candidate *y) { return x->rank != y->rank ? x->rank < y->rank : x->at < y->at; }
+
+static void push(heap *h, candidate c)
+{
+    size_t i = h->count++;
+    for (; i > 0 && before(&c, &h->item[(i - 1) / 2]); i = (i - 1) / 2) h->item[i] = h->item[(i - 1) / 2];
+    h->item[i] = c;
+}
+
+static candidate pop(heap *h)
+{
+    candidate top = h->item[0], last = h->item[--h->count];
+    size_t    i   = 0;
+    for (size_t child; (child = 2 * i + 1) < h->count; i = child) {
+        if (child + 1 < h->count && before(&h->item[child + 1], &h->item[child])) child++;
+        if (!before(&h->item[child], &last)) break;
+        h->item[i] = h->item[child];
+    }
+    h->item[i] = last;
+    return top;
+}
+
+static void push_pair(const ls_tokenizer *t, heap *h, const symbol *s, int32_t at)
+{
+    const ls_pair *p = at >= 0 && s[at].next >= 0 ? find_pair(t, s[at].id, s[s[at].next].id) : NULL;
+    if (p) push(h, (candidate){p->rank, p->result, at});
+}
+
+static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n, ls_tokens *list)
+{
+    /* n - 1 pairs to begin with; each of n - 1 merges takes one away and brings two at most. */
+    symbol *s = n < INT32_MAX ? malloc(n * sizeof *s) : NULL;
+    heap    h = {s ? malloc(2 * n * sizeof *h.item) : NULL, 0};
+    if (!s || !h.item) {
+        free(s);
+        return LS_FAIL(LS_ERR_ENV, "no memory for a word of %zu bytes" LS_HINT "a text without any white space cannot be encoded in pieces", n);
+    }
+    int32_t last = (int32_t)n - 1;
+    for (int32_t i = 0; i <= last; i++) s[i] = (symbol){t->byte[word[i]], i - 1, i < last ? i + 1 : -1};
+    for (int32_t i = 0; i < last; i++) push_pair(t, &h, s, i);
+    while (h.count) {
+        candidate      c = pop(&h);
+        int32_t        next = s[c.at].next;
+        const ls_pair *p    = s[c.at].id >= 0 && next >= 0 ? find_pair(t, s[c.at].id, s[next].id) : NULL;
+        if (!p || p->result != c.result) continue;
+        s[c.at].id   = c.result;
+        s[c.at].next = s[next].next;
+        s[next].id   = -1;
+        if (s[next].next >= 0) s[s[next].next].before = c.at;
+        push_pair(t, &h, s, s[c.at].before);
+        push_pair(t, &h, s, c.at);
+    }
+    for (int32_t i = 0; i >= 0; i = s[i].next) list->id[list->count++] = s[i].id;
+    free(s);
+    free(h.item);
+    return LS_OK;
+}
+
+/* ---- any word ------------------------------------------------------------------------------------------------------ */
+
+ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes, ls_tokens *list)
+{
+    int32_t id[SHORT];
+    LS_TRY(ls__tokens_reserve(list, (int64_t)bytes));
+    if (bytes > SHORT) return merge_long(t, word, bytes, list);
+    int32_t known = find_word(t, word, bytes);
+    if (known >= 0) {
+        list->id[list->count++] = known;
+        return LS_OK;
+    }
+    int n = merge_short(t, word, (int)bytes, id);
+    memcpy(list->id + list->count, id, (size_t)n * sizeof *id);
+    list->count += n;
+    return LS_OK;
+}
+
+/* Only what merges lead to may be looked up: <|endoftext|> is a token, but not the word of that text. */
+static void fill_words(ls_tokenizer *t, int32_t *table)
+{
+    for (int32_t id = 0; id < t->size; id++) {
+        int32_t        tokens[SHORT];
+        const uint8_t *text  = t->text + t->at[id];
+        size_t         bytes = t->at[id + 1] - t->at[id];
+        if (bytes > SHORT || merge_short(t, text, (int)bytes, tokens) != 1 || tokens[0] != id) continue;
+        uint64_t i = XXH3_64bits(text, bytes);
+        while (table[i & t->word_mask] >= 0) i++;
+        table[i & t->word_mask] = id;
+    }
+}
+
+void ls__bpe_tables(ls_tokenizer *t, const int32_t byte[256])
+{
+    uint64_t pairs = power_above(2 * (uint64_t)t->merges + 2), words = power_above(2 * (uint64_t)t->size + 2);
+    ls_pair *pair = ls_arena_alloc(t->arena, pairs * sizeof *pair);
+    int32_t *word = ls_arena_alloc(t->arena, words * sizeof *word);
+    memcpy(t->byte, byte, sizeof t->byte);
+    for (uint64_t i = 0; i < pairs; i++) pair[i].left = -1;
+    for (uint64_t i = 0; i < words; i++) word[i] = -1;
+    t->pair      = pair;
+    t->pair_mask = pairs - 1;
+    t->word      = word;
+    t->word_mask = words - 1;
+    for (int64_t m = 0; m < t->merges; m++) {
+        uint64_t i = pair_slot(t->merge[m].left, t->merge[m].right);
+        while (pair[i & t->pair_mask].left >= 0) i++;
+        pair[i & t->pair_mask] = (ls_pair){t->merge[m].left, t->merge[m].right, (int32_t)m, t->merge[m].result};
+    }
+    fill_words(t, word);
+}

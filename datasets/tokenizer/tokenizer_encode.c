@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Text to tokens: what is looked for in the text first, and where a text may be cut. */
+#include <string.h>
+
+#include "datasets/tokenizer/tokenizer_internal.h"
+
+/* ---- special tokens ------------------------------------------------------------------------------------------------ */
+
+static size_t added_bytes(const ls_tokenizer *t, const ls_added *add) { return t->at[add->id + 1] - t->at[add->id]; }
+
+/* The longest token of one pass that begins here, or NULL. */
+static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late)
+{
+    for (int i = t->add_first[text[0]]; i < t->add_first[text[0] + 1]; i++) {
+        const ls_added *add = &t->add[i];
+        size_t          n   = added_bytes(t, add);
+        if (add->late == late && n <= bytes && memcmp(text, t->text + t->at[add->id], n) == 0) return add;
+    }
+    return NULL;
+}
+
+/* Where the next one begins, `bytes` when there is none.  In plain text special ones are passed over, with all that is in them. */
+static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, const ls_added **found)
+{
+    uint8_t first = t->text[t->at[t->add[0].id]];
+    bool    alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all begin alike, as one alone does */
+    for (size_t i = 0; i < bytes;) {
+        if (alone) {
+            const uint8_t *next = memchr(text + i, first, bytes - i);
+            if (!next) break;
+            i = (size_t)(next - text);
+        }
+        *found = added_at(t, text + i, bytes - i, late);
+        if (*found && !(plain && (*found)->special)) return i;
+        i += *found ? added_bytes(t, *found) : 1;
+    }
+    *found = NULL;
+    return bytes;
+}
+
+/* ---- what is between them ------------------------------------------------------------------------------------------ */
+
+static ls_status encode_bytes(const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    LS_TRY(ls__tokens_reserve(list, (int64_t)bytes));
+    for (size_t i = 0; i < bytes; i++) list->id[list->count++] = text[i];
+    return LS_OK;
+}
+
+static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    LS_TRY(ls__tokens_reserve(list, (int64_t)bytes));
+    for (size_t i = 0; i < bytes;) {
+        uint32_t code;
+        i += ls__utf8_valid_next(text + i, &code);
+        int32_t id = ls__char_token(t, code);
+        if (id < 0) {
+            uint8_t c[6] = " ";
+            if (code >= 0xA0 || (code > ' ' && code < 0x7F)) ls__utf8_put(c + 1, code);
+            return LS_FAIL(LS_ERR_DATA, "the text has the character U+%04X%s, which the tokenizer does not know" LS_HINT
+                           "train the tokenizer on text that has it, or take one of kind bytes or bpe", code, c[1] ? (char *)c : "");
+        }
+        list->id[list->count++] = id;
+    }
+    return LS_OK;
+}
+
+static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    for (size_t i = 0, n; i < bytes; i += n) {
+        n = ls__word(t->classes, text + i, bytes - i);
+        LS_TRY(ls__bpe_word(t, text + i, n, list));
+    }
+    return LS_OK;
+}
+
+static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+{
+    if (t->kind == LS_TOKENIZER_BYTES) return encode_bytes(text, bytes, list);
+    return t->kind == LS_TOKENIZER_CHARS ? encode_chars(t, text, bytes, list) : encode_words(t, text, bytes, list);
+}
+
+static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, ls_piece *take, void *context)
+{
+    while (bytes > 0) {
+        const ls_added *found = NULL;
+        size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
+        if (n > 0) LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context) : take(t, context, text, n, NULL));
+        if (!found) break;
+        LS_TRY(take(t, context, text + n, added_bytes(t, found), found));
+        n += added_bytes(t, found);
+        text += n;
+        bytes -= n;
+    }
+    return LS_OK;
+}
+
+/* What is not UTF-8 is replaced first, in a copy; most texts need none. */
+ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced, ls_piece *take, void *context)
+{
+    ls_string clean = {0};
+    if (t->kind == LS_TOKENIZER_BYTES || ls__utf8_valid(text, bytes) == bytes) return each_piece(t, text, bytes, false, plain, take, context);
+    ls_status status = ls__utf8_clean(text, bytes, &clean, replaced);
+    if (status == LS_OK) status = each_piece(t, (const uint8_t *)clean.data, clean.bytes, false, plain, take, context);
+    ls_string_free(&clean);
+    return status;
+}
+
+static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added)
+{
+    ls_tokens *list = context;
+    if (!added) return encode_between(t, text, bytes, list);
+    LS_TRY(ls__tokens_reserve(list, 1));
+    list->id[list->count++] = added->id;
+    return LS_OK;
+}
+
+ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
+{
+    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, false, &list->replaced, encode_piece, list));
+    return LS_OK;
+}
+
+ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list)
+{
+    LS_TRY(ls__each_piece(t, (const uint8_t *)text, bytes, true, &list->replaced, encode_piece, list));
+    return LS_OK;
+}
+
+/* ---- where a text may be cut ---------------------------------------------------------------------------------------
+ *
+ * No character begins at a byte 10xxxxxx of valid text, and no ill-formed sequence has another byte behind its first: so every
+ * byte of another form begins something, and only such places are looked at.  The character on either side must be whole.
+ * Words of bpe end where white space begins, and where letters, digits and other characters meet, but for an apostrophe, which
+ * may take the letters behind it ('ll). */
+
+/* Might a special token begin before `at` and end behind it, now or with more text? */
+static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at)
+{
+    for (size_t i = at > t->add_longest ? at - t->add_longest : 0; i < at; i++)
+        for (int k = t->add_first[text[i]]; k < t->add_first[text[i] + 1]; k++) {
+            const uint8_t *token = t->text + t->at[t->add[k].id];
+            size_t         n     = added_bytes(t, &t->add[k]);
+            if (i + n > at && memcmp(text + i, token, n < bytes - i ? n : bytes - i) == 0) return true;
+        }
+    return false;
+}
+
+static bool begins(uint8_t byte) { return (byte & 0xC0) != 0x80; }
+
+/* Is the character at `at` whole, or certainly none whatever follows? */
+static bool whole(const uint8_t *text, size_t bytes, size_t at)
+{
+    uint32_t code;
+    size_t   n = ls__utf8_next(text + at, bytes - at, &code);
+    return code != LS_UTF8_INVALID || at + n < bytes;
+}
+
+/* The first character of what is not empty; whatever is no character becomes U+FFFD. */
+static size_t first_of(const uint8_t *text, size_t bytes, uint32_t *code)
+{
+    size_t n = ls__utf8_next(text, bytes, code);
+    if (*code == LS_UTF8_INVALID) *code = LS_UNICODE_REPLACEMENT;
+    return n;
+}
+
+/* Do words end at `at`, where something begins, as at `before` and nowhere between? */
+static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
+{
+    uint32_t left, right;
+    if (first_of(text + before, at - before, &left) < at - before) left = LS_UNICODE_REPLACEMENT;
+    first_of(text + at, bytes - at, &right);
+    unsigned x = t->classes[left], y = t->classes[right];
+    return x != LS_UNICODE_SPACE && x != y && (left != '\'' || y != LS_UNICODE_LETTER);
+}
+
+size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
+{
+    const uint8_t *text = (const uint8_t *)given;
+    size_t         at   = bytes, before;
+    for (; at > 0; at = before) {
+        bool good = true;
+        before    = at - 1;
+        if (t->kind != LS_TOKENIZER_BYTES) {
+            while (before > 0 && !begins(text[before])) before--;
+            if (at == bytes) good = t->kind == LS_TOKENIZER_CHARS && whole(text, bytes, before);
+            else if (t->kind == LS_TOKENIZER_BPE) good = whole(text, bytes, at) && ends_word(t, text, bytes, before, at);
+        }
+        if (good && !cuts_added(t, text, bytes, at)) break;
+    }
+    return at;
+}

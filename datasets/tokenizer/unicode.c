@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * UTF-8 and classes of characters: see unicode.h. */
+#include "datasets/tokenizer/unicode.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "datasets/tokenizer/tokenizer_internal.h"
+
+/* ---- classes ------------------------------------------------------------------------------------------------------- */
+
+static uint8_t        class_of[LS_UNICODE_END];
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+
+static void fill(void)
+{
+#define X(name, first, last) {first, last, LS_UNICODE_##name},
+    static const struct { uint32_t first, last; uint8_t class; } ranges[] = {
+#include "datasets/tokenizer/unicode_ranges.h"
+    };
+#undef X
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        memset(class_of + ranges[i].first, ranges[i].class, ranges[i].last - ranges[i].first + 1);
+}
+
+const uint8_t *ls__unicode_classes(void)
+{
+    pthread_once(&filled, fill);
+    return class_of;
+}
+
+/* ---- UTF-8 --------------------------------------------------------------------------------------------------------- */
+
+size_t ls__utf8_next(const uint8_t *s, size_t bytes, uint32_t *code)
+{
+    unsigned lead = s[0], low = 0x80, high = 0xBF;
+    size_t   length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
+    *code = LS_UTF8_INVALID;
+    if (length == 1) *code = lead;
+    if (length < 2) return 1;
+    /* The second byte has a narrower range where the first would allow overlong forms, surrogates or too large a number. */
+    if (lead == 0xE0) low = 0xA0;
+    if (lead == 0xED) high = 0x9F;
+    if (lead == 0xF0) low = 0x90;
+    if (lead == 0xF4) high = 0x8F;
+    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xBF)
+        if (i == bytes || s[i] < low || s[i] > high) return i;
+    return ls__utf8_valid_next(s, code);
+}
+
+size_t ls__utf8_put(uint8_t *out, uint32_t code)
+{
+    if (code < 0x80) return out[0] = (uint8_t)code, 1;
+    size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 0x3F));
+    out[0] = (uint8_t)((0xF00u >> n & 0xF0u) | code);
+    return n;
+}
+
+size_t ls__utf8_valid(const uint8_t *text, size_t bytes)
+{
+    for (size_t i = 0; i < bytes;) {
+        uint64_t eight;
+        uint32_t code;
+        if (bytes - i >= 8 && (memcpy(&eight, text + i, 8), (eight & UINT64_C(0x8080808080808080)) == 0)) {
+            i += 8;
+            continue;
+        }
+        size_t n = ls__utf8_next(text + i, bytes - i, &code);
+        if (code == LS_UTF8_INVALID) return i;
+        i += n;
+    }
+    return bytes;
+}
+
+ls_status ls__utf8_clean(const uint8_t *text, size_t bytes, ls_string *out, int64_t *replaced)
+{
+    while (bytes > 0) {
+        uint32_t code;
+        size_t   n = ls__utf8_valid(text, bytes);
+        LS_TRY(ls__string_append(out, text, n));
+        if (n < bytes) {
+            n += ls__utf8_next(text + n, bytes - n, &code);
+            LS_TRY(ls__string_append(out, "\xEF\xBF\xBD", 3));
+            ++*replaced;
+        }
+        text += n;
+        bytes -= n;
+    }
+    return LS_OK;
+}
+
+/* ---- words --------------------------------------------------------------------------------------------------------- */
+
+/* How far characters of a class go on from `at`. */
+static size_t run(const uint8_t *classes, const uint8_t *s, size_t bytes, size_t at, unsigned class)
+{
+    while (at < bytes) {
+        uint32_t code;
+        size_t   n = ls__utf8_valid_next(s + at, &code);
+        if (classes[code] != class) break;
+        at += n;
+    }
+    return at;
+}
+
+/* 's 't 'm 'd 're 've 'll: the length, or 0. */
+static size_t contraction(const uint8_t *s, size_t bytes)
+{
+    if (bytes >= 2 && memchr("stmd", s[1], 4)) return 2;
+    if (bytes < 3) return 0;
+    return (s[1] == 'l' && s[2] == 'l') || (s[2] == 'e' && (s[1] == 'r' || s[1] == 'v')) ? 3 : 0;
+}
+
+size_t ls__word(const uint8_t *classes, const uint8_t *s, size_t bytes)
+{
+    uint32_t code;
+    size_t   n = s[0] == '\'' ? contraction(s, bytes) : 0, last = 0, at = 0;
+    if (n) return n;
+    if (s[0] == ' ' && bytes > 1) {
+        n = ls__utf8_valid_next(s + 1, &code);
+        if (classes[code] != LS_UNICODE_SPACE) return run(classes, s, bytes, 1 + n, classes[code]);
+    }
+    n = ls__utf8_valid_next(s, &code);
+    if (classes[code] != LS_UNICODE_SPACE) return run(classes, s, bytes, n, classes[code]);
+    /* White space leaves its last character to the word behind it, unless it has only one. */
+    for (; at < bytes; last = at, at += n) {
+        n = ls__utf8_valid_next(s + at, &code);
+        if (classes[code] != LS_UNICODE_SPACE) return last ? last : at;
+    }
+    return bytes;
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The communicator over MPI.  Works on a duplicate of MPI_COMM_WORLD, so that its messages never meet those of a program
+ * that uses MPI besides.  Errors come back as codes (MPI_ERRORS_RETURN) and become messages.  Counts of MPI are ints:
+ * whatever is larger goes in pieces.
+ *
+ * After an error (broken) nothing collective is called any more, MPI_Finalize neither: it waits for all ranks, and they
+ * may be waiting for this one.  A process that ends without it makes mpirun and srun end the others.
+ */
+#include <mpi.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dist/comm/comm.h"
+#include "dist/health/mpi_start_guard.h"
+
+enum { TAG = 77 }; /* and on, one for each channel */
+
+/* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all that goes the other
+ * way: two ranks that send to each other would take turns, at half the link's rate.  So between hosts messages go in pieces below a
+ * limit that is raised to them; receives are there before, and no piece needs a buffer. */
+#define TCP_PIECE ((size_t)1 << 20)
+#define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
+
+typedef struct flow {
+    ls_flow      base;
+    MPI_Request *request;
+    int          posted, room;
+} flow;
+
+typedef struct mpi_comm {
+    ls_comm  base;
+    MPI_Comm world;
+    bool     started; /* MPI was started here, and so ends here */
+    size_t   piece;
+    int      idles;   /* in a row: nothing has arrived          */
+} mpi_comm;
+
+#define MPI_OF(comm) ((mpi_comm *)(comm))
+
+#define LS_TRY_MPI(comm, call)                                                                                                             \
+    do {                                                                                                                                   \
+        int mpi_code = (call);                                                                                                             \
+        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__);                           \
+    } while (0)
+
+static ls_status ls__mpi_fail(int code, const ls_comm *comm, const char *call, const char *file, int line, const char *func)
+{
+    char text[MPI_MAX_ERROR_STRING] = "unknown error";
+    int  length;
+    MPI_Error_string(code, text, &length);
+    int name = (int)strcspn(call, "(");
+    return ls__fail(LS_ERR_ENV, file, line, func, "%.*s failed on rank %d of %d: %s", name, call, comm->rank, comm->size, text);
+}
+
+static ls_status barrier(ls_comm *comm)
+{
+    LS_TRY_MPI(comm, MPI_Barrier(MPI_OF(comm)->world));
+    return LS_OK;
+}
+
+static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root)
+{
+    mpi_comm *c = MPI_OF(comm);
+    for (size_t at = 0; at < bytes; at += c->piece) {
+        size_t n = bytes - at < c->piece ? bytes - at : c->piece;
+        LS_TRY_MPI(comm, MPI_Bcast((char *)data + at, (int)n, MPI_BYTE, root, c->world));
+    }
+    return LS_OK;
+}
+
+static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
+{
+    mpi_comm *c = MPI_OF(comm);
+    if (bytes <= c->piece) {
+        LS_TRY_MPI(comm, MPI_Allgather(send, (int)bytes, MPI_BYTE, receive, (int)bytes, MPI_BYTE, c->world));
+        return LS_OK;
+    }
+    for (int root = 0; root < comm->size; root++) {
+        char *slot = (char *)receive + bytes * (size_t)root;
+        if (root == comm->rank) memmove(slot, send, bytes);
+        LS_TRY(bcast(comm, slot, bytes, root));
+    }
+    return LS_OK;
+}
+
+static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
+{
+    size_t pieces = 0;
+    for (int i = 0; i < n; i++) pieces += (t[i].count * sizeof(float) + c->piece - 1) / c->piece;
+    return pieces;
+}
+
+/* One that is free, with room for so many requests. */
+static ls_status take_flow(mpi_comm *c, size_t need, flow **out)
+{
+    enum { ROOM = 64 };
+    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "%zu messages at once", need);
+    flow *f = (flow *)ls__flow_take(&c->base, sizeof *f);
+    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+    if (need > (size_t)f->room || !f->room) {
+        size_t       room    = need > ROOM ? need : ROOM;
+        MPI_Request *request = realloc(f->request, room * sizeof *request);
+        LS_CHECK(request, LS_ERR_ENV, "no memory for %zu messages", need);
+        f->request = request;
+        f->room    = (int)room;
+    }
+    f->posted = 0;
+    *out      = f;
+    return LS_OK;
+}
+
+static ls_status post(ls_comm *comm, flow *f, const ls_transfer *t, int tag, bool in)
+{
+    mpi_comm    *c      = MPI_OF(comm);
+    const size_t floats = c->piece / sizeof(float);
+    for (size_t at = 0; at < t->count; at += floats) {
+        int n = (int)(t->count - at < floats ? t->count - at : floats);
+        if (in)
+            LS_TRY_MPI(comm, MPI_Irecv(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
+        else
+            LS_TRY_MPI(comm, MPI_Isend(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
+        f->posted++;
+    }
+    return LS_OK;
+}
+
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
+{
+    mpi_comm *c = MPI_OF(comm);
+    flow     *f = NULL;
+    *out = NULL;
+    LS_TRY(take_flow(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive), &f));
+    f->base.goes = true;
+    *out         = &f->base;
+    /* Receives first: what arrives then needs no buffer of MPI's. */
+    for (int i = 0; i < receives; i++) LS_TRY(post(comm, f, &receive[i], TAG + channel, true));
+    for (int i = 0; i < sends; i++) LS_TRY(post(comm, f, &send[i], TAG + channel, false));
+    return LS_OK;
+}
+
+static ls_status test(ls_comm *comm, ls_flow **its)
+{
+    flow *f    = (flow *)*its;
+    int   over = 0;
+    LS_TRY_MPI(comm, MPI_Testall(f->posted, f->request, &over, MPI_STATUSES_IGNORE));
+    if (!over) return LS_OK;
+    f->base.goes        = false;
+    *its                = NULL;
+    MPI_OF(comm)->idles = 0;
+    return LS_OK;
+}
+
+/* Others may need the core more than who waits: it first lets them have it, then sleeps, but for a core of its own that is seldom long. */
+static void idle(ls_comm *comm)
+{
+    enum { YIELDS = 500, NAP_NS = 20000 };
+    if (MPI_OF(comm)->idles++ < YIELDS) sched_yield();
+    else nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
+/* What has not been received is taken back; what was sent is MPI's, and goes with it. */
+static void drop(ls_comm *comm)
+{
+    for (ls_flow *its = comm->flows; its; its = its->next) {
+        flow *f = (flow *)its;
+        for (int i = 0; its->goes && i < f->posted; i++)
+            if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS) MPI_Request_free(&f->request[i]);
+        its->goes = false;
+    }
+}
+
+static void poll(ls_comm *comm)
+{
+    int there;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_OF(comm)->world, &there, MPI_STATUS_IGNORE);
+}
+
+/* Hosts are named by the lowest of their ranks. */
+static ls_status find_hosts(mpi_comm *c)
+{
+    ls_comm *b      = &c->base;
+    int      lowest = b->rank;
+    MPI_Comm host;
+    b->host = malloc(sizeof *b->host * (size_t)b->size);
+    LS_CHECK(b->host, LS_ERR_ENV, "no memory for the hosts of %d ranks", b->size);
+    LS_TRY_MPI(b, MPI_Comm_split_type(c->world, MPI_COMM_TYPE_SHARED, b->rank, MPI_INFO_NULL, &host));
+    LS_TRY_MPI(b, MPI_Comm_size(host, &b->local_size));
+    LS_TRY_MPI(b, MPI_Bcast(&lowest, 1, MPI_INT, 0, host));
+    LS_TRY_MPI(b, MPI_Comm_free(&host));
+    LS_TRY_MPI(b, MPI_Allgather(&lowest, 1, MPI_INT, b->host, 1, MPI_INT, c->world));
+    return LS_OK;
+}
+
+static void free_requests(ls_flow *its) { free(((flow *)its)->request); }
+
+static void release(ls_comm *comm)
+{
+    mpi_comm *c = MPI_OF(comm);
+    if (!comm->broken) {
+        MPI_Comm_free(&c->world);
+        if (c->started) MPI_Finalize();
+    }
+    ls__flows_free(comm, free_requests);
+    free(c->base.host);
+    free(c);
+}
+
+static const ls_comm_table table = {
+    .name = "mpi", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .drop = drop, .poll = poll, .free = release};
+
+void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece = bytes; }
+
+ls_status ls__comm_mpi_allreduce(ls_comm *comm, float *data, int64_t count)
+{
+    LS_CHECK(count <= INT32_MAX, LS_ERR_FAILED, "%lld floats are more than MPI can count", (long long)count);
+    LS_TRY_MPI(comm, MPI_Allreduce(MPI_IN_PLACE, data, (int)count, MPI_FLOAT, MPI_SUM, MPI_OF(comm)->world));
+    return LS_OK;
+}
+
+static ls_status connect(mpi_comm *c, bool started)
+{
+    int rank = 0, size = 1;
+    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    LS_TRY_MPI(&c->base, MPI_Comm_rank(MPI_COMM_WORLD, &rank));
+    LS_TRY_MPI(&c->base, MPI_Comm_size(MPI_COMM_WORLD, &size));
+    LS_TRY_MPI(&c->base, MPI_Comm_dup(MPI_COMM_WORLD, &c->world));
+    LS_TRY_MPI(&c->base, MPI_Comm_set_errhandler(c->world, MPI_ERRORS_RETURN));
+    c->started = started;
+    c->piece   = (size_t)1 << 30;
+    ls__comm_init(&c->base, &table, rank, size);
+    LS_TRY(find_hosts(c));
+    if (c->base.local_size < size) c->piece = TCP_PIECE;
+    return LS_OK;
+}
+
+ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
+{
+    int is_started = 0, is_finished = 0, level = MPI_THREAD_SINGLE;
+    MPI_Initialized(&is_started);
+    MPI_Finalized(&is_finished);
+    LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
+    if (!is_started) LS_TRY(ls__startup_memory());
+    mpi_comm *c = calloc(1, sizeof *c);
+    LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
+    setenv("OMPI_MCA_btl_tcp_eager_limit", TCP_LIMIT, 0);
+    ls__startup_begin();
+    int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
+    ls_status status;
+    if (code != MPI_SUCCESS)
+        status = LS_FAIL(LS_ERR_ENV, "MPI did not start (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
+    else if (level < MPI_THREAD_FUNNELED)
+        status = LS_FAIL(LS_ERR_ENV,
+                         "this MPI allows no threads (level %d, MPI_THREAD_FUNNELED is needed)" LS_HINT
+                         "a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_FUNNELED",
+                         level);
+    else
+        status = connect(c, !is_started);
+    c->base.threads = level >= MPI_THREAD_SERIALIZED;
+    ls__startup_end();
+    if (status != LS_OK) {
+        free(c->base.host);
+        free(c);
+        return ls__trace(status, __FILE__, __LINE__, __func__);
+    }
+    *comm = &c->base;
+    return LS_OK;
+}
+
+const char *ls__mpi_library(void)
+{
+    static char text[MPI_MAX_LIBRARY_VERSION_STRING];
+    int         length = 0;
+    if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "unknown";
+    text[strcspn(text, ",\n")] = 0; /* Open MPI goes on with who packaged it, and when */
+    return text;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tensors in safetensors files: one file, or a folder with one or several.  Not public.
+ *
+ *     ls_tensor_set set;
+ *     LS_TRY(ls__tensor_set_open(&set, path));                every header is read and checked; no values yet
+ *     ls_stored *e = ls__tensor_set_find(&set, "w");
+ *     status = ls__stored_read(e, at, n, out);                widened to float32
+ *     ls__tensor_set_close(&set);                             also after an error of open
+ */
+#ifndef LS_DIST_INTEROP_SAFETENSORS_H
+#define LS_DIST_INTEROP_SAFETENSORS_H
+
+#include <jansson.h>
+
+#include "core/base/arena.h"
+#include "core/core.h"
+
+enum { LS_STORED_RANK = 32, LS_STORED_PREFIX = 8 };
+
+typedef struct ls_stored_type {
+    const char *name;
+    int         bytes;
+    void (*widen)(float *out, const void *in, size_t n); /* NULL: can't be a parameter, but may stand in the file */
+} ls_stored_type;
+
+struct ls_tensor_file;
+
+/* A tensor in a file. */
+typedef struct ls_stored {
+    const char                  *name;
+    const struct ls_tensor_file *file;
+    const ls_stored_type        *type;
+    int                          rank;
+    int64_t                      dim[LS_STORED_RANK], numel;
+    int64_t                      begin, end; /* bytes, from the end of the header */
+    bool                         wanted;     /* some parameter is read from it    */
+} ls_stored;
+
+typedef struct ls_tensor_file {
+    const char *path;
+    int         fd;
+    int64_t     bytes, data_at; /* of the file; where its values begin */
+    json_t     *header;
+    ls_stored  *stored;
+    int         count;
+} ls_tensor_file;
+
+typedef struct ls_tensor_set {
+    const char     *path;
+    ls_arena       *arena;
+    ls_tensor_file *file;
+    int             files;
+    ls_stored     **stored; /* of all files */
+    int             count;
+    json_t         *by_name; /* name to place in `stored` */
+} ls_tensor_set;
+
+/* A file; or a folder with model.safetensors.index.json and the files that it names, or with model.safetensors. */
+ls_status ls__tensor_set_open(ls_tensor_set *set, const char *path);
+void      ls__tensor_set_close(ls_tensor_set *set);
+/* NULL: there is none of this name. */
+ls_stored *ls__tensor_set_find(const ls_tensor_set *set, const char *name);
+
+/* One file: its header and nothing else (dist/interop/safetensors_file.c). */
+ls_status ls__tensor_file_open(ls_tensor_file *f, const char *path, ls_arena *arena);
+void      ls__tensor_file_close(ls_tensor_file *f);
+/* Elements [at, at + n), widened. */
+ls_status ls__stored_read(const ls_stored *e, int64_t at, int64_t n, float *out);
+
+/* "2 x 3" */
+const char *ls__stored_shape(char text[256], int rank, const int64_t *dim);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `lockstep bench gemm`: the rate of matrix products, ours and those of the libraries found, in turns, so that what else the
+ * machine does falls on all alike.  Rates are medians in GFLOP/s. */
+
+#include <math.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/base/arena.h"
+#include "core/base/philox.h"
+#include "core/cpu/isa_table.h"
+#include "core/cpu/gemm/onednn.h"
+#include "core/cpu/gemm/openblas.h"
+#include "launch/commands/command_table.h"
+
+enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
+
+static const ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
+
+/* Of a linear layer, M samples, N outputs, K inputs:   forward y = x w^T   dx = dy w   dw = dy^T x, as one sum or as that of the SHARDS
+ * of the samples, as in training (libraries: as one sum).
+ * Of a convolution, M output channels, N pixels, K = channels x kernel:    forward y = w cols, for each of SAMPLES samples, which the
+ * threads share;   dw = dy cols^T, N summed in parts. */
+typedef enum pass { FORWARD, DX, DW, DW_SHARDS, CONV_FORWARD, CONV_DW, PASSES } pass;
+static const char *const pass_names[PASSES] = {"forward", "dx", "dw", "dw shards", "conv x 64", "conv dw"};
+#define LINEAR (1 << FORWARD | 1 << DX | 1 << DW)
+#define TRAINED (LINEAR | 1 << DW_SHARDS)
+
+typedef struct shape {
+    const char *name;
+    int64_t     m, n, k;
+    unsigned    passes;
+} shape;
+
+static const shape shapes[] = {
+    {"GPT mlp", 512, 3072, 768, LINEAR},
+    {"GPT logits", 2048, 50304, 384, LINEAR},
+    {"GPT 384, 256 rows", 256, 1152, 384, TRAINED},
+    {"GPT 384, 256 rows", 256, 384, 384, TRAINED},
+    {"GPT 384, 256 rows", 256, 1536, 384, TRAINED},
+    {"GPT 384, 256 rows", 256, 384, 1536, TRAINED},
+    {"GPT 384, 256 rows", 256, 50304, 384, TRAINED},
+    {"GPT-2, 256 rows", 256, 2304, 768, TRAINED},
+    {"GPT-2, 256 rows", 256, 768, 768, TRAINED},
+    {"GPT-2, 256 rows", 256, 3072, 768, TRAINED},
+    {"GPT-2, 256 rows", 256, 768, 3072, TRAINED},
+    {"AlexNet fc", 128, 4096, 9216, LINEAR},
+    {"LSTM gates", 64, 2048, 512, LINEAR},
+    {"LeNet fc1", 64, 120, 400, TRAINED},
+    {"LeNet fc2", 64, 84, 120, TRAINED},
+    {"LeNet fc3", 64, 10, 84, TRAINED},
+    {"LeNet conv1", 6, 784, 25, 1 << CONV_FORWARD},
+    {"LeNet conv1", 6, 36864, 25, 1 << CONV_DW},
+    {"LeNet conv2", 16, 100, 150, 1 << CONV_FORWARD},
+    {"LeNet conv2", 16, 6400, 150, 1 << CONV_DW},
+};
+
+/* A product, or one for each sample: w and y lie one after another. */
+typedef struct product {
+    ls_gemm g;
+    int     samples;
+} product;
+
+typedef struct bench {
+    int      threads, repeat;
+    double   peak;
+    bool     found[SIDES];
+    ls_block x, w, y;
+    int64_t  bound[MAX_PARTS + 1];
+} bench;
+
+static int samples_of(pass p) { return p == CONV_FORWARD ? SAMPLES : 1; }
+
+/* How operands lie: strides of x (rows, columns) and w, in terms of the product's own m, n, k. */
+static product product_of(bench *b, const shape *s, pass p)
+{
+    ls_gemm g = {.m = s->m, .n = s->n, .k = s->k, .x_col = 1, .w_col = 1};
+    if (p == DX) g.n = s->k, g.k = s->n;
+    bool    dw = p == DW || p == DW_SHARDS;
+    if (dw) g.m = s->n, g.n = s->k, g.k = s->m;
+    if (p == CONV_DW) g.n = s->k, g.k = s->n;
+    g.x_row = g.k;
+    g.w_row = g.y_row = g.n;
+    if (dw) g.x_row = 1, g.x_col = g.m;
+    if (p == FORWARD || p == CONV_DW) g.w_row = 1, g.w_col = g.k;
+    if (p == CONV_DW || p == DW_SHARDS) {
+        g.splits = p == CONV_DW ? MAX_PARTS : SHARDS;
+        g.bound  = b->bound;
+        for (int i = 0; i <= g.splits; i++) b->bound[i] = g.k * i / g.splits;
+    }
+    g.x = b->x.data;
+    g.w = b->w.data;
+    g.y = b->y.data;
+    return (product){g, samples_of(p)};
+}
+
+static void fill(ls_block *block, int64_t count, uint64_t key)
+{
+    float *x = block->data;
+#pragma omp parallel for
+    for (int64_t i = 0; i < count; i += 4) {
+        ls_philox4 random = ls_philox(key, 0, (uint64_t)i);
+        for (int64_t j = i; j < i + 4 && j < count; j++) x[j] = ls_uniform01(random.v[j - i]) - 0.5f;
+    }
+}
+
+static ls_status multiply_one(int side, const ls_gemm *g)
+{
+    if (side == OURS) {
+        ls__level()->gemm(g);
+        return LS_OK;
+    }
+    ls_gemm whole = *g;
+    whole.splits  = 0;
+    return providers[side]->gemm(&whole);
+}
+
+static ls_gemm sample_of(const product *p, int sample)
+{
+    ls_gemm g = p->g;
+    g.w += sample * g.k * g.n;
+    g.y += sample * g.m * g.n;
+    g.serial = p->samples > 1;
+    return g;
+}
+
+static ls_status multiply(int side, const product *p)
+{
+    ls_status status = LS_OK;
+    if (p->samples == 1) return multiply_one(side, &p->g);
+#pragma omp parallel for schedule(static) reduction(max : status)
+    for (int sample = 0; sample < p->samples; sample++) {
+        ls_gemm   g     = sample_of(p, sample);
+        ls_status found = multiply_one(side, &g);
+        if (found > status) status = found;
+    }
+    return status;
+}
+
+/* A sample of y against float64 sums. */
+static ls_status check(int side, const ls_gemm *g)
+{
+    enum { ELEMENTS = 2000 };
+    for (int64_t s = 0; s < ELEMENTS; s++) {
+        ls_philox4 random = ls_philox(7, 0, (uint64_t)s);
+        int64_t    i = s < 4 ? (s & 1) * (g->m - 1) : random.v[0] % g->m, j = s < 4 ? (s >> 1) * (g->n - 1) : random.v[1] % g->n;
+        double     want = 0, size = 1e-3, found = g->y[i * g->y_row + j];
+        for (int64_t k = 0; k < g->k; k++) {
+            double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
+            want += term;
+            size += fabs(term);
+        }
+        LS_CHECK(fabs(found - want) <= 1e-6 * size, LS_ERR_FAILED, "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
+                 side == OURS ? "the product" : providers[side]->name, (long long)g->m, (long long)g->n, (long long)g->k, want, (long long)i,
+                 (long long)j, found);
+    }
+    return LS_OK;
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int by_value(const void *left, const void *right)
+{
+    double l = *(const double *)left, r = *(const double *)right;
+    return (l > r) - (l < r);
+}
+
+/* GFLOP/s of each side. */
+static ls_status measure(const bench *b, const product *p, double rate[SIDES])
+{
+    static double took[SIDES][MAX_REPEAT];
+    const double  flops = 2.0 * (double)p->g.m * (double)p->g.n * (double)p->g.k * p->samples;
+    const int     calls = flops > 4e8 ? 1 : (int)(4e8 / flops) + 1;
+    for (int r = 0; r < b->repeat; r++)
+        for (int side = 0; side < SIDES; side++) {
+            if (!b->found[side]) continue;
+            double start = seconds();
+            for (int i = 0; i < calls; i++) LS_TRY(multiply(side, p));
+            took[side][r] = (seconds() - start) / calls;
+        }
+    for (int side = 0; side < SIDES; side++) {
+        qsort(took[side], (size_t)b->repeat, sizeof(double), by_value);
+        rate[side] = b->found[side] ? flops / took[side][b->repeat / 2] * 1e-9 : 0;
+    }
+    return LS_OK;
+}
+
+static ls_status run_pass(bench *b, const shape *s, pass p)
+{
+    product      whole = product_of(b, s, p);
+    const ls_gemm g    = whole.g;
+    double        rate[SIDES];
+    for (int side = 0; side < SIDES; side++) {
+        if (!b->found[side]) continue;
+        LS_TRY(multiply(side, &whole));
+        for (int sample = 0; sample < whole.samples; sample += SAMPLES - 1) {
+            ls_gemm one = sample_of(&whole, sample);
+            LS_TRY(check(side, &one));
+        }
+    }
+    LS_TRY(measure(b, &whole, rate));
+    char   text[48], beside[SIDES][16];
+    double better = fmax(rate[OPENBLAS], rate[ONEDNN]);
+    for (int side = 0; side < SIDES; side++) {
+        if (b->found[side]) snprintf(beside[side], sizeof beside[side], "%.1f", rate[side]);
+        else snprintf(beside[side], sizeof beside[side], "-");
+    }
+    snprintf(text, sizeof text, "%lldx%lldx%lld", (long long)g.m, (long long)g.n, (long long)g.k);
+    printf("%-17s %-9s %17s %8s %9s %8s", s->name, pass_names[p], text, beside[OURS], beside[OPENBLAS], beside[ONEDNN]);
+    if (better > 0) printf(" %7.2f", rate[OURS] / better);
+    else printf(" %7s", "-");
+    if (rate[OPENBLAS] > 0) printf(" %9.2f", rate[OURS] / rate[OPENBLAS]);
+    else printf(" %9s", "-");
+    printf(" %6.0f %%\n", 100 * rate[OURS] / b->peak);
+    fflush(stdout);
+    return LS_OK;
+}
+
+static ls_status run_shape(bench *b, const shape *s)
+{
+    const int64_t samples = s->passes >> CONV_FORWARD & 1 ? SAMPLES : 1;
+    const int64_t mk = s->m * s->k, nk = s->n * s->k * samples, mn = s->m * s->n * samples, most = mk > nk ? (mk > mn ? mk : mn) : (nk > mn ? nk : mn);
+    ls_status     status;
+    LS_TRY_GOTO(status, ls_block_new(&b->x, (size_t)most * sizeof(float), "bench"), done);
+    LS_TRY_GOTO(status, ls_block_new(&b->w, (size_t)most * sizeof(float), "bench"), done);
+    LS_TRY_GOTO(status, ls_block_new(&b->y, (size_t)most * sizeof(float), "bench"), done);
+    fill(&b->x, most, 1);
+    fill(&b->w, most, 2);
+    for (int p = 0; p < PASSES; p++)
+        if (s->passes >> p & 1) LS_TRY_GOTO(status, run_pass(b, s, (pass)p), done);
+done:
+    ls_block_free(&b->x);
+    ls_block_free(&b->w);
+    ls_block_free(&b->y);
+    return status;
+}
+
+static ls_status parse_shape(const char *text, shape *s)
+{
+    long long m, n, k;
+    char      rest;
+    LS_CHECK(sscanf(text, "%lldx%lldx%lld%c", &m, &n, &k, &rest) == 3 && m > 0 && n > 0 && k > 0 && m < 1 << 24 && n < 1 << 24 && k < 1 << 24,
+             LS_ERR_USAGE, "--shape %s: expected MxNxK, or the beginning of a name in the list" LS_HINT "for example --shape 512x3072x768, or --shape LeNet",
+             text);
+    *s = (shape){"given", m, n, k, TRAINED};
+    return LS_OK;
+}
+
+static bool is_named(const shape *s, const char *only) { return !only || strncmp(s->name, only, strlen(only)) == 0; }
+
+ls_status ls__bench_gemm(int argc, char **argv)
+{
+    ls_args   args;
+    bench     b = {.found = {[OURS] = true}};
+    long long threads, repeat;
+    shape     given;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    const char *only = ls_args_option(&args, "shape");
+    LS_TRY(ls_args_int(&args, "threads", 1, 1024, omp_get_max_threads(), &threads));
+    LS_TRY(ls_args_int(&args, "repeat", 1, MAX_REPEAT, 9, &repeat));
+    bool listed = false;
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) listed |= is_named(&shapes[s], only);
+    if (!listed) LS_TRY(parse_shape(only, &given));
+    LS_TRY(ls_isa_init());
+    b.threads = (int)threads;
+    b.repeat  = (int)repeat;
+    omp_set_num_threads(b.threads);
+    b.peak = ls__level()->fma_peak(b.threads);
+    printf("level %s, %d threads, peak %.0f GFLOP/s", ls__level()->name, b.threads, b.peak);
+    for (int side = OPENBLAS; side < SIDES; side++) {
+        b.found[side] = providers[side]->load() == LS_OK;
+        if (b.found[side]) printf("; %s %s", providers[side]->name, providers[side]->detail());
+        else fprintf(stderr, "%s\n", ls_error_message());
+    }
+    printf("\nGFLOP/s, medians of %d; ratios of ours to the better library, and to OpenBLAS\n\n", b.repeat);
+    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "ours", "OpenBLAS", "oneDNN", "ratio", "OpenBLAS", "of peak");
+    if (!listed) return run_shape(&b, &given);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        if (is_named(&shapes[s], only)) LS_TRY(run_shape(&b, &shapes[s]));
+    return LS_OK;
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lockstep ckpt ls, inspect, verify, diff, prune: what is in checkpoints and safetensors files, and whether it is whole. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "core/base/arena.h"
+#include "dist/interop/safetensors.h"
+#include "launch/run/progress.h"
+#include "launch/run/run_setup.h"
+
+/* ---- ls ------------------------------------------------------------------------------------------------------------ */
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void print_checkpoint(const ls_checkpoint_info *c, void *data)
+{
+    const char        *name = base_name(c->path);
+    const ls_progress *at   = &c->progress;
+    int               *rows = data;
+    struct stat        s;
+    struct tm          local;
+    char               when[32] = "", loss[16] = "-";
+    if (!(*rows)++)
+        printf("%-16s %10s %6s %9s %8s  %-16s %-4s %5s %10s  %s\n", "checkpoint", "step", "epoch", "sample", "loss", "digest", "isa", "files", "size", "made");
+    if (c->problem) {
+        printf("%-16s damaged: %.*s\n", name, (int)strcspn(c->problem, "\n"), c->problem);
+        return;
+    }
+    if (!isnan(at->loss)) snprintf(loss, sizeof loss, "%.4f", at->loss);
+    if (stat(c->path, &s) == 0) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&s.st_mtime, &local));
+    printf("%-16s %10lld %6lld %9lld %8s  %016llx %-4s %5d %10s  %s%s%s\n", name, (long long)at->step, (long long)at->epoch + 1, (long long)at->sample, loss,
+           (unsigned long long)at->digest, at->isa, c->parts, ls_bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
+}
+
+static ls_status ckpt_ls(ls_arena *memory, const char *run)
+{
+    int         rows   = 0;
+    struct stat s;
+    const char *folder = ls_arena_printf(memory, "%s/checkpoints", run);
+    LS_CHECK(stat(folder, &s) == 0, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one", folder,
+             strerror(errno));
+    LS_TRY(ls_checkpoint_list(folder, false, print_checkpoint, &rows));
+    if (!rows) printf("%s: no checkpoint yet\n", folder);
+    return LS_OK;
+}
+
+/* ---- inspect ------------------------------------------------------------------------------------------------------- */
+
+enum { TENSOR_PIECE = 1 << 18 };
+
+typedef struct totals {
+    int64_t arrays, scalars, bad;
+} totals;
+
+static void shape_text(char *out, size_t room, int rank, const int64_t *dim)
+{
+    snprintf(out, room, "%s", rank ? "" : "scalar");
+    for (int d = 0; d < rank; d++) snprintf(out + strlen(out), room - strlen(out), "%s%lld", d ? " x " : "", (long long)dim[d]);
+}
+
+static void print_array(const ls_checkpoint_array *a, void *data)
+{
+    totals *t = data;
+    char    shape[128];
+    double  sum = 0, squares = 0, least = INFINITY, most = -INFINITY;
+    int64_t bad = 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        double v = a->values[i];
+        if (!isfinite(v)) bad++;
+        sum += v;
+        squares += v * v;
+        least = fmin(least, v);
+        most  = fmax(most, v);
+    }
+    double mean = sum / (double)a->count;
+    shape_text(shape, sizeof shape, a->rank, a->dim);
+    printf("%-28s %-16s %-20s %11.4g %11.4g %11.4g %11.4g%s\n", a->param, a->what, shape, mean, sqrt(fmax(squares / (double)a->count - mean * mean, 0)), least,
+           most, bad ? "  not finite!" : "");
+    t->arrays++;
+    t->scalars += a->count;
+    t->bad += bad;
+}
+
+static ls_status inspect_checkpoint(const char *path)
+{
+    ls_progress at;
+    totals      t = {0};
+    char        scalars[32];
+    printf("%-28s %-16s %-20s %11s %11s %11s %11s\n", "parameter", "array", "shape", "mean", "std", "least", "most");
+    LS_TRY(ls_checkpoint_inspect(path, &at, print_array, &t));
+    ls__count_text(scalars, sizeof scalars, t.scalars);
+    printf("\n%s\nstep %lld, epoch %lld, sample %lld, seed %llu\ndigest %016llx under %s, recipe %s\n%lld arrays, %s numbers, %lld not finite\n", path,
+           (long long)at.step, (long long)at.epoch + 1, (long long)at.sample, (unsigned long long)at.seed, (unsigned long long)at.digest, at.isa,
+           at.recipe_hash, (long long)t.arrays, scalars, (long long)t.bad);
+    return LS_OK;
+}
+
+/* Values a piece at a time, so that a tensor may be larger than memory. */
+static ls_status inspect_tensor(const ls_stored *e, float *piece, totals *t)
+{
+    double  sum = 0, squares = 0, least = INFINITY, most = -INFINITY;
+    int64_t bad = 0;
+    char    shape[256];
+    for (int64_t at = 0, n; e->type->widen && at < e->numel; at += n) {
+        n = e->numel - at < TENSOR_PIECE ? e->numel - at : TENSOR_PIECE;
+        LS_TRY(ls__stored_read(e, at, n, piece));
+        for (int64_t i = 0; i < n; i++) {
+            double v = (double)piece[i];
+            if (!isfinite(v)) bad++;
+            sum += v;
+            squares += v * v;
+            least = fmin(least, v);
+            most  = fmax(most, v);
+        }
+    }
+    printf("%-36s %-8s %-20s", e->name, e->type->name, ls__stored_shape(shape, e->rank, e->dim));
+    double mean = sum / (double)e->numel;
+    if (e->type->widen && e->numel)
+        printf(" %11.4g %11.4g %11.4g %11.4g", mean, sqrt(fmax(squares / (double)e->numel - mean * mean, 0)), least, most);
+    printf("%s\n", bad ? "  not finite!" : "");
+    t->arrays++;
+    t->scalars += e->numel;
+    t->bad += bad;
+    return LS_OK;
+}
+
+static ls_status inspect_set(const ls_tensor_set *set, ls_arena *memory)
+{
+    totals t     = {0};
+    float *piece = ls_arena_alloc(memory, TENSOR_PIECE * sizeof *piece);
+    char   scalars[32];
+    printf("%-36s %-8s %-20s %11s %11s %11s %11s\n", "name", "type", "shape", "mean", "std", "least", "most");
+    for (int i = 0; i < set->count; i++) LS_TRY(inspect_tensor(set->stored[i], piece, &t));
+    ls__count_text(scalars, sizeof scalars, t.scalars);
+    printf("\n%s: %lld arrays, %s numbers, %lld not finite\n", set->path, (long long)t.arrays, scalars, (long long)t.bad);
+    return LS_OK;
+}
+
+/* A safetensors file, or a folder with one or several. */
+static ls_status inspect_safetensors(ls_arena *memory, const char *path)
+{
+    ls_tensor_set set;
+    ls_status     status = ls__tensor_set_open(&set, path);
+    if (status == LS_OK) status = inspect_set(&set, memory);
+    ls__tensor_set_close(&set);
+    return status;
+}
+
+static void take_path(const ls_checkpoint_info *c, void *data)
+{
+    if (!c->problem) snprintf(data, PATH_MAX, "%s", c->path);
+}
+
+/* RUN/checkpoints when `path` is a run; NULL when it is not. */
+static const char *checkpoints_of(ls_arena *memory, const char *path)
+{
+    struct stat s;
+    const char *inner = ls_arena_printf(memory, "%s/checkpoints", path);
+    return stat(inner, &s) == 0 ? inner : NULL;
+}
+
+/* The path of a checkpoint; of a run, of its newest sound one. */
+static ls_status find_checkpoint(ls_arena *memory, const char *path, const char **checkpoint)
+{
+    struct stat s;
+    const char *inner = checkpoints_of(memory, path);
+    char       *newest = ls_arena_alloc(memory, PATH_MAX);
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint or a run: %s", path, strerror(errno));
+    *checkpoint = inner ? newest : path;
+    if (!inner) return LS_OK;
+    LS_TRY(ls_checkpoint_list(inner, false, take_path, newest));
+    LS_CHECK(*newest, LS_ERR_USAGE, "%s: this run has no sound checkpoint" LS_HINT "`lockstep ckpt ls` shows what there is", path);
+    return LS_OK;
+}
+
+static bool holds(ls_arena *memory, const char *folder, const char *name)
+{
+    struct stat s;
+    return stat(ls_arena_printf(memory, "%s/%s", folder, name), &s) == 0;
+}
+
+/* A checkpoint, a run (its newest sound checkpoint), or what has safetensors: a file, a folder. */
+static ls_status ckpt_inspect(ls_arena *memory, const char *path)
+{
+    struct stat s;
+    const char *checkpoint;
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path, strerror(errno));
+    if (!S_ISDIR(s.st_mode)) return inspect_safetensors(memory, path);
+    if (!checkpoints_of(memory, path) && (holds(memory, path, "model.safetensors") || holds(memory, path, "model.safetensors.index.json")))
+        return inspect_safetensors(memory, path);
+    LS_TRY(find_checkpoint(memory, path, &checkpoint));
+    return inspect_checkpoint(checkpoint);
+}
+
+/* ---- verify -------------------------------------------------------------------------------------------------------- */
+
+typedef struct verification {
+    const char *name;
+    int         files, damaged;
+} verification;
+
+static void print_file(const char *file, const char *problem, void *data)
+{
+    verification *v = data;
+    printf("%s/%-14s %s%.*s\n", v->name, file, problem ? "damaged: " : "ok", problem ? (int)strcspn(problem, "\n") : 0, problem ? problem : "");
+    v->files++;
+    v->damaged += problem != NULL;
+}
+
+/* Every file of one checkpoint; an error that is no file's is a line, too. */
+static void verify_one(const char *path, verification *v)
+{
+    int damaged = v->damaged;
+    v->name     = base_name(path);
+    if (ls_checkpoint_verify(path, print_file, v) == LS_OK || v->damaged > damaged) return;
+    printf("%-29s damaged: %.*s\n", v->name, (int)strcspn(ls_error_message(), "\n"), ls_error_message());
+    v->damaged++;
+}
+
+static void verify_listed(const ls_checkpoint_info *c, void *data) { verify_one(c->path, data); }
+
+static ls_status ckpt_verify(ls_arena *memory, const char *path)
+{
+    verification v     = {0};
+    struct stat  s;
+    const char  *inner = checkpoints_of(memory, path);
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint or a run: %s", path, strerror(errno));
+    if (inner) LS_TRY(ls_checkpoint_list(inner, false, verify_listed, &v));
+    else verify_one(path, &v);
+    LS_CHECK(v.damaged == 0, LS_ERR_DATA, "%s: %d damaged, of %d files" LS_HINT
+             "a run passes damaged checkpoints over and goes back to the newest sound one", path, v.damaged, v.files);
+    if (!v.files) printf("%s: no checkpoint yet\n", path);
+    return LS_OK;
+}
+
+/* ---- diff ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct comparison {
+    int64_t arrays, different, rows;
+} comparison;
+
+static void print_difference(comparison *t, const ls_checkpoint_array *a, const char *text)
+{
+    char shape[128];
+    if (!t->rows++) printf("%-28s %-16s %-20s %12s %11s %11s\n", "parameter", "array", "shape", "differ", "most", "relative");
+    shape_text(shape, sizeof shape, a->rank, a->dim);
+    printf("%-28s %-16s %-20s %s\n", a->param, a->what, shape, text);
+}
+
+/* How many elements differ in their bits, by how much at most, and the norm of the difference relative to that of `a`. */
+static void compare(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data)
+{
+    comparison *t = data;
+    char        text[96];
+    double      most = 0, squares = 0, norm = 0;
+    int64_t     differ = 0;
+    t->arrays++;
+    if (!a || !b) {
+        t->different++;
+        print_difference(t, a ? a : b, a ? "only in the first" : "only in the second");
+        return;
+    }
+    if (a->rank != b->rank || memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank) != 0) {
+        t->different++;
+        shape_text(text, sizeof text, b->rank, b->dim);
+        print_difference(t, a, text);
+        return;
+    }
+    for (int64_t i = 0; i < a->count; i++) {
+        double x = a->values[i], y = b->values[i], d = fabs(x - y);
+        differ += memcmp(&a->values[i], &b->values[i], sizeof *a->values) != 0;
+        most = isnan(d) ? NAN : fmax(most, d);
+        squares += d * d;
+        norm += x * x;
+    }
+    if (!differ) return;
+    t->different++;
+    snprintf(text, sizeof text, "%12lld %11.4g %11.4g", (long long)differ, most, sqrt(squares / norm));
+    print_difference(t, a, text);
+}
+
+static ls_status ckpt_diff(ls_arena *memory, const char *first, const char *second)
+{
+    const char *path[2];
+    ls_progress at[2];
+    comparison  t = {0};
+    LS_TRY(find_checkpoint(memory, first, &path[0]));
+    LS_TRY(find_checkpoint(memory, second, &path[1]));
+    LS_TRY(ls_checkpoint_pairs(path[0], path[1], at, compare, &t));
+    if (t.rows) printf("\n");
+    for (int i = 0; i < 2; i++)
+        printf("%s: step %lld, epoch %lld, sample %lld, digest %016llx under %s\n", path[i], (long long)at[i].step, (long long)at[i].epoch + 1,
+               (long long)at[i].sample, (unsigned long long)at[i].digest, at[i].isa);
+    if (t.different) printf("%lld of %lld arrays differ\n", (long long)t.different, (long long)t.arrays);
+    else printf("%lld arrays, the same in every bit\n", (long long)t.arrays);
+    return LS_OK;
+}
+
+/* ---- prune --------------------------------------------------------------------------------------------------------- */
+
+static void print_removed(const char *path, void *data)
+{
+    printf("%s %s\n", (const char *)data, path);
+}
+
+static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
+{
+    const char *run = args->positional[0], *inner = checkpoints_of(memory, run);
+    bool        dry = ls_args_option(args, "dry-run") != NULL;
+    long long   last, every;
+    ls_folder   folder = {.lock = -1};
+    LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints", run);
+    LS_TRY(ls_args_int(args, "keep-last", 1, 1000000, 1, &last));
+    LS_TRY(ls_args_int(args, "keep-every", 0, INT64_MAX, 0, &every));
+    snprintf(folder.path, sizeof folder.path, "%s", run);
+    ls_status status = dry ? LS_OK : ls_folder_lock(&folder);
+    ls_keep   keep   = {(int)last, every, !ls_args_option(args, "no-best")};
+    if (status == LS_OK) status = ls_checkpoint_prune(inner, &keep, dry, print_removed, dry ? "would remove" : "removed");
+    ls_folder_close(&folder);
+    return status;
+}
+
+ls_status ls__ckpt_command(int argc, char **argv)
+{
+    ls_args   args;
+    ls_arena *memory;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    LS_TRY(ls_arena_new(&memory, "ckpt"));
+    const char *verb = args.command->name + strlen("ckpt "), *path = args.positional[0];
+    ls_status   status = !strcmp(verb, "ls")        ? ckpt_ls(memory, path)
+                         : !strcmp(verb, "inspect") ? ckpt_inspect(memory, path)
+                         : !strcmp(verb, "verify")  ? ckpt_verify(memory, path)
+                         : !strcmp(verb, "diff")    ? ckpt_diff(memory, path, args.positional[1])
+                                                    : ckpt_prune(memory, &args);
+    ls_arena_free(memory);
+    return status;
+}

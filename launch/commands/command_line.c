@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the program does with the table of commands: dispatch, --help, arguments, and the one place where errors are printed. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dist/dist.h"
+#include "launch/commands/command_table.h"
+#include "launch/recipe/recipe.h"
+
+static bool trace_wanted;
+static char printed[4096]; /* the message last printed */
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
+
+void ls_error_print(ls_status status)
+{
+    const char *message = ls_error_message();
+    if (status == LS_OK || !strcmp(printed, message)) return;
+    snprintf(printed, sizeof printed, "%s", message);
+    fflush(stdout);
+    fprintf(stderr, "lockstep: %s%s\n", status == LS_STOPPED ? "" : "error: ", *message ? message : ls_status_text(status));
+    const char *asked = getenv("LOCKSTEP_TRACE");
+    if (trace_wanted || (asked && !strcmp(asked, "1"))) fputs(ls_error_trace(), stderr);
+    fflush(stderr);
+}
+
+static int launched(const char *name, int fallback)
+{
+    const char *text = getenv(name);
+    return text && *text ? atoi(text) : fallback;
+}
+
+/* ---- finding a command ------------------------------------------------------------------------------------------- */
+
+/* Length of the first word of a name of the table. */
+static size_t first_word(const char *name) { return strcspn(name, " "); }
+
+static bool two_words(const ls_command *c) { return c->name[first_word(c->name)] == ' '; }
+
+static bool has_first_word(const ls_command *c, const char *word)
+{
+    return strlen(word) == first_word(c->name) && !strncmp(c->name, word, strlen(word));
+}
+
+/* "train" at argv[0], or "data import" at argv[0] and argv[1]. */
+static bool is_command(const ls_command *c, int argc, char **argv)
+{
+    if (!has_first_word(c, argv[0])) return false;
+    return !two_words(c) || (argc > 1 && !strcmp(c->name + first_word(c->name) + 1, argv[1]));
+}
+
+static ls_status unknown_word(const char *what, const char *word, int n, const char *const *known, const char *help)
+{
+    const char *near = ls_nearest(word, n, known);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "unknown %s '%s'" LS_HINT "did you mean '%s'?", what, word, near);
+    return LS_FAIL(LS_ERR_USAGE, "unknown %s '%s'" LS_HINT "`%s` lists them", what, word, help);
+}
+
+static ls_status find_command(const ls_command **found, int argc, char **argv)
+{
+    enum { ROOM = 64 };
+    char        words[ROOM][32], help[96];
+    const char *known[ROOM];
+    int         n           = 0;
+    bool        first_known = false;
+    for (const ls_command *c = ls__commands; c->name; c++) {
+        if (is_command(c, argc, argv)) {
+            *found = c;
+            return LS_OK;
+        }
+        first_known |= has_first_word(c, argv[0]);
+    }
+    for (const ls_command *c = ls__commands; c->name && n < ROOM; c++) {
+        if (first_known && !has_first_word(c, argv[0])) continue;
+        const char *from = first_known ? c->name + first_word(c->name) + 1 : c->name;
+        snprintf(words[n], sizeof words[n], "%.*s", (int)first_word(from), from);
+        known[n] = words[n];
+        n++;
+    }
+    if (!first_known) return unknown_word("command", argv[0], n, known, "lockstep --help");
+    snprintf(help, sizeof help, "lockstep %s --help", argv[0]);
+    if (argc > 1) {
+        char what[64];
+        snprintf(what, sizeof what, "command of `lockstep %s`:", argv[0]);
+        return unknown_word(what, argv[1], n, known, help);
+    }
+    char list[512] = "";
+    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? " | " : "", known[i]);
+    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` says what they do", argv[0], list, help);
+}
+
+/* ---- help -------------------------------------------------------------------------------------------------------- */
+
+static void print_row(const ls_command *c)
+{
+    char line[128];
+    snprintf(line, sizeof line, "%s %s", c->name, c->arguments);
+    printf("  %-34s  %s\n", line, c->text);
+}
+
+static void print_option(const ls_option *o)
+{
+    char line[64];
+    snprintf(line, sizeof line, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+    printf("  %-34s  %s\n", line, o->text);
+}
+
+static void help_program(void)
+{
+    printf("lockstep %s: trains neural networks on many ranks in lockstep\n\nUsage: [mpirun -np N] lockstep COMMAND ...\n\n", LS_VERSION);
+    for (const ls_command *c = ls__commands; c->name; c++) print_row(c);
+    const ls_option everywhere[] = {{"help", NULL, "of the program, or of a command: lockstep train --help"},
+                                    {"version", NULL, "the version"},
+                                    {"trace-errors", NULL, "print where an error came through (also LOCKSTEP_TRACE=1)"}};
+    printf("\nOptions\n");
+    for (size_t i = 0; i < sizeof everywhere / sizeof *everywhere; i++) print_option(&everywhere[i]);
+    printf("\nEnvironment\n"
+           "  OMP_NUM_THREADS                     threads of a rank; default: the host's cores divided by its ranks\n"
+           "  LOCKSTEP_DATA                       folder with local copies of public data sets\n"
+           "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
+           "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it likes\n"
+           "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
+           "\nExit codes\n  ");
+#define X(name, code, text) printf("%d %s%s", code, text, code == 75 ? "\n" : "; ");
+    LS_STATUS_LIST(X)
+#undef X
+}
+
+static void help_command(const ls_command *c)
+{
+    printf("lockstep %s %s\n\n  %s\n", c->name, c->arguments, c->text);
+    if (c->options) printf("\nOptions\n");
+    for (const ls_option *o = c->options; o && o->name; o++) print_option(o);
+    if (c->help) printf("\n%s\n", c->help);
+}
+
+/* The help of the command that argv begins with; of all with the same first word, when it has no second. */
+static ls_status help(int argc, char **argv)
+{
+    const ls_command *found;
+    if (!argc) {
+        help_program();
+        return LS_OK;
+    }
+    if (argc == 1) {
+        int rows = 0;
+        for (const ls_command *c = ls__commands; c->name; c++)
+            if (two_words(c) && has_first_word(c, argv[0])) {
+                printf("%s", rows++ ? "\n" : "");
+                help_command(c);
+            }
+        if (rows) return LS_OK;
+    }
+    LS_TRY(find_command(&found, argc, argv));
+    help_command(found);
+    return LS_OK;
+}
+
+/* ---- arguments --------------------------------------------------------------------------------------------------- */
+
+static ls_status find_option(int *at, const ls_command *c, const char *word)
+{
+    char        dashed[LS_MAX_OPTIONS + 1][48], help_line[96];
+    const char *known[LS_MAX_OPTIONS + 1];
+    size_t      length = strcspn(word, "=");
+    int         n      = 0;
+    for (const ls_option *o = c->options; o && o->name; o++, n++) {
+        if (strlen(o->name) == length && !strncmp(o->name, word, length)) {
+            *at = n;
+            return LS_OK;
+        }
+        snprintf(dashed[n], sizeof dashed[n], "--%s", o->name);
+        known[n] = dashed[n];
+    }
+    known[n++] = "--help";
+    snprintf(help_line, sizeof help_line, "lockstep %s --help", c->name);
+    return unknown_word("option", word - 2, n, known, help_line);
+}
+
+/* How many words `arguments` asks for: WORD one, [WORD] none or one, a last "..." any number more. */
+static void expected(const char *arguments, int *least, int *most, bool *overrides)
+{
+    *least = *most = 0;
+    *overrides     = strstr(arguments, "[key=value ...]") != NULL;
+    for (const char *p = arguments; *p;) {
+        size_t length = strcspn(p, " ");
+        if (!strncmp(p, "[key=value", 10)) break;
+        if (!strncmp(p, "...", 3))
+            *most = LS_MAX_ARGS;
+        else {
+            *most += 1;
+            *least += *p != '[';
+        }
+        p += length + strspn(p + length, " ");
+    }
+}
+
+static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
+{
+    const ls_command *c    = args->command;
+    const char       *word = argv[*i], *equals = strchr(word, '=');
+    int               at = 0;
+    LS_TRY(find_option(&at, c, word + 2));
+    const ls_option *o = &c->options[at];
+    if (!o->argument) {
+        LS_CHECK(!equals, LS_ERR_USAGE, "%s: --%s takes no value, found '%s'", c->name, o->name, equals + 1);
+        args->option[at] = "";
+    } else if (equals) {
+        args->option[at] = equals + 1;
+    } else {
+        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s after it, found the end of the line", c->name, o->name, o->argument);
+        args->option[at] = argv[++*i];
+    }
+    return LS_OK;
+}
+
+ls_status ls_args_parse(ls_args *args, int argc, char **argv)
+{
+    int  least, most;
+    bool overrides;
+    memset(args, 0, sizeof *args);
+    LS_TRY(find_command(&args->command, argc, argv));
+    const ls_command *c = args->command;
+    expected(c->arguments, &least, &most, &overrides);
+    bool only_words = false;
+    for (int i = two_words(c) ? 2 : 1; i < argc; i++) {
+        LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE, "%s: more than %d arguments", c->name,
+                 LS_MAX_ARGS);
+        if (!only_words && !strcmp(argv[i], "--"))
+            only_words = true;
+        else if (!only_words && !strncmp(argv[i], "--", 2))
+            LS_TRY(take_option(args, argc, argv, &i));
+        else if (overrides && args->positionals >= least && strchr(argv[i], '='))
+            args->override[args->overrides++] = argv[i];
+        else
+            args->positional[args->positionals++] = argv[i];
+    }
+    LS_CHECK(args->positionals >= least, LS_ERR_USAGE, "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more",
+             c->name, c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
+    LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: '%s' is one argument too many: expected  %s", c->name, args->positional[most],
+             *c->arguments ? c->arguments : "none");
+    return LS_OK;
+}
+
+const char *ls_args_option(const ls_args *args, const char *name)
+{
+    for (int i = 0; args->command->options && args->command->options[i].name; i++)
+        if (!strcmp(args->command->options[i].name, name)) return args->option[i];
+    return NULL;
+}
+
+ls_status ls_args_int(const ls_args *args, const char *name, long long low, long long high, long long fallback, long long *value)
+{
+    const char *text = ls_args_option(args, name);
+    char       *end;
+    *value = fallback;
+    if (!text) return LS_OK;
+    *value = strtoll(text, &end, 10);
+    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
+             "%s: --%s: expected a whole number from %lld to %lld, found '%s'", args->command->name, name, low, high, text);
+    return LS_OK;
+}
+
+/* ---- the program ------------------------------------------------------------------------------------------------- */
+
+/* Under mpirun, an error in one rank's command line reaches the ranks whose own is right: they wait in their first ls_comm_agree. */
+static ls_status agree_on(ls_status status)
+{
+    ls_comm *comm;
+    if (launched("OMPI_COMM_WORLD_SIZE", 1) < 2 || ls_comm_mpi(&comm, NULL, NULL) != LS_OK) return status;
+    status = ls_comm_agree(comm, status);
+    ls_comm_free(comm);
+    return status;
+}
+
+static ls_status dispatch(const ls_command **c, int argc, char **argv)
+{
+    LS_CHECK(argc, LS_ERR_USAGE, "expected a command" LS_HINT "`lockstep --help` lists them");
+    LS_CHECK(argv[0][0] != '-', LS_ERR_USAGE, "expected a command, found the option '%s'" LS_HINT "`lockstep --help` lists them", argv[0]);
+    LS_TRY(find_command(c, argc, argv));
+    return LS_OK;
+}
+
+int ls_program_main(int argc, char **argv)
+{
+    int       n         = 0;
+    bool      want_help = false, want_version = false;
+    char    **words = argv + (argc > 0);
+    ls_status status;
+    printed[0]   = 0;
+    trace_wanted = false;
+    /* A limit on file sizes then is an error of write(), with a message, instead of the end. */
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--trace-errors"))
+            trace_wanted = true;
+        else if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h") || (i == 1 && !strcmp(argv[i], "help")))
+            want_help = true;
+        else if (i == 1 && !strcmp(argv[i], "--version"))
+            want_version = true;
+        else
+            words[n++] = argv[i];
+    }
+    words[n] = NULL;
+    if (want_version) {
+        printf("lockstep %s\n", LS_VERSION);
+        return LS_OK;
+    }
+    const ls_command *c;
+    if (want_help)
+        status = help(n, words);
+    else if ((status = dispatch(&c, n, words)) != LS_OK)
+        status = agree_on(status);
+    else
+        status = c->run(n, words);
+    if (status != LS_OK && launched("OMPI_COMM_WORLD_RANK", 0) == 0) ls_error_print(status);
+    if (fflush(stdout) != 0 && status == LS_OK) {
+        status = LS_FAIL(LS_ERR_ENV, "could not write the output" LS_HINT "is there space left?");
+        ls_error_print(status);
+    }
+    return status;
+}

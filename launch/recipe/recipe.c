@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Recipes: found, read, merged with the command line, checked, hashed and written back. */
+#include "launch/recipe/recipe.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "launch/recipe/recipe_internal.h"
+#include "launch/recipe/builtin_recipes.h"
+
+/* ---- setting keys ------------------------------------------------------------------------------------------------ */
+
+static ls_status unknown_key(ls_recipe *r, const char *place, const char *path)
+{
+    const char *near = ls__key_nearest(r->arena, path);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "did you mean '%s'?", place, path, near);
+    return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "`lockstep recipes keys` lists them all", place, path);
+}
+
+/* The keys of a map, `path` being the sections it stands in ("" at the top). */
+static ls_status set_map(ls_recipe *r, const ls_yaml *map, const char *path)
+{
+    for (const ls_yaml *y = map->first; y; y = y->next) {
+        const char *key = *path ? ls_arena_printf(r->arena, "%s.%s", path, y->key) : y->key;
+        int         k   = ls__key_find(key);
+        if (k >= 0) {
+            LS_CHECK(!r->where[k], LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", y->key_where, key, r->where[k]);
+            r->where[k] = y->where;
+            if (!ls__yaml_is_null(y)) LS_TRY(ls__key_set(r, &ls__keys[k], y, ls_arena_printf(r->arena, "%s: %s", y->where, key)));
+        } else if (ls__key_is_section(key)) {
+            if (ls__yaml_is_null(y)) continue;
+            LS_CHECK(y->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected a map of keys, found %s", y->where, key,
+                     ls__yaml_describe(r->arena, y));
+            LS_TRY(set_map(r, y, key));
+        } else {
+            return unknown_key(r, y->key_where, key);
+        }
+    }
+    return LS_OK;
+}
+
+static ls_status set_defaults(ls_recipe *r)
+{
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        ls_yaml value = {.text = k->fallback};
+        if (k->fallback) LS_TRY(ls__key_set(r, k, &value, "default"));
+    }
+    return LS_OK;
+}
+
+#define OPTIONS "model.options."
+
+/* "optim.lr=0.1".  Text is taken as it is; other values are YAML, so that lists can be given. */
+static ls_status set_override(ls_recipe *r, const char *word)
+{
+    const char *equals = strchr(word, '=');
+    LS_CHECK(equals && equals != word, LS_ERR_USAGE, "command line: %s: expected key=value, like optim.lr=0.1", word);
+    const char *key = ls_arena_printf(r->arena, "%.*s", (int)(equals - word), word), *text = equals + 1;
+    const char *place = ls_arena_printf(r->arena, "command line: %.200s%s", word, strlen(word) > 200 ? "..." : "");
+    const char *option = strncmp(key, OPTIONS, strlen(OPTIONS)) ? "" : key + strlen(OPTIONS);
+    if (*option) { /* model.options.layers=6 is model.options={layers: 6} */
+        key  = "model.options";
+        text = ls_arena_printf(r->arena, "{%s: %s}", option, text);
+    }
+    int      k     = ls__key_find(key);
+    ls_yaml *value = NULL, plain = {.text = ls_arena_strdup(r->arena, text), .where = "command line"};
+    if (k < 0 && ls__key_is_section(key))
+        return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key, "key=value");
+    if (k < 0) return unknown_key(r, place, key);
+    r->where[k] = "command line";
+    if (ls__keys[k].kind == LS_KEY_STRING) {
+        if (*text || ls__keys[k].fallback)
+            value = &plain;
+        else
+            *(const char **)((char *)r + ls__keys[k].offset) = NULL;
+    } else {
+        ls_status   status  = ls__yaml_read(&value, r->arena, text, strlen(text), NULL);
+        const char *problem = ls_error_message();
+        LS_CHECK(status == LS_OK, LS_ERR_USAGE, "%s: expected %s%s%s", place, ls__key_expects(r->arena, &ls__keys[k]),
+                 !strncmp(problem, "command line: ", 14) ? ": " : "; ", problem + (!strncmp(problem, "command line: ", 14) ? 14 : 0));
+        if (!value) value = &plain;
+    }
+    return value ? ls__key_set(r, &ls__keys[k], value, place) : LS_OK;
+}
+
+/* ---- what no key says alone -------------------------------------------------------------------------------------- */
+
+static const char *where_of(const ls_recipe *r, const char *key) { return r->where[ls__key_find(key)]; }
+
+static bool from_command_line(const ls_recipe *r, const char *key) { return where_of(r, key) && !strcmp(where_of(r, key), "command line"); }
+
+/* A model on the command line replaces the file's. */
+static ls_status choose_model(ls_recipe *r, const char *file)
+{
+    bool named = from_command_line(r, "model.name"), listed = from_command_line(r, "model.layers");
+    if (r->model.name && r->model.layers && named != listed) {
+        if (named)
+            r->model.layers = 0;
+        else
+            r->model.name = NULL;
+    }
+    LS_CHECK(!r->model.name || !r->model.layers, LS_ERR_USAGE,
+             "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s", where_of(r, "model.layers"),
+             where_of(r, "model.name"));
+    LS_CHECK(r->model.name || r->model.layers, LS_ERR_USAGE, "%s: expected a model, found neither model.name nor model.layers", file);
+    return LS_OK;
+}
+
+static ls_status check_together(ls_recipe *r, const char *file)
+{
+    LS_TRY(choose_model(r, file));
+    LS_TRY(ls__model_check(r));
+    LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
+             "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT "a shard is at least one sample",
+             ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->train.shards);
+    LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
+             "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both", ls_recipe_where(r, "train.epochs"));
+    LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_multistep || r->optim.schedule.milestone[0], LS_ERR_USAGE,
+             "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
+             ls_recipe_where(r, "schedule.name"));
+    LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing", ls_recipe_where(r, "run.dir"));
+    LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a data set, found nothing", ls_recipe_where(r, "data.path"));
+    LS_CHECK(!r->run.name || (*r->run.name && !strchr(r->run.name, '/') && *r->run.name != '.'), LS_ERR_USAGE,
+             "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path", ls_recipe_where(r, "run.name"),
+             r->run.name);
+    for (ls_param_group *g = r->optim.group; g->glob; g++)
+        if (g->weight_decay < 0) g->weight_decay = r->optim.weight_decay;
+    if (!r->run.name) r->run.name = r->name;
+    if (!r->run.dir) r->run.dir = ls_arena_printf(r->arena, "runs/%s", r->run.name);
+    ls_optim  checked = r->optim; /* the defaults that it fills in stay out of the recipe */
+    ls_status status  = ls_optim_check(&checked);
+    if (status != LS_OK) return LS_FAIL(LS_ERR_USAGE, "%s: %s", file, ls_error_message());
+    return LS_OK;
+}
+
+/* ---- hash and text ----------------------------------------------------------------------------------------------- */
+
+static void print_hash(char hash[33], const char *text, size_t bytes)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(text, bytes));
+    for (size_t i = 0; i < sizeof canonical.digest; i++) snprintf(hash + 2 * i, 3, "%02x", canonical.digest[i]);
+}
+
+static ls_status hash_of(const ls_recipe *r, bool all, char hash[33])
+{
+    char  *text  = NULL;
+    size_t bytes = 0;
+    FILE  *out   = open_memstream(&text, &bytes);
+    LS_CHECK(out, LS_ERR_ENV, "no memory: %s", strerror(errno));
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        if (!all && !k->bits) continue;
+        fprintf(out, "%s: ", k->path);
+        ls__key_print(r, k, out);
+        fputc('\n', out);
+    }
+    fclose(out);
+    print_hash(hash, text, bytes);
+    free(text);
+    return LS_OK;
+}
+
+void ls_recipe_print(const ls_recipe *r, FILE *out)
+{
+    const char *section = "";
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        char  *text  = NULL;
+        size_t bytes = 0, length = strcspn(k->path, ".");
+        FILE  *value = open_memstream(&text, &bytes);
+        if (!value) return;
+        bool has = ls__key_print(r, k, value);
+        fclose(value);
+        if (has) {
+            bool within = k->path[length] == '.';
+            if (within && (strncmp(section, k->path, length) != 0 || section[length] != '.')) fprintf(out, "%.*s:\n", (int)length, k->path);
+            fprintf(out, "%s%s: %s\n", within ? "  " : "", within ? k->path + length + 1 : k->path, text);
+            section = k->path;
+        }
+        free(text);
+    }
+}
+
+ls_status ls_recipe_write(const ls_recipe *r, const char *path)
+{
+    FILE *out = fopen(path, "w");
+    LS_CHECK(out, LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(errno));
+    fprintf(out, "# Recipe '%s' as merged with its command line.\n", r->name);
+    ls_recipe_print(r, out);
+    bool bad = ferror(out) != 0;
+    bad |= fclose(out) != 0;
+    if (!bad) return LS_OK;
+    int why = errno;
+    remove(path); /* no half a recipe stays */
+    return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(why));
+}
+
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
+
+static const char *base_name(ls_arena *arena, const char *file)
+{
+    const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file, *dot = strrchr(base, '.');
+    return ls_arena_printf(arena, "%.*s", dot && dot > base ? (int)(dot - base) : (int)strlen(base), base);
+}
+
+static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *file, int overrides, char *const *override)
+{
+    ls_yaml *root;
+    r->name  = base_name(r->arena, file);
+    r->where = ls_arena_alloc(r->arena, (size_t)ls__key_count() * sizeof *r->where);
+    LS_TRY(set_defaults(r));
+    LS_TRY(ls__yaml_read(&root, r->arena, text, bytes, file));
+    LS_CHECK(root && !ls__yaml_is_null(root), LS_ERR_USAGE, "%s: expected a recipe, found an empty file", file);
+    LS_CHECK(root->kind == LS_YAML_MAP, LS_ERR_USAGE,
+             "%s: expected a map of keys, found %s" LS_HINT "`lockstep recipes cat lenet5-digits` shows one", root->where,
+             ls__yaml_describe(r->arena, root));
+    LS_TRY(set_map(r, root, ""));
+    for (int i = 0; i < overrides; i++) LS_TRY(set_override(r, override[i]));
+    LS_TRY(check_together(r, file));
+    LS_TRY(hash_of(r, false, r->hash));
+    LS_TRY(hash_of(r, true, r->full_hash));
+    return LS_OK;
+}
+
+ls_status ls_recipe_parse(ls_recipe **recipe, const char *text, size_t bytes, const char *file, int overrides, char *const *override)
+{
+    ls_arena *arena;
+    *recipe = NULL;
+    LS_TRY(ls_arena_new(&arena, "recipe"));
+    ls_recipe *r     = ls_arena_alloc(arena, sizeof *r);
+    r->arena         = arena;
+    ls_status status = fill(r, text, bytes, file, overrides, override);
+    if (status != LS_OK) {
+        ls_arena_free(arena);
+        return status;
+    }
+    *recipe = r;
+    return LS_OK;
+}
+
+void ls_recipe_free(ls_recipe *r)
+{
+    if (r) ls_arena_free(r->arena);
+}
+
+static ls_status load_file(ls_recipe **r, const char *path, int overrides, char *const *override)
+{
+    enum { ROOM = (256 << 10) + 2 }; /* one more than a recipe may have: so that its reader says so */
+    FILE *in = fopen(path, "r");
+    LS_CHECK(in, LS_ERR_USAGE, "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path,
+             strerror(errno));
+    char     *text   = malloc(ROOM);
+    ls_status status = LS_OK;
+    size_t    bytes  = text ? fread(text, 1, ROOM, in) : 0;
+    if (!text)
+        status = LS_FAIL(LS_ERR_ENV, "%s: no memory to read the recipe", path);
+    else if (ferror(in))
+        status = LS_FAIL(LS_ERR_USAGE, "%s: could not read the recipe: %s", path, strerror(errno));
+    fclose(in);
+    if (status == LS_OK) status = ls_recipe_parse(r, text, bytes, path, overrides, override);
+    free(text);
+    return status;
+}
+
+static bool ends_in(const char *text, const char *ending)
+{
+    size_t n = strlen(text), m = strlen(ending);
+    return n >= m && !strcmp(text + n - m, ending);
+}
+
+ls_status ls__recipe_find(const ls_recipe_text **found, const char *name)
+{
+    enum { ROOM = 256 };
+    const char *known[ROOM];
+    int         n = 0;
+    for (const ls_recipe_text *t = ls__recipes; t->name; t++) {
+        if (!strcmp(t->name, name)) {
+            *found = t;
+            return LS_OK;
+        }
+        if (n < ROOM) known[n++] = t->name;
+    }
+    const char *near = ls_nearest(name, n, known);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", name, near);
+    return LS_FAIL(LS_ERR_USAGE,
+                   "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", name, name);
+}
+
+ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override)
+{
+    const ls_recipe_text *t = NULL;
+    *r                      = NULL;
+    if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml")) return load_file(r, recipe, overrides, override);
+    LS_TRY(ls__recipe_find(&t, recipe));
+    return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);
+}
+
+const char *ls_recipe_where(const ls_recipe *r, const char *key)
+{
+    int k = ls__key_find(key);
+    return k >= 0 && r->where[k] ? r->where[k] : "default";
+}

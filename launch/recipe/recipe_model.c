@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The model of a recipe: by name, or layer by layer.  Which models, layers and ops there are, and what attributes they have, is
+ * read from the core's tables: what is new there can be used in a recipe at once.
+ */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/nn/registry.h"
+#include "launch/recipe/recipe_internal.h"
+
+enum { MOST_ARGS = 1024, MOST_NAMES = 512 };
+
+const char *const *ls__model_names(void)
+{
+    static const char *names[MOST_NAMES];
+    int                n = 0;
+    for (const ls_model_entry *m = ls__model_table; m->name && n < MOST_NAMES - 1; m++) names[n++] = m->name;
+    return names;
+}
+
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
+
+static const ls_field init_fields[] = {
+    {"mean", LS_FIELD_FLOAT, offsetof(ls_init, mean)},
+    {"std", LS_FIELD_FLOAT, offsetof(ls_init, std)},
+    {"low", LS_FIELD_FLOAT, offsetof(ls_init, low)},
+    {"high", LS_FIELD_FLOAT, offsetof(ls_init, high)},
+    {"value", LS_FIELD_FLOAT, offsetof(ls_init, value)},
+    {"gain", LS_FIELD_FLOAT, offsetof(ls_init, gain)},
+    {"fan_out", LS_FIELD_BOOL, offsetof(ls_init, fan_out)},
+    {"fan", LS_FIELD_INT64, offsetof(ls_init, fan)},
+    {0},
+};
+
+/* Names of initialisers, in the order of ls_init_kind after the default. */
+static const char *const init_names[] = {
+#define X(name, text) text,
+    LS_INIT_LIST(X)
+#undef X
+};
+enum { INITS = sizeof init_names / sizeof *init_names };
+
+static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *expected)
+{
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s: %s: expected %s, found '%.60s'", a->where, layer->op, a->name, expected, a->text);
+}
+
+static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields, bool named)
+{
+    const char *known[64] = {NULL};
+    int         n         = 0;
+    char        list[512] = "";
+    if (named) known[n++] = "name";
+    for (const ls_field *f = fields; f && f->name && n < 64; f++) known[n++] = f->name;
+    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
+    const char *near = ls_nearest(a->name, n, known);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "did you mean '%s'?", a->where, layer->op, a->name, near);
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "it has: %s", a->where, layer->op, a->name, n ? list : "none");
+}
+
+static ls_status set_init(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_init *init)
+{
+    const char *near = ls_nearest(a->text, INITS, init_names);
+    for (int i = 0; i < INITS; i++)
+        if (!strcmp(init_names[i], a->text)) {
+            init->kind = (ls_init_kind)(LS_INIT_DEFAULT + 1 + i);
+            return LS_OK;
+        }
+    LS_TRY(bad_value(layer, a, near ? near : "an initialiser, like kaiming_uniform or {kind: normal, std: 0.02}"));
+    return LS_OK;
+}
+
+/* Whole numbers with spaces or commas between them: "16 -1". */
+static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_dims *dims)
+{
+    const char *expected = "up to 6 whole numbers, like '16 -1'";
+    char       *end;
+    *dims = (ls_dims){0};
+    for (const char *at = a->text; *(at += strspn(at, " ,"));) {
+        int64_t dim = strtoll(at, &end, 10);
+        if (end == at || dims->rank == LS_MAX_DIMS) return bad_value(layer, a, expected);
+        dims->dim[dims->rank++] = dim;
+        at                      = end;
+    }
+    return dims->rank ? LS_OK : bad_value(layer, a, expected);
+}
+
+static ls_status set_choice(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *const *choices, int *value)
+{
+    char list[256] = "one of";
+    for (int i = 0; choices[i]; i++) {
+        if (!strcmp(choices[i], a->text)) {
+            *value = i;
+            return LS_OK;
+        }
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s %s", i ? "," : "", choices[i]);
+    }
+    return bad_value(layer, a, list);
+}
+
+static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *f, void *args)
+{
+    ls_yaml scalar = {.text = a->text};
+    int64_t whole;
+    double  real;
+    void   *at = (char *)args + f->offset;
+    switch (f->kind) {
+    case LS_FIELD_INT:
+        if (!ls__read_int(&scalar, &whole) || whole < INT_MIN || whole > INT_MAX) return bad_value(layer, a, "a whole number");
+        *(int *)at = (int)whole;
+        return LS_OK;
+    case LS_FIELD_INT64:
+        if (!ls__read_int(&scalar, &whole)) return bad_value(layer, a, "a whole number");
+        *(int64_t *)at = whole;
+        return LS_OK;
+    case LS_FIELD_FLOAT:
+        if (!ls__read_float(&scalar, &real) || real < -3e38 || real > 3e38) return bad_value(layer, a, "a number");
+        *(float *)at = (float)real;
+        return LS_OK;
+    case LS_FIELD_BOOL:
+        if (strcmp(a->text, "true") != 0 && strcmp(a->text, "false") != 0) return bad_value(layer, a, "true or false");
+        *(bool *)at = *a->text == 't';
+        return LS_OK;
+    case LS_FIELD_INIT:
+        return set_init(layer, a, at);
+    case LS_FIELD_DIMS:
+        return set_dims(layer, a, at);
+    case LS_FIELD_CHOICE:
+        return set_choice(layer, a, f->choices, at);
+    }
+    return bad_value(layer, a, "a kind of value that recipes can give");
+}
+
+static const ls_field *find_field(const ls_field *fields, const char *name, size_t length)
+{
+    for (const ls_field *f = fields; f && f->name; f++)
+        if (strlen(f->name) == length && !strncmp(f->name, name, length)) return f;
+    return NULL;
+}
+
+/* The attributes into the args struct; `name` (optional) takes the attribute of that name. */
+static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, void *args, const char **name)
+{
+    for (int i = 0; i < layer->attributes; i++) {
+        const ls_recipe_attribute *a      = &layer->attribute[i];
+        size_t                     length = strcspn(a->name, ".");
+        if (name && !strcmp(a->name, "name")) {
+            LS_CHECK(*a->text, LS_ERR_USAGE, "%s: %s: name: expected a name, found nothing", a->where, layer->op);
+            *name = a->text;
+            continue;
+        }
+        const ls_field *f = find_field(fields, a->name, length);
+        if (!f || (a->name[length] && f->kind != LS_FIELD_INIT)) return unknown_attribute(layer, a, fields, name != NULL);
+        if (!a->name[length]) {
+            LS_TRY(set_field(layer, a, f, args));
+            continue;
+        }
+        ls_init        *init = (ls_init *)((char *)args + f->offset); /* "weight_init.std" */
+        const char     *part = a->name + length + 1;
+        const ls_field *g    = find_field(init_fields, part, strlen(part));
+        if (!strcmp(part, "kind"))
+            LS_TRY(set_init(layer, a, init));
+        else if (g)
+            LS_TRY(set_field(layer, a, g, init));
+        else
+            return unknown_attribute(layer, a, init_fields, false);
+    }
+    return LS_OK;
+}
+
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
+
+/* What an entry of the list is: a layer, or an op of one input. */
+typedef struct entry {
+    const ls_layer *layer;
+    const ls_op    *op;
+    int             id;
+} entry;
+
+static bool takes_one_input(const ls_op *op)
+{
+    for (int i = 1; i < op->ins; i++)
+        if (!(op->optional & 1u << i)) return false;
+    return op->ins >= 1;
+}
+
+static ls_status find_entry(entry *e, const ls_recipe_layer *l)
+{
+    const char *known[MOST_NAMES];
+    int         n = 0;
+    *e            = (entry){0};
+    for (const ls_layer *t = ls__layer_table; t->name && n < MOST_NAMES; t++) {
+        if (!strcmp(t->name, l->op)) e->layer = t;
+        known[n++] = t->name;
+    }
+    for (int i = 0; i < LS_OP_COUNT && n < MOST_NAMES; i++)
+        if (takes_one_input(ls__op_by_id(i))) known[n++] = ls__op_by_id(i)->name;
+    if (e->layer) return LS_OK;
+    e->id = ls__op_find(l->op);
+    if (e->id >= 0) {
+        e->op = ls__op_by_id(e->id);
+        LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE,
+                 "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C", l->where, l->op,
+                 e->op->ins);
+        return LS_OK;
+    }
+    const char *near = ls_nearest(l->op, n, known);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "did you mean '%s'?", l->where, l->op, near);
+    char list[1024] = "";
+    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
+    return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "known: %s", l->where, l->op, list);
+}
+
+/* The args struct of a layer or op; pointers in front: {graph, name, input}, or {input}. */
+typedef union args_room {
+    max_align_t      align;
+    ls_layer_head    head;
+    ls_model_head    model;
+    ls_language_head language;
+    ls_tensor       *x;
+    char             bytes[MOST_ARGS];
+} args_room;
+
+static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
+{
+    memset(args, 0, sizeof *args);
+    LS_TRY(find_entry(e, l));
+    size_t bytes = e->layer ? e->layer->args_bytes : e->op->args_bytes;
+    LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where, l->op, bytes,
+             sizeof *args);
+    return set_args(l, e->layer ? e->layer->fields : e->op->fields, args, e->layer ? &args->head.name : NULL);
+}
+
+static const ls_model_entry *find_model(const char *name)
+{
+    const ls_model_entry *m = ls__model_table;
+    while (m->name && strcmp(m->name, name) != 0) m++;
+    return m;
+}
+
+static ls_status set_model(const ls_recipe *r, args_room *args)
+{
+    const ls_model_entry *m       = find_model(r->model.name);
+    ls_recipe_layer       options = r->model.options;
+    memset(args, 0, sizeof *args);
+    options.op = m->name;
+    for (int i = 0; i < options.attributes; i++)
+        LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE,
+                 "%s: %s: classes is no option but a key of its own" LS_HINT "set model.classes", options.attribute[i].where, m->name);
+    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name, m->args_bytes,
+             sizeof *args);
+    return set_args(&options, m->fields, args, NULL);
+}
+
+ls_status ls__model_check(const ls_recipe *r)
+{
+    args_room args;
+    entry     e;
+    if (r->model.name) return set_model(r, &args);
+    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE, "%s: model.options: only a model given by model.name has options",
+             r->model.options.where);
+    for (int i = 0; i < r->model.layers; i++) LS_TRY(set_layer(&r->model.layer[i], &e, &args));
+    return LS_OK;
+}
+
+/* Layers without a name are called after what they are and which of these they are: linear1, linear2. */
+static const char *default_name(ls_graph *g, const ls_recipe *r, int i)
+{
+    int before = 0;
+    for (int j = 0; j <= i; j++) before += !strcmp(r->model.layer[j].op, r->model.layer[i].op);
+    return ls_arena_printf(g->arena, "%s%d", r->model.layer[i].op, before);
+}
+
+static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
+{
+    args_room args;
+    entry     e;
+    for (int i = 0; i < r->model.layers; i++) {
+        const ls_recipe_layer *l     = &r->model.layer[i];
+        ls_where               where = {ls_arena_strdup(g->arena, l->at.file), l->at.line};
+        LS_TRY(set_layer(l, &e, &args));
+        if (e.layer) {
+            args.head.g    = g;
+            args.head.x    = *x;
+            args.head.name = args.head.name ? ls_arena_strdup(g->arena, args.head.name) : default_name(g, r, i);
+            *x             = e.layer->build(&args, where);
+        } else {
+            args.x = *x;
+            *x     = ls__apply(e.id, &args, where);
+        }
+        LS_TRY(ls_graph_status(g));
+        LS_CHECK(*x, LS_ERR_FAILED, "%s: %s gave no output", l->where, l->op);
+    }
+    return LS_OK;
+}
+
+static ls_status choose_classes(const ls_recipe *r, const char *what, int64_t *classes)
+{
+    if (!r->model.classes) return LS_OK;
+    LS_CHECK(r->model.classes >= *classes, LS_ERR_USAGE, "%s: model.classes: expected at least the %lld %s of the data set, found %lld",
+             ls_recipe_where(r, "model.classes"), (long long)*classes, what, (long long)r->model.classes);
+    *classes = r->model.classes;
+    return LS_OK;
+}
+
+/* Where the model ends, for messages. */
+static const char *end_of(const ls_recipe *r) { return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name"); }
+
+static const char *names_of(bool language, char *list, size_t bytes)
+{
+    *list = 0;
+    for (const ls_model_entry *m = ls__model_table; m->name; m++)
+        if (m->language == language) snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
+    return list;
+}
+
+ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits)
+{
+    char list[256];
+    LS_TRY(ls_graph_status(g));
+    LS_TRY(choose_classes(r, "classes", &classes));
+    LS_CHECK(!r->model.name || !find_model(r->model.name)->language, LS_ERR_USAGE,
+             "%s: model.name: %s is a model of language, but the data set holds pictures" LS_HINT "models of pictures: %s",
+             ls_recipe_where(r, "model.name"), r->model.name, names_of(false, list, sizeof list));
+    if (r->model.name) {
+        args_room args;
+        LS_TRY(set_model(r, &args));
+        args.model.g       = g;
+        args.model.x       = x;
+        args.model.classes = classes;
+        x                  = find_model(r->model.name)->build(&args);
+    } else {
+        LS_TRY(build_layers(r, g, &x));
+    }
+    LS_TRY(ls_graph_status(g));
+    LS_CHECK(x && x->batched && x->rank == 1 && x->dim[0] == classes, LS_ERR_USAGE,
+             "%s: the model ends with the shape %s, expected B x %lld" LS_HINT
+             "one logit for each class of the data set: end with flatten and linear: {out: %lld}",
+             end_of(r), ls__shape(x), (long long)classes, (long long)classes);
+    *logits = x;
+    return LS_OK;
+}
+
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs, int64_t vocabulary, ls_tensor **out)
+{
+    ls_tensor *x = inputs->x;
+    char list[256];
+    LS_TRY(ls_graph_status(g));
+    LS_TRY(choose_classes(r, "tokens", &vocabulary));
+    if (r->model.name) {
+        const ls_model_entry *m = find_model(r->model.name);
+        args_room             args;
+        LS_CHECK(m->language, LS_ERR_USAGE, "%s: model.name: %s is a model of pictures, but the data set holds text" LS_HINT "models of language: %s",
+                 ls_recipe_where(r, "model.name"), m->name, names_of(true, list, sizeof list));
+        LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE, "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
+                 ls_recipe_where(r, "train.label_smoothing"), m->name);
+        LS_TRY(set_model(r, &args));
+        args.language.g        = g;
+        args.language.x        = x;
+        args.language.classes  = vocabulary;
+        args.language.target   = inputs->target;
+        args.language.start    = inputs->start;
+        args.language.cached   = inputs->cached;
+        args.language.textbook = inputs->textbook || args.language.textbook;
+        *out                  = m->build(&args);
+        return ls_graph_status(g);
+    }
+    int64_t context = x->dim[0];
+    LS_CHECK(!inputs->cached && !inputs->start && !inputs->textbook, LS_ERR_USAGE,
+             "%s: a model listed layer by layer keeps no cache and shows no attention" LS_HINT "`lockstep generate --no-cache` writes text with it", end_of(r));
+    LS_TRY(build_layers(r, g, &x));
+    LS_CHECK(x->batched && x->rank == 2 && x->dim[0] == context && x->dim[1] == vocabulary, LS_ERR_USAGE,
+             "%s: the model ends with the shape %s, expected B x %lld x %lld" LS_HINT
+             "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: %lld}",
+             end_of(r), ls__shape(x), (long long)context, (long long)vocabulary, (long long)vocabulary);
+    *out = inputs->target ? ls_cross_entropy(x, inputs->target, .label_smoothing = r->train.label_smoothing) : x;
+    return ls_graph_status(g);
+}
+
+ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
+{
+    *context = r->data.context;
+    if (!*context && r->model.name) {
+        args_room             args;
+        const ls_model_entry *m = find_model(r->model.name);
+        LS_TRY(set_model(r, &args));
+        const ls_field *f = find_field(m->fields, "context", strlen("context"));
+        if (f && f->kind == LS_FIELD_INT64) *context = *(const int64_t *)(args.bytes + f->offset);
+        if (f && f->kind == LS_FIELD_INT) *context = *(const int *)(args.bytes + f->offset);
+    }
+    LS_CHECK(*context >= 1, LS_ERR_USAGE, "%s: data.context: expected how many tokens a window of text has" LS_HINT
+             "data.context=64, or the model's own: model.options={context: 64}", ls_recipe_where(r, "data.context"));
+    return LS_OK;
+}
+
+/* ---- what there is ----------------------------------------------------------------------------------------------- */
+
+static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
+{
+    static const char *const kinds[] = {[LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
+                                        [LS_FIELD_BOOL] = "bool", [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
+    int                      column  = fprintf(out, "  %-14s", name);
+    if (named) column += fprintf(out, " name: text");
+    for (const ls_field *f = fields; f && f->name; f++) {
+        if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */
+        if (column > 100) column = fprintf(out, "\n%16s", "") - 1;
+        column += fprintf(out, " %s: ", f->name);
+        for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);
+        if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s", kinds[f->kind]);
+    }
+    fputc('\n', out);
+}
+
+void ls_recipe_print_layers(FILE *out)
+{
+    fputs("Models (model.name), with their model.options\n", out);
+    for (const ls_model_entry *m = ls__model_table; m->name; m++) {
+        const ls_model_entry *same = ls__model_table;
+        while (same->fields != m->fields) same++;
+        if (same == m) print_entry(out, m->name, m->fields, false);
+        else fprintf(out, "  %-14s as %s; %s\n", m->name, same->name, m->text);
+    }
+    fputs("\nLayers (entries of model.layers): with parameters\n", out);
+    for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);
+    fputs("\nLayers: without parameters\n", out);
+    for (int i = 0; i < LS_OP_COUNT; i++) {
+        entry           e;
+        ls_recipe_layer l = {.op = ls__op_by_id(i)->name, .where = ""};
+        if (takes_one_input(ls__op_by_id(i)) && find_entry(&e, &l) == LS_OK && e.op) print_entry(out, l.op, e.op->fields, false);
+    }
+    fputs("\nInitialisers: a name, or {kind: NAME, std: 0.02, ...}\n ", out);
+    for (int i = 0; i < INITS; i++) fprintf(out, " %s", init_names[i]);
+    fputc('\n', out);
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Writing report.html. */
+#include "launch/report/report_html.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+#include "launch/report/svg_chart.h"
+#include "launch/run/metrics.h"
+
+typedef struct entry entry;
+struct entry {
+    entry      *next;
+    const char *first, *second; /* a figure's name and value; a row and NULL */
+};
+
+typedef struct table table;
+struct table {
+    table      *next;
+    const char *title, *heads;
+    int         wide;
+    entry      *rows, **end;
+};
+
+struct ls_report {
+    ls_arena   *arena;
+    const char *title, *subtitle, *state;
+    entry      *figures, **figures_end;
+    table      *tables, *last;
+};
+
+ls_status ls_report_new(ls_report **r, const char *title, const char *subtitle, const char *state)
+{
+    ls_arena *arena;
+    LS_TRY(ls_arena_new(&arena, "report"));
+    *r  = ls_arena_alloc(arena, sizeof **r);
+    **r = (ls_report){.arena    = arena,
+                      .title    = ls_arena_strdup(arena, title),
+                      .subtitle = ls_arena_strdup(arena, subtitle),
+                      .state    = ls_arena_strdup(arena, state)};
+    (*r)->figures_end = &(*r)->figures;
+    return LS_OK;
+}
+
+void ls_report_free(ls_report *r)
+{
+    if (r) ls_arena_free(r->arena);
+}
+
+static entry *new_entry(ls_report *r, const char *first, const char *format, va_list args)
+{
+    char text[1024];
+    vsnprintf(text, sizeof text, format, args);
+    entry *e  = ls_arena_alloc(r->arena, sizeof *e);
+    e->first  = first ? ls_arena_strdup(r->arena, first) : NULL;
+    e->second = ls_arena_strdup(r->arena, text);
+    return e;
+}
+
+void ls_report_figure(ls_report *r, const char *name, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    *r->figures_end = new_entry(r, name, format, args);
+    r->figures_end  = &(*r->figures_end)->next;
+    va_end(args);
+}
+
+void ls_report_table(ls_report *r, const char *title, const char *heads, int wide)
+{
+    table *t = ls_arena_alloc(r->arena, sizeof *t);
+    t->title = ls_arena_strdup(r->arena, title);
+    t->heads = ls_arena_strdup(r->arena, heads);
+    t->wide  = wide;
+    t->end   = &t->rows;
+    if (r->last)
+        r->last->next = t;
+    else
+        r->tables = t;
+    r->last = t;
+}
+
+void ls_report_row(ls_report *r, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    *r->last->end = new_entry(r, NULL, format, args);
+    r->last->end  = &(*r->last->end)->next;
+    va_end(args);
+}
+
+/* ---- curves ------------------------------------------------------------------------------------------------------- */
+
+typedef struct column {
+    int64_t n, room;
+    double *x, *y;
+} column;
+
+typedef struct curves {
+    column loss, lr, rate, tokens, test_loss, test_accuracy, perplexity, bits;
+    double last;
+    bool   no_memory;
+} curves;
+
+static void append(curves *c, column *to, double x, double y)
+{
+    if (to->n == to->room) {
+        int64_t room = to->room ? 2 * to->room : 1024;
+        double *xs = realloc(to->x, (size_t)room * sizeof *xs), *ys = xs ? realloc(to->y, (size_t)room * sizeof *ys) : NULL;
+        if (xs) to->x = xs;
+        if (ys) to->y = ys;
+        if (!ys) {
+            c->no_memory = true;
+            return;
+        }
+        to->room = room;
+    }
+    to->x[to->n]   = x;
+    to->y[to->n++] = y;
+}
+
+static void take(const json_t *event, void *data)
+{
+    curves *c    = data;
+    double  step = ls_events_real(event, "step", NAN);
+    if (isnan(step)) return;
+    if (ls_events_is(event, "step")) {
+        append(c, &c->loss, step, ls_events_real(event, "loss", NAN));
+        append(c, &c->lr, step, ls_events_real(event, "lr", NAN));
+        append(c, &c->rate, step, ls_events_real(event, "samples_per_s", NAN));
+        if (json_object_get(event, "tokens_per_s")) append(c, &c->tokens, step, ls_events_real(event, "tokens_per_s", NAN));
+    } else if (ls_events_is(event, "eval")) {
+        append(c, &c->test_loss, step, ls_events_real(event, "loss", NAN));
+        append(c, &c->test_accuracy, step, 100 * ls_events_real(event, "accuracy", NAN));
+        if (json_object_get(event, "perplexity")) append(c, &c->perplexity, step, ls_events_real(event, "perplexity", NAN));
+        if (!isnan(ls_events_real(event, "bits_per_byte", NAN))) append(c, &c->bits, step, ls_events_real(event, "bits_per_byte", NAN));
+    } else {
+        return;
+    }
+    c->last = fmax(c->last, step);
+}
+
+static void free_curves(curves *c)
+{
+    column *all[] = {&c->loss, &c->lr, &c->rate, &c->tokens, &c->test_loss, &c->test_accuracy, &c->perplexity, &c->bits};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        free(all[i]->x);
+        free(all[i]->y);
+    }
+}
+
+static void write_charts(FILE *f, const curves *c)
+{
+#define SERIES(label, column, ...) {.name = label, .n = c->column.n, .x = c->column.x, .y = c->column.y, __VA_ARGS__}
+    bool           text = c->perplexity.n || c->tokens.n;
+    const char    *held = text ? "valid" : "test";
+    const ls_chart accuracy   = {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, test_accuracy, .dots = true)}};
+    const ls_chart perplexity = {.title = "Perplexity on held-out text", .format = "%.2f", .log_scale = true, .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, perplexity, .dots = true)}};
+    const ls_chart bits       = {.title = "Bits per byte on held-out text", .format = "%.3f", .count = 2,
+                                 .series = {{.name = "train"}, SERIES(held, bits, .dots = true)}};
+    const ls_chart charts[] = {
+        {.title = "Loss", .format = "%.4f", .log_scale = true, .count = 2,
+         .series = {SERIES("train", loss, .raw = true), SERIES(held, test_loss, .dots = true)}},
+        !text ? accuracy : c->bits.n ? bits : perplexity,
+        {.title = "Learning rate", .format = "%.3g", .from_zero = true, .count = 1, .series = {SERIES("rate", lr, .raw = false)}},
+        {.title = text ? "Tokens per second" : "Samples per second", .from_zero = true, .count = 1,
+         .series = {SERIES("all ranks", rate, .raw = true)}},
+    };
+#undef SERIES
+    if (!c->loss.n && !c->test_loss.n) return;
+    fputs("<section class=\"charts\">\n", f);
+    for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
+        ls_chart chart = charts[i];
+        if (text && i == 3) chart.series[0].n = c->tokens.n, chart.series[0].x = c->tokens.x, chart.series[0].y = c->tokens.y;
+        chart.x_name   = "step";
+        chart.x_max    = c->last;
+        ls_chart_write(f, &chart);
+    }
+    fputs("</section>\n", f);
+}
+
+/* ---- the page ----------------------------------------------------------------------------------------------------- */
+
+static const char *const head =
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>";
+
+static const char *const style[] = {
+    "</title>\n<style>\n"
+    ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--edge:#e3e6eb;--ink:#171b22;--muted:#667085;--grid:#eceff3;"
+    "--c0:#2563eb;--c1:#e8590c;--good:#12805c;--goodbg:#dff5ea;--bad:#b42318;--badbg:#fde7e4;--calm:#475467;--calmbg:#e9edf2}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#0f1218;--card:#171b23;--edge:#272d38;--ink:#e8ebf0;--muted:#8f99aa;--grid:#242a35;"
+    "--c0:#6ea2ff;--c1:#ff9b57;--good:#5fd6a5;--goodbg:#12362a;--bad:#ff9c91;--badbg:#43201c;--calm:#b4bdcb;--calmbg:#262d39}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',"
+    "'DejaVu Sans',Arial,sans-serif;-webkit-font-smoothing:antialiased}\n"
+    "main{max-width:1180px;margin:0 auto;padding:36px 28px 48px}\n"
+    "header{display:flex;align-items:flex-start;justify-content:space-between;gap:24px;margin-bottom:22px}\n"
+    ".brand{display:flex;align-items:center;gap:8px;color:var(--muted);font-size:13px;font-weight:600;letter-spacing:.02em}\n"
+    ".brand svg{width:18px;height:18px}\n"
+    "h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:6px 0 4px}\n"
+    "header p{margin:0;color:var(--muted)}\n"
+    ".state{flex:none;margin-top:4px;padding:5px 13px;border-radius:99px;font-size:13px;font-weight:600;color:var(--calm);background:var(--calmbg)}\n"
+    ".finished{color:var(--good);background:var(--goodbg)}.diverged,.failed{color:var(--bad);background:var(--badbg)}\n"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--edge);border:1px solid var(--edge);"
+    "border-radius:12px;overflow:hidden;margin-bottom:18px}\n"
+    ".figures div{background:var(--card);padding:14px 18px}\n"
+    ".figures span{display:block;color:var(--muted);font-size:13px}\n"
+    ".figures b{font-size:23px;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".card{background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0;padding:16px 18px 10px;min-width:0}\n"
+    ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px;margin-bottom:18px}\n"
+    ".tables{columns:2;column-gap:18px}.tables .card{break-inside:avoid;margin-bottom:18px}.wide{column-span:all}\n"
+    "@media(max-width:820px){.charts{grid-template-columns:1fr}.tables{columns:1}main{padding:22px 14px}}\n"
+    "figcaption{display:flex;flex-wrap:wrap;gap:4px 16px;align-items:baseline;margin-bottom:6px}\n"
+    "figcaption b,h2{font-size:15px;font-weight:650;margin:0}figcaption b{margin-right:auto}\n"
+    ".key{font-size:13px;color:var(--muted);white-space:nowrap}.key em{font-style:normal;color:var(--ink);font-variant-numeric:tabular-nums}\n"
+    ".key i{display:inline-block;width:14px;height:3px;border-radius:2px;vertical-align:middle;margin:-2px 6px 0 0}\n",
+    ".b0{background:var(--c0)}.b1{background:var(--c1)}.s0{--c:var(--c0)}.s1{--c:var(--c1)}.f0{fill:var(--c0)}.f1{fill:var(--c1)}\n"
+    "svg{display:block;width:100%;height:auto;overflow:visible}\n"
+    ".grid{stroke:var(--grid);stroke-width:1}\n"
+    "text{font-size:11.5px;font-family:inherit;font-variant-numeric:tabular-nums}.tick{fill:var(--muted)}\n"
+    ".curve{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n"
+    ".raw{fill:none;stroke:var(--c);stroke-width:1;opacity:.28;stroke-linejoin:round}.band{fill:var(--c);opacity:.16}\n"
+    ".dot{fill:var(--card);stroke:var(--c);stroke-width:2}\n"
+    ".hit>*{opacity:0;pointer-events:none}.hit>rect{pointer-events:all}.hit:hover>:not(rect){opacity:1}\n"
+    ".hit line{stroke:var(--muted);stroke-dasharray:3 3}\n"
+    ".hit text{font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}"
+    ".hit text:not([class]){fill:var(--muted)}\n"
+    "table{border-collapse:collapse;width:100%;margin:8px 0 4px;font-size:14px}\n"
+    "td,th{text-align:left;padding:6px 12px 6px 0;border-top:1px solid var(--grid);vertical-align:top;overflow-wrap:anywhere}\n"
+    "th{color:var(--muted);font-weight:500;font-size:13px;border-top:0}\n"
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-right:0}\n"
+    ".list td:first-child{color:var(--muted);width:42%}\n"
+    ".scroll{overflow-x:auto}\n"
+    "footer{color:var(--muted);font-size:13px;margin-top:8px}\n"
+    "@media print{body{background:#fff}.card,.figures{break-inside:avoid}}\n"
+    "</style></head><body><main>\n"};
+
+/* Four strokes in step. */
+static const char *const brand =
+    "<div class=\"brand\"><svg viewBox=\"0 0 18 18\" aria-hidden=\"true\"><g fill=\"none\" stroke-width=\"2.4\" stroke-linecap=\"round\">"
+    "<path stroke=\"var(--c0)\" d=\"M3 14 7 4M8 14 12 4\"/><path stroke=\"var(--c1)\" d=\"M13 14 17 4\"/></g></svg>Lockstep</div>";
+
+/* Whether a cell stands at the right: a figure, with or without a unit. */
+static bool is_number(const char *cell, size_t n) { return n && (strchr("0123456789", cell[0]) || (n > 1 && strchr("-+", cell[0]))); }
+
+static void write_row(FILE *f, const char *text, const char *tag, const char *first_row)
+{
+    fputs("<tr>", f);
+    for (int i = 0;; i++) {
+        size_t n = strcspn(text, "|"), m = strcspn(first_row, "|");
+        char   cell[1024];
+        snprintf(cell, sizeof cell, "%.*s", (int)n, text);
+        fprintf(f, "<%s%s>", tag, i && is_number(first_row, m) ? " class=\"n\"" : "");
+        ls_html(f, cell);
+        fprintf(f, "</%s>", tag);
+        text += n;
+        first_row += m;
+        if (!*text) break;
+        text++;
+        if (*first_row) first_row++;
+    }
+    fputs("</tr>\n", f);
+}
+
+static void write_table(FILE *f, const table *t)
+{
+    if (!t->rows) return;
+    fprintf(f, "<div class=\"card%s%s\"><h2>", t->wide ? " wide" : "", *t->heads ? "" : " list");
+    ls_html(f, t->title);
+    fputs("</h2><div class=\"scroll\"><table>\n", f);
+    /* A list's values are aligned left; a column of a table with heads is aligned as its first cell says. */
+    const char *like = *t->heads ? t->rows->second : "";
+    if (*t->heads) write_row(f, t->heads, "th", like);
+    for (const entry *row = t->rows; row; row = row->next) write_row(f, row->second, "td", like);
+    fputs("</table></div></div>\n", f);
+}
+
+static void write_page(FILE *f, const ls_report *r, const curves *c, const char *folder)
+{
+    fputs(head, f);
+    ls_html(f, r->title);
+    fputs(" · Lockstep", f);
+    for (size_t i = 0; i < sizeof style / sizeof *style; i++) fputs(style[i], f);
+    fprintf(f, "<header><div>%s<h1>", brand);
+    ls_html(f, r->title);
+    fputs("</h1><p>", f);
+    ls_html(f, r->subtitle);
+    fprintf(f, "</p></div><span class=\"state %.*s\">", (int)strcspn(r->state, " "), r->state);
+    ls_html(f, r->state);
+    fputs("</span></header>\n<section class=\"figures\">\n", f);
+    for (const entry *e = r->figures; e; e = e->next) {
+        fputs("<div><span>", f);
+        ls_html(f, e->first);
+        fputs("</span><b>", f);
+        ls_html(f, e->second);
+        fputs("</b></div>\n", f);
+    }
+    fputs("</section>\n", f);
+    write_charts(f, c);
+    ls__report_pictures(f, folder);
+    fputs("<section class=\"tables\">\n", f);
+    for (const table *t = r->tables; t; t = t->next) write_table(f, t);
+    fputs("</section>\n<footer>Made by Lockstep from metrics.jsonl. One file: no network is needed to read it.</footer>\n</main></body></html>\n", f);
+}
+
+ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path)
+{
+    char      temporary[PATH_MAX + 8];
+    curves    c      = {0};
+    ls_status status = ls_events_read(metrics, take, &c);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (status == LS_OK && c.no_memory) status = LS_FAIL(LS_ERR_ENV, "%s: no memory for the curves of %s", path, metrics);
+    FILE *f = status == LS_OK ? fopen(temporary, "we") : NULL;
+    if (status == LS_OK && !f) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
+    if (f) {
+        const char *slash = strrchr(path, '/');
+        char        folder[PATH_MAX];
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+        write_page(f, r, &c, folder);
+        bool bad = ferror(f) != 0;
+        if (fclose(f) != 0 || bad) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", temporary, strerror(errno));
+        if (status == LS_OK && rename(temporary, path) != 0)
+            status = LS_FAIL(LS_ERR_ENV, "%s: cannot rename to %s: %s", temporary, path, strerror(errno));
+        if (status != LS_OK) unlink(temporary);
+    }
+    free_curves(&c);
+    return status;
+}

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What a run is and came to, as the tables of report.html. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/graph/graph.h"
+#include "dist/trainer/trainer.h"
+#include "launch/run/progress.h"
+#include "launch/recipe/recipe_internal.h"
+#include "launch/report/report_html.h"
+#include "launch/run/run_setup.h"
+
+const char *ls_layer_name(const ls_node *n, ls_arena *memory)
+{
+    for (int i = 0; i < n->ins; i++) {
+        const ls_tensor *t = n->in[i];
+        if (!t || t->role != LS_ROLE_PARAM) continue;
+        const char *dot = strrchr(t->name, '.');
+        return ls_arena_printf(memory, "%.*s", dot ? (int)(dot - t->name) : (int)strlen(t->name), t->name);
+    }
+    return "";
+}
+
+int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows)
+{
+    const ls_graph *g    = j->graph;
+    bool           *seen = ls_arena_alloc(memory, (size_t)g->tensors * sizeof *seen);
+    *rows                = ls_arena_alloc(memory, (size_t)g->nodes * sizeof **rows);
+    for (int k = 0; k < g->nodes; k++) {
+        const ls_node *n   = g->node[k];
+        const ls_op   *op  = ls__op(n);
+        ls_layer_row  *row = &(*rows)[k];
+        *row = (ls_layer_row){.name = ls_layer_name(n, memory), .op = op->name, .out = n->out[0]};
+        row->flops = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+        for (int i = 0; i < n->ins; i++) {
+            const ls_tensor *t = n->in[i];
+            if (!t || t->role != LS_ROLE_PARAM || seen[t->index]) continue;
+            seen[t->index] = true;
+            row->parameters += ls__numel(t);
+        }
+    }
+    return g->nodes;
+}
+
+/* Past the number that a name has here. */
+static const char *past_number(const char *name) { return name + strspn(name, "0123456789"); }
+
+/* The same layer of two blocks. */
+static bool alike(const ls_layer_row *a, const ls_layer_row *b)
+{
+    const char *x = a->name, *y = b->name;
+    while (*x || *y) {
+        if (past_number(x) > x && past_number(y) > y) x = past_number(x), y = past_number(y);
+        else if (*x++ != *y++) return false;
+    }
+    return !strcmp(a->op, b->op) && a->parameters == b->parameters && a->flops == b->flops && !strcmp(ls__shape(a->out), ls__shape(b->out));
+}
+
+/* A name up to and with the first number in which it differs from another one. */
+static bool cut_name(const char *name, const char *other, char cut[64])
+{
+    size_t same = 0;
+    while (name[same] && name[same] == other[same]) same++;
+    while (same && strchr("0123456789", name[same - 1])) same--;
+    if (past_number(name + same) == name + same) return false;
+    snprintf(cut, 64, "%.*s", (int)(past_number(name + same) - name), name);
+    return true;
+}
+
+ls_layer_run ls_layer_run_of(const ls_layer_row *rows, int n, int at)
+{
+    for (int block = 1; at + 3 * block <= n; block++) {
+        int same = 0;
+        while (at + block + same < n && alike(&rows[at + same], &rows[at + block + same])) same++;
+        ls_layer_run run = {.rows = block, .times = 1 + same / block};
+        if (run.times < 3) continue;
+        for (int i = 0; i < block; i++)
+            if (cut_name(rows[at + (run.times - 1) * block + i].name, rows[at + i].name, run.last)) return run;
+    }
+    return (ls_layer_run){.rows = 1, .times = 1};
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------- */
+
+static const char *count(int64_t n)
+{
+    static _Thread_local char ring[8][32];
+    static _Thread_local int  next;
+    char                     *text = ring[next++ % 8];
+    ls__count_text(text, sizeof ring[0], n);
+    return text;
+}
+
+static void add_layers(ls_report *r, const ls_job *j)
+{
+    ls_layer_row *rows;
+    int           n = ls_layer_rows(j, j->memory, &rows);
+    int64_t       parameters = 0;
+    double        flops      = 0;
+    ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
+    for (int i = 0; i < n;) {
+        ls_layer_run run  = ls_layer_run_of(rows, n, i);
+        ls_layer_row more = {0};
+        for (int k = 0; k < run.rows; k++, i++) {
+            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
+            more.parameters += rows[i].parameters;
+            more.flops += rows[i].flops;
+        }
+        parameters += run.times * more.parameters;
+        flops += run.times * more.flops;
+        i += (run.times - 1) * run.rows;
+        if (run.times > 1)
+            ls_report_row(r, "%d more, to %s|||%s|%.1f", run.times - 1, run.last, count((run.times - 1) * more.parameters), 1e-3 * (run.times - 1) * more.flops);
+    }
+    ls_report_row(r, "all|||%s|%.1f", count(parameters), 1e-3 * flops);
+}
+
+/* The keys that were set, and those of the training that everybody asks for. */
+static void add_settings(ls_report *r, const ls_recipe *recipe)
+{
+    static const char *const always[] = {"data.path", "train.batch", "train.epochs", "train.seed", "train.reproducible", "optim.name", "optim.lr", "schedule.name"};
+    ls_report_table(r, "Settings", "", 0);
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        bool shown = strcmp(ls_recipe_where(recipe, k->path), "default") != 0;
+        for (size_t i = 0; i < sizeof always / sizeof *always; i++) shown |= strcmp(always[i], k->path) == 0;
+        if (!shown) continue;
+        char  *text = NULL;
+        size_t size = 0;
+        FILE  *f    = open_memstream(&text, &size);
+        if (!f) return;
+        bool some = ls__key_print(recipe, k, f);
+        fclose(f);
+        int quoted = text && text[0] == '"' && size > 2;
+        if (some && text && !strchr(text, '\n')) ls_report_row(r, "%s|%.*s", k->path, (int)size - 2 * quoted, text + quoted);
+        free(text);
+    }
+}
+
+static void add_data(ls_report *r, const ls_job *j)
+{
+    ls_report_table(r, "Data", "", 0);
+    ls_report_row(r, "Data set|%s", j->data.path ? j->data.path : j->recipe->data.path);
+    ls_report_row(r, "Training samples|%s", count(j->train_count));
+    ls_report_row(r, "Held-out samples|%s", count(j->test_count));
+    if (j->data.kind == LS_DATA_TEXT) {
+        ls_report_row(r, "A sample|%lld tokens", (long long)j->data.context);
+        ls_report_row(r, "Vocabulary|%s", count(j->data.classes));
+        if (*j->data.tokenizer) ls_report_row(r, "Tokenizer|%s", j->data.tokenizer);
+        ls_report_row(r, "Training tokens|%s", count(j->data.tokens));
+    } else {
+        ls_report_row(r, "A sample|%d x %d x %d", j->data.channels, j->data.height, j->data.width);
+        ls_report_row(r, "Classes|%d", j->data.classes);
+    }
+    ls_report_row(r, "Steps an epoch|%s", count(j->epoch_steps));
+}
+
+static void add_machine(ls_report *r, const ls_job *j)
+{
+    ls_report_table(r, "Machine", "", 0);
+    ls_report_row(r, "Ranks|%d", j->ranks);
+    ls_report_row(r, "Threads a rank|%d", j->threads);
+    ls_report_row(r, "Virtual shards|%d", j->shards);
+    ls_report_row(r, "Communicator|%s", ls_comm_name(j->comm));
+    ls_report_row(r, "Processor|%s", ls_processor_name());
+    ls_report_row(r, "Instruction set|%s", ls_isa_name(ls_isa_current()));
+    ls_report_row(r, "Lockstep|%s", LS_VERSION);
+}
+
+static void add_memory(ls_report *r, const ls_job *j)
+{
+    ls_memory_line lines[8];
+    int            n = ls__trainer_memory(j->trainer, lines);
+    ls_report_table(r, "Memory of rank 0", "Block|Planned|Touched", 0);
+    for (int i = 0; i < n; i++) ls_report_row(r, "%s|%s|%s", lines[i].name, ls_bytes_text((double)lines[i].planned), ls_bytes_text((double)lines[i].touched));
+    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)), ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
+}
+
+static void add_scores(ls_report *r, const ls_job *j, const ls_summary *s)
+{
+    if (!isnan(s->accuracy)) ls_report_figure(r, "Test accuracy", "%.2f %%", 100 * s->accuracy);
+    if (isnan(s->loss)) return;
+    bool text = ls_job_tokens(j) > 0;
+    ls_report_figure(r, text ? "Validation loss" : "Test loss", "%.4f", s->loss);
+    if (!text) return;
+    ls_dataset_info test = ls_dataset_info_of(j->test);
+    ls_report_figure(r, "Perplexity", "%.3f", ls_perplexity(s->loss));
+    if (test.bytes) ls_report_figure(r, "Bits per byte", "%.3f", ls_bits_per_byte(&test, s->loss));
+}
+
+ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path)
+{
+    ls_report       *r;
+    const ls_recipe *recipe = j->recipe;
+    char             title[256], text[64];
+    const char      *name = recipe->run.name ? recipe->run.name : recipe->name;
+    snprintf(title, sizeof title, "%s on %s · %s parameters · %d rank%s x %d thread%s · %s", recipe->model.name ? recipe->model.name : "a model of its own",
+             recipe->data.path, count(ls_params_total(ls_trainer_params(j->trainer))), j->ranks, j->ranks == 1 ? "" : "s", j->threads,
+             j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+    LS_TRY(ls_report_new(&r, name, title, s->status));
+    add_scores(r, j, s);
+    ls__time_text(text, sizeof text, s->wall_s);
+    ls_report_figure(r, "Time", "%s", text);
+    int64_t tokens = ls_job_tokens(j);
+    ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s", count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
+    ls_report_figure(r, "Steps", "%s", count(s->step));
+    ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
+    add_layers(r, j);
+    add_settings(r, recipe);
+    add_memory(r, j);
+    add_data(r, j);
+    add_machine(r, j);
+    ls_report_table(r, "Result", "", 0);
+    ls_report_row(r, "Status|%s", s->status);
+    ls_report_row(r, "Digest of the parameters|%s", s->digest);
+    ls_report_row(r, "Recipe|%s", recipe->hash);
+    ls_report_row(r, "Parameter layout|%s", j->layout);
+    ls_status status = ls_report_write(r, metrics, path);
+    ls_report_free(r);
+    return status;
+}

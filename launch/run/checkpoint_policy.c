@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The checkpoints of a run: see launch/run/checkpoint_policy.h. */
+#include "launch/run/checkpoint_policy.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
+
+ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found)
+{
+    enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
+    const ls_recipe *r     = j->recipe;
+    double           bytes = (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float);
+    s->job                 = j;
+    s->begun               = step;
+    s->good                = found ? step : -1;
+    s->opened_at = s->last_at = ls_now();
+    s->whole_s                = 0.02 + bytes / SLOW_DISK;
+    s->cost_s = s->worst_s    = 0.005 + bytes / COPY;
+    return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
+                                                                   .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
+                                                                   .writers    = (int)r->checkpoint.writers,
+                                                                   .background = r->checkpoint.background});
+}
+
+void ls_saves_close(ls_saves *s)
+{
+    ls_saver_free(s->saver);
+    s->saver = NULL;
+}
+
+/* Rank 0's clock decides; the others hear of it. */
+static bool is_due(ls_saves *s)
+{
+    const ls_recipe *r = s->job->recipe;
+    if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
+    double now  = ls_now();
+    double next = 2 * s->worst_s + s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
+    return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
+}
+
+uint32_t ls_saves_votes(ls_saves *s) { return (uint32_t)ls_saver_written(s->saver) << LS_SAVES_WRITTEN | (uint32_t)is_due(s) << LS_SAVES_DUE; }
+
+void ls_saves_step(ls_saves *s, double seconds)
+{
+    enum { FEW = 200 }; /* steps that a mean is of */
+    if (!ls_saver_idle(s->saver)) {
+        s->slower_s += s->calm_steps ? seconds - s->calm_s : 0;
+        return;
+    }
+    if (s->calm_steps < FEW) s->calm_steps++;
+    s->calm_s += (seconds - s->calm_s) / s->calm_steps;
+}
+
+static void waited(ls_saves *s, double since) { s->waited_s += ls_now() - since; }
+
+ls_status ls_saves_publish(ls_saves *s)
+{
+    double before = ls_now();
+    LS_TRY(ls_saver_publish(s->saver));
+    waited(s, before);
+    return LS_OK;
+}
+
+/* Also the place where ranks that drifted apart are found. */
+ls_status ls_saves_take(ls_saves *s, const ls_progress *at)
+{
+    double before = ls_now();
+    if (s->begun == at->step) return LS_OK;
+    ls_progress stands = *at;
+    char        digest[17];
+    stands.digest = ls_trainer_digest(s->job->trainer);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)stands.digest);
+    const char *names[] = {"parameters"}, *values[] = {digest};
+    LS_TRY(ls_comm_same(s->job->comm, 1, names, values));
+    if (stands.sample == s->job->train_count) stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
+    s->last_at = before;
+    s->begun   = at->step;
+    s->slow    = false;
+    LS_TRY(ls_saver_begin(s->saver, &stands));
+    waited(s, before);
+    return LS_OK;
+}
+
+static void say_failure(ls_saves *s, const ls_saver_news *news)
+{
+    char older[64] = "there is none yet";
+    if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
+    if (!s->failing) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld could not be written; the run goes on, %s: %s", (long long)news->step, older, news->message);
+    s->failing = true;
+}
+
+static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
+{
+    char path[64], digest[17];
+    if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
+    if (*news->message) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld is there, but: %s", (long long)news->step, news->message);
+    s->failing = false;
+    s->good    = news->step;
+    s->whole_s = news->seconds;
+    s->cost_s  = s->waited_s - s->told_s + s->slower_s;
+    s->worst_s = fmax(s->cost_s, s->worst_s * FADES);
+    s->told_s  = s->waited_s;
+    s->spent_s  = fmax(0, s->spent_s + s->cost_s);
+    s->slower_s = 0;
+    s->count++;
+    if (!s->events) return;
+    snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)news->digest);
+    ls_status status = ls_events_write(s->events, "{s:s, s:I, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "event", "checkpoint", "step", (json_int_t)news->step, "path", path,
+                                       "digest", digest, "bytes", (json_int_t)news->bytes, "seconds", ls_events_number(news->seconds), "waited_s",
+                                       ls_events_number(s->waited_s), "cost_s", ls_events_number(s->cost_s), "wall_s", ls_events_number(wall_s));
+    if (s->pending == LS_OK) s->pending = status;
+}
+
+/* A disk that answers no more keeps nobody from training, but whoever trains should know. */
+static void say_slow(ls_saves *s)
+{
+    enum { LONG_S = 300, TIMES = 10 };
+    double seconds = ls_now() - s->last_at;
+    if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
+    ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and takes none before it is there" LS_HINT
+               "is the disk or the file server of run.dir well?", (long long)s->begun, seconds);
+    s->slow = true;
+}
+
+void ls_saves_report(ls_saves *s, double wall_s)
+{
+    ls_saver_news news;
+    if (!s->job->first) return;
+    say_slow(s);
+    while (ls_saver_news_next(s->saver, &news)) {
+        if (news.status == LS_OK) say_success(s, &news, wall_s);
+        else say_failure(s, &news);
+    }
+}
+
+ls_status ls_saves_finish(ls_saves *s, double wall_s)
+{
+    double    before = ls_now();
+    ls_status status = ls_saver_finish(s->saver);
+    waited(s, before);
+    if (status == LS_OK) ls_saves_report(s, wall_s); /* else the error says it */
+    return status;
+}
+
+ls_status ls_saves_settle(ls_saves *s, double wall_s)
+{
+    ls_status status = ls_saves_finish(s, wall_s);
+    if (s->job->comm->broken) return status;
+    if (status != LS_OK) ls_saves_report(s, wall_s);
+    return LS_OK;
+}
+
+double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `lockstep data fetch`: downloads by curl or wget, run directly and not through a shell.  What is checked is the SHA-256 of
+ * the unpacked files: the same data may be packed differently in different places.
+ */
+#include <errno.h>
+#include <nettle/sha2.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "launch/commands/cmd_data_internal.h"
+
+extern char **environ;
+
+const ls_known ls__known[] = {
+    {.name   = "mnist",
+     .file   = {{"train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"},
+                {"train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"},
+                {"t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
+                {"t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}},
+     .packed = ".gz",
+     .home   = {"https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"},
+     .recipe = "lenet5-mnist"},
+    {.name   = "shakespeare",
+     .kind   = LS_DATA_TEXT,
+     .file   = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
+     .packed = "",
+     .home   = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
+     .recipe = "gpt-shakespeare-char"},
+    {0},
+};
+
+const ls_known *ls__known_find(const char *name)
+{
+    for (const ls_known *known = ls__known; known->name; known++)
+        if (!strcmp(known->name, name)) return known;
+    return NULL;
+}
+
+const char *ls__known_names(void)
+{
+    static _Thread_local char list[128];
+    *list = 0;
+    for (const ls_known *known = ls__known; known->name; known++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", known->name);
+    return list;
+}
+
+/* Runs a program and gives its exit status; -1: there is no such program. */
+static int run(const char *const *argv)
+{
+    pid_t child;
+    int   state, error = posix_spawnp(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
+    if (error) return -1;
+    while (waitpid(child, &state, 0) < 0)
+        if (errno != EINTR) return 1;
+    if (WIFEXITED(state)) return WEXITSTATUS(state) == 127 ? -1 : WEXITSTATUS(state);
+    return 1;
+}
+
+static ls_status download(const char *name, const char *url, const char *file)
+{
+    const char *curl[] = {"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "2", "--connect-timeout", "20", "--output", file, url, NULL};
+    const char *wget[] = {"wget", "--quiet", "--tries=3", "--timeout=20", "--output-document", file, url, NULL};
+    int         code   = run(curl);
+    if (code < 0) code = run(wget);
+    LS_CHECK(code >= 0, LS_ERR_ENV, "neither curl nor wget was found" LS_HINT "install one of them, or set LOCKSTEP_DATA=DIR with the files in DIR/%s", name);
+    LS_CHECK(code == 0, LS_ERR_ENV, "%s: cannot be downloaded (the downloader ended with %d)" LS_HINT
+             "is there a network?  LOCKSTEP_DATA=DIR takes local copies from DIR/%s", url, code, name);
+    return LS_OK;
+}
+
+/* The SHA-256 of a file, unpacked, must be the known one. */
+static ls_status check_file(const char *name, const char *path, const char *expected)
+{
+    struct sha256_ctx sum;
+    uint8_t           digest[SHA256_DIGEST_SIZE];
+    char              found[65];
+    unsigned char     buffer[1 << 16];
+    int               n;
+    gzFile            file = gzopen(path, "rbe");
+    LS_CHECK(file, LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    sha256_init(&sum);
+    while ((n = gzread(file, buffer, sizeof buffer)) > 0) sha256_update(&sum, (size_t)n, buffer);
+    sha256_digest(&sum, sizeof digest, digest);
+    for (size_t i = 0; i < sizeof digest; i++) snprintf(found + 2 * i, 3, "%02x", digest[i]);
+    bool ok = gzclose(file) == Z_OK && n == 0;
+    LS_CHECK(ok && !strcmp(found, expected), LS_ERR_DATA, "%s: is not the file of %s: expected (unpacked) SHA-256 %s, found %s%s" LS_HINT
+             "the download was cut or replaced on its way: try again, or on another network", path, name, expected, found, ok ? "" : ", and a damaged end");
+    return LS_OK;
+}
+
+static ls_status download_checked(const ls_known *known, int k, const char *folder)
+{
+    char      url[256], file[LS_DATA_PATH + 128];
+    ls_status status = LS_OK;
+    snprintf(file, sizeof file, "%s/%s%s", folder, known->file[k].name, known->packed);
+    for (int home = 0; home < 2 && known->home[home]; home++) {
+        snprintf(url, sizeof url, "%s/%s%s", known->home[home], known->file[k].name, known->packed);
+        if (home) fprintf(stderr, "%s\ntrying the next place\n", ls_error_message());
+        fprintf(stderr, "fetching %s\n", url);
+        status = download(known->name, url, file);
+        if (status == LS_OK) status = check_file(known->name, file, known->file[k].sum);
+        if (status == LS_OK) return LS_OK;
+    }
+    return ls__trace(status, __FILE__, __LINE__, __func__);
+}
+
+/* Local copies, gzip or not: each must be the known file. */
+static ls_status check_copies(const ls_known *known, const char *folder)
+{
+    for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name; k++) {
+        char path[LS_DATA_PATH + 128];
+        snprintf(path, sizeof path, "%s/%s", folder, known->file[k].name);
+        if (access(path, F_OK)) snprintf(path, sizeof path, "%s/%s.gz", folder, known->file[k].name);
+        LS_TRY(check_file(known->name, path, known->file[k].sum));
+    }
+    return LS_OK;
+}
+
+/* A copy of a text, in a folder of its own: written under another name, which then changes. */
+static ls_status keep_text(const ls_known *known, const char *source, const char *out)
+{
+    char    from[LS_DATA_PATH + 128], to[LS_DATA_PATH + 128], temporary[LS_DATA_PATH + 160], buffer[1 << 14];
+    size_t  n;
+    snprintf(from, sizeof from, "%s/%s", source, known->file[0].name);
+    snprintf(to, sizeof to, "%s/%s", out, known->file[0].name);
+    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", to, (long)getpid());
+    LS_CHECK(mkdir(out, 0777) == 0 || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder: %s", out, strerror(errno));
+    FILE *in = fopen(from, "rb"), *f = in ? fopen(temporary, "wb") : NULL;
+    bool  ok = f != NULL;
+    while (ok && (n = fread(buffer, 1, sizeof buffer, in)) > 0) ok = fwrite(buffer, 1, n, f) == n;
+    ok = ok && !ferror(in) && fflush(f) == 0 && fsync(fileno(f)) == 0;
+    if (f) ok = fclose(f) == 0 && ok;
+    if (in) fclose(in);
+    ok = ok && rename(temporary, to) == 0;
+    if (ok) return LS_OK;
+    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s", to, strerror(errno));
+    if (f) unlink(temporary);
+    return status;
+}
+
+static ls_status into(const ls_known *known, const char *source, const char *out, bool cached)
+{
+    if (known->kind == LS_DATA_TEXT) return keep_text(known, source, out);
+    return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_idx(source, out, 1);
+}
+
+static bool is_there(const ls_known *known, const char *folder)
+{
+    char path[LS_DATA_PATH + 128];
+    snprintf(path, sizeof path, "%s/%s", folder, known->file[0].name);
+    return known->kind == LS_DATA_TEXT ? access(path, R_OK) == 0 : ls__data_there(folder);
+}
+
+static ls_status download_all(const ls_known *known, const char *out, bool cached)
+{
+    char folder[64], source[LS_DATA_PATH];
+    snprintf(folder, sizeof folder, "%s.download-%ld", known->name, (long)getpid());
+    LS_TRY(ls__data_cache(folder, source));
+    LS_CHECK(mkdir(source, 0777) == 0, LS_ERR_ENV, "%s: cannot make the folder: %s", source, strerror(errno));
+    ls_status status = LS_OK;
+    for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name && status == LS_OK; k++) status = download_checked(known, k, source);
+    if (status == LS_OK) status = into(known, source, out, cached);
+    ls__data_remove(source);
+    return status;
+}
+
+ls_status ls__data_fetch(const char *name, const char *out)
+{
+    char            cache[LS_DATA_PATH], source[LS_DATA_PATH];
+    const ls_known *known = ls__known_find(name);
+    LS_CHECK(known, LS_ERR_USAGE, "data fetch: expected one of %s, found '%s'", ls__known_names(), name);
+    bool cached = !out;
+    if (cached) {
+        LS_TRY(ls__data_cache(name, cache));
+        out = cache;
+        if (is_there(known, out)) {
+            printf("%s: is there already\n", out);
+            return LS_OK;
+        }
+    }
+    const char *copies = getenv("LOCKSTEP_DATA");
+    if (copies && *copies) {
+        LS_CHECK(snprintf(source, sizeof source, "%s/%s", copies, name) < (int)sizeof source, LS_ERR_USAGE, "LOCKSTEP_DATA: the name is too long");
+        LS_TRY(check_copies(known, source));
+        LS_TRY(into(known, source, out, cached));
+    } else {
+        LS_TRY(download_all(known, out, cached));
+    }
+    if (known->kind == LS_DATA_TEXT && !cached)
+        printf("%s/%s: %s is ready; `lockstep data import text` makes a data set of it\n", out, known->file[0].name, name);
+    else
+        printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe, cached ? "" : " data.path=", cached ? "" : out);
+    return LS_OK;
+}

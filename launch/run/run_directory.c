@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The folder of a run: making it, locking it, starting over in it, and not mixing two recipes in it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launch/recipe/recipe_internal.h"
+#include "launch/run/run_setup.h"
+
+static const char *const own_files[] = {"recipe.yaml", "data.json", "tokenizer.json", "metrics.jsonl", "report.html", "attention.png", "positions.png", "scores.png", "model.safetensors", "config.json"};
+
+void ls_folder_name(ls_folder *f, const ls_recipe *recipe)
+{
+    *f = (ls_folder){.lock = -1};
+    if (recipe->run.dir)
+        snprintf(f->path, sizeof f->path, "%s", recipe->run.dir);
+    else
+        snprintf(f->path, sizeof f->path, "runs/%s", recipe->run.name ? recipe->run.name : recipe->name);
+}
+
+const char *ls_folder_file(const ls_folder *f, const char *name)
+{
+    static _Thread_local char ring[8][PATH_MAX + LS_NAME];
+    static _Thread_local int  next;
+    char                     *path = ring[next++ % 8];
+    snprintf(path, sizeof ring[0], "%s/%s", f->path, name);
+    return path;
+}
+
+/* ---- making and locking ------------------------------------------------------------------------------------------- */
+
+/* mkdir -p; *made: how many parts were not there. */
+static ls_status make(const char *path, int *made)
+{
+    char part[PATH_MAX];
+    for (size_t n = 1; n <= strlen(path); n++) {
+        if (path[n] != '/' && path[n] != 0) continue;
+        snprintf(part, sizeof part, "%.*s", (int)n, path);
+        bool done = mkdir(part, 0777) == 0;
+        *made += done;
+        LS_CHECK(done || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
+                 strerror(errno));
+    }
+    return LS_OK;
+}
+
+ls_status ls_folder_lock(ls_folder *f)
+{
+    f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    LS_CHECK(f->lock >= 0, LS_ERR_ENV, "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
+    /* File systems that cannot lock a folder (some network ones) do without. */
+    LS_CHECK(flock(f->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, LS_ERR_ENV,
+             "%s: another run is working in this folder" LS_HINT "wait for it, or give this one its own: run.dir=DIR", f->path);
+    LS_CHECK(access(f->path, W_OK) == 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
+    return LS_OK;
+}
+
+void ls_folder_close(ls_folder *f)
+{
+    if (f->lock >= 0) close(f->lock);
+    f->lock = -1;
+}
+
+void ls_folder_abandon(ls_folder *f)
+{
+    char  path[PATH_MAX];
+    char *slash = path;
+    if (f->made)
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
+    snprintf(path, sizeof path, "%s", f->path);
+    for (int i = 0; i < f->made && slash; i++) {
+        rmdir(path);
+        slash = strrchr(path, '/');
+        if (slash) *slash = 0;
+    }
+    ls_folder_close(f);
+}
+
+/* ---- checkpoints that are there ----------------------------------------------------------------------------------- */
+
+/* Removes checkpoints/step-*, the links to them, and what an interrupted writer left; nothing else is touched. */
+static void remove_checkpoints(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    if (!dir) return;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        char path[PATH_MAX + 2 * NAME_MAX];
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        bool link = strncmp(entry->d_name, ".link-", 6) == 0 || strncmp(entry->d_name, ".seen-", 6) == 0 || !strcmp(entry->d_name, "latest") ||
+                    !strcmp(entry->d_name, "best");
+        if (link) unlink(path);
+        if (link || !strstr(entry->d_name, "step-")) continue;
+        DIR *inner = opendir(path);
+        for (struct dirent *file; inner && (file = readdir(inner));) {
+            char inside[sizeof path + NAME_MAX + 1];
+            snprintf(inside, sizeof inside, "%s/%s", path, file->d_name);
+            if (strcmp(file->d_name, ".") != 0 && strcmp(file->d_name, "..") != 0) unlink(inside);
+        }
+        if (inner) closedir(inner);
+        rmdir(path);
+    }
+    closedir(dir);
+    rmdir(folder);
+}
+
+/* Removes what watchdogs left. */
+static void remove_crash_files(const char *folder)
+{
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));)
+        if (!strncmp(entry->d_name, "crash-rank", 10)) unlinkat(dirfd(dir), entry->d_name, 0);
+    if (dir) closedir(dir);
+    rmdir(folder);
+}
+
+static bool has_checkpoints(const char *folder)
+{
+    bool found = false;
+    DIR *dir   = opendir(folder);
+    if (!dir) return false;
+    for (struct dirent *entry; !found && (entry = readdir(dir));) found = !strncmp(entry->d_name, "step-", 5);
+    closedir(dir);
+    return found;
+}
+
+/* ---- another recipe? ---------------------------------------------------------------------------------------------- */
+
+static void key_text(char *out, size_t room, const ls_recipe *r, const ls_key *k)
+{
+    char  *text = NULL;
+    size_t size = 0;
+    FILE  *f    = open_memstream(&text, &size);
+    snprintf(out, room, "none");
+    if (!f) return;
+    bool some = ls__key_print(r, k, f);
+    fclose(f);
+    if (some && text) snprintf(out, room, "%s", text);
+    free(text);
+}
+
+static ls_status other_recipe(const ls_folder *f, const ls_recipe *there, const ls_recipe *here)
+{
+    char   text[1024] = "";
+    size_t used       = 0;
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        char a[120], b[120];
+        if (!k->bits) continue;
+        key_text(a, sizeof a, there, k);
+        key_text(b, sizeof b, here, k);
+        if (strcmp(a, b) == 0 || used > sizeof text - 300) continue;
+        bool list = strchr(a, '\n') || strchr(b, '\n');
+        used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path, list ? "one" : a, list ? "another" : b);
+    }
+    return LS_FAIL(LS_ERR_USAGE, "%s holds a run of another recipe:%s" LS_HINT "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere",
+                   f->path, used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
+}
+
+static ls_status check_recipe(const ls_folder *f, const ls_recipe *recipe)
+{
+    ls_recipe *there = NULL;
+    if (!has_checkpoints(ls_folder_file(f, "checkpoints"))) return LS_OK;
+    /* A damaged recipe.yaml says nothing; the checkpoint has the hash too. */
+    if (ls_recipe_load(&there, ls_folder_file(f, "recipe.yaml"), 0, NULL) != LS_OK) return LS_OK;
+    ls_status status = strcmp(there->hash, recipe->hash) == 0 ? LS_OK : other_recipe(f, there, recipe);
+    ls_recipe_free(there);
+    return status;
+}
+
+ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh)
+{
+    ls_folder_name(f, recipe);
+    LS_TRY(make(f->path, &f->made));
+    LS_TRY(ls_folder_lock(f));
+    if (fresh) {
+        remove_checkpoints(ls_folder_file(f, "checkpoints"));
+        remove_crash_files(ls_folder_file(f, "logs"));
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
+    }
+    return check_recipe(f, recipe);
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Matrix products at every level of this processor: values against float64, and bits that show neither threads, nor which rows
+ * and columns a call has, nor how the operands lie in memory. */
+/* timeout: 600 */
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/arena.h"
+#include "core/base/philox.h"
+#include "core/cpu/isa_table.h"
+
+typedef struct product {
+    ls_gemm g;
+    float  *x, *w, *y, *bias;
+    int64_t bound[65];
+} product;
+
+static float *filled(int64_t count, uint64_t key)
+{
+    float *p = malloc((size_t)count * sizeof *p);
+    for (int64_t i = 0; i < count; i++) p[i] = 2 * ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]) - 1;
+    return p;
+}
+
+/* x_lies, w_lies: 0 row by row, 1 column by column, 2 with gaps in both dims. */
+static product product_new(int64_t m, int64_t n, int64_t k, int x_lies, int w_lies)
+{
+    product p = {.x = filled(m * k * 6 + 8, 1), .w = filled(k * n * 6 + 8, 2), .y = filled(m * (n + 3) + 8, 3), .bias = filled(n + 1, 4)};
+    p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3};
+    p.g.x_row = x_lies == 1 ? 1 : x_lies == 0 ? k : 2 * k + 1;
+    p.g.x_col = x_lies == 1 ? m : x_lies == 0 ? 1 : 2;
+    p.g.w_row = w_lies == 1 ? 1 : w_lies == 0 ? n : 3 * n;
+    p.g.w_col = w_lies == 1 ? k : w_lies == 0 ? 1 : 3;
+    return p;
+}
+
+static void product_free(product *p)
+{
+    free(p->x);
+    free(p->w);
+    free(p->y);
+    free(p->bias);
+}
+
+/* Cuts K into `splits` parts of unequal length, some of them empty. */
+static void cut(product *p, int splits)
+{
+    for (int s = 0; s <= splits; s++) {
+        int64_t at = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
+        p->bound[s] = s && at < p->bound[s - 1] ? p->bound[s - 1] : at < p->g.k ? at : p->g.k;
+    }
+    p->g.splits = splits;
+    p->g.bound  = p->bound;
+}
+
+static void check_values(const ls_level *level, const ls_gemm *g)
+{
+    int64_t count  = g->m * g->y_row;
+    float  *before = malloc((size_t)count * sizeof *before);
+    memcpy(before, g->y, (size_t)count * sizeof *before);
+    level->gemm(g);
+    for (int64_t i = 0; i < g->m; i++)
+        for (int64_t j = 0; j < g->y_row; j++) {
+            float got = g->y[i * g->y_row + j], old = before[i * g->y_row + j];
+            if (j >= g->n) { /* the gap between rows is nobody's */
+                if (i < g->m - 1) assert_memory_equal(&got, &old, sizeof got);
+                continue;
+            }
+            double want = 0, size = 0;
+            for (int64_t k = 0; k < g->k; k++) {
+                double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
+                want += term;
+                size += fabs(term);
+            }
+            want += (g->add ? old : 0) + (g->bias ? g->bias[j] : 0);
+            if (fabs(got - want) > 2e-7 * (size + 2) * sqrt((double)g->k + 1))
+                fail_msg("%s: %d x %d x %d at %d, %d: expected %.9g, found %.9g", level->name, (int)g->m, (int)g->n, (int)g->k, (int)i,
+                         (int)j, want, (double)got);
+        }
+    free(before);
+}
+
+#define EACH_LEVEL(level)                                  \
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++)    \
+        for (const ls_level *level = ls__level_of((ls_isa)isa); level; level = NULL)
+
+static void test_values(void **state)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1},   {1, 7, 3},    {7, 1, 5},    {5, 33, 0},    {7, 33, 65},  {33, 7, 257},  {6, 16, 256},
+                                       {13, 31, 300}, {64, 10, 84}, {67, 130, 64}, {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31},
+                                       {75, 200, 260}};
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int lies = 0; lies < 9; lies++) {
+            product p = product_new(sizes[s][0], sizes[s][1], sizes[s][2], lies / 3, lies % 3);
+            check_values(level, &p.g);
+            p.g.add = true;
+            check_values(level, &p.g);
+            p.g.bias = p.bias;
+            check_values(level, &p.g);
+            p.g.add = false;
+            cut(&p, 1 << lies % 7);
+            check_values(level, &p.g);
+            p.g.add = true;
+            check_values(level, &p.g);
+            product_free(&p);
+        }
+}
+
+/* Parts of K are summed on their own and added as a binary tree: the same as doing so by hand. */
+static float *by_hand(const ls_level *level, const product *p, int first, int parts)
+{
+    int64_t count = p->g.m * p->g.n;
+    float  *y     = malloc((size_t)count * sizeof *y);
+    if (parts == 1) {
+        ls_gemm g = p->g;
+        g.x += p->bound[first] * g.x_col;
+        g.w += p->bound[first] * g.w_row;
+        g.k      = p->bound[first + 1] - p->bound[first];
+        g.splits = 0;
+        g.y      = y;
+        g.y_row  = g.n;
+        level->gemm(&g);
+        return y;
+    }
+    float *left = by_hand(level, p, first, parts / 2), *right = by_hand(level, p, first + parts / 2, parts / 2);
+    for (int64_t i = 0; i < count; i++) y[i] = left[i] + right[i];
+    free(left);
+    free(right);
+    return y;
+}
+
+static void expect_rows(const ls_level *level, const ls_gemm *g, const float *want)
+{
+    for (int64_t i = 0; i < g->m; i++)
+        if (memcmp(g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
+            fail_msg("%s: other bits in row %d of %d x %d x %d, %d parts, %d threads", level->name, (int)i, (int)g->m, (int)g->n, (int)g->k,
+                     g->splits, omp_get_max_threads());
+}
+
+static void test_parts_are_a_tree(void **state)
+{
+    static const int64_t sizes[][4] = {{6, 25, 3000, 16}, {6, 25, 64, 64}, {40, 50, 1000, 8}, {33, 70, 1500, 2}, {300, 200, 900, 4}, {5, 3, 300, 64}};
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int threads = 1; threads <= 3; threads += 2) {
+            product p = product_new(sizes[s][0], sizes[s][1], sizes[s][2], 1, 0);
+            cut(&p, (int)sizes[s][3]);
+            omp_set_num_threads(threads);
+            float *want = by_hand(level, &p, 0, p.g.splits);
+            level->gemm(&p.g);
+            expect_rows(level, &p.g, want);
+            free(want);
+            product_free(&p);
+        }
+}
+
+static const int64_t shapes[][4] = {{64, 120, 400, 0},  {120, 400, 64, 8},   {6, 25, 6000, 16}, {64, 10, 84, 0}, {16, 100, 150, 0}, {130, 300, 520, 0},
+                                    {130, 150, 700, 4}, {400, 100, 300, 0}, {6, 784, 25, 0},   {1, 500, 600, 2},
+                                    {12, 70, 600, 4},   {15, 40, 700, 0}, {150, 200, 250, 8}};
+
+/* The product on one thread, as M x N. */
+static float *reference(const ls_level *level, product *p)
+{
+    float *want = malloc((size_t)(p->g.m * p->g.n) * sizeof *want);
+    omp_set_num_threads(1);
+    level->gemm(&p->g);
+    for (int64_t i = 0; i < p->g.m; i++) memcpy(want + i * p->g.n, p->g.y + i * p->g.y_row, (size_t)p->g.n * sizeof *want);
+    return want;
+}
+
+static void test_bits_do_not_show_threads(void **state)
+{
+    static const int threads[] = {2, 3, 5, 8};
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
+        p.g.bias  = p.bias;
+        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        float *want = reference(level, &p);
+        for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
+            omp_set_num_threads(threads[t]);
+            level->gemm(&p.g);
+            expect_rows(level, &p.g, want);
+        }
+        p.g.serial = true;
+        level->gemm(&p.g);
+        expect_rows(level, &p.g, want);
+        free(want);
+        product_free(&p);
+    }
+}
+
+static void test_bits_do_not_show_rows_and_columns(void **state)
+{
+    static const int64_t pieces[] = {1, 5, 17, 40};
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 0);
+        p.g.bias  = p.bias;
+        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        float *want = reference(level, &p);
+        omp_set_num_threads(2);
+        for (size_t q = 0; q < 2 * sizeof pieces / sizeof *pieces; q++) {
+            int64_t step = pieces[q / 2];
+            bool    rows = q % 2;
+            for (int64_t at = 0; at < (rows ? p.g.m : p.g.n); at += step) {
+                ls_gemm part = p.g;
+                int64_t left = (rows ? p.g.m : p.g.n) - at;
+                *(rows ? &part.m : &part.n) = left < step ? left : step;
+                part.x += rows ? at * part.x_row : 0;
+                part.w += rows ? 0 : at * part.w_col;
+                part.y += rows ? at * part.y_row : at;
+                part.bias += rows ? 0 : at;
+                level->gemm(&part);
+            }
+            expect_rows(level, &p.g, want);
+            memset(p.y, 0, (size_t)(p.g.m * p.g.y_row) * sizeof *p.y);
+        }
+        free(want);
+        product_free(&p);
+    }
+}
+
+/* The same numbers, lying differently in memory. */
+static void test_bits_do_not_show_strides(void **state)
+{
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 0);
+        p.g.bias  = p.bias;
+        p.g.add   = s % 2;
+        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        float *want = reference(level, &p);
+        for (int lies = 1; lies < 9; lies++) {
+            product q = product_new(p.g.m, p.g.n, p.g.k, lies / 3, lies % 3);
+            for (int64_t k = 0; k < p.g.k; k++) {
+                for (int64_t i = 0; i < p.g.m; i++) q.x[i * q.g.x_row + k * q.g.x_col] = p.x[i * p.g.x_row + k];
+                for (int64_t j = 0; j < p.g.n; j++) q.w[k * q.g.w_row + j * q.g.w_col] = p.w[k * p.g.w_row + j];
+            }
+            q.g.bias   = p.bias;
+            q.g.add    = p.g.add;
+            q.g.splits = p.g.splits;
+            q.g.bound  = p.g.bound;
+            level->gemm(&q.g);
+            expect_rows(level, &q.g, want);
+            product_free(&q);
+        }
+        free(want);
+        product_free(&p);
+    }
+}
+
+static void run_all(const ls_level *level)
+{
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
+        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        level->gemm(&p.g);
+        product_free(&p);
+    }
+}
+
+/* Each thread allocates when work first comes to it, which on a busy machine may be late. */
+static void test_allocates_once(void **state)
+{
+    EACH_LEVEL(level)
+    {
+        uint64_t before;
+        int      rounds = 0;
+        omp_set_num_threads(4);
+        do {
+            before = ls_alloc_count();
+            run_all(level);
+        } while (ls_alloc_count() != before && ++rounds < 20);
+        assert_int_equal(ls_alloc_count(), before);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
+                                       cmocka_unit_test(test_parts_are_a_tree),
+                                       cmocka_unit_test(test_bits_do_not_show_threads),
+                                       cmocka_unit_test(test_bits_do_not_show_rows_and_columns),
+                                       cmocka_unit_test(test_bits_do_not_show_strides),
+                                       cmocka_unit_test(test_allocates_once)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

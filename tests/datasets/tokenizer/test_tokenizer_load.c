@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io
+ * Files of tokenizers: what is saved loads again, and what is wrong with one is said. */
+#include "tests/datasets/dataset_files_for_tests.h"
+#include "tests/unit.h"
+
+static char root[FILES_PATH], *sound; /* a tokenizer.json: bytes, aa, bb, " bb", <|endoftext|> */
+
+static ls_tokenizer *learn(ls_tokenizer_kind kind, int32_t size, const char *text, size_t bytes)
+{
+    char          path[FILES_PATH + 16];
+    const char   *file = path;
+    ls_tokenizer *t;
+    snprintf(path, sizeof path, "%s/text", root);
+    file_write(path, text, bytes);
+    assert_ok(ls_tokenizer_train(&t, .kind = kind, .size = size, .files = 1, .file = &file, .end = true));
+    return t;
+}
+
+static const char *at_root(const char *name)
+{
+    static char ring[4][FILES_PATH + 64];
+    static int  turn;
+    turn = (turn + 1) % 4;
+    snprintf(ring[turn], sizeof ring[turn], "%s/%s", root, name);
+    return ring[turn];
+}
+
+static int setup(void **state)
+{
+    static const char text[] = "aaaa bbbb\naaaa bbbb\naaaa bbbb\n";
+    folder_make(root);
+    ls_tokenizer *t = learn(LS_TOKENIZER_BPE, 260, text, sizeof text - 1);
+    assert_ok(ls_tokenizer_save(t, at_root("sound")));
+    ls_tokenizer_free(t);
+    sound = calloc(1, 1 << 16);
+    assert_in_range(file_read(at_root("sound/tokenizer.json"), sound, 1 << 16), 1000, (1 << 16) - 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    folder_remove(root);
+    free(sound);
+    return 0;
+}
+
+/* The sound file with some text replaced, once. */
+static char *changed(const char *text, const char *from, const char *to)
+{
+    char       *out = malloc(strlen(text) + strlen(to) + 1);
+    const char *at  = strstr(text, from);
+    if (!at) fail_msg("'%s' is not in the tokenizer.json: %s", from, text);
+    sprintf(out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return out;
+}
+
+static void check_refused(const char *path, const char *part)
+{
+    ls_tokenizer *t = NULL;
+    ls_status     status = ls_tokenizer_load(&t, path);
+    if (status == LS_OK) fail_msg("expected '%s', and it loads", part);
+    assert_int_equal(status, LS_ERR_DATA);
+    const char *message = ls_error_message();
+    if (!strstr(message, part)) fail_msg("'%s' is not in: %s", part, message);
+    if (!strstr(message, path)) fail_msg("'%s' is not in: %s", path, message);
+}
+
+static void test_wrong_json(void **state)
+{
+    static const struct { const char *from, *to, *part; } wrong[] = {
+        {"\"aa\":256", "\"aa\":257", "the tokens 'aa' and 'bb' both have the id 257"},
+        {"\"aa\":256", "\"aa\":300", "token 'aa' has the id 300: expected 0 to 259"},
+        {"\"aa\":256", "\"aa\":-1", "token 'aa' has the id -1"},
+        {"\"aa\":256", "\"aa\":9223372036854775807", "has the id 9223372036854775807"},
+        {"\"aa\":256", "\"aa\":99999999999999999999", "expected JSON"},
+        {"\"aa\":256", "\"aa\":2.5", "token 'aa': expected a number as its id, found a fraction"},
+        {"\"aa\":256", "\"aa\":null", "found null"},
+        {"\"aa\":256", "\"aa\":256,\"aa\":256", "expected JSON: duplicate"},
+        {"\"aa\":256", "\"\":256", "token 256 is empty"},
+        {"\"aa\":256", "\"a\\u0000\":256", "expected JSON"},
+        {"\"aa\":256", "\"a\xff\":256", "expected JSON"},
+        {"\"aa\":256,", "", "token '<|endoftext|>' has the id 259: expected 0 to 258, one for each of 259 tokens"},
+        {"\"!\":0", "\"aaa\":0", "the vocabulary has no token '!' for the byte 0x21"},
+        {"\"\xc4\xa0" "bb\":258", "\"\xe2\x96\x81" "bb\":258", "needs the token '\xc4\xa0" "bb'"},
+        {"\"aa\":256", "\"\\u001b[31m\":257,\"aa\":256", "'?[31m'"},
+        {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: needs the token 'ac', which is not in the vocabulary"},
+        {"\"b b\"", "\"b zz\"", "merge 2: needs the token 'zz'"},
+        {"\"a a\"", "\"aa\"", "merge 1: expected two tokens with one space between them, found 'aa'"},
+        {"\"a a\"", "\"a a a\"", "merge 1: expected two tokens with one space"},
+        {"\"a a\"", "\" a\"", "merge 1: needs the token ''"},
+        {"\"a a\"", "17", "merge 1: expected two tokens, found a number"},
+        {"\"a a\"", "[\"a\"]", "merge 1: expected two tokens, found an array"},
+        {"\"a a\"", "\"a a\",\"b b\",\"a a\"", "merges 1 and 3 are the same: 'a a'"},
+        {"\"merges\":[\"a a\",", "\"merges\":7,\"other\":[", "model.merges: expected an array, found a number"},
+        {"\"vocab\":{", "\"vocab\":7,\"other\":{", "model.vocab: expected an object, found a number"},
+        {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
+        {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
+        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"", "pre_tokenizer: expected ByteLevel, found Metaspace"},
+        {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{", "pre_tokenizer: expected ByteLevel, found null"},
+        {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
+        {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer: expected null, found an object"},
+        {"\"truncation\":null", "\"truncation\":{}", "truncation: expected null"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
+         "{\"Sequence\":{\"id\":\"A\"}}]}", "post_processor: expected ByteLevel, null, or a template that adds no tokens"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}", "post_processor: expected ByteLevel, null"},
+        {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"", "decoder: expected ByteLevel or null"},
+        {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
+        {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a fraction"},
+        {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"", "model.end_of_word_suffix: expected null, found </w>"},
+        {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
+        {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
+        {"\"id\":259", "\"id\":5", "the added token '<|endoftext|>' has the id 5, and in the vocabulary it has 259"},
+        {"\"content\":\"<|endoftext|>\"", "\"content\":\"\"", "expected objects with a 'content'"},
+        {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"", "'<|endoftext|>' and '<|end|>' both have the id 259"},
+        {"\"added_tokens\":[", "\"added_tokens\":[7,", "expected objects with a 'content', found a number"},
+        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "stands there twice"},
+        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},", "also a token written by bytes"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *text = changed(sound, wrong[i].from, wrong[i].to);
+        file_write(at_root("tokenizer.json"), text, strlen(text));
+        check_refused(at_root("tokenizer.json"), wrong[i].part);
+        assert_null(strchr(ls_error_message(), '\x1b'));
+        free(text);
+    }
+    for (size_t n = 0; n < strlen(sound) - 1; n += 97) {
+        file_write(at_root("tokenizer.json"), sound, n);
+        check_refused(at_root("tokenizer.json"), "expected JSON");
+    }
+}
+
+static void test_wrong_pair(void **state)
+{
+    ls_tokenizer *t;
+    char         *vocab = strstr(sound, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
+    mkdir(at_root("pair"), 0777);
+    check_refused(at_root("pair"), "expected tokenizer.json, or vocab.json and merges.txt, found neither");
+    file_write(at_root("pair/vocab.json"), vocab, (size_t)(end + 1 - vocab));
+    check_refused(at_root("pair"), "merges.txt: is missing");
+    static const struct { const char *merges, *part; } wrong[] = {
+        {"#version: 0.2\na a\nb c\n", "merges.txt, line 3: needs the token 'bc'"},
+        {"a a\n\nb b\n", "line 2: expected two tokens"},
+        {"a a\r\n", "line 1: needs the token 'a?'"},
+        {"a a b\n", "line 1: expected two tokens with one space"},
+        {"a a\nb b\na a", "merges 1 and 3 are the same"},
+        {"a\xff a\n", "line 1: needs the token"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        file_write(at_root("pair/merges.txt"), wrong[i].merges, strlen(wrong[i].merges));
+        check_refused(at_root("pair"), wrong[i].part);
+    }
+    file_write(at_root("pair/merges.txt"), "a \0 a\n", 6);
+    check_refused(at_root("pair/merges.txt"), "line 1: expected two tokens");
+    file_write(at_root("pair/vocab.json"), "[1]", 3);
+    check_refused(at_root("pair"), "expected an object, found an array");
+    assert_fails(ls_tokenizer_load(&t, at_root("nowhere")), LS_ERR_DATA, "No such file");
+}
+
+/* GPT-2's two files, found by either name or by their folder, and tokenizer.json: the same tokenizer. */
+static void test_same_tokenizer(void **state)
+{
+    static const char merges[] = "#version: 0.2\na a\nb b\n\xc4\xa0 bb\n";
+    const char       *paths[]  = {"two", "two/vocab.json", "two/merges.txt", "sound/tokenizer.json"};
+    char             *vocab = strstr(sound, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
+    ls_tokenizer     *want, *t;
+    mkdir(at_root("two"), 0777);
+    file_write(at_root("two/vocab.json"), vocab, (size_t)(end + 1 - vocab));
+    file_write(at_root("two/merges.txt"), merges, sizeof merges - 1);
+    assert_ok(ls_tokenizer_load(&want, at_root("sound")));
+    assert_int_equal(ls_tokenizer_size(want), 260);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_ok(ls_tokenizer_load(&t, at_root(paths[i])));
+        assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
+        assert_int_equal(ls_tokenizer_end(t), 259);
+        ls_tokenizer_free(t);
+    }
+    ls_tokenizer_free(want);
+}
+
+/* As transformers 5 saves GPT-2's. */
+static void test_empty_template(void **state)
+{
+    static const char template[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+                                   "\"pair\":[],\"special_tokens\":{}}";
+    char         *text = changed(sound, "\"post_processor\":null", template);
+    ls_tokenizer *t, *want;
+    file_write(at_root("tokenizer.json"), text, strlen(text));
+    assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
+    assert_ok(ls_tokenizer_load(&want, at_root("sound")));
+    assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
+    ls_tokenizer_free(t);
+    ls_tokenizer_free(want);
+    free(text);
+}
+
+/* All kinds come back as they were; another tokenizer has another hash. */
+static void test_saved(void **state)
+{
+    static const char text[] = "a\0b\xc3\xa9\xff \xf0\x9f\x98\x80\n";
+    ls_tokenizer     *made[3], *t;
+    assert_ok(ls_tokenizer_bytes(&made[0]));
+    made[1] = learn(LS_TOKENIZER_CHARS, 0, text, sizeof text - 1);
+    made[2] = learn(LS_TOKENIZER_BPE, 257, text, sizeof text - 1);
+    for (int i = 0; i < 3; i++) {
+        assert_ok(ls_tokenizer_save(made[i], at_root("saved")));
+        assert_int_equal(folder_count(at_root("saved")), 1);
+        assert_ok(ls_tokenizer_load(&t, at_root("saved")));
+        assert_int_equal(ls_tokenizer_kind_of(t), i);
+        for (int k = 0; k < 3; k++) assert_int_equal(ls_tokenizer_hash(t) == ls_tokenizer_hash(made[k]), i == k);
+        ls_tokenizer_free(t);
+    }
+    assert_fails(ls_tokenizer_save(made[0], at_root("text")), LS_ERR_ENV, "cannot be written");
+    assert_fails(ls_tokenizer_save(made[0], at_root("no/such")), LS_ERR_ENV, "cannot be written");
+    for (int i = 0; i < 3; i++) ls_tokenizer_free(made[i]);
+}
+
+static void test_large_token(void **state)
+{
+    enum { LARGE = 10 << 20 };
+    size_t        bytes;
+    ls_tokenizer *t;
+    char         *token = malloc(LARGE + 32);
+    memcpy(token, "\"<|endoftext|>\":259,\"", 21);
+    memset(token + 21, 'a', LARGE);
+    strcpy(token + 21 + LARGE, "\":260");
+    char *text = changed(strstr(sound, "\"vocab\""), "\"<|endoftext|>\":259", token), *all = malloc(strlen(sound) + strlen(text) + 1);
+    sprintf(all, "%.*s%s", (int)(strstr(sound, "\"vocab\"") - sound), sound, text);
+    file_write(at_root("tokenizer.json"), all, strlen(all));
+    assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
+    assert_non_null(ls_tokenizer_token(t, 260, &bytes));
+    assert_int_equal(bytes, LARGE);
+    ls_tokenizer_free(t);
+    free(token);
+    free(text);
+    free(all);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json), cmocka_unit_test(test_wrong_pair), cmocka_unit_test(test_same_tokenizer),
+                                       cmocka_unit_test(test_empty_template), cmocka_unit_test(test_saved), cmocka_unit_test(test_large_token)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A model of two parameters, the second frozen, with two states of the optimizer for the first; for tests of checkpoints. */
+#ifndef LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
+#define LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
+
+#include "dist/checkpoint/checkpoint.h"
+
+enum { W = 600, B = 3, ARRAYS = 4 };
+typedef struct model {
+    float          w[W], b[B], m[W], v[W];
+    ls_state_array array[ARRAYS];
+    ls_held        piece[ARRAYS][2];
+    ls_state       state;
+} model;
+
+static const int64_t w_dims[] = {20, 30}, b_dims[] = {3};
+static const char   *state_names[] = {"exp_avg", "exp_avg_sq"};
+
+static inline float model_value(float scale, int array, int64_t i) { return scale * (float)(1000 * array + i + 1); }
+
+static inline void model_fill(model *m, float scale)
+{
+    for (int i = 0; i < ARRAYS; i++) {
+        const ls_held *piece;
+        ls_held        all;
+        int            n = ls__state_pieces(&m->array[i], &piece, &all);
+        for (int p = 0; p < n; p++)
+            for (int64_t k = 0; k < piece[p].held; k++) piece[p].data[k] = model_value(scale, i, piece[p].first + k);
+    }
+}
+
+static inline void model_make(model *m, float scale)
+{
+    *m          = (model){.state = {.arrays = ARRAYS, .array = m->array, .states = 2, .state_name = state_names}};
+    m->array[0] = (ls_state_array){"conv1.weight", NULL, 2, w_dims, W, m->w};
+    m->array[1] = (ls_state_array){"conv1.bias", NULL, 1, b_dims, B, m->b};
+    m->array[2] = (ls_state_array){"conv1.weight", "exp_avg", 2, w_dims, W, m->m};
+    m->array[3] = (ls_state_array){"conv1.weight", "exp_avg_sq", 2, w_dims, W, m->v};
+    model_fill(m, scale);
+}
+
+/* Of the optimizer's state only what `rank` of `ranks` has: two runs of each, and others of one state than of the other. */
+static inline void model_divide(model *m, float scale, int rank, int ranks)
+{
+    m->state.divided = true;
+    for (int i = 2; i < ARRAYS; i++) {
+        int turned = i == 2 ? rank : ranks - 1 - rank, half = W / 2;
+        for (int p = 0; p < 2; p++) {
+            int64_t first  = p * half + half * turned / ranks;
+            m->piece[i][p] = (ls_held){first, p * half + half * (turned + 1) / ranks - first, (i == 2 ? m->m : m->v) + first};
+        }
+        m->array[i].data   = NULL;
+        m->array[i].pieces = 2;
+        m->array[i].piece  = m->piece[i];
+    }
+    model_fill(m, scale);
+}
+
+static inline bool model_is(const model *m, float scale)
+{
+    for (int i = 0; i < ARRAYS; i++) {
+        const ls_held *piece;
+        ls_held        all;
+        int            n = ls__state_pieces(&m->array[i], &piece, &all);
+        for (int p = 0; p < n; p++)
+            for (int64_t k = 0; k < piece[p].held; k++)
+                if (piece[p].data[k] != model_value(scale, i, piece[p].first + k)) return false;
+    }
+    return true;
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * config.json: the bytes are the file.  What it says is compared with a GPT, and read as the options of one. */
+#include "core/nn/registry.h"
+#include "dist/interop/hf_config.h"
+#include "dist/dist.h"
+#include "tests/fuzz/fuzz.h"
+
+static const ls_graph *fuzz_gpt(void)
+{
+    static ls_graph *g;
+    if (g) return g;
+    g = ls_graph_new();
+    ls_gpt(.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 8, .layers = 1, .heads = 1, .width = 8, .context = 8);
+    fuzz_expect(ls_graph_status(g) == LS_OK);
+    return g;
+}
+
+FUZZ_TARGET(config)
+{
+    char    path[FILES_PATH + 32], options[1024];
+    int64_t classes = -1;
+    snprintf(path, sizeof path, "%s/config.json", fuzz_folder());
+    file_write(path, data, bytes);
+    fuzz_status(ls_config_check(path, fuzz_gpt()));
+    memset(options, 'x', sizeof options);
+    ls_status status = ls__config_options(path, fuzz_gpt(), options, sizeof options, &classes);
+    fuzz_status(status);
+    if (status == LS_OK) {
+        fuzz_expect(memchr(options, 0, sizeof options) && !strchr(options, '\n'));
+        fuzz_expect(classes >= 1 && classes <= INT32_MAX);
+    }
+    unlink(path);
+}

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * leaks: foreign
+ *
+ * The table of commands: help, arguments, mistakes, exit codes; through the program itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "launch/commands/command_table.h"
+
+static char out[1 << 16], err[1 << 16];
+
+static void read_all(const char *path, char *text, size_t room)
+{
+    FILE  *in = fopen(path, "r");
+    size_t bytes = in ? fread(text, 1, room - 1, in) : 0;
+    text[bytes] = 0;
+    if (in) fclose(in);
+    unlink(path);
+}
+
+/* Exit code of `PROGRAM arguments`; its streams are in out and err. */
+static int program(const char *before, const char *arguments)
+{
+    char command[4096], out_path[64], err_path[64];
+    snprintf(out_path, sizeof out_path, "/tmp/lockstep-out-%d", (int)getpid());
+    snprintf(err_path, sizeof err_path, "/tmp/lockstep-err-%d", (int)getpid());
+    snprintf(command, sizeof command, "%s %s %s >%s 2>%s", before, LOCKSTEP_PROGRAM, arguments, out_path, err_path);
+    int status = system(command);
+    read_all(out_path, out, sizeof out);
+    read_all(err_path, err, sizeof err);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+#define HAS(text, part)                                                                      \
+    do {                                                                                     \
+        if (!strstr(text, part)) fail_msg("expected '%s' in:\n%s", part, text);              \
+    } while (0)
+
+static void test_help(void **state)
+{
+    char arguments[128], line[128];
+    assert_int_equal(program("", "--help"), 0);
+    assert_string_equal(err, "");
+    for (const ls_command *c = ls__commands; c->name; c++) {
+        snprintf(line, sizeof line, "  %s %s", c->name, c->arguments);
+        HAS(out, line);
+    }
+    HAS(out, "75 stopped with a checkpoint, on a signal or as its time was over");
+    for (const ls_command *c = ls__commands; c->name; c++) {
+        snprintf(arguments, sizeof arguments, "%s --help", c->name);
+        assert_int_equal(program("", arguments), 0);
+        HAS(out, c->text);
+        for (const ls_option *o = c->options; o && o->name; o++) HAS(out, o->text);
+        assert_string_equal(err, "");
+    }
+    assert_int_equal(program("", "data --help"), 0);
+    HAS(out, "lockstep data import");
+    HAS(out, "lockstep data verify");
+    assert_int_equal(program("", "--version"), 0);
+    HAS(out, "lockstep 0.");
+}
+
+static void test_mistakes(void **state)
+{
+    static const struct {
+        const char *arguments, *part, *hint;
+    } cases[] = {
+        {"", "expected a command", "lockstep --help"},
+        {"trian", "unknown command 'trian'", "did you mean 'train'"},
+        {"quux", "unknown command 'quux'", "lockstep --help"},
+        {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify", "lockstep data --help"},
+        {"data inspct x", "unknown command of `lockstep data`: 'inspct'", "did you mean 'inspect'"},
+        {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
+        {"recipes cat a b", "recipes cat: 'b' is one argument too many", NULL},
+        {"recipes cat lenet-digits", "there is no recipe 'lenet-digits'", "did you mean 'lenet5-digits'"},
+        {"recipes cp lenet5-digits /nowhere/at/all", "/nowhere/at/all: could not make the file", NULL},
+        {"--bogus", "found the option '--bogus'", NULL},
+        {"recipes ls --bogus", "unknown option '--bogus'", NULL},
+        {"doctor now", "doctor: 'now' is one argument too many: expected  none", NULL},
+        {"trian --help", "unknown command 'trian'", NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int code = program("", cases[i].arguments);
+        if (code != LS_ERR_USAGE && code != LS_ERR_ENV) fail_msg("lockstep %s: exit code %d", cases[i].arguments, code);
+        assert_string_equal(out, "");
+        HAS(err, cases[i].part);
+        if (cases[i].hint) HAS(err, cases[i].hint);
+        assert_null(strstr(err, "  at "));
+        const char *again = strstr(err, "error: ") + 1;
+        assert_null(strstr(again, "error: ")); /* said once */
+    }
+    program("LOCKSTEP_TRACE=1", "recipes cat quux");
+    HAS(err, "launch/recipe/recipe.c:");
+    program("", "recipes cat quux --trace-errors");
+    HAS(err, "launch/recipe/recipe.c:");
+    assert_int_equal(program("", "recipes keys >/dev/full; exit $?;"), LS_ERR_ENV);
+}
+
+static void test_recipes(void **state)
+{
+    assert_int_equal(program("", "recipes ls"), 0);
+    HAS(out, "lenet5-digits");
+    HAS(out, "LeNet-5 (LeCun 1998)");
+    assert_int_equal(program("", "recipes cat mlp-mnist"), 0);
+    HAS(out, "name: mlp");
+    assert_int_equal(program("", "recipes layers"), 0);
+    HAS(out, "conv2d");
+    HAS(out, "kernel: int");
+    assert_null(strstr(out, "cross_entropy")); /* takes two inputs */
+    assert_int_equal(program("", "recipes keys"), 0);
+    HAS(out, "optim.lr ");
+    HAS(out, "sgd, momentum, nag");
+}
+
+static void test_doctor(void **state)
+{
+    static const char *const lines[] = {"processor ", "instructions ", "caches ", "peak ", "matrix products ", "OpenBLAS ", "oneDNN ", "MPI ", "CUDA ", "HDF5 ",
+                                        "memory ", "disk ", "/dev/shm "};
+    assert_int_equal(program("", "doctor"), 0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) HAS(out, lines[i]);
+    assert_null(strstr(out, " bad "));
+    assert_int_equal(program("LOCKSTEP_ISA=v9", "doctor"), LS_ERR_ENV);
+    HAS(out, "LOCKSTEP_ISA=v9");
+    HAS(out, "what to do: unset it");
+    HAS(err, "1 thing must be mended");
+}
+
+static void test_args(void **state)
+{
+    ls_args   args;
+    long long n;
+    char     *train[] = {"train", "r", "a.b=1", "--fresh", "c=2"};
+    assert_int_equal(ls_args_parse(&args, 5, train), LS_OK);
+    assert_int_equal(args.positionals, 1);
+    assert_int_equal(args.overrides, 2);
+    assert_string_equal(args.override[1], "c=2");
+    assert_non_null(ls_args_option(&args, "fresh"));
+    char *folder[] = {"train", "dir=x/r.yaml"}; /* the first word is the recipe, whatever it looks like */
+    assert_int_equal(ls_args_parse(&args, 2, folder), LS_OK);
+    assert_string_equal(args.positional[0], "dir=x/r.yaml");
+    assert_null(ls_args_option(&args, "fresh"));
+    char *flag[] = {"train", "r", "--fresh=1"};
+    assert_int_equal(ls_args_parse(&args, 3, flag), LS_ERR_USAGE);
+    char *predict[] = {"predict", "--top", "5", "run", "--", "--a=b.png", "c.png"};
+    assert_int_equal(ls_args_parse(&args, 7, predict), LS_OK);
+    assert_int_equal(args.positionals, 3);
+    assert_string_equal(args.positional[1], "--a=b.png");
+    assert_int_equal(ls_args_int(&args, "top", 1, 10, 3, &n), LS_OK);
+    assert_int_equal(n, 5);
+    assert_int_equal(ls_args_int(&args, "top", 1, 4, 3, &n), LS_ERR_USAGE);
+    char *none[] = {"predict", "run", "c.png", "--top"};
+    assert_int_equal(ls_args_parse(&args, 4, none), LS_ERR_USAGE);
+    assert_non_null(strstr(ls_error_message(), "expected N after it"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_help), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_recipes),
+                                       cmocka_unit_test(test_doctor), cmocka_unit_test(test_args)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

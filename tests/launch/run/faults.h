@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs with a fault (LOCKSTEP_FAULT, dist/health/fault_injection.c) on one of three ranks: they end by themselves, within a second of the deadline, with one
+ * line that says who, where and why, the right exit code, crash files, and no process left.  A row of the table is a fault. */
+#ifndef LS_TESTS_LAUNCH_RUN_FAULTS_H
+#define LS_TESTS_LAUNCH_RUN_FAULTS_H
+
+#include <ctype.h>
+#include <dirent.h>
+#include <math.h>
+#include <signal.h>
+#include <time.h>
+
+#include "tests/launch/run_program.h"
+
+#define FAULTY "train lenet5-digits data.train_count=600 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 checkpoint.every=4 watchdog.floor_s=3 run.dir="
+
+enum { DIGEST = 16 };
+
+typedef struct fault {
+    const char *fault;
+    int         code;       /* of mpirun                                       */
+    const char *says[3];    /* parts of the last line; of all lines, where the run goes on */
+    bool        continues;  /* then the same command line without the fault is run, and comes to the same digest */
+    const char *before;     /* shell, in front of mpirun: "export LOCKSTEP_CONTROL=udp;" */
+    double      deadline_s; /* 0: FLOOR_S, or none where the process is gone at once */
+} fault;
+
+enum { FLOOR_S = 3 }; /* as in FAULTY */
+/* It ends a second after its deadline at most; a machine that has other work may be late by some more. */
+#define END_S  1.0
+#define LATE_S 2.5
+
+static inline int set_up(void **state)
+{
+    folder_enter();
+    return 0;
+}
+
+static inline int tear_down(void **state)
+{
+    folder_leave();
+    return 0;
+}
+
+/* Processes whose command line has this word. */
+static inline int processes_with(const char *word)
+{
+    int  n   = 0;
+    DIR *dir = opendir("/proc");
+    assert_non_null(dir);
+    for (const struct dirent *entry; (entry = readdir(dir));) {
+        char path[300], text[4096];
+        if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == getpid()) continue;
+        snprintf(path, sizeof path, "/proc/%s/cmdline", entry->d_name);
+        FILE *f = fopen(path, "r");
+        if (!f) continue;
+        size_t length = fread(text, 1, sizeof text - 1, f);
+        fclose(f);
+        for (size_t i = 0; i < length; i++)
+            if (!text[i]) text[i] = ' ';
+        text[length] = 0;
+        n += strstr(text, word) != NULL;
+    }
+    closedir(dir);
+    return n;
+}
+
+static inline void no_process_is_left(const char *word, const char *how)
+{
+    for (int tries = 0; tries < 50; tries++) {
+        if (!processes_with(word)) return;
+        usleep(100000);
+    }
+    fail_msg("%s: %d processes are left", how, processes_with(word));
+}
+
+static inline double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Runs a shell command whose stderr is the file `err`; the exit code, and in *seconds how long it went on after `marker` stood there (NAN: it never
+ * did). */
+static inline int run_timed(const char *command, const char *marker, double *seconds)
+{
+    int    status;
+    double at = NAN;
+    pid_t  child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+        _exit(127);
+    }
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (isnan(at) && strstr(text_of("err"), marker)) at = seconds_now();
+        usleep(2000);
+    }
+    *seconds = seconds_now() - at;
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static double faulty_s; /* how long the last run went on after its fault */
+
+static inline int run_ranks(const char *how, const char *before, const char *name)
+{
+    char command[2048];
+    unlink("err");
+    snprintf(command, sizeof command,
+             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY "%s > out 2> err < /dev/null", how ? how : "",
+             before ? before : "", LOCKSTEP_PROGRAM, name);
+    return run_timed(command, "has its fault now", &faulty_s);
+}
+
+/* A wall clock that jumps by days, also for mpirun (tests/launch/clock_jump.c). */
+#define CLOCK_JUMPS "export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0; LD_PRELOAD=$(dirname " LOCKSTEP_PROGRAM ")/tests/libclock_jump.so"
+
+/* A disk of a few MB, for one run; what is left on it afterwards must be sound. */
+#define MOUNTS "unshare $([ $(id -u) = 0 ] || echo -Ur) -m "
+#define SMALL_DISK MOUNTS "sh -c 'mkdir -p disk && mount -t tmpfs -o size=6m tmpfs disk && cd disk && \"$@\" && LOCKSTEP_FAULT= " LOCKSTEP_PROGRAM " ckpt verify faulty-*' sh"
+
+/* The last line that is not empty. */
+static inline const char *last_line(const char *text)
+{
+    static char line[4096];
+    const char *end = text + strlen(text), *begin;
+    while (end > text && end[-1] == '\n') end--;
+    for (begin = end; begin > text && begin[-1] != '\n';) begin--;
+    snprintf(line, sizeof line, "%.*s", (int)(end - begin), begin);
+    return line;
+}
+
+static inline void take_digest(char digest[DIGEST + 1], const char *what)
+{
+    const char *at = strstr(text_of("out"), "digest");
+    if (!at || sscanf(at, "digest %16s", digest) != 1) fail_msg("%s: no digest on stdout\n%s", what, text_of("err"));
+}
+
+static inline void try_fault(const fault *f, const char *reference)
+{
+    static int  number;
+    char        name[64], path[128], digest[DIGEST + 1];
+    snprintf(name, sizeof name, "faulty-%d-%d", (int)getpid(), number++);
+    int         code = run_ranks(f->fault, f->before, name);
+    const char *err = text_of("err"), *line = last_line(err);
+    double      took = faulty_s, deadline = f->deadline_s > 0 ? f->deadline_s : f->code > 128 ? 0 : FLOOR_S;
+    bool        other = f->code > 128 && code == 4; /* mpirun has heard of the others first */
+    if (code != f->code && !other) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
+    no_process_is_left(name, f->fault);
+    if (code) print_message("  %-48s %6.2f s after it, with a deadline of %g s\n", f->fault, took, deadline);
+    if (code && !(took <= deadline + END_S + LATE_S)) fail_msg("%s: the run went on for %.2f s after it, expected at most %g and %g\n%s", f->fault, took, deadline, END_S, err);
+    if (code) {
+        if (strncmp(line, "lockstep: error: ", 17) != 0) fail_msg("%s: the last line is no verdict:\n%s", f->fault, err);
+        if (count_of(err, "lockstep: error: ") != 1) fail_msg("%s: more than one verdict:\n%s", f->fault, err);
+        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
+            if (!strstr(line, f->says[i])) fail_msg("%s: '%s' is not in the verdict:\n%s", f->fault, f->says[i], err);
+    } else {
+        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
+            if (!strstr(err, f->says[i])) fail_msg("%s: '%s' is not in what the run says:\n%s", f->fault, f->says[i], err);
+        take_digest(digest, f->fault);
+        assert_string_equal(digest, reference);
+    }
+    snprintf(path, sizeof path, "%s/logs/crash-rank1.txt", name);
+    if (code && !f->before && strstr(line, "crash files in") && !strstr(text_of(path), "The last instructions"))
+        fail_msg("%s: no crash file of rank 1", f->fault);
+    if (!f->continues) return;
+    if (run_ranks(NULL, NULL, name) != 0) fail_msg("%s: not continued\n%s", f->fault, text_of("err"));
+    take_digest(digest, f->fault);
+    assert_string_equal(digest, reference);
+}
+
+static inline void try_faults(const fault *table, size_t n)
+{
+    char reference[DIGEST + 1];
+    if (run_ranks(NULL, NULL, "reference") != 0) fail_msg("%s", text_of("err"));
+    take_digest(reference, "the run without a fault");
+    for (size_t i = 0; i < n; i++) try_fault(&table[i], reference);
+}
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory: what is planned is what is touched, and nothing is allocated once training runs. */
+#include "launch/run/run_setup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dist/trainer/trainer.h"
+
+#if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
+enum { COUNTS = 0 }; /* the sanitizer has an allocator of its own */
+static atomic_long   allocations;
+#else
+enum { COUNTS = 1 };
+/* The program's malloc, calloc and realloc, seen by every library in it. */
+extern void *__libc_malloc(size_t bytes);
+extern void *__libc_calloc(size_t n, size_t bytes);
+extern void *__libc_realloc(void *p, size_t bytes);
+static atomic_long allocations;
+
+void *malloc(size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_malloc(bytes);
+}
+
+void *calloc(size_t n, size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_calloc(n, bytes);
+}
+
+void *realloc(void *p, size_t bytes)
+{
+    atomic_fetch_add(&allocations, 1);
+    return __libc_realloc(p, bytes);
+}
+#endif
+
+static void open_job(ls_job *j, int n, char **argv)
+{
+    ls_args args;
+    assert_int_equal(ls_job_start(j, &args, n, argv), LS_OK);
+    if (ls_job_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK) fail_msg("%s", ls_error_message());
+    assert_int_equal(ls_job_data(j, LS_SPLITS_BOTH), LS_OK);
+    assert_int_equal(ls_job_graph(j), LS_OK);
+    if (ls_job_trainer(j) != LS_OK) fail_msg("%s", ls_error_message());
+}
+
+static char *lenet[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60"};
+static char *micro[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60", "train.accumulate=4", "optim.name=adamw", "optim.momentum=0"};
+
+static const struct {
+    const char *name;
+    int         n;
+    char      **argv;
+} jobs[] = {{"lenet5", 5, lenet}, {"lenet5 in micro-steps", 8, micro}};
+
+static ls_loader *open_loader(ls_job *j)
+{
+    ls_loader *loader;
+    assert_int_equal(ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .seed = 1), LS_OK);
+    return loader;
+}
+
+/* Steps two to thirty, over the ends of two epochs, with data. */
+static void allocates_nothing_after_the_second_step(void **state)
+{
+    for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
+        ls_job     j;
+        ls_batch   batch;
+        ls_metrics m;
+        open_job(&j, jobs[k].n, jobs[k].argv);
+        ls_loader *loader = open_loader(&j);
+        long       before = 0;
+        uint64_t   blocks = 0;
+        for (int i = 0; i < 30; i++) {
+            assert_true(ls_loader_next(loader, &batch));
+            assert_int_equal(ls_trainer_step(j.trainer, &batch, &m), LS_OK);
+            if (i == 1) before = atomic_load(&allocations), blocks = ls_alloc_count();
+        }
+        long after = atomic_load(&allocations);
+        if (COUNTS && after != before) fail_msg("%s: %ld allocations in steps 3 to 30", jobs[k].name, after - before);
+        assert_int_equal(ls_alloc_count(), blocks);
+        assert_true(!COUNTS || before > 0); /* else nothing was counted at all */
+        ls_loader_free(loader);
+        ls_job_free(&j, LS_OK);
+    }
+}
+
+/* The arena that was planned is filled to the last byte, and no more than what was announced is touched. */
+static void touches_what_was_planned(void **state)
+{
+    for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
+        ls_job         j;
+        ls_batch       batch;
+        ls_metrics     m;
+        ls_memory_line lines[8];
+        size_t         planned, bytes = 0;
+        double         loss, accuracy;
+        open_job(&j, jobs[k].n, jobs[k].argv);
+        ls_loader *loader = open_loader(&j);
+        for (int i = 0; i < 3; i++) {
+            assert_true(ls_loader_next(loader, &batch));
+            assert_int_equal(ls_trainer_step(j.trainer, &batch, &m), LS_OK);
+        }
+        assert_int_equal(ls_job_evaluate(&j, j.test, &loss, &accuracy), LS_OK);
+        size_t high = ls__trainer_high_water(j.trainer, &planned);
+        assert_int_equal(high, planned);
+        for (int i = ls__trainer_memory(j.trainer, lines) - 1; i >= 0; i--) {
+            bytes += lines[i].planned;
+            assert_true(lines[i].touched <= lines[i].planned);
+        }
+        assert_int_equal(bytes, ls_trainer_planned_bytes(j.trainer));
+        assert_true(ls_trainer_peak_bytes(j.trainer) <= bytes);
+        ls_loader_free(loader);
+        ls_job_free(&j, LS_OK);
+    }
+}
+
+static void shares_the_cores(void **state)
+{
+    ls_job  j;
+    ls_args args;
+    unsetenv("OMP_NUM_THREADS");
+    assert_int_equal(ls_job_start(&j, &args, 2, lenet), LS_OK);
+    assert_true(j.threads >= 1);
+    assert_int_equal(j.ranks, 1);
+    ls_job_free(&j, LS_OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(allocates_nothing_after_the_second_step),
+        cmocka_unit_test(touches_what_was_planned),
+        cmocka_unit_test(shares_the_cores),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
