@@ -172,11 +172,11 @@ typedef struct ls_batch {
 
 /* The samples of a global batch that a rank gets.  The batch is cut into `shards` pieces, shard s being the samples
  * [s rows / shards, (s + 1) rows / shards); rank r of n owns the shards [r shards / n, (r + 1) shards / n). */
-typedef struct ls_share {
+typedef struct ls_batch_partition {
     int     first_shard, shards;  /* shards owned: [first_shard, first_shard + shards)        */
     int64_t first, rows;          /* samples owned: [first, first + rows) of the global batch */
-} ls_share;
-ls_share ls_share_of(int64_t global_rows, int total_shards, int ranks, int rank);
+} ls_batch_partition;
+ls_batch_partition ls_batch_partition_of(int64_t global_rows, int total_shards, int ranks, int rank);
 
 /* First sample of shard s. */
 static inline int64_t ls_shard_first(int64_t global_rows, int total_shards, int s) { return global_rows * s / total_shards; }

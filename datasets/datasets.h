@@ -124,7 +124,7 @@ void      ls_text_writer_free(ls_text_writer *w);
 
 /* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train and
  * test, with the mean and std of train. */
-ls_status ls_import_idx(const char *folder, const char *out, int shards);
+ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 
 /* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
@@ -147,9 +147,9 @@ ls_status ls_import_text(ls_text_import *options);
 /* ---- pictures ----------------------------------------------------------------------------------------------------- */
 
 /* A PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
-ls_status ls_picture_read(const char *path, int channels, int height, int width, uint8_t *pixels);
+ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels);
 /* height x width x channels bytes (interleaved) as a PNG, written to a temporary name and renamed. */
-ls_status ls_picture_write(const char *path, int channels, int height, int width, const uint8_t *pixels);
+ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------------
  * Which sample stands at position `at` of epoch `epoch`: a permutation of 0..count-1 that is a pure function of

@@ -31,28 +31,28 @@ void      ls_comm_free(ls_comm *comm);
  * body(comm, context) once for each rank, each in its own thread (with the caller's threads divided by the ranks), and returns when
  * all have returned: LS_OK, or the first cause.  status (NULL: not wanted): what each rank returned.
  *
- *     ls_sim_fault fault = {.rank = 2, .call = 17, .kind = LS_SIM_DIE};
- *     status = ls_sim_run(4, &(ls_sim_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1}, train, &job, NULL); */
-typedef enum ls_sim_kind {
-    LS_SIM_DIE,  /* the call returns LS_ERR_ENV, and the rank is gone for all others */
-    LS_SIM_DELAY /* the call begins `seconds` later                                  */
-} ls_sim_kind;
+ *     ls_threads_fault fault = {.rank = 2, .call = 17, .kind = LS_THREADS_FAULT_DIE};
+ *     status = ls_comm_threads_run(4, &(ls_threads_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1}, train, &job, NULL); */
+typedef enum ls_threads_fault_kind {
+    LS_THREADS_FAULT_DIE,  /* the call returns LS_ERR_ENV, and the rank is gone for all others */
+    LS_THREADS_FAULT_DELAY /* the call begins `seconds` later                                  */
+} ls_threads_fault_kind;
 
-typedef struct ls_sim_fault {
+typedef struct ls_threads_fault {
     int         rank;
     int64_t     call;    /* of a function of the communicator, counted from 0 */
-    ls_sim_kind kind;
+    ls_threads_fault_kind kind;
     double      seconds;
-} ls_sim_fault;
+} ls_threads_fault;
 
-typedef struct ls_sim_options {
+typedef struct ls_threads_options {
     double              latency_s;   /* of every message                            */
     double              bytes_per_s; /* of what a rank sends, at most; 0: no limit  */
     int                 faults;
-    const ls_sim_fault *fault;
-} ls_sim_options;
+    const ls_threads_fault *fault;
+} ls_threads_options;
 
-ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status);
+ls_status ls_comm_threads_run(int ranks, const ls_threads_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status);
 
 int         ls_comm_rank(const ls_comm *comm);
 int         ls_comm_size(const ls_comm *comm);
@@ -78,12 +78,12 @@ typedef struct ls_trainer ls_trainer;
 
 /* Whether ranks of one host sum gradients in memory that they share: where they can; or it is an error; or never, but by messages.
  * The bits are the same. */
-#define LS_WINDOW_LIST(X) X(AUTO, "auto") X(ON, "on") X(OFF, "off")
-typedef enum ls_window_mode {
-#define X(name, text) LS_WINDOW_##name,
-    LS_WINDOW_LIST(X)
+#define LS_SHARED_MEMORY_LIST(X) X(AUTO, "auto") X(ON, "on") X(OFF, "off")
+typedef enum ls_shared_memory_mode {
+#define X(name, text) LS_SHARED_MEMORY_##name,
+    LS_SHARED_MEMORY_LIST(X)
 #undef X
-} ls_window_mode;
+} ls_shared_memory_mode;
 
 /* How sums between hosts go on while a rank computes: it looks after them between instructions and within long ones; or a thread does, for
  * which there should be a core; or not before all is computed.  AUTO: poll.  The bits are the same. */
@@ -122,7 +122,7 @@ typedef struct ls_trainer_options {
     bool        not_reproducible;/* one shard a rank: bits depend on the number of ranks                             */
     int64_t     steps;           /* length of the run, for schedules; 0: unknown                                     */
     int64_t     bucket_bytes;    /* of gradients a collective; 0: 4 MiB, or between hosts what is found to be good    */
-    ls_window_mode window;       /* within a host                                                                    */
+    ls_shared_memory_mode window;       /* within a host                                                                    */
     ls_overlap  overlap;         /* between hosts                                                                    */
     ls_wire     wire;            /* BFLOAT16: half the bytes between hosts; bits then depend on how many there are    */
     int         zero;            /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks divide it;
@@ -161,7 +161,7 @@ ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metr
 ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
 
 /* This rank's share of a global batch of `global_rows` samples. */
-ls_share ls_trainer_share(const ls_trainer *t, int64_t global_rows);
+ls_batch_partition ls_trainer_share(const ls_trainer *t, int64_t global_rows);
 
 ls_params *ls_trainer_params(ls_trainer *t);
 uint64_t   ls_trainer_digest(const ls_trainer *t);
@@ -184,15 +184,15 @@ typedef struct ls_progress {
 } ls_progress;
 
 /* Which checkpoints stay when one is published; it itself always does. */
-typedef struct ls_keep {
+typedef struct ls_checkpoint_retention {
     int     last;             /* so many of the newest; 0: all           */
     int64_t every;            /* those whose step is a multiple; 0: none */
     bool    best;             /* that with the least loss                */
-} ls_keep;
+} ls_checkpoint_retention;
 
 /* Writes to a temporary folder, syncs, renames, then removes what need not be kept, and those of later steps than this one:
  * they belong to a continuation that was given up.  After an error nothing has changed.  Collective. */
-ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_keep *keep);
+ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep);
 /* Loads the newest sound checkpoint below `folder`, going back to older ones when one is damaged (with a warning on
  * stderr).  *found is false when there is none at all.  When there are some but all are damaged: LS_ERR_DATA; when the
  * newest sound one is of another model or optimizer: LS_ERR_USAGE; after either the trainer's values are undefined.  Collective. */
@@ -213,7 +213,7 @@ ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress 
 typedef struct ls_saver ls_saver;
 typedef struct ls_saver_options {
     const char *folder;
-    ls_keep     keep;
+    ls_checkpoint_retention     keep;
     int         writers;      /* ranks that write; 0: as many as have at least 1 MiB of it     */
     bool        background;   /* else ls_saver_begin writes, and publishes                      */
 } ls_saver_options;
@@ -281,7 +281,7 @@ ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b
 
 /* Removes the checkpoints below `folder` that need not be kept, as a save does; `each` (NULL: not wanted) hears of them; `dry`: that is all.
  * Not collective. */
-ls_status ls_checkpoint_prune(const char *folder, const ls_keep *keep, bool dry, void (*each)(const char *path, void *data), void *data);
+ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry, void (*each)(const char *path, void *data), void *data);
 
 /* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
@@ -294,9 +294,9 @@ ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
 
 /* config.json, as Hugging Face has it beside model.safetensors: what the graph's model says of itself (GPT-2's sizes, for one),
  * written atomically; *written is false, and there is no file, for a model that says nothing. */
-ls_status ls_config_save(const char *path, const ls_graph *g, bool *written);
+ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
 /* LS_ERR_DATA when the file is of another model, with all that differs in one message.  Loading a folder does this first. */
-ls_status ls_config_check(const char *path, const ls_graph *g);
+ls_status ls_hf_config_check(const char *path, const ls_graph *g);
 
 #ifdef __cplusplus
 }

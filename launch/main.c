@@ -4,4 +4,4 @@
 
 #include "launch/commands/command_table.h"
 
-int main(int argc, char **argv) { exit(ls_program_main(argc, argv)); }
+int main(int argc, char **argv) { exit(ls_command_line_main(argc, argv)); }

@@ -170,7 +170,7 @@ static inline void check_shape(const check_setup *s)
 
 static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const check_case *cs, check_reference *reference, int64_t rows)
 {
-    *s = (check_setup){.cs = cs, .reference = reference, .rows = rows, .op = ls__level_of(isa)->op[id]};
+    *s = (check_setup){.cs = cs, .reference = reference, .rows = rows, .op = ls__isa_table_of(isa)->op[id]};
     assert_int_equal(ls_arena_new(&s->arena, "check"), LS_OK);
     s->g         = ls_graph_new();
     ls_tensor *y = check_apply(s->g, id, cs);

@@ -81,7 +81,7 @@ static inline void golden_compare(const golden *g, const char *name, int64_t n, 
 
 static inline void golden_check_case(const golden *g, int id, ls_isa isa)
 {
-    const ls_op        *op = ls__level_of(isa)->op[id];
+    const ls_op        *op = ls__isa_table_of(isa)->op[id];
     const golden_array *in[LS_MAX_IN] = {NULL};
     char               *args = ls_arena_alloc(g->arena, op->args_bytes);
     check_case          cs = {.args = args};

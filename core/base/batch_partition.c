@@ -2,9 +2,9 @@
  * Who owns which samples of a global batch. */
 #include "core/core.h"
 
-ls_share ls_share_of(int64_t global_rows, int total_shards, int ranks, int rank)
+ls_batch_partition ls_batch_partition_of(int64_t global_rows, int total_shards, int ranks, int rank)
 {
     int     from = (int)((int64_t)total_shards * rank / ranks), to = (int)((int64_t)total_shards * (rank + 1) / ranks);
     int64_t first = ls_shard_first(global_rows, total_shards, from), end = ls_shard_first(global_rows, total_shards, to);
-    return (ls_share){.first_shard = from, .shards = to - from, .first = first, .rows = end - first};
+    return (ls_batch_partition){.first_shard = from, .shards = to - from, .first = first, .rows = end - first};
 }

@@ -5,19 +5,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define X(level) extern const ls_level LS__PASTE(ls__level, level);
-LS_LEVEL_LIST(X)
+#define X(level) extern const ls_isa_table LS__PASTE(ls__isa_table, level);
+LS_ISA_LIST(X)
 #undef X
 
-static const ls_level *const levels[] = {
-#define X(level) &LS__PASTE(ls__level, level),
-    LS_LEVEL_LIST(X)
+static const ls_isa_table *const levels[] = {
+#define X(level) &LS__PASTE(ls__isa_table, level),
+    LS_ISA_LIST(X)
 #undef X
 };
 
 static const char *const names[] = {
 #define X(level) #level,
-    LS_LEVEL_LIST(X)
+    LS_ISA_LIST(X)
 #undef X
 };
 
@@ -63,6 +63,6 @@ ls_isa ls_isa_current(void)
     return (ls_isa)chosen;
 }
 
-const ls_level *ls__level_of(ls_isa isa) { return levels[isa]; }
+const ls_isa_table *ls__isa_table_of(ls_isa isa) { return levels[isa]; }
 
-const ls_level *ls__level(void) { return levels[ls_isa_current()]; }
+const ls_isa_table *ls__isa_table(void) { return levels[ls_isa_current()]; }

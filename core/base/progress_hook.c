@@ -5,17 +5,17 @@
 
 enum { EVERY_NS = 100000 };
 
-_Thread_local const ls_poller *ls__poller;
+_Thread_local const ls_progress_hook *ls__progress_hook;
 
 static _Thread_local int64_t due;
 
-void ls__poll_if_due(void)
+void ls__progress_hook_if_due(void)
 {
     int64_t now = ls__flight_now();
     if (now < due) return;
-    const ls_poller *p = ls__poller;
-    ls__poller         = NULL; /* what it does may be work that asks, too */
+    const ls_progress_hook *p = ls__progress_hook;
+    ls__progress_hook         = NULL; /* what it does may be work that asks, too */
     p->call(p->context);
-    ls__poller = p;
+    ls__progress_hook = p;
     due        = ls__flight_now() + EVERY_NS;
 }

@@ -122,7 +122,7 @@ int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i)
 /* Vectors of a panel of lanes on channels. */
 static int panel_vectors(int64_t out, int64_t i) { return out - i * 2 * LS_V > LS_V ? 2 : 1; }
 
-bool ls__conv_by_rows(const ls_conv_pass *p, const ls_window *s)
+bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
 {
     if (p->step_w != 1 || p->dst_col != 1 || p->taps > 8192) return false;
     const double waste_channels = (double)round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
@@ -161,7 +161,7 @@ V_INLINE void copy_row(int64_t n, const float *x, float *y)
     v_store(y + n - LS_V, v_load(x + n - LS_V));
 }
 
-void ls__conv_fill(const ls_window *s, int64_t planes, const float *x, float *window)
+void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window)
 {
     const int64_t top = s->lo_h > 0 ? s->lo_h : 0, left = s->lo_w > 0 ? s->lo_w : 0;
     const int64_t bottom = min64(s->in_h, s->lo_h + s->h), right = min64(s->in_w, s->lo_w + s->w);
@@ -282,7 +282,7 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
 /* ---- lanes on points --------------------------------------------------------------------------------------------------- */
 
 /* The taps of a row of points that do not fall into the padding: rows [from, to) of the kernel. */
-static void clip_taps(const ls_conv_pass *p, const ls_window *s, int64_t row, int64_t *from, int64_t *to)
+static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t row, int64_t *from, int64_t *to)
 {
     const int64_t at = s->lo_h + p->src_h + row * p->step_h;
     *from = 0, *to = p->taps_h;
@@ -290,7 +290,7 @@ static void clip_taps(const ls_conv_pass *p, const ls_window *s, int64_t row, in
     while (*to > *from && (at + p->tap_row[*to - 1] < 0 || at + p->tap_row[*to - 1] >= s->in_h)) --*to;
 }
 
-static void run_points(const ls_conv_pass *p, const ls_window *s, int64_t first, int64_t last, const float *src, const float *packed,
+static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
                        const float *bias, float *y, bool add, float *work)
 {
     static const float none[ROW_CHANNELS];
@@ -324,7 +324,7 @@ static void run_points(const ls_conv_pass *p, const ls_window *s, int64_t first,
 
 int64_t ls__conv_work(void) { return POINT_BLOCK * 2 * LS_V * 2; }
 
-void ls__conv_run(const ls_conv_pass *p, const ls_window *s, int64_t first, int64_t last, const float *src, const float *packed,
+void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
                   const float *bias, float *y, bool add, float *work)
 {
     if (p->by_rows)

@@ -24,12 +24,12 @@
 #include "core/base/isa.h"
 
 /* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w; what lies outside of them is zero. */
-typedef struct ls_window {
+typedef struct ls_conv_window {
     int64_t in_h, in_w;
     int64_t lo_h, lo_w, h, w;
     int64_t plane;  /* floats from one plane of the copy to the next */
     bool    direct; /* no copy: the window is the plane              */
-} ls_window;
+} ls_conv_window;
 
 typedef struct ls_conv_pass {
     int64_t  in, out;       /* channels of the source and of the result, of one group               */
@@ -49,22 +49,22 @@ typedef struct ls_conv_pass {
 } ls_conv_pass;
 
 /* Floats that a panel's lanes are padded to. */
-#define ls__conv_lanes LS_LEVELED(ls__conv_lanes)
+#define ls__conv_lanes LS_ISA_NAME(ls__conv_lanes)
 /* Which way of the two is better: a function of the shape (and level) alone. */
-#define ls__conv_by_rows LS_LEVELED(ls__conv_by_rows)
-#define ls__conv_panels LS_LEVELED(ls__conv_panels)
-#define ls__conv_panel_first LS_LEVELED(ls__conv_panel_first)
-#define ls__conv_pack LS_LEVELED(ls__conv_pack)
-#define ls__conv_fill LS_LEVELED(ls__conv_fill)
-#define ls__conv_work LS_LEVELED(ls__conv_work)
-#define ls__conv_run LS_LEVELED(ls__conv_run)
-#define ls__conv_dw_work LS_LEVELED(ls__conv_dw_work)
-#define ls__conv_dw LS_LEVELED(ls__conv_dw)
-#define ls__conv_dw_store LS_LEVELED(ls__conv_dw_store)
-#ifdef LS_LEVEL
+#define ls__conv_by_rows LS_ISA_NAME(ls__conv_by_rows)
+#define ls__conv_panels LS_ISA_NAME(ls__conv_panels)
+#define ls__conv_panel_first LS_ISA_NAME(ls__conv_panel_first)
+#define ls__conv_pack LS_ISA_NAME(ls__conv_pack)
+#define ls__conv_fill LS_ISA_NAME(ls__conv_fill)
+#define ls__conv_work LS_ISA_NAME(ls__conv_work)
+#define ls__conv_run LS_ISA_NAME(ls__conv_run)
+#define ls__conv_dw_work LS_ISA_NAME(ls__conv_dw_work)
+#define ls__conv_dw LS_ISA_NAME(ls__conv_dw)
+#define ls__conv_dw_store LS_ISA_NAME(ls__conv_dw_store)
+#ifdef LS_ISA_SUFFIX
 
 int64_t ls__conv_lanes(void);
-bool    ls__conv_by_rows(const ls_conv_pass *p, const ls_window *s);
+bool    ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s);
 
 /* Output channels are worked on in panels: how many, and the first channel of panel i (i = panels: out). */
 int64_t ls__conv_panels(int64_t out, bool by_rows);
@@ -74,14 +74,14 @@ int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i);
 void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed);
 
 /* Copies `planes` planes into a window whose border is already zero. */
-void ls__conv_fill(const ls_window *s, int64_t planes, const float *x, float *window);
+void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window);
 
 /* Floats of workspace of ls__conv_run. */
 int64_t ls__conv_work(void);
 
 /* Computes panels [first, last) of one sample and group.  src: the window; packed: the group's weights; bias: the
  * group's, or NULL; y: the group's planes, which are written or added to. */
-void ls__conv_run(const ls_conv_pass *p, const ls_window *s, int64_t first, int64_t last, const float *src, const float *packed,
+void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
                   const float *bias, float *y, bool add, float *work);
 
 /* Weight gradient of panels [first, last) of one sample and group:

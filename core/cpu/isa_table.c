@@ -8,7 +8,7 @@
 LS_OP_LIST(X)
 #undef X
 
-extern const struct ls_optim_kernels LS_LEVELED(ls__optim_kernels);
+extern const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels);
 
 static const ls_vmath vmath = {
 #define X(f) ls__v##f,
@@ -19,16 +19,16 @@ static const ls_vmath vmath = {
 #define NAME_OF(level) NAME_OF_2(level)
 #define NAME_OF_2(level) #level
 
-const ls_level LS_LEVELED(ls__level) = {
-    .name = NAME_OF(LS_LEVEL),
+const ls_isa_table LS_ISA_NAME(ls__isa_table) = {
+    .name = NAME_OF(LS_ISA_SUFFIX),
     .op =
         {
-#define X(id) [LS_OP_##id] = &LS_LEVELED(ls__op_##id),
+#define X(id) [LS_OP_##id] = &LS_ISA_NAME(ls__op_##id),
             LS_OP_LIST(X)
 #undef X
         },
     .gemm     = ls__gemm,
     .vmath    = &vmath,
-    .optim    = &LS_LEVELED(ls__optim_kernels),
+    .optim    = &LS_ISA_NAME(ls__optim_kernels),
     .fma_peak = ls__fma_peak,
 };

@@ -8,7 +8,7 @@
 #include "core/cpu/vector/vmath.h"
 #include "core/graph/graph.h"
 
-struct ls_level {
+struct ls_isa_table {
     const char     *name;
     const ls_op    *op[LS_OP_COUNT];
     ls_gemm_fn     *gemm;

@@ -9,8 +9,8 @@
 /* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of many short runs (about 10 ms). */
 typedef double ls_fma_peak_fn(int threads);
 
-#define ls__fma_peak LS_LEVELED(ls__fma_peak)
-#ifdef LS_LEVEL
+#define ls__fma_peak LS_ISA_NAME(ls__fma_peak)
+#ifdef LS_ISA_SUFFIX
 double ls__fma_peak(int threads);
 #endif
 

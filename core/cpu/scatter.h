@@ -26,8 +26,8 @@ static inline size_t ls__scatter_scratch(int64_t rows, int64_t positions)
     return (size_t)(rows + positions + touched) * sizeof(int64_t);
 }
 
-#define ls__scatter_rows LS_LEVELED(ls__scatter_rows)
-#ifdef LS_LEVEL
+#define ls__scatter_rows LS_ISA_NAME(ls__scatter_rows)
+#ifdef LS_ISA_SUFFIX
 /* The gradient of input `input`, a parameter of rows x cols.  Rows that do not occur are zeroed, or left alone where the call adds. */
 void ls__scatter_rows(const ls_call *c, int input, const ls_scatter *s);
 #endif

@@ -10,9 +10,9 @@
 
 #include "core/graph/graph.h"
 
-#define ls__fold LS_LEVELED(ls__fold)
-#define ls__add_into LS_LEVELED(ls__add_into)
-#ifdef LS_LEVEL
+#define ls__fold LS_ISA_NAME(ls__fold)
+#define ls__add_into LS_ISA_NAME(ls__add_into)
+#ifdef LS_ISA_SUFFIX
 void ls__fold(const ls_call *c, int input, int64_t count, float *partial);
 
 /* y[i] += x[i] */

@@ -55,7 +55,7 @@ static const void *batch_data(const ls_batch *batch, const char *name)
     return NULL;
 }
 
-static ls_status check_run(const ls_program *p, const ls_run *run)
+static ls_status check_run(const ls_program *p, const ls_execution *run)
 {
     LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
              "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
@@ -71,7 +71,7 @@ static ls_status check_run(const ls_program *p, const ls_run *run)
     return LS_OK;
 }
 
-static void *address(const ls_program *p, const ls_run *run, int buffer)
+static void *address(const ls_program *p, const ls_execution *run, int buffer)
 {
     if (buffer < 0) return NULL;
     const ls_buffer *b = &p->buffer[buffer];
@@ -89,7 +89,7 @@ static void *address(const ls_program *p, const ls_run *run, int buffer)
     return NULL;
 }
 
-void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t) { return address(p, run, p->value_of[ls__root(t)->index]); }
+void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t) { return address(p, run, p->value_of[ls__root(t)->index]); }
 
 static uint64_t mix(uint64_t key, uint64_t by)
 {
@@ -97,7 +97,7 @@ static uint64_t mix(uint64_t key, uint64_t by)
     return (uint64_t)r.v[0] << 32 | r.v[1];
 }
 
-static void note_high_water(ls_program *p, const ls_run *run, const ls_instr *instr)
+static void note_high_water(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     const int *lists[] = {instr->out, instr->din};
     const int  sizes[] = {LS_MAX_OUT, LS_MAX_IN};
@@ -121,7 +121,7 @@ static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
 
 /* Parameters with leaves have groups and strides of their own, so each is asked for alone; all else comes with the last of the
  * calls, as it may write over dy. */
-static void run_backward(ls_program *p, const ls_run *run, const ls_instr *instr, const ls_call *c)
+static void run_backward(ls_program *p, const ls_execution *run, const ls_instr *instr, const ls_call *c)
 {
     const ls_op *op   = ls__op(c->node);
     ls_call      rest = *c;
@@ -148,7 +148,7 @@ static void run_backward(ls_program *p, const ls_run *run, const ls_instr *instr
 }
 
 /* What lies between parameters is summed and updated with them, and so has to be zero again. */
-static void give_back(const ls_program *p, const ls_run *run, const ls_instr *instr)
+static void give_back(const ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     const size_t end = instr->from + instr->lent / sizeof(float);
     for (int i = 0; i < p->params->count && instr->lent; i++) {
@@ -158,7 +158,7 @@ static void give_back(const ls_program *p, const ls_run *run, const ls_instr *in
     }
 }
 
-static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
+static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     static const int64_t one[] = {0, 1};
     const ls_node       *n     = instr->node;
@@ -183,7 +183,7 @@ static void run_kernel(ls_program *p, const ls_run *run, const ls_instr *instr)
 }
 
 /* The leaves of each group, added pairwise into the gradient block. */
-static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
+static void run_fold(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     const ls_param_slot *slot  = &p->params->slot[instr->slot];
     const int64_t        count = slot->count;
@@ -205,11 +205,11 @@ static void run_fold(ls_program *p, const ls_run *run, const ls_instr *instr)
     }
 }
 
-static ls_status run_instr(ls_program *p, const ls_run *run, const ls_instr *instr)
+static ls_status run_instr(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     switch (instr->kind) {
     case LS_INSTR_FORWARD:
-    case LS_INSTR_AGAIN:
+    case LS_INSTR_RECOMPUTE:
     case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
     case LS_INSTR_FOLD: run_fold(p, run, instr); break;
     case LS_INSTR_CALL: return instr->call(instr->context, run);
@@ -217,20 +217,20 @@ static ls_status run_instr(ls_program *p, const ls_run *run, const ls_instr *ins
     return LS_OK;
 }
 
-static ls_phase phase_of(const ls_run *run, const ls_instr *instr)
+static ls_phase phase_of(const ls_execution *run, const ls_instr *instr)
 {
     if (instr->phase) return instr->phase;
     if (!run->training) return LS_PHASE_EVAL;
     return instr->kind == LS_INSTR_FORWARD ? LS_PHASE_FORWARD : instr->kind == LS_INSTR_CALL ? LS_PHASE_UPDATE : LS_PHASE_BACKWARD;
 }
 
-ls_status ls__program_run(ls_program *p, const ls_run *run)
+ls_status ls__program_run(ls_program *p, const ls_execution *run)
 {
     LS_TRY(check_run(p, run));
     const bool timed = run->seconds || run->flight;
     int64_t    start = timed ? ls__flight_now() : 0;
     ls_status  status = LS_OK;
-    ls__poller = run->poller;
+    ls__progress_hook = run->poller;
     for (int i = 0; i < p->instrs && status == LS_OK; i++) {
         const ls_instr *instr = &p->instr[i];
         if (run->idle && instr->kind != LS_INSTR_CALL) continue;
@@ -245,9 +245,9 @@ ls_status ls__program_run(ls_program *p, const ls_run *run)
         if (run->flight) ls__flight_end_at(run->flight, end);
         if (run->seconds) run->seconds[i] += (double)(end - start) * 1e-9;
         start = end;
-        ls__poll();
+        ls__progress_hook_run();
     }
-    ls__poller = NULL;
+    ls__progress_hook = NULL;
     LS_TRY(status);
     return LS_OK;
 }

@@ -236,7 +236,7 @@ void ls_scope_end(ls_graph *g)
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
-const ls_op *ls__op_by_id(int op) { return ls__level()->op[op]; }
+const ls_op *ls__op_by_id(int op) { return ls__isa_table()->op[op]; }
 
 const ls_op *ls__op(const ls_node *n) { return ls__op_by_id(n->op); }
 
@@ -340,7 +340,7 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     return n->out[0];
 }
 
-void ls__graph_facts(ls_graph *g, int n, const ls_fact *facts)
+void ls__graph_facts(ls_graph *g, int n, const ls_config_fact *facts)
 {
     if (!g || g->status != LS_OK) return;
     g->fact  = ls_arena_alloc(g->arena, (size_t)n * sizeof *g->fact);

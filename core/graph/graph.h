@@ -50,17 +50,17 @@ struct ls_node {
 };
 
 /* Something to know about the model that a graph holds, under the name that Hugging Face's config.json has for it. */
-typedef enum ls_fact_kind { LS_FACT_TEXT, LS_FACT_LIST /* of one text */, LS_FACT_INT, LS_FACT_REAL, LS_FACT_BOOL } ls_fact_kind;
-typedef struct ls_fact {
+typedef enum ls_config_fact_kind { LS_CONFIG_FACT_TEXT, LS_CONFIG_FACT_LIST /* of one text */, LS_CONFIG_FACT_INT, LS_CONFIG_FACT_REAL, LS_CONFIG_FACT_BOOL } ls_config_fact_kind;
+typedef struct ls_config_fact {
     const char  *key;
-    ls_fact_kind kind;
+    ls_config_fact_kind kind;
     const char  *text, *same; /* a list, a text; (optional) a text that means the same */
     int64_t      whole;       /* a whole number; a truth: 0 or 1                        */
     double       real;
     bool         checked;     /* a config.json that says otherwise is of another model */
     bool         required;    /* one that says nothing, too                            */
     const char  *option;      /* (optional) the model's option that decides it; of a truth, its denial */
-} ls_fact;
+} ls_config_fact;
 
 struct ls_graph {
     ls_arena   *arena;
@@ -71,12 +71,12 @@ struct ls_graph {
     ls_status   status;
     char       *message, *trace;
     char        scope[256];
-    ls_fact    *fact;      /* what the model says of itself */
+    ls_config_fact    *fact;      /* what the model says of itself */
     int         facts;
 };
 
 /* Replaces what the model says of itself: by `n` facts, copied. */
-void ls__graph_facts(ls_graph *g, int n, const ls_fact *facts);
+void ls__graph_facts(ls_graph *g, int n, const ls_config_fact *facts);
 
 /* ---- the descriptor of an op -------------------------------------------------------------------------------------- */
 
@@ -119,7 +119,7 @@ struct ls_op {
     bool            over_input;           /* (optional) backward may write the gradient of in[0] over in[0] itself        */
     bool            again;                /* (optional) so cheap that out[0] is computed again for backward rather than kept; what that reads,
                                              its own backward reads too                                       */
-    bool            again_dear;           /* (optional) the same, but worth its arithmetic only where memory is short (core/graph/recompute.c) */
+    bool            recompute_costly;           /* (optional) the same, but worth its arithmetic only where memory is short (core/graph/recompute.c) */
     bool            view;                 /* (optional) out[0] is in[0] under another shape: no kernels           */
     bool            random;               /* (optional) draws random numbers; off in inference (then forward gets c->training false) */
     unsigned        no_grad;              /* (optional) bit i: input i has no gradient by nature (targets, indices) */
@@ -139,7 +139,7 @@ struct ls_op {
 };
 
 /* The descriptor in core/ops/softmax.c is LS_OP(softmax) = {.name = "softmax", ...}; one exists per level. */
-#define LS_OP(id) const ls_op LS_LEVELED(ls__op_##id)
+#define LS_OP(id) const ls_op LS_ISA_NAME(ls__op_##id)
 
 const ls_op *ls__op(const ls_node *n);        /* at the level in use */
 const ls_op *ls__op_by_id(int op);

@@ -7,7 +7,7 @@
 struct ls_model {
     ls_program *program;
     ls_block    arena;
-    ls_run      run;
+    ls_execution      run;
     int64_t     bound[2];
 };
 
@@ -54,7 +54,7 @@ ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor
 ls_status ls_model_run(ls_model *m, const ls_batch *batch)
 {
     m->bound[1] = batch->rows;
-    m->run      = (ls_run){.batch = batch, .rows = batch->rows, .shards = 1, .bound = m->bound, .first_sample = batch->first};
+    m->run      = (ls_execution){.batch = batch, .rows = batch->rows, .shards = 1, .bound = m->bound, .first_sample = batch->first};
     return ls__program_run(m->program, &m->run);
 }
 

@@ -36,7 +36,7 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     fprintf(to, "%4d  %-8s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
     if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
     print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
-    const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_AGAIN;
+    const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_RECOMPUTE;
     const bool writes  = forward || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
     if (!writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);

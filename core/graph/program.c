@@ -225,7 +225,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     return LS_OK;
 }
 
-bool ls__program_can_again(const ls_program *p, const ls_node *n)
+bool ls__program_can_recompute(const ls_program *p, const ls_node *n)
 {
     const ls_op *op = ls__op(n);
     if (op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
@@ -237,7 +237,7 @@ bool ls__program_can_again(const ls_program *p, const ls_node *n)
 }
 
 /* Whether backward does without out[0] of `n`. */
-static bool is_again(const ls_program *p, const ls_node *n) { return (ls__op(n)->again || p->spared[n->index]) && ls__program_can_again(p, n); }
+static bool is_again(const ls_program *p, const ls_node *n) { return (ls__op(n)->again || p->spared[n->index]) && ls__program_can_recompute(p, n); }
 
 /* The buffer in which backward finds the value of `t`; it may have to be computed again first. */
 static int backward_value(ls_program *p, const ls_tensor *tensor)
@@ -246,7 +246,7 @@ static int backward_value(ls_program *p, const ls_tensor *tensor)
     const ls_node   *n = t->node;
     if (!n || t != n->out[0] || !is_again(p, n)) return value_buffer(p, t);
     if (p->again_of[t->index] >= 0) return p->again_of[t->index];
-    ls_instr instr = blank(LS_INSTR_AGAIN, ls__op(n)->name);
+    ls_instr instr = blank(LS_INSTR_RECOMPUTE, ls__op(n)->name);
     instr.node     = n;
     instr.label    = node_label(p, n);
     instr.flops    = flops_of(n);

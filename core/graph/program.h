@@ -22,11 +22,11 @@
 #include "core/graph/params.h"
 
 typedef struct ls_program ls_program;
-typedef struct ls_run     ls_run;
+typedef struct ls_execution     ls_execution;
 
 typedef enum ls_instr_kind {
     LS_INSTR_FORWARD,
-    LS_INSTR_AGAIN, /* forward once more, for the backward instruction that follows: what it makes was not kept */
+    LS_INSTR_RECOMPUTE, /* forward once more, for the backward instruction that follows: what it makes was not kept */
     LS_INSTR_BACKWARD,
     LS_INSTR_FOLD, /* the gradient of a parameter with several uses: its per-shard leaves are added up as a tree */
     LS_INSTR_CALL  /* something from above core: a collective, the update */
@@ -44,7 +44,7 @@ typedef struct ls_instr {
     bool           add[LS_MAX_IN];
     int            slot;                 /* fold: of the parameter                                    */
     const ls_tensor *reads[LS_MAX_IN];   /* call: tensors whose values must still be there; NULL ends  */
-    ls_status    (*call)(void *context, const ls_run *run);
+    ls_status    (*call)(void *context, const ls_execution *run);
     void          *context;
     size_t         offset, count;        /* call: the range of the gradient block that it is about, in floats; fold: where it writes */
     ls_phase       phase;                /* call: LS_PHASE_REDUCE of a collective; LS_PHASE_NONE: a part of the update */
@@ -108,7 +108,7 @@ struct ls_program {
 };
 
 /* One execution. */
-struct ls_run {
+struct ls_execution {
     const ls_batch *batch;          /* inputs by name; rows may be fewer than batch->rows when `skip` is set */
     int64_t         skip, rows;     /* samples [skip, skip + rows) of the batch                              */
     int             shards;
@@ -124,7 +124,7 @@ struct ls_run {
     int             micro, micros;  /* which of the step's micro-steps this is                               */
     double         *seconds;        /* (optional) time of each instruction is added here                     */
     ls_flight      *flight;         /* (optional) every instruction is noted here                            */
-    const ls_poller *poller;        /* (optional) called between instructions, and within long ones          */
+    const ls_progress_hook *poller;        /* (optional) called between instructions, and within long ones          */
 };
 
 ls_status ls__program_new(ls_program **p, ls_graph *g, ls_params *params, const ls_program_options *options);
@@ -154,17 +154,17 @@ size_t ls__program_peak(ls_program *p, int *at);
 /* The node whose value, of those that live during instruction `at`, is the best one to compute again (core/graph/recompute.c); NULL: none. */
 const ls_node *ls__program_spare(const ls_program *p, int at);
 /* Whether all that is needed to compute out[0] of `n` again is there when its backward runs. */
-bool ls__program_can_again(const ls_program *p, const ls_node *n);
+bool ls__program_can_recompute(const ls_program *p, const ls_node *n);
 /* Gives the arena; several programs may share one.  Takes memory for the states, and zeroes it. */
 ls_status ls__program_bind(ls_program *p, void *arena);
 /* The states of `p` are those of `with`, which must have the same ones. */
 ls_status ls__program_share_state(ls_program *p, const ls_program *with);
 /* Zeroes the states. */
 void      ls__program_reset(ls_program *p);
-ls_status ls__program_run(ls_program *p, const ls_run *run);
+ls_status ls__program_run(ls_program *p, const ls_execution *run);
 
 /* Values of a tensor in the run just made (or in a CALL that reads it). */
-void *ls__program_value(const ls_program *p, const ls_run *run, const ls_tensor *t);
+void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t);
 
 extern const char *const ls__instr_kind[LS_INSTR_KINDS];
 /* What each instruction reads and writes, one line each; and the memory plan (core/graph/print_program.c). */

@@ -26,7 +26,7 @@ static bool spans(const ls_program *p, int buffer, int at)
 static bool by_arithmetic(const ls_program *p, const ls_node *n)
 {
     const ls_op *op = ls__op(n);
-    return op->again_dear && op->flops && !p->spared[n->index] && p->value_of[n->out[0]->index] >= 0;
+    return op->recompute_costly && op->flops && !p->spared[n->index] && p->value_of[n->out[0]->index] >= 0;
 }
 
 const ls_node *ls__program_spare(const ls_program *p, int at)
@@ -38,7 +38,7 @@ const ls_node *ls__program_spare(const ls_program *p, int at)
         if (p->spared[i]) spent += ls__op(p->graph->node[i])->flops(p->graph->node[i]);
     for (int i = 0; i < p->graph->nodes; i++) {
         const ls_node *n = p->graph->node[i];
-        if (!by_arithmetic(p, n) || !ls__program_can_again(p, n) || !spans(p, p->value_of[n->out[0]->index], at)) continue;
+        if (!by_arithmetic(p, n) || !ls__program_can_recompute(p, n) || !spans(p, p->value_of[n->out[0]->index], at)) continue;
         const double flops = ls__op(n)->flops(n), bytes = (double)p->buffer[p->value_of[n->out[0]->index]].bytes;
         if ((spent + flops) * SHARE > all - spent) continue;
         if (best && bytes / flops < gain * 1.001 && (bytes / flops < gain * 0.999 || bytes <= (double)p->buffer[p->value_of[best->out[0]->index]].bytes)) continue;

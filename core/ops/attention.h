@@ -42,17 +42,17 @@ typedef struct ls_att_head {
     uint32_t       quad;      /* Philox: of the first four keys; they go on from there */
 } ls_att_head;
 
-#define ls__att_shape LS_LEVELED(ls__att_shape)
-#define ls__att_head LS_LEVELED(ls__att_head)
-#define ls__att_pack_rows LS_LEVELED(ls__att_pack_rows)
-#define ls__att_pack_queries LS_LEVELED(ls__att_pack_queries)
-#define ls__att_scores LS_LEVELED(ls__att_scores)
-#define ls__att_mask LS_LEVELED(ls__att_mask)
-#define ls__att_product LS_LEVELED(ls__att_product)
-#define ls__att_forward LS_LEVELED(ls__att_forward)
-#define ls__att_backward LS_LEVELED(ls__att_backward)
-#define ls__att_forward_scratch LS_LEVELED(ls__att_forward_scratch)
-#define ls__att_backward_scratch LS_LEVELED(ls__att_backward_scratch)
+#define ls__att_shape LS_ISA_NAME(ls__att_shape)
+#define ls__att_head LS_ISA_NAME(ls__att_head)
+#define ls__att_pack_rows LS_ISA_NAME(ls__att_pack_rows)
+#define ls__att_pack_queries LS_ISA_NAME(ls__att_pack_queries)
+#define ls__att_scores LS_ISA_NAME(ls__att_scores)
+#define ls__att_mask LS_ISA_NAME(ls__att_mask)
+#define ls__att_product LS_ISA_NAME(ls__att_product)
+#define ls__att_forward LS_ISA_NAME(ls__att_forward)
+#define ls__att_backward LS_ISA_NAME(ls__att_backward)
+#define ls__att_forward_scratch LS_ISA_NAME(ls__att_forward_scratch)
+#define ls__att_backward_scratch LS_ISA_NAME(ls__att_backward_scratch)
 
 ls_att_shape ls__att_shape(const ls_node *n);
 ls_att_head  ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head);

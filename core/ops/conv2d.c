@@ -130,7 +130,7 @@ typedef struct plan {
     axis          h, w;
     int64_t       groups, in, out;      /* channels of one group: of the source, of what is computed */
     int64_t       w_in, w_out, w_group; /* strides of the weights                                  */
-    ls_window     window;
+    ls_conv_window     window;
     bool          on_channels;
     int64_t       passes, used;
     ls_conv_pass *pass;
@@ -161,8 +161,8 @@ static void plan_init(plan *p, const ls_node *n, bool back, bool on_channels, vo
     p->w_in      = back ? C * taps : taps;
     p->w_out     = back ? taps : C * taps;
     p->w_group   = O * C * taps;
-    ls_window *s = &p->window;
-    *s           = (ls_window){.in_h = p->h.source, .in_w = p->w.source, .lo_h = p->h.lo, .lo_w = p->w.lo, .h = p->h.size, .w = p->w.size};
+    ls_conv_window *s = &p->window;
+    *s           = (ls_conv_window){.in_h = p->h.source, .in_w = p->w.source, .lo_h = p->h.lo, .lo_w = p->w.lo, .h = p->h.size, .w = p->w.size};
     /* Planes a multiple of 1 KB apart would meet in a few sets of the first cache level: an odd number of lines is best. */
     const bool fits = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
     p->on_channels  = on_channels || (fits && p->out > ls__conv_lanes());

@@ -105,7 +105,7 @@ LS_OP(linear) = {
     .outs       = 1,
     .optional   = 1u << 2,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
-    .again_dear = true,
+    .recompute_costly = true,
     .fields     = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

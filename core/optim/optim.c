@@ -272,5 +272,5 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
     const int           n = ls_optim_states(o);
     ls_optim_span       span = {.count = s->count, .param = s->param, .grad = s->grad};
     for (int i = 0; i < n; i++) span.state[i] = s->state[i];
-    ls__level()->optim->apply[o->kind](&c, &span);
+    ls__isa_table()->optim->apply[o->kind](&c, &span);
 }

@@ -195,7 +195,7 @@ static void apply_rmsprop(const ls_optim_coef *c, const ls_optim_span *s)
 static void apply_adam(const ls_optim_coef *c, const ls_optim_span *s) { run(rule_adam, c, s); }
 static void apply_adamw(const ls_optim_coef *c, const ls_optim_span *s) { run(rule_adam, c, s); }
 
-const struct ls_optim_kernels LS_LEVELED(ls__optim_kernels) = {.apply = {
+const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels) = {.apply = {
 #define X(name) [LS_OPTIM_##name] = apply_##name,
     LS_OPTIM_LIST(X)
 #undef X

@@ -45,8 +45,8 @@ struct ls_optim_kernels {
     ls_optim_fn *apply[LS_OPTIM_COUNT]; /* by ls_optim_kind */
 };
 
-#ifdef LS_LEVEL
-extern const struct ls_optim_kernels LS_LEVELED(ls__optim_kernels);
+#ifdef LS_ISA_SUFFIX
+extern const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels);
 #endif
 
 /* The decimal number that was meant by a float: 0.999f is 0.99900001287, which makes 1 - beta2 wrong in the fifth digit.

@@ -54,7 +54,7 @@ static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
 {
     const ls_loader_options *o     = &l->options;
     int64_t                  rows  = o->batch < l->count - at ? o->batch : l->count - at;
-    ls_share                 share = ls_share_of(rows, o->shards, o->ranks, o->rank);
+    ls_batch_partition                 share = ls_batch_partition_of(rows, o->shards, o->ranks, o->rank);
     for (int64_t i = 0; i < share.rows; i++) {
         void *row[LS_COLUMNS];
         for (int c = 0; c < LS_COLUMNS; c++) row[c] = s->column[c] + (size_t)i * l->row_bytes[c];
@@ -136,7 +136,7 @@ static ls_status reserve(ls_loader *l)
     const ls_loader_options *o = &l->options;
     /* A short batch may round one sample more into a share than a whole one. */
     int64_t  batch = o->batch < l->count ? o->batch : l->count;
-    ls_share share = ls_share_of(batch, o->shards, o->ranks, o->rank);
+    ls_batch_partition share = ls_batch_partition_of(batch, o->shards, o->ranks, o->rank);
     size_t   rows = (size_t)share.rows + 1, column[LS_COLUMNS], all = 0, bytes;
     bool     overflow = false;
     l->slot_count     = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;

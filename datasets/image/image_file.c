@@ -172,7 +172,7 @@ static ls_status scale(const char *path, const rgb *p, int channels, int height,
     return LS_OK;
 }
 
-ls_status ls_picture_read(const char *path, int channels, int height, int width, uint8_t *pixels)
+ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels)
 {
     LS_CHECK((channels == 1 || channels == 3) && height >= 1 && height <= LS_MAX_SIDE && width >= 1 && width <= LS_MAX_SIDE, LS_ERR_USAGE,
              "%s: cannot be made %d x %d x %d; expected 1 or 3 channels of 1 to %d pixels a side", path, channels, height, width, LS_MAX_SIDE);
@@ -202,7 +202,7 @@ static ls_status put_png(const char *path, const char *temporary, int channels, 
     return LS_OK;
 }
 
-ls_status ls_picture_write(const char *path, int channels, int height, int width, const uint8_t *pixels)
+ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels)
 {
     char temporary[4096];
     LS_CHECK((channels == 1 || channels == 3) && height >= 1 && width >= 1, LS_ERR_USAGE, "%s: a picture of %d x %d x %d", path, channels, height, width);

@@ -191,7 +191,7 @@ static void mean_and_std(const uint64_t histogram[256], float *mean, float *std)
     *std     = variance > 0 ? (float)(sqrt(variance) / 255) : 1.0f; /* all pixels alike: nothing to scale */
 }
 
-ls_status ls_import_idx(const char *folder, const char *out, int shards)
+ls_status ls_import_mnist(const char *folder, const char *out, int shards)
 {
     static const char *const names[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
     static const struct { const char *split, *prefix; } splits[] = {{"train", "train"}, {"test", "t10k"}};

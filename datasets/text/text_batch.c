@@ -22,7 +22,7 @@ int64_t ls__windows(const ls_dataset_info *info, bool in_order)
     return in_order || n <= 2 * t ? (n - 1) / t : n / t - 1;
 }
 
-int64_t ls__window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch)
+int64_t ls__shared_memory_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch)
 {
     int64_t left = info->tokens - ls__windows(info, false) * info->context, choices = left < info->context ? left : info->context;
     if (o->in_order || choices < 2) return 0;
@@ -78,7 +78,7 @@ static ls_status row(ls_dataset *d, void *own, const ls_order *o, int64_t epoch,
     int32_t               *both  = own;
     size_t                 bytes = row_bytes(info, TOKENS);
     int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, ls__windows(info, false), at);
-    LS_TRY(d->tokens(d, ls__window_offset(info, o, epoch) + i * info->context, info->context + 1, both));
+    LS_TRY(d->tokens(d, ls__shared_memory_offset(info, o, epoch) + i * info->context, info->context + 1, both));
     memcpy(row[TOKENS], both, bytes);
     memcpy(row[TARGET], both + 1, bytes);
     return LS_OK;

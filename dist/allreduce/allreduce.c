@@ -18,7 +18,7 @@ static void add_tile(int64_t n, float *y, const float *x, const float *z)
     for (int64_t i = 0; i < n; i++) y[i] = x[i] + z[i];
 }
 
-static void merge_slice(const ls_tree_schedule *s, float *block0, size_t stride, int64_t offset, int64_t count)
+static void merge_slice(const ls_allreduce_schedule *s, float *block0, size_t stride, int64_t offset, int64_t count)
 {
     if (s->merges == 0) return;
     int64_t tiles = (count + TILE - 1) / TILE;
@@ -33,12 +33,12 @@ static void merge_slice(const ls_tree_schedule *s, float *block0, size_t stride,
     }
 }
 
-void ls__tree_merge(const ls_tree *tree, int micro_step, float *block0, size_t stride, int64_t count)
+void ls__allreduce_merge(const ls_allreduce *tree, int micro_step, float *block0, size_t stride, int64_t count)
 {
     merge_slice(&tree->schedule[micro_step], block0, stride, 0, count);
 }
 
-void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f)
+void ls__allreduce_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f)
 {
     int64_t tiles = (count + TILE - 1) / TILE;
     if (adds + f->copies == 0 && !f->plus) return;
@@ -54,80 +54,80 @@ void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vect
     }
 }
 
-float *ls__tree_totals(const ls_tree *t) { return t->totals ? t->totals : t->block[t->keep == LS_TREE_HOST ? 0 : t->me]; }
+float *ls__allreduce_totals(const ls_allreduce *t) { return t->totals ? t->totals : t->block[t->keep == LS_ALLREDUCE_HOST ? 0 : t->me]; }
 
-float *ls__tree_total(const ls_tree *t, const ls_tree_slice *s, int64_t at) { return ls__tree_totals(t) + (s->offset + s->shift + at); }
+float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at) { return ls__allreduce_totals(t) + (s->offset + s->shift + at); }
 
-const float *ls__tree_plus(const ls_tree *t, const ls_tree_slice *s, int64_t at) { return s->plus ? ls__tree_total(t, s, at + s->plus) : NULL; }
+const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at) { return s->plus ? ls__allreduce_total(t, s, at + s->plus) : NULL; }
 
-void ls__tree_place(ls_tree *t, const ls_tree_slice *s, int64_t at)
+void ls__allreduce_place(ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
 {
     const team *own = &t->team[t->mine];
     for (int k = 0; k < own->nodes; k++) t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + s->offset + at;
-    t->node[own->nodes] = ls__tree_total(t, s, at);
+    t->node[own->nodes] = ls__allreduce_total(t, s, at);
 }
 
-int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int64_t at)
+int ls__allreduce_copies(ls_allreduce *t, const ls_allreduce_slice *s, const float *result, int64_t at)
 {
     int copies = 0;
-    for (int m = 0; t->keep == LS_TREE_ALL && !s->addend && m < t->team[t->mine].members; m++)
+    for (int m = 0; t->keep == LS_ALLREDUCE_ALL && !s->addend && m < t->team[t->mine].members; m++)
         if (t->block[m] + at != result) t->copy[copies++] = t->block[m] + at;
     return copies;
 }
 
 /* One team: each rank adds its part over all blocks, and writes it to all that need it. */
-static void sum_in_place(ls_tree *t, const ls_tree_slice *s)
+static void sum_in_place(ls_allreduce *t, const ls_allreduce_slice *s)
 {
     const team *own    = &t->team[t->mine];
-    int64_t     mine   = ls__tree_part(s->count, t->comm->rank, t->comm->size);
-    int64_t     length = ls__tree_part(s->count, t->comm->rank + 1, t->comm->size) - mine;
-    ls__tree_place(t, s, mine);
-    finish f = {.result = t->node[own->nodes], .plus = ls__tree_plus(t, s, mine), .copy = t->copy};
+    int64_t     mine   = ls__allreduce_part(s->count, t->comm->rank, t->comm->size);
+    int64_t     length = ls__allreduce_part(s->count, t->comm->rank + 1, t->comm->size) - mine;
+    ls__allreduce_place(t, s, mine);
+    finish f = {.result = t->node[own->nodes], .plus = ls__allreduce_plus(t, s, mine), .copy = t->copy};
     if (!own->adds && length && f.result != t->node[0]) memcpy(f.result, t->node[0], (size_t)length * sizeof(float));
-    f.copies = ls__tree_copies(t, s, f.result, s->offset + mine);
-    ls__tree_add(length, own->adds, own->adding, t->node, &f);
+    f.copies = ls__allreduce_copies(t, s, f.result, s->offset + mine);
+    ls__allreduce_add(length, own->adds, own->adding, t->node, &f);
 }
 
 /* ---- the header ---------------------------------------------------------------------------------------------------- */
 
-void ls__tree_add_heads(int head, float *vector, int adds, const add *adding)
+void ls__allreduce_add_heads(int head, float *vector, int adds, const add *adding)
 {
     for (int i = 0; i < adds; i++) add_tile(head, vector + adding[i].y * head, vector + adding[i].x * head, vector + adding[i].z * head);
 }
 
 /* Of the own team's nodes, in memory of this rank's: the others still read them. */
-void ls__tree_add_own_heads(ls_tree *t)
+void ls__allreduce_add_own_heads(ls_allreduce *t)
 {
     const team *own   = &t->team[t->mine];
     size_t      bytes = (size_t)t->head * sizeof(float);
     for (int k = 0; k < own->nodes; k++) memcpy(t->head_node + k * t->head, t->block[own->member[k]] + (size_t)own->slot[k] * t->stride, bytes);
-    ls__tree_add_heads(t->head, t->head_node, own->adds, own->adding);
+    ls__allreduce_add_heads(t->head, t->head_node, own->adds, own->adding);
     if (t->teams == 1) memcpy(t->head_total, t->head_node + (own->adds ? own->nodes : 0) * t->head, bytes);
 }
 
-const float *ls__tree_head(const ls_tree *tree) { return tree->head_total; }
+const float *ls__allreduce_head(const ls_allreduce *tree) { return tree->head_total; }
 
 /* ---- what is begun, and not over ------------------------------------------------------------------------------------ */
 
 /* Sums the slice that was begun first, once it is complete on all ranks. */
-static ls_status sum_oldest(ls_tree *t)
+static ls_status sum_oldest(ls_allreduce *t)
 {
     const waiting *w = &t->begun[t->first_begun % BEGUN];
-    LS_TRY(ls__window_wait(t->window, w->ticket));
-    if (w->head) ls__tree_add_own_heads(t);
+    LS_TRY(ls__shared_memory_wait(t->window, w->ticket));
+    if (w->head) ls__allreduce_add_own_heads(t);
     sum_in_place(t, &w->slice);
     t->first_begun++;
-    if (t->totals) ls__window_done(t->window, (uint32_t)t->first_begun);
+    if (t->totals) ls__shared_memory_done(t->window, (uint32_t)t->first_begun);
     return LS_OK;
 }
 
-static ls_status sum_complete(ls_tree *t)
+static ls_status sum_complete(ls_allreduce *t)
 {
-    while (t->first_begun < t->end_begun && ls__window_complete(t->window, t->begun[t->first_begun % BEGUN].ticket)) LS_TRY(sum_oldest(t));
+    while (t->first_begun < t->end_begun && ls__shared_memory_complete(t->window, t->begun[t->first_begun % BEGUN].ticket)) LS_TRY(sum_oldest(t));
     return LS_OK;
 }
 
-static ls_status begin_in_place(ls_tree *t, const waiting *w)
+static ls_status begin_in_place(ls_allreduce *t, const waiting *w)
 {
     if (t->end_begun - t->first_begun == BEGUN) LS_TRY(sum_oldest(t));
     t->begun[t->end_begun++ % BEGUN] = *w;
@@ -135,14 +135,14 @@ static ls_status begin_in_place(ls_tree *t, const waiting *w)
 }
 
 /* What went wrong is kept for who waits for the sums: it may have been another thread. */
-static void advance(ls_tree *t, bool *moved)
+static void advance(ls_allreduce *t, bool *moved)
 {
     if (t->status != LS_OK) return;
-    t->status = ls__tree_advance(t, moved);
+    t->status = ls__allreduce_advance(t, moved);
     if (t->status != LS_OK) snprintf(t->message, sizeof t->message, "%s", ls_error_message());
 }
 
-static ls_status advance_locked(ls_tree *t, bool *moved)
+static ls_status advance_locked(ls_allreduce *t, bool *moved)
 {
     pthread_mutex_lock(&t->lock);
     advance(t, moved);
@@ -151,7 +151,7 @@ static ls_status advance_locked(ls_tree *t, bool *moved)
     return status == LS_OK ? LS_OK : LS_FAIL(status, "%s", t->message);
 }
 
-static uint64_t slices_begun(ls_tree *t, bool *lanes)
+static uint64_t slices_begun(ls_allreduce *t, bool *lanes)
 {
     pthread_mutex_lock(&t->lock);
     uint64_t n = t->end_begun - t->first_begun;
@@ -161,13 +161,13 @@ static uint64_t slices_begun(ls_tree *t, bool *lanes)
 }
 
 /* Whether at most so many slices wait for a lane; with 0, whether all is over. */
-static bool few_wait(ls_tree *t, uint64_t most)
+static bool few_wait(ls_allreduce *t, uint64_t most)
 {
     bool lanes;
     return slices_begun(t, &lanes) <= most && (most > 0 || !lanes);
 }
 
-static ls_status go_on_until(ls_tree *t, bool (*over)(ls_tree *t, uint64_t n), uint64_t n)
+static ls_status go_on_until(ls_allreduce *t, bool (*over)(ls_allreduce *t, uint64_t n), uint64_t n)
 {
     bool      waits  = false;
     ls_status status = LS_OK;
@@ -183,9 +183,9 @@ static ls_status go_on_until(ls_tree *t, bool (*over)(ls_tree *t, uint64_t n), u
     return status;
 }
 
-static ls_status drain(ls_tree *t, uint64_t most) { return go_on_until(t, few_wait, most); }
+static ls_status drain(ls_allreduce *t, uint64_t most) { return go_on_until(t, few_wait, most); }
 
-static ls_status begin_between(ls_tree *t, const waiting *w)
+static ls_status begin_between(ls_allreduce *t, const waiting *w)
 {
     bool moved = false;
     LS_TRY(drain(t, BEGUN - 1));
@@ -196,16 +196,16 @@ static ls_status begin_between(ls_tree *t, const waiting *w)
     return t->threaded ? LS_OK : advance_locked(t, &moved);
 }
 
-static ls_status begin_alone(ls_tree *t, const ls_tree_slice *s, bool head)
+static ls_status begin_alone(ls_allreduce *t, const ls_allreduce_slice *s, bool head)
 {
-    finish f = {.result = t->block[0] + s->offset, .plus = ls__tree_plus(t, s, 0)};
+    finish f = {.result = t->block[0] + s->offset, .plus = ls__allreduce_plus(t, s, 0)};
     if (head) memcpy(t->head_total, t->block[0], (size_t)t->head * sizeof(float));
-    ls__tree_add(s->count, 0, NULL, NULL, &f);
+    ls__allreduce_add(s->count, 0, NULL, NULL, &f);
     return LS_OK;
 }
 
 /* Where the blocks are, of all members of the team. */
-static ls_status take_blocks(ls_tree *t, float *block0, size_t stride)
+static ls_status take_blocks(ls_allreduce *t, float *block0, size_t stride)
 {
     LS_CHECK(!t->window || (block0 == t->window->own.data && stride == t->stride), LS_ERR_FAILED, "the blocks are not those that the tree was told to share");
     pthread_mutex_lock(&t->lock);
@@ -215,10 +215,10 @@ static ls_status take_blocks(ls_tree *t, float *block0, size_t stride)
     return LS_OK;
 }
 
-ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_tree_slice *slice)
+ls_status ls__allreduce_begin(ls_allreduce *tree, float *block0, size_t stride, const ls_allreduce_slice *slice)
 {
-    ls_tree      *t = tree;
-    ls_tree_slice s = *slice;
+    ls_allreduce      *t = tree;
+    ls_allreduce_slice s = *slice;
     merge_slice(&t->schedule[t->micro_steps - 1], block0, stride, s.offset, s.count);
     LS_TRY(take_blocks(t, block0, stride));
     bool head = t->head && s.offset == 0;
@@ -227,66 +227,66 @@ ls_status ls__tree_begin(ls_tree *tree, float *block0, size_t stride, const ls_t
         s.count  = s.count > GRANULE ? s.count - GRANULE : 0;
     }
     if (t->comm->size == 1) return begin_alone(t, &s, head);
-    waiting w = {.slice = s, .head = head, .ticket = t->window ? ls__window_arrive(t->window) : 0};
+    waiting w = {.slice = s, .head = head, .ticket = t->window ? ls__shared_memory_arrive(t->window) : 0};
     return t->teams == 1 ? begin_in_place(t, &w) : begin_between(t, &w);
 }
 
-ls_status ls__tree_poll(ls_tree *t)
+ls_status ls__allreduce_poll(ls_allreduce *t)
 {
     bool moved = false;
     if (t->comm->size == 1 || t->threaded || t->comm->broken) return LS_OK;
     return t->teams == 1 ? sum_complete(t) : advance_locked(t, &moved);
 }
 
-ls_status ls__tree_end(ls_tree *tree)
+ls_status ls__allreduce_end(ls_allreduce *tree)
 {
     if (tree->teams > 1) LS_TRY(drain(tree, 0));
     if (!tree->window) return LS_OK;
     while (tree->teams == 1 && tree->first_begun < tree->end_begun) LS_TRY(sum_oldest(tree));
-    if (tree->keep != LS_TREE_OWN) LS_TRY(ls__window_barrier(tree->window)); /* all parts are written */
-    ls__window_settle(tree->window);
+    if (tree->keep != LS_ALLREDUCE_OWN) LS_TRY(ls__shared_memory_barrier(tree->window)); /* all parts are written */
+    ls__shared_memory_settle(tree->window);
     return LS_OK;
 }
 
 /* ---- blocks that are written again ----------------------------------------------------------------------------------- */
 
-void ls__tree_put_totals(ls_tree *tree, float *totals) { tree->totals = totals; }
+void ls__allreduce_put_totals(ls_allreduce *tree, float *totals) { tree->totals = totals; }
 
-uint64_t ls__tree_begun(const ls_tree *tree) { return tree->end_begun; }
+uint64_t ls__allreduce_begun(const ls_allreduce *tree) { return tree->end_begun; }
 
-static bool all_have_taken(ls_tree *t, uint64_t number)
+static bool all_have_taken(ls_allreduce *t, uint64_t number)
 {
     pthread_mutex_lock(&t->lock);
-    bool all = ls__tree_taken(t) >= number;
+    bool all = ls__allreduce_taken(t) >= number;
     pthread_mutex_unlock(&t->lock);
-    return all && (!t->window || ls__window_all_done(t->window, (uint32_t)number));
+    return all && (!t->window || ls__shared_memory_all_done(t->window, (uint32_t)number));
 }
 
-ls_status ls__tree_wait(ls_tree *t, uint64_t number)
+ls_status ls__allreduce_wait(ls_allreduce *t, uint64_t number)
 {
     if (t->comm->size == 1) return LS_OK;
     while (t->teams == 1 && t->first_begun < number) LS_TRY(sum_oldest(t));
-    if (t->teams == 1) return ls__window_wait_done(t->window, (uint32_t)number);
+    if (t->teams == 1) return ls__shared_memory_wait_done(t->window, (uint32_t)number);
     return go_on_until(t, all_have_taken, number);
 }
 
-ls_status ls__tree_gather(ls_tree *t, float *base, int64_t offset, int64_t count)
+ls_status ls__allreduce_gather(ls_allreduce *t, float *base, int64_t offset, int64_t count)
 {
-    if (t->teams == 1 || t->keep != LS_TREE_OWN || !count) return LS_OK;
+    if (t->teams == 1 || t->keep != LS_ALLREDUCE_OWN || !count) return LS_OK;
     return begin_between(t, &(waiting){.slice = {.offset = offset, .count = count}, .base = base + offset});
 }
 
-ls_status ls__tree_release(ls_tree *tree)
+ls_status ls__allreduce_release(ls_allreduce *tree)
 {
     if (tree->teams > 1) LS_TRY(drain(tree, 0));
-    if (tree->window) LS_TRY(ls__window_barrier(tree->window));
+    if (tree->window) LS_TRY(ls__shared_memory_barrier(tree->window));
     return LS_OK;
 }
 
-ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_t offset, int64_t count)
+ls_status ls__allreduce_allreduce(ls_allreduce *tree, float *block0, size_t stride, int64_t offset, int64_t count)
 {
-    LS_TRY(ls__tree_begin(tree, block0, stride, &(ls_tree_slice){.offset = offset, .count = count}));
-    LS_TRY(ls__tree_end(tree));
+    LS_TRY(ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = offset, .count = count}));
+    LS_TRY(ls__allreduce_end(tree));
     return LS_OK;
 }
 
@@ -295,7 +295,7 @@ ls_status ls__tree_allreduce(ls_tree *tree, float *block0, size_t stride, int64_
 static void *run_thread(void *tree)
 {
     enum { NAP_NS = 20000 };
-    ls_tree *t = tree;
+    ls_allreduce *t = tree;
     omp_set_num_threads(1); /* all other cores compute */
     pthread_mutex_lock(&t->lock);
     while (!t->quits) {
@@ -315,7 +315,7 @@ static void *run_thread(void *tree)
     return NULL;
 }
 
-ls_status ls__tree_start_thread(ls_tree *t)
+ls_status ls__allreduce_start_thread(ls_allreduce *t)
 {
     if (t->teams == 1 || t->threaded) return LS_OK;
     LS_CHECK(t->comm->threads, LS_ERR_ENV, "the communicator '%s' may only be used by one thread" LS_HINT
@@ -326,7 +326,7 @@ ls_status ls__tree_start_thread(ls_tree *t)
     return LS_OK;
 }
 
-void ls__tree_rest(ls_tree *t)
+void ls__allreduce_rest(ls_allreduce *t)
 {
     if (t->threaded) {
         pthread_mutex_lock(&t->lock);

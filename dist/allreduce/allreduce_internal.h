@@ -14,7 +14,7 @@
 #include "dist/allreduce/allreduce.h"
 
 enum {
-    GRANULE    = LS_TREE_GRANULE,
+    GRANULE    = LS_ALLREDUCE_GRANULE,
     PASS       = 1 << 15, /* floats of a slice summed in one pass, at least,                         */
     PART       = 1 << 12, /* so many for each rank,                                                  */
     MOST_PASS  = 1 << 18, /* and at most: bounds the receive buffer                                  */
@@ -51,7 +51,7 @@ typedef struct team {
 
 /* A slice that is complete on this rank, and when it is so on the others. */
 typedef struct waiting {
-    ls_tree_slice slice;
+    ls_allreduce_slice slice;
     bool          head; /* the header comes with it                             */
     uint32_t      ticket;
     float        *base; /* what its owners have goes to all hosts from here; NULL: it is to be summed */
@@ -61,7 +61,7 @@ typedef struct waiting {
 /* A pass of a slice between hosts: its parts go to their owners, who add them up, and then come back. */
 typedef enum stage { STAGE_SCATTER, STAGE_ADDED, STAGE_GATHER, STAGE_DONE } stage;
 typedef struct lane {
-    ls_tree_slice slice;
+    ls_allreduce_slice slice;
     int64_t       pass;
     bool          head;
     float        *base; /* as above */
@@ -72,14 +72,14 @@ typedef struct lane {
     int64_t       began_ns; /* the messages of this stage */
 } lane;
 
-struct ls_tree {
+struct ls_allreduce {
     ls_arena         *arena;
     ls_comm          *comm;
-    ls_window        *window; /* NULL: every rank is a team of its own */
+    ls_shared_memory        *window; /* NULL: every rank is a team of its own */
     int               shards, micro_steps, slots;
-    ls_tree_schedule *schedule;
+    ls_allreduce_schedule *schedule;
     int64_t           max_count;
-    ls_tree_keep      keep;
+    ls_allreduce_keep      keep;
 
     /* the sum across ranks */
     size_t       stride;
@@ -124,7 +124,7 @@ struct ls_tree {
 };
 
 /* Part `part` of `parts` of a slice of `count` floats begins here; part `parts` is its end. */
-int64_t ls__tree_part(int64_t count, int part, int parts);
+int64_t ls__allreduce_part(int64_t count, int part, int parts);
 
 /* y = x + z for each of `adding`, tile by tile over vectors of `count` floats; then what is done with the result: `plus` (or NULL) is added to
  * it, and it is copied. */
@@ -134,29 +134,29 @@ typedef struct finish {
     int           copies;
     float *const *copy;
 } finish;
-void ls__tree_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f);
-void ls__tree_add_heads(int head, float *vector, int adds, const add *adding);
-void ls__tree_add_own_heads(ls_tree *t);
+void ls__allreduce_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f);
+void ls__allreduce_add_heads(int head, float *vector, int adds, const add *adding);
+void ls__allreduce_add_own_heads(ls_allreduce *t);
 
 /* Where the total of a slice goes, from `at` floats on in it. */
-float *ls__tree_total(const ls_tree *t, const ls_tree_slice *s, int64_t at);
+float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
 /* The total that is added to it, or NULL. */
-const float *ls__tree_plus(const ls_tree *t, const ls_tree_slice *s, int64_t at);
+const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
 /* The vectors of the own team's nodes, from `at` floats on in a slice of every block; the last is where a result belongs. */
-void ls__tree_place(ls_tree *t, const ls_tree_slice *s, int64_t at);
+void ls__allreduce_place(ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
 /* What is still to be written when `result` is there, to t->copy; how many. */
-int ls__tree_copies(ls_tree *t, const ls_tree_slice *s, const float *result, int64_t at);
+int ls__allreduce_copies(ls_allreduce *t, const ls_allreduce_slice *s, const float *result, int64_t at);
 
 /* Ends the thread, and gives up what is still on its way. */
-void ls__tree_rest(ls_tree *t);
+void ls__allreduce_rest(ls_allreduce *t);
 
 /* How many slices have been read by this rank, of those begun, in order. */
-uint64_t ls__tree_taken(const ls_tree *t);
+uint64_t ls__allreduce_taken(const ls_allreduce *t);
 
 /* Between hosts: whatever can go on without waiting does; *moved (only set to true): something did. */
-ls_status ls__tree_advance(ls_tree *t, bool *moved);
+ls_status ls__allreduce_advance(ls_allreduce *t, bool *moved);
 
 /* Who of a team deals with the owner of a part. */
-int ls__tree_agent(const ls_tree *t, int its, int part);
+int ls__allreduce_agent(const ls_allreduce *t, int its, int part);
 
 #endif

@@ -24,14 +24,14 @@ static int next_power(int n)
     return p;
 }
 
-int ls__tree_nodes(int first, int shards, int total, ls_tree_node out[LS_TREE_MAX_NODES])
+int ls__allreduce_nodes(int first, int shards, int total, ls_allreduce_node out[LS_ALLREDUCE_MAX_NODES])
 {
     int n = 0, end = first + shards, whole = next_power(total);
     while (first < end) {
         int span = 1;
         while (span < whole && first % (2 * span) == 0 && (first + 2 * span <= end || end == total)) span *= 2;
         int existing = first + span < total ? span : total - first;
-        out[n++]     = (ls_tree_node){first, existing, span};
+        out[n++]     = (ls_allreduce_node){first, existing, span};
         first += existing;
     }
     return n;
@@ -41,7 +41,7 @@ int ls__tree_nodes(int first, int shards, int total, ls_tree_node out[LS_TREE_MA
 
 /* Grows the last piece over leaves that don't exist, and merges it with its left sibling for as long as there is one.
  * Each merge is reported as (left slot, right slot). */
-static int settle(stack *s, ls_tree_merge *out)
+static int settle(stack *s, ls_allreduce_merge *out)
 {
     int merges = 0, whole = next_power(s->total);
     for (;;) {
@@ -50,7 +50,7 @@ static int settle(stack *s, ls_tree_merge *out)
         if (s->pieces < 2) return merges;
         piece *left = p - 1;
         if (left->span != p->span || left->first % (2 * p->span) != 0 || left->first + p->span != p->first) return merges;
-        out[merges++] = (ls_tree_merge){left->slot, p->slot};
+        out[merges++] = (ls_allreduce_merge){left->slot, p->slot};
         left->span *= 2;
         s->pieces--;
     }
@@ -65,16 +65,16 @@ static int lowest_free(bool *used)
 }
 
 /* The schedule of one micro-step: groups are the largest aligned powers of two in it; then what is whole is merged. */
-static void plan_micro_step(ls_tree *t, ls_tree_schedule *out, int *slots, stack *s, bool *used, int first, int end)
+static void plan_micro_step(ls_allreduce *t, ls_allreduce_schedule *out, int *slots, stack *s, bool *used, int first, int end)
 {
-    ls_tree_group group[LS_TREE_MAX_NODES];
-    ls_tree_merge merge[2 * LS_TREE_MAX_NODES];
-    *out = (ls_tree_schedule){.first_shard = first, .shards = end - first};
+    ls_allreduce_group group[LS_ALLREDUCE_MAX_NODES];
+    ls_allreduce_merge merge[2 * LS_ALLREDUCE_MAX_NODES];
+    *out = (ls_allreduce_schedule){.first_shard = first, .shards = end - first};
     for (int at = first; at < end;) {
         int span = 1;
         while (at % (2 * span) == 0 && at + 2 * span <= end) span *= 2;
         int slot             = lowest_free(used);
-        group[out->groups++] = (ls_tree_group){at - first, span, slot};
+        group[out->groups++] = (ls_allreduce_group){at - first, span, slot};
         if (slot >= *slots) *slots = slot + 1;
         at += span;
     }
@@ -84,8 +84,8 @@ static void plan_micro_step(ls_tree *t, ls_tree_schedule *out, int *slots, stack
         for (int i = 0; i < made; i++) used[merge[out->merges + i].from] = false;
         out->merges += made;
     }
-    ls_tree_group *groups = ls_arena_alloc(t->arena, sizeof *groups * (size_t)(out->groups + 1));
-    ls_tree_merge *merges = ls_arena_alloc(t->arena, sizeof *merges * (size_t)(out->merges + 1));
+    ls_allreduce_group *groups = ls_arena_alloc(t->arena, sizeof *groups * (size_t)(out->groups + 1));
+    ls_allreduce_merge *merges = ls_arena_alloc(t->arena, sizeof *merges * (size_t)(out->merges + 1));
     memcpy(groups, group, sizeof *groups * (size_t)out->groups);
     memcpy(merges, merge, sizeof *merges * (size_t)out->merges);
     out->group = groups;
@@ -93,11 +93,11 @@ static void plan_micro_step(ls_tree *t, ls_tree_schedule *out, int *slots, stack
 }
 
 /* What a rank does with its own shards, and in which slots its nodes end; how many there are. */
-static int plan_rank(ls_tree *t, int rank, ls_tree_schedule *schedule, int *slots, int slot[LS_TREE_MAX_NODES])
+static int plan_rank(ls_allreduce *t, int rank, ls_allreduce_schedule *schedule, int *slots, int slot[LS_ALLREDUCE_MAX_NODES])
 {
-    ls_share share                       = ls_share_of(t->shards, t->shards, t->comm->size, rank);
-    bool     used[2 * LS_TREE_MAX_NODES] = {false};
-    piece    room[2 * LS_TREE_MAX_NODES];
+    ls_batch_partition share                       = ls_batch_partition_of(t->shards, t->shards, t->comm->size, rank);
+    bool     used[2 * LS_ALLREDUCE_MAX_NODES] = {false};
+    piece    room[2 * LS_ALLREDUCE_MAX_NODES];
     stack    s = {.total = t->shards, .piece = room};
     *slots     = 1;
     for (int m = 0; m < t->micro_steps; m++) {
@@ -111,7 +111,7 @@ static int plan_rank(ls_tree *t, int rank, ls_tree_schedule *schedule, int *slot
 
 /* ---- teams --------------------------------------------------------------------------------------------------------- */
 
-static void find_teams(ls_tree *t)
+static void find_teams(ls_allreduce *t)
 {
     int  n      = t->comm->size;
     bool shared = t->window && t->window->shared;
@@ -129,15 +129,15 @@ static void find_teams(ls_tree *t)
     t->mine = t->team_of[t->comm->rank];
 }
 
-static void plan_team(ls_tree *t, team *m)
+static void plan_team(ls_allreduce *t, team *m)
 {
-    ls_tree_node   node[LS_TREE_MAX_NODES];
-    ls_tree_merge *merge;
+    ls_allreduce_node   node[LS_ALLREDUCE_MAX_NODES];
+    ls_allreduce_merge *merge;
     stack          s    = {.total = t->shards};
     int            room = 0;
     for (int i = 0; i < m->members; i++) {
-        ls_share share = ls_share_of(t->shards, t->shards, t->comm->size, m->rank[i]);
-        room += ls__tree_nodes(share.first_shard, share.shards, t->shards, node);
+        ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
+        room += ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
     }
     m->member = ls_arena_alloc(t->arena, sizeof *m->member * (size_t)(room + 1));
     m->slot   = ls_arena_alloc(t->arena, sizeof *m->slot * (size_t)(room + 1));
@@ -145,8 +145,8 @@ static void plan_team(ls_tree *t, team *m)
     s.piece   = ls_arena_alloc(t->arena, sizeof *s.piece * (size_t)(room + 1));
     merge     = ls_arena_alloc(t->arena, sizeof *merge * (size_t)(room + 1));
     for (int i = 0; i < m->members; i++) {
-        ls_share share = ls_share_of(t->shards, t->shards, t->comm->size, m->rank[i]);
-        int      nodes = ls__tree_nodes(share.first_shard, share.shards, t->shards, node);
+        ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
+        int      nodes = ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
         for (int k = 0; k < nodes; k++) {
             m->member[m->nodes]   = i;
             s.piece[s.pieces++]   = (piece){node[k].first, node[k].span, m->nodes++};
@@ -158,10 +158,10 @@ static void plan_team(ls_tree *t, team *m)
     m->pieces = s.pieces;
 }
 
-static void find_slots(ls_tree *t, team *m)
+static void find_slots(ls_allreduce *t, team *m)
 {
-    ls_tree_schedule *schedule = ls_arena_alloc(t->arena, sizeof *schedule * (size_t)t->micro_steps);
-    int               slot[LS_TREE_MAX_NODES], slots;
+    ls_allreduce_schedule *schedule = ls_arena_alloc(t->arena, sizeof *schedule * (size_t)t->micro_steps);
+    int               slot[LS_ALLREDUCE_MAX_NODES], slots;
     for (int i = 0, k = 0; i < m->members; i++) {
         int owned = plan_rank(t, m->rank[i], schedule, &slots, slot);
         for (int o = 0; o < owned; o++) m->slot[k++] = slot[o];
@@ -181,13 +181,13 @@ static int by_first(const void *x, const void *y)
 }
 
 /* The additions over the pieces of all teams. */
-static void plan_pieces(ls_tree *t)
+static void plan_pieces(ls_allreduce *t)
 {
     t->pieces = 0;
     for (int i = 0; i < t->teams; i++) t->pieces += t->team[i].pieces;
     size_t         room  = (size_t)t->pieces + 1;
     entry         *all   = ls_arena_alloc(t->arena, sizeof *all * room);
-    ls_tree_merge *merge = ls_arena_alloc(t->arena, sizeof *merge * room);
+    ls_allreduce_merge *merge = ls_arena_alloc(t->arena, sizeof *merge * room);
     stack          s     = {.total = t->shards, .piece = ls_arena_alloc(t->arena, sizeof(piece) * room)};
     t->piece_team        = ls_arena_alloc(t->arena, sizeof *t->piece_team * room);
     t->adding            = ls_arena_alloc(t->arena, sizeof *t->adding * room);
@@ -203,7 +203,7 @@ static void plan_pieces(ls_tree *t)
     }
 }
 
-static void plan_head(ls_tree *t)
+static void plan_head(ls_allreduce *t)
 {
     if (!t->head) return;
     size_t bytes   = (size_t)t->head * sizeof(float);
@@ -213,7 +213,7 @@ static void plan_head(ls_tree *t)
 }
 
 /* Everything about the sum across ranks. */
-static ls_status plan_sum(ls_tree *t)
+static ls_status plan_sum(ls_allreduce *t)
 {
     int n = t->comm->size;
     find_teams(t);
@@ -242,14 +242,14 @@ static ls_status plan_sum(ls_tree *t)
     return LS_OK;
 }
 
-int64_t ls__tree_part(int64_t count, int part, int parts)
+int64_t ls__allreduce_part(int64_t count, int part, int parts)
 {
     int64_t granules = (count + GRANULE - 1) / GRANULE;
     int64_t begin    = granules * part / parts * GRANULE;
     return begin < count ? begin : count;
 }
 
-ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count)
+ls_status ls__allreduce_new(ls_allreduce **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count)
 {
     LS_CHECK(shards >= 1 && shards <= MAX_SHARDS, LS_ERR_USAGE, "expected 1 to %d shards, found %d" LS_HINT "see train.shards", MAX_SHARDS,
              shards);
@@ -259,9 +259,9 @@ ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_step
              shards, shards, micro_steps);
     ls_arena *arena;
     LS_TRY(ls_arena_new(&arena, "tree"));
-    int      slot[LS_TREE_MAX_NODES];
-    ls_tree *t       = ls_arena_alloc(arena, sizeof *t);
-    *t               = (ls_tree){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
+    int      slot[LS_ALLREDUCE_MAX_NODES];
+    ls_allreduce *t       = ls_arena_alloc(arena, sizeof *t);
+    *t               = (ls_allreduce){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
     t->schedule      = ls_arena_alloc(arena, sizeof *t->schedule * (size_t)micro_steps);
@@ -275,7 +275,7 @@ ls_status ls__tree_new(ls_tree **tree, ls_comm *comm, int shards, int micro_step
     return LS_OK;
 }
 
-ls_status ls__tree_share(ls_tree *tree, ls_window *window, size_t stride)
+ls_status ls__allreduce_share(ls_allreduce *tree, ls_shared_memory *window, size_t stride)
 {
     if (!window->shared) return LS_OK;
     tree->window = window;
@@ -284,7 +284,7 @@ ls_status ls__tree_share(ls_tree *tree, ls_window *window, size_t stride)
     return LS_OK;
 }
 
-ls_status ls__tree_send_bf16(ls_tree *tree)
+ls_status ls__allreduce_send_bf16(ls_allreduce *tree)
 {
     const team *own = &tree->team[tree->mine];
     if (tree->teams == 1) return LS_OK;
@@ -294,7 +294,7 @@ ls_status ls__tree_send_bf16(ls_tree *tree)
     return LS_OK;
 }
 
-ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head)
+ls_status ls__allreduce_keep_totals(ls_allreduce *tree, ls_allreduce_keep keep, int head)
 {
     LS_CHECK(head >= 0 && head <= GRANULE, LS_ERR_FAILED, "a header of %d floats, expected at most %d", head, GRANULE);
     tree->keep = keep;
@@ -303,23 +303,23 @@ ls_status ls__tree_keep_totals(ls_tree *tree, ls_tree_keep keep, int head)
     return LS_OK;
 }
 
-int ls__tree_agent(const ls_tree *t, int its, int part) { return t->team[its].rank[part % t->team[its].members]; }
+int ls__allreduce_agent(const ls_allreduce *t, int its, int part) { return t->team[its].rank[part % t->team[its].members]; }
 
-ls_tree_range ls__tree_own(const ls_tree *t, int rank, int64_t count)
+ls_allreduce_range ls__allreduce_own(const ls_allreduce *t, int rank, int64_t count)
 {
-    int64_t begin = ls__tree_part(count, rank, t->comm->size);
-    return (ls_tree_range){begin, ls__tree_part(count, rank + 1, t->comm->size) - begin};
+    int64_t begin = ls__allreduce_part(count, rank, t->comm->size);
+    return (ls_allreduce_range){begin, ls__allreduce_part(count, rank + 1, t->comm->size) - begin};
 }
 
-void ls__tree_free(ls_tree *tree)
+void ls__allreduce_free(ls_allreduce *tree)
 {
     if (!tree) return;
-    ls__tree_rest(tree);
+    ls__allreduce_rest(tree);
     ls_block_free(&tree->buffer);
     ls_block_free(&tree->packed);
     ls_arena_free(tree->arena);
 }
 
-int ls__tree_slots(const ls_tree *tree) { return tree->slots; }
+int ls__allreduce_slots(const ls_allreduce *tree) { return tree->slots; }
 
-const ls_tree_schedule *ls__tree_schedule(const ls_tree *tree, int micro_step) { return &tree->schedule[micro_step]; }
+const ls_allreduce_schedule *ls__allreduce_schedule(const ls_allreduce *tree, int micro_step) { return &tree->schedule[micro_step]; }

@@ -18,13 +18,13 @@ static bool has_links(const ls_comm *c)
 }
 
 /* Of the slowest rank, the fastest of some; *seconds is the same on all ranks. */
-static ls_status time_sum(ls_tree *tree, ls_comm *comm, ls_window *w, double *all, int64_t floats, double *seconds)
+static ls_status time_sum(ls_allreduce *tree, ls_comm *comm, ls_shared_memory *w, double *all, int64_t floats, double *seconds)
 {
     *seconds = 0;
     for (int i = 0; i <= TRIES; i++) { /* the first one touches memory, and does not count */
         LS_TRY(ls_comm_barrier(comm));
         double mine = ls__comm_now(comm), slowest = 0;
-        LS_TRY(ls__tree_allreduce(tree, w->own.data, MOST / sizeof(float), 0, floats));
+        LS_TRY(ls__allreduce_allreduce(tree, w->own.data, MOST / sizeof(float), 0, floats));
         mine = ls__comm_now(comm) - mine;
         LS_TRY(ls_comm_allgather(comm, &mine, all, sizeof mine));
         for (int r = 0; r < comm->size; r++) slowest = all[r] > slowest ? all[r] : slowest;
@@ -35,7 +35,7 @@ static ls_status time_sum(ls_tree *tree, ls_comm *comm, ls_window *w, double *al
 }
 
 /* Sizes up to that of all gradients. */
-static ls_status try_sizes(ls_trainer *t, ls_tree *tree, ls_window *w, double *all)
+static ls_status try_sizes(ls_trainer *t, ls_allreduce *tree, ls_shared_memory *w, double *all)
 {
     const int64_t whole = (int64_t)(t->params->grads * sizeof(float)), enough = whole / PARTS < ENOUGH ? whole / PARTS : ENOUGH;
     double        rate[SIZES], seconds[SIZES], best = 0;
@@ -55,22 +55,22 @@ static ls_status try_sizes(ls_trainer *t, ls_tree *tree, ls_window *w, double *a
     return LS_OK;
 }
 
-ls_status ls__trainer_tune(ls_trainer *t)
+ls_status ls__trainer_autotune_buckets(ls_trainer *t)
 {
-    ls_tree   *tree   = NULL;
-    ls_window *window = NULL;
+    ls_allreduce   *tree   = NULL;
+    ls_shared_memory *window = NULL;
     ls_comm   *c      = t->comm;
     t->links = has_links(c);
     if (t->options.bucket_bytes) return LS_OK;
     t->options.bucket_bytes = DEFAULT;
     if (!t->links) return LS_OK;
     double   *all    = ls_arena_alloc(t->graph->arena, sizeof *all * (size_t)c->size);
-    ls_status status = ls_comm_agree(c, ls__tree_new(&tree, c, c->size, 1, MOST / (int64_t)sizeof(float)));
-    if (status == LS_OK) status = ls__window_new(&window, c, t->options.window, MOST, "bucket");
-    if (status == LS_OK) status = ls_comm_agree(c, ls__tree_share(tree, window, MOST / sizeof(float)));
+    ls_status status = ls_comm_agree(c, ls__allreduce_new(&tree, c, c->size, 1, MOST / (int64_t)sizeof(float)));
+    if (status == LS_OK) status = ls__shared_memory_new(&window, c, t->options.window, MOST, "bucket");
+    if (status == LS_OK) status = ls_comm_agree(c, ls__allreduce_share(tree, window, MOST / sizeof(float)));
     if (status == LS_OK) status = try_sizes(t, tree, window, all);
-    ls__tree_free(tree);
-    ls__window_free(window);
+    ls__allreduce_free(tree);
+    ls__shared_memory_free(window);
     LS_TRY(status);
     return LS_OK;
 }

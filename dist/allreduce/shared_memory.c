@@ -42,7 +42,7 @@ typedef struct counter {
     _Alignas(LINE) _Atomic uint32_t sleepers;
 } counter;
 
-struct ls_window_control {
+struct ls_shared_memory_sync {
     counter  arrived, done; /* at barriers; with what */
     uint64_t token;
 };
@@ -86,7 +86,7 @@ static ls_status make_file(int *file, size_t bytes, const char *name)
 }
 
 /* The block with a guard page behind it, and the page of control behind its last page in the file. */
-static ls_status map_file(ls_block *block, ls_window_control **control, int file, size_t bytes, const char *name)
+static ls_status map_file(ls_block *block, ls_shared_memory_sync **control, int file, size_t bytes, const char *name)
 {
     size_t         page = page_size(), body = pages_for(bytes), total = body + page + HUGE_PAGE;
     unsigned char *raw = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -105,7 +105,7 @@ static ls_status map_file(ls_block *block, ls_window_control **control, int file
     return LS_OK;
 }
 
-static ls_status make_own(ls_window *w, card *mine, size_t bytes, const char *name)
+static ls_status make_own(ls_shared_memory *w, card *mine, size_t bytes, const char *name)
 {
     LS_TRY(make_file(&mine->file, bytes, name));
     LS_TRY(map_file(&w->own, &w->control[w->me], mine->file, bytes, name));
@@ -114,7 +114,7 @@ static ls_status make_own(ls_window *w, card *mine, size_t bytes, const char *na
     return LS_OK;
 }
 
-static ls_status open_other(ls_window *w, int member, const card *its, const char *name)
+static ls_status open_other(ls_shared_memory *w, int member, const card *its, const char *name)
 {
     char        path[64];
     struct stat s;
@@ -141,7 +141,7 @@ static bool somebody_shares(const ls_comm *comm)
     return false;
 }
 
-static void find_members(ls_window *w)
+static void find_members(ls_shared_memory *w)
 {
     const ls_comm *c = w->comm;
     w->rank          = ls_arena_alloc(w->arena, sizeof *w->rank * (size_t)c->size);
@@ -157,7 +157,7 @@ static void find_members(ls_window *w)
 }
 
 /* With more threads than cores somebody needs the core that a spinning rank holds. */
-static int choose_spins(const ls_window *w, const card *all)
+static int choose_spins(const ls_shared_memory *w, const card *all)
 {
     cpu_set_t together;
     int       threads = 0;
@@ -169,7 +169,7 @@ static int choose_spins(const ls_window *w, const card *all)
     return threads <= CPU_COUNT(&together) ? SPINS : 0;
 }
 
-static ls_status share(ls_window *w, size_t bytes, const char *name)
+static ls_status share(ls_shared_memory *w, size_t bytes, const char *name)
 {
     ls_comm *c    = w->comm;
     card     mine = {.bytes = bytes, .process = (int)getpid(), .file = -1, .threads = omp_get_max_threads()};
@@ -192,7 +192,7 @@ static ls_status share(ls_window *w, size_t bytes, const char *name)
     return status;
 }
 
-static void unmap(ls_window *w)
+static void unmap(ls_shared_memory *w)
 {
     for (int m = 0; m < w->members; m++) {
         if (w->control && w->control[m]) munmap(w->control[m], page_size());
@@ -209,9 +209,9 @@ static void say_why_not(const ls_comm *comm, const char *name)
         fprintf(stderr, "lockstep: the %s block goes by messages, as ranks of a host cannot share memory: %.*s\n", name, (int)strcspn(why, "\n"), why);
 }
 
-ls_status ls__window_new(ls_window **out, ls_comm *comm, ls_window_mode mode, size_t bytes, const char *name)
+ls_status ls__shared_memory_new(ls_shared_memory **out, ls_comm *comm, ls_shared_memory_mode mode, size_t bytes, const char *name)
 {
-    bool      wanted = mode != LS_WINDOW_OFF && somebody_shares(comm);
+    bool      wanted = mode != LS_SHARED_MEMORY_OFF && somebody_shares(comm);
     ls_arena *arena  = NULL;
     ls_status status = ls_arena_new(&arena, "window");
     if (wanted) status = ls_comm_agree(comm, status);
@@ -219,13 +219,13 @@ ls_status ls__window_new(ls_window **out, ls_comm *comm, ls_window_mode mode, si
         ls_arena_free(arena);
         return ls__trace(status, __FILE__, __LINE__, __func__);
     }
-    ls_window *w = ls_arena_alloc(arena, sizeof *w);
-    *w           = (ls_window){.comm = comm, .arena = arena};
+    ls_shared_memory *w = ls_arena_alloc(arena, sizeof *w);
+    *w           = (ls_shared_memory){.comm = comm, .arena = arena};
     if (wanted) status = share(w, bytes, name);
     if (status != LS_OK) {
         unmap(w);
-        *w = (ls_window){.comm = comm, .arena = arena};
-        if (mode == LS_WINDOW_AUTO && !comm->broken) {
+        *w = (ls_shared_memory){.comm = comm, .arena = arena};
+        if (mode == LS_SHARED_MEMORY_AUTO && !comm->broken) {
             say_why_not(comm, name);
             status = LS_OK;
         }
@@ -246,7 +246,7 @@ ls_status ls__window_new(ls_window **out, ls_comm *comm, ls_window_mode mode, si
     return LS_OK;
 }
 
-void ls__window_free(ls_window *w)
+void ls__shared_memory_free(ls_shared_memory *w)
 {
     if (!w) return;
     unmap(w);
@@ -255,7 +255,7 @@ void ls__window_free(ls_window *w)
 
 /* Shared memory gets no huge pages by itself (shmem_enabled is `never` by default), and kernels that write gradients to small ones are
  * some percent slower.  MADV_COLLAPSE (Linux 6.1) is not bound by that setting.  Without it all goes on as before. */
-void ls__window_settle(ls_window *w)
+void ls__shared_memory_settle(ls_shared_memory *w)
 {
     size_t whole = w->own.bytes / HUGE_PAGE * HUGE_PAGE;
     if (w->settled) return;
@@ -291,7 +291,7 @@ static void nap(counter *c, uint32_t ticket)
     atomic_fetch_sub(&c->sleepers, 1);
 }
 
-static ls_status wait_for(ls_window *w, int member, counter *c, uint32_t ticket)
+static ls_status wait_for(ls_shared_memory *w, int member, counter *c, uint32_t ticket)
 {
     for (int i = 0; i < w->spins; i++) {
         if (has_come(c, ticket)) return LS_OK;
@@ -317,28 +317,28 @@ static ls_status wait_for(ls_window *w, int member, counter *c, uint32_t ticket)
     return LS_OK;
 }
 
-uint32_t ls__window_arrive(ls_window *w)
+uint32_t ls__shared_memory_arrive(ls_shared_memory *w)
 {
     if (w->members == 1) return 0;
     count_to(&w->control[w->me]->arrived, ++w->ticket);
     return w->ticket;
 }
 
-bool ls__window_complete(const ls_window *w, uint32_t ticket)
+bool ls__shared_memory_complete(const ls_shared_memory *w, uint32_t ticket)
 {
     for (int d = 1; d < w->members; d++)
         if (!has_come(&w->control[(w->me + d) % w->members]->arrived, ticket)) return false;
     return true;
 }
 
-static ls_status check_comm(const ls_window *w)
+static ls_status check_comm(const ls_shared_memory *w)
 {
     LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
              w->comm->rank);
     return LS_OK;
 }
 
-ls_status ls__window_wait(ls_window *w, uint32_t ticket)
+ls_status ls__shared_memory_wait(ls_shared_memory *w, uint32_t ticket)
 {
     LS_TRY(check_comm(w));
     for (int d = 1; d < w->members; d++) {
@@ -348,21 +348,21 @@ ls_status ls__window_wait(ls_window *w, uint32_t ticket)
     return LS_OK;
 }
 
-ls_status ls__window_barrier(ls_window *w) { return ls__window_wait(w, ls__window_arrive(w)); }
+ls_status ls__shared_memory_barrier(ls_shared_memory *w) { return ls__shared_memory_wait(w, ls__shared_memory_arrive(w)); }
 
-void ls__window_done(ls_window *w, uint32_t count)
+void ls__shared_memory_done(ls_shared_memory *w, uint32_t count)
 {
     if (w->members > 1 && atomic_load(&w->control[w->me]->done.count) != count) count_to(&w->control[w->me]->done, count);
 }
 
-bool ls__window_all_done(const ls_window *w, uint32_t count)
+bool ls__shared_memory_all_done(const ls_shared_memory *w, uint32_t count)
 {
     for (int d = 1; d < w->members; d++)
         if (!has_come(&w->control[(w->me + d) % w->members]->done, count)) return false;
     return true;
 }
 
-ls_status ls__window_wait_done(ls_window *w, uint32_t count)
+ls_status ls__shared_memory_wait_done(ls_shared_memory *w, uint32_t count)
 {
     LS_TRY(check_comm(w));
     for (int d = 1; d < w->members; d++) {

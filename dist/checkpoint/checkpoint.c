@@ -215,7 +215,7 @@ static ls_status link_best(const char *folder, const ls_progress *progress)
 /* ---- pruning ------------------------------------------------------------------------------------------------------- */
 
 /* Calls `each` for those that need not be kept beside `step`, newest first: later ones, and what no rule keeps. */
-static ls_status each_surplus(const char *folder, int64_t step, const ls_keep *keep, ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
+static ls_status each_surplus(const char *folder, int64_t step, const ls_checkpoint_retention *keep, ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
 {
     int64_t *steps, best = keep->best ? ls__checkpoint_linked(folder, "best") : -1;
     int      count, left = 0;
@@ -238,7 +238,7 @@ static ls_status discard_surplus(const char *folder, int64_t step, void *data)
     return discard(folder, step);
 }
 
-ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_keep *keep)
+ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep)
 {
     LS_TRY(link_to(folder, "latest", progress->step));
     if (keep->best) LS_TRY(link_best(folder, progress));
@@ -270,7 +270,7 @@ static bool is_sound(const char *folder, int64_t step)
 }
 
 /* Counted from the newest sound one; what is newer, and damaged, goes too. */
-ls_status ls_checkpoint_prune(const char *folder, const ls_keep *keep, bool dry, void (*each)(const char *path, void *data), void *data)
+ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry, void (*each)(const char *path, void *data), void *data)
 {
     int64_t *steps;
     int      count;

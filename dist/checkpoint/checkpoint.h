@@ -126,7 +126,7 @@ ls_status ls__checkpoint_prepare(const char *folder);
 /* The temporary folder of this step, with all its files, becomes the checkpoint. */
 ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int parts, const uint64_t *sums);
 /* Afterwards: `latest`, `best`, and what need not be kept is removed. */
-ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_keep *keep);
+ls_status ls__checkpoint_prune(const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep);
 /* Removes a half-made checkpoint; the error message stays what it was. */
 ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status status);
 
@@ -134,7 +134,7 @@ ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status sta
 ls_status ls__checkpoint_newest(ls_index *x, const ls_state *state, const char *folder, bool *found);
 
 /* As ls_checkpoint_save and _load, of any state that all ranks hold.  comm: NULL is one rank. */
-ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_keep *keep);
+ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep);
 ls_status ls__checkpoint_load(ls_comm *comm, const ls_state *state, const char *folder, ls_progress *progress, bool *found);
 ls_status ls__checkpoint_read(ls_comm *comm, const ls_state *state, const char *checkpoint, ls_progress *progress);
 

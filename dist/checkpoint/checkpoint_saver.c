@@ -411,7 +411,7 @@ ls_status ls_saver_finish(ls_saver *s)
     return agree(s->comm, s->rank == 0 ? s->last : LS_OK);
 }
 
-ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_keep *keep)
+ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep)
 {
     ls_saver *s;
     LS_TRY(ls__saver_new(&s, comm, state, NULL, &(ls_saver_options){.folder = folder, .keep = *keep}));

@@ -149,7 +149,7 @@ ls_status ls_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *opti
     return LS_OK;
 }
 
-ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_keep *keep)
+ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep)
 {
     held h;
     LS_TRY(hold(t, LS_TO_WRITE, &h));

@@ -128,7 +128,7 @@ static void release(ls_comm *comm)
 static const ls_comm_table table = {
     .name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .now = now, .free = release};
 
-ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *link)
+ls_status ls__comm_costmodel(ls_comm **comm, int rank, int size, const ls_link *link)
 {
     mirror *m = malloc(sizeof *m);
     LS_CHECK(m, LS_ERR_ENV, "no memory for a communicator");
@@ -138,9 +138,9 @@ ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *lin
     return LS_OK;
 }
 
-double ls__mirror_waited(const ls_comm *comm) { return MIRROR_OF(comm)->waited; }
+double ls__costmodel_waited(const ls_comm *comm) { return MIRROR_OF(comm)->waited; }
 
-void ls__mirror_sent(const ls_comm *comm, double *bytes, int64_t *messages)
+void ls__costmodel_sent(const ls_comm *comm, double *bytes, int64_t *messages)
 {
     *bytes    = MIRROR_OF(comm)->bytes;
     *messages = MIRROR_OF(comm)->messages;

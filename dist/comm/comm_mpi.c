@@ -243,11 +243,11 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     MPI_Initialized(&is_started);
     MPI_Finalized(&is_finished);
     LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
-    if (!is_started) LS_TRY(ls__startup_memory());
+    if (!is_started) LS_TRY(ls__mpi_start_guard_memory());
     mpi_comm *c = calloc(1, sizeof *c);
     LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
     setenv("OMPI_MCA_btl_tcp_eager_limit", TCP_LIMIT, 0);
-    ls__startup_begin();
+    ls__mpi_start_guard_begin();
     int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
     ls_status status;
     if (code != MPI_SUCCESS)
@@ -260,7 +260,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     else
         status = connect(c, !is_started);
     c->base.threads = level >= MPI_THREAD_SERIALIZED;
-    ls__startup_end();
+    ls__mpi_start_guard_end();
     if (status != LS_OK) {
         free(c->base.host);
         free(c);

@@ -60,7 +60,7 @@ typedef struct sim {
 
 struct world {
     ls_arena       *arena;
-    ls_sim_options  options;
+    ls_threads_options  options;
     int             ranks, threads;
     sim            *rank;
     pthread_mutex_t lock;
@@ -98,10 +98,10 @@ static ls_status begin_call(sim *s)
 {
     int64_t call = s->calls++;
     for (int i = 0; i < s->world->options.faults; i++) {
-        const ls_sim_fault *f = &s->world->options.fault[i];
+        const ls_threads_fault *f = &s->world->options.fault[i];
         if (f->rank != s->comm.rank || f->call != call) continue;
-        if (f->kind == LS_SIM_DELAY) sleep_until(now() + f->seconds);
-        if (f->kind != LS_SIM_DIE) continue;
+        if (f->kind == LS_THREADS_FAULT_DELAY) sleep_until(now() + f->seconds);
+        if (f->kind != LS_THREADS_FAULT_DIE) continue;
         leave(s);
         return LS_FAIL(LS_ERR_ENV, "rank %d ends in its call %lld, as its script says", s->comm.rank, (long long)call);
     }
@@ -391,7 +391,7 @@ static ls_status first_error(const world *w, ls_status *status)
     return found ? ls_error_set(found->status, found->message, found->trace) : LS_OK;
 }
 
-ls_status ls_sim_run(int ranks, const ls_sim_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
+ls_status ls_comm_threads_run(int ranks, const ls_threads_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
 {
     enum { MOST = 1024 };
     ls_arena *arena;

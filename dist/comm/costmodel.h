@@ -4,10 +4,10 @@
  * it is the real program, with its real collectives; only the waiting for messages is computed, and counted instead of done.  So one
  * process finds out how long a step of a thousand ranks takes, as long as none of them is late.  Not public.
  *
- *     LS_TRY(ls__comm_mirror(&comm, 0, 64, &(ls_link){.bytes_per_s = 1.25e9, .latency_s = 20e-6}));
+ *     LS_TRY(ls__comm_costmodel(&comm, 0, 64, &(ls_link){.bytes_per_s = 1.25e9, .latency_s = 20e-6}));
  *     began  = now();
  *     ... a step of a trainer over comm ...
- *     step_s = now() - began + ls__mirror_waited(comm)
+ *     step_s = now() - began + ls__costmodel_waited(comm)
  *
  * Why not `sim`, which has ranks as threads: they would share this machine's cores, caches and memory, and what is to be known is how
  * long a step takes when each has its own.
@@ -32,11 +32,11 @@ typedef struct ls_link {
 } ls_link;
 
 /* link NULL: messages take no time. */
-ls_status ls__comm_mirror(ls_comm **comm, int rank, int size, const ls_link *link);
+ls_status ls__comm_costmodel(ls_comm **comm, int rank, int size, const ls_link *link);
 
 /* Seconds that collectives would have taken so far, besides those that passed. */
-double ls__mirror_waited(const ls_comm *comm);
+double ls__costmodel_waited(const ls_comm *comm);
 /* Bytes and messages that this rank has sent so far. */
-void ls__mirror_sent(const ls_comm *comm, double *bytes, int64_t *messages);
+void ls__costmodel_sent(const ls_comm *comm, double *bytes, int64_t *messages);
 
 #endif

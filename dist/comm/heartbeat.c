@@ -56,7 +56,7 @@ static ls_seat *map_seat(int file)
     return seat == MAP_FAILED ? NULL : seat;
 }
 
-static ls_status make_seat(ls_control *c, ls_peer *mine)
+static ls_status make_seat(ls_heartbeat *c, ls_peer *mine)
 {
     mine->file = memfd_create("lockstep flight", MFD_CLOEXEC);
     if (mine->file >= 0 && ftruncate(mine->file, (off_t)seat_bytes()) != 0) { /* there is a limit on files, say */
@@ -104,7 +104,7 @@ static void find_addresses(ls_peer *mine)
     freeifaddrs(all);
 }
 
-static ls_status open_socket(ls_control *c, ls_peer *mine)
+static ls_status open_socket(ls_heartbeat *c, ls_peer *mine)
 {
     struct sockaddr_in any    = {.sin_family = AF_INET};
     socklen_t          length = sizeof any;
@@ -128,7 +128,7 @@ static bool may_share(void)
 }
 
 /* Opens what the others of this host show; all of a host or none, as far as this rank can tell. */
-static bool open_seats(ls_control *c, const ls_comm *comm)
+static bool open_seats(ls_heartbeat *c, const ls_comm *comm)
 {
     bool whole = true;
     for (int r = 0; r < c->ranks; r++) {
@@ -142,7 +142,7 @@ static bool open_seats(ls_control *c, const ls_comm *comm)
 }
 
 /* This rank alone. */
-static void stand_alone(ls_control *c)
+static void stand_alone(ls_heartbeat *c)
 {
     for (int m = 0; m < c->members; m++)
         if (m != c->me && c->seat[m]) munmap(c->seat[m], seat_bytes());
@@ -161,7 +161,7 @@ static bool host_is_whole(const ls_comm *comm, const int32_t *sees, int rank)
 }
 
 /* Addresses of other hosts that this one has, too (loopback, bridges of containers), lead here and not there. */
-static void forget_own_addresses(ls_control *c, const ls_comm *comm, const ls_peer *mine)
+static void forget_own_addresses(ls_heartbeat *c, const ls_comm *comm, const ls_peer *mine)
 {
     enum { MOST = sizeof mine->address / sizeof *mine->address };
     for (int r = 0; r < c->ranks; r++)
@@ -170,7 +170,7 @@ static void forget_own_addresses(ls_control *c, const ls_comm *comm, const ls_pe
                 if (c->peer[r].address[a].s_addr == mine->address[k].s_addr) c->peer[r].address[a].s_addr = 0;
 }
 
-static ls_status meet(ls_control *c, ls_comm *comm, ls_peer *mine)
+static ls_status meet(ls_heartbeat *c, ls_comm *comm, ls_peer *mine)
 {
     LS_TRY(ls_comm_allgather(comm, mine, c->peer, sizeof *mine));
     forget_own_addresses(c, comm, mine);
@@ -190,13 +190,13 @@ static ls_status meet(ls_control *c, ls_comm *comm, ls_peer *mine)
     return LS_OK;
 }
 
-ls_status ls__control_new(ls_control **out, ls_comm *comm)
+ls_status ls__heartbeat_new(ls_heartbeat **out, ls_comm *comm)
 {
     ls_arena *memory = NULL;
     LS_TRY(ls_comm_agree(comm, ls_arena_new(&memory, "control")));
-    ls_control *c    = ls_arena_alloc(memory, sizeof *c);
+    ls_heartbeat *c    = ls_arena_alloc(memory, sizeof *c);
     size_t      many = (size_t)comm->size;
-    *c               = (ls_control){.memory = memory, .rank = comm->rank, .ranks = comm->size, .socket = -1};
+    *c               = (ls_heartbeat){.memory = memory, .rank = comm->rank, .ranks = comm->size, .socket = -1};
     c->peer          = ls_arena_alloc(memory, sizeof *c->peer * many);
     c->group         = ls_arena_alloc(memory, sizeof *c->group * many);
     c->member        = ls_arena_alloc(memory, sizeof *c->member * many);
@@ -211,14 +211,14 @@ ls_status ls__control_new(ls_control **out, ls_comm *comm)
     if (status == LS_OK) status = meet(c, comm, &mine);
     if (mine.file >= 0) close(mine.file); /* after the second all-gather everybody has opened it */
     if (status != LS_OK) {
-        ls__control_free(c);
+        ls__heartbeat_free(c);
         return status;
     }
     *out = c;
     return LS_OK;
 }
 
-void ls__control_free(ls_control *c)
+void ls__heartbeat_free(ls_heartbeat *c)
 {
     if (!c) return;
     for (int m = 0; m < c->members; m++)
@@ -230,7 +230,7 @@ void ls__control_free(ls_control *c)
 
 /* ---- datagrams ------------------------------------------------------------------------------------------------------ */
 
-void ls__control_send(ls_control *c, ls_word *word, const struct sockaddr_in *to)
+void ls__heartbeat_send(ls_heartbeat *c, ls_heartbeat_message *word, const struct sockaddr_in *to)
 {
     word->magic = MAGIC;
     word->token = c->token;
@@ -238,16 +238,16 @@ void ls__control_send(ls_control *c, ls_word *word, const struct sockaddr_in *to
     if (c->socket >= 0) (void)sendto(c->socket, word, sizeof *word, MSG_NOSIGNAL, (const struct sockaddr *)to, sizeof *to);
 }
 
-void ls__control_send_rank(ls_control *c, ls_word *word, int rank)
+void ls__heartbeat_send_rank(ls_heartbeat *c, ls_heartbeat_message *word, int rank)
 {
     const ls_peer *p    = &c->peer[rank];
     const bool     here = !strcmp(p->host, c->peer[c->rank].host);
     for (size_t a = 0; a < sizeof p->address / sizeof *p->address; a++)
         if (p->address[a].s_addr && (here || p->address[a].s_addr != htonl(INADDR_LOOPBACK)))
-            ls__control_send(c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
+            ls__heartbeat_send(c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
 }
 
-bool ls__control_refused(ls_control *c, struct sockaddr_in *at)
+bool ls__heartbeat_refused(ls_heartbeat *c, struct sockaddr_in *at)
 {
     while (c->socket >= 0) {
         char          control[512];
@@ -263,7 +263,7 @@ bool ls__control_refused(ls_control *c, struct sockaddr_in *at)
     return false;
 }
 
-bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from)
+bool ls__heartbeat_receive(ls_heartbeat *c, ls_heartbeat_message *word, struct sockaddr_in *from)
 {
     while (c->socket >= 0) {
         socklen_t length = sizeof *from;
@@ -276,4 +276,4 @@ bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from)
 }
 
 /* What does not fit into one packet is lost when either half is. */
-_Static_assert(sizeof(ls_word) <= 1472, "a word fits into one packet of 1,500 bytes");
+_Static_assert(sizeof(ls_heartbeat_message) <= 1472, "a word fits into one packet of 1,500 bytes");

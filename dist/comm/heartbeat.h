@@ -4,10 +4,10 @@
  * readable when its owner is stopped or dead.  Between hosts: datagrams (UDP) to the host of rank 0, and back.  Set up once, with the help of the
  * communicator; after that nothing in here calls MPI, waits, or allocates.
  *
- *     ls_control *c;
- *     LS_TRY(ls__control_new(&c, comm));          collective
+ *     ls_heartbeat *c;
+ *     LS_TRY(ls__heartbeat_new(&c, comm));          collective
  *     c->own->log                                 the rank's flight recorder
- *     ls__control_free(c);
+ *     ls__heartbeat_free(c);
  */
 #ifndef LS_DIST_COMM_HEARTBEAT_H
 #define LS_DIST_COMM_HEARTBEAT_H
@@ -27,7 +27,7 @@ typedef struct ls_seat {
     _Atomic int32_t claimed;              /* of the host's first rank: somebody gives a verdict */
     _Atomic int32_t verdict;              /* exit code + 1; text is there                     */
     uint64_t        token;
-    char            message[512], text[LS_VERDICT_TEXT];
+    char            message[512], text[LS_DIAGNOSIS_TEXT];
     ls_flight_log   log;
 } ls_seat;
 
@@ -41,7 +41,7 @@ typedef struct ls_peer {
     char           host[LS_HOST_NAME];
 } ls_peer;
 
-typedef struct ls_control {
+typedef struct ls_heartbeat {
     ls_arena *memory;
     int       rank, ranks;
     uint64_t  token;       /* of this run's datagrams                                       */
@@ -52,34 +52,34 @@ typedef struct ls_control {
     ls_seat **seat;        /* theirs; seat[me] == own                                       */
     ls_seat  *own;
     int       me, socket;  /* -1: no other hosts                                            */
-} ls_control;
+} ls_heartbeat;
 
-ls_status ls__control_new(ls_control **control, ls_comm *comm);
-void      ls__control_free(ls_control *control);
+ls_status ls__heartbeat_new(ls_heartbeat **control, ls_comm *comm);
+void      ls__heartbeat_free(ls_heartbeat *control);
 
 /* ---- datagrams ---- */
 
-typedef enum ls_word_kind { LS_WORD_VIEW, LS_WORD_JUDGE } ls_word_kind;
+typedef enum ls_heartbeat_kind { LS_HEARTBEAT_VIEW, LS_HEARTBEAT_DIAGNOSIS } ls_heartbeat_kind;
 
-typedef struct ls_word {
+typedef struct ls_heartbeat_message {
     uint64_t magic, token;
     int32_t  kind, from;
     int32_t  verdict; /* of the judge: exit code + 1, 0: none */
     int32_t  pad;
     union {
         ls_rank_view view;
-        char         text[LS_VERDICT_TEXT];
+        char         text[LS_DIAGNOSIS_TEXT];
     } u;
-} ls_word;
+} ls_heartbeat_message;
 
 /* Sends to one address; loss is no error, as every word is said again. */
-void ls__control_send(ls_control *c, ls_word *word, const struct sockaddr_in *to);
+void ls__heartbeat_send(ls_heartbeat *c, ls_heartbeat_message *word, const struct sockaddr_in *to);
 /* To all addresses of a rank. */
-void ls__control_send_rank(ls_control *c, ls_word *word, int rank);
+void ls__heartbeat_send_rank(ls_heartbeat *c, ls_heartbeat_message *word, int rank);
 /* An address to which something was sent where nobody listens (any more); false: there is none left. */
-bool ls__control_refused(ls_control *c, struct sockaddr_in *at);
+bool ls__heartbeat_refused(ls_heartbeat *c, struct sockaddr_in *at);
 /* The next word of this run that has come, false when there is none. */
-bool ls__control_receive(ls_control *c, ls_word *word, struct sockaddr_in *from);
+bool ls__heartbeat_receive(ls_heartbeat *c, ls_heartbeat_message *word, struct sockaddr_in *from);
 
 /* Start of a process in clock ticks, and its state letter, from /proc; false when there is none. */
 bool ls__process_look(int process, char *state, int64_t *started);

@@ -76,7 +76,7 @@ static void write_calls(int file, const ls_flight_log *log)
     }
 }
 
-bool ls__crash_write(const ls_control *c, int member, const char *folder, const char *verdict)
+bool ls__crash_report_write(const ls_heartbeat *c, int member, const char *folder, const char *verdict)
 {
     const ls_peer *peer = &c->peer[c->member[member]];
     const ls_seat *seat = c->seat[member];
@@ -118,7 +118,7 @@ static void note_crash(int number, siginfo_t *info, void *where)
 }
 
 /* With a stack of its own for the thread that computes: one that could not grow is a crash, too. */
-void ls__crash_catch(_Atomic int32_t *word, bool nobody_else)
+void ls__crash_report_install(_Atomic int32_t *word, bool nobody_else)
 {
     static char stack[1 << 16];
     stack_t     has;
@@ -131,7 +131,7 @@ void ls__crash_catch(_Atomic int32_t *word, bool nobody_else)
     }
 }
 
-void ls__crash_leave(void)
+void ls__crash_report_uninstall(void)
 {
     if (!crash_word) return;
     crash_word = NULL;

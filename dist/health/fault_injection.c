@@ -156,7 +156,7 @@ static ls_status parse(const char *text)
     return fault.what < 0 ? bad(text) : LS_OK;
 }
 
-ls_status ls__fault_init(ls_flight *flight, ls_comm *comm)
+ls_status ls__fault_injection_init(ls_flight *flight, ls_comm *comm)
 {
     const char *text = getenv("LOCKSTEP_FAULT");
     if (!text || !*text) return LS_OK;

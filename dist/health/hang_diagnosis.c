@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void say(ls_verdict *v, const char *format, ...) LS_PRINTF(2, 3);
-static void say(ls_verdict *v, const char *format, ...)
+static void say(ls_diagnosis *v, const char *format, ...) LS_PRINTF(2, 3);
+static void say(ls_diagnosis *v, const char *format, ...)
 {
     size_t  used = strlen(v->text);
     va_list args;
@@ -24,12 +24,12 @@ static bool waits(const ls_rank_view *v) { return v->life == LS_LIFE_RUNS && ls_
 
 /* ---- parts of the line --------------------------------------------------------------------------------------------- */
 
-static void say_seconds(ls_verdict *v, double s) { say(v, s < 9.95 ? "%.1f s" : "%.0f s", s); }
+static void say_seconds(ls_diagnosis *v, double s) { say(v, s < 9.95 ? "%.1f s" : "%.0f s", s); }
 
-static void say_rank(ls_verdict *v, const ls_rank_view *it) { say(v, "rank %d on %s", it->rank, it->host); }
+static void say_rank(ls_diagnosis *v, const ls_rank_view *it) { say(v, "rank %d on %s", it->rank, it->host); }
 
 /* "in `backward` conv2" */
-static void say_place(ls_verdict *v, const ls_rank_view *it)
+static void say_place(ls_diagnosis *v, const ls_rank_view *it)
 {
     if (it->phase == LS_PHASE_NONE)
         say(v, "between two instructions");
@@ -41,13 +41,13 @@ static void say_place(ls_verdict *v, const ls_rank_view *it)
         say(v, "in `%s` %s", ls__phase_name(it->phase), it->what);
 }
 
-static void say_step(ls_verdict *v, const ls_rank_view *it)
+static void say_step(ls_diagnosis *v, const ls_rank_view *it)
 {
     if (it->step > 0) say(v, " at step %lld", (long long)it->step);
 }
 
 /* What the ranks besides `but` wait in: the collective of most, and nothing when none waits. */
-static void say_others(ls_verdict *v, const ls_rank_view *view, int ranks, int but)
+static void say_others(ls_diagnosis *v, const ls_rank_view *view, int ranks, int but)
 {
     int best = -1, most = 0, waiting = 0, others = 0;
     for (int r = 0; r < ranks; r++) {
@@ -74,7 +74,7 @@ static void say_others(ls_verdict *v, const ls_rank_view *view, int ranks, int b
     if (part) say(v, " of %s", it->whole);
 }
 
-static void say_how_many(ls_verdict *v, int more)
+static void say_how_many(ls_diagnosis *v, int more)
 {
     if (more > 0) say(v, " (and %d more rank%s)", more, more == 1 ? "" : "s");
 }
@@ -99,7 +99,7 @@ static uint64_t first_difference(const ls_rank_view *one, const ls_rank_view *ot
     return lowest;
 }
 
-static void say_call(ls_verdict *v, const struct ls_call_mark *mark, bool sized)
+static void say_call(ls_diagnosis *v, const struct ls_call_mark *mark, bool sized)
 {
     say(v, "%s", mark->what);
     if (sized) say(v, " of %llu", (unsigned long long)mark->count);
@@ -118,7 +118,7 @@ static int differs_from(const ls_rank_view *view, int ranks, int rank, uint64_t 
     return n;
 }
 
-static bool out_of_step(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool out_of_step(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     bool any = false;
     for (int r = 1; r < ranks && !any; r++) any = first_difference(&view[0], &view[r]) != 0;
@@ -167,7 +167,7 @@ static bool out_of_step(const ls_rank_view *view, int ranks, ls_verdict *v)
 
 /* ---- the other causes -------------------------------------------------------------------------------------------- */
 
-static bool failed(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool failed(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     for (int r = 0; r < ranks; r++) {
         if (view[r].life != LS_LIFE_FAILED) continue;
@@ -192,7 +192,7 @@ static const char *crash_name(int number)
     return "a signal";
 }
 
-static bool dead(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool dead(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     for (int r = 0; r < ranks; r++) {
         const ls_rank_view *it = &view[r];
@@ -214,7 +214,7 @@ static bool dead(const ls_rank_view *view, int ranks, ls_verdict *v)
 }
 
 /* How it is late, in words that say what to look for. */
-static void say_state(ls_verdict *v, const ls_rank_view *it)
+static void say_state(ls_diagnosis *v, const ls_rank_view *it)
 {
     if (it->life == LS_LIFE_STOPPED)
         say(v, " (kill -CONT %d there lets it go on)", it->process);
@@ -233,7 +233,7 @@ static bool has_to_move(const ls_rank_view *it, bool awaited)
     return it->life == LS_LIFE_RUNS && !ls__phase_waits(it->phase) && (it->phase != LS_PHASE_NONE || awaited);
 }
 
-static bool late(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool late(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     int    worst = -1, more = -1;
     double by = 0;
@@ -271,7 +271,7 @@ static bool late(const ls_rank_view *view, int ranks, ls_verdict *v)
     return true;
 }
 
-static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_verdict *v)
+static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_diagnosis *v)
 {
     int first = -1, more = 0;
     for (int r = 0; r < ranks; r++) {
@@ -295,7 +295,7 @@ static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_ver
 }
 
 /* All wait, but not in the same collective: some have called one more than others. */
-static bool not_all_called(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool not_all_called(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     uint64_t most = 0;
     int      ahead = -1, behind = -1, ahead_ranks = 0;
@@ -320,7 +320,7 @@ static bool not_all_called(const ls_rank_view *view, int ranks, ls_verdict *v)
     return true;
 }
 
-static bool nobody_moves(const ls_rank_view *view, int ranks, ls_verdict *v)
+static bool nobody_moves(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     int    left = -1, first = -1, waiting = 0;
     double age = INFINITY;
@@ -354,9 +354,9 @@ static bool nobody_moves(const ls_rank_view *view, int ranks, ls_verdict *v)
     return true;
 }
 
-bool ls__judge(const ls_rank_view *view, int ranks, double silence_s, ls_verdict *verdict)
+bool ls__diagnose_hang(const ls_rank_view *view, int ranks, double silence_s, ls_diagnosis *verdict)
 {
-    *verdict = (ls_verdict){.rank = -1};
+    *verdict = (ls_diagnosis){.rank = -1};
     return out_of_step(view, ranks, verdict) || failed(view, ranks, verdict) || dead(view, ranks, verdict) || late(view, ranks, verdict) ||
            silent(view, ranks, silence_s, verdict) || nobody_moves(view, ranks, verdict);
 }

@@ -18,7 +18,7 @@ typedef enum ls_life {
     LS_LIFE_UNKNOWN  /* its host was never heard of                 */
 } ls_life;
 
-enum { LS_RECENT = 8, LS_MARKS = LS_RECENT + 4, LS_HOST_NAME = 64, LS_VERDICT_TEXT = 1024, LS_CALL_NAME = 40 };
+enum { LS_RECENT = 8, LS_MARKS = LS_RECENT + 4, LS_HOST_NAME = 64, LS_DIAGNOSIS_TEXT = 1024, LS_CALL_NAME = 40 };
 
 /* A rank, as a watchdog of its host sees it; also what hosts send each other. */
 typedef struct ls_rank_view {
@@ -42,13 +42,13 @@ typedef struct ls_rank_view {
     char     message[256];       /* of one that failed                                                     */
 } ls_rank_view;
 
-typedef struct ls_verdict {
+typedef struct ls_diagnosis {
     int  rank;                   /* because of which, -1: no single one */
     int  code;                   /* of the exit                         */
-    char text[LS_VERDICT_TEXT];  /* one line                            */
-} ls_verdict;
+    char text[LS_DIAGNOSIS_TEXT];  /* one line                            */
+} ls_diagnosis;
 
 /* True when the run cannot go on; silence_s: for how long a host may be silent. */
-bool ls__judge(const ls_rank_view *view, int ranks, double silence_s, ls_verdict *verdict);
+bool ls__diagnose_hang(const ls_rank_view *view, int ranks, double silence_s, ls_diagnosis *verdict);
 
 #endif

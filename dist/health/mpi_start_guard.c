@@ -73,7 +73,7 @@ static int ranks_of_job(void)
     return n ? n : number_of("PMI_SIZE", number_of("SLURM_NTASKS", 1));
 }
 
-ls_status ls__startup_memory(void)
+ls_status ls__mpi_start_guard_memory(void)
 {
     enum { NEED_MB = 288, NEED_RANK_MB = 4 }; /* Open MPI 4.1: libraries, a thread or two, and what each rank of a host shows the others */
     const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * number_of("OMPI_COMM_WORLD_LOCAL_SIZE", 1)) << 20;
@@ -266,13 +266,13 @@ static void *watch(void *context)
     return NULL;
 }
 
-void ls__startup_begin(void)
+void ls__mpi_start_guard_begin(void)
 {
     sigset_t           all, before;
     pthread_condattr_t monotonic;
     const char        *asked = getenv("LOCKSTEP_START_S");
     if (start.depth++ || ranks_of_job() < 2) return;
-    start.limit_s = asked && *asked ? atof(asked) : LS_STARTUP_S;
+    start.limit_s = asked && *asked ? atof(asked) : LS_MPI_START_S;
     if (start.limit_s <= 0) return;
     start.over     = false;
     start.began_ns = ls__flight_now();
@@ -289,7 +289,7 @@ void ls__startup_begin(void)
     if (start.limit_s > 0) (void)pthread_setname_np(start.thread, WAITER);
 }
 
-void ls__startup_end(void)
+void ls__mpi_start_guard_end(void)
 {
     if (--start.depth || start.limit_s <= 0) return;
     pthread_mutex_lock(&start.lock);

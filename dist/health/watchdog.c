@@ -30,7 +30,7 @@ typedef struct heard {
 
 struct ls_watchdog {
     ls_comm             *comm;
-    ls_control          *control;
+    ls_heartbeat          *control;
     ls_flight            flight;
     pthread_t            thread;
     pthread_mutex_t      lock;         /* of the settings */
@@ -79,7 +79,7 @@ static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor
 
 static ls_life life_of(ls_watchdog *w, int member, char *state, int64_t now)
 {
-    const ls_control *c    = w->control;
+    const ls_heartbeat *c    = w->control;
     const ls_seat    *seat = c->seat[member];
     const ls_peer    *peer = &c->peer[c->member[member]];
     int64_t           started;
@@ -121,7 +121,7 @@ static void look_at_calls(const ls_flight_log *log, ls_rank_view *v, uint64_t ca
 
 static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
 {
-    const ls_control *c    = w->control;
+    const ls_heartbeat *c    = w->control;
     const ls_seat    *seat = c->seat[member];
     const ls_peer    *peer = &c->peer[c->member[member]];
     ls_rank_view     *v    = &w->view[peer->rank];
@@ -157,17 +157,17 @@ static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
 
 static bool write_crash_files(const ls_watchdog *w, const char *text, bool others)
 {
-    const ls_control *c = w->control;
-    if (!*w->folder || !ls__crash_write(c, c->me, w->folder, text)) return false;
+    const ls_heartbeat *c = w->control;
+    if (!*w->folder || !ls__crash_report_write(c, c->me, w->folder, text)) return false;
     for (int m = 0; m < c->members && others; m++) {
         int life = w->view[c->member[m]].life;
-        if (life == LS_LIFE_DEAD || life == LS_LIFE_STOPPED) (void)ls__crash_write(c, m, w->folder, text);
+        if (life == LS_LIFE_DEAD || life == LS_LIFE_STOPPED) (void)ls__crash_report_write(c, m, w->folder, text);
     }
     return true;
 }
 
 /* Where the other ranks of the host look for it. */
-static void publish(ls_watchdog *w, const ls_verdict *v)
+static void publish(ls_watchdog *w, const ls_diagnosis *v)
 {
     ls_seat *own = w->control->own;
     copy(own->text, sizeof own->text, v->text);
@@ -177,12 +177,12 @@ static void publish(ls_watchdog *w, const ls_verdict *v)
 /* Those that were stopped go on, to obey: mpirun would give them a second.  At the very end, or the run would go on, too. */
 static void wake(const ls_watchdog *w)
 {
-    const ls_control *c = w->control;
+    const ls_heartbeat *c = w->control;
     for (int m = 0; m < c->members; m++)
         if (w->view[c->member[m]].life == LS_LIFE_STOPPED) kill(c->peer[c->member[m]].process, SIGCONT);
 }
 
-static void end(ls_watchdog *w, const ls_verdict *v)
+static void end(ls_watchdog *w, const ls_diagnosis *v)
 {
     w->over = true;
     if (w->settings.end)
@@ -194,23 +194,23 @@ static void end(ls_watchdog *w, const ls_verdict *v)
 /* That the judge is there. */
 static void tell_speakers(ls_watchdog *w)
 {
-    ls_control *c    = w->control;
-    ls_word     word = {.kind = LS_WORD_JUDGE};
+    ls_heartbeat *c    = w->control;
+    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_DIAGNOSIS};
     for (int r = 0; r < c->ranks; r++)
-        if (c->group[r] == r && w->source[r].sin_port) ls__control_send(c, &word, &w->source[r]);
+        if (c->group[r] == r && w->source[r].sin_port) ls__heartbeat_send(c, &word, &w->source[r]);
 }
 
 /* To every rank of other hosts, as nobody knows who speaks there now. */
-static void tell_all(ls_watchdog *w, const ls_verdict *v)
+static void tell_all(ls_watchdog *w, const ls_diagnosis *v)
 {
-    ls_control *c    = w->control;
-    ls_word     word = {.kind = LS_WORD_JUDGE, .verdict = v->code + 1};
+    ls_heartbeat *c    = w->control;
+    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_DIAGNOSIS, .verdict = v->code + 1};
     copy(word.u.text, sizeof word.u.text, v->text);
     for (int r = 0; r < c->ranks; r++)
-        if (c->group[r] != c->group[c->rank]) ls__control_send_rank(c, &word, r);
+        if (c->group[r] != c->group[c->rank]) ls__heartbeat_send_rank(c, &word, r);
 }
 
-static void pronounce(ls_watchdog *w, ls_verdict *v)
+static void pronounce(ls_watchdog *w, ls_diagnosis *v)
 {
     int32_t nobody = 0;
     if (!atomic_compare_exchange_strong(&w->control->seat[0]->claimed, &nobody, 1)) return;
@@ -219,7 +219,7 @@ static void pronounce(ls_watchdog *w, ls_verdict *v)
         snprintf(v->text + used, sizeof v->text - used, "; crash files in %s", w->folder);
     }
     if (!w->settings.end) {
-        char line[LS_VERDICT_TEXT + 64];
+        char line[LS_DIAGNOSIS_TEXT + 64];
         int  n = snprintf(line, sizeof line, "%slockstep: error: %s\n", w->settings.terminal ? "\r\033[K" : "", v->text);
         if (write(STDERR_FILENO, line, (size_t)n) != n) { /* nobody is left who could be told */ }
     }
@@ -236,7 +236,7 @@ static void pronounce(ls_watchdog *w, ls_verdict *v)
 static void obey(ls_watchdog *w, int code, const char *text)
 {
     enum { AFTER_MS = 200, APART_MS = 100 }; /* after who has given the verdict */
-    ls_verdict v = {.rank = -1, .code = code};
+    ls_diagnosis v = {.rank = -1, .code = code};
     copy(v.text, sizeof v.text, text);
     publish(w, &v);
     (void)write_crash_files(w, v.text, false);
@@ -248,19 +248,19 @@ static void obey(ls_watchdog *w, int code, const char *text)
 
 static void send_view(ls_watchdog *w, const ls_rank_view *view, int64_t now)
 {
-    ls_control *c    = w->control;
-    ls_word     word = {.kind = LS_WORD_VIEW, .u.view = *view};
+    ls_heartbeat *c    = w->control;
+    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_VIEW, .u.view = *view};
     if (w->judge_ns && now - w->judge_ns < NEW_SPEAKER_MS * MS) {
-        ls__control_send(c, &word, &w->judge);
+        ls__heartbeat_send(c, &word, &w->judge);
         return;
     }
     for (int r = 0; r < c->ranks; r++)
-        if (c->group[r] == c->group[0]) ls__control_send_rank(c, &word, r);
+        if (c->group[r] == c->group[0]) ls__heartbeat_send_rank(c, &word, r);
 }
 
-static void take_view(ls_watchdog *w, const ls_word *word, const struct sockaddr_in *from, int64_t now)
+static void take_view(ls_watchdog *w, const ls_heartbeat_message *word, const struct sockaddr_in *from, int64_t now)
 {
-    const ls_control *c = w->control;
+    const ls_heartbeat *c = w->control;
     ls_rank_view      v = word->u.view;
     if (v.rank < 0 || v.rank >= c->ranks || c->group[v.rank] == c->group[c->rank] || c->group[v.rank] != c->group[word->from]) return;
     v.what[sizeof v.what - 1] = v.whole[sizeof v.whole - 1] = v.host[sizeof v.host - 1] = v.message[sizeof v.message - 1] = 0;
@@ -274,16 +274,16 @@ static void take_view(ls_watchdog *w, const ls_word *word, const struct sockaddr
  * be, seen from here, those of somebody else. */
 static struct in_addr known_address(const ls_watchdog *w, int rank)
 {
-    const ls_control *c = w->control;
+    const ls_heartbeat *c = w->control;
     return c->group[rank] == c->group[0] ? w->judge.sin_addr : w->source[c->group[rank]].sin_addr;
 }
 
 /* Ranks at whose ports nobody listens any more. */
 static void take_refusals(ls_watchdog *w)
 {
-    const ls_control  *c = w->control;
+    const ls_heartbeat  *c = w->control;
     struct sockaddr_in at;
-    while (ls__control_refused(w->control, &at))
+    while (ls__heartbeat_refused(w->control, &at))
         for (int r = 0; r < c->ranks; r++) {
             if (c->peer[r].port != at.sin_port || known_address(w, r).s_addr != at.sin_addr.s_addr || c->group[r] == c->group[c->rank]) continue;
             w->gone[r] = true;
@@ -293,12 +293,12 @@ static void take_refusals(ls_watchdog *w)
 
 static void hear(ls_watchdog *w, int64_t now)
 {
-    ls_word            word;
+    ls_heartbeat_message            word;
     struct sockaddr_in from;
-    const ls_control  *c = w->control;
-    for (int i = 0; i < WORDS_AT_ONCE && ls__control_receive(w->control, &word, &from); i++) {
-        if (word.kind == LS_WORD_VIEW && c->group[c->rank] == c->group[0]) take_view(w, &word, &from, now);
-        if (word.kind != LS_WORD_JUDGE) continue;
+    const ls_heartbeat  *c = w->control;
+    for (int i = 0; i < WORDS_AT_ONCE && ls__heartbeat_receive(w->control, &word, &from); i++) {
+        if (word.kind == LS_HEARTBEAT_VIEW && c->group[c->rank] == c->group[0]) take_view(w, &word, &from, now);
+        if (word.kind != LS_HEARTBEAT_DIAGNOSIS) continue;
         if (c->group[word.from] == c->group[0]) {
             w->judge    = from;
             w->judge_ns = w->judge_last_ns = now;
@@ -315,7 +315,7 @@ static void hear(ls_watchdog *w, int64_t now)
 /* Ranks of other hosts, as last heard. */
 static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
 {
-    const ls_control *c     = w->control;
+    const ls_heartbeat *c     = w->control;
     int               never = -1;
     for (int r = 0; r < c->ranks; r++) {
         if (c->group[r] == c->group[c->rank]) continue;
@@ -340,7 +340,7 @@ static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
 /* ---- the thread ---------------------------------------------------------------------------------------------------- */
 
 /* One whose process is gone, or stopped, has not to be waited for. */
-static bool may_speak(const ls_control *c, int member, int64_t now)
+static bool may_speak(const ls_heartbeat *c, int member, int64_t now)
 {
     const ls_seat *s     = c->seat[member];
     const ls_peer *peer  = &c->peer[c->member[member]];
@@ -354,7 +354,7 @@ static bool may_speak(const ls_control *c, int member, int64_t now)
 
 static int speaker(const ls_watchdog *w, int64_t now)
 {
-    const ls_control *c = w->control;
+    const ls_heartbeat *c = w->control;
     for (int m = 0; m < c->me; m++)
         if (may_speak(c, m, now)) return m;
     return c->me;
@@ -364,9 +364,9 @@ static int speaker(const ls_watchdog *w, int64_t now)
 static void judge(ls_watchdog *w, int64_t now, double floor_s)
 {
     enum { GIVEN_UP_MS = 2000 };
-    ls_verdict v;
+    ls_diagnosis v;
     add_heard(w, now, floor_s);
-    if (!ls__judge(w->view, w->control->ranks, floor_s, &v)) {
+    if (!ls__diagnose_hang(w->view, w->control->ranks, floor_s, &v)) {
         if (w->control->socket >= 0) tell_speakers(w);
     } else if (v.rank >= 0 && w->gone[v.rank] && w->excused_ns && now - w->excused_ns < GIVEN_UP_MS * MS)
         obey(w, LS_ERR_ENV, "this rank was stopped, and others ended meanwhile; they have said why");
@@ -376,7 +376,7 @@ static void judge(ls_watchdog *w, int64_t now, double floor_s)
 
 static void report(ls_watchdog *w, int64_t now, double floor_s)
 {
-    const ls_control *c     = w->control;
+    const ls_heartbeat *c     = w->control;
     int64_t           since = w->judge_last_ns > w->excused_ns ? w->judge_last_ns : w->excused_ns;
     double            quiet = (double)(now - since) * NS;
     bool              gone  = true;
@@ -397,7 +397,7 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     }
     if (!w->lost_ns) w->lost_ns = now;
     if (now - w->lost_ns < turn * TURN_MS * MS) return;
-    ls_verdict          v    = {.rank = 0, .code = LS_ERR_ENV};
+    ls_diagnosis          v    = {.rank = 0, .code = LS_ERR_ENV};
     const ls_rank_view *mine = &w->view[c->rank];
     char                here[LS_FLIGHT_NAME + 128];
     snprintf(here, sizeof here, "rank %d on %s is in %s at step %lld", mine->rank, mine->host, mine->whole, (long long)mine->step);
@@ -411,7 +411,7 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
 
 static void look_around(ls_watchdog *w, int64_t now)
 {
-    const ls_control *c = w->control;
+    const ls_heartbeat *c = w->control;
     double floor_s      = w->settings.floor_s > 0 ? w->settings.floor_s : LS_WATCHDOG_FLOOR_S;
     for (int m = 0; m < c->members; m++) {
         int32_t code = m == c->me ? 0 : atomic_load(&c->seat[m]->verdict);
@@ -431,7 +431,7 @@ static void look_around(ls_watchdog *w, int64_t now)
 /* Hosts that have not heard of each other yet hurry: before they have, nobody is missed. */
 static bool acquainted(const ls_watchdog *w, int64_t now)
 {
-    const ls_control *c   = w->control;
+    const ls_heartbeat *c   = w->control;
     bool              all = true;
     if (c->socket < 0 || now - w->began_ns > HURRY_FOR_MS * MS) return true;
     if (c->group[c->rank] != c->group[0]) return w->judge_last_ns != 0;
@@ -502,8 +502,8 @@ static void without_memory(void)
 
 ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
 {
-    ls_control *c;
-    LS_TRY(ls__control_new(&c, comm));
+    ls_heartbeat *c;
+    LS_TRY(ls__heartbeat_new(&c, comm));
     const size_t many = (size_t)c->ranks;
     ls_watchdog *w    = ls_arena_alloc(c->memory, sizeof *w);
     *w                = (ls_watchdog){.comm = comm, .control = c, .flight = {.log = &c->own->log}, .bell = -1, .began_ns = ls__flight_now()};
@@ -515,7 +515,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     w->oom_before     = oom_kills();
     pthread_mutex_init(&w->lock, NULL);
     atomic_store(&c->own->beat_ns, w->began_ns);
-    ls_status status = ls__fault_init(&w->flight, comm);
+    ls_status status = ls__fault_injection_init(&w->flight, comm);
     if (status == LS_OK) status = start_thread(w);
     status = ls_comm_agree(comm, status);
     if (status != LS_OK) {
@@ -523,7 +523,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
         return status;
     }
     comm->flight = &w->flight;
-    ls__crash_catch(&c->own->signal, c->ranks == 1);
+    ls__crash_report_install(&c->own->signal, c->ranks == 1);
     watching         = w;
     ls__at_no_memory = without_memory;
     *out = w;
@@ -552,9 +552,9 @@ void ls__watchdog_free(ls_watchdog *w)
         while (write(w->bell, &one, sizeof one) < 0 && errno == EINTR) continue;
         pthread_join(w->thread, NULL);
         close(w->bell);
-        ls__crash_leave();
+        ls__crash_report_uninstall();
     }
     w->comm->flight = NULL;
     pthread_mutex_destroy(&w->lock);
-    ls__control_free(w->control);
+    ls__heartbeat_free(w->control);
 }

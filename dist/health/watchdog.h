@@ -27,7 +27,7 @@ typedef struct ls_watchdog_settings {
     double      floor_s;  /* 0: LS_WATCHDOG_FLOOR_S      */
     const char *folder;   /* of crash files; NULL: none  */
     /* For tests: called with the verdict instead of ending the process. */
-    void      (*end)(void *context, const ls_verdict *verdict);
+    void      (*end)(void *context, const ls_diagnosis *verdict);
     void       *context;
 } ls_watchdog_settings;
 
@@ -40,16 +40,16 @@ void      ls__watchdog_free(ls_watchdog *w);
 
 /* ---- parts ---- */
 
-struct ls_control;
+struct ls_heartbeat;
 
 /* FOLDER/crash-rankN.txt of the m-th rank of this host: the verdict, its threads as /proc tells, what its recorder has (dist/health/crash_report.c). */
-bool ls__crash_write(const struct ls_control *c, int member, const char *folder, const char *verdict);
+bool ls__crash_report_write(const struct ls_heartbeat *c, int member, const char *folder, const char *verdict);
 
 /* From now on a crash of this process leaves its signal in *word, and says so where nobody else could; until the end of it. */
-void ls__crash_catch(_Atomic int32_t *word, bool nobody_else);
-void ls__crash_leave(void);
+void ls__crash_report_install(_Atomic int32_t *word, bool nobody_else);
+void ls__crash_report_uninstall(void);
 
 /* Faults for tests, as LOCKSTEP_FAULT says (dist/health/fault_injection.c): hooks them into the recorder.  LS_ERR_USAGE for what it does not know. */
-ls_status ls__fault_init(ls_flight *flight, ls_comm *comm);
+ls_status ls__fault_injection_init(ls_flight *flight, ls_comm *comm);
 
 #endif

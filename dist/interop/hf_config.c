@@ -23,19 +23,19 @@ enum { MOST_CONFIG = 1 << 20 };
 
 /* ---- writing --------------------------------------------------------------------------------------------------------- */
 
-static json_t *value_of(const ls_fact *f)
+static json_t *value_of(const ls_config_fact *f)
 {
     switch (f->kind) {
-    case LS_FACT_TEXT: return f->text ? json_string(f->text) : json_null();
-    case LS_FACT_LIST: return json_pack("[s]", f->text);
-    case LS_FACT_INT: return json_integer(f->whole);
-    case LS_FACT_REAL: return json_real(f->real);
-    case LS_FACT_BOOL: return json_boolean(f->whole);
+    case LS_CONFIG_FACT_TEXT: return f->text ? json_string(f->text) : json_null();
+    case LS_CONFIG_FACT_LIST: return json_pack("[s]", f->text);
+    case LS_CONFIG_FACT_INT: return json_integer(f->whole);
+    case LS_CONFIG_FACT_REAL: return json_real(f->real);
+    case LS_CONFIG_FACT_BOOL: return json_boolean(f->whole);
     }
     return NULL;
 }
 
-ls_status ls_config_save(const char *path, const ls_graph *g, bool *written)
+ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
 {
     ls_file f;
     *written = g->facts > 0;
@@ -93,15 +93,15 @@ static ls_status read_config(const char *path, json_t **config)
     return LS_OK;
 }
 
-static bool agrees(const ls_fact *f, const json_t *value)
+static bool agrees(const ls_config_fact *f, const json_t *value)
 {
     const char *text = json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
     switch (f->kind) {
-    case LS_FACT_TEXT:
-    case LS_FACT_LIST: return text && (!strcmp(text, f->text) || (f->same && !strcmp(text, f->same)));
-    case LS_FACT_INT: return json_is_integer(value) && json_integer_value(value) == f->whole;
-    case LS_FACT_REAL: return json_is_number(value) && fabs(json_number_value(value) - f->real) <= 1e-6 * fabs(f->real);
-    case LS_FACT_BOOL: return json_is_boolean(value) && json_is_true(value) == (f->whole != 0);
+    case LS_CONFIG_FACT_TEXT:
+    case LS_CONFIG_FACT_LIST: return text && (!strcmp(text, f->text) || (f->same && !strcmp(text, f->same)));
+    case LS_CONFIG_FACT_INT: return json_is_integer(value) && json_integer_value(value) == f->whole;
+    case LS_CONFIG_FACT_REAL: return json_is_number(value) && fabs(json_number_value(value) - f->real) <= 1e-6 * fabs(f->real);
+    case LS_CONFIG_FACT_BOOL: return json_is_boolean(value) && json_is_true(value) == (f->whole != 0);
     }
     return false;
 }
@@ -116,7 +116,7 @@ static const char *shown(const json_t *value, char text[64])
 }
 
 /* "layers: 12": a value as the recipe's option that decides it. */
-static void add_option(char *options, size_t room, const ls_fact *f, const json_t *value)
+static void add_option(char *options, size_t room, const ls_config_fact *f, const json_t *value)
 {
     char   text[64];
     size_t used = strlen(options);
@@ -130,7 +130,7 @@ static ls_status compare(const char *path, const json_t *config, const ls_graph 
     char   differ[2048] = "", options[512] = "";
     size_t used = 0;
     for (int i = 0; i < g->facts; i++) {
-        const ls_fact *f     = &g->fact[i];
+        const ls_config_fact *f     = &g->fact[i];
         const json_t  *value = json_object_get(config, f->key);
         char           its[64], ours[64];
         const bool     silent = !value || json_is_null(value);
@@ -147,7 +147,7 @@ static ls_status compare(const char *path, const json_t *config, const ls_graph 
     return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model makes that one", path, differ);
 }
 
-ls_status ls_config_check(const char *path, const ls_graph *g)
+ls_status ls_hf_config_check(const char *path, const ls_graph *g)
 {
     json_t   *config = NULL;
     ls_status status = read_config(path, &config);
@@ -159,14 +159,14 @@ ls_status ls_config_check(const char *path, const ls_graph *g)
 
 /* ---- building ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_of_kind(const ls_fact *f, const json_t *value)
+static bool is_of_kind(const ls_config_fact *f, const json_t *value)
 {
     switch (f->kind) {
-    case LS_FACT_TEXT:
-    case LS_FACT_LIST: return json_is_string(value);
-    case LS_FACT_INT: return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
-    case LS_FACT_REAL: return json_is_number(value);
-    case LS_FACT_BOOL: return json_is_boolean(value);
+    case LS_CONFIG_FACT_TEXT:
+    case LS_CONFIG_FACT_LIST: return json_is_string(value);
+    case LS_CONFIG_FACT_INT: return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
+    case LS_CONFIG_FACT_REAL: return json_is_number(value);
+    case LS_CONFIG_FACT_BOOL: return json_is_boolean(value);
     }
     return false;
 }
@@ -178,14 +178,14 @@ static ls_status gather_options(const char *path, const json_t *config, const ls
     *options         = 0;
     *classes         = 0;
     for (int i = 0; i < g->facts; i++) {
-        const ls_fact *f     = &g->fact[i];
+        const ls_config_fact *f     = &g->fact[i];
         const json_t  *value = json_object_get(config, f->key);
         const bool     silent = !value || json_is_null(value);
         if (!f->option || (silent && !f->required)) continue;
         LS_CHECK(!silent, LS_ERR_DATA, "%s: expected %s, found nothing; the model_type is '%.40s'" LS_HINT "it must be a model like %s's", path, f->key,
                  type ? type : "", g->fact[0].text ? g->fact[0].text : "this program");
         LS_CHECK(is_of_kind(f, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, f->key,
-                 f->kind == LS_FACT_INT ? "a whole number from 1 to 2147483647" : f->kind == LS_FACT_REAL ? "a number" : f->kind == LS_FACT_BOOL ? "true or false" : "a text",
+                 f->kind == LS_CONFIG_FACT_INT ? "a whole number from 1 to 2147483647" : f->kind == LS_CONFIG_FACT_REAL ? "a number" : f->kind == LS_CONFIG_FACT_BOOL ? "true or false" : "a text",
                  shown(value, its));
         if (!strcmp(f->option, "classes"))
             *classes = json_integer_value(value);
@@ -195,7 +195,7 @@ static ls_status gather_options(const char *path, const json_t *config, const ls
     return LS_OK;
 }
 
-ls_status ls__config_options(const char *path, const ls_graph *g, char *options, size_t room, int64_t *classes)
+ls_status ls__hf_config_options(const char *path, const ls_graph *g, char *options, size_t room, int64_t *classes)
 {
     json_t   *config = NULL;
     ls_status status = read_config(path, &config);

@@ -258,7 +258,7 @@ static ls_status check_config(const char *path, const ls_params *params)
     char        config[LS_PATH_BYTES];
     if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return LS_OK;
     LS_TRY(ls__path(config, "%s/config.json", path));
-    return stat(config, &info) == 0 ? ls_config_check(config, params->graph) : LS_OK;
+    return stat(config, &info) == 0 ? ls_hf_config_check(config, params->graph) : LS_OK;
 }
 
 static ls_status load(ls_tensor_set *set, const char *path, ls_params *params, bool partial)

@@ -60,7 +60,7 @@ static ls_status find_param(ls_trainer *t, ls_arena *memory)
     return LS_OK;
 }
 
-ls_status ls__trainer_compare(ls_trainer *t)
+ls_status ls__trainer_check_replicas(ls_trainer *t)
 {
     int ranks = ls_comm_size(t->comm), voices = 0;
     for (int r = 0; r < ranks; r++) voices += speaks(t, r);

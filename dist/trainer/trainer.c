@@ -32,7 +32,7 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
     if (status == LS_OK) {
         status = ls__trainer_lay_out(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status);
-        if (status == LS_OK) status = ls__trainer_tune(t);
+        if (status == LS_OK) status = ls__trainer_autotune_buckets(t);
         if (status == LS_OK) status = ls__trainer_build(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
         if (status == LS_OK) status = ls__trainer_make_memory(t);
@@ -50,10 +50,10 @@ void ls_trainer_free(ls_trainer *t)
     if (!t) return;
     ls__program_free(t->train.program);
     ls__program_free(t->eval.program);
-    ls__tree_free(t->train.tree);
-    ls__tree_free(t->eval.tree);
-    ls_window *windows[] = {t->train.window, t->eval.window, t->values};
-    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) ls__window_free(windows[i]);
+    ls__allreduce_free(t->train.tree);
+    ls__allreduce_free(t->eval.tree);
+    ls_shared_memory *windows[] = {t->train.window, t->eval.window, t->values};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) ls__shared_memory_free(windows[i]);
     ls_block *blocks[] = {&t->states, &t->totals, &t->arena, &t->snapshot};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ls_block_free(blocks[i]);
     if (t->own_comm) ls_comm_free(t->comm);
@@ -61,15 +61,15 @@ void ls_trainer_free(ls_trainer *t)
 
 /* ---- running ----------------------------------------------------------------------------------------------------- */
 
-ls_share ls_trainer_share(const ls_trainer *t, int64_t global_rows)
+ls_batch_partition ls_trainer_share(const ls_trainer *t, int64_t global_rows)
 {
-    return ls_share_of(global_rows, t->options.shards, ls_comm_size(t->comm), ls_comm_rank(t->comm));
+    return ls_batch_partition_of(global_rows, t->options.shards, ls_comm_size(t->comm), ls_comm_rank(t->comm));
 }
 
 static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t most)
 {
     LS_CHECK(batch, LS_ERR_USAGE, "expected a batch, found NULL");
-    ls_share share = ls_trainer_share(t, batch->global_rows);
+    ls_batch_partition share = ls_trainer_share(t, batch->global_rows);
     LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= most, LS_ERR_USAGE, "a global batch of %lld samples, expected 1 to %lld",
              (long long)batch->global_rows, (long long)most);
     LS_CHECK(batch->first == share.first && batch->rows == share.rows, LS_ERR_USAGE,
@@ -85,22 +85,22 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
     const bool            idle = !batch;
     if (idle) batch = &none;
     for (int m = 0; m < ph->micros; m++) {
-        const ls_tree_schedule *s     = ls__tree_schedule(ph->tree, m);
+        const ls_allreduce_schedule *s     = ls__allreduce_schedule(ph->tree, m);
         int64_t                 first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
         for (int k = 0; k <= s->shards; k++) t->bound[k] = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard + k) - first;
         for (int k = 0; k < s->groups; k++)
             t->group[k] = (ls_group){.first = s->group[k].first, .shards = s->group[k].shards, .offset = (size_t)s->group[k].slot * ph->stride};
-        ph->run = (ls_run){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
+        ph->run = (ls_execution){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
                            .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .idle = idle, .seed = t->options.seed, .step = t->steps,
                            .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL,
                            .flight = t->comm->flight, .poller = training && t->poller.call ? &t->poller : NULL};
         LS_TRY(ls__program_run(ph->program, &ph->run));
-        if (m < ph->micros - 1) ls__tree_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
+        if (m < ph->micros - 1) ls__allreduce_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
     }
     return LS_OK;
 }
 
-ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_word *mine, ls_tally *all, ls_metrics *metrics)
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all, ls_metrics *metrics)
 {
     t->word = *mine;
     t->told = (ls_tally){0};
@@ -110,7 +110,7 @@ ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_word *
     LS_TRY(status);
     if (t->told.failed) return ls_comm_agree(t->comm, t->word.status);
     t->metrics.step = ++t->steps;
-    if (t->options.check_every && t->steps % t->options.check_every == 0) LS_TRY(ls__trainer_compare(t));
+    if (t->options.check_every && t->steps % t->options.check_every == 0) LS_TRY(ls__trainer_check_replicas(t));
     if (metrics) *metrics = t->metrics;
     return LS_OK;
 }
@@ -118,7 +118,7 @@ ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_word *
 ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
 {
     ls_tally all;
-    return ls__trainer_step(t, batch, &(ls_word){0}, &all, metrics);
+    return ls__trainer_step(t, batch, &(ls_step_flags){0}, &all, metrics);
 }
 
 ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
@@ -126,8 +126,8 @@ ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metr
     LS_TRY(check_batch(t, batch, t->options.eval_batch ? t->options.eval_batch : t->options.batch));
     LS_TRY(run_phase(t, &t->eval, batch, false));
     *metrics = (ls_metrics){.step = t->steps, .grad_norm = NAN};
-    ls__trainer_read_head(metrics, ls__tree_head(t->eval.tree));
-    LS_TRY(ls__tree_release(t->eval.tree));
+    ls__trainer_read_head(metrics, ls__allreduce_head(t->eval.tree));
+    LS_TRY(ls__allreduce_release(t->eval.tree));
     return LS_OK;
 }
 

@@ -28,10 +28,10 @@ const ls_block *ls__trainer_snapshot(const ls_trainer *t); /* for a copy of the 
 /* What a rank tells all others with the first bucket of a step: whether something has gone wrong on it, and its votes on what the caller
  * does next, a bit each. */
 enum { LS_VOTES = 8 };
-typedef struct ls_word {
+typedef struct ls_step_flags {
     ls_status status;
     uint32_t  votes;
-} ls_word;
+} ls_step_flags;
 
 /* What all have told: on how many ranks something has gone wrong, and how many gave each vote.  The same on all ranks. */
 typedef struct ls_tally {
@@ -42,10 +42,10 @@ typedef struct ls_tally {
  * whose word is an error may have no batch (NULL): it computes nothing, but takes its part in what is collective.  Then, or when the batch
  * of a rank is not its share, the step does not count: nothing is changed on any rank, and all return that rank's error, with its message.
  *
- *     ls_word  mine = {.status = more ? LS_OK : ls_loader_status(loader), .votes = want_to_stop << STOP};
+ *     ls_step_flags  mine = {.status = more ? LS_OK : ls_loader_status(loader), .votes = want_to_stop << STOP};
  *     LS_TRY(ls__trainer_step(t, more ? &batch : NULL, &mine, &all, &metrics));
  *     if (all.votes[STOP]) ...                                            on all ranks, after the same step */
-ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_word *mine, ls_tally *all, ls_metrics *metrics);
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all, ls_metrics *metrics);
 
 /* The training step as a program, collectives and update included. */
 const ls_program *ls__trainer_program(const ls_trainer *t);

@@ -35,7 +35,7 @@ ls_status ls__trainer_check_options(ls_trainer *t)
              "train.accumulate=%d, but a rank owns only %d shards, and a micro-step takes whole ones" LS_HINT "raise train.shards (now %d)", o->accumulate,
              o->shards / ranks, o->shards);
     LS_CHECK(o->zero >= 0 && o->zero <= 2, LS_ERR_USAGE, "train.zero is %d, expected 0, 1 or 2", o->zero);
-    t->keep   = o->zero ? LS_TREE_OWN : LS_TREE_HOST;
+    t->keep   = o->zero ? LS_ALLREDUCE_OWN : LS_ALLREDUCE_HOST;
     t->staged = o->zero == 2 && ranks > 1 && o->accumulate == 1; /* a node of the tree is not complete before the last micro-step */
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE, "accuracy needs both the logits and the label");
     LS_TRY(ls_optim_check(&o->optim));
@@ -58,7 +58,7 @@ static int shards_at_most(const phase *ph)
 {
     int most = 1;
     for (int m = 0; m < ph->micros; m++)
-        if (ls__tree_schedule(ph->tree, m)->shards > most) most = ls__tree_schedule(ph->tree, m)->shards;
+        if (ls__allreduce_schedule(ph->tree, m)->shards > most) most = ls__allreduce_schedule(ph->tree, m)->shards;
     return most;
 }
 
@@ -81,7 +81,7 @@ static int64_t rows_at_most(const ls_trainer *t, const phase *ph, int64_t batch)
 static size_t largest_part(const ls_trainer *t)
 {
     size_t floats = 0;
-    for (int i = 0; i < t->n_buckets; i++) floats += (size_t)ls__tree_own(t->train.tree, ls_comm_size(t->comm) - 1, (int64_t)t->bucket[i].count).count;
+    for (int i = 0; i < t->n_buckets; i++) floats += (size_t)ls__allreduce_own(t->train.tree, ls_comm_size(t->comm) - 1, (int64_t)t->bucket[i].count).count;
     return floats;
 }
 
@@ -92,7 +92,7 @@ static ls_status stage_buckets(ls_trainer *t, phase *ph)
     ls_arena      *memory = t->graph->arena;
     const size_t   n      = (size_t)t->n_buckets;
     int           *begins = ls_arena_alloc(memory, (n + 1) * sizeof *begins);
-    ls_stage      *stage  = ls_arena_alloc(memory, (n + 1) * sizeof *stage);
+    ls_zero2_buffer      *stage  = ls_arena_alloc(memory, (n + 1) * sizeof *stage);
     ls_grad_range *range  = ls_arena_alloc(memory, (n + 1) * sizeof *range);
     size_t        *to     = ls_arena_alloc(memory, (n + 1) * sizeof *to);
     for (int k = 0; k < p->instrs; k++)
@@ -111,7 +111,7 @@ static ls_status stage_buckets(ls_trainer *t, phase *ph)
         to[i]             = stage[i].at;
         if (stage[i].after < 0) continue;
         snprintf(name, sizeof name, "wait for all-reduce %d", stage[i].after);
-        LS_TRY(ls__program_insert(p, ls__stage_first(p, &t->bucket[i], begins[i] + waits),
+        LS_TRY(ls__program_insert(p, ls__zero2_buffer_first(p, &t->bucket[i], begins[i] + waits),
                                   &(ls_instr){.kind = LS_INSTR_CALL, .name = name, .call = ls__trainer_wait, .context = &t->calls[stage[i].after], .phase = LS_PHASE_REDUCE}));
         waits++;
     }
@@ -214,8 +214,8 @@ ls_status ls__trainer_build(ls_trainer *t)
         t->options.bucket_bytes = t->bucket_most > STAGED_LEAST ? t->bucket_most : STAGED_LEAST;
         t->bucket_s             = 0; /* of this size nothing is known */
     }
-    LS_TRY(ls__tree_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->grads));
-    LS_TRY(ls__tree_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
+    LS_TRY(ls__allreduce_new(&t->train.tree, t->comm, t->options.shards, t->train.micros, (int64_t)t->params->grads));
+    LS_TRY(ls__allreduce_new(&t->eval.tree, t->comm, t->options.shards, 1, LS_HEADER));
     LS_TRY(build_program(t, &t->train, t->options.batch, true));
     LS_TRY(build_program(t, &t->eval, t->options.eval_batch ? t->options.eval_batch : t->options.batch, false));
     const ls_program *a = t->train.program, *b = t->eval.program;
@@ -232,18 +232,18 @@ ls_status ls__trainer_build(ls_trainer *t)
 
 /* ---- memory shared with other ranks -------------------------------------------------------------------------------- */
 
-static size_t gradient_bytes(const phase *ph) { return (size_t)ls__tree_slots(ph->tree) * ph->stride * sizeof(float); }
+static size_t gradient_bytes(const phase *ph) { return (size_t)ls__allreduce_slots(ph->tree) * ph->stride * sizeof(float); }
 
 /* On a host that shares memory the parameters are one block, in the window of its first rank. */
 static ls_status make_windows(ls_trainer *t)
 {
     phase         *train = &t->train, *eval = &t->eval;
     const ls_comm *c = t->comm;
-    LS_TRY(ls__window_new(&train->window, t->comm, t->options.window, gradient_bytes(train), "gradient"));
+    LS_TRY(ls__shared_memory_new(&train->window, t->comm, t->options.window, gradient_bytes(train), "gradient"));
     bool           shared = train->window->shared, first = !shared || c->host[c->rank] == c->rank;
-    ls_window_mode mode   = shared ? LS_WINDOW_ON : LS_WINDOW_OFF;
-    LS_TRY(ls__window_new(&eval->window, t->comm, mode, gradient_bytes(eval), "evaluation"));
-    LS_TRY(ls__window_new(&t->values, t->comm, mode, first ? t->params->floats * sizeof(float) : 0, "parameter"));
+    ls_shared_memory_mode mode   = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
+    LS_TRY(ls__shared_memory_new(&eval->window, t->comm, mode, gradient_bytes(eval), "evaluation"));
+    LS_TRY(ls__shared_memory_new(&t->values, t->comm, mode, first ? t->params->floats * sizeof(float) : 0, "parameter"));
     t->params->block = t->values->block[0];
     train->grads     = train->window->own.data;
     eval->grads      = eval->window->own.data;
@@ -251,14 +251,14 @@ static ls_status make_windows(ls_trainer *t)
 }
 
 /* Errors are kept for the end of the sums. */
-static void poll_sums(void *tree) { (void)ls__tree_poll(tree); }
+static void poll_sums(void *tree) { (void)ls__allreduce_poll(tree); }
 
 static ls_status let_sums_go_on(ls_trainer *t)
 {
-    if (t->options.wire == LS_WIRE_BFLOAT16) LS_TRY(ls__tree_send_bf16(t->train.tree));
+    if (t->options.wire == LS_WIRE_BFLOAT16) LS_TRY(ls__allreduce_send_bf16(t->train.tree));
     if (t->comm->size == 1 || t->options.overlap == LS_OVERLAP_OFF) return LS_OK;
-    if (t->options.overlap == LS_OVERLAP_THREAD) return ls__tree_start_thread(t->train.tree);
-    t->poller = (ls_poller){poll_sums, t->train.tree};
+    if (t->options.overlap == LS_OVERLAP_THREAD) return ls__allreduce_start_thread(t->train.tree);
+    t->poller = (ls_progress_hook){poll_sums, t->train.tree};
     return LS_OK;
 }
 
@@ -268,8 +268,8 @@ static ls_status make_own(ls_trainer *t)
     size_t    blocks = (t->params->trained - LS_PARAM_START) / NORM_BLOCK + 1;
     phase    *phases[] = {&t->train, &t->eval};
     for (int i = 0; i < 2; i++) {
-        LS_TRY(ls__tree_share(phases[i]->tree, phases[i]->window, phases[i]->stride));
-        LS_TRY(ls__tree_keep_totals(phases[i]->tree, t->keep, LS_HEADER));
+        LS_TRY(ls__allreduce_share(phases[i]->tree, phases[i]->window, phases[i]->stride));
+        LS_TRY(ls__allreduce_keep_totals(phases[i]->tree, t->keep, LS_HEADER));
     }
     ls__trainer_find_shares(t);
     LS_TRY(ls__trainer_make_totals(t));
@@ -290,7 +290,7 @@ ls_status ls__trainer_make_memory(ls_trainer *t)
     LS_TRY(make_windows(t));
     ls_status status = make_own(t);
     LS_TRY(ls_comm_agree(t->comm, status)); /* also: no rank goes on before all parameters have their values */
-    if (t->values->shared) ls__window_settle(t->values);
+    if (t->values->shared) ls__shared_memory_settle(t->values);
     if (status == LS_OK && t->options.snapshot) status = ls_block_new(&t->snapshot, ls__checkpoint_snapshot_bytes(t, t->options.writers), "checkpoint");
     LS_TRY(status);
     return LS_OK;

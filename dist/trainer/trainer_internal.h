@@ -31,12 +31,12 @@ typedef struct span {
 /* A program, the tree that sums what it makes, and what a run of it needs. */
 typedef struct phase {
     ls_program *program;
-    ls_tree    *tree;
-    ls_window  *window; /* holds the gradients */
+    ls_allreduce    *tree;
+    ls_shared_memory  *window; /* holds the gradients */
     float      *grads;
     size_t      stride; /* floats between the blocks of two slots */
     int         micros;
-    ls_run      run;
+    ls_execution      run;
 } phase;
 
 /* What a rank updates of the parameter block, and has optimizer state for. */
@@ -51,7 +51,7 @@ struct ls_trainer {
     bool               own_comm;
     ls_graph          *graph;
     ls_params         *params;
-    ls_window         *values; /* the parameters: of a host's first rank, where memory is shared */
+    ls_shared_memory         *values; /* the parameters: of a host's first rank, where memory is shared */
     ls_tensor         *loss;
     ls_trainer_options options;
     phase              train, eval;
@@ -64,19 +64,19 @@ struct ls_trainer {
     ls_block           totals;    /* as the optimizer's state is                */
     int64_t            bucket_most;/* bytes; 0: any                             */
     bool               links;      /* between ranks: not all are on one host   */
-    ls_tree_keep       keep;
+    ls_allreduce_keep       keep;
     holding           *holding;   /* of each rank; without `spread` of this one only */
     holding            kept;      /* this one's                                 */
     bool               spread;    /* ranks divide the update                    */
     double            *norm_part; /* of each block                              */
     double            *norm_mine, *norm_all;
     size_t             norm_room; /* of a rank in norm_all                      */
-    ls_poller          poller;    /* lets sums go on while instructions run */
+    ls_progress_hook          poller;    /* lets sums go on while instructions run */
     ls_group          *group;
     int64_t           *bound;
     float             *leaf; /* HEAD_SUMS floats per shard */
     int64_t            steps;
-    ls_word            word;      /* of this rank in this step                  */
+    ls_step_flags            word;      /* of this rank in this step                  */
     ls_tally           told;      /* of all ranks                               */
     ls_metrics         metrics;
     int                skipped;   /* steps in a row                             */
@@ -89,17 +89,17 @@ typedef struct bucket_call {
     phase      *phase;
     ls_bucket   bucket;
     bool        last;   /* after it the sums are needed                              */
-    ls_stage    stage;  /* where it is in the gradient block                         */
+    ls_zero2_buffer    stage;  /* where it is in the gradient block                         */
     int64_t     shift;  /* from there to its total                                   */
     int64_t     plus;   /* from its total to the one that is added to it; 0: none    */
-    uint64_t    number; /* of its sum: see ls__tree_begun                            */
+    uint64_t    number; /* of its sum: see ls__allreduce_begun                            */
 } bucket_call;
 
 /* Instructions of a step: loss, weight and hits of each shard, and this rank's word; a bucket's sum over all ranks; the update. */
-ls_status ls__trainer_sum_loss(void *context, const ls_run *run);
-ls_status ls__trainer_reduce(void *context, const ls_run *run);
-ls_status ls__trainer_wait(void *context, const ls_run *run); /* for the sum of another bucket, whose memory is needed */
-ls_status ls__trainer_update(void *context, const ls_run *run);
+ls_status ls__trainer_sum_loss(void *context, const ls_execution *run);
+ls_status ls__trainer_reduce(void *context, const ls_execution *run);
+ls_status ls__trainer_wait(void *context, const ls_execution *run); /* for the sum of another bucket, whose memory is needed */
+ls_status ls__trainer_update(void *context, const ls_execution *run);
 
 /* What the header of a phase's gradients says. */
 void ls__trainer_read_head(ls_metrics *m, const float *head);
@@ -109,14 +109,14 @@ ls_status ls__trainer_check_options(ls_trainer *t);
 /* Parameters; of this rank alone. */
 ls_status ls__trainer_lay_out(ls_trainer *t);
 /* Without a size of buckets: finds one.  Collective. */
-ls_status ls__trainer_tune(ls_trainer *t);
+ls_status ls__trainer_autotune_buckets(ls_trainer *t);
 /* Programs and their memory; of this rank alone. */
 ls_status ls__trainer_build(ls_trainer *t);
 /* What is shared with other ranks, and what follows from it.  Collective. */
 ls_status ls__trainer_make_memory(ls_trainer *t);
 
 /* Every rank has the same parameters; LS_ERR_ENV with the first that differs, and on which ranks.  Collective. */
-ls_status ls__trainer_compare(ls_trainer *t);
+ls_status ls__trainer_check_replicas(ls_trainer *t);
 
 /* Who updates what; after the trees know whom memory is shared with. */
 void ls__trainer_find_shares(ls_trainer *t);

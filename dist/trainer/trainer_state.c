@@ -39,7 +39,7 @@ static holding parts_of(const ls_trainer *t, int rank)
     for (int i = 0; i < t->n_buckets; i++) {
         const ls_bucket *b    = &t->bucket[i];
         size_t           skip = b->offset ? 0 : LS_PARAM_START;
-        ls_tree_range    own  = ls__tree_own(t->train.tree, rank, (int64_t)(b->count - skip));
+        ls_allreduce_range    own  = ls__allreduce_own(t->train.tree, rank, (int64_t)(b->count - skip));
         if (!b->second && own.count) h.run[h.runs++] = (ls_kept){b->offset + skip + (size_t)own.offset, (size_t)own.count, 0};
     }
     join_runs(&h);
@@ -66,10 +66,10 @@ static holding run_of(const ls_trainer *t, int rank)
 void ls__trainer_find_shares(ls_trainer *t)
 {
     const int ranks = ls_comm_size(t->comm);
-    t->spread       = ranks > 1 && (t->keep == LS_TREE_OWN || t->train.window->shared);
+    t->spread       = ranks > 1 && (t->keep == LS_ALLREDUCE_OWN || t->train.window->shared);
     t->holding      = ls_arena_alloc(t->graph->arena, (size_t)ranks * sizeof *t->holding);
     for (int r = 0; r < ranks; r++)
-        if (t->spread || r == 0 || r == ls_comm_rank(t->comm)) t->holding[r] = t->keep == LS_TREE_OWN ? parts_of(t, r) : run_of(t, r);
+        if (t->spread || r == 0 || r == ls_comm_rank(t->comm)) t->holding[r] = t->keep == LS_ALLREDUCE_OWN ? parts_of(t, r) : run_of(t, r);
     t->kept = t->holding[ls_comm_rank(t->comm)];
 }
 
@@ -79,7 +79,7 @@ void ls__trainer_find_shares(ls_trainer *t)
 static ls_kept part_of(const ls_trainer *t, const ls_bucket *b)
 {
     size_t        skip = b->offset ? 0 : LS_PARAM_START;
-    ls_tree_range own  = ls__tree_own(t->train.tree, ls_comm_rank(t->comm), (int64_t)(b->count - skip));
+    ls_allreduce_range own  = ls__allreduce_own(t->train.tree, ls_comm_rank(t->comm), (int64_t)(b->count - skip));
     return (ls_kept){.offset = b->offset + skip + (size_t)own.offset, .count = (size_t)own.count};
 }
 
@@ -110,11 +110,11 @@ ls_status ls__trainer_make_totals(ls_trainer *t)
                 t->calls[i].plus = (int64_t)second->stage.at + second->shift - (int64_t)t->calls[i].stage.at - t->calls[i].shift;
         }
     LS_TRY(ls_block_new(&t->totals, (at ? at : 1) * sizeof(float), "gradient's total")); /* who has no part still tells what it has read */
-    ls__tree_put_totals(t->train.tree, t->totals.data);
+    ls__allreduce_put_totals(t->train.tree, t->totals.data);
     return LS_OK;
 }
 
-float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run) { return ls__tree_totals(t->train.tree) + (t->staged ? run->at : run->offset); }
+float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run) { return ls__allreduce_totals(t->train.tree) + (t->staged ? run->at : run->offset); }
 
 const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part)
 {
@@ -141,7 +141,7 @@ int ls__trainer_kept(const ls_trainer *t, const ls_kept **runs)
 /* What every host has, the first one owns. */
 int ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs)
 {
-    bool owns = !t->spread ? rank == 0 : t->keep == LS_TREE_OWN || t->comm->host[rank] == t->comm->host[0];
+    bool owns = !t->spread ? rank == 0 : t->keep == LS_ALLREDUCE_OWN || t->comm->host[rank] == t->comm->host[0];
     *runs     = owns ? t->holding[rank].run : NULL;
     return owns ? t->holding[rank].runs : 0;
 }

@@ -31,7 +31,7 @@ static void count_hits(const ls_trainer *t, const float *logits, const int32_t *
     leaf[HEAD_JUDGED] = (float)judged;
 }
 
-static void judge_shards(const ls_trainer *t, const ls_run *run)
+static void judge_shards(const ls_trainer *t, const ls_execution *run)
 {
     const phase   *ph     = run->training ? &t->train : &t->eval;
     const float   *loss   = ls__program_value(ph->program, run, t->loss);
@@ -52,7 +52,7 @@ static void judge_shards(const ls_trainer *t, const ls_run *run)
 }
 
 /* Into one of this rank's blocks. */
-static void write_word(const ls_word *word, float *head)
+static void write_word(const ls_step_flags *word, float *head)
 {
     head[HEAD_FAILED] = word->status != LS_OK;
     for (int i = 0; i < LS_VOTES; i++) head[HEAD_VOTES + i] = (float)(word->votes >> i & 1);
@@ -65,7 +65,7 @@ static void read_words(ls_tally *all, const float *head)
 }
 
 /* Loss, weight and hits of each shard, added up as the same tree as the gradients; and, once a step, this rank's word. */
-ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
+ls_status ls__trainer_sum_loss(void *context, const ls_execution *run)
 {
     ls_trainer *t = context;
     memset(t->leaf, 0, (size_t)run->shards * HEAD_SUMS * sizeof *t->leaf);
@@ -87,29 +87,29 @@ ls_status ls__trainer_sum_loss(void *context, const ls_run *run)
 static void fill_gaps(const bucket_call *b)
 {
     const phase *p = b->phase;
-    for (int slot = 0; b->stage.gaps && slot < ls__tree_slots(p->tree); slot++)
+    for (int slot = 0; b->stage.gaps && slot < ls__allreduce_slots(p->tree); slot++)
         for (int k = 0; k < b->stage.gaps; k++)
             memset(p->grads + (size_t)slot * p->stride + b->stage.at + b->stage.gap[k].offset, 0, b->stage.gap[k].count * sizeof(float));
 }
 
-ls_status ls__trainer_wait(void *context, const ls_run *run)
+ls_status ls__trainer_wait(void *context, const ls_execution *run)
 {
     const bucket_call *b = context;
     (void)run;
-    return ls__tree_wait(b->phase->tree, b->number);
+    return ls__allreduce_wait(b->phase->tree, b->number);
 }
 
-ls_status ls__trainer_reduce(void *context, const ls_run *run)
+ls_status ls__trainer_reduce(void *context, const ls_execution *run)
 {
     bucket_call       *b = context;
     const phase       *p = b->phase;
-    ls_tree_slice      s = {.offset = (int64_t)b->stage.at, .count = (int64_t)b->bucket.count, .plus = b->plus, .addend = b->bucket.second, .shift = b->shift,
+    ls_allreduce_slice      s = {.offset = (int64_t)b->stage.at, .count = (int64_t)b->bucket.count, .plus = b->plus, .addend = b->bucket.second, .shift = b->shift,
                             .moved = (int64_t)b->bucket.offset - (int64_t)b->stage.at};
     if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
     fill_gaps(b);
-    LS_TRY(ls__tree_begin(p->tree, p->grads, p->stride, &s));
-    b->number = ls__tree_begun(p->tree);
-    if (b->last) LS_TRY(ls__tree_end(p->tree));
+    LS_TRY(ls__allreduce_begin(p->tree, p->grads, p->stride, &s));
+    b->number = ls__allreduce_begun(p->tree);
+    if (b->last) LS_TRY(ls__allreduce_end(p->tree));
     return LS_OK;
 }
 
@@ -200,7 +200,7 @@ static ls_status judge(ls_trainer *t, bool *sound, double *scale)
 {
     const ls_optim *o = &t->options.optim;
     ls_metrics     *m = &t->metrics;
-    ls__trainer_read_head(m, ls__tree_head(t->train.tree));
+    ls__trainer_read_head(m, ls__allreduce_head(t->train.tree));
     m->grad_norm = NAN;
     LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps + 1);
     *sound = isfinite(m->loss);
@@ -227,28 +227,28 @@ static ls_status skip_or_abort(ls_trainer *t)
                    (long long)t->steps + 1, loss ? "loss" : "norm of the gradient", loss ? m->loss : m->grad_norm, skips ? ", and so were those of the nine steps before" : "");
 }
 
-ls_status ls__trainer_update(void *context, const ls_run *run)
+ls_status ls__trainer_update(void *context, const ls_execution *run)
 {
     ls_trainer *t = context;
     bool        sound;
     double      scale = 0;
     if (run->micro < run->micros - 1) return LS_OK;
-    read_words(&t->told, ls__tree_head(t->train.tree));
-    if (t->told.failed) return ls__tree_release(t->train.tree);
+    read_words(&t->told, ls__allreduce_head(t->train.tree));
+    if (t->told.failed) return ls__allreduce_release(t->train.tree);
     LS_TRY(judge(t, &sound, &scale));
     t->metrics.lr      = ls_optim_lr(&t->options.optim, t->steps, t->options.steps);
     t->metrics.skipped = !sound;
     if (!sound) {
         LS_TRY(skip_or_abort(t));
-        return ls__tree_release(t->train.tree);
+        return ls__allreduce_release(t->train.tree);
     }
     t->skipped = 0;
     update_share(t, scale);
     for (int i = 0; i < t->n_buckets; i++) {
         const ls_bucket *b    = &t->bucket[i];
         size_t           skip = b->offset ? 0 : LS_PARAM_START;
-        if (!b->second) LS_TRY(ls__tree_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip), (int64_t)(b->count - skip)));
+        if (!b->second) LS_TRY(ls__allreduce_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip), (int64_t)(b->count - skip)));
     }
-    LS_TRY(ls__tree_release(t->train.tree));
+    LS_TRY(ls__allreduce_release(t->train.tree));
     return LS_OK;
 }

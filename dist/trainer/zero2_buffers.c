@@ -18,11 +18,11 @@ typedef struct placing {
     const ls_bucket *bucket;
     const int       *begins, *first;
     const size_t    *before; /* floats of the buckets before it */
-    ls_stage        *stage;
+    ls_zero2_buffer        *stage;
     bool            *placed;
 } placing;
 
-int ls__stage_first(const ls_program *p, const ls_bucket *bucket, int begins)
+int ls__zero2_buffer_first(const ls_program *p, const ls_bucket *bucket, int begins)
 {
     int first = ls__program_first_write(p, bucket->offset, bucket->count);
     return first < begins ? first : begins;
@@ -69,7 +69,7 @@ static int next_of(const placing *p, int n)
     return next;
 }
 
-static void find_gaps(ls_arena *memory, const ls_program *p, const ls_bucket *b, ls_stage *out)
+static void find_gaps(ls_arena *memory, const ls_program *p, const ls_bucket *b, ls_zero2_buffer *out)
 {
     size_t skip = b->offset ? 0 : LS_PARAM_START, most = b->count / LS_PARAM_ALIGN; /* parameters */
     out->gap  = ls_arena_alloc(memory, (most + 1) * sizeof *out->gap);
@@ -77,7 +77,7 @@ static void find_gaps(ls_arena *memory, const ls_program *p, const ls_bucket *b,
     for (int k = 0; k < out->gaps; k++) out->gap[k].offset -= b->offset;
 }
 
-size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *bucket, const int *begins, int n, ls_stage *out)
+size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *bucket, const int *begins, int n, ls_zero2_buffer *out)
 {
     int    *first  = ls_arena_alloc(memory, ((size_t)n + 1) * sizeof *first);
     size_t *before = ls_arena_alloc(memory, ((size_t)n + 1) * sizeof *before);
@@ -85,7 +85,7 @@ size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *b
     placing s      = {bucket, begins, first, before, out, placed};
     size_t  floats = LS_PARAM_START;
     for (int i = 0; i < n; i++) {
-        first[i]      = ls__stage_first(p, &bucket[i], begins[i]);
+        first[i]      = ls__zero2_buffer_first(p, &bucket[i], begins[i]);
         before[i + 1] = before[i] + bucket[i].count;
     }
     for (int i = next_of(&s, n); i >= 0; i = next_of(&s, n)) place(&s, n, i);

@@ -25,12 +25,12 @@ typedef enum way { WINDOW, MESSAGES, MPI, WAYS } way;
 static const char *const way_names[WAYS] = {"window", "messages", "MPI_Allreduce"};
 
 typedef struct side {
-    ls_window *window; /* holds the floats; of WINDOW alone it is shared */
-    ls_tree   *tree;
+    ls_shared_memory *window; /* holds the floats; of WINDOW alone it is shared */
+    ls_allreduce   *tree;
 } side;
 
 typedef struct bench {
-    ls_job *job;
+    ls_run *job;
     int     repeat;
     int64_t from, to; /* bytes */
     side    side[WAYS];
@@ -51,7 +51,7 @@ static float *floats(const bench *b, way w) { return b->side[w].window->own.data
 static ls_status sum(const bench *b, way w, int64_t count)
 {
     if (w == MPI) return ls__comm_mpi_allreduce(b->job->comm, floats(b, w), count);
-    return ls__tree_allreduce(b->side[w].tree, floats(b, w), (size_t)(b->to / (int64_t)sizeof(float)), 0, count);
+    return ls__allreduce_allreduce(b->side[w].tree, floats(b, w), (size_t)(b->to / (int64_t)sizeof(float)), 0, count);
 }
 
 static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
@@ -71,7 +71,7 @@ static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
 /* Seconds of a call, of the slowest rank. */
 static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds, int64_t *wrong)
 {
-    ls_job *j = b->job;
+    ls_run *j = b->job;
     float  *x = floats(b, w);
     for (int64_t i = 0; i < count; i++) x[i] = (float)value_of(j->rank, i);
     LS_TRY(ls_comm_barrier(j->comm));
@@ -87,7 +87,7 @@ static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds
 
 static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
 {
-    ls_job *j       = b->job;
+    ls_run *j       = b->job;
     int64_t count   = bytes / (int64_t)sizeof(float), wrong[WAYS] = {0};
     int     calls   = 1;
     double  median[WAYS];
@@ -101,7 +101,7 @@ static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
         qsort(s, (size_t)b->repeat, sizeof *s, compare);
         median[w] = s[b->repeat / 2];
         uint64_t most;
-        LS_TRY(ls_job_most(j, (uint64_t)wrong[w], &most));
+        LS_TRY(ls_run_most(j, (uint64_t)wrong[w], &most));
         *wrong_of_all += wrong[w] = (int64_t)most;
     }
     for (way w = 0; w < WAYS && j->first; w++) {
@@ -114,31 +114,31 @@ static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
     return LS_OK;
 }
 
-static ls_status make_side(bench *b, way w, ls_window_mode mode)
+static ls_status make_side(bench *b, way w, ls_shared_memory_mode mode)
 {
-    ls_job *j     = b->job;
+    ls_run *j     = b->job;
     int64_t count = b->to / (int64_t)sizeof(float);
     side   *s     = &b->side[w];
-    LS_TRY(ls_comm_agree(j->comm, ls__tree_new(&s->tree, j->comm, j->ranks, 1, count)));
-    LS_TRY(ls_comm_agree(j->comm, ls__window_new(&s->window, j->comm, mode, (size_t)b->to, way_names[w])));
-    LS_TRY(ls_comm_agree(j->comm, ls__tree_share(s->tree, s->window, (size_t)count)));
+    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_new(&s->tree, j->comm, j->ranks, 1, count)));
+    LS_TRY(ls_comm_agree(j->comm, ls__shared_memory_new(&s->window, j->comm, mode, (size_t)b->to, way_names[w])));
+    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_share(s->tree, s->window, (size_t)count)));
     return LS_OK;
 }
 
 static void free_side(side *s)
 {
-    ls__tree_free(s->tree);
-    ls__window_free(s->window);
+    ls__allreduce_free(s->tree);
+    ls__shared_memory_free(s->window);
     *s = (side){0};
 }
 
 static ls_status run(bench *b)
 {
-    ls_job *j     = b->job;
+    ls_run *j     = b->job;
     int64_t wrong = 0;
     b->seconds    = ls_arena_alloc(j->memory, sizeof *b->seconds * (size_t)(b->repeat * WAYS));
     b->all        = ls_arena_alloc(j->memory, sizeof *b->all * (size_t)j->ranks);
-    for (way w = 0; w < WAYS; w++) LS_TRY(make_side(b, w, w == WINDOW ? LS_WINDOW_AUTO : LS_WINDOW_OFF));
+    for (way w = 0; w < WAYS; w++) LS_TRY(make_side(b, w, w == WINDOW ? LS_SHARED_MEMORY_AUTO : LS_SHARED_MEMORY_OFF));
     if (!b->side[WINDOW].window->shared) free_side(&b->side[WINDOW]);
     if (j->first)
         printf("%d ranks x %d threads, %d on this host; %d turns\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n",
@@ -174,11 +174,11 @@ static ls_status read_sizes(bench *b, const char *text)
 
 static ls_status start(bench *b, const ls_args *args)
 {
-    ls_job     *j     = b->job;
+    ls_run     *j     = b->job;
     const char *bytes = ls_args_option(args, "bytes");
     long long   repeat;
-    LS_AGREE(j, ls_args_int(args, "repeat", 1, MAX_REPEAT, 9, &repeat));
-    LS_AGREE(j, read_sizes(b, bytes ? bytes : "4K-64M"));
+    LS_TRY_COLLECTIVE(j, ls_args_int(args, "repeat", 1, MAX_REPEAT, 9, &repeat));
+    LS_TRY_COLLECTIVE(j, read_sizes(b, bytes ? bytes : "4K-64M"));
     b->repeat = (int)repeat;
     LS_CHECK(j->ranks > 1, LS_ERR_USAGE, "bench allreduce needs several ranks, found 1" LS_HINT "mpirun -np 2 --bind-to none lockstep bench allreduce");
     LS_CHECK(VALUES * j->ranks < WHOLE, LS_ERR_USAGE, "bench allreduce cannot check the sums of %d ranks", j->ranks);
@@ -187,13 +187,13 @@ static ls_status start(bench *b, const ls_args *args)
 
 ls_status ls__bench_allreduce(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
     bench     b      = {.job = &j};
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK) status = start(&b, &args);
     if (status == LS_OK) status = run(&b);
     for (way w = 0; w < WAYS; w++) free_side(&b.side[w]);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     return status;
 }

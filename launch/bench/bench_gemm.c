@@ -111,7 +111,7 @@ static void fill(ls_block *block, int64_t count, uint64_t key)
 static ls_status multiply_one(int side, const ls_gemm *g)
 {
     if (side == OURS) {
-        ls__level()->gemm(g);
+        ls__isa_table()->gemm(g);
         return LS_OK;
     }
     ls_gemm whole = *g;
@@ -274,8 +274,8 @@ ls_status ls__bench_gemm(int argc, char **argv)
     b.threads = (int)threads;
     b.repeat  = (int)repeat;
     omp_set_num_threads(b.threads);
-    b.peak = ls__level()->fma_peak(b.threads);
-    printf("level %s, %d threads, peak %.0f GFLOP/s", ls__level()->name, b.threads, b.peak);
+    b.peak = ls__isa_table()->fma_peak(b.threads);
+    printf("level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
     for (int side = OPENBLAS; side < SIDES; side++) {
         b.found[side] = providers[side]->load() == LS_OK;
         if (b.found[side]) printf("; %s %s", providers[side]->name, providers[side]->detail());

@@ -22,12 +22,12 @@ enum { WARM_UP = 3, COLUMNS_OF_TABLE = 58 };
 typedef enum way { ALONE, SUMS, MPI, STEP, WAYS } way;
 
 typedef struct bench {
-    ls_job            *job;
+    ls_run            *job;
     ls_batch           batch;
     int                steps;
     ls_simulated_rank *alone;
-    ls_tree           *tree;
-    ls_window         *window;
+    ls_allreduce           *tree;
+    ls_shared_memory         *window;
     int64_t            count;     /* floats of all gradients           */
     int64_t            bucket_bytes;
     double            *backward;  /* of each instruction, all together */
@@ -45,8 +45,8 @@ static ls_status sum_all(bench *b)
 {
     const int64_t most = b->bucket_bytes / (int64_t)sizeof(float);
     for (int64_t at = 0; at < b->count; at += most)
-        LS_TRY(ls__tree_begin(b->tree, b->window->own.data, (size_t)b->count, &(ls_tree_slice){.offset = at, .count = b->count - at < most ? b->count - at : most}));
-    return ls__tree_end(b->tree);
+        LS_TRY(ls__allreduce_begin(b->tree, b->window->own.data, (size_t)b->count, &(ls_allreduce_slice){.offset = at, .count = b->count - at < most ? b->count - at : most}));
+    return ls__allreduce_end(b->tree);
 }
 
 static ls_status run_way(bench *b, way w)
@@ -62,7 +62,7 @@ static ls_status run_way(bench *b, way w)
 
 static ls_status measure(bench *b)
 {
-    ls_job *j   = b->job;
+    ls_run *j   = b->job;
     double *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     for (int i = -WARM_UP; i < b->steps; i++) {
         if (i == 0) ls__trainer_time(ls_simulated_rank_trainer(b->alone), b->backward);
@@ -85,11 +85,11 @@ static void line(const char *what, double seconds) { printf("%-*s %10.3f ms\n", 
 
 static void print_all(bench *b)
 {
-    const ls_job     *j        = b->job;
+    const ls_run     *j        = b->job;
     const ls_program *p        = ls__trainer_program(ls_simulated_rank_trainer(b->alone));
     double            backward = 0, median[WAYS];
     for (int i = 0; i < p->instrs; i++)
-        if (p->instr[i].kind == LS_INSTR_BACKWARD || p->instr[i].kind == LS_INSTR_FOLD || p->instr[i].kind == LS_INSTR_AGAIN) backward += b->backward[i] / b->steps;
+        if (p->instr[i].kind == LS_INSTR_BACKWARD || p->instr[i].kind == LS_INSTR_FOLD || p->instr[i].kind == LS_INSTR_RECOMPUTE) backward += b->backward[i] / b->steps;
     for (way w = 0; w < WAYS; w++) {
         qsort(b->times + w * b->steps, (size_t)b->steps, sizeof(double), compare);
         median[w] = b->times[w * b->steps + b->steps / 2];
@@ -110,31 +110,31 @@ static void print_all(bench *b)
 
 static ls_status make_sums(bench *b)
 {
-    ls_job *j = b->job;
+    ls_run *j = b->job;
     b->count  = (int64_t)ls_trainer_params(j->trainer)->grads;
-    LS_AGREE(j, ls__tree_new(&b->tree, j->comm, j->ranks, 1, b->count));
-    LS_AGREE(j, ls__window_new(&b->window, j->comm, j->recipe->train.window, (size_t)b->count * sizeof(float), "bench"));
-    LS_AGREE(j, ls__tree_share(b->tree, b->window, (size_t)b->count));
+    LS_TRY_COLLECTIVE(j, ls__allreduce_new(&b->tree, j->comm, j->ranks, 1, b->count));
+    LS_TRY_COLLECTIVE(j, ls__shared_memory_new(&b->window, j->comm, j->recipe->train.window, (size_t)b->count * sizeof(float), "bench"));
+    LS_TRY_COLLECTIVE(j, ls__allreduce_share(b->tree, b->window, (size_t)b->count));
     return LS_OK;
 }
 
 static ls_status run(bench *b, const ls_args *args)
 {
-    ls_job       *j = b->job;
+    ls_run       *j = b->job;
     ls_simulation s = {.job = j, .slower = 1};
     ls_loader    *loader = NULL;
     long long     steps;
-    LS_AGREE(j, ls_args_int(args, "steps", 1, 1000000, 15, &steps));
+    LS_TRY_COLLECTIVE(j, ls_args_int(args, "steps", 1, 1000000, 15, &steps));
     LS_CHECK(j->ranks > 1, LS_ERR_USAGE, "bench overlap needs several ranks, found 1" LS_HINT "mpirun -np 2 --bind-to none lockstep bench overlap RECIPE");
     b->steps = (int)steps;
-    LS_TRY(ls_job_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
-    LS_TRY(ls_job_graph(j));
-    LS_TRY(ls_job_trainer(j));
+    LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
+    LS_TRY(ls_run_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_graph(j));
+    LS_TRY(ls_run_trainer(j));
     double seconds;
     b->bucket_bytes  = ls__trainer_bucket(j->trainer, &seconds);
     s.bucket_bytes   = b->bucket_bytes;
-    ls_status status = ls_job_first_batch(j, &loader, &b->batch);
+    ls_status status = ls_run_first_batch(j, &loader, &b->batch);
     if (status == LS_OK) status = ls_comm_agree(j->comm, ls_simulated_rank_new(&b->alone, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
     if (status == LS_OK) status = make_sums(b);
     if (status == LS_OK) {
@@ -144,8 +144,8 @@ static ls_status run(bench *b, const ls_args *args)
         status = measure(b);
     }
     if (status == LS_OK && j->first) print_all(b);
-    ls__tree_free(b->tree);
-    ls__window_free(b->window);
+    ls__allreduce_free(b->tree);
+    ls__shared_memory_free(b->window);
     ls_simulated_rank_free(b->alone);
     ls_loader_free(loader);
     return status;
@@ -153,11 +153,11 @@ static ls_status run(bench *b, const ls_args *args)
 
 ls_status ls__bench_overlap(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
     bench     b      = {.job = &j};
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK) status = run(&b, &args);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     return status;
 }

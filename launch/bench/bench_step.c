@@ -21,7 +21,7 @@
 enum { WARM_UP = 5 };
 
 typedef struct bench {
-    ls_job  *job;
+    ls_run  *job;
     ls_batch batch;
     int      steps;
     double  *step_s;   /* seconds of each step                      */
@@ -45,10 +45,10 @@ static double flops_of(const ls_instr *i)
 
 static ls_status measure_peak(bench *b)
 {
-    ls_job *j   = b->job;
+    ls_run *j   = b->job;
     double *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     LS_TRY(ls_comm_barrier(j->comm));
-    b->peak_here = ls__level()->fma_peak(j->threads);
+    b->peak_here = ls__isa_table()->fma_peak(j->threads);
     LS_TRY(ls_comm_allgather(j->comm, &b->peak_here, all, sizeof *all));
     b->peak = 0;
     for (int r = 0; r < j->ranks; r++) b->peak += all[r];
@@ -57,7 +57,7 @@ static ls_status measure_peak(bench *b)
 
 static ls_status measure(bench *b)
 {
-    ls_job    *j = b->job;
+    ls_run    *j = b->job;
     ls_metrics m;
     for (int i = 0; i < WARM_UP; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
     LS_TRY(measure_peak(b));
@@ -88,14 +88,14 @@ static ls_status trace_some(bench *b, const ls_args *args)
  * steps in a row do, the time of the slowest rank. */
 static ls_status compare_simulated(bench *b, const char *link)
 {
-    ls_job            *j     = b->job;
+    ls_run            *j     = b->job;
     ls_simulation      s     = {.job = j, .slower = 1};
     ls_simulated_rank *rank  = NULL;
     double            *times = ls_arena_alloc(j->memory, sizeof *times * 2 * (size_t)b->steps), *all = ls_arena_alloc(j->memory, sizeof *all * 2 * (size_t)j->ranks);
     double             seconds;
     s.bucket_bytes = ls__trainer_bucket(j->trainer, &seconds);
-    LS_AGREE(j, ls_link_read(link, &s.link));
-    LS_AGREE(j, ls_simulated_rank_new(&rank, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
+    LS_TRY_COLLECTIVE(j, ls_link_read(link, &s.link));
+    LS_TRY_COLLECTIVE(j, ls_simulated_rank_new(&rank, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
     ls_status status = LS_OK;
     for (int i = -WARM_UP; i < b->steps && status == LS_OK; i++) {
         double took[2], began;
@@ -159,7 +159,7 @@ static void print_instructions(const bench *b)
 
 static void print_all(bench *b)
 {
-    const ls_job     *j = b->job;
+    const ls_run     *j = b->job;
     const ls_program *p = ls__trainer_program(j->trainer);
     double            flops = 0, batch = (double)b->batch.global_rows;
     char              speed[32];
@@ -171,8 +171,8 @@ static void print_all(bench *b)
            j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()), b->steps);
     printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
     printf("samples          %s a second\n", speed);
-    if (ls_job_tokens(j)) {
-        ls__count_text(speed, sizeof speed, llround(batch * (double)ls_job_tokens(j) / median));
+    if (ls_run_tokens(j)) {
+        ls__count_text(speed, sizeof speed, llround(batch * (double)ls_run_tokens(j) / median));
         printf("tokens           %s a second\n", speed);
     }
     printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n", 1e-9 * flops * batch / median,
@@ -180,18 +180,18 @@ static void print_all(bench *b)
     print_instructions(b);
 }
 
-static ls_status run(ls_job *j, const ls_args *args)
+static ls_status run(ls_run *j, const ls_args *args)
 {
     bench      b = {.job = j};
     long long  steps;
     ls_loader *loader = NULL;
-    LS_AGREE(j, ls_args_int(args, "steps", 1, 1000000, 30, &steps));
+    LS_TRY_COLLECTIVE(j, ls_args_int(args, "steps", 1, 1000000, 30, &steps));
     b.steps = (int)steps;
-    LS_TRY(ls_job_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
-    LS_TRY(ls_job_graph(j));
-    LS_TRY(ls_job_trainer(j));
-    ls_status status = ls_job_first_batch(j, &loader, &b.batch);
+    LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
+    LS_TRY(ls_run_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_graph(j));
+    LS_TRY(ls_run_trainer(j));
+    ls_status status = ls_run_first_batch(j, &loader, &b.batch);
     b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
     if (status == LS_OK) status = measure(&b);
@@ -204,10 +204,10 @@ static ls_status run(ls_job *j, const ls_args *args)
 
 ls_status ls__bench_step(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK) status = run(&j, &args);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     return status;
 }

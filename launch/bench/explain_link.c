@@ -88,25 +88,25 @@ static void print_curve(const curve *c, bool shared)
 
 /* ---- the picture --------------------------------------------------------------------------------------------------- */
 
-static void draw_timeline(ls_plot *p, const ls_simulated *x, double left, double top, double width)
+static void draw_timeline(ls_png *p, const ls_simulated *x, double left, double top, double width)
 {
     static const char *const rows[] = {"computation", "messages"};
     double                   at = 0, scale = width / x->step_s;
-    for (int r = 0; r < 2; r++) ls_plot_text(p, left - 8, top + 20 + 50 * r, &(ls_plot_font){.size = 13, .align = 1}, "%s", rows[r]);
+    for (int r = 0; r < 2; r++) ls_png_text(p, left - 8, top + 20 + 50 * r, &(ls_png_font){.size = 13, .align = 1}, "%s", rows[r]);
     for (int i = 0; i < x->instrs; i++) {
         const ls_simulated_instr *s = &x->instr[i];
-        ls_plot_box(p, left + at * scale, top, s->computes_s * scale, 40, (int)s->part);
+        ls_png_box(p, left + at * scale, top, s->computes_s * scale, 40, (int)s->part);
         at += s->computes_s;
-        ls_plot_box(p, left + at * scale, top + 50, s->waits_s * scale, 40, LS_PARTS);
+        ls_png_box(p, left + at * scale, top + 50, s->waits_s * scale, 40, LS_PARTS);
         at += s->waits_s;
     }
     for (int k = 0; k <= LS_PARTS; k++) {
-        ls_plot_box(p, left + 150 * k, top + 106, 12, 12, k);
-        ls_plot_text(p, left + 150 * k + 18, top + 112, &(ls_plot_font){.size = 12, .align = -1}, "%s", k < LS_PARTS ? part_names[k] : "waiting");
+        ls_png_box(p, left + 150 * k, top + 106, 12, 12, k);
+        ls_png_text(p, left + 150 * k + 18, top + 112, &(ls_png_font){.size = 12, .align = -1}, "%s", k < LS_PARTS ? part_names[k] : "waiting");
     }
 }
 
-static void draw_curve(ls_plot *p, const curve *c, bool shared, double left, double top)
+static void draw_curve(ls_png *p, const curve *c, bool shared, double left, double top)
 {
     double ranks[MOST_CURVE], part[MOST_CURVE], most = 100;
     for (int i = 0; i < c->n; i++) {
@@ -114,24 +114,24 @@ static void draw_curve(ls_plot *p, const curve *c, bool shared, double left, dou
         part[i]  = 100 * efficiency(c, i, shared);
         most     = fmax(most, part[i]); /* above 100 where the machine was busy with something else meanwhile */
     }
-    ls_plot_line line = {.n = c->n, .x = ranks, .y = part};
-    ls_plot_lines(p, &(ls_lines){.x = left, .y = top, .width = 400, .height = 260, .title = shared ? "Efficiency in %, the same batch on more ranks" : "Efficiency in %, as many samples on every rank",
+    ls_png_line line = {.n = c->n, .x = ranks, .y = part};
+    ls_png_lines(p, &(ls_lines){.x = left, .y = top, .width = 400, .height = 260, .title = shared ? "Efficiency in %, the same batch on more ranks" : "Efficiency in %, as many samples on every rank",
                                  .x_name = "ranks", .log_x = true, .least = 0, .most = 1.05 * most, .count = 1, .line = &line});
 }
 
 static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve *same, const curve *more, const char *path)
 {
-    ls_plot *p;
-    LS_TRY(ls_plot_new(&p, 1040, 620));
-    ls_plot_text(p, 30, 30, &(ls_plot_font){.size = 18, .align = -1, .bold = true}, "%s on %d ranks, simulated: %.3f ms a step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
-    ls_plot_text(p, 30, 56, &(ls_plot_font){.size = 13, .align = -1, .faint = true},
+    ls_png *p;
+    LS_TRY(ls_png_new(&p, 1040, 620));
+    ls_png_text(p, 30, 30, &(ls_png_font){.size = 18, .align = -1, .bold = true}, "%s on %d ranks, simulated: %.3f ms a step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
+    ls_png_text(p, 30, 56, &(ls_png_font){.size = 13, .align = -1, .faint = true},
                  "links of %.4g Gbit/s and %.4g us; instructions measured on one rank with %d thread%s, messages computed", 8e-9 * s->link.bytes_per_s,
                  1e6 * s->link.latency_s, s->job->threads, s->job->threads == 1 ? "" : "s");
     draw_timeline(p, x, 130, 90, 880);
     draw_curve(p, same, true, 80, 290);
     draw_curve(p, more, false, 600, 290);
-    ls_status status = ls_plot_save(p, path);
-    ls_plot_free(p);
+    ls_status status = ls_png_save(p, path);
+    ls_png_free(p);
     if (status == LS_OK) printf("\n%s\n", path);
     return status;
 }
@@ -160,15 +160,15 @@ static ls_status same_batch(const ls_simulation *s, int ranks, curve *c)
 static ls_status same_rows(const ls_simulation *s, const ls_simulated *x, curve *c)
 {
     ls_simulated alone;
-    ls_share     share = ls_share_of(x->batch, s->job->shards, x->ranks, 0);
-    for (int r = 1; r < x->ranks && share.rows < x->rows; r++) share = ls_share_of(x->batch, s->job->shards, x->ranks, r);
+    ls_batch_partition     share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, 0);
+    for (int r = 1; r < x->ranks && share.rows < x->rows; r++) share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, r);
     LS_TRY(ls_simulate_share(s, 1, share.rows, share.shards, &alone));
     c->alone_s = alone.step_s;
     for (int n = 8; n <= MOST_RANKS; n *= 2) LS_TRY(ls_simulate_share(s, n, share.rows, share.shards, &c->at[c->n++]));
     return LS_OK;
 }
 
-ls_status ls__explain_link(ls_job *j, const ls_args *args)
+ls_status ls__explain_link(ls_run *j, const ls_args *args)
 {
     const char   *png = ls_args_option(args, "png");
     ls_simulation s   = {.job = j};
@@ -180,9 +180,9 @@ ls_status ls__explain_link(ls_job *j, const ls_args *args)
     LS_TRY(ls_link_read(ls_args_option(args, "link"), &s.link));
     LS_TRY(read_number(ls_args_option(args, "slower"), &s.slower));
     s.steps = (int)steps;
-    LS_TRY(ls_job_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_job_data(j, LS_SPLITS_TRAIN));
-    LS_TRY(ls_job_graph(j));
+    LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
+    LS_TRY(ls_run_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_graph(j));
     LS_TRY(same_batch(&s, (int)ranks, &c[0]));
     const ls_simulated *x = &c[0].at[c[0].n - 1];
     print_step(&s, x);

@@ -65,7 +65,7 @@ typedef struct watch {
 
 static void turn_to(watch *w, int instr, int64_t now)
 {
-    double waited = ls__mirror_waited(w->comm);
+    double waited = ls__costmodel_waited(w->comm);
     if (w->instr >= 0) {
         w->computes_s[w->instr] += 1e-9 * (double)(now - w->since_ns);
         w->waits_s[w->instr] += waited - w->waited;
@@ -108,13 +108,13 @@ struct ls_simulated_rank {
 
 ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s, int number, int ranks, int64_t batch, int shards)
 {
-    ls_trainer_options options = ls_job_trainer_options(s->job);
+    ls_trainer_options options = ls_run_trainer_options(s->job);
     ls_arena          *memory;
     LS_TRY(ls_arena_new(&memory, "simulation"));
     ls_simulated_rank *r = ls_arena_alloc(memory, sizeof *r);
     *r                   = (ls_simulated_rank){.memory = memory, .flight = {.log = ls_arena_alloc(memory, sizeof *r->flight.log), .begun = on_record}};
     memset(r->flight.log, 0, sizeof *r->flight.log);
-    ls_status status = ls__comm_mirror(&r->comm, number, ranks, &s->link);
+    ls_status status = ls__comm_costmodel(&r->comm, number, ranks, &s->link);
     if (status == LS_OK) {
         r->comm->flight    = &r->flight;
         r->flight.context  = &r->watch;
@@ -150,11 +150,11 @@ ls_trainer *ls_simulated_rank_trainer(ls_simulated_rank *r) { return r->trainer;
 ls_status ls_simulated_rank_step(ls_simulated_rank *r, const ls_batch *share, double *seconds)
 {
     int64_t began  = ls__flight_now();
-    double  waited = ls__mirror_waited(r->comm);
+    double  waited = ls__costmodel_waited(r->comm);
     LS_TRY(ls_trainer_step(r->trainer, share, NULL));
     int64_t ended = ls__flight_now();
     turn_to(&r->watch, -1, ended);
-    *seconds = 1e-9 * (double)(ended - began) + ls__mirror_waited(r->comm) - waited;
+    *seconds = 1e-9 * (double)(ended - began) + ls__costmodel_waited(r->comm) - waited;
     return LS_OK;
 }
 
@@ -175,12 +175,12 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
     memset(computes, 0, sizeof(double) * n * (size_t)s->steps);
     memset(waits, 0, sizeof(double) * n * (size_t)s->steps);
     for (int i = -WARM_UP; i < s->steps; i++) {
-        ls__mirror_sent(r->comm, &before, &messages);
+        ls__costmodel_sent(r->comm, &before, &messages);
         r->watch.computes_s = i < 0 ? r->nothing : computes + n * (size_t)i;
         r->watch.waits_s    = i < 0 ? r->nothing : waits + n * (size_t)i;
         LS_TRY(ls_simulated_rank_step(r, batch, &seconds));
     }
-    ls__mirror_sent(r->comm, &out->bytes, &out->messages);
+    ls__costmodel_sent(r->comm, &out->bytes, &out->messages);
     out->bytes -= before;
     out->messages -= messages;
     out->instrs = p->instrs;
@@ -218,12 +218,12 @@ static ls_status with_batch(const ls_simulation *s, int ranks, int number, ls_lo
 }
 
 /* The rank with most samples. */
-static int busiest(const ls_job *j, int ranks, ls_share *share)
+static int busiest(const ls_run *j, int ranks, ls_batch_partition *share)
 {
     int number = 0;
-    *share     = ls_share_of(j->recipe->train.batch, j->shards, ranks, 0);
+    *share     = ls_batch_partition_of(j->recipe->train.batch, j->shards, ranks, 0);
     for (int r = 1; r < ranks; r++) {
-        ls_share its = ls_share_of(j->recipe->train.batch, j->shards, ranks, r);
+        ls_batch_partition its = ls_batch_partition_of(j->recipe->train.batch, j->shards, ranks, r);
         if (its.rows > share->rows) *share = its, number = r;
     }
     return number;
@@ -233,7 +233,7 @@ ls_status ls_simulate(const ls_simulation *s, int ranks, ls_simulated *out)
 {
     ls_loader *loader = NULL;
     ls_batch   batch;
-    ls_share   share;
+    ls_batch_partition   share;
     int        number = busiest(s->job, ranks, &share);
     *out              = (ls_simulated){.ranks = ranks, .batch = s->job->recipe->train.batch, .rows = share.rows};
     ls_status status  = with_batch(s, ranks, number, &loader, &batch);

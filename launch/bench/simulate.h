@@ -34,7 +34,7 @@ typedef struct ls_simulated {
 } ls_simulated;
 
 typedef struct ls_simulation {
-    ls_job  *job;                      /* with recipe, data and graph; ranks as the data are to be shared out */
+    ls_run  *job;                      /* with recipe, data and graph; ranks as the data are to be shared out */
     ls_link  link;
     double   slower;                   /* what is measured here takes so many times as long there             */
     int64_t  bucket_bytes;             /* 0: as the recipe has it                                             */
@@ -54,6 +54,6 @@ ls_trainer *ls_simulated_rank_trainer(ls_simulated_rank *r);
 void      ls_simulated_rank_free(ls_simulated_rank *r); /* NULL is allowed */
 
 /* lockstep explain RECIPE --ranks N --link RATE,LATENCY */
-ls_status ls__explain_link(ls_job *j, const ls_args *args);
+ls_status ls__explain_link(ls_run *j, const ls_args *args);
 
 #endif

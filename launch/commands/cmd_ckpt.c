@@ -317,15 +317,15 @@ static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
     const char *run = args->positional[0], *inner = checkpoints_of(memory, run);
     bool        dry = ls_args_option(args, "dry-run") != NULL;
     long long   last, every;
-    ls_folder   folder = {.lock = -1};
+    ls_run_directory   folder = {.lock = -1};
     LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints", run);
     LS_TRY(ls_args_int(args, "keep-last", 1, 1000000, 1, &last));
     LS_TRY(ls_args_int(args, "keep-every", 0, INT64_MAX, 0, &every));
     snprintf(folder.path, sizeof folder.path, "%s", run);
-    ls_status status = dry ? LS_OK : ls_folder_lock(&folder);
-    ls_keep   keep   = {(int)last, every, !ls_args_option(args, "no-best")};
+    ls_status status = dry ? LS_OK : ls_run_directory_lock(&folder);
+    ls_checkpoint_retention   keep   = {(int)last, every, !ls_args_option(args, "no-best")};
     if (status == LS_OK) status = ls_checkpoint_prune(inner, &keep, dry, print_removed, dry ? "would remove" : "removed");
-    ls_folder_close(&folder);
+    ls_run_directory_close(&folder);
     return status;
 }
 

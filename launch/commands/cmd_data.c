@@ -77,7 +77,7 @@ void ls__data_remove(const char *folder)
 static ls_status import_known(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
 {
     char path[LS_DATA_PATH + 128];
-    if (known->kind == LS_DATA_IMAGES) return ls_import_idx(source, out, 1);
+    if (known->kind == LS_DATA_IMAGES) return ls_import_mnist(source, out, 1);
     snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
     return ls_import_text(&(ls_text_import){.files = 1, .file = (const char *const[]){path}, .out = out, .tokenizer = choice->tokenizer,
                                             .vocabulary = (int32_t)choice->vocab, .valid = 0.1, .shards = 1});
@@ -339,7 +339,7 @@ static ls_status import(const ls_args *args)
     for (size_t i = 0; i < sizeof of_text / sizeof *of_text; i++)
         LS_CHECK(!ls_args_option(args, of_text[i]), LS_ERR_USAGE, "data import mnist: --%s is for text", of_text[i]);
     LS_TRY(ls_args_int(args, "shards", 1, 99999, 1, &shards));
-    LS_TRY(ls_import_idx(args->positional[1], out, (int)shards));
+    LS_TRY(ls_import_mnist(args->positional[1], out, (int)shards));
     printf("%s: imported from %s\n", out, args->positional[1]);
     return LS_OK;
 }

@@ -197,7 +197,7 @@ static ls_status draw_samples(view *v, const char *path)
         draw_sample(&s, v, top, left, size_y, size_x);
         draw_text(&s, top + size + DOT, left, v->info.class_names[label], size / ((LETTER_WIDTH + 1) * DOT));
     }
-    if (status == LS_OK) status = ls_picture_write(path, 3, s.height, s.width, s.rgb);
+    if (status == LS_OK) status = ls_image_write(path, 3, s.height, s.width, s.rgb);
     free(s.rgb);
     return status;
 }

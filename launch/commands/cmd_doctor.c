@@ -164,7 +164,7 @@ static double rate(const ls_provider *provider, const product *p)
     for (int i = 0; i < 50 && (i < 3 || seconds() - start < 0.2); i++) {
         double before = seconds();
         if (!provider)
-            ls__level()->gemm(&g);
+            ls__isa_table()->gemm(&g);
         else if (provider->gemm(&g) != LS_OK)
             return 0;
         double found = 2.0 * SIZE * SIZE * SIZE / (seconds() - before) * 1e-9;
@@ -175,7 +175,7 @@ static double rate(const ls_provider *provider, const product *p)
 
 static void kernels(const product *p, int threads)
 {
-    double peak = ls__level()->fma_peak(threads), found = rate(NULL, p), again = ls__level()->fma_peak(threads);
+    double peak = ls__isa_table()->fma_peak(threads), found = rate(NULL, p), again = ls__isa_table()->fma_peak(threads);
     if (again > peak) peak = again; /* a busy machine shows its peak only now and then */
     say(OK, "peak", "%.0f GFLOP/s of multiply-adds on %d thread%s", peak, threads, threads == 1 ? "" : "s");
     if (!is_right(p))

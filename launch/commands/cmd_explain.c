@@ -46,7 +46,7 @@ static void print_row(const table *t, const char *name, const char *op, const ch
     printf("  %-*s %-20s %-*s %12s %14.1f%s\n", t->name, name, op, t->shape, shape, parameters ? count : "", flops / t->unit, remark);
 }
 
-static void print_model(const ls_job *j)
+static void print_model(const ls_run *j)
 {
     ls_layer_row *rows;
     int           n   = ls_layer_rows(j, j->memory, &rows);
@@ -71,7 +71,7 @@ static void print_model(const ls_job *j)
     print_row(&t, "all", "", "", all.parameters, all.flops, "   (forward; backward about twice that)");
 }
 
-static void print_parameters(const ls_job *j)
+static void print_parameters(const ls_run *j)
 {
     const ls_params *p = ls_trainer_params(j->trainer);
     int              wide = 28;
@@ -87,10 +87,10 @@ static void print_parameters(const ls_job *j)
     }
 }
 
-static void print_program(const ls_job *j)
+static void print_program(const ls_run *j)
 {
     const ls_program *p    = ls__trainer_program(j->trainer);
-    ls_share          s    = ls_trainer_share(j->trainer, j->recipe->train.batch);
+    ls_batch_partition          s    = ls_trainer_share(j->trainer, j->recipe->train.batch);
     size_t            sent = 0;
     int               collectives = 0;
     for (int i = 0; i < p->instrs; i++)
@@ -105,7 +105,7 @@ static void print_program(const ls_job *j)
 }
 
 /* What ops that compute in pieces save: tensors that others would have, and that never exist here. */
-static void print_never(const ls_job *j)
+static void print_never(const ls_run *j)
 {
     const double rows = (double)ls_trainer_share(j->trainer, j->recipe->train.batch).rows;
     double       weights = 0, attention = 0, logits = 0;
@@ -126,7 +126,7 @@ static void print_never(const ls_job *j)
 }
 
 /* What train.zero=2 makes of the gradient. */
-static void print_parts(const ls_job *j)
+static void print_parts(const ls_run *j)
 {
     const ls_params *p = ls_trainer_params(j->trainer);
     size_t           part, waits = 0;
@@ -139,7 +139,7 @@ static void print_parts(const ls_job *j)
                ls_bytes_text((double)part), waits, ls_bytes_text((double)(p->grads * sizeof(float))));
 }
 
-static void print_memory(const ls_job *j, uint64_t most, int which)
+static void print_memory(const ls_run *j, uint64_t most, int which)
 {
     ls_memory_line lines[8];
     int            n = ls__trainer_memory(j->trainer, lines);
@@ -156,16 +156,16 @@ static void print_memory(const ls_job *j, uint64_t most, int which)
 }
 
 /* The rank that takes the most memory. */
-static ls_status largest(ls_job *j, ls_comm **plan, uint64_t *most, int *which)
+static ls_status largest(ls_run *j, ls_comm **plan, uint64_t *most, int *which)
 {
-    ls_trainer_options options = ls_job_trainer_options(j);
+    ls_trainer_options options = ls_run_trainer_options(j);
     *most                      = 0;
     for (int rank = j->ranks - 1; rank >= 0; rank--) {
         ls_trainer_free(j->trainer);
         j->trainer = NULL;
         ls_comm_free(*plan);
         *plan = NULL;
-        LS_TRY(ls__comm_mirror(plan, rank, j->ranks, NULL));
+        LS_TRY(ls__comm_costmodel(plan, rank, j->ranks, NULL));
         options.comm = *plan;
         LS_TRY(ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
         uint64_t bytes = ls_trainer_planned_bytes(j->trainer);
@@ -174,19 +174,19 @@ static ls_status largest(ls_job *j, ls_comm **plan, uint64_t *most, int *which)
     return LS_OK; /* the last one made is rank 0's, and stays */
 }
 
-static ls_status explain(ls_job *j, const ls_args *args, ls_comm **plan)
+static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     long long ranks;
     uint64_t  most;
     int       which = 0;
     LS_TRY(ls_args_int(args, "ranks", 1, 4096, j->ranks, &ranks));
     j->ranks = (int)ranks;
-    LS_TRY(ls_job_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_job_data(j, LS_SPLITS_BOTH));
-    LS_TRY(ls_job_graph(j));
+    LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
+    LS_TRY(ls_run_data(j, LS_SPLITS_BOTH));
+    LS_TRY(ls_run_graph(j));
     LS_TRY(largest(j, plan, &most, &which));
     const ls_recipe *r = j->recipe;
-    printf("%s: %s, %s\n", r->name, r->data.path, ls_job_samples_text(j));
+    printf("%s: %s, %s\n", r->name, r->data.path, ls_run_samples_text(j));
     printf("%lld steps of %lld samples, %lld an epoch; %d rank%s x %d thread%s, instruction set %s\n\n", (long long)j->total_steps, (long long)r->train.batch,
            (long long)j->epoch_steps, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     print_model(j);
@@ -197,13 +197,13 @@ static ls_status explain(ls_job *j, const ls_args *args, ls_comm **plan)
 }
 
 /* The program, or one of what options ask for. */
-static ls_status choose(ls_job *j, const ls_args *args, ls_comm **plan)
+static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
         const char *option;
-        ls_status (*run)(ls_job *, const ls_args *);
+        ls_status (*run)(ls_run *, const ls_args *);
     } others[] = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions}, {"scores", ls__explain_scores}, {"link", ls__explain_link}};
-    ls_status (*run)(ls_job *, const ls_args *) = NULL;
+    ls_status (*run)(ls_run *, const ls_args *) = NULL;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (!ls_args_option(args, others[i].option)) continue;
         LS_CHECK(!run, LS_ERR_USAGE, "explain: expected one of --attention, --positions, --scores and --link, found more");
@@ -217,13 +217,13 @@ static ls_status choose(ls_job *j, const ls_args *args, ls_comm **plan)
 
 ls_status ls__explain_command(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
     ls_comm  *plan   = NULL;
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1) status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks, j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     ls_comm_free(plan);
     return status;
 }

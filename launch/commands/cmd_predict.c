@@ -20,7 +20,7 @@
 enum { MOST_CHANNELS = 4 };
 
 typedef struct predictor {
-    ls_job     *job;
+    ls_run     *job;
     ls_model   *model;
     ls_arena   *memory;
     const char *invert; /* "auto", "yes", "no" */
@@ -74,7 +74,7 @@ static void print_top(const predictor *p, const char *path, const float *logits,
 static ls_status predict_one(predictor *p, const char *path)
 {
     const ls_dataset_info *d = &p->job->data;
-    LS_TRY(ls_picture_read(path, d->channels, d->height, d->width, p->pixels));
+    LS_TRY(ls_image_read(path, d->channels, d->height, d->width, p->pixels));
     size_t plane    = (size_t)d->height * (size_t)d->width;
     bool   inverted = wants_inverting(p);
     for (size_t i = 0; i < plane * (size_t)d->channels; i++) {
@@ -88,7 +88,7 @@ static ls_status predict_one(predictor *p, const char *path)
     return LS_OK;
 }
 
-static ls_status predict_all(ls_job *j, const ls_args *args)
+static ls_status predict_all(ls_run *j, const ls_args *args)
 {
     predictor p = {.job = j, .memory = j->memory, .invert = ls_args_option(args, "invert")};
     long long top;
@@ -109,28 +109,28 @@ done:
     return status;
 }
 
-static ls_status predict(ls_job *j, const ls_args *args)
+static ls_status predict(ls_run *j, const ls_args *args)
 {
     char        folder[PATH_MAX];
     int64_t     step;
     const char *from;
-    LS_TRY(ls_job_run(j, args->positional[0], 0, NULL, folder, &step));
-    LS_AGREE(j, ls_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
-    LS_AGREE(j, j->data.kind == LS_DATA_IMAGES ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of pictures, found one of language" LS_HINT
+    LS_TRY(ls_run_run(j, args->positional[0], 0, NULL, folder, &step));
+    LS_TRY_COLLECTIVE(j, ls_dataset_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
+    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_IMAGES ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of pictures, found one of language" LS_HINT
                                                                  "`lockstep generate` writes text", folder));
-    LS_TRY(ls_job_graph(j));
-    LS_TRY(ls_job_trainer(j));
-    LS_TRY(ls_job_load(j, folder, step, &from));
-    LS_AGREE(j, j->first ? predict_all(j, args) : LS_OK); /* one rank is enough */
+    LS_TRY(ls_run_graph(j));
+    LS_TRY(ls_run_trainer(j));
+    LS_TRY(ls_run_load(j, folder, step, &from));
+    LS_TRY_COLLECTIVE(j, j->first ? predict_all(j, args) : LS_OK); /* one rank is enough */
     return LS_OK;
 }
 
 ls_status ls__predict_command(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK) status = predict(&j, &args);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     return status;
 }

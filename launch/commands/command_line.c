@@ -283,7 +283,7 @@ static ls_status dispatch(const ls_command **c, int argc, char **argv)
     return LS_OK;
 }
 
-int ls_program_main(int argc, char **argv)
+int ls_command_line_main(int argc, char **argv)
 {
     int       n         = 0;
     bool      want_help = false, want_version = false;

@@ -74,10 +74,10 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
 /* ---- the program --------------------------------------------------------------------------------------------------- */
 
 /* Runs the command line, prints the error if there is one, and gives the exit code.  main() is this and nothing more. */
-int ls_program_main(int argc, char **argv);
+int ls_command_line_main(int argc, char **argv);
 
 /* Prints this thread's error (message, hint; trace with --trace-errors or LOCKSTEP_TRACE=1) to stderr, once: a second call for the same
- * error prints nothing.  ls_program_main calls it on rank 0 only; a rank whose error the others do not share calls it itself. */
+ * error prints nothing.  ls_command_line_main calls it on rank 0 only; a rank whose error the others do not share calls it itself. */
 void ls_error_print(ls_status status);
 
 #endif

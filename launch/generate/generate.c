@@ -35,7 +35,7 @@ typedef struct shape {
 } shape;
 
 typedef struct generator {
-    ls_job       *job;
+    ls_run       *job;
     ls_graph     *graph;              /* of a folder that is no run: it holds the parameters */
     ls_params    *loaded, *params;    /* that folder's; those in use    */
     ls_tokenizer *tokenizer;
@@ -55,7 +55,7 @@ typedef struct generator {
 
 static ls_status build_shape(generator *g, shape *s, int64_t tokens)
 {
-    ls_job             *j = g->job;
+    ls_run             *j = g->job;
     ls_tensor          *logits;
     ls_language_inputs  in = {.cached = !g->no_cache};
     s->tokens = tokens;
@@ -258,20 +258,20 @@ static ls_status compare_ranks(const generator *g)
 /* The model of a run, or of one of its checkpoints. */
 static ls_status open_run(generator *g, const char *path)
 {
-    ls_job     *j = g->job;
+    ls_run     *j = g->job;
     char        folder[PATH_MAX];
     int64_t     step;
     const char *from;
-    LS_TRY(ls_job_run(j, path, 0, NULL, folder, &step));
-    LS_AGREE(j, ls_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
-    LS_AGREE(j, j->data.kind == LS_DATA_TEXT ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of language, found one of pictures" LS_HINT
+    LS_TRY(ls_run_run(j, path, 0, NULL, folder, &step));
+    LS_TRY_COLLECTIVE(j, ls_dataset_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
+    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_TEXT ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of language, found one of pictures" LS_HINT
                                                                "`lockstep predict` says what is on a picture", folder));
-    LS_AGREE(j, ls_data_tokenizer(&g->tokenizer, &j->data));
-    LS_AGREE(j, g->tokenizer ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
+    LS_TRY_COLLECTIVE(j, ls_data_tokenizer(&g->tokenizer, &j->data));
+    LS_TRY_COLLECTIVE(j, g->tokenizer ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
                                                "copy the one that its data were made with (hash %s) there", folder, j->data.tokenizer_hash));
-    LS_TRY(ls_job_graph(j));
-    LS_TRY(ls_job_trainer(j));
-    LS_TRY(ls_job_load(j, folder, step, &from));
+    LS_TRY(ls_run_graph(j));
+    LS_TRY(ls_run_trainer(j));
+    LS_TRY(ls_run_load(j, folder, step, &from));
     g->params = ls_trainer_params(j->trainer);
     return LS_OK;
 }
@@ -279,9 +279,9 @@ static ls_status open_run(generator *g, const char *path)
 /* The model of a folder of Hugging Face. */
 static ls_status open_pretrained(generator *g, const char *folder)
 {
-    ls_job *j = g->job;
-    LS_AGREE(j, ls_pretrained_open(j, folder, &g->graph, &g->loaded));
-    LS_AGREE(j, ls_pretrained_tokenizer(&g->tokenizer, folder, j->data.classes));
+    ls_run *j = g->job;
+    LS_TRY_COLLECTIVE(j, ls_pretrained_open(j, folder, &g->graph, &g->loaded));
+    LS_TRY_COLLECTIVE(j, ls_pretrained_tokenizer(&g->tokenizer, folder, j->data.classes));
     g->params = g->loaded;
     char digest[17];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(g->params));
@@ -290,25 +290,25 @@ static ls_status open_pretrained(generator *g, const char *folder)
 }
 
 /* What all ranks must find alike, or they would wait for one another at different places. */
-static ls_status choose_kind(ls_job *j, const char *path, bool *pretrained)
+static ls_status choose_kind(ls_run *j, const char *path, bool *pretrained)
 {
     *pretrained = ls_pretrained_is(path);
     const char *names[] = {"folder"}, *values[] = {*pretrained ? "one of Hugging Face" : "a run"};
     return ls_comm_same(j->comm, 1, names, values);
 }
 
-static ls_status generate(ls_job *j, const ls_args *args, generator *g, ls_string *prompt)
+static ls_status generate(ls_run *j, const ls_args *args, generator *g, ls_string *prompt)
 {
     bool pretrained;
-    LS_AGREE(j, take_options(g, args));
-    LS_AGREE(j, read_prompt(args, prompt));
+    LS_TRY_COLLECTIVE(j, take_options(g, args));
+    LS_TRY_COLLECTIVE(j, read_prompt(args, prompt));
     LS_TRY(choose_kind(j, args->positional[0], &pretrained));
     LS_TRY(pretrained ? open_pretrained(g, args->positional[0]) : open_run(g, args->positional[0]));
     g->context  = j->data.context;
     g->end      = ls_tokenizer_end(g->tokenizer);
     g->writable = ls_tokenizer_size(g->tokenizer);
     g->stop     = g->end >= 0 && !ls_args_option(args, "no-stop");
-    LS_AGREE(j, write_text(g, prompt));
+    LS_TRY_COLLECTIVE(j, write_text(g, prompt));
     return compare_ranks(g);
 }
 
@@ -320,11 +320,11 @@ static void free_shape(shape *s)
 
 ls_status ls__generate_command(int argc, char **argv)
 {
-    ls_job    j;
+    ls_run    j;
     ls_args   args;
     generator g      = {.job = &j};
     ls_string prompt = {0};
-    ls_status status = ls_job_start(&j, &args, argc, argv);
+    ls_status status = ls_run_start(&j, &args, argc, argv);
     if (status == LS_OK) status = generate(&j, &args, &g, &prompt);
     ls_string_free(&prompt);
     free_shape(&g.piece); /* its state is that of the other */
@@ -332,6 +332,6 @@ ls_status ls__generate_command(int argc, char **argv)
     ls_params_free(g.loaded);
     ls_graph_free(g.graph);
     ls_tokenizer_free(g.tokenizer);
-    ls_job_free(&j, status);
+    ls_run_free(&j, status);
     return status;
 }

@@ -58,7 +58,7 @@ typedef struct ls_recipe {
         int64_t batch, epochs, max_steps, seed;        /* max_steps: 0: no limit                                       */
         int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer          */
         bool    reproducible;
-        ls_window_mode window;
+        ls_shared_memory_mode window;
         ls_overlap     overlap;
         ls_wire        wire;
         ls_on_nan      on_nan;

@@ -28,7 +28,7 @@ static const char *const device_names[] = {
 
 static const char *const window_names[] = {
 #define X(name, text) text,
-    LS_WINDOW_LIST(X)
+    LS_SHARED_MEMORY_LIST(X)
 #undef X
         NULL};
 

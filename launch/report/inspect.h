@@ -10,18 +10,18 @@
 /* ---- attention ----------------------------------------------------------------------------------------------------- */
 
 /* Attention of one layer on a text of `tokens` tokens. */
-typedef struct ls_map {
+typedef struct ls_attention_map {
     const char  *name;    /* "transformer.h.0.attn"                                                    */
     int64_t      heads, tokens, width; /* width: of a head                                             */
     float        scale;   /* what scores are multiplied by                                             */
     const float *weights; /* heads x tokens x tokens: row t is where query t looks; its sum is 1        */
     const float *scores;  /* heads x tokens x tokens: q k, neither scaled nor masked                   */
-} ls_map;
+} ls_attention_map;
 
 /* The maps of all layers, in the memory of `memory`: the recipe's model, built with textbook attention over `params`, is run on the
  * tokens.  LS_ERR_USAGE: the model is of a kind that shows no attention. */
 ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens, int64_t n, ls_arena *memory,
-                            const ls_map **maps, int *layers);
+                            const ls_attention_map **maps, int *layers);
 
 /* ---- positions ------------------------------------------------------------------------------------------------------ */
 
@@ -55,19 +55,19 @@ ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed,
 /* ---- the commands --------------------------------------------------------------------------------------------------- */
 
 /* The model of a run's folder with its parameters, or that of a recipe as it starts.  folder: "" of a recipe; from: what is seen. */
-typedef struct ls_seen {
-    ls_job      *job;
+typedef struct ls_inspected {
+    ls_run      *job;
     char         folder[PATH_MAX];
     const char  *from;
-} ls_seen;
+} ls_inspected;
 /* data: the splits are opened, too. */
-ls_status ls_see(ls_seen *s, ls_job *j, const ls_args *args, bool only_runs, bool data);
+ls_status ls_inspect(ls_inspected *s, ls_run *j, const ls_args *args, bool only_runs, bool data);
 
 /* Where the picture goes: --png, or RUN/name, or RECIPE-name in this folder; and its place in the report.  Prints where it is. */
-ls_status ls_see_save(const ls_seen *s, const ls_args *args, ls_plot *plot, const char *name);
+ls_status ls_inspect_save(const ls_inspected *s, const ls_args *args, ls_png *plot, const char *name);
 
-ls_status ls__explain_attention(ls_job *j, const ls_args *args);
-ls_status ls__explain_positions(ls_job *j, const ls_args *args);
-ls_status ls__explain_scores(ls_job *j, const ls_args *args);
+ls_status ls__explain_attention(ls_run *j, const ls_args *args);
+ls_status ls__explain_positions(ls_run *j, const ls_args *args);
+ls_status ls__explain_scores(ls_run *j, const ls_args *args);
 
 #endif

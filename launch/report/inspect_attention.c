@@ -22,7 +22,7 @@ static bool is_op(const ls_node *n, const char *name) { return !strcmp(ls__op(n)
 static const ls_node *made_by(const ls_tensor *t, const char *op) { return t && t->node && is_op(t->node, op) ? t->node : NULL; }
 
 /* The parts of textbook attention that end in the softmax `n`: q k, its factor, and how wide heads are. */
-static bool parts_of(const ls_node *n, ls_map *map, ls_tensor **scores)
+static bool parts_of(const ls_node *n, ls_attention_map *map, ls_tensor **scores)
 {
     const ls_node *mask = made_by(n->in[0], "mask"), *scale = made_by(mask ? mask->in[0] : n->in[0], "scale");
     const ls_node *product = scale ? made_by(scale->in[0], "matmul") : NULL;
@@ -35,10 +35,10 @@ static bool parts_of(const ls_node *n, ls_map *map, ls_tensor **scores)
     return true;
 }
 
-static ls_status run_maps(ls_graph *g, ls_params *params, const int32_t *tokens, ls_arena *memory, const ls_map **maps, int *layers)
+static ls_status run_maps(ls_graph *g, ls_params *params, const int32_t *tokens, ls_arena *memory, const ls_attention_map **maps, int *layers)
 {
     ls_tensor **out = ls_arena_alloc(memory, 2 * (size_t)(g->nodes + 1) * sizeof *out);
-    ls_map     *map = ls_arena_alloc(memory, (size_t)(g->nodes + 1) * sizeof *map);
+    ls_attention_map     *map = ls_arena_alloc(memory, (size_t)(g->nodes + 1) * sizeof *map);
     ls_model   *model;
     int         n = 0;
     for (int i = 0; i < g->nodes; i++) {
@@ -63,7 +63,7 @@ static ls_status run_maps(ls_graph *g, ls_params *params, const int32_t *tokens,
 }
 
 ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens, int64_t n, ls_arena *memory,
-                            const ls_map **maps, int *layers)
+                            const ls_attention_map **maps, int *layers)
 {
     ls_graph          *g = ls_graph_new();
     ls_tensor         *logits;
@@ -106,69 +106,69 @@ static const char *label(const ls_tokenizer *t, int32_t id, ls_arena *memory)
 }
 
 typedef struct page {
-    ls_plot      *plot;
-    const ls_map *map;
+    ls_png      *plot;
+    const ls_attention_map *map;
     int           layers;
     int64_t       tokens;
     const char  **label;
     double        cell, side, left, below; /* pixels: of a token, of a map, of labels beside and below */
-    ls_plot_font  font;
+    ls_png_font  font;
     int64_t       every;                   /* that many tokens have one label */
 } page;
 
-static void measure(page *p, ls_plot *any)
+static void measure(page *p, ls_png *any)
 {
     double widest = 0;
     p->cell  = fmin(28, fmax(p->tokens <= 64 ? 10 : 2, floor(420 / (double)p->tokens)));
     p->side  = p->cell * (double)p->tokens;
     p->every = (int64_t)ceil(CELL_TEXT / p->cell);
-    p->font  = (ls_plot_font){.size = fmin(15, fmax(10, p->cell)), .align = 1};
-    for (int64_t t = 0; t < p->tokens; t++) widest = fmax(widest, ls_plot_text_width(any, &p->font, p->label[t]));
+    p->font  = (ls_png_font){.size = fmin(15, fmax(10, p->cell)), .align = 1};
+    for (int64_t t = 0; t < p->tokens; t++) widest = fmax(widest, ls_png_text_width(any, &p->font, p->label[t]));
     p->left = p->below = widest + 12;
 }
 
 static void draw_map(const page *p, int layer, int head, double x, double y)
 {
-    const ls_map *m      = &p->map[layer];
-    ls_plot_font  upright = p->font, letter = p->font; /* a single letter stands, a word lies */
+    const ls_attention_map *m      = &p->map[layer];
+    ls_png_font  upright = p->font, letter = p->font; /* a single letter stands, a word lies */
     upright.upright       = true;
     letter.align          = 0;
-    ls_plot_text(p->plot, x, y - 12, &(ls_plot_font){.size = 13, .align = -1, .faint = true}, "layer %d · head %d", layer, head);
-    ls_plot_heat(p->plot, &(ls_heat){.x = x, .y = y, .width = p->side, .height = p->side, .rows = m->tokens, .cols = m->tokens,
+    ls_png_text(p->plot, x, y - 12, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "layer %d · head %d", layer, head);
+    ls_png_heat(p->plot, &(ls_heat){.x = x, .y = y, .width = p->side, .height = p->side, .rows = m->tokens, .cols = m->tokens,
                                      .value = m->weights + (int64_t)head * m->tokens * m->tokens, .high = 1, .root = true, .lower = true});
     for (int64_t t = 0; t < p->tokens; t += p->every) {
         double at = p->cell * ((double)t + 0.5);
-        if (head == 0) ls_plot_text(p->plot, x - 5, y + at, &p->font, "%s", p->label[t]);
+        if (head == 0) ls_png_text(p->plot, x - 5, y + at, &p->font, "%s", p->label[t]);
         if (layer < p->layers - 1) continue;
-        bool stands = ls_plot_text_width(p->plot, &letter, p->label[t]) <= 1.1 * (double)p->every * p->cell;
-        ls_plot_text(p->plot, x + at, y + p->side + (stands ? 10 : 5), stands ? &letter : &upright, "%s", p->label[t]);
+        bool stands = ls_png_text_width(p->plot, &letter, p->label[t]) <= 1.1 * (double)p->every * p->cell;
+        ls_png_text(p->plot, x + at, y + p->side + (stands ? 10 : 5), stands ? &letter : &upright, "%s", p->label[t]);
     }
 }
 
 static ls_status draw(page *p, const char *from)
 {
     int64_t  heads = 0;
-    ls_plot *any;
-    LS_TRY(ls_plot_new(&any, 1, 1)); /* to measure text with */
+    ls_png *any;
+    LS_TRY(ls_png_new(&any, 1, 1)); /* to measure text with */
     measure(p, any);
-    ls_plot_free(any);
+    ls_png_free(any);
     for (int i = 0; i < p->layers; i++) heads = p->map[i].heads > heads ? p->map[i].heads : heads;
     const double across = p->side + GAP, down = p->side + GAP + HEAD;
     const double width = fmax(MARGIN + p->left + (double)heads * across + BAR, 760), height = TITLE + HEAD + p->layers * down + p->below + MARGIN;
-    LS_TRY(ls_plot_new(&p->plot, width, height));
-    ls_plot_text(p->plot, MARGIN, 32, &(ls_plot_font){.size = 20, .align = -1, .bold = true}, "Attention");
-    ls_plot_text(p->plot, MARGIN, 58, &(ls_plot_font){.size = 13, .align = -1, .faint = true},
+    LS_TRY(ls_png_new(&p->plot, width, height));
+    ls_png_text(p->plot, MARGIN, 32, &(ls_png_font){.size = 20, .align = -1, .bold = true}, "Attention");
+    ls_png_text(p->plot, MARGIN, 58, &(ls_png_font){.size = 13, .align = -1, .faint = true},
                  "Row: a token that looks. Column: what it looks at. A row's weights sum to 1; later tokens cannot be seen.");
-    ls_plot_text(p->plot, MARGIN, 78, &(ls_plot_font){.size = 13, .align = -1, .faint = true}, "%s · %lld tokens", from, (long long)p->tokens);
+    ls_png_text(p->plot, MARGIN, 78, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "%s · %lld tokens", from, (long long)p->tokens);
     for (int layer = 0; layer < p->layers; layer++)
         for (int head = 0; head < p->map[layer].heads; head++) draw_map(p, layer, head, MARGIN + p->left + head * across, TITLE + HEAD + 10 + layer * down);
-    ls_plot_colours(p->plot, &(ls_heat){.high = 1, .root = true}, MARGIN + p->left + (double)heads * across, TITLE + HEAD + 10, 16, fmin(p->side, 330));
+    ls_png_colours(p->plot, &(ls_heat){.high = 1, .root = true}, MARGIN + p->left + (double)heads * across, TITLE + HEAD + 10, 16, fmin(p->side, 330));
     return LS_OK;
 }
 
 /* ---- the command -------------------------------------------------------------------------------------------------- */
 
-static ls_status check_tokens(const ls_job *j, const ls_tokens *tokens)
+static ls_status check_tokens(const ls_run *j, const ls_tokens *tokens)
 {
     LS_CHECK(tokens->count, LS_ERR_USAGE, "explain: --attention: expected a text, found nothing" LS_HINT "--attention 'to be, or not to be'");
     LS_CHECK(tokens->count <= j->data.context, LS_ERR_USAGE,
@@ -179,9 +179,9 @@ static ls_status check_tokens(const ls_job *j, const ls_tokens *tokens)
     return LS_OK;
 }
 
-static ls_status show_attention(const ls_seen *s, const ls_args *args, const ls_tokenizer *t, ls_tokens *tokens)
+static ls_status show_attention(const ls_inspected *s, const ls_args *args, const ls_tokenizer *t, ls_tokens *tokens)
 {
-    ls_job     *j    = s->job;
+    ls_run     *j    = s->job;
     const char *text = ls_args_option(args, "attention");
     page        p    = {0};
     LS_TRY(ls_tokenizer_encode(t, text, strlen(text), tokens));
@@ -192,17 +192,17 @@ static ls_status show_attention(const ls_seen *s, const ls_args *args, const ls_
     p.label  = ls_arena_alloc(j->memory, (size_t)p.tokens * sizeof *p.label);
     for (int64_t i = 0; i < p.tokens; i++) p.label[i] = label(t, tokens->id[i], j->memory);
     ls_status status = draw(&p, s->from);
-    if (status == LS_OK) status = ls_see_save(s, args, p.plot, "attention");
-    ls_plot_free(p.plot);
+    if (status == LS_OK) status = ls_inspect_save(s, args, p.plot, "attention");
+    ls_png_free(p.plot);
     return status;
 }
 
-ls_status ls__explain_attention(ls_job *j, const ls_args *args)
+ls_status ls__explain_attention(ls_run *j, const ls_args *args)
 {
-    ls_seen       s;
+    ls_inspected       s;
     ls_tokenizer *t      = NULL;
     ls_tokens     tokens = {0};
-    LS_TRY(ls_see(&s, j, args, true, false));
+    LS_TRY(ls_inspect(&s, j, args, true, false));
     LS_TRY(ls_data_tokenizer(&t, &j->data));
     ls_status status = t ? show_attention(&s, args, t, &tokens) : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none", s.folder);
     ls_tokens_free(&tokens);

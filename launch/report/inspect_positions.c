@@ -107,61 +107,61 @@ static double range_of(const float *value, int64_t n)
     return n && most > 0 ? fmin(most, 3 * sqrt(sum / (double)n)) : 1;
 }
 
-static void axis(ls_plot *plot, double x, double y, int64_t n, const char *name, bool upright)
+static void axis(ls_png *plot, double x, double y, int64_t n, const char *name, bool upright)
 {
-    const ls_plot_font font = {.size = 13, .faint = true, .align = upright ? 1 : 0}, title = {.size = 13, .faint = true, .upright = upright};
+    const ls_png_font font = {.size = 13, .faint = true, .align = upright ? 1 : 0}, title = {.size = 13, .faint = true, .upright = upright};
     for (int i = 0; i <= 4; i++) {
         int64_t at = i < 4 ? n * i / 4 : n - 1;
         double  px = SIDE * ((double)at + 0.5) / (double)n;
-        if (upright) ls_plot_text(plot, x - 7, y + px, &font, "%lld", (long long)at);
-        else ls_plot_text(plot, x + px, y + SIDE + 14, &font, "%lld", (long long)at);
+        if (upright) ls_png_text(plot, x - 7, y + px, &font, "%lld", (long long)at);
+        else ls_png_text(plot, x + px, y + SIDE + 14, &font, "%lld", (long long)at);
     }
-    if (upright) ls_plot_text(plot, x - 54, y + SIDE / 2, &title, "%s", name);
-    else ls_plot_text(plot, x + SIDE / 2, y + SIDE + 36, &title, "%s", name);
+    if (upright) ls_png_text(plot, x - 54, y + SIDE / 2, &title, "%s", name);
+    else ls_png_text(plot, x + SIDE / 2, y + SIDE + 36, &title, "%s", name);
 }
 
-static void heat(ls_plot *plot, double x, const char *title, int64_t rows, int64_t cols, const float *value, const char *across)
+static void heat(ls_png *plot, double x, const char *title, int64_t rows, int64_t cols, const float *value, const char *across)
 {
     double  most = range_of(value, rows * cols);
     ls_heat h    = {.x = x, .y = TOP, .width = SIDE, .height = SIDE, .rows = rows, .cols = cols, .value = value, .low = -most, .high = most, .colours = LS_COLOURS_SIGNED};
-    ls_plot_text(plot, x, TOP - 20, &(ls_plot_font){.size = 16, .align = -1, .bold = true}, "%s", title);
-    ls_plot_heat(plot, &h);
-    ls_plot_colours(plot, &h, x + SIDE + 12, TOP, 12, SIDE);
+    ls_png_text(plot, x, TOP - 20, &(ls_png_font){.size = 16, .align = -1, .bold = true}, "%s", title);
+    ls_png_heat(plot, &h);
+    ls_png_colours(plot, &h, x + SIDE + 12, TOP, 12, SIDE);
     axis(plot, x, TOP, rows, "position", true);
     axis(plot, x, TOP, cols, across, false);
 }
 
-static ls_status draw(const ls_positions *p, const char *from, ls_arena *memory, ls_plot **out)
+static ls_status draw(const ls_positions *p, const char *from, ls_arena *memory, ls_png **out)
 {
     static const char *const what[] = {
         [LS_ENCODING_LEARNED]    = "A learned row is added to the token at each position.",
         [LS_ENCODING_SINUSOIDAL] = "Sines and cosines of the position are added to the token, from fast to slow (Vaswani 2017).",
         [LS_ENCODING_ROTARY]     = "Pairs of a query's and a key's elements are turned by angles that grow with the position (Su 2021); here pairs (1, 0).",
     };
-    LS_TRY(ls_plot_new(out, WIDTH, HEIGHT));
-    ls_plot     *plot = *out;
+    LS_TRY(ls_png_new(out, WIDTH, HEIGHT));
+    ls_png     *plot = *out;
     double      *distance = ls_arena_alloc(memory, (size_t)p->rows * sizeof *distance);
     const double x[] = {LEFT, LEFT + SIDE + BETWEEN, LEFT + 2 * (SIDE + BETWEEN)};
     for (int64_t i = 0; i < p->rows; i++) distance[i] = (double)i;
-    ls_plot_text(plot, 28, 34, &(ls_plot_font){.size = 20, .align = -1, .bold = true}, "Positions: %s", ls__encodings[p->kind]);
-    ls_plot_text(plot, 28, 62, &(ls_plot_font){.size = 14, .align = -1, .faint = true}, "%s", what[p->kind]);
-    ls_plot_text(plot, 28, 84, &(ls_plot_font){.size = 13, .align = -1, .faint = true}, "%s · %lld positions, %lld dims", from, (long long)p->rows, (long long)p->cols);
+    ls_png_text(plot, 28, 34, &(ls_png_font){.size = 20, .align = -1, .bold = true}, "Positions: %s", ls__encodings[p->kind]);
+    ls_png_text(plot, 28, 62, &(ls_png_font){.size = 14, .align = -1, .faint = true}, "%s", what[p->kind]);
+    ls_png_text(plot, 28, 84, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "%s · %lld positions, %lld dims", from, (long long)p->rows, (long long)p->cols);
     heat(plot, x[0], "Encoding", p->rows, p->cols, p->table, "dim");
     heat(plot, x[1], "Dot products of positions", p->rows, p->rows, p->dots, "position");
-    ls_plot_lines(plot, &(ls_lines){.x = x[2], .y = TOP, .width = SIDE, .height = SIDE, .title = "Dot product by distance (mean)", .x_name = "distance",
-                                    .count = 1, .line = (ls_plot_line[]){{.n = (int)p->rows, .x = distance, .y = p->mean}}});
+    ls_png_lines(plot, &(ls_lines){.x = x[2], .y = TOP, .width = SIDE, .height = SIDE, .title = "Dot product by distance (mean)", .x_name = "distance",
+                                    .count = 1, .line = (ls_png_line[]){{.n = (int)p->rows, .x = distance, .y = p->mean}}});
     return LS_OK;
 }
 
-ls_status ls__explain_positions(ls_job *j, const ls_args *args)
+ls_status ls__explain_positions(ls_run *j, const ls_args *args)
 {
-    ls_seen      s;
+    ls_inspected      s;
     ls_positions p;
-    ls_plot     *plot = NULL;
-    LS_TRY(ls_see(&s, j, args, false, false));
+    ls_png     *plot = NULL;
+    LS_TRY(ls_inspect(&s, j, args, false, false));
     LS_TRY(ls_positions_of(j->graph, ls_trainer_params(j->trainer), j->data.context, j->memory, &p));
     ls_status status = draw(&p, s.from, j->memory, &plot);
-    if (status == LS_OK) status = ls_see_save(&s, args, plot, "positions");
-    ls_plot_free(plot);
+    if (status == LS_OK) status = ls_inspect_save(&s, args, plot, "positions");
+    ls_png_free(plot);
     return status;
 }

@@ -135,7 +135,7 @@ static ls_status measure_random(scores *s, ls_arena *memory)
     return LS_OK;
 }
 
-static ls_status first_window(ls_job *j, const int32_t **tokens)
+static ls_status first_window(ls_run *j, const int32_t **tokens)
 {
     ls_loader *loader;
     ls_batch   batch;
@@ -147,10 +147,10 @@ static ls_status first_window(ls_job *j, const int32_t **tokens)
     return status;
 }
 
-static ls_status measure_model(scores *s, ls_job *j)
+static ls_status measure_model(scores *s, ls_run *j)
 {
     const int32_t *tokens = NULL;
-    const ls_map  *maps;
+    const ls_attention_map  *maps;
     LS_TRY(first_window(j, &tokens));
     LS_TRY(ls_attention_maps(j->recipe, ls_trainer_params(j->trainer), j->data.classes, tokens, j->data.context, j->memory, &maps, &s->layers));
     if (s->layers > MOST_LAYERS) s->layers = MOST_LAYERS;
@@ -189,42 +189,42 @@ static double figure_of(const row *r, int with, int what)
     return what == 0 ? s->variance : what == 1 ? s->largest : s->gradient;
 }
 
-static void draw_panel(ls_plot *plot, const scores *s, int what)
+static void draw_panel(ls_png *plot, const scores *s, int what)
 {
     static const char *const titles[] = {"Variance of the scores", "Largest weight of a query (1: saturated)", "Gradient of a query's scores"};
     double       x[WIDTHS], y[2][WIDTHS], lx[2][MOST_LAYERS], ly[2][MOST_LAYERS];
-    ls_plot_line line[4];
+    ls_png_line line[4];
     int          count = 0;
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < WIDTHS; i++) x[i] = (double)s->wide[i].d, y[k][i] = figure_of(&s->wide[i], k, what);
-        line[count++] = (ls_plot_line){.name = k ? "divided by √d" : "as they are", .n = WIDTHS, .x = x, .y = y[k], .colour = k ? 0 : 1};
+        line[count++] = (ls_png_line){.name = k ? "divided by √d" : "as they are", .n = WIDTHS, .x = x, .y = y[k], .colour = k ? 0 : 1};
     }
     for (int k = 0; k < 2; k++) {
         int n = 0;
         for (int i = 0; i < s->layers; i++) lx[k][n] = (double)s->layer[i].d, ly[k][n++] = figure_of(&s->layer[i], k, what);
-        line[count++] = (ls_plot_line){.name = k ? NULL : "this model's layers", .n = n, .x = lx[k], .y = ly[k], .colour = k ? 0 : 1, .points = true};
+        line[count++] = (ls_png_line){.name = k ? NULL : "this model's layers", .n = n, .x = lx[k], .y = ly[k], .colour = k ? 0 : 1, .points = true};
     }
-    ls_plot_lines(plot, &(ls_lines){.x = 70 + 530 * what, .y = 150, .width = 430, .height = 360, .title = titles[what], .x_name = "width d of a head",
+    ls_png_lines(plot, &(ls_lines){.x = 70 + 530 * what, .y = 150, .width = 430, .height = 360, .title = titles[what], .x_name = "width d of a head",
                                     .log_x = true, .log_y = what != 1, .least = 0, .most = what == 1 ? 1 : 0, .count = count, .line = line});
 }
 
-static ls_status draw(const scores *s, const char *from, ls_plot **plot)
+static ls_status draw(const scores *s, const char *from, ls_png **plot)
 {
-    LS_TRY(ls_plot_new(plot, 1620, 610));
-    ls_plot_text(*plot, 28, 34, &(ls_plot_font){.size = 20, .align = -1, .bold = true}, "Why scores are divided by √d");
-    ls_plot_text(*plot, 28, 62, &(ls_plot_font){.size = 14, .align = -1, .faint = true},
+    LS_TRY(ls_png_new(plot, 1620, 610));
+    ls_png_text(*plot, 28, 34, &(ls_png_font){.size = 20, .align = -1, .bold = true}, "Why scores are divided by √d");
+    ls_png_text(*plot, 28, 62, &(ls_png_font){.size = 14, .align = -1, .faint = true},
                  "Lines: %d heads of random queries and keys, of elements N(0, 1), each query with %d keys.  A product q·k has variance d: the wider the head, the nearer the softmax comes to choosing one key, and the smaller its gradient.",
                  HEADS, KEYS);
-    ls_plot_text(*plot, 28, 84, &(ls_plot_font){.size = 13, .align = -1, .faint = true}, "Points: %s, on a window of held-out text", from);
+    ls_png_text(*plot, 28, 84, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "Points: %s, on a window of held-out text", from);
     for (int what = 0; what < 3; what++) draw_panel(*plot, s, what);
     return LS_OK;
 }
 
-ls_status ls__explain_scores(ls_job *j, const ls_args *args)
+ls_status ls__explain_scores(ls_run *j, const ls_args *args)
 {
-    ls_seen  seen;
-    ls_plot *plot = NULL;
-    LS_TRY(ls_see(&seen, j, args, false, true));
+    ls_inspected  seen;
+    ls_png *plot = NULL;
+    LS_TRY(ls_inspect(&seen, j, args, false, true));
     scores *s = ls_arena_alloc(j->memory, sizeof *s);
     LS_TRY(measure_random(s, j->memory));
     LS_TRY(measure_model(s, j));
@@ -232,7 +232,7 @@ ls_status ls__explain_scores(ls_job *j, const ls_args *args)
     print_rows(ls_arena_printf(j->memory, "\n%s, on a window of held-out text (*: what the model computes)", seen.from), s->layer, s->layers);
     printf("  variance of the scores; largest weight of a query; entropy of its weights in nats; norm of the gradient of its scores\n\n");
     ls_status status = draw(s, seen.from, &plot);
-    if (status == LS_OK) status = ls_see_save(&seen, args, plot, "scores");
-    ls_plot_free(plot);
+    if (status == LS_OK) status = ls_inspect_save(&seen, args, plot, "scores");
+    ls_png_free(plot);
     return status;
 }

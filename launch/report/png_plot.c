@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-struct ls_plot {
+struct ls_png {
     cairo_surface_t *surface;
     cairo_t         *at;
 };
@@ -23,19 +23,19 @@ static const colour ink = {0.09, 0.11, 0.13}, faint = {0.40, 0.44, 0.52}, grid =
 static const colour line_colours[] = {{0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}, {0.55, 0.57, 0.60}};
 enum { COLOURS = sizeof line_colours / sizeof *line_colours };
 
-static void set(ls_plot *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b); }
+static void set(ls_png *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b); }
 
-ls_status ls_plot_new(ls_plot **out, double width, double height)
+ls_status ls_png_new(ls_png **out, double width, double height)
 {
-    LS_CHECK(width <= LS_PLOT_MOST && height <= LS_PLOT_MOST, LS_ERR_USAGE, "the picture would have %.0f x %.0f pixels, more than %d a side" LS_HINT "a shorter text",
-             width, height, LS_PLOT_MOST);
-    ls_plot *p = calloc(1, sizeof *p);
+    LS_CHECK(width <= LS_PNG_MOST && height <= LS_PNG_MOST, LS_ERR_USAGE, "the picture would have %.0f x %.0f pixels, more than %d a side" LS_HINT "a shorter text",
+             width, height, LS_PNG_MOST);
+    ls_png *p = calloc(1, sizeof *p);
     LS_CHECK(p, LS_ERR_ENV, "no memory for a picture");
     p->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(width), (int)ceil(height));
     p->at      = cairo_create(p->surface);
     if (cairo_status(p->at) != CAIRO_STATUS_SUCCESS) {
         ls_status status = LS_FAIL(LS_ERR_ENV, "a picture of %.0f x %.0f pixels: %s", width, height, cairo_status_to_string(cairo_status(p->at)));
-        ls_plot_free(p);
+        ls_png_free(p);
         return status;
     }
     cairo_set_source_rgb(p->at, 1, 1, 1);
@@ -44,7 +44,7 @@ ls_status ls_plot_new(ls_plot **out, double width, double height)
     return LS_OK;
 }
 
-void ls_plot_free(ls_plot *p)
+void ls_png_free(ls_png *p)
 {
     if (!p) return;
     cairo_destroy(p->at);
@@ -52,7 +52,7 @@ void ls_plot_free(ls_plot *p)
     free(p);
 }
 
-ls_status ls_plot_save(ls_plot *p, const char *path)
+ls_status ls_png_save(ls_png *p, const char *path)
 {
     char temporary[PATH_MAX];
     LS_CHECK(snprintf(temporary, sizeof temporary, "%s.tmp", path) < (int)sizeof temporary, LS_ERR_USAGE, "%.60s...: the name is too long", path);
@@ -66,13 +66,13 @@ ls_status ls_plot_save(ls_plot *p, const char *path)
 
 /* ---- text --------------------------------------------------------------------------------------------------------- */
 
-static void choose_font(ls_plot *p, const ls_plot_font *f)
+static void choose_font(ls_png *p, const ls_png_font *f)
 {
     cairo_select_font_face(p->at, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL, f->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(p->at, f->size);
 }
 
-double ls_plot_text_width(ls_plot *p, const ls_plot_font *font, const char *text)
+double ls_png_text_width(ls_png *p, const ls_png_font *font, const char *text)
 {
     cairo_text_extents_t e;
     choose_font(p, font);
@@ -80,14 +80,14 @@ double ls_plot_text_width(ls_plot *p, const ls_plot_font *font, const char *text
     return e.x_advance;
 }
 
-void ls_plot_text(ls_plot *p, double x, double y, const ls_plot_font *font, const char *format, ...)
+void ls_png_text(ls_png *p, double x, double y, const ls_png_font *font, const char *format, ...)
 {
     char    text[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    double width = ls_plot_text_width(p, font, text);
+    double width = ls_png_text_width(p, font, text);
     set(p, font->faint ? faint : ink);
     cairo_save(p->at);
     cairo_translate(p->at, x, y);
@@ -98,7 +98,7 @@ void ls_plot_text(ls_plot *p, double x, double y, const ls_plot_font *font, cons
     cairo_new_path(p->at);
 }
 
-void ls_plot_box(ls_plot *p, double x, double y, double width, double height, int which)
+void ls_png_box(ls_png *p, double x, double y, double width, double height, int which)
 {
     set(p, line_colours[which % COLOURS]);
     cairo_rectangle(p->at, x, y, width, height);
@@ -140,7 +140,7 @@ static uint32_t colour_of(const ls_heat *h, double value)
     return h->colours == LS_COLOURS_VIRIDIS ? viridis(t) : blue_white_red(t);
 }
 
-static void outline(ls_plot *p, double x, double y, double width, double height)
+static void outline(ls_png *p, double x, double y, double width, double height)
 {
     set(p, edge);
     cairo_set_line_width(p->at, 1);
@@ -148,7 +148,7 @@ static void outline(ls_plot *p, double x, double y, double width, double height)
     cairo_stroke(p->at);
 }
 
-void ls_plot_heat(ls_plot *p, const ls_heat *h)
+void ls_png_heat(ls_png *p, const ls_heat *h)
 {
     cairo_surface_t *cells = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)h->cols, (int)h->rows);
     if (cairo_surface_status(cells) == CAIRO_STATUS_SUCCESS) {
@@ -175,21 +175,21 @@ void ls_plot_heat(ls_plot *p, const ls_heat *h)
     outline(p, h->x, h->y, h->width, h->height);
 }
 
-void ls_plot_colours(ls_plot *p, const ls_heat *h, double x, double y, double width, double height)
+void ls_png_colours(ls_png *p, const ls_heat *h, double x, double y, double width, double height)
 {
     enum { STEPS = 256, TICKS = 5 };
     float         value[STEPS];
-    ls_plot_font  font = {.size = 13, .align = -1, .faint = true};
+    ls_png_font  font = {.size = 13, .align = -1, .faint = true};
     const double  span = h->high - h->low;
     for (int i = 0; i < STEPS; i++) {
         double t = 1 - (double)i / (STEPS - 1);
         value[i] = (float)(h->low + span * (h->root ? t * t : t));
     }
-    ls_plot_heat(p, &(ls_heat){.x = x, .y = y, .width = width, .height = height, .rows = STEPS, .cols = 1, .value = value, .low = h->low, .high = h->high,
+    ls_png_heat(p, &(ls_heat){.x = x, .y = y, .width = width, .height = height, .rows = STEPS, .cols = 1, .value = value, .low = h->low, .high = h->high,
                                .colours = h->colours, .root = h->root});
     for (int i = 0; i < TICKS; i++) {
         double t = (double)i / (TICKS - 1);
-        ls_plot_text(p, x + width + 6, y + height * (1 - t), &font, "%.3g", h->low + span * (h->root ? t * t : t));
+        ls_png_text(p, x + width + 6, y + height * (1 - t), &font, "%.3g", h->low + span * (h->root ? t * t : t));
     }
 }
 
@@ -235,7 +235,7 @@ static double step_of(const axis *a)
     return power * (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10);
 }
 
-static void tick(ls_plot *p, const ls_lines *l, const axis *a, bool of_y, double v)
+static void tick(ls_png *p, const ls_lines *l, const axis *a, bool of_y, double v)
 {
     double at = floor(place(a, v)) + 0.5;
     set(p, grid);
@@ -244,11 +244,11 @@ static void tick(ls_plot *p, const ls_lines *l, const axis *a, bool of_y, double
     cairo_line_to(p->at, of_y ? l->x + l->width : at, of_y ? at : l->y + l->height);
     cairo_stroke(p->at);
     if (fabs(v) < 1e-9 * (fabs(a->low) + fabs(a->high))) v = 0;
-    if (of_y) ls_plot_text(p, l->x - 8, at, &(ls_plot_font){.size = 13, .align = 1, .faint = true}, "%.4g", v);
-    else ls_plot_text(p, at, l->y + l->height + 14, &(ls_plot_font){.size = 13, .faint = true}, "%.4g", v);
+    if (of_y) ls_png_text(p, l->x - 8, at, &(ls_png_font){.size = 13, .align = 1, .faint = true}, "%.4g", v);
+    else ls_png_text(p, at, l->y + l->height + 14, &(ls_png_font){.size = 13, .faint = true}, "%.4g", v);
 }
 
-static void draw_axis(ls_plot *p, const ls_lines *l, const axis *a, bool of_y)
+static void draw_axis(ls_png *p, const ls_lines *l, const axis *a, bool of_y)
 {
     if (a->log) {
         double base = of_y ? 10 : 2, decades = log(a->high / a->low) / log(base);
@@ -260,7 +260,7 @@ static void draw_axis(ls_plot *p, const ls_lines *l, const axis *a, bool of_y)
     for (double v = step * ceil(a->low / step - 1e-9); v <= a->high + 1e-9 * step; v += step) tick(p, l, a, of_y, v);
 }
 
-static void diamond(ls_plot *p, double x, double y)
+static void diamond(ls_png *p, double x, double y)
 {
     cairo_move_to(p->at, x, y - 7);
     cairo_line_to(p->at, x + 7, y);
@@ -269,7 +269,7 @@ static void diamond(ls_plot *p, double x, double y)
     cairo_close_path(p->at);
 }
 
-static void draw_line(ls_plot *p, const ls_lines *l, const ls_plot_line *line, const axis *x, const axis *y)
+static void draw_line(ls_png *p, const ls_lines *l, const ls_png_line *line, const axis *x, const axis *y)
 {
     set(p, line_colours[line->colour % COLOURS]);
     cairo_set_line_width(p->at, 2.5);
@@ -286,7 +286,7 @@ static void draw_line(ls_plot *p, const ls_lines *l, const ls_plot_line *line, c
     }
 }
 
-void ls_plot_lines(ls_plot *p, const ls_lines *l)
+void ls_png_lines(ls_png *p, const ls_lines *l)
 {
     const axis x = axis_of(l, false), y = axis_of(l, true);
     draw_axis(p, l, &x, false);
@@ -297,8 +297,8 @@ void ls_plot_lines(ls_plot *p, const ls_lines *l)
     cairo_clip(p->at);
     for (int i = 0; i < l->count; i++) draw_line(p, l, &l->line[i], &x, &y);
     cairo_restore(p->at);
-    ls_plot_text(p, l->x, l->y - 20, &(ls_plot_font){.size = 16, .align = -1, .bold = true}, "%s", l->title);
-    ls_plot_text(p, l->x + l->width / 2, l->y + l->height + 36, &(ls_plot_font){.size = 13, .faint = true}, "%s", l->x_name);
+    ls_png_text(p, l->x, l->y - 20, &(ls_png_font){.size = 16, .align = -1, .bold = true}, "%s", l->title);
+    ls_png_text(p, l->x + l->width / 2, l->y + l->height + 36, &(ls_png_font){.size = 13, .faint = true}, "%s", l->x_name);
     double at = l->x;
     for (int i = 0; i < l->count; i++) {
         if (!l->line[i].name) continue;
@@ -306,8 +306,8 @@ void ls_plot_lines(ls_plot *p, const ls_lines *l)
         if (l->line[i].points) diamond(p, at + 7, l->y + l->height + 58);
         else cairo_rectangle(p->at, at, l->y + l->height + 56, 14, 4);
         cairo_fill(p->at);
-        ls_plot_font font = {.size = 13, .align = -1};
-        ls_plot_text(p, at + 20, l->y + l->height + 59, &font, "%s", l->line[i].name);
-        at += 40 + ls_plot_text_width(p, &font, l->line[i].name);
+        ls_png_font font = {.size = 13, .align = -1};
+        ls_png_text(p, at + 20, l->y + l->height + 59, &font, "%s", l->line[i].name);
+        at += 40 + ls_png_text_width(p, &font, l->line[i].name);
     }
 }

@@ -161,13 +161,13 @@ static void write_charts(FILE *f, const curves *c)
 #define SERIES(label, column, ...) {.name = label, .n = c->column.n, .x = c->column.x, .y = c->column.y, __VA_ARGS__}
     bool           text = c->perplexity.n || c->tokens.n;
     const char    *held = text ? "valid" : "test";
-    const ls_chart accuracy   = {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
+    const ls_svg_chart accuracy   = {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
                                  .series = {{.name = "train"}, SERIES(held, test_accuracy, .dots = true)}};
-    const ls_chart perplexity = {.title = "Perplexity on held-out text", .format = "%.2f", .log_scale = true, .count = 2,
+    const ls_svg_chart perplexity = {.title = "Perplexity on held-out text", .format = "%.2f", .log_scale = true, .count = 2,
                                  .series = {{.name = "train"}, SERIES(held, perplexity, .dots = true)}};
-    const ls_chart bits       = {.title = "Bits per byte on held-out text", .format = "%.3f", .count = 2,
+    const ls_svg_chart bits       = {.title = "Bits per byte on held-out text", .format = "%.3f", .count = 2,
                                  .series = {{.name = "train"}, SERIES(held, bits, .dots = true)}};
-    const ls_chart charts[] = {
+    const ls_svg_chart charts[] = {
         {.title = "Loss", .format = "%.4f", .log_scale = true, .count = 2,
          .series = {SERIES("train", loss, .raw = true), SERIES(held, test_loss, .dots = true)}},
         !text ? accuracy : c->bits.n ? bits : perplexity,
@@ -179,11 +179,11 @@ static void write_charts(FILE *f, const curves *c)
     if (!c->loss.n && !c->test_loss.n) return;
     fputs("<section class=\"charts\">\n", f);
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
-        ls_chart chart = charts[i];
+        ls_svg_chart chart = charts[i];
         if (text && i == 3) chart.series[0].n = c->tokens.n, chart.series[0].x = c->tokens.x, chart.series[0].y = c->tokens.y;
         chart.x_name   = "step";
         chart.x_max    = c->last;
-        ls_chart_write(f, &chart);
+        ls_svg_chart_write(f, &chart);
     }
     fputs("</section>\n", f);
 }

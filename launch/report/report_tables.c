@@ -23,7 +23,7 @@ const char *ls_layer_name(const ls_node *n, ls_arena *memory)
     return "";
 }
 
-int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows)
+int ls_layer_rows(const ls_run *j, ls_arena *memory, ls_layer_row **rows)
 {
     const ls_graph *g    = j->graph;
     bool           *seen = ls_arena_alloc(memory, (size_t)g->tensors * sizeof *seen);
@@ -93,7 +93,7 @@ static const char *count(int64_t n)
     return text;
 }
 
-static void add_layers(ls_report *r, const ls_job *j)
+static void add_layers(ls_report *r, const ls_run *j)
 {
     ls_layer_row *rows;
     int           n = ls_layer_rows(j, j->memory, &rows);
@@ -138,7 +138,7 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
     }
 }
 
-static void add_data(ls_report *r, const ls_job *j)
+static void add_data(ls_report *r, const ls_run *j)
 {
     ls_report_table(r, "Data", "", 0);
     ls_report_row(r, "Data set|%s", j->data.path ? j->data.path : j->recipe->data.path);
@@ -156,7 +156,7 @@ static void add_data(ls_report *r, const ls_job *j)
     ls_report_row(r, "Steps an epoch|%s", count(j->epoch_steps));
 }
 
-static void add_machine(ls_report *r, const ls_job *j)
+static void add_machine(ls_report *r, const ls_run *j)
 {
     ls_report_table(r, "Machine", "", 0);
     ls_report_row(r, "Ranks|%d", j->ranks);
@@ -168,7 +168,7 @@ static void add_machine(ls_report *r, const ls_job *j)
     ls_report_row(r, "Lockstep|%s", LS_VERSION);
 }
 
-static void add_memory(ls_report *r, const ls_job *j)
+static void add_memory(ls_report *r, const ls_run *j)
 {
     ls_memory_line lines[8];
     int            n = ls__trainer_memory(j->trainer, lines);
@@ -177,11 +177,11 @@ static void add_memory(ls_report *r, const ls_job *j)
     ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)), ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
 }
 
-static void add_scores(ls_report *r, const ls_job *j, const ls_summary *s)
+static void add_scores(ls_report *r, const ls_run *j, const ls_summary *s)
 {
     if (!isnan(s->accuracy)) ls_report_figure(r, "Test accuracy", "%.2f %%", 100 * s->accuracy);
     if (isnan(s->loss)) return;
-    bool text = ls_job_tokens(j) > 0;
+    bool text = ls_run_tokens(j) > 0;
     ls_report_figure(r, text ? "Validation loss" : "Test loss", "%.4f", s->loss);
     if (!text) return;
     ls_dataset_info test = ls_dataset_info_of(j->test);
@@ -189,7 +189,7 @@ static void add_scores(ls_report *r, const ls_job *j, const ls_summary *s)
     if (test.bytes) ls_report_figure(r, "Bits per byte", "%.3f", ls_bits_per_byte(&test, s->loss));
 }
 
-ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path)
+ls_status ls_run_report(const ls_run *j, const ls_summary *s, const char *metrics, const char *path)
 {
     ls_report       *r;
     const ls_recipe *recipe = j->recipe;
@@ -202,7 +202,7 @@ ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metric
     add_scores(r, j, s);
     ls__time_text(text, sizeof text, s->wall_s);
     ls_report_figure(r, "Time", "%s", text);
-    int64_t tokens = ls_job_tokens(j);
+    int64_t tokens = ls_run_tokens(j);
     ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s", count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
     ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));

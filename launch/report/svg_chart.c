@@ -115,7 +115,7 @@ static void log_ticks(scale *s)
         }
 }
 
-static scale y_scale(const ls_chart *c, const thin *t)
+static scale y_scale(const ls_svg_chart *c, const thin *t)
 {
     scale s = {.low = INFINITY, .high = -INFINITY};
     for (int i = 0; i < c->count; i++)
@@ -167,7 +167,7 @@ static void write_value(FILE *f, const char *format, double value)
     }
 }
 
-static void write_axes(FILE *f, const ls_chart *c, const scale *s)
+static void write_axes(FILE *f, const ls_svg_chart *c, const scale *s)
 {
     char text[64];
     for (int i = 0; i < s->ticks; i++) {
@@ -208,7 +208,7 @@ static void write_band(FILE *f, const char *class, const thin *t, double x_max, 
     fputs("Z\"/>\n", f);
 }
 
-static void write_series(FILE *f, const ls_chart *c, int i, const thin *t, const scale *s)
+static void write_series(FILE *f, const ls_svg_chart *c, int i, const thin *t, const scale *s)
 {
     char             class[32];
     const ls_series *series = &c->series[i];
@@ -228,7 +228,7 @@ static void write_series(FILE *f, const ls_chart *c, int i, const thin *t, const
 }
 
 /* Invisible columns that show their values under the pointer. */
-static void write_hits(FILE *f, const ls_chart *c, const thin *t, const scale *s)
+static void write_hits(FILE *f, const ls_svg_chart *c, const thin *t, const scale *s)
 {
     int lead = 0;
     for (int i = 1; i < c->count; i++)
@@ -261,7 +261,7 @@ static void write_hits(FILE *f, const ls_chart *c, const thin *t, const scale *s
     }
 }
 
-void ls_chart_write(FILE *f, const ls_chart *c)
+void ls_svg_chart_write(FILE *f, const ls_svg_chart *c)
 {
     thin t[LS_MAX_SERIES];
     fputs("<figure class=\"card\"><figcaption><b>", f);

@@ -20,7 +20,7 @@ typedef struct ls_series {
     bool          dots;  /* few points that count one by one                                            */
 } ls_series;
 
-typedef struct ls_chart {
+typedef struct ls_svg_chart {
     const char *title;
     const char *format;   /* of a value, for one double: "%.4f", "%.2f %%"; NULL: whole, "12,345"        */
     const char *x_name;   /* "step"                                                                     */
@@ -30,10 +30,10 @@ typedef struct ls_chart {
     double      most;     /* no tick above this; 0: no limit                                            */
     int         count;
     ls_series   series[LS_MAX_SERIES];
-} ls_chart;
+} ls_svg_chart;
 
 /* Writes the chart as a <figure>.  Long series are thinned to the width of the picture. */
-void ls_chart_write(FILE *f, const ls_chart *c);
+void ls_svg_chart_write(FILE *f, const ls_svg_chart *c);
 
 /* Writes text with what HTML would take for markup escaped. */
 void ls_html(FILE *f, const char *text);

@@ -8,7 +8,7 @@
 
 #define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
 
-ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found)
+ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const char *folder, int64_t step, bool found)
 {
     enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
     const ls_recipe *r     = j->recipe;
@@ -25,14 +25,14 @@ ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step
                                                                    .background = r->checkpoint.background});
 }
 
-void ls_saves_close(ls_saves *s)
+void ls_checkpoint_policy_close(ls_checkpoint_policy *s)
 {
     ls_saver_free(s->saver);
     s->saver = NULL;
 }
 
 /* Rank 0's clock decides; the others hear of it. */
-static bool is_due(ls_saves *s)
+static bool is_due(ls_checkpoint_policy *s)
 {
     const ls_recipe *r = s->job->recipe;
     if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
@@ -41,9 +41,9 @@ static bool is_due(ls_saves *s)
     return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
-uint32_t ls_saves_votes(ls_saves *s) { return (uint32_t)ls_saver_written(s->saver) << LS_SAVES_WRITTEN | (uint32_t)is_due(s) << LS_SAVES_DUE; }
+uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s) { return (uint32_t)ls_saver_written(s->saver) << LS_CHECKPOINT_POLICY_WRITTEN | (uint32_t)is_due(s) << LS_CHECKPOINT_POLICY_DUE; }
 
-void ls_saves_step(ls_saves *s, double seconds)
+void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds)
 {
     enum { FEW = 200 }; /* steps that a mean is of */
     if (!ls_saver_idle(s->saver)) {
@@ -54,9 +54,9 @@ void ls_saves_step(ls_saves *s, double seconds)
     s->calm_s += (seconds - s->calm_s) / s->calm_steps;
 }
 
-static void waited(ls_saves *s, double since) { s->waited_s += ls_now() - since; }
+static void waited(ls_checkpoint_policy *s, double since) { s->waited_s += ls_now() - since; }
 
-ls_status ls_saves_publish(ls_saves *s)
+ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s)
 {
     double before = ls_now();
     LS_TRY(ls_saver_publish(s->saver));
@@ -65,7 +65,7 @@ ls_status ls_saves_publish(ls_saves *s)
 }
 
 /* Also the place where ranks that drifted apart are found. */
-ls_status ls_saves_take(ls_saves *s, const ls_progress *at)
+ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *at)
 {
     double before = ls_now();
     if (s->begun == at->step) return LS_OK;
@@ -84,7 +84,7 @@ ls_status ls_saves_take(ls_saves *s, const ls_progress *at)
     return LS_OK;
 }
 
-static void say_failure(ls_saves *s, const ls_saver_news *news)
+static void say_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
 {
     char older[64] = "there is none yet";
     if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
@@ -92,7 +92,7 @@ static void say_failure(ls_saves *s, const ls_saver_news *news)
     s->failing = true;
 }
 
-static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
+static void say_success(ls_checkpoint_policy *s, const ls_saver_news *news, double wall_s)
 {
     char path[64], digest[17];
     if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
@@ -116,7 +116,7 @@ static void say_success(ls_saves *s, const ls_saver_news *news, double wall_s)
 }
 
 /* A disk that answers no more keeps nobody from training, but whoever trains should know. */
-static void say_slow(ls_saves *s)
+static void say_slow(ls_checkpoint_policy *s)
 {
     enum { LONG_S = 300, TIMES = 10 };
     double seconds = ls_now() - s->last_at;
@@ -126,7 +126,7 @@ static void say_slow(ls_saves *s)
     s->slow = true;
 }
 
-void ls_saves_report(ls_saves *s, double wall_s)
+void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s)
 {
     ls_saver_news news;
     if (!s->job->first) return;
@@ -137,21 +137,21 @@ void ls_saves_report(ls_saves *s, double wall_s)
     }
 }
 
-ls_status ls_saves_finish(ls_saves *s, double wall_s)
+ls_status ls_checkpoint_policy_finish(ls_checkpoint_policy *s, double wall_s)
 {
     double    before = ls_now();
     ls_status status = ls_saver_finish(s->saver);
     waited(s, before);
-    if (status == LS_OK) ls_saves_report(s, wall_s); /* else the error says it */
+    if (status == LS_OK) ls_checkpoint_policy_report(s, wall_s); /* else the error says it */
     return status;
 }
 
-ls_status ls_saves_settle(ls_saves *s, double wall_s)
+ls_status ls_checkpoint_policy_settle(ls_checkpoint_policy *s, double wall_s)
 {
-    ls_status status = ls_saves_finish(s, wall_s);
+    ls_status status = ls_checkpoint_policy_finish(s, wall_s);
     if (s->job->comm->broken) return status;
-    if (status != LS_OK) ls_saves_report(s, wall_s);
+    if (status != LS_OK) ls_checkpoint_policy_report(s, wall_s);
     return LS_OK;
 }
 
-double ls_saves_need(const ls_saves *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }
+double ls_checkpoint_policy_need(const ls_checkpoint_policy *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }

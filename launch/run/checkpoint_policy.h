@@ -13,8 +13,8 @@
 #include "launch/run/progress.h"
 #include "launch/run/run_setup.h"
 
-typedef struct ls_saves {
-    ls_job    *job;
+typedef struct ls_checkpoint_policy {
+    ls_run    *job;
     ls_saver  *saver;
     ls_events *events;      /* rank 0's; NULL: not written                           */
     ls_bar    *bar;
@@ -33,30 +33,30 @@ typedef struct ls_saves {
     double     spent_s;     /* on all of them                                        */
     double     whole_s;     /* from the last one's beginning until it was published; at first a guess */
     int        count;       /* published by this process                             */
-} ls_saves;
+} ls_checkpoint_policy;
 
 /* step: where the run stands; found: in a checkpoint that it continues from.  Collective. */
-ls_status ls_saves_open(ls_saves *s, ls_job *j, const char *folder, int64_t step, bool found);
-void      ls_saves_close(ls_saves *s); /* may be called twice */
+ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const char *folder, int64_t step, bool found);
+void      ls_checkpoint_policy_close(ls_checkpoint_policy *s); /* may be called twice */
 
 /* What this rank votes for with a step, a bit each: it has written its part of the last one; one is due. */
-enum { LS_SAVES_WRITTEN, LS_SAVES_DUE, LS_SAVES_VOTES };
-uint32_t ls_saves_votes(ls_saves *s);
+enum { LS_CHECKPOINT_POLICY_WRITTEN, LS_CHECKPOINT_POLICY_DUE, LS_CHECKPOINT_POLICY_VOTES };
+uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s);
 
 /* A step of training has taken so long. */
-void ls_saves_step(ls_saves *s, double seconds);
+void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds);
 /* Publishes what all ranks have written; before another one is taken.  Collective. */
-ls_status ls_saves_publish(ls_saves *s);
+ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s);
 /* Takes a checkpoint of this state of the run, unless there is one of this step; `wall_s` is for the log.  Collective. */
-ls_status ls_saves_take(ls_saves *s, const ls_progress *at);
+ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *at);
 /* Rank 0 writes and says what has become of them. */
-void ls_saves_report(ls_saves *s, double wall_s);
+void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s);
 /* Waits until the last one is published; LS_ERR_ENV where it is not.  Collective. */
-ls_status ls_saves_finish(ls_saves *s, double wall_s);
+ls_status ls_checkpoint_policy_finish(ls_checkpoint_policy *s, double wall_s);
 /* The same, where older ones will do: one that could not be written is a warning.  LS_ERR_ENV when the communicator is broken.  Collective. */
-ls_status ls_saves_settle(ls_saves *s, double wall_s);
+ls_status ls_checkpoint_policy_settle(ls_checkpoint_policy *s, double wall_s);
 
 /* How long it takes until a checkpoint that is taken now is there. */
-double ls_saves_need(const ls_saves *s);
+double ls_checkpoint_policy_need(const ls_checkpoint_policy *s);
 
 #endif

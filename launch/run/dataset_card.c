@@ -31,7 +31,7 @@ static json_t *pack_text(const ls_dataset_info *info)
                      info->tokenizer, "tokenizer_hash", info->tokenizer_hash);
 }
 
-ls_status ls_card_write(const char *path, const ls_dataset_info *info)
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info)
 {
     char    temporary[PATH_MAX + LS_NAME + 8];
     json_t *card = info->kind == LS_DATA_TEXT ? pack_text(info) : pack_pictures(info);
@@ -89,7 +89,7 @@ static bool take(const json_t *card, ls_dataset_info *info, ls_arena *memory)
     return true;
 }
 
-ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory)
+ls_status ls_dataset_card_read(const char *path, ls_dataset_info *info, ls_arena *memory)
 {
     json_error_t error;
     int          file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused, not waited for */
@@ -108,12 +108,12 @@ ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory
     return LS_OK;
 }
 
-ls_status ls_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory)
+ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory)
 {
     ls_dataset_info then;
     const char     *path = ls_arena_printf(memory, "%s/data.json", folder);
     if (access(path, F_OK) != 0) return LS_OK;
-    LS_TRY(ls_card_read(path, &then, memory));
+    LS_TRY(ls_dataset_card_read(path, &then, memory));
     LS_CHECK(then.kind == info->kind, LS_ERR_USAGE, "%s: the run was begun with %s, but the data set holds %s", folder,
              then.kind == LS_DATA_TEXT ? "text" : "pictures", info->kind == LS_DATA_TEXT ? "text" : "pictures");
     LS_CHECK(info->kind != LS_DATA_TEXT || (then.classes == info->classes && !strcmp(then.tokenizer_hash, info->tokenizer_hash)), LS_ERR_USAGE,

@@ -149,7 +149,7 @@ static ls_status keep_text(const ls_known *known, const char *source, const char
 static ls_status into(const ls_known *known, const char *source, const char *out, bool cached)
 {
     if (known->kind == LS_DATA_TEXT) return keep_text(known, source, out);
-    return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_idx(source, out, 1);
+    return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_mnist(source, out, 1);
 }
 
 static bool is_there(const ls_known *known, const char *folder)

@@ -34,12 +34,12 @@ static ls_status read_options(const char *config, char options[MOST_OPTIONS], in
     ls_graph *g = ls_graph_new();
     ls_gpt(.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 8, .layers = 1, .heads = 1, .width = 8, .context = 8);
     ls_status status = ls_graph_status(g);
-    if (status == LS_OK) status = ls__config_options(config, g, options, MOST_OPTIONS, classes);
+    if (status == LS_OK) status = ls__hf_config_options(config, g, options, MOST_OPTIONS, classes);
     ls_graph_free(g);
     return status;
 }
 
-static ls_status make_recipe(ls_job *j, const char *config)
+static ls_status make_recipe(ls_run *j, const char *config)
 {
     char    options[MOST_OPTIONS];
     int64_t classes;
@@ -94,7 +94,7 @@ ls_status ls_pretrained_load(const char *path, ls_params *params)
     return LS_OK;
 }
 
-static ls_status build_and_load(ls_job *j, const char *folder, ls_graph *g, ls_params **params)
+static ls_status build_and_load(ls_run *j, const char *folder, ls_graph *g, ls_params **params)
 {
     ls_tensor         *logits;
     ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, 1)};
@@ -104,7 +104,7 @@ static ls_status build_and_load(ls_job *j, const char *folder, ls_graph *g, ls_p
     return ls_pretrained_load(folder, *params);
 }
 
-ls_status ls_pretrained_open(ls_job *j, const char *folder, ls_graph **graph, ls_params **params)
+ls_status ls_pretrained_open(ls_run *j, const char *folder, ls_graph **graph, ls_params **params)
 {
     const char *config = ls_arena_printf(j->memory, "%s/config.json", folder);
     ls_status   status = make_recipe(j, config);

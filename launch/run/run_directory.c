@@ -15,16 +15,16 @@
 
 static const char *const own_files[] = {"recipe.yaml", "data.json", "tokenizer.json", "metrics.jsonl", "report.html", "attention.png", "positions.png", "scores.png", "model.safetensors", "config.json"};
 
-void ls_folder_name(ls_folder *f, const ls_recipe *recipe)
+void ls_run_directory_name(ls_run_directory *f, const ls_recipe *recipe)
 {
-    *f = (ls_folder){.lock = -1};
+    *f = (ls_run_directory){.lock = -1};
     if (recipe->run.dir)
         snprintf(f->path, sizeof f->path, "%s", recipe->run.dir);
     else
         snprintf(f->path, sizeof f->path, "runs/%s", recipe->run.name ? recipe->run.name : recipe->name);
 }
 
-const char *ls_folder_file(const ls_folder *f, const char *name)
+const char *ls_run_directory_file(const ls_run_directory *f, const char *name)
 {
     static _Thread_local char ring[8][PATH_MAX + LS_NAME];
     static _Thread_local int  next;
@@ -50,7 +50,7 @@ static ls_status make(const char *path, int *made)
     return LS_OK;
 }
 
-ls_status ls_folder_lock(ls_folder *f)
+ls_status ls_run_directory_lock(ls_run_directory *f)
 {
     f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     LS_CHECK(f->lock >= 0, LS_ERR_ENV, "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
@@ -61,25 +61,25 @@ ls_status ls_folder_lock(ls_folder *f)
     return LS_OK;
 }
 
-void ls_folder_close(ls_folder *f)
+void ls_run_directory_close(ls_run_directory *f)
 {
     if (f->lock >= 0) close(f->lock);
     f->lock = -1;
 }
 
-void ls_folder_abandon(ls_folder *f)
+void ls_run_directory_abandon(ls_run_directory *f)
 {
     char  path[PATH_MAX];
     char *slash = path;
     if (f->made)
-        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_run_directory_file(f, own_files[i]));
     snprintf(path, sizeof path, "%s", f->path);
     for (int i = 0; i < f->made && slash; i++) {
         rmdir(path);
         slash = strrchr(path, '/');
         if (slash) *slash = 0;
     }
-    ls_folder_close(f);
+    ls_run_directory_close(f);
 }
 
 /* ---- checkpoints that are there ----------------------------------------------------------------------------------- */
@@ -144,7 +144,7 @@ static void key_text(char *out, size_t room, const ls_recipe *r, const ls_key *k
     free(text);
 }
 
-static ls_status other_recipe(const ls_folder *f, const ls_recipe *there, const ls_recipe *here)
+static ls_status other_recipe(const ls_run_directory *f, const ls_recipe *there, const ls_recipe *here)
 {
     char   text[1024] = "";
     size_t used       = 0;
@@ -161,26 +161,26 @@ static ls_status other_recipe(const ls_folder *f, const ls_recipe *there, const 
                    f->path, used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
 }
 
-static ls_status check_recipe(const ls_folder *f, const ls_recipe *recipe)
+static ls_status check_recipe(const ls_run_directory *f, const ls_recipe *recipe)
 {
     ls_recipe *there = NULL;
-    if (!has_checkpoints(ls_folder_file(f, "checkpoints"))) return LS_OK;
+    if (!has_checkpoints(ls_run_directory_file(f, "checkpoints"))) return LS_OK;
     /* A damaged recipe.yaml says nothing; the checkpoint has the hash too. */
-    if (ls_recipe_load(&there, ls_folder_file(f, "recipe.yaml"), 0, NULL) != LS_OK) return LS_OK;
+    if (ls_recipe_load(&there, ls_run_directory_file(f, "recipe.yaml"), 0, NULL) != LS_OK) return LS_OK;
     ls_status status = strcmp(there->hash, recipe->hash) == 0 ? LS_OK : other_recipe(f, there, recipe);
     ls_recipe_free(there);
     return status;
 }
 
-ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh)
+ls_status ls_run_directory_open(ls_run_directory *f, const ls_recipe *recipe, bool fresh)
 {
-    ls_folder_name(f, recipe);
+    ls_run_directory_name(f, recipe);
     LS_TRY(make(f->path, &f->made));
-    LS_TRY(ls_folder_lock(f));
+    LS_TRY(ls_run_directory_lock(f));
     if (fresh) {
-        remove_checkpoints(ls_folder_file(f, "checkpoints"));
-        remove_crash_files(ls_folder_file(f, "logs"));
-        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_folder_file(f, own_files[i]));
+        remove_checkpoints(ls_run_directory_file(f, "checkpoints"));
+        remove_crash_files(ls_run_directory_file(f, "logs"));
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_run_directory_file(f, own_files[i]));
     }
     return check_recipe(f, recipe);
 }

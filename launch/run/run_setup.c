@@ -22,14 +22,14 @@
 
 /* ---- ranks, instruction set, threads ------------------------------------------------------------------------------ */
 
-static ls_status agree_on_isa(ls_job *j)
+static ls_status agree_on_isa(ls_run *j)
 {
-    LS_AGREE(j, ls_isa_init());
+    LS_TRY_COLLECTIVE(j, ls_isa_init());
     int  mine = (int)ls_isa_current(), lowest = mine;
     int *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
     for (int r = 0; r < j->ranks; r++) lowest = all[r] < lowest ? all[r] : lowest;
-    LS_AGREE(j, ls_isa_set((ls_isa)lowest));
+    LS_TRY_COLLECTIVE(j, ls_isa_set((ls_isa)lowest));
     return LS_OK;
 }
 
@@ -40,7 +40,7 @@ typedef struct seat {
 } seat;
 
 /* Cores of the host that its ranks may use, divided by these ranks; never more than this rank may use itself. */
-static ls_status choose_threads(ls_job *j)
+static ls_status choose_threads(ls_run *j)
 {
     seat mine = {{0}};
     gethostname(mine.host, sizeof mine.host - 1);
@@ -70,7 +70,7 @@ static ls_status choose_threads(ls_job *j)
 }
 
 /* Until there is a watchdog, dist/health/mpi_start_guard.c watches. */
-static ls_status meet(ls_job *j, ls_args *args, int argc, char **argv)
+static ls_status meet(ls_run *j, ls_args *args, int argc, char **argv)
 {
     ls_status status = ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm);
     if (status != LS_OK) ls_error_print(status); /* the other ranks will never hear of it */
@@ -80,7 +80,7 @@ static ls_status meet(ls_job *j, ls_args *args, int argc, char **argv)
     j->first = j->rank == 0;
     status   = ls_args_parse(args, argc, argv);
     if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
-    LS_AGREE(j, status);
+    LS_TRY_COLLECTIVE(j, status);
     return ls__watchdog_new(&j->watchdog, j->comm);
 }
 
@@ -93,7 +93,7 @@ static void *pass(void *gate)
 
 /* OpenMP ends the process where it gets no threads, without a word of ours: so it is tried first, and they are made while there is room for
  * them. */
-static ls_status start_threads(const ls_job *j)
+static ls_status start_threads(const ls_run *j)
 {
     const int       others = j->threads - 1;
     pthread_t      *thread = ls_arena_alloc(j->memory, sizeof *thread * (size_t)j->threads);
@@ -110,20 +110,20 @@ static ls_status start_threads(const ls_job *j)
     return together ? LS_OK : LS_FAIL(LS_ERR_FAILED, "OpenMP runs nothing");
 }
 
-ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv)
+ls_status ls_run_start(ls_run *j, ls_args *args, int argc, char **argv)
 {
-    *j = (ls_job){0};
-    ls__startup_begin();
+    *j = (ls_run){0};
+    ls__mpi_start_guard_begin();
     ls_status status = meet(j, args, argc, argv);
-    ls__startup_end();
+    ls__mpi_start_guard_end();
     LS_TRY(status);
     LS_TRY(agree_on_isa(j));
     LS_TRY(choose_threads(j));
-    LS_AGREE(j, start_threads(j));
+    LS_TRY_COLLECTIVE(j, start_threads(j));
     return LS_OK;
 }
 
-void ls_job_free(ls_job *j, ls_status status)
+void ls_run_free(ls_run *j, ls_status status)
 {
     ls__watchdog_free(j->watchdog);
     if (j->first || (j->comm && j->comm->broken)) ls_error_print(status); /* broken: nobody gave a verdict, and the other ranks do not know */
@@ -134,10 +134,10 @@ void ls_job_free(ls_job *j, ls_status status)
     ls_recipe_free(j->recipe);
     ls_arena_free(j->memory);
     ls_comm_free(j->comm);
-    *j = (ls_job){0};
+    *j = (ls_run){0};
 }
 
-ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most)
+ls_status ls_run_most(ls_run *j, uint64_t mine, uint64_t *most)
 {
     uint64_t *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
@@ -146,7 +146,7 @@ ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most)
     return LS_OK;
 }
 
-void ls_job_watch(ls_job *j, const char *folder)
+void ls_run_watch(ls_run *j, const char *folder)
 {
     int          width;
     const double floor_s = (double)j->recipe->watchdog.floor_s;
@@ -155,7 +155,7 @@ void ls_job_watch(ls_job *j, const char *folder)
 
 /* ---- the recipe --------------------------------------------------------------------------------------------------- */
 
-static ls_status check_shards(ls_job *j)
+static ls_status check_shards(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
     if (!r->train.reproducible) {
@@ -174,16 +174,16 @@ static ls_status check_shards(ls_job *j)
     return LS_OK;
 }
 
-ls_status ls_job_recipe(ls_job *j, const char *recipe, int overrides, char *const *override)
+ls_status ls_run_recipe(ls_run *j, const char *recipe, int overrides, char *const *override)
 {
-    LS_AGREE(j, ls_recipe_load(&j->recipe, recipe, overrides, override));
+    LS_TRY_COLLECTIVE(j, ls_recipe_load(&j->recipe, recipe, overrides, override));
     char seed[32];
     snprintf(seed, sizeof seed, "%lld", (long long)j->recipe->train.seed);
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
     const char *values[] = {LS_VERSION, j->recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
     LS_TRY(ls_comm_same(j->comm, 4, names, values));
-    ls_job_watch(j, NULL);
-    LS_AGREE(j, check_shards(j));
+    ls_run_watch(j, NULL);
+    LS_TRY_COLLECTIVE(j, check_shards(j));
     return LS_OK;
 }
 
@@ -218,17 +218,17 @@ static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step
                    "`ls runs` shows the runs of this folder", path);
 }
 
-ls_status ls_job_run(ls_job *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step)
+ls_status ls_run_run(ls_run *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step)
 {
     char recipe[PATH_MAX + 16];
-    LS_AGREE(j, find_run(path, folder, step));
+    LS_TRY_COLLECTIVE(j, find_run(path, folder, step));
     snprintf(recipe, sizeof recipe, "%s/recipe.yaml", folder);
-    LS_TRY(ls_job_recipe(j, recipe, overrides, override));
+    LS_TRY(ls_run_recipe(j, recipe, overrides, override));
     j->recipe->model.pretrained = NULL; /* what the run started from is of no interest any more */
     return LS_OK;
 }
 
-ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **from)
+ls_status ls_run_load(ls_run *j, const char *folder, int64_t step, const char **from)
 {
     const char *checkpoints = ls_arena_printf(j->memory, "%s/checkpoints", folder), *model = ls_arena_printf(j->memory, "%s/model.safetensors", folder);
     ls_progress at;
@@ -240,7 +240,7 @@ ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **
     LS_TRY(ls_checkpoint_load(j->trainer, checkpoints, &at, &found));
     *from = found ? ls_arena_printf(j->memory, "%s/step-%08lld", checkpoints, (long long)at.step) : model;
     if (found) return LS_OK;
-    LS_AGREE(j, is_file(folder, "model.safetensors") ? ls_safetensors_load(model, ls_trainer_params(j->trainer), false)
+    LS_TRY_COLLECTIVE(j, is_file(folder, "model.safetensors") ? ls_safetensors_load(model, ls_trainer_params(j->trainer), false)
                                                      : LS_FAIL(LS_ERR_USAGE, "%s: expected a checkpoint or a model.safetensors, found neither" LS_HINT
                                                                "the run has not come to its first checkpoint; the same `lockstep train` continues it", folder));
     return LS_OK;
@@ -248,7 +248,7 @@ ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **
 
 /* ---- data --------------------------------------------------------------------------------------------------------- */
 
-static ls_status open_split(const ls_job *j, ls_dataset **d, bool held_out, int64_t *count)
+static ls_status open_split(const ls_run *j, ls_dataset **d, bool held_out, int64_t *count)
 {
     LS_TRY(ls_data_open(d, j->recipe, held_out));
     ls_dataset_info info = ls_dataset_info_of(*d);
@@ -272,7 +272,7 @@ static ls_status check_same(const ls_dataset_info *a, const ls_dataset_info *b)
     return LS_OK;
 }
 
-static ls_status open_splits(ls_job *j, ls_splits splits)
+static ls_status open_splits(ls_run *j, ls_splits splits)
 {
     if (splits & LS_SPLITS_TRAIN) LS_TRY(open_split(j, &j->train, false, &j->train_count));
     if (splits & LS_SPLITS_TEST) LS_TRY(open_split(j, &j->test, true, &j->test_count));
@@ -282,7 +282,7 @@ static ls_status open_splits(ls_job *j, ls_splits splits)
     return check_same(&j->data, &test);
 }
 
-const char *ls_job_samples_text(const ls_job *j)
+const char *ls_run_samples_text(const ls_run *j)
 {
     const ls_dataset_info *d = &j->data;
     if (d->kind == LS_DATA_TEXT)
@@ -292,21 +292,21 @@ const char *ls_job_samples_text(const ls_job *j)
                            d->channels, d->height, d->width, d->classes);
 }
 
-ls_status ls_job_data(ls_job *j, ls_splits splits)
+ls_status ls_run_data(ls_run *j, ls_splits splits)
 {
-    LS_AGREE(j, open_splits(j, splits));
+    LS_TRY_COLLECTIVE(j, open_splits(j, splits));
     const ls_recipe *r = j->recipe;
     j->epoch_steps     = (j->train_count + r->train.batch - 1) / r->train.batch;
     j->total_steps     = j->epoch_steps * r->train.epochs;
     if (r->train.max_steps > 0 && (r->train.max_steps < j->total_steps || !r->train.epochs)) j->total_steps = r->train.max_steps;
     const char *names[]  = {"data", "tokenizer"};
-    const char *values[] = {ls_job_samples_text(j), j->data.tokenizer_hash ? j->data.tokenizer_hash : ""};
+    const char *values[] = {ls_run_samples_text(j), j->data.tokenizer_hash ? j->data.tokenizer_hash : ""};
     return ls_comm_same(j->comm, 2, names, values);
 }
 
 /* ---- graph and trainer -------------------------------------------------------------------------------------------- */
 
-static ls_status build_pictures(ls_job *j)
+static ls_status build_pictures(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
     j->input  = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
@@ -316,14 +316,14 @@ static ls_status build_pictures(ls_job *j)
     return LS_OK;
 }
 
-static ls_status build_text(ls_job *j)
+static ls_status build_text(ls_run *j)
 {
     j->input  = ls_input(j->graph, "tokens", LS_I32, j->data.context);
     j->target = ls_input(j->graph, "target", LS_I32, j->data.context);
     return ls_recipe_build_language(j->recipe, j->graph, &(ls_language_inputs){.x = j->input, .target = j->target}, j->data.classes, &j->loss);
 }
 
-static ls_status build_graph(ls_job *j)
+static ls_status build_graph(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
     LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu", ls_recipe_where(r, "device"));
@@ -332,7 +332,7 @@ static ls_status build_graph(ls_job *j)
     return ls_graph_status(j->graph);
 }
 
-static void digest_layout(ls_job *j)
+static void digest_layout(ls_run *j)
 {
     XXH64_hash_t h = 0;
     for (int i = 0; i < j->graph->tensors; i++) {
@@ -344,15 +344,15 @@ static void digest_layout(ls_job *j)
     snprintf(j->layout, sizeof j->layout, "%016llx", (unsigned long long)h);
 }
 
-ls_status ls_job_graph(ls_job *j)
+ls_status ls_run_graph(ls_run *j)
 {
-    LS_AGREE(j, build_graph(j));
+    LS_TRY_COLLECTIVE(j, build_graph(j));
     digest_layout(j);
     const char *names[] = {"parameter layout"}, *values[] = {j->layout};
     return ls_comm_same(j->comm, 1, names, values);
 }
 
-ls_trainer_options ls_job_trainer_options(const ls_job *j)
+ls_trainer_options ls_run_trainer_options(const ls_run *j)
 {
     const ls_recipe *r = j->recipe;
     ls_trainer_options options = {
@@ -382,7 +382,7 @@ ls_trainer_options ls_job_trainer_options(const ls_job *j)
     return options;
 }
 
-static ls_status load_pretrained(ls_job *j)
+static ls_status load_pretrained(ls_run *j)
 {
     const char *path = j->recipe->model.pretrained;
     if (!path) return LS_OK;
@@ -392,37 +392,37 @@ static ls_status load_pretrained(ls_job *j)
     return ls_pretrained_load(path, ls_trainer_params(j->trainer));
 }
 
-ls_status ls_job_trainer(ls_job *j)
+ls_status ls_run_trainer(ls_run *j)
 {
-    ls_trainer_options options = ls_job_trainer_options(j);
-    LS_AGREE(j, ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
-    LS_AGREE(j, load_pretrained(j));
+    ls_trainer_options options = ls_run_trainer_options(j);
+    LS_TRY_COLLECTIVE(j, ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
+    LS_TRY_COLLECTIVE(j, load_pretrained(j));
     char digest[17];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_trainer_digest(j->trainer));
     const char *names[] = {"first parameters"}, *values[] = {digest};
     return ls_comm_same(j->comm, 1, names, values);
 }
 
-ls_status ls_job_first_batch(ls_job *j, ls_loader **loader, ls_batch *batch)
+ls_status ls_run_first_batch(ls_run *j, ls_loader **loader, ls_batch *batch)
 {
-    LS_AGREE(j, ls_loader_new(loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
+    LS_TRY_COLLECTIVE(j, ls_loader_new(loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
                               .seed = (uint64_t)j->recipe->train.seed, .prefetch = 1));
     return ls_comm_agree(j->comm, ls_loader_next(*loader, batch) ? LS_OK : ls_loader_status(*loader));
 }
 
 /* ---- evaluation --------------------------------------------------------------------------------------------------- */
 
-static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *accuracy)
+static ls_status evaluate(ls_run *j, ls_loader *loader, double *loss, double *accuracy)
 {
     const int64_t most     = j->recipe->eval.samples ? j->recipe->eval.samples : INT64_MAX;
     double        loss_sum = 0, weight = 0, right = 0;
     ls_batch      batch;
     ls_metrics    m;
     for (j->judged = 0; j->judged < most;) {
-        ls_job_begins(j, LS_PHASE_DATA, "next batch", 0);
+        ls_run_begins(j, LS_PHASE_DATA, "next batch", 0);
         bool more = ls_loader_next(loader, &batch);
-        ls_job_ends(j, LS_OK);
-        LS_AGREE(j, more ? LS_OK : ls_loader_status(loader));
+        ls_run_ends(j, LS_OK);
+        LS_TRY_COLLECTIVE(j, more ? LS_OK : ls_loader_status(loader));
         if (!more) break;
         LS_TRY(ls_trainer_eval(j->trainer, &batch, &m));
         loss_sum += m.loss * m.weight;
@@ -435,12 +435,12 @@ static ls_status evaluate(ls_job *j, ls_loader *loader, double *loss, double *ac
     return LS_OK;
 }
 
-ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy)
+ls_status ls_run_evaluate(ls_run *j, ls_dataset *split, double *loss, double *accuracy)
 {
     const ls_recipe *r      = j->recipe;
     ls_loader       *loader = NULL;
     int64_t          batch  = r->eval.batch ? r->eval.batch : r->train.batch;
-    LS_AGREE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .in_order = true, .epochs = 1));
+    LS_TRY_COLLECTIVE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .in_order = true, .epochs = 1));
     ls_status status = evaluate(j, loader, loss, accuracy);
     ls_loader_free(loader);
     return status;

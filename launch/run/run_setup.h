@@ -3,14 +3,14 @@
  * What train, eval, predict, explain and bench have in common: the ranks, the recipe, the data, the graph, the trainer.
  * Stages, in this order; each returns the same status on every rank:
  *
- *     ls_job  j;
+ *     ls_run  j;
  *     ls_args args;
- *     LS_TRY_GOTO(status, ls_job_start(&j, &args, argc, argv), done);        communicator, instruction set, threads
- *     LS_TRY_GOTO(status, ls_job_recipe(&j, name, n, overrides), done);      recipe, the same on all ranks
- *     LS_TRY_GOTO(status, ls_job_data(&j, LS_SPLITS_BOTH), done);
- *     LS_TRY_GOTO(status, ls_job_graph(&j), done);                           model, loss, parameter layout
- *     LS_TRY_GOTO(status, ls_job_trainer(&j), done);
- *     done: ls_job_free(&j, status);
+ *     LS_TRY_GOTO(status, ls_run_start(&j, &args, argc, argv), done);        communicator, instruction set, threads
+ *     LS_TRY_GOTO(status, ls_run_recipe(&j, name, n, overrides), done);      recipe, the same on all ranks
+ *     LS_TRY_GOTO(status, ls_run_data(&j, LS_SPLITS_BOTH), done);
+ *     LS_TRY_GOTO(status, ls_run_graph(&j), done);                           model, loss, parameter layout
+ *     LS_TRY_GOTO(status, ls_run_trainer(&j), done);
+ *     done: ls_run_free(&j, status);
  */
 #ifndef LS_LAUNCH_RUN_RUN_SETUP_H
 #define LS_LAUNCH_RUN_RUN_SETUP_H
@@ -25,7 +25,7 @@
 #include "launch/commands/command_table.h"
 #include "launch/recipe/recipe.h"
 
-typedef struct ls_job {
+typedef struct ls_run {
     ls_arena       *memory;
     ls_comm        *comm;
     ls_watchdog    *watchdog;
@@ -43,46 +43,46 @@ typedef struct ls_job {
     ls_trainer     *trainer;
     int             shards;                   /* virtual shards of the global batch          */
     int64_t         epoch_steps, total_steps; /* of an epoch, of the run                     */
-} ls_job;
+} ls_run;
 
 /* Returns from the calling function, on every rank, when `call` failed on any. */
-#define LS_AGREE(j, call) LS_TRY(ls_comm_agree((j)->comm, (call)))
+#define LS_TRY_COLLECTIVE(j, call) LS_TRY(ls_comm_agree((j)->comm, (call)))
 
-ls_status ls_job_start(ls_job *j, ls_args *args, int argc, char **argv);
-ls_status ls_job_recipe(ls_job *j, const char *recipe, int overrides, char *const *override);
+ls_status ls_run_start(ls_run *j, ls_args *args, int argc, char **argv);
+ls_status ls_run_recipe(ls_run *j, const char *recipe, int overrides, char *const *override);
 /* The recipe of a run's folder, or of a checkpoint in it; *folder is the run's folder, *step the checkpoint's step or -1. */
-ls_status ls_job_run(ls_job *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step);
+ls_status ls_run_run(ls_run *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step);
 
 /* Fills the trainer's parameters from the run's folder: checkpoint `step`, or when that is -1 the newest one, or else
  * model.safetensors.  *from says which, in the arena of the job. */
-ls_status ls_job_load(ls_job *j, const char *folder, int64_t step, const char **from);
+ls_status ls_run_load(ls_run *j, const char *folder, int64_t step, const char **from);
 
 typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH = 3 } ls_splits;
-ls_status ls_job_data(ls_job *j, ls_splits splits);
-ls_status ls_job_graph(ls_job *j);
-ls_status ls_job_trainer(ls_job *j);
+ls_status ls_run_data(ls_run *j, ls_splits splits);
+ls_status ls_run_graph(ls_run *j);
+ls_status ls_run_trainer(ls_run *j);
 /* This rank's share of the first batch, which stays valid as long as nobody asks the loader for the next.  Collective. */
-ls_status ls_job_first_batch(ls_job *j, ls_loader **loader, ls_batch *batch);
+ls_status ls_run_first_batch(ls_run *j, ls_loader **loader, ls_batch *batch);
 /* Says first what went wrong: when MPI has ended on all ranks, mpirun may end them before the first one has said it. */
-void      ls_job_free(ls_job *j, ls_status status);
+void      ls_run_free(ls_run *j, ls_status status);
 
 /* What the recipe wants of the watchdog; its crash files go to `folder`, NULL: nowhere. */
-void ls_job_watch(ls_job *j, const char *folder);
+void ls_run_watch(ls_run *j, const char *folder);
 
 /* Notes for the watchdog what the rank is in while it does `call`, whose status this is. */
-#define LS_DOING(j, phase, what, call) (ls_job_begins((j), (phase), (what), 0), ls_job_ends((j), (call)))
-static inline void ls_job_begins(ls_job *j, ls_phase phase, const char *what, int64_t step)
+#define LS_IN_PHASE(j, phase, what, call) (ls_run_begins((j), (phase), (what), 0), ls_run_ends((j), (call)))
+static inline void ls_run_begins(ls_run *j, ls_phase phase, const char *what, int64_t step)
 {
     ls__flight_begin(j->comm->flight, &(ls_flight_note){.phase = phase, .what = what, .step = step}); /* step 0: as before */
 }
-static inline ls_status ls_job_ends(ls_job *j, ls_status status)
+static inline ls_status ls_run_ends(ls_run *j, ls_status status)
 {
     ls__flight_end(j->comm->flight);
     return status;
 }
 
 /* Loss and accuracy (NaN of text) over a split, or its first eval.samples.  Collective. */
-ls_status ls_job_evaluate(ls_job *j, ls_dataset *split, double *loss, double *accuracy);
+ls_status ls_run_evaluate(ls_run *j, ls_dataset *split, double *loss, double *accuracy);
 
 /* What a loss per token comes to: e^loss, and how many bits a byte of the split's text takes (NaN when its bytes are not known). */
 double ls_perplexity(double loss);
@@ -92,12 +92,12 @@ double ls_bits_per_byte(const ls_dataset_info *split, double loss);
 void ls_print_scores(const ls_dataset_info *split, double loss, double accuracy);
 
 /* "15683 + 1742 windows of 64 tokens, a vocabulary of 65"; "60000 + 10000 samples of 1 x 28 x 28 in 10 classes". */
-const char *ls_job_samples_text(const ls_job *j);
+const char *ls_run_samples_text(const ls_run *j);
 /* Tokens of a sample; 0 of pictures. */
-static inline int64_t ls_job_tokens(const ls_job *j) { return j->data.kind == LS_DATA_TEXT ? j->data.context : 0; }
+static inline int64_t ls_run_tokens(const ls_run *j) { return j->data.kind == LS_DATA_TEXT ? j->data.context : 0; }
 
 /* The largest of a figure over all ranks.  Collective. */
-ls_status ls_job_most(ls_job *j, uint64_t mine, uint64_t *most);
+ls_status ls_run_most(ls_run *j, uint64_t mine, uint64_t *most);
 
 /* ---- the folder of a run ------------------------------------------------------------------------------------------- */
 
@@ -105,32 +105,32 @@ enum { LS_NAME = 96 }; /* room for a file's name behind the folder's */
 
 /* What a run keeps: recipe.yaml, data.json, of text tokenizer.json, metrics.jsonl, report.html, checkpoints/, model.safetensors.
  * Rank 0's business. */
-typedef struct ls_folder {
+typedef struct ls_run_directory {
     char path[PATH_MAX];
     int  lock; /* an open file; -1: none                              */
     int  made; /* how many of the path's parts did not exist before   */
-} ls_folder;
+} ls_run_directory;
 
-/* Makes the folder where it is missing, and keeps other runs out of it until ls_folder_close.  fresh: forgets the run that
+/* Makes the folder where it is missing, and keeps other runs out of it until ls_run_directory_close.  fresh: forgets the run that
  * is there.  A run of another recipe that has checkpoints is LS_ERR_USAGE, with the keys that differ. */
-ls_status ls_folder_open(ls_folder *f, const ls_recipe *recipe, bool fresh);
+ls_status ls_run_directory_open(ls_run_directory *f, const ls_recipe *recipe, bool fresh);
 /* Keeps runs out of a folder that is there, at f->path. */
-ls_status ls_folder_lock(ls_folder *f);
+ls_status ls_run_directory_lock(ls_run_directory *f);
 /* Removes what was made, when the run did not come to begin. */
-void      ls_folder_abandon(ls_folder *f);
-void      ls_folder_close(ls_folder *f);
+void      ls_run_directory_abandon(ls_run_directory *f);
+void      ls_run_directory_close(ls_run_directory *f);
 /* path/name, in a ring of thread-local buffers. */
-const char *ls_folder_file(const ls_folder *f, const char *name);
+const char *ls_run_directory_file(const ls_run_directory *f, const char *name);
 /* The folder that a recipe's run lives in, without making it. */
-void ls_folder_name(ls_folder *f, const ls_recipe *recipe);
+void ls_run_directory_name(ls_run_directory *f, const ls_recipe *recipe);
 
 /* data.json: shape, classes, mean and std of the samples, or vocabulary and tokenizer, for using the model where the data are not.
  * Not collective. */
-ls_status ls_card_write(const char *path, const ls_dataset_info *info);
-ls_status ls_card_read(const char *path, ls_dataset_info *info, ls_arena *memory);
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info);
+ls_status ls_dataset_card_read(const char *path, ls_dataset_info *info, ls_arena *memory);
 /* The data are of the same tokenizer as those that the run in `folder` began with; LS_ERR_USAGE when not.  A folder without a
  * data.json says nothing. */
-ls_status ls_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory);
+ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory);
 
 /* ---- what a run comes to ------------------------------------------------------------------------------------------- */
 
@@ -144,7 +144,7 @@ typedef struct ls_summary {
 } ls_summary;
 
 /* Writes report.html. */
-ls_status ls_job_report(const ls_job *j, const ls_summary *s, const char *metrics, const char *path);
+ls_status ls_run_report(const ls_run *j, const ls_summary *s, const char *metrics, const char *path);
 
 /* "conv1" of a node that uses conv1.weight; "" of one without parameters. */
 const char *ls_layer_name(const ls_node *n, ls_arena *memory);
@@ -156,7 +156,7 @@ typedef struct ls_layer_row {
     int64_t          parameters; /* that are used here first          */
     double           flops;      /* of forward, per sample            */
 } ls_layer_row;
-int ls_layer_rows(const ls_job *j, ls_arena *memory, ls_layer_row **rows);
+int ls_layer_rows(const ls_run *j, ls_arena *memory, ls_layer_row **rows);
 
 /* The rows from `at` on that are a block which comes several times, alike but for numbers in names: the blocks of a Transformer. */
 typedef struct ls_layer_run {
@@ -173,7 +173,7 @@ const char *ls_processor_name(void);
 /* "12.3 MiB", in a ring of thread-local buffers. */
 const char *ls_bytes_text(double bytes);
 
-/* The options of the trainer that ls_job_trainer makes, for `ranks` ranks (explain). */
-ls_trainer_options ls_job_trainer_options(const ls_job *j);
+/* The options of the trainer that ls_run_trainer makes, for `ranks` ranks (explain). */
+ls_trainer_options ls_run_trainer_options(const ls_run *j);
 
 #endif

@@ -34,7 +34,7 @@ static double slurm_seconds_left(int speaks)
     return INFINITY;
 }
 
-void ls_stop_watch(double max_hours, int speaks)
+void ls_stop_signals_install(double max_hours, int speaks)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
     struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
@@ -44,9 +44,9 @@ void ls_stop_watch(double max_hours, int speaks)
     slurm_end = ls_now() + slurm_seconds_left(speaks);
 }
 
-static ls_stop why_of(int signal_number) { return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1; }
+static ls_stop_reason why_of(int signal_number) { return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1; }
 
-ls_stop ls_stop_asked(double need_s)
+ls_stop_reason ls_stop_requested(double need_s)
 {
     double ready = ls_now() + need_s;
     if (signal_caught) return why_of(signal_caught);
@@ -54,7 +54,7 @@ ls_stop ls_stop_asked(double need_s)
     return ready + SLURM_MARGIN_S >= slurm_end ? LS_STOP_SLURM : LS_STOP_NONE;
 }
 
-const char *ls_stop_text(ls_stop why)
+const char *ls_stop_reason_text(ls_stop_reason why)
 {
     static const char *const texts[LS_STOPS] = {"nobody", "SIGTERM", "SIGINT", "SIGUSR1", "train.max_hours", "the end of the Slurm job"};
     return texts[why];

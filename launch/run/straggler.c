@@ -11,22 +11,22 @@
 
 enum { ROWS = 16 };
 
-static double busy(const ls_pace *p) { return p->data + p->compute; }
+static double busy(const ls_rank_times *p) { return p->data + p->compute; }
 
-static double since(const ls_job *j, const ls_pace_mark *mark, ls_phase phase)
+static double since(const ls_run *j, const ls_rank_times_mark *mark, ls_phase phase)
 {
     const ls_flight *f = j->comm->flight;
     return f ? (double)(atomic_load(&f->log->spent_ns[phase]) - mark->ns[phase]) * 1e-9 : 0;
 }
 
-void ls_pace_begin(const ls_job *j, ls_pace_mark *mark)
+void ls_rank_times_begin(const ls_run *j, ls_rank_times_mark *mark)
 {
     for (int p = 0; j->comm->flight && p < LS_PHASES; p++) mark->ns[p] = atomic_load(&j->comm->flight->log->spent_ns[p]);
 }
 
-ls_status ls_job_pace(ls_job *j, const ls_pace_mark *mark, ls_pace *pace)
+ls_status ls_run_rank_times(ls_run *j, const ls_rank_times_mark *mark, ls_rank_times *pace)
 {
-    ls_pace mine = {.data = since(j, mark, LS_PHASE_DATA)};
+    ls_rank_times mine = {.data = since(j, mark, LS_PHASE_DATA)};
     mine.compute = since(j, mark, LS_PHASE_FORWARD) + since(j, mark, LS_PHASE_BACKWARD) + since(j, mark, LS_PHASE_UPDATE);
     mine.wait    = since(j, mark, LS_PHASE_REDUCE) + since(j, mark, LS_PHASE_WAIT);
     gethostname(mine.host, sizeof mine.host - 1);
@@ -39,7 +39,7 @@ static int descending(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
-int ls_pace_slowest(const ls_pace *pace, int ranks, double *spread)
+int ls_straggler_find(const ls_rank_times *pace, int ranks, double *spread)
 {
     int     slowest = 0;
     double *all     = malloc(sizeof *all * (size_t)ranks);
@@ -57,21 +57,21 @@ int ls_pace_slowest(const ls_pace *pace, int ranks, double *spread)
 }
 
 /* How many were busy for longer, or as long and stand before it. */
-static int place_of(const ls_pace *pace, int ranks, int rank)
+static int place_of(const ls_rank_times *pace, int ranks, int rank)
 {
     int before = 0;
     for (int r = 0; r < ranks; r++) before += busy(&pace[r]) > busy(&pace[rank]) || (r < rank && busy(&pace[r]) == busy(&pace[rank]));
     return before;
 }
 
-void ls_pace_print(const ls_pace *pace, int ranks, int64_t epoch, char *text, size_t room)
+void ls_straggler_print(const ls_rank_times *pace, int ranks, int64_t epoch, char *text, size_t room)
 {
     double spread;
-    int    slowest = ls_pace_slowest(pace, ranks, &spread);
+    int    slowest = ls_straggler_find(pace, ranks, &spread);
     size_t used    = (size_t)snprintf(text, room, "rank %d on %s was the slowest of epoch %lld: busy for %.1f s, %.0f %% more than the median\n  %6s  %-16s %8s %9s %8s",
                                       slowest, pace[slowest].host, (long long)epoch, busy(&pace[slowest]), 100 * spread, "rank", "host", "data s", "compute s", "wait s");
     for (int r = 0; r < ranks && used < room; r++) {
-        const ls_pace *p = &pace[r];
+        const ls_rank_times *p = &pace[r];
         if (place_of(pace, ranks, r) >= ROWS) continue;
         used += (size_t)snprintf(text + used, room - used, "\n  %6d  %-16.16s %8.2f %9.2f %8.2f", r, p->host, p->data, p->compute, p->wait);
     }
@@ -79,18 +79,18 @@ void ls_pace_print(const ls_pace *pace, int ranks, int64_t epoch, char *text, si
 }
 
 /* One number of each rank. */
-static json_t *list(const ls_pace *pace, int ranks, size_t offset)
+static json_t *list(const ls_rank_times *pace, int ranks, size_t offset)
 {
     json_t *all = json_array();
     for (int r = 0; r < ranks; r++) json_array_append_new(all, json_real(*(const double *)(const void *)((const char *)&pace[r] + offset)));
     return all;
 }
 
-ls_status ls_pace_write(ls_events *events, const ls_pace *pace, int ranks, int64_t step, int64_t epoch)
+ls_status ls_rank_times_write(ls_events *events, const ls_rank_times *pace, int ranks, int64_t step, int64_t epoch)
 {
     double spread;
-    int    slowest = ls_pace_slowest(pace, ranks, &spread);
+    int    slowest = ls_straggler_find(pace, ranks, &spread);
     return ls_events_write(events, "{s:s, s:I, s:I, s:i, s:f, s:o, s:o, s:o}", "event", "ranks", "step", (json_int_t)step, "epoch", (json_int_t)epoch, "slowest",
-                           slowest, "spread", spread, "data_s", list(pace, ranks, offsetof(ls_pace, data)), "compute_s",
-                           list(pace, ranks, offsetof(ls_pace, compute)), "wait_s", list(pace, ranks, offsetof(ls_pace, wait)));
+                           slowest, "spread", spread, "data_s", list(pace, ranks, offsetof(ls_rank_times, data)), "compute_s",
+                           list(pace, ranks, offsetof(ls_rank_times, compute)), "wait_s", list(pace, ranks, offsetof(ls_rank_times, wait)));
 }

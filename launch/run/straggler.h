@@ -9,31 +9,31 @@
 #include "launch/run/run_setup.h"
 
 /* Seconds of a rank since it was last asked. */
-typedef struct ls_pace {
+typedef struct ls_rank_times {
     double data, compute, wait;
     char   host[64];
-} ls_pace;
+} ls_rank_times;
 
 /* What the flight recorder had counted when it was last asked; all 0 at first. */
-typedef struct ls_pace_mark {
+typedef struct ls_rank_times_mark {
     int64_t ns[LS_PHASES];
-} ls_pace_mark;
+} ls_rank_times_mark;
 
 /* All ranks' times since `mark`, in pace[ranks].  Collective. */
-ls_status ls_job_pace(ls_job *j, const ls_pace_mark *mark, ls_pace *pace);
+ls_status ls_run_rank_times(ls_run *j, const ls_rank_times_mark *mark, ls_rank_times *pace);
 /* From here on it is counted anew. */
-void ls_pace_begin(const ls_job *j, ls_pace_mark *mark);
+void ls_rank_times_begin(const ls_run *j, ls_rank_times_mark *mark);
 
 /* The rank that was busy for longest, and by which part of the median it was longer: 0.3 is 30 %. */
-int ls_pace_slowest(const ls_pace *pace, int ranks, double *spread);
+int ls_straggler_find(const ls_rank_times *pace, int ranks, double *spread);
 
 /* Less than this says nothing: ranks always differ a little. */
-#define LS_PACE_SPREAD 0.1
+#define LS_STRAGGLER_SPREAD 0.1
 
 /* "rank 2 on node1 was the slowest of epoch 3: ..." and a table, of many ranks only the slowest. */
-void ls_pace_print(const ls_pace *pace, int ranks, int64_t epoch, char *text, size_t room);
+void ls_straggler_print(const ls_rank_times *pace, int ranks, int64_t epoch, char *text, size_t room);
 
 /* The event "ranks" of metrics.jsonl. */
-ls_status ls_pace_write(ls_events *events, const ls_pace *pace, int ranks, int64_t step, int64_t epoch);
+ls_status ls_rank_times_write(ls_events *events, const ls_rank_times *pace, int ranks, int64_t step, int64_t epoch);
 
 #endif

@@ -23,7 +23,7 @@ static const char *const row_names[ROWS] = {"steps", "computation", "communicati
 enum { MOST_LANES = 16 }; /* rows of what is on its way between hosts, below the others */
 
 struct ls_trace {
-    ls_job           *job;
+    ls_run           *job;
     const char       *path;
     long long         first, last, step; /* counted from the start of the command */
     uint64_t          seen;              /* records of the recorder that are taken or not wanted */
@@ -96,7 +96,7 @@ static ls_status take_travels(ls_trace *t)
 /* ---- clocks -------------------------------------------------------------------------------------------------------- */
 
 /* What must be added to this rank's clock to have rank 0's, and by how much that may be wrong. */
-static ls_status measure_clock(ls_job *j, int64_t *behind_ns, int64_t *within_ns)
+static ls_status measure_clock(ls_run *j, int64_t *behind_ns, int64_t *within_ns)
 {
     float       text[2] = {0}; /* eight bytes, as a message */
     ls_transfer to_first = {0, text, 2};
@@ -148,7 +148,7 @@ static void print_span(FILE *to, int rank, int its_row, const char *kind, int64_
             1e-3 * (double)(end_ns - begin_ns));
 }
 
-static void print_record(FILE *to, const ls_job *j, const ls_flight_record *r, int64_t shift_ns)
+static void print_record(FILE *to, const ls_run *j, const ls_flight_record *r, int64_t shift_ns)
 {
     const ls_program *p     = ls__trainer_program(j->trainer);
     const ls_instr   *instr = row_of(r->phase) == ROW_COMPUTATION && r->instr < p->instrs ? &p->instr[r->instr] : NULL;
@@ -165,7 +165,7 @@ static void print_record(FILE *to, const ls_job *j, const ls_flight_record *r, i
 }
 
 /* A sum between hosts, named after the instruction that began it. */
-static void print_travel(FILE *to, const ls_job *j, const ls_flight_travel *v, int64_t shift_ns)
+static void print_travel(FILE *to, const ls_run *j, const ls_flight_travel *v, int64_t shift_ns)
 {
     const ls_program *p    = ls__trainer_program(j->trainer);
     const char       *name = "parameters";
@@ -206,7 +206,7 @@ static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
 /* This rank's part of the file, in malloc'ed memory, filled up with line ends to whole floats. */
 static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_ns, char **text, size_t *bytes)
 {
-    const ls_job *j        = t->job;
+    const ls_run *j        = t->job;
     char          host[64] = "", name[160];
     FILE         *to       = open_memstream(text, bytes);
     LS_CHECK(to, LS_ERR_ENV, "no memory for a trace");
@@ -229,7 +229,7 @@ static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_n
 }
 
 /* Rank 0 writes its own text, then that of each other rank as it comes. */
-static ls_status write_texts(ls_job *j, char *text, const uint64_t *bytes, ls_file *f, ls_status status)
+static ls_status write_texts(ls_run *j, char *text, const uint64_t *bytes, ls_file *f, ls_status status)
 {
     uint64_t most = 0;
     for (int r = 0; r < j->ranks; r++) most = bytes[r] > most ? bytes[r] : most;
@@ -251,7 +251,7 @@ static ls_status write_trace(ls_trace *t)
 {
     static const char head[] = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
     char              tail[512];
-    ls_job           *j     = t->job;
+    ls_run           *j     = t->job;
     uint64_t         *bytes = ls_arena_alloc(j->memory, sizeof *bytes * (size_t)j->ranks);
     int64_t           shift, within;
     char             *text = NULL;
@@ -306,7 +306,7 @@ static ls_status try_path(const char *path)
     return LS_OK;
 }
 
-ls_status ls_trace_open(ls_trace **trace, ls_job *j, const ls_args *args)
+ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args)
 {
     const char *path = ls_args_option(args, "trace"), *steps = ls_args_option(args, "trace-steps");
     *trace           = NULL;
@@ -315,7 +315,7 @@ ls_status ls_trace_open(ls_trace **trace, ls_job *j, const ls_args *args)
     ls_trace *t = ls_arena_alloc(j->memory, sizeof *t);
     *t          = (ls_trace){.job = j, .path = path};
     LS_TRY(read_steps(t, steps));
-    LS_AGREE(j, j->first ? try_path(path) : LS_OK);
+    LS_TRY_COLLECTIVE(j, j->first ? try_path(path) : LS_OK);
     if (!j->comm->flight) {
         t->own      = ls_arena_alloc(j->memory, sizeof *t->own);
         *t->own     = (ls_flight){.log = ls_arena_alloc(j->memory, sizeof *t->own->log)};
@@ -339,8 +339,8 @@ ls_status ls_trace_step(ls_trace *t)
         t->travels_seen = t->job->comm->flight->log->travels;
         return LS_OK;
     }
-    LS_AGREE(t->job, take_records(t));
-    LS_AGREE(t->job, take_travels(t));
+    LS_TRY_COLLECTIVE(t->job, take_records(t));
+    LS_TRY_COLLECTIVE(t->job, take_travels(t));
     return t->step < t->last ? LS_OK : write_trace(t);
 }
 

@@ -25,7 +25,7 @@ typedef struct ls_trace ls_trace;
     {"trace", "FILE", "write a trace of some steps of all ranks, for chrome://tracing or ui.perfetto.dev"},                               \
         {"trace-steps", "A-B", "which, counted from the start of the command; default 3-12"}
 
-ls_status ls_trace_open(ls_trace **trace, ls_job *j, const ls_args *args);
+ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args);
 ls_status ls_trace_step(ls_trace *trace);
 bool      ls_trace_wants_more(const ls_trace *trace);
 /* Frees it.  status: of what was traced; after an error nothing is written. */

@@ -22,20 +22,20 @@
 #include "launch/run/trace.h"
 
 /* The bits of the word that a rank sends with each step: those of checkpoints, then why it would end the run after this step. */
-enum { VOTE_STOP = LS_SAVES_VOTES };
+enum { VOTE_STOP = LS_CHECKPOINT_POLICY_VOTES };
 _Static_assert(VOTE_STOP + LS_STOPS - LS_STOP_TERM <= LS_VOTES, "a bit for each reason to stop");
 
 typedef struct training {
-    ls_job      job;
-    ls_folder   folder;
+    ls_run      job;
+    ls_run_directory   folder;
     ls_events  *events;        /* rank 0                                             */
     ls_loader  *loader;
     ls_trace   *trace;
     ls_bar      bar;
     ls_progress at;            /* where the run stands; epochs counted from 0        */
-    ls_pace    *paces;         /* of all ranks: where their time went, since ...     */
-    ls_pace_mark mark;         /* ... the epoch began                                */
-    ls_saves    saves;
+    ls_rank_times    *paces;         /* of all ranks: where their time went, since ...     */
+    ls_rank_times_mark mark;         /* ... the epoch began                                */
+    ls_checkpoint_policy    saves;
     int64_t     judged;        /* step of the last evaluation; -1                    */
     int64_t     rolled_to, rolled_at; /* the checkpoint that the last step which diverged led back to, and that step; -1 */
     ls_summary  summary;
@@ -68,7 +68,7 @@ static void digest_text(char out[17], uint64_t digest) { snprintf(out, 17, "%016
 
 static void write_start(training *t)
 {
-    const ls_job *j = &t->job;
+    const ls_run *j = &t->job;
     double        bucket_s;
     int64_t       bucket = ls__trainer_bucket(j->trainer, &bucket_s);
     keep(t, ls_events_write(t->events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:s}", "event", "start", "step", (json_int_t)t->at.step,
@@ -85,7 +85,7 @@ static void tell_of_log(training *t)
     const char *problem = ls_events_problem(t->events);
     if (problem && !t->log_waits)
         ls_bar_say(&t->bar, "lockstep: warning: %s: cannot write: %s; the run goes on, and its log waits in memory" LS_HINT "free some space",
-                   ls_folder_file(&t->folder, "metrics.jsonl"), problem);
+                   ls_run_directory_file(&t->folder, "metrics.jsonl"), problem);
     if (!problem && t->log_waits) ls_bar_say(&t->bar, "metrics.jsonl could be written again");
     t->log_waits = problem != NULL;
 }
@@ -93,7 +93,7 @@ static void tell_of_log(training *t)
 static void write_step(training *t)
 {
     char    digest[17];
-    int64_t tokens = ls_job_tokens(&t->job);
+    int64_t tokens = ls_run_tokens(&t->job);
     digest_text(digest, ls_trainer_digest(t->job.trainer));
     keep(t, ls_events_write(t->events, "{s:s, s:I, s:I, s:o, s:o, s:o, s:o*, s:s}", "event", "step", "step", (json_int_t)t->at.step, "epoch",
                             (json_int_t)t->at.epoch + 1, "loss", ls_events_number(t->metrics.loss), "lr", ls_events_number(t->metrics.lr), "samples_per_s",
@@ -125,14 +125,14 @@ static ls_status summarize(training *t, const char *status)
     s->wall_s     = wall(t);
     if (t->trained_s > 0) s->samples_per_s = rate(t->trained, t->trained_s);
     digest_text(s->digest, ls_trainer_digest(t->job.trainer));
-    LS_TRY(ls_job_most(&t->job, ls_trainer_planned_bytes(t->job.trainer), &s->planned_bytes));
-    return ls_job_most(&t->job, ls_trainer_peak_bytes(t->job.trainer), &s->peak_bytes);
+    LS_TRY(ls_run_most(&t->job, ls_trainer_planned_bytes(t->job.trainer), &s->planned_bytes));
+    return ls_run_most(&t->job, ls_trainer_peak_bytes(t->job.trainer), &s->peak_bytes);
 }
 
 static ls_status write_report(training *t)
 {
     t->report_at = ls_now();
-    return ls_job_report(&t->job, &t->summary, ls_folder_file(&t->folder, "metrics.jsonl"), ls_folder_file(&t->folder, "report.html"));
+    return ls_run_report(&t->job, &t->summary, ls_run_directory_file(&t->folder, "metrics.jsonl"), ls_run_directory_file(&t->folder, "report.html"));
 }
 
 /* ---- evaluation and checkpoints ----------------------------------------------------------------------------------- */
@@ -151,7 +151,7 @@ static void say_eval(training *t, const ls_dataset_info *test)
 {
     const ls_summary *s = &t->summary;
     char              steps[32], speed[32], scores[96];
-    int64_t           tokens = ls_job_tokens(&t->job);
+    int64_t           tokens = ls_run_tokens(&t->job);
     ls__count_text(steps, sizeof steps, t->at.step);
     ls__count_text(speed, sizeof speed, t->trained_s > 0 ? llround(s->samples_per_s * (double)(tokens ? tokens : 1)) : 0);
     if (!tokens)
@@ -169,7 +169,7 @@ static ls_status evaluate(training *t)
     enum { REPORT_S = 20 }; /* a report of a run that goes on, no more often than this */
     ls_summary *s = &t->summary;
     if (t->judged == t->at.step) return LS_OK;
-    LS_TRY(ls_job_evaluate(&t->job, t->job.test, &s->loss, &s->accuracy));
+    LS_TRY(ls_run_evaluate(&t->job, t->job.test, &s->loss, &s->accuracy));
     t->judged = t->at.step;
     LS_TRY(summarize(t, "running"));
     if (!t->job.first) return LS_OK;
@@ -183,30 +183,30 @@ static ls_status evaluate(training *t)
 static ls_status save(training *t)
 {
     t->at.loss = t->judged == t->at.step ? t->summary.loss : NAN;
-    return LS_DOING(&t->job, LS_PHASE_CHECKPOINT, "saving a checkpoint", ls_saves_take(&t->saves, &t->at));
+    return LS_IN_PHASE(&t->job, LS_PHASE_CHECKPOINT, "saving a checkpoint", ls_checkpoint_policy_take(&t->saves, &t->at));
 }
 
 /* ---- steps -------------------------------------------------------------------------------------------------------- */
 
 /* What this rank tells the others with the step that comes.  Without its vote the run ends no sooner than after the step after that one. */
-static ls_word word_of(training *t)
+static ls_step_flags word_of(training *t)
 {
-    double  need = t->trained > 0 ? ls_saves_need(&t->saves) + 3 * t->pace : -INFINITY; /* a run that is continued gets on, however short its time */
-    ls_stop stop = ls_stop_asked(need);
-    return (ls_word){t->pending, ls_saves_votes(&t->saves) | (stop ? 1u << (VOTE_STOP + stop - LS_STOP_TERM) : 0)};
+    double  need = t->trained > 0 ? ls_checkpoint_policy_need(&t->saves) + 3 * t->pace : -INFINITY; /* a run that is continued gets on, however short its time */
+    ls_stop_reason stop = ls_stop_requested(need);
+    return (ls_step_flags){t->pending, ls_checkpoint_policy_votes(&t->saves) | (stop ? 1u << (VOTE_STOP + stop - LS_STOP_TERM) : 0)};
 }
 
-static ls_stop stop_of(const ls_tally *all)
+static ls_stop_reason stop_of(const ls_tally *all)
 {
-    for (ls_stop why = LS_STOP_TERM; why < LS_STOPS; why++)
+    for (ls_stop_reason why = LS_STOP_TERM; why < LS_STOPS; why++)
         if (all->votes[VOTE_STOP + why - LS_STOP_TERM]) return why;
     return LS_STOP_NONE;
 }
 
 static void show(training *t)
 {
-    ls_job *j      = &t->job;
-    int64_t tokens = ls_job_tokens(j);
+    ls_run *j      = &t->job;
+    int64_t tokens = ls_run_tokens(j);
     ls_bar_update(&t->bar, &(ls_bar_state){.what          = "epoch",
                                            .step          = t->at.step,
                                            .steps         = j->total_steps,
@@ -230,16 +230,16 @@ static void account(training *t, double seconds, double samples)
 /* How long each rank was busy in the epoch that ends.  Collective. */
 static ls_status compare_ranks(training *t)
 {
-    ls_job *j = &t->job;
+    ls_run *j = &t->job;
     double  spread;
     char    text[2048];
     if (j->ranks == 1) return LS_OK;
-    LS_TRY(ls_job_pace(j, &t->mark, t->paces));
+    LS_TRY(ls_run_rank_times(j, &t->mark, t->paces));
     if (!j->first) return LS_OK;
-    keep(t, ls_pace_write(t->events, t->paces, j->ranks, t->at.step, t->at.epoch + 1));
-    ls_pace_slowest(t->paces, j->ranks, &spread);
-    if (spread <= LS_PACE_SPREAD) return LS_OK;
-    ls_pace_print(t->paces, j->ranks, t->at.epoch + 1, text, sizeof text);
+    keep(t, ls_rank_times_write(t->events, t->paces, j->ranks, t->at.step, t->at.epoch + 1));
+    ls_straggler_find(t->paces, j->ranks, &spread);
+    if (spread <= LS_STRAGGLER_SPREAD) return LS_OK;
+    ls_straggler_print(t->paces, j->ranks, t->at.epoch + 1, text, sizeof text);
     ls_bar_say(&t->bar, "%s", text);
     return LS_OK;
 }
@@ -252,7 +252,7 @@ static ls_status milestones(training *t, bool epoch_ends)
     if (epoch_ends) LS_TRY(compare_ranks(t));
     if (judge || (r->eval.every_steps && t->at.step % r->eval.every_steps == 0)) LS_TRY(evaluate(t));
     if (epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0)) LS_TRY(save(t));
-    if (epoch_ends) ls_pace_begin(&t->job, &t->mark);
+    if (epoch_ends) ls_rank_times_begin(&t->job, &t->mark);
     return LS_OK;
 }
 
@@ -260,14 +260,14 @@ static ls_status milestones(training *t, bool epoch_ends)
  * to the same one, and not twice in a row: nothing that lasts was learned in between.  Collective. */
 static ls_status roll_back(training *t)
 {
-    ls_job     *j = &t->job;
+    ls_run     *j = &t->job;
     ls_progress back;
     bool        found;
     char        message[4096], trace[4096];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    LS_TRY(ls_saves_settle(&t->saves, wall(t)));
-    LS_TRY(ls_checkpoint_load(j->trainer, ls_folder_file(&t->folder, "checkpoints"), &back, &found));
+    LS_TRY(ls_checkpoint_policy_settle(&t->saves, wall(t)));
+    LS_TRY(ls_checkpoint_load(j->trainer, ls_run_directory_file(&t->folder, "checkpoints"), &back, &found));
     if (!found || back.step == t->rolled_to || t->at.step == t->rolled_at) return ls_error_set(LS_ERR_DIVERGED, message, trace);
     t->rolled_to    = back.step;
     t->rolled_at    = t->at.step + 1;
@@ -278,26 +278,26 @@ static ls_status roll_back(training *t)
     return LS_OK;
 }
 
-static ls_status train_steps(training *t, ls_stop *stop)
+static ls_status train_steps(training *t, ls_stop_reason *stop)
 {
-    ls_job  *j = &t->job;
+    ls_run  *j = &t->job;
     ls_batch batch;
     ls_tally all;
-    ls_pace_begin(j, &t->mark);
+    ls_rank_times_begin(j, &t->mark);
     while (t->at.step < j->total_steps && !*stop) {
         double began = ls_now();
-        ls_job_begins(j, LS_PHASE_DATA, "next batch", t->at.step + 1);
+        ls_run_begins(j, LS_PHASE_DATA, "next batch", t->at.step + 1);
         bool more = ls_loader_next(t->loader, &batch);
-        ls_job_ends(j, LS_OK);
+        ls_run_ends(j, LS_OK);
         if (!more) keep(t, ls_loader_status(t->loader) != LS_OK ? ls_loader_status(t->loader) : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
-        ls_word   mine   = word_of(t);
+        ls_step_flags   mine   = word_of(t);
         ls_status status = ls__trainer_step(j->trainer, more ? &batch : NULL, &mine, &all, &t->metrics);
         if (status == LS_ERR_DIVERGED && j->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
         LS_TRY(status);
         LS_TRY(ls_trace_step(t->trace));
         double took = ls_now() - began;
         account(t, took, (double)batch.global_rows);
-        ls_saves_step(&t->saves, took);
+        ls_checkpoint_policy_step(&t->saves, took);
         ls_position position = ls_loader_position(t->loader);
         t->at.step           = t->metrics.step;
         t->at.epoch          = position.epoch;
@@ -307,10 +307,10 @@ static ls_status train_steps(training *t, ls_stop *stop)
             show(t);
         }
         *stop = stop_of(&all);
-        if (all.votes[LS_SAVES_WRITTEN] == j->ranks) LS_TRY(ls_saves_publish(&t->saves));
+        if (all.votes[LS_CHECKPOINT_POLICY_WRITTEN] == j->ranks) LS_TRY(ls_checkpoint_policy_publish(&t->saves));
         LS_TRY(milestones(t, position.epoch_ends));
-        if (all.votes[LS_SAVES_DUE] && !*stop) LS_TRY(save(t));
-        ls_saves_report(&t->saves, wall(t));
+        if (all.votes[LS_CHECKPOINT_POLICY_DUE] && !*stop) LS_TRY(save(t));
+        ls_checkpoint_policy_report(&t->saves, wall(t));
         keep(t, t->saves.pending);
     }
     return LS_OK;
@@ -323,7 +323,7 @@ static void print_result(const training *t)
     const ls_summary *s = &t->summary;
     char              steps[32], speed[32], time[32];
     ls_dataset_info   test   = ls_dataset_info_of(t->job.test);
-    int64_t           tokens = ls_job_tokens(&t->job);
+    int64_t           tokens = ls_run_tokens(&t->job);
     ls__count_text(steps, sizeof steps, s->step);
     ls__count_text(speed, sizeof speed, llround(s->samples_per_s * (double)(tokens ? tokens : 1)));
     ls__time_text(time, sizeof time, s->wall_s);
@@ -331,8 +331,8 @@ static void print_result(const training *t)
     printf("steps          %s in %s, %s %s/s\n", steps, time, speed, tokens ? "tokens" : "samples");
     printf("digest         %s\n", s->digest);
     printf("run            %s\n", t->folder.path);
-    printf("model          %s\n", ls_folder_file(&t->folder, "model.safetensors"));
-    printf("report         %s\n", ls_folder_file(&t->folder, "report.html"));
+    printf("model          %s\n", ls_run_directory_file(&t->folder, "model.safetensors"));
+    printf("report         %s\n", ls_run_directory_file(&t->folder, "report.html"));
 }
 
 /* What metrics.jsonl says of the part that is continued. */
@@ -365,8 +365,8 @@ static ls_status read_past(training *t)
         double  loss, accuracy;
         int     finished;
     } past = {0};
-    ls_status status = t->job.first ? ls_events_read(ls_folder_file(&t->folder, "metrics.jsonl"), take_past, t) : LS_OK;
-    LS_AGREE(&t->job, status);
+    ls_status status = t->job.first ? ls_events_read(ls_run_directory_file(&t->folder, "metrics.jsonl"), take_past, t) : LS_OK;
+    LS_TRY_COLLECTIVE(&t->job, status);
     past = (struct past){t->judged, t->summary.loss, t->summary.accuracy, t->summary.status != NULL};
     LS_TRY(ls_comm_bcast(t->job.comm, &past, sizeof past, 0));
     t->judged           = past.judged;
@@ -378,8 +378,8 @@ static ls_status read_past(training *t)
 
 static ls_status load_checkpoint(training *t, bool *found)
 {
-    ls_job *j = &t->job;
-    LS_TRY(ls_checkpoint_load(j->trainer, ls_folder_file(&t->folder, "checkpoints"), &t->at, found));
+    ls_run *j = &t->job;
+    LS_TRY(ls_checkpoint_load(j->trainer, ls_run_directory_file(&t->folder, "checkpoints"), &t->at, found));
     if (!*found) {
         t->at = (ls_progress){.seed = (uint64_t)j->recipe->train.seed};
         return LS_OK;
@@ -411,11 +411,11 @@ static ls_status keep_tokenizer(const training *t)
 /* The files of rank 0 that stay open. */
 static ls_status open_files(training *t, bool found)
 {
-    if (found) LS_TRY(ls_card_check(t->folder.path, &t->job.data, t->job.memory));
+    if (found) LS_TRY(ls_dataset_card_check(t->folder.path, &t->job.data, t->job.memory));
     LS_TRY(keep_tokenizer(t));
-    LS_TRY(ls_recipe_write(t->job.recipe, ls_folder_file(&t->folder, "recipe.yaml")));
-    LS_TRY(ls_card_write(ls_folder_file(&t->folder, "data.json"), &t->job.data));
-    LS_TRY(ls_events_open(&t->events, ls_folder_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
+    LS_TRY(ls_recipe_write(t->job.recipe, ls_run_directory_file(&t->folder, "recipe.yaml")));
+    LS_TRY(ls_dataset_card_write(ls_run_directory_file(&t->folder, "data.json"), &t->job.data));
+    LS_TRY(ls_events_open(&t->events, ls_run_directory_file(&t->folder, "metrics.jsonl"), found ? t->at.step : -1));
     write_start(t);
     LS_TRY(t->pending);
     return ls_events_flush(t->events);
@@ -423,16 +423,16 @@ static ls_status open_files(training *t, bool found)
 
 static ls_status begin(training *t, const ls_args *args, bool *finished)
 {
-    ls_job *j = &t->job;
+    ls_run *j = &t->job;
     bool    found;
-    LS_TRY(LS_DOING(j, LS_PHASE_START, "opening the data", ls_job_data(j, LS_SPLITS_BOTH)));
-    LS_TRY(LS_DOING(j, LS_PHASE_START, "building the model", ls_job_graph(j)));
-    LS_TRY(LS_DOING(j, LS_PHASE_START, "making the trainer", ls_job_trainer(j)));
+    LS_TRY(LS_IN_PHASE(j, LS_PHASE_START, "opening the data", ls_run_data(j, LS_SPLITS_BOTH)));
+    LS_TRY(LS_IN_PHASE(j, LS_PHASE_START, "building the model", ls_run_graph(j)));
+    LS_TRY(LS_IN_PHASE(j, LS_PHASE_START, "making the trainer", ls_run_trainer(j)));
     t->paces = ls_arena_alloc(j->memory, sizeof *t->paces * (size_t)j->ranks);
-    ls_folder_name(&t->folder, j->recipe);
-    LS_AGREE(j, j->first ? ls_folder_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
-    ls_job_watch(j, ls_folder_file(&t->folder, "logs"));
-    LS_TRY(LS_DOING(j, LS_PHASE_CHECKPOINT, "loading a checkpoint", load_checkpoint(t, &found)));
+    ls_run_directory_name(&t->folder, j->recipe);
+    LS_TRY_COLLECTIVE(j, j->first ? ls_run_directory_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL) : LS_OK);
+    ls_run_watch(j, ls_run_directory_file(&t->folder, "logs"));
+    LS_TRY(LS_IN_PHASE(j, LS_PHASE_CHECKPOINT, "loading a checkpoint", load_checkpoint(t, &found)));
     snprintf(t->at.recipe_hash, sizeof t->at.recipe_hash, "%s", j->recipe->hash);
     snprintf(t->at.isa, sizeof t->at.isa, "%s", ls_isa_name(ls_isa_current()));
     if (found) LS_TRY(read_past(t));
@@ -440,10 +440,10 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     if (*finished) return LS_OK;
     LS_TRY(ls_trace_open(&t->trace, j, args));
     t->began = t->report_at = ls_now();
-    LS_AGREE(j, j->first ? open_files(t, found) : LS_OK);
-    LS_AGREE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
+    LS_TRY_COLLECTIVE(j, j->first ? open_files(t, found) : LS_OK);
+    LS_TRY_COLLECTIVE(j, ls_loader_new(&t->loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
                               .seed = (uint64_t)j->recipe->train.seed, .epoch = t->at.epoch, .sample = t->at.sample));
-    LS_TRY(ls_saves_open(&t->saves, j, ls_folder_file(&t->folder, "checkpoints"), t->at.step, found));
+    LS_TRY(ls_checkpoint_policy_open(&t->saves, j, ls_run_directory_file(&t->folder, "checkpoints"), t->at.step, found));
     t->saves.bar    = &t->bar;
     t->saves.events = t->events;
     ls_bar_open(&t->bar, j->first);
@@ -467,16 +467,16 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
 /* The run is through: the result, in every form. */
 static ls_status complete(training *t)
 {
-    ls_job *j = &t->job;
+    ls_run *j = &t->job;
     LS_TRY(evaluate(t));
     LS_TRY(save(t));
-    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
+    LS_TRY(ls_checkpoint_policy_finish(&t->saves, wall(t)));
     LS_TRY(summarize(t, "finished"));
     if (!j->first) return LS_OK;
     LS_TRY(t->pending);
     bool written;
-    LS_TRY(ls_safetensors_save(ls_folder_file(&t->folder, "model.safetensors"), ls_trainer_params(j->trainer)));
-    LS_TRY(ls_config_save(ls_folder_file(&t->folder, "config.json"), j->graph, &written));
+    LS_TRY(ls_safetensors_save(ls_run_directory_file(&t->folder, "model.safetensors"), ls_trainer_params(j->trainer)));
+    LS_TRY(ls_hf_config_save(ls_run_directory_file(&t->folder, "config.json"), j->graph, &written));
     LS_TRY(write_end(t));
     LS_TRY(write_report(t));
     ls_bar_close(&t->bar);
@@ -508,7 +508,7 @@ static ls_status keep_work(training *t, ls_status why)
     char message[4096], trace[4096];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    if (t->trained > 0 && save(t) == LS_OK && ls_saves_finish(&t->saves, wall(t)) == LS_OK && t->job.first)
+    if (t->trained > 0 && save(t) == LS_OK && ls_checkpoint_policy_finish(&t->saves, wall(t)) == LS_OK && t->job.first)
         ls_bar_say(&t->bar, "step %lld is kept; once the data are sound, the same command line continues", (long long)t->at.step);
     return ls_error_set(why, message, trace);
 }
@@ -519,26 +519,26 @@ static ls_status keep_older(training *t, ls_status why)
     char message[4096], trace[4096];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    (void)ls_saves_settle(&t->saves, wall(t));
+    (void)ls_checkpoint_policy_settle(&t->saves, wall(t));
     return ls_error_set(why, message, trace);
 }
 
 static ls_status go(training *t)
 {
-    ls_stop   stop   = LS_STOP_NONE;
+    ls_stop_reason   stop   = LS_STOP_NONE;
     ls_status status = train_steps(t, &stop);
     if (status == LS_OK && !stop) {
-        status = ls_comm_agree(t->job.comm, LS_DOING(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
+        status = ls_comm_agree(t->job.comm, LS_IN_PHASE(&t->job, LS_PHASE_REPORT, "writing the results", complete(t)));
         return status == LS_ERR_DATA ? keep_work(t, status) : status;
     }
     if (status == LS_ERR_DIVERGED) return keep_older(t, status);
     if (status == LS_ERR_DATA) return keep_work(t, status);
     LS_TRY(status);
     LS_TRY(save(t));
-    LS_TRY(ls_saves_finish(&t->saves, wall(t)));
+    LS_TRY(ls_checkpoint_policy_finish(&t->saves, wall(t)));
     keep(t, t->saves.pending);
-    LS_AGREE(&t->job, t->pending);
-    return LS_FAIL(LS_STOPPED, "stopped by %s after step %lld; the same command line continues", ls_stop_text(stop), (long long)t->at.step);
+    LS_TRY_COLLECTIVE(&t->job, t->pending);
+    return LS_FAIL(LS_STOPPED, "stopped by %s after step %lld; the same command line continues", ls_stop_reason_text(stop), (long long)t->at.step);
 }
 
 /* Hours until the run stops: of the option, or else of the recipe; 0: no limit. */
@@ -563,10 +563,10 @@ ls_status ls__train_command(int argc, char **argv)
     t->rolled_to = t->rolled_at = -1;
     t->summary       = (ls_summary){.loss = NAN, .accuracy = NAN, .samples_per_s = NAN};
     t->folder.lock   = -1;
-    LS_TRY_GOTO(status, ls_job_start(&t->job, &args, argc, argv), done);
-    LS_TRY_GOTO(status, ls_job_recipe(&t->job, args.positional[0], args.overrides, args.override), done);
+    LS_TRY_GOTO(status, ls_run_start(&t->job, &args, argc, argv), done);
+    LS_TRY_GOTO(status, ls_run_recipe(&t->job, args.positional[0], args.overrides, args.override), done);
     LS_TRY_GOTO(status, take_hours(&args, t->job.recipe, &hours), done);
-    ls_stop_watch(hours, t->job.first);
+    ls_stop_signals_install(hours, t->job.first);
     LS_TRY_GOTO(status, begin(t, &args, &finished), done);
     if (finished) {
         if (t->job.first) {
@@ -578,13 +578,13 @@ ls_status ls__train_command(int argc, char **argv)
     status = ls_trace_close(t->trace, go(t));
     if (status != LS_OK && t->job.first) status = end_early(t, status);
 done:
-    if (status != LS_OK && !t->begun && t->job.first) ls_folder_abandon(&t->folder);
+    if (status != LS_OK && !t->begun && t->job.first) ls_run_directory_abandon(&t->folder);
     ls_bar_close(&t->bar);
     ls_loader_free(t->loader);
-    ls_saves_close(&t->saves);
+    ls_checkpoint_policy_close(&t->saves);
     ls_events_close(t->events);
-    ls_folder_close(&t->folder);
-    ls_job_free(&t->job, status);
+    ls_run_directory_close(&t->folder);
+    ls_run_free(&t->job, status);
     free(t);
     return status;
 }

@@ -9,11 +9,11 @@
 #include "tests/fuzz/fuzz_tokenizer.c"
 #include "tests/fuzz/replay.h"
 
-static void test_idx(void **state) { replay("idx", fuzz_idx, 15); }
+static void test_idx(void **state) { replay("import_mnist", fuzz_idx, 15); }
 
-static void test_picture(void **state) { replay("picture", fuzz_picture, 100); }
+static void test_picture(void **state) { replay("image_file", fuzz_picture, 100); }
 
-static void test_shard(void **state) { replay("shard", fuzz_shard, 30); }
+static void test_shard(void **state) { replay("image_hdf5", fuzz_shard, 30); }
 
 static void test_tokenizer(void **state) { replay("tokenizer", fuzz_tokenizer, 40); }
 

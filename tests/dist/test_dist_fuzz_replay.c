@@ -12,7 +12,7 @@ static void test_safetensors(void **state) { replay("safetensors", fuzz_safetens
 
 static void test_checkpoint(void **state) { replay("checkpoint", fuzz_checkpoint, 8); }
 
-static void test_config(void **state) { replay("config", fuzz_config, 200); }
+static void test_config(void **state) { replay("hf_config", fuzz_config, 200); }
 
 int main(void)
 {

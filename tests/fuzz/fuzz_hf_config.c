@@ -21,9 +21,9 @@ FUZZ_TARGET(config)
     int64_t classes = -1;
     snprintf(path, sizeof path, "%s/config.json", fuzz_folder());
     file_write(path, data, bytes);
-    fuzz_status(ls_config_check(path, fuzz_gpt()));
+    fuzz_status(ls_hf_config_check(path, fuzz_gpt()));
     memset(options, 'x', sizeof options);
-    ls_status status = ls__config_options(path, fuzz_gpt(), options, sizeof options, &classes);
+    ls_status status = ls__hf_config_options(path, fuzz_gpt(), options, sizeof options, &classes);
     fuzz_status(status);
     if (status == LS_OK) {
         fuzz_expect(memchr(options, 0, sizeof options) && !strchr(options, '\n'));

@@ -9,5 +9,5 @@ FUZZ_TARGET(picture)
     if (!bytes) return;
     snprintf(path, sizeof path, "%s/picture", fuzz_folder());
     file_write(path, data + 1, bytes - 1);
-    fuzz_status(ls_picture_read(path, data[0] & 1 ? 3 : 1, 1 + data[0] / 2 % 8 * 9, 1 + data[0] / 16 * 4, pixels));
+    fuzz_status(ls_image_read(path, data[0] & 1 ? 3 : 1, 1 + data[0] / 2 % 8 * 9, 1 + data[0] / 16 * 4, pixels));
 }

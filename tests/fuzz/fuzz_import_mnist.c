@@ -24,7 +24,7 @@ FUZZ_TARGET(idx)
     } else
         idx_put(in, k, data + 1, bytes - 1, packed);
 
-    ls_status status = ls_import_idx(in, out, 1 + data[0] / 16 % 3);
+    ls_status status = ls_import_mnist(in, out, 1 + data[0] / 16 % 3);
     fuzz_status(status);
     if (status == LS_OK) {
         ls_dataset *d;

@@ -20,11 +20,11 @@ def idx_file(images, n, side=3):
 
 
 for k, (images, n) in enumerate([(True, 12), (False, 12), (True, 5), (False, 5)]):
-    put("idx", f"plain{k}", bytes([k]) + idx_file(images, n))
-    put("idx", f"packed{k}", bytes([k + 4 + 16]) + idx_file(images, n))
-    put("idx", f"gzip{k}", bytes([k + 8]) + gzip.compress(idx_file(images, n), mtime=0))
-put("idx", "short", bytes([0]) + idx_file(True, 12)[:-1])
-put("idx", "huge", bytes([2]) + struct.pack(">IIII", 0x803, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF))
+    put("import_mnist", f"plain{k}", bytes([k]) + idx_file(images, n))
+    put("import_mnist", f"packed{k}", bytes([k + 4 + 16]) + idx_file(images, n))
+    put("import_mnist", f"gzip{k}", bytes([k + 8]) + gzip.compress(idx_file(images, n), mtime=0))
+put("import_mnist", "short", bytes([0]) + idx_file(True, 12)[:-1])
+put("import_mnist", "huge", bytes([2]) + struct.pack(">IIII", 0x803, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF))
 
 
 def picture(mode, form, **how):
@@ -35,10 +35,10 @@ def picture(mode, form, **how):
 
 
 for mode in ["L", "RGB", "RGBA", "P", "1", "LA"]:
-    put("picture", f"png-{mode}", b"\x55" + picture(mode, "PNG"))
+    put("image_file", f"png-{mode}", b"\x55" + picture(mode, "PNG"))
 for mode in ["L", "RGB", "CMYK"]:
-    put("picture", f"jpeg-{mode}", b"\x54" + picture(mode, "JPEG"))
-put("picture", "jpeg-progressive", b"\x53" + picture("RGB", "JPEG", progressive=True))
+    put("image_file", f"jpeg-{mode}", b"\x54" + picture(mode, "JPEG"))
+put("image_file", "jpeg-progressive", b"\x53" + picture("RGB", "JPEG", progressive=True))
 
 
 def shard(**how):
@@ -57,9 +57,9 @@ def shard(**how):
         return pathlib.Path(path).read_bytes()
 
 
-put("shard", "contiguous", b"\0" + shard())
-put("shard", "chunked", b"\0" + shard(chunks=(2, 1, 2, 3)))
-put("shard", "packed", b"\0" + shard(chunks=(2, 1, 2, 3), compression="gzip"))
+put("image_hdf5", "contiguous", b"\0" + shard())
+put("image_hdf5", "chunked", b"\0" + shard(chunks=(2, 1, 2, 3)))
+put("image_hdf5", "packed", b"\0" + shard(chunks=(2, 1, 2, 3), compression="gzip"))
 
 one, three, half = struct.pack("<i", 1), struct.pack("<i", 3), struct.pack("<f", 0.5)
 
@@ -70,9 +70,9 @@ def made(image=b"\0", dims=(4, 1, 2, 3)):
     return (b"\1" + bytes(dims) + pad(one) + pad(b"train") + pad(three) + pad(half * 4) + pad(half * 4) + b"\xff" + image + b"\0" * 70 + b"\x10" + b"\0" * 66 + b"\xff")
 
 
-put("shard", "made", made())
-put("shard", "made-chunks", made(b"\1" + b"\0" * 4))
-put("shard", "made-large", made(b"\xd3\4\xff\1\2\3"))
+put("image_hdf5", "made", made())
+put("image_hdf5", "made-chunks", made(b"\1" + b"\0" * 4))
+put("image_hdf5", "made-large", made(b"\xd3\4\xff\1\2\3"))
 
 
 def text(**how):
@@ -94,6 +94,6 @@ def made_text():
     return b"\3\20\2" + b"\0" + one.ljust(24, b"\0") + word(b"train") + wide(65) + wide(20) + word(b"chars") + b"\xff\xff" + b"\1" + b"\x10" + b"\0" * 64 + b"\x10" + b"\0" * 66
 
 
-put("shard", "text", b"\0" + text())
-put("shard", "text-chunks", b"\0" + text(chunks=(7,)))
-put("shard", "made-text", made_text())
+put("image_hdf5", "text", b"\0" + text())
+put("image_hdf5", "text-chunks", b"\0" + text(chunks=(7,)))
+put("image_hdf5", "made-text", made_text())

@@ -78,7 +78,7 @@ static ls_fetch soon(const block *b, const column *col, int64_t i, int64_t whole
 }
 
 /* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
-static void compute_column(const block *b, const ls_run *run, const column *col, ls_tile *t)
+static void compute_column(const block *b, const ls_packed_range *run, const column *col, ls_tile *t)
 {
     const int64_t cols = min(LS_NR, b->n - col->c), tall = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
     const int64_t tiles = (col->end - col->top + LS_MR - 1) / LS_MR, whole = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
@@ -109,7 +109,7 @@ static void compute_column(const block *b, const ls_run *run, const column *col,
 static int64_t part_row(const block *b, int64_t part, int64_t parts) { return min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m); }
 
 /* The x that is packed after part `part` of a run; `then` is the run after it, or NULL. */
-static ls_fetch next_x(const block *b, const ls_run *run, const ls_run *then, int64_t part, int64_t parts)
+static ls_fetch next_x(const block *b, const ls_packed_range *run, const ls_packed_range *then, int64_t part, int64_t parts)
 {
     const ls_gemm *g = b->g;
     const bool     last = part == parts - 1;
@@ -119,7 +119,7 @@ static ls_fetch next_x(const block *b, const ls_run *run, const ls_run *then, in
     return lines_of(g->x + (b->i + top) * g->x_row + run->from * g->x_col, g->x_row, g->x_col, part_row(b, next + 1, parts) - top, run->len);
 }
 
-static void compute_run(const block *b, const ls_run *run, const ls_run *then)
+static void compute_run(const block *b, const ls_packed_range *run, const ls_packed_range *then)
 {
     const ls_gemm *g = b->g;
     const float   *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
@@ -149,7 +149,7 @@ static void compute_run(const block *b, const ls_run *run, const ls_run *then)
             t.x      = b->x_packed ? b->space->x : x + top * g->x_row;
             t.w      = b->w_packed ? t.panel : from;
             compute_column(b, run, &col, &t);
-            ls__poll();
+            ls__progress_hook_run();
         }
     }
 }
@@ -169,7 +169,7 @@ static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 *
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
     ls_plan plan;
-    ls_run  run[2];
+    ls_packed_range  run[2];
     ls__gemm_plan(&plan, g);
     const int levels = ls__gemm_plan_levels(&plan);
     int64_t   tall = m, wide = LS_NC;
@@ -186,9 +186,9 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};
             ls__gemm_plan(&plan, g);
-            bool more = ls__gemm_next_run(&plan, &run[0]);
+            bool more = ls__gemm_next_range(&plan, &run[0]);
             for (int at = 0; more; at = !at) {
-                more = ls__gemm_next_run(&plan, &run[!at]);
+                more = ls__gemm_next_range(&plan, &run[!at]);
                 compute_run(&b, &run[at], more ? &run[!at] : NULL);
             }
         }

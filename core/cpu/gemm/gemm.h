@@ -38,7 +38,7 @@ typedef struct ls_gemm {
 
 typedef void ls_gemm_fn(const ls_gemm *g);
 
-#define ls__gemm LS_LEVELED(ls__gemm)
+#define ls__gemm LS_ISA_NAME(ls__gemm)
 void ls__gemm(const ls_gemm *g);
 
 #endif

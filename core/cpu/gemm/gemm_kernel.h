@@ -58,9 +58,9 @@ typedef struct ls_tile {
 typedef void ls_tile_fn(const ls_tile *t);
 
 /* Kernels for 1 to LS_MR rows, 1 or 2 vectors of columns, whole or partial. */
-#define ls__gemm_tile LS_LEVELED(ls__gemm_tile)
-#define ls__gemm_tile_packed LS_LEVELED(ls__gemm_tile_packed)
-#ifdef LS_LEVEL
+#define ls__gemm_tile LS_ISA_NAME(ls__gemm_tile)
+#define ls__gemm_tile_packed LS_ISA_NAME(ls__gemm_tile_packed)
+#ifdef LS_ISA_SUFFIX
 extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
 /* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR; [of more than one piece].  The second of a pair reads w where
  * it lies, and packs it. */

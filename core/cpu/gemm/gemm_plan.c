@@ -13,7 +13,7 @@ void ls__gemm_plan(ls_plan *plan, const ls_gemm *g)
 static int64_t part_len(const ls_plan *plan, int part) { return plan->bound[part + 1] - plan->bound[part]; }
 
 /* Where the sum of subtree `index` of level `level` goes: it is added to the left ones that wait, then waits or is the result. */
-static void carry(const ls_plan *plan, ls_run *run, int level, int index)
+static void carry(const ls_plan *plan, ls_packed_range *run, int level, int index)
 {
     for (; index & 1; index /= 2, level++) run->add[run->adds++] = (unsigned char)(LS_BUF_LEVEL + level);
     run->to = LS_BUF_LEVEL + level;
@@ -23,7 +23,7 @@ static void carry(const ls_plan *plan, ls_run *run, int level, int index)
 }
 
 /* A segment of a part longer than KC.  A single part's sum grows in the result itself. */
-static void segment_run(ls_plan *plan, ls_run *run, int64_t len)
+static void segment_run(ls_plan *plan, ls_packed_range *run, int64_t len)
 {
     int64_t segments = (len + LS_KC - 1) / LS_KC, s = plan->segment++;
     int64_t begin = plan->bound[plan->part];
@@ -39,7 +39,7 @@ static void segment_run(ls_plan *plan, ls_run *run, int64_t len)
     plan->part++;
 }
 
-bool ls__gemm_next_run(ls_plan *plan, ls_run *run)
+bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *run)
 {
     if (plan->part == plan->parts) return false;
     int64_t len = part_len(plan, plan->part);

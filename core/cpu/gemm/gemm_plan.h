@@ -23,14 +23,14 @@ enum { LS_LEVELS = 32 };
 /* A buffer of partial sums: of the subtree at level l, of the part at hand, or the result. */
 enum { LS_BUF_LEVEL = 0, LS_BUF_PART = LS_LEVELS, LS_BUF_RESULT, LS_BUFS };
 
-typedef struct ls_run {
+typedef struct ls_packed_range {
     int64_t       from, len; /* within K */
     int           pieces;
     int64_t       piece[LS_TILE_PIECES]; /* their lengths */
     bool          last;                  /* of the product */
     int           adds, to;
     unsigned char add[LS_TILE_ADDS]; /* buffers added to the sum, in this order; it goes to buffer `to` */
-} ls_run;
+} ls_packed_range;
 
 /* Goes through the parts. */
 typedef struct ls_plan {
@@ -41,13 +41,13 @@ typedef struct ls_plan {
     bool           add; /* to what the result holds */
 } ls_plan;
 
-#define ls__gemm_plan LS_LEVELED(ls__gemm_plan)
-#define ls__gemm_next_run LS_LEVELED(ls__gemm_next_run)
-#define ls__gemm_plan_levels LS_LEVELED(ls__gemm_plan_levels)
-#define ls__gemm_deal LS_LEVELED(ls__gemm_deal)
+#define ls__gemm_plan LS_ISA_NAME(ls__gemm_plan)
+#define ls__gemm_next_range LS_ISA_NAME(ls__gemm_next_range)
+#define ls__gemm_plan_levels LS_ISA_NAME(ls__gemm_plan_levels)
+#define ls__gemm_deal LS_ISA_NAME(ls__gemm_deal)
 
 void ls__gemm_plan(ls_plan *plan, const ls_gemm *g);
-bool ls__gemm_next_run(ls_plan *plan, ls_run *run); /* false: that was all */
+bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *run); /* false: that was all */
 
 /* Buffers between runs that the plan uses, as a number of levels, with the one for parts; 0: none. */
 int ls__gemm_plan_levels(const ls_plan *plan);

@@ -24,9 +24,9 @@ enum {
     LS_MAP_PARALLEL = 32768, /* elements from which threads are worth waking, for loops at memory speed   */
 };
 
-typedef void ls__map_fn(const void *args, int64_t n, const float *a, const float *b, float *y);
+typedef void ls__elementwise_fn(const void *args, int64_t n, const float *a, const float *b, float *y);
 
-static inline void ls__map_tile(ls__map_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
 {
     if (!add) {
         f(args, n, a, b, y);
@@ -38,7 +38,7 @@ static inline void ls__map_tile(ls__map_fn *f, const void *args, int64_t n, cons
 }
 
 /* b may be NULL: then f gets NULL. */
-static inline void ls__map(ls__map_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+static inline void ls__map(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
 {
 #pragma omp parallel for schedule(static) if (n >= LS_MAP_PARALLEL)
     for (int64_t first = 0; first < n; first += LS_MAP_TILE)
@@ -46,7 +46,7 @@ static inline void ls__map(ls__map_fn *f, const void *args, int64_t n, const flo
 }
 
 /* The same for n rows of `count` elements, all of them with one row b. */
-static inline void ls__map_rows(ls__map_fn *f, const void *args, int64_t n, int64_t count, const float *a, const float *b, float *y, bool add)
+static inline void ls__map_rows(ls__elementwise_fn *f, const void *args, int64_t n, int64_t count, const float *a, const float *b, float *y, bool add)
 {
     int64_t tiles = (count + LS_MAP_TILE - 1) / LS_MAP_TILE;
 #pragma omp parallel for schedule(static) if (n * count >= LS_MAP_PARALLEL)

@@ -22,21 +22,21 @@ typedef struct ls_vmath {
 #undef X
 } ls_vmath;
 
-#define X(f) void LS_LEVELED(ls__v##f)(int64_t n, const float *x, float *y);
-#ifdef LS_LEVEL
+#define X(f) void LS_ISA_NAME(ls__v##f)(int64_t n, const float *x, float *y);
+#ifdef LS_ISA_SUFFIX
 LS_VMATH_LIST(X)
 #endif
 #undef X
-#define ls__vexp LS_LEVELED(ls__vexp)
-#define ls__vlog LS_LEVELED(ls__vlog)
-#define ls__vtanh LS_LEVELED(ls__vtanh)
-#define ls__vsigmoid LS_LEVELED(ls__vsigmoid)
-#define ls__verf LS_LEVELED(ls__verf)
+#define ls__vexp LS_ISA_NAME(ls__vexp)
+#define ls__vlog LS_ISA_NAME(ls__vlog)
+#define ls__vtanh LS_ISA_NAME(ls__vtanh)
+#define ls__vsigmoid LS_ISA_NAME(ls__vsigmoid)
+#define ls__verf LS_ISA_NAME(ls__verf)
 
 /* The largest of n floats (n >= 1), and their sum in a fixed tree that depends on n alone. */
-#define ls__vmax LS_LEVELED(ls__vmax)
-#define ls__vsum LS_LEVELED(ls__vsum)
-#ifdef LS_LEVEL
+#define ls__vmax LS_ISA_NAME(ls__vmax)
+#define ls__vsum LS_ISA_NAME(ls__vsum)
+#ifdef LS_ISA_SUFFIX
 float ls__vmax(int64_t n, const float *x);
 float ls__vsum(int64_t n, const float *x);
 #endif

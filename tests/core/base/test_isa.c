@@ -19,11 +19,11 @@ static void tables(void **state)
 {
     (void)state;
     for (int isa = 0; isa < LS_ISA_COUNT; isa++) {
-        const ls_level *level = ls__level_of((ls_isa)isa);
+        const ls_isa_table *level = ls__isa_table_of((ls_isa)isa);
         assert_string_equal(level->name, ls_isa_name((ls_isa)isa));
         assert_true(level->gemm && level->vmath && level->optim);
         for (int op = 0; op < LS_OP_COUNT; op++) assert_non_null(level->op[op]);
-        for (int other = 0; other < isa; other++) assert_true(ls__level_of((ls_isa)other)->gemm != level->gemm);
+        for (int other = 0; other < isa; other++) assert_true(ls__isa_table_of((ls_isa)other)->gemm != level->gemm);
     }
     assert_string_equal(ls_isa_name(LS_ISA_COUNT), "unknown");
 }
@@ -34,7 +34,7 @@ static void starts_at_the_best(void **state)
     unsetenv("LOCKSTEP_ISA");
     assert_int_equal(ls_isa_init(), LS_OK);
     assert_int_equal(ls_isa_current(), ls_isa_best());
-    assert_ptr_equal(ls__level(), ls__level_of(ls_isa_best()));
+    assert_ptr_equal(ls__isa_table(), ls__isa_table_of(ls_isa_best()));
 }
 
 static void agreement_lowers_it(void **state)
@@ -43,7 +43,7 @@ static void agreement_lowers_it(void **state)
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
         assert_int_equal(ls_isa_current(), isa);
-        assert_ptr_equal(ls__level(), ls__level_of((ls_isa)isa));
+        assert_ptr_equal(ls__isa_table(), ls__isa_table_of((ls_isa)isa));
         /* Starting something else later does not undo it. */
         assert_int_equal(ls_isa_init(), LS_OK);
         assert_int_equal(ls_isa_current(), isa);

@@ -19,16 +19,16 @@ typedef void add_fn(int64_t n, const float *x, float *y);
 #define X(level)                             \
     fold_fn LS__PASTE(ls__fold, level);      \
     add_fn LS__PASTE(ls__add_into, level);
-LS_LEVEL_LIST(X)
+LS_ISA_LIST(X)
 #undef X
 static fold_fn *const folds[] = {
 #define X(level) LS__PASTE(ls__fold, level),
-    LS_LEVEL_LIST(X)
+    LS_ISA_LIST(X)
 #undef X
 };
 static add_fn *const adds[] = {
 #define X(level) LS__PASTE(ls__add_into, level),
-    LS_LEVEL_LIST(X)
+    LS_ISA_LIST(X)
 #undef X
 };
 

@@ -251,11 +251,11 @@ static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_t
     memset(arena, 0xFF, p->arena_bytes);
     assert_ok(ls__program_bind(p, arena));
     ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
-    assert_ok(ls__program_run(p, &(ls_run){.batch = &batch, .rows = ROWS, .shards = 1, .bound = (int64_t[]){0, ROWS}, .groups = 1,
+    assert_ok(ls__program_run(p, &(ls_execution){.batch = &batch, .rows = ROWS, .shards = 1, .bound = (int64_t[]){0, ROWS}, .groups = 1,
                                           .group = &(ls_group){.shards = 1}, .grads = grads, .training = true, .micros = 1}));
-    *again = count(p, LS_INSTR_AGAIN);
+    *again = count(p, LS_INSTR_RECOMPUTE);
     for (int i = 0; i < p->instrs && *again; i++)
-        if (p->instr[i].kind == LS_INSTR_AGAIN) assert_true(p->buffer[p->value_of[p->instr[i].node->out[0]->index]].last < ls__program_loss_known(p));
+        if (p->instr[i].kind == LS_INSTR_RECOMPUTE) assert_true(p->buffer[p->value_of[p->instr[i].node->out[0]->index]].last < ls__program_loss_known(p));
     ls__program_free(p);
     free(arena);
     return bytes;
@@ -334,7 +334,7 @@ static void gradients_lend_their_memory(void **state)
         grads[lends] = calloc(params->grads, sizeof *grads[0]);
         bytes[lends] = head->scratch;
         memset(grads[lends] + head->from, 0xFF, head->lent);
-        assert_ok(ls__program_run(p, &(ls_run){.batch = &batch, .rows = ROWS, .shards = SHARDS, .bound = bound, .groups = 1, .group = &(ls_group){.shards = SHARDS},
+        assert_ok(ls__program_run(p, &(ls_execution){.batch = &batch, .rows = ROWS, .shards = SHARDS, .bound = bound, .groups = 1, .group = &(ls_group){.shards = SHARDS},
                                               .grads = grads[lends], .training = true, .micros = 1}));
         assert_true(p->high_water == p->arena_bytes);
         ls__program_free(p);
@@ -412,7 +412,7 @@ static void states_are_kept_from_run_to_run(void **state)
     void *arena = malloc(p->arena_bytes);
     assert_ok(ls__program_bind(p, arena));
     ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {image}, .rows = 2, .global_rows = 2};
-    ls_run   run   = {.batch = &batch, .rows = 2, .shards = 1, .bound = bound};
+    ls_execution   run   = {.batch = &batch, .rows = 2, .shards = 1, .bound = bound};
     for (int round = 0; round < 3; round++) {
         assert_ok(ls__program_run(p, &run));
         float *value = ls__program_value(p, &run, y), *keep = ls__program_value(p, &run, a);

@@ -36,7 +36,7 @@ static void test_descriptors(void **state)
 {
     for (int isa = 0; isa < LS_ISA_COUNT; isa++)
         for (int i = 0; i < LS_OP_COUNT; i++) {
-            const ls_op *op = ls__level_of((ls_isa)isa)->op[i];
+            const ls_op *op = ls__isa_table_of((ls_isa)isa)->op[i];
             if (!op->view && (!op->forward[LS_CPU] || !op->backward[LS_CPU])) fail_msg("%s has no kernels", op->name);
             if (!op->infer || op->ins < 1 || op->args_bytes < (size_t)op->ins * sizeof(void *)) fail_msg("%s: incomplete", op->name);
             if (op->inplace && (op->saves & LS_SAVES_IN(0))) fail_msg("%s saves what it overwrites", op->name);

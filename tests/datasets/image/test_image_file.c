@@ -31,11 +31,11 @@ static void png_round_trip(void **state)
     uint8_t grey[H * W], colour[H * W * 3], found[3 * H * W];
     for (int i = 0; i < H * W; i++) grey[i] = (uint8_t)(i * 7);
     for (int i = 0; i < H * W * 3; i++) colour[i] = (uint8_t)(i * 2);
-    assert_int_equal(ls_picture_write(path, 1, H, W, grey), LS_OK);
-    assert_int_equal(ls_picture_read(path, 1, H, W, found), LS_OK);
+    assert_int_equal(ls_image_write(path, 1, H, W, grey), LS_OK);
+    assert_int_equal(ls_image_read(path, 1, H, W, found), LS_OK);
     assert_memory_equal(found, grey, H * W);
-    assert_int_equal(ls_picture_write(path, 3, H, W, colour), LS_OK);
-    assert_int_equal(ls_picture_read(path, 3, H, W, found), LS_OK);
+    assert_int_equal(ls_image_write(path, 3, H, W, colour), LS_OK);
+    assert_int_equal(ls_image_read(path, 3, H, W, found), LS_OK);
     for (int i = 0; i < H * W; i++)
         for (int c = 0; c < 3; c++) assert_int_equal(found[c * H * W + i], colour[3 * i + c]); /* planes */
     assert_int_equal(folder_count(folder), 1);
@@ -71,11 +71,11 @@ static void jpeg_is_read(void **state)
     for (int i = 0; i < H * W; i++) rgb[3 * i] = 200, rgb[3 * i + 1] = 100, rgb[3 * i + 2] = (uint8_t)(i % W * 10);
     for (int progressive = 0; progressive < 2; progressive++) {
         write_jpeg(H, W, rgb, progressive);
-        assert_int_equal(ls_picture_read(path, 3, H, W, found), LS_OK);
+        assert_int_equal(ls_image_read(path, 3, H, W, found), LS_OK);
         for (int i = 0; i < H * W; i++)
             for (int c = 0; c < 3; c++) assert_in_range(found[c * H * W + i] - rgb[3 * i + c] + 100, 100 - 12, 100 + 12);
     }
-    assert_int_equal(ls_picture_read(path, 1, H, W, found), LS_OK);
+    assert_int_equal(ls_image_read(path, 1, H, W, found), LS_OK);
     assert_in_range(found[0], 112, 124); /* 0.299 x 200 + 0.587 x 100 = 118.5 */
 }
 
@@ -88,11 +88,11 @@ static void scaling_keeps_plain_colours_and_means(void **state)
     static const int sizes[] = {1, 2, 3, 5, 11, 12, 13, 28, 64};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
         int n = sizes[k], sum = 0;
-        assert_int_equal(ls_picture_write(path, 1, SIDE, SIDE, plain), LS_OK);
-        assert_int_equal(ls_picture_read(path, 1, n, 64 / n, found), LS_OK);
+        assert_int_equal(ls_image_write(path, 1, SIDE, SIDE, plain), LS_OK);
+        assert_int_equal(ls_image_read(path, 1, n, 64 / n, found), LS_OK);
         for (int i = 0; i < n * (64 / n); i++) assert_int_equal(found[i], 137);
-        assert_int_equal(ls_picture_write(path, 1, SIDE, SIDE, steps), LS_OK);
-        assert_int_equal(ls_picture_read(path, 1, n, n, found), LS_OK);
+        assert_int_equal(ls_image_write(path, 1, SIDE, SIDE, steps), LS_OK);
+        assert_int_equal(ls_image_read(path, 1, n, n, found), LS_OK);
         for (int i = 0; i < n * n; i++) sum += found[i];
         assert_in_range(sum / (n * n), 98, 102);
         for (int i = 1; i < n * n; i++)
@@ -106,21 +106,21 @@ static void damaged_files_are_errors(void **state)
     static uint8_t rgb[SIDE * SIDE * 3], data[8192], found[3 * SIDE * SIDE];
     for (int i = 0; i < SIDE * SIDE * 3; i++) rgb[i] = (uint8_t)(i * i / 7);
     for (int kind = 0; kind < 3; kind++) {
-        if (kind == 2) assert_int_equal(ls_picture_write(path, 3, SIDE, SIDE, rgb), LS_OK);
+        if (kind == 2) assert_int_equal(ls_image_write(path, 3, SIDE, SIDE, rgb), LS_OK);
         else write_jpeg(SIDE, SIDE, rgb, kind);
         size_t bytes = file_read(path, data, sizeof data);
         for (size_t n = 0; n + 14 < bytes; n++) { /* what is missing at the very end of a PNG has no pixels in it */
             file_write(path, data, n);
-            assert_int_equal(ls_picture_read(path, 3, SIDE, SIDE, found), LS_ERR_DATA);
+            assert_int_equal(ls_image_read(path, 3, SIDE, SIDE, found), LS_ERR_DATA);
         }
     }
     file_write(path, "GIF89a not a picture", 20);
-    assert_int_equal(ls_picture_read(path, 3, SIDE, SIDE, found), LS_ERR_DATA);
+    assert_int_equal(ls_image_read(path, 3, SIDE, SIDE, found), LS_ERR_DATA);
     assert_non_null(strstr(ls_error_message(), "neither a PNG nor a JPEG"));
-    assert_int_equal(ls_picture_read("/nowhere.png", 3, SIDE, SIDE, found), LS_ERR_DATA);
-    assert_int_equal(ls_picture_read(folder, 3, SIDE, SIDE, found), LS_ERR_DATA);
-    assert_int_equal(ls_picture_read(path, 2, SIDE, SIDE, found), LS_ERR_USAGE);
-    assert_int_equal(ls_picture_write("/nowhere/x.png", 3, SIDE, SIDE, rgb), LS_ERR_ENV);
+    assert_int_equal(ls_image_read("/nowhere.png", 3, SIDE, SIDE, found), LS_ERR_DATA);
+    assert_int_equal(ls_image_read(folder, 3, SIDE, SIDE, found), LS_ERR_DATA);
+    assert_int_equal(ls_image_read(path, 2, SIDE, SIDE, found), LS_ERR_USAGE);
+    assert_int_equal(ls_image_write("/nowhere/x.png", 3, SIDE, SIDE, rgb), LS_ERR_ENV);
 }
 
 /* A header that claims 30,000 x 30,000 pixels is refused before they are allocated. */
@@ -133,7 +133,7 @@ static void huge_pictures_are_refused(void **state)
     for (size_t i = 0; i + 9 < bytes; i++)
         if (data[i] == 0xff && data[i + 1] == 0xc0) data[i + 5] = data[i + 7] = 0x75;
     file_write(path, data, bytes);
-    assert_int_equal(ls_picture_read(path, 3, 1, 1, one), LS_ERR_DATA);
+    assert_int_equal(ls_image_read(path, 3, 1, 1, one), LS_ERR_DATA);
     assert_non_null(strstr(ls_error_message(), "expected at most"));
 }
 

@@ -55,7 +55,7 @@ static void imports_plain_and_packed_files(void **state)
     for (int packed = 0; packed < 2; packed++)
         for (int shards = 1; shards <= 12; shards += 11) {
             idx_put_all(in, packed);
-            assert_int_equal(ls_import_idx(in, out, shards), LS_OK);
+            assert_int_equal(ls_import_mnist(in, out, shards), LS_OK);
             assert_int_equal(folder_count(out), shards == 1 ? 2 : 12 + IDX_TEST);
             expect_imported("train", IDX_TRAIN);
             expect_imported("test", IDX_TEST);
@@ -103,7 +103,7 @@ static void wrong_files_are_named_and_leave_nothing(void **state)
         if (w->at >= 0) data[w->at] = (uint8_t)w->value;
         idx_put_all(in, w->packed);
         idx_put(in, w->file, data, (size_t)((int)bytes + w->longer), w->packed);
-        ls_status status = ls_import_idx(in, out, 1);
+        ls_status status = ls_import_mnist(in, out, 1);
         if (status != LS_ERR_DATA || !strstr(ls_error_message(), w->message) || !strstr(ls_error_message(), in))
             fail_msg("%s: expected '%s', got %d: %s", w->name, w->message, status, ls_error_message());
         assert_int_equal(folder_count(out), -1);
@@ -122,11 +122,11 @@ static void damaged_gzip_is_an_error(void **state)
         if (bytes < 20) fail_msg("%s: %zu bytes", path, bytes);
         data[bytes - 5] ^= 1; /* in its checksum */
         file_write(path, data, bytes);
-        assert_int_equal(ls_import_idx(in, out, 1), LS_ERR_DATA);
+        assert_int_equal(ls_import_mnist(in, out, 1), LS_ERR_DATA);
         assert_non_null(strstr(ls_error_message(), idx_names[k]));
         data[bytes - 5] ^= 1;
         file_write(path, data, bytes - 9); /* without its checksum and end */
-        assert_int_equal(ls_import_idx(in, out, 1), LS_ERR_DATA);
+        assert_int_equal(ls_import_mnist(in, out, 1), LS_ERR_DATA);
         assert_non_null(strstr(ls_error_message(), idx_names[k]));
         assert_int_equal(folder_count(out), -1);
     }
@@ -138,15 +138,15 @@ static void missing_files_are_named(void **state)
     idx_put_all(in, 0);
     snprintf(path, sizeof path, "%s/%s", in, idx_names[3]);
     unlink(path);
-    assert_int_equal(ls_import_idx(in, out, 1), LS_ERR_DATA);
+    assert_int_equal(ls_import_mnist(in, out, 1), LS_ERR_DATA);
     assert_non_null(strstr(ls_error_message(), idx_names[3]));
     assert_int_equal(folder_count(out), -1);
-    assert_int_equal(ls_import_idx("/nowhere", out, 1), LS_ERR_DATA);
+    assert_int_equal(ls_import_mnist("/nowhere", out, 1), LS_ERR_DATA);
     assert_int_equal(mkdir(path, 0777), 0);
-    assert_int_equal(ls_import_idx(in, out, 1), LS_ERR_DATA);
+    assert_int_equal(ls_import_mnist(in, out, 1), LS_ERR_DATA);
     assert_int_equal(rmdir(path), 0);
     idx_put_all(in, 0);
-    assert_int_equal(ls_import_idx(in, out, 13), LS_ERR_USAGE); /* more files than samples */
+    assert_int_equal(ls_import_mnist(in, out, 13), LS_ERR_USAGE); /* more files than samples */
     assert_int_equal(folder_count(out), -1);
 }
 

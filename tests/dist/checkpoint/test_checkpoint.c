@@ -22,7 +22,7 @@ typedef struct model {
 static const int64_t w_dims[] = {2, 3}, b_dims[] = {3}, other_dims[] = {3, 2};
 static const char   *state_names[] = {"exp_avg", "exp_avg_sq"};
 static char          folder[64];
-static const ls_keep all; /* checkpoints stay */
+static const ls_checkpoint_retention all; /* checkpoints stay */
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
 static void set_up(model *m, float scale)
@@ -75,7 +75,7 @@ static void save_as(float scale, int64_t step, int keep)
     model       m;
     ls_progress p = progress_at(step);
     set_up(&m, scale);
-    assert_ok(ls__checkpoint_save(comm, &m.state, folder, &p, &(ls_keep){.last = keep}));
+    assert_ok(ls__checkpoint_save(comm, &m.state, folder, &p, &(ls_checkpoint_retention){.last = keep}));
 }
 
 /* The newest sound checkpoint is this one. */

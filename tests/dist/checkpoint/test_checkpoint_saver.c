@@ -238,9 +238,9 @@ static void test_what_is_kept(void **state)
     }
     ls_saver_free(s);
     expect_entries("", "best latest step-00000020 step-00000030 step-00000060 step-00000070 ");
-    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_keep){.last = 1, .best = true}, true, NULL, NULL));
+    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, true, NULL, NULL));
     expect_entries("", "best latest step-00000020 step-00000030 step-00000060 step-00000070 ");
-    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_keep){.last = 1, .best = true}, false, NULL, NULL));
+    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, false, NULL, NULL));
     expect_entries("", "best latest step-00000020 step-00000070 ");
 }
 

@@ -31,7 +31,7 @@ static job start(ls_comm *c, ls_optim optim, int width, int division)
     ls_tensor *loss = ls_cross_entropy(ls_linear(j.g, "out", h, CLASSES), y);
     assert_int_equal(ls_freeze(j.g, "in.bias"), 1);
     assert_ok(ls_trainer_new(&j.t, j.g, loss, .comm = c, .batch = BATCH, .shards = 8, .optim = optim, .seed = 3, .steps = STEPS,
-                            .zero = division % 2, .window = division / 2 ? LS_WINDOW_OFF : LS_WINDOW_ON));
+                            .zero = division % 2, .window = division / 2 ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON));
     return j;
 }
 
@@ -45,7 +45,7 @@ static void train(job j, int64_t until)
 {
     ls_metrics m;
     while (ls_trainer_steps(j.t) < until) {
-        ls_share share = ls_trainer_share(j.t, BATCH);
+        ls_batch_partition share = ls_trainer_share(j.t, BATCH);
         int64_t  step  = ls_trainer_steps(j.t);
         for (int64_t i = 0; i < share.rows; i++) {
             label[i] = (int32_t)((share.first + i + step) % CLASSES);
@@ -72,7 +72,7 @@ static void check(const char *folder, ls_optim optim)
         job first = start(comm, optim, WIDE, saved);
         train(first, STOP);
         ls_progress p = {.step = STOP, .seed = 3, .isa = "v2"};
-        assert_ok(ls_checkpoint_save(first.t, folder, &p, &(ls_keep){.last = 2}));
+        assert_ok(ls_checkpoint_save(first.t, folder, &p, &(ls_checkpoint_retention){.last = 2}));
         end(first);
         for (int resumed = 0; resumed < 5; resumed++) { /* 4: on one rank */
             ls_comm *self;

@@ -26,27 +26,27 @@ static double took(ls_comm *comm, int sends, size_t out, int receives, size_t in
 {
     static float data[1 << 16];
     ls_transfer  send[3] = {{1, data, out}, {2, data, out}, {3, data, out}}, receive[3] = {{1, data, in}, {2, data, in}, {3, data, in}};
-    double       before = ls__mirror_waited(comm);
+    double       before = ls__costmodel_waited(comm);
     assert_int_equal(ls__comm_exchange(comm, sends, send, receives, receive), LS_OK);
-    return ls__mirror_waited(comm) - before;
+    return ls__costmodel_waited(comm) - before;
 }
 
 static void an_exchange_takes(void **state)
 {
     ls_comm *comm;
-    assert_int_equal(ls__comm_mirror(&comm, 0, 4, &(ls_link){.bytes_per_s = 125e6, .latency_s = 1e-3, .message_s = 1e-5}), LS_OK);
+    assert_int_equal(ls__comm_costmodel(&comm, 0, 4, &(ls_link){.bytes_per_s = 125e6, .latency_s = 1e-3, .message_s = 1e-5}), LS_OK);
     near(took(comm, 3, 10000, 3, 10000), 1e-3 + 3e-5 + 120000 / (125e6 * PAYLOAD), PASSED);
     near(took(comm, 1, 10000, 3, 10000), 1e-3 + 1e-5 + 120000 / (125e6 * PAYLOAD), PASSED); /* what comes in is more */
     near(took(comm, 0, 0, 2, 0), 0, 0);
-    double waited = ls__mirror_waited(comm), bytes;
+    double waited = ls__costmodel_waited(comm), bytes;
     int64_t messages;
     assert_int_equal(ls_comm_barrier(comm), LS_OK);
-    near(ls__mirror_waited(comm) - waited, 2 * (1e-3 + 1e-5), PASSED);
-    ls__mirror_sent(comm, &bytes, &messages);
+    near(ls__costmodel_waited(comm) - waited, 2 * (1e-3 + 1e-5), PASSED);
+    ls__costmodel_sent(comm, &bytes, &messages);
     near(bytes, 160000, 0);
     assert_int_equal(messages, 6);
     ls_comm_free(comm);
-    assert_int_equal(ls__comm_mirror(&comm, 0, 4, NULL), LS_OK);
+    assert_int_equal(ls__comm_costmodel(&comm, 0, 4, NULL), LS_OK);
     near(took(comm, 3, 10000, 3, 10000), 0, 0);
     ls_comm_free(comm);
 }
@@ -55,7 +55,7 @@ static void an_exchange_takes(void **state)
 static void a_burst(void **state)
 {
     ls_comm *comm;
-    assert_int_equal(ls__comm_mirror(&comm, 0, 4, &(ls_link){.bytes_per_s = 1e4, .burst_bytes = 30000}), LS_OK);
+    assert_int_equal(ls__comm_costmodel(&comm, 0, 4, &(ls_link){.bytes_per_s = 1e4, .burst_bytes = 30000}), LS_OK);
     near(took(comm, 1, 5000, 0, 0), 0, 1e-9);                               /* 20,000 of 30,000 */
     near(took(comm, 1, 5000, 0, 0), 10000 / (1e4 * PAYLOAD), 0.1);
     near(took(comm, 1, 5000, 0, 0), 20000 / (1e4 * PAYLOAD), 0.1);
@@ -68,17 +68,17 @@ static void sums_send(void **state)
         const int64_t count = 65536;
         float        *block = calloc((size_t)count, sizeof *block);
         ls_comm      *comm;
-        ls_tree      *tree;
+        ls_allreduce      *tree;
         double        bytes;
         int64_t       messages;
         assert_non_null(block);
-        assert_int_equal(ls__comm_mirror(&comm, 1, ranks, &(ls_link){.latency_s = 1}), LS_OK);
-        assert_int_equal(ls__tree_new(&tree, comm, ranks, 1, count), LS_OK);
-        assert_int_equal(ls__tree_allreduce(tree, block, (size_t)count, 0, count), LS_OK);
-        ls__mirror_sent(comm, &bytes, &messages);
+        assert_int_equal(ls__comm_costmodel(&comm, 1, ranks, &(ls_link){.latency_s = 1}), LS_OK);
+        assert_int_equal(ls__allreduce_new(&tree, comm, ranks, 1, count), LS_OK);
+        assert_int_equal(ls__allreduce_allreduce(tree, block, (size_t)count, 0, count), LS_OK);
+        ls__costmodel_sent(comm, &bytes, &messages);
         near(bytes, 2.0 * (ranks - 1) / ranks * (double)count * sizeof(float), 0); /* as the best ring */
-        near(ls__mirror_waited(comm), 2, PASSED);
-        ls__tree_free(tree);
+        near(ls__costmodel_waited(comm), 2, PASSED);
+        ls__allreduce_free(tree);
         ls_comm_free(comm);
         free(block);
     }

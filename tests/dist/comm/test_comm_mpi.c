@@ -32,11 +32,11 @@ static int fail_on_one_rank(int argc, char **argv)
 /* Rank 1 is killed while rank 0 waits for it. */
 static int be_killed(int argc, char **argv)
 {
-    ls_window *w;
-    if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK || ls__window_new(&w, comm, LS_WINDOW_ON, 100, "test") != LS_OK) return 99;
+    ls_shared_memory *w;
+    if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK || ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_ON, 100, "test") != LS_OK) return 99;
     if (the_rank() == 1) raise(SIGKILL);
-    ls_status status = ls__window_barrier(w);
-    ls__window_free(w);
+    ls_status status = ls__shared_memory_barrier(w);
+    ls__shared_memory_free(w);
     ls_comm_free(comm);
     return (int)status;
 }

@@ -51,7 +51,7 @@ static ls_status collectives(ls_comm *comm, void *context)
 
 static void test_collectives(void **state)
 {
-    for (int ranks = 1; ranks <= MOST; ranks = ranks * 2 + (ranks == 4)) assert_ok(ls_sim_run(ranks, NULL, collectives, NULL, NULL));
+    for (int ranks = 1; ranks <= MOST; ranks = ranks * 2 + (ranks == 4)) assert_ok(ls_comm_threads_run(ranks, NULL, collectives, NULL, NULL));
 }
 
 static ls_status disagree(ls_comm *comm, void *context)
@@ -64,7 +64,7 @@ static ls_status disagree(ls_comm *comm, void *context)
 static void test_agree(void **state)
 {
     ls_status status[4];
-    assert_int_equal(ls_sim_run(4, NULL, disagree, NULL, status), LS_ERR_DATA);
+    assert_int_equal(ls_comm_threads_run(4, NULL, disagree, NULL, status), LS_ERR_DATA);
     assert_non_null(strstr(ls_error_message(), "rank 2: no such shard"));
     for (int r = 0; r < 4; r++) assert_int_equal(status[r], LS_ERR_DATA);
 }
@@ -86,7 +86,7 @@ static ls_status train(ls_comm *comm, void *context)
     ls_status   status = ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .bucket_bytes = 256, .overlap = overlap,
                                         .optim = ls_adam(.lr = 1e-2f));
     for (int step = 0; step < STEPS && status == LS_OK; step++) {
-        ls_share share = ls_trainer_share(t, BATCH);
+        ls_batch_partition share = ls_trainer_share(t, BATCH);
         for (int64_t i = 0; i < share.rows; i++) {
             label[i] = (int32_t)((share.first + i) % CLASSES);
             for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 7 + k * 3 + step));
@@ -103,10 +103,10 @@ static ls_status train(ls_comm *comm, void *context)
 static void test_bits_of_one_rank(void **state)
 {
     uint64_t one[1], many[MOST];
-    assert_ok(ls_sim_run(1, NULL, train, one, NULL));
+    assert_ok(ls_comm_threads_run(1, NULL, train, one, NULL));
     for (int ranks = 2; ranks <= MOST; ranks++) {
         overlap = ranks % 3 == 0 ? LS_OVERLAP_THREAD : ranks % 3 == 1 ? LS_OVERLAP_OFF : LS_OVERLAP_POLL;
-        assert_ok(ls_sim_run(ranks, NULL, train, many, NULL));
+        assert_ok(ls_comm_threads_run(ranks, NULL, train, many, NULL));
         for (int r = 0; r < ranks; r++) assert_true(many[r] == one[0]);
     }
     overlap = LS_OVERLAP_AUTO;
@@ -127,17 +127,17 @@ static ls_status one_message(ls_comm *comm, void *context)
 static void test_a_slow_link(void **state)
 {
     double began = now();
-    assert_ok(ls_sim_run(2, &(ls_sim_options){.bytes_per_s = 10e6, .latency_s = 0.02}, one_message, NULL, NULL));
+    assert_ok(ls_comm_threads_run(2, &(ls_threads_options){.bytes_per_s = 10e6, .latency_s = 0.02}, one_message, NULL, NULL));
     assert_true(now() - began >= 0.12);
 }
 
 static void test_a_rank_dies(void **state)
 {
     for (int64_t call = 0; call < 8; call++) {
-        ls_sim_fault fault     = {.rank = 2, .call = call, .kind = LS_SIM_DIE};
+        ls_threads_fault fault     = {.rank = 2, .call = call, .kind = LS_THREADS_FAULT_DIE};
         uint64_t     digest[4] = {0};
         ls_status    status[4];
-        assert_int_equal(ls_sim_run(4, &(ls_sim_options){.faults = 1, .fault = &fault}, train, digest, status), LS_ERR_ENV);
+        assert_int_equal(ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, digest, status), LS_ERR_ENV);
         char expected[64];
         snprintf(expected, sizeof expected, "rank 2 ends in its call %lld", (long long)call);
         assert_non_null(strstr(ls_error_message(), expected));
@@ -186,7 +186,7 @@ static void test_a_rank_gives_up(void **state)
     ls_status status[3];
     large    = calloc(LARGE, sizeof *large);
     its_copy = malloc(LARGE * sizeof *its_copy);
-    ls_sim_run(3, NULL, gives_up, NULL, status);
+    ls_comm_threads_run(3, NULL, gives_up, NULL, status);
     free(large), free(its_copy);
     assert_int_equal(status[0], LS_OK);
     assert_int_not_equal(status[1], LS_ERR_FAILED);
@@ -195,18 +195,18 @@ static void test_a_rank_gives_up(void **state)
 static void test_a_rank_is_late(void **state)
 {
     uint64_t     one[1], many[4];
-    ls_sim_fault fault = {.rank = 1, .call = 3, .kind = LS_SIM_DELAY, .seconds = 0.2};
+    ls_threads_fault fault = {.rank = 1, .call = 3, .kind = LS_THREADS_FAULT_DELAY, .seconds = 0.2};
     double       began = now();
-    assert_ok(ls_sim_run(1, NULL, train, one, NULL));
-    assert_ok(ls_sim_run(4, &(ls_sim_options){.faults = 1, .fault = &fault}, train, many, NULL));
+    assert_ok(ls_comm_threads_run(1, NULL, train, one, NULL));
+    assert_ok(ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, many, NULL));
     assert_true(now() - began >= 0.2);
     for (int r = 0; r < 4; r++) assert_true(many[r] == one[0]);
 }
 
 static void test_what_is_refused(void **state)
 {
-    assert_int_equal(ls_sim_run(0, NULL, train, NULL, NULL), LS_ERR_USAGE);
-    assert_int_equal(ls_sim_run(5000, NULL, train, NULL, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_comm_threads_run(0, NULL, train, NULL, NULL), LS_ERR_USAGE);
+    assert_int_equal(ls_comm_threads_run(5000, NULL, train, NULL, NULL), LS_ERR_USAGE);
 }
 
 int main(void)

@@ -42,8 +42,8 @@ static void all_wait(double age)
 
 static void expect(const char *text, int rank, int code)
 {
-    ls_verdict v;
-    bool       any = ls__judge(view, RANKS, 10, &v);
+    ls_diagnosis v;
+    bool       any = ls__diagnose_hang(view, RANKS, 10, &v);
     if (!text) {
         if (any) fail_msg("no verdict was expected, but: %s", v.text);
         return;
@@ -146,10 +146,10 @@ static void collectives_that_differ(void **state)
 
 static void two_ranks_accuse_each_other(void **state)
 {
-    ls_verdict v;
+    ls_diagnosis v;
     all_wait(0.1);
     call(&view[1], 0, 57, 0x99, "barrier", 0);
-    assert_true(ls__judge(view, 2, 10, &v));
+    assert_true(ls__diagnose_hang(view, 2, 10, &v));
     assert_string_equal(v.text, "rank 1 on node1 and rank 0 on node1 are out of step since collective 57 at step 412: rank 1 called barrier, rank 0 " BUCKET);
     assert_int_equal(v.rank, -1);
 }

@@ -10,19 +10,19 @@
 static char      folder[FILES_PATH], path[FILES_PATH + 32];
 static ls_graph *graph;
 
-static const ls_fact facts[] = {
-    {"model_type", LS_FACT_TEXT, "gpt2", .checked = true},
-    {"architectures", LS_FACT_LIST, "GPT2LMHeadModel"},
-    {"n_layer", LS_FACT_INT, .whole = 2, .checked = true, .required = true, .option = "layers"},
-    {"n_head", LS_FACT_INT, .whole = 4, .checked = true, .required = true, .option = "heads"},
-    {"activation_function", LS_FACT_TEXT, "gelu_new", "gelu_pytorch_tanh", .checked = true},
-    {"layer_norm_epsilon", LS_FACT_REAL, .real = 1e-5, .checked = true},
-    {"embd_pdrop", LS_FACT_REAL, .real = 0.1},
-    {"eos_token_id", LS_FACT_TEXT},
-    {"tie_word_embeddings", LS_FACT_BOOL, .whole = true, .checked = true},
-    {"vocab_size", LS_FACT_INT, .whole = 9, .option = "classes"},
-    {"bias", LS_FACT_BOOL, .whole = true, .option = "no_bias"},
-    {"norm", LS_FACT_TEXT, "layer", .option = "norm"},
+static const ls_config_fact facts[] = {
+    {"model_type", LS_CONFIG_FACT_TEXT, "gpt2", .checked = true},
+    {"architectures", LS_CONFIG_FACT_LIST, "GPT2LMHeadModel"},
+    {"n_layer", LS_CONFIG_FACT_INT, .whole = 2, .checked = true, .required = true, .option = "layers"},
+    {"n_head", LS_CONFIG_FACT_INT, .whole = 4, .checked = true, .required = true, .option = "heads"},
+    {"activation_function", LS_CONFIG_FACT_TEXT, "gelu_new", "gelu_pytorch_tanh", .checked = true},
+    {"layer_norm_epsilon", LS_CONFIG_FACT_REAL, .real = 1e-5, .checked = true},
+    {"embd_pdrop", LS_CONFIG_FACT_REAL, .real = 0.1},
+    {"eos_token_id", LS_CONFIG_FACT_TEXT},
+    {"tie_word_embeddings", LS_CONFIG_FACT_BOOL, .whole = true, .checked = true},
+    {"vocab_size", LS_CONFIG_FACT_INT, .whole = 9, .option = "classes"},
+    {"bias", LS_CONFIG_FACT_BOOL, .whole = true, .option = "no_bias"},
+    {"norm", LS_CONFIG_FACT_TEXT, "layer", .option = "norm"},
 };
 
 static int setup(void **state)
@@ -48,10 +48,10 @@ static void what_is_written_fits(void **state)
     char              text[1024];
     bool              written;
     ls_graph         *silent = ls_graph_new();
-    assert_ok(ls_config_save(path, silent, &written));
+    assert_ok(ls_hf_config_save(path, silent, &written));
     assert_false(written);
     assert_int_equal(file_bytes(path), -1);
-    assert_ok(ls_config_save(path, graph, &written));
+    assert_ok(ls_hf_config_save(path, graph, &written));
     assert_true(written);
     text[file_read(path, text, sizeof text - 1)] = 0;
     assert_memory_equal(text, expected, sizeof expected - 1);
@@ -59,7 +59,7 @@ static void what_is_written_fits(void **state)
     assert_non_null(strstr(text, "\"eos_token_id\": null,\n"));
     assert_non_null(strstr(text, "\"n_layer\": 2,\n"));
     assert_non_null(strstr(text, "\"tie_word_embeddings\": true,\n"));
-    assert_ok(ls_config_check(path, graph));
+    assert_ok(ls_hf_config_check(path, graph));
     ls_graph_free(silent);
 }
 
@@ -70,7 +70,7 @@ static void what_differs_is_listed(void **state)
         "{\"n_layer\":2,\"n_head\":4,\"activation_function\":\"gelu_pytorch_tanh\",\"embd_pdrop\":0.5,\"other\":[1]}"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         file_write(path, good[i], strlen(good[i]));
-        assert_ok(ls_config_check(path, graph));
+        assert_ok(ls_hf_config_check(path, graph));
     }
     static const struct {
         const char *text, *says;
@@ -89,8 +89,8 @@ static void what_differs_is_listed(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         file_write(path, bad[i].text, strlen(bad[i].text));
-        assert_fails(ls_config_check(path, graph), LS_ERR_DATA, bad[i].says);
-        assert_fails(ls_config_check(path, graph), LS_ERR_DATA, path);
+        assert_fails(ls_hf_config_check(path, graph), LS_ERR_DATA, bad[i].says);
+        assert_fails(ls_hf_config_check(path, graph), LS_ERR_DATA, path);
     }
 }
 
@@ -118,7 +118,7 @@ static void the_options_of_another_model(void **state)
     int64_t classes;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         file_write(path, good[i].text, strlen(good[i].text));
-        assert_ok(ls__config_options(path, graph, options, sizeof options, &classes));
+        assert_ok(ls__hf_config_options(path, graph, options, sizeof options, &classes));
         assert_string_equal(options, good[i].options);
         assert_int_equal(classes, good[i].classes);
     }
@@ -135,7 +135,7 @@ static void the_options_of_another_model(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         file_write(path, bad[i].text, strlen(bad[i].text));
-        assert_fails(ls__config_options(path, graph, options, sizeof options, &classes), LS_ERR_DATA, bad[i].says);
+        assert_fails(ls__hf_config_options(path, graph, options, sizeof options, &classes), LS_ERR_DATA, bad[i].says);
     }
 }
 

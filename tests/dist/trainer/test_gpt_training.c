@@ -94,7 +94,7 @@ static void parameters_and_the_way_back(void **state)
     snprintf(path, sizeof path, "%s/model.safetensors", saved);
     check(ls_safetensors_save(path, d.params));
     snprintf(path, sizeof path, "%s/config.json", saved);
-    check(ls_config_save(path, d.g, &written));
+    check(ls_hf_config_save(path, d.g, &written));
     check(ls_params_new(&again, d.g, 2));
     assert_true(ls_params_digest(again) != digest);
     check(ls_safetensors_load(saved, again, false));

@@ -16,7 +16,7 @@ static void train(const golden *file, ls_optim optim)
     if (ls_trainer_new(&t, g, ls_cross_entropy(logits, label), .comm = comm, .batch = GOLDEN_BATCH, .optim = optim, .seed = 1) != LS_OK)
         fail_msg("%s", ls_error_message());
     golden_weights(ls_trainer_params(t));
-    ls_share share = ls_trainer_share(t, GOLDEN_BATCH);
+    ls_batch_partition share = ls_trainer_share(t, GOLDEN_BATCH);
     for (int k = 0; k < 2; k++) golden_batch_fill(&batch[k], k);
     assert_int_equal(want->count, 10);
     for (int step = 0; step < 10; step++) {

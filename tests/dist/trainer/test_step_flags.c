@@ -33,7 +33,7 @@ static model model_of(setting s)
     for (int r = 0; r < the_size() && s.hosts_of; r++) comm->host[r] = r / s.hosts_of * s.hosts_of;
     assert_ok(ls_trainer_new(&m.trainer, m.graph, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .accumulate = s.accumulate,
                             .optim = ls_momentum(.lr = 0.1f), .seed = 5, .bucket_bytes = 512, .zero = s.zero, .on_nan = s.on_nan,
-                            .overlap = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL, .window = s.hosts_of ? LS_WINDOW_ON : LS_WINDOW_OFF));
+                            .overlap = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL, .window = s.hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF));
     return m;
 }
 
@@ -47,7 +47,7 @@ static void free_model(model *m)
 /* This rank's share of the batch of a step. */
 static ls_batch batch_of(const model *m, int step)
 {
-    ls_share share = ls_trainer_share(m->trainer, BATCH);
+    ls_batch_partition share = ls_trainer_share(m->trainer, BATCH);
     for (int64_t i = 0; i < share.rows; i++) {
         label[i] = (int32_t)((share.first + i + step) % CLASSES);
         for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 5 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
@@ -84,7 +84,7 @@ static void check_votes(setting s)
     model    m        = model_of(s);
     for (int step = 0; step < STEPS; step++) {
         ls_batch   batch = batch_of(&m, step);
-        ls_word    mine  = {0};
+        ls_step_flags    mine  = {0};
         ls_tally   all;
         ls_metrics metrics;
         for (int v = 0; v < LS_VOTES; v++) mine.votes |= (uint32_t)votes(the_rank(), step, v) << v;
@@ -115,7 +115,7 @@ static void check_failures(setting s)
         int        first = step % the_size(), failing = step < 2 * the_size() ? 1 : the_size() - first;
         bool       fails = the_rank() >= first && the_rank() < first + failing;
         uint64_t   before = ls_trainer_digest(m.trainer);
-        ls_word    mine   = {.votes = fails};
+        ls_step_flags    mine   = {.votes = fails};
         char       says[64];
         snprintf(says, sizeof says, "the disk of rank %d is gone", first);
         assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
@@ -163,7 +163,7 @@ static void votes_survive_what_is_not_finite(void **state)
             ls_metrics metrics;
             ls_tally   all;
             if (the_rank() == the_size() - 1) image[0] = NAN;
-            ls_status status = ls__trainer_step(m.trainer, &batch, &(ls_word){.votes = 1u << step}, &all, &metrics);
+            ls_status status = ls__trainer_step(m.trainer, &batch, &(ls_step_flags){.votes = 1u << step}, &all, &metrics);
             assert_int_equal(status, zero ? LS_OK : LS_ERR_DIVERGED);
             assert_int_equal(all.failed, 0);
             for (int v = 0; v < LS_VOTES; v++) assert_int_equal(all.votes[v], v == step ? the_size() : 0);

@@ -30,7 +30,7 @@ typedef struct setting {
     bool short_end; /* every third batch has only 7 samples    */
     float dropout;
     bool  head;     /* the last use of the hidden layer's weight is the head, whose loss backward makes */
-    ls_window_mode window;
+    ls_shared_memory_mode window;
     int            zero;
     int64_t        bucket_bytes;
     ls_overlap     overlap;
@@ -64,7 +64,7 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
     ls_metrics  seen = {0};
     for (int step = 0; step < STEPS; step++) {
         int64_t  rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
-        ls_share share = ls_trainer_share(t, rows);
+        ls_batch_partition share = ls_trainer_share(t, rows);
         fill(step, share.first, share.rows);
         ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = rows};
         if (step == 1) assert_ok(ls_trainer_eval(t, &batch, &seen));
@@ -99,7 +99,7 @@ static void same_bits_as_one_rank(void **state)
         assert_true(one[1] < one[0]);
         for (int hosts_of = the_size(); hosts_of >= 0 && (i < 3 || hosts_of == the_size()); hosts_of -= 2) { /* 0: by messages */
             setting s = settings[i];
-            s.window  = hosts_of ? LS_WINDOW_ON : LS_WINDOW_OFF;
+            s.window  = hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
             for (int r = 0; r < the_size() && hosts_of; r++) comm->host[r] = r / hosts_of * hosts_of;
             for (s.zero = 0; s.zero < 3; s.zero++) {
                 s.bucket_bytes = s.zero == 1 ? 512 : s.zero ? 4096 : 16384;
@@ -135,7 +135,7 @@ static void evaluation_counts_every_sample(void **state)
 {
     ls_graph   *g     = ls_graph_new();
     ls_trainer *t     = trainer_of(g, comm, (setting){8, 1, 0, false, 0});
-    ls_share    share = ls_trainer_share(t, 13);
+    ls_batch_partition    share = ls_trainer_share(t, 13);
     ls_metrics  m;
     fill(0, share.first, share.rows);
     ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = 13};
@@ -169,7 +169,7 @@ static void tied_weights_cost_a_gradient(void **state)
 }
 
 /* A model of enough parameters that cutting it in parts is exact to some percent. */
-static size_t bytes_of(int zero, ls_window_mode window, const char *name)
+static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
 {
     ls_graph      *g = ls_graph_new();
     ls_memory_line line[8];
@@ -192,7 +192,7 @@ static void sharing_saves_memory(void **state)
     const size_t all = 2 * (256 * 256 + 256) * sizeof(float);
     for (int zero = 0; zero < 2; zero++)
         for (int shared = 0; shared < 2; shared++) {
-            ls_window_mode window = shared ? LS_WINDOW_ON : LS_WINDOW_OFF;
+            ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
             size_t         parts  = zero || shared ? (size_t)the_size() : 1, states = bytes_of(zero, window, "optimizer state"), values = bytes_of(zero, window, "parameters");
             assert_true(states <= 2 * all / parts + 8 * 4096 && states + 8 * 4096 >= 2 * all / parts);
             if (shared && the_rank() > 0) assert_true(values == 0);
@@ -201,7 +201,7 @@ static void sharing_saves_memory(void **state)
 }
 
 /* What takes memory, after some steps. */
-static ls_memory_line line_of(const char *name, int zero, ls_window_mode window, int layers, int wide, int accumulate)
+static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode window, int layers, int wide, int accumulate)
 {
     ls_graph      *g = ls_graph_new();
     ls_memory_line line[8];
@@ -213,7 +213,7 @@ static ls_memory_line line_of(const char *name, int zero, ls_window_mode window,
     assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .window = window,
                             .accumulate = accumulate, .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
     for (int step = 0; step < 3; step++) {
-        ls_share share = ls_trainer_share(t, BATCH);
+        ls_batch_partition share = ls_trainer_share(t, BATCH);
         for (int64_t i = 0; i < share.rows; i++) label[i] = 0;
         ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {x, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
         assert_ok(ls_trainer_step(t, &batch, NULL));
@@ -233,7 +233,7 @@ static void buckets_take_turns_in_memory(void **state)
     enum { LAYERS = 24, WIDE = 128, FEW = 5 };
     const size_t layer = (WIDE * WIDE + WIDE + LS_PARAM_ALIGN) * sizeof(float), whole = LAYERS * layer, page = 4096;
     for (int shared = 0; shared < 2; shared++) {
-        ls_window_mode window = shared ? LS_WINDOW_ON : LS_WINDOW_OFF;
+        ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
         ls_memory_line all = line_of("gradients", 1, window, LAYERS, WIDE, 1), part = line_of("gradients", 2, window, LAYERS, WIDE, 1);
         size_t         slots = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
         assert_true(all.touched + page >= all.planned && part.touched <= part.planned && part.touched + 4 * page >= part.planned);
@@ -249,12 +249,12 @@ static void buckets_take_turns_in_memory(void **state)
 }
 
 /* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for the count. */
-static void check_skipped(int zero, ls_window_mode window)
+static void check_skipped(int zero, ls_shared_memory_mode window)
 {
     ls_graph   *g     = ls_graph_new();
     ls_tensor  *x     = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *loss  = ls_cross_entropy(ls_linear(g, "out", x, CLASSES), y);
-    ls_share    share;
+    ls_batch_partition    share;
     ls_trainer *t;
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f), .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero,
                             .window = window, .bucket_bytes = 256));
@@ -280,9 +280,9 @@ static void check_skipped(int zero, ls_window_mode window)
 
 static void a_step_is_skipped(void **state)
 {
-    check_skipped(0, LS_WINDOW_AUTO);
-    check_skipped(2, LS_WINDOW_AUTO);
-    check_skipped(2, LS_WINDOW_OFF);
+    check_skipped(0, LS_SHARED_MEMORY_AUTO);
+    check_skipped(2, LS_SHARED_MEMORY_AUTO);
+    check_skipped(2, LS_SHARED_MEMORY_OFF);
 }
 
 /* One rank's memory goes wrong: all ranks end, and know which it was. */
@@ -292,8 +292,8 @@ static void drift_is_found(void **state)
     ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_linear(g, "in", x, 16), CLASSES), y);
     ls_trainer *t;
-    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f), .window = LS_WINDOW_OFF, .check_every = 2));
-    ls_share share = ls_trainer_share(t, BATCH);
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f), .window = LS_SHARED_MEMORY_OFF, .check_every = 2));
+    ls_batch_partition share = ls_trainer_share(t, BATCH);
     int      param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
     fill(0, share.first, share.rows);
     ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
@@ -316,7 +316,7 @@ static void plan_is_what_runs(void **state)
     size_t      planned;
     uint64_t    allocations = 0;
     for (int step = 0; step < 5; step++) {
-        ls_share share = ls_trainer_share(t, BATCH);
+        ls_batch_partition share = ls_trainer_share(t, BATCH);
         fill(step, share.first, share.rows);
         ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
         assert_ok(ls_trainer_step(t, &batch, NULL));

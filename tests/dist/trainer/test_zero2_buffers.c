@@ -6,7 +6,7 @@
 
 enum { MOST = 128, WIDE = 40 };
 
-static ls_status nothing(void *context, const ls_run *run) { return LS_OK; }
+static ls_status nothing(void *context, const ls_execution *run) { return LS_OK; }
 
 /* A program with the instructions that begin the sums, as the trainer makes it. */
 typedef struct model {
@@ -15,7 +15,7 @@ typedef struct model {
     ls_program *p;
     ls_bucket  *bucket;
     int         n, begins[MOST];
-    ls_stage    stage[MOST];
+    ls_zero2_buffer    stage[MOST];
     size_t      floats;
 } model;
 
@@ -82,7 +82,7 @@ static void check_places(const model *m)
             size_t between = 0;
             for (int b = k + 1; b < i; b++) between += m->bucket[b].count;
             assert_true(m->bucket[i].count >= m->bucket[k].count || between >= m->bucket[k].count); /* a large sum is not waited for soon */
-            assert_true(m->begins[k] < ls__stage_first(m->p, &m->bucket[i], m->begins[i]));
+            assert_true(m->begins[k] < ls__zero2_buffer_first(m->p, &m->bucket[i], m->begins[i]));
             last = k;
         }
         assert_int_equal(m->stage[i].after, last);

@@ -50,7 +50,7 @@ typedef struct small {
     ls_recipe     *recipe;
     ls_graph      *g;
     ls_params     *params;
-    const ls_map  *map;
+    const ls_attention_map  *map;
     int            layers;
 } small;
 
@@ -86,7 +86,7 @@ static void rows_of_maps_sum_to_one(void **state)
     assert_int_equal(s.layers, 2);
     assert_string_equal(s.map[1].name, "transformer.h.1.attn");
     for (int i = 0; i < s.layers; i++) {
-        const ls_map *m = &s.map[i];
+        const ls_attention_map *m = &s.map[i];
         assert_true(m->heads == 2 && m->tokens == N && m->width == 8);
         for (int64_t r = 0; r < m->heads * N; r++) {
             double sum = 0, top = 0;

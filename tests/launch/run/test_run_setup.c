@@ -45,14 +45,14 @@ void *realloc(void *p, size_t bytes)
 }
 #endif
 
-static void open_job(ls_job *j, int n, char **argv)
+static void open_job(ls_run *j, int n, char **argv)
 {
     ls_args args;
-    assert_int_equal(ls_job_start(j, &args, n, argv), LS_OK);
-    if (ls_job_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK) fail_msg("%s", ls_error_message());
-    assert_int_equal(ls_job_data(j, LS_SPLITS_BOTH), LS_OK);
-    assert_int_equal(ls_job_graph(j), LS_OK);
-    if (ls_job_trainer(j) != LS_OK) fail_msg("%s", ls_error_message());
+    assert_int_equal(ls_run_start(j, &args, n, argv), LS_OK);
+    if (ls_run_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK) fail_msg("%s", ls_error_message());
+    assert_int_equal(ls_run_data(j, LS_SPLITS_BOTH), LS_OK);
+    assert_int_equal(ls_run_graph(j), LS_OK);
+    if (ls_run_trainer(j) != LS_OK) fail_msg("%s", ls_error_message());
 }
 
 static char *lenet[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60"};
@@ -64,7 +64,7 @@ static const struct {
     char      **argv;
 } jobs[] = {{"lenet5", 5, lenet}, {"lenet5 in micro-steps", 8, micro}};
 
-static ls_loader *open_loader(ls_job *j)
+static ls_loader *open_loader(ls_run *j)
 {
     ls_loader *loader;
     assert_int_equal(ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .seed = 1), LS_OK);
@@ -75,7 +75,7 @@ static ls_loader *open_loader(ls_job *j)
 static void allocates_nothing_after_the_second_step(void **state)
 {
     for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
-        ls_job     j;
+        ls_run     j;
         ls_batch   batch;
         ls_metrics m;
         open_job(&j, jobs[k].n, jobs[k].argv);
@@ -92,7 +92,7 @@ static void allocates_nothing_after_the_second_step(void **state)
         assert_int_equal(ls_alloc_count(), blocks);
         assert_true(!COUNTS || before > 0); /* else nothing was counted at all */
         ls_loader_free(loader);
-        ls_job_free(&j, LS_OK);
+        ls_run_free(&j, LS_OK);
     }
 }
 
@@ -100,7 +100,7 @@ static void allocates_nothing_after_the_second_step(void **state)
 static void touches_what_was_planned(void **state)
 {
     for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
-        ls_job         j;
+        ls_run         j;
         ls_batch       batch;
         ls_metrics     m;
         ls_memory_line lines[8];
@@ -112,7 +112,7 @@ static void touches_what_was_planned(void **state)
             assert_true(ls_loader_next(loader, &batch));
             assert_int_equal(ls_trainer_step(j.trainer, &batch, &m), LS_OK);
         }
-        assert_int_equal(ls_job_evaluate(&j, j.test, &loss, &accuracy), LS_OK);
+        assert_int_equal(ls_run_evaluate(&j, j.test, &loss, &accuracy), LS_OK);
         size_t high = ls__trainer_high_water(j.trainer, &planned);
         assert_int_equal(high, planned);
         for (int i = ls__trainer_memory(j.trainer, lines) - 1; i >= 0; i--) {
@@ -122,19 +122,19 @@ static void touches_what_was_planned(void **state)
         assert_int_equal(bytes, ls_trainer_planned_bytes(j.trainer));
         assert_true(ls_trainer_peak_bytes(j.trainer) <= bytes);
         ls_loader_free(loader);
-        ls_job_free(&j, LS_OK);
+        ls_run_free(&j, LS_OK);
     }
 }
 
 static void shares_the_cores(void **state)
 {
-    ls_job  j;
+    ls_run  j;
     ls_args args;
     unsetenv("OMP_NUM_THREADS");
-    assert_int_equal(ls_job_start(&j, &args, 2, lenet), LS_OK);
+    assert_int_equal(ls_run_start(&j, &args, 2, lenet), LS_OK);
     assert_true(j.threads >= 1);
     assert_int_equal(j.ranks, 1);
-    ls_job_free(&j, LS_OK);
+    ls_run_free(&j, LS_OK);
 }
 
 int main(void)

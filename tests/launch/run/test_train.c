@@ -181,9 +181,9 @@ static void evaluates_and_predicts(void **state)
     int32_t     label;
     assert_int_equal(ls_dataset_digits(&digits, "train", 650, 1), LS_OK);
     assert_int_equal(ls_dataset_read(digits, 0, pixels, &label), LS_OK);
-    assert_int_equal(ls_picture_write("light.png", 1, 28, 28, pixels), LS_OK);
+    assert_int_equal(ls_image_write("light.png", 1, 28, 28, pixels), LS_OK);
     for (int i = 0; i < 28 * 28; i++) pixels[i] = (uint8_t)(255 - pixels[i]);
-    assert_int_equal(ls_picture_write("dark.png", 1, 28, 28, pixels), LS_OK);
+    assert_int_equal(ls_image_write("dark.png", 1, 28, 28, pixels), LS_OK);
     ls_dataset_free(digits);
     assert_int_equal(run("predict reference light.png"), 0);
     assert_null(strstr(text_of("out"), "inverted"));

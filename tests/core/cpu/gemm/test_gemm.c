@@ -61,7 +61,7 @@ static void cut(product *p, int splits)
     p->g.bound  = p->bound;
 }
 
-static void check_values(const ls_level *level, const ls_gemm *g)
+static void check_values(const ls_isa_table *level, const ls_gemm *g)
 {
     int64_t count  = g->m * g->y_row;
     float  *before = malloc((size_t)count * sizeof *before);
@@ -90,7 +90,7 @@ static void check_values(const ls_level *level, const ls_gemm *g)
 
 #define EACH_LEVEL(level)                                  \
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++)    \
-        for (const ls_level *level = ls__level_of((ls_isa)isa); level; level = NULL)
+        for (const ls_isa_table *level = ls__isa_table_of((ls_isa)isa); level; level = NULL)
 
 static void test_values(void **state)
 {
@@ -116,7 +116,7 @@ static void test_values(void **state)
 }
 
 /* Parts of K are summed on their own and added as a binary tree: the same as doing so by hand. */
-static float *by_hand(const ls_level *level, const product *p, int first, int parts)
+static float *by_hand(const ls_isa_table *level, const product *p, int first, int parts)
 {
     int64_t count = p->g.m * p->g.n;
     float  *y     = malloc((size_t)count * sizeof *y);
@@ -138,7 +138,7 @@ static float *by_hand(const ls_level *level, const product *p, int first, int pa
     return y;
 }
 
-static void expect_rows(const ls_level *level, const ls_gemm *g, const float *want)
+static void expect_rows(const ls_isa_table *level, const ls_gemm *g, const float *want)
 {
     for (int64_t i = 0; i < g->m; i++)
         if (memcmp(g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
@@ -168,7 +168,7 @@ static const int64_t shapes[][4] = {{64, 120, 400, 0},  {120, 400, 64, 8},   {6,
                                     {12, 70, 600, 4},   {15, 40, 700, 0}, {150, 200, 250, 8}};
 
 /* The product on one thread, as M x N. */
-static float *reference(const ls_level *level, product *p)
+static float *reference(const ls_isa_table *level, product *p)
 {
     float *want = malloc((size_t)(p->g.m * p->g.n) * sizeof *want);
     omp_set_num_threads(1);
@@ -259,7 +259,7 @@ static void test_bits_do_not_show_strides(void **state)
     }
 }
 
-static void run_all(const ls_level *level)
+static void run_all(const ls_isa_table *level)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);

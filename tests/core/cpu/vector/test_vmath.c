@@ -18,7 +18,7 @@ enum { BLOCK = 4096 };
 
 #define EACH_LEVEL(level)                               \
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) \
-        for (const ls_level *level = ls__level_of((ls_isa)isa); level; level = NULL)
+        for (const ls_isa_table *level = ls__isa_table_of((ls_isa)isa); level; level = NULL)
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
@@ -36,7 +36,7 @@ static const function functions[] = {{"exp", offsetof(ls_vmath, exp), exp, 1.0},
                                      {"erf", offsetof(ls_vmath, erf), erf, 1.2}};
 #define EACH_FUNCTION(f) for (const function *f = functions; f < functions + sizeof functions / sizeof *functions; f++)
 
-static void call(const ls_level *level, const function *f, int64_t n, const float *x, float *y)
+static void call(const ls_isa_table *level, const function *f, int64_t n, const float *x, float *y)
 {
     void (*of_array)(int64_t, const float *, float *);
     memcpy(&of_array, (const char *)level->vmath + f->slot, sizeof of_array);
@@ -119,16 +119,16 @@ static void test_bits_depend_on_the_element(void **state)
 /* These two are not in the levels' tables: kernels call their own level's. */
 typedef float reduction(int64_t n, const float *x);
 #define X(level) reduction LS__PASTE(ls__vmax, level), LS__PASTE(ls__vsum, level);
-LS_LEVEL_LIST(X)
+LS_ISA_LIST(X)
 #undef X
 static reduction *const max_of[] = {
 #define X(level) LS__PASTE(ls__vmax, level),
-    LS_LEVEL_LIST(X)
+    LS_ISA_LIST(X)
 #undef X
 };
 static reduction *const sum_of[] = {
 #define X(level) LS__PASTE(ls__vsum, level),
-    LS_LEVEL_LIST(X)
+    LS_ISA_LIST(X)
 #undef X
 };
 
