@@ -88,14 +88,14 @@ typedef struct ls_input_args {
 } ls_input_args;
 #define ls_input(...) ls__input((ls_input_args){__VA_ARGS__})
 
-/* A trainable parameter of its own, for models that need more than layers: shape `dims`, filled by `init`.  A second call
- * with the same name gives the same parameter (the shapes must agree): that is how weights are tied. */
+/* A trainable parameter of its own, for models that need more than layers: shape `dims`, filled by `init`.  A second
+ * call with the same name gives the same parameter (the shapes must agree): that is how weights are tied. */
 #define ls_param(g, name, init, ...) ls__param((g), (name), (init), LS_HERE, LS_DIMS(__VA_ARGS__))
 
 /* What a model keeps from one run to the next (a cache of keys and values, a hidden state carried over): one array of
- * `dims` (none: a scalar) per sample of the largest batch, zeroed when the model is made and by ls_model_reset.  Sample i
- * of a run has row i.  It has no gradient, and only ops that say so write it, in place:
- * ls_state(g, "cache", LS_F32, 1024, 768) is B x 1024 x 768. */
+ * `dims` (none: a scalar) per sample of the largest batch, zeroed when the model is made and by ls_model_reset.  Sample
+ * i of a run has row i.  It has no gradient, and only ops that say so write it, in place: ls_state(g, "cache", LS_F32,
+ * 1024, 768) is B x 1024 x 768. */
 #define ls_state(...) ls__state((ls_input_args){__VA_ARGS__}, LS_HERE)
 
 /* Names start with this until ls_scope_end: ls_scope(g, "block0") makes "fc1" the parameter "block0.fc1.weight". */
@@ -110,15 +110,16 @@ int ls_freeze(ls_graph *g, const char *glob);
 const char *ls_tensor_name(const ls_tensor *x);
 ls_dtype    ls_tensor_type(const ls_tensor *x);
 int         ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS]); /* without the batch; how many */
-bool        ls_tensor_batched(const ls_tensor *x);                        /* false: a parameter                */
+bool        ls_tensor_batched(const ls_tensor *x);                         /* false: a parameter                */
 
 /* ---- initialisers -------------------------------------------------------------------------------------------------
  * Drawn from Philox keyed by the seed and the parameter's name: the values do not depend on anything else.  fan_in and
  * fan_out follow PyTorch's torch.nn.init (dim 1 and dim 0, times the receptive field). */
-#define LS_INIT_LIST(X)                                                                                                     \
-    X(ZEROS, "zeros") X(CONSTANT, "constant") X(UNIFORM, "uniform") X(NORMAL, "normal") X(TRUNC_NORMAL, "trunc_normal")     \
-    X(XAVIER_UNIFORM, "xavier_uniform") X(XAVIER_NORMAL, "xavier_normal") X(KAIMING_UNIFORM, "kaiming_uniform")             \
-    X(KAIMING_NORMAL, "kaiming_normal")
+#define LS_INIT_LIST(X)                                                                                                \
+    X(ZEROS, "zeros")                                                                                                  \
+    X(CONSTANT, "constant")                                                                                            \
+    X(UNIFORM, "uniform") X(NORMAL, "normal") X(TRUNC_NORMAL, "trunc_normal") X(XAVIER_UNIFORM, "xavier_uniform")      \
+        X(XAVIER_NORMAL, "xavier_normal") X(KAIMING_UNIFORM, "kaiming_uniform") X(KAIMING_NORMAL, "kaiming_normal")
 typedef enum ls_init_kind {
     LS_INIT_DEFAULT,
 #define X(name, text) LS_INIT_##name,
@@ -128,20 +129,24 @@ typedef enum ls_init_kind {
 
 typedef struct ls_init {
     ls_init_kind kind;
-    float        mean;          /* normal, trunc_normal                                    */
-    float        std;           /* normal, trunc_normal; 0: 1                              */
-    float        low, high;     /* uniform; trunc_normal: the bounds, 0 0: mean +- 2 std   */
-    float        value;         /* constant                                                */
-    float        gain;          /* xavier, kaiming; 0: 1 for xavier, sqrt(2) for kaiming   */
-    bool         fan_out;       /* kaiming: scale by fan_out instead of fan_in             */
-    int64_t      fan;           /* uniform: bounds +- 1/sqrt(fan), as PyTorch's biases; 0: low, high */
+    float        mean;      /* normal, trunc_normal                                    */
+    float        std;       /* normal, trunc_normal; 0: 1                              */
+    float        low, high; /* uniform; trunc_normal: the bounds, 0 0: mean +- 2 std   */
+    float        value;     /* constant                                                */
+    float        gain;      /* xavier, kaiming; 0: 1 for xavier, sqrt(2) for kaiming   */
+    bool         fan_out;   /* kaiming: scale by fan_out instead of fan_in             */
+    int64_t      fan;       /* uniform: bounds +- 1/sqrt(fan), as PyTorch's biases; 0: low, high */
 } ls_init;
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------
  * Inputs first, in order; then attributes by name: ls_dropout(x, .p = 0.1f).  Attributes not given are the defaults. */
 
-typedef struct ls_unary_args   { ls_tensor *x; } ls_unary_args;
-typedef struct ls_binary_args  { ls_tensor *x, *y; } ls_binary_args;
+typedef struct ls_unary_args {
+    ls_tensor *x;
+} ls_unary_args;
+typedef struct ls_binary_args {
+    ls_tensor *x, *y;
+} ls_binary_args;
 
 #include "core/ops/op_prototypes.h"
 
@@ -173,13 +178,16 @@ typedef struct ls_batch {
 /* The samples of a global batch that a rank gets.  The batch is cut into `shards` pieces, shard s being the samples
  * [s rows / shards, (s + 1) rows / shards); rank r of n owns the shards [r shards / n, (r + 1) shards / n). */
 typedef struct ls_batch_partition {
-    int     first_shard, shards;  /* shards owned: [first_shard, first_shard + shards)        */
-    int64_t first, rows;          /* samples owned: [first, first + rows) of the global batch */
+    int     first_shard, shards; /* shards owned: [first_shard, first_shard + shards)        */
+    int64_t first, rows;         /* samples owned: [first, first + rows) of the global batch */
 } ls_batch_partition;
 ls_batch_partition ls_batch_partition_of(int64_t global_rows, int total_shards, int ranks, int rank);
 
 /* First sample of shard s. */
-static inline int64_t ls_shard_first(int64_t global_rows, int total_shards, int s) { return global_rows * s / total_shards; }
+static inline int64_t ls_shard_first(int64_t global_rows, int total_shards, int s)
+{
+    return global_rows * s / total_shards;
+}
 
 /* ---- inference ----------------------------------------------------------------------------------------------------
  * A graph compiled without a loss.  Several models may run over the same parameters. */
@@ -201,24 +209,24 @@ int    ls_params_find(const ls_params *params, const char *name); /* -1: none */
 /* The digest: one number for all parameters, by name order of creation; equal bits, equal digest. */
 uint64_t ls_params_digest(const ls_params *params);
 
-/* Computes `outputs` (n of them) from the graph's inputs, for up to `max_rows` samples a call.  The parameters may be those of
- * another graph, a trainer's for example, which has each parameter of this one, by name and shape; they are not copied. */
+/* Computes `outputs` (n of them) from the graph's inputs, for up to `max_rows` samples a call.  The parameters may be
+ * those of another graph, a trainer's for example, which has each parameter of this one, by name and shape; they are
+ * not copied. */
 ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows);
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* Values of output i of the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
-/* From now on `m` keeps its states where `with` does, which must have the same ones and outlive it: one cache, read and written by a
- * model for many tokens a call and one for a single token. */
-ls_status    ls_model_share_state(ls_model *m, const ls_model *with);
+/* From now on `m` keeps its states where `with` does, which must have the same ones and outlive it: one cache, read and
+ * written by a model for many tokens a call and one for a single token. */
+ls_status ls_model_share_state(ls_model *m, const ls_model *with);
 /* Zeroes what the model keeps from run to run (ls_state). */
-void         ls_model_reset(ls_model *m);
-void         ls_model_free(ls_model *m);
+void ls_model_reset(ls_model *m);
+void ls_model_free(ls_model *m);
 
 /* ---- inside the macros ------------------------------------------------------------------------------------------- */
 
 /* LS_DIMS(6, 1, 5, 5) is {4, {6, 1, 5, 5}}. */
-#define LS_DIMS(...) \
-    ((ls_dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
+#define LS_DIMS(...) ((ls_dims){(int)(sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t)), {__VA_ARGS__}})
 
 ls_tensor *ls__input(ls_input_args args);
 ls_tensor *ls__state(ls_input_args args, ls_where where);

@@ -9,14 +9,14 @@
  *     /image       uint8  N x C x H x W       contiguous, or in chunks of whole samples
  *     /label       int32  N
  *     /class_names variable-length strings (optional)
- *     attribute    checksum, of pixels and labels (optional; XXH3 in 16 hex digits; what `lockstep data verify` compares)
+ *     attribute    checksum, of pixels and labels (optional; XXH3 in 16 hex digits; what `lockstep data verify`
+ * compares)
  *
  * or, of text, where files cut the tokens of a split wherever they like, also within a document:
  *
- *     attributes   lockstep_format = 1, split, vocabulary; optional: tokenizer (its kind), tokenizer_hash (of the tokenizer.json
- *                  beside the files), bytes (of the whole split's text)
- *     /tokens      uint16 (vocabulary <= 65536) or uint32, N      contiguous, or in chunks
- *     /documents   int64, where in this file documents begin, increasing (optional)
+ *     attributes   lockstep_format = 1, split, vocabulary; optional: tokenizer (its kind), tokenizer_hash (of the
+ * tokenizer.json beside the files), bytes (of the whole split's text) /tokens      uint16 (vocabulary <= 65536) or
+ * uint32, N      contiguous, or in chunks /documents   int64, where in this file documents begin, increasing (optional)
  *     attribute    checksum, of tokens and documents as they lie there (optional)
  */
 #ifndef LS_DATASETS_DATASETS_H
@@ -31,11 +31,11 @@ extern "C" {
 
 typedef struct ls_dataset ls_dataset;
 
-/* One split ("train", "test") of the data set at `path` (a file or a folder).  Every header is checked; LS_ERR_DATA names
- * file, expectation and hint. */
+/* One split ("train", "test") of the data set at `path` (a file or a folder).  Every header is checked; LS_ERR_DATA
+ * names file, expectation and hint. */
 ls_status ls_dataset_open(ls_dataset **d, const char *path, const char *split);
-/* The embedded data set `digits`: 28x28 grey digits drawn by the program.  `count` samples, a pure function of (seed, index).
- * Splits draw from separate sequences. */
+/* The embedded data set `digits`: 28x28 grey digits drawn by the program.  `count` samples, a pure function of (seed,
+ * index). Splits draw from separate sequences. */
 ls_status ls_dataset_digits(ls_dataset **d, const char *split, int64_t count, uint64_t seed);
 void      ls_dataset_free(ls_dataset *d);
 
@@ -45,36 +45,38 @@ enum { LS_MAX_CONTEXT = 1 << 24 };
 typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT } ls_data_kind;
 
 typedef struct ls_dataset_info {
-    const char *split, *path;
-    int64_t     count;
-    int         channels, height, width, classes;
-    float       mean[4], std[4];
+    const char        *split, *path;
+    int64_t            count;
+    int                channels, height, width, classes;
+    float              mean[4], std[4];
     const char *const *class_names; /* `classes` of them, never NULL: "0", "1", ... by default */
 
     /* Text: classes is the size of the vocabulary, count the number of windows; no shape, mean, std or class names. */
     ls_data_kind kind;
-    int64_t      context;            /* tokens of a window; 0: not said yet (ls_dataset_window) */
+    int64_t      context; /* tokens of a window; 0: not said yet (ls_dataset_window) */
     int64_t      tokens, documents;
-    int64_t      bytes;              /* of the text that the tokens are                         */
-    const char  *tokenizer;          /* its kind: "bytes", "chars", "bpe"                       */
-    const char  *tokenizer_hash;     /* 16 hex digits                                           */
+    int64_t      bytes;          /* of the text that the tokens are                         */
+    const char  *tokenizer;      /* its kind: "bytes", "chars", "bpe"                       */
+    const char  *tokenizer_hash; /* 16 hex digits                                           */
 } ls_dataset_info;
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 
-/* Samples of an epoch.  Shuffled windows begin at an offset that changes from epoch to epoch, which takes one of them. */
+/* Samples of an epoch.  Shuffled windows begin at an offset that changes from epoch to epoch, which takes one of them.
+ */
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order);
 
-/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/text/text_batch.c).  LS_ERR_DATA when not
- * even one fits. */
+/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/text/text_batch.c).
+ * LS_ERR_DATA when not even one fits. */
 ls_status ls_dataset_window(ls_dataset *d, int64_t context);
-/* Text: `n` tokens from `first` on, checked against the vocabulary; and where documents begin, counted in tokens of the split.
- * Thread-safe. */
+/* Text: `n` tokens from `first` on, checked against the vocabulary; and where documents begin, counted in tokens of the
+ * split. Thread-safe. */
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
 ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts);
 
 /* Pictures: sample i: channels x height x width bytes (NULL: not wanted) and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
-/* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of *files). */
+/* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of
+ * *files). */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
 
 /* The splits in a folder, sorted by name: for each, what stands before ".h5" or "-00000-of-". */
@@ -91,10 +93,10 @@ ls_status ls_dataset_splits(const char *folder, char (*splits)[LS_SPLIT_NAME], i
  *     end: ls_writer_free(w);
  */
 typedef struct ls_writer ls_writer;
-ls_status ls_writer_new(ls_writer **w, const char *folder, const ls_dataset_info *info, int shards);
-ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label);
-ls_status ls_writer_close(ls_writer *w);
-void      ls_writer_free(ls_writer *w);
+ls_status                ls_writer_new(ls_writer **w, const char *folder, const ls_dataset_info *info, int shards);
+ls_status                ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label);
+ls_status                ls_writer_close(ls_writer *w);
+void                     ls_writer_free(ls_writer *w);
 
 /* Writes a split of text of any length: first all tokens, then the files are made of them, then they get their names.
  *
@@ -122,29 +124,29 @@ ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes);
 ls_status ls_text_writer_close(ls_text_writer *w);
 void      ls_text_writer_free(ls_text_writer *w);
 
-/* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train and
- * test, with the mean and std of train. */
+/* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train
+ * and test, with the mean and std of train. */
 ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 
 /* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
 typedef struct ls_text_import {
     int                files;
-    const char *const *file;       /* UTF-8; the files are one text, each a document of it            */
+    const char *const *file; /* UTF-8; the files are one text, each a document of it            */
     const char        *out;
     const char        *tokenizer;  /* "bytes", "chars", "bpe" (both learn from these files), or a path */
     int32_t            vocabulary; /* bpe: to be learnt, 0: LS_TEXT_VOCABULARY; afterwards: that of the tokenizer */
     double             valid;      /* the last part of the bytes that becomes `valid`; 0: no such split */
     int                shards;     /* files of each split                                              */
-    void             (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                */
-    void              *context;
+    void (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                */
+    void *context;
     /* Told afterwards. */
-    int64_t            train_tokens, valid_tokens, bytes;
-    int64_t            replaced;   /* invalid UTF-8 sequences */
+    int64_t train_tokens, valid_tokens, bytes;
+    int64_t replaced; /* invalid UTF-8 sequences */
 } ls_text_import;
 ls_status ls_import_text(ls_text_import *options);
 
-/* ---- pictures ----------------------------------------------------------------------------------------------------- */
+/* ---- pictures ---------------------------------------------------------------------------------------------------- */
 
 /* A PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
 ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels);
@@ -161,14 +163,14 @@ int64_t ls_sample_at(uint64_t seed, int64_t epoch, int64_t count, int64_t at);
  * global batch; the last batch of an epoch is as short as it must be, so that every sample comes exactly once. */
 typedef struct ls_loader ls_loader;
 typedef struct ls_loader_options {
-    int64_t  batch;         /* global                                                           */
-    int      shards, ranks, rank; /* as the trainer's                                           */
-    uint64_t seed;
-    bool     in_order;      /* positions as they are (evaluation) instead of shuffled           */
-    int64_t  epoch, sample; /* where to start: samples of that epoch already consumed           */
-    int64_t  epochs;        /* stop before this epoch; 0: never                                 */
-    int      prefetch;      /* batches; 0: 4                                                    */
-    const char *input[2];   /* names of the graph's inputs; NULL: "image", "label", or "tokens", "target" */
+    int64_t     batch;               /* global                                                           */
+    int         shards, ranks, rank; /* as the trainer's                                           */
+    uint64_t    seed;
+    bool        in_order;      /* positions as they are (evaluation) instead of shuffled           */
+    int64_t     epoch, sample; /* where to start: samples of that epoch already consumed           */
+    int64_t     epochs;        /* stop before this epoch; 0: never                                 */
+    int         prefetch;      /* batches; 0: 4                                                    */
+    const char *input[2];      /* names of the graph's inputs; NULL: "image", "label", or "tokens", "target" */
 } ls_loader_options;
 #define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
 ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);
@@ -176,9 +178,9 @@ void      ls_loader_free(ls_loader *l);
 
 /* Where a batch stands. */
 typedef struct ls_position {
-    int64_t epoch;       /* of this batch                                  */
-    int64_t sample;      /* samples of the epoch consumed after this batch */
-    bool    epoch_ends;  /* the last batch of its epoch                    */
+    int64_t epoch;      /* of this batch                                  */
+    int64_t sample;     /* samples of the epoch consumed after this batch */
+    bool    epoch_ends; /* the last batch of its epoch                    */
 } ls_position;
 
 /* The next batch, valid until the next call; false at the end or on an error (then ls_loader_status is not LS_OK). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Buffers that notice who writes or reads beyond them: the last byte lies before a page that may not be touched, and what
- * is left of the first page is filled with a pattern.
+ * Buffers that notice who writes or reads beyond them: the last byte lies before a page that may not be touched, and
+ * what is left of the first page is filled with a pattern.
  *
  *     check_buffer b = check_buffer_new(n * sizeof(float), 4);
  *     kernel(b.data);
@@ -31,9 +31,9 @@ typedef struct check_buffer {
 /* `bytes`, all of them the pattern, ending right before the forbidden page unless `align` keeps them from it. */
 static inline check_buffer check_buffer_new(size_t bytes, size_t align)
 {
-    size_t        body = (bytes + 2 * CHECK_PAGE - 1) / CHECK_PAGE * CHECK_PAGE;
-    check_buffer  b    = {.bytes = bytes, .body = body};
-    b.map              = mmap(NULL, body + CHECK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t       body = (bytes + 2 * CHECK_PAGE - 1) / CHECK_PAGE * CHECK_PAGE;
+    check_buffer b    = {.bytes = bytes, .body = body};
+    b.map             = mmap(NULL, body + CHECK_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(b.map != MAP_FAILED);
     assert_int_equal(mprotect(b.map + body, CHECK_PAGE, PROT_NONE), 0);
     memset(b.map, CHECK_PATTERN, body);

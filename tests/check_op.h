@@ -13,12 +13,13 @@
  *
  *     CHECK_MAIN(cmocka_unit_test(check_softplus))
  *
- * Checked, for 1, 2 and 7 samples and for enough of them to occupy threads, at every instruction-set level of this processor:
+ * Checked, for 1, 2 and 7 samples and for enough of them to occupy threads, at every instruction-set level of this
+ * processor:
  *  - the shape; the values against the reference; the gradients of all inputs against central differences of it
  *  - gradients written, added to, and left out; forward and backward in place where the op says it may
  *  - backward reads only what the op saves (all else is overwritten with NaN), and changes nothing but its outputs
- *  - the same bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters computed
- *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
+ *  - the same bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters
+ * computed as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
  *  - nothing is read or written outside of tensors and workspace
  */
 #ifndef LS_TESTS_CHECK_OP_H
@@ -26,12 +27,14 @@
 
 #include "tests/check_run.h"
 
-/* ---- comparing ---------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
-/* An output element that a reference left alone.  One that it made infinite has to be that infinity, and is no part of the loss. */
+/* An output element that a reference left alone.  One that it made infinite has to be that infinity, and is no part of
+ * the loss. */
 #define CHECK_UNSET (-7.77e300)
 
-static inline void check_close(const check_setup *s, const char *what, int64_t n, const float *got, const double *want, double tol)
+static inline void check_close(const check_setup *s, const char *what, int64_t n, const float *got, const double *want,
+                               double tol)
 {
     double scale = 0.01;
     for (int64_t i = 0; i < n; i++)
@@ -41,17 +44,21 @@ static inline void check_close(const check_setup *s, const char *what, int64_t n
             fail_msg("%s: %s[%lld] is %.9g, expected %.9g", s->what, what, (long long)i, (double)got[i], want[i]);
 }
 
-static inline void check_same(const check_setup *s, const char *what, const char *when, int64_t n, const float *got, const float *want)
+static inline void check_same(const check_setup *s, const char *what, const char *when, int64_t n, const float *got,
+                              const float *want)
 {
     for (int64_t i = 0; i < n; i++)
         if (memcmp(&got[i], &want[i], sizeof *got) != 0)
-            fail_msg("%s: %s[%lld] is %.9g, but %.9g %s", s->what, what, (long long)i, (double)want[i], (double)got[i], when);
+            fail_msg("%s: %s[%lld] is %.9g, but %.9g %s", s->what, what, (long long)i, (double)want[i], (double)got[i],
+                     when);
 }
 
 /* Outputs and gradients of samples [first, first + rows) against those of the whole. */
-static inline void check_same_results(const check_setup *s, const char *when, check_how h, const check_result *got, const check_result *want)
+static inline void check_same_results(const check_setup *s, const char *when, check_how h, const check_result *got,
+                                      const check_result *want)
 {
-    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {"y", "y1", "y2"};
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
+                                                                                                    "y", "y1", "y2"};
     if (!h.rows) h.rows = s->rows;
     for (int o = 0; o < s->n->outs; o++) {
         int64_t numel = ls__numel(s->n->out[o]);
@@ -60,12 +67,14 @@ static inline void check_same_results(const check_setup *s, const char *when, ch
     for (int i = 0; i < s->n->ins; i++) {
         if (!got->dx[i] || !want->dx[i]) continue;
         int64_t numel = ls__numel(s->n->in[i]);
-        if (s->n->in[i]->batched) check_same(s, grad[i], when, numel * h.rows, got->dx[i], want->dx[i] + numel * h.first);
-        else if (h.rows == s->rows) check_same(s, grad[i], when, numel, got->dx[i], want->dx[i]);
+        if (s->n->in[i]->batched)
+            check_same(s, grad[i], when, numel * h.rows, got->dx[i], want->dx[i] + numel * h.first);
+        else if (h.rows == s->rows)
+            check_same(s, grad[i], when, numel, got->dx[i], want->dx[i]);
     }
 }
 
-/* ---- values and gradients ----------------------------------------------------------------------------------------- */
+/* ---- values and gradients ---------------------------------------------------------------------------------------- */
 
 typedef struct check_wide {
     check_ref        r;
@@ -76,7 +85,9 @@ typedef struct check_wide {
 /* The inputs in double, and room for the outputs. */
 static inline check_wide check_widen(const check_setup *s)
 {
-    check_wide w = {.reference = s->reference, .r = {.node = s->n, .args = s->n->args, .rows = s->rows, .training = !s->cs->inference, .key = CHECK_KEY}};
+    check_wide w = {
+        .reference = s->reference,
+        .r = {.node = s->n, .args = s->n->args, .rows = s->rows, .training = !s->cs->inference, .key = CHECK_KEY}};
     for (int i = 0; i < s->n->ins; i++) {
         if (!s->n->in[i]) continue;
         int64_t n = check_elements(s->n->in[i], s->rows);
@@ -133,8 +144,10 @@ static inline double *check_differences(const check_setup *s, const check_wide *
     double *want = ls_arena_alloc(arena, (size_t)n * sizeof(double));
     for (int64_t k = 0; k < n; k++) {
         double x = w->x[i][k], h = 1e-5;
-        want[k]  = CHECK_UNSET;
-        if (n > CHECK_DIFFERENCES && (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES) continue;
+        want[k] = CHECK_UNSET;
+        if (n > CHECK_DIFFERENCES &&
+            (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES)
+            continue;
         int64_t      b     = s->n->in[i]->batched ? k / ls__numel(s->n->in[i]) : -1;
         check_wide   alone = b < 0 ? *w : check_one_sample(w, b);
         const float *dy    = b < 0 ? s->dy : s->dy + b * ls__numel(s->n->out[0]);
@@ -142,8 +155,8 @@ static inline double *check_differences(const check_setup *s, const check_wide *
         double more        = check_loss(&alone, dy);
         w->x[i][k]         = x - h;
         double less        = check_loss(&alone, dy);
-        w->x[i][k]  = x;
-        want[k]     = (more - less) / (2 * h);
+        w->x[i][k]         = x;
+        want[k]            = (more - less) / (2 * h);
     }
     return want;
 }
@@ -163,12 +176,15 @@ static inline void check_truth_new(check_truth *t, const check_setup *s, bool gr
 
 static inline void check_against_truth(const check_setup *s, const check_truth *t, const check_result *r)
 {
-    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {"y", "y1", "y2"};
+    static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
+                                                                                                    "y", "y1", "y2"};
     for (int o = 0; o < s->n->outs; o++)
-        check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o], s->cs->tol > 0 ? s->cs->tol : 2e-6);
+        check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o],
+                    s->cs->tol > 0 ? s->cs->tol : 2e-6);
     for (int i = 0; i < s->n->ins; i++)
         if (t->dx[i])
-            check_close(s, grad[i], check_elements(s->n->in[i], s->rows), r->dx[i], t->dx[i], s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
+            check_close(s, grad[i], check_elements(s->n->in[i], s->rows), r->dx[i], t->dx[i],
+                        s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
 }
 
 /* Adding to what is there, for every reason to do so. */
@@ -199,20 +215,25 @@ static inline void check_single_gradients(const check_setup *s, const check_resu
 
 static inline void check_inplace(const check_setup *s, const check_result *whole)
 {
-    check_how h = {.inplace = s->op->inplace && !(s->op->saves & LS_SAVES_IN(0)), .inplace_backward = s->op->inplace_backward && !s->cs->inference};
+    check_how h = {.inplace          = s->op->inplace && !(s->op->saves & LS_SAVES_IN(0)),
+                   .inplace_backward = s->op->inplace_backward && !s->cs->inference};
     if (!h.inplace && !h.inplace_backward) return;
     check_result r = check_run(s, h);
     check_same_results(s, "in place", h, &r, whole);
 }
 
-/* ---- bits --------------------------------------------------------------------------------------------------------- */
+/* ---- bits -------------------------------------------------------------------------------------------------------- */
 
 static inline void check_threads(const check_setup *s, const check_result *whole)
 {
     for (int threads = 2; threads <= 5; threads += threads == 3 ? 2 : 1) {
         check_how    h = {.threads = threads};
         check_result r = check_run(s, h);
-        check_same_results(s, threads == 2 ? "with 2 threads" : threads == 3 ? "with 3 threads" : "with 5 threads", h, &r, whole);
+        check_same_results(s,
+                           threads == 2   ? "with 2 threads"
+                           : threads == 3 ? "with 3 threads"
+                                          : "with 5 threads",
+                           h, &r, whole);
     }
 }
 
@@ -231,7 +252,7 @@ static inline const float *check_tree(const check_setup *s, const float *const *
 {
     if (n == 1) return part[0];
     const float *left = check_tree(s, part, n / 2, count), *right = check_tree(s, part + n / 2, n / 2, count);
-    float       *sum  = ls_arena_alloc(s->arena, (size_t)count * sizeof(float));
+    float       *sum = ls_arena_alloc(s->arena, (size_t)count * sizeof(float));
     for (int64_t i = 0; i < count; i++) sum[i] = left[i] + right[i];
     return sum;
 }
@@ -258,8 +279,9 @@ static inline const float *check_fold(const check_setup *s, const float *gradien
 /* Gradients of parameters over eight shards: cut into groups and calls in many ways, and added up by hand. */
 static inline void check_groups(const check_setup *s)
 {
-    static const int cuts[][CHECK_SHARDS + 1] = {{8}, {4, 4}, {2, 2, 4}, {4, 2, 2}, {1, 1, 2, 4}, {2, 2, 2, 2}, {1, 1, 1, 1, 1, 1, 1, 1}};
-    check_result     whole                    = {0};
+    static const int cuts[][CHECK_SHARDS + 1] = {
+        {8}, {4, 4}, {2, 2, 4}, {4, 2, 2}, {1, 1, 2, 4}, {2, 2, 2, 2}, {1, 1, 1, 1, 1, 1, 1, 1}};
+    check_result whole = {0};
     for (size_t cut = 0; cut < sizeof cuts / sizeof *cuts; cut++) {
         check_how h = {.shards = CHECK_SHARDS, .bound = s->shard, .threads = 1 + (int)(cut % 3)};
         for (; cuts[cut][h.groups]; h.groups++) h.group[h.groups] = cuts[cut][h.groups];
@@ -271,13 +293,17 @@ static inline void check_groups(const check_setup *s)
                            check_fold(s, r.dx[i], cuts[cut], ls__numel(s->n->in[i])), whole.dx[i]);
     }
     int64_t      half = s->shard[CHECK_SHARDS / 2];
-    check_result low  = check_run(s, (check_how){.rows = half, .nothing = !half, .shards = 4, .bound = s->shard, .groups = 1, .group = {4}});
-    check_result high = check_run(s, (check_how){.first = half, .rows = s->rows - half, .shards = 4, .bound = s->shard + 4, .groups = 1, .group = {4}});
+    check_result low  = check_run(
+         s, (check_how){.rows = half, .nothing = !half, .shards = 4, .bound = s->shard, .groups = 1, .group = {4}});
+    check_result high = check_run(
+        s, (check_how){
+               .first = half, .rows = s->rows - half, .shards = 4, .bound = s->shard + 4, .groups = 1, .group = {4}});
     for (int i = 0; i < s->n->ins; i++) {
         if (!low.dx[i] || s->n->in[i]->batched) continue;
         const float *part[2] = {low.dx[i], high.dx[i]};
         int64_t      n       = ls__numel(s->n->in[i]);
-        check_same(s, "the gradient of a parameter", "as the sum of two calls", n, check_tree(s, part, 2, n), whole.dx[i]);
+        check_same(s, "the gradient of a parameter", "as the sum of two calls", n, check_tree(s, part, 2, n),
+                   whole.dx[i]);
     }
 }
 
@@ -285,10 +311,11 @@ static inline void check_groups(const check_setup *s)
 static inline void check_nothing(const check_setup *s)
 {
     static const int64_t none[5];
-    check_result         r = check_run(s, (check_how){.nothing = true, .shards = 4, .bound = none, .groups = 1, .group = {4}});
+    check_result r = check_run(s, (check_how){.nothing = true, .shards = 4, .bound = none, .groups = 1, .group = {4}});
     for (int i = 0; i < s->n->ins; i++)
         for (int64_t k = 0; r.dx[i] && !s->n->in[i]->batched && k < ls__numel(s->n->in[i]); k++)
-            if (r.dx[i][k] != 0) fail_msg("%s: without samples, the gradient of parameter %d is %.9g", s->what, i, (double)r.dx[i][k]);
+            if (r.dx[i][k] != 0)
+                fail_msg("%s: without samples, the gradient of parameter %d is %.9g", s->what, i, (double)r.dx[i][k]);
 }
 
 static inline bool check_has_params(const check_setup *s)
@@ -298,7 +325,7 @@ static inline bool check_has_params(const check_setup *s)
     return false;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static inline void check_setup_all(const check_setup *s, check_truth *truth, bool gradients)
 {
@@ -341,11 +368,11 @@ static inline void check_op_cases(int id, check_reference *reference, const chec
 }
 
 /* Defines check_OP, which checks every case given. */
-#define CHECK_OP(op, reference, ...)                                                        \
-    static void check_##op(void **state)                                                    \
-    {                                                                                       \
-        const check_case cases[] = {__VA_ARGS__};                                           \
-        check_op_cases(LS_OP_##op, (reference), cases, sizeof cases / sizeof *cases);       \
+#define CHECK_OP(op, reference, ...)                                                                                   \
+    static void check_##op(void **state)                                                                               \
+    {                                                                                                                  \
+        const check_case cases[] = {__VA_ARGS__};                                                                      \
+        check_op_cases(LS_OP_##op, (reference), cases, sizeof cases / sizeof *cases);                                  \
     }
 
 /* The op refuses the case, with a message that contains `part`. */
@@ -359,11 +386,11 @@ static inline void check_refused(int id, const char *part, const check_case *cs)
 }
 #define CHECK_REFUSED(op, part, ...) check_refused(LS_OP_##op, (part), &(check_case)__VA_ARGS__)
 
-#define CHECK_MAIN(...)                                                 \
-    int main(void)                                                      \
-    {                                                                   \
-        const struct CMUnitTest tests[] = {__VA_ARGS__};                \
-        return cmocka_run_group_tests(tests, NULL, NULL);               \
+#define CHECK_MAIN(...)                                                                                                \
+    int main(void)                                                                                                     \
+    {                                                                                                                  \
+        const struct CMUnitTest tests[] = {__VA_ARGS__};                                                               \
+        return cmocka_run_group_tests(tests, NULL, NULL);                                                              \
     }
 
 #endif

@@ -28,11 +28,11 @@ typedef struct check_in {
 
 typedef struct check_case {
     check_in    in[LS_MAX_IN];
-    const void *args;                  /* the op's args struct, for the attributes; NULL: defaults       */
-    int64_t     out[LS_MAX_DIMS + 1];  /* expected dims of one sample, ended by 0; none: as input 0      */
-    bool        scalar;                /* expected: one number a sample                                  */
-    double      tol, tol_grad;         /* relative to the largest value of a tensor; 0: 2e-6, 2e-5       */
-    bool        inference;             /* forward with training off, and nothing else                    */
+    const void *args;                 /* the op's args struct, for the attributes; NULL: defaults       */
+    int64_t     out[LS_MAX_DIMS + 1]; /* expected dims of one sample, ended by 0; none: as input 0      */
+    bool        scalar;               /* expected: one number a sample                                  */
+    double      tol, tol_grad;        /* relative to the largest value of a tensor; 0: 2e-6, 2e-5       */
+    bool        inference;            /* forward with training off, and nothing else                    */
 } check_case;
 
 /* What a reference gets.  It fills y[0], and the other outputs if it likes to have them compared. */
@@ -74,9 +74,9 @@ typedef struct check_setup {
 typedef struct check_how {
     int64_t        first, rows;
     int            shards, groups, threads;
-    const int64_t *bound;           /* of the whole batch; NULL: one shard */
-    int            group[CHECK_SHARDS]; /* shards of each group            */
-    unsigned       skip;            /* inputs without dx                   */
+    const int64_t *bound;                                              /* of the whole batch; NULL: one shard */
+    int            group[CHECK_SHARDS];                                /* shards of each group            */
+    unsigned       skip;                                               /* inputs without dx                   */
     bool           add, group_add, inplace, inplace_backward, nothing; /* nothing: no samples at all */
 } check_how;
 
@@ -91,7 +91,10 @@ static inline bool check_has_grad(const check_setup *s, int i)
     return x && x->type == LS_F32 && !(s->op->no_grad & 1u << i);
 }
 
-static inline int64_t check_elements(const ls_tensor *x, int64_t rows) { return ls__numel(x) * (x->batched ? rows : 1); }
+static inline int64_t check_elements(const ls_tensor *x, int64_t rows)
+{
+    return ls__numel(x) * (x->batched ? rows : 1);
+}
 
 /* Two normal numbers from a counter (Box and Muller). */
 static inline float check_normal(uint64_t stream, int64_t i)
@@ -101,7 +104,7 @@ static inline float check_normal(uint64_t stream, int64_t i)
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 
-/* ---- setting up --------------------------------------------------------------------------------------------------- */
+/* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 static inline int check_rank(const int64_t *dims)
 {
@@ -124,7 +127,7 @@ static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs)
         ls_dims dims = {check_rank(d), {d[0], d[1], d[2], d[3], d[4], d[5]}};
         args[i]      = in->absent  ? NULL
                        : in->param ? ls__param(g, name, (ls_init){0}, LS_HERE, dims)
-                                   : in->state ? ls_state(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5])
+                       : in->state ? ls_state(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5])
                                    : ls_input(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5]);
     }
     ls_tensor *y = ls__apply(id, args, LS_HERE);
@@ -143,9 +146,12 @@ static inline void check_fill(check_setup *s)
         s->base[i] = ls_arena_alloc(s->arena, (size_t)n * sizeof(float));
         for (int64_t k = 0; k < n; k++) {
             float   value = check_normal((uint64_t)i, k) * (in->std != 0 ? in->std : 1) + in->mean;
-            int32_t index = in->low + (int32_t)(ls_philox(CHECK_KEY, 100 + (uint64_t)i, (uint64_t)k).v[0] % (uint32_t)(in->high > in->low ? in->high - in->low : 1));
-            if (in->type == LS_I32) memcpy(&s->x[i][k], &index, sizeof index);
-            else s->x[i][k] = value;
+            int32_t index = in->low + (int32_t)(ls_philox(CHECK_KEY, 100 + (uint64_t)i, (uint64_t)k).v[0] %
+                                                (uint32_t)(in->high > in->low ? in->high - in->low : 1));
+            if (in->type == LS_I32)
+                memcpy(&s->x[i][k], &index, sizeof index);
+            else
+                s->x[i][k] = value;
             s->base[i][k] = check_normal(200 + (uint64_t)i, k);
         }
     }
@@ -168,7 +174,8 @@ static inline void check_shape(const check_setup *s)
     if (!same) fail_msg("%s: the output is %s", s->what, ls__shape(y));
 }
 
-static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const check_case *cs, check_reference *reference, int64_t rows)
+static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const check_case *cs, check_reference *reference,
+                                   int64_t rows)
 {
     *s = (check_setup){.cs = cs, .reference = reference, .rows = rows, .op = ls__isa_table_of(isa)->op[id]};
     assert_int_equal(ls_arena_new(&s->arena, "check"), LS_OK);
@@ -183,7 +190,8 @@ static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const che
         if (flops * (double)rows > 5e7) rows = (int64_t)(5e7 / flops);
         s->rows = rows = rows < 11 ? 11 : rows > 1200 ? 1200 : rows;
     }
-    snprintf(s->what, sizeof s->what, "%s of %s, level %s, %lld samples", s->op->name, ls__shape(s->n->in[0]), ls_isa_name(isa), (long long)rows);
+    snprintf(s->what, sizeof s->what, "%s of %s, level %s, %lld samples", s->op->name, ls__shape(s->n->in[0]),
+             ls_isa_name(isa), (long long)rows);
     check_fill(s);
 }
 
@@ -193,11 +201,11 @@ static inline void check_setup_free(check_setup *s)
     ls_arena_free(s->arena);
 }
 
-/* ---- one run ------------------------------------------------------------------------------------------------------ */
+/* ---- one run ----------------------------------------------------------------------------------------------------- */
 
 typedef struct check_memory {
     check_buffer x[LS_MAX_IN], y[LS_MAX_OUT], dy, dx[LS_MAX_IN], scratch;
-    check_buffer params;            /* gradients of parameters: a block for each group, gaps of 3 floats between them */
+    check_buffer params;           /* gradients of parameters: a block for each group, gaps of 3 floats between them */
     int64_t      param[LS_MAX_IN]; /* where each is in a block */
     int64_t      block;
     ls_group     group[CHECK_SHARDS];
@@ -216,8 +224,16 @@ static inline void check_memory_new(check_memory *m, const check_setup *s, const
 {
     *m         = (check_memory){0};
     ls_call *c = &m->call;
-    *c = (ls_call){.node = s->n, .args = s->n->args, .rows = h->rows, .shards = h->bound ? h->shards : 1, .bound = m->bound,
-                   .training = !s->cs->inference, .key = CHECK_KEY, .first_sample = h->first, .groups = h->groups ? h->groups : 1, .group = m->group};
+    *c         = (ls_call){.node         = s->n,
+                           .args         = s->n->args,
+                           .rows         = h->rows,
+                           .shards       = h->bound ? h->shards : 1,
+                           .bound        = m->bound,
+                           .training     = !s->cs->inference,
+                           .key          = CHECK_KEY,
+                           .first_sample = h->first,
+                           .groups       = h->groups ? h->groups : 1,
+                           .group        = m->group};
     for (int i = 0; i <= c->shards; i++) m->bound[i] = h->bound ? h->bound[i] - h->bound[0] : i * h->rows;
     for (int i = 0; i < s->n->ins; i++) {
         const ls_tensor *x = s->n->in[i];
@@ -244,8 +260,10 @@ static inline void check_memory_backward(check_memory *m, const check_setup *s, 
     }
     m->params = check_copy(NULL, m->block * c->groups);
     for (int k = 0, first = 0; k < c->groups; first += m->group[k].shards, k++)
-        m->group[k] = (ls_group){
-            .first = first, .shards = h->groups ? h->group[k] : c->shards, .offset = (size_t)(k * m->block), .add = h->group_add};
+        m->group[k] = (ls_group){.first  = first,
+                                 .shards = h->groups ? h->group[k] : c->shards,
+                                 .offset = (size_t)(k * m->block),
+                                 .add    = h->group_add};
     for (int i = 0; i < s->n->ins; i++) {
         if (!check_has_grad(s, i) || (h->skip & 1u << i)) continue;
         const ls_tensor *x = s->n->in[i];
@@ -274,9 +292,11 @@ static inline void check_call(check_memory *m, const check_setup *s, bool backwa
     for (int k = 0; k < m->call.shards; k++)
         if (m->bound[k + 1] - m->bound[k] > largest) largest = m->bound[k + 1] - m->bound[k];
     m->call.shard_rows = largest;
-    size_t bytes    = s->op->scratch ? s->op->scratch(s->n, largest * m->call.shards, m->call.shards, omp_get_max_threads(), backward) : 0;
-    m->scratch      = check_buffer_new(bytes, 64);
-    m->call.scratch = bytes ? m->scratch.data : NULL;
+    size_t bytes       = s->op->scratch
+                             ? s->op->scratch(s->n, largest * m->call.shards, m->call.shards, omp_get_max_threads(), backward)
+                             : 0;
+    m->scratch         = check_buffer_new(bytes, 64);
+    m->call.scratch    = bytes ? m->scratch.data : NULL;
     check_poison(&m->scratch);
     (backward ? s->op->backward : s->op->forward)[LS_CPU](&m->call);
     check_buffer_verify(&m->scratch, "the workspace");
@@ -333,7 +353,8 @@ static inline check_result check_run(const check_setup *s, check_how h)
         if (!s->n->in[i] || (i == 0 && h.inplace)) continue;
         check_buffer_verify(&m.x[i], "an input");
         if (s->op->updates & 1u << i) continue;
-        check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0), "an input");
+        check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0),
+                        "an input");
     }
     if (s->op->backward[LS_CPU] && !s->cs->inference) {
         for (int i = 0; i < s->n->ins; i++)
@@ -345,10 +366,12 @@ static inline check_result check_run(const check_setup *s, check_how h)
         if (!h.inplace_backward) check_unchanged(s, &m.dy, s->dy + h.first * ls__numel(s->n->out[0]), "dy");
         for (int i = 0; i < s->n->ins; i++)
             if ((s->op->saves & LS_SAVES_IN(i)) && s->x[i] && !(i == 0 && h.inplace))
-                check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0), "a saved input");
+                check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0),
+                                "a saved input");
         for (int o = 0; o < s->n->outs; o++)
             if ((s->op->saves & LS_SAVES_OUT(o) || s->op->loss_in_backward) && !(o == 0 && h.inplace))
-                check_unchanged(s, &m.y[o], r.y[o], s->op->loss_in_backward ? "the loss that backward makes" : "a saved output");
+                check_unchanged(s, &m.y[o], r.y[o],
+                                s->op->loss_in_backward ? "the loss that backward makes" : "a saved output");
         check_keep_gradients(&m, s, &h, &r);
     }
     for (int i = 0; i < LS_MAX_IN; i++) check_buffer_free(&m.x[i]), check_buffer_free(&m.dx[i]);

@@ -91,7 +91,7 @@ static inline void golden_read_array(golden *g, char *line)
     assert_true(g->arrays < GOLDEN_ARRAYS);
     golden_array *a = &g->array[g->arrays++];
     char         *rest, *type;
-    *a    = (golden_array){.count = 1};
+    *a = (golden_array){.count = 1};
     strtok_r(line, " ", &rest);
     a->name = strtok_r(NULL, " ", &rest);
     type    = strtok_r(NULL, " ", &rest);
@@ -104,14 +104,20 @@ static inline void golden_read_array(golden *g, char *line)
     a->i32 = (int32_t *)(void *)a->f32;
     for (int64_t i = 0; i < a->count; i++) {
         char *end;
-        if (a->type == LS_I32) a->i32[i] = (int32_t)strtol(g->at, &end, 10);
-        else a->f32[i] = strtof(g->at, &end);
-        if (end == g->at) fail_msg("%s: case %d, '%s': expected %lld numbers, found %lld", g->path, g->number, a->name, (long long)a->count, (long long)i);
+        if (a->type == LS_I32)
+            a->i32[i] = (int32_t)strtol(g->at, &end, 10);
+        else
+            a->f32[i] = strtof(g->at, &end);
+        if (end == g->at)
+            fail_msg("%s: case %d, '%s': expected %lld numbers, found %lld", g->path, g->number, a->name,
+                     (long long)a->count, (long long)i);
         g->at = end;
     }
     g->at += *g->at == '\n';
-    if (a->type == LS_I32) a->f32 = NULL;
-    else a->i32 = NULL;
+    if (a->type == LS_I32)
+        a->f32 = NULL;
+    else
+        a->i32 = NULL;
 }
 
 /* The next case, or false at the end. */
@@ -123,11 +129,11 @@ static inline bool golden_next(golden *g)
     if (strncmp(line, "case ", 5) != 0) fail_msg("%s: expected a case, found '%s'", g->path, line);
     g->number++;
     g->settings = g->arrays = 0;
-    g->name = strtok_r(line + 5, " ", &rest);
+    g->name                 = strtok_r(line + 5, " ", &rest);
     for (char *word; (word = strtok_r(NULL, " ", &rest)); g->settings++) {
         char *equals = strchr(word, '=');
         assert_true(equals && g->settings < GOLDEN_SETTINGS);
-        *equals = 0;
+        *equals               = 0;
         g->key[g->settings]   = word;
         g->value[g->settings] = equals + 1;
     }
@@ -165,18 +171,18 @@ static inline const golden_array *golden_get(const golden *g, const char *name)
 }
 
 /* Each element within `relative` of its own size and `absolute` besides. */
-static inline void golden_close_to(const golden *g, const char *what, int64_t n, const float *got, const float *want, double relative,
-                                   double absolute)
+static inline void golden_close_to(const golden *g, const char *what, int64_t n, const float *got, const float *want,
+                                   double relative, double absolute)
 {
     for (int64_t i = 0; i < n; i++) {
         double error = fabs((double)got[i] - (double)want[i]);
         if (got[i] != want[i] && (isinf(want[i]) || !(error <= relative * fabs((double)want[i]) + absolute)))
-            fail_msg("%s: case %d '%s': %s[%lld] is %.9g, PyTorch has %.9g (off by %.2e of it)", g->path, g->number, g->name, what,
-                     (long long)i, (double)got[i], (double)want[i], error / fabs((double)want[i]));
+            fail_msg("%s: case %d '%s': %s[%lld] is %.9g, PyTorch has %.9g (off by %.2e of it)", g->path, g->number,
+                     g->name, what, (long long)i, (double)got[i], (double)want[i], error / fabs((double)want[i]));
     }
 }
 
-/* ---- numbers by formula: tests/golden/formula.py -------------------------------------------------------------------- */
+/* ---- numbers by formula: tests/golden/formula.py ----------------------------------------------------------------- */
 
 static inline uint32_t golden_state(const char *name)
 {

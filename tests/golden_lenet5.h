@@ -25,8 +25,12 @@ static inline void golden_batch_fill(golden_batch *b, int k)
 /* A share of it, as what a trainer or a model takes. */
 static inline ls_batch golden_share(const golden_batch *b, int64_t first, int64_t rows)
 {
-    return (ls_batch){.inputs = 2, .name = {"image", "label"}, .data = {b->image + first * GOLDEN_PIXELS, b->label + first},
-                      .rows = rows, .first = first, .global_rows = GOLDEN_BATCH};
+    return (ls_batch){.inputs      = 2,
+                      .name        = {"image", "label"},
+                      .data        = {b->image + first * GOLDEN_PIXELS, b->label + first},
+                      .rows        = rows,
+                      .first       = first,
+                      .global_rows = GOLDEN_BATCH};
 }
 
 /* Uniform within +- 2 / sqrt(fan in), the fan of a bias being that of the weight before it. */
@@ -37,7 +41,7 @@ static inline void golden_weights(ls_params *params)
         const char    *name;
         const int64_t *dim;
         int            rank;
-        int64_t        count = 1;
+        int64_t        count  = 1;
         float         *values = ls_params_get(params, i, &name, &rank, &dim);
         for (int d = 0; d < rank; d++) count *= dim[d];
         if (rank > 1) fan = (double)(count / dim[0]);

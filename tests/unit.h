@@ -15,17 +15,17 @@
 
 #include "core/core.h"
 
-#define assert_ok(call)                                                                        \
-    do {                                                                                       \
-        ls_status assert_status = (call);                                                      \
-        if (assert_status != LS_OK) fail_msg("%s: %s\n%s", #call, ls_error_message(), ls_error_trace()); \
+#define assert_ok(call)                                                                                                \
+    do {                                                                                                               \
+        ls_status assert_status = (call);                                                                              \
+        if (assert_status != LS_OK) fail_msg("%s: %s\n%s", #call, ls_error_message(), ls_error_trace());               \
     } while (0)
 
 /* `call` fails with this status, and its message contains `part`. */
-#define assert_fails(call, status, part)                                                       \
-    do {                                                                                       \
-        assert_int_equal((call), (status));                                                    \
-        if (!strstr(ls_error_message(), (part))) fail_msg("'%s' is not in: %s", (part), ls_error_message()); \
+#define assert_fails(call, status, part)                                                                               \
+    do {                                                                                                               \
+        assert_int_equal((call), (status));                                                                            \
+        if (!strstr(ls_error_message(), (part))) fail_msg("'%s' is not in: %s", (part), ls_error_message());           \
     } while (0)
 
 #endif

@@ -63,7 +63,8 @@ void *ls_arena_alloc(ls_arena *arena, size_t bytes)
     chunk *c    = arena->chunks;
     if (!c || c->size - c->used < need) {
         size_t size = need > CHUNK ? need : CHUNK, total = sizeof *c + ALIGN + size;
-        void  *raw  = need < bytes || total < size ? NULL : calloc(1, total); /* pages that nobody uses are never touched */
+        void  *raw =
+            need < bytes || total < size ? NULL : calloc(1, total); /* pages that nobody uses are never touched */
         if (!raw) {
             (void)LS_FAIL(LS_ERR_ENV, "no memory: %zu bytes for '%s'", bytes, arena->name);
             ls__no_memory();
@@ -109,22 +110,25 @@ ls_status ls_block_new(ls_block *block, size_t bytes, const char *name)
 {
     *block = (ls_block){0};
     if (bytes == 0) return LS_OK;
-    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV, "no memory for the %s block: %zu bytes, more than the %zu of this machine" LS_HINT
-             "use a smaller model, a smaller train.batch or more ranks", name, bytes, ls_machine_memory());
+    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV,
+             "no memory for the %s block: %zu bytes, more than the %zu of this machine" LS_HINT
+             "use a smaller model, a smaller train.batch or more ranks",
+             name, bytes, ls_machine_memory());
     size_t page  = (size_t)sysconf(_SC_PAGESIZE);
     size_t body  = (bytes + page - 1) / page * page;
     size_t total = body + page + HUGE_PAGE; /* room to align, and a guard page */
     LS_CHECK(total > bytes, LS_ERR_ENV, "the %s block of %zu bytes is larger than the address space", name, bytes);
     unsigned char *raw = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    LS_CHECK(raw != MAP_FAILED, LS_ERR_ENV, "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks",
-             name, bytes);
+    LS_CHECK(raw != MAP_FAILED, LS_ERR_ENV,
+             "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name, bytes);
     unsigned char *data = (unsigned char *)(((uintptr_t)raw + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     if (data > raw) munmap(raw, (size_t)(data - raw));
     size_t behind = (size_t)(raw + total - (data + body + page));
     if (behind) munmap(data + body + page, behind);
     if (mprotect(data, body, PROT_READ | PROT_WRITE) != 0) {
         munmap(data, body + page);
-        return LS_FAIL(LS_ERR_ENV, "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name,
+        return LS_FAIL(LS_ERR_ENV,
+                       "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name,
                        bytes);
     }
     madvise(data, body, MADV_HUGEPAGE);

@@ -24,8 +24,8 @@ typedef struct ls_arena ls_arena;
 ls_status ls_arena_new(ls_arena **arena, const char *name);
 void      ls_arena_free(ls_arena *arena); /* NULL is allowed */
 
-/* `bytes` zeroed bytes, aligned to 64.  Never NULL: without memory the process ends (ls__no_memory), as small allocations have nobody who
- * could do better. */
+/* `bytes` zeroed bytes, aligned to 64.  Never NULL: without memory the process ends (ls__no_memory), as small
+ * allocations have nobody who could do better. */
 void *ls_arena_alloc(ls_arena *arena, size_t bytes);
 char *ls_arena_strdup(ls_arena *arena, const char *text);
 char *ls_arena_printf(ls_arena *arena, const char *format, ...) LS_PRINTF(2, 3);
@@ -43,8 +43,8 @@ size_t ls_machine_memory(void);
 ls_status ls_block_new(ls_block *block, size_t bytes, const char *name);
 void      ls_block_free(ls_block *block);
 
-/* Ends the process with the last error as its message, for want of memory.  `ls__at_no_memory` (NULL: nobody) hears of it first, and may end
- * the process in its own way: so other ranks learn of it. */
+/* Ends the process with the last error as its message, for want of memory.  `ls__at_no_memory` (NULL: nobody) hears of
+ * it first, and may end the process in its own way: so other ranks learn of it. */
 extern void (*ls__at_no_memory)(void);
 _Noreturn void ls__no_memory(void);
 

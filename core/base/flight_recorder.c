@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Each record says its number last and loses it first, so that a reader who finds the same number before and after a copy has a whole
- * one.  Durations are counted in bins of a quarter of a power of two: a quantile then is one pass over 192 numbers, at most 25 % too
- * high. */
+ * Each record says its number last and loses it first, so that a reader who finds the same number before and after a
+ * copy has a whole one.  Durations are counted in bins of a quarter of a power of two: a quantile then is one pass over
+ * 192 numbers, at most 25 % too high. */
 #include "core/base/flight_recorder.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ int64_t ls__flight_now(void)
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t h, uint64_t by)
 {
@@ -77,13 +77,13 @@ void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now)
     atomic_thread_fence(memory_order_release);
     r->begin_ns = r->resumed_ns = now;
     r->end_ns = r->inner_ns = 0;
-    r->outer  = atomic_load_explicit(&log->open, memory_order_relaxed);
-    r->step   = atomic_load_explicit(&log->step, memory_order_relaxed);
-    r->call   = calls ? note_call(log, note) : 0;
-    r->count  = note->count;
-    r->micro  = note->micro;
-    r->instr  = note->instr;
-    r->phase  = note->phase;
+    r->outer                = atomic_load_explicit(&log->open, memory_order_relaxed);
+    r->step                 = atomic_load_explicit(&log->step, memory_order_relaxed);
+    r->call                 = calls ? note_call(log, note) : 0;
+    r->count                = note->count;
+    r->micro                = note->micro;
+    r->instr                = note->instr;
+    r->phase                = note->phase;
     copy_name(r->what, note->what);
     atomic_store_explicit(&r->number, number, memory_order_release);
     atomic_store_explicit(&log->records, number, memory_order_release);
@@ -136,7 +136,7 @@ void ls__flight_travelled(ls_flight *f, const ls_flight_travel *travel)
     atomic_store_explicit(&log->travels, number + 1, memory_order_release);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 bool ls__flight_record(const ls_flight_log *log, uint64_t number, ls_flight_record *record)
 {
@@ -167,8 +167,8 @@ bool ls__flight_read(const ls_flight_log *log, ls_flight_state *state)
         state->calls = atomic_load_explicit(&log->calls, memory_order_relaxed);
         if (!open) {
             state->since_ns = state->in.begin_ns = atomic_load_explicit(&log->idle_ns, memory_order_relaxed);
-            state->in.step  = atomic_load_explicit(&log->step, memory_order_relaxed);
-            state->whole    = state->in;
+            state->in.step                       = atomic_load_explicit(&log->step, memory_order_relaxed);
+            state->whole                         = state->in;
         } else {
             if (!ls__flight_record(log, open, &state->in)) continue;
             state->since_ns = state->in.resumed_ns;

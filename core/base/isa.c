@@ -30,7 +30,8 @@ ls_isa ls_isa_best(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return LS_ISA_v4;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2")) return LS_ISA_v3;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
+        return LS_ISA_v3;
     return LS_ISA_v2;
 #else
     return LS_ISA_plain;
@@ -41,8 +42,8 @@ const char *ls_isa_name(ls_isa isa) { return isa < LS_ISA_COUNT ? names[isa] : "
 
 ls_status ls_isa_set(ls_isa isa)
 {
-    LS_CHECK(isa <= ls_isa_best(), LS_ERR_ENV, "this processor runs the instruction sets up to %s, not %s", ls_isa_name(ls_isa_best()),
-             ls_isa_name(isa));
+    LS_CHECK(isa <= ls_isa_best(), LS_ERR_ENV, "this processor runs the instruction sets up to %s, not %s",
+             ls_isa_name(ls_isa_best()), ls_isa_name(isa));
     chosen = (int)isa;
     return LS_OK;
 }
@@ -53,8 +54,9 @@ ls_status ls_isa_init(void)
     if (!asked || !*asked) return ls_isa_set(chosen >= 0 ? (ls_isa)chosen : ls_isa_best());
     for (int i = 0; i < LS_ISA_COUNT; i++)
         if (strcmp(asked, names[i]) == 0) return ls_isa_set((ls_isa)i);
-    return LS_FAIL(LS_ERR_ENV, "LOCKSTEP_ISA=%s is not an instruction-set level of this build" LS_HINT "one of %s to %s", asked, names[0],
-                   names[LS_ISA_COUNT - 1]);
+    return LS_FAIL(LS_ERR_ENV,
+                   "LOCKSTEP_ISA=%s is not an instruction-set level of this build" LS_HINT "one of %s to %s", asked,
+                   names[0], names[LS_ISA_COUNT - 1]);
 }
 
 ls_isa ls_isa_current(void)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Instruction-set levels.  Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX set
- * to v2, v3 or v4 (x86-64-v2, -v3: AVX2 and FMA, -v4: AVX-512) or to plain on other processors.  Such a file has static
- * functions and symbols wrapped in LS_ISA_NAME, so that each level has its own copy of all of it and calls only itself.
- * One level is chosen at start (the processor's best, lowered by LOCKSTEP_ISA, agreed by all ranks as the lowest among
- * them) and is part of what a digest is compared under.
+ * Instruction-set levels.  Every file of core/ops, core/cpu and core/optim is compiled once per level, with
+ * LS_ISA_SUFFIX set to v2, v3 or v4 (x86-64-v2, -v3: AVX2 and FMA, -v4: AVX-512) or to plain on other processors.  Such
+ * a file has static functions and symbols wrapped in LS_ISA_NAME, so that each level has its own copy of all of it and
+ * calls only itself. One level is chosen at start (the processor's best, lowered by LOCKSTEP_ISA, agreed by all ranks
+ * as the lowest among them) and is part of what a digest is compared under.
  */
 #ifndef LS_CORE_BASE_ISA_H
 #define LS_CORE_BASE_ISA_H
@@ -39,7 +39,8 @@ ls_isa ls_isa_best(void);
 ls_isa      ls_isa_current(void);
 const char *ls_isa_name(ls_isa isa);
 
-/* Checks LOCKSTEP_ISA (unknown or unsupported: LS_ERR_ENV) and sets the level; called by everything that starts a run. */
+/* Checks LOCKSTEP_ISA (unknown or unsupported: LS_ERR_ENV) and sets the level; called by everything that starts a run.
+ */
 ls_status ls_isa_init(void);
 
 /* Lowers the level, as agreed with the other ranks.  Call before a graph is built. */

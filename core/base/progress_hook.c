@@ -17,5 +17,5 @@ void ls__progress_hook_if_due(void)
     ls__progress_hook         = NULL; /* what it does may be work that asks, too */
     p->call(p->context);
     ls__progress_hook = p;
-    due        = ls__flight_now() + EVERY_NS;
+    due               = ls__flight_now() + EVERY_NS;
 }

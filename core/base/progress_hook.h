@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a thread does beside its work, now and then: let messages go on (dist/allreduce/allreduce.h).  Whoever works for longer than a fraction of a
- * millisecond asks in between:
+ * What a thread does beside its work, now and then: let messages go on (dist/allreduce/allreduce.h).  Whoever works for
+ * longer than a fraction of a millisecond asks in between:
  *
  *     for (each block) { ...; ls__progress_hook_run(); }
  *
- * Costs a look at a thread's own variable where nothing is to be done, and a reading of the clock where something is.  Called by any
- * thread; only the one that was told what to do does it.
+ * Costs a look at a thread's own variable where nothing is to be done, and a reading of the clock where something is.
+ * Called by any thread; only the one that was told what to do does it.
  */
 #ifndef LS_CORE_BASE_PROGRESS_HOOK_H
 #define LS_CORE_BASE_PROGRESS_HOOK_H

@@ -13,7 +13,7 @@ static _Thread_local char trace[4096];
 static const char *short_path(const char *file)
 {
     static const char here[] = __FILE__;
-    const size_t      root = sizeof here - sizeof "core/base/status.c";
+    const size_t      root   = sizeof here - sizeof "core/base/status.c";
     return strncmp(file, here, root) == 0 ? file + root : file;
 }
 
@@ -58,8 +58,9 @@ const char *ls_error_trace(void) { return trace; }
 const char *ls_status_text(ls_status status)
 {
     switch (status) {
-#define X(name, code, text) \
-    case LS_##name: return text;
+#define X(name, code, text)                                                                                            \
+    case LS_##name:                                                                                                    \
+        return text;
         LS_STATUS_LIST(X)
 #undef X
     }

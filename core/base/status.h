@@ -21,13 +21,13 @@ extern "C" {
 #endif
 
 /* The status of a call is also the exit code of the program that ends with it. */
-#define LS_STATUS_LIST(X)                                      \
-    X(OK, 0, "done")                                           \
-    X(ERR_FAILED, 1, "failed")                                 \
-    X(ERR_USAGE, 2, "wrong usage or recipe")                   \
-    X(ERR_DATA, 3, "bad data")                                 \
-    X(ERR_ENV, 4, "the environment does not allow it")         \
-    X(ERR_DIVERGED, 5, "the training diverged")                \
+#define LS_STATUS_LIST(X)                                                                                              \
+    X(OK, 0, "done")                                                                                                   \
+    X(ERR_FAILED, 1, "failed")                                                                                         \
+    X(ERR_USAGE, 2, "wrong usage or recipe")                                                                           \
+    X(ERR_DATA, 3, "bad data")                                                                                         \
+    X(ERR_ENV, 4, "the environment does not allow it")                                                                 \
+    X(ERR_DIVERGED, 5, "the training diverged")                                                                        \
     X(STOPPED, 75, "stopped with a checkpoint, on a signal or as its time was over")
 
 typedef enum ls_status {
@@ -49,25 +49,25 @@ typedef enum ls_status {
 #define LS_FAIL(status, ...) ls__fail((status), __FILE__, __LINE__, __func__, __VA_ARGS__)
 
 /* Returns from the calling function with an error unless `condition` holds. */
-#define LS_CHECK(condition, status, ...)                                       \
-    do {                                                                       \
-        if (!(condition)) return LS_FAIL((status), __VA_ARGS__);               \
+#define LS_CHECK(condition, status, ...)                                                                               \
+    do {                                                                                                               \
+        if (!(condition)) return LS_FAIL((status), __VA_ARGS__);                                                       \
     } while (0)
 
 /* Returns from the calling function if `call` failed, adding this place to the trace. */
-#define LS_TRY(call)                                                           \
-    do {                                                                       \
-        ls_status ls__status = (call);                                         \
-        if (ls__status != LS_OK) return ls__trace(ls__status, __FILE__, __LINE__, __func__); \
+#define LS_TRY(call)                                                                                                   \
+    do {                                                                                                               \
+        ls_status ls__status = (call);                                                                                 \
+        if (ls__status != LS_OK) return ls__trace(ls__status, __FILE__, __LINE__, __func__);                           \
     } while (0)
 
 /* Same, but goes to a label with `*status` set: for functions that hold something to release. */
-#define LS_TRY_GOTO(status, call, label)                                       \
-    do {                                                                       \
-        if (((status) = (call)) != LS_OK) {                                    \
-            ls__trace((status), __FILE__, __LINE__, __func__);                 \
-            goto label;                                                        \
-        }                                                                      \
+#define LS_TRY_GOTO(status, call, label)                                                                               \
+    do {                                                                                                               \
+        if (((status) = (call)) != LS_OK) {                                                                            \
+            ls__trace((status), __FILE__, __LINE__, __func__);                                                         \
+            goto label;                                                                                                \
+        }                                                                                                              \
     } while (0)
 
 /* The message of this thread's last error, hint included; "" before the first.  Valid until the next error. */
@@ -82,7 +82,8 @@ const char *ls_status_text(ls_status status);
 /* Replaces this thread's error with one made elsewhere (another thread or rank). */
 ls_status ls_error_set(ls_status status, const char *message, const char *trace);
 
-ls_status ls__fail(ls_status status, const char *file, int line, const char *func, const char *format, ...) LS_PRINTF(5, 6);
+ls_status ls__fail(ls_status status, const char *file, int line, const char *func, const char *format, ...)
+    LS_PRINTF(5, 6);
 ls_status ls__trace(ls_status status, const char *file, int line, const char *func);
 
 #ifdef __cplusplus

@@ -5,12 +5,12 @@
  *  - tile_channels: lanes are output channels.  For each tap, one or two vectors of packed weights are multiplied with
  *    one broadcast source value per point of the tile.  Any stride, any dilation; also the weight gradient, in which
  *    points and taps change places.
- *  - tile_points: lanes are neighbouring points of one row, whose source values are neighbours too (column step 1).  For
+ *  - tile_points: lanes are neighbouring points of one row, whose source values are neighbours too (column step 1). For
  *    each tap, one or more vectors of the source are multiplied with one broadcast weight per channel of the tile.  For
  *    few channels, which would leave the other kernel's lanes empty.
  *
- * Every output element is one chain of multiply-adds over the taps in order, restarted every TAP_BLOCK taps (whose sums are then
- * added up) in the first: which tile, panel or thread computes it makes no difference to its bits. */
+ * Every output element is one chain of multiply-adds over the taps in order, restarted every TAP_BLOCK taps (whose sums
+ * are then added up) in the first: which tile, panel or thread computes it makes no difference to its bits. */
 #include "core/cpu/conv.h"
 
 #include <string.h>
@@ -28,14 +28,14 @@ enum {
 static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
 static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
-/* ---- the register tiles -------------------------------------------------------------------------------------------- */
+/* ---- the register tiles ------------------------------------------------------------------------------------------ */
 
 /* Early enough that the sums become registers and never touch memory. */
 #define UNROLL _Pragma("GCC unroll 16")
 
 /* out[i][v] (+)= sum over k of src[i][tap[k]] * panel[k][v]      i < m, v < n vectors */
-V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float *const *src, const int32_t *tap, const float *panel,
-                            float *out, bool add)
+V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float *const *src, const int32_t *tap,
+                            const float *panel, float *out, bool add)
 {
     vf sum[POINTS_1][2];
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(0);
@@ -58,8 +58,8 @@ V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float 
 }
 
 /* out[i * row + v] = bias[i] + sum over k of w[k][i] * src[tap[k] + v]            i < m, v < n vectors */
-V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias,
-                          float *out, int64_t row)
+V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w,
+                          const float *bias, float *out, int64_t row)
 {
     vf sum[ROW_CHANNELS][4];
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(bias[i]);
@@ -76,25 +76,32 @@ V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *s
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
 }
 
-typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add);
-typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out, int64_t row);
+typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out,
+                         bool add);
+typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias,
+                       float *out, int64_t row);
 
-#define CHANNELS_LIST(X)                                                                                                                   \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
-#define POINTS_LIST(X) X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(1, 4) X(2, 4)
+#define CHANNELS_LIST(X)                                                                                               \
+    X(1, 1)                                                                                                            \
+    X(2, 1)                                                                                                            \
+    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2)    \
+        X(8, 2)
+#define POINTS_LIST(X)                                                                                                 \
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(1, 4) X(2, 4)
 
-#define X(m, n)                                                                                                                            \
-    static void channels_##m##_##n(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out, bool add)    \
-    {                                                                                                                                      \
-        tile_channels(m, n, taps, src, tap, panel, out, add);                                                                              \
+#define X(m, n)                                                                                                        \
+    static void channels_##m##_##n(int64_t taps, const float *const *src, const int32_t *tap, const float *panel,      \
+                                   float *out, bool add)                                                               \
+    {                                                                                                                  \
+        tile_channels(m, n, taps, src, tap, panel, out, add);                                                          \
     }
 CHANNELS_LIST(X)
 #undef X
-#define X(m, n)                                                                                                                            \
-    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, float *out,        \
-                                 int64_t row)                                                                                              \
-    {                                                                                                                                      \
-        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                                              \
+#define X(m, n)                                                                                                        \
+    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w,                   \
+                                 const float *bias, float *out, int64_t row)                                           \
+    {                                                                                                                  \
+        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                          \
     }
 POINTS_LIST(X)
 #undef X
@@ -105,7 +112,8 @@ static channels_fn *const channels_table[3][POINTS_1 + 1] = {CHANNELS_LIST(X)};
 static points_fn *const points_table[5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
 #undef X
 
-/* ---- panels ---------------------------------------------------------------------------------------------------------- */
+/* ---- panels
+ * ---------------------------------------------------------------------------------------------------------- */
 
 int64_t ls__conv_lanes(void) { return LS_V; }
 
@@ -132,15 +140,17 @@ bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
             const int64_t row = s->lo_h + p->src_h + i * p->step_h + p->tap_row[t];
             inside += row >= 0 && row < s->in_h;
         }
-    const int64_t narrow     = p->out / ls__conv_panels(p->out, true);
-    const double  filled     = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
-    const double  waste_rows = (double)round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
+    const int64_t narrow = p->out / ls__conv_panels(p->out, true);
+    const double  filled = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
+    const double  waste_rows =
+        (double)round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
     return waste_rows < waste_channels;
 }
 
 void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed)
 {
-    const int64_t first = ls__conv_panel_first(p->out, p->by_rows, i), last = ls__conv_panel_first(p->out, p->by_rows, i + 1);
+    const int64_t first = ls__conv_panel_first(p->out, p->by_rows, i),
+                  last  = ls__conv_panel_first(p->out, p->by_rows, i + 1);
     const int64_t used = last - first, width = p->by_rows ? used : panel_vectors(p->out, i) * LS_V;
     packed += first * p->taps;
     w += first * w_out;
@@ -167,10 +177,12 @@ void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, floa
     const int64_t bottom = min64(s->in_h, s->lo_h + s->h), right = min64(s->in_w, s->lo_w + s->w);
     for (int64_t c = 0; c < planes; c++)
         for (int64_t h = top; h < bottom; h++)
-            copy_row(right - left, x + (c * s->in_h + h) * s->in_w + left, window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w);
+            copy_row(right - left, x + (c * s->in_h + h) * s->in_w + left,
+                     window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w);
 }
 
-/* ---- lanes on channels ------------------------------------------------------------------------------------------------ */
+/* ---- lanes on channels
+ * ------------------------------------------------------------------------------------------------ */
 
 typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
 
@@ -225,8 +237,8 @@ static inline void store_points(int64_t n, const float *x, float b, float *y, bo
 }
 
 /* Writes points [at, at + n) of `used` channels from `sum` (points x width), through `turned` (channels x n). */
-static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t width, int64_t used, const float *sum, const float *bias,
-                           float *y, bool add, float *turned)
+static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t width, int64_t used, const float *sum,
+                           const float *bias, float *y, bool add, float *turned)
 {
     const bool dense = p->dst_col == 1 && p->dst_row == p->cols;
     if (dense && !add) {
@@ -253,8 +265,8 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
     }
 }
 
-static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *packed, const float *bias,
-                         float *y, bool add, float *work)
+static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *packed,
+                         const float *bias, float *y, bool add, float *work)
 {
     const int64_t points = p->rows * p->cols;
     float        *sum = work, *turned = work + POINT_BLOCK * 2 * LS_V;
@@ -274,12 +286,14 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
                     channels_table[vectors][to - from](taps, point, p->tap + k, panel, sum + from * width, k > 0);
                 }
             }
-            store_channels(p, at, n, width, min64(width, p->out - o), sum, bias ? bias + o : NULL, y + o * p->dst_plane, add, turned);
+            store_channels(p, at, n, width, min64(width, p->out - o), sum, bias ? bias + o : NULL, y + o * p->dst_plane,
+                           add, turned);
         }
     }
 }
 
-/* ---- lanes on points --------------------------------------------------------------------------------------------------- */
+/* ---- lanes on points
+ * --------------------------------------------------------------------------------------------------- */
 
 /* The taps of a row of points that do not fall into the padding: rows [from, to) of the kernel. */
 static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t row, int64_t *from, int64_t *to)
@@ -290,12 +304,13 @@ static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t ro
     while (*to > *from && (at + p->tap_row[*to - 1] < 0 || at + p->tap_row[*to - 1] >= s->in_h)) --*to;
 }
 
-static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
-                       const float *bias, float *y, bool add, float *work)
+static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
+                       const float *packed, const float *bias, float *y, bool add, float *work)
 {
     static const float none[ROW_CHANNELS];
     const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel */
-    /* Rows that lie behind each other are written in order, so whole vectors may reach into the next row, but not out of the plane. */
+    /* Rows that lie behind each other are written in order, so whole vectors may reach into the next row, but not out
+     * of the plane. */
     const int64_t free = !add && p->dst_row == p->cols ? p->rows * p->cols : 0;
     for (int64_t i = 0; i < p->rows; i++) {
         int64_t from, to;
@@ -324,8 +339,8 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
 
 int64_t ls__conv_work(void) { return POINT_BLOCK * 2 * LS_V * 2; }
 
-void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
-                  const float *bias, float *y, bool add, float *work)
+void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
+                  const float *packed, const float *bias, float *y, bool add, float *work)
 {
     if (p->by_rows)
         run_points(p, s, first, last, src, packed, bias, y, add, work);
@@ -333,7 +348,8 @@ void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first,
         run_channels(p, first, last, src, packed, bias, y, add, work);
 }
 
-/* ---- the gradient of the weights ---------------------------------------------------------------------------------------- */
+/* ---- the gradient of the weights
+ * ---------------------------------------------------------------------------------------- */
 
 int64_t ls__conv_dw_work(void) { return TAP_BLOCK * 2 * LS_V; }
 
@@ -350,7 +366,8 @@ static void add_rows(int64_t n, int64_t width, const float *x, float *sum)
     }
 }
 
-void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum, float *work)
+void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
+                 float *work)
 {
     const int64_t points = p->rows * p->cols;
     for (int64_t i = first; i < last; i++) {
@@ -376,8 +393,9 @@ void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float
 void ls__conv_dw_store(const ls_conv_pass *p, int64_t first, int64_t last, const float *sum, float *dw, float *db)
 {
     for (int64_t i = first; i < last; i++) {
-        const int64_t width = panel_vectors(p->out, i) * LS_V, o = (i - first) * 2 * LS_V, used = min64(width, p->out - i * 2 * LS_V);
-        const float  *from = sum + o * (p->taps + 1);
+        const int64_t width = panel_vectors(p->out, i) * LS_V, o = (i - first) * 2 * LS_V,
+                      used = min64(width, p->out - i * 2 * LS_V);
+        const float *from  = sum + o * (p->taps + 1);
         transpose(p->taps, used, from, width, dw + o * p->taps, p->taps);
         if (db) memcpy(db + o, from + p->taps * width, (size_t)used * sizeof(float));
     }

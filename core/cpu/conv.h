@@ -37,7 +37,7 @@ typedef struct ls_conv_pass {
     int64_t  src_h, step_h; /* row of the window under output row 0, and from one to the next       */
     int64_t  src_w, step_w;
     int64_t  dst, dst_row, dst_col, dst_plane; /* of output point (0, 0) of channel 0; steps             */
-    int64_t  taps;                             /* in * taps_h * taps_w                                                 */
+    int64_t  taps; /* in * taps_h * taps_w                                                 */
     int64_t  taps_h, taps_w;
     int32_t *tap;        /* taps offsets in the source                                           */
     int32_t *tap_weight; /* taps offsets in the weights                                          */
@@ -45,7 +45,7 @@ typedef struct ls_conv_pass {
     int32_t *point;      /* rows * cols offsets in the source                                    */
     bool     by_rows;    /* lanes lie on the points of a row, not on the output channels; the taps are ordered
                           * row first, and those that fall into the padding are left out          */
-    float *packed;       /* weights, packed_size(pass) floats for each group                      */
+    float   *packed;     /* weights, packed_size(pass) floats for each group                      */
 } ls_conv_pass;
 
 /* Floats that a panel's lanes are padded to. */
@@ -81,14 +81,16 @@ int64_t ls__conv_work(void);
 
 /* Computes panels [first, last) of one sample and group.  src: the window; packed: the group's weights; bias: the
  * group's, or NULL; y: the group's planes, which are written or added to. */
-void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src, const float *packed,
-                  const float *bias, float *y, bool add, float *work);
+void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
+                  const float *packed, const float *bias, float *y, bool add, float *work);
 
 /* Weight gradient of panels [first, last) of one sample and group:
- *     dw[o][k] += sum over points of  dy[o][point] * src[point + tap[k]]        db[o] += sum over points of dy[o][point]
- * in `sum`, which holds `taps + 1` rows (the last is db) of the lanes of each panel; zeroed by the caller at first. */
+ *     dw[o][k] += sum over points of  dy[o][point] * src[point + tap[k]]        db[o] += sum over points of
+ * dy[o][point] in `sum`, which holds `taps + 1` rows (the last is db) of the lanes of each panel; zeroed by the caller
+ * at first. */
 int64_t ls__conv_dw_work(void);
-void    ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum, float *work);
+void    ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
+                    float *work);
 
 /* Writes `sum` as dw: out x taps and db (NULL: not wanted) of channels from panel `first` on. */
 void ls__conv_dw_store(const ls_conv_pass *p, int64_t first, int64_t last, const float *sum, float *dw, float *db);

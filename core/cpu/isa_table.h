@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Everything that exists once per instruction-set level, as one table: for the program compiler, the tests and the benches. */
+ * Everything that exists once per instruction-set level, as one table: for the program compiler, the tests and the
+ * benches. */
 #ifndef LS_CORE_CPU_ISA_TABLE_H
 #define LS_CORE_CPU_ISA_TABLE_H
 
@@ -9,12 +10,12 @@
 #include "core/graph/graph.h"
 
 struct ls_isa_table {
-    const char     *name;
-    const ls_op    *op[LS_OP_COUNT];
-    ls_gemm_fn     *gemm;
-    const ls_vmath *vmath;
+    const char                    *name;
+    const ls_op                   *op[LS_OP_COUNT];
+    ls_gemm_fn                    *gemm;
+    const ls_vmath                *vmath;
     const struct ls_optim_kernels *optim; /* core/optim/optim_kernels.h */
-    ls_fma_peak_fn *fma_peak;
+    ls_fma_peak_fn                *fma_peak;
 };
 
 #endif

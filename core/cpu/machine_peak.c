@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The peak of multiply-adds: twelve independent chains per thread, which hides their latency on every processor of the levels. */
+ * The peak of multiply-adds: twelve independent chains per thread, which hides their latency on every processor of the
+ * levels. */
 #include "core/cpu/machine_peak.h"
 
 #include <time.h>
@@ -40,7 +41,7 @@ double ls__fma_peak(int threads)
 #pragma omp barrier
             double start = seconds();
             float  kept  = v_sum(spin(v_set(0.5f)));
-            double took  = seconds() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
+            double took = seconds() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
             if (kept != 0 && found > best) best = found;
         }
         rate += best;

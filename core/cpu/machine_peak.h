@@ -6,7 +6,8 @@
 
 #include "core/base/isa.h"
 
-/* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of many short runs (about 10 ms). */
+/* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of many short runs (about
+ * 10 ms). */
 typedef double ls_fma_peak_fn(int threads);
 
 #define ls__fma_peak LS_ISA_NAME(ls__fma_peak)

@@ -6,9 +6,9 @@
  *     g = dy w,        dx = r (g - mean g - h mean(g h)) if centred, else r (g - h mean(g h))
  *     dw = sum of dy h,   db = sum of dy  over all rows
  *
- * saved: r, and m if centred.  Backward goes through memory once: all three gradients are made from a row while it is in cache.
- * The sums over rows are made in pieces of LS_NORM_PIECE rows, counted from the start of the shard; those of a shard are added in
- * order, and shards as the tree.
+ * saved: r, and m if centred.  Backward goes through memory once: all three gradients are made from a row while it is
+ * in cache. The sums over rows are made in pieces of LS_NORM_PIECE rows, counted from the start of the shard; those of
+ * a shard are added in order, and shards as the tree.
  */
 #ifndef LS_CORE_CPU_NORM_ROWS_H
 #define LS_CORE_CPU_NORM_ROWS_H
@@ -43,14 +43,18 @@ static inline float ls__norm_squares(int64_t n, const float *x, float mean)
 
 static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, float *saved)
 {
-    const int64_t n    = norm->n;
-    const float  *w    = norm->w, *b = norm->b;
+    const int64_t n = norm->n;
+    const float  *w = norm->w, *b = norm->b;
     const float   mean = norm->centred ? ls__vsum(n, x) / (float)n : 0;
     const float   r    = 1 / __builtin_sqrtf(ls__norm_squares(n, x, mean) / (float)n + norm->eps);
-    if (w && b) V_MAP(n, V_PUT(y, v_fma((V_GET(x) - mean) * r, V_GET(w), V_GET(b))));
-    else if (w) V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r * V_GET(w)));
-    else if (b) V_MAP(n, V_PUT(y, v_fma(V_GET(x) - mean, v_set(r), V_GET(b))));
-    else V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r));
+    if (w && b)
+        V_MAP(n, V_PUT(y, v_fma((V_GET(x) - mean) * r, V_GET(w), V_GET(b))));
+    else if (w)
+        V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r * V_GET(w)));
+    else if (b)
+        V_MAP(n, V_PUT(y, v_fma(V_GET(x) - mean, v_set(r), V_GET(b))));
+    else
+        V_MAP(n, V_PUT(y, (V_GET(x) - mean) * r));
     saved[0] = r;
     if (norm->centred) saved[1] = mean;
 }
@@ -60,11 +64,13 @@ static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
     const int64_t rows = c->rows * norm->lead, width = norm->centred ? 2 : 1;
 #pragma omp parallel for schedule(static) if (rows * norm->n >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < rows; k++)
-        ls__norm_row(norm, (const float *)c->x[0] + k * norm->n, (float *)c->y[0] + k * norm->n, (float *)c->y[1] + k * width);
+        ls__norm_row(norm, (const float *)c->x[0] + k * norm->n, (float *)c->y[0] + k * norm->n,
+                     (float *)c->y[1] + k * width);
 }
 
 /* Means of g and of g h. */
-static inline void ls__norm_means(const ls__norm *norm, const float *dy, const float *x, float r, float mean, float *of_g, float *of_gh)
+static inline void ls__norm_means(const ls__norm *norm, const float *dy, const float *x, float r, float mean,
+                                  float *of_g, float *of_gh)
 {
     const int64_t n    = norm->n;
     const float  *w    = norm->w;
@@ -81,7 +87,8 @@ static inline void ls__norm_means(const ls__norm *norm, const float *dy, const f
 }
 
 /* A row's dx (NULL: not wanted), which may lie over dy, and what it adds to the sums dw and db (NULL: not wanted). */
-static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, const float *x, const float *saved, float *dx, bool add, float *dw, float *db)
+static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, const float *x, const float *saved,
+                                     float *dx, bool add, float *dw, float *db)
 {
     const int64_t n = norm->n;
     const float  *w = norm->w;
@@ -91,13 +98,18 @@ static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, cons
     if (db) V_MAP(n, V_PUT(db, V_GET(db) + V_GET(dy)));
     if (!dx) return;
     ls__norm_means(norm, dy, x, r, mean, &of_g, &of_gh);
-    if (w && add) V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
-    else if (w) V_MAP(n, V_PUT(dx, (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
-    else if (add) V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
-    else V_MAP(n, V_PUT(dx, (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    if (w && add)
+        V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else if (w)
+        V_MAP(n, V_PUT(dx, (V_GET(dy) * V_GET(w) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else if (add)
+        V_MAP(n, V_PUT(dx, V_GET(dx) + (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
+    else
+        V_MAP(n, V_PUT(dx, (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
 }
 
-/* The workspace of backward: where the pieces of each shard begin; a row of dw and one of db for every shard, then for every piece. */
+/* The workspace of backward: where the pieces of each shard begin; a row of dw and one of db for every shard, then for
+ * every piece. */
 static inline size_t ls__norm_scratch(int64_t lead, int64_t n, int64_t rows, int shards)
 {
     int64_t pieces = rows * lead / LS_NORM_PIECE + shards;
@@ -105,7 +117,8 @@ static inline size_t ls__norm_scratch(int64_t lead, int64_t n, int64_t rows, int
 }
 
 /* Rows [from, to) of the call; their sums go to dw and db. */
-static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *dw, float *db)
+static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *dw,
+                                  float *db)
 {
     const int64_t n = norm->n, width = norm->centred ? 2 : 1;
     for (int64_t i = 0; i < n && dw; i++) dw[i] = 0;
@@ -128,8 +141,9 @@ static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
     const int64_t n = norm->n, tiles = (n + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
     int64_t      *begin = c->scratch;
     float        *sum = (float *)(begin + c->shards + 1), *piece = sum + c->shards * 2 * n;
-    const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL, parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;
-    begin[0] = 0;
+    const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL,
+               parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;
+    begin[0]            = 0;
     for (int s = 0; s < c->shards; s++)
         begin[s + 1] = begin[s] + ((c->bound[s + 1] - c->bound[s]) * norm->lead + LS_NORM_PIECE - 1) / LS_NORM_PIECE;
 #pragma omp parallel for schedule(static) if (parallel)
@@ -138,7 +152,8 @@ static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
         while (begin[s + 1] <= k) s++;
         int64_t from = c->bound[s] * norm->lead + (k - begin[s]) * LS_NORM_PIECE, end = c->bound[s + 1] * norm->lead;
         float  *dw = piece + k * 2 * n;
-        ls__norm_piece(c, norm, from, end - from < LS_NORM_PIECE ? end : from + LS_NORM_PIECE, has_w ? dw : NULL, has_b ? dw + n : NULL);
+        ls__norm_piece(c, norm, from, end - from < LS_NORM_PIECE ? end : from + LS_NORM_PIECE, has_w ? dw : NULL,
+                       has_b ? dw + n : NULL);
     }
     for (int which = 0; which < 2; which++) {
         if (!(which ? has_b : has_w)) continue;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The positions of each row stand in a list, in order: made in one pass backwards, each position going to the head of the list
- * of its id.  Then rows are independent, and threads take them (and pieces of their columns) as they come.
+ * The positions of each row stand in a list, in order: made in one pass backwards, each position going to the head of
+ * the list of its id.  Then rows are independent, and threads take them (and pieces of their columns) as they come.
  */
 #include "core/cpu/scatter.h"
 
@@ -75,7 +75,8 @@ static void zero_others(const lists *l, const ls_scatter *s, int64_t from, int64
     }
 }
 
-static void sum_row(const ls_call *c, const ls_scatter *s, const lists *l, const ls_group *g, int64_t row, int64_t first, float *grad, bool add)
+static void sum_row(const ls_call *c, const ls_scatter *s, const lists *l, const ls_group *g, int64_t row,
+                    int64_t first, float *grad, bool add)
 {
     float room[LEVELS][COLS];
     walk  w = {c, s, l->next, l->head[row], first, s->cols - first < COLS ? s->cols - first : COLS};
@@ -87,9 +88,9 @@ static void sum_row(const ls_call *c, const ls_scatter *s, const lists *l, const
 void ls__scatter_rows(const ls_call *c, int input, const ls_scatter *s)
 {
     const int64_t tiles = (s->cols + COLS - 1) / COLS, all = c->bound[c->shards] * s->lead;
-    lists         l     = {.head = s->scratch};
-    l.next              = l.head + s->rows;
-    l.touched           = l.next + all;
+    lists         l = {.head = s->scratch};
+    l.next          = l.head + s->rows;
+    l.touched       = l.next + all;
     for (int64_t r = 0; r < s->rows; r++) l.head[r] = none;
     for (int k = 0; k < c->groups; k++) {
         const ls_group *g    = &c->group[k];
@@ -101,10 +102,12 @@ void ls__scatter_rows(const ls_call *c, int input, const ls_scatter *s)
         {
             if (!add) {
 #pragma omp for schedule(static) nowait
-                for (int64_t r = 0; r < s->rows; r += CHUNK) zero_others(&l, s, r, r + CHUNK < s->rows ? r + CHUNK : s->rows, grad);
+                for (int64_t r = 0; r < s->rows; r += CHUNK)
+                    zero_others(&l, s, r, r + CHUNK < s->rows ? r + CHUNK : s->rows, grad);
             }
 #pragma omp for schedule(dynamic, 4)
-            for (int64_t t = 0; t < l.count * tiles; t++) sum_row(c, s, &l, g, l.touched[t / tiles], t % tiles * COLS, grad, add);
+            for (int64_t t = 0; t < l.count * tiles; t++)
+                sum_row(c, s, &l, g, l.touched[t / tiles], t % tiles * COLS, grad, add);
         }
         for (int64_t t = 0; t < l.count; t++) l.head[l.touched[t]] = none;
     }

@@ -2,9 +2,10 @@
  *
  * Gradients of tables of which rows are looked up: row i is the sum of the rows of dy at the positions whose id is i.
  *
- * One partial a shard, positions in order, then the tree over the shards of a group, as everywhere (core/cpu/shard_sum.h), but row by
- * row, so that no partial of the whole table is ever made.  A shard in which a row does not occur counts as zero and is
- * left out of the tree: partials start from +0, so that none is -0, and then x + 0 is x to the bit.
+ * One partial a shard, positions in order, then the tree over the shards of a group, as everywhere
+ * (core/cpu/shard_sum.h), but row by row, so that no partial of the whole table is ever made.  A shard in which a row
+ * does not occur counts as zero and is left out of the tree: partials start from +0, so that none is -0, and then x + 0
+ * is x to the bit.
  */
 #ifndef LS_CORE_CPU_SCATTER_H
 #define LS_CORE_CPU_SCATTER_H
@@ -28,7 +29,8 @@ static inline size_t ls__scatter_scratch(int64_t rows, int64_t positions)
 
 #define ls__scatter_rows LS_ISA_NAME(ls__scatter_rows)
 #ifdef LS_ISA_SUFFIX
-/* The gradient of input `input`, a parameter of rows x cols.  Rows that do not occur are zeroed, or left alone where the call adds. */
+/* The gradient of input `input`, a parameter of rows x cols.  Rows that do not occur are zeroed, or left alone where
+ * the call adds. */
 void ls__scatter_rows(const ls_call *c, int input, const ls_scatter *s);
 #endif
 

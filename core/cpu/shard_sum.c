@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Folds the partial sums of shards into the gradients of groups: tile by tile, so that the partials of a tile stay in cache. */
+ * Folds the partial sums of shards into the gradients of groups: tile by tile, so that the partials of a tile stay in
+ * cache. */
 #include "core/cpu/shard_sum.h"
 
 #include "core/cpu/vector/vec.h"
@@ -14,10 +15,13 @@ static void fold_tile(const ls_call *c, int input, int64_t count, float *partial
         const ls_group *group = &c->group[k];
         float          *first = partial + group->first * count + at;
         for (int step = 1; step < group->shards; step *= 2)
-            for (int s = 0; s + step < group->shards; s += 2 * step) ls__add_into(n, first + (s + step) * count, first + s * count);
+            for (int s = 0; s + step < group->shards; s += 2 * step)
+                ls__add_into(n, first + (s + step) * count, first + s * count);
         float *grad = ls__group_grad(c, input, k) + at;
-        if (ls__group_add(c, input, k)) ls__add_into(n, first, grad);
-        else memcpy(grad, first, (size_t)n * sizeof *grad);
+        if (ls__group_add(c, input, k))
+            ls__add_into(n, first, grad);
+        else
+            memcpy(grad, first, (size_t)n * sizeof *grad);
     }
 }
 

@@ -2,8 +2,9 @@
  *
  * Sums over the batch, as trees over shards (see ls_call in core/graph/graph.h).
  *
- * The caller makes one partial of `count` floats per shard of the call, in `partial` (shard s at partial + s * count), and
- * ls__fold adds them up into the gradient of input i of every group: pairwise, on the shard index. `partial` is destroyed.
+ * The caller makes one partial of `count` floats per shard of the call, in `partial` (shard s at partial + s * count),
+ * and ls__fold adds them up into the gradient of input i of every group: pairwise, on the shard index. `partial` is
+ * destroyed.
  */
 #ifndef LS_CORE_CPU_SHARD_SUM_H
 #define LS_CORE_CPU_SHARD_SUM_H

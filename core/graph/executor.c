@@ -29,12 +29,13 @@ static int next_state(const ls_program *p, int b)
 ls_status ls__program_share_state(ls_program *p, const ls_program *with)
 {
     int i = next_state(p, 0), k = next_state(with, 0);
-    while (i < p->buffers && k < with->buffers && !strcmp(p->buffer[i].name, with->buffer[k].name) && p->buffer[i].bytes == with->buffer[k].bytes &&
-           p->buffer[i].offset == with->buffer[k].offset) {
+    while (i < p->buffers && k < with->buffers && !strcmp(p->buffer[i].name, with->buffer[k].name) &&
+           p->buffer[i].bytes == with->buffer[k].bytes && p->buffer[i].offset == with->buffer[k].offset) {
         i = next_state(p, i + 1);
         k = next_state(with, k + 1);
     }
-    LS_CHECK(i == p->buffers && k == with->buffers, LS_ERR_USAGE, "models that share their states must have the same ones, but one has '%s' and the other '%s'",
+    LS_CHECK(i == p->buffers && k == with->buffers, LS_ERR_USAGE,
+             "models that share their states must have the same ones, but one has '%s' and the other '%s'",
              i < p->buffers ? p->buffer[i].name : "no more", k < with->buffers ? with->buffer[k].name : "no more");
     ls_block_free(&p->state);
     p->state  = with->state;
@@ -58,16 +59,18 @@ static const void *batch_data(const ls_batch *batch, const char *name)
 static ls_status check_run(const ls_program *p, const ls_execution *run)
 {
     LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
-             "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows, run->shards,
-             (long long)p->options.max_rows, p->options.max_shards);
+             "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows,
+             run->shards, (long long)p->options.max_rows, p->options.max_shards);
     for (int s = 0; s < run->shards; s++)
-        LS_CHECK(run->bound[s + 1] - run->bound[s] <= ls__shard_rows(&p->options), LS_ERR_USAGE,
-                 "shard %d of a run has %lld samples, but the program was planned for %lld samples in %d shards of one size", s,
-                 (long long)(run->bound[s + 1] - run->bound[s]), (long long)p->options.max_rows, p->options.max_shards);
-    LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE, "the program was planned for %d threads, now there are %d", p->threads,
-             omp_get_max_threads());
+        LS_CHECK(
+            run->bound[s + 1] - run->bound[s] <= ls__shard_rows(&p->options), LS_ERR_USAGE,
+            "shard %d of a run has %lld samples, but the program was planned for %lld samples in %d shards of one size",
+            s, (long long)(run->bound[s + 1] - run->bound[s]), (long long)p->options.max_rows, p->options.max_shards);
+    LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE,
+             "the program was planned for %d threads, now there are %d", p->threads, omp_get_max_threads());
     for (int i = 0; i < p->inputs && run->rows > 0; i++)
-        LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "the batch has no array for the input '%s'", p->input[i]->name);
+        LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "the batch has no array for the input '%s'",
+                 p->input[i]->name);
     return LS_OK;
 }
 
@@ -76,11 +79,16 @@ static void *address(const ls_program *p, const ls_execution *run, int buffer)
     if (buffer < 0) return NULL;
     const ls_buffer *b = &p->buffer[buffer];
     switch (b->place) {
-    case LS_PLACE_STEP: return p->arena + b->offset;
-    case LS_PLACE_PARAM: return (float *)p->params->block.data + b->offset;
-    case LS_PLACE_GRAD: return run->grads + b->offset;
-    case LS_PLACE_STATE: return (unsigned char *)p->state.data + b->offset;
-    case LS_PLACE_ONES: return p->ones.data;
+    case LS_PLACE_STEP:
+        return p->arena + b->offset;
+    case LS_PLACE_PARAM:
+        return (float *)p->params->block.data + b->offset;
+    case LS_PLACE_GRAD:
+        return run->grads + b->offset;
+    case LS_PLACE_STATE:
+        return (unsigned char *)p->state.data + b->offset;
+    case LS_PLACE_ONES:
+        return p->ones.data;
     case LS_PLACE_INPUT: {
         const unsigned char *data = batch_data(run->batch, b->tensor->name);
         return data ? (void *)(uintptr_t)(data + (size_t)run->skip * b->row_bytes) : NULL;
@@ -89,7 +97,10 @@ static void *address(const ls_program *p, const ls_execution *run, int buffer)
     return NULL;
 }
 
-void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t) { return address(p, run, p->value_of[ls__root(t)->index]); }
+void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t)
+{
+    return address(p, run, p->value_of[ls__root(t)->index]);
+}
 
 static uint64_t mix(uint64_t key, uint64_t by)
 {
@@ -119,8 +130,8 @@ static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
     return instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !instr->node->in[k]->batched;
 }
 
-/* Parameters with leaves have groups and strides of their own, so each is asked for alone; all else comes with the last of the
- * calls, as it may write over dy. */
+/* Parameters with leaves have groups and strides of their own, so each is asked for alone; all else comes with the last
+ * of the calls, as it may write over dy. */
 static void run_backward(ls_program *p, const ls_execution *run, const ls_instr *instr, const ls_call *c)
 {
     const ls_op *op   = ls__op(c->node);
@@ -128,8 +139,10 @@ static void run_backward(ls_program *p, const ls_execution *run, const ls_instr 
     bool         more = true, params = false;
     int          last = -1;
     for (int k = 0; k < c->node->ins; k++) {
-        if (has_leaves(p, instr, k)) last = k;
-        else params |= c->dx[k] && !c->node->in[k]->batched;
+        if (has_leaves(p, instr, k))
+            last = k;
+        else
+            params |= c->dx[k] && !c->node->in[k]->batched;
     }
     for (int k = 0; k <= last; k++) {
         if (!has_leaves(p, instr, k)) continue;
@@ -139,7 +152,8 @@ static void run_backward(ls_program *p, const ls_execution *run, const ls_instr 
         for (int j = 0; j < c->node->ins; j++)
             if (j != k && (more || !c->node->in[j] || !c->node->in[j]->batched)) alone.dx[j] = NULL;
         for (int s = 0; s < run->shards; s++)
-            p->leaf_group[s] = (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(c->node->in[k])};
+            p->leaf_group[s] =
+                (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(c->node->in[k])};
         alone.groups = run->shards;
         alone.group  = p->leaf_group;
         op->backward[LS_CPU](&alone);
@@ -152,22 +166,32 @@ static void give_back(const ls_program *p, const ls_execution *run, const ls_ins
 {
     const size_t end = instr->from + instr->lent / sizeof(float);
     for (int i = 0; i < p->params->count && instr->lent; i++) {
-        const ls_param_slot *s      = &p->params->slot[i];
-        const size_t         last   = s->offset + (size_t)s->count, next = (last + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
+        const ls_param_slot *s    = &p->params->slot[i];
+        const size_t         last = s->offset + (size_t)s->count,
+                     next         = (last + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
         if (s->offset >= instr->from && next <= end) memset(run->grads + last, 0, (next - last) * sizeof(float));
     }
 }
 
 static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
-    static const int64_t one[] = {0, 1};
-    const ls_node       *n     = instr->node;
+    static const int64_t one[]   = {0, 1};
+    const ls_node       *n       = instr->node;
     const bool           batched = n->out[0]->batched;
-    ls_call              c     = {.node = n, .args = n->args, .rows = batched ? run->rows : 1, .shards = batched ? run->shards : 1,
-                                  .bound = batched ? run->bound : one, .shard_rows = batched ? ls__shard_rows(&p->options) : 1, .training = run->training,
-                                  .groups = run->groups, .group = run->group, .scratch = instr->scratch ? p->arena + instr->at : NULL,
-                                  .lent = instr->lent ? run->grads + instr->from : NULL, .lent_bytes = instr->lent, .first_sample = run->first_sample};
-    c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
+    ls_call              c       = {.node         = n,
+                                    .args         = n->args,
+                                    .rows         = batched ? run->rows : 1,
+                                    .shards       = batched ? run->shards : 1,
+                                    .bound        = batched ? run->bound : one,
+                                    .shard_rows   = batched ? ls__shard_rows(&p->options) : 1,
+                                    .training     = run->training,
+                                    .groups       = run->groups,
+                                    .group        = run->group,
+                                    .scratch      = instr->scratch ? p->arena + instr->at : NULL,
+                                    .lent         = instr->lent ? run->grads + instr->from : NULL,
+                                    .lent_bytes   = instr->lent,
+                                    .first_sample = run->first_sample};
+    c.key                        = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
         c.dx[k]  = address(p, run, instr->din[k]);
@@ -177,8 +201,10 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
         c.y[k]  = address(p, run, instr->out[k]);
         c.dy[k] = address(p, run, instr->dout[k]);
     }
-    if (instr->kind == LS_INSTR_BACKWARD) run_backward(p, run, instr, &c);
-    else ls__op(n)->forward[LS_CPU](&c);
+    if (instr->kind == LS_INSTR_BACKWARD)
+        run_backward(p, run, instr, &c);
+    else
+        ls__op(n)->forward[LS_CPU](&c);
     give_back(p, run, instr);
 }
 
@@ -210,9 +236,14 @@ static ls_status run_instr(ls_program *p, const ls_execution *run, const ls_inst
     switch (instr->kind) {
     case LS_INSTR_FORWARD:
     case LS_INSTR_RECOMPUTE:
-    case LS_INSTR_BACKWARD: run_kernel(p, run, instr); break;
-    case LS_INSTR_FOLD: run_fold(p, run, instr); break;
-    case LS_INSTR_CALL: return instr->call(instr->context, run);
+    case LS_INSTR_BACKWARD:
+        run_kernel(p, run, instr);
+        break;
+    case LS_INSTR_FOLD:
+        run_fold(p, run, instr);
+        break;
+    case LS_INSTR_CALL:
+        return instr->call(instr->context, run);
     }
     return LS_OK;
 }
@@ -221,14 +252,16 @@ static ls_phase phase_of(const ls_execution *run, const ls_instr *instr)
 {
     if (instr->phase) return instr->phase;
     if (!run->training) return LS_PHASE_EVAL;
-    return instr->kind == LS_INSTR_FORWARD ? LS_PHASE_FORWARD : instr->kind == LS_INSTR_CALL ? LS_PHASE_UPDATE : LS_PHASE_BACKWARD;
+    return instr->kind == LS_INSTR_FORWARD ? LS_PHASE_FORWARD
+           : instr->kind == LS_INSTR_CALL  ? LS_PHASE_UPDATE
+                                           : LS_PHASE_BACKWARD;
 }
 
 ls_status ls__program_run(ls_program *p, const ls_execution *run)
 {
     LS_TRY(check_run(p, run));
-    const bool timed = run->seconds || run->flight;
-    int64_t    start = timed ? ls__flight_now() : 0;
+    const bool timed  = run->seconds || run->flight;
+    int64_t    start  = timed ? ls__flight_now() : 0;
     ls_status  status = LS_OK;
     ls__progress_hook = run->poller;
     for (int i = 0; i < p->instrs && status == LS_OK; i++) {
@@ -236,8 +269,12 @@ ls_status ls__program_run(ls_program *p, const ls_execution *run)
         if (run->idle && instr->kind != LS_INSTR_CALL) continue;
         if (run->flight)
             ls__flight_begin_at(run->flight,
-                                &(ls_flight_note){.phase = phase_of(run, instr), .what = instr->label ? instr->label : instr->name, .step = run->step + run->training,
-                                                  .micro = run->micro, .instr = i, .count = instr->count},
+                                &(ls_flight_note){.phase = phase_of(run, instr),
+                                                  .what  = instr->label ? instr->label : instr->name,
+                                                  .step  = run->step + run->training,
+                                                  .micro = run->micro,
+                                                  .instr = i,
+                                                  .count = instr->count},
                                 start);
         status = run_instr(p, run, instr);
         note_high_water(p, run, instr);

@@ -39,14 +39,14 @@ static void *keep_error(ls_graph *g)
 }
 
 /* Keeps an error made by the builders below; they return what this returns: NULL. */
-#define GRAPH_FAIL(g, ...)                                     \
-    do {                                                       \
-        if ((g)->status == LS_OK) {                            \
-            (void)LS_FAIL(LS_ERR_USAGE, __VA_ARGS__);          \
-            keep_error(g);                                     \
-            (g)->status = LS_ERR_USAGE;                        \
-        }                                                      \
-        return NULL;                                           \
+#define GRAPH_FAIL(g, ...)                                                                                             \
+    do {                                                                                                               \
+        if ((g)->status == LS_OK) {                                                                                    \
+            (void)LS_FAIL(LS_ERR_USAGE, __VA_ARGS__);                                                                  \
+            keep_error(g);                                                                                             \
+            (g)->status = LS_ERR_USAGE;                                                                                \
+        }                                                                                                              \
+        return NULL;                                                                                                   \
     } while (0)
 
 static const char *file_name(const char *path)
@@ -97,7 +97,8 @@ const char *ls__shape(const ls_tensor *x)
     if (!x) return "none";
     text[0] = 0;
     if (x->batched) used += (size_t)snprintf(text, room, "B");
-    for (int i = 0; i < x->rank; i++) used += (size_t)snprintf(text + used, room - used, "%s%lld", used ? " x " : "", (long long)x->dim[i]);
+    for (int i = 0; i < x->rank; i++)
+        used += (size_t)snprintf(text + used, room - used, "%s%lld", used ? " x " : "", (long long)x->dim[i]);
     if (!used) snprintf(text, room, "scalar");
     return text;
 }
@@ -126,10 +127,12 @@ static void *grow(ls_arena *arena, void *list, int used, int *room)
     return wider;
 }
 
-static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dtype type, bool batched, int rank, const int64_t *dim)
+static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dtype type, bool batched, int rank,
+                             const int64_t *dim)
 {
     ls_tensor *t = ls_arena_alloc(g->arena, sizeof *t);
-    *t           = (ls_tensor){.name = name, .graph = g, .role = role, .type = type, .batched = batched, .rank = rank, .index = g->tensors};
+    *t           = (ls_tensor){
+                  .name = name, .graph = g, .role = role, .type = type, .batched = batched, .rank = rank, .index = g->tensors};
     for (int i = 0; i < rank; i++) t->dim[i] = dim[i];
     g->tensor               = grow(g->arena, g->tensor, g->tensors, &g->tensor_room);
     g->tensor[g->tensors++] = t;
@@ -160,14 +163,14 @@ static ls_tensor *find(ls_graph *g, ls_role role, const char *name)
 /* An input or a state: samples whose dims the user gives. */
 static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, const char *name)
 {
-    ls_graph *g                 = a.g;
+    ls_graph *g                = a.g;
     int64_t   dim[LS_MAX_DIMS] = {a.dim0, a.dim1, a.dim2, a.dim3, a.dim4, a.dim5};
-    int       rank              = 0;
+    int       rank             = 0;
     while (rank < LS_MAX_DIMS && dim[rank]) rank++;
     for (int i = 0; i < LS_MAX_DIMS; i++)
         if (dim[i] < 0 || (i > rank && dim[i]))
-            GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what, name, i < rank ? i : rank,
-                       (long long)dim[i < rank ? i : rank]);
+            GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what, name,
+                       i < rank ? i : rank, (long long)dim[i < rank ? i : rank]);
     if (find(g, role, name)) GRAPH_FAIL(g, "%s '%s' exists twice", what, name);
     ls_tensor *t = add_tensor(g, name, role, a.type, true, rank, dim);
     if (too_large(t)) GRAPH_FAIL(g, "%s '%s': %s are more numbers than any memory holds", what, name, ls__shape(t));
@@ -194,18 +197,22 @@ ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where
     const char *full = scoped(g, name);
     for (int i = 0; i < dims.rank; i++)
         if (dims.dim[i] <= 0)
-            GRAPH_FAIL(g, "parameter '%s' (%s:%d): dim %d is %lld, expected at least 1", full, file_name(where.file), where.line, i,
-                       (long long)dims.dim[i]);
+            GRAPH_FAIL(g, "parameter '%s' (%s:%d): dim %d is %lld, expected at least 1", full, file_name(where.file),
+                       where.line, i, (long long)dims.dim[i]);
     ls_tensor *old = find(g, LS_ROLE_PARAM, full);
     if (old) {
         if (old->rank != dims.rank || memcmp(old->dim, dims.dim, (size_t)dims.rank * sizeof *dims.dim) != 0)
-            GRAPH_FAIL(g, "parameter '%s' (%s:%d) exists with the shape %s (%s:%d)" LS_HINT "tied weights have one shape; else choose another name",
-                       full, file_name(where.file), where.line, ls__shape(old), file_name(old->where.file), old->where.line);
+            GRAPH_FAIL(g,
+                       "parameter '%s' (%s:%d) exists with the shape %s (%s:%d)" LS_HINT
+                       "tied weights have one shape; else choose another name",
+                       full, file_name(where.file), where.line, ls__shape(old), file_name(old->where.file),
+                       old->where.line);
         return old;
     }
-    ls_tensor *t  = add_tensor(g, full, LS_ROLE_PARAM, LS_F32, false, dims.rank, dims.dim);
+    ls_tensor *t = add_tensor(g, full, LS_ROLE_PARAM, LS_F32, false, dims.rank, dims.dim);
     if (too_large(t))
-        GRAPH_FAIL(g, "parameter '%s' (%s:%d): %s are more numbers than any memory holds", full, file_name(where.file), where.line, ls__shape(t));
+        GRAPH_FAIL(g, "parameter '%s' (%s:%d): %s are more numbers than any memory holds", full, file_name(where.file),
+                   where.line, ls__shape(t));
     t->needs_grad = true;
     t->init       = init;
     t->where      = where;
@@ -218,7 +225,8 @@ void ls_scope(ls_graph *g, const char *name)
     size_t used = strlen(g->scope);
     if (used + strlen(name) + 2 > sizeof g->scope) {
         if (g->status == LS_OK) {
-            (void)LS_FAIL(LS_ERR_USAGE, "scope '%s.%s' is longer than %zu characters", g->scope, name, sizeof g->scope - 1);
+            (void)LS_FAIL(LS_ERR_USAGE, "scope '%s.%s' is longer than %zu characters", g->scope, name,
+                          sizeof g->scope - 1);
             keep_error(g);
             g->status = LS_ERR_USAGE;
         }
@@ -230,7 +238,7 @@ void ls_scope(ls_graph *g, const char *name)
 void ls_scope_end(ls_graph *g)
 {
     if (!g) return;
-    char *dot = strrchr(g->scope, '.');
+    char *dot               = strrchr(g->scope, '.');
     *(dot ? dot : g->scope) = 0;
 }
 
@@ -272,7 +280,10 @@ ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, con
     return t;
 }
 
-ls_tensor *ls__out_like(ls_node *n, int i, const ls_tensor *x) { return ls__out(n, i, x->type, x->batched, x->rank, x->dim); }
+ls_tensor *ls__out_like(ls_node *n, int i, const ls_tensor *x)
+{
+    return ls__out(n, i, x->type, x->batched, x->rank, x->dim);
+}
 
 ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char *func, const char *format, ...)
 {
@@ -281,7 +292,8 @@ ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return ls__fail(LS_ERR_USAGE, file, line, func, "%s (%s:%d): %s", ls__op(n)->name, file_name(n->where.file), n->where.line, text);
+    return ls__fail(LS_ERR_USAGE, file, line, func, "%s (%s:%d): %s", ls__op(n)->name, file_name(n->where.file),
+                    n->where.line, text);
 }
 
 ls_tensor *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...)
@@ -316,7 +328,8 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     n->args    = memcpy(ls_arena_alloc(g->arena, op->args_bytes), args, op->args_bytes);
     memcpy(n->in, args, (size_t)op->ins * sizeof *n->in);
     for (int i = 0; i < n->ins; i++)
-        if (n->in[i] && n->in[i]->graph != g) GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to two graphs", op->name, file_name(where.file), where.line);
+        if (n->in[i] && n->in[i]->graph != g)
+            GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to two graphs", op->name, file_name(where.file), where.line);
     ls_status status = op->infer(n);
     if (status != LS_OK) {
         keep_error(g);
@@ -325,11 +338,12 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     }
     for (int i = 0; i < n->outs; i++)
         if (too_large(n->out[i]))
-            GRAPH_FAIL(g, "%s (%s:%d): its result of %s has more numbers than any memory holds", op->name, file_name(where.file), where.line, ls__shape(n->out[i]));
+            GRAPH_FAIL(g, "%s (%s:%d): its result of %s has more numbers than any memory holds", op->name,
+                       file_name(where.file), where.line, ls__shape(n->out[i]));
     for (int i = 0; i < n->ins; i++)
         if (op->updates & 1u << i && n->in[i] && ls__root(n->in[i])->role != LS_ROLE_STATE)
-            GRAPH_FAIL(g, "%s (%s:%d): '%s' would be written in place, but is no state" LS_HINT "make it with ls_state", op->name, file_name(where.file),
-                       where.line, n->in[i]->name);
+            GRAPH_FAIL(g, "%s (%s:%d): '%s' would be written in place, but is no state" LS_HINT "make it with ls_state",
+                       op->name, file_name(where.file), where.line, n->in[i]->name);
     bool needs_grad = false;
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;

@@ -5,10 +5,10 @@
 #include <string.h>
 
 struct ls_model {
-    ls_program *program;
-    ls_block    arena;
-    ls_execution      run;
-    int64_t     bound[2];
+    ls_program  *program;
+    ls_block     arena;
+    ls_execution run;
+    int64_t      bound[2];
 };
 
 /* The parameters for graph g: those of another graph, a trainer's, are found by name. */
@@ -23,10 +23,13 @@ static ls_status params_for(ls_graph *g, ls_params **params)
         view->slot_of[i]   = -1;
         if (t->role != LS_ROLE_PARAM) continue;
         const int slot = view->slot_of[i] = ls_params_find(view, t->name);
-        LS_CHECK(slot >= 0, LS_ERR_USAGE, "the parameter '%s' (%s) of the model is not among those given, which are of another graph", t->name, ls__shape(t));
+        LS_CHECK(slot >= 0, LS_ERR_USAGE,
+                 "the parameter '%s' (%s) of the model is not among those given, which are of another graph", t->name,
+                 ls__shape(t));
         its = view->slot[slot].tensor;
         LS_CHECK(its->rank == t->rank && !memcmp(its->dim, t->dim, (size_t)t->rank * sizeof *t->dim), LS_ERR_USAGE,
-                 "the parameter '%s' of the model is %s, but %s among those given, which are of another graph", t->name, ls__shape(t), ls__shape(its));
+                 "the parameter '%s' of the model is %s, but %s among those given, which are of another graph", t->name,
+                 ls__shape(t), ls__shape(its));
     }
     *params = view;
     return LS_OK;
@@ -37,7 +40,8 @@ ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor
     LS_TRY(ls_graph_status(g));
     LS_TRY(params_for(g, &params));
     ls_program *p;
-    LS_TRY(ls__program_new(&p, g, params, &(ls_program_options){.output = outputs, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
+    LS_TRY(ls__program_new(
+        &p, g, params, &(ls_program_options){.output = outputs, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
     ls_model *m      = ls_arena_alloc(p->memory, sizeof *m);
     m->program       = p;
     ls_status status = ls__program_plan(p);
@@ -54,13 +58,20 @@ ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor
 ls_status ls_model_run(ls_model *m, const ls_batch *batch)
 {
     m->bound[1] = batch->rows;
-    m->run      = (ls_execution){.batch = batch, .rows = batch->rows, .shards = 1, .bound = m->bound, .first_sample = batch->first};
+    m->run      = (ls_execution){
+             .batch = batch, .rows = batch->rows, .shards = 1, .bound = m->bound, .first_sample = batch->first};
     return ls__program_run(m->program, &m->run);
 }
 
-const float *ls_model_output(const ls_model *m, int i) { return ls__program_value(m->program, &m->run, m->program->options.output[i]); }
+const float *ls_model_output(const ls_model *m, int i)
+{
+    return ls__program_value(m->program, &m->run, m->program->options.output[i]);
+}
 
-ls_status ls_model_share_state(ls_model *m, const ls_model *with) { return ls__program_share_state(m->program, with->program); }
+ls_status ls_model_share_state(ls_model *m, const ls_model *with)
+{
+    return ls__program_share_state(m->program, with->program);
+}
 
 void ls_model_reset(ls_model *m) { ls__program_reset(m->program); }
 

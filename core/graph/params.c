@@ -51,7 +51,8 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
     for (int i = 0; i < g->tensors; i++) {
         const ls_tensor *t = g->tensor[i];
         if (p->slot_of[i] < 0) continue;
-        p->slot[p->slot_of[i]] = (ls_param_slot){.tensor = t, .count = ls__numel(t), .trained = t->needs_grad && first[i] < g->nodes};
+        p->slot[p->slot_of[i]] =
+            (ls_param_slot){.tensor = t, .count = ls__numel(t), .trained = t->needs_grad && first[i] < g->nodes};
     }
     sort_slots(p, first);
     size_t at = p->trained = LS_PARAM_START;
@@ -59,8 +60,10 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
         ls_param_slot *s = &p->slot[p->order[i]];
         s->offset        = at;
         at += padded(s->count);
-        LS_CHECK(at <= MOST_FLOATS, LS_ERR_USAGE, "parameter '%s' brings the model to more than %zu numbers, which no memory holds" LS_HINT
-                 "`lockstep explain` shows what each layer has", s->tensor->name, MOST_FLOATS);
+        LS_CHECK(at <= MOST_FLOATS, LS_ERR_USAGE,
+                 "parameter '%s' brings the model to more than %zu numbers, which no memory holds" LS_HINT
+                 "`lockstep explain` shows what each layer has",
+                 s->tensor->name, MOST_FLOATS);
         if (s->trained) p->trained = at;
     }
     p->floats = at;
@@ -71,7 +74,8 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
 
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts)
 {
-    for (int i = part; i < p->count; i += parts) LS_TRY(ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset));
+    for (int i = part; i < p->count; i += parts)
+        LS_TRY(ls__init_fill(p->slot[i].tensor, seed, (float *)p->block.data + p->slot[i].offset));
     return LS_OK;
 }
 
@@ -91,7 +95,7 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
 
 int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory)
 {
-    int *uses = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *uses);
+    int *uses                   = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *uses);
     uses[ls__root(loss)->index] = 1;
     for (int i = g->nodes - 1; i >= 0; i--) {
         const ls_node *n  = g->node[i];
@@ -155,7 +159,8 @@ int ls_params_find(const ls_params *p, const char *name)
 
 static uint64_t chain(const ls_params *p, int i, uint64_t digest)
 {
-    return XXH3_64bits_withSeed((const float *)p->block.data + p->slot[i].offset, (size_t)p->slot[i].count * sizeof(float), digest);
+    return XXH3_64bits_withSeed((const float *)p->block.data + p->slot[i].offset,
+                                (size_t)p->slot[i].count * sizeof(float), digest);
 }
 
 uint64_t ls__param_digest(const ls_params *p, int param) { return chain(p, param, 0); }
@@ -163,7 +168,6 @@ uint64_t ls__param_digest(const ls_params *p, int param) { return chain(p, param
 uint64_t ls_params_digest(const ls_params *p)
 {
     uint64_t digest = 0; /* chained in the order of creation: the layout of the block does not matter */
-    for (int i = 0; i < p->count; i++)
-        digest = chain(p, i, digest);
+    for (int i = 0; i < p->count; i++) digest = chain(p, i, digest);
     return digest;
 }

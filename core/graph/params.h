@@ -1,26 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parameters of a graph as one block, in the order in which their gradients become complete: backward runs the nodes
- * in reverse, so the parameter whose *first* use comes last is complete first.  Gradients and optimizer state have the
- * same layout.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, where a block may be cut among ranks.  The first
- * LS_HEADER floats are not parameters: in the gradient block they carry what travels with the first of them (loss, weight,
- * status).  Layout depends on the graph alone, never on ranks.
+ * The parameters of a graph as one block, in the order in which their gradients become complete: backward runs the
+ * nodes in reverse, so the parameter whose *first* use comes last is complete first.  Gradients and optimizer state
+ * have the same layout.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, where a block may be cut among
+ * ranks.  The first LS_HEADER floats are not parameters: in the gradient block they carry what travels with the first
+ * of them (loss, weight, status).  Layout depends on the graph alone, never on ranks.
  *
- * Tied weights: a parameter with two uses (an embedding that is the head, too) has a second segment in the gradient block,
- * behind all others.  The use whose backward runs first writes that one, the other one the first; each is complete, and summed
- * over ranks, on its own, and in the end the second is added to the first.  Parameters with more uses have leaves instead
- * (core/graph/program.c).
+ * Tied weights: a parameter with two uses (an embedding that is the head, too) has a second segment in the gradient
+ * block, behind all others.  The use whose backward runs first writes that one, the other one the first; each is
+ * complete, and summed over ranks, on its own, and in the end the second is added to the first.  Parameters with more
+ * uses have leaves instead (core/graph/program.c).
  */
 #ifndef LS_CORE_GRAPH_PARAMS_H
 #define LS_CORE_GRAPH_PARAMS_H
 
 #include "core/graph/graph.h"
 
-enum { LS_HEADER = 16, LS_PARAM_ALIGN = 256, LS_PARAM_START = LS_PARAM_ALIGN }; /* in floats; where the first parameter begins */
+enum {
+    LS_HEADER      = 16,
+    LS_PARAM_ALIGN = 256,
+    LS_PARAM_START = LS_PARAM_ALIGN
+}; /* in floats; where the first parameter begins */
 
 typedef struct ls_param_slot {
     const ls_tensor *tensor;
-    size_t           offset;  /* in floats */
+    size_t           offset; /* in floats */
     int64_t          count;
     bool             trained; /* has a gradient */
     size_t           second;  /* of tied weights: of the second segment in the gradient block, in floats; 0: none */
@@ -40,8 +44,8 @@ struct ls_params {
     ls_block       block;
 };
 
-/* ls_params_new in two steps: all but the block, which the caller makes, of `floats` floats, and keeps as his own; and the first values, of
- * every parts-th parameter, from number `part` on. */
+/* ls_params_new in two steps: all but the block, which the caller makes, of `floats` floats, and keeps as his own; and
+ * the first values, of every parts-th parameter, from number `part` on. */
 ls_status ls__params_lay_out(ls_params **params, ls_graph *g);
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
@@ -51,7 +55,8 @@ uint64_t ls__param_digest(const ls_params *p, int param);
 /* Lays out second segments for the parameters with two uses in the backward of `loss`; none before that. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);
 
-/* How many inputs of ops give each tensor a part of its gradient in the backward of `loss`: a list by tensor index, in `memory`. */
+/* How many inputs of ops give each tensor a part of its gradient in the backward of `loss`: a list by tensor index, in
+ * `memory`. */
 int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory);
 
 /* Fills `count` floats of a parameter as its initialiser says (core/nn/init.c). */

@@ -35,7 +35,8 @@ static void find_lifetimes(ls_program *p)
         for (int k = 0; k < LS_MAX_OUT; k++) touch(p, instr->out[k], i);
         for (int k = 0; k < LS_MAX_OUT; k++) touch(p, instr->dout[k], i);
     }
-    for (int i = 0; i < p->options.outputs; i++) touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
+    for (int i = 0; i < p->options.outputs; i++)
+        touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
 }
 
 /* `to` is written by instruction `at` over `from`, when that is read there for the last time. */
@@ -44,7 +45,8 @@ static void share(ls_program *p, int from, int to, int at)
     ls_buffer *a = &p->buffer[from], *b = &p->buffer[to];
     ls_buffer *home = &p->buffer[a->home];
     if (from == to || a->place != LS_PLACE_STEP || b->place != LS_PLACE_STEP) return;
-    if (home->last != at || b->born != at || a->bytes != b->bytes || a->row_bytes != b->row_bytes || b->home != to) return;
+    if (home->last != at || b->born != at || a->bytes != b->bytes || a->row_bytes != b->row_bytes || b->home != to)
+        return;
     b->home    = a->home;
     home->last = b->last;
 }
@@ -62,8 +64,8 @@ static void find_in_place(ls_program *p)
         const ls_instr *instr = &p->instr[i];
         if (instr->kind == LS_INSTR_FORWARD && ls__op(instr->node)->inplace && !appears_again(instr->in, LS_MAX_IN))
             share(p, instr->in[0], instr->out[0], i);
-        if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 && !instr->add[0] &&
-            !appears_again(instr->din, LS_MAX_IN))
+        if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 &&
+            !instr->add[0] && !appears_again(instr->din, LS_MAX_IN))
             share(p, instr->dout[0], instr->din[0], i);
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->over_input && instr->din[0] >= 0 && !instr->add[0])
             share(p, instr->in[0], instr->din[0], i);
@@ -92,11 +94,14 @@ static int by_offset(const void *x, const void *y)
 static void place_all(ls_program *p)
 {
     const size_t most  = (size_t)p->buffers + (size_t)p->instrs + 1;
-    ls_buffer  **order = ls_arena_alloc(p->memory, most * sizeof(ls_buffer *)), *space = ls_arena_alloc(p->memory, ((size_t)p->instrs + 1) * sizeof *space);
-    placed      *live = ls_arena_alloc(p->memory, most * sizeof *live), *done = ls_arena_alloc(p->memory, most * sizeof *done);
-    int          n = 0, n_done = 0;
+    ls_buffer  **order = ls_arena_alloc(p->memory, most * sizeof(ls_buffer *)),
+              *space   = ls_arena_alloc(p->memory, ((size_t)p->instrs + 1) * sizeof *space);
+    placed *live       = ls_arena_alloc(p->memory, most * sizeof *live),
+           *done       = ls_arena_alloc(p->memory, most * sizeof *done);
+    int n = 0, n_done = 0;
     for (int b = 0; b < p->buffers; b++)
-        if (p->buffer[b].place == LS_PLACE_STEP && p->buffer[b].home == b && p->buffer[b].born >= 0) order[n++] = &p->buffer[b];
+        if (p->buffer[b].place == LS_PLACE_STEP && p->buffer[b].home == b && p->buffer[b].born >= 0)
+            order[n++] = &p->buffer[b];
     for (int i = 0; i < p->instrs; i++) {
         space[i] = (ls_buffer){.bytes = p->instr[i].scratch, .born = i, .last = i, .home = p->buffers + i};
         if (p->instr[i].scratch) order[n++] = &space[i];
@@ -144,7 +149,9 @@ static int first_writer(const ls_program *p, size_t from)
         const ls_instr *instr = &p->instr[i];
         if (instr->kind == LS_INSTR_FOLD && p->params->slot[instr->slot].offset == from) return i;
         for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++)
-            if (instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_GRAD && p->buffer[instr->din[k]].offset == from) return i;
+            if (instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_GRAD &&
+                p->buffer[instr->din[k]].offset == from)
+                return i;
     }
     return -1;
 }
@@ -172,7 +179,8 @@ static void plan_scratch(ls_program *p)
         ls_instr    *instr = &p->instr[i];
         const ls_op *op    = instr->node ? ls__op(instr->node) : NULL;
         if (!op || !op->scratch) continue;
-        instr->scratch = op->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads, instr->kind == LS_INSTR_BACKWARD);
+        instr->scratch = op->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads,
+                                     instr->kind == LS_INSTR_BACKWARD);
         if (op->borrows && instr->kind == LS_INSTR_BACKWARD && p->options.lends) {
             stretch lent   = find_lent(p, i);
             instr->from    = lent.from;
@@ -200,7 +208,9 @@ size_t ls__program_peak(ls_program *p, int *at)
         size_t bytes = p->instr[i].scratch;
         for (int b = 0; b < p->buffers; b++) {
             const ls_buffer *buffer = &p->buffer[b];
-            if (buffer->place == LS_PLACE_STEP && buffer->home == b && buffer->born >= 0 && buffer->born <= i && i <= buffer->last) bytes += buffer->bytes;
+            if (buffer->place == LS_PLACE_STEP && buffer->home == b && buffer->born >= 0 && buffer->born <= i &&
+                i <= buffer->last)
+                bytes += buffer->bytes;
         }
         if (bytes <= most) continue;
         most = bytes;

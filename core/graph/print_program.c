@@ -18,7 +18,8 @@ static const char *human(size_t bytes)
 }
 
 /* The names of `n` buffers, after what `*separator` says. */
-static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n, const char **separator)
+static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n,
+                       const char **separator)
 {
     for (int k = 0; k < n; k++) {
         if (buffers[k] < 0) continue;
@@ -31,10 +32,12 @@ const char *const ls__instr_kind[LS_INSTR_KINDS] = {"forward", "again", "backwar
 
 static void print_instr(const ls_program *p, FILE *to, int i)
 {
-    const ls_instr          *instr     = &p->instr[i];
-    const char              *separator = "";
+    const ls_instr *instr     = &p->instr[i];
+    const char     *separator = "";
     fprintf(to, "%4d  %-8s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
-    if (instr->count) fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count, human(instr->count * sizeof(float)));
+    if (instr->count)
+        fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count,
+                human(instr->count * sizeof(float)));
     print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
     const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_RECOMPUTE;
     const bool writes  = forward || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
@@ -44,7 +47,8 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     if (writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
     if (forward) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
     for (int k = 0; k < LS_MAX_IN && forward; k++)
-        if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k) fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
+        if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k)
+            fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
@@ -64,13 +68,16 @@ void ls__plan_print(const ls_program *p, FILE *to)
     for (int b = 0; b < p->buffers; b++) {
         const ls_buffer *buffer = &p->buffer[b];
         if (buffer->place != LS_PLACE_STEP || buffer->born < 0) continue;
-        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, human(buffer->bytes), buffer->born, buffer->last, buffer->name);
+        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, human(buffer->bytes), buffer->born, buffer->last,
+                buffer->name);
         if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
         fprintf(to, "\n");
     }
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_STATE)
-            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs", p->buffer[b].name);
-    fprintf(to, "step arena %zu bytes (%s), of which scratch takes at most %zu bytes (%s)\n", p->arena_bytes, human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
+            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs",
+                    p->buffer[b].name);
+    fprintf(to, "step arena %zu bytes (%s), of which scratch takes at most %zu bytes (%s)\n", p->arena_bytes,
+            human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
     if (p->state_bytes) fprintf(to, "kept from run to run %zu bytes (%s)\n", p->state_bytes, human(p->state_bytes));
 }

@@ -5,15 +5,17 @@
  * outputs and gives those of its inputs.  The first writer of a gradient writes, later ones add, so nothing is
  * zero-filled.
  *
- * Backward reads what forward made, but for cheap values that are computed again rather than kept (Chen 2016, "Training deep
- * nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway; and a few dear ones, where the step needs most
- * memory (core/graph/recompute.c).  The bits are the same.
+ * Backward reads what forward made, but for cheap values that are computed again rather than kept (Chen 2016, "Training
+ * deep nets with sublinear memory cost"): a norm, a gelu, whose inputs are kept anyway; and a few dear ones, where the
+ * step needs most memory (core/graph/recompute.c).  The bits are the same.
  *
- * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read it.
+ * The loss of an op that can make it in backward (loss_in_backward) is made there, unless some other op wants to read
+ * it.
  *
- * Gradients of parameters go straight into the gradient block, those of tied weights into two segments of it (params.h).  A
- * parameter with more uses (recurrence) gets one leaf per shard instead, to which every use adds, and a FOLD instruction
- * after the last use: the sum over uses is made within each shard, so its bits do not depend on how shards fall on ranks.
+ * Gradients of parameters go straight into the gradient block, those of tied weights into two segments of it
+ * (params.h).  A parameter with more uses (recurrence) gets one leaf per shard instead, to which every use adds, and a
+ * FOLD instruction after the last use: the sum over uses is made within each shard, so its bits do not depend on how
+ * shards fall on ranks.
  */
 #include "core/graph/program.h"
 
@@ -32,7 +34,8 @@ static int add_buffer(ls_program *p, ls_buffer b)
     return p->buffers - 1;
 }
 
-/* More than any memory has, and so little that the plan can add up thousands of them: making the block then says that there is no room. */
+/* More than any memory has, and so little that the plan can add up thousands of them: making the block then says that
+ * there is no room. */
 #define MOST_BYTES ((size_t)1 << 47)
 
 static size_t times(size_t bytes, int64_t n)
@@ -51,10 +54,15 @@ static int value_buffer(ls_program *p, const ls_tensor *tensor)
     const ls_tensor *t = ls__root(tensor);
     int             *b = &p->value_of[t->index];
     if (*b < 0) {
-        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT, [LS_ROLE_PARAM] = LS_PLACE_PARAM, [LS_ROLE_STATE] = LS_PLACE_STATE,
+        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT,
+                                          [LS_ROLE_PARAM] = LS_PLACE_PARAM,
+                                          [LS_ROLE_STATE] = LS_PLACE_STATE,
                                           [LS_ROLE_VALUE] = LS_PLACE_STEP};
-        *b = add_buffer(p, (ls_buffer){.name = t->name, .tensor = t, .place = places[t->role], .bytes = planned_bytes(p, t),
-                                       .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
+        *b                             = add_buffer(p, (ls_buffer){.name      = t->name,
+                                                                   .tensor    = t,
+                                                                   .place     = places[t->role],
+                                                                   .bytes     = planned_bytes(p, t),
+                                                                   .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
         if (t->role == LS_ROLE_PARAM) p->buffer[*b].offset = p->params->slot[p->params->slot_of[t->index]].offset;
     }
     return *b;
@@ -64,18 +72,27 @@ static int value_gradient(ls_program *p, const ls_tensor *t)
 {
     int *b = &p->grad_of[t->index];
     if (*b < 0)
-        *b = add_buffer(p, (ls_buffer){.name = ls_arena_printf(p->memory, "d %s", t->name), .tensor = t, .place = LS_PLACE_STEP, .gradient = true,
-                                       .bytes = planned_bytes(p, t), .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
+        *b = add_buffer(p, (ls_buffer){.name      = ls_arena_printf(p->memory, "d %s", t->name),
+                                       .tensor    = t,
+                                       .place     = LS_PLACE_STEP,
+                                       .gradient  = true,
+                                       .bytes     = planned_bytes(p, t),
+                                       .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
     return *b;
 }
 
-/* Where the next use of a parameter, in the order of backward, puts its gradient: tied weights change to their other segment. */
+/* Where the next use of a parameter, in the order of backward, puts its gradient: tied weights change to their other
+ * segment. */
 static int param_gradient(ls_program *p, const ls_tensor *t)
 {
-    const ls_param_slot *s = &p->params->slot[p->params->slot_of[t->index]];
-    int                 *b = &p->grad_of[t->index];
-    ls_buffer            made = {.name = ls_arena_printf(p->memory, "d %s", t->name), .tensor = t, .place = LS_PLACE_GRAD, .gradient = true,
-                                 .bytes = planned_bytes(p, t), .offset = s->offset};
+    const ls_param_slot *s    = &p->params->slot[p->params->slot_of[t->index]];
+    int                 *b    = &p->grad_of[t->index];
+    ls_buffer            made = {.name     = ls_arena_printf(p->memory, "d %s", t->name),
+                                 .tensor   = t,
+                                 .place    = LS_PLACE_GRAD,
+                                 .gradient = true,
+                                 .bytes    = planned_bytes(p, t),
+                                 .offset   = s->offset};
     if (p->uses[t->index] <= 1) return *b < 0 ? (*b = add_buffer(p, made)) : *b;
     if (s->second && p->uses[t->index] == 2) {
         if (*b < 0) {
@@ -126,7 +143,8 @@ static const char *range_label(const ls_program *p, const ls_instr *instr)
     const char      *first = NULL, *last = NULL;
     for (int i = 0; params && instr->phase == LS_PHASE_REDUCE && i < params->count; i++) {
         const ls_param_slot *s = &params->slot[params->order[i]];
-        if (!s->trained || s->offset >= instr->offset + instr->count || s->offset + (size_t)s->count <= instr->offset) continue;
+        if (!s->trained || s->offset >= instr->offset + instr->count || s->offset + (size_t)s->count <= instr->offset)
+            continue;
         if (!first) first = s->tensor->name;
         last = s->tensor->name;
     }
@@ -137,7 +155,8 @@ static const char *range_label(const ls_program *p, const ls_instr *instr)
 
 ls_status ls__program_insert(ls_program *p, int at, const ls_instr *given)
 {
-    LS_CHECK(at >= 0 && at <= p->instrs, LS_ERR_FAILED, "instruction '%s': position %d is not within the program of %d", given->name, at, p->instrs);
+    LS_CHECK(at >= 0 && at <= p->instrs, LS_ERR_FAILED, "instruction '%s': position %d is not within the program of %d",
+             given->name, at, p->instrs);
     ls_instr instr = blank(given->kind, ls_arena_strdup(p->memory, given->name));
     instr.call     = given->call;
     instr.context  = given->context;
@@ -199,7 +218,8 @@ static const char *node_label(const ls_program *p, const ls_node *n)
     for (int k = 0; k < n->ins; k++) {
         if (!n->in[k] || n->in[k]->role != LS_ROLE_PARAM) continue;
         const char *name = n->in[k]->name, *dot = strrchr(name, '.');
-        return ls_arena_printf(p->memory, "%.*s (%s)", (int)(dot ? dot - name : (ptrdiff_t)strlen(name)), name, ls__op(n)->name);
+        return ls_arena_printf(p->memory, "%.*s (%s)", (int)(dot ? dot - name : (ptrdiff_t)strlen(name)), name,
+                               ls__op(n)->name);
     }
     return NULL;
 }
@@ -211,13 +231,15 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     instr.node         = n;
     instr.label        = node_label(p, n);
     instr.flops        = flops_of(n);
-    LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE, "the op %s has no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
+    LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE,
+             "the op %s has no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
              p->options.device == LS_CPU ? "cpu" : "cuda");
     for (int k = 0; k < n->ins; k++) {
         if (!n->in[k]) continue;
         LS_CHECK(!p->options.loss || !(op->updates & 1u << k), LS_ERR_USAGE,
-                 "the op %s (%s:%d) writes the state '%s', which a program with a backward cannot do" LS_HINT "train without the state", op->name,
-                 n->where.file, n->where.line, n->in[k]->name);
+                 "the op %s (%s:%d) writes the state '%s', which a program with a backward cannot do" LS_HINT
+                 "train without the state",
+                 op->name, n->where.file, n->where.line, n->in[k]->name);
         instr.in[k] = value_buffer(p, n->in[k]);
     }
     for (int k = 0; k < n->outs; k++) instr.out[k] = value_buffer(p, n->out[k]);
@@ -237,7 +259,10 @@ bool ls__program_can_recompute(const ls_program *p, const ls_node *n)
 }
 
 /* Whether backward does without out[0] of `n`. */
-static bool is_again(const ls_program *p, const ls_node *n) { return (ls__op(n)->again || p->spared[n->index]) && ls__program_can_recompute(p, n); }
+static bool is_again(const ls_program *p, const ls_node *n)
+{
+    return (ls__op(n)->again || p->spared[n->index]) && ls__program_can_recompute(p, n);
+}
 
 /* The buffer in which backward finds the value of `t`; it may have to be computed again first. */
 static int backward_value(ls_program *p, const ls_tensor *tensor)
@@ -252,9 +277,12 @@ static int backward_value(ls_program *p, const ls_tensor *tensor)
     instr.flops    = flops_of(n);
     for (int k = 0; k < n->ins; k++)
         if (n->in[k]) instr.in[k] = backward_value(p, n->in[k]);
-    p->again_of[t->index] = instr.out[0] = add_buffer(p, (ls_buffer){.name = ls_arena_printf(p->memory, "%s, again", t->name), .tensor = t,
-                                                                    .place = LS_PLACE_STEP, .bytes = planned_bytes(p, t),
-                                                                    .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
+    p->again_of[t->index] = instr.out[0] =
+        add_buffer(p, (ls_buffer){.name      = ls_arena_printf(p->memory, "%s, again", t->name),
+                                  .tensor    = t,
+                                  .place     = LS_PLACE_STEP,
+                                  .bytes     = planned_bytes(p, t),
+                                  .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
     for (int k = 1; k < n->outs; k++) instr.out[k] = value_buffer(p, n->out[k]);
     append(p, instr);
     return instr.out[0];
@@ -270,17 +298,21 @@ static void emit_fold(ls_program *p, int buffer)
     append(p, instr);
 }
 
-static bool wants_grad(const ls_node *n, int k) { return n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k); }
+static bool wants_grad(const ls_node *n, int k)
+{
+    return n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k);
+}
 
 /* `written[b]`: writers of gradient buffer b so far. */
 static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
 {
-    const ls_op *op   = ls__op(n);
-    int          dout = p->grad_of[ls__root(n->out[0])->index];
+    const ls_op *op    = ls__op(n);
+    int          dout  = p->grad_of[ls__root(n->out[0])->index];
     ls_instr     instr = blank(LS_INSTR_BACKWARD, op->name);
     if (dout < 0 || !n->out[0]->needs_grad || op->view) return LS_OK;
-    LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "the op %s (%s:%d) has no backward kernel for the device '%s'", op->name, n->where.file,
-             n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
+    LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE,
+             "the op %s (%s:%d) has no backward kernel for the device '%s'", op->name, n->where.file, n->where.line,
+             p->options.device == LS_CPU ? "cpu" : "cuda");
     LS_CHECK(n->out[0]->batched, LS_ERR_USAGE,
              "the op %s (%s:%d) works on parameters alone, and its gradient is wanted" LS_HINT
              "apply it to something that depends on the batch, or freeze the parameter",
@@ -303,7 +335,8 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     for (int k = 0; k < n->ins; k++) { /* the last use of a parameter with several */
         if (instr.din[k] < 0) continue;
         const ls_tensor *t = ls__root(n->in[k]);
-        if (t->role == LS_ROLE_PARAM && p->buffer[instr.din[k]].place == LS_PLACE_STEP && written[instr.din[k]] == p->uses[t->index])
+        if (t->role == LS_ROLE_PARAM && p->buffer[instr.din[k]].place == LS_PLACE_STEP &&
+            written[instr.din[k]] == p->uses[t->index])
             emit_fold(p, instr.din[k]);
     }
     return LS_OK;
@@ -312,7 +345,9 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
 static ls_status check_loss(const ls_tensor *loss)
 {
     LS_CHECK(loss->type == LS_F32 && loss->batched && ls__numel(loss) == 1, LS_ERR_USAGE,
-             "the loss '%s' has the shape %s, expected one float per sample" LS_HINT "end in a loss op, or in ls_sum or ls_mean", loss->name, ls__shape(loss));
+             "the loss '%s' has the shape %s, expected one float per sample" LS_HINT
+             "end in a loss op, or in ls_sum or ls_mean",
+             loss->name, ls__shape(loss));
     LS_CHECK(loss->needs_grad, LS_ERR_USAGE, "the loss '%s' depends on no trainable parameter", loss->name);
     return LS_OK;
 }
@@ -325,12 +360,17 @@ static ls_status build(ls_program *p)
     int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 4 + 2) * sizeof *written);
     mark_needed(p, needed);
     for (int i = 0; i < g->nodes; i++)
-        if (needed[i] && !ls__op(g->node[i])->view && !leaves_loss(p, g->node[i], needed)) LS_TRY(emit_forward(p, g->node[i]));
+        if (needed[i] && !ls__op(g->node[i])->view && !leaves_loss(p, g->node[i], needed))
+            LS_TRY(emit_forward(p, g->node[i]));
     if (!loss) return LS_OK;
-    p->uses = ls__gradient_uses(g, loss, p->memory);
-    const ls_tensor *seed = ls__root(loss);
-    p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name = "ones", .tensor = seed, .place = LS_PLACE_ONES, .gradient = true,
-                                                        .row_bytes = sizeof(float), .bytes = (size_t)p->options.max_rows * sizeof(float)});
+    p->uses                 = ls__gradient_uses(g, loss, p->memory);
+    const ls_tensor *seed   = ls__root(loss);
+    p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name      = "ones",
+                                                        .tensor    = seed,
+                                                        .place     = LS_PLACE_ONES,
+                                                        .gradient  = true,
+                                                        .row_bytes = sizeof(float),
+                                                        .bytes     = (size_t)p->options.max_rows * sizeof(float)});
     for (int i = g->nodes - 1; i >= 0; i--)
         if (needed[i]) LS_TRY(emit_backward(p, g->node[i], needed, written));
     return LS_OK;
@@ -368,9 +408,11 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
 {
     ls_arena *memory;
     LS_TRY(ls_graph_status(g));
-    LS_CHECK(options->max_rows >= 1 && options->max_shards >= 1, LS_ERR_USAGE, "a program needs at least one sample and one shard, found %lld and %d",
-             (long long)options->max_rows, options->max_shards);
-    for (int i = 0; i < options->outputs; i++) LS_CHECK(options->output[i], LS_ERR_USAGE, "output %d of the model is NULL", i);
+    LS_CHECK(options->max_rows >= 1 && options->max_shards >= 1, LS_ERR_USAGE,
+             "a program needs at least one sample and one shard, found %lld and %d", (long long)options->max_rows,
+             options->max_shards);
+    for (int i = 0; i < options->outputs; i++)
+        LS_CHECK(options->output[i], LS_ERR_USAGE, "output %d of the model is NULL", i);
     if (options->loss) LS_TRY(check_loss(options->loss));
     LS_TRY(ls_arena_new(&memory, "program"));
     ls_program *p = ls_arena_alloc(memory, sizeof *p);
@@ -380,12 +422,12 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
         memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
         p->options.output = copy;
     }
-    p->buffer   = ls_arena_alloc(memory, ((size_t)g->tensors * 4 + 2) * sizeof *p->buffer);
-    p->value_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
-    p->grad_of  = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
-    p->again_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->again_of);
-    p->input    = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
-    p->spared   = ls_arena_alloc(memory, (size_t)g->nodes + 1);
+    p->buffer        = ls_arena_alloc(memory, ((size_t)g->tensors * 4 + 2) * sizeof *p->buffer);
+    p->value_of      = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
+    p->grad_of       = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
+    p->again_of      = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->again_of);
+    p->input         = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
+    p->spared        = ls_arena_alloc(memory, (size_t)g->nodes + 1);
     ls_status status = build_lean(p);
     if (status != LS_OK) {
         ls__program_free(p);
@@ -411,19 +453,22 @@ int ls__program_loss_known(const ls_program *p)
     int            end  = 0;
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
-        if (instr->kind == LS_INSTR_FORWARD || (instr->kind == LS_INSTR_BACKWARD && instr->node == loss && instr->out[0] >= 0)) end = i + 1;
+        if (instr->kind == LS_INSTR_FORWARD ||
+            (instr->kind == LS_INSTR_BACKWARD && instr->node == loss && instr->out[0] >= 0))
+            end = i + 1;
     }
     return end;
 }
 
-/* ---- gradients in their block -------------------------------------------------------------------------------------- */
+/* ---- gradients in their block ------------------------------------------------------------------------------------ */
 
 /* What instruction `i` writes of the gradient block; how many ranges. */
 static int written_by(const ls_program *p, int i, ls_grad_range out[LS_MAX_IN])
 {
     const ls_instr *instr = &p->instr[i];
     int             n     = 0;
-    if (instr->kind == LS_INSTR_FOLD) out[n++] = (ls_grad_range){instr->offset, (size_t)p->params->slot[instr->slot].count};
+    if (instr->kind == LS_INSTR_FOLD)
+        out[n++] = (ls_grad_range){instr->offset, (size_t)p->params->slot[instr->slot].count};
     for (int k = 0; k < LS_MAX_IN && instr->kind == LS_INSTR_BACKWARD; k++) {
         const ls_buffer *b = instr->din[k] < 0 ? NULL : &p->buffer[instr->din[k]];
         if (b && b->place == LS_PLACE_GRAD) out[n++] = (ls_grad_range){b->offset, (size_t)ls__numel(b->tensor)};
@@ -442,7 +487,8 @@ static bool writes(const ls_program *p, int i, size_t offset, size_t count)
 int ls__program_ready(const ls_program *p, size_t offset, size_t count)
 {
     int ready = ls__program_loss_known(p);
-    for (int i = 0; i < p->instrs; i++) /* what was inserted for an earlier range stays before what is inserted for a later one */
+    for (int i = 0; i < p->instrs;
+         i++) /* what was inserted for an earlier range stays before what is inserted for a later one */
         if (writes(p, i, offset, count) || (p->instr[i].kind == LS_INSTR_CALL && i == ready)) ready = i + 1;
     return ready;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which values that are dear to compute again are not kept all the same.  A step needs most memory at one instruction, as a rule where
- * the loss of a large vocabulary is made; only what lives there is worth a second computation.  Of that, values that free most bytes for their
- * arithmetic are given up one by one, until the next would make the step longer by more than a 16th of its arithmetic, or until
- * the most memory is needed elsewhere (Chen 2016 gives up all but the square root of the layers, for a third more arithmetic).
+ * Which values that are dear to compute again are not kept all the same.  A step needs most memory at one instruction,
+ * as a rule where the loss of a large vocabulary is made; only what lives there is worth a second computation.  Of
+ * that, values that free most bytes for their arithmetic are given up one by one, until the next would make the step
+ * longer by more than a 16th of its arithmetic, or until the most memory is needed elsewhere (Chen 2016 gives up all
+ * but the square root of the layers, for a third more arithmetic).
  *
  * All is decided by shapes, and the bits are the same.
  */
@@ -38,10 +39,13 @@ const ls_node *ls__program_spare(const ls_program *p, int at)
         if (p->spared[i]) spent += ls__op(p->graph->node[i])->flops(p->graph->node[i]);
     for (int i = 0; i < p->graph->nodes; i++) {
         const ls_node *n = p->graph->node[i];
-        if (!by_arithmetic(p, n) || !ls__program_can_recompute(p, n) || !spans(p, p->value_of[n->out[0]->index], at)) continue;
+        if (!by_arithmetic(p, n) || !ls__program_can_recompute(p, n) || !spans(p, p->value_of[n->out[0]->index], at))
+            continue;
         const double flops = ls__op(n)->flops(n), bytes = (double)p->buffer[p->value_of[n->out[0]->index]].bytes;
         if ((spent + flops) * SHARE > all - spent) continue;
-        if (best && bytes / flops < gain * 1.001 && (bytes / flops < gain * 0.999 || bytes <= (double)p->buffer[p->value_of[best->out[0]->index]].bytes)) continue;
+        if (best && bytes / flops < gain * 1.001 &&
+            (bytes / flops < gain * 0.999 || bytes <= (double)p->buffer[p->value_of[best->out[0]->index]].bytes))
+            continue;
         best = n;
         gain = bytes / flops;
     }

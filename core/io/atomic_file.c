@@ -13,7 +13,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 const char *ls__errno_hint(int code)
 {
@@ -59,7 +59,7 @@ ls_status ls__path(char path[LS_PATH_BYTES], const char *format, ...)
     return LS_OK;
 }
 
-/* ---- folders ------------------------------------------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 ls_status ls__make_folders(const char *path)
 {
@@ -75,8 +75,8 @@ ls_status ls__make_folders(const char *path)
     }
     struct stat info;
     if (stat(path, &info) != 0) return LS_FAIL_ERRNO("cannot make the folder %s", path);
-    LS_CHECK(S_ISDIR(info.st_mode), LS_ERR_ENV, "%s: expected a folder, found a file" LS_HINT "move it away, or choose another run.dir",
-             path);
+    LS_CHECK(S_ISDIR(info.st_mode), LS_ERR_ENV,
+             "%s: expected a folder, found a file" LS_HINT "move it away, or choose another run.dir", path);
     return LS_OK;
 }
 
@@ -126,7 +126,7 @@ ls_status ls__sync_parent(const char *path)
     return LS_OK;
 }
 
-/* ---- files --------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 ls_status ls__file_create(ls_file *f, const char *path)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files that are there whole, or not at all, also after a power cut: written under another name, synced, renamed, and the
- * folder synced.  Not public.
+ * Files that are there whole, or not at all, also after a power cut: written under another name, synced, renamed, and
+ * the folder synced.  Not public.
  *
  *     ls_file f;
  *     LS_TRY(ls__file_create(&f, "model.safetensors"));          makes .model.safetensors.tmp

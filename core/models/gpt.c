@@ -2,11 +2,11 @@
  * GPT-2 (Radford, Wu, Child, Luan, Amodei & Sutskever 2019), as Hugging Face's GPT2LMHeadModel has it.
  *
  *     x      = wte[tokens] + wpe[position]
- *     x      = x + attention(norm(x)),  x = x + mlp(norm(x))      layers times; mlp: width -> 4 width -> width, gelu by tanh
- *     logits = norm(x) wte^T
+ *     x      = x + attention(norm(x)),  x = x + mlp(norm(x))      layers times; mlp: width -> 4 width -> width, gelu by
+ * tanh logits = norm(x) wte^T
  *
- * Weights start as N(0, 0.02), biases as 0; the two projections that a block adds to x as N(0, 0.02 / sqrt(2 layers)), so that the
- * variance of x does not grow with the number of layers.
+ * Weights start as N(0, 0.02), biases as 0; the two projections that a block adds to x as N(0, 0.02 / sqrt(2 layers)),
+ * so that the variance of x does not grow with the number of layers.
  */
 #include <math.h>
 
@@ -22,8 +22,8 @@ typedef struct block {
 
 static ls_tensor *linear(const block *b, const char *name, ls_tensor *x, int64_t out, bool adds)
 {
-    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias, .conv1d = true, .weight_init = adds ? b->add_init : b->init,
-                     .bias_init = {.kind = LS_INIT_ZEROS});
+    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias, .conv1d = true,
+                     .weight_init = adds ? b->add_init : b->init, .bias_init = {.kind = LS_INIT_ZEROS});
 }
 
 static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
@@ -35,17 +35,22 @@ static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
 /* Queries, keys and values each as a tensor of its own, of the parameters that else make them in one. */
 static ls_tensor *textbook(const block *b, ls_tensor *x)
 {
-    const ls_gpt_args *a    = b->a;
-    ls_tensor         *w    = ls_param(a->g, "attn.c_attn.weight", b->init, 3 * a->width, a->width), *part[3];
-    ls_tensor         *bias = a->no_bias ? NULL : ls_param(a->g, "attn.c_attn.bias", ((ls_init){.kind = LS_INIT_ZEROS}), 3 * a->width);
+    const ls_gpt_args *a = b->a;
+    ls_tensor         *w = ls_param(a->g, "attn.c_attn.weight", b->init, 3 * a->width, a->width), *part[3];
+    ls_tensor         *bias =
+        a->no_bias ? NULL : ls_param(a->g, "attn.c_attn.bias", ((ls_init){.kind = LS_INIT_ZEROS}), 3 * a->width);
     if (!w || (!bias && !a->no_bias)) return NULL;
     w->stored_transposed = true;
     for (int i = 0; i < 3; i++) {
         part[i] = ls_linear_op(x, w, bias, .first = i * a->width, .rows = a->width);
         if (a->position == LS_ENCODING_ROTARY && i < 2) part[i] = ls_rotary(part[i], a->start, .heads = a->heads);
     }
-    return ls__textbook_attention(&(ls_multihead_attention_layer){.g = a->g, .name = "attn", .heads = a->heads, .causal = true, .dropout = a->dropout,
-                                                                  .scale = a->attention_scale},
+    return ls__textbook_attention(&(ls_multihead_attention_layer){.g       = a->g,
+                                                                  .name    = "attn",
+                                                                  .heads   = a->heads,
+                                                                  .causal  = true,
+                                                                  .dropout = a->dropout,
+                                                                  .scale   = a->attention_scale},
                                   part[0], part[1], part[2], LS_HERE);
 }
 
@@ -56,7 +61,8 @@ static ls_tensor *attention(const block *b, ls_tensor *x)
     ls_tensor *y = linear(b, "attn.c_attn", x, 3 * a->width, false), *cache = NULL;
     if (a->position == LS_ENCODING_ROTARY) y = ls_rotary(y, a->start, .heads = 3 * a->heads, .rotate = 2 * a->heads);
     if (a->cached) cache = ls_state(a->g, "attn.cache", LS_F32, a->context, 2 * a->width);
-    y = ls_attention(y, .start = a->start, .cache = cache, .heads = a->heads, .causal = true, .scale = a->attention_scale, .dropout = a->dropout);
+    y = ls_attention(y, .start = a->start, .cache = cache, .heads = a->heads, .causal = true,
+                     .scale = a->attention_scale, .dropout = a->dropout);
     return linear(b, "attn.c_proj", y, a->width, true);
 }
 
@@ -66,7 +72,10 @@ static ls_tensor *mlp(const block *b, ls_tensor *x)
     return linear(b, "mlp.c_proj", x, b->a->width, true);
 }
 
-static ls_tensor *add(const block *b, ls_tensor *x, ls_tensor *y) { return ls_add(x, b->a->dropout > 0 ? ls_dropout(y, .p = b->a->dropout) : y); }
+static ls_tensor *add(const block *b, ls_tensor *x, ls_tensor *y)
+{
+    return ls_add(x, b->a->dropout > 0 ? ls_dropout(y, .p = b->a->dropout) : y);
+}
 
 static ls_tensor *add_block(const block *b, ls_tensor *x)
 {
@@ -76,8 +85,9 @@ static ls_tensor *add_block(const block *b, ls_tensor *x)
 
 static ls_tensor *embed(const ls_gpt_args *a, ls_tensor *wte)
 {
-    ls_tensor *x = ls_positional_encoding(a->g, "wpe", ls_embedding_op(a->x, wte), a->position, a->context, .scaled = true,
-                                          .init = {.kind = LS_INIT_NORMAL, .std = STD}, .start = a->start);
+    ls_tensor *x =
+        ls_positional_encoding(a->g, "wpe", ls_embedding_op(a->x, wte), a->position, a->context, .scaled = true,
+                               .init = {.kind = LS_INIT_NORMAL, .std = STD}, .start = a->start);
     return a->dropout > 0 ? ls_dropout(x, .p = a->dropout) : x;
 }
 
@@ -89,9 +99,10 @@ static void say_facts(const ls_gpt_args *a)
         LS_NORM_LIST(X)
 #undef X
     };
-    const bool    scaled  = !(a->attention_scale != 0), unscaled = a->attention_scale == 1; /* transformers knows these two */
-    const bool    gpt2    = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER && (scaled || unscaled);
-    const double  dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
+    const bool scaled         = !(a->attention_scale != 0),
+               unscaled       = a->attention_scale == 1; /* transformers knows these two */
+    const bool           gpt2 = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER && (scaled || unscaled);
+    const double         dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
     const ls_config_fact facts[] = {
         {"model_type", LS_CONFIG_FACT_TEXT, gpt2 ? "gpt2" : "lockstep_gpt", .checked = true, .required = !gpt2},
         {"architectures", LS_CONFIG_FACT_LIST, gpt2 ? "GPT2LMHeadModel" : "LockstepGPT"},
@@ -99,7 +110,8 @@ static void say_facts(const ls_gpt_args *a)
         {"n_layer", LS_CONFIG_FACT_INT, .whole = a->layers, .checked = true, .required = true, .option = "layers"},
         {"n_head", LS_CONFIG_FACT_INT, .whole = a->heads, .checked = true, .required = true, .option = "heads"},
         {"n_embd", LS_CONFIG_FACT_INT, .whole = a->width, .checked = true, .required = true, .option = "width"},
-        {"n_positions", LS_CONFIG_FACT_INT, .whole = a->context, .checked = true, .required = true, .option = "context"},
+        {"n_positions", LS_CONFIG_FACT_INT, .whole = a->context, .checked = true, .required = true,
+         .option = "context"},
         {"n_inner", LS_CONFIG_FACT_INT, .whole = 4 * a->width, .checked = true},
         {"activation_function", LS_CONFIG_FACT_TEXT, "gelu_new", "gelu_pytorch_tanh", .checked = true},
         {"layer_norm_epsilon", LS_CONFIG_FACT_REAL, .real = eps, .checked = true, .option = "eps"},
@@ -107,16 +119,20 @@ static void say_facts(const ls_gpt_args *a)
         {"attn_pdrop", LS_CONFIG_FACT_REAL, .real = dropout},
         {"resid_pdrop", LS_CONFIG_FACT_REAL, .real = dropout},
         {"initializer_range", LS_CONFIG_FACT_REAL, .real = 0.02},
-        {"bos_token_id", a->vocab == 50257 ? LS_CONFIG_FACT_INT : LS_CONFIG_FACT_TEXT, .whole = 50256}, /* <|endoftext|> of GPT-2's tokenizer, or null */
+        {"bos_token_id", a->vocab == 50257 ? LS_CONFIG_FACT_INT : LS_CONFIG_FACT_TEXT,
+         .whole = 50256}, /* <|endoftext|> of GPT-2's tokenizer, or null */
         {"eos_token_id", a->vocab == 50257 ? LS_CONFIG_FACT_INT : LS_CONFIG_FACT_TEXT, .whole = 50256},
         {"tie_word_embeddings", LS_CONFIG_FACT_BOOL, .whole = true, .checked = true},
         {"scale_attn_weights", LS_CONFIG_FACT_BOOL, .whole = !unscaled, .checked = true, .required = unscaled},
         {"scale_attn_by_inverse_layer_idx", LS_CONFIG_FACT_BOOL, .whole = false, .checked = true},
         {"add_cross_attention", LS_CONFIG_FACT_BOOL, .whole = false, .checked = true},
-        {"bias", LS_CONFIG_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias, .option = "no_bias"},
-        {"position", LS_CONFIG_FACT_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2, .option = "position"},
+        {"bias", LS_CONFIG_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias,
+         .option = "no_bias"},
+        {"position", LS_CONFIG_FACT_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2,
+         .option = "position"},
         {"norm", LS_CONFIG_FACT_TEXT, norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
-        {"attention_scale", LS_CONFIG_FACT_REAL, .real = (double)a->attention_scale, .checked = true, .required = true, .option = "attention_scale"},
+        {"attention_scale", LS_CONFIG_FACT_REAL, .real = (double)a->attention_scale, .checked = true, .required = true,
+         .option = "attention_scale"},
     };
     ls__graph_facts(a->g, (int)(sizeof facts / sizeof *facts) - (scaled || unscaled), facts);
 }
@@ -125,15 +141,21 @@ static ls_tensor *refuse(const ls_gpt_args *a)
 {
     const ls_tensor *x = a->x;
     if (x->type != LS_I32 || x->rank != 1 || !x->batched)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: the input '%s' is %s of %s, expected tokens: B x T of int32", x->name, ls__shape(x), ls__dtype_name(x->type));
+        return ls__graph_fail(a->g, LS_HERE, "gpt: the input '%s' is %s of %s, expected tokens: B x T of int32",
+                              x->name, ls__shape(x), ls__dtype_name(x->type));
     if (a->layers < 1 || a->layers > MOST_LAYERS || a->heads < 1 || a->width < 1 || a->width % a->heads != 0)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: layers %d, heads %d, width %lld: expected at least 1 of each, at most %d layers, and a width that is a multiple of heads",
+        return ls__graph_fail(a->g, LS_HERE,
+                              "gpt: layers %d, heads %d, width %lld: expected at least 1 of each, at most %d layers, "
+                              "and a width that is a multiple of heads",
                               a->layers, a->heads, (long long)a->width, MOST_LAYERS);
     if (x->dim[0] > a->context)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: '%s' is %s, but the model's context is %lld positions" LS_HINT "a larger context, or shorter samples",
+        return ls__graph_fail(a->g, LS_HERE,
+                              "gpt: '%s' is %s, but the model's context is %lld positions" LS_HINT
+                              "a larger context, or shorter samples",
                               x->name, ls__shape(x), (long long)a->context);
     if (a->cached && a->textbook) return ls__graph_fail(a->g, LS_HERE, "gpt: textbook attention keeps no cache");
-    if (a->cached && a->target) return ls__graph_fail(a->g, LS_HERE, "gpt: with a cache it generates, and has no target");
+    if (a->cached && a->target)
+        return ls__graph_fail(a->g, LS_HERE, "gpt: with a cache it generates, and has no target");
     return a->x;
 }
 

@@ -27,20 +27,34 @@ static const char *const norms[] = {
 #define X(name, text) text,
     LS_NORM_LIST(X)
 #undef X
-    NULL};
+        NULL};
 
 #define GPT(kind, member) LS_FIELD(kind, ls_gpt_args, member)
-static const ls_field gpt_fields[] = {
-    {"classes", LS_FIELD_INT64, offsetof(ls_gpt_args, vocab)}, GPT(INT, layers), GPT(INT, heads), GPT(INT64, width), GPT(INT64, context),
-    GPT(FLOAT, dropout), LS_FIELD_OF(ls__encodings, ls_gpt_args, position), LS_FIELD_OF(norms, ls_gpt_args, norm), GPT(BOOL, no_bias),
-    GPT(FLOAT, eps), GPT(FLOAT, attention_scale), GPT(BOOL, textbook), {0}};
-#define GPT_ENTRY(name, text, build) {name, text, sizeof(ls_gpt_args), gpt_fields, build, .language = true}
+static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gpt_args, vocab)},
+                                      GPT(INT, layers),
+                                      GPT(INT, heads),
+                                      GPT(INT64, width),
+                                      GPT(INT64, context),
+                                      GPT(FLOAT, dropout),
+                                      LS_FIELD_OF(ls__encodings, ls_gpt_args, position),
+                                      LS_FIELD_OF(norms, ls_gpt_args, norm),
+                                      GPT(BOOL, no_bias),
+                                      GPT(FLOAT, eps),
+                                      GPT(FLOAT, attention_scale),
+                                      GPT(BOOL, textbook),
+                                      {0}};
+#define GPT_ENTRY(name, text, build)                                                                                   \
+    {                                                                                                                  \
+        name, text, sizeof(ls_gpt_args), gpt_fields, build, .language = true                                           \
+    }
 
 const ls_model_entry ls__model_table[] = {
-    {"lenet5", "LeNet-5 (LeCun 1998), for pictures of about 28 x 28", sizeof(ls_lenet5_args), LS_FIELDS(LS_FIELD(INT64, ls_lenet5_args, classes)),
-     build_lenet5},
+    {"lenet5", "LeNet-5 (LeCun 1998), for pictures of about 28 x 28", sizeof(ls_lenet5_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_lenet5_args, classes)), build_lenet5},
     {"mlp", "a perceptron: hidden linear + relu layers", sizeof(ls_mlp_args),
-     LS_FIELDS(LS_FIELD(INT64, ls_mlp_args, classes), LS_FIELD(INT64, ls_mlp_args, hidden), LS_FIELD(INT, ls_mlp_args, layers)), build_mlp},
+     LS_FIELDS(LS_FIELD(INT64, ls_mlp_args, classes), LS_FIELD(INT64, ls_mlp_args, hidden),
+               LS_FIELD(INT, ls_mlp_args, layers)),
+     build_mlp},
     GPT_ENTRY("gpt", "GPT-2's architecture (Radford 2019): layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Models by name: functions from an input tensor to logits, and those of text with a target also to the loss.  Part of core/core.h. */
+ * Models by name: functions from an input tensor to logits, and those of text with a target also to the loss.  Part of
+ * core/core.h. */
 #ifndef LS_CORE_MODELS_MODELS_H
 #define LS_CORE_MODELS_MODELS_H
 
@@ -23,10 +24,10 @@ typedef struct ls_lenet5_args {
 #define ls_lenet5(...) ls__lenet5((ls_lenet5_args){__VA_ARGS__})
 ls_tensor *ls__lenet5(ls_lenet5_args args);
 
-/* GPT-2 (Radford et al. 2019): a decoder-only Transformer with norms before its blocks and a head tied to its embedding.
- * Parameters have the names of Hugging Face's GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, ...).  Without a target it
- * gives logits, B x T x vocab; with one the loss, B, and the logits never exist at once.
- * With layers = 12, heads = 12, width = 768 it is GPT-2 small: 124,439,808 parameters. */
+/* GPT-2 (Radford et al. 2019): a decoder-only Transformer with norms before its blocks and a head tied to its
+ * embedding. Parameters have the names of Hugging Face's GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, ...).
+ * Without a target it gives logits, B x T x vocab; with one the loss, B, and the logits never exist at once. With
+ * layers = 12, heads = 12, width = 768 it is GPT-2 small: 124,439,808 parameters. */
 #define LS_NORM_LIST(X) X(LAYER, "layer") X(RMS, "rms")
 typedef enum ls_norm {
 #define X(name, text) LS_NORM_##name,
@@ -35,19 +36,20 @@ typedef enum ls_norm {
 } ls_norm;
 
 typedef struct ls_gpt_args {
-    ls_graph   *g;
-    ls_tensor  *x;        /* tokens: B x T of int32                                                       */
-    int64_t     vocab;    /* 0: 50,257                                                                    */
-    ls_tensor  *target;   /* the tokens that follow: B x T of int32; NULL: logits                         */
-    ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0              */
-    bool        cached;   /* generation: keys and values of earlier calls are kept in states, and attended to */
-    bool        textbook; /* attention as its separate ops, whose weights are the tensors transformer.h.N.attn.weights */
-    int         layers;   /* 0: 4                                                                         */
-    int         heads;    /* 0: 4                                                                         */
-    int64_t     width;    /* 0: 128; a multiple of heads                                                  */
-    int64_t     context;  /* 0: 1,024; the most positions: T is at most this                              */
-    float       dropout;  /* of the embeddings, of attention's weights, and of what each block adds       */
-    ls_encoding position; /* learned, as GPT-2; sinusoidal (Vaswani 2017: then embeddings are scaled by sqrt(width)); rotary (Su 2021); none */
+    ls_graph  *g;
+    ls_tensor *x;        /* tokens: B x T of int32                                                       */
+    int64_t    vocab;    /* 0: 50,257                                                                    */
+    ls_tensor *target;   /* the tokens that follow: B x T of int32; NULL: logits                         */
+    ls_tensor *start;    /* position of the first token of each sample: B of int32; NULL: 0              */
+    bool       cached;   /* generation: keys and values of earlier calls are kept in states, and attended to */
+    bool       textbook; /* attention as its separate ops, whose weights are the tensors transformer.h.N.attn.weights */
+    int        layers;   /* 0: 4                                                                         */
+    int        heads;    /* 0: 4                                                                         */
+    int64_t    width;    /* 0: 128; a multiple of heads                                                  */
+    int64_t    context;  /* 0: 1,024; the most positions: T is at most this                              */
+    float      dropout;  /* of the embeddings, of attention's weights, and of what each block adds       */
+    ls_encoding position; /* learned, as GPT-2; sinusoidal (Vaswani 2017: then embeddings are scaled by sqrt(width));
+                                rotary (Su 2021); none */
     ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019)                                 */
     bool        no_bias;  /* of linear layers and norms                                                   */
     float       eps;      /* of the norms; 0: 1e-5                                                        */

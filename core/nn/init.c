@@ -61,11 +61,18 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     const double fan = init->fan_out ? fan_out : fan_in;
     switch (init->kind) {
     case LS_INIT_XAVIER_UNIFORM:
-    case LS_INIT_XAVIER_NORMAL: std = (init->gain > 0 ? init->gain : 1) * sqrt(2 / (fan_in + fan_out)); break;
+    case LS_INIT_XAVIER_NORMAL:
+        std = (init->gain > 0 ? init->gain : 1) * sqrt(2 / (fan_in + fan_out));
+        break;
     case LS_INIT_KAIMING_UNIFORM:
-    case LS_INIT_KAIMING_NORMAL: std = (init->gain > 0 ? init->gain : sqrt(2)) / sqrt(fan); break;
-    case LS_INIT_DEFAULT: std = 1 / sqrt(3 * fan_in); break; /* PyTorch's layers: uniform +- 1/sqrt(fan_in) */
-    default: break;
+    case LS_INIT_KAIMING_NORMAL:
+        std = (init->gain > 0 ? init->gain : sqrt(2)) / sqrt(fan);
+        break;
+    case LS_INIT_DEFAULT:
+        std = 1 / sqrt(3 * fan_in);
+        break; /* PyTorch's layers: uniform +- 1/sqrt(fan_in) */
+    default:
+        break;
     }
     const double bound = sqrt(3.0) * std;
     bounds_of(init, std, &low, &high);
@@ -75,16 +82,30 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     for (int64_t i = 0; i < n; i++) {
         double u = ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]);
         switch (init->kind) {
-        case LS_INIT_ZEROS: values[i] = 0; break;
-        case LS_INIT_CONSTANT: values[i] = init->value; break;
-        case LS_INIT_UNIFORM: values[i] = (float)(low + (high - low) * u); break;
-        case LS_INIT_NORMAL: values[i] = (float)(init->mean + std * normal(key, i)); break;
-        case LS_INIT_TRUNC_NORMAL: values[i] = (float)truncated(key, i, init->mean, std, low, high); break;
+        case LS_INIT_ZEROS:
+            values[i] = 0;
+            break;
+        case LS_INIT_CONSTANT:
+            values[i] = init->value;
+            break;
+        case LS_INIT_UNIFORM:
+            values[i] = (float)(low + (high - low) * u);
+            break;
+        case LS_INIT_NORMAL:
+            values[i] = (float)(init->mean + std * normal(key, i));
+            break;
+        case LS_INIT_TRUNC_NORMAL:
+            values[i] = (float)truncated(key, i, init->mean, std, low, high);
+            break;
         case LS_INIT_XAVIER_NORMAL:
-        case LS_INIT_KAIMING_NORMAL: values[i] = (float)(std * normal(key, i)); break;
+        case LS_INIT_KAIMING_NORMAL:
+            values[i] = (float)(std * normal(key, i));
+            break;
         case LS_INIT_DEFAULT:
         case LS_INIT_XAVIER_UNIFORM:
-        case LS_INIT_KAIMING_UNIFORM: values[i] = (float)(bound * (2 * u - 1)); break;
+        case LS_INIT_KAIMING_UNIFORM:
+            values[i] = (float)(bound * (2 * u - 1));
+            break;
         }
     }
     return LS_OK;

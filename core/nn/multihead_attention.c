@@ -18,10 +18,11 @@ static ls_status check(const layer *l)
              l->k ? "keys are given without values" : "values are given without keys");
     for (int i = 0; i < 3; i++)
         LS_CHECK(!inputs[i] || (inputs[i]->rank == 2 && inputs[i]->dim[1] == l->q->dim[1]), LS_ERR_USAGE,
-                 "multihead_attention '%s': queries '%s' are %s, and '%s' is %s, expected B x T x E and B x S x E", l->name, l->q->name, ls__shape(l->q),
-                 inputs[i]->name, ls__shape(inputs[i]));
+                 "multihead_attention '%s': queries '%s' are %s, and '%s' is %s, expected B x T x E and B x S x E",
+                 l->name, l->q->name, ls__shape(l->q), inputs[i]->name, ls__shape(inputs[i]));
     LS_CHECK(l->heads >= 1 && l->q->dim[1] % l->heads == 0, LS_ERR_USAGE,
-             "multihead_attention '%s': '%s' is %s, and its last dim is no multiple of %d heads", l->name, l->q->name, ls__shape(l->q), l->heads);
+             "multihead_attention '%s': '%s' is %s, and its last dim is no multiple of %d heads", l->name, l->q->name,
+             ls__shape(l->q), l->heads);
     return LS_OK;
 }
 
@@ -35,7 +36,7 @@ static ls_tensor *split_heads(const layer *l, ls_tensor *x, ls_where where)
 static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 {
     const int64_t t = x->dim[1];
-    x = ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
+    x               = ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
     return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(t, -1)}, where);
 }
 
@@ -44,13 +45,15 @@ ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls
 {
     if (!q || !k || !v) return NULL;
     const float scale = l->scale != 0 ? l->scale : 1 / sqrtf((float)(q->dim[1] / l->heads));
-    q = split_heads(l, q, where);
-    k = split_heads(l, k, where);
-    v = split_heads(l, v, where);
-    ls_tensor *x = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
-    x = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
+    q                 = split_heads(l, q, where);
+    k                 = split_heads(l, k, where);
+    v                 = split_heads(l, v, where);
+    ls_tensor *x      = ls__apply(LS_OP_matmul, &(ls_matmul_args){.x = q, .y = k, .transpose_y = true}, where);
+    x                 = ls__apply(LS_OP_scale, &(ls_scale_args){.x = x, .factor = scale}, where);
     if (l->key_padding || l->mask || l->causal)
-        x = ls__apply(LS_OP_mask, &(ls_mask_args){.x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal}, where);
+        x = ls__apply(LS_OP_mask,
+                      &(ls_mask_args){.x = x, .key_padding = l->key_padding, .mask = l->mask, .causal = l->causal},
+                      where);
     x = ls__apply(LS_OP_softmax, &(ls_unary_args){.x = x}, where);
     if (!x) return NULL;
     x->name = ls_arena_printf(l->g->arena, "%s%s%s.weights", l->g->scope, l->g->scope[0] ? "." : "", l->name);
@@ -75,10 +78,26 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     } else {
         for (int i = 0; i < 3; i++) in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
     }
-    if (l.textbook) x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
-    else x = ls__apply(LS_OP_attention, &(ls_attention_args){.q = in[0], .k = in[1], .v = in[2], .key_padding = l.key_padding, .mask = l.mask,
-                                                             .heads = l.heads, .causal = l.causal, .scale = l.scale, .dropout = l.dropout}, where);
+    if (l.textbook)
+        x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
+    else
+        x = ls__apply(LS_OP_attention,
+                      &(ls_attention_args){.q           = in[0],
+                                           .k           = in[1],
+                                           .v           = in[2],
+                                           .key_padding = l.key_padding,
+                                           .mask        = l.mask,
+                                           .heads       = l.heads,
+                                           .causal      = l.causal,
+                                           .scale       = l.scale,
+                                           .dropout     = l.dropout},
+                      where);
     if (!x) return NULL;
-    return ls__linear((ls_linear_layer){.g = l.g, .name = ls_arena_printf(l.g->arena, "%s.out_proj", l.name), .x = x, .out = e,
-                                        .no_bias = l.no_bias, .bias_init = zeros}, where);
+    return ls__linear((ls_linear_layer){.g         = l.g,
+                                        .name      = ls_arena_printf(l.g->arena, "%s.out_proj", l.name),
+                                        .x         = x,
+                                        .out       = e,
+                                        .no_bias   = l.no_bias,
+                                        .bias_init = zeros},
+                      where);
 }

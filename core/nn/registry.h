@@ -23,11 +23,13 @@ typedef struct ls_layer_head {
     ls_tensor  *x;
 } ls_layer_head;
 
-/* y = x w^T + b with the rows [first, first + rows) of w and b (rows 0: all), for layers whose weights are stored as one. */
+/* y = x w^T + b with the rows [first, first + rows) of w and b (rows 0: all), for layers whose weights are stored as
+ * one. */
 ls_tensor *ls__linear_rows(ls_tensor *x, ls_tensor *w, ls_tensor *b, int64_t first, int64_t rows, ls_where where);
-/* Attention as its separate ops, of queries, keys and values as they are: B x T x E and B x S x E.  A tensor l->name.weights has the
- * weights. */
-ls_tensor *ls__textbook_attention(const ls_multihead_attention_layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where);
+/* Attention as its separate ops, of queries, keys and values as they are: B x T x E and B x S x E.  A tensor
+ * l->name.weights has the weights. */
+ls_tensor *ls__textbook_attention(const ls_multihead_attention_layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v,
+                                  ls_where where);
 
 /* A model that a recipe can name: its args struct starts with ls_model_head, or with ls_language_head. */
 typedef struct ls_model_entry {

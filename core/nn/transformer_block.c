@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Blocks of a Transformer (Vaswani 2017) with the parameters of PyTorch's nn.TransformerEncoderLayer and nn.TransformerDecoderLayer, and
- * encodings of positions.
+ * Blocks of a Transformer (Vaswani 2017) with the parameters of PyTorch's nn.TransformerEncoderLayer and
+ * nn.TransformerDecoderLayer, and encodings of positions.
  *
  *     post-norm    x = norm(x + f(x))       as published
  *     pre-norm     x = x + f(norm(x))       (Xiong 2020): trains without warm-up, and x is never normed on its way
@@ -12,20 +12,39 @@
 
 typedef ls_transformer_layer layer;
 
-static const char *part(const layer *l, const char *name) { return ls_arena_printf(l->g->arena, "%s.%s", l->name, name); }
+static const char *part(const layer *l, const char *name)
+{
+    return ls_arena_printf(l->g->arena, "%s.%s", l->name, name);
+}
 
 static ls_tensor *self_attention(const layer *l, ls_tensor *x, ls_where where)
 {
-    return ls__multihead_attention((ls_multihead_attention_layer){.g = l->g, .name = part(l, "self_attn"), .q = x, .key_padding = l->key_padding, .mask = l->mask,
-                                                                  .heads = l->heads, .causal = l->causal, .dropout = l->dropout, .no_bias = l->no_bias,
-                                                                  .textbook = l->textbook}, where);
+    return ls__multihead_attention((ls_multihead_attention_layer){.g           = l->g,
+                                                                  .name        = part(l, "self_attn"),
+                                                                  .q           = x,
+                                                                  .key_padding = l->key_padding,
+                                                                  .mask        = l->mask,
+                                                                  .heads       = l->heads,
+                                                                  .causal      = l->causal,
+                                                                  .dropout     = l->dropout,
+                                                                  .no_bias     = l->no_bias,
+                                                                  .textbook    = l->textbook},
+                                   where);
 }
 
 static ls_tensor *cross_attention(const layer *l, ls_tensor *x, ls_where where)
 {
-    return ls__multihead_attention((ls_multihead_attention_layer){.g = l->g, .name = part(l, "multihead_attn"), .q = x, .k = l->memory, .v = l->memory,
-                                                                  .key_padding = l->memory_padding, .heads = l->heads, .dropout = l->dropout,
-                                                                  .no_bias = l->no_bias, .textbook = l->textbook}, where);
+    return ls__multihead_attention((ls_multihead_attention_layer){.g           = l->g,
+                                                                  .name        = part(l, "multihead_attn"),
+                                                                  .q           = x,
+                                                                  .k           = l->memory,
+                                                                  .v           = l->memory,
+                                                                  .key_padding = l->memory_padding,
+                                                                  .heads       = l->heads,
+                                                                  .dropout     = l->dropout,
+                                                                  .no_bias     = l->no_bias,
+                                                                  .textbook    = l->textbook},
+                                   where);
 }
 
 static ls_tensor *maybe_dropout(const layer *l, ls_tensor *x, ls_where where)
@@ -36,24 +55,37 @@ static ls_tensor *maybe_dropout(const layer *l, ls_tensor *x, ls_where where)
 static ls_tensor *perceptron(const layer *l, ls_tensor *x, ls_where where)
 {
     const int64_t width = ls__cols(x);
-    x = ls__linear((ls_linear_layer){.g = l->g, .name = part(l, "linear1"), .x = x, .out = l->hidden ? l->hidden : 4 * width, .no_bias = l->no_bias}, where);
-    x = l->gelu ? ls__apply(LS_OP_gelu, &(ls_gelu_args){.x = x}, where) : ls__apply(LS_OP_relu, &(ls_unary_args){.x = x}, where);
-    return ls__linear((ls_linear_layer){.g = l->g, .name = part(l, "linear2"), .x = maybe_dropout(l, x, where), .out = width, .no_bias = l->no_bias}, where);
+    x                   = ls__linear((ls_linear_layer){.g       = l->g,
+                                                       .name    = part(l, "linear1"),
+                                                       .x       = x,
+                                                       .out     = l->hidden ? l->hidden : 4 * width,
+                                                       .no_bias = l->no_bias},
+                                     where);
+    x                   = l->gelu ? ls__apply(LS_OP_gelu, &(ls_gelu_args){.x = x}, where)
+                                  : ls__apply(LS_OP_relu, &(ls_unary_args){.x = x}, where);
+    return ls__linear((ls_linear_layer){.g       = l->g,
+                                        .name    = part(l, "linear2"),
+                                        .x       = maybe_dropout(l, x, where),
+                                        .out     = width,
+                                        .no_bias = l->no_bias},
+                      where);
 }
 
 static ls_tensor *norm(const layer *l, const char *name, ls_tensor *x, ls_where where)
 {
-    return ls__layer_norm((ls_layer_norm_layer){.g = l->g, .name = part(l, name), .x = x, .eps = l->eps, .no_bias = l->no_bias}, where);
+    return ls__layer_norm(
+        (ls_layer_norm_layer){.g = l->g, .name = part(l, name), .x = x, .eps = l->eps, .no_bias = l->no_bias}, where);
 }
 
 ls_tensor *ls__transformer(ls_transformer_layer l, ls_where where)
 {
-    static const char *const norms[] = {"norm1", "norm2", "norm3"};
+    static const char *const norms[]                                    = {"norm1", "norm2", "norm3"};
     ls_tensor *(*const encoder[])(const layer *, ls_tensor *, ls_where) = {self_attention, perceptron};
     ls_tensor *(*const decoder[])(const layer *, ls_tensor *, ls_where) = {self_attention, cross_attention, perceptron};
-    ls_tensor *x = l.x;
+    ls_tensor *x                                                        = l.x;
     if (!l.g || !x) return NULL;
-    if (l.memory_padding && !l.memory) return ls__graph_fail(l.g, where, "transformer '%s': a padding of the memory is given without one", l.name);
+    if (l.memory_padding && !l.memory)
+        return ls__graph_fail(l.g, where, "transformer '%s': a padding of the memory is given without one", l.name);
     for (int i = 0; i < (l.memory ? 3 : 2) && x; i++) {
         ls_tensor *y = l.norm_first ? norm(&l, norms[i], x, where) : x;
         y            = maybe_dropout(&l, (l.memory ? decoder : encoder)[i](&l, y, where), where);
@@ -67,7 +99,7 @@ const char *const ls__encodings[] = {
 #define X(name, text) text,
     LS_ENCODING_LIST(X)
 #undef X
-    NULL};
+        NULL};
 
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer l, ls_where where)
 {
@@ -76,7 +108,8 @@ ls_tensor *ls__positional_encoding(ls_positional_encoding_layer l, ls_where wher
     if (l.kind != LS_ENCODING_LEARNED && l.kind != LS_ENCODING_SINUSOIDAL) return l.x;
     if (l.kind == LS_ENCODING_LEARNED) {
         const int64_t context = l.context ? l.context : l.x->dim[0];
-        add.w = ls__param(l.g, ls_arena_printf(l.g->arena, "%s.weight", l.name), l.init, where, LS_DIMS(context, ls__cols(l.x)));
+        add.w                 = ls__param(l.g, ls_arena_printf(l.g->arena, "%s.weight", l.name), l.init, where,
+                                          LS_DIMS(context, ls__cols(l.x)));
         if (!add.w) return NULL;
     } else if (l.scaled) {
         add.x = ls__apply(LS_OP_scale, &(ls_scale_args){.x = l.x, .factor = sqrtf((float)ls__cols(l.x))}, where);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Absolute positions, added to a sequence.      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B x T x C
+ * Absolute positions, added to a sequence.      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B
+ * x T x C
  *
  * Forward     y[t] = x[t] + w[start + t]                       learned positions (Gehring 2017)
  *             y[t] = x[t] + p(start + t)                       without w: sinusoids (Vaswani 2017),
@@ -9,8 +10,8 @@
  * Backward    dx = dy
  *             dw[n] = sum of dy[t] over the samples and the t with start + t = n      one chain a shard, then the tree
  *
- * `start` is the position of a sample's first row, 0 if it is not given.  A position outside of the table gives a row of NaN, and
- * no gradient, as an index does in embedding.
+ * `start` is the position of a sample's first row, 0 if it is not given.  A position outside of the table gives a row
+ * of NaN, and no gradient, as an index does in embedding.
  */
 #include "core/cpu/vector/sincos.h"
 #include "core/cpu/vector/column_sum.h"
@@ -27,21 +28,26 @@ static ls_status infer(ls_node *n)
     LS_TRY(ls__expect_start(n, 2));
     if (w) {
         LS_TRY(ls__expect_param(n, 1, 2));
-        LS_NODE_CHECK(n, w->dim[1] == x->dim[1], "input '%s' is %s and the table '%s' is %s: the last dims differ", x->name, ls__shape(x), w->name,
-                      ls__shape(w));
-        LS_NODE_CHECK(n, n->in[2] || x->dim[0] <= w->dim[0], "input '%s' is %s, and the table '%s' has only %lld positions" LS_HINT
-                      "a longer table, or shorter sequences", x->name, ls__shape(x), w->name, (long long)w->dim[0]);
+        LS_NODE_CHECK(n, w->dim[1] == x->dim[1], "input '%s' is %s and the table '%s' is %s: the last dims differ",
+                      x->name, ls__shape(x), w->name, ls__shape(w));
+        LS_NODE_CHECK(n, n->in[2] || x->dim[0] <= w->dim[0],
+                      "input '%s' is %s, and the table '%s' has only %lld positions" LS_HINT
+                      "a longer table, or shorter sequences",
+                      x->name, ls__shape(x), w->name, (long long)w->dim[0]);
     }
     ls__out_like(n, 0, x);
     return LS_OK;
 }
 
-static int64_t position_of(const ls_call *c, int64_t sample, int64_t t) { return c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t; }
+static int64_t position_of(const ls_call *c, int64_t sample, int64_t t)
+{
+    return c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t;
+}
 
 /* Columns [first, first + n) of the encoding of a position, for which there is room in whole pairs of vectors. */
 static const float *encoding(const ls_call *c, int64_t position, int64_t first, int64_t n, float *room)
 {
-    const float  *w = c->x[1];
+    const float  *w    = c->x[1];
     const int64_t cols = ls__cols(c->node->in[0]), pairs = (n + 1) / 2;
     float         sine[TILE / 2 + LS_V], cosine[TILE / 2 + LS_V];
     if (w && position >= 0 && position < c->node->in[1]->dim[0]) return w + position * cols + first;
@@ -60,9 +66,10 @@ static const float *encoding(const ls_call *c, int64_t position, int64_t first, 
 /* Row t of all samples, a tile of columns: their encoding is made once, unless each sample has its own. */
 static void forward_tile(const ls_call *c, int64_t t, int64_t first)
 {
-    const int64_t times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1], n = cols - first < TILE ? cols - first : TILE;
-    const float  *p     = NULL;
-    float         room[TILE + 2 * LS_V];
+    const int64_t times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1],
+                  n = cols - first < TILE ? cols - first : TILE;
+    const float *p  = NULL;
+    float        room[TILE + 2 * LS_V];
     for (int64_t b = 0; b < c->rows; b++) {
         const int64_t at = (b * times + t) * cols + first;
         const float  *x  = (const float *)c->x[0] + at;
@@ -81,7 +88,8 @@ static void forward(const ls_call *c)
     for (int64_t k = 0; k < x->dim[0] * tiles; k++) forward_tile(c, k / tiles, k % tiles * TILE);
 }
 
-/* Forward: the steps of the angles.  Backward: sums over samples; or, where samples start at different positions, positions and lists. */
+/* Forward: the steps of the angles.  Backward: sums over samples; or, where samples start at different positions,
+ * positions and lists. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     const ls_tensor *x = n->in[0], *w = n->in[1];
@@ -99,7 +107,8 @@ static void backward_table(const ls_call *c)
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
     ls__column_sums(c, 1, 1, ls__numel(x), c->dy[0], NULL, c->scratch);
     for (int k = 0; k < c->groups; k++)
-        if (!ls__group_add(c, 1, k)) memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
+        if (!ls__group_add(c, 1, k))
+            memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
 }
 
 static void backward_table_at(const ls_call *c)
@@ -112,13 +121,17 @@ static void backward_table_at(const ls_call *c)
         int64_t position = position_of(c, p / times, p % times);
         id[p]            = position >= 0 && position < w->dim[0] ? (int32_t)position : -1;
     }
-    ls__scatter_rows(c, 1, &(ls_scatter){.rows = w->dim[0], .cols = w->dim[1], .lead = times, .id = id, .dy = c->dy[0], .scratch = lists});
+    ls__scatter_rows(
+        c, 1,
+        &(ls_scatter){.rows = w->dim[0], .cols = w->dim[1], .lead = times, .id = id, .dy = c->dy[0], .scratch = lists});
 }
 
 static void backward(const ls_call *c)
 {
-    if (c->dx[1] && c->x[2]) backward_table_at(c);
-    else if (c->dx[1]) backward_table(c);
+    if (c->dx[1] && c->x[2])
+        backward_table_at(c);
+    else if (c->dx[1])
+        backward_table(c);
     if (c->dx[0]) ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
 }
 

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Scaled dot-product attention of many heads, in one op (Vaswani 2017), in tiles: the T x S weights never exist at once.
- *      q: B x T x (H D)   k, v: B x S x (KVH D)   ->  y: B x T x (H D)   log_sum: B x H x T
+ * Scaled dot-product attention of many heads, in one op (Vaswani 2017), in tiles: the T x S weights never exist at
+ * once. q: B x T x (H D)   k, v: B x S x (KVH D)   ->  y: B x T x (H D)   log_sum: B x H x T
  *
  * Forward     y = softmax(scale q k^T + mask) v,   head by head; log_sum = log sum_s exp(scale q k_s + mask_s)
  * Backward    see core/ops/attention_backward.c; it needs the inputs, y and log_sum
  *
- * After FlashAttention (Dao et al. 2022), with its memory: linear in T and S, backward too.  Heads are strided, so a packed
- * q, k, v (one linear layer made them) is read where it lies.  H / KVH neighbouring heads share keys and values (Ainslie
- * et al. 2023).  Masks are what is added to the scores; -inf hides a key.  A query that sees no key has zeros, where a softmax
- * alone would give NaN.
+ * After FlashAttention (Dao et al. 2022), with its memory: linear in T and S, backward too.  Heads are strided, so a
+ * packed q, k, v (one linear layer made them) is read where it lies.  H / KVH neighbouring heads share keys and values
+ * (Ainslie et al. 2023).  Masks are what is added to the scores; -inf hides a key.  A query that sees no key has zeros,
+ * where a softmax alone would give NaN.
  *
- * With a cache the call's keys and values are written into rows start ... of it first, and query t attends to the rows up to
- * start + t.  A row's bits are the same whether its queries come one by one or all at once.  A sample whose rows do not
- * fit into the cache has NaN: data from outside must not be read as something else.
+ * With a cache the call's keys and values are written into rows start ... of it first, and query t attends to the rows
+ * up to start + t.  A row's bits are the same whether its queries come one by one or all at once.  A sample whose rows
+ * do not fit into the cache has NaN: data from outside must not be read as something else.
  *
- * Dropout draws weight (t, s) of head h from Philox with the call's key, the sample, and the counter (h ceil(S/4) + s/4, t), number s
- * mod 4: no tile or thread shows in it, and backward draws it again. */
+ * Dropout draws weight (t, s) of head h from Philox with the call's key, the sample, and the counter (h ceil(S/4) +
+ * s/4, t), number s mod 4: no tile or thread shows in it, and backward draws it again. */
 #include "core/ops/attention.h"
 
 #include "core/ops/infer.h"
@@ -28,15 +28,17 @@ static ls_status infer_heads(ls_node *n)
     const ls_tensor   *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *v = n->in[LS_ATT_V];
     LS_TRY(ls__expect_samples(n, LS_ATT_Q));
     LS_NODE_CHECK(n, q->rank == 2, "the queries '%s' are %s, expected B x T x (heads D)", q->name, ls__shape(q));
-    LS_NODE_CHECK(n, !k == !v, "%s are given without %s" LS_HINT "give both, or neither: then q holds queries, keys and values side by side",
+    LS_NODE_CHECK(n, !k == !v,
+                  "%s are given without %s" LS_HINT
+                  "give both, or neither: then q holds queries, keys and values side by side",
                   k ? "keys" : "values", k ? "values" : "keys");
     if (a->heads == 0) a->heads = 1;
     if (a->kv_heads == 0) a->kv_heads = a->heads;
     LS_NODE_CHECK(n, a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0,
                   "%d heads share %d heads of keys and values, expected a multiple of them", a->heads, a->kv_heads);
     const int64_t parts = k ? a->heads : a->heads + 2 * (int64_t)a->kv_heads;
-    LS_NODE_CHECK(n, q->dim[1] % parts == 0, "'%s' is %s: its last dim is no multiple of %lld%s", q->name, ls__shape(q), (long long)parts,
-                  k ? " heads" : ", the heads of queries, keys and values together");
+    LS_NODE_CHECK(n, q->dim[1] % parts == 0, "'%s' is %s: its last dim is no multiple of %lld%s", q->name, ls__shape(q),
+                  (long long)parts, k ? " heads" : ", the heads of queries, keys and values together");
     if (a->scale == 0) a->scale = 1 / sqrtf((float)(q->dim[1] / parts));
     return LS_OK;
 }
@@ -47,31 +49,38 @@ static ls_status infer_keys(const ls_node *n, int64_t width)
     if (!k) return LS_OK;
     LS_TRY(ls__expect_samples(n, LS_ATT_K));
     LS_TRY(ls__expect_samples(n, LS_ATT_V));
-    LS_NODE_CHECK(n, k->rank == 2 && k->dim[1] == width, "the keys '%s' are %s, expected B x S x %lld", k->name, ls__shape(k), (long long)width);
-    LS_NODE_CHECK(n, v->rank == 2 && v->dim[0] == k->dim[0] && v->dim[1] == width, "the keys '%s' are %s and the values '%s' are %s, expected the same dims",
-                  k->name, ls__shape(k), v->name, ls__shape(v));
+    LS_NODE_CHECK(n, k->rank == 2 && k->dim[1] == width, "the keys '%s' are %s, expected B x S x %lld", k->name,
+                  ls__shape(k), (long long)width);
+    LS_NODE_CHECK(n, v->rank == 2 && v->dim[0] == k->dim[0] && v->dim[1] == width,
+                  "the keys '%s' are %s and the values '%s' are %s, expected the same dims", k->name, ls__shape(k),
+                  v->name, ls__shape(v));
     bool alike = q->dim[0] == k->dim[0] && q->dim[1] == k->dim[1];
-    LS_NODE_CHECK(n, alike || (ls__root(q) != ls__root(k) && ls__root(q) != ls__root(v)), "'%s' and '%s' are one tensor with different dims", q->name,
-                  k->name);
+    LS_NODE_CHECK(n, alike || (ls__root(q) != ls__root(k) && ls__root(q) != ls__root(v)),
+                  "'%s' and '%s' are one tensor with different dims", q->name, k->name);
     return LS_OK;
 }
 
 static ls_status infer_cache(const ls_node *n, int64_t width)
 {
     const ls_attention_args *a = n->args;
-    const ls_tensor         *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *start = n->in[LS_ATT_START], *cache = n->in[LS_ATT_CACHE];
-    LS_NODE_CHECK(n, cache || !start, "a start is given without a cache" LS_HINT "it says in which row of the cache the keys and values go");
+    const ls_tensor         *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *start = n->in[LS_ATT_START],
+                    *cache = n->in[LS_ATT_CACHE];
+    LS_NODE_CHECK(n, cache || !start,
+                  "a start is given without a cache" LS_HINT
+                  "it says in which row of the cache the keys and values go");
     if (!cache) return LS_OK;
     LS_NODE_CHECK(n, cache->type == LS_F32 && cache->batched && cache->rank == 2 && cache->dim[1] == 2 * width,
-                  "the cache '%s' is %s of %s, expected B x N x %lld of float32: keys and values side by side", cache->name, ls__shape(cache),
-                  ls__dtype_name(cache->type), (long long)(2 * width));
+                  "the cache '%s' is %s of %s, expected B x N x %lld of float32: keys and values side by side",
+                  cache->name, ls__shape(cache), ls__dtype_name(cache->type), (long long)(2 * width));
     LS_NODE_CHECK(n, a->causal, "a cache holds no later keys" LS_HINT "set .causal = true");
-    LS_NODE_CHECK(n, (k ? k->dim[0] : q->dim[0]) == q->dim[0], "the keys '%s' are %s and the queries '%s' are %s: with a cache, expected as many", k->name,
+    LS_NODE_CHECK(n, (k ? k->dim[0] : q->dim[0]) == q->dim[0],
+                  "the keys '%s' are %s and the queries '%s' are %s: with a cache, expected as many", k->name,
                   ls__shape(k), q->name, ls__shape(q));
-    LS_NODE_CHECK(n, q->dim[0] <= cache->dim[0], "%lld positions do not fit into the cache '%s', which is %s", (long long)q->dim[0], cache->name,
-                  ls__shape(cache));
-    LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0), "the start '%s' is %s of %s, expected B of int32",
-                  start->name, ls__shape(start), ls__dtype_name(start->type));
+    LS_NODE_CHECK(n, q->dim[0] <= cache->dim[0], "%lld positions do not fit into the cache '%s', which is %s",
+                  (long long)q->dim[0], cache->name, ls__shape(cache));
+    LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0),
+                  "the start '%s' is %s of %s, expected B of int32", start->name, ls__shape(start),
+                  ls__dtype_name(start->type));
     return LS_OK;
 }
 
@@ -79,15 +88,18 @@ static ls_status infer_masks(const ls_node *n, const ls_att_shape *shape)
 {
     const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK];
     if (padding)
-        LS_NODE_CHECK(n, padding->type == LS_I32 && padding->batched && padding->rank == 1 && padding->dim[0] == shape->s,
-                      "the key padding '%s' is %s of %s, expected B x %lld of int32", padding->name, ls__shape(padding), ls__dtype_name(padding->type),
-                      (long long)shape->s);
+        LS_NODE_CHECK(n,
+                      padding->type == LS_I32 && padding->batched && padding->rank == 1 && padding->dim[0] == shape->s,
+                      "the key padding '%s' is %s of %s, expected B x %lld of int32", padding->name, ls__shape(padding),
+                      ls__dtype_name(padding->type), (long long)shape->s);
     if (!mask) return LS_OK;
     const int64_t *dim = mask->dim + (mask->rank == 3);
-    LS_NODE_CHECK(n, mask->type == LS_F32 && (mask->rank == 2 || (mask->rank == 3 && mask->dim[0] == shape->heads)) && dim[0] == shape->t &&
-                         dim[1] == shape->s,
-                  "the mask '%s' is %s of %s, expected %lld x %lld, or that for each of %lld heads, of float32", mask->name, ls__shape(mask),
-                  ls__dtype_name(mask->type), (long long)shape->t, (long long)shape->s, (long long)shape->heads);
+    LS_NODE_CHECK(n,
+                  mask->type == LS_F32 && (mask->rank == 2 || (mask->rank == 3 && mask->dim[0] == shape->heads)) &&
+                      dim[0] == shape->t && dim[1] == shape->s,
+                  "the mask '%s' is %s of %s, expected %lld x %lld, or that for each of %lld heads, of float32",
+                  mask->name, ls__shape(mask), ls__dtype_name(mask->type), (long long)shape->t, (long long)shape->s,
+                  (long long)shape->heads);
     return LS_OK;
 }
 
@@ -95,7 +107,8 @@ static ls_status infer(ls_node *n)
 {
     ls_attention_args *a = n->args;
     LS_TRY(infer_heads(n));
-    const int64_t width = n->in[LS_ATT_Q]->dim[1] / (n->in[LS_ATT_K] ? a->heads : a->heads + 2 * a->kv_heads) * a->kv_heads;
+    const int64_t width =
+        n->in[LS_ATT_Q]->dim[1] / (n->in[LS_ATT_K] ? a->heads : a->heads + 2 * a->kv_heads) * a->kv_heads;
     LS_TRY(infer_keys(n, width));
     LS_TRY(infer_cache(n, width));
     const ls_att_shape shape = ls__att_shape(n);
@@ -103,7 +116,8 @@ static ls_status infer(ls_node *n)
     LS_NODE_CHECK(n, a->scale > 0 && a->scale < INFINITY, "scale is %g, expected a positive number", (double)a->scale);
     LS_NODE_CHECK(n, a->dropout >= 0 && a->dropout < 1, "dropout is %g, expected 0 <= dropout < 1", (double)a->dropout);
     LS_NODE_CHECK(n, shape.heads * ((shape.s + 3) / 4) <= UINT32_MAX && shape.t <= INT32_MAX && shape.s <= INT32_MAX,
-                  "%lld heads of %lld x %lld weights are too many", (long long)shape.heads, (long long)shape.t, (long long)shape.s);
+                  "%lld heads of %lld x %lld weights are too many", (long long)shape.heads, (long long)shape.t,
+                  (long long)shape.s);
     ls__out(n, LS_ATT_OUT, LS_F32, true, 2, (const int64_t[]){shape.t, shape.o_row});
     ls__out(n, LS_ATT_LOG_SUM, LS_F32, true, 2, (const int64_t[]){shape.heads, shape.t});
     return LS_OK;
@@ -120,7 +134,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 static double flops(const ls_node *n)
 {
     const ls_att_shape s = ls__att_shape(n);
-    const double       seen = ((const ls_attention_args *)n->args)->causal && s.t == s.s ? 0.5 * (double)(s.s + 1) : (double)s.s;
+    const double       seen =
+        ((const ls_attention_args *)n->args)->causal && s.t == s.s ? 0.5 * (double)(s.s + 1) : (double)s.s;
     return 4.0 * (double)s.o_row * (double)s.t * seen;
 }
 
@@ -129,17 +144,19 @@ LS_OP(attention) = {
     .args_bytes = sizeof(ls_attention_args),
     .ins        = LS_ATT_INS,
     .outs       = 2,
-    .optional   = 1u << LS_ATT_K | 1u << LS_ATT_V | 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE,
-    .saves      = LS_SAVES_IN(LS_ATT_Q) | LS_SAVES_IN(LS_ATT_K) | LS_SAVES_IN(LS_ATT_V) | LS_SAVES_IN(LS_ATT_PADDING) | LS_SAVES_IN(LS_ATT_MASK) |
-                  LS_SAVES_OUT(LS_ATT_OUT) | LS_SAVES_OUT(LS_ATT_LOG_SUM),
-    .random     = true,
-    .no_grad    = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE,
-    .updates    = 1u << LS_ATT_CACHE,
-    .fields     = LS_FIELDS(LS_FIELD(INT, ls_attention_args, heads), LS_FIELD(INT, ls_attention_args, kv_heads), LS_FIELD(BOOL, ls_attention_args, causal),
-                            LS_FIELD(FLOAT, ls_attention_args, scale), LS_FIELD(FLOAT, ls_attention_args, dropout)),
-    .infer      = infer,
-    .forward    = {[LS_CPU] = ls__att_forward},
-    .backward   = {[LS_CPU] = ls__att_backward},
-    .scratch    = scratch,
-    .flops      = flops,
+    .optional   = 1u << LS_ATT_K | 1u << LS_ATT_V | 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START |
+                1u << LS_ATT_CACHE,
+    .saves = LS_SAVES_IN(LS_ATT_Q) | LS_SAVES_IN(LS_ATT_K) | LS_SAVES_IN(LS_ATT_V) | LS_SAVES_IN(LS_ATT_PADDING) |
+             LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_OUT(LS_ATT_OUT) | LS_SAVES_OUT(LS_ATT_LOG_SUM),
+    .random   = true,
+    .no_grad  = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE,
+    .updates  = 1u << LS_ATT_CACHE,
+    .fields   = LS_FIELDS(LS_FIELD(INT, ls_attention_args, heads), LS_FIELD(INT, ls_attention_args, kv_heads),
+                          LS_FIELD(BOOL, ls_attention_args, causal), LS_FIELD(FLOAT, ls_attention_args, scale),
+                          LS_FIELD(FLOAT, ls_attention_args, dropout)),
+    .infer    = infer,
+    .forward  = {[LS_CPU] = ls__att_forward},
+    .backward = {[LS_CPU] = ls__att_backward},
+    .scratch  = scratch,
+    .flops    = flops,
 };

@@ -3,8 +3,8 @@
  * What the two directions of attention share: one head of one sample, and the products of its tiles.
  *
  * Scores are kept transposed, keys down and queries across, so that a vector holds queries: the largest score, the sum
- * and the masks of a query stay in its lane, and no lane knows its neighbours.  A tile of queries is packed once, as columns
- * (panels of LS_NR queries), and goes through the keys, which are read where they lie. */
+ * and the masks of a query stay in its lane, and no lane knows its neighbours.  A tile of queries is packed once, as
+ * columns (panels of LS_NR queries), and goes through the keys, which are read where they lie. */
 #ifndef LS_CORE_OPS_ATTENTION_H
 #define LS_CORE_OPS_ATTENTION_H
 
@@ -31,15 +31,15 @@ typedef struct ls_att_shape {
 typedef struct ls_att_head {
     const float   *q, *k, *v; /* T x D, S x D, S x D, with rows of q_row, kv_row, kv_row */
     int64_t        q_row, kv_row, t, s, d;
-    int64_t        from;      /* causal: query t sees the keys up to from + t */
+    int64_t        from; /* causal: query t sees the keys up to from + t */
     bool           causal;
     float          scale;
-    const int32_t *padding;   /* S, or NULL     */
-    const float   *mask;      /* T x S, or NULL */
+    const int32_t *padding; /* S, or NULL     */
+    const float   *mask;    /* T x S, or NULL */
     int64_t        mask_row;
-    float          dropout;   /* 0: none */
+    float          dropout; /* 0: none */
     uint64_t       key, sample;
-    uint32_t       quad;      /* Philox: of the first four keys; they go on from there */
+    uint32_t       quad; /* Philox: of the first four keys; they go on from there */
 } ls_att_head;
 
 #define ls__att_shape LS_ISA_NAME(ls__att_shape)
@@ -72,7 +72,8 @@ static inline int64_t ls__att_visible(const ls_att_head *h, int64_t t, int p, in
 }
 
 /* y[key][query] = x[key] . query, for the keys that each panel of n queries sees.  y has rows of LS_ATT_QUERIES. */
-void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n, const int64_t visible[LS_ATT_PANELS], float *y);
+void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n,
+                    const int64_t visible[LS_ATT_PANELS], float *y);
 
 /* Masks the scores of a panel: n queries from t on, `keys` keys from `first` on.  `room` holds keys x LS_NR. */
 void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores, float *room);

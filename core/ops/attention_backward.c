@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attention backward: the weights are made again, tile by tile, from the scores and their saved log-sum-exp (Dao et al. 2022).
+ * Attention backward: the weights are made again, tile by tile, from the scores and their saved log-sum-exp (Dao et al.
+ * 2022).
  *
  *     p = exp(scale q k^T + mask - log_sum)      w = p m, what dropout leaves of p
- *     dv = w^T dy      dp = (dy v^T) m      ds = p (dp - delta), delta_t = dy_t . y_t      dq = scale ds k      dk = scale ds^T q
+ *     dv = w^T dy      dp = (dy v^T) m      ds = p (dp - delta), delta_t = dy_t . y_t      dq = scale ds k      dk =
+ * scale ds^T q
  *
- * One thread does all heads of a sample that share keys and values, one tile of queries after another: dq of a tile is summed in its
- * own memory, dk and dv where they belong, always in the same order. */
+ * One thread does all heads of a sample that share keys and values, one tile of queries after another: dq of a tile is
+ * summed in its own memory, dk and dv where they belong, always in the same order. */
 #include <omp.h>
 
 #include "core/cpu/vector/softmax_rows.h"
@@ -39,7 +41,7 @@ static size_t divide(const ls_att_shape *shape, float *at, space *s)
     const size_t d = (size_t)shape->d, wide = (size_t)ls__att_padded(shape->d), q = LS_ATT_QUERIES, k = LS_ATT_KEYS;
     const size_t count[] = {q * d, q * d, q * wide, q * wide, k * wide, k * q, k * q, q * wide, k * LS_NR, q, q};
     float      **part[]  = {&s->q_columns, &s->dy_columns, &s->q_rows, &s->dy_rows, &s->k_rows, &s->weights,
-                            &s->ds, &s->dq, &s->mask, &s->log_sum, &s->delta};
+                            &s->ds,        &s->dq,         &s->mask,   &s->log_sum, &s->delta};
     size_t       total   = 0;
     for (size_t i = 0; i < sizeof count / sizeof *count; total += count[i], i++) *part[i] = at ? at + total : NULL;
     return total;
@@ -62,7 +64,8 @@ V_INLINE void differentiate(int64_t keys, float *weights, float *ds, vf log_sum,
 }
 
 /* The same with dropout, of keys from `first` on and queries from t on. */
-V_INLINE void differentiate_dropped(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights, float *ds, vf log_sum, vf delta)
+V_INLINE void differentiate_dropped(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights,
+                                    float *ds, vf log_sum, vf delta)
 {
     for (int64_t r = 0; r < keys; r += 4) {
         vu bits[4];
@@ -88,8 +91,10 @@ static void weigh(const job *j, int64_t t, int64_t n, int64_t first, int64_t k, 
         ls__att_mask(h, t + q, lanes, first, visible[p], s->weights + q, s->mask);
         for (int64_t v = q; v < q + lanes; v += LS_V) {
             vf log_sum = v_load(s->log_sum + v), delta = v_load(s->delta + v);
-            if (h->dropout > 0) differentiate_dropped(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta);
-            else differentiate(visible[p], s->weights + v, s->ds + v, log_sum, delta);
+            if (h->dropout > 0)
+                differentiate_dropped(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta);
+            else
+                differentiate(visible[p], s->weights + v, s->ds + v, log_sum, delta);
         }
         /* rows that a neighbouring panel sees: products take LS_MR queries, or keys, together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
@@ -105,8 +110,16 @@ static void multiply(const job *j, int64_t t, int64_t n, int64_t first, int64_t 
 {
     const ls_att_head *h      = &j->h;
     const int64_t      behind = h->causal ? h->from + t - first : LS_ATT_ALL;
-    ls_att_product     keys   = {.m = k, .n = h->d, .k = n, .x_row = LS_ATT_QUERIES, .x_col = 1, .w_room = LS_ATT_QUERIES, .y_row = h->kv_row,
-                                 .add = true, .lower = behind, .upper = LS_ATT_ALL};
+    ls_att_product     keys   = {.m      = k,
+                                 .n      = h->d,
+                                 .k      = n,
+                                 .x_row  = LS_ATT_QUERIES,
+                                 .x_col  = 1,
+                                 .w_room = LS_ATT_QUERIES,
+                                 .y_row  = h->kv_row,
+                                 .add    = true,
+                                 .lower  = behind,
+                                 .upper  = LS_ATT_ALL};
     if (j->dv) {
         keys.x = s->weights;
         keys.w = s->dy_rows;
@@ -121,9 +134,19 @@ static void multiply(const job *j, int64_t t, int64_t n, int64_t first, int64_t 
     }
     if (!j->dq) return;
     ls__att_pack_rows(h->k + first * h->kv_row, h->kv_row, k, h->d, 1, LS_ATT_KEYS, s->k_rows);
-    ls__att_product(&(ls_att_product){.m = n, .n = h->d, .k = k, .x = s->ds, .x_row = 1, .x_col = LS_ATT_QUERIES, .w = s->k_rows,
-                                      .w_room = LS_ATT_KEYS, .y = s->dq, .y_row = ls__att_padded(h->d), .add = first > 0, .lower = LS_ATT_ALL,
-                                      .upper = behind});
+    ls__att_product(&(ls_att_product){.m      = n,
+                                      .n      = h->d,
+                                      .k      = k,
+                                      .x      = s->ds,
+                                      .x_row  = 1,
+                                      .x_col  = LS_ATT_QUERIES,
+                                      .w      = s->k_rows,
+                                      .w_room = LS_ATT_KEYS,
+                                      .y      = s->dq,
+                                      .y_row  = ls__att_padded(h->d),
+                                      .add    = first > 0,
+                                      .lower  = LS_ATT_ALL,
+                                      .upper  = behind});
 }
 
 static void backward_tile(const job *j, int64_t t, int64_t n, space *s)
@@ -149,8 +172,10 @@ static void backward_tile(const job *j, int64_t t, int64_t n, space *s)
     for (int64_t i = 0; j->dq && i < n; i++) {
         float *from = s->dq + i * wide, *to = j->dq + (t + i) * h->q_row;
         if (keys == 0) V_MAP(h->d, V_PUT(from, v_set(0)));
-        if (j->add_q) V_MAP(h->d, V_PUT(to, v_fma(V_GET(from), v_set(h->scale), V_GET(to))));
-        else V_MAP(h->d, V_PUT(to, V_GET(from) * h->scale));
+        if (j->add_q)
+            V_MAP(h->d, V_PUT(to, v_fma(V_GET(from), v_set(h->scale), V_GET(to))));
+        else
+            V_MAP(h->d, V_PUT(to, V_GET(from) * h->scale));
     }
 }
 
@@ -164,7 +189,8 @@ static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t 
 {
     const bool    packed = shape->k_in == LS_ATT_Q;
     float *const *dx     = c->dx;
-    const bool    same   = dx[LS_ATT_Q] && (dx[LS_ATT_Q] == dx[LS_ATT_K] || dx[LS_ATT_Q] == dx[LS_ATT_V]); /* one tensor in several roles */
+    const bool    same   = dx[LS_ATT_Q] &&
+                      (dx[LS_ATT_Q] == dx[LS_ATT_K] || dx[LS_ATT_Q] == dx[LS_ATT_V]); /* one tensor in several roles */
     const int64_t rows = sample * shape->s, kv_row = shape->kv_row;
     float        *dk = NULL, *dv = NULL;
     if (packed || dx[LS_ATT_K]) dk = dx[shape->k_in] + rows * kv_row + shape->k_first + shared * shape->d;
@@ -175,11 +201,17 @@ static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t 
     if (dv && !c->add[shape->v_in]) clear(dv, shape->s, kv_row, shape->d);
     for (int64_t head = shared * shape->group; head < (shared + 1) * shape->group; head++) {
         const int64_t first = sample * shape->t * shape->o_row + head * shape->d;
-        job           j     = {.h = ls__att_head(c, shape, sample, head), .y = (const float *)c->y[LS_ATT_OUT] + first, .dy = c->dy[LS_ATT_OUT] + first,
-                               .y_row = shape->o_row, .dk = dk, .dv = dv, .add_q = c->add[LS_ATT_Q] || same};
-        j.log_sum = (const float *)c->y[LS_ATT_LOG_SUM] + (sample * shape->heads + head) * shape->t;
+        job           j     = {.h     = ls__att_head(c, shape, sample, head),
+                               .y     = (const float *)c->y[LS_ATT_OUT] + first,
+                               .dy    = c->dy[LS_ATT_OUT] + first,
+                               .y_row = shape->o_row,
+                               .dk    = dk,
+                               .dv    = dv,
+                               .add_q = c->add[LS_ATT_Q] || same};
+        j.log_sum           = (const float *)c->y[LS_ATT_LOG_SUM] + (sample * shape->heads + head) * shape->t;
         if (dx[LS_ATT_Q]) j.dq = dx[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
-        for (int64_t t = 0; t < shape->t; t += LS_ATT_QUERIES) backward_tile(&j, t, shape->t - t < LS_ATT_QUERIES ? shape->t - t : LS_ATT_QUERIES, s);
+        for (int64_t t = 0; t < shape->t; t += LS_ATT_QUERIES)
+            backward_tile(&j, t, shape->t - t < LS_ATT_QUERIES ? shape->t - t : LS_ATT_QUERIES, s);
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attention forward: a tile of queries meets one tile of keys after another.  For each query its largest score m so far, the sum l
- * of exp(score - m) and the row o = sum exp(score - m) v are kept; a larger score rescales them (Milakov and Gimelshein 2018).
+ * Attention forward: a tile of queries meets one tile of keys after another.  For each query its largest score m so
+ * far, the sum l of exp(score - m) and the row o = sum exp(score - m) v are kept; a larger score rescales them (Milakov
+ * and Gimelshein 2018).
  *
  * Keys that a query does not see add exact zeros to l and o and leave m alone, so a query's bits do not depend on which
  * others share its tile. */
@@ -24,8 +25,14 @@ typedef struct space {
 static size_t divide(const ls_att_shape *shape, float *at, space *s)
 {
     const int64_t d = shape->d, wide = ls__att_padded(d);
-    const size_t  count[] = {(size_t)(LS_ATT_QUERIES * d), LS_ATT_KEYS * LS_ATT_QUERIES, (size_t)(LS_ATT_KEYS * wide), (size_t)(LS_ATT_QUERIES * wide),
-                             LS_ATT_KEYS * LS_NR, LS_ATT_QUERIES, LS_ATT_QUERIES, LS_ATT_QUERIES};
+    const size_t  count[] = {(size_t)(LS_ATT_QUERIES * d),
+                             LS_ATT_KEYS * LS_ATT_QUERIES,
+                             (size_t)(LS_ATT_KEYS * wide),
+                             (size_t)(LS_ATT_QUERIES * wide),
+                             LS_ATT_KEYS * LS_NR,
+                             LS_ATT_QUERIES,
+                             LS_ATT_QUERIES,
+                             LS_ATT_QUERIES};
     float       **part[]  = {&s->queries, &s->scores, &s->values, &s->out, &s->mask, &s->m, &s->l, &s->rescale};
     size_t        total   = 0;
     for (size_t i = 0; i < sizeof count / sizeof *count; total += count[i], i++) *part[i] = at ? at + total : NULL;
@@ -48,7 +55,8 @@ V_INLINE void soften(int64_t keys, float *scores, float *m, float *l, float *res
         for (int i = 0; i < 2; i++) most[i] = v_max(v_load(scores + (r + i) * LS_ATT_QUERIES), most[i]);
     if (r < keys) most[0] = v_max(v_load(scores + r * LS_ATT_QUERIES), most[0]);
     most[0]   = v_max(most[1], most[0]);
-    vf origin = v_select(most[0] == lowest, v_set(0), most[0]); /* nothing seen yet: exp(-inf - 0) is 0, exp(-inf + inf) is not */
+    vf origin = v_select(most[0] == lowest, v_set(0),
+                         most[0]); /* nothing seen yet: exp(-inf - 0) is 0, exp(-inf + inf) is not */
     for (r = 0; r + 2 <= keys; r += 2)
         for (int i = 0; i < 2; i++) {
             float *score = scores + (r + i) * LS_ATT_QUERIES;
@@ -106,20 +114,26 @@ static void weigh(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int
     }
 }
 
-/* out = o / l, log_sum = m + log l.  A query that sees no key has zeros, and a log_sum that makes its weights zero in backward. */
-static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, float *out, int64_t out_row, float *log_sum)
+/* out = o / l, log_sum = m + log l.  A query that sees no key has zeros, and a log_sum that makes its weights zero in
+ * backward. */
+static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, float *out, int64_t out_row,
+                   float *log_sum)
 {
     const int64_t wide = ls__att_padded(h->d);
     for (int64_t i = 0; i < n; i++) {
         const float *o = s->out + i * wide;
         float       *y = out + (t + i) * out_row, factor = 1 / s->l[i];
-        if (s->l[i] == 0) V_MAP(h->d, V_PUT(y, v_set(0)));
-        else V_MAP(h->d, V_PUT(y, V_GET(o) * factor));
+        if (s->l[i] == 0)
+            V_MAP(h->d, V_PUT(y, v_set(0)));
+        else
+            V_MAP(h->d, V_PUT(y, V_GET(o) * factor));
     }
-    V_MAP(n, V_PUT(log_sum + t, v_select(V_GET(s->l) == 0.0f, v_set(__builtin_inff()), V_GET(s->m) + v_log(V_GET(s->l)))));
+    V_MAP(n,
+          V_PUT(log_sum + t, v_select(V_GET(s->l) == 0.0f, v_set(__builtin_inff()), V_GET(s->m) + v_log(V_GET(s->l)))));
 }
 
-static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, float *out, int64_t out_row, float *log_sum)
+static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, float *out, int64_t out_row,
+                         float *log_sum)
 {
     const int64_t wide = ls__att_padded(h->d);
     int64_t       keys = h->s;
@@ -134,9 +148,19 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, f
         weigh(h, t, n, first, k, s);
         ls__att_pack_rows(h->v + first * h->kv_row, h->kv_row, k, h->d, 1, LS_ATT_KEYS, s->values);
         if (first > 0) rescale_rows(n, wide, s->rescale, s->out);
-        ls__att_product(&(ls_att_product){.m = n, .n = h->d, .k = k, .x = s->scores, .x_row = 1, .x_col = LS_ATT_QUERIES, .w = s->values,
-                                          .w_room = LS_ATT_KEYS, .y = s->out, .y_row = wide, .add = first > 0, .lower = LS_ATT_ALL,
-                                          .upper = h->causal ? h->from + t - first : LS_ATT_ALL});
+        ls__att_product(&(ls_att_product){.m      = n,
+                                          .n      = h->d,
+                                          .k      = k,
+                                          .x      = s->scores,
+                                          .x_row  = 1,
+                                          .x_col  = LS_ATT_QUERIES,
+                                          .w      = s->values,
+                                          .w_room = LS_ATT_KEYS,
+                                          .y      = s->out,
+                                          .y_row  = wide,
+                                          .add    = first > 0,
+                                          .lower  = LS_ATT_ALL,
+                                          .upper  = h->causal ? h->from + t - first : LS_ATT_ALL});
     }
     finish(h, t, n, s, out, out_row, log_sum);
 }
@@ -144,13 +168,14 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, f
 /* The keys and values of the call into the cache, from row start on.  False: there is no room for them. */
 static bool remember(const ls_call *c, const ls_att_shape *shape, int64_t sample)
 {
-    const ls_tensor *k      = c->node->in[LS_ATT_K];
-    const int32_t   *start  = c->x[LS_ATT_START];
-    const int64_t    from   = start ? start[sample] : 0, width = shape->kv_heads * shape->d;
-    const int64_t    row    = k ? width : shape->q_row, first = sample * shape->t * row;
-    const float     *keys   = k ? (const float *)c->x[LS_ATT_K] + first : (const float *)c->x[LS_ATT_Q] + first + shape->heads * shape->d;
-    const float     *values = k ? (const float *)c->x[LS_ATT_V] + first : keys + width;
-    float           *to     = (float *)c->x[LS_ATT_CACHE] + (sample * shape->s + from) * shape->kv_row;
+    const ls_tensor *k     = c->node->in[LS_ATT_K];
+    const int32_t   *start = c->x[LS_ATT_START];
+    const int64_t    from = start ? start[sample] : 0, width = shape->kv_heads * shape->d;
+    const int64_t    row = k ? width : shape->q_row, first = sample * shape->t * row;
+    const float     *keys =
+        k ? (const float *)c->x[LS_ATT_K] + first : (const float *)c->x[LS_ATT_Q] + first + shape->heads * shape->d;
+    const float *values = k ? (const float *)c->x[LS_ATT_V] + first : keys + width;
+    float       *to     = (float *)c->x[LS_ATT_CACHE] + (sample * shape->s + from) * shape->kv_row;
     if (from < 0 || from > shape->s - shape->t) return false;
     for (int64_t t = 0; t < shape->t; t++, to += shape->kv_row) {
         memcpy(to, keys + t * row, (size_t)width * sizeof *to);
@@ -159,10 +184,7 @@ static bool remember(const ls_call *c, const ls_att_shape *shape, int64_t sample
     return true;
 }
 
-static void fill(float *y, int64_t n, float value)
-{
-    V_MAP(n, V_PUT(y, v_set(value)));
-}
+static void fill(float *y, int64_t n, float value) { V_MAP(n, V_PUT(y, v_set(value))); }
 
 void ls__att_forward(const ls_call *c)
 {
@@ -185,11 +207,13 @@ void ls__att_forward(const ls_call *c)
         }
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < tasks; task++) {
-            const int64_t     b = task / (shape.heads * tiles), head = task / tiles % shape.heads, t = task % tiles * LS_ATT_QUERIES;
+            const int64_t b = task / (shape.heads * tiles), head = task / tiles % shape.heads,
+                          t     = task % tiles * LS_ATT_QUERIES;
             const ls_att_head h = ls__att_head(c, &shape, b, head);
             if (h.from < 0 || (cached && h.from > shape.s - shape.t)) continue;
-            forward_tile(&h, t, shape.t - t < LS_ATT_QUERIES ? shape.t - t : LS_ATT_QUERIES, &s, out + b * shape.t * shape.o_row + head * shape.d,
-                         shape.o_row, log_sum + (b * shape.heads + head) * shape.t);
+            forward_tile(&h, t, shape.t - t < LS_ATT_QUERIES ? shape.t - t : LS_ATT_QUERIES, &s,
+                         out + b * shape.t * shape.o_row + head * shape.d, shape.o_row,
+                         log_sum + (b * shape.heads + head) * shape.t);
         }
     }
 }

@@ -9,16 +9,16 @@ ls_att_shape ls__att_shape(const ls_node *n)
 {
     const ls_attention_args *a = n->args;
     const ls_tensor         *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *cache = n->in[LS_ATT_CACHE];
-    ls_att_shape             h = {.t = q->dim[0], .heads = a->heads, .kv_heads = a->kv_heads, .group = a->heads / a->kv_heads};
-    h.d       = q->dim[1] / (k ? h.heads : h.heads + 2 * h.kv_heads);
-    h.q_row   = q->dim[1];
-    h.o_row   = h.heads * h.d;
-    h.s       = k ? k->dim[0] : h.t;
-    h.kv_row  = k ? h.kv_heads * h.d : h.q_row;
-    h.k_in    = k ? LS_ATT_K : LS_ATT_Q;
-    h.v_in    = k ? LS_ATT_V : LS_ATT_Q;
-    h.k_first = k ? 0 : h.heads * h.d;
-    h.v_first = k ? 0 : (h.heads + h.kv_heads) * h.d;
+    ls_att_shape h = {.t = q->dim[0], .heads = a->heads, .kv_heads = a->kv_heads, .group = a->heads / a->kv_heads};
+    h.d            = q->dim[1] / (k ? h.heads : h.heads + 2 * h.kv_heads);
+    h.q_row        = q->dim[1];
+    h.o_row        = h.heads * h.d;
+    h.s            = k ? k->dim[0] : h.t;
+    h.kv_row       = k ? h.kv_heads * h.d : h.q_row;
+    h.k_in         = k ? LS_ATT_K : LS_ATT_Q;
+    h.v_in         = k ? LS_ATT_V : LS_ATT_Q;
+    h.k_first      = k ? 0 : h.heads * h.d;
+    h.v_first      = k ? 0 : (h.heads + h.kv_heads) * h.d;
     if (cache) {
         h.s       = cache->dim[0];
         h.kv_row  = cache->dim[1];
@@ -38,20 +38,21 @@ ls_att_head ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sa
     const int64_t            s = shape->s, shared = head / shape->group * shape->d;
     const float             *k = c->x[shape->k_in], *v = c->x[shape->v_in];
     ls_att_head              h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
-    h.q      = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
-    h.k      = k + sample * s * shape->kv_row + shape->k_first + shared;
-    h.v      = v + sample * s * shape->kv_row + shape->v_first + shared;
-    h.from   = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
-    h.causal = a->causal;
-    h.scale  = a->scale;
+    h.q                        = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
+    h.k                        = k + sample * s * shape->kv_row + shape->k_first + shared;
+    h.v                        = v + sample * s * shape->kv_row + shape->v_first + shared;
+    h.from                     = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
+    h.causal                   = a->causal;
+    h.scale                    = a->scale;
     if (padding) {
         h.padding = padding + sample * s;
         while (h.s > 0 && h.padding[h.s - 1]) h.s--;
     }
     if (mask) {
         int64_t maps = mask->rank == 3 ? shape->heads : 1;
-        h.mask       = (const float *)c->x[LS_ATT_MASK] + ((mask->batched ? sample * maps : 0) + (maps > 1 ? head : 0)) * shape->t * s;
-        h.mask_row   = s;
+        h.mask       = (const float *)c->x[LS_ATT_MASK] +
+                 ((mask->batched ? sample * maps : 0) + (maps > 1 ? head : 0)) * shape->t * s;
+        h.mask_row = s;
     }
     h.dropout = c->training ? a->dropout : 0;
     h.key     = c->key;
@@ -85,7 +86,8 @@ void ls__att_pack_queries(const float *x, int64_t row, int64_t n, int64_t d, flo
     }
 }
 
-void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n, const int64_t visible[LS_ATT_PANELS], float *y)
+void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n,
+                    const int64_t visible[LS_ATT_PANELS], float *y)
 {
     const int     count = (int)((n + LS_NR - 1) / LS_NR);
     const int64_t keys  = visible[count - 1]; /* what the latest queries see is most */
@@ -103,7 +105,8 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
     }
 }
 
-/* Lane i of a vector of queries sees the keys up to `last + i`: those from row max(0, last + 1) on are masked, as far as they are. */
+/* Lane i of a vector of queries sees the keys up to `last + i`: those from row max(0, last + 1) on are masked, as far
+ * as they are. */
 static void mask_later_keys(int64_t last, int64_t keys, float *scores)
 {
     const vf nothing = v_set(-__builtin_inff());
@@ -125,14 +128,21 @@ void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int
             }
     }
     for (int64_t r = 0; h->padding && r < keys; r++)
-        for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V) v_store(scores + r * LS_ATT_QUERIES + v, nothing);
+        for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V)
+            v_store(scores + r * LS_ATT_QUERIES + v, nothing);
     for (int v = 0; h->causal && v < LS_NR; v += LS_V) mask_later_keys(h->from + t + v - first, keys, scores + v);
 }
 
 void ls__att_product(const ls_att_product *p)
 {
     int64_t len;
-    ls_tile t = {.x_row = p->x_row, .x_col = p->x_col, .w_row = LS_NR, .pieces = 1, .len = &len, .y_row = p->y_row, .adds = p->add};
+    ls_tile t = {.x_row  = p->x_row,
+                 .x_col  = p->x_col,
+                 .w_row  = LS_NR,
+                 .pieces = 1,
+                 .len    = &len,
+                 .y_row  = p->y_row,
+                 .adds   = p->add};
     for (int64_t i = 0; i < p->m; i += LS_MR) {
         const int64_t rows = min(LS_MR, p->m - i), from = max(0, i - p->lower), to = min(p->k, i + rows + p->upper);
         t.x = p->x + i * p->x_row + from * p->x_col;

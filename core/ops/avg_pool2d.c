@@ -3,11 +3,12 @@
  * Average pooling: the mean of each window, per channel.
  *
  *     x: B x C x H x W    ->    y: B x C x OH x OW
- *     y[c, i, j] = 1/n(i, j) sum over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh, j stride_w - ...]
- *     dx[c, h, w] = sum of dy[c, i, j] / n(i, j) over the windows that (h, w) lies in
+ *     y[c, i, j] = 1/n(i, j) sum over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh, j stride_w -
+ * ...] dx[c, h, w] = sum of dy[c, i, j] / n(i, j) over the windows that (h, w) lies in
  *
- * n(i, j) is the number of elements of the window, those in the padding included, but for what ceil_mode lets stick out behind
- * the padding; with exclude_padding those of the input alone.  As PyTorch's avg_pool2d with count_include_pad. */
+ * n(i, j) is the number of elements of the window, those in the padding included, but for what ceil_mode lets stick out
+ * behind the padding; with exclude_padding those of the input alone.  As PyTorch's avg_pool2d with count_include_pad.
+ */
 #include <string.h>
 
 #include "core/ops/pool2d.h"
@@ -17,8 +18,10 @@ static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
     ls_avg_pool2d_args *a       = n->args;
     const int           both[4] = {a->kernel, a->stride, a->padding, 1};
     h->in = n->in[0]->dim[1], w->in = n->in[0]->dim[2];
-    LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, NULL}, a->ceil_mode));
-    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, NULL}, a->ceil_mode);
+    LS_TRY(
+        ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, NULL}, a->ceil_mode));
+    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, NULL},
+                               a->ceil_mode);
 }
 
 static ls_status infer(ls_node *n)
@@ -47,7 +50,8 @@ static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
 }
 
 /* Windows [j, j + n) of row i; inside: n <= LS_V, and all of them lie inside of the columns, else n is 1. */
-static inline vf windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, int64_t n, bool inside)
+static inline vf windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, int64_t n,
+                         bool inside)
 {
     const float *end = x + h->in * w->in;
     int64_t      h0, h1, w0 = 0, w1 = w->kernel;
@@ -105,7 +109,8 @@ static void forward(const ls_call *c)
     const int64_t             planes = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        plane_forward(&h, &w, a->exclude_padding, (const float *)c->x[0] + p * h.in * w.in, (float *)c->y[0] + p * h.out * w.out);
+        plane_forward(&h, &w, a->exclude_padding, (const float *)c->x[0] + p * h.in * w.in,
+                      (float *)c->y[0] + p * h.out * w.out);
 }
 
 static void backward(const ls_call *c)

@@ -25,18 +25,20 @@ static ls_status infer(ls_node *n)
     const ls_tensor             *x = n->in[0], *t = n->in[1];
     LS_TRY(ls__expect_samples(n, 0));
     LS_NODE_CHECK(n, x->rank >= 1, "the logits '%s' are %s, expected a last dim of classes", x->name, ls__shape(x));
-    LS_NODE_CHECK(n, t->type == LS_I32 && t->batched, "the target '%s' is %s of %s, expected samples of int32", t->name, ls__shape(t),
-                  ls__dtype_name(t->type));
+    LS_NODE_CHECK(n, t->type == LS_I32 && t->batched, "the target '%s' is %s of %s, expected samples of int32", t->name,
+                  ls__shape(t), ls__dtype_name(t->type));
     bool same = t->rank == x->rank - 1;
     for (int i = 0; same && i < t->rank; i++) same = t->dim[i] == x->dim[i];
-    LS_NODE_CHECK(n, same, "the logits '%s' are %s and the target '%s' is %s" LS_HINT "the target has the dims of the logits without the last", x->name,
-                  ls__shape(x), t->name, ls__shape(t));
-    LS_NODE_CHECK(n, a->label_smoothing >= 0 && a->label_smoothing < 1, "label_smoothing is %g, expected 0 <= label_smoothing < 1",
-                  (double)a->label_smoothing);
+    LS_NODE_CHECK(n, same,
+                  "the logits '%s' are %s and the target '%s' is %s" LS_HINT
+                  "the target has the dims of the logits without the last",
+                  x->name, ls__shape(x), t->name, ls__shape(t));
+    LS_NODE_CHECK(n, a->label_smoothing >= 0 && a->label_smoothing < 1,
+                  "label_smoothing is %g, expected 0 <= label_smoothing < 1", (double)a->label_smoothing);
     LS_NODE_CHECK(n, t->rank < LS_MAX_DIMS, "the target '%s' is %s: too many dims", t->name, ls__shape(t));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < t->rank; i++) dim[i] = t->dim[i];
-    dim[t->rank] = SAVED;
+    dim[t->rank]    = SAVED;
     ls_tensor *loss = ls__out(n, 0, LS_F32, true, 0, NULL);
     loss->weight    = ls__out(n, 1, LS_F32, true, 0, NULL);
     ls__out(n, 2, LS_F32, true, t->rank + 1, dim);
@@ -56,12 +58,13 @@ static void forward_position(const ls_cross_entropy_args *a, int64_t v, const fl
 
 static void forward(const ls_call *c)
 {
-    const ls_cross_entropy_args *a     = c->args;
-    const int32_t               *t     = c->x[1];
-    int64_t                      lead  = ls__numel(c->node->in[1]), v = ls__cols(c->node->in[0]);
+    const ls_cross_entropy_args *a    = c->args;
+    const int32_t               *t    = c->x[1];
+    int64_t                      lead = ls__numel(c->node->in[1]), v = ls__cols(c->node->in[0]);
     float                       *saved = c->y[2], *loss = c->y[0], *weight = c->y[1];
 #pragma omp parallel for schedule(static) if (c->rows * lead * v >= LS_ROWS_PARALLEL)
-    for (int64_t p = 0; p < c->rows * lead; p++) forward_position(a, v, (const float *)c->x[0] + p * v, t[p], saved + p * SAVED);
+    for (int64_t p = 0; p < c->rows * lead; p++)
+        forward_position(a, v, (const float *)c->x[0] + p * v, t[p], saved + p * SAVED);
     for (int64_t b = 0; b < c->rows; b++) {
         loss[b] = weight[b] = 0;
         for (int64_t p = b * lead; p < (b + 1) * lead; p++) {
@@ -71,15 +74,18 @@ static void forward(const ls_call *c)
     }
 }
 
-static void backward_position(const ls_cross_entropy_args *a, int64_t v, const float *x, int32_t t, const float *saved, float dloss, float *dx, bool add)
+static void backward_position(const ls_cross_entropy_args *a, int64_t v, const float *x, int32_t t, const float *saved,
+                              float dloss, float *dx, bool add)
 {
     float p[LS_ROWS_TILE];
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = v - first < LS_ROWS_TILE ? v - first : LS_ROWS_TILE;
         ls__row_exp(n, x + first, saved[MAX], p);
         ls__nll_gradient(a->label_smoothing, v, first, n, t, saved[INVERSE_SUM], dloss, p);
-        if (add) ls__add_into(n, p, dx + first);
-        else memcpy(dx + first, p, (size_t)n * sizeof *p);
+        if (add)
+            ls__add_into(n, p, dx + first);
+        else
+            memcpy(dx + first, p, (size_t)n * sizeof *p);
     }
 }
 
@@ -92,7 +98,8 @@ static void backward(const ls_call *c)
     for (int64_t p = 0; p < c->rows * lead; p++) {
         float *dx = c->dx[0] + p * v;
         if (!ignored(a, t[p]))
-            backward_position(a, v, (const float *)c->x[0] + p * v, t[p], (const float *)c->y[2] + p * SAVED, c->dy[0][p / lead], dx, c->add[0]);
+            backward_position(a, v, (const float *)c->x[0] + p * v, t[p], (const float *)c->y[2] + p * SAVED,
+                              c->dy[0][p / lead], dx, c->add[0]);
         else if (!c->add[0])
             for (int64_t i = 0; i < v; i++) dx[i] = 0;
     }
@@ -107,7 +114,8 @@ LS_OP(cross_entropy) = {
     .outs       = 3,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(2),
     .no_grad    = 1u << 1,
-    .fields     = LS_FIELDS(LS_FIELD(FLOAT, ls_cross_entropy_args, label_smoothing), LS_FIELD(BOOL, ls_cross_entropy_args, ignore),
+    .fields     = LS_FIELDS(LS_FIELD(FLOAT, ls_cross_entropy_args, label_smoothing),
+                            LS_FIELD(BOOL, ls_cross_entropy_args, ignore),
                             LS_FIELD(INT, ls_cross_entropy_args, ignore_index)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

@@ -5,9 +5,10 @@
  * Forward     y = x m,    m = 0 with probability p, else 1 / (1 - p)        inference: y = x
  * Backward    dx = dy m
  *
- * The mask is a function of the call's key, the sample's index in the global batch and the element (Philox), so it does not depend
- * on ranks, and no two of them share one.  Backward draws it again, so nothing is kept: 0.9 G elements/s a thread with
- * AVX2 on Zen 3, where reading a kept mask would take a quarter of that time, and a byte an element of memory.
+ * The mask is a function of the call's key, the sample's index in the global batch and the element (Philox), so it does
+ * not depend on ranks, and no two of them share one.  Backward draws it again, so nothing is kept: 0.9 G elements/s a
+ * thread with AVX2 on Zen 3, where reading a kept mask would take a quarter of that time, and a byte an element of
+ * memory.
  */
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/vector/vec_philox.h"
@@ -19,7 +20,8 @@ static ls_status infer(ls_node *n)
 {
     const ls_dropout_args *a = n->args;
     LS_NODE_CHECK(n, a->p >= 0 && a->p < 1, "p is %g, expected 0 <= p < 1", (double)a->p);
-    LS_NODE_CHECK(n, ls__numel(n->in[0]) <= (int64_t)1 << 33, "'%s' is %s: expected at most 2^33 elements a sample", n->in[0]->name, ls__shape(n->in[0]));
+    LS_NODE_CHECK(n, ls__numel(n->in[0]) <= (int64_t)1 << 33, "'%s' is %s: expected at most 2^33 elements a sample",
+                  n->in[0]->name, ls__shape(n->in[0]));
     return ls__infer_same(n);
 }
 
@@ -34,7 +36,8 @@ static void mask_of(const ls_call *c, uint64_t sample, int64_t first, int64_t n,
         vf w[4];
         v_philox(c->key, sample, 0, (uint32_t)((first + i) / 4), v);
         for (int k = 0; k < 4; k++) w[k] = v_keep(v[k], p);
-        for (int k = 0; k < 4; k++) v_store(m + i + k * LS_V, zip(zip(w[0], w[2], k / 2), zip(w[1], w[3], k / 2), k % 2));
+        for (int k = 0; k < 4; k++)
+            v_store(m + i + k * LS_V, zip(zip(w[0], w[2], k / 2), zip(w[1], w[3], k / 2), k % 2));
     }
 }
 
@@ -43,8 +46,10 @@ static void mask_tile(const ls_call *c, int64_t sample, int64_t first, int64_t n
 {
     float m[TILE];
     mask_of(c, (uint64_t)(c->first_sample + sample), first, n, m);
-    if (add) V_MAP(n, V_PUT(y, V_GET(y) + V_GET(x) * V_GET(m)));
-    else V_MAP(n, V_PUT(y, V_GET(x) * V_GET(m)));
+    if (add)
+        V_MAP(n, V_PUT(y, V_GET(y) + V_GET(x) * V_GET(m)));
+    else
+        V_MAP(n, V_PUT(y, V_GET(x) * V_GET(m)));
 }
 
 static void mask(const ls_call *c, const float *x, float *y, bool add)
@@ -61,14 +66,18 @@ static bool active(const ls_call *c) { return c->training && ((const ls_dropout_
 
 static void forward(const ls_call *c)
 {
-    if (active(c)) mask(c, c->x[0], c->y[0], false);
-    else ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
+    if (active(c))
+        mask(c, c->x[0], c->y[0], false);
+    else
+        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
 }
 
 static void backward(const ls_call *c)
 {
-    if (active(c)) mask(c, c->dy[0], c->dx[0], c->add[0]);
-    else ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
+    if (active(c))
+        mask(c, c->dy[0], c->dx[0], c->add[0]);
+    else
+        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
 }
 
 static double flops(const ls_node *n) { return 20.0 * (double)ls__numel(n->in[0]); }

@@ -4,7 +4,8 @@
  *      x: B x ... of int32   w: V x C   ->  y: B x ... x C
  *
  * Forward     y[p] = w[x[p]]
- * Backward    dw[i] = sum of dy[p] over the positions p with x[p] = i        one chain a shard, then the tree, row by row
+ * Backward    dw[i] = sum of dy[p] over the positions p with x[p] = i        one chain a shard, then the tree, row by
+ * row
  *
  * An index outside of 0..V-1 gives a row of NaN, and no gradient: data from outside must not be read as something else,
  * and a NaN loss stops the run with a message.
@@ -18,7 +19,8 @@
 static ls_status infer(ls_node *n)
 {
     const ls_tensor *x = n->in[0], *w = n->in[1];
-    LS_NODE_CHECK(n, x->type == LS_I32 && x->batched, "input '%s' is %s of %s, expected samples of int32", x->name, ls__shape(x), ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, x->type == LS_I32 && x->batched, "input '%s' is %s of %s, expected samples of int32", x->name,
+                  ls__shape(x), ls__dtype_name(x->type));
     LS_NODE_CHECK(n, x->rank < LS_MAX_DIMS, "input '%s' is %s: too many dims", x->name, ls__shape(x));
     LS_TRY(ls__expect_param(n, 1, 2));
     int64_t dim[LS_MAX_DIMS];
@@ -30,13 +32,15 @@ static ls_status infer(ls_node *n)
 
 static void forward(const ls_call *c)
 {
-    const int64_t  count = c->rows * ls__numel(c->node->in[0]), v = c->node->in[1]->dim[0], cols = c->node->in[1]->dim[1];
-    const int32_t *x = c->x[0];
-    const float   *w = c->x[1];
+    const int64_t count = c->rows * ls__numel(c->node->in[0]), v = c->node->in[1]->dim[0],
+                  cols = c->node->in[1]->dim[1];
+    const int32_t *x   = c->x[0];
+    const float   *w   = c->x[1];
 #pragma omp parallel for schedule(static) if (count * cols >= LS_MAP_PARALLEL)
     for (int64_t p = 0; p < count; p++) {
         float *y = (float *)c->y[0] + p * cols;
-        if (x[p] >= 0 && x[p] < v) memcpy(y, w + x[p] * cols, (size_t)cols * sizeof *y);
+        if (x[p] >= 0 && x[p] < v)
+            memcpy(y, w + x[p] * cols, (size_t)cols * sizeof *y);
         else
             for (int64_t i = 0; i < cols; i++) y[i] = NAN;
     }
@@ -51,7 +55,13 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 static void backward(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
-    ls__scatter_rows(c, 1, &(ls_scatter){.rows = w->dim[0], .cols = w->dim[1], .lead = ls__numel(x), .id = c->x[0], .dy = c->dy[0], .scratch = c->scratch});
+    ls__scatter_rows(c, 1,
+                     &(ls_scatter){.rows    = w->dim[0],
+                                   .cols    = w->dim[1],
+                                   .lead    = ls__numel(x),
+                                   .id      = c->x[0],
+                                   .dy      = c->dy[0],
+                                   .scratch = c->scratch});
 }
 
 LS_OP(embedding) = {

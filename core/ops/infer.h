@@ -10,7 +10,9 @@ static inline ls_status ls__expect_samples(const ls_node *n, int i)
 {
     const ls_tensor *x = n->in[i];
     LS_NODE_CHECK(n, x->type == LS_F32, "input '%s' is %s, expected float32", x->name, ls__dtype_name(x->type));
-    LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim" LS_HINT "a parameter can be an operand beside a tensor of samples, not the only one",
+    LS_NODE_CHECK(n, x->batched,
+                  "input '%s' (%s) has no batch dim" LS_HINT
+                  "a parameter can be an operand beside a tensor of samples, not the only one",
                   x->name, ls__shape(x));
     return LS_OK;
 }
@@ -19,8 +21,9 @@ static inline ls_status ls__expect_samples(const ls_node *n, int i)
 static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
 {
     const ls_tensor *w = n->in[i];
-    LS_NODE_CHECK(n, !w->batched && w->type == LS_F32 && w->rank == rank, "'%s' is %s of %s, expected a parameter of %d dims", w->name, ls__shape(w),
-                  ls__dtype_name(w->type), rank);
+    LS_NODE_CHECK(n, !w->batched && w->type == LS_F32 && w->rank == rank,
+                  "'%s' is %s of %s, expected a parameter of %d dims", w->name, ls__shape(w), ls__dtype_name(w->type),
+                  rank);
     return LS_OK;
 }
 
@@ -29,8 +32,8 @@ static inline ls_status ls__expect_start(const ls_node *n, int i)
 {
     const ls_tensor *start = n->in[i];
     LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0),
-                  "the start '%s' is %s of %s, expected one int32 a sample: the position of its first row", start->name, ls__shape(start),
-                  ls__dtype_name(start->type));
+                  "the start '%s' is %s of %s, expected one int32 a sample: the position of its first row", start->name,
+                  ls__shape(start), ls__dtype_name(start->type));
     return LS_OK;
 }
 
@@ -38,12 +41,13 @@ static inline ls_status ls__expect_start(const ls_node *n, int i)
 static inline ls_status ls__expect_row_params(const ls_node *n)
 {
     const ls_tensor *x = n->in[0];
-    LS_NODE_CHECK(n, x->rank >= 1, "input '%s' is %s, expected at least one dim besides the batch", x->name, ls__shape(x));
+    LS_NODE_CHECK(n, x->rank >= 1, "input '%s' is %s, expected at least one dim besides the batch", x->name,
+                  ls__shape(x));
     for (int i = 1; i < n->ins; i++) {
         if (!n->in[i]) continue;
         LS_TRY(ls__expect_param(n, i, 1));
-        LS_NODE_CHECK(n, n->in[i]->dim[0] == ls__cols(x), "'%s' is %s and the input '%s' is %s: the last dims differ", n->in[i]->name, ls__shape(n->in[i]),
-                      x->name, ls__shape(x));
+        LS_NODE_CHECK(n, n->in[i]->dim[0] == ls__cols(x), "'%s' is %s and the input '%s' is %s: the last dims differ",
+                      n->in[i]->name, ls__shape(n->in[i]), x->name, ls__shape(x));
     }
     return LS_OK;
 }
@@ -64,8 +68,10 @@ static inline ls_status ls__infer_broadcast(ls_node *n)
     LS_NODE_CHECK(n, y->type == LS_F32, "input '%s' is %s, expected float32", y->name, ls__dtype_name(y->type));
     bool same = y->batched ? y->rank == x->rank : y->rank <= x->rank;
     for (int i = 1; same && i <= y->rank; i++) same = y->dim[y->rank - i] == x->dim[x->rank - i];
-    LS_NODE_CHECK(n, same, "'%s' is %s and '%s' is %s" LS_HINT "both have one shape, or the second is a parameter with the last dims of the first", x->name,
-                  ls__shape(x), y->name, ls__shape(y));
+    LS_NODE_CHECK(n, same,
+                  "'%s' is %s and '%s' is %s" LS_HINT
+                  "both have one shape, or the second is a parameter with the last dims of the first",
+                  x->name, ls__shape(x), y->name, ls__shape(y));
     ls__out_like(n, 0, x);
     return LS_OK;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Layer normalisation over the last dim (Ba 2016).      x: B x ... x C   w, b: C or none   ->  y: B x ... x C   saved: B x ... x 2
+ * Layer normalisation over the last dim (Ba 2016).      x: B x ... x C   w, b: C or none   ->  y: B x ... x C   saved:
+ * B x ... x 2
  *
  * Forward     m = mean x,  r = 1 / sqrt(mean (x - m)^2 + eps),  h = (x - m) r
  *             y = h w + b
  * Backward    with g = dy w       dx = r (g - mean g - h mean(g h))
  *             dw = sum of dy h,  db = sum of dy    over all rows, as a tree over shards
  *
- * The means are of a row; the variance is made in a second pass, from x - m, as the difference of two means of squares would cancel.
- * saved has r and m of each row.
+ * The means are of a row; the variance is made in a second pass, from x - m, as the difference of two means of squares
+ * would cancel. saved has r and m of each row.
  */
 #include "core/cpu/norm_rows.h"
 #include "core/ops/infer.h"
@@ -32,7 +33,12 @@ static ls_status infer(ls_node *n)
 static ls__norm norm_of(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0];
-    return (ls__norm){.centred = true, .eps = ((const ls_layer_norm_args *)c->args)->eps, .lead = ls__rows(x), .n = ls__cols(x), .w = c->x[1], .b = c->x[2]};
+    return (ls__norm){.centred = true,
+                      .eps     = ((const ls_layer_norm_args *)c->args)->eps,
+                      .lead    = ls__rows(x),
+                      .n       = ls__cols(x),
+                      .w       = c->x[1],
+                      .b       = c->x[2]};
 }
 
 static void forward(const ls_call *c)

@@ -29,7 +29,10 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
     V_MAP(n, V_PUT(dx, v_select(V_GET(y) > 0.0f, V_GET(dy), V_GET(dy) * slope)));
 }
 
-static void forward(const ls_call *c) { ls__map(value, c->args, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false); }
+static void forward(const ls_call *c)
+{
+    ls__map(value, c->args, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
+}
 
 static void backward(const ls_call *c)
 {

@@ -6,7 +6,8 @@
  * Backward    dx = dy w
  *             dw = dy^T x,  db = 1^T dy   sums over all rows: one chain a shard, then the tree
  *
- * With `rows`, w and b are the rows [first, first + rows) of the parameters alone; the gradients of the others are zero.
+ * With `rows`, w and b are the rows [first, first + rows) of the parameters alone; the gradients of the others are
+ * zero.
  */
 #include "core/cpu/vector/column_sum.h"
 #include "core/cpu/gemm/gemm.h"
@@ -17,17 +18,21 @@ static ls_status infer(ls_node *n)
     const ls_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
     LS_TRY(ls__expect_samples(n, 0));
     LS_TRY(ls__expect_param(n, 1, 2));
-    LS_NODE_CHECK(n, x->rank >= 1, "input '%s' is %s, expected at least one dim besides the batch" LS_HINT "ls_flatten makes one", x->name, ls__shape(x));
-    LS_NODE_CHECK(n, ls__cols(x) == w->dim[1], "input '%s' is %s and the weight '%s' is %s: the last dims differ", x->name, ls__shape(x), w->name,
-                  ls__shape(w));
+    LS_NODE_CHECK(n, x->rank >= 1,
+                  "input '%s' is %s, expected at least one dim besides the batch" LS_HINT "ls_flatten makes one",
+                  x->name, ls__shape(x));
+    LS_NODE_CHECK(n, ls__cols(x) == w->dim[1], "input '%s' is %s and the weight '%s' is %s: the last dims differ",
+                  x->name, ls__shape(x), w->name, ls__shape(w));
     if (b) {
         LS_TRY(ls__expect_param(n, 2, 1));
-        LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected %lld", b->name, ls__shape(b), (long long)w->dim[0]);
+        LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected %lld", b->name, ls__shape(b),
+                      (long long)w->dim[0]);
     }
     ls_linear_args *a = n->args;
     if (a->rows == 0 && a->first == 0) a->rows = w->dim[0];
     LS_NODE_CHECK(n, a->first >= 0 && a->rows >= 1 && a->rows <= w->dim[0] && a->first <= w->dim[0] - a->rows,
-                  "rows %lld to %lld of the weight '%s', which is %s", (long long)a->first, (long long)(a->first + a->rows - 1), w->name, ls__shape(w));
+                  "rows %lld to %lld of the weight '%s', which is %s", (long long)a->first,
+                  (long long)(a->first + a->rows - 1), w->name, ls__shape(w));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank - 1] = a->rows;
@@ -40,8 +45,18 @@ static void forward(const ls_call *c)
     const ls_tensor *x = c->node->in[0];
     int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
     const float     *w = (const float *)c->x[1] + first * i, *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
-    ls__gemm(&(ls_gemm){.m = c->rows * ls__rows(x), .n = o, .k = i, .x = c->x[0], .x_row = i, .x_col = 1, .w = w, .w_row = 1, .w_col = i,
-                        .y = c->y[0], .y_row = o, .bias = b});
+    ls__gemm(&(ls_gemm){.m     = c->rows * ls__rows(x),
+                        .n     = o,
+                        .k     = i,
+                        .x     = c->x[0],
+                        .x_row = i,
+                        .x_col = 1,
+                        .w     = w,
+                        .w_row = 1,
+                        .w_col = i,
+                        .y     = c->y[0],
+                        .y_row = o,
+                        .bias  = b});
 }
 
 /* The workspace holds the shard bounds in rows, then the partial sums of db. */
@@ -49,7 +64,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 {
     (void)rows, (void)threads;
     if (!backward) return 0;
-    return (size_t)(shards + 1) * sizeof(int64_t) + sizeof(float) * ls__column_sums_scratch(ls__cols(n->out[0]), shards);
+    return (size_t)(shards + 1) * sizeof(int64_t) +
+           sizeof(float) * ls__column_sums_scratch(ls__cols(n->out[0]), shards);
 }
 
 /* The gradients of input `in`, `all` floats, outside of [first, first + count). */
@@ -69,9 +85,20 @@ static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o
         const ls_group *g     = &c->group[k];
         int64_t        *bound = c->scratch, first = c->bound[g->first] * lead;
         for (int s = 0; s <= g->shards; s++) bound[s] = c->bound[g->first + s] * lead - first;
-        ls__gemm(&(ls_gemm){.m = o, .n = i, .k = bound[g->shards], .x = c->dy[0] + first * o, .x_row = 1, .x_col = o,
-                            .w = (const float *)c->x[0] + first * i, .w_row = i, .w_col = 1, .y = ls__group_grad(c, 1, k), .y_row = i,
-                            .add = ls__group_add(c, 1, k), .splits = g->shards, .bound = bound});
+        ls__gemm(&(ls_gemm){.m      = o,
+                            .n      = i,
+                            .k      = bound[g->shards],
+                            .x      = c->dy[0] + first * o,
+                            .x_row  = 1,
+                            .x_col  = o,
+                            .w      = (const float *)c->x[0] + first * i,
+                            .w_row  = i,
+                            .w_col  = 1,
+                            .y      = ls__group_grad(c, 1, k),
+                            .y_row  = i,
+                            .add    = ls__group_add(c, 1, k),
+                            .splits = g->shards,
+                            .bound  = bound});
     }
 }
 
@@ -82,8 +109,18 @@ static void backward(const ls_call *c)
     const int64_t    first = ((const ls_linear_args *)c->args)->first;
     ls_call          part  = *c; /* its gradients begin where the rows do */
     if (c->dx[0])
-        ls__gemm(&(ls_gemm){.m = c->rows * lead, .n = i, .k = o, .x = c->dy[0], .x_row = o, .x_col = 1, .w = (const float *)c->x[1] + first * i,
-                            .w_row = i, .w_col = 1, .y = c->dx[0], .y_row = i, .add = c->add[0]});
+        ls__gemm(&(ls_gemm){.m     = c->rows * lead,
+                            .n     = i,
+                            .k     = o,
+                            .x     = c->dy[0],
+                            .x_row = o,
+                            .x_col = 1,
+                            .w     = (const float *)c->x[1] + first * i,
+                            .w_row = i,
+                            .w_col = 1,
+                            .y     = c->dx[0],
+                            .y_row = i,
+                            .add   = c->add[0]});
     if (c->dx[1]) {
         clear_rest(c, 1, first * i, o * i, all * i);
         part.dx[1] += first * i;
@@ -99,17 +136,17 @@ static void backward(const ls_call *c)
 static double flops(const ls_node *n) { return 2.0 * (double)ls__numel(n->out[0]) * (double)ls__cols(n->in[0]); }
 
 LS_OP(linear) = {
-    .name       = "linear",
-    .args_bytes = sizeof(ls_linear_args),
-    .ins        = 3,
-    .outs       = 1,
-    .optional   = 1u << 2,
-    .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .name             = "linear",
+    .args_bytes       = sizeof(ls_linear_args),
+    .ins              = 3,
+    .outs             = 1,
+    .optional         = 1u << 2,
+    .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1),
     .recompute_costly = true,
-    .fields     = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
-    .infer      = infer,
-    .forward    = {[LS_CPU] = forward},
-    .backward   = {[LS_CPU] = backward},
-    .scratch    = scratch,
-    .flops      = flops,
+    .fields           = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
+    .infer            = infer,
+    .forward          = {[LS_CPU] = forward},
+    .backward         = {[LS_CPU] = backward},
+    .scratch          = scratch,
+    .flops            = flops,
 };

@@ -3,11 +3,12 @@
  * Max pooling: the largest of each window, per channel.
  *
  *     x: B x C x H x W    ->    y: B x C x OH x OW, argmax: B x C x OH x OW of int32
- *     y[c, i, j] = max over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh dilation_h, j stride_w - ...]
- *     dx[c, h, w] = sum of dy[c, i, j] over the windows whose argmax is (h, w)
+ *     y[c, i, j] = max over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh dilation_h, j stride_w -
+ * ...] dx[c, h, w] = sum of dy[c, i, j] over the windows whose argmax is (h, w)
  *
- * As in PyTorch, the first of equal values counts, in row order, and a NaN counts as the largest (the last one, of several).
- * argmax is h W + w; -1 for a window that lies in the padding as a whole, which a dilation can bring about. */
+ * As in PyTorch, the first of equal values counts, in row order, and a NaN counts as the largest (the last one, of
+ * several). argmax is h W + w; -1 for a window that lies in the padding as a whole, which a dilation can bring about.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -18,8 +19,10 @@ static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
     ls_max_pool2d_args *a       = n->args;
     const int           both[4] = {a->kernel, a->stride, a->padding, a->dilation};
     h->in = n->in[0]->dim[1], w->in = n->in[0]->dim[2];
-    LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, &a->dilation_h}, a->ceil_mode));
-    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, &a->dilation_w}, a->ceil_mode);
+    LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, &a->dilation_h},
+                               a->ceil_mode));
+    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, &a->dilation_w},
+                               a->ceil_mode);
 }
 
 static ls_status infer(ls_node *n)
@@ -38,9 +41,11 @@ static double flops(const ls_node *n)
     return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
 }
 
-/* ---- forward ----------------------------------------------------------------------------------------------------------- */
+/* ---- forward
+ * ----------------------------------------------------------------------------------------------------------- */
 
-static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, float *y, int32_t *argmax)
+static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, float *y,
+                   int32_t *argmax)
 {
     int64_t h0, h1, w0, w1;
     ls__pool_clip(h, i, &h0, &h1);
@@ -57,7 +62,8 @@ static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x,
 }
 
 /* Windows [j, j + n), n <= LS_V, of row i, all of them inside of the columns. */
-static inline void windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, int64_t n, vf *y, vi *argmax)
+static inline void windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
+                           int64_t n, vf *y, vi *argmax)
 {
     const float *end = x + h->in * w->in;
     int64_t      h0, h1;
@@ -134,7 +140,8 @@ static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, cons
     for (int64_t i = 0; i < h->out; i++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t k = 2 * i * w->in + 2 * j, to = i * w->out + j, n = w->out - j < LS_V ? w->out - j : LS_V;
-            if (to + LS_V <= points && k + w->in + 2 * LS_V <= in) { /* more than n: what lies behind is written later */
+            if (to + LS_V <= points &&
+                k + w->in + 2 * LS_V <= in) { /* more than n: what lies behind is written later */
                 windows_2x2(x + k, x + k + w->in, k, w->in, y + to, argmax + to);
                 continue;
             }
@@ -155,24 +162,28 @@ static void forward(const ls_call *c)
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(&h, &w, (const float *)c->x[0] + p * in,
-                                                                         (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
+        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(
+            &h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------------- */
+/* ---- backward
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* The same, where windows cover the plane: dx is written row by row, each element once. */
-static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *dy, const int32_t *argmax, float *dx)
+static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *dy, const int32_t *argmax,
+                               float *dx)
 {
     const int64_t in = h->in * w->in, out = h->out * w->out;
     for (int64_t row = 0; row < h->in; row++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
-            const int64_t at = row / 2 * w->out + j, to = row * w->in + 2 * j, n = w->out - j < LS_V ? w->out - j : LS_V;
-            const vf      d    = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
-            const vi      most = at + LS_V <= out ? v_load_int(argmax + at) : (vi)v_load_part((const float *)(argmax + at), n);
-            const vi      here = v_set_int((int32_t)to) + v_iota() * 2;
-            const vf      even = v_select((vi)(most == here), d, v_set(0));
-            const vf      odd  = v_select((vi)(most == here + 1), d, v_set(0));
+            const int64_t at = row / 2 * w->out + j, to = row * w->in + 2 * j,
+                          n = w->out - j < LS_V ? w->out - j : LS_V;
+            const vf d      = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
+            const vi most =
+                at + LS_V <= out ? v_load_int(argmax + at) : (vi)v_load_part((const float *)(argmax + at), n);
+            const vi here = v_set_int((int32_t)to) + v_iota() * 2;
+            const vf even = v_select((vi)(most == here), d, v_set(0));
+            const vf odd  = v_select((vi)(most == here + 1), d, v_set(0));
             if (to + 2 * LS_V <= in) { /* more than 2 n: what lies behind is written later */
                 ls__store_interleaved(dx + to, even, odd);
             } else {

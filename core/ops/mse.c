@@ -17,7 +17,8 @@ static ls_status infer(ls_node *n)
     LS_TRY(ls__expect_samples(n, 1));
     bool same = x->rank == t->rank;
     for (int i = 0; same && i < x->rank; i++) same = x->dim[i] == t->dim[i];
-    LS_NODE_CHECK(n, same, "'%s' is %s and the target '%s' is %s, expected one shape", x->name, ls__shape(x), t->name, ls__shape(t));
+    LS_NODE_CHECK(n, same, "'%s' is %s and the target '%s' is %s, expected one shape", x->name, ls__shape(x), t->name,
+                  ls__shape(t));
     ls_tensor *loss = ls__out(n, 0, LS_F32, true, 0, NULL);
     loss->weight    = ls__out(n, 1, LS_F32, true, 0, NULL);
     return LS_OK;

@@ -20,8 +20,10 @@ static void times_y(const ls_call *c, const float *a, float *out, bool add)
 {
     const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
     int64_t          n = c->rows * ls__numel(x), count = ls__numel(y);
-    if (y->batched) ls__map(product, NULL, n, a, c->x[1], out, add);
-    else ls__map_rows(product, NULL, n / count, count, a, c->x[1], out, add);
+    if (y->batched)
+        ls__map(product, NULL, n, a, c->x[1], out, add);
+    else
+        ls__map_rows(product, NULL, n / count, count, a, c->x[1], out, add);
 }
 
 static void forward(const ls_call *c) { times_y(c, c->x[0], c->y[0], false); }
@@ -31,8 +33,10 @@ static void backward(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
     int64_t          n = ls__numel(x), count = ls__numel(y);
-    if (c->dx[1] && y->batched) ls__map(product, NULL, c->rows * n, c->dy[0], c->x[0], c->dx[1], c->add[1]);
-    else if (c->dx[1]) ls__column_sums(c, 1, n / count, count, c->dy[0], c->x[0], c->scratch);
+    if (c->dx[1] && y->batched)
+        ls__map(product, NULL, c->rows * n, c->dy[0], c->x[0], c->dx[1], c->add[1]);
+    else if (c->dx[1])
+        ls__column_sums(c, 1, n / count, count, c->dy[0], c->x[0], c->scratch);
     if (c->dx[0]) times_y(c, c->dy[0], c->dx[0], c->add[0]);
 }
 

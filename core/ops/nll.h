@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What cross_entropy and linear_cross_entropy share: one position's loss -(1 - e) log p_t - e/V sum_i log p_i and its gradient
- * (p_i - e/V - (1 - e) [i = t]) dloss, p = softmax(x), e the label smoothing.  A target out of range makes them NaN. */
+ * What cross_entropy and linear_cross_entropy share: one position's loss -(1 - e) log p_t - e/V sum_i log p_i and its
+ * gradient (p_i - e/V - (1 - e) [i = t]) dloss, p = softmax(x), e the label smoothing.  A target out of range makes
+ * them NaN. */
 #ifndef LS_CORE_OPS_NLL_H
 #define LS_CORE_OPS_NLL_H
 
@@ -17,7 +18,9 @@ typedef struct ls_nll {
 
 static inline ls_nll ls__nll_look(float e, int64_t v, const float *x, int32_t t)
 {
-    return (ls_nll){.max = ls__vmax(v, x), .mean = e > 0 ? ls__vsum(v, x) / (float)v : 0, .of_target = t < 0 || t >= v ? NAN : x[t]};
+    return (ls_nll){.max       = ls__vmax(v, x),
+                    .mean      = e > 0 ? ls__vsum(v, x) / (float)v : 0,
+                    .of_target = t < 0 || t >= v ? NAN : x[t]};
 }
 
 static inline float ls__nll_loss(float e, const ls_nll *look, float sum)
@@ -29,7 +32,8 @@ static inline float ls__nll_loss(float e, const ls_nll *look, float sum)
 }
 
 /* Of the n of v classes from `first` on: p has exp(x_i - max), and gets the gradient. */
-static inline void ls__nll_gradient(float e, int64_t v, int64_t first, int64_t n, int32_t t, float inverse_sum, float dloss, float *p)
+static inline void ls__nll_gradient(float e, int64_t v, int64_t first, int64_t n, int32_t t, float inverse_sum,
+                                    float dloss, float *p)
 {
     float scale = t < 0 || t >= v ? NAN : inverse_sum * dloss, even = e / (float)v * dloss;
     V_MAP(n, V_PUT(p, V_GET(p) * scale - even));

@@ -26,13 +26,14 @@ static ls_status infer(ls_node *n)
     const ls_tensor       *x    = n->in[0];
     unsigned               seen = 0;
     LS_TRY(ls__expect_samples(n, 0));
-    LS_NODE_CHECK(n, a->order.rank == x->rank, "the order has %d dims, and '%s' is %s" LS_HINT "the batch is not counted and stays first", a->order.rank,
-                  x->name, ls__shape(x));
+    LS_NODE_CHECK(n, a->order.rank == x->rank,
+                  "the order has %d dims, and '%s' is %s" LS_HINT "the batch is not counted and stays first",
+                  a->order.rank, x->name, ls__shape(x));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) {
         int64_t from = a->order.dim[i];
-        LS_NODE_CHECK(n, from >= 0 && from < x->rank && !(seen & 1u << from), "dim %d of the order is %lld, expected each of 0 to %d once", i, (long long)from,
-                      x->rank - 1);
+        LS_NODE_CHECK(n, from >= 0 && from < x->rank && !(seen & 1u << from),
+                      "dim %d of the order is %lld, expected each of 0 to %d once", i, (long long)from, x->rank - 1);
         seen |= 1u << from;
         dim[i] = x->dim[from];
     }
@@ -50,7 +51,8 @@ static moves plan(const ls_node *node, bool backward)
     for (int i = x->rank - 1; i >= 0; i--) { /* of the side that is read, by the dims of the one that is written */
         const ls_tensor *in = backward ? y : x;
         int              to = i;
-        if (backward) to = (int)a->order.dim[i];
+        if (backward)
+            to = (int)a->order.dim[i];
         else
             for (int k = 0; k < x->rank; k++)
                 if (a->order.dim[k] == i) to = k;
@@ -74,7 +76,8 @@ static moves plan(const ls_node *node, bool backward)
     return m;
 }
 
-/* rows x cols, read with strides 1 down the rows and `from` along a row, written with `to` down the rows and 1 along. */
+/* rows x cols, read with strides 1 down the rows and `from` along a row, written with `to` down the rows and 1 along.
+ */
 static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, float *y, int64_t to, bool add)
 {
     for (int64_t r0 = 0; r0 < rows; r0 += TILE)
@@ -90,16 +93,19 @@ static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, 
 static void move_inner(const moves *m, int fast, const float *x, float *y, bool add)
 {
     int last = m->rank - 1;
-    if (fast != last) transpose(m->n[fast], m->n[last], x, m->from[last], y, m->to[fast], add);
-    else if (add) ls__add_into(m->n[last], x, y);
-    else memcpy(y, x, (size_t)m->n[last] * sizeof *y);
+    if (fast != last)
+        transpose(m->n[fast], m->n[last], x, m->from[last], y, m->to[fast], add);
+    else if (add)
+        ls__add_into(m->n[last], x, y);
+    else
+        memcpy(y, x, (size_t)m->n[last] * sizeof *y);
 }
 
 static void move(const ls_call *c, bool backward, const float *x, float *y, bool add)
 {
     moves   m     = plan(c->node, backward);
     int64_t numel = ls__numel(c->node->in[0]), outer = 1;
-    int     fast  = 0;
+    int     fast = 0;
     for (int i = 0; i < m.rank; i++)
         if (m.from[i] == 1) fast = i;
     for (int i = 0; i < m.rank - 1; i++)

@@ -27,16 +27,17 @@ static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from
 /* The windows that lie inside of the input as a whole: [*from, *to). */
 static inline void ls__pool_inside(const ls_pool_axis *a, int64_t *from, int64_t *to)
 {
-    const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->padding; /* where such a window may start, at most */
-    *from              = (a->padding + a->stride - 1) / a->stride;
-    *to                = last < 0 ? 0 : last / a->stride + 1;
+    const int64_t last =
+        a->in - 1 - a->dilation * (a->kernel - 1) + a->padding; /* where such a window may start, at most */
+    *from = (a->padding + a->stride - 1) / a->stride;
+    *to   = last < 0 ? 0 : last / a->stride + 1;
     if (*to > a->out) *to = a->out;
     if (*from > *to) *from = *to;
 }
 
 /* Resolves the defaults of one dim in place, and finds its output size. */
-static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, ls_pool_axis *a, const int both[4], int *own[4],
-                                            bool ceil_mode)
+static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, ls_pool_axis *a, const int both[4],
+                                            int *own[4], bool ceil_mode)
 {
     const int fallback[4] = {0, own[0] && *own[0] ? *own[0] : both[0], 0, 1};
     int       value[4];
@@ -45,15 +46,17 @@ static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, l
         if (own[i]) *own[i] = value[i];
     }
     a->kernel = value[0], a->stride = value[1], a->padding = value[2], a->dilation = value[3];
-    LS_NODE_CHECK(n, a->kernel >= 1, "kernel_%s must be at least 1, found %d" LS_HINT ".kernel = 2 pools windows of 2 x 2", dim, value[0]);
-    LS_NODE_CHECK(n, a->stride >= 1 && a->dilation >= 1, "stride_%s and dilation_%s must be at least 1, found %d and %d", dim, dim,
-                  value[1], value[3]);
+    LS_NODE_CHECK(n, a->kernel >= 1,
+                  "kernel_%s must be at least 1, found %d" LS_HINT ".kernel = 2 pools windows of 2 x 2", dim, value[0]);
+    LS_NODE_CHECK(n, a->stride >= 1 && a->dilation >= 1,
+                  "stride_%s and dilation_%s must be at least 1, found %d and %d", dim, dim, value[1], value[3]);
     const int64_t reach = a->dilation * (a->kernel - 1) + 1, free = a->in + 2 * a->padding - reach;
     LS_NODE_CHECK(n, a->padding >= 0 && a->padding <= reach / 2,
-                  "padding_%s must be at least 0 and at most half of the window (%lld), found %d", dim, (long long)reach, value[2]);
+                  "padding_%s must be at least 0 and at most half of the window (%lld), found %d", dim,
+                  (long long)reach, value[2]);
     LS_NODE_CHECK(n, free >= 0 || (ceil_mode && free > -a->stride),
-                  "the window's %s, %lld, is larger than the input's, %lld with padding %d", dim, (long long)reach, (long long)a->in,
-                  value[2]);
+                  "the window's %s, %lld, is larger than the input's, %lld with padding %d", dim, (long long)reach,
+                  (long long)a->in, value[2]);
     a->out = free < 0 ? 1 : (free + (ceil_mode ? a->stride - 1 : 0)) / a->stride + 1;
     if (ceil_mode && (a->out - 1) * a->stride >= a->in + a->padding) a->out--;
     LS_NODE_CHECK(n, a->out > 0, "there is no window inside of the input %s", ls__shape(n->in[0]));
@@ -63,9 +66,10 @@ static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, l
 static inline ls_status ls__pool_expect(const ls_node *n)
 {
     const ls_tensor *x = n->in[0];
-    LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3, "expected x: B x C x H x W of float32, found %s of %s", ls__shape(x),
-                  ls__dtype_name(x->type));
-    LS_NODE_CHECK(n, (double)x->dim[1] * (double)x->dim[2] < 0x1p31, "a plane of %s has more than 2^31 elements", ls__shape(x));
+    LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3,
+                  "expected x: B x C x H x W of float32, found %s of %s", ls__shape(x), ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, (double)x->dim[1] * (double)x->dim[2] < 0x1p31, "a plane of %s has more than 2^31 elements",
+                  ls__shape(x));
     return LS_OK;
 }
 

@@ -29,19 +29,23 @@ static inline ls_status ls__infer_reduce(ls_node *n)
     LS_TRY(ls__expect_samples(n, 0));
     int axis = a->axis < 0 ? a->axis + x->rank + 1 : a->axis;
     LS_NODE_CHECK(n, a->axis == 0 || (axis >= 1 && axis <= x->rank),
-                  "axis is %d, and '%s' is %s" LS_HINT "axis 1 is the first dim after the batch, -1 the last; 0 sums all but the batch", a->axis, x->name,
-                  ls__shape(x));
-    a->axis = axis;
+                  "axis is %d, and '%s' is %s" LS_HINT
+                  "axis 1 is the first dim after the batch, -1 the last; 0 sums all but the batch",
+                  a->axis, x->name, ls__shape(x));
+    a->axis      = axis;
     int     rank = 0;
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++)
-        if (axis && i != axis - 1) dim[rank++] = x->dim[i];
-        else if (a->keep) dim[rank++] = 1;
+        if (axis && i != axis - 1)
+            dim[rank++] = x->dim[i];
+        else if (a->keep)
+            dim[rank++] = 1;
     ls__out(n, 0, LS_F32, true, rank, dim);
     return LS_OK;
 }
 
-/* y = scale * sum.  Along the last dim a fixed tree (ls__vsum); along another, a chain for each of the `inner` columns. */
+/* y = scale * sum.  Along the last dim a fixed tree (ls__vsum); along another, a chain for each of the `inner` columns.
+ */
 static inline void ls__reduce_forward(const ls_call *c, float scale)
 {
     ls__reduction r     = ls__reduction_of(c->node);
@@ -70,9 +74,12 @@ static inline void ls__reduce_backward(const ls_call *c, float scale)
     for (int64_t k = 0; k < count * r.n; k++) {
         const float *dy = c->dy[0] + k / r.n * r.inner;
         float       *dx = c->dx[0] + k * r.inner;
-        if (r.inner == 1) *dx = add ? *dx + scale * *dy : scale * *dy;
-        else if (add) V_MAP(r.inner, V_PUT(dx, V_GET(dx) + V_GET(dy) * scale));
-        else V_MAP(r.inner, V_PUT(dx, V_GET(dy) * scale));
+        if (r.inner == 1)
+            *dx = add ? *dx + scale * *dy : scale * *dy;
+        else if (add)
+            V_MAP(r.inner, V_PUT(dx, V_GET(dx) + V_GET(dy) * scale));
+        else
+            V_MAP(r.inner, V_PUT(dx, V_GET(dy) * scale));
     }
 }
 

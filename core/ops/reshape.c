@@ -11,17 +11,21 @@ static ls_status infer(ls_node *n)
     ls_reshape_args *a     = n->args;
     const ls_tensor *x     = n->in[0];
     int64_t          known = 1, numel = ls__numel(x);
-    int              open  = -1;
+    int              open = -1;
     LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim", x->name, ls__shape(x));
     LS_NODE_CHECK(n, a->dims.rank <= LS_MAX_DIMS, "%d dims, expected at most %d", a->dims.rank, LS_MAX_DIMS);
     for (int i = 0; i < a->dims.rank; i++) {
-        LS_NODE_CHECK(n, a->dims.dim[i] >= 1 || a->dims.dim[i] == -1, "dim %d is %lld, expected a positive number, or -1 for what is left", i,
+        LS_NODE_CHECK(n, a->dims.dim[i] >= 1 || a->dims.dim[i] == -1,
+                      "dim %d is %lld, expected a positive number, or -1 for what is left", i,
                       (long long)a->dims.dim[i]);
         LS_NODE_CHECK(n, a->dims.dim[i] != -1 || open < 0, "dims %d and %d are both -1, expected one at most", open, i);
-        if (a->dims.dim[i] == -1) open = i;
-        else if (__builtin_mul_overflow(known, a->dims.dim[i], &known)) known = INT64_MAX;
+        if (a->dims.dim[i] == -1)
+            open = i;
+        else if (__builtin_mul_overflow(known, a->dims.dim[i], &known))
+            known = INT64_MAX;
     }
-    LS_NODE_CHECK(n, open < 0 ? known == numel : numel % known == 0, "'%s' is %s: its %lld elements do not fit into dims of %lld%s", x->name, ls__shape(x),
+    LS_NODE_CHECK(n, open < 0 ? known == numel : numel % known == 0,
+                  "'%s' is %s: its %lld elements do not fit into dims of %lld%s", x->name, ls__shape(x),
                   (long long)numel, (long long)known, open < 0 ? "" : " and one left open");
     if (open >= 0) a->dims.dim[open] = numel / known;
     ls__out(n, 0, x->type, true, a->dims.rank, a->dims.dim);

@@ -32,7 +32,8 @@ static ls_status infer(ls_node *n)
 static ls__norm norm_of(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0];
-    return (ls__norm){.eps = ((const ls_rms_norm_args *)c->args)->eps, .lead = ls__rows(x), .n = ls__cols(x), .w = c->x[1]};
+    return (ls__norm){
+        .eps = ((const ls_rms_norm_args *)c->args)->eps, .lead = ls__rows(x), .n = ls__cols(x), .w = c->x[1]};
 }
 
 static void forward(const ls_call *c)

@@ -20,7 +20,10 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
     V_MAP(n, V_PUT(dx, V_GET(dy) * (V_GET(y) * (1.0f - V_GET(y)))));
 }
 
-static void forward(const ls_call *c) { ls__map(value, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false); }
+static void forward(const ls_call *c)
+{
+    ls__map(value, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
+}
 
 static void backward(const ls_call *c)
 {

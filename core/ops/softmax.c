@@ -26,13 +26,15 @@ static void backward(const ls_call *c)
 {
     const ls_tensor *t    = c->node->in[0];
     int64_t          rows = c->rows * ls__rows(t), v = ls__cols(t);
-    bool             add  = c->add[0];
+    bool             add = c->add[0];
 #pragma omp parallel for schedule(static) if (rows * v >= LS_ROWS_PARALLEL)
     for (int64_t r = 0; r < rows; r++) {
         const float *y = (const float *)c->y[0] + r * v, *dy = c->dy[0] + r * v;
         float       *dx = c->dx[0] + r * v, dot = ls__row_dot(v, dy, y);
-        if (add) V_MAP(v, V_PUT(dx, V_GET(dx) + V_GET(y) * (V_GET(dy) - dot)));
-        else V_MAP(v, V_PUT(dx, V_GET(y) * (V_GET(dy) - dot)));
+        if (add)
+            V_MAP(v, V_PUT(dx, V_GET(dx) + V_GET(y) * (V_GET(dy) - dot)));
+        else
+            V_MAP(v, V_PUT(dx, V_GET(y) * (V_GET(dy) - dot)));
     }
 }
 

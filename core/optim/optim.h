@@ -16,7 +16,7 @@ typedef enum ls_optim_kind {
         LS_OPTIM_COUNT
 } ls_optim_kind;
 
-#define LS_SCHEDULE_LIST(X) \
+#define LS_SCHEDULE_LIST(X)                                                                                            \
     X(constant) X(step) X(multistep) X(exponential) X(cosine) X(linear) X(onecycle) X(inverse_sqrt)
 typedef enum ls_schedule_kind {
 #define X(name) LS_SCHEDULE_##name,
@@ -26,18 +26,18 @@ typedef enum ls_schedule_kind {
 
 enum { LS_MAX_MILESTONES = 16, LS_MAX_PARAM_GROUPS = 8 };
 
-/* The learning rate of each step as a multiple of the base rate.  Counted in steps: `total` and `milestone` from the start
- * of the run, everything else from the end of the warm-up.  core/optim/schedule.c has the formulas. */
+/* The learning rate of each step as a multiple of the base rate.  Counted in steps: `total` and `milestone` from the
+ * start of the run, everything else from the end of the warm-up.  core/optim/schedule.c has the formulas. */
 typedef struct ls_schedule {
     ls_schedule_kind kind;
-    int64_t warmup;                        /* steps of linear rise from 0 (or `start`) before the schedule begins    */
-    float   start;                         /* first multiple of the warm-up; of onecycle: 0: 1/25                     */
-    int64_t total;                         /* cosine, linear, onecycle: steps until the end; 0: the run's length      */
-    float   end;                           /* cosine, linear: last multiple; onecycle: 0: 1e-4 of the start           */
-    int64_t every;                         /* step, exponential: steps between two decays; 0: 1                       */
-    float   gamma;                         /* step, multistep, exponential: factor of a decay; 0: 0.1                 */
-    int64_t milestone[LS_MAX_MILESTONES];  /* multistep: steps of the decays, increasing, ended by 0                  */
-    float   peak_at;                       /* onecycle: part of the steps spent rising; 0: 0.3                        */
+    int64_t          warmup;              /* steps of linear rise from 0 (or `start`) before the schedule begins    */
+    float            start;               /* first multiple of the warm-up; of onecycle: 0: 1/25                     */
+    int64_t          total;               /* cosine, linear, onecycle: steps until the end; 0: the run's length      */
+    float            end;                 /* cosine, linear: last multiple; onecycle: 0: 1e-4 of the start           */
+    int64_t          every;               /* step, exponential: steps between two decays; 0: 1                       */
+    float            gamma;               /* step, multistep, exponential: factor of a decay; 0: 0.1                 */
+    int64_t milestone[LS_MAX_MILESTONES]; /* multistep: steps of the decays, increasing, ended by 0                  */
+    float   peak_at;                      /* onecycle: part of the steps spent rising; 0: 0.3                        */
 } ls_schedule;
 
 /* Another learning rate (a multiple) or weight decay for the parameters whose names match a glob. */
@@ -49,18 +49,18 @@ typedef struct ls_param_group {
 
 typedef struct ls_optim {
     ls_optim_kind  kind;
-    float          lr;            /* 0: PyTorch's default of the kind (sgd, momentum, nag, adam(w) 1e-3, adagrad, rmsprop 1e-2) */
-    float          momentum;      /* momentum, nag: 0: 0.9; rmsprop: as given                                        */
-    float          dampening;     /* momentum                                                                        */
-    float          weight_decay;  /* L2 term in the gradient; decoupled in adamw (Loshchilov 2019); as given         */
-    float          beta1, beta2;  /* adam, adamw: 0: 0.9, 0.999                                                      */
-    float          alpha;         /* rmsprop: 0: 0.99                                                                */
-    float          eps;           /* 0: 1e-8 (adagrad 1e-10)                                                         */
-    bool           centered;      /* rmsprop                                                                         */
-    float          lr_decay;      /* adagrad                                                                         */
-    float          initial;       /* adagrad: first value of the accumulator                                         */
-    float          clip_norm;     /* clip the global norm of the gradient to this; 0: not                            */
-    float          clip_value;    /* clip each element to +- this; 0: not                                            */
+    float          lr; /* 0: PyTorch's default of the kind (sgd, momentum, nag, adam(w) 1e-3, adagrad, rmsprop 1e-2) */
+    float          momentum;     /* momentum, nag: 0: 0.9; rmsprop: as given                                        */
+    float          dampening;    /* momentum                                                                        */
+    float          weight_decay; /* L2 term in the gradient; decoupled in adamw (Loshchilov 2019); as given         */
+    float          beta1, beta2; /* adam, adamw: 0: 0.9, 0.999                                                      */
+    float          alpha;        /* rmsprop: 0: 0.99                                                                */
+    float          eps;          /* 0: 1e-8 (adagrad 1e-10)                                                         */
+    bool           centered;     /* rmsprop                                                                         */
+    float          lr_decay;     /* adagrad                                                                         */
+    float          initial;      /* adagrad: first value of the accumulator                                         */
+    float          clip_norm;    /* clip the global norm of the gradient to this; 0: not                            */
+    float          clip_value;   /* clip each element to +- this; 0: not                                            */
     ls_schedule    schedule;
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match counts                       */
 } ls_optim;
@@ -77,7 +77,8 @@ typedef struct ls_optim {
  * naming it.  Everything below wants an `o` that was checked. */
 ls_status ls_optim_check(ls_optim *o);
 
-/* LS_ERR_USAGE when the schedule needs the length of the run and `run_steps` is 0 (unknown) or not beyond the warm-up. */
+/* LS_ERR_USAGE when the schedule needs the length of the run and `run_steps` is 0 (unknown) or not beyond the warm-up.
+ */
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 
 /* Blocks of state, each as large as the parameters, which start as zeros: 0 (sgd) to 3 (rmsprop, centered, with
@@ -89,8 +90,8 @@ const char *ls_optim_state_name(const ls_optim *o, int i);
 float ls_optim_lr(const ls_optim *o, int64_t step, int64_t run_steps);
 
 /* One step over `count` floats: param, grad and state blocks are parallel arrays.  grad is multiplied by `grad_scale`
- * first (one over the weight of the batch, times the clipping).  `step` counts from 0.  Threaded; elementwise, so the bits do
- * not depend on how the range is cut.  The range belongs to one parameter group. */
+ * first (one over the weight of the batch, times the clipping).  `step` counts from 0.  Threaded; elementwise, so the
+ * bits do not depend on how the range is cut.  The range belongs to one parameter group. */
 typedef struct ls_optim_step {
     int64_t count, step;
     float  *param, *grad, *state[3];

@@ -14,39 +14,40 @@
  *     adam(w)    m += take (g - m), v = keep2 v + take2 g^2             p -= rate m / (unbias sqrt(v) + eps)
  *       adamw      p *= shrink first
  *
- * Polyak 1964; Nesterov 1983 in the form of Sutskever 2013; Duchi 2011; Tieleman and Hinton 2012, Graves 2013 (centered);
- * Kingma and Ba 2015; Loshchilov and Hutter 2019.  As torch.optim has them, but for one thing: a variance s - a^2 that
- * rounds below zero counts as zero, where PyTorch's root of it is NaN.
+ * Polyak 1964; Nesterov 1983 in the form of Sutskever 2013; Duchi 2011; Tieleman and Hinton 2012, Graves 2013
+ * (centered); Kingma and Ba 2015; Loshchilov and Hutter 2019.  As torch.optim has them, but for one thing: a variance s
+ * - a^2 that rounds below zero counts as zero, where PyTorch's root of it is NaN.
  *
- * Every element's bits are the same however a range is cut.  Compilers contract products and sums into fused ones as they
- * like, and may do it in the vector body of a loop but not in its tail.  So there are no tails: a rule only ever sees whole
- * rows of LANES floats; what is left at the end of a range is computed in a padded copy by the very same instructions.
+ * Every element's bits are the same however a range is cut.  Compilers contract products and sums into fused ones as
+ * they like, and may do it in the vector body of a loop but not in its tail.  So there are no tails: a rule only ever
+ * sees whole rows of LANES floats; what is left at the end of a range is computed in a padded copy by the very same
+ * instructions.
  */
 #include <string.h>
 
 #include "core/optim/optim_kernels.h"
 
 enum {
-    LANES = 16,         /* the widest vector of any level                                         */
-    BLOCK = 16 * 1024   /* floats that one thread takes at a time: five arrays of them fit in L2 */
+    LANES = 16,       /* the widest vector of any level                                         */
+    BLOCK = 16 * 1024 /* floats that one thread takes at a time: five arrays of them fit in L2 */
 };
 
 /* A rule over whole rows.  Never inlined, so that the padded end goes through the same code. */
 typedef void rule(const ls_optim_coef *c, int64_t n, float *restrict p, const float *restrict grad, float *restrict s0,
                   float *restrict s1, float *restrict s2);
-#define RULE(name)                                                                                                        \
-    static __attribute__((noinline)) void name(const ls_optim_coef *c, int64_t n, float *restrict p,                      \
-                                               const float *restrict grad, float *restrict s0, float *restrict s1,        \
+#define RULE(name)                                                                                                     \
+    static __attribute__((noinline)) void name(const ls_optim_coef *c, int64_t n, float *restrict p,                   \
+                                               const float *restrict grad, float *restrict s0, float *restrict s1,     \
                                                float *restrict s2)
-#define ROWS(n) \
+#define ROWS(n)                                                                                                        \
     if ((n) % LANES) __builtin_unreachable()
 
 /* The gradient as the update sees it.  Comparisons that fail for NaN let it through, as it must be noticed. */
 static inline float gradient(float scale, float clip, float decay, float grad, float p)
 {
     float g = grad * scale;
-    g = g > clip ? clip : g;
-    g = g < -clip ? -clip : g;
+    g       = g > clip ? clip : g;
+    g       = g < -clip ? -clip : g;
     return g + decay * p;
 }
 
@@ -68,7 +69,7 @@ RULE(rule_momentum)
     for (int64_t i = 0; i < n; i++) {
         float g = gradient(k.scale, k.clip, k.decay, grad[i], p[i]);
         float m = k.keep * s0[i] + k.take * g;
-        s0[i] = m;
+        s0[i]   = m;
         p[i] -= k.rate * m;
     }
 }
@@ -82,7 +83,7 @@ RULE(rule_nag)
     for (int64_t i = 0; i < n; i++) {
         float g = gradient(k.scale, k.clip, k.decay, grad[i], p[i]);
         float m = k.keep * s0[i] + g;
-        s0[i] = m;
+        s0[i]   = m;
         p[i] -= k.rate * (g + k.ahead * m);
     }
 }
@@ -96,7 +97,7 @@ RULE(rule_adagrad)
     for (int64_t i = 0; i < n; i++) {
         float g = gradient(k.scale, k.clip, k.decay, grad[i], p[i]);
         float s = s0[i] + k.first + g * g;
-        s0[i] = s;
+        s0[i]   = s;
         p[i] -= k.rate * (g / (sqrtf(s) + k.eps));
     }
 }
@@ -104,8 +105,8 @@ RULE(rule_adagrad)
 /* s0: the mean square, s1: the mean (centered), s2: the momentum buffer (buffered). */
 static inline __attribute__((always_inline)) void rmsprop_rows(const ls_optim_coef *c, int64_t n, float *restrict p,
                                                                const float *restrict grad, float *restrict s0,
-                                                               float *restrict s1, float *restrict s2, const bool centered,
-                                                               const bool buffered)
+                                                               float *restrict s1, float *restrict s2,
+                                                               const bool centered, const bool buffered)
 {
     const ls_optim_coef k = *c;
     ROWS(n);
@@ -113,10 +114,10 @@ static inline __attribute__((always_inline)) void rmsprop_rows(const ls_optim_co
     for (int64_t i = 0; i < n; i++) {
         float g = gradient(k.scale, k.clip, k.decay, grad[i], p[i]);
         float s = k.keep2 * s0[i] + k.take2 * g * g;
-        s0[i] = s;
+        s0[i]   = s;
         if (centered) {
             float a = s1[i] + k.take2 * (g - s1[i]);
-            s1[i] = a;
+            s1[i]   = a;
             s -= a * a;
             s = s < 0.0f ? 0.0f : s;
         }
@@ -145,9 +146,9 @@ RULE(rule_adam)
         float g = gradient(k.scale, k.clip, k.decay, grad[i], p[i]);
         float m = s0[i] + k.take * (g - s0[i]);
         float v = k.keep2 * s1[i] + k.take2 * g * g;
-        s0[i] = m;
-        s1[i] = v;
-        p[i] = w - k.rate * (m / (sqrtf(v) * k.unbias + k.eps));
+        s0[i]   = m;
+        s1[i]   = v;
+        p[i]    = w - k.rate * (m / (sqrtf(v) * k.unbias + k.eps));
     }
 }
 
@@ -159,8 +160,8 @@ static inline float *at(float *x, int64_t i) { return x ? x + i : NULL; }
 static void padded(rule *f, const ls_optim_coef *c, const ls_optim_span *s, int64_t first, int64_t n)
 {
     float  row[5][LANES] = {{0}};
-    float *array[5] = {s->param, NULL, s->state[0], s->state[1], s->state[2]};
-    size_t bytes = (size_t)n * sizeof(float);
+    float *array[5]      = {s->param, NULL, s->state[0], s->state[1], s->state[2]};
+    size_t bytes         = (size_t)n * sizeof(float);
     memcpy(row[1], s->grad + first, bytes);
     for (int k = 0; k < 5; k++)
         if (array[k]) memcpy(row[k], array[k] + first, bytes);
@@ -197,6 +198,6 @@ static void apply_adamw(const ls_optim_coef *c, const ls_optim_span *s) { run(ru
 
 const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels) = {.apply = {
 #define X(name) [LS_OPTIM_##name] = apply_##name,
-    LS_OPTIM_LIST(X)
+                                                                    LS_OPTIM_LIST(X)
 #undef X
-}};
+                                                                }};

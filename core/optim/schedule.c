@@ -11,12 +11,12 @@
  *     exponential   gamma ^ (u / every)
  *     cosine        end + (1 - end) (1 + cos(pi u / U)) / 2           (Loshchilov and Hutter 2017, without restarts)
  *     linear        1 + (end - 1) u / U
- *     onecycle      start to 1 in peak_at * total - 1 steps, then down to end at total - 1, both as half cosines (Smith 2018)
- *     inverse_sqrt  sqrt(v / (u + v)), v = max(w, 1)                  (Vaswani 2017, scaled to a peak of 1)
+ *     onecycle      start to 1 in peak_at * total - 1 steps, then down to end at total - 1, both as half cosines (Smith
+ * 2018) inverse_sqrt  sqrt(v / (u + v)), v = max(w, 1)                  (Vaswani 2017, scaled to a peak of 1)
  *
- * These are PyTorch's StepLR, MultiStepLR, ExponentialLR, CosineAnnealingLR (up to T_max = U, from where this stays at its
- * end and that rises again), LinearLR and OneCycleLR; the warm-up is LinearLR chained by SequentialLR, but milestones and
- * total are steps of the run, not of the part after the warm-up.
+ * These are PyTorch's StepLR, MultiStepLR, ExponentialLR, CosineAnnealingLR (up to T_max = U, from where this stays at
+ * its end and that rises again), LinearLR and OneCycleLR; the warm-up is LinearLR chained by SequentialLR, but
+ * milestones and total are steps of the run, not of the part after the warm-up.
  */
 #include <math.h>
 
@@ -45,15 +45,21 @@ static double multiple(const ls_schedule *s, int64_t t, int64_t run_steps)
     const double gamma = ls__decimal(s->gamma), end = ls__decimal(s->end);
     int          passed = 0;
     switch (s->kind) {
-    case LS_SCHEDULE_constant: return 1;
-    case LS_SCHEDULE_step: return pow(gamma, (double)((t - w) / s->every));
+    case LS_SCHEDULE_constant:
+        return 1;
+    case LS_SCHEDULE_step:
+        return pow(gamma, (double)((t - w) / s->every));
     case LS_SCHEDULE_multistep:
         while (passed < LS_MAX_MILESTONES && s->milestone[passed] && s->milestone[passed] <= t) passed++;
         return pow(gamma, passed);
-    case LS_SCHEDULE_exponential: return pow(gamma, u / (double)s->every);
-    case LS_SCHEDULE_cosine: return half_cosine(1, end, part);
-    case LS_SCHEDULE_linear: return 1 + (end - 1) * part;
-    case LS_SCHEDULE_onecycle: return onecycle(s, (double)t, (double)total);
+    case LS_SCHEDULE_exponential:
+        return pow(gamma, u / (double)s->every);
+    case LS_SCHEDULE_cosine:
+        return half_cosine(1, end, part);
+    case LS_SCHEDULE_linear:
+        return 1 + (end - 1) * part;
+    case LS_SCHEDULE_onecycle:
+        return onecycle(s, (double)t, (double)total);
     case LS_SCHEDULE_inverse_sqrt: {
         const double v = w > 0 ? (double)w : 1;
         return sqrt(v / (u + v));

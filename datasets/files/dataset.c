@@ -18,7 +18,10 @@ void ls_dataset_free(ls_dataset *d)
 
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d) { return d->info; }
 
-const ls_kind *ls__kind_of(const ls_dataset *d) { return d->info.kind == LS_DATA_TEXT ? &ls__kind_text : &ls__kind_images; }
+const ls_kind *ls__kind_of(const ls_dataset *d)
+{
+    return d->info.kind == LS_DATA_TEXT ? &ls__kind_text : &ls__kind_images;
+}
 
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
 {
@@ -28,8 +31,8 @@ int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
     LS_CHECK(d->read, LS_ERR_USAGE, "%s: is text, not pictures" LS_HINT "ls_dataset_tokens reads text", d->info.path);
-    LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: there is no sample %lld, only 0 to %lld", d->info.path, (long long)i,
-             (long long)d->info.count - 1);
+    LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: there is no sample %lld, only 0 to %lld", d->info.path,
+             (long long)i, (long long)d->info.count - 1);
     return d->read(d, i, pixels, label);
 }
 
@@ -54,7 +57,7 @@ const char *const *ls__class_names(ls_arena *arena, int classes)
     return names;
 }
 
-/* ---- names -------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 void ls__shard_name(char name[LS_SHARD_NAME], const char *split, int shard, int shards)
 {
@@ -92,8 +95,9 @@ bool ls__shard_name_parse(const char *name, char split[LS_SPLIT_NAME], int *shar
 static ls_status open_folder(DIR **dir, const char *folder)
 {
     *dir = opendir(folder);
-    LS_CHECK(*dir, LS_ERR_DATA, "%s: %s" LS_HINT "a data set is a folder with train.h5 and test.h5; make one with `lockstep data import`", folder,
-             strerror(errno));
+    LS_CHECK(*dir, LS_ERR_DATA,
+             "%s: %s" LS_HINT "a data set is a folder with train.h5 and test.h5; make one with `lockstep data import`",
+             folder, strerror(errno));
     return LS_OK;
 }
 
@@ -114,7 +118,9 @@ ls_status ls__shard_count(const char *folder, const char *split, int *shards)
         char one[LS_SHARD_NAME], two[LS_SHARD_NAME];
         ls__shard_name(one, split, 0, cut < other ? cut : other);
         ls__shard_name(two, split, 0, cut < other ? other : cut);
-        return LS_FAIL(LS_ERR_DATA, "%s: has the split '%s' twice: as %s and as %s" LS_HINT "remove the files of one of them", folder, split, one, two);
+        return LS_FAIL(LS_ERR_DATA,
+                       "%s: has the split '%s' twice: as %s and as %s" LS_HINT "remove the files of one of them",
+                       folder, split, one, two);
     }
     *shards = cut;
     return LS_OK;

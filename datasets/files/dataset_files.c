@@ -27,12 +27,14 @@ ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
     H5Pset_file_locking(access, 0, 1); /* only read; locks fail on some network file systems */
     *file = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
-    LS_CHECK(*file >= 0, LS_ERR_DATA, "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`", path,
-             ls__h5_reason());
+    LS_CHECK(*file >= 0, LS_ERR_DATA,
+             "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`",
+             path, ls__h5_reason());
     /* HDF5 itself finds a file that is too short. */
     LS_CHECK(H5Fget_eoa(*file, &end) >= 0 && (int64_t)end >= *bytes, LS_ERR_DATA,
-             "%s: has %lld bytes; expected %lld, where its last object ends" LS_HINT "something was added to the file: copy or make it again", path,
-             (long long)*bytes, (long long)end);
+             "%s: has %lld bytes; expected %lld, where its last object ends" LS_HINT
+             "something was added to the file: copy or make it again",
+             path, (long long)*bytes, (long long)end);
     return LS_OK;
 }
 
@@ -41,22 +43,25 @@ ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, vo
     for (int64_t done = 0; done < bytes;) {
         ssize_t n = pread(fd, (char *)data + done, (size_t)(bytes - done), (off_t)(at + done));
         if (n < 0 && errno == EINTR) continue;
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: cannot be read at byte %lld: %s", path, (long long)(at + done), n ? strerror(errno) : "the file was cut meanwhile");
+        LS_CHECK(n > 0, LS_ERR_DATA, "%s: cannot be read at byte %lld: %s", path, (long long)(at + done),
+                 n ? strerror(errno) : "the file was cut meanwhile");
         done += n;
     }
     return LS_OK;
 }
 
-/* ---- finding the files --------------------------------------------------------------------------------------------- */
+/* ---- finding the files ------------------------------------------------------------------------------------------- */
 
 static ls_status no_such_split(const char *folder, const char *split)
 {
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME], list[LS_MAX_SPLITS * (LS_SPLIT_NAME + 2)] = "";
     int  count;
     LS_TRY(ls_dataset_splits(folder, splits, &count));
-    for (int i = 0, used = 0; i < count; i++) used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
+    for (int i = 0, used = 0; i < count; i++)
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
     return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "%s", folder, split, count ? list : "none",
-                   count ? "a run needs train, and test or valid to be judged by: import the data again, of text with --valid more than 0"
+                   count ? "a run needs train, and test or valid to be judged by: import the data again, of text with "
+                           "--valid more than 0"
                          : "make a data set with `lockstep data import`");
 }
 
@@ -71,8 +76,10 @@ static ls_status find_in_folder(ls_arena *arena, const char *folder, const char 
         char name[LS_SHARD_NAME];
         ls__shard_name(name, split, k, shards);
         (*paths)[k] = ls_arena_printf(arena, "%s/%s", folder, name);
-        LS_CHECK(access((*paths)[k], F_OK) == 0, LS_ERR_DATA, "%s: is missing; expected %d files %s-*-of-%05d.h5" LS_HINT
-                 "copy the missing file, or import the data again", (*paths)[k], shards, split, shards);
+        LS_CHECK(access((*paths)[k], F_OK) == 0, LS_ERR_DATA,
+                 "%s: is missing; expected %d files %s-*-of-%05d.h5" LS_HINT
+                 "copy the missing file, or import the data again",
+                 (*paths)[k], shards, split, shards);
     }
     return LS_OK;
 }
@@ -80,7 +87,8 @@ static ls_status find_in_folder(ls_arena *arena, const char *folder, const char 
 static ls_status find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths)
 {
     struct stat st;
-    LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA, "%s: %s" LS_HINT "make a data set with `lockstep data import` or `lockstep data fetch`", path,
+    LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA,
+             "%s: %s" LS_HINT "make a data set with `lockstep data import` or `lockstep data fetch`", path,
              strerror(errno));
     if (S_ISDIR(st.st_mode)) return find_in_folder(arena, path, split ? split : "train", files, paths);
     *files      = 1;
@@ -89,7 +97,7 @@ static ls_status find(ls_arena *arena, const char *path, const char *split, int 
     return LS_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static ls_status has_tokens(const char *path, bool *tokens)
 {
@@ -112,7 +120,8 @@ static ls_status open_all(ls_dataset **d, ls_arena *arena, const char *given, co
     ls__h5_quiet();
     LS_TRY(has_tokens(paths[0], &tokens));
     LS_TRY((tokens ? ls__text_open : ls__images_open)(d, arena, path, files, paths));
-    LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA, "%s: holds the split '%s'; expected '%s'", paths[0], (*d)->info.split, split);
+    LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA, "%s: holds the split '%s'; expected '%s'",
+             paths[0], (*d)->info.split, split);
     return LS_OK;
 }
 
@@ -139,6 +148,8 @@ ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_
     char found[17];
     snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
     LS_CHECK(!expected[0] || !strcmp(found, expected), LS_ERR_DATA,
-             "%s: its checksum is %s; expected %s, as written into it" LS_HINT "the file is damaged: copy it or import the data again", path, found, expected);
+             "%s: its checksum is %s; expected %s, as written into it" LS_HINT
+             "the file is damaged: copy it or import the data again",
+             path, found, expected);
     return LS_OK;
 }

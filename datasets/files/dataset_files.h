@@ -16,8 +16,8 @@ ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, vo
 /* LS_ERR_DATA unless the digest of `state`, as 16 hex digits, is what the file says of itself ("": it says nothing). */
 ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state);
 
-/* Opens the files of a split as a data set of pictures (shard.c) or of text (tokens.c).  After an error *dataset is NULL, or what
- * ls_dataset_free takes; the arena then belongs to it. */
+/* Opens the files of a split as a data set of pictures (shard.c) or of text (tokens.c).  After an error *dataset is
+ * NULL, or what ls_dataset_free takes; the arena then belongs to it. */
 ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 

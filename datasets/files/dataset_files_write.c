@@ -14,7 +14,7 @@
 enum { CHECKSUM = 16, HEADER_ROOM = 64 << 10 };
 static const char NO_CHECKSUM[] = "0000000000000000";
 
-/* ---- skeletons ----------------------------------------------------------------------------------------------------- */
+/* ---- skeletons --------------------------------------------------------------------------------------------------- */
 
 bool ls__put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory, int n, const void *values)
 {
@@ -54,13 +54,14 @@ bool ls__put_place(hid_t file, const char *name, hid_t type, int rank, const hsi
     return set >= 0 && (offset != HADDR_UNDEF || !*dim);
 }
 
-/* ---- one file ------------------------------------------------------------------------------------------------------ */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error)
 {
-    const char *hint = error == ENOSPC || error == EDQUOT ? "make room, or choose another folder" : "choose a folder that can be written to";
-    return LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s (%lld of %lld %s done)" LS_HINT "%s", path, strerror(error), (long long)w->done,
-                   (long long)w->total, w->what, hint);
+    const char *hint = error == ENOSPC || error == EDQUOT ? "make room, or choose another folder"
+                                                          : "choose a folder that can be written to";
+    return LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s (%lld of %lld %s done)" LS_HINT "%s", path, strerror(error),
+                   (long long)w->done, (long long)w->total, w->what, hint);
 }
 
 ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size_t bytes)
@@ -74,7 +75,8 @@ ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size
     return LS_OK;
 }
 
-ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file), void *context)
+ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file),
+                          void *context)
 {
     const char *temporary = w->temporary[w->shard], *path = w->path[w->shard];
     /* Is there room?  Asked first: HDF5 is a bad messenger. */
@@ -101,7 +103,8 @@ static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
     snprintf(text, sizeof text, "%016llx", (unsigned long long)checksum);
     hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_file_locking(access, 0, 1);
-    hid_t file = H5Fopen(w->temporary[w->shard], H5F_ACC_RDWR, access), a = file >= 0 ? H5Aopen(file, "checksum", H5P_DEFAULT) : -1;
+    hid_t file = H5Fopen(w->temporary[w->shard], H5F_ACC_RDWR, access),
+          a    = file >= 0 ? H5Aopen(file, "checksum", H5P_DEFAULT) : -1;
     H5Pclose(access);
     hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, CHECKSUM);
@@ -110,7 +113,8 @@ static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
     H5Tclose(type);
     if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
     if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
-    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", w->path[w->shard], ls__h5_reason());
+    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", w->path[w->shard],
+             ls__h5_reason());
     return LS_OK;
 }
 
@@ -125,13 +129,14 @@ ls_status ls__split_end(ls_split_writer *w, uint64_t checksum)
     return LS_OK;
 }
 
-/* ---- all files ----------------------------------------------------------------------------------------------------- */
+/* ---- all files --------------------------------------------------------------------------------------------------- */
 
 /* Makes a folder and those above it; *made: the last one is new. */
 static ls_status make_folder(const char *folder, bool *made)
 {
     char path[4096];
-    LS_CHECK(folder[0] && strlen(folder) < sizeof path, LS_ERR_USAGE, "the name of a folder of %zu bytes; expected 1 to %zu", strlen(folder), sizeof path - 1);
+    LS_CHECK(folder[0] && strlen(folder) < sizeof path, LS_ERR_USAGE,
+             "the name of a folder of %zu bytes; expected 1 to %zu", strlen(folder), sizeof path - 1);
     snprintf(path, sizeof path, "%s", folder);
     *made = false;
     for (char *at = path + 1;; at++) {
@@ -139,7 +144,8 @@ static ls_status make_folder(const char *folder, bool *made)
         char was = *at;
         *at      = 0;
         *made    = mkdir(path, 0777) == 0;
-        LS_CHECK(*made || errno == EEXIST, LS_ERR_ENV, "%s: the folder cannot be made: %s" LS_HINT "choose a folder that can be written to", path,
+        LS_CHECK(*made || errno == EEXIST, LS_ERR_ENV,
+                 "%s: the folder cannot be made: %s" LS_HINT "choose a folder that can be written to", path,
                  strerror(errno));
         *at = was;
         if (!was) return LS_OK;
@@ -154,7 +160,9 @@ static ls_status name_files(ls_split_writer *w)
     if (cut >= 0 && cut != mine) {
         char there[LS_SHARD_NAME];
         ls__shard_name(there, w->split, 0, cut);
-        return LS_FAIL(LS_ERR_USAGE, "%s: already holds the split '%s' in another number of files (%s)" LS_HINT "remove it, or choose another folder",
+        return LS_FAIL(LS_ERR_USAGE,
+                       "%s: already holds the split '%s' in another number of files (%s)" LS_HINT
+                       "remove it, or choose another folder",
                        w->folder, w->split, there);
     }
     for (int k = 0; k < w->shards; k++) {
@@ -169,7 +177,8 @@ static ls_status name_files(ls_split_writer *w)
 ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *split, int shards)
 {
     *w = (ls_split_writer){.fd = -1, .what = "samples", .shards = shards};
-    LS_CHECK(shards >= 1 && shards <= LS_MAX_SHARDS, LS_ERR_USAGE, "%s: a split of %d files; expected 1 to %d", folder, shards, LS_MAX_SHARDS);
+    LS_CHECK(shards >= 1 && shards <= LS_MAX_SHARDS, LS_ERR_USAGE, "%s: a split of %d files; expected 1 to %d", folder,
+             shards, LS_MAX_SHARDS);
     LS_CHECK(split[0] && split[0] != '.' && !strchr(split, '/') && strlen(split) < LS_SPLIT_NAME, LS_ERR_USAGE,
              "%s: the name '%s' of a split; expected up to %d letters", folder, split, LS_SPLIT_NAME - 1);
     LS_TRY(ls_arena_new(&w->arena, "writer"));
@@ -183,7 +192,8 @@ ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *
 ls_status ls__split_close(ls_split_writer *w)
 {
     for (; w->renamed < w->shards; w->renamed++)
-        if (rename(w->temporary[w->renamed], w->path[w->renamed])) return ls__split_failed(w, w->path[w->renamed], errno);
+        if (rename(w->temporary[w->renamed], w->path[w->renamed]))
+            return ls__split_failed(w, w->path[w->renamed], errno);
     int fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd >= 0) {
         fsync(fd);

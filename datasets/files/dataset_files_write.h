@@ -2,14 +2,14 @@
  *
  * The HDF5 files of a split while they are made, whatever the kind of data in them.  Not public.
  *
- * HDF5 makes only the skeleton of a file: the data sets with their places reserved, and the attributes.  The data are then
- * written to those places by ourselves, so that a full disk is an ordinary error of an ordinary write.  Each file has a
- * temporary name until all files are written and synced.
+ * HDF5 makes only the skeleton of a file: the data sets with their places reserved, and the attributes.  The data are
+ * then written to those places by ourselves, so that a full disk is an ordinary error of an ordinary write.  Each file
+ * has a temporary name until all files are written and synced.
  *
  *     LS_TRY(ls__split_prepare(&w, "data/mnist", "train", 4));
  *     for (each file) {
- *         LS_TRY(ls__split_begin(&w, bytes, put_skeleton, context));    asks for the room, then calls put_skeleton(context, file)
- *         LS_TRY(ls__split_write(&w, at, data, bytes));                 as often as needed
+ *         LS_TRY(ls__split_begin(&w, bytes, put_skeleton, context));    asks for the room, then calls
+ * put_skeleton(context, file) LS_TRY(ls__split_write(&w, at, data, bytes));                 as often as needed
  *         LS_TRY(ls__split_end(&w, checksum));
  *     }
  *     LS_TRY(ls__split_close(&w));                                      the files get their names
@@ -26,16 +26,17 @@ typedef struct ls_split_writer {
     ls_arena    *arena;
     const char  *folder, *split;
     bool         made_folder, closed;
-    int          shards, shard;       /* `shard` is being written; those before it are complete */
+    int          shards, shard; /* `shard` is being written; those before it are complete */
     int          renamed;
     const char **temporary, **path;
-    int          fd;                  /* of the file being written; -1: none                    */
-    const char  *what;                /* for messages: done of total "samples"                  */
+    int          fd;   /* of the file being written; -1: none                    */
+    const char  *what; /* for messages: done of total "samples"                  */
     int64_t      done, total;
 } ls_split_writer;
 
 ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *split, int shards);
-ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file), void *context);
+ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file),
+                          void *context);
 ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size_t bytes);
 ls_status ls__split_end(ls_split_writer *w, uint64_t checksum);
 ls_status ls__split_close(ls_split_writer *w);
@@ -47,7 +48,8 @@ ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error
 bool ls__put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory, int n, const void *values);
 bool ls__put_text(hid_t file, const char *name, const char *text);
 bool ls__put_checksum(hid_t file);
-/* A contiguous data set whose place is reserved at once and never filled; *at: where in the file (0: it has no elements). */
+/* A contiguous data set whose place is reserved at once and never filled; *at: where in the file (0: it has no
+ * elements). */
 bool ls__put_place(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, int64_t *at);
 
 #endif

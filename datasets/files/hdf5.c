@@ -28,7 +28,7 @@ void ls__h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, keep, NULL); }
 
 const char *ls__h5_reason(void) { return reason; }
 
-/* ---- shapes -------------------------------------------------------------------------------------------------------- */
+/* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
 static bool fill_shape(hid_t type, hid_t space, ls_h5_shape *s)
 {
@@ -63,8 +63,10 @@ static bool take_shape(hid_t type, hid_t space, ls_h5_shape *s)
 
 const char *ls__h5_type_text(const ls_h5_shape *s, char text[32])
 {
-    static const char *const names[H5T_NCLASSES] = {"int", "float", "time", "string", "bit field", "opaque", "compound", "reference", "enum",
-                                                    "variable-length sequence", "array"};
+    static const char *const names[H5T_NCLASSES] = {
+        "int",    "float",    "time",      "string", "bit field",
+        "opaque", "compound", "reference", "enum",   "variable-length sequence",
+        "array"};
     const char *name = s->type >= 0 && s->type < H5T_NCLASSES ? names[s->type] : "unknown";
     if (s->type == H5T_INTEGER || s->type == H5T_FLOAT)
         snprintf(text, 32, "%s%s%zu", s->type == H5T_INTEGER && !s->is_signed ? "u" : "", name, 8 * s->size);
@@ -76,17 +78,20 @@ const char *ls__h5_type_text(const ls_h5_shape *s, char text[32])
 const char *ls__h5_dims_text(const ls_h5_shape *s, char text[128])
 {
     int used = snprintf(text, 128, "%s", s->rank < 0 ? "nothing" : s->rank == 0 ? "one value" : "");
-    for (int i = 0; i < s->rank && used < 100; i++) used += snprintf(text + used, 128 - (size_t)used, "%s%lld", i ? " x " : "", (long long)s->dim[i]);
+    for (int i = 0; i < s->rank && used < 100; i++)
+        used += snprintf(text + used, 128 - (size_t)used, "%s%lld", i ? " x " : "", (long long)s->dim[i]);
     return text;
 }
 
-/* ---- data sets ----------------------------------------------------------------------------------------------------- */
+/* ---- data sets --------------------------------------------------------------------------------------------------- */
 
 ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool required, hid_t *set, ls_h5_shape *shape)
 {
     *set = -1;
     if (H5Lexists(file, name, H5P_DEFAULT) <= 0) {
-        LS_CHECK(!required, LS_ERR_DATA, "%s: has no data set /%s" LS_HINT "a file of Lockstep's has /image (uint8, N x C x H x W) and /label (int32, N), or, of text, /tokens",
+        LS_CHECK(!required, LS_ERR_DATA,
+                 "%s: has no data set /%s" LS_HINT
+                 "a file of Lockstep's has /image (uint8, N x C x H x W) and /label (int32, N), or, of text, /tokens",
                  path, name);
         return LS_OK;
     }
@@ -111,58 +116,71 @@ static ls_status check_chunks(const char *path, hid_t set, hid_t plist, const ch
 {
     hsize_t chunk[H5S_MAX_RANK];
     int     rank = H5Pget_chunk(plist, H5S_MAX_RANK, chunk);
-    LS_CHECK(rank == shape->rank && rank >= 1, LS_ERR_DATA, "%s: /%s: its chunks cannot be read: %s", path, name, ls__h5_reason());
+    LS_CHECK(rank == shape->rank && rank >= 1, LS_ERR_DATA, "%s: /%s: its chunks cannot be read: %s", path, name,
+             ls__h5_reason());
     int64_t bytes = (int64_t)shape->size;
     for (int i = 0; i < rank; i++) {
         LS_CHECK(i == 0 || (int64_t)chunk[i] == shape->dim[i], LS_ERR_DATA,
                  "%s: /%s: dim %d is cut into chunks of %llu of %lld; expected chunks of whole samples" LS_HINT
-                 "write it contiguous, or with chunks of k x C x H x W", path, name, i, (unsigned long long)chunk[i], (long long)shape->dim[i]);
-        bool too_large = chunk[i] < 1 || chunk[i] > (hsize_t)MAX_CHUNK_BYTES || __builtin_mul_overflow(bytes, (int64_t)chunk[i], &bytes) ||
-                         bytes > MAX_CHUNK_BYTES;
-        LS_CHECK(!too_large, LS_ERR_DATA, "%s: /%s: a chunk is more than %lld MiB; expected less" LS_HINT "write it contiguous, or in smaller chunks",
+                 "write it contiguous, or with chunks of k x C x H x W",
+                 path, name, i, (unsigned long long)chunk[i], (long long)shape->dim[i]);
+        bool too_large = chunk[i] < 1 || chunk[i] > (hsize_t)MAX_CHUNK_BYTES ||
+                         __builtin_mul_overflow(bytes, (int64_t)chunk[i], &bytes) || bytes > MAX_CHUNK_BYTES;
+        LS_CHECK(!too_large, LS_ERR_DATA,
+                 "%s: /%s: a chunk is more than %lld MiB; expected less" LS_HINT
+                 "write it contiguous, or in smaller chunks",
                  path, name, (long long)MAX_CHUNK_BYTES >> 20);
     }
     for (int i = 0, n = H5Pget_nfilters(plist); i < n; i++) {
         unsigned     flags, config;
         size_t       values = 0;
         H5Z_filter_t filter = H5Pget_filter2(plist, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
-        LS_CHECK(filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_FLETCHER32, LS_ERR_DATA,
-                 "%s: /%s: is packed by HDF5 filter %d; expected none, gzip, shuffle or fletcher32" LS_HINT "write it without compression", path, name,
-                 (int)filter);
+        LS_CHECK(filter == H5Z_FILTER_DEFLATE || filter == H5Z_FILTER_SHUFFLE || filter == H5Z_FILTER_FLETCHER32,
+                 LS_ERR_DATA,
+                 "%s: /%s: is packed by HDF5 filter %d; expected none, gzip, shuffle or fletcher32" LS_HINT
+                 "write it without compression",
+                 path, name, (int)filter);
     }
     hsize_t there, wanted = ((hsize_t)shape->dim[0] + chunk[0] - 1) / chunk[0];
-    hid_t   space  = H5Dget_space(set);
+    hid_t   space   = H5Dget_space(set);
     bool    counted = space >= 0 && H5Dget_num_chunks(set, space, &there) >= 0;
     if (space >= 0) H5Sclose(space);
     LS_CHECK(counted, LS_ERR_DATA, "%s: /%s: its chunks cannot be counted: %s", path, name, ls__h5_reason());
-    LS_CHECK(there == wanted, LS_ERR_DATA, "%s: /%s: has %llu chunks of data; expected %llu" LS_HINT "the file was not written to its end", path, name,
-             (unsigned long long)there, (unsigned long long)wanted);
+    LS_CHECK(there == wanted, LS_ERR_DATA,
+             "%s: /%s: has %llu chunks of data; expected %llu" LS_HINT "the file was not written to its end", path,
+             name, (unsigned long long)there, (unsigned long long)wanted);
     return LS_OK;
 }
 
-static ls_status check_storage(const char *path, hid_t set, hid_t plist, const char *name, const ls_h5_shape *shape, int64_t file_bytes, int64_t *offset)
+static ls_status check_storage(const char *path, hid_t set, hid_t plist, const char *name, const ls_h5_shape *shape,
+                               int64_t file_bytes, int64_t *offset)
 {
-    *offset = -1;
+    *offset             = -1;
     H5D_layout_t layout = H5Pget_layout(plist);
     if (layout == H5D_COMPACT) return LS_OK;
     if (layout == H5D_CHUNKED) {
         LS_TRY(check_chunks(path, set, plist, name, shape));
         return LS_OK;
     }
-    LS_CHECK(layout == H5D_CONTIGUOUS && H5Pget_external_count(plist) <= 0, LS_ERR_DATA,
-             "%s: /%s: its data lie in other files; expected them in this one, contiguous or in chunks of whole samples", path, name);
+    LS_CHECK(
+        layout == H5D_CONTIGUOUS && H5Pget_external_count(plist) <= 0, LS_ERR_DATA,
+        "%s: /%s: its data lie in other files; expected them in this one, contiguous or in chunks of whole samples",
+        path, name);
     haddr_t at = H5Dget_offset(set);
     int64_t bytes;
     bool    overflow = __builtin_mul_overflow(shape->count, (int64_t)shape->size, &bytes);
-    LS_CHECK(at != HADDR_UNDEF, LS_ERR_DATA, "%s: /%s: has a shape but no data" LS_HINT "the file was not written to its end", path, name);
+    LS_CHECK(at != HADDR_UNDEF, LS_ERR_DATA,
+             "%s: /%s: has a shape but no data" LS_HINT "the file was not written to its end", path, name);
     LS_CHECK(!overflow && at <= (haddr_t)file_bytes && bytes <= file_bytes - (int64_t)at, LS_ERR_DATA,
-             "%s: /%s: its data end beyond the file's %lld bytes" LS_HINT "the file is truncated: copy or make it again", path, name,
-             (long long)file_bytes);
+             "%s: /%s: its data end beyond the file's %lld bytes" LS_HINT
+             "the file is truncated: copy or make it again",
+             path, name, (long long)file_bytes);
     *offset = (int64_t)at;
     return LS_OK;
 }
 
-ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes, int64_t *offset)
+ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes,
+                         int64_t *offset)
 {
     hid_t plist = H5Dget_create_plist(set);
     LS_CHECK(plist >= 0, LS_ERR_DATA, "%s: /%s: its layout cannot be read: %s", path, name, ls__h5_reason());
@@ -171,23 +189,24 @@ ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls
     return status;
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 /* Opens an attribute that must have `count` elements of the class `type`. */
-static ls_status open_attribute(const char *path, hid_t file, const char *name, H5T_class_t type, int64_t count, const char *expected, hid_t *attribute,
-                                ls_h5_shape *s)
+static ls_status open_attribute(const char *path, hid_t file, const char *name, H5T_class_t type, int64_t count,
+                                const char *expected, hid_t *attribute, ls_h5_shape *s)
 {
     char type_text[32], dims_text[128];
-    LS_CHECK(H5Aexists(file, name) > 0, LS_ERR_DATA, "%s: has no attribute '%s'; expected %s" LS_HINT "is this a file of `lockstep data import`?", path,
-             name, expected);
+    LS_CHECK(H5Aexists(file, name) > 0, LS_ERR_DATA,
+             "%s: has no attribute '%s'; expected %s" LS_HINT "is this a file of `lockstep data import`?", path, name,
+             expected);
     *attribute = H5Aopen(file, name, H5P_DEFAULT);
     LS_CHECK(*attribute >= 0, LS_ERR_DATA, "%s: attribute '%s' cannot be read: %s", path, name, ls__h5_reason());
     bool known = take_shape(H5Aget_type(*attribute), H5Aget_space(*attribute), s);
     if (known && s->type == type && s->count == count) return LS_OK;
     H5Aclose(*attribute);
     LS_CHECK(known, LS_ERR_DATA, "%s: attribute '%s': its type cannot be read: %s", path, name, ls__h5_reason());
-    return LS_FAIL(LS_ERR_DATA, "%s: attribute '%s': expected %s, found %s, %s", path, name, expected, ls__h5_type_text(s, type_text),
-                   ls__h5_dims_text(s, dims_text));
+    return LS_FAIL(LS_ERR_DATA, "%s: attribute '%s': expected %s, found %s, %s", path, name, expected,
+                   ls__h5_type_text(s, type_text), ls__h5_dims_text(s, dims_text));
 }
 
 ls_status ls__h5_int(const char *path, hid_t file, const char *name, int64_t *value)
@@ -212,12 +231,14 @@ ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, f
     H5Aclose(attribute);
     LS_CHECK(error >= 0, LS_ERR_DATA, "%s: attribute '%s' cannot be read: %s", path, name, ls__h5_reason());
     for (int i = 0; i < n; i++)
-        LS_CHECK(isfinite(values[i]), LS_ERR_DATA, "%s: attribute '%s': expected finite numbers, found %g for channel %d", path, name,
+        LS_CHECK(isfinite(values[i]), LS_ERR_DATA,
+                 "%s: attribute '%s': expected finite numbers, found %g for channel %d", path, name,
                  isnan(values[i]) ? (double)NAN : (double)values[i], i);
     return LS_OK;
 }
 
-static ls_status read_text(const char *path, hid_t file, const char *name, hid_t attribute, const ls_h5_shape *s, char *text, size_t bytes)
+static ls_status read_text(const char *path, hid_t file, const char *name, hid_t attribute, const ls_h5_shape *s,
+                           char *text, size_t bytes)
 {
     if (s->variable) {
         LS_TRY(ls__h5_check_texts(path, file, attribute, name, 1));
@@ -229,10 +250,12 @@ static ls_status read_text(const char *path, hid_t file, const char *name, hid_t
         if (length && length < bytes) memcpy(text, found, length + 1);
         if (ok && found) H5free_memory(found);
         LS_CHECK(ok, LS_ERR_DATA, "%s: attribute '%s' cannot be read: %s", path, name, ls__h5_reason());
-        LS_CHECK(length < bytes, LS_ERR_DATA, "%s: attribute '%s': a text of %zu bytes; expected fewer than %zu", path, name, length, bytes);
+        LS_CHECK(length < bytes, LS_ERR_DATA, "%s: attribute '%s': a text of %zu bytes; expected fewer than %zu", path,
+                 name, length, bytes);
         return LS_OK;
     }
-    LS_CHECK(s->size < bytes, LS_ERR_DATA, "%s: attribute '%s': a text of %zu bytes; expected fewer than %zu", path, name, s->size, bytes);
+    LS_CHECK(s->size < bytes, LS_ERR_DATA, "%s: attribute '%s': a text of %zu bytes; expected fewer than %zu", path,
+             name, s->size, bytes);
     hid_t type = H5Aget_type(attribute);
     bool  ok   = H5Aread(attribute, type, text) >= 0;
     H5Tclose(type);

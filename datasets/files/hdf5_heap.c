@@ -3,15 +3,16 @@
  * Texts of variable length lie in "global heap collections" of an HDF5 file (HDF5 File Format Specification, III.E):
  *
  *     "GCOL"  version 1  3 reserved bytes  size: 8 bytes      then objects, up to the size:
- *     index: 2  references: 2  reserved: 4  size: 8           and the size, rounded up to 8; index 0: what is free, header included
+ *     index: 2  references: 2  reserved: 4  size: 8           and the size, rounded up to 8; index 0: what is free,
+ * header included
  *
  * and are referred to by
  *
  *     bytes of the text: 4  address of the collection: 8  index: 4
  *
- * HDF5 1.10 goes round for ever when the size of a free piece is 0, and so each collection is walked here before HDF5 does.  It takes
- * an index for one of the collection's and the object to have as many bytes as the reference says, and so references are followed
- * here, too.
+ * HDF5 1.10 goes round for ever when the size of a free piece is 0, and so each collection is walked here before HDF5
+ * does.  It takes an index for one of the collection's and the object to have as many bytes as the reference says, and
+ * so references are followed here, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@ static uint64_t little_endian(const uint8_t *b, int bytes)
     return value;
 }
 
-/* Does the collection at `at` end where it says, in steps that lead on?  object_bytes, or NULL: of each index; NONE: there is none, or two. */
+/* Does the collection at `at` end where it says, in steps that lead on?  object_bytes, or NULL: of each index; NONE:
+ * there is none, or two. */
 static bool sound(int fd, int64_t at, int64_t file_bytes, uint64_t *object_bytes)
 {
     uint8_t head[HEADER];
@@ -61,7 +63,8 @@ static ls_status scan(const char *path, int fd, int64_t file_bytes, int64_t from
         LS_CHECK(n >= MARK, LS_ERR_DATA, "%s: cannot be read", path);
         for (uint8_t *hit = buffer; (hit = memmem(hit, (size_t)(buffer + n - hit), mark, MARK)); hit++)
             LS_CHECK(sound(fd, from + (hit - buffer), file_bytes, NULL), LS_ERR_DATA,
-                     "%s: is a damaged HDF5 file: its heap of texts at byte %lld" LS_HINT "copy it or make it again", path, (long long)(from + (hit - buffer)));
+                     "%s: is a damaged HDF5 file: its heap of texts at byte %lld" LS_HINT "copy it or make it again",
+                     path, (long long)(from + (hit - buffer)));
         from += n - (MARK - 1);
     }
     return LS_OK;
@@ -71,10 +74,13 @@ ls_status ls__h5_check_heaps(const char *path, int fd, int64_t file_bytes, int64
 {
     static const char signature[8] = "\x89HDF\r\n\x1a\n";
     uint8_t           head[HEADER];
-    LS_CHECK(pread(fd, head, HEADER, 0) == HEADER && !memcmp(head, signature, 8), LS_ERR_DATA, "%s: does not begin as an HDF5 file does", path);
+    LS_CHECK(pread(fd, head, HEADER, 0) == HEADER && !memcmp(head, signature, 8), LS_ERR_DATA,
+             "%s: does not begin as an HDF5 file does", path);
     const uint8_t *widths = head + (head[8] < 2 ? 13 : 9);
-    LS_CHECK(widths[0] == 8 && widths[1] == 8, LS_ERR_DATA, "%s: has addresses of %d and sizes of %d bytes; expected 8", path, widths[0], widths[1]);
-    /* Looking through more than this, for chunks of pixels that are almost all of it, would take longer than a run's start may. */
+    LS_CHECK(widths[0] == 8 && widths[1] == 8, LS_ERR_DATA, "%s: has addresses of %d and sizes of %d bytes; expected 8",
+             path, widths[0], widths[1]);
+    /* Looking through more than this, for chunks of pixels that are almost all of it, would take longer than a run's
+     * start may. */
     if (file_bytes - skip_bytes > MOST) return LS_OK;
     uint8_t *buffer = malloc(BUFFER);
     LS_CHECK(buffer, LS_ERR_ENV, "%s: no memory", path);
@@ -84,10 +90,11 @@ ls_status ls__h5_check_heaps(const char *path, int fd, int64_t file_bytes, int64
     return status;
 }
 
-/* ---- references ---------------------------------------------------------------------------------------------------- */
+/* ---- references -------------------------------------------------------------------------------------------------- */
 
 /* HDF5 has no other way to show a reference: a "conversion" to opaque bytes, which leaves it as it lies in the file. */
-static herr_t as_it_lies(hid_t from, hid_t to, H5T_cdata_t *call, size_t n, size_t stride, size_t back_stride, void *data, void *back, hid_t transfer)
+static herr_t as_it_lies(hid_t from, hid_t to, H5T_cdata_t *call, size_t n, size_t stride, size_t back_stride,
+                         void *data, void *back, hid_t transfer)
 {
     (void)n, (void)stride, (void)back_stride, (void)data, (void)back, (void)transfer;
     return call->command != H5T_CONV_INIT || (H5Tis_variable_str(from) > 0 && H5Tget_size(to) == REFERENCE) ? 0 : -1;
@@ -97,9 +104,11 @@ static bool read_references(hid_t of, uint8_t *references)
 {
     static const char name[] = "references to texts";
     hid_t             text = H5Tcopy(H5T_C_S1), raw = H5Tcreate(H5T_OPAQUE, REFERENCE);
-    bool ok = text >= 0 && raw >= 0 && H5Tset_size(text, H5T_VARIABLE) >= 0 && H5Tregister(H5T_PERS_SOFT, name, text, raw, as_it_lies) >= 0;
+    bool              ok = text >= 0 && raw >= 0 && H5Tset_size(text, H5T_VARIABLE) >= 0 &&
+              H5Tregister(H5T_PERS_SOFT, name, text, raw, as_it_lies) >= 0;
     if (ok) {
-        ok = (H5Iget_type(of) == H5I_ATTR ? H5Aread(of, raw, references) : H5Dread(of, raw, H5S_ALL, H5S_ALL, H5P_DEFAULT, references)) >= 0;
+        ok = (H5Iget_type(of) == H5I_ATTR ? H5Aread(of, raw, references)
+                                          : H5Dread(of, raw, H5S_ALL, H5S_ALL, H5P_DEFAULT, references)) >= 0;
         H5Tunregister(H5T_PERS_SOFT, name, text, raw, as_it_lies);
     }
     if (text >= 0) H5Tclose(text);
@@ -115,10 +124,12 @@ static int64_t broken_reference(int fd, const uint8_t *reference, int64_t count,
     uint8_t     head[MARK];
     if (fstat(fd, &st)) return 0;
     for (int64_t i = 0; i < count; i++, reference += REFERENCE) {
-        uint64_t bytes = little_endian(reference, 4), at = little_endian(reference + 4, 8), index = little_endian(reference + 12, 4);
+        uint64_t bytes = little_endian(reference, 4), at = little_endian(reference + 4, 8),
+                 index = little_endian(reference + 12, 4);
         if (at == 0) continue; /* no text */
         if (at != loaded) {
-            if (at >= (uint64_t)st.st_size || pread(fd, head, MARK, (off_t)at) != MARK || memcmp(head, mark, MARK) != 0) return i;
+            if (at >= (uint64_t)st.st_size || pread(fd, head, MARK, (off_t)at) != MARK || memcmp(head, mark, MARK) != 0)
+                return i;
             if (!sound(fd, (int64_t)at, st.st_size, object_bytes)) return i;
             loaded = at;
         }
@@ -139,8 +150,10 @@ ls_status ls__h5_check_texts(const char *path, hid_t file, hid_t of, const char 
     else if (H5Fget_vfd_handle(file, H5P_DEFAULT, &handle) < 0 || !read_references(of, references))
         status = LS_FAIL(LS_ERR_DATA, "%s: %s cannot be read: %s", path, name, ls__h5_reason());
     else if ((broken = broken_reference(*(int *)handle, references, count, object_bytes)) >= 0)
-        status = LS_FAIL(LS_ERR_DATA, "%s: is a damaged HDF5 file: text %lld of %s is not where it should be" LS_HINT "copy it or make it again", path,
-                         (long long)broken, name);
+        status = LS_FAIL(LS_ERR_DATA,
+                         "%s: is a damaged HDF5 file: text %lld of %s is not where it should be" LS_HINT
+                         "copy it or make it again",
+                         path, (long long)broken, name);
     free(references);
     free(object_bytes);
     return status;

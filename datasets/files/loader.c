@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The loader: one thread reads ahead into a ring of `prefetch` + 1 batches, allocated at the start; nothing is allocated
- * afterwards.  The slot before `taken` is the one the caller holds, the slots [taken, made) are ready, the rest are free:
+ * The loader: one thread reads ahead into a ring of `prefetch` + 1 batches, allocated at the start; nothing is
+ * allocated afterwards.  The slot before `taken` is the one the caller holds, the slots [taken, made) are ready, the
+ * rest are free:
  *
  *     slot of batch k: k mod slots          taken <= made <= taken + prefetch
  *
@@ -26,15 +27,15 @@ typedef struct slot {
 struct ls_loader {
     ls_dataset       *dataset;
     const ls_kind    *kind;
-    int64_t           count;  /* samples of an epoch */
+    int64_t           count; /* samples of an epoch */
     ls_loader_options options;
     ls_order          order;
     char              name[LS_COLUMNS][64];
     size_t            row_bytes[LS_COLUMNS];
-    ls_block          block;  /* the columns of all slots */
+    ls_block          block; /* the columns of all slots */
     slot             *slots;
     int               slot_count;
-    void             *own;    /* what the kind keeps */
+    void             *own;      /* what the kind keeps */
     ls_position       position; /* of the batch that the caller holds */
     bool              ended;    /* the caller was told that there are no more */
 
@@ -48,13 +49,13 @@ struct ls_loader {
     char            message[2048], trace[1024];
 };
 
-/* ---- the thread --------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
 {
     const ls_loader_options *o     = &l->options;
     int64_t                  rows  = o->batch < l->count - at ? o->batch : l->count - at;
-    ls_batch_partition                 share = ls_batch_partition_of(rows, o->shards, o->ranks, o->rank);
+    ls_batch_partition       share = ls_batch_partition_of(rows, o->shards, o->ranks, o->rank);
     for (int64_t i = 0; i < share.rows; i++) {
         void *row[LS_COLUMNS];
         for (int c = 0; c < LS_COLUMNS; c++) row[c] = s->column[c] + (size_t)i * l->row_bytes[c];
@@ -115,19 +116,22 @@ static void *read_ahead(void *loader)
     return NULL;
 }
 
-/* ---- the caller's side -------------------------------------------------------------------------------------------- */
+/* ---- the caller's side ------------------------------------------------------------------------------------------- */
 
 static ls_status check(const ls_loader_options *o, const char *path, int64_t count)
 {
     LS_CHECK(o->batch >= 1, LS_ERR_USAGE, "loader: a batch of %lld samples; at least 1 is needed", (long long)o->batch);
-    LS_CHECK(o->ranks >= 1 && o->rank >= 0 && o->rank < o->ranks, LS_ERR_USAGE, "loader: rank %d of %d", o->rank, o->ranks);
+    LS_CHECK(o->ranks >= 1 && o->rank >= 0 && o->rank < o->ranks, LS_ERR_USAGE, "loader: rank %d of %d", o->rank,
+             o->ranks);
     LS_CHECK(o->shards >= 1, LS_ERR_USAGE, "loader: %d shards; at least 1 is needed", o->shards);
-    LS_CHECK(count >= 1, LS_ERR_USAGE, "loader: %s has no samples" LS_HINT "ls_dataset_window says how long the windows of a text are", path);
+    LS_CHECK(count >= 1, LS_ERR_USAGE,
+             "loader: %s has no samples" LS_HINT "ls_dataset_window says how long the windows of a text are", path);
     LS_CHECK(o->epoch >= 0 && o->sample >= 0 && o->sample <= count, LS_ERR_DATA,
-             "%s: the run continues at sample %lld of epoch %lld, but there are %lld samples" LS_HINT "has the data set changed since the checkpoint?",
+             "%s: the run continues at sample %lld of epoch %lld, but there are %lld samples" LS_HINT
+             "has the data set changed since the checkpoint?",
              path, (long long)o->sample, (long long)o->epoch, (long long)count);
-    LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE, "loader: prefetch of %d batches; expected 0 to %d", o->prefetch,
-             MAX_PREFETCH);
+    LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE,
+             "loader: prefetch of %d batches; expected 0 to %d", o->prefetch, MAX_PREFETCH);
     return LS_OK;
 }
 
@@ -135,11 +139,11 @@ static ls_status reserve(ls_loader *l)
 {
     const ls_loader_options *o = &l->options;
     /* A short batch may round one sample more into a share than a whole one. */
-    int64_t  batch = o->batch < l->count ? o->batch : l->count;
+    int64_t            batch = o->batch < l->count ? o->batch : l->count;
     ls_batch_partition share = ls_batch_partition_of(batch, o->shards, o->ranks, o->rank);
-    size_t   rows = (size_t)share.rows + 1, column[LS_COLUMNS], all = 0, bytes;
-    bool     overflow = false;
-    l->slot_count     = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;
+    size_t             rows = (size_t)share.rows + 1, column[LS_COLUMNS], all = 0, bytes;
+    bool               overflow = false;
+    l->slot_count               = (o->prefetch ? o->prefetch : DEFAULT_PREFETCH) + 1;
     for (int c = 0; c < LS_COLUMNS; c++) {
         l->row_bytes[c] = l->kind->row_bytes(&l->dataset->info, c);
         overflow |= __builtin_mul_overflow(rows, l->row_bytes[c], &column[c]) || column[c] > SIZE_MAX / 4;
@@ -147,8 +151,10 @@ static ls_status reserve(ls_loader *l)
         all += column[c];
     }
     overflow = overflow || __builtin_mul_overflow(all, (size_t)l->slot_count, &bytes);
-    LS_CHECK(!overflow, LS_ERR_ENV, "loader: %d batches of %zu samples of %zu bytes are more than the memory can address" LS_HINT
-             "make train.batch smaller", l->slot_count, rows, l->row_bytes[0]);
+    LS_CHECK(!overflow, LS_ERR_ENV,
+             "loader: %d batches of %zu samples of %zu bytes are more than the memory can address" LS_HINT
+             "make train.batch smaller",
+             l->slot_count, rows, l->row_bytes[0]);
     LS_TRY(ls_block_new(&l->block, bytes, "loader"));
     l->slots = calloc((size_t)l->slot_count, sizeof *l->slots);
     l->own   = malloc(l->kind->own_bytes(&l->dataset->info));
@@ -171,7 +177,8 @@ static ls_status start(ls_loader *l)
     LS_TRY(reserve(l));
     if (l->kind->prepare) l->kind->prepare(l->own, &l->dataset->info);
 
-    /* Signals are for the main thread, whose handlers ask for a checkpoint; but for its own, which would end the process without a word. */
+    /* Signals are for the main thread, whose handlers ask for a checkpoint; but for its own, which would end the
+     * process without a word. */
     static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigset_t         all, before;
     sigfillset(&all);
@@ -197,7 +204,8 @@ ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_opti
     l->options  = *options;
     l->order    = (ls_order){options->seed, options->in_order};
     l->position = (ls_position){options->epoch, options->sample, options->sample == count};
-    for (int c = 0; c < LS_COLUMNS; c++) snprintf(l->name[c], sizeof l->name[c], "%s", options->input[c] ? options->input[c] : l->kind->column[c]);
+    for (int c = 0; c < LS_COLUMNS; c++)
+        snprintf(l->name[c], sizeof l->name[c], "%s", options->input[c] ? options->input[c] : l->kind->column[c]);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->changed, NULL);
     ls_status status = start(l);
@@ -247,6 +255,7 @@ ls_position ls_loader_position(const ls_loader *l) { return l->position; }
 
 ls_status ls_loader_status(const ls_loader *l)
 {
-    /* An error of the thread is of a batch further on: it counts once that batch was asked for, and then changes no more. */
+    /* An error of the thread is of a batch further on: it counts once that batch was asked for, and then changes no
+     * more. */
     return l->ended && l->status != LS_OK ? ls_error_set(l->status, l->message, l->trace) : LS_OK;
 }

@@ -2,8 +2,8 @@
  *
  * Pictures as rows of a batch: "image", float32 C x H x W, and "label", int32.
  *
- * Pixels stay bytes until a batch is built: (byte / 255 - mean) / std comes from a table of 256 values per channel, which
- * gives the bits of that formula (torchvision's ToTensor, then Normalize) without computing it for every pixel.
+ * Pixels stay bytes until a batch is built: (byte / 255 - mean) / std comes from a table of 256 values per channel,
+ * which gives the bits of that formula (torchvision's ToTensor, then Normalize) without computing it for every pixel.
  */
 #include "datasets/files/dataset.h"
 
@@ -36,8 +36,9 @@ static ls_status row(ls_dataset *d, void *own, const ls_order *o, int64_t epoch,
     const ls_dataset_info *info  = &d->info;
     const table           *t     = own;
     int64_t                plane = (int64_t)info->height * info->width, all = plane * info->channels;
-    int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, info->count, at);
-    /* The bytes go to the end of the row's floats: float i of N ends before byte i + 1 of N, which is 3 N + i + 1 bytes into the row. */
+    int64_t                i = o->in_order ? at : ls_sample_at(o->seed, epoch, info->count, at);
+    /* The bytes go to the end of the row's floats: float i of N ends before byte i + 1 of N, which is 3 N + i + 1 bytes
+     * into the row. */
     float   *y      = row[IMAGE];
     uint8_t *pixels = (uint8_t *)row[IMAGE] + 3 * all;
     LS_TRY(d->read(d, i, pixels, row[LABEL]));

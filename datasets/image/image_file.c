@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pictures in (PNG, JPEG), pictures out (PNG).  A file is decoded to RGB after its size was checked, made grey if asked for
- * (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), and scaled in each direction by a triangle filter that is as wide as a pixel of
- * the coarser of the two grids: bilinear when it grows, an average over the area when it shrinks.
+ * Pictures in (PNG, JPEG), pictures out (PNG).  A file is decoded to RGB after its size was checked, made grey if asked
+ * for (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), and scaled in each direction by a triangle filter that is as wide as
+ * a pixel of the coarser of the two grids: bilinear when it grows, an average over the area when it shrinks.
  */
 #include <errno.h>
 #include <math.h>
@@ -27,9 +27,9 @@ typedef struct rgb {
 
 static ls_status reserve(const char *path, rgb *p, int64_t width, int64_t height)
 {
-    LS_CHECK(width >= 1 && height >= 1 && width <= LS_MAX_SIDE && height <= LS_MAX_SIDE && width * height <= MAX_PIXELS, LS_ERR_DATA,
-             "%s: a picture of %lld x %lld pixels; expected at most %d a side and %d million in all", path, (long long)width, (long long)height, LS_MAX_SIDE,
-             MAX_PIXELS >> 20);
+    LS_CHECK(width >= 1 && height >= 1 && width <= LS_MAX_SIDE && height <= LS_MAX_SIDE && width * height <= MAX_PIXELS,
+             LS_ERR_DATA, "%s: a picture of %lld x %lld pixels; expected at most %d a side and %d million in all", path,
+             (long long)width, (long long)height, LS_MAX_SIDE, MAX_PIXELS >> 20);
     p->width  = (int)width;
     p->height = (int)height;
     p->pixels = malloc((size_t)(3 * width * height));
@@ -37,7 +37,7 @@ static ls_status reserve(const char *path, rgb *p, int64_t width, int64_t height
     return LS_OK;
 }
 
-/* ---- PNG ----------------------------------------------------------------------------------------------------------- */
+/* ---- PNG --------------------------------------------------------------------------------------------------------- */
 
 static ls_status read_png(const char *path, FILE *file, rgb *p)
 {
@@ -59,7 +59,7 @@ static ls_status read_png(const char *path, FILE *file, rgb *p)
     return status;
 }
 
-/* ---- JPEG ---------------------------------------------------------------------------------------------------------- */
+/* ---- JPEG -------------------------------------------------------------------------------------------------------- */
 
 typedef struct jpeg_failure {
     struct jpeg_error_mgr base;
@@ -103,8 +103,8 @@ static ls_status read_jpeg(const char *path, FILE *file, rgb *p)
         return LS_FAIL(LS_ERR_DATA, "%s: is a damaged or unknown JPEG file: %s", path, failure.text);
     }
     jpeg_create_decompress(&j);
-    j.progress                  = &progress;
-    j.mem->max_memory_to_use    = 1L << 30;
+    j.progress               = &progress;
+    j.mem->max_memory_to_use = 1L << 30;
     jpeg_stdio_src(&j, file);
     jpeg_read_header(&j, TRUE);
     j.out_color_space = JCS_RGB;
@@ -133,10 +133,12 @@ static ls_status decode(const char *path, FILE *file, rgb *p)
     return LS_FAIL(LS_ERR_DATA, "%s: is neither a PNG nor a JPEG file" LS_HINT "convert it to one of them", path);
 }
 
-/* ---- scaling ------------------------------------------------------------------------------------------------------- */
+/* ---- scaling ----------------------------------------------------------------------------------------------------- */
 
-/* One direction: `lines` lines of `from` values, `step` apart, into lines of `to` values.  Line k starts at k * line. */
-static void scale_lines(const float *x, int from, int x_step, int x_line, float *y, int to, int y_step, int y_line, int lines)
+/* One direction: `lines` lines of `from` values, `step` apart, into lines of `to` values.  Line k starts at k * line.
+ */
+static void scale_lines(const float *x, int from, int x_step, int x_line, float *y, int to, int y_step, int y_line,
+                        int lines)
 {
     double ratio = (double)from / to, reach = ratio > 1 ? ratio : 1;
     for (int i = 0; i < to; i++) {
@@ -146,7 +148,8 @@ static void scale_lines(const float *x, int from, int x_step, int x_line, float 
         for (int line = 0; line < lines; line++) {
             double value = 0;
             for (int k = first; k < end; k++)
-                value += fmax(1 - fabs(k + 0.5 - centre) / reach, 0) * (double)x[(size_t)line * (size_t)x_line + (size_t)k * (size_t)x_step];
+                value += fmax(1 - fabs(k + 0.5 - centre) / reach, 0) *
+                         (double)x[(size_t)line * (size_t)x_line + (size_t)k * (size_t)x_step];
             y[(size_t)line * (size_t)y_line + (size_t)i * (size_t)y_step] = (float)(value / sum);
         }
     }
@@ -159,8 +162,9 @@ static float channel(const uint8_t *p, int channels, int c)
 
 static ls_status scale(const char *path, const rgb *p, int channels, int height, int width, uint8_t *pixels)
 {
-    size_t    from = (size_t)p->width * (size_t)p->height, between = (size_t)p->height * (size_t)width, to = (size_t)height * (size_t)width;
-    float    *x = malloc((from + between + to) * sizeof *x), *narrow = x + from, *y = narrow + between;
+    size_t from = (size_t)p->width * (size_t)p->height, between = (size_t)p->height * (size_t)width,
+           to = (size_t)height * (size_t)width;
+    float *x = malloc((from + between + to) * sizeof *x), *narrow = x + from, *y = narrow + between;
     LS_CHECK(x, LS_ERR_ENV, "%s: no memory to scale %d x %d pixels", path, p->width, p->height);
     for (int c = 0; c < channels; c++) {
         for (size_t i = 0; i < from; i++) x[i] = channel(p->pixels + 3 * i, channels, c);
@@ -174,8 +178,10 @@ static ls_status scale(const char *path, const rgb *p, int channels, int height,
 
 ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels)
 {
-    LS_CHECK((channels == 1 || channels == 3) && height >= 1 && height <= LS_MAX_SIDE && width >= 1 && width <= LS_MAX_SIDE, LS_ERR_USAGE,
-             "%s: cannot be made %d x %d x %d; expected 1 or 3 channels of 1 to %d pixels a side", path, channels, height, width, LS_MAX_SIDE);
+    LS_CHECK((channels == 1 || channels == 3) && height >= 1 && height <= LS_MAX_SIDE && width >= 1 &&
+                 width <= LS_MAX_SIDE,
+             LS_ERR_USAGE, "%s: cannot be made %d x %d x %d; expected 1 or 3 channels of 1 to %d pixels a side", path,
+             channels, height, width, LS_MAX_SIDE);
     FILE *file = fopen(path, "rbe");
     LS_CHECK(file, LS_ERR_DATA, "%s: %s", path, strerror(errno));
     rgb       p      = {0};
@@ -186,17 +192,22 @@ ls_status ls_image_read(const char *path, int channels, int height, int width, u
     return status;
 }
 
-/* ---- out ----------------------------------------------------------------------------------------------------------- */
+/* ---- out --------------------------------------------------------------------------------------------------------- */
 
-static ls_status put_png(const char *path, const char *temporary, int channels, int height, int width, const uint8_t *pixels)
+static ls_status put_png(const char *path, const char *temporary, int channels, int height, int width,
+                         const uint8_t *pixels)
 {
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)width, .height = (png_uint_32)height,
-                       .format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
-    FILE *file = fopen(temporary, "wbe");
-    LS_CHECK(file, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "choose a folder that can be written to", path, strerror(errno));
-    bool ok    = png_image_write_to_stdio(&image, file, 0, pixels, 0, NULL) && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    int  error = errno;
-    ok         = fclose(file) == 0 && ok;
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width   = (png_uint_32)width,
+                       .height  = (png_uint_32)height,
+                       .format  = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
+    FILE     *file  = fopen(temporary, "wbe");
+    LS_CHECK(file, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "choose a folder that can be written to", path,
+             strerror(errno));
+    bool ok =
+        png_image_write_to_stdio(&image, file, 0, pixels, 0, NULL) && fflush(file) == 0 && fsync(fileno(file)) == 0;
+    int error = errno;
+    ok        = fclose(file) == 0 && ok;
     LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s", path, image.message[0] ? image.message : strerror(error));
     LS_CHECK(rename(temporary, path) == 0, LS_ERR_ENV, "%s: cannot be written: %s", path, strerror(errno));
     return LS_OK;
@@ -205,7 +216,8 @@ static ls_status put_png(const char *path, const char *temporary, int channels, 
 ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels)
 {
     char temporary[4096];
-    LS_CHECK((channels == 1 || channels == 3) && height >= 1 && width >= 1, LS_ERR_USAGE, "%s: a picture of %d x %d x %d", path, channels, height, width);
+    LS_CHECK((channels == 1 || channels == 3) && height >= 1 && width >= 1, LS_ERR_USAGE,
+             "%s: a picture of %d x %d x %d", path, channels, height, width);
     int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
     LS_CHECK(length < (int)sizeof temporary, LS_ERR_USAGE, "%s: the name is too long", path);
     ls_status status = put_png(path, temporary, channels, height, width, pixels);

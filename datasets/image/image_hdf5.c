@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pictures in HDF5 files (the format: datasets.h).  A file is believed only after every header was checked: types, ranks,
- * counts that agree, sizes against the file's, labels within the classes, numbers that are numbers.
+ * Pictures in HDF5 files (the format: datasets.h).  A file is believed only after every header was checked: types,
+ * ranks, counts that agree, sizes against the file's, labels within the classes, numbers that are numbers.
  *
- * Contiguous pixels are then read with pread from their place in the file: no HDF5 call per sample, and HDF5 can be closed.
- * Chunked ones go through HDF5, one reader at a time.
+ * Contiguous pixels are then read with pread from their place in the file: no HDF5 call per sample, and HDF5 can be
+ * closed. Chunked ones go through HDF5, one reader at a time.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ typedef struct shard_file {
     const char *path;
     int64_t     first, count; /* samples of the split */
     int         fd;
-    int64_t     offset;       /* of the pixels; -1: through `image` */
+    int64_t     offset; /* of the pixels; -1: through `image` */
     hid_t       file, image;
     char        checksum[CHECKSUM + 1]; /* "": has none */
 } shard_file;
@@ -37,21 +37,26 @@ typedef struct shard_set {
     pthread_mutex_t lock; /* of what goes through HDF5 */
 } shard_set;
 
-/* ---- one file's headers -------------------------------------------------------------------------------------------- */
+/* ---- one file's headers ------------------------------------------------------------------------------------------ */
 
 static ls_status check_image(const char *path, const ls_h5_shape *s, ls_dataset_info *info)
 {
     char type[32], dims[128];
     LS_CHECK(s->type == H5T_INTEGER && s->size == 1 && !s->is_signed, LS_ERR_DATA,
-             "%s: /image: expected uint8, found %s" LS_HINT "store pixels as bytes 0..255; they are scaled by mean and std when they are read", path,
-             ls__h5_type_text(s, type));
-    LS_CHECK(s->rank == 4, LS_ERR_DATA, "%s: /image: expected N x C x H x W, found %s" LS_HINT "grey pictures have C = 1: N x 1 x H x W", path,
+             "%s: /image: expected uint8, found %s" LS_HINT
+             "store pixels as bytes 0..255; they are scaled by mean and std when they are read",
+             path, ls__h5_type_text(s, type));
+    LS_CHECK(s->rank == 4, LS_ERR_DATA,
+             "%s: /image: expected N x C x H x W, found %s" LS_HINT "grey pictures have C = 1: N x 1 x H x W", path,
              ls__h5_dims_text(s, dims));
     LS_CHECK(s->dim[0] >= 1, LS_ERR_DATA, "%s: /image: has 0 samples; expected at least 1", path);
-    bool fits = s->dim[1] >= 1 && s->dim[1] <= 4 && s->dim[2] >= 1 && s->dim[2] <= LS_MAX_SIDE && s->dim[3] >= 1 && s->dim[3] <= LS_MAX_SIDE &&
-                s->dim[1] * s->dim[2] * s->dim[3] <= LS_MAX_SAMPLE_BYTES && s->count < INT64_MAX;
-    LS_CHECK(fits, LS_ERR_DATA, "%s: /image: is %s; expected 1 to 4 channels of 1 to %d pixels a side, %d MiB a sample at most" LS_HINT
-             "the order is N x C x H x W, not N x H x W x C", path, ls__h5_dims_text(s, dims), LS_MAX_SIDE, LS_MAX_SAMPLE_BYTES >> 20);
+    bool fits = s->dim[1] >= 1 && s->dim[1] <= 4 && s->dim[2] >= 1 && s->dim[2] <= LS_MAX_SIDE && s->dim[3] >= 1 &&
+                s->dim[3] <= LS_MAX_SIDE && s->dim[1] * s->dim[2] * s->dim[3] <= LS_MAX_SAMPLE_BYTES &&
+                s->count < INT64_MAX;
+    LS_CHECK(fits, LS_ERR_DATA,
+             "%s: /image: is %s; expected 1 to 4 channels of 1 to %d pixels a side, %d MiB a sample at most" LS_HINT
+             "the order is N x C x H x W, not N x H x W x C",
+             path, ls__h5_dims_text(s, dims), LS_MAX_SIDE, LS_MAX_SAMPLE_BYTES >> 20);
     info->count    = s->dim[0];
     info->channels = (int)s->dim[1];
     info->height   = (int)s->dim[2];
@@ -59,34 +64,39 @@ static ls_status check_image(const char *path, const ls_h5_shape *s, ls_dataset_
     return LS_OK;
 }
 
-static ls_status read_attributes(const char *path, hid_t file, ls_arena *arena, ls_dataset_info *info, char checksum[CHECKSUM + 1])
+static ls_status read_attributes(const char *path, hid_t file, ls_arena *arena, ls_dataset_info *info,
+                                 char checksum[CHECKSUM + 1])
 {
     int64_t format, classes;
     char    split[LS_SPLIT_NAME];
     LS_TRY(ls__h5_int(path, file, "lockstep_format", &format));
-    LS_CHECK(format == FORMAT, LS_ERR_DATA, "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the data again",
+    LS_CHECK(format == FORMAT, LS_ERR_DATA,
+             "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the data again",
              path, (long long)format, FORMAT);
     LS_TRY(ls__h5_text(path, file, "split", true, split, sizeof split));
     LS_TRY(ls__h5_int(path, file, "classes", &classes));
-    LS_CHECK(classes >= 1 && classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: attribute 'classes': expected 1 to %d, found %lld", path, LS_MAX_CLASSES,
-             (long long)classes);
+    LS_CHECK(classes >= 1 && classes <= LS_MAX_CLASSES, LS_ERR_DATA,
+             "%s: attribute 'classes': expected 1 to %d, found %lld", path, LS_MAX_CLASSES, (long long)classes);
     LS_TRY(ls__h5_floats(path, file, "mean", info->channels, info->mean));
     LS_TRY(ls__h5_floats(path, file, "std", info->channels, info->std));
     for (int c = 0; c < info->channels; c++)
-        LS_CHECK(info->std[c] > 0, LS_ERR_DATA, "%s: attribute 'std': expected positive numbers, found %g for channel %d", path, (double)info->std[c], c);
+        LS_CHECK(info->std[c] > 0, LS_ERR_DATA,
+                 "%s: attribute 'std': expected positive numbers, found %g for channel %d", path, (double)info->std[c],
+                 c);
     LS_TRY(ls__h5_text(path, file, "checksum", false, checksum, CHECKSUM + 1));
     info->classes = (int)classes;
     info->split   = ls_arena_strdup(arena, split);
     return LS_OK;
 }
 
-static ls_status copy_names(const char *path, hid_t file, hid_t set, const ls_h5_shape *s, ls_arena *arena, ls_dataset_info *info)
+static ls_status copy_names(const char *path, hid_t file, hid_t set, const ls_h5_shape *s, ls_arena *arena,
+                            ls_dataset_info *info)
 {
     if (s->variable) LS_TRY(ls__h5_check_texts(path, file, set, "/class_names", info->classes));
-    hid_t        type  = H5Dget_type(set);
-    size_t       each  = s->variable ? sizeof(char *) : s->size;
-    char        *raw   = calloc((size_t)info->classes + 1, each); /* one more: room for the last text's end */
-    const char **names = ls_arena_alloc(arena, sizeof *names * (size_t)info->classes);
+    hid_t        type   = H5Dget_type(set);
+    size_t       each   = s->variable ? sizeof(char *) : s->size;
+    char        *raw    = calloc((size_t)info->classes + 1, each); /* one more: room for the last text's end */
+    const char **names  = ls_arena_alloc(arena, sizeof *names * (size_t)info->classes);
     ls_status    status = LS_OK;
     if (!raw)
         status = LS_FAIL(LS_ERR_ENV, "%s: no memory for %d class names", path, info->classes);
@@ -124,8 +134,8 @@ static ls_status read_names(const char *path, hid_t file, int64_t file_bytes, ls
     }
     ls_status status = LS_OK;
     if (s.type != H5T_STRING || s.rank != 1 || s.count != info->classes || s.size > MAX_NAME)
-        status = LS_FAIL(LS_ERR_DATA, "%s: /class_names: expected %d strings of at most %d bytes, found %s, %s", path, info->classes, MAX_NAME,
-                         ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
+        status = LS_FAIL(LS_ERR_DATA, "%s: /class_names: expected %d strings of at most %d bytes, found %s, %s", path,
+                         info->classes, MAX_NAME, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
     else if ((status = ls__h5_storage(path, set, "class_names", &s, file_bytes, &offset)) == LS_OK)
         status = copy_names(path, file, set, &s, arena, info);
     H5Dclose(set);
@@ -133,7 +143,8 @@ static ls_status read_names(const char *path, hid_t file, int64_t file_bytes, ls
 }
 
 /* `n` labels from `first` on, checked, as int32. */
-static ls_status read_labels_at(const char *path, hid_t set, hid_t space, int64_t first, int64_t n, int classes, int32_t *labels)
+static ls_status read_labels_at(const char *path, hid_t set, hid_t space, int64_t first, int64_t n, int classes,
+                                int32_t *labels)
 {
     int64_t wide[LABELS_A_TIME];
     hsize_t start = (hsize_t)first, count = (hsize_t)n;
@@ -143,14 +154,16 @@ static ls_status read_labels_at(const char *path, hid_t set, hid_t space, int64_
     H5Sclose(memory);
     LS_CHECK(ok, LS_ERR_DATA, "%s: /label cannot be read: %s", path, ls__h5_reason());
     for (int64_t i = 0; i < n; i++) {
-        LS_CHECK(wide[i] >= 0 && wide[i] < classes, LS_ERR_DATA, "%s: /label: sample %lld has label %lld; expected 0 to %d", path, (long long)(first + i),
+        LS_CHECK(wide[i] >= 0 && wide[i] < classes, LS_ERR_DATA,
+                 "%s: /label: sample %lld has label %lld; expected 0 to %d", path, (long long)(first + i),
                  (long long)wide[i], classes - 1);
         labels[i] = (int32_t)wide[i];
     }
     return LS_OK;
 }
 
-static ls_status read_labels(const char *path, hid_t file, int64_t file_bytes, int64_t count, int classes, int32_t **labels)
+static ls_status read_labels(const char *path, hid_t file, int64_t file_bytes, int64_t count, int classes,
+                             int32_t **labels)
 {
     hid_t       set, space = -1;
     ls_h5_shape s;
@@ -159,9 +172,11 @@ static ls_status read_labels(const char *path, hid_t file, int64_t file_bytes, i
     LS_TRY(ls__h5_dataset(path, file, "label", true, &set, &s));
     ls_status status = LS_OK;
     if (s.type != H5T_INTEGER || s.size > 8 || s.rank != 1)
-        status = LS_FAIL(LS_ERR_DATA, "%s: /label: expected N integers, found %s, %s", path, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
+        status = LS_FAIL(LS_ERR_DATA, "%s: /label: expected N integers, found %s, %s", path, ls__h5_type_text(&s, type),
+                         ls__h5_dims_text(&s, dims));
     else if (s.count != count)
-        status = LS_FAIL(LS_ERR_DATA, "%s: %lld pictures in /image, but %lld labels in /label; expected as many", path, (long long)count, (long long)s.count);
+        status = LS_FAIL(LS_ERR_DATA, "%s: %lld pictures in /image, but %lld labels in /label; expected as many", path,
+                         (long long)count, (long long)s.count);
     else
         status = ls__h5_storage(path, set, "label", &s, file_bytes, &offset);
     if (status != LS_OK) goto end;
@@ -169,16 +184,18 @@ static ls_status read_labels(const char *path, hid_t file, int64_t file_bytes, i
     space   = H5Dget_space(set);
     if (!*labels || space < 0) status = LS_FAIL(LS_ERR_ENV, "%s: no memory for %lld labels", path, (long long)count);
     for (int64_t i = 0; i < count && status == LS_OK; i += LABELS_A_TIME)
-        status = read_labels_at(path, set, space, i, count - i < LABELS_A_TIME ? count - i : LABELS_A_TIME, classes, *labels + i);
+        status = read_labels_at(path, set, space, i, count - i < LABELS_A_TIME ? count - i : LABELS_A_TIME, classes,
+                                *labels + i);
     if (space >= 0) H5Sclose(space);
 end:
     H5Dclose(set);
     return status;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static ls_status read_headers(shard_file *f, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info, int32_t **labels)
+static ls_status read_headers(shard_file *f, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info,
+                              int32_t **labels)
 {
     ls_h5_shape s;
     LS_TRY(ls__h5_dataset(f->path, f->file, "image", true, &f->image, &s));
@@ -210,17 +227,21 @@ static ls_status open_file(shard_file *f, ls_arena *arena, ls_dataset_info *info
 }
 
 /* All files of a split must tell the same of everything but their samples. */
-static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path, const ls_dataset_info *first)
+static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path,
+                            const ls_dataset_info *first)
 {
-    const char *what = strcmp(info->split, first->split)                                                                    ? "split"
-                       : info->channels != first->channels || info->height != first->height || info->width != first->width ? "shape of /image"
-                       : info->classes != first->classes                                                                    ? "number of classes"
-                       : memcmp(info->mean, first->mean, sizeof info->mean)                                                 ? "mean"
-                       : memcmp(info->std, first->std, sizeof info->std)                                                    ? "std"
-                                                                                                                            : NULL;
+    const char *what =
+        strcmp(info->split, first->split) ? "split"
+        : info->channels != first->channels || info->height != first->height || info->width != first->width
+            ? "shape of /image"
+        : info->classes != first->classes                    ? "number of classes"
+        : memcmp(info->mean, first->mean, sizeof info->mean) ? "mean"
+        : memcmp(info->std, first->std, sizeof info->std)    ? "std"
+                                                             : NULL;
     for (int i = 0; i < info->classes && !what; i++)
         if (strcmp(info->class_names[i], first->class_names[i])) what = "class names";
-    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what, first_path);
+    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what,
+             first_path);
     return LS_OK;
 }
 
@@ -240,7 +261,8 @@ static ls_status open_files(shard_set *d)
                 memcpy(all + f->first, labels, (size_t)f->count * sizeof *all);
                 d->labels = all;
             } else
-                status = LS_FAIL(LS_ERR_ENV, "%s: no memory for %lld labels", f->path, (long long)(f->first + f->count));
+                status =
+                    LS_FAIL(LS_ERR_ENV, "%s: no memory for %lld labels", f->path, (long long)(f->first + f->count));
         }
         free(labels);
         if (status != LS_OK) return ls__trace(status, __FILE__, __LINE__, __func__);
@@ -252,12 +274,13 @@ static ls_status open_files(shard_set *d)
     return LS_OK;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static ls_status read_through_hdf5(shard_set *d, const shard_file *f, int64_t i, uint8_t *pixels)
 {
-    const ls_dataset_info *info  = &d->base.info;
-    hsize_t                start[4] = {(hsize_t)i}, count[4] = {1, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width};
+    const ls_dataset_info *info     = &d->base.info;
+    hsize_t                start[4] = {(hsize_t)i},
+            count[4]                = {1, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width};
     pthread_mutex_lock(&d->lock);
     ls__h5_quiet();
     hid_t space = H5Dget_space(f->image), memory = H5Screate_simple(4, count, NULL);
@@ -273,7 +296,8 @@ static ls_status read_through_hdf5(shard_set *d, const shard_file *f, int64_t i,
 static ls_status read_pixels(shard_set *d, const shard_file *f, int64_t i, uint8_t *pixels)
 {
     int64_t bytes = ls__sample_bytes(&d->base.info);
-    return f->offset >= 0 ? ls__split_read(f->path, f->fd, f->offset + i * bytes, bytes, pixels) : read_through_hdf5(d, f, i, pixels);
+    return f->offset >= 0 ? ls__split_read(f->path, f->fd, f->offset + i * bytes, bytes, pixels)
+                          : read_through_hdf5(d, f, i, pixels);
 }
 
 static ls_status read_sample(ls_dataset *base, int64_t i, uint8_t *pixels, int32_t *label)
@@ -343,10 +367,12 @@ ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *pat
     shard_set *d = calloc(1, sizeof *d);
     LS_CHECK(d, LS_ERR_ENV, "%s: no memory", path);
     pthread_mutex_init(&d->lock, NULL);
-    d->base = (ls_dataset){.arena = arena, .info.path = path, .read = read_sample, .verify = verify, .close = close_all};
+    d->base =
+        (ls_dataset){.arena = arena, .info.path = path, .read = read_sample, .verify = verify, .close = close_all};
     d->files = files;
     d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
-    for (int k = 0; k < files; k++) d->file[k] = (shard_file){.path = paths[k], .fd = -1, .file = -1, .image = -1, .offset = -1};
+    for (int k = 0; k < files; k++)
+        d->file[k] = (shard_file){.path = paths[k], .fd = -1, .file = -1, .image = -1, .offset = -1};
     *dataset = &d->base;
     return open_files(d);
 }

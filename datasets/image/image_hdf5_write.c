@@ -14,16 +14,16 @@ struct ls_writer {
     ls_split_writer files;
     ls_dataset_info info;
 
-    int64_t       first, count;     /* samples of the file being written */
+    int64_t       first, count; /* samples of the file being written */
     int64_t       image_at, label_at;
-    uint8_t      *buffer;           /* pixels not yet written            */
+    uint8_t      *buffer; /* pixels not yet written            */
     size_t        buffered, capacity;
-    int64_t       written;          /* bytes of pixels                   */
-    uint8_t      *labels;           /* count x 4, little-endian          */
+    int64_t       written; /* bytes of pixels                   */
+    uint8_t      *labels;  /* count x 4, little-endian          */
     XXH3_state_t *sum;
 };
 
-/* ---- one file ------------------------------------------------------------------------------------------------------ */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 static bool put_names(hid_t file, const ls_dataset_info *info)
 {
@@ -41,15 +41,18 @@ static bool put_names(hid_t file, const ls_dataset_info *info)
 
 static bool put_skeleton(void *writer, hid_t file)
 {
-    ls_writer             *w    = writer;
-    const ls_dataset_info *info = &w->info;
+    ls_writer             *w      = writer;
+    const ls_dataset_info *info   = &w->info;
     int                    format = 1;
-    hsize_t image[4] = {(hsize_t)w->count, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width}, label = (hsize_t)w->count;
-    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) && ls__put_text(file, "split", info->split) &&
+    hsize_t image[4] = {(hsize_t)w->count, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width},
+            label    = (hsize_t)w->count;
+    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
+           ls__put_text(file, "split", info->split) &&
            ls__put_attribute(file, "classes", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->classes) &&
            ls__put_attribute(file, "mean", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->mean) &&
-           ls__put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) && ls__put_checksum(file) &&
-           (!info->class_names || put_names(file, info)) && ls__put_place(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
+           ls__put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
+           ls__put_checksum(file) && (!info->class_names || put_names(file, info)) &&
+           ls__put_place(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
            ls__put_place(file, "image", H5T_STD_U8LE, 4, image, &w->image_at);
 }
 
@@ -84,21 +87,24 @@ static ls_status end_file(ls_writer *w)
     return ls__split_end(&w->files, XXH3_64bits_digest(w->sum));
 }
 
-/* ---- all files ----------------------------------------------------------------------------------------------------- */
+/* ---- all files --------------------------------------------------------------------------------------------------- */
 
 static ls_status check_info(const char *folder, const ls_dataset_info *info, int shards)
 {
     LS_CHECK(info->count >= 1, LS_ERR_DATA, "%s: a split '%s' of 0 samples; expected at least 1", folder, info->split);
-    LS_CHECK(info->channels >= 1 && info->channels <= 4 && info->height >= 1 && info->height <= LS_MAX_SIDE && info->width >= 1 &&
-                 info->width <= LS_MAX_SIDE && ls__sample_bytes(info) <= LS_MAX_SAMPLE_BYTES && info->count <= INT64_MAX / 2 / ls__sample_bytes(info) / LS_MAX_SHARDS,
-             LS_ERR_DATA, "%s: %lld samples of %d x %d x %d; expected 1 to 4 channels of 1 to %d pixels a side", folder, (long long)info->count,
-             info->channels, info->height, info->width, LS_MAX_SIDE);
-    LS_CHECK(info->classes >= 1 && info->classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: %d classes; expected 1 to %d", folder, info->classes, LS_MAX_CLASSES);
+    LS_CHECK(info->channels >= 1 && info->channels <= 4 && info->height >= 1 && info->height <= LS_MAX_SIDE &&
+                 info->width >= 1 && info->width <= LS_MAX_SIDE && ls__sample_bytes(info) <= LS_MAX_SAMPLE_BYTES &&
+                 info->count <= INT64_MAX / 2 / ls__sample_bytes(info) / LS_MAX_SHARDS,
+             LS_ERR_DATA, "%s: %lld samples of %d x %d x %d; expected 1 to 4 channels of 1 to %d pixels a side", folder,
+             (long long)info->count, info->channels, info->height, info->width, LS_MAX_SIDE);
+    LS_CHECK(info->classes >= 1 && info->classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: %d classes; expected 1 to %d",
+             folder, info->classes, LS_MAX_CLASSES);
     LS_CHECK(shards >= 1 && shards <= info->count, LS_ERR_USAGE, "%s: %lld samples cannot be cut into %d files", folder,
              (long long)info->count, shards);
     for (int c = 0; c < info->channels; c++)
         LS_CHECK(isfinite(info->mean[c]) && isfinite(info->std[c]) && info->std[c] > 0, LS_ERR_DATA,
-                 "%s: mean %g and std %g of channel %d; expected finite numbers and a positive std", folder, (double)info->mean[c], (double)info->std[c], c);
+                 "%s: mean %g and std %g of channel %d; expected finite numbers and a positive std", folder,
+                 (double)info->mean[c], (double)info->std[c], c);
     return LS_OK;
 }
 
@@ -112,7 +118,8 @@ ls_status ls_writer_new(ls_writer **writer, const char *folder, const ls_dataset
     w->capacity      = sample > BUFFER ? sample : BUFFER / sample * sample;
     w->buffer        = malloc(w->capacity);
     w->sum           = XXH3_createState();
-    ls_status status = w->buffer && w->sum ? ls__split_prepare(&w->files, folder, info->split, shards) : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
+    ls_status status = w->buffer && w->sum ? ls__split_prepare(&w->files, folder, info->split, shards)
+                                           : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
     if (status != LS_OK) {
         ls_writer_free(w);
         return ls__trace(status, __FILE__, __LINE__, __func__);
@@ -133,9 +140,10 @@ ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label)
 {
     size_t  sample = (size_t)ls__sample_bytes(&w->info);
     int64_t at     = w->files.done;
-    LS_CHECK(at < w->info.count, LS_ERR_USAGE, "%s: more samples than the %lld announced", w->files.folder, (long long)w->info.count);
-    LS_CHECK(label >= 0 && label < w->info.classes, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d", w->files.folder, (long long)at, label,
-             w->info.classes - 1);
+    LS_CHECK(at < w->info.count, LS_ERR_USAGE, "%s: more samples than the %lld announced", w->files.folder,
+             (long long)w->info.count);
+    LS_CHECK(label >= 0 && label < w->info.classes, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d",
+             w->files.folder, (long long)at, label, w->info.classes - 1);
     if (w->files.fd < 0) LS_TRY(begin_file(w));
     if (w->buffered == w->capacity) LS_TRY(flush(w));
     memcpy(w->buffer + w->buffered, pixels, sample);
@@ -149,8 +157,8 @@ ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label)
 
 ls_status ls_writer_close(ls_writer *w)
 {
-    LS_CHECK(w->files.done == w->info.count, LS_ERR_USAGE, "%s: %lld samples were added; %lld were announced", w->files.folder, (long long)w->files.done,
-             (long long)w->info.count);
+    LS_CHECK(w->files.done == w->info.count, LS_ERR_USAGE, "%s: %lld samples were added; %lld were announced",
+             w->files.folder, (long long)w->files.done, (long long)w->info.count);
     return ls__split_close(&w->files);
 }
 

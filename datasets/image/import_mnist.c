@@ -6,8 +6,8 @@
  *     n x 4 bytes  the dims, big-endian
  *     the bytes, last dim fastest
  *
- * Files are read twice, a sample at a time: for mean and std of the training split, and to be written.  So memory does not
- * depend on what a header claims, and nothing is written before everything was read once.
+ * Files are read twice, a sample at a time: for mean and std of the training split, and to be written.  So memory does
+ * not depend on what a header claims, and nothing is written before everything was read once.
  */
 #include <errno.h>
 #include <math.h>
@@ -50,17 +50,21 @@ static ls_status read_bytes(idx *f, void *data, size_t bytes, const char *what)
 {
     for (size_t done = 0; done < bytes;) {
         unsigned    part = bytes - done > 1 << 20 ? 1 << 20 : (unsigned)(bytes - done);
-        int         n = gzread(f->file, (char *)data + done, part), error;
+        int         n    = gzread(f->file, (char *)data + done, part), error;
         const char *text = gzerror(f->file, &error);
-        LS_CHECK(n >= 0, LS_ERR_DATA, "%s: %s cannot be read: %s" LS_HINT "the file is damaged: download it again", f->path, what,
-                 error == Z_ERRNO ? strerror(errno) : text);
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: ends within %s" LS_HINT "the file is truncated: download it again", f->path, what);
+        LS_CHECK(n >= 0, LS_ERR_DATA, "%s: %s cannot be read: %s" LS_HINT "the file is damaged: download it again",
+                 f->path, what, error == Z_ERRNO ? strerror(errno) : text);
+        LS_CHECK(n > 0, LS_ERR_DATA, "%s: ends within %s" LS_HINT "the file is truncated: download it again", f->path,
+                 what);
         done += (size_t)n;
     }
     return LS_OK;
 }
 
-static uint32_t big_endian(const uint8_t *b) { return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3]; }
+static uint32_t big_endian(const uint8_t *b)
+{
+    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
+}
 
 /* Opens STEM or STEM.gz of the folder, for which MNIST also has the form "train-images.idx3-ubyte". */
 static ls_status find(idx *f, const char *folder, const char *stem)
@@ -83,7 +87,9 @@ static ls_status find(idx *f, const char *folder, const char *stem)
         f->packed = !gzdirect(f->file);
         return LS_OK;
     }
-    return LS_FAIL(LS_ERR_DATA, "%s: has no %s, nor %s.gz" LS_HINT "`lockstep data fetch mnist` downloads the four files of MNIST", folder, stem, stem);
+    return LS_FAIL(LS_ERR_DATA,
+                   "%s: has no %s, nor %s.gz" LS_HINT "`lockstep data fetch mnist` downloads the four files of MNIST",
+                   folder, stem, stem);
 }
 
 static ls_status read_header(idx *f, int rank)
@@ -92,18 +98,22 @@ static ls_status read_header(idx *f, int rank)
     size_t  bytes = 4 + 4 * (size_t)rank;
     LS_TRY(read_bytes(f, header, bytes, "its header"));
     uint32_t magic = big_endian(header), expected = 0x800 + (uint32_t)rank;
-    LS_CHECK(magic == expected, LS_ERR_DATA, "%s: starts with 0x%08x; expected 0x%08x: bytes in %d dim%s" LS_HINT "%s", f->path, magic, expected, rank,
-             rank == 1 ? "" : "s", magic >> 8 == 8 ? "are the files of pictures and labels swapped?" : "is this an idx file?");
+    LS_CHECK(magic == expected, LS_ERR_DATA, "%s: starts with 0x%08x; expected 0x%08x: bytes in %d dim%s" LS_HINT "%s",
+             f->path, magic, expected, rank, rank == 1 ? "" : "s",
+             magic >> 8 == 8 ? "are the files of pictures and labels swapped?" : "is this an idx file?");
     int64_t total = 1;
     f->rank       = rank;
     for (int i = 0; i < rank; i++) {
         f->dim[i] = big_endian(header + 4 + 4 * i);
-        LS_CHECK(f->dim[i] >= 1, LS_ERR_DATA, "%s: %s", f->path, i ? "pictures of 0 pixels" : "has 0 samples; expected at least 1");
-        LS_CHECK(i == 0 || f->dim[i] <= MAX_SIDE, LS_ERR_DATA, "%s: pictures of %lld pixels a side; expected at most %d", f->path, (long long)f->dim[i], MAX_SIDE);
+        LS_CHECK(f->dim[i] >= 1, LS_ERR_DATA, "%s: %s", f->path,
+                 i ? "pictures of 0 pixels" : "has 0 samples; expected at least 1");
+        LS_CHECK(i == 0 || f->dim[i] <= MAX_SIDE, LS_ERR_DATA,
+                 "%s: pictures of %lld pixels a side; expected at most %d", f->path, (long long)f->dim[i], MAX_SIDE);
         total *= f->dim[i]; /* < 2^32 x 2^12 x 2^12 */
     }
-    LS_CHECK(f->packed || f->bytes == (uint64_t)total + bytes, LS_ERR_DATA, "%s: has %llu bytes, but its header tells of %llu" LS_HINT
-             "the file is %s: download it again", f->path, (unsigned long long)f->bytes, (unsigned long long)total + bytes,
+    LS_CHECK(f->packed || f->bytes == (uint64_t)total + bytes, LS_ERR_DATA,
+             "%s: has %llu bytes, but its header tells of %llu" LS_HINT "the file is %s: download it again", f->path,
+             (unsigned long long)f->bytes, (unsigned long long)total + bytes,
              f->bytes < (uint64_t)total + bytes ? "truncated" : "longer than it should be");
     return LS_OK;
 }
@@ -111,11 +121,14 @@ static ls_status read_header(idx *f, int rank)
 static ls_status expect_end(idx *f)
 {
     char        more;
-    int         n = gzread(f->file, &more, 1), error;
+    int         n    = gzread(f->file, &more, 1), error;
     const char *text = gzerror(f->file, &error);
-    LS_CHECK(n <= 0, LS_ERR_DATA, "%s: goes on after the %lld samples of its header" LS_HINT "the file is longer than it should be: download it again", f->path,
-             (long long)f->dim[0]);
-    LS_CHECK(n == 0 && (error == Z_OK || error == Z_STREAM_END), LS_ERR_DATA, "%s: is damaged at its end: %s" LS_HINT "download it again", f->path, text);
+    LS_CHECK(n <= 0, LS_ERR_DATA,
+             "%s: goes on after the %lld samples of its header" LS_HINT
+             "the file is longer than it should be: download it again",
+             f->path, (long long)f->dim[0]);
+    LS_CHECK(n == 0 && (error == Z_OK || error == Z_STREAM_END), LS_ERR_DATA,
+             "%s: is damaged at its end: %s" LS_HINT "download it again", f->path, text);
     return LS_OK;
 }
 
@@ -128,8 +141,9 @@ static ls_status open_pair(pair *p, const char *folder, const char *prefix)
     snprintf(stem, sizeof stem, "%s-labels-idx1-ubyte", prefix);
     LS_TRY(find(&p->labels, folder, stem));
     LS_TRY(read_header(&p->labels, 1));
-    LS_CHECK(p->images.dim[0] == p->labels.dim[0], LS_ERR_DATA, "%s: %lld pictures, but %lld labels in %s; expected as many", p->images.path,
-             (long long)p->images.dim[0], (long long)p->labels.dim[0], p->labels.path);
+    LS_CHECK(p->images.dim[0] == p->labels.dim[0], LS_ERR_DATA,
+             "%s: %lld pictures, but %lld labels in %s; expected as many", p->images.path, (long long)p->images.dim[0],
+             (long long)p->labels.dim[0], p->labels.path);
     return LS_OK;
 }
 
@@ -141,7 +155,8 @@ static ls_status read_samples(pair *p, uint8_t *pixels, uint64_t *histogram, ls_
         uint8_t label;
         LS_TRY(read_bytes(&p->images, pixels, sample, "its pictures"));
         LS_TRY(read_bytes(&p->labels, &label, 1, "its labels"));
-        LS_CHECK(label < CLASSES, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d", p->labels.path, (long long)i, label, CLASSES - 1);
+        LS_CHECK(label < CLASSES, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d", p->labels.path,
+                 (long long)i, label, CLASSES - 1);
         if (histogram)
             for (size_t k = 0; k < sample; k++) histogram[pixels[k]]++;
         if (w) LS_TRY(ls_writer_add(w, pixels, label));
@@ -152,9 +167,10 @@ static ls_status read_samples(pair *p, uint8_t *pixels, uint64_t *histogram, ls_
 }
 
 /* Opens a pair of files and reads it to its end. */
-static ls_status read_pair(const char *folder, const char *prefix, uint64_t *histogram, ls_writer *w, ls_dataset_info *info)
+static ls_status read_pair(const char *folder, const char *prefix, uint64_t *histogram, ls_writer *w,
+                           ls_dataset_info *info)
 {
-    pair     *p = calloc(1, sizeof *p);
+    pair     *p      = calloc(1, sizeof *p);
     uint8_t  *pixels = NULL;
     ls_status status;
     LS_CHECK(p, LS_ERR_ENV, "%s: no memory", folder);
@@ -169,7 +185,8 @@ static ls_status read_pair(const char *folder, const char *prefix, uint64_t *his
     info->height   = (int)p->images.dim[1];
     info->width    = (int)p->images.dim[2];
     pixels         = malloc((size_t)ls__sample_bytes(info));
-    status         = pixels ? read_samples(p, pixels, histogram, w) : LS_FAIL(LS_ERR_ENV, "%s: no memory for a picture", p->images.path);
+    status         = pixels ? read_samples(p, pixels, histogram, w)
+                            : LS_FAIL(LS_ERR_ENV, "%s: no memory for a picture", p->images.path);
 end:
     free(pixels);
     close_pair(p);
@@ -187,14 +204,16 @@ static void mean_and_std(const uint64_t histogram[256], float *mean, float *std)
         squares += (double)histogram[v] * v * v;
     }
     double m = sum / n, variance = squares / n - m * m;
-    *mean    = (float)(m / 255);
-    *std     = variance > 0 ? (float)(sqrt(variance) / 255) : 1.0f; /* all pixels alike: nothing to scale */
+    *mean = (float)(m / 255);
+    *std  = variance > 0 ? (float)(sqrt(variance) / 255) : 1.0f; /* all pixels alike: nothing to scale */
 }
 
 ls_status ls_import_mnist(const char *folder, const char *out, int shards)
 {
     static const char *const names[CLASSES] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-    static const struct { const char *split, *prefix; } splits[] = {{"train", "train"}, {"test", "t10k"}};
+    static const struct {
+        const char *split, *prefix;
+    } splits[] = {{"train", "train"}, {"test", "t10k"}};
     enum { SPLITS = sizeof splits / sizeof *splits };
     uint64_t        histogram[256] = {0};
     ls_dataset_info info[SPLITS]   = {{0}};
@@ -208,7 +227,8 @@ ls_status ls_import_mnist(const char *folder, const char *out, int shards)
         info[k].std[0]  = info[0].std[0];
     }
     LS_CHECK(info[0].height == info[1].height && info[0].width == info[1].width, LS_ERR_DATA,
-             "%s: pictures of %d x %d for training, %d x %d for testing; expected one size", folder, info[0].height, info[0].width, info[1].height, info[1].width);
+             "%s: pictures of %d x %d for training, %d x %d for testing; expected one size", folder, info[0].height,
+             info[0].width, info[1].height, info[1].width);
     for (int k = 0; k < SPLITS; k++) {
         int files = shards < info[k].count || !k ? shards : (int)info[k].count; /* a small test split has fewer */
         LS_TRY_GOTO(status, ls_writer_new(&w[k], out, &info[k], files), end);

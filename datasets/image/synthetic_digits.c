@@ -3,13 +3,14 @@
  * The embedded data set: hand-written digits, drawn.  Sample i is a pure function of (seed, split, i):
  *
  *   1. a skeleton of the class (skeletons.h) with each point moved a little, its pen strokes made curves (Catmull-Rom);
- *   2. an elastic distortion: a smooth random field (bumps of a 4 x 4 grid, smoothly interpolated) moves the curve's points
- *      (Simard, Steinkraus and Platt 2003 do this to pixels; points are few and stay sharp);
+ *   2. an elastic distortion: a smooth random field (bumps of a 4 x 4 grid, smoothly interpolated) moves the curve's
+ * points (Simard, Steinkraus and Platt 2003 do this to pixels; points are few and stay sharp);
  *   3. a random affine map: slant, rotation, width and height, place;
- *   4. ink: every pixel gets the coverage by a round nib whose radius varies along the stroke, smoothed at the rim, times
- *      the pressure, with paper grain in the ink.
+ *   4. ink: every pixel gets the coverage by a round nib whose radius varies along the stroke, smoothed at the rim,
+ * times the pressure, with paper grain in the ink.
  *
- * Every ten samples hold every class once, in random order.  Only + - * / and sqrt are used, which IEEE 754 fixes to the bit.
+ * Every ten samples hold every class once, in random order.  Only + - * / and sqrt are used, which IEEE 754 fixes to
+ * the bit.
  */
 #include <math.h>
 #include <pthread.h>
@@ -37,7 +38,7 @@ typedef struct digits {
     _Atomic uint8_t *drawn; /* count                                                          */
 } digits;
 
-/* ---- random numbers of one sample ---------------------------------------------------------------------------------- */
+/* ---- random numbers of one sample -------------------------------------------------------------------------------- */
 
 typedef struct random_stream {
     uint64_t   key, index, used;
@@ -52,7 +53,8 @@ static uint32_t bits(random_stream *r)
 
 static float uniform(random_stream *r, float low, float high) { return low + (high - low) * ls_uniform01(bits(r)); }
 
-/* About normal, mean 0 and standard deviation 1, and never beyond 3.5: a sum of four uniforms (bytes of one word would be coarse). */
+/* About normal, mean 0 and standard deviation 1, and never beyond 3.5: a sum of four uniforms (bytes of one word would
+ * be coarse). */
 static float normal(random_stream *r)
 {
     uint32_t a = bits(r), b = bits(r);
@@ -60,7 +62,7 @@ static float normal(random_stream *r)
     return (sum * 0x1p-16f - 2.0f) * 1.7320508f;
 }
 
-/* ---- the curve ----------------------------------------------------------------------------------------------------- */
+/* ---- the curve --------------------------------------------------------------------------------------------------- */
 
 typedef struct point {
     float x, y;
@@ -101,7 +103,7 @@ static void add_piece(curve *c, const float *x, const float *y, int n)
 static void trace(curve *c, const skeleton *k, random_stream *r)
 {
     float x[MAX_PEN], y[MAX_PEN];
-    int   n = 0;
+    int   n   = 0;
     c->points = 0;
     for (const int8_t *p = k->pen;;) {
         if (*p >= 0) {
@@ -119,13 +121,13 @@ static void trace(curve *c, const skeleton *k, random_stream *r)
             n    = 1;
         } else {
             c->at[c->points - 1].pen_up = true;
-            n = 0;
+            n                           = 0;
         }
         p++;
     }
 }
 
-/* ---- distortions --------------------------------------------------------------------------------------------------- */
+/* ---- distortions ------------------------------------------------------------------------------------------------- */
 
 static float smooth(float t) { return t * t * (3 - 2 * t); }
 
@@ -135,7 +137,8 @@ static float field_at(float field[GRID][GRID], float u, float v)
     float gu = fminf(fmaxf(u, 0), 1) * (GRID - 1), gv = fminf(fmaxf(v, 0), 1) * (GRID - 1);
     int   i = gv < GRID - 2 ? (int)gv : GRID - 2, j = gu < GRID - 2 ? (int)gu : GRID - 2;
     float s = smooth(gv - (float)i), t = smooth(gu - (float)j);
-    float top = field[i][j] + t * (field[i][j + 1] - field[i][j]), bottom = field[i + 1][j] + t * (field[i + 1][j + 1] - field[i + 1][j]);
+    float top    = field[i][j] + t * (field[i][j + 1] - field[i][j]),
+          bottom = field[i + 1][j] + t * (field[i + 1][j + 1] - field[i + 1][j]);
     return top + s * (bottom - top);
 }
 
@@ -185,19 +188,21 @@ static void place(curve *c, random_stream *r)
     }
 }
 
-/* ---- ink ----------------------------------------------------------------------------------------------------------- */
+/* ---- ink --------------------------------------------------------------------------------------------------------- */
 
-/* depth: how far inside the ink each pixel's centre is (negative: outside), the largest over all pieces of the curve. */
+/* depth: how far inside the ink each pixel's centre is (negative: outside), the largest over all pieces of the curve.
+ */
 static void ink_segment(float depth[SIDE][SIDE], point p, point q, float radius)
 {
-    float reach = radius + 1.0f, dx = q.x - p.x, dy = q.y - p.y, length2 = dx * dx + dy * dy, inverse = length2 > 1e-12f ? 1 / length2 : 0;
-    int   left = (int)fmaxf(fminf(p.x, q.x) - reach, 0), right = (int)fminf(fmaxf(p.x, q.x) + reach, SIDE - 1);
-    int   top = (int)fmaxf(fminf(p.y, q.y) - reach, 0), bottom = (int)fminf(fmaxf(p.y, q.y) + reach, SIDE - 1);
+    float reach = radius + 1.0f, dx = q.x - p.x, dy = q.y - p.y, length2 = dx * dx + dy * dy,
+          inverse = length2 > 1e-12f ? 1 / length2 : 0;
+    int left = (int)fmaxf(fminf(p.x, q.x) - reach, 0), right = (int)fminf(fmaxf(p.x, q.x) + reach, SIDE - 1);
+    int top = (int)fmaxf(fminf(p.y, q.y) - reach, 0), bottom = (int)fminf(fmaxf(p.y, q.y) + reach, SIDE - 1);
     for (int i = top; i <= bottom; i++) {
         float y = (float)i + 0.5f - p.y;
         for (int j = left; j <= right; j++) {
             float x = (float)j + 0.5f - p.x, t = (x * dx + y * dy) * inverse;
-            t = t < 0 ? 0 : t > 1 ? 1 : t;
+            t        = t < 0 ? 0 : t > 1 ? 1 : t;
             float ex = x - t * dx, ey = y - t * dy, d = radius - sqrtf(ex * ex + ey * ey);
             depth[i][j] = d > depth[i][j] ? d : depth[i][j];
         }
@@ -215,7 +220,8 @@ static void ink(const curve *c, random_stream *r, uint8_t *pixels)
     end          = radius * (1 + 0.16f * normal(r));
     for (int i = 0; i + 1 < c->points; i++) {
         if (c->at[i].pen_up) continue;
-        float t = (float)(2 * i) / (float)c->points, at = t < 1 ? radius + t * (middle - radius) : middle + (t - 1) * (end - middle);
+        float t  = (float)(2 * i) / (float)c->points,
+              at = t < 1 ? radius + t * (middle - radius) : middle + (t - 1) * (end - middle);
         ink_segment(depth, c->at[i], c->at[i + 1], at);
     }
     float softness = uniform(r, 0.55f, 1.0f), pressure = uniform(r, 0.82f, 1.0f), grain = uniform(r, 0.0f, 0.16f);
@@ -230,7 +236,7 @@ static void ink(const curve *c, random_stream *r, uint8_t *pixels)
     }
 }
 
-/* ---- the data set -------------------------------------------------------------------------------------------------- */
+/* ---- the data set ------------------------------------------------------------------------------------------------ */
 
 static const skeleton *choose(int digit, random_stream *r)
 {
@@ -241,7 +247,10 @@ static const skeleton *choose(int digit, random_stream *r)
         if (skeletons[i].digit == digit && (at -= skeletons[i].often) < 0) return &skeletons[i];
 }
 
-static int32_t label_of(const digits *d, int64_t i) { return (int32_t)ls_sample_at(d->key, i / CLASSES, CLASSES, i % CLASSES); }
+static int32_t label_of(const digits *d, int64_t i)
+{
+    return (int32_t)ls_sample_at(d->key, i / CLASSES, CLASSES, i % CLASSES);
+}
 
 static void draw(const digits *d, int64_t i, uint8_t *pixels)
 {
@@ -296,11 +305,18 @@ ls_status ls_dataset_digits(ls_dataset **dataset, const char *split, int64_t cou
         free(d);
         return ls__trace(status, __FILE__, __LINE__, __func__);
     }
-    ls_arena *a = d->base.arena;
-    d->key      = ls_key(seed, ls_arena_printf(a, "digits.%s", split));
-    d->base.info =
-        (ls_dataset_info){.split = ls_arena_strdup(a, split), .path = "digits", .count = count, .channels = 1, .height = SIDE, .width = SIDE,
-                          .classes = CLASSES, .mean = {MEAN}, .std = {STD}, .class_names = ls__class_names(a, CLASSES)};
+    ls_arena *a   = d->base.arena;
+    d->key        = ls_key(seed, ls_arena_printf(a, "digits.%s", split));
+    d->base.info  = (ls_dataset_info){.split       = ls_arena_strdup(a, split),
+                                      .path        = "digits",
+                                      .count       = count,
+                                      .channels    = 1,
+                                      .height      = SIDE,
+                                      .width       = SIDE,
+                                      .classes     = CLASSES,
+                                      .mean        = {MEAN},
+                                      .std         = {STD},
+                                      .class_names = ls__class_names(a, CLASSES)};
     d->base.read  = read_digit;
     d->base.close = close_digits;
     /* Without memory to keep them they are drawn each time. */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text files into HDF5: read in pieces, cut where tokens end whatever follows (ls_tokenizer_cut), encoded, written.  Memory does
- * not depend on the length of the text.
+ * Text files into HDF5: read in pieces, cut where tokens end whatever follows (ls_tokenizer_cut), encoded, written.
+ * Memory does not depend on the length of the text.
  *
- * The files are one text, in the order given, each a document of its own; <|endoftext|> goes between documents where the
- * tokenizer has it, and begins a new one where it stands in the text.  The last part of the bytes, at a character's border, is
- * the split `valid`, the rest is `train`: as nanoGPT cuts Shakespeare (int(0.9 n), Karpathy 2022).
+ * The files are one text, in the order given, each a document of its own; <|endoftext|> goes between documents where
+ * the tokenizer has it, and begins a new one where it stands in the text.  The last part of the bytes, at a character's
+ * border, is the split `valid`, the rest is `train`: as nanoGPT cuts Shakespeare (int(0.9 n), Karpathy 2022).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,18 +22,18 @@ enum { TRAIN, VALID, SPLITS };
 typedef struct import {
     ls_text_import *options;
     ls_tokenizer   *tokenizer;
-    int32_t         end;              /* <|endoftext|>; -1: none          */
+    int32_t         end; /* <|endoftext|>; -1: none          */
     ls_text_writer *w[SPLITS];
-    int64_t         bytes[SPLITS];    /* of the text that the tokens are  */
-    int64_t         size, cut, read;  /* bytes of all files; where `valid` begins; gone through so far */
+    int64_t         bytes[SPLITS];   /* of the text that the tokens are  */
+    int64_t         size, cut, read; /* bytes of all files; where `valid` begins; gone through so far */
     char           *buffer;
     size_t          room;
     ls_tokens       tokens;
-    bool            had_tokenizer;    /* out/tokenizer.json was there before */
+    bool            had_tokenizer; /* out/tokenizer.json was there before */
     bool            saved_tokenizer;
 } import;
 
-/* ---- the files ----------------------------------------------------------------------------------------------------- */
+/* ---- the files --------------------------------------------------------------------------------------------------- */
 
 static ls_status check_files(import *m)
 {
@@ -42,7 +42,9 @@ static ls_status check_files(import *m)
     for (int i = 0; i < o->files; i++) {
         struct stat st;
         LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
-        LS_CHECK(S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected a file of text" LS_HINT "write what comes through a pipe into a file first: it is read twice",
+        LS_CHECK(S_ISREG(st.st_mode), LS_ERR_DATA,
+                 "%s: expected a file of text" LS_HINT
+                 "write what comes through a pipe into a file first: it is read twice",
                  o->file[i]);
         m->size += st.st_size;
     }
@@ -71,7 +73,7 @@ static ls_status choose_cut(import *m)
 {
     const ls_text_import *o  = m->options;
     int64_t               at = 0;
-    m->cut = (int64_t)((double)m->size * (1 - o->valid));
+    m->cut                   = (int64_t)((double)m->size * (1 - o->valid));
     for (int i = 0; i < o->files; i++) {
         struct stat st;
         LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
@@ -84,12 +86,13 @@ static ls_status choose_cut(import *m)
         at += st.st_size;
     }
     LS_CHECK(o->valid <= 0 || (m->cut > 0 && m->cut < m->size), LS_ERR_DATA,
-             "%s: the text has %lld bytes: too short to hold out %g of it and have something left" LS_HINT "more text, or --valid 0", o->file[0],
-             (long long)m->size, o->valid);
+             "%s: the text has %lld bytes: too short to hold out %g of it and have something left" LS_HINT
+             "more text, or --valid 0",
+             o->file[0], (long long)m->size, o->valid);
     return LS_OK;
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 static ls_status add_tokens(import *m, int split, bool *document)
 {
@@ -145,7 +148,8 @@ static ls_status import_part(import *m, int split, FILE *f, const char *path, in
         size_t want = m->room - held, n;
         if ((int64_t)want > bytes) want = (size_t)bytes;
         n = fread(m->buffer + held, 1, want, f);
-        LS_CHECK(n == want, LS_ERR_DATA, "%s: cannot be read to its end: %s", path, ferror(f) ? strerror(errno) : "it became shorter meanwhile");
+        LS_CHECK(n == want, LS_ERR_DATA, "%s: cannot be read to its end: %s", path,
+                 ferror(f) ? strerror(errno) : "it became shorter meanwhile");
         held += n;
         bytes -= (int64_t)n;
         m->read += (int64_t)n;
@@ -167,41 +171,47 @@ static ls_status import_file(import *m, const char *path)
     FILE       *f = fopen(path, "rb");
     LS_CHECK(f, LS_ERR_DATA, "%s: %s", path, strerror(errno));
     ls_status status = fstat(fileno(f), &st) == 0 ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: %s", path, strerror(errno));
-    int64_t   begin  = m->read, left = m->cut - begin, all = status == LS_OK ? st.st_size : 0;
-    int64_t   train  = left < 0 ? 0 : left < all ? left : all;
+    int64_t   begin = m->read, left = m->cut - begin, all = status == LS_OK ? st.st_size : 0;
+    int64_t   train = left < 0 ? 0 : left < all ? left : all;
     if (status == LS_OK && train) status = import_part(m, TRAIN, f, path, train);
     if (status == LS_OK && all > train) status = import_part(m, VALID, f, path, all - train);
     fclose(f);
     return status;
 }
 
-/* ---- the tokenizer ------------------------------------------------------------------------------------------------- */
+/* ---- the tokenizer ----------------------------------------------------------------------------------------------- */
 
 static ls_status make_tokenizer(import *m)
 {
     const ls_text_import *o    = m->options;
     const char           *kind = o->tokenizer;
     bool                  bpe  = !strcmp(kind, "bpe");
-    LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE, "import text: a vocabulary of %d for the tokenizer %s; only bpe is trained to a size", o->vocabulary, kind);
+    LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE,
+             "import text: a vocabulary of %d for the tokenizer %s; only bpe is trained to a size", o->vocabulary,
+             kind);
     if (!strcmp(kind, "bytes")) return ls_tokenizer_bytes(&m->tokenizer);
-    if (!strcmp(kind, "chars")) return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_CHARS, .files = o->files, .file = o->file);
+    if (!strcmp(kind, "chars"))
+        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_CHARS, .files = o->files, .file = o->file);
     if (bpe)
-        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_BPE, .size = o->vocabulary ? o->vocabulary : LS_TEXT_VOCABULARY, .files = o->files,
+        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_BPE,
+                                  .size = o->vocabulary ? o->vocabulary : LS_TEXT_VOCABULARY, .files = o->files,
                                   .file = o->file);
-    LS_CHECK(access(kind, F_OK) == 0, LS_ERR_USAGE, "import text: tokenizer: expected bytes, chars, bpe or the path of a tokenizer, found '%s': %s", kind,
+    LS_CHECK(access(kind, F_OK) == 0, LS_ERR_USAGE,
+             "import text: tokenizer: expected bytes, chars, bpe or the path of a tokenizer, found '%s': %s", kind,
              strerror(errno));
     return ls_tokenizer_load(&m->tokenizer, kind);
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static ls_status open_writers(import *m)
 {
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(m->tokenizer));
-    ls_text_info info = {.vocabulary = ls_tokenizer_size(m->tokenizer), .tokenizer = ls_tokenizer_kind_text(ls_tokenizer_kind_of(m->tokenizer)),
+    ls_text_info info = {.vocabulary     = ls_tokenizer_size(m->tokenizer),
+                         .tokenizer      = ls_tokenizer_kind_text(ls_tokenizer_kind_of(m->tokenizer)),
                          .tokenizer_hash = hash};
-    info.split = "train";
+    info.split        = "train";
     LS_TRY(ls_text_writer_new(&m->w[TRAIN], m->options->out, &info, m->options->shards));
     if (m->options->valid <= 0) return LS_OK;
     info.split = "valid";
@@ -218,7 +228,9 @@ static ls_status check_folder(const ls_text_import *o)
     LS_TRY(ls_dataset_splits(o->out, splits, &count));
     for (int i = 0; i < count; i++)
         LS_CHECK(!strcmp(splits[i], "train") || (o->valid > 0 && !strcmp(splits[i], "valid")), LS_ERR_USAGE,
-                 "%s: already holds the split '%s', which this import would not replace" LS_HINT "remove it, or choose another folder", o->out, splits[i]);
+                 "%s: already holds the split '%s', which this import would not replace" LS_HINT
+                 "remove it, or choose another folder",
+                 o->out, splits[i]);
     return LS_OK;
 }
 
@@ -226,7 +238,8 @@ static ls_status run(import *m)
 {
     ls_text_import *o = m->options;
     char            path[PATH_BYTES];
-    LS_CHECK(o->valid >= 0 && o->valid < 1, LS_ERR_USAGE, "import text: valid: expected a part of the text, from 0 to less than 1, found %g", o->valid);
+    LS_CHECK(o->valid >= 0 && o->valid < 1, LS_ERR_USAGE,
+             "import text: valid: expected a part of the text, from 0 to less than 1, found %g", o->valid);
     LS_TRY(check_folder(o));
     LS_TRY(check_files(m));
     LS_TRY(make_tokenizer(m));
@@ -251,8 +264,8 @@ static ls_status run(import *m)
 
 ls_status ls_import_text(ls_text_import *options)
 {
-    import    m      = {.options = options};
-    ls_status status = run(&m);
+import m = {.options = options };
+    ls_status status     = run(&m);
     if (status != LS_OK && m.saved_tokenizer && !m.had_tokenizer) {
         char path[PATH_BYTES];
         snprintf(path, sizeof path, "%s/tokenizer.json", options->out);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text as rows of a batch: windows of T tokens, "tokens", int32, and the same one further on, "target": what comes after each.
+ * Text as rows of a batch: windows of T tokens, "tokens", int32, and the same one further on, "target": what comes
+ * after each.
  *
- * Of N tokens, window i of an epoch has the tokens [o + i T, o + i T + T) and their successors, which end at o + i T + T + 1 <= N:
- * windows do not overlap, and each token of them is a target once.  In order, o is 0 and there are (N - 1) / T windows.
- * Shuffled, o is drawn for each epoch, 0 <= o < T, so that the cuts lie elsewhere each time: N / T - 1 windows fit whatever o is.
- * (A text that is too short for that has one window, and o is as large as it leaves room for.)  o is a function of seed and
- * epoch, the order of windows that of the sampler; so a batch is a function of (seed, epoch, place), and nothing is stored.
+ * Of N tokens, window i of an epoch has the tokens [o + i T, o + i T + T) and their successors, which end at o + i T +
+ * T + 1 <= N: windows do not overlap, and each token of them is a target once.  In order, o is 0 and there are (N - 1)
+ * / T windows. Shuffled, o is drawn for each epoch, 0 <= o < T, so that the cuts lie elsewhere each time: N / T - 1
+ * windows fit whatever o is. (A text that is too short for that has one window, and o is as large as it leaves room
+ * for.)  o is a function of seed and epoch, the order of windows that of the sampler; so a batch is a function of
+ * (seed, epoch, place), and nothing is stored.
  */
 #include <string.h>
 
@@ -24,7 +26,8 @@ int64_t ls__windows(const ls_dataset_info *info, bool in_order)
 
 int64_t ls__shared_memory_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch)
 {
-    int64_t left = info->tokens - ls__windows(info, false) * info->context, choices = left < info->context ? left : info->context;
+    int64_t left    = info->tokens - ls__windows(info, false) * info->context,
+            choices = left < info->context ? left : info->context;
     if (o->in_order || choices < 2) return 0;
     ls_philox4 r = ls_philox(ls_key(o->seed, "windows"), (uint64_t)epoch, 0);
     return (int64_t)(((uint64_t)r.v[1] << 32 | r.v[0]) % (uint64_t)choices);
@@ -34,11 +37,12 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context)
 {
     ls_dataset_info *info = &d->info;
     LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: holds pictures, which have no windows", info->path);
-    LS_CHECK(context >= 1 && context <= LS_MAX_CONTEXT, LS_ERR_USAGE, "%s: windows of %lld tokens; expected 1 to %d", info->path, (long long)context,
-             LS_MAX_CONTEXT);
+    LS_CHECK(context >= 1 && context <= LS_MAX_CONTEXT, LS_ERR_USAGE, "%s: windows of %lld tokens; expected 1 to %d",
+             info->path, (long long)context, LS_MAX_CONTEXT);
     LS_CHECK(info->tokens > context, LS_ERR_DATA,
-             "%s: the split '%s' has %lld tokens, but a window of %lld needs %lld: one more is what comes after the last" LS_HINT
-             "shorter windows (the model's context), or more text", info->path, info->split, (long long)info->tokens, (long long)context, (long long)context + 1);
+             "%s: the split '%s' has %lld tokens, but a window of %lld needs %lld: one more is what comes after the "
+             "last" LS_HINT "shorter windows (the model's context), or more text",
+             info->path, info->split, (long long)info->tokens, (long long)context, (long long)context + 1);
     info->context = context;
     info->count   = ls__windows(info, true);
     return LS_OK;
@@ -47,8 +51,9 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context)
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens)
 {
     LS_CHECK(d->tokens, LS_ERR_USAGE, "%s: holds pictures, not text", d->info.path);
-    LS_CHECK(first >= 0 && n >= 0 && n <= d->info.tokens && first <= d->info.tokens - n, LS_ERR_USAGE, "%s: there are no tokens %lld to %lld, only %lld of them",
-             d->info.path, (long long)first, (long long)(first + n), (long long)d->info.tokens);
+    LS_CHECK(first >= 0 && n >= 0 && n <= d->info.tokens && first <= d->info.tokens - n, LS_ERR_USAGE,
+             "%s: there are no tokens %lld to %lld, only %lld of them", d->info.path, (long long)first,
+             (long long)(first + n), (long long)d->info.tokens);
     return n ? d->tokens(d, first, n, tokens) : LS_OK;
 }
 
@@ -56,12 +61,12 @@ ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t 
 {
     LS_CHECK(d->documents, LS_ERR_USAGE, "%s: holds pictures, not text", d->info.path);
     LS_CHECK(first >= 0 && n >= 0 && n <= d->info.documents && first <= d->info.documents - n, LS_ERR_USAGE,
-             "%s: there are no documents %lld to %lld, only %lld of them", d->info.path, (long long)first, (long long)(first + n),
-             (long long)d->info.documents);
+             "%s: there are no documents %lld to %lld, only %lld of them", d->info.path, (long long)first,
+             (long long)(first + n), (long long)d->info.documents);
     return n ? d->documents(d, first, n, starts) : LS_OK;
 }
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 static size_t row_bytes(const ls_dataset_info *info, int column)
 {

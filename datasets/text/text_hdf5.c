@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text in HDF5 files (the format: datasets.h).  As with pictures, a file is believed only after every header was checked; tokens are
- * checked against the vocabulary whenever they are read, which costs less than a pass over all of them at the start.
+ * Text in HDF5 files (the format: datasets.h).  As with pictures, a file is believed only after every header was
+ * checked; tokens are checked against the vocabulary whenever they are read, which costs less than a pass over all of
+ * them at the start.
  *
- * Contiguous tokens are read with pread from their place in the file: the system's cache keeps what memory there is room for, and
- * no more.  Chunked ones, or big-endian ones, go through HDF5, one reader at a time.
+ * Contiguous tokens are read with pread from their place in the file: the system's cache keeps what memory there is
+ * room for, and no more.  Chunked ones, or big-endian ones, go through HDF5, one reader at a time.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -21,9 +22,9 @@ enum { FORMAT = 1, CHECKSUM = 16, KIND = 32, A_TIME = 1 << 16 };
 
 /* A one-dimensional array of integers in a file. */
 typedef struct array {
-    hid_t   set;    /* -1: read from `offset` instead, or empty */
+    hid_t   set; /* -1: read from `offset` instead, or empty */
     int64_t offset, count;
-    int     width;  /* bytes */
+    int     width; /* bytes */
 } array;
 
 typedef struct token_file {
@@ -42,7 +43,7 @@ typedef struct token_set {
     pthread_mutex_t lock; /* of what goes through HDF5 */
 } token_set;
 
-/* ---- one file's headers -------------------------------------------------------------------------------------------- */
+/* ---- one file's headers ------------------------------------------------------------------------------------------ */
 
 static bool little_endian(hid_t set)
 {
@@ -68,8 +69,10 @@ static ls_status open_tokens(token_file *f, int64_t file_bytes)
     char        type[32], dims[128];
     LS_TRY(ls__h5_dataset(f->path, f->file, "tokens", true, &f->tokens.set, &s));
     LS_CHECK(s.type == H5T_INTEGER && !s.is_signed && (s.size == 2 || s.size == 4), LS_ERR_DATA,
-             "%s: /tokens: expected uint16, or uint32 for vocabularies of more than 65536, found %s", f->path, ls__h5_type_text(&s, type));
-    LS_CHECK(s.rank == 1, LS_ERR_DATA, "%s: /tokens: expected N tokens in one dim, found %s", f->path, ls__h5_dims_text(&s, dims));
+             "%s: /tokens: expected uint16, or uint32 for vocabularies of more than 65536, found %s", f->path,
+             ls__h5_type_text(&s, type));
+    LS_CHECK(s.rank == 1, LS_ERR_DATA, "%s: /tokens: expected N tokens in one dim, found %s", f->path,
+             ls__h5_dims_text(&s, dims));
     LS_CHECK(s.count >= 1, LS_ERR_DATA, "%s: /tokens: has 0 tokens; expected at least 1", f->path);
     return check_array(f->path, "tokens", &f->tokens, &s, file_bytes);
 }
@@ -80,9 +83,9 @@ static ls_status open_documents(token_file *f, int64_t file_bytes)
     char        type[32], dims[128];
     LS_TRY(ls__h5_dataset(f->path, f->file, "documents", false, &f->documents.set, &s));
     if (f->documents.set < 0) return LS_OK;
-    LS_CHECK(s.type == H5T_INTEGER && s.size == 8 && s.is_signed && s.rank == 1 && s.count <= f->tokens.count, LS_ERR_DATA,
-             "%s: /documents: expected at most %lld int64, where documents begin, found %s, %s", f->path, (long long)f->tokens.count,
-             ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
+    LS_CHECK(s.type == H5T_INTEGER && s.size == 8 && s.is_signed && s.rank == 1 && s.count <= f->tokens.count,
+             LS_ERR_DATA, "%s: /documents: expected at most %lld int64, where documents begin, found %s, %s", f->path,
+             (long long)f->tokens.count, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
     return check_array(f->path, "documents", &f->documents, &s, file_bytes);
 }
 
@@ -91,16 +94,20 @@ static ls_status read_attributes(token_file *f, ls_arena *arena, ls_dataset_info
     int64_t format, vocabulary;
     char    split[LS_SPLIT_NAME], kind[KIND], hash[CHECKSUM + 1];
     LS_TRY(ls__h5_int(f->path, f->file, "lockstep_format", &format));
-    LS_CHECK(format == FORMAT, LS_ERR_DATA, "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the text again", f->path,
-             (long long)format, FORMAT);
+    LS_CHECK(format == FORMAT, LS_ERR_DATA,
+             "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the text again",
+             f->path, (long long)format, FORMAT);
     LS_TRY(ls__h5_text(f->path, f->file, "split", true, split, sizeof split));
     LS_TRY(ls__h5_int(f->path, f->file, "vocabulary", &vocabulary));
-    LS_CHECK(vocabulary >= 1 && vocabulary <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: attribute 'vocabulary': expected 1 to %d, found %lld", f->path,
-             LS_MAX_CLASSES, (long long)vocabulary);
-    LS_CHECK(f->tokens.width == 4 || vocabulary <= 65536, LS_ERR_DATA, "%s: /tokens: uint16 cannot tell the %lld tokens of the vocabulary apart; expected uint32",
-             f->path, (long long)vocabulary);
+    LS_CHECK(vocabulary >= 1 && vocabulary <= LS_MAX_CLASSES, LS_ERR_DATA,
+             "%s: attribute 'vocabulary': expected 1 to %d, found %lld", f->path, LS_MAX_CLASSES,
+             (long long)vocabulary);
+    LS_CHECK(f->tokens.width == 4 || vocabulary <= 65536, LS_ERR_DATA,
+             "%s: /tokens: uint16 cannot tell the %lld tokens of the vocabulary apart; expected uint32", f->path,
+             (long long)vocabulary);
     if (H5Aexists(f->file, "bytes") > 0) LS_TRY(ls__h5_int(f->path, f->file, "bytes", &info->bytes));
-    LS_CHECK(info->bytes >= 0, LS_ERR_DATA, "%s: attribute 'bytes': expected how many bytes of text the tokens are, found %lld", f->path,
+    LS_CHECK(info->bytes >= 0, LS_ERR_DATA,
+             "%s: attribute 'bytes': expected how many bytes of text the tokens are, found %lld", f->path,
              (long long)info->bytes);
     LS_TRY(ls__h5_text(f->path, f->file, "tokenizer", false, kind, sizeof kind));
     LS_TRY(ls__h5_text(f->path, f->file, "tokenizer_hash", false, hash, sizeof hash));
@@ -134,7 +141,8 @@ static ls_status open_file(token_file *f, ls_arena *arena, ls_dataset_info *info
 }
 
 /* All files of a split must tell the same of everything but their tokens. */
-static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path, const ls_dataset_info *first)
+static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path,
+                            const ls_dataset_info *first)
 {
     const char *what = strcmp(info->split, first->split)                     ? "split"
                        : info->classes != first->classes                     ? "vocabulary"
@@ -142,7 +150,8 @@ static ls_status check_same(const char *path, const ls_dataset_info *info, const
                        : strcmp(info->tokenizer, first->tokenizer)           ? "tokenizer"
                        : strcmp(info->tokenizer_hash, first->tokenizer_hash) ? "tokenizer's hash"
                                                                              : NULL;
-    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what, first_path);
+    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what,
+             first_path);
     return LS_OK;
 }
 
@@ -156,14 +165,15 @@ static ls_status open_files(token_set *d)
         if (k) LS_TRY(check_same(f->path, &its, d->file[0].path, info));
         its.tokens = f->first = info->tokens;
         its.documents = f->first_document = info->documents;
-        LS_CHECK(!__builtin_add_overflow(its.tokens, f->tokens.count, &its.tokens), LS_ERR_DATA, "%s: more tokens than can be counted", f->path);
+        LS_CHECK(!__builtin_add_overflow(its.tokens, f->tokens.count, &its.tokens), LS_ERR_DATA,
+                 "%s: more tokens than can be counted", f->path);
         its.documents += f->documents.count;
         *info = its;
     }
     return LS_OK;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 /* `n` elements from `first` on, as they are stored (little-endian, of the array's width). */
 static ls_status read_array(token_set *d, const token_file *f, const array *a, int64_t first, int64_t n, void *data)
@@ -174,11 +184,13 @@ static ls_status read_array(token_set *d, const token_file *f, const array *a, i
     ls__h5_quiet();
     hid_t space = H5Dget_space(a->set), memory = H5Screate_simple(1, &count, NULL);
     hid_t type = a->width == 2 ? H5T_STD_U16LE : a->width == 4 ? H5T_STD_U32LE : H5T_STD_I64LE;
-    bool  ok   = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 && H5Dread(a->set, type, memory, space, H5P_DEFAULT, data) >= 0;
+    bool  ok   = H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &count, NULL) >= 0 &&
+              H5Dread(a->set, type, memory, space, H5P_DEFAULT, data) >= 0;
     H5Sclose(space);
     H5Sclose(memory);
     pthread_mutex_unlock(&d->lock);
-    LS_CHECK(ok, LS_ERR_DATA, "%s: elements %lld to %lld cannot be read: %s", f->path, (long long)first, (long long)(first + n), ls__h5_reason());
+    LS_CHECK(ok, LS_ERR_DATA, "%s: elements %lld to %lld cannot be read: %s", f->path, (long long)first,
+             (long long)(first + n), ls__h5_reason());
     return LS_OK;
 }
 
@@ -191,8 +203,10 @@ static ls_status tokens_of_file(token_set *d, const token_file *f, int64_t first
     for (int64_t i = 0; i < n; i++, raw += f->tokens.width) {
         uint32_t id = (uint32_t)raw[0] | (uint32_t)raw[1] << 8;
         if (f->tokens.width == 4) id |= (uint32_t)raw[2] << 16 | (uint32_t)raw[3] << 24;
-        LS_CHECK(id < vocabulary, LS_ERR_DATA, "%s: /tokens: token %lld is %u; expected 0 to %u, the vocabulary having %u" LS_HINT
-                 "the file is damaged, or is not of this tokenizer: import the text again", f->path, (long long)(first + i), id, vocabulary - 1, vocabulary);
+        LS_CHECK(id < vocabulary, LS_ERR_DATA,
+                 "%s: /tokens: token %lld is %u; expected 0 to %u, the vocabulary having %u" LS_HINT
+                 "the file is damaged, or is not of this tokenizer: import the text again",
+                 f->path, (long long)(first + i), id, vocabulary - 1, vocabulary);
         tokens[i] = (int32_t)id;
     }
     return LS_OK;
@@ -235,8 +249,9 @@ static ls_status documents_of_file(token_set *d, const token_file *f, int64_t fi
         memcpy(le, &starts[i], sizeof le);
         for (int b = 7; b >= 0; b--) start = start << 8 | le[b];
         bool fits = start < (uint64_t)f->tokens.count && (!i || starts[i - 1] < f->first + (int64_t)start);
-        LS_CHECK(fits, LS_ERR_DATA, "%s: /documents: document %lld begins at %lld; expected increasing places below %lld", f->path, (long long)(first + i),
-                 (long long)start, (long long)f->tokens.count);
+        LS_CHECK(fits, LS_ERR_DATA,
+                 "%s: /documents: document %lld begins at %lld; expected increasing places below %lld", f->path,
+                 (long long)(first + i), (long long)start, (long long)f->tokens.count);
         starts[i] = f->first + (int64_t)start;
     }
     return LS_OK;
@@ -246,8 +261,8 @@ static ls_status read_documents(ls_dataset *base, int64_t first, int64_t n, int6
 {
     token_set *d = (token_set *)base;
     for (int k = 0; n > 0 && k < d->files; k++) {
-        const token_file *f    = &d->file[k];
-        int64_t           from = first - f->first_document, part = f->documents.count - from < n ? f->documents.count - from : n;
+        const token_file *f = &d->file[k];
+        int64_t from = first - f->first_document, part = f->documents.count - from < n ? f->documents.count - from : n;
         if (part <= 0) continue;
         LS_TRY(documents_of_file(d, f, from, part, starts));
         first += part;
@@ -257,7 +272,7 @@ static ls_status read_documents(ls_dataset *base, int64_t first, int64_t n, int6
     return LS_OK;
 }
 
-/* ---- checksums ----------------------------------------------------------------------------------------------------- */
+/* ---- checksums --------------------------------------------------------------------------------------------------- */
 
 /* Adds an array to the checksum, as it is stored. */
 static ls_status sum_array(token_set *d, const token_file *f, const array *a, void *buffer, XXH3_state_t *state)
@@ -282,7 +297,8 @@ static ls_status verify_file(token_set *d, const token_file *f, void *buffer, XX
     for (int64_t i = 0; i < f->documents.count; i += A_TIME) {
         int64_t n = f->documents.count - i < A_TIME ? f->documents.count - i : A_TIME, *starts = buffer;
         LS_TRY(documents_of_file(d, f, i, n, starts));
-        LS_CHECK(starts[0] > last, LS_ERR_DATA, "%s: /documents: document %lld begins before the one before it ends", f->path, (long long)i);
+        LS_CHECK(starts[0] > last, LS_ERR_DATA, "%s: /documents: document %lld begins before the one before it ends",
+                 f->path, (long long)i);
         last = starts[n - 1];
     }
     return LS_OK;
@@ -305,7 +321,7 @@ static ls_status verify(ls_dataset *base, int *files, int *checked)
     return status;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------------------------- */
+/* ---- opening and closing ----------------------------------------------------------------------------------------- */
 
 static void close_all(ls_dataset *base)
 {
@@ -324,11 +340,16 @@ ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path,
     token_set  *d       = calloc(1, sizeof *d);
     LS_CHECK(d, LS_ERR_ENV, "%s: no memory", path);
     pthread_mutex_init(&d->lock, NULL);
-    d->base = (ls_dataset){.arena = arena, .info = {.path = path, .kind = LS_DATA_TEXT}, .tokens = read_tokens, .documents = read_documents, .verify = verify,
-                           .close = close_all};
+    d->base  = (ls_dataset){.arena     = arena,
+                            .info      = {.path = path, .kind = LS_DATA_TEXT},
+                            .tokens    = read_tokens,
+                            .documents = read_documents,
+                            .verify    = verify,
+                            .close     = close_all};
     d->files = files;
     d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
-    for (int k = 0; k < files; k++) d->file[k] = (token_file){.path = paths[k], .fd = -1, .file = -1, .tokens = nothing, .documents = nothing};
+    for (int k = 0; k < files; k++)
+        d->file[k] = (token_file){.path = paths[k], .fd = -1, .file = -1, .tokens = nothing, .documents = nothing};
     *dataset = &d->base;
     return open_files(d);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing text.  How many tokens there are is known at the end, and how they are to be cut into files only then: so they go into
- * one plain file first, as they come, and documents into another; from these the HDF5 files are made.  Memory does not depend
- * on the length of the text.  The plain files have no name: whatever ends the program, they are gone.
+ * Writing text.  How many tokens there are is known at the end, and how they are to be cut into files only then: so
+ * they go into one plain file first, as they come, and documents into another; from these the HDF5 files are made.
+ * Memory does not depend on the length of the text.  The plain files have no name: whatever ends the program, they are
+ * gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,22 +29,23 @@ typedef struct heap {
 struct ls_text_writer {
     ls_split_writer files;
     ls_text_info    info;
-    int             width;          /* bytes of a token */
+    int             width; /* bytes of a token */
     int64_t         tokens, documents;
     heap            token, document;
 
-    int64_t         first, count;   /* of the file being made: tokens, and the documents that begin in it */
-    int64_t         first_document, count_documents, tokens_at, documents_at;
-    XXH3_state_t   *sum;
+    int64_t       first, count; /* of the file being made: tokens, and the documents that begin in it */
+    int64_t       first_document, count_documents, tokens_at, documents_at;
+    XXH3_state_t *sum;
 };
 
-/* ---- plain files --------------------------------------------------------------------------------------------------- */
+/* ---- plain files ------------------------------------------------------------------------------------------------- */
 
 static ls_status heap_open(ls_text_writer *w, heap *h, const char *what)
 {
     char path[4096];
-    LS_CHECK(snprintf(path, sizeof path, "%s/.%s.%s.tmp-%ld", w->files.folder, w->files.split, what, (long)getpid()) < (int)sizeof path, LS_ERR_USAGE,
-             "%s: the name is too long", w->files.folder);
+    LS_CHECK(snprintf(path, sizeof path, "%s/.%s.%s.tmp-%ld", w->files.folder, w->files.split, what, (long)getpid()) <
+                 (int)sizeof path,
+             LS_ERR_USAGE, "%s: the name is too long", w->files.folder);
     h->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (h->fd < 0) return ls__split_failed(&w->files, path, errno);
     unlink(path);
@@ -75,7 +77,8 @@ static ls_status heap_read(ls_text_writer *w, heap *h, int64_t at, void *data, s
     for (size_t done = 0; done < bytes;) {
         ssize_t n = pread(h->fd, (char *)data + done, bytes - done, (off_t)(at + (int64_t)done));
         if (n < 0 && errno == EINTR) continue;
-        LS_CHECK(n > 0, LS_ERR_ENV, "%s: what was written cannot be read again: %s", w->files.folder, n ? strerror(errno) : "it ends early");
+        LS_CHECK(n > 0, LS_ERR_ENV, "%s: what was written cannot be read again: %s", w->files.folder,
+                 n ? strerror(errno) : "it ends early");
         done += (size_t)n;
     }
     return LS_OK;
@@ -93,19 +96,20 @@ static void put64(uint8_t *le, int64_t value)
     for (int b = 0; b < 8; b++) le[b] = (uint8_t)((uint64_t)value >> 8 * b);
 }
 
-/* ---- adding -------------------------------------------------------------------------------------------------------- */
+/* ---- adding ------------------------------------------------------------------------------------------------------ */
 
 ls_status ls_text_writer_new(ls_text_writer **writer, const char *folder, const ls_text_info *info, int shards)
 {
     *writer = NULL;
-    LS_CHECK(info->vocabulary >= 1 && info->vocabulary <= LS_MAX_CLASSES, LS_ERR_USAGE, "%s: a vocabulary of %lld; expected 1 to %d", folder,
-             (long long)info->vocabulary, LS_MAX_CLASSES);
+    LS_CHECK(info->vocabulary >= 1 && info->vocabulary <= LS_MAX_CLASSES, LS_ERR_USAGE,
+             "%s: a vocabulary of %lld; expected 1 to %d", folder, (long long)info->vocabulary, LS_MAX_CLASSES);
     ls_text_writer *w = calloc(1, sizeof *w);
     LS_CHECK(w, LS_ERR_ENV, "%s: no memory", folder);
     w->token.fd = w->document.fd = -1;
-    w->width         = info->vocabulary > 65536 ? 4 : 2;
-    w->sum           = XXH3_createState();
-    ls_status status = w->sum ? ls__split_prepare(&w->files, folder, info->split, shards) : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
+    w->width                     = info->vocabulary > 65536 ? 4 : 2;
+    w->sum                       = XXH3_createState();
+    ls_status status             = w->sum ? ls__split_prepare(&w->files, folder, info->split, shards)
+                                          : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
     if (status == LS_OK) {
         w->files.what          = "tokens";
         w->info                = *info;
@@ -133,8 +137,9 @@ ls_status ls_text_writer_document(ls_text_writer *w)
 ls_status ls_text_writer_add(ls_text_writer *w, const int32_t *tokens, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        LS_CHECK(tokens[i] >= 0 && tokens[i] < w->info.vocabulary, LS_ERR_DATA, "%s: token %lld is %d; expected 0 to %lld", w->files.folder,
-                 (long long)w->tokens, tokens[i], (long long)w->info.vocabulary - 1);
+        LS_CHECK(tokens[i] >= 0 && tokens[i] < w->info.vocabulary, LS_ERR_DATA,
+                 "%s: token %lld is %d; expected 0 to %lld", w->files.folder, (long long)w->tokens, tokens[i],
+                 (long long)w->info.vocabulary - 1);
         LS_TRY(heap_add(w, &w->token, (uint64_t)tokens[i], w->width));
         w->tokens++;
     }
@@ -144,20 +149,25 @@ ls_status ls_text_writer_add(ls_text_writer *w, const int32_t *tokens, int64_t n
 
 int64_t ls_text_writer_tokens(const ls_text_writer *w) { return w->tokens; }
 
-/* ---- the files ----------------------------------------------------------------------------------------------------- */
+/* ---- the files --------------------------------------------------------------------------------------------------- */
 
-static bool put_text_unless_empty(hid_t file, const char *name, const char *text) { return !*text || ls__put_text(file, name, text); }
+static bool put_text_unless_empty(hid_t file, const char *name, const char *text)
+{
+    return !*text || ls__put_text(file, name, text);
+}
 
 static bool put_skeleton(void *writer, hid_t file)
 {
     ls_text_writer *w      = writer;
     int             format = 1;
     hsize_t         tokens = (hsize_t)w->count, documents = (hsize_t)w->count_documents;
-    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) && ls__put_text(file, "split", w->info.split) &&
+    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
+           ls__put_text(file, "split", w->info.split) &&
            ls__put_attribute(file, "vocabulary", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.vocabulary) &&
            ls__put_attribute(file, "bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.bytes) &&
-           put_text_unless_empty(file, "tokenizer", w->info.tokenizer) && put_text_unless_empty(file, "tokenizer_hash", w->info.tokenizer_hash) &&
-           ls__put_checksum(file) && ls__put_place(file, "documents", H5T_STD_I64LE, 1, &documents, &w->documents_at) &&
+           put_text_unless_empty(file, "tokenizer", w->info.tokenizer) &&
+           put_text_unless_empty(file, "tokenizer_hash", w->info.tokenizer_hash) && ls__put_checksum(file) &&
+           ls__put_place(file, "documents", H5T_STD_I64LE, 1, &documents, &w->documents_at) &&
            ls__put_place(file, "tokens", w->width == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, 1, &tokens, &w->tokens_at);
 }
 
@@ -224,8 +234,9 @@ static ls_status make_file(ls_text_writer *w)
 
 ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes)
 {
-    LS_CHECK(w->tokens >= w->files.shards, LS_ERR_DATA, "%s: the split '%s' has %lld tokens, which cannot be cut into %d file%s" LS_HINT "%s",
-             w->files.folder, w->info.split, (long long)w->tokens, w->files.shards, w->files.shards == 1 ? "" : "s",
+    LS_CHECK(w->tokens >= w->files.shards, LS_ERR_DATA,
+             "%s: the split '%s' has %lld tokens, which cannot be cut into %d file%s" LS_HINT "%s", w->files.folder,
+             w->info.split, (long long)w->tokens, w->files.shards, w->files.shards == 1 ? "" : "s",
              w->tokens ? "use fewer --shards" : "the text is empty");
     w->info.bytes = bytes;
     LS_TRY(heap_flush(w, &w->token));
@@ -236,7 +247,8 @@ ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes)
 
 ls_status ls_text_writer_close(ls_text_writer *w)
 {
-    LS_CHECK(w->files.shard == w->files.shards, LS_ERR_USAGE, "%s: the split '%s' was not finished", w->files.folder, w->info.split);
+    LS_CHECK(w->files.shard == w->files.shards, LS_ERR_USAGE, "%s: the split '%s' was not finished", w->files.folder,
+             w->info.split);
     return ls__split_close(&w->files);
 }
 

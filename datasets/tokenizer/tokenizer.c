@@ -8,7 +8,7 @@
 
 #include "datasets/tokenizer/tokenizer_internal.h"
 
-/* ---- lists that grow ----------------------------------------------------------------------------------------------- */
+/* ---- lists that grow --------------------------------------------------------------------------------------------- */
 
 ls_status ls__tokens_reserve(ls_tokens *list, int64_t n)
 {
@@ -48,7 +48,7 @@ void ls_string_free(ls_string *s)
     *s = (ls_string){0};
 }
 
-/* ---- bytes and characters ------------------------------------------------------------------------------------------ */
+/* ---- bytes and characters ---------------------------------------------------------------------------------------- */
 
 static bool prints(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD); }
 
@@ -89,14 +89,15 @@ static void keep_chars(ls_tokenizer *t)
     for (int32_t id = 0; id < t->size; id++) {
         uint32_t code;
         size_t   bytes = t->at[id + 1] - t->at[id];
-        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0) continue; /* an added token */
+        if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0)
+            continue; /* an added token */
         uint64_t i = char_slot(code);
         while (chars[i & t->char_mask].id >= 0) i++;
         chars[i & t->char_mask] = (ls_char){code, id};
     }
 }
 
-/* ---- making one ---------------------------------------------------------------------------------------------------- */
+/* ---- making one -------------------------------------------------------------------------------------------------- */
 
 static void *keep(ls_arena *arena, const void *data, size_t bytes)
 {
@@ -138,8 +139,8 @@ static uint64_t hash_of(const ls_tokenizer *t)
 {
     int32_t  numbers[3] = {(int32_t)t->kind, t->size, t->added};
     uint64_t hash       = XXH3_64bits(numbers, sizeof numbers);
-    hash = XXH3_64bits_withSeed(t->at, ((size_t)t->size + 1) * sizeof *t->at, hash);
-    hash = XXH3_64bits_withSeed(t->text, t->at[t->size], hash);
+    hash                = XXH3_64bits_withSeed(t->at, ((size_t)t->size + 1) * sizeof *t->at, hash);
+    hash                = XXH3_64bits_withSeed(t->text, t->at[t->size], hash);
     for (int i = 0; i < t->added; i++) {
         int32_t added[3] = {t->add[i].id, t->add[i].special, t->add[i].late};
         hash             = XXH3_64bits_withSeed(added, sizeof added, hash);
@@ -178,7 +179,9 @@ ls_status ls_tokenizer_bytes(ls_tokenizer **t)
     memcpy(text + 256, LS_END_TEXT, strlen(LS_END_TEXT));
     at[256] = 256;
     at[257] = 256 + strlen(LS_END_TEXT);
-    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind = LS_TOKENIZER_BYTES, .size = 257, .text = text, .at = at, .added = 1, .add = &end}));
+    LS_TRY(ls__tokenizer_make(
+        t, &(ls_tokenizer_parts){
+               .kind = LS_TOKENIZER_BYTES, .size = 257, .text = text, .at = at, .added = 1, .add = &end}));
     return LS_OK;
 }
 
@@ -187,7 +190,7 @@ void ls_tokenizer_free(ls_tokenizer *t)
     if (t) ls_arena_free(t->arena);
 }
 
-/* ---- what it is ---------------------------------------------------------------------------------------------------- */
+/* ---- what it is -------------------------------------------------------------------------------------------------- */
 
 int32_t ls_tokenizer_size(const ls_tokenizer *t) { return t->size; }
 
@@ -207,7 +210,7 @@ const char *ls_tokenizer_kind_text(ls_tokenizer_kind kind)
     return text[kind];
 }
 
-/* ---- tokens to text ------------------------------------------------------------------------------------------------ */
+/* ---- tokens to text ---------------------------------------------------------------------------------------------- */
 
 const char *ls_tokenizer_token(const ls_tokenizer *t, int32_t id, size_t *bytes)
 {
@@ -222,8 +225,9 @@ ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t
     for (int64_t i = 0; i < n; i++) {
         size_t      bytes;
         const char *token = ls_tokenizer_token(t, ids[i], &bytes);
-        LS_CHECK(token, LS_ERR_DATA, "token %lld is %d: expected 0 to %d" LS_HINT "these tokens were made by another tokenizer", (long long)i, ids[i],
-                 t->size - 1);
+        LS_CHECK(token, LS_ERR_DATA,
+                 "token %lld is %d: expected 0 to %d" LS_HINT "these tokens were made by another tokenizer",
+                 (long long)i, ids[i], t->size - 1);
         LS_TRY(ls__string_append(text, token, bytes));
     }
     return n > 0 ? LS_OK : ls__string_append(text, "", 0);

@@ -2,13 +2,13 @@
  *
  * One word to tokens, by merges (Sennrich et al. 2016; on bytes: Radford et al. 2019).
  *
- * The word begins as one token per byte.  Of all pairs of neighbours that have a merge, the one of the lowest rank is merged,
- * the leftmost of equals, until none has.  That is the definition; three ways lead there:
+ * The word begins as one token per byte.  Of all pairs of neighbours that have a merge, the one of the lowest rank is
+ * merged, the leftmost of equals, until none has.  That is the definition; three ways lead there:
  *
- *   looked up     tokens that are what their own text becomes, found by their text: most words of a text that the tokenizer knows
- *   short words   the rank of each pair in an array, of which the smallest is sought: n^2, but all of it in a few lines of cache
- *   long words    a heap of pairs, ordered by rank and place.  A pair may be gone when its turn comes: then the two neighbours
- *                 there make another token, or none
+ *   looked up     tokens that are what their own text becomes, found by their text: most words of a text that the
+ * tokenizer knows short words   the rank of each pair in an array, of which the smallest is sought: n^2, but all of it
+ * in a few lines of cache long words    a heap of pairs, ordered by rank and place.  A pair may be gone when its turn
+ * comes: then the two neighbours there make another token, or none
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 enum { NONE = INT32_MAX, SHORT = 64 };
 
-/* ---- tables -------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static inline uint64_t pair_slot(int32_t left, int32_t right)
 {
@@ -58,7 +58,7 @@ static uint64_t power_above(uint64_t n)
     return power;
 }
 
-/* ---- short words --------------------------------------------------------------------------------------------------- */
+/* ---- short words ------------------------------------------------------------------------------------------------- */
 
 static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_t *id)
 {
@@ -80,7 +80,7 @@ static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_
     return n;
 }
 
-/* ---- long words ---------------------------------------------------------------------------------------------------- */
+/* ---- long words -------------------------------------------------------------------------------------------------- */
 
 typedef struct symbol {
     int32_t id;           /* -1: merged into the one before */
@@ -96,7 +96,10 @@ typedef struct heap {
     size_t     count;
 } heap;
 
-static bool before(const candidate *x, const candidate *y) { return x->rank != y->rank ? x->rank < y->rank : x->at < y->at; }
+static bool before(const candidate *x, const candidate *y)
+{
+    return x->rank != y->rank ? x->rank < y->rank : x->at < y->at;
+}
 
 static void push(heap *h, candidate c)
 {
@@ -108,7 +111,7 @@ static void push(heap *h, candidate c)
 static candidate pop(heap *h)
 {
     candidate top = h->item[0], last = h->item[--h->count];
-    size_t    i   = 0;
+    size_t    i = 0;
     for (size_t child; (child = 2 * i + 1) < h->count; i = child) {
         if (child + 1 < h->count && before(&h->item[child + 1], &h->item[child])) child++;
         if (!before(&h->item[child], &last)) break;
@@ -131,13 +134,16 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
     heap    h = {s ? malloc(2 * n * sizeof *h.item) : NULL, 0};
     if (!s || !h.item) {
         free(s);
-        return LS_FAIL(LS_ERR_ENV, "no memory for a word of %zu bytes" LS_HINT "a text without any white space cannot be encoded in pieces", n);
+        return LS_FAIL(LS_ERR_ENV,
+                       "no memory for a word of %zu bytes" LS_HINT
+                       "a text without any white space cannot be encoded in pieces",
+                       n);
     }
     int32_t last = (int32_t)n - 1;
     for (int32_t i = 0; i <= last; i++) s[i] = (symbol){t->byte[word[i]], i - 1, i < last ? i + 1 : -1};
     for (int32_t i = 0; i < last; i++) push_pair(t, &h, s, i);
     while (h.count) {
-        candidate      c = pop(&h);
+        candidate      c    = pop(&h);
         int32_t        next = s[c.at].next;
         const ls_pair *p    = s[c.at].id >= 0 && next >= 0 ? find_pair(t, s[c.at].id, s[next].id) : NULL;
         if (!p || p->result != c.result) continue;
@@ -154,7 +160,7 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
     return LS_OK;
 }
 
-/* ---- any word ------------------------------------------------------------------------------------------------------ */
+/* ---- any word ---------------------------------------------------------------------------------------------------- */
 
 ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes, ls_tokens *list)
 {

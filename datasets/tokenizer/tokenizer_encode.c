@@ -4,7 +4,7 @@
 
 #include "datasets/tokenizer/tokenizer_internal.h"
 
-/* ---- special tokens ------------------------------------------------------------------------------------------------ */
+/* ---- special tokens ---------------------------------------------------------------------------------------------- */
 
 static size_t added_bytes(const ls_tokenizer *t, const ls_added *add) { return t->at[add->id + 1] - t->at[add->id]; }
 
@@ -19,8 +19,10 @@ static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size
     return NULL;
 }
 
-/* Where the next one begins, `bytes` when there is none.  In plain text special ones are passed over, with all that is in them. */
-static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, const ls_added **found)
+/* Where the next one begins, `bytes` when there is none.  In plain text special ones are passed over, with all that is
+ * in them. */
+static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
+                         const ls_added **found)
 {
     uint8_t first = t->text[t->at[t->add[0].id]];
     bool    alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all begin alike, as one alone does */
@@ -38,7 +40,7 @@ static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t byte
     return bytes;
 }
 
-/* ---- what is between them ------------------------------------------------------------------------------------------ */
+/* ---- what is between them ---------------------------------------------------------------------------------------- */
 
 static ls_status encode_bytes(const uint8_t *text, size_t bytes, ls_tokens *list)
 {
@@ -57,8 +59,10 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
         if (id < 0) {
             uint8_t c[6] = " ";
             if (code >= 0xA0 || (code > ' ' && code < 0x7F)) ls__utf8_put(c + 1, code);
-            return LS_FAIL(LS_ERR_DATA, "the text has the character U+%04X%s, which the tokenizer does not know" LS_HINT
-                           "train the tokenizer on text that has it, or take one of kind bytes or bpe", code, c[1] ? (char *)c : "");
+            return LS_FAIL(LS_ERR_DATA,
+                           "the text has the character U+%04X%s, which the tokenizer does not know" LS_HINT
+                           "train the tokenizer on text that has it, or take one of kind bytes or bpe",
+                           code, c[1] ? (char *)c : "");
         }
         list->id[list->count++] = id;
     }
@@ -80,12 +84,15 @@ static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size
     return t->kind == LS_TOKENIZER_CHARS ? encode_chars(t, text, bytes, list) : encode_words(t, text, bytes, list);
 }
 
-static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain, ls_piece *take, void *context)
+static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
+                            ls_piece *take, void *context)
 {
     while (bytes > 0) {
         const ls_added *found = NULL;
         size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
-        if (n > 0) LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context) : take(t, context, text, n, NULL));
+        if (n > 0)
+            LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context)
+                                    : take(t, context, text, n, NULL));
         if (!found) break;
         LS_TRY(take(t, context, text + n, added_bytes(t, found), found));
         n += added_bytes(t, found);
@@ -96,17 +103,20 @@ static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t b
 }
 
 /* What is not UTF-8 is replaced first, in a copy; most texts need none. */
-ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced, ls_piece *take, void *context)
+ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced,
+                         ls_piece *take, void *context)
 {
     ls_string clean = {0};
-    if (t->kind == LS_TOKENIZER_BYTES || ls__utf8_valid(text, bytes) == bytes) return each_piece(t, text, bytes, false, plain, take, context);
+    if (t->kind == LS_TOKENIZER_BYTES || ls__utf8_valid(text, bytes) == bytes)
+        return each_piece(t, text, bytes, false, plain, take, context);
     ls_status status = ls__utf8_clean(text, bytes, &clean, replaced);
     if (status == LS_OK) status = each_piece(t, (const uint8_t *)clean.data, clean.bytes, false, plain, take, context);
     ls_string_free(&clean);
     return status;
 }
 
-static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added)
+static ls_status encode_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
+                              const ls_added *added)
 {
     ls_tokens *list = context;
     if (!added) return encode_between(t, text, bytes, list);
@@ -129,10 +139,10 @@ ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, siz
 
 /* ---- where a text may be cut ---------------------------------------------------------------------------------------
  *
- * No character begins at a byte 10xxxxxx of valid text, and no ill-formed sequence has another byte behind its first: so every
- * byte of another form begins something, and only such places are looked at.  The character on either side must be whole.
- * Words of bpe end where white space begins, and where letters, digits and other characters meet, but for an apostrophe, which
- * may take the letters behind it ('ll). */
+ * No character begins at a byte 10xxxxxx of valid text, and no ill-formed sequence has another byte behind its first:
+ * so every byte of another form begins something, and only such places are looked at.  The character on either side
+ * must be whole. Words of bpe end where white space begins, and where letters, digits and other characters meet, but
+ * for an apostrophe, which may take the letters behind it ('ll). */
 
 /* Might a special token begin before `at` and end behind it, now or with more text? */
 static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at)
@@ -183,8 +193,10 @@ size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
         before    = at - 1;
         if (t->kind != LS_TOKENIZER_BYTES) {
             while (before > 0 && !begins(text[before])) before--;
-            if (at == bytes) good = t->kind == LS_TOKENIZER_CHARS && whole(text, bytes, before);
-            else if (t->kind == LS_TOKENIZER_BPE) good = whole(text, bytes, at) && ends_word(t, text, bytes, before, at);
+            if (at == bytes)
+                good = t->kind == LS_TOKENIZER_CHARS && whole(text, bytes, before);
+            else if (t->kind == LS_TOKENIZER_BPE)
+                good = whole(text, bytes, at) && ends_word(t, text, bytes, before, at);
         }
         if (good && !cuts_added(t, text, bytes, at)) break;
     }

@@ -24,8 +24,8 @@
 /* A token that is found in the text before anything else is done with it. */
 typedef struct ls_added {
     int32_t id;
-    bool    special; /* plain text when encoding plain                                                                    */
-    bool    late;    /* "normalized": looked for in what the others have left                                             */
+    bool    special; /* plain text when encoding plain */
+    bool late; /* "normalized": looked for in what the others have left                                             */
 } ls_added;
 
 /* A merge: two tokens that stand side by side become one.  The earlier in the list, the sooner. */
@@ -55,25 +55,26 @@ struct ls_tokenizer {
     const uint64_t   *at;   /* size + 1: token i is text[at[i] .. at[i + 1])                           */
 
     int             added;
-    const ls_added *add;              /* by first byte, the longest first                              */
-    int             add_first[257];   /* those that begin with byte b: add_first[b] .. add_first[b + 1] */
-    size_t          add_longest;      /* in bytes                                                      */
-    bool            late;             /* any of them is                                                */
+    const ls_added *add;            /* by first byte, the longest first                              */
+    int             add_first[257]; /* those that begin with byte b: add_first[b] .. add_first[b + 1] */
+    size_t          add_longest;    /* in bytes                                                      */
+    bool            late;           /* any of them is                                                */
 
     int64_t         merges;
     const ls_merge *merge;
-    uint64_t        pair_mask;        /* of the tables: a power of two, less one                       */
+    uint64_t        pair_mask; /* of the tables: a power of two, less one                       */
     const ls_pair  *pair;
-    int32_t         byte[256];        /* bpe: the token of a byte                                      */
+    int32_t         byte[256]; /* bpe: the token of a byte                                      */
     uint64_t        word_mask;
-    const int32_t  *word;             /* bpe: tokens that are what their own text becomes, by its hash */
+    const int32_t  *word; /* bpe: tokens that are what their own text becomes, by its hash */
 
-    uint64_t       char_mask;         /* chars: the token of a character                               */
+    uint64_t       char_mask; /* chars: the token of a character                               */
     const ls_char *chars;
-    const uint8_t *classes;           /* ls__unicode_classes                                           */
+    const uint8_t *classes; /* ls__unicode_classes                                           */
 };
 
-/* What a tokenizer is made of.  The caller has checked it: texts are not empty, ids are within 0..size-1, bpe has all bytes. */
+/* What a tokenizer is made of.  The caller has checked it: texts are not empty, ids are within 0..size-1, bpe has all
+ * bytes. */
 typedef struct ls_tokenizer_parts {
     ls_tokenizer_kind kind;
     int32_t           size;
@@ -81,7 +82,7 @@ typedef struct ls_tokenizer_parts {
     const uint64_t   *at;
     int64_t           merges;
     const ls_merge   *merge;
-    const int32_t    *byte;  /* bpe: the tokens of the 256 bytes */
+    const int32_t    *byte; /* bpe: the tokens of the 256 bytes */
     int               added;
     const ls_added   *add;
 } ls_tokenizer_parts;
@@ -102,12 +103,14 @@ uint32_t ls__byte_char(int byte);
 int      ls__char_byte(uint32_t code);
 
 /* One piece of a text, which is UTF-8: an added token, or (`added` NULL) what stands between two of them. */
-typedef ls_status ls_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added);
-ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced, ls_piece *take, void *context);
+typedef ls_status ls_piece(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
+                           const ls_added *added);
+ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced,
+                         ls_piece *take, void *context);
 
 /* Reads a file in pieces that ls_tokenizer_cut allows.  A text that allows none for 64 MB is cut there all the same. */
 typedef ls_status ls_text_piece(void *context, const char *text, size_t bytes);
-ls_status ls__text_file(const ls_tokenizer *t, const char *path, ls_text_piece *take, void *context);
+ls_status         ls__text_file(const ls_tokenizer *t, const char *path, ls_text_piece *take, void *context);
 
 /* Words and how often each occurs.  Starts as {.most = N}: when there are more, the rarest half is forgotten. */
 typedef struct ls_word_count {
@@ -126,8 +129,8 @@ typedef struct ls_words {
 ls_status ls__words_count(ls_words *w, const uint8_t *word, size_t bytes);
 void      ls__words_free(ls_words *w);
 
-/* Merges of the words, until there are `size` tokens (bytes included) or every pair is rarer than min_count.  Token i < 256 is
- * the byte byte_of[i].  All in `memory`: texts (at: size of the result + 1) and merges. */
+/* Merges of the words, until there are `size` tokens (bytes included) or every pair is rarer than min_count.  Token i <
+ * 256 is the byte byte_of[i].  All in `memory`: texts (at: size of the result + 1) and merges. */
 typedef struct ls_learned {
     int32_t   size;
     uint8_t  *text;
@@ -135,7 +138,8 @@ typedef struct ls_learned {
     int64_t   merges;
     ls_merge *merge;
 } ls_learned;
-ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const uint8_t byte_of[256], ls_arena *memory, ls_learned *learned);
+ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const uint8_t byte_of[256], ls_arena *memory,
+                           ls_learned *learned);
 
 /* Room for n more. */
 ls_status ls__tokens_reserve(ls_tokens *list, int64_t n);

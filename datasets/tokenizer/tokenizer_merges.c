@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Learning merges (Sennrich et al. 2016, algorithm 1), as Hugging Face's BpeTrainer does it: again and again, the pair of
- * neighbours that is most frequent in the words becomes one token; of equals, the pair of the smaller tokens.
+ * Learning merges (Sennrich et al. 2016, algorithm 1), as Hugging Face's BpeTrainer does it: again and again, the pair
+ * of neighbours that is most frequent in the words becomes one token; of equals, the pair of the smaller tokens.
  *
- * Counts of pairs are kept up to date, not counted again: a pair knows the words that have it, or once had it, and a merge looks
- * into these alone.  The heap holds a pair for each time that it grew, with its count then.  Counts also shrink, so an entry
- * whose count is no longer that of its pair goes back with the right one when its turn comes.
+ * Counts of pairs are kept up to date, not counted again: a pair knows the words that have it, or once had it, and a
+ * merge looks into these alone.  The heap holds a pair for each time that it grew, with its count then.  Counts also
+ * shrink, so an entry whose count is no longer that of its pair goes back with the right one when its turn comes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,14 +32,14 @@ typedef struct learner {
     int32_t        *symbol; /* of all words; word i begins where its text does     */
     uint32_t       *length; /* of each word, in symbols                            */
     pair           *pairs;
-    uint32_t       *slot;   /* pair + 1; 0: empty                                  */
+    uint32_t       *slot; /* pair + 1; 0: empty                                  */
     int64_t         count, room, slots;
     entry          *heap;
     int64_t         heaped, heap_room;
-    uint32_t       *grown;  /* pairs that a merge made more frequent               */
+    uint32_t       *grown; /* pairs that a merge made more frequent               */
     int64_t         grew, grown_room;
     ls_learned     *out;
-    int32_t        *token;  /* by the hash of its text; -1: empty                  */
+    int32_t        *token; /* by the hash of its text; -1: empty                  */
     uint64_t        token_mask, text_room;
     bool            failed; /* no memory                                           */
 } learner;
@@ -56,7 +56,7 @@ static bool grow(void **array, int64_t count, int64_t *room, size_t size)
     return true;
 }
 
-/* ---- pairs --------------------------------------------------------------------------------------------------------- */
+/* ---- pairs ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t hash_pair(int32_t left, int32_t right)
 {
@@ -86,7 +86,8 @@ static pair *get_pair(learner *l, int32_t left, int32_t right)
     if (2 * (l->count + 1) > l->slots && !rehash(l)) return NULL;
     for (uint64_t h = hash_pair(left, right);; h++) {
         uint32_t *slot = &l->slot[h & (uint64_t)(l->slots - 1)];
-        if (*slot && l->pairs[*slot - 1].left == left && l->pairs[*slot - 1].right == right) return &l->pairs[*slot - 1];
+        if (*slot && l->pairs[*slot - 1].left == left && l->pairs[*slot - 1].right == right)
+            return &l->pairs[*slot - 1];
         if (*slot) continue;
         if (l->count == UINT32_MAX - 1 || !grow((void **)&l->pairs, l->count, &l->room, sizeof *l->pairs)) return NULL;
         l->pairs[l->count] = (pair){.left = left, .right = right, .last = UINT32_MAX};
@@ -118,7 +119,7 @@ static void push(learner *l, uint32_t p)
 static entry pop(learner *l)
 {
     entry   top = l->heap[0], last = l->heap[--l->heaped];
-    int64_t i   = 0;
+    int64_t i = 0;
     for (int64_t child; (child = 2 * i + 1) < l->heaped; i = child) {
         if (child + 1 < l->heaped && before(l, l->heap[child + 1], l->heap[child])) child++;
         if (!before(l, l->heap[child], last)) break;
@@ -172,13 +173,13 @@ static void push_grown(learner *l)
     l->grew = 0;
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 /* The token of this text, made if it is new; -1 without memory. */
 static int32_t get_token(learner *l, int32_t left, int32_t right)
 {
-    ls_learned *out    = l->out;
-    uint64_t    n      = out->at[left + 1] - out->at[left], m = out->at[right + 1] - out->at[right], end = out->at[out->size];
+    ls_learned *out = l->out;
+    uint64_t n = out->at[left + 1] - out->at[left], m = out->at[right + 1] - out->at[right], end = out->at[out->size];
     if (end + n + m > l->text_room) {
         uint64_t room = 2 * (end + n + m);
         uint8_t *text = realloc(out->text, room);
@@ -191,11 +192,12 @@ static int32_t get_token(learner *l, int32_t left, int32_t right)
     for (uint64_t h = XXH3_64bits(out->text + end, n + m);; h++) {
         int32_t *id = &l->token[h & l->token_mask];
         if (*id < 0) {
-            *id = out->size;
+            *id                  = out->size;
             out->at[++out->size] = end + n + m;
             return *id;
         }
-        if (out->at[*id + 1] - out->at[*id] == n + m && memcmp(out->text + out->at[*id], out->text + end, n + m) == 0) return *id;
+        if (out->at[*id + 1] - out->at[*id] == n + m && memcmp(out->text + out->at[*id], out->text + end, n + m) == 0)
+            return *id;
     }
 }
 
@@ -220,7 +222,7 @@ static bool start_tokens(learner *l, int32_t size, const uint8_t byte_of[256])
     return true;
 }
 
-/* ---- merging ------------------------------------------------------------------------------------------------------- */
+/* ---- merging ----------------------------------------------------------------------------------------------------- */
 
 static bool start_words(learner *l, const uint8_t byte_of[256])
 {
@@ -234,7 +236,8 @@ static bool start_words(learner *l, const uint8_t byte_of[256])
     for (int64_t i = 0; i < w->words; i++) {
         const int32_t *s = l->symbol + w->word[i].at;
         l->length[i]     = w->word[i].bytes;
-        for (uint32_t k = 0; k + 1 < l->length[i] && !l->failed; k++) change(l, s[k], s[k + 1], (uint32_t)i, w->word[i].count);
+        for (uint32_t k = 0; k + 1 < l->length[i] && !l->failed; k++)
+            change(l, s[k], s[k + 1], (uint32_t)i, w->word[i].count);
     }
     push_grown(l);
     return !l->failed;
@@ -245,7 +248,7 @@ static void merge_word(learner *l, uint32_t word, ls_merge m)
 {
     int32_t *s     = l->symbol + l->words->word[word].at;
     int64_t  times = l->words->word[word].count;
-    uint32_t n     = l->length[word], out = 0;
+    uint32_t n = l->length[word], out = 0;
     for (uint32_t i = 0; i < n; i++, out++) {
         if (s[i] != m.left || i + 1 == n || s[i + 1] != m.right) {
             s[out] = s[i];
@@ -267,8 +270,8 @@ static void merge_word(learner *l, uint32_t word, ls_merge m)
 
 static bool merge_pair(learner *l, uint32_t which)
 {
-    pair      p     = l->pairs[which]; /* a copy: the array may move */
-    ls_merge  m     = {p.left, p.right, get_token(l, p.left, p.right)};
+    pair     p = l->pairs[which]; /* a copy: the array may move */
+    ls_merge m = {p.left, p.right, get_token(l, p.left, p.right)};
     if (m.result < 0) return false;
     l->pairs[which] = (pair){.left = p.left, .right = p.right, .last = UINT32_MAX, .merged = true};
     if (!p.merged) l->out->merge[l->out->merges++] = m;
@@ -294,14 +297,15 @@ static bool learn(learner *l, int32_t size, int64_t min_count)
     return true;
 }
 
-ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const uint8_t byte_of[256], ls_arena *memory, ls_learned *out)
+ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const uint8_t byte_of[256], ls_arena *memory,
+                           ls_learned *out)
 {
     learner l = {.words = w, .out = out};
-    *out      = (ls_learned){.at = ls_arena_alloc(memory, ((size_t)size + 2) * sizeof *out->at),
+    *out      = (ls_learned){.at    = ls_arena_alloc(memory, ((size_t)size + 2) * sizeof *out->at),
                              .merge = ls_arena_alloc(memory, (2 * (size_t)size + 1) * sizeof *out->merge)};
     free(w->slot); /* no more to be counted; the room is needed */
-    w->slot  = NULL;
-    w->slots = 0;
+    w->slot   = NULL;
+    w->slots  = 0;
     bool done = start_tokens(&l, size, byte_of) && start_words(&l, byte_of) && learn(&l, size, min_count);
     if (done) {
         uint8_t *text = ls_arena_alloc(memory, out->at[out->size]);
@@ -319,6 +323,7 @@ ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const u
     free(l.symbol);
     free(l.length);
     free(l.token);
-    LS_CHECK(done, LS_ERR_ENV, "no memory to learn merges from %lld words" LS_HINT "lower the number of words to keep", (long long)w->words);
+    LS_CHECK(done, LS_ERR_ENV, "no memory to learn merges from %lld words" LS_HINT "lower the number of words to keep",
+             (long long)w->words);
     return LS_OK;
 }

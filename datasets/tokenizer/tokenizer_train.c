@@ -11,7 +11,7 @@
 
 enum { READ_BYTES = 1 << 20, MOST_BYTES = 64 << 20, DEFAULT_WORDS = 4 << 20 };
 
-/* ---- files --------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* As many bytes as there is room for: fewer only at the end. */
 static ls_status fill(int fd, const char *path, char *text, size_t room, size_t *bytes)
@@ -34,7 +34,8 @@ static size_t cut_anyway(const char *text, size_t bytes)
     return at ? at : bytes;
 }
 
-static ls_status read_pieces(const ls_tokenizer *t, int fd, const char *path, char **text, ls_text_piece *take, void *context)
+static ls_status read_pieces(const ls_tokenizer *t, int fd, const char *path, char **text, ls_text_piece *take,
+                             void *context)
 {
     struct stat st;
     size_t      room = 0, bytes = 0, first = 2 * READ_BYTES;
@@ -73,7 +74,7 @@ ls_status ls__text_file(const ls_tokenizer *t, const char *path, ls_text_piece *
     return status;
 }
 
-/* ---- what is in them ----------------------------------------------------------------------------------------------- */
+/* ---- what is in them --------------------------------------------------------------------------------------------- */
 
 typedef struct training {
     const ls_tokenizer_training *asked;
@@ -84,7 +85,8 @@ typedef struct training {
     int64_t                      bytes, replaced;
 } training;
 
-static ls_status take_words(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added)
+static ls_status take_words(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
+                            const ls_added *added)
 {
     training *tr = context;
     for (size_t i = 0, n; !added && i < bytes; i += n) {
@@ -94,7 +96,8 @@ static ls_status take_words(const ls_tokenizer *t, void *context, const uint8_t 
     return LS_OK;
 }
 
-static ls_status take_chars(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes, const ls_added *added)
+static ls_status take_chars(const ls_tokenizer *t, void *context, const uint8_t *text, size_t bytes,
+                            const ls_added *added)
 {
     training *tr = context;
     (void)t;
@@ -110,18 +113,20 @@ static ls_status take_text(void *context, const char *text, size_t bytes)
 {
     training *tr = context;
     tr->bytes += (int64_t)bytes;
-    LS_TRY(ls__each_piece(tr->base, (const uint8_t *)text, bytes, false, &tr->replaced, tr->seen ? take_chars : take_words, tr));
+    LS_TRY(ls__each_piece(tr->base, (const uint8_t *)text, bytes, false, &tr->replaced,
+                          tr->seen ? take_chars : take_words, tr));
     return LS_OK;
 }
 
 static ls_status read_files(training *tr)
 {
     for (int i = 0; i < tr->asked->files; i++) LS_TRY(ls__text_file(tr->base, tr->asked->file[i], take_text, tr));
-    LS_CHECK(tr->bytes, LS_ERR_DATA, "%s%s: expected text, found none" LS_HINT "the file is empty", tr->asked->file[0], tr->asked->files > 1 ? " and the others" : "");
+    LS_CHECK(tr->bytes, LS_ERR_DATA, "%s%s: expected text, found none" LS_HINT "the file is empty", tr->asked->file[0],
+             tr->asked->files > 1 ? " and the others" : "");
     return LS_OK;
 }
 
-/* ---- what becomes of it -------------------------------------------------------------------------------------------- */
+/* ---- what becomes of it ------------------------------------------------------------------------------------------ */
 
 /* Bytes in the order of the characters that they are written with: GPT-2's order. */
 static void order_bytes(uint8_t byte_of[256], int32_t id_of[256])
@@ -136,7 +141,8 @@ static void order_bytes(uint8_t byte_of[256], int32_t id_of[256])
 }
 
 /* With <|endoftext|> as the last token, or without it. */
-static ls_status make(ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned *learned, bool end, const int32_t byte[256], ls_arena *memory)
+static ls_status make(ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned *learned, bool end,
+                      const int32_t byte[256], ls_arena *memory)
 {
     uint64_t  used = learned->at[learned->size], bytes = strlen(LS_END_TEXT);
     uint8_t  *text = ls_arena_alloc(memory, used + bytes);
@@ -146,8 +152,15 @@ static ls_status make(ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned
     memcpy(text + used, LS_END_TEXT, bytes);
     memcpy(at, learned->at, ((size_t)learned->size + 1) * sizeof *at);
     at[learned->size + 1] = used + bytes;
-    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind = kind, .size = learned->size + end, .text = text, .at = at, .merges = learned->merges,
-                                                       .merge = learned->merge, .byte = byte, .added = end, .add = &add}));
+    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind   = kind,
+                                                       .size   = learned->size + end,
+                                                       .text   = text,
+                                                       .at     = at,
+                                                       .merges = learned->merges,
+                                                       .merge  = learned->merge,
+                                                       .byte   = byte,
+                                                       .added  = end,
+                                                       .add    = &add}));
     return LS_OK;
 }
 
@@ -158,7 +171,8 @@ static ls_status make_base(training *tr, bool end)
     uint64_t at[258];
     order_bytes(byte_of, id_of);
     for (int i = 0; i <= 256; i++) at[i] = (uint64_t)i;
-    LS_TRY(make(&tr->base, LS_TOKENIZER_BPE, &(ls_learned){.size = 256, .text = byte_of, .at = at}, end, id_of, tr->memory));
+    LS_TRY(make(&tr->base, LS_TOKENIZER_BPE, &(ls_learned){.size = 256, .text = byte_of, .at = at}, end, id_of,
+                tr->memory));
     return LS_OK;
 }
 
@@ -169,14 +183,17 @@ static ls_status train_bpe(training *tr, ls_tokenizer **t)
     int32_t                      id_of[256];
     ls_learned                   learned;
     LS_CHECK(asked->size >= 257 && asked->size <= LS_MAX_VOCABULARY, LS_ERR_USAGE,
-             "a vocabulary of %d tokens: expected 257 (256 bytes and %s) to %d", asked->size, LS_END_TEXT, LS_MAX_VOCABULARY);
+             "a vocabulary of %d tokens: expected 257 (256 bytes and %s) to %d", asked->size, LS_END_TEXT,
+             LS_MAX_VOCABULARY);
     LS_CHECK(asked->max_words >= 0 && asked->max_words < UINT32_MAX && asked->min_count >= 0, LS_ERR_USAGE,
-             "expected max_words and min_count not to be negative, found %lld and %lld", (long long)asked->max_words, (long long)asked->min_count);
+             "expected max_words and min_count not to be negative, found %lld and %lld", (long long)asked->max_words,
+             (long long)asked->min_count);
     tr->words.most = asked->max_words ? asked->max_words : DEFAULT_WORDS;
     order_bytes(byte_of, id_of);
     LS_TRY(make_base(tr, true));
     LS_TRY(read_files(tr));
-    LS_TRY(ls__learn_merges(&tr->words, asked->size - 1, asked->min_count ? asked->min_count : 2, byte_of, tr->memory, &learned));
+    LS_TRY(ls__learn_merges(&tr->words, asked->size - 1, asked->min_count ? asked->min_count : 2, byte_of, tr->memory,
+                            &learned));
     LS_TRY(make(t, LS_TOKENIZER_BPE, &learned, true, id_of, tr->memory));
     return LS_OK;
 }
@@ -190,16 +207,19 @@ static uint32_t next_seen(const training *tr, uint32_t code)
 
 static ls_status train_chars(training *tr, ls_tokenizer **t)
 {
-    LS_CHECK(tr->asked->size == 0, LS_ERR_USAGE, "a vocabulary of %d tokens was asked for: kind chars has as many as there are characters in the text",
+    LS_CHECK(tr->asked->size == 0, LS_ERR_USAGE,
+             "a vocabulary of %d tokens was asked for: kind chars has as many as there are characters in the text",
              tr->asked->size);
     size_t different = 0;
     LS_TRY(make_base(tr, tr->asked->end));
     tr->seen = ls_arena_alloc(tr->memory, LS_UNICODE_END);
     LS_TRY(read_files(tr));
     for (uint32_t code = 0; (code = next_seen(tr, code)) < LS_UNICODE_END; code++) different++;
-    ls_learned learned = {.text = ls_arena_alloc(tr->memory, 4 * different), .at = ls_arena_alloc(tr->memory, (different + 1) * sizeof *learned.at)};
+    ls_learned learned = {.text = ls_arena_alloc(tr->memory, 4 * different),
+                          .at   = ls_arena_alloc(tr->memory, (different + 1) * sizeof *learned.at)};
     for (uint32_t code = 0; (code = next_seen(tr, code)) < LS_UNICODE_END; code++) {
-        learned.at[learned.size + 1] = learned.at[learned.size] + ls__utf8_put(learned.text + learned.at[learned.size], code);
+        learned.at[learned.size + 1] =
+            learned.at[learned.size] + ls__utf8_put(learned.text + learned.at[learned.size], code);
         learned.size++;
     }
     LS_CHECK(learned.size, LS_ERR_DATA, "%s: expected text, found only %s", tr->asked->file[0], LS_END_TEXT);

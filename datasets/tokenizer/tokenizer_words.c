@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Counting words within a bound of memory.  When there are too many different ones, those below a count are forgotten, so that
- * half of the room is free again (as word2vec does with its vocabulary): what is forgotten is rare, and merges come from what is
- * frequent.
+ * Counting words within a bound of memory.  When there are too many different ones, those below a count are forgotten,
+ * so that half of the room is free again (as word2vec does with its vocabulary): what is forgotten is rare, and merges
+ * come from what is frequent.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,8 @@ enum { TEXT_PER_WORD = 16 };
 
 static ls_status no_memory(const ls_words *w)
 {
-    return LS_FAIL(LS_ERR_ENV, "no memory to count %lld words" LS_HINT "lower the number of words to keep", (long long)w->words);
+    return LS_FAIL(LS_ERR_ENV, "no memory to count %lld words" LS_HINT "lower the number of words to keep",
+                   (long long)w->words);
 }
 
 static ls_status rehash(ls_words *w, int64_t slots)

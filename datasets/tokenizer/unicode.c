@@ -7,7 +7,7 @@
 
 #include "datasets/tokenizer/tokenizer_internal.h"
 
-/* ---- classes ------------------------------------------------------------------------------------------------------- */
+/* ---- classes ----------------------------------------------------------------------------------------------------- */
 
 static uint8_t        class_of[LS_UNICODE_END];
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
@@ -15,7 +15,10 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 static void fill(void)
 {
 #define X(name, first, last) {first, last, LS_UNICODE_##name},
-    static const struct { uint32_t first, last; uint8_t class; } ranges[] = {
+    static const struct {
+        uint32_t first, last;
+        uint8_t class;
+    } ranges[] = {
 #include "datasets/tokenizer/unicode_ranges.h"
     };
 #undef X
@@ -29,16 +32,17 @@ const uint8_t *ls__unicode_classes(void)
     return class_of;
 }
 
-/* ---- UTF-8 --------------------------------------------------------------------------------------------------------- */
+/* ---- UTF-8 ------------------------------------------------------------------------------------------------------- */
 
 size_t ls__utf8_next(const uint8_t *s, size_t bytes, uint32_t *code)
 {
     unsigned lead = s[0], low = 0x80, high = 0xBF;
     size_t   length = lead < 0x80 ? 1 : lead < 0xC2 ? 0 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : lead < 0xF5 ? 4 : 0;
-    *code = LS_UTF8_INVALID;
+    *code           = LS_UTF8_INVALID;
     if (length == 1) *code = lead;
     if (length < 2) return 1;
-    /* The second byte has a narrower range where the first would allow overlong forms, surrogates or too large a number. */
+    /* The second byte has a narrower range where the first would allow overlong forms, surrogates or too large a
+     * number. */
     if (lead == 0xE0) low = 0xA0;
     if (lead == 0xED) high = 0x9F;
     if (lead == 0xF0) low = 0x90;
@@ -90,7 +94,7 @@ ls_status ls__utf8_clean(const uint8_t *text, size_t bytes, ls_string *out, int6
     return LS_OK;
 }
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 /* How far characters of a class go on from `at`. */
 static size_t run(const uint8_t *classes, const uint8_t *s, size_t bytes, size_t at, unsigned class)

@@ -2,8 +2,8 @@
  *
  * UTF-8 and classes of characters, as far as tokenizers need them.  Not public.
  *
- * The classes are those of Unicode 16, whatever libraries a machine has, so that a text has the same tokens everywhere: the
- * next Unicode will make letters of what was nothing.
+ * The classes are those of Unicode 16, whatever libraries a machine has, so that a text has the same tokens everywhere:
+ * the next Unicode will make letters of what was nothing.
  */
 #ifndef LS_DATASETS_TOKENIZER_UNICODE_H
 #define LS_DATASETS_TOKENIZER_UNICODE_H
@@ -13,13 +13,18 @@
 enum { LS_UNICODE_END = 0x110000, LS_UNICODE_REPLACEMENT = 0xFFFD };
 #define LS_UTF8_INVALID UINT32_MAX
 
-typedef enum ls_unicode_class { LS_UNICODE_OTHER, LS_UNICODE_SPACE, LS_UNICODE_LETTER, LS_UNICODE_NUMBER } ls_unicode_class;
+typedef enum ls_unicode_class {
+    LS_UNICODE_OTHER,
+    LS_UNICODE_SPACE,
+    LS_UNICODE_LETTER,
+    LS_UNICODE_NUMBER
+} ls_unicode_class;
 
 /* One class for each of LS_UNICODE_END characters. */
 const uint8_t *ls__unicode_classes(void);
 
-/* The first character of a text that is not empty, and how many bytes it takes.  LS_UTF8_INVALID: a maximal subpart of an
- * ill-formed sequence (Unicode 16, section 3.9), which becomes one U+FFFD. */
+/* The first character of a text that is not empty, and how many bytes it takes.  LS_UTF8_INVALID: a maximal subpart of
+ * an ill-formed sequence (Unicode 16, section 3.9), which becomes one U+FFFD. */
 size_t ls__utf8_next(const uint8_t *text, size_t bytes, uint32_t *code);
 
 /* The same for text known to be UTF-8. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- adding -------------------------------------------------------------------------------------------------------- */
+/* ---- adding ------------------------------------------------------------------------------------------------------ */
 
 /* y may be x or z. */
 static void add_tile(int64_t n, float *y, const float *x, const float *z)
@@ -54,16 +54,26 @@ void ls__allreduce_add(int64_t count, int adds, const add *adding, float *const 
     }
 }
 
-float *ls__allreduce_totals(const ls_allreduce *t) { return t->totals ? t->totals : t->block[t->keep == LS_ALLREDUCE_HOST ? 0 : t->me]; }
+float *ls__allreduce_totals(const ls_allreduce *t)
+{
+    return t->totals ? t->totals : t->block[t->keep == LS_ALLREDUCE_HOST ? 0 : t->me];
+}
 
-float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at) { return ls__allreduce_totals(t) + (s->offset + s->shift + at); }
+float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
+{
+    return ls__allreduce_totals(t) + (s->offset + s->shift + at);
+}
 
-const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at) { return s->plus ? ls__allreduce_total(t, s, at + s->plus) : NULL; }
+const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
+{
+    return s->plus ? ls__allreduce_total(t, s, at + s->plus) : NULL;
+}
 
 void ls__allreduce_place(ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
 {
     const team *own = &t->team[t->mine];
-    for (int k = 0; k < own->nodes; k++) t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + s->offset + at;
+    for (int k = 0; k < own->nodes; k++)
+        t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + s->offset + at;
     t->node[own->nodes] = ls__allreduce_total(t, s, at);
 }
 
@@ -88,11 +98,12 @@ static void sum_in_place(ls_allreduce *t, const ls_allreduce_slice *s)
     ls__allreduce_add(length, own->adds, own->adding, t->node, &f);
 }
 
-/* ---- the header ---------------------------------------------------------------------------------------------------- */
+/* ---- the header -------------------------------------------------------------------------------------------------- */
 
 void ls__allreduce_add_heads(int head, float *vector, int adds, const add *adding)
 {
-    for (int i = 0; i < adds; i++) add_tile(head, vector + adding[i].y * head, vector + adding[i].x * head, vector + adding[i].z * head);
+    for (int i = 0; i < adds; i++)
+        add_tile(head, vector + adding[i].y * head, vector + adding[i].x * head, vector + adding[i].z * head);
 }
 
 /* Of the own team's nodes, in memory of this rank's: the others still read them. */
@@ -100,14 +111,15 @@ void ls__allreduce_add_own_heads(ls_allreduce *t)
 {
     const team *own   = &t->team[t->mine];
     size_t      bytes = (size_t)t->head * sizeof(float);
-    for (int k = 0; k < own->nodes; k++) memcpy(t->head_node + k * t->head, t->block[own->member[k]] + (size_t)own->slot[k] * t->stride, bytes);
+    for (int k = 0; k < own->nodes; k++)
+        memcpy(t->head_node + k * t->head, t->block[own->member[k]] + (size_t)own->slot[k] * t->stride, bytes);
     ls__allreduce_add_heads(t->head, t->head_node, own->adds, own->adding);
     if (t->teams == 1) memcpy(t->head_total, t->head_node + (own->adds ? own->nodes : 0) * t->head, bytes);
 }
 
 const float *ls__allreduce_head(const ls_allreduce *tree) { return tree->head_total; }
 
-/* ---- what is begun, and not over ------------------------------------------------------------------------------------ */
+/* ---- what is begun, and not over --------------------------------------------------------------------------------- */
 
 /* Sums the slice that was begun first, once it is complete on all ranks. */
 static ls_status sum_oldest(ls_allreduce *t)
@@ -123,7 +135,9 @@ static ls_status sum_oldest(ls_allreduce *t)
 
 static ls_status sum_complete(ls_allreduce *t)
 {
-    while (t->first_begun < t->end_begun && ls__shared_memory_complete(t->window, t->begun[t->first_begun % BEGUN].ticket)) LS_TRY(sum_oldest(t));
+    while (t->first_begun < t->end_begun &&
+           ls__shared_memory_complete(t->window, t->begun[t->first_begun % BEGUN].ticket))
+        LS_TRY(sum_oldest(t));
     return LS_OK;
 }
 
@@ -175,7 +189,10 @@ static ls_status go_on_until(ls_allreduce *t, bool (*over)(ls_allreduce *t, uint
         bool moved = false;
         status     = advance_locked(t, &moved);
         if (moved || status != LS_OK) continue;
-        if (!waits) ls__flight_begin(t->comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "messages between hosts", .apart = true});
+        if (!waits)
+            ls__flight_begin(
+                t->comm->flight,
+                &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "messages between hosts", .apart = true});
         waits = true;
         ls__comm_idle(t->comm);
     }
@@ -207,7 +224,8 @@ static ls_status begin_alone(ls_allreduce *t, const ls_allreduce_slice *s, bool 
 /* Where the blocks are, of all members of the team. */
 static ls_status take_blocks(ls_allreduce *t, float *block0, size_t stride)
 {
-    LS_CHECK(!t->window || (block0 == t->window->own.data && stride == t->stride), LS_ERR_FAILED, "the blocks are not those that the tree was told to share");
+    LS_CHECK(!t->window || (block0 == t->window->own.data && stride == t->stride), LS_ERR_FAILED,
+             "the blocks are not those that the tree was told to share");
     pthread_mutex_lock(&t->lock);
     t->stride = stride;
     for (int m = 0; m < t->team[t->mine].members; m++) t->block[m] = t->window ? t->window->block[m].data : block0;
@@ -248,7 +266,8 @@ ls_status ls__allreduce_end(ls_allreduce *tree)
     return LS_OK;
 }
 
-/* ---- blocks that are written again ----------------------------------------------------------------------------------- */
+/* ---- blocks that are written again
+ * ----------------------------------------------------------------------------------- */
 
 void ls__allreduce_put_totals(ls_allreduce *tree, float *totals) { tree->totals = totals; }
 
@@ -290,7 +309,7 @@ ls_status ls__allreduce_allreduce(ls_allreduce *tree, float *block0, size_t stri
     return LS_OK;
 }
 
-/* ---- a thread of its own -------------------------------------------------------------------------------------------- */
+/* ---- a thread of its own ----------------------------------------------------------------------------------------- */
 
 static void *run_thread(void *tree)
 {
@@ -318,10 +337,14 @@ static void *run_thread(void *tree)
 ls_status ls__allreduce_start_thread(ls_allreduce *t)
 {
     if (t->teams == 1 || t->threaded) return LS_OK;
-    LS_CHECK(t->comm->threads, LS_ERR_ENV, "the communicator '%s' may only be used by one thread" LS_HINT
-             "train.overlap=poll does without another; a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_SERIALIZED", t->comm->table->name);
+    LS_CHECK(t->comm->threads, LS_ERR_ENV,
+             "the communicator '%s' may only be used by one thread" LS_HINT
+             "train.overlap=poll does without another; a program that starts MPI itself calls MPI_Init_thread with "
+             "MPI_THREAD_SERIALIZED",
+             t->comm->table->name);
     int error = pthread_create(&t->thread, NULL, run_thread, t);
-    LS_CHECK(!error, LS_ERR_ENV, "no thread for the sums between hosts: %s" LS_HINT "train.overlap=poll does without", strerror(error));
+    LS_CHECK(!error, LS_ERR_ENV, "no thread for the sums between hosts: %s" LS_HINT "train.overlap=poll does without",
+             strerror(error));
     t->threaded = true;
     return LS_OK;
 }

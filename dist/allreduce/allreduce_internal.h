@@ -21,9 +21,9 @@ enum {
     TILE       = 2048,    /* floats: what a chain of additions goes over stays in the first cache      */
     MIN_SPREAD = 1 << 15, /* floats from which threads are worth waking                                */
     MAX_SHARDS = 1 << 20,
-    BEGUN      = 64,      /* slices that wait for other ranks, or for a lane                         */
-    LANES      = 16,      /* passes that are on their way between hosts at once                      */
-    WHOLE      = 4        /* and passes of the largest size, or smaller ones of as many floats       */
+    BEGUN      = 64, /* slices that wait for other ranks, or for a lane                         */
+    LANES      = 16, /* passes that are on their way between hosts at once                      */
+    WHOLE      = 4   /* and passes of the largest size, or smaller ones of as many floats       */
 };
 
 /* y = x + z, all three numbers of vectors. */
@@ -36,8 +36,8 @@ typedef struct piece {
     int first, span, slot;
 } piece;
 
-/* Ranks that read and write each other's blocks, and what they hold together: nodes of the tree, of which they can add some to
- * each other; the others' teams get what is left, the pieces. */
+/* Ranks that read and write each other's blocks, and what they hold together: nodes of the tree, of which they can add
+ * some to each other; the others' teams get what is left, the pieces. */
 typedef struct team {
     int    members;
     int   *rank; /* of each member, increasing                       */
@@ -52,51 +52,51 @@ typedef struct team {
 /* A slice that is complete on this rank, and when it is so on the others. */
 typedef struct waiting {
     ls_allreduce_slice slice;
-    bool          head; /* the header comes with it                             */
-    uint32_t      ticket;
-    float        *base; /* what its owners have goes to all hosts from here; NULL: it is to be summed */
-    int64_t       pass; /* the next to be sent                                   */
+    bool               head; /* the header comes with it                             */
+    uint32_t           ticket;
+    float             *base; /* what its owners have goes to all hosts from here; NULL: it is to be summed */
+    int64_t            pass; /* the next to be sent                                   */
 } waiting;
 
 /* A pass of a slice between hosts: its parts go to their owners, who add them up, and then come back. */
 typedef enum stage { STAGE_SCATTER, STAGE_ADDED, STAGE_GATHER, STAGE_DONE } stage;
 typedef struct lane {
     ls_allreduce_slice slice;
-    int64_t       pass;
-    bool          head;
-    float        *base; /* as above */
-    uint64_t      number; /* of the slice: so many were begun before it */
-    int64_t       floats; /* of the largest part                        */
-    stage         stage;
-    ls_flow      *flow;
-    int64_t       began_ns; /* the messages of this stage */
+    int64_t            pass;
+    bool               head;
+    float             *base;   /* as above */
+    uint64_t           number; /* of the slice: so many were begun before it */
+    int64_t            floats; /* of the largest part                        */
+    stage              stage;
+    ls_flow           *flow;
+    int64_t            began_ns; /* the messages of this stage */
 } lane;
 
 struct ls_allreduce {
-    ls_arena         *arena;
-    ls_comm          *comm;
-    ls_shared_memory        *window; /* NULL: every rank is a team of its own */
-    int               shards, micro_steps, slots;
+    ls_arena              *arena;
+    ls_comm               *comm;
+    ls_shared_memory      *window; /* NULL: every rank is a team of its own */
+    int                    shards, micro_steps, slots;
     ls_allreduce_schedule *schedule;
-    int64_t           max_count;
+    int64_t                max_count;
     ls_allreduce_keep      keep;
 
     /* the sum across ranks */
     size_t       stride;
     int          teams, mine; /* this rank's team                                                 */
     team        *team;
-    int         *team_of;     /* each rank's                                                      */
-    int          me;          /* which member of its team                                         */
-    int          pieces;      /* of all teams, in the order of the tree                           */
+    int         *team_of; /* each rank's                                                      */
+    int          me;      /* which member of its team                                         */
+    int          pieces;  /* of all teams, in the order of the tree                           */
     int         *piece_team;
     int          adds;
-    add         *adding;      /* over the pieces; vector `pieces` is the result                   */
-    float      **block;       /* of each member of this rank's team                               */
-    float       *totals;      /* NULL: in a block 0                                               */
-    float      **node;        /* vectors of the own team, of one part                             */
-    float      **vector;      /* of the pieces of all teams                                       */
-    float      **copy;        /* where a result goes besides this rank's own block                */
-    int64_t      room;        /* floats of a part that are summed at once                         */
+    add         *adding; /* over the pieces; vector `pieces` is the result                   */
+    float      **block;  /* of each member of this rank's team                               */
+    float       *totals; /* NULL: in a block 0                                               */
+    float      **node;   /* vectors of the own team, of one part                             */
+    float      **vector; /* of the pieces of all teams                                       */
+    float      **copy;   /* where a result goes besides this rank's own block                */
+    int64_t      room;   /* floats of a part that are summed at once                         */
     ls_block     buffer;
     ls_transfer *send, *receive;
 
@@ -126,8 +126,8 @@ struct ls_allreduce {
 /* Part `part` of `parts` of a slice of `count` floats begins here; part `parts` is its end. */
 int64_t ls__allreduce_part(int64_t count, int part, int parts);
 
-/* y = x + z for each of `adding`, tile by tile over vectors of `count` floats; then what is done with the result: `plus` (or NULL) is added to
- * it, and it is copied. */
+/* y = x + z for each of `adding`, tile by tile over vectors of `count` floats; then what is done with the result:
+ * `plus` (or NULL) is added to it, and it is copied. */
 typedef struct finish {
     float        *result;
     const float  *plus;
@@ -142,7 +142,8 @@ void ls__allreduce_add_own_heads(ls_allreduce *t);
 float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
 /* The total that is added to it, or NULL. */
 const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
-/* The vectors of the own team's nodes, from `at` floats on in a slice of every block; the last is where a result belongs. */
+/* The vectors of the own team's nodes, from `at` floats on in a slice of every block; the last is where a result
+ * belongs. */
 void ls__allreduce_place(ls_allreduce *t, const ls_allreduce_slice *s, int64_t at);
 /* What is still to be written when `result` is there, to t->copy; how many. */
 int ls__allreduce_copies(ls_allreduce *t, const ls_allreduce_slice *s, const float *result, int64_t at);

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sums between hosts: see dist/allreduce/allreduce.h for what is computed, dist/allreduce/allreduce_schedule.c for the order.
+ * The sums between hosts: see dist/allreduce/allreduce.h for what is computed, dist/allreduce/allreduce_schedule.c for
+ * the order.
  *
- * What is begun goes on while the step does.  A slice is cut into passes; a pass takes a *lane*, of which there are a few, so that one
- * pass is added up while another is on its way.  In a lane
+ * What is begun goes on while the step does.  A slice is cut into passes; a pass takes a *lane*, of which there are a
+ * few, so that one pass is added up while another is on its way.  In a lane
  *
- *     STAGE_SCATTER   the pieces of this rank's team go to the owners of the parts, those of the other teams come for its own part
- *     STAGE_ADDED     it has added them up, in tree order
- *     STAGE_GATHER    the totals go from their owners to the other teams
- *     STAGE_DONE      and were copied to whoever else needs them
+ *     STAGE_SCATTER   the pieces of this rank's team go to the owners of the parts, those of the other teams come for
+ * its own part STAGE_ADDED     it has added them up, in tree order STAGE_GATHER    the totals go from their owners to
+ * the other teams STAGE_DONE      and were copied to whoever else needs them
  *
- * and no lane is ahead of one that was taken before it: then all ranks begin their messages in the same order, and a total that another
- * one needs (ls_allreduce_slice.plus) is there.  Nothing waits in here: ls__allreduce_advance does what can be done, and is called whenever the
- * rank has a moment, which is between two instructions (ls__allreduce_poll), within long ones (core/base/progress_hook.h), by a thread of its own where there
- * is a core for it, and in the end, in ls__allreduce_end, by who has nothing else to do.
+ * and no lane is ahead of one that was taken before it: then all ranks begin their messages in the same order, and a
+ * total that another one needs (ls_allreduce_slice.plus) is there.  Nothing waits in here: ls__allreduce_advance does
+ * what can be done, and is called whenever the rank has a moment, which is between two instructions
+ * (ls__allreduce_poll), within long ones (core/base/progress_hook.h), by a thread of its own where there is a core for
+ * it, and in the end, in ls__allreduce_end, by who has nothing else to do.
  */
 #include "dist/comm/bfloat16.h"
 #include "dist/allreduce/allreduce_internal.h"
@@ -21,12 +22,16 @@
 #include <string.h>
 
 /* Whether this rank speaks for its team with the owner of the part. */
-static bool speaks(const ls_allreduce *t, int part) { return t->team_of[part] != t->mine && ls__allreduce_agent(t, t->mine, part) == t->comm->rank; }
+static bool speaks(const ls_allreduce *t, int part)
+{
+    return t->team_of[part] != t->mine && ls__allreduce_agent(t, t->mine, part) == t->comm->rank;
+}
 
 /* Floats [from, from + count) of a slice: what pass `pass` takes of a part. */
 static ls_allreduce_range piece_of(const ls_allreduce *t, int64_t count, int part, int64_t pass)
 {
-    int64_t begin = ls__allreduce_part(count, part, t->comm->size) + pass * t->room, end = ls__allreduce_part(count, part + 1, t->comm->size);
+    int64_t begin = ls__allreduce_part(count, part, t->comm->size) + pass * t->room,
+            end   = ls__allreduce_part(count, part + 1, t->comm->size);
     if (begin >= end) return (ls_allreduce_range){end, 0};
     return (ls_allreduce_range){begin, end - begin < t->room ? end - begin : t->room};
 }
@@ -35,7 +40,8 @@ static int64_t longest_part(const ls_allreduce *t, int64_t count)
 {
     int64_t longest = 0;
     for (int part = 0; part < t->comm->size; part++) {
-        int64_t length = ls__allreduce_part(count, part + 1, t->comm->size) - ls__allreduce_part(count, part, t->comm->size);
+        int64_t length =
+            ls__allreduce_part(count, part + 1, t->comm->size) - ls__allreduce_part(count, part, t->comm->size);
         if (length > longest) longest = length;
     }
     return longest;
@@ -47,9 +53,10 @@ static int64_t passes_of(const ls_allreduce *t, const waiting *w)
     return longest || !w->head ? (longest + t->room - 1) / t->room : 1;
 }
 
-/* ---- the header ---------------------------------------------------------------------------------------------------- */
+/* ---- the header -------------------------------------------------------------------------------------------------- */
 
-/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns: adds these messages. */
+/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns: adds these
+ * messages. */
 static void send_heads(ls_allreduce *t, int *sends, int *receives)
 {
     const team *own  = &t->team[t->mine];
@@ -58,24 +65,30 @@ static void send_heads(ls_allreduce *t, int *sends, int *receives)
     ls__allreduce_add_own_heads(t);
     for (int r = 0; r < t->comm->size; r++) {
         if (t->team_of[r] == t->mine || ls__allreduce_agent(t, t->mine, r) != t->comm->rank) continue;
-        for (int i = 0; i < own->pieces; i++) t->send[(*sends)++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
+        for (int i = 0; i < own->pieces; i++)
+            t->send[(*sends)++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
     }
     for (int i = 0; i < t->pieces; i++) {
         float *to = t->head_vector + (size_t)i * head;
-        if (t->piece_team[i] == t->mine) memcpy(to, t->head_node + (size_t)own->piece[k++].slot * head, head * sizeof(float));
-        else t->receive[(*receives)++] = (ls_transfer){ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), to, head};
+        if (t->piece_team[i] == t->mine)
+            memcpy(to, t->head_node + (size_t)own->piece[k++].slot * head, head * sizeof(float));
+        else
+            t->receive[(*receives)++] =
+                (ls_transfer){ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), to, head};
     }
 }
 
 static void take_heads(ls_allreduce *t)
 {
     ls__allreduce_add_heads(t->head, t->head_vector, t->adds, t->adding);
-    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * (size_t)t->head, (size_t)t->head * sizeof(float));
+    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * (size_t)t->head,
+           (size_t)t->head * sizeof(float));
 }
 
-/* ---- a lane -------------------------------------------------------------------------------------------------------- */
+/* ---- a lane ------------------------------------------------------------------------------------------------------ */
 
-/* What goes over the link for `count` floats at `x`: they themselves, or half of each, in the lane's room for what it sends. */
+/* What goes over the link for `count` floats at `x`: they themselves, or half of each, in the lane's room for what it
+ * sends. */
 static ls_transfer outgoing(ls_allreduce *t, const lane *l, int rank, float *x, int64_t count, int64_t *used)
 {
     if (!t->bf16 || l->base) return (ls_transfer){rank, x, (size_t)count};
@@ -91,20 +104,23 @@ static ls_transfer incoming(const ls_allreduce *t, const lane *l, int rank, floa
     return (ls_transfer){rank, ls__bf16_rear(count, x), (size_t)ls__bf16_room(count)};
 }
 
-/* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to t->receive. */
+/* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to
+ * t->receive. */
 static int place_pieces(ls_allreduce *t, const lane *l, ls_allreduce_range mine)
 {
-    const team *own      = &t->team[t->mine];
-    float      *buffer   = (float *)t->buffer.data + (size_t)(l - t->lane) * (size_t)(t->pieces - own->pieces) * (size_t)t->room;
-    int         receives = 0, k = 0;
+    const team *own = &t->team[t->mine];
+    float      *buffer =
+        (float *)t->buffer.data + (size_t)(l - t->lane) * (size_t)(t->pieces - own->pieces) * (size_t)t->room;
+    int receives = 0, k = 0;
     ls__allreduce_place(t, &l->slice, mine.offset);
     for (int i = 0; i < t->pieces; i++) {
         if (t->piece_team[i] == t->mine) {
             t->vector[i] = t->node[own->piece[k++].slot];
             continue;
         }
-        t->vector[i]           = buffer;
-        t->receive[receives++] = incoming(t, l, ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), buffer, mine.count);
+        t->vector[i] = buffer;
+        t->receive[receives++] =
+            incoming(t, l, ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), buffer, mine.count);
         buffer += t->room;
     }
     t->vector[t->pieces] = t->node[own->nodes];
@@ -114,10 +130,10 @@ static int place_pieces(ls_allreduce *t, const lane *l, ls_allreduce_range mine)
 static ls_status start_scatter(ls_allreduce *t, lane *l)
 {
     const team *own = &t->team[t->mine];
-    int         n   = t->comm->size, rank = t->comm->rank, sends = 0;
+    int         n = t->comm->size, rank = t->comm->rank, sends = 0;
     int64_t     used = 0;
     for (int d = 1; d <= n; d++) { /* every rank begins with its neighbour, so that not all write to the same one */
-        int           part = (rank + d) % n;
+        int                part = (rank + d) % n;
         ls_allreduce_range r    = piece_of(t, l->slice.count, part, l->pass);
         if (part != rank && !speaks(t, part)) continue;
         ls__allreduce_place(t, &l->slice, r.offset);
@@ -137,8 +153,10 @@ static void add_up(ls_allreduce *t, lane *l)
     if (l->head) take_heads(t);
     place_pieces(t, l, mine);
     for (int i = 0; i < t->pieces && t->bf16; i++)
-        if (t->piece_team[i] != t->mine) ls__bf16_unpack(mine.count, t->vector[i]);
-        else ls__bf16_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
+        if (t->piece_team[i] != t->mine)
+            ls__bf16_unpack(mine.count, t->vector[i]);
+        else
+            ls__bf16_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
     finish f = {.result = t->vector[t->pieces], .plus = ls__allreduce_plus(t, &l->slice, mine.offset)};
     if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
     ls__allreduce_add(mine.count, t->adds, t->adding, t->vector, &f);
@@ -148,17 +166,17 @@ static void add_up(ls_allreduce *t, lane *l)
 /* What this rank owns goes to one rank of every other team. */
 static ls_status start_gather(ls_allreduce *t, lane *l)
 {
-    int           n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
-    float        *base = l->base ? l->base : ls__allreduce_total(t, &l->slice, 0);
+    int                n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
+    float             *base = l->base ? l->base : ls__allreduce_total(t, &l->slice, 0);
     ls_allreduce_range mine = piece_of(t, l->slice.count, rank, l->pass);
-    int64_t       used = 0;
-    ls_transfer   out  = outgoing(t, l, rank, base + mine.offset, mine.count, &used);
+    int64_t            used = 0;
+    ls_transfer        out  = outgoing(t, l, rank, base + mine.offset, mine.count, &used);
     for (int d = 1; d < t->teams; d++) {
         out.rank         = ls__allreduce_agent(t, (t->mine + d) % t->teams, rank);
         t->send[sends++] = out;
     }
     for (int d = 1; d < n; d++) {
-        int           from = (rank - d + n) % n;
+        int                from = (rank - d + n) % n;
         ls_allreduce_range r    = piece_of(t, l->slice.count, from, l->pass);
         if (speaks(t, from)) t->receive[receives++] = incoming(t, l, from, base + r.offset, r.count);
     }
@@ -182,8 +200,12 @@ static void take_parts(ls_allreduce *t, const lane *l)
 
 static void note(const ls_allreduce *t, const lane *l)
 {
-    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns, .end_ns = ls__flight_now(), .offset = (uint64_t)(l->slice.offset + l->slice.moved),
-                                                              .count = (uint64_t)l->slice.count, .lane = (int32_t)(l - t->lane), .back = l->stage == STAGE_GATHER});
+    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns,
+                                                              .end_ns   = ls__flight_now(),
+                                                              .offset   = (uint64_t)(l->slice.offset + l->slice.moved),
+                                                              .count    = (uint64_t)l->slice.count,
+                                                              .lane     = (int32_t)(l - t->lane),
+                                                              .back     = l->stage == STAGE_GATHER});
 }
 
 /* To the next stage, where it can go there and the lane taken before it is not behind. */
@@ -215,8 +237,8 @@ static ls_status move_on(ls_allreduce *t, lane *l, stage before, bool *moved)
     return LS_OK;
 }
 
-/* Whether more may be on its way.  With much on it, messages of one rank get ahead of those of another, and those that wait for the slowest are
- * many; and totals stand in line behind pieces that could wait. */
+/* Whether more may be on its way.  With much on it, messages of one rank get ahead of those of another, and those that
+ * wait for the slowest are many; and totals stand in line behind pieces that could wait. */
 static bool has_room(const ls_allreduce *t)
 {
     int64_t floats = 0;
@@ -224,15 +246,23 @@ static bool has_room(const ls_allreduce *t)
     return t->end_lane - t->first_lane < LANES && floats < WHOLE * t->room;
 }
 
-/* The next pass of what was begun first takes a lane, when there is one, and when all ranks of this host have come so far. */
+/* The next pass of what was begun first takes a lane, when there is one, and when all ranks of this host have come so
+ * far. */
 static ls_status enter(ls_allreduce *t, bool *moved)
 {
     waiting *w = &t->begun[t->first_begun % BEGUN];
     if (w->pass == 0 && t->window && !w->base && !ls__shared_memory_complete(t->window, w->ticket)) return LS_OK;
     if (w->pass < passes_of(t, w)) {
-        lane *l = &t->lane[t->end_lane % LANES];
+        lane   *l    = &t->lane[t->end_lane % LANES];
         int64_t left = longest_part(t, w->slice.count) - w->pass * t->room;
-        *l      = (lane){.slice = w->slice, .floats = left < t->room ? left : t->room, .pass = w->pass, .head = w->head && w->pass == 0, .base = w->base, .number = t->first_begun, .stage = w->base ? STAGE_ADDED : STAGE_SCATTER, .began_ns = ls__flight_now()};
+        *l           = (lane){.slice    = w->slice,
+                              .floats   = left < t->room ? left : t->room,
+                              .pass     = w->pass,
+                              .head     = w->head && w->pass == 0,
+                              .base     = w->base,
+                              .number   = t->first_begun,
+                              .stage    = w->base ? STAGE_ADDED : STAGE_SCATTER,
+                              .began_ns = ls__flight_now()};
         w->pass++;
         t->end_lane++;
         if (!l->base) LS_TRY(start_scatter(t, l));

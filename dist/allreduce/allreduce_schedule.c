@@ -37,7 +37,7 @@ int ls__allreduce_nodes(int first, int shards, int total, ls_allreduce_node out[
     return n;
 }
 
-/* ---- orders of additions ------------------------------------------------------------------------------------------- */
+/* ---- orders of additions ----------------------------------------------------------------------------------------- */
 
 /* Grows the last piece over leaves that don't exist, and merges it with its left sibling for as long as there is one.
  * Each merge is reported as (left slot, right slot). */
@@ -49,7 +49,8 @@ static int settle(stack *s, ls_allreduce_merge *out)
         while (p->span < whole && p->first % (2 * p->span) == 0 && p->first + p->span >= s->total) p->span *= 2;
         if (s->pieces < 2) return merges;
         piece *left = p - 1;
-        if (left->span != p->span || left->first % (2 * p->span) != 0 || left->first + p->span != p->first) return merges;
+        if (left->span != p->span || left->first % (2 * p->span) != 0 || left->first + p->span != p->first)
+            return merges;
         out[merges++] = (ls_allreduce_merge){left->slot, p->slot};
         left->span *= 2;
         s->pieces--;
@@ -65,7 +66,8 @@ static int lowest_free(bool *used)
 }
 
 /* The schedule of one micro-step: groups are the largest aligned powers of two in it; then what is whole is merged. */
-static void plan_micro_step(ls_allreduce *t, ls_allreduce_schedule *out, int *slots, stack *s, bool *used, int first, int end)
+static void plan_micro_step(ls_allreduce *t, ls_allreduce_schedule *out, int *slots, stack *s, bool *used, int first,
+                            int end)
 {
     ls_allreduce_group group[LS_ALLREDUCE_MAX_NODES];
     ls_allreduce_merge merge[2 * LS_ALLREDUCE_MAX_NODES];
@@ -93,13 +95,14 @@ static void plan_micro_step(ls_allreduce *t, ls_allreduce_schedule *out, int *sl
 }
 
 /* What a rank does with its own shards, and in which slots its nodes end; how many there are. */
-static int plan_rank(ls_allreduce *t, int rank, ls_allreduce_schedule *schedule, int *slots, int slot[LS_ALLREDUCE_MAX_NODES])
+static int plan_rank(ls_allreduce *t, int rank, ls_allreduce_schedule *schedule, int *slots,
+                     int slot[LS_ALLREDUCE_MAX_NODES])
 {
-    ls_batch_partition share                       = ls_batch_partition_of(t->shards, t->shards, t->comm->size, rank);
-    bool     used[2 * LS_ALLREDUCE_MAX_NODES] = {false};
-    piece    room[2 * LS_ALLREDUCE_MAX_NODES];
-    stack    s = {.total = t->shards, .piece = room};
-    *slots     = 1;
+    ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, rank);
+    bool               used[2 * LS_ALLREDUCE_MAX_NODES] = {false};
+    piece              room[2 * LS_ALLREDUCE_MAX_NODES];
+    stack              s = {.total = t->shards, .piece = room};
+    *slots               = 1;
     for (int m = 0; m < t->micro_steps; m++) {
         int first = share.first_shard + (int)((int64_t)share.shards * m / t->micro_steps);
         int end   = share.first_shard + (int)((int64_t)share.shards * (m + 1) / t->micro_steps);
@@ -109,7 +112,7 @@ static int plan_rank(ls_allreduce *t, int rank, ls_allreduce_schedule *schedule,
     return s.pieces;
 }
 
-/* ---- teams --------------------------------------------------------------------------------------------------------- */
+/* ---- teams ------------------------------------------------------------------------------------------------------- */
 
 static void find_teams(ls_allreduce *t)
 {
@@ -119,9 +122,9 @@ static void find_teams(ls_allreduce *t)
     t->team_of  = ls_arena_alloc(t->arena, sizeof *t->team_of * (size_t)n);
     t->teams    = 0;
     for (int r = 0; r < n; r++) {
-        int   lowest   = shared ? t->comm->host[r] : r;
-        t->team_of[r]  = lowest == r ? t->teams++ : t->team_of[lowest];
-        team *its      = &t->team[t->team_of[r]];
+        int lowest    = shared ? t->comm->host[r] : r;
+        t->team_of[r] = lowest == r ? t->teams++ : t->team_of[lowest];
+        team *its     = &t->team[t->team_of[r]];
         if (lowest == r) its->rank = ls_arena_alloc(t->arena, sizeof *its->rank * (size_t)(n - r));
         if (r == t->comm->rank) t->me = its->members;
         its->rank[its->members++] = r;
@@ -133,8 +136,8 @@ static void plan_team(ls_allreduce *t, team *m)
 {
     ls_allreduce_node   node[LS_ALLREDUCE_MAX_NODES];
     ls_allreduce_merge *merge;
-    stack          s    = {.total = t->shards};
-    int            room = 0;
+    stack               s    = {.total = t->shards};
+    int                 room = 0;
     for (int i = 0; i < m->members; i++) {
         ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
         room += ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
@@ -146,11 +149,11 @@ static void plan_team(ls_allreduce *t, team *m)
     merge     = ls_arena_alloc(t->arena, sizeof *merge * (size_t)(room + 1));
     for (int i = 0; i < m->members; i++) {
         ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
-        int      nodes = ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
+        int                nodes = ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
         for (int k = 0; k < nodes; k++) {
-            m->member[m->nodes]   = i;
-            s.piece[s.pieces++]   = (piece){node[k].first, node[k].span, m->nodes++};
-            int made              = settle(&s, merge);
+            m->member[m->nodes] = i;
+            s.piece[s.pieces++] = (piece){node[k].first, node[k].span, m->nodes++};
+            int made            = settle(&s, merge);
             for (int a = 0; a < made; a++) m->adding[m->adds++] = (add){merge[a].into, merge[a].into, merge[a].from};
         }
     }
@@ -161,7 +164,7 @@ static void plan_team(ls_allreduce *t, team *m)
 static void find_slots(ls_allreduce *t, team *m)
 {
     ls_allreduce_schedule *schedule = ls_arena_alloc(t->arena, sizeof *schedule * (size_t)t->micro_steps);
-    int               slot[LS_ALLREDUCE_MAX_NODES], slots;
+    int                    slot[LS_ALLREDUCE_MAX_NODES], slots;
     for (int i = 0, k = 0; i < m->members; i++) {
         int owned = plan_rank(t, m->rank[i], schedule, &slots, slot);
         for (int o = 0; o < owned; o++) m->slot[k++] = slot[o];
@@ -185,13 +188,13 @@ static void plan_pieces(ls_allreduce *t)
 {
     t->pieces = 0;
     for (int i = 0; i < t->teams; i++) t->pieces += t->team[i].pieces;
-    size_t         room  = (size_t)t->pieces + 1;
-    entry         *all   = ls_arena_alloc(t->arena, sizeof *all * room);
+    size_t              room  = (size_t)t->pieces + 1;
+    entry              *all   = ls_arena_alloc(t->arena, sizeof *all * room);
     ls_allreduce_merge *merge = ls_arena_alloc(t->arena, sizeof *merge * room);
-    stack          s     = {.total = t->shards, .piece = ls_arena_alloc(t->arena, sizeof(piece) * room)};
-    t->piece_team        = ls_arena_alloc(t->arena, sizeof *t->piece_team * room);
-    t->adding            = ls_arena_alloc(t->arena, sizeof *t->adding * room);
-    t->adds              = 0;
+    stack               s     = {.total = t->shards, .piece = ls_arena_alloc(t->arena, sizeof(piece) * room)};
+    t->piece_team             = ls_arena_alloc(t->arena, sizeof *t->piece_team * room);
+    t->adding                 = ls_arena_alloc(t->arena, sizeof *t->adding * room);
+    t->adds                   = 0;
     for (int i = 0, n = 0; i < t->teams; i++)
         for (int k = 0; k < t->team[i].pieces; k++) all[n++] = (entry){t->team[i].piece[k], i};
     qsort(all, (size_t)t->pieces, sizeof *all, by_first);
@@ -238,7 +241,8 @@ static ls_status plan_sum(ls_allreduce *t)
     t->room      = ((pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
     plan_head(t);
     ls_block_free(&t->buffer);
-    LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float), "tree sum"));
+    LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float),
+                        "tree sum"));
     return LS_OK;
 }
 
@@ -251,20 +255,22 @@ int64_t ls__allreduce_part(int64_t count, int part, int parts)
 
 ls_status ls__allreduce_new(ls_allreduce **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count)
 {
-    LS_CHECK(shards >= 1 && shards <= MAX_SHARDS, LS_ERR_USAGE, "expected 1 to %d shards, found %d" LS_HINT "see train.shards", MAX_SHARDS,
-             shards);
-    LS_CHECK(micro_steps >= 1 && micro_steps <= shards, LS_ERR_USAGE,
-             "expected 1 to %d micro-steps a step (there are %d shards, and a micro-step takes whole ones), found %d" LS_HINT
-             "lower train.accumulate or raise train.shards",
-             shards, shards, micro_steps);
+    LS_CHECK(shards >= 1 && shards <= MAX_SHARDS, LS_ERR_USAGE,
+             "expected 1 to %d shards, found %d" LS_HINT "see train.shards", MAX_SHARDS, shards);
+    LS_CHECK(
+        micro_steps >= 1 && micro_steps <= shards, LS_ERR_USAGE,
+        "expected 1 to %d micro-steps a step (there are %d shards, and a micro-step takes whole ones), found %d" LS_HINT
+        "lower train.accumulate or raise train.shards",
+        shards, shards, micro_steps);
     ls_arena *arena;
     LS_TRY(ls_arena_new(&arena, "tree"));
-    int      slot[LS_ALLREDUCE_MAX_NODES];
-    ls_allreduce *t       = ls_arena_alloc(arena, sizeof *t);
-    *t               = (ls_allreduce){.arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
+    int           slot[LS_ALLREDUCE_MAX_NODES];
+    ls_allreduce *t = ls_arena_alloc(arena, sizeof *t);
+    *t              = (ls_allreduce){
+                     .arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->wake, NULL);
-    t->schedule      = ls_arena_alloc(arena, sizeof *t->schedule * (size_t)micro_steps);
+    t->schedule = ls_arena_alloc(arena, sizeof *t->schedule * (size_t)micro_steps);
     plan_rank(t, comm->rank, t->schedule, &t->slots, slot);
     ls_status status = plan_sum(t);
     if (status != LS_OK) {
@@ -303,7 +309,10 @@ ls_status ls__allreduce_keep_totals(ls_allreduce *tree, ls_allreduce_keep keep, 
     return LS_OK;
 }
 
-int ls__allreduce_agent(const ls_allreduce *t, int its, int part) { return t->team[its].rank[part % t->team[its].members]; }
+int ls__allreduce_agent(const ls_allreduce *t, int its, int part)
+{
+    return t->team[its].rank[part % t->team[its].members];
+}
 
 ls_allreduce_range ls__allreduce_own(const ls_allreduce *t, int rank, int64_t count)
 {
@@ -322,4 +331,7 @@ void ls__allreduce_free(ls_allreduce *tree)
 
 int ls__allreduce_slots(const ls_allreduce *tree) { return tree->slots; }
 
-const ls_allreduce_schedule *ls__allreduce_schedule(const ls_allreduce *tree, int micro_step) { return &tree->schedule[micro_step]; }
+const ls_allreduce_schedule *ls__allreduce_schedule(const ls_allreduce *tree, int micro_step)
+{
+    return &tree->schedule[micro_step];
+}

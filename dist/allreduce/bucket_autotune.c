@@ -1,12 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How many bytes of gradients are summed at once.  Small buckets are complete early and leave little for the end; each costs a round of
- * messages, for which every rank must find a moment.  So between hosts a few sums of growing size are timed before the first step, and the
- * smallest that reaches nearly the rate of the fastest is taken, but no less than an eighth of all gradients, or 2 MiB.  No bit depends on it.
+ * How many bytes of gradients are summed at once.  Small buckets are complete early and leave little for the end; each
+ * costs a round of messages, for which every rank must find a moment.  So between hosts a few sums of growing size are
+ * timed before the first step, and the smallest that reaches nearly the rate of the fastest is taken, but no less than
+ * an eighth of all gradients, or 2 MiB.  No bit depends on it.
  */
 #include "dist/trainer/trainer_internal.h"
 
-enum { LEAST = 256 << 10, SIZES = 7, MOST = LEAST << (SIZES - 1), DEFAULT = 4 << 20, ENOUGH = 2 << 20, PARTS = 8, TRIES = 3, LONG_MS = 100 };
+enum {
+    LEAST   = 256 << 10,
+    SIZES   = 7,
+    MOST    = LEAST << (SIZES - 1),
+    DEFAULT = 4 << 20,
+    ENOUGH  = 2 << 20,
+    PARTS   = 8,
+    TRIES   = 3,
+    LONG_MS = 100
+};
 #define NEARLY 0.9
 
 /* A rank of one that is simulated (dist/comm/costmodel.h) has its links, too. */
@@ -18,7 +28,8 @@ static bool has_links(const ls_comm *c)
 }
 
 /* Of the slowest rank, the fastest of some; *seconds is the same on all ranks. */
-static ls_status time_sum(ls_allreduce *tree, ls_comm *comm, ls_shared_memory *w, double *all, int64_t floats, double *seconds)
+static ls_status time_sum(ls_allreduce *tree, ls_comm *comm, ls_shared_memory *w, double *all, int64_t floats,
+                          double *seconds)
 {
     *seconds = 0;
     for (int i = 0; i <= TRIES; i++) { /* the first one touches memory, and does not count */
@@ -37,9 +48,10 @@ static ls_status time_sum(ls_allreduce *tree, ls_comm *comm, ls_shared_memory *w
 /* Sizes up to that of all gradients. */
 static ls_status try_sizes(ls_trainer *t, ls_allreduce *tree, ls_shared_memory *w, double *all)
 {
-    const int64_t whole = (int64_t)(t->params->grads * sizeof(float)), enough = whole / PARTS < ENOUGH ? whole / PARTS : ENOUGH;
-    double        rate[SIZES], seconds[SIZES], best = 0;
-    int           n = 0, k = 0;
+    const int64_t whole  = (int64_t)(t->params->grads * sizeof(float)),
+                  enough = whole / PARTS < ENOUGH ? whole / PARTS : ENOUGH;
+    double rate[SIZES], seconds[SIZES], best = 0;
+    int    n = 0, k = 0;
     for (int64_t bytes = LEAST; n < SIZES && (n == 0 || bytes < 2 * whole); bytes *= 2, n++) {
         LS_TRY(time_sum(tree, t->comm, w, all, bytes / (int64_t)sizeof(float), &seconds[n]));
         rate[n] = (double)bytes / seconds[n];
@@ -57,10 +69,10 @@ static ls_status try_sizes(ls_trainer *t, ls_allreduce *tree, ls_shared_memory *
 
 ls_status ls__trainer_autotune_buckets(ls_trainer *t)
 {
-    ls_allreduce   *tree   = NULL;
+    ls_allreduce     *tree   = NULL;
     ls_shared_memory *window = NULL;
-    ls_comm   *c      = t->comm;
-    t->links = has_links(c);
+    ls_comm          *c      = t->comm;
+    t->links                 = has_links(c);
     if (t->options.bucket_bytes) return LS_OK;
     t->options.bucket_bytes = DEFAULT;
     if (!t->links) return LS_OK;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Gradients are laid out in the order in which they become complete, so a bucket is a range and nothing is copied into it
- * (Li et al., "PyTorch Distributed", VLDB 2020, section 3.2.3, whose buckets are copies). */
+ * Gradients are laid out in the order in which they become complete, so a bucket is a range and nothing is copied into
+ * it (Li et al., "PyTorch Distributed", VLDB 2020, section 3.2.3, whose buckets are copies). */
 #include "dist/allreduce/buckets.h"
 
 /* Of the next bucket, at least. */
@@ -17,7 +17,8 @@ int ls__buckets(const ls_params *params, int64_t bytes, int64_t least, ls_bucket
     int        n      = 0;
     size_t     start  = 0;
     for (int i = 0; i < params->count; i++) {
-        const ls_param_slot *s = &params->slot[params->order[i]], *next = i + 1 < params->count ? &params->slot[params->order[i + 1]] : NULL;
+        const ls_param_slot *s    = &params->slot[params->order[i]],
+                            *next = i + 1 < params->count ? &params->slot[params->order[i + 1]] : NULL;
         if (!s->trained) break; /* frozen ones stand at the end */
         bool   last = !next || !next->trained;
         size_t end  = last ? params->trained : next->offset;
@@ -25,12 +26,15 @@ int ls__buckets(const ls_params *params, int64_t bytes, int64_t least, ls_bucket
             bucket[n++] = (ls_bucket){.offset = start, .count = s->offset - start};
             start       = s->offset;
         }
-        if (!last && !s->second && (int64_t)((end - start) * sizeof(float)) < bytes_of_next(bytes, least, params->trained - start)) continue;
+        if (!last && !s->second &&
+            (int64_t)((end - start) * sizeof(float)) < bytes_of_next(bytes, least, params->trained - start))
+            continue;
         bucket[n++] = (ls_bucket){.offset = start, .count = end - start, .plus = s->second};
         start       = end;
     }
     for (int i = 0; i < params->tied; i++) {
-        size_t begin = params->slot[params->seconds[i]].second, end = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->grads;
+        size_t begin = params->slot[params->seconds[i]].second,
+               end   = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->grads;
         bucket[n++]  = (ls_bucket){.offset = begin, .count = end - begin, .second = true};
     }
     *out = bucket;

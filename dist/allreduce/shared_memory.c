@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Windows are files without a name (memfd_create), one per rank, that the other ranks of the host open through
- * /proc/PID/fd.  MPI_Win_allocate_shared gives such memory too, but it can only be given back by all ranks together, which a
- * rank that has failed alone cannot wait for; Open MPI takes it from /dev/shm, where containers have 64 MB, and where whoever
- * touches a page too many is killed by SIGBUS.  Memory without a name has neither limit, and goes away with the processes.
+ * /proc/PID/fd.  MPI_Win_allocate_shared gives such memory too, but it can only be given back by all ranks together,
+ * which a rank that has failed alone cannot wait for; Open MPI takes it from /dev/shm, where containers have 64 MB, and
+ * where whoever touches a page too many is killed by SIGBUS.  Memory without a name has neither limit, and goes away
+ * with the processes.
  *
- * The barrier: each rank counts its arrivals in a cache line of its own, and waits until the others have counted as far.  It
- * spins first (the others come within microseconds when all goes well), or gives the core away when there are more threads than
- * cores; soon it sleeps on the counter (futex): one of them may be writing a checkpoint.  Meanwhile it lets MPI's messages go
- * on, as a rank that is still on its way to the barrier may need one of this rank's.
+ * The barrier: each rank counts its arrivals in a cache line of its own, and waits until the others have counted as
+ * far.  It spins first (the others come within microseconds when all goes well), or gives the core away when there are
+ * more threads than cores; soon it sleeps on the counter (futex): one of them may be writing a checkpoint.  Meanwhile
+ * it lets MPI's messages go on, as a rank that is still on its way to the barrier may need one of this rank's.
  */
 #include "dist/allreduce/shared_memory.h"
 
@@ -59,7 +60,7 @@ static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
 
 static size_t pages_for(size_t bytes) { return (bytes + page_size() - 1) / page_size() * page_size(); }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Under strict accounting a page that is not there would be a SIGBUS in the middle of a step. */
 static bool must_reserve(void)
@@ -75,11 +76,14 @@ static bool must_reserve(void)
 static ls_status make_file(int *file, size_t bytes, const char *name)
 {
     size_t all = pages_for(bytes) + page_size();
-    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV, "no memory for the shared %s block: %zu bytes, more than the %zu of this machine" LS_HINT
-             "use a smaller model, or more hosts", name, bytes, ls_machine_memory());
-    *file      = memfd_create("lockstep", MFD_CLOEXEC);
+    LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV,
+             "no memory for the shared %s block: %zu bytes, more than the %zu of this machine" LS_HINT
+             "use a smaller model, or more hosts",
+             name, bytes, ls_machine_memory());
+    *file = memfd_create("lockstep", MFD_CLOEXEC);
     LS_CHECK(*file >= 0, LS_ERR_ENV, "no shared memory for the %s block: memfd_create: %s", name, strerror(errno));
-    LS_CHECK(ftruncate(*file, (off_t)all) == 0, LS_ERR_ENV, "no shared memory for the %s block: %zu bytes: %s", name, all, strerror(errno));
+    LS_CHECK(ftruncate(*file, (off_t)all) == 0, LS_ERR_ENV, "no shared memory for the %s block: %zu bytes: %s", name,
+             all, strerror(errno));
     int code = must_reserve() ? posix_fallocate(*file, 0, (off_t)all) : 0;
     LS_CHECK(code == 0, LS_ERR_ENV, "no shared memory for the %s block: %zu bytes: %s", name, all, strerror(code));
     return LS_OK;
@@ -100,7 +104,8 @@ static ls_status map_file(ls_block *block, ls_shared_memory_sync **control, int 
     LS_CHECK(fit, LS_ERR_ENV, "cannot map the shared %s block: %zu bytes: %s", name, bytes, strerror(errno));
     if (body) madvise(data, body, MADV_HUGEPAGE);
     void *last = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, file, (off_t)body);
-    LS_CHECK(last != MAP_FAILED, LS_ERR_ENV, "cannot map the control page of the shared %s block: %s", name, strerror(errno));
+    LS_CHECK(last != MAP_FAILED, LS_ERR_ENV, "cannot map the control page of the shared %s block: %s", name,
+             strerror(errno));
     *control = last;
     return LS_OK;
 }
@@ -109,7 +114,8 @@ static ls_status make_own(ls_shared_memory *w, card *mine, size_t bytes, const c
 {
     LS_TRY(make_file(&mine->file, bytes, name));
     LS_TRY(map_file(&w->own, &w->control[w->me], mine->file, bytes, name));
-    if (getrandom(&mine->token, sizeof mine->token, 0) != (ssize_t)sizeof mine->token) mine->token = (uint64_t)time(NULL);
+    if (getrandom(&mine->token, sizeof mine->token, 0) != (ssize_t)sizeof mine->token)
+        mine->token = (uint64_t)time(NULL);
     w->control[w->me]->token = mine->token;
     return LS_OK;
 }
@@ -120,19 +126,20 @@ static ls_status open_other(ls_shared_memory *w, int member, const card *its, co
     struct stat s;
     snprintf(path, sizeof path, "/proc/%d/fd/%d", its->process, its->file);
     int file = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    LS_CHECK(file >= 0, LS_ERR_ENV, "rank %d cannot open the shared %s block of rank %d: %s: %s", w->comm->rank, name, w->rank[member], path,
-             strerror(errno));
-    bool      fits   = fstat(file, &s) == 0 && S_ISREG(s.st_mode) && (size_t)s.st_size == pages_for(its->bytes) + page_size();
+    LS_CHECK(file >= 0, LS_ERR_ENV, "rank %d cannot open the shared %s block of rank %d: %s: %s", w->comm->rank, name,
+             w->rank[member], path, strerror(errno));
+    bool fits = fstat(file, &s) == 0 && S_ISREG(s.st_mode) && (size_t)s.st_size == pages_for(its->bytes) + page_size();
     ls_status status = fits ? map_file(&w->block[member], &w->control[member], file, its->bytes, name) : LS_OK;
     close(file);
     LS_TRY(status);
-    LS_CHECK(fits && w->control[member]->token == its->token, LS_ERR_ENV,
-             "rank %d does not find the shared %s block of rank %d at %s: process numbers differ, as between containers", w->comm->rank, name,
-             w->rank[member], path);
+    LS_CHECK(
+        fits && w->control[member]->token == its->token, LS_ERR_ENV,
+        "rank %d does not find the shared %s block of rank %d at %s: process numbers differ, as between containers",
+        w->comm->rank, name, w->rank[member], path);
     return LS_OK;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 static bool somebody_shares(const ls_comm *comm)
 {
@@ -206,10 +213,12 @@ static void say_why_not(const ls_comm *comm, const char *name)
 {
     const char *why = ls_error_message();
     if (comm->rank == 0)
-        fprintf(stderr, "lockstep: the %s block goes by messages, as ranks of a host cannot share memory: %.*s\n", name, (int)strcspn(why, "\n"), why);
+        fprintf(stderr, "lockstep: the %s block goes by messages, as ranks of a host cannot share memory: %.*s\n", name,
+                (int)strcspn(why, "\n"), why);
 }
 
-ls_status ls__shared_memory_new(ls_shared_memory **out, ls_comm *comm, ls_shared_memory_mode mode, size_t bytes, const char *name)
+ls_status ls__shared_memory_new(ls_shared_memory **out, ls_comm *comm, ls_shared_memory_mode mode, size_t bytes,
+                                const char *name)
 {
     bool      wanted = mode != LS_SHARED_MEMORY_OFF && somebody_shares(comm);
     ls_arena *arena  = NULL;
@@ -220,7 +229,7 @@ ls_status ls__shared_memory_new(ls_shared_memory **out, ls_comm *comm, ls_shared
         return ls__trace(status, __FILE__, __LINE__, __func__);
     }
     ls_shared_memory *w = ls_arena_alloc(arena, sizeof *w);
-    *w           = (ls_shared_memory){.comm = comm, .arena = arena};
+    *w                  = (ls_shared_memory){.comm = comm, .arena = arena};
     if (wanted) status = share(w, bytes, name);
     if (status != LS_OK) {
         unmap(w);
@@ -253,8 +262,9 @@ void ls__shared_memory_free(ls_shared_memory *w)
     ls_arena_free(w->arena);
 }
 
-/* Shared memory gets no huge pages by itself (shmem_enabled is `never` by default), and kernels that write gradients to small ones are
- * some percent slower.  MADV_COLLAPSE (Linux 6.1) is not bound by that setting.  Without it all goes on as before. */
+/* Shared memory gets no huge pages by itself (shmem_enabled is `never` by default), and kernels that write gradients to
+ * small ones are some percent slower.  MADV_COLLAPSE (Linux 6.1) is not bound by that setting.  Without it all goes on
+ * as before. */
 void ls__shared_memory_settle(ls_shared_memory *w)
 {
     size_t whole = w->own.bytes / HUGE_PAGE * HUGE_PAGE;
@@ -263,7 +273,7 @@ void ls__shared_memory_settle(ls_shared_memory *w)
     if (w->shared && whole) madvise(w->own.data, whole, MADV_COLLAPSE);
 }
 
-/* ---- the barrier --------------------------------------------------------------------------------------------------- */
+/* ---- the barrier ------------------------------------------------------------------------------------------------- */
 
 static inline void relax(void)
 {
@@ -274,11 +284,15 @@ static inline void relax(void)
 #endif
 }
 
-static bool has_come(counter *c, uint32_t ticket) { return (int32_t)(atomic_load_explicit(&c->count, memory_order_acquire) - ticket) >= 0; }
+static bool has_come(counter *c, uint32_t ticket)
+{
+    return (int32_t)(atomic_load_explicit(&c->count, memory_order_acquire) - ticket) >= 0;
+}
 
 static void count_to(counter *c, uint32_t count)
 {
-    atomic_store(&c->count, count); /* before the look at the sleepers, as they count themselves before they look at it */
+    atomic_store(&c->count,
+                 count); /* before the look at the sleepers, as they count themselves before they look at it */
     if (atomic_load(&c->sleepers)) syscall(SYS_futex, &c->count, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
@@ -287,7 +301,8 @@ static void nap(counter *c, uint32_t ticket)
 {
     atomic_fetch_add(&c->sleepers, 1);
     uint32_t seen = atomic_load(&c->count);
-    if ((int32_t)(seen - ticket) < 0) syscall(SYS_futex, &c->count, FUTEX_WAIT, seen, &(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL, 0);
+    if ((int32_t)(seen - ticket) < 0)
+        syscall(SYS_futex, &c->count, FUTEX_WAIT, seen, &(struct timespec){.tv_nsec = NAP_MS * 1000000}, NULL, 0);
     atomic_fetch_sub(&c->sleepers, 1);
 }
 
@@ -303,13 +318,17 @@ static ls_status wait_for(ls_shared_memory *w, int member, counter *c, uint32_t 
         if (w->comm->table->poll) w->comm->table->poll(w->comm);
     }
     ls_flight *flight = has_come(c, ticket) ? NULL : w->comm->flight;
-    ls__flight_begin(flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "the barrier of the host", .apart = true});
+    ls__flight_begin(flight,
+                     &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "the barrier of the host", .apart = true});
     for (int naps = 1; !has_come(c, ticket); naps++) {
         nap(c, ticket);
         if (w->comm->table->poll) w->comm->table->poll(w->comm);
-        if (naps % (LIFE_SIGN_MS / NAP_MS) == 0 && kill(w->process[member], 0) != 0 && errno == ESRCH && !has_come(c, ticket)) {
+        if (naps % (LIFE_SIGN_MS / NAP_MS) == 0 && kill(w->process[member], 0) != 0 && errno == ESRCH &&
+            !has_come(c, ticket)) {
             w->comm->broken = true;
-            return LS_FAIL(LS_ERR_ENV, "rank %d (process %d of this host) has ended; rank %d waited for it" LS_HINT "its own message says why",
+            return LS_FAIL(LS_ERR_ENV,
+                           "rank %d (process %d of this host) has ended; rank %d waited for it" LS_HINT
+                           "its own message says why",
                            w->rank[member], w->process[member], w->comm->rank);
         }
     }
@@ -333,8 +352,8 @@ bool ls__shared_memory_complete(const ls_shared_memory *w, uint32_t ticket)
 
 static ls_status check_comm(const ls_shared_memory *w)
 {
-    LS_CHECK(!w->comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
-             w->comm->rank);
+    LS_CHECK(!w->comm->broken, LS_ERR_ENV,
+             "rank %d: an earlier call of this communicator failed, so the ranks may be out of step", w->comm->rank);
     return LS_OK;
 }
 
@@ -348,11 +367,15 @@ ls_status ls__shared_memory_wait(ls_shared_memory *w, uint32_t ticket)
     return LS_OK;
 }
 
-ls_status ls__shared_memory_barrier(ls_shared_memory *w) { return ls__shared_memory_wait(w, ls__shared_memory_arrive(w)); }
+ls_status ls__shared_memory_barrier(ls_shared_memory *w)
+{
+    return ls__shared_memory_wait(w, ls__shared_memory_arrive(w));
+}
 
 void ls__shared_memory_done(ls_shared_memory *w, uint32_t count)
 {
-    if (w->members > 1 && atomic_load(&w->control[w->me]->done.count) != count) count_to(&w->control[w->me]->done, count);
+    if (w->members > 1 && atomic_load(&w->control[w->me]->done.count) != count)
+        count_to(&w->control[w->me]->done, count);
 }
 
 bool ls__shared_memory_all_done(const ls_shared_memory *w, uint32_t count)

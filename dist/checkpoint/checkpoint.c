@@ -6,9 +6,10 @@
  *     checkpoints/step-00000128/manifest.xxh64     their checksums: see dist/checkpoint/checkpoint_index.c
  *     checkpoints/latest, best                     links to such folders, for people and scripts
  *
- * The files are written into .tmp-step-00000128 and synced; then the manifest; then the folder is renamed, and the one above it synced.
- * A power cut leaves the old ones, or the old ones and the new one.  Only then are older ones removed: renamed first, so that what has the
- * name of a checkpoint is one.  What a killed run left under other names goes when the next one begins.
+ * The files are written into .tmp-step-00000128 and synced; then the manifest; then the folder is renamed, and the one
+ * above it synced. A power cut leaves the old ones, or the old ones and the new one.  Only then are older ones removed:
+ * renamed first, so that what has the name of a checkpoint is one.  What a killed run left under other names goes when
+ * the next one begins.
  */
 #include "dist/checkpoint/checkpoint.h"
 
@@ -28,7 +29,7 @@
 #define REPLACED_PREFIX ".old-step-"
 #define LINK_PREFIX ".link-"
 
-/* ---- folders ------------------------------------------------------------------------------------------------------- */
+/* ---- folders ----------------------------------------------------------------------------------------------------- */
 
 ls_status ls__checkpoint_path(char path[LS_PATH_BYTES], const char *folder, int64_t step)
 {
@@ -121,7 +122,7 @@ ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status sta
     return ls_error_set(status, message, trace);
 }
 
-/* ---- publishing ---------------------------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------------------------- */
 
 /* Under this name nobody takes it for a checkpoint, wherever the removal is interrupted. */
 static ls_status discard(const char *folder, int64_t step)
@@ -134,8 +135,8 @@ static ls_status discard(const char *folder, int64_t step)
     return ls__remove_folder(replaced);
 }
 
-/* temporary becomes final.  A checkpoint of the same step that is there already changes places with it, in one go where the file
- * system can. */
+/* temporary becomes final.  A checkpoint of the same step that is there already changes places with it, in one go where
+ * the file system can. */
 static ls_status rename_into_place(const char *folder, const char *temporary, const char *final, int64_t step)
 {
     char replaced[LS_PATH_BYTES];
@@ -168,13 +169,14 @@ ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress
     return rename_into_place(folder, temporary, final, progress->step);
 }
 
-/* ---- links --------------------------------------------------------------------------------------------------------- */
+/* ---- links ------------------------------------------------------------------------------------------------------- */
 
 int64_t ls__checkpoint_linked(const char *folder, const char *name)
 {
     char    path[LS_PATH_BYTES], target[64];
     ssize_t length;
-    if (ls__path(path, "%s/%s", folder, name) != LS_OK || (length = readlink(path, target, sizeof target - 1)) < 0) return -1;
+    if (ls__path(path, "%s/%s", folder, name) != LS_OK || (length = readlink(path, target, sizeof target - 1)) < 0)
+        return -1;
     target[length] = 0;
     return step_of(target);
 }
@@ -186,19 +188,23 @@ static ls_status link_to(const char *folder, const char *name, int64_t step)
     struct stat info;
     LS_TRY(ls__path(path, "%s/%s", folder, name));
     LS_TRY(ls__path(temporary, "%s/" LINK_PREFIX "%s", folder, name));
-    if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode)) return LS_FAIL(LS_ERR_ENV, "%s is no link: it is not touched" LS_HINT "move it away", path);
+    if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode))
+        return LS_FAIL(LS_ERR_ENV, "%s is no link: it is not touched" LS_HINT "move it away", path);
     snprintf(target, sizeof target, STEP_PREFIX "%08" PRId64, step);
     unlink(temporary);
-    if (symlink(target, temporary) != 0 || rename(temporary, path) != 0) return LS_FAIL_ERRNO("cannot make the link %s", path);
+    if (symlink(target, temporary) != 0 || rename(temporary, path) != 0)
+        return LS_FAIL_ERRNO("cannot make the link %s", path);
     return LS_OK;
 }
 
 static double loss_of(const char *folder, int64_t step)
 {
     char     path[LS_PATH_BYTES];
-    ls_index x      = {.fd = -1};
-    double   loss   = NAN;
-    if (ls__checkpoint_path(path, folder, step) == LS_OK && ls__path(x.path, "%s", path) == LS_OK && ls__index_progress(&x) == LS_OK) loss = x.progress.loss;
+    ls_index x    = {.fd = -1};
+    double   loss = NAN;
+    if (ls__checkpoint_path(path, folder, step) == LS_OK && ls__path(x.path, "%s", path) == LS_OK &&
+        ls__index_progress(&x) == LS_OK)
+        loss = x.progress.loss;
     ls__index_close(&x);
     return loss;
 }
@@ -212,10 +218,11 @@ static ls_status link_best(const char *folder, const ls_progress *progress)
     return link_to(folder, "best", progress->step);
 }
 
-/* ---- pruning ------------------------------------------------------------------------------------------------------- */
+/* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
 /* Calls `each` for those that need not be kept beside `step`, newest first: later ones, and what no rule keeps. */
-static ls_status each_surplus(const char *folder, int64_t step, const ls_checkpoint_retention *keep, ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
+static ls_status each_surplus(const char *folder, int64_t step, const ls_checkpoint_retention *keep,
+                              ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
 {
     int64_t *steps, best = keep->best ? ls__checkpoint_linked(folder, "best") : -1;
     int      count, left = 0;
@@ -266,11 +273,13 @@ static bool is_sound(const char *folder, int64_t step)
     char    path[LS_PATH_BYTES];
     int     parts;
     int64_t bytes;
-    return ls__checkpoint_path(path, folder, step) == LS_OK && ls__manifest_verify(path, NULL, NULL, &parts, &bytes) == LS_OK;
+    return ls__checkpoint_path(path, folder, step) == LS_OK &&
+           ls__manifest_verify(path, NULL, NULL, &parts, &bytes) == LS_OK;
 }
 
 /* Counted from the newest sound one; what is newer, and damaged, goes too. */
-ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry, void (*each)(const char *path, void *data), void *data)
+ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry,
+                              void (*each)(const char *path, void *data), void *data)
 {
     int64_t *steps;
     int      count;
@@ -278,19 +287,22 @@ ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention 
     int64_t newest = -1;
     for (int i = count - 1; i >= 0 && newest < 0; i--) newest = is_sound(folder, steps[i]) ? steps[i] : -1;
     free(steps);
-    LS_CHECK(newest >= 0 || count == 0, LS_ERR_DATA, "%s: none of the %d checkpoints is sound, so none is removed" LS_HINT "`lockstep ckpt verify` says what is wrong",
+    LS_CHECK(newest >= 0 || count == 0, LS_ERR_DATA,
+             "%s: none of the %d checkpoints is sound, so none is removed" LS_HINT
+             "`lockstep ckpt verify` says what is wrong",
              folder, count);
     return each_surplus(folder, newest, keep, prune_one, &(prune_call){dry, each, data});
 }
 
-/* ---- finding the newest -------------------------------------------------------------------------------------------- */
+/* ---- finding the newest ------------------------------------------------------------------------------------------ */
 
 static ls_status open_one(ls_index *x, const ls_state *s, const char *folder, int64_t step)
 {
     char path[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
     LS_TRY(ls__index_open(x, path));
-    LS_CHECK(x->progress.step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the files step %" PRId64, path, step, x->progress.step);
+    LS_CHECK(x->progress.step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the files step %" PRId64,
+             path, step, x->progress.step);
     return ls__index_fits(x, s);
 }
 

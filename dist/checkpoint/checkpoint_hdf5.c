@@ -6,14 +6,14 @@
  *     /param/NAME               float32, little endian, contiguous; attribute xxh64
  *     /state/exp_avg/NAME       the same, for each state of the optimizer
  *
- * An array that is cut stands there in pieces, NAME@FIRST, in one dimension, with the attributes `first` (its place among the elements of
- * the whole) and `dims` (of the whole).
+ * An array that is cut stands there in pieces, NAME@FIRST, in one dimension, with the attributes `first` (its place
+ * among the elements of the whole) and `dims` (of the whole).
  *
- * xxh64 is the XXH64 of the bytes, with the XXH64 of the text "param/NAME" or "exp_avg/NAME" as its seed, so that an array is
- * not taken for another.
+ * xxh64 is the XXH64 of the bytes, with the XXH64 of the text "param/NAME" or "exp_avg/NAME" as its seed, so that an
+ * array is not taken for another.
  *
- * HDF5 only makes room for the values; they are written and read at the place that it names.  So its lock, which the loader of the data
- * may be waiting for, is never held while a disk is slow.
+ * HDF5 only makes room for the values; they are written and read at the place that it names.  So its lock, which the
+ * loader of the data may be waiting for, is never held while a disk is slow.
  *
  * Read, nothing is taken on trust: a link must be a hard one (an external link would open another file), a data set
  * contiguous and in this file, and its type, shape, size and checksum must be what is expected.
@@ -38,7 +38,7 @@
 
 enum { MAX_IDS = 24, NAME_BYTES = sizeof((ls_piece){0}.name), STATE_BYTES = sizeof((ls_piece){0}.state) };
 
-/* ---- handles ------------------------------------------------------------------------------------------------------- */
+/* ---- handles ----------------------------------------------------------------------------------------------------- */
 
 /* An open file and what has been opened in it, closed in reverse. */
 typedef struct h5 {
@@ -93,26 +93,28 @@ static herr_t find_cause(unsigned n, const H5E_error2_t *error, void *context)
     return 0;
 }
 
-static ls_status hdf5_fail(const h5 *h, ls_status status, const char *call, const char *file, int line, const char *func)
+static ls_status hdf5_fail(const h5 *h, ls_status status, const char *call, const char *file, int line,
+                           const char *func)
 {
     cause c = {0};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_cause, &c);
-    if (c.code) return ls__fail(LS_ERR_ENV, file, line, func, "%s: %s%s", h->path, strerror(c.code), ls__errno_hint(c.code));
+    if (c.code)
+        return ls__fail(LS_ERR_ENV, file, line, func, "%s: %s%s", h->path, strerror(c.code), ls__errno_hint(c.code));
     return ls__fail(status, file, line, func, "%s: %.*s failed: %s", h->path, (int)strcspn(call, "("), call, c.text);
 }
 
 #define HDF5_FAIL(h, status, call) hdf5_fail((h), (status), (call), __FILE__, __LINE__, __func__)
 
 /* A call that gives a number, negative after an error; and one that gives a handle, which is kept. */
-#define LS_TRY_HDF5(h, status, call)                                                                                                       \
-    do {                                                                                                                                   \
-        if ((call) < 0) return HDF5_FAIL((h), (status), #call);                                                                            \
+#define LS_TRY_HDF5(h, status, call)                                                                                   \
+    do {                                                                                                               \
+        if ((call) < 0) return HDF5_FAIL((h), (status), #call);                                                        \
     } while (0)
-#define OPEN(id, h, status, call)                                                                                                          \
-    hid_t id = keep((h), (call));                                                                                                          \
+#define OPEN(id, h, status, call)                                                                                      \
+    hid_t id = keep((h), (call));                                                                                      \
     if (id < 0) return HDF5_FAIL((h), (status), #call)
 
-/* ---- the progress, as attributes ----------------------------------------------------------------------------------- */
+/* ---- the progress, as attributes --------------------------------------------------------------------------------- */
 
 typedef enum field_kind { INT64, UINT64, REAL, TEXT } field_kind;
 
@@ -121,7 +123,10 @@ static const struct field {
     field_kind  kind;
     size_t      offset, bytes;
 } fields[] = {
-#define FIELD(kind, name) {#name, kind, offsetof(ls_progress, name), sizeof((ls_progress){0}.name)}
+#define FIELD(kind, name)                                                                                              \
+    {                                                                                                                  \
+#name, kind, offsetof(ls_progress, name), sizeof((ls_progress){0}.name)                                        \
+    }
     FIELD(INT64, step),       FIELD(INT64, epoch), FIELD(INT64, sample),  FIELD(UINT64, seed),
     FIELD(TEXT, recipe_hash), FIELD(TEXT, isa),    FIELD(UINT64, digest), FIELD(REAL, loss),
 #undef FIELD
@@ -137,7 +142,8 @@ static uint64_t progress_checksum(const ls_progress *p)
         if (fields[i].kind == TEXT)
             used += (size_t)snprintf(text + used, sizeof text - used, "%s=%s\n", fields[i].name, at);
         else
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s=%" PRIx64 "\n", fields[i].name, *(const uint64_t *)at);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s=%" PRIx64 "\n", fields[i].name,
+                                     *(const uint64_t *)at);
     }
     return XXH64(text, used, 0);
 }
@@ -170,9 +176,15 @@ static ls_status read_attribute(h5 *h, hid_t where, const char *name, field_kind
     OPEN(attribute, h, LS_ERR_DATA, H5Aopen(where, name, H5P_DEFAULT));
     OPEN(type, h, LS_ERR_DATA, H5Aget_type(attribute));
     OPEN(space, h, LS_ERR_DATA, H5Aget_space(attribute));
-    bool good = H5Tget_class(type) == (kind == TEXT ? H5T_STRING : kind == REAL ? H5T_FLOAT : H5T_INTEGER) && H5Tis_variable_str(type) <= 0 &&
-                H5Tget_size(type) <= bytes && H5Sget_simple_extent_type(space) != H5S_NULL && H5Sget_simple_extent_npoints(space) == 1;
-    LS_CHECK(good, LS_ERR_DATA, "%s: the attribute '%s' is not %s", h->path, name, kind == TEXT ? "a short text" : kind == REAL ? "a number" : "a whole number");
+    bool good = H5Tget_class(type) == (kind == TEXT   ? H5T_STRING
+                                       : kind == REAL ? H5T_FLOAT
+                                                      : H5T_INTEGER) &&
+                H5Tis_variable_str(type) <= 0 && H5Tget_size(type) <= bytes &&
+                H5Sget_simple_extent_type(space) != H5S_NULL && H5Sget_simple_extent_npoints(space) == 1;
+    LS_CHECK(good, LS_ERR_DATA, "%s: the attribute '%s' is not %s", h->path, name,
+             kind == TEXT   ? "a short text"
+             : kind == REAL ? "a number"
+                            : "a whole number");
     LS_TRY_HDF5(h, LS_ERR_DATA, H5Aread(attribute, memory_type(h, kind, bytes), value));
     if (kind == TEXT) ((char *)value)[bytes - 1] = 0;
     release(h, mark);
@@ -190,7 +202,8 @@ static ls_status write_progress(h5 *h, hid_t file, const ls_progress *p, const i
     LS_TRY(write_attribute(h, file, "part", INT64, sizeof *part, &part[0]));
     LS_TRY(write_attribute(h, file, "parts", INT64, sizeof *part, &part[1]));
     for (int i = 0; i < FIELDS; i++)
-        LS_TRY(write_attribute(h, file, fields[i].name, fields[i].kind, fields[i].bytes, (const char *)p + fields[i].offset));
+        LS_TRY(write_attribute(h, file, fields[i].name, fields[i].kind, fields[i].bytes,
+                               (const char *)p + fields[i].offset));
     LS_TRY(write_attribute(h, file, "progress_xxh64", UINT64, sizeof checksum, &checksum));
     return LS_OK;
 }
@@ -202,10 +215,12 @@ static ls_status read_progress(h5 *h, hid_t file, ls_progress *p, int64_t part[2
     uint64_t checksum   = 0;
     *p                  = (ls_progress){0};
     LS_TRY(read_attribute(h, file, "format", TEXT, sizeof format, format));
-    LS_CHECK(strcmp(format, "lockstep checkpoint") == 0, LS_ERR_DATA, "%s: expected a checkpoint, found '%s'", h->path, format);
+    LS_CHECK(strcmp(format, "lockstep checkpoint") == 0, LS_ERR_DATA, "%s: expected a checkpoint, found '%s'", h->path,
+             format);
     LS_TRY(read_attribute(h, file, "format_version", INT64, sizeof version, &version));
     LS_CHECK(version == LS_CHECKPOINT_FORMAT, LS_ERR_USAGE,
-             "%s: expected format version %d, found %" PRId64 LS_HINT "it was written by another version of the program: use that one",
+             "%s: expected format version %d, found %" PRId64 LS_HINT
+             "it was written by another version of the program: use that one",
              h->path, LS_CHECKPOINT_FORMAT, version);
     LS_TRY(read_attribute(h, file, "part", INT64, sizeof *part, &part[0]));
     LS_TRY(read_attribute(h, file, "parts", INT64, sizeof *part, &part[1]));
@@ -213,7 +228,8 @@ static ls_status read_progress(h5 *h, hid_t file, ls_progress *p, int64_t part[2
         LS_TRY(read_attribute(h, file, fields[i].name, fields[i].kind, fields[i].bytes, (char *)p + fields[i].offset));
     LS_TRY(read_attribute(h, file, "progress_xxh64", UINT64, sizeof checksum, &checksum));
     LS_CHECK(checksum == progress_checksum(p), LS_ERR_DATA, "%s: the progress does not fit its checksum", h->path);
-    LS_CHECK(p->step >= 0 && p->epoch >= 0 && p->sample >= 0, LS_ERR_DATA, "%s: a negative step, epoch or sample", h->path);
+    LS_CHECK(p->step >= 0 && p->epoch >= 0 && p->sample >= 0, LS_ERR_DATA, "%s: a negative step, epoch or sample",
+             h->path);
     return LS_OK;
 }
 
@@ -224,9 +240,12 @@ uint64_t ls__piece_sum(const char *state, const char *name, int64_t held, const 
     return XXH64(data, (size_t)held * sizeof *data, XXH64(path, length < sizeof path ? length : sizeof path - 1, 0));
 }
 
-void ls__part_name(char name[LS_PART_NAME], int part) { snprintf(name, LS_PART_NAME, "part-%04d.h5", part % (LS_MAX_PARTS + 1)); }
+void ls__part_name(char name[LS_PART_NAME], int part)
+{
+    snprintf(name, LS_PART_NAME, "part-%04d.h5", part % (LS_MAX_PARTS + 1));
+}
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Links in the order in which they were made, and no times: equal states are equal files. */
 static ls_status make_group(h5 *h, hid_t file, const char *name, hid_t *group)
@@ -251,21 +270,24 @@ static ls_status write_place(h5 *h, hid_t set, const ls_state_array *a, const ls
 
 static void piece_name(char name[NAME_BYTES], const ls_state_array *a, const ls_held *piece)
 {
-    if (piece->held == a->count) snprintf(name, NAME_BYTES, "%s", a->name);
-    else snprintf(name, NAME_BYTES, "%s@%" PRId64, a->name, piece->first);
+    if (piece->held == a->count)
+        snprintf(name, NAME_BYTES, "%s", a->name);
+    else
+        snprintf(name, NAME_BYTES, "%s@%" PRId64, a->name, piece->first);
 }
 
 /* Room for a piece, at the byte *at of the file. */
 static ls_status make_piece(h5 *h, hid_t group, const ls_state_array *a, const ls_held *piece, int64_t *at)
 {
-    int     mark = h->ids;
-    bool    whole = piece->held == a->count;
+    int     mark              = h->ids;
+    bool    whole             = piece->held == a->count;
     hsize_t dims[LS_MAX_DIMS] = {(hsize_t)piece->held};
     char    name[NAME_BYTES];
     piece_name(name, a, piece);
     for (int d = 0; d < a->rank && whole; d++) dims[d] = (hsize_t)a->dims[d];
     uint64_t checksum = ls__piece_sum(a->state, a->name, piece->held, piece->data);
-    OPEN(space, h, LS_ERR_ENV, whole && !a->rank ? H5Screate(H5S_SCALAR) : H5Screate_simple(whole ? a->rank : 1, dims, NULL));
+    OPEN(space, h, LS_ERR_ENV,
+         whole && !a->rank ? H5Screate(H5S_SCALAR) : H5Screate_simple(whole ? a->rank : 1, dims, NULL));
     OPEN(how, h, LS_ERR_ENV, H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_layout(how, H5D_CONTIGUOUS);
     H5Pset_alloc_time(how, H5D_ALLOC_TIME_EARLY);
@@ -285,9 +307,11 @@ static ls_status make_array(h5 *h, hid_t group, const ls_state_array *a, int64_t
 {
     const ls_held *piece;
     ls_held        all;
-    LS_CHECK(a->name[0] && !strchr(a->name, '/') && strcmp(a->name, ".") != 0 && strlen(a->name) < NAME_BYTES - 24, LS_ERR_USAGE,
-             "a parameter named '%s' can't be kept in a checkpoint" LS_HINT "use names without '/', of less than %d characters", a->name,
-             NAME_BYTES - 24);
+    LS_CHECK(a->name[0] && !strchr(a->name, '/') && strcmp(a->name, ".") != 0 && strlen(a->name) < NAME_BYTES - 24,
+             LS_ERR_USAGE,
+             "a parameter named '%s' can't be kept in a checkpoint" LS_HINT
+             "use names without '/', of less than %d characters",
+             a->name, NAME_BYTES - 24);
     int n = ls__state_pieces(a, &piece, &all);
     for (int i = 0; i < n; i++) LS_TRY(make_piece(h, group, a, &piece[i], &at[i]));
     return LS_OK;
@@ -303,7 +327,8 @@ static hid_t access_list(h5 *h)
 }
 
 /* at[i][k]: where piece k of array i begins. */
-static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t **at)
+static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2],
+                           int64_t **at)
 {
     hid_t param, state, group;
     LS_TRY(write_progress(h, file, progress, part));
@@ -313,17 +338,20 @@ static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progre
         if (!s->array[i].state) LS_TRY(make_array(h, param, &s->array[i], at[i]));
     for (int k = 0; k < s->states; k++) {
         int mark = h->ids;
-        LS_CHECK(strlen(s->state_name[k]) < STATE_BYTES, LS_ERR_USAGE, "the name of the optimizer's state '%s' is too long", s->state_name[k]);
+        LS_CHECK(strlen(s->state_name[k]) < STATE_BYTES, LS_ERR_USAGE,
+                 "the name of the optimizer's state '%s' is too long", s->state_name[k]);
         LS_TRY(make_group(h, state, s->state_name[k], &group));
         for (int i = 0; i < s->arrays; i++)
-            if (s->array[i].state && strcmp(s->array[i].state, s->state_name[k]) == 0) LS_TRY(make_array(h, group, &s->array[i], at[i]));
+            if (s->array[i].state && strcmp(s->array[i].state, s->state_name[k]) == 0)
+                LS_TRY(make_array(h, group, &s->array[i], at[i]));
         release(h, mark);
     }
     return LS_OK;
 }
 
 /* All of the file but the values. */
-static ls_status write_skeleton(const char *path, const ls_state *s, const ls_progress *progress, const int64_t part[2], int64_t **at)
+static ls_status write_skeleton(const char *path, const ls_state *s, const ls_progress *progress, const int64_t part[2],
+                                int64_t **at)
 {
     h5 h;
     start(&h, path);
@@ -361,24 +389,27 @@ static ls_status fill(const char *path, const ls_state *s, int64_t *const *at)
         const ls_held *piece;
         ls_held        all;
         int            n = ls__state_pieces(&s->array[i], &piece, &all);
-        for (int k = 0; k < n && status == LS_OK; k++) status = write_values(path, fd, piece[k].data, (size_t)piece[k].held * sizeof(float), at[i][k]);
+        for (int k = 0; k < n && status == LS_OK; k++)
+            status = write_values(path, fd, piece[k].data, (size_t)piece[k].held * sizeof(float), at[i][k]);
     }
     if (status == LS_OK && fsync(fd) != 0) status = LS_FAIL_ERRNO("cannot write %s", path);
     if (close(fd) != 0 && status == LS_OK) status = LS_FAIL_ERRNO("cannot write %s", path);
     return status;
 }
 
-ls_status ls__part_write(const char *path, const ls_state *state, const ls_progress *progress, int part, int parts, uint64_t *sum, int64_t *bytes)
+ls_status ls__part_write(const char *path, const ls_state *state, const ls_progress *progress, int part, int parts,
+                         uint64_t *sum, int64_t *bytes)
 {
     enum { HDF5_NEEDS = 8 << 20 }; /* for its own things: it crashes without */
     int64_t        numbers[2] = {part, parts}, pieces = 0;
     const ls_held *piece;
     ls_held        all;
     for (int i = 0; i < state->arrays; i++) pieces += ls__state_pieces(&state->array[i], &piece, &all);
-    int64_t  *place = calloc((size_t)pieces + 1, sizeof *place);
-    int64_t **at    = calloc((size_t)state->arrays + 1, sizeof *at);
+    int64_t  *place      = calloc((size_t)pieces + 1, sizeof *place);
+    int64_t **at         = calloc((size_t)state->arrays + 1, sizeof *at);
     void *volatile probe = malloc(HDF5_NEEDS); /* volatile: or the compiler takes both calls away */
-    ls_status status = place && at && probe ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory to write %d arrays", path, state->arrays);
+    ls_status status =
+        place && at && probe ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory to write %d arrays", path, state->arrays);
     free(probe);
     for (int i = 0, n = 0; i < state->arrays && status == LS_OK; i++) {
         at[i] = place + n;
@@ -392,7 +423,7 @@ ls_status ls__part_write(const char *path, const ls_state *state, const ls_progr
     return status;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static ls_status open_part(h5 *h, hid_t *file)
 {
@@ -404,8 +435,8 @@ static ls_status open_part(h5 *h, hid_t *file)
 static ls_status open_group(h5 *h, hid_t where, const char *name, hid_t *group)
 {
     H5L_info_t link;
-    LS_CHECK(H5Lget_info(where, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, LS_ERR_DATA, "%s: the group '%s' is missing",
-             h->path, name);
+    LS_CHECK(H5Lget_info(where, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, LS_ERR_DATA,
+             "%s: the group '%s' is missing", h->path, name);
     OPEN(opened, h, LS_ERR_DATA, H5Gopen2(where, name, H5P_DEFAULT));
     *group = opened;
     return LS_OK;
@@ -422,8 +453,10 @@ static ls_status count_links(h5 *h, hid_t group, int64_t *count)
 /* Link i: in the order of creation where the file has it. */
 static ls_status link_name(h5 *h, hid_t group, int64_t i, size_t room, char *name)
 {
-    ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
-    if (length < 0) length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
+    ssize_t length =
+        H5Lget_name_by_idx(group, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
+    if (length < 0)
+        length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
     LS_TRY_HDF5(h, LS_ERR_DATA, length);
     LS_CHECK((size_t)length < room, LS_ERR_DATA, "%s: a name of %zd characters", h->path, length);
     return LS_OK;
@@ -445,7 +478,8 @@ static ls_status read_place(h5 *h, hid_t set, ls_piece *p)
     LS_TRY_HDF5(h, LS_ERR_DATA, H5Aread(dims, H5T_NATIVE_INT64, p->dim));
     char first[32], *name_end = strrchr(p->name, '@');
     snprintf(first, sizeof first, "@%" PRId64, p->first);
-    LS_CHECK(name_end && strcmp(name_end, first) == 0, LS_ERR_DATA, "%s: the piece '%s' begins at %" PRId64, h->path, p->name, p->first);
+    LS_CHECK(name_end && strcmp(name_end, first) == 0, LS_ERR_DATA, "%s: the piece '%s' begins at %" PRId64, h->path,
+             p->name, p->first);
     *name_end = 0; /* from here on it goes by the array's name */
     return LS_OK;
 }
@@ -453,24 +487,26 @@ static ls_status read_place(h5 *h, hid_t set, ls_piece *p)
 /* Shape and number of elements, of the file's data set and of the whole array. */
 static ls_status check_shape(h5 *h, hid_t set, hid_t space, ls_piece *p)
 {
-    hsize_t     extent[H5S_MAX_RANK];
+    hsize_t extent[H5S_MAX_RANK];
     H5S_class_t class = H5Sget_simple_extent_type(space);
     p->rank           = H5Sget_simple_extent_dims(space, extent, NULL);
-    LS_CHECK((class == H5S_SIMPLE || class == H5S_SCALAR) && p->rank >= 0, LS_ERR_DATA, "%s: the array '%s' has no shape", h->path, p->name);
-    LS_CHECK(p->rank <= LS_MAX_DIMS, LS_ERR_DATA, "%s: the array '%s' has %d dims; at most %d are read", h->path, p->name, p->rank, LS_MAX_DIMS);
+    LS_CHECK((class == H5S_SIMPLE || class == H5S_SCALAR) && p->rank >= 0, LS_ERR_DATA,
+             "%s: the array '%s' has no shape", h->path, p->name);
+    LS_CHECK(p->rank <= LS_MAX_DIMS, LS_ERR_DATA, "%s: the array '%s' has %d dims; at most %d are read", h->path,
+             p->name, p->rank, LS_MAX_DIMS);
     p->held = p->count = 1;
     for (int d = 0; d < p->rank; d++) {
         p->dim[d] = (int64_t)extent[d];
-        LS_CHECK(p->dim[d] >= 0 && !__builtin_mul_overflow(p->held, p->dim[d], &p->held), LS_ERR_DATA, "%s: the array '%s' is too large",
-                 h->path, p->name);
+        LS_CHECK(p->dim[d] >= 0 && !__builtin_mul_overflow(p->held, p->dim[d], &p->held), LS_ERR_DATA,
+                 "%s: the array '%s' is too large", h->path, p->name);
     }
     LS_TRY(read_place(h, set, p));
     for (int d = 0; d < p->rank; d++)
-        LS_CHECK(p->dim[d] >= 0 && !__builtin_mul_overflow(p->count, p->dim[d], &p->count) && p->count <= INT64_MAX / 8, LS_ERR_DATA,
-                 "%s: the array '%s' is too large", h->path, p->name);
+        LS_CHECK(p->dim[d] >= 0 && !__builtin_mul_overflow(p->count, p->dim[d], &p->count) && p->count <= INT64_MAX / 8,
+                 LS_ERR_DATA, "%s: the array '%s' is too large", h->path, p->name);
     LS_CHECK(p->first >= 0 && p->first <= p->count && p->held <= p->count - p->first, LS_ERR_DATA,
-             "%s: the array '%s' has %" PRId64 " elements, and the piece is %" PRId64 " from %" PRId64 " on", h->path, p->name, p->count, p->held,
-             p->first);
+             "%s: the array '%s' has %" PRId64 " elements, and the piece is %" PRId64 " from %" PRId64 " on", h->path,
+             p->name, p->count, p->held, p->first);
     return LS_OK;
 }
 
@@ -478,19 +514,23 @@ static ls_status check_shape(h5 *h, hid_t set, hid_t space, ls_piece *p)
 static ls_status look_at(h5 *h, hid_t group, int64_t file_bytes, ls_piece *p)
 {
     H5L_info_t link;
-    LS_CHECK(H5Lget_info(group, p->name, &link, H5P_DEFAULT) >= 0, LS_ERR_DATA, "%s: the array '%s' is missing", h->path, p->name);
-    LS_CHECK(link.type == H5L_TYPE_HARD, LS_ERR_DATA, "%s: '%s' is a link to somewhere else, which a checkpoint has none of", h->path, p->name);
+    LS_CHECK(H5Lget_info(group, p->name, &link, H5P_DEFAULT) >= 0, LS_ERR_DATA, "%s: the array '%s' is missing",
+             h->path, p->name);
+    LS_CHECK(link.type == H5L_TYPE_HARD, LS_ERR_DATA,
+             "%s: '%s' is a link to somewhere else, which a checkpoint has none of", h->path, p->name);
     OPEN(set, h, LS_ERR_DATA, H5Dopen2(group, p->name, H5P_DEFAULT));
     OPEN(type, h, LS_ERR_DATA, H5Dget_type(set));
     OPEN(space, h, LS_ERR_DATA, H5Dget_space(set));
     OPEN(how, h, LS_ERR_DATA, H5Dget_create_plist(set));
-    LS_CHECK(H5Tequal(type, H5T_IEEE_F32LE) > 0, LS_ERR_DATA, "%s: the array '%s' is not of type float32", h->path, p->name);
+    LS_CHECK(H5Tequal(type, H5T_IEEE_F32LE) > 0, LS_ERR_DATA, "%s: the array '%s' is not of type float32", h->path,
+             p->name);
     LS_CHECK(H5Pget_layout(how) == H5D_CONTIGUOUS && H5Pget_external_count(how) == 0, LS_ERR_DATA,
              "%s: the array '%s' is not stored in one piece in this file", h->path, p->name);
     LS_TRY(check_shape(h, set, space, p));
     LS_TRY(read_attribute(h, set, "xxh64", UINT64, sizeof p->sum, &p->sum));
     haddr_t at = H5Dget_offset(set);
-    bool    in = at != HADDR_UNDEF && at <= (haddr_t)file_bytes && (haddr_t)p->held * sizeof(float) <= (haddr_t)file_bytes - at &&
+    bool    in = at != HADDR_UNDEF && at <= (haddr_t)file_bytes &&
+              (haddr_t)p->held * sizeof(float) <= (haddr_t)file_bytes - at &&
               H5Dget_storage_size(set) == (hsize_t)p->held * sizeof(float);
     LS_CHECK(in, LS_ERR_DATA, "%s: the array '%s' is not all there", h->path, p->name);
     p->at = (int64_t)at;
@@ -538,7 +578,7 @@ static ls_status find_state(ls_index *x, const char *name, int *found)
 
 static ls_status index_file(h5 *h, ls_index *x, int part, int64_t file_bytes)
 {
-    hid_t       file = -1, param, state, group;
+    hid_t       file  = -1, param, state, group;
     int64_t     links = 0, number[2];
     char        name[STATE_BYTES];
     ls_progress progress;
@@ -549,10 +589,11 @@ static ls_status index_file(h5 *h, ls_index *x, int part, int64_t file_bytes)
         return LS_OK;
     }
     LS_CHECK(number[0] == part && number[1] == x->parts, LS_ERR_DATA,
-             "%s: expected file %d of %d files, found %" PRId64 " of %" PRId64, h->path, part, x->parts, number[0], number[1]);
+             "%s: expected file %d of %d files, found %" PRId64 " of %" PRId64, h->path, part, x->parts, number[0],
+             number[1]);
     if (part == 0) x->progress = progress;
-    LS_CHECK(progress_checksum(&progress) == progress_checksum(&x->progress), LS_ERR_DATA, "%s: it is of another checkpoint than the first file",
-             h->path);
+    LS_CHECK(progress_checksum(&progress) == progress_checksum(&x->progress), LS_ERR_DATA,
+             "%s: it is of another checkpoint than the first file", h->path);
     LS_TRY(open_group(h, file, "param", &param));
     LS_TRY(index_group(h, x, param, -1, part, file_bytes));
     LS_TRY(open_group(h, file, "state", &state));

@@ -17,7 +17,7 @@
 
 enum { SUM_DIGITS = 16, LINE = SUM_DIGITS + 2 + LS_PART_NAME + 2 };
 
-/* ---- the manifest -------------------------------------------------------------------------------------------------- */
+/* ---- the manifest ------------------------------------------------------------------------------------------------ */
 
 ls_status ls__manifest_write(const char *path, int parts, const uint64_t *sums)
 {
@@ -48,7 +48,8 @@ static ls_status open_manifest(const char *path, FILE **f)
     int  fd;
     LS_TRY(ls__path(file, "%s/" LS_MANIFEST, path));
     LS_CHECK(exists(path, LS_MANIFEST) || !exists(path, "state.h5"), LS_ERR_USAGE,
-             "%s: expected format version %d, found 1" LS_HINT "it was written by an earlier version of the program: use that one, or --fresh to start over",
+             "%s: expected format version %d, found 1" LS_HINT
+             "it was written by an earlier version of the program: use that one, or --fresh to start over",
              path, LS_CHECKPOINT_FORMAT);
     LS_TRY(ls__file_open(file, &fd));
     *f = fdopen(fd, "rb");
@@ -62,14 +63,15 @@ static ls_status open_manifest(const char *path, FILE **f)
 static ls_status next_line(FILE *f, const char *path, int part, uint64_t *sum, bool *end)
 {
     char line[LINE + 1] = "", name[LS_PART_NAME], expected[LINE];
-    *end = !fgets(line, sizeof line, f);
+    *end                = !fgets(line, sizeof line, f);
     LS_CHECK(!ferror(f), LS_ERR_ENV, "%s/" LS_MANIFEST ": cannot be read", path);
     LS_CHECK(!*end || part > 0, LS_ERR_DATA, "%s/" LS_MANIFEST ": it is empty", path);
     if (*end) return LS_OK;
     ls__part_name(name, part);
     snprintf(expected, sizeof expected, "  %s\n", name);
-    LS_CHECK(part < LS_MAX_PARTS && strspn(line, "0123456789abcdef") == SUM_DIGITS && strcmp(line + SUM_DIGITS, expected) == 0, LS_ERR_DATA,
-             "%s/" LS_MANIFEST ":%d: expected 16 hexadecimal digits and '%s'", path, part + 1, name);
+    LS_CHECK(part < LS_MAX_PARTS && strspn(line, "0123456789abcdef") == SUM_DIGITS &&
+                 strcmp(line + SUM_DIGITS, expected) == 0,
+             LS_ERR_DATA, "%s/" LS_MANIFEST ":%d: expected 16 hexadecimal digits and '%s'", path, part + 1, name);
     *sum = strtoull(line, NULL, 16);
     return LS_OK;
 }
@@ -81,24 +83,26 @@ static ls_status verify_part(const char *path, const char *name, uint64_t expect
     int64_t  size = 0;
     LS_TRY(ls__path(file, "%s/%s", path, name));
     LS_TRY(ls__file_checksum(file, &found, &size));
-    LS_CHECK(found == expected, LS_ERR_DATA, "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, file, size, found,
+    LS_CHECK(found == expected, LS_ERR_DATA,
+             "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, file, size, found,
              expected);
     *bytes += size;
     return LS_OK;
 }
 
-ls_status ls__manifest_verify(const char *path, void (*each)(const char *file, const char *problem, void *data), void *data, int *parts, int64_t *bytes)
+ls_status ls__manifest_verify(const char *path, void (*each)(const char *file, const char *problem, void *data),
+                              void *data, int *parts, int64_t *bytes)
 {
     FILE     *f;
-    bool      end     = false;
-    ls_status status  = LS_OK, first = LS_OK;
+    bool      end    = false;
+    ls_status status = LS_OK, first             = LS_OK;
     char      name[LS_PART_NAME], message[4096] = "", trace[4096] = "";
-    *parts            = 0;
-    *bytes            = 0;
+    *parts = 0;
+    *bytes = 0;
     LS_TRY(open_manifest(path, &f));
     while (status == LS_OK) {
         uint64_t sum = 0;
-        status = next_line(f, path, *parts, &sum, &end);
+        status       = next_line(f, path, *parts, &sum, &end);
         if (status != LS_OK || end) break;
         ls__part_name(name, *parts);
         ls_status its = verify_part(path, name, sum, bytes);
@@ -117,7 +121,7 @@ ls_status ls__manifest_verify(const char *path, void (*each)(const char *file, c
     return LS_OK;
 }
 
-/* ---- what lies where ----------------------------------------------------------------------------------------------- */
+/* ---- what lies where --------------------------------------------------------------------------------------------- */
 
 static int by_array(const void *x, const void *y)
 {
@@ -136,7 +140,10 @@ static int by_order(const void *x, const void *y)
     return (p->first > q->first) - (p->first < q->first);
 }
 
-static bool same_array(const ls_piece *p, const ls_piece *q) { return p->state_no == q->state_no && strcmp(p->name, q->name) == 0; }
+static bool same_array(const ls_piece *p, const ls_piece *q)
+{
+    return p->state_no == q->state_no && strcmp(p->name, q->name) == 0;
+}
 
 int ls__index_next(const ls_index *x, int i)
 {
@@ -152,13 +159,15 @@ static ls_status check_tiles(const ls_index *x, int from, int to)
     int64_t         end = 0;
     for (int i = from; i < to; i++) {
         const ls_piece *p = &x->piece[i];
-        LS_CHECK(p->rank == one->rank && memcmp(p->dim, one->dim, sizeof p->dim) == 0, LS_ERR_DATA, "%s: the array '%s' has other shapes in other files", x->path,
-                 p->name);
-        LS_CHECK(p->first == end, LS_ERR_DATA, "%s: the array '%s': after %" PRId64 " of %" PRId64 " elements comes a piece that begins at %" PRId64, x->path,
-                 p->name, end, p->count, p->first);
+        LS_CHECK(p->rank == one->rank && memcmp(p->dim, one->dim, sizeof p->dim) == 0, LS_ERR_DATA,
+                 "%s: the array '%s' has other shapes in other files", x->path, p->name);
+        LS_CHECK(p->first == end, LS_ERR_DATA,
+                 "%s: the array '%s': after %" PRId64 " of %" PRId64 " elements comes a piece that begins at %" PRId64,
+                 x->path, p->name, end, p->count, p->first);
         end += p->held;
     }
-    LS_CHECK(end == one->count, LS_ERR_DATA, "%s: the array '%s' has %" PRId64 " elements, and the files %" PRId64, x->path, one->name, one->count, end);
+    LS_CHECK(end == one->count, LS_ERR_DATA, "%s: the array '%s' has %" PRId64 " elements, and the files %" PRId64,
+             x->path, one->name, one->count, end);
     return LS_OK;
 }
 
@@ -208,14 +217,17 @@ int ls__index_find(const ls_index *x, const char *name, const char *state)
     return -1;
 }
 
-/* ---- is it of this model ------------------------------------------------------------------------------------------- */
+/* ---- is it of this model ----------------------------------------------------------------------------------------- */
 
-#define HINT_OTHER LS_HINT "it is of another model or optimizer: use the recipe it was made with, another run.dir, or --fresh to start over"
+#define HINT_OTHER                                                                                                     \
+    LS_HINT "it is of another model or optimizer: use the recipe it was made with, another run.dir, or --fresh to "    \
+            "start over"
 
 static void print_shape(char text[256], int rank, const int64_t *dims)
 {
     size_t used = (size_t)snprintf(text, 256, rank ? "" : "a scalar");
-    for (int i = 0; i < rank && used < 230; i++) used += (size_t)snprintf(text + used, 256 - used, "%s%" PRId64, i ? " x " : "", dims[i]);
+    for (int i = 0; i < rank && used < 230; i++)
+        used += (size_t)snprintf(text + used, 256 - used, "%s%" PRId64, i ? " x " : "", dims[i]);
 }
 
 static ls_status fits_array(const ls_index *x, const ls_state_array *a, int at)
@@ -226,14 +238,15 @@ static ls_status fits_array(const ls_index *x, const ls_state_array *a, int at)
         int i = ls__index_find(x, a->name, a->state);
         p     = i < 0 ? NULL : &x->piece[i];
     }
-    LS_CHECK(p, LS_ERR_USAGE, "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER, x->path, a->name,
-             a->state ? " with the optimizer's " : "", a->state ? a->state : "");
+    LS_CHECK(p, LS_ERR_USAGE, "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER, x->path,
+             a->name, a->state ? " with the optimizer's " : "", a->state ? a->state : "");
     bool equal = p->rank == a->rank;
     for (int d = 0; d < a->rank && equal; d++) equal = p->dim[d] == a->dims[d];
     print_shape(its, p->rank, p->dim);
     print_shape(ours, a->rank, a->dims);
-    LS_CHECK(equal && p->count == a->count, LS_ERR_USAGE, "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, x->path, a->name,
-             its, ours);
+    LS_CHECK(equal && p->count == a->count, LS_ERR_USAGE,
+             "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, x->path, a->name, its,
+             ours);
     return LS_OK;
 }
 
@@ -261,7 +274,8 @@ ls_status ls__index_fits(const ls_index *x, const ls_state *s)
     for (int k = 0; k < s->states; k++) {
         bool there = false;
         for (int i = 0; i < x->states; i++) there |= strcmp(x->state[i], s->state_name[k]) == 0;
-        LS_CHECK(there, LS_ERR_USAGE, "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER, x->path, s->state_name[k]);
+        LS_CHECK(there, LS_ERR_USAGE, "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER, x->path,
+                 s->state_name[k]);
     }
     for (int i = 0; i < s->arrays; i++) {
         LS_TRY(fits_array(x, &s->array[i], at));
@@ -270,15 +284,16 @@ ls_status ls__index_fits(const ls_index *x, const ls_state *s)
     for (int k = -1; k < s->states; k++) {
         const char *state = k < 0 ? NULL : s->state_name[k];
         int         its = count_arrays(x, state), ours = expected_arrays(s, state);
-        LS_CHECK(its == ours, LS_ERR_USAGE, "%s: %d parameters in the checkpoint%s%s, %d in the model" HINT_OTHER, x->path, its, state ? " with the optimizer's " : "",
-                 state ? state : "", ours);
+        LS_CHECK(its == ours, LS_ERR_USAGE, "%s: %d parameters in the checkpoint%s%s, %d in the model" HINT_OTHER,
+                 x->path, its, state ? " with the optimizer's " : "", state ? state : "", ours);
     }
-    LS_CHECK(x->states == s->states, LS_ERR_USAGE, "%s: %d states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER, x->path, x->states,
+    LS_CHECK(x->states == s->states, LS_ERR_USAGE,
+             "%s: %d states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER, x->path, x->states,
              s->states);
     return LS_OK;
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static ls_status open_part(ls_index *x, int part, char path[LS_PATH_BYTES])
 {
@@ -308,7 +323,8 @@ static ls_status read_piece(ls_index *x, const ls_piece *p, float *values)
         bytes -= (size_t)n;
     }
     uint64_t found = ls__piece_sum(p->state, p->name, p->held, values);
-    LS_CHECK(found == p->sum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64, path, p->name, found, p->sum);
+    LS_CHECK(found == p->sum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64,
+             path, p->name, found, p->sum);
     return LS_OK;
 }
 

@@ -13,9 +13,10 @@ typedef void array_each(const ls_checkpoint_array *array, void *data);
 /* Calls `each` (NULL: only reads) with the whole array that begins with piece i. */
 static ls_status show(ls_index *x, int i, array_each *each, void *data)
 {
-    const ls_piece     *p      = &x->piece[i];
-    ls_checkpoint_array a      = {.param = p->name, .what = *p->state ? p->state : "value", .rank = p->rank, .count = p->count};
-    float              *values = malloc((size_t)p->count * sizeof *values + 1);
+    const ls_piece     *p = &x->piece[i];
+    ls_checkpoint_array a = {
+        .param = p->name, .what = *p->state ? p->state : "value", .rank = p->rank, .count = p->count};
+    float *values = malloc((size_t)p->count * sizeof *values + 1);
     LS_CHECK(values, LS_ERR_ENV, "%s: no memory for the array '%s' of %" PRId64 " numbers", x->path, p->name, p->count);
     memcpy(a.dim, p->dim, sizeof a.dim);
     ls_status status = ls__index_read(x, i, values);
@@ -49,7 +50,8 @@ static ls_status look(ls_checkpoint_info *info, bool verify)
     return status;
 }
 
-ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data), void *data)
+ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data),
+                             void *data)
 {
     int64_t    *steps;
     int         count;
@@ -81,7 +83,8 @@ static ls_status open_checkpoint(ls_index *x, const char *path)
     *x = (ls_index){.fd = -1};
     LS_TRY(ls__path(manifest, "%s/" LS_MANIFEST, path));
     LS_TRY(ls__path(before, "%s/state.h5", path));
-    if (stat(manifest, &exists) != 0 && stat(before, &exists) != 0) return LS_FAIL_ERRNO("%s: expected a checkpoint (a folder step-... with a " LS_MANIFEST ")", path);
+    if (stat(manifest, &exists) != 0 && stat(before, &exists) != 0)
+        return LS_FAIL_ERRNO("%s: expected a checkpoint (a folder step-... with a " LS_MANIFEST ")", path);
     return ls__index_open(x, path);
 }
 
@@ -96,7 +99,8 @@ ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress *progress, a
     return LS_OK;
 }
 
-ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *file, const char *problem, void *data), void *data)
+ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *file, const char *problem, void *data),
+                               void       *data)
 {
     int     parts;
     int64_t bytes;
@@ -105,17 +109,17 @@ ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *
     return look(&info, true);
 }
 
-/* ---- two of them --------------------------------------------------------------------------------------------------- */
+/* ---- two of them ------------------------------------------------------------------------------------------------- */
 
 typedef void pair_each(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data);
 
 typedef struct pairing {
-    ls_index  *other;
-    pair_each *each;
-    void      *data;
-    bool       swapped;                 /* only what the other lacks is wanted */
+    ls_index                  *other;
+    pair_each                 *each;
+    void                      *data;
+    bool                       swapped; /* only what the other lacks is wanted */
     const ls_checkpoint_array *first;
-    ls_status  status;
+    ls_status                  status;
 } pairing;
 
 static void give_pair(const ls_checkpoint_array *b, void *data)
@@ -132,14 +136,17 @@ static void find_pair(const ls_checkpoint_array *a, void *data)
     if (p->status != LS_OK) return;
     if (i >= 0 && !p->swapped) p->status = show(p->other, i, give_pair, p);
     if (i >= 0) return;
-    if (p->swapped) p->each(NULL, a, p->data);
-    else p->each(a, NULL, p->data);
+    if (p->swapped)
+        p->each(NULL, a, p->data);
+    else
+        p->each(a, NULL, p->data);
 }
 
-ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b, ls_progress progress[2], pair_each *each, void *data)
+ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b, ls_progress progress[2],
+                              pair_each *each, void *data)
 {
-    ls_index  a, b      = {.fd = -1};
-    ls_status status    = open_checkpoint(&a, checkpoint_a);
+    ls_index  a, b = {.fd = -1};
+    ls_status status = open_checkpoint(&a, checkpoint_a);
     if (status == LS_OK) status = open_checkpoint(&b, checkpoint_b);
     for (int swapped = 0; swapped < 2 && status == LS_OK; swapped++) {
         pairing p = {.other = swapped ? &a : &b, .each = each, .data = data, .swapped = swapped};

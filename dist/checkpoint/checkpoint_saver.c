@@ -3,11 +3,13 @@
  * Writing checkpoints while the run goes on.
  *
  *     step 128   ls_saver_begin     every rank copies its part of the state; its thread begins to write the copy
- *     ...        ls_saver_written   what a rank tells the others of it, with what they tell each other at each step anyway
- *     step 131   ls_saver_publish   all have written: one exchange of checksums; the thread of rank 0 publishes and prunes
+ *     ...        ls_saver_written   what a rank tells the others of it, with what they tell each other at each step
+ * anyway step 131   ls_saver_publish   all have written: one exchange of checksums; the thread of rank 0 publishes and
+ * prunes
  *
- * The threads write files, and know nothing of other ranks.  Whether a checkpoint is under way is the same on all ranks at any step, so
- * all of them call what is collective in the same order.  A writer that fails (a full disk, say) fails that checkpoint alone.
+ * The threads write files, and know nothing of other ranks.  Whether a checkpoint is under way is the same on all ranks
+ * at any step, so all of them call what is collective in the same order.  A writer that fails (a full disk, say) fails
+ * that checkpoint alone.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -41,28 +43,28 @@ typedef struct report {
 } report;
 
 struct ls_saver {
-    ls_comm        *comm;
-    ls_arena       *memory;
+    ls_comm         *comm;
+    ls_arena        *memory;
     ls_saver_options options;
-    ls_state        share;     /* what this rank writes: where it lies in the trainer, ... */
-    ls_state        copy;      /* ... and in the snapshot                                  */
-    ls_block        own;       /* a snapshot for which the trainer's has no room           */
-    int             writer, writers, rank, ranks;
-    bool            pending;   /* written or being written, and not yet published; on all ranks */
-    ls_progress     progress;  /* of that one */
-    double          began;
-    report         *reports;
-    uint64_t       *sums;
-    ls_status       last;      /* of the last checkpoint, with its message; on rank 0 */
-    news_item       news[NEWS], shown;
-    int             heard, told;
+    ls_state         share; /* what this rank writes: where it lies in the trainer, ... */
+    ls_state         copy;  /* ... and in the snapshot                                  */
+    ls_block         own;   /* a snapshot for which the trainer's has no room           */
+    int              writer, writers, rank, ranks;
+    bool             pending;  /* written or being written, and not yet published; on all ranks */
+    ls_progress      progress; /* of that one */
+    double           began;
+    report          *reports;
+    uint64_t        *sums;
+    ls_status        last; /* of the last checkpoint, with its message; on rank 0 */
+    news_item        news[NEWS], shown;
+    int              heard, told;
 
     pthread_t       thread;
     bool            started;
     pthread_mutex_t lock;
     pthread_cond_t  changed;
-    job             job;       /* what the thread is doing */
-    ls_status       status;    /* of what it did last      */
+    job             job;    /* what the thread is doing */
+    ls_status       status; /* of what it did last      */
     char            message[MESSAGE];
     uint64_t        sum;
     int64_t         bytes;
@@ -75,7 +77,7 @@ static double now(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- what the thread does ------------------------------------------------------------------------------------------ */
+/* ---- what the thread does ---------------------------------------------------------------------------------------- */
 
 /* Asked beforehand, as a full disk is best noticed before it is. */
 static ls_status check_space(const char *folder, const ls_state *s)
@@ -86,8 +88,8 @@ static ls_status check_space(const char *folder, const ls_state *s)
         for (int k = 0; k < s->array[i].pieces; k++) need += (uint64_t)s->array[i].piece[k].held * sizeof(float) + 1024;
     if (statvfs(folder, &info) != 0) return LS_OK;
     uint64_t have = (uint64_t)info.f_bavail * info.f_frsize;
-    LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s", folder,
-             (double)need / 1e6, (double)have / 1e6, strerror(ENOSPC), ls__errno_hint(ENOSPC));
+    LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s",
+             folder, (double)need / 1e6, (double)have / 1e6, strerror(ENOSPC), ls__errno_hint(ENOSPC));
     return LS_OK;
 }
 
@@ -96,7 +98,8 @@ static ls_status write_part(ls_saver *s, const ls_state *from)
     char temporary[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_PART_NAME];
     LS_TRY(ls__checkpoint_temporary(temporary, s->options.folder, s->progress.step));
     LS_TRY(check_space(s->options.folder, from));
-    if (mkdir(temporary, 0777) != 0 && errno != EEXIST) return LS_FAIL_ERRNO("cannot make the folder %s", temporary); /* another rank was here first */
+    if (mkdir(temporary, 0777) != 0 && errno != EEXIST)
+        return LS_FAIL_ERRNO("cannot make the folder %s", temporary); /* another rank was here first */
     ls__part_name(name, s->writer);
     LS_TRY(ls__path(path, "%s/%s", temporary, name));
     return ls__part_write(path, from, &s->progress, s->writer, s->writers, &s->sum, &s->bytes);
@@ -104,12 +107,15 @@ static ls_status write_part(ls_saver *s, const ls_state *from)
 
 static void tell(ls_saver *s, ls_status status, const char *message)
 {
-    news_item *n = &s->news[s->told++ % NEWS];
+    news_item *n     = &s->news[s->told++ % NEWS];
     int64_t    bytes = 0;
     for (int r = 0; r < s->ranks; r++) bytes += s->reports[r].bytes;
     snprintf(n->message, sizeof n->message, "%s", message);
-    n->item = (ls_saver_news){.step = s->progress.step, .digest = s->progress.digest, .status = status, .seconds = now(CLOCK_MONOTONIC) - s->began,
-                              .bytes = bytes};
+    n->item = (ls_saver_news){.step    = s->progress.step,
+                              .digest  = s->progress.digest,
+                              .status  = status,
+                              .seconds = now(CLOCK_MONOTONIC) - s->began,
+                              .bytes   = bytes};
     s->last = status;
 }
 
@@ -128,7 +134,7 @@ static void work(ls_saver *s, job what)
     ls_status status = s->status;
     if (what == WRITE) {
         s->message[0] = 0;
-        status = write_part(s, s->options.background ? &s->copy : &s->share);
+        status        = write_part(s, s->options.background ? &s->copy : &s->share);
         if (status != LS_OK) snprintf(s->message, sizeof s->message, "%s", ls_error_message());
     }
     if (what == PUBLISH) {
@@ -143,7 +149,7 @@ static void work(ls_saver *s, job what)
 static void *run(void *data)
 {
     enum { NICE = 10 };
-    ls_saver *s = data;
+    ls_saver *s  = data;
     id_t      me = (id_t)gettid();
     setpriority(PRIO_PROCESS, me, getpriority(PRIO_PROCESS, me) + NICE); /* what computes goes first */
     pthread_mutex_lock(&s->lock);
@@ -190,7 +196,7 @@ static bool busy(ls_saver *s)
     return is;
 }
 
-/* ---- beginning and end --------------------------------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------------------------------------- */
 
 static ls_status agree(ls_comm *comm, ls_status mine) { return comm ? ls_comm_agree(comm, mine) : mine; }
 
@@ -216,14 +222,16 @@ static bool has_alone(const ls_state *s)
 static ls_status find_writers(ls_saver *s, const ls_state *state)
 {
     enum { SEES = 1, NEED_NOT = 0, MUST = -1 };
-    char    probe[64] = "", path[LS_PATH_BYTES];
-    int     seen = 0, missing = 0, mine = SEES;
-    int    *sees = ls_arena_alloc(s->memory, sizeof *sees * (size_t)s->ranks);
-    sees[0]      = 1;
+    char probe[64] = "", path[LS_PATH_BYTES];
+    int  seen = 0, missing = 0, mine = SEES;
+    int *sees = ls_arena_alloc(s->memory, sizeof *sees * (size_t)s->ranks);
+    sees[0]   = 1;
     if (s->ranks > 1) {
         LS_TRY(agree(s->comm, s->rank ? LS_OK : make_probe(s->options.folder, probe)));
         LS_TRY(ls_comm_bcast(s->comm, probe, sizeof probe, 0));
-        mine = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0 ? SEES : has_alone(state) ? MUST : NEED_NOT;
+        mine = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0 ? SEES
+               : has_alone(state)                                                                    ? MUST
+                                                                                                     : NEED_NOT;
         LS_TRY(ls_comm_allgather(s->comm, &mine, sees, sizeof mine));
         if (s->rank == 0) unlink(path);
     }
@@ -234,13 +242,17 @@ static ls_status find_writers(ls_saver *s, const ls_state *state)
         seen += sees[r] == SEES;
         missing += sees[r] == MUST;
     }
-    LS_CHECK(!state->divided || s->ranks <= LS_MAX_PARTS, LS_ERR_USAGE, "%d ranks have a part of the optimizer's state each, and a checkpoint has at most %d files", s->ranks,
+    LS_CHECK(!state->divided || s->ranks <= LS_MAX_PARTS, LS_ERR_USAGE,
+             "%d ranks have a part of the optimizer's state each, and a checkpoint has at most %d files", s->ranks,
              LS_MAX_PARTS);
     LS_CHECK(missing == 0, LS_ERR_ENV,
              "%s: %d of %d ranks do not see this folder, and each has a part of the optimizer's state to write" LS_HINT
-             "put run.dir on a file system that all hosts share, or set train.zero=0", s->options.folder, missing, s->ranks);
+             "put run.dir on a file system that all hosts share, or set train.zero=0",
+             s->options.folder, missing, s->ranks);
     if (seen < s->ranks && s->rank == 0)
-        fprintf(stderr, "lockstep: %s: %d of %d ranks do not see this folder (is it on a file system that all hosts share?); the others write the checkpoints\n",
+        fprintf(stderr,
+                "lockstep: %s: %d of %d ranks do not see this folder (is it on a file system that all hosts share?); "
+                "the others write the checkpoints\n",
                 s->options.folder, s->ranks - seen, s->ranks);
     if (s->writers > seen) s->writers = seen;
     return LS_OK;
@@ -260,7 +272,8 @@ static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t byte
             s->copy.array[i].piece[k].data = to;
             to += s->copy.array[i].piece[k].held;
         }
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT}; /* blocked, they would end the process without a word */
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL,
+                              SIGABRT}; /* blocked, they would end the process without a word */
     sigfillset(&all);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&all, own[i]);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* other signals are for the thread that computes */
@@ -281,14 +294,16 @@ static ls_status build(ls_saver *s, const ls_state *state, const ls_block *snaps
     return agree(s->comm, start_thread(s, snapshot, (size_t)floats * sizeof(float)));
 }
 
-ls_status ls__saver_new(ls_saver **out, ls_comm *comm, const ls_state *state, const ls_block *snapshot, const ls_saver_options *o)
+ls_status ls__saver_new(ls_saver **out, ls_comm *comm, const ls_state *state, const ls_block *snapshot,
+                        const ls_saver_options *o)
 {
     int       rank   = comm ? ls_comm_rank(comm) : 0;
     ls_saver *s      = calloc(1, sizeof *s);
     ls_status status = s ? ls_arena_new(&s->memory, "saver") : LS_FAIL(LS_ERR_ENV, "no memory to write checkpoints");
     if (status == LS_OK && (o->keep.last < 0 || o->keep.every < 0 || o->writers < 0 || o->writers > LS_MAX_PARTS))
-        status = LS_FAIL(LS_ERR_USAGE, "expected how many checkpoints to keep, and how many ranks write them, found %d, %lld and %d", o->keep.last,
-                         (long long)o->keep.every, o->writers);
+        status = LS_FAIL(LS_ERR_USAGE,
+                         "expected how many checkpoints to keep, and how many ranks write them, found %d, %lld and %d",
+                         o->keep.last, (long long)o->keep.every, o->writers);
     if (status == LS_OK && rank == 0) status = ls__checkpoint_prepare(o->folder);
     LS_TRY_GOTO(status, agree(comm, status), failed);
     s->comm           = comm;
@@ -319,7 +334,7 @@ void ls_saver_free(ls_saver *s)
     free(s);
 }
 
-/* ---- a checkpoint -------------------------------------------------------------------------------------------------- */
+/* ---- a checkpoint ------------------------------------------------------------------------------------------------ */
 
 static void copy_piece(const ls_held *to, const ls_held *from)
 {
@@ -327,13 +342,15 @@ static void copy_piece(const ls_held *to, const ls_held *from)
     int64_t n = from->held, pieces = (n + PIECE - 1) / PIECE;
 #pragma omp parallel for schedule(static) if (pieces > 1)
     for (int64_t k = 0; k < pieces; k++)
-        memcpy(to->data + k * PIECE, from->data + k * PIECE, sizeof *to->data * (size_t)(n - k * PIECE < PIECE ? n - k * PIECE : PIECE));
+        memcpy(to->data + k * PIECE, from->data + k * PIECE,
+               sizeof *to->data * (size_t)(n - k * PIECE < PIECE ? n - k * PIECE : PIECE));
 }
 
 static void take_copy(ls_saver *s)
 {
     for (int i = 0; i < s->share.arrays; i++)
-        for (int k = 0; k < s->share.array[i].pieces; k++) copy_piece(&s->copy.array[i].piece[k], &s->share.array[i].piece[k]);
+        for (int k = 0; k < s->share.array[i].pieces; k++)
+            copy_piece(&s->copy.array[i].piece[k], &s->share.array[i].piece[k]);
 }
 
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress)
@@ -404,14 +421,16 @@ ls_status ls_saver_finish(ls_saver *s)
     }
     wait_for_thread(s);
     if (s->rank == 0 && s->last != LS_OK) {
-        static const char me[] = "rank 0: "; /* who says so is added again */
+        static const char me[]    = "rank 0: "; /* who says so is added again */
         const char       *message = s->news[(s->told - 1) % NEWS].message;
-        ls_error_set(s->last, s->ranks > 1 && !strncmp(message, me, sizeof me - 1) ? message + sizeof me - 1 : message, "");
+        ls_error_set(s->last, s->ranks > 1 && !strncmp(message, me, sizeof me - 1) ? message + sizeof me - 1 : message,
+                     "");
     }
     return agree(s->comm, s->rank == 0 ? s->last : LS_OK);
 }
 
-ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep)
+ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *folder, const ls_progress *progress,
+                              const ls_checkpoint_retention *keep)
 {
     ls_saver *s;
     LS_TRY(ls__saver_new(&s, comm, state, NULL, &(ls_saver_options){.folder = folder, .keep = *keep}));

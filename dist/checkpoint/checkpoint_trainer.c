@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checkpoints of a trainer: its parameters and its optimizer's state as the arrays of dist/checkpoint/checkpoint.h, and which rank writes
- * which of them.
+ * Checkpoints of a trainer: its parameters and its optimizer's state as the arrays of dist/checkpoint/checkpoint.h, and
+ * which rank writes which of them.
  *
- * What all ranks have is cut into as many pieces as there are writers, alike to an element.  What of the optimizer's state only some have
- * (ZeRO) its owner writes. */
+ * What all ranks have is cut into as many pieces as there are writers, alike to an element.  What of the optimizer's
+ * state only some have (ZeRO) its owner writes. */
 #include "core/graph/params.h"
 #include "dist/checkpoint/checkpoint.h"
 #include "dist/trainer/trainer.h"
 
-/* ---- what there is ------------------------------------------------------------------------------------------------- */
+/* ---- what there is ----------------------------------------------------------------------------------------------- */
 
 int ls__state_pieces(const ls_state_array *a, const ls_held **piece, ls_held *all)
 {
@@ -28,16 +28,20 @@ static size_t place_of(const ls_trainer *t, size_t offset)
 }
 
 /* What this rank has to do with of one state of a parameter. */
-static void add_pieces(ls_state_array *a, ls_trainer *t, const ls_param_slot *slot, int state, ls_purpose purpose, ls_arena *arena)
+static void add_pieces(ls_state_array *a, ls_trainer *t, const ls_param_slot *slot, int state, ls_purpose purpose,
+                       ls_arena *arena)
 {
     const ls_kept *run;
-    int            runs = purpose == LS_TO_READ ? ls__trainer_kept(t, &run) : ls__trainer_owned(t, ls_comm_rank(ls__trainer_comm(t)), &run);
+    int            runs = purpose == LS_TO_READ ? ls__trainer_kept(t, &run)
+                                                : ls__trainer_owned(t, ls_comm_rank(ls__trainer_comm(t)), &run);
     a->piece            = ls_arena_alloc(arena, sizeof *a->piece * ((size_t)runs + 1));
     for (int i = 0; i < runs; i++) {
-        size_t begin = slot->offset > run[i].offset ? slot->offset : run[i].offset, its = slot->offset + (size_t)slot->count;
+        size_t begin = slot->offset > run[i].offset ? slot->offset : run[i].offset,
+               its   = slot->offset + (size_t)slot->count;
         size_t end   = its < run[i].offset + run[i].count ? its : run[i].offset + run[i].count;
         if (begin >= end) continue;
-        a->piece[a->pieces++] = (ls_held){(int64_t)(begin - slot->offset), (int64_t)(end - begin), ls__trainer_state_block(t, state) + place_of(t, begin)};
+        a->piece[a->pieces++] = (ls_held){(int64_t)(begin - slot->offset), (int64_t)(end - begin),
+                                          ls__trainer_state_block(t, state) + place_of(t, begin)};
     }
 }
 
@@ -58,14 +62,17 @@ void ls__checkpoint_state(ls_trainer *t, ls_purpose purpose, ls_arena *arena, ls
             float *value = ls_params_get(params, i, &a->name, &a->rank, &a->dims);
             a->count     = slot->count;
             a->state     = k < 0 ? NULL : s->state_name[k];
-            if (k < 0) a->data = value;
-            else if (s->divided) add_pieces(a, t, slot, k, purpose, arena);
-            else a->data = ls__trainer_state_block(t, k) + place_of(t, slot->offset);
+            if (k < 0)
+                a->data = value;
+            else if (s->divided)
+                add_pieces(a, t, slot, k, purpose, arena);
+            else
+                a->data = ls__trainer_state_block(t, k) + place_of(t, slot->offset);
             s->arrays++;
         }
 }
 
-/* ---- who writes what ----------------------------------------------------------------------------------------------- */
+/* ---- who writes what --------------------------------------------------------------------------------------------- */
 
 static bool held_by_all(const ls_state *s, const ls_state_array *a) { return !s->divided || !a->state; }
 
@@ -86,7 +93,8 @@ int ls__checkpoint_writers(const ls_state *s, int ranks, int wanted)
 
 int64_t ls__checkpoint_share(const ls_state *s, int writer, int writers, ls_arena *arena, ls_state *share)
 {
-    int64_t all = floats_of_all(s), from = all * writer / writers, to = all * (writer + 1) / writers, at = 0, floats = 0;
+    int64_t all = floats_of_all(s), from = all * writer / writers, to = all * (writer + 1) / writers, at = 0,
+            floats = 0;
     if (writer < 0) from = to = 0;
     *share            = *s;
     share->array      = ls_arena_alloc(arena, sizeof *share->array * (size_t)(s->arrays + 1));
@@ -99,7 +107,7 @@ int64_t ls__checkpoint_share(const ls_state *s, int writer, int writers, ls_aren
         for (int k = 0; k < a->pieces; k++) a->piece[k] = s->array[i].piece[k];
         if (held_by_all(s, a)) {
             int64_t begin = from > at ? from : at, end = to < at + a->count ? to : at + a->count;
-            a->pieces     = end > begin;
+            a->pieces = end > begin;
             if (a->pieces) a->piece[0] = (ls_held){begin - at, end - begin, a->data + (begin - at)};
             a->data = NULL;
             at += a->count;
@@ -109,7 +117,7 @@ int64_t ls__checkpoint_share(const ls_state *s, int writer, int writers, ls_aren
     return floats;
 }
 
-/* ---- of a trainer -------------------------------------------------------------------------------------------------- */
+/* ---- of a trainer ------------------------------------------------------------------------------------------------ */
 
 typedef struct held {
     ls_comm  *comm;
@@ -149,7 +157,8 @@ ls_status ls_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *opti
     return LS_OK;
 }
 
-ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress, const ls_checkpoint_retention *keep)
+ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress,
+                             const ls_checkpoint_retention *keep)
 {
     held h;
     LS_TRY(hold(t, LS_TO_WRITE, &h));

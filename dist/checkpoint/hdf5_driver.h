@@ -3,8 +3,8 @@
  * A file driver for HDF5 whose writes never fail.  Not public.
  *
  * When a write fails, HDF5 (1.10 to 1.14) can't close what was open, and crashes when the process ends.  So a full disk
- * must not reach it: this driver keeps the first error for the caller, who asks when all is closed, and drops what else is
- * written.
+ * must not reach it: this driver keeps the first error for the caller, who asks when all is closed, and drops what else
+ * is written.
  *
  *     hid_t how = H5Pcreate(H5P_FILE_ACCESS), driver = ls__hdf5_driver();
  *     H5Pset_driver(how, driver, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * bfloat16: the upper half of a float, for messages of half the length.  Rounded to the nearest, ties to even; not a number stays so.
- * Not public. */
+ * bfloat16: the upper half of a float, for messages of half the length.  Rounded to the nearest, ties to even; not a
+ * number stays so. Not public. */
 #ifndef LS_DIST_COMM_BFLOAT16_H
 #define LS_DIST_COMM_BFLOAT16_H
 

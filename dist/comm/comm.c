@@ -54,11 +54,11 @@ int         ls_comm_size(const ls_comm *comm) { return comm->size; }
 int         ls_comm_local_size(const ls_comm *comm) { return comm->local_size; }
 const char *ls_comm_name(const ls_comm *comm) { return comm->table->name; }
 
-/* ---- check, trace, call -------------------------------------------------------------------------------------------- */
+/* ---- check, trace, call ------------------------------------------------------------------------------------------ */
 
-#define TRACE(comm, ...)                                                                                                                   \
-    do {                                                                                                                                   \
-        if ((comm)->traced) trace_call((comm), __func__, __VA_ARGS__);                                                                     \
+#define TRACE(comm, ...)                                                                                               \
+    do {                                                                                                               \
+        if ((comm)->traced) trace_call((comm), __func__, __VA_ARGS__);                                                 \
     } while (0)
 
 static void trace_call(const ls_comm *comm, const char *func, size_t bytes, int other)
@@ -70,14 +70,15 @@ static void trace_call(const ls_comm *comm, const char *func, size_t bytes, int 
 
 static ls_status check_usable(const ls_comm *comm)
 {
-    LS_CHECK(!comm->broken, LS_ERR_ENV, "rank %d: an earlier call of this communicator failed, so the ranks may be out of step",
-             comm->rank);
+    LS_CHECK(!comm->broken, LS_ERR_ENV,
+             "rank %d: an earlier call of this communicator failed, so the ranks may be out of step", comm->rank);
     return LS_OK;
 }
 
 static void begin(const ls_comm *comm, const char *what, size_t bytes, bool apart)
 {
-    ls__flight_begin(comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes, .apart = apart});
+    ls__flight_begin(comm->flight,
+                     &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes, .apart = apart});
 }
 
 /* After a failure inside a collective nobody knows which ranks took part: the communicator is of no more use. */
@@ -100,7 +101,8 @@ ls_status ls_comm_barrier(ls_comm *comm)
 ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root)
 {
     LS_TRY(check_usable(comm));
-    LS_CHECK(root >= 0 && root < comm->size, LS_ERR_FAILED, "bcast: expected a root from 0 to %d, found %d", comm->size - 1, root);
+    LS_CHECK(root >= 0 && root < comm->size, LS_ERR_FAILED, "bcast: expected a root from 0 to %d, found %d",
+             comm->size - 1, root);
     TRACE(comm, bytes, root);
     if (!bytes) return LS_OK;
     begin(comm, "broadcast", bytes, false);
@@ -111,8 +113,8 @@ ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root)
 ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes)
 {
     LS_TRY(check_usable(comm));
-    LS_CHECK(bytes <= SIZE_MAX / (size_t)comm->size, LS_ERR_FAILED, "allgather: %zu bytes of %d ranks are more than an address space",
-             bytes, comm->size);
+    LS_CHECK(bytes <= SIZE_MAX / (size_t)comm->size, LS_ERR_FAILED,
+             "allgather: %zu bytes of %d ranks are more than an address space", bytes, comm->size);
     TRACE(comm, bytes, -1);
     if (!bytes) return LS_OK;
     begin(comm, "all-gather", bytes, false);
@@ -129,14 +131,16 @@ static ls_status give_up(ls_comm *comm, ls_status status)
     return status;
 }
 
-ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives,
+                         const ls_transfer *receive, ls_flow **flow)
 {
     LS_TRY(check_usable(comm));
     size_t floats = 0;
     for (int i = 0; i < sends + receives; i++) {
         const ls_transfer *t = i < sends ? &send[i] : &receive[i - sends];
         LS_CHECK(t->rank >= 0 && t->rank < comm->size && t->rank != comm->rank, LS_ERR_FAILED,
-                 "exchange: rank %d of %d has a message %s rank %d", comm->rank, comm->size, i < sends ? "to" : "from", t->rank);
+                 "exchange: rank %d of %d has a message %s rank %d", comm->rank, comm->size, i < sends ? "to" : "from",
+                 t->rank);
         if (i < sends) floats += t->count;
     }
     TRACE(comm, floats * sizeof(float), -1);
@@ -162,7 +166,10 @@ void ls__comm_drop(ls_comm *comm)
     if (comm->table->drop) comm->table->drop(comm);
 }
 
-double ls__comm_now(const ls_comm *comm) { return comm->table->now ? comm->table->now(comm) : 1e-9 * (double)ls__flight_now(); }
+double ls__comm_now(const ls_comm *comm)
+{
+    return comm->table->now ? comm->table->now(comm) : 1e-9 * (double)ls__flight_now();
+}
 
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)
 {
@@ -179,7 +186,7 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
     return LS_OK;
 }
 
-/* ---- agree --------------------------------------------------------------------------------------------------------- */
+/* ---- agree ------------------------------------------------------------------------------------------------------- */
 
 typedef struct report {
     int  status;
@@ -222,7 +229,7 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine)
     return ls_error_set((ls_status)text.status, message, text.trace);
 }
 
-/* ---- same ---------------------------------------------------------------------------------------------------------- */
+/* ---- same -------------------------------------------------------------------------------------------------------- */
 
 /* Value `i` of n in a run of texts that end with 0. */
 static const char *text_at(const char *texts, int i)
@@ -251,7 +258,8 @@ static ls_status print_table(const ls_comm *comm, int n, const char *const *name
     int columns = 0, column[8];
     for (int i = 0; i < n && columns < (int)(sizeof column / sizeof *column); i++) {
         bool differs = false;
-        for (int r = 1; r < comm->size && !differs; r++) differs = strcmp(text_at(all, i), text_at(all + bytes * (size_t)r, i)) != 0;
+        for (int r = 1; r < comm->size && !differs; r++)
+            differs = strcmp(text_at(all, i), text_at(all + bytes * (size_t)r, i)) != 0;
         if (!differs) continue;
         append(text, &used, "%s%s", columns ? ", " : "", names[i]);
         column[columns++] = i;
@@ -275,7 +283,8 @@ static ls_status print_table(const ls_comm *comm, int n, const char *const *name
     }
     if (rows > MAX_ROWS) append(text, &used, "\n  and %d more ranks", rows - MAX_ROWS);
     append(text, &used, "\n  %d of %d ranks differ from rank 0", unlike, comm->size);
-    return LS_FAIL(LS_ERR_ENV, "%s" LS_HINT "start every rank with the same program, the same recipe and the same overrides", text);
+    return LS_FAIL(LS_ERR_ENV,
+                   "%s" LS_HINT "start every rank with the same program, the same recipe and the same overrides", text);
 }
 
 ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const char *const *values)

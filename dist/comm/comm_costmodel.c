@@ -25,7 +25,8 @@ typedef struct mirror {
 
 static double now(const ls_comm *comm) { return 1e-9 * (double)ls__flight_now() + ((const mirror *)comm)->waited; }
 
-/* The bucket is as full as the time since the last message allows, and may go below empty: that is what must be waited for. */
+/* The bucket is as full as the time since the last message allows, and may go below empty: that is what must be waited
+ * for. */
 static double link_time(mirror *m, double bytes)
 {
     const double rate = m->link.bytes_per_s * PAYLOAD, here = now(&m->base);
@@ -52,7 +53,10 @@ static void wait_until(mirror *m, double when)
     if (when > here) m->waited += when - here;
 }
 
-static void wait_for(ls_comm *comm, int sends, double out, double in) { wait_until(MIRROR_OF(comm), there_at(comm, sends, out, in)); }
+static void wait_for(ls_comm *comm, int sends, double out, double in)
+{
+    wait_until(MIRROR_OF(comm), there_at(comm, sends, out, in));
+}
 
 /* Along a tree: so many times to a neighbour. */
 static int hops(const ls_comm *comm)
@@ -82,7 +86,8 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives,
+                       const ls_transfer *receive, ls_flow **out)
 {
     double sent = 0, received = 0;
     int    messages = 0;
@@ -125,8 +130,15 @@ static void release(ls_comm *comm)
     free(comm);
 }
 
-static const ls_comm_table table = {
-    .name = "mirror", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .now = now, .free = release};
+static const ls_comm_table table = {.name      = "mirror",
+                                    .barrier   = barrier,
+                                    .bcast     = bcast,
+                                    .allgather = allgather,
+                                    .start     = start,
+                                    .test      = test,
+                                    .idle      = idle,
+                                    .now       = now,
+                                    .free      = release};
 
 ls_status ls__comm_costmodel(ls_comm **comm, int rank, int size, const ls_link *link)
 {

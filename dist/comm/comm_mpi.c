@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The communicator over MPI.  Works on a duplicate of MPI_COMM_WORLD, so that its messages never meet those of a program
- * that uses MPI besides.  Errors come back as codes (MPI_ERRORS_RETURN) and become messages.  Counts of MPI are ints:
- * whatever is larger goes in pieces.
+ * The communicator over MPI.  Works on a duplicate of MPI_COMM_WORLD, so that its messages never meet those of a
+ * program that uses MPI besides.  Errors come back as codes (MPI_ERRORS_RETURN) and become messages.  Counts of MPI are
+ * ints: whatever is larger goes in pieces.
  *
  * After an error (broken) nothing collective is called any more, MPI_Finalize neither: it waits for all ranks, and they
  * may be waiting for this one.  A process that ends without it makes mpirun and srun end the others.
@@ -19,9 +19,10 @@
 
 enum { TAG = 77 }; /* and on, one for each channel */
 
-/* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all that goes the other
- * way: two ranks that send to each other would take turns, at half the link's rate.  So between hosts messages go in pieces below a
- * limit that is raised to them; receives are there before, and no piece needs a buffer. */
+/* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all
+ * that goes the other way: two ranks that send to each other would take turns, at half the link's rate.  So between
+ * hosts messages go in pieces below a limit that is raised to them; receives are there before, and no piece needs a
+ * buffer. */
 #define TCP_PIECE ((size_t)1 << 20)
 #define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
 
@@ -36,24 +37,26 @@ typedef struct mpi_comm {
     MPI_Comm world;
     bool     started; /* MPI was started here, and so ends here */
     size_t   piece;
-    int      idles;   /* in a row: nothing has arrived          */
+    int      idles; /* in a row: nothing has arrived          */
 } mpi_comm;
 
 #define MPI_OF(comm) ((mpi_comm *)(comm))
 
-#define LS_TRY_MPI(comm, call)                                                                                                             \
-    do {                                                                                                                                   \
-        int mpi_code = (call);                                                                                                             \
-        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__);                           \
+#define LS_TRY_MPI(comm, call)                                                                                         \
+    do {                                                                                                               \
+        int mpi_code = (call);                                                                                         \
+        if (mpi_code != MPI_SUCCESS) return ls__mpi_fail(mpi_code, (comm), #call, __FILE__, __LINE__, __func__);       \
     } while (0)
 
-static ls_status ls__mpi_fail(int code, const ls_comm *comm, const char *call, const char *file, int line, const char *func)
+static ls_status ls__mpi_fail(int code, const ls_comm *comm, const char *call, const char *file, int line,
+                              const char *func)
 {
     char text[MPI_MAX_ERROR_STRING] = "unknown error";
     int  length;
     MPI_Error_string(code, text, &length);
     int name = (int)strcspn(call, "(");
-    return ls__fail(LS_ERR_ENV, file, line, func, "%.*s failed on rank %d of %d: %s", name, call, comm->rank, comm->size, text);
+    return ls__fail(LS_ERR_ENV, file, line, func, "%.*s failed on rank %d of %d: %s", name, call, comm->rank,
+                    comm->size, text);
 }
 
 static ls_status barrier(ls_comm *comm)
@@ -128,11 +131,12 @@ static ls_status post(ls_comm *comm, flow *f, const ls_transfer *t, int tag, boo
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives,
+                       const ls_transfer *receive, ls_flow **out)
 {
     mpi_comm *c = MPI_OF(comm);
     flow     *f = NULL;
-    *out = NULL;
+    *out        = NULL;
     LS_TRY(take_flow(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive), &f));
     f->base.goes = true;
     *out         = &f->base;
@@ -154,12 +158,15 @@ static ls_status test(ls_comm *comm, ls_flow **its)
     return LS_OK;
 }
 
-/* Others may need the core more than who waits: it first lets them have it, then sleeps, but for a core of its own that is seldom long. */
+/* Others may need the core more than who waits: it first lets them have it, then sleeps, but for a core of its own that
+ * is seldom long. */
 static void idle(ls_comm *comm)
 {
     enum { YIELDS = 500, NAP_NS = 20000 };
-    if (MPI_OF(comm)->idles++ < YIELDS) sched_yield();
-    else nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    if (MPI_OF(comm)->idles++ < YIELDS)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
 /* What has not been received is taken back; what was sent is MPI's, and goes with it. */
@@ -168,7 +175,8 @@ static void drop(ls_comm *comm)
     for (ls_flow *its = comm->flows; its; its = its->next) {
         flow *f = (flow *)its;
         for (int i = 0; its->goes && i < f->posted; i++)
-            if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS) MPI_Request_free(&f->request[i]);
+            if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS)
+                MPI_Request_free(&f->request[i]);
         its->goes = false;
     }
 }
@@ -209,8 +217,16 @@ static void release(ls_comm *comm)
     free(c);
 }
 
-static const ls_comm_table table = {
-    .name = "mpi", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .drop = drop, .poll = poll, .free = release};
+static const ls_comm_table table = {.name      = "mpi",
+                                    .barrier   = barrier,
+                                    .bcast     = bcast,
+                                    .allgather = allgather,
+                                    .start     = start,
+                                    .test      = test,
+                                    .idle      = idle,
+                                    .drop      = drop,
+                                    .poll      = poll,
+                                    .free      = release};
 
 void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece = bytes; }
 

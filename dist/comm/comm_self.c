@@ -24,14 +24,16 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **flow)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives,
+                       const ls_transfer *receive, ls_flow **flow)
 {
     (void)comm, (void)channel, (void)sends, (void)send, (void)receives, (void)receive;
     *flow = NULL;
     return LS_OK;
 }
 
-static const ls_comm_table table = {.name = "self", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start};
+static const ls_comm_table table = {
+    .name = "self", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start};
 
 ls_status ls_comm_self(ls_comm **comm)
 {

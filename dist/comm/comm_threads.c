@@ -3,8 +3,8 @@
  * The communicator `sim`: ranks as threads of one process, with links that are as slow as asked for, and faults where
  * they are asked for.
  *
- * A message is a note in the mailbox of its receiver: where the floats lie, and when they may be read.  The sender's link
- * takes one message after the other, so a message of n bytes that is sent at t arrives at
+ * A message is a note in the mailbox of its receiver: where the floats lie, and when they may be read.  The sender's
+ * link takes one message after the other, so a message of n bytes that is sent at t arrives at
  *
  *     max(t, link free) + n / bytes_per_s + latency_s
  *
@@ -37,36 +37,36 @@ typedef struct world world;
 typedef struct flow {
     ls_flow      base;
     int          channel, sends, receives, received, room;
-    note       **posted;  /* of what is sent      */
-    int         *to;      /* and whom it goes to  */
+    note       **posted; /* of what is sent      */
+    int         *to;     /* and whom it goes to  */
     ls_transfer *receive;
 } flow;
 
 typedef struct sim {
-    ls_comm      comm;
-    world       *world;
-    int64_t      calls;      /* of the table, so far                              */
-    double       link_free;  /* when the link has sent all that was given to it   */
-    bool         gone;       /* died or returned                                  */
-    const void  *shown;      /* what the others may read in a meeting             */
-    note       **first;      /* by sender and channel: the oldest message that is not taken */
-    note        *free_notes; /* to be used again: no allocation once it runs      */
-    pthread_t    thread;
-    ls_status  (*body)(ls_comm *comm, void *context);
-    void        *context;
-    ls_status    status;
-    char         message[2048], trace[2048];
+    ls_comm     comm;
+    world      *world;
+    int64_t     calls;      /* of the table, so far                              */
+    double      link_free;  /* when the link has sent all that was given to it   */
+    bool        gone;       /* died or returned                                  */
+    const void *shown;      /* what the others may read in a meeting             */
+    note      **first;      /* by sender and channel: the oldest message that is not taken */
+    note       *free_notes; /* to be used again: no allocation once it runs      */
+    pthread_t   thread;
+    ls_status (*body)(ls_comm *comm, void *context);
+    void     *context;
+    ls_status status;
+    char      message[2048], trace[2048];
 } sim;
 
 struct world {
-    ls_arena       *arena;
-    ls_threads_options  options;
-    int             ranks, threads;
-    sim            *rank;
-    pthread_mutex_t lock;
-    pthread_cond_t  changed;
-    int64_t         meeting; /* how many meetings all ranks have come to */
-    int             met;     /* ranks that have come to the next         */
+    ls_arena          *arena;
+    ls_threads_options options;
+    int                ranks, threads;
+    sim               *rank;
+    pthread_mutex_t    lock;
+    pthread_cond_t     changed;
+    int64_t            meeting; /* how many meetings all ranks have come to */
+    int                met;     /* ranks that have come to the next         */
 };
 
 static double now(void)
@@ -82,7 +82,7 @@ static void sleep_until(double when)
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
 }
 
-/* ---- faults -------------------------------------------------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------------------------------------------------ */
 
 /* Marks the rank as gone; those that wait wake up and see it. */
 static void leave(sim *s)
@@ -113,7 +113,8 @@ static ls_status gone(const sim *s, int other)
     return LS_FAIL(LS_ERR_ENV, "rank %d waits for rank %d, which is gone", s->comm.rank, other);
 }
 
-/* ---- meetings: barrier, bcast, allgather ----------------------------------------------------------------------------- */
+/* ---- meetings: barrier, bcast, allgather
+ * ----------------------------------------------------------------------------- */
 
 /* Returns when all ranks have come.  The lock is held. */
 static ls_status meet(sim *s)
@@ -135,9 +136,10 @@ static ls_status meet(sim *s)
 }
 
 /* Shows `mine` to all; takes(s, ...) reads what the others show; nobody leaves before all have read. */
-static ls_status show_and_take(sim *s, const void *mine, void (*take)(const sim *s, void *to, size_t bytes, int root), void *to, size_t bytes, int root)
+static ls_status show_and_take(sim *s, const void *mine, void (*take)(const sim *s, void *to, size_t bytes, int root),
+                               void *to, size_t bytes, int root)
 {
-    world *w = s->world;
+    world *w    = s->world;
     int    hops = 0;
     LS_TRY(begin_call(s));
     while (1 << hops < w->ranks) hops++;
@@ -162,7 +164,10 @@ static void take_root(const sim *s, void *to, size_t bytes, int root)
     if (s->comm.rank != root) memcpy(to, s->world->rank[root].shown, bytes);
 }
 
-static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root) { return show_and_take((sim *)comm, data, take_root, data, bytes, root); }
+static ls_status bcast(ls_comm *comm, void *data, size_t bytes, int root)
+{
+    return show_and_take((sim *)comm, data, take_root, data, bytes, root);
+}
 
 static void take_all(const sim *s, void *to, size_t bytes, int root)
 {
@@ -175,13 +180,16 @@ static ls_status allgather(ls_comm *comm, const void *send, void *receive, size_
     return show_and_take((sim *)comm, send, take_all, receive, bytes, 0);
 }
 
-/* ---- messages -------------------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * -------------------------------------------------------------------------------------------------------- */
 
 static note *take_note(sim *s)
 {
     note *n = s->free_notes;
-    if (n) s->free_notes = n->next;
-    else n = calloc(1, sizeof *n);
+    if (n)
+        s->free_notes = n->next;
+    else
+        n = calloc(1, sizeof *n);
     return n;
 }
 
@@ -202,15 +210,15 @@ static ls_status take_flow(sim *s, int sends, int receives, flow **out)
         LS_CHECK(f->room, LS_ERR_ENV, "no memory for %d messages", need);
     }
     f->sends = f->receives = f->received = 0;
-    *out = f;
+    *out                                 = f;
     return LS_OK;
 }
 
 /* Puts a message into the mailbox of its receiver.  The lock is held. */
 static ls_status post(sim *s, flow *f, const ls_transfer *t)
 {
-    world *w     = s->world;
-    note  *n     = take_note(s), **last = mailbox(&w->rank[t->rank], s->comm.rank, f->channel);
+    world *w = s->world;
+    note  *n = take_note(s), **last = mailbox(&w->rank[t->rank], s->comm.rank, f->channel);
     double began = now();
     LS_CHECK(n, LS_ERR_ENV, "no memory for a message");
     if (s->link_free < began) s->link_free = began;
@@ -224,12 +232,13 @@ static ls_status post(sim *s, flow *f, const ls_transfer *t)
     return LS_OK;
 }
 
-static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives, const ls_transfer *receive, ls_flow **out)
+static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer *send, int receives,
+                       const ls_transfer *receive, ls_flow **out)
 {
-    sim      *s = (sim *)comm;
-    flow     *f = NULL;
+    sim      *s      = (sim *)comm;
+    flow     *f      = NULL;
     ls_status status = LS_OK;
-    *out = NULL;
+    *out             = NULL;
     LS_TRY(begin_call(s));
     LS_TRY(take_flow(s, sends, receives, &f));
     if (receives) memcpy(f->receive, receive, sizeof *receive * (size_t)receives);
@@ -251,7 +260,8 @@ static ls_status receive_one(sim *s, const ls_transfer *r, int channel, bool *th
     note **from = mailbox(s, r->rank, channel), *n = *from;
     *there = false;
     if (!n) return w->rank[r->rank].gone ? gone(s, r->rank) : LS_OK;
-    LS_CHECK(n->count == r->count, LS_ERR_FAILED, "rank %d expects a message of %zu floats from rank %d, but it has %zu", s->comm.rank, r->count, r->rank,
+    LS_CHECK(n->count == r->count, LS_ERR_FAILED,
+             "rank %d expects a message of %zu floats from rank %d, but it has %zu", s->comm.rank, r->count, r->rank,
              n->count);
     if ((w->options.latency_s > 0 || w->options.bytes_per_s > 0) && now() < n->arrives) return LS_OK;
     n->reading = true;
@@ -323,8 +333,8 @@ static void take_back(sim *s, const flow *f, int i)
     if (*at) *at = f->posted[i]->next;
 }
 
-/* Takes back what nobody has taken: all at once, as who found a later message in place of an earlier one would take it for that; then
- * waits for who is reading. */
+/* Takes back what nobody has taken: all at once, as who found a later message in place of an earlier one would take it
+ * for that; then waits for who is reading. */
 static void drop(ls_comm *comm)
 {
     sim   *s = (sim *)comm;
@@ -342,9 +352,16 @@ static void drop(ls_comm *comm)
     pthread_mutex_unlock(&w->lock);
 }
 
-static const ls_comm_table table = {.name = "sim", .barrier = barrier, .bcast = bcast, .allgather = allgather, .start = start, .test = test, .idle = idle, .drop = drop};
+static const ls_comm_table table = {.name      = "sim",
+                                    .barrier   = barrier,
+                                    .bcast     = bcast,
+                                    .allgather = allgather,
+                                    .start     = start,
+                                    .test      = test,
+                                    .idle      = idle,
+                                    .drop      = drop};
 
-/* ---- the process as many ranks ------------------------------------------------------------------------------------- */
+/* ---- the process as many ranks ----------------------------------------------------------------------------------- */
 
 static void *run_rank(void *rank)
 {
@@ -391,14 +408,17 @@ static ls_status first_error(const world *w, ls_status *status)
     return found ? ls_error_set(found->status, found->message, found->trace) : LS_OK;
 }
 
-ls_status ls_comm_threads_run(int ranks, const ls_threads_options *options, ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
+ls_status ls_comm_threads_run(int ranks, const ls_threads_options                   *options,
+                              ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
 {
     enum { MOST = 1024 };
     ls_arena *arena;
     LS_CHECK(ranks >= 1 && ranks <= MOST, LS_ERR_USAGE, "expected 1 to %d simulated ranks, found %d", MOST, ranks);
     LS_TRY(ls_arena_new(&arena, "sim"));
     world *w = ls_arena_alloc(arena, sizeof *w);
-    *w       = (world){.arena = arena, .ranks = ranks, .threads = omp_get_max_threads() / ranks > 0 ? omp_get_max_threads() / ranks : 1};
+    *w       = (world){.arena   = arena,
+                       .ranks   = ranks,
+                       .threads = omp_get_max_threads() / ranks > 0 ? omp_get_max_threads() / ranks : 1};
     if (options) w->options = *options;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
@@ -409,14 +429,17 @@ ls_status ls_comm_threads_run(int ranks, const ls_threads_options *options, ls_s
         s->first = ls_arena_alloc(arena, sizeof(note *) * (size_t)ranks * LS_CHANNELS);
         ls__comm_init(&s->comm, &table, r, ranks);
         s->comm.threads = true;
-        s->body    = body;
-        s->context = context;
+        s->body         = body;
+        s->context      = context;
     }
     int started = 0, error = 0;
-    while (started < ranks && !(error = pthread_create(&w->rank[started].thread, NULL, run_rank, &w->rank[started]))) started++;
+    while (started < ranks && !(error = pthread_create(&w->rank[started].thread, NULL, run_rank, &w->rank[started])))
+        started++;
     for (int r = started; r < ranks; r++) leave(&w->rank[r]);
     for (int r = 0; r < started; r++) pthread_join(w->rank[r].thread, NULL);
-    ls_status found = started == ranks ? first_error(w, status) : LS_FAIL(LS_ERR_ENV, "no thread for simulated rank %d: %s", started, strerror(error));
+    ls_status found = started == ranks
+                          ? first_error(w, status)
+                          : LS_FAIL(LS_ERR_ENV, "no thread for simulated rank %d: %s", started, strerror(error));
     free_messages(w);
     pthread_cond_destroy(&w->changed);
     pthread_mutex_destroy(&w->lock);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Memory is shown as a file without a name that the others open through /proc/PID/fd, as windows do.  Where that does not work (ranks
- * in containers that do not see each other's processes) a rank is a host of its own, and talks by datagrams.
+ * Memory is shown as a file without a name that the others open through /proc/PID/fd, as windows do.  Where that does
+ * not work (ranks in containers that do not see each other's processes) a rank is a host of its own, and talks by
+ * datagrams.
  *
- * Datagrams and not connections: words are said again and again, so none has to arrive; a stopped rank holds nobody up; and there is no state
- * that could break. */
+ * Datagrams and not connections: words are said again and again, so none has to arrive; a stopped rank holds nobody up;
+ * and there is no state that could break. */
 #include "dist/comm/heartbeat.h"
 
 #include <errno.h>
@@ -43,12 +44,14 @@ bool ls__process_look(int process, char *state, int64_t *started)
     /* The name stands in parentheses, and may hold anything. */
     const char *p = strrchr(text, ')');
     long long   ticks;
-    if (!p || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld", state, &ticks) != 2) return false;
+    if (!p || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %lld", state,
+                     &ticks) != 2)
+        return false;
     *started = ticks;
     return true;
 }
 
-/* ---- showing memory ------------------------------------------------------------------------------------------------ */
+/* ---- showing memory ---------------------------------------------------------------------------------------------- */
 
 static ls_seat *map_seat(int file)
 {
@@ -63,8 +66,10 @@ static ls_status make_seat(ls_heartbeat *c, ls_peer *mine)
         close(mine->file);
         mine->file = -1;
     }
-    LS_CHECK((c->own = map_seat(mine->file)), LS_ERR_ENV, "no memory for the flight recorder: %zu bytes: %s", seat_bytes(), strerror(errno));
-    if (getrandom(&mine->token, sizeof mine->token, 0) != (ssize_t)sizeof mine->token) mine->token = (uint64_t)ls__flight_now();
+    LS_CHECK((c->own = map_seat(mine->file)), LS_ERR_ENV, "no memory for the flight recorder: %zu bytes: %s",
+             seat_bytes(), strerror(errno));
+    if (getrandom(&mine->token, sizeof mine->token, 0) != (ssize_t)sizeof mine->token)
+        mine->token = (uint64_t)ls__flight_now();
     c->own->token = mine->token;
     atomic_store(&c->own->log.idle_ns, ls__flight_now());
     return LS_OK;
@@ -78,7 +83,8 @@ static ls_seat *open_seat(const ls_peer *its)
     snprintf(path, sizeof path, "/proc/%d/fd/%d", its->process, its->file);
     int file = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (file < 0) return NULL;
-    ls_seat *seat = fstat(file, &s) == 0 && S_ISREG(s.st_mode) && (size_t)s.st_size == seat_bytes() ? map_seat(file) : NULL;
+    ls_seat *seat =
+        fstat(file, &s) == 0 && S_ISREG(s.st_mode) && (size_t)s.st_size == seat_bytes() ? map_seat(file) : NULL;
     close(file);
     if (seat && seat->token != its->token) {
         munmap(seat, seat_bytes());
@@ -87,7 +93,7 @@ static ls_seat *open_seat(const ls_peer *its)
     return seat;
 }
 
-/* ---- addresses ----------------------------------------------------------------------------------------------------- */
+/* ---- addresses --------------------------------------------------------------------------------------------------- */
 
 static void find_addresses(ls_peer *mine)
 {
@@ -96,7 +102,9 @@ static void find_addresses(ls_peer *mine)
     int             n   = 0;
     if (getifaddrs(&all) != 0) return;
     for (const struct ifaddrs *i = all; i && n < MOST; i = i->ifa_next) {
-        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP) || (i->ifa_flags & IFF_LOOPBACK)) continue;
+        if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || !(i->ifa_flags & IFF_UP) ||
+            (i->ifa_flags & IFF_LOOPBACK))
+            continue;
         mine->address[n++] = ((const struct sockaddr_in *)(const void *)i->ifa_addr)->sin_addr;
     }
     /* Last, for ranks of one host that cannot share memory. */
@@ -109,7 +117,8 @@ static ls_status open_socket(ls_heartbeat *c, ls_peer *mine)
     struct sockaddr_in any    = {.sin_family = AF_INET};
     socklen_t          length = sizeof any;
     c->socket                 = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    LS_CHECK(c->socket >= 0 && bind(c->socket, (struct sockaddr *)&any, sizeof any) == 0 && getsockname(c->socket, (struct sockaddr *)&any, &length) == 0,
+    LS_CHECK(c->socket >= 0 && bind(c->socket, (struct sockaddr *)&any, sizeof any) == 0 &&
+                 getsockname(c->socket, (struct sockaddr *)&any, &length) == 0,
              LS_ERR_ENV, "no socket for the watchdog: %s", strerror(errno));
     /* Of a port where nobody listens any more the other host says so. */
     (void)setsockopt(c->socket, IPPROTO_IP, IP_RECVERR, &(int){1}, sizeof(int));
@@ -118,7 +127,7 @@ static ls_status open_socket(ls_heartbeat *c, ls_peer *mine)
     return LS_OK;
 }
 
-/* ---- making -------------------------------------------------------------------------------------------------------- */
+/* ---- making ------------------------------------------------------------------------------------------------------ */
 
 /* LOCKSTEP_CONTROL=udp: no memory is shown, as if every rank had a host of its own. */
 static bool may_share(void)
@@ -195,13 +204,13 @@ ls_status ls__heartbeat_new(ls_heartbeat **out, ls_comm *comm)
     ls_arena *memory = NULL;
     LS_TRY(ls_comm_agree(comm, ls_arena_new(&memory, "control")));
     ls_heartbeat *c    = ls_arena_alloc(memory, sizeof *c);
-    size_t      many = (size_t)comm->size;
-    *c               = (ls_heartbeat){.memory = memory, .rank = comm->rank, .ranks = comm->size, .socket = -1};
-    c->peer          = ls_arena_alloc(memory, sizeof *c->peer * many);
-    c->group         = ls_arena_alloc(memory, sizeof *c->group * many);
-    c->member        = ls_arena_alloc(memory, sizeof *c->member * many);
-    c->seat          = ls_arena_alloc(memory, sizeof *c->seat * many);
-    ls_peer mine     = {.rank = comm->rank, .process = (int32_t)getpid(), .file = -1};
+    size_t        many = (size_t)comm->size;
+    *c                 = (ls_heartbeat){.memory = memory, .rank = comm->rank, .ranks = comm->size, .socket = -1};
+    c->peer            = ls_arena_alloc(memory, sizeof *c->peer * many);
+    c->group           = ls_arena_alloc(memory, sizeof *c->group * many);
+    c->member          = ls_arena_alloc(memory, sizeof *c->member * many);
+    c->seat            = ls_arena_alloc(memory, sizeof *c->seat * many);
+    ls_peer mine       = {.rank = comm->rank, .process = (int32_t)getpid(), .file = -1};
     char    state;
     gethostname(mine.host, sizeof mine.host - 1);
     ls__process_look(mine.process, &state, &mine.started);
@@ -228,14 +237,15 @@ void ls__heartbeat_free(ls_heartbeat *c)
     ls_arena_free(c->memory);
 }
 
-/* ---- datagrams ------------------------------------------------------------------------------------------------------ */
+/* ---- datagrams --------------------------------------------------------------------------------------------------- */
 
 void ls__heartbeat_send(ls_heartbeat *c, ls_heartbeat_message *word, const struct sockaddr_in *to)
 {
     word->magic = MAGIC;
     word->token = c->token;
     word->from  = c->rank;
-    if (c->socket >= 0) (void)sendto(c->socket, word, sizeof *word, MSG_NOSIGNAL, (const struct sockaddr *)to, sizeof *to);
+    if (c->socket >= 0)
+        (void)sendto(c->socket, word, sizeof *word, MSG_NOSIGNAL, (const struct sockaddr *)to, sizeof *to);
 }
 
 void ls__heartbeat_send_rank(ls_heartbeat *c, ls_heartbeat_message *word, int rank)
@@ -244,14 +254,16 @@ void ls__heartbeat_send_rank(ls_heartbeat *c, ls_heartbeat_message *word, int ra
     const bool     here = !strcmp(p->host, c->peer[c->rank].host);
     for (size_t a = 0; a < sizeof p->address / sizeof *p->address; a++)
         if (p->address[a].s_addr && (here || p->address[a].s_addr != htonl(INADDR_LOOPBACK)))
-            ls__heartbeat_send(c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
+            ls__heartbeat_send(
+                c, word, &(struct sockaddr_in){.sin_family = AF_INET, .sin_port = p->port, .sin_addr = p->address[a]});
 }
 
 bool ls__heartbeat_refused(ls_heartbeat *c, struct sockaddr_in *at)
 {
     while (c->socket >= 0) {
         char          control[512];
-        struct msghdr message = {.msg_name = at, .msg_namelen = sizeof *at, .msg_control = control, .msg_controllen = sizeof control};
+        struct msghdr message = {
+            .msg_name = at, .msg_namelen = sizeof *at, .msg_control = control, .msg_controllen = sizeof control};
         if (recvmsg(c->socket, &message, MSG_ERRQUEUE) < 0) return false;
         for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
             struct sock_extended_err error;
@@ -270,7 +282,9 @@ bool ls__heartbeat_receive(ls_heartbeat *c, ls_heartbeat_message *word, struct s
         ssize_t   n      = recvfrom(c->socket, word, sizeof *word, 0, (struct sockaddr *)from, &length);
         if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
         if (n < 0 && errno != EINTR && errno != ECONNREFUSED) return false;
-        if (n == (ssize_t)sizeof *word && word->magic == MAGIC && word->token == c->token && word->from >= 0 && word->from < c->ranks) return true;
+        if (n == (ssize_t)sizeof *word && word->magic == MAGIC && word->token == c->token && word->from >= 0 &&
+            word->from < c->ranks)
+            return true;
     }
     return false;
 }

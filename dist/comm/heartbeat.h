@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The channel beside MPI by which ranks know of each other when MPI is stuck.  Within a host: memory that the ranks show each other,
- * readable when its owner is stopped or dead.  Between hosts: datagrams (UDP) to the host of rank 0, and back.  Set up once, with the help of the
- * communicator; after that nothing in here calls MPI, waits, or allocates.
+ * The channel beside MPI by which ranks know of each other when MPI is stuck.  Within a host: memory that the ranks
+ * show each other, readable when its owner is stopped or dead.  Between hosts: datagrams (UDP) to the host of rank 0,
+ * and back.  Set up once, with the help of the communicator; after that nothing in here calls MPI, waits, or allocates.
  *
  *     ls_heartbeat *c;
  *     LS_TRY(ls__heartbeat_new(&c, comm));          collective
@@ -34,9 +34,9 @@ typedef struct ls_seat {
 /* A rank, as all ranks know it. */
 typedef struct ls_peer {
     int32_t        rank, process, file;
-    int64_t        started;               /* of the process, in clock ticks since the host started: tells it from a later one */
+    int64_t        started; /* of the process, in clock ticks since the host started: tells it from a later one */
     uint64_t       token;
-    uint16_t       port;                  /* in network order, as the addresses */
+    uint16_t       port; /* in network order, as the addresses */
     struct in_addr address[6];
     char           host[LS_HOST_NAME];
 } ls_peer;
@@ -44,14 +44,14 @@ typedef struct ls_peer {
 typedef struct ls_heartbeat {
     ls_arena *memory;
     int       rank, ranks;
-    uint64_t  token;       /* of this run's datagrams                                       */
-    ls_peer  *peer;        /* of every rank                                                 */
-    int      *group;       /* of every rank: the lowest rank that shows it memory           */
-    int       members;     /* ranks that show each other memory                             */
-    int      *member;      /* their ranks, ascending                                        */
-    ls_seat **seat;        /* theirs; seat[me] == own                                       */
+    uint64_t  token;   /* of this run's datagrams                                       */
+    ls_peer  *peer;    /* of every rank                                                 */
+    int      *group;   /* of every rank: the lowest rank that shows it memory           */
+    int       members; /* ranks that show each other memory                             */
+    int      *member;  /* their ranks, ascending                                        */
+    ls_seat **seat;    /* theirs; seat[me] == own                                       */
     ls_seat  *own;
-    int       me, socket;  /* -1: no other hosts                                            */
+    int       me, socket; /* -1: no other hosts                                            */
 } ls_heartbeat;
 
 ls_status ls__heartbeat_new(ls_heartbeat **control, ls_comm *comm);

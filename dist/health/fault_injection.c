@@ -6,17 +6,12 @@
  *
  *     rank=N      on which rank (default 0)
  *     step=N      at which step, counted from 1 (default: the first time that the place is reached)
- *     at=PHASE    start-up, data, forward, backward, reduce, update, evaluation, checkpoint, report, wait (default forward)
- *     do=WHAT     kill   the process ends, as when the system ends it for want of memory
- *                 crash  it ends with SIGSEGV
- *                 stop   it is stopped, and may be continued
- *                 hang   it sleeps for ever
- *                 spin   it computes for ever
- *                 slow   from here on everything takes ms=N milliseconds longer (default 20)
- *                 extra  it calls a collective that the other ranks do not call
- *                 shape  it calls a collective with another size than the other ranks
- *                 full   from here on no file grows beyond 4 KiB, as on a full disk
- *                 fill   for four steps the file system of the working folder is full, of a file `filler`
+ *     at=PHASE    start-up, data, forward, backward, reduce, update, evaluation, checkpoint, report, wait (default
+ * forward) do=WHAT     kill   the process ends, as when the system ends it for want of memory crash  it ends with
+ * SIGSEGV stop   it is stopped, and may be continued hang   it sleeps for ever spin   it computes for ever slow   from
+ * here on everything takes ms=N milliseconds longer (default 20) extra  it calls a collective that the other ranks do
+ * not call shape  it calls a collective with another size than the other ranks full   from here on no file grows beyond
+ * 4 KiB, as on a full disk fill   for four steps the file system of the working folder is full, of a file `filler`
  *
  * When it comes to it, it says so on stderr.  Off unless the variable is set. */
 #include <fcntl.h>
@@ -90,21 +85,43 @@ static void begun(void *context, const ls_flight_record *record)
 {
     volatile uint64_t spinning = 0;
     ls_comm          *comm     = context;
-    if (record->phase != fault.phase || (fault.step && record->step != fault.step && !goes_on()) || record->step < fault.step) return;
+    if (record->phase != fault.phase || (fault.step && record->step != fault.step && !goes_on()) ||
+        record->step < fault.step)
+        return;
     if (fault.done && !goes_on()) return;
     if (!fault.done) dprintf(STDERR_FILENO, "lockstep: rank %d has its fault now\n", comm->rank);
     fault.done = true;
     switch (fault.what) {
-    case FAULT_kill: raise(SIGKILL); break;
-    case FAULT_crash: raise(SIGSEGV); break;
-    case FAULT_stop: raise(SIGSTOP); break;
-    case FAULT_hang: for (;;) sleep(1000); break;
-    case FAULT_spin: for (;;) spinning++; break;
-    case FAULT_slow: usleep((useconds_t)fault.ms * 1000); break;
-    case FAULT_extra: (void)ls_comm_barrier(comm); break;
-    case FAULT_shape: gather_more(comm); break;
-    case FAULT_fill: fill_for_a_while(record->step); break;
-    case FAULT_full: setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096}); break;
+    case FAULT_kill:
+        raise(SIGKILL);
+        break;
+    case FAULT_crash:
+        raise(SIGSEGV);
+        break;
+    case FAULT_stop:
+        raise(SIGSTOP);
+        break;
+    case FAULT_hang:
+        for (;;) sleep(1000);
+        break;
+    case FAULT_spin:
+        for (;;) spinning++;
+        break;
+    case FAULT_slow:
+        usleep((useconds_t)fault.ms * 1000);
+        break;
+    case FAULT_extra:
+        (void)ls_comm_barrier(comm);
+        break;
+    case FAULT_shape:
+        gather_more(comm);
+        break;
+    case FAULT_fill:
+        fill_for_a_while(record->step);
+        break;
+    case FAULT_full:
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096});
+        break;
     }
 }
 
@@ -117,7 +134,9 @@ static int find(const char *word, size_t length, int n, const char *const *known
 
 static ls_status bad(const char *part)
 {
-    return LS_FAIL(LS_ERR_USAGE, "LOCKSTEP_FAULT: expected rank=N, step=N, ms=N, at=PHASE or do=WHAT, found '%.*s'" LS_HINT "dist/health/fault_injection.c lists them",
+    return LS_FAIL(LS_ERR_USAGE,
+                   "LOCKSTEP_FAULT: expected rank=N, step=N, ms=N, at=PHASE or do=WHAT, found '%.*s'" LS_HINT
+                   "dist/health/fault_injection.c lists them",
                    (int)strcspn(part, ","), part);
 }
 
@@ -138,7 +157,7 @@ static ls_status parse(const char *text)
             const char *name;
             int64_t    *to;
         } numbers[] = {{"rank", &fault.rank}, {"step", &fault.step}, {"ms", &fault.ms}};
-        bool found = false;
+        bool found  = false;
         for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
             if (key != strlen(numbers[i].name) || strncmp(p, numbers[i].name, key) != 0) continue;
             *numbers[i].to = strtoll(value, &end, 10);

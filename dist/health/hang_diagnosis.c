@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Causes, from the surest to the vaguest; the first one that holds is the verdict.  Where ranks called different collectives, whatever
- * else they suffer follows from that; a dead rank explains why others wait, and so on. */
+ * Causes, from the surest to the vaguest; the first one that holds is the verdict.  Where ranks called different
+ * collectives, whatever else they suffer follows from that; a dead rank explains why others wait, and so on. */
 #include "dist/health/hang_diagnosis.h"
 
 #include <math.h>
@@ -22,7 +22,7 @@ static void say(ls_diagnosis *v, const char *format, ...)
 
 static bool waits(const ls_rank_view *v) { return v->life == LS_LIFE_RUNS && ls__phase_waits(v->phase); }
 
-/* ---- parts of the line --------------------------------------------------------------------------------------------- */
+/* ---- parts of the line ------------------------------------------------------------------------------------------- */
 
 static void say_seconds(ls_diagnosis *v, double s) { say(v, s < 9.95 ? "%.1f s" : "%.0f s", s); }
 
@@ -141,14 +141,15 @@ static bool out_of_step(const ls_rank_view *view, int ranks, ls_diagnosis *v)
     const ls_rank_view        *it = &view[odd], *other = &view[usual];
     const struct ls_call_mark *mark = mark_at(it, number), *its = mark_at(other, number);
     const bool                 two = most == 1 && fewest == 1;
-    v->code = LS_ERR_FAILED;
-    v->rank = two ? -1 : it->rank;
+    v->code                        = LS_ERR_FAILED;
+    v->rank                        = two ? -1 : it->rank;
     say_rank(v, it);
     if (two) {
         say(v, " and ");
         say_rank(v, other);
     }
-    say(v, two ? " are out of step since collective %llu" : " is out of step with the others since collective %llu", (unsigned long long)number);
+    say(v, two ? " are out of step since collective %llu" : " is out of step with the others since collective %llu",
+        (unsigned long long)number);
     say_step(v, it);
     const bool named = its && strcmp(mark->what, its->what) != 0, sized = its && !named && mark->count != its->count;
     if (!named && !sized) {
@@ -185,8 +186,11 @@ static const char *crash_name(int number)
     static const struct {
         int         number;
         const char *text;
-    } names[] = {{SIGSEGV, "SIGSEGV, a wrong address"}, {SIGBUS, "SIGBUS, memory or a file that is not there"}, {SIGFPE, "SIGFPE, a wrong division"},
-                 {SIGILL, "SIGILL, an instruction that this processor does not have"}, {SIGABRT, "SIGABRT, by itself: what it said stands above"}};
+    } names[] = {{SIGSEGV, "SIGSEGV, a wrong address"},
+                 {SIGBUS, "SIGBUS, memory or a file that is not there"},
+                 {SIGFPE, "SIGFPE, a wrong division"},
+                 {SIGILL, "SIGILL, an instruction that this processor does not have"},
+                 {SIGABRT, "SIGABRT, by itself: what it said stands above"}};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].number == number) return names[i].text;
     return "a signal";
@@ -236,7 +240,7 @@ static bool has_to_move(const ls_rank_view *it, bool awaited)
 static bool late(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
     int    worst = -1, more = -1;
-    double by = 0;
+    double by      = 0;
     bool   awaited = false;
     for (int r = 0; r < ranks; r++) awaited |= waits(&view[r]);
     for (int r = 0; r < ranks; r++) {
@@ -276,8 +280,10 @@ static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_dia
     int first = -1, more = 0;
     for (int r = 0; r < ranks; r++) {
         if (view[r].silent_s <= silence_s || view[r].life == LS_LIFE_ENDED) continue;
-        if (first < 0) first = r;
-        else more++;
+        if (first < 0)
+            first = r;
+        else
+            more++;
     }
     if (first < 0) return false;
     const ls_rank_view *it = &view[first];
@@ -297,14 +303,16 @@ static bool silent(const ls_rank_view *view, int ranks, double silence_s, ls_dia
 /* All wait, but not in the same collective: some have called one more than others. */
 static bool not_all_called(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 {
-    uint64_t most = 0;
+    uint64_t most  = 0;
     int      ahead = -1, behind = -1, ahead_ranks = 0;
     for (int r = 0; r < ranks; r++)
         if (view[r].calls > most) most = view[r].calls;
     for (int r = ranks - 1; r >= 0; r--) {
         ahead_ranks += view[r].calls == most;
-        if (view[r].calls == most) ahead = r;
-        else behind = r;
+        if (view[r].calls == most)
+            ahead = r;
+        else
+            behind = r;
     }
     if (behind < 0) return false;
     const bool          extra = ahead_ranks <= ranks / 2;
@@ -315,7 +323,10 @@ static bool not_all_called(const ls_rank_view *view, int ranks, ls_diagnosis *v)
     say(v, " is out of step with the others: it waits ");
     say_place(v, odd);
     say_step(v, odd);
-    say(v, extra ? ", a collective that the others have not called; rank %d waits " : " and has not called the collective of the others; rank %d waits ", other->rank);
+    say(v,
+        extra ? ", a collective that the others have not called; rank %d waits "
+              : " and has not called the collective of the others; rank %d waits ",
+        other->rank);
     say_place(v, other);
     return true;
 }
@@ -357,6 +368,6 @@ static bool nobody_moves(const ls_rank_view *view, int ranks, ls_diagnosis *v)
 bool ls__diagnose_hang(const ls_rank_view *view, int ranks, double silence_s, ls_diagnosis *verdict)
 {
     *verdict = (ls_diagnosis){.rank = -1};
-    return out_of_step(view, ranks, verdict) || failed(view, ranks, verdict) || dead(view, ranks, verdict) || late(view, ranks, verdict) ||
-           silent(view, ranks, silence_s, verdict) || nobody_moves(view, ranks, verdict);
+    return out_of_step(view, ranks, verdict) || failed(view, ranks, verdict) || dead(view, ranks, verdict) ||
+           late(view, ranks, verdict) || silent(view, ranks, silence_s, verdict) || nobody_moves(view, ranks, verdict);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is known without MPI: the launcher put each rank's number into its environment, and the ranks of a host are children of the same
- * process.  Those that wait here, too, have a thread of a name that tells.  A rank that was there and is gone should end the job by
- * way of the launcher; where that does not, the others do. */
+ * What is known without MPI: the launcher put each rank's number into its environment, and the ranks of a host are
+ * children of the same process.  Those that wait here, too, have a thread of a name that tells.  A rank that was there
+ * and is gone should end the job by way of the launcher; where that does not, the others do. */
 #include "dist/health/mpi_start_guard.h"
 
 #include <ctype.h>
@@ -27,7 +27,7 @@
 
 /* A launcher ends a job within this time of a rank's end. */
 enum { TICK_MS = 200, LAUNCHER_S = 3, TURN_MS = 1200, TURNS = 4, MOST = 1024, PACE_MS = 10 };
-#define NS     1e-9
+#define NS 1e-9
 #define WAITER "lockstep start" /* at most 15 characters */
 
 /* A rank of this host. */
@@ -48,7 +48,7 @@ static struct {
     int             siblings;
 } start = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* ---- what the launcher says ---------------------------------------------------------------------------------------- */
+/* ---- what the launcher says -------------------------------------------------------------------------------------- */
 
 static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
 
@@ -75,22 +75,26 @@ static int ranks_of_job(void)
 
 ls_status ls__mpi_start_guard_memory(void)
 {
-    enum { NEED_MB = 288, NEED_RANK_MB = 4 }; /* Open MPI 4.1: libraries, a thread or two, and what each rank of a host shows the others */
+    enum {
+        NEED_MB      = 288,
+        NEED_RANK_MB = 4
+    }; /* Open MPI 4.1: libraries, a thread or two, and what each rank of a host shows the others */
     const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * number_of("OMPI_COMM_WORLD_LOCAL_SIZE", 1)) << 20;
     struct rlimit limit;
     char          host[LS_HOST_NAME] = "";
-    void         *room = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void         *room               = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (room != MAP_FAILED) {
         munmap(room, need);
         return LS_OK;
     }
     gethostname(host, sizeof host - 1);
     const bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-    return LS_FAIL(LS_ERR_ENV, "rank %d on %s: no memory: MPI needs %zu MB to start%s" LS_HINT "%s", own_rank(), host, need >> 20,
-                   limited ? ", and there is a limit on this process's memory (ulimit -v)" : "", limited ? "ulimit -v unlimited" : "fewer ranks on this host");
+    return LS_FAIL(LS_ERR_ENV, "rank %d on %s: no memory: MPI needs %zu MB to start%s" LS_HINT "%s", own_rank(), host,
+                   need >> 20, limited ? ", and there is a limit on this process's memory (ulimit -v)" : "",
+                   limited ? "ulimit -v unlimited" : "fewer ranks on this host");
 }
 
-/* ---- the ranks of this host ---------------------------------------------------------------------------------------- */
+/* ---- the ranks of this host -------------------------------------------------------------------------------------- */
 
 static ssize_t read_file(char *to, size_t room, const char *path)
 {
@@ -113,7 +117,8 @@ static int rank_of(int process)
     for (int i = 0; i < NAMES && n > 0; i++) {
         size_t length = strlen(rank_names[i]);
         for (const char *p = text; p < text + n; p += strlen(p) + 1)
-            if (!strncmp(p, rank_names[i], length) && p[length] == '=' && isdigit((unsigned char)p[length + 1])) return atoi(p + length + 1);
+            if (!strncmp(p, rank_names[i], length) && p[length] == '=' && isdigit((unsigned char)p[length + 1]))
+                return atoi(p + length + 1);
     }
     return -1;
 }
@@ -171,11 +176,12 @@ static how how_is(const sibling *s)
 {
     char    state;
     int64_t started;
-    if (!ls__process_look(s->process, &state, &started) || started != s->started || state == 'Z' || state == 'X') return GONE;
+    if (!ls__process_look(s->process, &state, &started) || started != s->started || state == 'Z' || state == 'X')
+        return GONE;
     return state == 'T' ? STOPPED : waits(s->process) || state == 't' ? HERE : ABSENT;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static void say(char *line, size_t room, how is, const sibling *it, double s)
 {
@@ -183,24 +189,31 @@ static void say(char *line, size_t room, how is, const sibling *it, double s)
     gethostname(host, sizeof host - 1);
     const int here = start.siblings + 1, placed = number_of("OMPI_COMM_WORLD_LOCAL_SIZE", here);
     if (is == HERE && here < placed) {
-        snprintf(line, room, "MPI has not started after %.0f s: of the %d ranks of %s %d %s not there (any more)" LS_HINT "do all ranks run the same program?", s, placed,
-                 host, placed - here, placed - here == 1 ? "is" : "are");
+        snprintf(line, room,
+                 "MPI has not started after %.0f s: of the %d ranks of %s %d %s not there (any more)" LS_HINT
+                 "do all ranks run the same program?",
+                 s, placed, host, placed - here, placed - here == 1 ? "is" : "are");
         return;
     }
     if (is == HERE) {
         const bool one = here == 1;
-        snprintf(line, room, "MPI has not started after %.0f s: the %d rank%s of %s wait%s for those of other hosts, or for the launcher" LS_HINT
-                 "does `mpirun hostname` work there? does a firewall stop TCP between the hosts? LOCKSTEP_START_S=N allows N seconds", s, here,
-                 one ? "" : "s", host, one ? "s" : "");
+        snprintf(line, room,
+                 "MPI has not started after %.0f s: the %d rank%s of %s wait%s for those of other hosts, or for the "
+                 "launcher" LS_HINT "does `mpirun hostname` work there? does a firewall stop TCP between the hosts? "
+                 "LOCKSTEP_START_S=N allows N seconds",
+                 s, here, one ? "" : "s", host, one ? "s" : "");
         return;
     }
     snprintf(path, sizeof path, "/proc/%d/comm", it->process);
     (void)read_file(name, sizeof name, path);
     name[strcspn(name, "\n")] = 0;
-    const char *what = is == GONE ? "has ended" : is == STOPPED ? "has been stopped (SIGSTOP)" : "has not come to MPI_Init";
-    int         used = snprintf(line, room, "rank %d on %s %s in start-up, process %d", it->rank, host, what, it->process);
+    const char *what          = is == GONE      ? "has ended"
+                                : is == STOPPED ? "has been stopped (SIGSTOP)"
+                                                : "has not come to MPI_Init";
+    int used = snprintf(line, room, "rank %d on %s %s in start-up, process %d", it->rank, host, what, it->process);
     if (is == ABSENT) used += snprintf(line + used, room - (size_t)used, " (`%s`)", name);
-    if (is == STOPPED) used += snprintf(line + used, room - (size_t)used, " (kill -CONT %d there lets it go on)", it->process);
+    if (is == STOPPED)
+        used += snprintf(line + used, room - (size_t)used, " (kill -CONT %d there lets it go on)", it->process);
     snprintf(line + used, room - (size_t)used, "; rank %d has been waiting for %.0f s", own_rank(), s);
 }
 
@@ -222,11 +235,13 @@ static void give_up(int64_t now)
     pthread_mutex_lock(&start.lock);
     if (start.over) return;
     int n = snprintf(text, sizeof text, "lockstep: error: %s\n", line);
-    if (write(STDERR_FILENO, text, (size_t)n) != n) { /* nobody is left who could be told */ }
+    if (write(STDERR_FILENO, text, (size_t)n) != n) { /* nobody is left who could be told */
+    }
     _exit(LS_ERR_ENV);
 }
 
-/* One rank of a host after the other, so that the first one's words, with which the launcher ends the job, are the only ones. */
+/* One rank of a host after the other, so that the first one's words, with which the launcher ends the job, are the only
+ * ones. */
 static double turn_s(void)
 {
     int lower = 0;
@@ -239,8 +254,10 @@ static bool one_is_gone(int64_t now)
 {
     bool gone = false;
     for (int i = 0; i < start.siblings; i++) gone |= how_is(&start.sibling[i]) == GONE;
-    if (!gone) start.gone_ns = 0;
-    else if (!start.gone_ns) start.gone_ns = now;
+    if (!gone)
+        start.gone_ns = 0;
+    else if (!start.gone_ns)
+        start.gone_ns = now;
     return gone && (double)(now - start.gone_ns) * NS > LAUNCHER_S + turn_s();
 }
 
@@ -256,7 +273,8 @@ static void *watch(void *context)
         at.tv_nsec %= 1000000000;
         if (pthread_cond_timedwait(&start.changed, &start.lock, &at) != ETIMEDOUT) continue;
         int64_t now = ls__flight_now();
-        if (now - last > (5 * TICK_MS + PACE_MS * start.siblings) * INT64_C(1000000)) start.began_ns += now - last; /* this process, or the whole machine, was stopped */
+        if (now - last > (5 * TICK_MS + PACE_MS * start.siblings) * INT64_C(1000000))
+            start.began_ns += now - last; /* this process, or the whole machine, was stopped */
         last = now;
         find_siblings();
         const bool gone = one_is_gone(now);

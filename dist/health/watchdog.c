@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * On each host the lowest rank whose watchdog is alive speaks for all ranks of the host, whose memory it sees; on the host of rank 0
- * the speaker is also the judge, and on the others it sends what it sees there.  A speaker that stops looking around is replaced by the next rank
- * after a second.  The judge's words come back to the speakers; where they stay out for too long, the speaker gives a verdict of its own. */
+ * On each host the lowest rank whose watchdog is alive speaks for all ranks of the host, whose memory it sees; on the
+ * host of rank 0 the speaker is also the judge, and on the others it sends what it sees there.  A speaker that stops
+ * looking around is replaced by the next rank after a second.  The judge's words come back to the speakers; where they
+ * stay out for too long, the speaker gives a verdict of its own. */
 #include "dist/health/watchdog.h"
 
 #include <errno.h>
@@ -18,7 +19,18 @@
 #include "core/base/arena.h"
 #include "dist/comm/heartbeat.h"
 
-enum { TICK_MS = 200, ALERT_MS = 40, HURRY_MS = 10, HURRY_FOR_MS = 10000, NEW_SPEAKER_MS = 1000, FEW = 3, EASY = 5, EASIER = 10, WORDS_AT_ONCE = 4096, TURN_MS = 600 };
+enum {
+    TICK_MS        = 200,
+    ALERT_MS       = 40,
+    HURRY_MS       = 10,
+    HURRY_FOR_MS   = 10000,
+    NEW_SPEAKER_MS = 1000,
+    FEW            = 3,
+    EASY           = 5,
+    EASIER         = 10,
+    WORDS_AT_ONCE  = 4096,
+    TURN_MS        = 600
+};
 #define NS 1e-9
 #define NEARLY 0.8 /* of its deadline: from then on it is looked at more often */
 #define MS INT64_C(1000000)
@@ -30,36 +42,36 @@ typedef struct heard {
 
 struct ls_watchdog {
     ls_comm             *comm;
-    ls_heartbeat          *control;
+    ls_heartbeat        *control;
     ls_flight            flight;
     pthread_t            thread;
-    pthread_mutex_t      lock;         /* of the settings */
+    pthread_mutex_t      lock; /* of the settings */
     ls_watchdog_settings settings;
     char                 folder[4096]; /* copy of the setting */
     int                  bell;         /* eventfd: rung to end the thread */
     bool                 over;         /* a verdict was given, or obeyed  */
     bool                 warned;
     int64_t              began_ns, excused_ns; /* times before this one do not count */
-    int64_t             *stopped_ns;   /* of each member: first seen stopped; 0: it is not  */
-    ls_rank_view        *view;         /* of all ranks                                      */
-    heard               *heard;        /* of ranks of other hosts, on the host of rank 0    */
-    struct sockaddr_in  *source;       /* by group: where its speaker is                    */
-    struct sockaddr_in   judge;        /* where the judge is, on other hosts                */
-    int64_t              judge_ns;     /* when it was heard of; 0: to be looked for anew     */
+    int64_t             *stopped_ns;           /* of each member: first seen stopped; 0: it is not  */
+    ls_rank_view        *view;                 /* of all ranks                                      */
+    heard               *heard;                /* of ranks of other hosts, on the host of rank 0    */
+    struct sockaddr_in  *source;               /* by group: where its speaker is                    */
+    struct sockaddr_in   judge;                /* where the judge is, on other hosts                */
+    int64_t              judge_ns;             /* when it was heard of; 0: to be looked for anew     */
     int64_t              judge_last_ns;
-    int64_t              lost_ns;      /* since when the judge is missed; 0: it is not      */
-    bool                *gone;         /* of all ranks: nobody listens at its port           */
+    int64_t              lost_ns; /* since when the judge is missed; 0: it is not      */
+    bool                *gone;    /* of all ranks: nobody listens at its port           */
     int64_t              oom_before;
     int64_t              ticks, sent_ns;
-    bool                 alert;        /* somebody's deadline is near     */
+    bool                 alert; /* somebody's deadline is near     */
 };
 
-/* ---- what a host knows of its ranks -------------------------------------------------------------------------------- */
+/* ---- what a host knows of its ranks ------------------------------------------------------------------------------ */
 
 static int64_t oom_kills(void)
 {
-    FILE *f = fopen("/proc/vmstat", "re");
-    char  line[128];
+    FILE     *f = fopen("/proc/vmstat", "re");
+    char      line[128];
     long long n = 0;
     while (f && fgets(line, sizeof line, f))
         if (sscanf(line, "oom_kill %lld", &n) == 1) break;
@@ -70,8 +82,9 @@ static int64_t oom_kills(void)
 static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor_s)
 {
     uint64_t seen = 0;
-    double   p99  = (double)ls__flight_p99(log, phase) * NS, s = floor_s > 5 * p99 ? floor_s : 5 * p99;
-    for (int b = 0; b < LS_FLIGHT_BINS && seen < FEW; b++) seen += atomic_load_explicit(&log->bin[phase][b], memory_order_relaxed);
+    double   p99 = (double)ls__flight_p99(log, phase) * NS, s = floor_s > 5 * p99 ? floor_s : 5 * p99;
+    for (int b = 0; b < LS_FLIGHT_BINS && seen < FEW; b++)
+        seen += atomic_load_explicit(&log->bin[phase][b], memory_order_relaxed);
     if (ls__phase_waits(phase)) return s;
     if (phase == LS_PHASE_CHECKPOINT) return EASIER * s;
     return seen < FEW || phase == LS_PHASE_NONE || phase == LS_PHASE_START || phase == LS_PHASE_REPORT ? EASY * s : s;
@@ -80,10 +93,11 @@ static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor
 static ls_life life_of(ls_watchdog *w, int member, char *state, int64_t now)
 {
     const ls_heartbeat *c    = w->control;
-    const ls_seat    *seat = c->seat[member];
-    const ls_peer    *peer = &c->peer[c->member[member]];
-    int64_t           started;
-    bool              there = ls__process_look(peer->process, state, &started) && started == peer->started && *state != 'Z' && *state != 'X';
+    const ls_seat      *seat = c->seat[member];
+    const ls_peer      *peer = &c->peer[c->member[member]];
+    int64_t             started;
+    bool                there =
+        ls__process_look(peer->process, state, &started) && started == peer->started && *state != 'Z' && *state != 'X';
     if (!there) *state = 0;
     if (*state != 'T') w->stopped_ns[member] = 0;
     if (atomic_load(&seat->failed)) return LS_LIFE_FAILED;
@@ -122,13 +136,13 @@ static void look_at_calls(const ls_flight_log *log, ls_rank_view *v, uint64_t ca
 static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
 {
     const ls_heartbeat *c    = w->control;
-    const ls_seat    *seat = c->seat[member];
-    const ls_peer    *peer = &c->peer[c->member[member]];
-    ls_rank_view     *v    = &w->view[peer->rank];
-    ls_flight_state   s;
-    ls_rank_view      before = *v;
-    *v = (ls_rank_view){.rank = peer->rank, .process = peer->process};
-    v->life = (int32_t)life_of(w, member, &v->state, now);
+    const ls_seat      *seat = c->seat[member];
+    const ls_peer      *peer = &c->peer[c->member[member]];
+    ls_rank_view       *v    = &w->view[peer->rank];
+    ls_flight_state     s;
+    ls_rank_view        before = *v;
+    *v                         = (ls_rank_view){.rank = peer->rank, .process = peer->process};
+    v->life                    = (int32_t)life_of(w, member, &v->state, now);
     copy(v->host, sizeof v->host, peer->host);
     v->signal = atomic_load(&seat->signal);
     v->status = atomic_load(&seat->failed) - 1;
@@ -148,12 +162,13 @@ static void look(ls_watchdog *w, int member, int64_t now, double floor_s)
     v->age_s      = (double)(now - since) * NS;
     v->deadline_s = deadline_of(&seat->log, (ls_phase)s.in.phase, floor_s);
     w->alert |= v->age_s > NEARLY * v->deadline_s;
-    copy(v->what, sizeof v->what, ls__phase_waits(s.whole.phase) ? s.whole.what : s.in.what); /* what a collective is made of does not matter */
+    copy(v->what, sizeof v->what,
+         ls__phase_waits(s.whole.phase) ? s.whole.what : s.in.what); /* what a collective is made of does not matter */
     copy(v->whole, sizeof v->whole, s.whole.what);
     look_at_calls(&seat->log, v, s.calls);
 }
 
-/* ---- verdicts ------------------------------------------------------------------------------------------------------ */
+/* ---- verdicts ---------------------------------------------------------------------------------------------------- */
 
 static bool write_crash_files(const ls_watchdog *w, const char *text, bool others)
 {
@@ -174,7 +189,8 @@ static void publish(ls_watchdog *w, const ls_diagnosis *v)
     atomic_store(&own->verdict, v->code + 1);
 }
 
-/* Those that were stopped go on, to obey: mpirun would give them a second.  At the very end, or the run would go on, too. */
+/* Those that were stopped go on, to obey: mpirun would give them a second.  At the very end, or the run would go on,
+ * too. */
 static void wake(const ls_watchdog *w)
 {
     const ls_heartbeat *c = w->control;
@@ -194,8 +210,8 @@ static void end(ls_watchdog *w, const ls_diagnosis *v)
 /* That the judge is there. */
 static void tell_speakers(ls_watchdog *w)
 {
-    ls_heartbeat *c    = w->control;
-    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_DIAGNOSIS};
+    ls_heartbeat        *c    = w->control;
+    ls_heartbeat_message word = {.kind = LS_HEARTBEAT_DIAGNOSIS};
     for (int r = 0; r < c->ranks; r++)
         if (c->group[r] == r && w->source[r].sin_port) ls__heartbeat_send(c, &word, &w->source[r]);
 }
@@ -203,8 +219,8 @@ static void tell_speakers(ls_watchdog *w)
 /* To every rank of other hosts, as nobody knows who speaks there now. */
 static void tell_all(ls_watchdog *w, const ls_diagnosis *v)
 {
-    ls_heartbeat *c    = w->control;
-    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_DIAGNOSIS, .verdict = v->code + 1};
+    ls_heartbeat        *c    = w->control;
+    ls_heartbeat_message word = {.kind = LS_HEARTBEAT_DIAGNOSIS, .verdict = v->code + 1};
     copy(word.u.text, sizeof word.u.text, v->text);
     for (int r = 0; r < c->ranks; r++)
         if (c->group[r] != c->group[c->rank]) ls__heartbeat_send_rank(c, &word, r);
@@ -220,8 +236,9 @@ static void pronounce(ls_watchdog *w, ls_diagnosis *v)
     }
     if (!w->settings.end) {
         char line[LS_DIAGNOSIS_TEXT + 64];
-        int  n = snprintf(line, sizeof line, "%slockstep: error: %s\n", w->settings.terminal ? "\r\033[K" : "", v->text);
-        if (write(STDERR_FILENO, line, (size_t)n) != n) { /* nobody is left who could be told */ }
+        int n = snprintf(line, sizeof line, "%slockstep: error: %s\n", w->settings.terminal ? "\r\033[K" : "", v->text);
+        if (write(STDERR_FILENO, line, (size_t)n) != n) { /* nobody is left who could be told */
+        }
     }
     publish(w, v);
     for (int i = 0; i < 3 && w->control->socket >= 0; i++) {
@@ -232,7 +249,8 @@ static void pronounce(ls_watchdog *w, ls_diagnosis *v)
     end(w, v);
 }
 
-/* Not all at once: mpirun that has heard of one end waits a second before it kills the others, but for the end of another one meanwhile. */
+/* Not all at once: mpirun that has heard of one end waits a second before it kills the others, but for the end of
+ * another one meanwhile. */
 static void obey(ls_watchdog *w, int code, const char *text)
 {
     enum { AFTER_MS = 200, APART_MS = 100 }; /* after who has given the verdict */
@@ -244,12 +262,12 @@ static void obey(ls_watchdog *w, int code, const char *text)
     end(w, &v);
 }
 
-/* ---- between hosts ------------------------------------------------------------------------------------------------- */
+/* ---- between hosts ----------------------------------------------------------------------------------------------- */
 
 static void send_view(ls_watchdog *w, const ls_rank_view *view, int64_t now)
 {
-    ls_heartbeat *c    = w->control;
-    ls_heartbeat_message     word = {.kind = LS_HEARTBEAT_VIEW, .u.view = *view};
+    ls_heartbeat        *c    = w->control;
+    ls_heartbeat_message word = {.kind = LS_HEARTBEAT_VIEW, .u.view = *view};
     if (w->judge_ns && now - w->judge_ns < NEW_SPEAKER_MS * MS) {
         ls__heartbeat_send(c, &word, &w->judge);
         return;
@@ -261,17 +279,20 @@ static void send_view(ls_watchdog *w, const ls_rank_view *view, int64_t now)
 static void take_view(ls_watchdog *w, const ls_heartbeat_message *word, const struct sockaddr_in *from, int64_t now)
 {
     const ls_heartbeat *c = w->control;
-    ls_rank_view      v = word->u.view;
-    if (v.rank < 0 || v.rank >= c->ranks || c->group[v.rank] == c->group[c->rank] || c->group[v.rank] != c->group[word->from]) return;
-    v.what[sizeof v.what - 1] = v.whole[sizeof v.whole - 1] = v.host[sizeof v.host - 1] = v.message[sizeof v.message - 1] = 0;
+    ls_rank_view        v = word->u.view;
+    if (v.rank < 0 || v.rank >= c->ranks || c->group[v.rank] == c->group[c->rank] ||
+        c->group[v.rank] != c->group[word->from])
+        return;
+    v.what[sizeof v.what - 1] = v.whole[sizeof v.whole - 1] = v.host[sizeof v.host - 1] =
+        v.message[sizeof v.message - 1]                     = 0;
     for (int m = 0; m < LS_MARKS; m++) v.mark[m].what[LS_CALL_NAME - 1] = 0;
-    w->heard[v.rank]      = (heard){.view = v, .at_ns = now};
-    w->gone[word->from] = false;
+    w->heard[v.rank]            = (heard){.view = v, .at_ns = now};
+    w->gone[word->from]         = false;
     w->source[c->group[v.rank]] = *from;
 }
 
-/* Where a host has been heard from.  Only there does it mean something that nobody listens: other addresses that a host says are its own may
- * be, seen from here, those of somebody else. */
+/* Where a host has been heard from.  Only there does it mean something that nobody listens: other addresses that a host
+ * says are its own may be, seen from here, those of somebody else. */
 static struct in_addr known_address(const ls_watchdog *w, int rank)
 {
     const ls_heartbeat *c = w->control;
@@ -281,11 +302,13 @@ static struct in_addr known_address(const ls_watchdog *w, int rank)
 /* Ranks at whose ports nobody listens any more. */
 static void take_refusals(ls_watchdog *w)
 {
-    const ls_heartbeat  *c = w->control;
-    struct sockaddr_in at;
+    const ls_heartbeat *c = w->control;
+    struct sockaddr_in  at;
     while (ls__heartbeat_refused(w->control, &at))
         for (int r = 0; r < c->ranks; r++) {
-            if (c->peer[r].port != at.sin_port || known_address(w, r).s_addr != at.sin_addr.s_addr || c->group[r] == c->group[c->rank]) continue;
+            if (c->peer[r].port != at.sin_port || known_address(w, r).s_addr != at.sin_addr.s_addr ||
+                c->group[r] == c->group[c->rank])
+                continue;
             w->gone[r] = true;
             if (c->group[r] == c->group[0]) w->judge_ns = 0; /* another one there may be the judge */
         }
@@ -293,8 +316,8 @@ static void take_refusals(ls_watchdog *w)
 
 static void hear(ls_watchdog *w, int64_t now)
 {
-    ls_heartbeat_message            word;
-    struct sockaddr_in from;
+    ls_heartbeat_message word;
+    struct sockaddr_in   from;
     const ls_heartbeat  *c = w->control;
     for (int i = 0; i < WORDS_AT_ONCE && ls__heartbeat_receive(w->control, &word, &from); i++) {
         if (word.kind == LS_HEARTBEAT_VIEW && c->group[c->rank] == c->group[0]) take_view(w, &word, &from, now);
@@ -316,10 +339,10 @@ static void hear(ls_watchdog *w, int64_t now)
 static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
 {
     const ls_heartbeat *c     = w->control;
-    int               never = -1;
+    int                 never = -1;
     for (int r = 0; r < c->ranks; r++) {
         if (c->group[r] == c->group[c->rank]) continue;
-        const heard *h = &w->heard[r];
+        const heard *h  = &w->heard[r];
         int64_t      at = h->at_ns > w->excused_ns ? h->at_ns : w->excused_ns;
         w->view[r]      = h->view;
         if (h->at_ns) {
@@ -333,11 +356,13 @@ static void add_heard(ls_watchdog *w, int64_t now, double floor_s)
     }
     if (never < 0 || w->warned || (double)(now - w->began_ns) * NS < floor_s) return;
     w->warned = true;
-    fprintf(stderr, "lockstep: the watchdog hears nothing of %s: it cannot name ranks there that are late" LS_HINT
-                    "does a firewall between the hosts stop UDP?\n", c->peer[never].host);
+    fprintf(stderr,
+            "lockstep: the watchdog hears nothing of %s: it cannot name ranks there that are late" LS_HINT
+            "does a firewall between the hosts stop UDP?\n",
+            c->peer[never].host);
 }
 
-/* ---- the thread ---------------------------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 /* One whose process is gone, or stopped, has not to be waited for. */
 static bool may_speak(const ls_heartbeat *c, int member, int64_t now)
@@ -360,7 +385,8 @@ static int speaker(const ls_watchdog *w, int64_t now)
     return c->me;
 }
 
-/* One that was stopped itself may have missed the verdict on it, and find those that gave it gone: there is one verdict, and it was theirs. */
+/* One that was stopped itself may have missed the verdict on it, and find those that gave it gone: there is one
+ * verdict, and it was theirs. */
 static void judge(ls_watchdog *w, int64_t now, double floor_s)
 {
     enum { GIVEN_UP_MS = 2000 };
@@ -377,11 +403,11 @@ static void judge(ls_watchdog *w, int64_t now, double floor_s)
 static void report(ls_watchdog *w, int64_t now, double floor_s)
 {
     const ls_heartbeat *c     = w->control;
-    int64_t           since = w->judge_last_ns > w->excused_ns ? w->judge_last_ns : w->excused_ns;
-    double            quiet = (double)(now - since) * NS;
-    bool              gone  = true;
-    int               turn  = 0; /* one host after the other, so that one verdict does for all */
-    bool              lost  = w->judge_last_ns && quiet > NEARLY * floor_s; /* what it does not read must leave room for a verdict */
+    int64_t             since = w->judge_last_ns > w->excused_ns ? w->judge_last_ns : w->excused_ns;
+    double              quiet = (double)(now - since) * NS;
+    bool                gone  = true;
+    int                 turn  = 0; /* one host after the other, so that one verdict does for all */
+    bool lost = w->judge_last_ns && quiet > NEARLY * floor_s; /* what it does not read must leave room for a verdict */
     if (w->ticks % (1 + c->ranks / 256) == 0 && (!lost || now - w->sent_ns >= TICK_MS * MS)) {
         for (int m = 0; m < c->members; m++) send_view(w, &w->view[c->member[m]], now);
         w->sent_ns = now;
@@ -397,22 +423,26 @@ static void report(ls_watchdog *w, int64_t now, double floor_s)
     }
     if (!w->lost_ns) w->lost_ns = now;
     if (now - w->lost_ns < turn * TURN_MS * MS) return;
-    ls_diagnosis          v    = {.rank = 0, .code = LS_ERR_ENV};
+    ls_diagnosis        v    = {.rank = 0, .code = LS_ERR_ENV};
     const ls_rank_view *mine = &w->view[c->rank];
     char                here[LS_FLIGHT_NAME + 128];
-    snprintf(here, sizeof here, "rank %d on %s is in %s at step %lld", mine->rank, mine->host, mine->whole, (long long)mine->step);
+    snprintf(here, sizeof here, "rank %d on %s is in %s at step %lld", mine->rank, mine->host, mine->whole,
+             (long long)mine->step);
     if (gone)
-        snprintf(v.text, sizeof v.text, "rank 0 on %s was killed, process %d; %s", c->peer[0].host, c->peer[0].process, here);
+        snprintf(v.text, sizeof v.text, "rank 0 on %s was killed, process %d; %s", c->peer[0].host, c->peer[0].process,
+                 here);
     else
-        snprintf(v.text, sizeof v.text, "no word from %s (rank 0) for %.1f s: it was stopped, or the host is down, or the network to it is cut; %s",
-                 c->peer[0].host, quiet, here);
+        snprintf(
+            v.text, sizeof v.text,
+            "no word from %s (rank 0) for %.1f s: it was stopped, or the host is down, or the network to it is cut; %s",
+            c->peer[0].host, quiet, here);
     pronounce(w, &v);
 }
 
 static void look_around(ls_watchdog *w, int64_t now)
 {
-    const ls_heartbeat *c = w->control;
-    double floor_s      = w->settings.floor_s > 0 ? w->settings.floor_s : LS_WATCHDOG_FLOOR_S;
+    const ls_heartbeat *c       = w->control;
+    double              floor_s = w->settings.floor_s > 0 ? w->settings.floor_s : LS_WATCHDOG_FLOOR_S;
     for (int m = 0; m < c->members; m++) {
         int32_t code = m == c->me ? 0 : atomic_load(&c->seat[m]->verdict);
         if (!code) continue;
@@ -424,15 +454,17 @@ static void look_around(ls_watchdog *w, int64_t now)
     if (w->over || w->settings.off || speaker(w, now) != c->me) return;
     w->alert = false;
     for (int m = 0; m < c->members; m++) look(w, m, now, floor_s);
-    if (c->group[c->rank] == c->group[0]) judge(w, now, floor_s);
-    else report(w, now, floor_s);
+    if (c->group[c->rank] == c->group[0])
+        judge(w, now, floor_s);
+    else
+        report(w, now, floor_s);
 }
 
 /* Hosts that have not heard of each other yet hurry: before they have, nobody is missed. */
 static bool acquainted(const ls_watchdog *w, int64_t now)
 {
     const ls_heartbeat *c   = w->control;
-    bool              all = true;
+    bool                all = true;
     if (c->socket < 0 || now - w->began_ns > HURRY_FOR_MS * MS) return true;
     if (c->group[c->rank] != c->group[0]) return w->judge_last_ns != 0;
     for (int r = 0; r < c->ranks; r++) all &= c->group[r] == c->group[0] || w->heard[r].at_ns;
@@ -457,7 +489,7 @@ static void *watch(void *context)
     return NULL;
 }
 
-/* ---- beginning and end --------------------------------------------------------------------------------------------- */
+/* ---- beginning and end ------------------------------------------------------------------------------------------- */
 
 static ls_status start_thread(ls_watchdog *w)
 {
@@ -483,7 +515,8 @@ static void hand_over(ls_watchdog *w)
     ls_seat    *own     = w->control->own;
     const char *message = ls_error_message();
     size_t      line    = strcspn(message, "\n");
-    snprintf(own->message, sizeof own->message, "%.*s", (int)(line < sizeof own->message ? line : sizeof own->message - 1), message);
+    snprintf(own->message, sizeof own->message, "%.*s",
+             (int)(line < sizeof own->message ? line : sizeof own->message - 1), message);
     fflush(stdout);
     atomic_store(&own->failed, LS_ERR_ENV + 1);
     for (int waited = 0; waited < PATIENCE_MS && !w->over; waited += TICK_MS / 4) usleep(TICK_MS / 4 * 1000);
@@ -506,13 +539,14 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     LS_TRY(ls__heartbeat_new(&c, comm));
     const size_t many = (size_t)c->ranks;
     ls_watchdog *w    = ls_arena_alloc(c->memory, sizeof *w);
-    *w                = (ls_watchdog){.comm = comm, .control = c, .flight = {.log = &c->own->log}, .bell = -1, .began_ns = ls__flight_now()};
-    w->stopped_ns     = ls_arena_alloc(c->memory, sizeof *w->stopped_ns * (size_t)c->members);
-    w->view           = ls_arena_alloc(c->memory, sizeof *w->view * many);
-    w->heard          = ls_arena_alloc(c->memory, sizeof *w->heard * many);
-    w->source         = ls_arena_alloc(c->memory, sizeof *w->source * many);
-    w->gone           = ls_arena_alloc(c->memory, sizeof *w->gone * many);
-    w->oom_before     = oom_kills();
+    *w                = (ls_watchdog){
+                       .comm = comm, .control = c, .flight = {.log = &c->own->log}, .bell = -1, .began_ns = ls__flight_now()};
+    w->stopped_ns = ls_arena_alloc(c->memory, sizeof *w->stopped_ns * (size_t)c->members);
+    w->view       = ls_arena_alloc(c->memory, sizeof *w->view * many);
+    w->heard      = ls_arena_alloc(c->memory, sizeof *w->heard * many);
+    w->source     = ls_arena_alloc(c->memory, sizeof *w->source * many);
+    w->gone       = ls_arena_alloc(c->memory, sizeof *w->gone * many);
+    w->oom_before = oom_kills();
     pthread_mutex_init(&w->lock, NULL);
     atomic_store(&c->own->beat_ns, w->began_ns);
     ls_status status = ls__fault_injection_init(&w->flight, comm);
@@ -526,7 +560,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     ls__crash_report_install(&c->own->signal, c->ranks == 1);
     watching         = w;
     ls__at_no_memory = without_memory;
-    *out = w;
+    *out             = w;
     return LS_OK;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * config.json: what Hugging Face's transformers keeps beside model.safetensors, so that from_pretrained can make the model again.
- * What stands in it is what the model said when it was built (ls__graph_facts); read back, it gives the options to build it with.
+ * config.json: what Hugging Face's transformers keeps beside model.safetensors, so that from_pretrained can make the
+ * model again. What stands in it is what the model said when it was built (ls__graph_facts); read back, it gives the
+ * options to build it with.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,16 +22,22 @@
 
 enum { MOST_CONFIG = 1 << 20 };
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------- */
 
 static json_t *value_of(const ls_config_fact *f)
 {
     switch (f->kind) {
-    case LS_CONFIG_FACT_TEXT: return f->text ? json_string(f->text) : json_null();
-    case LS_CONFIG_FACT_LIST: return json_pack("[s]", f->text);
-    case LS_CONFIG_FACT_INT: return json_integer(f->whole);
-    case LS_CONFIG_FACT_REAL: return json_real(f->real);
-    case LS_CONFIG_FACT_BOOL: return json_boolean(f->whole);
+    case LS_CONFIG_FACT_TEXT:
+        return f->text ? json_string(f->text) : json_null();
+    case LS_CONFIG_FACT_LIST:
+        return json_pack("[s]", f->text);
+    case LS_CONFIG_FACT_INT:
+        return json_integer(f->whole);
+    case LS_CONFIG_FACT_REAL:
+        return json_real(f->real);
+    case LS_CONFIG_FACT_BOOL:
+        return json_boolean(f->whole);
     }
     return NULL;
 }
@@ -42,7 +49,8 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
     if (!*written) return LS_OK;
     json_t *config = json_object();
     bool    good   = config;
-    for (int i = 0; i < g->facts; i++) good = json_object_set_new(config, g->fact[i].key, value_of(&g->fact[i])) == 0 && good;
+    for (int i = 0; i < g->facts; i++)
+        good = json_object_set_new(config, g->fact[i].key, value_of(&g->fact[i])) == 0 && good;
     char *text = good ? json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(config);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its text", path);
@@ -57,7 +65,8 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
     return LS_OK;
 }
 
-/* ---- checking -------------------------------------------------------------------------------------------------------- */
+/* ---- checking
+ * -------------------------------------------------------------------------------------------------------- */
 
 static ls_status read_text(int fd, const char *path, json_t **config)
 {
@@ -65,7 +74,8 @@ static ls_status read_text(int fd, const char *path, json_t **config)
     json_error_t error;
     size_t       used = 0;
     if (fstat(fd, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    LS_CHECK(S_ISREG(info.st_mode) && info.st_size <= MOST_CONFIG, LS_ERR_DATA, "%s: expected a file of at most %d bytes", path, MOST_CONFIG);
+    LS_CHECK(S_ISREG(info.st_mode) && info.st_size <= MOST_CONFIG, LS_ERR_DATA,
+             "%s: expected a file of at most %d bytes", path, MOST_CONFIG);
     char *text = malloc((size_t)info.st_size + 1);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its text", path);
     while (used < (size_t)info.st_size) {
@@ -76,10 +86,12 @@ static ls_status read_text(int fd, const char *path, json_t **config)
     }
     *config = json_loadb(text, used, JSON_REJECT_DUPLICATES, &error);
     free(text);
-    LS_CHECK(*config, LS_ERR_DATA, "%s: it is no JSON: %s (line %d, column %d)" LS_HINT "the file is damaged or not complete: get it again", path, error.text,
-             error.line, error.column);
-    LS_CHECK(json_is_object(*config), LS_ERR_DATA, "%s: expected an object of settings, like {\"n_layer\": 12}" LS_HINT
-             "is it the config.json of a model?", path);
+    LS_CHECK(*config, LS_ERR_DATA,
+             "%s: it is no JSON: %s (line %d, column %d)" LS_HINT "the file is damaged or not complete: get it again",
+             path, error.text, error.line, error.column);
+    LS_CHECK(json_is_object(*config), LS_ERR_DATA,
+             "%s: expected an object of settings, like {\"n_layer\": 12}" LS_HINT "is it the config.json of a model?",
+             path);
     return LS_OK;
 }
 
@@ -98,10 +110,14 @@ static bool agrees(const ls_config_fact *f, const json_t *value)
     const char *text = json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
     switch (f->kind) {
     case LS_CONFIG_FACT_TEXT:
-    case LS_CONFIG_FACT_LIST: return text && (!strcmp(text, f->text) || (f->same && !strcmp(text, f->same)));
-    case LS_CONFIG_FACT_INT: return json_is_integer(value) && json_integer_value(value) == f->whole;
-    case LS_CONFIG_FACT_REAL: return json_is_number(value) && fabs(json_number_value(value) - f->real) <= 1e-6 * fabs(f->real);
-    case LS_CONFIG_FACT_BOOL: return json_is_boolean(value) && json_is_true(value) == (f->whole != 0);
+    case LS_CONFIG_FACT_LIST:
+        return text && (!strcmp(text, f->text) || (f->same && !strcmp(text, f->same)));
+    case LS_CONFIG_FACT_INT:
+        return json_is_integer(value) && json_integer_value(value) == f->whole;
+    case LS_CONFIG_FACT_REAL:
+        return json_is_number(value) && fabs(json_number_value(value) - f->real) <= 1e-6 * fabs(f->real);
+    case LS_CONFIG_FACT_BOOL:
+        return json_is_boolean(value) && json_is_true(value) == (f->whole != 0);
     }
     return false;
 }
@@ -131,20 +147,24 @@ static ls_status compare(const char *path, const json_t *config, const ls_graph 
     size_t used = 0;
     for (int i = 0; i < g->facts; i++) {
         const ls_config_fact *f     = &g->fact[i];
-        const json_t  *value = json_object_get(config, f->key);
-        char           its[64], ours[64];
-        const bool     silent = !value || json_is_null(value);
+        const json_t         *value = json_object_get(config, f->key);
+        char                  its[64], ours[64];
+        const bool            silent = !value || json_is_null(value);
         if (!f->checked || (silent ? !f->required : agrees(f, value))) continue;
         json_t *mine = value_of(f);
         if (used < sizeof differ)
-            used += (size_t)snprintf(differ + used, sizeof differ - used, "%s%s is %s, the model's is %s", used ? "; " : "", f->key,
-                                     silent ? "missing" : shown(value, its), shown(mine, ours));
+            used +=
+                (size_t)snprintf(differ + used, sizeof differ - used, "%s%s is %s, the model's is %s", used ? "; " : "",
+                                 f->key, silent ? "missing" : shown(value, its), shown(mine, ours));
         json_decref(mine);
         if (f->option && !silent) add_option(options, sizeof options, f, value);
     }
     if (!used) return LS_OK;
-    if (*options) return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "make the model with {%s}", path, differ, options);
-    return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model makes that one", path, differ);
+    if (*options)
+        return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "make the model with {%s}", path, differ,
+                       options);
+    return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model makes that one", path,
+                   differ);
 }
 
 ls_status ls_hf_config_check(const char *path, const ls_graph *g)
@@ -157,35 +177,45 @@ ls_status ls_hf_config_check(const char *path, const ls_graph *g)
     return LS_OK;
 }
 
-/* ---- building ------------------------------------------------------------------------------------------------------------- */
+/* ---- building
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static bool is_of_kind(const ls_config_fact *f, const json_t *value)
 {
     switch (f->kind) {
     case LS_CONFIG_FACT_TEXT:
-    case LS_CONFIG_FACT_LIST: return json_is_string(value);
-    case LS_CONFIG_FACT_INT: return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
-    case LS_CONFIG_FACT_REAL: return json_is_number(value);
-    case LS_CONFIG_FACT_BOOL: return json_is_boolean(value);
+    case LS_CONFIG_FACT_LIST:
+        return json_is_string(value);
+    case LS_CONFIG_FACT_INT:
+        return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
+    case LS_CONFIG_FACT_REAL:
+        return json_is_number(value);
+    case LS_CONFIG_FACT_BOOL:
+        return json_is_boolean(value);
     }
     return false;
 }
 
-static ls_status gather_options(const char *path, const json_t *config, const ls_graph *g, char *options, size_t room, int64_t *classes)
+static ls_status gather_options(const char *path, const json_t *config, const ls_graph *g, char *options, size_t room,
+                                int64_t *classes)
 {
     char        its[64];
     const char *type = json_string_value(json_object_get(config, "model_type"));
     *options         = 0;
     *classes         = 0;
     for (int i = 0; i < g->facts; i++) {
-        const ls_config_fact *f     = &g->fact[i];
-        const json_t  *value = json_object_get(config, f->key);
-        const bool     silent = !value || json_is_null(value);
+        const ls_config_fact *f      = &g->fact[i];
+        const json_t         *value  = json_object_get(config, f->key);
+        const bool            silent = !value || json_is_null(value);
         if (!f->option || (silent && !f->required)) continue;
-        LS_CHECK(!silent, LS_ERR_DATA, "%s: expected %s, found nothing; the model_type is '%.40s'" LS_HINT "it must be a model like %s's", path, f->key,
-                 type ? type : "", g->fact[0].text ? g->fact[0].text : "this program");
+        LS_CHECK(!silent, LS_ERR_DATA,
+                 "%s: expected %s, found nothing; the model_type is '%.40s'" LS_HINT "it must be a model like %s's",
+                 path, f->key, type ? type : "", g->fact[0].text ? g->fact[0].text : "this program");
         LS_CHECK(is_of_kind(f, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, f->key,
-                 f->kind == LS_CONFIG_FACT_INT ? "a whole number from 1 to 2147483647" : f->kind == LS_CONFIG_FACT_REAL ? "a number" : f->kind == LS_CONFIG_FACT_BOOL ? "true or false" : "a text",
+                 f->kind == LS_CONFIG_FACT_INT    ? "a whole number from 1 to 2147483647"
+                 : f->kind == LS_CONFIG_FACT_REAL ? "a number"
+                 : f->kind == LS_CONFIG_FACT_BOOL ? "true or false"
+                                                  : "a text",
                  shown(value, its));
         if (!strcmp(f->option, "classes"))
             *classes = json_integer_value(value);

@@ -2,8 +2,8 @@
  *
  * Parameters to and from safetensors files (dist/interop/safetensors_file.c has the format).
  *
- * Read, no parameter is touched before everything about every tensor is checked; what does not fit is one message with all of
- * it.  A model's names are Hugging Face's, and three things of its files are understood beyond them:
+ * Read, no parameter is touched before everything about every tensor is checked; what does not fit is one message with
+ * all of it.  A model's names are Hugging Face's, and three things of its files are understood beyond them:
  *  - the prefix of a base model ("transformer.") may be missing in the file;
  *  - GPT-2's files hold causal masks as attn.bias and attn.masked_bias: no parameters;
  *  - a tied head may stand there as lm_head.weight: beside the embedding when both are equal, or in its place.
@@ -32,7 +32,7 @@ static int stored_dims(const ls_tensor *t, int64_t dim[LS_MAX_DIMS])
     return t->rank;
 }
 
-/* ---- names ---------------------------------------------------------------------------------------------------------- */
+/* ---- names ------------------------------------------------------------------------------------------------------- */
 
 static const char *const prefixes[] = {"transformer."};
 
@@ -100,7 +100,8 @@ static int tied_to(const ls_params *params, const char *name)
     return -1;
 }
 
-/* ---- against the parameters ------------------------------------------------------------------------------------------ */
+/* ---- against the parameters
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct names {
     char   text[800];
@@ -153,9 +154,10 @@ static ls_status report(const ls_tensor_set *set, const misfits *m)
     for
         EACH(i, parts)
     if (parts[i].names->count && used < sizeof text)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d %s: %s%s", used ? "; " : "", parts[i].names->count, parts[i].what,
-                                 parts[i].names->text, rest(parts[i].names));
-    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?  `lockstep ckpt inspect` lists what it has", set->path, text);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d %s: %s%s", used ? "; " : "",
+                                 parts[i].names->count, parts[i].what, parts[i].names->text, rest(parts[i].names));
+    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?  `lockstep ckpt inspect` lists what it has",
+             set->path, text);
     return LS_OK;
 }
 
@@ -197,8 +199,10 @@ static ls_status compare_tied(ls_tensor_set *set, const ls_params *params, ls_st
             LS_TRY(ls__stored_read(e, at, n, piece));
             LS_TRY(ls__stored_read(found[slot], at, n, piece + most));
             for (int64_t k = 0; k < n; k++)
-                LS_CHECK(piece[k] == piece[most + k] || (piece[k] != piece[k] && piece[most + k] != piece[most + k]), LS_ERR_DATA,
-                         "%s: '%s' and '%s' differ (%g and %g at element %" PRId64 "), but in this model they are one parameter" LS_HINT
+                LS_CHECK(piece[k] == piece[most + k] || (piece[k] != piece[k] && piece[most + k] != piece[most + k]),
+                         LS_ERR_DATA,
+                         "%s: '%s' and '%s' differ (%g and %g at element %" PRId64
+                         "), but in this model they are one parameter" LS_HINT
                          "a head of its own can't be loaded: the model's is tied to its embedding",
                          set->path, e->name, found[slot]->name, (double)piece[k], (double)piece[most + k], at + k);
         }
@@ -206,10 +210,11 @@ static ls_status compare_tied(ls_tensor_set *set, const ls_params *params, ls_st
     return LS_OK;
 }
 
-/* ---- values ---------------------------------------------------------------------------------------------------------- */
+/* ---- values
+ * ---------------------------------------------------------------------------------------------------------- */
 
-/* A file's matrix, in x out, in tiles of whole rows (of parts of a row, when a row is longer than a piece), between `piece`,
- * laid out as the file, and the parameter, out x in. */
+/* A file's matrix, in x out, in tiles of whole rows (of parts of a row, when a row is longer than a piece), between
+ * `piece`, laid out as the file, and the parameter, out x in. */
 typedef struct tile {
     int64_t row, rows, col, cols;
 } tile;
@@ -247,9 +252,13 @@ static ls_status write_turned(ls_file *f, int64_t in, int64_t out, const float *
     return LS_OK;
 }
 
-static float *values_of(const ls_params *params, int slot) { return (float *)params->block.data + params->slot[slot].offset; }
+static float *values_of(const ls_params *params, int slot)
+{
+    return (float *)params->block.data + params->slot[slot].offset;
+}
 
-/* ---- reading --------------------------------------------------------------------------------------------------------- */
+/* ---- reading
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* Differing sizes are better said than seen from the shapes. */
 static ls_status check_config(const char *path, const ls_params *params)
@@ -286,7 +295,8 @@ ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
     return LS_OK;
 }
 
-/* ---- writing --------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------- */
 
 /* The header's text, padded so that the values begin at a multiple of 8 bytes; NULL without memory, or for
  * a name that is not UTF-8. */
@@ -300,9 +310,9 @@ static char *header_text(const ls_params *params, size_t *length)
         int64_t          dim[LS_MAX_DIMS], bytes = params->slot[i].count * (int64_t)sizeof(float);
         json_t          *shape = json_array();
         for (int d = 0, rank = stored_dims(t, dim); d < rank; d++) json_array_append_new(shape, json_integer(dim[d]));
-        json_t *item =
-            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at, (json_int_t)(at + bytes));
-        good = json_object_set_new(header, t->name, item) == 0 && good;
+        json_t *item = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
+                                 (json_int_t)(at + bytes));
+        good         = json_object_set_new(header, t->name, item) == 0 && good;
         at += bytes;
     }
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL, *padded = NULL;
@@ -342,7 +352,8 @@ ls_status ls_safetensors_save(const char *path, ls_params *params)
     ls_arena *memory;
     LS_TRY(ls_arena_new(&memory, "safetensors"));
     ls_status status = ls__file_create(&f, path);
-    if (status == LS_OK) status = ls__file_finish(&f, write_all(&f, params, ls_arena_alloc(memory, PIECE * sizeof(float))));
+    if (status == LS_OK)
+        status = ls__file_finish(&f, write_all(&f, params, ls_arena_alloc(memory, PIECE * sizeof(float))));
     ls_arena_free(memory);
     LS_TRY(status);
     return LS_OK;

@@ -69,11 +69,12 @@ static const ls_stored_type types[] = {
 const char *ls__stored_shape(char text[256], int rank, const int64_t *dim)
 {
     size_t used = (size_t)snprintf(text, 256, rank ? "" : "(scalar)");
-    for (int i = 0; i < rank && used < 230; i++) used += (size_t)snprintf(text + used, 256 - used, "%s%" PRId64, i ? " x " : "", dim[i]);
+    for (int i = 0; i < rank && used < 230; i++)
+        used += (size_t)snprintf(text + used, 256 - used, "%s%" PRId64, i ? " x " : "", dim[i]);
     return text;
 }
 
-/* ---- the header ---------------------------------------------------------------------------------------------------- */
+/* ---- the header -------------------------------------------------------------------------------------------------- */
 
 static ls_status read_at(const ls_tensor_file *f, void *data, size_t bytes, int64_t at)
 {
@@ -82,7 +83,8 @@ static ls_status read_at(const ls_tensor_file *f, void *data, size_t bytes, int6
         ssize_t n = pread(f->fd, out, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30, at);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", f->path,
+        LS_CHECK(n > 0, LS_ERR_DATA,
+                 "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", f->path,
                  at);
         out += n;
         at += n;
@@ -97,7 +99,8 @@ static ls_status open_file(ls_tensor_file *f)
     f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
     if (f->fd < 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
     if (fstat(f->fd, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
-    LS_CHECK(S_ISREG(info.st_mode), LS_ERR_DATA, "%s: expected a safetensors file, found something that is not a file", f->path);
+    LS_CHECK(S_ISREG(info.st_mode), LS_ERR_DATA, "%s: expected a safetensors file, found something that is not a file",
+             f->path);
     f->bytes = info.st_size;
     return LS_OK;
 }
@@ -105,8 +108,8 @@ static ls_status open_file(ls_tensor_file *f)
 static ls_status read_header(ls_tensor_file *f)
 {
     unsigned char prefix[LS_STORED_PREFIX];
-    LS_CHECK(f->bytes >= LS_STORED_PREFIX + 2, LS_ERR_DATA, "%s: expected a safetensors file, found only %" PRId64 " bytes", f->path,
-             f->bytes);
+    LS_CHECK(f->bytes >= LS_STORED_PREFIX + 2, LS_ERR_DATA,
+             "%s: expected a safetensors file, found only %" PRId64 " bytes", f->path, f->bytes);
     LS_TRY(read_at(f, prefix, LS_STORED_PREFIX, 0));
     uint64_t length = 0;
     for (int i = LS_STORED_PREFIX - 1; i >= 0; i--) length = length << 8 | prefix[i];
@@ -114,17 +117,23 @@ static ls_status read_header(ls_tensor_file *f)
              "%s: its first 8 bytes announce a header of %" PRIu64 " bytes, but the file has only %" PRId64 LS_HINT
              "is it a safetensors file, and complete?",
              f->path, length, f->bytes);
-    LS_CHECK(length <= MAX_HEADER, LS_ERR_DATA, "%s: a header of %" PRIu64 " bytes is larger than the %" PRIu64 " that the format allows",
-             f->path, length, MAX_HEADER);
+    LS_CHECK(length <= MAX_HEADER, LS_ERR_DATA,
+             "%s: a header of %" PRIu64 " bytes is larger than the %" PRIu64 " that the format allows", f->path, length,
+             MAX_HEADER);
     char *text = malloc(length);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for a header of %" PRIu64 " bytes", f->path, length);
     ls_status    status = read_at(f, text, length, LS_STORED_PREFIX);
     json_error_t error;
     if (status == LS_OK && text[0] != '{')
-        status = LS_FAIL(LS_ERR_DATA, "%s: expected a header that begins with '{', found byte 0x%02x" LS_HINT "is it a safetensors file?", f->path, (unsigned char)text[0]);
+        status =
+            LS_FAIL(LS_ERR_DATA,
+                    "%s: expected a header that begins with '{', found byte 0x%02x" LS_HINT "is it a safetensors file?",
+                    f->path, (unsigned char)text[0]);
     if (status == LS_OK && !(f->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error)))
-        status = LS_FAIL(LS_ERR_DATA, "%s: its header is no JSON: %s (line %d, column %d)" LS_HINT
-                         "is it a safetensors file, and complete?", f->path, error.text, error.line, error.column);
+        status = LS_FAIL(LS_ERR_DATA,
+                         "%s: its header is no JSON: %s (line %d, column %d)" LS_HINT
+                         "is it a safetensors file, and complete?",
+                         f->path, error.text, error.line, error.column);
     free(text);
     f->data_at = LS_STORED_PREFIX + (int64_t)length;
     return status;
@@ -136,25 +145,29 @@ static ls_status read_type(const ls_tensor_file *f, ls_stored *e, const json_t *
     LS_CHECK(name, LS_ERR_DATA, "%s: tensor '%s': expected a text as its dtype" DAMAGED, f->path, e->name);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(types[i].name, name) == 0) e->type = &types[i];
-    LS_CHECK(e->type, LS_ERR_DATA, "%s: tensor '%s': unknown dtype '%.20s'" LS_HINT "F32, F16 and BF16 can be loaded: save it as one of these", f->path, e->name, name);
+    LS_CHECK(e->type, LS_ERR_DATA,
+             "%s: tensor '%s': unknown dtype '%.20s'" LS_HINT
+             "F32, F16 and BF16 can be loaded: save it as one of these",
+             f->path, e->name, name);
     return LS_OK;
 }
 
 static ls_status read_shape(const ls_tensor_file *f, ls_stored *e, const json_t *value)
 {
-    LS_CHECK(json_is_array(value), LS_ERR_DATA, "%s: tensor '%s': expected a list as its shape" DAMAGED, f->path, e->name);
+    LS_CHECK(json_is_array(value), LS_ERR_DATA, "%s: tensor '%s': expected a list as its shape" DAMAGED, f->path,
+             e->name);
     size_t rank = json_array_size(value);
-    LS_CHECK(rank <= LS_STORED_RANK, LS_ERR_DATA, "%s: tensor '%s' has %zu dims; at most %d are read", f->path, e->name, rank,
-             LS_STORED_RANK);
+    LS_CHECK(rank <= LS_STORED_RANK, LS_ERR_DATA, "%s: tensor '%s' has %zu dims; at most %d are read", f->path, e->name,
+             rank, LS_STORED_RANK);
     e->rank  = (int)rank;
     e->numel = 1;
     for (int i = 0; i < e->rank; i++) {
         const json_t *dim = json_array_get(value, (size_t)i);
-        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA, "%s: tensor '%s': dim %d is not a size" DAMAGED, f->path,
-                 e->name, i);
+        LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA,
+                 "%s: tensor '%s': dim %d is not a size" DAMAGED, f->path, e->name, i);
         e->dim[i] = json_integer_value(dim);
-        LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA, "%s: tensor '%s' is larger than an address space" DAMAGED,
-                 f->path, e->name);
+        LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA,
+                 "%s: tensor '%s' is larger than an address space" DAMAGED, f->path, e->name);
     }
     return LS_OK;
 }
@@ -174,15 +187,16 @@ static ls_status read_offsets(const ls_tensor_file *f, ls_stored *e, const json_
     char shape[256];
     LS_CHECK(!__builtin_mul_overflow(e->numel, (int64_t)e->type->bytes, &bytes), LS_ERR_DATA,
              "%s: tensor '%s' is larger than an address space" DAMAGED, f->path, e->name);
-    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA, "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64 DAMAGED, f->path,
-             e->name, e->end - e->begin, ls__stored_shape(shape, e->rank, e->dim), e->type->name, bytes);
+    LS_CHECK(bytes == e->end - e->begin, LS_ERR_DATA,
+             "%s: tensor '%s' has %" PRId64 " bytes, but %s of %s takes %" PRId64 DAMAGED, f->path, e->name,
+             e->end - e->begin, ls__stored_shape(shape, e->rank, e->dim), e->type->name, bytes);
     return LS_OK;
 }
 
 static ls_status read_entry(const ls_tensor_file *f, ls_stored *e, const json_t *value)
 {
-    LS_CHECK(json_is_object(value), LS_ERR_DATA, "%s: tensor '%s': expected an object with dtype, shape and data_offsets" DAMAGED, f->path,
-             e->name);
+    LS_CHECK(json_is_object(value), LS_ERR_DATA,
+             "%s: tensor '%s': expected an object with dtype, shape and data_offsets" DAMAGED, f->path, e->name);
     LS_TRY(read_type(f, e, json_object_get(value, "dtype")));
     LS_TRY(read_shape(f, e, json_object_get(value, "shape")));
     LS_TRY(read_offsets(f, e, json_object_get(value, "data_offsets")));
@@ -212,7 +226,8 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     json_object_foreach(f->header, name, value)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
-        LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d has control characters in it" DAMAGED, f->path, f->count + 1);
+        LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d has control characters in it" DAMAGED,
+                 f->path, f->count + 1);
         ls_stored *e = &f->stored[f->count++];
         e->name      = name;
         e->file      = f;
@@ -222,12 +237,14 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     int64_t at = 0;
     for (int i = 0; i < f->count; i++) {
         const ls_stored *e = &f->stored[i];
-        LS_CHECK(e->begin >= at, LS_ERR_DATA, "%s: tensors '%s' and '%s' overlap" DAMAGED, f->path, f->stored[i - 1].name, e->name);
-        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to none" DAMAGED, f->path, e->begin - at, e->name);
+        LS_CHECK(e->begin >= at, LS_ERR_DATA, "%s: tensors '%s' and '%s' overlap" DAMAGED, f->path,
+                 f->stored[i - 1].name, e->name);
+        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to none" DAMAGED,
+                 f->path, e->begin - at, e->name);
         at = e->end;
     }
-    LS_CHECK(at == f->bytes - f->data_at, LS_ERR_DATA, "%s: %" PRId64 " bytes at its end belong to no tensor" DAMAGED, f->path,
-             f->bytes - f->data_at - at);
+    LS_CHECK(at == f->bytes - f->data_at, LS_ERR_DATA, "%s: %" PRId64 " bytes at its end belong to no tensor" DAMAGED,
+             f->path, f->bytes - f->data_at - at);
     return LS_OK;
 }
 
@@ -258,7 +275,8 @@ ls_status ls__stored_read(const ls_stored *e, int64_t at, int64_t n, float *out)
     const int64_t    most = PIECE / e->type->bytes;
     for (int64_t done = 0; done < n;) {
         int64_t some = n - done < most ? n - done : most;
-        LS_TRY(read_at(f, piece, (size_t)(some * e->type->bytes), f->data_at + e->begin + (at + done) * e->type->bytes));
+        LS_TRY(
+            read_at(f, piece, (size_t)(some * e->type->bytes), f->data_at + e->begin + (at + done) * e->type->bytes));
         e->type->widen(out + done, piece, (size_t)some);
         done += some;
     }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One data-parallel step.  The program of a step is forward, loss, backward, and between the backward instructions, as
- * soon as a bucket of gradients is complete, its sum over all ranks; then the update.  The loss, the weight it is divided
- * by and the hits travel in the header of the gradient block, with its first range: every rank sees the same numbers and
- * takes the same decisions.  With them goes the word of each rank (dist/trainer/trainer.h): whether it has failed, and what it votes for.
+ * soon as a bucket of gradients is complete, its sum over all ranks; then the update.  The loss, the weight it is
+ * divided by and the hits travel in the header of the gradient block, with its first range: every rank sees the same
+ * numbers and takes the same decisions.  With them goes the word of each rank (dist/trainer/trainer.h): whether it has
+ * failed, and what it votes for.
  *
  * Gradients are sums; they are divided once, in the update, by the weight of the whole batch.
  */
@@ -70,11 +71,13 @@ static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t
 {
     LS_CHECK(batch, LS_ERR_USAGE, "expected a batch, found NULL");
     ls_batch_partition share = ls_trainer_share(t, batch->global_rows);
-    LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= most, LS_ERR_USAGE, "a global batch of %lld samples, expected 1 to %lld",
-             (long long)batch->global_rows, (long long)most);
+    LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= most, LS_ERR_USAGE,
+             "a global batch of %lld samples, expected 1 to %lld", (long long)batch->global_rows, (long long)most);
     LS_CHECK(batch->first == share.first && batch->rows == share.rows, LS_ERR_USAGE,
-             "this rank got the samples [%lld, %lld) of the batch, but its share is [%lld, %lld)" LS_HINT "ask ls_trainer_share", (long long)batch->first,
-             (long long)(batch->first + batch->rows), (long long)share.first, (long long)(share.first + share.rows));
+             "this rank got the samples [%lld, %lld) of the batch, but its share is [%lld, %lld)" LS_HINT
+             "ask ls_trainer_share",
+             (long long)batch->first, (long long)(batch->first + batch->rows), (long long)share.first,
+             (long long)(share.first + share.rows));
     return LS_OK;
 }
 
@@ -86,21 +89,39 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
     if (idle) batch = &none;
     for (int m = 0; m < ph->micros; m++) {
         const ls_allreduce_schedule *s     = ls__allreduce_schedule(ph->tree, m);
-        int64_t                 first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
-        for (int k = 0; k <= s->shards; k++) t->bound[k] = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard + k) - first;
+        int64_t                      first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
+        for (int k = 0; k <= s->shards; k++)
+            t->bound[k] = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard + k) - first;
         for (int k = 0; k < s->groups; k++)
-            t->group[k] = (ls_group){.first = s->group[k].first, .shards = s->group[k].shards, .offset = (size_t)s->group[k].slot * ph->stride};
-        ph->run = (ls_execution){.batch = batch, .skip = first - batch->first, .rows = t->bound[s->shards], .shards = s->shards, .bound = t->bound,
-                           .groups = s->groups, .group = t->group, .grads = ph->grads, .training = training, .idle = idle, .seed = t->options.seed, .step = t->steps,
-                           .first_sample = first, .micro = m, .micros = ph->micros, .seconds = training ? t->seconds : NULL,
-                           .flight = t->comm->flight, .poller = training && t->poller.call ? &t->poller : NULL};
+            t->group[k] = (ls_group){.first  = s->group[k].first,
+                                     .shards = s->group[k].shards,
+                                     .offset = (size_t)s->group[k].slot * ph->stride};
+        ph->run = (ls_execution){.batch        = batch,
+                                 .skip         = first - batch->first,
+                                 .rows         = t->bound[s->shards],
+                                 .shards       = s->shards,
+                                 .bound        = t->bound,
+                                 .groups       = s->groups,
+                                 .group        = t->group,
+                                 .grads        = ph->grads,
+                                 .training     = training,
+                                 .idle         = idle,
+                                 .seed         = t->options.seed,
+                                 .step         = t->steps,
+                                 .first_sample = first,
+                                 .micro        = m,
+                                 .micros       = ph->micros,
+                                 .seconds      = training ? t->seconds : NULL,
+                                 .flight       = t->comm->flight,
+                                 .poller       = training && t->poller.call ? &t->poller : NULL};
         LS_TRY(ls__program_run(ph->program, &ph->run));
         if (m < ph->micros - 1) ls__allreduce_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
     }
     return LS_OK;
 }
 
-ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all, ls_metrics *metrics)
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all,
+                           ls_metrics *metrics)
 {
     t->word = *mine;
     t->told = (ls_tally){0};

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who has what.  A rank updates a share of the parameters, and has the optimizer's state for it.  On a host that shares memory the
- * ranks always divide the work, each taking a run of the parameter block; otherwise a rank takes all.  With train.zero=1 all ranks of all
- * hosts divide it: each takes the part of every bucket that it adds up (dist/allreduce/allreduce.h).  With train.zero=2 that part is all that there is of the
- * summed gradient, and it lies as the state does, in a block of its own; behind it are what is added to it, of tied weights.
+ * Who has what.  A rank updates a share of the parameters, and has the optimizer's state for it.  On a host that shares
+ * memory the ranks always divide the work, each taking a run of the parameter block; otherwise a rank takes all.  With
+ * train.zero=1 all ranks of all hosts divide it: each takes the part of every bucket that it adds up
+ * (dist/allreduce/allreduce.h).  With train.zero=2 that part is all that there is of the summed gradient, and it lies
+ * as the state does, in a block of its own; behind it are what is added to it, of tied weights.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,10 @@ static void join_runs(holding *h)
     if (h->runs) qsort(h->run, (size_t)h->runs, sizeof *h->run, by_offset);
     for (int i = 0; i < h->runs; i++) {
         ls_kept *before = n ? &h->run[n - 1] : NULL;
-        if (before && before->offset + before->count == h->run[i].offset) before->count += h->run[i].count;
-        else h->run[n++] = (ls_kept){h->run[i].offset, h->run[i].count, h->count};
+        if (before && before->offset + before->count == h->run[i].offset)
+            before->count += h->run[i].count;
+        else
+            h->run[n++] = (ls_kept){h->run[i].offset, h->run[i].count, h->count};
         h->count += h->run[i].count;
     }
     h->runs = n;
@@ -37,10 +40,11 @@ static holding parts_of(const ls_trainer *t, int rank)
 {
     holding h = {.run = ls_arena_alloc(t->graph->arena, ((size_t)t->n_buckets + 1) * sizeof *h.run)};
     for (int i = 0; i < t->n_buckets; i++) {
-        const ls_bucket *b    = &t->bucket[i];
-        size_t           skip = b->offset ? 0 : LS_PARAM_START;
-        ls_allreduce_range    own  = ls__allreduce_own(t->train.tree, rank, (int64_t)(b->count - skip));
-        if (!b->second && own.count) h.run[h.runs++] = (ls_kept){b->offset + skip + (size_t)own.offset, (size_t)own.count, 0};
+        const ls_bucket   *b    = &t->bucket[i];
+        size_t             skip = b->offset ? 0 : LS_PARAM_START;
+        ls_allreduce_range own  = ls__allreduce_own(t->train.tree, rank, (int64_t)(b->count - skip));
+        if (!b->second && own.count)
+            h.run[h.runs++] = (ls_kept){b->offset + skip + (size_t)own.offset, (size_t)own.count, 0};
     }
     join_runs(&h);
     return h;
@@ -49,17 +53,17 @@ static holding parts_of(const ls_trainer *t, int rank)
 /* One of as many runs as the host has ranks that share memory. */
 static holding run_of(const ls_trainer *t, int rank)
 {
-    const ls_comm *c       = t->comm;
-    size_t         blocks  = (t->params->trained - LS_PARAM_START) / LS_PARAM_ALIGN, me = 0, members = 0;
-    holding        h       = {.runs = 1, .run = ls_arena_alloc(t->graph->arena, sizeof *h.run)};
+    const ls_comm *c      = t->comm;
+    size_t         blocks = (t->params->trained - LS_PARAM_START) / LS_PARAM_ALIGN, me = 0, members = 0;
+    holding        h = {.runs = 1, .run = ls_arena_alloc(t->graph->arena, sizeof *h.run)};
     for (int r = 0; r < c->size; r++) {
         bool together = t->train.window->shared ? c->host[r] == c->host[rank] : r == rank;
         me += together && r < rank;
         members += together;
     }
     size_t from = blocks * me / members, to = blocks * (me + 1) / members;
-    h.run[0]    = (ls_kept){LS_PARAM_START + from * LS_PARAM_ALIGN, (to - from) * LS_PARAM_ALIGN, 0};
-    h.count     = h.run[0].count;
+    h.run[0] = (ls_kept){LS_PARAM_START + from * LS_PARAM_ALIGN, (to - from) * LS_PARAM_ALIGN, 0};
+    h.count  = h.run[0].count;
     return h;
 }
 
@@ -69,16 +73,17 @@ void ls__trainer_find_shares(ls_trainer *t)
     t->spread       = ranks > 1 && (t->keep == LS_ALLREDUCE_OWN || t->train.window->shared);
     t->holding      = ls_arena_alloc(t->graph->arena, (size_t)ranks * sizeof *t->holding);
     for (int r = 0; r < ranks; r++)
-        if (t->spread || r == 0 || r == ls_comm_rank(t->comm)) t->holding[r] = t->keep == LS_ALLREDUCE_OWN ? parts_of(t, r) : run_of(t, r);
+        if (t->spread || r == 0 || r == ls_comm_rank(t->comm))
+            t->holding[r] = t->keep == LS_ALLREDUCE_OWN ? parts_of(t, r) : run_of(t, r);
     t->kept = t->holding[ls_comm_rank(t->comm)];
 }
 
-/* ---- the totals of the gradient ------------------------------------------------------------------------------------ */
+/* ---- the totals of the gradient ---------------------------------------------------------------------------------- */
 
 /* This rank's part of a bucket, in floats of the parameter block. */
 static ls_kept part_of(const ls_trainer *t, const ls_bucket *b)
 {
-    size_t        skip = b->offset ? 0 : LS_PARAM_START;
+    size_t             skip = b->offset ? 0 : LS_PARAM_START;
     ls_allreduce_range own  = ls__allreduce_own(t->train.tree, ls_comm_rank(t->comm), (int64_t)(b->count - skip));
     return (ls_kept){.offset = b->offset + skip + (size_t)own.offset, .count = (size_t)own.count};
 }
@@ -107,30 +112,42 @@ ls_status ls__trainer_make_totals(ls_trainer *t)
         for (int k = 0; k < t->n_buckets; k++) {
             const bucket_call *second = &t->calls[k];
             if (second->bucket.second && second->bucket.offset == t->calls[i].bucket.plus)
-                t->calls[i].plus = (int64_t)second->stage.at + second->shift - (int64_t)t->calls[i].stage.at - t->calls[i].shift;
+                t->calls[i].plus =
+                    (int64_t)second->stage.at + second->shift - (int64_t)t->calls[i].stage.at - t->calls[i].shift;
         }
-    LS_TRY(ls_block_new(&t->totals, (at ? at : 1) * sizeof(float), "gradient's total")); /* who has no part still tells what it has read */
+    LS_TRY(ls_block_new(&t->totals, (at ? at : 1) * sizeof(float),
+                        "gradient's total")); /* who has no part still tells what it has read */
     ls__allreduce_put_totals(t->train.tree, t->totals.data);
     return LS_OK;
 }
 
-float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run) { return ls__allreduce_totals(t->train.tree) + (t->staged ? run->at : run->offset); }
+float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run)
+{
+    return ls__allreduce_totals(t->train.tree) + (t->staged ? run->at : run->offset);
+}
 
 const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part)
 {
     *part = t->totals.bytes;
     if (t->options.zero < 2 || t->staged) return NULL;
     if (ls_comm_size(t->comm) == 1) return "there is one rank";
-    return t->options.accumulate > 1 ? "with train.accumulate no sum can begin before the last micro-step, so train.zero=2 is train.zero=1"
-                                     : "the largest buckets are most of the model, so train.zero=2 would save nothing, and is train.zero=1";
+    return t->options.accumulate > 1
+               ? "with train.accumulate no sum can begin before the last micro-step, so train.zero=2 is train.zero=1"
+               : "the largest buckets are most of the model, so train.zero=2 would save nothing, and is train.zero=1";
 }
 
-/* ---- the optimizer's state of a parameter -------------------------------------------------------------------------- */
+/* ---- the optimizer's state of a parameter ------------------------------------------------------------------------ */
 
 int         ls__trainer_states(const ls_trainer *t) { return t->n_states; }
-const char *ls__trainer_state_name(const ls_trainer *t, int state) { return ls_optim_state_name(&t->options.optim, state); }
-bool        ls__trainer_has_all(const ls_trainer *t) { return !t->spread; }
-float      *ls__trainer_state_block(ls_trainer *t, int state) { return (float *)t->states.data + (size_t)state * t->kept.count; }
+const char *ls__trainer_state_name(const ls_trainer *t, int state)
+{
+    return ls_optim_state_name(&t->options.optim, state);
+}
+bool   ls__trainer_has_all(const ls_trainer *t) { return !t->spread; }
+float *ls__trainer_state_block(ls_trainer *t, int state)
+{
+    return (float *)t->states.data + (size_t)state * t->kept.count;
+}
 
 int ls__trainer_kept(const ls_trainer *t, const ls_kept **runs)
 {
@@ -146,7 +163,7 @@ int ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs)
     return owns ? t->holding[rank].runs : 0;
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* Bytes of a block that the system has backed with memory. */
 static size_t touched(const ls_block *b)
@@ -167,15 +184,18 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8])
     const struct {
         const char     *name;
         const ls_block *block;
-    } table[] = {{"parameters", &t->values->own}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states}, {"step arena", &t->arena}, {"evaluation", &t->eval.window->own}, {"checkpoint", &t->snapshot}};
-    int n = (int)(sizeof table / sizeof *table);
+    } table[] = {{"parameters", &t->values->own}, {"gradients", &t->train.window->own}, {"optimizer state", &t->states},
+                 {"step arena", &t->arena},       {"evaluation", &t->eval.window->own}, {"checkpoint", &t->snapshot}};
+    int n     = (int)(sizeof table / sizeof *table);
     for (int i = 0; i < n; i++) {
         const ls_block *more = table[i].block == &t->train.window->own ? &t->totals : &(ls_block){0};
-        lines[i]             = (ls_memory_line){table[i].name, table[i].block->bytes + more->bytes, touched(table[i].block) + touched(more)};
+        lines[i]             = (ls_memory_line){table[i].name, table[i].block->bytes + more->bytes,
+                                                touched(table[i].block) + touched(more)};
     }
     const ls_program *a = t->train.program, *b = t->eval.program;
     if (a->state_bytes + b->state_bytes)
-        lines[n++] = (ls_memory_line){"model state", a->state_bytes + b->state_bytes, touched(&a->state) + touched(&b->state)};
+        lines[n++] =
+            (ls_memory_line){"model state", a->state_bytes + b->state_bytes, touched(&a->state) + touched(&b->state)};
     return n;
 }
 

@@ -2,11 +2,13 @@
  *
  * What the trainer's own instructions do: the loss of each shard, the sum of a bucket over all ranks, the update.
  *
- * With the first bucket goes a rank's word: all know of a rank's trouble before any of them changes a parameter, and then none does.
+ * With the first bucket goes a rank's word: all know of a rank's trouble before any of them changes a parameter, and
+ * then none does.
  *
- * A rank updates its share of the parameters (dist/trainer/trainer_state.c) from the totals that it keeps; all of this is elementwise, so
- * where a share ends decides nothing.  But the norm of the gradient is a sum over all of it, whose order must not depend on shares:
- * each block of NORM_BLOCK floats has a sum of its own, made by whoever owns it, and all ranks add those up in order.
+ * A rank updates its share of the parameters (dist/trainer/trainer_state.c) from the totals that it keeps; all of this
+ * is elementwise, so where a share ends decides nothing.  But the norm of the gradient is a sum over all of it, whose
+ * order must not depend on shares: each block of NORM_BLOCK floats has a sum of its own, made by whoever owns it, and
+ * all ranks add those up in order.
  */
 #include <math.h>
 #include <string.h>
@@ -14,7 +16,8 @@
 #include "dist/trainer/trainer_internal.h"
 
 /* Correct positions and judged positions of samples [from, to). */
-static void count_hits(const ls_trainer *t, const float *logits, const int32_t *label, int64_t from, int64_t to, float *leaf)
+static void count_hits(const ls_trainer *t, const float *logits, const int32_t *label, int64_t from, int64_t to,
+                       float *leaf)
 {
     int64_t classes = ls__cols(t->options.logits), rows = ls__rows(t->options.logits);
     int64_t hits = 0, judged = 0;
@@ -47,7 +50,8 @@ static void judge_shards(const ls_trainer *t, const ls_execution *run)
         }
         leaf[HEAD_LOSS]   = (float)sum;
         leaf[HEAD_WEIGHT] = (float)count;
-        if (logits && run->bound[s] < run->bound[s + 1]) count_hits(t, logits, label, run->bound[s], run->bound[s + 1], leaf);
+        if (logits && run->bound[s] < run->bound[s + 1])
+            count_hits(t, logits, label, run->bound[s], run->bound[s + 1], leaf);
     }
 }
 
@@ -64,7 +68,8 @@ static void read_words(ls_tally *all, const float *head)
     for (int i = 0; i < LS_VOTES; i++) all->votes[i] = (int)head[HEAD_VOTES + i];
 }
 
-/* Loss, weight and hits of each shard, added up as the same tree as the gradients; and, once a step, this rank's word. */
+/* Loss, weight and hits of each shard, added up as the same tree as the gradients; and, once a step, this rank's word.
+ */
 ls_status ls__trainer_sum_loss(void *context, const ls_execution *run)
 {
     ls_trainer *t = context;
@@ -89,7 +94,8 @@ static void fill_gaps(const bucket_call *b)
     const phase *p = b->phase;
     for (int slot = 0; b->stage.gaps && slot < ls__allreduce_slots(p->tree); slot++)
         for (int k = 0; k < b->stage.gaps; k++)
-            memset(p->grads + (size_t)slot * p->stride + b->stage.at + b->stage.gap[k].offset, 0, b->stage.gap[k].count * sizeof(float));
+            memset(p->grads + (size_t)slot * p->stride + b->stage.at + b->stage.gap[k].offset, 0,
+                   b->stage.gap[k].count * sizeof(float));
 }
 
 ls_status ls__trainer_wait(void *context, const ls_execution *run)
@@ -103,8 +109,12 @@ ls_status ls__trainer_reduce(void *context, const ls_execution *run)
 {
     bucket_call       *b = context;
     const phase       *p = b->phase;
-    ls_allreduce_slice      s = {.offset = (int64_t)b->stage.at, .count = (int64_t)b->bucket.count, .plus = b->plus, .addend = b->bucket.second, .shift = b->shift,
-                            .moved = (int64_t)b->bucket.offset - (int64_t)b->stage.at};
+    ls_allreduce_slice s = {.offset = (int64_t)b->stage.at,
+                            .count  = (int64_t)b->bucket.count,
+                            .plus   = b->plus,
+                            .addend = b->bucket.second,
+                            .shift  = b->shift,
+                            .moved  = (int64_t)b->bucket.offset - (int64_t)b->stage.at};
     if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
     fill_gaps(b);
     LS_TRY(ls__allreduce_begin(p->tree, p->grads, p->stride, &s));
@@ -120,7 +130,7 @@ void ls__trainer_read_head(ls_metrics *m, const float *head)
     m->accuracy = head[HEAD_JUDGED] > 0 ? (double)head[HEAD_HITS] / head[HEAD_JUDGED] : NAN;
 }
 
-/* ---- the norm ------------------------------------------------------------------------------------------------------ */
+/* ---- the norm ---------------------------------------------------------------------------------------------------- */
 
 static size_t block_of(size_t offset) { return (offset - LS_PARAM_START) / NORM_BLOCK; }
 
@@ -164,14 +174,17 @@ static ls_status grad_norm(ls_trainer *t, double *norm)
 {
     const size_t blocks = block_of(t->params->trained);
     double       sum    = 0;
-    if (t->spread) LS_TRY(collect_norm(t));
-    else for (int i = 0; i < t->kept.runs; i++) norm_blocks(t, &t->kept.run[i], t->norm_part + block_of(t->kept.run[i].offset));
+    if (t->spread)
+        LS_TRY(collect_norm(t));
+    else
+        for (int i = 0; i < t->kept.runs; i++)
+            norm_blocks(t, &t->kept.run[i], t->norm_part + block_of(t->kept.run[i].offset));
     for (size_t b = 0; b < blocks; b++) sum += t->norm_part[b];
     *norm = sqrt(sum);
     return LS_OK;
 }
 
-/* ---- the update ---------------------------------------------------------------------------------------------------- */
+/* ---- the update -------------------------------------------------------------------------------------------------- */
 
 /* What a span and a run of the share have in common. */
 static void update_common(ls_trainer *t, const span *s, const ls_kept *run, double scale)
@@ -179,9 +192,15 @@ static void update_common(ls_trainer *t, const span *s, const ls_kept *run, doub
     size_t begin = s->offset > run->offset ? s->offset : run->offset;
     size_t end   = s->offset + s->count < run->offset + run->count ? s->offset + s->count : run->offset + run->count;
     if (begin >= end) return;
-    ls_optim_step step = {.count = (int64_t)(end - begin), .step = t->steps, .param = (float *)t->params->block.data + begin, .grad = ls__trainer_totals(t, run) + (begin - run->offset),
-                          .lr = t->metrics.lr * s->lr_scale, .weight_decay = s->weight_decay, .grad_scale = (float)scale};
-    for (int k = 0; k < t->n_states; k++) step.state[k] = (float *)t->states.data + (size_t)k * t->kept.count + run->at + (begin - run->offset);
+    ls_optim_step step = {.count        = (int64_t)(end - begin),
+                          .step         = t->steps,
+                          .param        = (float *)t->params->block.data + begin,
+                          .grad         = ls__trainer_totals(t, run) + (begin - run->offset),
+                          .lr           = t->metrics.lr * s->lr_scale,
+                          .weight_decay = s->weight_decay,
+                          .grad_scale   = (float)scale};
+    for (int k = 0; k < t->n_states; k++)
+        step.state[k] = (float *)t->states.data + (size_t)k * t->kept.count + run->at + (begin - run->offset);
     ls_optim_apply(&t->options.optim, &step);
 }
 
@@ -202,7 +221,8 @@ static ls_status judge(ls_trainer *t, bool *sound, double *scale)
     ls_metrics     *m = &t->metrics;
     ls__trainer_read_head(m, ls__allreduce_head(t->train.tree));
     m->grad_norm = NAN;
-    LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored", (long long)t->steps + 1);
+    LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored",
+             (long long)t->steps + 1);
     *sound = isfinite(m->loss);
     *scale = 1 / m->weight;
     if (!*sound || (o->clip_norm <= 0 && t->options.on_nan == LS_ON_NAN_ABORT)) return LS_OK;
@@ -223,8 +243,10 @@ static ls_status skip_or_abort(ls_trainer *t)
     if (skips && ++t->skipped < IN_A_ROW) return LS_OK;
     return LS_FAIL(LS_ERR_DIVERGED,
                    "step %lld: the %s is %g%s; the parameters are those of the step before" LS_HINT
-                   "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data (`lockstep data verify`)",
-                   (long long)t->steps + 1, loss ? "loss" : "norm of the gradient", loss ? m->loss : m->grad_norm, skips ? ", and so were those of the nine steps before" : "");
+                   "lower optim.lr, set optim.clip_norm=1, add schedule.warmup, or look for bad values in the data "
+                   "(`lockstep data verify`)",
+                   (long long)t->steps + 1, loss ? "loss" : "norm of the gradient", loss ? m->loss : m->grad_norm,
+                   skips ? ", and so were those of the nine steps before" : "");
 }
 
 ls_status ls__trainer_update(void *context, const ls_execution *run)
@@ -247,7 +269,9 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
     for (int i = 0; i < t->n_buckets; i++) {
         const ls_bucket *b    = &t->bucket[i];
         size_t           skip = b->offset ? 0 : LS_PARAM_START;
-        if (!b->second) LS_TRY(ls__allreduce_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip), (int64_t)(b->count - skip)));
+        if (!b->second)
+            LS_TRY(ls__allreduce_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip),
+                                        (int64_t)(b->count - skip)));
     }
     LS_TRY(ls__allreduce_release(t->train.tree));
     return LS_OK;

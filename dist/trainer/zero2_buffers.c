@@ -2,11 +2,12 @@
  *
  * Where buckets go that take turns: see dist/trainer/zero2_buffers.h.
  *
- * A bucket lives from the first instruction that writes into it until its sum has been read from the blocks, of which nobody knows when
- * that is; so two buckets may share memory where the program can wait for the sum of one before it writes the other: it has been begun by
- * then.  The program should not have to wait, so a bucket shares nothing with the IN_FLIGHT - 1 before it either: while one is written, the
- * sums of these go on; nor with a larger one before as many floats as that has have been begun in between.  The buckets are placed as
- * buffers are in the step's arena (core/graph/planner.c): the largest first, each as low as it can be.
+ * A bucket lives from the first instruction that writes into it until its sum has been read from the blocks, of which
+ * nobody knows when that is; so two buckets may share memory where the program can wait for the sum of one before it
+ * writes the other: it has been begun by then.  The program should not have to wait, so a bucket shares nothing with
+ * the IN_FLIGHT - 1 before it either: while one is written, the sums of these go on; nor with a larger one before as
+ * many floats as that has have been begun in between.  The buckets are placed as buffers are in the step's arena
+ * (core/graph/planner.c): the largest first, each as low as it can be.
  */
 #include "dist/trainer/zero2_buffers.h"
 
@@ -18,7 +19,7 @@ typedef struct placing {
     const ls_bucket *bucket;
     const int       *begins, *first;
     const size_t    *before; /* floats of the buckets before it */
-    ls_zero2_buffer        *stage;
+    ls_zero2_buffer *stage;
     bool            *placed;
 } placing;
 
@@ -33,14 +34,18 @@ static bool together(const placing *p, int i, int k)
 {
     int    early = i < k ? i : k, late = i < k ? k : i;
     size_t most = p->bucket[early].count, between = p->before[late] - p->before[early] - most;
-    return late - early < IN_FLIGHT || p->begins[early] >= p->first[late] || (p->bucket[late].count < most && between < most);
+    return late - early < IN_FLIGHT || p->begins[early] >= p->first[late] ||
+           (p->bucket[late].count < most && between < most);
 }
 
 /* Without the first floats of the block, which are never shared. */
 static size_t begin_of(const placing *p, int i) { return p->stage[i].at ? p->stage[i].at : LS_PARAM_START; }
 static size_t end_of(const placing *p, int i) { return p->stage[i].at + p->bucket[i].count; }
 
-static bool overlap(const placing *p, int i, int k) { return begin_of(p, i) < end_of(p, k) && begin_of(p, k) < end_of(p, i); }
+static bool overlap(const placing *p, int i, int k)
+{
+    return begin_of(p, i) < end_of(p, k) && begin_of(p, k) < end_of(p, i);
+}
 
 /* As low as it can be: moves up past whatever is in its way. */
 static void place(placing *p, int n, int i)
@@ -77,7 +82,8 @@ static void find_gaps(ls_arena *memory, const ls_program *p, const ls_bucket *b,
     for (int k = 0; k < out->gaps; k++) out->gap[k].offset -= b->offset;
 }
 
-size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *bucket, const int *begins, int n, ls_zero2_buffer *out)
+size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *bucket, const int *begins, int n,
+                       ls_zero2_buffer *out)
 {
     int    *first  = ls_arena_alloc(memory, ((size_t)n + 1) * sizeof *first);
     size_t *before = ls_arena_alloc(memory, ((size_t)n + 1) * sizeof *before);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep bench allreduce`: the rate of sums over all ranks, in shared memory, by messages and by MPI_Allreduce, in turns, so
- * that what else the machine does falls on all alike.  The columns are those of nccl-tests.
+ * `lockstep bench allreduce`: the rate of sums over all ranks, in shared memory, by messages and by MPI_Allreduce, in
+ * turns, so that what else the machine does falls on all alike.  The columns are those of nccl-tests.
  *
- * Ranks fill their floats with small whole numbers, so that every order of additions gives the same sum and all of it can be
- * checked; then they meet, and sum once, or when that is short several times the result of the time before.
+ * Ranks fill their floats with small whole numbers, so that every order of additions gives the same sum and all of it
+ * can be checked; then they meet, and sum once, or when that is short several times the result of the time before.
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,16 +17,16 @@
 #include "launch/run/run_setup.h"
 
 enum { VALUES = 16, MAX_REPEAT = 1000, MAX_CALLS = 16 };
-#define ONE_CALL_BYTES (1 << 20)     /* from here on a call is long enough for the clock */
-#define MAX_BYTES      ((int64_t)4 << 30)
-#define WHOLE          16777216.0    /* up to here floats are whole numbers */
+#define ONE_CALL_BYTES (1 << 20) /* from here on a call is long enough for the clock */
+#define MAX_BYTES ((int64_t)4 << 30)
+#define WHOLE 16777216.0 /* up to here floats are whole numbers */
 
 typedef enum way { WINDOW, MESSAGES, MPI, WAYS } way;
 static const char *const way_names[WAYS] = {"window", "messages", "MPI_Allreduce"};
 
 typedef struct side {
     ls_shared_memory *window; /* holds the floats; of WINDOW alone it is shared */
-    ls_allreduce   *tree;
+    ls_allreduce     *tree;
 } side;
 
 typedef struct bench {
@@ -34,8 +34,8 @@ typedef struct bench {
     int     repeat;
     int64_t from, to; /* bytes */
     side    side[WAYS];
-    double *seconds;  /* of each turn  */
-    double *all;      /* of each rank  */
+    double *seconds; /* of each turn  */
+    double *all;     /* of each rank  */
 } bench;
 
 static int compare(const void *x, const void *y)
@@ -56,10 +56,10 @@ static ls_status sum(const bench *b, way w, int64_t count)
 
 static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
 {
-    const float *x = floats(b, w);
-    int          n = b->job->ranks;
+    const float *x      = floats(b, w);
+    int          n      = b->job->ranks;
     double       factor = pow(n, calls - 1);
-    int64_t      wrong = 0;
+    int64_t      wrong  = 0;
     for (int64_t i = 0; i < count; i++) {
         int expected = 0;
         for (int r = 0; r < n; r++) expected += value_of(r, i);
@@ -87,14 +87,15 @@ static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds
 
 static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
 {
-    ls_run *j       = b->job;
-    int64_t count   = bytes / (int64_t)sizeof(float), wrong[WAYS] = {0};
-    int     calls   = 1;
+    ls_run *j     = b->job;
+    int64_t count = bytes / (int64_t)sizeof(float), wrong[WAYS] = {0};
+    int     calls = 1;
     double  median[WAYS];
     while (bytes < ONE_CALL_BYTES && calls < MAX_CALLS && VALUES * pow(j->ranks, calls + 1) < WHOLE) calls++;
     for (int t = -1; t < b->repeat; t++) /* the first one touches the memory, and does not count */
         for (way w = 0; w < WAYS; w++)
-            if (b->side[w].window) LS_TRY(turn(b, w, count, calls, &b->seconds[(t < 0 ? 0 : t) + w * b->repeat], &wrong[w]));
+            if (b->side[w].window)
+                LS_TRY(turn(b, w, count, calls, &b->seconds[(t < 0 ? 0 : t) + w * b->repeat], &wrong[w]));
     for (way w = 0; w < WAYS; w++) {
         if (!b->side[w].window) continue;
         double *s = b->seconds + w * b->repeat;
@@ -107,8 +108,9 @@ static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
     for (way w = 0; w < WAYS && j->first; w++) {
         if (!b->side[w].window) continue;
         double rate = 1e-9 * (double)bytes / median[w];
-        printf("%12lld %12lld   float    sum  %-13s %11.1f %8.2f %8.2f %7lld %8.2f\n", (long long)bytes, (long long)count, way_names[w], 1e6 * median[w], rate,
-               rate * 2 * (j->ranks - 1) / j->ranks, (long long)wrong[w], median[MPI] / median[w]);
+        printf("%12lld %12lld   float    sum  %-13s %11.1f %8.2f %8.2f %7lld %8.2f\n", (long long)bytes,
+               (long long)count, way_names[w], 1e6 * median[w], rate, rate * 2 * (j->ranks - 1) / j->ranks,
+               (long long)wrong[w], median[MPI] / median[w]);
     }
     fflush(stdout);
     return LS_OK;
@@ -141,15 +143,17 @@ static ls_status run(bench *b)
     for (way w = 0; w < WAYS; w++) LS_TRY(make_side(b, w, w == WINDOW ? LS_SHARED_MEMORY_AUTO : LS_SHARED_MEMORY_OFF));
     if (!b->side[WINDOW].window->shared) free_side(&b->side[WINDOW]);
     if (j->first)
-        printf("%d ranks x %d threads, %d on this host; %d turns\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n",
-               j->ranks, j->threads, ls_comm_local_size(j->comm), b->repeat, "size", "count", "type", "redop", "way", "time", "algbw", "busbw", "#wrong",
-               "speed", "(B)", "(elements)", "", "", "", "(us)", "(GB/s)", "(GB/s)", "", "(x MPI)");
+        printf("%d ranks x %d threads, %d on this host; %d turns\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s "
+               "%8s\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n",
+               j->ranks, j->threads, ls_comm_local_size(j->comm), b->repeat, "size", "count", "type", "redop", "way",
+               "time", "algbw", "busbw", "#wrong", "speed", "(B)", "(elements)", "", "", "", "(us)", "(GB/s)", "(GB/s)",
+               "", "(x MPI)");
     for (int64_t bytes = b->from; bytes <= b->to; bytes *= 4) LS_TRY(measure(b, bytes, &wrong));
     LS_CHECK(wrong == 0, LS_ERR_FAILED, "%lld sums are wrong", (long long)wrong);
     return LS_OK;
 }
 
-/* ---- the command line ----------------------------------------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------------------------------------------- */
 
 /* "64", "4K", "64M", "1G": up to `end`. */
 static bool read_size(const char *text, char **end, int64_t *bytes)
@@ -168,7 +172,9 @@ static ls_status read_sizes(bench *b, const char *text)
     bool  good = read_size(text, &end, &b->from);
     b->to      = b->from;
     if (good && *end == '-') good = read_size(end + 1, &end, &b->to) && b->to >= b->from;
-    LS_CHECK(good && !*end, LS_ERR_USAGE, "bench allreduce: --bytes: expected a size, or two as in 4K-64M, multiples of 4 up to 4G, found '%s'", text);
+    LS_CHECK(good && !*end, LS_ERR_USAGE,
+             "bench allreduce: --bytes: expected a size, or two as in 4K-64M, multiples of 4 up to 4G, found '%s'",
+             text);
     return LS_OK;
 }
 
@@ -180,7 +186,9 @@ static ls_status start(bench *b, const ls_args *args)
     LS_TRY_COLLECTIVE(j, ls_args_int(args, "repeat", 1, MAX_REPEAT, 9, &repeat));
     LS_TRY_COLLECTIVE(j, read_sizes(b, bytes ? bytes : "4K-64M"));
     b->repeat = (int)repeat;
-    LS_CHECK(j->ranks > 1, LS_ERR_USAGE, "bench allreduce needs several ranks, found 1" LS_HINT "mpirun -np 2 --bind-to none lockstep bench allreduce");
+    LS_CHECK(j->ranks > 1, LS_ERR_USAGE,
+             "bench allreduce needs several ranks, found 1" LS_HINT
+             "mpirun -np 2 --bind-to none lockstep bench allreduce");
     LS_CHECK(VALUES * j->ranks < WHOLE, LS_ERR_USAGE, "bench allreduce cannot check the sums of %d ranks", j->ranks);
     return LS_OK;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep bench gemm`: the rate of matrix products, ours and those of the libraries found, in turns, so that what else the
- * machine does falls on all alike.  Rates are medians in GFLOP/s. */
+ * `lockstep bench gemm`: the rate of matrix products, ours and those of the libraries found, in turns, so that what
+ * else the machine does falls on all alike.  Rates are medians in GFLOP/s. */
 
 #include <math.h>
 #include <omp.h>
@@ -21,10 +21,10 @@ enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS 
 
 static const ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
 
-/* Of a linear layer, M samples, N outputs, K inputs:   forward y = x w^T   dx = dy w   dw = dy^T x, as one sum or as that of the SHARDS
- * of the samples, as in training (libraries: as one sum).
- * Of a convolution, M output channels, N pixels, K = channels x kernel:    forward y = w cols, for each of SAMPLES samples, which the
- * threads share;   dw = dy cols^T, N summed in parts. */
+/* Of a linear layer, M samples, N outputs, K inputs:   forward y = x w^T   dx = dy w   dw = dy^T x, as one sum or as
+ * that of the SHARDS of the samples, as in training (libraries: as one sum). Of a convolution, M output channels, N
+ * pixels, K = channels x kernel:    forward y = w cols, for each of SAMPLES samples, which the threads share;   dw = dy
+ * cols^T, N summed in parts. */
 typedef enum pass { FORWARD, DX, DW, DW_SHARDS, CONV_FORWARD, CONV_DW, PASSES } pass;
 static const char *const pass_names[PASSES] = {"forward", "dx", "dw", "dw shards", "conv x 64", "conv dw"};
 #define LINEAR (1 << FORWARD | 1 << DX | 1 << DW)
@@ -80,7 +80,7 @@ static product product_of(bench *b, const shape *s, pass p)
 {
     ls_gemm g = {.m = s->m, .n = s->n, .k = s->k, .x_col = 1, .w_col = 1};
     if (p == DX) g.n = s->k, g.k = s->n;
-    bool    dw = p == DW || p == DW_SHARDS;
+    bool dw = p == DW || p == DW_SHARDS;
     if (dw) g.m = s->n, g.n = s->k, g.k = s->m;
     if (p == CONV_DW) g.n = s->k, g.k = s->n;
     g.x_row = g.k;
@@ -147,16 +147,18 @@ static ls_status check(int side, const ls_gemm *g)
     enum { ELEMENTS = 2000 };
     for (int64_t s = 0; s < ELEMENTS; s++) {
         ls_philox4 random = ls_philox(7, 0, (uint64_t)s);
-        int64_t    i = s < 4 ? (s & 1) * (g->m - 1) : random.v[0] % g->m, j = s < 4 ? (s >> 1) * (g->n - 1) : random.v[1] % g->n;
-        double     want = 0, size = 1e-3, found = g->y[i * g->y_row + j];
+        int64_t    i      = s < 4 ? (s & 1) * (g->m - 1) : random.v[0] % g->m,
+                j         = s < 4 ? (s >> 1) * (g->n - 1) : random.v[1] % g->n;
+        double want = 0, size = 1e-3, found = g->y[i * g->y_row + j];
         for (int64_t k = 0; k < g->k; k++) {
             double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
             want += term;
             size += fabs(term);
         }
-        LS_CHECK(fabs(found - want) <= 1e-6 * size, LS_ERR_FAILED, "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
-                 side == OURS ? "the product" : providers[side]->name, (long long)g->m, (long long)g->n, (long long)g->k, want, (long long)i,
-                 (long long)j, found);
+        LS_CHECK(fabs(found - want) <= 1e-6 * size, LS_ERR_FAILED,
+                 "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
+                 side == OURS ? "the product" : providers[side]->name, (long long)g->m, (long long)g->n,
+                 (long long)g->k, want, (long long)i, (long long)j, found);
     }
     return LS_OK;
 }
@@ -196,8 +198,8 @@ static ls_status measure(const bench *b, const product *p, double rate[SIDES])
 
 static ls_status run_pass(bench *b, const shape *s, pass p)
 {
-    product      whole = product_of(b, s, p);
-    const ls_gemm g    = whole.g;
+    product       whole = product_of(b, s, p);
+    const ls_gemm g     = whole.g;
     double        rate[SIDES];
     for (int side = 0; side < SIDES; side++) {
         if (!b->found[side]) continue;
@@ -211,15 +213,21 @@ static ls_status run_pass(bench *b, const shape *s, pass p)
     char   text[48], beside[SIDES][16];
     double better = fmax(rate[OPENBLAS], rate[ONEDNN]);
     for (int side = 0; side < SIDES; side++) {
-        if (b->found[side]) snprintf(beside[side], sizeof beside[side], "%.1f", rate[side]);
-        else snprintf(beside[side], sizeof beside[side], "-");
+        if (b->found[side])
+            snprintf(beside[side], sizeof beside[side], "%.1f", rate[side]);
+        else
+            snprintf(beside[side], sizeof beside[side], "-");
     }
     snprintf(text, sizeof text, "%lldx%lldx%lld", (long long)g.m, (long long)g.n, (long long)g.k);
     printf("%-17s %-9s %17s %8s %9s %8s", s->name, pass_names[p], text, beside[OURS], beside[OPENBLAS], beside[ONEDNN]);
-    if (better > 0) printf(" %7.2f", rate[OURS] / better);
-    else printf(" %7s", "-");
-    if (rate[OPENBLAS] > 0) printf(" %9.2f", rate[OURS] / rate[OPENBLAS]);
-    else printf(" %9s", "-");
+    if (better > 0)
+        printf(" %7.2f", rate[OURS] / better);
+    else
+        printf(" %7s", "-");
+    if (rate[OPENBLAS] > 0)
+        printf(" %9.2f", rate[OURS] / rate[OPENBLAS]);
+    else
+        printf(" %9s", "-");
     printf(" %6.0f %%\n", 100 * rate[OURS] / b->peak);
     fflush(stdout);
     return LS_OK;
@@ -228,8 +236,9 @@ static ls_status run_pass(bench *b, const shape *s, pass p)
 static ls_status run_shape(bench *b, const shape *s)
 {
     const int64_t samples = s->passes >> CONV_FORWARD & 1 ? SAMPLES : 1;
-    const int64_t mk = s->m * s->k, nk = s->n * s->k * samples, mn = s->m * s->n * samples, most = mk > nk ? (mk > mn ? mk : mn) : (nk > mn ? nk : mn);
-    ls_status     status;
+    const int64_t mk = s->m * s->k, nk = s->n * s->k * samples, mn = s->m * s->n * samples,
+                  most = mk > nk ? (mk > mn ? mk : mn) : (nk > mn ? nk : mn);
+    ls_status status;
     LS_TRY_GOTO(status, ls_block_new(&b->x, (size_t)most * sizeof(float), "bench"), done);
     LS_TRY_GOTO(status, ls_block_new(&b->w, (size_t)most * sizeof(float), "bench"), done);
     LS_TRY_GOTO(status, ls_block_new(&b->y, (size_t)most * sizeof(float), "bench"), done);
@@ -248,8 +257,11 @@ static ls_status parse_shape(const char *text, shape *s)
 {
     long long m, n, k;
     char      rest;
-    LS_CHECK(sscanf(text, "%lldx%lldx%lld%c", &m, &n, &k, &rest) == 3 && m > 0 && n > 0 && k > 0 && m < 1 << 24 && n < 1 << 24 && k < 1 << 24,
-             LS_ERR_USAGE, "--shape %s: expected MxNxK, or the beginning of a name in the list" LS_HINT "for example --shape 512x3072x768, or --shape LeNet",
+    LS_CHECK(sscanf(text, "%lldx%lldx%lld%c", &m, &n, &k, &rest) == 3 && m > 0 && n > 0 && k > 0 && m < 1 << 24 &&
+                 n < 1 << 24 && k < 1 << 24,
+             LS_ERR_USAGE,
+             "--shape %s: expected MxNxK, or the beginning of a name in the list" LS_HINT
+             "for example --shape 512x3072x768, or --shape LeNet",
              text);
     *s = (shape){"given", m, n, k, TRAINED};
     return LS_OK;
@@ -278,11 +290,14 @@ ls_status ls__bench_gemm(int argc, char **argv)
     printf("level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
     for (int side = OPENBLAS; side < SIDES; side++) {
         b.found[side] = providers[side]->load() == LS_OK;
-        if (b.found[side]) printf("; %s %s", providers[side]->name, providers[side]->detail());
-        else fprintf(stderr, "%s\n", ls_error_message());
+        if (b.found[side])
+            printf("; %s %s", providers[side]->name, providers[side]->detail());
+        else
+            fprintf(stderr, "%s\n", ls_error_message());
     }
     printf("\nGFLOP/s, medians of %d; ratios of ours to the better library, and to OpenBLAS\n\n", b.repeat);
-    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "ours", "OpenBLAS", "oneDNN", "ratio", "OpenBLAS", "of peak");
+    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "ours", "OpenBLAS", "oneDNN", "ratio",
+           "OpenBLAS", "of peak");
     if (!listed) return run_shape(&b, &given);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         if (is_named(&shapes[s], only)) LS_TRY(run_shape(&b, &shapes[s]));

@@ -2,8 +2,9 @@
  *
  * lockstep bench step: how long a step takes, and which instruction takes how much of it.
  *
- * One batch stays in memory, so that data do not count.  Whole steps are timed first; then some more with a clock around each
- * instruction.  The peak that shares are of is measured on all ranks at once, with as many threads as the run has.
+ * One batch stays in memory, so that data do not count.  Whole steps are timed first; then some more with a clock
+ * around each instruction.  The peak that shares are of is measured on all ranks at once, with as many threads as the
+ * run has.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,9 +25,9 @@ typedef struct bench {
     ls_run  *job;
     ls_batch batch;
     int      steps;
-    double  *step_s;   /* seconds of each step                      */
-    double  *instr_s;  /* seconds of each instruction, all together */
-    double   peak;     /* GFLOP/s of all ranks together             */
+    double  *step_s;  /* seconds of each step                      */
+    double  *instr_s; /* seconds of each instruction, all together */
+    double   peak;    /* GFLOP/s of all ranks together             */
     double   peak_here;
 } bench;
 
@@ -36,7 +37,8 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Multiplications and additions of an instruction, per sample.  A backward that needs no gradient of its input makes half. */
+/* Multiplications and additions of an instruction, per sample.  A backward that needs no gradient of its input makes
+ * half. */
 static double flops_of(const ls_instr *i)
 {
     bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0;
@@ -84,15 +86,16 @@ static ls_status trace_some(bench *b, const ls_args *args)
     return ls_trace_close(trace, status);
 }
 
-/* Two steps in turns with two simulated ones, which all ranks compute at the same time, too; of the later ones, which find their link as
- * steps in a row do, the time of the slowest rank. */
+/* Two steps in turns with two simulated ones, which all ranks compute at the same time, too; of the later ones, which
+ * find their link as steps in a row do, the time of the slowest rank. */
 static ls_status compare_simulated(bench *b, const char *link)
 {
     ls_run            *j     = b->job;
     ls_simulation      s     = {.job = j, .slower = 1};
     ls_simulated_rank *rank  = NULL;
-    double            *times = ls_arena_alloc(j->memory, sizeof *times * 2 * (size_t)b->steps), *all = ls_arena_alloc(j->memory, sizeof *all * 2 * (size_t)j->ranks);
-    double             seconds;
+    double            *times = ls_arena_alloc(j->memory, sizeof *times * 2 * (size_t)b->steps),
+           *all              = ls_arena_alloc(j->memory, sizeof *all * 2 * (size_t)j->ranks);
+    double seconds;
     s.bucket_bytes = ls__trainer_bucket(j->trainer, &seconds);
     LS_TRY_COLLECTIVE(j, ls_link_read(link, &s.link));
     LS_TRY_COLLECTIVE(j, ls_simulated_rank_new(&rank, &s, j->rank, j->ranks, b->batch.global_rows, j->shards));
@@ -106,7 +109,8 @@ static ls_status compare_simulated(bench *b, const char *link)
             took[0] = ls_now() - began;
         }
         LS_TRY_GOTO(status, ls_comm_barrier(j->comm), done);
-        for (int k = 0; k < 2; k++) LS_TRY_GOTO(status, ls_comm_agree(j->comm, ls_simulated_rank_step(rank, &b->batch, &took[1])), done);
+        for (int k = 0; k < 2; k++)
+            LS_TRY_GOTO(status, ls_comm_agree(j->comm, ls_simulated_rank_step(rank, &b->batch, &took[1])), done);
         LS_TRY_GOTO(status, ls_comm_allgather(j->comm, took, all, sizeof took), done);
         for (int k = 0; k < 2 && i >= 0; k++) {
             times[k * b->steps + i] = 0;
@@ -114,18 +118,19 @@ static ls_status compare_simulated(bench *b, const char *link)
         }
     }
     for (int k = 0; k < 2; k++) qsort(times + k * b->steps, (size_t)b->steps, sizeof *times, compare);
-    for (int k = 0; k < 2 && j->first; k++) { /* the best are those in which the machine did nothing else, or the link had had a pause */
+    for (int k = 0; k < 2 && j->first;
+         k++) { /* the best are those in which the machine did nothing else, or the link had had a pause */
         const int    at       = k * (b->steps / 2);
         const double measured = times[at], simulated = times[b->steps + at];
-        printf("%sin turns, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n", k ? "median" : "best", 1e3 * measured, link,
-               1e3 * simulated, 100 * (simulated / measured - 1));
+        printf("%sin turns, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n",
+               k ? "median" : "best", 1e3 * measured, link, 1e3 * simulated, 100 * (simulated / measured - 1));
     }
 done:
     ls_simulated_rank_free(rank);
     return status;
 }
 
-/* ---- what is said --------------------------------------------------------------------------------------------------- */
+/* ---- what is said ------------------------------------------------------------------------------------------------ */
 
 static void print_line(const bench *b, const char *kind, const char *name, double seconds, double flops, double all_s)
 {
@@ -141,7 +146,8 @@ static void print_instructions(const bench *b)
     const ls_program *p                       = ls__trainer_program(b->job->trainer);
     double            seconds[LS_INSTR_KINDS] = {0}, flops[LS_INSTR_KINDS] = {0}, all_s = 0;
     for (int i = 0; i < p->instrs; i++) all_s += b->instr_s[i] / b->steps;
-    printf("\nInstructions of rank 0 (%lld samples): ms, share of the step in %%, GFLOP/s, share of the peak in %%\n", (long long)b->batch.rows);
+    printf("\nInstructions of rank 0 (%lld samples): ms, share of the step in %%, GFLOP/s, share of the peak in %%\n",
+           (long long)b->batch.rows);
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *in = &p->instr[i];
         double          s = b->instr_s[i] / b->steps, f = flops_of(in) * (double)b->batch.rows;
@@ -159,24 +165,27 @@ static void print_instructions(const bench *b)
 
 static void print_all(bench *b)
 {
-    const ls_run     *j = b->job;
-    const ls_program *p = ls__trainer_program(j->trainer);
+    const ls_run     *j     = b->job;
+    const ls_program *p     = ls__trainer_program(j->trainer);
     double            flops = 0, batch = (double)b->batch.global_rows;
     char              speed[32];
     for (int i = 0; i < p->instrs; i++) flops += flops_of(&p->instr[i]);
     qsort(b->step_s, (size_t)b->steps, sizeof *b->step_s, compare);
-    double median = b->steps % 2 ? b->step_s[b->steps / 2] : (b->step_s[b->steps / 2 - 1] + b->step_s[b->steps / 2]) / 2, best = b->step_s[0];
+    double median =
+               b->steps % 2 ? b->step_s[b->steps / 2] : (b->step_s[b->steps / 2 - 1] + b->step_s[b->steps / 2]) / 2,
+           best = b->step_s[0];
     ls__count_text(speed, sizeof speed, llround(batch / median));
-    printf("%s, batch %lld, %d rank%s x %d thread%s, %s, %d steps\n\n", j->recipe->name, (long long)b->batch.global_rows, j->ranks, j->ranks == 1 ? "" : "s", j->threads,
-           j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()), b->steps);
+    printf("%s, batch %lld, %d rank%s x %d thread%s, %s, %d steps\n\n", j->recipe->name,
+           (long long)b->batch.global_rows, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s",
+           ls_isa_name(ls_isa_current()), b->steps);
     printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
     printf("samples          %s a second\n", speed);
     if (ls_run_tokens(j)) {
         ls__count_text(speed, sizeof speed, llround(batch * (double)ls_run_tokens(j) / median));
         printf("tokens           %s a second\n", speed);
     }
-    printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n", 1e-9 * flops * batch / median,
-           1e-7 * flops * batch / median / b->peak, b->peak);
+    printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n",
+           1e-9 * flops * batch / median, 1e-7 * flops * batch / median / b->peak, b->peak);
     print_instructions(b);
 }
 

@@ -19,23 +19,28 @@ typedef struct curve {
     double       alone_s; /* a step of one rank with the same to do, in all or for itself */
 } curve;
 
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static void print_step(const ls_simulation *s, const ls_simulated *x)
 {
     char batch[32], speed[32];
     ls__count_text(batch, sizeof batch, x->batch);
     ls__count_text(speed, sizeof speed, llround((double)x->batch / x->step_s));
-    printf("%s on %d rank%s, each on a host of its own with %d thread%s; links of %.4g Gbit/s and %.4g us\n", s->job->recipe->name, x->ranks, x->ranks == 1 ? "" : "s",
-           s->job->threads, s->job->threads == 1 ? "" : "s", 8e-9 * s->link.bytes_per_s, 1e6 * s->link.latency_s);
-    printf("SIMULATED: instructions are measured, now and here, on the rank with most samples (median of %d steps%s); messages are computed.\n", s->steps,
-           s->slower == 1 ? "" : ", times --slower");
-    printf("No rank is late, and switches are as fast as links.  How far this is from measured steps stands in cluster/README.md.\n\n");
+    printf("%s on %d rank%s, each on a host of its own with %d thread%s; links of %.4g Gbit/s and %.4g us\n",
+           s->job->recipe->name, x->ranks, x->ranks == 1 ? "" : "s", s->job->threads, s->job->threads == 1 ? "" : "s",
+           8e-9 * s->link.bytes_per_s, 1e6 * s->link.latency_s);
+    printf("SIMULATED: instructions are measured, now and here, on the rank with most samples (median of %d steps%s); "
+           "messages are computed.\n",
+           s->steps, s->slower == 1 ? "" : ", times --slower");
+    printf("No rank is late, and switches are as fast as links.  How far this is from measured steps stands in "
+           "cluster/README.md.\n\n");
     printf("A step of %s samples, %lld on the busiest rank\n", batch, (long long)x->rows);
-    for (int p = 0; p < LS_PARTS; p++) printf("  %-18s %10.3f ms %6.1f %%\n", part_names[p], 1e3 * x->computes_s[p], 100 * x->computes_s[p] / x->step_s);
+    for (int p = 0; p < LS_PARTS; p++)
+        printf("  %-18s %10.3f ms %6.1f %%\n", part_names[p], 1e3 * x->computes_s[p],
+               100 * x->computes_s[p] / x->step_s);
     printf("  %-18s %10.3f ms %6.1f %%\n", "messages, waited", 1e3 * x->waits_s, 100 * x->waits_s / x->step_s);
-    printf("  %-18s %10.3f ms          %s samples a second; a rank sends %s in %lld messages\n", "step", 1e3 * x->step_s, speed, ls_bytes_text(x->bytes),
-           (long long)x->messages);
+    printf("  %-18s %10.3f ms          %s samples a second; a rank sends %s in %lld messages\n", "step",
+           1e3 * x->step_s, speed, ls_bytes_text(x->bytes), (long long)x->messages);
 }
 
 /* Two rows; a column shows what takes most of its time. */
@@ -57,7 +62,8 @@ static void print_timeline(const ls_simulated *x)
         computes[c] = most < LS_PARTS ? part_marks[most] : ' ';
         waits[c]    = most < LS_PARTS ? ' ' : '=';
     }
-    printf("\n  %-14s 0 ms %*.3f ms\n  %-14s %s\n  %-14s %s\n", "", COLUMNS - 8, 1e3 * x->step_s, "computation", computes, "messages", waits);
+    printf("\n  %-14s 0 ms %*.3f ms\n  %-14s %s\n  %-14s %s\n", "", COLUMNS - 8, 1e3 * x->step_s, "computation",
+           computes, "messages", waits);
     printf("  %-14s f forward, b backward, + sums and copies, u update, = waiting for messages\n", "");
 }
 
@@ -70,29 +76,34 @@ static void print_sums(const ls_simulated *x)
                    1e3 * x->instr[i].computes_s, 1e3 * x->instr[i].waits_s);
 }
 
-static double efficiency(const curve *c, int i, bool shared) { return c->alone_s / c->at[i].step_s / (shared ? c->at[i].ranks : 1); }
+static double efficiency(const curve *c, int i, bool shared)
+{
+    return c->alone_s / c->at[i].step_s / (shared ? c->at[i].ranks : 1);
+}
 
 static void print_curve(const curve *c, bool shared)
 {
-    printf("\n%s\n  %8s %12s %12s %12s %12s %12s %12s\n", shared ? "The same batch on more ranks (simulated)" : "As many samples on every rank (simulated)", "ranks", "batch",
-           "step ms", "computes ms", "waits ms", "samples/s", "efficiency");
+    printf("\n%s\n  %8s %12s %12s %12s %12s %12s %12s\n",
+           shared ? "The same batch on more ranks (simulated)" : "As many samples on every rank (simulated)", "ranks",
+           "batch", "step ms", "computes ms", "waits ms", "samples/s", "efficiency");
     for (int i = 0; i < c->n; i++) {
         const ls_simulated *x = &c->at[i];
         char                batch[32], speed[32];
         ls__count_text(batch, sizeof batch, x->batch);
         ls__count_text(speed, sizeof speed, llround((double)x->batch / x->step_s));
-        printf("  %8d %12s %12.3f %12.3f %12.3f %12s %10.1f %%\n", x->ranks, batch, 1e3 * x->step_s, 1e3 * (x->step_s - x->waits_s), 1e3 * x->waits_s, speed,
-               100 * efficiency(c, i, shared));
+        printf("  %8d %12s %12.3f %12.3f %12.3f %12s %10.1f %%\n", x->ranks, batch, 1e3 * x->step_s,
+               1e3 * (x->step_s - x->waits_s), 1e3 * x->waits_s, speed, 100 * efficiency(c, i, shared));
     }
 }
 
-/* ---- the picture --------------------------------------------------------------------------------------------------- */
+/* ---- the picture ------------------------------------------------------------------------------------------------- */
 
 static void draw_timeline(ls_png *p, const ls_simulated *x, double left, double top, double width)
 {
     static const char *const rows[] = {"computation", "messages"};
     double                   at = 0, scale = width / x->step_s;
-    for (int r = 0; r < 2; r++) ls_png_text(p, left - 8, top + 20 + 50 * r, &(ls_png_font){.size = 13, .align = 1}, "%s", rows[r]);
+    for (int r = 0; r < 2; r++)
+        ls_png_text(p, left - 8, top + 20 + 50 * r, &(ls_png_font){.size = 13, .align = 1}, "%s", rows[r]);
     for (int i = 0; i < x->instrs; i++) {
         const ls_simulated_instr *s = &x->instr[i];
         ls_png_box(p, left + at * scale, top, s->computes_s * scale, 40, (int)s->part);
@@ -102,7 +113,8 @@ static void draw_timeline(ls_png *p, const ls_simulated *x, double left, double 
     }
     for (int k = 0; k <= LS_PARTS; k++) {
         ls_png_box(p, left + 150 * k, top + 106, 12, 12, k);
-        ls_png_text(p, left + 150 * k + 18, top + 112, &(ls_png_font){.size = 12, .align = -1}, "%s", k < LS_PARTS ? part_names[k] : "waiting");
+        ls_png_text(p, left + 150 * k + 18, top + 112, &(ls_png_font){.size = 12, .align = -1}, "%s",
+                    k < LS_PARTS ? part_names[k] : "waiting");
     }
 }
 
@@ -115,18 +127,31 @@ static void draw_curve(ls_png *p, const curve *c, bool shared, double left, doub
         most     = fmax(most, part[i]); /* above 100 where the machine was busy with something else meanwhile */
     }
     ls_png_line line = {.n = c->n, .x = ranks, .y = part};
-    ls_png_lines(p, &(ls_lines){.x = left, .y = top, .width = 400, .height = 260, .title = shared ? "Efficiency in %, the same batch on more ranks" : "Efficiency in %, as many samples on every rank",
-                                 .x_name = "ranks", .log_x = true, .least = 0, .most = 1.05 * most, .count = 1, .line = &line});
+    ls_png_lines(p, &(ls_lines){.x      = left,
+                                .y      = top,
+                                .width  = 400,
+                                .height = 260,
+                                .title  = shared ? "Efficiency in %, the same batch on more ranks"
+                                                 : "Efficiency in %, as many samples on every rank",
+                                .x_name = "ranks",
+                                .log_x  = true,
+                                .least  = 0,
+                                .most   = 1.05 * most,
+                                .count  = 1,
+                                .line   = &line});
 }
 
-static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve *same, const curve *more, const char *path)
+static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve *same, const curve *more,
+                      const char *path)
 {
     ls_png *p;
     LS_TRY(ls_png_new(&p, 1040, 620));
-    ls_png_text(p, 30, 30, &(ls_png_font){.size = 18, .align = -1, .bold = true}, "%s on %d ranks, simulated: %.3f ms a step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
-    ls_png_text(p, 30, 56, &(ls_png_font){.size = 13, .align = -1, .faint = true},
-                 "links of %.4g Gbit/s and %.4g us; instructions measured on one rank with %d thread%s, messages computed", 8e-9 * s->link.bytes_per_s,
-                 1e6 * s->link.latency_s, s->job->threads, s->job->threads == 1 ? "" : "s");
+    ls_png_text(p, 30, 30, &(ls_png_font){.size = 18, .align = -1, .bold = true},
+                "%s on %d ranks, simulated: %.3f ms a step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
+    ls_png_text(
+        p, 30, 56, &(ls_png_font){.size = 13, .align = -1, .faint = true},
+        "links of %.4g Gbit/s and %.4g us; instructions measured on one rank with %d thread%s, messages computed",
+        8e-9 * s->link.bytes_per_s, 1e6 * s->link.latency_s, s->job->threads, s->job->threads == 1 ? "" : "s");
     draw_timeline(p, x, 130, 90, 880);
     draw_curve(p, same, true, 80, 290);
     draw_curve(p, more, false, 600, 290);
@@ -136,13 +161,14 @@ static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve
     return status;
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static ls_status read_number(const char *text, double *value)
 {
     char *end;
     *value = text ? strtod(text, &end) : 1;
-    LS_CHECK(!text || (end > text && !*end && *value > 0 && *value <= 1e6), LS_ERR_USAGE, "--slower: expected a factor above 0, found '%s'", text);
+    LS_CHECK(!text || (end > text && !*end && *value > 0 && *value <= 1e6), LS_ERR_USAGE,
+             "--slower: expected a factor above 0, found '%s'", text);
     return LS_OK;
 }
 
@@ -159,9 +185,10 @@ static ls_status same_batch(const ls_simulation *s, int ranks, curve *c)
 
 static ls_status same_rows(const ls_simulation *s, const ls_simulated *x, curve *c)
 {
-    ls_simulated alone;
-    ls_batch_partition     share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, 0);
-    for (int r = 1; r < x->ranks && share.rows < x->rows; r++) share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, r);
+    ls_simulated       alone;
+    ls_batch_partition share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, 0);
+    for (int r = 1; r < x->ranks && share.rows < x->rows; r++)
+        share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, r);
     LS_TRY(ls_simulate_share(s, 1, share.rows, share.shards, &alone));
     c->alone_s = alone.step_s;
     for (int n = 8; n <= MOST_RANKS; n *= 2) LS_TRY(ls_simulate_share(s, n, share.rows, share.shards, &c->at[c->n++]));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs the program of one rank, the one with most to do, over a mirror of the others, and notes at the beginning of each
- * instruction how much time has passed and how much would have been waited.  Medians over steps, instruction by instruction, are what
- * is left when this machine does something else now and then.
+ * Runs the program of one rank, the one with most to do, over a mirror of the others, and notes at the beginning of
+ * each instruction how much time has passed and how much would have been waited.  Medians over steps, instruction by
+ * instruction, are what is left when this machine does something else now and then.
  */
 #include "launch/bench/simulate.h"
 
@@ -16,7 +16,7 @@
 
 enum { WARM_UP = 3, MOST_SHARDS = 4096 };
 
-/* ---- the link ------------------------------------------------------------------------------------------------------ */
+/* ---- the link ---------------------------------------------------------------------------------------------------- */
 
 typedef struct unit {
     const char *name;
@@ -40,11 +40,12 @@ static const char *read_unit(const char *text, const unit *units, int n, double 
 
 ls_status ls_link_read(const char *text, ls_link *link)
 {
-    static const unit rates[] = {{"kbit", 125}, {"Mbit", 125e3}, {"Gbit", 125e6}, {"Tbit", 125e9}}, times[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}},
+    static const unit rates[] = {{"kbit", 125}, {"Mbit", 125e3}, {"Gbit", 125e6}, {"Tbit", 125e9}},
+                      times[] = {{"ns", 1e-9}, {"us", 1e-6}, {"ms", 1e-3}, {"s", 1}},
                       sizes[] = {{"kB", 1e3}, {"MB", 1e6}};
-    *link          = (ls_link){.message_s = 5e-6};
-    const char *at = read_unit(text, rates, 4, &link->bytes_per_s);
-    bool        good = at && link->bytes_per_s > 0 && *at == ',';
+    *link                     = (ls_link){.message_s = 5e-6};
+    const char *at            = read_unit(text, rates, 4, &link->bytes_per_s);
+    bool        good          = at && link->bytes_per_s > 0 && *at == ',';
     if (good) good = (at = read_unit(at + 1, times, 4, &link->latency_s)) != NULL;
     if (good && *at == ',') good = (at = read_unit(at + 1, times, 4, &link->message_s)) != NULL;
     if (good && *at == ',') good = (at = read_unit(at + 1, sizes, 2, &link->burst_bytes)) != NULL;
@@ -52,12 +53,12 @@ ls_status ls_link_read(const char *text, ls_link *link)
     return LS_OK;
 }
 
-/* ---- a stopwatch --------------------------------------------------------------------------------------------------- */
+/* ---- a stopwatch ------------------------------------------------------------------------------------------------- */
 
 /* Where the time of a step goes, by instruction. */
 typedef struct watch {
     const ls_comm *comm;
-    int            instr;     /* that goes on; -1: none       */
+    int            instr; /* that goes on; -1: none       */
     int64_t        since_ns;
     double         waited;
     double        *computes_s, *waits_s;
@@ -95,7 +96,7 @@ static double median(const double *values, int n, size_t stride, double *room)
     return n % 2 ? room[n / 2] : (room[n / 2 - 1] + room[n / 2]) / 2;
 }
 
-/* ---- a rank -------------------------------------------------------------------------------------------------------- */
+/* ---- a rank ------------------------------------------------------------------------------------------------------ */
 
 struct ls_simulated_rank {
     ls_comm    *comm;
@@ -106,13 +107,15 @@ struct ls_simulated_rank {
     double     *nothing; /* where the watch writes when nobody looks */
 };
 
-ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s, int number, int ranks, int64_t batch, int shards)
+ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s, int number, int ranks, int64_t batch,
+                                int shards)
 {
     ls_trainer_options options = ls_run_trainer_options(s->job);
     ls_arena          *memory;
     LS_TRY(ls_arena_new(&memory, "simulation"));
     ls_simulated_rank *r = ls_arena_alloc(memory, sizeof *r);
-    *r                   = (ls_simulated_rank){.memory = memory, .flight = {.log = ls_arena_alloc(memory, sizeof *r->flight.log), .begun = on_record}};
+    *r                   = (ls_simulated_rank){.memory = memory,
+                                               .flight = {.log = ls_arena_alloc(memory, sizeof *r->flight.log), .begun = on_record}};
     memset(r->flight.log, 0, sizeof *r->flight.log);
     ls_status status = ls__comm_costmodel(&r->comm, number, ranks, &s->link);
     if (status == LS_OK) {
@@ -125,7 +128,7 @@ ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s,
         options.snapshot   = false;
         if (s->bucket_bytes) options.bucket_bytes = s->bucket_bytes;
         if (options.overlap == LS_OVERLAP_THREAD) options.overlap = LS_OVERLAP_POLL; /* a mirror is of one thread */
-        status             = ls__trainer_new(&r->trainer, s->job->graph, s->job->loss, &options);
+        status = ls__trainer_new(&r->trainer, s->job->graph, s->job->loss, &options);
     }
     if (status != LS_OK) {
         ls_simulated_rank_free(r);
@@ -168,10 +171,11 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
 {
     const ls_program *p        = ls__trainer_program(r->trainer);
     const size_t      n        = (size_t)p->instrs;
-    double           *computes = ls_arena_alloc(r->memory, sizeof(double) * n * (size_t)s->steps), *room = ls_arena_alloc(r->memory, sizeof(double) * (size_t)s->steps);
-    double           *waits = ls_arena_alloc(r->memory, sizeof(double) * n * (size_t)s->steps);
-    double            before = 0, seconds;
-    int64_t           messages = 0;
+    double           *computes = ls_arena_alloc(r->memory, sizeof(double) * n * (size_t)s->steps),
+           *room               = ls_arena_alloc(r->memory, sizeof(double) * (size_t)s->steps);
+    double *waits              = ls_arena_alloc(r->memory, sizeof(double) * n * (size_t)s->steps);
+    double  before             = 0, seconds;
+    int64_t messages           = 0;
     memset(computes, 0, sizeof(double) * n * (size_t)s->steps);
     memset(waits, 0, sizeof(double) * n * (size_t)s->steps);
     for (int i = -WARM_UP; i < s->steps; i++) {
@@ -187,9 +191,12 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
     out->instr  = ls_arena_alloc(s->job->memory, sizeof *out->instr * n);
     for (size_t i = 0; i < n; i++) {
         ls_simulated_instr *to = &out->instr[i];
-        *to = (ls_simulated_instr){.name = ls_arena_strdup(s->job->memory, p->instr[i].label ? p->instr[i].label : p->instr[i].name),
-                                   .part = part_of(&p->instr[i]), .bytes = (double)p->instr[i].count * sizeof(float),
-                                   .computes_s = s->slower * median(computes + i, s->steps, n, room), .waits_s = median(waits + i, s->steps, n, room)};
+        *to                    = (ls_simulated_instr){
+                               .name       = ls_arena_strdup(s->job->memory, p->instr[i].label ? p->instr[i].label : p->instr[i].name),
+                               .part       = part_of(&p->instr[i]),
+                               .bytes      = (double)p->instr[i].count * sizeof(float),
+                               .computes_s = s->slower * median(computes + i, s->steps, n, room),
+                               .waits_s    = median(waits + i, s->steps, n, room)};
         out->computes_s[to->part] += to->computes_s;
         out->waits_s += to->waits_s;
     }
@@ -198,7 +205,8 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
     return LS_OK;
 }
 
-static ls_status run_rank(const ls_simulation *s, int number, int64_t batch, int shards, const ls_batch *data, ls_simulated *out)
+static ls_status run_rank(const ls_simulation *s, int number, int64_t batch, int shards, const ls_batch *data,
+                          ls_simulated *out)
 {
     ls_simulated_rank *r;
     LS_TRY(ls_simulated_rank_new(&r, s, number, out->ranks, batch, shards));
@@ -211,8 +219,8 @@ static ls_status run_rank(const ls_simulation *s, int number, int64_t batch, int
 static ls_status with_batch(const ls_simulation *s, int ranks, int number, ls_loader **loader, ls_batch *batch)
 {
     const ls_recipe *r = s->job->recipe;
-    LS_TRY(ls_loader_new(loader, s->job->train, .batch = r->train.batch, .shards = s->job->shards, .ranks = ranks, .rank = number, .seed = (uint64_t)r->train.seed,
-                         .prefetch = 1));
+    LS_TRY(ls_loader_new(loader, s->job->train, .batch = r->train.batch, .shards = s->job->shards, .ranks = ranks,
+                         .rank = number, .seed = (uint64_t)r->train.seed, .prefetch = 1));
     if (!ls_loader_next(*loader, batch)) return ls_loader_status(*loader); /* stays valid: nobody asks for the next */
     return LS_OK;
 }
@@ -231,12 +239,12 @@ static int busiest(const ls_run *j, int ranks, ls_batch_partition *share)
 
 ls_status ls_simulate(const ls_simulation *s, int ranks, ls_simulated *out)
 {
-    ls_loader *loader = NULL;
-    ls_batch   batch;
-    ls_batch_partition   share;
-    int        number = busiest(s->job, ranks, &share);
-    *out              = (ls_simulated){.ranks = ranks, .batch = s->job->recipe->train.batch, .rows = share.rows};
-    ls_status status  = with_batch(s, ranks, number, &loader, &batch);
+    ls_loader         *loader = NULL;
+    ls_batch           batch;
+    ls_batch_partition share;
+    int                number = busiest(s->job, ranks, &share);
+    *out             = (ls_simulated){.ranks = ranks, .batch = s->job->recipe->train.batch, .rows = share.rows};
+    ls_status status = with_batch(s, ranks, number, &loader, &batch);
     if (status == LS_OK) status = run_rank(s, number, out->batch, s->job->shards, &batch, out);
     ls_loader_free(loader);
     return status;
@@ -247,8 +255,8 @@ ls_status ls_simulate_share(const ls_simulation *s, int ranks, int64_t rows, int
     ls_loader *loader = NULL;
     ls_batch   batch;
     if ((int64_t)shards * ranks > MOST_SHARDS) shards = MOST_SHARDS / ranks;
-    *out             = (ls_simulated){.ranks = ranks, .batch = rows * ranks, .rows = rows};
-    ls_status status = with_batch(s, 1, 0, &loader, &batch); /* the first of them */
+    *out              = (ls_simulated){.ranks = ranks, .batch = rows * ranks, .rows = rows};
+    ls_status status  = with_batch(s, 1, 0, &loader, &batch); /* the first of them */
     batch.rows        = rows;
     batch.global_rows = out->batch;
     if (status == LS_OK) status = run_rank(s, 0, out->batch, shards * ranks, &batch, out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep ckpt ls, inspect, verify, diff, prune: what is in checkpoints and safetensors files, and whether it is whole. */
+ * lockstep ckpt ls, inspect, verify, diff, prune: what is in checkpoints and safetensors files, and whether it is
+ * whole. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "launch/run/progress.h"
 #include "launch/run/run_setup.h"
 
-/* ---- ls ------------------------------------------------------------------------------------------------------------ */
+/* ---- ls ---------------------------------------------------------------------------------------------------------- */
 
 static const char *base_name(const char *path)
 {
@@ -30,30 +31,33 @@ static void print_checkpoint(const ls_checkpoint_info *c, void *data)
     struct tm          local;
     char               when[32] = "", loss[16] = "-";
     if (!(*rows)++)
-        printf("%-16s %10s %6s %9s %8s  %-16s %-4s %5s %10s  %s\n", "checkpoint", "step", "epoch", "sample", "loss", "digest", "isa", "files", "size", "made");
+        printf("%-16s %10s %6s %9s %8s  %-16s %-4s %5s %10s  %s\n", "checkpoint", "step", "epoch", "sample", "loss",
+               "digest", "isa", "files", "size", "made");
     if (c->problem) {
         printf("%-16s damaged: %.*s\n", name, (int)strcspn(c->problem, "\n"), c->problem);
         return;
     }
     if (!isnan(at->loss)) snprintf(loss, sizeof loss, "%.4f", at->loss);
     if (stat(c->path, &s) == 0) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&s.st_mtime, &local));
-    printf("%-16s %10lld %6lld %9lld %8s  %016llx %-4s %5d %10s  %s%s%s\n", name, (long long)at->step, (long long)at->epoch + 1, (long long)at->sample, loss,
-           (unsigned long long)at->digest, at->isa, c->parts, ls_bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
+    printf("%-16s %10lld %6lld %9lld %8s  %016llx %-4s %5d %10s  %s%s%s\n", name, (long long)at->step,
+           (long long)at->epoch + 1, (long long)at->sample, loss, (unsigned long long)at->digest, at->isa, c->parts,
+           ls_bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
 }
 
 static ls_status ckpt_ls(ls_arena *memory, const char *run)
 {
-    int         rows   = 0;
+    int         rows = 0;
     struct stat s;
     const char *folder = ls_arena_printf(memory, "%s/checkpoints", run);
-    LS_CHECK(stat(folder, &s) == 0, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one", folder,
-             strerror(errno));
+    LS_CHECK(stat(folder, &s) == 0, LS_ERR_USAGE,
+             "%s: expected the folder of a run with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one",
+             folder, strerror(errno));
     LS_TRY(ls_checkpoint_list(folder, false, print_checkpoint, &rows));
     if (!rows) printf("%s: no checkpoint yet\n", folder);
     return LS_OK;
 }
 
-/* ---- inspect ------------------------------------------------------------------------------------------------------- */
+/* ---- inspect ----------------------------------------------------------------------------------------------------- */
 
 enum { TENSOR_PIECE = 1 << 18 };
 
@@ -64,7 +68,8 @@ typedef struct totals {
 static void shape_text(char *out, size_t room, int rank, const int64_t *dim)
 {
     snprintf(out, room, "%s", rank ? "" : "scalar");
-    for (int d = 0; d < rank; d++) snprintf(out + strlen(out), room - strlen(out), "%s%lld", d ? " x " : "", (long long)dim[d]);
+    for (int d = 0; d < rank; d++)
+        snprintf(out + strlen(out), room - strlen(out), "%s%lld", d ? " x " : "", (long long)dim[d]);
 }
 
 static void print_array(const ls_checkpoint_array *a, void *data)
@@ -83,8 +88,8 @@ static void print_array(const ls_checkpoint_array *a, void *data)
     }
     double mean = sum / (double)a->count;
     shape_text(shape, sizeof shape, a->rank, a->dim);
-    printf("%-28s %-16s %-20s %11.4g %11.4g %11.4g %11.4g%s\n", a->param, a->what, shape, mean, sqrt(fmax(squares / (double)a->count - mean * mean, 0)), least,
-           most, bad ? "  not finite!" : "");
+    printf("%-28s %-16s %-20s %11.4g %11.4g %11.4g %11.4g%s\n", a->param, a->what, shape, mean,
+           sqrt(fmax(squares / (double)a->count - mean * mean, 0)), least, most, bad ? "  not finite!" : "");
     t->arrays++;
     t->scalars += a->count;
     t->bad += bad;
@@ -98,9 +103,10 @@ static ls_status inspect_checkpoint(const char *path)
     printf("%-28s %-16s %-20s %11s %11s %11s %11s\n", "parameter", "array", "shape", "mean", "std", "least", "most");
     LS_TRY(ls_checkpoint_inspect(path, &at, print_array, &t));
     ls__count_text(scalars, sizeof scalars, t.scalars);
-    printf("\n%s\nstep %lld, epoch %lld, sample %lld, seed %llu\ndigest %016llx under %s, recipe %s\n%lld arrays, %s numbers, %lld not finite\n", path,
-           (long long)at.step, (long long)at.epoch + 1, (long long)at.sample, (unsigned long long)at.seed, (unsigned long long)at.digest, at.isa,
-           at.recipe_hash, (long long)t.arrays, scalars, (long long)t.bad);
+    printf("\n%s\nstep %lld, epoch %lld, sample %lld, seed %llu\ndigest %016llx under %s, recipe %s\n%lld arrays, %s "
+           "numbers, %lld not finite\n",
+           path, (long long)at.step, (long long)at.epoch + 1, (long long)at.sample, (unsigned long long)at.seed,
+           (unsigned long long)at.digest, at.isa, at.recipe_hash, (long long)t.arrays, scalars, (long long)t.bad);
     return LS_OK;
 }
 
@@ -125,7 +131,8 @@ static ls_status inspect_tensor(const ls_stored *e, float *piece, totals *t)
     printf("%-36s %-8s %-20s", e->name, e->type->name, ls__stored_shape(shape, e->rank, e->dim));
     double mean = sum / (double)e->numel;
     if (e->type->widen && e->numel)
-        printf(" %11.4g %11.4g %11.4g %11.4g", mean, sqrt(fmax(squares / (double)e->numel - mean * mean, 0)), least, most);
+        printf(" %11.4g %11.4g %11.4g %11.4g", mean, sqrt(fmax(squares / (double)e->numel - mean * mean, 0)), least,
+               most);
     printf("%s\n", bad ? "  not finite!" : "");
     t->arrays++;
     t->scalars += e->numel;
@@ -141,7 +148,8 @@ static ls_status inspect_set(const ls_tensor_set *set, ls_arena *memory)
     printf("%-36s %-8s %-20s %11s %11s %11s %11s\n", "name", "type", "shape", "mean", "std", "least", "most");
     for (int i = 0; i < set->count; i++) LS_TRY(inspect_tensor(set->stored[i], piece, &t));
     ls__count_text(scalars, sizeof scalars, t.scalars);
-    printf("\n%s: %lld arrays, %s numbers, %lld not finite\n", set->path, (long long)t.arrays, scalars, (long long)t.bad);
+    printf("\n%s: %lld arrays, %s numbers, %lld not finite\n", set->path, (long long)t.arrays, scalars,
+           (long long)t.bad);
     return LS_OK;
 }
 
@@ -172,13 +180,14 @@ static const char *checkpoints_of(ls_arena *memory, const char *path)
 static ls_status find_checkpoint(ls_arena *memory, const char *path, const char **checkpoint)
 {
     struct stat s;
-    const char *inner = checkpoints_of(memory, path);
+    const char *inner  = checkpoints_of(memory, path);
     char       *newest = ls_arena_alloc(memory, PATH_MAX);
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint or a run: %s", path, strerror(errno));
     *checkpoint = inner ? newest : path;
     if (!inner) return LS_OK;
     LS_TRY(ls_checkpoint_list(inner, false, take_path, newest));
-    LS_CHECK(*newest, LS_ERR_USAGE, "%s: this run has no sound checkpoint" LS_HINT "`lockstep ckpt ls` shows what there is", path);
+    LS_CHECK(*newest, LS_ERR_USAGE,
+             "%s: this run has no sound checkpoint" LS_HINT "`lockstep ckpt ls` shows what there is", path);
     return LS_OK;
 }
 
@@ -193,15 +202,17 @@ static ls_status ckpt_inspect(ls_arena *memory, const char *path)
 {
     struct stat s;
     const char *checkpoint;
-    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path, strerror(errno));
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path,
+             strerror(errno));
     if (!S_ISDIR(s.st_mode)) return inspect_safetensors(memory, path);
-    if (!checkpoints_of(memory, path) && (holds(memory, path, "model.safetensors") || holds(memory, path, "model.safetensors.index.json")))
+    if (!checkpoints_of(memory, path) &&
+        (holds(memory, path, "model.safetensors") || holds(memory, path, "model.safetensors.index.json")))
         return inspect_safetensors(memory, path);
     LS_TRY(find_checkpoint(memory, path, &checkpoint));
     return inspect_checkpoint(checkpoint);
 }
 
-/* ---- verify -------------------------------------------------------------------------------------------------------- */
+/* ---- verify ------------------------------------------------------------------------------------------------------ */
 
 typedef struct verification {
     const char *name;
@@ -211,7 +222,8 @@ typedef struct verification {
 static void print_file(const char *file, const char *problem, void *data)
 {
     verification *v = data;
-    printf("%s/%-14s %s%.*s\n", v->name, file, problem ? "damaged: " : "ok", problem ? (int)strcspn(problem, "\n") : 0, problem ? problem : "");
+    printf("%s/%-14s %s%.*s\n", v->name, file, problem ? "damaged: " : "ok", problem ? (int)strcspn(problem, "\n") : 0,
+           problem ? problem : "");
     v->files++;
     v->damaged += problem != NULL;
 }
@@ -230,19 +242,23 @@ static void verify_listed(const ls_checkpoint_info *c, void *data) { verify_one(
 
 static ls_status ckpt_verify(ls_arena *memory, const char *path)
 {
-    verification v     = {0};
+    verification v = {0};
     struct stat  s;
     const char  *inner = checkpoints_of(memory, path);
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint or a run: %s", path, strerror(errno));
-    if (inner) LS_TRY(ls_checkpoint_list(inner, false, verify_listed, &v));
-    else verify_one(path, &v);
-    LS_CHECK(v.damaged == 0, LS_ERR_DATA, "%s: %d damaged, of %d files" LS_HINT
-             "a run passes damaged checkpoints over and goes back to the newest sound one", path, v.damaged, v.files);
+    if (inner)
+        LS_TRY(ls_checkpoint_list(inner, false, verify_listed, &v));
+    else
+        verify_one(path, &v);
+    LS_CHECK(v.damaged == 0, LS_ERR_DATA,
+             "%s: %d damaged, of %d files" LS_HINT
+             "a run passes damaged checkpoints over and goes back to the newest sound one",
+             path, v.damaged, v.files);
     if (!v.files) printf("%s: no checkpoint yet\n", path);
     return LS_OK;
 }
 
-/* ---- diff ---------------------------------------------------------------------------------------------------------- */
+/* ---- diff -------------------------------------------------------------------------------------------------------- */
 
 typedef struct comparison {
     int64_t arrays, different, rows;
@@ -251,12 +267,14 @@ typedef struct comparison {
 static void print_difference(comparison *t, const ls_checkpoint_array *a, const char *text)
 {
     char shape[128];
-    if (!t->rows++) printf("%-28s %-16s %-20s %12s %11s %11s\n", "parameter", "array", "shape", "differ", "most", "relative");
+    if (!t->rows++)
+        printf("%-28s %-16s %-20s %12s %11s %11s\n", "parameter", "array", "shape", "differ", "most", "relative");
     shape_text(shape, sizeof shape, a->rank, a->dim);
     printf("%-28s %-16s %-20s %s\n", a->param, a->what, shape, text);
 }
 
-/* How many elements differ in their bits, by how much at most, and the norm of the difference relative to that of `a`. */
+/* How many elements differ in their bits, by how much at most, and the norm of the difference relative to that of `a`.
+ */
 static void compare(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data)
 {
     comparison *t = data;
@@ -298,33 +316,34 @@ static ls_status ckpt_diff(ls_arena *memory, const char *first, const char *seco
     LS_TRY(ls_checkpoint_pairs(path[0], path[1], at, compare, &t));
     if (t.rows) printf("\n");
     for (int i = 0; i < 2; i++)
-        printf("%s: step %lld, epoch %lld, sample %lld, digest %016llx under %s\n", path[i], (long long)at[i].step, (long long)at[i].epoch + 1,
-               (long long)at[i].sample, (unsigned long long)at[i].digest, at[i].isa);
-    if (t.different) printf("%lld of %lld arrays differ\n", (long long)t.different, (long long)t.arrays);
-    else printf("%lld arrays, the same in every bit\n", (long long)t.arrays);
+        printf("%s: step %lld, epoch %lld, sample %lld, digest %016llx under %s\n", path[i], (long long)at[i].step,
+               (long long)at[i].epoch + 1, (long long)at[i].sample, (unsigned long long)at[i].digest, at[i].isa);
+    if (t.different)
+        printf("%lld of %lld arrays differ\n", (long long)t.different, (long long)t.arrays);
+    else
+        printf("%lld arrays, the same in every bit\n", (long long)t.arrays);
     return LS_OK;
 }
 
-/* ---- prune --------------------------------------------------------------------------------------------------------- */
+/* ---- prune ------------------------------------------------------------------------------------------------------- */
 
-static void print_removed(const char *path, void *data)
-{
-    printf("%s %s\n", (const char *)data, path);
-}
+static void print_removed(const char *path, void *data) { printf("%s %s\n", (const char *)data, path); }
 
 static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
 {
-    const char *run = args->positional[0], *inner = checkpoints_of(memory, run);
-    bool        dry = ls_args_option(args, "dry-run") != NULL;
-    long long   last, every;
-    ls_run_directory   folder = {.lock = -1};
-    LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE, "%s: expected the folder of a run with checkpoints", run);
+    const char      *run = args->positional[0], *inner = checkpoints_of(memory, run);
+    bool             dry = ls_args_option(args, "dry-run") != NULL;
+    long long        last, every;
+    ls_run_directory folder = {.lock = -1};
+    LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE,
+             "%s: expected the folder of a run with checkpoints", run);
     LS_TRY(ls_args_int(args, "keep-last", 1, 1000000, 1, &last));
     LS_TRY(ls_args_int(args, "keep-every", 0, INT64_MAX, 0, &every));
     snprintf(folder.path, sizeof folder.path, "%s", run);
-    ls_status status = dry ? LS_OK : ls_run_directory_lock(&folder);
-    ls_checkpoint_retention   keep   = {(int)last, every, !ls_args_option(args, "no-best")};
-    if (status == LS_OK) status = ls_checkpoint_prune(inner, &keep, dry, print_removed, dry ? "would remove" : "removed");
+    ls_status               status = dry ? LS_OK : ls_run_directory_lock(&folder);
+    ls_checkpoint_retention keep   = {(int)last, every, !ls_args_option(args, "no-best")};
+    if (status == LS_OK)
+        status = ls_checkpoint_prune(inner, &keep, dry, print_removed, dry ? "would remove" : "removed");
     ls_run_directory_close(&folder);
     return status;
 }

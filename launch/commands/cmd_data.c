@@ -4,10 +4,9 @@
  *
  * data.path is "digits" (drawn), a known name, a file or a folder.  A known name means, in this order:
  *
- *   LOCKSTEP_DATA=DIR is set   the files in DIR/NAME, imported once into the cache, under a name made of their path, sizes and
- *                              times, and of the tokenizer wanted; ranks that start together wait for the first
- *   otherwise                  what `lockstep data fetch NAME` left in the cache: pictures ready for use, of text the file itself,
- *                              which is imported as above
+ *   LOCKSTEP_DATA=DIR is set   the files in DIR/NAME, imported once into the cache, under a name made of their path,
+ * sizes and times, and of the tokenizer wanted; ranks that start together wait for the first otherwise what `lockstep
+ * data fetch NAME` left in the cache: pictures ready for use, of text the file itself, which is imported as above
  */
 #include "launch/commands/cmd_data.h"
 
@@ -30,7 +29,7 @@
 
 static const char DRAWN[] = "digits";
 
-/* ---- the cache ----------------------------------------------------------------------------------------------------- */
+/* ---- the cache --------------------------------------------------------------------------------------------------- */
 
 static ls_status make_folders(const char *path)
 {
@@ -38,8 +37,9 @@ static ls_status make_folders(const char *path)
     for (size_t n = 1, length = strlen(path); n <= length; n++) {
         if (path[n] != '/' && path[n] != 0) continue;
         snprintf(part, sizeof part, "%.*s", (int)n, path);
-        LS_CHECK(mkdir(part, 0777) == 0 || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder: %s" LS_HINT
-                 "XDG_CACHE_HOME=DIR puts the cache somewhere else", part, strerror(errno));
+        LS_CHECK(mkdir(part, 0777) == 0 || errno == EEXIST, LS_ERR_ENV,
+                 "%s: cannot make the folder: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", part,
+                 strerror(errno));
     }
     return LS_OK;
 }
@@ -47,10 +47,12 @@ static ls_status make_folders(const char *path)
 ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
 {
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool        own  = base && *base;
-    LS_CHECK(own || (home && *home), LS_ERR_ENV, "no folder for the cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
+    bool        own = base && *base;
+    LS_CHECK(own || (home && *home), LS_ERR_ENV,
+             "no folder for the cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
     int length = snprintf(path, LS_DATA_PATH, "%s%s/lockstep", own ? base : home, own ? "" : "/.cache");
-    LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV, "the name of the cache's folder has %d letters; that is too long", length);
+    LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV,
+             "the name of the cache's folder has %d letters; that is too long", length);
     LS_TRY(make_folders(path));
     snprintf(path + length, LS_DATA_PATH - (size_t)length, "/%s", name);
     return LS_OK;
@@ -61,7 +63,8 @@ bool ls__data_there(const char *folder)
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
     int  count, found = 0;
     if (access(folder, F_OK) || ls_dataset_splits(folder, splits, &count) != LS_OK) return false;
-    for (int i = 0; i < count; i++) found |= !strcmp(splits[i], "train") ? 1 : !strcmp(splits[i], "test") || !strcmp(splits[i], "valid") ? 2 : 0;
+    for (int i = 0; i < count; i++)
+        found |= !strcmp(splits[i], "train") ? 1 : !strcmp(splits[i], "test") || !strcmp(splits[i], "valid") ? 2 : 0;
     return found == 3;
 }
 
@@ -79,8 +82,13 @@ static ls_status import_known(const ls_known *known, const char *source, const l
     char path[LS_DATA_PATH + 128];
     if (known->kind == LS_DATA_IMAGES) return ls_import_mnist(source, out, 1);
     snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
-    return ls_import_text(&(ls_text_import){.files = 1, .file = (const char *const[]){path}, .out = out, .tokenizer = choice->tokenizer,
-                                            .vocabulary = (int32_t)choice->vocab, .valid = 0.1, .shards = 1});
+    return ls_import_text(&(ls_text_import){.files      = 1,
+                                            .file       = (const char *const[]){path},
+                                            .out        = out,
+                                            .tokenizer  = choice->tokenizer,
+                                            .vocabulary = (int32_t)choice->vocab,
+                                            .valid      = 0.1,
+                                            .shards     = 1});
 }
 
 static ls_status import_now(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
@@ -100,7 +108,9 @@ ls_status ls__data_import_once(const ls_known *known, const char *source, const 
     char path[LS_DATA_PATH + 8];
     snprintf(path, sizeof path, "%s.lock", out);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    LS_CHECK(lock >= 0, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", path, strerror(errno));
+    LS_CHECK(lock >= 0, LS_ERR_ENV,
+             "%s: cannot be written: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", path,
+             strerror(errno));
     /* A file system without locks costs no more than importing twice. */
     while (flock(lock, LOCK_EX) != 0 && errno == EINTR) continue;
     ls_status status = ls__data_there(out) ? LS_OK : import_now(known, source, choice, out);
@@ -108,7 +118,7 @@ ls_status ls__data_import_once(const ls_known *known, const char *source, const 
     return status;
 }
 
-/* ---- resolving data.path ------------------------------------------------------------------------------------------- */
+/* ---- resolving data.path ----------------------------------------------------------------------------------------- */
 
 static bool belongs_to(const ls_known *known, const char *name)
 {
@@ -136,11 +146,16 @@ static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
 /* DIR/mnist -> "mnist-0123456789abcdef": another name when the files are others, or their tokens. */
 static ls_status name_of_copy(const ls_known *known, const char *source, const ls_text_choice *choice, char name[64])
 {
-    struct entry { char name[64]; int64_t size, seconds, nanoseconds; } entry;
+    struct entry {
+        char    name[64];
+        int64_t size, seconds, nanoseconds;
+    } entry;
     uint64_t sum = 0;
     DIR     *dir = opendir(source);
-    LS_CHECK(dir, LS_ERR_DATA, "%s: %s" LS_HINT "LOCKSTEP_DATA=DIR means that DIR/%s has the data's files; `lockstep data fetch %s` downloads them", source,
-             strerror(errno), known->name, known->name);
+    LS_CHECK(dir, LS_ERR_DATA,
+             "%s: %s" LS_HINT
+             "LOCKSTEP_DATA=DIR means that DIR/%s has the data's files; `lockstep data fetch %s` downloads them",
+             source, strerror(errno), known->name, known->name);
     for (struct dirent *found; (found = readdir(dir));) {
         struct stat st;
         if (!belongs_to(known, found->d_name) || fstatat(dirfd(dir), found->d_name, &st, 0)) continue;
@@ -168,8 +183,9 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
     const char *copies = getenv("LOCKSTEP_DATA");
     if (copies && *copies) {
         char *real = realpath(copies, NULL);
-        LS_CHECK(real, LS_ERR_DATA, "LOCKSTEP_DATA=%s: %s" LS_HINT "expected a folder that has %s/ with the data's files", copies, strerror(errno),
-                 known->name);
+        LS_CHECK(real, LS_ERR_DATA,
+                 "LOCKSTEP_DATA=%s: %s" LS_HINT "expected a folder that has %s/ with the data's files", copies,
+                 strerror(errno), known->name);
         int length = snprintf(source, LS_DATA_PATH, "%s/%s", real, known->name);
         free(real);
         LS_CHECK(length < LS_DATA_PATH, LS_ERR_DATA, "LOCKSTEP_DATA: a name of %d letters; that is too long", length);
@@ -179,9 +195,10 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
     LS_TRY(ls__data_cache(known->name, source));
     snprintf(file, sizeof file, "%s/%s", source, known->file[0].name);
     bool there = known->kind == LS_DATA_TEXT ? access(file, R_OK) == 0 : ls__data_there(source);
-    LS_CHECK(there, LS_ERR_DATA, "data.path: %s was not fetched yet: %s is missing" LS_HINT
-             "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s", known->name,
-             known->kind == LS_DATA_TEXT ? file : source, known->name, known->name);
+    LS_CHECK(there, LS_ERR_DATA,
+             "data.path: %s was not fetched yet: %s is missing" LS_HINT
+             "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
+             known->name, known->kind == LS_DATA_TEXT ? file : source, known->name, known->name);
     return LS_OK;
 }
 
@@ -214,13 +231,13 @@ ls_status ls_data_resolve(const char *data_path, const ls_text_choice *choice, c
     return LS_OK;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* "test"; where a folder has none, "valid" if it has that. */
 static const char *held_out_of(const char *path)
 {
-    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
-    int  count = 0, test = 0, valid = 0;
+    char        splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
+    int         count = 0, test = 0, valid = 0;
     struct stat st;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && ls_dataset_splits(path, splits, &count) != LS_OK) count = 0;
     for (int i = 0; i < count; i++) {
@@ -237,16 +254,19 @@ static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info 
     char          hash[24];
     const char   *wanted = recipe->data.tokenizer, *where = ls_recipe_where(recipe, "data.tokenizer");
     if (!wanted || ls__known_find(recipe->data.path)) return LS_OK;
-    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: data.tokenizer: %s holds pictures, which have none", where, info->path);
+    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: data.tokenizer: %s holds pictures, which have none", where,
+             info->path);
     if (!strcmp(wanted, info->tokenizer)) return LS_OK;
     const char *hint = "data.tokenizer= takes whatever the data set has; or import the text again";
-    LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE, "%s: data.tokenizer: %s was made with a tokenizer of the kind %s, expected %s" LS_HINT "%s", where,
+    LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE,
+             "%s: data.tokenizer: %s was made with a tokenizer of the kind %s, expected %s" LS_HINT "%s", where,
              info->path, *info->tokenizer ? info->tokenizer : "unknown", wanted, hint);
     LS_TRY(ls_tokenizer_load(&t, wanted));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
     ls_tokenizer_free(t);
-    LS_CHECK(!strcmp(hash, info->tokenizer_hash), LS_ERR_USAGE, "%s: data.tokenizer: %s was made with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s",
-             where, info->path, info->tokenizer_hash, wanted, hash, hint);
+    LS_CHECK(!strcmp(hash, info->tokenizer_hash), LS_ERR_USAGE,
+             "%s: data.tokenizer: %s was made with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s", where,
+             info->path, info->tokenizer_hash, wanted, hash, hint);
     return LS_OK;
 }
 
@@ -256,7 +276,9 @@ ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
     int64_t        context;
     if (!strcmp(recipe->data.path, DRAWN))
-        return ls_dataset_digits(d, held_out ? "test" : "train", held_out ? recipe->data.test_count : recipe->data.train_count, (uint64_t)recipe->data.seed);
+        return ls_dataset_digits(d, held_out ? "test" : "train",
+                                 held_out ? recipe->data.test_count : recipe->data.train_count,
+                                 (uint64_t)recipe->data.seed);
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
     LS_TRY(ls_dataset_open(d, path, held_out ? held_out_of(path) : "train"));
     ls_dataset_info info   = ls_dataset_info_of(*d);
@@ -278,52 +300,71 @@ ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
     bool        folder = stat(info->path, &st) == 0 && S_ISDIR(st.st_mode);
     int         length = folder ? (int)strlen(info->path) : slash ? (int)(slash - info->path) : 0;
     *t                 = NULL;
-    LS_CHECK(snprintf(path, sizeof path, "%.*s/tokenizer.json", length ? length : 1, length ? info->path : ".") < (int)sizeof path, LS_ERR_USAGE,
-             "%s: the name is too long", info->path);
+    LS_CHECK(snprintf(path, sizeof path, "%.*s/tokenizer.json", length ? length : 1, length ? info->path : ".") <
+                 (int)sizeof path,
+             LS_ERR_USAGE, "%s: the name is too long", info->path);
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_tokenizer_load(t, path));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
-    if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash))) return LS_OK;
-    ls_status status = LS_FAIL(LS_ERR_DATA, "%s: is not the tokenizer of the data beside it: it has %d tokens and the hash %s, expected %d and %s" LS_HINT
-                               "bring back the one that was there, or import the text again", path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
+    if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash)))
+        return LS_OK;
+    ls_status status = LS_FAIL(
+        LS_ERR_DATA,
+        "%s: is not the tokenizer of the data beside it: it has %d tokens and the hash %s, expected %d and %s" LS_HINT
+        "bring back the one that was there, or import the text again",
+        path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
     ls_tokenizer_free(*t);
     *t = NULL;
     return status;
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static void show_import(void *bar, int64_t bytes, int64_t of)
 {
-    ls_bar_update(bar, &(ls_bar_state){.what = "MB", .step = bytes >> 20, .steps = of >> 20, .loss = NAN, .samples_per_s = NAN, .seconds_left = NAN});
+    ls_bar_update(bar, &(ls_bar_state){.what          = "MB",
+                                       .step          = bytes >> 20,
+                                       .steps         = of >> 20,
+                                       .loss          = NAN,
+                                       .samples_per_s = NAN,
+                                       .seconds_left  = NAN});
 }
 
 static ls_status import_text(const ls_args *args)
 {
     enum { MOST_SHARDS = 99999, MOST_VOCABULARY = 1 << 20 };
     long long   shards, vocabulary;
-    const char *tokenizer = ls_args_option(args, "tokenizer"), *valid = ls_args_option(args, "valid"), *out = args->positional[args->positionals - 1];
-    char       *end       = NULL;
-    double      part      = valid ? strtod(valid, &end) : 0.1;
-    ls_bar      bar;
-    char        count[4][32];
+    const char *tokenizer = ls_args_option(args, "tokenizer"), *valid = ls_args_option(args, "valid"),
+               *out = args->positional[args->positionals - 1];
+    char  *end      = NULL;
+    double part     = valid ? strtod(valid, &end) : 0.1;
+    ls_bar bar;
+    char   count[4][32];
     LS_TRY(ls_args_int(args, "shards", 1, MOST_SHARDS, 1, &shards));
     LS_TRY(ls_args_int(args, "vocab", 1, MOST_VOCABULARY, 0, &vocabulary));
     LS_CHECK(!valid || (end != valid && !*end && part >= 0 && part < 1), LS_ERR_USAGE,
              "data import: --valid: expected a part of the text, from 0 to less than 1, found '%s'", valid);
     ls_bar_open(&bar, true);
-    ls_text_import import = {.files = args->positionals - 2, .file = (const char *const *)args->positional + 1, .out = out,
-                             .tokenizer = tokenizer ? tokenizer : "bpe", .vocabulary = (int32_t)vocabulary, .valid = part, .shards = (int)shards,
-                             .progress = show_import, .context = &bar};
-    ls_status status = ls_import_text(&import);
+    ls_text_import import = {.files      = args->positionals - 2,
+                             .file       = (const char *const *)args->positional + 1,
+                             .out        = out,
+                             .tokenizer  = tokenizer ? tokenizer : "bpe",
+                             .vocabulary = (int32_t)vocabulary,
+                             .valid      = part,
+                             .shards     = (int)shards,
+                             .progress   = show_import,
+                             .context    = &bar};
+    ls_status      status = ls_import_text(&import);
     ls_bar_close(&bar);
     LS_TRY(status);
     ls__count_text(count[0], sizeof count[0], import.train_tokens);
     ls__count_text(count[1], sizeof count[1], import.valid_tokens);
     ls__count_text(count[2], sizeof count[2], import.bytes);
     ls__count_text(count[3], sizeof count[3], import.vocabulary);
-    printf("%s: %s + %s tokens (train + valid) of %s bytes, a vocabulary of %s\n", out, count[0], count[1], count[2], count[3]);
-    if (import.replaced) printf("%s: %lld sequences that are not UTF-8 were replaced by U+FFFD\n", out, (long long)import.replaced);
+    printf("%s: %s + %s tokens (train + valid) of %s bytes, a vocabulary of %s\n", out, count[0], count[1], count[2],
+           count[3]);
+    if (import.replaced)
+        printf("%s: %lld sequences that are not UTF-8 were replaced by U+FFFD\n", out, (long long)import.replaced);
     return LS_OK;
 }
 
@@ -332,9 +373,12 @@ static ls_status import(const ls_args *args)
     long long   shards;
     const char *what = args->positional[0], *out = args->positional[2];
     if (!strcmp(what, "text")) return import_text(args);
-    LS_CHECK(!strcmp(what, "mnist"), LS_ERR_USAGE, "data import: expected mnist or text, found '%s'" LS_HINT
-             "`lockstep data import mnist DIR OUT`, `lockstep data import text FILE ... OUT`", what);
-    LS_CHECK(args->positionals == 3, LS_ERR_USAGE, "data import mnist: expected one folder and OUT, found %d words", args->positionals - 1);
+    LS_CHECK(!strcmp(what, "mnist"), LS_ERR_USAGE,
+             "data import: expected mnist or text, found '%s'" LS_HINT
+             "`lockstep data import mnist DIR OUT`, `lockstep data import text FILE ... OUT`",
+             what);
+    LS_CHECK(args->positionals == 3, LS_ERR_USAGE, "data import mnist: expected one folder and OUT, found %d words",
+             args->positionals - 1);
     static const char *const of_text[] = {"tokenizer", "vocab", "valid"};
     for (size_t i = 0; i < sizeof of_text / sizeof *of_text; i++)
         LS_CHECK(!ls_args_option(args, of_text[i]), LS_ERR_USAGE, "data import mnist: --%s is for text", of_text[i]);
@@ -347,7 +391,7 @@ static ls_status import(const ls_args *args)
 /* The tokenizer beside a text must be that of its files. */
 static ls_status verify_tokenizer(const ls_dataset_info *info)
 {
-    ls_tokenizer *t = NULL;
+    ls_tokenizer *t      = NULL;
     ls_status     status = info->kind == LS_DATA_TEXT ? ls_data_tokenizer(&t, info) : LS_OK;
     ls_tokenizer_free(t);
     return status;
@@ -363,8 +407,11 @@ static ls_status verify_split(const char *path, const char *split)
     ls_status       status = ls_dataset_verify(d, &files, &checked);
     if (status == LS_OK) status = verify_tokenizer(&info);
     if (status == LS_OK)
-        printf("%s: %s: %lld %s in %d file%s: ok%s\n", path, info.split, (long long)(text ? info.tokens : info.count), text ? "tokens" : "samples", files, files == 1 ? "" : "s",
-               checked == files ? ", checksums match" : checked ? ", some files have no checksum" : ", no checksum to compare with");
+        printf("%s: %s: %lld %s in %d file%s: ok%s\n", path, info.split, (long long)(text ? info.tokens : info.count),
+               text ? "tokens" : "samples", files, files == 1 ? "" : "s",
+               checked == files ? ", checksums match"
+               : checked        ? ", some files have no checksum"
+                                : ", no checksum to compare with");
     ls_dataset_free(d);
     return status;
 }
@@ -382,14 +429,26 @@ static ls_status verify(const ls_args *args)
     return LS_OK;
 }
 
-static ls_status inspect(const ls_args *args) { return ls__data_inspect(args->positional[0], ls_args_option(args, "png")); }
+static ls_status inspect(const ls_args *args)
+{
+    return ls__data_inspect(args->positional[0], ls_args_option(args, "png"));
+}
 
-static ls_status fetch(const ls_args *args) { return ls__data_fetch(args->positional[0], args->positionals > 1 ? args->positional[1] : NULL); }
+static ls_status fetch(const ls_args *args)
+{
+    return ls__data_fetch(args->positional[0], args->positionals > 1 ? args->positional[1] : NULL);
+}
 
 ls_status ls__data_command(int argc, char **argv)
 {
-    static const struct { const char *name; ls_status (*run)(const ls_args *args); } commands[] = {
-        {"data import", import}, {"data verify", verify}, {"data inspect", inspect}, {"data fetch", fetch}, {"data train-tokenizer", ls__data_train_tokenizer}};
+    static const struct {
+        const char *name;
+        ls_status (*run)(const ls_args *args);
+    } commands[] = {{"data import", import},
+                    {"data verify", verify},
+                    {"data inspect", inspect},
+                    {"data fetch", fetch},
+                    {"data train-tokenizer", ls__data_train_tokenizer}};
     ls_args args;
     LS_TRY(ls_args_parse(&args, argc, argv));
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)

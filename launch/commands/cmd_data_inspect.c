@@ -18,7 +18,7 @@ typedef struct view {
     uint8_t        *pixels; /* C x H x W */
 } view;
 
-/* ---- words --------------------------------------------------------------------------------------------------------- */
+/* ---- words ------------------------------------------------------------------------------------------------------- */
 
 static void print_floats(const char *name, const float *values, int n)
 {
@@ -39,7 +39,8 @@ static void print_classes(const ls_dataset_info *info, const int64_t *count)
     printf("  classes    %d, of %lld to %lld samples\n", info->classes, (long long)least, (long long)most);
     for (int c = 0; c < info->classes && c < CLASSES_SHOWN; c++) {
         int bar = (int)((double)count[c] * BAR / (double)most + 0.5);
-        printf("    %-*.*s %8lld  %5.1f %%  ", width, width, info->class_names[c], (long long)count[c], 100.0 * (double)count[c] / (double)info->count);
+        printf("    %-*.*s %8lld  %5.1f %%  ", width, width, info->class_names[c], (long long)count[c],
+               100.0 * (double)count[c] / (double)info->count);
         for (int i = 0; i < bar; i++) printf("█");
         printf("\n");
     }
@@ -50,7 +51,7 @@ static ls_status print_words(view *v)
 {
     const ls_dataset_info *info  = &v->info;
     int64_t               *count = calloc((size_t)info->classes, sizeof *count);
-    ls_status              status = count ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory for %d classes", info->path, info->classes);
+    ls_status status = count ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory for %d classes", info->path, info->classes);
     for (int64_t i = 0; i < info->count && status == LS_OK; i++) {
         int32_t label;
         status = ls_dataset_read(v->d, i, NULL, &label);
@@ -58,8 +59,8 @@ static ls_status print_words(view *v)
     }
     if (status == LS_OK) {
         printf("%s: %s, %lld samples\n", info->path, info->split, (long long)info->count);
-        printf("  image      uint8, %d x %d x %d (channels x height x width), %.1f MB in all\n", info->channels, info->height, info->width,
-               (double)info->count * info->channels * info->height * info->width / 1e6);
+        printf("  image      uint8, %d x %d x %d (channels x height x width), %.1f MB in all\n", info->channels,
+               info->height, info->width, (double)info->count * info->channels * info->height * info->width / 1e6);
         print_floats("mean", info->mean, info->channels);
         print_floats("  std", info->std, info->channels);
         printf("  (of pixels scaled to 0..1)\n");
@@ -69,12 +70,12 @@ static ls_status print_words(view *v)
     return status;
 }
 
-/* ---- samples as text ----------------------------------------------------------------------------------------------- */
+/* ---- samples as text --------------------------------------------------------------------------------------------- */
 
 static float grey(const view *v, int y, int x)
 {
     static const float weight[3] = {0.299f, 0.587f, 0.114f};
-    size_t             plane = (size_t)v->info.height * (size_t)v->info.width, at = (size_t)y * (size_t)v->info.width + (size_t)x;
+    size_t plane = (size_t)v->info.height * (size_t)v->info.width, at = (size_t)y * (size_t)v->info.width + (size_t)x;
     if (v->info.channels < 3) return v->pixels[at];
     float sum = 0;
     for (int c = 0; c < 3; c++) sum += weight[c] * (float)v->pixels[(size_t)c * plane + at];
@@ -98,11 +99,12 @@ static float cell_mean(const view *v, int row, int cells_high, int column, int c
 static ls_status print_samples(view *v)
 {
     static const char *const block[4] = {" ", "▀", "▄", "█"};
-    int     wide = v->info.width < PREVIEW_WIDTH ? v->info.width : PREVIEW_WIDTH, high = (v->info.height * wide / v->info.width + 1) / 2 * 2;
+    int                      wide     = v->info.width < PREVIEW_WIDTH ? v->info.width : PREVIEW_WIDTH,
+        high                          = (v->info.height * wide / v->info.width + 1) / 2 * 2;
     if (high > 2 * PREVIEW_WIDTH) high = 2 * PREVIEW_WIDTH;
     if (high < 2) high = 2;
-    int     shown = v->info.count < PREVIEW ? (int)v->info.count : PREVIEW;
-    char   *text  = calloc((size_t)high / 2 * (size_t)shown, (size_t)wide * 3 + 1);
+    int   shown = v->info.count < PREVIEW ? (int)v->info.count : PREVIEW;
+    char *text  = calloc((size_t)high / 2 * (size_t)shown, (size_t)wide * 3 + 1);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for a preview", v->info.path);
     printf(" ");
     for (int k = 0; k < shown; k++) {
@@ -115,7 +117,8 @@ static ls_status print_samples(view *v)
         printf(" %-*.*s", wide, wide, v->info.class_names[label]);
         for (int row = 0; row < high / 2; row++)
             for (int x = 0; x < wide; x++) {
-                bool above = cell_mean(v, 2 * row, high, x, wide) > 127, below = cell_mean(v, 2 * row + 1, high, x, wide) > 127;
+                bool above = cell_mean(v, 2 * row, high, x, wide) > 127,
+                     below = cell_mean(v, 2 * row + 1, high, x, wide) > 127;
                 strcat(text + (size_t)(row * shown + k) * ((size_t)wide * 3 + 1), block[above + 2 * below]);
             }
     }
@@ -128,7 +131,7 @@ static ls_status print_samples(view *v)
     return LS_OK;
 }
 
-/* ---- samples as a picture ------------------------------------------------------------------------------------------ */
+/* ---- samples as a picture ---------------------------------------------------------------------------------------- */
 
 typedef struct sheet {
     int      width, height;
@@ -137,16 +140,21 @@ typedef struct sheet {
 
 static void put(sheet *s, int y, int x, const uint8_t colour[3])
 {
-    if (y >= 0 && y < s->height && x >= 0 && x < s->width) memcpy(s->rgb + 3 * ((size_t)y * (size_t)s->width + (size_t)x), colour, 3);
+    if (y >= 0 && y < s->height && x >= 0 && x < s->width)
+        memcpy(s->rgb + 3 * ((size_t)y * (size_t)s->width + (size_t)x), colour, 3);
 }
 
 /* Letters of 3 x 5 dots: a row is an octal digit, its bits from left to right. */
-static const struct { char letter; char rows[LETTER_HEIGHT + 1]; } font[] = {
-    {'0', "75557"}, {'1', "26227"}, {'2', "71747"}, {'3', "71717"}, {'4', "55711"}, {'5', "74717"}, {'6', "74757"}, {'7', "71122"}, {'8', "75757"},
-    {'9', "75717"}, {'A', "75755"}, {'B', "65656"}, {'C', "74447"}, {'D', "65556"}, {'E', "74647"}, {'F', "74644"}, {'G', "74557"}, {'H', "55755"},
-    {'I', "72227"}, {'J', "11157"}, {'K', "55655"}, {'L', "44447"}, {'M', "57755"}, {'N', "65555"}, {'O', "75557"}, {'P', "75744"}, {'Q', "75571"},
-    {'R', "75655"}, {'S', "74717"}, {'T', "72222"}, {'U', "55557"}, {'V', "55552"}, {'W', "55775"}, {'X', "55255"}, {'Y', "55222"}, {'Z', "71247"},
-    {'-', "00700"}, {'_', "00007"}, {'.', "00002"}, {'/', "11244"}};
+static const struct {
+    char letter;
+    char rows[LETTER_HEIGHT + 1];
+} font[] = {{'0', "75557"}, {'1', "26227"}, {'2', "71747"}, {'3', "71717"}, {'4', "55711"}, {'5', "74717"},
+            {'6', "74757"}, {'7', "71122"}, {'8', "75757"}, {'9', "75717"}, {'A', "75755"}, {'B', "65656"},
+            {'C', "74447"}, {'D', "65556"}, {'E', "74647"}, {'F', "74644"}, {'G', "74557"}, {'H', "55755"},
+            {'I', "72227"}, {'J', "11157"}, {'K', "55655"}, {'L', "44447"}, {'M', "57755"}, {'N', "65555"},
+            {'O', "75557"}, {'P', "75744"}, {'Q', "75571"}, {'R', "75655"}, {'S', "74717"}, {'T', "72222"},
+            {'U', "55557"}, {'V', "55552"}, {'W', "55775"}, {'X', "55255"}, {'Y', "55222"}, {'Z', "71247"},
+            {'-', "00700"}, {'_', "00007"}, {'.', "00002"}, {'/', "11244"}};
 
 static void draw_text(sheet *s, int y, int x, const char *text, int most)
 {
@@ -167,7 +175,8 @@ static void draw_sample(sheet *s, const view *v, int top, int left, int size_y, 
     size_t plane = (size_t)v->info.height * (size_t)v->info.width;
     for (int i = 0; i < size_y; i++)
         for (int j = 0; j < size_x; j++) {
-            size_t  at = (size_t)(i * v->info.height / size_y) * (size_t)v->info.width + (size_t)(j * v->info.width / size_x);
+            size_t at =
+                (size_t)(i * v->info.height / size_y) * (size_t)v->info.width + (size_t)(j * v->info.width / size_x);
             uint8_t colour[3];
             for (int c = 0; c < 3; c++) colour[c] = v->pixels[(v->info.channels < 3 ? 0 : (size_t)c * plane) + at];
             put(s, top + i, left + j, colour);
@@ -176,12 +185,14 @@ static void draw_sample(sheet *s, const view *v, int top, int left, int size_y, 
 
 static ls_status draw_samples(view *v, const char *path)
 {
-    int    shown = v->info.count < COLUMNS * ROWS ? (int)v->info.count : COLUMNS * ROWS, columns = shown < COLUMNS ? shown : COLUMNS;
-    int    rows = (shown + columns - 1) / columns, longest = v->info.height > v->info.width ? v->info.height : v->info.width;
+    int shown   = v->info.count < COLUMNS * ROWS ? (int)v->info.count : COLUMNS * ROWS,
+        columns = shown < COLUMNS ? shown : COLUMNS;
+    int rows    = (shown + columns - 1) / columns,
+        longest = v->info.height > v->info.width ? v->info.height : v->info.width;
     /* Whole multiples of small pictures stay sharp. */
-    int    size = longest <= CELL ? CELL / longest * longest : CELL;
+    int    size   = longest <= CELL ? CELL / longest * longest : CELL;
     int    size_y = size * v->info.height / longest, size_x = size * v->info.width / longest;
-    sheet  s = {.width = columns * (size + GAP) + GAP, .height = rows * (size + TEXT + GAP) + GAP};
+    sheet  s     = {.width = columns * (size + GAP) + GAP, .height = rows * (size + TEXT + GAP) + GAP};
     size_t bytes = 3 * (size_t)s.width * (size_t)s.height;
     s.rgb        = malloc(bytes);
     LS_CHECK(s.rgb, LS_ERR_ENV, "%s: no memory for a picture", path);
@@ -202,7 +213,7 @@ static ls_status draw_samples(view *v, const char *path)
     return status;
 }
 
-/* ---- the command --------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
 static ls_status inspect_open(ls_dataset *d, const char *png)
 {
@@ -227,7 +238,8 @@ static void picture_beside(char *png, size_t bytes, const char *path, const char
     if (split)
         snprintf(png, bytes, "%s/%.63s.png", path, split);
     else
-        snprintf(png, bytes, "%.*s.png", (int)(length > 3 && !strcmp(path + length - 3, ".h5") ? length - 3 : length), path);
+        snprintf(png, bytes, "%.*s.png", (int)(length > 3 && !strcmp(path + length - 3, ".h5") ? length - 3 : length),
+                 path);
 }
 
 /* A picture for each split, or with --png one: of train, or else of the first. */

@@ -97,15 +97,16 @@ static ls_status print_documents(ls_dataset *d, const ls_dataset_info *info)
     return LS_OK;
 }
 
-static ls_status print_all(ls_dataset *d, const ls_dataset_info *info, const ls_tokenizer *t, int64_t *count, int32_t *ids)
+static ls_status print_all(ls_dataset *d, const ls_dataset_info *info, const ls_tokenizer *t, int64_t *count,
+                           int32_t *ids)
 {
     char tokens[32], bytes[32];
     ls__count_text(tokens, sizeof tokens, info->tokens);
     ls__count_text(bytes, sizeof bytes, info->bytes);
     printf("%s: %s, %s tokens\n", info->path, info->split, tokens);
     if (info->bytes) printf("  text       %s bytes, %.3f a token\n", bytes, (double)info->bytes / (double)info->tokens);
-    printf("  tokenizer  %s%s%s, a vocabulary of %d\n", *info->tokenizer ? info->tokenizer : "unknown", t ? "" : ", without its tokenizer.json",
-           *info->tokenizer_hash ? "" : ", without a hash", info->classes);
+    printf("  tokenizer  %s%s%s, a vocabulary of %d\n", *info->tokenizer ? info->tokenizer : "unknown",
+           t ? "" : ", without its tokenizer.json", *info->tokenizer_hash ? "" : ", without a hash", info->classes);
     LS_TRY(print_documents(d, info));
     LS_TRY(count_tokens(d, info, count, ids));
     print_commonest(t, count, info->classes, info->tokens);
@@ -119,7 +120,8 @@ ls_status ls__data_inspect_text(ls_dataset *d)
     LS_TRY(ls_data_tokenizer(&t, &info));
     int64_t  *count  = calloc((size_t)info.classes, sizeof *count);
     int32_t  *ids    = malloc(A_TIME * sizeof *ids);
-    ls_status status = count && ids ? print_all(d, &info, t, count, ids) : LS_FAIL(LS_ERR_ENV, "%s: no memory for %d counts", info.path, info.classes);
+    ls_status status = count && ids ? print_all(d, &info, t, count, ids)
+                                    : LS_FAIL(LS_ERR_ENV, "%s: no memory for %d counts", info.path, info.classes);
     free(count);
     free(ids);
     ls_tokenizer_free(t);

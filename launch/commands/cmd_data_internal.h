@@ -17,27 +17,31 @@ bool ls__data_there(const char *folder);
 /* A data set that the program knows by name. */
 enum { LS_KNOWN_FILES = 4 };
 typedef struct ls_known {
-    const char *name;
+    const char  *name;
     ls_data_kind kind;
-    struct { const char *name, *sum; } file[LS_KNOWN_FILES]; /* ended by one without a name; SHA-256 of the unpacked file */
-    const char *packed;                                      /* what is downloaded: ".gz", or ""                          */
-    const char *home[2];                                     /* places to download from, where `file` and `packed` follow */
-    const char *recipe;                                      /* that trains on it                                         */
+    struct {
+        const char *name, *sum;
+    } file[LS_KNOWN_FILES]; /* ended by one without a name; SHA-256 of the unpacked file */
+    const char *packed;     /* what is downloaded: ".gz", or ""                          */
+    const char *home[2];    /* places to download from, where `file` and `packed` follow */
+    const char *recipe;     /* that trains on it                                         */
 } ls_known;
-extern const ls_known ls__known[]; /* ended by one without a name */
+extern const ls_known ls__known[];                      /* ended by one without a name */
 const ls_known       *ls__known_find(const char *name); /* NULL: there is none */
 /* "mnist, shakespeare" */
 const char *ls__known_names(void);
 
-/* Imports a known data set from its files in the folder `source` as the folder `out`, which comes into being all at once; when
- * another process was faster, its result is kept. */
-ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out);
+/* Imports a known data set from its files in the folder `source` as the folder `out`, which comes into being all at
+ * once; when another process was faster, its result is kept. */
+ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice,
+                               const char *out);
 
 /* Removes a folder and the files in it. */
 void ls__data_remove(const char *folder);
 
-/* Downloads a known data set's files (or takes those of LOCKSTEP_DATA), checks them and imports them into `out`; NULL: the cache.
- * Of a text the file itself is kept there: how it is imported depends on the tokenizer that a recipe wants. */
+/* Downloads a known data set's files (or takes those of LOCKSTEP_DATA), checks them and imports them into `out`; NULL:
+ * the cache. Of a text the file itself is kept there: how it is imported depends on the tokenizer that a recipe wants.
+ */
 ls_status ls__data_fetch(const char *name, const char *out);
 
 /* Learns a tokenizer from text files and writes it into a folder. */

@@ -17,7 +17,8 @@ static ls_status kind_of(const char *text, ls_tokenizer_kind *kind)
             return LS_OK;
         }
     return LS_FAIL(LS_ERR_USAGE, "--kind: expected bpe or chars, found '%s'" LS_HINT "%s", text,
-                   strcmp(text, "bytes") ? "`lockstep data train-tokenizer --help`" : "kind bytes has nothing to learn and is always there");
+                   strcmp(text, "bytes") ? "`lockstep data train-tokenizer --help`"
+                                         : "kind bytes has nothing to learn and is always there");
 }
 
 /* How many bytes of text a token stands for, at the beginning of a file. */
@@ -40,17 +41,21 @@ static ls_status report(const ls_tokenizer *t, const char *out, const char *firs
 {
     double ratio;
     LS_TRY(bytes_per_token(t, first, &ratio));
-    printf("%s/tokenizer.json: %s, %d tokens from %s of text", out, ls_tokenizer_kind_text(ls_tokenizer_kind_of(t)), ls_tokenizer_size(t),
-           ls_bytes_text((double)*asked->bytes));
-    if (asked->kind == LS_TOKENIZER_BPE) printf(" with %lld different words; %.2f bytes a token", (long long)*asked->words, ratio);
+    printf("%s/tokenizer.json: %s, %d tokens from %s of text", out, ls_tokenizer_kind_text(ls_tokenizer_kind_of(t)),
+           ls_tokenizer_size(t), ls_bytes_text((double)*asked->bytes));
+    if (asked->kind == LS_TOKENIZER_BPE)
+        printf(" with %lld different words; %.2f bytes a token", (long long)*asked->words, ratio);
     printf("\n");
     if (*asked->replaced)
-        fprintf(stderr, "note: %lld sequences of bytes that are not UTF-8 were taken for U+FFFD\n", (long long)*asked->replaced);
+        fprintf(stderr, "note: %lld sequences of bytes that are not UTF-8 were taken for U+FFFD\n",
+                (long long)*asked->replaced);
     if (*asked->forgotten)
-        fprintf(stderr, "note: there are more different words than --words: %lld occurrences of rare ones do not count\n", (long long)*asked->forgotten);
+        fprintf(stderr,
+                "note: there are more different words than --words: %lld occurrences of rare ones do not count\n",
+                (long long)*asked->forgotten);
     if (ls_tokenizer_size(t) < asked->size)
-        fprintf(stderr, "note: the text has no more pairs that occur %lld times: %d tokens instead of %d\n", (long long)asked->min_count, ls_tokenizer_size(t),
-                asked->size);
+        fprintf(stderr, "note: the text has no more pairs that occur %lld times: %d tokens instead of %d\n",
+                (long long)asked->min_count, ls_tokenizer_size(t), asked->size);
     return LS_OK;
 }
 
@@ -60,12 +65,17 @@ ls_status ls__data_train_tokenizer(const ls_args *args)
     int64_t               bytes, replaced, words, forgotten;
     long long             size, min_count, max_words;
     ls_tokenizer         *t;
-    ls_tokenizer_training asked = {.files = args->positionals - 1, .file = (const char *const *)args->positional, .bytes = &bytes, .replaced = &replaced,
-                                   .words = &words, .forgotten = &forgotten, .end = ls_args_option(args, "end") != NULL};
+    ls_tokenizer_training asked = {.files     = args->positionals - 1,
+                                   .file      = (const char *const *)args->positional,
+                                   .bytes     = &bytes,
+                                   .replaced  = &replaced,
+                                   .words     = &words,
+                                   .forgotten = &forgotten,
+                                   .end       = ls_args_option(args, "end") != NULL};
     LS_TRY(kind_of(kind ? kind : "bpe", &asked.kind));
     bool bpe = asked.kind == LS_TOKENIZER_BPE;
-    LS_CHECK(bpe || !ls_args_option(args, "vocabulary"), LS_ERR_USAGE, "--vocabulary: kind chars has as many tokens as the text has characters" LS_HINT
-             "leave the option out");
+    LS_CHECK(bpe || !ls_args_option(args, "vocabulary"), LS_ERR_USAGE,
+             "--vocabulary: kind chars has as many tokens as the text has characters" LS_HINT "leave the option out");
     LS_TRY(ls_args_int(args, "vocabulary", 257, 1 << 24, bpe ? DEFAULT_VOCABULARY : 0, &size));
     LS_TRY(ls_args_int(args, "min-count", 1, INT32_MAX, 2, &min_count));
     LS_TRY(ls_args_int(args, "words", 1024, INT32_MAX, 4 << 20, &max_words));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep doctor`: what this machine has, what is missing, and what to do about it.  One line for each thing: `ok`, `note` (it works,
- * but could be better) or `bad` (training would fail).  Rates are the best of a few short runs.
+ * `lockstep doctor`: what this machine has, what is missing, and what to do about it.  One line for each thing: `ok`,
+ * `note` (it works, but could be better) or `bad` (training would fail).  Rates are the best of a few short runs.
  */
 #include <errno.h>
 #include <math.h>
@@ -86,9 +86,11 @@ static void processor(void)
     else
         say(OK, "cores", "%d may be used", usable);
     if (threads && atoi(threads) > usable)
-        say(NOTE, "threads", "OMP_NUM_THREADS=%s on %d cores|set it to the cores divided by the ranks of the host", threads, usable);
+        say(NOTE, "threads", "OMP_NUM_THREADS=%s on %d cores|set it to the cores divided by the ranks of the host",
+            threads, usable);
     else
-        say(OK, "threads", "%s%s", threads ? "OMP_NUM_THREADS=" : "the host's cores divided by its ranks", threads ? threads : "");
+        say(OK, "threads", "%s%s", threads ? "OMP_NUM_THREADS=" : "the host's cores divided by its ranks",
+            threads ? threads : "");
     say(OK, "caches", "L1 %ld KiB, L2 %ld KiB a core, L3 %.1f MiB", sysconf(_SC_LEVEL1_DCACHE_SIZE) / 1024,
         sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024, (double)sysconf(_SC_LEVEL3_CACHE_SIZE) / 1048576);
 }
@@ -102,7 +104,8 @@ static bool instruction_set(void)
         return false;
     }
     if (ls_isa_current() < ls_isa_best())
-        say(NOTE, "instructions", "%s, lowered by LOCKSTEP_ISA|unset it for %s", ls_isa_name(ls_isa_current()), ls_isa_name(ls_isa_best()));
+        say(NOTE, "instructions", "%s, lowered by LOCKSTEP_ISA|unset it for %s", ls_isa_name(ls_isa_current()),
+            ls_isa_name(ls_isa_best()));
     else
         say(OK, "instructions", "%s, the highest of this processor", ls_isa_name(ls_isa_current()));
     return true;
@@ -181,8 +184,9 @@ static void kernels(const product *p, int threads)
     if (!is_right(p))
         say(BAD, "matrix products", "wrong results|the build or the machine is broken: run tests/run");
     else if (found < 0.25 * peak)
-        say(NOTE, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak|the machine is busy, or its cores are shared: try again", found, SIZE,
-            100 * found / peak);
+        say(NOTE, "matrix products",
+            "%.0f GFLOP/s (%d cubed), %.0f %% of the peak|the machine is busy, or its cores are shared: try again",
+            found, SIZE, 100 * found / peak);
     else
         say(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE, 100 * found / peak);
 }
@@ -222,7 +226,8 @@ static void mpi(void)
         say(NOTE, "mpirun", "not on the PATH|install openmpi-bin, or start ranks by srun --mpi=pmix");
     else if (geteuid() == 0 && !getenv("OMPI_ALLOW_RUN_AS_ROOT"))
         say(NOTE, "mpirun",
-            "%s refuses to run as root|mpirun --allow-run-as-root, or export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+            "%s refuses to run as root|mpirun --allow-run-as-root, or export OMPI_ALLOW_RUN_AS_ROOT=1 "
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
             path);
     else
         say(OK, "mpirun", "%s", path);
@@ -247,7 +252,8 @@ static void hdf5(void)
     if (thread_safe)
         say(OK, "HDF5", "%s, thread-safe", version);
     else
-        say(BAD, "HDF5", "%s is not thread-safe, but the loader reads in a thread of its own|install libhdf5-dev (the serial build)",
+        say(BAD, "HDF5",
+            "%s is not thread-safe, but the loader reads in a thread of its own|install libhdf5-dev (the serial build)",
             version);
 }
 
@@ -266,7 +272,8 @@ static void memory(void)
     if (!read_line("/sys/kernel/mm/transparent_hugepage/enabled", "", mode, sizeof mode))
         say(OK, "huge pages", "unknown");
     else if (strstr(mode, "[never]"))
-        say(NOTE, "huge pages", "off: first touch of memory is 5 times slower|echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+        say(NOTE, "huge pages",
+            "off: first touch of memory is 5 times slower|echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
     else
         say(OK, "huge pages", "%s", strstr(mode, "[always]") ? "always" : "where asked for");
 }
@@ -286,7 +293,8 @@ static void disk(void)
     bool  writes = probe && fputs("x", probe) >= 0 && fclose(probe) == 0;
     unlink(name);
     if (!writes)
-        say(NOTE, "disk", "this folder cannot be written to: %s|start runs elsewhere, or give run.dir=DIR", strerror(errno));
+        say(NOTE, "disk", "this folder cannot be written to: %s|start runs elsewhere, or give run.dir=DIR",
+            strerror(errno));
     else if (here < 1)
         say(NOTE, "disk", "%.2f GiB free here|checkpoints need room: give run.dir=DIR on another disk", here);
     else
@@ -326,7 +334,8 @@ ls_status ls__doctor_command(int argc, char **argv)
     memory();
     disk();
     ls_block_free(&block);
-    LS_CHECK(!bad_things, LS_ERR_ENV, "%d thing%s must be mended before training works here: see the lines marked `bad`", bad_things,
+    LS_CHECK(!bad_things, LS_ERR_ENV,
+             "%d thing%s must be mended before training works here: see the lines marked `bad`", bad_things,
              bad_things == 1 ? "" : "s");
     return LS_OK;
 }

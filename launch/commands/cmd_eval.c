@@ -16,7 +16,10 @@ static ls_status eval(ls_run *j, const ls_args *args)
     bool train = split && !strcmp(split, "train");
     LS_TRY(ls_run_data(j, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
     ls_dataset *d = train ? j->train : j->test;
-    LS_TRY_COLLECTIVE(j, !split || !strcmp(split, j->data.split) ? LS_OK : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", j->data.split, split));
+    LS_TRY_COLLECTIVE(
+        j, !split || !strcmp(split, j->data.split)
+               ? LS_OK
+               : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", j->data.split, split));
     LS_TRY_COLLECTIVE(j, ls_dataset_card_check(folder, &j->data, j->memory));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));

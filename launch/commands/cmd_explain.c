@@ -15,7 +15,7 @@
 #include "launch/report/inspect.h"
 #include "launch/bench/simulate.h"
 
-/* ---- what is said -------------------------------------------------------------------------------------------------- */
+/* ---- what is said ------------------------------------------------------------------------------------------------ */
 
 /* The model's table: how wide its columns are, and in what unit. */
 typedef struct table {
@@ -30,8 +30,8 @@ static table table_of(const ls_layer_row *rows, int n)
     double all = 0;
     for (int i = 0; i < n; i++) {
         int name = (int)strlen(rows[i].name), shape = (int)strlen(ls__shape(rows[i].out));
-        t.name   = name > t.name ? name : t.name;
-        t.shape  = shape > t.shape ? shape : t.shape;
+        t.name  = name > t.name ? name : t.name;
+        t.shape = shape > t.shape ? shape : t.shape;
         all += rows[i].flops;
     }
     t.unit      = all < 1e9 ? 1e3 : all < 1e12 ? 1e6 : 1e9;
@@ -39,11 +39,13 @@ static table table_of(const ls_layer_row *rows, int n)
     return t;
 }
 
-static void print_row(const table *t, const char *name, const char *op, const char *shape, int64_t parameters, double flops, const char *remark)
+static void print_row(const table *t, const char *name, const char *op, const char *shape, int64_t parameters,
+                      double flops, const char *remark)
 {
     char count[32];
     ls__count_text(count, sizeof count, parameters);
-    printf("  %-*s %-20s %-*s %12s %14.1f%s\n", t->name, name, op, t->shape, shape, parameters ? count : "", flops / t->unit, remark);
+    printf("  %-*s %-20s %-*s %12s %14.1f%s\n", t->name, name, op, t->shape, shape, parameters ? count : "",
+           flops / t->unit, remark);
 }
 
 static void print_model(const ls_run *j)
@@ -63,7 +65,8 @@ static void print_model(const ls_run *j)
             block.flops += rows[i].flops;
         }
         snprintf(more, sizeof more, "%d more of these, to %s", run.times - 1, run.last);
-        if (run.times > 1) print_row(&t, more, "", "", (run.times - 1) * block.parameters, (run.times - 1) * block.flops, "");
+        if (run.times > 1)
+            print_row(&t, more, "", "", (run.times - 1) * block.parameters, (run.times - 1) * block.flops, "");
         i += (run.times - 1) * run.rows;
         all.parameters += run.times * block.parameters;
         all.flops += run.times * block.flops;
@@ -73,33 +76,38 @@ static void print_model(const ls_run *j)
 
 static void print_parameters(const ls_run *j)
 {
-    const ls_params *p = ls_trainer_params(j->trainer);
+    const ls_params *p    = ls_trainer_params(j->trainer);
     int              wide = 28;
-    for (int i = 0; i < p->count; i++) wide = (int)strlen(p->slot[i].tensor->name) > wide ? (int)strlen(p->slot[i].tensor->name) : wide;
-    printf("\nParameters, in the order in which their gradients are complete\n  %-*s %-20s %12s  %s\n", wide, "name", "shape", "scalars", "offset");
+    for (int i = 0; i < p->count; i++)
+        wide = (int)strlen(p->slot[i].tensor->name) > wide ? (int)strlen(p->slot[i].tensor->name) : wide;
+    printf("\nParameters, in the order in which their gradients are complete\n  %-*s %-20s %12s  %s\n", wide, "name",
+           "shape", "scalars", "offset");
     for (int i = 0; i < p->count; i++) {
-        const ls_param_slot *s = &p->slot[p->order[i]];
+        const ls_param_slot *s          = &p->slot[p->order[i]];
         char                 shape[128] = "", count[32];
         for (int d = 0; d < s->tensor->rank; d++)
-            snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? " x " : "", (long long)s->tensor->dim[d]);
+            snprintf(shape + strlen(shape), sizeof shape - strlen(shape), "%s%lld", d ? " x " : "",
+                     (long long)s->tensor->dim[d]);
         ls__count_text(count, sizeof count, s->count);
-        printf("  %-*s %-20s %12s  %zu%s\n", wide, s->tensor->name, shape, count, s->offset, s->trained ? "" : "  frozen");
+        printf("  %-*s %-20s %12s  %zu%s\n", wide, s->tensor->name, shape, count, s->offset,
+               s->trained ? "" : "  frozen");
     }
 }
 
 static void print_program(const ls_run *j)
 {
-    const ls_program *p    = ls__trainer_program(j->trainer);
-    ls_batch_partition          s    = ls_trainer_share(j->trainer, j->recipe->train.batch);
-    size_t            sent = 0;
-    int               collectives = 0;
+    const ls_program  *p           = ls__trainer_program(j->trainer);
+    ls_batch_partition s           = ls_trainer_share(j->trainer, j->recipe->train.batch);
+    size_t             sent        = 0;
+    int                collectives = 0;
     for (int i = 0; i < p->instrs; i++)
         if (p->instr[i].kind == LS_INSTR_CALL && p->instr[i].count && strstr(p->instr[i].name, "all-reduce")) {
             sent += p->instr[i].count * sizeof(float);
             collectives++;
         }
-    printf("\nProgram of a step on rank 0 of %d: %lld of %lld samples, %d of %d shards; %d all-reduce of %s together\n", j->ranks, (long long)s.rows,
-           (long long)j->recipe->train.batch, s.shards, j->shards, collectives, ls_bytes_text((double)sent));
+    printf("\nProgram of a step on rank 0 of %d: %lld of %lld samples, %d of %d shards; %d all-reduce of %s together\n",
+           j->ranks, (long long)s.rows, (long long)j->recipe->train.batch, s.shards, j->shards, collectives,
+           ls_bytes_text((double)sent));
     fflush(stdout);
     ls__program_print(p, stdout);
 }
@@ -107,7 +115,7 @@ static void print_program(const ls_run *j)
 /* What ops that compute in pieces save: tensors that others would have, and that never exist here. */
 static void print_never(const ls_run *j)
 {
-    const double rows = (double)ls_trainer_share(j->trainer, j->recipe->train.batch).rows;
+    const double rows    = (double)ls_trainer_share(j->trainer, j->recipe->train.batch).rows;
     double       weights = 0, attention = 0, logits = 0;
     for (int i = 0; i < j->graph->nodes; i++) {
         const ls_node *n = j->graph->node[i];
@@ -117,12 +125,15 @@ static void print_never(const ls_run *j)
             weights += rows * a->heads * (double)n->out[0]->dim[0] * (double)keys->dim[0] * sizeof(float);
             for (int k = 0; k < n->outs; k++) attention += rows * (double)ls__numel(n->out[k]) * sizeof(float);
         }
-        if (!strcmp(ls__op(n)->name, "linear_cross_entropy")) logits += rows * (double)ls__rows(n->in[0]) * (double)n->in[1]->dim[0] * sizeof(float);
+        if (!strcmp(ls__op(n)->name, "linear_cross_entropy"))
+            logits += rows * (double)ls__rows(n->in[0]) * (double)n->in[1]->dim[0] * sizeof(float);
     }
     if (weights > 0)
-        printf("  attention keeps %s, linear in the tokens of a sample; its weights, which never exist, would take %s\n", ls_bytes_text(attention),
-               ls_bytes_text(weights));
-    if (logits > 0) printf("  the logits of the loss, which never exist at once, would take %s\n", ls_bytes_text(logits));
+        printf(
+            "  attention keeps %s, linear in the tokens of a sample; its weights, which never exist, would take %s\n",
+            ls_bytes_text(attention), ls_bytes_text(weights));
+    if (logits > 0)
+        printf("  the logits of the loss, which never exist at once, would take %s\n", ls_bytes_text(logits));
 }
 
 /* What train.zero=2 makes of the gradient. */
@@ -132,10 +143,13 @@ static void print_parts(const ls_run *j)
     size_t           part, waits = 0;
     const char      *why = ls__trainer_gradient_whole(j->trainer, &part);
     for (int i = 0; i < ls__trainer_program(j->trainer)->instrs; i++)
-        waits += ls__trainer_program(j->trainer)->instr[i].phase == LS_PHASE_REDUCE && !ls__trainer_program(j->trainer)->instr[i].count;
-    if (why) printf("  gradients are whole: %s\n", why);
+        waits += ls__trainer_program(j->trainer)->instr[i].phase == LS_PHASE_REDUCE &&
+                 !ls__trainer_program(j->trainer)->instr[i].count;
+    if (why)
+        printf("  gradients are whole: %s\n", why);
     else if (part)
-        printf("  gradients: %s are this rank's part of their sum, and buckets take turns in the rest, %zu after waiting for another; a whole block takes %s\n",
+        printf("  gradients: %s are this rank's part of their sum, and buckets take turns in the rest, %zu after "
+               "waiting for another; a whole block takes %s\n",
                ls_bytes_text((double)part), waits, ls_bytes_text((double)(p->grads * sizeof(float))));
 }
 
@@ -147,12 +161,14 @@ static void print_memory(const ls_run *j, uint64_t most, int which)
     fflush(stdout);
     ls__plan_print(ls__trainer_program(j->trainer), stdout);
     printf("\nMemory of rank 0\n");
-    for (int i = 0; i < n; i++) printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls_bytes_text((double)lines[i].planned));
+    for (int i = 0; i < n; i++)
+        printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls_bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls_bytes_text((double)all));
     print_parts(j);
     print_never(j);
-    if (most != all) printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls_bytes_text((double)most));
+    if (most != all)
+        printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls_bytes_text((double)most));
 }
 
 /* The rank that takes the most memory. */
@@ -187,8 +203,9 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     LS_TRY(largest(j, plan, &most, &which));
     const ls_recipe *r = j->recipe;
     printf("%s: %s, %s\n", r->name, r->data.path, ls_run_samples_text(j));
-    printf("%lld steps of %lld samples, %lld an epoch; %d rank%s x %d thread%s, instruction set %s\n\n", (long long)j->total_steps, (long long)r->train.batch,
-           (long long)j->epoch_steps, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+    printf("%lld steps of %lld samples, %lld an epoch; %d rank%s x %d thread%s, instruction set %s\n\n",
+           (long long)j->total_steps, (long long)r->train.batch, (long long)j->epoch_steps, j->ranks,
+           j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     print_model(j);
     print_parameters(j);
     print_program(j);
@@ -202,16 +219,23 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     static const struct {
         const char *option;
         ls_status (*run)(ls_run *, const ls_args *);
-    } others[] = {{"attention", ls__explain_attention}, {"positions", ls__explain_positions}, {"scores", ls__explain_scores}, {"link", ls__explain_link}};
+    } others[]                                  = {{"attention", ls__explain_attention},
+                                                   {"positions", ls__explain_positions},
+                                                   {"scores", ls__explain_scores},
+                                                   {"link", ls__explain_link}};
     ls_status (*run)(ls_run *, const ls_args *) = NULL;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (!ls_args_option(args, others[i].option)) continue;
-        LS_CHECK(!run, LS_ERR_USAGE, "explain: expected one of --attention, --positions, --scores and --link, found more");
+        LS_CHECK(!run, LS_ERR_USAGE,
+                 "explain: expected one of --attention, --positions, --scores and --link, found more");
         run = others[i].run;
     }
-    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE, "explain: --png goes with --attention, --positions, --scores or --link");
-    LS_CHECK(!run || run == ls__explain_link || !ls_args_option(args, "ranks"), LS_ERR_USAGE, "explain: --ranks goes with the program or --link, not with a picture");
-    LS_CHECK(run == ls__explain_link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE, "explain: --slower and --steps go with --link");
+    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE,
+             "explain: --png goes with --attention, --positions, --scores or --link");
+    LS_CHECK(!run || run == ls__explain_link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
+             "explain: --ranks goes with the program or --link, not with a picture");
+    LS_CHECK(run == ls__explain_link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")),
+             LS_ERR_USAGE, "explain: --slower and --steps go with --link");
     return run ? run(j, args) : explain(j, args, plan);
 }
 
@@ -221,7 +245,9 @@ ls_status ls__explain_command(int argc, char **argv)
     ls_args   args;
     ls_comm  *plan   = NULL;
     ls_status status = ls_run_start(&j, &args, argc, argv);
-    if (status == LS_OK && j.ranks > 1) status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks, j.ranks);
+    if (status == LS_OK && j.ranks > 1)
+        status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks,
+                         j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
     ls_run_free(&j, status);
     ls_comm_free(plan);

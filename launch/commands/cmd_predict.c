@@ -5,9 +5,10 @@
  * The data set itself is not needed: the run's folder keeps its shape, mean, std and class names (data.json).
  *
  * A picture is scaled to the model's input, made grey for models of one channel, and normalised as the data set says.
- * Handwriting mostly comes dark on light, and data sets of digits light on dark.  The rule for models of one channel: when the
- * picture's border is lighter than its inside while the data set's average pixel is darker than middle grey (mean < 0.5), the
- * picture is inverted before the model sees it, and the output says so.  --invert yes or no overrides the rule.
+ * Handwriting mostly comes dark on light, and data sets of digits light on dark.  The rule for models of one channel:
+ * when the picture's border is lighter than its inside while the data set's average pixel is darker than middle grey
+ * (mean < 0.5), the picture is inverted before the model sees it, and the output says so.  --invert yes or no overrides
+ * the rule.
  */
 #include <math.h>
 #include <stdio.h>
@@ -67,7 +68,8 @@ static void print_top(const predictor *p, const char *path, const float *logits,
         for (int i = 0; i < classes; i++)
             if (!used[i] && (best < 0 || logits[i] > logits[best])) best = i;
         used[best] = true;
-        printf("  %6.2f %%  %s\n", 100 * exp(logits[best] - most) / sum, best < d->classes ? d->class_names[best] : "(no name)");
+        printf("  %6.2f %%  %s\n", 100 * exp(logits[best] - most) / sum,
+               best < d->classes ? d->class_names[best] : "(no name)");
     }
 }
 
@@ -116,8 +118,12 @@ static ls_status predict(ls_run *j, const ls_args *args)
     const char *from;
     LS_TRY(ls_run_run(j, args->positional[0], 0, NULL, folder, &step));
     LS_TRY_COLLECTIVE(j, ls_dataset_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
-    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_IMAGES ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of pictures, found one of language" LS_HINT
-                                                                 "`lockstep generate` writes text", folder));
+    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_IMAGES
+                             ? LS_OK
+                             : LS_FAIL(LS_ERR_USAGE,
+                                       "%s: expected the run of a model of pictures, found one of language" LS_HINT
+                                       "`lockstep generate` writes text",
+                                       folder));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     LS_TRY(ls_run_load(j, folder, step, &from));

@@ -12,7 +12,8 @@
 static void print_summary(const ls_recipe_text *t)
 {
     const char *line = t->text;
-    while (line && *line == '#' && strstr(line, "SPDX") && strstr(line, "SPDX") < strchr(line, '\n')) line = strchr(line, '\n') + 1;
+    while (line && *line == '#' && strstr(line, "SPDX") && strstr(line, "SPDX") < strchr(line, '\n'))
+        line = strchr(line, '\n') + 1;
     int length = *line == '#' ? (int)strcspn(line + 2, "\n") : 0;
     printf("%-24s %.*s\n", t->name, length, length ? line + 2 : "");
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the program does with the table of commands: dispatch, --help, arguments, and the one place where errors are printed. */
+ * What the program does with the table of commands: dispatch, --help, arguments, and the one place where errors are
+ * printed. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ void ls_error_print(ls_status status)
     if (status == LS_OK || !strcmp(printed, message)) return;
     snprintf(printed, sizeof printed, "%s", message);
     fflush(stdout);
-    fprintf(stderr, "lockstep: %s%s\n", status == LS_STOPPED ? "" : "error: ", *message ? message : ls_status_text(status));
+    fprintf(stderr, "lockstep: %s%s\n",
+            status == LS_STOPPED ? "" : "error: ", *message ? message : ls_status_text(status));
     const char *asked = getenv("LOCKSTEP_TRACE");
     if (trace_wanted || (asked && !strcmp(asked, "1"))) fputs(ls_error_trace(), stderr);
     fflush(stderr);
@@ -87,8 +89,10 @@ static ls_status find_command(const ls_command **found, int argc, char **argv)
         return unknown_word(what, argv[1], n, known, help);
     }
     char list[512] = "";
-    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? " | " : "", known[i]);
-    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` says what they do", argv[0], list, help);
+    for (int i = 0; i < n; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? " | " : "", known[i]);
+    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` says what they do", argv[0], list,
+                   help);
 }
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
@@ -109,20 +113,25 @@ static void print_option(const ls_option *o)
 
 static void help_program(void)
 {
-    printf("lockstep %s: trains neural networks on many ranks in lockstep\n\nUsage: [mpirun -np N] lockstep COMMAND ...\n\n", LS_VERSION);
+    printf("lockstep %s: trains neural networks on many ranks in lockstep\n\nUsage: [mpirun -np N] lockstep COMMAND "
+           "...\n\n",
+           LS_VERSION);
     for (const ls_command *c = ls__commands; c->name; c++) print_row(c);
-    const ls_option everywhere[] = {{"help", NULL, "of the program, or of a command: lockstep train --help"},
-                                    {"version", NULL, "the version"},
-                                    {"trace-errors", NULL, "print where an error came through (also LOCKSTEP_TRACE=1)"}};
+    const ls_option everywhere[] = {
+        {"help", NULL, "of the program, or of a command: lockstep train --help"},
+        {"version", NULL, "the version"},
+        {"trace-errors", NULL, "print where an error came through (also LOCKSTEP_TRACE=1)"}};
     printf("\nOptions\n");
     for (size_t i = 0; i < sizeof everywhere / sizeof *everywhere; i++) print_option(&everywhere[i]);
-    printf("\nEnvironment\n"
-           "  OMP_NUM_THREADS                     threads of a rank; default: the host's cores divided by its ranks\n"
-           "  LOCKSTEP_DATA                       folder with local copies of public data sets\n"
-           "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
-           "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it likes\n"
-           "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
-           "\nExit codes\n  ");
+    printf(
+        "\nEnvironment\n"
+        "  OMP_NUM_THREADS                     threads of a rank; default: the host's cores divided by its ranks\n"
+        "  LOCKSTEP_DATA                       folder with local copies of public data sets\n"
+        "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
+        "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it "
+        "likes\n"
+        "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
+        "\nExit codes\n  ");
 #define X(name, code, text) printf("%d %s%s", code, text, code == 75 ? "\n" : "; ");
     LS_STATUS_LIST(X)
 #undef X
@@ -210,7 +219,8 @@ static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
     } else if (equals) {
         args->option[at] = equals + 1;
     } else {
-        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s after it, found the end of the line", c->name, o->name, o->argument);
+        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s after it, found the end of the line", c->name,
+                 o->name, o->argument);
         args->option[at] = argv[++*i];
     }
     return LS_OK;
@@ -226,8 +236,8 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
     expected(c->arguments, &least, &most, &overrides);
     bool only_words = false;
     for (int i = two_words(c) ? 2 : 1; i < argc; i++) {
-        LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE, "%s: more than %d arguments", c->name,
-                 LS_MAX_ARGS);
+        LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE,
+                 "%s: more than %d arguments", c->name, LS_MAX_ARGS);
         if (!only_words && !strcmp(argv[i], "--"))
             only_words = true;
         else if (!only_words && !strncmp(argv[i], "--", 2))
@@ -237,10 +247,11 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
         else
             args->positional[args->positionals++] = argv[i];
     }
-    LS_CHECK(args->positionals >= least, LS_ERR_USAGE, "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more",
-             c->name, c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
-    LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: '%s' is one argument too many: expected  %s", c->name, args->positional[most],
-             *c->arguments ? c->arguments : "none");
+    LS_CHECK(args->positionals >= least, LS_ERR_USAGE,
+             "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more", c->name,
+             c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
+    LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: '%s' is one argument too many: expected  %s", c->name,
+             args->positional[most], *c->arguments ? c->arguments : "none");
     return LS_OK;
 }
 
@@ -251,7 +262,8 @@ const char *ls_args_option(const ls_args *args, const char *name)
     return NULL;
 }
 
-ls_status ls_args_int(const ls_args *args, const char *name, long long low, long long high, long long fallback, long long *value)
+ls_status ls_args_int(const ls_args *args, const char *name, long long low, long long high, long long fallback,
+                      long long *value)
 {
     const char *text = ls_args_option(args, name);
     char       *end;
@@ -259,13 +271,15 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
     if (!text) return LS_OK;
     *value = strtoll(text, &end, 10);
     LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
-             "%s: --%s: expected a whole number from %lld to %lld, found '%s'", args->command->name, name, low, high, text);
+             "%s: --%s: expected a whole number from %lld to %lld, found '%s'", args->command->name, name, low, high,
+             text);
     return LS_OK;
 }
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-/* Under mpirun, an error in one rank's command line reaches the ranks whose own is right: they wait in their first ls_comm_agree. */
+/* Under mpirun, an error in one rank's command line reaches the ranks whose own is right: they wait in their first
+ * ls_comm_agree. */
 static ls_status agree_on(ls_status status)
 {
     ls_comm *comm;
@@ -278,7 +292,8 @@ static ls_status agree_on(ls_status status)
 static ls_status dispatch(const ls_command **c, int argc, char **argv)
 {
     LS_CHECK(argc, LS_ERR_USAGE, "expected a command" LS_HINT "`lockstep --help` lists them");
-    LS_CHECK(argv[0][0] != '-', LS_ERR_USAGE, "expected a command, found the option '%s'" LS_HINT "`lockstep --help` lists them", argv[0]);
+    LS_CHECK(argv[0][0] != '-', LS_ERR_USAGE,
+             "expected a command, found the option '%s'" LS_HINT "`lockstep --help` lists them", argv[0]);
     LS_TRY(find_command(c, argc, argv));
     return LS_OK;
 }

@@ -2,12 +2,12 @@
  *
  * lockstep generate: text from a trained model, token by token: of a run, or of a folder of Hugging Face.
  *
- * The model is built for inference, over the run's parameters: for one token a call, and for PIECE tokens a call, which reads the
- * prompt faster.  Both share one cache of keys and values, so each token is computed once.  Without the cache (--no-cache) the
- * whole window is computed for every token, with the same result.
+ * The model is built for inference, over the run's parameters: for one token a call, and for PIECE tokens a call, which
+ * reads the prompt faster.  Both share one cache of keys and values, so each token is computed once.  Without the cache
+ * (--no-cache) the whole window is computed for every token, with the same result.
  *
- * The window is what the model sees: at most as many tokens as it was trained on.  When it is full, its later half becomes the
- * beginning of the next.
+ * The window is what the model sees: at most as many tokens as it was trained on.  When it is full, its later half
+ * becomes the beginning of the next.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,31 +36,31 @@ typedef struct shape {
 
 typedef struct generator {
     ls_run       *job;
-    ls_graph     *graph;              /* of a folder that is no run: it holds the parameters */
-    ls_params    *loaded, *params;    /* that folder's; those in use    */
+    ls_graph     *graph;           /* of a folder that is no run: it holds the parameters */
+    ls_params    *loaded, *params; /* that folder's; those in use    */
     ls_tokenizer *tokenizer;
     ls_sampling   sampling;
     ls_candidate *room;
-    int64_t       most;               /* tokens to generate             */
+    int64_t       most; /* tokens to generate             */
     bool          no_cache, ids, stop;
-    shape         one, piece;         /* without a cache, one is for the whole window */
-    int64_t       context, held, done;/* tokens: of a window; in it; of these in the cache */
+    shape         one, piece;          /* without a cache, one is for the whole window */
+    int64_t       context, held, done; /* tokens: of a window; in it; of these in the cache */
     int32_t      *window;
-    int32_t       vocabulary, end;    /* of the model                   */
-    int32_t       writable;           /* how many of these the tokenizer has */
-    uint64_t      hash;               /* of all tokens generated        */
+    int32_t       vocabulary, end; /* of the model                   */
+    int32_t       writable;        /* how many of these the tokenizer has */
+    uint64_t      hash;            /* of all tokens generated        */
 } generator;
 
-/* ---- the model ------------------------------------------------------------------------------------------------------ */
+/* ---- the model --------------------------------------------------------------------------------------------------- */
 
 static ls_status build_shape(generator *g, shape *s, int64_t tokens)
 {
-    ls_run             *j = g->job;
-    ls_tensor          *logits;
-    ls_language_inputs  in = {.cached = !g->no_cache};
-    s->tokens = tokens;
-    s->graph  = ls_graph_new();
-    in.x      = ls_input(s->graph, "tokens", LS_I32, tokens);
+    ls_run            *j = g->job;
+    ls_tensor         *logits;
+    ls_language_inputs in = {.cached = !g->no_cache};
+    s->tokens             = tokens;
+    s->graph              = ls_graph_new();
+    in.x                  = ls_input(s->graph, "tokens", LS_I32, tokens);
     if (in.cached) in.start = ls_input(s->graph, "start", LS_I32);
     LS_TRY(ls_recipe_build_language(j->recipe, s->graph, &in, j->data.classes, &logits));
     g->vocabulary = (int32_t)ls__cols(logits);
@@ -115,21 +115,24 @@ static void append(generator *g, int32_t token)
     g->window[g->held++] = token;
 }
 
-/* ---- text ----------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static ls_status show(const generator *g, int32_t token)
 {
     size_t      bytes;
     const char *text = ls_tokenizer_token(g->tokenizer, token, &bytes);
     if (!g->job->first) return LS_OK;
-    if (g->ids) printf("%d ", token);
-    else if (text) fwrite(text, 1, bytes, stdout);
+    if (g->ids)
+        printf("%d ", token);
+    else if (text)
+        fwrite(text, 1, bytes, stdout);
     fflush(stdout);
     LS_CHECK(!ferror(stdout), LS_ERR_ENV, "generate: cannot write to standard output: %s", strerror(errno));
     return LS_OK;
 }
 
-/* What an empty prompt goes on from: the token <|endoftext|>; without one a new line; without that, whatever comes first. */
+/* What an empty prompt goes on from: the token <|endoftext|>; without one a new line; without that, whatever comes
+ * first. */
 static int32_t beginning(const generator *g)
 {
     ls_tokens line = {0};
@@ -141,10 +144,13 @@ static int32_t beginning(const generator *g)
 
 static ls_status take_tokens(generator *g, const ls_tokens *tokens)
 {
-    LS_CHECK(tokens->count <= g->context, LS_ERR_USAGE, "generate: the prompt has %lld tokens, more than the %lld that the model was trained to look at" LS_HINT
-             "a shorter prompt, or a model trained with a larger data.context", (long long)tokens->count, (long long)g->context);
+    LS_CHECK(tokens->count <= g->context, LS_ERR_USAGE,
+             "generate: the prompt has %lld tokens, more than the %lld that the model was trained to look at" LS_HINT
+             "a shorter prompt, or a model trained with a larger data.context",
+             (long long)tokens->count, (long long)g->context);
     for (int64_t i = 0; i < tokens->count; i++)
-        LS_CHECK(tokens->id[i] < g->vocabulary, LS_ERR_DATA, "generate: token %d of the prompt is outside the model's vocabulary of %d", tokens->id[i],
+        LS_CHECK(tokens->id[i] < g->vocabulary, LS_ERR_DATA,
+                 "generate: token %d of the prompt is outside the model's vocabulary of %d", tokens->id[i],
                  g->vocabulary);
     for (int64_t i = 0; i < tokens->count; i++) {
         append(g, tokens->id[i]);
@@ -152,7 +158,8 @@ static ls_status take_tokens(generator *g, const ls_tokens *tokens)
     }
     if (!tokens->count) append(g, beginning(g));
     if (tokens->replaced && g->job->first)
-        fprintf(stderr, "lockstep: %lld places of the prompt are not UTF-8 and became U+FFFD\n", (long long)tokens->replaced);
+        fprintf(stderr, "lockstep: %lld places of the prompt are not UTF-8 and became U+FFFD\n",
+                (long long)tokens->replaced);
     return LS_OK;
 }
 
@@ -160,7 +167,8 @@ static ls_status take_tokens(generator *g, const ls_tokens *tokens)
 static ls_status take_prompt(generator *g, const ls_string *prompt)
 {
     ls_tokens tokens = {0};
-    ls_status status = ls_tokenizer_encode(g->tokenizer, prompt->data ? prompt->data : "\n", prompt->data ? prompt->bytes : 1, &tokens);
+    ls_status status = ls_tokenizer_encode(g->tokenizer, prompt->data ? prompt->data : "\n",
+                                           prompt->data ? prompt->bytes : 1, &tokens);
     if (status != LS_OK && !prompt->data) {
         tokens.count = 0;
         status       = LS_OK;
@@ -181,8 +189,10 @@ static ls_status write_text(generator *g, const ls_string *prompt)
         const float *logits = NULL;
         LS_TRY(read_window(g, &logits));
         int32_t token = ls_sample_token(&g->sampling, g->writable, logits, made, g->room);
-        LS_CHECK(token >= 0, LS_ERR_DATA, "generate: after %lld tokens the model gives logits that are not numbers" LS_HINT
-                 "`lockstep ckpt inspect` shows which parameters are not finite", (long long)made);
+        LS_CHECK(token >= 0, LS_ERR_DATA,
+                 "generate: after %lld tokens the model gives logits that are not numbers" LS_HINT
+                 "`lockstep ckpt inspect` shows which parameters are not finite",
+                 (long long)made);
         if (g->stop && token == g->end) break;
         g->hash = g->hash * 0x100000001b3ull ^ (uint64_t)(uint32_t)token;
         LS_TRY(show(g, token));
@@ -190,20 +200,23 @@ static ls_status write_text(generator *g, const ls_string *prompt)
     }
     if (!g->job->first) return LS_OK;
     printf("\n");
-    if (isatty(STDERR_FILENO)) fprintf(stderr, "%lld tokens, %.1f a second\n", (long long)made, (double)made / fmax(ls_now() - began, 1e-9));
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "%lld tokens, %.1f a second\n", (long long)made, (double)made / fmax(ls_now() - began, 1e-9));
     return LS_OK;
 }
 
-/* ---- the command ---------------------------------------------------------------------------------------------------- */
+/* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static ls_status real_option(const ls_args *args, const char *name, double low, double high, double fallback, double *value)
+static ls_status real_option(const ls_args *args, const char *name, double low, double high, double fallback,
+                             double *value)
 {
     const char *text = ls_args_option(args, name);
     char       *end;
     *value = fallback;
     if (!text) return LS_OK;
     *value = strtod(text, &end);
-    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE, "generate: --%s: expected a number from %g to %g, found '%s'", name, low, high, text);
+    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
+             "generate: --%s: expected a number from %g to %g, found '%s'", name, low, high, text);
     return LS_OK;
 }
 
@@ -264,11 +277,18 @@ static ls_status open_run(generator *g, const char *path)
     const char *from;
     LS_TRY(ls_run_run(j, path, 0, NULL, folder, &step));
     LS_TRY_COLLECTIVE(j, ls_dataset_card_read(ls_arena_printf(j->memory, "%s/data.json", folder), &j->data, j->memory));
-    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_TEXT ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected the run of a model of language, found one of pictures" LS_HINT
-                                                               "`lockstep predict` says what is on a picture", folder));
+    LS_TRY_COLLECTIVE(j, j->data.kind == LS_DATA_TEXT
+                             ? LS_OK
+                             : LS_FAIL(LS_ERR_USAGE,
+                                       "%s: expected the run of a model of language, found one of pictures" LS_HINT
+                                       "`lockstep predict` says what is on a picture",
+                                       folder));
     LS_TRY_COLLECTIVE(j, ls_data_tokenizer(&g->tokenizer, &j->data));
-    LS_TRY_COLLECTIVE(j, g->tokenizer ? LS_OK : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
-                                               "copy the one that its data were made with (hash %s) there", folder, j->data.tokenizer_hash));
+    LS_TRY_COLLECTIVE(j, g->tokenizer ? LS_OK
+                                      : LS_FAIL(LS_ERR_DATA,
+                                                "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
+                                                "copy the one that its data were made with (hash %s) there",
+                                                folder, j->data.tokenizer_hash));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     LS_TRY(ls_run_load(j, folder, step, &from));
@@ -292,7 +312,7 @@ static ls_status open_pretrained(generator *g, const char *folder)
 /* What all ranks must find alike, or they would wait for one another at different places. */
 static ls_status choose_kind(ls_run *j, const char *path, bool *pretrained)
 {
-    *pretrained = ls_pretrained_is(path);
+    *pretrained         = ls_pretrained_is(path);
     const char *names[] = {"folder"}, *values[] = {*pretrained ? "one of Hugging Face" : "a run"};
     return ls_comm_same(j->comm, 1, names, values);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sampling: temperature, then top-k, then top-p, in the order of Hugging Face's generate.  The random number is Philox's, keyed by
- * the seed and counted by the place in the text, so that a text is the same whatever ranks, threads or caches made it.
+ * Sampling: temperature, then top-k, then top-p, in the order of Hugging Face's generate.  The random number is
+ * Philox's, keyed by the seed and counted by the place in the text, so that a text is the same whatever ranks, threads
+ * or caches made it.
  */
 #include "launch/generate/sampling.h"
 

@@ -18,8 +18,8 @@ typedef struct ls_candidate {
     int32_t id;
 } ls_candidate;
 
-/* Token number `at` of a text: a pure function of its arguments.  Of equal logits the lowest id comes first.  `room` takes
- * `vocabulary` candidates.  -1: the logits are not numbers. */
+/* Token number `at` of a text: a pure function of its arguments.  Of equal logits the lowest id comes first.  `room`
+ * takes `vocabulary` candidates.  -1: the logits are not numbers. */
 int32_t ls_sample_token(const ls_sampling *s, int32_t vocabulary, const float *logits, int64_t at, ls_candidate *room);
 
 #endif

@@ -26,9 +26,11 @@ static ls_status set_map(ls_recipe *r, const ls_yaml *map, const char *path)
         const char *key = *path ? ls_arena_printf(r->arena, "%s.%s", path, y->key) : y->key;
         int         k   = ls__key_find(key);
         if (k >= 0) {
-            LS_CHECK(!r->where[k], LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", y->key_where, key, r->where[k]);
+            LS_CHECK(!r->where[k], LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", y->key_where, key,
+                     r->where[k]);
             r->where[k] = y->where;
-            if (!ls__yaml_is_null(y)) LS_TRY(ls__key_set(r, &ls__keys[k], y, ls_arena_printf(r->arena, "%s: %s", y->where, key)));
+            if (!ls__yaml_is_null(y))
+                LS_TRY(ls__key_set(r, &ls__keys[k], y, ls_arena_printf(r->arena, "%s: %s", y->where, key)));
         } else if (ls__key_is_section(key)) {
             if (ls__yaml_is_null(y)) continue;
             LS_CHECK(y->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected a map of keys, found %s", y->where, key,
@@ -58,7 +60,7 @@ static ls_status set_override(ls_recipe *r, const char *word)
     const char *equals = strchr(word, '=');
     LS_CHECK(equals && equals != word, LS_ERR_USAGE, "command line: %s: expected key=value, like optim.lr=0.1", word);
     const char *key = ls_arena_printf(r->arena, "%.*s", (int)(equals - word), word), *text = equals + 1;
-    const char *place = ls_arena_printf(r->arena, "command line: %.200s%s", word, strlen(word) > 200 ? "..." : "");
+    const char *place  = ls_arena_printf(r->arena, "command line: %.200s%s", word, strlen(word) > 200 ? "..." : "");
     const char *option = strncmp(key, OPTIONS, strlen(OPTIONS)) ? "" : key + strlen(OPTIONS);
     if (*option) { /* model.options.layers=6 is model.options={layers: 6} */
         key  = "model.options";
@@ -67,7 +69,8 @@ static ls_status set_override(ls_recipe *r, const char *word)
     int      k     = ls__key_find(key);
     ls_yaml *value = NULL, plain = {.text = ls_arena_strdup(r->arena, text), .where = "command line"};
     if (k < 0 && ls__key_is_section(key))
-        return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key, "key=value");
+        return LS_FAIL(LS_ERR_USAGE, "%s: '%s' is a section: expected one of its keys, like %s.%s", place, key, key,
+                       "key=value");
     if (k < 0) return unknown_key(r, place, key);
     r->where[k] = "command line";
     if (ls__keys[k].kind == LS_KEY_STRING) {
@@ -79,7 +82,8 @@ static ls_status set_override(ls_recipe *r, const char *word)
         ls_status   status  = ls__yaml_read(&value, r->arena, text, strlen(text), NULL);
         const char *problem = ls_error_message();
         LS_CHECK(status == LS_OK, LS_ERR_USAGE, "%s: expected %s%s%s", place, ls__key_expects(r->arena, &ls__keys[k]),
-                 !strncmp(problem, "command line: ", 14) ? ": " : "; ", problem + (!strncmp(problem, "command line: ", 14) ? 14 : 0));
+                 !strncmp(problem, "command line: ", 14) ? ": " : "; ",
+                 problem + (!strncmp(problem, "command line: ", 14) ? 14 : 0));
         if (!value) value = &plain;
     }
     return value ? ls__key_set(r, &ls__keys[k], value, place) : LS_OK;
@@ -89,7 +93,10 @@ static ls_status set_override(ls_recipe *r, const char *word)
 
 static const char *where_of(const ls_recipe *r, const char *key) { return r->where[ls__key_find(key)]; }
 
-static bool from_command_line(const ls_recipe *r, const char *key) { return where_of(r, key) && !strcmp(where_of(r, key), "command line"); }
+static bool from_command_line(const ls_recipe *r, const char *key)
+{
+    return where_of(r, key) && !strcmp(where_of(r, key), "command line");
+}
 
 /* A model on the command line replaces the file's. */
 static ls_status choose_model(ls_recipe *r, const char *file)
@@ -102,9 +109,10 @@ static ls_status choose_model(ls_recipe *r, const char *file)
             r->model.name = NULL;
     }
     LS_CHECK(!r->model.name || !r->model.layers, LS_ERR_USAGE,
-             "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s", where_of(r, "model.layers"),
-             where_of(r, "model.name"));
-    LS_CHECK(r->model.name || r->model.layers, LS_ERR_USAGE, "%s: expected a model, found neither model.name nor model.layers", file);
+             "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s",
+             where_of(r, "model.layers"), where_of(r, "model.name"));
+    LS_CHECK(r->model.name || r->model.layers, LS_ERR_USAGE,
+             "%s: expected a model, found neither model.name nor model.layers", file);
     return LS_OK;
 }
 
@@ -113,18 +121,22 @@ static ls_status check_together(ls_recipe *r, const char *file)
     LS_TRY(choose_model(r, file));
     LS_TRY(ls__model_check(r));
     LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
-             "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT "a shard is at least one sample",
+             "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT
+             "a shard is at least one sample",
              ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->train.shards);
     LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
-             "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both", ls_recipe_where(r, "train.epochs"));
+             "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
+             ls_recipe_where(r, "train.epochs"));
     LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_multistep || r->optim.schedule.milestone[0], LS_ERR_USAGE,
              "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
              ls_recipe_where(r, "schedule.name"));
-    LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing", ls_recipe_where(r, "run.dir"));
-    LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a data set, found nothing", ls_recipe_where(r, "data.path"));
+    LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing",
+             ls_recipe_where(r, "run.dir"));
+    LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a data set, found nothing",
+             ls_recipe_where(r, "data.path"));
     LS_CHECK(!r->run.name || (*r->run.name && !strchr(r->run.name, '/') && *r->run.name != '.'), LS_ERR_USAGE,
-             "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path", ls_recipe_where(r, "run.name"),
-             r->run.name);
+             "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path",
+             ls_recipe_where(r, "run.name"), r->run.name);
     for (ls_param_group *g = r->optim.group; g->glob; g++)
         if (g->weight_decay < 0) g->weight_decay = r->optim.weight_decay;
     if (!r->run.name) r->run.name = r->name;
@@ -174,7 +186,8 @@ void ls_recipe_print(const ls_recipe *r, FILE *out)
         fclose(value);
         if (has) {
             bool within = k->path[length] == '.';
-            if (within && (strncmp(section, k->path, length) != 0 || section[length] != '.')) fprintf(out, "%.*s:\n", (int)length, k->path);
+            if (within && (strncmp(section, k->path, length) != 0 || section[length] != '.'))
+                fprintf(out, "%.*s:\n", (int)length, k->path);
             fprintf(out, "%s%s: %s\n", within ? "  " : "", within ? k->path + length + 1 : k->path, text);
             section = k->path;
         }
@@ -204,7 +217,8 @@ static const char *base_name(ls_arena *arena, const char *file)
     return ls_arena_printf(arena, "%.*s", dot && dot > base ? (int)(dot - base) : (int)strlen(base), base);
 }
 
-static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *file, int overrides, char *const *override)
+static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *file, int overrides,
+                      char *const *override)
 {
     ls_yaml *root;
     r->name  = base_name(r->arena, file);
@@ -213,8 +227,8 @@ static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *
     LS_TRY(ls__yaml_read(&root, r->arena, text, bytes, file));
     LS_CHECK(root && !ls__yaml_is_null(root), LS_ERR_USAGE, "%s: expected a recipe, found an empty file", file);
     LS_CHECK(root->kind == LS_YAML_MAP, LS_ERR_USAGE,
-             "%s: expected a map of keys, found %s" LS_HINT "`lockstep recipes cat lenet5-digits` shows one", root->where,
-             ls__yaml_describe(r->arena, root));
+             "%s: expected a map of keys, found %s" LS_HINT "`lockstep recipes cat lenet5-digits` shows one",
+             root->where, ls__yaml_describe(r->arena, root));
     LS_TRY(set_map(r, root, ""));
     for (int i = 0; i < overrides; i++) LS_TRY(set_override(r, override[i]));
     LS_TRY(check_together(r, file));
@@ -223,7 +237,8 @@ static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *
     return LS_OK;
 }
 
-ls_status ls_recipe_parse(ls_recipe **recipe, const char *text, size_t bytes, const char *file, int overrides, char *const *override)
+ls_status ls_recipe_parse(ls_recipe **recipe, const char *text, size_t bytes, const char *file, int overrides,
+                          char *const *override)
 {
     ls_arena *arena;
     *recipe = NULL;
@@ -248,7 +263,8 @@ static ls_status load_file(ls_recipe **r, const char *path, int overrides, char 
 {
     enum { ROOM = (256 << 10) + 2 }; /* one more than a recipe may have: so that its reader says so */
     FILE *in = fopen(path, "r");
-    LS_CHECK(in, LS_ERR_USAGE, "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path,
+    LS_CHECK(in, LS_ERR_USAGE,
+             "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path,
              strerror(errno));
     char     *text   = malloc(ROOM);
     ls_status status = LS_OK;
@@ -284,14 +300,17 @@ ls_status ls__recipe_find(const ls_recipe_text **found, const char *name)
     const char *near = ls_nearest(name, n, known);
     if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", name, near);
     return LS_FAIL(LS_ERR_USAGE,
-                   "there is no recipe '%s'" LS_HINT "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml", name, name);
+                   "there is no recipe '%s'" LS_HINT
+                   "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml",
+                   name, name);
 }
 
 ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override)
 {
     const ls_recipe_text *t = NULL;
     *r                      = NULL;
-    if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml")) return load_file(r, recipe, overrides, override);
+    if (strchr(recipe, '/') || ends_in(recipe, ".yaml") || ends_in(recipe, ".yml"))
+        return load_file(r, recipe, overrides, override);
     LS_TRY(ls__recipe_find(&t, recipe));
     return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);
 }

@@ -7,8 +7,8 @@
  *     LS_CHECK(r->train.batch >= shards, LS_ERR_USAGE, "%s: train.batch: ...", ls_recipe_where(r, "train.batch"));
  *     LS_TRY(ls_recipe_build(r, g, x, classes, &logits));
  *
- * Every key stands in one table (launch/recipe/recipe_schema.c) with its type, range, default and help.  An error names the file,
- * line and column (or the command line), what was expected, what was found, and the nearest known key.
+ * Every key stands in one table (launch/recipe/recipe_schema.c) with its type, range, default and help.  An error names
+ * the file, line and column (or the command line), what was expected, what was found, and the nearest known key.
  */
 #ifndef LS_LAUNCH_RECIPE_RECIPE_H
 #define LS_LAUNCH_RECIPE_RECIPE_H
@@ -28,83 +28,95 @@ typedef struct ls_recipe_attribute {
     const char *name, *text, *where; /* where: "file:line:column" */
 } ls_recipe_attribute;
 
-/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with the model's name as op. */
+/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with the model's name as
+ * op. */
 typedef struct ls_recipe_layer {
     const char          *op, *where;
-    ls_where             at;         /* the same, for the graph */
+    ls_where             at; /* the same, for the graph */
     int                  attributes;
     ls_recipe_attribute *attribute;
 } ls_recipe_layer;
 
 typedef struct ls_recipe {
-    struct { const char *name, *dir; } run;            /* name: by default the recipe's; dir: NULL: runs/<name>       */
     struct {
-        const char *path;                              /* "digits": the embedded data set; else a file, a folder, or a known
-                                                          name ("mnist") to be looked for                              */
-        int64_t     train_count, test_count, seed;     /* of digits                                                    */
-        const char *tokenizer;                         /* of a known text; NULL: "chars"                               */
-        int64_t     vocab, context;                    /* of bpe; tokens of a window (0: ls_recipe_context)            */
+        const char *name, *dir;
+    } run; /* name: by default the recipe's; dir: NULL: runs/<name>       */
+    struct {
+        const char *path;                          /* "digits": the embedded data set; else a file, a folder, or a known
+                                                      name ("mnist") to be looked for                              */
+        int64_t     train_count, test_count, seed; /* of digits                                                    */
+        const char *tokenizer;                     /* of a known text; NULL: "chars"                               */
+        int64_t     vocab, context;                /* of bpe; tokens of a window (0: ls_recipe_context)            */
     } data;
     struct {
-        const char      *name;                         /* "lenet5", "mlp"; NULL when there are layers                  */
-        const char      *pretrained;                   /* safetensors file to start from, or NULL                      */
-        int64_t          classes;                      /* 0: the data set's                                            */
-        ls_recipe_layer  options;                      /* of a named model: {hidden: 256}                              */
+        const char      *name;       /* "lenet5", "mlp"; NULL when there are layers                  */
+        const char      *pretrained; /* safetensors file to start from, or NULL                      */
+        int64_t          classes;    /* 0: the data set's                                            */
+        ls_recipe_layer  options;    /* of a named model: {hidden: 256}                              */
         int              layers;
-        ls_recipe_layer *layer;                        /* a model listed layer by layer                                */
+        ls_recipe_layer *layer; /* a model listed layer by layer                                */
     } model;
-    ls_optim optim;                                    /* with its schedule and parameter groups                       */
+    ls_optim optim; /* with its schedule and parameter groups                       */
     struct {
-        int64_t batch, epochs, max_steps, seed;        /* max_steps: 0: no limit                                       */
-        int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer          */
+        int64_t batch, epochs, max_steps, seed; /* max_steps: 0: no limit                                       */
+        int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer */
         bool    reproducible;
         ls_shared_memory_mode window;
-        ls_overlap     overlap;
-        ls_wire        wire;
-        ls_on_nan      on_nan;
-        int64_t        check_every;
-        float   label_smoothing, max_hours;            /* max_hours: 0: no limit                                       */
+        ls_overlap            overlap;
+        ls_wire               wire;
+        ls_on_nan             on_nan;
+        int64_t               check_every;
+        float label_smoothing, max_hours; /* max_hours: 0: no limit                                       */
     } train;
-    struct { int64_t batch, every, every_steps, samples; } eval; /* batch: 0: a good one; every: epochs between evaluations; samples: 0: all */
-    struct { int64_t every; } log;                     /* steps                                                        */
     struct {
-        int64_t every, keep_last, keep_every, writers; /* every: steps besides each epoch's end, 0: by the budget      */
-        float   budget, seconds;                       /* part of the run's time; at least so many between two         */
+        int64_t batch, every, every_steps, samples;
+    } eval; /* batch: 0: a good one; every: epochs between evaluations; samples: 0: all */
+    struct {
+        int64_t every;
+    } log; /* steps                                                        */
+    struct {
+        int64_t every, keep_last, keep_every, writers; /* every: steps besides each epoch's end, 0: by the budget */
+        float   budget, seconds; /* part of the run's time; at least so many between two         */
         bool    best, background;
     } checkpoint;
-    struct { float floor_s; } watchdog;                /* 0: none                                                         */
+    struct {
+        float floor_s;
+    } watchdog; /* 0: none                                                         */
     ls_device device;
 
-    const char *name;                                  /* of the recipe: file name without folder and ending           */
-    char        hash[33];                              /* of what decides the bits: a run is continued only with the same */
-    char        full_hash[33];                         /* of everything: all ranks must have the same                  */
-    ls_arena   *arena;                                 /* holds every string and list above                            */
-    const char **where;                                /* of each key of the schema: NULL: not set                     */
+    const char  *name;          /* of the recipe: file name without folder and ending           */
+    char         hash[33];      /* of what decides the bits: a run is continued only with the same */
+    char         full_hash[33]; /* of everything: all ranks must have the same                  */
+    ls_arena    *arena;         /* holds every string and list above                            */
+    const char **where;         /* of each key of the schema: NULL: not set                     */
 } ls_recipe;
 
-/* A recipe by name (embedded: `lockstep recipes ls`), or by path when `recipe` contains '/' or ends in .yaml or .yml; then the
- * overrides "key=value" on top.  LS_ERR_USAGE with the place of the first error. */
+/* A recipe by name (embedded: `lockstep recipes ls`), or by path when `recipe` contains '/' or ends in .yaml or .yml;
+ * then the overrides "key=value" on top.  LS_ERR_USAGE with the place of the first error. */
 ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override);
 
 /* The same from text; `file` stands in the messages. */
-ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides, char *const *override);
+ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides,
+                          char *const *override);
 void      ls_recipe_free(ls_recipe *r); /* NULL is allowed */
 
 /* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 
-/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes (model.classes, if the recipe sets it; an
- * error when the model ends otherwise).  Layers, ops, models and their attributes are those of the core's tables, checked when the
- * recipe is read. */
+/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes (model.classes, if the recipe
+ * sets it; an error when the model ends otherwise).  Layers, ops, models and their attributes are those of the core's
+ * tables, checked when the recipe is read. */
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
 
-/* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the loss. */
+/* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the
+ * loss. */
 typedef struct ls_language_inputs {
     ls_tensor *x, *target;
     ls_tensor *start;            /* for generation: the place of the first token of each sample, B of int32; NULL: 0 */
     bool       cached, textbook; /* keep keys and values from call to call; attention op by op (named models only)   */
 } ls_language_inputs;
-ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs, int64_t vocabulary, ls_tensor **out);
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
+                                   int64_t vocabulary, ls_tensor **out);
 
 /* Tokens of a window of text: data.context, or else the option `context` of the named model. */
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);

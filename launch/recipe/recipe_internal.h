@@ -5,7 +5,7 @@
 
 #include "launch/recipe/recipe.h"
 
-/* ---- YAML (recipe_yaml.c) ------------------------------------------------------------------------------------------ */
+/* ---- YAML (recipe_yaml.c) ---------------------------------------------------------------------------------------- */
 
 typedef enum ls_yaml_kind { LS_YAML_SCALAR, LS_YAML_LIST, LS_YAML_MAP } ls_yaml_kind;
 
@@ -32,29 +32,29 @@ const char *ls__yaml_describe(ls_arena *arena, const ls_yaml *y);
 /* Writes text as a double-quoted YAML scalar. */
 void ls__yaml_print_string(FILE *out, const char *text);
 
-/* ---- the schema (recipe_schema.c) ---------------------------------------------------------------------------------- */
+/* ---- the schema (recipe_schema.c) -------------------------------------------------------------------------------- */
 
 typedef enum ls_key_kind {
-    LS_KEY_INT,    /* int64_t                        */
-    LS_KEY_FLOAT,  /* float                          */
-    LS_KEY_BOOL,   /* bool                           */
-    LS_KEY_STRING, /* const char *, may be NULL      */
-    LS_KEY_ENUM,   /* int, the place in `words`      */
-    LS_KEY_MODEL,  /* const char *, one of the core's models */
-    LS_KEY_INTS,   /* int64_t[high], ended by 0      */
-    LS_KEY_LAYERS, /* ls_recipe.model.layer          */
-    LS_KEY_OPTIONS,/* ls_recipe.model.options        */
-    LS_KEY_GROUPS, /* ls_recipe.optim.group          */
+    LS_KEY_INT,     /* int64_t                        */
+    LS_KEY_FLOAT,   /* float                          */
+    LS_KEY_BOOL,    /* bool                           */
+    LS_KEY_STRING,  /* const char *, may be NULL      */
+    LS_KEY_ENUM,    /* int, the place in `words`      */
+    LS_KEY_MODEL,   /* const char *, one of the core's models */
+    LS_KEY_INTS,    /* int64_t[high], ended by 0      */
+    LS_KEY_LAYERS,  /* ls_recipe.model.layer          */
+    LS_KEY_OPTIONS, /* ls_recipe.model.options        */
+    LS_KEY_GROUPS,  /* ls_recipe.optim.group          */
 } ls_key_kind;
 
 typedef struct ls_key {
-    const char        *path;     /* "optim.lr"                                                               */
+    const char        *path; /* "optim.lr"                                                               */
     ls_key_kind        kind;
-    size_t             offset;   /* in ls_recipe                                                             */
-    double             low, high;/* numbers: both included; lists: high is the most entries                  */
-    const char        *fallback; /* the default, as in a recipe; NULL: none                                  */
-    bool               bits;     /* part of the hash that a continued run must share                         */
-    const char *const *words;    /* enums: ended by NULL */
+    size_t             offset;    /* in ls_recipe                                                             */
+    double             low, high; /* numbers: both included; lists: high is the most entries                  */
+    const char        *fallback;  /* the default, as in a recipe; NULL: none                                  */
+    bool               bits;      /* part of the hash that a continued run must share                         */
+    const char *const *words;     /* enums: ended by NULL */
     const char        *help;
 } ls_key;
 
@@ -79,7 +79,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 /* What is expected of a value: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
-/* ---- lists (recipe_lists.c) ----------------------------------------------------------------------------------------- */
+/* ---- lists (recipe_lists.c) -------------------------------------------------------------------------------------- */
 
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__layers_print(const ls_recipe *r, FILE *out);
@@ -92,7 +92,7 @@ void      ls__groups_print(const ls_recipe *r, FILE *out);
 bool ls__read_int(const ls_yaml *y, int64_t *value);
 bool ls__read_float(const ls_yaml *y, double *value);
 
-/* ---- models (recipe_model.c) ---------------------------------------------------------------------------------------- */
+/* ---- models (recipe_model.c) ------------------------------------------------------------------------------------- */
 
 /* The models of the core by name, ended by NULL. */
 const char *const *ls__model_names(void);

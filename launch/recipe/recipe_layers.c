@@ -24,9 +24,10 @@ static int length_of(const ls_yaml *list)
 static ls_status check_list(ls_recipe *r, const char *key, const ls_yaml *list, const char *place)
 {
     const ls_key *k = &ls__keys[ls__key_find(key)];
-    LS_CHECK(list->kind == LS_YAML_LIST && length_of(list) <= (int)k->high, LS_ERR_USAGE, "%s: expected %s, found %s", place,
-             ls__key_expects(r->arena, k),
-             list->kind == LS_YAML_LIST ? ls_arena_printf(r->arena, "%d", length_of(list)) : ls__yaml_describe(r->arena, list));
+    LS_CHECK(list->kind == LS_YAML_LIST && length_of(list) <= (int)k->high, LS_ERR_USAGE, "%s: expected %s, found %s",
+             place, ls__key_expects(r->arena, k),
+             list->kind == LS_YAML_LIST ? ls_arena_printf(r->arena, "%d", length_of(list))
+                                        : ls__yaml_describe(r->arena, list));
     return LS_OK;
 }
 
@@ -51,7 +52,8 @@ static const char *attribute_text(ls_recipe *r, const ls_yaml *y)
     return text;
 }
 
-static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char *prefix, const ls_yaml *map, const char *place)
+static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char *prefix, const ls_yaml *map,
+                                const char *place)
 {
     for (const ls_yaml *y = map->first; y; y = y->next) {
         const char *name = ls_arena_printf(r->arena, "%s%s", prefix, y->key);
@@ -60,7 +62,8 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
             continue;
         }
         const char *at = from_override(y) ? place : y->where, *text = attribute_text(r, y);
-        LS_CHECK(text, LS_ERR_USAGE, "%s: %s: expected a value for %s, found %s", at, layer->op, name, ls__yaml_describe(r->arena, y));
+        LS_CHECK(text, LS_ERR_USAGE, "%s: %s: expected a value for %s, found %s", at, layer->op, name,
+                 ls__yaml_describe(r->arena, y));
         layer->attribute[layer->attributes++] = (ls_recipe_attribute){name, text, at};
     }
     return LS_OK;
@@ -86,7 +89,8 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
         layer->op = y->text;
     } else {
         LS_CHECK(y->kind == LS_YAML_MAP && y->first && !y->first->next, LS_ERR_USAGE,
-                 "%s: expected a layer, like 'relu' or 'conv2d: {out: 6, kernel: 5}', found %s%s", place, ls__yaml_describe(r->arena, y),
+                 "%s: expected a layer, like 'relu' or 'conv2d: {out: 6, kernel: 5}', found %s%s", place,
+                 ls__yaml_describe(r->arena, y),
                  y->kind == LS_YAML_MAP && y->first ? " of several keys" LS_HINT
                                                       "put a layer's attributes in braces, or indent them further"
                                                     : "");
@@ -96,8 +100,8 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
     layer->where = from_override(y) ? place : y->where;
     layer->at    = where_of(r, y->where);
     if (!body || ls__yaml_is_null(body)) return LS_OK;
-    LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place, layer->op,
-             ls__yaml_describe(r->arena, body));
+    LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place,
+             layer->op, ls__yaml_describe(r->arena, body));
     layer->attribute = ls_arena_alloc(r->arena, ((size_t)count_scalars(body) + 1) * sizeof *layer->attribute);
     return add_attributes(r, layer, "", body, place);
 }
@@ -150,14 +154,18 @@ void ls__layers_print(const ls_recipe *r, FILE *out)
 
 /* ---- options of a named model ------------------------------------------------------------------------------------ */
 
-/* Options given later replace those of the same name, and the others stay: model.options={hidden: 64} on the command line. */
+/* Options given later replace those of the same name, and the others stay: model.options={hidden: 64} on the command
+ * line. */
 ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place)
 {
     const ls_recipe_layer *old = &r->model.options;
-    ls_recipe_layer        now = {.op = "model.options", .where = from_override(map) ? place : map->where, .at = where_of(r, map->where)};
-    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map of the model's options, like {hidden: 256}, found %s", place,
+    ls_recipe_layer        now = {
+               .op = "model.options", .where = from_override(map) ? place : map->where, .at = where_of(r, map->where)};
+    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE,
+             "%s: expected a map of the model's options, like {hidden: 256}, found %s", place,
              ls__yaml_describe(r->arena, map));
-    now.attribute = ls_arena_alloc(r->arena, ((size_t)count_scalars(map) + (size_t)old->attributes + 1) * sizeof *now.attribute);
+    now.attribute =
+        ls_arena_alloc(r->arena, ((size_t)count_scalars(map) + (size_t)old->attributes + 1) * sizeof *now.attribute);
     LS_TRY(add_attributes(r, &now, "", map, place));
     int given = now.attributes;
     for (int i = 0; i < old->attributes; i++) {
@@ -176,29 +184,30 @@ void ls__options_print(const ls_recipe *r, FILE *out) { print_attributes(&r->mod
 static ls_status set_group(ls_recipe *r, ls_param_group *group, const ls_yaml *map, const char *place)
 {
     static const char *const known[] = {"params", "lr_scale", "weight_decay"};
-    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map {params, lr_scale, weight_decay}, found %s", place,
-             ls__yaml_describe(r->arena, map));
+    LS_CHECK(map->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: expected a map {params, lr_scale, weight_decay}, found %s",
+             place, ls__yaml_describe(r->arena, map));
     *group = (ls_param_group){.lr_scale = 1, .weight_decay = -1};
     for (const ls_yaml *y = map->first; y; y = y->next) {
         const char *found = ls__yaml_describe(r->arena, y);
         double      value = 0;
         if (!strcmp(y->key, "params")) {
-            LS_CHECK(y->kind == LS_YAML_SCALAR && *y->text, LS_ERR_USAGE, "%s: params: expected a glob on names, like '*.bias', found %s",
-                     place, found);
+            LS_CHECK(y->kind == LS_YAML_SCALAR && *y->text, LS_ERR_USAGE,
+                     "%s: params: expected a glob on names, like '*.bias', found %s", place, found);
             group->glob = y->text;
             continue;
         }
         bool scale = !strcmp(y->key, "lr_scale");
         if (!scale && strcmp(y->key, "weight_decay") != 0) {
             const char *near = ls_nearest(y->key, 3, known);
-            return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "expected params, lr_scale or weight_decay%s%s", place, y->key,
-                           near ? ": did you mean " : "", near ? near : "");
+            return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "expected params, lr_scale or weight_decay%s%s",
+                           place, y->key, near ? ": did you mean " : "", near ? near : "");
         }
-        LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE, "%s: %s: expected a number from 0 to 1e6, found %s",
-                 place, y->key, found);
+        LS_CHECK(ls__read_float(y, &value) && value >= 0 && value <= 1e6, LS_ERR_USAGE,
+                 "%s: %s: expected a number from 0 to 1e6, found %s", place, y->key, found);
         *(scale ? &group->lr_scale : &group->weight_decay) = (float)value;
     }
-    LS_CHECK(group->glob, LS_ERR_USAGE, "%s: expected the key params: a glob on names of parameters, like '*.bias'", place);
+    LS_CHECK(group->glob, LS_ERR_USAGE, "%s: expected the key params: a glob on names of parameters, like '*.bias'",
+             place);
     return LS_OK;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The model of a recipe: by name, or layer by layer.  Which models, layers and ops there are, and what attributes they have, is
- * read from the core's tables: what is new there can be used in a recipe at once.
+ * The model of a recipe: by name, or layer by layer.  Which models, layers and ops there are, and what attributes they
+ * have, is read from the core's tables: what is new there can be used in a recipe at once.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -44,20 +44,26 @@ enum { INITS = sizeof init_names / sizeof *init_names };
 
 static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *expected)
 {
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s: %s: expected %s, found '%.60s'", a->where, layer->op, a->name, expected, a->text);
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s: %s: expected %s, found '%.60s'", a->where, layer->op, a->name, expected,
+                   a->text);
 }
 
-static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields, bool named)
+static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields,
+                                   bool named)
 {
     const char *known[64] = {NULL};
     int         n         = 0;
     char        list[512] = "";
     if (named) known[n++] = "name";
     for (const ls_field *f = fields; f && f->name && n < 64; f++) known[n++] = f->name;
-    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
+    for (int i = 0; i < n; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
     const char *near = ls_nearest(a->name, n, known);
-    if (near) return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "did you mean '%s'?", a->where, layer->op, a->name, near);
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "it has: %s", a->where, layer->op, a->name, n ? list : "none");
+    if (near)
+        return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "did you mean '%s'?", a->where, layer->op,
+                       a->name, near);
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "it has: %s", a->where, layer->op, a->name,
+                   n ? list : "none");
 }
 
 static ls_status set_init(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_init *init)
@@ -87,7 +93,8 @@ static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribut
     return dims->rank ? LS_OK : bad_value(layer, a, expected);
 }
 
-static ls_status set_choice(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *const *choices, int *value)
+static ls_status set_choice(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *const *choices,
+                            int *value)
 {
     char list[256] = "one of";
     for (int i = 0; choices[i]; i++) {
@@ -108,7 +115,8 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
     void   *at = (char *)args + f->offset;
     switch (f->kind) {
     case LS_FIELD_INT:
-        if (!ls__read_int(&scalar, &whole) || whole < INT_MIN || whole > INT_MAX) return bad_value(layer, a, "a whole number");
+        if (!ls__read_int(&scalar, &whole) || whole < INT_MIN || whole > INT_MAX)
+            return bad_value(layer, a, "a whole number");
         *(int *)at = (int)whole;
         return LS_OK;
     case LS_FIELD_INT64:
@@ -152,7 +160,8 @@ static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, 
             continue;
         }
         const ls_field *f = find_field(fields, a->name, length);
-        if (!f || (a->name[length] && f->kind != LS_FIELD_INIT)) return unknown_attribute(layer, a, fields, name != NULL);
+        if (!f || (a->name[length] && f->kind != LS_FIELD_INIT))
+            return unknown_attribute(layer, a, fields, name != NULL);
         if (!a->name[length]) {
             LS_TRY(set_field(layer, a, f, args));
             continue;
@@ -202,14 +211,16 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
     if (e->id >= 0) {
         e->op = ls__op_by_id(e->id);
         LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE,
-                 "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C", l->where, l->op,
-                 e->op->ins);
+                 "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C",
+                 l->where, l->op, e->op->ins);
         return LS_OK;
     }
     const char *near = ls_nearest(l->op, n, known);
-    if (near) return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "did you mean '%s'?", l->where, l->op, near);
+    if (near)
+        return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "did you mean '%s'?", l->where, l->op, near);
     char list[1024] = "";
-    for (int i = 0; i < n; i++) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
+    for (int i = 0; i < n; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
     return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "known: %s", l->where, l->op, list);
 }
 
@@ -228,8 +239,8 @@ static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
     memset(args, 0, sizeof *args);
     LS_TRY(find_entry(e, l));
     size_t bytes = e->layer ? e->layer->args_bytes : e->op->args_bytes;
-    LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where, l->op, bytes,
-             sizeof *args);
+    LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where,
+             l->op, bytes, sizeof *args);
     return set_args(l, e->layer ? e->layer->fields : e->op->fields, args, e->layer ? &args->head.name : NULL);
 }
 
@@ -248,9 +259,10 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
     options.op = m->name;
     for (int i = 0; i < options.attributes; i++)
         LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE,
-                 "%s: %s: classes is no option but a key of its own" LS_HINT "set model.classes", options.attribute[i].where, m->name);
-    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name, m->args_bytes,
-             sizeof *args);
+                 "%s: %s: classes is no option but a key of its own" LS_HINT "set model.classes",
+                 options.attribute[i].where, m->name);
+    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name,
+             m->args_bytes, sizeof *args);
     return set_args(&options, m->fields, args, NULL);
 }
 
@@ -259,8 +271,8 @@ ls_status ls__model_check(const ls_recipe *r)
     args_room args;
     entry     e;
     if (r->model.name) return set_model(r, &args);
-    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE, "%s: model.options: only a model given by model.name has options",
-             r->model.options.where);
+    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE,
+             "%s: model.options: only a model given by model.name has options", r->model.options.where);
     for (int i = 0; i < r->model.layers; i++) LS_TRY(set_layer(&r->model.layer[i], &e, &args));
     return LS_OK;
 }
@@ -299,20 +311,25 @@ static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
 static ls_status choose_classes(const ls_recipe *r, const char *what, int64_t *classes)
 {
     if (!r->model.classes) return LS_OK;
-    LS_CHECK(r->model.classes >= *classes, LS_ERR_USAGE, "%s: model.classes: expected at least the %lld %s of the data set, found %lld",
+    LS_CHECK(r->model.classes >= *classes, LS_ERR_USAGE,
+             "%s: model.classes: expected at least the %lld %s of the data set, found %lld",
              ls_recipe_where(r, "model.classes"), (long long)*classes, what, (long long)r->model.classes);
     *classes = r->model.classes;
     return LS_OK;
 }
 
 /* Where the model ends, for messages. */
-static const char *end_of(const ls_recipe *r) { return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name"); }
+static const char *end_of(const ls_recipe *r)
+{
+    return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name");
+}
 
 static const char *names_of(bool language, char *list, size_t bytes)
 {
     *list = 0;
     for (const ls_model_entry *m = ls__model_table; m->name; m++)
-        if (m->language == language) snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
+        if (m->language == language)
+            snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
     return list;
 }
 
@@ -322,7 +339,8 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     LS_TRY(ls_graph_status(g));
     LS_TRY(choose_classes(r, "classes", &classes));
     LS_CHECK(!r->model.name || !find_model(r->model.name)->language, LS_ERR_USAGE,
-             "%s: model.name: %s is a model of language, but the data set holds pictures" LS_HINT "models of pictures: %s",
+             "%s: model.name: %s is a model of language, but the data set holds pictures" LS_HINT
+             "models of pictures: %s",
              ls_recipe_where(r, "model.name"), r->model.name, names_of(false, list, sizeof list));
     if (r->model.name) {
         args_room args;
@@ -343,18 +361,22 @@ ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t
     return LS_OK;
 }
 
-ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs, int64_t vocabulary, ls_tensor **out)
+ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
+                                   int64_t vocabulary, ls_tensor **out)
 {
     ls_tensor *x = inputs->x;
-    char list[256];
+    char       list[256];
     LS_TRY(ls_graph_status(g));
     LS_TRY(choose_classes(r, "tokens", &vocabulary));
     if (r->model.name) {
         const ls_model_entry *m = find_model(r->model.name);
         args_room             args;
-        LS_CHECK(m->language, LS_ERR_USAGE, "%s: model.name: %s is a model of pictures, but the data set holds text" LS_HINT "models of language: %s",
+        LS_CHECK(m->language, LS_ERR_USAGE,
+                 "%s: model.name: %s is a model of pictures, but the data set holds text" LS_HINT
+                 "models of language: %s",
                  ls_recipe_where(r, "model.name"), m->name, names_of(true, list, sizeof list));
-        LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE, "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
+        LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE,
+                 "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
                  ls_recipe_where(r, "train.label_smoothing"), m->name);
         LS_TRY(set_model(r, &args));
         args.language.g        = g;
@@ -364,16 +386,19 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
         args.language.start    = inputs->start;
         args.language.cached   = inputs->cached;
         args.language.textbook = inputs->textbook || args.language.textbook;
-        *out                  = m->build(&args);
+        *out                   = m->build(&args);
         return ls_graph_status(g);
     }
     int64_t context = x->dim[0];
     LS_CHECK(!inputs->cached && !inputs->start && !inputs->textbook, LS_ERR_USAGE,
-             "%s: a model listed layer by layer keeps no cache and shows no attention" LS_HINT "`lockstep generate --no-cache` writes text with it", end_of(r));
+             "%s: a model listed layer by layer keeps no cache and shows no attention" LS_HINT
+             "`lockstep generate --no-cache` writes text with it",
+             end_of(r));
     LS_TRY(build_layers(r, g, &x));
     LS_CHECK(x->batched && x->rank == 2 && x->dim[0] == context && x->dim[1] == vocabulary, LS_ERR_USAGE,
              "%s: the model ends with the shape %s, expected B x %lld x %lld" LS_HINT
-             "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: %lld}",
+             "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: "
+             "%lld}",
              end_of(r), ls__shape(x), (long long)context, (long long)vocabulary, (long long)vocabulary);
     *out = inputs->target ? ls_cross_entropy(x, inputs->target, .label_smoothing = r->train.label_smoothing) : x;
     return ls_graph_status(g);
@@ -390,8 +415,10 @@ ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
         if (f && f->kind == LS_FIELD_INT64) *context = *(const int64_t *)(args.bytes + f->offset);
         if (f && f->kind == LS_FIELD_INT) *context = *(const int *)(args.bytes + f->offset);
     }
-    LS_CHECK(*context >= 1, LS_ERR_USAGE, "%s: data.context: expected how many tokens a window of text has" LS_HINT
-             "data.context=64, or the model's own: model.options={context: 64}", ls_recipe_where(r, "data.context"));
+    LS_CHECK(*context >= 1, LS_ERR_USAGE,
+             "%s: data.context: expected how many tokens a window of text has" LS_HINT
+             "data.context=64, or the model's own: model.options={context: 64}",
+             ls_recipe_where(r, "data.context"));
     return LS_OK;
 }
 
@@ -399,9 +426,10 @@ ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
 
 static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
 {
-    static const char *const kinds[] = {[LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
-                                        [LS_FIELD_BOOL] = "bool", [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
-    int                      column  = fprintf(out, "  %-14s", name);
+    static const char *const kinds[] = {
+        [LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
+        [LS_FIELD_BOOL] = "bool", [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
+    int column = fprintf(out, "  %-14s", name);
     if (named) column += fprintf(out, " name: text");
     for (const ls_field *f = fields; f && f->name; f++) {
         if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */
@@ -419,8 +447,10 @@ void ls_recipe_print_layers(FILE *out)
     for (const ls_model_entry *m = ls__model_table; m->name; m++) {
         const ls_model_entry *same = ls__model_table;
         while (same->fields != m->fields) same++;
-        if (same == m) print_entry(out, m->name, m->fields, false);
-        else fprintf(out, "  %-14s as %s; %s\n", m->name, same->name, m->text);
+        if (same == m)
+            print_entry(out, m->name, m->fields, false);
+        else
+            fprintf(out, "  %-14s as %s; %s\n", m->name, same->name, m->text);
     }
     fputs("\nLayers (entries of model.layers): with parameters\n", out);
     for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);
@@ -428,7 +458,8 @@ void ls_recipe_print_layers(FILE *out)
     for (int i = 0; i < LS_OP_COUNT; i++) {
         entry           e;
         ls_recipe_layer l = {.op = ls__op_by_id(i)->name, .where = ""};
-        if (takes_one_input(ls__op_by_id(i)) && find_entry(&e, &l) == LS_OK && e.op) print_entry(out, l.op, e.op->fields, false);
+        if (takes_one_input(ls__op_by_id(i)) && find_entry(&e, &l) == LS_OK && e.op)
+            print_entry(out, l.op, e.op->fields, false);
     }
     fputs("\nInitialisers: a name, or {kind: NAME, std: 0.02, ...}\n ", out);
     for (int i = 0; i < INITS; i++) fprintf(out, " %s", init_names[i]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * YAML into a small tree with marks, by libyaml's events.  A recipe needs scalars, lists and maps, a few levels deep; whatever
- * else YAML has (anchors and aliases, tags, several documents) is refused with its place, and so is a text too large or too
- * deep, before it costs anything.
+ * YAML into a small tree with marks, by libyaml's events.  A recipe needs scalars, lists and maps, a few levels deep;
+ * whatever else YAML has (anchors and aliases, tags, several documents) is refused with its place, and so is a text too
+ * large or too deep, before it costs anything.
  */
 #include <string.h>
 #include <yaml.h>
@@ -30,8 +30,16 @@ static const char *place(const reader *r, yaml_mark_t mark)
 static size_t utf8_length(const unsigned char *p, size_t left)
 {
     if (p[0] < 0x80) return 1;
-    size_t   length = p[0] >= 0xC2 && p[0] < 0xE0 ? 2 : p[0] >= 0xE0 && p[0] < 0xF0 ? 3 : p[0] >= 0xF0 && p[0] < 0xF5 ? 4 : 0;
-    unsigned low = p[0] == 0xE0 ? 0xA0 : p[0] == 0xF0 ? 0x90 : 0x80, high = p[0] == 0xED ? 0x9F : p[0] == 0xF4 ? 0x8F : 0xBF;
+    size_t   length = p[0] >= 0xC2 && p[0] < 0xE0   ? 2
+                      : p[0] >= 0xE0 && p[0] < 0xF0 ? 3
+                      : p[0] >= 0xF0 && p[0] < 0xF5 ? 4
+                                                    : 0;
+    unsigned low    = p[0] == 0xE0   ? 0xA0
+                      : p[0] == 0xF0 ? 0x90
+                                     : 0x80,
+             high   = p[0] == 0xED   ? 0x9F
+                      : p[0] == 0xF4 ? 0x8F
+                                     : 0xBF;
     if (!length || length > left || p[1] < low || p[1] > high) return 0;
     for (size_t i = 2; i < length; i++)
         if (p[i] < 0x80 || p[i] > 0xBF) return 0;
@@ -42,12 +50,14 @@ static ls_status check_text(const reader *r, const char *text, size_t bytes)
 {
     const char *file = r->file ? r->file : "command line";
     size_t      line = 1, column = 1;
-    LS_CHECK(bytes <= MOST_BYTES, LS_ERR_USAGE, "%s: %zu bytes: expected a recipe of at most %d" LS_HINT "is this the right file?", file,
-             bytes, MOST_BYTES);
+    LS_CHECK(bytes <= MOST_BYTES, LS_ERR_USAGE,
+             "%s: %zu bytes: expected a recipe of at most %d" LS_HINT "is this the right file?", file, bytes,
+             MOST_BYTES);
     for (size_t i = 0, length; i < bytes; i += length) {
         length = utf8_length((const unsigned char *)text + i, bytes - i);
-        LS_CHECK(length && text[i], LS_ERR_USAGE, "%s:%zu:%zu: expected UTF-8 text, found the byte 0x%02x" LS_HINT "is this a recipe?",
-                 file, line, column, (unsigned char)text[i]);
+        LS_CHECK(length && text[i], LS_ERR_USAGE,
+                 "%s:%zu:%zu: expected UTF-8 text, found the byte 0x%02x" LS_HINT "is this a recipe?", file, line,
+                 column, (unsigned char)text[i]);
         column = text[i] == '\n' ? 1 : column + 1;
         line += text[i] == '\n';
     }
@@ -69,11 +79,11 @@ static bool tab_before(const reader *r, yaml_mark_t mark)
 static ls_status next(reader *r)
 {
     if (yaml_parser_parse(&r->parser, &r->event)) return LS_OK;
-    const yaml_parser_t *p       = &r->parser;
-    const char          *hint    = tab_before(r, p->problem_mark) ? LS_HINT "indent with spaces: YAML allows no tabs" : "";
+    const yaml_parser_t *p    = &r->parser;
+    const char          *hint = tab_before(r, p->problem_mark) ? LS_HINT "indent with spaces: YAML allows no tabs" : "";
     const char          *problem = p->problem ? p->problem : "not YAML";
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s%s%s%s", place(r, p->problem_mark), problem, p->context ? " " : "", p->context ? p->context : "",
-                   hint);
+    return LS_FAIL(LS_ERR_USAGE, "%s: %s%s%s%s", place(r, p->problem_mark), problem, p->context ? " " : "",
+                   p->context ? p->context : "", hint);
 }
 
 static ls_status read_node(reader *r, ls_yaml **node, int depth);
@@ -89,11 +99,11 @@ static ls_status read_children(reader *r, ls_yaml *parent, int depth)
         ls_yaml *key = NULL, *child;
         if (map) {
             LS_TRY(read_node(r, &key, depth));
-            LS_CHECK(key->kind == LS_YAML_SCALAR && *key->text, LS_ERR_USAGE, "%s: expected a key, found %s", key->where,
-                     ls__yaml_describe(r->arena, key));
+            LS_CHECK(key->kind == LS_YAML_SCALAR && *key->text, LS_ERR_USAGE, "%s: expected a key, found %s",
+                     key->where, ls__yaml_describe(r->arena, key));
             for (const ls_yaml *other = parent->first; other; other = other->next)
-                LS_CHECK(strcmp(other->key, key->text) != 0, LS_ERR_USAGE, "%s: the key '%s' is given twice; first at %s", key->where,
-                         key->text, other->key_where);
+                LS_CHECK(strcmp(other->key, key->text) != 0, LS_ERR_USAGE,
+                         "%s: the key '%s' is given twice; first at %s", key->where, key->text, other->key_where);
             LS_TRY(next(r));
         }
         LS_TRY(read_node(r, &child, depth));
@@ -139,7 +149,9 @@ static ls_status read_node(reader *r, ls_yaml **node, int depth)
     }
     yaml_event_delete(&e);
     LS_CHECK(!refused, LS_ERR_USAGE,
-             "%s: expected plain values, found %s" LS_HINT "recipes have no anchors, aliases or tags: write the value out", where, refused);
+             "%s: expected plain values, found %s" LS_HINT
+             "recipes have no anchors, aliases or tags: write the value out",
+             where, refused);
     LS_CHECK(depth < MOST_DEPTH, LS_ERR_USAGE, "%s: nested more than %d deep", where, MOST_DEPTH);
     LS_CHECK(++r->nodes <= MOST_NODES, LS_ERR_USAGE, "%s: more than %d values", where, MOST_NODES);
     *node = y;
@@ -167,7 +179,8 @@ ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_
 {
     reader r = {.arena = arena, .file = file};
     *root    = NULL;
-    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* some editors begin UTF-8 with a byte order mark; libyaml takes it for a text */
+    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf",
+                              3)) { /* some editors begin UTF-8 with a byte order mark; libyaml takes it for a text */
         text += 3;
         bytes -= 3;
     }
@@ -198,7 +211,8 @@ const char *ls__yaml_describe(ls_arena *arena, const ls_yaml *y)
     if (y->kind == LS_YAML_LIST) return "a list";
     if (y->kind == LS_YAML_MAP) return "a map";
     if (ls__yaml_is_null(y)) return "nothing";
-    return ls_arena_printf(arena, "%s'%.60s'%s", y->quoted ? "the text " : "", y->text, strlen(y->text) > 60 ? "..." : "");
+    return ls_arena_printf(arena, "%s'%.60s'%s", y->quoted ? "the text " : "", y->text,
+                           strlen(y->text) > 60 ? "..." : "");
 }
 
 void ls__yaml_print_string(FILE *out, const char *text)

@@ -16,8 +16,12 @@ static bool is_folder(const char *path)
 
 static ls_status refuse_pictures(const ls_run *j, const char *what)
 {
-    return j->data.kind == LS_DATA_TEXT ? LS_OK : LS_FAIL(LS_ERR_USAGE, "%s: expected a model of language, found one of pictures" LS_HINT
-                                                          "--attention, --positions and --scores look into models with attention, such as gpt", what);
+    return j->data.kind == LS_DATA_TEXT
+               ? LS_OK
+               : LS_FAIL(LS_ERR_USAGE,
+                         "%s: expected a model of language, found one of pictures" LS_HINT
+                         "--attention, --positions and --scores look into models with attention, such as gpt",
+                         what);
 }
 
 static ls_status see_run(ls_inspected *s, const ls_args *args, bool data)
@@ -53,8 +57,10 @@ ls_status ls_inspect_save(const ls_inspected *s, const ls_args *args, ls_png *pl
 {
     const char *path = ls_args_option(args, "png");
     bool        run  = !path && *s->folder;
-    if (run) path = ls_arena_printf(s->job->memory, "%s/%s.png", s->folder, name);
-    else if (!path) path = ls_arena_printf(s->job->memory, "%s-%s.png", s->job->recipe->name, name);
+    if (run)
+        path = ls_arena_printf(s->job->memory, "%s/%s.png", s->folder, name);
+    else if (!path)
+        path = ls_arena_printf(s->job->memory, "%s-%s.png", s->job->recipe->name, name);
     LS_CHECK(*path, LS_ERR_USAGE, "--png: expected the name of a file, found nothing");
     LS_TRY(ls_png_save(plot, path));
     bool shown = false;

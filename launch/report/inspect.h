@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Looking into a model of language: `lockstep explain --attention`, --positions and --scores.  What they compute stands apart from
- * what they draw. */
+ * Looking into a model of language: `lockstep explain --attention`, --positions and --scores.  What they compute stands
+ * apart from what they draw. */
 #ifndef LS_LAUNCH_REPORT_INSPECT_H
 #define LS_LAUNCH_REPORT_INSPECT_H
 
 #include "launch/report/png_plot.h"
 #include "launch/run/run_setup.h"
 
-/* ---- attention ----------------------------------------------------------------------------------------------------- */
+/* ---- attention --------------------------------------------------------------------------------------------------- */
 
 /* Attention of one layer on a text of `tokens` tokens. */
 typedef struct ls_attention_map {
-    const char  *name;    /* "transformer.h.0.attn"                                                    */
+    const char  *name;                 /* "transformer.h.0.attn"                                                    */
     int64_t      heads, tokens, width; /* width: of a head                                             */
-    float        scale;   /* what scores are multiplied by                                             */
-    const float *weights; /* heads x tokens x tokens: row t is where query t looks; its sum is 1        */
-    const float *scores;  /* heads x tokens x tokens: q k, neither scaled nor masked                   */
+    float        scale;                /* what scores are multiplied by                                             */
+    const float *weights;              /* heads x tokens x tokens: row t is where query t looks; its sum is 1        */
+    const float *scores;               /* heads x tokens x tokens: q k, neither scaled nor masked                   */
 } ls_attention_map;
 
-/* The maps of all layers, in the memory of `memory`: the recipe's model, built with textbook attention over `params`, is run on the
- * tokens.  LS_ERR_USAGE: the model is of a kind that shows no attention. */
-ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens, int64_t n, ls_arena *memory,
-                            const ls_attention_map **maps, int *layers);
+/* The maps of all layers, in the memory of `memory`: the recipe's model, built with textbook attention over `params`,
+ * is run on the tokens.  LS_ERR_USAGE: the model is of a kind that shows no attention. */
+ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens,
+                            int64_t n, ls_arena *memory, const ls_attention_map **maps, int *layers);
 
-/* ---- positions ------------------------------------------------------------------------------------------------------ */
+/* ---- positions --------------------------------------------------------------------------------------------------- */
 
 typedef struct ls_positions {
     ls_encoding  kind;
@@ -34,9 +34,10 @@ typedef struct ls_positions {
 } ls_positions;
 
 /* What the graph adds to, or does with, `rows` positions.  LS_ERR_USAGE: nothing. */
-ls_status ls_positions_of(const ls_graph *g, ls_params *params, int64_t rows, ls_arena *memory, ls_positions *positions);
+ls_status ls_positions_of(const ls_graph *g, ls_params *params, int64_t rows, ls_arena *memory,
+                          ls_positions *positions);
 
-/* ---- scores --------------------------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 /* What a softmax makes of scores, means over queries. */
 typedef struct ls_score_stats {
@@ -47,23 +48,27 @@ typedef struct ls_score_stats {
 } ls_score_stats;
 
 /* scores: matrices x n x n, multiplied by `scale`. */
-ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, float scale, bool causal, ls_arena *memory, ls_score_stats *stats);
+ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, float scale, bool causal, ls_arena *memory,
+                           ls_score_stats *stats);
 
 /* q k of random queries and keys, of elements N(0, 1): matrices x n x n, for heads of width d. */
-ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed, ls_arena *memory, const float **scores);
+ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed, ls_arena *memory,
+                          const float **scores);
 
-/* ---- the commands --------------------------------------------------------------------------------------------------- */
+/* ---- the commands ------------------------------------------------------------------------------------------------ */
 
-/* The model of a run's folder with its parameters, or that of a recipe as it starts.  folder: "" of a recipe; from: what is seen. */
+/* The model of a run's folder with its parameters, or that of a recipe as it starts.  folder: "" of a recipe; from:
+ * what is seen. */
 typedef struct ls_inspected {
-    ls_run      *job;
-    char         folder[PATH_MAX];
-    const char  *from;
+    ls_run     *job;
+    char        folder[PATH_MAX];
+    const char *from;
 } ls_inspected;
 /* data: the splits are opened, too. */
 ls_status ls_inspect(ls_inspected *s, ls_run *j, const ls_args *args, bool only_runs, bool data);
 
-/* Where the picture goes: --png, or RUN/name, or RECIPE-name in this folder; and its place in the report.  Prints where it is. */
+/* Where the picture goes: --png, or RUN/name, or RECIPE-name in this folder; and its place in the report.  Prints where
+ * it is. */
 ls_status ls_inspect_save(const ls_inspected *s, const ls_args *args, ls_png *plot, const char *name);
 
 ls_status ls__explain_attention(ls_run *j, const ls_args *args);

@@ -17,24 +17,30 @@ struct ls_png {
     cairo_t         *at;
 };
 
-typedef struct colour { double r, g, b; } colour;
+typedef struct colour {
+    double r, g, b;
+} colour;
 
-static const colour ink = {0.09, 0.11, 0.13}, faint = {0.40, 0.44, 0.52}, grid = {0.90, 0.91, 0.93}, edge = {0.72, 0.75, 0.79};
-static const colour line_colours[] = {{0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}, {0.55, 0.57, 0.60}};
+static const colour ink = {0.09, 0.11, 0.13}, faint = {0.40, 0.44, 0.52}, grid = {0.90, 0.91, 0.93},
+                    edge           = {0.72, 0.75, 0.79};
+static const colour line_colours[] = {
+    {0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}, {0.55, 0.57, 0.60}};
 enum { COLOURS = sizeof line_colours / sizeof *line_colours };
 
 static void set(ls_png *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b); }
 
 ls_status ls_png_new(ls_png **out, double width, double height)
 {
-    LS_CHECK(width <= LS_PNG_MOST && height <= LS_PNG_MOST, LS_ERR_USAGE, "the picture would have %.0f x %.0f pixels, more than %d a side" LS_HINT "a shorter text",
-             width, height, LS_PNG_MOST);
+    LS_CHECK(width <= LS_PNG_MOST && height <= LS_PNG_MOST, LS_ERR_USAGE,
+             "the picture would have %.0f x %.0f pixels, more than %d a side" LS_HINT "a shorter text", width, height,
+             LS_PNG_MOST);
     ls_png *p = calloc(1, sizeof *p);
     LS_CHECK(p, LS_ERR_ENV, "no memory for a picture");
     p->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(width), (int)ceil(height));
     p->at      = cairo_create(p->surface);
     if (cairo_status(p->at) != CAIRO_STATUS_SUCCESS) {
-        ls_status status = LS_FAIL(LS_ERR_ENV, "a picture of %.0f x %.0f pixels: %s", width, height, cairo_status_to_string(cairo_status(p->at)));
+        ls_status status = LS_FAIL(LS_ERR_ENV, "a picture of %.0f x %.0f pixels: %s", width, height,
+                                   cairo_status_to_string(cairo_status(p->at)));
         ls_png_free(p);
         return status;
     }
@@ -55,20 +61,23 @@ void ls_png_free(ls_png *p)
 ls_status ls_png_save(ls_png *p, const char *path)
 {
     char temporary[PATH_MAX];
-    LS_CHECK(snprintf(temporary, sizeof temporary, "%s.tmp", path) < (int)sizeof temporary, LS_ERR_USAGE, "%.60s...: the name is too long", path);
+    LS_CHECK(snprintf(temporary, sizeof temporary, "%s.tmp", path) < (int)sizeof temporary, LS_ERR_USAGE,
+             "%.60s...: the name is too long", path);
     errno                = 0;
     cairo_status_t wrote = cairo_surface_write_to_png(p->surface, temporary);
     if (wrote == CAIRO_STATUS_SUCCESS && rename(temporary, path) == 0) return LS_OK;
-    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot write the picture: %s", path, errno ? strerror(errno) : cairo_status_to_string(wrote));
+    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot write the picture: %s", path,
+                               errno ? strerror(errno) : cairo_status_to_string(wrote));
     unlink(temporary);
     return status;
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static void choose_font(ls_png *p, const ls_png_font *f)
 {
-    cairo_select_font_face(p->at, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL, f->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_select_font_face(p->at, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL,
+                           f->bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(p->at, f->size);
 }
 
@@ -105,20 +114,22 @@ void ls_png_box(ls_png *p, double x, double y, double width, double height, int 
     cairo_fill(p->at);
 }
 
-/* ---- heat maps ---------------------------------------------------------------------------------------------------- */
+/* ---- heat maps --------------------------------------------------------------------------------------------------- */
 
 static uint32_t pack(double r, double g, double b)
 {
-    return (uint32_t)lrint(255 * fmin(fmax(r, 0), 1)) << 16 | (uint32_t)lrint(255 * fmin(fmax(g, 0), 1)) << 8 | (uint32_t)lrint(255 * fmin(fmax(b, 0), 1));
+    return (uint32_t)lrint(255 * fmin(fmax(r, 0), 1)) << 16 | (uint32_t)lrint(255 * fmin(fmax(g, 0), 1)) << 8 |
+           (uint32_t)lrint(255 * fmin(fmax(b, 0), 1));
 }
 
 /* Matplotlib's viridis as polynomials of degree 6 (Zucker's fit, in the public domain). */
 static uint32_t viridis(double t)
 {
-    static const double c[7][3] = {{0.2777273, 0.0054073, 0.3340998},   {0.1050930, 1.4046135, 1.3845902},    {-0.3308618, 0.2148476, 0.0950952},
-                                   {-4.6342305, -5.7991010, -19.332441}, {6.2282699, 14.1799334, 56.6905526}, {4.7763850, -13.7451454, -65.3530326},
+    static const double c[7][3] = {{0.2777273, 0.0054073, 0.3340998},   {0.1050930, 1.4046135, 1.3845902},
+                                   {-0.3308618, 0.2148476, 0.0950952},  {-4.6342305, -5.7991010, -19.332441},
+                                   {6.2282699, 14.1799334, 56.6905526}, {4.7763850, -13.7451454, -65.3530326},
                                    {-5.4354559, 4.6458526, 26.3124352}};
-    double v[3] = {0};
+    double              v[3]    = {0};
     for (int k = 6; k >= 0; k--)
         for (int i = 0; i < 3; i++) v[i] = v[i] * t + c[k][i];
     return pack(v[0], v[1], v[2]);
@@ -126,7 +137,8 @@ static uint32_t viridis(double t)
 
 static uint32_t blue_white_red(double t)
 {
-    const colour end = t < 0.5 ? (colour){0.09, 0.26, 0.58} : (colour){0.66, 0.09, 0.12}, half = t < 0.5 ? (colour){0.42, 0.64, 0.86} : (colour){0.95, 0.53, 0.42};
+    const colour end  = t < 0.5 ? (colour){0.09, 0.26, 0.58} : (colour){0.66, 0.09, 0.12},
+                 half = t < 0.5 ? (colour){0.42, 0.64, 0.86} : (colour){0.95, 0.53, 0.42};
     double       far = fabs(2 * t - 1), part = far < 0.5 ? 2 * far : 2 * far - 1;
     const colour from = far < 0.5 ? (colour){1, 1, 1} : half, to = far < 0.5 ? half : end;
     return pack(from.r + part * (to.r - from.r), from.g + part * (to.g - from.g), from.b + part * (to.b - from.b));
@@ -167,7 +179,9 @@ void ls_png_heat(ls_png *p, const ls_heat *h)
         cairo_scale(p->at, h->width / (double)h->cols, h->height / (double)h->rows);
         cairo_set_source_surface(p->at, cells, 0, 0);
         /* Cells that are larger than pixels have sharp edges; smaller ones are averaged. */
-        cairo_pattern_set_filter(cairo_get_source(p->at), h->width >= (double)h->cols && h->height >= (double)h->rows ? CAIRO_FILTER_NEAREST : CAIRO_FILTER_BEST);
+        cairo_pattern_set_filter(cairo_get_source(p->at), h->width >= (double)h->cols && h->height >= (double)h->rows
+                                                              ? CAIRO_FILTER_NEAREST
+                                                              : CAIRO_FILTER_BEST);
         cairo_paint(p->at);
         cairo_restore(p->at);
     }
@@ -178,22 +192,31 @@ void ls_png_heat(ls_png *p, const ls_heat *h)
 void ls_png_colours(ls_png *p, const ls_heat *h, double x, double y, double width, double height)
 {
     enum { STEPS = 256, TICKS = 5 };
-    float         value[STEPS];
+    float        value[STEPS];
     ls_png_font  font = {.size = 13, .align = -1, .faint = true};
-    const double  span = h->high - h->low;
+    const double span = h->high - h->low;
     for (int i = 0; i < STEPS; i++) {
         double t = 1 - (double)i / (STEPS - 1);
         value[i] = (float)(h->low + span * (h->root ? t * t : t));
     }
-    ls_png_heat(p, &(ls_heat){.x = x, .y = y, .width = width, .height = height, .rows = STEPS, .cols = 1, .value = value, .low = h->low, .high = h->high,
-                               .colours = h->colours, .root = h->root});
+    ls_png_heat(p, &(ls_heat){.x       = x,
+                              .y       = y,
+                              .width   = width,
+                              .height  = height,
+                              .rows    = STEPS,
+                              .cols    = 1,
+                              .value   = value,
+                              .low     = h->low,
+                              .high    = h->high,
+                              .colours = h->colours,
+                              .root    = h->root});
     for (int i = 0; i < TICKS; i++) {
         double t = (double)i / (TICKS - 1);
         ls_png_text(p, x + width + 6, y + height * (1 - t), &font, "%.3g", h->low + span * (h->root ? t * t : t));
     }
 }
 
-/* ---- lines -------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 typedef struct axis {
     double low, high, from, to; /* values, pixels */
@@ -210,7 +233,11 @@ static bool shown(const ls_lines *l, double y) { return isfinite(y) && (!l->log_
 
 static axis axis_of(const ls_lines *l, bool of_y)
 {
-    axis a = {.low = INFINITY, .high = -INFINITY, .log = of_y ? l->log_y : l->log_x, .from = of_y ? l->y + l->height : l->x, .to = of_y ? l->y : l->x + l->width};
+    axis a = {.low  = INFINITY,
+              .high = -INFINITY,
+              .log  = of_y ? l->log_y : l->log_x,
+              .from = of_y ? l->y + l->height : l->x,
+              .to   = of_y ? l->y : l->x + l->width};
     for (int i = 0; i < l->count; i++)
         for (int k = 0; k < l->line[i].n; k++) {
             double v = of_y ? l->line[i].y[k] : l->line[i].x[k];
@@ -219,8 +246,10 @@ static axis axis_of(const ls_lines *l, bool of_y)
             a.high = fmax(a.high, v);
         }
     if (!isfinite(a.low)) a.low = a.log ? 0.1 : 0, a.high = 1;
-    if (of_y && (l->least != 0 || l->most != 0)) a.low = l->least, a.high = l->most;
-    else if (of_y && a.log) a.low = pow(10, floor(log10(a.low))), a.high = pow(10, ceil(log10(a.high) + 1e-9));
+    if (of_y && (l->least != 0 || l->most != 0))
+        a.low = l->least, a.high = l->most;
+    else if (of_y && a.log)
+        a.low = pow(10, floor(log10(a.low))), a.high = pow(10, ceil(log10(a.high) + 1e-9));
     else if (of_y) {
         double room = 0.06 * (a.high > a.low ? a.high - a.low : fabs(a.high) + 1e-12);
         a.low -= room, a.high += room;
@@ -244,8 +273,10 @@ static void tick(ls_png *p, const ls_lines *l, const axis *a, bool of_y, double 
     cairo_line_to(p->at, of_y ? l->x + l->width : at, of_y ? at : l->y + l->height);
     cairo_stroke(p->at);
     if (fabs(v) < 1e-9 * (fabs(a->low) + fabs(a->high))) v = 0;
-    if (of_y) ls_png_text(p, l->x - 8, at, &(ls_png_font){.size = 13, .align = 1, .faint = true}, "%.4g", v);
-    else ls_png_text(p, at, l->y + l->height + 14, &(ls_png_font){.size = 13, .faint = true}, "%.4g", v);
+    if (of_y)
+        ls_png_text(p, l->x - 8, at, &(ls_png_font){.size = 13, .align = 1, .faint = true}, "%.4g", v);
+    else
+        ls_png_text(p, at, l->y + l->height + 14, &(ls_png_font){.size = 13, .faint = true}, "%.4g", v);
 }
 
 static void draw_axis(ls_png *p, const ls_lines *l, const axis *a, bool of_y)
@@ -253,7 +284,9 @@ static void draw_axis(ls_png *p, const ls_lines *l, const axis *a, bool of_y)
     if (a->log) {
         double base = of_y ? 10 : 2, decades = log(a->high / a->low) / log(base);
         int    every = (int)ceil(decades / 9);
-        for (int k = (int)ceil(log(a->low) / log(base) - 1e-9); pow(base, k) <= a->high * (1 + 1e-9); k += every > 1 ? every : 1) tick(p, l, a, of_y, pow(base, k));
+        for (int k = (int)ceil(log(a->low) / log(base) - 1e-9); pow(base, k) <= a->high * (1 + 1e-9);
+             k += every > 1 ? every : 1)
+            tick(p, l, a, of_y, pow(base, k));
         return;
     }
     double step = step_of(a);
@@ -280,8 +313,10 @@ static void draw_line(ls_png *p, const ls_lines *l, const ls_png_line *line, con
     for (int k = 0; k < line->n && (line->points || line->n <= 24); k++) {
         if (!shown(l, line->y[k])) continue;
         double px = place(x, line->x[k]), py = place(y, line->y[k]);
-        if (line->points) diamond(p, px, py);
-        else cairo_arc(p->at, px, py, 4, 0, 2 * M_PI);
+        if (line->points)
+            diamond(p, px, py);
+        else
+            cairo_arc(p->at, px, py, 4, 0, 2 * M_PI);
         cairo_fill(p->at);
     }
 }
@@ -298,13 +333,16 @@ void ls_png_lines(ls_png *p, const ls_lines *l)
     for (int i = 0; i < l->count; i++) draw_line(p, l, &l->line[i], &x, &y);
     cairo_restore(p->at);
     ls_png_text(p, l->x, l->y - 20, &(ls_png_font){.size = 16, .align = -1, .bold = true}, "%s", l->title);
-    ls_png_text(p, l->x + l->width / 2, l->y + l->height + 36, &(ls_png_font){.size = 13, .faint = true}, "%s", l->x_name);
+    ls_png_text(p, l->x + l->width / 2, l->y + l->height + 36, &(ls_png_font){.size = 13, .faint = true}, "%s",
+                l->x_name);
     double at = l->x;
     for (int i = 0; i < l->count; i++) {
         if (!l->line[i].name) continue;
         set(p, line_colours[l->line[i].colour % COLOURS]);
-        if (l->line[i].points) diamond(p, at + 7, l->y + l->height + 58);
-        else cairo_rectangle(p->at, at, l->y + l->height + 56, 14, 4);
+        if (l->line[i].points)
+            diamond(p, at + 7, l->y + l->height + 58);
+        else
+            cairo_rectangle(p->at, at, l->y + l->height + 56, 14, 4);
         cairo_fill(p->at);
         ls_png_font font = {.size = 13, .align = -1};
         ls_png_text(p, at + 20, l->y + l->height + 59, &font, "%s", l->line[i].name);

@@ -40,11 +40,11 @@ ls_status ls_report_new(ls_report **r, const char *title, const char *subtitle, 
 {
     ls_arena *arena;
     LS_TRY(ls_arena_new(&arena, "report"));
-    *r  = ls_arena_alloc(arena, sizeof **r);
-    **r = (ls_report){.arena    = arena,
-                      .title    = ls_arena_strdup(arena, title),
-                      .subtitle = ls_arena_strdup(arena, subtitle),
-                      .state    = ls_arena_strdup(arena, state)};
+    *r                = ls_arena_alloc(arena, sizeof **r);
+    **r               = (ls_report){.arena    = arena,
+                                    .title    = ls_arena_strdup(arena, title),
+                                    .subtitle = ls_arena_strdup(arena, subtitle),
+                                    .state    = ls_arena_strdup(arena, state)};
     (*r)->figures_end = &(*r)->figures;
     return LS_OK;
 }
@@ -96,7 +96,7 @@ void ls_report_row(ls_report *r, const char *format, ...)
     va_end(args);
 }
 
-/* ---- curves ------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 typedef struct column {
     int64_t n, room;
@@ -113,7 +113,8 @@ static void append(curves *c, column *to, double x, double y)
 {
     if (to->n == to->room) {
         int64_t room = to->room ? 2 * to->room : 1024;
-        double *xs = realloc(to->x, (size_t)room * sizeof *xs), *ys = xs ? realloc(to->y, (size_t)room * sizeof *ys) : NULL;
+        double *xs   = realloc(to->x, (size_t)room * sizeof *xs),
+               *ys   = xs ? realloc(to->y, (size_t)room * sizeof *ys) : NULL;
         if (xs) to->x = xs;
         if (ys) to->y = ys;
         if (!ys) {
@@ -135,12 +136,15 @@ static void take(const json_t *event, void *data)
         append(c, &c->loss, step, ls_events_real(event, "loss", NAN));
         append(c, &c->lr, step, ls_events_real(event, "lr", NAN));
         append(c, &c->rate, step, ls_events_real(event, "samples_per_s", NAN));
-        if (json_object_get(event, "tokens_per_s")) append(c, &c->tokens, step, ls_events_real(event, "tokens_per_s", NAN));
+        if (json_object_get(event, "tokens_per_s"))
+            append(c, &c->tokens, step, ls_events_real(event, "tokens_per_s", NAN));
     } else if (ls_events_is(event, "eval")) {
         append(c, &c->test_loss, step, ls_events_real(event, "loss", NAN));
         append(c, &c->test_accuracy, step, 100 * ls_events_real(event, "accuracy", NAN));
-        if (json_object_get(event, "perplexity")) append(c, &c->perplexity, step, ls_events_real(event, "perplexity", NAN));
-        if (!isnan(ls_events_real(event, "bits_per_byte", NAN))) append(c, &c->bits, step, ls_events_real(event, "bits_per_byte", NAN));
+        if (json_object_get(event, "perplexity"))
+            append(c, &c->perplexity, step, ls_events_real(event, "perplexity", NAN));
+        if (!isnan(ls_events_real(event, "bits_per_byte", NAN)))
+            append(c, &c->bits, step, ls_events_real(event, "bits_per_byte", NAN));
     } else {
         return;
     }
@@ -149,7 +153,8 @@ static void take(const json_t *event, void *data)
 
 static void free_curves(curves *c)
 {
-    column *all[] = {&c->loss, &c->lr, &c->rate, &c->tokens, &c->test_loss, &c->test_accuracy, &c->perplexity, &c->bits};
+    column *all[] = {&c->loss,          &c->lr,         &c->rate, &c->tokens, &c->test_loss,
+                     &c->test_accuracy, &c->perplexity, &c->bits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         free(all[i]->x);
         free(all[i]->y);
@@ -158,73 +163,107 @@ static void free_curves(curves *c)
 
 static void write_charts(FILE *f, const curves *c)
 {
-#define SERIES(label, column, ...) {.name = label, .n = c->column.n, .x = c->column.x, .y = c->column.y, __VA_ARGS__}
-    bool           text = c->perplexity.n || c->tokens.n;
-    const char    *held = text ? "valid" : "test";
-    const ls_svg_chart accuracy   = {.title = "Accuracy on held-out samples", .format = "%.2f %%", .most = 100, .count = 2,
-                                 .series = {{.name = "train"}, SERIES(held, test_accuracy, .dots = true)}};
-    const ls_svg_chart perplexity = {.title = "Perplexity on held-out text", .format = "%.2f", .log_scale = true, .count = 2,
-                                 .series = {{.name = "train"}, SERIES(held, perplexity, .dots = true)}};
-    const ls_svg_chart bits       = {.title = "Bits per byte on held-out text", .format = "%.3f", .count = 2,
-                                 .series = {{.name = "train"}, SERIES(held, bits, .dots = true)}};
-    const ls_svg_chart charts[] = {
-        {.title = "Loss", .format = "%.4f", .log_scale = true, .count = 2,
-         .series = {SERIES("train", loss, .raw = true), SERIES(held, test_loss, .dots = true)}},
-        !text ? accuracy : c->bits.n ? bits : perplexity,
-        {.title = "Learning rate", .format = "%.3g", .from_zero = true, .count = 1, .series = {SERIES("rate", lr, .raw = false)}},
-        {.title = text ? "Tokens per second" : "Samples per second", .from_zero = true, .count = 1,
-         .series = {SERIES("all ranks", rate, .raw = true)}},
+#define SERIES(label, column, ...)                                                                                     \
+    {                                                                                                                  \
+        .name = label, .n = c->column.n, .x = c->column.x, .y = c->column.y, __VA_ARGS__                               \
+    }
+    bool               text       = c->perplexity.n || c->tokens.n;
+    const char        *held       = text ? "valid" : "test";
+    const ls_svg_chart accuracy   = {.title  = "Accuracy on held-out samples",
+                                     .format = "%.2f %%",
+                                     .most   = 100,
+                                     .count  = 2,
+                                     .series = {{.name = "train"}, SERIES(held, test_accuracy, .dots = true)}};
+    const ls_svg_chart perplexity = {.title     = "Perplexity on held-out text",
+                                     .format    = "%.2f",
+                                     .log_scale = true,
+                                     .count     = 2,
+                                     .series    = {{.name = "train"}, SERIES(held, perplexity, .dots = true)}};
+    const ls_svg_chart bits       = {.title  = "Bits per byte on held-out text",
+                                     .format = "%.3f",
+                                     .count  = 2,
+                                     .series = {{.name = "train"}, SERIES(held, bits, .dots = true)}};
+    const ls_svg_chart charts[]   = {
+          {.title     = "Loss",
+           .format    = "%.4f",
+           .log_scale = true,
+           .count     = 2,
+           .series    = {SERIES("train", loss, .raw = true), SERIES(held, test_loss, .dots = true)}},
+        !text       ? accuracy
+          : c->bits.n ? bits
+                      : perplexity,
+          {.title     = "Learning rate",
+           .format    = "%.3g",
+           .from_zero = true,
+           .count     = 1,
+           .series    = {SERIES("rate", lr, .raw = false)}},
+          {.title     = text ? "Tokens per second" : "Samples per second",
+           .from_zero = true,
+           .count     = 1,
+           .series    = {SERIES("all ranks", rate, .raw = true)}},
     };
 #undef SERIES
     if (!c->loss.n && !c->test_loss.n) return;
     fputs("<section class=\"charts\">\n", f);
     for (size_t i = 0; i < sizeof charts / sizeof *charts; i++) {
         ls_svg_chart chart = charts[i];
-        if (text && i == 3) chart.series[0].n = c->tokens.n, chart.series[0].x = c->tokens.x, chart.series[0].y = c->tokens.y;
-        chart.x_name   = "step";
-        chart.x_max    = c->last;
+        if (text && i == 3)
+            chart.series[0].n = c->tokens.n, chart.series[0].x = c->tokens.x, chart.series[0].y = c->tokens.y;
+        chart.x_name = "step";
+        chart.x_max  = c->last;
         ls_svg_chart_write(f, &chart);
     }
     fputs("</section>\n", f);
 }
 
-/* ---- the page ----------------------------------------------------------------------------------------------------- */
+/* ---- the page ---------------------------------------------------------------------------------------------------- */
 
-static const char *const head =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
-    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>";
+static const char *const head = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
+                                "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>";
 
 static const char *const style[] = {
     "</title>\n<style>\n"
-    ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--edge:#e3e6eb;--ink:#171b22;--muted:#667085;--grid:#eceff3;"
-    "--c0:#2563eb;--c1:#e8590c;--good:#12805c;--goodbg:#dff5ea;--bad:#b42318;--badbg:#fde7e4;--calm:#475467;--calmbg:#e9edf2}\n"
-    "@media(prefers-color-scheme:dark){:root{--page:#0f1218;--card:#171b23;--edge:#272d38;--ink:#e8ebf0;--muted:#8f99aa;--grid:#242a35;"
-    "--c0:#6ea2ff;--c1:#ff9b57;--good:#5fd6a5;--goodbg:#12362a;--bad:#ff9c91;--badbg:#43201c;--calm:#b4bdcb;--calmbg:#262d39}}\n"
+    ":root{color-scheme:light "
+    "dark;--page:#f6f7f9;--card:#fff;--edge:#e3e6eb;--ink:#171b22;--muted:#667085;--grid:#eceff3;"
+    "--c0:#2563eb;--c1:#e8590c;--good:#12805c;--goodbg:#dff5ea;--bad:#b42318;--badbg:#fde7e4;--calm:#475467;--calmbg:#"
+    "e9edf2}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#0f1218;--card:#171b23;--edge:#272d38;--ink:#e8ebf0;--muted:#"
+    "8f99aa;--grid:#242a35;"
+    "--c0:#6ea2ff;--c1:#ff9b57;--good:#5fd6a5;--goodbg:#12362a;--bad:#ff9c91;--badbg:#43201c;--calm:#b4bdcb;--calmbg:#"
+    "262d39}}\n"
     "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',"
+    "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe "
+    "UI',Roboto,'Helvetica Neue',"
     "'DejaVu Sans',Arial,sans-serif;-webkit-font-smoothing:antialiased}\n"
     "main{max-width:1180px;margin:0 auto;padding:36px 28px 48px}\n"
     "header{display:flex;align-items:flex-start;justify-content:space-between;gap:24px;margin-bottom:22px}\n"
-    ".brand{display:flex;align-items:center;gap:8px;color:var(--muted);font-size:13px;font-weight:600;letter-spacing:.02em}\n"
+    ".brand{display:flex;align-items:center;gap:8px;color:var(--muted);font-size:13px;font-weight:600;letter-spacing:."
+    "02em}\n"
     ".brand svg{width:18px;height:18px}\n"
     "h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:6px 0 4px}\n"
     "header p{margin:0;color:var(--muted)}\n"
-    ".state{flex:none;margin-top:4px;padding:5px 13px;border-radius:99px;font-size:13px;font-weight:600;color:var(--calm);background:var(--calmbg)}\n"
+    ".state{flex:none;margin-top:4px;padding:5px "
+    "13px;border-radius:99px;font-size:13px;font-weight:600;color:var(--calm);background:var(--calmbg)}\n"
     ".finished{color:var(--good);background:var(--goodbg)}.diverged,.failed{color:var(--bad);background:var(--badbg)}\n"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--edge);border:1px solid var(--edge);"
+    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--edge);"
+    "border:1px solid var(--edge);"
     "border-radius:12px;overflow:hidden;margin-bottom:18px}\n"
     ".figures div{background:var(--card);padding:14px 18px}\n"
     ".figures span{display:block;color:var(--muted);font-size:13px}\n"
-    ".figures b{font-size:23px;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    ".card{background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0;padding:16px 18px 10px;min-width:0}\n"
+    ".figures "
+    "b{font-size:23px;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
+    ".card{background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0;padding:16px 18px "
+    "10px;min-width:0}\n"
     ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px;margin-bottom:18px}\n"
     ".tables{columns:2;column-gap:18px}.tables .card{break-inside:avoid;margin-bottom:18px}.wide{column-span:all}\n"
     "@media(max-width:820px){.charts{grid-template-columns:1fr}.tables{columns:1}main{padding:22px 14px}}\n"
     "figcaption{display:flex;flex-wrap:wrap;gap:4px 16px;align-items:baseline;margin-bottom:6px}\n"
     "figcaption b,h2{font-size:15px;font-weight:650;margin:0}figcaption b{margin-right:auto}\n"
-    ".key{font-size:13px;color:var(--muted);white-space:nowrap}.key em{font-style:normal;color:var(--ink);font-variant-numeric:tabular-nums}\n"
+    ".key{font-size:13px;color:var(--muted);white-space:nowrap}.key "
+    "em{font-style:normal;color:var(--ink);font-variant-numeric:tabular-nums}\n"
     ".key i{display:inline-block;width:14px;height:3px;border-radius:2px;vertical-align:middle;margin:-2px 6px 0 0}\n",
-    ".b0{background:var(--c0)}.b1{background:var(--c1)}.s0{--c:var(--c0)}.s1{--c:var(--c1)}.f0{fill:var(--c0)}.f1{fill:var(--c1)}\n"
+    ".b0{background:var(--c0)}.b1{background:var(--c1)}.s0{--c:var(--c0)}.s1{--c:var(--c1)}.f0{fill:var(--c0)}.f1{fill:"
+    "var(--c1)}\n"
     "svg{display:block;width:100%;height:auto;overflow:visible}\n"
     ".grid{stroke:var(--grid);stroke-width:1}\n"
     "text{font-size:11.5px;font-family:inherit;font-variant-numeric:tabular-nums}.tick{fill:var(--muted)}\n"
@@ -236,9 +275,11 @@ static const char *const style[] = {
     ".hit text{font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}"
     ".hit text:not([class]){fill:var(--muted)}\n"
     "table{border-collapse:collapse;width:100%;margin:8px 0 4px;font-size:14px}\n"
-    "td,th{text-align:left;padding:6px 12px 6px 0;border-top:1px solid var(--grid);vertical-align:top;overflow-wrap:anywhere}\n"
+    "td,th{text-align:left;padding:6px 12px 6px 0;border-top:1px solid "
+    "var(--grid);vertical-align:top;overflow-wrap:anywhere}\n"
     "th{color:var(--muted);font-weight:500;font-size:13px;border-top:0}\n"
-    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-right:0}\n"
+    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-"
+    "right:0}\n"
     ".list td:first-child{color:var(--muted);width:42%}\n"
     ".scroll{overflow-x:auto}\n"
     "footer{color:var(--muted);font-size:13px;margin-top:8px}\n"
@@ -246,12 +287,16 @@ static const char *const style[] = {
     "</style></head><body><main>\n"};
 
 /* Four strokes in step. */
-static const char *const brand =
-    "<div class=\"brand\"><svg viewBox=\"0 0 18 18\" aria-hidden=\"true\"><g fill=\"none\" stroke-width=\"2.4\" stroke-linecap=\"round\">"
-    "<path stroke=\"var(--c0)\" d=\"M3 14 7 4M8 14 12 4\"/><path stroke=\"var(--c1)\" d=\"M13 14 17 4\"/></g></svg>Lockstep</div>";
+static const char *const brand = "<div class=\"brand\"><svg viewBox=\"0 0 18 18\" aria-hidden=\"true\"><g "
+                                 "fill=\"none\" stroke-width=\"2.4\" stroke-linecap=\"round\">"
+                                 "<path stroke=\"var(--c0)\" d=\"M3 14 7 4M8 14 12 4\"/><path stroke=\"var(--c1)\" "
+                                 "d=\"M13 14 17 4\"/></g></svg>Lockstep</div>";
 
 /* Whether a cell stands at the right: a figure, with or without a unit. */
-static bool is_number(const char *cell, size_t n) { return n && (strchr("0123456789", cell[0]) || (n > 1 && strchr("-+", cell[0]))); }
+static bool is_number(const char *cell, size_t n)
+{
+    return n && (strchr("0123456789", cell[0]) || (n > 1 && strchr("-+", cell[0])));
+}
 
 static void write_row(FILE *f, const char *text, const char *tag, const char *first_row)
 {
@@ -310,7 +355,9 @@ static void write_page(FILE *f, const ls_report *r, const curves *c, const char 
     ls__report_pictures(f, folder);
     fputs("<section class=\"tables\">\n", f);
     for (const table *t = r->tables; t; t = t->next) write_table(f, t);
-    fputs("</section>\n<footer>Made by Lockstep from metrics.jsonl. One file: no network is needed to read it.</footer>\n</main></body></html>\n", f);
+    fputs("</section>\n<footer>Made by Lockstep from metrics.jsonl. One file: no network is needed to read "
+          "it.</footer>\n</main></body></html>\n",
+          f);
 }
 
 ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path)
@@ -319,7 +366,8 @@ ls_status ls_report_write(const ls_report *r, const char *metrics, const char *p
     curves    c      = {0};
     ls_status status = ls_events_read(metrics, take, &c);
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (status == LS_OK && c.no_memory) status = LS_FAIL(LS_ERR_ENV, "%s: no memory for the curves of %s", path, metrics);
+    if (status == LS_OK && c.no_memory)
+        status = LS_FAIL(LS_ERR_ENV, "%s: no memory for the curves of %s", path, metrics);
     FILE *f = status == LS_OK ? fopen(temporary, "we") : NULL;
     if (status == LS_OK && !f) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
     if (f) {
@@ -328,7 +376,9 @@ ls_status ls_report_write(const ls_report *r, const char *metrics, const char *p
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
         write_page(f, r, &c, folder);
         bool bad = ferror(f) != 0;
-        if (fclose(f) != 0 || bad) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", temporary, strerror(errno));
+        if (fclose(f) != 0 || bad)
+            status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)",
+                             temporary, strerror(errno));
         if (status == LS_OK && rename(temporary, path) != 0)
             status = LS_FAIL(LS_ERR_ENV, "%s: cannot rename to %s: %s", temporary, path, strerror(errno));
         if (status != LS_OK) unlink(temporary);

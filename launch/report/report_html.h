@@ -28,15 +28,18 @@ void      ls_report_free(ls_report *r); /* NULL is allowed */
 /* One of the large figures at the top. */
 void ls_report_figure(ls_report *r, const char *name, const char *format, ...) LS_PRINTF(3, 4);
 
-/* Begins a table; columns are parted by '|'.  No heads (""): a list of names and values.  wide: the full width of the page. */
+/* Begins a table; columns are parted by '|'.  No heads (""): a list of names and values.  wide: the full width of the
+ * page. */
 void ls_report_table(ls_report *r, const char *title, const char *heads, int wide);
 /* A row of it, cells parted by '|'. */
 void ls_report_row(ls_report *r, const char *format, ...) LS_PRINTF(2, 3);
 
-/* Writes the page: to a temporary file that then takes the name.  Pictures that `lockstep explain` left beside it are part of it. */
+/* Writes the page: to a temporary file that then takes the name.  Pictures that `lockstep explain` left beside it are
+ * part of it. */
 ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path);
 
-/* Puts the pictures that lie in the run's folder into its report.html, in the place of those that it has; *shown: there is one. */
+/* Puts the pictures that lie in the run's folder into its report.html, in the place of those that it has; *shown: there
+ * is one. */
 ls_status ls_report_show(const char *folder, bool *shown);
 void      ls__report_pictures(FILE *f, const char *folder);
 

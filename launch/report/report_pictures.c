@@ -14,7 +14,9 @@
 #define BEGINS "<!-- pictures -->\n"
 #define ENDS "<!-- end of pictures -->\n"
 
-static const struct picture { const char *file, *title; } pictures[] = {
+static const struct picture {
+    const char *file, *title;
+} pictures[] = {
     {"attention.png", "Attention"},
     {"positions.png", "Positions"},
     {"scores.png", "Scores"},
@@ -38,8 +40,11 @@ void ls__report_pictures(FILE *f, const char *folder)
         snprintf(path, sizeof path, "%s/%s", folder, pictures[i].file);
         FILE *png = fopen(path, "re");
         if (!png) continue;
-        fprintf(f, "<figure class=\"card\" style=\"margin-bottom:18px\"><figcaption><b>%s</b></figcaption><img alt=\"%s\" style=\"max-width:100%%;height:auto;"
-                   "border-radius:6px;display:block;margin:0 auto 8px\" src=\"data:image/png;base64,", pictures[i].title, pictures[i].title);
+        fprintf(f,
+                "<figure class=\"card\" style=\"margin-bottom:18px\"><figcaption><b>%s</b></figcaption><img alt=\"%s\" "
+                "style=\"max-width:100%%;height:auto;"
+                "border-radius:6px;display:block;margin:0 auto 8px\" src=\"data:image/png;base64,",
+                pictures[i].title, pictures[i].title);
         write_base64(f, png);
         fputs("\"></figure>\n", f);
         fclose(png);
@@ -65,15 +70,17 @@ ls_status ls_report_show(const char *folder, bool *shown)
     char   path[PATH_MAX], temporary[PATH_MAX];
     size_t bytes = 0;
     *shown       = false;
-    LS_CHECK(snprintf(path, sizeof path, "%s/report.html", folder) + 5 < (int)sizeof path, LS_ERR_USAGE, "%.60s...: the name is too long", folder);
+    LS_CHECK(snprintf(path, sizeof path, "%s/report.html", folder) + 5 < (int)sizeof path, LS_ERR_USAGE,
+             "%.60s...: the name is too long", folder);
     snprintf(temporary, sizeof temporary, "%.*s.tmp", (int)sizeof temporary - 8, path);
     char *text = read_whole(path, &bytes);
     if (!text && errno == ENOENT) return LS_OK;
     LS_CHECK(text, LS_ERR_ENV, "%s: cannot read: %s", path, strerror(errno));
     /* A report of a program that knew no pictures has its tables where they would begin. */
-    char *begins = strstr(text, BEGINS), *ends = begins ? strstr(begins, ENDS) : NULL, *tables = strstr(text, "<section class=\"tables\">");
-    char *from = ends ? begins : tables, *to = ends ? ends + strlen(ENDS) : tables;
-    FILE *f = from ? fopen(temporary, "we") : NULL;
+    char *begins = strstr(text, BEGINS), *ends = begins ? strstr(begins, ENDS) : NULL,
+         *tables   = strstr(text, "<section class=\"tables\">");
+    char     *from = ends ? begins : tables, *to = ends ? ends + strlen(ENDS) : tables;
+    FILE     *f      = from ? fopen(temporary, "we") : NULL;
     ls_status status = !from || f ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
     if (f) {
         fwrite(text, 1, (size_t)(from - text), f);

@@ -32,8 +32,8 @@ int ls_layer_rows(const ls_run *j, ls_arena *memory, ls_layer_row **rows)
         const ls_node *n   = g->node[k];
         const ls_op   *op  = ls__op(n);
         ls_layer_row  *row = &(*rows)[k];
-        *row = (ls_layer_row){.name = ls_layer_name(n, memory), .op = op->name, .out = n->out[0]};
-        row->flops = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+        *row               = (ls_layer_row){.name = ls_layer_name(n, memory), .op = op->name, .out = n->out[0]};
+        row->flops         = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
         for (int i = 0; i < n->ins; i++) {
             const ls_tensor *t = n->in[i];
             if (!t || t->role != LS_ROLE_PARAM || seen[t->index]) continue;
@@ -52,10 +52,13 @@ static bool alike(const ls_layer_row *a, const ls_layer_row *b)
 {
     const char *x = a->name, *y = b->name;
     while (*x || *y) {
-        if (past_number(x) > x && past_number(y) > y) x = past_number(x), y = past_number(y);
-        else if (*x++ != *y++) return false;
+        if (past_number(x) > x && past_number(y) > y)
+            x = past_number(x), y = past_number(y);
+        else if (*x++ != *y++)
+            return false;
     }
-    return !strcmp(a->op, b->op) && a->parameters == b->parameters && a->flops == b->flops && !strcmp(ls__shape(a->out), ls__shape(b->out));
+    return !strcmp(a->op, b->op) && a->parameters == b->parameters && a->flops == b->flops &&
+           !strcmp(ls__shape(a->out), ls__shape(b->out));
 }
 
 /* A name up to and with the first number in which it differs from another one. */
@@ -82,7 +85,7 @@ ls_layer_run ls_layer_run_of(const ls_layer_row *rows, int n, int at)
     return (ls_layer_run){.rows = 1, .times = 1};
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------- */
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 
 static const char *count(int64_t n)
 {
@@ -96,7 +99,7 @@ static const char *count(int64_t n)
 static void add_layers(ls_report *r, const ls_run *j)
 {
     ls_layer_row *rows;
-    int           n = ls_layer_rows(j, j->memory, &rows);
+    int           n          = ls_layer_rows(j, j->memory, &rows);
     int64_t       parameters = 0;
     double        flops      = 0;
     ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
@@ -104,7 +107,8 @@ static void add_layers(ls_report *r, const ls_run *j)
         ls_layer_run run  = ls_layer_run_of(rows, n, i);
         ls_layer_row more = {0};
         for (int k = 0; k < run.rows; k++, i++) {
-            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
+            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out),
+                          rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
             more.parameters += rows[i].parameters;
             more.flops += rows[i].flops;
         }
@@ -112,7 +116,8 @@ static void add_layers(ls_report *r, const ls_run *j)
         flops += run.times * more.flops;
         i += (run.times - 1) * run.rows;
         if (run.times > 1)
-            ls_report_row(r, "%d more, to %s|||%s|%.1f", run.times - 1, run.last, count((run.times - 1) * more.parameters), 1e-3 * (run.times - 1) * more.flops);
+            ls_report_row(r, "%d more, to %s|||%s|%.1f", run.times - 1, run.last,
+                          count((run.times - 1) * more.parameters), 1e-3 * (run.times - 1) * more.flops);
     }
     ls_report_row(r, "all|||%s|%.1f", count(parameters), 1e-3 * flops);
 }
@@ -120,7 +125,8 @@ static void add_layers(ls_report *r, const ls_run *j)
 /* The keys that were set, and those of the training that everybody asks for. */
 static void add_settings(ls_report *r, const ls_recipe *recipe)
 {
-    static const char *const always[] = {"data.path", "train.batch", "train.epochs", "train.seed", "train.reproducible", "optim.name", "optim.lr", "schedule.name"};
+    static const char *const always[] = {"data.path",          "train.batch", "train.epochs", "train.seed",
+                                         "train.reproducible", "optim.name",  "optim.lr",     "schedule.name"};
     ls_report_table(r, "Settings", "", 0);
     for (const ls_key *k = ls__keys; k->path; k++) {
         bool shown = strcmp(ls_recipe_where(recipe, k->path), "default") != 0;
@@ -133,7 +139,8 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
         bool some = ls__key_print(recipe, k, f);
         fclose(f);
         int quoted = text && text[0] == '"' && size > 2;
-        if (some && text && !strchr(text, '\n')) ls_report_row(r, "%s|%.*s", k->path, (int)size - 2 * quoted, text + quoted);
+        if (some && text && !strchr(text, '\n'))
+            ls_report_row(r, "%s|%.*s", k->path, (int)size - 2 * quoted, text + quoted);
         free(text);
     }
 }
@@ -173,8 +180,11 @@ static void add_memory(ls_report *r, const ls_run *j)
     ls_memory_line lines[8];
     int            n = ls__trainer_memory(j->trainer, lines);
     ls_report_table(r, "Memory of rank 0", "Block|Planned|Touched", 0);
-    for (int i = 0; i < n; i++) ls_report_row(r, "%s|%s|%s", lines[i].name, ls_bytes_text((double)lines[i].planned), ls_bytes_text((double)lines[i].touched));
-    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)), ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
+    for (int i = 0; i < n; i++)
+        ls_report_row(r, "%s|%s|%s", lines[i].name, ls_bytes_text((double)lines[i].planned),
+                      ls_bytes_text((double)lines[i].touched));
+    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)),
+                  ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
 }
 
 static void add_scores(ls_report *r, const ls_run *j, const ls_summary *s)
@@ -195,15 +205,17 @@ ls_status ls_run_report(const ls_run *j, const ls_summary *s, const char *metric
     const ls_recipe *recipe = j->recipe;
     char             title[256], text[64];
     const char      *name = recipe->run.name ? recipe->run.name : recipe->name;
-    snprintf(title, sizeof title, "%s on %s · %s parameters · %d rank%s x %d thread%s · %s", recipe->model.name ? recipe->model.name : "a model of its own",
-             recipe->data.path, count(ls_params_total(ls_trainer_params(j->trainer))), j->ranks, j->ranks == 1 ? "" : "s", j->threads,
+    snprintf(title, sizeof title, "%s on %s · %s parameters · %d rank%s x %d thread%s · %s",
+             recipe->model.name ? recipe->model.name : "a model of its own", recipe->data.path,
+             count(ls_params_total(ls_trainer_params(j->trainer))), j->ranks, j->ranks == 1 ? "" : "s", j->threads,
              j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     LS_TRY(ls_report_new(&r, name, title, s->status));
     add_scores(r, j, s);
     ls__time_text(text, sizeof text, s->wall_s);
     ls_report_figure(r, "Time", "%s", text);
     int64_t tokens = ls_run_tokens(j);
-    ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s", count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
+    ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s",
+                     count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
     ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
     add_layers(r, j);

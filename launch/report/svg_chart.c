@@ -27,16 +27,25 @@ void ls_html(FILE *f, const char *text)
 {
     for (; *text; text++) {
         switch (*text) {
-        case '<': fputs("&lt;", f); break;
-        case '>': fputs("&gt;", f); break;
-        case '&': fputs("&amp;", f); break;
-        case '"': fputs("&quot;", f); break;
-        default: fputc(*text, f);
+        case '<':
+            fputs("&lt;", f);
+            break;
+        case '>':
+            fputs("&gt;", f);
+            break;
+        case '&':
+            fputs("&amp;", f);
+            break;
+        case '"':
+            fputs("&quot;", f);
+            break;
+        default:
+            fputc(*text, f);
         }
     }
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 static void thin_out(thin *t, const ls_series *s)
 {
@@ -139,7 +148,7 @@ static double y_at(double y, const scale *s)
     return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * part;
 }
 
-/* ---- SVG ---------------------------------------------------------------------------------------------------------- */
+/* ---- SVG --------------------------------------------------------------------------------------------------------- */
 
 /* On an axis that ends at 20000, 2500 is "2.5k". */
 static void tick_text(char *out, size_t room, double at, double end)
@@ -173,21 +182,26 @@ static void write_axes(FILE *f, const ls_svg_chart *c, const scale *s)
     for (int i = 0; i < s->ticks; i++) {
         double y = y_at(s->tick[i], s);
         tick_text(text, sizeof text, s->tick[i], s->log ? 1 : s->high);
-        fprintf(f, "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
+        fprintf(f,
+                "<line class=\"grid\" x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" x=\"%d\" "
+                "y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
                 LEFT, WIDTH - RIGHT, y, y, LEFT - 8, y + 4, text);
     }
-    scale x = {.low = 0, .high = c->x_max > 0 ? c->x_max : 1};
+    scale  x    = {.low = 0, .high = c->x_max > 0 ? c->x_max : 1};
     double step = nice_step(x.high, 6);
     for (double at = 0; at <= x.high * (1 + 1e-9); at += step < 1 ? 1 : step) {
         tick_text(text, sizeof text, at, x.high);
         double here = x_at(at, x.high);
         if (here > WIDTH - RIGHT - 46 && at > 0) continue; /* the axis' name stands there */
-        fprintf(f, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", here, HEIGHT - 8, text);
+        fprintf(f, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", here, HEIGHT - 8,
+                text);
     }
-    fprintf(f, "<text class=\"tick name\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", WIDTH - RIGHT, HEIGHT - 8, c->x_name);
+    fprintf(f, "<text class=\"tick name\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", WIDTH - RIGHT, HEIGHT - 8,
+            c->x_name);
 }
 
-static void write_line(FILE *f, const char *class, int n, const double *x, const double *y, double x_max, const scale *s)
+static void write_line(FILE *f, const char *class, int n, const double *x, const double *y, double x_max,
+                       const scale *s)
 {
     fprintf(f, "<path class=\"%s\" d=\"", class);
     bool drawing = false; /* what is not finite is a gap */
@@ -210,7 +224,7 @@ static void write_band(FILE *f, const char *class, const thin *t, double x_max, 
 
 static void write_series(FILE *f, const ls_svg_chart *c, int i, const thin *t, const scale *s)
 {
-    char             class[32];
+    char class[32];
     const ls_series *series = &c->series[i];
     if (!t->n) return;
     if (series->raw && series->n > RAW_POINTS) {
@@ -224,7 +238,8 @@ static void write_series(FILE *f, const ls_svg_chart *c, int i, const thin *t, c
     write_line(f, class, t->n, t->x, series->raw ? t->smooth : t->mean, c->x_max, s);
     if (!series->dots || t->n > 60) return;
     for (int k = 0; k < t->n; k++)
-        fprintf(f, "<circle class=\"dot s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.2\"/>\n", i, x_at(t->x[k], c->x_max), y_at(t->mean[k], s));
+        fprintf(f, "<circle class=\"dot s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.2\"/>\n", i, x_at(t->x[k], c->x_max),
+                y_at(t->mean[k], s));
 }
 
 /* Invisible columns that show their values under the pointer. */
@@ -239,19 +254,22 @@ static void write_hits(FILE *f, const ls_svg_chart *c, const thin *t, const scal
         int    j = (int)((int64_t)t[lead].n * k / n), line = 0;
         double here = x_at(t[lead].x[j], c->x_max);
         bool   left = here > WIDTH * 0.62;
-        fprintf(f, "<g class=\"hit\"><rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/><line x1=\"%.1f\" x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>",
+        fprintf(f,
+                "<g class=\"hit\"><rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"/><line x1=\"%.1f\" "
+                "x2=\"%.1f\" y1=\"%d\" y2=\"%d\"/>",
                 here - width / 2, TOP, width, HEIGHT - TOP - BOTTOM, here, here, TOP, HEIGHT - BOTTOM);
-        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s %.0f</text>", here + (left ? -8 : 8), TOP + 14, left ? "end" : "start",
-                c->x_name, t[lead].x[j]);
+        fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">%s %.0f</text>", here + (left ? -8 : 8), TOP + 14,
+                left ? "end" : "start", c->x_name, t[lead].x[j]);
         for (int i = 0; i < c->count; i++) {
             int best = -1;
             for (int m = 0; m < t[i].n; m++)
                 if (best < 0 || fabs(t[i].x[m] - t[lead].x[j]) < fabs(t[i].x[best] - t[lead].x[j])) best = m;
             if (best < 0) continue;
             double y = c->series[i].raw ? t[i].smooth[best] : t[i].mean[best];
-            fprintf(f, "<circle class=\"dot s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.4\"/>", i, x_at(t[i].x[best], c->x_max), y_at(y, s));
-            fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\" class=\"f%d\">", here + (left ? -8 : 8), TOP + 30 + 16 * line++,
-                    left ? "end" : "start", i);
+            fprintf(f, "<circle class=\"dot s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"3.4\"/>", i, x_at(t[i].x[best], c->x_max),
+                    y_at(y, s));
+            fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\" class=\"f%d\">", here + (left ? -8 : 8),
+                    TOP + 30 + 16 * line++, left ? "end" : "start", i);
             ls_html(f, c->series[i].name);
             fputs(" ", f);
             write_value(f, c->format, y);

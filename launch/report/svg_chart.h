@@ -22,12 +22,12 @@ typedef struct ls_series {
 
 typedef struct ls_svg_chart {
     const char *title;
-    const char *format;   /* of a value, for one double: "%.4f", "%.2f %%"; NULL: whole, "12,345"        */
-    const char *x_name;   /* "step"                                                                     */
-    double      x_max;    /* right end of the axis                                                      */
-    bool        from_zero;/* the axis starts at 0                                                       */
-    bool        log_scale;/* logarithmic when the values span more than a factor of 20                  */
-    double      most;     /* no tick above this; 0: no limit                                            */
+    const char *format;    /* of a value, for one double: "%.4f", "%.2f %%"; NULL: whole, "12,345"        */
+    const char *x_name;    /* "step"                                                                     */
+    double      x_max;     /* right end of the axis                                                      */
+    bool        from_zero; /* the axis starts at 0                                                       */
+    bool        log_scale; /* logarithmic when the values span more than a factor of 20                  */
+    double      most;      /* no tick above this; 0: no limit                                            */
     int         count;
     ls_series   series[LS_MAX_SERIES];
 } ls_svg_chart;

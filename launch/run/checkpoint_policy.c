@@ -10,7 +10,11 @@
 
 ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const char *folder, int64_t step, bool found)
 {
-    enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 }; /* bytes a second; parameters and, mostly, two states of the optimizer */
+    enum {
+        SLOW_DISK = 50000000,
+        COPY      = 1000000000,
+        NUMBERS   = 3
+    }; /* bytes a second; parameters and, mostly, two states of the optimizer */
     const ls_recipe *r     = j->recipe;
     double           bytes = (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float);
     s->job                 = j;
@@ -18,11 +22,13 @@ ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const ch
     s->good                = found ? step : -1;
     s->opened_at = s->last_at = ls_now();
     s->whole_s                = 0.02 + bytes / SLOW_DISK;
-    s->cost_s = s->worst_s    = 0.005 + bytes / COPY;
-    return ls_saver_new(&s->saver, j->trainer, &(ls_saver_options){.folder     = folder,
-                                                                   .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
-                                                                   .writers    = (int)r->checkpoint.writers,
-                                                                   .background = r->checkpoint.background});
+    s->cost_s = s->worst_s = 0.005 + bytes / COPY;
+    return ls_saver_new(
+        &s->saver, j->trainer,
+        &(ls_saver_options){.folder     = folder,
+                            .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
+                            .writers    = (int)r->checkpoint.writers,
+                            .background = r->checkpoint.background});
 }
 
 void ls_checkpoint_policy_close(ls_checkpoint_policy *s)
@@ -37,11 +43,17 @@ static bool is_due(ls_checkpoint_policy *s)
     const ls_recipe *r = s->job->recipe;
     if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
     double now  = ls_now();
-    double next = 2 * s->worst_s + s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
-    return now - s->last_at >= r->checkpoint.seconds && s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
+    double next = 2 * s->worst_s +
+                  s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
+    return now - s->last_at >= r->checkpoint.seconds &&
+           s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
 
-uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s) { return (uint32_t)ls_saver_written(s->saver) << LS_CHECKPOINT_POLICY_WRITTEN | (uint32_t)is_due(s) << LS_CHECKPOINT_POLICY_DUE; }
+uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s)
+{
+    return (uint32_t)ls_saver_written(s->saver) << LS_CHECKPOINT_POLICY_WRITTEN | (uint32_t)is_due(s)
+                                                                                      << LS_CHECKPOINT_POLICY_DUE;
+}
 
 void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds)
 {
@@ -75,7 +87,8 @@ ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)stands.digest);
     const char *names[] = {"parameters"}, *values[] = {digest};
     LS_TRY(ls_comm_same(s->job->comm, 1, names, values));
-    if (stands.sample == s->job->train_count) stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
+    if (stands.sample == s->job->train_count)
+        stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
     s->last_at = before;
     s->begun   = at->step;
     s->slow    = false;
@@ -88,7 +101,10 @@ static void say_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
 {
     char older[64] = "there is none yet";
     if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
-    if (!s->failing) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld could not be written; the run goes on, %s: %s", (long long)news->step, older, news->message);
+    if (!s->failing)
+        ls_bar_say(s->bar,
+                   "lockstep: warning: the checkpoint of step %lld could not be written; the run goes on, %s: %s",
+                   (long long)news->step, older, news->message);
     s->failing = true;
 }
 
@@ -96,22 +112,26 @@ static void say_success(ls_checkpoint_policy *s, const ls_saver_news *news, doub
 {
     char path[64], digest[17];
     if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
-    if (*news->message) ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld is there, but: %s", (long long)news->step, news->message);
-    s->failing = false;
-    s->good    = news->step;
-    s->whole_s = news->seconds;
-    s->cost_s  = s->waited_s - s->told_s + s->slower_s;
-    s->worst_s = fmax(s->cost_s, s->worst_s * FADES);
-    s->told_s  = s->waited_s;
+    if (*news->message)
+        ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld is there, but: %s", (long long)news->step,
+                   news->message);
+    s->failing  = false;
+    s->good     = news->step;
+    s->whole_s  = news->seconds;
+    s->cost_s   = s->waited_s - s->told_s + s->slower_s;
+    s->worst_s  = fmax(s->cost_s, s->worst_s * FADES);
+    s->told_s   = s->waited_s;
     s->spent_s  = fmax(0, s->spent_s + s->cost_s);
     s->slower_s = 0;
     s->count++;
     if (!s->events) return;
     snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)news->digest);
-    ls_status status = ls_events_write(s->events, "{s:s, s:I, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "event", "checkpoint", "step", (json_int_t)news->step, "path", path,
-                                       "digest", digest, "bytes", (json_int_t)news->bytes, "seconds", ls_events_number(news->seconds), "waited_s",
-                                       ls_events_number(s->waited_s), "cost_s", ls_events_number(s->cost_s), "wall_s", ls_events_number(wall_s));
+    ls_status status =
+        ls_events_write(s->events, "{s:s, s:I, s:s, s:s, s:I, s:o, s:o, s:o, s:o}", "event", "checkpoint", "step",
+                        (json_int_t)news->step, "path", path, "digest", digest, "bytes", (json_int_t)news->bytes,
+                        "seconds", ls_events_number(news->seconds), "waited_s", ls_events_number(s->waited_s), "cost_s",
+                        ls_events_number(s->cost_s), "wall_s", ls_events_number(wall_s));
     if (s->pending == LS_OK) s->pending = status;
 }
 
@@ -121,8 +141,10 @@ static void say_slow(ls_checkpoint_policy *s)
     enum { LONG_S = 300, TIMES = 10 };
     double seconds = ls_now() - s->last_at;
     if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
-    ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and takes none before it is there" LS_HINT
-               "is the disk or the file server of run.dir well?", (long long)s->begun, seconds);
+    ls_bar_say(s->bar,
+               "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and "
+               "takes none before it is there" LS_HINT "is the disk or the file server of run.dir well?",
+               (long long)s->begun, seconds);
     s->slow = true;
 }
 
@@ -132,8 +154,10 @@ void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s)
     if (!s->job->first) return;
     say_slow(s);
     while (ls_saver_news_next(s->saver, &news)) {
-        if (news.status == LS_OK) say_success(s, &news, wall_s);
-        else say_failure(s, &news);
+        if (news.status == LS_OK)
+            say_success(s, &news, wall_s);
+        else
+            say_failure(s, &news);
     }
 }
 

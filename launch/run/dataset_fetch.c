@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep data fetch`: downloads by curl or wget, run directly and not through a shell.  What is checked is the SHA-256 of
- * the unpacked files: the same data may be packed differently in different places.
+ * `lockstep data fetch`: downloads by curl or wget, run directly and not through a shell.  What is checked is the
+ * SHA-256 of the unpacked files: the same data may be packed differently in different places.
  */
 #include <errno.h>
 #include <nettle/sha2.h>
@@ -66,13 +66,20 @@ static int run(const char *const *argv)
 
 static ls_status download(const char *name, const char *url, const char *file)
 {
-    const char *curl[] = {"curl", "--fail", "--location", "--silent", "--show-error", "--retry", "2", "--connect-timeout", "20", "--output", file, url, NULL};
+    const char *curl[] = {
+        "curl",     "--fail", "--location", "--silent", "--show-error", "--retry", "2", "--connect-timeout", "20",
+        "--output", file,     url,          NULL};
     const char *wget[] = {"wget", "--quiet", "--tries=3", "--timeout=20", "--output-document", file, url, NULL};
     int         code   = run(curl);
     if (code < 0) code = run(wget);
-    LS_CHECK(code >= 0, LS_ERR_ENV, "neither curl nor wget was found" LS_HINT "install one of them, or set LOCKSTEP_DATA=DIR with the files in DIR/%s", name);
-    LS_CHECK(code == 0, LS_ERR_ENV, "%s: cannot be downloaded (the downloader ended with %d)" LS_HINT
-             "is there a network?  LOCKSTEP_DATA=DIR takes local copies from DIR/%s", url, code, name);
+    LS_CHECK(code >= 0, LS_ERR_ENV,
+             "neither curl nor wget was found" LS_HINT
+             "install one of them, or set LOCKSTEP_DATA=DIR with the files in DIR/%s",
+             name);
+    LS_CHECK(code == 0, LS_ERR_ENV,
+             "%s: cannot be downloaded (the downloader ended with %d)" LS_HINT
+             "is there a network?  LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
+             url, code, name);
     return LS_OK;
 }
 
@@ -91,8 +98,10 @@ static ls_status check_file(const char *name, const char *path, const char *expe
     sha256_digest(&sum, sizeof digest, digest);
     for (size_t i = 0; i < sizeof digest; i++) snprintf(found + 2 * i, 3, "%02x", digest[i]);
     bool ok = gzclose(file) == Z_OK && n == 0;
-    LS_CHECK(ok && !strcmp(found, expected), LS_ERR_DATA, "%s: is not the file of %s: expected (unpacked) SHA-256 %s, found %s%s" LS_HINT
-             "the download was cut or replaced on its way: try again, or on another network", path, name, expected, found, ok ? "" : ", and a damaged end");
+    LS_CHECK(ok && !strcmp(found, expected), LS_ERR_DATA,
+             "%s: is not the file of %s: expected (unpacked) SHA-256 %s, found %s%s" LS_HINT
+             "the download was cut or replaced on its way: try again, or on another network",
+             path, name, expected, found, ok ? "" : ", and a damaged end");
     return LS_OK;
 }
 
@@ -127,12 +136,13 @@ static ls_status check_copies(const ls_known *known, const char *folder)
 /* A copy of a text, in a folder of its own: written under another name, which then changes. */
 static ls_status keep_text(const ls_known *known, const char *source, const char *out)
 {
-    char    from[LS_DATA_PATH + 128], to[LS_DATA_PATH + 128], temporary[LS_DATA_PATH + 160], buffer[1 << 14];
-    size_t  n;
+    char   from[LS_DATA_PATH + 128], to[LS_DATA_PATH + 128], temporary[LS_DATA_PATH + 160], buffer[1 << 14];
+    size_t n;
     snprintf(from, sizeof from, "%s/%s", source, known->file[0].name);
     snprintf(to, sizeof to, "%s/%s", out, known->file[0].name);
     snprintf(temporary, sizeof temporary, "%s.tmp-%ld", to, (long)getpid());
-    LS_CHECK(mkdir(out, 0777) == 0 || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder: %s", out, strerror(errno));
+    LS_CHECK(mkdir(out, 0777) == 0 || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder: %s", out,
+             strerror(errno));
     FILE *in = fopen(from, "rb"), *f = in ? fopen(temporary, "wb") : NULL;
     bool  ok = f != NULL;
     while (ok && (n = fread(buffer, 1, sizeof buffer, in)) > 0) ok = fwrite(buffer, 1, n, f) == n;
@@ -166,7 +176,8 @@ static ls_status download_all(const ls_known *known, const char *out, bool cache
     LS_TRY(ls__data_cache(folder, source));
     LS_CHECK(mkdir(source, 0777) == 0, LS_ERR_ENV, "%s: cannot make the folder: %s", source, strerror(errno));
     ls_status status = LS_OK;
-    for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name && status == LS_OK; k++) status = download_checked(known, k, source);
+    for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name && status == LS_OK; k++)
+        status = download_checked(known, k, source);
     if (status == LS_OK) status = into(known, source, out, cached);
     ls__data_remove(source);
     return status;
@@ -188,15 +199,18 @@ ls_status ls__data_fetch(const char *name, const char *out)
     }
     const char *copies = getenv("LOCKSTEP_DATA");
     if (copies && *copies) {
-        LS_CHECK(snprintf(source, sizeof source, "%s/%s", copies, name) < (int)sizeof source, LS_ERR_USAGE, "LOCKSTEP_DATA: the name is too long");
+        LS_CHECK(snprintf(source, sizeof source, "%s/%s", copies, name) < (int)sizeof source, LS_ERR_USAGE,
+                 "LOCKSTEP_DATA: the name is too long");
         LS_TRY(check_copies(known, source));
         LS_TRY(into(known, source, out, cached));
     } else {
         LS_TRY(download_all(known, out, cached));
     }
     if (known->kind == LS_DATA_TEXT && !cached)
-        printf("%s/%s: %s is ready; `lockstep data import text` makes a data set of it\n", out, known->file[0].name, name);
+        printf("%s/%s: %s is ready; `lockstep data import text` makes a data set of it\n", out, known->file[0].name,
+               name);
     else
-        printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe, cached ? "" : " data.path=", cached ? "" : out);
+        printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe,
+               cached ? "" : " data.path=", cached ? "" : out);
     return LS_OK;
 }

@@ -25,7 +25,7 @@ static ls_status make_line(char **text, size_t *bytes, const char *path, const j
 {
     *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(PRECISION));
     LS_CHECK(*text, LS_ERR_FAILED, "%s: an event could not be written as JSON", path);
-    *bytes            = strlen(*text) + 1;
+    *bytes              = strlen(*text) + 1;
     (*text)[*bytes - 1] = '\n'; /* in the place of the final 0 */
     return LS_OK;
 }
@@ -37,18 +37,21 @@ static size_t write_bytes(int fd, const char *text, size_t bytes, int *why)
     *why        = 0;
     while (done < bytes && !*why) {
         ssize_t n = write(fd, text + done, bytes - done);
-        if (n > 0) done += (size_t)n;
-        else if (n == 0 || errno != EINTR) *why = n == 0 ? ENOSPC : errno;
+        if (n > 0)
+            done += (size_t)n;
+        else if (n == 0 || errno != EINTR)
+            *why = n == 0 ? ENOSPC : errno;
     }
     return done;
 }
 
 static ls_status cannot_write(const char *path, int why)
 {
-    return LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", path, strerror(why));
+    return LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)", path,
+                   strerror(why));
 }
 
-/* ---- continuing a file -------------------------------------------------------------------------------------------- */
+/* ---- continuing a file ------------------------------------------------------------------------------------------- */
 
 typedef struct keeper {
     int         fd;
@@ -60,7 +63,9 @@ typedef struct keeper {
 static void keep_line(const json_t *event, void *data)
 {
     keeper *k = data;
-    if (k->status != LS_OK || ls_events_is(event, "end") || ls_events_real(event, "step", INFINITY) > (double)k->keep_step) return;
+    if (k->status != LS_OK || ls_events_is(event, "end") ||
+        ls_events_real(event, "step", INFINITY) > (double)k->keep_step)
+        return;
     char  *text;
     size_t bytes = 0;
     int    why;
@@ -76,11 +81,13 @@ static ls_status shorten(const char *path, int64_t keep_step)
     char temporary[PATH_MAX + 8];
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    LS_CHECK(fd >= 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", temporary, strerror(errno));
+    LS_CHECK(fd >= 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", temporary,
+             strerror(errno));
     keeper    k      = {fd, temporary, keep_step, LS_OK};
     ls_status status = ls_events_read(path, keep_line, &k);
     if (status == LS_OK) status = k.status;
-    if (close(fd) != 0 && status == LS_OK) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
+    if (close(fd) != 0 && status == LS_OK)
+        status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
     if (status == LS_OK && rename(temporary, path) != 0)
         status = LS_FAIL(LS_ERR_ENV, "%s: cannot rename to %s: %s", temporary, path, strerror(errno));
     if (status != LS_OK) unlink(temporary);
@@ -92,7 +99,8 @@ ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step)
     *e = NULL;
     if (keep_step >= 0) LS_TRY(shorten(path, keep_step));
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (keep_step < 0 ? O_TRUNC : 0), 0666);
-    LS_CHECK(fd >= 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", path, strerror(errno));
+    LS_CHECK(fd >= 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", path,
+             strerror(errno));
     ls_events *new = calloc(1, sizeof *new);
     if (!new) {
         close(fd);
@@ -113,7 +121,7 @@ void ls_events_close(ls_events *e)
     free(e);
 }
 
-/* ---- events ------------------------------------------------------------------------------------------------------- */
+/* ---- events ------------------------------------------------------------------------------------------------------ */
 
 ls_status ls_events_flush(ls_events *e)
 {
@@ -131,7 +139,8 @@ static ls_status append(ls_events *e, const char *text, size_t bytes)
     if (e->waits + bytes > e->room) {
         size_t room = 2 * e->room + bytes;
         char  *more = room <= MOST_WAITING ? realloc(e->waiting, room) : NULL;
-        if (!more) return e->waits ? cannot_write(e->path, e->why) : LS_FAIL(LS_ERR_ENV, "%s: no memory for the log", e->path);
+        if (!more)
+            return e->waits ? cannot_write(e->path, e->why) : LS_FAIL(LS_ERR_ENV, "%s: no memory for the log", e->path);
         e->waiting = more;
         e->room    = room;
     }
@@ -149,7 +158,7 @@ ls_status ls_events_write(ls_events *e, const char *format, ...)
     va_end(args);
     LS_CHECK(event, LS_ERR_FAILED, "%s: an event could not be made: %s", e->path, error.text);
     char     *text;
-    size_t    bytes = 0;
+    size_t    bytes  = 0;
     ls_status status = make_line(&text, &bytes, e->path, event);
     json_decref(event);
     LS_TRY(status);

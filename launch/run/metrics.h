@@ -4,9 +4,10 @@
  *
  *     start       step version recipe data samples parameters ranks threads isa
  *     step        step epoch loss lr samples_per_s digest          every log.every steps; of text tokens_per_s too
- *     eval        step epoch split loss accuracy wall_s            of text accuracy is null, and there are perplexity and bits_per_byte
- *     checkpoint  step path digest bytes seconds waited_s cost_s wall_s     once it is there, steps later; waited_s: for all so far
- *     end         status step loss accuracy digest wall_s waited_s samples_per_s planned_bytes resident_peak_bytes ranks threads isa
+ *     eval        step epoch split loss accuracy wall_s            of text accuracy is null, and there are perplexity
+ * and bits_per_byte checkpoint  step path digest bytes seconds waited_s cost_s wall_s     once it is there, steps
+ * later; waited_s: for all so far end         status step loss accuracy digest wall_s waited_s samples_per_s
+ * planned_bytes resident_peak_bytes ranks threads isa
  *
  * Every line is written with one write, so a killed run leaves whole lines and at most one torn last one.  A run that
  * continues from a checkpoint first drops what came after that checkpoint, so each step stands in the file once.
@@ -22,13 +23,13 @@
 
 typedef struct ls_events ls_events;
 
-/* Opens the file for appending.  What it holds of steps after `keep_step`, the end line and torn lines are dropped first;
- * keep_step < 0 drops everything. */
+/* Opens the file for appending.  What it holds of steps after `keep_step`, the end line and torn lines are dropped
+ * first; keep_step < 0 drops everything. */
 ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step);
 void      ls_events_close(ls_events *e); /* NULL is allowed */
 
-/* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step).  What a full disk has no
- * room for waits in memory, up to 16 MiB, and is written before the next event. */
+/* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step).
+ * What a full disk has no room for waits in memory, up to 16 MiB, and is written before the next event. */
 ls_status ls_events_write(ls_events *e, const char *format, ...);
 /* Writes what waits; LS_ERR_ENV where that still can't be done. */
 ls_status ls_events_flush(ls_events *e);

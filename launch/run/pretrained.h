@@ -8,18 +8,19 @@
 /* A folder with a config.json that is no run's. */
 bool ls_pretrained_is(const char *folder);
 
-/* Sets the job's recipe and data (vocabulary, context) as config.json has them, and loads the parameters; *graph holds them, and
- * both are the caller's to free.  Not collective. */
+/* Sets the job's recipe and data (vocabulary, context) as config.json has them, and loads the parameters; *graph holds
+ * them, and both are the caller's to free.  Not collective. */
 ls_status ls_pretrained_open(ls_run *j, const char *folder, ls_graph **graph, ls_params **params);
 
 /* ls_safetensors_load of all parameters, whose values must be numbers. */
 ls_status ls_pretrained_load(const char *path, ls_params *params);
 
-/* The tokenizer in the folder; LS_ERR_DATA when there is none, or when it is not of this vocabulary; a model may have an
- * eighth more, which is never written. */
+/* The tokenizer in the folder; LS_ERR_DATA when there is none, or when it is not of this vocabulary; a model may have
+ * an eighth more, which is never written. */
 ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int vocabulary);
 
-/* The tokenizer in the folder, if there is one, is that of the data; LS_ERR_DATA when not: tokens would mean something else. */
+/* The tokenizer in the folder, if there is one, is that of the data; LS_ERR_DATA when not: tokens would mean something
+ * else. */
 ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_info *data);
 
 #endif

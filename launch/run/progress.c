@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- where are we? ------------------------------------------------------------------------------------------------ */
+/* ---- where are we? ----------------------------------------------------------------------------------------------- */
 
 bool ls_under_mpirun(void)
 {
@@ -39,7 +39,7 @@ bool ls_on_terminal(int *width)
     }
     struct winsize size;
     bool           terminal = fd >= 0 && isatty(fd);
-    *width = terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+    *width                  = terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
     if (opened >= 0) close(opened);
     return terminal;
 }
@@ -51,7 +51,7 @@ bool ls_use_color(void)
     return !(no && *no) && !(term && strcmp(term, "dumb") == 0) && ls_on_terminal(&width);
 }
 
-/* ---- texts -------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 void ls__time_text(char *out, size_t room, double seconds)
 {
@@ -121,8 +121,8 @@ static void add_figures(line *l, const ls_bar_state *s)
 void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool color)
 {
     enum { MOST = 40, LEAST = 8 };
-    char   head_text[64], tail_text[160];
-    line   head = {head_text, sizeof head_text, 0, 0}, tail = {tail_text, sizeof tail_text, 0, 0}, l = {out, room, 0, 0};
+    char head_text[64], tail_text[160];
+    line head = {head_text, sizeof head_text, 0, 0}, tail = {tail_text, sizeof tail_text, 0, 0}, l = {out, room, 0, 0};
     head_text[0] = tail_text[0] = out[0] = 0;
     add(&head, true, "%s", s->what);
     if (s->epochs > 0)
@@ -149,7 +149,7 @@ void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool
     if (l.columns + tail.columns < width) add(&l, true, "%s", tail_text);
 }
 
-/* ---- the bar ------------------------------------------------------------------------------------------------------ */
+/* ---- the bar ----------------------------------------------------------------------------------------------------- */
 
 void ls_bar_open(ls_bar *b, bool speaks)
 {

@@ -29,7 +29,7 @@ typedef struct ls_bar_state {
 } ls_bar_state;
 
 typedef struct ls_bar {
-    bool   speaks;   /* this rank is the one that does       */
+    bool   speaks; /* this rank is the one that does       */
     bool   terminal;
     bool   color;
     bool   drawn;    /* a bar stands in the current line     */

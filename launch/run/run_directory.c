@@ -13,7 +13,9 @@
 #include "launch/recipe/recipe_internal.h"
 #include "launch/run/run_setup.h"
 
-static const char *const own_files[] = {"recipe.yaml", "data.json", "tokenizer.json", "metrics.jsonl", "report.html", "attention.png", "positions.png", "scores.png", "model.safetensors", "config.json"};
+static const char *const own_files[] = {"recipe.yaml",       "data.json",     "tokenizer.json", "metrics.jsonl",
+                                        "report.html",       "attention.png", "positions.png",  "scores.png",
+                                        "model.safetensors", "config.json"};
 
 void ls_run_directory_name(ls_run_directory *f, const ls_recipe *recipe)
 {
@@ -33,7 +35,7 @@ const char *ls_run_directory_file(const ls_run_directory *f, const char *name)
     return path;
 }
 
-/* ---- making and locking ------------------------------------------------------------------------------------------- */
+/* ---- making and locking ------------------------------------------------------------------------------------------ */
 
 /* mkdir -p; *made: how many parts were not there. */
 static ls_status make(const char *path, int *made)
@@ -44,7 +46,8 @@ static ls_status make(const char *path, int *made)
         snprintf(part, sizeof part, "%.*s", (int)n, path);
         bool done = mkdir(part, 0777) == 0;
         *made += done;
-        LS_CHECK(done || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
+        LS_CHECK(done || errno == EEXIST, LS_ERR_ENV,
+                 "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
                  strerror(errno));
     }
     return LS_OK;
@@ -53,11 +56,15 @@ static ls_status make(const char *path, int *made)
 ls_status ls_run_directory_lock(ls_run_directory *f)
 {
     f->lock = open(f->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    LS_CHECK(f->lock >= 0, LS_ERR_ENV, "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
+    LS_CHECK(f->lock >= 0, LS_ERR_ENV,
+             "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path,
+             strerror(errno));
     /* File systems that cannot lock a folder (some network ones) do without. */
     LS_CHECK(flock(f->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, LS_ERR_ENV,
-             "%s: another run is working in this folder" LS_HINT "wait for it, or give this one its own: run.dir=DIR", f->path);
-    LS_CHECK(access(f->path, W_OK) == 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
+             "%s: another run is working in this folder" LS_HINT "wait for it, or give this one its own: run.dir=DIR",
+             f->path);
+    LS_CHECK(access(f->path, W_OK) == 0, LS_ERR_ENV,
+             "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
     return LS_OK;
 }
 
@@ -72,7 +79,8 @@ void ls_run_directory_abandon(ls_run_directory *f)
     char  path[PATH_MAX];
     char *slash = path;
     if (f->made)
-        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_run_directory_file(f, own_files[i]));
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++)
+            unlink(ls_run_directory_file(f, own_files[i]));
     snprintf(path, sizeof path, "%s", f->path);
     for (int i = 0; i < f->made && slash; i++) {
         rmdir(path);
@@ -82,7 +90,7 @@ void ls_run_directory_abandon(ls_run_directory *f)
     ls_run_directory_close(f);
 }
 
-/* ---- checkpoints that are there ----------------------------------------------------------------------------------- */
+/* ---- checkpoints that are there ---------------------------------------------------------------------------------- */
 
 /* Removes checkpoints/step-*, the links to them, and what an interrupted writer left; nothing else is touched. */
 static void remove_checkpoints(const char *folder)
@@ -92,8 +100,8 @@ static void remove_checkpoints(const char *folder)
     for (struct dirent *entry; (entry = readdir(dir));) {
         char path[PATH_MAX + 2 * NAME_MAX];
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        bool link = strncmp(entry->d_name, ".link-", 6) == 0 || strncmp(entry->d_name, ".seen-", 6) == 0 || !strcmp(entry->d_name, "latest") ||
-                    !strcmp(entry->d_name, "best");
+        bool link = strncmp(entry->d_name, ".link-", 6) == 0 || strncmp(entry->d_name, ".seen-", 6) == 0 ||
+                    !strcmp(entry->d_name, "latest") || !strcmp(entry->d_name, "best");
         if (link) unlink(path);
         if (link || !strstr(entry->d_name, "step-")) continue;
         DIR *inner = opendir(path);
@@ -129,7 +137,7 @@ static bool has_checkpoints(const char *folder)
     return found;
 }
 
-/* ---- another recipe? ---------------------------------------------------------------------------------------------- */
+/* ---- another recipe? --------------------------------------------------------------------------------------------- */
 
 static void key_text(char *out, size_t room, const ls_recipe *r, const ls_key *k)
 {
@@ -155,10 +163,14 @@ static ls_status other_recipe(const ls_run_directory *f, const ls_recipe *there,
         key_text(b, sizeof b, here, k);
         if (strcmp(a, b) == 0 || used > sizeof text - 300) continue;
         bool list = strchr(a, '\n') || strchr(b, '\n');
-        used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path, list ? "one" : a, list ? "another" : b);
+        used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path,
+                                 list ? "one" : a, list ? "another" : b);
     }
-    return LS_FAIL(LS_ERR_USAGE, "%s holds a run of another recipe:%s" LS_HINT "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere",
-                   f->path, used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
+    return LS_FAIL(LS_ERR_USAGE,
+                   "%s holds a run of another recipe:%s" LS_HINT
+                   "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere",
+                   f->path,
+                   used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
 }
 
 static ls_status check_recipe(const ls_run_directory *f, const ls_recipe *recipe)
@@ -180,7 +192,8 @@ ls_status ls_run_directory_open(ls_run_directory *f, const ls_recipe *recipe, bo
     if (fresh) {
         remove_checkpoints(ls_run_directory_file(f, "checkpoints"));
         remove_crash_files(ls_run_directory_file(f, "logs"));
-        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++) unlink(ls_run_directory_file(f, own_files[i]));
+        for (size_t i = 0; i < sizeof own_files / sizeof *own_files; i++)
+            unlink(ls_run_directory_file(f, own_files[i]));
     }
     return check_recipe(f, recipe);
 }

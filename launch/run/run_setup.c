@@ -20,7 +20,7 @@
 #include "launch/run/pretrained.h"
 #include "launch/run/progress.h"
 
-/* ---- ranks, instruction set, threads ------------------------------------------------------------------------------ */
+/* ---- ranks, instruction set, threads ----------------------------------------------------------------------------- */
 
 static ls_status agree_on_isa(ls_run *j)
 {
@@ -64,8 +64,10 @@ static ls_status choose_threads(ls_run *j)
     j->threads = share < 1 ? 1 : share < most ? share : most;
     omp_set_num_threads(j->threads);
     if (j->first && ls_under_mpirun() && CPU_COUNT(&together) < online)
-        fprintf(stderr, "lockstep: the launcher gives the %d rank%s of this host %d of its %d cores; `mpirun --bind-to none` gives them all\n", here,
-                here == 1 ? "" : "s", CPU_COUNT(&together), online);
+        fprintf(stderr,
+                "lockstep: the launcher gives the %d rank%s of this host %d of its %d cores; `mpirun --bind-to none` "
+                "gives them all\n",
+                here, here == 1 ? "" : "s", CPU_COUNT(&together), online);
     return LS_OK;
 }
 
@@ -91,8 +93,8 @@ static void *pass(void *gate)
     return NULL;
 }
 
-/* OpenMP ends the process where it gets no threads, without a word of ours: so it is tried first, and they are made while there is room for
- * them. */
+/* OpenMP ends the process where it gets no threads, without a word of ours: so it is tried first, and they are made
+ * while there is room for them. */
 static ls_status start_threads(const ls_run *j)
 {
     const int       others = j->threads - 1;
@@ -103,7 +105,9 @@ static ls_status start_threads(const ls_run *j)
     while (made < others && !(why = pthread_create(&thread[made], NULL, pass, &gate))) made++;
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < made; i++) pthread_join(thread[i], NULL);
-    LS_CHECK(!why, LS_ERR_ENV, "cannot start %d threads, but %d: %s" LS_HINT "OMP_NUM_THREADS=1, fewer ranks on this host, or higher limits (ulimit -v, ulimit -u)",
+    LS_CHECK(!why, LS_ERR_ENV,
+             "cannot start %d threads, but %d: %s" LS_HINT
+             "OMP_NUM_THREADS=1, fewer ranks on this host, or higher limits (ulimit -v, ulimit -u)",
              j->threads, made + 1, strerror(why));
 #pragma omp parallel reduction(+ : together)
     together++;
@@ -126,7 +130,8 @@ ls_status ls_run_start(ls_run *j, ls_args *args, int argc, char **argv)
 void ls_run_free(ls_run *j, ls_status status)
 {
     ls__watchdog_free(j->watchdog);
-    if (j->first || (j->comm && j->comm->broken)) ls_error_print(status); /* broken: nobody gave a verdict, and the other ranks do not know */
+    if (j->first || (j->comm && j->comm->broken))
+        ls_error_print(status); /* broken: nobody gave a verdict, and the other ranks do not know */
     ls_trainer_free(j->trainer);
     ls_graph_free(j->graph);
     ls_dataset_free(j->train);
@@ -150,27 +155,32 @@ void ls_run_watch(ls_run *j, const char *folder)
 {
     int          width;
     const double floor_s = (double)j->recipe->watchdog.floor_s;
-    ls__watchdog_set(j->watchdog, &(ls_watchdog_settings){.off = floor_s <= 0, .floor_s = floor_s, .folder = folder, .terminal = ls_on_terminal(&width)});
+    ls__watchdog_set(j->watchdog, &(ls_watchdog_settings){.off      = floor_s <= 0,
+                                                          .floor_s  = floor_s,
+                                                          .folder   = folder,
+                                                          .terminal = ls_on_terminal(&width)});
 }
 
-/* ---- the recipe --------------------------------------------------------------------------------------------------- */
+/* ---- the recipe -------------------------------------------------------------------------------------------------- */
 
 static ls_status check_shards(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
     if (!r->train.reproducible) {
-        LS_CHECK(j->ranks <= r->train.batch, LS_ERR_USAGE, "%s: train.batch: expected at least one sample for each of the %d ranks, found %lld",
+        LS_CHECK(j->ranks <= r->train.batch, LS_ERR_USAGE,
+                 "%s: train.batch: expected at least one sample for each of the %d ranks, found %lld",
                  ls_recipe_where(r, "train.batch"), j->ranks, (long long)r->train.batch);
         j->shards = j->ranks * (int)r->train.accumulate;
         return LS_OK;
     }
-    j->shards = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
+    j->shards  = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
     int enough = 1;
     while (enough < j->ranks) enough *= 2;
-    LS_CHECK(j->ranks <= j->shards, LS_ERR_USAGE,
-             "%s: train.shards: expected at least one shard for each of the %d ranks, found %d" LS_HINT
-             "train.shards=%d (other shards give other bits; train.batch is at least as many), or train.reproducible=false",
-             ls_recipe_where(r, "train.shards"), j->ranks, j->shards, enough);
+    LS_CHECK(
+        j->ranks <= j->shards, LS_ERR_USAGE,
+        "%s: train.shards: expected at least one shard for each of the %d ranks, found %d" LS_HINT
+        "train.shards=%d (other shards give other bits; train.batch is at least as many), or train.reproducible=false",
+        ls_recipe_where(r, "train.shards"), j->ranks, j->shards, enough);
     return LS_OK;
 }
 
@@ -200,9 +210,10 @@ static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step
 {
     struct stat s;
     LS_CHECK(strlen(path) + 32 < PATH_MAX, LS_ERR_USAGE, "the path of a run is too long: %.60s...", path);
-    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected the folder of a run: %s" LS_HINT "`lockstep train RECIPE` makes one", path, strerror(errno));
+    LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE,
+             "%s: expected the folder of a run: %s" LS_HINT "`lockstep train RECIPE` makes one", path, strerror(errno));
     snprintf(folder, PATH_MAX, "%s", path);
-    *step = -1;
+    *step    = -1;
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') folder[--n] = 0;
     if (is_file(folder, "recipe.yaml")) return LS_OK;
@@ -214,11 +225,14 @@ static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step
         *step = number;
         if (is_file(folder, "recipe.yaml")) return LS_OK;
     }
-    return LS_FAIL(LS_ERR_USAGE, "%s: expected the folder of a run, which has a recipe.yaml, or of one of its checkpoints" LS_HINT
-                   "`ls runs` shows the runs of this folder", path);
+    return LS_FAIL(LS_ERR_USAGE,
+                   "%s: expected the folder of a run, which has a recipe.yaml, or of one of its checkpoints" LS_HINT
+                   "`ls runs` shows the runs of this folder",
+                   path);
 }
 
-ls_status ls_run_run(ls_run *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX], int64_t *step)
+ls_status ls_run_run(ls_run *j, const char *path, int overrides, char *const *override, char folder[PATH_MAX],
+                     int64_t *step)
 {
     char recipe[PATH_MAX + 16];
     LS_TRY_COLLECTIVE(j, find_run(path, folder, step));
@@ -230,7 +244,8 @@ ls_status ls_run_run(ls_run *j, const char *path, int overrides, char *const *ov
 
 ls_status ls_run_load(ls_run *j, const char *folder, int64_t step, const char **from)
 {
-    const char *checkpoints = ls_arena_printf(j->memory, "%s/checkpoints", folder), *model = ls_arena_printf(j->memory, "%s/model.safetensors", folder);
+    const char *checkpoints = ls_arena_printf(j->memory, "%s/checkpoints", folder),
+               *model       = ls_arena_printf(j->memory, "%s/model.safetensors", folder);
     ls_progress at;
     bool        found = true;
     if (step >= 0) {
@@ -240,13 +255,17 @@ ls_status ls_run_load(ls_run *j, const char *folder, int64_t step, const char **
     LS_TRY(ls_checkpoint_load(j->trainer, checkpoints, &at, &found));
     *from = found ? ls_arena_printf(j->memory, "%s/step-%08lld", checkpoints, (long long)at.step) : model;
     if (found) return LS_OK;
-    LS_TRY_COLLECTIVE(j, is_file(folder, "model.safetensors") ? ls_safetensors_load(model, ls_trainer_params(j->trainer), false)
-                                                     : LS_FAIL(LS_ERR_USAGE, "%s: expected a checkpoint or a model.safetensors, found neither" LS_HINT
-                                                               "the run has not come to its first checkpoint; the same `lockstep train` continues it", folder));
+    LS_TRY_COLLECTIVE(
+        j, is_file(folder, "model.safetensors")
+               ? ls_safetensors_load(model, ls_trainer_params(j->trainer), false)
+               : LS_FAIL(LS_ERR_USAGE,
+                         "%s: expected a checkpoint or a model.safetensors, found neither" LS_HINT
+                         "the run has not come to its first checkpoint; the same `lockstep train` continues it",
+                         folder));
     return LS_OK;
 }
 
-/* ---- data --------------------------------------------------------------------------------------------------------- */
+/* ---- data -------------------------------------------------------------------------------------------------------- */
 
 static ls_status open_split(const ls_run *j, ls_dataset **d, bool held_out, int64_t *count)
 {
@@ -259,16 +278,21 @@ static ls_status open_split(const ls_run *j, ls_dataset **d, bool held_out, int6
 
 static ls_status check_same(const ls_dataset_info *a, const ls_dataset_info *b)
 {
-    LS_CHECK(a->kind == b->kind, LS_ERR_DATA, "%s: expected the same kind of data in %s and %s, found text and pictures", a->path, a->split, b->split);
+    LS_CHECK(a->kind == b->kind, LS_ERR_DATA,
+             "%s: expected the same kind of data in %s and %s, found text and pictures", a->path, a->split, b->split);
     if (a->kind == LS_DATA_TEXT) {
         LS_CHECK(a->classes == b->classes && !strcmp(a->tokenizer_hash, b->tokenizer_hash), LS_ERR_DATA,
-                 "%s: expected the tokens of one tokenizer in %s and %s, found vocabularies of %d and %d, hashes %s and %s" LS_HINT "import the text again",
+                 "%s: expected the tokens of one tokenizer in %s and %s, found vocabularies of %d and %d, hashes %s "
+                 "and %s" LS_HINT "import the text again",
                  a->path, a->split, b->split, a->classes, b->classes, a->tokenizer_hash, b->tokenizer_hash);
         return LS_OK;
     }
-    LS_CHECK(a->channels == b->channels && a->height == b->height && a->width == b->width && a->classes == b->classes, LS_ERR_DATA,
-             "%s: expected the same samples in %s and %s, found %d x %d x %d in %d classes and %d x %d x %d in %d classes", a->path, a->split, b->split,
-             a->channels, a->height, a->width, a->classes, b->channels, b->height, b->width, b->classes);
+    LS_CHECK(
+        a->channels == b->channels && a->height == b->height && a->width == b->width && a->classes == b->classes,
+        LS_ERR_DATA,
+        "%s: expected the same samples in %s and %s, found %d x %d x %d in %d classes and %d x %d x %d in %d classes",
+        a->path, a->split, b->split, a->channels, a->height, a->width, a->classes, b->channels, b->height, b->width,
+        b->classes);
     return LS_OK;
 }
 
@@ -286,10 +310,10 @@ const char *ls_run_samples_text(const ls_run *j)
 {
     const ls_dataset_info *d = &j->data;
     if (d->kind == LS_DATA_TEXT)
-        return ls_arena_printf(j->memory, "%lld + %lld windows of %lld tokens, a vocabulary of %d", (long long)j->train_count, (long long)j->test_count,
-                               (long long)d->context, d->classes);
-    return ls_arena_printf(j->memory, "%lld + %lld samples of %d x %d x %d in %d classes", (long long)j->train_count, (long long)j->test_count,
-                           d->channels, d->height, d->width, d->classes);
+        return ls_arena_printf(j->memory, "%lld + %lld windows of %lld tokens, a vocabulary of %d",
+                               (long long)j->train_count, (long long)j->test_count, (long long)d->context, d->classes);
+    return ls_arena_printf(j->memory, "%lld + %lld samples of %d x %d x %d in %d classes", (long long)j->train_count,
+                           (long long)j->test_count, d->channels, d->height, d->width, d->classes);
 }
 
 ls_status ls_run_data(ls_run *j, ls_splits splits)
@@ -298,19 +322,20 @@ ls_status ls_run_data(ls_run *j, ls_splits splits)
     const ls_recipe *r = j->recipe;
     j->epoch_steps     = (j->train_count + r->train.batch - 1) / r->train.batch;
     j->total_steps     = j->epoch_steps * r->train.epochs;
-    if (r->train.max_steps > 0 && (r->train.max_steps < j->total_steps || !r->train.epochs)) j->total_steps = r->train.max_steps;
+    if (r->train.max_steps > 0 && (r->train.max_steps < j->total_steps || !r->train.epochs))
+        j->total_steps = r->train.max_steps;
     const char *names[]  = {"data", "tokenizer"};
     const char *values[] = {ls_run_samples_text(j), j->data.tokenizer_hash ? j->data.tokenizer_hash : ""};
     return ls_comm_same(j->comm, 2, names, values);
 }
 
-/* ---- graph and trainer -------------------------------------------------------------------------------------------- */
+/* ---- graph and trainer ------------------------------------------------------------------------------------------- */
 
 static ls_status build_pictures(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
-    j->input  = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
-    j->target = ls_input(j->graph, "label", LS_I32);
+    j->input           = ls_input(j->graph, "image", LS_F32, j->data.channels, j->data.height, j->data.width);
+    j->target          = ls_input(j->graph, "label", LS_I32);
     LS_TRY(ls_recipe_build(r, j->graph, j->input, j->data.classes, &j->logits));
     j->loss = ls_cross_entropy(j->logits, j->target, .label_smoothing = r->train.label_smoothing);
     return LS_OK;
@@ -320,13 +345,15 @@ static ls_status build_text(ls_run *j)
 {
     j->input  = ls_input(j->graph, "tokens", LS_I32, j->data.context);
     j->target = ls_input(j->graph, "target", LS_I32, j->data.context);
-    return ls_recipe_build_language(j->recipe, j->graph, &(ls_language_inputs){.x = j->input, .target = j->target}, j->data.classes, &j->loss);
+    return ls_recipe_build_language(j->recipe, j->graph, &(ls_language_inputs){.x = j->input, .target = j->target},
+                                    j->data.classes, &j->loss);
 }
 
 static ls_status build_graph(ls_run *j)
 {
     const ls_recipe *r = j->recipe;
-    LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu", ls_recipe_where(r, "device"));
+    LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu",
+             ls_recipe_where(r, "device"));
     j->graph = ls_graph_new();
     LS_TRY(j->data.kind == LS_DATA_TEXT ? build_text(j) : build_pictures(j));
     return ls_graph_status(j->graph);
@@ -354,7 +381,7 @@ ls_status ls_run_graph(ls_run *j)
 
 ls_trainer_options ls_run_trainer_options(const ls_run *j)
 {
-    const ls_recipe *r = j->recipe;
+    const ls_recipe   *r       = j->recipe;
     ls_trainer_options options = {
         .comm             = j->comm,
         .batch            = r->train.batch,
@@ -378,7 +405,8 @@ ls_trainer_options ls_run_trainer_options(const ls_run *j)
         .logits           = j->logits,
         .label            = j->logits ? j->target : NULL,
     };
-    if (!j->total_steps) options.optim.schedule = (ls_schedule){0}; /* of what does not train: its length is not known */
+    if (!j->total_steps)
+        options.optim.schedule = (ls_schedule){0}; /* of what does not train: its length is not known */
     return options;
 }
 
@@ -386,8 +414,8 @@ static ls_status load_pretrained(ls_run *j)
 {
     const char *path = j->recipe->model.pretrained;
     if (!path) return LS_OK;
-    LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s", ls_recipe_where(j->recipe, "model.pretrained"), path,
-             strerror(errno));
+    LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s",
+             ls_recipe_where(j->recipe, "model.pretrained"), path, strerror(errno));
     LS_TRY(ls_pretrained_check_tokenizer(path, &j->data));
     return ls_pretrained_load(path, ls_trainer_params(j->trainer));
 }
@@ -405,12 +433,13 @@ ls_status ls_run_trainer(ls_run *j)
 
 ls_status ls_run_first_batch(ls_run *j, ls_loader **loader, ls_batch *batch)
 {
-    LS_TRY_COLLECTIVE(j, ls_loader_new(loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank,
-                              .seed = (uint64_t)j->recipe->train.seed, .prefetch = 1));
+    LS_TRY_COLLECTIVE(j, ls_loader_new(loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards,
+                                       .ranks = j->ranks, .rank = j->rank, .seed = (uint64_t)j->recipe->train.seed,
+                                       .prefetch = 1));
     return ls_comm_agree(j->comm, ls_loader_next(*loader, batch) ? LS_OK : ls_loader_status(*loader));
 }
 
-/* ---- evaluation --------------------------------------------------------------------------------------------------- */
+/* ---- evaluation -------------------------------------------------------------------------------------------------- */
 
 static ls_status evaluate(ls_run *j, ls_loader *loader, double *loss, double *accuracy)
 {
@@ -440,7 +469,8 @@ ls_status ls_run_evaluate(ls_run *j, ls_dataset *split, double *loss, double *ac
     const ls_recipe *r      = j->recipe;
     ls_loader       *loader = NULL;
     int64_t          batch  = r->eval.batch ? r->eval.batch : r->train.batch;
-    LS_TRY_COLLECTIVE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .in_order = true, .epochs = 1));
+    LS_TRY_COLLECTIVE(j, ls_loader_new(&loader, split, .batch = batch, .shards = j->shards, .ranks = j->ranks,
+                                       .rank = j->rank, .in_order = true, .epochs = 1));
     ls_status status = evaluate(j, loader, loss, accuracy);
     ls_loader_free(loader);
     return status;
@@ -467,7 +497,7 @@ void ls_print_scores(const ls_dataset_info *split, double loss, double accuracy)
     if (split->bytes) printf("%-14s %.4f\n", "bits per byte", ls_bits_per_byte(split, loss));
 }
 
-/* ---- texts -------------------------------------------------------------------------------------------------------- */
+/* ---- texts ------------------------------------------------------------------------------------------------------- */
 
 const char *ls_processor_name(void)
 {

@@ -30,7 +30,10 @@ static double slurm_seconds_left(int speaks)
     double at = strtod(text, &end), left = at - (double)time(NULL);
     if (!*end && left > 0) return left;
     if (speaks)
-        fprintf(stderr, "lockstep: warning: SLURM_JOB_END_TIME is '%s', expected a time to come in seconds since 1970; the end of the job is not known\n", text);
+        fprintf(stderr,
+                "lockstep: warning: SLURM_JOB_END_TIME is '%s', expected a time to come in seconds since 1970; the end "
+                "of the job is not known\n",
+                text);
     return INFINITY;
 }
 
@@ -44,7 +47,10 @@ void ls_stop_signals_install(double max_hours, int speaks)
     slurm_end = ls_now() + slurm_seconds_left(speaks);
 }
 
-static ls_stop_reason why_of(int signal_number) { return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1; }
+static ls_stop_reason why_of(int signal_number)
+{
+    return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1;
+}
 
 ls_stop_reason ls_stop_requested(double need_s)
 {
@@ -56,6 +62,7 @@ ls_stop_reason ls_stop_requested(double need_s)
 
 const char *ls_stop_reason_text(ls_stop_reason why)
 {
-    static const char *const texts[LS_STOPS] = {"nobody", "SIGTERM", "SIGINT", "SIGUSR1", "train.max_hours", "the end of the Slurm job"};
+    static const char *const texts[LS_STOPS] = {"nobody",  "SIGTERM",         "SIGINT",
+                                                "SIGUSR1", "train.max_hours", "the end of the Slurm job"};
     return texts[why];
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where the ranks' time goes: how long each was busy with data and computing, and how long it waited for the others.  What all wait for is
- * the slowest one, and the sums of the whole run do not show which one that is. */
+ * Where the ranks' time goes: how long each was busy with data and computing, and how long it waited for the others.
+ * What all wait for is the slowest one, and the sums of the whole run do not show which one that is. */
 #ifndef LS_LAUNCH_RUN_STRAGGLER_H
 #define LS_LAUNCH_RUN_STRAGGLER_H
 

@@ -2,8 +2,8 @@
  *
  * What the flight recorder notes anyway, kept for some steps and written in Chrome's trace format.
  *
- * Clocks of hosts differ by anything.  When the steps are over, each rank in turn asks rank 0 for the time, some times; the answer that
- * was back soonest says best how much its clock is behind, to within half of the time it took.
+ * Clocks of hosts differ by anything.  When the steps are over, each rank in turn asks rank 0 for the time, some times;
+ * the answer that was back soonest says best how much its clock is behind, to within half of the time it took.
  */
 #include "launch/run/trace.h"
 
@@ -33,7 +33,7 @@ struct ls_trace {
     uint64_t          travels_seen;
     ls_flight_travel *travel;
     size_t            travels, travel_room;
-    ls_flight        *own;               /* the recorder, when nobody else wanted one */
+    ls_flight        *own; /* the recorder, when nobody else wanted one */
     bool              written;
 };
 
@@ -42,14 +42,17 @@ static row row_of(uint32_t phase)
     switch (phase) {
     case LS_PHASE_FORWARD:
     case LS_PHASE_BACKWARD:
-    case LS_PHASE_UPDATE: return ROW_COMPUTATION;
+    case LS_PHASE_UPDATE:
+        return ROW_COMPUTATION;
     case LS_PHASE_REDUCE:
-    case LS_PHASE_WAIT: return ROW_COMMUNICATION;
-    default: return ROW_OTHER;
+    case LS_PHASE_WAIT:
+        return ROW_COMMUNICATION;
+    default:
+        return ROW_OTHER;
     }
 }
 
-/* ---- keeping ------------------------------------------------------------------------------------------------------- */
+/* ---- keeping ----------------------------------------------------------------------------------------------------- */
 
 static ls_status take_records(ls_trace *t)
 {
@@ -68,8 +71,10 @@ static ls_status take_records(ls_trace *t)
     }
     while (t->seen < end) {
         ls_flight_record *r = &t->record[t->records];
-        if (ls__flight_record(log, ++t->seen, r) && r->end_ns) t->records++;
-        else t->lost++;
+        if (ls__flight_record(log, ++t->seen, r) && r->end_ns)
+            t->records++;
+        else
+            t->lost++;
     }
     return LS_OK;
 }
@@ -93,12 +98,12 @@ static ls_status take_travels(ls_trace *t)
     return LS_OK;
 }
 
-/* ---- clocks -------------------------------------------------------------------------------------------------------- */
+/* ---- clocks ------------------------------------------------------------------------------------------------------ */
 
 /* What must be added to this rank's clock to have rank 0's, and by how much that may be wrong. */
 static ls_status measure_clock(ls_run *j, int64_t *behind_ns, int64_t *within_ns)
 {
-    float       text[2] = {0}; /* eight bytes, as a message */
+    float       text[2]  = {0}; /* eight bytes, as a message */
     ls_transfer to_first = {0, text, 2};
     *behind_ns = *within_ns = 0;
     for (int r = 1; r < j->ranks; r++) {
@@ -121,14 +126,16 @@ static ls_status measure_clock(ls_run *j, int64_t *behind_ns, int64_t *within_ns
     return LS_OK;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void print_string(FILE *to, const char *text)
 {
     fputc('"', to);
     for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if (*c < 0x20) fprintf(to, "\\u%04x", *c);
-        else fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
+        if (*c < 0x20)
+            fprintf(to, "\\u%04x", *c);
+        else
+            fprintf(to, *c == '"' || *c == '\\' ? "\\%c" : "%c", *c);
     }
     fputc('"', to);
 }
@@ -138,14 +145,14 @@ static void print_name_of(FILE *to, int rank, const char *what, int its_row, con
     fprintf(to, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"args\":{\"name\":", rank, its_row, what);
     print_string(to, name);
     fputs("}},\n", to);
-    fprintf(to, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%.*s_sort_index\",\"args\":{\"sort_index\":%d}},\n", rank, its_row, (int)strcspn(what, "_"), what,
-            strncmp(what, "process", 7) == 0 ? rank : its_row);
+    fprintf(to, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%.*s_sort_index\",\"args\":{\"sort_index\":%d}},\n",
+            rank, its_row, (int)strcspn(what, "_"), what, strncmp(what, "process", 7) == 0 ? rank : its_row);
 }
 
 static void print_span(FILE *to, int rank, int its_row, const char *kind, int64_t begin_ns, int64_t end_ns)
 {
-    fprintf(to, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"cat\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"name\":", rank, its_row, kind, 1e-3 * (double)begin_ns,
-            1e-3 * (double)(end_ns - begin_ns));
+    fprintf(to, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"cat\":\"%s\",\"ts\":%.3f,\"dur\":%.3f,\"name\":", rank, its_row,
+            kind, 1e-3 * (double)begin_ns, 1e-3 * (double)(end_ns - begin_ns));
 }
 
 static void print_record(FILE *to, const ls_run *j, const ls_flight_record *r, int64_t shift_ns)
@@ -153,12 +160,14 @@ static void print_record(FILE *to, const ls_run *j, const ls_flight_record *r, i
     const ls_program *p     = ls__trainer_program(j->trainer);
     const ls_instr   *instr = row_of(r->phase) == ROW_COMPUTATION && r->instr < p->instrs ? &p->instr[r->instr] : NULL;
     char              name[LS_FLIGHT_NAME + 16];
-    snprintf(name, sizeof name, "%s%s", r->what, r->phase == LS_PHASE_BACKWARD && instr && instr->kind == LS_INSTR_BACKWARD ? " backward" : "");
+    snprintf(name, sizeof name, "%s%s", r->what,
+             r->phase == LS_PHASE_BACKWARD && instr && instr->kind == LS_INSTR_BACKWARD ? " backward" : "");
     print_span(to, j->rank, row_of(r->phase), ls__phase_name(r->phase), r->begin_ns + shift_ns, r->end_ns + shift_ns);
     print_string(to, name);
     fprintf(to, ",\"args\":{\"step\":%lld", (long long)r->step);
     if (instr && instr->node) fprintf(to, ",\"op\":\"%s\",\"instruction\":%d", ls__op(instr->node)->name, r->instr);
-    if (r->phase == LS_PHASE_REDUCE) fprintf(to, ",\"instruction\":%d,\"bytes\":%llu", r->instr, (unsigned long long)(r->count * sizeof(float)));
+    if (r->phase == LS_PHASE_REDUCE)
+        fprintf(to, ",\"instruction\":%d,\"bytes\":%llu", r->instr, (unsigned long long)(r->count * sizeof(float)));
     if (r->phase == LS_PHASE_WAIT && r->count) fprintf(to, ",\"bytes\":%llu", (unsigned long long)r->count);
     if (r->micro) fprintf(to, ",\"micro-step\":%d", r->micro);
     fputs("}},\n", to);
@@ -171,12 +180,13 @@ static void print_travel(FILE *to, const ls_run *j, const ls_flight_travel *v, i
     const char       *name = "parameters";
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *in = &p->instr[i];
-        if (in->phase == LS_PHASE_REDUCE && v->offset >= in->offset && v->offset < in->offset + in->count) name = in->label ? in->label : in->name;
+        if (in->phase == LS_PHASE_REDUCE && v->offset >= in->offset && v->offset < in->offset + in->count)
+            name = in->label ? in->label : in->name;
     }
     print_span(to, j->rank, ROWS + v->lane, "message", v->begin_ns + shift_ns, v->end_ns + shift_ns);
     print_string(to, name);
-    fprintf(to, ",\"args\":{\"step\":%lld,\"what\":\"%s\",\"bytes\":%llu}},\n", (long long)v->step, v->back ? "totals to all" : "parts to their owners",
-            (unsigned long long)(v->count * sizeof(float)));
+    fprintf(to, ",\"args\":{\"step\":%lld,\"what\":\"%s\",\"bytes\":%llu}},\n", (long long)v->step,
+            v->back ? "totals to all" : "parts to their owners", (unsigned long long)(v->count * sizeof(float)));
 }
 
 static void print_lanes(FILE *to, const ls_trace *t, int64_t shift_ns)
@@ -214,8 +224,9 @@ static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_n
     snprintf(name, sizeof name, "rank %d on %s", j->rank, host);
     print_name_of(to, j->rank, "process_name", 0, name);
     for (int r = 0; r < ROWS; r++) print_name_of(to, j->rank, "thread_name", r, row_names[r]);
-    fprintf(to, "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"clock within %.1f us%s\"}},\n", j->rank, 1e-3 * (double)within_ns,
-            t->lost ? "; some records are lost" : "");
+    fprintf(to,
+            "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"clock within %.1f us%s\"}},\n",
+            j->rank, 1e-3 * (double)within_ns, t->lost ? "; some records are lost" : "");
     print_steps(to, t, shift_ns);
     for (size_t i = 0; i < t->records; i++) print_record(to, j, &t->record[i], shift_ns);
     print_lanes(to, t, shift_ns);
@@ -234,7 +245,8 @@ static ls_status write_texts(ls_run *j, char *text, const uint64_t *bytes, ls_fi
     uint64_t most = 0;
     for (int r = 0; r < j->ranks; r++) most = bytes[r] > most ? bytes[r] : most;
     char *theirs = j->first ? malloc((size_t)most) : NULL;
-    if (j->first && !theirs && status == LS_OK) status = LS_FAIL(LS_ERR_ENV, "no memory for a trace of %llu bytes", (unsigned long long)most);
+    if (j->first && !theirs && status == LS_OK)
+        status = LS_FAIL(LS_ERR_ENV, "no memory for a trace of %llu bytes", (unsigned long long)most);
     if (j->first && status == LS_OK) status = ls__file_write(f, text, bytes[0]);
     LS_TRY(ls_comm_agree(j->comm, status));
     for (int r = 1; r < j->ranks; r++) {
@@ -267,18 +279,20 @@ static ls_status write_trace(ls_trace *t)
     const bool made = j->first && status == LS_OK;
     status          = write_texts(j, text, bytes, &f, status);
     snprintf(tail, sizeof tail,
-             "{\"ph\":\"M\",\"pid\":0,\"name\":\"trace_end\",\"args\":{}}],\n\"otherData\":{\"program\":\"lockstep %s\",\"ranks\":%d,\"threads\":%d,\"isa\":\"%s\"}}\n",
+             "{\"ph\":\"M\",\"pid\":0,\"name\":\"trace_end\",\"args\":{}}],\n\"otherData\":{\"program\":\"lockstep "
+             "%s\",\"ranks\":%d,\"threads\":%d,\"isa\":\"%s\"}}\n",
              LS_VERSION, j->ranks, j->threads, ls_isa_name(ls_isa_current()));
     if (made && status == LS_OK) status = ls__file_write(&f, tail, strlen(tail));
     if (made) status = ls__file_finish(&f, status);
-    if (made && status == LS_OK) fprintf(stderr, "%s: a trace of %d rank%s\n", t->path, j->ranks, j->ranks == 1 ? "" : "s");
+    if (made && status == LS_OK)
+        fprintf(stderr, "%s: a trace of %d rank%s\n", t->path, j->ranks, j->ranks == 1 ? "" : "s");
     status = ls_comm_agree(j->comm, status);
 done:
     free(text);
     return status;
 }
 
-/* ---- the trace ----------------------------------------------------------------------------------------------------- */
+/* ---- the trace --------------------------------------------------------------------------------------------------- */
 
 static ls_status read_steps(ls_trace *t, const char *text)
 {
@@ -292,8 +306,8 @@ static ls_status read_steps(ls_trace *t, const char *text)
         t->last            = strtoll(second, &end, 10);
         if (end == second) end = NULL;
     }
-    LS_CHECK(end && end > text && !*end && t->first >= 1 && t->last >= t->first && t->last - t->first < MOST_STEPS, LS_ERR_USAGE,
-             "--trace-steps: expected steps A-B from 1 on, %d at most, found '%s'", MOST_STEPS, text);
+    LS_CHECK(end && end > text && !*end && t->first >= 1 && t->last >= t->first && t->last - t->first < MOST_STEPS,
+             LS_ERR_USAGE, "--trace-steps: expected steps A-B from 1 on, %d at most, found '%s'", MOST_STEPS, text);
     return LS_OK;
 }
 
@@ -309,7 +323,7 @@ static ls_status try_path(const char *path)
 ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args)
 {
     const char *path = ls_args_option(args, "trace"), *steps = ls_args_option(args, "trace-steps");
-    *trace           = NULL;
+    *trace = NULL;
     LS_CHECK(path || !steps, LS_ERR_USAGE, "--trace-steps goes with --trace FILE");
     if (!path) return LS_OK;
     ls_trace *t = ls_arena_alloc(j->memory, sizeof *t);
@@ -317,14 +331,14 @@ ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args)
     LS_TRY(read_steps(t, steps));
     LS_TRY_COLLECTIVE(j, j->first ? try_path(path) : LS_OK);
     if (!j->comm->flight) {
-        t->own      = ls_arena_alloc(j->memory, sizeof *t->own);
-        *t->own     = (ls_flight){.log = ls_arena_alloc(j->memory, sizeof *t->own->log)};
+        t->own  = ls_arena_alloc(j->memory, sizeof *t->own);
+        *t->own = (ls_flight){.log = ls_arena_alloc(j->memory, sizeof *t->own->log)};
         memset(t->own->log, 0, sizeof *t->own->log);
         j->comm->flight = t->own;
     }
     t->seen         = j->comm->flight->log->records;
     t->travels_seen = j->comm->flight->log->travels;
-    *trace  = t;
+    *trace          = t;
     return LS_OK;
 }
 
@@ -349,7 +363,8 @@ ls_status ls_trace_close(ls_trace *t, ls_status status)
     if (!t) return status;
     if (!t->written && status == LS_OK && t->step >= t->first) status = write_trace(t);
     if (!t->written && status == LS_OK && t->job->first)
-        fprintf(stderr, "%s: no trace: the run took %lld steps, --trace-steps begins with %lld\n", t->path, t->step, t->first);
+        fprintf(stderr, "%s: no trace: the run took %lld steps, --trace-steps begins with %lld\n", t->path, t->step,
+                t->first);
     if (t->own) t->job->comm->flight = NULL;
     free(t->record);
     free(t->travel);

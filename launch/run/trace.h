@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --trace FILE: some steps of all ranks as a trace that chrome://tracing and https://ui.perfetto.dev draw.  A process is a rank; its
- * rows are steps, computation, communication and data.  Times are those of rank 0's clock, from which the others' are measured.
+ * --trace FILE: some steps of all ranks as a trace that chrome://tracing and https://ui.perfetto.dev draw.  A process
+ * is a rank; its rows are steps, computation, communication and data.  Times are those of rank 0's clock, from which
+ * the others' are measured.
  *
  *     ls_trace *trace;
  *     LS_TRY(ls_trace_open(&trace, job, args));           NULL without --trace; all below then do nothing
@@ -21,9 +22,11 @@
 typedef struct ls_trace ls_trace;
 
 /* The options of a command that traces; put them into its row of the table. */
-#define LS_TRACE_OPTIONS                                                                                                                   \
-    {"trace", "FILE", "write a trace of some steps of all ranks, for chrome://tracing or ui.perfetto.dev"},                               \
-        {"trace-steps", "A-B", "which, counted from the start of the command; default 3-12"}
+#define LS_TRACE_OPTIONS                                                                                               \
+    {"trace", "FILE", "write a trace of some steps of all ranks, for chrome://tracing or ui.perfetto.dev"},            \
+    {                                                                                                                  \
+        "trace-steps", "A-B", "which, counted from the start of the command; default 3-12"                             \
+    }
 
 ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args);
 ls_status ls_trace_step(ls_trace *trace);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 300
- * The test bed: hosts that know nothing of each other but over the network; the same bits on them as on one; nothing is left behind. */
+ * The test bed: hosts that know nothing of each other but over the network; the same bits on them as on one; nothing is
+ * left behind. */
 #define RUN "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 "
 #define STEPS 11
 #include <time.h>
@@ -29,7 +30,9 @@ static int prepare(void **state)
 static void hosts_are_apart(void **state)
 {
     if (missing) skip();
-    assert_int_equal(bed("--hosts 3 --ranks 2 -- sh -c 'echo $(hostname) $(cat /proc/sys/kernel/hostname) $(ip -br addr show eth0) $(ls /dev/shm | grep -c ompi)'"), 0);
+    assert_int_equal(bed("--hosts 3 --ranks 2 -- sh -c 'echo $(hostname) $(cat /proc/sys/kernel/hostname) $(ip -br "
+                         "addr show eth0) $(ls /dev/shm | grep -c ompi)'"),
+                     0);
     const char *out = text_of("out");
     for (int h = 1; h <= 3; h++) {
         char is[64];
@@ -57,9 +60,12 @@ static void a_gpt_too(void **state)
     if (missing) skip();
     FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
     assert_true(text && recipe);
-    for (int i = 0; i < 40; i++) fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
-    fputs("data: {path: ./data}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}}\n"
-          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n", recipe);
+    for (int i = 0; i < 40; i++)
+        fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
+    fputs("data: {path: ./data}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 16, dropout: "
+          "0.1}}\n"
+          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n",
+          recipe);
     fclose(text);
     fclose(recipe);
     assert_int_equal(run("data import text text.txt data"), 0);
@@ -77,16 +83,23 @@ static void it_ends_as_its_command_does(void **state)
 {
     if (missing) skip();
     assert_int_equal(bed("--hosts 1 --head -- sh -c 'exit 7'"), 7);
-    assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node2 hostname; $TESTBED_AGENT node3 hostname'"), 255);
+    assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node2 hostname; $TESTBED_AGENT node3 hostname'"),
+                     255);
     assert_string_equal(text_of("out"), "node2\n");
     assert_non_null(strstr(text_of("err"), "there is no host 'node3'"));
-    assert_int_equal(bed("--hosts 1 --head -- sh -c 'trap \"exit 75\" USR1; touch ready; while :; do sleep 0.1; done' & b=$!; "
-                         "while [ ! -e ready ]; do sleep 0.1; done; kill -USR1 $b; wait $b"), 75);
+    assert_int_equal(
+        bed("--hosts 1 --head -- sh -c 'trap \"exit 75\" USR1; touch ready; while :; do sleep 0.1; done' & b=$!; "
+            "while [ ! -e ready ]; do sleep 0.1; done; kill -USR1 $b; wait $b"),
+        75);
     /* A host that is switched off takes its processes with it, and no others. */
-    assert_int_equal(bed("--hosts 2 --off 2@0.5 --head -- sh -c '$TESTBED_AGENT node2 sleep 30; echo $?; $TESTBED_AGENT node1 echo there'"), 0);
+    assert_int_equal(bed("--hosts 2 --off 2@0.5 --head -- sh -c '$TESTBED_AGENT node2 sleep 30; echo $?; "
+                         "$TESTBED_AGENT node1 echo there'"),
+                     0);
     assert_string_equal(text_of("out"), "137\nthere\n");
     /* Without a cable there is no way to it. */
-    assert_int_equal(bed("--hosts 2 --cut 1@0.5 --head -- sh -c 'ip link show port1; sleep 1.5; ip link show port1; ip link show port2'"), 0);
+    assert_int_equal(bed("--hosts 2 --cut 1@0.5 --head -- sh -c 'ip link show port1; sleep 1.5; ip link show port1; ip "
+                         "link show port2'"),
+                     0);
     assert_int_equal(count_of(text_of("out"), "port1@"), 2);
     assert_int_equal(count_of(text_of("out"), "state DOWN"), 1);
     assert_int_equal(count_of(text_of("out"), "state UP"), 2);
@@ -97,19 +110,24 @@ static void a_cable_is_cut(void **state)
 {
     static const struct {
         const char *cut, *says;
-    } rows[] = {{"--cut 2@5", "lockstep: error: no word from node2 (rank 1) for 3."}, {"--cut 1@5", "lockstep: error: no word from node1 (rank 0) for 3."}};
+    } rows[] = {{"--cut 2@5", "lockstep: error: no word from node2 (rank 1) for 3."},
+                {"--cut 1@5", "lockstep: error: no word from node1 (rank 0) for 3."}};
     enum { DEADLINE_S = 3, END_S = 1, MPIRUN_S = 8, LATE_S = 10 }; /* the last one on a machine that has other work */
     if (missing) skip();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char line[256];
-        snprintf(line, sizeof line, "--hosts 3 %s -- $P train lenet5-digits train.epochs=500 watchdog.floor_s=%d run.dir=cut --fresh", rows[i].cut, DEADLINE_S);
+        snprintf(line, sizeof line,
+                 "--hosts 3 %s -- $P train lenet5-digits train.epochs=500 watchdog.floor_s=%d run.dir=cut --fresh",
+                 rows[i].cut, DEADLINE_S);
         time_t    began = time(NULL);
         const int code  = bed(line);
         const int took  = (int)(time(NULL) - began);
         if (code != 4 || count_of(text_of("err"), "lockstep: error:") != 1 || !strstr(text_of("err"), rows[i].says))
-            fail_msg("%s: exit code %d, expected 4 and one error: %s\n%s", rows[i].cut, code, rows[i].says, text_of("err"));
+            fail_msg("%s: exit code %d, expected 4 and one error: %s\n%s", rows[i].cut, code, rows[i].says,
+                     text_of("err"));
         print_message("  %s: over after %d s\n", rows[i].cut, took);
-        if (took > 5 + DEADLINE_S + END_S + MPIRUN_S + LATE_S) fail_msg("%s: it took %d s\n%s", rows[i].cut, took, text_of("err"));
+        if (took > 5 + DEADLINE_S + END_S + MPIRUN_S + LATE_S)
+            fail_msg("%s: it took %d s\n%s", rows[i].cut, took, text_of("err"));
     }
 }
 
@@ -118,8 +136,10 @@ static void nothing_is_left(void **state)
 {
     if (missing) skip();
     assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node1 sleep 987654 & touch begun; wait' & b=$!; "
-                         "while [ ! -e begun ]; do sleep 0.1; done; sleep 0.5; pgrep -f 'sleep 98765[4]' > before; kill -KILL $b; wait $b; sleep 1; "
-                         "pgrep -f 'sleep 98765[4]' > after; ip link > links; true"), 0);
+                         "while [ ! -e begun ]; do sleep 0.1; done; sleep 0.5; pgrep -f 'sleep 98765[4]' > before; "
+                         "kill -KILL $b; wait $b; sleep 1; "
+                         "pgrep -f 'sleep 98765[4]' > after; ip link > links; true"),
+                     0);
     assert_true(count_of(text_of("before"), "\n") >= 1);
     assert_string_equal(text_of("after"), "");
     assert_null(strstr(text_of("links"), "port1"));
@@ -149,8 +169,10 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hosts_are_apart), cmocka_unit_test(the_same_bits_as_on_one_host), cmocka_unit_test(a_gpt_too),
-                                       cmocka_unit_test(it_ends_as_its_command_does), cmocka_unit_test(a_cable_is_cut),
-                                       cmocka_unit_test(nothing_is_left), cmocka_unit_test(wrong_command_lines)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hosts_are_apart),    cmocka_unit_test(the_same_bits_as_on_one_host),
+        cmocka_unit_test(a_gpt_too),          cmocka_unit_test(it_ends_as_its_command_does),
+        cmocka_unit_test(a_cable_is_cut),     cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }

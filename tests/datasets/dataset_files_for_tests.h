@@ -22,7 +22,10 @@ static inline void folder_make(char folder[FILES_PATH])
     if (!mkdtemp(folder)) abort();
 }
 
-static inline int file_remove(const char *path, const struct stat *st, int kind, struct FTW *at) { return remove(path); }
+static inline int file_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    return remove(path);
+}
 
 /* Removes a folder and everything in it. */
 static inline void folder_remove(const char *folder) { nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS); }
@@ -68,14 +71,21 @@ static inline void tiny_sample(int64_t i, uint8_t pixels[24], int32_t *label)
 static inline ls_dataset_info tiny_info(int64_t count)
 {
     static const char *const names[3] = {"cat", "dog", "f\xc3\xb6hn"};
-    return (ls_dataset_info){.split = "train", .count = count, .channels = 2, .height = 3, .width = 4, .classes = 3, .mean = {0.25f, 0.5f},
-                             .std = {0.5f, 0.125f}, .class_names = names};
+    return (ls_dataset_info){.split       = "train",
+                             .count       = count,
+                             .channels    = 2,
+                             .height      = 3,
+                             .width       = 4,
+                             .classes     = 3,
+                             .mean        = {0.25f, 0.5f},
+                             .std         = {0.5f, 0.125f},
+                             .class_names = names};
 }
 
 static inline ls_status tiny_write(const char *folder, int64_t count, int shards)
 {
     ls_writer      *w;
-    ls_dataset_info info = tiny_info(count);
+    ls_dataset_info info   = tiny_info(count);
     ls_status       status = ls_writer_new(&w, folder, &info, shards);
     for (int64_t i = 0; i < count && status == LS_OK; i++) {
         uint8_t pixels[24];

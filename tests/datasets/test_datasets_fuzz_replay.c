@@ -19,6 +19,7 @@ static void test_tokenizer(void **state) { replay("tokenizer", fuzz_tokenizer, 4
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_idx), cmocka_unit_test(test_picture), cmocka_unit_test(test_shard), cmocka_unit_test(test_tokenizer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_idx), cmocka_unit_test(test_picture),
+                                       cmocka_unit_test(test_shard), cmocka_unit_test(test_tokenizer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

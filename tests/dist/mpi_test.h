@@ -16,17 +16,17 @@ static inline int the_rank(void) { return ls_comm_rank(comm); }
 static inline int the_size(void) { return ls_comm_size(comm); }
 
 /* A rank that fails an assertion inside a test leaves the others waiting: it ends all of them. */
-#define run_on_ranks(argc, argv, tests)                                                                                                    \
-    __extension__({                                                                                                                        \
-        if (ls_comm_mpi(&comm, &(argc), &(argv)) != LS_OK) {                                                                               \
-            fprintf(stderr, "%s\n", ls_error_message());                                                                                   \
-            exit(1);                                                                                                                       \
-        }                                                                                                                                  \
-        if (the_rank() > 0) cmocka_set_message_output(CM_OUTPUT_TAP);                                                                      \
-        int run_failed = cmocka_run_group_tests(tests, NULL, NULL);                                                                        \
-        if (run_failed) MPI_Abort(MPI_COMM_WORLD, 1);                                                                                      \
-        ls_comm_free(comm);                                                                                                                \
-        run_failed;                                                                                                                        \
+#define run_on_ranks(argc, argv, tests)                                                                                \
+    __extension__({                                                                                                    \
+        if (ls_comm_mpi(&comm, &(argc), &(argv)) != LS_OK) {                                                           \
+            fprintf(stderr, "%s\n", ls_error_message());                                                               \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
+        if (the_rank() > 0) cmocka_set_message_output(CM_OUTPUT_TAP);                                                  \
+        int run_failed = cmocka_run_group_tests(tests, NULL, NULL);                                                    \
+        if (run_failed) MPI_Abort(MPI_COMM_WORLD, 1);                                                                  \
+        ls_comm_free(comm);                                                                                            \
+        run_failed;                                                                                                    \
     })
 
 #endif

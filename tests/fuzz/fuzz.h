@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A fuzz target is a function of bytes that must come back, whatever they are: with LS_OK or with an error that has a message.
- * Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by a test_fuzz_replay.c it is one of its cases.
+ * A fuzz target is a function of bytes that must come back, whatever they are: with LS_OK or with an error that has a
+ * message. Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by a test_fuzz_replay.c it is one of its
+ * cases.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
@@ -14,14 +15,14 @@
 #ifdef LS_FUZZ_REPLAY
 #define FUZZ_TARGET(name) static void fuzz_##name(const uint8_t *data, size_t bytes)
 #else
-#define FUZZ_TARGET(name)                                                                                                                   \
-    static void fuzz_##name(const uint8_t *data, size_t bytes);                                                                             \
-    int         LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);                                                                  \
-    int         LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)                                                                   \
-    {                                                                                                                                       \
-        fuzz_##name(data, bytes);                                                                                                           \
-        return 0;                                                                                                                           \
-    }                                                                                                                                       \
+#define FUZZ_TARGET(name)                                                                                              \
+    static void fuzz_##name(const uint8_t *data, size_t bytes);                                                        \
+    int         LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);                                             \
+    int         LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)                                              \
+    {                                                                                                                  \
+        fuzz_##name(data, bytes);                                                                                      \
+        return 0;                                                                                                      \
+    }                                                                                                                  \
     static void fuzz_##name(const uint8_t *data, size_t bytes)
 #endif
 
@@ -29,7 +30,8 @@
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
 
-/* It also asks for as much memory as a damaged file says, and takes NULL for an answer, as malloc gives it outside the sanitizer. */
+/* It also asks for as much memory as a damaged file says, and takes NULL for an answer, as malloc gives it outside the
+ * sanitizer. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a list of changes (three
- * bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the manifest, and without it is the file.  The checksums
- * in the manifest are right again: what is left to find the change are the checks of dist/checkpoint/checkpoint_hdf5.c and checkpoint_index.c. */
+ * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a
+ * list of changes (three bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the
+ * manifest, and without it is the file.  The checksums in the manifest are right again: what is left to find the change
+ * are the checks of dist/checkpoint/checkpoint_hdf5.c and checkpoint_index.c. */
 #include <hdf5.h>
 
 #include "dist/checkpoint/checkpoint.h"
@@ -24,10 +25,11 @@ static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); }
 
 /* Places that a change may touch. */
-static const char *const fuzz_places[] = {"param/w",   "param/b@0", "param/scale", "state/exp_avg/w",   "state/exp_avg", "param",     "state",
-                                          "param/new", "state/new", "new",         "state/exp_avg/new", "param/b@1",     "param/b@2"};
-static const char *const fuzz_names[]  = {"xxh64",       "format", "format_version", "step",  "epoch", "seed", "part",
-                                          "recipe_hash", "isa",    "progress_xxh64", "parts", "loss"};
+static const char *const fuzz_places[] = {
+    "param/w",   "param/b@0", "param/scale", "state/exp_avg/w",   "state/exp_avg", "param",    "state",
+    "param/new", "state/new", "new",         "state/exp_avg/new", "param/b@1",     "param/b@2"};
+static const char *const fuzz_names[] = {"xxh64",       "format", "format_version", "step",  "epoch", "seed", "part",
+                                         "recipe_hash", "isa",    "progress_xxh64", "parts", "loss"};
 #define FUZZ_PICK(list, k) ((list)[(k) % (sizeof(list) / sizeof *(list))])
 
 static hid_t fuzz_type(uint8_t how)

@@ -10,7 +10,8 @@ static const ls_graph *fuzz_gpt(void)
     static ls_graph *g;
     if (g) return g;
     g = ls_graph_new();
-    ls_gpt(.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 8, .layers = 1, .heads = 1, .width = 8, .context = 8);
+    ls_gpt(.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 8, .layers = 1, .heads = 1, .width = 8,
+           .context = 8);
     fuzz_expect(ls_graph_status(g) == LS_OK);
     return g;
 }

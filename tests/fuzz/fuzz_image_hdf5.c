@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HDF5 shards.  First byte even: the rest is the file.  Odd: the rest says how to make an HDF5 file that is sound as such, with
- * whatever types, ranks, sizes and attributes; mutations of raw bytes seldom get past HDF5's own checks.  With the second bit,
- * text, else pictures.
+ * HDF5 shards.  First byte even: the rest is the file.  Odd: the rest says how to make an HDF5 file that is sound as
+ * such, with whatever types, ranks, sizes and attributes; mutations of raw bytes seldom get past HDF5's own checks.
+ * With the second bit, text, else pictures.
  */
 #include <hdf5.h>
 
@@ -23,9 +23,10 @@ static hsize_t next_size(source *s)
 
 static hid_t next_type(source *s)
 {
-    const hid_t types[] = {H5T_STD_U8LE, H5T_STD_I32LE, H5T_IEEE_F32LE, H5T_STD_I64BE, H5T_IEEE_F64LE, H5T_STD_I8LE, H5T_STD_U16LE, H5T_C_S1};
-    unsigned v = next(s);
-    hid_t t = H5Tcopy(types[v % 8]);
+    const hid_t types[] = {H5T_STD_U8LE,   H5T_STD_I32LE, H5T_IEEE_F32LE, H5T_STD_I64BE,
+                           H5T_IEEE_F64LE, H5T_STD_I8LE,  H5T_STD_U16LE,  H5T_C_S1};
+    unsigned    v       = next(s);
+    hid_t       t       = H5Tcopy(types[v % 8]);
     if (v % 8 == 7) H5Tset_size(t, v & 16 ? H5T_VARIABLE : 1 + v / 8);
     return t;
 }
@@ -38,7 +39,7 @@ static void fill(source *s, uint8_t *data, size_t bytes)
 static void make_attribute(hid_t file, const char *name, hid_t normal, hsize_t n, source *s)
 {
     uint8_t  data[512] = {0};
-    unsigned how = next(s);
+    unsigned how       = next(s);
     if (how > 250) return;
     hid_t type = how > 220 ? next_type(s) : H5Tcopy(normal);
     if (how > 200) n = next_size(s) % 9;
@@ -47,7 +48,7 @@ static void make_attribute(hid_t file, const char *name, hid_t normal, hsize_t n
     fill(s, data, 24);
     if (H5Tis_variable_str(type) > 0) {
         const char *text[9] = {"train", "test", (char *)data + 16, "", "x", "y", "z", "train", "train"};
-        data[23] = 0;
+        data[23]            = 0;
         H5Awrite(a, type, text);
     } else
         H5Awrite(a, type, data);
@@ -59,8 +60,8 @@ static void make_attribute(hid_t file, const char *name, hid_t normal, hsize_t n
 static void make_set(hid_t file, const char *name, hid_t normal, int rank, const hsize_t *dims, source *s)
 {
     static uint8_t data[1 << 16];
-    hsize_t  dim[8], chunk[8], n = 1;
-    unsigned how = next(s);
+    hsize_t        dim[8], chunk[8], n = 1;
+    unsigned       how = next(s);
     if (how > 250) return;
     hid_t type = how > 220 ? next_type(s) : H5Tcopy(normal);
     if (how > 210) rank = (int)(next(s) % 6);
@@ -94,7 +95,8 @@ static void make_set(hid_t file, const char *name, hid_t normal, int rank, const
 
 static void make_file(const char *path, source *s)
 {
-    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), text = H5Tcopy(H5T_C_S1), names = H5Tcopy(H5T_C_S1);
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), text = H5Tcopy(H5T_C_S1),
+          names     = H5Tcopy(H5T_C_S1);
     hsize_t dims[4] = {next(s) % 8, next(s) % 4, next(s) % 5, next(s) % 5}, classes = 3;
     H5Tset_size(text, 5);
     H5Tset_size(names, H5T_VARIABLE);
@@ -153,9 +155,12 @@ FUZZ_TARGET(shard)
     if (!bytes) return;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     snprintf(path, sizeof path, "%s/train.h5", fuzz_folder());
-    if ((data[0] & 3) == 3) make_text(path, &s);
-    else if (data[0] & 1) make_file(path, &s);
-    else file_write(path, data + 1, bytes - 1);
+    if ((data[0] & 3) == 3)
+        make_text(path, &s);
+    else if (data[0] & 1)
+        make_file(path, &s);
+    else
+        file_write(path, data + 1, bytes - 1);
 
     ls_status status = ls_dataset_open(&d, path, NULL);
     fuzz_status(status);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: the bytes up to the first zero are the file, the rest is an override.  What is accepted is written, read back to the same
- * hash, and its model is built. */
+ * Recipes: the bytes up to the first zero are the file, the rest is an override.  What is accepted is written, read
+ * back to the same hash, and its model is built. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 static char *recipe_written(const ls_recipe *r, size_t *bytes)
 {
     char *text = NULL;
-    FILE *out = open_memstream(&text, bytes);
+    FILE *out  = open_memstream(&text, bytes);
     fuzz_expect(out != NULL);
     ls_recipe_print(r, out);
     fclose(out);
@@ -20,7 +20,7 @@ static char *recipe_written(const ls_recipe *r, size_t *bytes)
 
 FUZZ_TARGET(recipe)
 {
-    const uint8_t *zero = bytes ? memchr(data, 0, bytes) : NULL;
+    const uint8_t *zero   = bytes ? memchr(data, 0, bytes) : NULL;
     size_t         length = zero ? (size_t)(zero - data) : bytes, rest = zero ? bytes - length - 1 : 0, written;
     char           word[4096] = "", *override[] = {word};
     ls_recipe     *r, *again;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading safetensors: the bytes are the file, or the index of a folder with two good files.  The first byte, which is taken
- * off, says which: odd allows extra tensors, 2 is an index. */
+ * Reading safetensors: the bytes are the file, or the index of a folder with two good files.  The first byte, which is
+ * taken off, says which: odd allows extra tensors, 2 is an index. */
 #include "dist/dist.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/params.h"
@@ -21,7 +21,10 @@ static const char *fuzz_put(const uint8_t *data, size_t bytes)
     static char path[FILES_PATH + 64];
     static bool made;
     if (!made) {
-        fuzz_put_file("a", "{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}}", 32);
+        fuzz_put_file("a",
+                      "{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},\"b\":{\"dtype\":\"F32\","
+                      "\"shape\":[2],\"data_offsets\":[24,32]}}",
+                      32);
         fuzz_put_file("b", "{\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4);
         made = true;
     }

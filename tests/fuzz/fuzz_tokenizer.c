@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tokenizers.  The first byte says what the rest is: 0 a tokenizer.json, 1 a vocab.json and a merges.txt with a byte 0 between
- * them, 2 a text to encode, 3 a text to learn from.  Whatever loads must give back each text, cut it where it says, and be saved
- * and loaded as it is.
+ * Tokenizers.  The first byte says what the rest is: 0 a tokenizer.json, 1 a vocab.json and a merges.txt with a byte 0
+ * between them, 2 a text to encode, 3 a text to learn from.  Whatever loads must give back each text, cut it where it
+ * says, and be saved and loaded as it is.
  */
 #include "datasets/tokenizer/tokenizer_internal.h"
 #include "tests/fuzz/fuzz.h"
@@ -33,7 +33,8 @@ static void check_text(const ls_tokenizer *t, const char *text, size_t bytes)
         bool as_it_is = ls_tokenizer_kind_of(t) == LS_TOKENIZER_BYTES;
         fuzz_expect(ls__utf8_clean((const uint8_t *)text, bytes, &clean, &replaced) == LS_OK);
         fuzz_expect(ls_tokenizer_decode(t, whole.id, whole.count, &back) == LS_OK);
-        fuzz_expect(back.bytes == (as_it_is ? bytes : clean.bytes) && (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0));
+        fuzz_expect(back.bytes == (as_it_is ? bytes : clean.bytes) &&
+                    (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0));
         fuzz_expect(as_it_is || whole.replaced == replaced);
         fuzz_expect(encode_in_pieces(t, text, bytes, &pieces) == LS_OK && pieces.count == whole.count);
         fuzz_expect(whole.count == 0 || memcmp(pieces.id, whole.id, (size_t)whole.count * sizeof *whole.id) == 0);
@@ -92,8 +93,9 @@ static void check_learning(const char *path)
     ls_tokenizer *t;
     const char   *files[2] = {path, path};
     for (int kind = LS_TOKENIZER_CHARS; kind <= LS_TOKENIZER_BPE; kind++) {
-        ls_status status = ls_tokenizer_train(&t, .kind = (ls_tokenizer_kind)kind, .size = kind == LS_TOKENIZER_BPE ? 290 : 0, .files = 2, .file = files,
-                                              .end = true, .max_words = 16);
+        ls_status status =
+            ls_tokenizer_train(&t, .kind = (ls_tokenizer_kind)kind, .size = kind == LS_TOKENIZER_BPE ? 290 : 0,
+                               .files = 2, .file = files, .end = true, .max_words = 16);
         fuzz_status(status);
         if (status != LS_OK) continue;
         check_saved(t);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuzz targets in the normal tests: on their committed seeds, each as it is, cut, and with bytes changed in ways that are the same
- * every time.
+ * Fuzz targets in the normal tests: on their committed seeds, each as it is, cut, and with bytes changed in ways that
+ * are the same every time.
  *
  *     #define LS_FUZZ_REPLAY
  *     #include "tests/fuzz/fuzz_import_mnist.c"

@@ -21,7 +21,8 @@ int main(void)
     int               n = scandir(LOCKSTEP_SOURCE "/tests/golden/ops", &file, NULL, alphasort), tests = 0;
     for (int i = 0; i < n && tests < MOST; i++)
         if (strstr(file[i]->d_name, ".txt"))
-            test[tests++] = (struct CMUnitTest){.name = file[i]->d_name, .test_func = as_pytorch, .initial_state = file[i]->d_name};
+            test[tests++] =
+                (struct CMUnitTest){.name = file[i]->d_name, .test_func = as_pytorch, .initial_state = file[i]->d_name};
     int failed = tests ? _cmocka_run_group_tests("ops", test, (size_t)tests, NULL, NULL) : 1;
     for (int i = 0; i < n; i++) free(file[i]);
     free(file);

@@ -8,7 +8,7 @@ import pathlib
 from tokenizers import Regex, __version__
 from tokenizers.pre_tokenizers import Split
 
-OUT = pathlib.Path(__file__).parents[2] / "datasets" / "unicode_ranges.h"
+OUT = pathlib.Path(__file__).parents[2] / "datasets" / "tokenizer" / "unicode_ranges.h"
 
 
 def members(pattern):
@@ -37,6 +37,6 @@ lines = [
 for name, pattern in [("SPACE", r"\s"), ("LETTER", r"\p{L}"), ("NUMBER", r"\p{N}")]:
     found = ranges(members(pattern))
     lines.append(f"/* {pattern} */")
-    for i in range(0, len(found), 6):
-        lines.append(" ".join(f"X({name}, 0x{a:x}, 0x{b:x})" for a, b in found[i : i + 6]))
+    for i in range(0, len(found), 4):
+        lines.append(" ".join(f"X({name}, 0x{a:x}, 0x{b:x})" for a, b in found[i : i + 4]))
 OUT.write_text("\n".join(lines) + "\n")

@@ -15,11 +15,11 @@ static ls_tensor *my_model(ls_graph *g, ls_tensor *x)
 static ls_status train(ls_comm *comm)
 {
     enum { BATCH = 64, EPOCHS = 2 };
-    ls_graph   *g = ls_graph_new();
-    ls_tensor  *x = ls_input(g, "image", LS_F32, 1, 28, 28);
-    ls_tensor  *y = ls_input(g, "label", LS_I32);
+    ls_graph   *g      = ls_graph_new();
+    ls_tensor  *x      = ls_input(g, "image", LS_F32, 1, 28, 28);
+    ls_tensor  *y      = ls_input(g, "label", LS_I32);
     ls_tensor  *logits = my_model(g, x);
-    ls_tensor  *loss = ls_cross_entropy(logits, y);
+    ls_tensor  *loss   = ls_cross_entropy(logits, y);
     int         rank = ls_comm_rank(comm), ranks = ls_comm_size(comm), shards = ls_default_shards(BATCH);
     ls_trainer *t;
     ls_dataset *digits;
@@ -27,15 +27,20 @@ static ls_status train(ls_comm *comm)
     ls_batch    batch;
     ls_metrics  m = {0};
 
-    LS_TRY(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .optim = ls_adam(.lr = 2e-3f), .seed = 1, .logits = logits, .label = y));
+    LS_TRY(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .optim = ls_adam(.lr = 2e-3f), .seed = 1,
+                          .logits = logits, .label = y));
     LS_TRY(ls_dataset_digits(&digits, "train", 4000, 1));
-    LS_TRY(ls_loader_new(&data, digits, .batch = BATCH, .shards = shards, .ranks = ranks, .rank = rank, .seed = 1, .epochs = EPOCHS));
+    LS_TRY(ls_loader_new(&data, digits, .batch = BATCH, .shards = shards, .ranks = ranks, .rank = rank, .seed = 1,
+                         .epochs = EPOCHS));
     while (ls_loader_next(data, &batch)) {
         LS_TRY(ls_trainer_step(t, &batch, &m));
-        if (rank == 0 && m.step % 25 == 0) printf("step %lld  loss %.3f  accuracy %.3f\n", (long long)m.step, m.loss, m.accuracy);
+        if (rank == 0 && m.step % 25 == 0)
+            printf("step %lld  loss %.3f  accuracy %.3f\n", (long long)m.step, m.loss, m.accuracy);
     }
     LS_TRY(ls_loader_status(data));
-    if (rank == 0) printf("done: ranks %d  digest %016llx  accuracy %.3f\n", ranks, (unsigned long long)ls_trainer_digest(t), m.accuracy);
+    if (rank == 0)
+        printf("done: ranks %d  digest %016llx  accuracy %.3f\n", ranks, (unsigned long long)ls_trainer_digest(t),
+               m.accuracy);
     ls_loader_free(data);
     ls_dataset_free(digits);
     ls_trainer_free(t);

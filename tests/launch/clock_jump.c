@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A clock on the wall that jumps, for LD_PRELOAD: from CLOCK_JUMP_AFTER milliseconds (default 300) after the process began it is a day ahead and a
- * day behind in turns, each for a third of a second.  Clocks that cannot jump are left alone. */
+ * A clock on the wall that jumps, for LD_PRELOAD: from CLOCK_JUMP_AFTER milliseconds (default 300) after the process
+ * began it is a day ahead and a day behind in turns, each for a third of a second.  Clocks that cannot jump are left
+ * alone. */
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -35,7 +36,8 @@ static time_t jump(void)
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
     int code = (int)syscall(SYS_clock_gettime, clock, t);
-    if (code == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI)) t->tv_sec += jump();
+    if (code == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI))
+        t->tv_sec += jump();
     return code;
 }
 

@@ -33,7 +33,8 @@ static inline void folder_enter(void)
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
     /* A test that was itself started by a launcher must not look like a rank. */
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "LOCKSTEP_ISA", "LOCKSTEP_DATA"};
+    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
+                                        "LOCKSTEP_ISA",         "LOCKSTEP_DATA"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
     setenv("OMP_WAIT_POLICY", "passive", 1);
     setenv("NO_COLOR", "1", 1);
@@ -56,19 +57,23 @@ typedef struct run_options {
     const char *program; /* NULL: "PROGRAM ARGUMENTS"; else a shell command, in which $P is the program */
 } run_options;
 
-/* The exit code: 124 when it ran too long.  Under mpirun every rank also writes its own code into the file code.RANK. */
+/* The exit code: 124 when it ran too long.  Under mpirun every rank also writes its own code into the file code.RANK.
+ */
 #define run(arguments, ...) run_with((arguments), (run_options){.given = true, __VA_ARGS__})
 static inline int run_with(const char *arguments, run_options o)
 {
     char command[4096], ranks[256] = "";
-    if (o.ranks) snprintf(ranks, sizeof ranks, MPIRUN " -np %d sh -c 'sh ./rank; echo $? > code.$OMPI_COMM_WORLD_RANK'", o.ranks);
+    if (o.ranks)
+        snprintf(ranks, sizeof ranks, MPIRUN " -np %d sh -c 'sh ./rank; echo $? > code.$OMPI_COMM_WORLD_RANK'",
+                 o.ranks);
     FILE *f = fopen("rank", "w");
     assert_non_null(f);
     fprintf(f, "P=%s\n%s ", LOCKSTEP_PROGRAM, o.before ? o.before : "");
     fprintf(f, o.program ? "%s%s\n" : "$P %s%s\n", o.program ? o.program : "", arguments);
     fclose(f);
-    snprintf(command, sizeof command, "rm -f code.*; export OMP_NUM_THREADS=%d; timeout -k 5 %d %s > out 2> err < /dev/null", o.threads ? o.threads : 1,
-             o.seconds ? o.seconds : 60, o.ranks ? ranks : "sh ./rank");
+    snprintf(command, sizeof command,
+             "rm -f code.*; export OMP_NUM_THREADS=%d; timeout -k 5 %d %s > out 2> err < /dev/null",
+             o.threads ? o.threads : 1, o.seconds ? o.seconds : 60, o.ranks ? ranks : "sh ./rank");
     int status = system(command);
     assert_true(WIFEXITED(status));
     if (!o.ranks || WEXITSTATUS(status)) return WEXITSTATUS(status);

@@ -7,9 +7,12 @@
 
 #include "tests/launch/run_program.h"
 
-/* A test of another recipe defines both.  22 steps, two epochs; 650 samples are no multiple of the batch, nor is a batch of 60 one of its 8 shards. */
+/* A test of another recipe defines both.  22 steps, two epochs; 650 samples are no multiple of the batch, nor is a
+ * batch of 60 one of its 8 shards. */
 #ifndef RUN
-#define RUN "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=2 log.every=1 checkpoint.every=4 "
+#define RUN                                                                                                            \
+    "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=2 log.every=1 "          \
+    "checkpoint.every=4 "
 #define STEPS 22
 #endif
 
@@ -25,7 +28,8 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* ---- reading metrics.jsonl ------------------------------------------------------------------------------------------- */
+/* ---- reading metrics.jsonl
+ * ------------------------------------------------------------------------------------------- */
 
 /* Every line of the file, whole and in order; fails on a line that is no event. */
 static json_t *events_of(const char *run_dir)
@@ -37,7 +41,8 @@ static json_t *events_of(const char *run_dir)
     assert_non_null(f);
     while (fgets(line, sizeof line, f)) {
         json_t *event = json_loads(line, 0, NULL);
-        if (!json_is_object(event) || !json_is_string(json_object_get(event, "event"))) fail_msg("%s: a line is no event: %s", path, line);
+        if (!json_is_object(event) || !json_is_string(json_object_get(event, "event")))
+            fail_msg("%s: a line is no event: %s", path, line);
         json_array_append_new(all, event);
     }
     fclose(f);
@@ -95,7 +100,8 @@ static inline void kill_at(int step, int ranks, const char *signal)
 {
     char program[512];
     snprintf(program, sizeof program,
-             "$P " RUN "run.dir=killed & p=$!; while kill -0 $p 2>/dev/null && ! grep -q '\"step\":%d,\"epoch\"' killed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
+             "$P " RUN "run.dir=killed & p=$!; while kill -0 $p 2>/dev/null && ! grep -q '\"step\":%d,\"epoch\"' "
+             "killed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
              "test ${OMPI_COMM_WORLD_RANK:-0} = %d && kill -%s $p; wait $p",
              step, ranks ? ranks - 1 : 0, signal);
     run_with("", (run_options){.ranks = ranks, .program = program});

@@ -5,19 +5,23 @@
 #include <limits.h>
 #include <math.h>
 
-static ls_status operand(const char *name, const char *which, int64_t rows, int64_t cols, int64_t row, int64_t col, ls_blas_operand *o)
+static ls_status operand(const char *name, const char *which, int64_t rows, int64_t cols, int64_t row, int64_t col,
+                         ls_blas_operand *o)
 {
     bool by_rows = col == 1 || cols == 1, by_cols = row == 1 || rows == 1;
-    LS_CHECK(by_rows || by_cols, LS_ERR_USAGE, "%s: expected %s with a stride of 1 in one dim, found strides of %lld and %lld", name, which,
+    LS_CHECK(by_rows || by_cols, LS_ERR_USAGE,
+             "%s: expected %s with a stride of 1 in one dim, found strides of %lld and %lld", name, which,
              (long long)row, (long long)col);
     o->transposed  = !(by_rows && (row >= cols || rows == 1));
     int64_t stride = o->transposed ? col : row, least = o->transposed ? rows : cols;
     if ((o->transposed ? cols : rows) == 1 && stride < least) stride = least;
     if (stride < 1) stride = 1;
-    LS_CHECK(stride >= least, LS_ERR_USAGE, "%s: expected %s with rows that do not overlap, found %lld elements %lld apart", name, which,
+    LS_CHECK(stride >= least, LS_ERR_USAGE,
+             "%s: expected %s with rows that do not overlap, found %lld elements %lld apart", name, which,
              (long long)least, (long long)stride);
-    LS_CHECK(stride <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX, LS_ERR_USAGE, "%s: expected %s with dims of at most %d, found %lld x %lld",
-             name, which, INT_MAX, (long long)rows, (long long)cols);
+    LS_CHECK(stride <= INT_MAX && rows <= INT_MAX && cols <= INT_MAX, LS_ERR_USAGE,
+             "%s: expected %s with dims of at most %d, found %lld x %lld", name, which, INT_MAX, (long long)rows,
+             (long long)cols);
     o->stride = (int)stride;
     return LS_OK;
 }
@@ -25,7 +29,8 @@ static ls_status operand(const char *name, const char *which, int64_t rows, int6
 ls_status ls__provider_operands(const char *name, const ls_gemm *g, ls_blas_operand *x, ls_blas_operand *w)
 {
     LS_CHECK(g->splits <= 1, LS_ERR_USAGE, "%s: expected a product in one part, found %d parts of K", name, g->splits);
-    LS_CHECK(g->y_row <= INT_MAX, LS_ERR_USAGE, "%s: expected rows of at most %d elements, found %lld", name, INT_MAX, (long long)g->y_row);
+    LS_CHECK(g->y_row <= INT_MAX, LS_ERR_USAGE, "%s: expected rows of at most %d elements, found %lld", name, INT_MAX,
+             (long long)g->y_row);
     LS_TRY(operand(name, "x", g->m, g->k, g->x_row, g->x_col, x));
     LS_TRY(operand(name, "w", g->k, g->n, g->w_row, g->w_col, w));
     return LS_OK;
@@ -39,7 +44,8 @@ bool ls__provider_begin(const ls_gemm *g)
     return true;
 }
 
-static ls_status check_one(const char *name, const char *detail, const char *hint, ls_status (*gemm)(const ls_gemm *g), ls_gemm g)
+static ls_status check_one(const char *name, const char *detail, const char *hint, ls_status (*gemm)(const ls_gemm *g),
+                           ls_gemm g)
 {
     LS_TRY(gemm(&g));
     for (int64_t i = 0; i < g.m; i++)
@@ -51,13 +57,16 @@ static ls_status check_one(const char *name, const char *detail, const char *hin
                 size += fabs(term);
             }
             LS_CHECK(fabs(found - want) <= 1e-5 * size, LS_ERR_ENV,
-                     "%s (%s) computes wrong products on this processor: expected %.7g at row %lld, column %lld of %lld x %lld x %lld, found %.7g"
-                     LS_HINT "%s", name, detail, want, (long long)i, (long long)j, (long long)g.m, (long long)g.n, (long long)g.k, found, hint);
+                     "%s (%s) computes wrong products on this processor: expected %.7g at row %lld, column %lld of "
+                     "%lld x %lld x %lld, found %.7g" LS_HINT "%s",
+                     name, detail, want, (long long)i, (long long)j, (long long)g.m, (long long)g.n, (long long)g.k,
+                     found, hint);
         }
     return LS_OK;
 }
 
-ls_status ls__provider_check(const char *name, const char *detail, const char *hint, ls_status (*gemm)(const ls_gemm *g))
+ls_status ls__provider_check(const char *name, const char *detail, const char *hint,
+                             ls_status (*gemm)(const ls_gemm *g))
 {
     enum { M = 67, N = 50, K = 129 };
     static const int64_t sizes[][3] = {{M, N, K}, {1, N, K}, {M, 1, K}, {6, 25, 64}, {16, 16, 16}};

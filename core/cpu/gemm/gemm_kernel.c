@@ -6,9 +6,10 @@
 
 enum { GROUPS = (LS_MR + 3) / 4, UNROLL = 4, UNROLL_TREE = 8 };
 
-/* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14 rows. */
-V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2], float *panel,
-                   const int rows, const int vecs, const int group)
+/* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14
+ * rows. */
+V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2],
+                   float *panel, const int rows, const int vecs, const int group)
 {
     vf w0 = v_load_part(w, left[0]), w1 = {0};
     if (vecs == 2) w1 = v_load_part(w + LS_V, left[1]);
@@ -34,19 +35,21 @@ V_INLINE void fetch_line(ls_fetch *f)
     f->at += f->count-- > 0 ? on : 0;
 }
 
-/* `rows`, `vecs`, `partial`, `packed`, `packs` and `tree` (more than one piece) are constants where this is inlined, so all loops but
- * those over pieces and k vanish.  Packed operands have strides that are known, too.
- * What is fetched meanwhile is fetched a few lines at a time: many at once would keep the loads of x waiting, and lines of y might drive
- * each other out of L1 before the last tile's are stored. */
-V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed, const bool packs, const bool tree)
+/* `rows`, `vecs`, `partial`, `packed`, `packs` and `tree` (more than one piece) are constants where this is inlined, so
+ * all loops but those over pieces and k vanish.  Packed operands have strides that are known, too. What is fetched
+ * meanwhile is fetched a few lines at a time: many at once would keep the loads of x waiting, and lines of y might
+ * drive each other out of L1 before the last tile's are stored. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed,
+                   const bool packs, const bool tree)
 {
     const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
-    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col, w_row = packed && !packs ? LS_NR : t->w_row;
-    const int     group = packed ? LS_MR : 4;
-    const int     unroll = tree ? UNROLL_TREE : UNROLL;
-    const float  *w = t->w, *x[GROUPS];
-    vf            acc[LS_MR][2];
-    vf            waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
+    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col,
+                  w_row = packed && !packs ? LS_NR : t->w_row;
+    const int    group  = packed ? LS_MR : 4;
+    const int    unroll = tree ? UNROLL_TREE : UNROLL;
+    const float *w      = t->w, *x[GROUPS];
+    vf           acc[LS_MR][2];
+    vf           waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
 #pragma GCC unroll 16
     for (int g = 0; g * group < rows; g++) x[g] = t->x + g * group * x_row;
     if (!packed)
@@ -137,10 +140,10 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #define ROWS(X) X(1) X(2) X(3) X(4)
 #endif
 
-#define KERNELS(rows)                                                                                                                      \
-    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false, false, true); }                                         \
-    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false, false, true); }                                         \
-    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false, false, true); }                                         \
+#define KERNELS(rows)                                                                                                  \
+    static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false, false, true); }                     \
+    static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false, false, true); }                     \
+    static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false, false, true); }                     \
     static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false, false, true); }
 ROWS(KERNELS)
 

@@ -9,7 +9,7 @@
 
 #include "core/base/arena.h"
 
-/* ---- the pool ------------------------------------------------------------------------------------------------------ */
+/* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
 enum { SLOTS = 1024, SLACK = 64 };
 
@@ -21,14 +21,17 @@ static struct slot {
 static _Atomic int       made;
 static _Thread_local int last; /* the slot this thread had: its memory is in this core's cache */
 
-static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_KC + SLACK), floats_state = LS_STATE;
+static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_KC + SLACK),
+                    floats_state = LS_STATE;
 
 /* Makes `count` more slots.  Runs once in a process as a rule, so one thread at a time is enough. */
 static void grow(int count)
 {
 #pragma omp critical(ls_gemm_pool)
     for (int i = 0; i < count && made < SLOTS; i++) {
-        if (ls_block_new(&pool[made].block, (floats_w + floats_x + floats_state) * sizeof(float), "matrix product") != LS_OK) ls__no_memory();
+        if (ls_block_new(&pool[made].block, (floats_w + floats_x + floats_state) * sizeof(float), "matrix product") !=
+            LS_OK)
+            ls__no_memory();
         atomic_fetch_add(&made, 1);
     }
 }
@@ -59,9 +62,12 @@ ls_gemm_space ls__gemm_space_take(void)
     return (ls_gemm_space){.w = base, .state = base + floats_w, .x = base + floats_w + floats_state, .slot = slot};
 }
 
-void ls__gemm_space_give(ls_gemm_space space) { atomic_store_explicit(&pool[space.slot].taken, 0, memory_order_release); }
+void ls__gemm_space_give(ls_gemm_space space)
+{
+    atomic_store_explicit(&pool[space.slot].taken, 0, memory_order_release);
+}
 
-/* ---- panels -------------------------------------------------------------------------------------------------------- */
+/* ---- panels ------------------------------------------------------------------------------------------------------ */
 
 /* BLOCK k of BLOCK vectors of which k is the contiguous dim: to[j * step + c] = from[c][j]. */
 #if defined(__AVX2__)
@@ -108,8 +114,8 @@ V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float 
 #if defined(__AVX512F__)
 enum { WIDE = 16 };
 
-/* The same for WIDE.  Whole lines are read and written: vectors that lie a multiple of 4 KiB apart share a few sets of L1, and a line
- * read in pieces would have to come from L2 for each. */
+/* The same for WIDE.  Whole lines are read and written: vectors that lie a multiple of 4 KiB apart share a few sets of
+ * L1, and a line read in pieces would have to come from L2 for each. */
 V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
 {
     __m512 r[WIDE], s[WIDE];
@@ -142,12 +148,15 @@ V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *t
 #else
 enum { WIDE = BLOCK };
 
-V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step) { transpose_block(from, at, to, step); }
+V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
+{
+    transpose_block(from, at, to, step);
+}
 #endif
 
-/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block writes all
- * its columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and what was spilt is
- * written over. */
+/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block
+ * writes all its columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and
+ * what was spilt is written over. */
 V_INLINE void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
 {
     for (int64_t c = (count - 1) / WIDE * WIDE; c >= 0; c -= WIDE) {
@@ -182,7 +191,8 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
         for (int64_t c = 0; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
 }
 
-/* `tiles` panels of LS_MR rows that lie side by side, together, so that whole lines of x are used while they are near. */
+/* `tiles` panels of LS_MR rows that lie side by side, together, so that whole lines of x are used while they are near.
+ */
 V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, float *panel)
 {
     enum { AHEAD = 12, LINE = 16 };
@@ -209,8 +219,10 @@ void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows,
         const int64_t left = rows - r, count = left < LS_MR ? left : LS_MR;
         if (x_row == 1 && left >= SOME * LS_MR) {
             int64_t tiles = left >= MANY * LS_MR ? MANY : SOME;
-            if (tiles == MANY) gather(from, x_col, MANY, k, to);
-            else gather(from, x_col, SOME, k, to);
+            if (tiles == MANY)
+                gather(from, x_col, MANY, k, to);
+            else
+                gather(from, x_col, SOME, k, to);
             r += tiles * LS_MR;
             continue;
         }

@@ -22,9 +22,9 @@ void          LS_ISA_NAME(ls__gemm_space_give)(ls_gemm_space space);
 /* k x n of w, n <= LS_NR, as k rows of LS_NR; what the columns from n on hold means nothing. */
 void LS_ISA_NAME(ls__gemm_pack_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel);
 
-/* rows x k of x as panels of k rows of LS_MR floats, one panel for every LS_MR rows, ls__gemm_x_panel(k) floats apart; up to LS_V
- * floats more may be written.  The distance is an odd number of lines as a rule: panels that are written together would else meet in
- * a few sets of the cache. */
+/* rows x k of x as panels of k rows of LS_MR floats, one panel for every LS_MR rows, ls__gemm_x_panel(k) floats apart;
+ * up to LS_V floats more may be written.  The distance is an odd number of lines as a rule: panels that are written
+ * together would else meet in a few sets of the cache. */
 static inline int64_t ls__gemm_x_panel(int64_t k) { return LS_MR * k + 16; }
 void LS_ISA_NAME(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel);
 

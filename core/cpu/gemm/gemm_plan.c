@@ -7,12 +7,14 @@
 void ls__gemm_plan(ls_plan *plan, const ls_gemm *g)
 {
     bool cut = g->splits > 1;
-    *plan    = (ls_plan){.bound = cut ? g->bound : plan->whole, .whole = {0, g->k}, .parts = cut ? g->splits : 1, .add = g->add};
+    *plan    = (ls_plan){
+           .bound = cut ? g->bound : plan->whole, .whole = {0, g->k}, .parts = cut ? g->splits : 1, .add = g->add};
 }
 
 static int64_t part_len(const ls_plan *plan, int part) { return plan->bound[part + 1] - plan->bound[part]; }
 
-/* Where the sum of subtree `index` of level `level` goes: it is added to the left ones that wait, then waits or is the result. */
+/* Where the sum of subtree `index` of level `level` goes: it is added to the left ones that wait, then waits or is the
+ * result. */
 static void carry(const ls_plan *plan, ls_packed_range *run, int level, int index)
 {
     for (; index & 1; index /= 2, level++) run->add[run->adds++] = (unsigned char)(LS_BUF_LEVEL + level);
@@ -73,8 +75,9 @@ int ls__gemm_plan_levels(const ls_plan *plan)
     return levels;
 }
 
-/* ---- dealing ---------------------------------------------------------------------------------------------------------
- * The cost of a deal is that of the busiest thread, in multiply-adds of one vector. */
+/* ---- dealing
+ * --------------------------------------------------------------------------------------------------------- The cost of
+ * a deal is that of the busiest thread, in multiply-adds of one vector. */
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 

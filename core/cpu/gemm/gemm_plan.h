@@ -2,12 +2,13 @@
  *
  * In which order a matrix product goes through K.
  *
- * K is cut into parts (the caller's bounds), and a part longer than KC into equal segments.  The sum of a part is that of its
- * segments from first to last; the parts are added as a binary tree.  All of this is a function of the bounds alone.
+ * K is cut into parts (the caller's bounds), and a part longer than KC into equal segments.  The sum of a part is that
+ * of its segments from first to last; the parts are added as a binary tree.  All of this is a function of the bounds
+ * alone.
  *
- * A *run* is what is packed at a time, and one call of the micro-kernel for a tile: one segment, or a subtree of short parts
- * that fits into KC together; each of its parts is a *piece*.  Sums of runs wait in buffers: the subtree on the left of the
- * one being summed at level l, as with the digits of a binary counter.
+ * A *run* is what is packed at a time, and one call of the micro-kernel for a tile: one segment, or a subtree of short
+ * parts that fits into KC together; each of its parts is a *piece*.  Sums of runs wait in buffers: the subtree on the
+ * left of the one being summed at level l, as with the digits of a binary counter.
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_PLAN_H
 #define LS_CORE_CPU_GEMM_GEMM_PLAN_H

@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 /* dnnl.h; row-major, with alpha and beta as in BLAS. */
-typedef int dnnl_sgemm_fn(char trans_x, char trans_w, int64_t m, int64_t n, int64_t k, float alpha, const float *x, int64_t x_stride,
-                          const float *w, int64_t w_stride, float beta, float *y, int64_t y_stride);
+typedef int dnnl_sgemm_fn(char trans_x, char trans_w, int64_t m, int64_t n, int64_t k, float alpha, const float *x,
+                          int64_t x_stride, const float *w, int64_t w_stride, float beta, float *y, int64_t y_stride);
 typedef struct version {
     int major, minor, patch; /* the first fields of dnnl_version_t */
 } version;
@@ -27,11 +27,11 @@ static ls_status gemm_unchecked(const ls_gemm *g)
     float     beta    = ls__provider_begin(g) ? 1 : 0;
     const int threads = omp_get_max_threads();
     if (g->serial) omp_set_num_threads(1); /* of this thread's regions only */
-    int failed = dnnl_sgemm(x.transposed ? 'T' : 'N', w.transposed ? 'T' : 'N', g->m, g->n, g->k, 1, g->x, x.stride, g->w, w.stride, beta,
-                            g->y, g->y_row);
+    int failed = dnnl_sgemm(x.transposed ? 'T' : 'N', w.transposed ? 'T' : 'N', g->m, g->n, g->k, 1, g->x, x.stride,
+                            g->w, w.stride, beta, g->y, g->y_row);
     if (g->serial) omp_set_num_threads(threads);
-    LS_CHECK(!failed, LS_ERR_FAILED, "oneDNN: dnnl_sgemm of %lld x %lld x %lld failed with status %d", (long long)g->m, (long long)g->n,
-             (long long)g->k, failed);
+    LS_CHECK(!failed, LS_ERR_FAILED, "oneDNN: dnnl_sgemm of %lld x %lld x %lld failed with status %d", (long long)g->m,
+             (long long)g->n, (long long)g->k, failed);
     return LS_OK;
 }
 
@@ -43,7 +43,8 @@ static ls_status open_library(void)
     const version *(*get_version)(void);
     *(void **)&get_version = dlsym(library, "dnnl_version");
     *(void **)&dnnl_sgemm  = dlsym(library, "dnnl_sgemm");
-    LS_CHECK(get_version && dnnl_sgemm, LS_ERR_ENV, "%s is not a oneDNN: it lacks dnnl_sgemm or dnnl_version", LOCKSTEP_ONEDNN);
+    LS_CHECK(get_version && dnnl_sgemm, LS_ERR_ENV, "%s is not a oneDNN: it lacks dnnl_sgemm or dnnl_version",
+             LOCKSTEP_ONEDNN);
     const version *v = get_version();
     snprintf(detail, sizeof detail, "%d.%d.%d", v->major, v->minor, v->patch);
     return ls__provider_check("oneDNN", detail, "build with LOCKSTEP_WITH_ONEDNN=OFF", gemm_unchecked);

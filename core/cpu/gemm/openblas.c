@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * OpenBLAS, of the OpenMP flavour.  openblas_set_num_threads is never called: in this flavour it sets the threads of the whole
- * process.  OpenBLAS takes as many threads as OpenMP allows, and one within a parallel region. */
+ * OpenBLAS, of the OpenMP flavour.  openblas_set_num_threads is never called: in this flavour it sets the threads of
+ * the whole process.  OpenBLAS takes as many threads as OpenMP allows, and one within a parallel region. */
 #include "core/cpu/gemm/openblas.h"
 
 #include <dlfcn.h>
@@ -14,8 +14,8 @@
 
 enum { ROW_MAJOR = 101, NO_TRANS = 111, TRANS = 112 }; /* cblas.h */
 
-typedef void cblas_sgemm_fn(int order, int trans_x, int trans_w, int m, int n, int k, float alpha, const float *x, int x_stride,
-                            const float *w, int w_stride, float beta, float *y, int y_stride);
+typedef void cblas_sgemm_fn(int order, int trans_x, int trans_w, int m, int n, int k, float alpha, const float *x,
+                            int x_stride, const float *w, int w_stride, float beta, float *y, int y_stride);
 
 static cblas_sgemm_fn *cblas_sgemm;
 static char            detail[96], corename[32];
@@ -30,8 +30,8 @@ static ls_status gemm_unchecked(const ls_gemm *g)
     float     beta    = ls__provider_begin(g) ? 1 : 0;
     const int threads = omp_get_max_threads();
     if (g->serial) omp_set_num_threads(1); /* of this thread's regions only */
-    cblas_sgemm(ROW_MAJOR, x.transposed ? TRANS : NO_TRANS, w.transposed ? TRANS : NO_TRANS, (int)g->m, (int)g->n, (int)g->k, 1, g->x,
-                x.stride, g->w, w.stride, beta, g->y, (int)g->y_row);
+    cblas_sgemm(ROW_MAJOR, x.transposed ? TRANS : NO_TRANS, w.transposed ? TRANS : NO_TRANS, (int)g->m, (int)g->n,
+                (int)g->k, 1, g->x, x.stride, g->w, w.stride, beta, g->y, (int)g->y_row);
     if (g->serial) omp_set_num_threads(threads);
     return LS_OK;
 }
@@ -50,7 +50,7 @@ static const char *right_kernels(void)
 static ls_status open_library(void)
 {
     const char *named = getenv(CORETYPE), *right = right_kernels();
-    const bool  ours  = right && (!named || !*named);
+    const bool  ours = right && (!named || !*named);
     if (ours) setenv(CORETYPE, right, 1);
     void *library = dlopen(LOCKSTEP_OPENBLAS, RTLD_NOW | RTLD_LOCAL);
     if (ours) unsetenv(CORETYPE);
@@ -61,10 +61,12 @@ static ls_status open_library(void)
     *(void **)&config      = dlsym(library, "openblas_get_config");
     *(void **)&parallel    = dlsym(library, "openblas_get_parallel");
     *(void **)&cblas_sgemm = dlsym(library, "cblas_sgemm");
-    LS_CHECK(core && config && parallel && cblas_sgemm, LS_ERR_ENV, "%s is not an OpenBLAS: it lacks cblas_sgemm or openblas_get_corename",
+    LS_CHECK(core && config && parallel && cblas_sgemm, LS_ERR_ENV,
+             "%s is not an OpenBLAS: it lacks cblas_sgemm or openblas_get_corename", LOCKSTEP_OPENBLAS);
+    LS_CHECK(parallel() == 2, LS_ERR_ENV,
+             "%s is not of the OpenMP flavour, and its threads would fight with ours" LS_HINT
+             "install libopenblas-openmp-dev and build again",
              LOCKSTEP_OPENBLAS);
-    LS_CHECK(parallel() == 2, LS_ERR_ENV, "%s is not of the OpenMP flavour, and its threads would fight with ours"
-             LS_HINT "install libopenblas-openmp-dev and build again", LOCKSTEP_OPENBLAS);
     char version[32] = "";
     sscanf(config(), "OpenBLAS %31s", version);
     snprintf(corename, sizeof corename, "%s", core());
@@ -74,7 +76,8 @@ static ls_status open_library(void)
 #else
 static ls_status open_library(void)
 {
-    return LS_FAIL(LS_ERR_ENV, "OpenBLAS is not in this build" LS_HINT "install libopenblas-openmp-dev and build again");
+    return LS_FAIL(LS_ERR_ENV,
+                   "OpenBLAS is not in this build" LS_HINT "install libopenblas-openmp-dev and build again");
 }
 #endif
 

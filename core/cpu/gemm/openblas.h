@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * OpenBLAS.  It reads OPENBLAS_CORETYPE when it is loaded, and a version that does not know a newer processor falls silently to
- * kernels of 2004, eight times slower; so the kernels are named before it is loaded, unless the user has named them. */
+ * OpenBLAS.  It reads OPENBLAS_CORETYPE when it is loaded, and a version that does not know a newer processor falls
+ * silently to kernels of 2004, eight times slower; so the kernels are named before it is loaded, unless the user has
+ * named them. */
 #ifndef LS_CORE_CPU_GEMM_OPENBLAS_H
 #define LS_CORE_CPU_GEMM_OPENBLAS_H
 

@@ -23,7 +23,8 @@ static inline size_t ls__broadcast_scratch(const ls_node *n, int64_t rows, int s
 
 /* The gradient of input i, `columns` elements, from rows of the tensor dy:  sum of dy, or of dy * x when x is not NULL.
  * A sample has `rows` of them.  Rows in order within a shard. */
-static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, const float *dy, const float *x, float *scratch)
+static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, const float *dy,
+                                   const float *x, float *scratch)
 {
     int64_t tiles = (columns + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
 #pragma omp parallel for schedule(static) if (c->rows * rows * columns >= LS_MAP_PARALLEL)
@@ -34,8 +35,10 @@ static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, in
         for (int64_t i = 0; i < n; i++) sum[i] = 0;
         for (int64_t r = c->bound[s] * rows; r < c->bound[s + 1] * rows; r++) {
             const float *g = dy + r * columns + first, *v = x ? x + r * columns + first : NULL;
-            if (v) V_MAP(n, V_PUT(sum, v_fma(V_GET(g), V_GET(v), V_GET(sum))));
-            else V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(g)));
+            if (v)
+                V_MAP(n, V_PUT(sum, v_fma(V_GET(g), V_GET(v), V_GET(sum))));
+            else
+                V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(g)));
         }
     }
     ls__fold(c, input, columns, scratch);

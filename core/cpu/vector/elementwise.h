@@ -26,7 +26,8 @@ enum {
 
 typedef void ls__elementwise_fn(const void *args, int64_t n, const float *a, const float *b, float *y);
 
-static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b,
+                                float *y, bool add)
 {
     if (!add) {
         f(args, n, a, b, y);
@@ -38,21 +39,25 @@ static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t
 }
 
 /* b may be NULL: then f gets NULL. */
-static inline void ls__map(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y, bool add)
+static inline void ls__map(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y,
+                           bool add)
 {
 #pragma omp parallel for schedule(static) if (n >= LS_MAP_PARALLEL)
     for (int64_t first = 0; first < n; first += LS_MAP_TILE)
-        ls__map_tile(f, args, n - first < LS_MAP_TILE ? n - first : LS_MAP_TILE, a + first, b ? b + first : NULL, y + first, add);
+        ls__map_tile(f, args, n - first < LS_MAP_TILE ? n - first : LS_MAP_TILE, a + first, b ? b + first : NULL,
+                     y + first, add);
 }
 
 /* The same for n rows of `count` elements, all of them with one row b. */
-static inline void ls__map_rows(ls__elementwise_fn *f, const void *args, int64_t n, int64_t count, const float *a, const float *b, float *y, bool add)
+static inline void ls__map_rows(ls__elementwise_fn *f, const void *args, int64_t n, int64_t count, const float *a,
+                                const float *b, float *y, bool add)
 {
     int64_t tiles = (count + LS_MAP_TILE - 1) / LS_MAP_TILE;
 #pragma omp parallel for schedule(static) if (n * count >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < n * tiles; k++) {
         int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * count + first;
-        ls__map_tile(f, args, count - first < LS_MAP_TILE ? count - first : LS_MAP_TILE, a + at, b + first, y + at, add);
+        ls__map_tile(f, args, count - first < LS_MAP_TILE ? count - first : LS_MAP_TILE, a + at, b + first, y + at,
+                     add);
     }
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sines and cosines of  position * base^(-2 i / width),  i = 0, 1, ...: the angles of positional encodings (Vaswani 2017, Su 2021).
+ * Sines and cosines of  position * base^(-2 i / width),  i = 0, 1, ...: the angles of positional encodings (Vaswani
+ * 2017, Su 2021).
  *
- * An angle is a 64-bit fraction of a turn, so that position times frequency wraps by itself and is as exact at position 10^6 as at
- * 1; then a polynomial for an eighth of a turn.  The error is at most 2e-7, and nothing comes from a library whose last bits
- * differ between machines.
+ * An angle is a 64-bit fraction of a turn, so that position times frequency wraps by itself and is as exact at position
+ * 10^6 as at 1; then a polynomial for an eighth of a turn.  The error is at most 2e-7, and nothing comes from a library
+ * whose last bits differ between machines.
  */
 #ifndef LS_CORE_CPU_VECTOR_SINCOS_H
 #define LS_CORE_CPU_VECTOR_SINCOS_H
@@ -44,10 +45,12 @@ static inline void ls__angle_steps(double base, int64_t width, int64_t n, uint64
 V_INLINE void v_sin_cos(vu turns, vf *sine, vf *cosine)
 {
     vu quarter = (turns + 0x20000000u) >> 30;
-    vf x       = v_from_int((vi)(turns - (quarter << 30))) * 0x1.921fb6p-30f, z = x * x;
-    vf s = v_fma(v_fma(v_fma(v_set(-1.9515295891e-4f), z, v_set(8.3321608736e-3f)), z, v_set(-1.6666654611e-1f)) * z, x, x);
-    vf c = v_fma(v_fma(v_fma(v_set(2.443315711809948e-5f), z, v_set(-1.388731625493765e-3f)), z, v_set(4.166664568298827e-2f)), z * z,
-                 v_fma(v_set(-0.5f), z, v_set(1.0f)));
+    vf x = v_from_int((vi)(turns - (quarter << 30))) * 0x1.921fb6p-30f, z = x * x;
+    vf s = v_fma(v_fma(v_fma(v_set(-1.9515295891e-4f), z, v_set(8.3321608736e-3f)), z, v_set(-1.6666654611e-1f)) * z, x,
+                 x);
+    vf c = v_fma(
+        v_fma(v_fma(v_set(2.443315711809948e-5f), z, v_set(-1.388731625493765e-3f)), z, v_set(4.166664568298827e-2f)),
+        z * z, v_fma(v_set(-0.5f), z, v_set(1.0f)));
     vi odd  = (vi)(quarter << 31) >> 31;
     *sine   = (vf)((vu)v_select(odd, c, s) ^ ((quarter & 2u) << 30));
     *cosine = (vf)((vu)v_select(odd, s, c) ^ (((quarter + 1u) & 2u) << 30));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What kernels over rows share (softmax and its relatives).  Sums run in a fixed order that depends on the length of the
- * row alone.
+ * What kernels over rows share (softmax and its relatives).  Sums run in a fixed order that depends on the length of
+ * the row alone.
  */
 #ifndef LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H
 #define LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H

@@ -34,7 +34,7 @@ typedef int32_t  vi_any __attribute__((vector_size(sizeof(float) * LS_V), aligne
 
 #define V_INLINE static inline __attribute__((always_inline, unused))
 
-/* ---- memory: any alignment ----------------------------------------------------------------------------------------- */
+/* ---- memory: any alignment --------------------------------------------------------------------------------------- */
 
 V_INLINE vf   v_load(const float *p) { return *(const vf_any *)p; }
 V_INLINE void v_store(float *p, vf a) { *(vf_any *)p = a; }
@@ -81,7 +81,7 @@ V_INLINE void v_store_part(float *p, vf a, int64_t n)
 #endif
 }
 
-/* ---- arithmetic ---------------------------------------------------------------------------------------------------- */
+/* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
 /* a * b + c, rounded once where the level has the instruction. */
 V_INLINE vf v_fma(vf a, vf b, vf c)
@@ -183,22 +183,22 @@ V_INLINE float v_largest(vf a)
 }
 
 /* ---- loops ----------------------------------------------------------------------------------------------------------
- * V_MAP(n, statements) runs the statements for every LS_V elements of arrays of n.  In them, V_GET(p) and V_PUT(p, a) read
- * and write the elements of array p at hand, and `v_at` is the index of the first of them. */
+ * V_MAP(n, statements) runs the statements for every LS_V elements of arrays of n.  In them, V_GET(p) and V_PUT(p, a)
+ * read and write the elements of array p at hand, and `v_at` is the index of the first of them. */
 #define V_GET(p) v_load_part((p) + v_at, v_left)
 #define V_PUT(p, a) v_store_part((p) + v_at, (a), v_left)
-#define V_MAP(n, ...)                                           \
-    do {                                                        \
-        const int64_t v_end = (n);                              \
-        int64_t       v_at  = 0;                                \
-        for (; v_at + LS_V <= v_end; v_at += LS_V) {            \
-            enum { v_left = LS_V };                             \
-            __VA_ARGS__;                                        \
-        }                                                       \
-        if (v_at < v_end) {                                     \
-            const int64_t v_left = v_end - v_at;                \
-            __VA_ARGS__;                                        \
-        }                                                       \
+#define V_MAP(n, ...)                                                                                                  \
+    do {                                                                                                               \
+        const int64_t v_end = (n);                                                                                     \
+        int64_t       v_at  = 0;                                                                                       \
+        for (; v_at + LS_V <= v_end; v_at += LS_V) {                                                                   \
+            enum { v_left = LS_V };                                                                                    \
+            __VA_ARGS__;                                                                                               \
+        }                                                                                                              \
+        if (v_at < v_end) {                                                                                            \
+            const int64_t v_left = v_end - v_at;                                                                       \
+            __VA_ARGS__;                                                                                               \
+        }                                                                                                              \
     } while (0)
 
 /* x[0], y[0], x[1], y[1], ...: of the lower and of the upper halves. */

@@ -16,9 +16,11 @@ V_INLINE void v_multiply_wide(vu a, uint32_t m, vu *low, vu *high)
 {
     *low = a * m;
 #if defined(__AVX512F__)
-    vq by = (vq)_mm512_set1_epi32((int)m), even = (vq)_mm512_mul_epu32((__m512i)a, (__m512i)by), odd = (vq)_mm512_mul_epu32((__m512i)((vq)a >> 32), (__m512i)by);
+    vq by = (vq)_mm512_set1_epi32((int)m), even = (vq)_mm512_mul_epu32((__m512i)a, (__m512i)by),
+       odd = (vq)_mm512_mul_epu32((__m512i)((vq)a >> 32), (__m512i)by);
 #elif defined(__AVX2__)
-    vq by = (vq)_mm256_set1_epi32((int)m), even = (vq)_mm256_mul_epu32((__m256i)a, (__m256i)by), odd = (vq)_mm256_mul_epu32((__m256i)((vq)a >> 32), (__m256i)by);
+    vq by = (vq)_mm256_set1_epi32((int)m), even = (vq)_mm256_mul_epu32((__m256i)a, (__m256i)by),
+       odd = (vq)_mm256_mul_epu32((__m256i)((vq)a >> 32), (__m256i)by);
 #else
     vq even, odd;
     for (int i = 0; i < LS_V / 2; i++) even[i] = (uint64_t)a[2 * i] * m, odd[i] = (uint64_t)a[2 * i + 1] * m;

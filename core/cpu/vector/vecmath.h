@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops; core/cpu/vector/vmath.h has them for arrays, and
- * says how exact they are.
+ * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops; core/cpu/vector/vmath.h has
+ * them for arrays, and says how exact they are.
  *
  * The polynomials are minimax fits (Remez) of the relative error of the result, rounded to float.
- *   exp      x = n ln2 + r, |r| <= ln2/2 (Cody and Waite 1980);  e^r = 1 + r + r^2 q(r);  times 2^(n/2) twice, so that denormal
- *            results are rounded once
- *   log      x = 2^e m, sqrt(1/2) <= m < sqrt(2);  log(1 + f) = f - f^2/2 + f^3 p(f)
+ *   exp      x = n ln2 + r, |r| <= ln2/2 (Cody and Waite 1980);  e^r = 1 + r + r^2 q(r);  times 2^(n/2) twice, so that
+ * denormal results are rounded once log      x = 2^e m, sqrt(1/2) <= m < sqrt(2);  log(1 + f) = f - f^2/2 + f^3 p(f)
  *   tanh     with e = e^(2|x|) - 1, made without cancellation:  e / (e + 2)
  *   sigmoid  with e = e^-|x|:  1 / (1 + e), or e / (1 + e) for negative x
  *   erf      x + x p(x^2) below 0.9277;  above it 1 - e^(-t - t p(t)), t = |x|
@@ -48,12 +47,12 @@ V_INLINE vf v_exp(vf x)
     return p * v_pow2(half) * v_pow2(n - half);
 }
 
-/* As v_exp for x <= 88, at half the cost, but 0 below -87, where v_exp comes to denormals.  2^n is made of the bits that
- * rounding by a large number leaves. */
+/* As v_exp for x <= 88, at half the cost, but 0 below -87, where v_exp comes to denormals.  2^n is made of the bits
+ * that rounding by a large number leaves. */
 V_INLINE vf v_exp_flush(vf x)
 {
-    static const float q[] = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558f8p-5f, 0x1.123b02p-7f, 0x1.6a2256p-10f};
-    const vf           large = v_set(0x1.8p23f);
+    static const float q[]     = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558f8p-5f, 0x1.123b02p-7f, 0x1.6a2256p-10f};
+    const vf           large   = v_set(0x1.8p23f);
     vf                 shifted = v_fma(x, v_set(0x1.715476p+0f), large), n = shifted - large;
     vf                 r = v_fma(n, v_set(2.12194440e-4f), v_fma(n, v_set(-0.693359375f), x));
     vf                 p = v_fma(v_poly(r, 5, q), r * r, r) + 1.0f;
@@ -62,8 +61,8 @@ V_INLINE vf v_exp_flush(vf x)
 
 V_INLINE vf v_log(vf x)
 {
-    static const float p[] = {0x1.555548p-2f,  -0x1.000006p-2f, 0x1.99a4b6p-3f,  -0x1.555c4ep-3f, 0x1.233768p-3f,
-                              -0x1.fc2206p-4f, 0x1.e6f062p-4f,  -0x1.de3c1cp-4f, 0x1.1457c4p-4f};
+    static const float p[]      = {0x1.555548p-2f,  -0x1.000006p-2f, 0x1.99a4b6p-3f,  -0x1.555c4ep-3f, 0x1.233768p-3f,
+                                   -0x1.fc2206p-4f, 0x1.e6f062p-4f,  -0x1.de3c1cp-4f, 0x1.1457c4p-4f};
     const vf           infinity = v_set(__builtin_inff());
     vi                 tiny     = x < v_set(0x1p-126f); /* denormal: scaled up first */
     vi                 bits     = (vi)v_select(tiny, x * 0x1p23f, x);
@@ -74,7 +73,7 @@ V_INLINE vf v_log(vf x)
     vf                 y        = v_fma(v_poly(f, 9, p) * square, f, n * -2.12194440e-4f);
     y                           = v_fma(square, v_set(-0.5f), y) + f;
     y                           = v_fma(n, v_set(0.693359375f), y);
-    vf special                  = v_select(x == 0.0f, -infinity, v_select(x == infinity, infinity, v_set(__builtin_nanf(""))));
+    vf special = v_select(x == 0.0f, -infinity, v_select(x == infinity, infinity, v_set(__builtin_nanf(""))));
     return v_select((x > 0.0f) & (x < infinity), y, special);
 }
 
@@ -104,8 +103,9 @@ V_INLINE vf v_silu_slope(vf x)
 
 V_INLINE vf v_erf(vf x)
 {
-    static const float small[] = {0x1.06eba6p-3f, -0x1.8126ep-2f, 0x1.ce1968p-4f, -0x1.b67c6cp-6f, 0x1.46e354p-8f, -0x1.38acbcp-11f};
-    static const float large[] = {0x1.077b2cp-3f,  0x1.453036p-1f,  0x1.b3446cp-4f, -0x1.85bbfp-6f,
+    static const float small[] = {0x1.06eba6p-3f,  -0x1.8126ep-2f, 0x1.ce1968p-4f,
+                                  -0x1.b67c6cp-6f, 0x1.46e354p-8f, -0x1.38acbcp-11f};
+    static const float large[] = {0x1.077b2cp-3f, 0x1.453036p-1f,   0x1.b3446cp-4f, -0x1.85bbfp-6f,
                                   0x1.deff88p-9f, -0x1.5593f2p-12f, 0x1.82bdep-17f};
     vf                 t       = v_min(v_set(4.0f), v_abs(x)); /* keeps NaN */
     vf                 near    = v_fma(v_poly(x * x, 6, small), x, x);

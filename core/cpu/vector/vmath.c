@@ -4,7 +4,7 @@
 
 #include "core/cpu/vector/vecmath.h"
 
-#define X(f) \
+#define X(f)                                                                                                           \
     void ls__v##f(int64_t n, const float *x, float *y) { V_MAP(n, V_PUT(y, v_##f(V_GET(x)))); }
 LS_VMATH_LIST(X)
 #undef X

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Vector maths: y[i] = f(x[i]) for n elements, in place allowed.  Each element's bits depend on its value alone: the tail
- * goes through the same instructions as the body.  NaN, infinities, zeros of both signs and denormals are as in libm.
+ * Vector maths: y[i] = f(x[i]) for n elements, in place allowed.  Each element's bits depend on its value alone: the
+ * tail goes through the same instructions as the body.  NaN, infinities, zeros of both signs and denormals are as in
+ * libm.
  *
  * Largest error against double, in units of the last place, over every seventh float of all 2^32:
  *

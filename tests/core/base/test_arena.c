@@ -35,7 +35,7 @@ static void pieces(void **state)
     assert_int_equal(ls_arena_new(&a, "test"), LS_OK);
     for (int i = 0; i < PIECES; i++) {
         size_t bytes = size[i % 12] / (i < 24 ? 1 : 8);
-        piece[i] = ls_arena_alloc(a, bytes);
+        piece[i]     = ls_arena_alloc(a, bytes);
         assert_non_null(piece[i]);
         assert_int_equal((uintptr_t)piece[i] % 64, 0);
         assert_true(zeroed(piece[i], bytes));
@@ -54,9 +54,9 @@ static void texts(void **state)
     (void)state;
     ls_arena *a;
     assert_int_equal(ls_arena_new(&a, "test"), LS_OK);
-    char source[] = "conv1";
-    char *copy = ls_arena_strdup(a, source);
-    source[0] = 'x';
+    char  source[] = "conv1";
+    char *copy     = ls_arena_strdup(a, source);
+    source[0]      = 'x';
     assert_string_equal(copy, "conv1");
     assert_string_equal(ls_arena_strdup(a, ""), "");
     assert_string_equal(ls_arena_printf(a, "%s.%d", copy, 7), "conv1.7");
@@ -129,8 +129,8 @@ static void blocks_end_at_a_guard_page(void **state)
 static size_t mapped_pages(void)
 {
     char    text[128] = {0};
-    int     file = open("/proc/self/statm", O_RDONLY);
-    ssize_t n = read(file, text, sizeof text - 1);
+    int     file      = open("/proc/self/statm", O_RDONLY);
+    ssize_t n         = read(file, text, sizeof text - 1);
     assert_true(file >= 0 && n > 0);
     close(file);
     return strtoull(text, NULL, 10);
@@ -162,7 +162,8 @@ static void empty_blocks(void **state)
 static void too_much(void **state)
 {
     (void)state;
-    const size_t size[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX - (size_t)(3 << 20), (size_t)1 << 62, ls_machine_memory() + 1};
+    const size_t size[] = {SIZE_MAX, SIZE_MAX - 4096, SIZE_MAX - (size_t)(3 << 20), (size_t)1 << 62,
+                           ls_machine_memory() + 1};
     for (size_t i = 0; i < sizeof size / sizeof *size; i++) {
         ls_block b;
         char     text[32];
@@ -177,8 +178,13 @@ static void too_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces),       cmocka_unit_test(texts),    cmocka_unit_test(counts_growth), cmocka_unit_test(blocks_end_at_a_guard_page),
-        cmocka_unit_test(blocks_are_given_back), cmocka_unit_test(empty_blocks), cmocka_unit_test(too_much),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(counts_growth),
+        cmocka_unit_test(blocks_end_at_a_guard_page),
+        cmocka_unit_test(blocks_are_given_back),
+        cmocka_unit_test(empty_blocks),
+        cmocka_unit_test(too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,10 @@ static int tear_down(void **state)
     return 0;
 }
 
-static void begin(ls_phase phase, const char *what, int64_t now) { ls__flight_begin_at(&flight, &(ls_flight_note){.phase = phase, .what = what}, now); }
+static void begin(ls_phase phase, const char *what, int64_t now)
+{
+    ls__flight_begin_at(&flight, &(ls_flight_note){.phase = phase, .what = what}, now);
+}
 
 static void what_is_open_is_what_a_rank_is_in(void **state)
 {
@@ -80,7 +83,8 @@ static void parts_that_fill_the_ring_push_out_the_whole(void **state)
 static void chain_of(ls_flight_call last[3], const char *what, uint64_t count)
 {
     memset(flight.log, 0, sizeof *flight.log);
-    const ls_flight_note notes[] = {{LS_PHASE_WAIT, "first"}, {LS_PHASE_WAIT, what, .count = count}, {LS_PHASE_REDUCE, "last"}};
+    const ls_flight_note notes[] = {
+        {LS_PHASE_WAIT, "first"}, {LS_PHASE_WAIT, what, .count = count}, {LS_PHASE_REDUCE, "last"}};
     for (size_t k = 0; k < 3; k++) {
         ls__flight_begin_at(&flight, &notes[k], 0);
         ls__flight_end_at(&flight, 1);
@@ -152,7 +156,8 @@ static void readers_see_whole_records(void **state)
         ls_flight_record r;
         uint64_t         number = atomic_load(&flight.log->records);
         if (number < 2 || !ls__flight_record(flight.log, number - 1, &r)) continue;
-        if (r.what[0] != 'a' + r.instr || r.what[LS_FLIGHT_NAME - 2] != 'a' + r.instr) fail_msg("record %d has the name %s", r.instr, r.what);
+        if (r.what[0] != 'a' + r.instr || r.what[LS_FLIGHT_NAME - 2] != 'a' + r.instr)
+            fail_msg("record %d has the name %s", r.instr, r.what);
         read++;
     }
     pthread_join(thread, NULL);

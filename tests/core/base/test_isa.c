@@ -55,7 +55,8 @@ static void agreement_lowers_it(void **state)
     }
 }
 
-/* In a process of its own, as the choice is made once: the level that LOCKSTEP_ISA gives, or 100 + the status of the error. */
+/* In a process of its own, as the choice is made once: the level that LOCKSTEP_ISA gives, or 100 + the status of the
+ * error. */
 static int chosen(const char *asked)
 {
     pid_t child = fork();

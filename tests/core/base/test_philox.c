@@ -18,12 +18,17 @@ static void known_vectors(void **state)
         uint32_t counter[4], key[2], want[4];
     } known[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0xffffffff, 0xffffffff},
+         {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
         /* digits of pi */
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0}, {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
+         {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        uint64_t   lo = known[i].counter[0] | (uint64_t)known[i].counter[1] << 32, hi = known[i].counter[2] | (uint64_t)known[i].counter[3] << 32;
+        uint64_t lo  = known[i].counter[0] | (uint64_t)known[i].counter[1] << 32,
+                 hi  = known[i].counter[2] | (uint64_t)known[i].counter[3] << 32;
         ls_philox4 r = ls_philox(known[i].key[0] | (uint64_t)known[i].key[1] << 32, hi, lo);
         for (int k = 0; k < 4; k++) assert_int_equal(r.v[k], known[i].want[k]);
     }

@@ -50,8 +50,8 @@ static void message_hint_and_trace(void **state)
     assert_string_equal(ls_error_message(), "x: expected less than 3, found 7\n  hint: take two");
     const char *trace = ls_error_trace();
     assert_int_equal(count(trace, "\n"), 3);
-    const char *first = strstr(trace, "  at inner (tests/core/base/test_status.c:"), *second = strstr(trace, "  at middle ("),
-               *third = strstr(trace, "  at outer (");
+    const char *first  = strstr(trace, "  at inner (tests/core/base/test_status.c:"),
+               *second = strstr(trace, "  at middle ("), *third = strstr(trace, "  at outer (");
     assert_true(first == trace && second > first && third > second);
 }
 
@@ -81,7 +81,8 @@ static void long_messages_are_cut(void **state)
     memset(text, 'x', sizeof text - 1);
     assert_int_equal(LS_FAIL(LS_ERR_DATA, "%s", text), LS_ERR_DATA);
     assert_int_equal(strlen(ls_error_message()), 4095);
-    for (int i = 0; i < 500; i++) assert_int_equal(ls__trace(LS_ERR_DATA, "/core/some/file.c", i, "function"), LS_ERR_DATA);
+    for (int i = 0; i < 500; i++)
+        assert_int_equal(ls__trace(LS_ERR_DATA, "/core/some/file.c", i, "function"), LS_ERR_DATA);
     assert_int_equal(strlen(ls_error_trace()), 4095);
 }
 
@@ -89,7 +90,10 @@ static void long_messages_are_cut(void **state)
 static void messages_steer_no_terminal(void **state)
 {
     (void)state;
-    assert_int_equal(LS_FAIL(LS_ERR_DATA, "%s: \xc3\xa9" LS_HINT "try\tit", "a\x1b[31m\r\x7f" "b"), LS_ERR_DATA);
+    assert_int_equal(LS_FAIL(LS_ERR_DATA, "%s: \xc3\xa9" LS_HINT "try\tit",
+                             "a\x1b[31m\r\x7f"
+                             "b"),
+                     LS_ERR_DATA);
     assert_string_equal(ls_error_message(), "a?[31m??b: \xc3\xa9\n  hint: try\tit");
 }
 
@@ -132,9 +136,12 @@ static void codes_and_words(void **state)
         int         code;
         const char *text;
     } want[] = {
-        {LS_OK, 0, "done"},           {LS_ERR_FAILED, 1, "failed"},
-        {LS_ERR_USAGE, 2, "usage"},   {LS_ERR_DATA, 3, "data"},
-        {LS_ERR_ENV, 4, "environment"}, {LS_ERR_DIVERGED, 5, "diverged"},
+        {LS_OK, 0, "done"},
+        {LS_ERR_FAILED, 1, "failed"},
+        {LS_ERR_USAGE, 2, "usage"},
+        {LS_ERR_DATA, 3, "data"},
+        {LS_ERR_ENV, 4, "environment"},
+        {LS_ERR_DIVERGED, 5, "diverged"},
         {LS_STOPPED, 75, "checkpoint"},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -147,9 +154,14 @@ static void codes_and_words(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(message_hint_and_trace), cmocka_unit_test(a_new_error_starts_anew),    cmocka_unit_test(an_error_can_quote_the_last),
-        cmocka_unit_test(long_messages_are_cut),  cmocka_unit_test(errors_are_of_their_thread), cmocka_unit_test(errors_travel),
-        cmocka_unit_test(codes_and_words), cmocka_unit_test(messages_steer_no_terminal),
+        cmocka_unit_test(message_hint_and_trace),
+        cmocka_unit_test(a_new_error_starts_anew),
+        cmocka_unit_test(an_error_can_quote_the_last),
+        cmocka_unit_test(long_messages_are_cut),
+        cmocka_unit_test(errors_are_of_their_thread),
+        cmocka_unit_test(errors_travel),
+        cmocka_unit_test(codes_and_words),
+        cmocka_unit_test(messages_steer_no_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Folding partial sums: the binary tree over shards of each group, to the group's place, written or added, for any number of
- * threads. */
+ * Folding partial sums: the binary tree over shards of each group, to the group's place, written or added, for any
+ * number of threads. */
 #include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,9 +16,9 @@
 
 typedef void fold_fn(const ls_call *c, int input, int64_t count, float *partial);
 typedef void add_fn(int64_t n, const float *x, float *y);
-#define X(level)                             \
-    fold_fn LS__PASTE(ls__fold, level);      \
-    add_fn LS__PASTE(ls__add_into, level);
+#define X(level)                                                                                                       \
+    fold_fn LS__PASTE(ls__fold, level);                                                                                \
+    add_fn  LS__PASTE(ls__add_into, level);
 LS_ISA_LIST(X)
 #undef X
 static fold_fn *const folds[] = {
@@ -43,11 +43,13 @@ static float tree(int64_t count, int64_t at, int first, int shards)
 static void check(int isa, int64_t count, int threads, bool add)
 {
     enum { SHARDS = 14, GROUPS = 4 };
-    const ls_group groups[GROUPS] = {{0, 8, 0, false}, {8, 1, (size_t)count + 3, true}, {9, 1, 2 * (size_t)count + 5, false},
+    const ls_group groups[GROUPS] = {{0, 8, 0, false},
+                                     {8, 1, (size_t)count + 3, true},
+                                     {9, 1, 2 * (size_t)count + 5, false},
                                      {10, 4, 3 * (size_t)count + 9, true}};
-    int64_t room    = 4 * count + 20;
+    int64_t        room           = 4 * count + 20;
     float  *partial = malloc((size_t)(count * SHARDS) * sizeof *partial), *grad = malloc((size_t)room * sizeof *grad);
-    ls_call c       = {.shards = SHARDS, .groups = GROUPS, .group = groups};
+    ls_call c = {.shards = SHARDS, .groups = GROUPS, .group = groups};
     for (int64_t i = 0; i < count * SHARDS; i++) partial[i] = number(i);
     for (int64_t i = 0; i < room; i++) grad[i] = (float)i;
     c.dx[2]  = grad;

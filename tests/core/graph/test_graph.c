@@ -107,7 +107,12 @@ static void absurd_sizes(void **state)
     ls_graph_free(g);
     g            = ls_graph_new();
     ls_tensor *x = ls_input(g, "x", LS_F32, huge);
-    for (int i = 0; i < 3; i++) assert_non_null(ls_linear(g, i == 0 ? "a" : i == 1 ? "b" : "c", x, 1000)); /* each has half of all numbers allowed */
+    for (int i = 0; i < 3; i++)
+        assert_non_null(ls_linear(g,
+                                  i == 0   ? "a"
+                                  : i == 1 ? "b"
+                                           : "c",
+                                  x, 1000)); /* each has half of all numbers allowed */
     assert_fails(ls_params_new(&params, g, 1), LS_ERR_USAGE, "brings the model to more than");
     ls_graph_free(g);
 }
@@ -125,8 +130,12 @@ static void globs(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred), cmocka_unit_test(the_first_error_is_kept), cmocka_unit_test(names),
-                                       cmocka_unit_test(states_are_samples_without_a_gradient), cmocka_unit_test(inputs_are_checked), cmocka_unit_test(absurd_sizes),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred),
+                                       cmocka_unit_test(the_first_error_is_kept),
+                                       cmocka_unit_test(names),
+                                       cmocka_unit_test(states_are_samples_without_a_gradient),
+                                       cmocka_unit_test(inputs_are_checked),
+                                       cmocka_unit_test(absurd_sizes),
                                        cmocka_unit_test(globs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,7 +27,8 @@ static void parameters_of_another_graph(void **state)
     for (int round = 0; round < 2; round++) {
         assert_ok(ls_model_run(one, &batch));
         assert_ok(ls_model_run(two, &batch));
-        for (int i = 0; i < 10; i++) assert_true(fabsf(ls_model_output(one, 0)[i] - ls_model_output(two, 0)[i]) < 1e-4f);
+        for (int i = 0; i < 10; i++)
+            assert_true(fabsf(ls_model_output(one, 0)[i] - ls_model_output(two, 0)[i]) < 1e-4f);
         ls_params_get(params, 1, NULL, NULL, NULL)[0] += 1; /* not copied: both see it */
     }
     ls_model_free(two);
@@ -40,12 +41,14 @@ static void parameters_of_another_graph(void **state)
 static void parameters_that_do_not_fit(void **state)
 {
     ls_graph  *g = ls_graph_new(), *h = ls_graph_new(), *k = ls_graph_new();
-    ls_tensor *y = layers(g, ls_input(g, "x", LS_F32, 3), 1), *z = layers(h, ls_input(h, "x", LS_F32, 3), 2), *w = layers(k, ls_input(k, "x", LS_F32, 4), 1);
+    ls_tensor *y = layers(g, ls_input(g, "x", LS_F32, 3), 1), *z = layers(h, ls_input(h, "x", LS_F32, 3), 2),
+              *w = layers(k, ls_input(k, "x", LS_F32, 4), 1);
     ls_params *params;
     ls_model  *m;
     assert_non_null(y);
     assert_ok(ls_params_new(&params, g, 1));
-    assert_fails(ls_model_new(&m, h, params, &z, 1, 2), LS_ERR_USAGE, "'fc2.weight' (2 x 5) of the model is not among those given");
+    assert_fails(ls_model_new(&m, h, params, &z, 1, 2), LS_ERR_USAGE,
+                 "'fc2.weight' (2 x 5) of the model is not among those given");
     assert_fails(ls_model_new(&m, k, params, &w, 1, 2), LS_ERR_USAGE, "'fc1.weight' of the model is 5 x 4, but 5 x 3");
     ls_params_free(params);
     ls_graph_free(k);
@@ -78,7 +81,10 @@ static ls_model *with_state(ls_graph *g, const char *name, int64_t width, ls_par
 /* One model takes the states of another only where both have the same ones. */
 static void states_that_do_not_fit(void **state)
 {
-    static const struct { const char *name; int64_t width; } other[] = {{"cache", 5}, {"cache", 40}, {"store", 5}};
+    static const struct {
+        const char *name;
+        int64_t     width;
+    } other[] = {{"cache", 5}, {"cache", 40}, {"store", 5}};
     ls_graph  *g[4];
     ls_params *params[4];
     ls_model  *m[4];
@@ -96,7 +102,8 @@ static void states_that_do_not_fit(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit), cmocka_unit_test(parameters_of_another_graph), cmocka_unit_test(parameters_that_do_not_fit),
-                                       cmocka_unit_test(too_many_rows)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit),
+                                       cmocka_unit_test(parameters_of_another_graph),
+                                       cmocka_unit_test(parameters_that_do_not_fit), cmocka_unit_test(too_many_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static void tied_weights_have_the_whole_gradient(void **state)
     int32_t    label[ROWS];
     ls_metrics m;
     fill(image, label);
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
+    ls_batch batch = {
+        .inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
     for (int uses = 1; uses <= 4; uses++) {
         ls_graph   *g = ls_graph_new();
         ls_tensor  *logits;
@@ -55,7 +56,7 @@ static void tied_weights_have_the_whole_gradient(void **state)
             values[i] = keep;
             float before[HIDDEN * IN];
             memcpy(before, values, sizeof before);
-            size_t all = p->floats * sizeof(float);
+            size_t all   = p->floats * sizeof(float);
             float *saved = malloc(all);
             memcpy(saved, p->block.data, all);
             assert_ok(ls_trainer_step(t, &batch, NULL));
@@ -93,7 +94,8 @@ static void plans_do_not_overlap(void **state)
                 const ls_buffer *a = &p->buffer[i], *b = &p->buffer[k];
                 if (a->place != LS_PLACE_STEP || b->place != LS_PLACE_STEP || a->home == b->home) continue;
                 placed++;
-                bool time = a->born <= b->last && b->born <= a->last, space = a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
+                bool time  = a->born <= b->last && b->born <= a->last,
+                     space = a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes;
                 assert_false(time && space);
             }
         assert_true(placed > 0);
@@ -167,11 +169,13 @@ static void tied_weights_have_two_segments(void **state)
     assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = 4}));
     assert_ok(ls__program_plan(p));
     assert_int_equal(count(p, LS_INSTR_FOLD), 0);
-    for (int i = 0; i < p->buffers; i++) assert_false(p->buffer[i].place == LS_PLACE_STEP && p->buffer[i].tensor->role == LS_ROLE_PARAM);
+    for (int i = 0; i < p->buffers; i++)
+        assert_false(p->buffer[i].place == LS_PLACE_STEP && p->buffer[i].tensor->role == LS_ROLE_PARAM);
     for (int k = 0; k < 2; k++) {
         const ls_param_slot *s = &params->slot[params->seconds[k]];
         assert_true(s->second >= params->trained && s->second + (size_t)s->count <= params->grads);
-        int first = ls__program_ready(p, s->offset, (size_t)s->count), second = ls__program_ready(p, s->second, (size_t)s->count);
+        int first  = ls__program_ready(p, s->offset, (size_t)s->count),
+            second = ls__program_ready(p, s->second, (size_t)s->count);
         assert_true(second < first);
         assert_int_equal(first, p->instrs);
     }
@@ -191,7 +195,9 @@ static void uses_without_a_gradient_do_not_count(void **state)
         assert_ok(ls_params_new(&params, g, 1));
         ls__params_tie(params, loss);
         assert_int_equal(params->tied, uses == 2 ? 2 : 0);
-        assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = &other, .outputs = 1, .loss = loss, .max_rows = ROWS, .max_shards = 4}));
+        assert_ok(ls__program_new(
+            &p, g, params,
+            &(ls_program_options){.output = &other, .outputs = 1, .loss = loss, .max_rows = ROWS, .max_shards = 4}));
         assert_int_equal(count(p, LS_INSTR_FOLD), uses == 3 ? 2 : 0);
         ls__program_free(p);
         ls_params_free(params);
@@ -210,25 +216,34 @@ static const ls_instr *find(const ls_program *p, ls_instr_kind kind, const char 
 static void loss_is_made_by_backward(void **state)
 {
     for (int read = 0; read < 2; read++) {
-        ls_graph  *g = ls_graph_new();
-        ls_tensor *x = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), HIDDEN), *w = ls_param(g, "head", (ls_init){0}, CLASSES, HIDDEN);
-        ls_tensor *loss = ls_linear_cross_entropy(x, w, ls_input(g, "label", LS_I32)), *twice = ls_scale(loss, .factor = 2);
-        ls_params *params;
+        ls_graph  *g     = ls_graph_new();
+        ls_tensor *x     = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), HIDDEN),
+                  *w     = ls_param(g, "head", (ls_init){0}, CLASSES, HIDDEN);
+        ls_tensor *loss  = ls_linear_cross_entropy(x, w, ls_input(g, "label", LS_I32)),
+                  *twice = ls_scale(loss, .factor = 2);
+        ls_params  *params;
         ls_program *p, *eval;
         assert_ok(ls_params_new(&params, g, 1));
-        assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = (ls_tensor *[]){loss, twice}, .outputs = 1 + read, .loss = loss,
-                                                                      .max_rows = ROWS, .max_shards = 4}));
+        assert_ok(ls__program_new(&p, g, params,
+                                  &(ls_program_options){.output     = (ls_tensor *[]){loss, twice},
+                                                        .outputs    = 1 + read,
+                                                        .loss       = loss,
+                                                        .max_rows   = ROWS,
+                                                        .max_shards = 4}));
         assert_ok(ls__program_plan(p));
-        const ls_instr *forward = find(p, LS_INSTR_FORWARD, "linear_cross_entropy"), *backward = find(p, LS_INSTR_BACKWARD, "linear_cross_entropy");
-        const ls_buffer *value  = &p->buffer[p->value_of[loss->index]];
-        int              at     = (int)((read ? find(p, LS_INSTR_FORWARD, "scale") : backward) - p->instr);
+        const ls_instr *forward  = find(p, LS_INSTR_FORWARD, "linear_cross_entropy"),
+                       *backward = find(p, LS_INSTR_BACKWARD, "linear_cross_entropy");
+        const ls_buffer *value   = &p->buffer[p->value_of[loss->index]];
+        int              at      = (int)((read ? find(p, LS_INSTR_FORWARD, "scale") : backward) - p->instr);
         assert_true((forward != NULL) == read);
         assert_true((backward->out[0] >= 0) == !read);
         assert_int_equal(ls__program_loss_known(p), at + 1);
         assert_true(value->born == (int)((read ? forward : backward) - p->instr) && value->last == p->instrs);
         assert_true(ls__program_ready(p, 0, LS_HEADER) == at + 1);
-        for (int i = 0; i < params->count; i++) assert_true(ls__program_ready(p, params->slot[i].offset, (size_t)params->slot[i].count) > at);
-        assert_ok(ls__program_new(&eval, g, params, &(ls_program_options){.output = &loss, .outputs = 1, .max_rows = ROWS, .max_shards = 4}));
+        for (int i = 0; i < params->count; i++)
+            assert_true(ls__program_ready(p, params->slot[i].offset, (size_t)params->slot[i].count) > at);
+        assert_ok(ls__program_new(
+            &eval, g, params, &(ls_program_options){.output = &loss, .outputs = 1, .max_rows = ROWS, .max_shards = 4}));
         assert_non_null(find(eval, LS_INSTR_FORWARD, "linear_cross_entropy"));
         ls__program_free(eval);
         ls__program_free(p);
@@ -237,25 +252,38 @@ static void loss_is_made_by_backward(void **state)
     }
 }
 
-/* The gradients of a program with a norm and a gelu whose values are computed again for backward, or kept because they are outputs. */
-static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_tensor *const *output, int outputs, float *grads, int *again)
+/* The gradients of a program with a norm and a gelu whose values are computed again for backward, or kept because they
+ * are outputs. */
+static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_tensor *const *output, int outputs,
+                           float *grads, int *again)
 {
     float       image[ROWS * IN];
     int32_t     label[ROWS];
     ls_program *p;
     fill(image, label);
-    assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = output, .outputs = outputs, .loss = loss, .max_rows = ROWS, .max_shards = 1}));
+    assert_ok(ls__program_new(
+        &p, g, params,
+        &(ls_program_options){.output = output, .outputs = outputs, .loss = loss, .max_rows = ROWS, .max_shards = 1}));
     assert_ok(ls__program_plan(p));
     size_t bytes = p->arena_bytes;
     void  *arena = aligned_alloc(64, (p->arena_bytes + 63) / 64 * 64);
     memset(arena, 0xFF, p->arena_bytes);
     assert_ok(ls__program_bind(p, arena));
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
-    assert_ok(ls__program_run(p, &(ls_execution){.batch = &batch, .rows = ROWS, .shards = 1, .bound = (int64_t[]){0, ROWS}, .groups = 1,
-                                          .group = &(ls_group){.shards = 1}, .grads = grads, .training = true, .micros = 1}));
+    ls_batch batch = {
+        .inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
+    assert_ok(ls__program_run(p, &(ls_execution){.batch    = &batch,
+                                                 .rows     = ROWS,
+                                                 .shards   = 1,
+                                                 .bound    = (int64_t[]){0, ROWS},
+                                                 .groups   = 1,
+                                                 .group    = &(ls_group){.shards = 1},
+                                                 .grads    = grads,
+                                                 .training = true,
+                                                 .micros   = 1}));
     *again = count(p, LS_INSTR_RECOMPUTE);
     for (int i = 0; i < p->instrs && *again; i++)
-        if (p->instr[i].kind == LS_INSTR_RECOMPUTE) assert_true(p->buffer[p->value_of[p->instr[i].node->out[0]->index]].last < ls__program_loss_known(p));
+        if (p->instr[i].kind == LS_INSTR_RECOMPUTE)
+            assert_true(p->buffer[p->value_of[p->instr[i].node->out[0]->index]].last < ls__program_loss_known(p));
     ls__program_free(p);
     free(arena);
     return bytes;
@@ -264,8 +292,10 @@ static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_t
 static void cheap_values_are_computed_again(void **state)
 {
     ls_graph  *g    = ls_graph_new();
-    ls_tensor *x    = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), 64), *norm = ls_gelu(ls_layer_norm(g, "norm", x));
-    ls_tensor *wide = ls_gelu(ls_linear(g, "b", norm, 64)), *loss = ls_cross_entropy(ls_linear(g, "c", wide, CLASSES), ls_input(g, "label", LS_I32));
+    ls_tensor *x    = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), 64),
+              *norm = ls_gelu(ls_layer_norm(g, "norm", x));
+    ls_tensor *wide = ls_gelu(ls_linear(g, "b", norm, 64)),
+              *loss = ls_cross_entropy(ls_linear(g, "c", wide, CLASSES), ls_input(g, "label", LS_I32));
     ls_params *params;
     int        again;
     assert_ok(ls_params_new(&params, g, 1));
@@ -282,13 +312,16 @@ static void cheap_values_are_computed_again(void **state)
     ls_graph_free(g);
 }
 
-/* What is dear to compute again is given up where most memory is needed, and not where it is wanted; the gradients are the same. */
+/* What is dear to compute again is given up where most memory is needed, and not where it is wanted; the gradients are
+ * the same. */
 static void dear_values_are_given_up(void **state)
 {
     enum { WIDE = 163840, V = 1000000, C = 16 };
     ls_graph  *g    = ls_graph_new();
     ls_tensor *wide = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), WIDE);
-    ls_tensor *loss = ls_linear_cross_entropy(ls_linear(g, "b", ls_gelu(wide), C), ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C), ls_input(g, "label", LS_I32));
+    ls_tensor *loss = ls_linear_cross_entropy(ls_linear(g, "b", ls_gelu(wide), C),
+                                              ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C),
+                                              ls_input(g, "label", LS_I32));
     ls_params *params;
     int        again;
     assert_ok(ls_params_new(&params, g, 1));
@@ -309,9 +342,10 @@ static void dear_values_are_given_up(void **state)
 static void gradients_lend_their_memory(void **state)
 {
     enum { V = 300, C = 9, SHARDS = 8 };
-    ls_graph  *g = ls_graph_new();
-    ls_tensor *x = ls_linear(g, "b", ls_tanh(ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), 150)), C);
-    ls_tensor *loss = ls_linear_cross_entropy(x, ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C), ls_input(g, "label", LS_I32));
+    ls_graph  *g    = ls_graph_new();
+    ls_tensor *x    = ls_linear(g, "b", ls_tanh(ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), 150)), C);
+    ls_tensor *loss = ls_linear_cross_entropy(
+        x, ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C), ls_input(g, "label", LS_I32));
     ls_params *params;
     float      image[ROWS * IN], *grads[2];
     size_t     bytes[2];
@@ -320,22 +354,33 @@ static void gradients_lend_their_memory(void **state)
     fill(image, label);
     for (int s = 0; s <= SHARDS; s++) bound[s] = ROWS * s / SHARDS;
     assert_ok(ls_params_new(&params, g, 1));
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
+    ls_batch batch = {
+        .inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
     for (int lends = 0; lends < 2; lends++) {
         ls_program *p;
-        assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = SHARDS, .lends = lends == 1}));
+        assert_ok(ls__program_new(
+            &p, g, params,
+            &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = SHARDS, .lends = lends == 1}));
         assert_ok(ls__program_plan(p));
         void *arena = aligned_alloc(64, (p->arena_bytes + 63) / 64 * 64);
         memset(arena, 0xFF, p->arena_bytes);
         assert_ok(ls__program_bind(p, arena));
         const ls_instr *head = find(p, LS_INSTR_BACKWARD, "linear_cross_entropy");
-        const size_t    end = head->from + head->lent / sizeof(float), w = params->slot[ls_params_find(params, "w")].offset;
+        const size_t    end  = head->from + head->lent / sizeof(float),
+                     w       = params->slot[ls_params_find(params, "w")].offset;
         assert_true((head->lent > 0) == lends && end <= params->trained && (!lends || end <= w || head->from > w));
         grads[lends] = calloc(params->grads, sizeof *grads[0]);
         bytes[lends] = head->scratch;
         memset(grads[lends] + head->from, 0xFF, head->lent);
-        assert_ok(ls__program_run(p, &(ls_execution){.batch = &batch, .rows = ROWS, .shards = SHARDS, .bound = bound, .groups = 1, .group = &(ls_group){.shards = SHARDS},
-                                              .grads = grads[lends], .training = true, .micros = 1}));
+        assert_ok(ls__program_run(p, &(ls_execution){.batch    = &batch,
+                                                     .rows     = ROWS,
+                                                     .shards   = SHARDS,
+                                                     .bound    = bound,
+                                                     .groups   = 1,
+                                                     .group    = &(ls_group){.shards = SHARDS},
+                                                     .grads    = grads[lends],
+                                                     .training = true,
+                                                     .micros   = 1}));
         assert_true(p->high_water == p->arena_bytes);
         ls__program_free(p);
         free(arena);
@@ -362,20 +407,23 @@ static void relu_runs_in_place(void **state)
     ls_graph_free(g);
 }
 
-/* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient once more, what
- * backward reads of the layers (7 of 16 activations of 8 x 256 x 384 each: four are computed again), and a part of the workspace of the loss, of which
- * the gradients lend most.  PyTorch takes 2.2 GB compiled, 4.7 GB eager. */
+/* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient
+ * once more, what backward reads of the layers (7 of 16 activations of 8 x 256 x 384 each: four are computed again),
+ * and a part of the workspace of the loss, of which the gradients lend most.  PyTorch takes 2.2 GB compiled, 4.7 GB
+ * eager. */
 static void a_gpt_takes_little_memory(void **state)
 {
     enum { V = 50304, C = 384, T = 256, LAYERS = 6 };
-    ls_graph      *g    = ls_graph_new();
-    ls_tensor     *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, T), V, ls_input(g, "target", LS_I32, T), .layers = LAYERS, .heads = 6, .width = C, .context = T);
+    ls_graph  *g    = ls_graph_new();
+    ls_tensor *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, T), V, ls_input(g, "target", LS_I32, T), .layers = LAYERS,
+                             .heads = 6, .width = C, .context = T);
     ls_trainer    *t;
     ls_memory_line line[8];
     assert_ok(ls_trainer_new(&t, g, loss, .batch = 8, .optim = ls_adamw(.lr = 1e-3f)));
-    const ls_params  *params  = ls_trainer_params(t);
-    const ls_program *p       = ls__trainer_program(t);
-    const double      weight  = sizeof(float) * (double)V * C, all = sizeof(float) * (double)params->floats, layers = 16.0 * LAYERS * sizeof(float) * 8 * T * C;
+    const ls_params  *params = ls_trainer_params(t);
+    const ls_program *p      = ls__trainer_program(t);
+    const double      weight = sizeof(float) * (double)V * C, all = sizeof(float) * (double)params->floats,
+                 layers = 16.0 * LAYERS * sizeof(float) * 8 * T * C;
     ls__trainer_memory(t, line);
     assert_int_equal(params->tied, 1);
     assert_true((double)line[1].planned < all + weight + 4096); /* gradients */
@@ -398,26 +446,28 @@ static void a_loss_is_one_float_per_sample(void **state)
 /* Two states of different sizes, read by a model: zero at first, kept from run to run, zeroed by a reset. */
 static void states_are_kept_from_run_to_run(void **state)
 {
-    static const int64_t bound[] = {0, 2};
+    static const int64_t bound[]      = {0, 2};
     float                image[2 * 3] = {1, 2, 3, 4, 5, 6};
-    ls_graph            *g = ls_graph_new();
+    ls_graph            *g            = ls_graph_new();
     ls_params           *params;
     ls_program          *p;
-    ls_tensor           *x = ls_input(g, "image", LS_F32, 3), *a = ls_state(g, "a", LS_F32, 3), *b = ls_state(g, "b", LS_F32, 3);
-    ls_tensor           *y = ls_add(ls_add(x, a), ls_add(ls_relu(b), b));
+    ls_tensor *x = ls_input(g, "image", LS_F32, 3), *a = ls_state(g, "a", LS_F32, 3), *b = ls_state(g, "b", LS_F32, 3);
+    ls_tensor *y = ls_add(ls_add(x, a), ls_add(ls_relu(b), b));
     assert_ok(ls_params_new(&params, g, 1));
-    assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.output = &y, .outputs = 1, .max_rows = 4, .max_shards = 1}));
+    assert_ok(ls__program_new(&p, g, params,
+                              &(ls_program_options){.output = &y, .outputs = 1, .max_rows = 4, .max_shards = 1}));
     assert_ok(ls__program_plan(p));
     assert_int_equal(p->state_bytes, 2 * 64); /* 4 samples of 3 floats each, in whole cache lines */
     void *arena = malloc(p->arena_bytes);
     assert_ok(ls__program_bind(p, arena));
-    ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {image}, .rows = 2, .global_rows = 2};
-    ls_execution   run   = {.batch = &batch, .rows = 2, .shards = 1, .bound = bound};
+    ls_batch     batch = {.inputs = 1, .name = {"image"}, .data = {image}, .rows = 2, .global_rows = 2};
+    ls_execution run   = {.batch = &batch, .rows = 2, .shards = 1, .bound = bound};
     for (int round = 0; round < 3; round++) {
         assert_ok(ls__program_run(p, &run));
         float *value = ls__program_value(p, &run, y), *keep = ls__program_value(p, &run, a);
         for (int i = 0; i < 6; i++) assert_true(value[i] == image[i] + (round == 1 ? 10 * (float)i : 0));
-        if (round == 1) ls__program_reset(p);
+        if (round == 1)
+            ls__program_reset(p);
         else
             for (int i = 0; i < 6; i++) keep[i] = 10 * (float)i;
     }
@@ -434,9 +484,10 @@ static void states_are_kept_from_run_to_run(void **state)
 static void states_are_updated(void **state)
 {
     enum { N = 4 };
-    ls_graph   *g = ls_graph_new();
-    ls_tensor  *x = ls_input(g, "x", LS_F32, 1, 3), *start = ls_input(g, "start", LS_I32), *cache = ls_state(g, "cache", LS_F32, N, 2);
-    ls_tensor  *y = ls_attention(x, .start = start, .cache = cache, .causal = true);
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "x", LS_F32, 1, 3), *start = ls_input(g, "start", LS_I32),
+              *cache = ls_state(g, "cache", LS_F32, N, 2);
+    ls_tensor  *y    = ls_attention(x, .start = start, .cache = cache, .causal = true);
     ls_params  *params;
     ls_program *p;
     ls_model   *m;
@@ -453,9 +504,9 @@ static void states_are_updated(void **state)
             assert_true(*ls_model_output(m, 0) == first[t]);
         }
         ls_model_reset(m);
-        int32_t  last  = 3; /* three keys of before are gone */
+        int32_t  last     = 3; /* three keys of before are gone */
         float    token[3] = {0, 0, 8};
-        ls_batch batch = {.inputs = 2, .name = {"x", "start"}, .data = {token, &last}, .rows = 1, .global_rows = 1};
+        ls_batch batch    = {.inputs = 2, .name = {"x", "start"}, .data = {token, &last}, .rows = 1, .global_rows = 1};
         assert_ok(ls_model_run(m, &batch));
         assert_float_equal(*ls_model_output(m, 0), 2, 1e-6);
     }
@@ -464,8 +515,9 @@ static void states_are_updated(void **state)
 
     ls_tensor *w = ls_param(g, "w", (ls_init){0}, 1);
     assert_ok(ls_params_new(&params, g, 1));
-    assert_fails(ls__program_new(&p, g, params, &(ls_program_options){.loss = ls_sum(ls_mul(y, w)), .max_rows = 1, .max_shards = 1}), LS_ERR_USAGE,
-                 "writes the state 'cache'");
+    assert_fails(ls__program_new(&p, g, params,
+                                 &(ls_program_options){.loss = ls_sum(ls_mul(y, w)), .max_rows = 1, .max_shards = 1}),
+                 LS_ERR_USAGE, "writes the state 'cache'");
     ls_params_free(params);
     assert_null(ls_attention(x, .start = start, .cache = ls_input(g, "no cache", LS_F32, N, 2), .causal = true));
     assert_int_equal(ls_graph_status(g), LS_ERR_USAGE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/models/gpt.c: numbers of parameters, names, initial values, options, and mistakes.  tests/dist/trainer/test_gpt_training.c has its values. */
+ * core/models/gpt.c: numbers of parameters, names, initial values, options, and mistakes.
+ * tests/dist/trainer/test_gpt_training.c has its values. */
 #include <math.h>
 
 #include "core/nn/registry.h"
@@ -28,7 +29,8 @@ static void models_of_language(void **state)
     static const struct {
         const char *name;
         int64_t     parameters; /* with a vocabulary of 50,257 */
-    } published[] = {{"gpt2-small", 124439808}, {"gpt2-medium", 354823168}, {"gpt2-large", 774030080}, {"gpt2-xl", 1557611200}};
+    } published[] = {
+        {"gpt2-small", 124439808}, {"gpt2-medium", 354823168}, {"gpt2-large", 774030080}, {"gpt2-xl", 1557611200}};
     size_t found = 0;
     for (const ls_model_entry *m = ls__model_table; m->name; m++) {
         if (!m->language) continue;
@@ -107,32 +109,51 @@ static void positions(void **state)
 {
     enum { T = 12, V = 31 };
     static const int32_t tokens[T] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 30};
-    const int64_t        without[] = {[LS_ENCODING_LEARNED] = 0, [LS_ENCODING_SINUSOIDAL] = 16 * 32, [LS_ENCODING_ROTARY] = 16 * 32, [LS_ENCODING_NONE] = 16 * 32};
+    const int64_t        without[] = {[LS_ENCODING_LEARNED]    = 0,
+                                      [LS_ENCODING_SINUSOIDAL] = 16 * 32,
+                                      [LS_ENCODING_ROTARY]     = 16 * 32,
+                                      [LS_ENCODING_NONE]       = 16 * 32};
     int64_t              learned   = 0;
     float                last[4][V];
     for (int e = LS_ENCODING_LEARNED; e <= LS_ENCODING_NONE; e++) {
         ls_graph   *g = ls_graph_new(), *h = ls_graph_new();
-        ls_gpt_args a = {.g = g, .x = ls_input(g, "tokens", LS_I32, T), .vocab = V, .layers = 2, .heads = 2, .width = 32, .context = 16,
-                         .position = (ls_encoding)e, .norm = e % 2 ? LS_NORM_RMS : LS_NORM_LAYER, .no_bias = e > 1};
+        ls_gpt_args a      = {.g        = g,
+                              .x        = ls_input(g, "tokens", LS_I32, T),
+                              .vocab    = V,
+                              .layers   = 2,
+                              .heads    = 2,
+                              .width    = 32,
+                              .context  = 16,
+                              .position = (ls_encoding)e,
+                              .norm     = e % 2 ? LS_NORM_RMS : LS_NORM_LAYER,
+                              .no_bias  = e > 1};
         ls_tensor  *logits = ls__gpt(a), *some;
         ls_params  *params;
         ls_model   *whole, *part;
         a.g = h, a.x = ls_input(h, "tokens", LS_I32, 4), a.start = ls_input(h, "start", LS_I32), a.cached = true;
         some = ls__gpt(a);
         assert_ok(ls_params_new(&params, g, 1));
-        for (int i = 0; i < ls_params_count(params); i++) { /* far from the small values of the start, where positions hardly count */
+        for (int i = 0; i < ls_params_count(params);
+             i++) { /* far from the small values of the start, where positions hardly count */
             int            rank;
             const int64_t *dim;
             float         *w = ls_params_get(params, i, NULL, &rank, &dim);
             for (int64_t k = 0; rank == 2 && k < dim[0] * dim[1]; k++) w[k] *= 15;
         }
-        if (e == LS_ENCODING_LEARNED) learned = scalars(g);
-        else if (e == LS_ENCODING_SINUSOIDAL) assert_int_equal(scalars(g), learned - without[e] - 5 * 32 /* rms has no bias */);
+        if (e == LS_ENCODING_LEARNED)
+            learned = scalars(g);
+        else if (e == LS_ENCODING_SINUSOIDAL)
+            assert_int_equal(scalars(g), learned - without[e] - 5 * 32 /* rms has no bias */);
         assert_ok(ls_model_new(&whole, g, params, &logits, 1, 1));
         assert_ok(ls_model_new(&part, h, params, &some, 1, 1));
-        assert_ok(ls_model_run(whole, &(ls_batch){.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 1, .global_rows = 1}));
+        assert_ok(ls_model_run(
+            whole, &(ls_batch){.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 1, .global_rows = 1}));
         for (int32_t start = 0; start < T; start += 4) {
-            assert_ok(ls_model_run(part, &(ls_batch){.inputs = 2, .name = {"tokens", "start"}, .data = {tokens + start, &start}, .rows = 1, .global_rows = 1}));
+            assert_ok(ls_model_run(part, &(ls_batch){.inputs      = 2,
+                                                     .name        = {"tokens", "start"},
+                                                     .data        = {tokens + start, &start},
+                                                     .rows        = 1,
+                                                     .global_rows = 1}));
             assert_memory_equal(ls_model_output(part, 0), ls_model_output(whole, 0) + start * V, 4 * V * sizeof(float));
         }
         memcpy(last[e], ls_model_output(whole, 0) + (T - 1) * V, sizeof last[e]);
@@ -153,8 +174,14 @@ static void textbook(void **state)
     static const int32_t tokens[2 * T] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 30, 29, 7, 0, 3};
     for (int e = LS_ENCODING_LEARNED; e <= LS_ENCODING_ROTARY; e += LS_ENCODING_ROTARY) {
         ls_graph   *g = ls_graph_new(), *h = ls_graph_new();
-        ls_gpt_args a = {.g = g, .x = ls_input(g, "tokens", LS_I32, T), .vocab = V, .layers = 2, .heads = 2, .width = 32, .context = 16,
-                         .position = (ls_encoding)e};
+        ls_gpt_args a      = {.g        = g,
+                              .x        = ls_input(g, "tokens", LS_I32, T),
+                              .vocab    = V,
+                              .layers   = 2,
+                              .heads    = 2,
+                              .width    = 32,
+                              .context  = 16,
+                              .position = (ls_encoding)e};
         ls_tensor  *logits = ls__gpt(a), *outputs[2] = {NULL, NULL};
         ls_params  *params;
         ls_model   *fused, *parts;
@@ -165,15 +192,18 @@ static void textbook(void **state)
             if (!strcmp(h->tensor[i]->name, "transformer.h.1.attn.weights")) outputs[1] = h->tensor[i];
         assert_string_equal(ls__shape(outputs[1]), "B x 2 x 8 x 8");
         assert_ok(ls_params_new(&params, g, 1));
-        for (int64_t k = 0; k < 96 * 32; k++) ls_params_get(params, ls_params_find(params, "transformer.h.1.attn.c_attn.weight"), NULL, NULL, NULL)[k] *= 15;
+        for (int64_t k = 0; k < 96 * 32; k++)
+            ls_params_get(params, ls_params_find(params, "transformer.h.1.attn.c_attn.weight"), NULL, NULL, NULL)[k] *=
+                15;
         assert_ok(ls_model_new(&fused, g, params, &logits, 1, 2));
         assert_ok(ls_model_new(&parts, h, params, outputs, 2, 2));
         const ls_batch batch = {.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 2, .global_rows = 2};
         assert_ok(ls_model_run(fused, &batch));
         assert_ok(ls_model_run(parts, &batch));
-        for (int i = 0; i < 2 * T * V; i++) assert_true(fabsf(ls_model_output(fused, 0)[i] - ls_model_output(parts, 0)[i]) < 1e-5f);
+        for (int i = 0; i < 2 * T * V; i++)
+            assert_true(fabsf(ls_model_output(fused, 0)[i] - ls_model_output(parts, 0)[i]) < 1e-5f);
         for (int row = 0; row < 2 * 2 * T; row++) {
-            const float *w = ls_model_output(parts, 1) + row * T;
+            const float *w   = ls_model_output(parts, 1) + row * T;
             float        sum = 0;
             for (int s = 0; s < T; s++) sum += w[s];
             assert_true(fabsf(sum - 1) < 1e-5f && (row % T == T - 1 || w[row % T + 1] == 0));
@@ -190,8 +220,8 @@ static void textbook(void **state)
 static double planned(int64_t t, bool textbook)
 {
     ls_graph   *g    = ls_graph_new();
-    ls_tensor  *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, t), 31, ls_input(g, "target", LS_I32, t), .layers = 2, .heads = 4, .width = 32, .context = 4096,
-                              .textbook = textbook);
+    ls_tensor  *loss = ls_gpt(g, ls_input(g, "tokens", LS_I32, t), 31, ls_input(g, "target", LS_I32, t), .layers = 2,
+                              .heads = 4, .width = 32, .context = 4096, .textbook = textbook);
     ls_trainer *trainer;
     assert_ok(ls_trainer_new(&trainer, g, loss, .batch = 1, .optim = ls_adamw(.lr = 1e-3f)));
     const double bytes = (double)ls_trainer_planned_bytes(trainer);
@@ -200,13 +230,14 @@ static double planned(int64_t t, bool textbook)
     return bytes;
 }
 
-/* Not to the byte: which instruction needs most at once is not the same for short and long samples, and of long ones some values are computed
- * again. */
+/* Not to the byte: which instruction needs most at once is not the same for short and long samples, and of long ones
+ * some values are computed again. */
 static void memory_is_linear_in_the_tokens(void **state)
 {
     const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);
     const double growth = (many - more) / (more - few);
-    if (growth < 3 || growth > 4.2) fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
+    if (growth < 3 || growth > 4.2)
+        fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
     assert_true(planned(4096, true) > 4 * many); /* the weights of the textbook alone: 2 x 4 x 4096 x 4096 */
 }
 
@@ -219,7 +250,8 @@ static void mistakes_are_named(void **state)
         bool        cached;
         const char *says;
     } table[] = {
-        {30, 16, 4, 2, LS_I32, false, "width 30: expected at least 1 of each, at most 1000 layers, and a width that is a multiple of heads"},
+        {30, 16, 4, 2, LS_I32, false,
+         "width 30: expected at least 1 of each, at most 1000 layers, and a width that is a multiple of heads"},
         {32, 16, 4, -1, LS_I32, false, "layers -1"},
         {32, 7, 4, 2, LS_I32, false, "'tokens' is B x 8, but the model's context is 7 positions"},
         {32, 16, 4, 2, LS_F32, false, "expected tokens: B x T of int32"},
@@ -227,8 +259,9 @@ static void mistakes_are_named(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_graph *g = ls_graph_new();
-        assert_null(ls_gpt(g, ls_input(g, "tokens", table[i].type, 8), 31, ls_input(g, "target", LS_I32, 8), .layers = table[i].layers,
-                           .heads = table[i].heads, .width = table[i].width, .context = table[i].context, .cached = table[i].cached));
+        assert_null(ls_gpt(g, ls_input(g, "tokens", table[i].type, 8), 31, ls_input(g, "target", LS_I32, 8),
+                           .layers = table[i].layers, .heads = table[i].heads, .width = table[i].width,
+                           .context = table[i].context, .cached = table[i].cached));
         assert_fails(ls_graph_status(g), LS_ERR_USAGE, table[i].says);
         ls_graph_free(g);
     }
@@ -236,7 +269,11 @@ static void mistakes_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(models_of_language), cmocka_unit_test(names_and_layouts_of_hugging_face),
-                                       cmocka_unit_test(positions), cmocka_unit_test(textbook), cmocka_unit_test(memory_is_linear_in_the_tokens), cmocka_unit_test(mistakes_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(models_of_language),
+                                       cmocka_unit_test(names_and_layouts_of_hugging_face),
+                                       cmocka_unit_test(positions),
+                                       cmocka_unit_test(textbook),
+                                       cmocka_unit_test(memory_is_linear_in_the_tokens),
+                                       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,17 +45,19 @@ static void logits_as_pytorch(void **state)
     golden_batch_fill(&batch, 0);
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
-        ls_graph  *g = ls_graph_new();
+        ls_graph  *g      = ls_graph_new();
         ls_tensor *logits = ls_lenet5(g, ls_input(g, "image", LS_F32, 1, 28, 28));
         ls_params *params;
         ls_model  *m;
-        if (ls_params_new(&params, g, 1) != LS_OK || ls_model_new(&m, g, params, &logits, 1, GOLDEN_BATCH) != LS_OK) fail_msg("%s", ls_error_message());
+        if (ls_params_new(&params, g, 1) != LS_OK || ls_model_new(&m, g, params, &logits, 1, GOLDEN_BATCH) != LS_OK)
+            fail_msg("%s", ls_error_message());
         golden_weights(params);
         for (int64_t rows = GOLDEN_BATCH; rows > 0; rows -= 7) { /* the whole and smaller calls */
             ls_batch share = golden_share(&batch, GOLDEN_BATCH - rows, rows);
-            share.inputs = 1;
+            share.inputs   = 1;
             if (ls_model_run(m, &share) != LS_OK) fail_msg("%s", ls_error_message());
-            golden_close_to(&file, "logits", rows * 10, ls_model_output(m, 0), want->f32 + (GOLDEN_BATCH - rows) * 10, 1e-5, 1e-5);
+            golden_close_to(&file, "logits", rows * 10, ls_model_output(m, 0), want->f32 + (GOLDEN_BATCH - rows) * 10,
+                            1e-5, 1e-5);
         }
         ls_model_free(m);
         ls_params_free(params);

@@ -43,7 +43,8 @@ static moments of(ls_init init)
 
 static void moments_are_those_of_the_papers(void **state)
 {
-    const double fan_in = IN * KERNEL, fan_out = OUT * KERNEL, xavier = sqrt(2 / (fan_in + fan_out)), he = sqrt(2 / fan_in);
+    const double fan_in = IN * KERNEL, fan_out = OUT * KERNEL, xavier = sqrt(2 / (fan_in + fan_out)),
+                 he = sqrt(2 / fan_in);
     const struct {
         const char *name;
         ls_init     init;
@@ -55,7 +56,11 @@ static void moments_are_those_of_the_papers(void **state)
         {"uniform", {.kind = LS_INIT_UNIFORM, .low = -2, .high = 2}, 0, 2 / sqrt(3), 2},
         {"uniform by fan", {.kind = LS_INIT_UNIFORM, .fan = 16}, 0, 0.25 / sqrt(3), 0.25},
         {"normal", {.kind = LS_INIT_NORMAL, .mean = 1, .std = 0.5f}, 1, 0.5, 0},
-        {"trunc_normal", {.kind = LS_INIT_TRUNC_NORMAL, .std = 0.02f}, 0, 0.02 * 0.8796, 0.04}, /* a normal cut at 2 std has 0.8796 of its std */
+        {"trunc_normal",
+         {.kind = LS_INIT_TRUNC_NORMAL, .std = 0.02f},
+         0,
+         0.02 * 0.8796,
+         0.04}, /* a normal cut at 2 std has 0.8796 of its std */
         {"xavier_uniform", {.kind = LS_INIT_XAVIER_UNIFORM}, 0, xavier, xavier * sqrt(3)},
         {"xavier_normal", {.kind = LS_INIT_XAVIER_NORMAL, .gain = 2}, 0, 2 * xavier, 0},
         {"kaiming_uniform", {.kind = LS_INIT_KAIMING_UNIFORM}, 0, he, he * sqrt(3)},
@@ -66,7 +71,8 @@ static void moments_are_those_of_the_papers(void **state)
         moments m    = of(table[i].init);
         double  near = 0.02 * table[i].std + 1e-7; /* 48,000 draws */
         if (fabs(m.mean - table[i].mean) > near || fabs(m.std - table[i].std) > near)
-            fail_msg("%s: mean %g and std %g, expected %g and %g", table[i].name, m.mean, m.std, table[i].mean, table[i].std);
+            fail_msg("%s: mean %g and std %g, expected %g and %g", table[i].name, m.mean, m.std, table[i].mean,
+                     table[i].std);
         if (table[i].bound > 0) {
             assert_true(m.high <= table[i].bound * (1 + 1e-6) && m.low >= -table[i].bound * (1 + 1e-6));
             assert_true(m.high > 0.99 * table[i].bound);
@@ -98,7 +104,9 @@ static void a_value_depends_on_seed_name_and_place(void **state)
 
 static void threads_change_nothing(void **state)
 {
-    static const ls_init inits[] = {{.kind = LS_INIT_NORMAL, .std = 0.02f}, {.kind = LS_INIT_TRUNC_NORMAL, .std = 2}, {.kind = LS_INIT_UNIFORM, .low = -1, .high = 3}};
+    static const ls_init inits[] = {{.kind = LS_INIT_NORMAL, .std = 0.02f},
+                                    {.kind = LS_INIT_TRUNC_NORMAL, .std = 2},
+                                    {.kind = LS_INIT_UNIFORM, .low = -1, .high = 3}};
     static float         one[COUNT];
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++) {
         omp_set_num_threads(1);
@@ -121,7 +129,8 @@ static void bounds_are_checked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(moments_are_those_of_the_papers), cmocka_unit_test(a_value_depends_on_seed_name_and_place),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(moments_are_those_of_the_papers),
+                                       cmocka_unit_test(a_value_depends_on_seed_name_and_place),
                                        cmocka_unit_test(threads_change_nothing), cmocka_unit_test(bounds_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@ static const ls_tensor *param(const ls_graph *g, const char *name)
 static void parameters_have_pytorchs_names_and_layouts(void **state)
 {
     ls_graph  *g = ls_graph_new();
-    ls_tensor *x = ls_conv2d(g, "conv", ls_input(g, "image", LS_F32, 4, 9, 11), 6, .kernel_h = 3, .kernel_w = 5, .stride = 2, .padding = 1, .groups = 2);
+    ls_tensor *x = ls_conv2d(g, "conv", ls_input(g, "image", LS_F32, 4, 9, 11), 6, .kernel_h = 3, .kernel_w = 5,
+                             .stride = 2, .padding = 1, .groups = 2);
     ls_tensor *y = ls_linear(g, "fc", ls_flatten(x), 10, .no_bias = true);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "conv.weight")), "6 x 2 x 3 x 5");
@@ -52,7 +53,10 @@ static void mistakes_are_named(void **state)
         int64_t     c, h, w; /* of the input; 0: none */
         int         kernel, groups;
         const char *says;
-    } table[] = {{4, 9, 9, 0, 0, "set .kernel"}, {4, 9, 9, 3, 3, "multiple of groups"}, {4, 0, 0, 3, 0, "C x H x W"}, {4, 9, 9, 12, 0, "conv2d"}};
+    } table[] = {{4, 9, 9, 0, 0, "set .kernel"},
+                 {4, 9, 9, 3, 3, "multiple of groups"},
+                 {4, 0, 0, 3, 0, "C x H x W"},
+                 {4, 9, 9, 12, 0, "conv2d"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_graph  *g = ls_graph_new();
         ls_tensor *x = ls_input(g, "image", LS_F32, table[i].c, table[i].h, table[i].w);
@@ -71,8 +75,8 @@ static void every_layer_of_the_table_can_be_built(void **state)
     }
     for (const ls_model_entry *m = ls__model_table; m->name; m++) {
         if (m->language) continue;
-        ls_graph      *g    = ls_graph_new();
-        unsigned char *args = calloc(1, m->args_bytes);
+        ls_graph      *g       = ls_graph_new();
+        unsigned char *args    = calloc(1, m->args_bytes);
         *(ls_model_head *)args = (ls_model_head){.g = g, .x = ls_input(g, "image", LS_F32, 1, 28, 28), .classes = 7};
         ls_tensor *logits      = m->build(args);
         assert_ok(ls_graph_status(g));
@@ -86,6 +90,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_have_pytorchs_names_and_layouts),
                                        cmocka_unit_test(a_transformers_layers_have_pytorchs_names_and_layouts),
-                                       cmocka_unit_test(mistakes_are_named), cmocka_unit_test(every_layer_of_the_table_can_be_built)};
+                                       cmocka_unit_test(mistakes_are_named),
+                                       cmocka_unit_test(every_layer_of_the_table_can_be_built)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

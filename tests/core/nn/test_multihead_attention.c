@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and op by op, and how memory grows. */
+ * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and op by op, and how
+ * memory grows. */
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 #include "tests/golden.h"
@@ -37,10 +38,12 @@ static ls_tensor *role(attention *a, int i)
 
 static void build(attention *a, const golden *file, bool textbook)
 {
-    const bool cross = golden_number(file, "cross", 0) != 0;
+    const bool cross    = golden_number(file, "cross", 0) != 0;
     const int  additive = (int)golden_number(file, "additive", 0);
-    *a = (attention){.g = ls_graph_new(), .keys = cross ? KEYS : QUERIES, .batch = {.rows = SAMPLES, .global_rows = SAMPLES}};
-    ls_tensor *q = role(a, 0), *k = cross ? role(a, 1) : NULL, *v = cross ? role(a, 2) : NULL, *padding = NULL, *mask = NULL;
+    *a                  = (attention){
+                         .g = ls_graph_new(), .keys = cross ? KEYS : QUERIES, .batch = {.rows = SAMPLES, .global_rows = SAMPLES}};
+    ls_tensor *q = role(a, 0), *k = cross ? role(a, 1) : NULL, *v = cross ? role(a, 2) : NULL, *padding = NULL,
+              *mask = NULL;
     if (golden_number(file, "padding", 0) != 0) {
         golden_labels("padding", SAMPLES * a->keys, 2, a->padding);
         for (int b = 0; b < SAMPLES; b++) a->padding[b * a->keys] = 0;
@@ -50,7 +53,8 @@ static void build(attention *a, const golden *file, bool textbook)
     if (additive == 2) mask = ls_param(a->g, "mask", (ls_init){0}, QUERIES, a->keys);
     if (additive == 3) mask = ls_param(a->g, "mask", (ls_init){0}, HEADS, QUERIES, a->keys);
     if (mask) assert_int_equal(ls_freeze(a->g, "mask"), 1);
-    a->y = ls_multihead_attention(a->g, "mha", q, k, v, padding, mask, .heads = HEADS, .causal = golden_number(file, "causal", 0) != 0,
+    a->y = ls_multihead_attention(a->g, "mha", q, k, v, padding, mask, .heads = HEADS,
+                                  .causal  = golden_number(file, "causal", 0) != 0,
                                   .no_bias = golden_number(file, "no_bias", 0) != 0, .textbook = textbook);
     golden_fill("dy", SAMPLES * QUERIES * WIDTH, 2, a->dy);
     give(a, "dy", a->dy);
@@ -86,17 +90,19 @@ static void check_values(const attention *a, const golden *file, ls_params *para
     ls_tensor *out[] = {a->y, a->weights};
     assert_ok(ls_model_new(&m, a->g, params, out, a->weights ? 2 : 1, SAMPLES));
     assert_ok(ls_model_run(m, &a->batch));
-    golden_close_to(file, "y", SAMPLES * QUERIES * WIDTH, ls_model_output(m, 0), golden_get(file, "y")->f32, 1e-5, 1e-6);
+    golden_close_to(file, "y", SAMPLES * QUERIES * WIDTH, ls_model_output(m, 0), golden_get(file, "y")->f32, 1e-5,
+                    1e-6);
     if (a->weights)
-        golden_close_to(file, "weights", SAMPLES * HEADS * QUERIES * a->keys, ls_model_output(m, 1), golden_get(file, "weights")->f32, 1e-5, 1e-7);
+        golden_close_to(file, "weights", SAMPLES * HEADS * QUERIES * a->keys, ls_model_output(m, 1),
+                        golden_get(file, "weights")->f32, 1e-5, 1e-7);
     ls_model_free(m);
 }
 
 /* With SGD at rate 1 a parameter moves by minus its gradient. */
 static void check_gradients(const attention *a, const golden *file, ls_trainer *t)
 {
-    ls_params *params = ls_trainer_params(t);
-    float     *before = malloc(params->floats * sizeof *before), gradient[3 * WIDTH * WIDTH];
+    ls_params *params  = ls_trainer_params(t);
+    float     *before  = malloc(params->floats * sizeof *before), gradient[3 * WIDTH * WIDTH];
     int        checked = 0;
     memcpy(before, params->block.data, params->floats * sizeof *before);
     assert_ok(ls_trainer_step(t, &a->batch, NULL));
@@ -108,7 +114,8 @@ static void check_gradients(const attention *a, const golden *file, ls_trainer *
         const golden_array *want   = golden_find(file, name);
         if (!want) continue;
         assert_int_equal(want->count, count_of(rank, dim));
-        for (int64_t k = 0; k < want->count; k++) gradient[k] = before[values - (const float *)params->block.data + k] - values[k];
+        for (int64_t k = 0; k < want->count; k++)
+            gradient[k] = before[values - (const float *)params->block.data + k] - values[k];
         golden_close_to(file, name, want->count, gradient, want->f32, 1e-5, 2e-6);
         checked++;
     }
@@ -150,10 +157,11 @@ static void parameters(void **state)
                 {"block.mha.out_proj.weight", "12 x 12", LS_INIT_DEFAULT},
                 {"block.mha.out_proj.bias", "12", LS_INIT_ZEROS}};
     for (int textbook = 0; textbook < 2; textbook++) {
-        ls_graph *g = ls_graph_new();
+        ls_graph *g     = ls_graph_new();
         int       found = 0;
         ls_scope(g, "block");
-        ls_multihead_attention(g, "mha", ls_input(g, "x", LS_F32, QUERIES, WIDTH), .heads = HEADS, .textbook = textbook);
+        ls_multihead_attention(g, "mha", ls_input(g, "x", LS_F32, QUERIES, WIDTH), .heads = HEADS,
+                               .textbook = textbook);
         ls_scope_end(g);
         assert_ok(ls_graph_status(g));
         for (int i = 0; i < g->tensors; i++) {
@@ -176,9 +184,11 @@ static size_t planned(int64_t t, bool textbook)
     ls_graph   *g = ls_graph_new();
     ls_params  *params;
     ls_program *p;
-    ls_tensor  *y = ls_multihead_attention(g, "mha", ls_input(g, "x", LS_F32, t, 32), .heads = 4, .causal = true, .dropout = 0.1f, .textbook = textbook);
+    ls_tensor  *y = ls_multihead_attention(g, "mha", ls_input(g, "x", LS_F32, t, 32), .heads = 4, .causal = true,
+                                           .dropout = 0.1f, .textbook = textbook);
     assert_ok(ls_params_new(&params, g, 1));
-    assert_ok(ls__program_new(&p, g, params, &(ls_program_options){.loss = ls_sum(ls_mul(y, y)), .max_rows = 2, .max_shards = 1}));
+    assert_ok(ls__program_new(&p, g, params,
+                              &(ls_program_options){.loss = ls_sum(ls_mul(y, y)), .max_rows = 2, .max_shards = 1}));
     assert_ok(ls__program_plan(p));
     size_t bytes = p->arena_bytes;
     ls__program_free(p);
@@ -189,7 +199,8 @@ static size_t planned(int64_t t, bool textbook)
 
 static void memory_is_linear_in_time(void **state)
 {
-    const double small = (double)planned(256, false), medium = (double)planned(1024, false), large = (double)planned(4096, false);
+    const double small = (double)planned(256, false), medium = (double)planned(1024, false),
+                 large = (double)planned(4096, false);
     const double slope = (large - medium) / (medium - small); /* 4 if linear, 16 if quadratic */
     if (!(slope > 3.99 && slope < 4.01) || large > 16 * small)
         fail_msg("planned bytes of a step at T = 256, 1024 and 4096 are %.0f, %.0f and %.0f", small, medium, large);
@@ -221,7 +232,8 @@ static void mistakes_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(as_pytorch), cmocka_unit_test(parameters), cmocka_unit_test(memory_is_linear_in_time),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(as_pytorch), cmocka_unit_test(parameters),
+                                       cmocka_unit_test(memory_is_linear_in_time),
                                        cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/transformer_block.c: PyTorch's values and gradients with its parameters, fused and textbook; encodings of positions. */
+ * core/nn/transformer_block.c: PyTorch's values and gradients with its parameters, fused and textbook; encodings of
+ * positions. */
 #include "core/graph/graph.h"
 #include "dist/dist.h"
 #include "tests/golden.h"
@@ -27,18 +28,23 @@ static void data_fill(data *d)
     golden_fill("dy", B * T * E, 2, d->dy);
     pad("padding", T, d->padding);
     pad("memory_padding", S, d->memory_padding);
-    d->batch = (ls_batch){.inputs = 5, .name = {"x", "dy", "memory", "padding", "memory_padding"},
-                          .data = {d->x, d->dy, d->memory, d->padding, d->memory_padding}, .rows = B, .global_rows = B};
+    d->batch = (ls_batch){.inputs      = 5,
+                          .name        = {"x", "dy", "memory", "padding", "memory_padding"},
+                          .data        = {d->x, d->dy, d->memory, d->padding, d->memory_padding},
+                          .rows        = B,
+                          .global_rows = B};
 }
 
 static ls_tensor *build(const golden *c, ls_graph *g, bool textbook)
 {
-    return ls_transformer(g, "block", ls_input(g, "x", LS_F32, T, E),
-                          .memory         = golden_number(c, "decoder", 0) != 0 ? ls_input(g, "memory", LS_F32, S, E) : NULL,
-                          .key_padding    = golden_number(c, "key_padding", 0) != 0 ? ls_input(g, "padding", LS_I32, T) : NULL,
-                          .memory_padding = golden_number(c, "memory_padding", 0) != 0 ? ls_input(g, "memory_padding", LS_I32, S) : NULL, .heads = 2,
-                          .hidden = 12, .causal = golden_number(c, "causal", 0) != 0, .norm_first = golden_number(c, "norm_first", 0) != 0,
-                          .gelu = golden_number(c, "gelu", 0) != 0, .textbook = textbook);
+    return ls_transformer(
+        g, "block", ls_input(g, "x", LS_F32, T, E),
+        .memory         = golden_number(c, "decoder", 0) != 0 ? ls_input(g, "memory", LS_F32, S, E) : NULL,
+        .key_padding    = golden_number(c, "key_padding", 0) != 0 ? ls_input(g, "padding", LS_I32, T) : NULL,
+        .memory_padding = golden_number(c, "memory_padding", 0) != 0 ? ls_input(g, "memory_padding", LS_I32, S) : NULL,
+        .heads = 2, .hidden = 12, .causal = golden_number(c, "causal", 0) != 0,
+        .norm_first = golden_number(c, "norm_first", 0) != 0, .gelu = golden_number(c, "gelu", 0) != 0,
+        .textbook = textbook);
 }
 
 static const char *short_name(const char *name) { return name + strlen("block."); }
@@ -122,7 +128,8 @@ static void encodings(void **state)
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_input(g, "x", LS_F32, T, E), *start = ls_input(g, "start", LS_I32), *y[4];
     for (int kind = 0; kind < 4; kind++)
-        y[kind] = ls_positional_encoding(g, "position", x, .kind = (ls_encoding)kind, .context = 9, .scaled = true, .start = start);
+        y[kind] = ls_positional_encoding(g, "position", x, .kind = (ls_encoding)kind, .context = 9, .scaled = true,
+                                         .start = start);
     assert_ok(ls_graph_status(g));
     assert_true(y[LS_ENCODING_ROTARY] == x && y[LS_ENCODING_NONE] == x);
     ls_params *params;
@@ -134,7 +141,9 @@ static void encodings(void **state)
     const float *w = ls_params_get(params, 0, NULL, NULL, NULL);
     data_fill(&d);
     assert_ok(ls_model_new(&m, g, params, y, 2, 1));
-    assert_ok(ls_model_run(m, &(ls_batch){.inputs = 2, .name = {"x", "start"}, .data = {d.x, &(int32_t){3}}, .rows = 1, .global_rows = 1}));
+    assert_ok(ls_model_run(
+        m,
+        &(ls_batch){.inputs = 2, .name = {"x", "start"}, .data = {d.x, &(int32_t){3}}, .rows = 1, .global_rows = 1}));
     for (int t = 0; t < T; t++)
         for (int k = 0; k < E; k++) {
             const double angle = (3 + t) * pow(10000, -(k / 2 * 2) / (double)E), wave = k % 2 ? cos(angle) : sin(angle);
@@ -150,7 +159,8 @@ static void encodings(void **state)
 static void mistakes_are_named(void **state)
 {
     ls_graph *g = ls_graph_new();
-    assert_null(ls_transformer(g, "block", ls_input(g, "x", LS_F32, T, E), .memory_padding = ls_input(g, "p", LS_I32, S)));
+    assert_null(
+        ls_transformer(g, "block", ls_input(g, "x", LS_F32, T, E), .memory_padding = ls_input(g, "p", LS_I32, S)));
     assert_fails(ls_graph_status(g), LS_ERR_USAGE, "transformer 'block': a padding of the memory is given without one");
     ls_graph_free(g);
     g = ls_graph_new();
@@ -161,6 +171,7 @@ static void mistakes_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_as_pytorch), cmocka_unit_test(encodings), cmocka_unit_test(mistakes_are_named)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(blocks_as_pytorch), cmocka_unit_test(encodings),
+                                       cmocka_unit_test(mistakes_are_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

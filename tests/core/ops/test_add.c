@@ -7,9 +7,7 @@ static void reference(const check_ref *r)
     for (int64_t i = 0; i < check_numel(r, 0); i++) r->y[0][i] = r->x[0][i] + r->x[1][i % count];
 }
 
-CHECK_OP(add, reference,
-         {.in = {{.dims = {1}}, {.dims = {1}}}},
-         {.in = {{.dims = {7, 33}}, {.dims = {7, 33}}}},
+CHECK_OP(add, reference, {.in = {{.dims = {1}}, {.dims = {1}}}}, {.in = {{.dims = {7, 33}}, {.dims = {7, 33}}}},
          {.in = {{.dims = {7}}, {.dims = {7}, .param = true}}},
          {.in = {{.dims = {3, 7, 33}}, {.dims = {7, 33}, .param = true}}},
          {.in = {{.dims = {2, 2100}}, {.dims = {2100}, .param = true}}},

@@ -3,7 +3,7 @@
 
 static double encoding(const check_ref *r, int64_t position, int64_t i)
 {
-    int64_t cols = r->node->in[0]->dim[1];
+    int64_t cols  = r->node->in[0]->dim[1];
     double  angle = (double)position * pow(10000, -2.0 * (double)(i / 2) / (double)cols);
     if (r->x[1]) return r->x[1][position * cols + i];
     return i % 2 ? cos(angle) : sin(angle);
@@ -18,20 +18,24 @@ static void reference(const check_ref *r)
     }
 }
 
-#define TABLE(...) {.dims = {__VA_ARGS__}, .param = true}
-#define START(n) {.type = LS_I32, .high = (n)}
-#define NONE {.absent = true}
+#define TABLE(...)                                                                                                     \
+    {                                                                                                                  \
+        .dims = {__VA_ARGS__}, .param = true                                                                           \
+    }
+#define START(n)                                                                                                       \
+    {                                                                                                                  \
+        .type = LS_I32, .high = (n)                                                                                    \
+    }
+#define NONE                                                                                                           \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
 
-CHECK_OP(add_position, reference,
-         {.in = {{.dims = {1, 1}}, TABLE(1, 1), NONE}},
-         {.in = {{.dims = {7, 33}}, TABLE(7, 33), NONE}},
-         {.in = {{.dims = {5, 10}}, TABLE(9, 10), NONE}},
-         {.in = {{.dims = {3, 300}}, TABLE(40, 300), START(38)}},
-         {.in = {{.dims = {1, 6}}, TABLE(11, 6), START(11)}},
-         {.in = {{.dims = {1, 1}}, NONE, NONE}},
-         {.in = {{.dims = {33, 7}}, NONE, NONE}},
-         {.in = {{.dims = {300, 10}}, NONE, START(100000)}},
-         {.in = {{.dims = {2, 546}}, NONE, START(3)}})
+CHECK_OP(add_position, reference, {.in = {{.dims = {1, 1}}, TABLE(1, 1), NONE}},
+         {.in = {{.dims = {7, 33}}, TABLE(7, 33), NONE}}, {.in = {{.dims = {5, 10}}, TABLE(9, 10), NONE}},
+         {.in = {{.dims = {3, 300}}, TABLE(40, 300), START(38)}}, {.in = {{.dims = {1, 6}}, TABLE(11, 6), START(11)}},
+         {.in = {{.dims = {1, 1}}, NONE, NONE}}, {.in = {{.dims = {33, 7}}, NONE, NONE}},
+         {.in = {{.dims = {300, 10}}, NONE, START(100000)}}, {.in = {{.dims = {2, 546}}, NONE, START(3)}})
 
 /* One sample of two rows, from position `start` of a table of two. */
 static void out_of_range_is_nan_and_has_no_gradient(void **state)
@@ -40,11 +44,22 @@ static void out_of_range_is_nan_and_has_no_gradient(void **state)
         float      x[4] = {1, 2, 3, 4}, w[4] = {10, 20, 30, 40}, y[4], dy[4] = {5, 6, 7, 8}, dw[4];
         int64_t    scratch[8];
         ls_graph  *g = ls_graph_new();
-        ls_tensor *t = ls_add_position(ls_input(g, "x", LS_F32, 2, 2), ls_param(g, "w", (ls_init){0}, 2, 2), ls_input(g, "start", LS_I32));
+        ls_tensor *t = ls_add_position(ls_input(g, "x", LS_F32, 2, 2), ls_param(g, "w", (ls_init){0}, 2, 2),
+                                       ls_input(g, "start", LS_I32));
         assert_non_null(t);
         ls_group group = {.shards = 1};
-        ls_call  c     = {.node = t->node, .args = t->node->args, .rows = 1, .shards = 1, .bound = (int64_t[]){0, 1}, .x = {x, w, &start}, .y = {y},
-                          .dy = {dy}, .dx = {NULL, dw}, .groups = 1, .group = &group, .scratch = scratch};
+        ls_call  c     = {.node    = t->node,
+                          .args    = t->node->args,
+                          .rows    = 1,
+                          .shards  = 1,
+                          .bound   = (int64_t[]){0, 1},
+                          .x       = {x, w, &start},
+                          .y       = {y},
+                          .dy      = {dy},
+                          .dx      = {NULL, dw},
+                          .groups  = 1,
+                          .group   = &group,
+                          .scratch = scratch};
         assert_true(ls__op(t->node)->scratch(t->node, 1, 1, 1, true) <= sizeof scratch);
         ls__op(t->node)->forward[LS_CPU](&c);
         ls__op(t->node)->backward[LS_CPU](&c);
@@ -64,4 +79,5 @@ static void test_refused(void **state)
     CHECK_REFUSED(add_position, "one int32", {.in = {{.dims = {5, 2}}, NONE, {.dims = {5}, .type = LS_I32}}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_add_position), cmocka_unit_test(out_of_range_is_nan_and_has_no_gradient), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_add_position), cmocka_unit_test(out_of_range_is_nan_and_has_no_gradient),
+           cmocka_unit_test(test_refused))

@@ -14,9 +14,9 @@ static shape shape_of(const ls_node *n)
 {
     const ls_attention_args *a = n->args;
     shape                    s = {.h = a->heads ? a->heads : 1, .t = n->in[Q]->dim[0], .packed = !n->in[K]};
-    s.kvh = a->kv_heads ? a->kv_heads : s.h;
-    s.d   = n->in[Q]->dim[1] / (s.packed ? s.h + 2 * s.kvh : s.h);
-    s.s   = n->in[CACHE] ? n->in[CACHE]->dim[0] : s.packed ? s.t : n->in[K]->dim[0];
+    s.kvh                      = a->kv_heads ? a->kv_heads : s.h;
+    s.d                        = n->in[Q]->dim[1] / (s.packed ? s.h + 2 * s.kvh : s.h);
+    s.s                        = n->in[CACHE] ? n->in[CACHE]->dim[0] : s.packed ? s.t : n->in[K]->dim[0];
     return s;
 }
 
@@ -47,7 +47,8 @@ static const double *key_or_value(const check_ref *r, const shape *s, int64_t b,
 static bool hidden(const check_ref *r, const shape *s, int64_t b, int64_t t, int64_t k)
 {
     int64_t start = r->x[START] ? (int64_t)r->x[START][b] : 0;
-    return (((const ls_attention_args *)r->args)->causal && k > start + t) || (r->x[PADDING] && r->x[PADDING][b * s->s + k] != 0);
+    return (((const ls_attention_args *)r->args)->causal && k > start + t) ||
+           (r->x[PADDING] && r->x[PADDING][b * s->s + k] != 0);
 }
 
 static double kept(const check_ref *r, const shape *s, int64_t b, int64_t head, int64_t t, int64_t k)
@@ -55,7 +56,8 @@ static double kept(const check_ref *r, const shape *s, int64_t b, int64_t head, 
     const double p = (double)((const ls_attention_args *)r->args)->dropout;
     if (!r->training || p == 0) return 1;
     uint64_t counter = (uint64_t)(head * ((s->s + 3) / 4) + k / 4) << 32 | (uint64_t)t;
-    return (double)ls_uniform01(ls_philox(r->key, (uint64_t)(r->first_sample + b), counter).v[k % 4]) < p ? 0 : 1 / (1 - p);
+    return (double)ls_uniform01(ls_philox(r->key, (uint64_t)(r->first_sample + b), counter).v[k % 4]) < p ? 0
+                                                                                                          : 1 / (1 - p);
 }
 
 /* The score of query t and key k; -inf: it is hidden. */
@@ -70,7 +72,8 @@ static double score(const check_ref *r, const shape *s, int64_t b, int64_t head,
     if (hidden(r, s, b, t, k)) return -INFINITY;
     for (int64_t i = 0; i < s->d; i++) sum += q[i] * key[i];
     sum *= a->scale != 0 ? (double)a->scale : 1 / sqrt((double)s->d);
-    return mask ? sum + r->x[MASK][((((mask->batched ? b * maps : 0) + (maps > 1 ? head : 0)) * s->t) + t) * s->s + k] : sum;
+    return mask ? sum + r->x[MASK][((((mask->batched ? b * maps : 0) + (maps > 1 ? head : 0)) * s->t) + t) * s->s + k]
+                : sum;
 }
 
 /* One query, by the definition; y: D. */
@@ -84,7 +87,8 @@ static void attend(const check_ref *r, const shape *s, int64_t b, int64_t head, 
     for (int64_t k = 0; k < s->s; k++) sum += w[k] = most == -INFINITY ? 0 : exp(w[k] - most);
     for (int64_t i = 0; i < s->d; i++) y[i] = 0;
     for (int64_t k = 0; sum > 0 && k < s->s; k++) {
-        const double *value = key_or_value(r, s, b, V, head / (s->h / s->kvh), k), weight = w[k] / sum * kept(r, s, b, head, t, k);
+        const double *value = key_or_value(r, s, b, V, head / (s->h / s->kvh), k),
+                     weight = w[k] / sum * kept(r, s, b, head, t, k);
         for (int64_t i = 0; weight != 0 && i < s->d; i++) y[i] += weight * value[i];
     }
     r->y[1][(b * s->h + head) * s->t + t] = sum > 0 ? most + log(sum) : CHECK_UNSET;
@@ -95,24 +99,42 @@ static void reference(const check_ref *r)
     const shape s = shape_of(r->node);
     for (int64_t b = 0; b < r->rows; b++)
         for (int64_t head = 0; head < s.h; head++)
-            for (int64_t t = 0; t < s.t; t++) attend(r, &s, b, head, t, r->y[0] + (b * s.t + t) * s.h * s.d + head * s.d);
+            for (int64_t t = 0; t < s.t; t++)
+                attend(r, &s, b, head, t, r->y[0] + (b * s.t + t) * s.h * s.d + head * s.d);
 }
 
-#define ARGS(...) &(ls_attention_args){__VA_ARGS__}
-#define IN(...) {.dims = {__VA_ARGS__}}
-#define NONE {.absent = true}
-#define NO_MORE NONE, NONE, NONE, NONE                     /* no padding, mask, start, cache */
+#define ARGS(...)                                                                                                      \
+    &(ls_attention_args) { __VA_ARGS__ }
+#define IN(...)                                                                                                        \
+    {                                                                                                                  \
+        .dims = { __VA_ARGS__ }                                                                                        \
+    }
+#define NONE                                                                                                           \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
+#define NO_MORE NONE, NONE, NONE, NONE /* no padding, mask, start, cache */
 #define NO_CACHE NONE, NONE
-#define PADS(s) {.dims = {s}, .type = LS_I32, .low = 0, .high = 2}
-#define INDEX(below) {.type = LS_I32, .low = 0, .high = (below)}
-#define KEPT(n, c) {.dims = {n, c}, .state = true}
+#define PADS(s)                                                                                                        \
+    {                                                                                                                  \
+        .dims = {s}, .type = LS_I32, .low = 0, .high = 2                                                               \
+    }
+#define INDEX(below)                                                                                                   \
+    {                                                                                                                  \
+        .type = LS_I32, .low = 0, .high = (below)                                                                      \
+    }
+#define KEPT(n, c)                                                                                                     \
+    {                                                                                                                  \
+        .dims = {n, c}, .state = true                                                                                  \
+    }
 
 CHECK_OP(attention, reference,
          /* shapes: one of everything; odd; wider than a vector; more keys and queries than a tile */
          {.in = {IN(1, 1), IN(1, 1), IN(1, 1), NO_MORE}, .tol_grad = 1e-3},
          {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}},
          {.in = {IN(33, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2)},
-         {.in = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE}, .tol_grad = 1e-3}, /* a softmax of one score: dq and dk are zero */
+         {.in       = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE},
+          .tol_grad = 1e-3}, /* a softmax of one score: dq and dk are zero */
          {.in = {IN(1, 3 * 16), IN(33, 3 * 16), IN(33, 3 * 16), NO_MORE}, .args = ARGS(.heads = 3)},
          {.in = {IN(67, 16), IN(139, 16), IN(139, 16), NO_MORE}},
          {.in = {IN(7, 2 * 33), IN(261, 2 * 33), IN(261, 2 * 33), NO_MORE}, .args = ARGS(.heads = 2, .scale = 0.3f)},
@@ -123,48 +145,71 @@ CHECK_OP(attention, reference,
          {.in = {IN(71, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
          /* heads that share keys and values */
          {.in = {IN(33, 4 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 2)},
-         {.in = {IN(67, 3 * 16), IN(67, 16), IN(67, 16), NO_MORE}, .args = ARGS(.heads = 3, .kv_heads = 1, .causal = true)},
+         {.in   = {IN(67, 3 * 16), IN(67, 16), IN(67, 16), NO_MORE},
+          .args = ARGS(.heads = 3, .kv_heads = 1, .causal = true)},
          /* queries, keys and values side by side */
          {.in = {IN(33, 3 * 2 * 7), NONE, NONE, NO_MORE}, .out = {33, 14}, .args = ARGS(.heads = 2)},
          {.in = {IN(67, 3 * 32), NONE, NONE, NO_MORE}, .out = {67, 32}, .args = ARGS(.causal = true)},
-         {.in = {IN(33, (4 + 2 * 2) * 7), NONE, NONE, NO_MORE}, .out = {33, 28}, .args = ARGS(.heads = 4, .kv_heads = 2, .causal = true)},
+         {.in   = {IN(33, (4 + 2 * 2) * 7), NONE, NONE, NO_MORE},
+          .out  = {33, 28},
+          .args = ARGS(.heads = 4, .kv_heads = 2, .causal = true)},
          /* masks: by position, by head, of a sample; with hidden keys, and with all of them */
-         {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE}, .args = ARGS(.heads = 2)},
-         {.in = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE}, .args = ARGS(.heads = 2)},
+         {.in   = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE},
+          .args = ARGS(.heads = 2)},
+         {.in   = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE},
+          .args = ARGS(.heads = 2)},
          {.in = {IN(67, 7), IN(133, 7), IN(133, 7), NONE, IN(67, 133), NO_CACHE}},
-         {.in = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADS(7), IN(2, 7, 7), NO_CACHE}, .args = ARGS(.heads = 2, .causal = true)},
+         {.in   = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADS(7), IN(2, 7, 7), NO_CACHE},
+          .args = ARGS(.heads = 2, .causal = true)},
          {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADS(33), NONE, NO_CACHE}},
          {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADS(133), NONE, NO_CACHE}},
          {.in = {IN(33, 7), IN(2, 7), IN(2, 7), PADS(2), NONE, NO_CACHE}},
          {.in = {IN(7, 7), IN(2, 7), IN(2, 7), {.dims = {2}, .type = LS_I32, .low = 1, .high = 2}, NONE, NO_CACHE}},
          /* dropout */
          {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2, .dropout = 0.3f)},
-         {.in = {IN(67, 3 * 2 * 8), NONE, NONE, NO_MORE}, .out = {67, 16}, .args = ARGS(.heads = 2, .causal = true, .dropout = 0.5f)},
+         {.in   = {IN(67, 3 * 2 * 8), NONE, NONE, NO_MORE},
+          .out  = {67, 16},
+          .args = ARGS(.heads = 2, .causal = true, .dropout = 0.5f)},
          {.in = {IN(33, 7), IN(131, 7), IN(131, 7), PADS(131), NONE, NO_CACHE}, .args = ARGS(.dropout = 0.1f)},
          {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}, .args = ARGS(.dropout = 0.5f), .inference = true},
          /* with a cache */
-         {.in = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), KEPT(33, 28)}, .out = {1, 14}, .args = ARGS(.heads = 2, .causal = true), .inference = true},
-         {.in = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), KEPT(33, 14)}, .args = ARGS(.heads = 2, .kv_heads = 1, .causal = true), .inference = true},
-         {.in = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), KEPT(157, 32)}, .out = {67, 16}, .args = ARGS(.causal = true), .inference = true},
-         {.in = {IN(7, 3 * 16), NONE, NONE, PADS(9), NONE, NONE, KEPT(9, 32)}, .out = {7, 16}, .args = ARGS(.causal = true), .inference = true})
+         {.in        = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), KEPT(33, 28)},
+          .out       = {1, 14},
+          .args      = ARGS(.heads = 2, .causal = true),
+          .inference = true},
+         {.in        = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), KEPT(33, 14)},
+          .args      = ARGS(.heads = 2, .kv_heads = 1, .causal = true),
+          .inference = true},
+         {.in        = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), KEPT(157, 32)},
+          .out       = {67, 16},
+          .args      = ARGS(.causal = true),
+          .inference = true},
+         {.in        = {IN(7, 3 * 16), NONE, NONE, PADS(9), NONE, NONE, KEPT(9, 32)},
+          .out       = {7, 16},
+          .args      = ARGS(.causal = true),
+          .inference = true})
 
-/* ---- a cache ---------------------------------------------------------------------------------------------------------- */
+/* ---- a cache
+ * ---------------------------------------------------------------------------------------------------------- */
 
 enum { LONG = 141, WIDE = 2 * 3 * 16, ROOM = 150, SAMPLES = 3 };
 
-/* Rows [from, from + t) of each sample of x, WIDE wide, into a graph for t positions; the result goes where the rows came from. */
+/* Rows [from, from + t) of each sample of x, WIDE wide, into a graph for t positions; the result goes where the rows
+ * came from. */
 static void attend_part(int64_t from, int64_t t, ls_model *m, const float *x, float *y)
 {
-    float  *part  = malloc((size_t)(SAMPLES * t * WIDE) * sizeof *part);
+    float  *part = malloc((size_t)(SAMPLES * t * WIDE) * sizeof *part);
     int32_t start[SAMPLES];
     for (int64_t b = 0; b < SAMPLES; b++) {
         start[b] = (int32_t)from;
         memcpy(part + b * t * WIDE, x + (b * LONG + from) * WIDE, (size_t)(t * WIDE) * sizeof *part);
     }
-    ls_batch batch = {.inputs = 2, .name = {"x", "start"}, .data = {part, start}, .rows = SAMPLES, .global_rows = SAMPLES};
+    ls_batch batch = {
+        .inputs = 2, .name = {"x", "start"}, .data = {part, start}, .rows = SAMPLES, .global_rows = SAMPLES};
     assert_int_equal(ls_model_run(m, &batch), LS_OK);
     for (int64_t b = 0; b < SAMPLES; b++)
-        memcpy(y + (b * LONG + from) * WIDE / 3, ls_model_output(m, 0) + b * t * WIDE / 3, (size_t)(t * WIDE / 3) * sizeof *y);
+        memcpy(y + (b * LONG + from) * WIDE / 3, ls_model_output(m, 0) + b * t * WIDE / 3,
+               (size_t)(t * WIDE / 3) * sizeof *y);
     free(part);
 }
 
@@ -197,7 +242,9 @@ static void test_steps(void **state)
         for (int64_t step = 1; step <= LONG; step = step == 1 ? 3 : step == 3 ? 47 : step == 47 ? LONG : LONG + 1) {
             memset(part, 0xFF, sizeof part);
             attend_in_steps(step, x, part);
-            if (memcmp(whole, part, sizeof whole) != 0) fail_msg("level %s: other bits when %lld positions come at a time", ls_isa_name((ls_isa)isa), (long long)step);
+            if (memcmp(whole, part, sizeof whole) != 0)
+                fail_msg("level %s: other bits when %lld positions come at a time", ls_isa_name((ls_isa)isa),
+                         (long long)step);
         }
     }
 }
@@ -210,29 +257,44 @@ static void test_start_out_of_range(void **state)
     float     x[3 * 2 * 3 * C], cache[3 * N * 2 * C] = {0}, y[3 * 2 * C], log_sum[3 * 2];
     int32_t   start[3] = {8, 7, -1}; /* two rows fit at 7 */
     for (int i = 0; i < 3 * 2 * 3 * C; i++) x[i] = check_normal(600, i);
-    ls_tensor *t = ls_attention(ls_input(g, "x", LS_F32, 2, 3 * C), .start = ls_input(g, "start", LS_I32), .cache = ls_state(g, "cache", LS_F32, N, 2 * C),
-                                .causal = true);
+    ls_tensor *t = ls_attention(ls_input(g, "x", LS_F32, 2, 3 * C), .start = ls_input(g, "start", LS_I32),
+                                .cache = ls_state(g, "cache", LS_F32, N, 2 * C), .causal = true);
     assert_int_equal(ls_graph_status(g), LS_OK);
     void   *scratch = aligned_alloc(64, ls__op(t->node)->scratch(t->node, 3, 1, omp_get_max_threads(), false) + 64);
-    ls_call c = {.node = t->node, .args = t->node->args, .rows = 3, .x = {[Q] = x, [START] = start, [CACHE] = cache}, .y = {y, log_sum}, .scratch = scratch};
+    ls_call c       = {.node    = t->node,
+                       .args    = t->node->args,
+                       .rows    = 3,
+                       .x       = {[Q] = x, [START] = start, [CACHE] = cache},
+                       .y       = {y, log_sum},
+                       .scratch = scratch};
     ls__op(t->node)->forward[LS_CPU](&c);
     for (int b = 0; b < 3; b++)
         for (int i = 0; i < 2 * C; i++) assert_true(isnan(y[b * 2 * C + i]) == (b != 1));
-    for (int i = 0; i < 3 * N * 2 * C; i++) assert_true((cache[i] != 0) == (i / (2 * C) == N + 7 || i / (2 * C) == N + 8));
+    for (int i = 0; i < 3 * N * 2 * C; i++)
+        assert_true((cache[i] != 0) == (i / (2 * C) == N + 7 || i / (2 * C) == N + 8));
     free(scratch);
     ls_graph_free(g);
 }
 
-/* ---- one tensor in several roles -------------------------------------------------------------------------------------- */
+/* ---- one tensor in several roles
+ * -------------------------------------------------------------------------------------- */
 
 /* Gradients of q, k and v, added into the buffers given. */
 static void differentiate(ls_node *n, float *x, const float *dy, float *dq, float *dk, float *dv)
 {
     const int64_t t = n->in[Q]->dim[0], c = n->in[Q]->dim[1], h = ((ls_attention_args *)n->args)->heads;
     float        *y = malloc((size_t)(2 * t * c) * sizeof *y), *log_sum = malloc((size_t)(2 * h * t) * sizeof *y);
-    void         *scratch = aligned_alloc(64, (ls__op(n)->scratch(n, 2, 1, omp_get_max_threads(), true) + 127) / 64 * 64);
-    ls_call       call = {.node = n, .args = n->args, .rows = 2, .training = true, .x = {x, x, x}, .y = {y, log_sum}, .dy = {(float *)dy},
-                          .dx = {dq, dk, dv}, .add = {false, dk == dq, dv == dq || dv == dk}, .scratch = scratch};
+    void   *scratch = aligned_alloc(64, (ls__op(n)->scratch(n, 2, 1, omp_get_max_threads(), true) + 127) / 64 * 64);
+    ls_call call    = {.node     = n,
+                       .args     = n->args,
+                       .rows     = 2,
+                       .training = true,
+                       .x        = {x, x, x},
+                       .y        = {y, log_sum},
+                       .dy       = {(float *)dy},
+                       .dx       = {dq, dk, dv},
+                       .add      = {false, dk == dq, dv == dq || dv == dk},
+                       .scratch  = scratch};
     ls__op(n)->forward[LS_CPU](&call);
     ls__op(n)->backward[LS_CPU](&call);
     free(scratch), free(log_sum), free(y);
@@ -244,7 +306,7 @@ static void test_one_tensor(void **state)
     static float x[N], dy[N], apart[3][N], together[N], twice[N];
     for (int i = 0; i < N; i++) x[i] = check_normal(700, i), dy[i] = check_normal(701, i);
     for (int causal = 0; causal < 2; causal++) {
-        ls_graph  *g = ls_graph_new();
+        ls_graph  *g  = ls_graph_new();
         ls_tensor *in = ls_input(g, "x", LS_F32, T, C), *y = ls_attention(in, in, in, .heads = 2, .causal = causal);
         assert_int_equal(ls_graph_status(g), LS_OK);
         differentiate(y->node, x, dy, apart[0], apart[1], apart[2]);
@@ -258,7 +320,8 @@ static void test_one_tensor(void **state)
     }
 }
 
-/* ---- what is refused -------------------------------------------------------------------------------------------------- */
+/* ---- what is refused
+ * -------------------------------------------------------------------------------------------------- */
 
 static void test_refused(void **state)
 {
@@ -267,7 +330,8 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "values are given without keys", {.in = {x, absent, x, NO_MORE}});
     CHECK_REFUSED(attention, "B x T x (heads D)", {.in = {IN(12), absent, absent, NO_MORE}});
     CHECK_REFUSED(attention, "no multiple of 5 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 5)});
-    CHECK_REFUSED(attention, "no multiple of 15, the heads", {.in = {x, absent, absent, NO_MORE}, .args = ARGS(.heads = 5)});
+    CHECK_REFUSED(attention, "no multiple of 15, the heads",
+                  {.in = {x, absent, absent, NO_MORE}, .args = ARGS(.heads = 5)});
     CHECK_REFUSED(attention, "4 heads share 3", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 3)});
     CHECK_REFUSED(attention, "-2 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = -2)});
     CHECK_REFUSED(attention, "expected B x S x 12", {.in = {x, narrow, narrow, NO_MORE}});
@@ -277,15 +341,22 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, PADS(5), NONE, NO_CACHE}});
     CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, IN(7), NONE, NO_CACHE}});
     CHECK_REFUSED(attention, "expected 5 x 7", {.in = {x, wide, wide, NONE, IN(7, 5), NO_CACHE}});
-    CHECK_REFUSED(attention, "for each of 2 heads", {.in = {x, wide, wide, NONE, IN(3, 5, 7), NO_CACHE}, .args = ARGS(.heads = 2)});
-    CHECK_REFUSED(attention, "without a cache", {.in = {x, x, x, NONE, NONE, INDEX(3), NONE}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "for each of 2 heads",
+                  {.in = {x, wide, wide, NONE, IN(3, 5, 7), NO_CACHE}, .args = ARGS(.heads = 2)});
+    CHECK_REFUSED(attention, "without a cache",
+                  {.in = {x, x, x, NONE, NONE, INDEX(3), NONE}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 24)}});
-    CHECK_REFUSED(attention, "expected B x N x 24", {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 12)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "do not fit", {.in = {x, x, x, NONE, NONE, NONE, KEPT(4, 24)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "expected as many", {.in = {x, wide, wide, NONE, NONE, NONE, KEPT(9, 24)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "expected B of int32", {.in = {x, x, x, NONE, NONE, IN(1), KEPT(9, 24)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "is no state", {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "expected B x N x 24",
+                  {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 12)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "do not fit",
+                  {.in = {x, x, x, NONE, NONE, NONE, KEPT(4, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "expected as many",
+                  {.in = {x, wide, wide, NONE, NONE, NONE, KEPT(9, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "expected B of int32",
+                  {.in = {x, x, x, NONE, NONE, IN(1), KEPT(9, 24)}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "is no state",
+                  {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_attention), cmocka_unit_test(test_steps), cmocka_unit_test(test_start_out_of_range), cmocka_unit_test(test_one_tensor),
-           cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_attention), cmocka_unit_test(test_steps), cmocka_unit_test(test_start_out_of_range),
+           cmocka_unit_test(test_one_tensor), cmocka_unit_test(test_refused))

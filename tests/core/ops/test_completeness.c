@@ -24,21 +24,23 @@ static void test_all(void **state)
     int missing = 0;
     for (int i = 0; i < LS_OP_COUNT; i++)
         if (!is_checked(ls__op_by_id(i)->name)) {
-            print_error("op %s: no tests/core/ops/test_%s.c that runs CHECK_OP(%s, ...)\n", ls__op_by_id(i)->name, ls__op_by_id(i)->name,
-                        ls__op_by_id(i)->name);
+            print_error("op %s: no tests/core/ops/test_%s.c that runs CHECK_OP(%s, ...)\n", ls__op_by_id(i)->name,
+                        ls__op_by_id(i)->name, ls__op_by_id(i)->name);
             missing++;
         }
     assert_int_equal(missing, 0);
 }
 
-/* What the checks and the planner rely on: every op has its kernels, at every level, and says what it does to memory. */
+/* What the checks and the planner rely on: every op has its kernels, at every level, and says what it does to memory.
+ */
 static void test_descriptors(void **state)
 {
     for (int isa = 0; isa < LS_ISA_COUNT; isa++)
         for (int i = 0; i < LS_OP_COUNT; i++) {
             const ls_op *op = ls__isa_table_of((ls_isa)isa)->op[i];
             if (!op->view && (!op->forward[LS_CPU] || !op->backward[LS_CPU])) fail_msg("%s has no kernels", op->name);
-            if (!op->infer || op->ins < 1 || op->args_bytes < (size_t)op->ins * sizeof(void *)) fail_msg("%s: incomplete", op->name);
+            if (!op->infer || op->ins < 1 || op->args_bytes < (size_t)op->ins * sizeof(void *))
+                fail_msg("%s: incomplete", op->name);
             if (op->inplace && (op->saves & LS_SAVES_IN(0))) fail_msg("%s saves what it overwrites", op->name);
             assert_int_equal(ls__op_find(op->name), i);
         }

@@ -16,10 +16,12 @@ static void reference(const check_ref *r)
                     double sum = r->x[2] ? r->x[2][o] : 0;
                     for (int64_t c = 0; c < KC; c++)
                         for (int64_t kh = 0; kh < KH; kh++) {
-                            const int64_t h = i * a->stride_h + kh * a->dilation_h - a->padding_h, in = o / (O / a->groups) * KC + c;
+                            const int64_t h  = i * a->stride_h + kh * a->dilation_h - a->padding_h,
+                                          in = o / (O / a->groups) * KC + c;
                             if (h < 0 || h >= H) continue;
-                            const double *row = r->x[0] + ((b * C + in) * H + h) * W, *weight = r->x[1] + ((o * KC + c) * KH + kh) * KW;
-                            int64_t       at = j * a->stride_w - a->padding_w;
+                            const double *row    = r->x[0] + ((b * C + in) * H + h) * W,
+                                         *weight = r->x[1] + ((o * KC + c) * KH + kh) * KW;
+                            int64_t at           = j * a->stride_w - a->padding_w;
                             for (int64_t kw = 0; kw < KW; kw++, at += a->dilation_w)
                                 if (at >= 0 && at < W) sum += weight[kw] * row[at];
                         }
@@ -27,46 +29,58 @@ static void reference(const check_ref *r)
                 }
 }
 
-#define W(...)                                                                                                                             \
-    {                                                                                                                                      \
-        .dims = {__VA_ARGS__}, .param = true, .std = 0.3f                                                                                  \
+#define W(...)                                                                                                         \
+    {                                                                                                                  \
+        .dims = {__VA_ARGS__}, .param = true, .std = 0.3f                                                              \
     }
-#define NO_BIAS                                                                                                                            \
-    {                                                                                                                                      \
-        .absent = true                                                                                                                     \
+#define NO_BIAS                                                                                                        \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
     }
-#define ARGS(...)                                                                                                                          \
+#define ARGS(...)                                                                                                      \
     &(ls_conv2d_args) { __VA_ARGS__ }
 
-/* The shapes of LeNet-5, smaller, and each attribute: alone and together with the others.  Channels around the number of lanes. */
-CHECK_OP(conv2d, reference, {.in = {{.dims = {1, 14, 14}}, W(6, 1, 5, 5), W(6)}, .args = ARGS(.padding = 2), .out = {6, 14, 14}},
-         {.in = {{.dims = {6, 9, 9}}, W(16, 6, 5, 5), W(16)}, .out = {16, 5, 5}},
-         {.in = {{.dims = {1, 1, 1}}, W(1, 1, 1, 1), NO_BIAS}, .out = {1, 1, 1}},
-         {.in = {{.dims = {3, 7, 7}}, W(33, 3, 3, 3), W(33)}, .out = {33, 5, 5}},
-         {.in = {{.dims = {33, 7, 9}}, W(17, 33, 1, 1), W(17)}, .out = {17, 7, 9}},
-         {.in = {{.dims = {2, 16, 16}}, W(9, 2, 1, 1), NO_BIAS}, .out = {9, 16, 16}},
-         {.in = {{.dims = {3, 11, 19}}, W(5, 3, 3, 3), W(5)}, .args = ARGS(.stride = 2, .padding = 1), .out = {5, 6, 10}},
-         {.in = {{.dims = {20, 7, 7}}, W(20, 20, 3, 3), NO_BIAS}, .args = ARGS(.stride = 2, .padding = 1), .out = {20, 4, 4}},
-         {.in = {{.dims = {18, 9, 9}}, W(20, 18, 1, 1), NO_BIAS}, .args = ARGS(.stride = 2), .out = {20, 5, 5}},
-         {.in = {{.dims = {2, 10, 11}}, W(4, 2, 2, 2), W(4)}, .args = ARGS(.stride = 3), .out = {4, 3, 4}},
-         {.in   = {{.dims = {2, 13, 12}}, W(3, 2, 3, 2), W(3)},
-          .args = ARGS(.stride_h = 3, .padding_w = 2, .dilation_w = 3),
-          .out  = {3, 4, 13}},
-         {.in   = {{.dims = {2, 13, 12}}, W(12, 2, 2, 3), W(12)},
-          .args = ARGS(.stride_w = 2, .stride_h = 1, .padding_h = 3, .dilation_h = 4),
-          .out  = {12, 15, 5}},
-         {.in = {{.dims = {4, 9, 7}}, W(6, 2, 3, 3), W(6)}, .args = ARGS(.padding = 1, .groups = 2), .out = {6, 9, 7}},
-         {.in = {{.dims = {36, 5, 6}}, W(40, 18, 3, 3), NO_BIAS}, .args = ARGS(.padding = 1, .groups = 2, .stride = 2), .out = {40, 3, 3}},
-         {.in = {{.dims = {7, 9, 17}}, W(7, 1, 3, 3), W(7)}, .args = ARGS(.padding = 1, .groups = 7), .out = {7, 9, 17}},
-         {.in   = {{.dims = {3, 9, 9}}, W(6, 1, 3, 3), NO_BIAS},
-          .args = ARGS(.padding = 2, .groups = 3, .dilation = 2, .stride = 2),
-          .out  = {6, 5, 5}},
-         {.in = {{.dims = {2, 8, 8}}, W(3, 2, 3, 3), W(3)}, .args = ARGS(.stride = 4, .dilation = 2, .padding = 3), .out = {3, 3, 3}},
-         {.in = {{.dims = {1, 3, 3}}, W(2, 1, 2, 2), W(2)}, .args = ARGS(.padding = 4, .stride = 5), .out = {2, 2, 2}},
-         /* more points than a block has, and more taps; several panels and pieces, in more than one round over the shards */
-         {.in = {{.dims = {1, 18, 18}}, W(9, 1, 3, 3), W(9)}, .args = ARGS(.padding = 1), .out = {9, 18, 18}},
-         {.in = {{.dims = {1, 19, 19}}, W(18, 1, 11, 11), W(18)}, .args = ARGS(.stride = 4, .padding = 2), .out = {18, 4, 4}, .tol = 4e-6},
-         {.in = {{.dims = {35, 4, 4}}, W(65, 35, 3, 3), W(65)}, .out = {65, 2, 2}, .tol = 4e-6})
+/* The shapes of LeNet-5, smaller, and each attribute: alone and together with the others.  Channels around the number
+ * of lanes. */
+CHECK_OP(
+    conv2d, reference,
+    {.in = {{.dims = {1, 14, 14}}, W(6, 1, 5, 5), W(6)}, .args = ARGS(.padding = 2), .out = {6, 14, 14}},
+    {.in = {{.dims = {6, 9, 9}}, W(16, 6, 5, 5), W(16)}, .out = {16, 5, 5}},
+    {.in = {{.dims = {1, 1, 1}}, W(1, 1, 1, 1), NO_BIAS}, .out = {1, 1, 1}},
+    {.in = {{.dims = {3, 7, 7}}, W(33, 3, 3, 3), W(33)}, .out = {33, 5, 5}},
+    {.in = {{.dims = {33, 7, 9}}, W(17, 33, 1, 1), W(17)}, .out = {17, 7, 9}},
+    {.in = {{.dims = {2, 16, 16}}, W(9, 2, 1, 1), NO_BIAS}, .out = {9, 16, 16}},
+    {.in = {{.dims = {3, 11, 19}}, W(5, 3, 3, 3), W(5)}, .args = ARGS(.stride = 2, .padding = 1), .out = {5, 6, 10}},
+    {.in   = {{.dims = {20, 7, 7}}, W(20, 20, 3, 3), NO_BIAS},
+     .args = ARGS(.stride = 2, .padding = 1),
+     .out  = {20, 4, 4}},
+    {.in = {{.dims = {18, 9, 9}}, W(20, 18, 1, 1), NO_BIAS}, .args = ARGS(.stride = 2), .out = {20, 5, 5}},
+    {.in = {{.dims = {2, 10, 11}}, W(4, 2, 2, 2), W(4)}, .args = ARGS(.stride = 3), .out = {4, 3, 4}},
+    {.in   = {{.dims = {2, 13, 12}}, W(3, 2, 3, 2), W(3)},
+     .args = ARGS(.stride_h = 3, .padding_w = 2, .dilation_w = 3),
+     .out  = {3, 4, 13}},
+    {.in   = {{.dims = {2, 13, 12}}, W(12, 2, 2, 3), W(12)},
+     .args = ARGS(.stride_w = 2, .stride_h = 1, .padding_h = 3, .dilation_h = 4),
+     .out  = {12, 15, 5}},
+    {.in = {{.dims = {4, 9, 7}}, W(6, 2, 3, 3), W(6)}, .args = ARGS(.padding = 1, .groups = 2), .out = {6, 9, 7}},
+    {.in   = {{.dims = {36, 5, 6}}, W(40, 18, 3, 3), NO_BIAS},
+     .args = ARGS(.padding = 1, .groups = 2, .stride = 2),
+     .out  = {40, 3, 3}},
+    {.in = {{.dims = {7, 9, 17}}, W(7, 1, 3, 3), W(7)}, .args = ARGS(.padding = 1, .groups = 7), .out = {7, 9, 17}},
+    {.in   = {{.dims = {3, 9, 9}}, W(6, 1, 3, 3), NO_BIAS},
+     .args = ARGS(.padding = 2, .groups = 3, .dilation = 2, .stride = 2),
+     .out  = {6, 5, 5}},
+    {.in   = {{.dims = {2, 8, 8}}, W(3, 2, 3, 3), W(3)},
+     .args = ARGS(.stride = 4, .dilation = 2, .padding = 3),
+     .out  = {3, 3, 3}},
+    {.in = {{.dims = {1, 3, 3}}, W(2, 1, 2, 2), W(2)}, .args = ARGS(.padding = 4, .stride = 5), .out = {2, 2, 2}},
+    /* more points than a block has, and more taps; several panels and pieces, in more than one round over the shards */
+    {.in = {{.dims = {1, 18, 18}}, W(9, 1, 3, 3), W(9)}, .args = ARGS(.padding = 1), .out = {9, 18, 18}},
+    {.in   = {{.dims = {1, 19, 19}}, W(18, 1, 11, 11), W(18)},
+     .args = ARGS(.stride = 4, .padding = 2),
+     .out  = {18, 4, 4},
+     .tol  = 4e-6},
+    {.in = {{.dims = {35, 4, 4}}, W(65, 35, 3, 3), W(65)}, .out = {65, 2, 2}, .tol = 4e-6})
 
 /* A shard of many samples is summed in blocks: none of them may get lost. */
 static void test_blocks(void **state)
@@ -81,7 +95,8 @@ static void test_blocks(void **state)
         ls_arena *memory;
         assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
         const ls_init init = {0};
-        ls_tensor    *y    = ls_conv2d_op(ls_input(g, "x", LS_F32, 1, H, H), ls_param(g, "w", init, O, 1, K, K), ls_param(g, "b", init, O));
+        ls_tensor    *y    = ls_conv2d_op(ls_input(g, "x", LS_F32, 1, H, H), ls_param(g, "w", init, O, 1, K, K),
+                                          ls_param(g, "b", init, O));
         const ls_op  *op   = ls__op(y->node);
         ls_call       c    = {.node     = y->node,
                               .args     = y->node->args,
@@ -120,8 +135,10 @@ static void test_refused(void **state)
     CHECK_REFUSED(conv2d, "see 3 channels", {.in = {{.dims = {1, 28, 28}}, W(6, 3, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "larger than the input", {.in = {{.dims = {1, 4, 4}}, W(6, 1, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "expected a bias of 6", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), W(5)}});
-    CHECK_REFUSED(conv2d, "groups must divide", {.in = {{.dims = {3, 8, 8}}, W(4, 1, 3, 3), NO_BIAS}, .args = ARGS(.groups = 2)});
-    CHECK_REFUSED(conv2d, "stride must be at least 1", {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.stride = -1)});
+    CHECK_REFUSED(conv2d, "groups must divide",
+                  {.in = {{.dims = {3, 8, 8}}, W(4, 1, 3, 3), NO_BIAS}, .args = ARGS(.groups = 2)});
+    CHECK_REFUSED(conv2d, "stride must be at least 1",
+                  {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.stride = -1)});
     CHECK_REFUSED(conv2d, "padding must be at least 0",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding_w = -1)});
 }

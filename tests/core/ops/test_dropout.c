@@ -13,13 +13,11 @@ static void reference(const check_ref *r)
     }
 }
 
-#define P(value) &(ls_dropout_args){.p = (value)}
+#define P(value)                                                                                                       \
+    &(ls_dropout_args) { .p = (value) }
 
-CHECK_OP(dropout, reference,
-         {.in = {{.dims = {1}}}, .args = P(0.5f)},
-         {.in = {{.dims = {7, 33}}}, .args = P(0.5f)},
-         {.in = {{.dims = {2100}}}, .args = P(0.1f)},
-         {.in = {{.dims = {33}}}, .args = P(0)},
+CHECK_OP(dropout, reference, {.in = {{.dims = {1}}}, .args = P(0.5f)}, {.in = {{.dims = {7, 33}}}, .args = P(0.5f)},
+         {.in = {{.dims = {2100}}}, .args = P(0.1f)}, {.in = {{.dims = {33}}}, .args = P(0)},
          {.in = {{.dims = {33}}}, .args = P(0.5f), .inference = true})
 
 /* As many are dropped as should be, of 100,000. */
@@ -27,7 +25,7 @@ static void test_rate(void **state)
 {
     enum { N = 100000 };
     float    *x = calloc(N, sizeof *x), *y = calloc(N, sizeof *y);
-    ls_graph *g = ls_graph_new();
+    ls_graph *g       = ls_graph_new();
     int       dropped = 0;
     for (int i = 0; i < N; i++) x[i] = 1;
     ls_tensor *t = ls_dropout(ls_input(g, "x", LS_F32, N), .p = 0.3f);

@@ -8,11 +8,16 @@ static void reference(const check_ref *r)
         for (int64_t i = 0; i < cols; i++) r->y[0][p * cols + i] = r->x[1][(int64_t)r->x[0][p] * cols + i];
 }
 
-#define INDEX(v, ...) {.dims = {__VA_ARGS__}, .type = LS_I32, .high = (v)}
-#define TABLE(...) {.dims = {__VA_ARGS__}, .param = true}
+#define INDEX(v, ...)                                                                                                  \
+    {                                                                                                                  \
+        .dims = {__VA_ARGS__}, .type = LS_I32, .high = (v)                                                             \
+    }
+#define TABLE(...)                                                                                                     \
+    {                                                                                                                  \
+        .dims = {__VA_ARGS__}, .param = true                                                                           \
+    }
 
-CHECK_OP(embedding, reference,
-         {.in = {INDEX(1, 0), TABLE(1, 1)}, .out = {1}},
+CHECK_OP(embedding, reference, {.in = {INDEX(1, 0), TABLE(1, 1)}, .out = {1}},
          {.in = {INDEX(7, 0), TABLE(7, 33)}, .out = {33}},
          {.in = {INDEX(3, 33), TABLE(5, 7)}, .out = {33, 7}}, /* few rows, each often; some never */
          {.in = {INDEX(1031, 2, 5), TABLE(1031, 10)}, .out = {2, 5, 10}},
@@ -27,8 +32,19 @@ static void run(const int32_t index[3], float y[6], float dw[4], bool add)
     ls_tensor *t = ls_embedding(g, "wte", ls_input(g, "x", LS_I32, 3), 2, 2);
     assert_non_null(t);
     ls_group group = {.shards = 1};
-    ls_call  c     = {.node = t->node, .args = t->node->args, .rows = 1, .shards = 1, .bound = (int64_t[]){0, 1}, .x = {(void *)index, w}, .y = {y},
-                      .dy = {dy}, .dx = {NULL, dw}, .add = {false, add}, .groups = 1, .group = &group, .scratch = scratch};
+    ls_call  c     = {.node    = t->node,
+                      .args    = t->node->args,
+                      .rows    = 1,
+                      .shards  = 1,
+                      .bound   = (int64_t[]){0, 1},
+                      .x       = {(void *)index, w},
+                      .y       = {y},
+                      .dy      = {dy},
+                      .dx      = {NULL, dw},
+                      .add     = {false, add},
+                      .groups  = 1,
+                      .group   = &group,
+                      .scratch = scratch};
     assert_true(ls__op(t->node)->scratch(t->node, 1, 1, 1, true) <= sizeof scratch);
     ls__op(t->node)->forward[LS_CPU](&c);
     ls__op(t->node)->backward[LS_CPU](&c);
@@ -66,5 +82,6 @@ static void test_refused(void **state)
     CHECK_REFUSED(embedding, "too many dims", {.in = {INDEX(4, 1, 1, 1, 1, 1, 1), TABLE(4, 2)}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_embedding), cmocka_unit_test(out_of_range_is_nan_and_has_no_gradient), cmocka_unit_test(adding_leaves_other_rows_alone),
-           cmocka_unit_test(a_sum_of_negative_zeros_is_zero), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_embedding), cmocka_unit_test(out_of_range_is_nan_and_has_no_gradient),
+           cmocka_unit_test(adding_leaves_other_rows_alone), cmocka_unit_test(a_sum_of_negative_zeros_is_zero),
+           cmocka_unit_test(test_refused))

@@ -12,9 +12,7 @@ static void reference(const check_ref *r)
     }
 }
 
-CHECK_OP(gelu, reference,
-         {.in = {{.dims = {1}}}},
-         {.in = {{.dims = {7, 33}, .std = 3}}},
+CHECK_OP(gelu, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7, 33}, .std = 3}}},
          {.in = {{.dims = {1}}}, .args = &(ls_gelu_args){.tanh = true}},
          {.in = {{.dims = {7, 33}, .std = 3}}, .args = &(ls_gelu_args){.tanh = true}})
 

@@ -5,12 +5,13 @@ static void reference(const check_ref *r)
 {
     double slope = (double)((const ls_leaky_relu_args *)r->args)->slope;
     for (int64_t i = 0; i < check_numel(r, 0); i++) {
-        double x = r->x[0][i];
+        double x   = r->x[0][i];
         r->y[0][i] = x > 0 ? x : slope * x;
     }
 }
 
-CHECK_OP(leaky_relu, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7, 33}}}, .args = &(ls_leaky_relu_args){.slope = 0.2f}})
+CHECK_OP(leaky_relu, reference, {.in = {{.dims = {1}}}},
+         {.in = {{.dims = {7, 33}}}, .args = &(ls_leaky_relu_args){.slope = 0.2f}})
 
 static void test_default(void **state)
 {

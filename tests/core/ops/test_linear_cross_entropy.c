@@ -24,52 +24,83 @@ static void reference(const check_ref *r)
     free(z);
 }
 
-#define X(...) {.dims = {__VA_ARGS__}}
-#define W(v, channels) {.dims = {v, channels}, .param = true, .std = 0.3f}
-#define TARGET(v, ...) {.dims = {__VA_ARGS__}, .type = LS_I32, .high = (v)}
+#define X(...)                                                                                                         \
+    {                                                                                                                  \
+        .dims = { __VA_ARGS__ }                                                                                        \
+    }
+#define W(v, channels)                                                                                                 \
+    {                                                                                                                  \
+        .dims = {v, channels}, .param = true, .std = 0.3f                                                              \
+    }
+#define TARGET(v, ...)                                                                                                 \
+    {                                                                                                                  \
+        .dims = {__VA_ARGS__}, .type = LS_I32, .high = (v)                                                             \
+    }
 
-CHECK_OP(linear_cross_entropy, reference,
-         {.in = {X(3), W(1, 3), TARGET(1, 0)}, .scalar = true},
+CHECK_OP(linear_cross_entropy, reference, {.in = {X(3), W(1, 3), TARGET(1, 0)}, .scalar = true},
          {.in = {X(5), W(10, 5), TARGET(10, 0)}, .scalar = true},
          {.in = {X(7, 33), W(19, 33), TARGET(19, 7)}, .scalar = true},
-         {.in = {X(3, 5, 7), W(33, 7), TARGET(33, 3, 5)}, .scalar = true, .args = &(ls_linear_cross_entropy_args){.ignore = true, .ignore_index = 2}},
-         {.in = {X(7, 3), W(33, 3), TARGET(33, 7)}, .scalar = true,
-          .args = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5}},
-         {.in = {X(2, 2), W(1031, 2), TARGET(1031, 2)}, .scalar = true, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}})
+         {.in     = {X(3, 5, 7), W(33, 7), TARGET(33, 3, 5)},
+          .scalar = true,
+          .args   = &(ls_linear_cross_entropy_args){.ignore = true, .ignore_index = 2}},
+         {.in     = {X(7, 3), W(33, 3), TARGET(33, 7)},
+          .scalar = true,
+          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5}},
+         {.in     = {X(2, 2), W(1031, 2), TARGET(1031, 2)},
+          .scalar = true,
+          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}})
 
 typedef struct result {
     float loss[32], weight[32], *dx, *dw;
 } result;
 
-/* Backward alone, of `rows` samples of T x C in 8 shards, as groups of `width` shards; the groups' dw are added up as a tree.  `lent` bytes of
- * workspace are lent, and dx is written over x. */
+/* Backward alone, of `rows` samples of T x C in 8 shards, as groups of `width` shards; the groups' dw are added up as a
+ * tree.  `lent` bytes of workspace are lent, and dx is written over x. */
 static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t lent)
 {
     enum { SHARDS = 8 };
-    ls_graph     *g = ls_graph_new();
-    ls_tensor    *x = ls_input(g, "x", LS_F32, T, C), *t = ls_input(g, "t", LS_I32, T), *w = ls_param(g, "w", (ls_init){0}, V, C);
-    ls_node      *n = ls_linear_cross_entropy(x, w, t, .label_smoothing = 0.1f)->node;
-    const ls_op  *op = ls__op(n);
-    const size_t  numel = (size_t)(V * C);
-    float        *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32], *grads = malloc((size_t)(SHARDS / width) * numel * sizeof *grads);
-    int32_t      *ts = malloc((size_t)(rows * T) * sizeof *ts);
-    int64_t       bound[SHARDS + 1];
-    ls_group      group[SHARDS];
-    result        r = {.dx = malloc((size_t)(rows * T * C) * sizeof *r.dx), .dw = malloc(numel * sizeof *r.dw)};
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "x", LS_F32, T, C), *t = ls_input(g, "t", LS_I32, T),
+              *w       = ls_param(g, "w", (ls_init){0}, V, C);
+    ls_node     *n     = ls_linear_cross_entropy(x, w, t, .label_smoothing = 0.1f)->node;
+    const ls_op *op    = ls__op(n);
+    const size_t numel = (size_t)(V * C);
+    float       *xs = malloc((size_t)(rows * T * C) * sizeof *xs), *ws = malloc(numel * sizeof *ws), ones[32],
+          *grads = malloc((size_t)(SHARDS / width) * numel * sizeof *grads);
+    int32_t *ts  = malloc((size_t)(rows * T) * sizeof *ts);
+    int64_t  bound[SHARDS + 1];
+    ls_group group[SHARDS];
+    result   r = {.dx = malloc((size_t)(rows * T * C) * sizeof *r.dx), .dw = malloc(numel * sizeof *r.dw)};
     for (int64_t i = 0; i < rows * T * C; i++) xs[i] = check_normal(1, i);
     for (int64_t i = 0; i < V * C; i++) ws[i] = check_normal(2, i);
     for (int64_t i = 0; i < rows * T; i++) ts[i] = (int32_t)(i * 7919 % V);
     for (int i = 0; i < 32; i++) ones[i] = 1;
     for (int s = 0; s <= SHARDS; s++) bound[s] = rows * s / SHARDS;
-    for (int k = 0; k < SHARDS / width; k++) group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
+    for (int k = 0; k < SHARDS / width; k++)
+        group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
     omp_set_num_threads(threads);
-    size_t  bytes = op->borrows(n, rows, SHARDS, lent);
-    void   *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, lent + 64);
-    if (lent) assert_true(bytes < op->scratch(n, rows, SHARDS, threads, true));
-    else assert_true(bytes == op->scratch(n, rows, SHARDS, threads, true));
-    ls_call c = {.node = n, .args = n->args, .rows = rows, .shards = SHARDS, .bound = bound, .shard_rows = (rows + SHARDS - 1) / SHARDS, .training = true, .x = {xs, ws, ts}, .y = {r.loss, r.weight},
-                 .dy = {ones}, .dx = {r.dx, grads}, .groups = SHARDS / width, .group = group, .scratch = space,
-                 .lent = more, .lent_bytes = lent};
+    size_t bytes = op->borrows(n, rows, SHARDS, lent);
+    void  *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, lent + 64);
+    if (lent)
+        assert_true(bytes < op->scratch(n, rows, SHARDS, threads, true));
+    else
+        assert_true(bytes == op->scratch(n, rows, SHARDS, threads, true));
+    ls_call c = {.node       = n,
+                 .args       = n->args,
+                 .rows       = rows,
+                 .shards     = SHARDS,
+                 .bound      = bound,
+                 .shard_rows = (rows + SHARDS - 1) / SHARDS,
+                 .training   = true,
+                 .x          = {xs, ws, ts},
+                 .y          = {r.loss, r.weight},
+                 .dy         = {ones},
+                 .dx         = {r.dx, grads},
+                 .groups     = SHARDS / width,
+                 .group      = group,
+                 .scratch    = space,
+                 .lent       = more,
+                 .lent_bytes = lent};
     memset(space, 0xFF, bytes);
     memset(more, 0xFF, lent + 64);
     if (lent) c.dx[0] = xs;
@@ -86,8 +117,9 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     return r;
 }
 
-/* Sizes at which a shard is a part of a slice, a slice of one or of two runs of K, or several slices, and two of which are more than a slice, as
- * that saves a sum: the same bits for every grouping and number of threads, and wherever the workspace is. */
+/* Sizes at which a shard is a part of a slice, a slice of one or of two runs of K, or several slices, and two of which
+ * are more than a slice, as that saves a sum: the same bits for every grouping and number of threads, and wherever the
+ * workspace is. */
 static void test_slices(void **state)
 {
     static const struct {
@@ -116,27 +148,44 @@ static void test_slices(void **state)
 static void test_as_two_ops(void **state)
 {
     enum { ROWS = 6, T = 5, C = 8, V = 700 };
-    float     x[ROWS * T * C], w[V * C], logits[ROWS * T * V], saved[ROWS * T * 3], loss[2][ROWS], weight[2][ROWS], ones[ROWS] = {1, 1, 1, 1, 1, 1};
-    float    *dlogits = malloc(sizeof logits), dx[2][ROWS * T * C], dw[2][V * C];
-    int32_t   t[ROWS * T];
-    ls_group  group   = {.first = 0, .shards = 2};
-    int64_t   bound[] = {0, 2, ROWS};
-    ls_graph *g       = ls_graph_new();
-    ls_tensor *xt = ls_input(g, "x", LS_F32, T, C), *tt = ls_input(g, "t", LS_I32, T), *wt = ls_param(g, "w", (ls_init){0}, V, C);
-    ls_node   *fused = ls_linear_cross_entropy(xt, wt, tt, .ignore = true, .ignore_index = 3)->node, *linear = ls_linear_op(xt, wt)->node;
-    ls_node   *loss_of = ls_cross_entropy(linear->out[0], tt, .ignore = true, .ignore_index = 3)->node;
+    float x[ROWS * T * C], w[V * C], logits[ROWS * T * V], saved[ROWS * T * 3], loss[2][ROWS], weight[2][ROWS],
+        ones[ROWS]     = {1, 1, 1, 1, 1, 1};
+    float     *dlogits = malloc(sizeof logits), dx[2][ROWS * T * C], dw[2][V * C];
+    int32_t    t[ROWS * T];
+    ls_group   group   = {.first = 0, .shards = 2};
+    int64_t    bound[] = {0, 2, ROWS};
+    ls_graph  *g       = ls_graph_new();
+    ls_tensor *xt = ls_input(g, "x", LS_F32, T, C), *tt = ls_input(g, "t", LS_I32, T),
+              *wt    = ls_param(g, "w", (ls_init){0}, V, C);
+    ls_node *fused   = ls_linear_cross_entropy(xt, wt, tt, .ignore = true, .ignore_index = 3)->node,
+            *linear  = ls_linear_op(xt, wt)->node;
+    ls_node *loss_of = ls_cross_entropy(linear->out[0], tt, .ignore = true, .ignore_index = 3)->node;
     for (int i = 0; i < ROWS * T * C; i++) x[i] = check_normal(1, i);
     for (int i = 0; i < V * C; i++) w[i] = check_normal(2, i);
     for (int i = 0; i < ROWS * T; i++) t[i] = i % 5 == 0 ? 3 : i * 17 % V;
-    ls_call c = {.rows = ROWS, .shards = 2, .bound = bound, .shard_rows = ROWS - 2, .training = true, .groups = 1, .group = &group, .scratch = malloc(1 << 20)};
+    ls_call c = {.rows       = ROWS,
+                 .shards     = 2,
+                 .bound      = bound,
+                 .shard_rows = ROWS - 2,
+                 .training   = true,
+                 .groups     = 1,
+                 .group      = &group,
+                 .scratch    = malloc(1 << 20)};
     c.node = linear, c.args = linear->args, c.x[0] = x, c.x[1] = w, c.y[0] = logits;
     ls__op(linear)->forward[LS_CPU](&c);
-    ls_call ce = {.node = loss_of, .args = loss_of->args, .rows = ROWS, .x = {logits, t}, .y = {loss[0], weight[0], saved}, .dy = {ones}, .dx = {dlogits}};
+    ls_call ce = {.node = loss_of,
+                  .args = loss_of->args,
+                  .rows = ROWS,
+                  .x    = {logits, t},
+                  .y    = {loss[0], weight[0], saved},
+                  .dy   = {ones},
+                  .dx   = {dlogits}};
     ls__op(loss_of)->forward[LS_CPU](&ce);
     ls__op(loss_of)->backward[LS_CPU](&ce);
     c.dy[0] = dlogits, c.dx[0] = dx[0], c.dx[1] = dw[0];
     ls__op(linear)->backward[LS_CPU](&c);
-    c.node = fused, c.args = fused->args, c.x[2] = t, c.y[0] = loss[1], c.y[1] = weight[1], c.dy[0] = ones, c.dx[0] = dx[1], c.dx[1] = dw[1];
+    c.node = fused, c.args = fused->args, c.x[2] = t, c.y[0] = loss[1], c.y[1] = weight[1], c.dy[0] = ones,
+    c.dx[0] = dx[1], c.dx[1] = dw[1];
     ls__op(fused)->backward[LS_CPU](&c);
     assert_memory_equal(loss[0], loss[1], sizeof loss[0]);
     assert_memory_equal(weight[0], weight[1], sizeof weight[0]);
@@ -151,9 +200,20 @@ static void test_out_of_range(void **state)
     float     x[6] = {1, 2, 3, 4, 5, 6}, w[4] = {1, 2, 3, 4}, one[3] = {1, 1, 1}, loss[3], weight[3], dx[6];
     int32_t   t[3] = {1, 2, -1};
     ls_graph *g    = ls_graph_new();
-    ls_node  *n    = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 2), ls_param(g, "w", (ls_init){0}, 2, 2), ls_input(g, "t", LS_I32))->node;
-    ls_call   c    = {.node = n, .args = n->args, .rows = 3, .shards = 1, .bound = (int64_t[]){0, 3}, .shard_rows = 3, .x = {x, w, t}, .y = {loss, weight}, .dy = {one},
-                      .dx = {dx}, .scratch = malloc(1 << 12)};
+    ls_node  *n    = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 2), ls_param(g, "w", (ls_init){0}, 2, 2),
+                                             ls_input(g, "t", LS_I32))
+                     ->node;
+    ls_call c = {.node       = n,
+                 .args       = n->args,
+                 .rows       = 3,
+                 .shards     = 1,
+                 .bound      = (int64_t[]){0, 3},
+                 .shard_rows = 3,
+                 .x          = {x, w, t},
+                 .y          = {loss, weight},
+                 .dy         = {one},
+                 .dx         = {dx},
+                 .scratch    = malloc(1 << 12)};
     ls__op(n)->backward[LS_CPU](&c);
     assert_true(!isnan(loss[0]) && isnan(loss[1]) && isnan(loss[2]) && !isnan(dx[0]) && isnan(dx[2]) && isnan(dx[5]));
     ls__op(n)->forward[LS_CPU](&c);
@@ -165,9 +225,11 @@ static void test_out_of_range(void **state)
 /* The workspace of a large vocabulary stays far below the logits: 412 MB for GPT-2's with 8 x 256 positions. */
 static void test_workspace(void **state)
 {
-    ls_graph  *g = ls_graph_new();
-    ls_node   *n = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 256, 384), ls_param(g, "w", (ls_init){0}, 50304, 384), ls_input(g, "t", LS_I32, 256))->node;
-    size_t     weight = 50304u * 384 * sizeof(float), most = (1 << 26) + 65536, shard = 50304u * 256 * sizeof(float);
+    ls_graph *g = ls_graph_new();
+    ls_node *n = ls_linear_cross_entropy(ls_input(g, "x", LS_F32, 256, 384), ls_param(g, "w", (ls_init){0}, 50304, 384),
+                                         ls_input(g, "t", LS_I32, 256))
+                     ->node;
+    size_t weight = 50304u * 384 * sizeof(float), most = (1 << 26) + 65536, shard = 50304u * 256 * sizeof(float);
     assert_true(ls__op(n)->scratch(n, 8, 8, 2, false) < most);
     assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) < 2 * shard + weight + 65536);
     assert_true(ls__op(n)->scratch(n, 8, 8, 2, true) > weight);
@@ -189,5 +251,6 @@ static void test_refused(void **state)
                   {.in = {X(4), W(7, 4), TARGET(4, 0)}, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 1}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_slices), cmocka_unit_test(test_as_two_ops), cmocka_unit_test(test_out_of_range),
-           cmocka_unit_test(test_workspace), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_slices),
+           cmocka_unit_test(test_as_two_ops), cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_workspace),
+           cmocka_unit_test(test_refused))

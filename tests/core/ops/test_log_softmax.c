@@ -12,11 +12,7 @@ static void reference(const check_ref *r)
     }
 }
 
-CHECK_OP(log_softmax, reference,
-         {.in = {{.dims = {1}}}},
-         {.in = {{.dims = {7}}}},
-         {.in = {{.dims = {3, 5, 10}}}},
-         {.in = {{.dims = {33}, .std = 4, .mean = 1000}}},
-         {.in = {{.dims = {1031}}}})
+CHECK_OP(log_softmax, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7}}}}, {.in = {{.dims = {3, 5, 10}}}},
+         {.in = {{.dims = {33}, .std = 4, .mean = 1000}}}, {.in = {{.dims = {1031}}}})
 
 CHECK_MAIN(cmocka_unit_test(check_log_softmax))

@@ -12,27 +12,34 @@ static void reference(const check_ref *r)
                 double most = -INFINITY;
                 for (int64_t kh = 0; kh < a->kernel_h; kh++)
                     for (int64_t kw = 0; kw < a->kernel_w; kw++) {
-                        const int64_t h = i * a->stride_h - a->padding_h + kh * a->dilation_h, w = j * a->stride_w - a->padding_w + kw * a->dilation_w;
+                        const int64_t h = i * a->stride_h - a->padding_h + kh * a->dilation_h,
+                                      w = j * a->stride_w - a->padding_w + kw * a->dilation_w;
                         if (h >= 0 && h < H && w >= 0 && w < W) most = fmax(most, r->x[0][(p * H + h) * W + w]);
                     }
                 r->y[0][at++] = most;
             }
 }
 
-#define ARGS(...) &(ls_max_pool2d_args){__VA_ARGS__}
+#define ARGS(...)                                                                                                      \
+    &(ls_max_pool2d_args) { __VA_ARGS__ }
 
-CHECK_OP(max_pool2d, reference,
-         {.in = {{.dims = {6, 28, 28}}}, .args = ARGS(.kernel = 2), .out = {6, 14, 14}},
+CHECK_OP(max_pool2d, reference, {.in = {{.dims = {6, 28, 28}}}, .args = ARGS(.kernel = 2), .out = {6, 14, 14}},
          {.in = {{.dims = {16, 10, 10}}}, .args = ARGS(.kernel = 2), .out = {16, 5, 5}},
          {.in = {{.dims = {3, 33, 33}}}, .args = ARGS(.kernel = 2), .out = {3, 16, 16}},
          {.in = {{.dims = {3, 33, 37}}}, .args = ARGS(.kernel = 2, .ceil_mode = true), .out = {3, 17, 19}},
          {.in = {{.dims = {2, 13, 40}}}, .args = ARGS(.kernel = 3, .stride = 2), .out = {2, 6, 19}},
          {.in = {{.dims = {2, 14, 39}}}, .args = ARGS(.kernel = 3, .stride = 2, .padding = 1), .out = {2, 7, 20}},
          {.in = {{.dims = {2, 11, 38}}}, .args = ARGS(.kernel = 3, .stride = 1, .padding = 1), .out = {2, 11, 38}},
-         {.in = {{.dims = {2, 9, 50}}}, .args = ARGS(.kernel_h = 1, .kernel_w = 4, .stride_h = 2, .stride_w = 3, .padding_w = 2), .out = {2, 5, 17}},
+         {.in   = {{.dims = {2, 9, 50}}},
+          .args = ARGS(.kernel_h = 1, .kernel_w = 4, .stride_h = 2, .stride_w = 3, .padding_w = 2),
+          .out  = {2, 5, 17}},
          {.in = {{.dims = {3, 7, 9}}}, .args = ARGS(.kernel = 2, .stride = 5), .out = {3, 2, 2}},
-         {.in = {{.dims = {2, 12, 30}}}, .args = ARGS(.kernel = 3, .stride = 1, .dilation = 2, .padding = 1), .out = {2, 10, 28}},
-         {.in = {{.dims = {2, 10, 10}}}, .args = ARGS(.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true), .out = {2, 6, 6}},
+         {.in   = {{.dims = {2, 12, 30}}},
+          .args = ARGS(.kernel = 3, .stride = 1, .dilation = 2, .padding = 1),
+          .out  = {2, 10, 28}},
+         {.in   = {{.dims = {2, 10, 10}}},
+          .args = ARGS(.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true),
+          .out  = {2, 6, 6}},
          {.in = {{.dims = {1, 1, 1}}}, .args = ARGS(.kernel = 1), .out = {1, 1, 1}},
          {.in = {{.dims = {5, 6, 3}}}, .args = ARGS(.kernel_h = 6, .kernel_w = 3), .out = {5, 1, 1}})
 
@@ -40,10 +47,16 @@ enum { ROWS = 2, COLS = 40 };
 
 static void pool(const float *x, float *y, int32_t *argmax, const float *dy, float *dx)
 {
-    ls_graph *g     = ls_graph_new();
-    ls_tensor *t    = ls_max_pool2d(ls_input(g, "x", LS_F32, 1, ROWS, COLS), .kernel = 2);
-    int64_t   bound[] = {0, 1};
-    ls_call   c     = {.node = t->node, .args = t->node->args, .rows = 1, .shards = 1, .bound = bound, .x = {(void *)x}, .y = {y, argmax}};
+    ls_graph  *g       = ls_graph_new();
+    ls_tensor *t       = ls_max_pool2d(ls_input(g, "x", LS_F32, 1, ROWS, COLS), .kernel = 2);
+    int64_t    bound[] = {0, 1};
+    ls_call    c       = {.node   = t->node,
+                          .args   = t->node->args,
+                          .rows   = 1,
+                          .shards = 1,
+                          .bound  = bound,
+                          .x      = {(void *)x},
+                          .y      = {y, argmax}};
     ls__op(t->node)->forward[LS_CPU](&c);
     c.dy[0] = (float *)dy, c.dx[0] = dx;
     ls__op(t->node)->backward[LS_CPU](&c);
@@ -64,8 +77,10 @@ static void test_ties_and_nan(void **state)
     pool(x, y, argmax, dy, dx);
     for (int i = 0; i < COLS / 2; i++) {
         assert_int_equal(argmax[i], i % 3 == 2 ? COLS + 2 * i : 2 * i);
-        if (i % 3 == 2) assert_true(isnan(y[i]));
-        else assert_true(y[i] == x[2 * i]);
+        if (i % 3 == 2)
+            assert_true(isnan(y[i]));
+        else
+            assert_true(y[i] == x[2 * i]);
         float sum = 0;
         for (int k = 0; k < 4; k++) sum += fabsf(dx[k / 2 * COLS + 2 * i + k % 2]);
         assert_true(dx[argmax[i]] == dy[i] && sum == dy[i]);
@@ -77,8 +92,10 @@ static void test_refused(void **state)
     CHECK_REFUSED(max_pool2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}}, .args = ARGS(.kernel = 2)});
     CHECK_REFUSED(max_pool2d, "kernel_h must be at least 1", {.in = {{.dims = {1, 28, 28}}}});
     CHECK_REFUSED(max_pool2d, "is larger than the input's", {.in = {{.dims = {1, 4, 1}}}, .args = ARGS(.kernel = 2)});
-    CHECK_REFUSED(max_pool2d, "at most half of the window", {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .padding = 2)});
-    CHECK_REFUSED(max_pool2d, "must be at least 1, found -1", {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .stride_w = -1)});
+    CHECK_REFUSED(max_pool2d, "at most half of the window",
+                  {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .padding = 2)});
+    CHECK_REFUSED(max_pool2d, "must be at least 1, found -1",
+                  {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .stride_w = -1)});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_max_pool2d), cmocka_unit_test(test_ties_and_nan), cmocka_unit_test(test_refused))

@@ -7,12 +7,12 @@ static void reference(const check_ref *r)
     for (int64_t b = 0; b < r->rows; b++) {
         r->y[0][b] = 0;
         r->y[1][b] = (double)numel;
-        for (int64_t i = b * numel; i < (b + 1) * numel; i++) r->y[0][b] += (r->x[0][i] - r->x[1][i]) * (r->x[0][i] - r->x[1][i]);
+        for (int64_t i = b * numel; i < (b + 1) * numel; i++)
+            r->y[0][b] += (r->x[0][i] - r->x[1][i]) * (r->x[0][i] - r->x[1][i]);
     }
 }
 
-CHECK_OP(mse, reference,
-         {.in = {{.std = 1}, {.std = 1}}, .scalar = true},
+CHECK_OP(mse, reference, {.in = {{.std = 1}, {.std = 1}}, .scalar = true},
          {.in = {{.dims = {1}}, {.dims = {1}}}, .scalar = true},
          {.in = {{.dims = {7, 33}}, {.dims = {7, 33}}}, .scalar = true},
          {.in = {{.dims = {2100}}, {.dims = {2100}}}, .scalar = true})

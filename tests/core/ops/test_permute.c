@@ -14,10 +14,10 @@ static void reference(const check_ref *r)
     }
 }
 
-#define ORDER(...) &(ls_permute_args){.order = LS_DIMS(__VA_ARGS__)}
+#define ORDER(...)                                                                                                     \
+    &(ls_permute_args) { .order = LS_DIMS(__VA_ARGS__) }
 
-CHECK_OP(permute, reference,
-         {.in = {{.dims = {7}}}, .args = ORDER(0)},
+CHECK_OP(permute, reference, {.in = {{.dims = {7}}}, .args = ORDER(0)},
          {.in = {{.dims = {33, 7}}}, .out = {7, 33}, .args = ORDER(1, 0)},
          {.in = {{.dims = {5, 7, 33}}}, .out = {7, 33, 5}, .args = ORDER(1, 2, 0)},
          {.in = {{.dims = {5, 7, 33}}}, .out = {7, 5, 33}, .args = ORDER(1, 0, 2)},

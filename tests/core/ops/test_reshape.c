@@ -2,8 +2,7 @@
 #include "tests/check_op.h"
 
 /* A view: no kernels, and so no reference. */
-CHECK_OP(reshape, NULL,
-         {.in = {{.dims = {2, 3, 4}}}, .out = {24}, .args = &(ls_reshape_args){.dims = LS_DIMS(-1)}},
+CHECK_OP(reshape, NULL, {.in = {{.dims = {2, 3, 4}}}, .out = {24}, .args = &(ls_reshape_args){.dims = LS_DIMS(-1)}},
          {.in = {{.dims = {2, 3, 4}}}, .out = {4, 6}, .args = &(ls_reshape_args){.dims = LS_DIMS(4, 6)}},
          {.in = {{.dims = {2, 3, 4}}}, .out = {2, 1, 12}, .args = &(ls_reshape_args){.dims = LS_DIMS(2, 1, -1)}},
          {.in = {{.std = 1}}, .out = {1}, .args = &(ls_reshape_args){.dims = LS_DIMS(-1)}})
@@ -11,10 +10,12 @@ CHECK_OP(reshape, NULL,
 static void test_refused(void **state)
 {
     CHECK_REFUSED(reshape, "do not fit", {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(5)}});
-    CHECK_REFUSED(reshape, "do not fit", {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(4, -1)}});
+    CHECK_REFUSED(reshape, "do not fit",
+                  {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(4, -1)}});
     CHECK_REFUSED(reshape, "both -1", {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(-1, -1)}});
     CHECK_REFUSED(reshape, "dim 0 is 0", {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(0, 6)}});
-    CHECK_REFUSED(reshape, "do not fit", {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(2, INT64_MAX, 4)}});
+    CHECK_REFUSED(reshape, "do not fit",
+                  {.in = {{.dims = {2, 3}}}, .args = &(ls_reshape_args){.dims = LS_DIMS(2, INT64_MAX, 4)}});
 }
 
 static void test_flatten(void **state)

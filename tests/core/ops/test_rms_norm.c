@@ -3,23 +3,27 @@
 
 static void reference(const check_ref *r)
 {
-    int64_t n = ls__cols(r->node->in[0]);
+    int64_t n   = ls__cols(r->node->in[0]);
     double  eps = (double)((const ls_rms_norm_args *)r->args)->eps;
     for (int64_t at = 0; at < check_numel(r, 0); at += n) {
-        const double *x = r->x[0] + at;
+        const double *x      = r->x[0] + at;
         double        square = 0;
         for (int64_t i = 0; i < n; i++) square += x[i] * x[i] / (double)n;
         for (int64_t i = 0; i < n; i++) r->y[0][at + i] = x[i] / sqrt(square + eps) * (r->x[1] ? r->x[1][i] : 1);
     }
 }
 
-#define ROW(n) {.dims = {n}, .param = true, .mean = 0.5f}
-#define NONE {.absent = true}
+#define ROW(n)                                                                                                         \
+    {                                                                                                                  \
+        .dims = {n}, .param = true, .mean = 0.5f                                                                       \
+    }
+#define NONE                                                                                                           \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
 
-CHECK_OP(rms_norm, reference,
-         {.in = {{.dims = {1}, .mean = 3}, ROW(1)}, .args = &(ls_rms_norm_args){.eps = 0.5f}},
-         {.in = {{.dims = {7}}, ROW(7)}},
-         {.in = {{.dims = {67, 2, 10}}, ROW(10)}}, /* more than one piece of rows */
+CHECK_OP(rms_norm, reference, {.in = {{.dims = {1}, .mean = 3}, ROW(1)}, .args = &(ls_rms_norm_args){.eps = 0.5f}},
+         {.in = {{.dims = {7}}, ROW(7)}}, {.in = {{.dims = {67, 2, 10}}, ROW(10)}}, /* more than one piece of rows */
          {.in = {{.dims = {3, 1031}, .mean = 1}, ROW(1031)}, .args = &(ls_rms_norm_args){.eps = 1e-5f}},
          {.in = {{.dims = {8, 33}, .std = 0.01f}, NONE}, .args = &(ls_rms_norm_args){.eps = 1e-3f}})
 

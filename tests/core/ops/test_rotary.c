@@ -3,7 +3,7 @@
 
 static void reference(const check_ref *r)
 {
-    const ls_rotary_args *a = r->args;
+    const ls_rotary_args *a     = r->args;
     int64_t               times = r->node->in[0]->dim[0], cols = r->node->in[0]->dim[1], d = cols / a->heads;
     for (int64_t at = 0; at < check_numel(r, 0); at += d) {
         int64_t head = at % cols / d, t = at / cols % times + (r->x[1] ? (int64_t)r->x[1][at / cols / times] : 0);
@@ -16,12 +16,18 @@ static void reference(const check_ref *r)
     }
 }
 
-#define NONE {.absent = true}
-#define START(n) {.type = LS_I32, .high = (n)}
-#define HEADS(h, ...) &(ls_rotary_args){.heads = (h), __VA_ARGS__}
+#define NONE                                                                                                           \
+    {                                                                                                                  \
+        .absent = true                                                                                                 \
+    }
+#define START(n)                                                                                                       \
+    {                                                                                                                  \
+        .type = LS_I32, .high = (n)                                                                                    \
+    }
+#define HEADS(h, ...)                                                                                                  \
+    &(ls_rotary_args) { .heads = (h), __VA_ARGS__ }
 
-CHECK_OP(rotary, reference,
-         {.in = {{.dims = {1, 2}}, NONE}, .args = HEADS(1, 0)},
+CHECK_OP(rotary, reference, {.in = {{.dims = {1, 2}}, NONE}, .args = HEADS(1, 0)},
          {.in = {{.dims = {7, 66}}, NONE}, .args = HEADS(3, 0)},
          {.in = {{.dims = {33, 60}}, START(100000)}, .args = HEADS(6, .rotate = 4)},
          {.in = {{.dims = {5, 12}}, START(4)}, .args = HEADS(2, .interleaved = true)},
@@ -33,7 +39,8 @@ static void test_refused(void **state)
 {
     CHECK_REFUSED(rotary, "expected B x T x (heads D)", {.in = {{.dims = {4}}, NONE}});
     CHECK_REFUSED(rotary, "2 heads of an even length", {.in = {{.dims = {3, 6}}, NONE}, .args = HEADS(2, 0)});
-    CHECK_REFUSED(rotary, "rotate is 3, expected 1 to 2", {.in = {{.dims = {3, 8}}, NONE}, .args = HEADS(2, .rotate = 3)});
+    CHECK_REFUSED(rotary, "rotate is 3, expected 1 to 2",
+                  {.in = {{.dims = {3, 8}}, NONE}, .args = HEADS(2, .rotate = 3)});
     CHECK_REFUSED(rotary, "base is 0.5", {.in = {{.dims = {3, 8}}, NONE}, .args = HEADS(2, .base = 0.5f)});
     CHECK_REFUSED(rotary, "one int32", {.in = {{.dims = {3, 8}}, {.std = 1}}});
 }

@@ -12,21 +12,17 @@ static void reference(const check_ref *r)
     }
 }
 
-CHECK_OP(softmax, reference,
-         {.in = {{.dims = {1}}}},
-         {.in = {{.dims = {7}}}},
-         {.in = {{.dims = {33}}}},
-         {.in = {{.dims = {3, 5, 10}}}},
-         {.in = {{.dims = {1031}, .std = 4, .mean = 50}}})
+CHECK_OP(softmax, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7}}}}, {.in = {{.dims = {33}}}},
+         {.in = {{.dims = {3, 5, 10}}}}, {.in = {{.dims = {1031}, .std = 4, .mean = 50}}})
 
 /* The exponential of a large number is infinite; the softmax of it is not. */
 static void test_large(void **state)
 {
-    float     x[3] = {1000, 999, -1000}, y[3];
-    ls_graph *g    = ls_graph_new();
-    int64_t   bound[] = {0, 1};
-    ls_tensor *t   = ls_softmax(ls_input(g, "x", LS_F32, 3));
-    ls_call   c    = {.node = t->node, .args = t->node->args, .rows = 1, .shards = 1, .bound = bound, .x = {x}, .y = {y}};
+    float      x[3]    = {1000, 999, -1000}, y[3];
+    ls_graph  *g       = ls_graph_new();
+    int64_t    bound[] = {0, 1};
+    ls_tensor *t       = ls_softmax(ls_input(g, "x", LS_F32, 3));
+    ls_call    c = {.node = t->node, .args = t->node->args, .rows = 1, .shards = 1, .bound = bound, .x = {x}, .y = {y}};
     ls__op(t->node)->forward[LS_CPU](&c);
     assert_float_equal(y[0], 0.7310586, 1e-6);
     assert_float_equal(y[1], 0.2689414, 1e-6);

@@ -17,9 +17,7 @@ static void reference(const check_ref *r)
     }
 }
 
-CHECK_OP(sum, reference,
-         {.in = {{.std = 1}}, .scalar = true},
-         {.in = {{.dims = {7}}}, .scalar = true},
+CHECK_OP(sum, reference, {.in = {{.std = 1}}, .scalar = true}, {.in = {{.dims = {7}}}, .scalar = true},
          {.in = {{.dims = {3, 7, 33}}}, .scalar = true},
          {.in = {{.dims = {3, 7, 33}}}, .out = {7, 33}, .args = &(ls_reduce_args){.axis = 1}},
          {.in = {{.dims = {3, 7, 33}}}, .out = {3, 33}, .args = &(ls_reduce_args){.axis = -2}},

@@ -4,11 +4,12 @@
 static void reference(const check_ref *r)
 {
     for (int64_t i = 0; i < check_numel(r, 0); i++) {
-        double x = r->x[0][i];
+        double x   = r->x[0][i];
         r->y[0][i] = tanh(x);
     }
 }
 
-CHECK_OP(tanh, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7, 33}}}}, {.in = {{.dims = {3, 5, 7}, .std = 3}}}, {.in = {{.std = 1}}, .scalar = true})
+CHECK_OP(tanh, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7, 33}}}}, {.in = {{.dims = {3, 5, 7}, .std = 3}}},
+         {.in = {{.std = 1}}, .scalar = true})
 
 CHECK_MAIN(cmocka_unit_test(check_tanh))

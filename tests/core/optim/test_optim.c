@@ -6,14 +6,18 @@
 #include "core/base/isa.h"
 #include "tests/golden.h"
 
-/* ---- PyTorch ------------------------------------------------------------------------------------------------------- */
+/* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
     size_t      offset;
 } floats[] = {
-#define F(member) {#member, offsetof(ls_optim, member)}
-    F(lr), F(momentum), F(dampening), F(weight_decay), F(beta1), F(beta2), F(alpha), F(eps), F(lr_decay), F(initial), F(clip_value),
+#define F(member)                                                                                                      \
+    {                                                                                                                  \
+#member, offsetof(ls_optim, member)                                                                            \
+    }
+    F(lr),    F(momentum), F(dampening), F(weight_decay), F(beta1),      F(beta2),
+    F(alpha), F(eps),      F(lr_decay),  F(initial),      F(clip_value),
 #undef F
 };
 
@@ -34,7 +38,7 @@ static ls_optim optim_of(const golden *g)
         for (size_t f = 0; f < sizeof floats / sizeof *floats; f++)
             if (strcmp(floats[f].name, g->key[i]) == 0) {
                 *(float *)(void *)((char *)&o + floats[f].offset) = strtof(g->value[i], NULL);
-                known = true;
+                known                                             = true;
             }
         if (!known) fail_msg("%s: unknown setting '%s'", g->path, g->key[i]);
     }
@@ -53,9 +57,14 @@ static void twenty_steps(const golden *g, const ls_optim *o, const golden_array 
     memcpy(p, start->f32, bytes);
     for (int64_t step = 0; step < 20; step++) {
         memcpy(grad, grads->f32 + step * start->count, bytes);
-        ls_optim_apply(o, &(ls_optim_step){.count = start->count, .step = step, .param = p, .grad = grad, .state = {s[0], s[1], s[2]},
-                                           .lr = ls_optim_lr(o, step, 0), .weight_decay = o->weight_decay,
-                                           .grad_scale = golden_number(g, "scale", 1)});
+        ls_optim_apply(o, &(ls_optim_step){.count        = start->count,
+                                           .step         = step,
+                                           .param        = p,
+                                           .grad         = grad,
+                                           .state        = {s[0], s[1], s[2]},
+                                           .lr           = ls_optim_lr(o, step, 0),
+                                           .weight_decay = o->weight_decay,
+                                           .grad_scale   = golden_number(g, "scale", 1)});
         if (step == 0) golden_close_to(g, "after one step", start->count, p, golden_get(g, "first")->f32, 1e-6, 0);
     }
     golden_close_to(g, "after 20 steps", start->count, p, golden_get(g, "last")->f32, 1e-6, 0);
@@ -72,7 +81,7 @@ static void same_twenty_steps(void **state)
 {
     (void)state;
     const ls_isa best = ls_isa_best();
-    golden       g = golden_open("optims.txt");
+    golden       g    = golden_open("optims.txt");
     assert_true(golden_next(&g));
     golden_array start = *golden_get(&g, "start"), grads = *golden_get(&g, "gradients");
     int          seen[LS_OPTIM_COUNT] = {0};
@@ -89,23 +98,18 @@ static void same_twenty_steps(void **state)
     golden_close(&g);
 }
 
-/* ---- cutting ------------------------------------------------------------------------------------------------------- */
+/* ---- cutting ----------------------------------------------------------------------------------------------------- */
 
 enum { EXAMPLES = 10, LONG = 2 * 16384 + 321 };
 
 static ls_optim example(int k)
 {
     ls_optim all[EXAMPLES] = {
-        ls_sgd(.weight_decay = 0.1f),
-        ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
-        ls_nag(.weight_decay = 0.01f),
-        ls_adagrad(.initial = 0.1f, .lr_decay = 0.1f),
-        ls_rmsprop(.clip_value = 0.5f),
-        ls_rmsprop(.centered = true),
-        ls_rmsprop(.momentum = 0.9f),
-        ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
-        ls_adam(.weight_decay = 0.1f),
-        ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
+        ls_sgd(.weight_decay = 0.1f),   ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
+        ls_nag(.weight_decay = 0.01f),  ls_adagrad(.initial = 0.1f, .lr_decay = 0.1f),
+        ls_rmsprop(.clip_value = 0.5f), ls_rmsprop(.centered = true),
+        ls_rmsprop(.momentum = 0.9f),   ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
+        ls_adam(.weight_decay = 0.1f),  ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
     };
     assert_int_equal(ls_optim_check(&all[k]), LS_OK);
     return all[k];
@@ -119,7 +123,7 @@ static void draw(arrays *a, int64_t step)
 {
     for (int64_t i = 0; i < LONG; i++) {
         ls_philox4 r = ls_philox(7, (uint64_t)step, (uint64_t)i);
-        a->grad[i] = 4 * ls_uniform01(r.v[0]) - 2;
+        a->grad[i]   = 4 * ls_uniform01(r.v[0]) - 2;
         if (step == 0) a->param[i] = ls_uniform01(r.v[1]) - 0.5f;
     }
     if (step == 0) memset(a->state, 0, sizeof a->state);
@@ -132,9 +136,14 @@ static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
         draw(a, step);
         for (int64_t at = 0; at < LONG; at += piece ? piece : LONG) {
             int64_t n = piece && piece < LONG - at ? piece : LONG - at;
-            ls_optim_apply(o, &(ls_optim_step){.count = n, .step = step, .param = a->param + at, .grad = a->grad + at,
-                                               .state = {a->state[0] + at, a->state[1] + at, a->state[2] + at}, .lr = 1e-2f,
-                                               .weight_decay = o->weight_decay, .grad_scale = 0.3f});
+            ls_optim_apply(o, &(ls_optim_step){.count        = n,
+                                               .step         = step,
+                                               .param        = a->param + at,
+                                               .grad         = a->grad + at,
+                                               .state        = {a->state[0] + at, a->state[1] + at, a->state[2] + at},
+                                               .lr           = 1e-2f,
+                                               .weight_decay = o->weight_decay,
+                                               .grad_scale   = 0.3f});
         }
     }
 }
@@ -144,7 +153,7 @@ static void same_bits_however_cut(void **state)
     (void)state;
     static arrays whole, cut;
     const int64_t piece[] = {0, 16, 1, 33, 16385, 20000};
-    const ls_isa  best = ls_isa_best();
+    const ls_isa  best    = ls_isa_best();
     for (int level = 0; level <= (int)best; level++) {
         assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
         for (int k = 0; k < EXAMPLES; k++) {
@@ -154,8 +163,10 @@ static void same_bits_however_cut(void **state)
             for (size_t i = 0; i < sizeof piece / sizeof *piece; i++) {
                 omp_set_num_threads(1 + (int)(i % 5));
                 two_steps(&o, &cut, piece[i]);
-                if (memcmp(whole.param, cut.param, sizeof cut.param) != 0 || memcmp(whole.state, cut.state, sizeof cut.state) != 0)
-                    fail_msg("%s (%d), level %s: pieces of %lld give other bits", kinds[o.kind], k, ls_isa_name((ls_isa)level), (long long)piece[i]);
+                if (memcmp(whole.param, cut.param, sizeof cut.param) != 0 ||
+                    memcmp(whole.state, cut.state, sizeof cut.state) != 0)
+                    fail_msg("%s (%d), level %s: pieces of %lld give other bits", kinds[o.kind], k,
+                             ls_isa_name((ls_isa)level), (long long)piece[i]);
             }
         }
     }
@@ -169,15 +180,21 @@ static void stays_in_its_range(void **state)
     static arrays a;
     for (int k = 0; k < EXAMPLES; k++) {
         ls_optim o = example(k);
-        int n = ls_optim_states(&o);
+        int      n = ls_optim_states(&o);
         for (int64_t count = 0; count < 40; count += 3) {
             draw(&a, 0);
             float grad[64];
             memcpy(grad, a.grad, sizeof grad);
             for (int i = 0; i < 64; i++) a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = 0.3f;
-            ls_optim_apply(&o, &(ls_optim_step){.count = count, .step = 3, .param = a.param + 16, .grad = a.grad + 16,
-                                                .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL, n > 2 ? a.state[2] + 16 : NULL},
-                                                .lr = 1e-2f, .grad_scale = 1});
+            ls_optim_apply(&o,
+                           &(ls_optim_step){.count = count,
+                                            .step  = 3,
+                                            .param = a.param + 16,
+                                            .grad  = a.grad + 16,
+                                            .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL,
+                                                      n > 2 ? a.state[2] + 16 : NULL},
+                                            .lr         = 1e-2f,
+                                            .grad_scale = 1});
             assert_memory_equal(grad, a.grad, sizeof grad);
             for (int i = 0; i < 64; i++) {
                 bool inside = i >= 16 && i < 16 + count;
@@ -188,15 +205,17 @@ static void stays_in_its_range(void **state)
     }
 }
 
-/* ---- gradients that are not numbers -------------------------------------------------------------------------------- */
+/* ---- gradients that are not numbers ------------------------------------------------------------------------------ */
 
 static void nan_is_not_hidden(void **state)
 {
     (void)state;
     for (int k = 0; k < EXAMPLES; k++) {
-        ls_optim o = example(k);
-        float p[3] = {1, 1, 1}, g[3] = {1, NAN, 1}, s[3][3] = {{0}};
-        ls_optim_apply(&o, &(ls_optim_step){.count = 3, .param = p, .grad = g, .state = {s[0], s[1], s[2]}, .lr = 0.1f, .grad_scale = 1});
+        ls_optim o    = example(k);
+        float    p[3] = {1, 1, 1}, g[3] = {1, NAN, 1}, s[3][3] = {{0}};
+        ls_optim_apply(
+            &o, &(ls_optim_step){
+                    .count = 3, .param = p, .grad = g, .state = {s[0], s[1], s[2]}, .lr = 0.1f, .grad_scale = 1});
         assert_true(isnan(p[1]));
         assert_true(isfinite(p[0]) && isfinite(p[2]));
     }
@@ -211,13 +230,15 @@ static void centered_variance_is_never_negative(void **state)
     float p[19] = {0}, g[19], s[2][19];
     for (int i = 0; i < 19; i++) {
         g[i] = s[0][i] = 1;
-        s[1][i] = 1 + (float)i * 0x1p-23f;
+        s[1][i]        = 1 + (float)i * 0x1p-23f;
     }
-    ls_optim_apply(&o, &(ls_optim_step){.count = 19, .step = 1000, .param = p, .grad = g, .state = {s[0], s[1]}, .lr = 1e-4f, .grad_scale = 1});
+    ls_optim_apply(
+        &o, &(ls_optim_step){
+                .count = 19, .step = 1000, .param = p, .grad = g, .state = {s[0], s[1]}, .lr = 1e-4f, .grad_scale = 1});
     for (int i = 2; i < 19; i++) assert_true(fabsf(p[i] + 0.1f) < 1e-3f);
 }
 
-/* ---- checks -------------------------------------------------------------------------------------------------------- */
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 static void fills_in_defaults(void **state)
 {
@@ -297,7 +318,8 @@ static void refuses_what_makes_no_sense(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ls_optim o = wrong[i].o;
         if (ls_optim_check(&o) != LS_ERR_USAGE) fail_msg("accepted, though %s is wrong", wrong[i].part);
-        if (!strstr(ls_error_message(), wrong[i].part)) fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
+        if (!strstr(ls_error_message(), wrong[i].part))
+            fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
     }
 }
 

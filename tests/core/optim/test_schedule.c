@@ -10,13 +10,16 @@ static const char *const kinds[] = {
 
 static ls_schedule schedule_of(const golden *g)
 {
-    ls_schedule s = {.warmup = (int64_t)golden_number(g, "warmup", 0), .start = golden_number(g, "start", 0),
-                     .total = (int64_t)golden_number(g, "total", 0),   .end = golden_number(g, "end", 0),
-                     .every = (int64_t)golden_number(g, "every", 0),   .gamma = golden_number(g, "gamma", 0),
+    ls_schedule s = {.warmup  = (int64_t)golden_number(g, "warmup", 0),
+                     .start   = golden_number(g, "start", 0),
+                     .total   = (int64_t)golden_number(g, "total", 0),
+                     .end     = golden_number(g, "end", 0),
+                     .every   = (int64_t)golden_number(g, "every", 0),
+                     .gamma   = golden_number(g, "gamma", 0),
                      .peak_at = golden_number(g, "peak_at", 0)};
-    int k = 0;
+    int         k = 0;
     while (strcmp(kinds[k], g->name) != 0) assert_true(++k < (int)(sizeof kinds / sizeof *kinds));
-    s.kind = (ls_schedule_kind)k;
+    s.kind   = (ls_schedule_kind)k;
     char *at = (char *)golden_text(g, "milestone");
     for (int i = 0; at && *at; i++, at += *at == ',') s.milestone[i] = strtoll(at, &at, 10);
     return s;
@@ -25,11 +28,11 @@ static ls_schedule schedule_of(const golden *g)
 static void same_hundred_rates(void **state)
 {
     (void)state;
-    golden g = golden_open("schedules.txt");
+    golden g     = golden_open("schedules.txt");
     int    cases = 0;
     for (; golden_next(&g); cases++) {
         const golden_array *want = golden_get(&g, "rates");
-        ls_optim            o = ls_sgd(.lr = golden_number(&g, "lr", 0), .schedule = schedule_of(&g)), short_run;
+        ls_optim            o    = ls_sgd(.lr = golden_number(&g, "lr", 0), .schedule = schedule_of(&g)), short_run;
         assert_int_equal(ls_optim_check(&o), LS_OK);
         short_run = o;
         if (o.schedule.total == want->count) short_run.schedule.total = 0;
@@ -65,7 +68,10 @@ static void warm_up(void **state)
     NEAR(RATE(1, 0, .warmup = 1), 1);
     /* Whatever comes after it starts from the full rate. */
     for (int k = LS_SCHEDULE_constant; k <= LS_SCHEDULE_inverse_sqrt; k++)
-        if (k != LS_SCHEDULE_onecycle) NEAR(RATE(10, 50, .kind = (ls_schedule_kind)k, .warmup = 10, .milestone = {k == LS_SCHEDULE_multistep ? 20 : 0}), 1);
+        if (k != LS_SCHEDULE_onecycle)
+            NEAR(RATE(10, 50, .kind = (ls_schedule_kind)k, .warmup = 10,
+                      .milestone = {k == LS_SCHEDULE_multistep ? 20 : 0}),
+                 1);
 }
 
 static void ends(void **state)
@@ -73,7 +79,7 @@ static void ends(void **state)
     (void)state;
     for (int64_t run = 30; run <= 60; run += 30) { /* `total` of the schedule, then of the run */
         int64_t total = run == 30 ? 30 : 0;
-        int64_t end = total ? total : run;
+        int64_t end   = total ? total : run;
         for (int64_t t = end; t < end + 50; t += 7) {
             NEAR(RATE(t, run, .kind = LS_SCHEDULE_cosine, .total = total, .warmup = 5, .end = 0.1f), 0.1);
             NEAR(RATE(t, run, .kind = LS_SCHEDULE_linear, .total = total, .end = 0.25f), 0.25);
@@ -103,7 +109,9 @@ static void decays(void **state)
     /* Milestones are steps of the run, with or without a warm-up; 16 of them fit. */
     NEAR(RATE(19, 0, .kind = LS_SCHEDULE_multistep, .milestone = {20}, .warmup = 5), 1);
     NEAR(RATE(20, 0, .kind = LS_SCHEDULE_multistep, .milestone = {20}, .warmup = 5), 0.1);
-    NEAR(RATE(99, 0, .kind = LS_SCHEDULE_multistep, .gamma = 0.5f, .milestone = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}), 1.0 / 65536);
+    NEAR(RATE(99, 0, .kind = LS_SCHEDULE_multistep, .gamma = 0.5f,
+              .milestone = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}),
+         1.0 / 65536);
     /* Vaswani: the peak is at the end of the warm-up. */
     NEAR(RATE(400, 0, .kind = LS_SCHEDULE_inverse_sqrt, .warmup = 100), 0.5);
     NEAR(RATE(50, 0, .kind = LS_SCHEDULE_inverse_sqrt, .warmup = 100), 0.5);
@@ -134,7 +142,8 @@ static void refuses_what_makes_no_sense(void **state)
         {{.kind = LS_SCHEDULE_onecycle, .warmup = 5}, "schedule.warmup: expected none"},
         {{.kind = LS_SCHEDULE_onecycle, .peak_at = 1.5f}, "schedule.peak_at"},
         {{.kind = LS_SCHEDULE_multistep}, "schedule.milestone: expected at least one"},
-        {{.kind = LS_SCHEDULE_multistep, .milestone = {5, 3}}, "schedule.milestone 1: expected increasing steps, found 3 after 5"},
+        {{.kind = LS_SCHEDULE_multistep, .milestone = {5, 3}},
+         "schedule.milestone 1: expected increasing steps, found 3 after 5"},
         {{.kind = LS_SCHEDULE_multistep, .milestone = {5, 5}}, "schedule.milestone 1"},
         {{.kind = LS_SCHEDULE_multistep, .milestone = {5, 0, 7}}, "schedule.milestone 2"},
         {{.kind = LS_SCHEDULE_multistep, .milestone = {-5}}, "schedule.milestone"},
@@ -142,7 +151,8 @@ static void refuses_what_makes_no_sense(void **state)
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ls_optim o = ls_sgd(.schedule = wrong[i].s);
         if (ls_optim_check(&o) != LS_ERR_USAGE) fail_msg("accepted, though it should say: %s", wrong[i].part);
-        if (!strstr(ls_error_message(), wrong[i].part)) fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
+        if (!strstr(ls_error_message(), wrong[i].part))
+            fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
     }
 }
 
@@ -164,8 +174,12 @@ static void wants_a_length(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_hundred_rates), cmocka_unit_test(warm_up), cmocka_unit_test(ends),
-        cmocka_unit_test(decays), cmocka_unit_test(refuses_what_makes_no_sense), cmocka_unit_test(wants_a_length),
+        cmocka_unit_test(same_hundred_rates),
+        cmocka_unit_test(warm_up),
+        cmocka_unit_test(ends),
+        cmocka_unit_test(decays),
+        cmocka_unit_test(refuses_what_makes_no_sense),
+        cmocka_unit_test(wants_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loader: whatever the number of ranks, all ranks together see every sample of an epoch exactly once, in the same order. */
+ * The loader: whatever the number of ranks, all ranks together see every sample of an epoch exactly once, in the same
+ * order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -87,14 +88,23 @@ static const int ranks_to_try[] = {1, 2, 3, 4, 8};
 static void every_sample_once_on_any_number_of_ranks(void **state)
 {
     static const int64_t sizes[] = {1, 7, 100, 937};
-    static const struct { int64_t batch; int shards; } cuts[] = {{1, 1}, {8, 8}, {64, 16}, {100, 3}, {2000, 16}, {10, 1}};
+    static const struct {
+        int64_t batch;
+        int     shards;
+    } cuts[] = {{1, 1}, {8, 8}, {64, 16}, {100, 3}, {2000, 16}, {10, 1}};
     static trail one, many;
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++)
             for (size_t k = 0; k < sizeof ranks_to_try / sizeof *ranks_to_try; k++) {
                 ls_dataset *d = fake_new(sizes[s]);
                 trail      *t = k ? &many : &one;
-                walk(d, (ls_loader_options){.batch = cuts[c].batch, .shards = cuts[c].shards, .ranks = ranks_to_try[k], .seed = 11, .epochs = 2}, -1, t);
+                walk(d,
+                     (ls_loader_options){.batch  = cuts[c].batch,
+                                         .shards = cuts[c].shards,
+                                         .ranks  = ranks_to_try[k],
+                                         .seed   = 11,
+                                         .epochs = 2},
+                     -1, t);
                 assert_int_equal(t->count, 2 * sizes[s]);
                 assert_int_equal(t->batches, 2 * ((sizes[s] + cuts[c].batch - 1) / cuts[c].batch));
                 for (int epoch = 0; epoch < 2; epoch++) {
@@ -148,14 +158,15 @@ static void pixels_are_normalised_per_channel(void **state)
     ls_dataset *d = fake_new(40);
     ls_loader  *l;
     ls_batch    b;
-    assert_int_equal(ls_loader_new(&l, d, .batch = 16, .shards = 4, .ranks = 1, .epochs = 1, .input = {"x", "y"}), LS_OK);
+    assert_int_equal(ls_loader_new(&l, d, .batch = 16, .shards = 4, .ranks = 1, .epochs = 1, .input = {"x", "y"}),
+                     LS_OK);
     while (ls_loader_next(l, &b)) {
         assert_string_equal(b.name[0], "x");
         assert_string_equal(b.name[1], "y");
         for (int64_t i = 0; i < b.rows; i++)
             for (int p = 0; p < 12; p++) {
-                int     c = p / 6;
-                uint8_t x = (uint8_t)(((const int32_t *)b.data[1])[i] * 31 + p);
+                int     c        = p / 6;
+                uint8_t x        = (uint8_t)(((const int32_t *)b.data[1])[i] * 31 + p);
                 float   expected = ((float)x / 255.0f - d->info.mean[c]) / d->info.std[c];
                 assert_memory_equal(&((const float *)b.data[0])[i * 12 + p], &expected, sizeof expected);
             }
@@ -222,9 +233,12 @@ static void bad_options_are_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_sample_once_on_any_number_of_ranks), cmocka_unit_test(resumes_in_the_middle_of_an_epoch),
-        cmocka_unit_test(in_order_is_in_order),                     cmocka_unit_test(pixels_are_normalised_per_channel),
-        cmocka_unit_test(errors_of_the_thread_reach_the_caller),    cmocka_unit_test(nothing_is_allocated_once_it_runs),
+        cmocka_unit_test(every_sample_once_on_any_number_of_ranks),
+        cmocka_unit_test(resumes_in_the_middle_of_an_epoch),
+        cmocka_unit_test(in_order_is_in_order),
+        cmocka_unit_test(pixels_are_normalised_per_channel),
+        cmocka_unit_test(errors_of_the_thread_reach_the_caller),
+        cmocka_unit_test(nothing_is_allocated_once_it_runs),
         cmocka_unit_test(bad_options_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

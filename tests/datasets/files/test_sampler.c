@@ -29,7 +29,8 @@ static void bijection_at_every_size(void **state)
 static int64_t equal_places(uint64_t seed, int64_t epoch, uint64_t other_seed, int64_t other_epoch, int64_t count)
 {
     int64_t equal = 0;
-    for (int64_t at = 0; at < count; at++) equal += ls_sample_at(seed, epoch, count, at) == ls_sample_at(other_seed, other_epoch, count, at);
+    for (int64_t at = 0; at < count; at++)
+        equal += ls_sample_at(seed, epoch, count, at) == ls_sample_at(other_seed, other_epoch, count, at);
     return equal;
 }
 
@@ -41,7 +42,8 @@ static void epochs_and_seeds_differ(void **state)
     for (uint64_t seed = 2; seed < 20; seed++) assert_in_range(equal_places(1, 0, seed, 0, 1000), 0, 8);
 }
 
-/* Over many epochs every sample comes first about equally often: chi-square with 99 degrees of freedom, mean 99, std 14. */
+/* Over many epochs every sample comes first about equally often: chi-square with 99 degrees of freedom, mean 99,
+ * std 14. */
 static void every_sample_comes_first_equally_often(void **state)
 {
     enum { COUNT = 100, EPOCHS = 20000 };
@@ -72,8 +74,11 @@ static void order_is_fixed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bijection_at_every_size),   cmocka_unit_test(epochs_and_seeds_differ), cmocka_unit_test(every_sample_comes_first_equally_often),
-        cmocka_unit_test(neighbours_are_torn_apart), cmocka_unit_test(order_is_fixed),
+        cmocka_unit_test(bijection_at_every_size),
+        cmocka_unit_test(epochs_and_seeds_differ),
+        cmocka_unit_test(every_sample_comes_first_equally_often),
+        cmocka_unit_test(neighbours_are_torn_apart),
+        cmocka_unit_test(order_is_fixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

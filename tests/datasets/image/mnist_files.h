@@ -9,7 +9,8 @@
 
 enum { IDX_SIDE = 3, IDX_TRAIN = 12, IDX_TEST = 5, IDX_BYTES = 256, IDX_FILES = 4 };
 
-static const char *const idx_names[IDX_FILES] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+static const char *const idx_names[IDX_FILES] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                                 "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
 
 static inline uint8_t idx_pixel(int64_t sample, int p) { return (uint8_t)(sample * 50 + p * 7); }
 static inline int     idx_label(int64_t sample) { return (int)(sample * 7 % 10); }

@@ -73,7 +73,8 @@ static void jpeg_is_read(void **state)
         write_jpeg(H, W, rgb, progressive);
         assert_int_equal(ls_image_read(path, 3, H, W, found), LS_OK);
         for (int i = 0; i < H * W; i++)
-            for (int c = 0; c < 3; c++) assert_in_range(found[c * H * W + i] - rgb[3 * i + c] + 100, 100 - 12, 100 + 12);
+            for (int c = 0; c < 3; c++)
+                assert_in_range(found[c * H * W + i] - rgb[3 * i + c] + 100, 100 - 12, 100 + 12);
     }
     assert_int_equal(ls_image_read(path, 1, H, W, found), LS_OK);
     assert_in_range(found[0], 112, 124); /* 0.299 x 200 + 0.587 x 100 = 118.5 */
@@ -106,8 +107,10 @@ static void damaged_files_are_errors(void **state)
     static uint8_t rgb[SIDE * SIDE * 3], data[8192], found[3 * SIDE * SIDE];
     for (int i = 0; i < SIDE * SIDE * 3; i++) rgb[i] = (uint8_t)(i * i / 7);
     for (int kind = 0; kind < 3; kind++) {
-        if (kind == 2) assert_int_equal(ls_image_write(path, 3, SIDE, SIDE, rgb), LS_OK);
-        else write_jpeg(SIDE, SIDE, rgb, kind);
+        if (kind == 2)
+            assert_int_equal(ls_image_write(path, 3, SIDE, SIDE, rgb), LS_OK);
+        else
+            write_jpeg(SIDE, SIDE, rgb, kind);
         size_t bytes = file_read(path, data, sizeof data);
         for (size_t n = 0; n + 14 < bytes; n++) { /* what is missing at the very end of a PNG has no pixels in it */
             file_write(path, data, n);
@@ -140,8 +143,10 @@ static void huge_pictures_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(png_round_trip),           cmocka_unit_test(jpeg_is_read),
-        cmocka_unit_test(scaling_keeps_plain_colours_and_means), cmocka_unit_test(damaged_files_are_errors),
+        cmocka_unit_test(png_round_trip),
+        cmocka_unit_test(jpeg_is_read),
+        cmocka_unit_test(scaling_keeps_plain_colours_and_means),
+        cmocka_unit_test(damaged_files_are_errors),
         cmocka_unit_test(huge_pictures_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -39,7 +39,7 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-/* ---- what is written is what is read ------------------------------------------------------------------------------- */
+/* ---- what is written is what is read ----------------------------------------------------------------------------- */
 
 static void expect_tiny(const char *path, const char *split, int64_t count, int files, int with_checksum)
 {
@@ -74,7 +74,10 @@ static void expect_tiny(const char *path, const char *split, int64_t count, int 
 
 static void round_trip(void **state)
 {
-    static const struct { int64_t count; int shards; } cases[] = {{1, 1}, {7, 1}, {7, 3}, {7, 7}, {100, 4}, {50000, 2}};
+    static const struct {
+        int64_t count;
+        int     shards;
+    } cases[] = {{1, 1}, {7, 1}, {7, 3}, {7, 7}, {100, 4}, {50000, 2}};
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         char out[FILES_PATH + 32];
         snprintf(out, sizeof out, "%s/a/b%zu", folder, k);
@@ -85,29 +88,39 @@ static void round_trip(void **state)
     expect_tiny(in_folder("a/b1/train.h5"), NULL, 7, 1, 1);
 }
 
-/* ---- files by others: as h5py writes them, and every way of being wrong -------------------------------------------- */
+/* ---- files by others: as h5py writes them, and every way of being wrong ------------------------------------------ */
 
 typedef struct make {
-    const char *name;          /* of the case                                        */
-    const char *message;       /* part of the error; NULL: the file is right          */
+    const char *name;    /* of the case                                        */
+    const char *message; /* part of the error; NULL: the file is right          */
     hid_t       image_type, label_type, mean_type;
     int         image_rank, label_rank;
     hsize_t     image[5], chunk[5]; /* chunk[0] = 0: contiguous                      */
     int         gzip;
     hsize_t     labels;
-    int64_t     label_0;       /* of sample 0                                         */
+    int64_t     label_0; /* of sample 0                                         */
     int         format, classes, means, names, name_type;
     float       mean, std;
     const char *split;
-    unsigned    leave_out;     /* bits: */
+    unsigned    leave_out; /* bits: */
     unsigned    other;
 } make;
-enum { NO_IMAGE = 1, NO_LABEL = 2, NO_FORMAT = 4, NO_SPLIT = 8, NO_CLASSES = 16, NO_MEAN = 32, NO_STD = 64, NO_DATA = 128 };
+enum {
+    NO_IMAGE   = 1,
+    NO_LABEL   = 2,
+    NO_FORMAT  = 4,
+    NO_SPLIT   = 8,
+    NO_CLASSES = 16,
+    NO_MEAN    = 32,
+    NO_STD     = 64,
+    NO_DATA    = 128
+};
 enum { FORMAT_IS_TEXT = 1, IMAGE_IS_GROUP = 2, IMAGE_IS_LINK = 4, SPLIT_IS_INT = 8, LATE = 16, EXTERNAL = 32 };
 
 static void attribute(hid_t f, const char *name, hid_t type, hid_t memory, hsize_t n, const void *data)
 {
-    hid_t s = n ? H5Screate_simple(1, &n, NULL) : H5Screate(H5S_SCALAR), a = H5Acreate2(f, name, type, s, H5P_DEFAULT, H5P_DEFAULT);
+    hid_t s = n ? H5Screate_simple(1, &n, NULL) : H5Screate(H5S_SCALAR),
+          a = H5Acreate2(f, name, type, s, H5P_DEFAULT, H5P_DEFAULT);
     H5Awrite(a, memory, data);
     H5Aclose(a);
     H5Sclose(s);
@@ -147,9 +160,10 @@ static void make_image(hid_t f, const make *m)
 
 static void make_label(hid_t f, const make *m)
 {
-    hsize_t  dims[2] = {m->labels, 1};
-    hid_t    s = H5Screate_simple(m->label_rank, dims, NULL), d = H5Dcreate2(f, "label", m->label_type, s, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    int64_t *y = calloc(m->labels + 1, sizeof *y);
+    hsize_t dims[2] = {m->labels, 1};
+    hid_t   s       = H5Screate_simple(m->label_rank, dims, NULL),
+          d         = H5Dcreate2(f, "label", m->label_type, s, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    int64_t *y      = calloc(m->labels + 1, sizeof *y);
     for (hsize_t i = 0; i < m->labels; i++) y[i] = (int64_t)(i % 3);
     if (m->labels) y[0] = m->label_0;
     H5Dwrite(d, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, y);
@@ -161,8 +175,8 @@ static void make_label(hid_t f, const make *m)
 static void make_names(hid_t f, const make *m)
 {
     static const char *const names[] = {"cat", "dog", "f\xc3\xb6hn", "one too many"};
-    hsize_t n = (hsize_t)m->names;
-    hid_t   t = H5Tcopy(H5T_C_S1), s = H5Screate_simple(1, &n, NULL);
+    hsize_t                  n       = (hsize_t)m->names;
+    hid_t                    t = H5Tcopy(H5T_C_S1), s = H5Screate_simple(1, &n, NULL);
     H5Tset_size(t, H5T_VARIABLE);
     if (m->name_type) H5Tclose(t), t = H5Tcopy(H5T_NATIVE_INT);
     hid_t d = H5Dcreate2(f, "class_names", t, s, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
@@ -177,24 +191,32 @@ static void make_file(const char *path, const make *m)
     hid_t f = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     float mean[8], std[8];
     for (int i = 0; i < 8; i++) mean[i] = i ? 0.5f : m->mean, std[i] = i ? 0.125f : m->std;
-    if (m->other & FORMAT_IS_TEXT) text_attribute(f, "lockstep_format", "one");
-    else if (!(m->leave_out & NO_FORMAT)) attribute(f, "lockstep_format", H5T_STD_I64LE, H5T_NATIVE_INT, 0, &m->format);
-    if (m->other & SPLIT_IS_INT) attribute(f, "split", H5T_STD_I64LE, H5T_NATIVE_INT, 0, &m->format);
-    else if (!(m->leave_out & NO_SPLIT)) text_attribute(f, "split", m->split);
+    if (m->other & FORMAT_IS_TEXT)
+        text_attribute(f, "lockstep_format", "one");
+    else if (!(m->leave_out & NO_FORMAT))
+        attribute(f, "lockstep_format", H5T_STD_I64LE, H5T_NATIVE_INT, 0, &m->format);
+    if (m->other & SPLIT_IS_INT)
+        attribute(f, "split", H5T_STD_I64LE, H5T_NATIVE_INT, 0, &m->format);
+    else if (!(m->leave_out & NO_SPLIT))
+        text_attribute(f, "split", m->split);
     if (!(m->leave_out & NO_CLASSES)) attribute(f, "classes", H5T_STD_I64LE, H5T_NATIVE_INT, 0, &m->classes);
     if (!(m->leave_out & NO_MEAN)) attribute(f, "mean", m->mean_type, H5T_NATIVE_FLOAT, (hsize_t)m->means, mean);
     if (!(m->leave_out & NO_STD)) attribute(f, "std", m->mean_type, H5T_NATIVE_FLOAT, (hsize_t)m->means, std);
-    if (m->other & IMAGE_IS_GROUP) H5Gclose(H5Gcreate2(f, "image", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
-    else if (m->other & IMAGE_IS_LINK) H5Lcreate_external("elsewhere.h5", "/image", f, "image", H5P_DEFAULT, H5P_DEFAULT);
-    else if (!(m->leave_out & NO_IMAGE)) make_image(f, m);
+    if (m->other & IMAGE_IS_GROUP)
+        H5Gclose(H5Gcreate2(f, "image", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    else if (m->other & IMAGE_IS_LINK)
+        H5Lcreate_external("elsewhere.h5", "/image", f, "image", H5P_DEFAULT, H5P_DEFAULT);
+    else if (!(m->leave_out & NO_IMAGE))
+        make_image(f, m);
     if (!(m->leave_out & NO_LABEL)) make_label(f, m);
     if (m->names) make_names(f, m);
     assert_true(H5Fclose(f) >= 0);
 }
 
-#define GOOD                                                                                                                                \
-    .image_type = H5T_STD_U8LE, .label_type = H5T_STD_I32LE, .mean_type = H5T_IEEE_F64LE, .image_rank = 4, .image = {5, 2, 3, 4},          \
-    .label_rank = 1, .labels = 5, .format = 1, .classes = 3, .means = 2, .names = 3, .mean = 0.25f, .std = 0.5f, .split = "train"
+#define GOOD                                                                                                           \
+    .image_type = H5T_STD_U8LE, .label_type = H5T_STD_I32LE, .mean_type = H5T_IEEE_F64LE, .image_rank = 4,             \
+    .image = {5, 2, 3, 4}, .label_rank = 1, .labels = 5, .format = 1, .classes = 3, .means = 2, .names = 3,            \
+    .mean = 0.25f, .std = 0.5f, .split = "train"
 
 static void every_header_is_checked(void **state)
 {
@@ -220,7 +242,8 @@ static void every_header_is_checked(void **state)
         {"huge pictures", "1 to 4 channels", GOOD, .image = {5, 2, 1 << 20, 4}, .chunk = {1, 1, 1, 4}},
         {"huge count", "chunks of data; expected", GOOD, .image = {(hsize_t)1 << 50, 2, 3, 4}, .chunk = {1, 2, 3, 4}},
         {"overflowing count", "1 to 4 channels", GOOD, .image = {(hsize_t)1 << 62, 2, 3, 4}, .chunk = {1, 2, 3, 4}},
-        {"huge chunks", "a chunk is more than", GOOD, .image = {1 << 30, 2, 3, 4}, .chunk = {1 << 24, 2, 3, 4}, .leave_out = NO_DATA},
+        {"huge chunks", "a chunk is more than", GOOD, .image = {1 << 30, 2, 3, 4}, .chunk = {1 << 24, 2, 3, 4},
+         .leave_out = NO_DATA},
         {"chunks of parts", "expected chunks of whole samples", GOOD, .chunk = {2, 1, 3, 4}},
         {"never written", "has a shape but no data", GOOD, .other = LATE, .leave_out = NO_DATA},
         {"chunks never written", "has 0 chunks of data; expected 3", GOOD, .chunk = {2, 2, 3, 4}, .leave_out = NO_DATA},
@@ -274,13 +297,14 @@ static void every_header_is_checked(void **state)
     unlink(in_folder("train.h5"));
 }
 
-/* ---- files that are cut, damaged or missing ------------------------------------------------------------------------ */
+/* ---- files that are cut, damaged or missing ---------------------------------------------------------------------- */
 
 static void expect_error(const char *path, const char *split, const char *message)
 {
     ls_dataset *d;
     ls_status   status = ls_dataset_open(&d, path, split);
-    if (status != LS_ERR_DATA || !strstr(ls_error_message(), message)) fail_msg("expected '%s', got %d: %s", message, status, ls_error_message());
+    if (status != LS_ERR_DATA || !strstr(ls_error_message(), message))
+        fail_msg("expected '%s', got %d: %s", message, status, ls_error_message());
     assert_null(d);
 }
 
@@ -404,7 +428,7 @@ static void files_of_two_data_sets_are_refused(void **state)
     expect_error(in_folder("twice"), "train", "has the split 'train' twice");
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 static void a_writer_that_fails_leaves_nothing(void **state)
 {
@@ -458,7 +482,7 @@ static void bad_requests_are_errors(void **state)
     assert_int_equal(ls_writer_new(&w, in_folder("x"), &info, 4), LS_ERR_USAGE);
     info.std[1] = 0;
     assert_int_equal(ls_writer_new(&w, in_folder("x"), &info, 1), LS_ERR_DATA);
-    info = tiny_info(3);
+    info       = tiny_info(3);
     info.split = "a/b";
     assert_int_equal(ls_writer_new(&w, in_folder("x"), &info, 1), LS_ERR_USAGE);
     info = tiny_info(3);

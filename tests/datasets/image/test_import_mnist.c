@@ -37,7 +37,8 @@ static void expect_imported(const char *split, int64_t count)
     assert_string_equal(info.class_names[9], "9");
     double sum = 0, squares = 0, n = IDX_TRAIN * IDX_SIDE * IDX_SIDE;
     for (int i = 0; i < IDX_TRAIN; i++)
-        for (int p = 0; p < IDX_SIDE * IDX_SIDE; p++) sum += idx_pixel(i, p) / 255.0, squares += pow(idx_pixel(i, p) / 255.0, 2);
+        for (int p = 0; p < IDX_SIDE * IDX_SIDE; p++)
+            sum += idx_pixel(i, p) / 255.0, squares += pow(idx_pixel(i, p) / 255.0, 2);
     assert_true(fabs(info.mean[0] - sum / n) < 1e-6);
     assert_true(fabs(info.std[0] - sqrt(squares / n - sum / n * sum / n)) < 1e-6);
     for (int64_t i = 0; i < count; i++) {
@@ -97,9 +98,9 @@ static const struct wrong {
 static void wrong_files_are_named_and_leave_nothing(void **state)
 {
     for (size_t k = 0; k < sizeof wrongs / sizeof *wrongs; k++) {
-        const struct wrong *w = &wrongs[k];
+        const struct wrong *w                   = &wrongs[k];
         uint8_t             data[IDX_BYTES + 8] = {0};
-        size_t              bytes = idx_make(w->file, data);
+        size_t              bytes               = idx_make(w->file, data);
         if (w->at >= 0) data[w->at] = (uint8_t)w->value;
         idx_put_all(in, w->packed);
         idx_put(in, w->file, data, (size_t)((int)bytes + w->longer), w->packed);

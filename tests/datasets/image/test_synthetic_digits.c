@@ -18,7 +18,10 @@ static ls_dataset *open_digits(const char *split, int64_t count, uint64_t seed)
     return d;
 }
 
-static void read_sample(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label) { assert_int_equal(ls_dataset_read(d, i, pixels, label), LS_OK); }
+static void read_sample(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
+{
+    assert_int_equal(ls_dataset_read(d, i, pixels, label), LS_OK);
+}
 
 /* Neither the order of reading, nor the number of samples, nor whether they are kept in memory matters. */
 static void pure_function_of_seed_and_index(void **state)
@@ -41,7 +44,8 @@ static void pure_function_of_seed_and_index(void **state)
 
 static void seeds_and_splits_differ(void **state)
 {
-    ls_dataset *base = open_digits("train", 100, 1), *others[] = {open_digits("test", 100, 1), open_digits("train", 100, 2)};
+    ls_dataset *base     = open_digits("train", 100, 1),
+               *others[] = {open_digits("test", 100, 1), open_digits("train", 100, 2)};
     for (int k = 0; k < 2; k++) {
         int same = 0;
         for (int64_t i = 0; i < 100; i++) {
@@ -78,7 +82,7 @@ static void classes_are_balanced_in_every_ten(void **state)
 static void pixels_are_as_announced(void **state)
 {
     enum { COUNT = 5000 };
-    ls_dataset *d = open_digits("train", COUNT, 9);
+    ls_dataset *d   = open_digits("train", COUNT, 9);
     double      sum = 0, squares = 0;
     for (int64_t i = 0; i < COUNT; i++) {
         uint8_t pixels[PIXELS];
@@ -118,7 +122,7 @@ static void bad_requests_are_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pure_function_of_seed_and_index), cmocka_unit_test(seeds_and_splits_differ),
+        cmocka_unit_test(pure_function_of_seed_and_index),   cmocka_unit_test(seeds_and_splits_differ),
         cmocka_unit_test(classes_are_balanced_in_every_ten), cmocka_unit_test(pixels_are_as_announced),
         cmocka_unit_test(bad_requests_are_errors),
     };

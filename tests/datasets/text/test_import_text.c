@@ -45,10 +45,10 @@ static ls_string text_of(const char *folder, const char *split, ls_dataset_info 
 static size_t make_text(char *text, size_t most, bool gaps)
 {
     static const char *const parts[] = {"a", "bc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x99\x82", "xyz", "q"};
-    unsigned x = 7;
-    size_t   n = 0;
+    unsigned                 x       = 7;
+    size_t                   n       = 0;
     while (n + 8 < most) {
-        x = x * 1664525u + 1013904223u;
+        x                = x * 1664525u + 1013904223u;
         const char *part = parts[(x >> 24) % 7];
         memcpy(text + n, part, strlen(part));
         n += strlen(part);
@@ -60,15 +60,22 @@ static size_t make_text(char *text, size_t most, bool gaps)
 static void long_texts_come_back(void **state)
 {
     static const char *const tokenizers[] = {"bytes", "chars", "bpe"};
-    char *text = malloc(LONG);
+    char                    *text         = malloc(LONG);
     for (int gaps = 0; gaps < 2; gaps++) { /* without them there is hardly a place to cut */
         size_t n = make_text(text, LONG, gaps);
         file_write("long.txt", text, n);
         for (int k = 0; k < 3; k++) {
-            const char    *files[] = {"long.txt"};
-            ls_text_import o = {.files = 1, .file = files, .out = "out", .tokenizer = tokenizers[k], .vocabulary = k == 2 ? 300 : 0, .valid = 0.3, .shards = 2};
+            const char     *files[] = {"long.txt"};
+            ls_text_import  o       = {.files      = 1,
+                                       .file       = files,
+                                       .out        = "out",
+                                       .tokenizer  = tokenizers[k],
+                                       .vocabulary = k == 2 ? 300 : 0,
+                                       .valid      = 0.3,
+                                       .shards     = 2};
             ls_dataset_info info;
-            if (k == 2 && !gaps) continue; /* one word of 3 MB: it is not learnt, but refused or cut, as the tokenizer's own tests say */
+            if (k == 2 && !gaps)
+                continue; /* one word of 3 MB: it is not learnt, but refused or cut, as the tokenizer's own tests say */
             assert_ok(ls_import_text(&o));
             assert_int_equal(o.replaced, 0);
             assert_int_equal(o.bytes, n);
@@ -77,7 +84,7 @@ static void long_texts_come_back(void **state)
             assert_memory_equal(train.data, text, train.bytes);
             assert_memory_equal(valid.data, text + train.bytes, valid.bytes);
             int64_t cut = (int64_t)((double)n * (1 - 0.3));
-            assert_in_range(cut - (int64_t)train.bytes, 0, 3);              /* at a character's border */
+            assert_in_range(cut - (int64_t)train.bytes, 0, 3); /* at a character's border */
             assert_int_not_equal((unsigned char)valid.data[0] & 0xc0, 0x80);
             ls_string_free(&train);
             ls_string_free(&valid);
@@ -94,7 +101,8 @@ static void no_character_is_cut(void **state)
     for (int i = 0; i < 160; i += 4) memcpy(text + i, "\xf0\x9f\x99\x82", 4);
     file_write("faces.txt", text, sizeof text);
     for (int part = 1; part < 20; part++) {
-        ls_text_import o = {.files = 1, .file = files, .out = "out", .tokenizer = "chars", .valid = part / 20.0 + 0.01, .shards = 1};
+        ls_text_import o = {
+            .files = 1, .file = files, .out = "out", .tokenizer = "chars", .valid = part / 20.0 + 0.01, .shards = 1};
         assert_ok(ls_import_text(&o));
         assert_int_equal(o.replaced, 0);
         assert_int_equal(o.train_tokens + o.valid_tokens, 40);
@@ -114,10 +122,11 @@ static void files_are_documents(void **state)
     file_write("none.txt", "", 0);
     file_write("two.txt", "de<|endoftext|>f", 16);
     file_write("three.txt", "ghijkl", 6);
-    ls_text_import o = {.files = 4, .file = files, .out = "out", .tokenizer = "bytes", .valid = 0.16, .shards = 1}; /* 4 of 25 bytes */
+    ls_text_import o = {
+        .files = 4, .file = files, .out = "out", .tokenizer = "bytes", .valid = 0.16, .shards = 1}; /* 4 of 25 bytes */
     assert_ok(ls_import_text(&o));
     assert_ok(ls_dataset_open(&d, "out", "train"));
-    info = ls_dataset_info_of(d);
+    info                            = ls_dataset_info_of(d);
     static const int32_t expected[] = {'a', 'b', 'c', 256, 'd', 'e', 256, 'f', 256, 'g', 'h'};
     assert_int_equal(info.tokens, 11);
     assert_ok(ls_dataset_tokens(d, 0, info.tokens, ids));
@@ -156,12 +165,14 @@ static void what_is_no_utf8_is_counted(void **state)
 
 static void nothing_is_left_behind(void **state)
 {
-    const char *one[] = {"one.txt"}, *missing[] = {"one.txt", "missing.txt"}, *none[] = {"none.txt", "none.txt"}, *other[] = {"other.txt"}, *tiny[] = {"short.txt"};
+    const char *one[] = {"one.txt"}, *missing[] = {"one.txt", "missing.txt"}, *none[] = {"none.txt", "none.txt"},
+               *other[] = {"other.txt"}, *tiny[] = {"short.txt"};
     file_write("short.txt", "a", 1);
     file_write("one.txt", "abc abc abc abc", 15);
     file_write("none.txt", "", 0);
     file_write("other.txt", "abc xyz", 7);
-    assert_ok(ls_import_text(&(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "chars", .valid = 0.5, .shards = 1}));
+    assert_ok(ls_import_text(
+        &(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "chars", .valid = 0.5, .shards = 1}));
     assert_int_equal(folder_count("made"), 3);
     const struct {
         ls_text_import o;
@@ -171,11 +182,17 @@ static void nothing_is_left_behind(void **state)
         {{.files = 2, .file = missing, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "missing.txt"},
         {{.files = 2, .file = none, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "the text is empty"},
         {{.files = 0, .file = none, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "no file given"},
-        {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 0.1, .shards = 20}, LS_ERR_DATA, "cannot be cut into 20 files"},
-        {{.files = 1, .file = tiny, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "short.txt: the text has 1 bytes: too short to hold out 0.1"},
+        {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 0.1, .shards = 20},
+         LS_ERR_DATA,
+         "cannot be cut into 20 files"},
+        {{.files = 1, .file = tiny, .tokenizer = "bytes", .valid = 0.1, .shards = 1},
+         LS_ERR_DATA,
+         "short.txt: the text has 1 bytes: too short to hold out 0.1"},
         {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 1, .shards = 1}, LS_ERR_USAGE, "valid"},
         {{.files = 1, .file = one, .tokenizer = "words", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "found 'words'"},
-        {{.files = 1, .file = one, .tokenizer = "bytes", .vocabulary = 9, .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "only bpe is trained to a size"},
+        {{.files = 1, .file = one, .tokenizer = "bytes", .vocabulary = 9, .valid = 0.1, .shards = 1},
+         LS_ERR_USAGE,
+         "only bpe is trained to a size"},
         {{.files = 1, .file = other, .tokenizer = "made", .valid = 0.1, .shards = 1}, LS_ERR_DATA, ""},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -185,7 +202,9 @@ static void nothing_is_left_behind(void **state)
         assert_int_equal(access("out", F_OK), -1);
     }
     /* A split that would stay, with another tokenizer beside it. */
-    assert_fails(ls_import_text(&(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}), LS_ERR_USAGE, "'valid'");
+    assert_fails(
+        ls_import_text(&(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}),
+        LS_ERR_USAGE, "'valid'");
     assert_int_equal(folder_count("made"), 3);
     folder_remove("made");
 }
@@ -193,10 +212,8 @@ static void nothing_is_left_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(long_texts_come_back),
-        cmocka_unit_test(no_character_is_cut),
-        cmocka_unit_test(files_are_documents),
-        cmocka_unit_test(what_is_no_utf8_is_counted),
+        cmocka_unit_test(long_texts_come_back),   cmocka_unit_test(no_character_is_cut),
+        cmocka_unit_test(files_are_documents),    cmocka_unit_test(what_is_no_utf8_is_counted),
         cmocka_unit_test(nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Windows of text: no overlap within an epoch, other cuts in the next, the same for every number of ranks, from anywhere on. */
+ * Windows of text: no overlap within an epoch, other cuts in the next, the same for every number of ranks, from
+ * anywhere on. */
 #include "core/base/arena.h"
 #include "datasets/files/dataset.h"
 #include "tests/unit.h"
@@ -22,7 +23,8 @@ static ls_dataset *fake_new(int64_t tokens, int64_t context)
 {
     fake *f = calloc(1, sizeof *f);
     assert_ok(ls_arena_new(&f->base.arena, "fake"));
-    f->base.info   = (ls_dataset_info){.split = "train", .path = "fake", .kind = LS_DATA_TEXT, .tokens = tokens, .classes = 1 << 20};
+    f->base.info =
+        (ls_dataset_info){.split = "train", .path = "fake", .kind = LS_DATA_TEXT, .tokens = tokens, .classes = 1 << 20};
     f->base.tokens = read_fake;
     f->base.close  = close_fake;
     assert_ok(ls_dataset_window(&f->base, context));
@@ -45,7 +47,8 @@ static int64_t walk(ls_dataset *d, ls_loader_options o, int64_t batches, int64_t
             assert_string_equal(b.name[0], "tokens");
             assert_string_equal(b.name[1], "target");
             for (int64_t i = 0; i < b.rows; i++) {
-                const int32_t *x = (const int32_t *)b.data[0] + i * context, *y = (const int32_t *)b.data[1] + i * context;
+                const int32_t *x = (const int32_t *)b.data[0] + i * context,
+                              *y = (const int32_t *)b.data[1] + i * context;
                 for (int64_t t = 0; t < context; t++) {
                     assert_int_equal(x[t], x[0] + t);
                     assert_int_equal(y[t], x[t] + 1);
@@ -59,7 +62,10 @@ static int64_t walk(ls_dataset *d, ls_loader_options o, int64_t batches, int64_t
     return n;
 }
 
-static int by_value(const void *p, const void *q) { return (*(const int64_t *)p > *(const int64_t *)q) - (*(const int64_t *)p < *(const int64_t *)q); }
+static int by_value(const void *p, const void *q)
+{
+    return (*(const int64_t *)p > *(const int64_t *)q) - (*(const int64_t *)p < *(const int64_t *)q);
+}
 
 /* Whether windows lie one after the other from an offset below T on, after sorting. */
 static int64_t offset_of(int64_t *start, int64_t n, int64_t context)
@@ -72,10 +78,10 @@ static int64_t offset_of(int64_t *start, int64_t n, int64_t context)
 
 static void epochs(void **state)
 {
-    const int64_t lengths[] = {65, 66, 127, 128, 129, 191, 192, 193, 1000, 12801};
+    const int64_t  lengths[] = {65, 66, 127, 128, 129, 191, 192, 193, 1000, 12801};
     static int64_t start[1000];
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
-        ls_dataset *d = fake_new(lengths[k], 64);
+        ls_dataset *d   = fake_new(lengths[k], 64);
         int64_t     all = ls_dataset_epoch(d, true), some = ls_dataset_epoch(d, false);
         assert_int_equal(all, (lengths[k] - 1) / 64);
         assert_true(some >= 1 && (some == all || some == all - 1));
@@ -96,10 +102,10 @@ static void epochs(void **state)
 
 static void ranks_and_resuming(void **state)
 {
-    static int64_t whole[2000], part[2000];
-    ls_dataset *d = fake_new(5000, 32);
+    static int64_t    whole[2000], part[2000];
+    ls_dataset       *d = fake_new(5000, 32);
     ls_loader_options o = {.batch = 12, .shards = 8, .ranks = 1, .seed = 7, .epochs = 3};
-    int64_t n = walk(d, o, -1, whole), epoch = ls_dataset_epoch(d, false);
+    int64_t           n = walk(d, o, -1, whole), epoch = ls_dataset_epoch(d, false);
     assert_int_equal(n, 3 * epoch);
     assert_memory_not_equal(whole, whole + epoch, (size_t)epoch * sizeof *whole);
     for (o.ranks = 2; o.ranks <= 4; o.ranks++) {
@@ -107,9 +113,9 @@ static void ranks_and_resuming(void **state)
         assert_memory_equal(part, whole, (size_t)n * sizeof *whole);
     }
     for (int64_t at = 0; at < n; at += 12 * 5) { /* a checkpoint stands at the end of a batch */
-        o.ranks  = 1 + (int)(at % 3);
-        o.epoch  = at / epoch;
-        o.sample = at % epoch / 12 * 12;
+        o.ranks      = 1 + (int)(at % 3);
+        o.epoch      = at / epoch;
+        o.sample     = at % epoch / 12 * 12;
         int64_t from = o.epoch * epoch + o.sample;
         assert_int_equal(walk(d, o, -1, part), n - from);
         assert_memory_equal(part, whole + from, (size_t)(n - from) * sizeof *whole);

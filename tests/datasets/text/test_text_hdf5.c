@@ -9,13 +9,17 @@
 enum { N = 1000, DOCUMENTS = 7 };
 static char folder[FILES_PATH];
 
-static int32_t token_at(int64_t i, int64_t vocabulary) { return (int32_t)((uint64_t)i * 2654435761u % (uint64_t)vocabulary); }
+static int32_t token_at(int64_t i, int64_t vocabulary)
+{
+    return (int32_t)((uint64_t)i * 2654435761u % (uint64_t)vocabulary);
+}
 
 static ls_status write_split(const char *split, int64_t n, int64_t vocabulary, int shards)
 {
     ls_text_writer *w;
-    ls_text_info    info = {.split = split, .vocabulary = vocabulary, .tokenizer = "chars", .tokenizer_hash = "0123456789abcdef"};
-    ls_status       status = ls_text_writer_new(&w, folder, &info, shards);
+    ls_text_info    info = {
+           .split = split, .vocabulary = vocabulary, .tokenizer = "chars", .tokenizer_hash = "0123456789abcdef"};
+    ls_status status = ls_text_writer_new(&w, folder, &info, shards);
     for (int64_t i = 0; i < n && status == LS_OK; i++) {
         int32_t token = token_at(i, vocabulary);
         if (i % (N / DOCUMENTS) == 0) status = ls_text_writer_document(w);
@@ -42,9 +46,9 @@ static int tear_down(void **state)
 
 static void check_all(ls_dataset *d, int64_t vocabulary)
 {
-    int32_t token[N];
-    int64_t start[16];
-    int     files, checked;
+    int32_t         token[N];
+    int64_t         start[16];
+    int             files, checked;
     ls_dataset_info info = ls_dataset_info_of(d);
     assert_int_equal(info.kind, LS_DATA_TEXT);
     assert_int_equal(info.tokens, N);
@@ -95,7 +99,7 @@ static void nothing_is_left_behind(void **state)
     assert_int_equal(access(folder, F_OK), -1);
 }
 
-/* ---- files of others ----------------------------------------------------------------------------------------------- */
+/* ---- files of others --------------------------------------------------------------------------------------------- */
 
 typedef struct odd {
     const char *says;       /* NULL: it must be read */
@@ -105,10 +109,10 @@ typedef struct odd {
     int64_t     vocabulary; /* 0: 65                 */
     int64_t     format;     /* 0: 1                  */
     int64_t     bytes;
-    hid_t       documents;  /* type; 0: int64        */
-    int64_t     second;     /* where the second document begins; 0: 500 */
-    int         chunk;      /* 0: contiguous         */
-    int64_t     bad;        /* value of token 700; 0: as the others */
+    hid_t       documents;         /* type; 0: int64        */
+    int64_t     second;            /* where the second document begins; 0: 500 */
+    int         chunk;             /* 0: contiguous         */
+    int64_t     bad;               /* value of token 700; 0: as the others */
     bool        external, nothing; /* tokens in another file; never written */
 } odd;
 
@@ -122,9 +126,10 @@ static void put_int(hid_t file, const char *name, int64_t value)
 
 static void make_odd(const char *path, const odd *o)
 {
-    hid_t    file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), text = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    hsize_t  dim[2] = {o->tokens ? (hsize_t)o->tokens : N, 1}, documents = 2, chunk = (hsize_t)o->chunk;
-    int64_t  tokens[2 * N] = {0}, start[2] = {0, o->second ? o->second : 500};
+    hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), text = H5Tcopy(H5T_C_S1),
+          space        = H5Screate(H5S_SCALAR);
+    hsize_t     dim[2] = {o->tokens ? (hsize_t)o->tokens : N, 1}, documents = 2, chunk = (hsize_t)o->chunk;
+    int64_t     tokens[2 * N] = {0}, start[2] = {0, o->second ? o->second : 500};
     const char *split = "train";
     put_int(file, "lockstep_format", o->format ? o->format : 1);
     put_int(file, "vocabulary", o->vocabulary ? o->vocabulary : 65);
@@ -146,7 +151,8 @@ static void make_odd(const char *path, const odd *o)
     H5Dclose(d);
     H5Sclose(space);
     space = H5Screate_simple(1, &documents, NULL);
-    d     = H5Dcreate2(file, "documents", o->documents ? o->documents : H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    d     = H5Dcreate2(file, "documents", o->documents ? o->documents : H5T_STD_I64LE, space, H5P_DEFAULT, H5P_DEFAULT,
+                       H5P_DEFAULT);
     H5Dwrite(d, H5T_NATIVE_INT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, start);
     H5Dclose(d);
     H5Sclose(space);

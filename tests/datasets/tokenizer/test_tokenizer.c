@@ -45,7 +45,8 @@ static void test_bytes(void **state)
     list.count = 0;
     assert_ok(ls_tokenizer_encode_plain(t, text, sizeof text - 1, &list));
     assert_int_equal(list.count, sizeof text - 1);
-    assert_fails(ls_tokenizer_decode(t, (int32_t[]){1, 257}, 2, &back), LS_ERR_DATA, "token 1 is 257: expected 0 to 256");
+    assert_fails(ls_tokenizer_decode(t, (int32_t[]){1, 257}, 2, &back), LS_ERR_DATA,
+                 "token 1 is 257: expected 0 to 256");
     assert_fails(ls_tokenizer_decode(t, (int32_t[]){-1}, 1, &back), LS_ERR_DATA, "token 0 is -1");
     ls_tokens_free(&list);
     ls_string_free(&back);
@@ -54,7 +55,11 @@ static void test_bytes(void **state)
 
 static void test_chars(void **state)
 {
-    ls_tokenizer *t    = learn(LS_TOKENIZER_CHARS, 0, "b\xc3\xa9" "a\xf0\x9f\x98\x80" "a\xff\n", true);
+    ls_tokenizer *t    = learn(LS_TOKENIZER_CHARS, 0,
+                               "b\xc3\xa9"
+                                  "a\xf0\x9f\x98\x80"
+                                  "a\xff\n",
+                               true);
     ls_tokens     list = {0};
     size_t        bytes;
     assert_int_equal(ls_tokenizer_size(t), 7); /* \n a b é U+FFFD and a face, by code; <|endoftext|> */
@@ -75,11 +80,12 @@ static void test_chars(void **state)
 static void test_merges(void **state)
 {
     static const char *const want[] = {"aa", "aaa", "ab"};
-    ls_tokenizer            *t = learn(LS_TOKENIZER_BPE, 260, "aaa ab aaa ab aaa", false);
+    ls_tokenizer            *t      = learn(LS_TOKENIZER_BPE, 260, "aaa ab aaa ab aaa", false);
     size_t                   bytes;
     for (int i = 0; i < 3; i++) {
         const char *token = ls_tokenizer_token(t, 256 + i, &bytes);
-        if (bytes != strlen(want[i]) || memcmp(token, want[i], bytes)) fail_msg("merge %d makes '%.*s', expected '%s'", i, (int)bytes, token, want[i]);
+        if (bytes != strlen(want[i]) || memcmp(token, want[i], bytes))
+            fail_msg("merge %d makes '%.*s', expected '%s'", i, (int)bytes, token, want[i]);
     }
     assert_int_equal(ls_tokenizer_end(t), 259);
     ls_tokenizer_free(t);
@@ -132,11 +138,13 @@ static void test_utf8(void **state)
         size_t   n = ls__utf8_put(out, code), m = ls__utf8_next(out, n, &back);
         if (back != expect || m != (expect == code ? n : 1)) fail_msg("U+%04X comes back as U+%04X", code, back);
         for (size_t cut = 1; cut < n && expect == code; cut++)
-            if (ls__utf8_next(out, cut, &back) != cut || back != LS_UTF8_INVALID) fail_msg("U+%04X: %zu bytes of it are taken for whole", code, cut);
+            if (ls__utf8_next(out, cut, &back) != cut || back != LS_UTF8_INVALID)
+                fail_msg("U+%04X: %zu bytes of it are taken for whole", code, cut);
     }
 }
 
-/* ---- decode(encode(x)) = x ------------------------------------------------------------------------------------------- */
+/* ---- decode(encode(x)) = x
+ * ------------------------------------------------------------------------------------------- */
 
 /* Valid UTF-8 of characters near and far. */
 static size_t random_text(uint64_t round, uint8_t *out)
@@ -172,7 +180,8 @@ static void test_same_back(void **state)
     char           path[FILES_PATH];
     assert_ok(ls_tokenizer_bytes(&t[0]));
     for (int i = 1; i < 3; i++) {
-        snprintf(path, sizeof path, "%s/tests/golden/tokenizer/%s", LOCKSTEP_SOURCE, i == 1 ? "mixed-vocab.json" : "special.json");
+        snprintf(path, sizeof path, "%s/tests/golden/tokenizer/%s", LOCKSTEP_SOURCE,
+                 i == 1 ? "mixed-vocab.json" : "special.json");
         assert_ok(ls_tokenizer_load(&t[i], path));
     }
     for (uint64_t round = 0; round < 3000; round++) {
@@ -185,11 +194,15 @@ static void test_same_back(void **state)
     ls_string_free(&back);
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------------------ */
+/* ---- pieces
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static void test_cut(void **state)
 {
-    static const struct { const char *text; int bytes, chars, bpe; } cuts[] = {
+    static const struct {
+        const char *text;
+        int         bytes, chars, bpe;
+    } cuts[] = {
         {"some text", 9, 9, 4}, /* a word may go on */
         {"some ", 5, 5, 4},     /* white space too, and the word behind it takes the last of it */
         {"some <", 5, 5, 4},
@@ -201,13 +214,21 @@ static void test_cut(void **state)
         {"it'l", 4, 4, 2},
         {"it'", 3, 3, 2},
         {"it's1", 5, 5, 4},
-        {"ab\xe2\x82", 4, 2, 0},         /* a character that is not whole */
+        {"ab\xe2\x82", 4, 2, 0}, /* a character that is not whole */
         {"ab \xe2\x82", 5, 3, 2},
         {"ab\xe2\x82\xac", 5, 5, 2},
-        {"ab\x80" "c", 4, 4, 3},
-        {"a\x80\x80" "1", 4, 4, 3},
-        {"1\x80" " ", 3, 3, 2},
-        {"!\x80" "!", 3, 3, 0},
+        {"ab\x80"
+         "c",
+         4, 4, 3},
+        {"a\x80\x80"
+         "1",
+         4, 4, 3},
+        {"1\x80"
+         " ",
+         3, 3, 2},
+        {"!\x80"
+         "!",
+         3, 3, 0},
     };
     ls_tokenizer *t[3];
     assert_ok(ls_tokenizer_bytes(&t[0]));
@@ -217,7 +238,9 @@ static void test_cut(void **state)
         int want[3] = {cuts[i].bytes, cuts[i].chars, cuts[i].bpe};
         for (int k = 0; k < 3; k++) {
             int got = (int)ls_tokenizer_cut(t[k], cuts[i].text, strlen(cuts[i].text));
-            if (got != want[k]) fail_msg("'%s', %s: cut at %d, expected %d", cuts[i].text, ls_tokenizer_kind_text((ls_tokenizer_kind)k), got, want[k]);
+            if (got != want[k])
+                fail_msg("'%s', %s: cut at %d, expected %d", cuts[i].text, ls_tokenizer_kind_text((ls_tokenizer_kind)k),
+                         got, want[k]);
         }
     }
     for (int k = 0; k < 3; k++) ls_tokenizer_free(t[k]);
@@ -241,9 +264,9 @@ static ls_status take_piece(void *context, const char *text, size_t bytes)
 static void test_file_in_pieces(void **state)
 {
     enum { BYTES = 5 << 20 };
-    char         *text = malloc(BYTES), folder[FILES_PATH], path[FILES_PATH + 16];
-    pieces        p    = {.t = learn(LS_TOKENIZER_BPE, 300, "the the the and and and", true)};
-    ls_tokens     want = {0};
+    char     *text = malloc(BYTES), folder[FILES_PATH], path[FILES_PATH + 16];
+    pieces    p    = {.t = learn(LS_TOKENIZER_BPE, 300, "the the the and and and", true)};
+    ls_tokens want = {0};
     for (size_t at = 0, line = 0; at < BYTES; line++) {
         char   one[MIXED_LINE_BYTES];
         size_t n = mixed_line((uint32_t)line, one);
@@ -271,7 +294,7 @@ static void test_file_in_pieces(void **state)
 
 static void test_words_forgotten(void **state)
 {
-    ls_words w = {.most = 100};
+    ls_words w    = {.most = 100};
     int64_t  left = 0;
     for (int i = 0; i < 1000; i++) {
         char word[16];
@@ -282,8 +305,10 @@ static void test_words_forgotten(void **state)
     }
     assert_memory_equal(w.text + w.word[0].at, "often", 5);
     for (int64_t i = 0; i < w.words; i++) {
-        if (w.word[i].count == 5000) left++;
-        else assert_int_equal(w.word[i].count, 1);
+        if (w.word[i].count == 5000)
+            left++;
+        else
+            assert_int_equal(w.word[i].count, 1);
     }
     assert_int_equal(left, 2);
     assert_int_equal(w.words - 2 + w.forgotten, 1000);
@@ -292,9 +317,10 @@ static void test_words_forgotten(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes), cmocka_unit_test(test_chars), cmocka_unit_test(test_merges),
-                                       cmocka_unit_test(test_words), cmocka_unit_test(test_byte_chars), cmocka_unit_test(test_utf8),
-                                       cmocka_unit_test(test_same_back), cmocka_unit_test(test_cut), cmocka_unit_test(test_file_in_pieces),
-                                       cmocka_unit_test(test_words_forgotten)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes),          cmocka_unit_test(test_chars),
+                                       cmocka_unit_test(test_merges),         cmocka_unit_test(test_words),
+                                       cmocka_unit_test(test_byte_chars),     cmocka_unit_test(test_utf8),
+                                       cmocka_unit_test(test_same_back),      cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_file_in_pieces), cmocka_unit_test(test_words_forgotten)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * Tokens are those of Hugging Face's `tokenizers`, with the same files, and so are the merges learnt from the same text.
- * tests/golden/tokenizer.py wrote the values. */
+ * Tokens are those of Hugging Face's `tokenizers`, with the same files, and so are the merges learnt from the same
+ * text. tests/golden/tokenizer.py wrote the values. */
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
 #include "tests/golden.h"
@@ -16,7 +16,7 @@ typedef struct data {
 } data;
 static data d;
 
-static uint64_t fnv(uint64_t hash, uint64_t number) { return (hash ^ number) * 0x100000001b3ull; }
+static uint64_t       fnv(uint64_t hash, uint64_t number) { return (hash ^ number) * 0x100000001b3ull; }
 static const uint64_t FNV = 0xcbf29ce484222325ull;
 
 static uint64_t hash_tokens(uint64_t hash, const ls_tokens *list)
@@ -37,7 +37,7 @@ static ls_tokenizer *load(const char *name)
 static int setup(void **state)
 {
     const char *folder = getenv("LOCKSTEP_DATA");
-    d.text = malloc((size_t)MIXED_LINES * MIXED_LINE_BYTES);
+    d.text             = malloc((size_t)MIXED_LINES * MIXED_LINE_BYTES);
     for (uint32_t i = 0; i < MIXED_LINES; i++) d.line[i + 1] = d.line[i] + mixed_line(i, d.text + d.line[i]);
     if (!folder) return 0;
     snprintf(d.shakespeare_path, sizeof d.shakespeare_path, "%s/shakespeare/input.txt", folder);
@@ -62,14 +62,14 @@ static int64_t whole(const golden *g, const char *key) { return strtoll(golden_t
 static void check_hash(const golden *g, int64_t count, uint64_t hash)
 {
     if (count != whole(g, "count") || hash != hex(g, "hash"))
-        fail_msg("case %d '%s': %lld tokens with the hash %016llx, tokenizers gives %s with %s", g->number, g->name, (long long)count,
-                 (unsigned long long)hash, golden_text(g, "count"), golden_text(g, "hash"));
+        fail_msg("case %d '%s': %lld tokens with the hash %016llx, tokenizers gives %s with %s", g->number, g->name,
+                 (long long)count, (unsigned long long)hash, golden_text(g, "count"), golden_text(g, "hash"));
 }
 
 static void check_text(const golden *g)
 {
-    uint64_t  hash  = FNV;
-    ls_string clean = {0};
+    uint64_t  hash     = FNV;
+    ls_string clean    = {0};
     int64_t   replaced = 0;
     for (size_t i = 0; i < d.line[MIXED_LINES]; i++) hash = fnv(hash, (unsigned char)d.text[i]);
     assert_int_equal(d.line[MIXED_LINES], whole(g, "bytes"));
@@ -91,7 +91,8 @@ static void check_block(const golden *g, const ls_tokenizer *t)
 static void check_lines(const golden *g, const ls_tokenizer *t)
 {
     ls_tokens list = {0};
-    for (int i = 0; i < MIXED_LINES; i++) assert_ok(ls_tokenizer_encode(t, d.text + d.line[i], d.line[i + 1] - d.line[i], &list));
+    for (int i = 0; i < MIXED_LINES; i++)
+        assert_ok(ls_tokenizer_encode(t, d.text + d.line[i], d.line[i + 1] - d.line[i], &list));
     check_hash(g, list.count, hash_tokens(FNV, &list));
     ls_tokens_free(&list);
 }
@@ -114,7 +115,8 @@ static void check_array(const golden *g, const ls_tokens *list)
     const golden_array *want = golden_get(g, "tokens");
     for (int64_t i = 0; i < want->count && i < list->count; i++)
         if (list->id[i] != want->i32[i])
-            fail_msg("case %d '%s': token %lld is %d, tokenizers gives %d", g->number, g->name, (long long)i, list->id[i], want->i32[i]);
+            fail_msg("case %d '%s': token %lld is %d, tokenizers gives %d", g->number, g->name, (long long)i,
+                     list->id[i], want->i32[i]);
     assert_int_equal(list->count, want->count);
 }
 
@@ -138,7 +140,8 @@ static void check_long(const golden *g, const ls_tokenizer *t)
     char               *text  = malloc((size_t)n);
     ls_tokens           list  = {0};
     uint32_t            state = 1;
-    for (int64_t i = 0; i < n; i++) text[i] = piece ? (char)piece->i32[i % piece->count] : "etaoinsh"[mixed_draw(&state, 8)];
+    for (int64_t i = 0; i < n; i++)
+        text[i] = piece ? (char)piece->i32[i % piece->count] : "etaoinsh"[mixed_draw(&state, 8)];
     assert_ok(ls_tokenizer_encode(t, text, (size_t)n, &list));
     check_hash(g, list.count, hash_tokens(FNV, &list));
     ls_tokens_free(&list);
@@ -181,13 +184,14 @@ static void test_tokens(void **state)
 static void test_learnt_alike(void **state)
 {
     char          folder[FILES_PATH], path[FILES_PATH + 16];
-    const char   *file = path;
+    const char   *file     = path;
     int64_t       replaced = 0;
     ls_tokenizer *t, *want = load("mixed-merges.txt");
     folder_make(folder);
     snprintf(path, sizeof path, "%s/text", folder);
     file_write(path, d.text, d.line[MIXED_LINES]);
-    assert_ok(ls_tokenizer_train(&t, .kind = LS_TOKENIZER_BPE, .size = 1000, .files = 1, .file = &file, .replaced = &replaced));
+    assert_ok(ls_tokenizer_train(&t, .kind = LS_TOKENIZER_BPE, .size = 1000, .files = 1, .file = &file,
+                                 .replaced = &replaced));
     assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
     assert_true(replaced > 10000);
     ls_tokenizer_free(t);
@@ -228,6 +232,7 @@ static void test_pieces(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens), cmocka_unit_test(test_learnt_alike), cmocka_unit_test(test_pieces)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens), cmocka_unit_test(test_learnt_alike),
+                                       cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -57,7 +57,7 @@ static char *changed(const char *text, const char *from, const char *to)
 
 static void check_refused(const char *path, const char *part)
 {
-    ls_tokenizer *t = NULL;
+    ls_tokenizer *t      = NULL;
     ls_status     status = ls_tokenizer_load(&t, path);
     if (status == LS_OK) fail_msg("expected '%s', and it loads", part);
     assert_int_equal(status, LS_ERR_DATA);
@@ -68,7 +68,9 @@ static void check_refused(const char *path, const char *part)
 
 static void test_wrong_json(void **state)
 {
-    static const struct { const char *from, *to, *part; } wrong[] = {
+    static const struct {
+        const char *from, *to, *part;
+    } wrong[] = {
         {"\"aa\":256", "\"aa\":257", "the tokens 'aa' and 'bb' both have the id 257"},
         {"\"aa\":256", "\"aa\":300", "token 'aa' has the id 300: expected 0 to 259"},
         {"\"aa\":256", "\"aa\":-1", "token 'aa' has the id -1"},
@@ -82,7 +84,12 @@ static void test_wrong_json(void **state)
         {"\"aa\":256", "\"a\xff\":256", "expected JSON"},
         {"\"aa\":256,", "", "token '<|endoftext|>' has the id 259: expected 0 to 258, one for each of 259 tokens"},
         {"\"!\":0", "\"aaa\":0", "the vocabulary has no token '!' for the byte 0x21"},
-        {"\"\xc4\xa0" "bb\":258", "\"\xe2\x96\x81" "bb\":258", "needs the token '\xc4\xa0" "bb'"},
+        {"\"\xc4\xa0"
+         "bb\":258",
+         "\"\xe2\x96\x81"
+         "bb\":258",
+         "needs the token '\xc4\xa0"
+         "bb'"},
         {"\"aa\":256", "\"\\u001b[31m\":257,\"aa\":256", "'?[31m'"},
         {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: needs the token 'ac', which is not in the vocabulary"},
         {"\"b b\"", "\"b zz\"", "merge 2: needs the token 'zz'"},
@@ -96,27 +103,35 @@ static void test_wrong_json(void **state)
         {"\"vocab\":{", "\"vocab\":7,\"other\":{", "model.vocab: expected an object, found a number"},
         {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
         {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
-        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"", "pre_tokenizer: expected ByteLevel, found Metaspace"},
+        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
+         "pre_tokenizer: expected ByteLevel, found Metaspace"},
         {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{", "pre_tokenizer: expected ByteLevel, found null"},
         {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
         {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
         {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer: expected null, found an object"},
         {"\"truncation\":null", "\"truncation\":{}", "truncation: expected null"},
-        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
-         "{\"Sequence\":{\"id\":\"A\"}}]}", "post_processor: expected ByteLevel, null, or a template that adds no tokens"},
-        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}", "post_processor: expected ByteLevel, null"},
-        {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"", "decoder: expected ByteLevel or null"},
+        {"\"post_processor\":null",
+         "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
+         "{\"Sequence\":{\"id\":\"A\"}}]}",
+         "post_processor: expected ByteLevel, null, or a template that adds no tokens"},
+        {"\"post_processor\":null", "\"post_processor\":{\"type\":\"BertProcessing\"}",
+         "post_processor: expected ByteLevel, null"},
+        {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
+         "decoder: expected ByteLevel or null"},
         {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
         {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a fraction"},
-        {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"", "model.end_of_word_suffix: expected null, found </w>"},
+        {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
+         "model.end_of_word_suffix: expected null, found </w>"},
         {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
         {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
         {"\"id\":259", "\"id\":5", "the added token '<|endoftext|>' has the id 5, and in the vocabulary it has 259"},
         {"\"content\":\"<|endoftext|>\"", "\"content\":\"\"", "expected objects with a 'content'"},
-        {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"", "'<|endoftext|>' and '<|end|>' both have the id 259"},
+        {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"",
+         "'<|endoftext|>' and '<|end|>' both have the id 259"},
         {"\"added_tokens\":[", "\"added_tokens\":[7,", "expected objects with a 'content', found a number"},
         {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "stands there twice"},
-        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},", "also a token written by bytes"},
+        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},",
+         "also a token written by bytes"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char *text = changed(sound, wrong[i].from, wrong[i].to);
@@ -139,7 +154,9 @@ static void test_wrong_pair(void **state)
     check_refused(at_root("pair"), "expected tokenizer.json, or vocab.json and merges.txt, found neither");
     file_write(at_root("pair/vocab.json"), vocab, (size_t)(end + 1 - vocab));
     check_refused(at_root("pair"), "merges.txt: is missing");
-    static const struct { const char *merges, *part; } wrong[] = {
+    static const struct {
+        const char *merges, *part;
+    } wrong[] = {
         {"#version: 0.2\na a\nb c\n", "merges.txt, line 3: needs the token 'bc'"},
         {"a a\n\nb b\n", "line 2: expected two tokens"},
         {"a a\r\n", "line 1: needs the token 'a?'"},
@@ -182,8 +199,9 @@ static void test_same_tokenizer(void **state)
 /* As transformers 5 saves GPT-2's. */
 static void test_empty_template(void **state)
 {
-    static const char template[] = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
-                                   "\"pair\":[],\"special_tokens\":{}}";
+    static const char template[] =
+        "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
+        "\"pair\":[],\"special_tokens\":{}}";
     char         *text = changed(sound, "\"post_processor\":null", template);
     ls_tokenizer *t, *want;
     file_write(at_root("tokenizer.json"), text, strlen(text));
@@ -225,7 +243,8 @@ static void test_large_token(void **state)
     memcpy(token, "\"<|endoftext|>\":259,\"", 21);
     memset(token + 21, 'a', LARGE);
     strcpy(token + 21 + LARGE, "\":260");
-    char *text = changed(strstr(sound, "\"vocab\""), "\"<|endoftext|>\":259", token), *all = malloc(strlen(sound) + strlen(text) + 1);
+    char *text = changed(strstr(sound, "\"vocab\""), "\"<|endoftext|>\":259", token),
+         *all  = malloc(strlen(sound) + strlen(text) + 1);
     sprintf(all, "%.*s%s", (int)(strstr(sound, "\"vocab\"") - sound), sound, text);
     file_write(at_root("tokenizer.json"), all, strlen(all));
     assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
@@ -239,7 +258,8 @@ static void test_large_token(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json), cmocka_unit_test(test_wrong_pair), cmocka_unit_test(test_same_tokenizer),
-                                       cmocka_unit_test(test_empty_template), cmocka_unit_test(test_saved), cmocka_unit_test(test_large_token)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair),
+                                       cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_empty_template),
+                                       cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

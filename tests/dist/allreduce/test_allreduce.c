@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 5 */
-/* The tree sum against the same tree computed by one plain recursion over all shards: equal bits, by messages, in a window, and with
- * the ranks dealt out to hosts in every way that differs. */
+/* The tree sum against the same tree computed by one plain recursion over all shards: equal bits, by messages, in a
+ * window, and with the ranks dealt out to hosts in every way that differs. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,18 +33,23 @@ static float serial_tree(int first, int span, int total, int64_t i)
     return first + span / 2 >= total ? left : left + serial_tree(first + span / 2, span / 2, total, i);
 }
 
-/* ---- hosts that ranks pretend to be on ----------------------------------------------------------------------------- */
+/* ---- hosts that ranks pretend to be on --------------------------------------------------------------------------- */
 
 typedef enum places { MESSAGES, ONE_HOST, PAIRS, ROUND_ROBIN, FIRST_ALONE, PLACES } places;
-static const char *const place_names[PLACES] = {"messages", "one host", "hosts of two", "two hosts in turns", "rank 0 alone"};
+static const char *const place_names[PLACES] = {"messages", "one host", "hosts of two", "two hosts in turns",
+                                                "rank 0 alone"};
 
 static int lowest_on_host(places p, int rank)
 {
     switch (p) {
-    case PAIRS: return rank / 2 * 2;
-    case ROUND_ROBIN: return rank % 2;
-    case FIRST_ALONE: return rank > 0;
-    default: return 0;
+    case PAIRS:
+        return rank / 2 * 2;
+    case ROUND_ROBIN:
+        return rank % 2;
+    case FIRST_ALONE:
+        return rank > 0;
+    default:
+        return 0;
     }
 }
 
@@ -67,7 +72,8 @@ static ls_shared_memory *blocks_for(ls_allreduce *tree, size_t stride, places p)
 {
     ls_shared_memory *w;
     pretend(p);
-    assert_ok(ls__shared_memory_new(&w, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON, (size_t)ls__allreduce_slots(tree) * stride * sizeof(float), "test"));
+    assert_ok(ls__shared_memory_new(&w, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON,
+                                    (size_t)ls__allreduce_slots(tree) * stride * sizeof(float), "test"));
     assert_ok(ls__allreduce_share(tree, w, stride));
     pretend(ONE_HOST);
     return w;
@@ -109,10 +115,10 @@ static void check_sum_with(helper h, places p, int shards, int micro_steps, int6
 {
     ls_allreduce *tree;
     assert_ok(ls__allreduce_new(&tree, comm, shards, micro_steps, (count + buckets - 1) / buckets));
-    size_t stride = ((size_t)count + 15) / 16 * 16;
-    size_t slots  = (size_t)ls__allreduce_slots(tree);
+    size_t            stride = ((size_t)count + 15) / 16 * 16;
+    size_t            slots  = (size_t)ls__allreduce_slots(tree);
     ls_shared_memory *window = blocks_for(tree, stride, p);
-    float     *block0 = window->own.data;
+    float            *block0 = window->own.data;
     for (size_t i = 0; i < slots * stride; i++) block0[i] = NAN;
     for (int m = 0; m < micro_steps; m++) {
         compute(ls__allreduce_schedule(tree, m), block0, stride, count);
@@ -123,8 +129,10 @@ static void check_sum_with(helper h, places p, int shards, int micro_steps, int6
     for (int64_t b = 0; b < buckets; b++) {
         if (h == POLLS) assert_ok(ls__allreduce_poll(tree));
         int64_t begin = count * b / buckets, end = count * (b + 1) / buckets;
-        assert_ok(ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = begin, .count = end - begin}));
-        if (h == POLLS) for (int i = 0; i < 1 + (the_rank() + b) % 3; i++) assert_ok(ls__allreduce_poll(tree));
+        assert_ok(
+            ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = begin, .count = end - begin}));
+        if (h == POLLS)
+            for (int i = 0; i < 1 + (the_rank() + b) % 3; i++) assert_ok(ls__allreduce_poll(tree));
         if (b % 90 == 88) assert_ok(ls__allreduce_end(tree));
     }
     assert_ok(ls__allreduce_end(tree));
@@ -132,8 +140,9 @@ static void check_sum_with(helper h, places p, int shards, int micro_steps, int6
     for (int64_t i = 0; i < count; i++) {
         float expected = serial_tree(0, next_power(shards), shards, i);
         if (bits_of(block0[i]) != bits_of(expected))
-            fail_msg("%s, %d shards, %d micro-steps, %d ranks, element %lld of %lld: %.9g, expected %.9g", place_names[p], shards, micro_steps,
-                     the_size(), (long long)i, (long long)count, (double)block0[i], (double)expected);
+            fail_msg("%s, %d shards, %d micro-steps, %d ranks, element %lld of %lld: %.9g, expected %.9g",
+                     place_names[p], shards, micro_steps, the_size(), (long long)i, (long long)count, (double)block0[i],
+                     (double)expected);
     }
     ls__shared_memory_free(window);
     ls__allreduce_free(tree);
@@ -180,15 +189,16 @@ static void test_sums_go_on(void **state)
         }
 }
 
-/* In bfloat16 what a host has is rounded, added as the tree, and rounded: near the exact sum, and alike on all ranks. */
+/* In bfloat16 what a host has is rounded, added as the tree, and rounded: near the exact sum, and alike on all ranks.
+ */
 static void test_bfloat16(void **state)
 {
     enum { COUNT = 5000, SHARDS = 8 };
     for (places p = 0; p < PLACES; p++) {
-        ls_allreduce   *tree;
+        ls_allreduce *tree;
         assert_ok(ls__allreduce_new(&tree, comm, SHARDS, 1, COUNT));
         ls_shared_memory *window = blocks_for(tree, COUNT, p);
-        float     *block0 = window->own.data, *all = calloc((size_t)the_size() * COUNT, sizeof *all);
+        float            *block0 = window->own.data, *all = calloc((size_t)the_size() * COUNT, sizeof *all);
         assert_ok(ls__allreduce_send_bf16(tree));
         for (int turn = 0; turn < 3; turn++) {
             compute(ls__allreduce_schedule(tree, 0), block0, COUNT, COUNT);
@@ -197,15 +207,21 @@ static void test_bfloat16(void **state)
             for (int64_t i = 0; i < COUNT; i++) {
                 float exact = serial_tree(0, SHARDS, SHARDS, i), most = 0;
                 for (int s = 0; s < SHARDS; s++) most += fabsf(value_of(s, i));
-                if (fabsf(block0[i] - exact) > most / 128) fail_msg("%s, element %lld: %g, expected about %g", place_names[p], (long long)i, (double)block0[i], (double)exact);
+                if (fabsf(block0[i] - exact) > most / 128)
+                    fail_msg("%s, element %lld: %g, expected about %g", place_names[p], (long long)i, (double)block0[i],
+                             (double)exact);
                 for (int r = 0; r < the_size(); r++) assert_true(bits_of(all[r * COUNT + i]) == bits_of(block0[i]));
-                if (the_size() > 1 && (p == MESSAGES || (p == FIRST_ALONE))) assert_int_equal(bits_of(block0[i]) & 0xffff, 0);
+                if (the_size() > 1 && (p == MESSAGES || (p == FIRST_ALONE)))
+                    assert_int_equal(bits_of(block0[i]) & 0xffff, 0);
             }
         }
         /* However it is cut into slices. */
         memcpy(all, block0, COUNT * sizeof *all);
         compute(ls__allreduce_schedule(tree, 0), block0, COUNT, COUNT);
-        for (int64_t at = 0; at < COUNT; at += 1700) assert_ok(ls__allreduce_begin(tree, block0, COUNT, &(ls_allreduce_slice){.offset = at, .count = COUNT - at < 1700 ? COUNT - at : 1700}));
+        for (int64_t at = 0; at < COUNT; at += 1700)
+            assert_ok(ls__allreduce_begin(
+                tree, block0, COUNT,
+                &(ls_allreduce_slice){.offset = at, .count = COUNT - at < 1700 ? COUNT - at : 1700}));
         assert_ok(ls__allreduce_end(tree));
         assert_memory_equal(block0, all, COUNT * sizeof *all);
         free(all);
@@ -219,17 +235,19 @@ static void test_several_passes(void **state)
 {
     for (places p = 0; p < PLACES; p++) {
         ls_allreduce *tree;
-        int64_t  count = 5 * (1 << 18) + 77;
+        int64_t       count = 5 * (1 << 18) + 77;
         assert_ok(ls__allreduce_new(&tree, comm, 5, 1, count));
-        size_t                  stride = (size_t)count;
-        ls_shared_memory              *window = blocks_for(tree, stride, p);
-        float                  *block0 = window->own.data;
+        size_t                       stride = (size_t)count;
+        ls_shared_memory            *window = blocks_for(tree, stride, p);
+        float                       *block0 = window->own.data;
         const ls_allreduce_schedule *s      = ls__allreduce_schedule(tree, 0);
         for (int k = 0; k < s->groups; k++)
-            for (int64_t i = 0; i < count; i++) block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
+            for (int64_t i = 0; i < count; i++)
+                block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
         assert_ok(ls__allreduce_allreduce(tree, block0, stride, 0, count));
         for (int64_t i = 0; i < count; i++)
-            if (block0[i] != (float)(i % 1000 * 5)) fail_msg("%s, element %lld: %g", place_names[p], (long long)i, (double)block0[i]);
+            if (block0[i] != (float)(i % 1000 * 5))
+                fail_msg("%s, element %lld: %g", place_names[p], (long long)i, (double)block0[i]);
         ls__shared_memory_free(window);
         ls__allreduce_free(tree);
     }
@@ -242,8 +260,8 @@ static void test_random_slices(void **state)
     for (places p = 0; p < PLACES; p++) {
         ls_allreduce *tree;
         assert_ok(ls__allreduce_new(&tree, comm, 13, 1, STRIDE));
-        ls_shared_memory              *window = blocks_for(tree, STRIDE, p);
-        float                  *block0 = window->own.data;
+        ls_shared_memory            *window = blocks_for(tree, STRIDE, p);
+        float                       *block0 = window->own.data;
         const ls_allreduce_schedule *s      = ls__allreduce_schedule(tree, 0);
         for (int turn = 0; turn < TURNS; turn++) {
             ls_philox4 r      = ls_philox(99, (uint64_t)p, (uint64_t)turn);
@@ -255,26 +273,31 @@ static void test_random_slices(void **state)
             assert_ok(ls__allreduce_allreduce(tree, block0, STRIDE, offset, count));
             for (int64_t i = offset; i < offset + count; i++)
                 if (bits_of(block0[i]) != bits_of(serial_tree(0, 16, 13, i + turn)))
-                    fail_msg("%s, turn %d, [%lld, %lld), element %lld", place_names[p], turn, (long long)offset, (long long)(offset + count), (long long)i);
+                    fail_msg("%s, turn %d, [%lld, %lld), element %lld", place_names[p], turn, (long long)offset,
+                             (long long)(offset + count), (long long)i);
         }
         ls__shared_memory_free(window);
         ls__allreduce_free(tree);
     }
 }
 
-/* Ranks keep parts: of [0, 5) granules, the first of them with a header, and of [5, 8), to which the total of [8, 11) is added.  Each puts
- * what it has into a block that its host shares; with LS_ALLREDUCE_OWN the hosts then tell each other. */
+/* Ranks keep parts: of [0, 5) granules, the first of them with a header, and of [5, 8), to which the total of [8, 11)
+ * is added.  Each puts what it has into a block that its host shares; with LS_ALLREDUCE_OWN the hosts then tell each
+ * other. */
 static void check_parts(places p, ls_allreduce_keep keep, int shards)
 {
     enum { G = LS_ALLREDUCE_GRANULE, HEAD = 16, SLICES = 3 };
-    static const ls_allreduce_slice slice[SLICES] = {{.offset = 0, .count = 5 * G}, {.offset = 8 * G, .count = 3 * G, .addend = true}, {.offset = 5 * G, .count = 3 * G, .plus = 3 * G}};
-    ls_allreduce   *tree;
-    ls_shared_memory *values;
-    size_t     stride = 11 * G;
+    static const ls_allreduce_slice slice[SLICES] = {{.offset = 0, .count = 5 * G},
+                                                     {.offset = 8 * G, .count = 3 * G, .addend = true},
+                                                     {.offset = 5 * G, .count = 3 * G, .plus = 3 * G}};
+    ls_allreduce                   *tree;
+    ls_shared_memory               *values;
+    size_t                          stride = 11 * G;
     assert_ok(ls__allreduce_new(&tree, comm, shards, 1, 5 * G));
     ls_shared_memory *window = blocks_for(tree, stride, p);
     pretend(p);
-    assert_ok(ls__shared_memory_new(&values, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON, stride * sizeof(float), "values"));
+    assert_ok(ls__shared_memory_new(&values, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON,
+                                    stride * sizeof(float), "values"));
     assert_ok(ls__allreduce_keep_totals(tree, keep, HEAD));
     float *block0 = window->own.data, *base = values->block[0].data;
     for (int turn = 0; turn < 3; turn++) {
@@ -282,19 +305,23 @@ static void check_parts(places p, ls_allreduce_keep keep, int shards)
         compute(s, block0, stride, 11 * G);
         for (int i = 0; i < SLICES; i++) assert_ok(ls__allreduce_begin(tree, block0, stride, &slice[i]));
         assert_ok(ls__allreduce_end(tree));
-        for (int i = 0; i < HEAD; i++) assert_true(bits_of(ls__allreduce_head(tree)[i]) == bits_of(serial_tree(0, next_power(shards), shards, i)));
+        for (int i = 0; i < HEAD; i++)
+            assert_true(bits_of(ls__allreduce_head(tree)[i]) == bits_of(serial_tree(0, next_power(shards), shards, i)));
         for (int i = 0; i < SLICES; i += 2) {
-            int64_t       from = slice[i].offset ? slice[i].offset : G, length = slice[i].offset + slice[i].count - from;
-            ls_allreduce_range own  = ls__allreduce_own(tree, the_rank(), length);
+            int64_t from = slice[i].offset ? slice[i].offset : G, length = slice[i].offset + slice[i].count - from;
+            ls_allreduce_range own = ls__allreduce_own(tree, the_rank(), length);
             if (keep == LS_ALLREDUCE_HOST) own = (ls_allreduce_range){.count = values->me == 0 ? length : 0};
-            memcpy(base + from + own.offset, ls__allreduce_totals(tree) + from + own.offset, (size_t)own.count * sizeof(float));
+            memcpy(base + from + own.offset, ls__allreduce_totals(tree) + from + own.offset,
+                   (size_t)own.count * sizeof(float));
             assert_ok(ls__allreduce_gather(tree, base, from, length));
         }
         assert_ok(ls__allreduce_release(tree));
         for (int64_t i = G; i < 8 * G; i++) {
             float expected = serial_tree(0, next_power(shards), shards, i);
             if (i >= 5 * G) expected += serial_tree(0, next_power(shards), shards, i + 3 * G);
-            if (bits_of(base[i]) != bits_of(expected)) fail_msg("%s, mode %d, %d shards, element %lld: %g, expected %g", place_names[p], keep, shards, (long long)i, (double)base[i], (double)expected);
+            if (bits_of(base[i]) != bits_of(expected))
+                fail_msg("%s, mode %d, %d shards, element %lld: %g, expected %g", place_names[p], keep, shards,
+                         (long long)i, (double)base[i], (double)expected);
         }
         assert_ok(ls__allreduce_release(tree)); /* all have looked */
     }
@@ -309,19 +336,21 @@ static void test_parts(void **state)
     static const int shard_counts_of_parts[] = {1, 5, 8, 13};
     for (places p = 0; p < PLACES; p++)
         for (size_t v = 0; v < LENGTH(shard_counts_of_parts); v++)
-            for (ls_allreduce_keep keep = LS_ALLREDUCE_HOST; keep <= LS_ALLREDUCE_OWN; keep++) check_parts(p, keep, shard_counts_of_parts[v]);
+            for (ls_allreduce_keep keep = LS_ALLREDUCE_HOST; keep <= LS_ALLREDUCE_OWN; keep++)
+                check_parts(p, keep, shard_counts_of_parts[v]);
 }
 
-/* Slices that take turns in two places of the blocks, while their totals are elsewhere: what is written anew was read before, by all. */
+/* Slices that take turns in two places of the blocks, while their totals are elsewhere: what is written anew was read
+ * before, by all. */
 static void check_turns(helper h, places p, int shards, int64_t count)
 {
     enum { TURNS = 12, PLACES_IN_BLOCK = 2, STEPS = 3 };
     ls_allreduce *tree;
     assert_ok(ls__allreduce_new(&tree, comm, shards, 1, count));
-    size_t     stride = PLACES_IN_BLOCK * (size_t)count;
+    size_t            stride = PLACES_IN_BLOCK * (size_t)count;
     ls_shared_memory *window = blocks_for(tree, stride, p);
-    float     *block0 = window->own.data, *totals = malloc(TURNS * (size_t)count * sizeof *totals);
-    uint64_t   number[TURNS];
+    float            *block0 = window->own.data, *totals = malloc(TURNS * (size_t)count * sizeof *totals);
+    uint64_t          number[TURNS];
     assert_non_null(totals);
     assert_ok(ls__allreduce_keep_totals(tree, LS_ALLREDUCE_OWN, 0));
     ls__allreduce_put_totals(tree, totals);
@@ -334,9 +363,13 @@ static void check_turns(helper h, places p, int shards, int64_t count)
             for (int k = 0; k < s->groups; k++)
                 for (int64_t c = 0; c < count; c++)
                     block0[(size_t)s->group[k].slot * stride + (size_t)(offset + c)] =
-                        serial_tree(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30, (step * TURNS + i) * count + c);
-            if (h == POLLS) for (int k = 0; k < (the_rank() + i) % 3; k++) assert_ok(ls__allreduce_poll(tree));
-            assert_ok(ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = offset, .count = count, .shift = i * count - offset}));
+                        serial_tree(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30,
+                                    (step * TURNS + i) * count + c);
+            if (h == POLLS)
+                for (int k = 0; k < (the_rank() + i) % 3; k++) assert_ok(ls__allreduce_poll(tree));
+            assert_ok(ls__allreduce_begin(
+                tree, block0, stride,
+                &(ls_allreduce_slice){.offset = offset, .count = count, .shift = i * count - offset}));
             number[i] = ls__allreduce_begun(tree);
         }
         assert_ok(ls__allreduce_end(tree));
@@ -345,7 +378,9 @@ static void check_turns(helper h, places p, int shards, int64_t count)
             for (int64_t c = own.offset; c < own.offset + own.count; c++) {
                 float expected = serial_tree(0, next_power(shards), shards, (step * TURNS + i) * count + c);
                 if (bits_of(totals[i * count + c]) != bits_of(expected))
-                    fail_msg("%s, helper %d, %d shards, step %d, turn %d, element %lld: %g, expected %g", place_names[p], h, shards, step, i, (long long)c, (double)totals[i * count + c], (double)expected);
+                    fail_msg("%s, helper %d, %d shards, step %d, turn %d, element %lld: %g, expected %g",
+                             place_names[p], h, shards, step, i, (long long)c, (double)totals[i * count + c],
+                             (double)expected);
             }
         assert_ok(ls__allreduce_release(tree));
     }
@@ -381,13 +416,14 @@ static void test_nodes(void **state)
     check_nodes(4, 3, 7, 1, (ls_allreduce_node[]){{4, 3, 4}});
     check_nodes(4, 1, 5, 1, (ls_allreduce_node[]){{4, 1, 4}});
     check_nodes(5, 5, 16, 3, (ls_allreduce_node[]){{5, 1, 1}, {6, 2, 2}, {8, 2, 2}});
-    check_nodes(1, 14, 16, 6, (ls_allreduce_node[]){{1, 1, 1}, {2, 2, 2}, {4, 4, 4}, {8, 4, 4}, {12, 2, 2}, {14, 1, 1}});
+    check_nodes(1, 14, 16, 6,
+                (ls_allreduce_node[]){{1, 1, 1}, {2, 2, 2}, {4, 4, 4}, {8, 4, 4}, {12, 2, 2}, {14, 1, 1}});
 }
 
 /* Slots are used again: a rank alone with 16 shards in 16 micro-steps needs only one block per level of the tree. */
 static void test_slots_are_reused(void **state)
 {
-    ls_comm *self;
+    ls_comm      *self;
     ls_allreduce *tree;
     assert_ok(ls_comm_self(&self));
     assert_ok(ls__allreduce_new(&tree, self, 16, 16, 1));
@@ -410,10 +446,17 @@ static void test_wrong_arguments(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_nodes),          cmocka_unit_test(test_bits_of_every_cut), cmocka_unit_test(test_buckets_do_not_matter),
-        cmocka_unit_test(test_several_passes), cmocka_unit_test(test_slots_are_reused),  cmocka_unit_test(test_wrong_arguments),
-        cmocka_unit_test(test_places),         cmocka_unit_test(test_random_slices),
-        cmocka_unit_test(test_parts),          cmocka_unit_test(test_sums_go_on),       cmocka_unit_test(test_bfloat16),
+        cmocka_unit_test(test_nodes),
+        cmocka_unit_test(test_bits_of_every_cut),
+        cmocka_unit_test(test_buckets_do_not_matter),
+        cmocka_unit_test(test_several_passes),
+        cmocka_unit_test(test_slots_are_reused),
+        cmocka_unit_test(test_wrong_arguments),
+        cmocka_unit_test(test_places),
+        cmocka_unit_test(test_random_slices),
+        cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_sums_go_on),
+        cmocka_unit_test(test_bfloat16),
         cmocka_unit_test(test_slices_take_turns),
     };
     return run_on_ranks(argc, argv, tests);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Buckets of gradients: without gap or overlap, of at least the size that is asked for; and smaller in the end where that is asked for. */
+/* Buckets of gradients: without gap or overlap, of at least the size that is asked for; and smaller in the end where
+ * that is asked for. */
 #include <math.h>
 
 #include "dist/allreduce/buckets.h"

@@ -37,7 +37,8 @@ static void test_all_see_all(void **state)
     }
     assert_ok(ls__shared_memory_barrier(w));
     if (the_rank() == 0) /* and write to all */
-        for (int m = 0; m < w->members; m++) ((unsigned char *)w->block[m].data)[w->block[m].bytes - 1] = (unsigned char)(100 + m);
+        for (int m = 0; m < w->members; m++)
+            ((unsigned char *)w->block[m].data)[w->block[m].bytes - 1] = (unsigned char)(100 + m);
     assert_ok(ls__shared_memory_barrier(w));
     assert_int_equal(mine[w->own.bytes - 1], 100 + w->me);
     ls__shared_memory_free(w);
@@ -48,7 +49,7 @@ static void test_settle_keeps_all(void **state)
 {
     enum { COUNT = 1300000 };
     ls_shared_memory *w = make(LS_SHARED_MEMORY_AUTO, COUNT * sizeof(int));
-    int       *x = w->own.data;
+    int              *x = w->own.data;
     for (int i = 0; i < COUNT; i++) x[i] = i + the_rank();
     assert_ok(ls__shared_memory_barrier(w));
     for (int turn = 0; turn < 2; turn++) {
@@ -64,7 +65,7 @@ static void test_settle_keeps_all(void **state)
 /* Whoever waits for a process that is no more gets an error, and does not wait forever. */
 static void test_a_member_has_ended(void **state)
 {
-    ls_comm   *other;
+    ls_comm          *other;
     ls_shared_memory *w;
     assert_ok(ls_comm_mpi(&other, NULL, NULL));
     assert_ok(ls__shared_memory_new(&w, other, LS_SHARED_MEMORY_ON, 100, "test"));
@@ -125,8 +126,8 @@ static void test_free_alone(void **state)
 /* On the last rank no file can be that long: all ranks learn of it, or go on with private blocks. */
 static void test_where_it_cannot_be(void **state)
 {
-    struct rlimit limit, small;
-    ls_shared_memory    *w;
+    struct rlimit     limit, small;
+    ls_shared_memory *w;
     if (the_size() == 1) return;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
     small          = limit;
@@ -135,7 +136,8 @@ static void test_where_it_cannot_be(void **state)
     ls_status status = ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_ON, 1000, "test");
     if (the_rank() == the_size() - 1) assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
     assert_int_equal(status, LS_ERR_ENV);
-    if (!strstr(ls_error_message(), "no shared memory for the test block: memfd_create")) fail_msg("%s", ls_error_message());
+    if (!strstr(ls_error_message(), "no shared memory for the test block: memfd_create"))
+        fail_msg("%s", ls_error_message());
     if (the_rank() == the_size() - 1) assert_int_equal(setrlimit(RLIMIT_NOFILE, &small), 0);
     status = ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_AUTO, 1000, "test");
     if (the_rank() == the_size() - 1) assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
@@ -149,8 +151,9 @@ static void test_where_it_cannot_be(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_see_all), cmocka_unit_test(test_barrier_orders),     cmocka_unit_test(test_off_is_private),
-        cmocka_unit_test(test_free_alone),  cmocka_unit_test(test_where_it_cannot_be), cmocka_unit_test(test_settle_keeps_all),
+        cmocka_unit_test(test_all_see_all),        cmocka_unit_test(test_barrier_orders),
+        cmocka_unit_test(test_off_is_private),     cmocka_unit_test(test_free_alone),
+        cmocka_unit_test(test_where_it_cannot_be), cmocka_unit_test(test_settle_keeps_all),
         cmocka_unit_test(test_a_member_has_ended),
     };
     return run_on_ranks(argc, argv, tests);

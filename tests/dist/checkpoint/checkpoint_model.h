@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A model of two parameters, the second frozen, with two states of the optimizer for the first; for tests of checkpoints. */
+ * A model of two parameters, the second frozen, with two states of the optimizer for the first; for tests of
+ * checkpoints. */
 #ifndef LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 #define LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 
@@ -39,15 +40,17 @@ static inline void model_make(model *m, float scale)
     model_fill(m, scale);
 }
 
-/* Of the optimizer's state only what `rank` of `ranks` has: two runs of each, and others of one state than of the other. */
+/* Of the optimizer's state only what `rank` of `ranks` has: two runs of each, and others of one state than of the
+ * other. */
 static inline void model_divide(model *m, float scale, int rank, int ranks)
 {
     m->state.divided = true;
     for (int i = 2; i < ARRAYS; i++) {
         int turned = i == 2 ? rank : ranks - 1 - rank, half = W / 2;
         for (int p = 0; p < 2; p++) {
-            int64_t first  = p * half + half * turned / ranks;
-            m->piece[i][p] = (ls_held){first, p * half + half * (turned + 1) / ranks - first, (i == 2 ? m->m : m->v) + first};
+            int64_t first = p * half + half * turned / ranks;
+            m->piece[i][p] =
+                (ls_held){first, p * half + half * (turned + 1) / ranks - first, (i == 2 ? m->m : m->v) + first};
         }
         m->array[i].data   = NULL;
         m->array[i].pieces = 2;

@@ -19,9 +19,9 @@ typedef struct model {
     ls_state       state;
 } model;
 
-static const int64_t w_dims[] = {2, 3}, b_dims[] = {3}, other_dims[] = {3, 2};
-static const char   *state_names[] = {"exp_avg", "exp_avg_sq"};
-static char          folder[64];
+static const int64_t                 w_dims[] = {2, 3}, b_dims[] = {3}, other_dims[] = {3, 2};
+static const char                   *state_names[] = {"exp_avg", "exp_avg_sq"};
+static char                          folder[64];
 static const ls_checkpoint_retention all; /* checkpoints stay */
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
@@ -50,7 +50,8 @@ static ls_progress progress_at(int64_t step)
 static void expect_progress(const ls_progress *p, int64_t step)
 {
     ls_progress q = progress_at(step);
-    assert_true(p->step == q.step && p->epoch == q.epoch && p->sample == q.sample && p->seed == q.seed && p->digest == q.digest);
+    assert_true(p->step == q.step && p->epoch == q.epoch && p->sample == q.sample && p->seed == q.seed &&
+                p->digest == q.digest);
     assert_string_equal(p->recipe_hash, q.recipe_hash);
     assert_string_equal(p->isa, q.isa);
 }
@@ -89,7 +90,8 @@ static void expect_loaded(float scale, int64_t step)
     assert_ok(ls__checkpoint_load(comm, &m.state, folder, &p, &found));
     assert_true(found);
     expect_progress(&p, step);
-    for (int i = 0; i < ARRAYS; i++) assert_memory_equal(m.array[i].data, expected.array[i].data, (size_t)m.array[i].count * sizeof(float));
+    for (int i = 0; i < ARRAYS; i++)
+        assert_memory_equal(m.array[i].data, expected.array[i].data, (size_t)m.array[i].count * sizeof(float));
 }
 
 static void expect_entries(const char *expected)
@@ -122,7 +124,7 @@ static void shell(const char *format, ...)
     assert_ok(ls_comm_agree(comm, done));
 }
 
-/* ---- good ---------------------------------------------------------------------------------------------------------- */
+/* ---- good -------------------------------------------------------------------------------------------------------- */
 
 static void test_round_trip(void **state)
 {
@@ -169,7 +171,8 @@ static void test_same_step_again(void **state)
 static void test_leftovers_and_strangers(void **state)
 {
     save_as(1, 7, 0);
-    shell("mkdir .tmp-step-00000009 .old-step-00000003 step-1 step-0000000x best && touch .tmp-step-00000009/part-0000.h5 notes.txt");
+    shell("mkdir .tmp-step-00000009 .old-step-00000003 step-1 step-0000000x best && touch "
+          ".tmp-step-00000009/part-0000.h5 notes.txt");
     expect_loaded(1, 7);
     save_as(2, 8, 1);
     expect_entries("best latest notes.txt step-00000008 step-0000000x step-1 ");
@@ -183,7 +186,7 @@ static void test_equal_states_are_equal_files(void **state)
     shell("cmp first/part-0000.h5 step-00000007/part-0000.h5 && cmp first/manifest.xxh64 step-00000007/manifest.xxh64");
 }
 
-/* ---- damaged ------------------------------------------------------------------------------------------------------- */
+/* ---- damaged ----------------------------------------------------------------------------------------------------- */
 
 static const char *const damages[] = {
     "rm step-00000020/part-0000.h5",
@@ -207,7 +210,8 @@ static void test_damage(void **state)
         save_as(2, 20, 0);
         shell("%s", damages[i]);
         expect_loaded(1, 10);
-        if (the_rank() == 0 && strstr(ls_error_message(), folder) == NULL) fail_msg("%s: %s", damages[i], ls_error_message());
+        if (the_rank() == 0 && strstr(ls_error_message(), folder) == NULL)
+            fail_msg("%s: %s", damages[i], ls_error_message());
     }
 }
 
@@ -220,12 +224,13 @@ static void test_all_damaged(void **state)
     save_as(1, 10, 0);
     save_as(2, 20, 0);
     shell("truncate -s 1000 step-*/part-0000.h5");
-    assert_fails(ls__checkpoint_load(comm, &m.state, folder, &p, &found), LS_ERR_DATA, "none of the 2 checkpoints below");
+    assert_fails(ls__checkpoint_load(comm, &m.state, folder, &p, &found), LS_ERR_DATA,
+                 "none of the 2 checkpoints below");
     assert_non_null(strstr(ls_error_message(), "step-00000020/part-0000.h5: its 1000 bytes have the checksum"));
     assert_non_null(strstr(ls_error_message(), "--fresh"));
 }
 
-/* ---- of another model ---------------------------------------------------------------------------------------------- */
+/* ---- of another model -------------------------------------------------------------------------------------------- */
 
 static void fewer_arrays(model *m) { m->state.arrays = 1, m->state.states = 0; }
 static void no_states(model *m) { m->state.arrays = 2, m->state.states = 0; }
@@ -269,7 +274,7 @@ static void test_other_models(void **state)
     }
 }
 
-/* ---- no room ------------------------------------------------------------------------------------------------------- */
+/* ---- no room ----------------------------------------------------------------------------------------------------- */
 
 /* Wherever the file stops: an error with a cause on all ranks, nothing left behind, and the older one as it was. */
 static void test_no_space(void **state)
@@ -309,7 +314,8 @@ static void test_not_a_folder(void **state)
     snprintf(path, sizeof path, "%s/file/checkpoints", folder);
     assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "Not a directory");
     snprintf(path, sizeof path, "%s/closed/checkpoints", folder);
-    if (geteuid() != 0) assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "Permission denied");
+    if (geteuid() != 0)
+        assert_fails(ls__checkpoint_save(comm, &m.state, path, &p, &all), LS_ERR_ENV, "Permission denied");
 }
 
 static void test_name_with_slash(void **state)
@@ -322,7 +328,7 @@ static void test_name_with_slash(void **state)
     expect_entries("");
 }
 
-/* ---- one, by its path ---------------------------------------------------------------------------------------------- */
+/* ---- one, by its path -------------------------------------------------------------------------------------------- */
 
 static void test_read_one(void **state)
 {
@@ -343,7 +349,8 @@ static void test_read_one(void **state)
 static void print_array(const ls_checkpoint_array *a, void *text)
 {
     char line[128];
-    snprintf(line, sizeof line, "%s %s %d %d %g\n", a->param, a->what, a->rank, (int)a->dim[0], (double)a->values[a->count - 1]);
+    snprintf(line, sizeof line, "%s %s %d %d %g\n", a->param, a->what, a->rank, (int)a->dim[0],
+             (double)a->values[a->count - 1]);
     strcat(text, line);
 }
 
@@ -355,8 +362,8 @@ static void test_inspect(void **state)
     snprintf(path, sizeof path, "%s/step-00000010", folder);
     assert_ok(ls_checkpoint_inspect(path, &p, print_array, text));
     expect_progress(&p, 10);
-    assert_string_equal(
-        text, "conv1.weight value 2 2 6\nconv1.bias value 1 3 103\nconv1.weight exp_avg 2 2 206\nconv1.weight exp_avg_sq 2 2 306\n");
+    assert_string_equal(text, "conv1.weight value 2 2 6\nconv1.bias value 1 3 103\nconv1.weight exp_avg 2 2 "
+                              "206\nconv1.weight exp_avg_sq 2 2 306\n");
     assert_fails(ls_checkpoint_inspect(folder, &p, NULL, NULL), LS_ERR_ENV, "expected a checkpoint");
     assert_ok(ls_comm_barrier(comm));
 }
@@ -364,7 +371,8 @@ static void test_inspect(void **state)
 static void print_info(const ls_checkpoint_info *info, void *text)
 {
     char line[128];
-    snprintf(line, sizeof line, "%d %d %d %s\n", (int)info->progress.step, info->params, info->states, info->problem ? "damaged" : "sound");
+    snprintf(line, sizeof line, "%d %d %d %s\n", (int)info->progress.step, info->params, info->states,
+             info->problem ? "damaged" : "sound");
     strcat(text, line);
 }
 

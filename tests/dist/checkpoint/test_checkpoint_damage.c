@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io */
-/* A damaged checkpoint is never loaded: bytes that flip, files that end early, are missing, or are another's, in any of its files.  The older
- * one is. */
+/* A damaged checkpoint is never loaded: bytes that flip, files that end early, are missing, or are another's, in any of
+ * its files.  The older one is. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,13 +34,13 @@ static void shell(const char *format, ...)
 /* As PARTS ranks write it, where share[i] and number[i] are i. */
 static void save_as(float scale, int64_t step, const int shares[PARTS], const int numbers[PARTS])
 {
-    model          m;
-    ls_state       share;
-    ls_arena      *arena;
-    ls_progress    p     = {.step = step, .isa = "v3"};
-    uint64_t       sums[PARTS];
-    int64_t        bytes;
-    char           path[LS_PATH_BYTES], part[LS_PATH_BYTES];
+    model       m;
+    ls_state    share;
+    ls_arena   *arena;
+    ls_progress p = {.step = step, .isa = "v3"};
+    uint64_t    sums[PARTS];
+    int64_t     bytes;
+    char        path[LS_PATH_BYTES], part[LS_PATH_BYTES];
     model_make(&m, scale);
     assert_int_equal(ls_arena_new(&arena, "test"), LS_OK);
     assert_int_equal(ls__checkpoint_temporary(path, folder, step), LS_OK);
@@ -83,7 +83,8 @@ static void expect(float scale, int64_t step, const char *what)
     model_make(&m, 0);
     ls_status status = ls__checkpoint_load(NULL, &m.state, folder, &p, &found);
     if (status != LS_OK || !found || p.step != step || !model_is(&m, scale))
-        fail_msg("%s: expected the checkpoint of step %d, found status %d, step %d, %s", what, (int)step, (int)status, (int)p.step, model_is(&m, scale) ? "its values" : "other values");
+        fail_msg("%s: expected the checkpoint of step %d, found status %d, step %d, %s", what, (int)step, (int)status,
+                 (int)p.step, model_is(&m, scale) ? "its values" : "other values");
 }
 
 static void test_sound(void **state) { expect(2, 20, "nothing"); }
@@ -164,7 +165,8 @@ static void test_files_mixed_up(void **state)
         "rm part-0001.h5; mkfifo part-0001.h5",
         "rm manifest.xxh64; mkfifo manifest.xxh64",
         /* each file is as the manifest says, but not one checkpoint */
-        "cp ../step-00000010/part-0001.h5 .; { head -n 1 ../good/manifest.xxh64; sed -n 2p ../step-00000010/manifest.xxh64; tail -n 1 ../good/manifest.xxh64; } > manifest.xxh64",
+        "cp ../step-00000010/part-0001.h5 .; { head -n 1 ../good/manifest.xxh64; sed -n 2p "
+        "../step-00000010/manifest.xxh64; tail -n 1 ../good/manifest.xxh64; } > manifest.xxh64",
         "cp part-0000.h5 part-0001.h5; sed -n '1p;1s/0000/0001/p;3p' ../good/manifest.xxh64 > manifest.xxh64",
     };
     for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
@@ -209,8 +211,12 @@ static void test_earlier_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),          cmocka_unit_test(test_flipped_bytes),  cmocka_unit_test(test_files_that_end_early),
-        cmocka_unit_test(test_files_mixed_up), cmocka_unit_test(test_pieces_that_do_not_fit), cmocka_unit_test(test_earlier_format),
+        cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_flipped_bytes),
+        cmocka_unit_test(test_files_that_end_early),
+        cmocka_unit_test(test_files_mixed_up),
+        cmocka_unit_test(test_pieces_that_do_not_fit),
+        cmocka_unit_test(test_earlier_format),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 */
 /* labels: io */
-/* Checkpoints that are written while the run goes on: by several ranks, in pieces, with a writer that fails; what is kept, and links. */
+/* Checkpoints that are written while the run goes on: by several ranks, in pieces, with a writer that fails; what is
+ * kept, and links. */
 #include <dirent.h>
 #include <math.h>
 #include <signal.h>
@@ -50,7 +51,10 @@ static void expect_entries(const char *inner, const char *expected)
     assert_ok(ls_comm_barrier(comm)); /* nobody changes it before all have looked */
 }
 
-static ls_progress at_step(int64_t step, double loss) { return (ls_progress){.step = step, .isa = "v3", .digest = 7, .loss = loss}; }
+static ls_progress at_step(int64_t step, double loss)
+{
+    return (ls_progress){.step = step, .isa = "v3", .digest = 7, .loss = loss};
+}
 
 /* What a run does at each step until all have written. */
 static void until_written(ls_saver *s)
@@ -164,7 +168,8 @@ static void test_pieces(void **state)
     assert_true(model_is(&m, 4));
 }
 
-/* The disk of one rank is full: all go on, the older checkpoint stays, nothing half is left; the next is written again. */
+/* The disk of one rank is full: all go on, the older checkpoint stays, nothing half is left; the next is written again.
+ */
 static void test_writer_fails(void **state)
 {
     struct rlimit old;
@@ -219,13 +224,14 @@ static void test_unseen_folder(void **state)
                                                : "manifest.xxh64 part-0000.h5 ");
     expect_loaded(6, 1);
     model_divide(&m, 1, the_rank(), the_size());
-    if (the_size() > 1) assert_fails(ls__saver_new(&s, comm, &m.state, NULL, &o), LS_ERR_ENV, "file system that all hosts share");
+    if (the_size() > 1)
+        assert_fails(ls__saver_new(&s, comm, &m.state, NULL, &o), LS_ERR_ENV, "file system that all hosts share");
 }
 
 static void test_what_is_kept(void **state)
 {
     static const double loss[] = {3, 1.5, 2, NAN, 1.75, 2, 1.5};
-    model m;
+    model               m;
     model_make(&m, 1);
     ls_saver *s = make(&m, (ls_saver_options){.keep = {.last = 2, .every = 30, .best = true}});
     for (int i = 0; i < 7; i++) {
@@ -238,9 +244,11 @@ static void test_what_is_kept(void **state)
     }
     ls_saver_free(s);
     expect_entries("", "best latest step-00000020 step-00000030 step-00000060 step-00000070 ");
-    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, true, NULL, NULL));
+    if (the_rank() == 0)
+        assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, true, NULL, NULL));
     expect_entries("", "best latest step-00000020 step-00000030 step-00000060 step-00000070 ");
-    if (the_rank() == 0) assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, false, NULL, NULL));
+    if (the_rank() == 0)
+        assert_ok(ls_checkpoint_prune(folder, &(ls_checkpoint_retention){.last = 1, .best = true}, false, NULL, NULL));
     expect_entries("", "best latest step-00000020 step-00000070 ");
 }
 
@@ -250,11 +258,15 @@ static void test_leftovers(void **state)
     model m;
     char  command[256];
     model_make(&m, 1);
-    snprintf(command, sizeof command, "cd %s && mkdir .tmp-step-00000004 .old-step-00000001 keep && touch .tmp-step-00000004/part-0000.h5 keep/x && ln -s keep .tmp-step-x", folder);
+    snprintf(command, sizeof command,
+             "cd %s && mkdir .tmp-step-00000004 .old-step-00000001 keep && touch .tmp-step-00000004/part-0000.h5 "
+             "keep/x && ln -s keep .tmp-step-x",
+             folder);
     if (the_rank() == 0) assert_int_equal(system(command), 0);
     assert_ok(ls_comm_barrier(comm));
     ls_saver *s;
-    assert_fails(ls__saver_new(&s, comm, &m.state, NULL, &(ls_saver_options){.folder = folder}), LS_ERR_ENV, ".tmp-step-x"); /* a link is not followed */
+    assert_fails(ls__saver_new(&s, comm, &m.state, NULL, &(ls_saver_options){.folder = folder}), LS_ERR_ENV,
+                 ".tmp-step-x"); /* a link is not followed */
     snprintf(command, sizeof command, "%s/.tmp-step-x", folder);
     if (the_rank() == 0) assert_int_equal(unlink(command), 0);
     s = make(&m, (ls_saver_options){0});
@@ -267,8 +279,8 @@ int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(test_goes_on),      TEST(test_one_after_the_other), TEST(test_pieces),  TEST(test_writer_fails),
-        TEST(test_unseen_folder), TEST(test_what_is_kept),       TEST(test_leftovers),
+        TEST(test_goes_on),       TEST(test_one_after_the_other), TEST(test_pieces),    TEST(test_writer_fails),
+        TEST(test_unseen_folder), TEST(test_what_is_kept),        TEST(test_leftovers),
     };
     return run_on_ranks(argc, argv, tests);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 */
 /* labels: io */
-/* Stopped and continued is as never stopped, bit for bit, on the same and on another number of ranks, for optimizers with 0 to 3
- * states and with a frozen parameter. */
+/* Stopped and continued is as never stopped, bit for bit, on the same and on another number of ranks, for optimizers
+ * with 0 to 3 states and with a frozen parameter. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,8 +30,9 @@ static job start(ls_comm *c, ls_optim optim, int width, int division)
     ls_tensor *h    = ls_relu(ls_linear(j.g, "hidden", ls_relu(ls_linear(j.g, "in", x, width)), 16));
     ls_tensor *loss = ls_cross_entropy(ls_linear(j.g, "out", h, CLASSES), y);
     assert_int_equal(ls_freeze(j.g, "in.bias"), 1);
-    assert_ok(ls_trainer_new(&j.t, j.g, loss, .comm = c, .batch = BATCH, .shards = 8, .optim = optim, .seed = 3, .steps = STEPS,
-                            .zero = division % 2, .window = division / 2 ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON));
+    assert_ok(ls_trainer_new(&j.t, j.g, loss, .comm = c, .batch = BATCH, .shards = 8, .optim = optim, .seed = 3,
+                             .steps = STEPS, .zero = division % 2,
+                             .window = division / 2 ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON));
     return j;
 }
 
@@ -46,7 +47,7 @@ static void train(job j, int64_t until)
     ls_metrics m;
     while (ls_trainer_steps(j.t) < until) {
         ls_batch_partition share = ls_trainer_share(j.t, BATCH);
-        int64_t  step  = ls_trainer_steps(j.t);
+        int64_t            step  = ls_trainer_steps(j.t);
         for (int64_t i = 0; i < share.rows; i++) {
             label[i] = (int32_t)((share.first + i + step) % CLASSES);
             for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 7 + k * 3 + step));
@@ -91,8 +92,8 @@ static void check(const char *folder, ls_optim optim)
         assert_ok(ls_comm_barrier(comm));
     }
     ls_progress p;
-    bool found;
-    job  wider = start(comm, optim, WIDE + 1, 0);
+    bool        found;
+    job         wider = start(comm, optim, WIDE + 1, 0);
     assert_fails(ls_checkpoint_load(wider.t, folder, &p, &found), LS_ERR_USAGE,
                  "'in.weight' is 300 x 12 in the checkpoint and 301 x 12 in the model");
     end(wider);

@@ -111,7 +111,7 @@ static void test_wrong_arguments(void **state)
     assert_ok(ls_comm_barrier(comm)); /* nothing was sent, so the communicator is still good */
 }
 
-/* ---- agree --------------------------------------------------------------------------------------------------------- */
+/* ---- agree ------------------------------------------------------------------------------------------------------- */
 
 static void test_all_is_well(void **state) { assert_ok(ls_comm_agree(comm, LS_OK)); }
 
@@ -148,7 +148,7 @@ static void test_longest_message(void **state)
     assert_non_null(strstr(ls_error_message(), text));
 }
 
-/* ---- same ---------------------------------------------------------------------------------------------------------- */
+/* ---- same -------------------------------------------------------------------------------------------------------- */
 
 static void test_same(void **state)
 {
@@ -163,7 +163,8 @@ static void test_not_the_same(void **state)
     memset(long_value, 'y', sizeof long_value - 1);
     long_value[sizeof long_value - 1] = 0;
     const char *names[]               = {"version", "recipe", "isa"};
-    const char *values[]              = {"0.1.0", the_rank() == the_size() - 1 ? "f00d" : "beef", the_rank() == 0 ? "v3" : long_value};
+    const char *values[]              = {"0.1.0", the_rank() == the_size() - 1 ? "f00d" : "beef",
+                            the_rank() == 0 ? "v3" : long_value};
     ls_status   status                = ls_comm_same(comm, 3, names, values);
     if (the_size() == 1) {
         assert_int_equal(status, LS_OK);
@@ -192,7 +193,7 @@ static void test_different_numbers_of_names(void **state)
     assert_int_equal(ls_comm_same(comm, the_rank() == 0 ? 1 : 2, names, values), the_size() == 1 ? LS_OK : LS_ERR_ENV);
 }
 
-/* ---- one rank ------------------------------------------------------------------------------------------------------ */
+/* ---- one rank ---------------------------------------------------------------------------------------------------- */
 
 static void test_self(void **state)
 {

@@ -25,8 +25,9 @@ static void near(double is, double expected, double slack)
 static double took(ls_comm *comm, int sends, size_t out, int receives, size_t in)
 {
     static float data[1 << 16];
-    ls_transfer  send[3] = {{1, data, out}, {2, data, out}, {3, data, out}}, receive[3] = {{1, data, in}, {2, data, in}, {3, data, in}};
-    double       before = ls__costmodel_waited(comm);
+    ls_transfer  send[3]   = {{1, data, out}, {2, data, out}, {3, data, out}},
+                receive[3] = {{1, data, in}, {2, data, in}, {3, data, in}};
+    double before          = ls__costmodel_waited(comm);
     assert_int_equal(ls__comm_exchange(comm, sends, send, receives, receive), LS_OK);
     return ls__costmodel_waited(comm) - before;
 }
@@ -34,11 +35,12 @@ static double took(ls_comm *comm, int sends, size_t out, int receives, size_t in
 static void an_exchange_takes(void **state)
 {
     ls_comm *comm;
-    assert_int_equal(ls__comm_costmodel(&comm, 0, 4, &(ls_link){.bytes_per_s = 125e6, .latency_s = 1e-3, .message_s = 1e-5}), LS_OK);
+    assert_int_equal(
+        ls__comm_costmodel(&comm, 0, 4, &(ls_link){.bytes_per_s = 125e6, .latency_s = 1e-3, .message_s = 1e-5}), LS_OK);
     near(took(comm, 3, 10000, 3, 10000), 1e-3 + 3e-5 + 120000 / (125e6 * PAYLOAD), PASSED);
     near(took(comm, 1, 10000, 3, 10000), 1e-3 + 1e-5 + 120000 / (125e6 * PAYLOAD), PASSED); /* what comes in is more */
     near(took(comm, 0, 0, 2, 0), 0, 0);
-    double waited = ls__costmodel_waited(comm), bytes;
+    double  waited = ls__costmodel_waited(comm), bytes;
     int64_t messages;
     assert_int_equal(ls_comm_barrier(comm), LS_OK);
     near(ls__costmodel_waited(comm) - waited, 2 * (1e-3 + 1e-5), PASSED);
@@ -51,12 +53,13 @@ static void an_exchange_takes(void **state)
     ls_comm_free(comm);
 }
 
-/* What a bucket lets through at once is not waited for; then it is empty, and fills with time: here none passes but that of the clock. */
+/* What a bucket lets through at once is not waited for; then it is empty, and fills with time: here none passes but
+ * that of the clock. */
 static void a_burst(void **state)
 {
     ls_comm *comm;
     assert_int_equal(ls__comm_costmodel(&comm, 0, 4, &(ls_link){.bytes_per_s = 1e4, .burst_bytes = 30000}), LS_OK);
-    near(took(comm, 1, 5000, 0, 0), 0, 1e-9);                               /* 20,000 of 30,000 */
+    near(took(comm, 1, 5000, 0, 0), 0, 1e-9); /* 20,000 of 30,000 */
     near(took(comm, 1, 5000, 0, 0), 10000 / (1e4 * PAYLOAD), 0.1);
     near(took(comm, 1, 5000, 0, 0), 20000 / (1e4 * PAYLOAD), 0.1);
     ls_comm_free(comm);
@@ -68,7 +71,7 @@ static void sums_send(void **state)
         const int64_t count = 65536;
         float        *block = calloc((size_t)count, sizeof *block);
         ls_comm      *comm;
-        ls_allreduce      *tree;
+        ls_allreduce *tree;
         double        bytes;
         int64_t       messages;
         assert_non_null(block);
@@ -86,6 +89,7 @@ static void sums_send(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(an_exchange_takes), cmocka_unit_test(a_burst), cmocka_unit_test(sums_send)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(an_exchange_takes), cmocka_unit_test(a_burst),
+                                       cmocka_unit_test(sums_send)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

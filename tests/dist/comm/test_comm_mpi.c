@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
 /* timeout: 60 */
-/* A rank on which MPI itself fails ends with its message and code, and the rank that waits for it does not hang; nor does one that waits
- * in shared memory for a rank that was killed.  The test starts itself on two ranks. */
+/* A rank on which MPI itself fails ends with its message and code, and the rank that waits for it does not hang; nor
+ * does one that waits in shared memory for a rank that was killed.  The test starts itself on two ranks. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -19,8 +19,9 @@ static int fail_on_one_rank(int argc, char **argv)
     if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK) return 99;
     float       data[1000] = {0};
     ls_transfer t          = {1 - the_rank(), data, the_rank() == 0 ? 10 : 1000};
-    ls_status   mine       = the_rank() == 0 ? ls__comm_exchange(comm, 0, NULL, 1, &t) : ls__comm_exchange(comm, 1, &t, 0, NULL);
-    ls_status   status     = ls_comm_agree(comm, mine); /* rank 1 waits here */
+    ls_status   mine =
+        the_rank() == 0 ? ls__comm_exchange(comm, 0, NULL, 1, &t) : ls__comm_exchange(comm, 1, &t, 0, NULL);
+    ls_status status = ls_comm_agree(comm, mine); /* rank 1 waits here */
     if (the_rank() == 0) {
         fprintf(stderr, "%s\n", ls_error_message());
         if (ls_comm_barrier(comm) != LS_ERR_ENV || !strstr(ls_error_message(), "earlier call")) status = (ls_status)98;
@@ -33,7 +34,9 @@ static int fail_on_one_rank(int argc, char **argv)
 static int be_killed(int argc, char **argv)
 {
     ls_shared_memory *w;
-    if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK || ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_ON, 100, "test") != LS_OK) return 99;
+    if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK ||
+        ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_ON, 100, "test") != LS_OK)
+        return 99;
     if (the_rank() == 1) raise(SIGKILL);
     ls_status status = ls__shared_memory_barrier(w);
     ls__shared_memory_free(w);
@@ -47,7 +50,8 @@ static const char *program;
 static int run_children(const char *part, char *text, size_t room)
 {
     char command[1024], line[512];
-    snprintf(command, sizeof command, "timeout 40 mpirun --allow-run-as-root --oversubscribe -np 2 %s %s 2>&1", program, part);
+    snprintf(command, sizeof command, "timeout 40 mpirun --allow-run-as-root --oversubscribe -np 2 %s %s 2>&1", program,
+             part);
     FILE *out = popen(command, "r");
     assert_non_null(out);
     for (*text = 0; fgets(line, sizeof line, out);)
@@ -61,7 +65,8 @@ static void test_broken(void **state)
 {
     char text[8192];
     int  code = run_children("--child", text, sizeof text);
-    if (code != CODE || !strstr(text, "MPI_Testall failed on rank 0 of 2")) fail_msg("exit code %d, output: %s", code, text);
+    if (code != CODE || !strstr(text, "MPI_Testall failed on rank 0 of 2"))
+        fail_msg("exit code %d, output: %s", code, text);
 }
 
 static void test_killed(void **state)

@@ -26,7 +26,8 @@ static ls_status collectives(ls_comm *comm, void *context)
     int   rank = ls_comm_rank(comm), size = ls_comm_size(comm), all[MOST] = {0}, seen = rank * 10;
     float out[FLOATS], in[MOST][FLOATS] = {{0}};
     (void)context;
-    LS_CHECK(strcmp(ls_comm_name(comm), "sim") == 0 && ls_comm_local_size(comm) == size, LS_ERR_FAILED, "not what was asked for");
+    LS_CHECK(strcmp(ls_comm_name(comm), "sim") == 0 && ls_comm_local_size(comm) == size, LS_ERR_FAILED,
+             "not what was asked for");
     for (int round = 0; round < 20; round++) {
         ls_transfer send[MOST], receive[MOST];
         int         n = 0, mine = rank + round;
@@ -38,9 +39,11 @@ static ls_status collectives(ls_comm *comm, void *context)
         LS_TRY(ls__comm_exchange(comm, n, send, n, receive));
         for (int r = 0; r < size; r++)
             for (int i = 0; i < FLOATS && r != rank; i++)
-                LS_CHECK(in[r][i] == (float)(r * FLOATS + i + round), LS_ERR_FAILED, "rank %d has %g from rank %d at %d", rank, (double)in[r][i], r, i);
+                LS_CHECK(in[r][i] == (float)(r * FLOATS + i + round), LS_ERR_FAILED,
+                         "rank %d has %g from rank %d at %d", rank, (double)in[r][i], r, i);
         LS_TRY(ls_comm_allgather(comm, &mine, all, sizeof mine));
-        for (int r = 0; r < size; r++) LS_CHECK(all[r] == r + round, LS_ERR_FAILED, "allgather: %d of rank %d", all[r], r);
+        for (int r = 0; r < size; r++)
+            LS_CHECK(all[r] == r + round, LS_ERR_FAILED, "allgather: %d of rank %d", all[r], r);
         if (rank == round % size) seen = 1000 + round;
         LS_TRY(ls_comm_bcast(comm, &seen, sizeof seen, round % size));
         LS_CHECK(seen == 1000 + round, LS_ERR_FAILED, "bcast: %d", seen);
@@ -51,7 +54,8 @@ static ls_status collectives(ls_comm *comm, void *context)
 
 static void test_collectives(void **state)
 {
-    for (int ranks = 1; ranks <= MOST; ranks = ranks * 2 + (ranks == 4)) assert_ok(ls_comm_threads_run(ranks, NULL, collectives, NULL, NULL));
+    for (int ranks = 1; ranks <= MOST; ranks = ranks * 2 + (ranks == 4))
+        assert_ok(ls_comm_threads_run(ranks, NULL, collectives, NULL, NULL));
 }
 
 static ls_status disagree(ls_comm *comm, void *context)
@@ -83,16 +87,22 @@ static ls_status train(ls_comm *comm, void *context)
     ls_tensor  *logits = ls_linear(g, "out", ls_dropout(ls_relu(ls_linear(g, "in", x, 40)), .p = 0.2f), CLASSES);
     ls_trainer *t      = NULL;
     ls_metrics  m      = {0};
-    ls_status   status = ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .bucket_bytes = 256, .overlap = overlap,
-                                        .optim = ls_adam(.lr = 1e-2f));
+    ls_status   status = ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16,
+                                        .bucket_bytes = 256, .overlap = overlap, .optim = ls_adam(.lr = 1e-2f));
     for (int step = 0; step < STEPS && status == LS_OK; step++) {
         ls_batch_partition share = ls_trainer_share(t, BATCH);
         for (int64_t i = 0; i < share.rows; i++) {
             label[i] = (int32_t)((share.first + i) % CLASSES);
             for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 7 + k * 3 + step));
         }
-        status = ls_trainer_step(t, &(ls_batch){.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first,
-                                                .global_rows = BATCH}, &m);
+        status = ls_trainer_step(t,
+                                 &(ls_batch){.inputs      = 2,
+                                             .name        = {"image", "label"},
+                                             .data        = {image, label},
+                                             .rows        = share.rows,
+                                             .first       = share.first,
+                                             .global_rows = BATCH},
+                                 &m);
     }
     if (t) digest[ls_comm_rank(comm)] = ls_trainer_digest(t);
     ls_trainer_free(t);
@@ -127,7 +137,8 @@ static ls_status one_message(ls_comm *comm, void *context)
 static void test_a_slow_link(void **state)
 {
     double began = now();
-    assert_ok(ls_comm_threads_run(2, &(ls_threads_options){.bytes_per_s = 10e6, .latency_s = 0.02}, one_message, NULL, NULL));
+    assert_ok(
+        ls_comm_threads_run(2, &(ls_threads_options){.bytes_per_s = 10e6, .latency_s = 0.02}, one_message, NULL, NULL));
     assert_true(now() - began >= 0.12);
 }
 
@@ -135,9 +146,11 @@ static void test_a_rank_dies(void **state)
 {
     for (int64_t call = 0; call < 8; call++) {
         ls_threads_fault fault     = {.rank = 2, .call = call, .kind = LS_THREADS_FAULT_DIE};
-        uint64_t     digest[4] = {0};
-        ls_status    status[4];
-        assert_int_equal(ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, digest, status), LS_ERR_ENV);
+        uint64_t         digest[4] = {0};
+        ls_status        status[4];
+        assert_int_equal(
+            ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, digest, status),
+            LS_ERR_ENV);
         char expected[64];
         snprintf(expected, sizeof expected, "rank 2 ends in its call %lld", (long long)call);
         assert_non_null(strstr(ls_error_message(), expected));
@@ -150,19 +163,23 @@ enum { SMALL = 10, LARGE = 1 << 24 };
 static float     *large, *its_copy;
 static atomic_int reads, drops;
 
-/* Rank 0 has three messages under way, and gives them up while rank 2 reads the second: rank 1, which waits for the first, must not find the
- * third in its place. */
+/* Rank 0 has three messages under way, and gives them up while rank 2 reads the second: rank 1, which waits for the
+ * first, must not find the third in its place. */
 static ls_status gives_up(ls_comm *comm, void *context)
 {
     static float first[SMALL], third[2 * SMALL];
     float        here[2 * SMALL];
-    int          rank = ls_comm_rank(comm);
-    ls_transfer  all[] = {{1, first, SMALL}, {2, large, LARGE}, {1, third, 2 * SMALL}}, mine = rank == 1 ? (ls_transfer){0, here, SMALL} : (ls_transfer){0, its_copy, LARGE};
-    ls_flow     *flow[3] = {NULL}, *wait = NULL;
+    int          rank  = ls_comm_rank(comm);
+    ls_transfer  all[] = {{1, first, SMALL}, {2, large, LARGE}, {1, third, 2 * SMALL}},
+                mine   = rank == 1 ? (ls_transfer){0, here, SMALL} : (ls_transfer){0, its_copy, LARGE};
+    ls_flow *flow[3] = {NULL}, *wait = NULL;
     (void)context;
-    for (int i = 0; i < 3; i++) LS_TRY(ls__comm_start(comm, LS_CHANNEL_GATHER, 0, NULL, 0, NULL, &flow[i])); /* so that they are there, in this order */
+    for (int i = 0; i < 3; i++)
+        LS_TRY(ls__comm_start(comm, LS_CHANNEL_GATHER, 0, NULL, 0, NULL,
+                              &flow[i])); /* so that they are there, in this order */
     for (int i = 0; i < 3; i++) LS_TRY(ls__comm_test(comm, &flow[i]));
-    for (int i = 0; rank == 0 && i < 3; i++) LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 1, &all[i], 0, NULL, &flow[i]));
+    for (int i = 0; rank == 0 && i < 3; i++)
+        LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 1, &all[i], 0, NULL, &flow[i]));
     LS_TRY(ls_comm_barrier(comm));
     if (rank == 0) {
         while (!atomic_load(&reads)) continue;
@@ -194,9 +211,9 @@ static void test_a_rank_gives_up(void **state)
 
 static void test_a_rank_is_late(void **state)
 {
-    uint64_t     one[1], many[4];
+    uint64_t         one[1], many[4];
     ls_threads_fault fault = {.rank = 1, .call = 3, .kind = LS_THREADS_FAULT_DELAY, .seconds = 0.2};
-    double       began = now();
+    double           began = now();
     assert_ok(ls_comm_threads_run(1, NULL, train, one, NULL));
     assert_ok(ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, many, NULL));
     assert_true(now() - began >= 0.2);
@@ -212,8 +229,10 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_collectives), cmocka_unit_test(test_agree),          cmocka_unit_test(test_bits_of_one_rank), cmocka_unit_test(test_a_slow_link),
-        cmocka_unit_test(test_a_rank_dies), cmocka_unit_test(test_a_rank_gives_up),    cmocka_unit_test(test_a_rank_is_late), cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_collectives),      cmocka_unit_test(test_agree),
+        cmocka_unit_test(test_bits_of_one_rank), cmocka_unit_test(test_a_slow_link),
+        cmocka_unit_test(test_a_rank_dies),      cmocka_unit_test(test_a_rank_gives_up),
+        cmocka_unit_test(test_a_rank_is_late),   cmocka_unit_test(test_what_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

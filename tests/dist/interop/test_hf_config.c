@@ -44,10 +44,11 @@ static int teardown(void **state)
 
 static void what_is_written_fits(void **state)
 {
-    static const char expected[] = "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n";
-    char              text[1024];
-    bool              written;
-    ls_graph         *silent = ls_graph_new();
+    static const char expected[] =
+        "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n";
+    char      text[1024];
+    bool      written;
+    ls_graph *silent = ls_graph_new();
     assert_ok(ls_hf_config_save(path, silent, &written));
     assert_false(written);
     assert_int_equal(file_bytes(path), -1);
@@ -66,7 +67,8 @@ static void what_is_written_fits(void **state)
 static void what_differs_is_listed(void **state)
 {
     static const char *const good[] = {
-        "{\"n_layer\":2,\"n_head\":4}", "{\"n_layer\":2,\"n_head\":4,\"layer_norm_epsilon\":0.00001,\"tie_word_embeddings\":null}",
+        "{\"n_layer\":2,\"n_head\":4}",
+        "{\"n_layer\":2,\"n_head\":4,\"layer_norm_epsilon\":0.00001,\"tie_word_embeddings\":null}",
         "{\"n_layer\":2,\"n_head\":4,\"activation_function\":\"gelu_pytorch_tanh\",\"embd_pdrop\":0.5,\"other\":[1]}"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         file_write(path, good[i], strlen(good[i]));
@@ -79,12 +81,16 @@ static void what_differs_is_listed(void **state)
         {"{\"n_layer\":2,\"n_layer\":2}", "it is no JSON: duplicate object key"},
         {"[]", "expected an object of settings"},
         {"{\"n_layer\":2}", "n_head is missing, the model's is 4"},
-        {"{\"n_layer\":12,\"n_head\":null}", "n_layer is 12, the model's is 2; n_head is missing, the model's is 4\n  hint: make the model with {layers: 12}"},
-        {"{\"n_layer\":12,\"n_head\":16}", "n_layer is 12, the model's is 2; n_head is 16, the model's is 4\n  hint: make the model with {layers: 12, heads: 16}"},
+        {"{\"n_layer\":12,\"n_head\":null}", "n_layer is 12, the model's is 2; n_head is missing, the model's is 4\n  "
+                                             "hint: make the model with {layers: 12}"},
+        {"{\"n_layer\":12,\"n_head\":16}", "n_layer is 12, the model's is 2; n_head is 16, the model's is 4\n  hint: "
+                                           "make the model with {layers: 12, heads: 16}"},
         {"{\"n_layer\":\"2\",\"n_head\":4}", "n_layer is \"2\""},
-        {"{\"n_layer\":2,\"n_head\":4,\"activation_function\":\"relu\"}", "activation_function is \"relu\", the model's is \"gelu_new\""},
+        {"{\"n_layer\":2,\"n_head\":4,\"activation_function\":\"relu\"}",
+         "activation_function is \"relu\", the model's is \"gelu_new\""},
         {"{\"n_layer\":2,\"n_head\":4,\"layer_norm_epsilon\":1e-6}", "layer_norm_epsilon is 1e-6, the model's is 1"},
-        {"{\"n_layer\":2,\"n_head\":4,\"tie_word_embeddings\":false}", "tie_word_embeddings is false, the model's is true"},
+        {"{\"n_layer\":2,\"n_head\":4,\"tie_word_embeddings\":false}",
+         "tie_word_embeddings is false, the model's is true"},
         {"{\"n_layer\":2,\"n_head\":4,\"model_type\":\"bert\"}", "it is of another model: model_type is \"bert\""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -111,8 +117,10 @@ static void the_options_of_another_model(void **state)
         int64_t     classes;
     } good[] = {
         {"{\"n_layer\":12,\"n_head\":4}", "layers: 12, heads: 4", 0},
-        {"{\"n_layer\":1,\"n_head\":1,\"vocab_size\":50257,\"bias\":false}", "layers: 1, heads: 1, no_bias: true", 50257},
-        {"{\"n_layer\":1,\"n_head\":1,\"norm\":\"a, b: \\\"c\",\"n_ctx\":5,\"bias\":null}", "layers: 1, heads: 1, norm: \"a, b: \\\"c\"", 0},
+        {"{\"n_layer\":1,\"n_head\":1,\"vocab_size\":50257,\"bias\":false}", "layers: 1, heads: 1, no_bias: true",
+         50257},
+        {"{\"n_layer\":1,\"n_head\":1,\"norm\":\"a, b: \\\"c\",\"n_ctx\":5,\"bias\":null}",
+         "layers: 1, heads: 1, norm: \"a, b: \\\"c\"", 0},
     };
     char    options[256];
     int64_t classes;
@@ -142,6 +150,7 @@ static void the_options_of_another_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_written_fits), cmocka_unit_test(what_differs_is_listed),
-                                       cmocka_unit_test(a_folder_is_compared_before_its_tensors), cmocka_unit_test(the_options_of_another_model)};
+                                       cmocka_unit_test(a_folder_is_compared_before_its_tensors),
+                                       cmocka_unit_test(the_options_of_another_model)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -65,9 +65,10 @@ static void test_layout(void **state)
     for (int i = 0; i < 6; i++) values("w")[i] = (float)i;
     values("b")[0] = -1, values("b")[1] = 0.5f, values("scale")[0] = 7;
     assert_ok(ls_safetensors_save(path, params));
-    static const char  header[] = "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-                                  "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
-                                  "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}";
+    static const char header[] =
+        "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+        "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+        "\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}";
     char               text[512];
     FILE              *f      = fopen(path, "rb");
     size_t             bytes  = fread(text, 1, sizeof text, f);
@@ -86,7 +87,8 @@ static void test_half_types_and_order(void **state)
     /* 1, -2, 65504 (largest), 2^-24 (smallest subnormal), -0, inf as F16; 1.5, -3 as BF16; the order is another one */
     static const uint16_t data[] = {0x3fc0, 0xc040, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x8000, 0x7c00, 0x0000, 0x4000};
     write_file(NULL,
-               "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+               "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\","
+               "\"shape\":[1],\"data_"
                "offsets\":[16,20]},"
                "\"w\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[4,16]}}",
                data, sizeof data);
@@ -104,7 +106,8 @@ static void test_half_types_and_order(void **state)
 static void test_extra_tensors(void **state)
 {
     static const float data[10] = {1, 2, 3};
-    write_file(NULL, "{" W B S ",\"head\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[36,40]}}", data, sizeof data);
+    write_file(NULL, "{" W B S ",\"head\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[36,40]}}", data,
+               sizeof data);
     assert_fails(ls_safetensors_load(path, params, false), LS_ERR_DATA, "1 tensors are not in the model: head");
     assert_ok(ls_safetensors_load(path, params, true));
     assert_memory_equal(values("w"), data, 12);
@@ -128,28 +131,39 @@ static const struct lie {
     {"{\"w\":{\"dtype\":\"F32\"}}", 0, "as its shape"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,-3],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,1.5],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,24]}}", 24, "larger than an address space"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,24]}}", 24, "larger than an address space"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,24]}}", 24,
+     "larger than an address space"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,24]}}", 24,
+     "larger than an address space"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3]}}", 24, "as its data_offsets"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0]}}", 24, "as its data_offsets"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,28]}}", 24, "outside of the 24 bytes"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[24,0]}}", 24, "outside of the 24 bytes"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[-24,0]}}", 24, "outside of the 24 bytes"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,20]}}", 20, "has 20 bytes, but 2 x 3 of F32 takes 24"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,20]}}", 20,
+     "has 20 bytes, but 2 x 3 of F32 takes 24"},
     {"{" W B S "}", 35, "outside of the 35 bytes"},
     {"{" W B S "}", 40, "4 bytes at its end belong to no tensor"},
     {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[20,28]}," S "}", 36, "'w' and 'b' overlap"},
-    {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[28,36]}}", 36, "4 bytes before tensor 'b' belong to none"},
+    {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[28,36]}}", 36,
+     "4 bytes before tensor 'b' belong to none"},
     {"{" W S "}", 36, "8 bytes before tensor 'scale'"},
-    {"{\"w\\u001b[31m\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24, "the name of tensor 1 has control characters in it"},
+    {"{\"w\\u001b[31m\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24,
+     "the name of tensor 1 has control characters in it"},
     {"{}", 0, "3 of the model's parameters are missing: w, b, scale"},
-    {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "missing: w; 1 tensors are not in the model: v"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 3 x 2, the model's is 2 x 3"},
+    {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36,
+     "missing: w; 1 tensors are not in the model: v"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[3,2],\"data_offsets\":[0,24]}," B S "}", 36,
+     "'w' is 3 x 2, the model's is 2 x 3"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[6],\"data_offsets\":[0,24]}," B S "}", 36, "'w' is 6, the model's is 2 x 3"},
-    {"{\"w\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]},\"v\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]}," S "}", 36,
-     "1 of the model's parameters are missing: b; 1 tensors are not in the model: v; 1 tensors have another shape: 'w' is 3, the model's is 2 x 3; "
+    {"{\"w\":{\"dtype\":\"I64\",\"shape\":[3],\"data_offsets\":[0,24]},\"v\":{\"dtype\":\"F32\",\"shape\":[2],\"data_"
+     "offsets\":[24,32]}," S "}",
+     36,
+     "1 of the model's parameters are missing: b; 1 tensors are not in the model: v; 1 tensors have another shape: 'w' "
+     "is 3, the model's is 2 x 3; "
      "1 tensors have a dtype that is none of F32, F16 and BF16: 'w' is I64"},
-    {"{\"w\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36, "none of F32, F16 and BF16: 'w' is I32"},
+    {"{\"w\":{\"dtype\":\"I32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36,
+     "none of F32, F16 and BF16: 'w' is I32"},
 };
 
 static void test_lies(void **state)
@@ -187,7 +201,8 @@ static void test_deep_json(void **state)
 
 static void test_no_file(void **state)
 {
-    assert_fails(ls_safetensors_load("/nowhere/model.safetensors", params, false), LS_ERR_ENV, "/nowhere/model.safetensors: No such file");
+    assert_fails(ls_safetensors_load("/nowhere/model.safetensors", params, false), LS_ERR_ENV,
+                 "/nowhere/model.safetensors: No such file");
     assert_int_equal(ls_safetensors_load(folder, params, false), LS_ERR_DATA);
     assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params), LS_ERR_ENV);
 }
@@ -213,9 +228,15 @@ static void test_no_space(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_layout),  cmocka_unit_test(test_half_types_and_order),
-        cmocka_unit_test(test_extra_tensors), cmocka_unit_test(test_lies),    cmocka_unit_test(test_wrong_length),
-        cmocka_unit_test(test_deep_json),     cmocka_unit_test(test_no_file), cmocka_unit_test(test_no_space),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_half_types_and_order),
+        cmocka_unit_test(test_extra_tensors),
+        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_wrong_length),
+        cmocka_unit_test(test_deep_json),
+        cmocka_unit_test(test_no_file),
+        cmocka_unit_test(test_no_space),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

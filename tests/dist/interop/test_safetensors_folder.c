@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io */
-/* What models of Hugging Face look like on the disk: transposed matrices, several files with an index, names that differ. */
+/* What models of Hugging Face look like on the disk: transposed matrices, several files with an index, names that
+ * differ. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -113,7 +114,8 @@ static void large_matrices_are_turned_in_pieces(void **state)
         float *data  = (float *)((char *)file + bytes - (size_t)(out * in) * sizeof *file);
         for (int64_t i = 0; i < in; i++)
             for (int64_t o = 0; o < out; o++)
-                if (data[i * out + o] != (float)(o * in + i)) fail_msg("element %lld, %lld", (long long)i, (long long)o);
+                if (data[i * out + o] != (float)(o * in + i))
+                    fail_msg("element %lld, %lld", (long long)i, (long long)o);
         memset(w, 0, (size_t)(out * in) * sizeof *w);
         assert_ok(ls_safetensors_load(in_folder("large"), p, false));
         for (int64_t i = 0; i < out * in; i++)
@@ -142,11 +144,13 @@ static void names_of_hugging_face(void **state)
     static const struct {
         const char *header, *says;
     } bad[] = {
-        {BOTH "," REST("transformer.h.1.attn.bias", "[15]") "}", "1 tensors are not in the model: transformer.h.1.attn.bias"},
+        {BOTH "," REST("transformer.h.1.attn.bias", "[15]") "}",
+         "1 tensors are not in the model: transformer.h.1.attn.bias"},
         {BOTH "," REST("h.0.mlp.bias", "[15]") "}", "not in the model: h.0.mlp.bias"},
         {BOTH "," REST("wte.weight", "[5,3]") "}", "not in the model: wte.weight"},
         {BOTH "," REST("lm_head.weight", "[3,5]") "}", "'lm_head.weight' is 3 x 5, the model's is 5 x 3"},
-        {"{" WTE("wte.weight") ",\"h.0.attn.c_attn.weight\":{\"dtype\":\"F32\",\"shape\":[4,3],\"data_offsets\":[60,108]}}",
+        {"{" WTE(
+             "wte.weight") ",\"h.0.attn.c_attn.weight\":{\"dtype\":\"F32\",\"shape\":[4,3],\"data_offsets\":[60,108]}}",
          "'h.0.attn.c_attn.weight' is 4 x 3, the model's is 3 x 4 (in x out)"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -155,7 +159,8 @@ static void names_of_hugging_face(void **state)
     }
     stored[27 + 7] = 6.5f;
     put_tensors("model.safetensors", BOTH "," REST("lm_head.weight", "[5,3]") "}", stored, 42);
-    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'lm_head.weight' and 'transformer.wte.weight' differ (6.5 and 7 at element 7)");
+    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA,
+                 "'lm_head.weight' and 'transformer.wte.weight' differ (6.5 and 7 at element 7)");
 }
 
 #define MAP(wte, attn) "{\"metadata\":{},\"weight_map\":{\"wte.weight\":" wte ",\"h.0.attn.c_attn.weight\":" attn "}}"
@@ -163,10 +168,13 @@ static void names_of_hugging_face(void **state)
 static void several_files_with_an_index(void **state)
 {
     unlink(in_folder("model.safetensors"));
-    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "with model.safetensors, or with model.safetensors.index.json, found neither");
+    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA,
+                 "with model.safetensors, or with model.safetensors.index.json, found neither");
     fill();
     put_tensors("a.safetensors", "{" WTE("wte.weight") "}", stored, 15);
-    put_tensors("b.safetensors", "{\"h.0.attn.c_attn.weight\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[0,48]}}", stored + 15, 12);
+    put_tensors("b.safetensors",
+                "{\"h.0.attn.c_attn.weight\":{\"dtype\":\"F32\",\"shape\":[3,4],\"data_offsets\":[0,48]}}", stored + 15,
+                12);
     put_text("model.safetensors.index.json", MAP("\"a.safetensors\"", "\"b.safetensors\""));
     assert_ok(ls_safetensors_load(folder, params, false));
     assert_loaded();
@@ -177,15 +185,19 @@ static void several_files_with_an_index(void **state)
         {"[]", "expected an object with a 'weight_map'"},
         {"{\"weight_map\":[]}", "expected an object with a 'weight_map'"},
         {"{\"weight_map\":{}}", "its weight_map is empty"},
-        {MAP("3", "\"b.safetensors\""), "tensor 'wte.weight': expected the name of a file in the same folder, found no text"},
+        {MAP("3", "\"b.safetensors\""),
+         "tensor 'wte.weight': expected the name of a file in the same folder, found no text"},
         {MAP("\"../a.safetensors\"", "\"b.safetensors\""), "found '../a.safetensors'"},
         {MAP("\"/a.safetensors\"", "\"b.safetensors\""), "found '/a.safetensors'"},
         {MAP("\"..\"", "\"b.safetensors\""), "found '..'"},
         {MAP("\"\"", "\"b.safetensors\""), "found ''"},
-        {MAP("\"c.safetensors\"", "\"b.safetensors\""), "index.json: it names the file 'c.safetensors', which is not there"},
-        {MAP("\"b.safetensors\"", "\"a.safetensors\""), "tensor 'wte.weight' is not in b.safetensors, as the index says"},
+        {MAP("\"c.safetensors\"", "\"b.safetensors\""),
+         "index.json: it names the file 'c.safetensors', which is not there"},
+        {MAP("\"b.safetensors\"", "\"a.safetensors\""),
+         "tensor 'wte.weight' is not in b.safetensors, as the index says"},
         {MAP("\"a.safetensors\"", "\"a.safetensors\""), "'h.0.attn.c_attn.weight' is not in a.safetensors"},
-        {"{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"wpe.weight\":\"b.safetensors\"}}", "tensor 'wpe.weight' is not in b.safetensors"},
+        {"{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"wpe.weight\":\"b.safetensors\"}}",
+         "tensor 'wpe.weight' is not in b.safetensors"},
         {MAP("\"model.safetensors.index.json\"", "\"b.safetensors\""), "announce a header of"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -195,8 +207,9 @@ static void several_files_with_an_index(void **state)
             fail_msg("%s\nexpected: %s\nfound: %s", bad[i].index, bad[i].says, ls_error_message());
     }
     put_tensors("b.safetensors", BOTH "}", stored, 27);
-    put_text("model.safetensors.index.json",
-             "{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"transformer.h.0.attn.c_attn.weight\":\"b.safetensors\"}}");
+    put_text(
+        "model.safetensors.index.json",
+        "{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"transformer.h.0.attn.c_attn.weight\":\"b.safetensors\"}}");
     assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'transformer.wte.weight' is in ");
     put_tensors("b.safetensors", "{" WTE("wte.weight") "}", stored, 15);
     assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'wte.weight' stands in two of its files");
@@ -208,7 +221,8 @@ static void several_files_with_an_index(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(conv1d_is_stored_in_by_out), cmocka_unit_test(large_matrices_are_turned_in_pieces),
-                                       cmocka_unit_test(names_of_hugging_face), cmocka_unit_test(several_files_with_an_index)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conv1d_is_stored_in_by_out), cmocka_unit_test(large_matrices_are_turned_in_pieces),
+        cmocka_unit_test(names_of_hugging_face), cmocka_unit_test(several_files_with_an_index)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

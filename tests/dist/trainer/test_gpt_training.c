@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * GPT-2 with the weights of a folder that Hugging Face's transformers wrote, as model.pretrained loads it: the same number of
- * parameters, logits, ten training losses, and tokens, decoded with and without a cache.
- *     dist.test_gpt FOLDER        another folder than tests/golden/gpt, with its gpt.txt (tests/golden/gpt.py) */
+ * GPT-2 with the weights of a folder that Hugging Face's transformers wrote, as model.pretrained loads it: the same
+ * number of parameters, logits, ten training losses, and tokens, decoded with and without a cache. dist.test_gpt FOLDER
+ * another folder than tests/golden/gpt, with its gpt.txt (tests/golden/gpt.py) */
 #include "core/graph/graph.h"
 #include "dist/dist.h"
 #include "tests/datasets/dataset_files_for_tests.h"
@@ -72,7 +72,11 @@ static void decoder_free(decoder *d)
 
 static const float *decoder_run(decoder *d, int64_t rows, const int32_t *tokens, const int32_t *start)
 {
-    ls_batch batch = {.inputs = start ? 2 : 1, .name = {"tokens", "start"}, .data = {tokens, start}, .rows = rows, .global_rows = rows};
+    ls_batch batch = {.inputs      = start ? 2 : 1,
+                      .name        = {"tokens", "start"},
+                      .data        = {tokens, start},
+                      .rows        = rows,
+                      .global_rows = rows};
     check(ls_model_run(d->m, &batch));
     return ls_model_output(d->m, 0);
 }
@@ -81,14 +85,16 @@ static void parameters_and_the_way_back(void **state)
 {
     char       saved[8192], scratch[FILES_PATH];
     bool       written;
-    golden     file = open_case("model");
-    decoder    d    = decoder_new(1, 1, NULL, false);
+    golden     file   = open_case("model");
+    decoder    d      = decoder_new(1, 1, NULL, false);
     uint64_t   digest = ls_params_digest(d.params);
     ls_params *again;
     assert_int_equal(ls_params_total(d.params), atoll(golden_text(&file, "parameters")));
     folder_make(scratch);
-    if (*given) snprintf(saved, sizeof saved, "%s/saved", given);
-    else snprintf(saved, sizeof saved, "%s/saved", scratch);
+    if (*given)
+        snprintf(saved, sizeof saved, "%s/saved", given);
+    else
+        snprintf(saved, sizeof saved, "%s/saved", scratch);
     assert_int_equal(mkdir(saved, 0700), 0);
     char path[8300];
     snprintf(path, sizeof path, "%s/model.safetensors", saved);
@@ -129,24 +135,28 @@ static int32_t largest(const float *logits, int64_t vocab)
 
 static void greedy_with_and_without_a_cache(void **state)
 {
-    golden              file = open_case("greedy");
-    const golden_array *want = golden_get(&file, "generated");
-    int64_t             prompt = (int64_t)golden_number(&file, "length", 0), length = prompt + want->count, vocab = model_args().vocab;
-    int32_t            *whole = calloc((size_t)length, sizeof *whole), *step = calloc((size_t)length, sizeof *step);
-    decoder             full = decoder_new(1, length, NULL, false), cached = decoder_new(1, 1, full.params, true);
+    golden              file   = open_case("greedy");
+    const golden_array *want   = golden_get(&file, "generated");
+    int64_t             prompt = (int64_t)golden_number(&file, "length", 0), length = prompt + want->count,
+            vocab  = model_args().vocab;
+    int32_t *whole = calloc((size_t)length, sizeof *whole), *step = calloc((size_t)length, sizeof *step);
+    decoder  full = decoder_new(1, length, NULL, false), cached = decoder_new(1, 1, full.params, true);
     golden_labels("prompt", prompt, (uint32_t)vocab, whole);
     memcpy(step, whole, (size_t)prompt * sizeof *step);
-    for (int64_t t = prompt; t < length; t++) whole[t] = largest(decoder_run(&full, 1, whole, NULL) + (t - 1) * vocab, vocab);
+    for (int64_t t = prompt; t < length; t++)
+        whole[t] = largest(decoder_run(&full, 1, whole, NULL) + (t - 1) * vocab, vocab);
     for (int64_t t = 0; t + 1 < length; t++) {
         const float *logits = decoder_run(&cached, 1, &step[t], &(int32_t){(int32_t)t});
         if (t + 1 >= prompt) step[t + 1] = largest(logits, vocab);
     }
     for (int64_t t = prompt; t < length; t++) {
-        if (whole[t] != want->i32[t - prompt]) fail_msg("token %lld is %d, transformers has %d", (long long)(t - prompt), whole[t], want->i32[t - prompt]);
+        if (whole[t] != want->i32[t - prompt])
+            fail_msg("token %lld is %d, transformers has %d", (long long)(t - prompt), whole[t], want->i32[t - prompt]);
         assert_int_equal(step[t], whole[t]);
     }
     /* The last row of logits, from a cache or not, has the same bits. */
-    const float *one = decoder_run(&cached, 1, &step[length - 1], &(int32_t){(int32_t)(length - 1)}), *all = decoder_run(&full, 1, whole, NULL);
+    const float *one = decoder_run(&cached, 1, &step[length - 1], &(int32_t){(int32_t)(length - 1)}),
+                *all = decoder_run(&full, 1, whole, NULL);
     assert_memory_equal(one, all + (length - 1) * vocab, (size_t)vocab * sizeof *one);
     decoder_free(&cached);
     decoder_free(&full);
@@ -159,16 +169,17 @@ static void losses_as_transformers(void **state)
 {
     golden              file = open_case("losses");
     const golden_array *want = golden_get(&file, "losses");
-    int64_t             rows = (int64_t)golden_number(&file, "rows", 0), length = (int64_t)golden_number(&file, "length", 0);
-    ls_graph           *g    = ls_graph_new();
-    ls_gpt_args         a    = model_args();
-    ls_trainer         *t;
-    int32_t            *data[2][2];
+    int64_t     rows = (int64_t)golden_number(&file, "rows", 0), length = (int64_t)golden_number(&file, "length", 0);
+    ls_graph   *g = ls_graph_new();
+    ls_gpt_args a = model_args();
+    ls_trainer *t;
+    int32_t    *data[2][2];
     a.g      = g;
     a.x      = ls_input(g, "tokens", LS_I32, length);
     a.target = ls_input(g, "target", LS_I32, length);
     check(ls_trainer_new(&t, g, ls__gpt(a), .batch = rows, .seed = 1,
-                         .optim = ls_adamw(.lr = golden_number(&file, "lr", 0), .weight_decay = golden_number(&file, "weight_decay", 0))));
+                         .optim = ls_adamw(.lr           = golden_number(&file, "lr", 0),
+                                           .weight_decay = golden_number(&file, "weight_decay", 0))));
     check(ls_safetensors_load(folder, ls_trainer_params(t), false));
     for (int k = 0; k < 4; k++) {
         char name[24];
@@ -178,12 +189,17 @@ static void losses_as_transformers(void **state)
     }
     assert_int_equal(want->count, 10);
     for (int step = 0; step < 10; step++) {
-        ls_batch   batch = {.inputs = 2, .name = {"tokens", "target"}, .data = {data[step % 2][0], data[step % 2][1]}, .rows = rows, .global_rows = rows};
+        ls_batch   batch = {.inputs      = 2,
+                            .name        = {"tokens", "target"},
+                            .data        = {data[step % 2][0], data[step % 2][1]},
+                            .rows        = rows,
+                            .global_rows = rows};
         ls_metrics metrics;
         check(ls_trainer_step(t, &batch, &metrics));
         float loss = (float)metrics.loss;
         golden_close_to(&file, "loss", 1, &loss, want->f32 + step, 0, *given ? 1e-3 : 1e-4);
-        if (*given) printf("loss of step %d: %.6f, transformers has %.6f\n", step + 1, (double)loss, (double)want->f32[step]);
+        if (*given)
+            printf("loss of step %d: %.6f, transformers has %.6f\n", step + 1, (double)loss, (double)want->f32[step]);
     }
     for (int k = 0; k < 4; k++) free(data[k / 2][k % 2]);
     ls_trainer_free(t);
@@ -193,8 +209,9 @@ static void losses_as_transformers(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters_and_the_way_back), cmocka_unit_test(logits_as_transformers),
-                                       cmocka_unit_test(greedy_with_and_without_a_cache), cmocka_unit_test(losses_as_transformers)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters_and_the_way_back), cmocka_unit_test(logits_as_transformers),
+        cmocka_unit_test(greedy_with_and_without_a_cache), cmocka_unit_test(losses_as_transformers)};
     if (argc > 1) snprintf(given, sizeof given, "%s", argv[1]);
     if (*given) folder = given;
     return cmocka_run_group_tests(tests, NULL, NULL);

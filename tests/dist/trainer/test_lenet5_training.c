@@ -10,10 +10,11 @@ static void train(const golden *file, ls_optim optim)
 {
     static golden_batch batch[2];
     const golden_array *want = golden_get(file, "losses");
-    ls_graph           *g = ls_graph_new();
-    ls_tensor          *logits = ls_lenet5(g, ls_input(g, "image", LS_F32, 1, 28, 28)), *label = ls_input(g, "label", LS_I32);
-    ls_trainer         *t;
-    if (ls_trainer_new(&t, g, ls_cross_entropy(logits, label), .comm = comm, .batch = GOLDEN_BATCH, .optim = optim, .seed = 1) != LS_OK)
+    ls_graph           *g    = ls_graph_new();
+    ls_tensor  *logits = ls_lenet5(g, ls_input(g, "image", LS_F32, 1, 28, 28)), *label = ls_input(g, "label", LS_I32);
+    ls_trainer *t;
+    if (ls_trainer_new(&t, g, ls_cross_entropy(logits, label), .comm = comm, .batch = GOLDEN_BATCH, .optim = optim,
+                       .seed = 1) != LS_OK)
         fail_msg("%s", ls_error_message());
     golden_weights(ls_trainer_params(t));
     ls_batch_partition share = ls_trainer_share(t, GOLDEN_BATCH);
@@ -33,12 +34,13 @@ static void train(const golden *file, ls_optim optim)
 static void losses_as_pytorch(void **state)
 {
     (void)state;
-    golden file = golden_open("lenet5.txt");
+    golden file  = golden_open("lenet5.txt");
     int    cases = 0;
     while (golden_next(&file)) {
         float lr = golden_number(&file, "lr", 0), momentum = golden_number(&file, "momentum", 0);
         if (!golden_text(&file, "kind")) continue;
-        train(&file, strcmp(golden_text(&file, "kind"), "adam") == 0 ? ls_adam(.lr = lr) : ls_momentum(.lr = lr, .momentum = momentum));
+        train(&file, strcmp(golden_text(&file, "kind"), "adam") == 0 ? ls_adam(.lr = lr)
+                                                                     : ls_momentum(.lr = lr, .momentum = momentum));
         cases++;
     }
     assert_int_equal(cases, 2);

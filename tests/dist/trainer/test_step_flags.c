@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 */
-/* What ranks tell each other with a step: all hear it in that step; and when something has gone wrong on one of them, no rank changes
- * anything, and the steps after it are as if it had not been. */
+/* What ranks tell each other with a step: all hear it in that step; and when something has gone wrong on one of them,
+ * no rank changes anything, and the steps after it are as if it had not been. */
 #include "tests/dist/mpi_test.h"
 
 #include <math.h>
@@ -31,9 +31,11 @@ static model model_of(setting s)
     ls_tensor *x = ls_input(m.graph, "image", LS_F32, IN), *y = ls_input(m.graph, "label", LS_I32);
     ls_tensor *logits = ls_linear(m.graph, "out", ls_relu(ls_linear(m.graph, "in", x, 24)), CLASSES);
     for (int r = 0; r < the_size() && s.hosts_of; r++) comm->host[r] = r / s.hosts_of * s.hosts_of;
-    assert_ok(ls_trainer_new(&m.trainer, m.graph, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH, .shards = 16, .accumulate = s.accumulate,
-                            .optim = ls_momentum(.lr = 0.1f), .seed = 5, .bucket_bytes = 512, .zero = s.zero, .on_nan = s.on_nan,
-                            .overlap = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL, .window = s.hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF));
+    assert_ok(ls_trainer_new(&m.trainer, m.graph, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH,
+                             .shards = 16, .accumulate = s.accumulate, .optim = ls_momentum(.lr = 0.1f), .seed = 5,
+                             .bucket_bytes = 512, .zero = s.zero, .on_nan = s.on_nan,
+                             .overlap = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL,
+                             .window  = s.hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF));
     return m;
 }
 
@@ -50,9 +52,16 @@ static ls_batch batch_of(const model *m, int step)
     ls_batch_partition share = ls_trainer_share(m->trainer, BATCH);
     for (int64_t i = 0; i < share.rows; i++) {
         label[i] = (int32_t)((share.first + i + step) % CLASSES);
-        for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((share.first + i) * 5 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
+        for (int k = 0; k < IN; k++)
+            image[i * IN + k] =
+                sinf((float)((share.first + i) * 5 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
     }
-    return (ls_batch){.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+    return (ls_batch){.inputs      = 2,
+                      .name        = {"image", "label"},
+                      .data        = {image, label},
+                      .rows        = share.rows,
+                      .first       = share.first,
+                      .global_rows = BATCH};
 }
 
 static uint64_t train_without_words(setting s)
@@ -76,17 +85,20 @@ static void with_each_setting(void (*check)(setting s))
 }
 
 /* Whether a rank gives a vote in a step. */
-static bool votes(int rank, int step, int vote) { return vote == 0 ? step % 2 : vote == 1 ? rank == step % the_size() : (rank * 7 + step * 3 + vote) % 5 < 2; }
+static bool votes(int rank, int step, int vote)
+{
+    return vote == 0 ? step % 2 : vote == 1 ? rank == step % the_size() : (rank * 7 + step * 3 + vote) % 5 < 2;
+}
 
 static void check_votes(setting s)
 {
     uint64_t expected = train_without_words(s);
     model    m        = model_of(s);
     for (int step = 0; step < STEPS; step++) {
-        ls_batch   batch = batch_of(&m, step);
-        ls_step_flags    mine  = {0};
-        ls_tally   all;
-        ls_metrics metrics;
+        ls_batch      batch = batch_of(&m, step);
+        ls_step_flags mine  = {0};
+        ls_tally      all;
+        ls_metrics    metrics;
         for (int v = 0; v < LS_VOTES; v++) mine.votes |= (uint32_t)votes(the_rank(), step, v) << v;
         assert_ok(ls__trainer_step(m.trainer, &batch, &mine, &all, &metrics));
         assert_int_equal(all.failed, 0);
@@ -109,14 +121,14 @@ static void check_failures(setting s)
     uint64_t expected = train_without_words(s);
     model    m        = model_of(s);
     for (int step = 0; step < STEPS; step++) {
-        ls_batch   batch   = batch_of(&m, step);
-        ls_metrics metrics = {.step = -1};
-        ls_tally   all;
-        int        first = step % the_size(), failing = step < 2 * the_size() ? 1 : the_size() - first;
-        bool       fails = the_rank() >= first && the_rank() < first + failing;
-        uint64_t   before = ls_trainer_digest(m.trainer);
-        ls_step_flags    mine   = {.votes = fails};
-        char       says[64];
+        ls_batch      batch   = batch_of(&m, step);
+        ls_metrics    metrics = {.step = -1};
+        ls_tally      all;
+        int           first = step % the_size(), failing = step < 2 * the_size() ? 1 : the_size() - first;
+        bool          fails  = the_rank() >= first && the_rank() < first + failing;
+        uint64_t      before = ls_trainer_digest(m.trainer);
+        ls_step_flags mine   = {.votes = fails};
+        char          says[64];
         snprintf(says, sizeof says, "the disk of rank %d is gone", first);
         assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
         if (fails) mine.status = LS_FAIL(LS_ERR_DATA, "the disk of rank %d is gone", the_rank());
@@ -147,7 +159,8 @@ static void a_wrong_batch_is_told(void **state)
         assert_ok(ls_comm_barrier(comm));
         if (the_rank() == wrong) batch.rows--;
         assert_fails(ls_trainer_step(m.trainer, &batch, NULL), LS_ERR_USAGE, "its share is");
-        assert_fails(ls_trainer_step(m.trainer, the_rank() == wrong ? NULL : &batch, NULL), LS_ERR_USAGE, "expected a batch, found NULL");
+        assert_fails(ls_trainer_step(m.trainer, the_rank() == wrong ? NULL : &batch, NULL), LS_ERR_USAGE,
+                     "expected a batch, found NULL");
         assert_true(ls_trainer_digest(m.trainer) == before);
     }
     free_model(&m);
@@ -157,13 +170,15 @@ static void a_wrong_batch_is_told(void **state)
 static void votes_survive_what_is_not_finite(void **state)
 {
     for (int zero = 0; zero < 2; zero++) {
-        model m = model_of((setting){.accumulate = 4, .hosts_of = 2, .zero = zero, .on_nan = zero ? LS_ON_NAN_SKIP : LS_ON_NAN_ABORT});
+        model m = model_of(
+            (setting){.accumulate = 4, .hosts_of = 2, .zero = zero, .on_nan = zero ? LS_ON_NAN_SKIP : LS_ON_NAN_ABORT});
         for (int step = 0; step < 4; step++) {
             ls_batch   batch = batch_of(&m, step);
             ls_metrics metrics;
             ls_tally   all;
             if (the_rank() == the_size() - 1) image[0] = NAN;
-            ls_status status = ls__trainer_step(m.trainer, &batch, &(ls_step_flags){.votes = 1u << step}, &all, &metrics);
+            ls_status status =
+                ls__trainer_step(m.trainer, &batch, &(ls_step_flags){.votes = 1u << step}, &all, &metrics);
             assert_int_equal(status, zero ? LS_OK : LS_ERR_DIVERGED);
             assert_int_equal(all.failed, 0);
             for (int v = 0; v < LS_VOTES; v++) assert_int_equal(all.votes[v], v == step ? the_size() : 0);
@@ -174,7 +189,8 @@ static void votes_survive_what_is_not_finite(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_hear_all_votes), cmocka_unit_test(a_failure_changes_nothing),
-                                       cmocka_unit_test(a_wrong_batch_is_told), cmocka_unit_test(votes_survive_what_is_not_finite)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_hear_all_votes), cmocka_unit_test(a_failure_changes_nothing),
+        cmocka_unit_test(a_wrong_batch_is_told), cmocka_unit_test(votes_survive_what_is_not_finite)};
     return run_on_ranks(argc, argv, tests);
 }

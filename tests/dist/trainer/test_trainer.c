@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 */
-/* One data-parallel step, end to end: on any number of ranks and micro-steps, with gradients in shared memory, by messages or both, the
- * parameters have the bits of one rank. */
+/* One data-parallel step, end to end: on any number of ranks and micro-steps, with gradients in shared memory, by
+ * messages or both, the parameters have the bits of one rank. */
 #include "tests/dist/mpi_test.h"
 
 #include <math.h>
@@ -20,20 +20,21 @@ static void fill(int64_t step, int64_t first, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
         label[i] = (int32_t)((first + i + step) % CLASSES);
-        for (int k = 0; k < IN; k++) image[i * IN + k] = sinf((float)((first + i) * 7 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
+        for (int k = 0; k < IN; k++)
+            image[i * IN + k] = sinf((float)((first + i) * 7 + k * 3 + step)) + (k % CLASSES == label[i] ? 1.0f : 0.0f);
     }
 }
 
 typedef struct setting {
-    int  shards, accumulate;
-    int  tied;      /* the hidden layer is used twice          */
-    bool short_end; /* every third batch has only 7 samples    */
-    float dropout;
-    bool  head;     /* the last use of the hidden layer's weight is the head, whose loss backward makes */
+    int                   shards, accumulate;
+    int                   tied;      /* the hidden layer is used twice          */
+    bool                  short_end; /* every third batch has only 7 samples    */
+    float                 dropout;
+    bool                  head; /* the last use of the hidden layer's weight is the head, whose loss backward makes */
     ls_shared_memory_mode window;
-    int            zero;
-    int64_t        bucket_bytes;
-    ls_overlap     overlap;
+    int                   zero;
+    int64_t               bucket_bytes;
+    ls_overlap            overlap;
 } setting;
 
 static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
@@ -41,35 +42,46 @@ static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
     ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *h = ls_relu(ls_linear(g, "in", x, 16));
     ls_trainer *t = NULL;
-    for (int i = 0; i < DEEP; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "deep%d", i), h, i < DEEP - 1 ? 32 : 16));
+    for (int i = 0; i < DEEP; i++)
+        h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "deep%d", i), h, i < DEEP - 1 ? 32 : 16));
     for (int i = 0; i <= s.tied; i++) h = ls_relu(ls_linear(g, "hidden", h, 16));
     if (s.dropout > 0) h = ls_dropout(h, .p = s.dropout);
     if (s.head) {
         ls_tensor *loss = ls_linear_cross_entropy(h, ls_param(g, "hidden.weight", (ls_init){0}, 16, 16), y);
         assert_ok(ls_trainer_new(&t, g, loss, .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
-                                .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap));
+                                 .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3,
+                                 .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window,
+                                 .overlap = s.overlap));
         return t;
     }
     ls_tensor *logits = ls_linear(g, "out", h, CLASSES);
-    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
-                            .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3, .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap, .logits = logits, .label = y));
+    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = c, .batch = BATCH, .shards = s.shards,
+                             .accumulate = s.accumulate, .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3,
+                             .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap,
+                             .logits = logits, .label = y));
     return t;
 }
 
 static uint64_t train(ls_comm *c, setting s, double *loss)
 {
-    ls_graph   *g = ls_graph_new();
-    ls_trainer *t = trainer_of(g, c, s);
-    ls_metrics  m = {0};
+    ls_graph   *g    = ls_graph_new();
+    ls_trainer *t    = trainer_of(g, c, s);
+    ls_metrics  m    = {0};
     ls_metrics  seen = {0};
     for (int step = 0; step < STEPS; step++) {
-        int64_t  rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
+        int64_t            rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
         ls_batch_partition share = ls_trainer_share(t, rows);
         fill(step, share.first, share.rows);
-        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = rows};
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {image, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = rows};
         if (step == 1) assert_ok(ls_trainer_eval(t, &batch, &seen));
         assert_ok(ls_trainer_step(t, &batch, &m));
-        if (step == 1 && !(s.dropout > 0)) assert_true(m.loss == seen.loss && m.weight == seen.weight); /* whoever makes the loss */
+        if (step == 1 && !(s.dropout > 0))
+            assert_true(m.loss == seen.loss && m.weight == seen.weight); /* whoever makes the loss */
         assert_int_equal(m.step, step + 1);
         assert_true(m.weight == (double)rows);
         assert_true(s.head || (m.accuracy >= 0 && m.accuracy <= 1));
@@ -77,7 +89,9 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
     }
     loss[1] = m.loss;
     size_t part;
-    assert_true(s.zero < 2 || s.bucket_bytes > 4096 || !ls__trainer_gradient_whole(t, &part) == (ls_comm_size(c) > 1 && s.accumulate == 1)); /* else nothing was tried */
+    assert_true(s.zero < 2 || s.bucket_bytes > 4096 ||
+                !ls__trainer_gradient_whole(t, &part) ==
+                    (ls_comm_size(c) > 1 && s.accumulate == 1)); /* else nothing was tried */
     uint64_t digest = ls_trainer_digest(t);
     ls_trainer_free(t);
     ls_graph_free(g);
@@ -86,9 +100,10 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
 
 static void same_bits_as_one_rank(void **state)
 {
-    static const setting settings[] = {{8, 1, 0, false, 0}, {8, 2, 0, false, 0},    {8, 1, 1, false, 0},    {16, 1, 0, true, 0},
-                                       {8, 1, 2, true, 0},  {8, 1, 0, true, 0.25f}, {16, 3, 1, true, 0.5f}, {4, 1, 0, false, 0},
-                                       {8, 1, 0, true, 0, true}, {16, 2, 0, true, 0.5f, true}, {8, 2, 1, false, 0, true}};
+    static const setting settings[] = {{8, 1, 0, false, 0},          {8, 2, 0, false, 0},      {8, 1, 1, false, 0},
+                                       {16, 1, 0, true, 0},          {8, 1, 2, true, 0},       {8, 1, 0, true, 0.25f},
+                                       {16, 3, 1, true, 0.5f},       {4, 1, 0, false, 0},      {8, 1, 0, true, 0, true},
+                                       {16, 2, 0, true, 0.5f, true}, {8, 2, 1, false, 0, true}};
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         ls_comm *self;
         double   one[2], many[2];
@@ -97,13 +112,16 @@ static void same_bits_as_one_rank(void **state)
         single.accumulate = 1;
         uint64_t expected = train(self, single, one);
         assert_true(one[1] < one[0]);
-        for (int hosts_of = the_size(); hosts_of >= 0 && (i < 3 || hosts_of == the_size()); hosts_of -= 2) { /* 0: by messages */
+        for (int hosts_of = the_size(); hosts_of >= 0 && (i < 3 || hosts_of == the_size());
+             hosts_of -= 2) { /* 0: by messages */
             setting s = settings[i];
             s.window  = hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
             for (int r = 0; r < the_size() && hosts_of; r++) comm->host[r] = r / hosts_of * hosts_of;
             for (s.zero = 0; s.zero < 3; s.zero++) {
                 s.bucket_bytes = s.zero == 1 ? 512 : s.zero ? 4096 : 16384;
-                s.overlap      = s.zero == 2 && hosts_of != the_size() && i % 3 ? i % 3 == 1 ? LS_OVERLAP_THREAD : LS_OVERLAP_OFF : LS_OVERLAP_POLL;
+                s.overlap      = s.zero == 2 && hosts_of != the_size() && i % 3
+                                     ? i % 3 == 1 ? LS_OVERLAP_THREAD : LS_OVERLAP_OFF
+                                     : LS_OVERLAP_POLL;
                 assert_true(expected == train(comm, s, many));
                 assert_true(one[0] == many[0] && one[1] == many[1]);
             }
@@ -119,12 +137,17 @@ static void options_are_checked(void **state)
         int64_t     batch;
         int         shards, accumulate;
         const char *says;
-    } table[] = {{0, 0, 0, "at least 1"}, {BATCH, 6, 0, "power of two"}, {4, 8, 0, "cannot be cut"}, {BATCH, 8, 9, "train.accumulate"}};
+    } table[] = {{0, 0, 0, "at least 1"},
+                 {BATCH, 6, 0, "power of two"},
+                 {4, 8, 0, "cannot be cut"},
+                 {BATCH, 8, 9, "train.accumulate"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_graph   *g = ls_graph_new();
         ls_trainer *t;
-        ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_input(g, "image", LS_F32, IN), CLASSES), ls_input(g, "label", LS_I32));
-        ls_status   status = ls_trainer_new(&t, g, loss, .comm = comm, .batch = table[i].batch, .shards = table[i].shards, .accumulate = table[i].accumulate);
+        ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_input(g, "image", LS_F32, IN), CLASSES),
+                                            ls_input(g, "label", LS_I32));
+        ls_status status = ls_trainer_new(&t, g, loss, .comm = comm, .batch = table[i].batch, .shards = table[i].shards,
+                                          .accumulate = table[i].accumulate);
         assert_int_equal(status, LS_ERR_USAGE);
         assert_non_null(strstr(ls_error_message(), table[i].says));
         ls_graph_free(g);
@@ -133,12 +156,17 @@ static void options_are_checked(void **state)
 
 static void evaluation_counts_every_sample(void **state)
 {
-    ls_graph   *g     = ls_graph_new();
-    ls_trainer *t     = trainer_of(g, comm, (setting){8, 1, 0, false, 0});
-    ls_batch_partition    share = ls_trainer_share(t, 13);
-    ls_metrics  m;
+    ls_graph          *g     = ls_graph_new();
+    ls_trainer        *t     = trainer_of(g, comm, (setting){8, 1, 0, false, 0});
+    ls_batch_partition share = ls_trainer_share(t, 13);
+    ls_metrics         m;
     fill(0, share.first, share.rows);
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = 13};
+    ls_batch batch = {.inputs      = 2,
+                      .name        = {"image", "label"},
+                      .data        = {image, label},
+                      .rows        = share.rows,
+                      .first       = share.first,
+                      .global_rows = 13};
     assert_ok(ls_trainer_eval(t, &batch, &m));
     assert_true(m.weight == 13);
     assert_true(m.loss > 0.5 && m.loss < 4);
@@ -151,9 +179,9 @@ static void tied_weights_cost_a_gradient(void **state)
 {
     ls_memory_line line[2][8];
     for (int tied = 0; tied < 2; tied++) {
-        ls_graph         *g = ls_graph_new();
-        ls_trainer       *t = trainer_of(g, comm, (setting){8, 1, tied, false, 0});
-        const ls_program *p = ls__trainer_program(t);
+        ls_graph         *g       = ls_graph_new();
+        ls_trainer       *t       = trainer_of(g, comm, (setting){8, 1, tied, false, 0});
+        const ls_program *p       = ls__trainer_program(t);
         size_t            reduced = 0;
         for (int i = 0; i < p->instrs; i++)
             if (strstr(p->instr[i].name, "all-reduce")) reduced += p->instr[i].count;
@@ -164,7 +192,8 @@ static void tied_weights_cost_a_gradient(void **state)
         ls_graph_free(g);
     }
     assert_string_equal(line[0][1].name, "gradients");
-    assert_true(line[1][0].planned == line[0][0].planned && (the_size() > 1 || line[1][2].planned == line[0][2].planned)); /* cut elsewhere */
+    assert_true(line[1][0].planned == line[0][0].planned &&
+                (the_size() > 1 || line[1][2].planned == line[0][2].planned)); /* cut elsewhere */
     assert_true(line[1][1].planned - line[0][1].planned >= (16 * 16 + 16) * sizeof(float));
 }
 
@@ -176,7 +205,8 @@ static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
     ls_trainer    *t;
     ls_tensor     *x = ls_input(g, "image", LS_F32, 256), *y = ls_input(g, "label", LS_I32);
     ls_tensor     *loss = ls_cross_entropy(ls_linear(g, "out", ls_relu(ls_linear(g, "in", x, 256)), 256), y);
-    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .window = window));
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f),
+                             .zero = zero, .window = window));
     int    n     = ls__trainer_memory(t, line);
     size_t bytes = 0;
     for (int i = 0; i < n; i++)
@@ -193,15 +223,19 @@ static void sharing_saves_memory(void **state)
     for (int zero = 0; zero < 2; zero++)
         for (int shared = 0; shared < 2; shared++) {
             ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
-            size_t         parts  = zero || shared ? (size_t)the_size() : 1, states = bytes_of(zero, window, "optimizer state"), values = bytes_of(zero, window, "parameters");
+            size_t parts = zero || shared ? (size_t)the_size() : 1, states = bytes_of(zero, window, "optimizer state"),
+                   values = bytes_of(zero, window, "parameters");
             assert_true(states <= 2 * all / parts + 8 * 4096 && states + 8 * 4096 >= 2 * all / parts);
-            if (shared && the_rank() > 0) assert_true(values == 0);
-            else assert_true(values >= all && values <= all + 8192);
+            if (shared && the_rank() > 0)
+                assert_true(values == 0);
+            else
+                assert_true(values >= all && values <= all + 8192);
         }
 }
 
 /* What takes memory, after some steps. */
-static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode window, int layers, int wide, int accumulate)
+static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode window, int layers, int wide,
+                              int accumulate)
 {
     ls_graph      *g = ls_graph_new();
     ls_memory_line line[8];
@@ -210,12 +244,18 @@ static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode 
     float         *x = calloc((size_t)(BATCH * wide), sizeof *x);
     assert_non_null(x);
     for (int i = 0; i < layers; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "layer%d", i), h, wide));
-    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .window = window,
-                            .accumulate = accumulate, .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
+    assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8,
+                             .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .window = window, .accumulate = accumulate,
+                             .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
     for (int step = 0; step < 3; step++) {
         ls_batch_partition share = ls_trainer_share(t, BATCH);
         for (int64_t i = 0; i < share.rows; i++) label[i] = 0;
-        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {x, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {x, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = BATCH};
         assert_ok(ls_trainer_step(t, &batch, NULL));
     }
     int which = ls__trainer_memory(t, line) - 1;
@@ -234,30 +274,38 @@ static void buckets_take_turns_in_memory(void **state)
     const size_t layer = (WIDE * WIDE + WIDE + LS_PARAM_ALIGN) * sizeof(float), whole = LAYERS * layer, page = 4096;
     for (int shared = 0; shared < 2; shared++) {
         ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
-        ls_memory_line all = line_of("gradients", 1, window, LAYERS, WIDE, 1), part = line_of("gradients", 2, window, LAYERS, WIDE, 1);
-        size_t         slots = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
-        assert_true(all.touched + page >= all.planned && part.touched <= part.planned && part.touched + 4 * page >= part.planned);
-        if (the_size() == 1) assert_true(part.planned == all.planned);
-        else assert_true(part.planned <= slots * FEW * layer + whole / (size_t)the_size() + LAYERS * 1024);
+        ls_memory_line        all    = line_of("gradients", 1, window, LAYERS, WIDE, 1),
+                       part          = line_of("gradients", 2, window, LAYERS, WIDE, 1);
+        size_t slots                 = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
+        assert_true(all.touched + page >= all.planned && part.touched <= part.planned &&
+                    part.touched + 4 * page >= part.planned);
+        if (the_size() == 1)
+            assert_true(part.planned == all.planned);
+        else
+            assert_true(part.planned <= slots * FEW * layer + whole / (size_t)the_size() + LAYERS * 1024);
         if (the_size() == 4) assert_true(2 * part.touched < all.touched);
-        assert_true(line_of("gradients", 2, window, 2, WIDE, 2).planned == line_of("gradients", 1, window, 2, WIDE, 2).planned); /* what is kept whole */
+        assert_true(line_of("gradients", 2, window, 2, WIDE, 2).planned ==
+                    line_of("gradients", 1, window, 2, WIDE, 2).planned); /* what is kept whole */
         for (int zero = 1; zero < 3; zero++) { /* a rank's share of Adam's two states, all of it used */
             ls_memory_line states = line_of("optimizer state", zero, window, LAYERS, WIDE, 1);
-            assert_true(states.planned <= 2 * whole / (size_t)the_size() + LAYERS * 2048 && states.touched + page >= states.planned && states.touched <= states.planned);
+            assert_true(states.planned <= 2 * whole / (size_t)the_size() + LAYERS * 2048 &&
+                        states.touched + page >= states.planned && states.touched <= states.planned);
         }
     }
 }
 
-/* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for the count. */
+/* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for
+ * the count. */
 static void check_skipped(int zero, ls_shared_memory_mode window)
 {
-    ls_graph   *g     = ls_graph_new();
-    ls_tensor  *x     = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
-    ls_tensor  *loss  = ls_cross_entropy(ls_linear(g, "out", x, CLASSES), y);
-    ls_batch_partition    share;
-    ls_trainer *t;
-    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f), .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero,
-                            .window = window, .bucket_bytes = 256));
+    ls_graph          *g = ls_graph_new();
+    ls_tensor         *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor         *loss = ls_cross_entropy(ls_linear(g, "out", x, CLASSES), y);
+    ls_batch_partition share;
+    ls_trainer        *t;
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f),
+                             .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero, .window = window,
+                             .bucket_bytes = 256));
     share = ls_trainer_share(t, BATCH);
     for (int step = 0; step < 13; step++) {
         ls_metrics m;
@@ -265,14 +313,24 @@ static void check_skipped(int zero, ls_shared_memory_mode window)
         bool       bad    = step == 2 || step >= 4;
         fill(step, share.first, share.rows);
         if (bad && the_rank() == the_size() - 1) image[IN * (share.rows - 1)] = NAN;
-        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {image, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = BATCH};
         assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
         assert_ok(ls_trainer_step(t, &batch, &m));
         assert_int_equal(m.step, step + 1);
         assert_true(m.skipped == bad && isfinite(m.grad_norm) == !bad);
         assert_true((ls_trainer_digest(t) == before) == bad);
     }
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+    ls_batch batch = {.inputs      = 2,
+                      .name        = {"image", "label"},
+                      .data        = {image, label},
+                      .rows        = share.rows,
+                      .first       = share.first,
+                      .global_rows = BATCH};
     assert_fails(ls_trainer_step(t, &batch, NULL), LS_ERR_DIVERGED, "the nine steps before");
     ls_trainer_free(t);
     ls_graph_free(g);
@@ -292,11 +350,17 @@ static void drift_is_found(void **state)
     ls_tensor  *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
     ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_linear(g, "in", x, 16), CLASSES), y);
     ls_trainer *t;
-    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f), .window = LS_SHARED_MEMORY_OFF, .check_every = 2));
+    assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f),
+                             .window = LS_SHARED_MEMORY_OFF, .check_every = 2));
     ls_batch_partition share = ls_trainer_share(t, BATCH);
-    int      param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
+    int                param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
     fill(0, share.first, share.rows);
-    ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+    ls_batch batch = {.inputs      = 2,
+                      .name        = {"image", "label"},
+                      .data        = {image, label},
+                      .rows        = share.rows,
+                      .first       = share.first,
+                      .global_rows = BATCH};
     for (int step = 0; step < 4; step++) assert_ok(ls_trainer_step(t, &batch, NULL));
     if (the_rank() == culprit) ls_params_get(ls_trainer_params(t), param, NULL, NULL, NULL)[7] += 1e-6f;
     assert_ok(ls_trainer_step(t, &batch, NULL));
@@ -318,7 +382,12 @@ static void plan_is_what_runs(void **state)
     for (int step = 0; step < 5; step++) {
         ls_batch_partition share = ls_trainer_share(t, BATCH);
         fill(step, share.first, share.rows);
-        ls_batch batch = {.inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = share.rows, .first = share.first, .global_rows = BATCH};
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {image, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = BATCH};
         assert_ok(ls_trainer_step(t, &batch, NULL));
         if (step == 1) allocations = ls_alloc_count();
     }
@@ -331,8 +400,14 @@ static void plan_is_what_runs(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank), cmocka_unit_test(options_are_checked),
-                                       cmocka_unit_test(evaluation_counts_every_sample), cmocka_unit_test(tied_weights_cost_a_gradient), cmocka_unit_test(sharing_saves_memory), cmocka_unit_test(buckets_take_turns_in_memory), cmocka_unit_test(plan_is_what_runs),
-                                       cmocka_unit_test(a_step_is_skipped), cmocka_unit_test(drift_is_found)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank),
+                                       cmocka_unit_test(options_are_checked),
+                                       cmocka_unit_test(evaluation_counts_every_sample),
+                                       cmocka_unit_test(tied_weights_cost_a_gradient),
+                                       cmocka_unit_test(sharing_saves_memory),
+                                       cmocka_unit_test(buckets_take_turns_in_memory),
+                                       cmocka_unit_test(plan_is_what_runs),
+                                       cmocka_unit_test(a_step_is_skipped),
+                                       cmocka_unit_test(drift_is_found)};
     return run_on_ranks(argc, argv, tests);
 }

@@ -10,13 +10,13 @@ static ls_status nothing(void *context, const ls_execution *run) { return LS_OK;
 
 /* A program with the instructions that begin the sums, as the trainer makes it. */
 typedef struct model {
-    ls_graph   *g;
-    ls_params  *params;
-    ls_program *p;
-    ls_bucket  *bucket;
-    int         n, begins[MOST];
-    ls_zero2_buffer    stage[MOST];
-    size_t      floats;
+    ls_graph       *g;
+    ls_params      *params;
+    ls_program     *p;
+    ls_bucket      *bucket;
+    int             n, begins[MOST];
+    ls_zero2_buffer stage[MOST];
+    size_t          floats;
 } model;
 
 static void sort_by_ready(const ls_program *p, ls_bucket *bucket, int n)
@@ -36,20 +36,22 @@ static void make(model *m, int layers, int uses, int64_t bytes)
 {
     *m           = (model){.g = ls_graph_new()};
     ls_tensor *h = ls_input(m->g, "x", LS_F32, WIDE), *y = ls_input(m->g, "y", LS_I32);
-    for (int i = 0; i < layers; i++) h = ls_relu(ls_linear(m->g, ls_arena_printf(m->g->arena, "layer%d", i), h, i % 3 ? WIDE : 2 * WIDE));
+    for (int i = 0; i < layers; i++)
+        h = ls_relu(ls_linear(m->g, ls_arena_printf(m->g->arena, "layer%d", i), h, i % 3 ? WIDE : 2 * WIDE));
     h = ls_linear(m->g, "last", h, WIDE);
     for (int i = 0; i <= uses; i++) h = ls_relu(ls_linear(m->g, "again", h, WIDE));
     ls_tensor *loss = ls_cross_entropy(h, y);
     assert_ok(ls__params_lay_out(&m->params, m->g));
     ls__params_tie(m->params, loss);
-    assert_ok(ls__program_new(&m->p, m->g, m->params, &(ls_program_options){.loss = loss, .max_rows = 8, .max_shards = 4}));
+    assert_ok(
+        ls__program_new(&m->p, m->g, m->params, &(ls_program_options){.loss = loss, .max_rows = 8, .max_shards = 4}));
     m->n = ls__buckets(m->params, bytes, 0, &m->bucket);
     assert_true(m->n < MOST);
     sort_by_ready(m->p, m->bucket, m->n);
     for (int i = 0; i < m->n; i++) {
         int at = ls__program_ready(m->p, m->bucket[i].offset, m->bucket[i].count);
-        assert_ok(
-            ls__program_insert(m->p, at, &(ls_instr){.kind = LS_INSTR_CALL, .name = "sum", .call = nothing, .context = &m->bucket[i]}));
+        assert_ok(ls__program_insert(
+            m->p, at, &(ls_instr){.kind = LS_INSTR_CALL, .name = "sum", .call = nothing, .context = &m->bucket[i]}));
     }
     for (int k = 0; k < m->p->instrs; k++)
         if (m->p->instr[k].call == nothing) m->begins[(ls_bucket *)m->p->instr[k].context - m->bucket] = k;
@@ -65,7 +67,8 @@ static void unmake(model *m)
 /* In floats that are not the header's. */
 static bool share_memory(const model *m, int i, int k)
 {
-    size_t from_i = m->stage[i].at ? m->stage[i].at : LS_PARAM_START, from_k = m->stage[k].at ? m->stage[k].at : LS_PARAM_START;
+    size_t from_i = m->stage[i].at ? m->stage[i].at : LS_PARAM_START,
+           from_k = m->stage[k].at ? m->stage[k].at : LS_PARAM_START;
     return from_i < m->stage[k].at + m->bucket[k].count && from_k < m->stage[i].at + m->bucket[i].count;
 }
 
@@ -81,7 +84,8 @@ static void check_places(const model *m)
             assert_true(i - k >= 3); /* two sums go on while a bucket is written */
             size_t between = 0;
             for (int b = k + 1; b < i; b++) between += m->bucket[b].count;
-            assert_true(m->bucket[i].count >= m->bucket[k].count || between >= m->bucket[k].count); /* a large sum is not waited for soon */
+            assert_true(m->bucket[i].count >= m->bucket[k].count ||
+                        between >= m->bucket[k].count); /* a large sum is not waited for soon */
             assert_true(m->begins[k] < ls__zero2_buffer_first(m->p, &m->bucket[i], m->begins[i]));
             last = k;
         }
@@ -140,7 +144,8 @@ static void gradients_move(void **state)
     ls__program_move_gradients(m.p, range, to, m.n);
     int folds = 0;
     for (int b = 0; b < m.p->buffers; b++)
-        assert_true(m.p->buffer[b].place != LS_PLACE_GRAD || m.p->buffer[b].offset + (size_t)ls__numel(m.p->buffer[b].tensor) <= m.floats);
+        assert_true(m.p->buffer[b].place != LS_PLACE_GRAD ||
+                    m.p->buffer[b].offset + (size_t)ls__numel(m.p->buffer[b].tensor) <= m.floats);
     for (int k = 0; k < m.p->instrs; k++) {
         const ls_instr *instr = &m.p->instr[k];
         if (instr->kind != LS_INSTR_FOLD) continue;

@@ -6,7 +6,10 @@
 static void sums_are_right(void **state)
 {
     for (int ranks = 2; ranks <= 3; ranks++) {
-        assert_int_equal(run(ranks == 2 ? "bench allreduce --bytes 4-16K --repeat 2" : "bench allreduce --bytes 4K --repeat 1", .ranks = ranks), 0);
+        assert_int_equal(
+            run(ranks == 2 ? "bench allreduce --bytes 4-16K --repeat 2" : "bench allreduce --bytes 4K --repeat 1",
+                .ranks = ranks),
+            0);
         const char *out   = text_of("out");
         int         sizes = ranks == 2 ? 7 : 1; /* 4, 16, 64, 256, 1K, 4K, 16K */
         assert_int_equal(count_of(out, " window "), sizes);

@@ -7,8 +7,11 @@
 
 static void each_way_has_its_line(void **state)
 {
-    static const char *const lines[] = {"computation alone", "of it backward", "sums alone", "MPI_Allreduce alone", "a step with MPI_Allreduce", "a step with the sums", "hidden: "};
-    static const char *const with[] = {"", "train.window=off train.bucket_bytes=65536", "train.window=off train.overlap=thread", "train.window=off train.overlap=off"};
+    static const char *const lines[] = {
+        "computation alone",         "of it backward",       "sums alone", "MPI_Allreduce alone",
+        "a step with MPI_Allreduce", "a step with the sums", "hidden: "};
+    static const char *const with[] = {"", "train.window=off train.bucket_bytes=65536",
+                                       "train.window=off train.overlap=thread", "train.window=off train.overlap=off"};
     for (size_t w = 0; w < sizeof with / sizeof *with; w++) {
         char command[512];
         snprintf(command, sizeof command, BENCH "%s", with[w]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: mpi
- * `lockstep explain --link` and `bench step --link`: the tables add up, slower links take longer, and what is wrong is said; and what
- * `lockstep explain` says of gradients that ranks divide. */
+ * `lockstep explain --link` and `bench step --link`: the tables add up, slower links take longer, and what is wrong is
+ * said; and what `lockstep explain` says of gradients that ranks divide. */
 #include "tests/launch/run_program.h"
 
 #define EXPLAIN "explain lenet5-digits data.train_count=200 --ranks 4 --steps 3 "
@@ -16,7 +16,8 @@ static double number_after(const char *text, const char *mark)
 /* The step's time, after a look at whether its parts are all of it. */
 static double step_of(const char *says)
 {
-    static const char *const parts[] = {"  forward   ", "  backward  ", "  sums and copies ", "  update    ", "  messages, waited "};
+    static const char *const parts[] = {"  forward   ", "  backward  ", "  sums and copies ", "  update    ",
+                                        "  messages, waited "};
     double                   sum = 0, step = number_after(says, "  step   ");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) sum += number_after(says, parts[i]);
     if (sum < step - 0.005 || sum > step + 0.005) fail_msg("the parts are %.3f ms, the step %.3f\n%s", sum, step, says);
@@ -27,10 +28,13 @@ static void a_step(void **state)
 {
     assert_int_equal(run(EXPLAIN "--link 100Mbit,1ms train.overlap=off"), 0);
     const char *says = text_of("out");
-    /* What is sent, of 11.77 bytes a us, less what is added up meanwhile, and some ms until the first and the last of it are there. */
-    double waits = number_after(says, "  messages, waited "), sent = number_after(says, "a rank sends ") * 1024, least = sent / (100e6 / 8 * 1448 / 1538) * 1e3;
+    /* What is sent, of 11.77 bytes a us, less what is added up meanwhile, and some ms until the first and the last of
+     * it are there. */
+    double waits = number_after(says, "  messages, waited "), sent = number_after(says, "a rank sends ") * 1024,
+           least = sent / (100e6 / 8 * 1448 / 1538) * 1e3;
     assert_true(sent > 1.5 * 61706 * 4);
-    if (waits < 0.95 * least || waits > 1.2 * least + 8) fail_msg("%.3f ms are waited, expected %.3f and some more", waits, least);
+    if (waits < 0.95 * least || waits > 1.2 * least + 8)
+        fail_msg("%.3f ms are waited, expected %.3f and some more", waits, least);
     assert_true(step_of(says) > waits);
     assert_int_equal(run(EXPLAIN "--link 100Mbit,1ms --png steps.png"), 0);
     says = text_of("out");
@@ -52,18 +56,23 @@ static void a_step(void **state)
 
 static void beside_a_real_one(void **state)
 {
-    assert_int_equal(run("bench step lenet5-digits data.train_count=200 train.window=off --steps 3 --link 1Gbit,20us", .ranks = 2), 0);
+    assert_int_equal(
+        run("bench step lenet5-digits data.train_count=200 train.window=off --steps 3 --link 1Gbit,20us", .ranks = 2),
+        0);
     assert_int_equal(count_of(text_of("out"), "in turns, "), 2);
 }
 
-/* Buckets take turns where that saves memory; where it does not, or cannot be, the gradients are whole, and a run says so, too. */
+/* Buckets take turns where that saves memory; where it does not, or cannot be, the gradients are whole, and a run says
+ * so, too. */
 static void divided_gradients(void **state)
 {
     static const char *const line = "explain ./deep.yaml --ranks 4 train.bucket_bytes=65536 train.zero=";
-    char  command[256];
-    FILE *recipe = fopen("deep.yaml", "w");
+    char                     command[256];
+    FILE                    *recipe = fopen("deep.yaml", "w");
     assert_non_null(recipe);
-    fputs("data: {path: digits, train_count: 640, test_count: 64}\noptim: {name: adamw}\nmodel:\n  layers:\n    - flatten\n", recipe);
+    fputs("data: {path: digits, train_count: 640, test_count: 64}\noptim: {name: adamw}\nmodel:\n  layers:\n    - "
+          "flatten\n",
+          recipe);
     for (int i = 0; i < 16; i++) fprintf(recipe, "    - linear: {name: hidden%d, out: 128}\n    - relu\n", i);
     fputs("    - linear: {name: out, out: 10}\n", recipe);
     fclose(recipe);
@@ -79,7 +88,8 @@ static void divided_gradients(void **state)
     snprintf(command, sizeof command, "%s2 train.accumulate=2", line);
     assert_int_equal(run(command), 0);
     assert_non_null(strstr(text_of("out"), "gradients are whole: with train.accumulate"));
-    assert_int_equal(run("train lenet5-digits data.train_count=128 data.test_count=64 train.epochs=1 train.zero=2", .ranks = 2), 0);
+    assert_int_equal(
+        run("train lenet5-digits data.train_count=128 data.test_count=64 train.epochs=1 train.zero=2", .ranks = 2), 0);
     assert_int_equal(count_of(text_of("err"), "gradients are whole: the largest buckets"), 1);
     assert_int_equal(run("explain ./deep.yaml --ranks 4 train.zero=2 --link 1Gbit,20us --steps 3"), 0);
     assert_true(step_of(text_of("out")) > 0);
@@ -87,7 +97,8 @@ static void divided_gradients(void **state)
 
 static void wrong_command_lines(void **state)
 {
-    static const char *const links[] = {"fast", "10Gbit", "10Gbit,", "10,20us", "-1Gbit,20us", "0Gbit,20us", "10Gbit,20", "10Gbit,20us,", "10Gbit,20us,1us,2", "10Gbit,20usx"};
+    static const char *const links[] = {"fast",       "10Gbit",    "10Gbit,",      "10,20us",           "-1Gbit,20us",
+                                        "0Gbit,20us", "10Gbit,20", "10Gbit,20us,", "10Gbit,20us,1us,2", "10Gbit,20usx"};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         char line[256];
         snprintf(line, sizeof line, EXPLAIN "--link %s", links[i]);
@@ -108,7 +119,8 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step), cmocka_unit_test(beside_a_real_one), cmocka_unit_test(divided_gradients), cmocka_unit_test(wrong_command_lines)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_step), cmocka_unit_test(beside_a_real_one),
+                                       cmocka_unit_test(divided_gradients), cmocka_unit_test(wrong_command_lines)};
     folder_enter();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     folder_leave();

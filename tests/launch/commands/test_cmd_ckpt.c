@@ -4,14 +4,15 @@
 /* lockstep ckpt; and runs that stop in time, save as often as a budget allows, and go on when they cannot save. */
 #include "tests/launch/train_runs.h"
 
-#define HAS(text, part)                                                                     \
-    do {                                                                                    \
-        if (!strstr((text), (part))) fail_msg("expected '%s' in\n%s", (part), (text));      \
+#define HAS(text, part)                                                                                                \
+    do {                                                                                                               \
+        if (!strstr((text), (part))) fail_msg("expected '%s' in\n%s", (part), (text));                                 \
     } while (0)
 
 static void make_run(void)
 {
-    if (!exists("reference")) assert_int_equal(run(RUN "run.dir=reference checkpoint.keep_last=0 checkpoint.writers=2", .ranks = 2), 0);
+    if (!exists("reference"))
+        assert_int_equal(run(RUN "run.dir=reference checkpoint.keep_last=0 checkpoint.writers=2", .ranks = 2), 0);
 }
 
 static void lists(void **state)
@@ -35,8 +36,11 @@ static void verifies(void **state)
     make_run();
     assert_int_equal(run("ckpt verify reference"), 0);
     assert_int_equal(count_of(text_of("out"), "  ok"), 14);
-    assert_int_equal(system("cp -r reference hurt && cd hurt/checkpoints && printf x | dd of=step-00000016/part-0001.h5 bs=1 seek=9000 conv=notrunc status=none && rm step-00000020/part-0000.h5 "
-                            "&& truncate -s 20 step-00000012/manifest.xxh64"), 0);
+    assert_int_equal(
+        system("cp -r reference hurt && cd hurt/checkpoints && printf x | dd of=step-00000016/part-0001.h5 bs=1 "
+               "seek=9000 conv=notrunc status=none && rm step-00000020/part-0000.h5 "
+               "&& truncate -s 20 step-00000012/manifest.xxh64"),
+        0);
     assert_int_equal(run("ckpt verify hurt"), 3);
     const char *out = text_of("out");
     assert_int_equal(count_of(out, "damaged: "), 3);
@@ -74,7 +78,8 @@ static void prunes(void **state)
     assert_int_equal(run("ckpt prune pruned --keep-last 2 --keep-every 8"), 0);
     assert_int_equal(count_of(text_of("out"), "removed "), 2);
     assert_false(exists("pruned/checkpoints/step-00000011") || exists("pruned/checkpoints/step-00000012"));
-    assert_true(exists("pruned/checkpoints/step-00000004") && exists("pruned/checkpoints/step-00000008") && exists("pruned/checkpoints/step-00000016"));
+    assert_true(exists("pruned/checkpoints/step-00000004") && exists("pruned/checkpoints/step-00000008") &&
+                exists("pruned/checkpoints/step-00000016"));
     assert_int_equal(run("ckpt prune pruned --no-best"), 0);
     assert_false(exists("pruned/checkpoints/step-00000004") || exists("pruned/checkpoints/step-00000020"));
     assert_true(exists("pruned/checkpoints/step-00000022"));
@@ -84,7 +89,7 @@ static void prunes(void **state)
     assert_true(exists("pruned/checkpoints/step-00000022"));
 }
 
-/* ---- stopping in time ---------------------------------------------------------------------------------------------- */
+/* ---- stopping in time -------------------------------------------------------------------------------------------- */
 
 #define LONG RUN "run.dir=timed train.epochs=100000 checkpoint.every=0 "
 
@@ -119,34 +124,52 @@ static void stops_before_its_time_is_over(void **state)
 
 static void the_second_interrupt_ends_it(void **state)
 {
-    int code = run_with("", (run_options){.program = "rm -rf timed; $P " LONG "& p=$!; while ! grep -q '\"step\":3,' timed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
-                                                     "kill -STOP $p; kill -INT $p; kill -CONT $p; kill -INT $p; wait $p"});
-    if (code != 130 && code != 75) fail_msg("expected 130, or 75 where it was quicker, found %d\n%s", code, text_of("err"));
+    int code = run_with(
+        "",
+        (run_options){.program =
+                          "rm -rf timed; $P " LONG
+                          "& p=$!; while ! grep -q '\"step\":3,' timed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
+                          "kill -STOP $p; kill -INT $p; kill -CONT $p; kill -INT $p; wait $p"});
+    if (code != 130 && code != 75)
+        fail_msg("expected 130, or 75 where it was quicker, found %d\n%s", code, text_of("err"));
 }
 
-/* ---- saving -------------------------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
-/* As often as the budget allows, at moments that the clock decides: more often with a larger one, and never with none; the bits are the same. */
+/* As often as the budget allows, at moments that the clock decides: more often with a larger one, and never with none;
+ * the bits are the same. */
 static void saves_within_a_budget(void **state)
 {
     make_reference();
-    assert_int_equal(run(RUN "run.dir=budget checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=1 checkpoint.keep_last=0"), 0);
+    assert_int_equal(
+        run(RUN "run.dir=budget checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=1 checkpoint.keep_last=0"),
+        0);
     must_be_like_reference("budget", "saved by a budget");
-    assert_int_equal(run(RUN "run.dir=budget --fresh data.train_count=13000 train.epochs=1 checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=1", .ranks = 2), 0);
-    assert_true(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\"") > 2); /* more than the one at the end of the epoch */
-    assert_int_equal(run(RUN "run.dir=budget --fresh checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=0", .ranks = 2), 0);
-    assert_int_equal(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\""), 2); /* at the ends of the epochs */
+    assert_int_equal(run(RUN "run.dir=budget --fresh data.train_count=13000 train.epochs=1 checkpoint.every=0 "
+                             "checkpoint.seconds=0 checkpoint.budget=1",
+                         .ranks = 2),
+                     0);
+    assert_true(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\"") >
+                2); /* more than the one at the end of the epoch */
+    assert_int_equal(
+        run(RUN "run.dir=budget --fresh checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=0", .ranks = 2), 0);
+    assert_int_equal(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\""),
+                     2); /* at the ends of the epochs */
     assert_int_equal(run(RUN "run.dir=budget --fresh checkpoint.background=false checkpoint.writers=2", .ranks = 3), 0);
     must_be_like_reference("budget", "saved in the foreground");
 }
 
-/* A folder that can be written again: what could not be saved is said once, the run goes on, and the end is as if nothing had happened. */
+/* A folder that can be written again: what could not be saved is said once, the run goes on, and the end is as if
+ * nothing had happened. */
 static void goes_on_when_it_cannot_save(void **state)
 {
     make_reference();
     const char *program = /* slow, so that the shell can follow */
-        "LOCKSTEP_FAULT=at=data,do=slow,ms=3 $P " RUN "run.dir=full checkpoint.every=1 & p=$!; while ! grep -q '\"step\":5,\"epoch\"' full/metrics.jsonl 2>/dev/null; do sleep 0.002; done; kill -STOP $p; "
-        "mv full/checkpoints full/away; touch full/checkpoints; kill -CONT $p; while ! grep -q '\"step\":14,\"epoch\"' full/metrics.jsonl; do sleep 0.002; done; kill -STOP $p; "
+        "LOCKSTEP_FAULT=at=data,do=slow,ms=3 $P " RUN
+        "run.dir=full checkpoint.every=1 & p=$!; while ! grep -q '\"step\":5,\"epoch\"' full/metrics.jsonl "
+        "2>/dev/null; do sleep 0.002; done; kill -STOP $p; "
+        "mv full/checkpoints full/away; touch full/checkpoints; kill -CONT $p; while ! grep -q '\"step\":14,\"epoch\"' "
+        "full/metrics.jsonl; do sleep 0.002; done; kill -STOP $p; "
         "rm full/checkpoints; mv full/away full/checkpoints; kill -CONT $p; wait $p";
     int code = run_with("", (run_options){.program = program});
     if (code) fail_msg("exit code %d\n%s", code, text_of("err"));

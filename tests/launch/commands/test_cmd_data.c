@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
  * timeout: 300
- * Where data come from: the cache, local copies, ranks that start together, a download that is not what it should be. */
+ * Where data come from: the cache, local copies, ranks that start together, a download that is not what it should be.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +63,8 @@ static void ranks_that_start_together_import_once(void **state)
     pid_t child[RANKS];
     setenv("LOCKSTEP_DATA", copies, 1);
     for (int r = 0; r < RANKS; r++)
-        if (!(child[r] = fork())) _exit(ls_data_resolve("mnist", NULL, path, sizeof path) == LS_OK && ls__data_there(path) ? 0 : 1);
+        if (!(child[r] = fork()))
+            _exit(ls_data_resolve("mnist", NULL, path, sizeof path) == LS_OK && ls__data_there(path) ? 0 : 1);
     for (int r = 0; r < RANKS; r++) {
         int how;
         assert_int_equal(waitpid(child[r], &how, 0), child[r]);
@@ -96,7 +98,7 @@ static void copies_that_are_not_mnist_are_not_fetched(void **state)
     unsetenv("LOCKSTEP_DATA");
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------- */
+/* ---- text -------------------------------------------------------------------------------------------------------- */
 
 static void put_text(const char *text)
 {
@@ -165,16 +167,18 @@ static void a_text_is_imported_by_its_tokenizer(void **state)
 /* What stands beside the files must be the tokenizer that made them. */
 static void another_tokenizer_is_found(void **state)
 {
-    char            file[FILES_PATH + 32], path[FILES_PATH + 32], other[FILES_PATH + 64];
-    const char     *const files[] = {file};
-    ls_dataset     *d;
-    ls_tokenizer   *t;
-    ls_dataset_info info;
+    char              file[FILES_PATH + 32], path[FILES_PATH + 32], other[FILES_PATH + 64];
+    const char *const files[] = {file};
+    ls_dataset       *d;
+    ls_tokenizer     *t;
+    ls_dataset_info   info;
     snprintf(file, sizeof file, "%s/words.txt", root);
     snprintf(path, sizeof path, "%s/words", root);
     snprintf(other, sizeof other, "%s/words/tokenizer.json", root);
     file_write(file, "abc abc abc abc", 15);
-    assert_int_equal(ls_import_text(&(ls_text_import){.files = 1, .file = files, .out = path, .tokenizer = "chars", .valid = 0.2, .shards = 1}), LS_OK);
+    assert_int_equal(ls_import_text(&(ls_text_import){
+                         .files = 1, .file = files, .out = path, .tokenizer = "chars", .valid = 0.2, .shards = 1}),
+                     LS_OK);
     assert_int_equal(ls_dataset_open(&d, path, "train"), LS_OK);
     info = ls_dataset_info_of(d);
     assert_int_equal(ls_tokenizer_bytes(&t), LS_OK);
@@ -188,12 +192,15 @@ static void another_tokenizer_is_found(void **state)
     ls_dataset_free(d);
 }
 
-/* A stand-in for curl that copies the file of that name from a folder (the last two arguments are output and address), if it is there. */
+/* A stand-in for curl that copies the file of that name from a folder (the last two arguments are output and address),
+ * if it is there. */
 static void put_downloader(const char *from)
 {
     char path[FILES_PATH + 32], text[2048];
     snprintf(path, sizeof path, "%s/curl", programs);
-    snprintf(text, sizeof text, "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nexec cp \"%s/$(basename \"$2\")\" \"$1\" 2>/dev/null\n", from);
+    snprintf(text, sizeof text,
+             "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nexec cp \"%s/$(basename \"$2\")\" \"$1\" 2>/dev/null\n",
+             from);
     file_write(path, text, strlen(text));
     chmod(path, 0777);
     snprintf(text, sizeof text, "%s:/usr/bin:/bin", programs);
@@ -278,5 +285,6 @@ int main(void)
         cmocka_unit_test(pictures_of_a_data_set),
         cmocka_unit_test(the_real_files_are_fetched), /* the last: left out without the files */
     };
-    return _cmocka_run_group_tests("launch.data", tests, sizeof tests / sizeof *tests - (data && *data ? 0 : 1), setup, teardown);
+    return _cmocka_run_group_tests("launch.data", tests, sizeof tests / sizeof *tests - (data && *data ? 0 : 1), setup,
+                                   teardown);
 }

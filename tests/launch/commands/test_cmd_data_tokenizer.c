@@ -48,7 +48,11 @@ static void keeps_what_it_learnt(void **state)
 
 static void says_what_is_wrong(void **state)
 {
-    static const struct { const char *arguments; int code; const char *text; } wrong[] = {
+    static const struct {
+        const char *arguments;
+        int         code;
+        const char *text;
+    } wrong[] = {
         {"data train-tokenizer empty made", 3, "empty: expected text, found none"},
         {"data train-tokenizer nowhere made", 3, "nowhere: No such file"},
         {"data train-tokenizer . made", 3, "cannot be read: Is a directory"},
@@ -64,7 +68,8 @@ static void says_what_is_wrong(void **state)
     write_text("text", "some text\n", 1);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(run(wrong[i].arguments), wrong[i].code);
-        if (!strstr(text_of("err"), wrong[i].text)) fail_msg("%s: '%s' is not in: %s", wrong[i].arguments, wrong[i].text, text_of("err"));
+        if (!strstr(text_of("err"), wrong[i].text))
+            fail_msg("%s: '%s' is not in: %s", wrong[i].arguments, wrong[i].text, text_of("err"));
     }
     assert_false(exists("made"));
     folder_leave();
@@ -72,6 +77,7 @@ static void says_what_is_wrong(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(learns_bpe), cmocka_unit_test(keeps_what_it_learnt), cmocka_unit_test(says_what_is_wrong)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(learns_bpe), cmocka_unit_test(keeps_what_it_learnt),
+                                       cmocka_unit_test(says_what_is_wrong)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

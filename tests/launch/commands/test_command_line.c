@@ -20,9 +20,9 @@ static char out[1 << 16], err[1 << 16];
 
 static void read_all(const char *path, char *text, size_t room)
 {
-    FILE  *in = fopen(path, "r");
+    FILE  *in    = fopen(path, "r");
     size_t bytes = in ? fread(text, 1, room - 1, in) : 0;
-    text[bytes] = 0;
+    text[bytes]  = 0;
     if (in) fclose(in);
     unlink(path);
 }
@@ -40,9 +40,9 @@ static int program(const char *before, const char *arguments)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-#define HAS(text, part)                                                                      \
-    do {                                                                                     \
-        if (!strstr(text, part)) fail_msg("expected '%s' in:\n%s", part, text);              \
+#define HAS(text, part)                                                                                                \
+    do {                                                                                                               \
+        if (!strstr(text, part)) fail_msg("expected '%s' in:\n%s", part, text);                                        \
     } while (0)
 
 static void test_help(void **state)
@@ -77,7 +77,8 @@ static void test_mistakes(void **state)
         {"", "expected a command", "lockstep --help"},
         {"trian", "unknown command 'trian'", "did you mean 'train'"},
         {"quux", "unknown command 'quux'", "lockstep --help"},
-        {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify", "lockstep data --help"},
+        {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify",
+         "lockstep data --help"},
         {"data inspct x", "unknown command of `lockstep data`: 'inspct'", "did you mean 'inspect'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
         {"recipes cat a b", "recipes cat: 'b' is one argument too many", NULL},
@@ -123,8 +124,9 @@ static void test_recipes(void **state)
 
 static void test_doctor(void **state)
 {
-    static const char *const lines[] = {"processor ", "instructions ", "caches ", "peak ", "matrix products ", "OpenBLAS ", "oneDNN ", "MPI ", "CUDA ", "HDF5 ",
-                                        "memory ", "disk ", "/dev/shm "};
+    static const char *const lines[] = {"processor ", "instructions ", "caches ",  "peak ", "matrix products ",
+                                        "OpenBLAS ",  "oneDNN ",       "MPI ",     "CUDA ", "HDF5 ",
+                                        "memory ",    "disk ",         "/dev/shm "};
     assert_int_equal(program("", "doctor"), 0);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) HAS(out, lines[i]);
     assert_null(strstr(out, " bad "));
@@ -164,7 +166,8 @@ static void test_args(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_help), cmocka_unit_test(test_mistakes), cmocka_unit_test(test_recipes),
-                                       cmocka_unit_test(test_doctor), cmocka_unit_test(test_args)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_help), cmocka_unit_test(test_mistakes),
+                                       cmocka_unit_test(test_recipes), cmocka_unit_test(test_doctor),
+                                       cmocka_unit_test(test_args)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
-/* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and bad input. */
+/* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and
+ * bad input. */
 #include "tests/launch/run_program.h"
 
 static char *read_all(const char *path)
@@ -36,8 +37,11 @@ static int set_up(void **state)
     for (int i = 0; i < 400; i++) fputs("the quick brown fox jumps over the lazy dog. ", f);
     fclose(f);
     f = fopen("small.yaml", "w");
-    fputs("data: {path: data, context: 48}\nmodel: {name: gpt, options: {layers: 1, heads: 2, width: 32, context: 48}}\n"
-          "train: {batch: 16, max_steps: 250, epochs: 0}\noptim: {name: adamw, lr: 0.01}\nschedule: {name: cosine, warmup: 20}\n", f);
+    fputs(
+        "data: {path: data, context: 48}\nmodel: {name: gpt, options: {layers: 1, heads: 2, width: 32, context: 48}}\n"
+        "train: {batch: 16, max_steps: 250, epochs: 0}\noptim: {name: adamw, lr: 0.01}\nschedule: {name: cosine, "
+        "warmup: 20}\n",
+        f);
     fclose(f);
     return run("data import text text data --tokenizer chars") || run("train small.yaml run.dir=r");
 }
@@ -50,7 +54,9 @@ static int tear_down(void **state)
 }
 
 #define GREEDY "generate r --prompt 'the quick' --max-tokens 150 --temperature 0"
-#define WARM "generate r --prompt 'the quick brown fox jumps over the lazy ' --max-tokens 150 --seed 5 --temperature 1.5 --top-k 8"
+#define WARM                                                                                                           \
+    "generate r --prompt 'the quick brown fox jumps over the lazy ' --max-tokens 150 --seed 5 --temperature 1.5 "      \
+    "--top-k 8"
 
 static void test_the_same_everywhere(void **state)
 {
@@ -102,7 +108,8 @@ static void test_bad_input(void **state)
         int         code;
         const char *message;
     } table[] = {
-        {"generate r --prompt 'the quick brown fox jumps over the lazy dog. the quick'", 2, "the prompt has 54 tokens, more than the 48"},
+        {"generate r --prompt 'the quick brown fox jumps over the lazy dog. the quick'", 2,
+         "the prompt has 54 tokens, more than the 48"},
         {"generate r --prompt 'THE'", 3, "U+0054"},
         {"generate r --prompt-file nothing", 2, "cannot read nothing"},
         {"generate r --prompt-file r", 2, "expected a file of at most"},
@@ -160,19 +167,27 @@ static void test_a_folder_that_is_no_run(void **state)
         {"rm hf/tokenizer.json; mkfifo hf/tokenizer.json", "hf/tokenizer.json: expected a file"},
         {"rm hf/tokenizer.json", "expected tokenizer.json, or vocab.json and merges.txt, found neither"},
         {"rm hf/model.safetensors", "expected a folder with model.safetensors"},
-        {"printf '\\000\\000\\300\\177' | dd of=hf/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - 4)) conv=notrunc 2> dd",
+        {"printf '\\000\\000\\300\\177' | dd of=hf/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - "
+         "4)) conv=notrunc 2> dd",
          "hf: 1 of the 32 values of 'transformer.ln_f.bias' are no numbers"},
         {"echo '{' > hf/config.json", "hf/config.json: it is no JSON"},
-        {"echo '{\"model_type\": \"llama\"}' > hf/config.json", "hf/config.json: expected vocab_size, found nothing; the model_type is 'llama'"},
+        {"echo '{\"model_type\": \"llama\"}' > hf/config.json",
+         "hf/config.json: expected vocab_size, found nothing; the model_type is 'llama'"},
         {"sed -i s/gelu_new/relu/ hf/config.json", "activation_function is \"relu\""},
-        {"sed -i 's/n_layer\": 1/n_layer\": \"1\"/' hf/config.json", "n_layer: expected a whole number from 1 to 2147483647, found \"1\""},
+        {"sed -i 's/n_layer\": 1/n_layer\": \"1\"/' hf/config.json",
+         "n_layer: expected a whole number from 1 to 2147483647, found \"1\""},
         {"sed -i 's/n_layer\": 1/n_layer\": 100000000/' hf/config.json", "hf/config.json: gpt.c:"},
         {"sed -i 's/n_head\": 2/n_head\": 3/' hf/config.json", "a width that is a multiple of heads"},
-        {"sed -i 's/n_positions\": 48/n_positions\": 2147483647/' hf/config.json", "parameters, but the safetensors files have"},
-        {"sed -i 's/n_positions\": 48/n_positions\": 49/' hf/config.json", "'transformer.wpe.weight' is 48 x 32, the model's is 49 x 32"},
-        {"sed -i 's/\"norm\": \"layer\"/\"norm\": \"x, dropout: 1\"/' hf/config.json", "norm: expected one of layer, rms, found 'x, dropout: 1'"},
-        {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json", "hf/config.json: a vocabulary of 1048577 tokens"},
-        {"seq 100 > many && $P data train-tokenizer --kind chars many hf", "hf: the tokenizer has 11 tokens, but the model's vocabulary (config.json) has 28"},
+        {"sed -i 's/n_positions\": 48/n_positions\": 2147483647/' hf/config.json",
+         "parameters, but the safetensors files have"},
+        {"sed -i 's/n_positions\": 48/n_positions\": 49/' hf/config.json",
+         "'transformer.wpe.weight' is 48 x 32, the model's is 49 x 32"},
+        {"sed -i 's/\"norm\": \"layer\"/\"norm\": \"x, dropout: 1\"/' hf/config.json",
+         "norm: expected one of layer, rms, found 'x, dropout: 1'"},
+        {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json",
+         "hf/config.json: a vocabulary of 1048577 tokens"},
+        {"seq 100 > many && $P data train-tokenizer --kind chars many hf",
+         "hf: the tokenizer has 11 tokens, but the model's vocabulary (config.json) has 28"},
     };
     (void)state;
     assert_int_equal(run(GREEDY), 0);
@@ -180,7 +195,8 @@ static void test_a_folder_that_is_no_run(void **state)
 #define COPY "rm -rf hf; mkdir hf; cp r/config.json r/model.safetensors r/tokenizer.json hf; "
     assert_int_equal(run("generate hf --prompt 'the quick' --max-tokens 150 --temperature 0", .before = COPY), 0);
     expect_text(text);
-    assert_int_equal(run("generate hf --prompt 'the quick' --max-tokens 150 --temperature 0 --no-cache", .ranks = 2), 0);
+    assert_int_equal(run("generate hf --prompt 'the quick' --max-tokens 150 --temperature 0 --no-cache", .ranks = 2),
+                     0);
     expect_text(text);
     free(text);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -195,9 +211,10 @@ static void test_a_folder_that_is_no_run(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_same_everywhere), cmocka_unit_test(test_it_writes_what_it_learned),
-                                       cmocka_unit_test(test_seeds_and_numbers), cmocka_unit_test(test_bad_input),
-                                       cmocka_unit_test(test_without_a_prompt), cmocka_unit_test(test_a_run_without_its_tokenizer),
-                                       cmocka_unit_test(test_a_folder_that_is_no_run)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_same_everywhere),    cmocka_unit_test(test_it_writes_what_it_learned),
+        cmocka_unit_test(test_seeds_and_numbers),      cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_without_a_prompt),       cmocka_unit_test(test_a_run_without_its_tokenizer),
+        cmocka_unit_test(test_a_folder_that_is_no_run)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

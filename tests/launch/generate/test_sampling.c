@@ -44,9 +44,12 @@ static void test_temperature(void **state)
 
 static void test_top_k(void **state)
 {
-    expect(&(ls_sampling){.temperature = 1, .top_k = 3, .top_p = 1, .seed = 3}, (bool[V]){false, true, true, false, false, true});
-    expect(&(ls_sampling){.temperature = 1, .top_k = 1, .top_p = 1, .seed = 3}, (bool[V]){false, true}); /* of equals, the lowest */
-    expect(&(ls_sampling){.temperature = 1, .top_k = 100, .top_p = 1, .seed = 3}, (bool[V]){true, true, true, true, true, true});
+    expect(&(ls_sampling){.temperature = 1, .top_k = 3, .top_p = 1, .seed = 3},
+           (bool[V]){false, true, true, false, false, true});
+    expect(&(ls_sampling){.temperature = 1, .top_k = 1, .top_p = 1, .seed = 3},
+           (bool[V]){false, true}); /* of equals, the lowest */
+    expect(&(ls_sampling){.temperature = 1, .top_k = 100, .top_p = 1, .seed = 3},
+           (bool[V]){true, true, true, true, true, true});
 }
 
 /* The probabilities are 0.38, 0.38, 0.14, 0.05, 0.03, 0.003. */
@@ -61,7 +64,8 @@ static void test_top_p(void **state)
 static void test_greedy(void **state)
 {
     ls_candidate room[V];
-    for (int64_t at = 0; at < 100; at++) assert_int_equal(ls_sample_token(&(ls_sampling){.top_p = 1, .seed = (uint64_t)at}, V, logits, at, room), 1);
+    for (int64_t at = 0; at < 100; at++)
+        assert_int_equal(ls_sample_token(&(ls_sampling){.top_p = 1, .seed = (uint64_t)at}, V, logits, at, room), 1);
 }
 
 static void test_a_pure_function(void **state)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: every kind of mistake has one clear message with its place; merging, writing and hashing agree with each other. */
+ * Recipes: every kind of mistake has one clear message with its place; merging, writing and hashing agree with each
+ * other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,7 +16,8 @@
 #include "launch/recipe/builtin_recipes.h"
 
 #define MODEL "model:\n  name: mlp\n"
-#define OVERRIDES(...) (int)(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)), (char *[]){__VA_ARGS__}
+#define OVERRIDES(...)                                                                                                 \
+    (int)(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *)), (char *[]) { __VA_ARGS__ }
 
 static ls_recipe *parse(const char *text, int overrides, char *const *override)
 {
@@ -25,7 +27,8 @@ static ls_recipe *parse(const char *text, int overrides, char *const *override)
     return r;
 }
 
-static void expect_error(const char *text, size_t bytes, int overrides, char *const *override, const char *part, const char *hint)
+static void expect_error(const char *text, size_t bytes, int overrides, char *const *override, const char *part,
+                         const char *hint)
 {
     ls_recipe *r;
     ls_status  status = ls_recipe_parse(&r, text, bytes, "r.yaml", overrides, override);
@@ -62,10 +65,12 @@ static const struct {
     {MODEL "wholly_unlike: 1\n", "unknown key 'wholly_unlike'", "lockstep recipes keys"},
     {MODEL "train:\n  batch: 1.5\n", "r.yaml:4:10: train.batch: expected a whole number", NULL},
     {MODEL "train:\n  batch: 0\n", "train.batch: expected a whole number of at least 1, found '0'", NULL},
-    {MODEL "train:\n  batch: 99999999999999999999\n", "train.batch: expected at most 1000000000, found '99999999999999999999'", NULL},
+    {MODEL "train:\n  batch: 99999999999999999999\n",
+     "train.batch: expected at most 1000000000, found '99999999999999999999'", NULL},
     {MODEL "optim:\n  lr: 1e30\n", "r.yaml:4:7: optim.lr: expected at most 1000000, found '1e30'", NULL},
     {MODEL "train:\n  reproducible: yes\n", "train.reproducible: expected true or false, found 'yes'", NULL},
-    {MODEL "train:\n  batch: 8\n  shards: 16\n", "r.yaml:5:11: train.shards: expected at most train.batch = 8, found 16", NULL},
+    {MODEL "train:\n  batch: 8\n  shards: 16\n",
+     "r.yaml:5:11: train.shards: expected at most train.batch = 8, found 16", NULL},
     {MODEL "train:\n  epochs: 0\n", "train.epochs: expected at least 1", NULL},
     {MODEL "train:\n  batch: 8\n  batch: 9\n", "r.yaml:5:3: the key 'batch' is given twice; first at r.yaml:4:3", NULL},
     {MODEL "train:\n  batch: 8\ntrain.batch: 9\n", "the key 'train.batch' is given twice", NULL},
@@ -83,27 +88,34 @@ static const struct {
     {MODEL "---\na: 1\n", "expected one document, found a second", NULL},
     {MODEL "? [a]\n: 1\n", "expected a key, found a list", NULL},
     {MODEL "schedule:\n  name: multistep\n", "schedule.name: multistep needs schedule.milestones", NULL},
-    {MODEL "schedule:\n  milestones: [20, 10]\n", "schedule.milestones: expected a list of at most 15 increasing", NULL},
+    {MODEL "schedule:\n  milestones: [20, 10]\n", "schedule.milestones: expected a list of at most 15 increasing",
+     NULL},
     {MODEL "schedule:\n  milestones: 20\n", "schedule.milestones: expected a list", NULL},
     {MODEL "optim:\n  groups: [{lr_scale: 1}]\n", "optim.groups[0]: expected the key params", NULL},
-    {MODEL "optim:\n  groups: [{params: a}, {params: b, lr_scal: 1}]\n", "optim.groups[1]: unknown key 'lr_scal'", "did you mean lr_scale"},
+    {MODEL "optim:\n  groups: [{params: a}, {params: b, lr_scal: 1}]\n", "optim.groups[1]: unknown key 'lr_scal'",
+     "did you mean lr_scale"},
     {MODEL "optim:\n  groups: [3]\n", "r.yaml:4:12: optim.groups[0]: expected a map", NULL},
     {MODEL "optim:\n  groups: [{params: a, lr_scale: x}]\n", "lr_scale: expected a number from 0", NULL},
     {"train:\n  batch: 8\n", "r.yaml: expected a model, found neither", NULL},
     {"model:\n  name: lenet\n", "model.name: expected one of", "did you mean 'lenet5'"},
     {"model:\n  name: mlp\n  layers: [relu]\n", "r.yaml:3:11: model.name and model.layers exclude each other", NULL},
-    {"model:\n  name: mlp\n  options: {hiden: 5}\n", "r.yaml:3:20: mlp has no attribute 'hiden'", "did you mean 'hidden'"},
+    {"model:\n  name: mlp\n  options: {hiden: 5}\n", "r.yaml:3:20: mlp has no attribute 'hiden'",
+     "did you mean 'hidden'"},
     {"model:\n  name: mlp\n  options: {classes: 3}\n", "mlp: classes is no option", "set model.classes"},
     {"model:\n  name: mlp\n  options: {hidden: x}\n", "mlp: hidden: expected a whole number, found 'x'", NULL},
     {"model:\n  layers: [relu]\n  options: {hidden: 5}\n", "only a model given by model.name has options", NULL},
     {"model:\n  layers: relu\n", "model.layers: expected a list", NULL},
     {"model:\n  layers:\n    - relux\n", "r.yaml:3:7: there is no layer 'relux'", "did you mean 'relu'"},
     {"model:\n  layers:\n    - cross_entropy\n", "'cross_entropy' takes 2 inputs", NULL},
-    {"model:\n  layers:\n    - linear: {out: 3, nam: a}\n", "r.yaml:3:29: linear has no attribute 'nam'", "did you mean 'name'"},
-    {"model:\n  layers:\n    - linear: {out: three}\n", "r.yaml:3:21: linear: out: expected a whole number, found 'three'", NULL},
+    {"model:\n  layers:\n    - linear: {out: 3, nam: a}\n", "r.yaml:3:29: linear has no attribute 'nam'",
+     "did you mean 'name'"},
+    {"model:\n  layers:\n    - linear: {out: three}\n",
+     "r.yaml:3:21: linear: out: expected a whole number, found 'three'", NULL},
     {"model:\n  layers:\n    - linear: {no_bias: 1}\n", "no_bias: expected true or false", NULL},
-    {"model:\n  layers:\n    - linear: {out: 3, weight_init: kaiming_norm}\n", "weight_init: expected kaiming_normal", NULL},
-    {"model:\n  layers:\n    - linear: {out: 3, weight_init: {stdd: 1}}\n", "linear has no attribute 'weight_init.stdd'", NULL},
+    {"model:\n  layers:\n    - linear: {out: 3, weight_init: kaiming_norm}\n", "weight_init: expected kaiming_normal",
+     NULL},
+    {"model:\n  layers:\n    - linear: {out: 3, weight_init: {stdd: 1}}\n",
+     "linear has no attribute 'weight_init.stdd'", NULL},
     {"model:\n  layers:\n    - linear: {out: [3, [4]]}\n", "expected a value for out, found a list", NULL},
     {"model:\n  layers:\n    - linear: {out: }\n", "expected a value for out, found nothing", NULL},
     {"model:\n  layers:\n    - reshape: {dims: [a]}\n", "reshape: dims: expected up to 6 whole numbers", NULL},
@@ -122,8 +134,9 @@ static void test_bad_texts(void **state)
 static void test_bad_bytes(void **state)
 {
     expect_error("model:\n  n\xff: 1\n", 14, 0, NULL, "r.yaml:2:4: expected UTF-8 text, found the byte 0xff", NULL);
-    expect_error("a: \xed\xa0\x80", 6, 0, NULL, "r.yaml:1:4: expected UTF-8 text, found the byte 0xed", NULL); /* a lone surrogate */
-    expect_error("a: \xc0\xaf", 5, 0, NULL, "found the byte 0xc0", NULL);                                      /* overlong          */
+    expect_error("a: \xed\xa0\x80", 6, 0, NULL, "r.yaml:1:4: expected UTF-8 text, found the byte 0xed",
+                 NULL);                                                   /* a lone surrogate */
+    expect_error("a: \xc0\xaf", 5, 0, NULL, "found the byte 0xc0", NULL); /* overlong          */
     expect_error("a: b\0c", 6, 0, NULL, "r.yaml:1:5: expected UTF-8 text, found the byte 0x00", NULL);
     expect_error("a: \"\\0\"", 7, 0, NULL, "a zero byte", NULL);
     size_t bytes = 300 << 10;
@@ -159,24 +172,28 @@ static void test_bad_overrides(void **state)
         {"train.shards=1000", "command line: train.shards: expected at most train.batch", NULL},
         {"model.layers=[relu, relux]", "there is no layer 'relux'", NULL},
         {"model.layers=[[relu]]", "command line: model.layers=[[relu]]: [0]: expected a layer", NULL},
-        {"model.options={hidden: x}", "command line: model.options={hidden: x}: mlp: hidden: expected a whole number", NULL},
+        {"model.options={hidden: x}", "command line: model.options={hidden: x}: mlp: hidden: expected a whole number",
+         NULL},
         {"schedule.name=cosin", "expected one of constant", "did you mean 'cosine'"},
         {"train.seed=\xff", "expected", NULL},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) expect_error(MODEL, strlen(MODEL), 1, (char *const *)&cases[i].word, cases[i].part, cases[i].hint);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        expect_error(MODEL, strlen(MODEL), 1, (char *const *)&cases[i].word, cases[i].part, cases[i].hint);
 }
 
 /* ---- what is read ------------------------------------------------------------------------------------------------ */
 
 static void test_values(void **state)
 {
-    ls_recipe *r = parse(MODEL "  options: {hidden: 32}\n"
-                               "data:\n  path: /a b/c\n"
-                               "train: {batch: 16, reproducible: false}\n"
-                               "optim:\n  name: rmsprop\n  lr: 1e-3\n  weight_decay: 0.5\n  centered: true\n"
-                               "  groups:\n    - {params: '*.bias', weight_decay: 0}\n    - {params: 'fc1.*', lr_scale: 0.5}\n"
-                               "schedule:\n  name: multistep\n  milestones: [5, 10, 20]\n",
-                         OVERRIDES("train.batch=32", "optim.lr=0.25", "train.batch=64", "model.options={layers: 3}", "run.dir=/tmp/x=y: z"));
+    ls_recipe *r =
+        parse(MODEL "  options: {hidden: 32}\n"
+                    "data:\n  path: /a b/c\n"
+                    "train: {batch: 16, reproducible: false}\n"
+                    "optim:\n  name: rmsprop\n  lr: 1e-3\n  weight_decay: 0.5\n  centered: true\n"
+                    "  groups:\n    - {params: '*.bias', weight_decay: 0}\n    - {params: 'fc1.*', lr_scale: 0.5}\n"
+                    "schedule:\n  name: multistep\n  milestones: [5, 10, 20]\n",
+              OVERRIDES("train.batch=32", "optim.lr=0.25", "train.batch=64", "model.options={layers: 3}",
+                        "run.dir=/tmp/x=y: z"));
     assert_string_equal(r->name, "r");
     assert_string_equal(r->run.name, "r");
     assert_string_equal(r->run.dir, "/tmp/x=y: z");
@@ -209,7 +226,8 @@ static void test_values(void **state)
     assert_string_equal(r->model.name, "mlp");
     assert_int_equal(r->model.layers, 0);
     ls_recipe_free(r);
-    r = parse("model: {name: gpt, options: {layers: 2, heads: 2}}", OVERRIDES("model.options.layers=6", "model.options.position=rotary"));
+    r = parse("model: {name: gpt, options: {layers: 2, heads: 2}}",
+              OVERRIDES("model.options.layers=6", "model.options.position=rotary"));
     assert_int_equal(r->model.options.attributes, 3);
     for (int i = 0; i < 3; i++) {
         const ls_recipe_attribute *a = &r->model.options.attribute[i];
@@ -227,9 +245,9 @@ static void test_values(void **state)
 
 static void assert_round_trip(const ls_recipe *r)
 {
-    char  *text = NULL;
+    char  *text  = NULL;
     size_t bytes = 0;
-    FILE  *out = open_memstream(&text, &bytes);
+    FILE  *out   = open_memstream(&text, &bytes);
     ls_recipe_print(r, out);
     fclose(out);
     ls_recipe *again;
@@ -244,7 +262,8 @@ static void assert_round_trip(const ls_recipe *r)
 static void test_round_trip(void **state)
 {
     ls_recipe *r = parse("model:\n  layers:\n    - flatten\n"
-                         "    - linear: {name: \"a \\\"b\\\" \\\\ \\x01 ä\", out: 10, no_bias: true, weight_init: {kind: normal, std: 0.02}}\n"
+                         "    - linear: {name: \"a \\\"b\\\" \\\\ \\x01 ä\", out: 10, no_bias: true, weight_init: "
+                         "{kind: normal, std: 0.02}}\n"
                          "    - relu:\n"
                          "run: {name: 'ünï: code # no', dir: \"tab\\there\"}\n"
                          "optim:\n  lr: 0.1\n  groups: [{params: '*.bias', lr_scale: 0.3333}]\n"
@@ -272,13 +291,35 @@ static void hash_with(char *override, char hash[33], char full[33])
 
 static void test_hash(void **state)
 {
-    static char *const decide[] = {"optim.lr=0.3", "train.batch=65", "train.seed=2", "train.shards=4", "train.reproducible=false", "data.seed=7",
-                                   "model.options={hidden: 9}", "model.layers=[relu]", "schedule.warmup=3", "train.label_smoothing=0.1",
-                                   "optim.groups=[{params: a}]", "model.name=lenet5", "data.path=x", "model.pretrained=x"};
-    static char *const indifferent[] = {"run.dir=x", "run.name=x", "log.every=3", "train.epochs=99", "train.max_steps=7", "checkpoint.every=3",
-                                        "checkpoint.keep_last=1", "device=cuda", "eval.every=2", "eval.batch=3", "train.bucket_bytes=4096", "train.accumulate=2",
-                                        "train.window=off", "watchdog.floor_s=5"};
-    char base[33], base_full[33], hash[33], full[33];
+    static char *const decide[]      = {"optim.lr=0.3",
+                                        "train.batch=65",
+                                        "train.seed=2",
+                                        "train.shards=4",
+                                        "train.reproducible=false",
+                                        "data.seed=7",
+                                        "model.options={hidden: 9}",
+                                        "model.layers=[relu]",
+                                        "schedule.warmup=3",
+                                        "train.label_smoothing=0.1",
+                                        "optim.groups=[{params: a}]",
+                                        "model.name=lenet5",
+                                        "data.path=x",
+                                        "model.pretrained=x"};
+    static char *const indifferent[] = {"run.dir=x",
+                                        "run.name=x",
+                                        "log.every=3",
+                                        "train.epochs=99",
+                                        "train.max_steps=7",
+                                        "checkpoint.every=3",
+                                        "checkpoint.keep_last=1",
+                                        "device=cuda",
+                                        "eval.every=2",
+                                        "eval.batch=3",
+                                        "train.bucket_bytes=4096",
+                                        "train.accumulate=2",
+                                        "train.window=off",
+                                        "watchdog.floor_s=5"};
+    char               base[33], base_full[33], hash[33], full[33];
     hash_with(NULL, base, base_full);
     assert_int_equal(strlen(base), 32);
     for (size_t i = 0; i < sizeof decide / sizeof *decide; i++) {
@@ -299,7 +340,7 @@ static void test_hash(void **state)
 static void test_files(void **state)
 {
     char       folder[] = "/tmp/lockstep-recipe-XXXXXX", path[128];
-    ls_recipe *r = parse(MODEL, OVERRIDES("optim.lr=0.5")), *again;
+    ls_recipe *r        = parse(MODEL, OVERRIDES("optim.lr=0.5")), *again;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/recipe.yaml", folder);
     assert_int_equal(ls_recipe_write(r, path), LS_OK);
@@ -350,7 +391,8 @@ static void test_build(void **state)
             assert_int_equal(ls_recipe_context(r, &context), LS_OK);
             ls_tensor *x = ls_input(g, "tokens", LS_I32, context), *y = ls_input(g, "target", LS_I32, context);
             logits = NULL;
-            if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK) fail_msg("%s: %s", t->name, ls_error_message());
+            if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK)
+                fail_msg("%s: %s", t->name, ls_error_message());
         } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28), 10, &logits) != LS_OK)
             fail_msg("%s: %s", t->name, ls_error_message());
         if (logits) {
@@ -360,7 +402,9 @@ static void test_build(void **state)
         ls_recipe_free(r);
         ls_graph_free(g);
     }
-    r = parse("model:\n  layers:\n    - flatten\n    - linear: {out: 7}\n    - relu\n    - linear:\n        out: 10\n        no_bias: true\n", 0, NULL);
+    r = parse("model:\n  layers:\n    - flatten\n    - linear: {out: 7}\n    - relu\n    - linear:\n        out: 10\n  "
+              "      no_bias: true\n",
+              0, NULL);
     ls_graph *g = ls_graph_new();
     assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), 10, &logits), LS_OK);
     ls_params *params;
@@ -376,7 +420,8 @@ static void test_build(void **state)
     assert_non_null(strstr(ls_error_message(), "r.yaml:6:7: the model ends with the shape B x 10, expected B x 11"));
     ls_graph_free(g);
     ls_recipe_free(r);
-    r = parse("model: {layers: [reshape: {dims: [2, -1]}, permute: {order: [1, 0]}, flatten, linear: {out: 10}]}", 0, NULL);
+    r = parse("model: {layers: [reshape: {dims: [2, -1]}, permute: {order: [1, 0]}, flatten, linear: {out: 10}]}", 0,
+              NULL);
     g = ls_graph_new();
     assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), 10, &logits), LS_OK);
     assert_round_trip(r);
@@ -403,9 +448,10 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_bad_bytes), cmocka_unit_test(test_bad_overrides),
+        cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_bad_bytes),  cmocka_unit_test(test_bad_overrides),
         cmocka_unit_test(test_values),    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_files),     cmocka_unit_test(test_embedded),     cmocka_unit_test(test_build),     cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_files),     cmocka_unit_test(test_embedded),   cmocka_unit_test(test_build),
+        cmocka_unit_test(test_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

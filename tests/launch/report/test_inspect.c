@@ -2,15 +2,17 @@
  * labels: io
  * leaks: foreign (fontconfig)
  * timeout: 300
- * What `lockstep explain` shows of attention, positions and scores: what is computed, the pictures, and what can be wrong. */
+ * What `lockstep explain` shows of attention, positions and scores: what is computed, the pictures, and what can be
+ * wrong. */
 #include "tests/launch/run_program.h"
 
 #include <math.h>
 
 #include "launch/report/inspect.h"
 
-static const char *const model = "data: {path: ./data, context: 24}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 24%s}}\n"
-                                 "train: {batch: 8, max_steps: 4, epochs: 0}\noptim: {name: adamw, lr: 0.01}\n";
+static const char *const model =
+    "data: {path: ./data, context: 24}\nmodel: {name: gpt, options: {layers: 2, heads: 2, width: 16, context: 24%s}}\n"
+    "train: {batch: 8, max_steps: 4, epochs: 0}\noptim: {name: adamw, lr: 0.01}\n";
 
 static void write_recipe(const char *path, const char *options)
 {
@@ -41,24 +43,24 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what is computed --------------------------------------------------------------------------------------------- */
+/* ---- what is computed -------------------------------------------------------------------------------------------- */
 
 enum { N = 12, VOCABULARY = 30 };
 
 typedef struct small {
-    ls_arena      *memory;
-    ls_recipe     *recipe;
-    ls_graph      *g;
-    ls_params     *params;
-    const ls_attention_map  *map;
-    int            layers;
+    ls_arena               *memory;
+    ls_recipe              *recipe;
+    ls_graph               *g;
+    ls_params              *params;
+    const ls_attention_map *map;
+    int                     layers;
 } small;
 
 static small small_of(const char *recipe)
 {
-    small              s = {0};
-    ls_tensor         *logits;
-    int32_t            tokens[N];
+    small      s = {0};
+    ls_tensor *logits;
+    int32_t    tokens[N];
     assert_int_equal(ls_isa_init(), LS_OK);
     assert_int_equal(ls_arena_new(&s.memory, "test"), LS_OK);
     assert_int_equal(ls_recipe_load(&s.recipe, recipe, 0, NULL), LS_OK);
@@ -96,7 +98,8 @@ static void rows_of_maps_sum_to_one(void **state)
             }
             assert_true(fabs(sum - 1) < 1e-5);
             /* The weights are those of the scores that come with them. */
-            for (int64_t k = 0; k <= r % N; k++) top += exp((double)(m->scale * (m->scores[r * N + k] - m->scores[r * N])));
+            for (int64_t k = 0; k <= r % N; k++)
+                top += exp((double)(m->scale * (m->scores[r * N + k] - m->scores[r * N])));
             assert_true(fabs((double)m->weights[r * N] - 1 / top) < 1e-4);
         }
     }
@@ -110,7 +113,8 @@ static void the_scale_is_an_option(void **state)
     small with = small_of("./learned.yaml"), without = small_of("./unscaled.yaml");
     assert_true(fabs((double)with.map[0].scale - 1 / sqrt(8)) < 1e-6);
     assert_true(without.map[0].scale == 1);
-    assert_memory_equal(with.map[0].scores, without.map[0].scores, 2 * N * N * sizeof(float)); /* the same before they are scaled */
+    assert_memory_equal(with.map[0].scores, without.map[0].scores,
+                        2 * N * N * sizeof(float)); /* the same before they are scaled */
     small_free(&with);
     small_free(&without);
 }
@@ -148,7 +152,7 @@ static void scores_of_known_statistics(void **state)
     (void)state;
     ls_arena      *memory;
     ls_score_stats s;
-    const float    two[]  = {1, 1, 3, -1}; /* rows of two scores: even, and 4 apart */
+    const float    two[] = {1, 1, 3, -1}; /* rows of two scores: even, and 4 apart */
     const float   *random;
     assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
     assert_int_equal(ls_score_measure(two, 1, 2, 0.5f, false, memory, &s), LS_OK);
@@ -167,7 +171,7 @@ static void scores_of_known_statistics(void **state)
     ls_arena_free(memory);
 }
 
-/* ---- the pictures ------------------------------------------------------------------------------------------------- */
+/* ---- the pictures ------------------------------------------------------------------------------------------------ */
 
 static void picture_size(const char *path, int *width, int *height)
 {
@@ -210,7 +214,8 @@ static void the_pictures(void **state)
     assert_int_equal(pictures_in("r/report.html"), 1);
     assert_int_equal(run("explain r --attention 'the quick brown fox' --png other.png"), 0);
     picture_size("other.png", &wide, &high);
-    assert_true(width > 15 * 20 * 2 && height > 15 * 20 * 2 && wide != width); /* two layers of two heads, 15 tokens of at least 20 pixels */
+    assert_true(width > 15 * 20 * 2 && height > 15 * 20 * 2 &&
+                wide != width); /* two layers of two heads, 15 tokens of at least 20 pixels */
     assert_int_equal(pictures_in("r/report.html"), 1);
     assert_int_equal(run("explain r --positions"), 0);
     assert_int_equal(run("explain r --scores"), 0);
@@ -227,7 +232,7 @@ static void the_pictures(void **state)
     assert_int_equal(pictures_in("r/report.html"), 0);
 }
 
-/* ---- what can be wrong -------------------------------------------------------------------------------------------- */
+/* ---- what can be wrong ------------------------------------------------------------------------------------------- */
 
 static void bad_input(void **state)
 {
@@ -249,19 +254,25 @@ static void bad_input(void **state)
         {"explain lenet5-digits --positions", 2, "expected a model of language, found one of pictures"},
         {"explain p --attention the", 2, "expected a model of language, found one of pictures"},
     };
-    assert_int_equal(run("train lenet5-digits data.train_count=40 data.test_count=10 train.batch=8 train.epochs=1 run.dir=p"), 0);
+    assert_int_equal(
+        run("train lenet5-digits data.train_count=40 data.test_count=10 train.batch=8 train.epochs=1 run.dir=p"), 0);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int   code = run(cases[i].arguments);
         char *text = read_all("err");
-        if (code != cases[i].code || !strstr(text, cases[i].says)) fail_msg("%s: exit code %d, expected %d; expected '%s' in: %s", cases[i].arguments, code, cases[i].code, cases[i].says, text);
+        if (code != cases[i].code || !strstr(text, cases[i].says))
+            fail_msg("%s: exit code %d, expected %d; expected '%s' in: %s", cases[i].arguments, code, cases[i].code,
+                     cases[i].says, text);
         free(text);
     }
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_maps_sum_to_one), cmocka_unit_test(the_scale_is_an_option),
-                                       cmocka_unit_test(positions_are_what_they_should_be), cmocka_unit_test(scores_of_known_statistics),
-                                       cmocka_unit_test(the_pictures), cmocka_unit_test(bad_input)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_maps_sum_to_one),
+                                       cmocka_unit_test(the_scale_is_an_option),
+                                       cmocka_unit_test(positions_are_what_they_should_be),
+                                       cmocka_unit_test(scores_of_known_statistics),
+                                       cmocka_unit_test(the_pictures),
+                                       cmocka_unit_test(bad_input)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -55,12 +55,12 @@ static void write_metrics(int steps)
     for (int i = 1; i <= steps; i++) {
         double part = (double)i / steps, noise = 1 + 0.5 * ((double)(rand_r(&seed) % 1000) / 1000 - 0.5);
         assert_int_equal(ls_events_write(e, "{s:s, s:i, s:f, s:f, s:f}", "event", "step", "step", i, "loss",
-                                         (2.3 * exp(-9 * part) + 0.02 + 0.02 * (1 - part)) * noise, "lr", 0.05 * (1 + cos(3.14159 * part)),
-                                         "samples_per_s", 11800 + 900 * (noise - 1)),
+                                         (2.3 * exp(-9 * part) + 0.02 + 0.02 * (1 - part)) * noise, "lr",
+                                         0.05 * (1 + cos(3.14159 * part)), "samples_per_s", 11800 + 900 * (noise - 1)),
                          LS_OK);
         if (i % ((steps + 7) / 8) == 0 || i == steps)
-            assert_int_equal(ls_events_write(e, "{s:s, s:i, s:f, s:f}", "event", "eval", "step", i, "loss", 0.4 * exp(-4 * part) + 0.03, "accuracy",
-                                             0.99 - 0.09 * exp(-5 * part)),
+            assert_int_equal(ls_events_write(e, "{s:s, s:i, s:f, s:f}", "event", "eval", "step", i, "loss",
+                                             0.4 * exp(-4 * part) + 0.03, "accuracy", 0.99 - 0.09 * exp(-5 * part)),
                              LS_OK);
     }
     ls_events_close(e);

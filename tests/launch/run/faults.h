@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs with a fault (LOCKSTEP_FAULT, dist/health/fault_injection.c) on one of three ranks: they end by themselves, within a second of the deadline, with one
- * line that says who, where and why, the right exit code, crash files, and no process left.  A row of the table is a fault. */
+ * Runs with a fault (LOCKSTEP_FAULT, dist/health/fault_injection.c) on one of three ranks: they end by themselves,
+ * within a second of the deadline, with one line that says who, where and why, the right exit code, crash files, and no
+ * process left.  A row of the table is a fault. */
 #ifndef LS_TESTS_LAUNCH_RUN_FAULTS_H
 #define LS_TESTS_LAUNCH_RUN_FAULTS_H
 
@@ -13,7 +14,9 @@
 
 #include "tests/launch/run_program.h"
 
-#define FAULTY "train lenet5-digits data.train_count=600 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 checkpoint.every=4 watchdog.floor_s=3 run.dir="
+#define FAULTY                                                                                                         \
+    "train lenet5-digits data.train_count=600 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 "          \
+    "checkpoint.every=4 watchdog.floor_s=3 run.dir="
 
 enum { DIGEST = 16 };
 
@@ -28,7 +31,7 @@ typedef struct fault {
 
 enum { FLOOR_S = 3 }; /* as in FAULTY */
 /* It ends a second after its deadline at most; a machine that has other work may be late by some more. */
-#define END_S  1.0
+#define END_S 1.0
 #define LATE_S 2.5
 
 static inline int set_up(void **state)
@@ -82,12 +85,12 @@ static inline double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Runs a shell command whose stderr is the file `err`; the exit code, and in *seconds how long it went on after `marker` stood there (NAN: it never
- * did). */
+/* Runs a shell command whose stderr is the file `err`; the exit code, and in *seconds how long it went on after
+ * `marker` stood there (NAN: it never did). */
 static inline int run_timed(const char *command, const char *marker, double *seconds)
 {
     int    status;
-    double at = NAN;
+    double at    = NAN;
     pid_t  child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -110,17 +113,22 @@ static inline int run_ranks(const char *how, const char *before, const char *nam
     char command[2048];
     unlink("err");
     snprintf(command, sizeof command,
-             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY "%s > out 2> err < /dev/null", how ? how : "",
-             before ? before : "", LOCKSTEP_PROGRAM, name);
+             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY
+             "%s > out 2> err < /dev/null",
+             how ? how : "", before ? before : "", LOCKSTEP_PROGRAM, name);
     return run_timed(command, "has its fault now", &faulty_s);
 }
 
 /* A wall clock that jumps by days, also for mpirun (tests/launch/clock_jump.c). */
-#define CLOCK_JUMPS "export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0; LD_PRELOAD=$(dirname " LOCKSTEP_PROGRAM ")/tests/libclock_jump.so"
+#define CLOCK_JUMPS                                                                                                    \
+    "export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0; LD_PRELOAD=$(dirname " LOCKSTEP_PROGRAM              \
+    ")/tests/libclock_jump.so"
 
 /* A disk of a few MB, for one run; what is left on it afterwards must be sound. */
 #define MOUNTS "unshare $([ $(id -u) = 0 ] || echo -Ur) -m "
-#define SMALL_DISK MOUNTS "sh -c 'mkdir -p disk && mount -t tmpfs -o size=6m tmpfs disk && cd disk && \"$@\" && LOCKSTEP_FAULT= " LOCKSTEP_PROGRAM " ckpt verify faulty-*' sh"
+#define SMALL_DISK                                                                                                     \
+    MOUNTS "sh -c 'mkdir -p disk && mount -t tmpfs -o size=6m tmpfs disk && cd disk && \"$@\" && "                     \
+           "LOCKSTEP_FAULT= " LOCKSTEP_PROGRAM " ckpt verify faulty-*' sh"
 
 /* The last line that is not empty. */
 static inline const char *last_line(const char *text)
@@ -141,8 +149,8 @@ static inline void take_digest(char digest[DIGEST + 1], const char *what)
 
 static inline void try_fault(const fault *f, const char *reference)
 {
-    static int  number;
-    char        name[64], path[128], digest[DIGEST + 1];
+    static int number;
+    char       name[64], path[128], digest[DIGEST + 1];
     snprintf(name, sizeof name, "faulty-%d-%d", (int)getpid(), number++);
     int         code = run_ranks(f->fault, f->before, name);
     const char *err = text_of("err"), *line = last_line(err);
@@ -151,15 +159,19 @@ static inline void try_fault(const fault *f, const char *reference)
     if (code != f->code && !other) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
     no_process_is_left(name, f->fault);
     if (code) print_message("  %-48s %6.2f s after it, with a deadline of %g s\n", f->fault, took, deadline);
-    if (code && !(took <= deadline + END_S + LATE_S)) fail_msg("%s: the run went on for %.2f s after it, expected at most %g and %g\n%s", f->fault, took, deadline, END_S, err);
+    if (code && !(took <= deadline + END_S + LATE_S))
+        fail_msg("%s: the run went on for %.2f s after it, expected at most %g and %g\n%s", f->fault, took, deadline,
+                 END_S, err);
     if (code) {
-        if (strncmp(line, "lockstep: error: ", 17) != 0) fail_msg("%s: the last line is no verdict:\n%s", f->fault, err);
+        if (strncmp(line, "lockstep: error: ", 17) != 0)
+            fail_msg("%s: the last line is no verdict:\n%s", f->fault, err);
         if (count_of(err, "lockstep: error: ") != 1) fail_msg("%s: more than one verdict:\n%s", f->fault, err);
         for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
             if (!strstr(line, f->says[i])) fail_msg("%s: '%s' is not in the verdict:\n%s", f->fault, f->says[i], err);
     } else {
         for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
-            if (!strstr(err, f->says[i])) fail_msg("%s: '%s' is not in what the run says:\n%s", f->fault, f->says[i], err);
+            if (!strstr(err, f->says[i]))
+                fail_msg("%s: '%s' is not in what the run says:\n%s", f->fault, f->says[i], err);
         take_digest(digest, f->fault);
         assert_string_equal(digest, reference);
     }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kills a run again and again at moments that nothing prepares it for, and lets it continue on another number of ranks, until it is
- * through; then the next.  kill -9 of one rank, of all, or of mpirun with all; half of them while a checkpoint is being written.
+ * Kills a run again and again at moments that nothing prepares it for, and lets it continue on another number of ranks,
+ * until it is through; then the next.  kill -9 of one rank, of all, or of mpirun with all; half of them while a
+ * checkpoint is being written.
  *
- * After each kill: what has the name of a checkpoint is sound, in every byte; the newest is no older than before; and each step of the log has
- * the digest of a run that nothing interrupted.  No run may end by itself but at its end.
+ * After each kill: what has the name of a checkpoint is sound, in every byte; the newest is no older than before; and
+ * each step of the log has the digest of a run that nothing interrupted.  No run may end by itself but at its end.
  */
 #ifndef LS_TESTS_LAUNCH_RUN_KILLS_H
 #define LS_TESTS_LAUNCH_RUN_KILLS_H
@@ -19,17 +20,19 @@
 #include "dist/dist.h"
 #include "tests/launch/run_program.h"
 
-#define KILLS_RUN                                                                                                                     \
-    "train mlp-mnist data.path=digits data.train_count=160 data.test_count=20 train.batch=16 train.shards=4 train.epochs=6 "           \
-    "model.options={hidden: 24, layers: 2} log.every=1 checkpoint.every=2 checkpoint.writers=3 checkpoint.keep_last=2 "
+#define KILLS_RUN                                                                                                      \
+    "train mlp-mnist data.path=digits data.train_count=160 data.test_count=20 train.batch=16 train.shards=4 "          \
+    "train.epochs=6 "                                                                                                  \
+    "model.options={hidden: 24, layers: 2} log.every=1 checkpoint.every=2 checkpoint.writers=3 "                       \
+    "checkpoint.keep_last=2 "
 enum { KILLS_STEPS = 60, KILLS_RANKS = 4 };
 
 typedef struct kills {
-    char   digest[KILLS_STEPS + 1][17]; /* of each step, when nothing interrupts */
-    double seconds[KILLS_RANKS + 1];    /* such a run takes, by its ranks        */
-    char   dir[32];                     /* of the run at hand                    */
-    int64_t newest;                     /* its newest checkpoint; -1: none       */
-    int    kills, of_one, of_all, writing, finished, stuck;
+    char     digest[KILLS_STEPS + 1][17]; /* of each step, when nothing interrupts */
+    double   seconds[KILLS_RANKS + 1];    /* such a run takes, by its ranks        */
+    char     dir[32];                     /* of the run at hand                    */
+    int64_t  newest;                      /* its newest checkpoint; -1: none       */
+    int      kills, of_one, of_all, writing, finished, stuck;
     unsigned seed;
 } kills;
 
@@ -42,7 +45,7 @@ static double kills_now(void)
 
 static double kills_random(kills *k) { return (double)rand_r(&k->seed) / RAND_MAX; }
 
-/* ---- starting and ending ------------------------------------------------------------------------------------------- */
+/* ---- starting and ending ----------------------------------------------------------------------------------------- */
 
 /* Starts the run; its ranks write their process numbers into the files pid.RANK.  Returns the process to wait for. */
 static pid_t kills_start(const kills *k, int ranks)
@@ -54,12 +57,13 @@ static pid_t kills_start(const kills *k, int ranks)
     }
     if (ranks > 1) snprintf(launcher, sizeof launcher, "exec " MPIRUN " -np %d ", ranks);
     const char *shell = "sh -c 'echo $$ > pid.${OMPI_COMM_WORLD_RANK:-0}; exec \"$@\"' rank";
-    snprintf(command, sizeof command, "%s%s%s %s %s", launcher, ranks > 1 ? "" : "exec ", shell, LOCKSTEP_PROGRAM, KILLS_RUN);
+    snprintf(command, sizeof command, "%s%s%s %s %s", launcher, ranks > 1 ? "" : "exec ", shell, LOCKSTEP_PROGRAM,
+             KILLS_RUN);
     /* braces and a comma in an option: for sh, one word */
     char *options = strstr(command, "model.options="), quoted[2048];
     char *end     = strchr(options, '}') + 1;
-    snprintf(quoted, sizeof quoted, "%.*s'%.*s'%s run.dir=%s > out 2>> err < /dev/null", (int)(options - command), command, (int)(end - options), options,
-             end, k->dir);
+    snprintf(quoted, sizeof quoted, "%.*s'%.*s'%s run.dir=%s > out 2>> err < /dev/null", (int)(options - command),
+             command, (int)(end - options), options, end, k->dir);
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
@@ -81,7 +85,8 @@ static pid_t kills_rank(int rank)
     return pid;
 }
 
-/* Waits for `child`; whether it ended in time, and how.  Counts its own rounds: a machine that is stopped for a while does not hurt. */
+/* Waits for `child`; whether it ended in time, and how.  Counts its own rounds: a machine that is stopped for a while
+ * does not hurt. */
 static bool kills_wait(pid_t child, int seconds, int *status)
 {
     for (int i = 0; i < 2000 * seconds; i++, usleep(500))
@@ -112,7 +117,7 @@ static void kills_sweep(int ranks)
     }
 }
 
-/* ---- looking ------------------------------------------------------------------------------------------------------- */
+/* ---- looking ----------------------------------------------------------------------------------------------------- */
 
 static void kills_look_at(const ls_checkpoint_info *info, void *data)
 {
@@ -124,8 +129,8 @@ static void kills_look_at(const ls_checkpoint_info *info, void *data)
 /* A checkpoint is being written. */
 static bool kills_is_writing(const kills *k)
 {
-    char           path[64];
-    bool           found = false;
+    char path[64];
+    bool found = false;
     snprintf(path, sizeof path, "%s/checkpoints", k->dir);
     DIR *dir = opendir(path);
     for (struct dirent *e; dir && (e = readdir(dir));) found |= strncmp(e->d_name, ".tmp-step-", 10) == 0;
@@ -146,7 +151,8 @@ static int kills_compare(kills *k)
         int         step   = (int)json_integer_value(json_object_get(event, "step"));
         if (digest && strcmp(json_string_value(json_object_get(event, "event")), "step") == 0) {
             if (step < 1 || step > KILLS_STEPS || strcmp(digest, k->digest[step]) != 0)
-                fail_msg("kill %d: step %d has the digest %s, expected %s", k->kills, step, digest, step >= 1 && step <= KILLS_STEPS ? k->digest[step] : "none");
+                fail_msg("kill %d: step %d has the digest %s, expected %s", k->kills, step, digest,
+                         step >= 1 && step <= KILLS_STEPS ? k->digest[step] : "none");
             steps++;
         }
         json_decref(event);
@@ -162,12 +168,14 @@ static void kills_check(kills *k)
     snprintf(path, sizeof path, "%s/checkpoints", k->dir);
     k->newest = -1;
     if (exists(path)) assert_int_equal(ls_checkpoint_list(path, true, kills_look_at, k), LS_OK);
-    if (k->newest < before) fail_msg("kill %d: lost run: the newest checkpoint was of step %d and is of step %d", k->kills, (int)before, (int)k->newest);
+    if (k->newest < before)
+        fail_msg("kill %d: lost run: the newest checkpoint was of step %d and is of step %d", k->kills, (int)before,
+                 (int)k->newest);
     if (strstr(text_of("err"), "damaged")) fail_msg("kill %d: %s", k->kills, text_of("err"));
     kills_compare(k);
 }
 
-/* ---- a kill -------------------------------------------------------------------------------------------------------- */
+/* ---- a kill ------------------------------------------------------------------------------------------------------ */
 
 static void kills_new_run(kills *k, const char *dir)
 {
@@ -185,10 +193,11 @@ static void kills_measure(kills *k, int ranks)
     double began = kills_now();
     kills_new_run(k, "reference");
     pid_t child = kills_start(k, ranks);
-    if (!kills_wait(child, 120, &status) || !WIFEXITED(status) || WEXITSTATUS(status)) fail_msg("a run on %d ranks: %s", ranks, text_of("err"));
+    if (!kills_wait(child, 120, &status) || !WIFEXITED(status) || WEXITSTATUS(status))
+        fail_msg("a run on %d ranks: %s", ranks, text_of("err"));
     k->seconds[ranks] = kills_now() - began;
-    char   line[4096];
-    FILE  *f = fopen("reference/metrics.jsonl", "r");
+    char  line[4096];
+    FILE *f = fopen("reference/metrics.jsonl", "r");
     assert_non_null(f);
     for (int step = 1; fgets(line, sizeof line, f);) {
         json_t *event = json_loads(line, 0, NULL);
@@ -204,8 +213,8 @@ static void kills_measure(kills *k, int ranks)
 static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
 {
     bool   write = kills_random(k) < 0.5;
-    double wait  = kills_random(k) * k->seconds[ranks], end = kills_now() + (write ? 10 : wait);
-    int    skip  = (int)(kills_random(k) * 6);
+    double wait = kills_random(k) * k->seconds[ranks], end = kills_now() + (write ? 10 : wait);
+    int    skip = (int)(kills_random(k) * 6);
     for (bool was = false; kills_now() < end; usleep(write ? 100 : 500)) {
         bool is = write && kills_is_writing(k);
         if (waitpid(child, status, WNOHANG) == child) return false;
@@ -231,8 +240,11 @@ static void kills_once(kills *k)
         if (victim > 0) {
             k->of_one++;
             kill(victim, SIGKILL);
-            if (!kills_wait(child, 20, &status)) { /* mpirun may wait forever for a rank that was killed while it was being connected */
-                if (strstr(text_of("err"), "parameters, ")) fail_msg("kill %d: the others go on after one of %d ranks was killed", k->kills, ranks);
+            if (!kills_wait(
+                    child, 20,
+                    &status)) { /* mpirun may wait forever for a rank that was killed while it was being connected */
+                if (strstr(text_of("err"), "parameters, "))
+                    fail_msg("kill %d: the others go on after one of %d ranks was killed", k->kills, ranks);
                 k->stuck++;
                 kill(-child, SIGKILL);
                 kills_sweep(ranks);
@@ -246,7 +258,8 @@ static void kills_once(kills *k)
         }
         kills_sweep(ranks);
     } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        fail_msg("kill %d: lost run: on %d ranks it ended with %d: %s", k->kills, ranks, WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of("err"));
+        fail_msg("kill %d: lost run: on %d ranks it ended with %d: %s", k->kills, ranks,
+                 WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of("err"));
     }
     kills_check(k);
     char model[64];
@@ -276,7 +289,8 @@ static void kills_many(int n)
     folder_enter();
     kills_into_memory();
     for (int ranks = KILLS_RANKS; ranks >= 1; ranks--) kills_measure(&k, ranks);
-    for (int ranks = 1; ranks <= KILLS_RANKS; ranks++) printf("%d rank%s: %.2f s when nothing interrupts\n", ranks, ranks == 1 ? "" : "s", k.seconds[ranks]);
+    for (int ranks = 1; ranks <= KILLS_RANKS; ranks++)
+        printf("%d rank%s: %.2f s when nothing interrupts\n", ranks, ranks == 1 ? "" : "s", k.seconds[ranks]);
     kills_new_run(&k, "killed");
     while (k.kills < n) {
         int before = k.kills;
@@ -286,8 +300,10 @@ static void kills_many(int n)
             fflush(stdout);
         }
     }
-    printf("%d kills in %.0f s: %d of one rank, %d of all, %d of these while a checkpoint was being written; %d runs through to their end; mpirun got stuck %d times\n"
-           "0 corrupt checkpoints, 0 lost runs, no digest that differs\n", k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
+    printf("%d kills in %.0f s: %d of one rank, %d of all, %d of these while a checkpoint was being written; %d runs "
+           "through to their end; mpirun got stuck %d times\n"
+           "0 corrupt checkpoints, 0 lost runs, no digest that differs\n",
+           k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
     folder_leave();
 }
 

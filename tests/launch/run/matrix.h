@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One digest whatever a run is computed on: ranks x threads x ZeRO x accumulation x size of buckets x who lets sums go on x where the ranks are.
- * Each row continues the run of the row before, so every one is a resume at another of all these, too; its steps must have the digests of a run
- * of one rank that was never interrupted. */
+ * One digest whatever a run is computed on: ranks x threads x ZeRO x accumulation x size of buckets x who lets sums go
+ * on x where the ranks are. Each row continues the run of the row before, so every one is a resume at another of all
+ * these, too; its steps must have the digests of a run of one rank that was never interrupted. */
 #ifndef LS_TESTS_LAUNCH_RUN_MATRIX_H
 #define LS_TESTS_LAUNCH_RUN_MATRIX_H
 
@@ -22,7 +22,9 @@ static const struct {
     {"train.accumulate", 2, {"1", "4"}},
     {"train.bucket_bytes", 3, {"65536", "1048576", "26214400"}},
     {"train.overlap", 3, {"poll", "thread", "off"}},
-    {"train.window", 3, {"auto", "off", "hosts"}}, /* one host, in shared memory or by messages; four hosts of the test bed */
+    {"train.window",
+     3,
+     {"auto", "off", "hosts"}}, /* one host, in shared memory or by messages; four hosts of the test bed */
 };
 
 typedef struct row {
@@ -33,7 +35,8 @@ static const char *value_of(const row *r, int f) { return factor[f].value[r->val
 
 static bool test_bed;
 
-/* Rows that would be the same run as another are left out: four hosts need four ranks, and one rank, or shared memory, no messages. */
+/* Rows that would be the same run as another are left out: four hosts need four ranks, and one rank, or shared memory,
+ * no messages. */
 static bool makes_sense(const row *r)
 {
     int  ranks = atoi(value_of(r, RANKS));
@@ -54,7 +57,8 @@ static inline int all_rows(row *out)
     }
 }
 
-/* Few rows in which every two values of two factors meet, where they meet in any: each time the one with most new pairs. */
+/* Few rows in which every two values of two factors meet, where they meet in any: each time the one with most new
+ * pairs. */
 static inline int covering_rows(const row *all, int n, row *out)
 {
     static bool met[FACTORS][MOST_VALUES][FACTORS][MOST_VALUES];
@@ -79,10 +83,12 @@ static void prepare_text(void)
 {
     FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
     assert_true(text && recipe);
-    for (int i = 0; i < 400; i++) fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 400 - i);
+    for (int i = 0; i < 400; i++)
+        fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 400 - i);
     fputs("data: {path: ./data}\n"
           "model: {name: gpt, options: {layers: 2, heads: 2, width: 64, context: 16, dropout: 0.1}}\n"
-          "train: {batch: 32, epochs: 1000}\noptim: {name: adamw, lr: 0.002, clip_norm: 1}\n", recipe);
+          "train: {batch: 32, epochs: 1000}\noptim: {name: adamw, lr: 0.002, clip_norm: 1}\n",
+          recipe);
     fclose(text);
     fclose(recipe);
     assert_int_equal(run("data import text text.txt data"), 0);
@@ -107,13 +113,14 @@ static inline int finish(void **state)
 static void last_digest(const char *dir, char digest[17])
 {
     const char *at = strstr(text_of("out"), "digest");
-    if (!at || sscanf(at, "digest %16s", digest) != 1) fail_msg("%s: no digest in what it prints: %s", dir, text_of("err"));
+    if (!at || sscanf(at, "digest %16s", digest) != 1)
+        fail_msg("%s: no digest in what it prints: %s", dir, text_of("err"));
 }
 
 /* The digests of all steps that a run's metrics have: of step s at 17 * s. */
 static char *digests_by_step(const char *metrics, int steps)
 {
-    char *all  = calloc((size_t)steps + 1, 17), *line = NULL;
+    char *all = calloc((size_t)steps + 1, 17), *line = NULL;
     FILE *file = fopen(metrics, "r");
     assert_non_null(all);
     assert_non_null(file);
@@ -132,17 +139,26 @@ static void run_row(const char *recipe, const row *r, int steps, const char *exp
     char command[1024], what[512], digest[17];
     bool hosts = r->value[PLACE] == 2;
     int  ranks = atoi(value_of(r, RANKS));
-    snprintf(what, sizeof what, "%s train.max_steps=%d run.dir=chain %s=%s %s=%s %s=%s %s=%s %s=%s", recipe, steps, factor[ZERO].key, value_of(r, ZERO),
-             factor[ACCUMULATE].key, value_of(r, ACCUMULATE), factor[BUCKET].key, value_of(r, BUCKET), factor[OVERLAP].key, value_of(r, OVERLAP), factor[PLACE].key,
+    snprintf(what, sizeof what, "%s train.max_steps=%d run.dir=chain %s=%s %s=%s %s=%s %s=%s %s=%s", recipe, steps,
+             factor[ZERO].key, value_of(r, ZERO), factor[ACCUMULATE].key, value_of(r, ACCUMULATE), factor[BUCKET].key,
+             value_of(r, BUCKET), factor[OVERLAP].key, value_of(r, OVERLAP), factor[PLACE].key,
              hosts ? "auto" : value_of(r, PLACE));
-    if (hosts) snprintf(command, sizeof command, LOCKSTEP_SOURCE "/cluster/testbed --hosts 4 --ranks %d -- $P train %s", ranks / 4, what);
-    int code = hosts ? run_with("", (run_options){.program = command, .threads = atoi(value_of(r, THREADS)), .seconds = 100})
-                     : run_with("", (run_options){.program = (snprintf(command, sizeof command, "$P train %s", what), command), .ranks = ranks == 1 ? 0 : ranks,
-                                                  .threads = atoi(value_of(r, THREADS)), .seconds = 100});
-    if (code) fail_msg("%d ranks x %s threads%s: %s: exit code %d\n%s", ranks, value_of(r, THREADS), hosts ? " on 4 hosts" : "", what, code, text_of("err"));
+    if (hosts)
+        snprintf(command, sizeof command, LOCKSTEP_SOURCE "/cluster/testbed --hosts 4 --ranks %d -- $P train %s",
+                 ranks / 4, what);
+    int code =
+        hosts ? run_with("", (run_options){.program = command, .threads = atoi(value_of(r, THREADS)), .seconds = 100})
+              : run_with("", (run_options){.program = (snprintf(command, sizeof command, "$P train %s", what), command),
+                                           .ranks   = ranks == 1 ? 0 : ranks,
+                                           .threads = atoi(value_of(r, THREADS)),
+                                           .seconds = 100});
+    if (code)
+        fail_msg("%d ranks x %s threads%s: %s: exit code %d\n%s", ranks, value_of(r, THREADS),
+                 hosts ? " on 4 hosts" : "", what, code, text_of("err"));
     last_digest("chain", digest);
     if (strcmp(digest, expected) != 0)
-        fail_msg("%d ranks x %s threads%s: %s: digest %s, expected %s", ranks, value_of(r, THREADS), hosts ? " on 4 hosts" : "", what, digest, expected);
+        fail_msg("%d ranks x %s threads%s: %s: digest %s, expected %s", ranks, value_of(r, THREADS),
+                 hosts ? " on 4 hosts" : "", what, digest, expected);
 }
 
 static inline void check_rows(const char *recipe, const row *rows, int n)
@@ -152,13 +168,16 @@ static inline void check_rows(const char *recipe, const row *rows, int n)
     snprintf(line, sizeof line, "train %s log.every=1 run.dir=whole train.max_steps=%d", recipe, steps);
     assert_int_equal(run(line, .seconds = 3000), 0);
     char *expected = digests_by_step("whole/metrics.jsonl", steps);
-    for (int i = 0; i < n; i++) run_row(recipe, &rows[i], (i + 1) * STEPS_OF_ROW, expected + 17 * (i + 1) * STEPS_OF_ROW);
+    for (int i = 0; i < n; i++)
+        run_row(recipe, &rows[i], (i + 1) * STEPS_OF_ROW, expected + 17 * (i + 1) * STEPS_OF_ROW);
     print_message("%d rows, %d steps, one digest for each step\n", n, steps);
     free(expected);
     assert_int_equal(system("rm -rf chain whole"), 0);
 }
 
-#define LENET "lenet5-digits data.train_count=640 data.test_count=64 train.epochs=1000 train.shards=32 schedule.name=constant eval.every=0"
-#define GPT   "./gpt.yaml train.shards=32 eval.every=0"
+#define LENET                                                                                                          \
+    "lenet5-digits data.train_count=640 data.test_count=64 train.epochs=1000 train.shards=32 schedule.name=constant "  \
+    "eval.every=0"
+#define GPT "./gpt.yaml train.shards=32 eval.every=0"
 
 #endif

@@ -7,45 +7,76 @@
 #define WAIT_IN_BUCKET "the others wait in all-reduce 0 (fc3.weight .. conv1.bias)"
 
 static const fault table[] = {
-    {"rank=1,step=5,at=backward,do=kill", 128 + SIGKILL, {"rank 1 on ", " was killed, process ", "in `backward` cross_entropy at step 5; " WAIT_IN_BUCKET}, true},
-    {"rank=0,step=5,at=forward,do=stop", 4, {"rank 0 on ", "has been stopped (SIGSTOP) for 3.", "in `forward` conv1 (conv2d) at step 5 (kill -CONT "}},
-    {"rank=1,step=6,at=data,do=hang", 4, {"rank 1 on ", "has been in `data` next batch for 3.", "at step 6 (it sleeps); the others wait in "}, true},
-    {"rank=2,step=5,at=forward,do=spin", 4, {"rank 2 on ", "has been in `forward` conv1 (conv2d) for 3.", "at step 5 (it computes); " WAIT_IN_BUCKET}},
-    {"rank=2,step=5,at=data,do=extra", 1, {"rank 2 on ", "is out of step with the others since collective ", "at step 5: rank 2 called barrier, the others "}},
-    {"rank=1,step=4,at=checkpoint,do=shape", 1, {"rank 1 on ", "is out of step with the others since collective ", "at step 4: rank 1 called all-gather of 64, the others all-gather of 4"}},
-    {"rank=1,step=3,at=backward,do=slow,ms=10", 0, {"lockstep: rank 1 will", "rank 1 on ", " was the slowest of epoch 1: "}},
+    {"rank=1,step=5,at=backward,do=kill",
+     128 + SIGKILL,
+     {"rank 1 on ", " was killed, process ", "in `backward` cross_entropy at step 5; " WAIT_IN_BUCKET},
+     true},
+    {"rank=0,step=5,at=forward,do=stop",
+     4,
+     {"rank 0 on ", "has been stopped (SIGSTOP) for 3.", "in `forward` conv1 (conv2d) at step 5 (kill -CONT "}},
+    {"rank=1,step=6,at=data,do=hang",
+     4,
+     {"rank 1 on ", "has been in `data` next batch for 3.", "at step 6 (it sleeps); the others wait in "},
+     true},
+    {"rank=2,step=5,at=forward,do=spin",
+     4,
+     {"rank 2 on ", "has been in `forward` conv1 (conv2d) for 3.", "at step 5 (it computes); " WAIT_IN_BUCKET}},
+    {"rank=2,step=5,at=data,do=extra",
+     1,
+     {"rank 2 on ", "is out of step with the others since collective ",
+      "at step 5: rank 2 called barrier, the others "}},
+    {"rank=1,step=4,at=checkpoint,do=shape",
+     1,
+     {"rank 1 on ", "is out of step with the others since collective ",
+      "at step 4: rank 1 called all-gather of 64, the others all-gather of 4"}},
+    {"rank=1,step=3,at=backward,do=slow,ms=10",
+     0,
+     {"lockstep: rank 1 will", "rank 1 on ", " was the slowest of epoch 1: "}},
 };
 
 static void each_ends_with_a_verdict(void **state) { try_faults(table, sizeof table / sizeof *table); }
 
 static const fault clocks[] = {
     {"", 0, {0}, .before = CLOCK_JUMPS},
-    {"rank=1,step=6,at=data,do=hang", 4, {"rank 1 on ", "has been in `data` next batch for 3.", "at step 6 (it sleeps); the others wait in "}, .before = CLOCK_JUMPS},
-    {"rank=2,step=6,at=data,do=kill", 128 + SIGKILL, {"rank 2 on ", " was killed, process ", "in `data` next batch at step 6"}, .before = CLOCK_JUMPS},
+    {"rank=1,step=6,at=data,do=hang",
+     4,
+     {"rank 1 on ", "has been in `data` next batch for 3.", "at step 6 (it sleeps); the others wait in "},
+     .before = CLOCK_JUMPS},
+    {"rank=2,step=6,at=data,do=kill",
+     128 + SIGKILL,
+     {"rank 2 on ", " was killed, process ", "in `data` next batch at step 6"},
+     .before = CLOCK_JUMPS},
 };
 
 static void clocks_jump(void **state) { try_faults(clocks, sizeof clocks / sizeof *clocks); }
 
-/* ---- disks and checkpoints ----------------------------------------------------------------------------------------- */
+/* ---- disks and checkpoints --------------------------------------------------------------------------------------- */
 
 static const fault disks[] = {
-    {"rank=0,step=4,at=forward,do=fill", 0, {"warning: the checkpoint of step 4 could not be written; the run goes on, there is none yet: ", "No space left on device",
-                                              "the checkpoint of step 8 could be written again"}, .before = SMALL_DISK},
+    {"rank=0,step=4,at=forward,do=fill",
+     0,
+     {"warning: the checkpoint of step 4 could not be written; the run goes on, there is none yet: ",
+      "No space left on device", "the checkpoint of step 8 could be written again"},
+     .before = SMALL_DISK},
 };
 
 static void a_full_disk(void **state)
 {
-    if (system(MOUNTS "mount -t tmpfs tmpfs /mnt 2> why") == 0) try_faults(disks, sizeof disks / sizeof *disks);
-    else print_message("no disk can be made here: %s", text_of("why"));
+    if (system(MOUNTS "mount -t tmpfs tmpfs /mnt 2> why") == 0)
+        try_faults(disks, sizeof disks / sizeof *disks);
+    else
+        print_message("no disk can be made here: %s", text_of("why"));
 }
 
 static void must_be_one_error(const char *says)
 {
     const char *err = text_of("err");
-    if (count_of(err, "lockstep: error: ") != 1 || !strstr(err, says)) fail_msg("expected one error, with '%s':\n%s", says, err);
+    if (count_of(err, "lockstep: error: ") != 1 || !strstr(err, says))
+        fail_msg("expected one error, with '%s':\n%s", says, err);
 }
 
-/* From one step on nothing can be written any more, to the end: what was there before stays, and the run goes on from there another day. */
+/* From one step on nothing can be written any more, to the end: what was there before stays, and the run goes on from
+ * there another day. */
 static void a_disk_that_stays_full(void **state)
 {
     char reference[DIGEST + 1], digest[DIGEST + 1];
@@ -54,7 +85,8 @@ static void a_disk_that_stays_full(void **state)
     assert_int_equal(run_ranks("rank=0,step=7,at=forward,do=full", NULL, "full checkpoint.background=false"), 4);
     must_be_one_error("larger than the file system");
     if (!exists("full/checkpoints/step-00000004")) fail_msg("the checkpoint of step 4 is gone\n%s", text_of("err"));
-    if (run_ranks(NULL, NULL, "full") != 0 || !strstr(text_of("err"), "continues after step 4")) fail_msg("%s", text_of("err"));
+    if (run_ranks(NULL, NULL, "full") != 0 || !strstr(text_of("err"), "continues after step 4"))
+        fail_msg("%s", text_of("err"));
     take_digest(digest, "full");
     assert_string_equal(digest, reference);
 }
@@ -65,9 +97,13 @@ static void a_disk_that_stays_full(void **state)
 /* The newest cannot be read: the one before does, and the digest is as if nothing had happened. */
 static void damaged_checkpoints(void **state)
 {
-    static const char *const damage[] = {OF_8 FLIP, OF_8 "truncate -s -100 part-0000.h5", OF_8 ": > part-0000.h5", OF_8 "rm part-0000.h5", OF_8 "truncate -s 7 manifest.xxh64",
+    static const char *const damage[] = {OF_8 FLIP,
+                                         OF_8 "truncate -s -100 part-0000.h5",
+                                         OF_8 ": > part-0000.h5",
+                                         OF_8 "rm part-0000.h5",
+                                         OF_8 "truncate -s 7 manifest.xxh64",
                                          OF_8 "rm manifest.xxh64"};
-    char reference[DIGEST + 1], digest[DIGEST + 1];
+    char                     reference[DIGEST + 1], digest[DIGEST + 1];
     assert_int_equal(run_ranks(NULL, NULL, "reference"), 0);
     take_digest(reference, "reference");
     assert_int_not_equal(run_ranks("rank=1,step=10,at=backward,do=kill", NULL, "whole checkpoint.background=false"), 0);
@@ -75,16 +111,20 @@ static void damaged_checkpoints(void **state)
         assert_int_equal(system("rm -rf damaged; cp -a whole damaged"), 0);
         assert_int_equal(system(damage[i]), 0);
         if (run_ranks(NULL, NULL, "damaged") != 0) fail_msg("%s: %s", damage[i], text_of("err"));
-        if (count_of(text_of("err"), "damaged checkpoint passed over: ") != 1 || !strstr(text_of("err"), "continues after step 4")) fail_msg("%s: %s", damage[i], text_of("err"));
+        if (count_of(text_of("err"), "damaged checkpoint passed over: ") != 1 ||
+            !strstr(text_of("err"), "continues after step 4"))
+            fail_msg("%s: %s", damage[i], text_of("err"));
         take_digest(digest, damage[i]);
         assert_string_equal(digest, reference);
     }
-    assert_int_equal(system("rm -rf damaged; cp -a whole damaged; " OF_8 FLIP "; cd ../step-00000004; truncate -s 5000 part-0000.h5"), 0);
+    assert_int_equal(system("rm -rf damaged; cp -a whole damaged; " OF_8 FLIP
+                            "; cd ../step-00000004; truncate -s 5000 part-0000.h5"),
+                     0);
     assert_int_equal(run_ranks(NULL, NULL, "damaged"), 3);
     must_be_one_error("none of the 2 checkpoints below damaged/checkpoints can be read");
 }
 
-/* ---- start-up ------------------------------------------------------------------------------------------------------ */
+/* ---- start-up ---------------------------------------------------------------------------------------------------- */
 
 /* Runs three ranks, the second of which does `what` before; how long it took. */
 static int run_with_second(const char *what, const char *limit, double *seconds)
@@ -92,8 +132,10 @@ static int run_with_second(const char *what, const char *limit, double *seconds)
     char command[2048];
     unlink("err");
     snprintf(command, sizeof command,
-             "export OMP_NUM_THREADS=2 LOCKSTEP_START_S=%s; timeout -k 5 100 " MPIRUN " -np 3 sh -c 'test $OMPI_COMM_WORLD_RANK = 1 && { %s\n}; exec \"$@\"' rank %s " FAULTY
-             "start --fresh > out 2> err < /dev/null", limit, what, LOCKSTEP_PROGRAM);
+             "export OMP_NUM_THREADS=2 LOCKSTEP_START_S=%s; timeout -k 5 100 " MPIRUN
+             " -np 3 sh -c 'test $OMPI_COMM_WORLD_RANK = 1 && { %s\n}; exec \"$@\"' rank %s " FAULTY
+             "start --fresh > out 2> err < /dev/null",
+             limit, what, LOCKSTEP_PROGRAM);
     return run_timed(command, "", seconds);
 }
 
@@ -132,10 +174,12 @@ static void starts_that_fail(void **state)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double s;
         int    code = run_with_second(rows[i].what, "20", &s);
-        if (code != rows[i].code && !(rows[i].code > 128 && code == 4)) fail_msg("%s: exit code %d\n%s", rows[i].what, code, text_of("err"));
+        if (code != rows[i].code && !(rows[i].code > 128 && code == 4))
+            fail_msg("%s: exit code %d\n%s", rows[i].what, code, text_of("err"));
         must_be_one_error(rows[i].says);
         const char *line = last_line(text_of("err"));
-        if (strncmp(line, "lockstep: error: ", 17) != 0 && strncmp(line, "  hint: ", 8) != 0) fail_msg("%s: the last line is no message of ours:\n%s", rows[i].what, text_of("err"));
+        if (strncmp(line, "lockstep: error: ", 17) != 0 && strncmp(line, "  hint: ", 8) != 0)
+            fail_msg("%s: the last line is no message of ours:\n%s", rows[i].what, text_of("err"));
         print_message("  %-48s %6.2f s from the beginning\n", rows[i].what, s);
         if (s > END_ALL_S + LATE_S) fail_msg("%s: it took %.2f s\n%s", rows[i].what, s, text_of("err"));
     }
@@ -144,13 +188,15 @@ static void starts_that_fail(void **state)
 /* Whatever it is that a rank has no memory for, it says so. */
 static __attribute__((unused)) void ranks_without_memory(void **state)
 {
-    static const int enough = 2000, megabytes[] = {100, 200, 300, 330, 344, 348, 352, 356, 360, 364, 368, 376, 384, 400, enough};
+    static const int enough      = 2000,
+                     megabytes[] = {100, 200, 300, 330, 344, 348, 352, 356, 360, 364, 368, 376, 384, 400, enough};
     for (size_t i = 0; i < sizeof megabytes / sizeof *megabytes; i++) {
         char   limit[64];
         double s;
         snprintf(limit, sizeof limit, "ulimit -v %d", megabytes[i] * 1024);
         int code = run_with_second(limit, "10", &s);
-        print_message("  %-48s exit code %d after %.1f s: %.150s\n", limit, code, s, code ? strstr(text_of("err"), "error: ") : "");
+        print_message("  %-48s exit code %d after %.1f s: %.150s\n", limit, code, s,
+                      code ? strstr(text_of("err"), "error: ") : "");
         if (code == 0 && megabytes[i] >= 340) continue;
         if (code == 0 || megabytes[i] == enough) fail_msg("%s: exit code %d\n%s", limit, code, text_of("err"));
         must_be_one_error("lockstep: error: rank 1");
@@ -160,10 +206,12 @@ static __attribute__((unused)) void ranks_without_memory(void **state)
 
 static void a_fault_that_is_no_fault(void **state)
 {
-    static const char *const bad[] = {"do=nothing", "rank=1", "rank=x,do=kill", "at=nowhere,do=kill", "do=kill,when=now"};
+    static const char *const bad[] = {"do=nothing", "rank=1", "rank=x,do=kill", "at=nowhere,do=kill",
+                                      "do=kill,when=now"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         int code = run_ranks(bad[i], NULL, "bad");
-        if (code != 2 || !strstr(text_of("err"), "LOCKSTEP_FAULT: expected ")) fail_msg("%s: exit code %d\n%s", bad[i], code, text_of("err"));
+        if (code != 2 || !strstr(text_of("err"), "LOCKSTEP_FAULT: expected "))
+            fail_msg("%s: exit code %d\n%s", bad[i], code, text_of("err"));
     }
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 600
- * One digest for every two of: ranks, threads, ZeRO, accumulation, buckets, overlap, place; each row continues the one before. */
+ * One digest for every two of: ranks, threads, ZeRO, accumulation, buckets, overlap, place; each row continues the one
+ * before. */
 #include "tests/launch/run/matrix.h"
 
 static row all[MOST_ROWS], some[MOST_ROWS];
@@ -22,12 +23,15 @@ static void of_a_gpt(void **state)
 /* In bfloat16 the number of hosts decides bits, which here each rank is by itself; and nothing else does. */
 static void with_bfloat16(void **state)
 {
-    static const char *const with[] = {"train.wire=float32", "train.wire=bfloat16", "train.wire=bfloat16 train.bucket_bytes=65536", "train.wire=bfloat16 train.zero=1 train.overlap=thread",
+    static const char *const with[] = {"train.wire=float32", "train.wire=bfloat16",
+                                       "train.wire=bfloat16 train.bucket_bytes=65536",
+                                       "train.wire=bfloat16 train.zero=1 train.overlap=thread",
                                        "train.wire=bfloat16 train.zero=2 train.bucket_bytes=16384 train.overlap=off"};
-    char digest[5][17];
+    char                     digest[5][17];
     for (int i = 0; i < 5; i++) {
         char line[1024];
-        snprintf(line, sizeof line, "train " GPT " train.max_steps=6 train.window=off run.dir=half --fresh %s", with[i]);
+        snprintf(line, sizeof line, "train " GPT " train.max_steps=6 train.window=off run.dir=half --fresh %s",
+                 with[i]);
         if (run(line, .ranks = 4) != 0) fail_msg("%s: %s", with[i], text_of("err"));
         last_digest("half", digest[i]);
     }
@@ -38,6 +42,7 @@ static void with_bfloat16(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(of_lenet5), cmocka_unit_test(of_a_gpt), cmocka_unit_test(with_bfloat16)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(of_lenet5), cmocka_unit_test(of_a_gpt),
+                                       cmocka_unit_test(with_bfloat16)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }

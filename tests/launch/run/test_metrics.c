@@ -49,7 +49,9 @@ static void write_run(int64_t from, int64_t to, int64_t keep, bool end)
     ls_events *e;
     assert_int_equal(ls_events_open(&e, path, keep), LS_OK);
     for (int64_t i = from; i <= to; i++)
-        assert_int_equal(ls_events_write(e, "{s:s, s:I, s:o}", "event", "step", "step", (json_int_t)i, "loss", ls_events_number(0.1)), LS_OK);
+        assert_int_equal(ls_events_write(e, "{s:s, s:I, s:o}", "event", "step", "step", (json_int_t)i, "loss",
+                                         ls_events_number(0.1)),
+                         LS_OK);
     if (end) assert_int_equal(ls_events_write(e, "{s:s, s:I}", "event", "end", "step", (json_int_t)to), LS_OK);
     ls_events_close(e);
 }
@@ -73,9 +75,9 @@ static void drops_a_torn_line(void **state)
     assert_string_equal(names(), "step1 step2");
     write_run(3, 3, 2, false);
     assert_string_equal(names(), "step1 step2 step3");
-    char  line[256];
-    int   lines = 0;
-    f           = fopen(path, "r");
+    char line[256];
+    int  lines = 0;
+    f          = fopen(path, "r");
     while (fgets(line, sizeof line, f)) {
         json_t *event = json_loads(line, 0, NULL);
         assert_non_null(event);
@@ -129,7 +131,8 @@ static void says_that_the_disk_is_full(void **state)
     ls_events_close(e);
 }
 
-/* Lines that there was no room for are written later, each whole and in order; what is torn off goes on where it was torn. */
+/* Lines that there was no room for are written later, each whole and in order; what is torn off goes on where it was
+ * torn. */
 static void waits_for_space(void **state)
 {
     struct rlimit was, full;

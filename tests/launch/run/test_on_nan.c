@@ -4,7 +4,9 @@
 #include "tests/launch/run_program.h"
 
 /* A rate that makes the third step diverge, whatever comes after. */
-#define RUN "train lenet5-digits data.train_count=2000 data.test_count=100 train.epochs=1 optim.lr=1e6 schedule.warmup=0 checkpoint.every=1 run.dir="
+#define RUN                                                                                                            \
+    "train lenet5-digits data.train_count=2000 data.test_count=100 train.epochs=1 optim.lr=1e6 schedule.warmup=0 "     \
+    "checkpoint.every=1 run.dir="
 
 static void the_run_ends(void **state)
 {
@@ -29,15 +31,20 @@ static void back_to_the_checkpoint_once(void **state)
 /* The disk is full since step 2: an older checkpoint does, too. */
 static void back_to_an_older_checkpoint(void **state)
 {
-    assert_int_equal(run(RUN "older train.on_nan=rollback checkpoint.background=false", .ranks = 2, .before = "export LOCKSTEP_FAULT=rank=0,step=2,at=forward,do=full;"), 5);
-    assert_non_null(strstr(text_of("err"), "the checkpoint of step 2 could not be written; the run goes on, the newest is that of step 1"));
+    assert_int_equal(run(RUN "older train.on_nan=rollback checkpoint.background=false", .ranks = 2,
+                         .before = "export LOCKSTEP_FAULT=rank=0,step=2,at=forward,do=full;"),
+                     5);
+    assert_non_null(
+        strstr(text_of("err"),
+               "the checkpoint of step 2 could not be written; the run goes on, the newest is that of step 1"));
     assert_int_equal(count_of(text_of("err"), "back to the checkpoint of step 1"), 1);
     assert_non_null(strstr(text_of("err"), "step 5: the loss is"));
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped), cmocka_unit_test(back_to_the_checkpoint_once),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped),
+                                       cmocka_unit_test(back_to_the_checkpoint_once),
                                        cmocka_unit_test(back_to_an_older_checkpoint)};
     folder_enter();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

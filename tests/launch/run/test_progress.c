@@ -54,7 +54,14 @@ static int columns(const char *text)
 /* However narrow the terminal, the bar keeps to one line. */
 static void fits_the_terminal(void **state)
 {
-    ls_bar_state s = {.what = "train", .step = 1460, .steps = 2350, .epoch = 2, .epochs = 12, .loss = 0.0412, .samples_per_s = 11930, .seconds_left = 41};
+    ls_bar_state s = {.what          = "train",
+                      .step          = 1460,
+                      .steps         = 2350,
+                      .epoch         = 2,
+                      .epochs        = 12,
+                      .loss          = 0.0412,
+                      .samples_per_s = 11930,
+                      .seconds_left  = 41};
     char         text[640];
     for (int width = 12; width < 300; width++)
         for (int color = 0; color < 2; color++) {
@@ -91,10 +98,8 @@ static void knows_the_launcher(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_time),
-        cmocka_unit_test(says_counts),
-        cmocka_unit_test(fits_the_terminal),
-        cmocka_unit_test(leaves_out_what_is_unknown),
+        cmocka_unit_test(says_time),          cmocka_unit_test(says_counts),
+        cmocka_unit_test(fits_the_terminal),  cmocka_unit_test(leaves_out_what_is_unknown),
         cmocka_unit_test(knows_the_launcher),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,13 +17,13 @@
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
 enum { COUNTS = 0 }; /* the sanitizer has an allocator of its own */
-static atomic_long   allocations;
+static atomic_long allocations;
 #else
 enum { COUNTS = 1 };
 /* The program's malloc, calloc and realloc, seen by every library in it. */
-extern void *__libc_malloc(size_t bytes);
-extern void *__libc_calloc(size_t n, size_t bytes);
-extern void *__libc_realloc(void *p, size_t bytes);
+extern void       *__libc_malloc(size_t bytes);
+extern void       *__libc_calloc(size_t n, size_t bytes);
+extern void       *__libc_realloc(void *p, size_t bytes);
 static atomic_long allocations;
 
 void *malloc(size_t bytes)
@@ -49,14 +49,16 @@ static void open_job(ls_run *j, int n, char **argv)
 {
     ls_args args;
     assert_int_equal(ls_run_start(j, &args, n, argv), LS_OK);
-    if (ls_run_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK) fail_msg("%s", ls_error_message());
+    if (ls_run_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK)
+        fail_msg("%s", ls_error_message());
     assert_int_equal(ls_run_data(j, LS_SPLITS_BOTH), LS_OK);
     assert_int_equal(ls_run_graph(j), LS_OK);
     if (ls_run_trainer(j) != LS_OK) fail_msg("%s", ls_error_message());
 }
 
 static char *lenet[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60"};
-static char *micro[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60", "train.accumulate=4", "optim.name=adamw", "optim.momentum=0"};
+static char *micro[] = {"train",          "lenet5-digits",      "data.train_count=600", "data.test_count=100",
+                        "train.batch=60", "train.accumulate=4", "optim.name=adamw",     "optim.momentum=0"};
 
 static const struct {
     const char *name;
@@ -67,7 +69,9 @@ static const struct {
 static ls_loader *open_loader(ls_run *j)
 {
     ls_loader *loader;
-    assert_int_equal(ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards, .ranks = j->ranks, .rank = j->rank, .seed = 1), LS_OK);
+    assert_int_equal(ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards,
+                                   .ranks = j->ranks, .rank = j->rank, .seed = 1),
+                     LS_OK);
     return loader;
 }
 

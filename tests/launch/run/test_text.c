@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io mpi */
 /* timeout: 900 */
-/* A model of language from text files to its scores: the same bits for any ranks and threads, and after kill -9 in mid-epoch. */
+/* A model of language from text files to its scores: the same bits for any ranks and threads, and after kill -9 in
+ * mid-epoch. */
 #include "tests/launch/words.h"
 
-/* ---- what a run of text says ---------------------------------------------------------------------------------------- */
+/* ---- what a run of text says ------------------------------------------------------------------------------------- */
 
 static void scores_are_of_text(void **state)
 {
@@ -14,18 +15,22 @@ static void scores_are_of_text(void **state)
     int     evals = 0;
     json_array_foreach(all, i, event)
     {
-        if (!strcmp(string(event, "event"), "step")) assert_true(json_is_number(json_object_get(event, "tokens_per_s")) && json_is_number(json_object_get(event, "samples_per_s")));
+        if (!strcmp(string(event, "event"), "step"))
+            assert_true(json_is_number(json_object_get(event, "tokens_per_s")) &&
+                        json_is_number(json_object_get(event, "samples_per_s")));
         if (strcmp(string(event, "event"), "eval") != 0) continue;
         double loss = json_number_value(json_object_get(event, "loss"));
         assert_string_equal(string(event, "split"), "valid");
         assert_true(json_is_null(json_object_get(event, "accuracy")));
         assert_true(fabs(json_number_value(json_object_get(event, "perplexity")) - exp(loss)) < 1e-6 * exp(loss));
-        assert_true(fabs(json_number_value(json_object_get(event, "bits_per_byte")) - loss / log(2)) < 1e-6); /* a letter is a byte */
+        assert_true(fabs(json_number_value(json_object_get(event, "bits_per_byte")) - loss / log(2)) <
+                    1e-6); /* a letter is a byte */
         assert_int_equal(json_integer_value(json_object_get(event, "step")), 10 * ++evals);
     }
     assert_int_equal(evals, 3);
     assert_true(json_is_null(json_object_get(end, "accuracy")));
-    assert_true(json_number_value(json_object_get(end, "loss")) < log(21) + 0.1); /* it has learnt something of the letters */
+    assert_true(json_number_value(json_object_get(end, "loss")) <
+                log(21) + 0.1); /* it has learnt something of the letters */
     json_decref(all);
     assert_true(exists("reference/tokenizer.json"));
     assert_non_null(strstr(text_of("reference/data.json"), "\"vocabulary\": 21"));
@@ -49,7 +54,8 @@ static void other_commands_know_text(void **state)
     assert_int_equal(run("eval reference --split valid", .ranks = 3), 0);
     assert_string_equal(text_of("out"), one);
     free(one);
-    assert_int_equal(run("eval reference eval.samples=7 eval.batch=4", .ranks = 2), 0); /* two whole batches of windows of 16 */
+    assert_int_equal(run("eval reference eval.samples=7 eval.batch=4", .ranks = 2),
+                     0); /* two whole batches of windows of 16 */
     assert_non_null(strstr(text_of("out"), "tokens         128"));
     assert_int_equal(run("eval reference --split train"), 0);
     assert_non_null(strstr(text_of("out"), "train loss"));
@@ -67,7 +73,7 @@ static void other_commands_know_text(void **state)
     assert_non_null(strstr(text_of("out"), "chars, a vocabulary of 21"));
 }
 
-/* ---- the same bits -------------------------------------------------------------------------------------------------- */
+/* ---- the same bits ----------------------------------------------------------------------------------------------- */
 
 static void any_ranks_and_threads_give_the_same_bits(void **state)
 {
@@ -96,13 +102,16 @@ static void survives_kill_9_in_mid_epoch(void **state)
     assert_true(interrupted >= 1); /* a run may be faster than the kill, but not each time */
 }
 
-/* ---- bad tokens ----------------------------------------------------------------------------------------------------- */
+/* ---- bad tokens -------------------------------------------------------------------------------------------------- */
 
-/* A token beyond the vocabulary is met in mid-epoch: what was trained until then stays, and goes on once the file is mended. */
+/* A token beyond the vocabulary is met in mid-epoch: what was trained until then stays, and goes on once the file is
+ * mended. */
 static void bad_tokens_cost_nothing(void **state)
 {
     make_reference();
-    assert_int_equal(system("rm -rf harm && cp -r words harm && printf '\\377\\377\\377\\377' | dd of=harm/train.h5 bs=1 seek=$(($(stat -c %s harm/train.h5) - 1800)) conv=notrunc 2> dd"), 0);
+    assert_int_equal(system("rm -rf harm && cp -r words harm && printf '\\377\\377\\377\\377' | dd of=harm/train.h5 "
+                            "bs=1 seek=$(($(stat -c %s harm/train.h5) - 1800)) conv=notrunc 2> dd"),
+                     0);
     assert_int_equal(run("train ./tiny.yaml data.path=harm log.every=1 run.dir=harmed", .ranks = 2), 3);
     assert_int_equal(count_of(text_of("err"), "lockstep: error:"), 1);
     assert_non_null(strstr(text_of("err"), "harm/train.h5: /tokens: token "));
@@ -119,7 +128,7 @@ static void bad_tokens_cost_nothing(void **state)
     free(whole);
 }
 
-/* ---- another vocabulary --------------------------------------------------------------------------------------------- */
+/* ---- another vocabulary ------------------------------------------------------------------------------------------ */
 
 static void another_vocabulary_is_refused(void **state)
 {

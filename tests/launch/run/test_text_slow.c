@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi slow */
 /* timeout: 1800 */
-/* What test_text.c checks a few times, for all numbers of ranks and threads: a GPT with dropout has the same digest after each step. */
+/* What test_text.c checks a few times, for all numbers of ranks and threads: a GPT with dropout has the same digest
+ * after each step. */
 #include "tests/launch/words.h"
 
 static void all_ranks_and_threads_give_the_same_bits(void **state)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
- * --trace: all ranks, rows and steps are there; spans of a row lie in each other or apart; nobody's sum is over before everybody's began. */
+ * --trace: all ranks, rows and steps are there; spans of a row lie in each other or apart; nobody's sum is over before
+ * everybody's began. */
 #include "tests/launch/train_runs.h"
 
 enum { RANKS = 3 };
@@ -19,7 +20,7 @@ static json_t *trace_of(const char *path)
 }
 
 static double real(const json_t *event, const char *key) { return json_number_value(json_object_get(event, key)); }
-static int    whole(const json_t *event, const char *key) { return (int)json_integer_value(json_object_get(event, key)); }
+static int whole(const json_t *event, const char *key) { return (int)json_integer_value(json_object_get(event, key)); }
 
 /* How many spans on a row of a rank have names that begin so; *begin and *end are those of the last one. */
 static int spans(const json_t *events, int rank, int row, const char *name, double *begin, double *end)
@@ -29,7 +30,9 @@ static int spans(const json_t *events, int rank, int row, const char *name, doub
     json_t *e;
     json_array_foreach(events, i, e)
     {
-        if (strcmp(string(e, "ph"), "X") != 0 || whole(e, "pid") != rank || whole(e, "tid") != row || strncmp(string(e, "name"), name, strlen(name)) != 0) continue;
+        if (strcmp(string(e, "ph"), "X") != 0 || whole(e, "pid") != rank || whole(e, "tid") != row ||
+            strncmp(string(e, "name"), name, strlen(name)) != 0)
+            continue;
         *begin = real(e, "ts");
         *end   = *begin + real(e, "dur");
         n++;
@@ -46,15 +49,19 @@ static void a_row_is_a_row(const json_t *events)
         if (k <= i || strcmp(string(x, "ph"), "X") != 0 || strcmp(string(y, "ph"), "X") != 0) continue;
         if (whole(x, "pid") != whole(y, "pid") || whole(x, "tid") != whole(y, "tid")) continue;
         double x0 = real(x, "ts"), x1 = x0 + real(x, "dur"), y0 = real(y, "ts"), y1 = y0 + real(y, "dur"), slack = 0.01;
-        bool   apart = x1 <= y0 + slack || y1 <= x0 + slack, within = (x0 <= y0 + slack && y1 <= x1 + slack) || (y0 <= x0 + slack && x1 <= y1 + slack);
-        if (!apart && !within) fail_msg("%s of %.3f to %.3f and %s of %.3f to %.3f are in each other's way", string(x, "name"), x0, x1, string(y, "name"), y0, y1);
+        bool   apart = x1 <= y0 + slack || y1 <= x0 + slack,
+             within  = (x0 <= y0 + slack && y1 <= x1 + slack) || (y0 <= x0 + slack && x1 <= y1 + slack);
+        if (!apart && !within)
+            fail_msg("%s of %.3f to %.3f and %s of %.3f to %.3f are in each other's way", string(x, "name"), x0, x1,
+                     string(y, "name"), y0, y1);
     }
 }
 
 static void all_ranks_in_some_steps(void **state)
 {
     double begin, end, latest = 0, clock = 0;
-    assert_int_equal(run(RUN "run.dir=t train.bucket_bytes=65536 --trace trace.json --trace-steps 4-6", .ranks = RANKS), 0);
+    assert_int_equal(run(RUN "run.dir=t train.bucket_bytes=65536 --trace trace.json --trace-steps 4-6", .ranks = RANKS),
+                     0);
     json_t *events = trace_of("trace.json"), *e;
     size_t  i;
     for (int r = 0; r < RANKS; r++) {
@@ -78,7 +85,9 @@ static void all_ranks_in_some_steps(void **state)
     }
     for (int r = 0; r < RANKS; r++) {
         spans(events, r, 1, "update", &begin, &end);
-        if (begin + 2 * clock < latest) fail_msg("rank %d updates at %.1f, but a sum was begun at %.1f; clocks are within %.1f", r, begin, latest, clock);
+        if (begin + 2 * clock < latest)
+            fail_msg("rank %d updates at %.1f, but a sum was begun at %.1f; clocks are within %.1f", r, begin, latest,
+                     clock);
     }
     a_row_is_a_row(events);
     json_decref(events);
@@ -87,9 +96,11 @@ static void all_ranks_in_some_steps(void **state)
 /* What is on its way between ranks that share no memory has rows of its own, and is there while the rank computes. */
 static void messages_too(void **state)
 {
-    double  begin, end, last;
-    size_t  i;
-    assert_int_equal(run(RUN "run.dir=m train.window=off train.bucket_bytes=65536 --trace m.json --trace-steps 4-6", .ranks = RANKS), 0);
+    double begin, end, last;
+    size_t i;
+    assert_int_equal(
+        run(RUN "run.dir=m train.window=off train.bucket_bytes=65536 --trace m.json --trace-steps 4-6", .ranks = RANKS),
+        0);
     json_t *events = trace_of("m.json"), *e;
     for (int r = 0; r < RANKS; r++) {
         int travels = 0, beside = 0;
@@ -98,13 +109,14 @@ static void messages_too(void **state)
         json_array_foreach(events, i, e)
         {
             if (strcmp(string(e, "cat"), "message") != 0 || whole(e, "pid") != r) continue;
-            assert_true(whole(json_object_get(e, "args"), "step") >= 4 && whole(json_object_get(e, "args"), "step") <= 6);
+            assert_true(whole(json_object_get(e, "args"), "step") >= 4 &&
+                        whole(json_object_get(e, "args"), "step") <= 6);
             assert_true(real(e, "dur") >= 0);
             size_t  k;
             json_t *x;
-            json_array_foreach(events, k, x)
-                if (whole(x, "pid") == r && strcmp(string(x, "cat"), "backward") == 0)
-                    last = real(x, "ts"), beside += last > real(e, "ts") && last < real(e, "ts") + real(e, "dur");
+            json_array_foreach(events, k, x) if (whole(x, "pid") == r && strcmp(string(x, "cat"), "backward") == 0)
+                last = real(x, "ts"),
+                beside += last > real(e, "ts") && last < real(e, "ts") + real(e, "dur");
         }
         assert_true(beside > 0);
     }
@@ -114,10 +126,13 @@ static void messages_too(void **state)
 
 static void a_bench_too(void **state)
 {
-    assert_int_equal(run("bench step lenet5-digits data.train_count=200 --steps 2 --trace b.json --trace-steps 2-3", .ranks = RANKS), 0);
+    assert_int_equal(
+        run("bench step lenet5-digits data.train_count=200 --steps 2 --trace b.json --trace-steps 2-3", .ranks = RANKS),
+        0);
     double  begin, end;
     json_t *events = trace_of("b.json");
-    for (int r = 0; r < RANKS; r++) assert_true(spans(events, r, 1, "conv2d", &begin, &end) + spans(events, r, 1, "conv1", &begin, &end) > 0);
+    for (int r = 0; r < RANKS; r++)
+        assert_true(spans(events, r, 1, "conv2d", &begin, &end) + spans(events, r, 1, "conv1", &begin, &end) > 0);
     json_decref(events);
 }
 
@@ -149,7 +164,8 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(messages_too), cmocka_unit_test(a_bench_too), cmocka_unit_test(a_run_that_is_shorter),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(messages_too),
+                                       cmocka_unit_test(a_bench_too), cmocka_unit_test(a_run_that_is_shorter),
                                        cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -7,10 +7,13 @@
 
 static void keeps_what_it_promises(void **state)
 {
-    static const char *const end_keys[] = {"status", "step", "loss", "accuracy", "digest", "wall_s", "samples_per_s", "planned_bytes",
-                                           "resident_peak_bytes", "ranks", "threads", "isa"};
+    static const char *const end_keys[]  = {"status",        "step",          "loss",
+                                            "accuracy",      "digest",        "wall_s",
+                                            "samples_per_s", "planned_bytes", "resident_peak_bytes",
+                                            "ranks",         "threads",       "isa"};
     static const char *const step_keys[] = {"step", "epoch", "loss", "lr", "samples_per_s", "digest"};
-    static const char *const files[]     = {"reference/recipe.yaml", "reference/report.html", "reference/model.safetensors", "reference/checkpoints/step-00000022"};
+    static const char *const files[] = {"reference/recipe.yaml", "reference/report.html", "reference/model.safetensors",
+                                        "reference/checkpoints/step-00000022"};
     make_reference();
     json_t *all = events_of("reference"), *event;
     size_t  i, n = json_array_size(all);
@@ -21,7 +24,8 @@ static void keeps_what_it_promises(void **state)
     assert_string_equal(string(event, "status"), "finished");
     for (i = 0; i < sizeof end_keys / sizeof *end_keys; i++)
         if (!json_object_get(event, end_keys[i])) fail_msg("no %s in the last line", end_keys[i]);
-    assert_true(json_integer_value(json_object_get(event, "planned_bytes")) >= json_integer_value(json_object_get(event, "resident_peak_bytes")));
+    assert_true(json_integer_value(json_object_get(event, "planned_bytes")) >=
+                json_integer_value(json_object_get(event, "resident_peak_bytes")));
     json_array_foreach(all, i, event)
     {
         if (!strcmp(string(event, "event"), "eval")) evals++;
@@ -41,7 +45,8 @@ static void takes_what_explain_announces(void **state)
     assert_int_equal(run("explain ./reference/recipe.yaml"), 0);
     const char *line = strstr(text_of("out"), "Memory of rank 0"), *all = line ? strstr(line, "\n  all ") : NULL;
     json_t     *events = events_of("reference");
-    long long   planned = json_integer_value(json_object_get(json_array_get(events, json_array_size(events) - 1), "planned_bytes"));
+    long long   planned =
+        json_integer_value(json_object_get(json_array_get(events, json_array_size(events) - 1), "planned_bytes"));
     assert_non_null(all);
     assert_true(planned > 0);
     assert_int_equal(strtoll(all + 6, NULL, 10), planned);
@@ -67,7 +72,10 @@ static void any_ranks_and_threads_give_the_same_bits(void **state)
 static void buckets_and_micro_steps_do_not_show(void **state)
 {
     make_reference();
-    assert_int_equal(run(RUN "run.dir=other --fresh train.accumulate=4 train.bucket_bytes=4096 checkpoint.every=0 eval.batch=37", .ranks = 2), 0);
+    assert_int_equal(
+        run(RUN "run.dir=other --fresh train.accumulate=4 train.bucket_bytes=4096 checkpoint.every=0 eval.batch=37",
+            .ranks = 2),
+        0);
     must_be_like_reference("other", "4 micro-steps, small buckets");
 }
 
@@ -84,7 +92,8 @@ static void steps_call_no_collective(void **state)
 {
 #define TRACED RUN "run.dir=traced --fresh checkpoint.every=0 checkpoint.budget=0 "
     assert_int_equal(calls_of(TRACED "train.max_steps=9"), calls_of(TRACED "train.max_steps=3"));
-    assert_int_equal(calls_of(TRACED "train.max_steps=9 optim.clip_norm=1"), calls_of(TRACED "train.max_steps=3 optim.clip_norm=1") + 2 * 6);
+    assert_int_equal(calls_of(TRACED "train.max_steps=9 optim.clip_norm=1"),
+                     calls_of(TRACED "train.max_steps=3 optim.clip_norm=1") + 2 * 6);
 }
 
 static void survives_kill_9(void **state)
@@ -106,7 +115,9 @@ static void survives_damage(void **state)
 {
     make_reference();
     kill_at(14, 0, "KILL");
-    assert_int_equal(system("printf '{\"event\":\"step\",\"st' >> killed/metrics.jsonl; newest=$(ls -d killed/checkpoints/step-* | tail -1); truncate -s 1000 $newest/part-0000.h5"), 0);
+    assert_int_equal(system("printf '{\"event\":\"step\",\"st' >> killed/metrics.jsonl; newest=$(ls -d "
+                            "killed/checkpoints/step-* | tail -1); truncate -s 1000 $newest/part-0000.h5"),
+                     0);
     continue_on(2);
     assert_int_equal(system("rm -rf killed"), 0);
 }
@@ -118,8 +129,10 @@ static void stops_on_a_signal(void **state)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
         char program[512];
         snprintf(program, sizeof program,
-                 "rm -f go.$$; $P " RUN "run.dir=killed train.epochs=200 & p=$!; while ! grep -q '\"step\":5,' killed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
-                 "test ${OMPI_COMM_WORLD_RANK:-0} = 1 && kill -%s $p; wait $p", signals[i]);
+                 "rm -f go.$$; $P " RUN "run.dir=killed train.epochs=200 & p=$!; while ! grep -q '\"step\":5,' "
+                 "killed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
+                 "test ${OMPI_COMM_WORLD_RANK:-0} = 1 && kill -%s $p; wait $p",
+                 signals[i]);
         int code = run_with("", (run_options){.ranks = 2, .program = program});
         if (code != 75) fail_msg("SIG%s: expected the exit code 75, found %d\n%s", signals[i], code, text_of("err"));
         assert_int_equal(count_of(text_of("err"), "stopped by"), 1);
@@ -127,7 +140,8 @@ static void stops_on_a_signal(void **state)
         assert_string_equal(string(end, "status"), "stopped");
         /* the checkpoint is of the very step at which it stopped */
         char path[64];
-        snprintf(path, sizeof path, "killed/checkpoints/step-%08d", (int)json_integer_value(json_object_get(end, "step")));
+        snprintf(path, sizeof path, "killed/checkpoints/step-%08d",
+                 (int)json_integer_value(json_object_get(end, "step")));
         assert_true(exists(path));
         json_decref(all);
         assert_int_equal(system("rm -rf killed"), 0);
@@ -156,8 +170,11 @@ static void says_that_it_is_finished(void **state)
 
 static void two_runs_do_not_share_a_folder(void **state)
 {
-    int code = run_with("", (run_options){.program = "$P " RUN "run.dir=shared train.epochs=100 2> first & p=$!; while ! test -s shared/metrics.jsonl; do sleep 0.01; done; "
-                                                     "$P " RUN "run.dir=shared train.epochs=100; code=$?; kill $p; wait $p; exit $code"});
+    int code = run_with(
+        "",
+        (run_options){.program = "$P " RUN "run.dir=shared train.epochs=100 2> first & p=$!; while ! test -s "
+                                 "shared/metrics.jsonl; do sleep 0.01; done; "
+                                 "$P " RUN "run.dir=shared train.epochs=100; code=$?; kill $p; wait $p; exit $code"});
     assert_int_equal(code, 4);
     assert_non_null(strstr(text_of("err"), "another run is working"));
 }
@@ -171,7 +188,8 @@ static void evaluates_and_predicts(void **state)
     assert_string_equal(text_of("out"), one);
     json_t *all = events_of("reference");
     char    accuracy[64];
-    snprintf(accuracy, sizeof accuracy, "test accuracy  %.2f %%", 100 * json_number_value(json_object_get(json_array_get(all, json_array_size(all) - 1), "accuracy")));
+    snprintf(accuracy, sizeof accuracy, "test accuracy  %.2f %%",
+             100 * json_number_value(json_object_get(json_array_get(all, json_array_size(all) - 1), "accuracy")));
     assert_non_null(strstr(one, accuracy));
     free(one);
     json_decref(all);

@@ -14,16 +14,18 @@
 #define RECIPE(text) "printf '" text "' > t.$$; mv t.$$ r.yaml;"
 
 /* Letters one by one: an embedding and a layer. */
-#define TEXT_RECIPE RECIPE("data: {path: words, context: 8}\\nmodel:\\n  layers: [embedding: {vocab: 27, width: 4}, linear: {out: 27}]\\ntrain: {batch: 8, epochs: 1}\\n")
+#define TEXT_RECIPE                                                                                                    \
+    RECIPE("data: {path: words, context: 8}\\nmodel:\\n  layers: [embedding: {vocab: 27, width: 4}, linear: {out: "    \
+           "27}]\\ntrain: {batch: 8, epochs: 1}\\n")
 
 typedef struct bad {
     const char *name;
-    const char *before;    /* shell, on every rank                                              */
+    const char *before; /* shell, on every rank                                              */
     const char *arguments;
     int         code;
-    const char *says;      /* part of the message                                               */
-    const char *says_too;  /* another part, mostly what to do                                   */
-    bool        one;       /* not under mpirun: the ranks are not what it is about              */
+    const char *says;     /* part of the message                                               */
+    const char *says_too; /* another part, mostly what to do                                   */
+    bool        one;      /* not under mpirun: the ranks are not what it is about              */
 } bad;
 
 static const bad table[] = {
@@ -41,10 +43,12 @@ static const bad table[] = {
     {"unknown key in a file", RECIPE("train:\\n  bach: 3\\n"), "train ./r.yaml", 2, ".yaml:2:3", "train.batch"},
     {"broken YAML", RECIPE("train: [\\n"), "train ./r.yaml", 2, ".yaml:", NULL},
     {"no YAML at all", "head -c 300 /dev/zero > t.$$; mv t.$$ r.yaml;", "train ./r.yaml", 2, ".yaml", NULL},
-    {"unknown layer", RECIPE("model:\\n  layers:\\n    - linaer: {out: 10}\\n"), "train ./r.yaml " SMALL, 2, ".yaml:3:7", "linear"},
-    {"a layer that does not fit", RECIPE("model:\\n  layers:\\n    - conv2d: {name: c, out: 4, kernel: 99}\\n"), "train ./r.yaml " SMALL, 2,
-     ".yaml:3", NULL},
-    {"logits of the wrong shape", RECIPE("model:\\n  layers:\\n    - linear: {name: f, out: 7}\\n"), "train ./r.yaml " SMALL, 2, "expected B x 10", NULL},
+    {"unknown layer", RECIPE("model:\\n  layers:\\n    - linaer: {out: 10}\\n"), "train ./r.yaml " SMALL, 2,
+     ".yaml:3:7", "linear"},
+    {"a layer that does not fit", RECIPE("model:\\n  layers:\\n    - conv2d: {name: c, out: 4, kernel: 99}\\n"),
+     "train ./r.yaml " SMALL, 2, ".yaml:3", NULL},
+    {"logits of the wrong shape", RECIPE("model:\\n  layers:\\n    - linear: {name: f, out: 7}\\n"),
+     "train ./r.yaml " SMALL, 2, "expected B x 10", NULL},
     {"fewer classes than the data", "", "train lenet5-digits " SMALL "model.classes=4", 2, "model.classes", "10"},
     {"batch smaller than the shards", "", "train lenet5-digits " SMALL "train.shards=32", 2, "train.batch", "shards"},
     {"shards that are no power of two", "", "train lenet5-digits " SMALL "train.shards=6", 2, "shards", "power of two"},
@@ -63,45 +67,69 @@ static const bad table[] = {
     {"idx of another kind", "", "data import mnist idx-magic made", 3, "train-images", NULL, true},
     {"missing idx", "", "data import mnist idx-none made", 3, "idx-none", NULL, true},
     /* text */
-    {"text for a model of pictures", "", "train lenet5-digits data.path=words data.context=8", 2, "lenet5 is a model of pictures", "model.name"},
+    {"text for a model of pictures", "", "train lenet5-digits data.path=words data.context=8", 2,
+     "lenet5 is a model of pictures", "model.name"},
     {"pictures for layers of text", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
     {"no length of windows", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
-    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 needs 4097", "more text"},
+    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 needs 4097",
+     "more text"},
     {"fewer logits than tokens", TEXT_RECIPE, "train ./r.yaml model.classes=4", 2, "model.classes", "27 tokens"},
-    {"logits for another vocabulary", TEXT_RECIPE, "train ./r.yaml model.classes=30", 2, "expected B x 8 x 30", "linear: {out: 30}"},
-    {"a token beyond the vocabulary", TEXT_RECIPE, "train ./r.yaml data.path=beyond run.dir=diverged", 3, "beyond/train.h5: /tokens: token 100 is 27", "import the text again"},
-    {"text without a split held out", TEXT_RECIPE, "train ./r.yaml data.path=alone", 3, "alone: has no test.h5", "train"},
-    {"the tokenizer of another text", TEXT_RECIPE, "train ./r.yaml data.path=mixed", 3, "mixed/tokenizer.json: is not the tokenizer", "import the text again"},
+    {"logits for another vocabulary", TEXT_RECIPE, "train ./r.yaml model.classes=30", 2, "expected B x 8 x 30",
+     "linear: {out: 30}"},
+    {"a token beyond the vocabulary", TEXT_RECIPE, "train ./r.yaml data.path=beyond run.dir=diverged", 3,
+     "beyond/train.h5: /tokens: token 100 is 27", "import the text again"},
+    {"text without a split held out", TEXT_RECIPE, "train ./r.yaml data.path=alone", 3, "alone: has no test.h5",
+     "train"},
+    {"the tokenizer of another text", TEXT_RECIPE, "train ./r.yaml data.path=mixed", 3,
+     "mixed/tokenizer.json: is not the tokenizer", "import the text again"},
     {"a damaged tokenizer", TEXT_RECIPE, "train ./r.yaml data.path=torn", 3, "torn/tokenizer.json", NULL},
-    {"another tokenizer than the recipe's", TEXT_RECIPE, "train ./r.yaml data.tokenizer=bpe", 2, "data.tokenizer", "expected bpe"},
-    {"a known text that is nowhere", TEXT_RECIPE "export XDG_CACHE_HOME=$PWD/idx-none;", "train ./r.yaml data.path=shakespeare", 3, "was not fetched", "lockstep data fetch"},
+    {"another tokenizer than the recipe's", TEXT_RECIPE, "train ./r.yaml data.tokenizer=bpe", 2, "data.tokenizer",
+     "expected bpe"},
+    {"a known text that is nowhere", TEXT_RECIPE "export XDG_CACHE_HOME=$PWD/idx-none;",
+     "train ./r.yaml data.path=shakespeare", 3, "was not fetched", "lockstep data fetch"},
     {"empty text", "", "data import text empty.txt made", 3, "the text is empty", NULL, true},
     {"missing text", "", "data import text nothing.txt made", 3, "nothing.txt", NULL, true},
     {"a folder for a text", "", "data import text words made", 3, "expected a file of text", NULL, true},
     {"unknown tokenizer", "", "data import text words.txt made --tokenizer bpf", 2, "found 'bpf'", "chars", true},
-    {"a tokenizer that is none", "", "data import text words.txt made --tokenizer text/train.h5", 3, "text/train.h5", NULL, true},
+    {"a tokenizer that is none", "", "data import text words.txt made --tokenizer text/train.h5", 3, "text/train.h5",
+     NULL, true},
     {"a part that is no part", "", "data import text words.txt made --valid 2", 2, "--valid", "found '2'", true},
-    {"less text than files", "", "data import text words.txt made --tokenizer chars --shards 5000", 3, "cannot be cut into 5000 files", "--shards", true},
+    {"less text than files", "", "data import text words.txt made --tokenizer chars --shards 5000", 3,
+     "cannot be cut into 5000 files", "--shards", true},
     {"text into a folder below a file", "", "data import text words.txt file/made", 4, "file", NULL, true},
     {"no space for a text", "ulimit -f 1;", "data import text words.txt made --tokenizer chars", 4, "made", NULL, true},
     /* files to start from */
-    {"missing pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./no.safetensors", 3, "no.safetensors", NULL},
-    {"damaged pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./text/train.h5", 3, "text/train.h5", NULL},
+    {"missing pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./no.safetensors", 3,
+     "no.safetensors", NULL},
+    {"damaged pretrained file", "", "train lenet5-digits " SMALL "model.pretrained=./text/train.h5", 3, "text/train.h5",
+     NULL},
     {"no run to evaluate", "", "eval ./nothing", 2, "./nothing", "lockstep train"},
     /* the environment */
     {"run.dir below a file", "", "train lenet5-digits " SMALL "run.dir=file/run", 4, "file", "run.dir"},
-    {"run.dir where nobody may write", "", "train lenet5-digits " SMALL "run.dir=/proc/lockstep", 4, "/proc/lockstep", "run.dir"},
-    {"no space left", "ulimit -f 1;", "train lenet5-digits " SMALL "run.dir=full log.every=1 train.epochs=40", 4, "full/", NULL},
+    {"run.dir where nobody may write", "", "train lenet5-digits " SMALL "run.dir=/proc/lockstep", 4, "/proc/lockstep",
+     "run.dir"},
+    {"no space left", "ulimit -f 1;", "train lenet5-digits " SMALL "run.dir=full log.every=1 train.epochs=40", 4,
+     "full/", NULL},
     {"unknown instruction set", "LOCKSTEP_ISA=v9", "train lenet5-digits " SMALL, 4, "LOCKSTEP_ISA=v9", "v2"},
     /* the ranks */
-    {"divergence", "", "train lenet5-digits " SMALL "train.epochs=30 optim.lr=1000000 run.dir=diverged schedule.name=constant", 5, "the loss is", "optim.lr"},
+    {"divergence", "",
+     "train lenet5-digits " SMALL "train.epochs=30 optim.lr=1000000 run.dir=diverged schedule.name=constant", 5,
+     "the loss is", "optim.lr"},
 };
 
-/* ---- data sets ----------------------------------------------------------------------------------------------------- */
+/* ---- data sets --------------------------------------------------------------------------------------------------- */
 
 static void write_split(const char *path, const char *split)
 {
-    ls_dataset_info info = {.split = split, .path = path, .count = 64, .channels = 1, .height = 28, .width = 28, .classes = 10, .mean = {0.2f}, .std = {0.3f}};
+    ls_dataset_info info = {.split    = split,
+                            .path     = path,
+                            .count    = 64,
+                            .channels = 1,
+                            .height   = 28,
+                            .width    = 28,
+                            .classes  = 10,
+                            .mean     = {0.2f},
+                            .std      = {0.3f}};
     ls_writer      *w;
     uint8_t         pixels[28 * 28];
     assert_int_equal(ls_writer_new(&w, path, &info, 1), LS_OK);
@@ -138,7 +166,7 @@ static void make_bad_sets(void)
 {
     const hsize_t images[] = {64, 1, 28, 28}, none[] = {0, 1, 28, 28}, few[] = {63}, nothing[] = {0};
     int32_t       label[64] = {[5] = 77};
-    float         nan_mean = NAN;
+    float         nan_mean  = NAN;
     H5Fclose(open_train("good"));
     H5Fclose(open_train("truncated"));
     assert_int_equal(truncate("truncated/train.h5", 3000), 0);
@@ -174,7 +202,8 @@ static void put(FILE *f, uint32_t x)
 /* Four idx files of 4 samples; the training images say `magic` and hold `bytes` of pixels. */
 static void write_idx(const char *dir, uint32_t magic, int bytes)
 {
-    static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+    static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
+                                        "t10k-labels-idx1-ubyte"};
     mkdir(dir, 0777);
     for (int i = 0; i < 4; i++) {
         char path[128];
@@ -193,16 +222,19 @@ static void write_idx(const char *dir, uint32_t magic, int bytes)
 static void make_bad_texts(void)
 {
     uint16_t beyond = 27;
-    hsize_t  at     = 100, one = 1;
-    FILE    *f      = fopen("words.txt", "w");
+    hsize_t  at = 100, one = 1;
+    FILE    *f = fopen("words.txt", "w");
     assert_non_null(f);
     for (int i = 0; i < 3000; i++) fputc("abcdefghijklmnopqrstuvwxyz "[i * 7 % 27], f);
     fclose(f);
     assert_int_equal(run("data import text words.txt words --tokenizer chars"), 0);
     assert_int_equal(run("data import text words.txt alone --tokenizer chars --valid 0"), 0);
-    assert_int_equal(system(": > empty.txt; cp -r words beyond; cp -r words mixed; cp -r words torn; head -c 100 words/tokenizer.json > torn/tokenizer.json; "
-                            "sed 's/\"a\"/\"A\"/' words/tokenizer.json > mixed/tokenizer.json"), 0);
-    hid_t h = H5Fopen("beyond/train.h5", H5F_ACC_RDWR, H5P_DEFAULT), d = H5Dopen2(h, "tokens", H5P_DEFAULT), space = H5Dget_space(d);
+    assert_int_equal(system(": > empty.txt; cp -r words beyond; cp -r words mixed; cp -r words torn; head -c 100 "
+                            "words/tokenizer.json > torn/tokenizer.json; "
+                            "sed 's/\"a\"/\"A\"/' words/tokenizer.json > mixed/tokenizer.json"),
+                     0);
+    hid_t h = H5Fopen("beyond/train.h5", H5F_ACC_RDWR, H5P_DEFAULT), d = H5Dopen2(h, "tokens", H5P_DEFAULT),
+          space  = H5Dget_space(d);
     hid_t memory = H5Screate_simple(1, &one, NULL);
     H5Sselect_hyperslab(space, H5S_SELECT_SET, &at, NULL, &one, NULL);
     assert_true(H5Dwrite(d, H5T_NATIVE_UINT16, memory, space, H5P_DEFAULT, &beyond) >= 0);
@@ -231,15 +263,15 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- the checks ---------------------------------------------------------------------------------------------------- */
+/* ---- the checks -------------------------------------------------------------------------------------------------- */
 
 /* What is wrong with how the program takes it; "" when nothing is. */
 static const char *judge(const bad *b, int ranks)
 {
     static char text[8192];
     int         code = run(b->arguments, .ranks = ranks, .before = b->before);
-    const char *err = text_of("err");
-    text[0] = 0;
+    const char *err  = text_of("err");
+    text[0]          = 0;
     if (code != b->code)
         snprintf(text, sizeof text, "expected the exit code %d, found %d", b->code, code);
     else if (count_of(err, "lockstep: error:") != 1)
@@ -281,17 +313,23 @@ static void on_two_ranks(void **state)
     assert_int_equal(wrong, 0);
 }
 
-/* ---- what only some ranks have --------------------------------------------------------------------------------------- */
+/* ---- what only some ranks have
+ * --------------------------------------------------------------------------------------- */
 
 static const bad on_ranks[] = {
-    {"a recipe that one rank does not have", "test $OMPI_COMM_WORLD_RANK = 0 && printf 'model: {name: lenet5}\\n' > r.0.yaml;",
+    {"a recipe that one rank does not have",
+     "test $OMPI_COMM_WORLD_RANK = 0 && printf 'model: {name: lenet5}\\n' > r.0.yaml;",
      "train ./r.$OMPI_COMM_WORLD_RANK.yaml " SMALL, 2, "rank 1", "r.1.yaml"},
-    {"recipes that differ", "", "train lenet5-digits " SMALL "optim.lr=0.$((OMPI_COMM_WORLD_RANK + 1))", 4, "the ranks do not agree on recipe", "hint"},
-    {"a value that is wrong on one rank", "", "train lenet5-digits " SMALL "train.batch=$((OMPI_COMM_WORLD_RANK * 100))", 2, "rank 0", "train.batch"},
-    {"data that one rank does not find", "test $OMPI_COMM_WORLD_RANK = 1 && cd idx-none;", "train lenet5-digits train.batch=16 data.path=./truncated/../good", 3, "rank 1",
-     "good"},
-    {"an instruction set that one rank does not know", "test $OMPI_COMM_WORLD_RANK = 1 && export LOCKSTEP_ISA=v9;", "train lenet5-digits " SMALL, 4, "rank 1", "v9"},
-    {"an option that one rank does not know", "test $OMPI_COMM_WORLD_RANK = 1 && set -- --frehs;", "train lenet5-digits \"$@\"", 2, "--frehs", "--fresh"},
+    {"recipes that differ", "", "train lenet5-digits " SMALL "optim.lr=0.$((OMPI_COMM_WORLD_RANK + 1))", 4,
+     "the ranks do not agree on recipe", "hint"},
+    {"a value that is wrong on one rank", "",
+     "train lenet5-digits " SMALL "train.batch=$((OMPI_COMM_WORLD_RANK * 100))", 2, "rank 0", "train.batch"},
+    {"data that one rank does not find", "test $OMPI_COMM_WORLD_RANK = 1 && cd idx-none;",
+     "train lenet5-digits train.batch=16 data.path=./truncated/../good", 3, "rank 1", "good"},
+    {"an instruction set that one rank does not know", "test $OMPI_COMM_WORLD_RANK = 1 && export LOCKSTEP_ISA=v9;",
+     "train lenet5-digits " SMALL, 4, "rank 1", "v9"},
+    {"an option that one rank does not know", "test $OMPI_COMM_WORLD_RANK = 1 && set -- --frehs;",
+     "train lenet5-digits \"$@\"", 2, "--frehs", "--fresh"},
 };
 
 static void one_rank_only(void **state)

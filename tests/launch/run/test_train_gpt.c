@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 300
- * A small GPT by the program: the same bits on any number of ranks, with dropout; its folder in and out as Hugging Face's; explain. */
+ * A small GPT by the program: the same bits on any number of ranks, with dropout; its folder in and out as Hugging
+ * Face's; explain. */
 #include "tests/launch/train_runs.h"
 
 #define GPT "train ./gpt.yaml "
@@ -10,11 +11,13 @@ static int prepare(void **state)
 {
     folder_enter();
     FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
-    for (int i = 0; i < 40; i++) fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
+    for (int i = 0; i < 40; i++)
+        fprintf(text, "%d green bottles hanging on the wall, and if one green bottle should fall\n", 99 - i);
     fclose(text);
     fputs("data: {path: ./data}\n"
           "model: {name: gpt, options: {layers: 3, heads: 2, width: 16, context: 16, dropout: 0.1}}\n"
-          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n", recipe);
+          "train: {batch: 8, max_steps: 6}\noptim: {name: adamw, lr: 0.01}\nlog: {every: 1}\n",
+          recipe);
     fclose(recipe);
     return run("data import text text.txt data");
 }
@@ -57,7 +60,9 @@ static void a_folder_of_another_model(void **state)
 {
     assert_int_equal(run(GPT "run.dir=other model.pretrained=./one model.options.layers=2 model.options.heads=4"), 3);
     const char *says = text_of("err");
-    assert_non_null(strstr(says, "one/config.json: it is of another model: n_layer is 3, the model's is 2; n_head is 2, the model's is 4"));
+    assert_non_null(strstr(
+        says,
+        "one/config.json: it is of another model: n_layer is 3, the model's is 2; n_head is 2, the model's is 4"));
     assert_non_null(strstr(says, "hint: make the model with {layers: 3, heads: 2}"));
     assert_int_equal(unlink("one/config.json"), 0);
     assert_int_equal(run(GPT "run.dir=other model.pretrained=./one model.options.layers=2"), 3);
@@ -77,21 +82,27 @@ static void a_folder_of_another_tokenizer(void **state)
     assert_non_null(strstr(text_of("err"), "--tokenizer ./first`"));
     assert_false(exists("second"));
     assert_int_equal(run("data import text text.txt apart --tokenizer ./first"), 0);
-    assert_int_equal(run(GPT "data.path=./apart run.dir=second model.pretrained=./first train.max_steps=1 train.epochs=0", .ranks = 2), 0);
+    assert_int_equal(run(GPT
+                         "data.path=./apart run.dir=second model.pretrained=./first train.max_steps=1 train.epochs=0",
+                         .ranks = 2),
+                     0);
 }
 
 static void explained(void **state)
 {
     assert_int_equal(run("explain ./gpt.yaml --ranks 2"), 0);
-    const char *says = text_of("out");
-    static const char *const parts[] = {"transformer.h.0.attn.c_attn", "2 more of these, to transformer.h.2", "attention keeps", "the logits of the loss, which never exist at once"};
+    const char              *says    = text_of("out");
+    static const char *const parts[] = {"transformer.h.0.attn.c_attn", "2 more of these, to transformer.h.2",
+                                        "attention keeps", "the logits of the loss, which never exist at once"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (!strstr(says, parts[i])) fail_msg("explain does not say '%s'", parts[i]);
 }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_bits_on_any_number_of_ranks), cmocka_unit_test(a_run_is_a_folder_of_hugging_face),
-                                       cmocka_unit_test(a_folder_of_another_model), cmocka_unit_test(a_folder_of_another_tokenizer), cmocka_unit_test(explained)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_bits_on_any_number_of_ranks),
+                                       cmocka_unit_test(a_run_is_a_folder_of_hugging_face),
+                                       cmocka_unit_test(a_folder_of_another_model),
+                                       cmocka_unit_test(a_folder_of_another_tokenizer), cmocka_unit_test(explained)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }

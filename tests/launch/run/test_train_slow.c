@@ -29,7 +29,9 @@ static void each_instruction_set_keeps_its_bits(void **state)
         assert_int_equal(code, 0);
         char *one = digests_of("one");
         for (int ranks = 2; ranks <= 4; ranks++) {
-            assert_int_equal(run(RUN "run.dir=many --fresh", .before = before, .ranks = ranks, .threads = 5 - ranks, .seconds = 200), 0);
+            assert_int_equal(
+                run(RUN "run.dir=many --fresh", .before = before, .ranks = ranks, .threads = 5 - ranks, .seconds = 200),
+                0);
             char *many = digests_of("many");
             assert_string_equal(many, one);
             free(many);

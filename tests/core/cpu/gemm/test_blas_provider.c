@@ -18,7 +18,9 @@
 #include "core/cpu/gemm/openblas.h"
 
 static const ls_provider *const providers[] = {&ls__openblas, &ls__onednn};
-#define EACH_PROVIDER(p) for (size_t i = 0; i < 2; i++) for (const ls_provider *p = providers[i]; p; p = NULL)
+#define EACH_PROVIDER(p)                                                                                               \
+    for (size_t i = 0; i < 2; i++)                                                                                     \
+        for (const ls_provider *p = providers[i]; p; p = NULL)
 
 static bool absent(const ls_provider *p)
 {
@@ -38,7 +40,17 @@ static void test_product(void **state)
         if (absent(p)) continue;
         for (int serial = 0; serial < 2; serial++) {
             float   y[]  = {100, 100, 0, 100, 100, 0};
-            ls_gemm g    = {.m = 2, .n = 2, .k = 3, .x = x, .x_row = 3, .x_col = 1, .w = w, .w_row = 2, .w_col = 1, .y = y, .y_row = 3};
+            ls_gemm g    = {.m     = 2,
+                            .n     = 2,
+                            .k     = 3,
+                            .x     = x,
+                            .x_row = 3,
+                            .x_col = 1,
+                            .w     = w,
+                            .w_row = 2,
+                            .w_col = 1,
+                            .y     = y,
+                            .y_row = 3};
             int     team = omp_get_max_threads();
             g.bias       = bias;
             g.add        = true;
@@ -53,12 +65,22 @@ static void test_product(void **state)
 
 static void test_refuses_what_it_cannot(void **state)
 {
-    float         a[64] = {0};
+    float         a[64]   = {0};
     const int64_t bound[] = {0, 1, 2};
     EACH_PROVIDER(p)
     {
         if (absent(p)) continue;
-        ls_gemm g = {.m = 2, .n = 2, .k = 2, .x = a, .x_row = 2, .x_col = 1, .w = a, .w_row = 2, .w_col = 1, .y = a + 32, .y_row = 2};
+        ls_gemm g = {.m     = 2,
+                     .n     = 2,
+                     .k     = 2,
+                     .x     = a,
+                     .x_row = 2,
+                     .x_col = 1,
+                     .w     = a,
+                     .w_row = 2,
+                     .w_col = 1,
+                     .y     = a + 32,
+                     .y_row = 2};
         g.splits  = 2;
         g.bound   = bound;
         assert_int_equal(p->gemm(&g), LS_ERR_USAGE);
@@ -123,14 +145,16 @@ static int as_nehalem(void)
 {
     setenv("OPENBLAS_CORETYPE", "NEHALEM", 1);
     if (ls__openblas.load() != LS_OK) return strstr(ls_error_message(), "install") ? 0 : 2;
-    return strcmp(ls__openblas_corename(), "Nehalem") == 0 && strcmp(getenv("OPENBLAS_CORETYPE"), "NEHALEM") == 0 ? 0 : 3;
+    return strcmp(ls__openblas_corename(), "Nehalem") == 0 && strcmp(getenv("OPENBLAS_CORETYPE"), "NEHALEM") == 0 ? 0
+                                                                                                                  : 3;
 }
 
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--as-nehalem") == 0) return as_nehalem();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_users_kernels_are_respected), cmocka_unit_test(test_product),
-                                       cmocka_unit_test(test_refuses_what_it_cannot), cmocka_unit_test(test_wrong_products_are_found),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_users_kernels_are_respected),
+                                       cmocka_unit_test(test_product), cmocka_unit_test(test_refuses_what_it_cannot),
+                                       cmocka_unit_test(test_wrong_products_are_found),
                                        cmocka_unit_test(test_kernels_fit_the_processor)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

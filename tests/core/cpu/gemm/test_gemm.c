@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Matrix products at every level of this processor: values against float64, and bits that show neither threads, nor which rows
- * and columns a call has, nor how the operands lie in memory. */
+ * Matrix products at every level of this processor: values against float64, and bits that show neither threads, nor
+ * which rows and columns a call has, nor how the operands lie in memory. */
 /* timeout: 600 */
 #include <math.h>
 #include <omp.h>
@@ -33,7 +33,10 @@ static float *filled(int64_t count, uint64_t key)
 /* x_lies, w_lies: 0 row by row, 1 column by column, 2 with gaps in both dims. */
 static product product_new(int64_t m, int64_t n, int64_t k, int x_lies, int w_lies)
 {
-    product p = {.x = filled(m * k * 6 + 8, 1), .w = filled(k * n * 6 + 8, 2), .y = filled(m * (n + 3) + 8, 3), .bias = filled(n + 1, 4)};
+    product p = {.x    = filled(m * k * 6 + 8, 1),
+                 .w    = filled(k * n * 6 + 8, 2),
+                 .y    = filled(m * (n + 3) + 8, 3),
+                 .bias = filled(n + 1, 4)};
     p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3};
     p.g.x_row = x_lies == 1 ? 1 : x_lies == 0 ? k : 2 * k + 1;
     p.g.x_col = x_lies == 1 ? m : x_lies == 0 ? 1 : 2;
@@ -54,7 +57,7 @@ static void product_free(product *p)
 static void cut(product *p, int splits)
 {
     for (int s = 0; s <= splits; s++) {
-        int64_t at = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
+        int64_t at  = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
         p->bound[s] = s && at < p->bound[s - 1] ? p->bound[s - 1] : at < p->g.k ? at : p->g.k;
     }
     p->g.splits = splits;
@@ -82,21 +85,21 @@ static void check_values(const ls_isa_table *level, const ls_gemm *g)
             }
             want += (g->add ? old : 0) + (g->bias ? g->bias[j] : 0);
             if (fabs(got - want) > 2e-7 * (size + 2) * sqrt((double)g->k + 1))
-                fail_msg("%s: %d x %d x %d at %d, %d: expected %.9g, found %.9g", level->name, (int)g->m, (int)g->n, (int)g->k, (int)i,
-                         (int)j, want, (double)got);
+                fail_msg("%s: %d x %d x %d at %d, %d: expected %.9g, found %.9g", level->name, (int)g->m, (int)g->n,
+                         (int)g->k, (int)i, (int)j, want, (double)got);
         }
     free(before);
 }
 
-#define EACH_LEVEL(level)                                  \
-    for (int isa = 0; isa <= (int)ls_isa_best(); isa++)    \
+#define EACH_LEVEL(level)                                                                                              \
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++)                                                                \
         for (const ls_isa_table *level = ls__isa_table_of((ls_isa)isa); level; level = NULL)
 
 static void test_values(void **state)
 {
-    static const int64_t sizes[][3] = {{1, 1, 1},   {1, 7, 3},    {7, 1, 5},    {5, 33, 0},    {7, 33, 65},  {33, 7, 257},  {6, 16, 256},
-                                       {13, 31, 300}, {64, 10, 84}, {67, 130, 64}, {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31},
-                                       {75, 200, 260}};
+    static const int64_t sizes[][3] = {{1, 1, 1},     {1, 7, 3},      {7, 1, 5},      {5, 33, 0},    {7, 33, 65},
+                                       {33, 7, 257},  {6, 16, 256},   {13, 31, 300},  {64, 10, 84},  {67, 130, 64},
+                                       {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31}, {75, 200, 260}};
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int lies = 0; lies < 9; lies++) {
@@ -142,13 +145,14 @@ static void expect_rows(const ls_isa_table *level, const ls_gemm *g, const float
 {
     for (int64_t i = 0; i < g->m; i++)
         if (memcmp(g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
-            fail_msg("%s: other bits in row %d of %d x %d x %d, %d parts, %d threads", level->name, (int)i, (int)g->m, (int)g->n, (int)g->k,
-                     g->splits, omp_get_max_threads());
+            fail_msg("%s: other bits in row %d of %d x %d x %d, %d parts, %d threads", level->name, (int)i, (int)g->m,
+                     (int)g->n, (int)g->k, g->splits, omp_get_max_threads());
 }
 
 static void test_parts_are_a_tree(void **state)
 {
-    static const int64_t sizes[][4] = {{6, 25, 3000, 16}, {6, 25, 64, 64}, {40, 50, 1000, 8}, {33, 70, 1500, 2}, {300, 200, 900, 4}, {5, 3, 300, 64}};
+    static const int64_t sizes[][4] = {{6, 25, 3000, 16}, {6, 25, 64, 64},    {40, 50, 1000, 8},
+                                       {33, 70, 1500, 2}, {300, 200, 900, 4}, {5, 3, 300, 64}};
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int threads = 1; threads <= 3; threads += 2) {
@@ -163,9 +167,10 @@ static void test_parts_are_a_tree(void **state)
         }
 }
 
-static const int64_t shapes[][4] = {{64, 120, 400, 0},  {120, 400, 64, 8},   {6, 25, 6000, 16}, {64, 10, 84, 0}, {16, 100, 150, 0}, {130, 300, 520, 0},
-                                    {130, 150, 700, 4}, {400, 100, 300, 0}, {6, 784, 25, 0},   {1, 500, 600, 2},
-                                    {12, 70, 600, 4},   {15, 40, 700, 0}, {150, 200, 250, 8}};
+static const int64_t shapes[][4] = {{64, 120, 400, 0}, {120, 400, 64, 8},  {6, 25, 6000, 16},  {64, 10, 84, 0},
+                                    {16, 100, 150, 0}, {130, 300, 520, 0}, {130, 150, 700, 4}, {400, 100, 300, 0},
+                                    {6, 784, 25, 0},   {1, 500, 600, 2},   {12, 70, 600, 4},   {15, 40, 700, 0},
+                                    {150, 200, 250, 8}};
 
 /* The product on one thread, as M x N. */
 static float *reference(const ls_isa_table *level, product *p)
@@ -173,7 +178,8 @@ static float *reference(const ls_isa_table *level, product *p)
     float *want = malloc((size_t)(p->g.m * p->g.n) * sizeof *want);
     omp_set_num_threads(1);
     level->gemm(&p->g);
-    for (int64_t i = 0; i < p->g.m; i++) memcpy(want + i * p->g.n, p->g.y + i * p->g.y_row, (size_t)p->g.n * sizeof *want);
+    for (int64_t i = 0; i < p->g.m; i++)
+        memcpy(want + i * p->g.n, p->g.y + i * p->g.y_row, (size_t)p->g.n * sizeof *want);
     return want;
 }
 
@@ -213,8 +219,8 @@ static void test_bits_do_not_show_rows_and_columns(void **state)
             int64_t step = pieces[q / 2];
             bool    rows = q % 2;
             for (int64_t at = 0; at < (rows ? p.g.m : p.g.n); at += step) {
-                ls_gemm part = p.g;
-                int64_t left = (rows ? p.g.m : p.g.n) - at;
+                ls_gemm part                = p.g;
+                int64_t left                = (rows ? p.g.m : p.g.n) - at;
                 *(rows ? &part.m : &part.n) = left < step ? left : step;
                 part.x += rows ? at * part.x_row : 0;
                 part.w += rows ? 0 : at * part.w_col;

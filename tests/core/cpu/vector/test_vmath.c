@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Vector maths at every level of this processor: error bounds over the whole range of floats, special values, and bits that
- * depend on the element alone. */
+ * Vector maths at every level of this processor: error bounds over the whole range of floats, special values, and bits
+ * that depend on the element alone. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,8 +16,8 @@
 
 enum { BLOCK = 4096 };
 
-#define EACH_LEVEL(level)                               \
-    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) \
+#define EACH_LEVEL(level)                                                                                              \
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++)                                                                \
         for (const ls_isa_table *level = ls__isa_table_of((ls_isa)isa); level; level = NULL)
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
@@ -25,8 +25,8 @@ static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 typedef struct function {
     const char *name;
     size_t      slot; /* in a level's table */
-    double    (*exact)(double x);
-    double      ulp; /* what core/cpu/vector/vmath.h promises */
+    double (*exact)(double x);
+    double ulp; /* what core/cpu/vector/vmath.h promises */
 } function;
 
 static const function functions[] = {{"exp", offsetof(ls_vmath, exp), exp, 1.0},
@@ -70,16 +70,17 @@ static void test_error_over_all_floats(void **state)
         for (int i = 0; i < n; i++) {
             double want = f->exact(x[i]);
             if (error(y[i], want) > f->ulp)
-                fail_msg("%s: %s(%.9g): expected %.9g, found %.9g, %.2f ulp", level->name, f->name, (double)x[i], want, (double)y[i],
-                         error(y[i], want));
+                fail_msg("%s: %s(%.9g): expected %.9g, found %.9g, %.2f ulp", level->name, f->name, (double)x[i], want,
+                         (double)y[i], error(y[i], want));
         }
     }
 }
 
 static void test_special_values(void **state)
 {
-    static const float x[] = {0.0f,     -0.0f,   1.0f,     -1.0f,     INFINITY, -INFINITY, NAN,     1e-45f, -1e-45f, 1.1754942e-38f,
-                              88.7228f, 88.73f, -87.336f, -103.97f, -104.1f,  3.4e38f,   -3.4e38f, 9.1f,   -9.1f,   0.9277f};
+    static const float x[] = {0.0f,    -0.0f,   1.0f,           -1.0f,    INFINITY, -INFINITY, NAN,
+                              1e-45f,  -1e-45f, 1.1754942e-38f, 88.7228f, 88.73f,   -87.336f,  -103.97f,
+                              -104.1f, 3.4e38f, -3.4e38f,       9.1f,     -9.1f,    0.9277f};
     enum { N = sizeof x / sizeof *x };
     float y[N];
     EACH_LEVEL(level)
@@ -89,7 +90,8 @@ static void test_special_values(void **state)
         for (int i = 0; i < N; i++) {
             double want = f->exact(x[i]);
             if (!(error(y[i], want) <= f->ulp))
-                fail_msg("%s: %s(%.9g): expected %.9g, found %.9g", level->name, f->name, (double)x[i], want, (double)y[i]);
+                fail_msg("%s: %s(%.9g): expected %.9g, found %.9g", level->name, f->name, (double)x[i], want,
+                         (double)y[i]);
             if (want == 0 && !isnan(y[i])) assert_int_equal(signbit(y[i]) != 0, signbit(want) != 0);
         }
     }
@@ -154,7 +156,8 @@ static void test_max_and_sum(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_error_over_all_floats), cmocka_unit_test(test_special_values),
-                                       cmocka_unit_test(test_bits_depend_on_the_element), cmocka_unit_test(test_max_and_sum)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_error_over_all_floats), cmocka_unit_test(test_special_values),
+        cmocka_unit_test(test_bits_depend_on_the_element), cmocka_unit_test(test_max_and_sum)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
