@@ -25,7 +25,7 @@ const ls_kind *ls__kind_of(const ls_dataset *d)
 
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
 {
-    return d->info.kind == LS_DATA_TEXT ? ls__windows(&d->info, in_order) : d->info.count;
+    return d->info.kind == LS_DATA_TEXT ? ls__text_windows(&d->info, in_order) : d->info.count;
 }
 
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)

@@ -48,8 +48,8 @@ extern const ls_kind ls__kind_images, ls__kind_text;
 const ls_kind       *ls__kind_of(const ls_dataset *d);
 
 /* Windows of an epoch, and where in the text the first of them begins. */
-int64_t ls__windows(const ls_dataset_info *info, bool in_order);
-int64_t ls__shared_memory_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch);
+int64_t ls__text_windows(const ls_dataset_info *info, bool in_order);
+int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch);
 
 /* "0", "1", ... for `classes` classes. */
 const char *const *ls__class_names(ls_arena *arena, int classes);

@@ -17,16 +17,16 @@
 
 enum { TOKENS, TARGET };
 
-int64_t ls__windows(const ls_dataset_info *info, bool in_order)
+int64_t ls__text_windows(const ls_dataset_info *info, bool in_order)
 {
     int64_t n = info->tokens, t = info->context;
     if (!t || n <= t) return 0;
     return in_order || n <= 2 * t ? (n - 1) / t : n / t - 1;
 }
 
-int64_t ls__shared_memory_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch)
+int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch)
 {
-    int64_t left    = info->tokens - ls__windows(info, false) * info->context,
+    int64_t left    = info->tokens - ls__text_windows(info, false) * info->context,
             choices = left < info->context ? left : info->context;
     if (o->in_order || choices < 2) return 0;
     ls_philox4 r = ls_philox(ls_key(o->seed, "windows"), (uint64_t)epoch, 0);
@@ -44,7 +44,7 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context)
              "last" LS_HINT "shorter windows (the model's context), or more text",
              info->path, info->split, (long long)info->tokens, (long long)context, (long long)context + 1);
     info->context = context;
-    info->count   = ls__windows(info, true);
+    info->count   = ls__text_windows(info, true);
     return LS_OK;
 }
 
@@ -82,8 +82,8 @@ static ls_status row(ls_dataset *d, void *own, const ls_order *o, int64_t epoch,
     const ls_dataset_info *info  = &d->info;
     int32_t               *both  = own;
     size_t                 bytes = row_bytes(info, TOKENS);
-    int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, ls__windows(info, false), at);
-    LS_TRY(d->tokens(d, ls__shared_memory_offset(info, o, epoch) + i * info->context, info->context + 1, both));
+    int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, ls__text_windows(info, false), at);
+    LS_TRY(d->tokens(d, ls__text_window_offset(info, o, epoch) + i * info->context, info->context + 1, both));
     memcpy(row[TOKENS], both, bytes);
     memcpy(row[TARGET], both + 1, bytes);
     return LS_OK;
