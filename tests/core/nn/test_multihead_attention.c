@@ -225,7 +225,7 @@ static void mistakes_are_named(void **state)
         ls_tensor *v = table[i].value_width ? ls_input(g, "v", LS_F32, KEYS, table[i].value_width) : NULL;
         assert_null(ls_multihead_attention(g, "mha", q, k, v, .heads = table[i].heads));
         assert_fails(ls_graph_status(g), LS_ERR_USAGE, table[i].says);
-        assert_fails(ls_graph_status(g), LS_ERR_USAGE, "test_attention.c:");
+        assert_fails(ls_graph_status(g), LS_ERR_USAGE, "test_multihead_attention.c:");
         ls_graph_free(g);
     }
 }
