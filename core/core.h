@@ -29,9 +29,7 @@
 
 #include "core/base/status.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LS_PUBLIC_BEGIN
 
 #define LS_VERSION "0.1.0"
 
@@ -118,7 +116,8 @@ bool        ls_tensor_batched(const ls_tensor *x);                         /* fa
 #define LS_INIT_LIST(X)                                                                                                \
     X(ZEROS, "zeros")                                                                                                  \
     X(CONSTANT, "constant")                                                                                            \
-    X(UNIFORM, "uniform") X(NORMAL, "normal") X(TRUNC_NORMAL, "trunc_normal") X(XAVIER_UNIFORM, "xavier_uniform")      \
+    X(UNIFORM, "uniform")                                                                                              \
+    X(NORMAL, "normal") X(TRUNC_NORMAL, "trunc_normal") X(XAVIER_UNIFORM, "xavier_uniform")                            \
         X(XAVIER_NORMAL, "xavier_normal") X(KAIMING_UNIFORM, "kaiming_uniform") X(KAIMING_NORMAL, "kaiming_normal")
 typedef enum ls_init_kind {
     LS_INIT_DEFAULT,
@@ -236,7 +235,5 @@ ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where
 ls_tensor *ls__apply(int op, const void *args, ls_where where);
 #define LS_APPLY(op, args_type, ...) ls__apply(LS_OP_##op, &(args_type){__VA_ARGS__}, LS_HERE)
 
-#ifdef __cplusplus
-}
-#endif
+LS_PUBLIC_END
 #endif

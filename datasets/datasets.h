@@ -25,9 +25,7 @@
 #include "core/core.h"
 #include "datasets/tokenizer/tokenizer.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LS_PUBLIC_BEGIN
 
 typedef struct ls_dataset ls_dataset;
 
@@ -188,7 +186,5 @@ bool        ls_loader_next(ls_loader *l, ls_batch *batch);
 ls_position ls_loader_position(const ls_loader *l);
 ls_status   ls_loader_status(const ls_loader *l);
 
-#ifdef __cplusplus
-}
-#endif
+LS_PUBLIC_END
 #endif

@@ -14,9 +14,7 @@
 
 #include "core/core.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LS_PUBLIC_BEGIN
 
 /* ---- communicators ----------------------------------------------------------------------------------------------- */
 
@@ -317,7 +315,5 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
  * first. */
 ls_status ls_hf_config_check(const char *path, const ls_graph *g);
 
-#ifdef __cplusplus
-}
-#endif
+LS_PUBLIC_END
 #endif

@@ -16,9 +16,9 @@
 #ifndef LS_CORE_BASE_STATUS_H
 #define LS_CORE_BASE_STATUS_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+#include "core/base/public.h"
+
+LS_PUBLIC_BEGIN
 
 /* The status of a call is also the exit code of the program that ends with it. */
 #define LS_STATUS_LIST(X)                                                                                              \
@@ -86,7 +86,5 @@ ls_status ls__fail(ls_status status, const char *file, int line, const char *fun
     LS_PRINTF(5, 6);
 ls_status ls__trace(ls_status status, const char *file, int line, const char *func);
 
-#ifdef __cplusplus
-}
-#endif
+LS_PUBLIC_END
 #endif

@@ -24,9 +24,7 @@
 
 #include "core/base/status.h"
 
-#ifdef __cplusplus
-extern "C" {
-#endif
+LS_PUBLIC_BEGIN
 
 typedef struct ls_tokenizer ls_tokenizer;
 
@@ -111,7 +109,5 @@ ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t
 /* The bytes of one token, valid as long as the tokenizer; NULL for an id that is not within 0..V-1.  Not ended by 0. */
 const char *ls_tokenizer_token(const ls_tokenizer *t, int32_t id, size_t *bytes);
 
-#ifdef __cplusplus
-}
-#endif
+LS_PUBLIC_END
 #endif

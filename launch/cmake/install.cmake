@@ -6,8 +6,11 @@ file(WRITE ${CMAKE_BINARY_DIR}/lockstep.h
 install(TARGETS lockstep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS liblockstep EXPORT lockstep LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}) # as lockstep::lockstep
 install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
-foreach(header core/core.h core/base/status.h core/ops/op_list.h core/ops/op_prototypes.h core/nn/layers.h core/models/models.h core/optim/optim.h
-        dist/dist.h datasets/datasets.h datasets/tokenizer/tokenizer.h)
+# Every public header.  The API reference documents these, and lockstep.h includes them.
+set(LOCKSTEP_PUBLIC_HEADERS
+    core/base/public.h core/base/status.h core/core.h core/ops/op_list.h core/ops/op_prototypes.h core/nn/layers.h core/models/models.h
+    core/optim/optim.h dist/dist.h datasets/datasets.h datasets/tokenizer/tokenizer.h)
+foreach(header ${LOCKSTEP_PUBLIC_HEADERS})
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep/${folder})
 endforeach()
