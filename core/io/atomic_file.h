@@ -1,53 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files that are there whole, or not at all, also after a power cut: written under another name, synced, renamed, and
- * the folder synced.  Not public.
+ * Writes files that appear complete or not at all, also after a power cut: a file is created under a temporary name in
+ * the same folder, written, synced, renamed, and the folder is synced.  Not public.
  *
  *     ls_file f;
- *     LS_TRY(ls__file_create(&f, "model.safetensors"));          makes .model.safetensors.tmp
+ *     LS_TRY(ls__file_create(&f, "model.safetensors"));          creates .model.safetensors.tmp-PID
  *     status = ls__file_write(&f, data, bytes);
- *     LS_TRY(ls__file_finish(&f, status));                       renames, or after an error removes it
+ *     return ls__file_finish(&f, status);                        renames it; after an error removes it
+ *
+ * Libraries that write to a stream (libpng, jansson, cairo) use ls__file_stream between create and finish:
+ *
+ *     FILE *stream;
+ *     status = ls__file_stream(&f, &stream);
+ *     if (status == LS_OK) fprintf(stream, ...);                 finish checks the stream for errors
  */
 #ifndef LS_CORE_IO_ATOMIC_FILE_H
 #define LS_CORE_IO_ATOMIC_FILE_H
 
-#include <stdint.h>
+#include <stddef.h>
+#include <stdio.h>
 
-#include "core/core.h"
-
-enum { LS_PATH_BYTES = 4096 };
+#include "core/io/paths.h"
 
 typedef struct ls_file {
-    char path[LS_PATH_BYTES], temporary[LS_PATH_BYTES];
-    int  fd;
+    char  path[LS_PATH_BYTES], temporary[LS_PATH_BYTES];
+    int   fd;     /* -1: not open                                             */
+    int   error;  /* errno of the first failed write, 0: none                 */
+    FILE *stream; /* of ls__file_stream, NULL: none; refers to this struct     */
 } ls_file;
 
+/* Opens the temporary file.  After an error ls__file_finish may be called, but need not be. */
 ls_status ls__file_create(ls_file *f, const char *path);
+
+/* Appends `bytes` bytes. */
 ls_status ls__file_write(ls_file *f, const void *data, size_t bytes);
+
+/* Sets *stream to a stream that appends to the file.  ls__file_finish closes it; `f` must not move until then. */
+ls_status ls__file_stream(ls_file *f, FILE **stream);
+
+/* Closes the file.  If `status` is LS_OK and all was written, syncs it and renames it to its final name; otherwise
+ * removes it.  Returns `status`, or the first error of its own. */
 ls_status ls__file_finish(ls_file *f, ls_status status);
 
-/* path = the printed text; LS_ERR_USAGE when it is longer than a path can be. */
-ls_status ls__path(char path[LS_PATH_BYTES], const char *format, ...) LS_PRINTF(2, 3);
-
-/* The folder and those above it. */
-ls_status ls__make_folders(const char *path);
-/* A folder and the files in it; folders below it are an error.  Not being there is none. */
-ls_status ls__remove_folder(const char *path);
-/* Waits until a file's or folder's content is on the disk. */
-ls_status ls__sync(const char *path);
-/* The folder that `path` lies in, synced: makes a rename last. */
-ls_status ls__sync_parent(const char *path);
-
-/* Opens a file for reading; what is none (a folder, a pipe that would never begin) is LS_ERR_DATA. */
-ls_status ls__file_open(const char *path, int *fd);
-/* XXH64 of a file's content, and its size. */
-ls_status ls__file_checksum(const char *path, uint64_t *checksum, int64_t *bytes);
-
-/* "step: cause" with what can be done about the cause (disk full, no permission, ...), from errno. */
-#define LS_FAIL_ERRNO(...) ls__fail_errno(__FILE__, __LINE__, __func__, __VA_ARGS__)
-ls_status ls__fail_errno(const char *file, int line, const char *func, const char *format, ...) LS_PRINTF(4, 5);
-
-/* What can be done about an errno, as "\n  hint: ..." or "". */
-const char *ls__errno_hint(int code);
+/* For writers that create their files by other means: the name under which `path` is written before it is complete. */
+ls_status ls__temporary_path(char temporary[LS_PATH_BYTES], const char *path);
 
 #endif

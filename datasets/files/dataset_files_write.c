@@ -6,9 +6,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io/atomic_file.h"
 #include "datasets/files/hdf5.h"
 
 enum { CHECKSUM = 16, HEADER_ROOM = 64 << 10 };
@@ -131,31 +131,12 @@ ls_status ls__split_end(ls_split_writer *w, uint64_t checksum)
 
 /* ---- all files --------------------------------------------------------------------------------------------------- */
 
-/* Makes a folder and those above it; *made: the last one is new. */
-static ls_status make_folder(const char *folder, bool *made)
-{
-    char path[4096];
-    LS_CHECK(folder[0] && strlen(folder) < sizeof path, LS_ERR_USAGE,
-             "the name of a folder of %zu bytes; expected 1 to %zu", strlen(folder), sizeof path - 1);
-    snprintf(path, sizeof path, "%s", folder);
-    *made = false;
-    for (char *at = path + 1;; at++) {
-        if (*at != '/' && *at != 0) continue;
-        char was = *at;
-        *at      = 0;
-        *made    = mkdir(path, 0777) == 0;
-        LS_CHECK(*made || errno == EEXIST, LS_ERR_ENV,
-                 "%s: the folder cannot be made: %s" LS_HINT "choose a folder that can be written to", path,
-                 strerror(errno));
-        *at = was;
-        if (!was) return LS_OK;
-    }
-}
-
 static ls_status name_files(ls_split_writer *w)
 {
-    int cut, mine = w->shards > 1 ? w->shards : 0;
-    LS_TRY(make_folder(w->folder, &w->made_folder));
+    int  cut, mine = w->shards > 1 ? w->shards : 0, made = 0;
+    char temporary[LS_PATH_BYTES];
+    LS_TRY(ls__make_folders(w->folder, &made));
+    w->made_folder = made > 0;
     LS_TRY(ls__shard_count(w->folder, w->split, &cut));
     if (cut >= 0 && cut != mine) {
         char there[LS_SHARD_NAME];
@@ -168,8 +149,9 @@ static ls_status name_files(ls_split_writer *w)
     for (int k = 0; k < w->shards; k++) {
         char name[LS_SHARD_NAME];
         ls__shard_name(name, w->split, k, mine);
-        w->path[k]      = ls_arena_printf(w->arena, "%s/%s", w->folder, name);
-        w->temporary[k] = ls_arena_printf(w->arena, "%s/.%s.tmp-%ld", w->folder, name, (long)getpid());
+        w->path[k] = ls_arena_printf(w->arena, "%s/%s", w->folder, name);
+        LS_TRY(ls__temporary_path(temporary, w->path[k]));
+        w->temporary[k] = ls_arena_strdup(w->arena, temporary);
     }
     return LS_OK;
 }
@@ -191,14 +173,7 @@ ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *
 
 ls_status ls__split_close(ls_split_writer *w)
 {
-    for (; w->renamed < w->shards; w->renamed++)
-        if (rename(w->temporary[w->renamed], w->path[w->renamed]))
-            return ls__split_failed(w, w->path[w->renamed], errno);
-    int fd = open(w->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
+    for (; w->renamed < w->shards; w->renamed++) LS_TRY(ls__rename(w->temporary[w->renamed], w->path[w->renamed]));
     w->closed = true;
     return LS_OK;
 }

@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jpeglib.h>
 #include <jerror.h>
 #include <png.h>
 
+#include "core/io/atomic_file.h"
 #include "datasets/files/dataset.h"
 
 enum { MAX_PIXELS = 1 << 26, MAX_SCANS = 200 };
@@ -194,33 +194,24 @@ ls_status ls_image_read(const char *path, int channels, int height, int width, u
 
 /* ---- out --------------------------------------------------------------------------------------------------------- */
 
-static ls_status put_png(const char *path, const char *temporary, int channels, int height, int width,
-                         const uint8_t *pixels)
+static ls_status put_png(ls_file *f, int channels, int height, int width, const uint8_t *pixels)
 {
+    FILE     *stream;
     png_image image = {.version = PNG_IMAGE_VERSION,
                        .width   = (png_uint_32)width,
                        .height  = (png_uint_32)height,
                        .format  = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB};
-    FILE     *file  = fopen(temporary, "wbe");
-    LS_CHECK(file, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "choose a folder that can be written to", path,
-             strerror(errno));
-    bool ok =
-        png_image_write_to_stdio(&image, file, 0, pixels, 0, NULL) && fflush(file) == 0 && fsync(fileno(file)) == 0;
-    int error = errno;
-    ok        = fclose(file) == 0 && ok;
-    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s", path, image.message[0] ? image.message : strerror(error));
-    LS_CHECK(rename(temporary, path) == 0, LS_ERR_ENV, "%s: cannot be written: %s", path, strerror(errno));
-    return LS_OK;
+    LS_TRY(ls__file_stream(f, &stream));
+    bool written = png_image_write_to_stdio(&image, stream, 0, pixels, 0, NULL);
+    LS_CHECK(written || ferror(stream), LS_ERR_ENV, "%s: cannot be written: %s", f->path, image.message);
+    return LS_OK; /* a failed write of the stream is reported by ls__file_finish */
 }
 
 ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels)
 {
-    char temporary[4096];
+    ls_file f;
     LS_CHECK((channels == 1 || channels == 3) && height >= 1 && width >= 1, LS_ERR_USAGE,
              "%s: a picture of %d x %d x %d", path, channels, height, width);
-    int length = snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
-    LS_CHECK(length < (int)sizeof temporary, LS_ERR_USAGE, "%s: the name is too long", path);
-    ls_status status = put_png(path, temporary, channels, height, width, pixels);
-    if (status != LS_OK) unlink(temporary);
-    return status;
+    LS_TRY(ls__file_create(&f, path));
+    return ls__file_finish(&f, put_png(&f, channels, height, width, pixels));
 }

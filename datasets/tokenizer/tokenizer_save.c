@@ -8,16 +8,14 @@
  * so that every character can be a key, 0 included
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
+#include "core/io/atomic_file.h"
 #include "datasets/tokenizer/tokenizer_internal.h"
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
@@ -135,54 +133,30 @@ static json_t *make_root(const ls_tokenizer *t)
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-static ls_status cannot_write(const char *path, int error)
+static int write_text(const char *data, size_t bytes, void *stream)
 {
-    return LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "%s", path, strerror(error),
-                   error == ENOSPC || error == EDQUOT ? "make room, or choose another folder"
-                                                      : "choose a folder that can be written to");
+    return fwrite(data, 1, bytes, stream) == bytes ? 0 : -1;
 }
 
-static int sink(const char *data, size_t bytes, void *file) { return fwrite(data, 1, bytes, file) == bytes ? 0 : -1; }
-
-/* Under another name first: a file that has its name is whole. */
-static ls_status write_json(const json_t *json, const char *folder, const char *path, const char *temporary)
+static ls_status write_json(const json_t *json, ls_file *f)
 {
-    FILE *file = fopen(temporary, "wbe");
-    if (!file) return cannot_write(path, errno);
-    errno   = EIO;
-    bool ok = json_dump_callback(json, sink, file, JSON_COMPACT) == 0 && fputc('\n', file) != EOF &&
-              fflush(file) == 0 && fsync(fileno(file)) == 0;
-    int error = errno;
-    if (fclose(file) != 0 && ok) {
-        ok    = false;
-        error = errno;
-    }
-    if (ok && rename(temporary, path) != 0) {
-        ok    = false;
-        error = errno;
-    }
-    if (!ok) {
-        unlink(temporary);
-        return cannot_write(path, error);
-    }
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd); /* some file systems cannot, and need not */
-        close(fd);
-    }
-    return LS_OK;
+    FILE *stream;
+    LS_TRY(ls__file_stream(f, &stream));
+    bool written = json_dump_callback(json, write_text, stream, JSON_COMPACT) == 0 && fputc('\n', stream) != EOF;
+    LS_CHECK(written || ferror(stream), LS_ERR_ENV, "%s: no memory to write it", f->path);
+    return LS_OK; /* a failed write of the stream is reported by ls__file_finish */
 }
 
 ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder)
 {
-    char path[PATH_MAX], temporary[PATH_MAX + 32];
-    LS_CHECK(snprintf(path, sizeof path, "%s/tokenizer.json", folder) < (int)sizeof path, LS_ERR_USAGE,
-             "a path of %zu letters; that is too long", strlen(folder));
-    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", path, (long)getpid());
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) return cannot_write(folder, errno);
+    char    path[LS_PATH_BYTES];
+    ls_file f;
+    LS_TRY(ls__path(path, "%s/tokenizer.json", folder));
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST) return LS_FAIL_ERRNO("%s: cannot be written", folder);
     json_t *json = make_root(t);
     LS_CHECK(json, LS_ERR_ENV, "%s: no memory for the text of %d tokens", path, t->size);
-    ls_status status = write_json(json, folder, path, temporary);
+    ls_status status = ls__file_create(&f, path);
+    if (status == LS_OK) status = ls__file_finish(&f, write_json(json, &f));
     json_decref(json);
     return status;
 }

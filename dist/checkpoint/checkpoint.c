@@ -109,7 +109,7 @@ static ls_status remove_stale(const char *folder)
 
 ls_status ls__checkpoint_prepare(const char *folder)
 {
-    LS_TRY(ls__make_folders(folder));
+    LS_TRY(ls__make_folders(folder, NULL));
     return remove_stale(folder);
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/base/arena.h"
 #include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "dist/dist.h"
 
 enum { LS_CHECKPOINT_FORMAT = 2, LS_MAX_PARTS = 9999, LS_PART_NAME = 16 };

@@ -18,6 +18,7 @@
 
 #include "core/graph/params.h"
 #include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "dist/dist.h"
 #include "dist/interop/safetensors.h"
 

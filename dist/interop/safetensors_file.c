@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "dist/interop/safetensors.h"
 
 enum { PIECE = 1 << 16 };

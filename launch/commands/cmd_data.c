@@ -23,6 +23,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/io/paths.h"
 #include "launch/commands/command_table.h"
 #include "launch/commands/cmd_data_internal.h"
 #include "launch/run/progress.h"
@@ -30,19 +31,6 @@
 static const char DRAWN[] = "digits";
 
 /* ---- the cache --------------------------------------------------------------------------------------------------- */
-
-static ls_status make_folders(const char *path)
-{
-    char part[LS_DATA_PATH];
-    for (size_t n = 1, length = strlen(path); n <= length; n++) {
-        if (path[n] != '/' && path[n] != 0) continue;
-        snprintf(part, sizeof part, "%.*s", (int)n, path);
-        LS_CHECK(mkdir(part, 0777) == 0 || errno == EEXIST, LS_ERR_ENV,
-                 "%s: cannot make the folder: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", part,
-                 strerror(errno));
-    }
-    return LS_OK;
-}
 
 ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
 {
@@ -53,7 +41,7 @@ ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
     int length = snprintf(path, LS_DATA_PATH, "%s%s/lockstep", own ? base : home, own ? "" : "/.cache");
     LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV,
              "the name of the cache's folder has %d letters; that is too long", length);
-    LS_TRY(make_folders(path));
+    LS_TRY(ls__make_folders(path, NULL));
     snprintf(path + length, LS_DATA_PATH - (size_t)length, "/%s", name);
     return LS_OK;
 }
@@ -96,11 +84,10 @@ static ls_status import_now(const ls_known *known, const char *source, const ls_
     char temporary[LS_DATA_PATH + 32];
     snprintf(temporary, sizeof temporary, "%s.tmp-%ld", out, (long)getpid());
     LS_TRY(import_known(known, source, choice, temporary));
-    if (rename(temporary, out) == 0) return LS_OK;
-    int error = errno;
+    ls_status status = ls__rename(temporary, out);
+    if (status == LS_OK) return LS_OK;
     ls__data_remove(temporary);
-    LS_CHECK(ls__data_there(out), LS_ERR_ENV, "%s: cannot be written: %s", out, strerror(error));
-    return LS_OK;
+    return ls__data_there(out) ? LS_OK : status; /* another process made it meanwhile */
 }
 
 ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)

@@ -3,14 +3,13 @@
 #include "launch/report/png_plot.h"
 
 #include <cairo.h>
-#include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "core/io/atomic_file.h"
 
 struct ls_png {
     cairo_surface_t *surface;
@@ -58,18 +57,20 @@ void ls_png_free(ls_png *p)
     free(p);
 }
 
+static cairo_status_t write_png(void *file, const unsigned char *data, unsigned bytes)
+{
+    return ls__file_write(file, data, bytes) == LS_OK ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
+}
+
 ls_status ls_png_save(ls_png *p, const char *path)
 {
-    char temporary[PATH_MAX];
-    LS_CHECK(snprintf(temporary, sizeof temporary, "%s.tmp", path) < (int)sizeof temporary, LS_ERR_USAGE,
-             "%.60s...: the name is too long", path);
-    errno                = 0;
-    cairo_status_t wrote = cairo_surface_write_to_png(p->surface, temporary);
-    if (wrote == CAIRO_STATUS_SUCCESS && rename(temporary, path) == 0) return LS_OK;
-    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot write the picture: %s", path,
-                               errno ? strerror(errno) : cairo_status_to_string(wrote));
-    unlink(temporary);
-    return status;
+    ls_file f;
+    LS_TRY(ls__file_create(&f, path));
+    cairo_status_t written = cairo_surface_write_to_png_stream(p->surface, write_png, &f);
+    ls_status      status  = LS_OK;
+    if (written != CAIRO_STATUS_SUCCESS && written != CAIRO_STATUS_WRITE_ERROR)
+        status = LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s", path, cairo_status_to_string(written));
+    return ls__file_finish(&f, status);
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */

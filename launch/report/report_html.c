@@ -2,16 +2,14 @@
  * Writing report.html. */
 #include "launch/report/report_html.h"
 
-#include <errno.h>
-#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/base/arena.h"
+#include "core/io/atomic_file.h"
 #include "launch/report/svg_chart.h"
 #include "launch/run/metrics.h"
 
@@ -362,26 +360,19 @@ static void write_page(FILE *f, const ls_report *r, const curves *c, const char 
 
 ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path)
 {
-    char      temporary[PATH_MAX + 8];
+    ls_file   f;
+    FILE     *stream = NULL;
     curves    c      = {0};
     ls_status status = ls_events_read(metrics, take, &c);
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
     if (status == LS_OK && c.no_memory)
         status = LS_FAIL(LS_ERR_ENV, "%s: no memory for the curves of %s", path, metrics);
-    FILE *f = status == LS_OK ? fopen(temporary, "we") : NULL;
-    if (status == LS_OK && !f) status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
-    if (f) {
+    if (status == LS_OK && (status = ls__file_create(&f, path)) == LS_OK) {
         const char *slash = strrchr(path, '/');
-        char        folder[PATH_MAX];
+        char        folder[LS_PATH_BYTES];
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
-        write_page(f, r, &c, folder);
-        bool bad = ferror(f) != 0;
-        if (fclose(f) != 0 || bad)
-            status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)",
-                             temporary, strerror(errno));
-        if (status == LS_OK && rename(temporary, path) != 0)
-            status = LS_FAIL(LS_ERR_ENV, "%s: cannot rename to %s: %s", temporary, path, strerror(errno));
-        if (status != LS_OK) unlink(temporary);
+        status = ls__file_stream(&f, &stream);
+        if (status == LS_OK) write_page(stream, r, &c, folder);
+        status = ls__file_finish(&f, status);
     }
     free_curves(&c);
     return status;

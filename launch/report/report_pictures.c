@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "launch/report/report_html.h"
 
 #define BEGINS "<!-- pictures -->\n"
@@ -52,48 +54,37 @@ void ls__report_pictures(FILE *f, const char *folder)
     fputs(ENDS, f);
 }
 
-/* All of a file, ended by 0; NULL and errno. */
-static char *read_whole(const char *path, size_t *bytes)
+/* Rewrites the report with the pictures of `folder`: they replace text[begin, end). */
+static ls_status replace_pictures(const char *path, const char *folder, const char *text, size_t bytes, size_t begin,
+                                  size_t end)
 {
-    struct stat s;
-    FILE       *f = fopen(path, "re");
-    if (!f) return NULL;
-    char *text = fstat(fileno(f), &s) == 0 && s.st_size < (off_t)1 << 31 ? malloc((size_t)s.st_size + 1) : NULL;
-    *bytes     = text ? fread(text, 1, (size_t)s.st_size, f) : 0;
-    if (text) text[*bytes] = 0;
-    fclose(f);
-    return text;
+    ls_file f;
+    FILE   *stream;
+    LS_TRY(ls__file_create(&f, path));
+    ls_status status = ls__file_stream(&f, &stream);
+    if (status == LS_OK) {
+        fwrite(text, 1, begin, stream);
+        ls__report_pictures(stream, folder);
+        fwrite(text + end, 1, bytes - end, stream);
+    }
+    return ls__file_finish(&f, status);
 }
 
 ls_status ls_report_show(const char *folder, bool *shown)
 {
-    char   path[PATH_MAX], temporary[PATH_MAX];
-    size_t bytes = 0;
-    *shown       = false;
-    LS_CHECK(snprintf(path, sizeof path, "%s/report.html", folder) + 5 < (int)sizeof path, LS_ERR_USAGE,
-             "%.60s...: the name is too long", folder);
-    snprintf(temporary, sizeof temporary, "%.*s.tmp", (int)sizeof temporary - 8, path);
-    char *text = read_whole(path, &bytes);
-    if (!text && errno == ENOENT) return LS_OK;
-    LS_CHECK(text, LS_ERR_ENV, "%s: cannot read: %s", path, strerror(errno));
-    /* A report of a program that knew no pictures has its tables where they would begin. */
-    char *begins = strstr(text, BEGINS), *ends = begins ? strstr(begins, ENDS) : NULL,
-         *tables   = strstr(text, "<section class=\"tables\">");
-    char     *from = ends ? begins : tables, *to = ends ? ends + strlen(ENDS) : tables;
-    FILE     *f      = from ? fopen(temporary, "we") : NULL;
-    ls_status status = !from || f ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
-    if (f) {
-        fwrite(text, 1, (size_t)(from - text), f);
-        ls__report_pictures(f, folder);
-        fwrite(to, 1, bytes - (size_t)(to - text), f);
-        bool bad = ferror(f) != 0;
-        if (fclose(f) != 0 || bad || rename(temporary, path) != 0) {
-            status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", path, strerror(errno));
-            unlink(temporary);
-        } else {
-            *shown = true;
-        }
-    }
+    char   path[LS_PATH_BYTES], *text;
+    size_t bytes;
+    *shown = false;
+    LS_TRY(ls__path(path, "%s/report.html", folder));
+    if (access(path, F_OK) != 0 && errno == ENOENT) return LS_OK;
+    LS_TRY(ls__file_text(path, INT32_MAX, &text, &bytes));
+    /* A report without pictures gets them in front of its tables. */
+    const char *begins = strstr(text, BEGINS), *ends = begins ? strstr(begins, ENDS) : NULL;
+    const char *tables = strstr(text, "<section class=\"tables\">");
+    const char *from = ends ? begins : tables, *to = ends ? ends + strlen(ENDS) : tables;
+    ls_status   status = LS_OK;
+    if (from) status = replace_pictures(path, folder, text, bytes, (size_t)(from - text), (size_t)(to - text));
+    *shown = from && status == LS_OK;
     free(text);
     return status;
 }

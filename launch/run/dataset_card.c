@@ -5,10 +5,12 @@
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io/atomic_file.h"
 #include "launch/run/run_setup.h"
 
 #define ANEW LS_HINT "the run's folder keeps there what its data look like; the same `lockstep train` makes it anew"
@@ -34,16 +36,14 @@ static json_t *pack_text(const ls_dataset_info *info)
 
 ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info)
 {
-    char    temporary[PATH_MAX + LS_NAME + 8];
+    ls_file f;
     json_t *card = info->kind == LS_DATA_TEXT ? pack_text(info) : pack_pictures(info);
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    bool good = card && json_dump_file(card, temporary, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) == 0 &&
-                rename(temporary, path) == 0;
+    char   *text = card ? json_dumps(card, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(card);
-    if (good) return LS_OK;
-    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "is there space left on the disk? (df -h)",
-                               path, strerror(errno));
-    unlink(temporary);
+    LS_CHECK(text, LS_ERR_ENV, "%s: no memory to write it", path);
+    ls_status status = ls__file_create(&f, path);
+    if (status == LS_OK) status = ls__file_finish(&f, ls__file_write(&f, text, strlen(text)));
+    free(text);
     return status;
 }
 

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "launch/commands/cmd_data_internal.h"
 
 extern char **environ;
@@ -133,26 +135,31 @@ static ls_status check_copies(const ls_known *known, const char *folder)
     return LS_OK;
 }
 
-/* A copy of a text, in a folder of its own: written under another name, which then changes. */
+static ls_status copy_bytes(int from, const char *source, ls_file *to)
+{
+    char buffer[1 << 16];
+    for (;;) {
+        ssize_t n = read(from, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return LS_FAIL_ERRNO("%s: cannot be read", source);
+        if (n == 0) return LS_OK;
+        LS_TRY(ls__file_write(to, buffer, (size_t)n));
+    }
+}
+
+/* Copies the text into a folder of its own. */
 static ls_status keep_text(const ls_known *known, const char *source, const char *out)
 {
-    char   from[LS_DATA_PATH + 128], to[LS_DATA_PATH + 128], temporary[LS_DATA_PATH + 160], buffer[1 << 14];
-    size_t n;
+    char    from[LS_DATA_PATH + 128], to[LS_PATH_BYTES];
+    ls_file f;
+    int     fd;
     snprintf(from, sizeof from, "%s/%s", source, known->file[0].name);
-    snprintf(to, sizeof to, "%s/%s", out, known->file[0].name);
-    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", to, (long)getpid());
-    LS_CHECK(mkdir(out, 0777) == 0 || errno == EEXIST, LS_ERR_ENV, "%s: cannot make the folder: %s", out,
-             strerror(errno));
-    FILE *in = fopen(from, "rb"), *f = in ? fopen(temporary, "wb") : NULL;
-    bool  ok = f != NULL;
-    while (ok && (n = fread(buffer, 1, sizeof buffer, in)) > 0) ok = fwrite(buffer, 1, n, f) == n;
-    ok = ok && !ferror(in) && fflush(f) == 0 && fsync(fileno(f)) == 0;
-    if (f) ok = fclose(f) == 0 && ok;
-    if (in) fclose(in);
-    ok = ok && rename(temporary, to) == 0;
-    if (ok) return LS_OK;
-    ls_status status = LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s", to, strerror(errno));
-    if (f) unlink(temporary);
+    LS_TRY(ls__path(to, "%s/%s", out, known->file[0].name));
+    LS_TRY(ls__make_folders(out, NULL));
+    LS_TRY(ls__file_open(from, &fd));
+    ls_status status = ls__file_create(&f, to);
+    if (status == LS_OK) status = ls__file_finish(&f, copy_bytes(fd, from, &f));
+    close(fd);
     return status;
 }
 

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/io/atomic_file.h"
+
 struct ls_events {
     int    fd, why; /* why: errno of what waits          */
     char  *waiting; /* lines that could not be written   */
@@ -54,10 +56,9 @@ static ls_status cannot_write(const char *path, int why)
 /* ---- continuing a file ------------------------------------------------------------------------------------------- */
 
 typedef struct keeper {
-    int         fd;
-    const char *path;
-    int64_t     keep_step;
-    ls_status   status;
+    ls_file   file;
+    int64_t   keep_step;
+    ls_status status;
 } keeper;
 
 static void keep_line(const json_t *event, void *data)
@@ -68,30 +69,19 @@ static void keep_line(const json_t *event, void *data)
         return;
     char  *text;
     size_t bytes = 0;
-    int    why;
-    k->status = make_line(&text, &bytes, k->path, event);
+    k->status    = make_line(&text, &bytes, k->file.path, event);
     if (k->status != LS_OK) return;
-    if (write_bytes(k->fd, text, bytes, &why) < bytes) k->status = cannot_write(k->path, why);
+    k->status = ls__file_write(&k->file, text, bytes);
     free(text);
 }
 
-/* Rewrites the file without what came after `keep_step`; the old one stays whole until the new one is complete. */
+/* Rewrites the file without the events after step `keep_step`.  The old file stays until the new one is complete. */
 static ls_status shorten(const char *path, int64_t keep_step)
 {
-    char temporary[PATH_MAX + 8];
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    LS_CHECK(fd >= 0, LS_ERR_ENV, "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", temporary,
-             strerror(errno));
-    keeper    k      = {fd, temporary, keep_step, LS_OK};
+    keeper k = {.keep_step = keep_step, .status = LS_OK};
+    LS_TRY(ls__file_create(&k.file, path));
     ls_status status = ls_events_read(path, keep_line, &k);
-    if (status == LS_OK) status = k.status;
-    if (close(fd) != 0 && status == LS_OK)
-        status = LS_FAIL(LS_ERR_ENV, "%s: cannot write: %s", temporary, strerror(errno));
-    if (status == LS_OK && rename(temporary, path) != 0)
-        status = LS_FAIL(LS_ERR_ENV, "%s: cannot rename to %s: %s", temporary, path, strerror(errno));
-    if (status != LS_OK) unlink(temporary);
-    return status;
+    return ls__file_finish(&k.file, status == LS_OK ? k.status : status);
 }
 
 ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step)

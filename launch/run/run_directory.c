@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/io/paths.h"
 #include "launch/recipe/recipe_internal.h"
 #include "launch/run/run_setup.h"
 
@@ -36,22 +37,6 @@ const char *ls_run_directory_file(const ls_run_directory *f, const char *name)
 }
 
 /* ---- making and locking ------------------------------------------------------------------------------------------ */
-
-/* mkdir -p; *made: how many parts were not there. */
-static ls_status make(const char *path, int *made)
-{
-    char part[PATH_MAX];
-    for (size_t n = 1; n <= strlen(path); n++) {
-        if (path[n] != '/' && path[n] != 0) continue;
-        snprintf(part, sizeof part, "%.*s", (int)n, path);
-        bool done = mkdir(part, 0777) == 0;
-        *made += done;
-        LS_CHECK(done || errno == EEXIST, LS_ERR_ENV,
-                 "%s: cannot make the folder of the run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", part,
-                 strerror(errno));
-    }
-    return LS_OK;
-}
 
 ls_status ls_run_directory_lock(ls_run_directory *f)
 {
@@ -187,7 +172,7 @@ static ls_status check_recipe(const ls_run_directory *f, const ls_recipe *recipe
 ls_status ls_run_directory_open(ls_run_directory *f, const ls_recipe *recipe, bool fresh)
 {
     ls_run_directory_name(f, recipe);
-    LS_TRY(make(f->path, &f->made));
+    LS_TRY(ls__make_folders(f->path, &f->made));
     LS_TRY(ls_run_directory_lock(f));
     if (fresh) {
         remove_checkpoints(ls_run_directory_file(f, "checkpoints"));

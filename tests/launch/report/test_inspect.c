@@ -248,7 +248,7 @@ static void bad_input(void **state)
         {"explain ./learned.yaml --attention 'the'", 2, "expected the folder of a run"},
         {"explain r --attention the --positions", 2, "found more"},
         {"explain r --attention the --png ''", 2, "--png: expected the name of a file"},
-        {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot write the picture"},
+        {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot be written"},
         {"explain ./learned.yaml --png x.png", 2, "--png goes with"},
         {"explain ./none.yaml --positions", 2, "the model has no encoding of positions"},
         {"explain lenet5-digits --positions", 2, "expected a model of language, found one of pictures"},
