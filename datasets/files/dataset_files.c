@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
 
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
 {
@@ -22,10 +22,8 @@ ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
     LS_CHECK(st.st_size > 0, LS_ERR_DATA, "%s: is empty; expected an HDF5 file", path);
     *bytes = st.st_size;
 
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access, 0, 1); /* only read; locks fail on some network file systems */
-    *file = H5Fopen(path, H5F_ACC_RDONLY, access);
+    hid_t access = ls__h5_access();
+    *file        = H5Fopen(path, H5F_ACC_RDONLY, access);
     H5Pclose(access);
     LS_CHECK(*file >= 0, LS_ERR_DATA,
              "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`",

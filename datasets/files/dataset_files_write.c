@@ -9,50 +9,15 @@
 #include <unistd.h>
 
 #include "core/io/atomic_file.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
+#include "core/io/hdf5_write.h"
 
 enum { CHECKSUM = 16, HEADER_ROOM = 64 << 10 };
 static const char NO_CHECKSUM[] = "0000000000000000";
 
 /* ---- skeletons --------------------------------------------------------------------------------------------------- */
 
-bool ls__put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory, int n, const void *values)
-{
-    hsize_t dim   = (hsize_t)n;
-    hid_t   space = n ? H5Screate_simple(1, &dim, NULL) : H5Screate(H5S_SCALAR);
-    hid_t   a     = H5Acreate2(file, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
-    bool    ok    = a >= 0 && H5Awrite(a, memory, values) >= 0;
-    if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
-    H5Sclose(space);
-    return ok;
-}
-
-bool ls__put_text(hid_t file, const char *name, const char *text)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    H5Tset_size(type, strlen(text));
-    H5Tset_strpad(type, H5T_STR_NULLPAD);
-    bool ok = ls__put_attribute(file, name, type, type, 0, text);
-    H5Tclose(type);
-    return ok;
-}
-
-bool ls__put_checksum(hid_t file) { return ls__put_text(file, "checksum", NO_CHECKSUM); }
-
-bool ls__put_place(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, int64_t *at)
-{
-    hid_t space = H5Screate_simple(rank, dim, NULL), create = H5Pcreate(H5P_DATASET_CREATE);
-    H5Pset_layout(create, H5D_CONTIGUOUS);
-    H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
-    H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
-    hid_t   set    = H5Dcreate2(file, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
-    haddr_t offset = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
-    if (set >= 0) H5Dclose(set);
-    H5Pclose(create);
-    H5Sclose(space);
-    *at = *dim ? (int64_t)offset : 0;
-    return set >= 0 && (offset != HADDR_UNDEF || !*dim);
-}
+bool ls__put_checksum(hid_t file) { return ls__h5_put_text(file, "checksum", NO_CHECKSUM); }
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
@@ -86,10 +51,8 @@ ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton
     if (error && error != EOPNOTSUPP && error != EINVAL) return ls__split_failed(w, path, error);
 
     ls__h5_quiet();
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
-    H5Pset_file_locking(access, 0, 1);
-    hid_t file = H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+    hid_t access = ls__h5_access();
+    hid_t file   = H5Fcreate(temporary, H5F_ACC_TRUNC, H5P_DEFAULT, access);
     H5Pclose(access);
     bool ok = file >= 0 && put_skeleton(context, file);
     if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
@@ -101,10 +64,9 @@ static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
 {
     char text[CHECKSUM + 1];
     snprintf(text, sizeof text, "%016llx", (unsigned long long)checksum);
-    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_file_locking(access, 0, 1);
-    hid_t file = H5Fopen(w->temporary[w->shard], H5F_ACC_RDWR, access),
-          a    = file >= 0 ? H5Aopen(file, "checksum", H5P_DEFAULT) : -1;
+    hid_t access = ls__h5_access();
+    hid_t file   = H5Fopen(w->temporary[w->shard], H5F_ACC_RDWR, access),
+          a      = file >= 0 ? H5Aopen(file, "checksum", H5P_DEFAULT) : -1;
     H5Pclose(access);
     hid_t type = H5Tcopy(H5T_C_S1);
     H5Tset_size(type, CHECKSUM);

@@ -44,12 +44,7 @@ void      ls__split_free(ls_split_writer *w);
 /* A file that could not be written, and why (errno). */
 ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error);
 
-/* For skeletons.  `n` values, or one when n is 0; a text; the checksum that ls__split_end fills in. */
-bool ls__put_attribute(hid_t file, const char *name, hid_t stored, hid_t memory, int n, const void *values);
-bool ls__put_text(hid_t file, const char *name, const char *text);
+/* For skeletons: the attribute "checksum", whose value ls__split_end fills in. */
 bool ls__put_checksum(hid_t file);
-/* A contiguous data set whose place is reserved at once and never filled; *at: where in the file (0: it has no
- * elements). */
-bool ls__put_place(hid_t file, const char *name, hid_t type, int rank, const hsize_t *dim, int64_t *at);
 
 #endif

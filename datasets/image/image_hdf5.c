@@ -15,7 +15,8 @@
 #include <xxhash.h>
 
 #include "datasets/files/dataset.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
+#include "core/io/hdf5_heap.h"
 #include "datasets/files/dataset_files.h"
 
 enum { FORMAT = 1, MAX_NAME = 256, LABELS_A_TIME = 4096, CHECKSUM = 16 };

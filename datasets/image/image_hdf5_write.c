@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/io/hdf5_write.h"
 #include "datasets/files/dataset_files_write.h"
 
 enum { BUFFER = 1 << 20 };
@@ -46,14 +47,14 @@ static bool put_skeleton(void *writer, hid_t file)
     int                    format = 1;
     hsize_t image[4] = {(hsize_t)w->count, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width},
             label    = (hsize_t)w->count;
-    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
-           ls__put_text(file, "split", info->split) &&
-           ls__put_attribute(file, "classes", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->classes) &&
-           ls__put_attribute(file, "mean", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->mean) &&
-           ls__put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
+    return ls__h5_put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
+           ls__h5_put_text(file, "split", info->split) &&
+           ls__h5_put_attribute(file, "classes", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->classes) &&
+           ls__h5_put_attribute(file, "mean", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->mean) &&
+           ls__h5_put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
            ls__put_checksum(file) && (!info->class_names || put_names(file, info)) &&
-           ls__put_place(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
-           ls__put_place(file, "image", H5T_STD_U8LE, 4, image, &w->image_at);
+           ls__h5_reserve(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
+           ls__h5_reserve(file, "image", H5T_STD_U8LE, 4, image, &w->image_at);
 }
 
 static ls_status begin_file(ls_writer *w)

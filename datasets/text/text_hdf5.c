@@ -15,7 +15,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
+#include "core/io/hdf5_heap.h"
 #include "datasets/files/dataset_files.h"
 
 enum { FORMAT = 1, CHECKSUM = 16, KIND = 32, A_TIME = 1 << 16 };

@@ -14,6 +14,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/io/hdf5_write.h"
 #include "datasets/files/dataset_files_write.h"
 
 enum { BUFFER = 1 << 20 };
@@ -153,7 +154,7 @@ int64_t ls_text_writer_tokens(const ls_text_writer *w) { return w->tokens; }
 
 static bool put_text_unless_empty(hid_t file, const char *name, const char *text)
 {
-    return !*text || ls__put_text(file, name, text);
+    return !*text || ls__h5_put_text(file, name, text);
 }
 
 static bool put_skeleton(void *writer, hid_t file)
@@ -161,14 +162,14 @@ static bool put_skeleton(void *writer, hid_t file)
     ls_text_writer *w      = writer;
     int             format = 1;
     hsize_t         tokens = (hsize_t)w->count, documents = (hsize_t)w->count_documents;
-    return ls__put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
-           ls__put_text(file, "split", w->info.split) &&
-           ls__put_attribute(file, "vocabulary", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.vocabulary) &&
-           ls__put_attribute(file, "bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.bytes) &&
+    return ls__h5_put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
+           ls__h5_put_text(file, "split", w->info.split) &&
+           ls__h5_put_attribute(file, "vocabulary", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.vocabulary) &&
+           ls__h5_put_attribute(file, "bytes", H5T_STD_I64LE, H5T_NATIVE_INT64, 0, &w->info.bytes) &&
            put_text_unless_empty(file, "tokenizer", w->info.tokenizer) &&
            put_text_unless_empty(file, "tokenizer_hash", w->info.tokenizer_hash) && ls__put_checksum(file) &&
-           ls__put_place(file, "documents", H5T_STD_I64LE, 1, &documents, &w->documents_at) &&
-           ls__put_place(file, "tokens", w->width == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, 1, &tokens, &w->tokens_at);
+           ls__h5_reserve(file, "documents", H5T_STD_I64LE, 1, &documents, &w->documents_at) &&
+           ls__h5_reserve(file, "tokens", w->width == 2 ? H5T_STD_U16LE : H5T_STD_U32LE, 1, &tokens, &w->tokens_at);
 }
 
 static ls_status copy_tokens(ls_text_writer *w)

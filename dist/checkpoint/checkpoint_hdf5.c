@@ -30,7 +30,7 @@
 #include <xxhash.h>
 
 #include "dist/checkpoint/checkpoint.h"
-#include "dist/checkpoint/hdf5_driver.h"
+#include "core/io/hdf5_driver.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "checkpoints are written as they lie in memory, in little endian"
@@ -355,13 +355,13 @@ static ls_status write_skeleton(const char *path, const ls_state *s, const ls_pr
 {
     h5 h;
     start(&h, path);
-    hid_t how = access_list(&h), driver = keep(&h, ls__hdf5_driver());
+    hid_t how = access_list(&h), driver = keep(&h, ls__h5_driver());
     H5Pset_driver(how, driver, NULL);
     hid_t     file   = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, how);
     ls_status status = file < 0 ? HDF5_FAIL(&h, LS_ERR_ENV, "H5Fcreate") : make_file(&h, file, s, progress, part, at);
     release(&h, 2);
     if (file >= 0 && H5Fclose(file) < 0 && status == LS_OK) status = HDF5_FAIL(&h, LS_ERR_ENV, "H5Fclose");
-    errno = ls__hdf5_write_error();
+    errno = ls__h5_write_error();
     if (errno) status = LS_FAIL_ERRNO("cannot write %s", path);
     return finish(&h, status);
 }

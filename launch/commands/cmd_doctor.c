@@ -18,7 +18,7 @@
 #include "core/cpu/isa_table.h"
 #include "core/cpu/gemm/onednn.h"
 #include "core/cpu/gemm/openblas.h"
-#include "datasets/files/about.h"
+#include "core/io/hdf5_library.h"
 #include "dist/comm/comm.h"
 #include "launch/commands/command_table.h"
 
@@ -248,7 +248,7 @@ static void cuda(void)
 static void hdf5(void)
 {
     bool        thread_safe;
-    const char *version = ls__hdf5_library(&thread_safe);
+    const char *version = ls__h5_version(&thread_safe);
     if (thread_safe)
         say(OK, "HDF5", "%s, thread-safe", version);
     else

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The driver of dist/checkpoint/hdf5_driver.h, on plain POSIX calls. */
-#include "dist/checkpoint/hdf5_driver.h"
+ * 
+ * Implements core/io/hdf5_driver.h: an HDF5 file driver on POSIX calls that never reports a failed write.
+ */
+#include "core/io/hdf5_driver.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <hdf5.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,17 +13,17 @@
 #include <H5FDdevelop.h>
 #endif
 
-typedef struct kept_file {
+typedef struct driver_file {
     H5FD_t  base;
     int     fd;
-    haddr_t allocated, written; /* ends of what HDF5 has claimed, and has written */
-} kept_file;
+    haddr_t allocated, written; /* ends of the space that HDF5 has allocated, and written, bytes */
+} driver_file;
 
 static _Thread_local int first_error;
 
-int ls__hdf5_write_error(void) { return first_error; }
+int ls__h5_write_error(void) { return first_error; }
 
-static void fail(int code)
+static void record_error(int code)
 {
     if (!first_error) first_error = code ? code : EIO;
 }
@@ -30,11 +31,11 @@ static void fail(int code)
 static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t limit)
 {
     (void)flags, (void)access, (void)limit;
-    kept_file *f = calloc(1, sizeof *f);
+    driver_file *f = calloc(1, sizeof *f);
     if (!f) return NULL;
     f->fd = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (f->fd < 0) {
-        fail(errno);
+        record_error(errno);
         free(f);
         return NULL;
     }
@@ -43,8 +44,8 @@ static H5FD_t *open_file(const char *name, unsigned flags, hid_t access, haddr_t
 
 static herr_t close_file(H5FD_t *file)
 {
-    kept_file *f = (kept_file *)file;
-    if (close(f->fd) != 0) fail(errno);
+    driver_file *f = (driver_file *)file;
+    if (close(f->fd) != 0) record_error(errno);
     free(f);
     return 0;
 }
@@ -59,28 +60,28 @@ static herr_t query(const H5FD_t *file, unsigned long *flags)
 static haddr_t get_eoa(const H5FD_t *file, H5FD_mem_t type)
 {
     (void)type;
-    return ((const kept_file *)file)->allocated;
+    return ((const driver_file *)file)->allocated;
 }
 
 static herr_t set_eoa(H5FD_t *file, H5FD_mem_t type, haddr_t end)
 {
     (void)type;
-    ((kept_file *)file)->allocated = end;
+    ((driver_file *)file)->allocated = end;
     return 0;
 }
 
 static haddr_t get_eof(const H5FD_t *file, H5FD_mem_t type)
 {
     (void)type;
-    return ((const kept_file *)file)->written;
+    return ((const driver_file *)file)->written;
 }
 
-/* What has never been written is zero. */
+/* Bytes that were never written read as zero. */
 static herr_t read_file(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t bytes, void *data)
 {
     (void)type, (void)transfer;
-    kept_file *f   = (kept_file *)file;
-    char      *out = data;
+    driver_file *f   = (driver_file *)file;
+    char        *out = data;
     while (bytes) {
         ssize_t n = pread(f->fd, out, bytes, (off_t)at);
         if (n < 0 && errno == EINTR) continue;
@@ -98,14 +99,14 @@ static herr_t read_file(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t a
 static herr_t write_file(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t bytes, const void *data)
 {
     (void)type, (void)transfer;
-    kept_file  *f  = (kept_file *)file;
-    const char *in = data;
+    driver_file *f  = (driver_file *)file;
+    const char  *in = data;
     if (at + bytes > f->written) f->written = at + bytes;
     while (bytes && !first_error) {
         ssize_t n = pwrite(f->fd, in, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30, (off_t)at);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
-            fail(n < 0 ? errno : ENOSPC);
+            record_error(n < 0 ? errno : ENOSPC);
             break;
         }
         in += n;
@@ -118,9 +119,9 @@ static herr_t write_file(H5FD_t *file, H5FD_mem_t type, hid_t transfer, haddr_t 
 static herr_t truncate_file(H5FD_t *file, hid_t transfer, hbool_t closing)
 {
     (void)transfer, (void)closing;
-    kept_file *f = (kept_file *)file;
+    driver_file *f = (driver_file *)file;
     if (f->written == f->allocated) return 0;
-    if (!first_error && ftruncate(f->fd, (off_t)f->allocated) != 0) fail(errno);
+    if (!first_error && ftruncate(f->fd, (off_t)f->allocated) != 0) record_error(errno);
     f->written = f->allocated;
     return 0;
 }
@@ -128,7 +129,7 @@ static herr_t truncate_file(H5FD_t *file, hid_t transfer, hbool_t closing)
 static const H5FD_class_t class = {
 #if H5_VERSION_GE(1, 13, 0)
     .version = H5FD_CLASS_VERSION,
-    .value   = 510, /* of the range that is free for programs */
+    .value   = 510, /* from the range that HDF5 leaves to applications */
 #endif
     .name      = "lockstep",
     .maxaddr   = ((haddr_t)1 << 62) - 1,
@@ -145,7 +146,7 @@ static const H5FD_class_t class = {
     .fl_map    = H5FD_FLMAP_DICHOTOMY,
 };
 
-int64_t ls__hdf5_driver(void)
+hid_t ls__h5_driver(void)
 {
     first_error = 0;
     return H5FDregister(&class);

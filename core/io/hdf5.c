@@ -1,32 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading what an HDF5 file claims, and believing none of it. */
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "core/io/hdf5_heap.h"
+
 #define MAX_CHUNK_BYTES ((int64_t)256 << 20)
 
-/* HDF5 forgets an error with the next call, even one that only closes something: so it is kept when it happens. */
-static _Thread_local char reason[160] = "unknown error";
-
-static herr_t innermost(unsigned n, const H5E_error2_t *error, void *text)
+hid_t ls__h5_access(void)
 {
-    if (n == 0) snprintf(text, sizeof reason, "%s", error->desc ? error->desc : "unknown error");
-    return 0;
+    hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    H5Pset_file_locking(access, false, true);
+    H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    return access;
 }
-
-static herr_t keep(hid_t stack, void *nothing)
-{
-    (void)nothing;
-    H5Ewalk2(stack, H5E_WALK_UPWARD, innermost, reason);
-    return 0;
-}
-
-void ls__h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, keep, NULL); }
-
-const char *ls__h5_reason(void) { return reason; }
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 

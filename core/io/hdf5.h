@@ -3,8 +3,8 @@
  * HDF5 for files that nobody vouches for: what an attribute or a data set claims is copied into plain numbers first and
  * checked before anything is read or allocated.  Not public.
  */
-#ifndef LS_DATASETS_FILES_HDF5_H
-#define LS_DATASETS_FILES_HDF5_H
+#ifndef LS_CORE_IO_HDF5_H
+#define LS_CORE_IO_HDF5_H
 
 #include <hdf5.h>
 #include <stdbool.h>
@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "core/base/status.h"
+#include "core/io/hdf5_library.h"
 
 enum { LS_H5_DIMS = 8 };
 
@@ -25,11 +26,6 @@ typedef struct ls_h5_shape {
     int64_t     dim[LS_H5_DIMS];
     int64_t     count; /* elements; INT64_MAX when there are more than that     */
 } ls_h5_shape;
-
-/* In this thread, HDF5 keeps the reason of an error instead of printing it. */
-void ls__h5_quiet(void);
-/* The innermost reason that HDF5 gives for its last error in this thread. */
-const char *ls__h5_reason(void);
 
 /* "float32", "int64", "string", ... and "60000 x 1 x 28 x 28". */
 const char *ls__h5_type_text(const ls_h5_shape *s, char text[32]);
@@ -45,13 +41,10 @@ ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool re
 ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes,
                          int64_t *offset);
 
-/* Walks the heaps of texts of variable length, which HDF5 does not check well enough; call before such texts are read.
- * Bytes [skip, skip + skip_bytes) are pixels and not looked at. */
-ls_status ls__h5_check_heaps(const char *path, int fd, int64_t file_bytes, int64_t skip, int64_t skip_bytes);
-
-/* Follows the references of an attribute or a data set of `count` texts of variable length; call before these are read.
- */
-ls_status ls__h5_check_texts(const char *path, hid_t file, hid_t of, const char *name, int64_t count);
+/* Creates a file access list for H5Fopen and H5Fcreate; the caller closes it with H5Pclose.  Without file locks, which
+ * some network file systems do not have: each file has one writer, and is renamed when it is complete.  Closing the file
+ * closes all objects in it. */
+hid_t ls__h5_access(void);
 
 /* Attributes of the root group: one integer, `n` finite floats, a text shorter than `bytes`. */
 ls_status ls__h5_int(const char *path, hid_t file, const char *name, int64_t *value);

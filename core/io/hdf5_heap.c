@@ -19,7 +19,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5_heap.h"
+#include "core/io/hdf5_library.h"
 
 enum { BUFFER = 1 << 18, HEADER = 16, MARK = 5, REFERENCE = 16, INDICES = 1 << 16 };
 #define MOST ((int64_t)1 << 30)
