@@ -29,90 +29,16 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "core/io/hdf5.h"
 #include "core/io/hdf5_driver.h"
+#include "core/io/hdf5_handle.h"
+#include "dist/checkpoint/checkpoint.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "checkpoints are written as they lie in memory, in little endian"
 #endif
 
-enum { MAX_IDS = 24, NAME_BYTES = sizeof((ls_piece){0}.name), STATE_BYTES = sizeof((ls_piece){0}.state) };
-
-/* ---- handles ----------------------------------------------------------------------------------------------------- */
-
-/* An open file and what has been opened in it, closed in reverse. */
-typedef struct h5 {
-    const char *path;
-    hid_t       id[MAX_IDS];
-    int         ids;
-    H5E_auto2_t print; /* of the caller: HDF5 prints its errors unless told not to */
-    void       *print_data;
-} h5;
-
-static hid_t keep(h5 *h, hid_t id)
-{
-    if (id < 0) return id;
-    if (h->ids == MAX_IDS) { /* never: nesting is bounded */
-        H5Idec_ref(id);
-        return -1;
-    }
-    return h->id[h->ids++] = id;
-}
-
-static void release(h5 *h, int down_to)
-{
-    while (h->ids > down_to) H5Idec_ref(h->id[--h->ids]);
-}
-
-static void start(h5 *h, const char *path)
-{
-    *h = (h5){.path = path};
-    H5Eget_auto2(H5E_DEFAULT, &h->print, &h->print_data);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
-}
-
-static ls_status finish(h5 *h, ls_status status)
-{
-    release(h, 0);
-    H5Eset_auto2(H5E_DEFAULT, h->print, h->print_data);
-    return status;
-}
-
-typedef struct cause {
-    int  code; /* errno, 0: none */
-    char text[256];
-} cause;
-
-/* The innermost error says most; one with an errno even more. */
-static herr_t find_cause(unsigned n, const H5E_error2_t *error, void *context)
-{
-    cause      *c  = context;
-    const char *at = error->desc ? strstr(error->desc, "errno = ") : NULL;
-    if (at && !c->code) c->code = atoi(at + 8);
-    if (n == 0 && error->desc) snprintf(c->text, sizeof c->text, "%s", error->desc);
-    return 0;
-}
-
-static ls_status hdf5_fail(const h5 *h, ls_status status, const char *call, const char *file, int line,
-                           const char *func)
-{
-    cause c = {0};
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, find_cause, &c);
-    if (c.code)
-        return ls__fail(LS_ERR_ENV, file, line, func, "%s: %s%s", h->path, strerror(c.code), ls__errno_hint(c.code));
-    return ls__fail(status, file, line, func, "%s: %.*s failed: %s", h->path, (int)strcspn(call, "("), call, c.text);
-}
-
-#define HDF5_FAIL(h, status, call) hdf5_fail((h), (status), (call), __FILE__, __LINE__, __func__)
-
-/* A call that gives a number, negative after an error; and one that gives a handle, which is kept. */
-#define LS_TRY_HDF5(h, status, call)                                                                                   \
-    do {                                                                                                               \
-        if ((call) < 0) return HDF5_FAIL((h), (status), #call);                                                        \
-    } while (0)
-#define OPEN(id, h, status, call)                                                                                      \
-    hid_t id = keep((h), (call));                                                                                      \
-    if (id < 0) return HDF5_FAIL((h), (status), #call)
+enum { NAME_BYTES = sizeof((ls_piece){0}.name), STATE_BYTES = sizeof((ls_piece){0}.state) };
 
 /* ---- the progress, as attributes --------------------------------------------------------------------------------- */
 
@@ -148,34 +74,40 @@ static uint64_t progress_checksum(const ls_progress *p)
     return XXH64(text, used, 0);
 }
 
-static hid_t memory_type(h5 *h, field_kind kind, size_t bytes)
+static hid_t memory_type(ls_h5 *h, field_kind kind, size_t bytes)
 {
     if (kind == INT64) return H5T_NATIVE_INT64;
     if (kind == UINT64) return H5T_NATIVE_UINT64;
     if (kind == REAL) return H5T_NATIVE_DOUBLE;
-    hid_t type = keep(h, H5Tcopy(H5T_C_S1));
+    hid_t type = ls__h5_keep(h, H5Tcopy(H5T_C_S1));
     if (type >= 0) H5Tset_size(type, bytes);
     return type;
 }
 
-static ls_status write_attribute(h5 *h, hid_t where, const char *name, field_kind kind, size_t bytes, const void *value)
+static ls_status write_attribute(ls_h5 *h, hid_t where, const char *name, field_kind kind, size_t bytes,
+                                 const void *value)
 {
-    int   mark = h->ids;
+    int   mark = ls__h5_mark(h);
     hid_t type = memory_type(h, kind, bytes);
-    OPEN(space, h, LS_ERR_ENV, H5Screate(H5S_SCALAR));
-    OPEN(attribute, h, LS_ERR_ENV, H5Acreate2(where, name, type, space, H5P_DEFAULT, H5P_DEFAULT));
-    LS_TRY_HDF5(h, LS_ERR_ENV, H5Awrite(attribute, type, value));
-    release(h, mark);
+    hid_t space;
+    LS_TRY_HDF5_OPEN(h, space, H5Screate(H5S_SCALAR));
+    hid_t attribute;
+    LS_TRY_HDF5_OPEN(h, attribute, H5Acreate2(where, name, type, space, H5P_DEFAULT, H5P_DEFAULT));
+    LS_TRY_HDF5(h, H5Awrite(attribute, type, value));
+    ls__h5_release(h, mark);
     return LS_OK;
 }
 
-static ls_status read_attribute(h5 *h, hid_t where, const char *name, field_kind kind, size_t bytes, void *value)
+static ls_status read_attribute(ls_h5 *h, hid_t where, const char *name, field_kind kind, size_t bytes, void *value)
 {
-    int mark = h->ids;
+    int mark = ls__h5_mark(h);
     LS_CHECK(H5Aexists(where, name) > 0, LS_ERR_DATA, "%s: the attribute '%s' is missing", h->path, name);
-    OPEN(attribute, h, LS_ERR_DATA, H5Aopen(where, name, H5P_DEFAULT));
-    OPEN(type, h, LS_ERR_DATA, H5Aget_type(attribute));
-    OPEN(space, h, LS_ERR_DATA, H5Aget_space(attribute));
+    hid_t attribute;
+    LS_TRY_HDF5_OPEN(h, attribute, H5Aopen(where, name, H5P_DEFAULT));
+    hid_t type;
+    LS_TRY_HDF5_OPEN(h, type, H5Aget_type(attribute));
+    hid_t space;
+    LS_TRY_HDF5_OPEN(h, space, H5Aget_space(attribute));
     bool good = H5Tget_class(type) == (kind == TEXT   ? H5T_STRING
                                        : kind == REAL ? H5T_FLOAT
                                                       : H5T_INTEGER) &&
@@ -185,13 +117,13 @@ static ls_status read_attribute(h5 *h, hid_t where, const char *name, field_kind
              kind == TEXT   ? "a short text"
              : kind == REAL ? "a number"
                             : "a whole number");
-    LS_TRY_HDF5(h, LS_ERR_DATA, H5Aread(attribute, memory_type(h, kind, bytes), value));
+    LS_TRY_HDF5(h, H5Aread(attribute, memory_type(h, kind, bytes), value));
     if (kind == TEXT) ((char *)value)[bytes - 1] = 0;
-    release(h, mark);
+    ls__h5_release(h, mark);
     return LS_OK;
 }
 
-static ls_status write_progress(h5 *h, hid_t file, const ls_progress *p, const int64_t part[2])
+static ls_status write_progress(ls_h5 *h, hid_t file, const ls_progress *p, const int64_t part[2])
 {
     static const char format[] = "lockstep checkpoint";
     int64_t           version  = LS_CHECKPOINT_FORMAT;
@@ -208,7 +140,7 @@ static ls_status write_progress(h5 *h, hid_t file, const ls_progress *p, const i
     return LS_OK;
 }
 
-static ls_status read_progress(h5 *h, hid_t file, ls_progress *p, int64_t part[2])
+static ls_status read_progress(ls_h5 *h, hid_t file, ls_progress *p, int64_t part[2])
 {
     char     format[32] = "";
     int64_t  version    = 0;
@@ -248,23 +180,27 @@ void ls__part_name(char name[LS_PART_NAME], int part)
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Links in the order in which they were made, and no times: equal states are equal files. */
-static ls_status make_group(h5 *h, hid_t file, const char *name, hid_t *group)
+static ls_status make_group(ls_h5 *h, hid_t file, const char *name, hid_t *group)
 {
-    OPEN(how, h, LS_ERR_ENV, H5Pcreate(H5P_GROUP_CREATE));
+    hid_t how;
+    LS_TRY_HDF5_OPEN(h, how, H5Pcreate(H5P_GROUP_CREATE));
     H5Pset_link_creation_order(how, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
     H5Pset_obj_track_times(how, false);
-    OPEN(made, h, LS_ERR_ENV, H5Gcreate2(file, name, H5P_DEFAULT, how, H5P_DEFAULT));
+    hid_t made;
+    LS_TRY_HDF5_OPEN(h, made, H5Gcreate2(file, name, H5P_DEFAULT, how, H5P_DEFAULT));
     *group = made;
     return LS_OK;
 }
 
 /* dims and first of an array of which this is a piece. */
-static ls_status write_place(h5 *h, hid_t set, const ls_state_array *a, const ls_held *piece)
+static ls_status write_place(ls_h5 *h, hid_t set, const ls_state_array *a, const ls_held *piece)
 {
     hsize_t rank = (hsize_t)a->rank;
-    OPEN(space, h, LS_ERR_ENV, H5Screate_simple(1, &rank, NULL));
-    OPEN(dims, h, LS_ERR_ENV, H5Acreate2(set, "dims", H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT));
-    LS_TRY_HDF5(h, LS_ERR_ENV, H5Awrite(dims, H5T_NATIVE_INT64, a->dims));
+    hid_t   space;
+    LS_TRY_HDF5_OPEN(h, space, H5Screate_simple(1, &rank, NULL));
+    hid_t dims;
+    LS_TRY_HDF5_OPEN(h, dims, H5Acreate2(set, "dims", H5T_NATIVE_INT64, space, H5P_DEFAULT, H5P_DEFAULT));
+    LS_TRY_HDF5(h, H5Awrite(dims, H5T_NATIVE_INT64, a->dims));
     return write_attribute(h, set, "first", INT64, sizeof piece->first, &piece->first);
 }
 
@@ -277,33 +213,36 @@ static void piece_name(char name[NAME_BYTES], const ls_state_array *a, const ls_
 }
 
 /* Room for a piece, at the byte *at of the file. */
-static ls_status make_piece(h5 *h, hid_t group, const ls_state_array *a, const ls_held *piece, int64_t *at)
+static ls_status make_piece(ls_h5 *h, hid_t group, const ls_state_array *a, const ls_held *piece, int64_t *at)
 {
-    int     mark              = h->ids;
+    int     mark              = ls__h5_mark(h);
     bool    whole             = piece->held == a->count;
     hsize_t dims[LS_MAX_DIMS] = {(hsize_t)piece->held};
     char    name[NAME_BYTES];
     piece_name(name, a, piece);
     for (int d = 0; d < a->rank && whole; d++) dims[d] = (hsize_t)a->dims[d];
     uint64_t checksum = ls__piece_sum(a->state, a->name, piece->held, piece->data);
-    OPEN(space, h, LS_ERR_ENV,
-         whole && !a->rank ? H5Screate(H5S_SCALAR) : H5Screate_simple(whole ? a->rank : 1, dims, NULL));
-    OPEN(how, h, LS_ERR_ENV, H5Pcreate(H5P_DATASET_CREATE));
+    hid_t    space;
+    LS_TRY_HDF5_OPEN(h, space,
+                     whole && !a->rank ? H5Screate(H5S_SCALAR) : H5Screate_simple(whole ? a->rank : 1, dims, NULL));
+    hid_t how;
+    LS_TRY_HDF5_OPEN(h, how, H5Pcreate(H5P_DATASET_CREATE));
     H5Pset_layout(how, H5D_CONTIGUOUS);
     H5Pset_alloc_time(how, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(how, H5D_FILL_TIME_NEVER);
     H5Pset_obj_track_times(how, false);
-    OPEN(set, h, LS_ERR_ENV, H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, how, H5P_DEFAULT));
+    hid_t set;
+    LS_TRY_HDF5_OPEN(h, set, H5Dcreate2(group, name, H5T_IEEE_F32LE, space, H5P_DEFAULT, how, H5P_DEFAULT));
     LS_TRY(write_attribute(h, set, "xxh64", UINT64, sizeof checksum, &checksum));
     if (!whole) LS_TRY(write_place(h, set, a, piece));
     haddr_t place = H5Dget_offset(set);
-    if (place == HADDR_UNDEF) return HDF5_FAIL(h, LS_ERR_ENV, "H5Dget_offset(");
+    if (place == HADDR_UNDEF) return ls__h5_failed(h, "H5Dget_offset(", __FILE__, __LINE__, __func__);
     *at = (int64_t)place;
-    release(h, mark);
+    ls__h5_release(h, mark);
     return LS_OK;
 }
 
-static ls_status make_array(h5 *h, hid_t group, const ls_state_array *a, int64_t *at)
+static ls_status make_array(ls_h5 *h, hid_t group, const ls_state_array *a, int64_t *at)
 {
     const ls_held *piece;
     ls_held        all;
@@ -317,17 +256,8 @@ static ls_status make_array(h5 *h, hid_t group, const ls_state_array *a, int64_t
     return LS_OK;
 }
 
-/* No file locks: some network file systems have none, and each file has one writer. */
-static hid_t access_list(h5 *h)
-{
-    hid_t how = keep(h, H5Pcreate(H5P_FILE_ACCESS));
-    H5Pset_file_locking(how, false, true);
-    H5Pset_fclose_degree(how, H5F_CLOSE_STRONG);
-    return how;
-}
-
 /* at[i][k]: where piece k of array i begins. */
-static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2],
+static ls_status make_file(ls_h5 *h, hid_t file, const ls_state *s, const ls_progress *progress, const int64_t part[2],
                            int64_t **at)
 {
     hid_t param, state, group;
@@ -337,14 +267,14 @@ static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progre
     for (int i = 0; i < s->arrays; i++)
         if (!s->array[i].state) LS_TRY(make_array(h, param, &s->array[i], at[i]));
     for (int k = 0; k < s->states; k++) {
-        int mark = h->ids;
+        int mark = ls__h5_mark(h);
         LS_CHECK(strlen(s->state_name[k]) < STATE_BYTES, LS_ERR_USAGE,
                  "the name of the optimizer's state '%s' is too long", s->state_name[k]);
         LS_TRY(make_group(h, state, s->state_name[k], &group));
         for (int i = 0; i < s->arrays; i++)
             if (s->array[i].state && strcmp(s->array[i].state, s->state_name[k]) == 0)
                 LS_TRY(make_array(h, group, &s->array[i], at[i]));
-        release(h, mark);
+        ls__h5_release(h, mark);
     }
     return LS_OK;
 }
@@ -353,17 +283,19 @@ static ls_status make_file(h5 *h, hid_t file, const ls_state *s, const ls_progre
 static ls_status write_skeleton(const char *path, const ls_state *s, const ls_progress *progress, const int64_t part[2],
                                 int64_t **at)
 {
-    h5 h;
-    start(&h, path);
-    hid_t how = access_list(&h), driver = keep(&h, ls__h5_driver());
+    ls_h5 h;
+    ls__h5_begin(&h, path, LS_ERR_ENV);
+    hid_t how = ls__h5_keep(&h, ls__h5_access()), driver = ls__h5_keep(&h, ls__h5_driver());
     H5Pset_driver(how, driver, NULL);
     hid_t     file   = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, how);
-    ls_status status = file < 0 ? HDF5_FAIL(&h, LS_ERR_ENV, "H5Fcreate") : make_file(&h, file, s, progress, part, at);
-    release(&h, 2);
-    if (file >= 0 && H5Fclose(file) < 0 && status == LS_OK) status = HDF5_FAIL(&h, LS_ERR_ENV, "H5Fclose");
+    ls_status status = file < 0 ? ls__h5_failed(&h, "H5Fcreate", __FILE__, __LINE__, __func__)
+                                : make_file(&h, file, s, progress, part, at);
+    ls__h5_release(&h, 2);
+    if (file >= 0 && H5Fclose(file) < 0 && status == LS_OK)
+        status = ls__h5_failed(&h, "H5Fclose", __FILE__, __LINE__, __func__);
     errno = ls__h5_write_error();
     if (errno) status = LS_FAIL_ERRNO("cannot write %s", path);
-    return finish(&h, status);
+    return ls__h5_end(&h, status);
 }
 
 static ls_status write_values(const char *path, int fd, const void *data, size_t bytes, int64_t at)
@@ -425,57 +357,62 @@ ls_status ls__part_write(const char *path, const ls_state *state, const ls_progr
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-static ls_status open_part(h5 *h, hid_t *file)
+static ls_status open_part(ls_h5 *h, hid_t *file)
 {
-    OPEN(opened, h, LS_ERR_DATA, H5Fopen(h->path, H5F_ACC_RDONLY, access_list(h)));
+    hid_t opened;
+    LS_TRY_HDF5_OPEN(h, opened, H5Fopen(h->path, H5F_ACC_RDONLY, ls__h5_keep(h, ls__h5_access())));
     *file = opened;
     return LS_OK;
 }
 
-static ls_status open_group(h5 *h, hid_t where, const char *name, hid_t *group)
+static ls_status open_group(ls_h5 *h, hid_t where, const char *name, hid_t *group)
 {
     H5L_info_t link;
     LS_CHECK(H5Lget_info(where, name, &link, H5P_DEFAULT) >= 0 && link.type == H5L_TYPE_HARD, LS_ERR_DATA,
              "%s: the group '%s' is missing", h->path, name);
-    OPEN(opened, h, LS_ERR_DATA, H5Gopen2(where, name, H5P_DEFAULT));
+    hid_t opened;
+    LS_TRY_HDF5_OPEN(h, opened, H5Gopen2(where, name, H5P_DEFAULT));
     *group = opened;
     return LS_OK;
 }
 
-static ls_status count_links(h5 *h, hid_t group, int64_t *count)
+static ls_status count_links(ls_h5 *h, hid_t group, int64_t *count)
 {
     H5G_info_t info;
-    LS_TRY_HDF5(h, LS_ERR_DATA, H5Gget_info(group, &info));
+    LS_TRY_HDF5(h, H5Gget_info(group, &info));
     *count = (int64_t)info.nlinks;
     return LS_OK;
 }
 
 /* Link i: in the order of creation where the file has it. */
-static ls_status link_name(h5 *h, hid_t group, int64_t i, size_t room, char *name)
+static ls_status link_name(ls_h5 *h, hid_t group, int64_t i, size_t room, char *name)
 {
     ssize_t length =
         H5Lget_name_by_idx(group, ".", H5_INDEX_CRT_ORDER, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
     if (length < 0)
         length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, (hsize_t)i, name, room, H5P_DEFAULT);
-    LS_TRY_HDF5(h, LS_ERR_DATA, length);
+    LS_TRY_HDF5(h, length);
     LS_CHECK((size_t)length < room, LS_ERR_DATA, "%s: a name of %zd characters", h->path, length);
     return LS_OK;
 }
 
 /* dims and first of an array that is cut; without them the file has all of it. */
-static ls_status read_place(h5 *h, hid_t set, ls_piece *p)
+static ls_status read_place(ls_h5 *h, hid_t set, ls_piece *p)
 {
     hsize_t n;
     if (H5Aexists(set, "dims") <= 0) return LS_OK;
     LS_TRY(read_attribute(h, set, "first", INT64, sizeof p->first, &p->first));
-    OPEN(dims, h, LS_ERR_DATA, H5Aopen(set, "dims", H5P_DEFAULT));
-    OPEN(type, h, LS_ERR_DATA, H5Aget_type(dims));
-    OPEN(space, h, LS_ERR_DATA, H5Aget_space(dims));
+    hid_t dims;
+    LS_TRY_HDF5_OPEN(h, dims, H5Aopen(set, "dims", H5P_DEFAULT));
+    hid_t type;
+    LS_TRY_HDF5_OPEN(h, type, H5Aget_type(dims));
+    hid_t space;
+    LS_TRY_HDF5_OPEN(h, space, H5Aget_space(dims));
     bool good = p->rank == 1 && H5Tequal(type, H5T_STD_I64LE) > 0 && H5Sget_simple_extent_ndims(space) == 1 &&
                 H5Sget_simple_extent_dims(space, &n, NULL) == 1 && n >= 1 && n <= LS_MAX_DIMS;
     LS_CHECK(good, LS_ERR_DATA, "%s: the piece of the array '%s' does not say of what it is one", h->path, p->name);
     p->rank = (int)n;
-    LS_TRY_HDF5(h, LS_ERR_DATA, H5Aread(dims, H5T_NATIVE_INT64, p->dim));
+    LS_TRY_HDF5(h, H5Aread(dims, H5T_NATIVE_INT64, p->dim));
     char first[32], *name_end = strrchr(p->name, '@');
     snprintf(first, sizeof first, "@%" PRId64, p->first);
     LS_CHECK(name_end && strcmp(name_end, first) == 0, LS_ERR_DATA, "%s: the piece '%s' begins at %" PRId64, h->path,
@@ -485,7 +422,7 @@ static ls_status read_place(h5 *h, hid_t set, ls_piece *p)
 }
 
 /* Shape and number of elements, of the file's data set and of the whole array. */
-static ls_status check_shape(h5 *h, hid_t set, hid_t space, ls_piece *p)
+static ls_status check_shape(ls_h5 *h, hid_t set, hid_t space, ls_piece *p)
 {
     hsize_t extent[H5S_MAX_RANK];
     H5S_class_t class = H5Sget_simple_extent_type(space);
@@ -511,17 +448,21 @@ static ls_status check_shape(h5 *h, hid_t set, hid_t space, ls_piece *p)
 }
 
 /* What the file says of an array, checked as far as that goes without the model and the other files. */
-static ls_status look_at(h5 *h, hid_t group, int64_t file_bytes, ls_piece *p)
+static ls_status look_at(ls_h5 *h, hid_t group, int64_t file_bytes, ls_piece *p)
 {
     H5L_info_t link;
     LS_CHECK(H5Lget_info(group, p->name, &link, H5P_DEFAULT) >= 0, LS_ERR_DATA, "%s: the array '%s' is missing",
              h->path, p->name);
     LS_CHECK(link.type == H5L_TYPE_HARD, LS_ERR_DATA,
              "%s: '%s' is a link to somewhere else, which a checkpoint has none of", h->path, p->name);
-    OPEN(set, h, LS_ERR_DATA, H5Dopen2(group, p->name, H5P_DEFAULT));
-    OPEN(type, h, LS_ERR_DATA, H5Dget_type(set));
-    OPEN(space, h, LS_ERR_DATA, H5Dget_space(set));
-    OPEN(how, h, LS_ERR_DATA, H5Dget_create_plist(set));
+    hid_t set;
+    LS_TRY_HDF5_OPEN(h, set, H5Dopen2(group, p->name, H5P_DEFAULT));
+    hid_t type;
+    LS_TRY_HDF5_OPEN(h, type, H5Dget_type(set));
+    hid_t space;
+    LS_TRY_HDF5_OPEN(h, space, H5Dget_space(set));
+    hid_t how;
+    LS_TRY_HDF5_OPEN(h, how, H5Dget_create_plist(set));
     LS_CHECK(H5Tequal(type, H5T_IEEE_F32LE) > 0, LS_ERR_DATA, "%s: the array '%s' is not of type float32", h->path,
              p->name);
     LS_CHECK(H5Pget_layout(how) == H5D_CONTIGUOUS && H5Pget_external_count(how) == 0, LS_ERR_DATA,
@@ -549,18 +490,18 @@ static ls_status add_piece(ls_index *x, const ls_piece *p)
 }
 
 /* The arrays of one group ("param", or a state of the optimizer). */
-static ls_status index_group(h5 *h, ls_index *x, hid_t group, int state, int part, int64_t file_bytes)
+static ls_status index_group(ls_h5 *h, ls_index *x, hid_t group, int state, int part, int64_t file_bytes)
 {
     int64_t links = 0;
     LS_TRY(count_links(h, group, &links));
     for (int64_t i = 0; i < links; i++) {
-        int      mark = h->ids;
+        int      mark = ls__h5_mark(h);
         ls_piece p    = {.part = part, .state_no = state};
         if (state >= 0) memcpy(p.state, x->state[state], sizeof p.state);
         LS_TRY(link_name(h, group, i, sizeof p.name, p.name));
         LS_TRY(look_at(h, group, file_bytes, &p));
         LS_TRY(add_piece(x, &p));
-        release(h, mark);
+        ls__h5_release(h, mark);
     }
     return LS_OK;
 }
@@ -576,7 +517,7 @@ static ls_status find_state(ls_index *x, const char *name, int *found)
     return LS_OK;
 }
 
-static ls_status index_file(h5 *h, ls_index *x, int part, int64_t file_bytes)
+static ls_status index_file(ls_h5 *h, ls_index *x, int part, int64_t file_bytes)
 {
     hid_t       file  = -1, param, state, group;
     int64_t     links = 0, number[2];
@@ -599,25 +540,25 @@ static ls_status index_file(h5 *h, ls_index *x, int part, int64_t file_bytes)
     LS_TRY(open_group(h, file, "state", &state));
     LS_TRY(count_links(h, state, &links));
     for (int64_t i = 0; i < links; i++) {
-        int mark = h->ids, k;
+        int mark = ls__h5_mark(h), k;
         LS_TRY(link_name(h, state, i, sizeof name, name));
         LS_TRY(find_state(x, name, &k));
         LS_TRY(open_group(h, state, name, &group));
         LS_TRY(index_group(h, x, group, k, part, file_bytes));
-        release(h, mark);
+        ls__h5_release(h, mark);
     }
     return LS_OK;
 }
 
 ls_status ls__part_index(ls_index *x, int part)
 {
-    h5          h;
+    ls_h5       h;
     char        path[LS_PATH_BYTES], name[LS_PART_NAME];
     struct stat info;
     ls__part_name(name, part);
     LS_TRY(ls__path(path, "%s/%s", x->path, name));
     if (stat(path, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    start(&h, path);
-    LS_TRY(finish(&h, index_file(&h, x, part, info.st_size)));
+    ls__h5_begin(&h, path, LS_ERR_DATA);
+    LS_TRY(ls__h5_end(&h, index_file(&h, x, part, info.st_size)));
     return LS_OK;
 }
