@@ -1,364 +1,211 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tree sum: see dist/allreduce/allreduce.h for what it computes, dist/allreduce/allreduce_schedule.c for the order.
+ * The all-reduce of gradients: see dist/allreduce/allreduce.h.  Selects between one rank, one host and several hosts.
  */
-#include "dist/allreduce/allreduce_internal.h"
+#include "dist/allreduce/allreduce.h"
 
-#include <omp.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-/* ---- adding ------------------------------------------------------------------------------------------------------ */
+#include "dist/allreduce/allreduce_internode.h"
 
-/* y may be x or z. */
-static void add_tile(int64_t n, float *y, const float *x, const float *z)
+enum { MAX_SHARDS = 1 << 20 };
+
+struct ls_allreduce {
+    ls_arena                    *arena;
+    ls_comm                     *comm;
+    int64_t                      max_count; /* floats of the largest bucket */
+    const ls_allreduce_schedule *schedule;
+    ls_intrahost                 intrahost;
+    ls_internode                 internode; /* unused with one host */
+};
+
+static bool one_rank(const ls_allreduce *a) { return a->comm->size == 1; }
+static bool one_host(const ls_allreduce *a) { return a->schedule->hosts == 1; }
+
+/* ---- set-up ------------------------------------------------------------------------------------------------------ */
+
+static ls_status set_up(ls_allreduce *a, ls_shared_memory *shared, int shards, int micro_steps)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] = x[i] + z[i];
+    const ls_comm *c = a->comm;
+    a->schedule = ls__allreduce_schedule_new(a->arena, c->rank, c->size, shared ? c->host : NULL, shards, micro_steps);
+    ls__intrahost_init(&a->intrahost, a->arena, a->schedule, shared);
+    return ls__internode_init(&a->internode, a->arena, a->comm, &a->intrahost, a->max_count);
 }
 
-static void merge_slice(const ls_allreduce_schedule *s, float *block0, size_t stride, int64_t offset, int64_t count)
+ls_status ls__allreduce_new(ls_allreduce **out, ls_comm *comm, int shards, int micro_steps, int64_t max_count)
 {
-    if (s->merges == 0) return;
-    int64_t tiles = (count + TILE - 1) / TILE;
-#pragma omp parallel for if (count >= MIN_SPREAD)
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        int64_t begin = tile * TILE, n = count - begin < TILE ? count - begin : TILE;
-        float  *slice = block0 + offset + begin;
-        for (int i = 0; i < s->merges; i++) {
-            float *into = slice + (size_t)s->merge[i].into * stride;
-            add_tile(n, into, into, slice + (size_t)s->merge[i].from * stride);
-        }
+    LS_CHECK(shards >= 1 && shards <= MAX_SHARDS, LS_ERR_USAGE, "train.shards: expected 1 to %d, found %d", MAX_SHARDS,
+             shards);
+    LS_CHECK(micro_steps >= 1 && micro_steps <= shards, LS_ERR_USAGE,
+             "train.accumulate: expected 1 to %d micro-steps, because a micro-step takes whole shards of the %d, found "
+             "%d" LS_HINT "lower train.accumulate or raise train.shards",
+             shards, shards, micro_steps);
+    ls_arena *arena;
+    LS_TRY(ls_arena_new(&arena, "all-reduce"));
+    ls_allreduce *a  = ls_arena_alloc(arena, sizeof *a);
+    *a               = (ls_allreduce){.arena = arena, .comm = comm, .max_count = max_count};
+    ls_status status = set_up(a, NULL, shards, micro_steps);
+    if (status != LS_OK) {
+        ls__allreduce_free(a);
+        return ls__trace(status, __FILE__, __LINE__, __func__);
     }
-}
-
-void ls__allreduce_merge(const ls_allreduce *tree, int micro_step, float *block0, size_t stride, int64_t count)
-{
-    merge_slice(&tree->schedule[micro_step], block0, stride, 0, count);
-}
-
-void ls__allreduce_add(int64_t count, int adds, const add *adding, float *const *vector, const finish *f)
-{
-    int64_t tiles = (count + TILE - 1) / TILE;
-    if (adds + f->copies == 0 && !f->plus) return;
-#pragma omp parallel for if (count >= MIN_SPREAD)
-    for (int64_t tile = 0; tile < tiles; tile++) {
-        int64_t begin = tile * TILE, n = count - begin < TILE ? count - begin : TILE;
-        for (int i = 0; i < adds; i++) {
-            const add *o = &adding[i];
-            add_tile(n, vector[o->y] + begin, vector[o->x] + begin, vector[o->z] + begin);
-        }
-        if (f->plus) add_tile(n, f->result + begin, f->result + begin, f->plus + begin);
-        for (int i = 0; i < f->copies; i++) memcpy(f->copy[i] + begin, f->result + begin, (size_t)n * sizeof(float));
-    }
-}
-
-float *ls__allreduce_totals(const ls_allreduce *t)
-{
-    return t->totals ? t->totals : t->block[t->keep == LS_ALLREDUCE_HOST ? 0 : t->me];
-}
-
-float *ls__allreduce_total(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
-{
-    return ls__allreduce_totals(t) + (s->offset + s->shift + at);
-}
-
-const float *ls__allreduce_plus(const ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
-{
-    return s->plus ? ls__allreduce_total(t, s, at + s->plus) : NULL;
-}
-
-void ls__allreduce_place(ls_allreduce *t, const ls_allreduce_slice *s, int64_t at)
-{
-    const team *own = &t->team[t->mine];
-    for (int k = 0; k < own->nodes; k++)
-        t->node[k] = t->block[own->member[k]] + (size_t)own->slot[k] * t->stride + s->offset + at;
-    t->node[own->nodes] = ls__allreduce_total(t, s, at);
-}
-
-int ls__allreduce_copies(ls_allreduce *t, const ls_allreduce_slice *s, const float *result, int64_t at)
-{
-    int copies = 0;
-    for (int m = 0; t->keep == LS_ALLREDUCE_ALL && !s->addend && m < t->team[t->mine].members; m++)
-        if (t->block[m] + at != result) t->copy[copies++] = t->block[m] + at;
-    return copies;
-}
-
-/* One team: each rank adds its part over all blocks, and writes it to all that need it. */
-static void sum_in_place(ls_allreduce *t, const ls_allreduce_slice *s)
-{
-    const team *own    = &t->team[t->mine];
-    int64_t     mine   = ls__allreduce_part(s->count, t->comm->rank, t->comm->size);
-    int64_t     length = ls__allreduce_part(s->count, t->comm->rank + 1, t->comm->size) - mine;
-    ls__allreduce_place(t, s, mine);
-    finish f = {.result = t->node[own->nodes], .plus = ls__allreduce_plus(t, s, mine), .copy = t->copy};
-    if (!own->adds && length && f.result != t->node[0]) memcpy(f.result, t->node[0], (size_t)length * sizeof(float));
-    f.copies = ls__allreduce_copies(t, s, f.result, s->offset + mine);
-    ls__allreduce_add(length, own->adds, own->adding, t->node, &f);
-}
-
-/* ---- the header -------------------------------------------------------------------------------------------------- */
-
-void ls__allreduce_add_heads(int head, float *vector, int adds, const add *adding)
-{
-    for (int i = 0; i < adds; i++)
-        add_tile(head, vector + adding[i].y * head, vector + adding[i].x * head, vector + adding[i].z * head);
-}
-
-/* Of the own team's nodes, in memory of this rank's: the others still read them. */
-void ls__allreduce_add_own_heads(ls_allreduce *t)
-{
-    const team *own   = &t->team[t->mine];
-    size_t      bytes = (size_t)t->head * sizeof(float);
-    for (int k = 0; k < own->nodes; k++)
-        memcpy(t->head_node + k * t->head, t->block[own->member[k]] + (size_t)own->slot[k] * t->stride, bytes);
-    ls__allreduce_add_heads(t->head, t->head_node, own->adds, own->adding);
-    if (t->teams == 1) memcpy(t->head_total, t->head_node + (own->adds ? own->nodes : 0) * t->head, bytes);
-}
-
-const float *ls__allreduce_head(const ls_allreduce *tree) { return tree->head_total; }
-
-/* ---- what is begun, and not over --------------------------------------------------------------------------------- */
-
-/* Sums the slice that was begun first, once it is complete on all ranks. */
-static ls_status sum_oldest(ls_allreduce *t)
-{
-    const waiting *w = &t->begun[t->first_begun % BEGUN];
-    LS_TRY(ls__shared_memory_wait(t->window, w->ticket));
-    if (w->head) ls__allreduce_add_own_heads(t);
-    sum_in_place(t, &w->slice);
-    t->first_begun++;
-    if (t->totals) ls__shared_memory_done(t->window, (uint32_t)t->first_begun);
+    *out = a;
     return LS_OK;
 }
 
-static ls_status sum_complete(ls_allreduce *t)
+void ls__allreduce_free(ls_allreduce *a)
 {
-    while (t->first_begun < t->end_begun &&
-           ls__shared_memory_complete(t->window, t->begun[t->first_begun % BEGUN].ticket))
-        LS_TRY(sum_oldest(t));
+    if (!a) return;
+    ls__internode_free(&a->internode);
+    ls_arena_free(a->arena);
+}
+
+ls_status ls__allreduce_use_shared_memory(ls_allreduce *a, ls_shared_memory *shared, size_t stride)
+{
+    if (!shared->shared) return LS_OK;
+    ls__internode_free(&a->internode);
+    LS_TRY(set_up(a, shared, a->schedule->shards, a->schedule->micro_steps));
+    a->intrahost.stride = stride;
     return LS_OK;
 }
 
-static ls_status begin_in_place(ls_allreduce *t, const waiting *w)
+ls_status ls__allreduce_set_output(ls_allreduce *a, ls_allreduce_output output, int header_floats)
 {
-    if (t->end_begun - t->first_begun == BEGUN) LS_TRY(sum_oldest(t));
-    t->begun[t->end_begun++ % BEGUN] = *w;
-    return sum_complete(t);
+    LS_CHECK(header_floats >= 0 && header_floats <= LS_PARTITION_ALIGN, LS_ERR_FAILED,
+             "header: expected at most %d floats, found %d", LS_PARTITION_ALIGN, header_floats);
+    a->intrahost.output = output;
+    ls__intrahost_set_header(&a->intrahost, a->arena, header_floats);
+    ls__internode_set_header(&a->internode, a->arena, header_floats);
+    return LS_OK;
 }
 
-/* What went wrong is kept for who waits for the sums: it may have been another thread. */
-static void advance(ls_allreduce *t, bool *moved)
+void ls__allreduce_set_separate_output(ls_allreduce *a, float *output) { a->intrahost.separate = output; }
+
+ls_status ls__allreduce_send_bf16(ls_allreduce *a)
 {
-    if (t->status != LS_OK) return;
-    t->status = ls__allreduce_advance(t, moved);
-    if (t->status != LS_OK) snprintf(t->message, sizeof t->message, "%s", ls_error_message());
+    return one_host(a) ? LS_OK : ls__internode_send_bf16(&a->internode);
 }
 
-static ls_status advance_locked(ls_allreduce *t, bool *moved)
+ls_status ls__allreduce_start_thread(ls_allreduce *a) { return ls__internode_start_thread(&a->internode); }
+
+/* ---- properties -------------------------------------------------------------------------------------------------- */
+
+int ls__allreduce_slots(const ls_allreduce *a) { return a->schedule->slots; }
+
+const ls_allreduce_micro_step *ls__allreduce_micro_step(const ls_allreduce *a, int micro_step)
 {
-    pthread_mutex_lock(&t->lock);
-    advance(t, moved);
-    ls_status status = t->status;
-    pthread_mutex_unlock(&t->lock);
-    return status == LS_OK ? LS_OK : LS_FAIL(status, "%s", t->message);
+    return &a->schedule->micro_step[micro_step];
 }
 
-static uint64_t slices_begun(ls_allreduce *t, bool *lanes)
+ls_range ls__allreduce_partition(const ls_allreduce *a, int rank, int64_t count)
 {
-    pthread_mutex_lock(&t->lock);
-    uint64_t n = t->end_begun - t->first_begun;
-    *lanes     = t->first_lane < t->end_lane;
-    pthread_mutex_unlock(&t->lock);
-    return n;
+    return ls__allreduce_partition_of(count, rank, a->comm->size);
 }
 
-/* Whether at most so many slices wait for a lane; with 0, whether all is over. */
-static bool few_wait(ls_allreduce *t, uint64_t most)
+uint64_t ls__allreduce_begun(const ls_allreduce *a)
 {
-    bool lanes;
-    return slices_begun(t, &lanes) <= most && (most > 0 || !lanes);
+    return one_host(a) ? a->intrahost.queue_end : a->internode.queue_end;
 }
 
-static ls_status go_on_until(ls_allreduce *t, bool (*over)(ls_allreduce *t, uint64_t n), uint64_t n)
+float *ls__allreduce_output(const ls_allreduce *a) { return ls__intrahost_output(&a->intrahost); }
+
+const float *ls__allreduce_header(const ls_allreduce *a) { return a->intrahost.header_sum; }
+
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
+
+void ls__allreduce_merge(const ls_allreduce *a, int micro_step, float *block0, size_t stride, int64_t count)
 {
-    bool      waits  = false;
-    ls_status status = LS_OK;
-    while (status == LS_OK && !over(t, n)) {
-        bool moved = false;
-        status     = advance_locked(t, &moved);
-        if (moved || status != LS_OK) continue;
-        if (!waits)
-            ls__flight_begin(
-                t->comm->flight,
-                &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "messages between hosts", .apart = true});
-        waits = true;
-        ls__comm_idle(t->comm);
+    ls__merge_blocks(&a->schedule->micro_step[micro_step], block0, stride, (ls_range){0, count});
+}
+
+static ls_status set_blocks(ls_allreduce *a, float *block0, size_t stride)
+{
+    const ls_shared_memory *shared = a->intrahost.shared;
+    LS_CHECK(!shared || (block0 == shared->own.data && stride == a->intrahost.stride), LS_ERR_FAILED,
+             "the blocks are not in the memory given to ls__allreduce_use_shared_memory");
+    if (one_host(a))
+        ls__intrahost_set_blocks(&a->intrahost, block0, stride);
+    else
+        ls__internode_set_blocks(&a->internode, block0, stride);
+    return LS_OK;
+}
+
+/* One rank: block 0 already holds the sum; only the addend is missing. */
+static void reduce_one_rank(ls_allreduce *a, const ls_allreduce_request *r, bool with_header)
+{
+    ls_intrahost  *h    = &a->intrahost;
+    ls_output_step last = {.output = h->block[0] + r->range.offset, .addend = ls__intrahost_addend_at(h, r, 0)};
+    if (with_header) memcpy(h->header_sum, h->block[0], (size_t)h->header_floats * sizeof(float));
+    ls__add_vectors(r->range.count, 0, NULL, NULL, &last);
+}
+
+ls_status ls__allreduce_begin(ls_allreduce *a, float *block0, size_t stride, const ls_allreduce_request *request)
+{
+    ls_allreduce_request r = *request;
+    ls__merge_blocks(&a->schedule->micro_step[a->schedule->micro_steps - 1], block0, stride, r.range);
+    LS_TRY(set_blocks(a, block0, stride));
+    bool with_header = a->intrahost.header_floats && r.range.offset == 0;
+    if (with_header) {
+        r.range.offset = LS_PARTITION_ALIGN;
+        r.range.count  = r.range.count > LS_PARTITION_ALIGN ? r.range.count - LS_PARTITION_ALIGN : 0;
     }
-    if (waits) ls__flight_end(t->comm->flight);
-    return status;
+    if (one_rank(a)) {
+        reduce_one_rank(a, &r, with_header);
+        return LS_OK;
+    }
+    if (one_host(a)) return ls__intrahost_begin(&a->intrahost, &r, with_header);
+    ls_internode_entry e = {.request = r, .with_header = with_header};
+    if (a->intrahost.shared) e.ticket = ls__shared_memory_arrive(a->intrahost.shared);
+    return ls__internode_begin(&a->internode, &e);
 }
 
-static ls_status drain(ls_allreduce *t, uint64_t most) { return go_on_until(t, few_wait, most); }
-
-static ls_status begin_between(ls_allreduce *t, const waiting *w)
+ls_status ls__allreduce_poll(ls_allreduce *a)
 {
     bool moved = false;
-    LS_TRY(drain(t, BEGUN - 1));
-    pthread_mutex_lock(&t->lock);
-    t->begun[t->end_begun++ % BEGUN] = *w;
-    if (t->idles) pthread_cond_signal(&t->wake);
-    pthread_mutex_unlock(&t->lock);
-    return t->threaded ? LS_OK : advance_locked(t, &moved);
+    if (one_rank(a) || a->internode.threaded || a->comm->broken) return LS_OK;
+    return one_host(a) ? ls__intrahost_advance(&a->intrahost) : ls__internode_advance(&a->internode, &moved);
 }
 
-static ls_status begin_alone(ls_allreduce *t, const ls_allreduce_slice *s, bool head)
+ls_status ls__allreduce_end(ls_allreduce *a)
 {
-    finish f = {.result = t->block[0] + s->offset, .plus = ls__allreduce_plus(t, s, 0)};
-    if (head) memcpy(t->head_total, t->block[0], (size_t)t->head * sizeof(float));
-    ls__allreduce_add(s->count, 0, NULL, NULL, &f);
+    ls_shared_memory *shared = a->intrahost.shared;
+    if (one_host(a))
+        LS_TRY(ls__intrahost_finish(&a->intrahost, a->intrahost.queue_end));
+    else
+        LS_TRY(ls__internode_finish(&a->internode));
+    if (!shared) return LS_OK;
+    if (a->intrahost.output !=
+        LS_ALLREDUCE_PARTITIONED) /* other members write parts of the output that this rank reads */
+        LS_TRY(ls__shared_memory_barrier(shared));
+    ls__shared_memory_settle(shared);
     return LS_OK;
 }
 
-/* Where the blocks are, of all members of the team. */
-static ls_status take_blocks(ls_allreduce *t, float *block0, size_t stride)
+ls_status ls__allreduce_run(ls_allreduce *a, float *block0, size_t stride, ls_range bucket)
 {
-    LS_CHECK(!t->window || (block0 == t->window->own.data && stride == t->stride), LS_ERR_FAILED,
-             "the blocks are not those that the tree was told to share");
-    pthread_mutex_lock(&t->lock);
-    t->stride = stride;
-    for (int m = 0; m < t->team[t->mine].members; m++) t->block[m] = t->window ? t->window->block[m].data : block0;
-    pthread_mutex_unlock(&t->lock);
+    LS_TRY(ls__allreduce_begin(a, block0, stride, &(ls_allreduce_request){.range = bucket}));
+    LS_TRY(ls__allreduce_end(a));
     return LS_OK;
 }
 
-ls_status ls__allreduce_begin(ls_allreduce *tree, float *block0, size_t stride, const ls_allreduce_slice *slice)
+ls_status ls__allreduce_wait_read(ls_allreduce *a, uint64_t number)
 {
-    ls_allreduce      *t = tree;
-    ls_allreduce_slice s = *slice;
-    merge_slice(&t->schedule[t->micro_steps - 1], block0, stride, s.offset, s.count);
-    LS_TRY(take_blocks(t, block0, stride));
-    bool head = t->head && s.offset == 0;
-    if (head) {
-        s.offset = GRANULE;
-        s.count  = s.count > GRANULE ? s.count - GRANULE : 0;
-    }
-    if (t->comm->size == 1) return begin_alone(t, &s, head);
-    waiting w = {.slice = s, .head = head, .ticket = t->window ? ls__shared_memory_arrive(t->window) : 0};
-    return t->teams == 1 ? begin_in_place(t, &w) : begin_between(t, &w);
+    if (one_rank(a)) return LS_OK;
+    if (!one_host(a)) return ls__internode_wait_read(&a->internode, number);
+    LS_TRY(ls__intrahost_finish(&a->intrahost, number));
+    return ls__shared_memory_wait_done(a->intrahost.shared, (uint32_t)number);
 }
 
-ls_status ls__allreduce_poll(ls_allreduce *t)
+ls_status ls__allreduce_gather(ls_allreduce *a, float *base, ls_range bucket)
 {
-    bool moved = false;
-    if (t->comm->size == 1 || t->threaded || t->comm->broken) return LS_OK;
-    return t->teams == 1 ? sum_complete(t) : advance_locked(t, &moved);
+    if (one_host(a) || a->intrahost.output != LS_ALLREDUCE_PARTITIONED || !bucket.count) return LS_OK;
+    return ls__internode_begin(&a->internode,
+                               &(ls_internode_entry){.request.range = bucket, .gather_base = base + bucket.offset});
 }
 
-ls_status ls__allreduce_end(ls_allreduce *tree)
+ls_status ls__allreduce_release(ls_allreduce *a)
 {
-    if (tree->teams > 1) LS_TRY(drain(tree, 0));
-    if (!tree->window) return LS_OK;
-    while (tree->teams == 1 && tree->first_begun < tree->end_begun) LS_TRY(sum_oldest(tree));
-    if (tree->keep != LS_ALLREDUCE_OWN) LS_TRY(ls__shared_memory_barrier(tree->window)); /* all parts are written */
-    ls__shared_memory_settle(tree->window);
+    if (!one_host(a)) LS_TRY(ls__internode_finish(&a->internode));
+    if (a->intrahost.shared) LS_TRY(ls__shared_memory_barrier(a->intrahost.shared));
     return LS_OK;
-}
-
-/* ---- blocks that are written again
- * ----------------------------------------------------------------------------------- */
-
-void ls__allreduce_put_totals(ls_allreduce *tree, float *totals) { tree->totals = totals; }
-
-uint64_t ls__allreduce_begun(const ls_allreduce *tree) { return tree->end_begun; }
-
-static bool all_have_taken(ls_allreduce *t, uint64_t number)
-{
-    pthread_mutex_lock(&t->lock);
-    bool all = ls__allreduce_taken(t) >= number;
-    pthread_mutex_unlock(&t->lock);
-    return all && (!t->window || ls__shared_memory_all_done(t->window, (uint32_t)number));
-}
-
-ls_status ls__allreduce_wait(ls_allreduce *t, uint64_t number)
-{
-    if (t->comm->size == 1) return LS_OK;
-    while (t->teams == 1 && t->first_begun < number) LS_TRY(sum_oldest(t));
-    if (t->teams == 1) return ls__shared_memory_wait_done(t->window, (uint32_t)number);
-    return go_on_until(t, all_have_taken, number);
-}
-
-ls_status ls__allreduce_gather(ls_allreduce *t, float *base, int64_t offset, int64_t count)
-{
-    if (t->teams == 1 || t->keep != LS_ALLREDUCE_OWN || !count) return LS_OK;
-    return begin_between(t, &(waiting){.slice = {.offset = offset, .count = count}, .base = base + offset});
-}
-
-ls_status ls__allreduce_release(ls_allreduce *tree)
-{
-    if (tree->teams > 1) LS_TRY(drain(tree, 0));
-    if (tree->window) LS_TRY(ls__shared_memory_barrier(tree->window));
-    return LS_OK;
-}
-
-ls_status ls__allreduce_allreduce(ls_allreduce *tree, float *block0, size_t stride, int64_t offset, int64_t count)
-{
-    LS_TRY(ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = offset, .count = count}));
-    LS_TRY(ls__allreduce_end(tree));
-    return LS_OK;
-}
-
-/* ---- a thread of its own ----------------------------------------------------------------------------------------- */
-
-static void *run_thread(void *tree)
-{
-    enum { NAP_NS = 20000 };
-    ls_allreduce *t = tree;
-    omp_set_num_threads(1); /* all other cores compute */
-    pthread_mutex_lock(&t->lock);
-    while (!t->quits) {
-        bool moved = false;
-        if (t->first_begun == t->end_begun && t->first_lane == t->end_lane) {
-            t->idles = true;
-            pthread_cond_wait(&t->wake, &t->lock);
-            t->idles = false;
-            continue;
-        }
-        advance(t, &moved);
-        pthread_mutex_unlock(&t->lock);
-        if (!moved) nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL); /* the core may be one that computes */
-        pthread_mutex_lock(&t->lock);
-    }
-    pthread_mutex_unlock(&t->lock);
-    return NULL;
-}
-
-ls_status ls__allreduce_start_thread(ls_allreduce *t)
-{
-    if (t->teams == 1 || t->threaded) return LS_OK;
-    LS_CHECK(t->comm->threads, LS_ERR_ENV,
-             "the communicator '%s' may only be used by one thread" LS_HINT
-             "train.overlap=poll does without another; a program that starts MPI itself calls MPI_Init_thread with "
-             "MPI_THREAD_SERIALIZED",
-             t->comm->table->name);
-    int error = pthread_create(&t->thread, NULL, run_thread, t);
-    LS_CHECK(!error, LS_ERR_ENV, "no thread for the sums between hosts: %s" LS_HINT "train.overlap=poll does without",
-             strerror(error));
-    t->threaded = true;
-    return LS_OK;
-}
-
-void ls__allreduce_rest(ls_allreduce *t)
-{
-    if (t->threaded) {
-        pthread_mutex_lock(&t->lock);
-        t->quits = true;
-        pthread_cond_signal(&t->wake);
-        pthread_mutex_unlock(&t->lock);
-        pthread_join(t->thread, NULL);
-    }
-    if (t->first_lane < t->end_lane) ls__comm_drop(t->comm);
-    pthread_mutex_destroy(&t->lock);
-    pthread_cond_destroy(&t->wake);
 }

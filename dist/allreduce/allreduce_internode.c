@@ -1,299 +1,518 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sums between hosts: see dist/allreduce/allreduce.h for what is computed, dist/allreduce/allreduce_schedule.c for
- * the order.
- *
- * What is begun goes on while the step does.  A slice is cut into passes; a pass takes a *lane*, of which there are a
- * few, so that one pass is added up while another is on its way.  In a lane
- *
- *     STAGE_SCATTER   the pieces of this rank's team go to the owners of the parts, those of the other teams come for
- * its own part STAGE_ADDED     it has added them up, in tree order STAGE_GATHER    the totals go from their owners to
- * the other teams STAGE_DONE      and were copied to whoever else needs them
- *
- * and no lane is ahead of one that was taken before it: then all ranks begin their messages in the same order, and a
- * total that another one needs (ls_allreduce_slice.plus) is there.  Nothing waits in here: ls__allreduce_advance does
- * what can be done, and is called whenever the rank has a moment, which is between two instructions
- * (ls__allreduce_poll), within long ones (core/base/progress_hook.h), by a thread of its own where there is a core for
- * it, and in the end, in ls__allreduce_end, by who has nothing else to do.
+ * The inter-host part of an all-reduce: see dist/allreduce/allreduce_internode.h.
  */
-#include "dist/comm/bfloat16.h"
-#include "dist/allreduce/allreduce_internal.h"
+#include "dist/allreduce/allreduce_internode.h"
 
+#include <omp.h>
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
-/* Whether this rank speaks for its team with the owner of the part. */
-static bool speaks(const ls_allreduce *t, int part)
+#include "dist/comm/bfloat16.h"
+
+enum {
+    MIN_CHUNK          = 1 << 15, /* floats of a bucket that one chunk covers over all partitions: lower limit, */
+    MIN_CHUNK_PER_RANK = 1 << 12, /* lower limit per rank, */
+    MAX_CHUNK          = 1 << 18, /* and upper limit, which bounds the receive buffer */
+    MAX_FULL_CHUNKS    = 4        /* limit for the floats in flight, in chunks of full size */
+};
+
+/* ---- chunks of a bucket ------------------------------------------------------------------------------------------ */
+
+/* True when this rank is the delegate of its host for the partition of `owner`, a rank of another host. */
+static bool is_delegate(const ls_internode *n, int owner)
 {
-    return t->team_of[part] != t->mine && ls__allreduce_agent(t, t->mine, part) == t->comm->rank;
+    const ls_allreduce_schedule *s = n->schedule;
+    return s->host_of[owner] != s->own_host && ls__allreduce_delegate(s, s->own_host, owner) == s->rank;
 }
 
-/* Floats [from, from + count) of a slice: what pass `pass` takes of a part. */
-static ls_allreduce_range piece_of(const ls_allreduce *t, int64_t count, int part, int64_t pass)
+/* The part of rank `owner`'s partition that chunk `index` carries, relative to the start of the bucket. */
+static ls_range chunk_range(const ls_internode *n, int64_t count, int owner, int64_t index)
 {
-    int64_t begin = ls__allreduce_part(count, part, t->comm->size) + pass * t->room,
-            end   = ls__allreduce_part(count, part + 1, t->comm->size);
-    if (begin >= end) return (ls_allreduce_range){end, 0};
-    return (ls_allreduce_range){begin, end - begin < t->room ? end - begin : t->room};
+    ls_range partition = ls__allreduce_partition_of(count, owner, n->schedule->ranks);
+    int64_t  begin = partition.offset + index * n->chunk_floats, end = ls__range_end(partition);
+    if (begin >= end) return (ls_range){end, 0};
+    return (ls_range){begin, end - begin < n->chunk_floats ? end - begin : n->chunk_floats};
 }
 
-static int64_t longest_part(const ls_allreduce *t, int64_t count)
+static int64_t largest_partition(const ls_internode *n, int64_t count)
 {
-    int64_t longest = 0;
-    for (int part = 0; part < t->comm->size; part++) {
-        int64_t length =
-            ls__allreduce_part(count, part + 1, t->comm->size) - ls__allreduce_part(count, part, t->comm->size);
-        if (length > longest) longest = length;
+    int64_t largest = 0;
+    for (int r = 0; r < n->schedule->ranks; r++) {
+        int64_t floats = ls__allreduce_partition_of(count, r, n->schedule->ranks).count;
+        if (floats > largest) largest = floats;
     }
-    return longest;
+    return largest;
 }
 
-static int64_t passes_of(const ls_allreduce *t, const waiting *w)
+static int64_t chunks_of(const ls_internode *n, const ls_internode_entry *e)
 {
-    int64_t longest = longest_part(t, w->slice.count);
-    return longest || !w->head ? (longest + t->room - 1) / t->room : 1;
+    int64_t largest = largest_partition(n, e->request.range.count);
+    return largest || !e->with_header ? (largest + n->chunk_floats - 1) / n->chunk_floats : 1;
 }
+
+static int slot_of(const ls_internode *n, const ls_chunk *c) { return (int)(c - n->chunk); }
 
 /* ---- the header -------------------------------------------------------------------------------------------------- */
 
-/* The pieces of a team go to each rank of another one from its agent for the part that this rank owns: adds these
- * messages. */
-static void send_heads(ls_allreduce *t, int *sends, int *receives)
+/* Adds the messages of the headers.  Each rank of another host receives this host's header sums from the delegate for
+ * that rank's partition. */
+static void exchange_headers(ls_internode *n, int *sends, int *receives)
 {
-    const team *own  = &t->team[t->mine];
-    size_t      head = (size_t)t->head;
-    int         k    = 0;
-    ls__allreduce_add_own_heads(t);
-    for (int r = 0; r < t->comm->size; r++) {
-        if (t->team_of[r] == t->mine || ls__allreduce_agent(t, t->mine, r) != t->comm->rank) continue;
-        for (int i = 0; i < own->pieces; i++)
-            t->send[(*sends)++] = (ls_transfer){r, t->head_node + (size_t)own->piece[i].slot * head, head};
+    const ls_allreduce_schedule *s       = n->schedule;
+    const ls_allreduce_host     *own     = ls__allreduce_own_host(s);
+    const ls_intrahost          *h       = n->intrahost;
+    const size_t                 floats  = (size_t)h->header_floats;
+    int                          partial = 0;
+    ls__intrahost_sum_headers(n->intrahost);
+    for (int r = 0; r < s->ranks; r++) {
+        if (!is_delegate(n, r)) continue;
+        for (int i = 0; i < own->partials; i++)
+            n->send[(*sends)++] = (ls_transfer){r, h->header_vector + (size_t)own->partial[i].vector * floats, floats};
     }
-    for (int i = 0; i < t->pieces; i++) {
-        float *to = t->head_vector + (size_t)i * head;
-        if (t->piece_team[i] == t->mine)
-            memcpy(to, t->head_node + (size_t)own->piece[k++].slot * head, head * sizeof(float));
+    for (int i = 0; i < s->partials; i++) {
+        float *to = n->header_vector + (size_t)i * floats;
+        if (s->partial_host[i] == s->own_host)
+            memcpy(to, h->header_vector + (size_t)own->partial[partial++].vector * floats, floats * sizeof(float));
         else
-            t->receive[(*receives)++] =
-                (ls_transfer){ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), to, head};
+            n->receive[(*receives)++] =
+                (ls_transfer){ls__allreduce_delegate(s, s->partial_host[i], s->rank), to, floats};
     }
 }
 
-static void take_heads(ls_allreduce *t)
+static void reduce_headers(ls_internode *n)
 {
-    ls__allreduce_add_heads(t->head, t->head_vector, t->adds, t->adding);
-    memcpy(t->head_total, t->head_vector + (size_t)(t->adds ? t->pieces : 0) * (size_t)t->head,
-           (size_t)t->head * sizeof(float));
+    const ls_allreduce_schedule *s      = n->schedule;
+    const size_t                 floats = (size_t)n->intrahost->header_floats;
+    ls__add_headers((int)floats, n->header_vector, s->additions, s->addition);
+    memcpy(n->intrahost->header_sum, n->header_vector + (size_t)(s->additions ? s->partials : 0) * floats,
+           floats * sizeof(float));
 }
 
-/* ---- a lane ------------------------------------------------------------------------------------------------------ */
+/* ---- stages of a chunk ------------------------------------------------------------------------------------------- */
 
-/* What goes over the link for `count` floats at `x`: they themselves, or half of each, in the lane's room for what it
- * sends. */
-static ls_transfer outgoing(ls_allreduce *t, const lane *l, int rank, float *x, int64_t count, int64_t *used)
+/* The message that sends `count` floats at `x`: the floats themselves, or their bfloat16 values packed into the chunk's
+ * buffer, of which *used floats are taken. */
+static ls_transfer outgoing(ls_internode *n, const ls_chunk *c, int rank, float *x, int64_t count, int64_t *used)
 {
-    if (!t->bf16 || l->base) return (ls_transfer){rank, x, (size_t)count};
-    float *packed = (float *)t->packed.data + (size_t)(l - t->lane) * t->packed_room + *used;
+    if (!n->bf16 || c->gather_base) return (ls_transfer){rank, x, (size_t)count};
+    float *packed = (float *)n->packed.data + (size_t)slot_of(n, c) * n->packed_floats + *used;
     ls__bf16_pack(count, x, packed);
     *used += ls__bf16_room(count);
     return (ls_transfer){rank, packed, (size_t)ls__bf16_room(count)};
 }
 
-static ls_transfer incoming(const ls_allreduce *t, const lane *l, int rank, float *x, int64_t count)
+static ls_transfer incoming(const ls_internode *n, const ls_chunk *c, int rank, float *x, int64_t count)
 {
-    if (!t->bf16 || l->base) return (ls_transfer){rank, x, (size_t)count};
+    if (!n->bf16 || c->gather_base) return (ls_transfer){rank, x, (size_t)count};
     return (ls_transfer){rank, ls__bf16_rear(count, x), (size_t)ls__bf16_room(count)};
 }
 
-/* Where the pieces of all teams are that make this rank's part; and for those of other teams, whom they come from, to
- * t->receive. */
-static int place_pieces(ls_allreduce *t, const lane *l, ls_allreduce_range mine)
+/* Points n->vector at the partial sums of all hosts for this rank's partition, and fills n->receive with the messages
+ * that bring those of other hosts; returns the number of messages. */
+static int place_partials(ls_internode *n, const ls_chunk *c, ls_range range)
 {
-    const team *own = &t->team[t->mine];
-    float      *buffer =
-        (float *)t->buffer.data + (size_t)(l - t->lane) * (size_t)(t->pieces - own->pieces) * (size_t)t->room;
-    int receives = 0, k = 0;
-    ls__allreduce_place(t, &l->slice, mine.offset);
-    for (int i = 0; i < t->pieces; i++) {
-        if (t->piece_team[i] == t->mine) {
-            t->vector[i] = t->node[own->piece[k++].slot];
+    const ls_allreduce_schedule *s       = n->schedule;
+    const ls_allreduce_host     *own     = ls__allreduce_own_host(s);
+    const size_t                 foreign = (size_t)(s->partials - own->partials);
+    float *buffer   = (float *)n->receive_buffer.data + (size_t)slot_of(n, c) * foreign * (size_t)n->chunk_floats;
+    int    receives = 0, partial = 0;
+    ls__intrahost_place(n->intrahost, &c->request, range.offset);
+    for (int i = 0; i < s->partials; i++) {
+        if (s->partial_host[i] == s->own_host) {
+            n->vector[i] = n->intrahost->vector[own->partial[partial++].vector];
             continue;
         }
-        t->vector[i] = buffer;
-        t->receive[receives++] =
-            incoming(t, l, ls__allreduce_agent(t, t->piece_team[i], t->comm->rank), buffer, mine.count);
-        buffer += t->room;
+        int from               = ls__allreduce_delegate(s, s->partial_host[i], s->rank);
+        n->vector[i]           = buffer;
+        n->receive[receives++] = incoming(n, c, from, buffer, range.count);
+        buffer += n->chunk_floats;
     }
-    t->vector[t->pieces] = t->node[own->nodes];
+    n->vector[s->partials] = n->intrahost->vector[own->vectors];
     return receives;
 }
 
-static ls_status start_scatter(ls_allreduce *t, lane *l)
+/* Adds the blocks of this host for each partition that it is the delegate for, then starts the messages of the partial
+ * sums. */
+static ls_status start_scatter(ls_internode *n, ls_chunk *c)
 {
-    const team *own = &t->team[t->mine];
-    int         n = t->comm->size, rank = t->comm->rank, sends = 0;
-    int64_t     used = 0;
-    for (int d = 1; d <= n; d++) { /* every rank begins with its neighbour, so that not all write to the same one */
-        int                part = (rank + d) % n;
-        ls_allreduce_range r    = piece_of(t, l->slice.count, part, l->pass);
-        if (part != rank && !speaks(t, part)) continue;
-        ls__allreduce_place(t, &l->slice, r.offset);
-        ls__allreduce_add(r.count, own->adds, own->adding, t->node, &(finish){0});
-        for (int i = 0; i < own->pieces && part != rank; i++)
-            t->send[sends++] = outgoing(t, l, part, t->node[own->piece[i].slot], r.count, &used);
+    const ls_allreduce_schedule *s     = n->schedule;
+    const ls_allreduce_host     *own   = ls__allreduce_own_host(s);
+    int                          sends = 0;
+    int64_t                      used  = 0;
+    for (int d = 1; d <= s->ranks; d++) { /* each rank starts with its neighbour: spreads the load over receivers */
+        int      owner = (s->rank + d) % s->ranks;
+        ls_range range = chunk_range(n, c->request.range.count, owner, c->index);
+        if (owner != s->rank && !is_delegate(n, owner)) continue;
+        ls__intrahost_place(n->intrahost, &c->request, range.offset);
+        ls__add_vectors(range.count, own->additions, own->addition, n->intrahost->vector, &(ls_output_step){0});
+        for (int i = 0; i < own->partials && owner != s->rank; i++) {
+            float *partial   = n->intrahost->vector[own->partial[i].vector];
+            n->send[sends++] = outgoing(n, c, owner, partial, range.count, &used);
+        }
     }
-    int receives = place_pieces(t, l, piece_of(t, l->slice.count, rank, l->pass));
-    if (l->head) send_heads(t, &sends, &receives);
-    LS_TRY(ls__comm_start(t->comm, LS_CHANNEL_SCATTER, sends, t->send, receives, t->receive, &l->flow));
+    int receives = place_partials(n, c, chunk_range(n, c->request.range.count, s->rank, c->index));
+    if (c->with_header) exchange_headers(n, &sends, &receives);
+    LS_TRY(ls__comm_start(n->comm, LS_CHANNEL_SCATTER, sends, n->send, receives, n->receive, &c->flow));
     return LS_OK;
 }
 
-static void add_up(ls_allreduce *t, lane *l)
+/* Adds the partial sums of all hosts for this rank's partition. */
+static void reduce_chunk(ls_internode *n, ls_chunk *c)
 {
-    ls_allreduce_range mine = piece_of(t, l->slice.count, t->comm->rank, l->pass);
-    if (l->head) take_heads(t);
-    place_pieces(t, l, mine);
-    for (int i = 0; i < t->pieces && t->bf16; i++)
-        if (t->piece_team[i] != t->mine)
-            ls__bf16_unpack(mine.count, t->vector[i]);
-        else
-            ls__bf16_round_all(mine.count, t->vector[i]); /* or who owns what would decide bits */
-    finish f = {.result = t->vector[t->pieces], .plus = ls__allreduce_plus(t, &l->slice, mine.offset)};
-    if (t->adds == 0 && t->vector[0] != f.result) memcpy(f.result, t->vector[0], (size_t)mine.count * sizeof(float));
-    ls__allreduce_add(mine.count, t->adds, t->adding, t->vector, &f);
-    if (t->bf16 && !l->slice.addend) ls__bf16_round_all(mine.count, f.result); /* as the others will have it */
+    const ls_allreduce_schedule *s     = n->schedule;
+    ls_range                     range = chunk_range(n, c->request.range.count, s->rank, c->index);
+    if (c->with_header) reduce_headers(n);
+    place_partials(n, c, range);
+    for (int i = 0; i < s->partials && n->bf16; i++)
+        if (s->partial_host[i] != s->own_host)
+            ls__bf16_unpack(range.count, n->vector[i]);
+        else /* rounds the own partial sums like those of other hosts, so that the bits do not depend on the owner */
+            ls__bf16_round_all(range.count, n->vector[i]);
+    ls_output_step last = {.output = n->vector[s->partials],
+                           .addend = ls__intrahost_addend_at(n->intrahost, &c->request, range.offset)};
+    if (s->additions == 0 && n->vector[0] != last.output)
+        memcpy(last.output, n->vector[0], (size_t)range.count * sizeof(float));
+    ls__add_vectors(range.count, s->additions, s->addition, n->vector, &last);
+    if (n->bf16 && !c->request.is_addend) /* the other hosts receive the rounded sum */
+        ls__bf16_round_all(range.count, last.output);
 }
 
-/* What this rank owns goes to one rank of every other team. */
-static ls_status start_gather(ls_allreduce *t, lane *l)
+/* Starts the messages of the reduced partitions: each goes to one rank of every other host. */
+static ls_status start_gather(ls_internode *n, ls_chunk *c)
 {
-    int                n = t->comm->size, rank = t->comm->rank, sends = 0, receives = 0;
-    float             *base = l->base ? l->base : ls__allreduce_total(t, &l->slice, 0);
-    ls_allreduce_range mine = piece_of(t, l->slice.count, rank, l->pass);
-    int64_t            used = 0;
-    ls_transfer        out  = outgoing(t, l, rank, base + mine.offset, mine.count, &used);
-    for (int d = 1; d < t->teams; d++) {
-        out.rank         = ls__allreduce_agent(t, (t->mine + d) % t->teams, rank);
-        t->send[sends++] = out;
+    const ls_allreduce_schedule *s     = n->schedule;
+    int                          sends = 0, receives = 0;
+    int64_t                      used = 0;
+    float      *base  = c->gather_base ? c->gather_base : ls__intrahost_output_at(n->intrahost, &c->request, 0);
+    ls_range    range = chunk_range(n, c->request.range.count, s->rank, c->index);
+    ls_transfer out   = outgoing(n, c, s->rank, base + range.offset, range.count, &used);
+    for (int d = 1; d < s->hosts; d++) {
+        out.rank         = ls__allreduce_delegate(s, (s->own_host + d) % s->hosts, s->rank);
+        n->send[sends++] = out;
     }
-    for (int d = 1; d < n; d++) {
-        int                from = (rank - d + n) % n;
-        ls_allreduce_range r    = piece_of(t, l->slice.count, from, l->pass);
-        if (speaks(t, from)) t->receive[receives++] = incoming(t, l, from, base + r.offset, r.count);
+    for (int d = 1; d < s->ranks; d++) {
+        int      owner = (s->rank - d + s->ranks) % s->ranks;
+        ls_range r     = chunk_range(n, c->request.range.count, owner, c->index);
+        if (is_delegate(n, owner)) n->receive[receives++] = incoming(n, c, owner, base + r.offset, r.count);
     }
-    LS_TRY(ls__comm_start(t->comm, LS_CHANNEL_GATHER, sends, t->send, receives, t->receive, &l->flow));
+    LS_TRY(ls__comm_start(n->comm, LS_CHANNEL_GATHER, sends, n->send, receives, n->receive, &c->flow));
     return LS_OK;
 }
 
-/* The totals are there, and go to whoever else of the team needs them. */
-static void take_parts(ls_allreduce *t, const lane *l)
+/* Copies the reduced partitions that this rank owns or received to the other blocks of the host that need them. */
+static void copy_gathered(ls_internode *n, const ls_chunk *c)
 {
-    float *base = ls__allreduce_total(t, &l->slice, 0);
-    for (int part = 0; part < t->comm->size; part++) {
-        ls_allreduce_range r = piece_of(t, l->slice.count, part, l->pass);
-        if (part != t->comm->rank && !speaks(t, part)) continue;
-        if (t->bf16 && part != t->comm->rank) ls__bf16_unpack(r.count, base + r.offset);
-        finish f = {.result = base + r.offset, .copy = t->copy};
-        f.copies = ls__allreduce_copies(t, &l->slice, f.result, l->slice.offset + r.offset);
-        ls__allreduce_add(r.count, 0, NULL, NULL, &f);
+    const ls_allreduce_schedule *s    = n->schedule;
+    float                       *base = ls__intrahost_output_at(n->intrahost, &c->request, 0);
+    for (int owner = 0; owner < s->ranks; owner++) {
+        ls_range r = chunk_range(n, c->request.range.count, owner, c->index);
+        if (owner != s->rank && !is_delegate(n, owner)) continue;
+        if (n->bf16 && owner != s->rank) ls__bf16_unpack(r.count, base + r.offset);
+        ls_output_step last = {.output = base + r.offset, .copy = n->intrahost->copy};
+        last.copies         = ls__intrahost_copies(n->intrahost, &c->request, last.output, r.offset);
+        ls__add_vectors(r.count, 0, NULL, NULL, &last);
     }
 }
 
-static void note(const ls_allreduce *t, const lane *l)
+static void record_messages(const ls_internode *n, const ls_chunk *c)
 {
-    ls__flight_travelled(t->comm->flight, &(ls_flight_travel){.begin_ns = l->began_ns,
+    const ls_allreduce_request *r = &c->request;
+    ls__flight_travelled(n->comm->flight, &(ls_flight_travel){.begin_ns = c->began_ns,
                                                               .end_ns   = ls__flight_now(),
-                                                              .offset   = (uint64_t)(l->slice.offset + l->slice.moved),
-                                                              .count    = (uint64_t)l->slice.count,
-                                                              .lane     = (int32_t)(l - t->lane),
-                                                              .back     = l->stage == STAGE_GATHER});
+                                                              .offset   = (uint64_t)(r->range.offset + r->trace_shift),
+                                                              .count    = (uint64_t)r->range.count,
+                                                              .lane     = (int32_t)slot_of(n, c),
+                                                              .back     = c->stage == LS_CHUNK_GATHER});
 }
 
-/* To the next stage, where it can go there and the lane taken before it is not behind. */
-static ls_status move_on(ls_allreduce *t, lane *l, stage before, bool *moved)
+/* Moves a chunk to the next stages that it can enter without waiting.  `limit` is the lowest stage of the chunks that
+ * started earlier. */
+static ls_status advance_chunk(ls_internode *n, ls_chunk *c, ls_chunk_stage limit, bool *moved)
 {
-    const stage was = l->stage;
-    if (l->stage == STAGE_SCATTER && before >= STAGE_ADDED) {
-        LS_TRY(ls__comm_test(t->comm, &l->flow));
-        if (!l->flow) {
-            note(t, l);
-            add_up(t, l);
-            l->stage = t->keep == LS_ALLREDUCE_OWN || l->slice.addend ? STAGE_DONE : STAGE_ADDED;
+    const ls_chunk_stage was = c->stage;
+    if (c->stage == LS_CHUNK_SCATTER && limit >= LS_CHUNK_REDUCED) {
+        LS_TRY(ls__comm_test(n->comm, &c->flow));
+        if (!c->flow) {
+            bool last_stage = n->intrahost->output == LS_ALLREDUCE_PARTITIONED || c->request.is_addend;
+            record_messages(n, c);
+            reduce_chunk(n, c);
+            c->stage = last_stage ? LS_CHUNK_DONE : LS_CHUNK_REDUCED;
         }
     }
-    if (l->stage == STAGE_ADDED && before >= STAGE_GATHER) {
-        l->began_ns = ls__flight_now();
-        LS_TRY(start_gather(t, l));
-        l->stage = STAGE_GATHER;
+    if (c->stage == LS_CHUNK_REDUCED && limit >= LS_CHUNK_GATHER) {
+        c->began_ns = ls__flight_now();
+        LS_TRY(start_gather(n, c));
+        c->stage = LS_CHUNK_GATHER;
     }
-    if (l->stage == STAGE_GATHER && before == STAGE_DONE) {
-        LS_TRY(ls__comm_test(t->comm, &l->flow));
-        if (!l->flow) {
-            note(t, l);
-            if (!l->base) take_parts(t, l);
-            l->stage = STAGE_DONE;
+    if (c->stage == LS_CHUNK_GATHER && limit == LS_CHUNK_DONE) {
+        LS_TRY(ls__comm_test(n->comm, &c->flow));
+        if (!c->flow) {
+            record_messages(n, c);
+            if (!c->gather_base) copy_gathered(n, c);
+            c->stage = LS_CHUNK_DONE;
         }
     }
-    *moved |= l->stage != was;
+    *moved |= c->stage != was;
     return LS_OK;
 }
 
-/* Whether more may be on its way.  With much on it, messages of one rank get ahead of those of another, and those that
- * wait for the slowest are many; and totals stand in line behind pieces that could wait. */
-static bool has_room(const ls_allreduce *t)
+/* ---- the pipeline ------------------------------------------------------------------------------------------------ */
+
+/* True when another chunk may start.  The limit on floats in flight bounds how far one rank gets ahead of the slowest,
+ * and keeps reduced partitions from queueing behind partial sums that are not urgent. */
+static bool has_capacity(const ls_internode *n)
 {
     int64_t floats = 0;
-    for (uint64_t i = t->first_lane; i < t->end_lane; i++) floats += t->lane[i % LANES].floats;
-    return t->end_lane - t->first_lane < LANES && floats < WHOLE * t->room;
+    for (uint64_t i = n->chunk_begin; i < n->chunk_end; i++) floats += n->chunk[i % LS_ALLREDUCE_MAX_IN_FLIGHT].floats;
+    return n->chunk_end - n->chunk_begin < LS_ALLREDUCE_MAX_IN_FLIGHT && floats < MAX_FULL_CHUNKS * n->chunk_floats;
 }
 
-/* The next pass of what was begun first takes a lane, when there is one, and when all ranks of this host have come so
- * far. */
-static ls_status enter(ls_allreduce *t, bool *moved)
+/* Starts the next chunk of the oldest queued bucket, if all members of the host have begun that bucket. */
+static ls_status start_next_chunk(ls_internode *n, bool *moved)
 {
-    waiting *w = &t->begun[t->first_begun % BEGUN];
-    if (w->pass == 0 && t->window && !w->base && !ls__shared_memory_complete(t->window, w->ticket)) return LS_OK;
-    if (w->pass < passes_of(t, w)) {
-        lane   *l    = &t->lane[t->end_lane % LANES];
-        int64_t left = longest_part(t, w->slice.count) - w->pass * t->room;
-        *l           = (lane){.slice    = w->slice,
-                              .floats   = left < t->room ? left : t->room,
-                              .pass     = w->pass,
-                              .head     = w->head && w->pass == 0,
-                              .base     = w->base,
-                              .number   = t->first_begun,
-                              .stage    = w->base ? STAGE_ADDED : STAGE_SCATTER,
-                              .began_ns = ls__flight_now()};
-        w->pass++;
-        t->end_lane++;
-        if (!l->base) LS_TRY(start_scatter(t, l));
+    ls_internode_entry *e       = &n->queue[n->queue_begin % LS_ALLREDUCE_MAX_QUEUED];
+    ls_shared_memory   *shared  = n->intrahost->shared;
+    const bool          reduces = !e->gather_base;
+    if (e->next_chunk == 0 && shared && reduces && !ls__shared_memory_complete(shared, e->ticket)) return LS_OK;
+    if (e->next_chunk < chunks_of(n, e)) {
+        ls_chunk *c    = &n->chunk[n->chunk_end % LS_ALLREDUCE_MAX_IN_FLIGHT];
+        int64_t   left = largest_partition(n, e->request.range.count) - e->next_chunk * n->chunk_floats;
+        *c             = (ls_chunk){.request     = e->request,
+                                    .index       = e->next_chunk,
+                                    .with_header = e->with_header && e->next_chunk == 0,
+                                    .gather_base = e->gather_base,
+                                    .bucket      = n->queue_begin,
+                                    .floats      = left < n->chunk_floats ? left : n->chunk_floats,
+                                    .stage       = reduces ? LS_CHUNK_SCATTER : LS_CHUNK_REDUCED,
+                                    .began_ns    = ls__flight_now()};
+        e->next_chunk++;
+        n->chunk_end++;
+        if (reduces) LS_TRY(start_scatter(n, c));
     }
-    if (w->pass >= passes_of(t, w)) t->first_begun++;
+    if (e->next_chunk >= chunks_of(n, e)) n->queue_begin++;
     *moved = true;
     return LS_OK;
 }
 
-uint64_t ls__allreduce_taken(const ls_allreduce *t)
+/* Number of buckets, in the order in which they were begun, whose blocks this rank has read. */
+static uint64_t buckets_read(const ls_internode *n)
 {
-    for (uint64_t i = t->first_lane; i < t->end_lane; i++)
-        if (t->lane[i % LANES].stage == STAGE_SCATTER) return t->lane[i % LANES].number;
-    return t->first_begun;
+    for (uint64_t i = n->chunk_begin; i < n->chunk_end; i++) {
+        const ls_chunk *c = &n->chunk[i % LS_ALLREDUCE_MAX_IN_FLIGHT];
+        if (c->stage == LS_CHUNK_SCATTER) return c->bucket;
+    }
+    return n->queue_begin;
 }
 
-ls_status ls__allreduce_advance(ls_allreduce *t, bool *moved)
+static ls_status advance_all(ls_internode *n, bool *moved)
 {
     bool more = true;
     while (more) {
-        stage before = STAGE_DONE;
-        more         = false;
-        for (uint64_t i = t->first_lane; i < t->end_lane; i++) {
-            lane *l = &t->lane[i % LANES];
-            LS_TRY(move_on(t, l, before, &more));
-            if (l->stage < before) before = l->stage;
+        ls_chunk_stage limit = LS_CHUNK_DONE;
+        more                 = false;
+        for (uint64_t i = n->chunk_begin; i < n->chunk_end; i++) {
+            ls_chunk *c = &n->chunk[i % LS_ALLREDUCE_MAX_IN_FLIGHT];
+            LS_TRY(advance_chunk(n, c, limit, &more));
+            if (c->stage < limit) limit = c->stage;
         }
-        while (t->first_lane < t->end_lane && t->lane[t->first_lane % LANES].stage == STAGE_DONE) t->first_lane++;
-        if (t->first_begun < t->end_begun && has_room(t)) LS_TRY(enter(t, &more));
+        while (n->chunk_begin < n->chunk_end &&
+               n->chunk[n->chunk_begin % LS_ALLREDUCE_MAX_IN_FLIGHT].stage == LS_CHUNK_DONE)
+            n->chunk_begin++;
+        if (n->queue_begin < n->queue_end && has_capacity(n)) LS_TRY(start_next_chunk(n, &more));
         *moved |= more;
     }
-    if (t->totals && t->window) ls__shared_memory_done(t->window, (uint32_t)ls__allreduce_taken(t));
+    if (n->intrahost->separate && n->intrahost->shared)
+        ls__shared_memory_done(n->intrahost->shared, (uint32_t)buckets_read(n));
     return LS_OK;
+}
+
+/* Stores the first error for the thread that waits for the sums. */
+static void advance_unlocked(ls_internode *n, bool *moved)
+{
+    if (n->status != LS_OK) return;
+    n->status = advance_all(n, moved);
+    if (n->status != LS_OK) snprintf(n->message, sizeof n->message, "%s", ls_error_message());
+}
+
+ls_status ls__internode_advance(ls_internode *n, bool *moved)
+{
+    pthread_mutex_lock(&n->lock);
+    advance_unlocked(n, moved);
+    ls_status status = n->status;
+    pthread_mutex_unlock(&n->lock);
+    return status == LS_OK ? LS_OK : LS_FAIL(status, "%s", n->message);
+}
+
+/* ---- waiting ----------------------------------------------------------------------------------------------------- */
+
+/* Advances the pipeline until `condition` holds. */
+static ls_status advance_until(ls_internode *n, bool (*condition)(ls_internode *n, uint64_t number), uint64_t number)
+{
+    bool      idle   = false;
+    ls_status status = LS_OK;
+    while (status == LS_OK && !condition(n, number)) {
+        bool moved = false;
+        status     = ls__internode_advance(n, &moved);
+        if (moved || status != LS_OK) continue;
+        if (!idle)
+            ls__flight_begin(
+                n->comm->flight,
+                &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "messages between hosts", .apart = true});
+        idle = true;
+        ls__comm_idle(n->comm);
+    }
+    if (idle) ls__flight_end(n->comm->flight);
+    return status;
+}
+
+static bool queue_at_most(ls_internode *n, uint64_t entries)
+{
+    pthread_mutex_lock(&n->lock);
+    bool done = n->queue_end - n->queue_begin <= entries;
+    pthread_mutex_unlock(&n->lock);
+    return done;
+}
+
+static bool all_done(ls_internode *n, uint64_t unused)
+{
+    (void)unused;
+    pthread_mutex_lock(&n->lock);
+    bool done = n->queue_begin == n->queue_end && n->chunk_begin == n->chunk_end;
+    pthread_mutex_unlock(&n->lock);
+    return done;
+}
+
+static bool host_has_read(ls_internode *n, uint64_t number)
+{
+    ls_shared_memory *shared = n->intrahost->shared;
+    pthread_mutex_lock(&n->lock);
+    bool done = buckets_read(n) >= number;
+    pthread_mutex_unlock(&n->lock);
+    return done && (!shared || ls__shared_memory_all_done(shared, (uint32_t)number));
+}
+
+ls_status ls__internode_begin(ls_internode *n, const ls_internode_entry *entry)
+{
+    bool moved = false;
+    LS_TRY(advance_until(n, queue_at_most, LS_ALLREDUCE_MAX_QUEUED - 1));
+    pthread_mutex_lock(&n->lock);
+    n->queue[n->queue_end++ % LS_ALLREDUCE_MAX_QUEUED] = *entry;
+    if (n->sleeping) pthread_cond_signal(&n->wake);
+    pthread_mutex_unlock(&n->lock);
+    return n->threaded ? LS_OK : ls__internode_advance(n, &moved);
+}
+
+ls_status ls__internode_finish(ls_internode *n) { return advance_until(n, all_done, 0); }
+
+ls_status ls__internode_wait_read(ls_internode *n, uint64_t number) { return advance_until(n, host_has_read, number); }
+
+/* ---- the progress thread ----------------------------------------------------------------------------------------- */
+
+static void *run_thread(void *internode)
+{
+    enum { SLEEP_NS = 20000 };
+    ls_internode *n = internode;
+    omp_set_num_threads(1); /* the other cores compute */
+    pthread_mutex_lock(&n->lock);
+    while (!n->stop) {
+        bool moved = false;
+        if (n->queue_begin == n->queue_end && n->chunk_begin == n->chunk_end) {
+            n->sleeping = true;
+            pthread_cond_wait(&n->wake, &n->lock);
+            n->sleeping = false;
+            continue;
+        }
+        advance_unlocked(n, &moved);
+        pthread_mutex_unlock(&n->lock);
+        if (!moved) nanosleep(&(struct timespec){.tv_nsec = SLEEP_NS}, NULL); /* the core may be needed to compute */
+        pthread_mutex_lock(&n->lock);
+    }
+    pthread_mutex_unlock(&n->lock);
+    return NULL;
+}
+
+ls_status ls__internode_start_thread(ls_internode *n)
+{
+    if (n->schedule->hosts == 1 || n->threaded) return LS_OK;
+    LS_CHECK(n->comm->threads, LS_ERR_ENV,
+             "train.overlap=thread: the communicator '%s' supports calls from one thread only" LS_HINT
+             "use train.overlap=poll; a program that initialises MPI itself must call MPI_Init_thread with "
+             "MPI_THREAD_SERIALIZED",
+             n->comm->table->name);
+    int error = pthread_create(&n->thread, NULL, run_thread, n);
+    LS_CHECK(!error, LS_ERR_ENV,
+             "train.overlap=thread: cannot create the progress thread: %s" LS_HINT "use train.overlap=poll",
+             strerror(error));
+    n->threaded = true;
+    return LS_OK;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+
+ls_status ls__internode_init(ls_internode *n, ls_arena *arena, ls_comm *comm, ls_intrahost *intrahost,
+                             int64_t max_count)
+{
+    const ls_allreduce_schedule *s        = intrahost->schedule;
+    const ls_allreduce_host     *own      = ls__allreduce_own_host(s);
+    const int                    ranks    = s->ranks;
+    int                          sends    = ranks * own->partials > s->hosts ? ranks * own->partials : s->hosts;
+    int                          receives = s->partials > ranks ? s->partials : ranks;
+    int64_t                      limit    = (int64_t)ranks * MIN_CHUNK_PER_RANK;
+    limit                                 = limit < MIN_CHUNK ? MIN_CHUNK : limit < MAX_CHUNK ? limit : MAX_CHUNK;
+    if (limit > max_count) limit = max_count;
+    if (limit < LS_PARTITION_ALIGN) limit = LS_PARTITION_ALIGN;
+    int64_t units_per_rank = ((limit + LS_PARTITION_ALIGN - 1) / LS_PARTITION_ALIGN + ranks - 1) / ranks;
+    *n                     = (ls_internode){.schedule     = s,
+                                            .intrahost    = intrahost,
+                                            .comm         = comm,
+                                            .chunk_floats = units_per_rank * LS_PARTITION_ALIGN,
+                                            .lock         = PTHREAD_MUTEX_INITIALIZER,
+                                            .wake         = PTHREAD_COND_INITIALIZER};
+    n->send                = ls_arena_alloc(arena, sizeof *n->send * 2 * (size_t)(sends + 1));
+    n->receive             = ls_arena_alloc(arena, sizeof *n->receive * 2 * (size_t)(receives + 1));
+    n->vector              = ls_arena_alloc(arena, sizeof *n->vector * (size_t)(s->partials + 1));
+    size_t foreign         = (size_t)(s->partials - own->partials);
+    LS_TRY(ls_block_new(&n->receive_buffer,
+                        LS_ALLREDUCE_MAX_IN_FLIGHT * foreign * (size_t)n->chunk_floats * sizeof(float), "all-reduce"));
+    return LS_OK;
+}
+
+void ls__internode_free(ls_internode *n)
+{
+    if (n->threaded) {
+        pthread_mutex_lock(&n->lock);
+        n->stop = true;
+        pthread_cond_signal(&n->wake);
+        pthread_mutex_unlock(&n->lock);
+        pthread_join(n->thread, NULL);
+    }
+    if (n->chunk_begin < n->chunk_end) ls__comm_drop(n->comm);
+    pthread_mutex_destroy(&n->lock);
+    pthread_cond_destroy(&n->wake);
+    ls_block_free(&n->receive_buffer);
+    ls_block_free(&n->packed);
+}
+
+void ls__internode_set_header(ls_internode *n, ls_arena *arena, int header_floats)
+{
+    n->header_vector =
+        ls_arena_alloc(arena, (size_t)header_floats * sizeof(float) * (size_t)(n->schedule->partials + 1));
+}
+
+ls_status ls__internode_send_bf16(ls_internode *n)
+{
+    size_t messages  = (size_t)(ls__allreduce_own_host(n->schedule)->partials + 1) * (size_t)n->schedule->ranks;
+    n->bf16          = true;
+    n->packed_floats = messages * (size_t)(n->chunk_floats / 2 + 1);
+    LS_TRY(ls_block_new(&n->packed, LS_ALLREDUCE_MAX_IN_FLIGHT * n->packed_floats * sizeof(float), "all-reduce"));
+    return LS_OK;
+}
+
+void ls__internode_set_blocks(ls_internode *n, float *block0, size_t stride)
+{
+    pthread_mutex_lock(&n->lock);
+    ls__intrahost_set_blocks(n->intrahost, block0, stride);
+    pthread_mutex_unlock(&n->lock);
 }

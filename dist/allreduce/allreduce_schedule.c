@@ -1,37 +1,41 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who adds what in the tree sum (dist/allreduce/allreduce.h), in which order.
+ * Builds the schedule of an all-reduce: see dist/allreduce/allreduce_schedule.h.
  *
- * One routine, settle(), makes every order of additions that is needed: pieces of the tree are pushed from left to
- * right on a stack, and the two on top are added when they are siblings.  Pushed with the groups of the micro-steps it
- * gives the local merges; pushed with the nodes of all ranks it gives the program that the owner of a part runs.
+ * merge_siblings() produces every order of additions.  Partial sums are pushed on a stack from left to right, and the
+ * two on top are added when they are siblings.  Pushing the groups of each micro-step gives the merges of one rank;
+ * pushing the blocks of all members gives the additions within a host; pushing the partial sums of all hosts gives the
+ * additions between hosts.
  */
-#include "dist/allreduce/allreduce_internal.h"
+#include "dist/allreduce/allreduce_schedule.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/core.h"
+
+/* Adjacent partial sums, from left to right. */
 typedef struct stack {
-    int    total;
-    int    pieces;
-    piece *piece;
+    int             shards; /* shards of the global batch */
+    int             depth;
+    ls_partial_sum *partial;
 } stack;
 
-static int next_power(int n)
+static int next_power_of_two(int n)
 {
     int p = 1;
     while (p < n) p *= 2;
     return p;
 }
 
-int ls__allreduce_nodes(int first, int shards, int total, ls_allreduce_node out[LS_ALLREDUCE_MAX_NODES])
+int ls__allreduce_nodes(int first, int shards, int total, ls_tree_node out[LS_ALLREDUCE_MAX_NODES])
 {
-    int n = 0, end = first + shards, whole = next_power(total);
+    int n = 0, end = first + shards, leaves = next_power_of_two(total);
     while (first < end) {
         int span = 1;
-        while (span < whole && first % (2 * span) == 0 && (first + 2 * span <= end || end == total)) span *= 2;
+        while (span < leaves && first % (2 * span) == 0 && (first + 2 * span <= end || end == total)) span *= 2;
         int existing = first + span < total ? span : total - first;
-        out[n++]     = (ls_allreduce_node){first, existing, span};
+        out[n++]     = (ls_tree_node){first, existing, span};
         first += existing;
     }
     return n;
@@ -39,25 +43,34 @@ int ls__allreduce_nodes(int first, int shards, int total, ls_allreduce_node out[
 
 /* ---- orders of additions ----------------------------------------------------------------------------------------- */
 
-/* Grows the last piece over leaves that don't exist, and merges it with its left sibling for as long as there is one.
- * Each merge is reported as (left slot, right slot). */
-static int settle(stack *s, ls_allreduce_merge *out)
+/* Extends the top of the stack over absent leaves and merges it with its left sibling, as often as there is one.
+ * Writes each merge as (left vector, right vector); returns the number of merges. */
+static int merge_siblings(stack *s, ls_allreduce_merge *out)
 {
-    int merges = 0, whole = next_power(s->total);
+    int merges = 0, leaves = next_power_of_two(s->shards);
     for (;;) {
-        piece *p = &s->piece[s->pieces - 1];
-        while (p->span < whole && p->first % (2 * p->span) == 0 && p->first + p->span >= s->total) p->span *= 2;
-        if (s->pieces < 2) return merges;
-        piece *left = p - 1;
-        if (left->span != p->span || left->first % (2 * p->span) != 0 || left->first + p->span != p->first)
+        ls_partial_sum *top = &s->partial[s->depth - 1];
+        while (top->span < leaves && top->first % (2 * top->span) == 0 && top->first + top->span >= s->shards)
+            top->span *= 2;
+        if (s->depth < 2) return merges;
+        ls_partial_sum *left = top - 1;
+        if (left->span != top->span || left->first % (2 * top->span) != 0 || left->first + top->span != top->first)
             return merges;
-        out[merges++] = (ls_allreduce_merge){left->slot, p->slot};
+        out[merges++] = (ls_allreduce_merge){left->vector, top->vector};
         left->span *= 2;
-        s->pieces--;
+        s->depth--;
     }
 }
 
-static int lowest_free(bool *used)
+/* Pushes a partial sum and appends the additions that follow from it. */
+static void push(stack *s, ls_partial_sum partial, ls_allreduce_merge *room, ls_addition *addition, int *additions)
+{
+    s->partial[s->depth++] = partial;
+    int merges             = merge_siblings(s, room);
+    for (int i = 0; i < merges; i++) addition[(*additions)++] = (ls_addition){room[i].into, room[i].into, room[i].from};
+}
+
+static int take_lowest_free(bool *used)
 {
     int slot = 0;
     while (used[slot]) slot++;
@@ -65,273 +78,176 @@ static int lowest_free(bool *used)
     return slot;
 }
 
-/* The schedule of one micro-step: groups are the largest aligned powers of two in it; then what is whole is merged. */
-static void plan_micro_step(ls_allreduce *t, ls_allreduce_schedule *out, int *slots, stack *s, bool *used, int first,
+/* ---- one rank ---------------------------------------------------------------------------------------------------- */
+
+/* Schedules one micro-step over the shards [first, end): its groups are the largest aligned powers of two, and complete
+ * siblings are merged. */
+static void plan_micro_step(ls_arena *arena, ls_allreduce_micro_step *out, int *slots, stack *s, bool *used, int first,
                             int end)
 {
     ls_allreduce_group group[LS_ALLREDUCE_MAX_NODES];
     ls_allreduce_merge merge[2 * LS_ALLREDUCE_MAX_NODES];
-    *out = (ls_allreduce_schedule){.first_shard = first, .shards = end - first};
+    *out = (ls_allreduce_micro_step){.first_shard = first, .shards = end - first};
     for (int at = first; at < end;) {
         int span = 1;
         while (at % (2 * span) == 0 && at + 2 * span <= end) span *= 2;
-        int slot             = lowest_free(used);
+        int slot             = take_lowest_free(used);
         group[out->groups++] = (ls_allreduce_group){at - first, span, slot};
         if (slot >= *slots) *slots = slot + 1;
         at += span;
     }
     for (int k = 0; k < out->groups; k++) {
-        s->piece[s->pieces++] = (piece){first + group[k].first, group[k].shards, group[k].slot};
-        int made              = settle(s, merge + out->merges);
-        for (int i = 0; i < made; i++) used[merge[out->merges + i].from] = false;
-        out->merges += made;
+        s->partial[s->depth++] = (ls_partial_sum){first + group[k].first, group[k].shards, group[k].slot};
+        int merges             = merge_siblings(s, merge + out->merges);
+        for (int i = 0; i < merges; i++) used[merge[out->merges + i].from] = false;
+        out->merges += merges;
     }
-    ls_allreduce_group *groups = ls_arena_alloc(t->arena, sizeof *groups * (size_t)(out->groups + 1));
-    ls_allreduce_merge *merges = ls_arena_alloc(t->arena, sizeof *merges * (size_t)(out->merges + 1));
+    ls_allreduce_group *groups = ls_arena_alloc(arena, sizeof *groups * (size_t)(out->groups + 1));
+    ls_allreduce_merge *merges = ls_arena_alloc(arena, sizeof *merges * (size_t)(out->merges + 1));
     memcpy(groups, group, sizeof *groups * (size_t)out->groups);
     memcpy(merges, merge, sizeof *merges * (size_t)out->merges);
     out->group = groups;
     out->merge = merges;
 }
 
-/* What a rank does with its own shards, and in which slots its nodes end; how many there are. */
-static int plan_rank(ls_allreduce *t, int rank, ls_allreduce_schedule *schedule, int *slots,
-                     int slot[LS_ALLREDUCE_MAX_NODES])
+/* Schedules all micro-steps of a rank.  Writes the slots that its partial sums end in; returns their number. */
+static int plan_rank(ls_arena *arena, const ls_allreduce_schedule *s, int rank, ls_allreduce_micro_step *micro_step,
+                     int *slots, int slot[LS_ALLREDUCE_MAX_NODES])
 {
-    ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, rank);
+    ls_batch_partition owned                            = ls_batch_partition_of(s->shards, s->shards, s->ranks, rank);
     bool               used[2 * LS_ALLREDUCE_MAX_NODES] = {false};
-    piece              room[2 * LS_ALLREDUCE_MAX_NODES];
-    stack              s = {.total = t->shards, .piece = room};
-    *slots               = 1;
-    for (int m = 0; m < t->micro_steps; m++) {
-        int first = share.first_shard + (int)((int64_t)share.shards * m / t->micro_steps);
-        int end   = share.first_shard + (int)((int64_t)share.shards * (m + 1) / t->micro_steps);
-        plan_micro_step(t, &schedule[m], slots, &s, used, first, end);
+    ls_partial_sum     room[2 * LS_ALLREDUCE_MAX_NODES];
+    stack              sums = {.shards = s->shards, .partial = room};
+    *slots                  = 1;
+    for (int m = 0; m < s->micro_steps; m++) {
+        int first = owned.first_shard + (int)((int64_t)owned.shards * m / s->micro_steps);
+        int end   = owned.first_shard + (int)((int64_t)owned.shards * (m + 1) / s->micro_steps);
+        plan_micro_step(arena, &micro_step[m], slots, &sums, used, first, end);
     }
-    for (int i = 0; i < s.pieces; i++) slot[i] = s.piece[i].slot;
-    return s.pieces;
+    for (int i = 0; i < sums.depth; i++) slot[i] = room[i].vector;
+    return sums.depth;
 }
 
-/* ---- teams ------------------------------------------------------------------------------------------------------- */
+/* ---- hosts ------------------------------------------------------------------------------------------------------- */
 
-static void find_teams(ls_allreduce *t)
+static void find_hosts(ls_arena *arena, ls_allreduce_schedule *s, const int *host_of_rank)
 {
-    int  n      = t->comm->size;
-    bool shared = t->window && t->window->shared;
-    t->team     = ls_arena_alloc(t->arena, sizeof *t->team * (size_t)n);
-    t->team_of  = ls_arena_alloc(t->arena, sizeof *t->team_of * (size_t)n);
-    t->teams    = 0;
+    int n      = s->ranks;
+    s->host    = ls_arena_alloc(arena, sizeof *s->host * (size_t)n);
+    s->host_of = ls_arena_alloc(arena, sizeof *s->host_of * (size_t)n);
     for (int r = 0; r < n; r++) {
-        int lowest    = shared ? t->comm->host[r] : r;
-        t->team_of[r] = lowest == r ? t->teams++ : t->team_of[lowest];
-        team *its     = &t->team[t->team_of[r]];
-        if (lowest == r) its->rank = ls_arena_alloc(t->arena, sizeof *its->rank * (size_t)(n - r));
-        if (r == t->comm->rank) t->me = its->members;
-        its->rank[its->members++] = r;
+        int lowest            = host_of_rank ? host_of_rank[r] : r;
+        s->host_of[r]         = lowest == r ? s->hosts++ : s->host_of[lowest];
+        ls_allreduce_host *of = &s->host[s->host_of[r]];
+        if (lowest == r) of->rank = ls_arena_alloc(arena, sizeof *of->rank * (size_t)(n - r));
+        if (r == s->rank) s->member = of->members;
+        of->rank[of->members++] = r;
     }
-    t->mine = t->team_of[t->comm->rank];
+    s->own_host = s->host_of[s->rank];
 }
 
-static void plan_team(ls_allreduce *t, team *m)
+/* Schedules the additions within a host. */
+static void plan_host(ls_arena *arena, const ls_allreduce_schedule *s, ls_allreduce_host *h)
 {
-    ls_allreduce_node   node[LS_ALLREDUCE_MAX_NODES];
-    ls_allreduce_merge *merge;
-    stack               s    = {.total = t->shards};
-    int                 room = 0;
-    for (int i = 0; i < m->members; i++) {
-        ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
-        room += ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
+    ls_tree_node node[LS_ALLREDUCE_MAX_NODES];
+    stack        sums = {.shards = s->shards};
+    int          room = 1;
+    for (int m = 0; m < h->members; m++) {
+        ls_batch_partition owned = ls_batch_partition_of(s->shards, s->shards, s->ranks, h->rank[m]);
+        room += ls__allreduce_nodes(owned.first_shard, owned.shards, s->shards, node);
     }
-    m->member = ls_arena_alloc(t->arena, sizeof *m->member * (size_t)(room + 1));
-    m->slot   = ls_arena_alloc(t->arena, sizeof *m->slot * (size_t)(room + 1));
-    m->adding = ls_arena_alloc(t->arena, sizeof *m->adding * (size_t)(room + 1));
-    s.piece   = ls_arena_alloc(t->arena, sizeof *s.piece * (size_t)(room + 1));
-    merge     = ls_arena_alloc(t->arena, sizeof *merge * (size_t)(room + 1));
-    for (int i = 0; i < m->members; i++) {
-        ls_batch_partition share = ls_batch_partition_of(t->shards, t->shards, t->comm->size, m->rank[i]);
-        int                nodes = ls__allreduce_nodes(share.first_shard, share.shards, t->shards, node);
+    ls_allreduce_merge *merge = ls_arena_alloc(arena, sizeof *merge * (size_t)room);
+    h->member                 = ls_arena_alloc(arena, sizeof *h->member * (size_t)room);
+    h->slot                   = ls_arena_alloc(arena, sizeof *h->slot * (size_t)room);
+    h->addition               = ls_arena_alloc(arena, sizeof *h->addition * (size_t)room);
+    sums.partial              = ls_arena_alloc(arena, sizeof *sums.partial * (size_t)room);
+    for (int m = 0; m < h->members; m++) {
+        ls_batch_partition owned = ls_batch_partition_of(s->shards, s->shards, s->ranks, h->rank[m]);
+        int                nodes = ls__allreduce_nodes(owned.first_shard, owned.shards, s->shards, node);
         for (int k = 0; k < nodes; k++) {
-            m->member[m->nodes] = i;
-            s.piece[s.pieces++] = (piece){node[k].first, node[k].span, m->nodes++};
-            int made            = settle(&s, merge);
-            for (int a = 0; a < made; a++) m->adding[m->adds++] = (add){merge[a].into, merge[a].into, merge[a].from};
+            int vector        = h->vectors++;
+            h->member[vector] = m;
+            push(&sums, (ls_partial_sum){node[k].first, node[k].span, vector}, merge, h->addition, &h->additions);
         }
     }
-    m->piece  = s.piece;
-    m->pieces = s.pieces;
+    h->partial  = sums.partial;
+    h->partials = sums.depth;
 }
 
-static void find_slots(ls_allreduce *t, team *m)
+/* Finds the slots of this host's blocks. */
+static void find_slots(ls_arena *arena, const ls_allreduce_schedule *s, ls_allreduce_host *h)
 {
-    ls_allreduce_schedule *schedule = ls_arena_alloc(t->arena, sizeof *schedule * (size_t)t->micro_steps);
-    int                    slot[LS_ALLREDUCE_MAX_NODES], slots;
-    for (int i = 0, k = 0; i < m->members; i++) {
-        int owned = plan_rank(t, m->rank[i], schedule, &slots, slot);
-        for (int o = 0; o < owned; o++) m->slot[k++] = slot[o];
+    ls_allreduce_micro_step *micro_step = ls_arena_alloc(arena, sizeof *micro_step * (size_t)s->micro_steps);
+    int                      slot[LS_ALLREDUCE_MAX_NODES], slots;
+    for (int m = 0, vector = 0; m < h->members; m++) {
+        int owned = plan_rank(arena, s, h->rank[m], micro_step, &slots, slot);
+        for (int k = 0; k < owned; k++) h->slot[vector++] = slot[k];
     }
 }
 
-/* A piece among those of all teams. */
-typedef struct entry {
-    piece piece;
-    int   team;
-} entry;
+/* A partial sum and its host. */
+typedef struct host_partial {
+    ls_partial_sum partial;
+    int            host;
+} host_partial;
 
-static int by_first(const void *x, const void *y)
+static int compare_first(const void *x, const void *y)
 {
-    int a = ((const entry *)x)->piece.first, b = ((const entry *)y)->piece.first;
+    int a = ((const host_partial *)x)->partial.first, b = ((const host_partial *)y)->partial.first;
     return (a > b) - (a < b);
 }
 
-/* The additions over the pieces of all teams. */
-static void plan_pieces(ls_allreduce *t)
+/* Schedules the additions over the partial sums of all hosts. */
+static void plan_between_hosts(ls_arena *arena, ls_allreduce_schedule *s)
 {
-    t->pieces = 0;
-    for (int i = 0; i < t->teams; i++) t->pieces += t->team[i].pieces;
-    size_t              room  = (size_t)t->pieces + 1;
-    entry              *all   = ls_arena_alloc(t->arena, sizeof *all * room);
-    ls_allreduce_merge *merge = ls_arena_alloc(t->arena, sizeof *merge * room);
-    stack               s     = {.total = t->shards, .piece = ls_arena_alloc(t->arena, sizeof(piece) * room)};
-    t->piece_team             = ls_arena_alloc(t->arena, sizeof *t->piece_team * room);
-    t->adding                 = ls_arena_alloc(t->arena, sizeof *t->adding * room);
-    t->adds                   = 0;
-    for (int i = 0, n = 0; i < t->teams; i++)
-        for (int k = 0; k < t->team[i].pieces; k++) all[n++] = (entry){t->team[i].piece[k], i};
-    qsort(all, (size_t)t->pieces, sizeof *all, by_first);
-    for (int k = 0; k < t->pieces; k++) {
-        t->piece_team[k]    = all[k].team;
-        s.piece[s.pieces++] = (piece){all[k].piece.first, all[k].piece.span, k};
-        int made            = settle(&s, merge);
-        for (int a = 0; a < made; a++) t->adding[t->adds++] = (add){merge[a].into, merge[a].into, merge[a].from};
+    int n = 0;
+    for (int h = 0; h < s->hosts; h++) s->partials += s->host[h].partials;
+    size_t              room  = (size_t)s->partials + 1;
+    host_partial       *all   = ls_arena_alloc(arena, sizeof *all * room);
+    ls_allreduce_merge *merge = ls_arena_alloc(arena, sizeof *merge * room);
+    stack               sums  = {.shards = s->shards, .partial = ls_arena_alloc(arena, sizeof(ls_partial_sum) * room)};
+    s->partial_host           = ls_arena_alloc(arena, sizeof *s->partial_host * room);
+    s->addition               = ls_arena_alloc(arena, sizeof *s->addition * room);
+    for (int h = 0; h < s->hosts; h++)
+        for (int k = 0; k < s->host[h].partials; k++) all[n++] = (host_partial){s->host[h].partial[k], h};
+    qsort(all, (size_t)n, sizeof *all, compare_first);
+    for (int k = 0; k < n; k++) {
+        s->partial_host[k] = all[k].host;
+        push(&sums, (ls_partial_sum){all[k].partial.first, all[k].partial.span, k}, merge, s->addition, &s->additions);
     }
 }
 
-static void plan_head(ls_allreduce *t)
+const ls_allreduce_schedule *ls__allreduce_schedule_new(ls_arena *arena, int rank, int ranks, const int *host_of_rank,
+                                                        int shards, int micro_steps)
 {
-    if (!t->head) return;
-    size_t bytes   = (size_t)t->head * sizeof(float);
-    t->head_node   = ls_arena_alloc(t->arena, bytes * (size_t)(t->team[t->mine].nodes + 1));
-    t->head_vector = ls_arena_alloc(t->arena, bytes * (size_t)(t->pieces + 1));
-    t->head_total  = ls_arena_alloc(t->arena, bytes);
+    int                    slot[LS_ALLREDUCE_MAX_NODES];
+    ls_allreduce_schedule *s = ls_arena_alloc(arena, sizeof *s);
+    *s            = (ls_allreduce_schedule){.rank = rank, .ranks = ranks, .shards = shards, .micro_steps = micro_steps};
+    s->micro_step = ls_arena_alloc(arena, sizeof *s->micro_step * (size_t)micro_steps);
+    plan_rank(arena, s, rank, s->micro_step, &s->slots, slot);
+    find_hosts(arena, s, host_of_rank);
+    for (int h = 0; h < s->hosts; h++) plan_host(arena, s, &s->host[h]);
+    ls_allreduce_host *own = &s->host[s->own_host];
+    find_slots(arena, s, own);
+    plan_between_hosts(arena, s);
+    /* The last addition writes directly to the output. */
+    if (s->hosts == 1 && own->additions) own->addition[own->additions - 1].y = own->vectors;
+    if (s->hosts > 1 && s->additions) s->addition[s->additions - 1].y = s->partials;
+    return s;
 }
 
-/* Everything about the sum across ranks. */
-static ls_status plan_sum(ls_allreduce *t)
-{
-    int n = t->comm->size;
-    find_teams(t);
-    for (int i = 0; i < t->teams; i++) plan_team(t, &t->team[i]);
-    team *own = &t->team[t->mine];
-    find_slots(t, own);
-    plan_pieces(t);
-    /* The last addition of all writes the result where it belongs. */
-    if (t->teams == 1 && own->adds) own->adding[own->adds - 1].y = own->nodes;
-    if (t->teams > 1 && t->adds) t->adding[t->adds - 1].y = t->pieces;
+/* ---- partitions -------------------------------------------------------------------------------------------------- */
 
-    int sends    = n * own->pieces > t->teams ? n * own->pieces : t->teams;
-    int receives = t->pieces > n ? t->pieces : n;
-    t->send      = ls_arena_alloc(t->arena, sizeof *t->send * 2 * (size_t)(sends + 1));
-    t->receive   = ls_arena_alloc(t->arena, sizeof *t->receive * 2 * (size_t)(receives + 1));
-    t->block     = ls_arena_alloc(t->arena, sizeof *t->block * (size_t)own->members);
-    t->node      = ls_arena_alloc(t->arena, sizeof *t->node * (size_t)(own->nodes + 1));
-    t->vector    = ls_arena_alloc(t->arena, sizeof *t->vector * (size_t)(t->pieces + 1));
-    t->copy      = ls_arena_alloc(t->arena, sizeof *t->copy * (size_t)own->members);
-    int64_t most = n * PART < PASS ? PASS : n * PART < MOST_PASS ? n * PART : MOST_PASS;
-    int64_t pass = t->max_count < GRANULE ? GRANULE : t->max_count < most ? t->max_count : most;
-    t->room      = ((pass + GRANULE - 1) / GRANULE + n - 1) / n * GRANULE;
-    plan_head(t);
-    ls_block_free(&t->buffer);
-    LS_TRY(ls_block_new(&t->buffer, LANES * (size_t)(t->pieces - own->pieces) * (size_t)t->room * sizeof(float),
-                        "tree sum"));
-    return LS_OK;
+ls_range ls__allreduce_partition_of(int64_t count, int rank, int ranks)
+{
+    int64_t units = (count + LS_PARTITION_ALIGN - 1) / LS_PARTITION_ALIGN;
+    int64_t begin = units * rank / ranks * LS_PARTITION_ALIGN, end = units * (rank + 1) / ranks * LS_PARTITION_ALIGN;
+    if (begin > count) begin = count;
+    if (end > count) end = count;
+    return (ls_range){begin, end - begin};
 }
 
-int64_t ls__allreduce_part(int64_t count, int part, int parts)
+int ls__allreduce_delegate(const ls_allreduce_schedule *s, int host, int owner)
 {
-    int64_t granules = (count + GRANULE - 1) / GRANULE;
-    int64_t begin    = granules * part / parts * GRANULE;
-    return begin < count ? begin : count;
-}
-
-ls_status ls__allreduce_new(ls_allreduce **tree, ls_comm *comm, int shards, int micro_steps, int64_t max_count)
-{
-    LS_CHECK(shards >= 1 && shards <= MAX_SHARDS, LS_ERR_USAGE,
-             "expected 1 to %d shards, found %d" LS_HINT "see train.shards", MAX_SHARDS, shards);
-    LS_CHECK(
-        micro_steps >= 1 && micro_steps <= shards, LS_ERR_USAGE,
-        "expected 1 to %d micro-steps a step (there are %d shards, and a micro-step takes whole ones), found %d" LS_HINT
-        "lower train.accumulate or raise train.shards",
-        shards, shards, micro_steps);
-    ls_arena *arena;
-    LS_TRY(ls_arena_new(&arena, "tree"));
-    int           slot[LS_ALLREDUCE_MAX_NODES];
-    ls_allreduce *t = ls_arena_alloc(arena, sizeof *t);
-    *t              = (ls_allreduce){
-                     .arena = arena, .comm = comm, .shards = shards, .micro_steps = micro_steps, .max_count = max_count};
-    pthread_mutex_init(&t->lock, NULL);
-    pthread_cond_init(&t->wake, NULL);
-    t->schedule = ls_arena_alloc(arena, sizeof *t->schedule * (size_t)micro_steps);
-    plan_rank(t, comm->rank, t->schedule, &t->slots, slot);
-    ls_status status = plan_sum(t);
-    if (status != LS_OK) {
-        ls_arena_free(arena);
-        return ls__trace(status, __FILE__, __LINE__, __func__);
-    }
-    *tree = t;
-    return LS_OK;
-}
-
-ls_status ls__allreduce_share(ls_allreduce *tree, ls_shared_memory *window, size_t stride)
-{
-    if (!window->shared) return LS_OK;
-    tree->window = window;
-    tree->stride = stride;
-    LS_TRY(plan_sum(tree));
-    return LS_OK;
-}
-
-ls_status ls__allreduce_send_bf16(ls_allreduce *tree)
-{
-    const team *own = &tree->team[tree->mine];
-    if (tree->teams == 1) return LS_OK;
-    tree->bf16        = true;
-    tree->packed_room = (size_t)(own->pieces + 1) * (size_t)tree->comm->size * (size_t)(tree->room / 2 + 1);
-    LS_TRY(ls_block_new(&tree->packed, LANES * tree->packed_room * sizeof(float), "tree sum"));
-    return LS_OK;
-}
-
-ls_status ls__allreduce_keep_totals(ls_allreduce *tree, ls_allreduce_keep keep, int head)
-{
-    LS_CHECK(head >= 0 && head <= GRANULE, LS_ERR_FAILED, "a header of %d floats, expected at most %d", head, GRANULE);
-    tree->keep = keep;
-    tree->head = head;
-    plan_head(tree);
-    return LS_OK;
-}
-
-int ls__allreduce_agent(const ls_allreduce *t, int its, int part)
-{
-    return t->team[its].rank[part % t->team[its].members];
-}
-
-ls_allreduce_range ls__allreduce_own(const ls_allreduce *t, int rank, int64_t count)
-{
-    int64_t begin = ls__allreduce_part(count, rank, t->comm->size);
-    return (ls_allreduce_range){begin, ls__allreduce_part(count, rank + 1, t->comm->size) - begin};
-}
-
-void ls__allreduce_free(ls_allreduce *tree)
-{
-    if (!tree) return;
-    ls__allreduce_rest(tree);
-    ls_block_free(&tree->buffer);
-    ls_block_free(&tree->packed);
-    ls_arena_free(tree->arena);
-}
-
-int ls__allreduce_slots(const ls_allreduce *tree) { return tree->slots; }
-
-const ls_allreduce_schedule *ls__allreduce_schedule(const ls_allreduce *tree, int micro_step)
-{
-    return &tree->schedule[micro_step];
+    return s->host[host].rank[owner % s->host[host].members];
 }

@@ -1,94 +1,88 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How many bytes of gradients are summed at once.  Small buckets are complete early and leave little for the end; each
- * costs a round of messages, for which every rank must find a moment.  So between hosts a few sums of growing size are
- * timed before the first step, and the smallest that reaches nearly the rate of the fastest is taken, but no less than
- * an eighth of all gradients, or 2 MiB.  No bit depends on it.
+ * Measures which bucket size is good between hosts: see dist/allreduce/bucket_autotune.h.
  */
-#include "dist/trainer/trainer_internal.h"
+#include "dist/allreduce/bucket_autotune.h"
+
+#include "dist/allreduce/allreduce.h"
 
 enum {
-    LEAST   = 256 << 10,
-    SIZES   = 7,
-    MOST    = LEAST << (SIZES - 1),
-    DEFAULT = 4 << 20,
-    ENOUGH  = 2 << 20,
-    PARTS   = 8,
-    TRIES   = 3,
-    LONG_MS = 100
+    MIN_BYTES      = 256 << 10, /* smallest size tried; each further size is twice the one before */
+    SIZES          = 7,
+    MAX_BYTES      = MIN_BYTES << (SIZES - 1),
+    DEFAULT_BYTES  = 4 << 20,
+    FLOOR_BYTES    = 2 << 20, /* a result is at least this, */
+    FLOOR_FRACTION = 8,       /* or this fraction of the gradient, whichever is less */
+    REPETITIONS    = 3,
+    TIME_LIMIT_MS  = 100 /* no larger size and no repetition after a sum that takes longer */
 };
-#define NEARLY 0.9
+#define MIN_RELATIVE_RATE 0.9
 
-/* A rank of one that is simulated (dist/comm/costmodel.h) has its links, too. */
-static bool has_links(const ls_comm *c)
+typedef struct trial {
+    ls_comm          *comm;
+    ls_allreduce     *allreduce;
+    ls_shared_memory *memory;
+    double           *seconds_of_rank;
+} trial;
+
+bool ls__comm_has_links(const ls_comm *c)
 {
     bool links = c->table->now && c->size > 1;
     for (int r = 1; c->host && r < c->size; r++) links |= c->host[r] != c->host[0];
     return links;
 }
 
-/* Of the slowest rank, the fastest of some; *seconds is the same on all ranks. */
-static ls_status time_sum(ls_allreduce *tree, ls_comm *comm, ls_shared_memory *w, double *all, int64_t floats,
-                          double *seconds)
+/* Times a sum of `floats`: the slowest rank of each repetition, the fastest repetition.  Equal on all ranks. */
+static ls_status time_sum(const trial *t, int64_t floats, double *seconds)
 {
     *seconds = 0;
-    for (int i = 0; i <= TRIES; i++) { /* the first one touches memory, and does not count */
-        LS_TRY(ls_comm_barrier(comm));
-        double mine = ls__comm_now(comm), slowest = 0;
-        LS_TRY(ls__allreduce_allreduce(tree, w->own.data, MOST / sizeof(float), 0, floats));
-        mine = ls__comm_now(comm) - mine;
-        LS_TRY(ls_comm_allgather(comm, &mine, all, sizeof mine));
-        for (int r = 0; r < comm->size; r++) slowest = all[r] > slowest ? all[r] : slowest;
+    for (int i = 0; i <= REPETITIONS; i++) { /* repetition 0 touches the memory and does not count */
+        LS_TRY(ls_comm_barrier(t->comm));
+        double own = ls__comm_now(t->comm), slowest = 0;
+        LS_TRY(ls__allreduce_run(t->allreduce, t->memory->own.data, MAX_BYTES / sizeof(float), (ls_range){0, floats}));
+        own = ls__comm_now(t->comm) - own;
+        LS_TRY(ls_comm_allgather(t->comm, &own, t->seconds_of_rank, sizeof own));
+        for (int r = 0; r < t->comm->size; r++)
+            if (t->seconds_of_rank[r] > slowest) slowest = t->seconds_of_rank[r];
         if (i > 0 && (*seconds == 0 || slowest < *seconds)) *seconds = slowest;
-        if (1e3 * slowest > LONG_MS && i > 0) break;
+        if (1e3 * slowest > TIME_LIMIT_MS && i > 0) break;
     }
     return LS_OK;
 }
 
-/* Sizes up to that of all gradients. */
-static ls_status try_sizes(ls_trainer *t, ls_allreduce *tree, ls_shared_memory *w, double *all)
+static ls_status try_sizes(const trial *t, int64_t gradient_bytes, int64_t *bucket_bytes, double *bucket_seconds)
 {
-    const int64_t whole  = (int64_t)(t->params->grads * sizeof(float)),
-                  enough = whole / PARTS < ENOUGH ? whole / PARTS : ENOUGH;
-    double rate[SIZES], seconds[SIZES], best = 0;
-    int    n = 0, k = 0;
-    for (int64_t bytes = LEAST; n < SIZES && (n == 0 || bytes < 2 * whole); bytes *= 2, n++) {
-        LS_TRY(time_sum(tree, t->comm, w, all, bytes / (int64_t)sizeof(float), &seconds[n]));
+    const int64_t fraction = gradient_bytes / FLOOR_FRACTION, floor = fraction < FLOOR_BYTES ? fraction : FLOOR_BYTES;
+    double        rate[SIZES], seconds[SIZES], best = 0;
+    int           n = 0, k = 0;
+    for (int64_t bytes = MIN_BYTES; n < SIZES && (n == 0 || bytes < 2 * gradient_bytes); bytes *= 2) {
+        LS_TRY(time_sum(t, bytes / (int64_t)sizeof(float), &seconds[n]));
         rate[n] = (double)bytes / seconds[n];
         if (rate[n] > best) best = rate[n];
-        if (1e3 * seconds[n] > LONG_MS) {
-            n++;
-            break;
-        }
+        if (1e3 * seconds[n++] > TIME_LIMIT_MS) break;
     }
-    while (k < n - 1 && (rate[k] < NEARLY * best || (int64_t)LEAST << k < enough)) k++;
-    t->options.bucket_bytes = (int64_t)LEAST << k;
-    t->bucket_s             = seconds[k];
+    while (k < n - 1 && (rate[k] < MIN_RELATIVE_RATE * best || (int64_t)MIN_BYTES << k < floor)) k++;
+    *bucket_bytes   = (int64_t)MIN_BYTES << k;
+    *bucket_seconds = seconds[k];
     return LS_OK;
 }
 
-ls_status ls__trainer_autotune_buckets(ls_trainer *t)
+ls_status ls__bucket_autotune(ls_comm *c, ls_shared_memory_mode mode, int64_t gradient_bytes, ls_arena *arena,
+                              int64_t *bucket_bytes, double *seconds)
 {
-    ls_allreduce     *tree   = NULL;
-    ls_shared_memory *window = NULL;
-    ls_comm          *c      = t->comm;
-    t->links                 = has_links(c);
-    if (t->options.bucket_bytes) return LS_OK;
-    t->options.bucket_bytes = DEFAULT;
-    if (!t->links) return LS_OK;
-    double   *all    = ls_arena_alloc(t->graph->arena, sizeof *all * (size_t)c->size);
-    ls_status status = ls_comm_agree(c, ls__allreduce_new(&tree, c, c->size, 1, MOST / (int64_t)sizeof(float)));
-    if (status == LS_OK) status = ls__shared_memory_new(&window, c, t->options.window, MOST, "bucket");
-    if (status == LS_OK) status = ls_comm_agree(c, ls__allreduce_share(tree, window, MOST / sizeof(float)));
-    if (status == LS_OK) status = try_sizes(t, tree, window, all);
-    ls__allreduce_free(tree);
-    ls__shared_memory_free(window);
+    trial t       = {.comm = c};
+    *bucket_bytes = DEFAULT_BYTES;
+    *seconds      = 0;
+    if (!ls__comm_has_links(c)) return LS_OK;
+    t.seconds_of_rank = ls_arena_alloc(arena, sizeof *t.seconds_of_rank * (size_t)c->size);
+    ls_status status =
+        ls_comm_agree(c, ls__allreduce_new(&t.allreduce, c, c->size, 1, MAX_BYTES / (int64_t)sizeof(float)));
+    if (status == LS_OK) status = ls__shared_memory_new(&t.memory, c, mode, MAX_BYTES, "bucket");
+    if (status == LS_OK)
+        status = ls_comm_agree(c, ls__allreduce_use_shared_memory(t.allreduce, t.memory, MAX_BYTES / sizeof(float)));
+    if (status == LS_OK) status = try_sizes(&t, gradient_bytes, bucket_bytes, seconds);
+    ls__allreduce_free(t.allreduce);
+    ls__shared_memory_free(t.memory);
     LS_TRY(status);
     return LS_OK;
-}
-
-int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds)
-{
-    *seconds = t->bucket_s;
-    return t->options.bucket_bytes;
 }

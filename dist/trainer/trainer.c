@@ -12,11 +12,28 @@
 
 #include <math.h>
 
+#include "dist/allreduce/bucket_autotune.h"
+
 int ls_default_shards(int64_t batch)
 {
     int shards = batch >= 128 ? 16 : 8;
     while (shards > 1 && shards > batch) shards /= 2;
     return shards;
+}
+
+static ls_status choose_bucket_bytes(ls_trainer *t)
+{
+    t->links = ls__comm_has_links(t->comm);
+    if (t->options.bucket_bytes) return LS_OK;
+    LS_TRY(ls__bucket_autotune(t->comm, t->options.window, (int64_t)(t->params->grads * sizeof(float)), t->graph->arena,
+                               &t->options.bucket_bytes, &t->bucket_s));
+    return LS_OK;
+}
+
+int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds)
+{
+    *seconds = t->bucket_s;
+    return t->options.bucket_bytes;
 }
 
 ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const ls_trainer_options *options)
@@ -33,7 +50,7 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
     if (status == LS_OK) {
         status = ls__trainer_lay_out(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status);
-        if (status == LS_OK) status = ls__trainer_autotune_buckets(t);
+        if (status == LS_OK) status = choose_bucket_bytes(t);
         if (status == LS_OK) status = ls__trainer_build(t);
         if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
         if (status == LS_OK) status = ls__trainer_make_memory(t);
@@ -88,8 +105,8 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
     const bool            idle = !batch;
     if (idle) batch = &none;
     for (int m = 0; m < ph->micros; m++) {
-        const ls_allreduce_schedule *s     = ls__allreduce_schedule(ph->tree, m);
-        int64_t                      first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
+        const ls_allreduce_micro_step *s     = ls__allreduce_micro_step(ph->tree, m);
+        int64_t                        first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
         for (int k = 0; k <= s->shards; k++)
             t->bound[k] = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard + k) - first;
         for (int k = 0; k < s->groups; k++)
@@ -147,7 +164,7 @@ ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metr
     LS_TRY(check_batch(t, batch, t->options.eval_batch ? t->options.eval_batch : t->options.batch));
     LS_TRY(run_phase(t, &t->eval, batch, false));
     *metrics = (ls_metrics){.step = t->steps, .grad_norm = NAN};
-    ls__trainer_read_head(metrics, ls__allreduce_head(t->eval.tree));
+    ls__trainer_read_head(metrics, ls__allreduce_header(t->eval.tree));
     LS_TRY(ls__allreduce_release(t->eval.tree));
     return LS_OK;
 }

@@ -42,7 +42,7 @@ ls_status ls__trainer_check_options(ls_trainer *t)
              "raise train.shards (now %d)",
              o->accumulate, o->shards / ranks, o->shards);
     LS_CHECK(o->zero >= 0 && o->zero <= 2, LS_ERR_USAGE, "train.zero is %d, expected 0, 1 or 2", o->zero);
-    t->keep   = o->zero ? LS_ALLREDUCE_OWN : LS_ALLREDUCE_HOST;
+    t->keep   = o->zero ? LS_ALLREDUCE_PARTITIONED : LS_ALLREDUCE_EVERY_HOST;
     t->staged = o->zero == 2 && ranks > 1 &&
                 o->accumulate == 1; /* a node of the tree is not complete before the last micro-step */
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE, "accuracy needs both the logits and the label");
@@ -58,16 +58,16 @@ static ls_status insert_bucket(ls_trainer *t, phase *ph, bucket_call *call, ls_b
     *call = (bucket_call){.trainer  = t,
                           .phase    = ph,
                           .bucket   = bucket,
-                          .stage.at = bucket.offset,
-                          .plus     = bucket.plus ? (int64_t)(bucket.plus - bucket.offset) : 0};
+                          .stage.at = (size_t)bucket.range.offset,
+                          .plus     = bucket.addend ? bucket.addend - bucket.range.offset : 0};
     snprintf(name, sizeof name, "all-reduce %d", i);
     return ls__program_insert(ph->program, at,
                               &(ls_instr){.kind    = LS_INSTR_CALL,
                                           .name    = name,
                                           .call    = ls__trainer_reduce,
                                           .context = call,
-                                          .offset  = bucket.offset,
-                                          .count   = bucket.count,
+                                          .offset  = (size_t)bucket.range.offset,
+                                          .count   = (size_t)bucket.range.count,
                                           .phase   = LS_PHASE_REDUCE});
 }
 
@@ -75,7 +75,7 @@ static int shards_at_most(const phase *ph)
 {
     int most = 1;
     for (int m = 0; m < ph->micros; m++)
-        if (ls__allreduce_schedule(ph->tree, m)->shards > most) most = ls__allreduce_schedule(ph->tree, m)->shards;
+        if (ls__allreduce_micro_step(ph->tree, m)->shards > most) most = ls__allreduce_micro_step(ph->tree, m)->shards;
     return most;
 }
 
@@ -101,7 +101,7 @@ static size_t largest_part(const ls_trainer *t)
     size_t floats = 0;
     for (int i = 0; i < t->n_buckets; i++)
         floats +=
-            (size_t)ls__allreduce_own(t->train.tree, ls_comm_size(t->comm) - 1, (int64_t)t->bucket[i].count).count;
+            (size_t)ls__allreduce_partition(t->train.tree, ls_comm_size(t->comm) - 1, t->bucket[i].range.count).count;
     return floats;
 }
 
@@ -128,7 +128,7 @@ static ls_status stage_buckets(ls_trainer *t, phase *ph)
     for (int i = 0, waits = 0; i < (int)n; i++) {
         char name[48];
         t->calls[i].stage = stage[i];
-        range[i]          = (ls_grad_range){t->bucket[i].offset, t->bucket[i].count};
+        range[i]          = (ls_grad_range){(size_t)t->bucket[i].range.offset, (size_t)t->bucket[i].range.count};
         to[i]             = stage[i].at;
         if (stage[i].after < 0) continue;
         snprintf(name, sizeof name, "wait for all-reduce %d", stage[i].after);
@@ -148,12 +148,12 @@ static ls_status stage_buckets(ls_trainer *t, phase *ph)
 static ls_status insert_collectives(ls_trainer *t, phase *ph)
 {
     ls_bucket  *bucket;
-    ls_program *p     = ph->program;
-    int         n     = ls__buckets(t->params, t->options.bucket_bytes, t->links ? LEAST_LAST : 0, &bucket);
-    int        *ready = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *ready);
+    ls_program *p = ph->program;
+    int  n     = ls__buckets(t->params, t->options.bucket_bytes, t->links ? LEAST_LAST : 0, t->graph->arena, &bucket);
+    int *ready = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *ready);
     for (int i = 0; i < n; i++) {
         ls_bucket b = bucket[i];
-        int       r = ls__program_ready(p, b.offset, b.count), at = i;
+        int       r = ls__program_ready(p, (size_t)b.range.offset, (size_t)b.range.count), at = i;
         for (; at > 0 && ready[at - 1] > r; at--) ready[at] = ready[at - 1], bucket[at] = bucket[at - 1];
         ready[at]  = r;
         bucket[at] = b;
@@ -162,8 +162,8 @@ static ls_status insert_collectives(ls_trainer *t, phase *ph)
     t->n_buckets = n;
     t->calls     = ls_arena_alloc(t->graph->arena, ((size_t)n + 1) * sizeof *t->calls);
     for (int i = 0; i < n; i++)
-        LS_TRY(
-            insert_bucket(t, ph, &t->calls[i], bucket[i], i, ls__program_ready(p, bucket[i].offset, bucket[i].count)));
+        LS_TRY(insert_bucket(t, ph, &t->calls[i], bucket[i], i,
+                             ls__program_ready(p, (size_t)bucket[i].range.offset, (size_t)bucket[i].range.count)));
     if (t->staged) LS_TRY(stage_buckets(t, ph));
     ls_instr last = {.kind    = LS_INSTR_CALL,
                      .name    = "update",
@@ -197,7 +197,7 @@ static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool tra
     LS_TRY(ls__program_insert(ph->program, ls__program_loss_known(ph->program), &sum));
     if (!training)
         LS_TRY(insert_bucket(t, ph, ls_arena_alloc(t->graph->arena, sizeof(bucket_call)),
-                             (ls_bucket){.count = LS_HEADER}, 0, ph->program->instrs));
+                             (ls_bucket){.range.count = LS_HEADER}, 0, ph->program->instrs));
     else
         LS_TRY(insert_collectives(t, ph));
     mark_last_bucket(ph->program);
@@ -318,8 +318,8 @@ static ls_status make_own(ls_trainer *t)
     size_t    blocks   = (t->params->trained - LS_PARAM_START) / NORM_BLOCK + 1;
     phase    *phases[] = {&t->train, &t->eval};
     for (int i = 0; i < 2; i++) {
-        LS_TRY(ls__allreduce_share(phases[i]->tree, phases[i]->window, phases[i]->stride));
-        LS_TRY(ls__allreduce_keep_totals(phases[i]->tree, t->keep, LS_HEADER));
+        LS_TRY(ls__allreduce_use_shared_memory(phases[i]->tree, phases[i]->window, phases[i]->stride));
+        LS_TRY(ls__allreduce_set_output(phases[i]->tree, t->keep, LS_HEADER));
     }
     ls__trainer_find_shares(t);
     LS_TRY(ls__trainer_make_totals(t));

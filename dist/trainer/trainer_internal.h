@@ -3,7 +3,6 @@
  *
  *     dist/trainer/trainer.c          the public functions: a step, an evaluation
  *     dist/trainer/trainer_build.c    the programs with their collectives, and all memory
- *     dist/allreduce/bucket_autotune.c             how large buckets are
  *     dist/trainer/trainer_update.c   what the collectives and the update do, as instructions
  *     dist/trainer/trainer_state.c    who has which part of the optimizer's state, and of the gradient; memory
  *     dist/trainer/replica_check.c  whether all ranks have the same parameters
@@ -74,7 +73,7 @@ struct ls_trainer {
     ls_block            totals; /* as the optimizer's state is                */
     int64_t             bucket_most; /* bytes; 0: any                             */
     bool                links;       /* between ranks: not all are on one host   */
-    ls_allreduce_keep   keep;
+    ls_allreduce_output keep;
     holding            *holding;   /* of each rank; without `spread` of this one only */
     holding             kept;      /* this one's                                 */
     bool                spread;    /* ranks divide the update                    */
@@ -120,8 +119,6 @@ void ls__trainer_read_head(ls_metrics *m, const float *head);
 ls_status ls__trainer_check_options(ls_trainer *t);
 /* Parameters; of this rank alone. */
 ls_status ls__trainer_lay_out(ls_trainer *t);
-/* Without a size of buckets: finds one.  Collective. */
-ls_status ls__trainer_autotune_buckets(ls_trainer *t);
 /* Programs and their memory; of this rank alone. */
 ls_status ls__trainer_build(ls_trainer *t);
 /* What is shared with other ranks, and what follows from it.  Collective. */

@@ -40,11 +40,10 @@ static holding parts_of(const ls_trainer *t, int rank)
 {
     holding h = {.run = ls_arena_alloc(t->graph->arena, ((size_t)t->n_buckets + 1) * sizeof *h.run)};
     for (int i = 0; i < t->n_buckets; i++) {
-        const ls_bucket   *b    = &t->bucket[i];
-        size_t             skip = b->offset ? 0 : LS_PARAM_START;
-        ls_allreduce_range own  = ls__allreduce_own(t->train.tree, rank, (int64_t)(b->count - skip));
-        if (!b->second && own.count)
-            h.run[h.runs++] = (ls_kept){b->offset + skip + (size_t)own.offset, (size_t)own.count, 0};
+        ls_range params = ls__bucket_params(&t->bucket[i]),
+                 own    = ls__allreduce_partition(t->train.tree, rank, params.count);
+        if (!t->bucket[i].is_addend && own.count)
+            h.run[h.runs++] = (ls_kept){(size_t)(params.offset + own.offset), (size_t)own.count, 0};
     }
     join_runs(&h);
     return h;
@@ -70,11 +69,11 @@ static holding run_of(const ls_trainer *t, int rank)
 void ls__trainer_find_shares(ls_trainer *t)
 {
     const int ranks = ls_comm_size(t->comm);
-    t->spread       = ranks > 1 && (t->keep == LS_ALLREDUCE_OWN || t->train.window->shared);
+    t->spread       = ranks > 1 && (t->keep == LS_ALLREDUCE_PARTITIONED || t->train.window->shared);
     t->holding      = ls_arena_alloc(t->graph->arena, (size_t)ranks * sizeof *t->holding);
     for (int r = 0; r < ranks; r++)
         if (t->spread || r == 0 || r == ls_comm_rank(t->comm))
-            t->holding[r] = t->keep == LS_ALLREDUCE_OWN ? parts_of(t, r) : run_of(t, r);
+            t->holding[r] = t->keep == LS_ALLREDUCE_PARTITIONED ? parts_of(t, r) : run_of(t, r);
     t->kept = t->holding[ls_comm_rank(t->comm)];
 }
 
@@ -83,9 +82,9 @@ void ls__trainer_find_shares(ls_trainer *t)
 /* This rank's part of a bucket, in floats of the parameter block. */
 static ls_kept part_of(const ls_trainer *t, const ls_bucket *b)
 {
-    size_t             skip = b->offset ? 0 : LS_PARAM_START;
-    ls_allreduce_range own  = ls__allreduce_own(t->train.tree, ls_comm_rank(t->comm), (int64_t)(b->count - skip));
-    return (ls_kept){.offset = b->offset + skip + (size_t)own.offset, .count = (size_t)own.count};
+    ls_range params = ls__bucket_params(b),
+             own    = ls__allreduce_partition(t->train.tree, ls_comm_rank(t->comm), params.count);
+    return (ls_kept){.offset = (size_t)(params.offset + own.offset), .count = (size_t)own.count};
 }
 
 /* Where the state of a float of this rank's is. */
@@ -104,26 +103,26 @@ ls_status ls__trainer_make_totals(ls_trainer *t)
         bucket_call *call = &t->calls[i];
         ls_kept      part = part_of(t, &call->bucket);
         if (!part.count) continue;
-        size_t to   = call->bucket.second ? at : kept_at(t, part.offset);
-        call->shift = (int64_t)to - (int64_t)(call->stage.at + (part.offset - call->bucket.offset));
-        if (call->bucket.second) at += part.count;
+        size_t to   = call->bucket.is_addend ? at : kept_at(t, part.offset);
+        call->shift = (int64_t)to - (int64_t)(call->stage.at + (part.offset - (size_t)call->bucket.range.offset));
+        if (call->bucket.is_addend) at += part.count;
     }
     for (int i = 0; i < t->n_buckets; i++)
         for (int k = 0; k < t->n_buckets; k++) {
             const bucket_call *second = &t->calls[k];
-            if (second->bucket.second && second->bucket.offset == t->calls[i].bucket.plus)
+            if (second->bucket.is_addend && second->bucket.range.offset == t->calls[i].bucket.addend)
                 t->calls[i].plus =
                     (int64_t)second->stage.at + second->shift - (int64_t)t->calls[i].stage.at - t->calls[i].shift;
         }
     LS_TRY(ls_block_new(&t->totals, (at ? at : 1) * sizeof(float),
                         "gradient's total")); /* who has no part still tells what it has read */
-    ls__allreduce_put_totals(t->train.tree, t->totals.data);
+    ls__allreduce_set_separate_output(t->train.tree, t->totals.data);
     return LS_OK;
 }
 
 float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run)
 {
-    return ls__allreduce_totals(t->train.tree) + (t->staged ? run->at : run->offset);
+    return ls__allreduce_output(t->train.tree) + (t->staged ? run->at : run->offset);
 }
 
 const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part)
@@ -158,7 +157,7 @@ int ls__trainer_kept(const ls_trainer *t, const ls_kept **runs)
 /* What every host has, the first one owns. */
 int ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs)
 {
-    bool owns = !t->spread ? rank == 0 : t->keep == LS_ALLREDUCE_OWN || t->comm->host[rank] == t->comm->host[0];
+    bool owns = !t->spread ? rank == 0 : t->keep == LS_ALLREDUCE_PARTITIONED || t->comm->host[rank] == t->comm->host[0];
     *runs     = owns ? t->holding[rank].run : NULL;
     return owns ? t->holding[rank].runs : 0;
 }

@@ -102,19 +102,18 @@ ls_status ls__trainer_wait(void *context, const ls_execution *run)
 {
     const bucket_call *b = context;
     (void)run;
-    return ls__allreduce_wait(b->phase->tree, b->number);
+    return ls__allreduce_wait_read(b->phase->tree, b->number);
 }
 
 ls_status ls__trainer_reduce(void *context, const ls_execution *run)
 {
-    bucket_call       *b = context;
-    const phase       *p = b->phase;
-    ls_allreduce_slice s = {.offset = (int64_t)b->stage.at,
-                            .count  = (int64_t)b->bucket.count,
-                            .plus   = b->plus,
-                            .addend = b->bucket.second,
-                            .shift  = b->shift,
-                            .moved  = (int64_t)b->bucket.offset - (int64_t)b->stage.at};
+    bucket_call         *b = context;
+    const phase         *p = b->phase;
+    ls_allreduce_request s = {.range        = {(int64_t)b->stage.at, b->bucket.range.count},
+                              .addend_shift = b->plus,
+                              .is_addend    = b->bucket.is_addend,
+                              .output_shift = b->shift,
+                              .trace_shift  = b->bucket.range.offset - (int64_t)b->stage.at};
     if (run->micro < run->micros - 1) return LS_OK; /* its blocks are merged after the micro-step */
     fill_gaps(b);
     LS_TRY(ls__allreduce_begin(p->tree, p->grads, p->stride, &s));
@@ -219,7 +218,7 @@ static ls_status judge(ls_trainer *t, bool *sound, double *scale)
 {
     const ls_optim *o = &t->options.optim;
     ls_metrics     *m = &t->metrics;
-    ls__trainer_read_head(m, ls__allreduce_head(t->train.tree));
+    ls__trainer_read_head(m, ls__allreduce_header(t->train.tree));
     m->grad_norm = NAN;
     LS_CHECK(m->weight > 0, LS_ERR_DATA, "step %lld: no position of the batch counts: every target is ignored",
              (long long)t->steps + 1);
@@ -255,7 +254,7 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
     bool        sound;
     double      scale = 0;
     if (run->micro < run->micros - 1) return LS_OK;
-    read_words(&t->told, ls__allreduce_head(t->train.tree));
+    read_words(&t->told, ls__allreduce_header(t->train.tree));
     if (t->told.failed) return ls__allreduce_release(t->train.tree);
     LS_TRY(judge(t, &sound, &scale));
     t->metrics.lr      = ls_optim_lr(&t->options.optim, t->steps, t->options.steps);
@@ -267,11 +266,8 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
     t->skipped = 0;
     update_share(t, scale);
     for (int i = 0; i < t->n_buckets; i++) {
-        const ls_bucket *b    = &t->bucket[i];
-        size_t           skip = b->offset ? 0 : LS_PARAM_START;
-        if (!b->second)
-            LS_TRY(ls__allreduce_gather(t->train.tree, t->params->block.data, (int64_t)(b->offset + skip),
-                                        (int64_t)(b->count - skip)));
+        const ls_bucket *b = &t->bucket[i];
+        if (!b->is_addend) LS_TRY(ls__allreduce_gather(t->train.tree, t->params->block.data, ls__bucket_params(b)));
     }
     LS_TRY(ls__allreduce_release(t->train.tree));
     return LS_OK;

@@ -25,7 +25,7 @@ typedef struct placing {
 
 int ls__zero2_buffer_first(const ls_program *p, const ls_bucket *bucket, int begins)
 {
-    int first = ls__program_first_write(p, bucket->offset, bucket->count);
+    int first = ls__program_first_write(p, (size_t)bucket->range.offset, (size_t)bucket->range.count);
     return first < begins ? first : begins;
 }
 
@@ -33,14 +33,14 @@ int ls__zero2_buffer_first(const ls_program *p, const ls_bucket *bucket, int beg
 static bool together(const placing *p, int i, int k)
 {
     int    early = i < k ? i : k, late = i < k ? k : i;
-    size_t most = p->bucket[early].count, between = p->before[late] - p->before[early] - most;
+    size_t most = (size_t)p->bucket[early].range.count, between = p->before[late] - p->before[early] - most;
     return late - early < IN_FLIGHT || p->begins[early] >= p->first[late] ||
-           (p->bucket[late].count < most && between < most);
+           ((size_t)p->bucket[late].range.count < most && between < most);
 }
 
 /* Without the first floats of the block, which are never shared. */
 static size_t begin_of(const placing *p, int i) { return p->stage[i].at ? p->stage[i].at : LS_PARAM_START; }
-static size_t end_of(const placing *p, int i) { return p->stage[i].at + p->bucket[i].count; }
+static size_t end_of(const placing *p, int i) { return p->stage[i].at + (size_t)p->bucket[i].range.count; }
 
 static bool overlap(const placing *p, int i, int k)
 {
@@ -50,8 +50,8 @@ static bool overlap(const placing *p, int i, int k)
 /* As low as it can be: moves up past whatever is in its way. */
 static void place(placing *p, int n, int i)
 {
-    p->stage[i].at = p->bucket[i].offset ? LS_PARAM_START : 0;
-    for (bool moved = p->bucket[i].offset > 0; moved;) {
+    p->stage[i].at = p->bucket[i].range.offset ? LS_PARAM_START : 0;
+    for (bool moved = p->bucket[i].range.offset > 0; moved;) {
         moved = false;
         for (int k = 0; k < n; k++) {
             if (!p->placed[k] || !together(p, i, k) || !overlap(p, i, k)) continue;
@@ -68,18 +68,19 @@ static int next_of(const placing *p, int n)
     int next = -1;
     for (int i = 0; i < n; i++) {
         if (p->placed[i]) continue;
-        if (!p->bucket[i].offset) return i;
-        if (next < 0 || p->bucket[i].count > p->bucket[next].count) next = i;
+        if (!p->bucket[i].range.offset) return i;
+        if (next < 0 || p->bucket[i].range.count > p->bucket[next].range.count) next = i;
     }
     return next;
 }
 
 static void find_gaps(ls_arena *memory, const ls_program *p, const ls_bucket *b, ls_zero2_buffer *out)
 {
-    size_t skip = b->offset ? 0 : LS_PARAM_START, most = b->count / LS_PARAM_ALIGN; /* parameters */
-    out->gap  = ls_arena_alloc(memory, (most + 1) * sizeof *out->gap);
-    out->gaps = ls__program_gaps(p, b->offset + skip, b->count - skip, out->gap);
-    for (int k = 0; k < out->gaps; k++) out->gap[k].offset -= b->offset;
+    ls_range params = ls__bucket_params(b);
+    size_t   most   = (size_t)b->range.count / LS_PARAM_ALIGN; /* parameters */
+    out->gap        = ls_arena_alloc(memory, (most + 1) * sizeof *out->gap);
+    out->gaps       = ls__program_gaps(p, (size_t)params.offset, (size_t)params.count, out->gap);
+    for (int k = 0; k < out->gaps; k++) out->gap[k].offset -= (size_t)b->range.offset;
 }
 
 size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *bucket, const int *begins, int n,
@@ -92,7 +93,7 @@ size_t ls__stages_plan(ls_arena *memory, const ls_program *p, const ls_bucket *b
     size_t  floats = LS_PARAM_START;
     for (int i = 0; i < n; i++) {
         first[i]      = ls__zero2_buffer_first(p, &bucket[i], begins[i]);
-        before[i + 1] = before[i] + bucket[i].count;
+        before[i + 1] = before[i] + (size_t)bucket[i].range.count;
     }
     for (int i = next_of(&s, n); i >= 0; i = next_of(&s, n)) place(&s, n, i);
     for (int i = 0; i < n; i++) {

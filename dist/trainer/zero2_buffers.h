@@ -14,6 +14,7 @@
 #ifndef LS_DIST_TRAINER_ZERO2_BUFFERS_H
 #define LS_DIST_TRAINER_ZERO2_BUFFERS_H
 
+#include "core/graph/program.h"
 #include "dist/allreduce/buckets.h"
 
 typedef struct ls_zero2_buffer {

@@ -51,7 +51,8 @@ static float *floats(const bench *b, way w) { return b->side[w].window->own.data
 static ls_status sum(const bench *b, way w, int64_t count)
 {
     if (w == MPI) return ls__comm_mpi_allreduce(b->job->comm, floats(b, w), count);
-    return ls__allreduce_allreduce(b->side[w].tree, floats(b, w), (size_t)(b->to / (int64_t)sizeof(float)), 0, count);
+    return ls__allreduce_run(b->side[w].tree, floats(b, w), (size_t)(b->to / (int64_t)sizeof(float)),
+                             (ls_range){0, count});
 }
 
 static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
@@ -123,7 +124,7 @@ static ls_status make_side(bench *b, way w, ls_shared_memory_mode mode)
     side   *s     = &b->side[w];
     LS_TRY(ls_comm_agree(j->comm, ls__allreduce_new(&s->tree, j->comm, j->ranks, 1, count)));
     LS_TRY(ls_comm_agree(j->comm, ls__shared_memory_new(&s->window, j->comm, mode, (size_t)b->to, way_names[w])));
-    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_share(s->tree, s->window, (size_t)count)));
+    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_use_shared_memory(s->tree, s->window, (size_t)count)));
     return LS_OK;
 }
 

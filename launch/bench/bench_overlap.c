@@ -46,9 +46,9 @@ static ls_status sum_all(bench *b)
 {
     const int64_t most = b->bucket_bytes / (int64_t)sizeof(float);
     for (int64_t at = 0; at < b->count; at += most)
-        LS_TRY(ls__allreduce_begin(
-            b->tree, b->window->own.data, (size_t)b->count,
-            &(ls_allreduce_slice){.offset = at, .count = b->count - at < most ? b->count - at : most}));
+        LS_TRY(
+            ls__allreduce_begin(b->tree, b->window->own.data, (size_t)b->count,
+                                &(ls_allreduce_request){.range = {at, b->count - at < most ? b->count - at : most}}));
     return ls__allreduce_end(b->tree);
 }
 
@@ -132,7 +132,7 @@ static ls_status make_sums(bench *b)
     LS_TRY_COLLECTIVE(j, ls__allreduce_new(&b->tree, j->comm, j->ranks, 1, b->count));
     LS_TRY_COLLECTIVE(j, ls__shared_memory_new(&b->window, j->comm, j->recipe->train.window,
                                                (size_t)b->count * sizeof(float), "bench"));
-    LS_TRY_COLLECTIVE(j, ls__allreduce_share(b->tree, b->window, (size_t)b->count));
+    LS_TRY_COLLECTIVE(j, ls__allreduce_use_shared_memory(b->tree, b->window, (size_t)b->count));
     return LS_OK;
 }
 

@@ -74,7 +74,7 @@ static ls_shared_memory *blocks_for(ls_allreduce *tree, size_t stride, places p)
     pretend(p);
     assert_ok(ls__shared_memory_new(&w, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON,
                                     (size_t)ls__allreduce_slots(tree) * stride * sizeof(float), "test"));
-    assert_ok(ls__allreduce_share(tree, w, stride));
+    assert_ok(ls__allreduce_use_shared_memory(tree, w, stride));
     pretend(ONE_HOST);
     return w;
 }
@@ -94,7 +94,7 @@ static uint32_t bits_of(float x)
 }
 
 /* What the kernels of a micro-step do. */
-static void compute(const ls_allreduce_schedule *s, float *block0, size_t stride, int64_t count)
+static void compute(const ls_allreduce_micro_step *s, float *block0, size_t stride, int64_t count)
 {
     int next = 0;
     for (int k = 0; k < s->groups; k++) {
@@ -121,7 +121,7 @@ static void check_sum_with(helper h, places p, int shards, int micro_steps, int6
     float            *block0 = window->own.data;
     for (size_t i = 0; i < slots * stride; i++) block0[i] = NAN;
     for (int m = 0; m < micro_steps; m++) {
-        compute(ls__allreduce_schedule(tree, m), block0, stride, count);
+        compute(ls__allreduce_micro_step(tree, m), block0, stride, count);
         if (m < micro_steps - 1) ls__allreduce_merge(tree, m, block0, stride, count);
     }
     if (h == THREAD) assert_ok(ls__allreduce_start_thread(tree));
@@ -129,8 +129,7 @@ static void check_sum_with(helper h, places p, int shards, int micro_steps, int6
     for (int64_t b = 0; b < buckets; b++) {
         if (h == POLLS) assert_ok(ls__allreduce_poll(tree));
         int64_t begin = count * b / buckets, end = count * (b + 1) / buckets;
-        assert_ok(
-            ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_slice){.offset = begin, .count = end - begin}));
+        assert_ok(ls__allreduce_begin(tree, block0, stride, &(ls_allreduce_request){.range = {begin, end - begin}}));
         if (h == POLLS)
             for (int i = 0; i < 1 + (the_rank() + b) % 3; i++) assert_ok(ls__allreduce_poll(tree));
         if (b % 90 == 88) assert_ok(ls__allreduce_end(tree));
@@ -201,8 +200,8 @@ static void test_bfloat16(void **state)
         float            *block0 = window->own.data, *all = calloc((size_t)the_size() * COUNT, sizeof *all);
         assert_ok(ls__allreduce_send_bf16(tree));
         for (int turn = 0; turn < 3; turn++) {
-            compute(ls__allreduce_schedule(tree, 0), block0, COUNT, COUNT);
-            assert_ok(ls__allreduce_allreduce(tree, block0, COUNT, 0, COUNT));
+            compute(ls__allreduce_micro_step(tree, 0), block0, COUNT, COUNT);
+            assert_ok(ls__allreduce_run(tree, block0, COUNT, (ls_range){0, COUNT}));
             assert_ok(ls_comm_allgather(comm, block0, all, COUNT * sizeof *all));
             for (int64_t i = 0; i < COUNT; i++) {
                 float exact = serial_tree(0, SHARDS, SHARDS, i), most = 0;
@@ -217,11 +216,10 @@ static void test_bfloat16(void **state)
         }
         /* However it is cut into slices. */
         memcpy(all, block0, COUNT * sizeof *all);
-        compute(ls__allreduce_schedule(tree, 0), block0, COUNT, COUNT);
+        compute(ls__allreduce_micro_step(tree, 0), block0, COUNT, COUNT);
         for (int64_t at = 0; at < COUNT; at += 1700)
             assert_ok(ls__allreduce_begin(
-                tree, block0, COUNT,
-                &(ls_allreduce_slice){.offset = at, .count = COUNT - at < 1700 ? COUNT - at : 1700}));
+                tree, block0, COUNT, &(ls_allreduce_request){.range = {at, COUNT - at < 1700 ? COUNT - at : 1700}}));
         assert_ok(ls__allreduce_end(tree));
         assert_memory_equal(block0, all, COUNT * sizeof *all);
         free(all);
@@ -237,14 +235,14 @@ static void test_several_passes(void **state)
         ls_allreduce *tree;
         int64_t       count = 5 * (1 << 18) + 77;
         assert_ok(ls__allreduce_new(&tree, comm, 5, 1, count));
-        size_t                       stride = (size_t)count;
-        ls_shared_memory            *window = blocks_for(tree, stride, p);
-        float                       *block0 = window->own.data;
-        const ls_allreduce_schedule *s      = ls__allreduce_schedule(tree, 0);
+        size_t                         stride = (size_t)count;
+        ls_shared_memory              *window = blocks_for(tree, stride, p);
+        float                         *block0 = window->own.data;
+        const ls_allreduce_micro_step *s      = ls__allreduce_micro_step(tree, 0);
         for (int k = 0; k < s->groups; k++)
             for (int64_t i = 0; i < count; i++)
                 block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
-        assert_ok(ls__allreduce_allreduce(tree, block0, stride, 0, count));
+        assert_ok(ls__allreduce_run(tree, block0, stride, (ls_range){0, count}));
         for (int64_t i = 0; i < count; i++)
             if (block0[i] != (float)(i % 1000 * 5))
                 fail_msg("%s, element %lld: %g", place_names[p], (long long)i, (double)block0[i]);
@@ -260,9 +258,9 @@ static void test_random_slices(void **state)
     for (places p = 0; p < PLACES; p++) {
         ls_allreduce *tree;
         assert_ok(ls__allreduce_new(&tree, comm, 13, 1, STRIDE));
-        ls_shared_memory            *window = blocks_for(tree, STRIDE, p);
-        float                       *block0 = window->own.data;
-        const ls_allreduce_schedule *s      = ls__allreduce_schedule(tree, 0);
+        ls_shared_memory              *window = blocks_for(tree, STRIDE, p);
+        float                         *block0 = window->own.data;
+        const ls_allreduce_micro_step *s      = ls__allreduce_micro_step(tree, 0);
         for (int turn = 0; turn < TURNS; turn++) {
             ls_philox4 r      = ls_philox(99, (uint64_t)p, (uint64_t)turn);
             int64_t    offset = r.v[0] % STRIDE, count = 1 + r.v[1] % (STRIDE - offset);
@@ -270,7 +268,7 @@ static void test_random_slices(void **state)
                 for (int64_t i = offset; i < offset + count; i++)
                     block0[(size_t)s->group[k].slot * STRIDE + (size_t)i] =
                         serial_tree(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30, i + turn);
-            assert_ok(ls__allreduce_allreduce(tree, block0, STRIDE, offset, count));
+            assert_ok(ls__allreduce_run(tree, block0, STRIDE, (ls_range){offset, count}));
             for (int64_t i = offset; i < offset + count; i++)
                 if (bits_of(block0[i]) != bits_of(serial_tree(0, 16, 13, i + turn)))
                     fail_msg("%s, turn %d, [%lld, %lld), element %lld", place_names[p], turn, (long long)offset,
@@ -282,38 +280,40 @@ static void test_random_slices(void **state)
 }
 
 /* Ranks keep parts: of [0, 5) granules, the first of them with a header, and of [5, 8), to which the total of [8, 11)
- * is added.  Each puts what it has into a block that its host shares; with LS_ALLREDUCE_OWN the hosts then tell each
+ * is added.  Each puts what it has into a block that its host shares; with LS_ALLREDUCE_PARTITIONED the hosts then tell each
  * other. */
-static void check_parts(places p, ls_allreduce_keep keep, int shards)
+static void check_parts(places p, ls_allreduce_output keep, int shards)
 {
-    enum { G = LS_ALLREDUCE_GRANULE, HEAD = 16, SLICES = 3 };
-    static const ls_allreduce_slice slice[SLICES] = {{.offset = 0, .count = 5 * G},
-                                                     {.offset = 8 * G, .count = 3 * G, .addend = true},
-                                                     {.offset = 5 * G, .count = 3 * G, .plus = 3 * G}};
-    ls_allreduce                   *tree;
-    ls_shared_memory               *values;
-    size_t                          stride = 11 * G;
+    enum { G = LS_PARTITION_ALIGN, HEAD = 16, SLICES = 3 };
+    static const ls_allreduce_request slice[SLICES] = {{.range = {0, 5 * G}},
+                                                       {.range = {8 * G, 3 * G}, .is_addend = true},
+                                                       {.range = {5 * G, 3 * G}, .addend_shift = 3 * G}};
+    ls_allreduce                     *tree;
+    ls_shared_memory                 *values;
+    size_t                            stride = 11 * G;
     assert_ok(ls__allreduce_new(&tree, comm, shards, 1, 5 * G));
     ls_shared_memory *window = blocks_for(tree, stride, p);
     pretend(p);
     assert_ok(ls__shared_memory_new(&values, comm, p == MESSAGES ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON,
                                     stride * sizeof(float), "values"));
-    assert_ok(ls__allreduce_keep_totals(tree, keep, HEAD));
+    assert_ok(ls__allreduce_set_output(tree, keep, HEAD));
     float *block0 = window->own.data, *base = values->block[0].data;
     for (int turn = 0; turn < 3; turn++) {
-        const ls_allreduce_schedule *s = ls__allreduce_schedule(tree, 0);
+        const ls_allreduce_micro_step *s = ls__allreduce_micro_step(tree, 0);
         compute(s, block0, stride, 11 * G);
         for (int i = 0; i < SLICES; i++) assert_ok(ls__allreduce_begin(tree, block0, stride, &slice[i]));
         assert_ok(ls__allreduce_end(tree));
         for (int i = 0; i < HEAD; i++)
-            assert_true(bits_of(ls__allreduce_head(tree)[i]) == bits_of(serial_tree(0, next_power(shards), shards, i)));
+            assert_true(bits_of(ls__allreduce_header(tree)[i]) ==
+                        bits_of(serial_tree(0, next_power(shards), shards, i)));
         for (int i = 0; i < SLICES; i += 2) {
-            int64_t from = slice[i].offset ? slice[i].offset : G, length = slice[i].offset + slice[i].count - from;
-            ls_allreduce_range own = ls__allreduce_own(tree, the_rank(), length);
-            if (keep == LS_ALLREDUCE_HOST) own = (ls_allreduce_range){.count = values->me == 0 ? length : 0};
-            memcpy(base + from + own.offset, ls__allreduce_totals(tree) + from + own.offset,
+            int64_t from   = slice[i].range.offset ? slice[i].range.offset : G,
+                    length = ls__range_end(slice[i].range) - from;
+            ls_range own   = ls__allreduce_partition(tree, the_rank(), length);
+            if (keep == LS_ALLREDUCE_EVERY_HOST) own = (ls_range){.count = values->me == 0 ? length : 0};
+            memcpy(base + from + own.offset, ls__allreduce_output(tree) + from + own.offset,
                    (size_t)own.count * sizeof(float));
-            assert_ok(ls__allreduce_gather(tree, base, from, length));
+            assert_ok(ls__allreduce_gather(tree, base, (ls_range){from, length}));
         }
         assert_ok(ls__allreduce_release(tree));
         for (int64_t i = G; i < 8 * G; i++) {
@@ -336,7 +336,7 @@ static void test_parts(void **state)
     static const int shard_counts_of_parts[] = {1, 5, 8, 13};
     for (places p = 0; p < PLACES; p++)
         for (size_t v = 0; v < LENGTH(shard_counts_of_parts); v++)
-            for (ls_allreduce_keep keep = LS_ALLREDUCE_HOST; keep <= LS_ALLREDUCE_OWN; keep++)
+            for (ls_allreduce_output keep = LS_ALLREDUCE_EVERY_HOST; keep <= LS_ALLREDUCE_PARTITIONED; keep++)
                 check_parts(p, keep, shard_counts_of_parts[v]);
 }
 
@@ -352,14 +352,14 @@ static void check_turns(helper h, places p, int shards, int64_t count)
     float            *block0 = window->own.data, *totals = malloc(TURNS * (size_t)count * sizeof *totals);
     uint64_t          number[TURNS];
     assert_non_null(totals);
-    assert_ok(ls__allreduce_keep_totals(tree, LS_ALLREDUCE_OWN, 0));
-    ls__allreduce_put_totals(tree, totals);
+    assert_ok(ls__allreduce_set_output(tree, LS_ALLREDUCE_PARTITIONED, 0));
+    ls__allreduce_set_separate_output(tree, totals);
     if (h == THREAD) assert_ok(ls__allreduce_start_thread(tree));
-    const ls_allreduce_schedule *s = ls__allreduce_schedule(tree, 0);
+    const ls_allreduce_micro_step *s = ls__allreduce_micro_step(tree, 0);
     for (int step = 0; step < STEPS; step++) {
         for (int i = 0; i < TURNS; i++) {
             int64_t offset = i % PLACES_IN_BLOCK * count;
-            if (i >= PLACES_IN_BLOCK) assert_ok(ls__allreduce_wait(tree, number[i - PLACES_IN_BLOCK]));
+            if (i >= PLACES_IN_BLOCK) assert_ok(ls__allreduce_wait_read(tree, number[i - PLACES_IN_BLOCK]));
             for (int k = 0; k < s->groups; k++)
                 for (int64_t c = 0; c < count; c++)
                     block0[(size_t)s->group[k].slot * stride + (size_t)(offset + c)] =
@@ -369,11 +369,11 @@ static void check_turns(helper h, places p, int shards, int64_t count)
                 for (int k = 0; k < (the_rank() + i) % 3; k++) assert_ok(ls__allreduce_poll(tree));
             assert_ok(ls__allreduce_begin(
                 tree, block0, stride,
-                &(ls_allreduce_slice){.offset = offset, .count = count, .shift = i * count - offset}));
+                &(ls_allreduce_request){.range = {offset, count}, .output_shift = i * count - offset}));
             number[i] = ls__allreduce_begun(tree);
         }
         assert_ok(ls__allreduce_end(tree));
-        ls_allreduce_range own = ls__allreduce_own(tree, the_rank(), count);
+        ls_range own = ls__allreduce_partition(tree, the_rank(), count);
         for (int i = 0; i < TURNS; i++)
             for (int64_t c = own.offset; c < own.offset + own.count; c++) {
                 float expected = serial_tree(0, next_power(shards), shards, (step * TURNS + i) * count + c);
@@ -394,14 +394,14 @@ static void test_slices_take_turns(void **state)
     if (the_size() == 1) return; /* nothing is elsewhere */
     for (helper h = NOBODY; h < HELPERS; h++)
         for (places p = 0; p < PLACES; p++) {
-            check_turns(h, p, 8, 5 * LS_ALLREDUCE_GRANULE);
-            check_turns(h, p, 13, LS_ALLREDUCE_GRANULE / 2);
+            check_turns(h, p, 8, 5 * LS_PARTITION_ALIGN);
+            check_turns(h, p, 13, LS_PARTITION_ALIGN / 2);
         }
 }
 
-static void check_nodes(int first, int shards, int total, int n, const ls_allreduce_node *expected)
+static void check_nodes(int first, int shards, int total, int n, const ls_tree_node *expected)
 {
-    ls_allreduce_node node[LS_ALLREDUCE_MAX_NODES];
+    ls_tree_node node[LS_ALLREDUCE_MAX_NODES];
     assert_int_equal(ls__allreduce_nodes(first, shards, total, node), n);
     for (int i = 0; i < n; i++) assert_memory_equal(&node[i], &expected[i], sizeof *node);
 }
@@ -409,15 +409,14 @@ static void check_nodes(int first, int shards, int total, int n, const ls_allred
 static void test_nodes(void **state)
 {
     check_nodes(0, 0, 8, 0, NULL);
-    check_nodes(0, 1, 1, 1, (ls_allreduce_node[]){{0, 1, 1}});
-    check_nodes(0, 8, 8, 1, (ls_allreduce_node[]){{0, 8, 8}});
-    check_nodes(0, 6, 6, 1, (ls_allreduce_node[]){{0, 6, 8}});
-    check_nodes(4, 2, 6, 1, (ls_allreduce_node[]){{4, 2, 4}});
-    check_nodes(4, 3, 7, 1, (ls_allreduce_node[]){{4, 3, 4}});
-    check_nodes(4, 1, 5, 1, (ls_allreduce_node[]){{4, 1, 4}});
-    check_nodes(5, 5, 16, 3, (ls_allreduce_node[]){{5, 1, 1}, {6, 2, 2}, {8, 2, 2}});
-    check_nodes(1, 14, 16, 6,
-                (ls_allreduce_node[]){{1, 1, 1}, {2, 2, 2}, {4, 4, 4}, {8, 4, 4}, {12, 2, 2}, {14, 1, 1}});
+    check_nodes(0, 1, 1, 1, (ls_tree_node[]){{0, 1, 1}});
+    check_nodes(0, 8, 8, 1, (ls_tree_node[]){{0, 8, 8}});
+    check_nodes(0, 6, 6, 1, (ls_tree_node[]){{0, 6, 8}});
+    check_nodes(4, 2, 6, 1, (ls_tree_node[]){{4, 2, 4}});
+    check_nodes(4, 3, 7, 1, (ls_tree_node[]){{4, 3, 4}});
+    check_nodes(4, 1, 5, 1, (ls_tree_node[]){{4, 1, 4}});
+    check_nodes(5, 5, 16, 3, (ls_tree_node[]){{5, 1, 1}, {6, 2, 2}, {8, 2, 2}});
+    check_nodes(1, 14, 16, 6, (ls_tree_node[]){{1, 1, 1}, {2, 2, 2}, {4, 4, 4}, {8, 4, 4}, {12, 2, 2}, {14, 1, 1}});
 }
 
 /* Slots are used again: a rank alone with 16 shards in 16 micro-steps needs only one block per level of the tree. */

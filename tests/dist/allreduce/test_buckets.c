@@ -16,10 +16,10 @@ static int buckets_of(ls_graph *g, int64_t bytes, int64_t least, ls_bucket **buc
     ls_tensor *loss = ls_cross_entropy(h, y);
     assert_ok(ls__params_lay_out(params, g));
     ls__params_tie(*params, loss);
-    return ls__buckets(*params, bytes, least, bucket);
+    return ls__buckets(*params, bytes, least, g->arena, bucket);
 }
 
-static double kib(const ls_bucket *b) { return (double)b->count * sizeof(float) / 1024; }
+static double kib(const ls_bucket *b) { return (double)b->range.count * sizeof(float) / 1024; }
 
 static void check(int64_t bytes, int64_t least)
 {
@@ -28,11 +28,11 @@ static void check(int64_t bytes, int64_t least)
     ls_params *params;
     int        n  = buckets_of(g, bytes, least, &bucket, &params);
     size_t     at = 0;
-    for (int i = 0; i < n; at += bucket[i++].count) {
+    for (int i = 0; i < n; at += (size_t)bucket[i++].range.count) {
         double left = (double)(params->trained - at) * sizeof(float), wanted = (double)bytes;
         if (least) wanted = fmin(wanted, fmax(left / 2, (double)least));
-        assert_int_equal(bucket[i].offset, at);
-        assert_true(i == n - 1 || (double)bucket[i].count * sizeof(float) >= wanted);
+        assert_int_equal(bucket[i].range.offset, at);
+        assert_true(i == n - 1 || (double)bucket[i].range.count * sizeof(float) >= wanted);
         assert_true(kib(&bucket[i]) < wanted / 1024 + 17 + 2); /* a layer more, and the header */
     }
     assert_int_equal(at, params->trained);
@@ -56,7 +56,7 @@ static void smaller_in_the_end(void **state)
     int        n = buckets_of(g, 200 << 10, 40 << 10, &bucket, &params);
     assert_true(n >= 5);
     assert_true(kib(&bucket[0]) >= 200 && kib(&bucket[1]) >= 200);
-    for (int i = 2; i < n; i++) assert_true(bucket[i].count <= bucket[i - 1].count);
+    for (int i = 2; i < n; i++) assert_true(bucket[i].range.count <= bucket[i - 1].range.count);
     assert_true(kib(&bucket[n - 1]) < 80);
     ls_graph_free(g);
 }

@@ -22,8 +22,9 @@ typedef struct model {
 static void sort_by_ready(const ls_program *p, ls_bucket *bucket, int n)
 {
     for (int i = 1; i < n; i++)
-        for (int k = i; k > 0 && ls__program_ready(p, bucket[k - 1].offset, bucket[k - 1].count) >
-                                     ls__program_ready(p, bucket[k].offset, bucket[k].count);
+        for (int k = i;
+             k > 0 && ls__program_ready(p, (size_t)bucket[k - 1].range.offset, (size_t)bucket[k - 1].range.count) >
+                          ls__program_ready(p, (size_t)bucket[k].range.offset, (size_t)bucket[k].range.count);
              k--) {
             ls_bucket b   = bucket[k];
             bucket[k]     = bucket[k - 1];
@@ -45,11 +46,11 @@ static void make(model *m, int layers, int uses, int64_t bytes)
     ls__params_tie(m->params, loss);
     assert_ok(
         ls__program_new(&m->p, m->g, m->params, &(ls_program_options){.loss = loss, .max_rows = 8, .max_shards = 4}));
-    m->n = ls__buckets(m->params, bytes, 0, &m->bucket);
+    m->n = ls__buckets(m->params, bytes, 0, m->g->arena, &m->bucket);
     assert_true(m->n < MOST);
     sort_by_ready(m->p, m->bucket, m->n);
     for (int i = 0; i < m->n; i++) {
-        int at = ls__program_ready(m->p, m->bucket[i].offset, m->bucket[i].count);
+        int at = ls__program_ready(m->p, (size_t)m->bucket[i].range.offset, (size_t)m->bucket[i].range.count);
         assert_ok(ls__program_insert(
             m->p, at, &(ls_instr){.kind = LS_INSTR_CALL, .name = "sum", .call = nothing, .context = &m->bucket[i]}));
     }
@@ -69,23 +70,25 @@ static bool share_memory(const model *m, int i, int k)
 {
     size_t from_i = m->stage[i].at ? m->stage[i].at : LS_PARAM_START,
            from_k = m->stage[k].at ? m->stage[k].at : LS_PARAM_START;
-    return from_i < m->stage[k].at + m->bucket[k].count && from_k < m->stage[i].at + m->bucket[i].count;
+    return from_i < m->stage[k].at + (size_t)m->bucket[k].range.count &&
+           from_k < m->stage[i].at + (size_t)m->bucket[i].range.count;
 }
 
 static void check_places(const model *m)
 {
     for (int i = 0; i < m->n; i++) {
         int last = -1;
-        assert_true(m->bucket[i].offset ? m->stage[i].at >= LS_PARAM_START : m->stage[i].at == 0);
-        assert_true(m->stage[i].at % LS_PARAM_ALIGN == 0 && m->stage[i].at + m->bucket[i].count <= m->floats);
+        assert_true((size_t)m->bucket[i].range.offset ? m->stage[i].at >= LS_PARAM_START : m->stage[i].at == 0);
+        assert_true(m->stage[i].at % LS_PARAM_ALIGN == 0 &&
+                    m->stage[i].at + (size_t)m->bucket[i].range.count <= m->floats);
         assert_true(i == 0 || m->begins[i] > m->begins[i - 1]);
         for (int k = 0; k < i; k++) {
             if (!share_memory(m, i, k)) continue;
             assert_true(i - k >= 3); /* two sums go on while a bucket is written */
             size_t between = 0;
-            for (int b = k + 1; b < i; b++) between += m->bucket[b].count;
-            assert_true(m->bucket[i].count >= m->bucket[k].count ||
-                        between >= m->bucket[k].count); /* a large sum is not waited for soon */
+            for (int b = k + 1; b < i; b++) between += (size_t)m->bucket[b].range.count;
+            assert_true((size_t)m->bucket[i].range.count >= (size_t)m->bucket[k].range.count ||
+                        between >= (size_t)m->bucket[k].range.count); /* a large sum is not waited for soon */
             assert_true(m->begins[k] < ls__zero2_buffer_first(m->p, &m->bucket[i], m->begins[i]));
             last = k;
         }
@@ -98,21 +101,23 @@ static void check_gaps(const model *m)
 {
     for (int i = 0; i < m->n; i++) {
         const ls_bucket *b    = &m->bucket[i];
-        char            *seen = calloc(b->count, 1);
+        char            *seen = calloc((size_t)b->range.count, 1);
         assert_non_null(seen);
         for (int k = 0; k < m->params->count; k++) {
             const ls_param_slot *s       = &m->params->slot[k];
             size_t               from[2] = {s->offset, s->second};
             for (int w = 0; w < (s->second ? 2 : 1); w++)
-                if (s->trained && from[w] >= b->offset && from[w] < b->offset + b->count)
-                    memset(seen + (from[w] - b->offset), 1, (size_t)s->count);
+                if (s->trained && from[w] >= (size_t)b->range.offset &&
+                    from[w] < (size_t)b->range.offset + (size_t)b->range.count)
+                    memset(seen + (from[w] - (size_t)b->range.offset), 1, (size_t)s->count);
         }
         for (int k = 0; k < m->stage[i].gaps; k++)
             for (size_t c = 0; c < m->stage[i].gap[k].count; c++) {
                 assert_int_equal(seen[m->stage[i].gap[k].offset + c], 0);
                 seen[m->stage[i].gap[k].offset + c] = 1;
             }
-        for (size_t c = b->offset ? 0 : LS_PARAM_START; c < b->count; c++) assert_int_equal(seen[c], 1);
+        for (size_t c = (size_t)b->range.offset ? 0 : LS_PARAM_START; c < (size_t)b->range.count; c++)
+            assert_int_equal(seen[c], 1);
         free(seen);
     }
 }
@@ -138,7 +143,7 @@ static void gradients_move(void **state)
     size_t        to[MOST];
     make(&m, 12, 2, 4096);
     for (int i = 0; i < m.n; i++) {
-        range[i] = (ls_grad_range){m.bucket[i].offset, m.bucket[i].count};
+        range[i] = (ls_grad_range){(size_t)m.bucket[i].range.offset, (size_t)m.bucket[i].range.count};
         to[i]    = m.stage[i].at;
     }
     ls__program_move_gradients(m.p, range, to, m.n);
