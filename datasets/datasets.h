@@ -40,7 +40,18 @@ void      ls_dataset_free(ls_dataset *d);
 /* Longest windows of text, in tokens. */
 enum { LS_MAX_CONTEXT = 1 << 24 };
 
-typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT } ls_data_kind;
+typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS } ls_data_kind;
+
+/* One array of a batch: rows x dim[0] x ... x dim[rank - 1] elements of `type`.  rank 0: one element a sample. */
+enum { LS_COLUMN_NAME = 64 };
+typedef enum ls_column_role { LS_COLUMN_INPUT, LS_COLUMN_TARGET } ls_column_role;
+typedef struct ls_column {
+    char           name[LS_COLUMN_NAME]; /* name of the graph's input                      */
+    ls_dtype       type;                 /* LS_F32 or LS_I32                               */
+    ls_column_role role;                 /* input of the model, or target of the loss      */
+    int            rank;                 /* dims of one sample, without the batch          */
+    int64_t        dim[LS_MAX_DIMS];
+} ls_column;
 
 typedef struct ls_dataset_info {
     const char        *split, *path;
@@ -48,6 +59,10 @@ typedef struct ls_dataset_info {
     int                channels, height, width, classes;
     float              mean[4], std[4];
     const char *const *class_names; /* `classes` of them, never NULL: "0", "1", ... by default */
+
+    /* Columns of a batch: image and label; tokens and target; the named arrays. */
+    int       columns;
+    ls_column column[LS_MAX_INPUTS];
 
     /* Text: classes is the size of the vocabulary, count the number of windows; no shape, mean, std or class names. */
     ls_data_kind kind;
@@ -76,6 +91,59 @@ ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *la
 /* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of
  * *files). */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
+
+/* ---- arrays -------------------------------------------------------------------------------------------------------
+ * Named arrays of any HDF5 file, written by h5py for example: floats or integers, with the samples in the first dim.
+ *
+ *     ls_array_columns c = {.inputs = 1, .input = {"x"}, .targets = 1, .target = {"y"}};
+ *     LS_TRY(ls_dataset_open_arrays(&train, "data/wind", "train", &c));
+ *     LS_TRY(ls_dataset_open_arrays(&test, "data/wind", "test", &c));
+ *     LS_TRY(ls_scaler_fit(&scaler, train));                 mean and std of inputs and regression targets
+ *     LS_TRY(ls_dataset_scale(train, scaler));
+ *     LS_TRY(ls_dataset_scale(test, scaler));
+ *
+ * Inputs and the targets of a regression are float32 columns with the shape of a sample; an array with one dim gives
+ * columns of one element.  The target of a classification is an int32 column of rank 0 with classes 0 to K - 1. */
+typedef enum ls_array_task { LS_ARRAY_REGRESSION, LS_ARRAY_CLASSIFICATION } ls_array_task;
+typedef struct ls_array_columns {
+    int           inputs, targets;       /* numbers of arrays; at most LS_MAX_INPUTS together       */
+    const char   *input[LS_MAX_INPUTS];  /* names, with or without a leading '/'; groups: "a/b"     */
+    const char   *target[LS_MAX_INPUTS]; /* one at most for a classification                        */
+    ls_array_task task;
+} ls_array_columns;
+
+/* Opens a split of the arrays at `path`, a folder with train.h5 and test.h5 or valid.h5 (or their shards), or one file.
+ * A single file has no splits of its own: "train" is the file without its last tenth (at least one sample), any other
+ * name is that tenth, NULL is the whole file.  With targets = 0 files without targets can be opened, for prediction.
+ *
+ * Classification: info.classes is the number of names in /class_names, or 1 + the largest class of all splits.
+ * LS_ERR_DATA names the file, the array and the sample. */
+ls_status ls_dataset_open_arrays(ls_dataset **d, const char *path, const char *split, const ls_array_columns *columns);
+
+/* Reads `n` samples of column `column` from sample `first` on, as they are in the file.  Thread-safe. */
+ls_status ls_dataset_values(ls_dataset *d, int column, int64_t first, int64_t n, double *values);
+
+/* Mean and std per channel (first dim of a sample of rank >= 2) or per element of a vector, for each input and each
+ * regression target.  A constant channel has std 1. */
+typedef struct ls_scaler ls_scaler;
+
+/* Computes the scaler of a split in one pass over its values, in float64 and in file order: all ranks get equal bits. */
+ls_status ls_scaler_fit(ls_scaler **s, ls_dataset *train);
+void      ls_scaler_free(ls_scaler *s);
+
+/* The scaler as JSON, {"x": {"mean": [...], "std": [...]}, ...}, and back, without loss.  The caller frees the text.
+ * `where` names the source of the text in messages. */
+char     *ls_scaler_to_json(const ls_scaler *s);
+ls_status ls_scaler_from_json(ls_scaler **s, const char *where, const char *json);
+
+/* Sets *count, *mean and *std to those of an array; false if the scaler has no such array. */
+bool ls_scaler_get(const ls_scaler *s, const char *name, int64_t *count, const double **mean, const double **std);
+
+/* Makes loaders deliver (value - mean) / std.  The dataset copies the scaler.  Call it before loaders are created. */
+ls_status ls_dataset_scale(ls_dataset *d, const ls_scaler *s);
+
+/* Scales predictions back in place: value * std + mean, for `rows` samples of `elements` values of the array `name`. */
+ls_status ls_scaler_inverse(const ls_scaler *s, const char *name, int64_t rows, int64_t elements, float *values);
 
 /* The splits in a folder, sorted by name: for each, what stands before ".h5" or "-00000-of-". */
 enum { LS_MAX_SPLITS = 16, LS_SPLIT_NAME = 64 };
@@ -164,11 +232,11 @@ typedef struct ls_loader_options {
     int64_t     batch;               /* global                                                           */
     int         shards, ranks, rank; /* as the trainer's                                           */
     uint64_t    seed;
-    bool        in_order;      /* positions as they are (evaluation) instead of shuffled           */
-    int64_t     epoch, sample; /* where to start: samples of that epoch already consumed           */
-    int64_t     epochs;        /* stop before this epoch; 0: never                                 */
-    int         prefetch;      /* batches; 0: 4                                                    */
-    const char *input[2];      /* names of the graph's inputs; NULL: "image", "label", or "tokens", "target" */
+    bool        in_order;             /* positions as they are (evaluation) instead of shuffled           */
+    int64_t     epoch, sample;        /* where to start: samples of that epoch already consumed           */
+    int64_t     epochs;               /* stop before this epoch; 0: never                                 */
+    int         prefetch;             /* batches; 0: 4                                                    */
+    const char *input[LS_MAX_INPUTS]; /* names of the graph's inputs; NULL: the names of the columns    */
 } ls_loader_options;
 #define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
 ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is the same for every kind of data set, and how files of a data set are named. */
+ * Implements the functions of datasets.h that all kinds of dataset share, and the names of dataset files. */
 #include "datasets/files/dataset.h"
 
 #include <dirent.h>
@@ -16,11 +16,37 @@ void ls_dataset_free(ls_dataset *d)
     ls_arena_free(arena);
 }
 
-ls_dataset_info ls_dataset_info_of(const ls_dataset *d) { return d->info; }
-
-const ls_kind *ls__kind_of(const ls_dataset *d)
+static const ls_kind *kind_of(const ls_dataset_info *info)
 {
-    return d->info.kind == LS_DATA_TEXT ? &ls__kind_text : &ls__kind_images;
+    switch (info->kind) {
+    case LS_DATA_TEXT:
+        return &ls__kind_text;
+    case LS_DATA_ARRAYS:
+        return &ls__kind_arrays;
+    default:
+        return &ls__kind_images;
+    }
+}
+
+const ls_kind *ls__kind_of(const ls_dataset *d) { return kind_of(&d->info); }
+
+ls_dataset_info ls_dataset_info_of(const ls_dataset *d)
+{
+    ls_dataset_info info = d->info;
+    info.columns         = kind_of(&info)->columns(&info, info.column);
+    return info;
+}
+
+ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, size_t *bytes)
+{
+    *bytes = column->type == LS_U8 ? 1 : 4;
+    for (int i = 0; i < column->rank; i++) {
+        bool fits = column->dim[i] >= 1 && !__builtin_mul_overflow(*bytes, (size_t)column->dim[i], bytes) &&
+                    *bytes <= LS_MAX_SAMPLE_BYTES;
+        LS_CHECK(fits, LS_ERR_DATA, "%s: %s: a sample has more than %d MiB; expected less", d->info.path, column->name,
+                 LS_MAX_SAMPLE_BYTES >> 20);
+    }
+    return LS_OK;
 }
 
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
@@ -30,9 +56,11 @@ int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
 
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
-    LS_CHECK(d->read, LS_ERR_USAGE, "%s: is text, not pictures" LS_HINT "ls_dataset_tokens reads text", d->info.path);
-    LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: there is no sample %lld, only 0 to %lld", d->info.path,
-             (long long)i, (long long)d->info.count - 1);
+    LS_CHECK(d->read, LS_ERR_USAGE,
+             "%s: expected a dataset of images" LS_HINT "ls_dataset_tokens reads text, ls_dataset_values reads arrays",
+             d->info.path);
+    LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: sample: expected 0 to %lld, found %lld", d->info.path,
+             (long long)d->info.count - 1, (long long)i);
     return d->read(d, i, pixels, label);
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the kinds of data set share.  Not public.  A kind fills in the functions and keeps its own struct behind this
- * one (pictures in HDF5: shard.c; drawn digits: digits.c; text in HDF5: tokens.c), and says with an ls_kind how its
- * samples become rows of a batch.
+ * The interface between datasets.h and the kinds of dataset (images, text, arrays).  Internal.
+ *
+ * A kind puts its own struct behind an `ls_dataset` (its first member) and fills in the functions.  Its `ls_kind`
+ * describes the columns of a batch and writes one sample into one row of each column.
  */
 #ifndef LS_DATASETS_FILES_DATASET_H
 #define LS_DATASETS_FILES_DATASET_H
@@ -10,48 +11,51 @@
 #include "core/base/arena.h"
 #include "datasets/datasets.h"
 
-/* Largest pictures: as a side, and as bytes of one sample. */
+/* Limits: pixels a side, bytes of one sample in a batch, classes. */
 enum { LS_MAX_SIDE = 16384, LS_MAX_SAMPLE_BYTES = 1 << 28, LS_MAX_CLASSES = 1 << 20 };
 
 struct ls_dataset {
-    ls_dataset_info info;
+    ls_dataset_info info;  /* without the columns, which ls_kind.columns describes */
     ls_arena       *arena; /* names and paths; freed after `close` */
-    ls_status (*read)(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);     /* pictures */
-    ls_status (*tokens)(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);    /* text     */
-    ls_status (*documents)(ls_dataset *d, int64_t first, int64_t n, int64_t *starts); /* text     */
-    ls_status (*verify)(ls_dataset *d, int *files, int *checked); /* (optional: reads all samples, no checksum) */
-    void (*close)(ls_dataset *d);                                 /* releases what it has, and d itself */
+    ls_status (*read)(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);     /* images only */
+    ls_status (*tokens)(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);    /* text only   */
+    ls_status (*documents)(ls_dataset *d, int64_t first, int64_t n, int64_t *starts); /* text only   */
+    ls_status (*verify)(ls_dataset *d, int *files, int *checked); /* (optional) default: reads all images */
+    void (*close)(ls_dataset *d);                                 /* frees the kind's struct, d included  */
 };
 
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
 
-enum { LS_COLUMNS = 2 };
-
-/* Which samples, in which order: what a batch is a pure function of, besides its place. */
+/* Order of the samples in an epoch. */
 typedef struct ls_order {
     uint64_t seed;
-    bool     in_order; /* samples as they lie, for evaluation */
+    bool     in_order; /* file order, for evaluation; false: shuffled by seed and epoch */
 } ls_order;
 
-/* How the samples of a kind become rows of a batch: an array for each input of the graph. */
+/* How the samples of a kind become rows of a batch. */
 typedef struct ls_kind {
     const char *name;
-    const char *column[LS_COLUMNS];                               /* names of the inputs                        */
-    size_t (*row_bytes)(const ls_dataset_info *info, int column); /* of a sample                                */
-    size_t (*own_bytes)(const ls_dataset_info *info);             /* what a loader keeps for the kind           */
-    void (*prepare)(void *own, const ls_dataset_info *info);      /* (optional) fills it                        */
-    /* Sample `at` of the epoch into its row of each column.  own: the loader's; called by one thread at a time for
-     * each. */
-    ls_status (*row)(ls_dataset *d, void *own, const ls_order *o, int64_t epoch, int64_t at, void *const *row);
+    /* Describes the columns of a batch; returns their number. */
+    int (*columns)(const ls_dataset_info *info, ls_column column[LS_MAX_INPUTS]);
+    /* Bytes of the workspace that each loader allocates for `row`. */
+    size_t (*workspace_bytes)(const ls_dataset_info *info);
+    /* (optional) Fills the workspace once, before the first row. */
+    void (*prepare)(void *workspace, const ls_dataset_info *info);
+    /* Writes the sample at position `at` of the epoch into row[c] for each column c.  Calls that share a workspace come
+     * from one thread. */
+    ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row);
 } ls_kind;
-extern const ls_kind ls__kind_images, ls__kind_text;
+extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays;
 const ls_kind       *ls__kind_of(const ls_dataset *d);
 
-/* Windows of an epoch, and where in the text the first of them begins. */
+/* Bytes that one sample takes in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */
+ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, size_t *bytes);
+
+/* Number of text windows in an epoch, and the token offset of the epoch's first window. */
 int64_t ls__text_windows(const ls_dataset_info *info, bool in_order);
 int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch);
 
-/* "0", "1", ... for `classes` classes. */
+/* Default class names: "0", "1", ... */
 const char *const *ls__class_names(ls_arena *arena, int classes);
 
 static inline int64_t ls__sample_bytes(const ls_dataset_info *info)
@@ -59,14 +63,14 @@ static inline int64_t ls__sample_bytes(const ls_dataset_info *info)
     return (int64_t)info->channels * info->height * info->width;
 }
 
-/* Name of a file of a split: "train-00000-of-00004.h5", or "train.h5" for shards = 0. */
+/* Name of a dataset file: "train-00000-of-00004.h5", or "train.h5" for shards = 0. */
 enum { LS_SHARD_NAME = LS_SPLIT_NAME + 32, LS_MAX_SHARDS = 99999 };
 void ls__shard_name(char name[LS_SHARD_NAME], const char *split, int shard, int shards);
-/* The reverse: false when `name` is no such name. */
+/* Parses such a name; false if `name` has another form. */
 bool ls__shard_name_parse(const char *name, char split[LS_SPLIT_NAME], int *shard, int *shards);
 
-/* Into how many files the split of a folder is cut: 0: "train.h5", -1: there is no such split.  An error when the
- * folder holds files of two cuts. */
+/* Sets *shards to the number of files of a split in a folder.  0: one file "train.h5"; -1: no such split.  Fails when
+ * the folder holds the split in two different numbers of files. */
 ls_status ls__shard_count(const char *folder, const char *split, int *shards);
 
 #endif

@@ -82,7 +82,7 @@ static ls_status find_in_folder(ls_arena *arena, const char *folder, const char 
     return LS_OK;
 }
 
-static ls_status find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths)
+ls_status ls__split_find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths)
 {
     struct stat st;
     LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA,
@@ -91,7 +91,7 @@ static ls_status find(ls_arena *arena, const char *path, const char *split, int 
     if (S_ISDIR(st.st_mode)) return find_in_folder(arena, path, split ? split : "train", files, paths);
     *files      = 1;
     *paths      = ls_arena_alloc(arena, sizeof **paths);
-    (*paths)[0] = path;
+    (*paths)[0] = ls_arena_strdup(arena, path);
     return LS_OK;
 }
 
@@ -114,7 +114,7 @@ static ls_status open_all(ls_dataset **d, ls_arena *arena, const char *given, co
     const char **paths = NULL, *path = ls_arena_strdup(arena, given);
     int          files = 0;
     bool         tokens;
-    LS_TRY(find(arena, path, split, &files, &paths));
+    LS_TRY(ls__split_find(arena, path, split, &files, &paths));
     ls__h5_quiet();
     LS_TRY(has_tokens(paths[0], &tokens));
     LS_TRY((tokens ? ls__text_open : ls__images_open)(d, arena, path, files, paths));

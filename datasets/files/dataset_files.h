@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The HDF5 files of a split, whatever the kind of data in them: found, opened, read from.  Not public. */
+ * Finds, opens and reads the HDF5 files of a split, for all kinds of dataset.  Internal. */
 #ifndef LS_DATASETS_FILES_DATASET_FILES_H
 #define LS_DATASETS_FILES_DATASET_FILES_H
 
@@ -8,16 +8,25 @@
 
 #include "datasets/files/dataset.h"
 
-/* Opens a file for reading, and as HDF5; *bytes: its size.  After an error too, the caller closes what is not -1. */
+/* Sets *paths to the files of a split of the dataset at `path` (a file or a folder); split NULL: "train". */
+ls_status ls__split_find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths);
+
+/* Opens a file for pread and for HDF5; *bytes: its size.  Also after an error, the caller closes *fd and *file if they
+ * are not -1. */
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes);
-/* Exactly `bytes` bytes from `at` on. */
+/* Reads exactly `bytes` bytes at offset `at`. */
 ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, void *data);
 
-/* LS_ERR_DATA unless the digest of `state`, as 16 hex digits, is what the file says of itself ("": it says nothing). */
+/* Compares the digest of `state` with `expected`, the 16 hex digits stored in the file ("": the file has none). */
 ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state);
 
-/* Opens the files of a split as a data set of pictures (shard.c) or of text (tokens.c).  After an error *dataset is
- * NULL, or what ls_dataset_free takes; the arena then belongs to it. */
+/* Reads /class_names.  *classes: the number of names to expect (0: any); set to the number found.  Without
+ * /class_names the names are "0", "1", ...  Call ls__h5_check_heaps before: the names may have variable lengths. */
+ls_status ls__class_names_read(const char *path, hid_t file, int64_t file_bytes, ls_arena *arena,
+                               const char *const **names, int *classes);
+
+/* Opens the files of a split as a dataset of images (image_hdf5.c) or of text (text_hdf5.c).  After an error *dataset is
+ * NULL or can be freed by ls_dataset_free; in the second case the arena belongs to it. */
 ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 

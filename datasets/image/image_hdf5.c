@@ -19,7 +19,7 @@
 #include "core/io/hdf5_heap.h"
 #include "datasets/files/dataset_files.h"
 
-enum { FORMAT = 1, MAX_NAME = 256, LABELS_A_TIME = 4096, CHECKSUM = 16 };
+enum { FORMAT = 1, LABELS_A_TIME = 4096, CHECKSUM = 16 };
 
 typedef struct shard_file {
     const char *path;
@@ -90,59 +90,6 @@ static ls_status read_attributes(const char *path, hid_t file, ls_arena *arena, 
     return LS_OK;
 }
 
-static ls_status copy_names(const char *path, hid_t file, hid_t set, const ls_h5_shape *s, ls_arena *arena,
-                            ls_dataset_info *info)
-{
-    if (s->variable) LS_TRY(ls__h5_check_texts(path, file, set, "/class_names", info->classes));
-    hid_t        type   = H5Dget_type(set);
-    size_t       each   = s->variable ? sizeof(char *) : s->size;
-    char        *raw    = calloc((size_t)info->classes + 1, each); /* one more: room for the last text's end */
-    const char **names  = ls_arena_alloc(arena, sizeof *names * (size_t)info->classes);
-    ls_status    status = LS_OK;
-    if (!raw)
-        status = LS_FAIL(LS_ERR_ENV, "%s: no memory for %d class names", path, info->classes);
-    else if (H5Dread(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) < 0)
-        status = LS_FAIL(LS_ERR_DATA, "%s: /class_names cannot be read: %s", path, ls__h5_reason());
-    else {
-        for (int i = 0; i < info->classes && status == LS_OK; i++) {
-            const char *text   = s->variable ? ((char **)raw)[i] : raw + (size_t)i * each;
-            size_t      length = text ? strnlen(text, s->variable ? MAX_NAME + 1 : each) : 0;
-            if (length > MAX_NAME)
-                status = LS_FAIL(LS_ERR_DATA, "%s: /class_names: name %d is longer than %d bytes", path, i, MAX_NAME);
-            else
-                names[i] = ls_arena_printf(arena, "%.*s", (int)length, text ? text : "");
-        }
-        hid_t space = H5Dget_space(set);
-        if (s->variable) H5Dvlen_reclaim(type, space, H5P_DEFAULT, raw);
-        H5Sclose(space);
-    }
-    H5Tclose(type);
-    free(raw);
-    info->class_names = names;
-    return status;
-}
-
-static ls_status read_names(const char *path, hid_t file, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info)
-{
-    hid_t       set;
-    ls_h5_shape s;
-    int64_t     offset;
-    char        type[32], dims[128];
-    LS_TRY(ls__h5_dataset(path, file, "class_names", false, &set, &s));
-    if (set < 0) {
-        info->class_names = ls__class_names(arena, info->classes);
-        return LS_OK;
-    }
-    ls_status status = LS_OK;
-    if (s.type != H5T_STRING || s.rank != 1 || s.count != info->classes || s.size > MAX_NAME)
-        status = LS_FAIL(LS_ERR_DATA, "%s: /class_names: expected %d strings of at most %d bytes, found %s, %s", path,
-                         info->classes, MAX_NAME, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
-    else if ((status = ls__h5_storage(path, set, "class_names", &s, file_bytes, &offset)) == LS_OK)
-        status = copy_names(path, file, set, &s, arena, info);
-    H5Dclose(set);
-    return status;
-}
-
 /* `n` labels from `first` on, checked, as int32. */
 static ls_status read_labels_at(const char *path, hid_t set, hid_t space, int64_t first, int64_t n, int classes,
                                 int32_t *labels)
@@ -205,7 +152,7 @@ static ls_status read_headers(shard_file *f, int64_t file_bytes, ls_arena *arena
     int64_t pixels = f->offset >= 0 ? s.count : 0;
     LS_TRY(ls__h5_check_heaps(f->path, f->fd, file_bytes, pixels ? f->offset : file_bytes, pixels));
     LS_TRY(read_attributes(f->path, f->file, arena, info, f->checksum));
-    LS_TRY(read_names(f->path, f->file, file_bytes, arena, info));
+    LS_TRY(ls__class_names_read(f->path, f->file, file_bytes, arena, &info->class_names, &info->classes));
     LS_TRY(read_labels(f->path, f->file, file_bytes, info->count, info->classes, labels));
     f->count = info->count;
     return LS_OK;

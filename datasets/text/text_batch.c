@@ -10,12 +10,13 @@
  * for.)  o is a function of seed and epoch, the order of windows that of the sampler; so a batch is a function of
  * (seed, epoch, place), and nothing is stored.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "core/base/philox.h"
 #include "datasets/files/dataset.h"
 
-enum { TOKENS, TARGET };
+enum { TOKENS, TARGET, COLUMNS };
 
 int64_t ls__text_windows(const ls_dataset_info *info, bool in_order)
 {
@@ -68,20 +69,24 @@ ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t 
 
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 
-static size_t row_bytes(const ls_dataset_info *info, int column)
+static int columns(const ls_dataset_info *info, ls_column *column)
 {
-    (void)column;
-    return (size_t)info->context * sizeof(int32_t);
+    ls_column window = {.type = LS_I32, .rank = 1, .dim = {info->context}};
+    column[TOKENS] = column[TARGET] = window;
+    snprintf(column[TOKENS].name, sizeof window.name, "tokens");
+    snprintf(column[TARGET].name, sizeof window.name, "target");
+    column[TARGET].role = LS_COLUMN_TARGET;
+    return COLUMNS;
 }
 
-/* A window and its successor. */
-static size_t own_bytes(const ls_dataset_info *info) { return ((size_t)info->context + 1) * sizeof(int32_t); }
+/* A window and the token after it. */
+static size_t workspace_bytes(const ls_dataset_info *info) { return ((size_t)info->context + 1) * sizeof(int32_t); }
 
-static ls_status row(ls_dataset *d, void *own, const ls_order *o, int64_t epoch, int64_t at, void *const *row)
+static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row)
 {
     const ls_dataset_info *info  = &d->info;
-    int32_t               *both  = own;
-    size_t                 bytes = row_bytes(info, TOKENS);
+    int32_t               *both  = workspace;
+    size_t                 bytes = (size_t)info->context * sizeof(int32_t);
     int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, ls__text_windows(info, false), at);
     LS_TRY(d->tokens(d, ls__text_window_offset(info, o, epoch) + i * info->context, info->context + 1, both));
     memcpy(row[TOKENS], both, bytes);
@@ -90,9 +95,8 @@ static ls_status row(ls_dataset *d, void *own, const ls_order *o, int64_t epoch,
 }
 
 const ls_kind ls__kind_text = {
-    .name      = "text",
-    .column    = {[TOKENS] = "tokens", [TARGET] = "target"},
-    .row_bytes = row_bytes,
-    .own_bytes = own_bytes,
-    .row       = row,
+    .name            = "text",
+    .columns         = columns,
+    .workspace_bytes = workspace_bytes,
+    .row             = row,
 };

@@ -176,6 +176,24 @@ static void pixels_are_normalised_per_channel(void **state)
     ls_dataset_free(d);
 }
 
+static void columns_describe_the_batch(void **state)
+{
+    ls_dataset     *d    = fake_new(10);
+    ls_dataset_info info = ls_dataset_info_of(d);
+    assert_int_equal(info.columns, 2);
+    assert_string_equal(info.column[0].name, "image");
+    assert_int_equal(info.column[0].type, LS_F32);
+    assert_int_equal(info.column[0].role, LS_COLUMN_INPUT);
+    assert_int_equal(info.column[0].rank, 3);
+    assert_int_equal(info.column[0].dim[0], 2);
+    assert_int_equal(info.column[0].dim[2], 3);
+    assert_string_equal(info.column[1].name, "label");
+    assert_int_equal(info.column[1].type, LS_I32);
+    assert_int_equal(info.column[1].role, LS_COLUMN_TARGET);
+    assert_int_equal(info.column[1].rank, 0);
+    ls_dataset_free(d);
+}
+
 /* What was read before the broken sample is handed out; then comes the message, in the caller's thread. */
 static void errors_of_the_thread_reach_the_caller(void **state)
 {
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(resumes_in_the_middle_of_an_epoch),
         cmocka_unit_test(in_order_is_in_order),
         cmocka_unit_test(pixels_are_normalised_per_channel),
+        cmocka_unit_test(columns_describe_the_batch),
         cmocka_unit_test(errors_of_the_thread_reach_the_caller),
         cmocka_unit_test(nothing_is_allocated_once_it_runs),
         cmocka_unit_test(bad_options_are_errors),
