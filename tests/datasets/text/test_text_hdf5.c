@@ -245,7 +245,7 @@ static void damaged(void **state)
     assert_ok(write_split("valid", N, 66, 1));
     assert_fails(ls_dataset_open(&d, folder, "test"), LS_ERR_DATA, "splits found: train, valid");
     assert_ok(ls_dataset_open(&d, folder, "valid"));
-    assert_fails(ls_dataset_read(d, 0, NULL, NULL), LS_ERR_USAGE, "is text");
+    assert_fails(ls_dataset_read(d, 0, NULL, NULL), LS_ERR_USAGE, "expected a dataset of images");
     assert_fails(ls_dataset_tokens(d, N - 1, 2, NULL), LS_ERR_USAGE, "there are no tokens");
     assert_fails(ls_dataset_documents(d, -1, 1, NULL), LS_ERR_USAGE, "there are no documents");
     ls_dataset_free(d);
