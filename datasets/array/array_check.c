@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "datasets/array/array.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
 
 enum { NAMES = 512 };
 #define MAX_CHUNK_BYTES ((int64_t)256 << 20)

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "datasets/array/array.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
 
 enum { HELD_OUT_PART = 10 };
 

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "datasets/array/array.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
+#include "core/io/hdf5_heap.h"
 
 enum { LABELS_PER_READ = 4096 };
 

@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "datasets/files/dataset_files.h"
-#include "datasets/files/hdf5.h"
+#include "core/io/hdf5.h"
+#include "core/io/hdf5_heap.h"
 
 enum { MAX_NAME = 256 };
 
