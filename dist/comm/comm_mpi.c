@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "dist/comm/comm.h"
+#include "dist/comm/launcher.h"
 #include "dist/health/mpi_start_guard.h"
 
 enum { TAG = 77 }; /* and on, one for each channel */
@@ -243,6 +244,7 @@ static ls_status connect(mpi_comm *c, bool started)
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     LS_TRY_MPI(&c->base, MPI_Comm_rank(MPI_COMM_WORLD, &rank));
     LS_TRY_MPI(&c->base, MPI_Comm_size(MPI_COMM_WORLD, &size));
+    LS_TRY(ls__launcher_check(size));
     LS_TRY_MPI(&c->base, MPI_Comm_dup(MPI_COMM_WORLD, &c->world));
     LS_TRY_MPI(&c->base, MPI_Comm_set_errhandler(c->world, MPI_ERRORS_RETURN));
     c->started = started;
@@ -259,6 +261,7 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
     MPI_Initialized(&is_started);
     MPI_Finalized(&is_finished);
     LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
+    if (!is_started) LS_TRY(ls__launcher_check(0));
     if (!is_started) LS_TRY(ls__mpi_start_guard_memory());
     mpi_comm *c = calloc(1, sizeof *c);
     LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");

@@ -24,6 +24,7 @@
 #include "core/base/flight_recorder.h"
 #include "core/base/status.h"
 #include "dist/comm/heartbeat.h"
+#include "dist/comm/launcher.h"
 
 /* A launcher ends a job within this time of a rank's end. */
 enum { TICK_MS = 200, LAUNCHER_S = 3, TURN_MS = 1200, TURNS = 4, MOST = 1024, PACE_MS = 10 };
@@ -50,27 +51,13 @@ static struct {
 
 /* ---- what the launcher says -------------------------------------------------------------------------------------- */
 
-static const char *const rank_names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+static int own_rank(void) { return ls__launcher().rank; }
 
-enum { NAMES = sizeof rank_names / sizeof *rank_names };
-
-static int number_of(const char *name, int none)
+/* Returns the number of ranks on this host, `fallback` if the launcher does not announce it. */
+static int local_ranks(int fallback)
 {
-    const char *text = getenv(name);
-    return text && isdigit((unsigned char)*text) ? atoi(text) : none;
-}
-
-static int own_rank(void)
-{
-    for (int i = 0; i < NAMES; i++)
-        if (number_of(rank_names[i], -1) >= 0) return number_of(rank_names[i], -1);
-    return -1;
-}
-
-static int ranks_of_job(void)
-{
-    int n = number_of("OMPI_COMM_WORLD_SIZE", 0);
-    return n ? n : number_of("PMI_SIZE", number_of("SLURM_NTASKS", 1));
+    const int n = ls__launcher().local_size;
+    return n ? n : fallback;
 }
 
 ls_status ls__mpi_start_guard_memory(void)
@@ -79,7 +66,7 @@ ls_status ls__mpi_start_guard_memory(void)
         NEED_MB      = 288,
         NEED_RANK_MB = 4
     }; /* Open MPI 4.1: libraries, a thread or two, and what each rank of a host shows the others */
-    const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * number_of("OMPI_COMM_WORLD_LOCAL_SIZE", 1)) << 20;
+    const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * local_ranks(1)) << 20;
     struct rlimit limit;
     char          host[LS_HOST_NAME] = "";
     void         *room               = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -114,13 +101,7 @@ static int rank_of(int process)
     char        path[64];
     snprintf(path, sizeof path, "/proc/%d/environ", process);
     ssize_t n = read_file(text, sizeof text, path);
-    for (int i = 0; i < NAMES && n > 0; i++) {
-        size_t length = strlen(rank_names[i]);
-        for (const char *p = text; p < text + n; p += strlen(p) + 1)
-            if (!strncmp(p, rank_names[i], length) && p[length] == '=' && isdigit((unsigned char)p[length + 1]))
-                return atoi(p + length + 1);
-    }
-    return -1;
+    return ls__launcher_rank_in(text, n > 0 ? (size_t)n : 0);
 }
 
 static void meet(int process)
@@ -187,7 +168,7 @@ static void say(char *line, size_t room, how is, const sibling *it, double s)
 {
     char host[LS_HOST_NAME] = "", name[64] = "", path[64];
     gethostname(host, sizeof host - 1);
-    const int here = start.siblings + 1, placed = number_of("OMPI_COMM_WORLD_LOCAL_SIZE", here);
+    const int here = start.siblings + 1, placed = local_ranks(here);
     if (is == HERE && here < placed) {
         snprintf(line, room,
                  "MPI has not started after %.0f s: of the %d ranks of %s %d %s not there (any more)" LS_HINT
@@ -289,7 +270,7 @@ void ls__mpi_start_guard_begin(void)
     sigset_t           all, before;
     pthread_condattr_t monotonic;
     const char        *asked = getenv("LOCKSTEP_START_S");
-    if (start.depth++ || ranks_of_job() < 2) return;
+    if (start.depth++ || ls__launcher().size < 2) return;
     start.limit_s = asked && *asked ? atof(asked) : LS_MPI_START_S;
     if (start.limit_s <= 0) return;
     start.over     = false;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dist/comm/launcher.h"
 #include "dist/dist.h"
 #include "launch/commands/command_table.h"
 #include "launch/recipe/recipe.h"
@@ -26,12 +27,6 @@ void ls_error_print(ls_status status)
     const char *asked = getenv("LOCKSTEP_TRACE");
     if (trace_wanted || (asked && !strcmp(asked, "1"))) fputs(ls_error_trace(), stderr);
     fflush(stderr);
-}
-
-static int launched(const char *name, int fallback)
-{
-    const char *text = getenv(name);
-    return text && *text ? atoi(text) : fallback;
 }
 
 /* ---- finding a command ------------------------------------------------------------------------------------------- */
@@ -130,6 +125,8 @@ static void help_program(void)
         "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
         "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it "
         "likes\n"
+        "  LOCKSTEP_END                        end of the job, Unix seconds: the run stops with a checkpoint before; "
+        "default: from Slurm\n"
         "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
         "\nExit codes\n  ");
 #define X(name, code, text) printf("%d %s%s", code, text, code == 75 ? "\n" : "; ");
@@ -278,12 +275,16 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-/* Under mpirun, an error in one rank's command line reaches the ranks whose own is right: they wait in their first
- * ls_comm_agree. */
+/* Under a launcher, sends an error in this rank's command line to the other ranks, because the command line may be
+ * right on some of them: these wait in their first ls_comm_agree. */
 static ls_status agree_on(ls_status status)
 {
-    ls_comm *comm;
-    if (launched("OMPI_COMM_WORLD_SIZE", 1) < 2 || ls_comm_mpi(&comm, NULL, NULL) != LS_OK) return status;
+    const ls_launcher l = ls__launcher();
+    char              message[4096];
+    ls_comm          *comm;
+    if (l.size < 2 || !l.wired) return status;
+    snprintf(message, sizeof message, "%s", ls_error_message());
+    if (ls_comm_mpi(&comm, NULL, NULL) != LS_OK) return ls_error_set(status, message, "");
     status = ls_comm_agree(comm, status);
     ls_comm_free(comm);
     return status;
@@ -330,7 +331,7 @@ int ls_command_line_main(int argc, char **argv)
         status = agree_on(status);
     else
         status = c->run(n, words);
-    if (status != LS_OK && launched("OMPI_COMM_WORLD_RANK", 0) == 0) ls_error_print(status);
+    if (status != LS_OK && ls__launcher_is_root()) ls_error_print(status);
     if (fflush(stdout) != 0 && status == LS_OK) {
         status = LS_FAIL(LS_ERR_ENV, "could not write the output" LS_HINT "is there space left?");
         ls_error_print(status);

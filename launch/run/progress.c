@@ -12,15 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- where are we? ----------------------------------------------------------------------------------------------- */
+#include "dist/comm/launcher.h"
 
-bool ls_under_mpirun(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (getenv(names[i])) return true;
-    return false;
-}
+/* ---- where are we? ----------------------------------------------------------------------------------------------- */
 
 double ls_now(void)
 {
@@ -31,8 +25,10 @@ double ls_now(void)
 
 bool ls_on_terminal(int *width)
 {
-    int fd = STDERR_FILENO, opened = -1;
-    if (ls_under_mpirun()) {
+    const ls_launcher_kind kind = ls__launcher().kind;
+    int                    fd = STDERR_FILENO, opened = -1;
+    /* srun gives a rank its own terminal with --pty, else a pipe. */
+    if (kind != LS_LAUNCHER_NONE && kind != LS_LAUNCHER_SRUN) {
         char path[64];
         snprintf(path, sizeof path, "/proc/%ld/fd/2", (long)getppid());
         fd = opened = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);

@@ -51,8 +51,6 @@ void ls_bar_close(ls_bar *b);
 bool ls_on_terminal(int *width);
 /* Whether to colour: a terminal, and neither NO_COLOR nor TERM=dumb. */
 bool ls_use_color(void);
-/* Whether an MPI launcher started this process. */
-bool ls_under_mpirun(void);
 /* Seconds of a clock that never goes back. */
 double ls_now(void);
 

@@ -15,6 +15,7 @@
 #include <xxhash.h>
 
 #include "core/graph/graph.h"
+#include "dist/comm/launcher.h"
 #include "dist/health/mpi_start_guard.h"
 #include "launch/commands/cmd_data.h"
 #include "launch/run/pretrained.h"
@@ -39,7 +40,26 @@ typedef struct seat {
     cpu_set_t cores;
 } seat;
 
-/* Cores of the host that its ranks may use, divided by these ranks; never more than this rank may use itself. */
+/* Prints how to give the ranks of the root rank's host all of its cores, if they use only `used` cores. */
+static void hint_at_cores(const ls_launcher *l, int ranks, int used)
+{
+    const int   online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const char *many   = ranks == 1 ? "" : "s";
+    if (used >= online) return;
+    if (l->kind == LS_LAUNCHER_SRUN && !l->cores_set && online / ranks > 1)
+        fprintf(stderr,
+                "lockstep: srun gives the %d rank%s of this host %d of its %d cores" LS_HINT
+                "srun --cpus-per-task=%d uses them all\n",
+                ranks, many, used, online, online / ranks);
+    if (l->kind == LS_LAUNCHER_OPEN_MPI)
+        fprintf(stderr,
+                "lockstep: mpirun gives the %d rank%s of this host %d of its %d cores" LS_HINT
+                "mpirun --bind-to none gives them all\n",
+                ranks, many, used, online);
+}
+
+/* Sets the number of threads of this rank: the cores of the host that its ranks may use, divided by these ranks, but
+ * no more than this rank may use and no more than the scheduler grants to it. */
 static ls_status choose_threads(ls_run *j)
 {
     seat mine = {{0}};
@@ -60,22 +80,25 @@ static ls_status choose_threads(ls_run *j)
         CPU_OR(&together, &together, &all[r].cores);
         here++;
     }
-    int most = CPU_COUNT(&mine.cores), share = CPU_COUNT(&together) / here, online = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    j->threads = share < 1 ? 1 : share < most ? share : most;
+    const ls_launcher l    = ls__launcher();
+    const int         most = CPU_COUNT(&mine.cores), share = CPU_COUNT(&together) / here;
+    j->threads = share < most ? share : most;
+    if (l.cores && l.cores < j->threads) j->threads = l.cores;
+    if (j->threads < 1) j->threads = 1;
     omp_set_num_threads(j->threads);
-    if (j->first && ls_under_mpirun() && CPU_COUNT(&together) < online)
-        fprintf(stderr,
-                "lockstep: the launcher gives the %d rank%s of this host %d of its %d cores; `mpirun --bind-to none` "
-                "gives them all\n",
-                here, here == 1 ? "" : "s", CPU_COUNT(&together), online);
+    if (j->first) hint_at_cores(&l, here, l.kind == LS_LAUNCHER_SRUN ? here * j->threads : CPU_COUNT(&together));
     return LS_OK;
 }
 
 /* Until there is a watchdog, dist/health/mpi_start_guard.c watches. */
 static ls_status meet(ls_run *j, ls_args *args, int argc, char **argv)
 {
-    ls_status status = ls_under_mpirun() ? ls_comm_mpi(&j->comm, NULL, NULL) : ls_comm_self(&j->comm);
-    if (status != LS_OK) ls_error_print(status); /* the other ranks will never hear of it */
+    const ls_launcher l = ls__launcher();
+    LS_TRY(ls__launcher_check(0));
+    const bool alone  = l.kind == LS_LAUNCHER_NONE || !l.wired;
+    ls_status  status = alone ? ls_comm_self(&j->comm) : ls_comm_mpi(&j->comm, NULL, NULL);
+    /* Without MPI this rank's own error reaches no other rank, so that each rank prints it. */
+    if (status != LS_OK && !ls__launcher_check_failed()) ls_error_print(status);
     LS_TRY(status);
     j->rank  = ls_comm_rank(j->comm);
     j->ranks = ls_comm_size(j->comm);
