@@ -1,68 +1,74 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Signals and ends of time: see launch/run/stop_signals.h. */
+ * Signal handlers and deadlines that end a run early with a checkpoint. */
 #include "launch/run/stop_signals.h"
 
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
+#include "dist/comm/launcher.h"
 #include "launch/run/progress.h"
 
-/* Slurm asks processes to end at that time, and kills them 30 seconds later: this much before it, all is to be done. */
-enum { SLURM_MARGIN_S = 10 };
+/* Seconds between the end of the run and the end of the job.  Slurm sends SIGTERM at the end of the job and SIGKILL
+ * 30 seconds later. */
+enum { JOB_END_MARGIN_S = 10 };
 
 static volatile sig_atomic_t signal_caught;
-static double                hours_end = INFINITY, slurm_end = INFINITY; /* as ls_now() counts */
+static double                hours_end = INFINITY, job_end = INFINITY; /* on the clock of ls_now() */
 
 static void catch_signal(int number)
 {
-    if (number == SIGINT) signal(SIGINT, SIG_DFL); /* who asks twice does not want to wait */
+    if (number == SIGINT) signal(SIGINT, SIG_DFL); /* a second Ctrl-C ends the process without a checkpoint */
     signal_caught = number;
 }
 
-static double slurm_seconds_left(int speaks)
+/* Returns the seconds until the scheduler ends the job; INFINITY: unknown. */
+static double job_seconds_left(void)
 {
-    const char *text = getenv("SLURM_JOB_END_TIME");
-    char       *end;
-    if (!text || !*text) return INFINITY;
-    double at = strtod(text, &end), left = at - (double)time(NULL);
-    if (!*end && left > 0) return left;
-    if (speaks)
+    double      end;
+    const char *source;
+    if (ls__launcher_job_end(&end, &source) != LS_OK) {
         fprintf(stderr,
-                "lockstep: warning: SLURM_JOB_END_TIME is '%s', expected a time to come in seconds since 1970; the end "
-                "of the job is not known\n",
-                text);
+                "lockstep: warning: %s; the run does not stop before the end of the job" LS_HINT
+                "LOCKSTEP_END=SECONDS sets it, in seconds since 1970\n",
+                ls_error_message());
+        return INFINITY;
+    }
+    if (end <= 0) return INFINITY;
+    const double left = end - (double)time(NULL);
+    if (left > 0) return left;
+    fprintf(stderr, "lockstep: warning: %s: expected a time in the future, found %.0f, which is %.0f s ago; ignored\n",
+            source, end, -left);
     return INFINITY;
 }
 
-void ls_stop_signals_install(double max_hours, int speaks)
+void ls_stop_signals_install(double max_hours, bool is_root)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1};
     struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
     signal_caught              = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
     hours_end = max_hours > 0 ? ls_now() + 3600 * max_hours : INFINITY;
-    slurm_end = ls_now() + slurm_seconds_left(speaks);
+    job_end   = is_root ? ls_now() + job_seconds_left() : INFINITY;
 }
 
-static ls_stop_reason why_of(int signal_number)
+static ls_stop_reason reason_of(int signal_number)
 {
     return signal_number == SIGTERM ? LS_STOP_TERM : signal_number == SIGINT ? LS_STOP_INT : LS_STOP_USR1;
 }
 
 ls_stop_reason ls_stop_requested(double need_s)
 {
-    double ready = ls_now() + need_s;
-    if (signal_caught) return why_of(signal_caught);
+    const double ready = ls_now() + need_s;
+    if (signal_caught) return reason_of(signal_caught);
     if (ready >= hours_end) return LS_STOP_HOURS;
-    return ready + SLURM_MARGIN_S >= slurm_end ? LS_STOP_SLURM : LS_STOP_NONE;
+    return ready + JOB_END_MARGIN_S >= job_end ? LS_STOP_JOB_END : LS_STOP_NONE;
 }
 
-const char *ls_stop_reason_text(ls_stop_reason why)
+const char *ls_stop_reason_text(ls_stop_reason reason)
 {
-    static const char *const texts[LS_STOPS] = {"nobody",  "SIGTERM",         "SIGINT",
-                                                "SIGUSR1", "train.max_hours", "the end of the Slurm job"};
-    return texts[why];
+    static const char *const texts[LS_STOPS] = {"none",    "SIGTERM",         "SIGINT",
+                                                "SIGUSR1", "train.max_hours", "the end of the job"};
+    return texts[reason];
 }

@@ -118,9 +118,13 @@ static void stops_before_its_time_is_over(void **state)
     assert_int_equal(run(LONG "--max-hours soon"), 2);
     assert_int_equal(run(LONG "--max-hours -1"), 2);
     assert_int_equal(run(LONG "--fresh", .before = "export SLURM_JOB_END_TIME=$(($(date +%s) + 13));"), 75);
-    must_have_stopped("stopped by the end of the Slurm job after step");
+    must_have_stopped("stopped by the end of the job after step");
     assert_int_equal(run(LONG "--fresh train.max_steps=3", .before = "export SLURM_JOB_END_TIME=12:00;"), 0);
-    HAS(text_of("err"), "SLURM_JOB_END_TIME is '12:00'");
+    HAS(text_of("err"), "SLURM_JOB_END_TIME: expected a time in seconds since 1970, found '12:00'");
+    assert_int_equal(run(LONG "--fresh", .before = "export LOCKSTEP_END=$(($(date +%s) + 13));"), 75);
+    must_have_stopped("stopped by the end of the job after step");
+    assert_int_equal(run(LONG "--fresh train.max_steps=3", .before = "export LOCKSTEP_END=1000000000;"), 0);
+    HAS(text_of("err"), "LOCKSTEP_END: expected a time in the future, found 1000000000");
 }
 
 static void the_second_interrupt_ends_it(void **state)
