@@ -249,14 +249,12 @@ static void account(training *t, double seconds, double samples)
 static ls_status compare_ranks(training *t)
 {
     ls_run *j = &t->job;
-    double  spread;
     char    text[2048];
     if (j->ranks == 1) return LS_OK;
     LS_TRY(ls_run_rank_times(j, &t->mark, t->paces));
     if (!j->first) return LS_OK;
     keep(t, ls_rank_times_write(t->events, t->paces, j->ranks, t->at.step, t->at.epoch + 1));
-    ls_straggler_find(t->paces, j->ranks, &spread);
-    if (spread <= LS_STRAGGLER_SPREAD) return LS_OK;
+    if (!ls_straggler_matters(t->paces, j->ranks)) return LS_OK;
     ls_straggler_print(t->paces, j->ranks, t->at.epoch + 1, text, sizeof text);
     ls_bar_say(&t->bar, "%s", text);
     return LS_OK;
