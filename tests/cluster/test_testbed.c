@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 300
- * The test bed: hosts that know nothing of each other but over the network; the same bits on them as on one; nothing is
- * left behind. */
+ * The test bed of cluster/testbed: hosts that are joined by their network alone, equal bits on one host and on several,
+ * exit codes and signals, and nothing left behind. */
 #define RUN "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=1 log.every=1 "
 #define STEPS 11
 #include <time.h>
 
 #include "tests/launch/train_runs.h"
 
-static const char *missing; /* why there is no test bed here; NULL: there is */
+static const char *missing; /* why the test bed cannot be made on this machine; NULL: it can */
 
 static int bed(const char *arguments)
 {
@@ -23,11 +23,11 @@ static int prepare(void **state)
     int code = set_up(state);
     if (bed("--check") != 4) return code;
     missing = text_of("err");
-    print_message("no test bed here: %s", missing);
+    print_message("skipped: %s", missing);
     return code;
 }
 
-static void hosts_are_apart(void **state)
+static void hosts_are_separate(void **state)
 {
     if (missing) skip();
     assert_int_equal(bed("--hosts 3 --ranks 2 -- sh -c 'echo $(hostname) $(cat /proc/sys/kernel/hostname) $(ip -br "
@@ -49,13 +49,13 @@ static void the_same_bits_as_on_one_host(void **state)
     make_reference();
     assert_int_equal(bed("--hosts 4 --rate 1gbit -- $P " RUN "run.dir=hosts"), 0);
     must_be_like_reference("hosts", "4 hosts");
-    assert_non_null(strstr(text_of("err"), "sums between hosts: buckets of 0.25 MiB, ")); /* it has no more gradients */
+    assert_non_null(strstr(text_of("err"), "sums between hosts: buckets of 0.25 MiB, ")); /* all gradients of LeNet-5 */
     assert_non_null(strstr(text_of("hosts/metrics.jsonl"), "\"bucket_bytes\":262144"));
     assert_int_equal(bed("--hosts 2 --ranks 2 --rate 1gbit -- $P " RUN "run.dir=both"), 0);
     must_be_like_reference("both", "2 hosts of 2 ranks");
 }
 
-static void a_gpt_too(void **state)
+static void the_same_bits_of_a_gpt(void **state)
 {
     if (missing) skip();
     FILE *text = fopen("text.txt", "w"), *recipe = fopen("gpt.yaml", "w");
@@ -78,25 +78,25 @@ static void a_gpt_too(void **state)
     free(hosts);
 }
 
-/* Exit codes, signals, the switch. */
-static void it_ends_as_its_command_does(void **state)
+/* Exit codes, signals, a host that is switched off, a link that is cut. */
+static void the_exit_code_is_that_of_the_command(void **state)
 {
     if (missing) skip();
     assert_int_equal(bed("--hosts 1 --head -- sh -c 'exit 7'"), 7);
     assert_int_equal(bed("--hosts 2 --head -- sh -c '$TESTBED_AGENT node2 hostname; $TESTBED_AGENT node3 hostname'"),
                      255);
     assert_string_equal(text_of("out"), "node2\n");
-    assert_non_null(strstr(text_of("err"), "there is no host 'node3'"));
+    assert_non_null(strstr(text_of("err"), "agent: node3: no such host"));
     assert_int_equal(
         bed("--hosts 1 --head -- sh -c 'trap \"exit 75\" USR1; touch ready; while :; do sleep 0.1; done' & b=$!; "
             "while [ ! -e ready ]; do sleep 0.1; done; kill -USR1 $b; wait $b"),
         75);
-    /* A host that is switched off takes its processes with it, and no others. */
+    /* Switching a host off kills its processes and no others. */
     assert_int_equal(bed("--hosts 2 --off 2@0.5 --head -- sh -c '$TESTBED_AGENT node2 sleep 30; echo $?; "
                          "$TESTBED_AGENT node1 echo there'"),
                      0);
     assert_string_equal(text_of("out"), "137\nthere\n");
-    /* Without a cable there is no way to it. */
+    /* A cut link is down on the head node as well. */
     assert_int_equal(bed("--hosts 2 --cut 1@0.5 --head -- sh -c 'ip link show port1; sleep 1.5; ip link show port1; ip "
                          "link show port2'"),
                      0);
@@ -105,14 +105,14 @@ static void it_ends_as_its_command_does(void **state)
     assert_int_equal(count_of(text_of("out"), "state UP"), 2);
 }
 
-/* A cable that is cut: the run ends with a line that names the host, and so does what was typed, mpirun too. */
-static void a_cable_is_cut(void **state)
+/* After a cut link the run ends with one error that names the host, and mpirun ends as well. */
+static void a_link_is_cut(void **state)
 {
     static const struct {
-        const char *cut, *says;
+        const char *cut, *message;
     } rows[] = {{"--cut 2@5", "lockstep: error: no word from node2 (rank 1) for 3."},
                 {"--cut 1@5", "lockstep: error: no word from node1 (rank 0) for 3."}};
-    enum { DEADLINE_S = 3, END_S = 1, MPIRUN_S = 8, LATE_S = 10 }; /* the last one on a machine that has other work */
+    enum { DEADLINE_S = 3, END_S = 1, MPIRUN_S = 8, LATE_S = 10 }; /* LATE_S: a busy machine */
     if (missing) skip();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char line[256];
@@ -122,16 +122,17 @@ static void a_cable_is_cut(void **state)
         time_t    began = time(NULL);
         const int code  = bed(line);
         const int took  = (int)(time(NULL) - began);
-        if (code != 4 || count_of(text_of("err"), "lockstep: error:") != 1 || !strstr(text_of("err"), rows[i].says))
-            fail_msg("%s: exit code %d, expected 4 and one error: %s\n%s", rows[i].cut, code, rows[i].says,
+        if (code != 4 || count_of(text_of("err"), "lockstep: error:") != 1 || !strstr(text_of("err"), rows[i].message))
+            fail_msg("%s: exit code %d, expected 4 and one error: %s\n%s", rows[i].cut, code, rows[i].message,
                      text_of("err"));
-        print_message("  %s: over after %d s\n", rows[i].cut, took);
+        print_message("  %s: ended after %d s\n", rows[i].cut, took);
         if (took > 5 + DEADLINE_S + END_S + MPIRUN_S + LATE_S)
-            fail_msg("%s: it took %d s\n%s", rows[i].cut, took, text_of("err"));
+            fail_msg("%s: ended after %d s, expected at most %d s\n%s", rows[i].cut, took,
+                     5 + DEADLINE_S + END_S + MPIRUN_S + LATE_S, text_of("err"));
     }
 }
 
-/* However it ends: by itself, with its command at work, killed. */
+/* Killing the script leaves no process and no network interface. */
 static void nothing_is_left(void **state)
 {
     if (missing) skip();
@@ -149,19 +150,19 @@ static void nothing_is_left(void **state)
 static void wrong_command_lines(void **state)
 {
     static const struct {
-        const char *line, *says;
+        const char *line, *message;
     } wrong[] = {{"--hosts 0 -- true", "--hosts: expected a whole number from 1 to 64, found '0'"},
                  {"--hosts two -- true", "found 'two'"},
-                 {"--rate fast -- true", "--rate: expected something like 1gbit"},
-                 {"--latency 5 -- true", "--latency: expected something like 50us"},
-                 {"--cut 3@1 -- true", "there is no host 3, with --hosts 2"},
+                 {"--rate fast -- true", "--rate: expected a rate as in 1gbit"},
+                 {"--latency 5 -- true", "--latency: expected a time as in 50us"},
+                 {"--cut 3@1 -- true", "--cut: expected a host from 1 to 2, found 3"},
                  {"--off 1 -- true", "--off: expected HOST@SECONDS"},
                  {"--hosts", "--hosts: expected a value"},
                  {"--speed 3 -- true", "unknown option '--speed'"},
                  {"--hosts 2", "expected -- and a command"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_int_equal(bed(wrong[i].line), 2);
-        if (!strstr(text_of("err"), wrong[i].says)) fail_msg("%s: %s", wrong[i].line, text_of("err"));
+        if (!strstr(text_of("err"), wrong[i].message)) fail_msg("%s: %s", wrong[i].line, text_of("err"));
     }
     assert_int_equal(bed("--help"), 0);
     assert_non_null(strstr(text_of("out"), "usage: cluster/testbed"));
@@ -170,9 +171,9 @@ static void wrong_command_lines(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(hosts_are_apart),    cmocka_unit_test(the_same_bits_as_on_one_host),
-        cmocka_unit_test(a_gpt_too),          cmocka_unit_test(it_ends_as_its_command_does),
-        cmocka_unit_test(a_cable_is_cut),     cmocka_unit_test(nothing_is_left),
+        cmocka_unit_test(hosts_are_separate),     cmocka_unit_test(the_same_bits_as_on_one_host),
+        cmocka_unit_test(the_same_bits_of_a_gpt), cmocka_unit_test(the_exit_code_is_that_of_the_command),
+        cmocka_unit_test(a_link_is_cut),          cmocka_unit_test(nothing_is_left),
         cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }
