@@ -20,35 +20,78 @@ LS_PUBLIC_BEGIN
 
 typedef struct ls_comm ls_comm;
 
-ls_status ls_comm_self(ls_comm **comm); /* one rank, no MPI */
-/* Starts MPI (threads: funneled) unless the program already did. */
-ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv);
-void      ls_comm_free(ls_comm *comm);
+/* One rank, without MPI. */
+ls_status ls_comm_self(ls_comm **comm);
 
-/* Ranks as threads of this process, for trying what is hard to try otherwise: many ranks, slow links, faults.  Calls
- * body(comm, context) once for each rank, each in its own thread (with the caller's threads divided by the ranks), and
- * returns when all have returned: LS_OK, or the first cause.  status (NULL: not wanted): what each rank returned.
+/* The ranks that mpirun or srun has started.  Starts MPI (thread level at least MPI_THREAD_FUNNELED) unless the program
+ * has done so.  Then
+ * - all ranks agree on the lowest instruction-set level among them, so that mixed hosts compute equal bits;
+ * - unless OMP_NUM_THREADS is set, each rank takes its part of the cores of its host (omp_set_num_threads);
+ * - a watchdog thread starts, see ls_comm_watchdog.
+ * Collective.  On error *comm is NULL, or the communicator when all ranks return this same error. */
+ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv);
+
+/* Stops the watchdog and frees the communicator; finalizes MPI if ls_comm_mpi has started it.  Collective unless an
+ * earlier call has failed.  NULL is allowed. */
+void ls_comm_free(ls_comm *comm);
+
+/* The watchdog of a communicator, a thread of each rank that calls neither MPI nor CUDA.  When a rank hangs, is stopped,
+ * is killed, or calls other collectives than the rest, one watchdog prints one line on stderr that names the rank, the
+ * instruction and the step, every rank writes FOLDER/crash-rankN.txt, and all processes end with exit code LS_ERR_ENV
+ * (LS_ERR_FAILED for collectives that differ).
+ *
+ *     LS_TRY(ls_comm_watchdog(comm, &(ls_watchdog_settings){.floor_s = 30, .folder = "logs"}));
+ *
+ * ls_comm_mpi starts it with the default settings; for a communicator of one rank this call starts it.  Not
+ * collective, but give all ranks the same settings. */
+typedef struct ls_watchdog_settings {
+    bool        off;           /* true: no diagnosis; the flight recorder stays on                               */
+    double      floor_s;       /* shortest deadline of an instruction, seconds; 0: default 60                    */
+    const char *folder;        /* of crash files, created when needed; NULL: no crash files                      */
+    bool        progress_line; /* true: erase the current line of the terminal before the diagnosis is printed   */
+} ls_watchdog_settings;
+ls_status ls_comm_watchdog(ls_comm *comm, const ls_watchdog_settings *settings);
+
+/* Returns true on the rank that prints the error with which a program ends: rank 0 for an error that all ranks share,
+ * without a communicator (NULL) every rank, because its error is its own; false for LS_OK.  When the communicator has failed on this rank only, its
+ * watchdog prints the error with the rank's name and ends all processes; this call then does not return. */
+bool ls_comm_prints_error(ls_comm *comm, ls_status status);
+
+/* The cores of this host. */
+typedef struct ls_comm_cores {
+    int ranks;   /* ranks on this host                                     */
+    int allowed; /* cores that these ranks may use, all together           */
+    int online;  /* cores of the host                                      */
+    int threads; /* threads of this rank                                   */
+} ls_comm_cores;
+/* Divides the cores that the ranks of this host may use among them, and sets the number of OpenMP threads of this rank
+ * unless OMP_NUM_THREADS is set.  ls_comm_mpi calls it.  Collective. */
+ls_status ls_comm_divide_cores(ls_comm *comm, ls_comm_cores *cores);
+
+/* Ranks as threads of this process, for tests with many ranks, slow links and faults.  Calls body(comm, context) once
+ * for each rank, each in its own thread, and divides the threads of the caller among the ranks.  Returns when all ranks
+ * have returned: LS_OK, or the first error in order of cause.  status[r] (NULL: not wanted): result of rank r.
  *
  *     ls_threads_fault fault = {.rank = 2, .call = 17, .kind = LS_THREADS_FAULT_DIE};
- *     status = ls_comm_threads_run(4, &(ls_threads_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1}, train,
- * &job, NULL); */
+ *     status = ls_comm_threads_run(4, &(ls_threads_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1},
+ *                                  train, &job, NULL); */
 typedef enum ls_threads_fault_kind {
-    LS_THREADS_FAULT_DIE,  /* the call returns LS_ERR_ENV, and the rank is gone for all others */
-    LS_THREADS_FAULT_DELAY /* the call begins `seconds` later                                  */
+    LS_THREADS_FAULT_DIE,  /* the call returns LS_ERR_ENV, and the rank counts as ended for all others */
+    LS_THREADS_FAULT_DELAY /* the call begins `seconds` later                                          */
 } ls_threads_fault_kind;
 
 typedef struct ls_threads_fault {
     int                   rank;
-    int64_t               call; /* of a function of the communicator, counted from 0 */
+    int64_t               call; /* index of the rank's call of a communicator function, from 0 */
     ls_threads_fault_kind kind;
     double                seconds;
 } ls_threads_fault;
 
 typedef struct ls_threads_options {
-    double                  latency_s;   /* of every message                            */
-    double                  bytes_per_s; /* of what a rank sends, at most; 0: no limit  */
+    double                  latency_s;   /* of each message                                     */
+    double                  bytes_per_s; /* send bandwidth of a rank; 0: unlimited              */
     int                     faults;
-    const ls_threads_fault *fault;
+    const ls_threads_fault *fault; /* [faults]                                                  */
 } ls_threads_options;
 
 ls_status ls_comm_threads_run(int ranks, const ls_threads_options                   *options,
@@ -56,20 +99,20 @@ ls_status ls_comm_threads_run(int ranks, const ls_threads_options               
 
 int         ls_comm_rank(const ls_comm *comm);
 int         ls_comm_size(const ls_comm *comm);
-int         ls_comm_local_size(const ls_comm *comm); /* ranks on this host */
-const char *ls_comm_name(const ls_comm *comm);       /* "self", "mpi"      */
+int         ls_comm_local_size(const ls_comm *comm); /* ranks on this host             */
+const char *ls_comm_name(const ls_comm *comm);       /* "self", "mpi", "threads"       */
 
 ls_status ls_comm_barrier(ls_comm *comm);
 ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root);
-/* `bytes` from every rank, in rank order, to every rank. */
+/* Gathers `bytes` bytes from every rank, in rank order, on every rank. */
 ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes);
 
-/* Every rank gives its own status; all return LS_OK, or all return the status of the lowest rank that failed, with that
- * rank's message.  This is how an error on one rank (a missing file, say) stops all of them, without a hang. */
-ls_status ls_comm_agree(ls_comm *comm, ls_status mine);
+/* Agrees on errors: returns LS_OK on all ranks, or on all ranks the status and message of the lowest rank that failed.
+ * With it an error on one rank (a missing file) stops all ranks without a hang. */
+ls_status ls_comm_agree(ls_comm *comm, ls_status own);
 
-/* Checks that every rank passed the same text for each of `n` names (version, recipe hash, instruction set, ...); when
- * not, every rank returns LS_ERR_ENV with a table of who has what. */
+/* Checks that every rank passes the same value for each of `n` names (version, recipe hash, ...).  On a difference every
+ * rank returns LS_ERR_ENV with a table of the values that differ. */
 ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const char *const *values);
 
 /* ---- the trainer ------------------------------------------------------------------------------------------------- */

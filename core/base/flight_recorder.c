@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Each record says its number last and loses it first, so that a reader who finds the same number before and after a
- * copy has a whole one.  Durations are counted in bins of a quarter of a power of two: a quantile then is one pass over
- * 192 numbers, at most 25 % too high. */
+ * The flight recorder, a seqlock per record: a writer clears the number of a record before it writes and sets it
+ * afterwards, so a reader that finds the same number before and after a copy has a consistent copy.  Durations are
+ * counted in four bins per power of two, so a quantile is one pass over 192 counts and at most 25 % too high. */
 #include "core/base/flight_recorder.h"
 
 #include <string.h>
 #include <time.h>
 
-static const char *const names[] = {
+static const char *const phase_names[] = {
 #define X(name, text) text,
     LS_PHASE_LIST(X)
 #undef X
 };
 
-const char *ls__phase_name(uint32_t phase) { return phase < LS_PHASES ? names[phase] : "?"; }
+const char *ls__phase_name(uint32_t phase) { return phase < LS_PHASES ? phase_names[phase] : "?"; }
 
 int64_t ls__flight_now(void)
 {
@@ -25,6 +25,7 @@ int64_t ls__flight_now(void)
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 
+/* Mixes a value into a hash. */
 static uint64_t mix(uint64_t h, uint64_t by)
 {
     h = (h ^ by) * 0x9E3779B97F4A7C15u;
@@ -38,7 +39,8 @@ static void copy_name(char to[LS_FLIGHT_NAME], const char *name)
     to[n] = 0;
 }
 
-static uint64_t note_call(ls_flight_log *log, const ls_flight_note *note)
+/* Records a collective; returns its number. */
+static uint64_t record_call(ls_flight_log *log, const ls_flight_note *note)
 {
     uint64_t        number = atomic_load_explicit(&log->calls, memory_order_relaxed) + 1;
     ls_flight_call *c      = &log->call[number % LS_FLIGHT_CALLS];
@@ -55,7 +57,7 @@ static uint64_t note_call(ls_flight_log *log, const ls_flight_note *note)
     return number;
 }
 
-/* The record that is open, if the ring still has it. */
+/* Returns the innermost open record; NULL when there is none, or the ring has dropped it. */
 static ls_flight_record *open_record(ls_flight_log *log)
 {
     uint64_t          number = atomic_load_explicit(&log->open, memory_order_relaxed);
@@ -70,8 +72,8 @@ void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now)
     const ls_flight_record *outer  = open_record(log);
     uint64_t                number = atomic_load_explicit(&log->records, memory_order_relaxed) + 1;
     ls_flight_record       *r      = &log->record[number % LS_FLIGHT_RECORDS];
-    /* What a collective is made of is its own business: only the whole is compared between ranks. */
-    bool calls = ls__phase_waits(note->phase) && !note->apart && !(outer && ls__phase_waits(outer->phase));
+    /* Only the outermost waiting record counts as a collective: its parts differ from rank to rank. */
+    bool is_collective = ls__phase_waits(note->phase) && !note->apart && !(outer && ls__phase_waits(outer->phase));
     if (note->step) atomic_store_explicit(&log->step, note->step, memory_order_relaxed);
     atomic_store_explicit(&r->number, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_release);
@@ -79,7 +81,7 @@ void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now)
     r->end_ns = r->inner_ns = 0;
     r->outer                = atomic_load_explicit(&log->open, memory_order_relaxed);
     r->step                 = atomic_load_explicit(&log->step, memory_order_relaxed);
-    r->call                 = calls ? note_call(log, note) : 0;
+    r->call                 = is_collective ? record_call(log, note) : 0;
     r->count                = note->count;
     r->micro                = note->micro;
     r->instr                = note->instr;
@@ -91,6 +93,7 @@ void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now)
     if (f->begun) f->begun(f->context, r);
 }
 
+/* Bin of a duration in the histogram. */
 static int bin_of(int64_t ns)
 {
     if (ns < 4) return 0;
@@ -104,25 +107,25 @@ void ls__flight_end_at(ls_flight *f, int64_t now)
     if (!f) return;
     ls_flight_log    *log = f->log;
     ls_flight_record *r   = open_record(log);
-    if (!r) { /* a part of it filled the whole ring */
+    if (!r) { /* the parts of the record have filled the ring and replaced it */
         atomic_store_explicit(&log->idle_ns, now, memory_order_relaxed);
         atomic_store_explicit(&log->open, 0, memory_order_release);
         return;
     }
-    int64_t           took  = now - r->begin_ns;
-    uint64_t          back  = r->outer;
-    ls_flight_record *outer = &log->record[back % LS_FLIGHT_RECORDS];
-    r->end_ns               = now;
+    int64_t           took         = now - r->begin_ns;
+    uint64_t          outer_number = r->outer;
+    ls_flight_record *outer        = &log->record[outer_number % LS_FLIGHT_RECORDS];
+    r->end_ns                      = now;
     atomic_fetch_add_explicit(&log->spent_ns[r->phase], took - r->inner_ns, memory_order_relaxed);
     atomic_fetch_add_explicit(&log->bin[r->phase][bin_of(took - r->inner_ns)], 1, memory_order_relaxed);
-    if (back && atomic_load_explicit(&outer->number, memory_order_relaxed) == back) {
+    if (outer_number && atomic_load_explicit(&outer->number, memory_order_relaxed) == outer_number) {
         outer->inner_ns += took;
         outer->resumed_ns = now;
     } else {
-        back = 0;
+        outer_number = 0;
         atomic_store_explicit(&log->idle_ns, now, memory_order_relaxed);
     }
-    atomic_store_explicit(&log->open, back, memory_order_release);
+    atomic_store_explicit(&log->open, outer_number, memory_order_release);
 }
 
 void ls__flight_travelled(ls_flight *f, const ls_flight_travel *travel)
@@ -160,7 +163,7 @@ bool ls__flight_call(const ls_flight_log *log, uint64_t number, ls_flight_call *
 
 bool ls__flight_read(const ls_flight_log *log, ls_flight_state *state)
 {
-    enum { TRIES = 8, DEEP = 16 };
+    enum { TRIES = 8, MAX_DEPTH = 16 };
     for (int i = 0; i < TRIES; i++) {
         uint64_t open = atomic_load_explicit(&log->open, memory_order_acquire);
         memset(state, 0, sizeof *state);
@@ -173,7 +176,7 @@ bool ls__flight_read(const ls_flight_log *log, ls_flight_state *state)
             if (!ls__flight_record(log, open, &state->in)) continue;
             state->since_ns = state->in.resumed_ns;
             state->whole    = state->in;
-            for (int d = 0; d < DEEP && state->whole.outer; d++)
+            for (int d = 0; d < MAX_DEPTH && state->whole.outer; d++)
                 if (!ls__flight_record(log, state->whole.outer, &state->whole)) break;
         }
         if (atomic_load_explicit(&log->open, memory_order_acquire) == open) return true;

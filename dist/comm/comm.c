@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The public functions of communicators: a check, a trace, a call of the table.  And the two that are made of the
- * others and need no table: agree and same. */
+ * The public collectives: each checks its arguments, prints a trace, and calls the table of the communicator.
+ * ls_comm_agree and ls_comm_same are built from the other collectives. */
 #include "dist/comm/comm.h"
 
 #include <stdarg.h>
@@ -20,19 +20,10 @@ void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size
     comm->traced      = trace && strstr(trace, "comm");
 }
 
-void ls_comm_free(ls_comm *comm)
-{
-    if (!comm) return;
-    if (comm->table->free)
-        comm->table->free(comm);
-    else
-        free(comm);
-}
-
 ls_flow *ls__flow_take(ls_comm *comm, size_t bytes)
 {
     ls_flow *f = comm->flows;
-    while (f && f->goes) f = f->next;
+    while (f && f->active) f = f->next;
     if (f || !(f = calloc(1, bytes))) return f;
     f->next     = comm->flows;
     comm->flows = f;
@@ -75,14 +66,14 @@ static ls_status check_usable(const ls_comm *comm)
     return LS_OK;
 }
 
-static void begin(const ls_comm *comm, const char *what, size_t bytes, bool apart)
+static void record_begin(const ls_comm *comm, const char *what, size_t bytes)
 {
-    ls__flight_begin(comm->flight,
-                     &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes, .apart = apart});
+    ls__flight_begin(comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = what, .count = bytes});
 }
 
-/* After a failure inside a collective nobody knows which ranks took part: the communicator is of no more use. */
-static ls_status mark(ls_comm *comm, ls_status status)
+/* Ends the record of a collective.  After a failure inside a collective it is unknown which ranks took part, so the
+ * communicator is marked broken. */
+static ls_status record_end(ls_comm *comm, ls_status status)
 {
     if (status != LS_OK) comm->broken = true;
     ls__flight_end(comm->flight);
@@ -93,20 +84,20 @@ ls_status ls_comm_barrier(ls_comm *comm)
 {
     LS_TRY(check_usable(comm));
     TRACE(comm, 0, -1);
-    begin(comm, "barrier", 0, false);
-    LS_TRY(mark(comm, comm->table->barrier(comm)));
+    record_begin(comm, "barrier", 0);
+    LS_TRY(record_end(comm, comm->table->barrier(comm)));
     return LS_OK;
 }
 
 ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root)
 {
     LS_TRY(check_usable(comm));
-    LS_CHECK(root >= 0 && root < comm->size, LS_ERR_FAILED, "bcast: expected a root from 0 to %d, found %d",
-             comm->size - 1, root);
+    LS_CHECK(root >= 0 && root < comm->size, LS_ERR_FAILED, "bcast: root: expected 0 to %d, found %d", comm->size - 1,
+             root);
     TRACE(comm, bytes, root);
     if (!bytes) return LS_OK;
-    begin(comm, "broadcast", bytes, false);
-    LS_TRY(mark(comm, comm->table->bcast(comm, data, bytes, root)));
+    record_begin(comm, "broadcast", bytes);
+    LS_TRY(record_end(comm, comm->table->bcast(comm, data, bytes, root)));
     return LS_OK;
 }
 
@@ -114,16 +105,16 @@ ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size
 {
     LS_TRY(check_usable(comm));
     LS_CHECK(bytes <= SIZE_MAX / (size_t)comm->size, LS_ERR_FAILED,
-             "allgather: %zu bytes of %d ranks are more than an address space", bytes, comm->size);
+             "allgather: %zu bytes from each of %d ranks exceed the address space", bytes, comm->size);
     TRACE(comm, bytes, -1);
     if (!bytes) return LS_OK;
-    begin(comm, "all-gather", bytes, false);
-    LS_TRY(mark(comm, comm->table->allgather(comm, send, receive, bytes)));
+    record_begin(comm, "all-gather", bytes);
+    LS_TRY(record_end(comm, comm->table->allgather(comm, send, receive, bytes)));
     return LS_OK;
 }
 
-/* After a failure no message of this rank is of use: their buffers may go away. */
-static ls_status give_up(ls_comm *comm, ls_status status)
+/* After a failure: marks the communicator broken and cancels all messages, because their buffers may go away. */
+static ls_status cancel_on_error(ls_comm *comm, ls_status status)
 {
     if (status == LS_OK) return LS_OK;
     comm->broken = true;
@@ -139,12 +130,12 @@ ls_status ls__comm_start(ls_comm *comm, int channel, int sends, const ls_transfe
     for (int i = 0; i < sends + receives; i++) {
         const ls_transfer *t = i < sends ? &send[i] : &receive[i - sends];
         LS_CHECK(t->rank >= 0 && t->rank < comm->size && t->rank != comm->rank, LS_ERR_FAILED,
-                 "exchange: rank %d of %d has a message %s rank %d", comm->rank, comm->size, i < sends ? "to" : "from",
-                 t->rank);
+                 "exchange: rank %d of %d: expected another valid rank as peer, found a message %s rank %d", comm->rank,
+                 comm->size, i < sends ? "to" : "from", t->rank);
         if (i < sends) floats += t->count;
     }
     TRACE(comm, floats * sizeof(float), -1);
-    LS_TRY(give_up(comm, comm->table->start(comm, channel, sends, send, receives, receive, flow)));
+    LS_TRY(cancel_on_error(comm, comm->table->start(comm, channel, sends, send, receives, receive, flow)));
     return LS_OK;
 }
 
@@ -152,7 +143,7 @@ ls_status ls__comm_test(ls_comm *comm, ls_flow **flow)
 {
     if (!*flow) return LS_OK;
     LS_TRY(check_usable(comm));
-    LS_TRY(give_up(comm, comm->table->test(comm, flow)));
+    LS_TRY(cancel_on_error(comm, comm->table->test(comm, flow)));
     return LS_OK;
 }
 
@@ -176,7 +167,8 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
     ls_flow  *flow   = NULL;
     ls_status status = LS_OK;
     LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, sends, send, receives, receive, &flow));
-    begin(comm, "exchange", 0, true); /* how much differs from rank to rank */
+    /* `apart`: message counts and sizes differ between ranks, so the watchdog must not compare them. */
+    ls__flight_begin(comm->flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "exchange", .apart = true});
     while (status == LS_OK && flow) {
         status = ls__comm_test(comm, &flow);
         if (flow) ls__comm_idle(comm);
@@ -188,22 +180,23 @@ ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, i
 
 /* ---- agree ------------------------------------------------------------------------------------------------------- */
 
-typedef struct report {
+/* The error of the lowest rank that failed, sent to all ranks. */
+typedef struct failure {
     int  status;
-    int  failed;                                            /* how many ranks */
-    char message[MESSAGE_BYTES - 32], trace[MESSAGE_BYTES]; /* room for "rank 1023: " */
-} report;
+    char message[MESSAGE_BYTES - 32]; /* leaves room for the prefix "rank 1023: " */
+    char trace[MESSAGE_BYTES];
+} failure;
 
-ls_status ls_comm_agree(ls_comm *comm, ls_status mine)
+ls_status ls_comm_agree(ls_comm *comm, ls_status own)
 {
-    if (comm->size == 1) return mine;
-    if (mine != LS_OK && comm->broken) return mine; /* it can't be told to anybody */
-    int  status = mine, first = -1, failed = 0;
+    if (comm->size == 1) return own;
+    if (own != LS_OK && comm->broken) return own; /* a broken communicator cannot carry the error to other ranks */
+    int  status = own, first = -1, failed = 0;
     int  few[64];
     int *all = few;
     if (comm->size > (int)(sizeof few / sizeof *few) && !(all = malloc(sizeof *all * (size_t)comm->size))) {
         comm->broken = true;
-        return LS_FAIL(LS_ERR_ENV, "no memory for the status of %d ranks", comm->size);
+        return LS_FAIL(LS_ERR_ENV, "ls_comm_agree: no memory for the status of %d ranks", comm->size);
     }
     ls_status gathered = ls_comm_allgather(comm, &status, all, sizeof status);
     for (int r = 0; gathered == LS_OK && r < comm->size; r++) {
@@ -215,14 +208,14 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine)
     LS_TRY(gathered);
     if (first < 0) return LS_OK;
 
-    report text = {.status = status, .failed = failed};
+    failure text = {.status = status};
     if (comm->rank == first) {
         snprintf(text.message, sizeof text.message, "%s", ls_error_message());
         snprintf(text.trace, sizeof text.trace, "%s", ls_error_trace());
     }
     LS_TRY(ls_comm_bcast(comm, &text, sizeof text, first));
     if (failed == comm->size) return ls_error_set((ls_status)text.status, text.message, text.trace);
-    /* On some ranks only: then which one is part of the message. */
+    /* The error occurred on some ranks only, so the message names the rank. */
     char   message[MESSAGE_BYTES];
     size_t used = (size_t)snprintf(message, sizeof message, "rank %d: ", first);
     snprintf(message + used, sizeof message - used, "%s", text.message);
@@ -231,7 +224,7 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status mine)
 
 /* ---- same -------------------------------------------------------------------------------------------------------- */
 
-/* Value `i` of n in a run of texts that end with 0. */
+/* Returns text `i` of a sequence of texts, each terminated by 0. */
 static const char *text_at(const char *texts, int i)
 {
     while (i-- > 0) texts += strlen(texts) + 1;
@@ -249,8 +242,9 @@ static void append(char *out, size_t *used, const char *format, ...)
     if (*used >= MESSAGE_BYTES) *used = MESSAGE_BYTES - 1;
 }
 
-/* Columns: the names on which ranks differ.  Rows: rank 0 and the ranks that differ from it. */
-static ls_status print_table(const ls_comm *comm, int n, const char *const *names, const char *all, size_t bytes)
+/* Fails with a table of the values that differ.  Columns: names with different values.  Rows: rank 0 and the ranks
+ * that differ from it. */
+static ls_status fail_with_table(const ls_comm *comm, int n, const char *const *names, const char *all, size_t bytes)
 {
     char   text[MESSAGE_BYTES], cell[CELL + 1];
     size_t used = 0;
@@ -266,23 +260,23 @@ static ls_status print_table(const ls_comm *comm, int n, const char *const *name
     }
     append(text, &used, ":\n  %5s", "rank");
     for (int c = 0; c < columns; c++) append(text, &used, "  %-*.*s", CELL, CELL, names[column[c]]);
-    int rows = 0, unlike = 0;
+    int rows = 0, different = 0;
     for (int r = 0; r < comm->size; r++) {
-        const char *its     = all + bytes * (size_t)r;
-        bool        differs = memcmp(its, all, bytes) != 0;
-        unlike += differs;
+        const char *values  = all + bytes * (size_t)r;
+        bool        differs = memcmp(values, all, bytes) != 0;
+        different += differs;
         if (r > 0 && !differs) continue;
         if (rows++ >= MAX_ROWS) continue;
         append(text, &used, "\n  %5d", r);
         for (int c = 0; c < columns; c++) {
-            const char *value = text_at(its, column[c]);
+            const char *value = text_at(values, column[c]);
             size_t      keep  = strlen(value) > CELL ? CELL - 3 : CELL;
             snprintf(cell, sizeof cell, "%.*s%s", (int)keep, value, keep < CELL ? "..." : "");
             append(text, &used, "  %-*s", CELL, cell);
         }
     }
     if (rows > MAX_ROWS) append(text, &used, "\n  and %d more ranks", rows - MAX_ROWS);
-    append(text, &used, "\n  %d of %d ranks differ from rank 0", unlike, comm->size);
+    append(text, &used, "\n  %d of %d ranks differ from rank 0", different, comm->size);
     return LS_FAIL(LS_ERR_ENV,
                    "%s" LS_HINT "start every rank with the same program, the same recipe and the same overrides", text);
 }
@@ -290,16 +284,16 @@ static ls_status print_table(const ls_comm *comm, int n, const char *const *name
 ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const char *const *values)
 {
     if (comm->size == 1) return LS_OK;
-    int64_t mine[2] = {n, 0}, most = 0;
-    for (int i = 0; i < n; i++) mine[1] += (int64_t)strlen(values[i]) + 1;
+    int64_t own[2] = {n, 0}, longest = 0; /* own: number of values, bytes of their texts */
+    for (int i = 0; i < n; i++) own[1] += (int64_t)strlen(values[i]) + 1;
     ls_arena *arena;
     LS_TRY(ls_comm_agree(comm, ls_arena_new(&arena, "ls_comm_same")));
 
     ls_status status;
-    int64_t  *sizes = ls_arena_alloc(arena, sizeof mine * (size_t)comm->size);
-    LS_TRY_GOTO(status, ls_comm_allgather(comm, mine, sizes, sizeof mine), done);
+    int64_t  *sizes = ls_arena_alloc(arena, sizeof own * (size_t)comm->size);
+    LS_TRY_GOTO(status, ls_comm_allgather(comm, own, sizes, sizeof own), done);
     for (int r = 0; r < comm->size; r++) {
-        if (sizes[2 * r + 1] > most) most = sizes[2 * r + 1];
+        if (sizes[2 * r + 1] > longest) longest = sizes[2 * r + 1];
         if (sizes[2 * r] != n)
             LS_TRY_GOTO(status,
                         LS_FAIL(LS_ERR_ENV,
@@ -308,13 +302,13 @@ ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const cha
                                 comm->rank, n, r, (int)sizes[2 * r]),
                         done);
     }
-    char *texts = ls_arena_alloc(arena, (size_t)most), *at = texts;
-    char *all = ls_arena_alloc(arena, (size_t)most * (size_t)comm->size);
+    char *texts = ls_arena_alloc(arena, (size_t)longest), *at = texts;
+    char *all = ls_arena_alloc(arena, (size_t)longest * (size_t)comm->size);
     for (int i = 0; i < n; i++) at = stpcpy(at, values[i]) + 1;
-    LS_TRY_GOTO(status, ls_comm_allgather(comm, texts, all, (size_t)most), done);
+    LS_TRY_GOTO(status, ls_comm_allgather(comm, texts, all, (size_t)longest), done);
     for (int r = 1; r < comm->size; r++)
-        if (memcmp(all, all + (size_t)most * (size_t)r, (size_t)most) != 0) {
-            status = print_table(comm, n, names, all, (size_t)most);
+        if (memcmp(all, all + (size_t)longest * (size_t)r, (size_t)longest) != 0) {
+            status = fail_with_table(comm, n, names, all, (size_t)longest);
             goto done;
         }
 done:

@@ -1,45 +1,47 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The communicator `mirror`: see dist/comm/costmodel.h. */
+ * The communicator `costmodel`: computes the time of messages instead of sending them, see dist/comm/costmodel.h. */
 #include "dist/comm/costmodel.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAYLOAD (1448.0 / 1538.0) /* of a full frame on the wire */
+#define PAYLOAD (1448.0 / 1538.0) /* share of the bytes on the wire */
 
 typedef struct flow {
     ls_flow base;
-    double  done_at;
+    double  done_at; /* simulated time of completion, seconds */
 } flow;
 
-typedef struct mirror {
+typedef struct model {
     ls_comm base;
     ls_link link;
-    double  waited, bytes;
-    double  tokens, filled_at; /* of the link's bucket, and when it had them */
-    int64_t messages;
-} mirror;
+    double  waited;               /* simulated waiting time, seconds                                 */
+    double  tokens, refreshed_at; /* of the token bucket: bytes, and the time at which it had them   */
+    double  bytes;                /* sent                                                            */
+    int64_t messages;             /* sent                                                            */
+} model;
 
-#define MIRROR_OF(comm) ((mirror *)(comm))
+#define MODEL_OF(comm) ((model *)(comm))
 
-static double now(const ls_comm *comm) { return 1e-9 * (double)ls__flight_now() + ((const mirror *)comm)->waited; }
+/* Simulated time: the clock plus the waiting that was computed instead of done. */
+static double now(const ls_comm *comm) { return 1e-9 * (double)ls__flight_now() + ((const model *)comm)->waited; }
 
-/* The bucket is as full as the time since the last message allows, and may go below empty: that is what must be waited
- * for. */
-static double link_time(mirror *m, double bytes)
+/* Time that the link needs for `bytes`, after the tokens of its bucket.  The bucket refills with the rate of the link up
+ * to burst_bytes; below zero, the missing tokens are the waiting time. */
+static double link_time(model *m, double bytes)
 {
-    const double rate = m->link.bytes_per_s * PAYLOAD, here = now(&m->base);
+    const double rate = m->link.bytes_per_s * PAYLOAD, time = now(&m->base);
     if (m->link.bytes_per_s <= 0) return 0;
-    m->tokens    = fmin(m->link.burst_bytes, m->tokens + (here - m->filled_at) * rate) - bytes;
-    m->filled_at = here;
+    m->tokens       = fmin(m->link.burst_bytes, m->tokens + (time - m->refreshed_at) * rate) - bytes;
+    m->refreshed_at = time;
     return m->tokens < 0 ? -m->tokens / rate : 0;
 }
 
-/* When messages that are sent and received from now on are there; to send them takes the processor's time. */
-static double there_at(ls_comm *comm, int sends, double out, double in)
+/* Counts messages that start at this time, and returns the time at which they are complete. */
+static double completion_of(ls_comm *comm, int sends, double out, double in)
 {
-    mirror *m = MIRROR_OF(comm);
+    model *m = MODEL_OF(comm);
     m->waited += sends * m->link.message_s;
     m->bytes += out;
     m->messages += sends;
@@ -47,18 +49,18 @@ static double there_at(ls_comm *comm, int sends, double out, double in)
     return now(comm) + m->link.latency_s + takes;
 }
 
-static void wait_until(mirror *m, double when)
+static void wait_until(model *m, double when)
 {
-    double here = now(&m->base);
-    if (when > here) m->waited += when - here;
+    double time = now(&m->base);
+    if (when > time) m->waited += when - time;
 }
 
 static void wait_for(ls_comm *comm, int sends, double out, double in)
 {
-    wait_until(MIRROR_OF(comm), there_at(comm, sends, out, in));
+    wait_until(MODEL_OF(comm), completion_of(comm, sends, out, in));
 }
 
-/* Along a tree: so many times to a neighbour. */
+/* Depth of a binary tree over the ranks. */
 static int hops(const ls_comm *comm)
 {
     int n = 0;
@@ -101,27 +103,27 @@ static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer 
     if (sent + received == 0) return LS_OK;
     flow *f = (flow *)ls__flow_take(comm, sizeof *f);
     LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
-    f->base.goes = true;
-    f->done_at   = there_at(comm, messages, sent, received);
-    *out         = &f->base;
+    f->base.active = true;
+    f->done_at     = completion_of(comm, messages, sent, received);
+    *out           = &f->base;
     return LS_OK;
 }
 
-static ls_status test(ls_comm *comm, ls_flow **its)
+static ls_status test(ls_comm *comm, ls_flow **out)
 {
-    if (now(comm) < ((flow *)*its)->done_at) return LS_OK;
-    (*its)->goes = false;
-    *its         = NULL;
+    if (now(comm) < ((flow *)*out)->done_at) return LS_OK;
+    (*out)->active = false;
+    *out           = NULL;
     return LS_OK;
 }
 
-/* Nothing happens before the first of the flows is there. */
+/* Advances the simulated time to the first completion. */
 static void idle(ls_comm *comm)
 {
     const flow *first = NULL;
     for (const ls_flow *f = comm->flows; f; f = f->next)
-        if (f->goes && (!first || ((const flow *)f)->done_at < first->done_at)) first = (const flow *)f;
-    if (first) wait_until(MIRROR_OF(comm), first->done_at);
+        if (f->active && (!first || ((const flow *)f)->done_at < first->done_at)) first = (const flow *)f;
+    if (first) wait_until(MODEL_OF(comm), first->done_at);
 }
 
 static void release(ls_comm *comm)
@@ -130,7 +132,7 @@ static void release(ls_comm *comm)
     free(comm);
 }
 
-static const ls_comm_table table = {.name      = "mirror",
+static const ls_comm_table table = {.name      = "costmodel",
                                     .barrier   = barrier,
                                     .bcast     = bcast,
                                     .allgather = allgather,
@@ -142,18 +144,18 @@ static const ls_comm_table table = {.name      = "mirror",
 
 ls_status ls__comm_costmodel(ls_comm **comm, int rank, int size, const ls_link *link)
 {
-    mirror *m = malloc(sizeof *m);
+    model *m = malloc(sizeof *m);
     LS_CHECK(m, LS_ERR_ENV, "no memory for a communicator");
-    *m = (mirror){.link = link ? *link : (ls_link){0}};
+    *m = (model){.link = link ? *link : (ls_link){0}};
     ls__comm_init(&m->base, &table, rank, size);
     *comm = &m->base;
     return LS_OK;
 }
 
-double ls__costmodel_waited(const ls_comm *comm) { return MIRROR_OF(comm)->waited; }
+double ls__costmodel_waited(const ls_comm *comm) { return MODEL_OF(comm)->waited; }
 
 void ls__costmodel_sent(const ls_comm *comm, double *bytes, int64_t *messages)
 {
-    *bytes    = MIRROR_OF(comm)->bytes;
-    *messages = MIRROR_OF(comm)->messages;
+    *bytes    = MODEL_OF(comm)->bytes;
+    *messages = MODEL_OF(comm)->messages;
 }

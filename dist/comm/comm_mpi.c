@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The communicator over MPI.  Works on a duplicate of MPI_COMM_WORLD, so that its messages never meet those of a
- * program that uses MPI besides.  Errors come back as codes (MPI_ERRORS_RETURN) and become messages.  Counts of MPI are
- * ints: whatever is larger goes in pieces.
+ * The communicator over MPI.  It works on a duplicate of MPI_COMM_WORLD, so that its messages never match those of a
+ * program that uses MPI as well.  MPI reports errors as codes (MPI_ERRORS_RETURN), which become messages.  MPI counts
+ * are ints, so longer messages are cut into pieces.
  *
- * After an error (broken) nothing collective is called any more, MPI_Finalize neither: it waits for all ranks, and they
- * may be waiting for this one.  A process that ends without it makes mpirun and srun end the others.
+ * After an error the communicator is broken and no collective is called any more, MPI_Finalize included: it waits for
+ * all ranks, and they may be waiting for this one.  When a process ends without MPI_Finalize, mpirun and srun end the
+ * other ranks.
  */
 #include <mpi.h>
 #include <sched.h>
@@ -16,16 +17,15 @@
 
 #include "dist/comm/comm.h"
 #include "dist/comm/launcher.h"
-#include "dist/health/mpi_start_guard.h"
 
-enum { TAG = 77 }; /* and on, one for each channel */
+enum { TAG = 77 }; /* tag of the first channel; the others follow */
 
-/* Over TCP, Open MPI asks for leave to send what is longer than a limit (64 KiB), and the answer queues up behind all
- * that goes the other way: two ranks that send to each other would take turns, at half the link's rate.  So between
- * hosts messages go in pieces below a limit that is raised to them; receives are there before, and no piece needs a
- * buffer. */
+/* Over TCP, Open MPI sends a message above its eager limit (64 KiB) only after the receiver has acknowledged a request.
+ * The acknowledgement queues behind the traffic in the other direction, so two ranks that send to each other alternate,
+ * each at half the rate of the link.  Between hosts messages are therefore cut into pieces below a raised eager limit.
+ * Receives are posted first, so that no piece needs a buffer inside MPI. */
 #define TCP_PIECE ((size_t)1 << 20)
-#define TCP_LIMIT "1052672" /* a piece and 4 KiB for headers */
+#define TCP_LIMIT "1052672" /* bytes: one piece and 4 KiB for headers */
 
 typedef struct flow {
     ls_flow      base;
@@ -36,9 +36,9 @@ typedef struct flow {
 typedef struct mpi_comm {
     ls_comm  base;
     MPI_Comm world;
-    bool     started; /* MPI was started here, and so ends here */
-    size_t   piece;
-    int      idles; /* in a row: nothing has arrived          */
+    bool     started; /* this communicator started MPI and finalizes it                 */
+    size_t   piece;   /* largest piece of a message, bytes                              */
+    int      idles;   /* calls of idle since the last completed flow                    */
 } mpi_comm;
 
 #define MPI_OF(comm) ((mpi_comm *)(comm))
@@ -98,17 +98,17 @@ static size_t count_pieces(const mpi_comm *c, int n, const ls_transfer *t)
     return pieces;
 }
 
-/* One that is free, with room for so many requests. */
+/* Returns a free flow with room for `need` requests. */
 static ls_status take_flow(mpi_comm *c, size_t need, flow **out)
 {
     enum { ROOM = 64 };
-    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "%zu messages at once", need);
+    LS_CHECK(need <= 1 << 24, LS_ERR_FAILED, "exchange: expected at most 2^24 messages at once, found %zu", need);
     flow *f = (flow *)ls__flow_take(&c->base, sizeof *f);
-    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+    LS_CHECK(f, LS_ERR_ENV, "exchange: no memory for messages");
     if (need > (size_t)f->room || !f->room) {
         size_t       room    = need > ROOM ? need : ROOM;
         MPI_Request *request = realloc(f->request, room * sizeof *request);
-        LS_CHECK(request, LS_ERR_ENV, "no memory for %zu messages", need);
+        LS_CHECK(request, LS_ERR_ENV, "exchange: no memory for %zu messages", need);
         f->request = request;
         f->room    = (int)room;
     }
@@ -117,13 +117,14 @@ static ls_status take_flow(mpi_comm *c, size_t need, flow **out)
     return LS_OK;
 }
 
-static ls_status post(ls_comm *comm, flow *f, const ls_transfer *t, int tag, bool in)
+/* Posts the sends or receives of one message, piece by piece. */
+static ls_status post(ls_comm *comm, flow *f, const ls_transfer *t, int tag, bool receives)
 {
     mpi_comm    *c      = MPI_OF(comm);
     const size_t floats = c->piece / sizeof(float);
     for (size_t at = 0; at < t->count; at += floats) {
         int n = (int)(t->count - at < floats ? t->count - at : floats);
-        if (in)
+        if (receives)
             LS_TRY_MPI(comm, MPI_Irecv(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
         else
             LS_TRY_MPI(comm, MPI_Isend(t->data + at, n, MPI_FLOAT, t->rank, tag, c->world, &f->request[f->posted]));
@@ -139,28 +140,27 @@ static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer 
     flow     *f = NULL;
     *out        = NULL;
     LS_TRY(take_flow(c, count_pieces(c, sends, send) + count_pieces(c, receives, receive), &f));
-    f->base.goes = true;
-    *out         = &f->base;
-    /* Receives first: what arrives then needs no buffer of MPI's. */
+    f->base.active = true;
+    *out           = &f->base;
+    /* Posted receives let MPI write arriving data to its final place, without a buffer. */
     for (int i = 0; i < receives; i++) LS_TRY(post(comm, f, &receive[i], TAG + channel, true));
     for (int i = 0; i < sends; i++) LS_TRY(post(comm, f, &send[i], TAG + channel, false));
     return LS_OK;
 }
 
-static ls_status test(ls_comm *comm, ls_flow **its)
+static ls_status test(ls_comm *comm, ls_flow **out)
 {
-    flow *f    = (flow *)*its;
-    int   over = 0;
-    LS_TRY_MPI(comm, MPI_Testall(f->posted, f->request, &over, MPI_STATUSES_IGNORE));
-    if (!over) return LS_OK;
-    f->base.goes        = false;
-    *its                = NULL;
+    flow *f        = (flow *)*out;
+    int   complete = 0;
+    LS_TRY_MPI(comm, MPI_Testall(f->posted, f->request, &complete, MPI_STATUSES_IGNORE));
+    if (!complete) return LS_OK;
+    f->base.active      = false;
+    *out                = NULL;
     MPI_OF(comm)->idles = 0;
     return LS_OK;
 }
 
-/* Others may need the core more than who waits: it first lets them have it, then sleeps, but for a core of its own that
- * is seldom long. */
+/* Gives the core to other ranks while this one only waits: yields first, then sleeps 20 us at a time. */
 static void idle(ls_comm *comm)
 {
     enum { YIELDS = 500, NAP_NS = 20000 };
@@ -170,32 +170,33 @@ static void idle(ls_comm *comm)
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
-/* What has not been received is taken back; what was sent is MPI's, and goes with it. */
+/* Cancels the messages that have not completed. */
 static void drop(ls_comm *comm)
 {
-    for (ls_flow *its = comm->flows; its; its = its->next) {
-        flow *f = (flow *)its;
-        for (int i = 0; its->goes && i < f->posted; i++)
+    for (ls_flow *each = comm->flows; each; each = each->next) {
+        flow *f = (flow *)each;
+        for (int i = 0; each->active && i < f->posted; i++)
             if (f->request[i] != MPI_REQUEST_NULL && MPI_Cancel(&f->request[i]) == MPI_SUCCESS)
                 MPI_Request_free(&f->request[i]);
-        its->goes = false;
+        each->active = false;
     }
 }
 
+/* A probe makes MPI progress on all messages. */
 static void poll(ls_comm *comm)
 {
-    int there;
-    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_OF(comm)->world, &there, MPI_STATUS_IGNORE);
+    int arrived;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, MPI_OF(comm)->world, &arrived, MPI_STATUS_IGNORE);
 }
 
-/* Hosts are named by the lowest of their ranks. */
+/* Finds the lowest rank on the host of each rank. */
 static ls_status find_hosts(mpi_comm *c)
 {
     ls_comm *b      = &c->base;
-    int      lowest = b->rank;
+    int      lowest = b->rank; /* on this host */
     MPI_Comm host;
     b->host = malloc(sizeof *b->host * (size_t)b->size);
-    LS_CHECK(b->host, LS_ERR_ENV, "no memory for the hosts of %d ranks", b->size);
+    LS_CHECK(b->host, LS_ERR_ENV, "MPI communicator: no memory for the hosts of %d ranks", b->size);
     LS_TRY_MPI(b, MPI_Comm_split_type(c->world, MPI_COMM_TYPE_SHARED, b->rank, MPI_INFO_NULL, &host));
     LS_TRY_MPI(b, MPI_Comm_size(host, &b->local_size));
     LS_TRY_MPI(b, MPI_Bcast(&lowest, 1, MPI_INT, 0, host));
@@ -204,7 +205,7 @@ static ls_status find_hosts(mpi_comm *c)
     return LS_OK;
 }
 
-static void free_requests(ls_flow *its) { free(((flow *)its)->request); }
+static void free_requests(ls_flow *f) { free(((flow *)f)->request); }
 
 static void release(ls_comm *comm)
 {
@@ -233,12 +234,13 @@ void ls__comm_mpi_set_piece(ls_comm *comm, size_t bytes) { MPI_OF(comm)->piece =
 
 ls_status ls__comm_mpi_allreduce(ls_comm *comm, float *data, int64_t count)
 {
-    LS_CHECK(count <= INT32_MAX, LS_ERR_FAILED, "%lld floats are more than MPI can count", (long long)count);
+    LS_CHECK(count <= INT32_MAX, LS_ERR_FAILED, "MPI_Allreduce: expected at most 2147483647 floats, found %lld",
+             (long long)count);
     LS_TRY_MPI(comm, MPI_Allreduce(MPI_IN_PLACE, data, (int)count, MPI_FLOAT, MPI_SUM, MPI_OF(comm)->world));
     return LS_OK;
 }
 
-static ls_status connect(mpi_comm *c, bool started)
+static ls_status fill_in(mpi_comm *c, bool started)
 {
     int rank = 0, size = 1;
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
@@ -255,31 +257,34 @@ static ls_status connect(mpi_comm *c, bool started)
     return LS_OK;
 }
 
-ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv)
+bool ls__mpi_is_started(void)
 {
-    int is_started = 0, is_finished = 0, level = MPI_THREAD_SINGLE;
-    MPI_Initialized(&is_started);
-    MPI_Finalized(&is_finished);
-    LS_CHECK(!is_finished, LS_ERR_ENV, "MPI has already been finalised in this process, and can't be started again");
-    if (!is_started) LS_TRY(ls__launcher_check(0));
-    if (!is_started) LS_TRY(ls__mpi_start_guard_memory());
+    int started = 0;
+    MPI_Initialized(&started);
+    return started;
+}
+
+ls_status ls__comm_mpi_open(ls_comm **comm, int *argc, char ***argv)
+{
+    int        finalized = 0, level = MPI_THREAD_SINGLE;
+    const bool started = ls__mpi_is_started();
+    MPI_Finalized(&finalized);
+    LS_CHECK(!finalized, LS_ERR_ENV, "MPI: already finalized in this process, cannot be started again");
     mpi_comm *c = calloc(1, sizeof *c);
-    LS_CHECK(c, LS_ERR_ENV, "no memory for a communicator");
+    LS_CHECK(c, LS_ERR_ENV, "MPI communicator: no memory");
     setenv("OMPI_MCA_btl_tcp_eager_limit", TCP_LIMIT, 0);
-    ls__mpi_start_guard_begin();
-    int       code = is_started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
+    int       code = started ? MPI_Query_thread(&level) : MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &level);
     ls_status status;
     if (code != MPI_SUCCESS)
-        status = LS_FAIL(LS_ERR_ENV, "MPI did not start (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
+        status = LS_FAIL(LS_ERR_ENV, "MPI: start failed (code %d)" LS_HINT "does `mpirun -np 2 hostname` work?", code);
     else if (level < MPI_THREAD_FUNNELED)
         status = LS_FAIL(LS_ERR_ENV,
-                         "this MPI allows no threads (level %d, MPI_THREAD_FUNNELED is needed)" LS_HINT
+                         "MPI: expected thread level MPI_THREAD_FUNNELED, found level %d" LS_HINT
                          "a program that starts MPI itself calls MPI_Init_thread with MPI_THREAD_FUNNELED",
                          level);
     else
-        status = connect(c, !is_started);
+        status = fill_in(c, !started);
     c->base.threads = level >= MPI_THREAD_SERIALIZED;
-    ls__mpi_start_guard_end();
     if (status != LS_OK) {
         free(c->base.host);
         free(c);
@@ -294,6 +299,6 @@ const char *ls__mpi_library(void)
     static char text[MPI_MAX_LIBRARY_VERSION_STRING];
     int         length = 0;
     if (MPI_Get_library_version(text, &length) != MPI_SUCCESS) return "unknown";
-    text[strcspn(text, ",\n")] = 0; /* Open MPI goes on with who packaged it, and when */
+    text[strcspn(text, ",\n")] = 0; /* cuts off the packager and date that Open MPI appends */
     return text;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The communicator of one rank: nobody to wait for, nothing to send. */
+ * The communicator of one rank: barriers and broadcasts do nothing, an all-gather is a copy. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static const ls_comm_table table = {
 ls_status ls_comm_self(ls_comm **comm)
 {
     *comm = malloc(sizeof **comm);
-    LS_CHECK(*comm, LS_ERR_ENV, "no memory for a communicator");
+    LS_CHECK(*comm, LS_ERR_ENV, "communicator: no memory");
     ls__comm_init(*comm, &table, 0, 1);
     return LS_OK;
 }

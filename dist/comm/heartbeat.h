@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The channel beside MPI by which ranks know of each other when MPI is stuck.  Within a host: memory that the ranks
- * show each other, readable when its owner is stopped or dead.  Between hosts: datagrams (UDP) to the host of rank 0,
- * and back.  Set up once, with the help of the communicator; after that nothing in here calls MPI, waits, or allocates.
+ * The heartbeat: the channel beside MPI through which the watchdogs of all ranks observe each other when MPI is stuck.
+ * Not public.
  *
- *     ls_heartbeat *c;
- *     LS_TRY(ls__heartbeat_new(&c, comm));          collective
- *     c->own->log                                 the rank's flight recorder
- *     ls__heartbeat_free(c);
+ * Within a host each rank publishes a block of shared memory, which stays readable when its owner is stopped or dead.
+ * Between hosts watchdogs send UDP datagrams to the host of rank 0 and receive its answers.  The channel is set up once
+ * through the communicator; after that nothing here calls MPI, blocks, or allocates.
+ *
+ *     ls_heartbeat *hb;
+ *     LS_TRY(ls__heartbeat_new(&hb, comm));          collective
+ *     hb->own->log                                   the flight recorder of this rank
+ *     ls__heartbeat_free(hb);
  */
 #ifndef LS_DIST_COMM_HEARTBEAT_H
 #define LS_DIST_COMM_HEARTBEAT_H
@@ -16,72 +19,78 @@
 
 #include "core/base/arena.h"
 #include "dist/comm/comm.h"
-#include "dist/health/hang_diagnosis.h"
+#include "dist/comm/rank_state.h"
 
-/* What a rank shows. */
-typedef struct ls_seat {
-    _Alignas(64) _Atomic int64_t beat_ns; /* when its watchdog last looked around             */
-    _Atomic int32_t ended;                /* it left in good order                            */
-    _Atomic int32_t signal;               /* that it crashes with                             */
-    _Atomic int32_t failed;               /* status + 1 of one that fails; message is there   */
-    _Atomic int32_t claimed;              /* of the host's first rank: somebody gives a verdict */
-    _Atomic int32_t verdict;              /* exit code + 1; text is there                     */
+/* Shared memory in which a rank publishes its state to the ranks of its host. */
+typedef struct ls_rank_block {
+    _Alignas(64) _Atomic int64_t beat_ns; /* time of the last tick of its watchdog                               */
+    _Atomic int32_t finished;             /* 1: the rank has freed its communicator                              */
+    _Atomic int32_t signal;               /* signal of its crash                                                 */
+    _Atomic int32_t failed;               /* status + 1 of an error outside the communicator; text: `message`    */
+    _Atomic int32_t diagnosing;           /* used in the block of the host's first rank only: 1 once a watchdog
+                                             of this host has begun to print a diagnosis                         */
+    _Atomic int32_t diagnosis;            /* exit code + 1 once the rank leaves because of a diagnosis; text:
+                                             `text`.  Set before the process ends.                               */
     uint64_t        token;
     char            message[512], text[LS_DIAGNOSIS_TEXT];
     ls_flight_log   log;
-} ls_seat;
+} ls_rank_block;
 
-/* A rank, as all ranks know it. */
-typedef struct ls_peer {
-    int32_t        rank, process, file;
-    int64_t        started; /* of the process, in clock ticks since the host started: tells it from a later one */
-    uint64_t       token;
-    uint16_t       port; /* in network order, as the addresses */
+/* Identity and addresses of a rank. */
+typedef struct ls_rank_identity {
+    int32_t        rank, process;
+    int32_t        file;    /* descriptor of its shared memory in its own process; -1: none      */
+    int64_t        started; /* start time of the process, see process_state.h                    */
+    uint64_t       token;   /* random; identifies its shared memory                              */
+    uint16_t       port;    /* UDP port, network order                                           */
     struct in_addr address[6];
     char           host[LS_HOST_NAME];
-} ls_peer;
+} ls_rank_identity;
 
 typedef struct ls_heartbeat {
-    ls_arena *memory;
-    int       rank, ranks;
-    uint64_t  token;   /* of this run's datagrams                                       */
-    ls_peer  *peer;    /* of every rank                                                 */
-    int      *group;   /* of every rank: the lowest rank that shows it memory           */
-    int       members; /* ranks that show each other memory                             */
-    int      *member;  /* their ranks, ascending                                        */
-    ls_seat **seat;    /* theirs; seat[me] == own                                       */
-    ls_seat  *own;
-    int       me, socket; /* -1: no other hosts                                            */
+    ls_arena         *memory;
+    int               rank, ranks;
+    uint64_t          token;    /* identifies the datagrams of this run                              */
+    ls_rank_identity *identity; /* [ranks]                                                           */
+    int              *group;    /* [ranks]: the lowest rank that shares memory with it               */
+    int               members;  /* number of ranks that share memory with this rank                  */
+    int              *member;   /* [members]: their ranks, ascending                                 */
+    ls_rank_block   **block;    /* [members]: their shared memory                                    */
+    int               me;       /* index of this rank among the members                              */
+    ls_rank_block    *own;      /* block[me]                                                         */
+    int               socket;   /* -1: all ranks share memory, no datagrams are needed               */
 } ls_heartbeat;
 
-ls_status ls__heartbeat_new(ls_heartbeat **control, ls_comm *comm);
-void      ls__heartbeat_free(ls_heartbeat *control);
+/* Collective. */
+ls_status ls__heartbeat_new(ls_heartbeat **heartbeat, ls_comm *comm);
+void      ls__heartbeat_free(ls_heartbeat *heartbeat);
 
-/* ---- datagrams ---- */
+/* ---- datagrams --------------------------------------------------------------------------------------------------- */
 
-typedef enum ls_heartbeat_kind { LS_HEARTBEAT_VIEW, LS_HEARTBEAT_DIAGNOSIS } ls_heartbeat_kind;
+typedef enum ls_heartbeat_kind {
+    LS_HEARTBEAT_STATE, /* state of one rank, sent to the host of rank 0                                 */
+    LS_HEARTBEAT_ALIVE, /* answer of the host of rank 0                                                  */
+    LS_HEARTBEAT_LEAVE  /* the run ends: exit code and text of the diagnosis                             */
+} ls_heartbeat_kind;
 
 typedef struct ls_heartbeat_message {
     uint64_t magic, token;
     int32_t  kind, from;
-    int32_t  verdict; /* of the judge: exit code + 1, 0: none */
+    int32_t  code; /* exit code, of LS_HEARTBEAT_LEAVE */
     int32_t  pad;
     union {
-        ls_rank_view view;
-        char         text[LS_DIAGNOSIS_TEXT];
+        ls_rank_state state;
+        char          text[LS_DIAGNOSIS_TEXT];
     } u;
 } ls_heartbeat_message;
 
-/* Sends to one address; loss is no error, as every word is said again. */
-void ls__heartbeat_send(ls_heartbeat *c, ls_heartbeat_message *word, const struct sockaddr_in *to);
-/* To all addresses of a rank. */
-void ls__heartbeat_send_rank(ls_heartbeat *c, ls_heartbeat_message *word, int rank);
-/* An address to which something was sent where nobody listens (any more); false: there is none left. */
-bool ls__heartbeat_refused(ls_heartbeat *c, struct sockaddr_in *at);
-/* The next word of this run that has come, false when there is none. */
-bool ls__heartbeat_receive(ls_heartbeat *c, ls_heartbeat_message *word, struct sockaddr_in *from);
-
-/* Start of a process in clock ticks, and its state letter, from /proc; false when there is none. */
-bool ls__process_look(int process, char *state, int64_t *started);
+/* Sends a message to one address.  A lost datagram is no error, because every message is repeated. */
+void ls__heartbeat_send(ls_heartbeat *hb, ls_heartbeat_message *message, const struct sockaddr_in *to);
+/* Sends a message to all addresses of a rank. */
+void ls__heartbeat_send_rank(ls_heartbeat *hb, ls_heartbeat_message *message, int rank);
+/* Returns the next address whose host has reported a closed port (the process has ended); false: none left. */
+bool ls__heartbeat_refused(ls_heartbeat *hb, struct sockaddr_in *at);
+/* Returns the next message of this run that has arrived; false: none left. */
+bool ls__heartbeat_receive(ls_heartbeat *hb, ls_heartbeat_message *message, struct sockaddr_in *from);
 
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Crash files: what is known of a rank when a run is ended by its watchdogs.  Written with nothing but system calls and
- * the stack, as the main thread may have stopped anywhere.  And what a process leaves behind that crashes: the signal.
- */
+ * Crash reports: a file per rank that a watchdog writes when it ends a run, and signal handlers that record the signal
+ * of a crash.  Uses only system calls and the stack, because the main thread may hold any lock. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +16,7 @@
 #include "dist/comm/heartbeat.h"
 #include "dist/health/watchdog.h"
 
-/* The first line of a file below /proc; "" when it cannot be read. */
+/* Reads the first line of /proc/PROCESS/task/TASK/NAME; "" when it cannot be read. */
 static void read_line(char *to, size_t room, int process, const char *task, const char *name)
 {
     char path[512];
@@ -35,12 +34,11 @@ static void write_threads(int file, int process)
     snprintf(path, sizeof path, "/proc/%d/task", process);
     DIR *tasks = opendir(path);
     if (!tasks) {
-        dprintf(file, "\nThe process is gone.\n");
+        dprintf(file, "\nThreads: none, the process has ended\n");
         return;
     }
-    dprintf(
-        file,
-        "\nThreads (state: R runs, S sleeps, D waits for a device, T is stopped; where in the kernel; system call)\n");
+    dprintf(file, "\nThreads: number, name, state (R running, S sleeping, D waiting for a device, T stopped), kernel "
+                  "function, system call\n");
     for (const struct dirent *t; (t = readdir(tasks));) {
         char name[64], stat[512], place[128], call[256];
         if (t->d_name[0] == '.') continue;
@@ -58,7 +56,8 @@ static void write_threads(int file, int process)
 static void write_records(int file, const ls_flight_log *log, int64_t now)
 {
     uint64_t last = atomic_load(&log->records);
-    dprintf(file, "\nThe last instructions, newest first (seconds ago; seconds that it took, or that it is in it)\n");
+    dprintf(file,
+            "\nLast instructions, newest first: number, seconds since it began, duration in seconds (+: not over)\n");
     for (uint64_t n = last; n > 0 && n + LS_FLIGHT_RECORDS > last; n--) {
         ls_flight_record r;
         if (!ls__flight_record(log, n, &r)) continue;
@@ -74,9 +73,8 @@ static void write_records(int file, const ls_flight_log *log, int64_t now)
 static void write_calls(int file, const ls_flight_log *log)
 {
     uint64_t last = atomic_load(&log->calls);
-    dprintf(
-        file,
-        "\nThe last collectives, newest first (number, size, what it and all before come to: alike on all ranks)\n");
+    dprintf(file,
+            "\nLast collectives, newest first: number, size, hash of all up to this one (equal on ranks in step)\n");
     for (uint64_t n = last; n > 0 && n + LS_FLIGHT_CALLS > last; n--) {
         ls_flight_call c;
         if (ls__flight_call(log, n, &c))
@@ -85,72 +83,74 @@ static void write_calls(int file, const ls_flight_log *log)
     }
 }
 
-bool ls__crash_report_write(const ls_heartbeat *c, int member, const char *folder, const char *verdict)
+bool ls__crash_report_write(const ls_heartbeat *hb, int member, const char *folder, const char *diagnosis)
 {
-    const ls_peer *peer = &c->peer[c->member[member]];
-    const ls_seat *seat = c->seat[member];
-    char           path[4200], date[64];
-    struct tm      tm;
-    time_t         at  = time(NULL);
-    int64_t        now = ls__flight_now();
+    const ls_rank_identity *id    = &hb->identity[hb->member[member]];
+    const ls_rank_block    *block = hb->block[member];
+    char                    path[4200], date[64];
+    struct tm               tm;
+    time_t                  at  = time(NULL);
+    int64_t                 now = ls__flight_now();
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) return false;
-    snprintf(path, sizeof path, "%s/crash-rank%d.txt", folder, peer->rank);
+    snprintf(path, sizeof path, "%s/crash-rank%d.txt", folder, id->rank);
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (file < 0) return false;
     strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S %z", localtime_r(&at, &tm));
-    dprintf(file, "%s\n\nrank %d of %d, process %d on %s, %s\n", verdict, peer->rank, c->ranks, peer->process,
-            peer->host, date);
-    write_threads(file, peer->process);
-    write_records(file, &seat->log, now);
-    write_calls(file, &seat->log);
+    dprintf(file, "%s\n\nrank %d of %d, process %d on %s, %s\n", diagnosis, id->rank, hb->ranks, id->process, id->host,
+            date);
+    write_threads(file, id->process);
+    write_records(file, &block->log, now);
+    write_calls(file, &block->log);
     return close(file) == 0;
 }
 
 /* ---- crashes ----------------------------------------------------------------------------------------------------- */
 
-static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
-enum { CRASHES = sizeof crashes / sizeof *crashes };
-static _Atomic int32_t *crash_word;         /* where a crash leaves its signal */
-static bool             alone;              /* and there is nobody to read it  */
-static struct sigaction before_us[CRASHES]; /* whoever was told of it before: MPI, a sanitizer, nobody */
+enum { CRASH_SIGNALS = sizeof crash_signals / sizeof *crash_signals };
+static _Atomic int32_t *crash_signal;                     /* receives the signal of a crash                      */
+static bool             crash_prints;                     /* no other rank can report the crash                  */
+static struct sigaction previous_handlers[CRASH_SIGNALS]; /* of MPI, a sanitizer, or the default                 */
 
-/* What is done in the end is theirs: the instruction that failed fails again, or the signal comes once more. */
-static void note_crash(int number, siginfo_t *info, void *where)
+/* Records the signal, then restores the previous handler and lets it act: a faulting instruction faults again after the
+ * return, and a signal that was sent is sent again. */
+static void handle_crash(int number, siginfo_t *info, void *context)
 {
-    (void)where;
-    static const char line[] =
-        "lockstep: error: the program crashed: a fault of its own, or too little memory (ulimit -v)\n";
-    if (crash_word) *crash_word = number;
-    if (alone && write(STDERR_FILENO, line, sizeof line - 1) < 0) { /* of several ranks another one says so */
+    (void)context;
+    static const char line[] = "lockstep: error: the program crashed: a defect, or too little memory (ulimit -v)\n";
+    if (crash_signal) *crash_signal = number;
+    if (crash_prints && write(STDERR_FILENO, line, sizeof line - 1) < 0) {
+        /* stderr is closed; the signal ends the process all the same */
     }
-    for (size_t i = 0; i < CRASHES; i++)
-        if (crashes[i] == number) sigaction(number, &before_us[i], NULL);
+    for (size_t i = 0; i < CRASH_SIGNALS; i++)
+        if (crash_signals[i] == number) sigaction(number, &previous_handlers[i], NULL);
     if (info->si_code <= 0) raise(number);
 }
 
-/* With a stack of its own for the thread that computes: one that could not grow is a crash, too. */
-void ls__crash_report_install(_Atomic int32_t *word, bool nobody_else)
+/* The handler has a stack of its own on this thread: a stack overflow is a crash as well. */
+void ls__crash_report_install(_Atomic int32_t *signal, bool print)
 {
     static char stack[1 << 16];
-    stack_t     has;
-    crash_word = word;
-    alone      = nobody_else;
-    if (sigaltstack(NULL, &has) == 0 && has.ss_flags & SS_DISABLE)
+    stack_t     current;
+    if (crash_signal) return;
+    crash_signal = signal;
+    crash_prints = print;
+    if (sigaltstack(NULL, &current) == 0 && current.ss_flags & SS_DISABLE)
         sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = sizeof stack}, NULL);
-    for (size_t i = 0; i < CRASHES; i++) {
-        struct sigaction action = {.sa_sigaction = note_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-        sigaction(crashes[i], &action, &before_us[i]);
+    for (size_t i = 0; i < CRASH_SIGNALS; i++) {
+        struct sigaction action = {.sa_sigaction = handle_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+        sigaction(crash_signals[i], &action, &previous_handlers[i]);
     }
 }
 
-void ls__crash_report_uninstall(void)
+void ls__crash_report_uninstall(const _Atomic int32_t *signal)
 {
-    if (!crash_word) return;
-    crash_word = NULL;
-    for (size_t i = 0; i < CRASHES; i++) {
+    if (crash_signal != signal) return;
+    crash_signal = NULL;
+    for (size_t i = 0; i < CRASH_SIGNALS; i++) {
         struct sigaction now;
-        if (sigaction(crashes[i], NULL, &now) == 0 && now.sa_sigaction == note_crash)
-            sigaction(crashes[i], &before_us[i], NULL);
+        if (sigaction(crash_signals[i], NULL, &now) == 0 && now.sa_sigaction == handle_crash)
+            sigaction(crash_signals[i], &previous_handlers[i], NULL);
     }
 }

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Faults that tests ask for, at a place of a run that they name:
+ * Fault injection for tests: a fault on one rank, at a given phase and step of a run, described by LOCKSTEP_FAULT:
  *
  *     LOCKSTEP_FAULT="rank=1,step=5,at=data,do=hang"
  *
- *     rank=N      on which rank (default 0)
- *     step=N      at which step, counted from 1 (default: the first time that the place is reached)
- *     at=PHASE    start-up, data, forward, backward, reduce, update, evaluation, checkpoint, report, wait (default
- * forward) do=WHAT     kill   the process ends, as when the system ends it for want of memory crash  it ends with
- * SIGSEGV stop   it is stopped, and may be continued hang   it sleeps for ever spin   it computes for ever slow   from
- * here on everything takes ms=N milliseconds longer (default 20) extra  it calls a collective that the other ranks do
- * not call shape  it calls a collective with another size than the other ranks full   from here on no file grows beyond
- * 4 KiB, as on a full disk fill   for four steps the file system of the working folder is full, of a file `filler`
+ *     rank=N      rank that has the fault (default 0)
+ *     step=N      step, from 1 (default: the first time that the phase is entered)
+ *     at=PHASE    start-up, data, forward, backward, reduce, update, evaluation, checkpoint, report, wait
+ *                 (default forward)
+ *     ms=N        milliseconds of do=slow (default 20)
+ *     do=FAULT    kill    SIGKILL, as the kernel does when memory runs out
+ *                 crash   SIGSEGV
+ *                 stop    SIGSTOP; `kill -CONT` resumes the process
+ *                 hang    sleeps forever
+ *                 spin    computes forever
+ *                 slow    from here on, each entry of the phase takes `ms` longer
+ *                 extra   calls a collective that the other ranks do not call
+ *                 shape   calls a collective with another size than the other ranks
+ *                 full    from here on, no file grows beyond 4 KiB, as on a full disk
+ *                 fill    fills the file system of the working folder for four steps, with a file `filler`
  *
- * When it comes to it, it says so on stderr.  Off unless the variable is set. */
+ * The rank prints a line on stderr when the fault occurs.  Without the variable nothing is installed. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,52 +33,67 @@
 #include "core/base/arena.h"
 #include "dist/health/watchdog.h"
 
-#define FAULT_LIST(X) X(kill) X(crash) X(stop) X(hang) X(spin) X(slow) X(extra) X(shape) X(full) X(fill)
+#define FAULT_LIST(X)                                                                                                  \
+    X(KILL, "kill")                                                                                                    \
+    X(CRASH, "crash")                                                                                                  \
+    X(STOP, "stop")                                                                                                    \
+    X(HANG, "hang")                                                                                                    \
+    X(SPIN, "spin")                                                                                                    \
+    X(SLOW, "slow")                                                                                                    \
+    X(EXTRA, "extra")                                                                                                  \
+    X(SHAPE, "shape")                                                                                                  \
+    X(FULL, "full")                                                                                                    \
+    X(FILL, "fill")
 enum {
-#define X(name) FAULT_##name,
+#define X(name, text) FAULT_##name,
     FAULT_LIST(X)
 #undef X
         FAULTS
 };
 
 static const char *const fault_names[] = {
-#define X(name) #name,
+#define X(name, text) text,
     FAULT_LIST(X)
 #undef X
 };
 
 static struct {
-    int      what;
+    int      kind; /* FAULT_KILL, ... */
     unsigned phase;
-    int64_t  rank, step, ms, filled_at;
-    bool     done;
+    int64_t  rank;
+    int64_t  step; /* 0: the first time that the phase is entered */
+    int64_t  ms;
+    int64_t  filled_at; /* step at which do=fill began; 0: not yet */
+    bool     injected;
 } fault;
 
-/* A collective that the others call with fewer bytes, or not at all. */
-static void gather_more(ls_comm *comm)
+/* Calls an all-gather of 64 bytes, which the other ranks call with another size or not at all. */
+static void gather_other_size(ls_comm *comm)
 {
-    enum { MORE = 64 };
-    char      mine[MORE] = {0};
+    enum { BYTES = 64 };
+    char      own[BYTES] = {0};
     ls_arena *memory;
     if (ls_arena_new(&memory, "fault") != LS_OK) return;
-    (void)ls_comm_allgather(comm, mine, ls_arena_alloc(memory, MORE * (size_t)comm->size), MORE);
+    (void)ls_comm_allgather(comm, own, ls_arena_alloc(memory, BYTES * (size_t)comm->size), BYTES);
     ls_arena_free(memory);
 }
 
+/* Fills the file system of the working folder to the last byte.  Does nothing above 64 MiB, because that is not a file
+ * system made for this test. */
 static void fill(void)
 {
-    enum { LARGEST = 64 << 20 }; /* of a file system that is made for this */
+    enum { LARGEST = 64 << 20 };
     static char    zeros[1 << 16];
     size_t         size = sizeof zeros;
     struct statvfs info;
     if (statvfs(".", &info) != 0 || info.f_blocks * info.f_frsize > LARGEST) return;
     int file = open("filler", O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
-    while (file >= 0 && size) /* to the last byte */
+    while (file >= 0 && size)
         if (write(file, zeros, size) <= 0) size /= 2;
     if (file >= 0) close(file);
 }
 
-static void fill_for_a_while(int64_t step)
+static void fill_for_four_steps(int64_t step)
 {
     enum { STEPS = 4 };
     if (!fault.filled_at) fill();
@@ -79,52 +101,60 @@ static void fill_for_a_while(int64_t step)
     if (step == fault.filled_at + STEPS) unlink("filler");
 }
 
-static bool goes_on(void) { return fault.what == FAULT_slow || fault.what == FAULT_fill; }
+/* True for a fault that acts each time its phase is entered. */
+static bool is_lasting(void) { return fault.kind == FAULT_SLOW || fault.kind == FAULT_FILL; }
 
-static void begun(void *context, const ls_flight_record *record)
+/* True when the fault acts at the start of this record. */
+static bool is_due(const ls_flight_record *record)
+{
+    if (record->phase != fault.phase || record->step < fault.step) return false;
+    if (is_lasting()) return true;
+    return !fault.injected && (!fault.step || record->step == fault.step);
+}
+
+/* Hook of the flight recorder, called after each begin. */
+static void on_begin(void *context, const ls_flight_record *record)
 {
     volatile uint64_t spinning = 0;
     ls_comm          *comm     = context;
-    if (record->phase != fault.phase || (fault.step && record->step != fault.step && !goes_on()) ||
-        record->step < fault.step)
-        return;
-    if (fault.done && !goes_on()) return;
-    if (!fault.done) dprintf(STDERR_FILENO, "lockstep: rank %d has its fault now\n", comm->rank);
-    fault.done = true;
-    switch (fault.what) {
-    case FAULT_kill:
+    if (!is_due(record)) return;
+    if (!fault.injected) dprintf(STDERR_FILENO, "lockstep: injecting the configured fault on rank %d\n", comm->rank);
+    fault.injected = true;
+    switch (fault.kind) {
+    case FAULT_KILL:
         raise(SIGKILL);
         break;
-    case FAULT_crash:
+    case FAULT_CRASH:
         raise(SIGSEGV);
         break;
-    case FAULT_stop:
+    case FAULT_STOP:
         raise(SIGSTOP);
         break;
-    case FAULT_hang:
+    case FAULT_HANG:
         for (;;) sleep(1000);
         break;
-    case FAULT_spin:
+    case FAULT_SPIN:
         for (;;) spinning++;
         break;
-    case FAULT_slow:
+    case FAULT_SLOW:
         usleep((useconds_t)fault.ms * 1000);
         break;
-    case FAULT_extra:
+    case FAULT_EXTRA:
         (void)ls_comm_barrier(comm);
         break;
-    case FAULT_shape:
-        gather_more(comm);
+    case FAULT_SHAPE:
+        gather_other_size(comm);
         break;
-    case FAULT_fill:
-        fill_for_a_while(record->step);
+    case FAULT_FILL:
+        fill_for_four_steps(record->step);
         break;
-    case FAULT_full:
+    case FAULT_FULL:
         setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096});
         break;
     }
 }
 
+/* Index of a word in a list of names; -1: not there. */
 static int find(const char *word, size_t length, int n, const char *const *known)
 {
     for (int i = 0; i < n; i++)
@@ -132,11 +162,11 @@ static int find(const char *word, size_t length, int n, const char *const *known
     return -1;
 }
 
-static ls_status bad(const char *part)
+static ls_status fail_at(const char *part)
 {
     return LS_FAIL(LS_ERR_USAGE,
-                   "LOCKSTEP_FAULT: expected rank=N, step=N, ms=N, at=PHASE or do=WHAT, found '%.*s'" LS_HINT
-                   "dist/health/fault_injection.c lists them",
+                   "LOCKSTEP_FAULT: expected rank=N, step=N, ms=N, at=PHASE or do=FAULT, found '%.*s'" LS_HINT
+                   "dist/health/fault_injection.c lists phases and faults",
                    (int)strcspn(part, ","), part);
 }
 
@@ -144,12 +174,12 @@ static ls_status parse(const char *text)
 {
     const char *phases[LS_PHASES];
     for (unsigned i = 0; i < LS_PHASES; i++) phases[i] = ls__phase_name(i);
-    fault.what  = -1;
+    fault.kind  = -1;
     fault.phase = LS_PHASE_FORWARD;
     fault.ms    = 20;
     for (const char *p = text; *p;) {
         size_t length = strcspn(p, ","), key = strcspn(p, "=");
-        if (key >= length) return bad(p);
+        if (key >= length) return fail_at(p);
         const char *value = p + key + 1;
         size_t      room  = length - key - 1;
         char       *end   = NULL;
@@ -163,16 +193,19 @@ static ls_status parse(const char *text)
             *numbers[i].to = strtoll(value, &end, 10);
             found          = room && end == value + room && *numbers[i].to >= 0;
         }
-        if (key == 2 && !strncmp(p, "do", 2)) found = (fault.what = find(value, room, FAULTS, fault_names)) >= 0;
+        if (key == 2 && !strncmp(p, "do", 2)) {
+            fault.kind = find(value, room, FAULTS, fault_names);
+            found      = fault.kind >= 0;
+        }
         if (key == 2 && !strncmp(p, "at", 2)) {
             int phase   = find(value, room, LS_PHASES, phases);
             found       = phase > 0;
             fault.phase = (unsigned)phase;
         }
-        if (!found) return bad(p);
+        if (!found) return fail_at(p);
         p += length + (p[length] == ',');
     }
-    return fault.what < 0 ? bad(text) : LS_OK;
+    return fault.kind < 0 ? fail_at(text) : LS_OK;
 }
 
 ls_status ls__fault_injection_init(ls_flight *flight, ls_comm *comm)
@@ -182,8 +215,8 @@ ls_status ls__fault_injection_init(ls_flight *flight, ls_comm *comm)
     memset(&fault, 0, sizeof fault);
     LS_TRY(parse(text));
     if (fault.rank != comm->rank) return LS_OK;
-    flight->begun   = begun;
+    flight->begun   = on_begin;
     flight->context = comm;
-    fprintf(stderr, "lockstep: rank %d will have a fault: LOCKSTEP_FAULT=%s\n", comm->rank, text);
+    fprintf(stderr, "lockstep: a fault is configured for rank %d: LOCKSTEP_FAULT=%s\n", comm->rank, text);
     return LS_OK;
 }

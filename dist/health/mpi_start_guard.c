@@ -23,8 +23,9 @@
 
 #include "core/base/flight_recorder.h"
 #include "core/base/status.h"
-#include "dist/comm/heartbeat.h"
 #include "dist/comm/launcher.h"
+#include "dist/comm/process_state.h"
+#include "dist/comm/rank_state.h"
 
 /* A launcher ends a job within this time of a rank's end. */
 enum { TICK_MS = 200, LAUNCHER_S = 3, TURN_MS = 1200, TURNS = 4, MOST = 1024, PACE_MS = 10 };
@@ -110,7 +111,7 @@ static void meet(int process)
     int64_t started;
     for (int i = 0; i < start.siblings; i++)
         if (start.sibling[i].process == process) return;
-    if (process == getpid() || start.siblings == MOST || !ls__process_look(process, &state, &started)) return;
+    if (process == getpid() || start.siblings == MOST || !ls__process_state(process, &state, &started)) return;
     int rank = rank_of(process);
     if (rank >= 0 && rank != own_rank()) start.sibling[start.siblings++] = (sibling){process, rank, started};
 }
@@ -157,7 +158,7 @@ static how how_is(const sibling *s)
 {
     char    state;
     int64_t started;
-    if (!ls__process_look(s->process, &state, &started) || started != s->started || state == 'Z' || state == 'X')
+    if (!ls__process_state(s->process, &state, &started) || started != s->started || state == 'Z' || state == 'X')
         return GONE;
     return state == 'T' ? STOPPED : waits(s->process) || state == 't' ? HERE : ABSENT;
 }

@@ -1,60 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The watchdog: a thread of each rank that calls neither MPI nor a GPU.  It looks at the flight recorders of all ranks,
- * five times a second; when one is late, dead, or out of step with the others, the watchdog of one rank says so in one
- * line, every rank leaves a crash file, and all processes end with the same exit code.
+ * The watchdog: a thread of each rank that calls neither MPI nor CUDA.  It observes the flight recorders of all ranks
+ * five times a second.  When a rank is late, dead, or out of step with the others, one watchdog prints one line that
+ * names the rank and the cause, every rank writes a crash file, and all processes end with the same exit code.
  *
- *     ls_watchdog *w;
- *     LS_TRY(ls__watchdog_new(&w, comm));                          collective; from here on comm->flight notes what
- * comm does ls__watchdog_set(w, &(ls_watchdog_settings){.floor_s = 60, .folder = "runs/lenet5/logs"});
- *     ls__flight_begin(comm->flight, ...);                         see core/base/flight_recorder.h
- *     ls__watchdog_free(w);                                        before the communicator
+ *     LS_TRY(ls__watchdog_new(&w, comm));      collective; from here on comm->flight records what comm does
+ *     ls__watchdog_set(w, &(ls_watchdog_settings){.floor_s = 60, .folder = "runs/lenet5/logs"});
+ *     ls__watchdog_free(w);                    before the communicator is freed
  *
- * A rank is late when what it is in, if that is no collective, takes longer than the deadline of its phase: the floor,
- * or five times what 99 of 100 took so far, whichever is more; five times that as long as fewer than three were seen,
- * and in start-up; ten times for checkpoints.  Time is CLOCK_MONOTONIC: setting the clock does nothing.  A watchdog
- * that finds that it was stopped itself counts from anew. */
+ * Users call ls_comm_watchdog of dist/dist.h instead.
+ *
+ * A rank is late when its current instruction, unless it is a collective, exceeds the deadline of its phase:
+ * max(floor, 5 x 99th percentile of the phase so far); 5 times that in start-up and while the phase has fewer than 3
+ * samples; 10 times that for checkpoints.  Time is CLOCK_MONOTONIC, so setting the clock has no effect.  A watchdog that
+ * finds that its own process was suspended restarts all deadlines. */
 #ifndef LS_DIST_HEALTH_WATCHDOG_H
 #define LS_DIST_HEALTH_WATCHDOG_H
 
 #include "dist/comm/comm.h"
-#include "dist/health/hang_diagnosis.h"
 
 typedef struct ls_watchdog ls_watchdog;
-
-typedef struct ls_watchdog_settings {
-    bool        off;      /* notes go on, verdicts don't */
-    bool        terminal; /* what stands in the current line of stderr is to be wiped before the verdict */
-    double      floor_s;  /* 0: LS_WATCHDOG_FLOOR_S      */
-    const char *folder;   /* of crash files; NULL: none  */
-    /* For tests: called with the verdict instead of ending the process. */
-    void (*end)(void *context, const ls_diagnosis *verdict);
-    void *context;
-} ls_watchdog_settings;
 
 #define LS_WATCHDOG_FLOOR_S 60.0
 
 ls_status ls__watchdog_new(ls_watchdog **w, ls_comm *comm);
-void      ls__watchdog_set(ls_watchdog *w, const ls_watchdog_settings *settings);
-/* NULL is allowed.  When the communicator is broken this rank's error is told to the others, and the process ends in
- * here, with the verdict. */
+/* NULL is allowed. */
+void ls__watchdog_set(ls_watchdog *w, const ls_watchdog_settings *settings);
+/* NULL is allowed.  When the communicator is broken, calls ls__watchdog_report_error first. */
 void ls__watchdog_free(ls_watchdog *w);
 
-/* ---- parts ---- */
+/* Publishes the last error of this rank, which its broken communicator cannot carry to the others, and waits up to 4 s
+ * for the diagnosis, with which the process ends.  Returns when there is none; at once for one rank, a watchdog that is
+ * off, and NULL. */
+void ls__watchdog_report_error(ls_watchdog *w);
+
+/* ---- dist/health/crash_report.c ---------------------------------------------------------------------------------- */
 
 struct ls_heartbeat;
 
-/* FOLDER/crash-rankN.txt of the m-th rank of this host: the verdict, its threads as /proc tells, what its recorder has
- * (dist/health/crash_report.c). */
-bool ls__crash_report_write(const struct ls_heartbeat *c, int member, const char *folder, const char *verdict);
+/* Writes FOLDER/crash-rankN.txt for a member of this host: the diagnosis, its threads from /proc, its last instructions
+ * and collectives.  Returns false when the file cannot be written. */
+bool ls__crash_report_write(const struct ls_heartbeat *hb, int member, const char *folder, const char *diagnosis);
 
-/* From now on a crash of this process leaves its signal in *word, and says so where nobody else could; until the end of
- * it. */
-void ls__crash_report_install(_Atomic int32_t *word, bool nobody_else);
-void ls__crash_report_uninstall(void);
+/* Installs handlers that store the signal of a crash of this process in *signal, and with `print` also print a line.
+ * Does nothing while another caller's are installed. */
+void ls__crash_report_install(_Atomic int32_t *signal, bool print);
+/* Removes the handlers that were installed with this `signal`. */
+void ls__crash_report_uninstall(const _Atomic int32_t *signal);
 
-/* Faults for tests, as LOCKSTEP_FAULT says (dist/health/fault_injection.c): hooks them into the recorder.  LS_ERR_USAGE
- * for what it does not know. */
+/* ---- dist/health/fault_injection.c ------------------------------------------------------------------------------- */
+
+/* Installs the fault that LOCKSTEP_FAULT describes, if any, as a hook of the flight recorder.  LS_ERR_USAGE when the
+ * variable is malformed. */
 ls_status ls__fault_injection_init(ls_flight *flight, ls_comm *comm);
 
 #endif

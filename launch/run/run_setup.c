@@ -6,7 +6,6 @@
 #include <math.h>
 #include <omp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,35 +15,37 @@
 
 #include "core/graph/graph.h"
 #include "dist/comm/launcher.h"
-#include "dist/health/mpi_start_guard.h"
 #include "launch/commands/cmd_data.h"
 #include "launch/run/pretrained.h"
 #include "launch/run/progress.h"
 
 /* ---- ranks, instruction set, threads ----------------------------------------------------------------------------- */
 
-static ls_status agree_on_isa(ls_run *j)
+/* Opens the communicator and parses the arguments.  After an error before the ranks are connected, j->comm is NULL and
+ * ls_run_free prints the error on each rank. */
+static ls_status connect(ls_run *j, ls_args *args, int argc, char **argv)
 {
-    LS_TRY_COLLECTIVE(j, ls_isa_init());
-    int  mine = (int)ls_isa_current(), lowest = mine;
-    int *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
-    LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
-    for (int r = 0; r < j->ranks; r++) lowest = all[r] < lowest ? all[r] : lowest;
-    LS_TRY_COLLECTIVE(j, ls_isa_set((ls_isa)lowest));
-    return LS_OK;
+    const ls_launcher l = ls__launcher();
+    LS_TRY(ls__launcher_check(0));
+    const bool alone  = l.kind == LS_LAUNCHER_NONE || !l.wired;
+    ls_status  status = alone ? ls_comm_self(&j->comm) : ls_comm_mpi(&j->comm, NULL, NULL);
+    if (j->comm) {
+        j->rank  = ls_comm_rank(j->comm);
+        j->ranks = ls_comm_size(j->comm);
+        j->first = j->rank == 0;
+    }
+    LS_TRY(status);
+    status = ls_args_parse(args, argc, argv);
+    if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
+    if (status == LS_OK && j->ranks == 1) status = ls_isa_init();
+    LS_TRY_COLLECTIVE(j, status);
+    return ls_comm_watchdog(j->comm, &(ls_watchdog_settings){0});
 }
 
-/* A rank's host and the cores that it may run on. */
-typedef struct seat {
-    char      host[64];
-    cpu_set_t cores;
-} seat;
-
 /* Prints how to give the ranks of the root rank's host all of its cores, if they use only `used` cores. */
-static void hint_at_cores(const ls_launcher *l, int ranks, int used)
+static void hint_at_cores(const ls_launcher *l, int ranks, int used, int online)
 {
-    const int   online = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    const char *many   = ranks == 1 ? "" : "s";
+    const char *many = ranks == 1 ? "" : "s";
     if (used >= online) return;
     if (l->kind == LS_LAUNCHER_SRUN && !l->cores_set && online / ranks > 1)
         fprintf(stderr,
@@ -58,55 +59,18 @@ static void hint_at_cores(const ls_launcher *l, int ranks, int used)
                 ranks, many, used, online);
 }
 
-/* Sets the number of threads of this rank: the cores of the host that its ranks may use, divided by these ranks, but
- * no more than this rank may use and no more than the scheduler grants to it. */
+/* Divides the cores of the host among its ranks; rank 0 prints a hint when they do not use all of them. */
 static ls_status choose_threads(ls_run *j)
 {
-    seat mine = {{0}};
-    gethostname(mine.host, sizeof mine.host - 1);
-    if (sched_getaffinity(0, sizeof mine.cores, &mine.cores) != 0) CPU_SET(0, &mine.cores);
-    seat *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
-    LS_TRY(ls_comm_allgather(j->comm, &mine, all, sizeof mine));
-    const char *asked = getenv("OMP_NUM_THREADS");
-    if (asked && *asked) {
-        j->threads = omp_get_max_threads();
-        return LS_OK;
-    }
-    cpu_set_t together;
-    CPU_ZERO(&together);
-    int here = 0;
-    for (int r = 0; r < j->ranks; r++) {
-        if (strcmp(all[r].host, mine.host) != 0) continue;
-        CPU_OR(&together, &together, &all[r].cores);
-        here++;
-    }
-    const ls_launcher l    = ls__launcher();
-    const int         most = CPU_COUNT(&mine.cores), share = CPU_COUNT(&together) / here;
-    j->threads = share < most ? share : most;
-    if (l.cores && l.cores < j->threads) j->threads = l.cores;
-    if (j->threads < 1) j->threads = 1;
-    omp_set_num_threads(j->threads);
-    if (j->first) hint_at_cores(&l, here, l.kind == LS_LAUNCHER_SRUN ? here * j->threads : CPU_COUNT(&together));
+    const ls_launcher l     = ls__launcher();
+    const char       *asked = getenv("OMP_NUM_THREADS");
+    ls_comm_cores     cores;
+    LS_TRY(ls_comm_divide_cores(j->comm, &cores));
+    j->threads = cores.threads;
+    if (!j->first || (asked && *asked)) return LS_OK;
+    hint_at_cores(&l, cores.ranks, l.kind == LS_LAUNCHER_SRUN ? cores.ranks * cores.threads : cores.allowed,
+                  cores.online);
     return LS_OK;
-}
-
-/* Until there is a watchdog, dist/health/mpi_start_guard.c watches. */
-static ls_status meet(ls_run *j, ls_args *args, int argc, char **argv)
-{
-    const ls_launcher l = ls__launcher();
-    LS_TRY(ls__launcher_check(0));
-    const bool alone  = l.kind == LS_LAUNCHER_NONE || !l.wired;
-    ls_status  status = alone ? ls_comm_self(&j->comm) : ls_comm_mpi(&j->comm, NULL, NULL);
-    /* Without MPI this rank's own error reaches no other rank, so that each rank prints it. */
-    if (status != LS_OK && !ls__launcher_check_failed()) ls_error_print(status);
-    LS_TRY(status);
-    j->rank  = ls_comm_rank(j->comm);
-    j->ranks = ls_comm_size(j->comm);
-    j->first = j->rank == 0;
-    status   = ls_args_parse(args, argc, argv);
-    if (status == LS_OK) status = ls_arena_new(&j->memory, "job");
-    LS_TRY_COLLECTIVE(j, status);
-    return ls__watchdog_new(&j->watchdog, j->comm);
 }
 
 static void *pass(void *gate)
@@ -140,11 +104,7 @@ static ls_status start_threads(const ls_run *j)
 ls_status ls_run_start(ls_run *j, ls_args *args, int argc, char **argv)
 {
     *j = (ls_run){0};
-    ls__mpi_start_guard_begin();
-    ls_status status = meet(j, args, argc, argv);
-    ls__mpi_start_guard_end();
-    LS_TRY(status);
-    LS_TRY(agree_on_isa(j));
+    LS_TRY(connect(j, args, argc, argv));
     LS_TRY(choose_threads(j));
     LS_TRY_COLLECTIVE(j, start_threads(j));
     return LS_OK;
@@ -152,9 +112,7 @@ ls_status ls_run_start(ls_run *j, ls_args *args, int argc, char **argv)
 
 void ls_run_free(ls_run *j, ls_status status)
 {
-    ls__watchdog_free(j->watchdog);
-    if (j->first || (j->comm && j->comm->broken))
-        ls_error_print(status); /* broken: nobody gave a verdict, and the other ranks do not know */
+    if (ls_comm_prints_error(j->comm, status)) ls_error_print(status);
     ls_trainer_free(j->trainer);
     ls_graph_free(j->graph);
     ls_dataset_free(j->train);
@@ -174,14 +132,14 @@ ls_status ls_run_most(ls_run *j, uint64_t mine, uint64_t *most)
     return LS_OK;
 }
 
-void ls_run_watch(ls_run *j, const char *folder)
+ls_status ls_run_watch(ls_run *j, const char *folder)
 {
     int          width;
     const double floor_s = (double)j->recipe->watchdog.floor_s;
-    ls__watchdog_set(j->watchdog, &(ls_watchdog_settings){.off      = floor_s <= 0,
-                                                          .floor_s  = floor_s,
-                                                          .folder   = folder,
-                                                          .terminal = ls_on_terminal(&width)});
+    return ls_comm_watchdog(j->comm, &(ls_watchdog_settings){.off           = floor_s <= 0,
+                                                             .floor_s       = floor_s,
+                                                             .folder        = folder,
+                                                             .progress_line = ls_on_terminal(&width)});
 }
 
 /* ---- the recipe -------------------------------------------------------------------------------------------------- */
@@ -215,7 +173,7 @@ ls_status ls_run_recipe(ls_run *j, const char *recipe, int overrides, char *cons
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
     const char *values[] = {LS_VERSION, j->recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
     LS_TRY(ls_comm_same(j->comm, 4, names, values));
-    ls_run_watch(j, NULL);
+    LS_TRY(ls_run_watch(j, NULL));
     LS_TRY_COLLECTIVE(j, check_shards(j));
     return LS_OK;
 }

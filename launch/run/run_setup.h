@@ -21,14 +21,13 @@
 #include "core/base/isa.h"
 #include "datasets/datasets.h"
 #include "dist/dist.h"
-#include "dist/health/watchdog.h"
+#include "dist/comm/comm.h"
 #include "launch/commands/command_table.h"
 #include "launch/recipe/recipe.h"
 
 typedef struct ls_run {
     ls_arena       *memory;
     ls_comm        *comm;
-    ls_watchdog    *watchdog;
     int             rank, ranks, threads;
     bool            first; /* rank 0: the one that speaks and writes      */
     ls_recipe      *recipe;
@@ -69,8 +68,8 @@ ls_status ls_run_first_batch(ls_run *j, ls_loader **loader, ls_batch *batch);
 /* Says first what went wrong: when MPI has ended on all ranks, mpirun may end them before the first one has said it. */
 void ls_run_free(ls_run *j, ls_status status);
 
-/* What the recipe wants of the watchdog; its crash files go to `folder`, NULL: nowhere. */
-void ls_run_watch(ls_run *j, const char *folder);
+/* Configures the watchdog from the recipe.  folder: of crash files; NULL: none. */
+ls_status ls_run_watch(ls_run *j, const char *folder);
 
 /* Notes for the watchdog what the rank is in while it does `call`, whose status this is. */
 #define LS_IN_PHASE(j, phase, what, call) (ls_run_begins((j), (phase), (what), 0), ls_run_ends((j), (call)))

@@ -462,7 +462,7 @@ static ls_status begin(training *t, const ls_args *args, bool *finished)
     ls_run_directory_name(&t->folder, j->recipe);
     LS_TRY_COLLECTIVE(j, j->first ? ls_run_directory_open(&t->folder, j->recipe, ls_args_option(args, "fresh") != NULL)
                                   : LS_OK);
-    ls_run_watch(j, ls_run_directory_file(&t->folder, "logs"));
+    LS_TRY(ls_run_watch(j, ls_run_directory_file(&t->folder, "logs")));
     LS_TRY(LS_IN_PHASE(j, LS_PHASE_CHECKPOINT, "loading a checkpoint", load_checkpoint(t, &found)));
     snprintf(t->at.recipe_hash, sizeof t->at.recipe_hash, "%s", j->recipe->hash);
     snprintf(t->at.isa, sizeof t->at.isa, "%s", ls_isa_name(ls_isa_current()));

@@ -110,8 +110,8 @@ static void a_link_is_cut(void **state)
 {
     static const struct {
         const char *cut, *message;
-    } rows[] = {{"--cut 2@5", "lockstep: error: no word from node2 (rank 1) for 3."},
-                {"--cut 1@5", "lockstep: error: no word from node1 (rank 0) for 3."}};
+    } rows[] = {{"--cut 2@5", "lockstep: error: host node2 (rank 1): no heartbeat for 3."},
+                {"--cut 1@5", "lockstep: error: host node1 (rank 0): no heartbeat for 3."}};
     enum { DEADLINE_S = 3, END_S = 1, MPIRUN_S = 8, LATE_S = 10 }; /* LATE_S: a busy machine */
     if (missing) skip();
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -26,7 +26,7 @@ static ls_status collectives(ls_comm *comm, void *context)
     int   rank = ls_comm_rank(comm), size = ls_comm_size(comm), all[MOST] = {0}, seen = rank * 10;
     float out[FLOATS], in[MOST][FLOATS] = {{0}};
     (void)context;
-    LS_CHECK(strcmp(ls_comm_name(comm), "sim") == 0 && ls_comm_local_size(comm) == size, LS_ERR_FAILED,
+    LS_CHECK(strcmp(ls_comm_name(comm), "threads") == 0 && ls_comm_local_size(comm) == size, LS_ERR_FAILED,
              "not what was asked for");
     for (int round = 0; round < 20; round++) {
         ls_transfer send[MOST], receive[MOST];
@@ -152,7 +152,7 @@ static void test_a_rank_dies(void **state)
             ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, digest, status),
             LS_ERR_ENV);
         char expected[64];
-        snprintf(expected, sizeof expected, "rank 2 ends in its call %lld", (long long)call);
+        snprintf(expected, sizeof expected, "rank 2: ended by its scripted fault in call %lld", (long long)call);
         assert_non_null(strstr(ls_error_message(), expected));
         for (int r = 0; r < 4; r++) assert_int_equal(status[r], LS_ERR_ENV);
     }

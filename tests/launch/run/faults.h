@@ -116,7 +116,7 @@ static inline int run_ranks(const char *how, const char *before, const char *nam
              "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY
              "%s > out 2> err < /dev/null",
              how ? how : "", before ? before : "", LOCKSTEP_PROGRAM, name);
-    return run_timed(command, "has its fault now", &faulty_s);
+    return run_timed(command, "injecting the configured fault", &faulty_s);
 }
 
 /* A wall clock that jumps by days, also for mpirun (tests/launch/clock_jump.c). */
@@ -176,7 +176,7 @@ static inline void try_fault(const fault *f, const char *reference)
         assert_string_equal(digest, reference);
     }
     snprintf(path, sizeof path, "%s/logs/crash-rank1.txt", name);
-    if (code && !f->before && strstr(line, "crash files in") && !strstr(text_of(path), "The last instructions"))
+    if (code && !f->before && strstr(line, "crash files in") && !strstr(text_of(path), "Last instructions"))
         fail_msg("%s: no crash file of rank 1", f->fault);
     if (!f->continues) return;
     if (run_ranks(NULL, NULL, name) != 0) fail_msg("%s: not continued\n%s", f->fault, text_of("err"));

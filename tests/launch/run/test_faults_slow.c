@@ -18,7 +18,7 @@ static const fault places[] = {
      true},
     {"rank=2,step=5,at=update,do=crash",
      128 + SIGSEGV,
-     {"rank 2 on ", " crashed (SIGSEGV, a wrong address)", "in `update` update at step 5"},
+     {"rank 2 on ", " crashed (SIGSEGV, invalid address)", "in `update` update at step 5"},
      true},
     {"rank=1,at=start-up,do=kill",
      128 + SIGKILL,
@@ -35,12 +35,12 @@ static const fault places[] = {
     {"rank=0,step=5,at=update,do=spin",
      4,
      {"rank 0 on ", "has been in `update` update for 3.",
-      "at step 5 (it computes); the others wait in the barrier of the host"},
+      "at step 5 (computing); the others wait in the barrier of the host"},
      true},
     {"rank=0,at=update,do=extra",
      1,
-     {"rank 0 on ", "is out of step with the others: it waits in barrier of update at step 1, a collective that the "
-                    "others have not called"}},
+     {"rank 0 on ", "is out of step with the others: it waits in barrier of update at step 1, which the others "
+                    "have not called"}},
     {"rank=0,step=5,at=data,do=slow,ms=200", 0, {"rank 0 on ", " was the slowest of epoch 1: "}},
 };
 
@@ -54,13 +54,13 @@ static const fault hosts[] = {
     {"rank=0,step=9,at=backward,do=kill", 128 + SIGKILL, {"rank 0 on ", " was killed, process "}, EACH_A_HOST},
     {"rank=1,step=9,at=data,do=hang",
      4,
-     {"rank 1 on ", "has been in `data` next batch for 3.", "at step 9 (it sleeps); the others wait in "},
+     {"rank 1 on ", "has been in `data` next batch for 3.", "at step 9 (sleeping); the others wait in "},
      EACH_A_HOST},
-    {"rank=1,step=9,at=data,do=stop", 4, {"no word from ", "(rank 1) for 3."}, EACH_A_HOST},
-    {"rank=0,step=9,at=data,do=stop", 4, {"no word from ", "(rank 0) for 3."}, EACH_A_HOST},
+    {"rank=1,step=9,at=data,do=stop", 4, {"host ", "(rank 1): no heartbeat for 3."}, EACH_A_HOST},
+    {"rank=0,step=9,at=data,do=stop", 4, {"host ", "(rank 0): no heartbeat for 3."}, EACH_A_HOST},
     {"rank=2,step=9,at=data,do=extra",
      1,
-     {"rank 2 on ", "is out of step with the others", "rank 2 called barrier, the others "},
+     {"rank 2 on ", "is out of step with the others", "rank 2 called barrier, the others called "},
      EACH_A_HOST},
 };
 
