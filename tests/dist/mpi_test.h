@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What every test on several ranks shares: one communicator for the program, and an exit code that all ranks agree on.
+ * Main function of tests on several ranks: one communicator for the program, and an exit code common to all ranks.
  *
- *     int main(int argc, char **argv) { return run_on_ranks(argc, argv, tests, sizeof tests / sizeof *tests); } */
+ *     int main(int argc, char **argv) { return run_on_ranks(argc, argv, tests); } */
 #ifndef LS_TESTS_DIST_MPI_TEST_H
 #define LS_TESTS_DIST_MPI_TEST_H
 
@@ -15,7 +15,8 @@ static ls_comm *comm;
 static inline int the_rank(void) { return ls_comm_rank(comm); }
 static inline int the_size(void) { return ls_comm_size(comm); }
 
-/* A rank that fails an assertion inside a test leaves the others waiting: it ends all of them. */
+/* Runs the tests on every rank.  A failed assertion leaves the other ranks waiting in a collective, so MPI_Abort ends
+ * them. */
 #define run_on_ranks(argc, argv, tests)                                                                                \
     __extension__({                                                                                                    \
         if (ls_comm_mpi(&comm, &(argc), &(argv)) != LS_OK) {                                                           \

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A clock on the wall that jumps, for LD_PRELOAD: from CLOCK_JUMP_AFTER milliseconds (default 300) after the process
- * began it is a day ahead and a day behind in turns, each for a third of a second.  Clocks that cannot jump are left
- * alone. */
+ * A wall clock that jumps, for LD_PRELOAD: beginning CLOCK_JUMP_AFTER milliseconds (default 300) after the start of the
+ * process, CLOCK_REALTIME is alternately one day ahead and one day behind, for 370 ms each.  Monotonic clocks are not
+ * changed. */
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { DAY = 86400, TURN_MS = 370, AFTER_MS = 300 };
+enum { DAY_S = 86400, PERIOD_MS = 370, AFTER_MS = 300 };
 
 static long long milliseconds(void)
 {
@@ -26,25 +26,26 @@ __attribute__((constructor)) static void begin(void)
     began             = milliseconds() + (asked ? atoi(asked) : AFTER_MS);
 }
 
-static time_t jump(void)
+/* Current offset of the wall clock, seconds. */
+static time_t offset(void)
 {
     long long after = milliseconds() - began;
     if (!began || after < 0) return 0;
-    return after / TURN_MS % 2 ? -DAY : DAY;
+    return after / PERIOD_MS % 2 ? -DAY_S : DAY_S;
 }
 
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
     int code = (int)syscall(SYS_clock_gettime, clock, t);
     if (code == 0 && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE || clock == CLOCK_TAI))
-        t->tv_sec += jump();
+        t->tv_sec += offset();
     return code;
 }
 
 int gettimeofday(struct timeval *restrict t, void *restrict zone)
 {
     int code = (int)syscall(SYS_gettimeofday, t, zone);
-    if (code == 0) t->tv_sec += jump();
+    if (code == 0) t->tv_sec += offset();
     return code;
 }
 

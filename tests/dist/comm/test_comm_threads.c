@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ranks as threads of one process: the same bits as one rank, links as slow as asked for, faults where asked for. */
+/* The communicator `threads`: collectives, bits equal to one rank, link speed, scripted faults. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -27,10 +27,10 @@ static ls_status collectives(ls_comm *comm, void *context)
     float out[FLOATS], in[MOST][FLOATS] = {{0}};
     (void)context;
     LS_CHECK(strcmp(ls_comm_name(comm), "threads") == 0 && ls_comm_local_size(comm) == size, LS_ERR_FAILED,
-             "not what was asked for");
+             "expected communicator threads with all ranks on one host");
     for (int round = 0; round < 20; round++) {
         ls_transfer send[MOST], receive[MOST];
-        int         n = 0, mine = rank + round;
+        int         n = 0, own = rank + round;
         for (int i = 0; i < FLOATS; i++) out[i] = (float)(rank * FLOATS + i + round);
         for (int d = 1; d < size; d++, n++) {
             send[n]    = (ls_transfer){(rank + d) % size, out, FLOATS};
@@ -40,13 +40,13 @@ static ls_status collectives(ls_comm *comm, void *context)
         for (int r = 0; r < size; r++)
             for (int i = 0; i < FLOATS && r != rank; i++)
                 LS_CHECK(in[r][i] == (float)(r * FLOATS + i + round), LS_ERR_FAILED,
-                         "rank %d has %g from rank %d at %d", rank, (double)in[r][i], r, i);
-        LS_TRY(ls_comm_allgather(comm, &mine, all, sizeof mine));
+                         "rank %d: unexpected %g from rank %d at %d", rank, (double)in[r][i], r, i);
+        LS_TRY(ls_comm_allgather(comm, &own, all, sizeof own));
         for (int r = 0; r < size; r++)
-            LS_CHECK(all[r] == r + round, LS_ERR_FAILED, "allgather: %d of rank %d", all[r], r);
+            LS_CHECK(all[r] == r + round, LS_ERR_FAILED, "allgather: unexpected %d from rank %d", all[r], r);
         if (rank == round % size) seen = 1000 + round;
         LS_TRY(ls_comm_bcast(comm, &seen, sizeof seen, round % size));
-        LS_CHECK(seen == 1000 + round, LS_ERR_FAILED, "bcast: %d", seen);
+        LS_CHECK(seen == 1000 + round, LS_ERR_FAILED, "bcast: unexpected %d", seen);
         LS_TRY(ls_comm_barrier(comm));
     }
     return LS_OK;
@@ -60,9 +60,9 @@ static void test_collectives(void **state)
 
 static ls_status disagree(ls_comm *comm, void *context)
 {
-    ls_status mine = ls_comm_rank(comm) == 2 ? LS_FAIL(LS_ERR_DATA, "no such shard") : LS_OK;
+    ls_status own = ls_comm_rank(comm) == 2 ? LS_FAIL(LS_ERR_DATA, "no such shard") : LS_OK;
     (void)context;
-    return ls_comm_agree(comm, mine);
+    return ls_comm_agree(comm, own);
 }
 
 static void test_agree(void **state)
@@ -110,7 +110,7 @@ static ls_status train(ls_comm *comm, void *context)
     return status;
 }
 
-static void test_bits_of_one_rank(void **state)
+static void test_equal_bits(void **state)
 {
     uint64_t one[1], many[MOST];
     assert_ok(ls_comm_threads_run(1, NULL, train, one, NULL));
@@ -133,8 +133,8 @@ static ls_status one_message(ls_comm *comm, void *context)
     return ls__comm_exchange(comm, rank == 0, &m, rank == 1, &m);
 }
 
-/* A million bytes at 10 MB/s take a tenth of a second: never less. */
-static void test_a_slow_link(void **state)
+/* 1,000,000 bytes at 10 MB/s take at least 0.1 s. */
+static void test_slow_link(void **state)
 {
     double began = now();
     assert_ok(
@@ -142,7 +142,7 @@ static void test_a_slow_link(void **state)
     assert_true(now() - began >= 0.12);
 }
 
-static void test_a_rank_dies(void **state)
+static void test_dead_rank(void **state)
 {
     for (int64_t call = 0; call < 8; call++) {
         ls_threads_fault fault     = {.rank = 2, .call = call, .kind = LS_THREADS_FAULT_DIE};
@@ -160,23 +160,23 @@ static void test_a_rank_dies(void **state)
 
 enum { SMALL = 10, LARGE = 1 << 24 };
 
-static float     *large, *its_copy;
+static float     *large, *copy_of_large;
 static atomic_int reads, drops;
 
-/* Rank 0 has three messages under way, and gives them up while rank 2 reads the second: rank 1, which waits for the
- * first, must not find the third in its place. */
-static ls_status gives_up(ls_comm *comm, void *context)
+/* Rank 0 has three messages in progress and drops them while rank 2 reads the second.  Rank 1, which waits for the
+ * first, must not receive the third in its place. */
+static ls_status drop_messages(ls_comm *comm, void *context)
 {
     static float first[SMALL], third[2 * SMALL];
     float        here[2 * SMALL];
     int          rank  = ls_comm_rank(comm);
     ls_transfer  all[] = {{1, first, SMALL}, {2, large, LARGE}, {1, third, 2 * SMALL}},
-                mine   = rank == 1 ? (ls_transfer){0, here, SMALL} : (ls_transfer){0, its_copy, LARGE};
+                own   = rank == 1 ? (ls_transfer){0, here, SMALL} : (ls_transfer){0, copy_of_large, LARGE};
     ls_flow *flow[3] = {NULL}, *wait = NULL;
     (void)context;
     for (int i = 0; i < 3; i++)
-        LS_TRY(ls__comm_start(comm, LS_CHANNEL_GATHER, 0, NULL, 0, NULL,
-                              &flow[i])); /* so that they are there, in this order */
+        LS_TRY(
+            ls__comm_start(comm, LS_CHANNEL_GATHER, 0, NULL, 0, NULL, &flow[i])); /* creates the flows in this order */
     for (int i = 0; i < 3; i++) LS_TRY(ls__comm_test(comm, &flow[i]));
     for (int i = 0; rank == 0 && i < 3; i++)
         LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 1, &all[i], 0, NULL, &flow[i]));
@@ -188,7 +188,7 @@ static ls_status gives_up(ls_comm *comm, void *context)
         ls__comm_drop(comm);
         return LS_OK;
     }
-    LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 0, NULL, 1, &mine, &wait));
+    LS_TRY(ls__comm_start(comm, LS_CHANNEL_EXCHANGE, 0, NULL, 1, &own, &wait));
     if (rank == 2) atomic_store(&reads, 1);
     while (rank == 1 && !atomic_load(&drops)) continue;
     while (wait) {
@@ -198,18 +198,18 @@ static ls_status gives_up(ls_comm *comm, void *context)
     return LS_OK;
 }
 
-static void test_a_rank_gives_up(void **state)
+static void test_dropped_messages(void **state)
 {
     ls_status status[3];
-    large    = calloc(LARGE, sizeof *large);
-    its_copy = malloc(LARGE * sizeof *its_copy);
-    ls_comm_threads_run(3, NULL, gives_up, NULL, status);
-    free(large), free(its_copy);
+    large         = calloc(LARGE, sizeof *large);
+    copy_of_large = malloc(LARGE * sizeof *copy_of_large);
+    ls_comm_threads_run(3, NULL, drop_messages, NULL, status);
+    free(large), free(copy_of_large);
     assert_int_equal(status[0], LS_OK);
     assert_int_not_equal(status[1], LS_ERR_FAILED);
 }
 
-static void test_a_rank_is_late(void **state)
+static void test_delayed_rank(void **state)
 {
     uint64_t         one[1], many[4];
     ls_threads_fault fault = {.rank = 1, .call = 3, .kind = LS_THREADS_FAULT_DELAY, .seconds = 0.2};
@@ -220,7 +220,7 @@ static void test_a_rank_is_late(void **state)
     for (int r = 0; r < 4; r++) assert_true(many[r] == one[0]);
 }
 
-static void test_what_is_refused(void **state)
+static void test_invalid_ranks(void **state)
 {
     assert_int_equal(ls_comm_threads_run(0, NULL, train, NULL, NULL), LS_ERR_USAGE);
     assert_int_equal(ls_comm_threads_run(5000, NULL, train, NULL, NULL), LS_ERR_USAGE);
@@ -229,10 +229,10 @@ static void test_what_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_collectives),      cmocka_unit_test(test_agree),
-        cmocka_unit_test(test_bits_of_one_rank), cmocka_unit_test(test_a_slow_link),
-        cmocka_unit_test(test_a_rank_dies),      cmocka_unit_test(test_a_rank_gives_up),
-        cmocka_unit_test(test_a_rank_is_late),   cmocka_unit_test(test_what_is_refused),
+        cmocka_unit_test(test_collectives),  cmocka_unit_test(test_agree),
+        cmocka_unit_test(test_equal_bits),   cmocka_unit_test(test_slow_link),
+        cmocka_unit_test(test_dead_rank),    cmocka_unit_test(test_dropped_messages),
+        cmocka_unit_test(test_delayed_rank), cmocka_unit_test(test_invalid_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs with a fault (LOCKSTEP_FAULT, dist/health/fault_injection.c) on one of three ranks: they end by themselves,
- * within a second of the deadline, with one line that says who, where and why, the right exit code, crash files, and no
- * process left.  A row of the table is a fault. */
+ * Training runs on three ranks with a fault on one of them (LOCKSTEP_FAULT, dist/health/fault_injection.c).  Each run
+ * must end by itself within a second of the deadline, with one diagnosis that names rank, place and cause, the right
+ * exit code, crash files, and no process left.  Each row of a table is one fault. */
 #ifndef LS_TESTS_LAUNCH_RUN_FAULTS_H
 #define LS_TESTS_LAUNCH_RUN_FAULTS_H
 
@@ -21,16 +21,16 @@
 enum { DIGEST = 16 };
 
 typedef struct fault {
-    const char *fault;
-    int         code;       /* of mpirun                                       */
-    const char *says[3];    /* parts of the last line; of all lines, where the run goes on */
-    bool        continues;  /* then the same command line without the fault is run, and comes to the same digest */
-    const char *before;     /* shell, in front of mpirun: "export LOCKSTEP_CONTROL=udp;" */
-    double      deadline_s; /* 0: FLOOR_S, or none where the process is gone at once */
+    const char *fault;      /* value of LOCKSTEP_FAULT                                                          */
+    int         code;       /* expected exit code of mpirun; 0: the run completes                               */
+    const char *text[3];    /* expected parts of the diagnosis (code 0: of stderr)                              */
+    bool        resumes;    /* true: the same command without the fault resumes, and gives the reference digest */
+    const char *before;     /* shell commands before mpirun                                                     */
+    double      deadline_s; /* expected time from fault to diagnosis; 0: FLOOR_S, or 0 for a death              */
 } fault;
 
 enum { FLOOR_S = 3 }; /* as in FAULTY */
-/* It ends a second after its deadline at most; a machine that has other work may be late by some more. */
+/* A run ends at most END_S after its deadline; LATE_S more is allowed for a loaded machine. */
 #define END_S 1.0
 #define LATE_S 2.5
 
@@ -46,7 +46,7 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* Processes whose command line has this word. */
+/* Number of other processes with `word` in their command line. */
 static inline int processes_with(const char *word)
 {
     int  n   = 0;
@@ -69,13 +69,13 @@ static inline int processes_with(const char *word)
     return n;
 }
 
-static inline void no_process_is_left(const char *word, const char *how)
+static inline void expect_no_process(const char *word, const char *what)
 {
     for (int tries = 0; tries < 50; tries++) {
         if (!processes_with(word)) return;
         usleep(100000);
     }
-    fail_msg("%s: %d processes are left", how, processes_with(word));
+    fail_msg("%s: expected no process left, found %d", what, processes_with(word));
 }
 
 static inline double seconds_now(void)
@@ -85,8 +85,8 @@ static inline double seconds_now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Runs a shell command whose stderr is the file `err`; the exit code, and in *seconds how long it went on after
- * `marker` stood there (NAN: it never did). */
+/* Runs a shell command that writes its stderr to the file `err`.  Returns its exit code; *seconds: time from the
+ * appearance of `marker` in `err` to the end of the command; NaN if it has not appeared. */
 static inline int run_timed(const char *command, const char *marker, double *seconds)
 {
     int    status;
@@ -106,31 +106,32 @@ static inline int run_timed(const char *command, const char *marker, double *sec
     return WEXITSTATUS(status);
 }
 
-static double faulty_s; /* how long the last run went on after its fault */
+static double after_fault_s; /* time from the fault to the end of the last run; NaN without a fault */
 
-static inline int run_ranks(const char *how, const char *before, const char *name)
+/* Trains on three ranks with a fault (NULL: none) in the run directory `name`; returns the exit code of mpirun. */
+static inline int run_ranks(const char *injected, const char *before, const char *name)
 {
     char command[2048];
     unlink("err");
     snprintf(command, sizeof command,
              "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY
              "%s > out 2> err < /dev/null",
-             how ? how : "", before ? before : "", LOCKSTEP_PROGRAM, name);
-    return run_timed(command, "injecting the configured fault", &faulty_s);
+             injected ? injected : "", before ? before : "", LOCKSTEP_PROGRAM, name);
+    return run_timed(command, "injecting the configured fault", &after_fault_s);
 }
 
-/* A wall clock that jumps by days, also for mpirun (tests/launch/clock_jump.c). */
+/* Preloads a wall clock that jumps by days, into mpirun as well (tests/launch/clock_jump.c). */
 #define CLOCK_JUMPS                                                                                                    \
     "export ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0; LD_PRELOAD=$(dirname " LOCKSTEP_PROGRAM              \
     ")/tests/libclock_jump.so"
 
-/* A disk of a few MB, for one run; what is left on it afterwards must be sound. */
+/* Runs mpirun on a disk of 6 MB, then verifies the checkpoints on it. */
 #define MOUNTS "unshare $([ $(id -u) = 0 ] || echo -Ur) -m "
 #define SMALL_DISK                                                                                                     \
     MOUNTS "sh -c 'mkdir -p disk && mount -t tmpfs -o size=6m tmpfs disk && cd disk && \"$@\" && "                     \
            "LOCKSTEP_FAULT= " LOCKSTEP_PROGRAM " ckpt verify faulty-*' sh"
 
-/* The last line that is not empty. */
+/* The last line of a text that is not empty. */
 static inline const char *last_line(const char *text)
 {
     static char line[4096];
@@ -147,6 +148,7 @@ static inline void take_digest(char digest[DIGEST + 1], const char *what)
     if (!at || sscanf(at, "digest %16s", digest) != 1) fail_msg("%s: no digest on stdout\n%s", what, text_of("err"));
 }
 
+/* Runs one row of a table and checks all that it expects. */
 static inline void try_fault(const fault *f, const char *reference)
 {
     static int number;
@@ -154,32 +156,32 @@ static inline void try_fault(const fault *f, const char *reference)
     snprintf(name, sizeof name, "faulty-%d-%d", (int)getpid(), number++);
     int         code = run_ranks(f->fault, f->before, name);
     const char *err = text_of("err"), *line = last_line(err);
-    double      took = faulty_s, deadline = f->deadline_s > 0 ? f->deadline_s : f->code > 128 ? 0 : FLOOR_S;
-    bool        other = f->code > 128 && code == 4; /* mpirun has heard of the others first */
-    if (code != f->code && !other) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
-    no_process_is_left(name, f->fault);
-    if (code) print_message("  %-48s %6.2f s after it, with a deadline of %g s\n", f->fault, took, deadline);
+    double      took = after_fault_s, deadline = f->deadline_s > 0 ? f->deadline_s : f->code > 128 ? 0 : FLOOR_S;
+    bool        survivor = f->code > 128 && code == 4; /* mpirun has noticed the end of another rank first */
+    if (code != f->code && !survivor) fail_msg("%s: exit code %d, expected %d\n%s", f->fault, code, f->code, err);
+    expect_no_process(name, f->fault);
+    if (code) print_message("  %-48s ended %6.2f s after the fault, deadline %g s\n", f->fault, took, deadline);
     if (code && !(took <= deadline + END_S + LATE_S))
-        fail_msg("%s: the run went on for %.2f s after it, expected at most %g and %g\n%s", f->fault, took, deadline,
-                 END_S, err);
+        fail_msg("%s: expected the end %g + %g s after the fault at most, found %.2f s\n%s", f->fault, deadline, END_S,
+                 took, err);
     if (code) {
         if (strncmp(line, "lockstep: error: ", 17) != 0)
-            fail_msg("%s: the last line is no verdict:\n%s", f->fault, err);
-        if (count_of(err, "lockstep: error: ") != 1) fail_msg("%s: more than one verdict:\n%s", f->fault, err);
-        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
-            if (!strstr(line, f->says[i])) fail_msg("%s: '%s' is not in the verdict:\n%s", f->fault, f->says[i], err);
+            fail_msg("%s: expected a diagnosis as the last line:\n%s", f->fault, err);
+        if (count_of(err, "lockstep: error: ") != 1) fail_msg("%s: expected one diagnosis:\n%s", f->fault, err);
+        for (size_t i = 0; i < sizeof f->text / sizeof *f->text && f->text[i]; i++)
+            if (!strstr(line, f->text[i]))
+                fail_msg("%s: expected '%s' in the diagnosis:\n%s", f->fault, f->text[i], err);
     } else {
-        for (size_t i = 0; i < sizeof f->says / sizeof *f->says && f->says[i]; i++)
-            if (!strstr(err, f->says[i]))
-                fail_msg("%s: '%s' is not in what the run says:\n%s", f->fault, f->says[i], err);
+        for (size_t i = 0; i < sizeof f->text / sizeof *f->text && f->text[i]; i++)
+            if (!strstr(err, f->text[i])) fail_msg("%s: expected '%s' on stderr:\n%s", f->fault, f->text[i], err);
         take_digest(digest, f->fault);
         assert_string_equal(digest, reference);
     }
     snprintf(path, sizeof path, "%s/logs/crash-rank1.txt", name);
     if (code && !f->before && strstr(line, "crash files in") && !strstr(text_of(path), "Last instructions"))
-        fail_msg("%s: no crash file of rank 1", f->fault);
-    if (!f->continues) return;
-    if (run_ranks(NULL, NULL, name) != 0) fail_msg("%s: not continued\n%s", f->fault, text_of("err"));
+        fail_msg("%s: expected a crash file of rank 1", f->fault);
+    if (!f->resumes) return;
+    if (run_ranks(NULL, NULL, name) != 0) fail_msg("%s: not resumed\n%s", f->fault, text_of("err"));
     take_digest(digest, f->fault);
     assert_string_equal(digest, reference);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Kills a run again and again at moments that nothing prepares it for, and lets it continue on another number of ranks,
- * until it is through; then the next.  kill -9 of one rank, of all, or of mpirun with all; half of them while a
- * checkpoint is being written.
+ * Kills a training run repeatedly at random moments and resumes it on another number of ranks until it completes, then
+ * begins the next run.  A kill is SIGKILL to one rank, or to mpirun and all ranks; half of the kills happen while a
+ * checkpoint is written.
  *
- * After each kill: what has the name of a checkpoint is sound, in every byte; the newest is no older than before; and
- * each step of the log has the digest of a run that nothing interrupted.  No run may end by itself but at its end.
+ * After each kill every checkpoint must be valid in every byte, the newest must be no older than before, and each step in
+ * metrics.jsonl must have the digest of an undisturbed run.  A run that is not killed must complete.
  */
 #ifndef LS_TESTS_LAUNCH_RUN_KILLS_H
 #define LS_TESTS_LAUNCH_RUN_KILLS_H
@@ -28,10 +28,10 @@
 enum { KILLS_STEPS = 60, KILLS_RANKS = 4 };
 
 typedef struct kills {
-    char     digest[KILLS_STEPS + 1][17]; /* of each step, when nothing interrupts */
-    double   seconds[KILLS_RANKS + 1];    /* such a run takes, by its ranks        */
-    char     dir[32];                     /* of the run at hand                    */
-    int64_t  newest;                      /* its newest checkpoint; -1: none       */
+    char     digest[KILLS_STEPS + 1][17]; /* of each step of an undisturbed run */
+    double   seconds[KILLS_RANKS + 1];    /* duration of such a run, by number of ranks */
+    char     dir[32];                     /* directory of the current run */
+    int64_t  newest;                      /* step of its newest checkpoint; -1: none */
     int      kills, of_one, of_all, writing, finished, stuck;
     unsigned seed;
 } kills;
@@ -47,7 +47,7 @@ static double kills_random(kills *k) { return (double)rand_r(&k->seed) / RAND_MA
 
 /* ---- starting and ending ----------------------------------------------------------------------------------------- */
 
-/* Starts the run; its ranks write their process numbers into the files pid.RANK.  Returns the process to wait for. */
+/* Starts the run; each rank writes its process number to the file pid.RANK.  Returns the process to wait for. */
 static pid_t kills_start(const kills *k, int ranks)
 {
     char command[2048], launcher[256] = "";
@@ -59,7 +59,7 @@ static pid_t kills_start(const kills *k, int ranks)
     const char *shell = "sh -c 'echo $$ > pid.${OMPI_COMM_WORLD_RANK:-0}; exec \"$@\"' rank";
     snprintf(command, sizeof command, "%s%s%s %s %s", launcher, ranks > 1 ? "" : "exec ", shell, LOCKSTEP_PROGRAM,
              KILLS_RUN);
-    /* braces and a comma in an option: for sh, one word */
+    /* quotes the option whose value has braces and a comma */
     char *options = strstr(command, "model.options="), quoted[2048];
     char *end     = strchr(options, '}') + 1;
     snprintf(quoted, sizeof quoted, "%.*s'%.*s'%s run.dir=%s > out 2>> err < /dev/null", (int)(options - command),
@@ -85,8 +85,8 @@ static pid_t kills_rank(int rank)
     return pid;
 }
 
-/* Waits for `child`; whether it ended in time, and how.  Counts its own rounds: a machine that is stopped for a while
- * does not hurt. */
+/* Waits for `child`; returns false when it has not ended in time.  Counts polls instead of reading a clock, so that a
+ * suspended machine does not count. */
 static bool kills_wait(pid_t child, int seconds, int *status)
 {
     for (int i = 0; i < 2000 * seconds; i++, usleep(500))
@@ -94,7 +94,7 @@ static bool kills_wait(pid_t child, int seconds, int *status)
     return false;
 }
 
-/* Whether it still runs; one that nobody has waited for yet does not. */
+/* True while the process runs; a zombie does not. */
 static bool kills_alive(pid_t pid)
 {
     char path[32], line[512] = "";
@@ -107,7 +107,7 @@ static bool kills_alive(pid_t pid)
     return end && end[1] && end[2] != 'Z' && end[2] != 'X';
 }
 
-/* Nothing that was started may go on writing. */
+/* Kills all ranks and waits for their ends, so that none of them writes any more. */
 static void kills_sweep(int ranks)
 {
     for (int r = 0; r < ranks; r++) {
@@ -117,16 +117,17 @@ static void kills_sweep(int ranks)
     }
 }
 
-/* ---- looking ----------------------------------------------------------------------------------------------------- */
+/* ---- checks ----------------------------------------------------------------------------------------------------- */
 
-static void kills_look_at(const ls_checkpoint_info *info, void *data)
+static void kills_check_checkpoint(const ls_checkpoint_info *info, void *data)
 {
     kills *k = data;
-    if (info->problem) fail_msg("kill %d: corrupt checkpoint %s: %s", k->kills, info->path, info->problem);
+    if (info->problem)
+        fail_msg("kill %d: expected a valid checkpoint, found %s: %s", k->kills, info->path, info->problem);
     k->newest = info->progress.step;
 }
 
-/* A checkpoint is being written. */
+/* True while a checkpoint is written. */
 static bool kills_is_writing(const kills *k)
 {
     char path[64];
@@ -138,7 +139,7 @@ static bool kills_is_writing(const kills *k)
     return found;
 }
 
-/* Steps of the log that are not as they would have been; how many there are. */
+/* Compares the digest of each step in metrics.jsonl with the undisturbed run; returns the number of steps. */
 static int kills_compare(kills *k)
 {
     char line[4096], path[64];
@@ -167,9 +168,9 @@ static void kills_check(kills *k)
     int64_t before = k->newest;
     snprintf(path, sizeof path, "%s/checkpoints", k->dir);
     k->newest = -1;
-    if (exists(path)) assert_int_equal(ls_checkpoint_list(path, true, kills_look_at, k), LS_OK);
+    if (exists(path)) assert_int_equal(ls_checkpoint_list(path, true, kills_check_checkpoint, k), LS_OK);
     if (k->newest < before)
-        fail_msg("kill %d: lost run: the newest checkpoint was of step %d and is of step %d", k->kills, (int)before,
+        fail_msg("kill %d: newest checkpoint: expected step %d or later, found step %d", k->kills, (int)before,
                  (int)k->newest);
     if (strstr(text_of("err"), "damaged")) fail_msg("kill %d: %s", k->kills, text_of("err"));
     kills_compare(k);
@@ -186,7 +187,7 @@ static void kills_new_run(kills *k, const char *dir)
     k->newest = -1;
 }
 
-/* How long a run takes on these ranks, and its digests, once. */
+/* Measures an undisturbed run on `ranks` ranks and stores its digests. */
 static void kills_measure(kills *k, int ranks)
 {
     int    status;
@@ -209,7 +210,8 @@ static void kills_measure(kills *k, int ranks)
     assert_int_equal(kills_compare(k), KILLS_STEPS);
 }
 
-/* The moment: while a checkpoint is written, or any. */
+/* Waits for the moment of the kill: while a checkpoint is written, or a random time.  Returns false when the run has
+ * ended before. */
 static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
 {
     bool   write = kills_random(k) < 0.5;
@@ -219,7 +221,7 @@ static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
         bool is = write && kills_is_writing(k);
         if (waitpid(child, status, WNOHANG) == child) return false;
         if (is && !was && skip-- == 0) {
-            usleep((useconds_t)(kills_random(k) * 600)); /* it takes about as long */
+            usleep((useconds_t)(kills_random(k) * 600)); /* about the duration of a write, us */
             break;
         }
         was = is;
@@ -227,7 +229,7 @@ static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
     return true;
 }
 
-/* Starts the run on any number of ranks, and kills it, unless it is through before. */
+/* Starts the run on a random number of ranks and kills it, unless it completes before. */
 static void kills_once(kills *k)
 {
     int   ranks = kills_random(k) < 0.6 ? 1 : 2 + (int)(kills_random(k) * (KILLS_RANKS - 1.001)), status = 0;
@@ -240,11 +242,10 @@ static void kills_once(kills *k)
         if (victim > 0) {
             k->of_one++;
             kill(victim, SIGKILL);
-            if (!kills_wait(
-                    child, 20,
-                    &status)) { /* mpirun may wait forever for a rank that was killed while it was being connected */
+            /* mpirun may wait forever for a rank that was killed while it was being connected. */
+            if (!kills_wait(child, 20, &status)) {
                 if (strstr(text_of("err"), "parameters, "))
-                    fail_msg("kill %d: the others go on after one of %d ranks was killed", k->kills, ranks);
+                    fail_msg("kill %d: expected the end of the run after the kill of one of %d ranks", k->kills, ranks);
                 k->stuck++;
                 kill(-child, SIGKILL);
                 kills_sweep(ranks);
@@ -258,7 +259,7 @@ static void kills_once(kills *k)
         }
         kills_sweep(ranks);
     } else if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        fail_msg("kill %d: lost run: on %d ranks it ended with %d: %s", k->kills, ranks,
+        fail_msg("kill %d: expected the run on %d ranks to complete, found exit code %d: %s", k->kills, ranks,
                  WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), text_of("err"));
     }
     kills_check(k);
@@ -266,14 +267,15 @@ static void kills_once(kills *k)
     snprintf(model, sizeof model, "%s/report.html", k->dir);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0 && exists(model)) {
         assert_int_equal(k->newest, KILLS_STEPS);
-        if (kills_compare(k) != KILLS_STEPS) fail_msg("kill %d: the log of a finished run has not all steps", k->kills);
+        if (kills_compare(k) != KILLS_STEPS)
+            fail_msg("kill %d: expected all steps in the log of a completed run", k->kills);
         k->finished++;
         kills_new_run(k, "killed");
     }
     unlink("err");
 }
 
-/* What a process has written outlives it wherever it is; a disk only makes it slower. */
+/* Moves to a folder in memory: files outlive their process there as well, and a disk would only be slower. */
 static void kills_into_memory(void)
 {
     char memory[64] = "/dev/shm/lockstep-kills-XXXXXX";
@@ -290,7 +292,7 @@ static void kills_many(int n)
     kills_into_memory();
     for (int ranks = KILLS_RANKS; ranks >= 1; ranks--) kills_measure(&k, ranks);
     for (int ranks = 1; ranks <= KILLS_RANKS; ranks++)
-        printf("%d rank%s: %.2f s when nothing interrupts\n", ranks, ranks == 1 ? "" : "s", k.seconds[ranks]);
+        printf("%d rank%s: %.2f s undisturbed\n", ranks, ranks == 1 ? "" : "s", k.seconds[ranks]);
     kills_new_run(&k, "killed");
     while (k.kills < n) {
         int before = k.kills;
@@ -300,10 +302,11 @@ static void kills_many(int n)
             fflush(stdout);
         }
     }
-    printf("%d kills in %.0f s: %d of one rank, %d of all, %d of these while a checkpoint was being written; %d runs "
-           "through to their end; mpirun got stuck %d times\n"
-           "0 corrupt checkpoints, 0 lost runs, no digest that differs\n",
-           k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
+    printf(
+        "%d kills in %.0f s: %d of one rank, %d of all, %d while a checkpoint was written; %d runs completed; mpirun "
+        "was stuck %d times\n"
+        "0 invalid checkpoints, 0 lost runs, 0 digests that differ\n",
+        k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
     folder_leave();
 }
 

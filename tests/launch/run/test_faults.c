@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io mpi */
 /* timeout: 900 */
-/* One fault of each kind; tests/launch/run/test_faults_slow.c has the rest. */
+/* One fault of each kind.  tests/launch/run/test_faults_slow.c tries the other places and several hosts. */
 #include "tests/launch/run/faults.h"
 
 #define WAIT_IN_BUCKET "the others wait in all-reduce 0 (fc3.weight .. conv1.bias)"
@@ -34,7 +34,7 @@ static const fault table[] = {
      {"lockstep: a fault is configured for rank 1", "rank 1 on ", " was the slowest of epoch 1: "}},
 };
 
-static void each_ends_with_a_verdict(void **state) { try_faults(table, sizeof table / sizeof *table); }
+static void test_each_fault(void **state) { try_faults(table, sizeof table / sizeof *table); }
 
 static const fault clocks[] = {
     {"", 0, {0}, .before = CLOCK_JUMPS},
@@ -48,7 +48,7 @@ static const fault clocks[] = {
      .before = CLOCK_JUMPS},
 };
 
-static void clocks_jump(void **state) { try_faults(clocks, sizeof clocks / sizeof *clocks); }
+static void test_jumping_clock(void **state) { try_faults(clocks, sizeof clocks / sizeof *clocks); }
 
 /* ---- disks and checkpoints --------------------------------------------------------------------------------------- */
 
@@ -60,31 +60,30 @@ static const fault disks[] = {
      .before = SMALL_DISK},
 };
 
-static void a_full_disk(void **state)
+static void test_full_disk(void **state)
 {
     if (system(MOUNTS "mount -t tmpfs tmpfs /mnt 2> why") == 0)
         try_faults(disks, sizeof disks / sizeof *disks);
     else
-        print_message("no disk can be made here: %s", text_of("why"));
+        print_message("skipped, cannot mount a disk: %s", text_of("why"));
 }
 
-static void must_be_one_error(const char *says)
+static void expect_one_error(const char *text)
 {
     const char *err = text_of("err");
-    if (count_of(err, "lockstep: error: ") != 1 || !strstr(err, says))
-        fail_msg("expected one error, with '%s':\n%s", says, err);
+    if (count_of(err, "lockstep: error: ") != 1 || !strstr(err, text))
+        fail_msg("expected one error with '%s':\n%s", text, err);
 }
 
-/* From one step on nothing can be written any more, to the end: what was there before stays, and the run goes on from
- * there another day. */
-static void a_disk_that_stays_full(void **state)
+/* From step 7 to the end nothing can be written: the earlier checkpoint stays, and the run resumes from it later. */
+static void test_disk_that_stays_full(void **state)
 {
     char reference[DIGEST + 1], digest[DIGEST + 1];
     assert_int_equal(run_ranks(NULL, NULL, "reference"), 0);
     take_digest(reference, "reference");
     assert_int_equal(run_ranks("rank=0,step=7,at=forward,do=full", NULL, "full checkpoint.background=false"), 4);
-    must_be_one_error("larger than the file system");
-    if (!exists("full/checkpoints/step-00000004")) fail_msg("the checkpoint of step 4 is gone\n%s", text_of("err"));
+    expect_one_error("larger than the file system");
+    if (!exists("full/checkpoints/step-00000004")) fail_msg("expected the checkpoint of step 4\n%s", text_of("err"));
     if (run_ranks(NULL, NULL, "full") != 0 || !strstr(text_of("err"), "continues after step 4"))
         fail_msg("%s", text_of("err"));
     take_digest(digest, "full");
@@ -94,8 +93,8 @@ static void a_disk_that_stays_full(void **state)
 #define OF_8 "cd damaged/checkpoints/step-00000008; "
 #define FLIP "printf '\\377\\377\\377\\377' | dd of=part-0000.h5 bs=1 seek=60000 conv=notrunc 2> /dev/null"
 
-/* The newest cannot be read: the one before does, and the digest is as if nothing had happened. */
-static void damaged_checkpoints(void **state)
+/* When the newest checkpoint is damaged, the run resumes from the one before and reaches the reference digest. */
+static void test_damaged_checkpoints(void **state)
 {
     static const char *const damage[] = {OF_8 FLIP,
                                          OF_8 "truncate -s -100 part-0000.h5",
@@ -121,13 +120,13 @@ static void damaged_checkpoints(void **state)
                             "; cd ../step-00000004; truncate -s 5000 part-0000.h5"),
                      0);
     assert_int_equal(run_ranks(NULL, NULL, "damaged"), 3);
-    must_be_one_error("none of the 2 checkpoints below damaged/checkpoints can be read");
+    expect_one_error("none of the 2 checkpoints below damaged/checkpoints can be read");
 }
 
 /* ---- start-up ---------------------------------------------------------------------------------------------------- */
 
-/* Runs three ranks, the second of which does `what` before; how long it took. */
-static int run_with_second(const char *what, const char *limit, double *seconds)
+/* Runs three ranks; rank 1 executes the shell command `what` first.  limit: LOCKSTEP_START_S; *seconds: duration. */
+static int run_with_rank_1(const char *what, const char *limit, double *seconds)
 {
     char command[2048];
     unlink("err");
@@ -139,33 +138,33 @@ static int run_with_second(const char *what, const char *limit, double *seconds)
     return run_timed(command, "", seconds);
 }
 
-static void ranks_that_do_not_come(void **state)
+static void test_missing_ranks(void **state)
 {
     static const struct {
-        const char *what, *says;
+        const char *what, *text;
     } rows[] = {{"exec sleep 97.1351", "rank 1 on %s has not come to MPI_Init in start-up, process "},
                 {"kill -STOP $$", "rank 1 on %s has been stopped (SIGSTOP) in start-up, process "}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char   host[64] = "", says[256];
+        char   host[64] = "", text[256];
         double s;
         gethostname(host, sizeof host - 1);
-        snprintf(says, sizeof says, rows[i].says, host);
-        int code = run_with_second(rows[i].what, "3", &s);
+        snprintf(text, sizeof text, rows[i].text, host);
+        int code = run_with_rank_1(rows[i].what, "3", &s);
         if (code != 4) fail_msg("%s: exit code %d\n%s", rows[i].what, code, text_of("err"));
-        must_be_one_error(says);
-        print_message("  %-48s %6.2f s from the beginning, with a deadline of 3 s\n", rows[i].what, s);
-        if (s > 3 + END_S + 2 * LATE_S) fail_msg("%s: it took %.2f s\n%s", rows[i].what, s, text_of("err"));
-        no_process_is_left("sleep 97.1351", rows[i].what);
+        expect_one_error(text);
+        print_message("  %-48s ended after %6.2f s, deadline 3 s\n", rows[i].what, s);
+        if (s > 3 + END_S + 2 * LATE_S) fail_msg("%s: ended after %.2f s\n%s", rows[i].what, s, text_of("err"));
+        expect_no_process("sleep 97.1351", rows[i].what);
     }
 }
 
-/* One rank that cannot begin ends all, and has the last word. */
-static void starts_that_fail(void **state)
+/* An error of one rank at the start ends all ranks, and is the last line. */
+static void test_failed_starts(void **state)
 {
     static const struct {
         const char *what;
         int         code;
-        const char *says;
+        const char *text;
     } rows[] = {{"set -- \"$@\" train.batch=0", 2, "rank 1: command line: train.batch=0: expected"},
                 {"set -- \"$@\" train.seed=7", 4, "the ranks do not agree on recipe"},
                 {"export LOCKSTEP_ISA=v9", 4, "rank 1: LOCKSTEP_ISA=v9"},
@@ -173,20 +172,20 @@ static void starts_that_fail(void **state)
     enum { END_ALL_S = 5 };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         double s;
-        int    code = run_with_second(rows[i].what, "20", &s);
+        int    code = run_with_rank_1(rows[i].what, "20", &s);
         if (code != rows[i].code && !(rows[i].code > 128 && code == 4))
             fail_msg("%s: exit code %d\n%s", rows[i].what, code, text_of("err"));
-        must_be_one_error(rows[i].says);
+        expect_one_error(rows[i].text);
         const char *line = last_line(text_of("err"));
         if (strncmp(line, "lockstep: error: ", 17) != 0 && strncmp(line, "  hint: ", 8) != 0)
-            fail_msg("%s: the last line is no message of ours:\n%s", rows[i].what, text_of("err"));
-        print_message("  %-48s %6.2f s from the beginning\n", rows[i].what, s);
-        if (s > END_ALL_S + LATE_S) fail_msg("%s: it took %.2f s\n%s", rows[i].what, s, text_of("err"));
+            fail_msg("%s: expected an error of lockstep as the last line:\n%s", rows[i].what, text_of("err"));
+        print_message("  %-48s ended after %6.2f s\n", rows[i].what, s);
+        if (s > END_ALL_S + LATE_S) fail_msg("%s: ended after %.2f s\n%s", rows[i].what, s, text_of("err"));
     }
 }
 
-/* Whatever it is that a rank has no memory for, it says so. */
-static __attribute__((unused)) void ranks_without_memory(void **state)
+/* Whichever allocation of rank 1 fails, one error names the rank. */
+static __attribute__((unused)) void test_ranks_without_memory(void **state)
 {
     static const int enough      = 2000,
                      megabytes[] = {100, 200, 300, 330, 344, 348, 352, 356, 360, 364, 368, 376, 384, 400, enough};
@@ -194,17 +193,17 @@ static __attribute__((unused)) void ranks_without_memory(void **state)
         char   limit[64];
         double s;
         snprintf(limit, sizeof limit, "ulimit -v %d", megabytes[i] * 1024);
-        int code = run_with_second(limit, "10", &s);
+        int code = run_with_rank_1(limit, "10", &s);
         print_message("  %-48s exit code %d after %.1f s: %.150s\n", limit, code, s,
                       code ? strstr(text_of("err"), "error: ") : "");
         if (code == 0 && megabytes[i] >= 340) continue;
         if (code == 0 || megabytes[i] == enough) fail_msg("%s: exit code %d\n%s", limit, code, text_of("err"));
-        must_be_one_error("lockstep: error: rank 1");
-        if (s > 15) fail_msg("%s: it took %.1f s\n%s", limit, s, text_of("err"));
+        expect_one_error("lockstep: error: rank 1");
+        if (s > 15) fail_msg("%s: ended after %.1f s\n%s", limit, s, text_of("err"));
     }
 }
 
-static void a_fault_that_is_no_fault(void **state)
+static void test_malformed_faults(void **state)
 {
     static const char *const bad[] = {"do=nothing", "rank=1", "rank=x,do=kill", "at=nowhere,do=kill",
                                       "do=kill,when=now"};
@@ -218,17 +217,17 @@ static void a_fault_that_is_no_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(each_ends_with_a_verdict, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(clocks_jump, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_full_disk, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(a_disk_that_stays_full, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(damaged_checkpoints, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(ranks_that_do_not_come, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(starts_that_fail, set_up, tear_down),
-#ifndef __SANITIZE_ADDRESS__ /* it takes all addresses there are */
-        cmocka_unit_test_setup_teardown(ranks_without_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_each_fault, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_jumping_clock, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_disk_that_stays_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_damaged_checkpoints, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_missing_ranks, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failed_starts, set_up, tear_down),
+#ifndef __SANITIZE_ADDRESS__ /* AddressSanitizer reserves more addresses than the limits allow */
+        cmocka_unit_test_setup_teardown(test_ranks_without_memory, set_up, tear_down),
 #endif
-        cmocka_unit_test_setup_teardown(a_fault_that_is_no_fault, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_malformed_faults, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io mpi slow */
 /* timeout: 1800 */
-/* Every fault at every place that makes a difference, within a host and, with a host for each rank, between hosts. */
+/* Faults in all phases of a run on one host, and between hosts (LOCKSTEP_CONTROL=udp: each rank is a host). */
 #include "tests/launch/run/faults.h"
 
 static const fault places[] = {
@@ -64,14 +64,14 @@ static const fault hosts[] = {
      EACH_A_HOST},
 };
 
-static void every_place(void **state) { try_faults(places, sizeof places / sizeof *places); }
-static void between_hosts(void **state) { try_faults(hosts, sizeof hosts / sizeof *hosts); }
+static void test_all_phases(void **state) { try_faults(places, sizeof places / sizeof *places); }
+static void test_between_hosts(void **state) { try_faults(hosts, sizeof hosts / sizeof *hosts); }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(every_place, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(between_hosts, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_all_phases, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_between_hosts, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
 /* timeout: 300 */
-/* Runs that are killed.  With an argument, so many times: build/release/tests/launch.test_kills 1000 */
+/* Kills training runs 20 times, or N times: build/release/tests/launch.run.test_kills N */
 #include "tests/launch/run/kills.h"
 
 static int wanted = 20;
 
-static void survives_kills(void **state) { kills_many(wanted); }
+static void test_kills(void **state) { kills_many(wanted); }
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(survives_kills)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_kills)};
     if (argc > 1) wanted = atoi(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
