@@ -68,7 +68,7 @@ ls_status ls__path(char path[LS_PATH_BYTES], const char *format, ...)
 ls_status ls__make_folders(const char *path, int *made)
 {
     char part[LS_PATH_BYTES];
-    LS_CHECK(*path, LS_ERR_USAGE, "expected the path of a folder, found an empty text");
+    LS_CHECK(*path, LS_ERR_USAGE, "folder '': expected a path, found an empty text");
     LS_TRY(ls__path(part, "%s", path));
     for (char *at = part + 1;; at++) {
         char end = *at;

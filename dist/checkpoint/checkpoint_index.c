@@ -1,226 +1,125 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A checkpoint of several files: the manifest that vouches for them, and what lies where.
+ * Implements dist/checkpoint/checkpoint_index.h: reads a checkpoint of several files.
  *
- *     manifest.xxh64            a line for each file, as xxh64sum prints it:  "0123456789abcdef  part-0000.h5"
- *
- * HDF5 sees no file that was not compared with its checksum before: the library trusts what it reads. */
-#include <errno.h>
+ * HDF5 reads only files that were compared with their checksums before, because the library trusts its input.
+ */
+#include "dist/checkpoint/checkpoint_index.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "core/io/file_access.h"
+#include "dist/checkpoint/checkpoint_manifest.h"
 
-enum { SUM_DIGITS = 16, LINE = SUM_DIGITS + 2 + LS_PART_NAME + 2 };
+/* ---- the ranges of an array -------------------------------------------------------------------------------------- */
 
-/* ---- the manifest ------------------------------------------------------------------------------------------------ */
-
-ls_status ls__manifest_write(const char *path, int parts, const uint64_t *sums)
-{
-    char    file[LS_PATH_BYTES], name[LS_PART_NAME], line[LINE];
-    ls_file f;
-    LS_TRY(ls__path(file, "%s/" LS_MANIFEST, path));
-    LS_TRY(ls__file_create(&f, file));
-    ls_status status = LS_OK;
-    for (int i = 0; i < parts && status == LS_OK; i++) {
-        ls__part_name(name, i);
-        int length = snprintf(line, sizeof line, "%016" PRIx64 "  %s\n", sums[i], name);
-        status     = ls__file_write(&f, line, (size_t)length);
-    }
-    LS_TRY(ls__file_finish(&f, status));
-    return LS_OK;
-}
-
-static bool exists(const char *folder, const char *name)
-{
-    char        path[LS_PATH_BYTES];
-    struct stat info;
-    return ls__path(path, "%s/%s", folder, name) == LS_OK && stat(path, &info) == 0;
-}
-
-static ls_status open_manifest(const char *path, FILE **f)
-{
-    char file[LS_PATH_BYTES];
-    int  fd;
-    LS_TRY(ls__path(file, "%s/" LS_MANIFEST, path));
-    LS_CHECK(exists(path, LS_MANIFEST) || !exists(path, "state.h5"), LS_ERR_USAGE,
-             "%s: expected format version %d, found 1" LS_HINT
-             "it was written by an earlier version of the program: use that one, or --fresh to start over",
-             path, LS_CHECKPOINT_FORMAT);
-    LS_TRY(ls__file_open(file, &fd));
-    *f = fdopen(fd, "rb");
-    if (*f) return LS_OK;
-    ls_status status = LS_FAIL_ERRNO("cannot read %s", file);
-    close(fd);
-    return status;
-}
-
-/* The checksum of file `part` in its line; *end: there is no such line. */
-static ls_status next_line(FILE *f, const char *path, int part, uint64_t *sum, bool *end)
-{
-    char line[LINE + 1] = "", name[LS_PART_NAME], expected[LINE];
-    *end                = !fgets(line, sizeof line, f);
-    LS_CHECK(!ferror(f), LS_ERR_ENV, "%s/" LS_MANIFEST ": cannot be read", path);
-    LS_CHECK(!*end || part > 0, LS_ERR_DATA, "%s/" LS_MANIFEST ": it is empty", path);
-    if (*end) return LS_OK;
-    ls__part_name(name, part);
-    snprintf(expected, sizeof expected, "  %s\n", name);
-    LS_CHECK(part < LS_MAX_PARTS && strspn(line, "0123456789abcdef") == SUM_DIGITS &&
-                 strcmp(line + SUM_DIGITS, expected) == 0,
-             LS_ERR_DATA, "%s/" LS_MANIFEST ":%d: expected 16 hexadecimal digits and '%s'", path, part + 1, name);
-    *sum = strtoull(line, NULL, 16);
-    return LS_OK;
-}
-
-static ls_status verify_part(const char *path, const char *name, uint64_t expected, int64_t *bytes)
-{
-    char     file[LS_PATH_BYTES];
-    uint64_t found;
-    int64_t  size = 0;
-    LS_TRY(ls__path(file, "%s/%s", path, name));
-    LS_TRY(ls__file_checksum(file, &found, &size));
-    LS_CHECK(found == expected, LS_ERR_DATA,
-             "%s: its %" PRId64 " bytes have the checksum %016" PRIx64 ", expected %016" PRIx64, file, size, found,
-             expected);
-    *bytes += size;
-    return LS_OK;
-}
-
-ls_status ls__manifest_verify(const char *path, void (*each)(const char *file, const char *problem, void *data),
-                              void *data, int *parts, int64_t *bytes)
-{
-    FILE     *f;
-    bool      end    = false;
-    ls_status status = LS_OK, first             = LS_OK;
-    char      name[LS_PART_NAME], message[4096] = "", trace[4096] = "";
-    *parts = 0;
-    *bytes = 0;
-    LS_TRY(open_manifest(path, &f));
-    while (status == LS_OK) {
-        uint64_t sum = 0;
-        status       = next_line(f, path, *parts, &sum, &end);
-        if (status != LS_OK || end) break;
-        ls__part_name(name, *parts);
-        ls_status its = verify_part(path, name, sum, bytes);
-        if (each) each(name, its == LS_OK ? NULL : ls_error_message(), data);
-        if (its != LS_OK && first == LS_OK) {
-            first = its;
-            snprintf(message, sizeof message, "%s", ls_error_message());
-            snprintf(trace, sizeof trace, "%s", ls_error_trace());
-            if (!each) break;
-        }
-        ++*parts;
-    }
-    fclose(f);
-    if (status == LS_OK && first != LS_OK) status = ls_error_set(first, message, trace);
-    LS_TRY(status);
-    return LS_OK;
-}
-
-/* ---- what lies where --------------------------------------------------------------------------------------------- */
-
+/* Sorts by optimizer state, name and offset. */
 static int by_array(const void *x, const void *y)
 {
-    const ls_piece *p = x, *q = y;
-    int             names = strcmp(p->name, q->name);
-    if (p->state_no != q->state_no) return p->state_no - q->state_no;
+    const ls_stored_range *p = x, *q = y;
+    int                    names = strcmp(p->name, q->name);
+    if (p->state_index != q->state_index) return p->state_index - q->state_index;
     if (names) return names;
-    return p->first != q->first ? (p->first > q->first) - (p->first < q->first) : p->part - q->part;
+    if (p->range.offset != q->range.offset) return p->range.offset > q->range.offset ? 1 : -1;
+    return p->file - q->file;
 }
 
+/* Sorts by optimizer state, the order of the arrays in the files, and offset. */
 static int by_order(const void *x, const void *y)
 {
-    const ls_piece *p = x, *q = y;
-    if (p->state_no != q->state_no) return p->state_no - q->state_no;
+    const ls_stored_range *p = x, *q = y;
+    if (p->state_index != q->state_index) return p->state_index - q->state_index;
     if (p->order != q->order) return p->order - q->order;
-    return (p->first > q->first) - (p->first < q->first);
+    return (p->range.offset > q->range.offset) - (p->range.offset < q->range.offset);
 }
 
-static bool same_array(const ls_piece *p, const ls_piece *q)
+static bool is_same_array(const ls_stored_range *p, const ls_stored_range *q)
 {
-    return p->state_no == q->state_no && strcmp(p->name, q->name) == 0;
+    return p->state_index == q->state_index && strcmp(p->name, q->name) == 0;
 }
 
 int ls__index_next(const ls_index *x, int i)
 {
     int next = i + 1;
-    while (next < x->pieces && same_array(&x->piece[i], &x->piece[next])) next++;
+    while (next < x->table.ranges && is_same_array(&x->table.range[i], &x->table.range[next])) next++;
     return next;
 }
 
-/* The pieces from `from` to `to` are one array, all of it, without overlap. */
-static ls_status check_tiles(const ls_index *x, int from, int to)
+/* Checks that ranges [begin, end) are one whole array, without gap or overlap. */
+static ls_status check_coverage(const ls_index *x, int begin, int end)
 {
-    const ls_piece *one = &x->piece[from];
-    int64_t         end = 0;
-    for (int i = from; i < to; i++) {
-        const ls_piece *p = &x->piece[i];
-        LS_CHECK(p->rank == one->rank && memcmp(p->dim, one->dim, sizeof p->dim) == 0, LS_ERR_DATA,
-                 "%s: the array '%s' has other shapes in other files", x->path, p->name);
-        LS_CHECK(p->first == end, LS_ERR_DATA,
-                 "%s: the array '%s': after %" PRId64 " of %" PRId64 " elements comes a piece that begins at %" PRId64,
-                 x->path, p->name, end, p->count, p->first);
-        end += p->held;
+    const ls_stored_range *first   = &x->table.range[begin];
+    int64_t                covered = 0;
+    for (int i = begin; i < end; i++) {
+        const ls_stored_range *r = &x->table.range[i];
+        LS_CHECK(r->rank == first->rank && memcmp(r->dim, first->dim, sizeof r->dim) == 0, LS_ERR_DATA,
+                 "%s: the array '%s' has different shapes in different files", x->path, r->name);
+        LS_CHECK(r->range.offset == covered, LS_ERR_DATA,
+                 "%s: the array '%s': after %" PRId64 " of %" PRId64 " elements comes a range at element %" PRId64,
+                 x->path, r->name, covered, r->count, r->range.offset);
+        covered = ls__range_end(r->range);
     }
-    LS_CHECK(end == one->count, LS_ERR_DATA, "%s: the array '%s' has %" PRId64 " elements, and the files %" PRId64,
-             x->path, one->name, one->count, end);
+    LS_CHECK(covered == first->count, LS_ERR_DATA,
+             "%s: the array '%s': expected %" PRId64 " elements, found %" PRId64 " in the files", x->path, first->name,
+             first->count, covered);
     return LS_OK;
 }
 
-static ls_status put_in_order(ls_index *x)
+/* Groups the ranges by array, and the arrays in the order of the files. */
+static ls_status sort_ranges(ls_index *x)
 {
-    for (int i = 0; i < x->pieces; i++) x->piece[i].order = i;
-    if (x->pieces) qsort(x->piece, (size_t)x->pieces, sizeof *x->piece, by_array);
-    for (int i = 0, next; i < x->pieces; i = next) {
-        int first = x->piece[i].order;
+    ls_stored_table *t = &x->table;
+    for (int i = 0; i < t->ranges; i++) t->range[i].order = i;
+    if (t->ranges) qsort(t->range, (size_t)t->ranges, sizeof *t->range, by_array);
+    for (int i = 0, next; i < t->ranges; i = next) {
+        int order = t->range[i].order;
         next      = ls__index_next(x, i);
-        LS_TRY(check_tiles(x, i, next));
-        for (int k = i; k < next; k++) first = x->piece[k].order < first ? x->piece[k].order : first;
-        for (int k = i; k < next; k++) x->piece[k].order = first;
+        LS_TRY(check_coverage(x, i, next));
+        for (int k = i; k < next; k++) order = t->range[k].order < order ? t->range[k].order : order;
+        for (int k = i; k < next; k++) t->range[k].order = order;
     }
-    if (x->pieces) qsort(x->piece, (size_t)x->pieces, sizeof *x->piece, by_order);
+    if (t->ranges) qsort(t->range, (size_t)t->ranges, sizeof *t->range, by_order);
     return LS_OK;
 }
 
 ls_status ls__index_open(ls_index *x, const char *path)
 {
+    char name[LS_CHECKPOINT_FILE_NAME], file[LS_PATH_BYTES];
     *x = (ls_index){.fd = -1};
     LS_TRY(ls__path(x->path, "%s", path));
-    LS_TRY(ls__manifest_verify(path, NULL, NULL, &x->parts, &x->bytes));
-    for (int part = 0; part < x->parts; part++) LS_TRY(ls__part_index(x, part));
-    LS_TRY(put_in_order(x));
-    return LS_OK;
-}
-
-ls_status ls__index_progress(ls_index *x)
-{
-    x->parts = 0;
-    return ls__part_index(x, 0);
+    LS_TRY(ls__manifest_verify(path, NULL, NULL, &x->files, &x->bytes));
+    for (int i = 0; i < x->files; i++) {
+        ls__checkpoint_file_name(name, i);
+        LS_TRY(ls__path(file, "%s/%s", path, name));
+        LS_TRY(ls__checkpoint_file_read(&x->table, file, i, x->files));
+    }
+    return sort_ranges(x);
 }
 
 void ls__index_close(ls_index *x)
 {
     if (x->fd >= 0) close(x->fd);
-    free(x->piece);
-    free(x->state);
+    free(x->table.range);
+    free(x->table.state);
     *x = (ls_index){.fd = -1};
 }
 
 int ls__index_find(const ls_index *x, const char *name, const char *state)
 {
-    for (int i = 0; i < x->pieces; i++)
-        if (strcmp(x->piece[i].name, name) == 0 && strcmp(x->piece[i].state, state ? state : "") == 0) return i;
+    if (!state) state = "";
+    for (int i = 0; i < x->table.ranges; i++)
+        if (strcmp(x->table.range[i].name, name) == 0 && strcmp(x->table.range[i].state, state) == 0) return i;
     return -1;
 }
 
-/* ---- is it of this model ----------------------------------------------------------------------------------------- */
+/* ---- comparison with the model ----------------------------------------------------------------------------------- */
 
 #define HINT_OTHER                                                                                                     \
-    LS_HINT "it is of another model or optimizer: use the recipe it was made with, another run.dir, or --fresh to "    \
+    LS_HINT "the checkpoint belongs to another model or optimizer: use its recipe, another run.dir, or --fresh to "    \
             "start over"
 
 static void print_shape(char text[256], int rank, const int64_t *dims)
@@ -230,106 +129,105 @@ static void print_shape(char text[256], int rank, const int64_t *dims)
         used += (size_t)snprintf(text + used, 256 - used, "%s%" PRId64, i ? " x " : "", dims[i]);
 }
 
-static ls_status fits_array(const ls_index *x, const ls_state_array *a, int at)
+/* Compares one array of the state with the checkpoint; `guess` is the range where it is if both have the same order. */
+static ls_status match_array(const ls_index *x, const ls_state_array *a, int guess)
 {
-    const ls_piece *p = at < x->pieces ? &x->piece[at] : NULL;
-    char            its[256], ours[256];
-    if (!p || strcmp(p->name, a->name) != 0 || strcmp(p->state, a->state ? a->state : "") != 0) {
+    const ls_stored_range *r = guess < x->table.ranges ? &x->table.range[guess] : NULL;
+    char                   found[256], expected[256];
+    if (!r || strcmp(r->name, a->name) != 0 || strcmp(r->state, a->state ? a->state : "") != 0) {
         int i = ls__index_find(x, a->name, a->state);
-        p     = i < 0 ? NULL : &x->piece[i];
+        r     = i < 0 ? NULL : &x->table.range[i];
     }
-    LS_CHECK(p, LS_ERR_USAGE, "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER, x->path,
+    LS_CHECK(r, LS_ERR_USAGE, "%s: the model's parameter '%s' is not in the checkpoint%s%s" HINT_OTHER, x->path,
              a->name, a->state ? " with the optimizer's " : "", a->state ? a->state : "");
-    bool equal = p->rank == a->rank;
-    for (int d = 0; d < a->rank && equal; d++) equal = p->dim[d] == a->dims[d];
-    print_shape(its, p->rank, p->dim);
-    print_shape(ours, a->rank, a->dims);
-    LS_CHECK(equal && p->count == a->count, LS_ERR_USAGE,
-             "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, x->path, a->name, its,
-             ours);
+    bool equal = r->rank == a->rank;
+    for (int d = 0; d < a->rank && equal; d++) equal = r->dim[d] == a->dims[d];
+    print_shape(found, r->rank, r->dim);
+    print_shape(expected, a->rank, a->dims);
+    LS_CHECK(equal && r->count == a->count, LS_ERR_USAGE,
+             "%s: the parameter '%s' is %s in the checkpoint and %s in the model" HINT_OTHER, x->path, a->name, found,
+             expected);
     return LS_OK;
 }
 
-/* How many arrays there are of a state; NULL: values. */
-static int count_arrays(const ls_index *x, const char *state)
+/* Counts the arrays of an optimizer state (NULL: of values) in the checkpoint, and in the state. */
+static int count_stored(const ls_index *x, const char *state)
 {
     int n = 0;
-    for (int i = 0; i < x->pieces; i = ls__index_next(x, i)) n += strcmp(x->piece[i].state, state ? state : "") == 0;
+    if (!state) state = "";
+    for (int i = 0; i < x->table.ranges; i = ls__index_next(x, i)) n += strcmp(x->table.range[i].state, state) == 0;
     return n;
 }
 
-static int expected_arrays(const ls_state *s, const char *state)
+static int count_expected(const ls_state *s, const char *state)
 {
     int n = 0;
     for (int i = 0; i < s->arrays; i++) {
-        const char *its = s->array[i].state;
-        n += state ? its && strcmp(its, state) == 0 : !its;
+        const char *found = s->array[i].state;
+        n += state ? found && strcmp(found, state) == 0 : !found;
     }
     return n;
 }
 
-ls_status ls__index_fits(const ls_index *x, const ls_state *s)
+static bool has_state(const ls_index *x, const char *name)
 {
-    int at = 0;
-    for (int k = 0; k < s->states; k++) {
-        bool there = false;
-        for (int i = 0; i < x->states; i++) there |= strcmp(x->state[i], s->state_name[k]) == 0;
-        LS_CHECK(there, LS_ERR_USAGE, "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER, x->path,
-                 s->state_name[k]);
-    }
+    for (int i = 0; i < x->table.states; i++)
+        if (strcmp(x->table.state[i], name) == 0) return true;
+    return false;
+}
+
+ls_status ls__index_match(const ls_index *x, const ls_state *s)
+{
+    int guess = 0;
+    for (int k = 0; k < s->states; k++)
+        LS_CHECK(has_state(x, s->state_name[k]), LS_ERR_USAGE,
+                 "%s: the optimizer's '%s' is not in the checkpoint" HINT_OTHER, x->path, s->state_name[k]);
     for (int i = 0; i < s->arrays; i++) {
-        LS_TRY(fits_array(x, &s->array[i], at));
-        if (at < x->pieces) at = ls__index_next(x, at);
+        LS_TRY(match_array(x, &s->array[i], guess));
+        if (guess < x->table.ranges) guess = ls__index_next(x, guess);
     }
     for (int k = -1; k < s->states; k++) {
-        const char *state = k < 0 ? NULL : s->state_name[k];
-        int         its = count_arrays(x, state), ours = expected_arrays(s, state);
-        LS_CHECK(its == ours, LS_ERR_USAGE, "%s: %d parameters in the checkpoint%s%s, %d in the model" HINT_OTHER,
-                 x->path, its, state ? " with the optimizer's " : "", state ? state : "", ours);
+        const char *state  = k < 0 ? NULL : s->state_name[k];
+        int         stored = count_stored(x, state), expected = count_expected(s, state);
+        LS_CHECK(stored == expected, LS_ERR_USAGE,
+                 "%s: %d parameters in the checkpoint%s%s, %d in the model" HINT_OTHER, x->path, stored,
+                 state ? " with the optimizer's " : "", state ? state : "", expected);
     }
-    LS_CHECK(x->states == s->states, LS_ERR_USAGE,
-             "%s: %d states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER, x->path, x->states,
-             s->states);
+    LS_CHECK(x->table.states == s->states, LS_ERR_USAGE,
+             "%s: %d states of the optimizer in the checkpoint, this optimizer has %d" HINT_OTHER, x->path,
+             x->table.states, s->states);
     return LS_OK;
 }
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 
-static ls_status open_part(ls_index *x, int part, char path[LS_PATH_BYTES])
+/* Opens file `file` unless it is open already, and prints its path. */
+static ls_status open_file(ls_index *x, int file, char path[LS_PATH_BYTES])
 {
-    char name[LS_PART_NAME];
-    ls__part_name(name, part);
+    char name[LS_CHECKPOINT_FILE_NAME];
+    ls__checkpoint_file_name(name, file);
     LS_TRY(ls__path(path, "%s/%s", x->path, name));
-    if (x->fd >= 0 && x->fd_part == part) return LS_OK;
+    if (x->fd >= 0 && x->fd_file == file) return LS_OK;
     if (x->fd >= 0) close(x->fd);
-    x->fd_part = part;
+    x->fd_file = file;
     return ls__file_open(path, &x->fd);
 }
 
-static ls_status read_piece(ls_index *x, const ls_piece *p, float *values)
+static ls_status read_range(ls_index *x, const ls_stored_range *r, float *values)
 {
-    char    path[LS_PATH_BYTES];
-    char   *to    = (char *)values;
-    size_t  bytes = (size_t)p->held * sizeof *values;
-    int64_t at    = p->at;
-    LS_TRY(open_part(x, p->part, path));
-    while (bytes) {
-        ssize_t n = pread(x->fd, to, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30, (off_t)at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return LS_FAIL_ERRNO("cannot read %s", path);
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: the array '%s' is not all there", path, p->name);
-        to += n;
-        at += n;
-        bytes -= (size_t)n;
-    }
-    uint64_t found = ls__piece_sum(p->state, p->name, p->held, values);
-    LS_CHECK(found == p->sum, LS_ERR_DATA, "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64,
-             path, p->name, found, p->sum);
+    char path[LS_PATH_BYTES];
+    LS_TRY(open_file(x, r->file, path));
+    LS_TRY(ls__file_read_at(path, x->fd, r->at, values, (size_t)r->range.count * sizeof *values));
+    uint64_t found = ls__values_checksum(r->state, r->name, r->range.count, values);
+    LS_CHECK(found == r->checksum, LS_ERR_DATA,
+             "%s: the array '%s' has the checksum %016" PRIx64 ", expected %016" PRIx64, path, r->name, found,
+             r->checksum);
     return LS_OK;
 }
 
 ls_status ls__index_read(ls_index *x, int i, float *values)
 {
-    for (int end = ls__index_next(x, i); i < end; i++) LS_TRY(read_piece(x, &x->piece[i], values + x->piece[i].first));
+    for (int end = ls__index_next(x, i); i < end; i++)
+        LS_TRY(read_range(x, &x->table.range[i], values + x->table.range[i].range.offset));
     return LS_OK;
 }

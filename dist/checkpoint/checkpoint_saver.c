@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing checkpoints while the run goes on.
+ * Writes checkpoints while the training goes on.
  *
- *     step 128   ls_saver_begin     every rank copies its part of the state; its thread begins to write the copy
- *     ...        ls_saver_written   what a rank tells the others of it, with what they tell each other at each step
- * anyway step 131   ls_saver_publish   all have written: one exchange of checksums; the thread of rank 0 publishes and
- * prunes
+ *     step 128   ls_saver_begin     every rank copies its partition of the state; its thread starts to write the copy
+ *     ...        ls_saver_written   each rank's answer is one of the flags that ranks exchange at every step
+ *     step 131   ls_saver_publish   all ranks have written: they exchange checksums; the thread of rank 0 publishes the
+ *                                   checkpoint and removes older ones
  *
- * The threads write files, and know nothing of other ranks.  Whether a checkpoint is under way is the same on all ranks
- * at any step, so all of them call what is collective in the same order.  A writer that fails (a full disk, say) fails
- * that checkpoint alone.
+ * The threads write files and never communicate.  Whether a checkpoint is pending is the same on all ranks at every
+ * step, so all ranks make the same collective calls in the same order.  A failed write (a full disk) fails only that
+ * checkpoint, not the run.
  */
+#include "dist/checkpoint/checkpoint_saver.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,10 +25,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "core/io/atomic_file.h"
+#include "dist/checkpoint/checkpoint_folder.h"
 #include "dist/comm/comm.h"
 
-typedef enum job { NOTHING, WRITE, PUBLISH, DISCARD, STOP } job;
+typedef enum saver_job { JOB_NONE, JOB_WRITE, JOB_PUBLISH, JOB_DISCARD, JOB_STOP } saver_job;
 
 enum { NEWS = 4, MESSAGE = 2048 };
 
@@ -35,38 +38,38 @@ typedef struct news_item {
     char          message[MESSAGE];
 } news_item;
 
-/* What a rank says of its part when a checkpoint is to be published. */
+/* Result of a rank's write, exchanged before a checkpoint is published. */
 typedef struct report {
     int32_t  status, rank;
-    uint64_t sum;
-    int64_t  bytes;
+    uint64_t checksum;
+    int64_t  bytes; /* 0: the rank does not write */
 } report;
 
 struct ls_saver {
     ls_comm         *comm;
     ls_arena        *memory;
     ls_saver_options options;
-    ls_state         share; /* what this rank writes: where it lies in the trainer, ... */
-    ls_state         copy;  /* ... and in the snapshot                                  */
-    ls_block         own;   /* a snapshot for which the trainer's has no room           */
+    ls_state         source; /* what this rank writes, in the memory of the trainer ...          */
+    ls_state         copy;   /* ... and the same in the snapshot                                  */
+    ls_block         own;    /* the snapshot when the trainer's memory has no room for it         */
     int              writer, writers, rank, ranks;
-    bool             pending;  /* written or being written, and not yet published; on all ranks */
-    ls_progress      progress; /* of that one */
-    double           began;
+    bool             pending;  /* a checkpoint was begun and is not yet published; equal on all ranks */
+    ls_progress      progress; /* of that checkpoint                                               */
+    double           began;    /* when it was begun, seconds of the monotonic clock                */
     report          *reports;
-    uint64_t        *sums;
-    ls_status        last; /* of the last checkpoint, with its message; on rank 0 */
+    uint64_t        *checksums;
+    ls_status        last; /* of the last checkpoint; on rank 0                                */
     news_item        news[NEWS], shown;
-    int              heard, told;
+    int              read, posted; /* numbers of news */
 
     pthread_t       thread;
     bool            started;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* protects the fields below, and `news` */
     pthread_cond_t  changed;
-    job             job;    /* what the thread is doing */
-    ls_status       status; /* of what it did last      */
+    saver_job       job;    /* current job of the thread */
+    ls_status       status; /* of its last job           */
     char            message[MESSAGE];
-    uint64_t        sum;
+    uint64_t        checksum;
     int64_t         bytes;
 };
 
@@ -77,15 +80,16 @@ static double now(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- what the thread does ---------------------------------------------------------------------------------------- */
+/* ---- jobs of the thread ------------------------------------------------------------------------------------------ */
 
-/* Asked beforehand, as a full disk is best noticed before it is. */
+/* Fails before anything is written when the disk is too full for the file. */
 static ls_status check_space(const char *folder, const ls_state *s)
 {
     struct statvfs info;
     uint64_t       need = 1 << 14;
     for (int i = 0; i < s->arrays; i++)
-        for (int k = 0; k < s->array[i].pieces; k++) need += (uint64_t)s->array[i].piece[k].held * sizeof(float) + 1024;
+        for (int k = 0; k < s->array[i].parts; k++)
+            need += (uint64_t)s->array[i].part[k].range.count * sizeof(float) + 1024;
     if (statvfs(folder, &info) != 0) return LS_OK;
     uint64_t have = (uint64_t)info.f_bavail * info.f_frsize;
     LS_CHECK(have >= need, LS_ERR_ENV, "%s: a checkpoint needs %.2f MB, and the file system has %.2f MB left: %s%s",
@@ -93,21 +97,21 @@ static ls_status check_space(const char *folder, const ls_state *s)
     return LS_OK;
 }
 
-static ls_status write_part(ls_saver *s, const ls_state *from)
+static ls_status write_file(ls_saver *s, const ls_state *from)
 {
-    char temporary[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_PART_NAME];
+    char temporary[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_CHECKPOINT_FILE_NAME];
     LS_TRY(ls__checkpoint_temporary(temporary, s->options.folder, s->progress.step));
     LS_TRY(check_space(s->options.folder, from));
-    if (mkdir(temporary, 0777) != 0 && errno != EEXIST)
-        return LS_FAIL_ERRNO("cannot make the folder %s", temporary); /* another rank was here first */
-    ls__part_name(name, s->writer);
+    if (mkdir(temporary, 0777) != 0 && errno != EEXIST) /* another rank may have made it already */
+        return LS_FAIL_ERRNO("%s: cannot make the folder", temporary);
+    ls__checkpoint_file_name(name, s->writer);
     LS_TRY(ls__path(path, "%s/%s", temporary, name));
-    return ls__part_write(path, from, &s->progress, s->writer, s->writers, &s->sum, &s->bytes);
+    return ls__checkpoint_file_write(path, from, &s->progress, s->writer, s->writers, &s->checksum, &s->bytes);
 }
 
-static void tell(ls_saver *s, ls_status status, const char *message)
+static void post_news(ls_saver *s, ls_status status, const char *message)
 {
-    news_item *n     = &s->news[s->told++ % NEWS];
+    news_item *n     = &s->news[s->posted++ % NEWS];
     int64_t    bytes = 0;
     for (int r = 0; r < s->ranks; r++) bytes += s->reports[r].bytes;
     snprintf(n->message, sizeof n->message, "%s", message);
@@ -119,49 +123,45 @@ static void tell(ls_saver *s, ls_status status, const char *message)
     s->last = status;
 }
 
+/* Publishes the checkpoint.  A failed removal of older ones is only a message: the new checkpoint is there. */
 static ls_status publish(ls_saver *s)
 {
     const char *folder = s->options.folder;
-    ls_status   status = ls__checkpoint_publish(folder, &s->progress, s->writers, s->sums);
-    if (status != LS_OK) return ls__checkpoint_give_up(folder, s->progress.step, status);
-    ls_status kept = ls__checkpoint_prune(folder, &s->progress, &s->options.keep);
-    snprintf(s->message, sizeof s->message, "%s", kept == LS_OK ? "" : ls_error_message());
+    ls_status   status = ls__checkpoint_publish(folder, &s->progress, s->writers, s->checksums);
+    if (status != LS_OK) return ls__checkpoint_abandon(folder, s->progress.step, status);
+    ls_status pruned = ls__checkpoint_prune(folder, &s->progress, &s->options.keep);
+    snprintf(s->message, sizeof s->message, "%s", pruned == LS_OK ? "" : ls_error_message());
     return LS_OK;
 }
 
-static void work(ls_saver *s, job what)
+static void run_job(ls_saver *s, saver_job job)
 {
-    ls_status status = s->status;
-    if (what == WRITE) {
-        s->message[0] = 0;
-        status        = write_part(s, s->options.background ? &s->copy : &s->share);
-        if (status != LS_OK) snprintf(s->message, sizeof s->message, "%s", ls_error_message());
+    if (job == JOB_DISCARD) {
+        ls__checkpoint_abandon(s->options.folder, s->progress.step, s->status);
+        return;
     }
-    if (what == PUBLISH) {
-        s->message[0] = 0;
-        status        = publish(s);
-        if (status != LS_OK) snprintf(s->message, sizeof s->message, "%s", ls_error_message());
-    }
-    if (what == DISCARD) ls__checkpoint_give_up(s->options.folder, s->progress.step, status);
+    s->message[0]    = 0;
+    ls_status status = job == JOB_PUBLISH ? publish(s) : write_file(s, s->options.background ? &s->copy : &s->source);
+    if (status != LS_OK) snprintf(s->message, sizeof s->message, "%s", ls_error_message());
     s->status = status;
 }
 
-static void *run(void *data)
+static void *thread_main(void *data)
 {
     enum { NICE = 10 };
     ls_saver *s  = data;
-    id_t      me = (id_t)gettid();
-    setpriority(PRIO_PROCESS, me, getpriority(PRIO_PROCESS, me) + NICE); /* what computes goes first */
+    id_t      id = (id_t)gettid();
+    setpriority(PRIO_PROCESS, id, getpriority(PRIO_PROCESS, id) + NICE); /* below the threads that compute */
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (s->job == NOTHING) pthread_cond_wait(&s->changed, &s->lock);
-        job what = s->job;
-        if (what == STOP) break;
+        while (s->job == JOB_NONE) pthread_cond_wait(&s->changed, &s->lock);
+        saver_job job = s->job;
+        if (job == JOB_STOP) break;
         pthread_mutex_unlock(&s->lock);
-        work(s, what);
+        run_job(s, job);
         pthread_mutex_lock(&s->lock);
-        if (what != WRITE) tell(s, s->status, s->message);
-        s->job = NOTHING;
+        if (job != JOB_WRITE) post_news(s, s->status, s->message);
+        s->job = JOB_NONE;
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);
@@ -171,35 +171,37 @@ static void *run(void *data)
 static void wait_for_thread(ls_saver *s)
 {
     pthread_mutex_lock(&s->lock);
-    while (s->job != NOTHING) pthread_cond_wait(&s->changed, &s->lock);
+    while (s->job != JOB_NONE) pthread_cond_wait(&s->changed, &s->lock);
     pthread_mutex_unlock(&s->lock);
 }
 
-static void do_job(ls_saver *s, job what)
+/* Gives a job to the thread; without a thread, does it at once. */
+static void start_job(ls_saver *s, saver_job job)
 {
     if (!s->options.background) {
-        work(s, what);
-        if (what != WRITE) tell(s, s->status, s->message);
+        run_job(s, job);
+        if (job != JOB_WRITE) post_news(s, s->status, s->message);
         return;
     }
     pthread_mutex_lock(&s->lock);
-    s->job = what;
+    s->job = job;
     pthread_cond_broadcast(&s->changed);
     pthread_mutex_unlock(&s->lock);
 }
 
-static bool busy(ls_saver *s)
+static bool is_busy(ls_saver *s)
 {
     pthread_mutex_lock(&s->lock);
-    bool is = s->job != NOTHING;
+    bool busy = s->job != JOB_NONE;
     pthread_mutex_unlock(&s->lock);
-    return is;
+    return busy;
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------------------------- */
+/* ---- creation and release ---------------------------------------------------------------------------------------- */
 
-static ls_status agree(ls_comm *comm, ls_status mine) { return comm ? ls_comm_agree(comm, mine) : mine; }
+static ls_status agree(ls_comm *comm, ls_status status) { return comm ? ls_comm_agree(comm, status) : status; }
 
+/* Creates an empty file of a unique name, by which other ranks recognise the folder of rank 0. */
 static ls_status make_probe(const char *folder, char name[64])
 {
     ls_file f;
@@ -210,100 +212,130 @@ static ls_status make_probe(const char *folder, char name[64])
     return ls__file_finish(&f, LS_OK);
 }
 
-/* Whether nobody else writes what this rank has. */
-static bool has_alone(const ls_state *s)
+/* Tells whether this rank has elements of the state that no other rank writes. */
+static bool must_write(const ls_state *s)
 {
     for (int i = 0; i < s->arrays; i++)
-        if (s->divided && s->array[i].state && s->array[i].pieces) return true;
+        if (s->divided && s->array[i].state && s->array[i].parts) return true;
     return false;
 }
 
-/* Which ranks see the folder that rank 0 sees: these can write. */
-static ls_status find_writers(ls_saver *s, const ls_state *state)
+/* Whether a rank sees the folder of rank 0, and can write into it. */
+enum { VISIBLE = 1, NOT_VISIBLE = 0, NOT_VISIBLE_BUT_NEEDED = -1 };
+
+/* Finds out for all ranks whether they see the folder of rank 0. */
+static ls_status exchange_visibility(ls_saver *s, const ls_state *state, int *visible)
 {
-    enum { SEES = 1, NEED_NOT = 0, MUST = -1 };
     char probe[64] = "", path[LS_PATH_BYTES];
-    int  seen = 0, missing = 0, mine = SEES;
-    int *sees = ls_arena_alloc(s->memory, sizeof *sees * (size_t)s->ranks);
-    sees[0]   = 1;
-    if (s->ranks > 1) {
-        LS_TRY(agree(s->comm, s->rank ? LS_OK : make_probe(s->options.folder, probe)));
-        LS_TRY(ls_comm_bcast(s->comm, probe, sizeof probe, 0));
-        mine = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0 ? SEES
-               : has_alone(state)                                                                    ? MUST
-                                                                                                     : NEED_NOT;
-        LS_TRY(ls_comm_allgather(s->comm, &mine, sees, sizeof mine));
-        if (s->rank == 0) unlink(path);
-    }
-    s->writers = ls__checkpoint_writers(state, s->ranks, s->options.writers);
+    visible[0]     = VISIBLE;
+    if (s->ranks == 1) return LS_OK;
+    LS_TRY(agree(s->comm, s->rank ? LS_OK : make_probe(s->options.folder, probe)));
+    LS_TRY(ls_comm_bcast(s->comm, probe, sizeof probe, 0));
+    bool seen = ls__path(path, "%s/%s", s->options.folder, probe) == LS_OK && access(path, W_OK) == 0;
+    int  mine = seen ? VISIBLE : must_write(state) ? NOT_VISIBLE_BUT_NEEDED : NOT_VISIBLE;
+    LS_TRY(ls_comm_allgather(s->comm, &mine, visible, sizeof mine));
+    if (s->rank == 0) unlink(path);
+    return LS_OK;
+}
+
+/* Chooses the ranks that write: the first ones that see the folder. */
+static ls_status choose_writers(ls_saver *s, const ls_state *state)
+{
+    int  seen = 0, missing = 0;
+    int *visible = ls_arena_alloc(s->memory, sizeof *visible * (size_t)s->ranks);
+    LS_TRY(exchange_visibility(s, state, visible));
+    s->writers = ls__state_writers(state, s->ranks, s->options.writers);
     s->writer  = -1;
     for (int r = 0; r < s->ranks; r++) {
-        if (r == s->rank && sees[r] == SEES && seen < s->writers) s->writer = seen;
-        seen += sees[r] == SEES;
-        missing += sees[r] == MUST;
+        if (r == s->rank && visible[r] == VISIBLE && seen < s->writers) s->writer = seen;
+        seen += visible[r] == VISIBLE;
+        missing += visible[r] == NOT_VISIBLE_BUT_NEEDED;
     }
-    LS_CHECK(!state->divided || s->ranks <= LS_MAX_PARTS, LS_ERR_USAGE,
-             "%d ranks have a part of the optimizer's state each, and a checkpoint has at most %d files", s->ranks,
-             LS_MAX_PARTS);
+    LS_CHECK(!state->divided || s->ranks <= LS_CHECKPOINT_FILES, LS_ERR_USAGE,
+             "%s: a checkpoint has at most %d files, but the optimizer state is partitioned over %d ranks" LS_HINT
+             "use fewer ranks, or set train.zero=0",
+             s->options.folder, LS_CHECKPOINT_FILES, s->ranks);
     LS_CHECK(missing == 0, LS_ERR_ENV,
-             "%s: %d of %d ranks do not see this folder, and each has a part of the optimizer's state to write" LS_HINT
+             "%s: %d of %d ranks do not see this folder, but have a partition of the optimizer state to write" LS_HINT
              "put run.dir on a file system that all hosts share, or set train.zero=0",
              s->options.folder, missing, s->ranks);
     if (seen < s->ranks && s->rank == 0)
         fprintf(stderr,
                 "lockstep: %s: %d of %d ranks do not see this folder (is it on a file system that all hosts share?); "
-                "the others write the checkpoints\n",
+                "the other ranks write the checkpoints\n",
                 s->options.folder, s->ranks - seen, s->ranks);
     if (s->writers > seen) s->writers = seen;
     return LS_OK;
 }
 
-static ls_status start_thread(ls_saver *s, const ls_block *snapshot, size_t bytes)
+/* Gives the copy its memory. */
+static ls_status place_copy(ls_saver *s, const ls_block *snapshot, size_t bytes)
 {
-    sigset_t all, before;
-    float   *to = snapshot ? snapshot->data : NULL;
-    if (!s->options.background) return LS_OK;
+    float *to = snapshot ? snapshot->data : NULL;
     if (!snapshot || snapshot->bytes < bytes) {
         LS_TRY(ls_block_new(&s->own, bytes, "checkpoint"));
         to = s->own.data;
     }
     for (int i = 0; i < s->copy.arrays; i++)
-        for (int k = 0; k < s->copy.array[i].pieces; k++) {
-            s->copy.array[i].piece[k].data = to;
-            to += s->copy.array[i].piece[k].held;
+        for (int k = 0; k < s->copy.array[i].parts; k++) {
+            s->copy.array[i].part[k].data = to;
+            to += s->copy.array[i].part[k].range.count;
         }
-    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL,
-                              SIGABRT}; /* blocked, they would end the process without a word */
-    sigfillset(&all);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&all, own[i]);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* other signals are for the thread that computes */
-    int code = pthread_create(&s->thread, NULL, run, s);
+    return LS_OK;
+}
+
+static ls_status start_thread(ls_saver *s)
+{
+    /* These signals report a crash of this thread; blocked, they would end the process without a crash report.  All
+     * others are handled by the main thread. */
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    sigset_t         blocked, before;
+    sigfillset(&blocked);
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigdelset(&blocked, crashes[i]);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int code = pthread_create(&s->thread, NULL, thread_main, s);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    LS_CHECK(code == 0, LS_ERR_ENV, "cannot start the thread that writes checkpoints: %s", strerror(code));
+    LS_CHECK(code == 0, LS_ERR_ENV, "%s: cannot start the thread that writes checkpoints: %s", s->options.folder,
+             strerror(code));
     s->started = true;
     return LS_OK;
 }
 
+static ls_status start_background(ls_saver *s, const ls_block *snapshot, int64_t elements)
+{
+    if (!s->options.background) return LS_OK;
+    LS_TRY(place_copy(s, snapshot, (size_t)elements * sizeof(float)));
+    return start_thread(s);
+}
+
 static ls_status build(ls_saver *s, const ls_state *state, const ls_block *snapshot)
 {
-    LS_TRY(find_writers(s, state));
-    int64_t floats = ls__checkpoint_share(state, s->writer, s->writers, s->memory, &s->share);
-    ls__checkpoint_share(state, s->writer, s->writers, s->memory, &s->copy);
-    s->reports = ls_arena_alloc(s->memory, sizeof *s->reports * (size_t)s->ranks);
-    s->sums    = ls_arena_alloc(s->memory, sizeof *s->sums * (size_t)(s->writers + 1));
-    return agree(s->comm, start_thread(s, snapshot, (size_t)floats * sizeof(float)));
+    LS_TRY(choose_writers(s, state));
+    int64_t elements = ls__state_partition(state, s->writer, s->writers, s->memory, &s->source);
+    ls__state_partition(state, s->writer, s->writers, s->memory, &s->copy);
+    s->reports   = ls_arena_alloc(s->memory, sizeof *s->reports * (size_t)s->ranks);
+    s->checksums = ls_arena_alloc(s->memory, sizeof *s->checksums * (size_t)(s->writers + 1));
+    return agree(s->comm, start_background(s, snapshot, elements));
+}
+
+static ls_status check_options(const ls_saver_options *o)
+{
+    LS_CHECK(o->keep.last >= 0 && o->keep.every >= 0, LS_ERR_USAGE,
+             "%s: expected numbers of checkpoints to keep of at least 0, found last %d and every %lld", o->folder,
+             o->keep.last, (long long)o->keep.every);
+    LS_CHECK(o->writers >= 0 && o->writers <= LS_CHECKPOINT_FILES, LS_ERR_USAGE,
+             "%s: expected 0 to %d ranks that write, found %d", o->folder, LS_CHECKPOINT_FILES, o->writers);
+    return LS_OK;
 }
 
 ls_status ls__saver_new(ls_saver **out, ls_comm *comm, const ls_state *state, const ls_block *snapshot,
                         const ls_saver_options *o)
 {
-    int       rank   = comm ? ls_comm_rank(comm) : 0;
-    ls_saver *s      = calloc(1, sizeof *s);
-    ls_status status = s ? ls_arena_new(&s->memory, "saver") : LS_FAIL(LS_ERR_ENV, "no memory to write checkpoints");
-    if (status == LS_OK && (o->keep.last < 0 || o->keep.every < 0 || o->writers < 0 || o->writers > LS_MAX_PARTS))
-        status = LS_FAIL(LS_ERR_USAGE,
-                         "expected how many checkpoints to keep, and how many ranks write them, found %d, %lld and %d",
-                         o->keep.last, (long long)o->keep.every, o->writers);
+    int       rank = comm ? ls_comm_rank(comm) : 0;
+    ls_saver *s    = calloc(1, sizeof *s);
+    ls_status status =
+        s ? ls_arena_new(&s->memory, "saver") : LS_FAIL(LS_ERR_ENV, "%s: no memory to write checkpoints", o->folder);
+    if (status == LS_OK) status = check_options(o);
     if (status == LS_OK && rank == 0) status = ls__checkpoint_prepare(o->folder);
     LS_TRY_GOTO(status, agree(comm, status), failed);
     s->comm           = comm;
@@ -326,7 +358,7 @@ void ls_saver_free(ls_saver *s)
     if (!s) return;
     if (s->started) {
         wait_for_thread(s);
-        do_job(s, STOP);
+        start_job(s, JOB_STOP);
         pthread_join(s->thread, NULL);
     }
     ls_block_free(&s->own);
@@ -336,96 +368,108 @@ void ls_saver_free(ls_saver *s)
 
 /* ---- a checkpoint ------------------------------------------------------------------------------------------------ */
 
-static void copy_piece(const ls_held *to, const ls_held *from)
+static void copy_range(const ls_state_range *to, const ls_state_range *from)
 {
-    enum { PIECE = 1 << 18 };
-    int64_t n = from->held, pieces = (n + PIECE - 1) / PIECE;
-#pragma omp parallel for schedule(static) if (pieces > 1)
-    for (int64_t k = 0; k < pieces; k++)
-        memcpy(to->data + k * PIECE, from->data + k * PIECE,
-               sizeof *to->data * (size_t)(n - k * PIECE < PIECE ? n - k * PIECE : PIECE));
+    enum { CHUNK = 1 << 18 }; /* elements that one thread copies at a time */
+    int64_t n = from->range.count, chunks = (n + CHUNK - 1) / CHUNK;
+#pragma omp parallel for schedule(static) if (chunks > 1)
+    for (int64_t k = 0; k < chunks; k++)
+        memcpy(to->data + k * CHUNK, from->data + k * CHUNK,
+               sizeof *to->data * (size_t)(n - k * CHUNK < CHUNK ? n - k * CHUNK : CHUNK));
 }
 
-static void take_copy(ls_saver *s)
+static void copy_state(ls_saver *s)
 {
-    for (int i = 0; i < s->share.arrays; i++)
-        for (int k = 0; k < s->share.array[i].pieces; k++)
-            copy_piece(&s->copy.array[i].piece[k], &s->share.array[i].piece[k]);
+    for (int i = 0; i < s->source.arrays; i++)
+        for (int k = 0; k < s->source.array[i].parts; k++)
+            copy_range(&s->copy.array[i].part[k], &s->source.array[i].part[k]);
 }
 
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress)
 {
     double began = now(CLOCK_MONOTONIC);
-    LS_CHECK(progress->step >= 0, LS_ERR_USAGE, "expected a step, found %lld", (long long)progress->step);
+    LS_CHECK(progress->step >= 0, LS_ERR_USAGE, "%s: expected a step of at least 0, found %lld", s->options.folder,
+             (long long)progress->step);
     if (s->pending) {
         wait_for_thread(s);
         LS_TRY(ls_saver_publish(s));
     }
-    wait_for_thread(s); /* rank 0 is perhaps publishing */
+    wait_for_thread(s); /* on rank 0 the thread may still be publishing */
     s->progress = *progress;
     s->pending  = true;
     s->began    = began;
     s->status   = LS_OK;
     s->bytes    = 0;
-    if (s->options.background) take_copy(s);
-    if (s->writer >= 0) do_job(s, WRITE);
+    if (s->options.background) copy_state(s);
+    if (s->writer >= 0) start_job(s, JOB_WRITE);
     return s->options.background ? LS_OK : ls_saver_publish(s);
 }
 
-bool ls_saver_written(const ls_saver *s) { return s->pending && !busy((ls_saver *)s); }
+bool ls_saver_written(const ls_saver *s) { return s->pending && !is_busy((ls_saver *)s); }
 
-bool ls_saver_idle(ls_saver *s) { return !s->pending && !busy(s); }
+bool ls_saver_idle(ls_saver *s) { return !s->pending && !is_busy(s); }
 
-ls_status ls_saver_publish(ls_saver *s)
+/* Exchanges the results of the writers; *failed: any of them failed.  The checksums are in the order of the files. */
+static ls_status exchange_reports(ls_saver *s, bool *failed)
 {
-    report mine = {s->status, s->rank, s->sum, s->bytes};
-    if (!s->pending) return LS_OK;
-    s->pending = false;
+    report mine = {s->status, s->rank, s->checksum, s->bytes};
     if (s->comm)
         LS_TRY(ls_comm_allgather(s->comm, &mine, s->reports, sizeof mine));
     else
         s->reports[0] = mine;
-    bool failed = false;
     for (int r = 0, writer = 0; r < s->ranks; r++) {
-        failed |= s->reports[r].status != LS_OK;
-        if (s->reports[r].bytes && writer < s->writers) s->sums[writer++] = s->reports[r].sum;
+        if (s->reports[r].status != LS_OK) *failed = true;
+        if (s->reports[r].bytes && writer < s->writers) s->checksums[writer++] = s->reports[r].checksum;
     }
-    if (failed) { /* all learn why */
+    return LS_OK;
+}
+
+ls_status ls_saver_publish(ls_saver *s)
+{
+    bool failed = false;
+    if (!s->pending) return LS_OK;
+    s->pending = false;
+    LS_TRY(exchange_reports(s, &failed));
+    if (failed) { /* every rank receives the message of the one that failed */
         if (s->status != LS_OK) ls_error_set(s->status, s->message, "");
         s->status = agree(s->comm, s->status);
         if (s->comm && s->comm->broken) return s->status;
         snprintf(s->message, sizeof s->message, "%s", ls_error_message());
     }
-    if (s->rank == 0) do_job(s, failed ? DISCARD : PUBLISH);
+    if (s->rank == 0) start_job(s, failed ? JOB_DISCARD : JOB_PUBLISH);
     return LS_OK;
 }
 
 bool ls_saver_news_next(ls_saver *s, ls_saver_news *news)
 {
     pthread_mutex_lock(&s->lock);
-    if (s->told - s->heard > NEWS) s->heard = s->told - NEWS;
-    bool any = s->heard < s->told;
-    if (any) s->shown = s->news[s->heard++ % NEWS];
+    if (s->posted - s->read > NEWS) s->read = s->posted - NEWS;
+    bool any = s->read < s->posted;
+    if (any) s->shown = s->news[s->read++ % NEWS];
     pthread_mutex_unlock(&s->lock);
     *news         = s->shown.item;
     news->message = s->shown.message;
     return any;
 }
 
+/* Sets the error of the last checkpoint.  ls_comm_agree adds the rank to a message, so it is removed here. */
+static void restore_last_error(const ls_saver *s)
+{
+    static const char prefix[] = "rank 0: ";
+    const char       *message  = s->news[(s->posted - 1) % NEWS].message;
+    if (s->ranks > 1 && strncmp(message, prefix, sizeof prefix - 1) == 0) message += sizeof prefix - 1;
+    ls_error_set(s->last, message, "");
+}
+
 ls_status ls_saver_finish(ls_saver *s)
 {
-    if (s->comm && s->comm->broken) return LS_OK; /* what is under way stays unpublished */
+    if (s->comm && s->comm->broken) return LS_OK; /* a pending checkpoint stays unpublished */
     if (s->pending) {
         wait_for_thread(s);
         LS_TRY(ls_saver_publish(s));
     }
     wait_for_thread(s);
-    if (s->rank == 0 && s->last != LS_OK) {
-        static const char me[]    = "rank 0: "; /* who says so is added again */
-        const char       *message = s->news[(s->told - 1) % NEWS].message;
-        ls_error_set(s->last, s->ranks > 1 && !strncmp(message, me, sizeof me - 1) ? message + sizeof me - 1 : message,
-                     "");
-    }
+    if (s->rank == 0 && s->last != LS_OK) restore_last_error(s);
     return agree(s->comm, s->rank == 0 ? s->last : LS_OK);
 }
 
@@ -437,6 +481,5 @@ ls_status ls__checkpoint_save(ls_comm *comm, const ls_state *state, const char *
     ls_status status = ls_saver_begin(s, progress);
     if (status == LS_OK) status = ls_saver_finish(s);
     ls_saver_free(s);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
 }

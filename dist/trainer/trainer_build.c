@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "dist/checkpoint/checkpoint_trainer.h"
 #include "dist/trainer/trainer_internal.h"
 
 enum { MAX_SHARDS = 4096 };

@@ -3,10 +3,13 @@
  * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a
  * list of changes (three bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the
  * manifest, and without it is the file.  The checksums in the manifest are right again: what is left to find the change
- * are the checks of dist/checkpoint/checkpoint_hdf5.c and checkpoint_index.c. */
+ * are the checks of dist/checkpoint/checkpoint_file_read.c and checkpoint_index.c. */
 #include <hdf5.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "core/io/file_access.h"
+#include "dist/checkpoint/checkpoint_file.h"
+#include "dist/checkpoint/checkpoint_load.h"
+#include "dist/checkpoint/checkpoint_manifest.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { FUZZ_ARRAYS = 4, FUZZ_COUNT = 6 };
@@ -167,8 +170,8 @@ static void fuzz_write_good(char path[FUZZ_PARTS][FILES_PATH + 32])
             for (int i = 0; i < FUZZ_COUNT; i++) fuzz_values[a][i] = fuzz_value(a, i);
         fuzz_expect(ls_arena_new(&arena, "fuzz") == LS_OK);
         for (int k = 0; k < FUZZ_PARTS; k++) {
-            ls__checkpoint_share(&fuzz_state, k, FUZZ_PARTS, arena, &share);
-            fuzz_expect(ls__part_write(path[k], &share, &p, k, FUZZ_PARTS, &sum, &size) == LS_OK);
+            ls__state_partition(&fuzz_state, k, FUZZ_PARTS, arena, &share);
+            fuzz_expect(ls__checkpoint_file_write(path[k], &share, &p, k, FUZZ_PARTS, &sum, &size) == LS_OK);
             length[k] = file_read(path[k], image[k], sizeof image[k]);
             fuzz_expect(length[k] > 0 && length[k] < sizeof image[k]);
         }

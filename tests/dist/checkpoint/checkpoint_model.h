@@ -4,13 +4,15 @@
 #ifndef LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 #define LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 
-#include "dist/checkpoint/checkpoint.h"
+#include "dist/checkpoint/checkpoint_folder.h"
+#include "dist/checkpoint/checkpoint_load.h"
+#include "dist/checkpoint/checkpoint_saver.h"
 
 enum { W = 600, B = 3, ARRAYS = 4 };
 typedef struct model {
     float          w[W], b[B], m[W], v[W];
     ls_state_array array[ARRAYS];
-    ls_held        piece[ARRAYS][2];
+    ls_state_range part[ARRAYS][2];
     ls_state       state;
 } model;
 
@@ -22,11 +24,12 @@ static inline float model_value(float scale, int array, int64_t i) { return scal
 static inline void model_fill(model *m, float scale)
 {
     for (int i = 0; i < ARRAYS; i++) {
-        const ls_held *piece;
-        ls_held        all;
-        int            n = ls__state_pieces(&m->array[i], &piece, &all);
+        const ls_state_range *part;
+        ls_state_range        whole;
+        int                   n = ls__state_parts(&m->array[i], &part, &whole);
         for (int p = 0; p < n; p++)
-            for (int64_t k = 0; k < piece[p].held; k++) piece[p].data[k] = model_value(scale, i, piece[p].first + k);
+            for (int64_t k = 0; k < part[p].range.count; k++)
+                part[p].data[k] = model_value(scale, i, part[p].range.offset + k);
     }
 }
 
@@ -40,21 +43,20 @@ static inline void model_make(model *m, float scale)
     model_fill(m, scale);
 }
 
-/* Of the optimizer's state only what `rank` of `ranks` has: two runs of each, and others of one state than of the
- * other. */
+/* Leaves of each optimizer state only the partition of `rank`: two ranges, at different offsets for the two states. */
 static inline void model_divide(model *m, float scale, int rank, int ranks)
 {
     m->state.divided = true;
     for (int i = 2; i < ARRAYS; i++) {
-        int turned = i == 2 ? rank : ranks - 1 - rank, half = W / 2;
+        int position = i == 2 ? rank : ranks - 1 - rank, half = W / 2;
         for (int p = 0; p < 2; p++) {
-            int64_t first = p * half + half * turned / ranks;
-            m->piece[i][p] =
-                (ls_held){first, p * half + half * (turned + 1) / ranks - first, (i == 2 ? m->m : m->v) + first};
+            int64_t first = p * half + half * position / ranks;
+            m->part[i][p] = (ls_state_range){{first, p * half + half * (position + 1) / ranks - first},
+                                             (i == 2 ? m->m : m->v) + first};
         }
-        m->array[i].data   = NULL;
-        m->array[i].pieces = 2;
-        m->array[i].piece  = m->piece[i];
+        m->array[i].data  = NULL;
+        m->array[i].parts = 2;
+        m->array[i].part  = m->part[i];
     }
     model_fill(m, scale);
 }
@@ -62,12 +64,12 @@ static inline void model_divide(model *m, float scale, int rank, int ranks)
 static inline bool model_is(const model *m, float scale)
 {
     for (int i = 0; i < ARRAYS; i++) {
-        const ls_held *piece;
-        ls_held        all;
-        int            n = ls__state_pieces(&m->array[i], &piece, &all);
+        const ls_state_range *part;
+        ls_state_range        whole;
+        int                   n = ls__state_parts(&m->array[i], &part, &whole);
         for (int p = 0; p < n; p++)
-            for (int64_t k = 0; k < piece[p].held; k++)
-                if (piece[p].data[k] != model_value(scale, i, piece[p].first + k)) return false;
+            for (int64_t k = 0; k < part[p].range.count; k++)
+                if (part[p].data[k] != model_value(scale, i, part[p].range.offset + k)) return false;
     }
     return true;
 }

@@ -8,7 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "dist/checkpoint/checkpoint.h"
+#include "dist/checkpoint/checkpoint_load.h"
+#include "dist/checkpoint/checkpoint_saver.h"
 #include "tests/dist/mpi_test.h"
 
 /* A model of two parameters, the second frozen, with two states of the optimizer for the first. */
@@ -225,7 +226,7 @@ static void test_all_damaged(void **state)
     save_as(2, 20, 0);
     shell("truncate -s 1000 step-*/part-0000.h5");
     assert_fails(ls__checkpoint_load(comm, &m.state, folder, &p, &found), LS_ERR_DATA,
-                 "none of the 2 checkpoints below");
+                 "none of the 2 checkpoints can be read");
     assert_non_null(strstr(ls_error_message(), "step-00000020/part-0000.h5: its 1000 bytes have the checksum"));
     assert_non_null(strstr(ls_error_message(), "--fresh"));
 }
@@ -386,7 +387,8 @@ static void test_list(void **state)
     assert_ok(ls_checkpoint_list(folder, true, print_info, text));
     assert_string_equal(text, "10 2 2 sound\n0 0 0 damaged\n30 2 2 sound\n");
     snprintf(missing, sizeof missing, "%s/none", folder);
-    assert_fails(ls_checkpoint_list(missing, false, print_info, text), LS_ERR_ENV, "none: No such file");
+    assert_fails(ls_checkpoint_list(missing, false, print_info, text), LS_ERR_ENV,
+                 "none: expected a folder of checkpoints: No such file");
     assert_ok(ls_comm_barrier(comm));
 }
 

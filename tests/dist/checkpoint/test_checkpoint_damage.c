@@ -46,9 +46,9 @@ static void save_as(float scale, int64_t step, const int shares[PARTS], const in
     assert_int_equal(ls__checkpoint_temporary(path, folder, step), LS_OK);
     assert_int_equal(mkdir(path, 0777), 0);
     for (int i = 0; i < PARTS; i++) {
-        ls__checkpoint_share(&m.state, shares[i], PARTS, arena, &share);
+        ls__state_partition(&m.state, shares[i], PARTS, arena, &share);
         snprintf(part, sizeof part, "%.4000s/%s", path, files[i]);
-        assert_int_equal(ls__part_write(part, &share, &p, numbers[i], PARTS, &sums[i], &bytes), LS_OK);
+        assert_int_equal(ls__checkpoint_file_write(part, &share, &p, numbers[i], PARTS, &sums[i], &bytes), LS_OK);
     }
     assert_int_equal(ls__checkpoint_publish(folder, &p, PARTS, sums), LS_OK);
     ls_arena_free(arena);

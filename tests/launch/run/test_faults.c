@@ -110,7 +110,7 @@ static void test_damaged_checkpoints(void **state)
         assert_int_equal(system("rm -rf damaged; cp -a whole damaged"), 0);
         assert_int_equal(system(damage[i]), 0);
         if (run_ranks(NULL, NULL, "damaged") != 0) fail_msg("%s: %s", damage[i], text_of("err"));
-        if (count_of(text_of("err"), "damaged checkpoint passed over: ") != 1 ||
+        if (count_of(text_of("err"), "skipping a damaged checkpoint: ") != 1 ||
             !strstr(text_of("err"), "continues after step 4"))
             fail_msg("%s: %s", damage[i], text_of("err"));
         take_digest(digest, damage[i]);

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Checkpoints: folders that are there whole or not at all.
+ * Implements dist/checkpoint/checkpoint_folder.h: publishing, links, pruning, and the newest intact checkpoint.
  *
- *     checkpoints/step-00000128/part-0000.h5       one of each rank that writes: see dist/checkpoint/checkpoint_hdf5.c
- *     checkpoints/step-00000128/manifest.xxh64     their checksums: see dist/checkpoint/checkpoint_index.c
- *     checkpoints/latest, best                     links to such folders, for people and scripts
+ * A checkpoint is published in this order, so that a power cut at any time leaves all older checkpoints, or these and
+ * the new one:
  *
- * The files are written into .tmp-step-00000128 and synced; then the manifest; then the folder is renamed, and the one
- * above it synced. A power cut leaves the old ones, or the old ones and the new one.  Only then are older ones removed:
- * renamed first, so that what has the name of a checkpoint is one.  What a killed run left under other names goes when
- * the next one begins.
+ *     1. the files are written into .tmp-step-00000128 and synced (dist/checkpoint/checkpoint_file_write.c)
+ *     2. the manifest is written there and synced
+ *     3. the folder is renamed to step-00000128, and the folder above it is synced
+ *     4. older checkpoints are renamed to .old-step-... and removed: a folder named step-... is always complete
+ *
+ * The remains of a killed run have other names, and are removed when the next run begins.
  */
-#include "dist/checkpoint/checkpoint.h"
+#include "dist/checkpoint/checkpoint_folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -24,6 +25,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dist/checkpoint/checkpoint_manifest.h"
+
 #define STEP_PREFIX "step-"
 #define TEMPORARY_PREFIX ".tmp-step-"
 #define REPLACED_PREFIX ".old-step-"
@@ -33,23 +36,23 @@
 
 ls_status ls__checkpoint_path(char path[LS_PATH_BYTES], const char *folder, int64_t step)
 {
-    LS_TRY(ls__path(path, "%s/" STEP_PREFIX "%08" PRId64, folder, step));
-    return LS_OK;
+    return ls__path(path, "%s/" STEP_PREFIX "%08" PRId64, folder, step);
 }
 
 ls_status ls__checkpoint_temporary(char path[LS_PATH_BYTES], const char *folder, int64_t step)
 {
-    LS_TRY(ls__path(path, "%s/" TEMPORARY_PREFIX "%08" PRId64, folder, step));
-    return LS_OK;
+    return ls__path(path, "%s/" TEMPORARY_PREFIX "%08" PRId64, folder, step);
 }
 
-/* The step of a folder's name; -1: it is not a checkpoint's. */
+/* Returns the step of a checkpoint's folder name, or -1 for any other name. */
 static int64_t step_of(const char *name)
 {
     size_t prefix = strlen(STEP_PREFIX), digits = strlen(name) > prefix ? strspn(name + prefix, "0123456789") : 0;
     if (strncmp(name, STEP_PREFIX, prefix) != 0 || digits < 8 || digits > 18 || name[prefix + digits]) return -1;
     return strtoll(name + prefix, NULL, 10);
 }
+
+static bool has_prefix(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
 
 static int by_value(const void *x, const void *y)
 {
@@ -64,7 +67,7 @@ ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count)
     *count   = 0;
     DIR *dir = opendir(folder);
     if (!dir && errno == ENOENT) return LS_OK;
-    if (!dir) return LS_FAIL_ERRNO("cannot read the folder %s", folder);
+    if (!dir) return LS_FAIL_ERRNO("%s: cannot read the folder", folder);
     for (struct dirent *e; (e = readdir(dir));) {
         int64_t step = step_of(e->d_name);
         if (step < 0) continue;
@@ -75,7 +78,7 @@ ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count)
                 closedir(dir);
                 free(*steps);
                 *steps = NULL;
-                return LS_FAIL(LS_ERR_ENV, "no memory for the names of %d checkpoints", *count);
+                return LS_FAIL(LS_ERR_ENV, "%s: no memory for the names of %d checkpoints", folder, *count);
             }
             *steps = more;
         }
@@ -86,25 +89,22 @@ ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count)
     return LS_OK;
 }
 
-/* What an interrupted save left behind. */
+/* Removes the remains of an interrupted save. */
 static ls_status remove_stale(const char *folder)
 {
     DIR *dir = opendir(folder);
-    if (!dir) return LS_FAIL_ERRNO("cannot read the folder %s", folder);
+    if (!dir) return LS_FAIL_ERRNO("%s: cannot read the folder", folder);
     ls_status status = LS_OK;
     char      path[LS_PATH_BYTES];
     for (struct dirent *e; status == LS_OK && (e = readdir(dir));) {
-        bool file = strncmp(e->d_name, LINK_PREFIX, strlen(LINK_PREFIX)) == 0 || strstr(e->d_name, LS_PROBE_PREFIX);
+        bool file = has_prefix(e->d_name, LINK_PREFIX) || strstr(e->d_name, LS_PROBE_PREFIX);
         if (file) unlinkat(dirfd(dir), e->d_name, 0);
-        if (strncmp(e->d_name, TEMPORARY_PREFIX, strlen(TEMPORARY_PREFIX)) != 0 &&
-            strncmp(e->d_name, REPLACED_PREFIX, strlen(REPLACED_PREFIX)) != 0)
-            continue;
+        if (!has_prefix(e->d_name, TEMPORARY_PREFIX) && !has_prefix(e->d_name, REPLACED_PREFIX)) continue;
         status = ls__path(path, "%s/%s", folder, e->d_name);
         if (status == LS_OK) status = ls__remove_folder(path);
     }
     closedir(dir);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
 }
 
 ls_status ls__checkpoint_prepare(const char *folder)
@@ -113,59 +113,62 @@ ls_status ls__checkpoint_prepare(const char *folder)
     return remove_stale(folder);
 }
 
-ls_status ls__checkpoint_give_up(const char *folder, int64_t step, ls_status status)
+ls_status ls__checkpoint_abandon(const char *folder, int64_t step, ls_status status)
 {
     char message[4096], trace[4096], temporary[LS_PATH_BYTES];
     snprintf(message, sizeof message, "%s", ls_error_message());
     snprintf(trace, sizeof trace, "%s", ls_error_trace());
-    if (ls__checkpoint_temporary(temporary, folder, step) == LS_OK) ls__remove_folder(temporary);
+    if (ls__checkpoint_temporary(temporary, folder, step) == LS_OK) (void)ls__remove_folder(temporary);
     return ls_error_set(status, message, trace);
 }
 
 /* ---- publishing -------------------------------------------------------------------------------------------------- */
 
-/* Under this name nobody takes it for a checkpoint, wherever the removal is interrupted. */
+/* Renames a checkpoint first, so that a partly removed one never has the name of a checkpoint. */
 static ls_status discard(const char *folder, int64_t step)
 {
     char path[LS_PATH_BYTES], replaced[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
     LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
     LS_TRY(ls__remove_folder(replaced));
-    if (rename(path, replaced) != 0) return LS_FAIL_ERRNO("cannot rename %s", path);
+    if (rename(path, replaced) != 0) return LS_FAIL_ERRNO("%s: cannot rename the checkpoint", path);
     return ls__remove_folder(replaced);
 }
 
-/* temporary becomes final.  A checkpoint of the same step that is there already changes places with it, in one go where
- * the file system can. */
+/* Renames the temporary folder.  An existing checkpoint of the same step is exchanged with it in one system call where
+ * the file system supports that. */
 static ls_status rename_into_place(const char *folder, const char *temporary, const char *final, int64_t step)
 {
     char replaced[LS_PATH_BYTES];
     if (rename(temporary, final) != 0) {
-        if (errno != EEXIST && errno != ENOTEMPTY) return LS_FAIL_ERRNO("cannot rename %s to %s", temporary, final);
+        if (errno != EEXIST && errno != ENOTEMPTY)
+            return LS_FAIL_ERRNO("%s: cannot rename the folder to %s", temporary, final);
         if (renameat2(AT_FDCWD, temporary, AT_FDCWD, final, RENAME_EXCHANGE) == 0) {
             LS_TRY(ls__remove_folder(temporary));
         } else {
             LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
             if (rename(final, replaced) != 0 || rename(temporary, final) != 0)
-                return LS_FAIL_ERRNO("cannot rename %s to %s", temporary, final);
+                return LS_FAIL_ERRNO("%s: cannot rename the folder to %s", temporary, final);
             LS_TRY(ls__remove_folder(replaced));
         }
     }
     return ls__sync(folder);
 }
 
-ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int parts, const uint64_t *sums)
+ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int files, const uint64_t *checksums)
 {
-    char        temporary[LS_PATH_BYTES], final[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_PART_NAME];
-    struct stat info;
+    char temporary[LS_PATH_BYTES], final[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_CHECKPOINT_FILE_NAME];
     LS_TRY(ls__checkpoint_path(final, folder, progress->step));
     LS_TRY(ls__checkpoint_temporary(temporary, folder, progress->step));
-    for (int i = 0; i < parts; i++) {
-        ls__part_name(name, i);
+    for (int i = 0; i < files; i++) {
+        struct stat info;
+        ls__checkpoint_file_name(name, i);
         LS_TRY(ls__path(path, "%s/%s", temporary, name));
-        if (stat(path, &info) != 0) return LS_FAIL_ERRNO("%s, which another rank wrote, is not to be seen here", path);
+        if (stat(path, &info) != 0)
+            return LS_FAIL_ERRNO("%s: written by another rank but not visible on this host (is the folder shared?)",
+                                 path);
     }
-    LS_TRY(ls__manifest_write(temporary, parts, sums)); /* syncs the folder, too */
+    LS_TRY(ls__manifest_write(temporary, files, checksums)); /* syncs the temporary folder as well */
     return rename_into_place(folder, temporary, final, progress->step);
 }
 
@@ -173,42 +176,42 @@ ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress
 
 int64_t ls__checkpoint_linked(const char *folder, const char *name)
 {
-    char    path[LS_PATH_BYTES], target[64];
-    ssize_t length;
-    if (ls__path(path, "%s/%s", folder, name) != LS_OK || (length = readlink(path, target, sizeof target - 1)) < 0)
-        return -1;
+    char path[LS_PATH_BYTES], target[64];
+    if (ls__path(path, "%s/%s", folder, name) != LS_OK) return -1;
+    ssize_t length = readlink(path, target, sizeof target - 1);
+    if (length < 0) return -1;
     target[length] = 0;
     return step_of(target);
 }
 
-/* Where there is something else of that name, it stays. */
+/* Sets a link.  A file or folder of that name stays, and is an error. */
 static ls_status link_to(const char *folder, const char *name, int64_t step)
 {
     char        path[LS_PATH_BYTES], temporary[LS_PATH_BYTES], target[64];
     struct stat info;
     LS_TRY(ls__path(path, "%s/%s", folder, name));
     LS_TRY(ls__path(temporary, "%s/" LINK_PREFIX "%s", folder, name));
-    if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode))
-        return LS_FAIL(LS_ERR_ENV, "%s is no link: it is not touched" LS_HINT "move it away", path);
+    LS_CHECK(lstat(path, &info) != 0 || S_ISLNK(info.st_mode), LS_ERR_ENV,
+             "%s: expected a symbolic link, found something else" LS_HINT "move it away", path);
     snprintf(target, sizeof target, STEP_PREFIX "%08" PRId64, step);
     unlink(temporary);
     if (symlink(target, temporary) != 0 || rename(temporary, path) != 0)
-        return LS_FAIL_ERRNO("cannot make the link %s", path);
+        return LS_FAIL_ERRNO("%s: cannot make the link", path);
     return LS_OK;
 }
 
+/* Returns the held-out loss of a checkpoint, NaN when it cannot be read. */
 static double loss_of(const char *folder, int64_t step)
 {
-    char     path[LS_PATH_BYTES];
-    ls_index x    = {.fd = -1};
-    double   loss = NAN;
-    if (ls__checkpoint_path(path, folder, step) == LS_OK && ls__path(x.path, "%s", path) == LS_OK &&
-        ls__index_progress(&x) == LS_OK)
-        loss = x.progress.loss;
-    ls__index_close(&x);
-    return loss;
+    char        path[LS_PATH_BYTES], file[LS_PATH_BYTES], name[LS_CHECKPOINT_FILE_NAME];
+    ls_progress progress;
+    ls__checkpoint_file_name(name, 0);
+    bool read = ls__checkpoint_path(path, folder, step) == LS_OK && ls__path(file, "%s/%s", path, name) == LS_OK &&
+                ls__checkpoint_file_progress(file, &progress) == LS_OK;
+    return read ? progress.loss : NAN;
 }
 
+/* Sets `best` to the new checkpoint if its loss is less than that of the present one. */
 static ls_status link_best(const char *folder, const ls_progress *progress)
 {
     int64_t best = ls__checkpoint_linked(folder, "best");
@@ -220,23 +223,23 @@ static ls_status link_best(const char *folder, const ls_progress *progress)
 
 /* ---- pruning ----------------------------------------------------------------------------------------------------- */
 
-/* Calls `each` for those that need not be kept beside `step`, newest first: later ones, and what no rule keeps. */
+/* Calls `each` for the checkpoints that need not be kept beside the one of `step`, newest first: all later ones, and
+ * earlier ones that no rule of `keep` covers. */
 static ls_status each_surplus(const char *folder, int64_t step, const ls_checkpoint_retention *keep,
                               ls_status (*each)(const char *folder, int64_t step, void *data), void *data)
 {
-    int64_t *steps, best = keep->best ? ls__checkpoint_linked(folder, "best") : -1;
-    int      count, left = 0;
+    int64_t *steps, best   = keep->best ? ls__checkpoint_linked(folder, "best") : -1;
+    int      count, newest = 0;
     LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
     ls_status status = LS_OK;
     for (int i = count - 1; i >= 0 && status == LS_OK; i--) {
-        bool newest = steps[i] <= step && (keep->last == 0 || left++ < keep->last);
-        bool kept   = steps[i] == step || steps[i] == best || (keep->every && steps[i] % keep->every == 0);
-        if (newest || (steps[i] < step && kept) || steps[i] == step) continue;
+        bool recent = steps[i] <= step && (keep->last == 0 || newest++ < keep->last);
+        bool chosen = steps[i] == best || (keep->every && steps[i] % keep->every == 0);
+        if (steps[i] == step || recent || (steps[i] < step && chosen)) continue;
         status = each(folder, steps[i], data);
     }
     free(steps);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
 }
 
 static ls_status discard_surplus(const char *folder, int64_t step, void *data)
@@ -268,16 +271,16 @@ static ls_status prune_one(const char *folder, int64_t step, void *data)
     return call->dry ? LS_OK : discard(folder, step);
 }
 
-static bool is_sound(const char *folder, int64_t step)
+static bool is_intact(const char *folder, int64_t step)
 {
     char    path[LS_PATH_BYTES];
-    int     parts;
+    int     files;
     int64_t bytes;
     return ls__checkpoint_path(path, folder, step) == LS_OK &&
-           ls__manifest_verify(path, NULL, NULL, &parts, &bytes) == LS_OK;
+           ls__manifest_verify(path, NULL, NULL, &files, &bytes) == LS_OK;
 }
 
-/* Counted from the newest sound one; what is newer, and damaged, goes too. */
+/* Counts from the newest intact checkpoint; later ones are damaged, and are removed. */
 ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry,
                               void (*each)(const char *path, void *data), void *data)
 {
@@ -285,28 +288,27 @@ ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention 
     int      count;
     LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
     int64_t newest = -1;
-    for (int i = count - 1; i >= 0 && newest < 0; i--) newest = is_sound(folder, steps[i]) ? steps[i] : -1;
+    for (int i = count - 1; i >= 0 && newest < 0; i--) newest = is_intact(folder, steps[i]) ? steps[i] : -1;
     free(steps);
     LS_CHECK(newest >= 0 || count == 0, LS_ERR_DATA,
-             "%s: none of the %d checkpoints is sound, so none is removed" LS_HINT
-             "`lockstep ckpt verify` says what is wrong",
+             "%s: all %d checkpoints are damaged, and none is removed" LS_HINT
+             "`lockstep ckpt verify` lists the damage",
              folder, count);
     return each_surplus(folder, newest, keep, prune_one, &(prune_call){dry, each, data});
 }
 
 /* ---- finding the newest ------------------------------------------------------------------------------------------ */
 
-static ls_status open_one(ls_index *x, const ls_state *s, const char *folder, int64_t step)
+static ls_status open_step(ls_index *x, const ls_state *s, const char *folder, int64_t step)
 {
     char path[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
     LS_TRY(ls__index_open(x, path));
-    LS_CHECK(x->progress.step == step, LS_ERR_DATA, "%s: the folder says step %" PRId64 ", the files step %" PRId64,
-             path, step, x->progress.step);
-    return ls__index_fits(x, s);
+    LS_CHECK(x->table.progress.step == step, LS_ERR_DATA,
+             "%s: its files are of step %" PRId64 ", expected step %" PRId64, path, x->table.progress.step, step);
+    return ls__index_match(x, s);
 }
 
-/* One of another model is an error, as older ones would be of that model too. */
 ls_status ls__checkpoint_newest(ls_index *x, const ls_state *state, const char *folder, bool *found)
 {
     int64_t *steps;
@@ -316,18 +318,18 @@ ls_status ls__checkpoint_newest(ls_index *x, const ls_state *state, const char *
     LS_TRY(ls__checkpoint_steps(folder, &steps, &count));
     ls_status status = LS_OK;
     for (int i = count - 1; i >= 0 && !*found; i--) {
-        status = open_one(x, state, folder, steps[i]);
+        status = open_step(x, state, folder, steps[i]);
         *found = status == LS_OK;
         if (*found || status == LS_ERR_USAGE) break;
         ls__index_close(x);
-        fprintf(stderr, "lockstep: warning: damaged checkpoint passed over: %s\n", ls_error_message());
+        fprintf(stderr, "lockstep: warning: skipping a damaged checkpoint: %s\n", ls_error_message());
         if (!newest[0]) snprintf(newest, sizeof newest, "%s", ls_error_message());
     }
     free(steps);
     if (status == LS_ERR_USAGE) return ls__trace(status, __FILE__, __LINE__, __func__);
     LS_CHECK(*found || count == 0, LS_ERR_DATA,
-             "none of the %d checkpoints below %s can be read; the newest: %s" LS_HINT
-             "start over with --fresh, or bring back a copy of the folder",
-             count, folder, newest);
+             "%s: none of the %d checkpoints can be read; the newest: %s" LS_HINT
+             "start over with --fresh, or restore a copy of the folder",
+             folder, count, newest);
     return LS_OK;
 }
