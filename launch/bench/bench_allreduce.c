@@ -14,7 +14,7 @@
 #include "core/base/arena.h"
 #include "dist/allreduce/allreduce.h"
 #include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/commands/command_run.h"
 
 enum { VALUES = 16, MAX_REPEAT = 1000, MAX_CALLS = 16 };
 #define ONE_CALL_BYTES (1 << 20) /* from here on a call is long enough for the clock */
@@ -103,10 +103,10 @@ static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
         qsort(s, (size_t)b->repeat, sizeof *s, compare);
         median[w] = s[b->repeat / 2];
         uint64_t most;
-        LS_TRY(ls_run_most(j, (uint64_t)wrong[w], &most));
+        LS_TRY(ls_run_maximum(j, (uint64_t)wrong[w], &most));
         *wrong_of_all += wrong[w] = (int64_t)most;
     }
-    for (way w = 0; w < WAYS && j->first; w++) {
+    for (way w = 0; w < WAYS && j->is_root; w++) {
         if (!b->side[w].window) continue;
         double rate = 1e-9 * (double)bytes / median[w];
         printf("%12lld %12lld   float    sum  %-13s %11.1f %8.2f %8.2f %7lld %8.2f\n", (long long)bytes,
@@ -143,7 +143,7 @@ static ls_status run(bench *b)
     b->all        = ls_arena_alloc(j->memory, sizeof *b->all * (size_t)j->ranks);
     for (way w = 0; w < WAYS; w++) LS_TRY(make_side(b, w, w == WINDOW ? LS_SHARED_MEMORY_AUTO : LS_SHARED_MEMORY_OFF));
     if (!b->side[WINDOW].window->shared) free_side(&b->side[WINDOW]);
-    if (j->first)
+    if (j->is_root)
         printf("%d ranks x %d threads, %d on this host; %d turns\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s "
                "%8s\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n",
                j->ranks, j->threads, ls_comm_local_size(j->comm), b->repeat, "size", "count", "type", "redop", "way",
@@ -199,10 +199,10 @@ ls_status ls__bench_allreduce(int argc, char **argv)
     ls_run    j;
     ls_args   args;
     bench     b      = {.job = &j};
-    ls_status status = ls_run_start(&j, &args, argc, argv);
+    ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK) status = start(&b, &args);
     if (status == LS_OK) status = run(&b);
     for (way w = 0; w < WAYS; w++) free_side(&b.side[w]);
-    ls_run_free(&j, status);
+    ls_command_finish(&j, status);
     return status;
 }

@@ -15,7 +15,7 @@
 #include "dist/trainer/trainer.h"
 #include "dist/allreduce/allreduce.h"
 #include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/commands/command_run.h"
 #include "launch/bench/simulate.h"
 
 enum { WARM_UP = 3, COLUMNS_OF_TABLE = 58 };
@@ -167,7 +167,7 @@ static ls_status run(bench *b, const ls_args *args)
                sizeof(double) * (size_t)ls__trainer_program(ls_simulated_rank_trainer(b->alone))->instrs);
         status = measure(b);
     }
-    if (status == LS_OK && j->first) print_all(b);
+    if (status == LS_OK && j->is_root) print_all(b);
     ls__allreduce_free(b->tree);
     ls__shared_memory_free(b->window);
     ls_simulated_rank_free(b->alone);
@@ -180,8 +180,8 @@ ls_status ls__bench_overlap(int argc, char **argv)
     ls_run    j;
     ls_args   args;
     bench     b      = {.job = &j};
-    ls_status status = ls_run_start(&j, &args, argc, argv);
+    ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK) status = run(&b, &args);
-    ls_run_free(&j, status);
+    ls_command_finish(&j, status);
     return status;
 }

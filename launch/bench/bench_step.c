@@ -14,10 +14,13 @@
 #include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/tasks/task.h"
+#include "launch/commands/command_run.h"
 #include "launch/bench/simulate.h"
-#include "launch/run/trace.h"
+#include "launch/report/report_tables.h"
+#include "launch/report/trace.h"
 
 enum { WARM_UP = 5 };
 
@@ -78,7 +81,7 @@ static ls_status trace_some(bench *b, const ls_args *args)
 {
     ls_trace *trace;
     ls_status status = LS_OK;
-    LS_TRY(ls_trace_open(&trace, b->job, args));
+    LS_TRY(ls_trace_open(&trace, b->job, ls_args_option(args, "trace"), ls_args_option(args, "trace-steps")));
     while (status == LS_OK && ls_trace_wants_more(trace)) {
         status = ls_trainer_step(b->job->trainer, &b->batch, NULL);
         if (status == LS_OK) status = ls_trace_step(trace);
@@ -118,7 +121,7 @@ static ls_status compare_simulated(bench *b, const char *link)
         }
     }
     for (int k = 0; k < 2; k++) qsort(times + k * b->steps, (size_t)b->steps, sizeof *times, compare);
-    for (int k = 0; k < 2 && j->first;
+    for (int k = 0; k < 2 && j->is_root;
          k++) { /* the best are those in which the machine did nothing else, or the link had had a pause */
         const int    at       = k * (b->steps / 2);
         const double measured = times[at], simulated = times[b->steps + at];
@@ -180,9 +183,9 @@ static void print_all(bench *b)
            ls_isa_name(ls_isa_current()), b->steps);
     printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
     printf("samples          %s a second\n", speed);
-    if (ls_run_tokens(j)) {
-        ls__count_text(speed, sizeof speed, llround(batch * (double)ls_run_tokens(j) / median));
-        printf("tokens           %s a second\n", speed);
+    if (j->task->units) {
+        ls__count_text(speed, sizeof speed, llround(batch * (double)j->task->units(&j->data) / median));
+        printf("%-16s %s a second\n", j->task->unit, speed);
     }
     printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n",
            1e-9 * flops * batch / median, 1e-7 * flops * batch / median / b->peak, b->peak);
@@ -205,7 +208,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
     if (status == LS_OK) status = measure(&b);
     if (status == LS_OK) status = trace_some(&b, args);
-    if (status == LS_OK && j->first) print_all(&b);
+    if (status == LS_OK && j->is_root) print_all(&b);
     if (status == LS_OK && ls_args_option(args, "link")) status = compare_simulated(&b, ls_args_option(args, "link"));
     ls_loader_free(loader);
     return status;
@@ -215,8 +218,8 @@ ls_status ls__bench_step(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
-    ls_status status = ls_run_start(&j, &args, argc, argv);
+    ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK) status = run(&j, &args);
-    ls_run_free(&j, status);
+    ls_command_finish(&j, status);
     return status;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "launch/report/png_plot.h"
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 #include "launch/bench/simulate.h"
 

@@ -6,6 +6,7 @@
 #define LS_LAUNCH_BENCH_SIMULATE_H
 
 #include "dist/comm/costmodel.h"
+#include "launch/commands/command_table.h"
 #include "launch/run/run_setup.h"
 
 /* "10Gbit,20us"; "10Gbit,20us,1us" with the processor's time for a message, 5us when it is not said;

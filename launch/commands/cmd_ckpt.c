@@ -11,8 +11,10 @@
 
 #include "core/base/arena.h"
 #include "dist/interop/safetensors.h"
+#include "launch/commands/command_table.h"
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/run/run_directory.h"
 
 /* ---- ls ---------------------------------------------------------------------------------------------------------- */
 

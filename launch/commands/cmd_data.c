@@ -1,311 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- *
- * Where data come from, and `lockstep data`.
- *
- * data.path is "digits" (drawn), a known name, a file or a folder.  A known name means, in this order:
- *
- *   LOCKSTEP_DATA=DIR is set   the files in DIR/NAME, imported once into the cache, under a name made of their path,
- * sizes and times, and of the tokenizer wanted; ranks that start together wait for the first otherwise what `lockstep
- * data fetch NAME` left in the cache: pictures ready for use, of text the file itself, which is imported as above
- */
-#include "launch/commands/cmd_data.h"
-
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
+ * `lockstep data`: import, fetch, verify and inspect datasets. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
-#include "core/io/paths.h"
-#include "launch/commands/command_table.h"
 #include "launch/commands/cmd_data_internal.h"
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
-
-static const char DRAWN[] = "digits";
-
-/* ---- the cache --------------------------------------------------------------------------------------------------- */
-
-ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool        own = base && *base;
-    LS_CHECK(own || (home && *home), LS_ERR_ENV,
-             "no folder for the cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
-    int length = snprintf(path, LS_DATA_PATH, "%s%s/lockstep", own ? base : home, own ? "" : "/.cache");
-    LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV,
-             "the name of the cache's folder has %d letters; that is too long", length);
-    LS_TRY(ls__make_folders(path, NULL));
-    snprintf(path + length, LS_DATA_PATH - (size_t)length, "/%s", name);
-    return LS_OK;
-}
-
-bool ls__data_there(const char *folder)
-{
-    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
-    int  count, found = 0;
-    if (access(folder, F_OK) || ls_dataset_splits(folder, splits, &count) != LS_OK) return false;
-    for (int i = 0; i < count; i++)
-        found |= !strcmp(splits[i], "train") ? 1 : !strcmp(splits[i], "test") || !strcmp(splits[i], "valid") ? 2 : 0;
-    return found == 3;
-}
-
-void ls__data_remove(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir) closedir(dir);
-    rmdir(folder);
-}
-
-static ls_status import_known(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char path[LS_DATA_PATH + 128];
-    if (known->kind == LS_DATA_IMAGES) return ls_import_mnist(source, out, 1);
-    snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
-    return ls_import_text(&(ls_text_import){.files      = 1,
-                                            .file       = (const char *const[]){path},
-                                            .out        = out,
-                                            .tokenizer  = choice->tokenizer,
-                                            .vocabulary = (int32_t)choice->vocab,
-                                            .valid      = 0.1,
-                                            .shards     = 1});
-}
-
-static ls_status import_now(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char temporary[LS_DATA_PATH + 32];
-    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", out, (long)getpid());
-    LS_TRY(import_known(known, source, choice, temporary));
-    ls_status status = ls__rename(temporary, out);
-    if (status == LS_OK) return LS_OK;
-    ls__data_remove(temporary);
-    return ls__data_there(out) ? LS_OK : status; /* another process made it meanwhile */
-}
-
-ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char path[LS_DATA_PATH + 8];
-    snprintf(path, sizeof path, "%s.lock", out);
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    LS_CHECK(lock >= 0, LS_ERR_ENV,
-             "%s: cannot be written: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", path,
-             strerror(errno));
-    /* A file system without locks costs no more than importing twice. */
-    while (flock(lock, LOCK_EX) != 0 && errno == EINTR) continue;
-    ls_status status = ls__data_there(out) ? LS_OK : import_now(known, source, choice, out);
-    close(lock);
-    return status;
-}
-
-/* ---- resolving data.path ----------------------------------------------------------------------------------------- */
-
-static bool belongs_to(const ls_known *known, const char *name)
-{
-    for (int i = 0; i < LS_KNOWN_FILES && known->file[i].name; i++)
-        if (!strncmp(name, known->file[i].name, strcspn(known->file[i].name, "-."))) return true;
-    return false;
-}
-
-/* What tells one tokenizer from another: a path may hold another one tomorrow. */
-static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
-{
-    char          text[64];
-    ls_tokenizer *t;
-    *sum = 0;
-    if (access(choice->tokenizer, F_OK) == 0) {
-        LS_TRY(ls_tokenizer_load(&t, choice->tokenizer));
-        *sum = ls_tokenizer_hash(t);
-        ls_tokenizer_free(t);
-    }
-    snprintf(text, sizeof text, "%.40s %lld", choice->tokenizer, (long long)choice->vocab);
-    *sum += XXH3_64bits(text, strlen(text));
-    return LS_OK;
-}
-
-/* DIR/mnist -> "mnist-0123456789abcdef": another name when the files are others, or their tokens. */
-static ls_status name_of_copy(const ls_known *known, const char *source, const ls_text_choice *choice, char name[64])
-{
-    struct entry {
-        char    name[64];
-        int64_t size, seconds, nanoseconds;
-    } entry;
-    uint64_t sum = 0;
-    DIR     *dir = opendir(source);
-    LS_CHECK(dir, LS_ERR_DATA,
-             "%s: %s" LS_HINT
-             "LOCKSTEP_DATA=DIR means that DIR/%s has the data's files; `lockstep data fetch %s` downloads them",
-             source, strerror(errno), known->name, known->name);
-    for (struct dirent *found; (found = readdir(dir));) {
-        struct stat st;
-        if (!belongs_to(known, found->d_name) || fstatat(dirfd(dir), found->d_name, &st, 0)) continue;
-        memset(&entry, 0, sizeof entry);
-        snprintf(entry.name, sizeof entry.name, "%.63s", found->d_name);
-        entry.size        = st.st_size;
-        entry.seconds     = st.st_mtim.tv_sec;
-        entry.nanoseconds = st.st_mtim.tv_nsec;
-        sum += XXH3_64bits(&entry, sizeof entry); /* a sum: the order in a folder means nothing */
-    }
-    closedir(dir);
-    sum += XXH3_64bits(source, strlen(source));
-    if (known->kind == LS_DATA_TEXT) {
-        uint64_t its;
-        LS_TRY(sum_of_choice(choice, &its));
-        sum ^= its;
-    }
-    snprintf(name, 64, "%s-%016llx", known->name, (unsigned long long)sum);
-    return LS_OK;
-}
-
-/* The folder with the files of a known data set; "" when there are none and none are needed. */
-static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
-{
-    const char *copies = getenv("LOCKSTEP_DATA");
-    if (copies && *copies) {
-        char *real = realpath(copies, NULL);
-        LS_CHECK(real, LS_ERR_DATA,
-                 "LOCKSTEP_DATA=%s: %s" LS_HINT "expected a folder that has %s/ with the data's files", copies,
-                 strerror(errno), known->name);
-        int length = snprintf(source, LS_DATA_PATH, "%s/%s", real, known->name);
-        free(real);
-        LS_CHECK(length < LS_DATA_PATH, LS_ERR_DATA, "LOCKSTEP_DATA: a name of %d letters; that is too long", length);
-        return LS_OK;
-    }
-    char file[LS_DATA_PATH + 128];
-    LS_TRY(ls__data_cache(known->name, source));
-    snprintf(file, sizeof file, "%s/%s", source, known->file[0].name);
-    bool there = known->kind == LS_DATA_TEXT ? access(file, R_OK) == 0 : ls__data_there(source);
-    LS_CHECK(there, LS_ERR_DATA,
-             "data.path: %s was not fetched yet: %s is missing" LS_HINT
-             "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
-             known->name, known->kind == LS_DATA_TEXT ? file : source, known->name, known->name);
-    return LS_OK;
-}
-
-static ls_status resolve_known(const ls_known *known, const ls_text_choice *choice, char found[LS_DATA_PATH])
-{
-    char           source[LS_DATA_PATH], name[64];
-    const char    *copies = getenv("LOCKSTEP_DATA");
-    ls_text_choice chosen = {choice && choice->tokenizer ? choice->tokenizer : "chars", choice ? choice->vocab : 0};
-    LS_TRY(find_source(known, source));
-    if (known->kind == LS_DATA_IMAGES && !(copies && *copies)) {
-        memcpy(found, source, LS_DATA_PATH);
-        return LS_OK;
-    }
-    LS_TRY(name_of_copy(known, source, &chosen, name));
-    LS_TRY(ls__data_cache(name, found));
-    if (!ls__data_there(found)) LS_TRY(ls__data_import_once(known, source, &chosen, found));
-    return LS_OK;
-}
-
-ls_status ls_data_resolve(const char *data_path, const ls_text_choice *choice, char *path, size_t bytes)
-{
-    char            found[LS_DATA_PATH];
-    const ls_known *known = ls__known_find(data_path);
-    if (known)
-        LS_TRY(resolve_known(known, choice, found));
-    else
-        snprintf(found, sizeof found, "%s", data_path);
-    LS_CHECK(strlen(found) < bytes, LS_ERR_USAGE, "data.path: a name of %zu letters; that is too long", strlen(found));
-    snprintf(path, bytes, "%s", found);
-    return LS_OK;
-}
-
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
-
-/* "test"; where a folder has none, "valid" if it has that. */
-static const char *held_out_of(const char *path)
-{
-    char        splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
-    int         count = 0, test = 0, valid = 0;
-    struct stat st;
-    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && ls_dataset_splits(path, splits, &count) != LS_OK) count = 0;
-    for (int i = 0; i < count; i++) {
-        test += !strcmp(splits[i], "test");
-        valid += !strcmp(splits[i], "valid");
-    }
-    return valid && !test ? "valid" : "test";
-}
-
-/* A data set of text that was there before the recipe must have the tokenizer that the recipe tells of, if it does. */
-static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info *info)
-{
-    ls_tokenizer *t;
-    char          hash[24];
-    const char   *wanted = recipe->data.tokenizer, *where = ls_recipe_where(recipe, "data.tokenizer");
-    if (!wanted || ls__known_find(recipe->data.path)) return LS_OK;
-    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: data.tokenizer: %s holds pictures, which have none", where,
-             info->path);
-    if (!strcmp(wanted, info->tokenizer)) return LS_OK;
-    const char *hint = "data.tokenizer= takes whatever the data set has; or import the text again";
-    LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE,
-             "%s: data.tokenizer: %s was made with a tokenizer of the kind %s, expected %s" LS_HINT "%s", where,
-             info->path, *info->tokenizer ? info->tokenizer : "unknown", wanted, hint);
-    LS_TRY(ls_tokenizer_load(&t, wanted));
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
-    ls_tokenizer_free(t);
-    LS_CHECK(!strcmp(hash, info->tokenizer_hash), LS_ERR_USAGE,
-             "%s: data.tokenizer: %s was made with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s", where,
-             info->path, info->tokenizer_hash, wanted, hash, hint);
-    return LS_OK;
-}
-
-ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
-{
-    char           path[LS_DATA_PATH];
-    ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
-    int64_t        context;
-    if (!strcmp(recipe->data.path, DRAWN))
-        return ls_dataset_digits(d, held_out ? "test" : "train",
-                                 held_out ? recipe->data.test_count : recipe->data.train_count,
-                                 (uint64_t)recipe->data.seed);
-    LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
-    LS_TRY(ls_dataset_open(d, path, held_out ? held_out_of(path) : "train"));
-    ls_dataset_info info   = ls_dataset_info_of(*d);
-    ls_status       status = check_tokenizer(recipe, &info);
-    if (status == LS_OK && info.kind == LS_DATA_IMAGES) return LS_OK;
-    if (status == LS_OK) status = ls_recipe_context(recipe, &context);
-    if (status == LS_OK) status = ls_dataset_window(*d, context);
-    if (status == LS_OK) return LS_OK;
-    ls_dataset_free(*d);
-    *d = NULL;
-    return ls__trace(status, __FILE__, __LINE__, __func__);
-}
-
-ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
-{
-    char        path[LS_DATA_PATH], hash[24];
-    struct stat st;
-    const char *slash  = strrchr(info->path, '/');
-    bool        folder = stat(info->path, &st) == 0 && S_ISDIR(st.st_mode);
-    int         length = folder ? (int)strlen(info->path) : slash ? (int)(slash - info->path) : 0;
-    *t                 = NULL;
-    LS_CHECK(snprintf(path, sizeof path, "%.*s/tokenizer.json", length ? length : 1, length ? info->path : ".") <
-                 (int)sizeof path,
-             LS_ERR_USAGE, "%s: the name is too long", info->path);
-    if (access(path, F_OK) != 0) return LS_OK;
-    LS_TRY(ls_tokenizer_load(t, path));
-    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
-    if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash)))
-        return LS_OK;
-    ls_status status = LS_FAIL(
-        LS_ERR_DATA,
-        "%s: is not the tokenizer of the data beside it: it has %d tokens and the hash %s, expected %d and %s" LS_HINT
-        "bring back the one that was there, or import the text again",
-        path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
-    ls_tokenizer_free(*t);
-    *t = NULL;
-    return status;
-}
-
-/* ---- the command ------------------------------------------------------------------------------------------------- */
+#include "launch/tasks/task.h"
 
 static void show_import(void *bar, int64_t bytes, int64_t of)
 {
@@ -375,27 +79,18 @@ static ls_status import(const ls_args *args)
     return LS_OK;
 }
 
-/* The tokenizer beside a text must be that of its files. */
-static ls_status verify_tokenizer(const ls_dataset_info *info)
-{
-    ls_tokenizer *t      = NULL;
-    ls_status     status = info->kind == LS_DATA_TEXT ? ls_data_tokenizer(&t, info) : LS_OK;
-    ls_tokenizer_free(t);
-    return status;
-}
-
 static ls_status verify_split(const char *path, const char *split)
 {
     ls_dataset *d;
     int         files, checked;
     LS_TRY(ls_dataset_open(&d, path, split));
     ls_dataset_info info   = ls_dataset_info_of(d);
-    bool            text   = info.kind == LS_DATA_TEXT;
+    const ls_task  *task   = ls_task_of(&info);
     ls_status       status = ls_dataset_verify(d, &files, &checked);
-    if (status == LS_OK) status = verify_tokenizer(&info);
+    if (status == LS_OK && task->verify_files) status = task->verify_files(&info);
     if (status == LS_OK)
-        printf("%s: %s: %lld %s in %d file%s: ok%s\n", path, info.split, (long long)(text ? info.tokens : info.count),
-               text ? "tokens" : "samples", files, files == 1 ? "" : "s",
+        printf("%s: %s: %lld %s in %d file%s: ok%s\n", path, info.split, (long long)ls_task_split_units(task, &info),
+               task->unit, files, files == 1 ? "" : "s",
                checked == files ? ", checksums match"
                : checked        ? ", some files have no checksum"
                                 : ", no checksum to compare with");

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "launch/commands/cmd_data_internal.h"
+#include "launch/tasks/task.h"
 
 enum { BAR = 40, CLASSES_SHOWN = 32, PREVIEW = 3, PREVIEW_WIDTH = 28, DRAWN_COUNT = 10000 };
 enum { COLUMNS = 12, ROWS = 8, CELL = 72, GAP = 4, TEXT = 16, LETTER_WIDTH = 3, LETTER_HEIGHT = 5, DOT = 2 };
@@ -217,8 +218,9 @@ static ls_status draw_samples(view *v, const char *path)
 
 static ls_status inspect_open(ls_dataset *d, const char *png)
 {
-    if (ls_dataset_info_of(d).kind == LS_DATA_TEXT) return ls__data_inspect_text(d);
-    view v   = {.d = d, .info = ls_dataset_info_of(d)};
+    const ls_dataset_info info = ls_dataset_info_of(d);
+    if (ls_task_of(&info) == &ls__task_language_model) return ls__data_inspect_text(d);
+    view v   = {.d = d, .info = info};
     v.pixels = malloc((size_t)v.info.channels * (size_t)v.info.height * (size_t)v.info.width);
     LS_CHECK(v.pixels, LS_ERR_ENV, "%s: no memory for a sample", v.info.path);
     ls_status status = print_words(&v);

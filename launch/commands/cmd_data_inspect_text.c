@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "launch/commands/cmd_data_internal.h"
-#include "launch/run/progress.h"
+#include "launch/report/unit_text.h"
 
 enum { BAR = 40, SHOWN = 20, FIRST = 256, IDS = 24, A_TIME = 1 << 16, DOCUMENTS = 5 };
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "launch/commands/cmd_data_internal.h"
-#include "launch/run/run_setup.h"
+#include "launch/report/unit_text.h"
 
 enum { TRY_BYTES = 1 << 20, DEFAULT_VOCABULARY = 8192 };
 

@@ -1,45 +1,46 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep eval: loss and accuracy of a run's model on a split. */
+ * `lockstep eval`: loss and metrics of a run's model on a split. */
 #include <stdio.h>
 #include <string.h>
 
-#include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/commands/command_run.h"
+#include "launch/data/dataset_card.h"
+#include "launch/report/unit_text.h"
+#include "launch/run/evaluate.h"
+#include "launch/tasks/task.h"
 
-static ls_status eval(ls_run *j, const ls_args *args)
+static ls_status eval(ls_run *run, const ls_args *args)
 {
-    char        folder[PATH_MAX];
+    char        folder[PATH_MAX], count[32];
     int64_t     step;
     const char *from, *split = ls_args_option(args, "split");
-    double      loss, accuracy;
-    LS_TRY(ls_run_run(j, args->positional[0], args->overrides, args->override, folder, &step));
+    ls_scores   scores;
+    LS_TRY(ls_run_find(run, args->positional[0], args->overrides, args->override, folder, &step));
     bool train = split && !strcmp(split, "train");
-    LS_TRY(ls_run_data(j, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
-    ls_dataset *d = train ? j->train : j->test;
+    LS_TRY(ls_run_data(run, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
     LS_TRY_COLLECTIVE(
-        j, !split || !strcmp(split, j->data.split)
-               ? LS_OK
-               : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", j->data.split, split));
-    LS_TRY_COLLECTIVE(j, ls_dataset_card_check(folder, &j->data, j->memory));
-    LS_TRY(ls_run_graph(j));
-    LS_TRY(ls_run_trainer(j));
-    LS_TRY(ls_run_load(j, folder, step, &from));
-    LS_TRY(ls_run_evaluate(j, d, &loss, &accuracy));
-    if (!j->first) return LS_OK;
+        run, !split || !strcmp(split, run->data.split)
+                 ? LS_OK
+                 : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", run->data.split, split));
+    LS_TRY_COLLECTIVE(run, ls_dataset_card_check(folder, &run->data, run->memory));
+    LS_TRY(ls_run_graph(run));
+    LS_TRY(ls_run_trainer(run));
+    LS_TRY(ls_run_load(run, folder, step, &from));
+    LS_TRY(ls_run_evaluate_split(run, train ? run->train : run->test, &scores));
+    if (!run->is_root) return LS_OK;
     fprintf(stderr, "%s\n", from);
-    ls_print_scores(&j->data, loss, accuracy);
-    char count[32];
-    ls__count_text(count, sizeof count, j->judged * (ls_run_tokens(j) ? ls_run_tokens(j) : 1));
-    printf("%-14s %s\n", ls_run_tokens(j) ? "tokens" : "samples", count);
+    ls_scores_print(run->task, run->data.split, &scores);
+    ls__count_text(count, sizeof count, scores.samples * ls_task_units(run->task, &run->data));
+    printf("%-14s %s\n", run->task->unit, count);
     return LS_OK;
 }
 
 ls_status ls__eval_command(int argc, char **argv)
 {
-    ls_run    j;
+    ls_run    run;
     ls_args   args;
-    ls_status status = ls_run_start(&j, &args, argc, argv);
-    if (status == LS_OK) status = eval(&j, &args);
-    ls_run_free(&j, status);
+    ls_status status = ls_command_start(&run, &args, argc, argv);
+    if (status == LS_OK) status = eval(&run, &args);
+    ls_command_finish(&run, status);
     return status;
 }

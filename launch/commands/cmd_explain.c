@@ -10,8 +10,9 @@
 #include "core/graph/program.h"
 #include "dist/comm/costmodel.h"
 #include "dist/trainer/trainer.h"
-#include "launch/run/progress.h"
-#include "launch/run/run_setup.h"
+#include "launch/commands/command_run.h"
+#include "launch/report/report_tables.h"
+#include "launch/report/unit_text.h"
 #include "launch/report/inspect.h"
 #include "launch/bench/simulate.h"
 
@@ -218,25 +219,33 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
         const char *option;
-        ls_status (*run)(ls_run *, const ls_args *);
-    } others[]                                  = {{"attention", ls__explain_attention},
-                                                   {"positions", ls__explain_positions},
-                                                   {"scores", ls__explain_scores},
-                                                   {"link", ls__explain_link}};
-    ls_status (*run)(ls_run *, const ls_args *) = NULL;
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        ls_status (*inspect)(ls_run *, const ls_inspect_options *); /* NULL: ls__explain_link */
+    } others[]                       = {{"attention", ls__explain_attention},
+                                        {"positions", ls__explain_positions},
+                                        {"scores", ls__explain_scores},
+                                        {"link", NULL}};
+    const ls_inspect_options options = {.model     = args->positional[0],
+                                        .overrides = args->overrides,
+                                        .override  = args->override,
+                                        .text      = ls_args_option(args, "attention"),
+                                        .png       = ls_args_option(args, "png")};
+    const size_t             count   = sizeof others / sizeof *others;
+    size_t                   chosen  = count;
+    for (size_t i = 0; i < count; i++) {
         if (!ls_args_option(args, others[i].option)) continue;
-        LS_CHECK(!run, LS_ERR_USAGE,
+        LS_CHECK(chosen == count, LS_ERR_USAGE,
                  "explain: expected one of --attention, --positions, --scores and --link, found more");
-        run = others[i].run;
+        chosen = i;
     }
-    LS_CHECK(run || !ls_args_option(args, "png"), LS_ERR_USAGE,
+    const bool other = chosen < count, link = other && !others[chosen].inspect;
+    LS_CHECK(other || !ls_args_option(args, "png"), LS_ERR_USAGE,
              "explain: --png goes with --attention, --positions, --scores or --link");
-    LS_CHECK(!run || run == ls__explain_link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
+    LS_CHECK(!other || link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
              "explain: --ranks goes with the program or --link, not with a picture");
-    LS_CHECK(run == ls__explain_link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")),
-             LS_ERR_USAGE, "explain: --slower and --steps go with --link");
-    return run ? run(j, args) : explain(j, args, plan);
+    LS_CHECK(link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE,
+             "explain: --slower and --steps go with --link");
+    if (link) return ls__explain_link(j, args);
+    return other ? others[chosen].inspect(j, &options) : explain(j, args, plan);
 }
 
 ls_status ls__explain_command(int argc, char **argv)
@@ -244,12 +253,12 @@ ls_status ls__explain_command(int argc, char **argv)
     ls_run    j;
     ls_args   args;
     ls_comm  *plan   = NULL;
-    ls_status status = ls_run_start(&j, &args, argc, argv);
+    ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1)
         status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks,
                          j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
-    ls_run_free(&j, status);
+    ls_command_finish(&j, status);
     ls_comm_free(plan);
     return status;
 }

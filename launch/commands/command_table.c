@@ -4,9 +4,14 @@
 
 #include <stddef.h>
 
-#include "launch/run/trace.h"
-
 #define OPTIONS(...) ((const ls_option[]){__VA_ARGS__, {0}})
+
+/* Options of commands that write a trace (launch/report/trace.h). */
+#define TRACE_OPTIONS                                                                                                  \
+    {"trace", "FILE", "write a trace of some steps of all ranks, for chrome://tracing or ui.perfetto.dev"},            \
+    {                                                                                                                  \
+        "trace-steps", "A-B", "which, counted from the start of the command; default 3-12"                             \
+    }
 
 static const char train_help[] =
     "RECIPE is a name (`lockstep recipes ls`) or a YAML file.  key=value overrides any key (`lockstep recipes keys`).\n"
@@ -128,7 +133,7 @@ static const char prune_text[] = "The newest sound checkpoint always stays; dama
 const ls_command ls__commands[] = {
     {"train", "RECIPE [key=value ...]", "train, or continue an interrupted run", train_help,
      OPTIONS({"fresh", NULL, "start over: forget the run's checkpoints"},
-             {"max-hours", "H", "stop with a checkpoint before H hours are over (exit code 75)"}, LS_TRACE_OPTIONS),
+             {"max-hours", "H", "stop with a checkpoint before H hours are over (exit code 75)"}, TRACE_OPTIONS),
      ls__train_command},
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
      OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
@@ -194,8 +199,7 @@ const ls_command ls__commands[] = {
      ls__ckpt_command},
     {"bench step", "RECIPE [key=value ...]", "how long a training step takes, and where", step_help,
      OPTIONS({"steps", "N", "steps to measure; default 30"},
-             {"link", "RATE,LATENCY", "compare with steps simulated as by `lockstep explain --link`"},
-             LS_TRACE_OPTIONS),
+             {"link", "RATE,LATENCY", "compare with steps simulated as by `lockstep explain --link`"}, TRACE_OPTIONS),
      ls__bench_step},
     {"bench overlap", "RECIPE [key=value ...]", "how much of the sums over ranks hides behind computation",
      overlap_help, OPTIONS({"steps", "N", "turns, of which the median counts; default 15"}), ls__bench_overlap},

@@ -21,6 +21,7 @@
 #include "core/base/arena.h"
 #include "core/core.h"
 #include "dist/dist.h"
+#include "launch/run/lockstep_run.h"
 
 /* One attribute of a layer, as written; `text` is read as the kind that the op's field table says.  Attributes of an
  * attribute ("weight_init: {kind: normal, std: 0.02}") have dotted names: "weight_init.std". */
@@ -37,7 +38,7 @@ typedef struct ls_recipe_layer {
     ls_recipe_attribute *attribute;
 } ls_recipe_layer;
 
-typedef struct ls_recipe {
+struct ls_recipe {
     struct {
         const char *name, *dir;
     } run; /* name: by default the recipe's; dir: NULL: runs/<name>       */
@@ -89,16 +90,11 @@ typedef struct ls_recipe {
     char         full_hash[33]; /* of everything: all ranks must have the same                  */
     ls_arena    *arena;         /* holds every string and list above                            */
     const char **where;         /* of each key of the schema: NULL: not set                     */
-} ls_recipe;
+};
 
-/* A recipe by name (embedded: `lockstep recipes ls`), or by path when `recipe` contains '/' or ends in .yaml or .yml;
- * then the overrides "key=value" on top.  LS_ERR_USAGE with the place of the first error. */
-ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char *const *override);
-
-/* The same from text; `file` stands in the messages. */
+/* Parses a recipe from text, then applies the overrides; `file` names it in messages. */
 ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides,
                           char *const *override);
-void      ls_recipe_free(ls_recipe *r); /* NULL is allowed */
 
 /* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
@@ -117,6 +113,9 @@ typedef struct ls_language_inputs {
 } ls_language_inputs;
 ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
                                    int64_t vocabulary, ls_tensor **out);
+
+/* Returns whether the named model is a language model. */
+bool ls_recipe_is_language(const ls_recipe *r);
 
 /* Tokens of a window of text: data.context, or else the option `context` of the named model. */
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);

@@ -404,6 +404,8 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
     return ls_graph_status(g);
 }
 
+bool ls_recipe_is_language(const ls_recipe *r) { return r->model.name && find_model(r->model.name)->language; }
+
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
 {
     *context = r->data.context;

@@ -55,24 +55,30 @@ ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, flo
 ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed, ls_arena *memory,
                           const float **scores);
 
-/* ---- the commands ------------------------------------------------------------------------------------------------ */
+/* ---- `lockstep explain` ------------------------------------------------------------------------------------------ */
 
-/* The model of a run's folder with its parameters, or that of a recipe as it starts.  folder: "" of a recipe; from:
- * what is seen. */
+typedef struct ls_inspect_options {
+    const char  *model;     /* run directory, or a recipe                                     */
+    int          overrides; /* "key=value", applied to the recipe                             */
+    char *const *override;
+    const char  *text; /* --attention: the text                                               */
+    const char  *png;  /* file for the picture; NULL: in the run directory, or RECIPE-NAME.png */
+} ls_inspect_options;
+
+/* The inspected model: that of a run directory with its trained parameters, or that of a recipe with its initial ones. */
 typedef struct ls_inspected {
-    ls_run     *job;
-    char        folder[PATH_MAX];
-    const char *from;
+    ls_run     *run;
+    char        folder[PATH_MAX]; /* run directory; "": a recipe            */
+    const char *from;             /* origin of the parameters, for captions */
 } ls_inspected;
-/* data: the splits are opened, too. */
-ls_status ls_inspect(ls_inspected *s, ls_run *j, const ls_args *args, bool only_runs, bool data);
+/* Opens the model.  only_runs: a recipe is an error; data: opens the splits as well. */
+ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data);
 
-/* Where the picture goes: --png, or RUN/name, or RECIPE-name in this folder; and its place in the report.  Prints where
- * it is. */
-ls_status ls_inspect_save(const ls_inspected *s, const ls_args *args, ls_png *plot, const char *name);
+/* Writes the picture, puts it into the report of the run directory, and prints its path. */
+ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *options, ls_png *plot, const char *name);
 
-ls_status ls__explain_attention(ls_run *j, const ls_args *args);
-ls_status ls__explain_positions(ls_run *j, const ls_args *args);
-ls_status ls__explain_scores(ls_run *j, const ls_args *args);
+ls_status ls__explain_attention(ls_run *run, const ls_inspect_options *options);
+ls_status ls__explain_positions(ls_run *run, const ls_inspect_options *options);
+ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options);
 
 #endif

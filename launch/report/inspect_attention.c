@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/graph/graph.h"
-#include "launch/commands/cmd_data.h"
+#include "launch/data/dataset_source.h"
 #include "launch/report/inspect.h"
 
 /* ---- the maps ---------------------------------------------------------------------------------------------------- */
@@ -195,50 +195,51 @@ static ls_status draw(page *p, const char *from)
 
 /* ---- the command ------------------------------------------------------------------------------------------------- */
 
-static ls_status check_tokens(const ls_run *j, const ls_tokens *tokens)
+static ls_status check_tokens(const ls_run *run, const ls_tokens *tokens)
 {
     LS_CHECK(tokens->count, LS_ERR_USAGE,
              "explain: --attention: expected a text, found nothing" LS_HINT "--attention 'to be, or not to be'");
-    LS_CHECK(tokens->count <= j->data.context, LS_ERR_USAGE,
+    LS_CHECK(tokens->count <= run->data.context, LS_ERR_USAGE,
              "explain: --attention: the text has %lld tokens, more than the %lld that the model was trained to look "
              "at" LS_HINT "a shorter text",
-             (long long)tokens->count, (long long)j->data.context);
+             (long long)tokens->count, (long long)run->data.context);
     for (int64_t i = 0; i < tokens->count; i++)
-        LS_CHECK(tokens->id[i] < j->data.classes, LS_ERR_DATA,
+        LS_CHECK(tokens->id[i] < run->data.classes, LS_ERR_DATA,
                  "explain: token %d of the text is outside the model's vocabulary of %d", tokens->id[i],
-                 j->data.classes);
+                 run->data.classes);
     return LS_OK;
 }
 
-static ls_status show_attention(const ls_inspected *s, const ls_args *args, const ls_tokenizer *t, ls_tokens *tokens)
+static ls_status show_attention(const ls_inspected *s, const ls_inspect_options *options, const ls_tokenizer *t,
+                                ls_tokens *tokens)
 {
-    ls_run     *j    = s->job;
-    const char *text = ls_args_option(args, "attention");
+    ls_run     *run  = s->run;
+    const char *text = options->text;
     page        p    = {0};
     LS_TRY(ls_tokenizer_encode(t, text, strlen(text), tokens));
-    LS_TRY(check_tokens(j, tokens));
+    LS_TRY(check_tokens(run, tokens));
     if (tokens->replaced)
         fprintf(stderr, "lockstep: %lld places of the text are not UTF-8 and became U+FFFD\n",
                 (long long)tokens->replaced);
-    LS_TRY(ls_attention_maps(j->recipe, ls_trainer_params(j->trainer), j->data.classes, tokens->id, tokens->count,
-                             j->memory, &p.map, &p.layers));
+    LS_TRY(ls_attention_maps(run->recipe, ls_trainer_params(run->trainer), run->data.classes, tokens->id, tokens->count,
+                             run->memory, &p.map, &p.layers));
     p.tokens = tokens->count;
-    p.label  = ls_arena_alloc(j->memory, (size_t)p.tokens * sizeof *p.label);
-    for (int64_t i = 0; i < p.tokens; i++) p.label[i] = label(t, tokens->id[i], j->memory);
+    p.label  = ls_arena_alloc(run->memory, (size_t)p.tokens * sizeof *p.label);
+    for (int64_t i = 0; i < p.tokens; i++) p.label[i] = label(t, tokens->id[i], run->memory);
     ls_status status = draw(&p, s->from);
-    if (status == LS_OK) status = ls_inspect_save(s, args, p.plot, "attention");
+    if (status == LS_OK) status = ls_inspect_save(s, options, p.plot, "attention");
     ls_png_free(p.plot);
     return status;
 }
 
-ls_status ls__explain_attention(ls_run *j, const ls_args *args)
+ls_status ls__explain_attention(ls_run *run, const ls_inspect_options *options)
 {
     ls_inspected  s;
     ls_tokenizer *t      = NULL;
     ls_tokens     tokens = {0};
-    LS_TRY(ls_inspect(&s, j, args, true, false));
-    LS_TRY(ls_data_tokenizer(&t, &j->data));
-    ls_status status = t ? show_attention(&s, args, t, &tokens)
+    LS_TRY(ls_inspect(&s, run, options, true, false));
+    LS_TRY(ls_data_tokenizer(&t, &run->data));
+    ls_status status = t ? show_attention(&s, options, t, &tokens)
                          : LS_FAIL(LS_ERR_DATA, "%s: expected a tokenizer.json beside data.json, found none", s.folder);
     ls_tokens_free(&tokens);
     ls_tokenizer_free(t);

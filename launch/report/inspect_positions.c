@@ -189,15 +189,15 @@ static ls_status draw(const ls_positions *p, const char *from, ls_arena *memory,
     return LS_OK;
 }
 
-ls_status ls__explain_positions(ls_run *j, const ls_args *args)
+ls_status ls__explain_positions(ls_run *run, const ls_inspect_options *options)
 {
     ls_inspected s;
     ls_positions p;
     ls_png      *plot = NULL;
-    LS_TRY(ls_inspect(&s, j, args, false, false));
-    LS_TRY(ls_positions_of(j->graph, ls_trainer_params(j->trainer), j->data.context, j->memory, &p));
-    ls_status status = draw(&p, s.from, j->memory, &plot);
-    if (status == LS_OK) status = ls_inspect_save(&s, args, plot, "positions");
+    LS_TRY(ls_inspect(&s, run, options, false, false));
+    LS_TRY(ls_positions_of(run->graph, ls_trainer_params(run->trainer), run->data.context, run->memory, &p));
+    ls_status status = draw(&p, s.from, run->memory, &plot);
+    if (status == LS_OK) status = ls_inspect_save(&s, options, plot, "positions");
     ls_png_free(plot);
     return status;
 }

@@ -146,33 +146,33 @@ static ls_status measure_random(scores *s, ls_arena *memory)
     return LS_OK;
 }
 
-static ls_status first_window(ls_run *j, const int32_t **tokens)
+static ls_status first_window(ls_run *run, const int32_t **tokens)
 {
     ls_loader *loader;
     ls_batch   batch;
-    LS_TRY(ls_loader_new(&loader, j->test, .batch = 1, .shards = 1, .ranks = 1, .in_order = true, .epochs = 1,
+    LS_TRY(ls_loader_new(&loader, run->test, .batch = 1, .shards = 1, .ranks = 1, .in_order = true, .epochs = 1,
                          .prefetch = 1));
     ls_status status = ls_loader_next(loader, &batch) ? LS_OK : ls_loader_status(loader);
-    size_t    bytes  = (size_t)j->data.context * sizeof **tokens;
-    if (status == LS_OK) *tokens = memcpy(ls_arena_alloc(j->memory, bytes), batch.data[0], bytes);
+    size_t    bytes  = (size_t)run->data.context * sizeof **tokens;
+    if (status == LS_OK) *tokens = memcpy(ls_arena_alloc(run->memory, bytes), batch.data[0], bytes);
     ls_loader_free(loader);
     return status;
 }
 
-static ls_status measure_model(scores *s, ls_run *j)
+static ls_status measure_model(scores *s, ls_run *run)
 {
     const int32_t          *tokens = NULL;
     const ls_attention_map *maps;
-    LS_TRY(first_window(j, &tokens));
-    LS_TRY(ls_attention_maps(j->recipe, ls_trainer_params(j->trainer), j->data.classes, tokens, j->data.context,
-                             j->memory, &maps, &s->layers));
+    LS_TRY(first_window(run, &tokens));
+    LS_TRY(ls_attention_maps(run->recipe, ls_trainer_params(run->trainer), run->data.classes, tokens, run->data.context,
+                             run->memory, &maps, &s->layers));
     if (s->layers > MOST_LAYERS) s->layers = MOST_LAYERS;
     for (int i = 0; i < s->layers; i++) {
         row *r       = &s->layer[i];
         *r           = (row){.name = maps[i].name, .d = maps[i].width};
         r->chosen[0] = fabsf(maps[i].scale - 1) < 1e-6f;
         r->chosen[1] = fabs((double)maps[i].scale * sqrt((double)r->d) - 1) < 1e-5;
-        LS_TRY(measure_both(r, maps[i].scores, maps[i].heads, maps[i].tokens, true, j->memory));
+        LS_TRY(measure_both(r, maps[i].scores, maps[i].heads, maps[i].tokens, true, run->memory));
     }
     return LS_OK;
 }
@@ -256,25 +256,26 @@ static ls_status draw(const scores *s, const char *from, ls_png **plot)
     return LS_OK;
 }
 
-ls_status ls__explain_scores(ls_run *j, const ls_args *args)
+ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options)
 {
     ls_inspected seen;
     ls_png      *plot = NULL;
-    LS_TRY(ls_inspect(&seen, j, args, false, true));
-    scores *s = ls_arena_alloc(j->memory, sizeof *s);
-    LS_TRY(measure_random(s, j->memory));
-    LS_TRY(measure_model(s, j));
+    LS_TRY(ls_inspect(&seen, run, options, false, true));
+    scores *s = ls_arena_alloc(run->memory, sizeof *s);
+    LS_TRY(measure_random(s, run->memory));
+    LS_TRY(measure_model(s, run));
     print_rows(
-        ls_arena_printf(j->memory,
+        ls_arena_printf(run->memory,
                         "Scores q k of random queries and keys, elements N(0, 1), %d keys a query: means over queries",
                         KEYS),
         s->wide, WIDTHS);
-    print_rows(ls_arena_printf(j->memory, "\n%s, on a window of held-out text (*: what the model computes)", seen.from),
-               s->layer, s->layers);
+    print_rows(
+        ls_arena_printf(run->memory, "\n%s, on a window of held-out text (*: what the model computes)", seen.from),
+        s->layer, s->layers);
     printf("  variance of the scores; largest weight of a query; entropy of its weights in nats; norm of the gradient "
            "of its scores\n\n");
     ls_status status = draw(s, seen.from, &plot);
-    if (status == LS_OK) status = ls_inspect_save(&seen, args, plot, "scores");
+    if (status == LS_OK) status = ls_inspect_save(&seen, options, plot, "scores");
     ls_png_free(plot);
     return status;
 }

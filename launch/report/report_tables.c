@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a run is and came to, as the tables of report.html. */
+ * Fills report.html from a run and its summary, and lists the model's layers. */
+#include "launch/report/report_tables.h"
+
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,10 +10,10 @@
 
 #include "core/graph/graph.h"
 #include "dist/trainer/trainer.h"
-#include "launch/run/progress.h"
 #include "launch/recipe/recipe_internal.h"
 #include "launch/report/report_html.h"
-#include "launch/run/run_setup.h"
+#include "launch/report/unit_text.h"
+#include "launch/tasks/task.h"
 
 const char *ls_layer_name(const ls_node *n, ls_arena *memory)
 {
@@ -23,9 +26,9 @@ const char *ls_layer_name(const ls_node *n, ls_arena *memory)
     return "";
 }
 
-int ls_layer_rows(const ls_run *j, ls_arena *memory, ls_layer_row **rows)
+int ls_layer_rows(const ls_run *run, ls_arena *memory, ls_layer_row **rows)
 {
-    const ls_graph *g    = j->graph;
+    const ls_graph *g    = run->graph;
     bool           *seen = ls_arena_alloc(memory, (size_t)g->tensors * sizeof *seen);
     *rows                = ls_arena_alloc(memory, (size_t)g->nodes * sizeof **rows);
     for (int k = 0; k < g->nodes; k++) {
@@ -96,28 +99,28 @@ static const char *count(int64_t n)
     return text;
 }
 
-static void add_layers(ls_report *r, const ls_run *j)
+static void add_layers(ls_report *r, const ls_run *run)
 {
     ls_layer_row *rows;
-    int           n          = ls_layer_rows(j, j->memory, &rows);
+    int           n          = ls_layer_rows(run, run->memory, &rows);
     int64_t       parameters = 0;
     double        flops      = 0;
     ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
     for (int i = 0; i < n;) {
-        ls_layer_run run  = ls_layer_run_of(rows, n, i);
+        ls_layer_run rep  = ls_layer_run_of(rows, n, i);
         ls_layer_row more = {0};
-        for (int k = 0; k < run.rows; k++, i++) {
+        for (int k = 0; k < rep.rows; k++, i++) {
             ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out),
                           rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
             more.parameters += rows[i].parameters;
             more.flops += rows[i].flops;
         }
-        parameters += run.times * more.parameters;
-        flops += run.times * more.flops;
-        i += (run.times - 1) * run.rows;
-        if (run.times > 1)
-            ls_report_row(r, "%d more, to %s|||%s|%.1f", run.times - 1, run.last,
-                          count((run.times - 1) * more.parameters), 1e-3 * (run.times - 1) * more.flops);
+        parameters += rep.times * more.parameters;
+        flops += rep.times * more.flops;
+        i += (rep.times - 1) * rep.rows;
+        if (rep.times > 1)
+            ls_report_row(r, "%d more, to %s|||%s|%.1f", rep.times - 1, rep.last,
+                          count((rep.times - 1) * more.parameters), 1e-3 * (rep.times - 1) * more.flops);
     }
     ls_report_row(r, "all|||%s|%.1f", count(parameters), 1e-3 * flops);
 }
@@ -145,89 +148,68 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
     }
 }
 
-static void add_data(ls_report *r, const ls_run *j)
+static void add_data(ls_report *r, const ls_run *run)
 {
     ls_report_table(r, "Data", "", 0);
-    ls_report_row(r, "Data set|%s", j->data.path ? j->data.path : j->recipe->data.path);
-    ls_report_row(r, "Training samples|%s", count(j->train_count));
-    ls_report_row(r, "Held-out samples|%s", count(j->test_count));
-    if (j->data.kind == LS_DATA_TEXT) {
-        ls_report_row(r, "A sample|%lld tokens", (long long)j->data.context);
-        ls_report_row(r, "Vocabulary|%s", count(j->data.classes));
-        if (*j->data.tokenizer) ls_report_row(r, "Tokenizer|%s", j->data.tokenizer);
-        ls_report_row(r, "Training tokens|%s", count(j->data.tokens));
-    } else {
-        ls_report_row(r, "A sample|%d x %d x %d", j->data.channels, j->data.height, j->data.width);
-        ls_report_row(r, "Classes|%d", j->data.classes);
-    }
-    ls_report_row(r, "Steps an epoch|%s", count(j->epoch_steps));
+    ls_report_row(r, "Data set|%s", run->data.path ? run->data.path : run->recipe->data.path);
+    ls_report_row(r, "Training samples|%s", count(run->train_count));
+    ls_report_row(r, "Held-out samples|%s", count(run->test_count));
+    run->task->report_data(r, run);
+    ls_report_row(r, "Steps an epoch|%s", count(run->epoch_steps));
 }
 
-static void add_machine(ls_report *r, const ls_run *j)
+static void add_machine(ls_report *r, const ls_run *run)
 {
     ls_report_table(r, "Machine", "", 0);
-    ls_report_row(r, "Ranks|%d", j->ranks);
-    ls_report_row(r, "Threads a rank|%d", j->threads);
-    ls_report_row(r, "Virtual shards|%d", j->shards);
-    ls_report_row(r, "Communicator|%s", ls_comm_name(j->comm));
+    ls_report_row(r, "Ranks|%d", run->ranks);
+    ls_report_row(r, "Threads a rank|%d", run->threads);
+    ls_report_row(r, "Virtual shards|%d", run->shards);
+    ls_report_row(r, "Communicator|%s", ls_comm_name(run->comm));
     ls_report_row(r, "Processor|%s", ls_processor_name());
     ls_report_row(r, "Instruction set|%s", ls_isa_name(ls_isa_current()));
     ls_report_row(r, "Lockstep|%s", LS_VERSION);
 }
 
-static void add_memory(ls_report *r, const ls_run *j)
+static void add_memory(ls_report *r, const ls_run *run)
 {
     ls_memory_line lines[8];
-    int            n = ls__trainer_memory(j->trainer, lines);
+    int            n = ls__trainer_memory(run->trainer, lines);
     ls_report_table(r, "Memory of rank 0", "Block|Planned|Touched", 0);
     for (int i = 0; i < n; i++)
         ls_report_row(r, "%s|%s|%s", lines[i].name, ls_bytes_text((double)lines[i].planned),
                       ls_bytes_text((double)lines[i].touched));
-    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(j->trainer)),
-                  ls_bytes_text((double)ls_trainer_peak_bytes(j->trainer)));
+    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(run->trainer)),
+                  ls_bytes_text((double)ls_trainer_peak_bytes(run->trainer)));
 }
 
-static void add_scores(ls_report *r, const ls_run *j, const ls_summary *s)
-{
-    if (!isnan(s->accuracy)) ls_report_figure(r, "Test accuracy", "%.2f %%", 100 * s->accuracy);
-    if (isnan(s->loss)) return;
-    bool text = ls_run_tokens(j) > 0;
-    ls_report_figure(r, text ? "Validation loss" : "Test loss", "%.4f", s->loss);
-    if (!text) return;
-    ls_dataset_info test = ls_dataset_info_of(j->test);
-    ls_report_figure(r, "Perplexity", "%.3f", ls_perplexity(s->loss));
-    if (test.bytes) ls_report_figure(r, "Bits per byte", "%.3f", ls_bits_per_byte(&test, s->loss));
-}
-
-ls_status ls_run_report(const ls_run *j, const ls_summary *s, const char *metrics, const char *path)
+ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metrics, const char *path)
 {
     ls_report       *r;
-    const ls_recipe *recipe = j->recipe;
-    char             title[256], text[64];
+    const ls_recipe *recipe = run->recipe;
+    char             title[256], text[64], rate[64];
     const char      *name = recipe->run.name ? recipe->run.name : recipe->name;
     snprintf(title, sizeof title, "%s on %s · %s parameters · %d rank%s x %d thread%s · %s",
              recipe->model.name ? recipe->model.name : "a model of its own", recipe->data.path,
-             count(ls_params_total(ls_trainer_params(j->trainer))), j->ranks, j->ranks == 1 ? "" : "s", j->threads,
-             j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+             count(ls_params_total(ls_trainer_params(run->trainer))), run->ranks, run->ranks == 1 ? "" : "s",
+             run->threads, run->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     LS_TRY(ls_report_new(&r, name, title, s->status));
-    add_scores(r, j, s);
+    ls_scores_report(run->task, &s->scores, r);
     ls__time_text(text, sizeof text, s->wall_s);
     ls_report_figure(r, "Time", "%s", text);
-    int64_t tokens = ls_run_tokens(j);
-    ls_report_figure(r, tokens ? "Tokens per second" : "Samples per second", "%s",
-                     count(llround(s->samples_per_s * (double)(tokens ? tokens : 1))));
+    snprintf(rate, sizeof rate, "%c%s per second", toupper((unsigned char)run->task->unit[0]), run->task->unit + 1);
+    ls_report_figure(r, rate, "%s", count(llround(s->samples_per_s * (double)ls_task_units(run->task, &run->data))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
     ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
-    add_layers(r, j);
+    add_layers(r, run);
     add_settings(r, recipe);
-    add_memory(r, j);
-    add_data(r, j);
-    add_machine(r, j);
+    add_memory(r, run);
+    add_data(r, run);
+    add_machine(r, run);
     ls_report_table(r, "Result", "", 0);
     ls_report_row(r, "Status|%s", s->status);
     ls_report_row(r, "Digest of the parameters|%s", s->digest);
     ls_report_row(r, "Recipe|%s", recipe->hash);
-    ls_report_row(r, "Parameter layout|%s", j->layout);
+    ls_report_row(r, "Parameter layout|%s", run->layout);
     ls_status status = ls_report_write(r, metrics, path);
     ls_report_free(r);
     return status;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 
 enum { WIDTH = 560, HEIGHT = 250, LEFT = 54, RIGHT = 14, TOP = 12, BOTTOM = 28 };

@@ -8,23 +8,23 @@
 
 #define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
 
-ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const char *folder, int64_t step, bool found)
+ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const char *folder, int64_t step, bool found)
 {
     enum {
         SLOW_DISK = 50000000,
         COPY      = 1000000000,
         NUMBERS   = 3
     }; /* bytes a second; parameters and, mostly, two states of the optimizer */
-    const ls_recipe *r     = j->recipe;
-    double           bytes = (double)ls_params_total(ls_trainer_params(j->trainer)) * NUMBERS * sizeof(float);
-    s->job                 = j;
+    const ls_recipe *r     = run->recipe;
+    double           bytes = (double)ls_params_total(ls_trainer_params(run->trainer)) * NUMBERS * sizeof(float);
+    s->run                 = run;
     s->begun               = step;
     s->good                = found ? step : -1;
     s->opened_at = s->last_at = ls_now();
     s->whole_s                = 0.02 + bytes / SLOW_DISK;
     s->cost_s = s->worst_s = 0.005 + bytes / COPY;
     return ls_saver_new(
-        &s->saver, j->trainer,
+        &s->saver, run->trainer,
         &(ls_saver_options){.folder     = folder,
                             .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
                             .writers    = (int)r->checkpoint.writers,
@@ -40,8 +40,8 @@ void ls_checkpoint_policy_close(ls_checkpoint_policy *s)
 /* Rank 0's clock decides; the others hear of it. */
 static bool is_due(ls_checkpoint_policy *s)
 {
-    const ls_recipe *r = s->job->recipe;
-    if (!s->job->first || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
+    const ls_recipe *r = s->run->recipe;
+    if (!s->run->is_root || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
     double now  = ls_now();
     double next = 2 * s->worst_s +
                   s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
@@ -83,11 +83,11 @@ ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *
     if (s->begun == at->step) return LS_OK;
     ls_progress stands = *at;
     char        digest[17];
-    stands.digest = ls_trainer_digest(s->job->trainer);
+    stands.digest = ls_trainer_digest(s->run->trainer);
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)stands.digest);
     const char *names[] = {"parameters"}, *values[] = {digest};
-    LS_TRY(ls_comm_same(s->job->comm, 1, names, values));
-    if (stands.sample == s->job->train_count)
+    LS_TRY(ls_comm_same(s->run->comm, 1, names, values));
+    if (stands.sample == s->run->train_count)
         stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
     s->last_at = before;
     s->begun   = at->step;
@@ -151,7 +151,7 @@ static void say_slow(ls_checkpoint_policy *s)
 void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s)
 {
     ls_saver_news news;
-    if (!s->job->first) return;
+    if (!s->run->is_root) return;
     say_slow(s);
     while (ls_saver_news_next(s->saver, &news)) {
         if (news.status == LS_OK)
@@ -173,7 +173,7 @@ ls_status ls_checkpoint_policy_finish(ls_checkpoint_policy *s, double wall_s)
 ls_status ls_checkpoint_policy_settle(ls_checkpoint_policy *s, double wall_s)
 {
     ls_status status = ls_checkpoint_policy_finish(s, wall_s);
-    if (s->job->comm->broken) return status;
+    if (s->run->comm->broken) return status;
     if (status != LS_OK) ls_checkpoint_policy_report(s, wall_s);
     return LS_OK;
 }

@@ -14,7 +14,7 @@
 #include "launch/run/run_setup.h"
 
 typedef struct ls_checkpoint_policy {
-    ls_run    *job;
+    ls_run    *run;
     ls_saver  *saver;
     ls_events *events; /* rank 0's; NULL: not written                           */
     ls_bar    *bar;
@@ -36,7 +36,7 @@ typedef struct ls_checkpoint_policy {
 } ls_checkpoint_policy;
 
 /* step: where the run stands; found: in a checkpoint that it continues from.  Collective. */
-ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *j, const char *folder, int64_t step, bool found);
+ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const char *folder, int64_t step, bool found);
 void      ls_checkpoint_policy_close(ls_checkpoint_policy *s); /* may be called twice */
 
 /* What this rank votes for with a step, a bit each: it has written its part of the last one; one is due. */

@@ -139,16 +139,11 @@ static ls_status append(ls_events *e, const char *text, size_t bytes)
     return LS_OK;
 }
 
-ls_status ls_events_write(ls_events *e, const char *format, ...)
+ls_status ls_events_put(ls_events *e, json_t *event)
 {
-    va_list      args;
-    json_error_t error;
-    va_start(args, format);
-    json_t *event = json_vpack_ex(&error, 0, format, args);
-    va_end(args);
-    LS_CHECK(event, LS_ERR_FAILED, "%s: an event could not be made: %s", e->path, error.text);
-    char     *text;
-    size_t    bytes  = 0;
+    char  *text;
+    size_t bytes = 0;
+    LS_CHECK(event, LS_ERR_FAILED, "%s: no memory for an event", e->path);
     ls_status status = make_line(&text, &bytes, e->path, event);
     json_decref(event);
     LS_TRY(status);
@@ -157,6 +152,17 @@ ls_status ls_events_write(ls_events *e, const char *format, ...)
     LS_TRY(status);
     (void)ls_events_flush(e);
     return LS_OK;
+}
+
+ls_status ls_events_write(ls_events *e, const char *format, ...)
+{
+    va_list      args;
+    json_error_t error;
+    va_start(args, format);
+    json_t *event = json_vpack_ex(&error, 0, format, args);
+    va_end(args);
+    LS_CHECK(event, LS_ERR_FAILED, "%s: an event could not be made: %s", e->path, error.text);
+    return ls_events_put(e, event);
 }
 
 json_t *ls_events_number(double x) { return isfinite(x) ? json_real(x) : json_null(); }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * metrics.jsonl: what a run reports, one JSON object a line.
+ * metrics.jsonl: the log of a run, one JSON object per line.
  *
- *     start       step version recipe data samples parameters ranks threads isa
- *     step        step epoch loss lr samples_per_s digest          every log.every steps; of text tokens_per_s too
- *     eval        step epoch split loss accuracy wall_s            of text accuracy is null, and there are perplexity
- * and bits_per_byte checkpoint  step path digest bytes seconds waited_s cost_s wall_s     once it is there, steps
- * later; waited_s: for all so far end         status step loss accuracy digest wall_s waited_s samples_per_s
- * planned_bytes resident_peak_bytes ranks threads isa
+ *     start       step version recipe recipe_hash data samples steps parameters ranks threads bucket_bytes isa
+ *     step        step epoch loss lr samples_per_s [tokens_per_s] digest              every log.every steps
+ *     eval        step epoch split loss METRICS wall_s       metrics of the task: accuracy; perplexity bits_per_byte; ...
+ *     ranks       step epoch slowest spread data_s compute_s wait_s                   after an epoch on several ranks
+ *     checkpoint  step path digest bytes seconds waited_s cost_s wall_s               once published, steps later
+ *     end         status step loss METRICS digest wall_s waited_s samples_per_s planned_bytes resident_peak_bytes ranks
+ *                 threads isa
  *
- * Every line is written with one write, so a killed run leaves whole lines and at most one torn last one.  A run that
- * continues from a checkpoint first drops what came after that checkpoint, so each step stands in the file once.
+ * Times are in seconds; waited_s is the total time that the run has waited for checkpoints so far.  Each line is written
+ * by one call of write(), so that a killed run leaves whole lines and at most one torn last line.  A run that continues
+ * from a checkpoint first removes the lines of later steps, so that each step is in the file once.
  */
 #ifndef LS_LAUNCH_RUN_METRICS_H
 #define LS_LAUNCH_RUN_METRICS_H
@@ -31,6 +33,8 @@ void      ls_events_close(ls_events *e); /* NULL is allowed */
 /* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step).
  * What a full disk has no room for waits in memory, up to 16 MiB, and is written before the next event. */
 ls_status ls_events_write(ls_events *e, const char *format, ...);
+/* Appends an event; takes ownership of it. */
+ls_status ls_events_put(ls_events *e, json_t *event);
 /* Writes what waits; LS_ERR_ENV where that still can't be done. */
 ls_status ls_events_flush(ls_events *e);
 /* Why something waits; NULL: nothing does. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "dist/comm/launcher.h"
+#include "launch/report/unit_text.h"
 
 /* ---- where are we? ----------------------------------------------------------------------------------------------- */
 
@@ -48,28 +49,6 @@ bool ls_use_color(void)
 }
 
 /* ---- texts ------------------------------------------------------------------------------------------------------- */
-
-void ls__time_text(char *out, size_t room, double seconds)
-{
-    long long s = llround(seconds);
-    if (s < 3600)
-        snprintf(out, room, "%lld:%02lld", s / 60, s % 60);
-    else if (s < 48 * 3600)
-        snprintf(out, room, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
-    else
-        snprintf(out, room, "%lld d %02lld h", s / 86400, s / 3600 % 24);
-}
-
-void ls__count_text(char *out, size_t room, int64_t n)
-{
-    char digits[32];
-    int  length = snprintf(digits, sizeof digits, "%lld", (long long)n), at = 0;
-    for (int i = 0; i < length && at + 2 < (int)room; i++) {
-        if (i && digits[i - 1] != '-' && (length - i) % 3 == 0) out[at++] = ',';
-        out[at++] = digits[i];
-    }
-    out[at] = 0;
-}
 
 /* Text that grows; columns are counted in characters, not bytes. */
 typedef struct line {

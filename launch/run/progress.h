@@ -58,9 +58,5 @@ double ls_now(void);
 
 /* The bar as text of at most `width` columns. */
 void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool color);
-/* "0:07", "12:34", "1:02:03", "3 d 04 h". */
-void ls__time_text(char *out, size_t room, double seconds);
-/* "12,345". */
-void ls__count_text(char *out, size_t room, int64_t n);
 
 #endif

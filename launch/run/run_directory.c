@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The folder of a run: making it, locking it, starting over in it, and not mixing two recipes in it. */
+ * Creates, locks, clears and checks run directories: see launch/run/run_directory.h. */
+#include "launch/run/run_directory.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +14,6 @@
 
 #include "core/io/paths.h"
 #include "launch/recipe/recipe_internal.h"
-#include "launch/run/run_setup.h"
 
 static const char *const own_files[] = {"recipe.yaml",       "data.json",     "tokenizer.json", "metrics.jsonl",
                                         "report.html",       "attention.png", "positions.png",  "scores.png",

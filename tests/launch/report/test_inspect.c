@@ -251,8 +251,8 @@ static void bad_input(void **state)
         {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot be written"},
         {"explain ./learned.yaml --png x.png", 2, "--png goes with"},
         {"explain ./none.yaml --positions", 2, "the model has no encoding of positions"},
-        {"explain lenet5-digits --positions", 2, "expected a model of language, found one of pictures"},
-        {"explain p --attention the", 2, "expected a model of language, found one of pictures"},
+        {"explain lenet5-digits --positions", 2, "expected a language model, found one for image classification"},
+        {"explain p --attention the", 2, "expected a language model, found one for image classification"},
     };
     assert_int_equal(
         run("train lenet5-digits data.train_count=40 data.test_count=10 train.batch=8 train.epochs=1 run.dir=p"), 0);

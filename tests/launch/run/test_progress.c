@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 
 #include <math.h>

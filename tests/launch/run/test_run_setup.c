@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory: what is planned is what is touched, and nothing is allocated once training runs. */
-#include "launch/run/run_setup.h"
+#include "launch/commands/command_run.h"
+#include "launch/run/evaluate.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,15 +46,15 @@ void *realloc(void *p, size_t bytes)
 }
 #endif
 
-static void open_job(ls_run *j, int n, char **argv)
+static void open_run(ls_run *r, int n, char **argv)
 {
     ls_args args;
-    assert_int_equal(ls_run_start(j, &args, n, argv), LS_OK);
-    if (ls_run_recipe(j, args.positional[0], args.overrides, args.override) != LS_OK)
+    assert_int_equal(ls_command_start(r, &args, n, argv), LS_OK);
+    if (ls_run_recipe(r, args.positional[0], args.overrides, args.override) != LS_OK)
         fail_msg("%s", ls_error_message());
-    assert_int_equal(ls_run_data(j, LS_SPLITS_BOTH), LS_OK);
-    assert_int_equal(ls_run_graph(j), LS_OK);
-    if (ls_run_trainer(j) != LS_OK) fail_msg("%s", ls_error_message());
+    assert_int_equal(ls_run_data(r, LS_SPLITS_BOTH), LS_OK);
+    assert_int_equal(ls_run_graph(r), LS_OK);
+    if (ls_run_trainer(r) != LS_OK) fail_msg("%s", ls_error_message());
 }
 
 static char *lenet[] = {"train", "lenet5-digits", "data.train_count=600", "data.test_count=100", "train.batch=60"};
@@ -64,13 +65,13 @@ static const struct {
     const char *name;
     int         n;
     char      **argv;
-} jobs[] = {{"lenet5", 5, lenet}, {"lenet5 in micro-steps", 8, micro}};
+} runs[] = {{"lenet5", 5, lenet}, {"lenet5 in micro-steps", 8, micro}};
 
-static ls_loader *open_loader(ls_run *j)
+static ls_loader *open_loader(ls_run *r)
 {
     ls_loader *loader;
-    assert_int_equal(ls_loader_new(&loader, j->train, .batch = j->recipe->train.batch, .shards = j->shards,
-                                   .ranks = j->ranks, .rank = j->rank, .seed = 1),
+    assert_int_equal(ls_loader_new(&loader, r->train, .batch = r->recipe->train.batch, .shards = r->shards,
+                                   .ranks = r->ranks, .rank = r->rank, .seed = 1),
                      LS_OK);
     return loader;
 }
@@ -78,67 +79,67 @@ static ls_loader *open_loader(ls_run *j)
 /* Steps two to thirty, over the ends of two epochs, with data. */
 static void allocates_nothing_after_the_second_step(void **state)
 {
-    for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
-        ls_run     j;
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        ls_run     r;
         ls_batch   batch;
         ls_metrics m;
-        open_job(&j, jobs[k].n, jobs[k].argv);
-        ls_loader *loader = open_loader(&j);
+        open_run(&r, runs[k].n, runs[k].argv);
+        ls_loader *loader = open_loader(&r);
         long       before = 0;
         uint64_t   blocks = 0;
         for (int i = 0; i < 30; i++) {
             assert_true(ls_loader_next(loader, &batch));
-            assert_int_equal(ls_trainer_step(j.trainer, &batch, &m), LS_OK);
+            assert_int_equal(ls_trainer_step(r.trainer, &batch, &m), LS_OK);
             if (i == 1) before = atomic_load(&allocations), blocks = ls_alloc_count();
         }
         long after = atomic_load(&allocations);
-        if (COUNTS && after != before) fail_msg("%s: %ld allocations in steps 3 to 30", jobs[k].name, after - before);
+        if (COUNTS && after != before) fail_msg("%s: %ld allocations in steps 3 to 30", runs[k].name, after - before);
         assert_int_equal(ls_alloc_count(), blocks);
         assert_true(!COUNTS || before > 0); /* else nothing was counted at all */
         ls_loader_free(loader);
-        ls_run_free(&j, LS_OK);
+        ls_command_finish(&r, LS_OK);
     }
 }
 
 /* The arena that was planned is filled to the last byte, and no more than what was announced is touched. */
 static void touches_what_was_planned(void **state)
 {
-    for (size_t k = 0; k < sizeof jobs / sizeof *jobs; k++) {
-        ls_run         j;
+    for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
+        ls_run         r;
         ls_batch       batch;
         ls_metrics     m;
         ls_memory_line lines[8];
         size_t         planned, bytes = 0;
-        double         loss, accuracy;
-        open_job(&j, jobs[k].n, jobs[k].argv);
-        ls_loader *loader = open_loader(&j);
+        ls_scores      scores;
+        open_run(&r, runs[k].n, runs[k].argv);
+        ls_loader *loader = open_loader(&r);
         for (int i = 0; i < 3; i++) {
             assert_true(ls_loader_next(loader, &batch));
-            assert_int_equal(ls_trainer_step(j.trainer, &batch, &m), LS_OK);
+            assert_int_equal(ls_trainer_step(r.trainer, &batch, &m), LS_OK);
         }
-        assert_int_equal(ls_run_evaluate(&j, j.test, &loss, &accuracy), LS_OK);
-        size_t high = ls__trainer_high_water(j.trainer, &planned);
+        assert_int_equal(ls_run_evaluate_split(&r, r.test, &scores), LS_OK);
+        size_t high = ls__trainer_high_water(r.trainer, &planned);
         assert_int_equal(high, planned);
-        for (int i = ls__trainer_memory(j.trainer, lines) - 1; i >= 0; i--) {
+        for (int i = ls__trainer_memory(r.trainer, lines) - 1; i >= 0; i--) {
             bytes += lines[i].planned;
             assert_true(lines[i].touched <= lines[i].planned);
         }
-        assert_int_equal(bytes, ls_trainer_planned_bytes(j.trainer));
-        assert_true(ls_trainer_peak_bytes(j.trainer) <= bytes);
+        assert_int_equal(bytes, ls_trainer_planned_bytes(r.trainer));
+        assert_true(ls_trainer_peak_bytes(r.trainer) <= bytes);
         ls_loader_free(loader);
-        ls_run_free(&j, LS_OK);
+        ls_command_finish(&r, LS_OK);
     }
 }
 
 static void shares_the_cores(void **state)
 {
-    ls_run  j;
+    ls_run  r;
     ls_args args;
     unsetenv("OMP_NUM_THREADS");
-    assert_int_equal(ls_run_start(&j, &args, 2, lenet), LS_OK);
-    assert_true(j.threads >= 1);
-    assert_int_equal(j.ranks, 1);
-    ls_run_free(&j, LS_OK);
+    assert_int_equal(ls_command_start(&r, &args, 2, lenet), LS_OK);
+    assert_true(r.threads >= 1);
+    assert_int_equal(r.ranks, 1);
+    ls_command_finish(&r, LS_OK);
 }
 
 int main(void)

@@ -5,7 +5,7 @@
  * the others' are measured.
  *
  *     ls_trace *trace;
- *     LS_TRY(ls_trace_open(&trace, job, args));           NULL without --trace; all below then do nothing
+ *     LS_TRY(ls_trace_open(&trace, run, path, steps));           NULL without --trace; all below then do nothing
  *     while (...) {
  *         LS_TRY(ls_trainer_step(...));
  *         LS_TRY(ls_trace_step(trace));                   after the last of the steps asked for, the file is written
@@ -14,21 +14,16 @@
  *
  * All of it is collective.
  */
-#ifndef LS_LAUNCH_RUN_TRACE_H
-#define LS_LAUNCH_RUN_TRACE_H
+#ifndef LS_LAUNCH_REPORT_TRACE_H
+#define LS_LAUNCH_REPORT_TRACE_H
 
 #include "launch/run/run_setup.h"
 
 typedef struct ls_trace ls_trace;
 
-/* The options of a command that traces; put them into its row of the table. */
-#define LS_TRACE_OPTIONS                                                                                               \
-    {"trace", "FILE", "write a trace of some steps of all ranks, for chrome://tracing or ui.perfetto.dev"},            \
-    {                                                                                                                  \
-        "trace-steps", "A-B", "which, counted from the start of the command; default 3-12"                             \
-    }
-
-ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args);
+/* Opens a trace that is written to `path`; NULL: *trace is NULL.  steps: "A-B", counted from the start of the command;
+ * NULL: "3-12". */
+ls_status ls_trace_open(ls_trace **trace, ls_run *run, const char *path, const char *steps);
 ls_status ls_trace_step(ls_trace *trace);
 bool      ls_trace_wants_more(const ls_trace *trace);
 /* Frees it.  status: of what was traced; after an error nothing is written. */

@@ -16,9 +16,29 @@
 
 #include "core/io/atomic_file.h"
 #include "core/io/file_access.h"
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/data/dataset_known.h"
 
 extern char **environ;
+
+static ls_status import_mnist(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
+{
+    (void)known;
+    (void)choice;
+    return ls_import_mnist(source, out, 1);
+}
+
+static ls_status import_text(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
+{
+    char path[LS_DATA_PATH + 128];
+    snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
+    return ls_import_text(&(ls_text_import){.files      = 1,
+                                            .file       = (const char *const[]){path},
+                                            .out        = out,
+                                            .tokenizer  = choice->tokenizer,
+                                            .vocabulary = (int32_t)choice->vocab,
+                                            .valid      = 0.1,
+                                            .shards     = 1});
+}
 
 const ls_known ls__known[] = {
     {.name   = "mnist",
@@ -28,13 +48,15 @@ const ls_known ls__known[] = {
                 {"t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}},
      .packed = ".gz",
      .home   = {"https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"},
-     .recipe = "lenet5-mnist"},
-    {.name   = "shakespeare",
-     .kind   = LS_DATA_TEXT,
-     .file   = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
-     .packed = "",
-     .home   = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
-     .recipe = "gpt-shakespeare-char"},
+     .recipe = "lenet5-mnist",
+     .import = import_mnist},
+    {.name      = "shakespeare",
+     .file      = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
+     .packed    = "",
+     .home      = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
+     .recipe    = "gpt-shakespeare-char",
+     .tokenized = true,
+     .import    = import_text},
     {0},
 };
 
@@ -165,7 +187,7 @@ static ls_status keep_text(const ls_known *known, const char *source, const char
 
 static ls_status into(const ls_known *known, const char *source, const char *out, bool cached)
 {
-    if (known->kind == LS_DATA_TEXT) return keep_text(known, source, out);
+    if (known->tokenized) return keep_text(known, source, out);
     return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_mnist(source, out, 1);
 }
 
@@ -173,7 +195,7 @@ static bool is_there(const ls_known *known, const char *folder)
 {
     char path[LS_DATA_PATH + 128];
     snprintf(path, sizeof path, "%s/%s", folder, known->file[0].name);
-    return known->kind == LS_DATA_TEXT ? access(path, R_OK) == 0 : ls__data_there(folder);
+    return known->tokenized ? access(path, R_OK) == 0 : ls__data_there(folder);
 }
 
 static ls_status download_all(const ls_known *known, const char *out, bool cached)
@@ -213,7 +235,7 @@ ls_status ls__data_fetch(const char *name, const char *out)
     } else {
         LS_TRY(download_all(known, out, cached));
     }
-    if (known->kind == LS_DATA_TEXT && !cached)
+    if (known->tokenized && !cached)
         printf("%s/%s: %s is ready; `lockstep data import text` makes a data set of it\n", out, known->file[0].name,
                name);
     else

@@ -6,7 +6,7 @@
  * A small model of the kind says under which keys config.json has its options (ls__graph_facts); with these the model
  * is built again, and loading it compares config.json with what came out, to the last key.
  */
-#include "launch/run/pretrained.h"
+#include "launch/data/pretrained.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -19,6 +19,7 @@
 #include "core/graph/graph.h"
 #include "datasets/files/dataset.h"
 #include "dist/interop/hf_config.h"
+#include "launch/tasks/task.h"
 
 enum { MOST_OPTIONS = 2048 };
 
@@ -41,22 +42,23 @@ static ls_status read_options(const char *config, char options[MOST_OPTIONS], in
     return status;
 }
 
-static ls_status make_recipe(ls_run *j, const char *config)
+static ls_status make_recipe(ls_run *run, const char *config)
 {
     char    options[MOST_OPTIONS];
     int64_t classes;
     LS_TRY(read_options(config, options, &classes));
     LS_CHECK(classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: a vocabulary of %lld tokens; expected at most %d", config,
              (long long)classes, LS_MAX_CLASSES);
-    const char *text = ls_arena_printf(j->memory, "{model: {name: gpt, options: {%s}}}", options);
-    LS_TRY(ls_recipe_parse(&j->recipe, text, strlen(text), config, 0, NULL));
-    j->data = (ls_dataset_info){.kind           = LS_DATA_TEXT,
-                                .split          = "",
-                                .path           = config,
-                                .tokenizer      = "",
-                                .tokenizer_hash = "",
-                                .classes        = (int)classes};
-    return ls_recipe_context(j->recipe, &j->data.context);
+    const char *text = ls_arena_printf(run->memory, "{model: {name: gpt, options: {%s}}}", options);
+    LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
+    run->task = &ls__task_language_model;
+    run->data = (ls_dataset_info){.kind           = LS_DATA_TEXT,
+                                  .split          = "",
+                                  .path           = config,
+                                  .tokenizer      = "",
+                                  .tokenizer_hash = "",
+                                  .classes        = (int)classes};
+    return ls_recipe_context(run->recipe, &run->data.context);
 }
 
 /* What the folder's safetensors files take, in bytes. */
@@ -108,22 +110,22 @@ ls_status ls_pretrained_load(const char *path, ls_params *params)
     return LS_OK;
 }
 
-static ls_status build_and_load(ls_run *j, const char *folder, ls_graph *g, ls_params **params)
+static ls_status build_and_load(ls_run *run, const char *folder, ls_graph *g, ls_params **params)
 {
     ls_tensor         *logits;
     ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, 1)};
-    LS_TRY(ls_recipe_build_language(j->recipe, g, &in, j->data.classes, &logits));
+    LS_TRY(ls_recipe_build_language(run->recipe, g, &in, run->data.classes, &logits));
     LS_TRY(check_size(g, folder));
     LS_TRY(ls_params_new(params, g, 1));
     return ls_pretrained_load(folder, *params);
 }
 
-ls_status ls_pretrained_open(ls_run *j, const char *folder, ls_graph **graph, ls_params **params)
+ls_status ls_pretrained_open(ls_run *run, const char *folder, ls_graph **graph, ls_params **params)
 {
-    const char *config = ls_arena_printf(j->memory, "%s/config.json", folder);
-    ls_status   status = make_recipe(j, config);
+    const char *config = ls_arena_printf(run->memory, "%s/config.json", folder);
+    ls_status   status = make_recipe(run, config);
     *graph             = ls_graph_new();
-    if (status == LS_OK) status = build_and_load(j, folder, *graph, params);
+    if (status == LS_OK) status = build_and_load(run, folder, *graph, params);
     if (status != LS_ERR_USAGE) return status;
     /* Options that do not make a model are no mistake of the user's here. */
     bool named = strstr(ls_error_message(), config) != NULL;
@@ -154,7 +156,7 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
 {
     ls_tokenizer *t;
     char          hash[24];
-    if (data->kind != LS_DATA_TEXT || !*data->tokenizer_hash ||
+    if (!data->tokenizer_hash || !*data->tokenizer_hash ||
         !(has(folder, "tokenizer.json") || has(folder, "vocab.json")))
         return LS_OK;
     LS_TRY(ls_tokenizer_load(&t, folder));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A folder as Hugging Face's transformers writes it, used like a run: config.json says what the model is. */
-#ifndef LS_LAUNCH_RUN_PRETRAINED_H
-#define LS_LAUNCH_RUN_PRETRAINED_H
+#ifndef LS_LAUNCH_DATA_PRETRAINED_H
+#define LS_LAUNCH_DATA_PRETRAINED_H
 
 #include "launch/run/run_setup.h"
 
@@ -10,7 +10,7 @@ bool ls_pretrained_is(const char *folder);
 
 /* Sets the job's recipe and data (vocabulary, context) as config.json has them, and loads the parameters; *graph holds
  * them, and both are the caller's to free.  Not collective. */
-ls_status ls_pretrained_open(ls_run *j, const char *folder, ls_graph **graph, ls_params **params);
+ls_status ls_pretrained_open(ls_run *run, const char *folder, ls_graph **graph, ls_params **params);
 
 /* ls_safetensors_load of all parameters, whose values must be numbers. */
 ls_status ls_pretrained_load(const char *path, ls_params *params);

@@ -5,7 +5,7 @@
  * Clocks of hosts differ by anything.  When the steps are over, each rank in turn asks rank 0 for the time, some times;
  * the answer that was back soonest says best how much its clock is behind, to within half of the time it took.
  */
-#include "launch/run/trace.h"
+#include "launch/report/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static const char *const row_names[ROWS] = {"steps", "computation", "communicati
 enum { MOST_LANES = 16 }; /* rows of what is on its way between hosts, below the others */
 
 struct ls_trace {
-    ls_run           *job;
+    ls_run           *run;
     const char       *path;
     long long         first, last, step; /* counted from the start of the command */
     uint64_t          seen;              /* records of the recorder that are taken or not wanted */
@@ -56,7 +56,7 @@ static row row_of(uint32_t phase)
 
 static ls_status take_records(ls_trace *t)
 {
-    const ls_flight_log *log = t->job->comm->flight->log;
+    const ls_flight_log *log = t->run->comm->flight->log;
     uint64_t             end = log->records;
     if (end - t->seen > LS_FLIGHT_RECORDS) {
         t->lost += end - t->seen - LS_FLIGHT_RECORDS;
@@ -81,7 +81,7 @@ static ls_status take_records(ls_trace *t)
 
 static ls_status take_travels(ls_trace *t)
 {
-    const ls_flight_log *log = t->job->comm->flight->log;
+    const ls_flight_log *log = t->run->comm->flight->log;
     uint64_t             end = log->travels;
     if (end - t->travels_seen > LS_FLIGHT_TRAVELS) {
         t->lost += end - t->travels_seen - LS_FLIGHT_TRAVELS;
@@ -101,20 +101,20 @@ static ls_status take_travels(ls_trace *t)
 /* ---- clocks ------------------------------------------------------------------------------------------------------ */
 
 /* What must be added to this rank's clock to have rank 0's, and by how much that may be wrong. */
-static ls_status measure_clock(ls_run *j, int64_t *behind_ns, int64_t *within_ns)
+static ls_status measure_clock(ls_run *run, int64_t *behind_ns, int64_t *within_ns)
 {
     float       text[2]  = {0}; /* eight bytes, as a message */
     ls_transfer to_first = {0, text, 2};
     *behind_ns = *within_ns = 0;
-    for (int r = 1; r < j->ranks; r++) {
+    for (int r = 1; r < run->ranks; r++) {
         ls_transfer to_rank = {r, text, 2};
         for (int k = 0; k < ASKED; k++) {
-            const bool asks = j->rank == r, answers = j->rank == 0;
+            const bool asks = run->rank == r, answers = run->rank == 0;
             int64_t    asked = ls__flight_now(), its;
-            LS_TRY(ls__comm_exchange(j->comm, asks, &to_first, answers, &to_rank));
+            LS_TRY(ls__comm_exchange(run->comm, asks, &to_first, answers, &to_rank));
             its = ls__flight_now();
             if (answers) memcpy(text, &its, sizeof its);
-            LS_TRY(ls__comm_exchange(j->comm, answers, &to_rank, asks, &to_first));
+            LS_TRY(ls__comm_exchange(run->comm, answers, &to_rank, asks, &to_first));
             if (!asks) continue;
             int64_t back = ls__flight_now();
             if (k > 0 && (back - asked) / 2 >= *within_ns) continue;
@@ -155,14 +155,14 @@ static void print_span(FILE *to, int rank, int its_row, const char *kind, int64_
             kind, 1e-3 * (double)begin_ns, 1e-3 * (double)(end_ns - begin_ns));
 }
 
-static void print_record(FILE *to, const ls_run *j, const ls_flight_record *r, int64_t shift_ns)
+static void print_record(FILE *to, const ls_run *run, const ls_flight_record *r, int64_t shift_ns)
 {
-    const ls_program *p     = ls__trainer_program(j->trainer);
+    const ls_program *p     = ls__trainer_program(run->trainer);
     const ls_instr   *instr = row_of(r->phase) == ROW_COMPUTATION && r->instr < p->instrs ? &p->instr[r->instr] : NULL;
     char              name[LS_FLIGHT_NAME + 16];
     snprintf(name, sizeof name, "%s%s", r->what,
              r->phase == LS_PHASE_BACKWARD && instr && instr->kind == LS_INSTR_BACKWARD ? " backward" : "");
-    print_span(to, j->rank, row_of(r->phase), ls__phase_name(r->phase), r->begin_ns + shift_ns, r->end_ns + shift_ns);
+    print_span(to, run->rank, row_of(r->phase), ls__phase_name(r->phase), r->begin_ns + shift_ns, r->end_ns + shift_ns);
     print_string(to, name);
     fprintf(to, ",\"args\":{\"step\":%lld", (long long)r->step);
     if (instr && instr->node) fprintf(to, ",\"op\":\"%s\",\"instruction\":%d", ls__op(instr->node)->name, r->instr);
@@ -174,16 +174,16 @@ static void print_record(FILE *to, const ls_run *j, const ls_flight_record *r, i
 }
 
 /* A sum between hosts, named after the instruction that began it. */
-static void print_travel(FILE *to, const ls_run *j, const ls_flight_travel *v, int64_t shift_ns)
+static void print_travel(FILE *to, const ls_run *run, const ls_flight_travel *v, int64_t shift_ns)
 {
-    const ls_program *p    = ls__trainer_program(j->trainer);
+    const ls_program *p    = ls__trainer_program(run->trainer);
     const char       *name = "parameters";
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *in = &p->instr[i];
         if (in->phase == LS_PHASE_REDUCE && v->offset >= in->offset && v->offset < in->offset + in->count)
             name = in->label ? in->label : in->name;
     }
-    print_span(to, j->rank, ROWS + v->lane, "message", v->begin_ns + shift_ns, v->end_ns + shift_ns);
+    print_span(to, run->rank, ROWS + v->lane, "message", v->begin_ns + shift_ns, v->end_ns + shift_ns);
     print_string(to, name);
     fprintf(to, ",\"args\":{\"step\":%lld,\"what\":\"%s\",\"bytes\":%llu}},\n", (long long)v->step,
             v->back ? "totals to all" : "parts to their owners", (unsigned long long)(v->count * sizeof(float)));
@@ -196,9 +196,9 @@ static void print_lanes(FILE *to, const ls_trace *t, int64_t shift_ns)
     for (size_t i = 0; i < t->travels; i++) lanes = t->travel[i].lane >= lanes ? t->travel[i].lane + 1 : lanes;
     for (int l = 0; l < lanes && l < MOST_LANES; l++) {
         snprintf(name, sizeof name, "between hosts %d", l + 1);
-        print_name_of(to, t->job->rank, "thread_name", ROWS + l, name);
+        print_name_of(to, t->run->rank, "thread_name", ROWS + l, name);
     }
-    for (size_t i = 0; i < t->travels; i++) print_travel(to, t->job, &t->travel[i], shift_ns);
+    for (size_t i = 0; i < t->travels; i++) print_travel(to, t->run, &t->travel[i], shift_ns);
 }
 
 /* A span over all that was noted for each step. */
@@ -208,7 +208,7 @@ static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
         int64_t begin = t->record[i].begin_ns, end = t->record[i].end_ns;
         for (next = i; next < t->records && t->record[next].step == t->record[i].step; next++)
             if (t->record[next].end_ns > end) end = t->record[next].end_ns;
-        print_span(to, t->job->rank, ROW_STEPS, "step", begin + shift_ns, end + shift_ns);
+        print_span(to, t->run->rank, ROW_STEPS, "step", begin + shift_ns, end + shift_ns);
         fprintf(to, "\"step %lld\",\"args\":{}},\n", (long long)t->record[i].step);
     }
 }
@@ -216,19 +216,19 @@ static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
 /* This rank's part of the file, in malloc'ed memory, filled up with line ends to whole floats. */
 static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_ns, char **text, size_t *bytes)
 {
-    const ls_run *j        = t->job;
+    const ls_run *run      = t->run;
     char          host[64] = "", name[160];
     FILE         *to       = open_memstream(text, bytes);
     LS_CHECK(to, LS_ERR_ENV, "no memory for a trace");
     gethostname(host, sizeof host - 1);
-    snprintf(name, sizeof name, "rank %d on %s", j->rank, host);
-    print_name_of(to, j->rank, "process_name", 0, name);
-    for (int r = 0; r < ROWS; r++) print_name_of(to, j->rank, "thread_name", r, row_names[r]);
+    snprintf(name, sizeof name, "rank %d on %s", run->rank, host);
+    print_name_of(to, run->rank, "process_name", 0, name);
+    for (int r = 0; r < ROWS; r++) print_name_of(to, run->rank, "thread_name", r, row_names[r]);
     fprintf(to,
             "{\"ph\":\"M\",\"pid\":%d,\"name\":\"process_labels\",\"args\":{\"labels\":\"clock within %.1f us%s\"}},\n",
-            j->rank, 1e-3 * (double)within_ns, t->lost ? "; some records are lost" : "");
+            run->rank, 1e-3 * (double)within_ns, t->lost ? "; some records are lost" : "");
     print_steps(to, t, shift_ns);
-    for (size_t i = 0; i < t->records; i++) print_record(to, j, &t->record[i], shift_ns);
+    for (size_t i = 0; i < t->records; i++) print_record(to, run, &t->record[i], shift_ns);
     print_lanes(to, t, shift_ns);
     fflush(to);
     while (*bytes % sizeof(float)) {
@@ -240,19 +240,20 @@ static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_n
 }
 
 /* Rank 0 writes its own text, then that of each other rank as it comes. */
-static ls_status write_texts(ls_run *j, char *text, const uint64_t *bytes, ls_file *f, ls_status status)
+static ls_status write_texts(ls_run *run, char *text, const uint64_t *bytes, ls_file *f, ls_status status)
 {
     uint64_t most = 0;
-    for (int r = 0; r < j->ranks; r++) most = bytes[r] > most ? bytes[r] : most;
-    char *theirs = j->first ? malloc((size_t)most) : NULL;
-    if (j->first && !theirs && status == LS_OK)
+    for (int r = 0; r < run->ranks; r++) most = bytes[r] > most ? bytes[r] : most;
+    char *theirs = run->is_root ? malloc((size_t)most) : NULL;
+    if (run->is_root && !theirs && status == LS_OK)
         status = LS_FAIL(LS_ERR_ENV, "no memory for a trace of %llu bytes", (unsigned long long)most);
-    if (j->first && status == LS_OK) status = ls__file_write(f, text, bytes[0]);
-    LS_TRY(ls_comm_agree(j->comm, status));
-    for (int r = 1; r < j->ranks; r++) {
-        ls_transfer message = {j->first ? r : 0, (float *)(void *)(j->first ? theirs : text), bytes[r] / sizeof(float)};
-        LS_TRY_GOTO(status, ls__comm_exchange(j->comm, j->rank == r, &message, j->first, &message), done);
-        if (j->first && status == LS_OK) status = ls__file_write(f, theirs, bytes[r]);
+    if (run->is_root && status == LS_OK) status = ls__file_write(f, text, bytes[0]);
+    LS_TRY(ls_comm_agree(run->comm, status));
+    for (int r = 1; r < run->ranks; r++) {
+        ls_transfer message = {run->is_root ? r : 0, (float *)(void *)(run->is_root ? theirs : text),
+                               bytes[r] / sizeof(float)};
+        LS_TRY_GOTO(status, ls__comm_exchange(run->comm, run->rank == r, &message, run->is_root, &message), done);
+        if (run->is_root && status == LS_OK) status = ls__file_write(f, theirs, bytes[r]);
     }
 done:
     free(theirs);
@@ -263,30 +264,31 @@ static ls_status write_trace(ls_trace *t)
 {
     static const char head[] = "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n";
     char              tail[512];
-    ls_run           *j     = t->job;
-    uint64_t         *bytes = ls_arena_alloc(j->memory, sizeof *bytes * (size_t)j->ranks);
+    ls_run           *run   = t->run;
+    uint64_t         *bytes = ls_arena_alloc(run->memory, sizeof *bytes * (size_t)run->ranks);
     int64_t           shift, within;
     char             *text = NULL;
     size_t            size = 0;
     ls_file           f;
     t->written = true;
-    LS_TRY(measure_clock(j, &shift, &within));
+    LS_TRY(measure_clock(run, &shift, &within));
     ls_status status = make_text(t, shift, within, &text, &size);
     uint64_t  mine   = size;
-    LS_TRY_GOTO(status, ls_comm_agree(j->comm, status), done);
-    LS_TRY_GOTO(status, ls_comm_allgather(j->comm, &mine, bytes, sizeof mine), done);
-    if (j->first && (status = ls__file_create(&f, t->path)) == LS_OK) status = ls__file_write(&f, head, strlen(head));
-    const bool made = j->first && status == LS_OK;
-    status          = write_texts(j, text, bytes, &f, status);
+    LS_TRY_GOTO(status, ls_comm_agree(run->comm, status), done);
+    LS_TRY_GOTO(status, ls_comm_allgather(run->comm, &mine, bytes, sizeof mine), done);
+    if (run->is_root && (status = ls__file_create(&f, t->path)) == LS_OK)
+        status = ls__file_write(&f, head, strlen(head));
+    const bool made = run->is_root && status == LS_OK;
+    status          = write_texts(run, text, bytes, &f, status);
     snprintf(tail, sizeof tail,
              "{\"ph\":\"M\",\"pid\":0,\"name\":\"trace_end\",\"args\":{}}],\n\"otherData\":{\"program\":\"lockstep "
              "%s\",\"ranks\":%d,\"threads\":%d,\"isa\":\"%s\"}}\n",
-             LS_VERSION, j->ranks, j->threads, ls_isa_name(ls_isa_current()));
+             LS_VERSION, run->ranks, run->threads, ls_isa_name(ls_isa_current()));
     if (made && status == LS_OK) status = ls__file_write(&f, tail, strlen(tail));
     if (made) status = ls__file_finish(&f, status);
     if (made && status == LS_OK)
-        fprintf(stderr, "%s: a trace of %d rank%s\n", t->path, j->ranks, j->ranks == 1 ? "" : "s");
-    status = ls_comm_agree(j->comm, status);
+        fprintf(stderr, "%s: a trace of %d rank%s\n", t->path, run->ranks, run->ranks == 1 ? "" : "s");
+    status = ls_comm_agree(run->comm, status);
 done:
     free(text);
     return status;
@@ -320,24 +322,23 @@ static ls_status try_path(const char *path)
     return LS_OK;
 }
 
-ls_status ls_trace_open(ls_trace **trace, ls_run *j, const ls_args *args)
+ls_status ls_trace_open(ls_trace **trace, ls_run *run, const char *path, const char *steps)
 {
-    const char *path = ls_args_option(args, "trace"), *steps = ls_args_option(args, "trace-steps");
     *trace = NULL;
     LS_CHECK(path || !steps, LS_ERR_USAGE, "--trace-steps goes with --trace FILE");
     if (!path) return LS_OK;
-    ls_trace *t = ls_arena_alloc(j->memory, sizeof *t);
-    *t          = (ls_trace){.job = j, .path = path};
+    ls_trace *t = ls_arena_alloc(run->memory, sizeof *t);
+    *t          = (ls_trace){.run = run, .path = path};
     LS_TRY(read_steps(t, steps));
-    LS_TRY_COLLECTIVE(j, j->first ? try_path(path) : LS_OK);
-    if (!j->comm->flight) {
-        t->own  = ls_arena_alloc(j->memory, sizeof *t->own);
-        *t->own = (ls_flight){.log = ls_arena_alloc(j->memory, sizeof *t->own->log)};
+    LS_TRY_COLLECTIVE(run, run->is_root ? try_path(path) : LS_OK);
+    if (!run->comm->flight) {
+        t->own  = ls_arena_alloc(run->memory, sizeof *t->own);
+        *t->own = (ls_flight){.log = ls_arena_alloc(run->memory, sizeof *t->own->log)};
         memset(t->own->log, 0, sizeof *t->own->log);
-        j->comm->flight = t->own;
+        run->comm->flight = t->own;
     }
-    t->seen         = j->comm->flight->log->records;
-    t->travels_seen = j->comm->flight->log->travels;
+    t->seen         = run->comm->flight->log->records;
+    t->travels_seen = run->comm->flight->log->travels;
     *trace          = t;
     return LS_OK;
 }
@@ -349,12 +350,12 @@ ls_status ls_trace_step(ls_trace *t)
     if (!ls_trace_wants_more(t)) return LS_OK;
     t->step++;
     if (t->step < t->first) {
-        t->seen         = t->job->comm->flight->log->records;
-        t->travels_seen = t->job->comm->flight->log->travels;
+        t->seen         = t->run->comm->flight->log->records;
+        t->travels_seen = t->run->comm->flight->log->travels;
         return LS_OK;
     }
-    LS_TRY_COLLECTIVE(t->job, take_records(t));
-    LS_TRY_COLLECTIVE(t->job, take_travels(t));
+    LS_TRY_COLLECTIVE(t->run, take_records(t));
+    LS_TRY_COLLECTIVE(t->run, take_travels(t));
     return t->step < t->last ? LS_OK : write_trace(t);
 }
 
@@ -362,10 +363,10 @@ ls_status ls_trace_close(ls_trace *t, ls_status status)
 {
     if (!t) return status;
     if (!t->written && status == LS_OK && t->step >= t->first) status = write_trace(t);
-    if (!t->written && status == LS_OK && t->job->first)
+    if (!t->written && status == LS_OK && t->run->is_root)
         fprintf(stderr, "%s: no trace: the run took %lld steps, --trace-steps begins with %lld\n", t->path, t->step,
                 t->first);
-    if (t->own) t->job->comm->flight = NULL;
+    if (t->own) t->run->comm->flight = NULL;
     free(t->record);
     free(t->travel);
     return status;

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `lockstep generate`: text from a run's language model, or from a folder in the format of Hugging Face. */
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "launch/commands/command_run.h"
+#include "launch/run/predict.h"
+#include "launch/run/progress.h"
+
+typedef struct output {
+    bool    ids;    /* print tokens as numbers        */
+    int64_t tokens; /* printed so far, prompt included */
+} output;
+
+static ls_status print_token(int32_t token, const char *text, size_t bytes, void *context)
+{
+    output *o = context;
+    o->tokens++;
+    if (o->ids)
+        printf("%d ", token);
+    else if (text)
+        fwrite(text, 1, bytes, stdout);
+    fflush(stdout);
+    LS_CHECK(!ferror(stdout), LS_ERR_ENV, "generate: cannot write to standard output: %s", strerror(errno));
+    return LS_OK;
+}
+
+static ls_status real_option(const ls_args *args, const char *name, double low, double high, double fallback,
+                             double *value)
+{
+    const char *text = ls_args_option(args, name);
+    char       *end;
+    *value = fallback;
+    if (!text) return LS_OK;
+    *value = strtod(text, &end);
+    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
+             "generate: --%s: expected a number from %g to %g, found '%s'", name, low, high, text);
+    return LS_OK;
+}
+
+static ls_status read_options(ls_generate_options *o, output *out, const ls_args *args)
+{
+    long long tokens, top_k, seed;
+    LS_TRY(ls_args_int(args, "max-tokens", 1, 1 << 30, 200, &tokens));
+    LS_TRY(ls_args_int(args, "top-k", 0, 1 << 30, 0, &top_k));
+    LS_TRY(ls_args_int(args, "seed", 0, INT64_MAX, 1, &seed));
+    LS_TRY(real_option(args, "temperature", 0, 1e3, 1, &o->temperature));
+    LS_TRY(real_option(args, "top-p", 0, 1, 1, &o->top_p));
+    o->top_k      = o->top_p > 0 ? (int32_t)top_k : 1; /* --top-p 0: the likeliest token alone */
+    o->max_tokens = tokens;
+    o->seed       = (uint64_t)seed;
+    o->no_stop    = ls_args_option(args, "no-stop") != NULL;
+    o->no_cache   = ls_args_option(args, "no-cache") != NULL;
+    out->ids      = ls_args_option(args, "ids") != NULL;
+    return LS_OK;
+}
+
+/* Reads --prompt TEXT or --prompt-file FILE; no data when there is neither. */
+static ls_status read_prompt(const ls_args *args, ls_string *prompt)
+{
+    enum { MAX_BYTES = 1 << 24 };
+    const char *text = ls_args_option(args, "prompt"), *path = ls_args_option(args, "prompt-file");
+    LS_CHECK(!text || !path, LS_ERR_USAGE, "generate: expected --prompt or --prompt-file, found both");
+    if (text) *prompt = (ls_string){.data = strdup(text), .bytes = strlen(text)};
+    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "no memory for the prompt");
+    if (!path) return LS_OK;
+    int   file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block on a pipe, which is refused below */
+    FILE *f    = file < 0 ? NULL : fdopen(file, "r");
+    LS_CHECK(f, LS_ERR_USAGE, "generate: --prompt-file: cannot read %s: %s", path, strerror(errno));
+    struct stat s;
+    bool        plain = fstat(fileno(f), &s) == 0 && S_ISREG(s.st_mode) && s.st_size <= MAX_BYTES;
+    size_t      room  = plain ? (size_t)s.st_size : 0;
+    prompt->data      = plain ? malloc(room + 1) : NULL;
+    if (prompt->data) prompt->bytes = fread(prompt->data, 1, room, f);
+    fclose(f);
+    LS_CHECK(plain, LS_ERR_USAGE, "generate: --prompt-file: expected a file of at most %d bytes, found %s", MAX_BYTES,
+             path);
+    LS_CHECK(prompt->data, LS_ERR_ENV, "no memory for the prompt");
+    return LS_OK;
+}
+
+static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
+{
+    output              out     = {0};
+    ls_generate_options options = {.each = print_token, .context = &out};
+    LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
+    LS_TRY_COLLECTIVE(run, read_prompt(args, prompt));
+    LS_TRY(ls_run_open_model(run, args->positional[0]));
+    /* An empty prompt is not the same as none: zero bytes of a text that is there. */
+    if (prompt->data) {
+        prompt->data[prompt->bytes] = 0;
+        options.prompt              = prompt->data;
+        options.prompt_bytes        = prompt->bytes;
+    }
+    double began = ls_now();
+    LS_TRY(ls_run_generate(run, &options));
+    if (!run->is_root) return LS_OK;
+    printf("\n");
+    if (isatty(STDERR_FILENO))
+        fprintf(stderr, "%lld tokens, %.1f a second\n", (long long)out.tokens,
+                (double)out.tokens / fmax(ls_now() - began, 1e-9));
+    return LS_OK;
+}
+
+ls_status ls__generate_command(int argc, char **argv)
+{
+    ls_run    run;
+    ls_args   args;
+    ls_string prompt = {0};
+    ls_status status = ls_command_start(&run, &args, argc, argv);
+    if (status == LS_OK) status = generate(&run, &args, &prompt);
+    ls_string_free(&prompt);
+    ls_command_finish(&run, status);
+    return status;
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Runs: what `lockstep train`, `eval`, `predict` and `generate` do, for C programs.  Public.
+ *
+ *     ls_comm   *comm;
+ *     ls_recipe *recipe;
+ *     ls_run    *run;
+ *     ls_scores  scores;
+ *     LS_TRY(ls_comm_mpi(&comm, &argc, &argv));
+ *     LS_TRY(ls_recipe_load(&recipe, "lenet5-digits", 1, (char *[]){"train.epochs=3"}));
+ *     LS_TRY(ls_run_new(&run, comm, recipe));
+ *     LS_TRY(ls_run_train(run, &(ls_train_options){.handle_signals = true}, NULL));
+ *     LS_TRY(ls_run_evaluate(run, "test", &scores));
+ *     ls_run_free(run);
+ *
+ * All functions that take a run or a communicator are collective: every rank calls them, and every rank gets the same
+ * status.
+ */
+#ifndef LS_LAUNCH_RUN_LOCKSTEP_RUN_H
+#define LS_LAUNCH_RUN_LOCKSTEP_RUN_H
+
+#include "dist/dist.h"
+
+LS_PUBLIC_BEGIN
+
+/* ---- recipes ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ls_recipe ls_recipe;
+
+/* Loads a recipe: the name of a built-in one, or a path, which contains '/' or ends in .yaml or .yml; then applies the
+ * overrides, each "key=value".  LS_ERR_USAGE gives the place of the first error.  Not collective. */
+ls_status ls_recipe_load(ls_recipe **recipe, const char *name, int overrides, char *const *override);
+void      ls_recipe_free(ls_recipe *recipe); /* NULL is allowed */
+
+/* ---- a run ------------------------------------------------------------------------------------------------------- */
+
+typedef struct ls_run ls_run;
+
+/* Sets up a run on the ranks of `comm`: checks that all ranks have the same recipe, opens the dataset, builds the model
+ * and creates the trainer.  The run owns the recipe from here on, also after an error; the communicator stays the
+ * caller's and has to live longer than the run. */
+ls_status ls_run_new(ls_run **run, ls_comm *comm, ls_recipe *recipe);
+/* Opens a trained model: a run directory, or a checkpoint in it.  The dataset is not needed; ls_run_evaluate opens it. */
+ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path);
+void      ls_run_free(ls_run *run); /* NULL is allowed */
+
+/* The trainer, with the run's parameters: for ls_trainer_digest, ls_trainer_params. */
+ls_trainer *ls_run_get_trainer(ls_run *run);
+
+/* Scores of an evaluation. */
+enum { LS_TASK_METRICS = 4 };
+typedef struct ls_scores {
+    int64_t samples;                 /* samples evaluated                                                     */
+    double  loss;                    /* mean loss; NaN: not evaluated                                         */
+    double  metric[LS_TASK_METRICS]; /* in the order of the task's metrics, see ls_run_score; NaN: not known  */
+} ls_scores;
+
+/* Returns a score by its name in metrics.jsonl: "loss", "accuracy", "perplexity", "r2"; NaN when the run's task has no
+ * such metric.  Not collective. */
+double ls_run_score(const ls_run *run, const ls_scores *scores, const char *name);
+
+/* Computes loss and metrics on the split "train" or on the held-out split (NULL, or its name). */
+ls_status ls_run_evaluate(ls_run *run, const char *split, ls_scores *scores);
+
+/* ---- training ---------------------------------------------------------------------------------------------------- */
+
+typedef struct ls_train_options {
+    bool        fresh;          /* remove the run that is in the run directory instead of continuing it              */
+    bool        quiet;          /* no progress on stderr                                                             */
+    bool        handle_signals; /* stop with a checkpoint at SIGTERM, SIGINT, SIGUSR1, after max_hours, or before the
+                                   end of a batch job; ls_run_train then returns LS_STOPPED                          */
+    double      max_hours;      /* with handle_signals; 0: train.max_hours                                           */
+    const char *trace;          /* file for a trace of some steps in Chrome's format; NULL: none                     */
+    const char *trace_steps;    /* "A-B", counted from the start of the call; NULL: "3-12"                           */
+} ls_train_options;
+
+typedef struct ls_train_result {
+    bool        was_finished; /* the run directory holds a finished run; no step was trained */
+    int64_t     step;         /* steps done                                                  */
+    double      wall_s;       /* duration of the run, without interruptions, seconds         */
+    double      samples_per_s;
+    uint64_t    digest;    /* of the parameters                                           */
+    ls_scores   scores;    /* of the last evaluation                                      */
+    const char *directory; /* run directory; valid until ls_run_free                      */
+} ls_train_result;
+
+/* Trains until the recipe's end, or continues the run in the run directory from its newest checkpoint.  Writes
+ * metrics.jsonl, checkpoints, report.html and at the end model.safetensors.  NULL options: all defaults; NULL result:
+ * not wanted. */
+ls_status ls_run_train(ls_run *run, const ls_train_options *options, ls_train_result *result);
+
+/* ---- prediction -------------------------------------------------------------------------------------------------- */
+
+/* Predictions for one file. */
+typedef struct ls_prediction {
+    const char        *source;      /* the file                                                             */
+    const char        *note;        /* "inverted: dark on light"; NULL: none                                */
+    int64_t            samples;     /* samples in the file                                                  */
+    int                classes;     /* classification of one sample: entries below, likeliest first; else 0 */
+    const char *const *name;        /* names of the classes                                                 */
+    const double      *probability; /* their probabilities                                                  */
+    const char        *out;         /* file that holds the predictions; NULL: none                          */
+    const ls_scores   *scores;      /* when the file holds the targets as well; NULL: it does not           */
+} ls_prediction;
+
+typedef struct ls_predict_options {
+    int                files;
+    const char *const *file;
+    const char        *out;    /* output file, for tasks that write one; NULL: none               */
+    int                top;    /* images: classes to return of each; 0: 5                         */
+    const char        *invert; /* images: "yes", "no", "auto" (dark on light is inverted); NULL: "auto" */
+    /* Called on rank 0 for each file; another status than LS_OK ends the prediction with it. */
+    ls_status (*each)(const ls_prediction *prediction, void *context);
+    void *context;
+} ls_predict_options;
+
+/* Predicts the samples of the given files: PNG or JPEG images, or HDF5 files of arrays, as the run's task reads them. */
+ls_status ls_run_predict(ls_run *run, const ls_predict_options *options);
+
+/* ---- text generation --------------------------------------------------------------------------------------------- */
+
+typedef struct ls_generate_options {
+    const char *prompt;       /* UTF-8; NULL: a new line                                                         */
+    size_t      prompt_bytes; /* 0: up to the terminating zero                                                   */
+    int64_t     max_tokens;   /* 0: 200                                                                          */
+    double      temperature;  /* divisor of the logits; 0: the likeliest token always                            */
+    int32_t     top_k;        /* only the k likeliest tokens; 0: all                                             */
+    double      top_p;        /* only the likeliest tokens that together have probability p; 0: all              */
+    uint64_t    seed;
+    bool        no_stop;  /* continue after <|endoftext|>                                                        */
+    bool        no_cache; /* compute the whole window for every token instead of caching keys and values         */
+    /* Called on rank 0 for every token of the prompt and of the text; text NULL: the token has no text of its own. */
+    ls_status (*each)(int32_t token, const char *text, size_t bytes, void *context);
+    void *context;
+} ls_generate_options;
+
+/* Generates text with a language model.  The same seed gives the same text for any number of ranks and threads, with and
+ * without the cache. */
+ls_status ls_run_generate(ls_run *run, const ls_generate_options *options);
+
+LS_PUBLIC_END
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Image classification.      image: B x C x H x W, label: B  ->  logits: B x classes  ->  cross-entropy, accuracy
+ *
+ * Prediction scales an image file to the model's input, converts it to grey for models of one channel, and normalises it
+ * with the dataset's mean and standard deviation.  Scanned handwriting is mostly dark on light, datasets of digits are
+ * light on dark.  Therefore, for models of one channel: when the border of the image is lighter than its inside while
+ * the dataset's mean pixel is below 0.5, the image is inverted first, and the prediction says so.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/graph/graph.h"
+#include "launch/report/report_html.h"
+#include "launch/run/predict.h"
+#include "launch/run/run_setup.h"
+#include "launch/tasks/task.h"
+
+enum { MAX_CHANNELS = 4 };
+
+static bool accepts(const ls_dataset_info *info) { return info->kind == LS_DATA_IMAGES; }
+
+static void sample_text(const ls_dataset_info *d, char *text, size_t bytes)
+{
+    snprintf(text, bytes, "%d x %d x %d in %d classes", d->channels, d->height, d->width, d->classes);
+}
+
+static ls_status check_splits(const ls_dataset_info *a, const ls_dataset_info *b)
+{
+    char in_a[96], in_b[96];
+    sample_text(a, in_a, sizeof in_a);
+    sample_text(b, in_b, sizeof in_b);
+    LS_CHECK(!strcmp(in_a, in_b), LS_ERR_DATA, "%s: expected the same samples in %s and %s, found %s and %s", a->path,
+             a->split, b->split, in_a, in_b);
+    return LS_OK;
+}
+
+/* The synthetic digits and MNIST have known shapes; other datasets have to be opened. */
+static bool describe_unopened(const ls_recipe *r, ls_dataset_info *info)
+{
+    if (strcmp(r->data.path, "digits") != 0 && strcmp(r->data.path, "mnist") != 0) return false;
+    *info = (ls_dataset_info){
+        .split = "train", .path = r->data.path, .channels = 1, .height = 28, .width = 28, .classes = 10};
+    return true;
+}
+
+static ls_status build(ls_run *run)
+{
+    const ls_dataset_info *d     = &run->data;
+    ls_tensor             *image = ls_input(run->graph, "image", LS_F32, d->channels, d->height, d->width);
+    run->label                   = ls_input(run->graph, "label", LS_I32);
+    LS_TRY(ls_recipe_build(run->recipe, run->graph, image, d->classes, &run->logits));
+    run->loss = ls_cross_entropy(run->logits, run->label, .label_smoothing = run->recipe->train.label_smoothing);
+    return LS_OK;
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
+
+static const ls_task_metric metrics[] = {
+    {.key              = "accuracy",
+     .label            = "accuracy",
+     .console          = "accuracy %6.2f %%",
+     .result           = "%.2f %%",
+     .scale            = 100,
+     .of_split         = true,
+     .higher_is_better = true,
+     .chart            = "Accuracy on held-out samples",
+     .chart_max        = 100},
+    {0},
+};
+
+static void score(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores)
+{
+    (void)run;
+    (void)split;
+    scores->metric[0] = sums->correct / (double)sums->samples;
+}
+
+/* ---- data.json --------------------------------------------------------------------------------------------------- */
+
+static ls_status write_card(json_t *card, const ls_dataset_info *info)
+{
+    json_t *mean = json_array(), *std = json_array(), *names = json_array();
+    for (int c = 0; c < info->channels && c < MAX_CHANNELS; c++) {
+        json_array_append_new(mean, json_real(info->mean[c]));
+        json_array_append_new(std, json_real(info->std[c]));
+    }
+    for (int i = 0; i < info->classes; i++) json_array_append_new(names, json_string(info->class_names[i]));
+    json_object_set_new(card, "channels", json_integer(info->channels));
+    json_object_set_new(card, "height", json_integer(info->height));
+    json_object_set_new(card, "width", json_integer(info->width));
+    json_object_set_new(card, "classes", json_integer(info->classes));
+    json_object_set_new(card, "mean", mean);
+    json_object_set_new(card, "std", std);
+    json_object_set_new(card, "class_names", names);
+    return LS_OK;
+}
+
+static bool read_card(const json_t *card, ls_dataset_info *info, ls_arena *memory)
+{
+    enum { MAX_SIZE = 1000000 };
+    const json_t *mean = json_object_get(card, "mean"), *std = json_object_get(card, "std"),
+                 *names = json_object_get(card, "class_names");
+    struct {
+        const char *key;
+        int        *value;
+    } sizes[] = {
+        {"channels", &info->channels}, {"height", &info->height}, {"width", &info->width}, {"classes", &info->classes}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        json_int_t x = json_integer_value(json_object_get(card, sizes[i].key));
+        if (x < 1 || x > MAX_SIZE) return false;
+        *sizes[i].value = (int)x;
+    }
+    if (info->channels > MAX_CHANNELS || json_array_size(mean) != (size_t)info->channels ||
+        json_array_size(std) != (size_t)info->channels || json_array_size(names) != (size_t)info->classes)
+        return false;
+    for (int c = 0; c < info->channels; c++) {
+        info->mean[c] = (float)json_number_value(json_array_get(mean, (size_t)c));
+        info->std[c]  = (float)json_number_value(json_array_get(std, (size_t)c));
+        if (!isfinite(info->mean[c]) || !(info->std[c] > 0)) return false;
+    }
+    const char **texts = ls_arena_alloc(memory, (size_t)info->classes * sizeof *texts);
+    for (int i = 0; i < info->classes; i++) {
+        const char *name = json_string_value(json_array_get(names, (size_t)i));
+        if (!name) return false;
+        texts[i] = ls_arena_strdup(memory, name);
+    }
+    info->kind        = LS_DATA_IMAGES;
+    info->class_names = texts;
+    return true;
+}
+
+static void report_data(ls_report *report, const ls_run *run)
+{
+    const ls_dataset_info *d = &run->data;
+    ls_report_row(report, "A sample|%d x %d x %d", d->channels, d->height, d->width);
+    ls_report_row(report, "Classes|%d", d->classes);
+}
+
+/* ---- prediction -------------------------------------------------------------------------------------------------- */
+
+typedef struct predictor {
+    const ls_run             *run;
+    const ls_predict_options *options;
+    ls_model                 *model;
+    uint8_t                  *pixels;
+    float                    *image;       /* the model's input */
+    double                   *probability; /* by rank           */
+    const char              **name;
+    bool                     *used;
+} predictor;
+
+/* Mean of the pixels on the border of an image, and of those inside. */
+static void border_and_inside(const uint8_t *pixels, int height, int width, double *border, double *inside)
+{
+    double sum[2] = {0, 0}, n[2] = {0, 0};
+    for (int y = 0; y < height; y++)
+        for (int x = 0; x < width; x++) {
+            int at = y > 0 && x > 0 && y < height - 1 && x < width - 1;
+            sum[at] += pixels[y * width + x];
+            n[at] += 1;
+        }
+    *border = sum[0] / n[0];
+    *inside = n[1] > 0 ? sum[1] / n[1] : *border;
+}
+
+static bool needs_inverting(const predictor *p)
+{
+    const ls_dataset_info *d      = &p->run->data;
+    const char            *invert = p->options->invert;
+    double                 border, inside;
+    if (strcmp(invert, "auto") != 0) return strcmp(invert, "yes") == 0;
+    if (d->channels != 1 || d->mean[0] >= 0.5f) return false;
+    border_and_inside(p->pixels, d->height, d->width, &border, &inside);
+    return border > inside;
+}
+
+/* Passes the likeliest classes of an image to the caller. */
+static ls_status give_top(const predictor *p, const char *path, const float *logits, bool inverted)
+{
+    const ls_dataset_info *d       = &p->run->data;
+    int                    classes = (int)ls__cols(p->run->logits);
+    int                    count   = p->options->top < classes ? p->options->top : classes;
+    double                 largest = logits[0], sum = 0;
+    for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
+    for (int i = 0; i < classes; i++) sum += exp(logits[i] - largest);
+    memset(p->used, 0, (size_t)classes * sizeof *p->used);
+    for (int k = 0; k < count; k++) {
+        int best = -1;
+        for (int i = 0; i < classes; i++)
+            if (!p->used[i] && (best < 0 || logits[i] > logits[best])) best = i;
+        p->used[best]     = true;
+        p->probability[k] = exp(logits[best] - largest) / sum;
+        p->name[k]        = best < d->classes ? d->class_names[best] : "(no name)";
+    }
+    return p->options->each(&(ls_prediction){.source      = path,
+                                             .note        = inverted ? "inverted: dark on light" : NULL,
+                                             .samples     = 1,
+                                             .classes     = count,
+                                             .name        = p->name,
+                                             .probability = p->probability},
+                            p->options->context);
+}
+
+static ls_status predict_file(predictor *p, const char *path)
+{
+    const ls_dataset_info *d = &p->run->data;
+    LS_TRY(ls_image_read(path, d->channels, d->height, d->width, p->pixels));
+    size_t plane    = (size_t)d->height * (size_t)d->width;
+    bool   inverted = needs_inverting(p);
+    for (size_t i = 0; i < plane * (size_t)d->channels; i++) {
+        size_t  c     = i / plane;
+        uint8_t value = inverted ? (uint8_t)(255 - p->pixels[i]) : p->pixels[i];
+        p->image[i]   = ((float)value / 255.0f - d->mean[c]) / d->std[c];
+    }
+    ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {p->image}, .rows = 1, .global_rows = 1};
+    LS_TRY(ls_model_run(p->model, &batch));
+    return give_top(p, path, ls_model_output(p->model, 0), inverted);
+}
+
+static ls_status predict_files(ls_run *run, const ls_predict_options *options)
+{
+    predictor p       = {.run = run, .options = options};
+    size_t    pixels  = (size_t)run->data.channels * (size_t)run->data.height * (size_t)run->data.width;
+    size_t    classes = (size_t)ls__cols(run->logits);
+    LS_CHECK(!options->out, LS_ERR_USAGE, "predict: --out: the predictions of images go to stdout");
+    p.pixels      = ls_arena_alloc(run->memory, pixels);
+    p.image       = ls_arena_alloc(run->memory, pixels * sizeof *p.image);
+    p.probability = ls_arena_alloc(run->memory, classes * sizeof *p.probability);
+    p.name        = ls_arena_alloc(run->memory, classes * sizeof *p.name);
+    p.used        = ls_arena_alloc(run->memory, classes * sizeof *p.used);
+    LS_TRY(ls_model_new(&p.model, run->graph, ls_trainer_params(run->trainer), &run->logits, 1, 1));
+    ls_status status = LS_OK;
+    for (int i = 0; i < options->files && status == LS_OK; i++) status = predict_file(&p, options->file[i]);
+    ls_model_free(p.model);
+    return status;
+}
+
+/* Rank 0 predicts: a few images are not worth distributing. */
+static ls_status predict(ls_run *run, const ls_predict_options *options)
+{
+    LS_TRY_COLLECTIVE(run, run->is_root ? predict_files(run, options) : LS_OK);
+    return LS_OK;
+}
+
+const ls_task ls__task_image_classification = {
+    .name              = "image classification",
+    .data              = "images",
+    .card              = "images",
+    .unit              = "samples",
+    .split_title       = "Test",
+    .use               = "`lockstep predict` classifies images",
+    .metric            = metrics,
+    .accepts           = accepts,
+    .describe_unopened = describe_unopened,
+    .sample_text       = sample_text,
+    .samples_text      = "samples of",
+    .check_splits      = check_splits,
+    .build             = build,
+    .score             = score,
+    .write_card        = write_card,
+    .read_card         = read_card,
+    .report_data       = report_data,
+    .predict           = predict,
+};
