@@ -116,7 +116,7 @@ static void bad_tokens_cost_nothing(void **state)
     assert_int_equal(count_of(text_of("err"), "lockstep: error:"), 1);
     assert_non_null(strstr(text_of("err"), "harm/train.h5: /tokens: token "));
     assert_non_null(strstr(text_of("err"), "is 65535; expected 0 to 20"));
-    const char *kept = strstr(text_of("err"), " is kept; once the data are sound");
+    const char *kept = strstr(text_of("err"), " is saved; once the data are valid");
     assert_non_null(kept);
     assert_int_equal(run("ckpt ls harmed"), 0);
     assert_true(count_of(text_of("out"), "step-") >= 1);
