@@ -145,6 +145,31 @@ ls_status ls_dataset_scale(ls_dataset *d, const ls_scaler *s);
 /* Scales predictions back in place: value * std + mean, for `rows` samples of `elements` values of the array `name`. */
 ls_status ls_scaler_inverse(const ls_scaler *s, const char *name, int64_t rows, int64_t elements, float *values);
 
+/* Writes named arrays into one HDF5 file, "folder/name.h5"; missing folders are made.  The file gets its name when it is
+ * complete; after an error ls_array_writer_free leaves nothing behind.
+ *
+ *     ls_array_output out = {.name = "y", .type = LS_ARRAY_F32, .rank = 1, .dim = {3}};
+ *     LS_TRY(ls_array_writer_new(&w, "predictions.h5", count, &out, 1));
+ *     for (...) LS_TRY_GOTO(status, ls_array_writer_add(w, (const void *const[]){row}), end);   one sample of each array
+ *     status = ls_array_writer_close(w);
+ *     end: ls_array_writer_free(w);
+ */
+typedef enum ls_array_type { LS_ARRAY_F32, LS_ARRAY_F64, LS_ARRAY_I32 } ls_array_type;
+typedef struct ls_array_output {
+    const char   *name; /* without '/' */
+    ls_array_type type;
+    int           rank; /* of one sample; 0: one element a sample */
+    int64_t       dim[LS_MAX_DIMS];
+} ls_array_output;
+typedef struct ls_array_writer ls_array_writer;
+ls_status ls_array_writer_new(ls_array_writer **w, const char *path, int64_t count, const ls_array_output *outputs,
+                              int n);
+/* Adds an array of n strings, class_names for example.  Call it before the first sample. */
+ls_status ls_array_writer_strings(ls_array_writer *w, const char *name, int n, const char *const *text);
+ls_status ls_array_writer_add(ls_array_writer *w, const void *const *rows);
+ls_status ls_array_writer_close(ls_array_writer *w);
+void      ls_array_writer_free(ls_array_writer *w);
+
 /* The splits in a folder, sorted by name: for each, what stands before ".h5" or "-00000-of-". */
 enum { LS_MAX_SPLITS = 16, LS_SPLIT_NAME = 64 };
 ls_status ls_dataset_splits(const char *folder, char (*splits)[LS_SPLIT_NAME], int *count);
@@ -211,6 +236,27 @@ typedef struct ls_text_import {
     int64_t replaced; /* invalid UTF-8 sequences */
 } ls_text_import;
 ls_status ls_import_text(ls_text_import *options);
+
+/* A CSV or TSV file with a header line into a folder: train.h5 and valid.h5 with the arrays /x (N x F, float64) and /y,
+ * or with one array per column.  A target whose first row is text becomes class indices and /class_names; integers are
+ * stored as int32, so that they can be classes or numbers; other targets as float64.  LS_ERR_DATA:
+ * FILE:LINE:COLUMN: ... */
+typedef struct ls_csv_import {
+    const char        *file, *out;
+    char               separator; /* 0: the most frequent one of comma, semicolon and tab in the header line */
+    int                targets, drops;
+    const char *const *target;     /* names of the columns to predict                                          */
+    const char *const *drop;       /* names of columns to leave out                                            */
+    bool               named;      /* one array per column, with its name                                      */
+    double             valid;      /* part of the rows to hold out, 0 to 1; 0: no split `valid`                */
+    bool               valid_last; /* hold out the last rows (time series); false: random rows             */
+    void (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                              */
+    void *context;
+    /* Results. */
+    int64_t train_rows, valid_rows;
+    int     features, classes; /* classes 0: no target has class names                                     */
+} ls_csv_import;
+ls_status ls_import_csv(ls_csv_import *options);
 
 /* ---- pictures ---------------------------------------------------------------------------------------------------- */
 

@@ -80,9 +80,9 @@ static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
     return LS_OK;
 }
 
-ls_status ls__split_end(ls_split_writer *w, uint64_t checksum)
+ls_status ls__split_end(ls_split_writer *w, const uint64_t *checksum)
 {
-    LS_TRY(fill_checksum(w, checksum));
+    if (checksum) LS_TRY(fill_checksum(w, *checksum));
     if (fsync(w->fd)) return ls__split_failed(w, w->path[w->shard], errno);
     int failed = close(w->fd);
     w->fd      = -1;

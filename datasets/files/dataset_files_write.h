@@ -38,7 +38,7 @@ ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *
 ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file),
                           void *context);
 ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size_t bytes);
-ls_status ls__split_end(ls_split_writer *w, uint64_t checksum);
+ls_status ls__split_end(ls_split_writer *w, const uint64_t *checksum); /* NULL: the file has no checksum */
 ls_status ls__split_close(ls_split_writer *w);
 void      ls__split_free(ls_split_writer *w);
 /* A file that could not be written, and why (errno). */

@@ -85,7 +85,8 @@ static ls_status end_file(ls_writer *w)
     LS_TRY(flush(w));
     LS_TRY(ls__split_write(&w->files, w->label_at, w->labels, (size_t)w->count * 4));
     XXH3_64bits_update(w->sum, w->labels, (size_t)w->count * 4);
-    return ls__split_end(&w->files, XXH3_64bits_digest(w->sum));
+    uint64_t checksum = XXH3_64bits_digest(w->sum);
+    return ls__split_end(&w->files, &checksum);
 }
 
 /* ---- all files --------------------------------------------------------------------------------------------------- */

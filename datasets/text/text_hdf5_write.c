@@ -228,7 +228,8 @@ static ls_status make_file(ls_text_writer *w)
     XXH3_64bits_reset(w->sum);
     LS_TRY(copy_tokens(w));
     LS_TRY(copy_documents(w));
-    LS_TRY(ls__split_end(&w->files, XXH3_64bits_digest(w->sum)));
+    uint64_t checksum = XXH3_64bits_digest(w->sum);
+    LS_TRY(ls__split_end(&w->files, &checksum));
     w->first_document += w->count_documents;
     return LS_OK;
 }

@@ -2,7 +2,7 @@
  * Pictures: the first byte says as what, the rest is the file. */
 #include "tests/fuzz/fuzz.h"
 
-FUZZ_TARGET(picture)
+FUZZ_TARGET(image_file)
 {
     static uint8_t pixels[3 * 64 * 64];
     char           path[FILES_PATH + 16];

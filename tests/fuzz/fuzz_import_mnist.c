@@ -3,7 +3,7 @@
 #include "tests/datasets/image/mnist_files.h"
 #include "tests/fuzz/fuzz.h"
 
-FUZZ_TARGET(idx)
+FUZZ_TARGET(import_mnist)
 {
     static int ready;
     char       out[FILES_PATH + 8], in[FILES_PATH + 8];

@@ -65,7 +65,7 @@ one, three, half = struct.pack("<i", 1), struct.pack("<i", 3), struct.pack("<f",
 
 
 def made(image=b"\0", dims=(4, 1, 2, 3)):
-    """As fuzz_shard.c reads it: an attribute is a byte and 24 of data, a set a byte and what follows it."""
+    """As fuzz_image_hdf5.c reads it: an attribute is a byte and 24 of data, a dataset a byte and its values."""
     pad = lambda b: b"\0" + b.ljust(24, b"\0")
     return (b"\1" + bytes(dims) + pad(one) + pad(b"train") + pad(three) + pad(half * 4) + pad(half * 4) + b"\xff" + image + b"\0" * 70 + b"\x10" + b"\0" * 66 + b"\xff")
 
@@ -97,3 +97,29 @@ def made_text():
 put("image_hdf5", "text", b"\0" + text())
 put("image_hdf5", "text-chunks", b"\0" + text(chunks=(7,)))
 put("image_hdf5", "made-text", made_text())
+
+
+def arrays(flags, **sets):
+    with tempfile.NamedTemporaryFile(suffix=".h5") as f:
+        with h5py.File(f.name, "w", libver="earliest") as h:
+            for name, (value, options) in sets.items():
+                h.create_dataset(name, data=value, **options)
+        return bytes([flags]) + pathlib.Path(f.name).read_bytes()
+
+
+x = np.arange(60, dtype="f4").reshape(20, 3)
+labels = np.arange(20) % 3
+put("array_hdf5", "regression", arrays(0, x=(x, {}), y=(x[:, 0].astype("f8"), {})))
+put("array_hdf5", "split", arrays(4, x=(x.astype("i2"), {}), y=(x[:, :2], {})))
+put("array_hdf5", "classes", arrays(2 + 4, x=(x, {"chunks": (8, 2), "compression": "gzip"}), y=(labels, {}), class_names=(np.array([b"a", b"b", b"c"]), {})))
+put("array_hdf5", "names", arrays(2, x=(x, {}), y=(labels == 1, {}), class_names=(["no", "yes"], {})))
+put("array_hdf5", "nan", arrays(8, x=(np.where(x == 7, np.nan, x), {})))
+for k, flags in enumerate((1, 3, 5, 7, 9, 13)):  # as fuzz_array_hdf5.c reads them: sizes, then a byte and values for each array
+    rest = bytes((i * 97 + k) % 200 for i in range(64)) + bytes([20]) + bytes([k % 3] * 64) + bytes([1, 0]) + bytes(range(20))
+    put("array_hdf5", f"made-{k}", bytes([flags, 20 + k, 2, 1, 1, 2, k % 4, k & 1, k & 1, 16 + (0, 1, 2, 9)[k % 4], 3, 3, 3, 3]) + rest)
+
+put("import_csv", "numbers", b"\x01a,b,y\n1,2,0.5\n3,4,1.5\n5,6,-2e3\n7,8,9\n")
+put("import_csv", "classes", b'\x09a,y\r\n1,cat\r\n2,"dog ""x"""\r\n3,cat\r\n4,"a,b"\r\n5,dog\r\n')
+put("import_csv", "named", b"\x06a\tz\ty\n1\t2\t3\n4\t5\t6\n")
+put("import_csv", "two-targets", b"\x1a\xef\xbb\xbfa;y;z\n1;2;3\n4;5;6.5\n7;8;9\n1;2;3\n")
+put("import_csv", "quotes", b'\x01"a\nb","y"\n"1","2"\n\n" 3 ",4\n')
