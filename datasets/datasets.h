@@ -127,7 +127,8 @@ ls_status ls_dataset_values(ls_dataset *d, int column, int64_t first, int64_t n,
  * regression target.  A constant channel has std 1. */
 typedef struct ls_scaler ls_scaler;
 
-/* Computes the scaler of a split in one pass over its values, in float64 and in file order: all ranks get equal bits. */
+/* Computes the scaler of a split in one pass over its values, in float64 and in file order: all ranks get equal bits.
+ */
 ls_status ls_scaler_fit(ls_scaler **s, ls_dataset *train);
 void      ls_scaler_free(ls_scaler *s);
 
@@ -145,12 +146,12 @@ ls_status ls_dataset_scale(ls_dataset *d, const ls_scaler *s);
 /* Scales predictions back in place: value * std + mean, for `rows` samples of `elements` values of the array `name`. */
 ls_status ls_scaler_inverse(const ls_scaler *s, const char *name, int64_t rows, int64_t elements, float *values);
 
-/* Writes named arrays into one HDF5 file, "folder/name.h5"; missing folders are made.  The file gets its name when it is
- * complete; after an error ls_array_writer_free leaves nothing behind.
+/* Writes named arrays into one HDF5 file, "folder/name.h5"; missing folders are made.  The file gets its name when it
+ * is complete; after an error ls_array_writer_free leaves nothing behind.
  *
  *     ls_array_output out = {.name = "y", .type = LS_ARRAY_F32, .rank = 1, .dim = {3}};
  *     LS_TRY(ls_array_writer_new(&w, "predictions.h5", count, &out, 1));
- *     for (...) LS_TRY_GOTO(status, ls_array_writer_add(w, (const void *const[]){row}), end);   one sample of each array
+ *     for (...) LS_TRY_GOTO(status, ls_array_writer_add(w, (const void *const[]){row}), end);   one sample
  *     status = ls_array_writer_close(w);
  *     end: ls_array_writer_free(w);
  */

@@ -257,7 +257,7 @@ ls_status ls__array_values(ls_array_set *d, int column, int64_t first, int64_t n
     return LS_OK;
 }
 
-/* ---- the functions of datasets.h ---------------------------------------------------------------------------------- */
+/* ---- the functions of datasets.h --------------------------------------------------------------------------------- */
 
 ls_status ls__array_set_of(ls_dataset *d, ls_array_set **set)
 {

@@ -94,7 +94,7 @@ static ls_status begin(ls_array_writer *w)
     return ls__split_begin(&w->files, bytes, put_skeleton, w);
 }
 
-/* ---- the functions of datasets.h ---------------------------------------------------------------------------------- */
+/* ---- the functions of datasets.h --------------------------------------------------------------------------------- */
 
 /* Cuts "folder/name.h5" into the folder and the name of the split. */
 static ls_status prepare(ls_array_writer *w, const char *path)

@@ -5,8 +5,8 @@
  *
  * A sample of rank >= 2 has one mean and std per channel (its first dim); a vector has one per element.  They are
  * computed in float64, in one pass over the samples in file order, so that every rank gets the same bits.  Per channel,
- * the n values seen so far have the mean m and the sum of squared deviations M.  A sample adds k values with the mean m'
- * and the sum M' (Chan, Golub, LeVeque 1983):
+ * the n values seen so far have the mean m and the sum of squared deviations M.  A sample adds k values with the mean
+ * m' and the sum M' (Chan, Golub, LeVeque 1983):
  *
  *     d = m' - m      m += d k / (n + k)      M += M' + d^2 n k / (n + k)      std = sqrt(M / n)
  *

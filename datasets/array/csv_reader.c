@@ -15,7 +15,7 @@
 
 enum { MAX_RECORD_BYTES = 64 << 20, MAX_FIELDS = 1 << 14 };
 
-/* What ends a field. */
+/* Ends of a field. */
 enum { SEPARATOR, RECORD_END, FILE_END };
 
 #define FAIL_AT(r, line, column, ...) fail_at((r), (line), (column), __FILE__, __LINE__, __func__, __VA_ARGS__)

@@ -69,7 +69,7 @@ ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked)
     if (d->verify) return d->verify(d, files, checked);
     *files = *checked = 0;
     uint8_t  *pixels  = malloc((size_t)ls__sample_bytes(&d->info));
-    ls_status status  = pixels ? LS_OK : LS_FAIL(LS_ERR_ENV, "no memory for a sample of %s", d->info.path);
+    ls_status status  = pixels ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: out of memory for a sample", d->info.path);
     for (int64_t i = 0; i < d->info.count && status == LS_OK; i++) {
         int32_t label;
         status = d->read(d, i, pixels, &label);

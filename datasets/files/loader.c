@@ -2,8 +2,8 @@
  *
  * The loader: a prefetch thread that fills a ring of `prefetch` + 1 batches.
  *
- * All memory is allocated before the thread starts.  Batch k is in slot k mod slots.  The caller holds slot `taken` - 1,
- * the slots [taken, made) are ready, and the rest are free:
+ * All memory is allocated before the thread starts.  Batch k is in slot k mod slots.  The caller holds slot
+ * `taken` - 1, the slots [taken, made) are ready, and the rest are free:
  *
  *     taken <= made <= taken + prefetch
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Files of named arrays.  First byte even: the other bytes are the file.  Odd: they describe an HDF5 file with /x, /y and
- * /class_names (random_hdf5.h).  Bit 1: classification; bit 2: a split of the file; bit 3: without targets.
+ * Files of named arrays.  First byte even: the other bytes are the file.  Odd: they describe an HDF5 file with /x, /y
+ * and /class_names (random_hdf5.h).  Bit 1: classification; bit 2: a split of the file; bit 3: without targets.
  */
 #include "tests/fuzz/random_hdf5.h"
 
@@ -71,12 +71,12 @@ FUZZ_TARGET(array_hdf5)
         make_arrays(path, classes, &s);
     else
         file_write(path, data + 1, bytes - 1);
-    ls_array_columns c = {.inputs  = 1,
-                          .targets = targets,
-                          .input   = {"x"},
-                          .target  = {"y"},
-                          .task    = classes ? LS_ARRAY_CLASSIFICATION : LS_ARRAY_REGRESSION};
-    ls_status status = ls_dataset_open_arrays(&d, path, data[0] & 4 ? "train" : NULL, &c);
+    ls_array_columns c      = {.inputs  = 1,
+                               .targets = targets,
+                               .input   = {"x"},
+                               .target  = {"y"},
+                               .task    = classes ? LS_ARRAY_CLASSIFICATION : LS_ARRAY_REGRESSION};
+    ls_status        status = ls_dataset_open_arrays(&d, path, data[0] & 4 ? "train" : NULL, &c);
     fuzz_status(status);
     if (status == LS_OK) {
         use_arrays(d);

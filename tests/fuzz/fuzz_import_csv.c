@@ -10,15 +10,15 @@ FUZZ_TARGET(import_csv)
     snprintf(in, sizeof in, "%s/in.csv", fuzz_folder());
     snprintf(out, sizeof out, "%s/out", fuzz_folder());
     file_write(in, data + 1, bytes - 1);
-    ls_csv_import o = {.file       = in,
-                       .out        = out,
-                       .targets    = data[0] % 3,
-                       .target     = target,
-                       .named      = data[0] & 4,
-                       .valid      = data[0] & 8 ? 0.25 : 0,
-                       .valid_last = data[0] & 16,
-                       .separator  = data[0] & 32 ? ';' : 0};
-    ls_status status = ls_import_csv(&o);
+    ls_csv_import o      = {.file       = in,
+                            .out        = out,
+                            .targets    = data[0] % 3,
+                            .target     = target,
+                            .named      = data[0] & 4,
+                            .valid      = data[0] & 8 ? 0.25 : 0,
+                            .valid_last = data[0] & 16,
+                            .separator  = data[0] & 32 ? ';' : 0};
+    ls_status     status = ls_import_csv(&o);
     fuzz_status(status);
     if (status == LS_OK && !o.named) {
         ls_dataset      *d;

@@ -5,7 +5,7 @@
  *     #define LS_FUZZ_REPLAY
  *     #include "tests/fuzz/fuzz_import_mnist.c"
  *     #include "tests/fuzz/replay.h"
- *     static void idx(void **state) { replay("import_mnist", fuzz_idx, 40); }
+ *     static void import_mnist(void **state) { replay("import_mnist", fuzz_import_mnist, 40); }
  */
 #ifndef TESTS_FUZZ_REPLAY_H
 #define TESTS_FUZZ_REPLAY_H

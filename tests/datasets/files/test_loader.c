@@ -194,7 +194,7 @@ static void columns_describe_the_batch(void **state)
     ls_dataset_free(d);
 }
 
-/* What was read before the broken sample is handed out; then comes the message, in the caller's thread. */
+/* The loader delivers the batches before the broken sample, and then the error in the caller's thread. */
 static void errors_of_the_thread_reach_the_caller(void **state)
 {
     ls_dataset *d = fake_new(100);
