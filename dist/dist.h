@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Data-parallel training: communicators, the trainer, checkpoints.  Public.
+ * Data-parallel training: communicators, the trainer, checkpoints, exchange of weights.  Public.
  *
  *     ls_comm    *comm;
  *     ls_trainer *t;
@@ -8,6 +8,17 @@
  *     LS_TRY(ls_trainer_new(&t, g, loss, .comm = comm, .batch = 512, .optim = ls_adamw(.lr = 1e-3f)));
  *     while (ls_loader_next(data, &batch))
  *         LS_TRY(ls_trainer_step(t, &batch, &metrics));
+ *     ls_trainer_free(t);
+ *
+ * Every function marked "collective" must be called by all ranks, in the same order.
+ *
+ * Structs and ABI: structs of options begin with their size, which the macros ls_trainer_new and ls_saver_new
+ * set; a library accepts the smaller struct of an older program.  An option that is left 0 takes its
+ * default, and 0 has no second meaning in any of them.  Structs that the caller allocates for results have reserved room.
+ * Structs that callbacks receive belong to the library and may grow at the end.
+ *
+ * This header compiles as C11 and as C++17.  The macros with designated initialisers exist in C only; in C++ fill a
+ * struct, set its `size`, and call the function behind the macro.
  */
 #ifndef LS_DIST_DIST_H
 #define LS_DIST_DIST_H
@@ -119,8 +130,8 @@ ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const cha
 
 typedef struct ls_trainer ls_trainer;
 
-/* Whether ranks of one host sum gradients in memory that they share: where they can; or it is an error; or never, but
- * by messages. The bits are the same. */
+/* Shared memory for gradients and parameters of the ranks of a host (recipe key train.window).  AUTO: if it works; ON:
+ * required, otherwise an error; OFF: the ranks exchange messages.  The result has the same bits. */
 #define LS_SHARED_MEMORY_LIST(X) X(AUTO, "auto") X(ON, "on") X(OFF, "off")
 typedef enum ls_shared_memory_mode {
 #define X(name, text) LS_SHARED_MEMORY_##name,
@@ -128,9 +139,9 @@ typedef enum ls_shared_memory_mode {
 #undef X
 } ls_shared_memory_mode;
 
-/* How sums between hosts go on while a rank computes: it looks after them between instructions and within long ones; or
- * a thread does, for which there should be a core; or not before all is computed.  AUTO: poll.  The bits are the same.
- */
+/* Overlap of inter-host communication with computation (recipe key train.overlap).  POLL: the rank advances messages
+ * between instructions and inside long ones; THREAD: a progress thread does, which needs a core; OFF: messages advance
+ * after the computation only; AUTO: POLL.  The result has the same bits. */
 #define LS_OVERLAP_LIST(X) X(AUTO, "auto") X(POLL, "poll") X(THREAD, "thread") X(OFF, "off")
 typedef enum ls_overlap {
 #define X(name, text) LS_OVERLAP_##name,
@@ -138,7 +149,7 @@ typedef enum ls_overlap {
 #undef X
 } ls_overlap;
 
-/* What hosts tell each other their gradients in. */
+/* Number format of gradients in messages between hosts (recipe key train.wire). */
 #define LS_WIRE_LIST(X) X(FLOAT32, "float32") X(BFLOAT16, "bfloat16")
 typedef enum ls_wire {
 #define X(name, text) LS_WIRE_##name,
@@ -146,8 +157,9 @@ typedef enum ls_wire {
 #undef X
 } ls_wire;
 
-/* What becomes of a step whose loss or gradient is not finite: the run ends with LS_ERR_DIVERGED; the step changes
- * nothing, and the run goes on; or, for ls_trainer_step the same as the first, the caller goes back to a checkpoint. */
+/* Reaction to a loss or gradient that is not finite (recipe key train.on_nan).  ABORT: ls_trainer_step returns
+ * LS_ERR_DIVERGED; SKIP: the step changes nothing and training continues, up to nine times in a row; ROLLBACK: same as
+ * ABORT for ls_trainer_step, the run loop then reloads a checkpoint. */
 #define LS_ON_NAN_LIST(X) X(ABORT, "abort") X(SKIP, "skip") X(ROLLBACK, "rollback")
 typedef enum ls_on_nan {
 #define X(name, text) LS_ON_NAN_##name,
@@ -156,206 +168,227 @@ typedef enum ls_on_nan {
 } ls_on_nan;
 
 typedef struct ls_trainer_options {
-    ls_comm *comm;       /* NULL: one rank                                                                   */
-    int64_t  batch;      /* samples of a global batch (all ranks together)                                   */
-    int64_t  eval_batch; /* of ls_trainer_eval; 0: batch                                                     */
+    size_t   size;       /* sizeof(ls_trainer_options) */
+    ls_comm *comm;       /* must outlive the trainer.  NULL: one rank */
+    int64_t  batch;      /* samples of a global batch, over all ranks.  Required */
+    int64_t  eval_batch; /* samples of a global batch of ls_trainer_eval.  Default: batch */
     ls_optim optim;
-    uint64_t seed;
-    int      shards;           /* virtual shards; 0: ls_default_shards(batch)                                      */
-    int      accumulate;       /* micro-steps a step; 0: 1                                                         */
-    bool     not_reproducible; /* one shard a rank: bits depend on the number of ranks                             */
-    int64_t  steps;            /* length of the run, for schedules; 0: unknown                                     */
-    int64_t  bucket_bytes;     /* of gradients a collective; 0: 4 MiB, or between hosts what is found to be good    */
-    ls_shared_memory_mode window; /* within a host                                                                    */
-    ls_overlap overlap;           /* between hosts                                                                    */
-    ls_wire    wire; /* BFLOAT16: half the bytes between hosts; bits then depend on how many there are    */
-    int zero; /* 0: every host has all of the optimizer's state, divided among ranks that share memory; 1: all ranks
-                 divide it; 2: the summed gradient, too, and buckets take turns in memory, but not with `accumulate` */
-    ls_on_nan  on_nan;      /* other than ABORT: the gradient is looked at in every step, as with optim.clip_norm */
-    int64_t    check_every; /* steps; then ranks compare their parameters; 0: never                            */
+    uint64_t seed;             /* for initial parameters and dropout; 0 is a seed like any other */
+    int      shards;           /* virtual shards, a power of two.  Default: ls_default_shards(batch) */
+    int      accumulate;       /* micro-steps of a step.  Default: 1 */
+    bool     not_reproducible; /* one shard per rank; the bits then depend on the number of ranks */
+    int64_t  steps;            /* length of the run in steps, for schedules.  Default: unknown */
+    int64_t  bucket_bytes;     /* gradient bytes of one all-reduce.  Default: 4 MiB on one host, measured on several */
+    ls_shared_memory_mode shared_memory; /* within a host */
+    ls_overlap            overlap;       /* between hosts */
+    ls_wire               wire;          /* between hosts; with BFLOAT16 the bits depend on the number of hosts */
+    /* ZeRO stage.  0: each host holds the whole optimizer state, partitioned over its ranks with shared memory, otherwise
+     * replicated; 1: partitioned over all ranks; 2: the summed gradient is partitioned as well, and buckets share memory
+     * (same as 1 with accumulate > 1). */
+    int        zero;
+    ls_on_nan  on_nan;      /* other than ABORT: the norm of the gradient is computed in every step */
+    int64_t    check_every; /* steps between comparisons of the parameters of all ranks.  Default: never */
     ls_device  device;
-    bool       snapshot; /* memory for a copy of what this rank writes of checkpoints                        */
-    int        writers;  /* of them: see ls_saver_options                                                    */
-    ls_tensor *logits;   /* counts the samples whose largest logit is `label`'s, for metrics; NULL: not      */
+    ls_tensor *logits; /* with `label`: for the accuracy in metrics.  Default: NaN */
     ls_tensor *label;
 } ls_trainer_options;
 
+/* Creates a trainer, with the options as designated initialisers.  Several trainers may use one graph, at different
+ * times.  The graph must outlive them.  Collective. */
+#ifndef __cplusplus
 #define ls_trainer_new(trainer, graph, loss, ...)                                                                      \
-    ls__trainer_new((trainer), (graph), (loss), &(ls_trainer_options){__VA_ARGS__})
+    ls__trainer_new((trainer), (graph), (loss), &(ls_trainer_options){.size = sizeof(ls_trainer_options), __VA_ARGS__})
+#endif
 ls_status ls__trainer_new(ls_trainer **t, ls_graph *g, ls_tensor *loss, const ls_trainer_options *options);
-void      ls_trainer_free(ls_trainer *t);
+/* Releases all memory of the trainer, including ls_trainer_params().  Not collective.  Accepts NULL. */
+void ls_trainer_free(ls_trainer *t);
 
-/* 16 from a batch of 128 on, else 8, and never more than the batch: the default depends on the batch alone. */
+/* The default number of virtual shards: 16 for a batch of at least 128 samples, else 8, but not more than the batch.  It
+ * depends on the batch alone, never on ranks. */
 int ls_default_shards(int64_t batch);
 
 typedef struct ls_metrics {
-    int64_t step;     /* steps done, this one included                       */
-    double  loss;     /* mean over the global batch, before the update       */
-    double  accuracy; /* NaN without logits                                  */
-    double  weight;   /* what the loss was divided by                        */
-    float   lr;
-    double  grad_norm; /* NaN unless clipping by norm is on, or on_nan        */
-    bool    skipped;   /* not finite: nothing was changed                     */
+    int64_t step;      /* steps done, including this one */
+    double  loss;      /* mean over the global batch, before the update */
+    double  accuracy;  /* part of the targets whose logit is the largest; NaN without logits */
+    double  weight;    /* divisor of the loss: samples, or targets that are not ignored */
+    float   lr;        /* learning rate of this step */
+    double  grad_norm; /* 2-norm of the gradient before clipping; NaN unless clip_norm or on_nan needs it */
+    bool    skipped;   /* loss or gradient were not finite; nothing was changed */
+    double  reserved[8];
 } ls_metrics;
 
-/* One step: forward, backward, the sum over all ranks, update.  `batch` holds this rank's share (ls_trainer_share).
- * All ranks return the same status: when the batch of one is not its share, that is every rank's error, and nothing was
- * changed. */
+/* Executes one step: forward, backward, all-reduce, update.  `batch` holds this rank's samples (ls_trainer_share).  All
+ * ranks return the same status; if the batch of any rank is not its share, that is the error of all, and nothing was
+ * changed.  metrics NULL: not wanted.  Collective. */
 ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
 
-/* Loss and accuracy of a batch without training (dropout off); the sums over ranks are trees too. */
+/* Computes loss and accuracy of a batch without an update and without dropout.  Like a step, its bits do not depend on
+ * the number of ranks.  Collective. */
 ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics);
 
-/* This rank's share of a global batch of `global_rows` samples. */
+/* The samples of this rank in a global batch of `global_rows` samples. */
 ls_batch_partition ls_trainer_share(const ls_trainer *t, int64_t global_rows);
 
+/* The parameters.  They belong to the trainer, and on a host with shared memory to all of its ranks. */
 ls_params *ls_trainer_params(ls_trainer *t);
-uint64_t   ls_trainer_digest(const ls_trainer *t);
-int64_t    ls_trainer_steps(const ls_trainer *t);         /* done so far */
-size_t     ls_trainer_planned_bytes(const ls_trainer *t); /* parameters, gradients, optimizer state, step arena */
-size_t     ls_trainer_peak_bytes(const ls_trainer *t);    /* of these, touched so far (resident)                */
+/* A 64-bit hash of all parameters. */
+uint64_t ls_trainer_digest(const ls_trainer *t);
+/* Steps done so far. */
+int64_t ls_trainer_steps(const ls_trainer *t);
+/* Bytes reserved by this rank for parameters, gradients, optimizer state and the step arena. */
+size_t ls_trainer_planned_bytes(const ls_trainer *t);
+/* Bytes of these that the system has backed with pages so far. */
+size_t ls_trainer_peak_bytes(const ls_trainer *t);
 
 /* ---- checkpoints -------------------------------------------------------------------------------------------------
- * A checkpoint is a folder `step-00000128` with one HDF5 file of each rank that writes, and a manifest with their
- * checksums: per parameter its value and optimizer state, by name; and what the caller wants to keep beside them.  Laid
- * out without ranks: any number of ranks reads it.  Beside the folders, the link `latest` leads to the newest, `best`
- * to that with the least loss. */
+ * A checkpoint is a folder `step-00000128` with one HDF5 file for each rank that writes, and a manifest with their
+ * checksums.  It holds, by name, each parameter and its optimizer state, and the progress of the run.  The layout does
+ * not depend on ranks: any number of ranks can load it.  Beside the folders, the link `latest` points to the newest
+ * checkpoint and `best` to the one with the lowest held-out loss. */
 typedef struct ls_progress {
     int64_t  step, epoch;
     int64_t  sample; /* samples of the epoch already trained on */
     uint64_t seed;
-    char     recipe_hash[33]; /* of what must not change between stop and resume */
-    char     isa[16];
-    uint64_t digest;
-    double   loss; /* of what is held out; NaN: not known     */
+    char     recipe_hash[33]; /* hash of the settings that must not change between stop and resume */
+    char     isa[16];         /* instruction-set level that the parameters were computed with */
+    uint64_t digest;          /* ls_trainer_digest */
+    double   loss;            /* held-out loss; NaN: unknown */
+    double   reserved[4];     /* 0 */
 } ls_progress;
 
-/* Which checkpoints stay when one is published; it itself always does. */
+/* Checkpoints that remain when another one is published.  The published one always remains. */
 typedef struct ls_checkpoint_retention {
-    int     last;  /* so many of the newest; 0: all           */
-    int64_t every; /* those whose step is a multiple; 0: none */
-    bool    best;  /* that with the least loss                */
+    int     last;        /* number of newest checkpoints to retain.  Default: all */
+    int64_t every;       /* retain those whose step is a multiple of this.  Default: none */
+    bool    best;        /* retain the one with the lowest held-out loss */
+    int64_t reserved[2]; /* 0 */
 } ls_checkpoint_retention;
 
-/* Writes to a temporary folder, syncs, renames, then removes what need not be kept, and those of later steps than this
- * one: they belong to a continuation that was given up.  After an error nothing has changed.  Collective. */
+/* Writes a checkpoint to a temporary folder, syncs it, renames it, and then removes checkpoints according to `keep`, as
+ * well as those of later steps, which belong to an abandoned continuation.  After an error the folder is unchanged.
+ * Collective. */
 ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progress *progress,
                              const ls_checkpoint_retention *keep);
-/* Loads the newest sound checkpoint below `folder`, going back to older ones when one is damaged (with a warning on
- * stderr).  *found is false when there is none at all.  When there are some but all are damaged: LS_ERR_DATA; when the
- * newest sound one is of another model or optimizer: LS_ERR_USAGE; after either the trainer's values are undefined.
- * Collective. */
+/* Loads the newest valid checkpoint in `folder`.  Damaged ones are passed over, with a warning on stderr.  *found is
+ * false if there is no checkpoint.  LS_ERR_DATA: all are damaged; LS_ERR_USAGE: the newest valid one belongs to another
+ * model or optimizer.  After an error the values of the trainer are undefined.  Collective. */
 ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *progress, bool *found);
 
-/* One checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
+/* Loads one checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
 ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress *progress);
 
-/* Checkpoints of a run that goes on while they are written.  At a step each rank copies its part of the state
- * (ls_saver_begin); a thread writes the copy; and at a later step, when all ranks know of each other that they are
- * done, the checkpoint is published.
+/* A saver writes checkpoints while training continues.  ls_saver_begin copies the state of each rank; a thread writes the
+ * copy; at a later step, when all ranks have written, ls_saver_publish makes the checkpoint visible.
  *
- *     LS_TRY(ls_saver_new(&s, t, &(ls_saver_options){.folder = folder, .keep = {.last = 3}}));
- *     each step:  all ranks exchange ls_saver_written(s) with what else they tell each other
- *                 if (all have written) LS_TRY(ls_saver_publish(s));
- *                 if (a checkpoint is due) LS_TRY(ls_saver_begin(s, &progress));
- *                 while (ls_saver_news_next(s, &news)) ...                      on rank 0: what has become of them
+ *     LS_TRY(ls_saver_new(&s, t, .folder = folder, .keep = {.last = 3}, .background = true));
+ *     in each step:  the ranks exchange ls_saver_written(s)
+ *                    if (all have written) LS_TRY(ls_saver_publish(s));
+ *                    if (a checkpoint is due) LS_TRY(ls_saver_begin(s, &progress));
+ *                    while (ls_saver_news_next(s, &news)) ...                   on rank 0: the result of each checkpoint
  *     LS_TRY(ls_saver_finish(s)); */
 typedef struct ls_saver ls_saver;
 typedef struct ls_saver_options {
+    size_t                  size; /* sizeof(ls_saver_options) */
     const char             *folder;
     ls_checkpoint_retention keep;
-    int                     writers;    /* ranks that write; 0: as many as have at least 1 MiB of it     */
-    bool                    background; /* else ls_saver_begin writes, and publishes                      */
+    int                     writers;    /* number of ranks that write.  Default: one for each MiB of state, up to all */
+    bool                    background; /* write in a thread.  Default: ls_saver_begin writes and publishes */
 } ls_saver_options;
 
 typedef struct ls_saver_news {
     int64_t   step;
     uint64_t  digest;
-    ls_status status; /* LS_OK: it is published; else why it is not, and `message` */
+    ls_status status; /* LS_OK: published; otherwise the reason of the failure */
     const char
-        *message; /* also of a published one: what could not be removed, say; "": nothing.  Valid until the next call */
-    double  seconds; /* from the copy until it was published                      */
+           *message; /* error or warning (a file that could not be removed), "" without; valid until the next call */
+    double  seconds; /* from the copy to the publication */
     int64_t bytes;
+    double  reserved[4];
 } ls_saver_news;
 
-/* In the background with a trainer whose options say so, too: its memory then has room for the copy.  Collective. */
-ls_status ls_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options);
-/* Takes the copy; waits for the checkpoint before it when that is under way.  Collective.  LS_OK also when writing
- * fails: see the news. */
+/* Creates a saver.  With .background it reserves memory of the trainer for the copy.  Collective. */
+#ifndef __cplusplus
+#define ls_saver_new(saver, trainer, ...)                                                                              \
+    ls__trainer_saver_new((saver), (trainer), &(ls_saver_options){.size = sizeof(ls_saver_options), __VA_ARGS__})
+#endif
+ls_status ls__trainer_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options);
+/* Copies the state; first waits for an earlier checkpoint in progress.  Returns LS_OK also when writing fails: the result
+ * is in the news.  Collective. */
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress);
-/* This rank has nothing to write any more for a checkpoint that is to be published. */
+/* True when this rank has written its part of the checkpoint in progress. */
 bool ls_saver_written(const ls_saver *s);
-/* Nothing at all is under way; on rank 0. */
+/* On rank 0: true when no checkpoint is in progress. */
 bool ls_saver_idle(ls_saver *s);
-/* To be called once all ranks have written.  Collective. */
+/* Publishes the checkpoint in progress; call it when ls_saver_written is true on all ranks.  Collective. */
 ls_status ls_saver_publish(ls_saver *s);
-/* What has become of a checkpoint, each one once; on rank 0. */
+/* On rank 0: returns the result of each checkpoint once; false when there is none. */
 bool ls_saver_news_next(ls_saver *s, ls_saver_news *news);
-/* Waits until all is written and published.  Collective; all return why the last checkpoint is not there, or LS_OK. */
+/* Blocks until everything is written and published.  All ranks return LS_OK or the error of the last checkpoint.
+ * Collective. */
 ls_status ls_saver_finish(ls_saver *s);
-/* Not collective: waits for this rank's thread alone. */
+/* Waits for the thread of this rank.  Not collective. */
 void ls_saver_free(ls_saver *s);
 
 typedef struct ls_checkpoint_info {
-    const char *path;  /* of its folder                                          */
-    int64_t     bytes; /* of its files                                           */
+    const char *path;  /* folder of the checkpoint */
+    int64_t     bytes; /* size of its files */
     ls_progress progress;
-    int         params, states; /* parameters; states of the optimizer for each of them   */
-    int         parts;          /* files, besides the manifest                            */
-    bool        latest, best;   /* where these links lead                                 */
-    const char *problem;        /* NULL: sound; else the fields above may be 0             */
+    int         params, states; /* number of parameters, and of optimizer states for each of them */
+    int         parts;          /* number of files, without the manifest */
+    bool        latest, best;   /* the link of that name points here */
+    const char *problem;        /* NULL: valid; otherwise the damage, and the fields above may be 0 */
 } ls_checkpoint_info;
 
-/* Calls `each` for every checkpoint below `folder`, oldest first; `verify`: after reading every array, too, not only
- * comparing its files with their checksums.  A damaged one is no error here; no folder is LS_ERR_ENV.  Not collective.
- */
+/* Calls `each` for every checkpoint in `folder`, oldest first.  verify: reads every array as well; otherwise compares the
+ * files with their checksums only.  A damaged checkpoint is no error; a missing folder is LS_ERR_ENV.  Not collective. */
 ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data),
                              void *data);
 
-/* What a checkpoint holds, without a trainer: its progress and, for each array (the value of a parameter, or a block of
- * the optimizer's state: "value", "exp_avg", ...), a call of `each` (NULL: only the progress).  LS_ERR_DATA when
- * damaged. Not collective. */
+/* One array of a checkpoint: the value of a parameter, or one of its optimizer states. */
 typedef struct ls_checkpoint_array {
-    const char  *param, *what;
-    int          rank;
+    const char  *param, *what; /* name of the parameter; "value", or the name of the state ("exp_avg") */
+    int          rank;         /* number of dimensions */
     int64_t      dim[LS_MAX_DIMS];
     int64_t      count;
     const float *values;
 } ls_checkpoint_array;
+/* Reads a checkpoint without a trainer: its progress, and a call of `each` for each array (NULL: only the progress).
+ * LS_ERR_DATA: damaged.  Not collective. */
 ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress                              *progress,
                                 void (*each)(const ls_checkpoint_array *array, void *data), void *data);
 
-/* Compares every file of a checkpoint with the manifest, then reads every array; `each` (NULL: not wanted) hears of
- * every file, problem is NULL where it is sound.  LS_ERR_DATA when anything is damaged.  Not collective. */
+/* Compares every file of a checkpoint with the manifest, then reads every array.  Calls `each` (NULL: not wanted) for
+ * every file; problem is NULL for a valid file.  LS_ERR_DATA: something is damaged.  Not collective. */
 ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *file, const char *problem, void *data),
                                void       *data);
 
-/* Calls `each` with the arrays of both checkpoints, in pairs by name; NULL: one of them has no such array, or it has
- * another shape there (then `a` and `b` are both given, and only a's shape fits a's values).  Not collective. */
+/* Calls `each` with the arrays of two checkpoints, paired by name.  An array that only one checkpoint has is paired with
+ * NULL; arrays of different shapes are passed together.  Not collective. */
 ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b, ls_progress progress[2],
                               void (*each)(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data),
                               void *data);
 
-/* Removes the checkpoints below `folder` that need not be kept, as a save does; `each` (NULL: not wanted) hears of
- * them; `dry`: that is all. Not collective. */
+/* Removes the checkpoints in `folder` that `keep` does not retain, and calls `each` (NULL: not wanted) for each of them.
+ * dry: only calls `each`.  Not collective. */
 ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry,
                               void (*each)(const char *path, void *data), void *data);
 
-/* The parameters as a safetensors file (float32, names and layouts of PyTorch), written atomically. */
+/* ---- exchange of weights ----------------------------------------------------------------------------------------- */
+
+/* Writes the parameters as a safetensors file (float32, names and layouts of PyTorch), atomically. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
-/* Reads parameters by name from a file; or from a folder with model.safetensors, or with model.safetensors.index.json
- * and the files that it names, after its config.json, if there is one, was compared with the model.  Every parameter
- * must be there with its shape (extra ones are an error too unless `partial`), as float32, or as float16 or bfloat16,
- * which are widened; what does not fit is LS_ERR_DATA, with all of it in one message, and nothing is changed.  Names
- * may lack the prefix "transformer.", causal masks of GPT-2's files (attn.bias) are passed over, and so is
- * lm_head.weight where it equals the embedding that it is tied to. */
+/* Reads parameters by name from a safetensors file, or from a folder with model.safetensors or
+ * model.safetensors.index.json; a config.json in the folder is compared with the model first.  Accepts float32, float16
+ * and bfloat16.  Every parameter must be present with its shape, and other tensors are an error unless `partial`.
+ * LS_ERR_DATA lists all mismatches in one message, and nothing is changed.  The prefix "transformer." may be missing;
+ * causal masks of GPT-2 (attn.bias) are ignored, and lm_head.weight if it equals the tied embedding. */
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial);
 
-/* config.json, as Hugging Face has it beside model.safetensors: what the graph's model says of itself (GPT-2's sizes,
- * for one), written atomically; *written is false, and there is no file, for a model that says nothing. */
+/* Writes a Hugging Face config.json with the sizes of the graph's model (GPT-2, for example), atomically.  *written is
+ * false, and no file is written, if the model defines no such configuration. */
 ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
-/* LS_ERR_DATA when the file is of another model, with all that differs in one message.  Loading a folder does this
- * first. */
+/* Compares a config.json with the graph's model; LS_ERR_DATA lists all differences in one message. */
 ls_status ls_hf_config_check(const char *path, const ls_graph *g);
 
 LS_PUBLIC_END

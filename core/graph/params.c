@@ -7,9 +7,9 @@
 #include <xxhash.h>
 
 /* First node that uses each parameter, by tensor index; graph->nodes when none does. */
-static int *first_uses(ls_graph *g)
+static int *first_uses(const ls_graph *g, ls_arena *arena)
 {
-    int *first = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *first);
+    int *first = ls_arena_alloc(arena, (size_t)(g->tensors + 1) * sizeof *first);
     for (int i = 0; i < g->tensors; i++) first[i] = g->nodes;
     for (int i = g->nodes - 1; i >= 0; i--)
         for (int k = 0; k < g->node[i]->ins; k++)
@@ -38,16 +38,17 @@ static void sort_slots(ls_params *p, const int *first)
 
 static size_t padded(int64_t count) { return ((size_t)count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN; }
 
-ls_status ls__params_lay_out(ls_params **out, ls_graph *g)
+ls_status ls__params_lay_out(ls_params **out, ls_graph *g, ls_arena *arena)
 {
     LS_TRY(ls_graph_status(g));
-    ls_params *p = ls_arena_alloc(g->arena, sizeof *p);
+    ls_params *p = ls_arena_alloc(arena, sizeof *p);
     p->graph     = g;
-    p->slot_of   = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *p->slot_of);
+    p->arena     = arena;
+    p->slot_of   = ls_arena_alloc(arena, (size_t)(g->tensors + 1) * sizeof *p->slot_of);
     for (int i = 0; i < g->tensors; i++) p->slot_of[i] = g->tensor[i]->role == LS_ROLE_PARAM ? p->count++ : -1;
-    p->slot    = ls_arena_alloc(g->arena, (size_t)(p->count + 1) * sizeof *p->slot);
-    p->order   = ls_arena_alloc(g->arena, (size_t)(p->count + 1) * sizeof *p->order);
-    int *first = first_uses(g);
+    p->slot    = ls_arena_alloc(arena, (size_t)(p->count + 1) * sizeof *p->slot);
+    p->order   = ls_arena_alloc(arena, (size_t)(p->count + 1) * sizeof *p->order);
+    int *first = first_uses(g, arena);
     for (int i = 0; i < g->tensors; i++) {
         const ls_tensor *t = g->tensor[i];
         if (p->slot_of[i] < 0) continue;
@@ -82,7 +83,7 @@ ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts)
 ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
 {
     ls_params *p;
-    LS_TRY(ls__params_lay_out(&p, g));
+    LS_TRY(ls__params_lay_out(&p, g, g->arena));
     LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
     ls_status status = ls__params_fill(p, seed, 0, 1);
     if (status != LS_OK) {
@@ -110,8 +111,8 @@ int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memor
 void ls__params_tie(ls_params *p, const ls_tensor *loss)
 {
     const ls_graph *g    = p->graph;
-    const int      *uses = ls__gradient_uses(g, loss, p->graph->arena);
-    p->seconds           = ls_arena_alloc(p->graph->arena, ((size_t)p->count + 1) * sizeof *p->seconds);
+    const int      *uses = ls__gradient_uses(g, loss, p->arena);
+    p->seconds           = ls_arena_alloc(p->arena, ((size_t)p->count + 1) * sizeof *p->seconds);
     p->tied              = 0;
     p->grads             = p->trained;
     for (int i = 0; i < p->count; i++) p->slot[i].second = 0;

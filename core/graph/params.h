@@ -32,6 +32,7 @@ typedef struct ls_param_slot {
 
 struct ls_params {
     ls_graph      *graph;
+    ls_arena      *arena; /* holds this struct and its tables */
     int            count;
     ls_param_slot *slot;    /* in the order of creation                          */
     int           *order;   /* slots in the order of the block                   */
@@ -46,7 +47,7 @@ struct ls_params {
 
 /* ls_params_new in two steps: all but the block, which the caller makes, of `floats` floats, and keeps as his own; and
  * the first values, of every parts-th parameter, from number `part` on. */
-ls_status ls__params_lay_out(ls_params **params, ls_graph *g);
+ls_status ls__params_lay_out(ls_params **params, ls_graph *g, ls_arena *arena);
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
 /* The digest of one parameter. */

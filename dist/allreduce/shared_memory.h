@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A window: a block of memory of each rank that the other ranks of its host can read and write too.  Not public.
+ * A shared-memory segment of each rank, which the other ranks of its host can read and write.  Not public.
  *
  *     ls_shared_memory *w;
  *     LS_TRY(ls__shared_memory_new(&w, comm, LS_SHARED_MEMORY_AUTO, bytes, "gradient"));
@@ -8,8 +8,8 @@
  *     LS_TRY(ls__shared_memory_barrier(w));
  *     read what the others wrote at w->block[i].data, i = 0 .. w->members - 1
  *
- * Where nothing can be shared it is a private block, and `members` is 1.  Blocks are zeroed, aligned to 2 MiB, and get
- * their memory when they are first touched, like those of ls_block_new.
+ * If memory cannot be shared, the segment is private and `members` is 1.  Segments are zeroed, aligned to 2 MiB, and
+ * backed with pages when first touched, like the blocks of ls_block_new.
  */
 #ifndef LS_DIST_ALLREDUCE_SHARED_MEMORY_H
 #define LS_DIST_ALLREDUCE_SHARED_MEMORY_H
@@ -19,51 +19,52 @@
 
 typedef struct ls_shared_memory_sync ls_shared_memory_sync;
 
+/* The members are the ranks of this host, this one included; only this rank if memory is not shared. */
 typedef struct ls_shared_memory {
-    ls_comm  *comm;
-    ls_arena *arena;
-    ls_block  own;     /* this rank's                                                                       */
-    bool      shared;  /* the ranks of every host share theirs; the same on all ranks                        */
-    int       members; /* ranks of this host, this one included; 1 when not shared                          */
-    int       me;      /* which of them is this one                                                         */
-    int      *rank;    /* of each member, increasing                                                        */
-    ls_block *block;   /* of each member; [me] is `own`.  Sizes may differ                                  */
-    bool      settled; /* see below                                                                         */
-    uint32_t  ticket;  /* barriers so far                                                                   */
-    int       spins;   /* turns of waiting before it sleeps                                                 */
-    int      *process; /* of each member                                                                    */
-    ls_shared_memory_sync **control;
+    ls_comm                *comm;
+    ls_arena               *arena;
+    ls_block                own;     /* the segment of this rank */
+    bool                    shared;  /* equal on all ranks of all hosts */
+    int                     members; /* number of members */
+    int                     me;      /* index of this rank among the members */
+    int                    *rank;    /* rank of each member, increasing */
+    ls_block               *block;   /* segment of each member; block[me] is `own`; sizes may differ */
+    bool                    settled; /* ls__shared_memory_settle was called */
+    uint32_t                ticket;  /* barriers that this rank has arrived at */
+    int                     spins;   /* iterations of the busy loop before a waiting rank sleeps */
+    int                    *process; /* process id of each member */
+    ls_shared_memory_sync **control; /* counters of each member */
 } ls_shared_memory;
 
-/* `bytes` may differ from rank to rank.  LS_SHARED_MEMORY_AUTO: private blocks, and a line on rank 0's stderr that says
- * why, when ranks of a host cannot share memory.  LS_SHARED_MEMORY_ON: then LS_ERR_ENV.  LS_SHARED_MEMORY_OFF: private.
- * With no two ranks on one host there is nothing to share, in any mode.  Collective; all ranks return the same status.
- */
+/* Creates a segment of `bytes`, which may differ between ranks.  LS_SHARED_MEMORY_AUTO: private memory and a warning on
+ * rank 0's stderr if ranks of a host cannot share memory; LS_SHARED_MEMORY_ON: LS_ERR_ENV in that case;
+ * LS_SHARED_MEMORY_OFF: private memory.  With no two ranks on one host the memory is private in every mode.
+ * Collective; all ranks return the same status. */
 ls_status ls__shared_memory_new(ls_shared_memory **w, ls_comm *comm, ls_shared_memory_mode mode, size_t bytes,
                                 const char *name);
 
-/* Not collective: the others keep what they see of this rank's block until they free theirs.  NULL is allowed. */
+/* Unmaps the segments.  The other members keep their mappings of this rank's segment until they free theirs.  Not
+ * collective.  Accepts NULL. */
 void ls__shared_memory_free(ls_shared_memory *w);
 
-/* Puts this rank's block on huge pages, where the system can, once its pages are there: to be called after the first
- * use, and by whoever else likes without effect. */
+/* Moves this rank's segment to huge pages where the system supports it.  Call it once all pages have been touched; later
+ * calls have no effect. */
 void ls__shared_memory_settle(ls_shared_memory *w);
 
-/* Waits for the members; what each wrote before is then visible to all.  LS_ERR_ENV when one of them has ended: the
- * communicator is then broken. */
+/* Blocks until all members have called it; their earlier writes are then visible to all.  LS_ERR_ENV when a member has
+ * exited: the communicator is then broken. */
 ls_status ls__shared_memory_barrier(ls_shared_memory *w);
 
-/* The barrier in two halves.  Members arrive equally often, in the same order; the ticket says how often. */
+/* The barrier in two halves.  The ticket that arrive returns is the number of arrivals of this rank; all members arrive
+ * equally often.  complete: true when all members have arrived that often; never blocks.  wait: blocks until then. */
 uint32_t  ls__shared_memory_arrive(ls_shared_memory *w);
-bool      ls__shared_memory_complete(const ls_shared_memory *w,
-                                     uint32_t                ticket); /* whether all have arrived so often; does not wait */
+bool      ls__shared_memory_complete(const ls_shared_memory *w, uint32_t ticket);
 ls_status ls__shared_memory_wait(ls_shared_memory *w, uint32_t ticket);
 
-/* A second count of each member: what it is done with.  It says so whenever it likes, and waits for nobody; the count
- * never falls. */
+/* A second counter of each member, for the amount of work it has finished.  done: sets this rank's counter, which must
+ * not fall; never blocks.  all_done: true when all other counters have reached `count`.  wait_done: blocks until then. */
 void      ls__shared_memory_done(ls_shared_memory *w, uint32_t count);
-bool      ls__shared_memory_all_done(const ls_shared_memory *w,
-                                     uint32_t                count); /* whether all are done with so much; does not wait */
+bool      ls__shared_memory_all_done(const ls_shared_memory *w, uint32_t count);
 ls_status ls__shared_memory_wait_done(ls_shared_memory *w, uint32_t count);
 
 #endif

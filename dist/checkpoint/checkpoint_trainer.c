@@ -5,75 +5,63 @@
  */
 #include "dist/checkpoint/checkpoint_trainer.h"
 
+#include <string.h>
+
 #include "core/graph/params.h"
 #include "dist/checkpoint/checkpoint_load.h"
 #include "dist/checkpoint/checkpoint_saver.h"
 #include "dist/trainer/trainer.h"
 
-/* Whether the arrays are written or read: a divided state is written by one owner of each element, and read by all
- * ranks that have it. */
-typedef enum access_mode { TO_WRITE, TO_READ } access_mode;
-
-/* Returns the position in this rank's optimizer state of an element of the parameter block. */
-static size_t state_position(const ls_trainer *t, size_t offset)
+/* Sets the ranges of array `a` that this rank writes or reads, from the leading sections of the list that belong to it:
+ * state `state` (-1: the value) of parameter `param`.  Returns the number of these sections.  whole: every rank has the
+ * whole array. */
+static int add_parts(ls_state_array *a, const ls_trainer_section *section, int sections, int param, int state,
+                     bool whole, ls_arena *arena)
 {
-    const ls_kept *range;
-    int            i = ls__trainer_kept(t, &range) - 1;
-    while (i > 0 && range[i].offset > offset) i--;
-    return range[i].at + (offset - range[i].offset);
-}
-
-/* Sets the ranges of one parameter's optimizer state that this rank writes or reads. */
-static void add_parts(ls_state_array *a, ls_trainer *t, const ls_param_slot *slot, int state, access_mode mode,
-                      ls_arena *arena)
-{
-    const ls_kept *owned;
-    int            count =
-        mode == TO_READ ? ls__trainer_kept(t, &owned) : ls__trainer_owned(t, ls_comm_rank(ls__trainer_comm(t)), &owned);
-    ls_range param = {(int64_t)slot->offset, slot->count};
-    a->part        = ls_arena_alloc(arena, sizeof *a->part * ((size_t)count + 1));
-    for (int i = 0; i < count; i++) {
-        ls_range r = ls__range_intersect(param, (ls_range){(int64_t)owned[i].offset, (int64_t)owned[i].count});
-        if (r.count == 0) continue;
-        a->part[a->parts++] = (ls_state_range){{r.offset - param.offset, r.count},
-                                               ls__trainer_state_block(t, state) + state_position(t, (size_t)r.offset)};
+    int n = 0;
+    while (n < sections && section[n].param == param && section[n].state == state) n++;
+    if (whole) {
+        a->data = section->data;
+        return n;
     }
+    a->part = ls_arena_alloc(arena, sizeof *a->part * ((size_t)n + 1));
+    for (int i = 0; i < n; i++) a->part[a->parts++] = (ls_state_range){section[i].range, section[i].data};
+    return n;
 }
 
 /* Describes all arrays of a trainer.  A frozen parameter has a value and no optimizer state. */
-static void describe(ls_trainer *t, access_mode mode, ls_arena *arena, ls_state *s)
+static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena, ls_state *s)
 {
-    ls_params *params = ls_trainer_params(t);
-    int        count  = ls_params_count(params);
-    *s                = (ls_state){.states = ls__trainer_states(t), .divided = !ls__trainer_has_all(t)};
-    s->array          = ls_arena_alloc(arena, sizeof *s->array * (size_t)(count * (s->states + 1) + 1));
-    s->state_name     = ls_arena_alloc(arena, sizeof *s->state_name * (size_t)(s->states + 1));
+    ls_params          *params = ls_trainer_params(t);
+    int                 count  = ls_params_count(params);
+    ls_trainer_section *section;
+    int                 sections = ls__trainer_sections(t, purpose, arena, &section);
+    *s            = (ls_state){.states = ls__trainer_states(t), .divided = ls__trainer_state_partitioned(t)};
+    s->array      = ls_arena_alloc(arena, sizeof *s->array * (size_t)(count * (s->states + 1) + 1));
+    s->state_name = ls_arena_alloc(arena, sizeof *s->state_name * (size_t)(s->states + 1));
     for (int k = 0; k < s->states; k++) s->state_name[k] = ls__trainer_state_name(t, k);
     for (int k = -1; k < s->states; k++)
         for (int i = 0; i < count; i++) {
             const ls_param_slot *slot = &params->slot[i];
-            ls_state_array      *a    = &s->array[s->arrays];
             if (k >= 0 && !slot->trained) continue;
-            float *value = ls_params_get(params, i, &a->name, &a->rank, &a->dims);
-            a->count     = slot->count;
-            a->state     = k < 0 ? NULL : s->state_name[k];
-            if (k < 0)
-                a->data = value;
-            else if (s->divided)
-                add_parts(a, t, slot, k, mode, arena);
-            else
-                a->data = ls__trainer_state_block(t, k) + state_position(t, (size_t)slot->offset);
-            s->arrays++;
+            ls_state_array *a = &s->array[s->arrays++];
+            ls_params_get(params, i, &a->name, &a->rank, &a->dims);
+            a->count = slot->count;
+            a->state = k < 0 ? NULL : s->state_name[k];
+            int n    = add_parts(a, section, sections, i, k, k < 0 || !s->divided, arena);
+            section += n;
+            sections -= n;
         }
 }
 
-size_t ls__checkpoint_snapshot_bytes(ls_trainer *t, int writers)
+/* The bytes that this rank copies when `writers` ranks (0: the default number) write a checkpoint. */
+static size_t snapshot_bytes(ls_trainer *t, int writers)
 {
     ls_arena *arena;
     ls_state  state, partition;
     ls_comm  *comm = ls__trainer_comm(t);
     if (ls_arena_new(&arena, "snapshot") != LS_OK) return 0;
-    describe(t, TO_WRITE, arena, &state);
+    describe(t, LS_SECTIONS_WRITE, arena, &state);
     writers          = ls__state_writers(&state, ls_comm_size(comm), writers);
     int     writer   = ls_comm_rank(comm) < writers ? ls_comm_rank(comm) : -1;
     int64_t elements = ls__state_partition(&state, writer, writers, arena, &partition);
@@ -81,22 +69,34 @@ size_t ls__checkpoint_snapshot_bytes(ls_trainer *t, int writers)
     return (size_t)elements * sizeof(float);
 }
 
+ls_status ls__checkpoint_reserve(ls_trainer *t, int writers)
+{
+    return ls__trainer_reserve_snapshot(t, snapshot_bytes(t, writers));
+}
+
 /* ---- the public functions ---------------------------------------------------------------------------------------- */
 
 /* Makes an arena with the description of all arrays.  Collective: the arena may fail on one rank. */
-static ls_status begin(ls_trainer *t, access_mode mode, ls_arena **arena, ls_state *state)
+static ls_status begin(ls_trainer *t, ls_section_purpose purpose, ls_arena **arena, ls_state *state)
 {
     LS_TRY(ls_comm_agree(ls__trainer_comm(t), ls_arena_new(arena, "checkpoint")));
-    describe(t, mode, *arena, state);
+    describe(t, purpose, *arena, state);
     return LS_OK;
 }
 
-ls_status ls_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options)
+ls_status ls__trainer_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options)
 {
-    ls_arena *arena;
-    ls_state  state;
-    LS_TRY(begin(t, TO_WRITE, &arena, &state));
-    ls_status status = ls__saver_new(s, ls__trainer_comm(t), &state, ls__trainer_snapshot(t), options);
+    ls_saver_options o = {0};
+    ls_arena        *arena;
+    ls_state         state;
+    LS_CHECK(options->size > offsetof(ls_saver_options, folder) && options->size <= sizeof o, LS_ERR_USAGE,
+             "ls_saver_options.size: expected at most %zu bytes, found %zu" LS_HINT
+             "use the macro ls_saver_new, or set .size to sizeof(ls_saver_options)",
+             sizeof o, options->size);
+    memcpy(&o, options, options->size);
+    if (o.background) LS_TRY(ls_comm_agree(ls__trainer_comm(t), ls__checkpoint_reserve(t, o.writers)));
+    LS_TRY(begin(t, LS_SECTIONS_WRITE, &arena, &state));
+    ls_status status = ls__saver_new(s, ls__trainer_comm(t), &state, ls__trainer_snapshot(t), &o);
     ls_arena_free(arena);
     return status;
 }
@@ -106,7 +106,7 @@ ls_status ls_checkpoint_save(ls_trainer *t, const char *folder, const ls_progres
 {
     ls_arena *arena;
     ls_state  state;
-    LS_TRY(begin(t, TO_WRITE, &arena, &state));
+    LS_TRY(begin(t, LS_SECTIONS_WRITE, &arena, &state));
     ls_status status = ls__checkpoint_save(ls__trainer_comm(t), &state, folder, progress, keep);
     ls_arena_free(arena);
     return status;
@@ -116,7 +116,7 @@ ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *pro
 {
     ls_arena *arena;
     ls_state  state;
-    LS_TRY(begin(t, TO_READ, &arena, &state));
+    LS_TRY(begin(t, LS_SECTIONS_READ, &arena, &state));
     ls_status status = ls__checkpoint_load(ls__trainer_comm(t), &state, folder, progress, found);
     ls_arena_free(arena);
     if (status == LS_OK && *found) ls__trainer_set_steps(t, progress->step);
@@ -127,7 +127,7 @@ ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress 
 {
     ls_arena *arena;
     ls_state  state;
-    LS_TRY(begin(t, TO_READ, &arena, &state));
+    LS_TRY(begin(t, LS_SECTIONS_READ, &arena, &state));
     ls_status status = ls__checkpoint_read(ls__trainer_comm(t), &state, checkpoint, progress);
     ls_arena_free(arena);
     if (status == LS_OK) ls__trainer_set_steps(t, progress->step);

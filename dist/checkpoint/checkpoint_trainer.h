@@ -7,7 +7,8 @@
 
 #include "dist/dist.h"
 
-/* Returns the bytes that this rank copies when a checkpoint is written by `writers` ranks (0: the default number). */
-size_t ls__checkpoint_snapshot_bytes(ls_trainer *t, int writers);
+/* Reserves memory of the trainer for the copy that this rank writes in the background when `writers` ranks (0: the default
+ * number) write a checkpoint.  Not collective. */
+ls_status ls__checkpoint_reserve(ls_trainer *t, int writers);
 
 #endif

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One data-parallel step.  The program of a step is forward, loss, backward, and between the backward instructions, as
- * soon as a bucket of gradients is complete, its sum over all ranks; then the update.  The loss, the weight it is
- * divided by and the hits travel in the header of the gradient block, with its first range: every rank sees the same
- * numbers and takes the same decisions.  With them goes the word of each rank (dist/trainer/trainer.h): whether it has
- * failed, and what it votes for.
+ * A data-parallel trainer.  The program of a step is forward, loss, backward, and then the update.  Between the backward
+ * instructions, as soon as a bucket of gradients is complete, its all-reduce over all ranks begins.
  *
- * Gradients are sums; they are divided once, in the update, by the weight of the whole batch.
+ * Loss, its weight and the number of correct targets travel in the header of the gradient block, so every rank sees the
+ * same numbers and takes the same decisions.  The header also carries the step flags of each rank
+ * (dist/trainer/trainer.h).  Gradients are sums over samples; the update divides them once by the weight of the whole
+ * batch.
  */
-#include "dist/trainer/trainer_internal.h"
-
 #include <math.h>
+#include <string.h>
 
 #include "dist/allreduce/bucket_autotune.h"
+#include "dist/trainer/trainer_internal.h"
 
 int ls_default_shards(int64_t batch)
 {
@@ -21,40 +21,60 @@ int ls_default_shards(int64_t batch)
     return shards;
 }
 
+/* ---- creation ---------------------------------------------------------------------------------------------------- */
+
+static ls_status copy_options(ls_trainer_options *to, const ls_trainer_options *from)
+{
+    LS_CHECK(from->size >= offsetof(ls_trainer_options, batch), LS_ERR_USAGE,
+             "ls_trainer_options.size: expected sizeof(ls_trainer_options), found %zu" LS_HINT
+             "use the macro ls_trainer_new, or set .size",
+             from->size);
+    LS_CHECK(from->size <= sizeof *to, LS_ERR_USAGE,
+             "ls_trainer_options.size: expected at most %zu bytes, found %zu: the program was compiled for a newer "
+             "lockstep library" LS_HINT "install that version of the library, or compile the program again",
+             sizeof *to, from->size);
+    memcpy(to, from, from->size);
+    return LS_OK;
+}
+
 static ls_status choose_bucket_bytes(ls_trainer *t)
 {
     t->links = ls__comm_has_links(t->comm);
     if (t->options.bucket_bytes) return LS_OK;
-    LS_TRY(ls__bucket_autotune(t->comm, t->options.window, (int64_t)(t->params->grads * sizeof(float)), t->graph->arena,
-                               &t->options.bucket_bytes, &t->bucket_s));
-    return LS_OK;
+    return ls__bucket_autotune(t->comm, t->options.shared_memory, (int64_t)(t->params->grads * sizeof(float)), t->arena,
+                               &t->options.bucket_bytes, &t->bucket_seconds);
 }
 
-int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds)
+/* Errors of one rank become errors of all before each collective part. */
+static ls_status create(ls_trainer *t)
 {
-    *seconds = t->bucket_s;
-    return t->options.bucket_bytes;
+    LS_TRY(ls__trainer_check_options(t));
+    ls_status status = ls__trainer_lay_out(t);
+    if (t->comm->host) status = ls_comm_agree(t->comm, status);
+    LS_TRY(status);
+    LS_TRY(choose_bucket_bytes(t));
+    status = ls__trainer_build(t);
+    if (t->comm->host) status = ls_comm_agree(t->comm, status);
+    LS_TRY(status);
+    return ls__trainer_make_memory(t);
 }
 
 ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const ls_trainer_options *options)
 {
+    ls_trainer_options o = {0};
+    ls_arena          *arena;
     LS_TRY(ls_graph_status(g));
-    LS_CHECK(loss, LS_ERR_USAGE, "the loss is NULL");
-    ls_trainer *t = ls_arena_alloc(g->arena, sizeof *t);
-    *t            = (ls_trainer){.graph = g, .loss = loss, .options = *options, .comm = options->comm};
+    LS_CHECK(loss, LS_ERR_USAGE, "ls_trainer_new: expected a loss, found NULL");
+    LS_TRY(copy_options(&o, options));
+    LS_TRY(ls_arena_new(&arena, "trainer"));
+    ls_trainer *t    = ls_arena_alloc(arena, sizeof *t);
+    *t               = (ls_trainer){.arena = arena, .graph = g, .loss = loss, .options = o, .comm = o.comm};
+    ls_status status = LS_OK;
     if (!t->comm) {
-        LS_TRY(ls_comm_self(&t->comm));
-        t->own_comm = true;
+        status      = ls_comm_self(&t->comm);
+        t->own_comm = status == LS_OK;
     }
-    ls_status status = ls__trainer_check_options(t);
-    if (status == LS_OK) {
-        status = ls__trainer_lay_out(t);
-        if (t->comm->host) status = ls_comm_agree(t->comm, status);
-        if (status == LS_OK) status = choose_bucket_bytes(t);
-        if (status == LS_OK) status = ls__trainer_build(t);
-        if (t->comm->host) status = ls_comm_agree(t->comm, status); /* what follows is done by all ranks or none */
-        if (status == LS_OK) status = ls__trainer_make_memory(t);
-    }
+    if (status == LS_OK) status = create(t);
     if (status != LS_OK) {
         ls_trainer_free(t);
         return status;
@@ -68,44 +88,49 @@ void ls_trainer_free(ls_trainer *t)
     if (!t) return;
     ls__program_free(t->train.program);
     ls__program_free(t->eval.program);
-    ls__allreduce_free(t->train.tree);
-    ls__allreduce_free(t->eval.tree);
-    ls_shared_memory *windows[] = {t->train.window, t->eval.window, t->values};
-    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) ls__shared_memory_free(windows[i]);
-    ls_block *blocks[] = {&t->states, &t->totals, &t->arena, &t->snapshot};
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) ls_block_free(blocks[i]);
+    ls__allreduce_free(t->train.allreduce);
+    ls__allreduce_free(t->eval.allreduce);
+    ls__shared_memory_free(t->train.memory);
+    ls__shared_memory_free(t->eval.memory);
+    ls__shared_memory_free(t->values);
+    ls_block_free(&t->state_block);
+    ls_block_free(&t->summed_gradient);
+    ls_block_free(&t->arena_block);
+    ls_block_free(&t->snapshot);
     if (t->own_comm) ls_comm_free(t->comm);
+    ls_arena_free(t->arena);
 }
 
-/* ---- running ----------------------------------------------------------------------------------------------------- */
+/* ---- one step ---------------------------------------------------------------------------------------------------- */
 
 ls_batch_partition ls_trainer_share(const ls_trainer *t, int64_t global_rows)
 {
     return ls_batch_partition_of(global_rows, t->options.shards, ls_comm_size(t->comm), ls_comm_rank(t->comm));
 }
 
-static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t most)
+static ls_status check_batch(const ls_trainer *t, const ls_batch *batch, int64_t max_rows)
 {
     LS_CHECK(batch, LS_ERR_USAGE, "expected a batch, found NULL");
     ls_batch_partition share = ls_trainer_share(t, batch->global_rows);
-    LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= most, LS_ERR_USAGE,
-             "a global batch of %lld samples, expected 1 to %lld", (long long)batch->global_rows, (long long)most);
+    LS_CHECK(batch->global_rows >= 1 && batch->global_rows <= max_rows, LS_ERR_USAGE,
+             "global batch: expected 1 to %lld samples, found %lld", (long long)max_rows,
+             (long long)batch->global_rows);
     LS_CHECK(batch->first == share.first && batch->rows == share.rows, LS_ERR_USAGE,
-             "this rank got the samples [%lld, %lld) of the batch, but its share is [%lld, %lld)" LS_HINT
-             "ask ls_trainer_share",
-             (long long)batch->first, (long long)(batch->first + batch->rows), (long long)share.first,
-             (long long)(share.first + share.rows));
+             "batch of rank %d: expected samples [%lld, %lld) of the global batch, found [%lld, %lld)" LS_HINT
+             "ls_trainer_share returns the samples of a rank",
+             ls_comm_rank(t->comm), (long long)share.first, (long long)(share.first + share.rows),
+             (long long)batch->first, (long long)(batch->first + batch->rows));
     return LS_OK;
 }
 
-/* A rank without a batch (NULL) computes nothing. */
+/* Executes all micro-steps.  batch NULL: computes nothing, but executes the collectives. */
 static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool training)
 {
     static const ls_batch none;
     const bool            idle = !batch;
     if (idle) batch = &none;
     for (int m = 0; m < ph->micros; m++) {
-        const ls_allreduce_micro_step *s     = ls__allreduce_micro_step(ph->tree, m);
+        const ls_allreduce_micro_step *s     = ls__allreduce_micro_step(ph->allreduce, m);
         int64_t                        first = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard);
         for (int k = 0; k <= s->shards; k++)
             t->bound[k] = ls_shard_first(batch->global_rows, t->options.shards, s->first_shard + k) - first;
@@ -132,21 +157,21 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
                                  .flight       = t->comm->flight,
                                  .poller       = training && t->poller.call ? &t->poller : NULL};
         LS_TRY(ls__program_run(ph->program, &ph->run));
-        if (m < ph->micros - 1) ls__allreduce_merge(ph->tree, m, ph->grads, ph->stride, (int64_t)ph->stride);
+        if (m < ph->micros - 1) ls__allreduce_merge(ph->allreduce, m, ph->grads, ph->stride, (int64_t)ph->stride);
     }
     return LS_OK;
 }
 
-ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all,
-                           ls_metrics *metrics)
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *flags,
+                           ls_step_flag_counts *counts, ls_metrics *metrics)
 {
-    t->word = *mine;
-    t->told = (ls_tally){0};
-    if (t->word.status == LS_OK) t->word.status = check_batch(t, batch, t->options.batch);
-    ls_status status = run_phase(t, &t->train, t->word.status == LS_OK ? batch : NULL, true);
-    *all             = t->told;
+    t->flags  = *flags;
+    t->counts = (ls_step_flag_counts){0};
+    if (t->flags.status == LS_OK) t->flags.status = check_batch(t, batch, t->options.batch);
+    ls_status status = run_phase(t, &t->train, t->flags.status == LS_OK ? batch : NULL, true);
+    *counts          = t->counts;
     LS_TRY(status);
-    if (t->told.failed) return ls_comm_agree(t->comm, t->word.status);
+    if (t->counts.failed) return ls_comm_agree(t->comm, t->flags.status);
     t->metrics.step = ++t->steps;
     if (t->options.check_every && t->steps % t->options.check_every == 0) LS_TRY(ls__trainer_check_replicas(t));
     if (metrics) *metrics = t->metrics;
@@ -155,8 +180,8 @@ ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_f
 
 ls_status ls_trainer_step(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
 {
-    ls_tally all;
-    return ls__trainer_step(t, batch, &(ls_step_flags){0}, &all, metrics);
+    ls_step_flag_counts counts;
+    return ls__trainer_step(t, batch, &(ls_step_flags){0}, &counts, metrics);
 }
 
 ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metrics)
@@ -164,12 +189,12 @@ ls_status ls_trainer_eval(ls_trainer *t, const ls_batch *batch, ls_metrics *metr
     LS_TRY(check_batch(t, batch, t->options.eval_batch ? t->options.eval_batch : t->options.batch));
     LS_TRY(run_phase(t, &t->eval, batch, false));
     *metrics = (ls_metrics){.step = t->steps, .grad_norm = NAN};
-    ls__trainer_read_head(metrics, ls__allreduce_header(t->eval.tree));
-    LS_TRY(ls__allreduce_release(t->eval.tree));
+    ls__trainer_read_header(metrics, ls__allreduce_header(t->eval.allreduce));
+    LS_TRY(ls__allreduce_release(t->eval.allreduce));
     return LS_OK;
 }
 
-/* ---- what others see --------------------------------------------------------------------------------------------- */
+/* ---- properties -------------------------------------------------------------------------------------------------- */
 
 ls_params *ls_trainer_params(ls_trainer *t) { return t->params; }
 uint64_t   ls_trainer_digest(const ls_trainer *t) { return ls_params_digest(t->params); }
@@ -177,7 +202,11 @@ int64_t    ls_trainer_steps(const ls_trainer *t) { return t->steps; }
 void       ls__trainer_set_steps(ls_trainer *t, int64_t steps) { t->steps = steps; }
 ls_comm   *ls__trainer_comm(const ls_trainer *t) { return t->comm; }
 
-const ls_block *ls__trainer_snapshot(const ls_trainer *t) { return &t->snapshot; }
-
 const ls_program *ls__trainer_program(const ls_trainer *t) { return t->train.program; }
 void              ls__trainer_time(ls_trainer *t, double *seconds) { t->seconds = seconds; }
+
+int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds)
+{
+    *seconds = t->bucket_seconds;
+    return t->options.bucket_bytes;
+}

@@ -1,75 +1,98 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What checkpoints, `explain` and the benches see of a trainer.  Not public. */
+ *
+ * The functions of a trainer that checkpoints, the run loop, `lockstep explain` and the benchmarks use.  Not public. */
 #ifndef LS_DIST_TRAINER_TRAINER_H
 #define LS_DIST_TRAINER_TRAINER_H
 
+#include "core/base/range.h"
 #include "core/graph/program.h"
 #include "dist/dist.h"
 
+/* ---- state for checkpoints --------------------------------------------------------------------------------------- */
+
+/* A section of the state: elements `range` of one array in the memory of this rank. */
+typedef struct ls_trainer_section {
+    int         param; /* index in ls_trainer_params(t) */
+    int         state; /* index of the optimizer state; -1: the value of the parameter */
+    const char *name;  /* name of the parameter */
+    ls_range    range; /* elements of the parameter */
+    float      *data;  /* element range.offset */
+} ls_trainer_section;
+
+/* With a partitioned optimizer state, LS_SECTIONS_READ lists every section that this rank holds, and LS_SECTIONS_WRITE
+ * lists each element on exactly one rank.  Otherwise both list everything on every rank. */
+typedef enum ls_section_purpose { LS_SECTIONS_READ, LS_SECTIONS_WRITE } ls_section_purpose;
+
+/* Lists the sections of this rank: first the values of all parameters, then, per optimizer state, the trained
+ * parameters; the sections of one array follow each other by offset.  Allocates in `arena`; returns their number. */
+int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena, ls_trainer_section **sections);
+
+/* Number of optimizer states per parameter, and their names ("exp_avg"). */
 int         ls__trainer_states(const ls_trainer *t);
 const char *ls__trainer_state_name(const ls_trainer *t, int state);
+/* False when every rank holds the whole optimizer state. */
+bool ls__trainer_state_partitioned(const ls_trainer *t);
 
-/* A run of the parameter block, in floats, and where the optimizer's state of it begins in each of its blocks. */
-typedef struct ls_kept {
-    size_t offset, count, at;
-} ls_kept;
-/* What this rank updates, and has state for: runs by offset; how many.  Other ranks may have some of it, too. */
-int ls__trainer_kept(const ls_trainer *t, const ls_kept **runs);
-/* The same so that each float is some rank's, once; the same on all ranks. */
-int ls__trainer_owned(const ls_trainer *t, int rank, const ls_kept **runs);
-/* Whether every rank has all of the state: then nobody has to ask for it. */
-bool   ls__trainer_has_all(const ls_trainer *t);
-float *ls__trainer_state_block(ls_trainer *t, int state);
+/* Takes memory in which a copy of this rank's state waits to be written; without effect if it already has `bytes`. */
+ls_status       ls__trainer_reserve_snapshot(ls_trainer *t, size_t bytes);
+const ls_block *ls__trainer_snapshot(const ls_trainer *t);
 
-void            ls__trainer_set_steps(ls_trainer *t, int64_t steps);
-ls_comm        *ls__trainer_comm(const ls_trainer *t);
-const ls_block *ls__trainer_snapshot(const ls_trainer *t); /* for a copy of the state, while it is being written */
+void     ls__trainer_set_steps(ls_trainer *t, int64_t steps);
+ls_comm *ls__trainer_comm(const ls_trainer *t);
 
-/* What a rank tells all others with the first bucket of a step: whether something has gone wrong on it, and its votes
- * on what the caller does next, a bit each. */
-enum { LS_VOTES = 8 };
+/* ---- step flags -------------------------------------------------------------------------------------------------- */
+
+enum { LS_CONTROL_FLAGS = 8 };
+
+/* Flags that a rank contributes to a step.  They travel in the header, with the first bucket. */
 typedef struct ls_step_flags {
-    ls_status status;
-    uint32_t  votes;
+    ls_status status;  /* an error of this rank; LS_OK: none */
+    uint32_t  control; /* bit i: control flag i, with a meaning that the caller defines */
 } ls_step_flags;
 
-/* What all have told: on how many ranks something has gone wrong, and how many gave each vote.  The same on all ranks.
- */
-typedef struct ls_tally {
-    int failed, votes[LS_VOTES];
-} ls_tally;
+/* The number of ranks that set each flag; equal on all ranks. */
+typedef struct ls_step_flag_counts {
+    int failed; /* ranks with an error */
+    int control[LS_CONTROL_FLAGS];
+} ls_step_flag_counts;
 
-/* ls_trainer_step of a rank that has something to tell; `all` is what it hears, in this step, also when the step ends
- * with an error.  A rank whose word is an error may have no batch (NULL): it computes nothing, but takes its part in
- * what is collective.  Then, or when the batch of a rank is not its share, the step does not count: nothing is changed
- * on any rank, and all return that rank's error, with its message.
+/* ls_trainer_step with step flags.  Writes *counts also when the step ends with an error.
  *
- *     ls_step_flags  mine = {.status = more ? LS_OK : ls_loader_status(loader), .votes = want_to_stop << STOP};
- *     LS_TRY(ls__trainer_step(t, more ? &batch : NULL, &mine, &all, &metrics));
- *     if (all.votes[STOP]) ...                                            on all ranks, after the same step */
-ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *mine, ls_tally *all,
-                           ls_metrics *metrics);
+ * A rank with an error may pass NULL as batch: it computes nothing, but participates in all collectives.  If any rank
+ * has an error, or a batch that is not its share, then the step changes nothing on any rank, and all ranks return the
+ * status of the lowest such rank with its message.
+ *
+ *     ls_step_flags flags = {more ? LS_OK : ls_loader_status(loader), stop_requested ? 1u << STOP : 0};
+ *     LS_TRY(ls__trainer_step(t, more ? &batch : NULL, &flags, &counts, &metrics));
+ *     if (counts.control[STOP]) ...                                       on all ranks, after the same step */
+ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *flags,
+                           ls_step_flag_counts *counts, ls_metrics *metrics);
 
-/* The training step as a program, collectives and update included. */
+/* ---- inspection -------------------------------------------------------------------------------------------------- */
+
+/* The training step as a program, including collectives and update. */
 const ls_program *ls__trainer_program(const ls_trainer *t);
-/* From now on the time of each instruction is added to seconds[i]; NULL: no longer. */
+/* Adds the time of each instruction of the following steps to seconds[i]; NULL: stops doing so. */
 void ls__trainer_time(ls_trainer *t, double *seconds);
 
-/* Bytes of gradients that are summed at once, and how long that took when it was tried; 0: it was not. */
+/* Bucket size in bytes.  *seconds: measured time of one all-reduce of that size; 0: not measured. */
 int64_t ls__trainer_bucket(const ls_trainer *t, double *seconds);
 
-/* With train.zero=2 a rank keeps only its part of the summed gradient: the bytes of it, in *part; or why it does not.
- * NULL: it does, or was not to. */
-const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *part);
+/* The reason why train.zero=2 does not partition the gradient; NULL: it does, or train.zero is less than 2.
+ * *partition_bytes: size of this rank's partition of the summed gradient; 0: not partitioned. */
+const char *ls__trainer_gradient_whole(const ls_trainer *t, size_t *partition_bytes);
 
-/* One line per block of memory: name, bytes planned, bytes touched; how many. */
+/* Memory by purpose, for at most LS_MEMORY_LINES purposes. */
+enum { LS_MEMORY_LINES = 8 };
 typedef struct ls_memory_line {
     const char *name;
-    size_t      planned, touched;
+    size_t      planned; /* bytes reserved */
+    size_t      touched; /* bytes that the system has backed with pages */
 } ls_memory_line;
-int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[8]);
+/* Fills `lines`; returns their number. */
+int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[LS_MEMORY_LINES]);
 
-/* Highest byte of the step arena that was written so far, and the planned size. */
+/* Highest byte of the step arena that was written so far.  *planned: its size. */
 size_t ls__trainer_high_water(const ls_trainer *t, size_t *planned);
 
 #endif

@@ -1,138 +1,156 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Between the files of the trainer.  Not public.
  *
- *     dist/trainer/trainer.c          the public functions: a step, an evaluation
- *     dist/trainer/trainer_build.c    the programs with their collectives, and all memory
- *     dist/trainer/trainer_update.c   what the collectives and the update do, as instructions
- *     dist/trainer/trainer_state.c    who has which part of the optimizer's state, and of the gradient; memory
- *     dist/trainer/replica_check.c  whether all ranks have the same parameters
+ * The struct of a trainer, and the functions between its files.  Not public.
+ *
+ *     dist/trainer/trainer.c            creation, one step, one evaluation
+ *     dist/trainer/trainer_build.c      options, programs with their collectives, shared memory
+ *     dist/trainer/trainer_update.c     the instructions of a step: loss sums, all-reduce, update
+ *     dist/trainer/trainer_partition.c  which rank updates which parameters; positions of gradients and state
+ *     dist/trainer/trainer_memory.c     sizes of the memory
+ *     dist/trainer/replica_check.c      comparison of the parameters of all ranks
+ *     dist/trainer/zero2_buffers.c      positions of buckets that share memory (ZeRO stage 2)
  */
 #ifndef LS_DIST_TRAINER_TRAINER_INTERNAL_H
 #define LS_DIST_TRAINER_TRAINER_INTERNAL_H
 
-#include "dist/allreduce/buckets.h"
-#include "dist/comm/comm.h"
-#include "dist/trainer/zero2_buffers.h"
-#include "dist/trainer/trainer.h"
 #include "dist/allreduce/allreduce.h"
+#include "dist/allreduce/buckets.h"
 #include "dist/allreduce/shared_memory.h"
+#include "dist/comm/comm.h"
+#include "dist/trainer/trainer.h"
+#include "dist/trainer/zero2_buffers.h"
 
-/* The header of a gradient block: sums over samples; and sums over ranks, of small whole numbers, which are exact in
- * any order. */
+/* The header of a gradient block: sums over samples, then sums over ranks.  The latter are small integers, which are
+ * exact in any order of additions. */
 enum {
-    HEAD_LOSS,
-    HEAD_WEIGHT,
-    HEAD_HITS,
-    HEAD_JUDGED,
-    HEAD_SUMS,
-    HEAD_FAILED = HEAD_SUMS,
-    HEAD_VOTES,
-    HEAD_USED = HEAD_VOTES + LS_VOTES
+    HEADER_LOSS,
+    HEADER_WEIGHT,  /* divisor of the loss */
+    HEADER_CORRECT, /* targets whose largest logit is theirs */
+    HEADER_TARGETS, /* targets that are not ignored */
+    HEADER_SAMPLE_SUMS,
+    HEADER_FAILED = HEADER_SAMPLE_SUMS, /* ranks with an error */
+    HEADER_CONTROL,                     /* ranks that set each control flag */
+    HEADER_USED = HEADER_CONTROL + LS_CONTROL_FLAGS
 };
+_Static_assert((int)HEADER_USED <= (int)LS_HEADER, "the header has no room for all sums");
+
+/* Floats with a sum of squares of their own in the norm of the gradient. */
 enum { NORM_BLOCK = LS_PARAM_ALIGN };
 
-/* A run of the parameter block with one learning rate and weight decay. */
-typedef struct span {
-    size_t offset, count;
-    float  lr_scale, weight_decay;
-} span;
+/* Parameters with one learning rate and weight decay. */
+typedef struct optim_range {
+    ls_range range;
+    float    lr_scale, weight_decay;
+} optim_range;
 
-/* A program, the tree that sums what it makes, and what a run of it needs. */
+/* The partition of a rank: the parameters that it updates and has optimizer state for.  The ranges are by offset, not
+ * adjacent, at multiples of LS_PARAM_ALIGN.  The optimizer state holds them one after the other. */
+typedef struct partition {
+    int       ranges;
+    ls_range *range;        /* in the parameter block */
+    int64_t  *state_offset; /* start of each range in a state block */
+    int64_t   count;        /* floats of all ranges */
+} partition;
+
+/* The training step or the evaluation. */
 typedef struct phase {
     ls_program       *program;
-    ls_allreduce     *tree;
-    ls_shared_memory *window; /* holds the gradients */
-    float            *grads;
-    size_t            stride; /* floats between the blocks of two slots */
-    int               micros;
+    ls_allreduce     *allreduce;
+    ls_shared_memory *memory; /* holds the gradient blocks */
+    float            *grads;  /* block 0 */
+    size_t            stride; /* floats between two blocks */
+    int               micros; /* micro-steps of a step */
     ls_execution      run;
 } phase;
 
-/* What a rank updates of the parameter block, and has optimizer state for. */
-typedef struct holding {
-    int      runs;
-    ls_kept *run; /* by offset */
-    size_t   count;
-} holding;
-
-struct ls_trainer {
-    ls_comm            *comm;
-    bool                own_comm;
-    ls_graph           *graph;
-    ls_params          *params;
-    ls_shared_memory   *values; /* the parameters: of a host's first rank, where memory is shared */
-    ls_tensor          *loss;
-    ls_trainer_options  options;
-    phase               train, eval;
-    ls_block            states, arena, snapshot;
-    int                 n_states, n_spans, n_buckets;
-    span               *span;
-    ls_bucket          *bucket; /* in the order in which they are complete    */
-    struct bucket_call *calls;  /* what sums them                             */
-    bool                staged; /* buckets take turns in memory, and this rank's part of the totals is elsewhere: */
-    ls_block            totals; /* as the optimizer's state is                */
-    int64_t             bucket_most; /* bytes; 0: any                             */
-    bool                links;       /* between ranks: not all are on one host   */
-    ls_allreduce_output keep;
-    holding            *holding;   /* of each rank; without `spread` of this one only */
-    holding             kept;      /* this one's                                 */
-    bool                spread;    /* ranks divide the update                    */
-    double             *norm_part; /* of each block                              */
-    double             *norm_mine, *norm_all;
-    size_t              norm_room; /* of a rank in norm_all                      */
-    ls_progress_hook    poller;    /* lets sums go on while instructions run */
-    ls_group           *group;
-    int64_t            *bound;
-    float              *leaf; /* HEAD_SUMS floats per shard */
-    int64_t             steps;
-    ls_step_flags       word; /* of this rank in this step                  */
-    ls_tally            told; /* of all ranks                               */
-    ls_metrics          metrics;
-    int                 skipped; /* steps in a row                             */
-    double             *seconds;
-    double              bucket_s; /* how long the sum of a bucket was found to take; 0: it was not looked for */
-};
-
+/* The all-reduce of one bucket as an instruction. */
 typedef struct bucket_call {
     ls_trainer     *trainer;
     phase          *phase;
     ls_bucket       bucket;
-    bool            last;   /* after it the sums are needed                              */
-    ls_zero2_buffer stage;  /* where it is in the gradient block                         */
-    int64_t         shift;  /* from there to its total                                   */
-    int64_t         plus;   /* from its total to the one that is added to it; 0: none    */
-    uint64_t        number; /* of its sum: see ls__allreduce_begun                            */
+    int             instr;        /* index of its instruction while the program is built */
+    bool            last;         /* the last bucket of the step: waits for all sums */
+    ls_zero2_buffer buffer;       /* position in the gradient block */
+    int64_t         output_shift; /* see ls_allreduce_request */
+    int64_t         addend_shift;
+    uint64_t        number; /* buckets begun when it was begun (ls__allreduce_begun) */
 } bucket_call;
 
-/* Instructions of a step: loss, weight and hits of each shard, and this rank's word; a bucket's sum over all ranks; the
- * update. */
+struct ls_trainer {
+    ls_arena          *arena; /* holds the trainer itself */
+    ls_comm           *comm;
+    bool               own_comm;
+    ls_graph          *graph;
+    ls_params         *params;
+    ls_shared_memory  *values; /* the parameters: one block per host, where memory is shared */
+    ls_tensor         *loss;
+    ls_trainer_options options;
+    phase              train, eval;
+    ls_block           arena_block; /* activations of a step */
+
+    int          optim_ranges;
+    optim_range *optim_range;
+    int          states; /* optimizer states per parameter */
+    ls_block     state_block;
+    ls_block     snapshot;
+
+    bool         links; /* the ranks are on several hosts */
+    int          buckets;
+    bucket_call *bucket; /* by the position at which they are complete */
+    double       bucket_seconds;
+    int64_t      max_bucket_bytes; /* 0: no limit */
+    bool         zero2;            /* buckets share memory, and the summed gradient is partitioned */
+    ls_block     summed_gradient;  /* zero2: the sums of this rank's partition, in the layout of a state block */
+
+    ls_allreduce_output output;
+    bool                divided;   /* the ranks divide the update */
+    partition          *partition; /* of each rank; unless `divided` only of rank 0 and of this rank */
+    partition           own;       /* of this rank */
+
+    double *norm_block; /* sum of squares of each block of NORM_BLOCK floats */
+    double *norm_send;  /* those of this rank */
+    double *norm_all;   /* those of all ranks, norm_room for each */
+    size_t  norm_room;
+
+    ls_progress_hook poller; /* advances the all-reduce inside instructions */
+    ls_group        *group;
+    int64_t         *bound;
+    float           *shard_sums; /* HEADER_SAMPLE_SUMS floats for each shard */
+
+    int64_t             steps;
+    ls_step_flags       flags; /* of this rank, in this step */
+    ls_step_flag_counts counts;
+    ls_metrics          metrics;
+    int                 skipped; /* consecutive skipped steps */
+    double             *seconds; /* see ls__trainer_time */
+};
+
+/* Instructions of a step: sums of loss, weight and correct targets over the samples, and the step flags; the all-reduce
+ * of a bucket; waiting until the buffer of another bucket has been read; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_execution *run);
 ls_status ls__trainer_reduce(void *context, const ls_execution *run);
-ls_status ls__trainer_wait(void               *context,
-                           const ls_execution *run); /* for the sum of another bucket, whose memory is needed */
+ls_status ls__trainer_wait(void *context, const ls_execution *run);
 ls_status ls__trainer_update(void *context, const ls_execution *run);
 
-/* What the header of a phase's gradients says. */
-void ls__trainer_read_head(ls_metrics *m, const float *head);
+/* Computes loss, weight and accuracy from the sum of the header. */
+void ls__trainer_read_header(ls_metrics *m, const float *header);
 
-/* Checks the options, and fills in their defaults. */
+/* The parts of ls__trainer_new.  Those that say so are collective. */
 ls_status ls__trainer_check_options(ls_trainer *t);
-/* Parameters; of this rank alone. */
 ls_status ls__trainer_lay_out(ls_trainer *t);
-/* Programs and their memory; of this rank alone. */
-ls_status ls__trainer_build(ls_trainer *t);
-/* What is shared with other ranks, and what follows from it.  Collective. */
-ls_status ls__trainer_make_memory(ls_trainer *t);
+ls_status ls__trainer_build(ls_trainer *t);       /* programs and their memory */
+ls_status ls__trainer_make_memory(ls_trainer *t); /* shared memory, partitions, optimizer state.  Collective */
 
-/* Every rank has the same parameters; LS_ERR_ENV with the first that differs, and on which ranks.  Collective. */
+/* Checks that all ranks have the same parameters; LS_ERR_ENV names the first that differs and the ranks.  Collective. */
 ls_status ls__trainer_check_replicas(ls_trainer *t);
 
-/* Who updates what; after the trees know whom memory is shared with. */
-void ls__trainer_find_shares(ls_trainer *t);
-
-/* Memory for the totals of what this rank updates, where buckets take turns. */
-ls_status ls__trainer_make_totals(ls_trainer *t);
-/* The totals of one of the runs that this rank updates. */
-float *ls__trainer_totals(const ls_trainer *t, const ls_kept *run);
+/* Computes the partitions of the ranks.  The all-reduce must know its hosts. */
+void ls__trainer_find_partitions(ls_trainer *t);
+/* zero2: allocates the summed gradient, and computes the output positions of all buckets. */
+ls_status ls__trainer_place_outputs(ls_trainer *t);
+/* The summed gradient of range `i` of this rank's partition. */
+float *ls__trainer_gradient(const ls_trainer *t, int i);
+/* A state of range `i` of this rank's partition. */
+float *ls__trainer_state(const ls_trainer *t, int state, int i);
 
 #endif

@@ -125,7 +125,6 @@ ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s,
         options.batch      = batch;
         options.shards     = shards;
         options.eval_batch = 0;
-        options.snapshot   = false;
         if (s->bucket_bytes) options.bucket_bytes = s->bucket_bytes;
         if (options.overlap == LS_OVERLAP_THREAD) options.overlap = LS_OVERLAP_POLL; /* a mirror is of one thread */
         status = ls__trainer_new(&r->trainer, s->job->graph, s->job->loss, &options);

@@ -184,7 +184,7 @@ static ls_status largest(ls_run *j, ls_comm **plan, uint64_t *most, int *which)
         *plan = NULL;
         LS_TRY(ls__comm_costmodel(plan, rank, j->ranks, NULL));
         options.comm = *plan;
-        LS_TRY(ls__trainer_new(&j->trainer, j->graph, j->loss, &options));
+        LS_TRY(ls_run_new_trainer(j, &options));
         uint64_t bytes = ls_trainer_planned_bytes(j->trainer);
         if (bytes >= *most) *most = bytes, *which = rank;
     }

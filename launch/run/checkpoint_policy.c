@@ -23,12 +23,9 @@ ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const 
     s->opened_at = s->last_at = ls_now();
     s->whole_s                = 0.02 + bytes / SLOW_DISK;
     s->cost_s = s->worst_s = 0.005 + bytes / COPY;
-    return ls_saver_new(
-        &s->saver, run->trainer,
-        &(ls_saver_options){.folder     = folder,
-                            .keep       = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
-                            .writers    = (int)r->checkpoint.writers,
-                            .background = r->checkpoint.background});
+    return ls_saver_new(&s->saver, run->trainer, .folder = folder,
+                        .keep    = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
+                        .writers = (int)r->checkpoint.writers, .background = r->checkpoint.background);
 }
 
 void ls_checkpoint_policy_close(ls_checkpoint_policy *s)

@@ -14,6 +14,7 @@
 #include <xxhash.h>
 
 #include "core/graph/graph.h"
+#include "dist/checkpoint/checkpoint_trainer.h"
 #include "dist/comm/launcher.h"
 #include "launch/data/dataset_source.h"
 #include "launch/data/pretrained.h"
@@ -324,6 +325,7 @@ ls_trainer_options ls_run_trainer_options(const ls_run *run)
 {
     const ls_recipe   *r       = run->recipe;
     ls_trainer_options options = {
+        .size             = sizeof options,
         .comm             = run->comm,
         .batch            = r->train.batch,
         .eval_batch       = r->eval.batch,
@@ -334,15 +336,13 @@ ls_trainer_options ls_run_trainer_options(const ls_run *run)
         .not_reproducible = !r->train.reproducible,
         .steps            = run->total_steps,
         .bucket_bytes     = r->train.bucket_bytes,
-        .window           = r->train.window,
+        .shared_memory    = r->train.window,
         .overlap          = r->train.overlap,
         .wire             = r->train.wire,
         .zero             = (int)r->train.zero,
         .on_nan           = r->train.on_nan,
         .check_every      = r->train.check_every,
         .device           = r->device,
-        .snapshot         = r->checkpoint.background && run->total_steps > 0,
-        .writers          = (int)r->checkpoint.writers,
         .logits           = run->label ? run->logits : NULL,
         .label            = run->label,
     };
@@ -361,10 +361,19 @@ static ls_status load_pretrained(ls_run *run)
     return ls_pretrained_load(path, ls_trainer_params(run->trainer));
 }
 
+ls_status ls_run_new_trainer(ls_run *run, const ls_trainer_options *options)
+{
+    const ls_recipe *r = run->recipe;
+    LS_TRY(ls__trainer_new(&run->trainer, run->graph, run->loss, options));
+    if (r->checkpoint.background && run->total_steps > 0)
+        LS_TRY(ls__checkpoint_reserve(run->trainer, (int)r->checkpoint.writers));
+    return LS_OK;
+}
+
 ls_status ls_run_trainer(ls_run *run)
 {
     ls_trainer_options options = ls_run_trainer_options(run);
-    LS_TRY_COLLECTIVE(run, ls__trainer_new(&run->trainer, run->graph, run->loss, &options));
+    LS_TRY_COLLECTIVE(run, ls_run_new_trainer(run, &options));
     LS_TRY_COLLECTIVE(run, load_pretrained(run));
     char digest[17];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_trainer_digest(run->trainer));

@@ -108,5 +108,7 @@ ls_status ls_run_maximum(ls_run *run, uint64_t mine, uint64_t *maximum);
 
 /* Options of the trainer that ls_run_trainer creates. */
 ls_trainer_options ls_run_trainer_options(const ls_run *run);
+/* Creates the trainer of the run, and reserves memory for checkpoints that are written in the background. */
+ls_status ls_run_new_trainer(ls_run *run, const ls_trainer_options *options);
 
 #endif

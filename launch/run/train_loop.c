@@ -22,7 +22,7 @@
 /* Bits of the flags that a rank sends with each step: those of the checkpoint policy, then one for each reason to stop
  * the run after this step. */
 enum { VOTE_STOP = LS_CHECKPOINT_POLICY_VOTES };
-_Static_assert(VOTE_STOP + LS_STOPS - LS_STOP_TERM <= LS_VOTES, "a bit for each reason to stop");
+_Static_assert(VOTE_STOP + LS_STOPS - LS_STOP_TERM <= LS_CONTROL_FLAGS, "a bit for each reason to stop");
 
 /* An error that must survive calls that may fail as well. */
 typedef struct saved_error {
@@ -81,10 +81,10 @@ static ls_step_flags step_flags(ls_training *t)
 }
 
 /* Returns the first reason to stop for which any rank has voted. */
-static ls_stop_reason stop_of(const ls_tally *all)
+static ls_stop_reason stop_of(const ls_step_flag_counts *all)
 {
     for (ls_stop_reason why = LS_STOP_TERM; why < LS_STOPS; why++)
-        if (all->votes[VOTE_STOP + why - LS_STOP_TERM]) return why;
+        if (all->control[VOTE_STOP + why - LS_STOP_TERM]) return why;
     return LS_STOP_NONE;
 }
 
@@ -150,7 +150,7 @@ static ls_status roll_back(ls_training *t)
 }
 
 /* Trains one step; returns the flags of all ranks and the time that it took. */
-static ls_status train_step(ls_training *t, ls_tally *all, ls_position *position)
+static ls_status train_step(ls_training *t, ls_step_flag_counts *all, ls_position *position)
 {
     ls_run  *run = t->run;
     ls_batch batch;
@@ -179,9 +179,9 @@ static ls_status train_step(ls_training *t, ls_tally *all, ls_position *position
 
 static ls_status train_steps(ls_training *t, ls_stop_reason *stop)
 {
-    ls_run     *run = t->run;
-    ls_tally    all;
-    ls_position position;
+    ls_run             *run = t->run;
+    ls_step_flag_counts all;
+    ls_position         position;
     ls_rank_times_begin(run, &t->epoch_mark);
     while (t->at.step < run->total_steps && !*stop) {
         LS_TRY(train_step(t, &all, &position));
@@ -190,10 +190,10 @@ static ls_status train_steps(ls_training *t, ls_stop_reason *stop)
             ls_train_show_progress(t);
         }
         *stop = stop_of(&all);
-        if (all.votes[LS_CHECKPOINT_POLICY_WRITTEN] == run->ranks)
+        if (all.control[LS_CHECKPOINT_POLICY_WRITTEN] == run->ranks)
             LS_TRY(ls_checkpoint_policy_publish(&t->checkpoints));
         LS_TRY(epoch_and_step_hooks(t, position.epoch_ends));
-        if (all.votes[LS_CHECKPOINT_POLICY_DUE] && !*stop) LS_TRY(save_checkpoint(t));
+        if (all.control[LS_CHECKPOINT_POLICY_DUE] && !*stop) LS_TRY(save_checkpoint(t));
         ls_checkpoint_policy_report(&t->checkpoints, ls_train_wall(t));
         ls_train_keep_error(t, t->checkpoints.pending);
     }

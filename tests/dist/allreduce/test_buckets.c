@@ -14,7 +14,7 @@ static int buckets_of(ls_graph *g, int64_t bytes, int64_t least, ls_bucket **buc
     ls_tensor *h = ls_input(g, "x", LS_F32, WIDE), *y = ls_input(g, "y", LS_I32);
     for (int i = 0; i < LAYERS; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "layer%d", i), h, WIDE));
     ls_tensor *loss = ls_cross_entropy(h, y);
-    assert_ok(ls__params_lay_out(params, g));
+    assert_ok(ls__params_lay_out(params, g, g->arena));
     ls__params_tie(*params, loss);
     return ls__buckets(*params, bytes, least, g->arena, bucket);
 }

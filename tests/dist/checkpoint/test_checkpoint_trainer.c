@@ -32,7 +32,7 @@ static job start(ls_comm *c, ls_optim optim, int width, int division)
     assert_int_equal(ls_freeze(j.g, "in.bias"), 1);
     assert_ok(ls_trainer_new(&j.t, j.g, loss, .comm = c, .batch = BATCH, .shards = 8, .optim = optim, .seed = 3,
                              .steps = STEPS, .zero = division % 2,
-                             .window = division / 2 ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON));
+                             .shared_memory = division / 2 ? LS_SHARED_MEMORY_OFF : LS_SHARED_MEMORY_ON));
     return j;
 }
 

@@ -34,8 +34,8 @@ static model model_of(setting s)
     assert_ok(ls_trainer_new(&m.trainer, m.graph, ls_cross_entropy(logits, y), .comm = comm, .batch = BATCH,
                              .shards = 16, .accumulate = s.accumulate, .optim = ls_momentum(.lr = 0.1f), .seed = 5,
                              .bucket_bytes = 512, .zero = s.zero, .on_nan = s.on_nan,
-                             .overlap = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL,
-                             .window  = s.hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF));
+                             .overlap       = s.zero ? LS_OVERLAP_THREAD : LS_OVERLAP_POLL,
+                             .shared_memory = s.hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF));
     return m;
 }
 
@@ -95,17 +95,17 @@ static void check_votes(setting s)
     uint64_t expected = train_without_words(s);
     model    m        = model_of(s);
     for (int step = 0; step < STEPS; step++) {
-        ls_batch      batch = batch_of(&m, step);
-        ls_step_flags mine  = {0};
-        ls_tally      all;
-        ls_metrics    metrics;
-        for (int v = 0; v < LS_VOTES; v++) mine.votes |= (uint32_t)votes(the_rank(), step, v) << v;
+        ls_batch            batch = batch_of(&m, step);
+        ls_step_flags       mine  = {0};
+        ls_step_flag_counts all;
+        ls_metrics          metrics;
+        for (int v = 0; v < LS_CONTROL_FLAGS; v++) mine.control |= (uint32_t)votes(the_rank(), step, v) << v;
         assert_ok(ls__trainer_step(m.trainer, &batch, &mine, &all, &metrics));
         assert_int_equal(all.failed, 0);
-        for (int v = 0; v < LS_VOTES; v++) {
+        for (int v = 0; v < LS_CONTROL_FLAGS; v++) {
             int count = 0;
             for (int r = 0; r < the_size(); r++) count += votes(r, step, v);
-            assert_int_equal(all.votes[v], count);
+            assert_int_equal(all.control[v], count);
         }
         assert_true(metrics.weight == BATCH);
     }
@@ -121,20 +121,20 @@ static void check_failures(setting s)
     uint64_t expected = train_without_words(s);
     model    m        = model_of(s);
     for (int step = 0; step < STEPS; step++) {
-        ls_batch      batch   = batch_of(&m, step);
-        ls_metrics    metrics = {.step = -1};
-        ls_tally      all;
-        int           first = step % the_size(), failing = step < 2 * the_size() ? 1 : the_size() - first;
-        bool          fails  = the_rank() >= first && the_rank() < first + failing;
-        uint64_t      before = ls_trainer_digest(m.trainer);
-        ls_step_flags mine   = {.votes = fails};
-        char          says[64];
+        ls_batch            batch   = batch_of(&m, step);
+        ls_metrics          metrics = {.step = -1};
+        ls_step_flag_counts all;
+        int                 first = step % the_size(), failing = step < 2 * the_size() ? 1 : the_size() - first;
+        bool                fails  = the_rank() >= first && the_rank() < first + failing;
+        uint64_t            before = ls_trainer_digest(m.trainer);
+        ls_step_flags       mine   = {.control = fails};
+        char                says[64];
         snprintf(says, sizeof says, "the disk of rank %d is gone", first);
         assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
         if (fails) mine.status = LS_FAIL(LS_ERR_DATA, "the disk of rank %d is gone", the_rank());
         assert_fails(ls__trainer_step(m.trainer, fails ? NULL : &batch, &mine, &all, &metrics), LS_ERR_DATA, says);
         assert_int_equal(all.failed, failing);
-        assert_int_equal(all.votes[0], failing);
+        assert_int_equal(all.control[0], failing);
         assert_true(ls_trainer_digest(m.trainer) == before);
         assert_int_equal(ls_trainer_steps(m.trainer), step);
         assert_int_equal(metrics.step, -1);
@@ -158,7 +158,7 @@ static void a_wrong_batch_is_told(void **state)
         ls_batch batch = batch_of(&m, 0);
         assert_ok(ls_comm_barrier(comm));
         if (the_rank() == wrong) batch.rows--;
-        assert_fails(ls_trainer_step(m.trainer, &batch, NULL), LS_ERR_USAGE, "its share is");
+        assert_fails(ls_trainer_step(m.trainer, &batch, NULL), LS_ERR_USAGE, "expected samples [");
         assert_fails(ls_trainer_step(m.trainer, the_rank() == wrong ? NULL : &batch, NULL), LS_ERR_USAGE,
                      "expected a batch, found NULL");
         assert_true(ls_trainer_digest(m.trainer) == before);
@@ -173,15 +173,15 @@ static void votes_survive_what_is_not_finite(void **state)
         model m = model_of(
             (setting){.accumulate = 4, .hosts_of = 2, .zero = zero, .on_nan = zero ? LS_ON_NAN_SKIP : LS_ON_NAN_ABORT});
         for (int step = 0; step < 4; step++) {
-            ls_batch   batch = batch_of(&m, step);
-            ls_metrics metrics;
-            ls_tally   all;
+            ls_batch            batch = batch_of(&m, step);
+            ls_metrics          metrics;
+            ls_step_flag_counts all;
             if (the_rank() == the_size() - 1) image[0] = NAN;
             ls_status status =
-                ls__trainer_step(m.trainer, &batch, &(ls_step_flags){.votes = 1u << step}, &all, &metrics);
+                ls__trainer_step(m.trainer, &batch, &(ls_step_flags){.control = 1u << step}, &all, &metrics);
             assert_int_equal(status, zero ? LS_OK : LS_ERR_DIVERGED);
             assert_int_equal(all.failed, 0);
-            for (int v = 0; v < LS_VOTES; v++) assert_int_equal(all.votes[v], v == step ? the_size() : 0);
+            for (int v = 0; v < LS_CONTROL_FLAGS; v++) assert_int_equal(all.control[v], v == step ? the_size() : 0);
         }
         free_model(&m);
     }

@@ -4,9 +4,11 @@
  * messages or both, the parameters have the bits of one rank. */
 #include "tests/dist/mpi_test.h"
 
+#include <malloc.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dist/trainer/trainer.h"
 
@@ -31,7 +33,7 @@ typedef struct setting {
     bool                  short_end; /* every third batch has only 7 samples    */
     float                 dropout;
     bool                  head; /* the last use of the hidden layer's weight is the head, whose loss backward makes */
-    ls_shared_memory_mode window;
+    ls_shared_memory_mode shared_memory;
     int                   zero;
     int64_t               bucket_bytes;
     ls_overlap            overlap;
@@ -50,15 +52,15 @@ static ls_trainer *trainer_of(ls_graph *g, ls_comm *c, setting s)
         ls_tensor *loss = ls_linear_cross_entropy(h, ls_param(g, "hidden.weight", (ls_init){0}, 16, 16), y);
         assert_ok(ls_trainer_new(&t, g, loss, .comm = c, .batch = BATCH, .shards = s.shards, .accumulate = s.accumulate,
                                  .optim = ls_momentum(.lr = 0.1f, .clip_norm = s.dropout > 0 ? 1 : 0), .seed = 3,
-                                 .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window,
+                                 .bucket_bytes = s.bucket_bytes, .zero = s.zero, .shared_memory = s.shared_memory,
                                  .overlap = s.overlap));
         return t;
     }
     ls_tensor *logits = ls_linear(g, "out", h, CLASSES);
     assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(logits, y), .comm = c, .batch = BATCH, .shards = s.shards,
                              .accumulate = s.accumulate, .optim = ls_momentum(.lr = 0.1f, .clip_norm = 1), .seed = 3,
-                             .bucket_bytes = s.bucket_bytes, .zero = s.zero, .window = s.window, .overlap = s.overlap,
-                             .logits = logits, .label = y));
+                             .bucket_bytes = s.bucket_bytes, .zero = s.zero, .shared_memory = s.shared_memory,
+                             .overlap = s.overlap, .logits = logits, .label = y));
     return t;
 }
 
@@ -114,8 +116,8 @@ static void same_bits_as_one_rank(void **state)
         assert_true(one[1] < one[0]);
         for (int hosts_of = the_size(); hosts_of >= 0 && (i < 3 || hosts_of == the_size());
              hosts_of -= 2) { /* 0: by messages */
-            setting s = settings[i];
-            s.window  = hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
+            setting s       = settings[i];
+            s.shared_memory = hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
             for (int r = 0; r < the_size() && hosts_of; r++) comm->host[r] = r / hosts_of * hosts_of;
             for (s.zero = 0; s.zero < 3; s.zero++) {
                 s.bucket_bytes = s.zero == 1 ? 512 : s.zero ? 4096 : 16384;
@@ -206,7 +208,7 @@ static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
     ls_tensor     *x = ls_input(g, "image", LS_F32, 256), *y = ls_input(g, "label", LS_I32);
     ls_tensor     *loss = ls_cross_entropy(ls_linear(g, "out", ls_relu(ls_linear(g, "in", x, 256)), 256), y);
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f),
-                             .zero = zero, .window = window));
+                             .zero = zero, .shared_memory = window));
     int    n     = ls__trainer_memory(t, line);
     size_t bytes = 0;
     for (int i = 0; i < n; i++)
@@ -245,8 +247,8 @@ static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode 
     assert_non_null(x);
     for (int i = 0; i < layers; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "layer%d", i), h, wide));
     assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8,
-                             .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .window = window, .accumulate = accumulate,
-                             .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
+                             .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .shared_memory = window,
+                             .accumulate = accumulate, .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
     for (int step = 0; step < 3; step++) {
         ls_batch_partition share = ls_trainer_share(t, BATCH);
         for (int64_t i = 0; i < share.rows; i++) label[i] = 0;
@@ -304,7 +306,7 @@ static void check_skipped(int zero, ls_shared_memory_mode window)
     ls_batch_partition share;
     ls_trainer        *t;
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f),
-                             .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero, .window = window,
+                             .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero, .shared_memory = window,
                              .bucket_bytes = 256));
     share = ls_trainer_share(t, BATCH);
     for (int step = 0; step < 13; step++) {
@@ -351,7 +353,7 @@ static void drift_is_found(void **state)
     ls_tensor  *loss = ls_cross_entropy(ls_linear(g, "out", ls_linear(g, "in", x, 16), CLASSES), y);
     ls_trainer *t;
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f),
-                             .window = LS_SHARED_MEMORY_OFF, .check_every = 2));
+                             .shared_memory = LS_SHARED_MEMORY_OFF, .check_every = 2));
     ls_batch_partition share = ls_trainer_share(t, BATCH);
     int                param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
     fill(0, share.first, share.rows);
@@ -367,7 +369,7 @@ static void drift_is_found(void **state)
     ls_status status = ls_trainer_step(t, &batch, NULL);
     assert_int_equal(status, the_size() > 1 ? LS_ERR_ENV : LS_OK);
     char says[64];
-    snprintf(says, sizeof says, "of 'out.weight', the first, rank %d has", culprit);
+    snprintf(says, sizeof says, "'out.weight': after step 6 rank %d has", culprit);
     if (the_size() > 1) assert_non_null(strstr(ls_error_message(), says));
     ls_trainer_free(t);
     ls_graph_free(g);
@@ -398,6 +400,69 @@ static void plan_is_what_runs(void **state)
     ls_graph_free(g);
 }
 
+/* Bytes of the heap in use, and of the address space. */
+static void memory_in_use(size_t *heap, size_t *mapped)
+{
+    struct mallinfo2 m = mallinfo2();
+    unsigned long    pages;
+    FILE            *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &pages), 1);
+    fclose(f);
+    *heap   = m.uordblks + m.hblkhd;
+    *mapped = pages * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* 100 trainers on one graph, one after the other: ls_trainer_free releases all memory, also after steps. */
+static void trainers_do_not_leak(void **state)
+{
+    enum { WARM_UP = 20, TRAINERS = 100, TOLERANCE = 32 << 10 };
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
+    ls_tensor *h    = x;
+    size_t     heap = 0, mapped = 0, heap_after, mapped_after;
+    for (int i = 0; i < DEEP; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "deep%d", i), h, 32));
+    ls_tensor *loss = ls_cross_entropy(ls_linear(g, "out", h, CLASSES), y);
+    for (int i = 0; i < WARM_UP + TRAINERS; i++) {
+        ls_trainer *t;
+        if (i == WARM_UP) memory_in_use(&heap, &mapped);
+        assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .zero = i % 3,
+                                 .optim = ls_adamw(.lr = 1e-3f), .bucket_bytes = 4096));
+        ls_batch_partition share = ls_trainer_share(t, BATCH);
+        fill(i, share.first, share.rows);
+        ls_batch batch = {.inputs      = 2,
+                          .name        = {"image", "label"},
+                          .data        = {image, label},
+                          .rows        = share.rows,
+                          .first       = share.first,
+                          .global_rows = BATCH};
+        assert_ok(ls_trainer_step(t, &batch, NULL));
+        ls_trainer_free(t);
+    }
+    memory_in_use(&heap_after, &mapped_after);
+    if (heap_after > heap + TOLERANCE || mapped_after > mapped + TOLERANCE)
+        fail_msg("%d trainers: the heap grew from %zu to %zu bytes, the address space from %zu to %zu", TRAINERS, heap,
+                 heap_after, mapped, mapped_after);
+    ls_graph_free(g);
+}
+
+/* A struct of options without its size, or of a newer library, is an error. */
+static void option_size_is_checked(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *loss =
+        ls_cross_entropy(ls_linear(g, "out", ls_input(g, "image", LS_F32, IN), CLASSES), ls_input(g, "label", LS_I32));
+    ls_trainer        *t;
+    ls_trainer_options o = {.comm = comm, .batch = BATCH, .optim = ls_sgd(.lr = 0.1f)};
+    assert_fails(ls__trainer_new(&t, g, loss, &o), LS_ERR_USAGE, "ls_trainer_options.size: expected sizeof");
+    o.size = sizeof o + 8;
+    assert_fails(ls__trainer_new(&t, g, loss, &o), LS_ERR_USAGE, "compiled for a newer lockstep");
+    o.size = offsetof(ls_trainer_options, check_every); /* an older library without the last fields */
+    assert_ok(ls__trainer_new(&t, g, loss, &o));
+    ls_trainer_free(t);
+    ls_graph_free(g);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_bits_as_one_rank),
@@ -408,6 +473,8 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(buckets_take_turns_in_memory),
                                        cmocka_unit_test(plan_is_what_runs),
                                        cmocka_unit_test(a_step_is_skipped),
-                                       cmocka_unit_test(drift_is_found)};
+                                       cmocka_unit_test(drift_is_found),
+                                       cmocka_unit_test(trainers_do_not_leak),
+                                       cmocka_unit_test(option_size_is_checked)};
     return run_on_ranks(argc, argv, tests);
 }
