@@ -233,27 +233,33 @@ static double squeue_end(char *job)
     return end;
 }
 
-ls_status ls__launcher_job_end(double *end, const char **source)
+ls_status ls__launcher_job_end(double *left, const char **source)
 {
     static const char *const names[] = {"LOCKSTEP_END", "SLURM_JOB_END_TIME"};
-    *end                             = 0;
+    const ls_launcher        l       = ls__launcher();
+    double                   end     = 0;
+    *left                            = INFINITY;
     *source                          = "";
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; i < sizeof names / sizeof *names && !**source; i++) {
         const char *text = getenv(names[i]);
         char       *rest;
         if (!text || !*text) continue;
-        *source          = names[i];
-        const double at  = strtod(text, &rest);
-        const bool   bad = *rest || !isfinite(at) || at <= 0;
-        LS_CHECK(!bad, LS_ERR_ENV, "%s: expected a time in seconds since 1970, found '%s'", names[i], text);
-        *end = at;
-        return LS_OK;
+        *source = names[i];
+        end     = strtod(text, &rest);
+        LS_CHECK(!*rest && isfinite(end) && end > 0, LS_ERR_ENV,
+                 "%s: expected a time in seconds since 1970, found '%s'", names[i], text);
     }
-    ls_launcher l = ls__launcher();
-    if (!l.scheduler || strcmp(l.scheduler, "Slurm") != 0) return LS_OK;
-    *source         = "squeue";
-    const double at = squeue_end(l.job);
-    LS_CHECK(at >= 0, LS_ERR_ENV, "squeue: expected the end of Slurm job %s, found none", l.job);
-    *end = at;
+    if (!**source && l.scheduler && !strcmp(l.scheduler, "Slurm")) {
+        char job[sizeof l.job];
+        memcpy(job, l.job, sizeof job);
+        *source = "squeue";
+        end     = squeue_end(job);
+        LS_CHECK(end >= 0, LS_ERR_ENV, "squeue: expected the end of Slurm job %s, found none", job);
+    }
+    if (end <= 0) return LS_OK;
+    const double seconds = end - (double)time(NULL);
+    LS_CHECK(seconds > 0, LS_ERR_ENV, "%s: expected a time in the future, found %.0f, which is %.0f s ago", *source,
+             end, -seconds);
+    *left = seconds;
     return LS_OK;
 }

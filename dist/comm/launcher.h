@@ -60,10 +60,10 @@ ls_status ls__launcher_check(int mpi_size);
 /* Returns true after ls__launcher_check has failed. */
 bool ls__launcher_check_failed(void);
 
-/* Sets *end to the time at which the scheduler ends the job, in Unix seconds; to 0 if the time is unknown, the
- * job has no limit, or there is no job.  Sources, first match: LOCKSTEP_END (Unix seconds, for any scheduler), SLURM_JOB_END_TIME (from Slurm 23.02),
- * `squeue` (up to 5 s).  `source` names the source that was tried last, "" if none applies.  Returns LS_ERR_ENV, with
- * *end = 0, if that source gives no number or cannot be asked. */
-ls_status ls__launcher_job_end(double *end, const char **source);
+/* Sets *left to the seconds until the scheduler ends the job; to INFINITY if the end is unknown, the job has no limit,
+ * or there is no job.  Sources, first match: LOCKSTEP_END (Unix seconds, for any scheduler), SLURM_JOB_END_TIME (from
+ * Slurm 23.02), `squeue` (takes up to 5 s).  *source: name of the source, "" if none applies.  Returns LS_ERR_ENV, with
+ * *left = INFINITY, if the source gives no time in the future or cannot be asked. */
+ls_status ls__launcher_job_end(double *left, const char **source);
 
 #endif

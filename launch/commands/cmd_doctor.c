@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep doctor`: what this machine has, what is missing, and what to do about it.  One line for each thing: `ok`,
- * `note` (it works, but could be better) or `bad` (training would fail).  Rates are the best of a few short runs.
- */
+ * `lockstep doctor`: checks what training needs of this machine: processor, matrix products, MPI, launcher, memory and
+ * disk.  Prints one line for each check: `ok`, `note` (training works, but could be faster or safer) or `bad` (training
+ * would fail), and what to do about it.  Rates are the best of a few short runs. */
 #include <errno.h>
 #include <math.h>
 #include <omp.h>
@@ -20,15 +20,18 @@
 #include "core/cpu/gemm/openblas.h"
 #include "core/io/hdf5_library.h"
 #include "dist/comm/comm.h"
+#include "dist/comm/launcher.h"
 #include "launch/commands/command_table.h"
+#include "launch/report/unit_text.h"
 
-typedef enum state { OK, NOTE, BAD } state;
+typedef enum verdict { OK, NOTE, BAD } verdict;
 
-static int bad_things;
+static int bad_checks; /* number of lines marked `bad` */
 
-/* One line; after '|' in the text comes what to do. */
-static void say(state s, const char *what, const char *format, ...) LS_PRINTF(3, 4);
-static void say(state s, const char *what, const char *format, ...)
+/* Prints the result of one check.  The formatted text is "FINDING|ADVICE" or "FINDING"; the advice is printed on a line
+ * of its own. */
+static void print_check(verdict v, const char *check, const char *format, ...) LS_PRINTF(3, 4);
+static void print_check(verdict v, const char *check, const char *format, ...)
 {
     static const char *const words[] = {"ok", "note", "bad"};
     char                     text[1024];
@@ -36,11 +39,11 @@ static void say(state s, const char *what, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    char *todo = strchr(text, '|');
-    if (todo) *todo++ = 0;
-    printf("%-16s %-5s %s\n", what, words[s], text);
-    if (todo) printf("%-22s what to do: %s\n", "", todo);
-    bad_things += s == BAD;
+    char *advice = strchr(text, '|');
+    if (advice) *advice++ = 0;
+    printf("%-16s %-5s %s\n", check, words[v], text);
+    if (advice) printf("%-22s what to do: %s\n", "", advice);
+    bad_checks += v == BAD;
 }
 
 static double seconds(void)
@@ -50,7 +53,8 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The first line of a file that starts with `key`, without it; false when there is none. */
+/* Reads the rest of the first line of a file that starts with `key`, without the colon and the spaces after the key.
+ * Returns false if there is no such line. */
 static bool read_line(const char *path, const char *key, char *text, size_t room)
 {
     FILE *in = fopen(path, "r");
@@ -76,38 +80,45 @@ static int usable_cores(void)
 static void processor(void)
 {
     char        model[256] = "unknown";
-    long        there      = sysconf(_SC_NPROCESSORS_ONLN);
+    long        online     = sysconf(_SC_NPROCESSORS_ONLN);
     int         usable     = usable_cores();
     const char *threads    = getenv("OMP_NUM_THREADS");
     read_line("/proc/cpuinfo", "model name", model, sizeof model);
-    say(OK, "processor", "%s, %ld cores online", model, there);
-    if (usable < there)
-        say(NOTE, "cores", "%d of %ld may be used|taskset, a container or a batch system narrowed it", usable, there);
+    print_check(OK, "processor", "%s, %ld cores online", model, online);
+    if (usable < online)
+        print_check(NOTE, "cores",
+                    "%d of %ld usable by this process|widen the limit of taskset, the container or the batch system",
+                    usable, online);
     else
-        say(OK, "cores", "%d may be used", usable);
+        print_check(OK, "cores", "%d usable by this process", usable);
     if (threads && atoi(threads) > usable)
-        say(NOTE, "threads", "OMP_NUM_THREADS=%s on %d cores|set it to the cores divided by the ranks of the host",
-            threads, usable);
+        print_check(NOTE, "threads",
+                    "OMP_NUM_THREADS=%s, but %d usable cores|set it to the cores of the host divided by its ranks",
+                    threads, usable);
     else
-        say(OK, "threads", "%s%s", threads ? "OMP_NUM_THREADS=" : "the host's cores divided by its ranks",
-            threads ? threads : "");
-    say(OK, "caches", "L1 %ld KiB, L2 %ld KiB a core, L3 %.1f MiB", sysconf(_SC_LEVEL1_DCACHE_SIZE) / 1024,
-        sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024, (double)sysconf(_SC_LEVEL3_CACHE_SIZE) / 1048576);
+        print_check(OK, "threads", "%s%s",
+                    threads ? "OMP_NUM_THREADS=" : "for each rank the host's cores divided by its ranks",
+                    threads ? threads : "");
+    print_check(OK, "caches", "L1 %ld KiB and L2 %ld KiB for each core, L3 %.1f MiB",
+                sysconf(_SC_LEVEL1_DCACHE_SIZE) / 1024, sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024,
+                (double)sysconf(_SC_LEVEL3_CACHE_SIZE) / 1048576);
 }
 
 static bool instruction_set(void)
 {
     const char *asked = getenv("LOCKSTEP_ISA");
     if (ls_isa_init() != LS_OK) {
-        say(BAD, "instructions", "LOCKSTEP_ISA=%s is not one of this machine|unset it, or set it to at most %s", asked,
-            ls_isa_name(ls_isa_best()));
+        print_check(
+            BAD, "instructions",
+            "LOCKSTEP_ISA=%s: this processor has no such instruction-set level|unset it, or set it to at most %s",
+            asked, ls_isa_name(ls_isa_best()));
         return false;
     }
     if (ls_isa_current() < ls_isa_best())
-        say(NOTE, "instructions", "%s, lowered by LOCKSTEP_ISA|unset it for %s", ls_isa_name(ls_isa_current()),
-            ls_isa_name(ls_isa_best()));
+        print_check(NOTE, "instructions", "level %s, lowered by LOCKSTEP_ISA|unset LOCKSTEP_ISA to use %s",
+                    ls_isa_name(ls_isa_current()), ls_isa_name(ls_isa_best()));
     else
-        say(OK, "instructions", "%s, the highest of this processor", ls_isa_name(ls_isa_current()));
+        print_check(OK, "instructions", "level %s, the highest of this processor", ls_isa_name(ls_isa_current()));
     return true;
 }
 
@@ -132,7 +143,7 @@ static ls_status new_product(product *p, ls_block *block)
     return LS_OK;
 }
 
-/* Whether a few rows of y agree with a plain loop. */
+/* Compares a few rows of y with a plain loop. */
 static bool is_right(const product *p)
 {
     for (int i = 0; i < SIZE; i += 73)
@@ -159,7 +170,8 @@ static ls_gemm gemm_of(const product *p)
                      .y_row = SIZE};
 }
 
-/* GFLOP/s of a product, the best of some: by a provider, or by the front door (NULL). */
+/* Returns the best rate of up to 50 products in GFLOP/s; 0 if the provider fails.  provider: an external library; NULL:
+ * the kernels of Lockstep. */
 static double rate(const ls_provider *provider, const product *p)
 {
     ls_gemm g    = gemm_of(p);
@@ -178,34 +190,37 @@ static double rate(const ls_provider *provider, const product *p)
 
 static void kernels(const product *p, int threads)
 {
-    double peak = ls__isa_table()->fma_peak(threads), found = rate(NULL, p), again = ls__isa_table()->fma_peak(threads);
-    if (again > peak) peak = again; /* a busy machine shows its peak only now and then */
-    say(OK, "peak", "%.0f GFLOP/s of multiply-adds on %d thread%s", peak, threads, threads == 1 ? "" : "s");
+    /* The peak is the better of two measurements, because other processes may slow down either. */
+    const double before = ls__isa_table()->fma_peak(threads), found = rate(NULL, p);
+    const double after = ls__isa_table()->fma_peak(threads), peak = fmax(before, after);
+    print_check(OK, "peak", "%.0f GFLOP/s of fused multiply-adds on %d thread%s", peak, threads,
+                threads == 1 ? "" : "s");
     if (!is_right(p))
-        say(BAD, "matrix products", "wrong results|the build or the machine is broken: run tests/run");
+        print_check(BAD, "matrix products", "wrong results|run tests/run: the build or the machine is faulty");
     else if (found < 0.25 * peak)
-        say(NOTE, "matrix products",
-            "%.0f GFLOP/s (%d cubed), %.0f %% of the peak|the machine is busy, or its cores are shared: try again",
-            found, SIZE, 100 * found / peak);
+        print_check(NOTE, "matrix products",
+                    "%.0f GFLOP/s (%d cubed), %.0f %% of the peak|try again when no other process uses the cores",
+                    found, SIZE, 100 * found / peak);
     else
-        say(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE, 100 * found / peak);
+        print_check(OK, "matrix products", "%.0f GFLOP/s (%d cubed), %.0f %% of the peak", found, SIZE,
+                    100 * found / peak);
 }
 
-/* Libraries that are yardsticks beside the own kernels: without them everything works. */
+/* Prints the rate of an optional library, for comparison with the kernels of Lockstep. */
 static void provider(const ls_provider *library, const product *p)
 {
     if (library->load() == LS_OK) {
-        say(OK, library->name, "%s: %.0f GFLOP/s", library->detail(), rate(library, p));
+        print_check(OK, library->name, "%s: %.0f GFLOP/s", library->detail(), rate(library, p));
         return;
     }
     const char *message = ls_error_message(), *hint = strstr(message, LS_HINT);
     if (hint)
-        say(NOTE, library->name, "%.*s|%s", (int)(hint - message), message, hint + strlen(LS_HINT));
+        print_check(NOTE, library->name, "%.*s|%s", (int)(hint - message), message, hint + strlen(LS_HINT));
     else
-        say(NOTE, library->name, "%s", message);
+        print_check(NOTE, library->name, "%s", message);
 }
 
-/* ---- libraries and launchers ------------------------------------------------------------------------------------- */
+/* ---- MPI and launchers ------------------------------------------------------------------------------------------- */
 
 static bool on_path(const char *name, char *path, size_t room)
 {
@@ -221,28 +236,69 @@ static bool on_path(const char *name, char *path, size_t room)
 static void mpi(void)
 {
     char path[4096];
-    say(OK, "MPI", "%s", ls__mpi_library());
+    print_check(OK, "MPI", "%s", ls__mpi_library());
     if (!on_path("mpirun", path, sizeof path))
-        say(NOTE, "mpirun", "not on the PATH|install openmpi-bin, or start ranks by srun --mpi=pmix");
+        print_check(NOTE, "mpirun", "not found on PATH|install openmpi-bin, or start ranks by srun --mpi=pmix");
     else if (geteuid() == 0 && !getenv("OMPI_ALLOW_RUN_AS_ROOT"))
-        say(NOTE, "mpirun",
-            "%s refuses to run as root|mpirun --allow-run-as-root, or export OMPI_ALLOW_RUN_AS_ROOT=1 "
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
-            path);
+        print_check(NOTE, "mpirun",
+                    "%s: refuses to run as root|mpirun --allow-run-as-root, or export OMPI_ALLOW_RUN_AS_ROOT=1 "
+                    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1",
+                    path);
     else
-        say(OK, "mpirun", "%s", path);
+        print_check(OK, "mpirun", "%s", path);
+    if (on_path("srun", path, sizeof path)) print_check(OK, "srun", "%s: start ranks by srun --mpi=pmix", path);
+}
+
+/* Prints how this process was started, and in which job. */
+static void launcher(void)
+{
+    const ls_launcher l         = ls__launcher();
+    char              ranks[64] = "", local[64] = "", cores[64] = "", job[96] = "no job of a batch system";
+    if (l.size) snprintf(ranks, sizeof ranks, " of %d", l.size);
+    if (l.local_size)
+        snprintf(local, sizeof local, ", %d rank%s on this host", l.local_size, l.local_size == 1 ? "" : "s");
+    if (l.cores) snprintf(cores, sizeof cores, ", %d core%s for each rank", l.cores, l.cores == 1 ? "" : "s");
+    if (l.scheduler) snprintf(job, sizeof job, "%s job %s", l.scheduler, l.job);
+    if (l.kind == LS_LAUNCHER_NONE)
+        print_check(OK, "launcher", "none: one rank; %s", job);
+    else if (ls__launcher_check(0) != LS_OK)
+        print_check(BAD, "launcher", "srun without PMIx: the %d ranks cannot find each other|srun --mpi=pmix", l.size);
+    else
+        print_check(OK, "launcher", "%s, rank %d%s%s%s; %s", l.name, l.rank, ranks, local, cores, job);
+}
+
+/* Prints when the batch system ends the job: the run stops with a checkpoint before. */
+static void job_end(void)
+{
+    double      left;
+    const char *source;
+    char        text[32];
+    if (ls__launcher_job_end(&left, &source) != LS_OK) {
+        print_check(NOTE, "end of the job", "%s|export LOCKSTEP_END=SECONDS, in seconds since 1970",
+                    ls_error_message());
+        return;
+    }
+    if (isfinite(left)) {
+        ls__time_text(text, sizeof text, left);
+        print_check(OK, "end of the job", "in %s (%s)", text, source);
+    } else if (*source) {
+        print_check(OK, "end of the job", "no time limit (%s)", source);
+    } else if (ls__launcher().scheduler) {
+        print_check(NOTE, "end of the job",
+                    "unknown: a run does not stop before it|export LOCKSTEP_END=SECONDS, in seconds since 1970");
+    }
 }
 
 static void cuda(void)
 {
     char driver[256];
-    bool there = read_line("/proc/driver/nvidia/version", "NVRM version", driver, sizeof driver);
+    bool found = read_line("/proc/driver/nvidia/version", "NVRM version", driver, sizeof driver);
 #ifdef LOCKSTEP_CUDA_VERSION
-    const char *toolkit = "toolkit " LOCKSTEP_CUDA_VERSION " found when built";
+    const char *toolkit = "built with toolkit " LOCKSTEP_CUDA_VERSION;
 #else
-    const char *toolkit = "no toolkit found when built";
+    const char *toolkit = "built without toolkit";
 #endif
-    say(OK, "CUDA", "%s; %s; this version computes on the processor", toolkit, there ? driver : "no driver");
+    print_check(OK, "CUDA", "%s; %s; not used, training runs on the processor", toolkit, found ? driver : "no driver");
 }
 
 static void hdf5(void)
@@ -250,10 +306,11 @@ static void hdf5(void)
     bool        thread_safe;
     const char *version = ls__h5_version(&thread_safe);
     if (thread_safe)
-        say(OK, "HDF5", "%s, thread-safe", version);
+        print_check(OK, "HDF5", "%s, thread-safe", version);
     else
-        say(BAD, "HDF5",
-            "%s is not thread-safe, but the loader reads in a thread of its own|install libhdf5-dev (the serial build)",
+        print_check(
+            BAD, "HDF5",
+            "%s: not thread-safe, but the loader reads in its own thread|install libhdf5-dev (the serial build)",
             version);
 }
 
@@ -266,16 +323,18 @@ static void memory(void)
     if (read_line("/proc/meminfo", "MemTotal", text, sizeof text)) total = atof(text) / 1048576;
     if (read_line("/proc/meminfo", "MemAvailable", text, sizeof text)) left = atof(text) / 1048576;
     if (left < 1)
-        say(NOTE, "memory", "%.1f GiB free of %.1f|`lockstep explain RECIPE` says what a run needs", left, total);
+        print_check(NOTE, "memory",
+                    "%.1f GiB free of %.1f|`lockstep explain RECIPE` prints the memory that a run needs", left, total);
     else
-        say(OK, "memory", "%.1f GiB free of %.1f", left, total);
+        print_check(OK, "memory", "%.1f GiB free of %.1f", left, total);
     if (!read_line("/sys/kernel/mm/transparent_hugepage/enabled", "", mode, sizeof mode))
-        say(OK, "huge pages", "unknown");
+        print_check(OK, "huge pages", "unknown");
     else if (strstr(mode, "[never]"))
-        say(NOTE, "huge pages",
-            "off: first touch of memory is 5 times slower|echo madvise > /sys/kernel/mm/transparent_hugepage/enabled");
+        print_check(NOTE, "huge pages",
+                    "off: the first access to memory is 5 times slower|echo madvise > "
+                    "/sys/kernel/mm/transparent_hugepage/enabled");
     else
-        say(OK, "huge pages", "%s", strstr(mode, "[always]") ? "always" : "where asked for");
+        print_check(OK, "huge pages", "%s", strstr(mode, "[always]") ? "always" : "on request");
 }
 
 static double gib_free(const char *path)
@@ -293,23 +352,24 @@ static void disk(void)
     bool  writes = probe && fputs("x", probe) >= 0 && fclose(probe) == 0;
     unlink(name);
     if (!writes)
-        say(NOTE, "disk", "this folder cannot be written to: %s|start runs elsewhere, or give run.dir=DIR",
-            strerror(errno));
+        print_check(NOTE, "disk", "this folder is not writable: %s|start runs in another folder, or set run.dir=DIR",
+                    strerror(errno));
     else if (here < 1)
-        say(NOTE, "disk", "%.2f GiB free here|checkpoints need room: give run.dir=DIR on another disk", here);
+        print_check(NOTE, "disk", "%.2f GiB free in this folder|set run.dir=DIR to a disk with room for checkpoints",
+                    here);
     else
-        say(OK, "disk", "%.1f GiB free here", here);
+        print_check(OK, "disk", "%.1f GiB free in this folder", here);
     if (shared < 0)
-        say(NOTE, "/dev/shm", "not there|mount a tmpfs on it: ranks of a host exchange data through it");
+        print_check(NOTE, "/dev/shm", "missing|mount a tmpfs there: the ranks of a host share memory through it");
     else if (shared < 0.0625)
-        say(NOTE, "/dev/shm", "%.0f MiB free|give it more: docker run --shm-size=1g", shared * 1024);
+        print_check(NOTE, "/dev/shm", "%.0f MiB free|enlarge it: docker run --shm-size=1g", shared * 1024);
     else
-        say(OK, "/dev/shm", "%.1f GiB free", shared);
+        print_check(OK, "/dev/shm", "%.1f GiB free", shared);
     const char *data = getenv("LOCKSTEP_DATA");
     if (data && access(data, R_OK | X_OK) != 0)
-        say(NOTE, "data", "LOCKSTEP_DATA=%s: %s|unset it, or let it name a folder", data, strerror(errno));
+        print_check(NOTE, "data", "LOCKSTEP_DATA=%s: %s|unset it, or set it to a folder", data, strerror(errno));
     else if (data)
-        say(OK, "data", "LOCKSTEP_DATA=%s", data);
+        print_check(OK, "data", "LOCKSTEP_DATA=%s", data);
 }
 
 ls_status ls__doctor_command(int argc, char **argv)
@@ -320,8 +380,8 @@ ls_status ls__doctor_command(int argc, char **argv)
     int      threads = omp_get_max_threads();
     LS_TRY(ls_args_parse(&args, argc, argv));
     LS_TRY(new_product(&p, &block));
-    bad_things = 0;
-    say(OK, "lockstep", "%s", LS_VERSION);
+    bad_checks = 0;
+    print_check(OK, "lockstep", "%s", LS_VERSION);
     processor();
     if (instruction_set()) {
         kernels(&p, threads);
@@ -329,13 +389,14 @@ ls_status ls__doctor_command(int argc, char **argv)
         provider(&ls__onednn, &p);
     }
     mpi();
+    launcher();
+    job_end();
     cuda();
     hdf5();
     memory();
     disk();
     ls_block_free(&block);
-    LS_CHECK(!bad_things, LS_ERR_ENV,
-             "%d thing%s must be mended before training works here: see the lines marked `bad`", bad_things,
-             bad_things == 1 ? "" : "s");
+    LS_CHECK(!bad_checks, LS_ERR_ENV, "doctor: %d check%s failed, training would fail: see the lines marked `bad`",
+             bad_checks, bad_checks == 1 ? "" : "s");
     return LS_OK;
 }

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "dist/comm/launcher.h"
 #include "launch/run/progress.h"
@@ -26,21 +25,14 @@ static void catch_signal(int number)
 /* Returns the seconds until the scheduler ends the job; INFINITY: unknown. */
 static double job_seconds_left(void)
 {
-    double      end;
+    double      left;
     const char *source;
-    if (ls__launcher_job_end(&end, &source) != LS_OK) {
+    if (ls__launcher_job_end(&left, &source) != LS_OK)
         fprintf(stderr,
                 "lockstep: warning: %s; the run does not stop before the end of the job" LS_HINT
                 "LOCKSTEP_END=SECONDS sets it, in seconds since 1970\n",
                 ls_error_message());
-        return INFINITY;
-    }
-    if (end <= 0) return INFINITY;
-    const double left = end - (double)time(NULL);
-    if (left > 0) return left;
-    fprintf(stderr, "lockstep: warning: %s: expected a time in the future, found %.0f, which is %.0f s ago; ignored\n",
-            source, end, -left);
-    return INFINITY;
+    return left;
 }
 
 void ls_stop_signals_install(double max_hours, bool is_root)

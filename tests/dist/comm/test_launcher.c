@@ -2,6 +2,7 @@
  * Launcher detection: the environments that real launchers make, and the end of a job from each source. */
 #include "dist/comm/launcher.h"
 
+#include <math.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,7 +72,7 @@ static const struct {
     {"PBS_JOBID=17.head", {LS_LAUNCHER_NONE, "none", "PBS", "17.head", -1, 0, 0, 0, false, true}},
 };
 
-static void launchers_are_told_apart(void **state)
+static void each_launcher_is_detected(void **state)
 {
     for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
         const ls_launcher *want = &launchers[i].expected;
@@ -101,7 +102,7 @@ static void rank_of_another_process(void **state)
     assert_int_equal(ls__launcher_rank_in(none, 0), -1);
 }
 
-static void ranks_that_cannot_meet_are_an_error(void **state)
+static void ranks_without_a_connection_are_an_error(void **state)
 {
     set_environment("SLURM_PROCID=0 SLURM_STEP_ID=0 SLURM_STEP_NUM_TASKS=4 SLURM_JOB_ID=2");
     assert_fails(ls__launcher_check(0), LS_ERR_ENV, "srun --mpi=pmix");
@@ -155,73 +156,92 @@ static int remove_folder(void **state)
     return rmdir(folder);
 }
 
+/* Sets a variable to a time that lies this many seconds ahead. */
+static void set_time(const char *name, int seconds)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)time(NULL) + seconds);
+    assert_int_equal(setenv(name, text, 1), 0);
+}
+
+/* Fails unless `left` is `seconds`, with a tolerance for the time that the test takes. */
+static void assert_about(double left, double seconds)
+{
+    if (left > seconds + 2 || left < seconds - 30) fail_msg("%g s, expected %g s", left, seconds);
+}
+
 static void end_from_the_environment(void **state)
 {
-    double      end;
+    double      left;
     const char *source;
-    set_environment("SLURM_JOB_END_TIME=1800000000");
-    assert_ok(ls__launcher_job_end(&end, &source));
-    assert_true(end == 1800000000.0);
+    set_environment("");
+    set_time("SLURM_JOB_END_TIME", 3600);
+    assert_ok(ls__launcher_job_end(&left, &source));
+    assert_about(left, 3600);
     assert_string_equal(source, "SLURM_JOB_END_TIME");
-    set_environment("SLURM_JOB_END_TIME=1800000000 LOCKSTEP_END=1700000000");
-    assert_ok(ls__launcher_job_end(&end, &source));
-    assert_true(end == 1700000000.0);
+    set_time("LOCKSTEP_END", 600);
+    assert_ok(ls__launcher_job_end(&left, &source));
+    assert_about(left, 600);
+    assert_string_equal(source, "LOCKSTEP_END");
     set_environment("LOCKSTEP_END=12:00");
-    assert_fails(ls__launcher_job_end(&end, &source), LS_ERR_ENV, "LOCKSTEP_END: expected a time");
-    assert_true(end == 0);
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "LOCKSTEP_END: expected a time in seconds");
+    assert_true(isinf(left));
+    set_environment("LOCKSTEP_END=1000000000");
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "expected a time in the future, found 1000000000");
+    assert_true(isinf(left));
     set_environment("PBS_JOBID=7");
-    assert_ok(ls__launcher_job_end(&end, &source));
-    assert_true(end == 0);
+    assert_ok(ls__launcher_job_end(&left, &source));
+    assert_true(isinf(left));
     assert_string_equal(source, "");
 }
 
 static void end_from_squeue(void **state)
 {
-    double      end;
+    double      left;
     const char *source;
     set_environment("SLURM_JOB_ID=6");
     setenv("SQUEUE_FORMAT", "%i", 1);
     setenv("SLURM_TIME_FORMAT", "relative", 1);
     make_squeue("[ \"$*\" = '-h -j 6 -O JobID,EndTime' ] && [ \"$SLURM_TIME_FORMAT\" = %s ] && [ -z \"$SQUEUE_FORMAT\" "
-                "] || exit 1\n"
-                "echo '61  1'; echo '6                   1827530056          '; echo '8      1827530099'");
-    assert_ok(ls__launcher_job_end(&end, &source));
-    assert_true(end == 1827530056.0);
+                "] || exit 1\nnow=$(date +%s)\n"
+                "echo '61  1'; echo \"6                   $((now + 500))          \"; echo \"8      $((now + 900))\"");
+    assert_ok(ls__launcher_job_end(&left, &source));
+    assert_about(left, 500);
     assert_string_equal(source, "squeue");
     make_squeue("echo '6    NONE'"); /* no time limit */
-    assert_ok(ls__launcher_job_end(&end, &source));
-    assert_true(end == 0);
+    assert_ok(ls__launcher_job_end(&left, &source));
+    assert_true(isinf(left));
     make_squeue("echo '61   1827530056'");
-    assert_fails(ls__launcher_job_end(&end, &source), LS_ERR_ENV, "squeue: expected the end of Slurm job 6");
-    assert_true(end == 0);
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "squeue: expected the end of Slurm job 6");
+    assert_true(isinf(left));
     make_squeue("exit 1");
-    assert_fails(ls__launcher_job_end(&end, &source), LS_ERR_ENV, "squeue");
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "squeue");
     /* The id is no number: squeue is not started. */
     set_environment("SLURM_JOB_ID=6;echo");
-    make_squeue("echo '6;echo  1827530056'");
-    assert_fails(ls__launcher_job_end(&end, &source), LS_ERR_ENV, "squeue");
+    make_squeue("echo \"6;echo  $(($(date +%s) + 500))\"");
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "squeue");
 }
 
-static void squeue_that_hangs(void **state)
+static void a_squeue_that_hangs_is_killed(void **state)
 {
-    double       end;
+    double       left;
     const char  *source;
-    const time_t began = time(NULL);
+    const time_t begin = time(NULL);
     set_environment("SLURM_JOB_ID=6");
     make_squeue("echo '6  1827530056'; exec sleep 100");
-    assert_fails(ls__launcher_job_end(&end, &source), LS_ERR_ENV, "squeue");
-    assert_true(time(NULL) - began < 30);
+    assert_fails(ls__launcher_job_end(&left, &source), LS_ERR_ENV, "squeue");
+    assert_true(time(NULL) - begin < 30);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(launchers_are_told_apart),
+        cmocka_unit_test(each_launcher_is_detected),
         cmocka_unit_test(rank_of_another_process),
-        cmocka_unit_test(ranks_that_cannot_meet_are_an_error),
+        cmocka_unit_test(ranks_without_a_connection_are_an_error),
         cmocka_unit_test(end_from_the_environment),
         cmocka_unit_test(end_from_squeue),
-        cmocka_unit_test(squeue_that_hangs),
+        cmocka_unit_test(a_squeue_that_hangs_is_killed),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
