@@ -374,22 +374,45 @@ ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b
 ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry,
                               void (*each)(const char *path, void *data), void *data);
 
-/* ---- exchange of weights ----------------------------------------------------------------------------------------- */
+/* ---- exchange with Hugging Face ---------------------------------------------------------------------------------- */
 
-/* Writes the parameters as a safetensors file (float32, names and layouts of PyTorch), atomically. */
+/* Writes the parameters as a safetensors file, float32, with the names and layouts of PyTorch; atomic. */
 ls_status ls_safetensors_save(const char *path, ls_params *params);
-/* Reads parameters by name from a safetensors file, or from a folder with model.safetensors or
- * model.safetensors.index.json; a config.json in the folder is compared with the model first.  Accepts float32, float16
- * and bfloat16.  Every parameter must be present with its shape, and other tensors are an error unless `partial`.
- * LS_ERR_DATA lists all mismatches in one message, and nothing is changed.  The prefix "transformer." may be missing;
- * causal masks of GPT-2 (attn.bias) are ignored, and lm_head.weight if it equals the tied embedding. */
+
+/* Reads parameters by name from a safetensors file, or from a folder with model.safetensors, or with
+ * model.safetensors.index.json and the files that it names.  A folder's config.json is compared with the model first.
+ * Every parameter must be there with its shape, as float32, float16 or bfloat16; additional tensors are an error unless
+ * `partial`.  LS_ERR_DATA with all mismatches in one message; then no parameter is changed.  For GPT-2, names may lack
+ * the prefix "transformer.", causal masks (attn.bias) are ignored, and so is a lm_head.weight that equals the embedding
+ * to which it is tied. */
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial);
 
-/* Writes a Hugging Face config.json with the sizes of the graph's model (GPT-2, for example), atomically.  *written is
- * false, and no file is written, if the model defines no such configuration. */
+/* Writes config.json for the model of a graph, atomic.  *written is false, and no file is made, for a model without an
+ * architecture in dist/interop. */
 ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
-/* Compares a config.json with the graph's model; LS_ERR_DATA lists all differences in one message. */
+
+/* Returns LS_ERR_DATA when config.json belongs to another model, with all differences in one message. */
 ls_status ls_hf_config_check(const char *path, const ls_graph *g);
+
+/* Tells whether a folder was written by Hugging Face's transformers: it has config.json and no recipe.yaml. */
+bool ls_pretrained_is(const char *folder);
+
+/* A model that config.json describes. */
+typedef struct ls_pretrained {
+    const char *model;         /* name of the model function, such as "gpt"                            */
+    char        options[2048]; /* its options as YAML or JSON without braces: "layers: 12, heads: 12"  */
+    int64_t     classes;       /* size of the vocabulary; 0: not stated                                */
+} ls_pretrained;
+
+/* Reads config.json of the folder.  LS_ERR_DATA when it does not describe a model of dist/interop. */
+ls_status ls_pretrained_read(const char *folder, ls_pretrained *p);
+
+/* Returns LS_ERR_DATA when the graph has more parameters than the folder's safetensors files can hold.  Call it before
+ * memory for the parameters is allocated. */
+ls_status ls_pretrained_check_size(const char *folder, const ls_graph *g);
+
+/* Loads all parameters as ls_safetensors_load does.  LS_ERR_DATA when a value is infinite or NaN. */
+ls_status ls_pretrained_load(const char *path, ls_params *params);
 
 LS_PUBLIC_END
 #endif

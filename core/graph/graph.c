@@ -354,12 +354,12 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     return n->out[0];
 }
 
-void ls__graph_facts(ls_graph *g, int n, const ls_config_fact *facts)
+void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t bytes)
 {
     if (!g || g->status != LS_OK) return;
-    g->fact  = ls_arena_alloc(g->arena, (size_t)n * sizeof *g->fact);
-    g->facts = n;
-    memcpy(g->fact, facts, (size_t)n * sizeof *facts);
+    void *copy    = ls_arena_alloc(g->arena, bytes);
+    g->model      = model;
+    g->model_args = memcpy(copy, args, bytes);
 }
 
 /* ---- freezing ---------------------------------------------------------------------------------------------------- */

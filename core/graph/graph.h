@@ -26,11 +26,10 @@ struct ls_tensor {
     ls_tensor  *view_of; /* the same memory under another shape; NULL: memory of its own         */
     ls_role     role;
     ls_dtype    type;
-    bool        batched;           /* B samples of `dims`; false: `dims` once (a parameter, or made of them) */
-    bool        needs_grad;        /* a trainable parameter stands somewhere behind it                     */
-    bool        frozen;            /* parameter without gradient                                           */
-    bool        stored_transposed; /* a matrix that files hold as in x out: Hugging Face's Conv1D   */
-    int         rank;              /* number of dims, without the batch                                    */
+    bool        batched;    /* B samples of `dims`; false: `dims` once (a parameter, or made of them) */
+    bool        needs_grad; /* a trainable parameter stands somewhere behind it                     */
+    bool        frozen;     /* parameter without gradient                                           */
+    int         rank;       /* number of dims, without the batch                                    */
     int64_t     dim[LS_MAX_DIMS];
     int         index;  /* within the graph                                                     */
     ls_init     init;   /* of a parameter                                                       */
@@ -50,40 +49,21 @@ struct ls_node {
     ls_where  where;
 };
 
-/* Something to know about the model that a graph holds, under the name that Hugging Face's config.json has for it. */
-typedef enum ls_config_fact_kind {
-    LS_CONFIG_FACT_TEXT,
-    LS_CONFIG_FACT_LIST /* of one text */,
-    LS_CONFIG_FACT_INT,
-    LS_CONFIG_FACT_REAL,
-    LS_CONFIG_FACT_BOOL
-} ls_config_fact_kind;
-typedef struct ls_config_fact {
-    const char         *key;
-    ls_config_fact_kind kind;
-    const char         *text, *same; /* a list, a text; (optional) a text that means the same */
-    int64_t             whole;       /* a whole number; a truth: 0 or 1                        */
-    double              real;
-    bool                checked;  /* a config.json that says otherwise is of another model */
-    bool                required; /* one that says nothing, too                            */
-    const char         *option;   /* (optional) the model's option that decides it; of a truth, its denial */
-} ls_config_fact;
-
 struct ls_graph {
-    ls_arena       *arena;
-    ls_tensor     **tensor;
-    int             tensors, tensor_room;
-    ls_node       **node;
-    int             nodes, node_room;
-    ls_status       status;
-    char           *message, *trace;
-    char            scope[256];
-    ls_config_fact *fact; /* what the model says of itself */
-    int             facts;
+    ls_arena   *arena;
+    ls_tensor **tensor;
+    int         tensors, tensor_room;
+    ls_node   **node;
+    int         nodes, node_room;
+    ls_status   status;
+    char       *message, *trace;
+    char        scope[256];
+    const char *model;      /* name of the model function that built the graph, such as "gpt"; NULL: none */
+    const void *model_args; /* a copy of its arguments: ls_gpt_args for "gpt"                              */
 };
 
-/* Replaces what the model says of itself: by `n` facts, copied. */
-void ls__graph_facts(ls_graph *g, int n, const ls_config_fact *facts);
+/* Records which model the graph holds, with a copy of its arguments.  dist/interop exchanges weights by them. */
+void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t bytes);
 
 /* ---- the descriptor of an op ------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * HDF5 for files that nobody vouches for: what an attribute or a data set claims is copied into plain numbers first and
- * checked before anything is read or allocated.  Not public.
+ * Reading HDF5 files that are not trusted.  The type and shape of an attribute or data set are copied into plain
+ * numbers first; the caller checks them before anything is allocated or read.  Not public.
  */
 #ifndef LS_CORE_IO_HDF5_H
 #define LS_CORE_IO_HDF5_H
@@ -14,39 +14,40 @@
 #include "core/base/status.h"
 #include "core/io/hdf5_library.h"
 
-enum { LS_H5_DIMS = 8 };
+enum { LS_H5_DIMS = 8 }; /* most dimensions of an array that is read */
 
-/* What an attribute or data set is. */
+/* Type and shape of an attribute or data set. */
 typedef struct ls_h5_shape {
     H5T_class_t type;
-    size_t      size; /* bytes of an element                                   */
-    bool        is_signed;
-    bool        variable; /* strings: of variable length                           */
-    int         rank;     /* -1: no data at all ("null")                           */
+    size_t      size;      /* of an element, bytes                                   */
+    bool        is_signed; /* integers                                               */
+    bool        variable;  /* texts: variable length                                 */
+    int         rank;      /* -1: without data (an HDF5 "null" space)                */
     int64_t     dim[LS_H5_DIMS];
-    int64_t     count; /* elements; INT64_MAX when there are more than that     */
+    int64_t     count; /* elements; INT64_MAX when the number does not fit       */
 } ls_h5_shape;
 
-/* "float32", "int64", "string", ... and "60000 x 1 x 28 x 28". */
+/* Prints a type ("float32", "int64", "string") and a shape ("60000 x 1 x 28 x 28"). */
 const char *ls__h5_type_text(const ls_h5_shape *s, char text[32]);
 const char *ls__h5_dims_text(const ls_h5_shape *s, char text[128]);
-
-/* Opens a data set of the root group that really lies in this file; *set is -1 when it is missing and `required` is
- * false. */
-ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool required, hid_t *set, ls_h5_shape *shape);
-
-/* Where the elements lie.  Contiguous: *offset within the file, checked against `file_bytes`.  Otherwise *offset is -1
- * and reading goes through HDF5; chunks must be of whole samples, all there, not too large, and packed with gzip at
- * most. */
-ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes,
-                         int64_t *offset);
 
 /* Creates a file access list for H5Fopen and H5Fcreate; the caller closes it with H5Pclose.  Without file locks, which
  * some network file systems do not have: each file has one writer, and is renamed when it is complete.  Closing the file
  * closes all objects in it. */
 hid_t ls__h5_access(void);
 
-/* Attributes of the root group: one integer, `n` finite floats, a text shorter than `bytes`. */
+/* Opens a data set of the root group.  A link into another file is an error.  A missing data set is an error if
+ * `required`; otherwise *set is -1. */
+ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool required, hid_t *set, ls_h5_shape *shape);
+
+/* Finds out how the elements are stored, and checks that all of them are in the file of `file_bytes` bytes.  *offset is
+ * the position of contiguous elements, and -1 when they must be read through HDF5: compact, or in chunks of whole
+ * samples of limited size, uncompressed or compressed with gzip. */
+ls_status ls__h5_storage(const char *path, hid_t set, const char *name, const ls_h5_shape *shape, int64_t file_bytes,
+                         int64_t *offset);
+
+/* Reads an attribute of the root group: an integer, `n` finite floats, or a text shorter than `bytes`.  A missing text
+ * that is not `required` is "". */
 ls_status ls__h5_int(const char *path, hid_t file, const char *name, int64_t *value);
 ls_status ls__h5_floats(const char *path, hid_t file, const char *name, int n, float *values);
 ls_status ls__h5_text(const char *path, hid_t file, const char *name, bool required, char *text, size_t bytes);

@@ -22,8 +22,8 @@ typedef struct block {
 
 static ls_tensor *linear(const block *b, const char *name, ls_tensor *x, int64_t out, bool adds)
 {
-    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias, .conv1d = true,
-                     .weight_init = adds ? b->add_init : b->init, .bias_init = {.kind = LS_INIT_ZEROS});
+    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias, .weight_init = adds ? b->add_init : b->init,
+                     .bias_init = {.kind = LS_INIT_ZEROS});
 }
 
 static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
@@ -40,7 +40,6 @@ static ls_tensor *textbook(const block *b, ls_tensor *x)
     ls_tensor         *bias =
         a->no_bias ? NULL : ls_param(a->g, "attn.c_attn.bias", ((ls_init){.kind = LS_INIT_ZEROS}), 3 * a->width);
     if (!w || (!bias && !a->no_bias)) return NULL;
-    w->stored_transposed = true;
     for (int i = 0; i < 3; i++) {
         part[i] = ls_linear_op(x, w, bias, .first = i * a->width, .rows = a->width);
         if (a->position == LS_ENCODING_ROTARY && i < 2) part[i] = ls_rotary(part[i], a->start, .heads = a->heads);
@@ -91,52 +90,6 @@ static ls_tensor *embed(const ls_gpt_args *a, ls_tensor *wte)
     return a->dropout > 0 ? ls_dropout(x, .p = a->dropout) : x;
 }
 
-/* What config.json says of it.  GPT2LMHeadModel computes what this model does unless norm or position are others. */
-static void say_facts(const ls_gpt_args *a)
-{
-    static const char *const norms[] = {
-#define X(name, text) text,
-        LS_NORM_LIST(X)
-#undef X
-    };
-    const bool scaled         = !(a->attention_scale != 0),
-               unscaled       = a->attention_scale == 1; /* transformers knows these two */
-    const bool           gpt2 = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER && (scaled || unscaled);
-    const double         dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
-    const ls_config_fact facts[] = {
-        {"model_type", LS_CONFIG_FACT_TEXT, gpt2 ? "gpt2" : "lockstep_gpt", .checked = true, .required = !gpt2},
-        {"architectures", LS_CONFIG_FACT_LIST, gpt2 ? "GPT2LMHeadModel" : "LockstepGPT"},
-        {"vocab_size", LS_CONFIG_FACT_INT, .whole = a->vocab, .checked = true, .required = true, .option = "classes"},
-        {"n_layer", LS_CONFIG_FACT_INT, .whole = a->layers, .checked = true, .required = true, .option = "layers"},
-        {"n_head", LS_CONFIG_FACT_INT, .whole = a->heads, .checked = true, .required = true, .option = "heads"},
-        {"n_embd", LS_CONFIG_FACT_INT, .whole = a->width, .checked = true, .required = true, .option = "width"},
-        {"n_positions", LS_CONFIG_FACT_INT, .whole = a->context, .checked = true, .required = true,
-         .option = "context"},
-        {"n_inner", LS_CONFIG_FACT_INT, .whole = 4 * a->width, .checked = true},
-        {"activation_function", LS_CONFIG_FACT_TEXT, "gelu_new", "gelu_pytorch_tanh", .checked = true},
-        {"layer_norm_epsilon", LS_CONFIG_FACT_REAL, .real = eps, .checked = true, .option = "eps"},
-        {"embd_pdrop", LS_CONFIG_FACT_REAL, .real = dropout},
-        {"attn_pdrop", LS_CONFIG_FACT_REAL, .real = dropout},
-        {"resid_pdrop", LS_CONFIG_FACT_REAL, .real = dropout},
-        {"initializer_range", LS_CONFIG_FACT_REAL, .real = 0.02},
-        {"bos_token_id", a->vocab == 50257 ? LS_CONFIG_FACT_INT : LS_CONFIG_FACT_TEXT,
-         .whole = 50256}, /* <|endoftext|> of GPT-2's tokenizer, or null */
-        {"eos_token_id", a->vocab == 50257 ? LS_CONFIG_FACT_INT : LS_CONFIG_FACT_TEXT, .whole = 50256},
-        {"tie_word_embeddings", LS_CONFIG_FACT_BOOL, .whole = true, .checked = true},
-        {"scale_attn_weights", LS_CONFIG_FACT_BOOL, .whole = !unscaled, .checked = true, .required = unscaled},
-        {"scale_attn_by_inverse_layer_idx", LS_CONFIG_FACT_BOOL, .whole = false, .checked = true},
-        {"add_cross_attention", LS_CONFIG_FACT_BOOL, .whole = false, .checked = true},
-        {"bias", LS_CONFIG_FACT_BOOL, .whole = !a->no_bias, .checked = true, .required = a->no_bias,
-         .option = "no_bias"},
-        {"position", LS_CONFIG_FACT_TEXT, ls__encodings[a->position], .checked = true, .required = !gpt2,
-         .option = "position"},
-        {"norm", LS_CONFIG_FACT_TEXT, norms[a->norm], .checked = true, .required = !gpt2, .option = "norm"},
-        {"attention_scale", LS_CONFIG_FACT_REAL, .real = (double)a->attention_scale, .checked = true, .required = true,
-         .option = "attention_scale"},
-    };
-    ls__graph_facts(a->g, (int)(sizeof facts / sizeof *facts) - (scaled || unscaled), facts);
-}
-
 static ls_tensor *refuse(const ls_gpt_args *a)
 {
     const ls_tensor *x = a->x;
@@ -184,6 +137,6 @@ ls_tensor *ls__gpt(ls_gpt_args a)
     ls_scope_end(g);
     x = norm(&a, "ln_f", x);
     ls_scope_end(g);
-    say_facts(&a);
+    ls__graph_model(g, "gpt", &a, sizeof a);
     return a.target ? ls_linear_cross_entropy(x, wte, a.target) : ls_linear_op(x, wte);
 }

@@ -29,7 +29,6 @@ ls_tensor *ls__linear(ls_linear_layer l, ls_where where)
     ls_tensor *b =
         l.no_bias ? NULL : named_param(l.g, l.name, "bias", bias_default(l.bias_init, in), where, LS_DIMS(l.out));
     if (!w || (!b && !l.no_bias)) return NULL;
-    w->stored_transposed = l.conv1d;
     return ls__linear_rows(l.x, w, b, 0, 0, where);
 }
 

@@ -12,7 +12,6 @@ typedef struct ls_linear_layer {
     int64_t     out;
     bool        no_bias;
     ls_init     weight_init, bias_init;
-    bool conv1d; /* files hold NAME.weight as in x out: Hugging Face's Conv1D (in memory it is out x in all the same) */
 } ls_linear_layer;
 #define ls_linear(...) ls__linear((ls_linear_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__linear(ls_linear_layer layer, ls_where where);

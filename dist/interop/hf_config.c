@@ -1,59 +1,52 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * config.json: what Hugging Face's transformers keeps beside model.safetensors, so that from_pretrained can make the
- * model again. What stands in it is what the model said when it was built (ls__graph_facts); read back, it gives the
- * options to build it with.
+ * Implements dist/interop/hf_config.h: config.json, which Hugging Face's transformers stores beside model.safetensors
+ * and from which from_pretrained builds the model again.
  */
-#include <errno.h>
-#include <fcntl.h>
+#include "dist/interop/hf_config.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "core/graph/graph.h"
 #include "core/io/atomic_file.h"
-#include "dist/interop/hf_config.h"
+#include "core/io/file_access.h"
 #include "dist/dist.h"
 
-enum { MOST_CONFIG = 1 << 20 };
+enum { CONFIG_BYTES = 1 << 20 }; /* largest config.json that is read */
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
-static json_t *value_of(const ls_config_fact *f)
+static json_t *value_of(const ls_config_entry *e)
 {
-    switch (f->kind) {
-    case LS_CONFIG_FACT_TEXT:
-        return f->text ? json_string(f->text) : json_null();
-    case LS_CONFIG_FACT_LIST:
-        return json_pack("[s]", f->text);
-    case LS_CONFIG_FACT_INT:
-        return json_integer(f->whole);
-    case LS_CONFIG_FACT_REAL:
-        return json_real(f->real);
-    case LS_CONFIG_FACT_BOOL:
-        return json_boolean(f->whole);
+    switch (e->kind) {
+    case LS_CONFIG_TEXT:
+        return e->text ? json_string(e->text) : json_null();
+    case LS_CONFIG_LIST:
+        return json_pack("[s]", e->text);
+    case LS_CONFIG_INT:
+        return json_integer(e->whole);
+    case LS_CONFIG_REAL:
+        return json_real(e->real);
+    case LS_CONFIG_BOOL:
+        return json_boolean(e->whole);
     }
     return NULL;
 }
 
-ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
+ls_status ls__hf_config_write(const char *path, const ls_config_entry *entries, int count)
 {
     ls_file f;
-    *written = g->facts > 0;
-    if (!*written) return LS_OK;
     json_t *config = json_object();
-    bool    good   = config;
-    for (int i = 0; i < g->facts; i++)
-        good = json_object_set_new(config, g->fact[i].key, value_of(&g->fact[i])) == 0 && good;
-    char *text = good ? json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) : NULL;
+    bool    made   = config != NULL;
+    for (int i = 0; i < count; i++)
+        made = json_object_set_new(config, entries[i].key, value_of(&entries[i])) == 0 && made;
+    char *text = made ? json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(config);
-    LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its text", path);
+    LS_CHECK(text, LS_ERR_ENV, "%s: no memory to write it", path);
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK) {
         status = ls__file_write(&f, text, strlen(text));
@@ -61,69 +54,40 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
         status = ls__file_finish(&f, status);
     }
     free(text);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
 }
 
-/* ---- checking
- * -------------------------------------------------------------------------------------------------------- */
-
-static ls_status read_text(int fd, const char *path, json_t **config)
+ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)
 {
-    struct stat  info;
+    ls_config_entry        entries[LS_CONFIG_ENTRIES];
+    const ls_architecture *a = ls__architecture_of(g);
+    *written                 = a != NULL;
+    return a ? ls__hf_config_write(path, entries, a->config(g->model_args, entries)) : LS_OK;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
+
+static ls_status read_config(const char *path, json_t **config)
+{
+    char        *text;
+    size_t       bytes;
     json_error_t error;
-    size_t       used = 0;
-    if (fstat(fd, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    LS_CHECK(S_ISREG(info.st_mode) && info.st_size <= MOST_CONFIG, LS_ERR_DATA,
-             "%s: expected a file of at most %d bytes", path, MOST_CONFIG);
-    char *text = malloc((size_t)info.st_size + 1);
-    LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its text", path);
-    while (used < (size_t)info.st_size) {
-        ssize_t n = read(fd, text + used, (size_t)info.st_size - used);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        used += (size_t)n;
-    }
-    *config = json_loadb(text, used, JSON_REJECT_DUPLICATES, &error);
+    LS_TRY(ls__file_text(path, CONFIG_BYTES, &text, &bytes));
+    *config = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
     free(text);
     LS_CHECK(*config, LS_ERR_DATA,
-             "%s: it is no JSON: %s (line %d, column %d)" LS_HINT "the file is damaged or not complete: get it again",
-             path, error.text, error.line, error.column);
+             "%s:%d:%d: expected JSON, found: %s" LS_HINT "the file is damaged or incomplete: get it again", path,
+             error.line, error.column, error.text);
     LS_CHECK(json_is_object(*config), LS_ERR_DATA,
              "%s: expected an object of settings, like {\"n_layer\": 12}" LS_HINT "is it the config.json of a model?",
              path);
     return LS_OK;
 }
 
-static ls_status read_config(const char *path, json_t **config)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    ls_status status = read_text(fd, path, config);
-    close(fd);
-    LS_TRY(status);
-    return LS_OK;
-}
+static bool is_absent(const json_t *value) { return !value || json_is_null(value); }
 
-static bool agrees(const ls_config_fact *f, const json_t *value)
-{
-    const char *text = json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
-    switch (f->kind) {
-    case LS_CONFIG_FACT_TEXT:
-    case LS_CONFIG_FACT_LIST:
-        return text && (!strcmp(text, f->text) || (f->same && !strcmp(text, f->same)));
-    case LS_CONFIG_FACT_INT:
-        return json_is_integer(value) && json_integer_value(value) == f->whole;
-    case LS_CONFIG_FACT_REAL:
-        return json_is_number(value) && fabs(json_number_value(value) - f->real) <= 1e-6 * fabs(f->real);
-    case LS_CONFIG_FACT_BOOL:
-        return json_is_boolean(value) && json_is_true(value) == (f->whole != 0);
-    }
-    return false;
-}
-
-/* A value as the file has it, short enough for a message. */
-static const char *shown(const json_t *value, char text[64])
+/* Prints a value as the file has it, cut to the length of a message. */
+static const char *print_value(const json_t *value, char text[64])
 {
     char *dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(9));
     snprintf(text, 64, "%.60s", dump ? dump : "?");
@@ -131,106 +95,147 @@ static const char *shown(const json_t *value, char text[64])
     return text;
 }
 
-/* "layers: 12": a value as the recipe's option that decides it. */
-static void add_option(char *options, size_t room, const ls_config_fact *f, const json_t *value)
+/* Appends "layers: 12": a value of the file as the option of the model that sets it. */
+static void add_option(char *options, size_t room, const ls_config_entry *e, const json_t *value)
 {
     char   text[64];
     size_t used = strlen(options);
     if (used + 128 > room) return;
-    if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* "bias" is the denial of no_bias */
-    snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", f->option, shown(value, text));
+    if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* the option negates the key */
+    snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", e->option, print_value(value, text));
 }
 
-static ls_status compare(const char *path, const json_t *config, const ls_graph *g)
+/* ---- comparison with a model ------------------------------------------------------------------------------------- */
+
+static bool is_equal(const ls_config_entry *e, const json_t *value)
 {
-    char   differ[2048] = "", options[512] = "";
-    size_t used = 0;
-    for (int i = 0; i < g->facts; i++) {
-        const ls_config_fact *f     = &g->fact[i];
-        const json_t         *value = json_object_get(config, f->key);
-        char                  its[64], ours[64];
-        const bool            silent = !value || json_is_null(value);
-        if (!f->checked || (silent ? !f->required : agrees(f, value))) continue;
-        json_t *mine = value_of(f);
-        if (used < sizeof differ)
-            used +=
-                (size_t)snprintf(differ + used, sizeof differ - used, "%s%s is %s, the model's is %s", used ? "; " : "",
-                                 f->key, silent ? "missing" : shown(value, its), shown(mine, ours));
-        json_decref(mine);
-        if (f->option && !silent) add_option(options, sizeof options, f, value);
+    const char *text = json_string_value(json_is_array(value) ? json_array_get(value, 0) : value);
+    switch (e->kind) {
+    case LS_CONFIG_TEXT:
+    case LS_CONFIG_LIST:
+        return text && (!strcmp(text, e->text) || (e->same && !strcmp(text, e->same)));
+    case LS_CONFIG_INT:
+        return json_is_integer(value) && json_integer_value(value) == e->whole;
+    case LS_CONFIG_REAL:
+        return json_is_number(value) && fabs(json_number_value(value) - e->real) <= 1e-6 * fabs(e->real);
+    case LS_CONFIG_BOOL:
+        return json_is_boolean(value) && json_is_true(value) == (e->whole != 0);
     }
-    if (!used) return LS_OK;
-    if (*options)
-        return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "make the model with {%s}", path, differ,
-                       options);
-    return LS_FAIL(LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model makes that one", path,
-                   differ);
+    return false;
+}
+
+static ls_status compare(const char *path, const json_t *config, const ls_config_entry *entries, int count)
+{
+    char   differences[2048] = "", options[512] = "";
+    size_t used = 0;
+    for (int i = 0; i < count; i++) {
+        const ls_config_entry *e     = &entries[i];
+        const json_t          *value = json_object_get(config, e->key);
+        const bool             none  = is_absent(value);
+        char                   found[64], expected[64];
+        if (!e->checked || (none ? !e->required : is_equal(e, value))) continue;
+        json_t *ours = value_of(e);
+        if (used < sizeof differences)
+            used += (size_t)snprintf(differences + used, sizeof differences - used, "%s%s is %s, the model's is %s",
+                                     used ? "; " : "", e->key, none ? "missing" : print_value(value, found),
+                                     print_value(ours, expected));
+        json_decref(ours);
+        if (e->option && !none) add_option(options, sizeof options, e, value);
+    }
+    LS_CHECK(!used || !*options, LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "make the model with {%s}", path,
+             differences, options);
+    LS_CHECK(!used, LS_ERR_DATA, "%s: it is of another model: %s" LS_HINT "no option of this model gives these values",
+             path, differences);
+    return LS_OK;
+}
+
+ls_status ls__hf_config_compare(const char *path, const ls_config_entry *entries, int count)
+{
+    json_t   *config = NULL;
+    ls_status status = read_config(path, &config);
+    if (status == LS_OK) status = compare(path, config, entries, count);
+    json_decref(config);
+    return status;
 }
 
 ls_status ls_hf_config_check(const char *path, const ls_graph *g)
 {
-    json_t   *config = NULL;
-    ls_status status = read_config(path, &config);
-    if (status == LS_OK) status = compare(path, config, g);
-    json_decref(config);
-    LS_TRY(status);
-    return LS_OK;
+    ls_config_entry        entries[LS_CONFIG_ENTRIES];
+    const ls_architecture *a = ls__architecture_of(g);
+    return ls__hf_config_compare(path, entries, a ? a->config(g->model_args, entries) : 0);
 }
 
-/* ---- building
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- the options of a model -------------------------------------------------------------------------------------- */
 
-static bool is_of_kind(const ls_config_fact *f, const json_t *value)
+static bool has_kind(const ls_config_entry *e, const json_t *value)
 {
-    switch (f->kind) {
-    case LS_CONFIG_FACT_TEXT:
-    case LS_CONFIG_FACT_LIST:
+    switch (e->kind) {
+    case LS_CONFIG_TEXT:
+    case LS_CONFIG_LIST:
         return json_is_string(value);
-    case LS_CONFIG_FACT_INT:
+    case LS_CONFIG_INT:
         return json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) <= INT32_MAX;
-    case LS_CONFIG_FACT_REAL:
+    case LS_CONFIG_REAL:
         return json_is_number(value);
-    case LS_CONFIG_FACT_BOOL:
+    case LS_CONFIG_BOOL:
         return json_is_boolean(value);
     }
     return false;
 }
 
-static ls_status gather_options(const char *path, const json_t *config, const ls_graph *g, char *options, size_t room,
-                                int64_t *classes)
+static const char *kind_text(ls_config_kind kind)
 {
-    char        its[64];
-    const char *type = json_string_value(json_object_get(config, "model_type"));
-    *options         = 0;
-    *classes         = 0;
-    for (int i = 0; i < g->facts; i++) {
-        const ls_config_fact *f      = &g->fact[i];
-        const json_t         *value  = json_object_get(config, f->key);
-        const bool            silent = !value || json_is_null(value);
-        if (!f->option || (silent && !f->required)) continue;
-        LS_CHECK(!silent, LS_ERR_DATA,
-                 "%s: expected %s, found nothing; the model_type is '%.40s'" LS_HINT "it must be a model like %s's",
-                 path, f->key, type ? type : "", g->fact[0].text ? g->fact[0].text : "this program");
-        LS_CHECK(is_of_kind(f, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, f->key,
-                 f->kind == LS_CONFIG_FACT_INT    ? "a whole number from 1 to 2147483647"
-                 : f->kind == LS_CONFIG_FACT_REAL ? "a number"
-                 : f->kind == LS_CONFIG_FACT_BOOL ? "true or false"
-                                                  : "a text",
-                 shown(value, its));
-        if (!strcmp(f->option, "classes"))
+    static const char *const texts[] = {[LS_CONFIG_TEXT] = "a text",
+                                        [LS_CONFIG_LIST] = "a text",
+                                        [LS_CONFIG_INT]  = "a whole number from 1 to 2147483647",
+                                        [LS_CONFIG_REAL] = "a number",
+                                        [LS_CONFIG_BOOL] = "true or false"};
+    return texts[kind];
+}
+
+static ls_status read_options(const char *path, const json_t *config, const ls_config_entry *entries, int count,
+                              char *options, size_t room, int64_t *classes)
+{
+    char found[64];
+    *options = 0;
+    *classes = 0;
+    for (int i = 0; i < count; i++) {
+        const ls_config_entry *e     = &entries[i];
+        const json_t          *value = json_object_get(config, e->key);
+        if (!e->option || (is_absent(value) && !e->required)) continue;
+        LS_CHECK(!is_absent(value), LS_ERR_DATA,
+                 "%s: %s: expected %s, found nothing" LS_HINT "is it the config.json of a model like %s?", path, e->key,
+                 kind_text(e->kind), entries[0].text);
+        LS_CHECK(has_kind(e, value), LS_ERR_DATA, "%s: %s: expected %s, found %s", path, e->key, kind_text(e->kind),
+                 print_value(value, found));
+        if (!strcmp(e->option, "classes"))
             *classes = json_integer_value(value);
         else
-            add_option(options, room, f, value);
+            add_option(options, room, e, value);
     }
     return LS_OK;
 }
 
-ls_status ls__hf_config_options(const char *path, const ls_graph *g, char *options, size_t room, int64_t *classes)
+ls_status ls__hf_config_options(const char *path, const ls_config_entry *entries, int count, char *options, size_t room,
+                                int64_t *classes)
 {
     json_t   *config = NULL;
     ls_status status = read_config(path, &config);
-    if (status == LS_OK) status = gather_options(path, config, g, options, room, classes);
+    if (status == LS_OK) status = read_options(path, config, entries, count, options, room, classes);
     json_decref(config);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
+}
+
+ls_status ls__hf_config_architecture(const char *path, const ls_architecture **architecture)
+{
+    char    known[256];
+    json_t *config = NULL;
+    LS_TRY(read_config(path, &config));
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    *architecture    = type ? ls__architecture_of_type(type, known) : &ls__arch_gpt2;
+    ls_status status = LS_OK;
+    if (!*architecture)
+        status = LS_FAIL(LS_ERR_DATA, "%s: model_type: expected one of %s, found '%.40s'", path, known, type);
+    json_decref(config);
+    return status;
 }

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Parameters to and from safetensors files (dist/interop/safetensors_file.c has the format).
+ * Parameters to and from safetensors files (format: dist/interop/safetensors_file.c), with the names and layouts of the
+ * model's architecture (dist/interop/architecture.h).
  *
- * Read, no parameter is touched before everything about every tensor is checked; what does not fit is one message with
- * all of it.  A model's names are Hugging Face's, and three things of its files are understood beyond them:
- *  - the prefix of a base model ("transformer.") may be missing in the file;
- *  - GPT-2's files hold causal masks as attn.bias and attn.masked_bias: no parameters;
- *  - a tied head may stand there as lm_head.weight: beside the embedding when both are equal, or in its place.
- * A matrix that is stored transposed (Conv1D) is turned on the way, a piece at a time.
+ * Loading checks every tensor before it changes any parameter, and reports all mismatches in one message.  A matrix that
+ * files hold transposed (Conv1D) is transposed on the way, tile by tile.
  */
+#include "dist/interop/safetensors.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,103 +17,36 @@
 
 #include "core/graph/params.h"
 #include "core/io/atomic_file.h"
-#include "core/io/file_access.h"
 #include "dist/dist.h"
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_names.h"
 
-enum { LISTED = 8, PIECE = 1 << 18 /* floats */ };
+enum {
+    LISTED_NAMES  = 8,      /* names in a message; more are counted */
+    TILE_ELEMENTS = 1 << 18 /* elements that are read or written at a time */
+};
 
-static bool turned(const ls_tensor *t) { return t->stored_transposed && t->rank == 2; }
-
-/* A parameter's dims as a file has them. */
-static int stored_dims(const ls_tensor *t, int64_t dim[LS_MAX_DIMS])
+/* Sets the dimensions of a parameter as files have them; returns the rank. */
+static int stored_dims(const ls_architecture *a, const ls_tensor *t, int64_t dim[LS_MAX_DIMS])
 {
-    for (int i = 0; i < t->rank; i++) dim[i] = t->dim[turned(t) ? t->rank - 1 - i : i];
+    bool transposed = ls__is_stored_transposed(a, t);
+    for (int i = 0; i < t->rank; i++) dim[i] = t->dim[transposed ? t->rank - 1 - i : i];
     return t->rank;
 }
 
-/* ---- names ------------------------------------------------------------------------------------------------------- */
+/* ---- comparison with the parameters ------------------------------------------------------------------------------ */
 
-static const char *const prefixes[] = {"transformer."};
-
-/* Tensors of files that repeat a parameter. */
-static const struct tie {
-    const char *name, *param;
-} ties[] = {{"lm_head.weight", "transformer.wte.weight"}};
-
-/* Tensors of files that are no parameters where the model has `sibling`. */
-static const struct buffer {
-    const char *ending, *sibling;
-} buffers[] = {{".attn.bias", ".attn.c_attn.weight"}, {".attn.masked_bias", ".attn.c_attn.weight"}};
-
-#define EACH(item, list) (size_t item = 0; item < sizeof(list) / sizeof *(list); item++)
-
-static ls_stored *find_stored(const ls_tensor_set *set, const char *param)
-{
-    ls_stored *e = ls__tensor_set_find(set, param);
-    for
-        EACH(i, prefixes)
-        {
-            size_t length = strlen(prefixes[i]);
-            if (!e && !strncmp(param, prefixes[i], length)) e = ls__tensor_set_find(set, param + length);
-        }
-    for
-        EACH(i, ties)
-    if (!e && !strcmp(ties[i].param, param)) e = ls__tensor_set_find(set, ties[i].name);
-    return e;
-}
-
-static int find_param(const ls_params *params, const char *name)
-{
-    int at = ls_params_find(params, name);
-    for
-        EACH(i, prefixes)
-        {
-            char longer[640];
-            snprintf(longer, sizeof longer, "%s%s", prefixes[i], name);
-            if (at < 0) at = ls_params_find(params, longer);
-        }
-    return at;
-}
-
-/* Such as a causal mask. */
-static bool is_buffer(const ls_params *params, const char *name)
-{
-    for
-        EACH(i, buffers)
-        {
-            size_t length = strlen(name), ending = strlen(buffers[i].ending);
-            char   sibling[512];
-            if (length < ending || length >= 256 || strcmp(name + length - ending, buffers[i].ending) != 0) continue;
-            snprintf(sibling, sizeof sibling, "%.*s%s", (int)(length - ending), name, buffers[i].sibling);
-            if (find_param(params, sibling) >= 0) return true;
-        }
-    return false;
-}
-
-/* The slot of the parameter that a tensor repeats; -1: none. */
-static int tied_to(const ls_params *params, const char *name)
-{
-    for
-        EACH(i, ties)
-    if (!strcmp(ties[i].name, name)) return ls_params_find(params, ties[i].param);
-    return -1;
-}
-
-/* ---- against the parameters
- * ------------------------------------------------------------------------------------------ */
-
-typedef struct names {
+/* A list of names for a message. */
+typedef struct name_list {
     char   text[800];
     size_t used;
     int    count;
-} names;
+} name_list;
 
-LS_PRINTF(2, 3) static void add_name(names *n, const char *format, ...)
+LS_PRINTF(2, 3) static void add_name(name_list *n, const char *format, ...)
 {
     char    text[320];
     va_list args;
-    if (n->count++ >= LISTED || n->used + 1 >= sizeof n->text) return;
+    if (n->count++ >= LISTED_NAMES || n->used + 1 >= sizeof n->text) return;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -122,133 +54,153 @@ LS_PRINTF(2, 3) static void add_name(names *n, const char *format, ...)
     if (n->used >= sizeof n->text) n->used = sizeof n->text - 1;
 }
 
-static const char *rest(const names *n) { return n->count > LISTED ? ", ..." : ""; }
+/* All differences between the tensors and the parameters, by kind. */
+typedef struct mismatches {
+    name_list missing, extra, shape, type;
+} mismatches;
 
-typedef struct misfits {
-    names missing, extra, shape, type;
-} misfits;
-
-static void check_pair(const ls_tensor *t, const ls_stored *e, misfits *m)
+static void compare_tensor(const ls_architecture *a, const ls_tensor *t, const ls_stored *e, mismatches *m)
 {
-    char    its[256], ours[256];
+    char    found[256], expected[256];
     int64_t dim[LS_MAX_DIMS];
-    int     rank  = stored_dims(t, dim);
+    int     rank  = stored_dims(a, t, dim);
     bool    equal = e->rank == rank;
     for (int d = 0; d < rank && equal; d++) equal = e->dim[d] == dim[d];
     if (!equal)
-        add_name(&m->shape, "'%.80s' is %.60s, the model's is %.60s%s", e->name, ls__stored_shape(its, e->rank, e->dim),
-                 ls__stored_shape(ours, rank, dim), turned(t) ? " (in x out)" : "");
+        add_name(&m->shape, "'%.80s' is %.60s, the model's is %.60s%s", e->name,
+                 ls__stored_shape(found, e->rank, e->dim), ls__stored_shape(expected, rank, dim),
+                 ls__is_stored_transposed(a, t) ? " (in x out)" : "");
     if (!e->type->widen) add_name(&m->type, "'%.80s' is %s", e->name, e->type->name);
 }
 
-static ls_status report(const ls_tensor_set *set, const misfits *m)
+static ls_status report(const ls_tensor_set *set, const mismatches *m)
 {
     const struct {
-        const names *names;
-        const char  *what;
-    } parts[] = {{&m->missing, "of the model's parameters are missing"},
+        const name_list *names;
+        const char      *text;
+    } kinds[] = {{&m->missing, "of the model's parameters are missing"},
                  {&m->extra, "tensors are not in the model"},
                  {&m->shape, "tensors have another shape"},
                  {&m->type, "tensors have a dtype that is none of F32, F16 and BF16"}};
     char   text[3600];
     size_t used = 0;
-    for
-        EACH(i, parts)
-    if (parts[i].names->count && used < sizeof text)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%d %s: %s%s", used ? "; " : "",
-                                 parts[i].names->count, parts[i].what, parts[i].names->text, rest(parts[i].names));
-    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?  `lockstep ckpt inspect` lists what it has",
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const name_list *n = kinds[i].names;
+        if (n->count && used < sizeof text)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%d %s: %s%s", used ? "; " : "", n->count,
+                                     kinds[i].text, n->text, n->count > LISTED_NAMES ? ", ..." : "");
+    }
+    LS_CHECK(!used, LS_ERR_DATA, "%s: %s" LS_HINT "is it of the same model?  `lockstep ckpt inspect` lists its tensors",
              set->path, text);
     return LS_OK;
 }
 
-/* Where each parameter stands, in found[slot]; and nothing is left over. */
-static ls_status match(ls_tensor_set *set, const ls_params *params, bool partial, ls_stored **found)
+/* A file or folder that is being loaded into the parameters of a model. */
+typedef struct loading {
+    ls_tensor_set          set;
+    ls_params             *params;
+    const ls_architecture *architecture;
+    ls_stored            **found; /* tensor of each parameter, by slot */
+    float                 *tile;
+} loading;
+
+/* Finds the tensor of every parameter, and checks that no tensor is left over (allowed with `partial`). */
+static ls_status match_tensors(loading *l, bool partial)
 {
-    misfits *m = ls_arena_alloc(set->arena, sizeof *m);
+    mismatches      *m      = ls_arena_alloc(l->set.arena, sizeof *m);
+    const ls_params *params = l->params;
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
-        found[i]           = find_stored(set, t->name);
-        if (!found[i]) {
+        l->found[i]        = ls__stored_of_param(l->architecture, &l->set, t->name);
+        if (!l->found[i]) {
             add_name(&m->missing, "%.80s", t->name);
             continue;
         }
-        found[i]->wanted = true;
-        check_pair(t, found[i], m);
+        l->found[i]->wanted = true;
+        compare_tensor(l->architecture, t, l->found[i], m);
     }
-    for (int i = 0; i < set->count; i++) {
-        const ls_stored *e = set->stored[i];
-        if (e->wanted || is_buffer(params, e->name)) continue;
-        int slot = tied_to(params, e->name);
+    for (int i = 0; i < l->set.count; i++) {
+        const ls_stored *e = l->set.stored[i];
+        if (e->wanted || ls__is_buffer(l->architecture, params, e->name)) continue;
+        int slot = ls__slot_of_tied(l->architecture, params, e->name);
         if (slot >= 0)
-            check_pair(params->slot[slot].tensor, e, m);
+            compare_tensor(l->architecture, params->slot[slot].tensor, e, m);
         else if (!partial)
             add_name(&m->extra, "%.80s", e->name);
     }
-    return report(set, m);
+    return report(&l->set, m);
 }
 
-/* Tied weights that a file holds twice are the same. */
-static ls_status compare_tied(ls_tensor_set *set, const ls_params *params, ls_stored *const *found, float *piece)
+static bool is_same_value(float x, float y) { return x == y || (x != x && y != y); }
+
+/* Checks that a tensor which repeats a parameter has the same values. */
+static ls_status compare_values(loading *l, const ls_stored *e, const ls_stored *param)
 {
-    for (int i = 0; i < set->count; i++) {
-        const ls_stored *e    = set->stored[i];
-        int              slot = e->wanted || is_buffer(params, e->name) ? -1 : tied_to(params, e->name);
-        const int64_t    most = PIECE / 2;
-        for (int64_t at = 0; slot >= 0 && at < e->numel; at += most) {
-            int64_t n = e->numel - at < most ? e->numel - at : most;
-            LS_TRY(ls__stored_read(e, at, n, piece));
-            LS_TRY(ls__stored_read(found[slot], at, n, piece + most));
-            for (int64_t k = 0; k < n; k++)
-                LS_CHECK(piece[k] == piece[most + k] || (piece[k] != piece[k] && piece[most + k] != piece[most + k]),
-                         LS_ERR_DATA,
-                         "%s: '%s' and '%s' differ (%g and %g at element %" PRId64
-                         "), but in this model they are one parameter" LS_HINT
-                         "a head of its own can't be loaded: the model's is tied to its embedding",
-                         set->path, e->name, found[slot]->name, (double)piece[k], (double)piece[most + k], at + k);
-        }
+    const int64_t half = TILE_ELEMENTS / 2;
+    float        *x = l->tile, *y = l->tile + half;
+    for (int64_t at = 0; at < e->numel; at += half) {
+        int64_t n = e->numel - at < half ? e->numel - at : half;
+        LS_TRY(ls__stored_read(e, at, n, x));
+        LS_TRY(ls__stored_read(param, at, n, y));
+        for (int64_t k = 0; k < n; k++)
+            LS_CHECK(is_same_value(x[k], y[k]), LS_ERR_DATA,
+                     "%s: '%s' and '%s' differ (%g and %g at element %" PRId64
+                     "), but in this model they are one parameter" LS_HINT
+                     "a head of its own cannot be loaded: the model's head is tied to its embedding",
+                     l->set.path, e->name, param->name, (double)x[k], (double)y[k], at + k);
     }
     return LS_OK;
 }
 
-/* ---- values
- * ---------------------------------------------------------------------------------------------------------- */
-
-/* A file's matrix, in x out, in tiles of whole rows (of parts of a row, when a row is longer than a piece), between
- * `piece`, laid out as the file, and the parameter, out x in. */
-typedef struct tile {
-    int64_t row, rows, col, cols;
-} tile;
-
-/* The tile after t, of a matrix of in x out; the first when t->rows is 0.  False at the end. */
-static bool next_tile(tile *t, int64_t in, int64_t out)
+static ls_status compare_tied(loading *l)
 {
-    if (t->rows && (t->col += t->cols) >= out) {
+    for (int i = 0; i < l->set.count; i++) {
+        const ls_stored *e = l->set.stored[i];
+        if (e->wanted || ls__is_buffer(l->architecture, l->params, e->name)) continue;
+        int slot = ls__slot_of_tied(l->architecture, l->params, e->name);
+        if (slot >= 0) LS_TRY(compare_values(l, e, l->found[slot]));
+    }
+    return LS_OK;
+}
+
+/* ---- values ------------------------------------------------------------------------------------------------------ */
+
+/* Part of a matrix that a file holds as in x out: whole rows, or a part of one row when a row is longer than a tile. */
+typedef struct tile_range {
+    int64_t row, rows, col, cols;
+} tile_range;
+
+/* Advances to the next tile; starts with the first when t->rows is 0.  Returns false at the end. */
+static bool next_tile(tile_range *t, int64_t in, int64_t out)
+{
+    t->col += t->cols;
+    if (t->rows && t->col >= out) {
         t->col = 0;
         t->row += t->rows;
     }
-    t->cols = out - t->col < PIECE ? out - t->col : PIECE;
-    t->rows = t->cols == out ? PIECE / out : 1;
+    t->cols = out - t->col < TILE_ELEMENTS ? out - t->col : TILE_ELEMENTS;
+    t->rows = t->cols == out ? TILE_ELEMENTS / out : 1;
     if (t->rows > in - t->row) t->rows = in - t->row;
     return t->row < in;
 }
 
-static ls_status read_turned(const ls_stored *e, int64_t in, int64_t out, float *w, float *piece)
+/* Reads a matrix of in x out into a parameter of out x in. */
+static ls_status read_transposed(const ls_stored *e, int64_t in, int64_t out, float *w, float *tile)
 {
-    for (tile t = {0}; next_tile(&t, in, out);) {
-        LS_TRY(ls__stored_read(e, t.row * out + t.col, t.rows * t.cols, piece));
+    for (tile_range t = {0}; next_tile(&t, in, out);) {
+        LS_TRY(ls__stored_read(e, t.row * out + t.col, t.rows * t.cols, tile));
         for (int64_t o = 0; o < t.cols; o++)
-            for (int64_t i = 0; i < t.rows; i++) w[(t.col + o) * in + t.row + i] = piece[i * t.cols + o];
+            for (int64_t i = 0; i < t.rows; i++) w[(t.col + o) * in + t.row + i] = tile[i * t.cols + o];
     }
     return LS_OK;
 }
 
-static ls_status write_turned(ls_file *f, int64_t in, int64_t out, const float *w, float *piece)
+static ls_status write_transposed(ls_file *f, int64_t in, int64_t out, const float *w, float *tile)
 {
-    for (tile t = {0}; next_tile(&t, in, out);) {
+    for (tile_range t = {0}; next_tile(&t, in, out);) {
         for (int64_t o = 0; o < t.cols; o++)
-            for (int64_t i = 0; i < t.rows; i++) piece[i * t.cols + o] = w[(t.col + o) * in + t.row + i];
-        LS_TRY(ls__file_write(f, piece, (size_t)(t.rows * t.cols) * sizeof *piece));
+            for (int64_t i = 0; i < t.rows; i++) tile[i * t.cols + o] = w[(t.col + o) * in + t.row + i];
+        LS_TRY(ls__file_write(f, tile, (size_t)(t.rows * t.cols) * sizeof *tile));
     }
     return LS_OK;
 }
@@ -258,10 +210,9 @@ static float *values_of(const ls_params *params, int slot)
     return (float *)params->block.data + params->slot[slot].offset;
 }
 
-/* ---- reading
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------------------------- */
 
-/* Differing sizes are better said than seen from the shapes. */
+/* Compares a folder's config.json with the model first: its message names the options that differ. */
 static ls_status check_config(const char *path, const ls_params *params)
 {
     struct stat info;
@@ -271,37 +222,38 @@ static ls_status check_config(const char *path, const ls_params *params)
     return stat(config, &info) == 0 ? ls_hf_config_check(config, params->graph) : LS_OK;
 }
 
-static ls_status load(ls_tensor_set *set, const char *path, ls_params *params, bool partial)
+static ls_status load(loading *l, const char *path, bool partial)
 {
-    LS_TRY(check_config(path, params));
-    LS_TRY(ls__tensor_set_open(set, path));
-    ls_stored **found = ls_arena_alloc(set->arena, sizeof *found * (size_t)(params->count + 1));
-    float      *piece = ls_arena_alloc(set->arena, PIECE * sizeof *piece);
-    LS_TRY(match(set, params, partial, found));
-    LS_TRY(compare_tied(set, params, found, piece));
-    for (int i = 0; i < params->count; i++) {
-        const ls_tensor *t = params->slot[i].tensor;
-        LS_TRY(turned(t) ? read_turned(found[i], t->dim[1], t->dim[0], values_of(params, i), piece)
-                         : ls__stored_read(found[i], 0, params->slot[i].count, values_of(params, i)));
+    LS_TRY(check_config(path, l->params));
+    LS_TRY(ls__tensor_set_open(&l->set, path));
+    l->found = ls_arena_alloc(l->set.arena, sizeof *l->found * (size_t)(l->params->count + 1));
+    l->tile  = ls_arena_alloc(l->set.arena, TILE_ELEMENTS * sizeof *l->tile);
+    LS_TRY(match_tensors(l, partial));
+    LS_TRY(compare_tied(l));
+    for (int i = 0; i < l->params->count; i++) {
+        const ls_tensor *t = l->params->slot[i].tensor;
+        float           *w = values_of(l->params, i);
+        if (ls__is_stored_transposed(l->architecture, t))
+            LS_TRY(read_transposed(l->found[i], t->dim[1], t->dim[0], w, l->tile));
+        else
+            LS_TRY(ls__stored_read(l->found[i], 0, l->params->slot[i].count, w));
     }
     return LS_OK;
 }
 
 ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
 {
-    ls_tensor_set set    = {0};
-    ls_status     status = load(&set, path, params, partial);
-    ls__tensor_set_close(&set);
-    LS_TRY(status);
-    return LS_OK;
+    loading   l      = {.params = params, .architecture = ls__architecture_of(params->graph)};
+    ls_status status = load(&l, path, partial);
+    ls__tensor_set_close(&l.set);
+    return status;
 }
 
-/* ---- writing
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- saving ------------------------------------------------------------------------------------------------------ */
 
-/* The header's text, padded so that the values begin at a multiple of 8 bytes; NULL without memory, or for
- * a name that is not UTF-8. */
-static char *header_text(const ls_params *params, size_t *length)
+/* Returns the text of the header, padded with spaces so that the values begin at a multiple of 8 bytes.  NULL without
+ * memory, or for a name that is not UTF-8.  To be freed. */
+static char *header_text(const ls_architecture *a, const ls_params *params, size_t *length)
 {
     json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool    good   = header;
@@ -310,7 +262,8 @@ static char *header_text(const ls_params *params, size_t *length)
         const ls_tensor *t = params->slot[i].tensor;
         int64_t          dim[LS_MAX_DIMS], bytes = params->slot[i].count * (int64_t)sizeof(float);
         json_t          *shape = json_array();
-        for (int d = 0, rank = stored_dims(t, dim); d < rank; d++) json_array_append_new(shape, json_integer(dim[d]));
+        for (int d = 0, rank = stored_dims(a, t, dim); d < rank; d++)
+            json_array_append_new(shape, json_integer(dim[d]));
         json_t *item = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
                                  (json_int_t)(at + bytes));
         good         = json_object_set_new(header, t->name, item) == 0 && good;
@@ -328,21 +281,30 @@ static char *header_text(const ls_params *params, size_t *length)
     return padded;
 }
 
-static ls_status write_all(ls_file *f, const ls_params *params, float *piece)
+static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_params *params)
 {
     size_t        length;
     unsigned char prefix[LS_STORED_PREFIX];
-    char         *text = header_text(params, &length);
-    LS_CHECK(text, LS_ERR_ENV, "%s: its header could not be made" LS_HINT "is every parameter's name UTF-8?", f->path);
+    char         *text = header_text(a, params, &length);
+    LS_CHECK(text, LS_ERR_ENV, "%s: cannot make its header" LS_HINT "is the name of every parameter UTF-8?", f->path);
     for (int i = 0; i < LS_STORED_PREFIX; i++) prefix[i] = (unsigned char)((uint64_t)length >> 8 * i);
     ls_status status = ls__file_write(f, prefix, LS_STORED_PREFIX);
     if (status == LS_OK) status = ls__file_write(f, text, length);
     free(text);
-    LS_TRY(status);
+    return status;
+}
+
+static ls_status write_file(ls_file *f, const ls_params *params, float *tile)
+{
+    const ls_architecture *a = ls__architecture_of(params->graph);
+    LS_TRY(write_header(f, a, params));
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
-        LS_TRY(turned(t) ? write_turned(f, t->dim[1], t->dim[0], values_of(params, i), piece)
-                         : ls__file_write(f, values_of(params, i), (size_t)params->slot[i].count * sizeof(float)));
+        const float     *w = values_of(params, i);
+        if (ls__is_stored_transposed(a, t))
+            LS_TRY(write_transposed(f, t->dim[1], t->dim[0], w, tile));
+        else
+            LS_TRY(ls__file_write(f, w, (size_t)params->slot[i].count * sizeof *w));
     }
     return LS_OK;
 }
@@ -354,8 +316,7 @@ ls_status ls_safetensors_save(const char *path, ls_params *params)
     LS_TRY(ls_arena_new(&memory, "safetensors"));
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK)
-        status = ls__file_finish(&f, write_all(&f, params, ls_arena_alloc(memory, PIECE * sizeof(float))));
+        status = ls__file_finish(&f, write_file(&f, params, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
     ls_arena_free(memory);
-    LS_TRY(status);
-    return LS_OK;
+    return status;
 }

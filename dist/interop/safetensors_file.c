@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A safetensors file (https://github.com/huggingface/safetensors, format of version 0.4):
+ * Reads one safetensors file (https://github.com/huggingface/safetensors, format of version 0.4):
  *
  *     8 bytes   N, little endian
  *     N bytes   JSON: {"conv1.weight": {"dtype": "F32", "shape": [6, 1, 5, 5], "data_offsets": [0, 600]}, ...},
  *               padded with spaces; "__metadata__" may hold texts
  *     the rest  the values, row-major, little endian; the tensors follow one another without gap or overlap
  *
- * Every field is hostile until checked.  F16 and BF16 are widened on the way; each of their values is a float32.
+ * No field is trusted before it is checked.  F16 and BF16 are widened to float32, which represents each of their values.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/io/atomic_file.h"
 #include "core/io/file_access.h"
 #include "dist/interop/safetensors.h"
 
-enum { PIECE = 1 << 16 };
-#define DAMAGED LS_HINT "the file is damaged: get it again, or write it anew"
+enum { BUFFER = 1 << 16 }; /* bytes that are widened at a time */
+#define DAMAGED LS_HINT "the file is damaged: get it again, or write it again"
 #define MAX_HEADER ((uint64_t)100 << 20) /* as in the reference implementation */
 
-/* (sign, exponent, fraction) of 16 bits to those of 32. */
+/* Converts a float16, given by its bits, to float32. */
 static float from_half(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = (h >> 10) & 31, fraction = h & 0x3ffu, bits;
@@ -77,31 +74,11 @@ const char *ls__stored_shape(char text[256], int rank, const int64_t *dim)
 
 /* ---- the header -------------------------------------------------------------------------------------------------- */
 
-static ls_status read_at(const ls_tensor_file *f, void *data, size_t bytes, int64_t at)
-{
-    char *out = data;
-    while (bytes) {
-        ssize_t n = pread(f->fd, out, bytes < (size_t)1 << 30 ? bytes : (size_t)1 << 30, at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
-        LS_CHECK(n > 0, LS_ERR_DATA,
-                 "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", f->path,
-                 at);
-        out += n;
-        at += n;
-        bytes -= (size_t)n;
-    }
-    return LS_OK;
-}
-
 static ls_status open_file(ls_tensor_file *f)
 {
     struct stat info;
-    f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
-    if (f->fd < 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
-    if (fstat(f->fd, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", f->path);
-    LS_CHECK(S_ISREG(info.st_mode), LS_ERR_DATA, "%s: expected a safetensors file, found something that is not a file",
-             f->path);
+    LS_TRY(ls__file_open(f->path, &f->fd));
+    if (fstat(f->fd, &info) != 0) return LS_FAIL_ERRNO("%s: cannot be read", f->path);
     f->bytes = info.st_size;
     return LS_OK;
 }
@@ -110,12 +87,12 @@ static ls_status read_header(ls_tensor_file *f)
 {
     unsigned char prefix[LS_STORED_PREFIX];
     LS_CHECK(f->bytes >= LS_STORED_PREFIX + 2, LS_ERR_DATA,
-             "%s: expected a safetensors file, found only %" PRId64 " bytes", f->path, f->bytes);
-    LS_TRY(read_at(f, prefix, LS_STORED_PREFIX, 0));
+             "%s: expected a safetensors file, found a file of %" PRId64 " bytes", f->path, f->bytes);
+    LS_TRY(ls__file_read_at(f->path, f->fd, 0, prefix, LS_STORED_PREFIX));
     uint64_t length = 0;
     for (int i = LS_STORED_PREFIX - 1; i >= 0; i--) length = length << 8 | prefix[i];
     LS_CHECK(length >= 2 && length <= (uint64_t)f->bytes - LS_STORED_PREFIX, LS_ERR_DATA,
-             "%s: its first 8 bytes announce a header of %" PRIu64 " bytes, but the file has only %" PRId64 LS_HINT
+             "%s: its first 8 bytes announce a header of %" PRIu64 " bytes, but the file has %" PRId64 LS_HINT
              "is it a safetensors file, and complete?",
              f->path, length, f->bytes);
     LS_CHECK(length <= MAX_HEADER, LS_ERR_DATA,
@@ -123,7 +100,7 @@ static ls_status read_header(ls_tensor_file *f)
              MAX_HEADER);
     char *text = malloc(length);
     LS_CHECK(text, LS_ERR_ENV, "%s: no memory for a header of %" PRIu64 " bytes", f->path, length);
-    ls_status    status = read_at(f, text, length, LS_STORED_PREFIX);
+    ls_status    status = ls__file_read_at(f->path, f->fd, LS_STORED_PREFIX, text, length);
     json_error_t error;
     if (status == LS_OK && text[0] != '{')
         status =
@@ -132,7 +109,7 @@ static ls_status read_header(ls_tensor_file *f)
                     f->path, (unsigned char)text[0]);
     if (status == LS_OK && !(f->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error)))
         status = LS_FAIL(LS_ERR_DATA,
-                         "%s: its header is no JSON: %s (line %d, column %d)" LS_HINT
+                         "%s: expected JSON in its header, found: %s (line %d, column %d)" LS_HINT
                          "is it a safetensors file, and complete?",
                          f->path, error.text, error.line, error.column);
     free(text);
@@ -158,14 +135,14 @@ static ls_status read_shape(const ls_tensor_file *f, ls_stored *e, const json_t 
     LS_CHECK(json_is_array(value), LS_ERR_DATA, "%s: tensor '%s': expected a list as its shape" DAMAGED, f->path,
              e->name);
     size_t rank = json_array_size(value);
-    LS_CHECK(rank <= LS_STORED_RANK, LS_ERR_DATA, "%s: tensor '%s' has %zu dims; at most %d are read", f->path, e->name,
-             rank, LS_STORED_RANK);
+    LS_CHECK(rank <= LS_STORED_RANK, LS_ERR_DATA, "%s: tensor '%s': expected at most %d dimensions, found %zu", f->path,
+             e->name, LS_STORED_RANK, rank);
     e->rank  = (int)rank;
     e->numel = 1;
     for (int i = 0; i < e->rank; i++) {
         const json_t *dim = json_array_get(value, (size_t)i);
         LS_CHECK(json_is_integer(dim) && json_integer_value(dim) >= 0, LS_ERR_DATA,
-                 "%s: tensor '%s': dim %d is not a size" DAMAGED, f->path, e->name, i);
+                 "%s: tensor '%s': dimension %d: expected a whole number of at least 0" DAMAGED, f->path, e->name, i);
         e->dim[i] = json_integer_value(dim);
         LS_CHECK(!__builtin_mul_overflow(e->numel, e->dim[i], &e->numel), LS_ERR_DATA,
                  "%s: tensor '%s' is larger than an address space" DAMAGED, f->path, e->name);
@@ -200,8 +177,7 @@ static ls_status read_entry(const ls_tensor_file *f, ls_stored *e, const json_t 
              "%s: tensor '%s': expected an object with dtype, shape and data_offsets" DAMAGED, f->path, e->name);
     LS_TRY(read_type(f, e, json_object_get(value, "dtype")));
     LS_TRY(read_shape(f, e, json_object_get(value, "shape")));
-    LS_TRY(read_offsets(f, e, json_object_get(value, "data_offsets")));
-    return LS_OK;
+    return read_offsets(f, e, json_object_get(value, "data_offsets"));
 }
 
 static int by_place(const void *x, const void *y)
@@ -217,7 +193,8 @@ static bool printable(const char *name)
     return !*name;
 }
 
-/* All tensors, in the order of their values, which fill the file without gap or overlap. */
+/* Reads all tensors, sorts them by the position of their values, and checks that these fill the file without gap or
+ * overlap. */
 static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
 {
     const char *name;
@@ -227,8 +204,8 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     json_object_foreach(f->header, name, value)
     {
         if (strcmp(name, "__metadata__") == 0) continue;
-        LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d has control characters in it" DAMAGED,
-                 f->path, f->count + 1);
+        LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d contains control characters" DAMAGED, f->path,
+                 f->count + 1);
         ls_stored *e = &f->stored[f->count++];
         e->name      = name;
         e->file      = f;
@@ -240,7 +217,7 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
         const ls_stored *e = &f->stored[i];
         LS_CHECK(e->begin >= at, LS_ERR_DATA, "%s: tensors '%s' and '%s' overlap" DAMAGED, f->path,
                  f->stored[i - 1].name, e->name);
-        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to none" DAMAGED,
+        LS_CHECK(e->begin == at, LS_ERR_DATA, "%s: %" PRId64 " bytes before tensor '%s' belong to no tensor" DAMAGED,
                  f->path, e->begin - at, e->name);
         at = e->end;
     }
@@ -256,8 +233,7 @@ ls_status ls__tensor_file_open(ls_tensor_file *f, const char *path, ls_arena *ar
     *f = (ls_tensor_file){.path = path, .fd = -1};
     LS_TRY(open_file(f));
     LS_TRY(read_header(f));
-    LS_TRY(read_entries(f, arena));
-    return LS_OK;
+    return read_entries(f, arena);
 }
 
 void ls__tensor_file_close(ls_tensor_file *f)
@@ -270,16 +246,16 @@ void ls__tensor_file_close(ls_tensor_file *f)
 
 ls_status ls__stored_read(const ls_stored *e, int64_t at, int64_t n, float *out)
 {
-    const ls_tensor_file *f = e->file;
-    if (e->type->widen == widen_f32) return read_at(f, out, (size_t)n * sizeof *out, f->data_at + e->begin + at * 4);
-    _Alignas(8) char piece[PIECE];
-    const int64_t    most = PIECE / e->type->bytes;
+    const ls_tensor_file *f     = e->file;
+    const int64_t         width = e->type->bytes, begin = f->data_at + e->begin + at * width;
+    if (e->type->widen == widen_f32) return ls__file_read_at(f->path, f->fd, begin, out, (size_t)n * sizeof *out);
+    _Alignas(8) char buffer[BUFFER];
+    const int64_t    most = BUFFER / width;
     for (int64_t done = 0; done < n;) {
-        int64_t some = n - done < most ? n - done : most;
-        LS_TRY(
-            read_at(f, piece, (size_t)(some * e->type->bytes), f->data_at + e->begin + (at + done) * e->type->bytes));
-        e->type->widen(out + done, piece, (size_t)some);
-        done += some;
+        int64_t part = n - done < most ? n - done : most;
+        LS_TRY(ls__file_read_at(f->path, f->fd, begin + done * width, buffer, (size_t)(part * width)));
+        e->type->widen(out + done, buffer, (size_t)part);
+        done += part;
     }
     return LS_OK;
 }

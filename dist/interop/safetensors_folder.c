@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The tensors of a path: of one safetensors file, or of a folder as Hugging Face writes it, with model.safetensors or
+ * Opens the tensors of a path: of one safetensors file, or of a folder as Hugging Face writes it, with model.safetensors or
  * with several files and their index, model.safetensors.index.json:
  *
  *     {"metadata": {...}, "weight_map": {"transformer.wte.weight": "model-00001-of-00002.safetensors", ...}}
  *
- * The index is hostile until checked: it may name files of its own folder alone, every tensor must be in the file that
- * it names, and every tensor of these files must be in it.
+ * The index is not trusted: it may name only files of its own folder, every tensor must be in the file that the index
+ * names for it, and every tensor of these files must be in the index.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,17 +16,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/io/atomic_file.h"
+#include "core/io/file_access.h"
 #include "dist/interop/safetensors.h"
 
-enum { MOST_FILES = 512, MOST_NAME = 200 };
-#define MOST_INDEX ((int64_t)100 << 20)
+enum { MAX_FILES = 512, MAX_NAME = 200 };
+#define MAX_INDEX ((int64_t)100 << 20)
 
 /* ---- the tensors of all files ------------------------------------------------------------------------------------ */
 
 static ls_status add_file(ls_tensor_set *set, const char *path)
 {
-    ls_tensor_file *f = &set->file[set->files++]; /* closed with the set, whether it could be read or not */
+    ls_tensor_file *f = &set->file[set->files++]; /* closed with the set, also after an error */
     return ls__tensor_file_open(f, path, set->arena);
 }
 
@@ -40,7 +39,7 @@ static ls_status gather(ls_tensor_set *set)
     for (int i = 0; i < set->files; i++)
         for (int k = 0; k < set->file[i].count; k++) {
             ls_stored *e = &set->file[i].stored[k];
-            LS_CHECK(!json_object_get(set->by_name, e->name), LS_ERR_DATA, "%s: tensor '%s' stands in two of its files",
+            LS_CHECK(!json_object_get(set->by_name, e->name), LS_ERR_DATA, "%s: tensor '%s' is in two of its files",
                      set->path, e->name);
             LS_CHECK(json_object_set_new(set->by_name, e->name, json_integer(set->count)) == 0, LS_ERR_ENV,
                      "%s: no memory for its %zu names", set->path, count);
@@ -57,49 +56,31 @@ ls_stored *ls__tensor_set_find(const ls_tensor_set *set, const char *name)
 
 /* ---- the index --------------------------------------------------------------------------------------------------- */
 
-static ls_status read_all(int fd, const char *path, char *text, int64_t bytes)
+static ls_status load_index(const char *path, json_t **index)
 {
-    for (int64_t at = 0; at < bytes;) {
-        ssize_t n = pread(fd, text + at, (size_t)(bytes - at), at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return LS_FAIL_ERRNO("cannot read %s", path);
-        LS_CHECK(n > 0, LS_ERR_DATA,
-                 "%s: ended at byte %" PRId64 " while it was read" LS_HINT "is another program writing it?", path, at);
-        at += n;
-    }
+    char        *text;
+    size_t       bytes;
+    json_error_t error;
+    LS_TRY(ls__file_text(path, MAX_INDEX, &text, &bytes));
+    *index = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    free(text);
+    LS_CHECK(*index, LS_ERR_DATA,
+             "%s:%d:%d: expected JSON, found: %s" LS_HINT "the file is damaged or incomplete: get it again", path,
+             error.line, error.column, error.text);
     return LS_OK;
 }
 
-static ls_status load_json(int fd, const char *path, json_t **index)
-{
-    struct stat  info;
-    json_error_t error;
-    if (fstat(fd, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    LS_CHECK(S_ISREG(info.st_mode) && info.st_size <= MOST_INDEX, LS_ERR_DATA,
-             "%s: expected an index file of at most %" PRId64 " bytes", path, MOST_INDEX);
-    char *text = malloc((size_t)info.st_size + 1);
-    LS_CHECK(text, LS_ERR_ENV, "%s: no memory for its %lld bytes", path, (long long)info.st_size);
-    ls_status status = read_all(fd, path, text, info.st_size);
-    if (status == LS_OK && !(*index = json_loadb(text, (size_t)info.st_size, JSON_REJECT_DUPLICATES, &error)))
-        status = LS_FAIL(LS_ERR_DATA,
-                         "%s: it is no JSON: %s (line %d, column %d)" LS_HINT
-                         "the file is damaged or not complete: get it again",
-                         path, error.text, error.line, error.column);
-    free(text);
-    return status;
-}
-
-/* A file of this folder: no path leads out of it. */
+/* Tells whether a name is of a file in the same folder: no path that leads elsewhere. */
 static bool plain_name(const char *name)
 {
-    return name && *name && *name != '.' && strlen(name) <= MOST_NAME && !strpbrk(name, "/\\");
+    return name && *name && *name != '.' && strlen(name) <= MAX_NAME && !strpbrk(name, "/\\");
 }
 
 static ls_status open_files(ls_tensor_set *set, const char *path, const json_t *index)
 {
     const json_t *map = json_object_get(index, "weight_map"), *file;
     const char   *name;
-    const char   *files[MOST_FILES];
+    const char   *files[MAX_FILES];
     int           count = 0;
     LS_CHECK(json_is_object(map), LS_ERR_DATA, "%s: expected an object with a 'weight_map' from tensors to files",
              path);
@@ -109,10 +90,10 @@ static ls_status open_files(ls_tensor_set *set, const char *path, const json_t *
         LS_CHECK(plain_name(its), LS_ERR_DATA,
                  "%s: tensor '%.100s': expected the name of a file in the same folder, found %s%.100s%s", path, name,
                  its ? "'" : "no text", its ? its : "", its ? "'" : "");
-        int i = count - 1; /* the tensors of a file mostly follow one another */
+        int i = count - 1; /* newest first: the tensors of one file mostly follow each other */
         while (i >= 0 && strcmp(files[i], its) != 0) i--;
         if (i >= 0) continue;
-        LS_CHECK(count < MOST_FILES, LS_ERR_DATA, "%s: more than %d files", path, MOST_FILES);
+        LS_CHECK(count < MAX_FILES, LS_ERR_DATA, "%s: more than %d files", path, MAX_FILES);
         files[count++] = its;
     }
     LS_CHECK(count > 0, LS_ERR_DATA, "%s: its weight_map is empty", path);
@@ -120,13 +101,13 @@ static ls_status open_files(ls_tensor_set *set, const char *path, const json_t *
     for (int i = 0; i < count; i++) {
         const char *its = ls_arena_printf(set->arena, "%s/%s", set->path, files[i]);
         LS_CHECK(access(its, F_OK) == 0, LS_ERR_DATA,
-                 "%s: it names the file '%s', which is not there" LS_HINT "get all files of the model", path, files[i]);
+                 "%s: the file '%s' that it names is missing" LS_HINT "get all files of the model", path, files[i]);
         LS_TRY(add_file(set, its));
     }
     return LS_OK;
 }
 
-/* Both ways: what the index says is in the files, what is in the files it says. */
+/* Compares the index with the files in both directions. */
 static ls_status compare(const ls_tensor_set *set, const char *path, const json_t *index)
 {
     json_t     *map = json_object_get(index, "weight_map"), *file;
@@ -135,8 +116,8 @@ static ls_status compare(const ls_tensor_set *set, const char *path, const json_
     {
         const ls_stored *e = ls__tensor_set_find(set, name);
         LS_CHECK(e && !strcmp(strrchr(e->file->path, '/') + 1, json_string_value(file)), LS_ERR_DATA,
-                 "%s: tensor '%.100s' is not in %s, as the index says" LS_HINT "are all files of the same model?", path,
-                 name, json_string_value(file));
+                 "%s: tensor '%.100s' is not in %s, where the index has it" LS_HINT "are all files of the same model?",
+                 path, name, json_string_value(file));
     }
     for (int i = 0; i < set->count; i++)
         LS_CHECK(json_object_get(map, set->stored[i]->name), LS_ERR_DATA,
@@ -145,11 +126,11 @@ static ls_status compare(const ls_tensor_set *set, const char *path, const json_
     return LS_OK;
 }
 
-static ls_status open_index(ls_tensor_set *set, int fd, const char *path)
+static ls_status open_index(ls_tensor_set *set, const char *path)
 {
     json_t   *index = NULL;
     ls_status status;
-    LS_TRY_GOTO(status, load_json(fd, path, &index), done);
+    LS_TRY_GOTO(status, load_index(path, &index), done);
     LS_TRY_GOTO(status, open_files(set, path, index), done);
     LS_TRY_GOTO(status, gather(set), done);
     LS_TRY_GOTO(status, compare(set, path, index), done);
@@ -173,17 +154,11 @@ static ls_status open_folder(ls_tensor_set *set)
     const char *index = ls_arena_printf(set->arena, "%s/model.safetensors.index.json", set->path);
     struct stat info;
     if (stat(one, &info) == 0) return open_one(set, one);
-    int fd = open(index, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 && errno == ENOENT)
-        return LS_FAIL(
-            LS_ERR_DATA,
-            "%s: expected a folder with model.safetensors, or with model.safetensors.index.json, found neither" LS_HINT
-            "of a model with pytorch_model.bin, save safetensors first: model.save_pretrained(DIR) of transformers",
-            set->path);
-    if (fd < 0) return LS_FAIL_ERRNO("cannot read %s", index);
-    ls_status status = open_index(set, fd, index);
-    close(fd);
-    return status;
+    LS_CHECK(stat(index, &info) == 0 || errno != ENOENT, LS_ERR_DATA,
+             "%s: expected a folder with model.safetensors, or with model.safetensors.index.json, found neither" LS_HINT
+             "for a model with pytorch_model.bin, save safetensors first: model.save_pretrained(DIR) of transformers",
+             set->path);
+    return open_index(set, index);
 }
 
 ls_status ls__tensor_set_open(ls_tensor_set *set, const char *path)
@@ -191,9 +166,8 @@ ls_status ls__tensor_set_open(ls_tensor_set *set, const char *path)
     struct stat info;
     *set = (ls_tensor_set){.path = path};
     LS_TRY(ls_arena_new(&set->arena, "safetensors"));
-    if (stat(path, &info) != 0) return LS_FAIL_ERRNO("cannot read %s", path);
-    LS_TRY(S_ISDIR(info.st_mode) ? open_folder(set) : open_one(set, path));
-    return LS_OK;
+    if (stat(path, &info) != 0) return LS_FAIL_ERRNO("%s: cannot be read", path);
+    return S_ISDIR(info.st_mode) ? open_folder(set) : open_one(set, path);
 }
 
 void ls__tensor_set_close(ls_tensor_set *set)

@@ -5,15 +5,9 @@
 
 #include "launch/run/run_setup.h"
 
-/* A folder with a config.json that is no run's. */
-bool ls_pretrained_is(const char *folder);
-
 /* Sets the job's recipe and data (vocabulary, context) as config.json has them, and loads the parameters; *graph holds
  * them, and both are the caller's to free.  Not collective. */
 ls_status ls_pretrained_open(ls_run *run, const char *folder, ls_graph **graph, ls_params **params);
-
-/* ls_safetensors_load of all parameters, whose values must be numbers. */
-ls_status ls_pretrained_load(const char *path, ls_params *params);
 
 /* The tokenizer in the folder; LS_ERR_DATA when there is none, or when it is not of this vocabulary; a model may have
  * an eighth more, which is never written. */

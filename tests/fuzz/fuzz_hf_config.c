@@ -24,7 +24,12 @@ FUZZ_TARGET(config)
     file_write(path, data, bytes);
     fuzz_status(ls_hf_config_check(path, fuzz_gpt()));
     memset(options, 'x', sizeof options);
-    ls_status status = ls__hf_config_options(path, fuzz_gpt(), options, sizeof options, &classes);
+    ls_config_entry        entries[LS_CONFIG_ENTRIES];
+    const ls_architecture *a      = NULL;
+    ls_status              status = ls__hf_config_architecture(path, &a);
+    if (status == LS_OK)
+        status =
+            ls__hf_config_options(path, entries, a->config(a->smallest, entries), options, sizeof options, &classes);
     fuzz_status(status);
     if (status == LS_OK) {
         fuzz_expect(memchr(options, 0, sizeof options) && !strchr(options, '\n'));

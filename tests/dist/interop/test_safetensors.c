@@ -119,18 +119,20 @@ static const struct lie {
     size_t      bytes;
     const char *message;
 } lies[] = {
-    {"", 0, "only 8 bytes"},
-    {"x", 0, "only 9 bytes"},
+    {"", 0, "found a file of 8 bytes"},
+    {"x", 0, "found a file of 9 bytes"},
     {"[]", 0, "begins with '{'"},
-    {"{\"w\":", 0, "no JSON"},
-    {"{" W W B S "}", 36, "no JSON: duplicate object key"},
+    {"{\"w\":", 0, "expected JSON in its header"},
+    {"{" W W B S "}", 36, "expected JSON in its header, found: duplicate object key"},
     {"{\"w\":3}", 0, "expected an object"},
     {"{\"w\":{}}", 0, "as its dtype"},
     {"{\"w\":{\"dtype\":\"F31\"}}", 0, "unknown dtype 'F31'"},
     {"{\"w\":{\"dtype\":\"F\\u001b[2\"}}", 0, "unknown dtype 'F?[2'"},
     {"{\"w\":{\"dtype\":\"F32\"}}", 0, "as its shape"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,-3],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
-    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,1.5],\"data_offsets\":[0,24]}}", 24, "dim 1 is not a size"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,-3],\"data_offsets\":[0,24]}}", 24,
+     "dimension 1: expected a whole number of at least 0"},
+    {"{\"w\":{\"dtype\":\"F32\",\"shape\":[2,1.5],\"data_offsets\":[0,24]}}", 24,
+     "dimension 1: expected a whole number of at least 0"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,24]}}", 24,
      "larger than an address space"},
     {"{\"w\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,24]}}", 24,
@@ -146,10 +148,10 @@ static const struct lie {
     {"{" W B S "}", 40, "4 bytes at its end belong to no tensor"},
     {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[20,28]}," S "}", 36, "'w' and 'b' overlap"},
     {"{" W "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[28,36]}}", 36,
-     "4 bytes before tensor 'b' belong to none"},
+     "4 bytes before tensor 'b' belong to no tensor"},
     {"{" W S "}", 36, "8 bytes before tensor 'scale'"},
     {"{\"w\\u001b[31m\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}}", 24,
-     "the name of tensor 1 has control characters in it"},
+     "the name of tensor 1 contains control characters"},
     {"{}", 0, "3 of the model's parameters are missing: w, b, scale"},
     {"{\"v\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]}," B S "}", 36,
      "missing: w; 1 tensors are not in the model: v"},
@@ -202,7 +204,7 @@ static void test_deep_json(void **state)
 static void test_no_file(void **state)
 {
     assert_fails(ls_safetensors_load("/nowhere/model.safetensors", params, false), LS_ERR_ENV,
-                 "/nowhere/model.safetensors: No such file");
+                 "/nowhere/model.safetensors: cannot be read: No such file");
     assert_int_equal(ls_safetensors_load(folder, params, false), LS_ERR_DATA);
     assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params), LS_ERR_ENV);
 }

@@ -24,7 +24,8 @@ static int setup(void **state)
     graph        = ls_graph_new();
     ls_init init = {.kind = LS_INIT_NORMAL};
     ls_param(graph, "transformer.wte.weight", init, V, C);
-    ls_param(graph, "transformer.h.0.attn.c_attn.weight", init, 4, 3)->stored_transposed = true;
+    ls_param(graph, "transformer.h.0.attn.c_attn.weight", init, 4, 3);
+    ls__graph_model(graph, "gpt", &(ls_gpt_args){0}, sizeof(ls_gpt_args));
     return ls_params_new(&params, graph, 1) != LS_OK;
 }
 
@@ -105,7 +106,8 @@ static void large_matrices_are_turned_in_pieces(void **state)
         ls_graph  *g = ls_graph_new();
         ls_params *p;
         int64_t    out = dims[k][0], in = dims[k][1];
-        ls_param(g, "w", (ls_init){.kind = LS_INIT_ZEROS}, out, in)->stored_transposed = true;
+        ls_param(g, "h.0.mlp.c_fc.weight", (ls_init){.kind = LS_INIT_ZEROS}, out, in);
+        ls__graph_model(g, "gpt", &(ls_gpt_args){0}, sizeof(ls_gpt_args));
         assert_ok(ls_params_new(&p, g, 1));
         float *w = ls_params_get(p, 0, NULL, NULL, NULL), *file = malloc((size_t)(out * in) * sizeof *file + 4096);
         for (int64_t i = 0; i < out * in; i++) w[i] = (float)i;
@@ -181,7 +183,7 @@ static void several_files_with_an_index(void **state)
     static const struct {
         const char *index, *says;
     } bad[] = {
-        {"", "it is no JSON"},
+        {"", "expected JSON, found: "},
         {"[]", "expected an object with a 'weight_map'"},
         {"{\"weight_map\":[]}", "expected an object with a 'weight_map'"},
         {"{\"weight_map\":{}}", "its weight_map is empty"},
@@ -192,9 +194,9 @@ static void several_files_with_an_index(void **state)
         {MAP("\"..\"", "\"b.safetensors\""), "found '..'"},
         {MAP("\"\"", "\"b.safetensors\""), "found ''"},
         {MAP("\"c.safetensors\"", "\"b.safetensors\""),
-         "index.json: it names the file 'c.safetensors', which is not there"},
+         "index.json: the file 'c.safetensors' that it names is missing"},
         {MAP("\"b.safetensors\"", "\"a.safetensors\""),
-         "tensor 'wte.weight' is not in b.safetensors, as the index says"},
+         "tensor 'wte.weight' is not in b.safetensors, where the index has it"},
         {MAP("\"a.safetensors\"", "\"a.safetensors\""), "'h.0.attn.c_attn.weight' is not in a.safetensors"},
         {"{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"wpe.weight\":\"b.safetensors\"}}",
          "tensor 'wpe.weight' is not in b.safetensors"},
@@ -212,10 +214,10 @@ static void several_files_with_an_index(void **state)
         "{\"weight_map\":{\"wte.weight\":\"a.safetensors\",\"transformer.h.0.attn.c_attn.weight\":\"b.safetensors\"}}");
     assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'transformer.wte.weight' is in ");
     put_tensors("b.safetensors", "{" WTE("wte.weight") "}", stored, 15);
-    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'wte.weight' stands in two of its files");
+    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'wte.weight' is in two of its files");
     unlink(in_folder("model.safetensors.index.json"));
     assert_int_equal(mkfifo(in_folder("model.safetensors.index.json"), 0600), 0); /* is not waited for */
-    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "expected an index file");
+    assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "index.json: expected a regular file");
     unlink(in_folder("model.safetensors.index.json"));
 }
 

@@ -169,10 +169,10 @@ static void test_a_folder_that_is_no_run(void **state)
         {"rm hf/model.safetensors", "expected a folder with model.safetensors"},
         {"printf '\\000\\000\\300\\177' | dd of=hf/model.safetensors bs=1 seek=$(($(stat -c %s hf/model.safetensors) - "
          "4)) conv=notrunc 2> dd",
-         "hf: 1 of the 32 values of 'transformer.ln_f.bias' are no numbers"},
-        {"echo '{' > hf/config.json", "hf/config.json: it is no JSON"},
+         "hf: 1 of the 32 values of 'transformer.ln_f.bias' are infinite or NaN"},
+        {"echo '{' > hf/config.json", "hf/config.json:2:0: expected JSON"},
         {"echo '{\"model_type\": \"llama\"}' > hf/config.json",
-         "hf/config.json: expected vocab_size, found nothing; the model_type is 'llama'"},
+         "hf/config.json: model_type: expected one of gpt2, lockstep_gpt, found 'llama'"},
         {"sed -i s/gelu_new/relu/ hf/config.json", "activation_function is \"relu\""},
         {"sed -i 's/n_layer\": 1/n_layer\": \"1\"/' hf/config.json",
          "n_layer: expected a whole number from 1 to 2147483647, found \"1\""},
