@@ -32,8 +32,8 @@ const char *ls__h5_type_text(const ls_h5_shape *s, char text[32]);
 const char *ls__h5_dims_text(const ls_h5_shape *s, char text[128]);
 
 /* Creates a file access list for H5Fopen and H5Fcreate; the caller closes it with H5Pclose.  Without file locks, which
- * some network file systems do not have: each file has one writer, and is renamed when it is complete.  Closing the file
- * closes all objects in it. */
+ * some network file systems do not have: each file has one writer, and is renamed when it is complete.  Closing the
+ * file closes all objects in it. */
 hid_t ls__h5_access(void);
 
 /* Opens a data set of the root group.  A link into another file is an error.  A missing data set is an error if

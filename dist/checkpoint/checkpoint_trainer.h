@@ -7,8 +7,8 @@
 
 #include "dist/dist.h"
 
-/* Reserves memory of the trainer for the copy that this rank writes in the background when `writers` ranks (0: the default
- * number) write a checkpoint.  Not collective. */
+/* Reserves memory of the trainer for the copy that this rank writes in the background when `writers` ranks (0: the
+ * default number) write a checkpoint.  Not collective. */
 ls_status ls__checkpoint_reserve(ls_trainer *t, int writers);
 
 #endif

@@ -3,10 +3,10 @@
  * Parameters to and from safetensors files (format: dist/interop/safetensors_file.c), with the names and layouts of the
  * model's architecture (dist/interop/architecture.h).
  *
- * Loading checks every tensor before it changes any parameter, and reports all mismatches in one message.  A matrix that
- * files hold transposed (Conv1D) is transposed on the way, tile by tile.
+ * Loading checks every tensor before it changes any parameter, and reports all mismatches in one message.  A matrix
+ * that files hold transposed (Conv1D) is transposed on the way, tile by tile.
  */
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_set.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

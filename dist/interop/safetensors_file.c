@@ -7,7 +7,7 @@
  *               padded with spaces; "__metadata__" may hold texts
  *     the rest  the values, row-major, little endian; the tensors follow one another without gap or overlap
  *
- * No field is trusted before it is checked.  F16 and BF16 are widened to float32, which represents each of their values.
+ * No field is trusted before it is checked.  F16 and BF16 are widened to float32, which represents all their values.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "core/io/file_access.h"
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_set.h"
 
 enum { BUFFER = 1 << 16 }; /* bytes that are widened at a time */
 #define DAMAGED LS_HINT "the file is damaged: get it again, or write it again"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opens the tensors of a path: of one safetensors file, or of a folder as Hugging Face writes it, with model.safetensors or
- * with several files and their index, model.safetensors.index.json:
+ * Opens the tensors of a path: of one safetensors file, or of a folder as Hugging Face writes it, with
+ * model.safetensors or with several files and their index, model.safetensors.index.json:
  *
  *     {"metadata": {...}, "weight_map": {"transformer.wte.weight": "model-00001-of-00002.safetensors", ...}}
  *
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "core/io/file_access.h"
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_set.h"
 
 enum { MAX_FILES = 512, MAX_NAME = 200 };
 #define MAX_INDEX ((int64_t)100 << 20)

@@ -9,10 +9,10 @@
 
 #include "core/graph/params.h"
 #include "dist/interop/architecture.h"
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_set.h"
 
-/* Returns the tensor that holds the parameter, or NULL: under its name, without the prefix of the architecture, or under
- * the name of a tied tensor. */
+/* Returns the tensor that holds the parameter, or NULL.  The tensor has the name of the parameter, that name without
+ * the prefix of the architecture, or the name of a tied tensor. */
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param);
 
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "core/base/arena.h"
-#include "dist/interop/safetensors.h"
+#include "dist/interop/tensor_set.h"
 #include "launch/commands/command_table.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
  * timeout: 300
- * The fuzz targets of this room, on their seeds. */
+ * The fuzz targets of dist, on their committed seeds. */
 #define LS_FUZZ_REPLAY
 #include "tests/fuzz/fuzz_checkpoint.c"
 #include "tests/fuzz/fuzz_hf_config.c"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# LOCKSTEP_FUZZ=ON: tests/fuzz/fuzz_X.c becomes build/<preset>/fuzz/fuzz_X, by clang, whatever compiles the rest:
+# LOCKSTEP_FUZZ=ON: clang compiles tests/fuzz/fuzz_X.c to build/<preset>/fuzz/fuzz_X, whichever compiler builds the rest:
 #     build/release/fuzz/fuzz_import_mnist -max_total_time=300 found/ tests/fuzz/corpus/import_mnist
 #     build/release/fuzz/fuzz_recipe -max_total_time=300 found/ launch/recipes
 find_program(LOCKSTEP_CLANG NAMES clang clang-19 clang-18 clang-17 clang-16 clang-15 clang-14)
@@ -7,9 +7,9 @@ if(NOT LOCKSTEP_CLANG)
   message(FATAL_ERROR "LOCKSTEP_FUZZ=ON needs clang, and none was found (Debian: apt install clang)")
 endif()
 file(GLOB FUZZ_TARGETS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*.c)
-# What a target fuzzes is compiled with the sanitizers: the room that it includes.  The rest is the library as it is.
-file(GLOB_RECURSE FUZZ_datasets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/datasets/*.c)
-file(GLOB_RECURSE FUZZ_dist CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/dist/*.c)
+# The folder that a target includes is compiled into it with the sanitizers, with core/io.  All else comes from the library.
+file(GLOB_RECURSE FUZZ_datasets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/io/*.c ${CMAKE_SOURCE_DIR}/datasets/*.c)
+file(GLOB_RECURSE FUZZ_dist CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/io/*.c ${CMAKE_SOURCE_DIR}/dist/*.c)
 file(GLOB FUZZ_launch CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipe/*.c)
 list(APPEND FUZZ_launch ${RECIPES_C})
 set(FUZZ_LIBRARIES ${HDF5_LINK_LIBRARIES} ${PNG_LINK_LIBRARIES} ${JPEG_LINK_LIBRARIES} ${XXHASH_LINK_LIBRARIES} ${JANSSON_LINK_LIBRARIES} ${YAML_LINK_LIBRARIES} ${ZLIB_LIBRARIES}
@@ -21,17 +21,17 @@ foreach(target ${FUZZ_TARGETS})
   get_filename_component(name ${target} NAME_WE)
   set(program ${CMAKE_BINARY_DIR}/fuzz/${name})
   file(STRINGS ${target} includes REGEX "^#include \"(dist|launch)/")
-  set(room datasets)
+  set(folder datasets)
   if(includes MATCHES "\"(dist|launch)/")
-    set(room ${CMAKE_MATCH_1})
+    set(folder ${CMAKE_MATCH_1})
   endif()
   add_custom_command(
     OUTPUT ${program}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/fuzz
     COMMAND ${LOCKSTEP_CLANG} -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE
-            -I${CMAKE_SOURCE_DIR} ${FUZZ_INCLUDES} ${target} ${FUZZ_${room}} $<TARGET_FILE:liblockstep> -Wl,-rpath,$<TARGET_FILE_DIR:liblockstep>
+            -I${CMAKE_SOURCE_DIR} ${FUZZ_INCLUDES} ${target} ${FUZZ_${folder}} $<TARGET_FILE:liblockstep> -Wl,-rpath,$<TARGET_FILE_DIR:liblockstep>
             ${FUZZ_LIBRARIES} -lpthread -lm -o ${program}
-    DEPENDS ${target} ${FUZZ_${room}} liblockstep ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz.h
+    DEPENDS ${target} ${FUZZ_${folder}} liblockstep ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz.h
     VERBATIM)
   list(APPEND FUZZ_PROGRAMS ${program})
 endforeach()

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A fuzz target is a function of bytes that must come back, whatever they are: with LS_OK or with an error that has a
- * message. Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by a test_fuzz_replay.c it is one of its
- * cases.
+ * A fuzz target is a function of bytes that must return for any bytes, with LS_OK or with an error that has a message.
+ * Built alone (LOCKSTEP_FUZZ=ON) it is a libFuzzer program; included by a test_*_fuzz_replay.c it is one of its cases.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
@@ -26,12 +25,12 @@
     static void fuzz_##name(const uint8_t *data, size_t bytes)
 #endif
 
-/* HDF5 1.10 loses a few hundred bytes of its own on some damaged files. */
+/* HDF5 1.10 leaks a few hundred bytes on some damaged files. */
 const char *__lsan_default_suppressions(void);
 const char *__lsan_default_suppressions(void) { return "leak:libhdf5"; }
 
-/* It also asks for as much memory as a damaged file says, and takes NULL for an answer, as malloc gives it outside the
- * sanitizer. */
+/* HDF5 allocates as much memory as a damaged file states, and handles a NULL result.  Let malloc of the sanitizer
+ * return NULL instead of aborting. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "allocator_may_return_null=1"; }
 
@@ -39,7 +38,7 @@ static char fuzz_path[FILES_PATH];
 
 static inline void fuzz_folder_end(void) { folder_remove(fuzz_path); }
 
-/* One folder for the whole process. */
+/* Returns a temporary folder, one for the whole process. */
 static inline const char *fuzz_folder(void)
 {
     if (!fuzz_path[0]) {
@@ -49,12 +48,12 @@ static inline const char *fuzz_folder(void)
     return fuzz_path;
 }
 
-static inline void fuzz_expect(int right)
+static inline void fuzz_expect(int condition)
 {
-    if (!right) abort();
+    if (!condition) abort();
 }
 
-/* An error must say something of more use than its number. */
+/* Checks that an error has a message. */
 static inline void fuzz_status(ls_status status) { fuzz_expect(status == LS_OK || strlen(ls_error_message()) > 10); }
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reading checkpoints of two files.  Bit 1 of the first byte says which of them is changed.  With bit 0 the rest is a
- * list of changes (three bytes each: what, where, how) that HDF5 itself makes; else, with bit 2, the rest is the
- * manifest, and without it is the file.  The checksums in the manifest are right again: what is left to find the change
- * are the checks of dist/checkpoint/checkpoint_file_read.c and checkpoint_index.c. */
+ * Reads a checkpoint of two files.  Bit 1 of the first byte chooses the file that is changed.  With bit 0, the other
+ * bytes are a list of changes (three bytes each: what, where, how) that are made through HDF5.  Without it, the other
+ * bytes are the manifest (bit 2 set) or the whole file.  After a change of a file the manifest gets the new checksum,
+ * so that only the checks of dist/checkpoint/checkpoint_file_read.c and checkpoint_index.c can find the change. */
 #include <hdf5.h>
 
 #include "core/io/file_access.h"
@@ -27,7 +27,7 @@ static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 
 static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); }
 
-/* Places that a change may touch. */
+/* Objects that a change may address. */
 static const char *const fuzz_places[] = {
     "param/w",   "param/b@0", "param/scale", "state/exp_avg/w",   "state/exp_avg", "param",    "state",
     "param/new", "state/new", "new",         "state/exp_avg/new", "param/b@1",     "param/b@2"};
@@ -87,7 +87,9 @@ static void fuzz_dataset(hid_t file, const char *place, uint8_t how)
     if (how & 128) H5Pset_external(list, "/etc/passwd", 0, H5F_UNLIMITED);
     hid_t set = H5Dcreate2(file, place, type, space, H5P_DEFAULT, list, H5P_DEFAULT);
     if (set >= 0) H5Dclose(set);
-    H5Pclose(list), H5Sclose(space), H5Tclose(type);
+    H5Pclose(list);
+    H5Sclose(space);
+    H5Tclose(type);
 }
 
 static void fuzz_attribute(hid_t file, const char *place, const char *name, uint8_t how)
@@ -100,7 +102,9 @@ static void fuzz_attribute(hid_t file, const char *place, const char *name, uint
     uint64_t value[32] = {how};
     if (attribute >= 0 && H5Tget_class(type) == H5T_INTEGER) H5Awrite(attribute, type, value);
     if (attribute >= 0) H5Aclose(attribute);
-    H5Sclose(space), H5Tclose(type), H5Oclose(where);
+    H5Sclose(space);
+    H5Tclose(type);
+    H5Oclose(where);
 }
 
 static void fuzz_link(hid_t file, const char *place, uint8_t how)
@@ -155,7 +159,7 @@ static void fuzz_change(hid_t file, uint8_t what, uint8_t where, uint8_t how)
 
 enum { FUZZ_PARTS = 2 };
 
-/* Good files, made once: an array is cut between them. */
+/* Writes two intact files, between which an array is cut. */
 static void fuzz_write_good(char path[FUZZ_PARTS][FILES_PATH + 32])
 {
     static uint8_t image[FUZZ_PARTS][1 << 16];
@@ -188,7 +192,7 @@ static void fuzz_write_sums(const char *folder, char path[FUZZ_PARTS][FILES_PATH
     fuzz_expect(ls__manifest_write(folder, FUZZ_PARTS, sum) == LS_OK);
 }
 
-static void fuzz_see(const ls_checkpoint_array *array, void *data)
+static void fuzz_sum(const ls_checkpoint_array *array, void *data)
 {
     for (int64_t i = 0; i < array->count; i++) *(double *)data += (double)array->values[i];
 }
@@ -222,9 +226,10 @@ FUZZ_TARGET(checkpoint)
     fuzz_status(status);
     for (int a = 0; a < FUZZ_ARRAYS && status == LS_OK; a++)
         for (int i = 0; i < fuzz_array[a].count; i++) fuzz_expect(fuzz_values[a][i] == fuzz_value(a, i));
-    fuzz_status(ls_checkpoint_inspect(folder, &progress, fuzz_see, &total));
+    fuzz_status(ls_checkpoint_inspect(folder, &progress, fuzz_sum, &total));
     fuzz_expect(status != LS_OK || progress.step == 7);
-    fuzz_expect(status == LS_OK || bytes > 1); /* nothing changed: it must be read */
+    fuzz_expect(status == LS_OK || bytes > 1); /* an unchanged checkpoint must load */
     for (int k = 0; k < FUZZ_PARTS; k++) unlink(path[k]);
-    unlink(manifest), rmdir(folder);
+    unlink(manifest);
+    rmdir(folder);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * config.json: the bytes are the file.  What it says is compared with a GPT, and read as the options of one. */
+ * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT. */
 #include "core/nn/registry.h"
 #include "dist/interop/hf_config.h"
 #include "dist/dist.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pictures: the first byte says as what, the rest is the file. */
+ * Image files: the first byte chooses channels and size of the result, the other bytes are the file. */
 #include "tests/fuzz/fuzz.h"
 
 FUZZ_TARGET(image_file)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The import of idx files: the first byte says which of four good files the rest replaces, and whether it is packed. */
+ * The import of idx files: the first byte chooses which of four intact files the other bytes replace, and whether the
+ * file is compressed. */
 #include "tests/datasets/image/mnist_files.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -16,7 +17,7 @@ FUZZ_TARGET(import_mnist)
     }
     int k = data[0] % 4, packed = data[0] / 4 % 2;
     if (data[0] & 8) {
-        /* The bytes of a gzip file itself. */
+        /* The bytes are a gzip file. */
         char path[FILES_PATH + 64];
         idx_put(in, k, "", 0, 1);
         snprintf(path, sizeof path, "%s/%s.gz", in, idx_names[k]);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: the bytes up to the first zero are the file, the rest is an override.  What is accepted is written, read
- * back to the same hash, and its model is built. */
+ * Recipes: the bytes up to the first zero are the file, the other bytes are an override of the command line.  An
+ * accepted recipe is printed and read back to the same hash, and its model is built. */
 #include <stdio.h>
 #include <string.h>
 
 #include "launch/recipe/recipe.h"
 #include "tests/fuzz/fuzz.h"
 
-/* The recipe as it writes itself; to be freed. */
+/* Returns the text of the recipe as ls_recipe_print writes it; to be freed. */
 static char *recipe_written(const ls_recipe *r, size_t *bytes)
 {
     char *text = NULL;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Reading safetensors: the bytes are the file, or the index of a folder with two good files.  The first byte, which is
- * taken off, says which: odd allows extra tensors, 2 is an index. */
+ * Loads safetensors.  With bit 1 of the first byte, the other bytes are the index of a folder with two intact files;
+ * else they are the file.  Bit 0 allows extra tensors. */
 #include "dist/dist.h"
 #include "tests/fuzz/fuzz.h"
-#include "tests/fuzz/params.h"
+#include "tests/fuzz/fuzz_params.h"
 
-/* A file with one of the parameters of fuzz_params: w and b, or scale. */
+/* Writes a file with a part of the parameters of fuzz_params: w and b, or scale. */
 static void fuzz_put_file(const char *name, const char *header, size_t bytes_of_values)
 {
     char     path[FILES_PATH + 32], file[512] = {0};
@@ -43,7 +43,7 @@ FUZZ_TARGET(safetensors)
     w[0]             = 4711;
     ls_status status = ls_safetensors_load(fuzz_folder(), params, data[0] & 1);
     fuzz_status(status);
-    fuzz_expect(status == LS_OK || w[0] == 4711); /* all is checked before anything is read */
+    fuzz_expect(status == LS_OK || w[0] == 4711); /* no parameter changes before everything is checked */
     if (status == LS_OK) {
         snprintf(saved, sizeof saved, "%s/saved", fuzz_folder());
         fuzz_expect(ls_safetensors_save(saved, params) == LS_OK);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tokenizers.  The first byte says what the rest is: 0 a tokenizer.json, 1 a vocab.json and a merges.txt with a byte 0
- * between them, 2 a text to encode, 3 a text to learn from.  Whatever loads must give back each text, cut it where it
- * says, and be saved and loaded as it is.
+ * Tokenizers.  The first byte chooses the meaning of the other bytes: 0 a tokenizer.json; 1 a vocab.json and a
+ * merges.txt with a zero byte between them; 2 a text to encode; 3 a text to train a tokenizer on.  A tokenizer that
+ * loads must decode its encoding to the same text, cut a text only where it reports a cut, and be equal after saving
+ * and loading.
  */
 #include "datasets/tokenizer/tokenizer_internal.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the seeds in tests/fuzz/corpus (committed; needs h5py, numpy and pillow only to make them again)."""
+"""Makes the seeds in tests/fuzz/corpus.  They are committed; only making them again needs h5py, numpy and pillow."""
 import gzip, io, os, pathlib, struct, tempfile
 
 import h5py, numpy as np
@@ -65,7 +65,7 @@ one, three, half = struct.pack("<i", 1), struct.pack("<i", 3), struct.pack("<f",
 
 
 def made(image=b"\0", dims=(4, 1, 2, 3)):
-    """As fuzz_image_hdf5.c reads it: an attribute is a byte and 24 of data, a dataset a byte and its values."""
+    """Builds the input of fuzz_image_hdf5.c: an attribute is one byte and 24 bytes of data, a data set one byte and its values."""
     pad = lambda b: b"\0" + b.ljust(24, b"\0")
     return (b"\1" + bytes(dims) + pad(one) + pad(b"train") + pad(three) + pad(half * 4) + pad(half * 4) + b"\xff" + image + b"\0" * 70 + b"\x10" + b"\0" * 66 + b"\xff")
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuzz targets in the normal tests: on their committed seeds, each as it is, cut, and with bytes changed in ways that
- * are the same every time.
+ * Runs fuzz targets in the normal tests on their committed seeds: each seed unchanged, truncated, and with
+ * pseudo-random changes that are the same in every run.
  *
  *     #define LS_FUZZ_REPLAY
  *     #include "tests/fuzz/fuzz_import_mnist.c"
@@ -16,7 +16,7 @@
 
 enum { REPLAY_BYTES = 1 << 16, REPLAY_CUTS = 16 };
 
-/* One to four changes: a byte, a bit, an extreme value, a piece moved, the end cut off. */
+/* Makes one to four changes: a byte, a bit, an extreme value, some bytes copied, or the end removed. */
 static inline size_t replay_change(uint8_t *data, size_t bytes, uint64_t key, uint64_t round)
 {
     uint32_t changes = 1 + ls_philox(key, round, 0).v[0] % 4;

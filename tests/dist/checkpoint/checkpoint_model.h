@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A model of two parameters, the second frozen, with two states of the optimizer for the first; for tests of
- * checkpoints. */
+ * For tests of checkpoints: a model of two parameters.  The first has two optimizer states, the second is frozen. */
 #ifndef LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 #define LS_TESTS_DIST_CHECKPOINT_CHECKPOINT_MODEL_H
 

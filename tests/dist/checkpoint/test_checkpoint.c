@@ -1,7 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* ranks: 1 2 3 4 */
 /* labels: io */
-/* Checkpoints: round trips, damage, other models, full disks, pruning; and that all ranks see the same. */
+/* Checkpoints on 1 to 4 ranks: round trips, damaged files, other models, full disks and pruning.  All ranks get the
+ * same result. */
 #include <dirent.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -12,7 +14,7 @@
 #include "dist/checkpoint/checkpoint_saver.h"
 #include "tests/dist/mpi_test.h"
 
-/* A model of two parameters, the second frozen, with two states of the optimizer for the first. */
+/* A model of two parameters: the first has two optimizer states, the second is frozen. */
 enum { W = 6, B = 3, ARRAYS = 4 };
 typedef struct model {
     float          w[W], b[B], m[W], v[W];
@@ -23,7 +25,7 @@ typedef struct model {
 static const int64_t                 w_dims[] = {2, 3}, b_dims[] = {3}, other_dims[] = {3, 2};
 static const char                   *state_names[] = {"exp_avg", "exp_avg_sq"};
 static char                          folder[64];
-static const ls_checkpoint_retention all; /* checkpoints stay */
+static const ls_checkpoint_retention all; /* keeps all checkpoints */
 #define LENGTH(x) (sizeof(x) / sizeof *(x))
 
 static void set_up(model *m, float scale)
@@ -80,7 +82,7 @@ static void save_as(float scale, int64_t step, int keep)
     assert_ok(ls__checkpoint_save(comm, &m.state, folder, &p, &(ls_checkpoint_retention){.last = keep}));
 }
 
-/* The newest sound checkpoint is this one. */
+/* Loads the newest intact checkpoint, and compares it. */
 static void expect_loaded(float scale, int64_t step)
 {
     model       m, expected;
@@ -109,10 +111,10 @@ static void expect_entries(const char *expected)
     }
     free(entry);
     assert_string_equal(text, expected);
-    assert_ok(ls_comm_barrier(comm)); /* nobody changes it before all have looked */
+    assert_ok(ls_comm_barrier(comm)); /* no rank changes the folder before all ranks have read it */
 }
 
-/* Runs a change of files on rank 0. */
+/* Runs a shell command in the folder, on rank 0. */
 static void shell(const char *format, ...)
 {
     char    command[1024], full[1200];
@@ -125,7 +127,7 @@ static void shell(const char *format, ...)
     assert_ok(ls_comm_agree(comm, done));
 }
 
-/* ---- good -------------------------------------------------------------------------------------------------------- */
+/* ---- intact checkpoints ------------------------------------------------------------------------------------------ */
 
 static void test_round_trip(void **state)
 {
@@ -155,7 +157,7 @@ static void test_newest_and_pruning(void **state)
     for (int step = 10; step <= 50; step += 10) save_as((float)step, step, 3);
     expect_entries("latest step-00000030 step-00000040 step-00000050 ");
     expect_loaded(50, 50);
-    /* continued from 30, perhaps because the later ones were damaged: they are of a past that did not happen */
+    /* A run that continues from step 30 (because later checkpoints were damaged, say) replaces the later ones. */
     save_as(35, 35, 0);
     expect_entries("latest step-00000030 step-00000035 ");
     expect_loaded(35, 35);
@@ -187,7 +189,7 @@ static void test_equal_states_are_equal_files(void **state)
     shell("cmp first/part-0000.h5 step-00000007/part-0000.h5 && cmp first/manifest.xxh64 step-00000007/manifest.xxh64");
 }
 
-/* ---- damaged ----------------------------------------------------------------------------------------------------- */
+/* ---- damaged checkpoints ----------------------------------------------------------------------------------------- */
 
 static const char *const damages[] = {
     "rm step-00000020/part-0000.h5",
@@ -199,7 +201,7 @@ static const char *const damages[] = {
     "truncate -s 0 step-00000020/manifest.xxh64",
     "printf '0123456789abcdef  part-0000.h5\\n' > step-00000020/manifest.xxh64",
     "printf ' 123456789abcdef  part-0000.h5\\n' > step-00000020/manifest.xxh64",
-    "cp step-00000010/* step-00000020", /* sound, but of another step */
+    "cp step-00000010/* step-00000020", /* intact, but of another step */
     "rm step-00000020/* && mkdir step-00000020/part-0000.h5",
 };
 
@@ -231,10 +233,18 @@ static void test_all_damaged(void **state)
     assert_non_null(strstr(ls_error_message(), "--fresh"));
 }
 
-/* ---- of another model -------------------------------------------------------------------------------------------- */
+/* ---- checkpoints of another model -------------------------------------------------------------------------------- */
 
-static void fewer_arrays(model *m) { m->state.arrays = 1, m->state.states = 0; }
-static void no_states(model *m) { m->state.arrays = 2, m->state.states = 0; }
+static void fewer_arrays(model *m)
+{
+    m->state.arrays = 1;
+    m->state.states = 0;
+}
+static void no_states(model *m)
+{
+    m->state.arrays = 2;
+    m->state.states = 0;
+}
 static void other_state(model *m)
 {
     static const char *names[] = {"exp_avg", "square_avg"};
@@ -275,9 +285,10 @@ static void test_other_models(void **state)
     }
 }
 
-/* ---- no room ----------------------------------------------------------------------------------------------------- */
+/* ---- full disks -------------------------------------------------------------------------------------------------- */
 
-/* Wherever the file stops: an error with a cause on all ranks, nothing left behind, and the older one as it was. */
+/* A file size limit stops the write at different positions.  Each time all ranks get an error with its cause, no file
+ * is left behind, and the older checkpoint is unchanged. */
 static void test_no_space(void **state)
 {
     struct rlimit old;
@@ -329,7 +340,7 @@ static void test_name_with_slash(void **state)
     expect_entries("");
 }
 
-/* ---- one, by its path -------------------------------------------------------------------------------------------- */
+/* ---- one checkpoint by its path ---------------------------------------------------------------------------------- */
 
 static void test_read_one(void **state)
 {
@@ -373,7 +384,7 @@ static void print_info(const ls_checkpoint_info *info, void *text)
 {
     char line[128];
     snprintf(line, sizeof line, "%d %d %d %s\n", (int)info->progress.step, info->params, info->states,
-             info->problem ? "damaged" : "sound");
+             info->problem ? "damaged" : "intact");
     strcat(text, line);
 }
 
@@ -385,7 +396,7 @@ static void test_list(void **state)
     save_as(1, 30, 0);
     shell("truncate -s -1 step-00000020/part-0000.h5");
     assert_ok(ls_checkpoint_list(folder, true, print_info, text));
-    assert_string_equal(text, "10 2 2 sound\n0 0 0 damaged\n30 2 2 sound\n");
+    assert_string_equal(text, "10 2 2 intact\n0 0 0 damaged\n30 2 2 intact\n");
     snprintf(missing, sizeof missing, "%s/none", folder);
     assert_fails(ls_checkpoint_list(missing, false, print_info, text), LS_ERR_ENV,
                  "none: expected a folder of checkpoints: No such file");

@@ -1,7 +1,8 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* labels: io */
-/* A damaged checkpoint is never loaded: bytes that flip, files that end early, are missing, or are another's, in any of
- * its files.  The older one is. */
+/* A damaged checkpoint is never loaded, and the older one is: flipped bytes, truncated, missing and exchanged files, in
+ * each of its files. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +32,8 @@ static void shell(const char *format, ...)
     if (system(full) != 0) fail_msg("%s", full);
 }
 
-/* As PARTS ranks write it, where share[i] and number[i] are i. */
+/* Writes a checkpoint as PARTS ranks do.  File i has the partition of writer shares[i] and the file number numbers[i];
+ * in a correct checkpoint both are i. */
 static void save_as(float scale, int64_t step, const int shares[PARTS], const int numbers[PARTS])
 {
     model       m;
@@ -65,7 +67,7 @@ static int set_up(void **state)
     save(1, 10);
     save(2, 20);
     shell("cp -r step-00000020 good");
-    return freopen("/dev/null", "w", stderr) == NULL; /* a warning for each damage */
+    return freopen("/dev/null", "w", stderr) == NULL; /* each damage prints a warning */
 }
 
 static int tear_down(void **state)
@@ -87,7 +89,7 @@ static void expect(float scale, int64_t step, const char *what)
                  (int)p.step, model_is(&m, scale) ? "its values" : "other values");
 }
 
-static void test_sound(void **state) { expect(2, 20, "nothing"); }
+static void test_intact(void **state) { expect(2, 20, "nothing"); }
 
 static size_t read_file(const char *name, unsigned char *bytes, size_t room)
 {
@@ -164,7 +166,7 @@ static void test_files_mixed_up(void **state)
         "rm part-0001.h5; mkdir part-0001.h5",
         "rm part-0001.h5; mkfifo part-0001.h5",
         "rm manifest.xxh64; mkfifo manifest.xxh64",
-        /* each file is as the manifest says, but not one checkpoint */
+        /* each file has the checksum of the manifest, but they belong to different checkpoints */
         "cp ../step-00000010/part-0001.h5 .; { head -n 1 ../good/manifest.xxh64; sed -n 2p "
         "../step-00000010/manifest.xxh64; tail -n 1 ../good/manifest.xxh64; } > manifest.xxh64",
         "cp part-0000.h5 part-0001.h5; sed -n '1p;1s/0000/0001/p;3p' ../good/manifest.xxh64 > manifest.xxh64",
@@ -177,23 +179,23 @@ static void test_files_mixed_up(void **state)
     }
 }
 
-/* Every file is sound, and as the manifest says; together they are no checkpoint. */
-static void test_pieces_that_do_not_fit(void **state)
+/* Every file is intact and has the checksum of the manifest, but the ranges of the arrays overlap or have gaps. */
+static void test_ranges_that_do_not_fit(void **state)
 {
-    static const int shares[][PARTS] = {{0, 0, 2}, {0, 1, 1}, {1, 1, 2}, {0, 2, 2}}, turned[PARTS] = {0, 2, 1};
+    static const int shares[][PARTS] = {{0, 0, 2}, {0, 1, 1}, {1, 1, 2}, {0, 2, 2}}, swapped[PARTS] = {0, 2, 1};
     char             what[64];
     for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) {
-        snprintf(what, sizeof what, "shares %d %d %d", shares[i][0], shares[i][1], shares[i][2]);
+        snprintf(what, sizeof what, "partitions %d %d %d", shares[i][0], shares[i][1], shares[i][2]);
         shell("rm -r step-00000020");
         save_as(2, 20, shares[i], in_order);
         expect(1, 10, what);
     }
     shell("rm -r step-00000020");
-    save_as(2, 20, in_order, turned);
+    save_as(2, 20, in_order, swapped);
     expect(1, 10, "files with other numbers");
     shell("rm -r step-00000020");
-    save_as(2, 20, turned, in_order);
-    expect(2, 20, "files in another order"); /* where a piece lies does not matter */
+    save_as(2, 20, swapped, in_order);
+    expect(2, 20, "files in another order"); /* the order of the ranges does not matter */
 }
 
 static void test_earlier_format(void **state)
@@ -211,11 +213,11 @@ static void test_earlier_format(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sound),
+        cmocka_unit_test(test_intact),
         cmocka_unit_test(test_flipped_bytes),
         cmocka_unit_test(test_files_that_end_early),
         cmocka_unit_test(test_files_mixed_up),
-        cmocka_unit_test(test_pieces_that_do_not_fit),
+        cmocka_unit_test(test_ranges_that_do_not_fit),
         cmocka_unit_test(test_earlier_format),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* ranks: 1 2 3 4 */
 /* labels: io */
-/* Checkpoints that are written while the run goes on: by several ranks, in pieces, with a writer that fails; what is
- * kept, and links. */
+/* Checkpoints written in the background: by several ranks, from a partitioned state, and with a writer that fails;
+ * retention and links. */
 #include <dirent.h>
 #include <math.h>
 #include <signal.h>
@@ -31,7 +32,7 @@ static int remove_folder(void **state)
     return ls_comm_barrier(comm) != LS_OK;
 }
 
-/* Names in the folder (or, below it, in `inner`), in order. */
+/* Compares the sorted names in the folder `inner` of the folder ("": in the folder itself). */
 static void expect_entries(const char *inner, const char *expected)
 {
     struct dirent **entry;
@@ -48,7 +49,7 @@ static void expect_entries(const char *inner, const char *expected)
     }
     free(entry);
     assert_string_equal(text, expected);
-    assert_ok(ls_comm_barrier(comm)); /* nobody changes it before all have looked */
+    assert_ok(ls_comm_barrier(comm)); /* no rank changes the folder before all ranks have read it */
 }
 
 static ls_progress at_step(int64_t step, double loss)
@@ -56,7 +57,7 @@ static ls_progress at_step(int64_t step, double loss)
     return (ls_progress){.step = step, .isa = "v3", .digest = 7, .loss = loss};
 }
 
-/* What a run does at each step until all have written. */
+/* Exchanges ls_saver_written between ranks, as a run does at each step, until all have written; then publishes. */
 static void until_written(ls_saver *s)
 {
     for (bool all = false; !all; usleep(200)) {
@@ -68,7 +69,7 @@ static void until_written(ls_saver *s)
     assert_ok(ls_saver_publish(s));
 }
 
-/* On rank 0: the next checkpoint of which there is news. */
+/* Waits for the next news on rank 0. */
 static ls_saver_news next_news(ls_saver *s)
 {
     ls_saver_news news = {0};
@@ -97,8 +98,8 @@ static ls_saver *make(model *m, ls_saver_options o)
     return s;
 }
 
-/* The checkpoint is of the step at which it was begun, whatever the run does while it is written. */
-static void test_goes_on(void **state)
+/* The checkpoint has the values of the step at which it was begun, although the run changes them meanwhile. */
+static void test_values_of_its_step(void **state)
 {
     model       m;
     ls_progress p = at_step(5, NAN);
@@ -126,7 +127,7 @@ static void test_goes_on(void **state)
     ls_saver_free(s);
 }
 
-/* The next one is due before that is published. */
+/* A checkpoint is begun before the previous one is published. */
 static void test_one_after_the_other(void **state)
 {
     model m;
@@ -143,15 +144,15 @@ static void test_one_after_the_other(void **state)
     expect_loaded(4, 4);
 }
 
-/* ZeRO: what was saved in pieces is read whole, and in other pieces. */
-static void test_pieces(void **state)
+/* ZeRO: a state that was saved in partitions is read whole, and in other partitions. */
+static void test_partitions(void **state)
 {
     model       m, whole;
     ls_progress p = at_step(9, NAN), found;
     char        path[128];
     model_make(&m, 0);
     model_divide(&m, 4, the_rank(), the_size());
-    ls_saver *s = make(&m, (ls_saver_options){.writers = 1}); /* each has something that only it can write */
+    ls_saver *s = make(&m, (ls_saver_options){.writers = 1}); /* every rank writes its own partition anyway */
     assert_ok(ls_saver_begin(s, &p));
     assert_ok(ls_saver_finish(s));
     ls_saver_free(s);
@@ -168,8 +169,8 @@ static void test_pieces(void **state)
     assert_true(model_is(&m, 4));
 }
 
-/* The disk of one rank is full: all go on, the older checkpoint stays, nothing half is left; the next is written again.
- */
+/* The disk of one rank is full.  All ranks continue, the older checkpoint stays, no partial one is left, and the next
+ * checkpoint succeeds. */
 static void test_writer_fails(void **state)
 {
     struct rlimit old;
@@ -228,7 +229,7 @@ static void test_unseen_folder(void **state)
         assert_fails(ls__saver_new(&s, comm, &m.state, NULL, &o), LS_ERR_ENV, "file system that all hosts share");
 }
 
-static void test_what_is_kept(void **state)
+static void test_retention(void **state)
 {
     static const double loss[] = {3, 1.5, 2, NAN, 1.75, 2, 1.5};
     model               m;
@@ -239,7 +240,8 @@ static void test_what_is_kept(void **state)
         assert_ok(ls_saver_begin(s, &p));
         assert_ok(ls_saver_finish(s));
         assert_int_equal(ls__checkpoint_linked(folder, "latest"), 10 * (i + 1));
-        assert_int_equal(ls__checkpoint_linked(folder, "best"), i ? 20 : 10); /* an equal one later is no better */
+        assert_int_equal(ls__checkpoint_linked(folder, "best"),
+                         i ? 20 : 10); /* a later checkpoint with the same loss does not become the best */
         assert_ok(ls_comm_barrier(comm));
     }
     ls_saver_free(s);
@@ -252,7 +254,8 @@ static void test_what_is_kept(void **state)
     expect_entries("", "best latest step-00000020 step-00000070 ");
 }
 
-/* In the middle of a save the process was killed: what it left is no checkpoint, and goes when the next run begins. */
+/* The remains of a process that was killed during a save are no checkpoint, and are removed when the next run begins.
+ * */
 static void test_leftovers(void **state)
 {
     model m;
@@ -279,8 +282,8 @@ int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, new_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        TEST(test_goes_on),       TEST(test_one_after_the_other), TEST(test_pieces),    TEST(test_writer_fails),
-        TEST(test_unseen_folder), TEST(test_what_is_kept),        TEST(test_leftovers),
+        TEST(test_values_of_its_step), TEST(test_one_after_the_other), TEST(test_partitions), TEST(test_writer_fails),
+        TEST(test_unseen_folder),      TEST(test_retention),           TEST(test_leftovers),
     };
     return run_on_ranks(argc, argv, tests);
 }

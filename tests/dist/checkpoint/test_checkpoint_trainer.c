@@ -1,8 +1,9 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* ranks: 1 2 3 4 */
 /* labels: io */
-/* Stopped and continued is as never stopped, bit for bit, on the same and on another number of ranks, for optimizers
- * with 0 to 3 states and with a frozen parameter. */
+/* A training that is stopped and resumed gives the same bits as one that is not stopped: on the same and on another
+ * number of ranks, for optimizers with 0 to 3 states, and with a frozen parameter. */
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,9 +21,9 @@ typedef struct job {
     ls_trainer *t;
 } job;
 
-enum { WIDE = 300 }; /* enough for a parameter to be cut among ranks */
+enum { WIDE = 300 }; /* a parameter of this width is cut among ranks */
 
-/* How the state is divided: 0 to 3. */
+/* division: bit 0 partitions the state over all ranks (train.zero=1), bit 1 turns shared memory off. */
 static job start(ls_comm *c, ls_optim optim, int width, int division)
 {
     job        j = {.g = ls_graph_new()};
@@ -75,7 +76,7 @@ static void check(const char *folder, ls_optim optim)
         ls_progress p = {.step = STOP, .seed = 3, .isa = "v2"};
         assert_ok(ls_checkpoint_save(first.t, folder, &p, &(ls_checkpoint_retention){.last = 2}));
         end(first);
-        for (int resumed = 0; resumed < 5; resumed++) { /* 4: on one rank */
+        for (int resumed = 0; resumed < 5; resumed++) { /* 0 to 3: division; 4: one rank */
             ls_comm *self;
             bool     found;
             assert_ok(ls_comm_self(&self));

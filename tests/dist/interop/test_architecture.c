@@ -1,5 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* dist/interop/architecture.h: which model has which architecture, and which matrices of GPT-2 are stored transposed. */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
+/* dist/interop/architecture.h: the architecture of a model, and the matrices of GPT-2 that are stored transposed. */
 #include "core/graph/params.h"
 #include "dist/interop/architecture.h"
 #include "tests/unit.h"

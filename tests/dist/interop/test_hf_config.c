@@ -1,6 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* labels: io */
-/* config.json: written from what a model says of itself, and compared with it. */
+/* config.json: written from the entries of a model, compared with them, and read as options. */
 #include "dist/interop/hf_config.h"
 #include "dist/dist.h"
 #include "tests/datasets/dataset_files_for_tests.h"
@@ -37,7 +38,7 @@ static int teardown(void **state)
     return 0;
 }
 
-static void what_is_written_fits(void **state)
+static void written_files_match(void **state)
 {
     static const char expected[] =
         "{\n  \"activation_function\": \"gelu_new\",\n  \"architectures\": [\n    \"GPT2LMHeadModel\"\n  ],\n";
@@ -58,7 +59,7 @@ static void what_is_written_fits(void **state)
     ls_graph_free(silent);
 }
 
-static void what_differs_is_listed(void **state)
+static void all_differences_are_listed(void **state)
 {
     static const char *const good[] = {
         "{\"n_layer\":2,\"n_head\":4}",
@@ -112,7 +113,7 @@ static void a_folder_is_compared_before_its_tensors(void **state)
     ls_graph_free(graph);
 }
 
-static void the_options_of_another_model(void **state)
+static void options_of_another_model(void **state)
 {
     static const struct {
         const char *text, *options;
@@ -153,8 +154,8 @@ static void the_options_of_another_model(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(what_is_written_fits), cmocka_unit_test(what_differs_is_listed),
-                                       cmocka_unit_test(a_folder_is_compared_before_its_tensors),
-                                       cmocka_unit_test(the_options_of_another_model)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(written_files_match), cmocka_unit_test(all_differences_are_listed),
+        cmocka_unit_test(a_folder_is_compared_before_its_tensors), cmocka_unit_test(options_of_another_model)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* labels: io */
-/* Safetensors files: what is written can be read again; and every way in which a file can lie has its message. */
+/* Safetensors files: written files are read back, and every kind of malformed file has its message. */
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -32,7 +33,7 @@ static int teardown(void **state)
     ls_params_free(params);
     ls_graph_free(graph);
     unlink(path);
-    return rmdir(folder); /* fails when a temporary file was left */
+    return rmdir(folder); /* fails if a temporary file is left */
 }
 
 static float *values(const char *name) { return ls_params_get(params, ls_params_find(params, name), NULL, NULL, NULL); }
@@ -59,7 +60,7 @@ static void test_round_trip(void **state)
     assert_int_equal(ls_params_digest(params), digest);
 }
 
-/* The bytes themselves: whoever reads the format reads this. */
+/* The exact bytes of a written file. */
 static void test_layout(void **state)
 {
     for (int i = 0; i < 6; i++) values("w")[i] = (float)i;
@@ -84,7 +85,8 @@ static void test_layout(void **state)
 
 static void test_half_types_and_order(void **state)
 {
-    /* 1, -2, 65504 (largest), 2^-24 (smallest subnormal), -0, inf as F16; 1.5, -3 as BF16; the order is another one */
+    /* F16: 1, -2, 65504 (the largest), 2^-24 (the smallest subnormal), -0, inf; BF16: 1.5, -3; in another order than
+     * the parameters */
     static const uint16_t data[] = {0x3fc0, 0xc040, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x8000, 0x7c00, 0x0000, 0x4000};
     write_file(NULL,
                "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[0,4]},\"scale\":{\"dtype\":\"F32\","
@@ -113,12 +115,12 @@ static void test_extra_tensors(void **state)
     assert_memory_equal(values("w"), data, 12);
 }
 
-/* header, bytes of values, and a part of the message */
-static const struct lie {
+/* Malformed files: the header, the number of bytes of values, and a part of the message. */
+static const struct malformed {
     const char *header;
     size_t      bytes;
     const char *message;
-} lies[] = {
+} malformed[] = {
     {"", 0, "found a file of 8 bytes"},
     {"x", 0, "found a file of 9 bytes"},
     {"[]", 0, "begins with '{'"},
@@ -168,17 +170,17 @@ static const struct lie {
      "none of F32, F16 and BF16: 'w' is I32"},
 };
 
-static void test_lies(void **state)
+static void test_malformed(void **state)
 {
     static const char zeros[64];
     uint64_t          digest = ls_params_digest(params);
-    for (size_t i = 0; i < LENGTH(lies); i++) {
-        write_file(NULL, lies[i].header, zeros, lies[i].bytes);
+    for (size_t i = 0; i < LENGTH(malformed); i++) {
+        write_file(NULL, malformed[i].header, zeros, malformed[i].bytes);
         assert_int_equal(ls_safetensors_load(path, params, false), LS_ERR_DATA);
-        if (!strstr(ls_error_message(), lies[i].message) || !strstr(ls_error_message(), path))
-            fail_msg("%s\nexpected: %s\nfound: %s", lies[i].header, lies[i].message, ls_error_message());
+        if (!strstr(ls_error_message(), malformed[i].message) || !strstr(ls_error_message(), path))
+            fail_msg("%s\nexpected: %s\nfound: %s", malformed[i].header, malformed[i].message, ls_error_message());
     }
-    assert_int_equal(ls_params_digest(params), digest); /* nothing was touched */
+    assert_int_equal(ls_params_digest(params), digest); /* no parameter changed */
 }
 
 static void test_wrong_length(void **state)
@@ -209,7 +211,7 @@ static void test_no_file(void **state)
     assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params), LS_ERR_ENV);
 }
 
-/* No room: the old file stays as it was, and no temporary one is left (teardown removes the folder). */
+/* The disk is full: the old file is unchanged, and no temporary file is left (teardown checks that). */
 static void test_no_space(void **state)
 {
     struct rlimit old, small = {100, RLIM_INFINITY};
@@ -234,7 +236,7 @@ int main(void)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_half_types_and_order),
         cmocka_unit_test(test_extra_tensors),
-        cmocka_unit_test(test_lies),
+        cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_wrong_length),
         cmocka_unit_test(test_deep_json),
         cmocka_unit_test(test_no_file),

@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * */
 /* labels: io */
-/* What models of Hugging Face look like on the disk: transposed matrices, several files with an index, names that
- * differ. */
+/* Folders as Hugging Face writes them: transposed matrices, several files with an index, other names. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +11,7 @@
 #include "tests/unit.h"
 
 enum { V = 5, C = 3 };
-#define WIDE (((int64_t)1 << 18) + 3) /* a row longer than the piece that is turned at a time */
+#define WIDE (((int64_t)1 << 18) + 3) /* a row longer than a tile of the transposition */
 
 static char       folder[FILES_PATH];
 static ls_graph  *graph;
@@ -60,7 +60,7 @@ static void put_tensors(const char *name, const char *header, const float *data,
     file_write(in_folder(name), bytes, 8 + length + floats * sizeof *data);
 }
 
-/* 0, 1, 2, ... of the embedding, 100, 101, ... of the matrix as the file has it: 3 x 4. */
+/* Values of the file: 0, 1, 2, ... of the embedding, and 100, 101, ... of the matrix, stored as 3 x 4. */
 static float stored[15 + 12 + 15];
 static void  fill(void)
 {
@@ -98,8 +98,8 @@ static void conv1d_is_stored_in_by_out(void **state)
     assert_loaded();
 }
 
-/* Tiles: rows longer than a piece, and many rows of an odd length. */
-static void large_matrices_are_turned_in_pieces(void **state)
+/* Rows longer than a tile, and many rows of an odd length. */
+static void large_matrices_are_transposed_in_tiles(void **state)
 {
     static const int64_t dims[][2] = {{WIDE, 2}, {1000, 777}, {1, 5}};
     for (size_t k = 0; k < sizeof dims / sizeof *dims; k++) {
@@ -144,7 +144,7 @@ static void names_of_hugging_face(void **state)
         assert_loaded();
     }
     static const struct {
-        const char *header, *says;
+        const char *header, *message;
     } bad[] = {
         {BOTH "," REST("transformer.h.1.attn.bias", "[15]") "}",
          "1 tensors are not in the model: transformer.h.1.attn.bias"},
@@ -157,7 +157,7 @@ static void names_of_hugging_face(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_tensors("model.safetensors", bad[i].header, stored, strstr(bad[i].header, "168") ? 42 : 27);
-        assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, bad[i].says);
+        assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, bad[i].message);
     }
     stored[27 + 7] = 6.5f;
     put_tensors("model.safetensors", BOTH "," REST("lm_head.weight", "[5,3]") "}", stored, 42);
@@ -181,7 +181,7 @@ static void several_files_with_an_index(void **state)
     assert_ok(ls_safetensors_load(folder, params, false));
     assert_loaded();
     static const struct {
-        const char *index, *says;
+        const char *index, *message;
     } bad[] = {
         {"", "expected JSON, found: "},
         {"[]", "expected an object with a 'weight_map'"},
@@ -205,8 +205,8 @@ static void several_files_with_an_index(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         put_text("model.safetensors.index.json", bad[i].index);
         ls_status status = ls_safetensors_load(folder, params, false);
-        if (status != LS_ERR_DATA || !strstr(ls_error_message(), bad[i].says))
-            fail_msg("%s\nexpected: %s\nfound: %s", bad[i].index, bad[i].says, ls_error_message());
+        if (status != LS_ERR_DATA || !strstr(ls_error_message(), bad[i].message))
+            fail_msg("%s\nexpected: %s\nfound: %s", bad[i].index, bad[i].message, ls_error_message());
     }
     put_tensors("b.safetensors", BOTH "}", stored, 27);
     put_text(
@@ -216,7 +216,7 @@ static void several_files_with_an_index(void **state)
     put_tensors("b.safetensors", "{" WTE("wte.weight") "}", stored, 15);
     assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "'wte.weight' is in two of its files");
     unlink(in_folder("model.safetensors.index.json"));
-    assert_int_equal(mkfifo(in_folder("model.safetensors.index.json"), 0600), 0); /* is not waited for */
+    assert_int_equal(mkfifo(in_folder("model.safetensors.index.json"), 0600), 0); /* opening it must not block */
     assert_fails(ls_safetensors_load(folder, params, false), LS_ERR_DATA, "index.json: expected a regular file");
     unlink(in_folder("model.safetensors.index.json"));
 }
@@ -224,7 +224,7 @@ static void several_files_with_an_index(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(conv1d_is_stored_in_by_out), cmocka_unit_test(large_matrices_are_turned_in_pieces),
+        cmocka_unit_test(conv1d_is_stored_in_by_out), cmocka_unit_test(large_matrices_are_transposed_in_tiles),
         cmocka_unit_test(names_of_hugging_face), cmocka_unit_test(several_files_with_an_index)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Three parameters, made once for the whole process: w 2 x 3, b 2, and a scalar. */
-#ifndef TESTS_FUZZ_PARAMS_H
-#define TESTS_FUZZ_PARAMS_H
+ * Three parameters, created once for the whole process: w 2 x 3, b 2, and a scalar. */
+#ifndef TESTS_FUZZ_FUZZ_PARAMS_H
+#define TESTS_FUZZ_FUZZ_PARAMS_H
 
 #include "core/core.h"
 

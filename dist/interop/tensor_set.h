@@ -8,8 +8,8 @@
  *     status = ls__stored_read(e, at, n, out);                reads values, widened to float32
  *     ls__tensor_set_close(&set);                             also after an error of open
  */
-#ifndef LS_DIST_INTEROP_SAFETENSORS_H
-#define LS_DIST_INTEROP_SAFETENSORS_H
+#ifndef LS_DIST_INTEROP_TENSOR_SET_H
+#define LS_DIST_INTEROP_TENSOR_SET_H
 
 #include <jansson.h>
 
