@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Scaled dot-product attention of many heads, in one op (Vaswani 2017), in tiles: the T x S weights never exist at
- * once. q: B x T x (H D)   k, v: B x S x (KVH D)   ->  y: B x T x (H D)   log_sum: B x H x T
+ * Scaled dot-product attention with several heads (Vaswani 2017), in tiles: the T x S weights are never stored.
+ *      q: B x T x (H D)   k, v: B x S x (KVH D)   ->  y: B x T x (H D)   log_sum: B x H x T
  *
- * Forward     y = softmax(scale q k^T + mask) v,   head by head; log_sum = log sum_s exp(scale q k_s + mask_s)
- * Backward    see core/ops/attention_backward.c; it needs the inputs, y and log_sum
+ * Forward     y = softmax(scale q k^T + mask) v,  log_sum = log sum_s exp(scale q k_s + mask_s),  for each head
+ * Backward    core/ops/attention_backward.c, from the inputs, y and log_sum
  *
- * After FlashAttention (Dao et al. 2022), with its memory: linear in T and S, backward too.  Heads are strided, so a
- * packed q, k, v (one linear layer made them) is read where it lies.  H / KVH neighbouring heads share keys and values
- * (Ainslie et al. 2023).  Masks are what is added to the scores; -inf hides a key.  A query that sees no key has zeros,
- * where a softmax alone would give NaN.
+ * This is FlashAttention (Dao et al. 2022): memory is linear in T and S in both directions.  Heads are read with a
+ * stride, so q, k and v may lie side by side in one tensor, as one linear layer writes them.  H / KVH neighbouring
+ * query heads share keys and values (Ainslie et al. 2023).  The mask is added to the scores; -inf hides a key.  A query
+ * without visible keys gives zeros, where softmax would give NaN.
  *
- * With a cache the call's keys and values are written into rows start ... of it first, and query t attends to the rows
- * up to start + t.  A row's bits are the same whether its queries come one by one or all at once.  A sample whose rows
- * do not fit into the cache has NaN: data from outside must not be read as something else.
+ * With a cache, the op writes the keys and values of the call into rows start ... start + T - 1 of the cache, and query
+ * t attends to rows 0 ... start + t.  The bits of a row are the same for queries given one by one or all at once.  A
+ * sample whose rows do not fit into the cache gives NaN, because an invalid start must not read other memory.
  *
- * Dropout draws weight (t, s) of head h from Philox with the call's key, the sample, and the counter (h ceil(S/4) +
- * s/4, t), number s mod 4: no tile or thread shows in it, and backward draws it again. */
-#include "core/ops/attention.h"
-
+ * Dropout of weight (t, s) of head h is Philox number s mod 4 at counter (h ceil(S/4) + s/4, t), keyed by the call and
+ * the sample: it is independent of tiles and threads, and backward draws the same numbers again.
+ */
+#include "core/ops/attention_backward.h"
+#include "core/ops/attention_forward.h"
 #include "core/ops/infer.h"
 
-/* Heads, and the width of one. */
+/* Checks q and the numbers of heads; sets the default scale. */
 static ls_status infer_heads(ls_node *n)
 {
     ls_attention_args *a = n->args;
@@ -35,7 +36,7 @@ static ls_status infer_heads(ls_node *n)
     if (a->heads == 0) a->heads = 1;
     if (a->kv_heads == 0) a->kv_heads = a->heads;
     LS_NODE_CHECK(n, a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0,
-                  "%d heads share %d heads of keys and values, expected a multiple of them", a->heads, a->kv_heads);
+                  "heads is %d, expected a multiple of kv_heads, which is %d", a->heads, a->kv_heads);
     const int64_t parts = k ? a->heads : a->heads + 2 * (int64_t)a->kv_heads;
     LS_NODE_CHECK(n, q->dim[1] % parts == 0, "'%s' is %s: its last dim is no multiple of %lld%s", q->name, ls__shape(q),
                   (long long)parts, k ? " heads" : ", the heads of queries, keys and values together");
@@ -67,14 +68,15 @@ static ls_status infer_cache(const ls_node *n, int64_t width)
                     *cache = n->in[LS_ATT_CACHE];
     LS_NODE_CHECK(n, cache || !start,
                   "a start is given without a cache" LS_HINT
-                  "it says in which row of the cache the keys and values go");
+                  "give a cache as well: start is the first row of the cache that is written");
     if (!cache) return LS_OK;
     LS_NODE_CHECK(n, cache->type == LS_F32 && cache->batched && cache->rank == 2 && cache->dim[1] == 2 * width,
                   "the cache '%s' is %s of %s, expected B x N x %lld of float32: keys and values side by side",
                   cache->name, ls__shape(cache), ls__dtype_name(cache->type), (long long)(2 * width));
-    LS_NODE_CHECK(n, a->causal, "a cache holds no later keys" LS_HINT "set .causal = true");
+    LS_NODE_CHECK(n, a->causal,
+                  "a cache needs causal attention, because it holds no later keys" LS_HINT "set .causal = true");
     LS_NODE_CHECK(n, (k ? k->dim[0] : q->dim[0]) == q->dim[0],
-                  "the keys '%s' are %s and the queries '%s' are %s: with a cache, expected as many", k->name,
+                  "the keys '%s' are %s and the queries '%s' are %s, expected equal lengths with a cache", k->name,
                   ls__shape(k), q->name, ls__shape(q));
     LS_NODE_CHECK(n, q->dim[0] <= cache->dim[0], "%lld positions do not fit into the cache '%s', which is %s",
                   (long long)q->dim[0], cache->name, ls__shape(cache));
@@ -130,13 +132,13 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return (size_t)threads * (backward ? ls__att_backward_scratch(&shape) : ls__att_forward_scratch(&shape));
 }
 
-/* Two products; half of them are left out if causal. */
+/* Counts two products, and the visible keys of causal attention alone. */
 static double flops(const ls_node *n)
 {
     const ls_att_shape s = ls__att_shape(n);
-    const double       seen =
+    const double       visible =
         ((const ls_attention_args *)n->args)->causal && s.t == s.s ? 0.5 * (double)(s.s + 1) : (double)s.s;
-    return 4.0 * (double)s.o_row * (double)s.t * seen;
+    return 4.0 * (double)s.o_row * (double)s.t * visible;
 }
 
 LS_OP(attention) = {

@@ -1,42 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attention backward: the weights are made again, tile by tile, from the scores and their saved log-sum-exp (Dao et al.
+ * Attention backward: recomputes the weights, tile by tile, from the scores and their saved log-sum-exp (Dao et al.
  * 2022).
  *
- *     p = exp(scale q k^T + mask - log_sum)      w = p m, what dropout leaves of p
- *     dv = w^T dy      dp = (dy v^T) m      ds = p (dp - delta), delta_t = dy_t . y_t      dq = scale ds k      dk =
- * scale ds^T q
+ *     p = exp(scale q k^T + mask - log_sum)      w = p m, with m the dropout mask
+ *     dv = w^T dy      dp = (dy v^T) m           ds = p (dp - delta), delta_t = dy_t . y_t
+ *     dq = scale ds k  dk = scale ds^T q
  *
- * One thread does all heads of a sample that share keys and values, one tile of queries after another: dq of a tile is
- * summed in its own memory, dk and dv where they belong, always in the same order. */
+ * One thread processes all heads of a sample that share keys and values, one tile of queries after another.  dq of a
+ * tile is summed in workspace, dk and dv in place, in a fixed order.
+ */
 #include <omp.h>
 
 #include "core/cpu/vector/softmax_rows.h"
-#include "core/ops/attention.h"
+#include "core/ops/attention_backward.h"
 
-enum { PARALLEL = 1 << 16 }; /* multiply-adds from which threads are worth waking */
+enum { PARALLEL = 1 << 16 }; /* multiply-adds from which starting threads pays off */
 
-/* A thread's memory. */
-typedef struct space {
-    float *q_columns, *dy_columns; /* panels of D x LS_NR; q times scale, here and below */
+/* Workspace of one thread.  q_columns and q_rows hold q times scale. */
+typedef struct workspace {
+    float *q_columns, *dy_columns; /* panels of D x LS_NR */
     float *q_rows, *dy_rows;       /* panels of queries x LS_NR  */
     float *k_rows;                 /* panels of keys x LS_NR     */
     float *weights, *ds;           /* keys x queries             */
     float *dq;                     /* queries x D, rows of whole panels */
     float *mask;                   /* keys x LS_NR               */
     float *log_sum, *delta;
-} space;
+} workspace;
 
-/* The head at hand: operands, and gradients with rows like theirs; NULL: not wanted. */
-typedef struct job {
+/* Operands and gradients of one head.  Rows of a gradient lie like those of its operand; NULL: not needed. */
+typedef struct head_backward {
     ls_att_head  h;
     const float *y, *dy, *log_sum;
     int64_t      y_row;
     float       *dq, *dk, *dv;
-    bool         add_q; /* to what dq holds; dk and dv are always added to */
-} job;
+    bool         add_q; /* add to dq; dk and dv are always added to */
+} head_backward;
 
-static size_t divide(const ls_att_shape *shape, float *at, space *s)
+/* Returns the floats of a workspace; sets its pointers unless `at` is NULL. */
+static size_t divide(const ls_att_shape *shape, float *at, workspace *s)
 {
     const size_t d = (size_t)shape->d, wide = (size_t)ls__att_padded(shape->d), q = LS_ATT_QUERIES, k = LS_ATT_KEYS;
     const size_t count[] = {q * d, q * d, q * wide, q * wide, k * wide, k * q, k * q, q * wide, k * LS_NR, q, q};
@@ -49,12 +51,12 @@ static size_t divide(const ls_att_shape *shape, float *at, space *s)
 
 size_t ls__att_backward_scratch(const ls_att_shape *shape)
 {
-    space s;
+    workspace s;
     return divide(shape, NULL, &s) * sizeof(float);
 }
 
-/* weights: scores -> w;  ds: dy v^T -> ds.  For LS_V queries. */
-V_INLINE void differentiate(int64_t keys, float *weights, float *ds, vf log_sum, vf delta)
+/* Replaces scores by w in `weights`, and dy v^T by ds in `ds`, for LS_V queries. */
+V_INLINE void softmax_gradient(int64_t keys, float *weights, float *ds, vf log_sum, vf delta)
 {
     for (int64_t r = 0; r < keys; r++, weights += LS_ATT_QUERIES, ds += LS_ATT_QUERIES) {
         vf p = v_exp_flush(v_load(weights) - log_sum);
@@ -63,9 +65,9 @@ V_INLINE void differentiate(int64_t keys, float *weights, float *ds, vf log_sum,
     }
 }
 
-/* The same with dropout, of keys from `first` on and queries from t on. */
-V_INLINE void differentiate_dropped(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights,
-                                    float *ds, vf log_sum, vf delta)
+/* softmax_gradient with dropout, for keys from `first` on and queries from t on. */
+V_INLINE void softmax_gradient_dropout(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights,
+                                       float *ds, vf log_sum, vf delta)
 {
     for (int64_t r = 0; r < keys; r += 4) {
         vu bits[4];
@@ -78,8 +80,8 @@ V_INLINE void differentiate_dropped(const ls_att_head *h, int64_t t, int64_t fir
     }
 }
 
-/* w and ds of a tile of k keys from `first` on. */
-static void weigh(const job *j, int64_t t, int64_t n, int64_t first, int64_t k, space *s)
+/* Computes w and ds of a tile of k keys from `first` on. */
+static void compute_weights(const head_backward *j, int64_t t, int64_t n, int64_t first, int64_t k, workspace *s)
 {
     const ls_att_head *h = &j->h;
     int64_t            visible[LS_ATT_PANELS];
@@ -92,11 +94,11 @@ static void weigh(const job *j, int64_t t, int64_t n, int64_t first, int64_t k, 
         for (int64_t v = q; v < q + lanes; v += LS_V) {
             vf log_sum = v_load(s->log_sum + v), delta = v_load(s->delta + v);
             if (h->dropout > 0)
-                differentiate_dropped(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta);
+                softmax_gradient_dropout(h, t + v, first, visible[p], s->weights + v, s->ds + v, log_sum, delta);
             else
-                differentiate(visible[p], s->weights + v, s->ds + v, log_sum, delta);
+                softmax_gradient(visible[p], s->weights + v, s->ds + v, log_sum, delta);
         }
-        /* rows that a neighbouring panel sees: products take LS_MR queries, or keys, together */
+        /* zero the rows after the visible ones: a product reads LS_MR queries or keys of several panels together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
             for (int64_t v = q; v < q + LS_NR; v += LS_V) {
                 v_store(s->weights + r * LS_ATT_QUERIES + v, v_set(0));
@@ -105,21 +107,21 @@ static void weigh(const job *j, int64_t t, int64_t n, int64_t first, int64_t k, 
     }
 }
 
-/* What a tile of keys gives to dq, dk and dv. */
-static void multiply(const job *j, int64_t t, int64_t n, int64_t first, int64_t k, space *s)
+/* Adds the contribution of a tile of keys to dq, dk and dv. */
+static void add_products(const head_backward *j, int64_t t, int64_t n, int64_t first, int64_t k, workspace *s)
 {
-    const ls_att_head *h      = &j->h;
-    const int64_t      behind = h->causal ? h->from + t - first : LS_ATT_ALL;
-    ls_att_product     keys   = {.m      = k,
-                                 .n      = h->d,
-                                 .k      = n,
-                                 .x_row  = LS_ATT_QUERIES,
-                                 .x_col  = 1,
-                                 .w_room = LS_ATT_QUERIES,
-                                 .y_row  = h->kv_row,
-                                 .add    = true,
-                                 .lower  = behind,
-                                 .upper  = LS_ATT_ALL};
+    const ls_att_head *h        = &j->h;
+    const int64_t      diagonal = h->causal ? h->from + t - first : LS_ATT_ALL;
+    ls_att_product     keys     = {.m            = k,
+                                   .n            = h->d,
+                                   .k            = n,
+                                   .x_row        = LS_ATT_QUERIES,
+                                   .x_col        = 1,
+                                   .w_panel_rows = LS_ATT_QUERIES,
+                                   .y_row        = h->kv_row,
+                                   .add          = true,
+                                   .lower        = diagonal,
+                                   .upper        = LS_ATT_ALL};
     if (j->dv) {
         keys.x = s->weights;
         keys.w = s->dy_rows;
@@ -134,22 +136,22 @@ static void multiply(const job *j, int64_t t, int64_t n, int64_t first, int64_t 
     }
     if (!j->dq) return;
     ls__att_pack_rows(h->k + first * h->kv_row, h->kv_row, k, h->d, 1, LS_ATT_KEYS, s->k_rows);
-    ls__att_product(&(ls_att_product){.m      = n,
-                                      .n      = h->d,
-                                      .k      = k,
-                                      .x      = s->ds,
-                                      .x_row  = 1,
-                                      .x_col  = LS_ATT_QUERIES,
-                                      .w      = s->k_rows,
-                                      .w_room = LS_ATT_KEYS,
-                                      .y      = s->dq,
-                                      .y_row  = ls__att_padded(h->d),
-                                      .add    = first > 0,
-                                      .lower  = LS_ATT_ALL,
-                                      .upper  = behind});
+    ls__att_product(&(ls_att_product){.m            = n,
+                                      .n            = h->d,
+                                      .k            = k,
+                                      .x            = s->ds,
+                                      .x_row        = 1,
+                                      .x_col        = LS_ATT_QUERIES,
+                                      .w            = s->k_rows,
+                                      .w_panel_rows = LS_ATT_KEYS,
+                                      .y            = s->dq,
+                                      .y_row        = ls__att_padded(h->d),
+                                      .add          = first > 0,
+                                      .lower        = LS_ATT_ALL,
+                                      .upper        = diagonal});
 }
 
-static void backward_tile(const job *j, int64_t t, int64_t n, space *s)
+static void backward_tile(const head_backward *j, int64_t t, int64_t n, workspace *s)
 {
     const ls_att_head *h    = &j->h;
     const int64_t      wide = ls__att_padded(h->d);
@@ -166,8 +168,8 @@ static void backward_tile(const job *j, int64_t t, int64_t n, space *s)
     }
     for (int64_t first = 0; first < keys; first += LS_ATT_KEYS) {
         const int64_t k = keys - first < LS_ATT_KEYS ? keys - first : LS_ATT_KEYS;
-        weigh(j, t, n, first, k, s);
-        multiply(j, t, n, first, k, s);
+        compute_weights(j, t, n, first, k, s);
+        add_products(j, t, n, first, k, s);
     }
     for (int64_t i = 0; j->dq && i < n; i++) {
         float *from = s->dq + i * wide, *to = j->dq + (t + i) * h->q_row;
@@ -184,13 +186,13 @@ static void clear(float *x, int64_t rows, int64_t row, int64_t d)
     for (int64_t i = 0; i < rows; i++, x += row) V_MAP(d, V_PUT(x, v_set(0)));
 }
 
-/* All heads of a sample that share keys and values. */
-static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t shared, space *s)
+/* Processes all heads of a sample that share the key and value head `shared`. */
+static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t shared, workspace *s)
 {
     const bool    packed = shape->k_in == LS_ATT_Q;
     float *const *dx     = c->dx;
-    const bool    same   = dx[LS_ATT_Q] &&
-                      (dx[LS_ATT_Q] == dx[LS_ATT_K] || dx[LS_ATT_Q] == dx[LS_ATT_V]); /* one tensor in several roles */
+    const bool    same =
+        dx[LS_ATT_Q] && (dx[LS_ATT_Q] == dx[LS_ATT_K] || dx[LS_ATT_Q] == dx[LS_ATT_V]); /* q is also k or v */
     const int64_t rows = sample * shape->s, kv_row = shape->kv_row;
     float        *dk = NULL, *dv = NULL;
     if (packed || dx[LS_ATT_K]) dk = dx[shape->k_in] + rows * kv_row + shape->k_first + shared * shape->d;
@@ -201,7 +203,7 @@ static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t 
     if (dv && !c->add[shape->v_in]) clear(dv, shape->s, kv_row, shape->d);
     for (int64_t head = shared * shape->group; head < (shared + 1) * shape->group; head++) {
         const int64_t first = sample * shape->t * shape->o_row + head * shape->d;
-        job           j     = {.h     = ls__att_head(c, shape, sample, head),
+        head_backward j     = {.h     = ls__att_head(c, shape, sample, head),
                                .y     = (const float *)c->y[LS_ATT_OUT] + first,
                                .dy    = c->dy[LS_ATT_OUT] + first,
                                .y_row = shape->o_row,
@@ -221,7 +223,7 @@ void ls__att_backward(const ls_call *c)
     const size_t       bytes = ls__att_backward_scratch(&shape);
 #pragma omp parallel if (c->rows * shape.heads * shape.t * shape.s * shape.d >= PARALLEL)
     {
-        space s;
+        workspace s;
         divide(&shape, (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes), &s);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < c->rows * shape.kv_heads; task++)

@@ -1,28 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Attention forward: a tile of queries meets one tile of keys after another.  For each query its largest score m so
- * far, the sum l of exp(score - m) and the row o = sum exp(score - m) v are kept; a larger score rescales them (Milakov
- * and Gimelshein 2018).
+ * Attention forward, by online softmax (Milakov and Gimelshein 2018): a tile of queries visits the tiles of keys in
+ * order and keeps for each query
  *
- * Keys that a query does not see add exact zeros to l and o and leave m alone, so a query's bits do not depend on which
- * others share its tile. */
+ *     m = max score so far      l = sum of exp(score - m)      o = sum of exp(score - m) v
+ *
+ * A score above m rescales l and o.  In the end y = o / l and log_sum = m + log l.  Keys hidden from a query add exact
+ * zeros to l and o and leave m alone, so the bits of a query do not depend on the other queries of its tile.
+ */
 #include <omp.h>
 
-#include "core/ops/attention.h"
+#include "core/ops/attention_forward.h"
 
-enum { PARALLEL = 1 << 16 }; /* multiply-adds from which threads are worth waking */
+enum { PARALLEL = 1 << 16 }; /* multiply-adds from which starting threads pays off */
 
-/* A thread's memory. */
-typedef struct space {
+/* Workspace of one thread. */
+typedef struct workspace {
     float *queries; /* panels of D x LS_NR               */
     float *scores;  /* keys x queries                    */
     float *values;  /* panels of keys x LS_NR            */
     float *out;     /* queries x D, rows of whole panels */
     float *mask;    /* keys x LS_NR                      */
     float *m, *l, *rescale;
-} space;
+} workspace;
 
-static size_t divide(const ls_att_shape *shape, float *at, space *s)
+/* Returns the floats of a workspace; sets its pointers unless `at` is NULL. */
+static size_t divide(const ls_att_shape *shape, float *at, workspace *s)
 {
     const int64_t d = shape->d, wide = ls__att_padded(d);
     const size_t  count[] = {(size_t)(LS_ATT_QUERIES * d),
@@ -41,12 +44,12 @@ static size_t divide(const ls_att_shape *shape, float *at, space *s)
 
 size_t ls__att_forward_scratch(const ls_att_shape *shape)
 {
-    space s;
+    workspace s;
     return divide(shape, NULL, &s) * sizeof(float);
 }
 
-/* Scores become exp(score - m), and m, l and rescale are brought up to date, for LS_V queries. */
-V_INLINE void soften(int64_t keys, float *scores, float *m, float *l, float *rescale)
+/* Replaces scores by exp(score - m) and updates m, l and rescale, for LS_V queries. */
+V_INLINE void update_softmax(int64_t keys, float *scores, float *m, float *l, float *rescale)
 {
     const vf lowest = v_set(-__builtin_inff()), before = v_load(m);
     vf       most[2] = {before, before}, sum[2] = {{0}};
@@ -56,7 +59,7 @@ V_INLINE void soften(int64_t keys, float *scores, float *m, float *l, float *res
     if (r < keys) most[0] = v_max(v_load(scores + r * LS_ATT_QUERIES), most[0]);
     most[0]   = v_max(most[1], most[0]);
     vf origin = v_select(most[0] == lowest, v_set(0),
-                         most[0]); /* nothing seen yet: exp(-inf - 0) is 0, exp(-inf + inf) is not */
+                         most[0]); /* no visible key yet: exp(-inf - 0) is 0, exp(-inf + inf) is NaN */
     for (r = 0; r + 2 <= keys; r += 2)
         for (int i = 0; i < 2; i++) {
             float *score = scores + (r + i) * LS_ATT_QUERIES;
@@ -75,8 +78,8 @@ V_INLINE void soften(int64_t keys, float *scores, float *m, float *l, float *res
     v_store(rescale, factor);
 }
 
-/* Drops weights of LS_V queries from t on; `keys` of them, from key `first` on. */
-static void drop(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights)
+/* Applies dropout to the weights of LS_V queries from t on and of `keys` keys from `first` on. */
+static void apply_dropout(const ls_att_head *h, int64_t t, int64_t first, int64_t keys, float *weights)
 {
     for (int64_t r = 0; r < keys; r += 4) {
         vu bits[4];
@@ -94,8 +97,8 @@ static void rescale_rows(int64_t n, int64_t wide, const float *rescale, float *o
         if (rescale[i] != 1) V_MAP(wide, V_PUT(out, V_GET(out) * rescale[i]));
 }
 
-/* The weights of a tile of k keys from `first` on, not divided by their sum yet. */
-static void weigh(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t k, space *s)
+/* Computes the weights of a tile of k keys from `first` on, before the division by their sum. */
+static void compute_weights(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t k, workspace *s)
 {
     int64_t visible[LS_ATT_PANELS];
     for (int p = 0; p < LS_ATT_PANELS; p++) visible[p] = ls__att_visible(h, t, p, first, k);
@@ -105,17 +108,17 @@ static void weigh(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int
         float        *panel = s->scores + q;
         ls__att_mask(h, t + q, lanes, first, visible[p], panel, s->mask);
         for (int64_t v = 0; v < lanes; v += LS_V) {
-            soften(visible[p], panel + v, s->m + q + v, s->l + q + v, s->rescale + q + v);
-            if (h->dropout > 0) drop(h, t + q + v, first, visible[p], panel + v);
+            update_softmax(visible[p], panel + v, s->m + q + v, s->l + q + v, s->rescale + q + v);
+            if (h->dropout > 0) apply_dropout(h, t + q + v, first, visible[p], panel + v);
         }
-        /* rows that a neighbouring panel sees: products take LS_MR queries together */
+        /* zero the rows after the visible ones: a product reads LS_MR queries of several panels together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
             for (int v = 0; v < LS_NR; v += LS_V) v_store(panel + r * LS_ATT_QUERIES + v, v_set(0));
     }
 }
 
-/* out = o / l, log_sum = m + log l.  A query that sees no key has zeros, and a log_sum that makes its weights zero in
- * backward. */
+/* Writes out = o / l and log_sum = m + log l.  A query without visible keys gets zeros, and log_sum = inf, which makes
+ * its weights zero in backward. */
 static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, float *out, int64_t out_row,
                    float *log_sum)
 {
@@ -145,28 +148,28 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, f
     ls__att_pack_queries(h->q + t * h->q_row, h->q_row, n, h->d, h->scale, s->queries);
     for (int64_t first = 0; first < keys; first += LS_ATT_KEYS) {
         const int64_t k = keys - first < LS_ATT_KEYS ? keys - first : LS_ATT_KEYS;
-        weigh(h, t, n, first, k, s);
+        compute_weights(h, t, n, first, k, s);
         ls__att_pack_rows(h->v + first * h->kv_row, h->kv_row, k, h->d, 1, LS_ATT_KEYS, s->values);
         if (first > 0) rescale_rows(n, wide, s->rescale, s->out);
-        ls__att_product(&(ls_att_product){.m      = n,
-                                          .n      = h->d,
-                                          .k      = k,
-                                          .x      = s->scores,
-                                          .x_row  = 1,
-                                          .x_col  = LS_ATT_QUERIES,
-                                          .w      = s->values,
-                                          .w_room = LS_ATT_KEYS,
-                                          .y      = s->out,
-                                          .y_row  = wide,
-                                          .add    = first > 0,
-                                          .lower  = LS_ATT_ALL,
-                                          .upper  = h->causal ? h->from + t - first : LS_ATT_ALL});
+        ls__att_product(&(ls_att_product){.m            = n,
+                                          .n            = h->d,
+                                          .k            = k,
+                                          .x            = s->scores,
+                                          .x_row        = 1,
+                                          .x_col        = LS_ATT_QUERIES,
+                                          .w            = s->values,
+                                          .w_panel_rows = LS_ATT_KEYS,
+                                          .y            = s->out,
+                                          .y_row        = wide,
+                                          .add          = first > 0,
+                                          .lower        = LS_ATT_ALL,
+                                          .upper        = h->causal ? h->from + t - first : LS_ATT_ALL});
     }
     finish(h, t, n, s, out, out_row, log_sum);
 }
 
-/* The keys and values of the call into the cache, from row start on.  False: there is no room for them. */
-static bool remember(const ls_call *c, const ls_att_shape *shape, int64_t sample)
+/* Copies the keys and values of the call into rows start ... of the cache.  Returns false if they do not fit. */
+static bool write_cache(const ls_call *c, const ls_att_shape *shape, int64_t sample)
 {
     const ls_tensor *k     = c->node->in[LS_ATT_K];
     const int32_t   *start = c->x[LS_ATT_START];
@@ -195,12 +198,12 @@ void ls__att_forward(const ls_call *c)
     const bool         cached = c->node->in[LS_ATT_CACHE] != NULL;
 #pragma omp parallel if (c->rows * shape.heads * shape.t * shape.s * shape.d >= PARALLEL)
     {
-        space s;
+        workspace s;
         divide(&shape, (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes), &s);
         if (cached) {
 #pragma omp for schedule(static)
             for (int64_t b = 0; b < c->rows; b++)
-                if (!remember(c, &shape, b)) {
+                if (!write_cache(c, &shape, b)) {
                     fill(out + b * shape.t * shape.o_row, shape.t * shape.o_row, __builtin_nanf(""));
                     fill(log_sum + b * shape.heads * shape.t, shape.heads * shape.t, __builtin_nanf(""));
                 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tiles of attention: packing, masks, products. */
-#include "core/ops/attention.h"
+ *
+ * Tiles of attention: shapes, packing, scores, masks and products.
+ */
+#include "core/ops/attention_tile.h"
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -61,10 +63,11 @@ ls_att_head ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sa
     return h;
 }
 
-void ls__att_pack_rows(const float *x, int64_t row, int64_t rows, int64_t d, float scale, int64_t room, float *panels)
+void ls__att_pack_rows(const float *x, int64_t row, int64_t rows, int64_t d, float scale, int64_t panel_rows,
+                       float *panels)
 {
     for (int64_t c = 0; c < d; c += LS_NR) {
-        float       *to   = panels + c * room;
+        float       *to   = panels + c * panel_rows;
         const float *from = x + c;
         if (c + LS_NR <= d) {
             for (int64_t r = 0; r < rows; r++, from += row, to += LS_NR) {
@@ -90,7 +93,7 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
                     const int64_t visible[LS_ATT_PANELS], float *y)
 {
     const int     count = (int)((n + LS_NR - 1) / LS_NR);
-    const int64_t keys  = visible[count - 1]; /* what the latest queries see is most */
+    const int64_t keys  = visible[count - 1]; /* the last panel sees the most keys */
     ls_tile       t     = {.x_row = x_row, .x_col = 1, .w_row = LS_NR, .pieces = 1, .len = &d, .y_row = LS_ATT_QUERIES};
     for (int64_t r = 0; r < keys; r += LS_MR) {
         const int64_t rows = min(LS_MR, keys - r);
@@ -105,31 +108,29 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
     }
 }
 
-/* Lane i of a vector of queries sees the keys up to `last + i`: those from row max(0, last + 1) on are masked, as far
- * as they are. */
+/* Masks later keys.  Lane i of a vector of queries sees keys 0 ... last + i, so only rows from last + 1 on change. */
 static void mask_later_keys(int64_t last, int64_t keys, float *scores)
 {
-    const vf nothing = v_set(-__builtin_inff());
+    const vf masked = v_set(-__builtin_inff());
     for (int64_t r = max(0, last + 1); r < keys; r++) {
         float *row = scores + r * LS_ATT_QUERIES;
-        v_store(row, v_select(v_iota() < v_set_int((int32_t)min(r - last, LS_V)), nothing, v_load(row)));
+        v_store(row, v_select(v_iota() < v_set_int((int32_t)min(r - last, LS_V)), masked, v_load(row)));
     }
 }
 
-void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores, float *room)
+void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores, float *packed)
 {
-    const vf nothing = v_set(-__builtin_inff());
+    const vf masked = v_set(-__builtin_inff());
     if (h->mask) {
-        ls__gemm_pack_w(h->mask + t * h->mask_row + first, 1, h->mask_row, keys, n, room);
+        ls__gemm_pack_w(h->mask + t * h->mask_row + first, 1, h->mask_row, keys, n, packed);
         for (int64_t r = 0; r < keys; r++)
             for (int v = 0; v < LS_NR; v += LS_V) {
                 float *row = scores + r * LS_ATT_QUERIES + v;
-                v_store(row, v_load(row) + v_load(room + r * LS_NR + v));
+                v_store(row, v_load(row) + v_load(packed + r * LS_NR + v));
             }
     }
     for (int64_t r = 0; h->padding && r < keys; r++)
-        for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V)
-            v_store(scores + r * LS_ATT_QUERIES + v, nothing);
+        for (int v = 0; h->padding[first + r] && v < LS_NR; v += LS_V) v_store(scores + r * LS_ATT_QUERIES + v, masked);
     for (int v = 0; h->causal && v < LS_NR; v += LS_V) mask_later_keys(h->from + t + v - first, keys, scores + v);
 }
 
@@ -149,7 +150,7 @@ void ls__att_product(const ls_att_product *p)
         len = max(0, to - from);
         if (len == 0 && p->add) continue;
         for (int64_t j = 0; j < p->n; j += LS_NR) {
-            t.w      = p->w + j * p->w_room + from * LS_NR;
+            t.w      = p->w + j * p->w_panel_rows + from * LS_NR;
             t.y      = p->y + i * p->y_row + j;
             t.n      = min(LS_NR, p->n - j);
             t.add[0] = (ls_tile_add){t.y, p->y_row};

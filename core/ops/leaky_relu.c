@@ -3,10 +3,9 @@
  * Leaky rectified linear unit (Maas 2013).      x: B x ...  ->  y: B x ...
  *
  * Forward     y = x where x > 0, else slope x
- * Backward    dx = dy where y > 0, else slope dy      a slope is not negative, so that y shows the sign of x
+ * Backward    dx = dy where y > 0, else slope dy      y has the sign of x because slope > 0
  */
-#include "core/cpu/vector/elementwise.h"
-#include "core/ops/infer.h"
+#include "core/ops/unary.h"
 
 static ls_status infer(ls_node *n)
 {
@@ -29,26 +28,16 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
     V_MAP(n, V_PUT(dx, v_select(V_GET(y) > 0.0f, V_GET(dy), V_GET(dy) * slope)));
 }
 
-static void forward(const ls_call *c)
-{
-    ls__map(value, c->args, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
-}
+static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c)
-{
-    ls__map(gradient, c->args, c->rows * ls__numel(c->node->in[0]), c->dy[0], c->y[0], c->dx[0], c->add[0]);
-}
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, c->y[0]); }
 
 LS_OP(leaky_relu) = {
-    .name             = "leaky_relu",
-    .args_bytes       = sizeof(ls_leaky_relu_args),
-    .ins              = 1,
-    .outs             = 1,
-    .saves            = LS_SAVES_OUT(0),
-    .inplace          = true,
-    .inplace_backward = true,
-    .fields           = LS_FIELDS(LS_FIELD(FLOAT, ls_leaky_relu_args, slope)),
-    .infer            = infer,
-    .forward          = {[LS_CPU] = forward},
-    .backward         = {[LS_CPU] = backward},
+    LS_UNARY_OP,
+    .name       = "leaky_relu",
+    .args_bytes = sizeof(ls_leaky_relu_args),
+    .saves      = LS_SAVES_OUT(0),
+    .inplace    = true,
+    .fields     = LS_FIELDS(LS_FIELD(FLOAT, ls_leaky_relu_args, slope)),
+    .infer      = infer,
 };

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Masks on attention scores (Vaswani 2017).      x: B x H x T x S   ->  y: B x H x T x S
- *      key_padding: B x S of int32 or none         mask: T x S or H x T x S, of all samples or of each, or none
+ * Masks on attention scores (Vaswani 2017).
+ *      x: B x H x T x S   key_padding: B x S of int32 or none   mask: (B x) (H x) T x S or none   ->  y: B x H x T x S
  *
- * Forward     y[h, t, s] = -inf where key_padding[s] is not 0 or, if causal, s > t; else x[h, t, s] + mask[(h,) t, s]
- * Backward    dx = dy, 0 where y was set to -inf
- *             dmask: the same, summed over heads if it is shared by them; of a parameter also over samples: a tree over
- * shards
+ * Forward     y[h, t, s] = -inf where key_padding[s] is not 0 or, if causal, where s > t
+ *             y[h, t, s] = x[h, t, s] + mask[(h,) t, s] elsewhere
+ * Backward    dx = dy, and 0 where y is -inf by key_padding or causal
+ *             dmask = dx, summed over the heads that share the mask; the gradient of a mask that is a parameter is also
+ *             summed over samples, as a binary tree over shards
  */
 #include <math.h>
 
@@ -21,36 +22,40 @@ static ls_status infer(ls_node *n)
     LS_NODE_CHECK(n, x->rank == 3, "the scores '%s' are %s, expected B x H x T x S", x->name, ls__shape(x));
     if (pad)
         LS_NODE_CHECK(n, pad->type == LS_I32 && pad->batched && pad->rank == 1 && pad->dim[0] == x->dim[2],
-                      "key_padding '%s' is %s of %s, and the scores '%s' are %s, expected B x %lld of int32", pad->name,
-                      ls__shape(pad), ls__dtype_name(pad->type), x->name, ls__shape(x), (long long)x->dim[2]);
+                      "key_padding '%s' is %s of %s, expected B x %lld of int32: the scores '%s' are %s", pad->name,
+                      ls__shape(pad), ls__dtype_name(pad->type), (long long)x->dim[2], x->name, ls__shape(x));
     if (m) {
         bool fits = m->type == LS_F32 && (m->rank == 2 || m->rank == 3);
         for (int i = 1; fits && i <= m->rank; i++) fits = m->dim[m->rank - i] == x->dim[3 - i];
         LS_NODE_CHECK(n, fits,
-                      "the mask '%s' is %s of %s, and the scores '%s' are %s, expected T x S or H x T x S of float32",
+                      "the mask '%s' is %s of %s, expected T x S or H x T x S of float32: the scores '%s' are %s",
                       m->name, ls__shape(m), ls__dtype_name(m->type), x->name, ls__shape(x));
     }
     ls__out_like(n, 0, x);
     return LS_OK;
 }
 
-/* A row of scores: keys from `seen` on are masked, and of those before it the padded ones. */
+/* One row of scores, those of one query.  Keys [visible, keys) are masked, and those of the others that are padding. */
 typedef struct row {
-    int64_t      at, seen, keys; /* at: its first element in x */
-    const float *pad;            /* int32 zeros and others, read as they are; NULL: none */
+    int64_t        first;         /* index of the row's first element in x       */
+    int64_t        visible, keys; /* number of keys before the causal limit; all */
+    const int32_t *pad;           /* S values, not 0: padding; NULL: no padding  */
 } row;
 
-/* Sample b, and row r of its H x T. */
+/* Lanes that are padding, of the keys at the current place of a V_MAP loop. */
+#define IS_PADDING(pad) (v_load_part_int((pad) + v_at, v_left) != 0)
+
+/* Row r (of H x T) of sample b. */
 static row row_of(const ls_call *c, int64_t b, int64_t r)
 {
     const ls_tensor *x = c->node->in[0];
     const int64_t    t = r % x->dim[1], s = x->dim[2];
     const bool       causal = ((const ls_mask_args *)c->args)->causal;
     return (row){(b * x->dim[0] * x->dim[1] + r) * s, causal && t + 1 < s ? t + 1 : s, s,
-                 c->x[1] ? (const float *)c->x[1] + b * s : NULL};
+                 c->x[1] ? (const int32_t *)c->x[1] + b * s : NULL};
 }
 
-/* Of a row that belongs to H x T, the one of the mask. */
+/* Returns the row of the mask that is added to row r (of H x T) of sample b. */
 static int64_t mask_row(const ls_call *c, int64_t b, int64_t r)
 {
     const ls_tensor *x = c->node->in[0], *m = c->node->in[2];
@@ -58,20 +63,20 @@ static int64_t mask_row(const ls_call *c, int64_t b, int64_t r)
     return (m->batched ? b * rows : 0) + (m->rank == 2 ? r % x->dim[1] : r);
 }
 
-static void forward_row(row at, const float *x, const float *m, float *y)
+static void forward_row(row q, const float *x, const float *m, float *y)
 {
     const vf masked = v_set(-INFINITY);
-    x += at.at;
-    y += at.at;
-    if (m && at.pad)
-        V_MAP(at.seen, V_PUT(y, v_select((vi)V_GET(at.pad) != 0, masked, V_GET(x) + V_GET(m))));
+    x += q.first;
+    y += q.first;
+    if (m && q.pad)
+        V_MAP(q.visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x) + V_GET(m))));
     else if (m)
-        V_MAP(at.seen, V_PUT(y, V_GET(x) + V_GET(m)));
-    else if (at.pad)
-        V_MAP(at.seen, V_PUT(y, v_select((vi)V_GET(at.pad) != 0, masked, V_GET(x))));
+        V_MAP(q.visible, V_PUT(y, V_GET(x) + V_GET(m)));
+    else if (q.pad)
+        V_MAP(q.visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x))));
     else
-        V_MAP(at.seen, V_PUT(y, V_GET(x)));
-    for (int64_t s = at.seen; s < at.keys; s++) y[s] = -INFINITY;
+        V_MAP(q.visible, V_PUT(y, V_GET(x)));
+    for (int64_t s = q.visible; s < q.keys; s++) y[s] = -INFINITY;
 }
 
 static void forward(const ls_call *c)
@@ -84,19 +89,19 @@ static void forward(const ls_call *c)
                     c->x[2] ? (const float *)c->x[2] + mask_row(c, k / rows, k % rows) * s : NULL, c->y[0]);
 }
 
-/* out = dy where nothing is masked, else 0, for keys that are seen. */
-static void backward_row(row at, const float *dy, float *out, bool add)
+/* Writes dy of the visible keys to out, or adds it: 0 for padding.  Masked keys behind them are left alone. */
+static void backward_row(row q, const float *dy, float *out, bool add)
 {
     const vf zero = v_set(0);
-    dy += at.at;
-    if (add && at.pad)
-        V_MAP(at.seen, V_PUT(out, V_GET(out) + v_select((vi)V_GET(at.pad) != 0, zero, V_GET(dy))));
+    dy += q.first;
+    if (add && q.pad)
+        V_MAP(q.visible, V_PUT(out, V_GET(out) + v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
     else if (add)
-        V_MAP(at.seen, V_PUT(out, V_GET(out) + V_GET(dy)));
-    else if (at.pad)
-        V_MAP(at.seen, V_PUT(out, v_select((vi)V_GET(at.pad) != 0, zero, V_GET(dy))));
+        V_MAP(q.visible, V_PUT(out, V_GET(out) + V_GET(dy)));
+    else if (q.pad)
+        V_MAP(q.visible, V_PUT(out, v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
     else
-        V_MAP(at.seen, V_PUT(out, V_GET(dy)));
+        V_MAP(q.visible, V_PUT(out, V_GET(dy)));
 }
 
 static void backward_scores(const ls_call *c)
@@ -105,14 +110,15 @@ static void backward_scores(const ls_call *c)
     const int64_t    rows = ls__rows(x), s = x->dim[2];
 #pragma omp parallel for schedule(static) if (c->rows * rows * s >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * rows; k++) {
-        row    at = row_of(c, k / rows, k % rows);
-        float *dx = c->dx[0] + at.at;
-        backward_row(at, c->dy[0], dx, c->add[0]);
-        for (int64_t i = at.seen; i < s && !c->add[0]; i++) dx[i] = 0;
+        row    q  = row_of(c, k / rows, k % rows);
+        float *dx = c->dx[0] + q.first;
+        backward_row(q, c->dy[0], dx, c->add[0]);
+        for (int64_t i = q.visible; i < s && !c->add[0]; i++) dx[i] = 0;
     }
 }
 
-/* Row r of the mask's gradient: the sum over samples [from, to), and over heads where they share it, in order. */
+/* Computes row r of the mask's gradient: the sum over samples [from, to) and over the heads that share the mask, in
+ * order. */
 static void sum_mask_row(const ls_call *c, int64_t from, int64_t to, int64_t r, float *sum, bool add)
 {
     const ls_tensor *x     = c->node->in[0];
@@ -143,7 +149,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
                                                       : 0;
 }
 
-/* dx[0] may lie over dy, and so comes last. */
+/* dx[0] may lie over dy, so it is written last. */
 static void backward(const ls_call *c)
 {
     if (c->dx[2]) backward_mask(c);

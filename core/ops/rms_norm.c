@@ -3,72 +3,35 @@
  * Root mean square normalisation over the last dim (Zhang & Sennrich 2019).
  *      x: B x ... x C   w: C or none   ->  y: B x ... x C   saved: B x ... x 1
  *
- * Forward     r = 1 / sqrt(mean x^2 + eps),  h = x r
+ * Forward     r = 1 / sqrt(mean x^2 + eps),  h = x r      the mean is over one row
  *             y = h w
  * Backward    with g = dy w       dx = r (g - h mean(g h))
- *             dw = sum of dy h    over all rows, as a tree over shards
+ *             dw = sum of dy h    over all rows, as a binary tree over shards
  *
- * saved has r of each row.
+ * saved holds r of each row.
  */
-#include "core/cpu/norm_rows.h"
-#include "core/ops/infer.h"
+#include "core/ops/norm.h"
 
-static ls_status infer(ls_node *n)
-{
-    ls_rms_norm_args *a = n->args;
-    const ls_tensor  *x = n->in[0];
-    if (a->eps == 0) a->eps = 0x1p-23f;
-    LS_TRY(ls__expect_samples(n, 0));
-    LS_TRY(ls__expect_row_params(n));
-    LS_NODE_CHECK(n, a->eps > 0, "eps is %g, expected a positive number", (double)a->eps);
-    int64_t dim[LS_MAX_DIMS];
-    for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
-    dim[x->rank - 1] = 1;
-    ls__out_like(n, 0, x);
-    ls__out(n, 1, LS_F32, true, x->rank, dim);
-    return LS_OK;
-}
+static ls_status infer(ls_node *n) { return ls__norm_infer(n, &((ls_rms_norm_args *)n->args)->eps, 0x1p-23f, 1); }
 
-static ls__norm norm_of(const ls_call *c)
-{
-    const ls_tensor *x = c->node->in[0];
-    return (ls__norm){
-        .eps = ((const ls_rms_norm_args *)c->args)->eps, .lead = ls__rows(x), .n = ls__cols(x), .w = c->x[1]};
-}
+static ls__norm norm_of(const ls_call *c) { return ls__norm_of(c, ((const ls_rms_norm_args *)c->args)->eps, false); }
 
 static void forward(const ls_call *c)
 {
-    ls__norm norm = norm_of(c);
+    const ls__norm norm = norm_of(c);
     ls__norm_forward(c, &norm);
-}
-
-static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
-{
-    (void)threads;
-    return backward ? ls__norm_scratch(ls__rows(n->in[0]), ls__cols(n->in[0]), rows, shards) : 0;
 }
 
 static void backward(const ls_call *c)
 {
-    ls__norm norm = norm_of(c);
+    const ls__norm norm = norm_of(c);
     ls__norm_backward(c, &norm);
 }
 
 static double flops(const ls_node *n) { return 5.0 * (double)ls__numel(n->in[0]); }
 
 LS_OP(rms_norm) = {
-    .name             = "rms_norm",
-    .args_bytes       = sizeof(ls_rms_norm_args),
-    .ins              = 2,
-    .outs             = 2,
-    .optional         = 1u << 1,
-    .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1),
-    .inplace_backward = true,
-    .again            = true,
-    .fields           = LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_args, eps)),
-    .infer            = infer,
-    .forward          = {[LS_CPU] = forward},
-    .backward         = {[LS_CPU] = backward},
-    .scratch          = scratch,
-    .flops            = flops,
+    LS_NORM_OP,     .name = "rms_norm",  .args_bytes = sizeof(ls_rms_norm_args),
+    .ins = 2,       .optional = 1u << 1, .fields = LS_FIELDS(LS_FIELD(FLOAT, ls_rms_norm_args, eps)),
+    .infer = infer, .flops = flops,
 };

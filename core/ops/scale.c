@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A factor and a term for all elements.      x: B x ...  ->  y: B x ...
+ * Multiplication by a constant and addition of a constant.      x: B x ...  ->  y: B x ...
  *
  * Forward     y = factor x + term
  * Backward    dx = factor dy
  */
-#include "core/cpu/vector/elementwise.h"
-#include "core/ops/infer.h"
+#include "core/ops/unary.h"
 
 static ls_status infer(ls_node *n)
 {
@@ -29,26 +28,15 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
     V_MAP(n, V_PUT(dx, V_GET(dy) * a->factor));
 }
 
-static void forward(const ls_call *c)
-{
-    ls__map(value, c->args, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
-}
+static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c)
-{
-    ls__map(gradient, c->args, c->rows * ls__numel(c->node->in[0]), c->dy[0], c->x[0], c->dx[0], c->add[0]);
-}
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, NULL); }
 
 LS_OP(scale) = {
-    .name             = "scale",
-    .args_bytes       = sizeof(ls_scale_args),
-    .ins              = 1,
-    .outs             = 1,
-    .saves            = 0,
-    .inplace          = true,
-    .inplace_backward = true,
-    .fields           = LS_FIELDS(LS_FIELD(FLOAT, ls_scale_args, factor), LS_FIELD(FLOAT, ls_scale_args, term)),
-    .infer            = infer,
-    .forward          = {[LS_CPU] = forward},
-    .backward         = {[LS_CPU] = backward},
+    LS_UNARY_OP,
+    .name       = "scale",
+    .args_bytes = sizeof(ls_scale_args),
+    .inplace    = true,
+    .fields     = LS_FIELDS(LS_FIELD(FLOAT, ls_scale_args, factor), LS_FIELD(FLOAT, ls_scale_args, term)),
+    .infer      = infer,
 };

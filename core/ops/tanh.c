@@ -3,10 +3,9 @@
  * Hyperbolic tangent.      x: B x ...  ->  y: B x ...
  *
  * Forward     y = tanh x
- * Backward    dx = dy (1 - y^2)         needs y alone, so x may be overwritten
+ * Backward    dx = dy (1 - y^2)         reads y alone, so forward may overwrite x
  */
-#include "core/cpu/vector/elementwise.h"
-#include "core/ops/infer.h"
+#include "core/ops/unary.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)
 {
@@ -20,28 +19,18 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
     V_MAP(n, V_PUT(dx, V_GET(dy) * (1.0f - V_GET(y) * V_GET(y))));
 }
 
-static void forward(const ls_call *c)
-{
-    ls__map(value, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
-}
+static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c)
-{
-    ls__map(gradient, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], c->y[0], c->dx[0], c->add[0]);
-}
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, c->y[0]); }
 
 static double flops(const ls_node *n) { return 12.0 * (double)ls__numel(n->in[0]); }
 
 LS_OP(tanh) = {
-    .name             = "tanh",
-    .args_bytes       = sizeof(ls_unary_args),
-    .ins              = 1,
-    .outs             = 1,
-    .saves            = LS_SAVES_OUT(0),
-    .inplace          = true,
-    .inplace_backward = true,
-    .infer            = ls__infer_same,
-    .forward          = {[LS_CPU] = forward},
-    .backward         = {[LS_CPU] = backward},
-    .flops            = flops,
+    LS_UNARY_OP,
+    .name       = "tanh",
+    .args_bytes = sizeof(ls_unary_args),
+    .saves      = LS_SAVES_OUT(0),
+    .inplace    = true,
+    .infer      = ls__infer_same,
+    .flops      = flops,
 };

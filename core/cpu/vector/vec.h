@@ -66,6 +66,20 @@ V_INLINE vf v_load_part(const float *p, int64_t n)
 #endif
 }
 
+V_INLINE vi v_load_part_int(const int32_t *p, int64_t n)
+{
+    if (n == LS_V) return v_load_int(p);
+#if defined(__AVX512F__)
+    return (vi)_mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__)
+    return (vi)_mm256_maskload_epi32(p, (__m256i)(v_iota() < v_set_int((int32_t)n)));
+#else
+    int32_t lanes[LS_V] = {0};
+    for (int64_t i = 0; i < n; i++) lanes[i] = p[i];
+    return v_load_int(lanes);
+#endif
+}
+
 V_INLINE void v_store_part(float *p, vf a, int64_t n)
 {
     if (n == LS_V) {

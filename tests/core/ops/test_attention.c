@@ -332,8 +332,9 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "no multiple of 5 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 5)});
     CHECK_REFUSED(attention, "no multiple of 15, the heads",
                   {.in = {x, absent, absent, NO_MORE}, .args = ARGS(.heads = 5)});
-    CHECK_REFUSED(attention, "4 heads share 3", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 3)});
-    CHECK_REFUSED(attention, "-2 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = -2)});
+    CHECK_REFUSED(attention, "heads is 4, expected a multiple of kv_heads, which is 3",
+                  {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 3)});
+    CHECK_REFUSED(attention, "heads is -2", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = -2)});
     CHECK_REFUSED(attention, "expected B x S x 12", {.in = {x, narrow, narrow, NO_MORE}});
     CHECK_REFUSED(attention, "expected the same dims", {.in = {x, x, wide, NO_MORE}});
     CHECK_REFUSED(attention, "scale is -1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.scale = -1)});
@@ -350,7 +351,7 @@ static void test_refused(void **state)
                   {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 12)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "do not fit",
                   {.in = {x, x, x, NONE, NONE, NONE, KEPT(4, 24)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "expected as many",
+    CHECK_REFUSED(attention, "expected equal lengths with a cache",
                   {.in = {x, wide, wide, NONE, NONE, NONE, KEPT(9, 24)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected B of int32",
                   {.in = {x, x, x, NONE, NONE, IN(1), KEPT(9, 24)}, .args = ARGS(.causal = true)});

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tiles of attention: shapes, packing, scores, masks and products, for both directions.
+ *
+ * A tile is LS_ATT_QUERIES queries by LS_ATT_KEYS keys.  Scores are stored transposed, keys down and queries across, so
+ * that a vector holds the scores of LS_V queries for one key: the maximum, the sum and the masks of a query stay in its
+ * lane, and no lane reads another.  The queries of a tile are packed once, as panels of LS_NR columns; keys are read in
+ * place.
+ */
+#ifndef LS_CORE_OPS_ATTENTION_TILE_H
+#define LS_CORE_OPS_ATTENTION_TILE_H
+
+#include "core/cpu/gemm/gemm_pack.h"
+#include "core/cpu/vector/vec_philox.h"
+#include "core/cpu/vector/vecmath.h"
+#include "core/graph/graph.h"
+
+/* Size of a tile.  Tiles of keys start at key 0, so that they are equal for all queries. */
+enum { LS_ATT_QUERIES = 64, LS_ATT_KEYS = 96, LS_ATT_PANELS = LS_ATT_QUERIES / LS_NR };
+
+/* Inputs and outputs of the op. */
+enum { LS_ATT_Q, LS_ATT_K, LS_ATT_V, LS_ATT_PADDING, LS_ATT_MASK, LS_ATT_START, LS_ATT_CACHE, LS_ATT_INS };
+enum { LS_ATT_OUT, LS_ATT_LOG_SUM };
+
+/* Shapes of a node.  T queries, S keys, heads of D elements. */
+typedef struct ls_att_shape {
+    int64_t t, s, d;
+    int64_t heads, kv_heads;      /* query heads; key and value heads                                 */
+    int64_t group;                /* query heads that share one key head: heads / kv_heads            */
+    int64_t q_row, kv_row, o_row; /* floats from one position to the next: queries, keys/values, y    */
+    int64_t k_first, v_first;     /* offset of the first key head and value head in a row, floats     */
+    int     k_in, v_in;           /* index of the input that holds keys, and of that for values       */
+} ls_att_shape;
+
+/* Operands of one head of one sample. */
+typedef struct ls_att_head {
+    const float   *q, *k, *v; /* T x D, S x D, S x D, with rows of q_row, kv_row, kv_row floats           */
+    int64_t        q_row, kv_row, t, s, d;
+    int64_t        from; /* first position of the queries in the cache: query t sees keys 0 ... from + t  */
+    bool           causal;
+    float          scale;
+    const int32_t *padding; /* S, not 0: hidden key; NULL: none                                           */
+    const float   *mask;    /* T x S, rows of mask_row floats; NULL: none                                 */
+    int64_t        mask_row;
+    float          dropout;     /* probability of a zero; 0: no dropout                                   */
+    uint64_t       key, sample; /* Philox key, and sample index within the global batch                   */
+    uint32_t       quad;        /* Philox counter of keys 0 to 3; keys 4 to 7 have the next               */
+} ls_att_head;
+
+#define ls__att_shape LS_ISA_NAME(ls__att_shape)
+#define ls__att_head LS_ISA_NAME(ls__att_head)
+#define ls__att_pack_rows LS_ISA_NAME(ls__att_pack_rows)
+#define ls__att_pack_queries LS_ISA_NAME(ls__att_pack_queries)
+#define ls__att_scores LS_ISA_NAME(ls__att_scores)
+#define ls__att_mask LS_ISA_NAME(ls__att_mask)
+#define ls__att_product LS_ISA_NAME(ls__att_product)
+
+ls_att_shape ls__att_shape(const ls_node *n);
+ls_att_head  ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head);
+
+/* Packs rows x d of x, times scale, as panels of LS_NR columns.  A panel starts `panel_rows` rows behind the one before
+ * it. */
+void ls__att_pack_rows(const float *x, int64_t row, int64_t rows, int64_t d, float scale, int64_t panel_rows,
+                       float *panels);
+
+/* Packs n queries of x, times scale, as columns: panels of d rows of LS_NR queries. */
+void ls__att_pack_queries(const float *x, int64_t row, int64_t n, int64_t d, float scale, float *panels);
+
+/* Returns how many of the k keys from `first` on are visible to panel p of the queries from t on. */
+static inline int64_t ls__att_visible(const ls_att_head *h, int64_t t, int p, int64_t first, int64_t k)
+{
+    if (!h->causal) return k;
+    int64_t n = h->from + t + (p + 1) * LS_NR - first;
+    return n < 0 ? 0 : n < k ? n : k;
+}
+
+/* Computes y[key][query] = x[key] . query for the keys visible to each panel of the n queries.  Rows of y have
+ * LS_ATT_QUERIES floats. */
+void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panels, int64_t n,
+                    const int64_t visible[LS_ATT_PANELS], float *y);
+
+/* Applies mask, padding and causal limit to the scores of a panel: n queries from t on, `keys` keys from `first` on.
+ * `packed` is workspace of keys x LS_NR floats. */
+void ls__att_mask(const ls_att_head *h, int64_t t, int64_t n, int64_t first, int64_t keys, float *scores,
+                  float *packed);
+
+/* y[i][j] = sum over k of x[i][k] w[k][j], or added to y.  In a causal tile, products with zeros are skipped: row i
+ * sums k from i - lower to i + upper, both rounded outwards to whole panels of rows. */
+typedef struct ls_att_product {
+    int64_t      m, n, k;
+    const float *x;
+    int64_t      x_row, x_col;
+    const float *w;            /* panels made by ls__att_pack_rows                */
+    int64_t      w_panel_rows; /* rows from one panel of w to the next            */
+    float       *y;
+    int64_t      y_row;
+    bool         add;          /* add to y                                        */
+    int64_t      lower, upper; /* limits of k around the diagonal, or LS_ATT_ALL  */
+} ls_att_product;
+enum { LS_ATT_ALL = 1 << 20 }; /* lower, upper: no limit */
+void ls__att_product(const ls_att_product *p);
+
+/* Rounds d up to whole panels of LS_NR columns. */
+static inline int64_t ls__att_padded(int64_t d) { return (d + LS_NR - 1) / LS_NR * LS_NR; }
+
+#endif
