@@ -119,7 +119,7 @@ static void compute_weights(const ls_att_head *h, int64_t t, int64_t n, int64_t 
 
 /* Writes out = o / l and log_sum = m + log l.  A query without visible keys gets zeros, and log_sum = inf, which makes
  * its weights zero in backward. */
-static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, float *out, int64_t out_row,
+static void finish(const ls_att_head *h, int64_t t, int64_t n, const workspace *s, float *out, int64_t out_row,
                    float *log_sum)
 {
     const int64_t wide = ls__att_padded(h->d);
@@ -135,7 +135,7 @@ static void finish(const ls_att_head *h, int64_t t, int64_t n, const space *s, f
           V_PUT(log_sum + t, v_select(V_GET(s->l) == 0.0f, v_set(__builtin_inff()), V_GET(s->m) + v_log(V_GET(s->l)))));
 }
 
-static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, space *s, float *out, int64_t out_row,
+static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *s, float *out, int64_t out_row,
                          float *log_sum)
 {
     const int64_t wide = ls__att_padded(h->d);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Softmax and cross entropy with class indices, in one op.
+ * Cross entropy of the softmax with class indices, in one op.
  *      logits x: B x ... x V   target t: B x ... of int32   ->  loss: B   weight: B   saved: B x ... x 3
  *
  * Forward     for each position     loss = -log p_t,   p = softmax(x)
  *             with label smoothing e (Szegedy 2016)     loss = -(1 - e) log p_t - e/V sum_i log p_i
- *             A sample's loss is the sum over its positions, and its weight their number.  A position whose target is
- *             the ignored index has neither.  The mean loss is the sum of the losses over that of the weights.
+ *             The loss of a sample is the sum over its positions, and its weight is their number.  A position whose
+ *             target is ignore_index counts in neither.  The mean loss is sum(loss) / sum(weight).
  * Backward    dx_i = dloss (p_i - e/V - (1 - e) [i = t])
  *
- * saved has, for each position, max x, 1 / sum exp(x - max x) and the loss, so that the softmax is never stored.
- * A target out of range makes the loss of its position NaN, and with it that of the sample: data from outside must
- * not be read as something else, and a NaN loss stops the run with a message.
+ * saved holds max x, 1 / sum exp(x - max x) and the loss of each position, so the softmax is never stored.  A target
+ * out of range makes the loss of its sample NaN, which stops the run with a message, because invalid data must not be
+ * used as another class.
  */
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
@@ -49,11 +49,11 @@ static bool ignored(const ls_cross_entropy_args *a, int32_t t) { return a->ignor
 
 static void forward_position(const ls_cross_entropy_args *a, int64_t v, const float *x, int32_t t, float *saved)
 {
-    ls_nll look        = ls__nll_look(a->label_smoothing, v, x, t);
-    float  sum         = ls__row_exp_sum(v, x, look.max);
-    saved[MAX]         = look.max;
+    ls_nll terms       = ls__nll_terms(a->label_smoothing, v, x, t);
+    float  sum         = ls__row_exp_sum(v, x, terms.max);
+    saved[MAX]         = terms.max;
     saved[INVERSE_SUM] = 1 / sum;
-    saved[LOSS]        = ignored(a, t) ? 0 : ls__nll_loss(a->label_smoothing, &look, sum);
+    saved[LOSS]        = ignored(a, t) ? 0 : ls__nll_loss(a->label_smoothing, &terms, sum);
 }
 
 static void forward(const ls_call *c)

@@ -4,28 +4,21 @@
  *      x: B x ... x C   w: V x C   target t: B x ... of int32   ->  loss: B   weight: B
  *
  * Forward     z = x w^T,  loss = cross entropy of z (core/ops/cross_entropy.c)
- * Backward    dz = softmax(z) less the target, times dloss;  dx = dz w,  dw = dz^T x
+ * Backward    dz = (softmax(z) - onehot(t)) dloss,  dx = dz w,  dw = dz^T x
  *
- * The logits exist for a slice of positions at a time, in workspace: backward makes them, turns them into dz where they
- * are, and multiplies twice.  It needs no more for the loss, so a training step leaves that to it: three products
- * instead of four (Hsu 2024, "Liger kernel", recomputes in slices too).
+ * The logits z exist for one block of positions at a time.  Backward computes the logits of a block, replaces them by
+ * dz in place and multiplies twice.  These logits are all that the loss needs, so in a training step backward computes
+ * the loss as well and forward is skipped: three matrix products instead of four (Hsu 2024, "Liger kernel", recomputes
+ * in blocks as well).
  *
- * dw is the tree over shards.  A *unit* is one shard, or as many neighbours (a power of two) as fit a slice together,
- * or more where that takes less memory.  Units are summed like a binary counter: sums of 1, 2, 4, ... units wait, and
- * what is complete is added to its left neighbour.  A unit with a left neighbour is added to it by the product itself,
- * where that is the same as adding it afterwards.
+ * dw is summed as a binary tree over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks and of
+ * their memory.
  */
 #include "core/cpu/gemm/gemm.h"
-#include "core/cpu/gemm/gemm_kernel.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
+#include "core/ops/linear_cross_entropy_blocks.h"
 #include "core/ops/nll.h"
-
-enum {
-    SLICE = 1 << 24, /* logits of a slice: 64 MiB */
-    MOST  = 4096,    /* positions of a slice      */
-    SUMS  = 33
-};
 
 static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -54,133 +47,73 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* ---- sizes: of a call, and of the workspace ---------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-/* Positions of a slice, at most.  Whole runs of K where there is room for them. */
-static int64_t slice_of(int64_t v)
+/* A partial sum, V x C: its first rows lie in gradient memory, the others in the workspace. */
+typedef struct partial_sum {
+    float  *in_gradients, *in_workspace;
+    int64_t rows_in_gradients;
+} partial_sum;
+
+static ls_lce_shape shape_of(const ls_node *n, int64_t rows, int64_t shard_rows, int shards)
 {
-    int64_t n = min(SLICE / v, MOST);
-    return n >= LS_KC ? n / LS_KC * LS_KC : max(n, 8);
+    const int64_t lead = ls__rows(n->in[0]);
+    return (ls_lce_shape){.vocabulary      = n->in[1]->dim[0],
+                          .channels        = n->in[1]->dim[1],
+                          .positions       = rows * lead,
+                          .shard_positions = shard_rows * lead,
+                          .shards          = shards};
 }
 
-static size_t whole_lines(int64_t floats) { return (size_t)(floats + 15) / 16 * 16; }
+static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->rows, c->shard_rows, c->shards); }
 
-/* Whether a unit of one shard may be added to a sum by its product: its own sum is complete before. */
-static bool is_one_run(int64_t positions, int64_t v) { return positions <= min(slice_of(v), LS_KC); }
-
-/* Positions whose logits exist at once in a unit of `width` shards, which have `shard` positions at most. */
-static int64_t positions_of(int64_t v, int64_t shard, int width)
+static ls_lce_memory call_memory(const ls_call *c, bool backward)
 {
-    return width > 1 ? width * shard : min(shard, slice_of(v));
+    const ls_lce_shape s = call_shape(c);
+    return ls__lce_memory(&s, backward, c->lent_bytes / sizeof(float));
 }
 
-/* Sums besides the gradient: the counter has one digit less than log2 units + 1 where the last unit needs none of its
- * own. */
-static int sums_of(int64_t v, int64_t shard, int shards, int width)
+static float *logits_of(const ls_call *c, const ls_lce_memory *m)
 {
-    int digits = 0;
-    while (2 * width << digits <= shards) digits++;
-    return is_one_run(shard, v) || width > 1 ? (int)max(digits - 1, 0) : digits;
+    return (float *)(m->logits_in_gradients ? c->lent : c->scratch) + m->logits;
 }
 
-/* Shards of a unit: as many as fit a slice, and more where their logits take less than the sums that are saved. */
-static int width_of(int64_t v, int64_t channels, int64_t shard, int shards)
+static int64_t *bound_of(const ls_call *c, const ls_lce_memory *m)
 {
-    int width = 1;
-    for (; 2 * width <= shards; width *= 2) {
-        int64_t logits = positions_of(v, shard, 2 * width) - positions_of(v, shard, width);
-        int     sums   = sums_of(v, shard, shards, width) - sums_of(v, shard, shards, 2 * width);
-        if (2 * width * shard > slice_of(v) && logits >= sums * channels) break;
-    }
-    return width;
+    return (int64_t *)((float *)c->scratch + m->bound);
 }
 
-/* A sum of units, V x C: its first `rows` rows may lie elsewhere than the others. */
-typedef struct total {
-    float  *top, *rest;
-    int64_t rows;
-} total;
-
-/* The workspace of a call: the losses of all positions, shard bounds, the logits of a slice, sums of units.  Logits and
- * then rows of sums are put into memory that is lent, as far as it reaches. */
-typedef struct space {
-    size_t  bound, logits;
-    bool    lent_logits;
-    int     sums;
-    size_t  top[SUMS], rest[SUMS];
-    int64_t rows[SUMS];
-    size_t  floats;
-} space;
-
-/* In floats, from the begin of the workspace or of what is lent. */
-static space lay_out(const ls_node *n, int64_t positions, int64_t shard, int shards, bool backward, size_t lent)
+static partial_sum partial_of(const ls_call *c, const ls_lce_memory *m, int i)
 {
-    const int64_t v = n->in[1]->dim[0], channels = n->in[1]->dim[1];
-    int64_t       most = min(slice_of(v), positions);
-    space         s    = {.bound = whole_lines(positions)};
-    for (int group = 1; backward && group <= shards; group *= 2) {
-        const int width = width_of(v, channels, shard, group), sums = sums_of(v, shard, group, width);
-        most   = max(most, positions_of(v, shard, width));
-        s.sums = (int)max(s.sums, sums);
-    }
-    const size_t logits = whole_lines(most * v);
-    s.logits            = s.bound + whole_lines(2 * (shards + 1));
-    s.floats            = s.logits;
-    s.lent_logits       = logits <= lent;
-    if (s.lent_logits)
-        s.logits = 0;
-    else
-        s.floats += logits;
-    size_t at = s.lent_logits ? logits : 0;
-    for (int i = 0; i < s.sums; i++) {
-        s.rows[i] = min(v, (int64_t)((lent - at) / 16 * 16) / channels);
-        s.top[i]  = at;
-        s.rest[i] = s.floats;
-        at += whole_lines(s.rows[i] * channels);
-        s.floats += whole_lines((v - s.rows[i]) * channels);
-    }
-    return s;
+    const int64_t rows = m->partial[i].rows_in_gradients;
+    return (partial_sum){.in_gradients      = rows ? (float *)c->lent + m->partial[i].in_gradients : NULL,
+                         .in_workspace      = (float *)c->scratch + m->partial[i].in_workspace,
+                         .rows_in_gradients = rows};
 }
 
-static space space_of(const ls_call *c, bool backward)
+static size_t workspace_bytes(const ls_node *n, int64_t rows, int shards, bool backward, size_t gradient_bytes)
 {
-    const int64_t lead = ls__rows(c->node->in[0]);
-    return lay_out(c->node, c->rows * lead, c->shard_rows * lead, c->shards, backward, c->lent_bytes / sizeof(float));
-}
-
-static float *logits_of(const ls_call *c, const space *s)
-{
-    return (float *)(s->lent_logits ? c->lent : c->scratch) + s->logits;
-}
-
-static int64_t *bound_of(const ls_call *c, const space *s) { return (int64_t *)((float *)c->scratch + s->bound); }
-
-static total total_of(const ls_call *c, const space *s, int i)
-{
-    float *lent = c->lent;
-    return (total){
-        .top = s->rows[i] ? lent + s->top[i] : NULL, .rest = (float *)c->scratch + s->rest[i], .rows = s->rows[i]};
-}
-
-static size_t borrows(const ls_node *n, int64_t rows, int shards, size_t lent)
-{
-    int64_t lead = ls__rows(n->in[0]);
-    return lay_out(n, rows * lead, (rows + shards - 1) / shards * lead, shards, true, lent / sizeof(float)).floats *
-           sizeof(float);
+    const ls_lce_shape s = shape_of(n, rows, (rows + shards - 1) / shards, shards);
+    return ls__lce_memory(&s, backward, gradient_bytes / sizeof(float)).workspace * sizeof(float);
 }
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    int64_t lead = ls__rows(n->in[0]);
     (void)threads;
-    return lay_out(n, rows * lead, (rows + shards - 1) / shards * lead, shards, backward, 0).floats * sizeof(float);
+    return workspace_bytes(n, rows, shards, backward, 0);
 }
 
-/* ---- a slice ----------------------------------------------------------------------------------------------------- */
+static size_t borrows(const ls_node *n, int64_t rows, int shards, size_t lent)
+{
+    return workspace_bytes(n, rows, shards, true, lent);
+}
+
+/* ---- a logits block ---------------------------------------------------------------------------------------------- */
 
 static bool ignored(const ls_linear_cross_entropy_args *a, int32_t t) { return a->ignore && t == a->ignore_index; }
 
-static void make_logits(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, int64_t channels)
+/* Writes the logits of positions [first, first + count). */
+static void compute_logits(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, int64_t channels)
 {
     ls__gemm(&(ls_gemm){.m     = count,
                         .n     = v,
@@ -195,37 +128,40 @@ static void make_logits(const ls_call *c, float *logits, int64_t first, int64_t 
                         .y_row = v});
 }
 
-/* The loss of the logits z; they become dz if `dloss` is given. */
-static float position(const ls_linear_cross_entropy_args *a, int64_t v, float *z, int32_t t, const float *dloss)
+/* Returns the loss of one position with logits z.  If `dloss` is not NULL, replaces z by dz. */
+static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, float *z, int32_t t, const float *dloss)
 {
     const float e = a->label_smoothing;
     if (ignored(a, t)) {
         if (dloss) memset(z, 0, (size_t)v * sizeof *z);
         return 0;
     }
-    ls_nll look = ls__nll_look(e, v, z, t);
-    if (!dloss) return ls__nll_loss(e, &look, ls__row_exp_sum(v, z, look.max));
+    const ls_nll terms = ls__nll_terms(e, v, z, t);
+    if (!dloss) return ls__nll_loss(e, &terms, ls__row_exp_sum(v, z, terms.max));
     float sum = 0;
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = min(v - first, LS_ROWS_TILE);
-        ls__row_exp(n, z + first, look.max, z + first);
+        ls__row_exp(n, z + first, terms.max, z + first);
         sum += ls__vsum(n, z + first);
     }
     ls__nll_gradient(e, v, 0, v, t, 1 / sum, *dloss, z);
-    return ls__nll_loss(e, &look, sum);
+    return ls__nll_loss(e, &terms, sum);
 }
 
-static void each_position(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, bool gradient)
+/* Computes the losses of positions [first, first + count); with `gradient`, replaces their logits by dz. */
+static void block_loss(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, bool gradient)
 {
     float         *loss = c->scratch;
     const int32_t *t    = (const int32_t *)c->x[2] + first;
     const int64_t  lead = ls__numel(c->node->in[2]);
 #pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
     for (int64_t p = 0; p < count; p++)
-        loss[first + p] = position(c->args, v, logits + p * v, t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
+        loss[first + p] =
+            position_loss(c->args, v, logits + p * v, t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
 }
 
-static void write_loss(const ls_call *c, const float *position_loss)
+/* Sums the losses of the positions of each sample, and counts the positions that are not ignored. */
+static void write_loss(const ls_call *c, const float *losses)
 {
     const int32_t *t    = c->x[2];
     const int64_t  lead = ls__numel(c->node->in[2]);
@@ -233,7 +169,7 @@ static void write_loss(const ls_call *c, const float *position_loss)
     for (int64_t b = 0; b < c->rows; b++) {
         float sum = 0, count = 0;
         for (int64_t p = b * lead; p < (b + 1) * lead; p++) {
-            sum += position_loss[p];
+            sum += losses[p];
             count += ignored(c->args, t[p]) ? 0 : 1;
         }
         if (loss) loss[b] = sum;
@@ -243,36 +179,39 @@ static void write_loss(const ls_call *c, const float *position_loss)
 
 static void forward(const ls_call *c)
 {
-    const int64_t positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], most = slice_of(v);
-    const space   s = space_of(c, false);
-    for (int64_t first = 0; first < positions; first += most) {
-        int64_t count = min(most, positions - first);
-        make_logits(c, logits_of(c, &s), first, count, v, ls__cols(c->node->in[0]));
-        each_position(c, logits_of(c, &s), first, count, v, false);
+    const int64_t       positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0];
+    const int64_t       block  = ls__lce_block_positions(v);
+    const ls_lce_memory m      = call_memory(c, false);
+    float              *logits = logits_of(c, &m);
+    for (int64_t first = 0; first < positions; first += block) {
+        const int64_t count = min(block, positions - first);
+        compute_logits(c, logits, first, count, v, ls__cols(c->node->in[0]));
+        block_loss(c, logits, first, count, v, false);
     }
     write_loss(c, c->scratch);
 }
 
-/* ---- backward ---------------------------------------------------------------------------------------------------- */
+/* ---- backward: one logits block ---------------------------------------------------------------------------------- */
 
-/* dz of positions [first, first + count). */
-static void slice_logits(const ls_call *c, float *logits, int64_t first, int64_t count)
+/* Computes the losses and dz of positions [first, first + count). */
+static void block_dz(const ls_call *c, float *logits, int64_t first, int64_t count)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (!count) return;
-    make_logits(c, logits, first, count, v, channels);
-    each_position(c, logits, first, count, v, true);
+    compute_logits(c, logits, first, count, v, channels);
+    block_loss(c, logits, first, count, v, true);
 }
 
-/* dx of the same, which may lie where x does. */
-static void slice_input(const ls_call *c, const float *logits, int64_t first, int64_t count)
+/* Computes dx = dz w of positions [first, first + count).  dx may lie over x, so it follows the last use of these
+ * positions' x. */
+static void block_dx(const ls_call *c, const float *dz, int64_t first, int64_t count)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (c->dx[0] && count)
         ls__gemm(&(ls_gemm){.m     = count,
                             .n     = channels,
                             .k     = v,
-                            .x     = logits,
+                            .x     = dz,
                             .x_row = v,
                             .x_col = 1,
                             .w     = c->x[1],
@@ -283,16 +222,16 @@ static void slice_input(const ls_call *c, const float *logits, int64_t first, in
                             .add   = c->add[0]});
 }
 
-/* Rows [row, row + rows) of dz^T x of the slice at hand: its positions in `parts` parts that are added as a tree, or in
- * one (bound NULL). */
-static void weight_rows(const ls_call *c, const float *logits, int64_t first, int parts, const int64_t *bound,
-                        int64_t count, int64_t row, int64_t rows, float *dw, bool add)
+/* Computes rows [row, row + rows) of dw = dz^T x from `count` positions, which start at position `first`.  With
+ * `bound`, the sums of the shards [bound[i], bound[i + 1]) are added as a binary tree. */
+static void block_dw(const ls_call *c, const float *dz, int64_t first, int shards, const int64_t *bound, int64_t count,
+                     int64_t row, int64_t rows, float *dw, bool add)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     ls__gemm(&(ls_gemm){.m      = rows,
                         .n      = channels,
                         .k      = count,
-                        .x      = logits + row,
+                        .x      = dz + row,
                         .x_row  = 1,
                         .x_col  = v,
                         .w      = (const float *)c->x[0] + first * channels,
@@ -301,83 +240,90 @@ static void weight_rows(const ls_call *c, const float *logits, int64_t first, in
                         .y      = dw,
                         .y_row  = channels,
                         .add    = add,
-                        .splits = parts,
+                        .splits = shards,
                         .bound  = bound});
 }
 
-/* The shards [shard, shard + width) of the call, their dw to `dw`. */
-static void unit_gradient(const ls_call *c, const space *s, int shard, int width, total dw, bool add)
+/* ---- backward: the tree over shards ------------------------------------------------------------------------------ */
+
+/* Computes losses, dx and dw of a leaf, the shards [shard, shard + leaf) of the call. */
+static void leaf_gradient(const ls_call *c, const ls_lce_memory *m, int shard, int leaf, partial_sum dw, bool add)
 {
     const int64_t lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], first = c->bound[shard] * lead;
-    const int64_t count  = c->bound[shard + width] * lead - first,
-                  slices = width > 1 ? 1 : max(1, (count + slice_of(v) - 1) / slice_of(v));
-    float   *logits      = logits_of(c, s);
-    int64_t *bound       = bound_of(c, s);
-    for (int k = 0; k <= width; k++) bound[k] = c->bound[shard + k] * lead - first;
-    for (int64_t k = 0; k < slices; k++) {
-        int64_t from = count * k / slices, here = count * (k + 1) / slices - from;
-        slice_logits(c, logits, first + from, here);
-        weight_rows(c, logits, first + from, width, width > 1 ? bound : NULL, here, 0, dw.rows, dw.top, add || k > 0);
-        weight_rows(c, logits, first + from, width, width > 1 ? bound : NULL, here, dw.rows, v - dw.rows, dw.rest,
-                    add || k > 0);
-        slice_input(c, logits, first + from, here);
+    const int64_t count = c->bound[shard + leaf] * lead - first, block = ls__lce_block_positions(v);
+    const int64_t blocks     = leaf > 1 ? 1 : max(1, (count + block - 1) / block);
+    float        *dz         = logits_of(c, m);
+    int64_t      *leaf_bound = bound_of(c, m), *bound = leaf > 1 ? leaf_bound : NULL;
+    for (int k = 0; k <= leaf; k++) leaf_bound[k] = c->bound[shard + k] * lead - first;
+    for (int64_t k = 0; k < blocks; k++) {
+        const int64_t from = first + count * k / blocks, here = first + count * (k + 1) / blocks - from;
+        const bool    adds = add || k > 0;
+        block_dz(c, dz, from, here);
+        block_dw(c, dz, from, leaf, bound, here, 0, dw.rows_in_gradients, dw.in_gradients, adds);
+        block_dw(c, dz, from, leaf, bound, here, dw.rows_in_gradients, v - dw.rows_in_gradients, dw.in_workspace, adds);
+        block_dx(c, dz, from, here);
     }
 }
 
-static void add_rows(int64_t n, const float *x, float *y)
+static void add_floats(int64_t n, const float *x, float *y)
 {
     enum { TILE = 1 << 14 };
 #pragma omp parallel for schedule(static) if (n > 4 * TILE)
     for (int64_t at = 0; at < n; at += TILE) ls__add_into(min(TILE, n - at), x + at, y + at);
 }
 
-/* Where row `row` of a sum is. */
-static float *row_of(total s, int64_t row, int64_t channels)
+static float *partial_row(partial_sum s, int64_t row, int64_t channels)
 {
-    return row < s.rows ? s.top + row * channels : s.rest + (row - s.rows) * channels;
+    if (row < s.rows_in_gradients) return s.in_gradients + row * channels;
+    return s.in_workspace + (row - s.rows_in_gradients) * channels;
 }
 
-/* y += x, in runs of rows that lie together in both. */
-static void add_total(int64_t v, int64_t channels, total x, total y)
+/* y += x, cut where the rows of x or of y go from gradient memory to the workspace. */
+static void add_partial(int64_t v, int64_t channels, partial_sum x, partial_sum y)
 {
-    const int64_t cut[] = {0, min(x.rows, y.rows), max(x.rows, y.rows), v};
+    const int64_t cut[] = {0, min(x.rows_in_gradients, y.rows_in_gradients),
+                           max(x.rows_in_gradients, y.rows_in_gradients), v};
     for (int k = 0; k < 3; k++)
         if (cut[k] < cut[k + 1])
-            add_rows((cut[k + 1] - cut[k]) * channels, row_of(x, cut[k], channels), row_of(y, cut[k], channels));
+            add_floats((cut[k + 1] - cut[k]) * channels, partial_row(x, cut[k], channels),
+                       partial_row(y, cut[k], channels));
 }
 
-/* A group whose gradient is added to what is there has one shard in every program; with more, the first sum begins with
- * it. */
-static void group_gradient(const ls_call *c, const space *s, int k)
+/* Computes dw of group k, and dx and the losses of its shards.  The bits of a leaf's index say which subtrees it
+ * completes: each trailing 1 is an addition.  A group that adds to the present dw has a single shard in all programs; a
+ * group of more would start its first partial sum from dw. */
+static void group_gradient(const ls_call *c, const ls_lce_memory *m, int k)
 {
-    const ls_group *g    = &c->group[k];
-    const int64_t   lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
-    const int       width          = width_of(v, channels, c->shard_rows * lead, g->shards);
-    total           sums[SUMS + 1] = {{.top = ls__group_grad(c, 1, k), .rows = v}};
-    int             waiting        = 0;
-    for (int i = 0; i < s->sums; i++) sums[i + 1] = total_of(c, s, i);
-    for (int unit = 0; unit < g->shards / width; unit++) {
-        int  shard = g->first + unit * width, merges = unit;
-        bool direct = unit & 1 && (width > 1 || is_one_run(c->shard_rows * lead, v));
-        unit_gradient(c, s, shard, width, sums[direct ? waiting - 1 : waiting],
-                      direct || (unit == 0 && ls__group_add(c, 1, k)));
-        if (direct)
-            merges /= 2;
-        else
-            waiting++;
-        for (; merges & 1; merges /= 2, waiting--) add_total(v, channels, sums[waiting - 1], sums[waiting - 2]);
+    const ls_lce_shape s                          = call_shape(c);
+    const ls_group    *g                          = &c->group[k];
+    const int          leaf                       = ls__lce_leaf_shards(&s, g->shards);
+    const bool         product_adds               = leaf > 1 || ls__lce_one_run(s.vocabulary, s.shard_positions);
+    partial_sum        stack[LS_LCE_PARTIALS + 1] = {
+               {.in_gradients = ls__group_grad(c, 1, k), .rows_in_gradients = s.vocabulary}};
+    int depth = 0;
+    for (int i = 0; i < m->partials; i++) stack[i + 1] = partial_of(c, m, i);
+    for (int i = 0; i < g->shards / leaf; i++) {
+        const bool onto_left = i & 1 && product_adds; /* the product is added to the left neighbour */
+        const bool add       = onto_left || (i == 0 && ls__group_add(c, 1, k));
+        leaf_gradient(c, m, g->first + i * leaf, leaf, stack[onto_left ? depth - 1 : depth], add);
+        int merges = onto_left ? i / 2 : i;
+        if (!onto_left) depth++;
+        for (; merges & 1; merges /= 2, depth--)
+            add_partial(s.vocabulary, s.channels, stack[depth - 1], stack[depth - 2]);
     }
 }
 
 static void backward(const ls_call *c)
 {
-    const int64_t positions = c->rows * ls__rows(c->node->in[0]), most = slice_of(c->node->in[1]->dim[0]);
-    const space   s = space_of(c, true);
+    const int64_t       positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0];
+    const int64_t       block = ls__lce_block_positions(v);
+    const ls_lce_memory m     = call_memory(c, true);
     if (c->dx[1])
-        for (int k = 0; k < c->groups; k++) group_gradient(c, &s, k);
-    for (int64_t first = 0; !c->dx[1] && first < positions; first += most) {
-        slice_logits(c, logits_of(c, &s), first, min(most, positions - first));
-        slice_input(c, logits_of(c, &s), first, min(most, positions - first));
+        for (int k = 0; k < c->groups; k++) group_gradient(c, &m, k);
+    for (int64_t first = 0; !c->dx[1] && first < positions; first += block) {
+        const int64_t count = min(block, positions - first);
+        block_dz(c, logits_of(c, &m), first, count);
+        block_dx(c, logits_of(c, &m), first, count);
     }
     write_loss(c, c->scratch);
 }

@@ -132,10 +132,10 @@ static void test_refused(void **state)
 {
     CHECK_REFUSED(conv2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}, W(6, 1, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "expected weights", {.in = {{.dims = {1, 28, 28}}, W(6, 25), NO_BIAS}});
-    CHECK_REFUSED(conv2d, "see 3 channels", {.in = {{.dims = {1, 28, 28}}, W(6, 3, 5, 5), NO_BIAS}});
+    CHECK_REFUSED(conv2d, "for 3 channels", {.in = {{.dims = {1, 28, 28}}, W(6, 3, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "larger than the input", {.in = {{.dims = {1, 4, 4}}, W(6, 1, 5, 5), NO_BIAS}});
-    CHECK_REFUSED(conv2d, "expected a bias of 6", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), W(5)}});
-    CHECK_REFUSED(conv2d, "groups must divide",
+    CHECK_REFUSED(conv2d, "expected a bias of length 6", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), W(5)}});
+    CHECK_REFUSED(conv2d, "expected a divisor of the channels",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 1, 3, 3), NO_BIAS}, .args = ARGS(.groups = 2)});
     CHECK_REFUSED(conv2d, "stride must be at least 1",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.stride = -1)});

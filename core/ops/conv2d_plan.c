@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plan of a convolution: from the attributes of conv2d to passes and their tables.
+ */
+#include "core/ops/conv2d_plan.h"
+
+#include <string.h>
+
+enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
+
+static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
+
+/* ---- axes: which output positions and taps a pass has, along one dim --------------------------------------------- */
+
+static ls_conv_axis axis_of(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
+                            bool back)
+{
+    ls_conv_axis  x     = {.kernel = kernel, .stride = stride, .padding = padding, .dilation = dilation, .back = back};
+    const int64_t reach = dilation * (kernel - 1);
+    x.result            = back ? in : out;
+    x.source            = back ? out : in;
+    x.window_lo         = back ? padding / stride - reach / stride : -padding;
+    x.window            = (back ? (in - 1 + padding) / stride : (out - 1) * stride + reach - padding) + 1 - x.window_lo;
+    return x;
+}
+
+/* Number of passes along an axis: one in forward, one for each residue r in backward. */
+static int64_t axis_passes(const ls_conv_axis *x) { return x->back ? x->stride : 1; }
+
+/* First result position of pass r. */
+static int64_t axis_first(const ls_conv_axis *x, int64_t r)
+{
+    return x->back ? ((r - x->padding) % x->stride + x->stride) % x->stride : 0;
+}
+
+/* Number of result positions of pass r. */
+static int64_t axis_points(const ls_conv_axis *x, int64_t r)
+{
+    const int64_t first = axis_first(x, r);
+    return !x->back ? x->result : first < x->result ? (x->result - 1 - first) / x->stride + 1 : 0;
+}
+
+/* Whether pass r uses tap k. */
+static bool axis_has(const ls_conv_axis *x, int64_t r, int64_t k)
+{
+    return !x->back || k * x->dilation % x->stride == r;
+}
+
+/* Offset of tap k in the source. */
+static int64_t axis_tap(const ls_conv_axis *x, int64_t k)
+{
+    return x->back ? -(k * x->dilation / x->stride) : k * x->dilation;
+}
+
+/* Window position under the first result position of pass r. */
+static int64_t axis_source(const ls_conv_axis *x, int64_t r)
+{
+    return x->back ? (axis_first(x, r) + x->padding) / x->stride - x->window_lo : 0;
+}
+
+/* Number of taps of pass r. */
+static int64_t axis_taps(const ls_conv_axis *x, int64_t r)
+{
+    int64_t taps = 0;
+    for (int64_t k = 0; k < x->kernel; k++) taps += axis_has(x, r, k);
+    return taps;
+}
+
+/* ---- plan: from attributes to passes ----------------------------------------------------------------------------- */
+
+void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size)
+{
+    void *at = p->base ? p->base + p->bytes : NULL;
+    p->bytes += ls__conv_line_bytes(count, size);
+    return at;
+}
+
+static void plan_window(ls_conv_plan *p, bool on_channels)
+{
+    ls_conv_window *s = &p->window;
+    *s                = (ls_conv_window){.in_h = p->h.source,
+                                         .in_w = p->w.source,
+                                         .lo_h = p->h.window_lo,
+                                         .lo_w = p->w.window_lo,
+                                         .h    = p->h.window,
+                                         .w    = p->w.window};
+    const bool fits   = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
+    p->on_channels    = on_channels || (fits && p->out > ls__conv_lanes());
+    /* Planes a multiple of 1 KB apart would compete for a few sets of the L1 cache: copy them with an odd number of
+     * lines per plane. */
+    if (fits && p->on_channels && s->in_h * s->in_w % 256 != 0) {
+        s->direct = true;
+        s->h      = s->in_h;
+        s->w      = s->in_w;
+        s->plane  = s->in_h * s->in_w;
+    } else {
+        s->plane = (ls__ceil_div(s->h * s->w, 16) | 1) * 16;
+    }
+}
+
+void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool on_channels, void *scratch)
+{
+    const ls_conv2d_args *a = n->args;
+    const ls_tensor      *x = n->in[0], *w = n->in[1], *y = n->out[0];
+    memset(p, 0, sizeof *p);
+    p->base            = scratch;
+    p->h               = axis_of(x->dim[1], y->dim[1], w->dim[2], a->stride_h, a->padding_h, a->dilation_h, back);
+    p->w               = axis_of(x->dim[2], y->dim[2], w->dim[3], a->stride_w, a->padding_w, a->dilation_w, back);
+    p->groups          = a->groups;
+    const int64_t taps = w->dim[2] * w->dim[3], C = w->dim[1], O = w->dim[0] / a->groups;
+    p->in      = back ? O : C;
+    p->out     = back ? C : O;
+    p->w_in    = back ? C * taps : taps;
+    p->w_out   = back ? taps : C * taps;
+    p->w_group = O * C * taps;
+    plan_window(p, on_channels);
+    p->passes = axis_passes(&p->h) * axis_passes(&p->w);
+    p->pass   = ls__conv_take(p, p->passes, sizeof *p->pass);
+}
+
+/* Fills the tap and point tables of the pass of residues rh and rw. */
+static void fill_tables(const ls_conv_plan *p, ls_conv_pass *q, int64_t rh, int64_t rw)
+{
+    const ls_conv_axis *h = &p->h, *w = &p->w;
+    int64_t             row = 0, k = 0;
+    for (int64_t kh = 0; kh < h->kernel; kh++)
+        if (axis_has(h, rh, kh)) q->tap_row[row++] = (int32_t)axis_tap(h, kh);
+    q->by_rows = !p->on_channels && ls__conv_by_rows(q, &p->window);
+    /* order of the taps: rows, channels, columns for by_rows, else channels, rows, columns */
+    for (int64_t outer = 0; outer < (q->by_rows ? h->kernel : p->in); outer++)
+        for (int64_t inner = 0; inner < (q->by_rows ? p->in : h->kernel); inner++) {
+            const int64_t c = q->by_rows ? inner : outer, kh = q->by_rows ? outer : inner;
+            if (!axis_has(h, rh, kh)) continue;
+            for (int64_t kw = 0; kw < w->kernel; kw++) {
+                if (!axis_has(w, rw, kw)) continue;
+                q->tap[k]          = (int32_t)(c * p->window.plane + axis_tap(h, kh) * p->window.w + axis_tap(w, kw));
+                q->tap_weight[k++] = (int32_t)(c * p->w_in + kh * w->kernel + kw);
+            }
+        }
+    for (int64_t i = 0; i < q->rows; i++)
+        for (int64_t j = 0; j < q->cols; j++)
+            q->point[i * q->cols + j] = (int32_t)((q->src_h + i * q->step_h) * p->window.w + q->src_w + j * q->step_w);
+}
+
+/* The pass of residues rh and rw, without its tables. */
+static ls_conv_pass pass_of(const ls_conv_plan *p, int64_t rh, int64_t rw)
+{
+    const ls_conv_axis *h = &p->h, *w = &p->w;
+    return (ls_conv_pass){.in        = p->in,
+                          .out       = p->out,
+                          .rows      = axis_points(h, rh),
+                          .cols      = axis_points(w, rw),
+                          .src_h     = axis_source(h, rh),
+                          .step_h    = h->back ? 1 : h->stride,
+                          .src_w     = axis_source(w, rw),
+                          .step_w    = w->back ? 1 : w->stride,
+                          .dst       = axis_first(h, rh) * w->result + axis_first(w, rw),
+                          .dst_row   = (h->back ? h->stride : 1) * w->result,
+                          .dst_col   = w->back ? w->stride : 1,
+                          .dst_plane = h->result * w->result,
+                          .taps      = p->in * axis_taps(h, rh) * axis_taps(w, rw),
+                          .taps_h    = axis_taps(h, rh),
+                          .taps_w    = axis_taps(w, rw)};
+}
+
+int64_t ls__conv_packed_channels(const ls_conv_plan *p)
+{
+    return ls__ceil_div(p->out, ls__conv_lanes()) * ls__conv_lanes();
+}
+
+void ls__conv_make_passes(ls_conv_plan *p, bool packs)
+{
+    const ls_conv_axis *h = &p->h, *w = &p->w;
+    const int64_t       all_taps = p->in * h->kernel * w->kernel, packed_row = ls__conv_packed_channels(p) * p->groups;
+    int32_t            *tap        = ls__conv_take(p, all_taps, sizeof *tap);
+    int32_t            *tap_weight = ls__conv_take(p, all_taps, sizeof *tap_weight);
+    int32_t            *tap_row    = ls__conv_take(p, h->kernel * axis_passes(w), sizeof *tap_row);
+    int32_t            *point      = ls__conv_take(p, h->result * w->result, sizeof *point);
+    float              *packed     = ls__conv_take(p, packs ? all_taps * packed_row : 0, sizeof *packed);
+    if (!p->base) return;
+    for (int64_t r = 0; r < p->passes; r++) {
+        const int64_t rh = r / axis_passes(w), rw = r % axis_passes(w);
+        ls_conv_pass *q = &p->pass[p->used];
+        *q              = pass_of(p, rh, rw);
+        if (q->rows == 0 || q->cols == 0) continue;
+        q->tap        = tap;
+        q->tap_weight = tap_weight;
+        q->tap_row    = tap_row;
+        q->point      = point;
+        q->packed     = packed;
+        fill_tables(p, q, rh, rw);
+        tap += q->taps;
+        tap_weight += q->taps;
+        tap_row += q->taps_h;
+        point += q->rows * q->cols;
+        packed += q->taps * packed_row;
+        p->used++;
+    }
+}
+
+int64_t ls__conv_window_floats(const ls_conv_plan *p)
+{
+    return p->window.direct ? 0 : p->in * p->window.plane + 4 * ls__conv_lanes();
+}
+
+int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels)
+{
+    return min64(ls__ceil_div(TAPS_PER_COPY, p->h.kernel * p->w.kernel), panels);
+}
+
+const float *ls__conv_source(const ls_conv_plan *p, const float *x, int64_t sample, int64_t group, float *window)
+{
+    const float *planes = x + (sample * p->groups + group) * p->in * p->window.in_h * p->window.in_w;
+    if (p->window.direct) return planes;
+    ls__conv_fill(&p->window, p->in, planes, window);
+    return window;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Plan of a convolution: the passes of one direction (y or dx), their tables, and the padded source.
+ *
+ * core/ops/conv2d.c has the maths; core/cpu/conv.h has the kernels and the meaning of a pass.
+ */
+#ifndef LS_CORE_OPS_CONV2D_PLAN_H
+#define LS_CORE_OPS_CONV2D_PLAN_H
+
+#include "core/cpu/conv.h"
+#include "core/graph/graph.h"
+
+/* One dim of a direction.  The result is y in forward and dx in backward; the source is x and dy. */
+typedef struct ls_conv_axis {
+    int64_t result, source; /* sizes of the result and of the source                */
+    int64_t kernel, stride, padding, dilation;
+    bool    back;              /* backward: the result is dx                           */
+    int64_t window_lo, window; /* first position of the padded source, and its size    */
+} ls_conv_axis;
+
+/* Passes of one direction of one node.  Their tables lie in the workspace; base NULL: only sizes are computed. */
+typedef struct ls_conv_plan {
+    ls_conv_axis   h, w;
+    int64_t        groups;
+    int64_t        in, out;              /* channels of one group, of the source and of the result           */
+    int64_t        w_in, w_out, w_group; /* strides of the weights: source channel, result channel, group    */
+    ls_conv_window window;
+    bool           on_channels;  /* vector lanes hold output channels, never points of a row                */
+    int64_t        passes, used; /* passes that have room, and those that are not empty                     */
+    ls_conv_pass  *pass;
+    size_t         bytes; /* of the workspace in use */
+    char          *base;
+} ls_conv_plan;
+
+static inline int64_t ls__ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
+
+/* Bytes of `count` elements, rounded up to whole cache lines. */
+static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
+{
+    return ((size_t)count * size + 63) & ~(size_t)63;
+}
+
+#define ls__conv_take LS_ISA_NAME(ls__conv_take)
+#define ls__conv_plan_direction LS_ISA_NAME(ls__conv_plan_direction)
+#define ls__conv_make_passes LS_ISA_NAME(ls__conv_make_passes)
+#define ls__conv_packed_channels LS_ISA_NAME(ls__conv_packed_channels)
+#define ls__conv_window_floats LS_ISA_NAME(ls__conv_window_floats)
+#define ls__conv_panels_per_piece LS_ISA_NAME(ls__conv_panels_per_piece)
+#define ls__conv_source LS_ISA_NAME(ls__conv_source)
+#ifdef LS_ISA_SUFFIX
+
+/* Takes memory from the workspace; NULL if the plan only computes sizes. */
+void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size);
+
+/* Starts the plan of y (back false) or of dx (back true).  `on_channels` puts vector lanes on channels for any shape.
+ * */
+void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool on_channels, void *scratch);
+
+/* Takes memory for the tables of all passes, and for packed weights if `packs`, and fills the tables.  Every tap and
+ * every point is in exactly one pass. */
+void ls__conv_make_passes(ls_conv_plan *p, bool packs);
+
+/* Output channels of a group, padded to whole vectors. */
+int64_t ls__conv_packed_channels(const ls_conv_plan *p);
+
+/* Floats of the window of one group, including those that vectors read behind the last row. */
+int64_t ls__conv_window_floats(const ls_conv_plan *p);
+
+/* Panels of a piece: they share one copy of the window. */
+int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels);
+
+/* The source of one sample and group: `window`, filled, or the sample itself where no copy is needed. */
+const float *ls__conv_source(const ls_conv_plan *p, const float *x, int64_t sample, int64_t group, float *window);
+
+#endif
+#endif
