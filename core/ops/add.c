@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sum of two tensors of one shape, or of a tensor and a parameter with its last dims, which is added everywhere.
+ * Sum of two tensors of one shape, or of a tensor and a parameter that has its last dims and is broadcast.
  *      x: B x ... x D   y: the same, or D   ->  z: B x ... x D
  *
  * Forward     z = x + y
- * Backward    dx = dz,  dy = dz; for a parameter the sum of dz over all that it was added to: a tree over shards
+ * Backward    dx = dz,  dy = dz; dy of a parameter is the sum of dz over the broadcast dims and the samples, as a
+ * binary
+ *             tree over shards
  */
 #include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"

@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Absolute positions, added to a sequence.      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B
- * x T x C
+ * Absolute positional encoding, added to a sequence.
+ *      x: B x T x C   w: N x C or none   start: B of int32 or none   ->  y: B x T x C
  *
  * Forward     y[t] = x[t] + w[start + t]                       learned positions (Gehring 2017)
  *             y[t] = x[t] + p(start + t)                       without w: sinusoids (Vaswani 2017),
  *                    p(n)[2 i]     = sin(n / 10000^(2 i / C))
  *                    p(n)[2 i + 1] = cos(n / 10000^(2 i / C))
  * Backward    dx = dy
- *             dw[n] = sum of dy[t] over the samples and the t with start + t = n      one chain a shard, then the tree
+ *             dw[n] = sum of dy[t] over the samples and the t with start + t = n
+ *             one sequential sum per shard, then the binary tree over shards
  *
- * `start` is the position of a sample's first row, 0 if it is not given.  A position outside of the table gives a row
- * of NaN, and no gradient, as an index does in embedding.
+ * `start` is the position of the first row of a sample; 0 if absent.  A position outside of 0..N-1 gives a row of NaN
+ * and no gradient, as in embedding.
  */
 #include "core/cpu/vector/sincos.h"
 #include "core/cpu/vector/column_sum.h"
 #include "core/cpu/scatter.h"
 #include "core/ops/infer.h"
 
-enum { TILE = 256 }; /* even: pairs of sine and cosine stay together */
+enum { TILE = 256 }; /* columns of a tile; even, so that pairs of sine and cosine are not split */
 
 static ls_status infer(ls_node *n)
 {
@@ -32,7 +33,7 @@ static ls_status infer(ls_node *n)
                       x->name, ls__shape(x), w->name, ls__shape(w));
         LS_NODE_CHECK(n, n->in[2] || x->dim[0] <= w->dim[0],
                       "input '%s' is %s, and the table '%s' has only %lld positions" LS_HINT
-                      "a longer table, or shorter sequences",
+                      "use a longer table or shorter sequences",
                       x->name, ls__shape(x), w->name, (long long)w->dim[0]);
     }
     ls__out_like(n, 0, x);
@@ -44,37 +45,39 @@ static int64_t position_of(const ls_call *c, int64_t sample, int64_t t)
     return c->x[2] ? ((const int32_t *)c->x[2])[sample] + t : t;
 }
 
-/* Columns [first, first + n) of the encoding of a position, for which there is room in whole pairs of vectors. */
-static const float *encoding(const ls_call *c, int64_t position, int64_t first, int64_t n, float *room)
+/* Returns columns [first, first + n) of the encoding of a position: a row of the table, or `buffer`, which has space
+ * for whole pairs of vectors. */
+static const float *encoding(const ls_call *c, int64_t position, int64_t first, int64_t n, float *buffer)
 {
     const float  *w    = c->x[1];
     const int64_t cols = ls__cols(c->node->in[0]), pairs = (n + 1) / 2;
     float         sine[TILE / 2 + LS_V], cosine[TILE / 2 + LS_V];
     if (w && position >= 0 && position < c->node->in[1]->dim[0]) return w + position * cols + first;
     if (w) {
-        for (int64_t i = 0; i < n; i++) room[i] = NAN;
-        return room;
+        for (int64_t i = 0; i < n; i++) buffer[i] = NAN;
+        return buffer;
     }
     ls__angles(position, pairs, (const uint64_t *)c->scratch + first / 2, sine, cosine);
     for (int64_t i = 0; i < pairs; i += LS_V) {
-        v_store(room + 2 * i, v_zip_low(v_load(sine + i), v_load(cosine + i)));
-        v_store(room + 2 * i + LS_V, v_zip_high(v_load(sine + i), v_load(cosine + i)));
+        v_store(buffer + 2 * i, v_zip_low(v_load(sine + i), v_load(cosine + i)));
+        v_store(buffer + 2 * i + LS_V, v_zip_high(v_load(sine + i), v_load(cosine + i)));
     }
-    return room;
+    return buffer;
 }
 
-/* Row t of all samples, a tile of columns: their encoding is made once, unless each sample has its own. */
+/* Computes a tile of columns of row t for all samples.  The encoding is computed once, unless samples have different
+ * starts. */
 static void forward_tile(const ls_call *c, int64_t t, int64_t first)
 {
     const int64_t times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1],
                   n = cols - first < TILE ? cols - first : TILE;
     const float *p  = NULL;
-    float        room[TILE + 2 * LS_V];
+    float        buffer[TILE + 2 * LS_V];
     for (int64_t b = 0; b < c->rows; b++) {
         const int64_t at = (b * times + t) * cols + first;
         const float  *x  = (const float *)c->x[0] + at;
         float        *y  = (float *)c->y[0] + at;
-        if (!p || c->x[2]) p = encoding(c, position_of(c, b, t), first, n, room);
+        if (!p || c->x[2]) p = encoding(c, position_of(c, b, t), first, n, buffer);
         V_MAP(n, V_PUT(y, V_GET(x) + V_GET(p)));
     }
 }
@@ -88,8 +91,8 @@ static void forward(const ls_call *c)
     for (int64_t k = 0; k < x->dim[0] * tiles; k++) forward_tile(c, k / tiles, k % tiles * TILE);
 }
 
-/* Forward: the steps of the angles.  Backward: sums over samples; or, where samples start at different positions,
- * positions and lists. */
+/* Workspace.  Forward: the angle steps of sinusoids.  Backward: column sums of each shard; with `start`, the workspace
+ * of ls__scatter_rows and the positions. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     const ls_tensor *x = n->in[0], *w = n->in[1];
@@ -101,7 +104,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return ls__scatter_scratch(w->dim[0], count) + (size_t)count * sizeof(int32_t);
 }
 
-/* Where all samples start at 0: sums over them, and zeros behind. */
+/* dw when all samples start at position 0: rows T and up are zero. */
 static void backward_table(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
@@ -111,6 +114,7 @@ static void backward_table(const ls_call *c)
             memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
 }
 
+/* dw when samples have different starts. */
 static void backward_table_at(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Average pooling: the mean of each window, per channel.
+ * Average pooling: the mean of each window, per channel.      x: B x C x H x W  ->  y: B x C x OH x OW
  *
- *     x: B x C x H x W    ->    y: B x C x OH x OW
- *     y[c, i, j] = 1/n(i, j) sum over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh, j stride_w -
- * ...] dx[c, h, w] = sum of dy[c, i, j] / n(i, j) over the windows that (h, w) lies in
+ * Forward     y[c, i, j] = 1/n(i, j) sum over kh, kw of  x[c, i stride_h - padding_h + kh, j stride_w - padding_w + kw]
+ * Backward    dx[c, h, w] = sum of dy[c, i, j] / n(i, j) over the windows that contain (h, w)
  *
- * n(i, j) is the number of elements of the window, those in the padding included, but for what ceil_mode lets stick out
- * behind the padding; with exclude_padding those of the input alone.  As PyTorch's avg_pool2d with count_include_pad.
+ * The sum skips positions outside of the input.  n(i, j) counts the elements of the window that lie in the input or its
+ * padding; ceil_mode may place others beyond, which do not count.  exclude_padding counts those in the input alone, as
+ * PyTorch's count_include_pad=False does.
  */
 #include <string.h>
 
@@ -39,7 +39,7 @@ static double flops(const ls_node *n)
     return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
 }
 
-/* Elements that window i counts in one dim. */
+/* Number of elements of window i along one dim, a factor of n(i, j). */
 static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
 {
     const int64_t at = ls__pool_at(a, i);
@@ -49,9 +49,9 @@ static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
     return at + a->kernel <= a->in + a->padding ? a->kernel : a->in + a->padding - at;
 }
 
-/* Windows [j, j + n) of row i; inside: n <= LS_V, and all of them lie inside of the columns, else n is 1. */
-static inline vf windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, int64_t n,
-                         bool inside)
+/* Sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else n is 1. */
+static inline vf window_sums(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
+                             int64_t n, bool inside)
 {
     const float *end = x + h->in * w->in;
     int64_t      h0, h1, w0 = 0, w1 = w->kernel;
@@ -73,7 +73,7 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, bool exc
         for (int64_t j = 0; j < w->out;) {
             const bool    whole = j >= inside && j < outside;
             const int64_t n     = !whole ? 1 : outside - j < LS_V ? outside - j : LS_V;
-            const vf      mean  = windows(h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
+            const vf      mean  = window_sums(h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
             if (n == LS_V)
                 v_store(y + i * w->out + j, mean);
             else
@@ -104,7 +104,7 @@ static void plane_backward(const ls_pool_axis *h, const ls_pool_axis *w, bool ex
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has seen to that */
+    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has checked this */
     const ls_avg_pool2d_args *a      = c->node->args;
     const int64_t             planes = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)

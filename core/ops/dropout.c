@@ -1,34 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Dropout (Srivastava 2014), scaled in training.      x: B x ...  ->  y: B x ...
+ * Inverted dropout (Srivastava 2014).      x: B x ...  ->  y: B x ...
  *
  * Forward     y = x m,    m = 0 with probability p, else 1 / (1 - p)        inference: y = x
  * Backward    dx = dy m
  *
- * The mask is a function of the call's key, the sample's index in the global batch and the element (Philox), so it does
- * not depend on ranks, and no two of them share one.  Backward draws it again, so nothing is kept: 0.9 G elements/s a
- * thread with AVX2 on Zen 3, where reading a kept mask would take a quarter of that time, and a byte an element of
- * memory.
+ * The mask is a Philox function of the call's key, the sample's index in the global batch and the element, so it is the
+ * same for any number of ranks and differs between samples.  Backward generates the mask again instead of saving it:
+ * 0.9 G elements/s per thread with AVX2 on Zen 3.  Reading a saved mask would take a quarter of the time and a byte of
+ * memory per element.
  */
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/vector/vec_philox.h"
 #include "core/ops/infer.h"
 
-enum { TILE = 1024 }; /* elements drawn at once: a multiple of 4 LS_V, as Philox makes four numbers for a counter */
+enum { TILE = 1024 }; /* elements of a tile: a multiple of 4 LS_V, because Philox gives four numbers per counter */
 
 static ls_status infer(ls_node *n)
 {
     const ls_dropout_args *a = n->args;
     LS_NODE_CHECK(n, a->p >= 0 && a->p < 1, "p is %g, expected 0 <= p < 1", (double)a->p);
-    LS_NODE_CHECK(n, ls__numel(n->in[0]) <= (int64_t)1 << 33, "'%s' is %s: expected at most 2^33 elements a sample",
+    LS_NODE_CHECK(n, ls__numel(n->in[0]) <= (int64_t)1 << 33, "'%s' is %s: expected at most 2^33 elements per sample",
                   n->in[0]->name, ls__shape(n->in[0]));
     return ls__infer_same(n);
 }
 
 V_INLINE vf zip(vf a, vf b, int upper) { return upper ? v_zip_high(a, b) : v_zip_low(a, b); }
 
-/* What elements [first, first + n) of a sample are multiplied with; m has room for whole vectors. */
-static void mask_of(const ls_call *c, uint64_t sample, int64_t first, int64_t n, float *m)
+/* Writes the mask of elements [first, first + n) of a sample to m, which has space for whole vectors. */
+static void generate_mask(const ls_call *c, uint64_t sample, int64_t first, int64_t n, float *m)
 {
     const float p = ((const ls_dropout_args *)c->args)->p;
     for (int64_t i = 0; i < n; i += 4 * LS_V) {
@@ -41,24 +41,25 @@ static void mask_of(const ls_call *c, uint64_t sample, int64_t first, int64_t n,
     }
 }
 
-/* y = x times the mask, for elements [first, first + n) of a sample. */
-static void mask_tile(const ls_call *c, int64_t sample, int64_t first, int64_t n, const float *x, float *y, bool add)
+/* Computes y = x m for elements [first, first + n) of a sample. */
+static void apply_tile(const ls_call *c, int64_t sample, int64_t first, int64_t n, const float *x, float *y, bool add)
 {
     float m[TILE];
-    mask_of(c, (uint64_t)(c->first_sample + sample), first, n, m);
+    generate_mask(c, (uint64_t)(c->first_sample + sample), first, n, m);
     if (add)
         V_MAP(n, V_PUT(y, V_GET(y) + V_GET(x) * V_GET(m)));
     else
         V_MAP(n, V_PUT(y, V_GET(x) * V_GET(m)));
 }
 
-static void mask(const ls_call *c, const float *x, float *y, bool add)
+/* Computes y = x m for all samples. */
+static void apply_mask(const ls_call *c, const float *x, float *y, bool add)
 {
     int64_t numel = ls__numel(c->node->in[0]), tiles = (numel + TILE - 1) / TILE;
 #pragma omp parallel for schedule(static) if (c->rows * numel >= LS_MAP_PARALLEL / 2)
     for (int64_t k = 0; k < c->rows * tiles; k++) {
         int64_t sample = k / tiles, first = k % tiles * TILE, at = sample * numel + first;
-        mask_tile(c, sample, first, numel - first < TILE ? numel - first : TILE, x + at, y + at, add);
+        apply_tile(c, sample, first, numel - first < TILE ? numel - first : TILE, x + at, y + at, add);
     }
 }
 
@@ -67,7 +68,7 @@ static bool active(const ls_call *c) { return c->training && ((const ls_dropout_
 static void forward(const ls_call *c)
 {
     if (active(c))
-        mask(c, c->x[0], c->y[0], false);
+        apply_mask(c, c->x[0], c->y[0], false);
     else
         ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
 }
@@ -75,7 +76,7 @@ static void forward(const ls_call *c)
 static void backward(const ls_call *c)
 {
     if (active(c))
-        mask(c, c->dy[0], c->dx[0], c->add[0]);
+        apply_mask(c, c->dy[0], c->dx[0], c->add[0]);
     else
         ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Embedding: rows of a table, by index (Bengio 2003; in the Transformer, Vaswani 2017).
+ * Embedding: lookup of table rows by index (Bengio 2003; in the Transformer, Vaswani 2017).
  *      x: B x ... of int32   w: V x C   ->  y: B x ... x C
  *
  * Forward     y[p] = w[x[p]]
- * Backward    dw[i] = sum of dy[p] over the positions p with x[p] = i        one chain a shard, then the tree, row by
- * row
+ * Backward    dw[i] = sum of dy[p] over the positions p with x[p] = i
+ *             one sequential sum per shard, then the binary tree over shards, row by row
  *
- * An index outside of 0..V-1 gives a row of NaN, and no gradient: data from outside must not be read as something else,
- * and a NaN loss stops the run with a message.
+ * An index outside of 0..V-1 gives a row of NaN and no gradient.  The NaN loss stops the run with a message, because
+ * invalid data must not be used as another index.
  */
 #include <math.h>
 

@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What shape rules share. */
+ *
+ * Checks of inputs and shape rules that several ops use.
+ */
 #ifndef LS_CORE_OPS_INFER_H
 #define LS_CORE_OPS_INFER_H
 
 #include "core/graph/graph.h"
 
-/* Input i is made of samples and holds float32. */
+/* Checks that input i is a batch of samples of float32. */
 static inline ls_status ls__expect_samples(const ls_node *n, int i)
 {
     const ls_tensor *x = n->in[i];
     LS_NODE_CHECK(n, x->type == LS_F32, "input '%s' is %s, expected float32", x->name, ls__dtype_name(x->type));
     LS_NODE_CHECK(n, x->batched,
                   "input '%s' (%s) has no batch dim" LS_HINT
-                  "a parameter can be an operand beside a tensor of samples, not the only one",
+                  "give a tensor of samples here; a parameter can only be an operand beside one",
                   x->name, ls__shape(x));
     return LS_OK;
 }
 
-/* Input i is a parameter (or made of parameters alone), with `rank` dims. */
+/* Checks that input i is a parameter (or computed from parameters alone) with `rank` dims. */
 static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
 {
     const ls_tensor *w = n->in[i];
@@ -27,17 +29,17 @@ static inline ls_status ls__expect_param(const ls_node *n, int i, int rank)
     return LS_OK;
 }
 
-/* Input i is absent, or an int32 for each sample: the position of its first row. */
+/* Checks that input i, if given, is one int32 per sample: the position of the sample's first row. */
 static inline ls_status ls__expect_start(const ls_node *n, int i)
 {
     const ls_tensor *start = n->in[i];
     LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0),
-                  "the start '%s' is %s of %s, expected one int32 a sample: the position of its first row", start->name,
-                  ls__shape(start), ls__dtype_name(start->type));
+                  "the start '%s' is %s of %s, expected one int32 per sample: the position of its first row",
+                  start->name, ls__shape(start), ls__dtype_name(start->type));
     return LS_OK;
 }
 
-/* Inputs from 1 on are absent, or parameters as long as the rows of input 0, which has at least one dim. */
+/* Checks that input 0 has at least one dim, and that the other inputs, if given, are parameters of its last dim. */
 static inline ls_status ls__expect_row_params(const ls_node *n)
 {
     const ls_tensor *x = n->in[0];
@@ -52,7 +54,7 @@ static inline ls_status ls__expect_row_params(const ls_node *n)
     return LS_OK;
 }
 
-/* The shape rule of ops that keep the shape of their one input. */
+/* Shape rule of ops whose output has the shape of their one input. */
 static inline ls_status ls__infer_same(ls_node *n)
 {
     LS_TRY(ls__expect_samples(n, 0));
@@ -60,7 +62,7 @@ static inline ls_status ls__infer_same(ls_node *n)
     return LS_OK;
 }
 
-/* The shape rule of add and mul: y is like x, or a parameter whose dims are the last ones of x. */
+/* Shape rule of add and mul: y has the shape of x, or is a parameter that has the last dims of x. */
 static inline ls_status ls__infer_broadcast(ls_node *n)
 {
     const ls_tensor *x = n->in[0], *y = n->in[1];
@@ -70,7 +72,7 @@ static inline ls_status ls__infer_broadcast(ls_node *n)
     for (int i = 1; same && i <= y->rank; i++) same = y->dim[y->rank - i] == x->dim[x->rank - i];
     LS_NODE_CHECK(n, same,
                   "'%s' is %s and '%s' is %s" LS_HINT
-                  "both have one shape, or the second is a parameter with the last dims of the first",
+                  "the two shapes must be equal, or the second a parameter with the last dims of the first",
                   x->name, ls__shape(x), y->name, ls__shape(y));
     ls__out_like(n, 0, x);
     return LS_OK;

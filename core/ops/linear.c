@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matrix product with a parameter, and bias.      x: B x ... x I   w: O x I   b: O or none   ->  y: B x ... x O
+ * Linear layer: matrix product with a parameter, plus a bias.      x: B x ... x I   w: O x I   b: O or none   ->  y: B
+ * x ... x O
  *
- * Forward     y = x w^T + b               every row of x on its own
+ * Forward     y = x w^T + b               each row of x on its own
  * Backward    dx = dy w
- *             dw = dy^T x,  db = 1^T dy   sums over all rows: one chain a shard, then the tree
+ *             dw = dy^T x,  db = 1^T dy   sums over all rows: sequential in a shard, then a binary tree over shards
  *
- * With `rows`, w and b are the rows [first, first + rows) of the parameters alone; the gradients of the others are
- * zero.
+ * With the attribute `rows`, the op uses rows [first, first + rows) of the parameters alone; the gradients of the other
+ * rows are zero.
  */
 #include "core/cpu/vector/column_sum.h"
 #include "core/cpu/gemm/gemm.h"
@@ -19,19 +20,19 @@ static ls_status infer(ls_node *n)
     LS_TRY(ls__expect_samples(n, 0));
     LS_TRY(ls__expect_param(n, 1, 2));
     LS_NODE_CHECK(n, x->rank >= 1,
-                  "input '%s' is %s, expected at least one dim besides the batch" LS_HINT "ls_flatten makes one",
+                  "input '%s' is %s, expected at least one dim besides the batch" LS_HINT "ls_flatten(x) is B x 1",
                   x->name, ls__shape(x));
     LS_NODE_CHECK(n, ls__cols(x) == w->dim[1], "input '%s' is %s and the weight '%s' is %s: the last dims differ",
                   x->name, ls__shape(x), w->name, ls__shape(w));
     if (b) {
         LS_TRY(ls__expect_param(n, 2, 1));
-        LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected %lld", b->name, ls__shape(b),
+        LS_NODE_CHECK(n, b->dim[0] == w->dim[0], "the bias '%s' is %s, expected length %lld", b->name, ls__shape(b),
                       (long long)w->dim[0]);
     }
     ls_linear_args *a = n->args;
     if (a->rows == 0 && a->first == 0) a->rows = w->dim[0];
     LS_NODE_CHECK(n, a->first >= 0 && a->rows >= 1 && a->rows <= w->dim[0] && a->first <= w->dim[0] - a->rows,
-                  "rows %lld to %lld of the weight '%s', which is %s", (long long)a->first,
+                  "rows %lld to %lld are selected, and the weight '%s' is %s", (long long)a->first,
                   (long long)(a->first + a->rows - 1), w->name, ls__shape(w));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
@@ -59,7 +60,7 @@ static void forward(const ls_call *c)
                         .bias  = b});
 }
 
-/* The workspace holds the shard bounds in rows, then the partial sums of db. */
+/* Workspace: the shard bounds, counted in rows of x, then the partial sums of db. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     (void)rows, (void)threads;
@@ -68,8 +69,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
            sizeof(float) * ls__column_sums_scratch(ls__cols(n->out[0]), shards);
 }
 
-/* The gradients of input `in`, `all` floats, outside of [first, first + count). */
-static void clear_rest(const ls_call *c, int in, int64_t first, int64_t count, int64_t all)
+/* Zeroes the gradient of input `in`, `all` floats, outside of [first, first + count). */
+static void clear_unused(const ls_call *c, int in, int64_t first, int64_t count, int64_t all)
 {
     for (int k = 0; k < c->groups && count < all; k++) {
         float *dx = ls__group_grad(c, in, k);
@@ -79,6 +80,7 @@ static void clear_rest(const ls_call *c, int in, int64_t first, int64_t count, i
     }
 }
 
+/* dw of the selected rows.  A sample has `lead` rows of i inputs and o outputs. */
 static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o)
 {
     for (int k = 0; k < c->groups; k++) {
@@ -107,7 +109,7 @@ static void backward(const ls_call *c)
     const ls_tensor *x    = c->node->in[0];
     int64_t          lead = ls__rows(x), i = ls__cols(x), o = ls__cols(c->node->out[0]), all = c->node->in[1]->dim[0];
     const int64_t    first = ((const ls_linear_args *)c->args)->first;
-    ls_call          part  = *c; /* its gradients begin where the rows do */
+    ls_call          part  = *c; /* its gradients start at the first selected row */
     if (c->dx[0])
         ls__gemm(&(ls_gemm){.m     = c->rows * lead,
                             .n     = i,
@@ -122,12 +124,12 @@ static void backward(const ls_call *c)
                             .y_row = i,
                             .add   = c->add[0]});
     if (c->dx[1]) {
-        clear_rest(c, 1, first * i, o * i, all * i);
+        clear_unused(c, 1, first * i, o * i, all * i);
         part.dx[1] += first * i;
         backward_weight(&part, lead, i, o);
     }
     if (c->dx[2]) {
-        clear_rest(c, 2, first, o, all);
+        clear_unused(c, 2, first, o, all);
         part.dx[2] += first;
         ls__column_sums(&part, 2, lead, o, c->dy[0], NULL, (float *)((int64_t *)c->scratch + c->shards + 1));
     }

@@ -1,38 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matrix products, one for each pair of matrices of two tensors of samples.
- *      x: B x ... x M x K   y: B x ... x K x N   ->  z: B x ... x M x N        either with its last two dims exchanged
+ * Batched matrix product: one product for each pair of matrices of two tensors.
+ *      x: B x ... x M x K   y: B x ... x K x N   ->  z: B x ... x M x N        x and y may be stored transposed
  *
  * Forward     z = x y
  * Backward    dx = dz y^T,  dy = x^T dz
  *
- * Many products are dealt out to threads, few are computed one after another by all of them: that is the same to the
- * bit.
+ * Many products are distributed over the threads; few are computed one after another, each by all threads.  The bits
+ * are the same.
  */
 #include <omp.h>
 
 #include "core/cpu/gemm/gemm.h"
 #include "core/ops/infer.h"
 
-/* A matrix as the product has it: where an element lies. */
+/* Matrices of one operand: element (i, j) of matrix k is data[k * size + i * row + j * col]. */
 typedef struct matrix {
     const float *data;
-    int64_t      row, col, size; /* size: from one matrix to the next */
+    int64_t      row, col, size;
 } matrix;
 
 typedef struct shape {
-    int64_t count, m, n, k; /* count: products of a sample */
-    bool    x_turned, y_turned;
+    int64_t count;   /* products per sample           */
+    int64_t m, n, k; /* x is m x k, y is k x n        */
+    bool    x_transposed, y_transposed;
 } shape;
 
 static shape shape_of(const ls_node *node)
 {
     const ls_matmul_args *a = node->args;
     const ls_tensor      *x = node->in[0], *y = node->in[1];
-    shape                 s = {.x_turned = a->transpose_x, .y_turned = a->transpose_y};
-    s.m                     = x->dim[x->rank - (s.x_turned ? 1 : 2)];
-    s.k                     = x->dim[x->rank - (s.x_turned ? 2 : 1)];
-    s.n                     = y->dim[y->rank - (s.y_turned ? 2 : 1)];
+    shape                 s = {.x_transposed = a->transpose_x, .y_transposed = a->transpose_y};
+    s.m                     = x->dim[x->rank - (s.x_transposed ? 1 : 2)];
+    s.k                     = x->dim[x->rank - (s.x_transposed ? 2 : 1)];
+    s.n                     = y->dim[y->rank - (s.y_transposed ? 2 : 1)];
     s.count                 = ls__numel(x) / (s.m * s.k);
     return s;
 }
@@ -54,9 +55,10 @@ static ls_status infer(ls_node *n)
                   ls__shape(x), y->name, ls__shape(y));
     shape   s = shape_of(n);
     int64_t k = y->dim[y->rank - (a->transpose_y ? 1 : 2)];
-    LS_NODE_CHECK(n, s.k == k, "'%s' is %s%s and '%s' is %s%s: rows of %lld and columns of %lld do not fit", x->name,
-                  ls__shape(x), s.x_turned ? " (transposed)" : "", y->name, ls__shape(y),
-                  s.y_turned ? " (transposed)" : "", (long long)s.k, (long long)k);
+    LS_NODE_CHECK(n, s.k == k,
+                  "'%s' is %s%s and '%s' is %s%s: rows of length %lld and columns of length %lld do not match", x->name,
+                  ls__shape(x), s.x_transposed ? " (transposed)" : "", y->name, ls__shape(y),
+                  s.y_transposed ? " (transposed)" : "", (long long)s.k, (long long)k);
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank - 2; i++) dim[i] = x->dim[i];
     dim[x->rank - 2] = s.m;
@@ -65,25 +67,25 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* Matrices of rows x cols, or lying there with the two exchanged. */
-static matrix matrix_of(const float *data, int64_t rows, int64_t cols, bool turned)
+/* Matrices of rows x cols, stored transposed or not. */
+static matrix matrix_of(const float *data, int64_t rows, int64_t cols, bool transposed)
 {
-    return (matrix){data, turned ? 1 : cols, turned ? rows : 1, rows * cols};
+    return (matrix){data, transposed ? 1 : cols, transposed ? rows : 1, rows * cols};
 }
 
-static matrix turn(matrix x) { return (matrix){x.data, x.col, x.row, x.size}; }
+static matrix transposed(matrix x) { return (matrix){x.data, x.col, x.row, x.size}; }
 
-/* z = x y for `count` pairs; x: m x k, y: k x n. */
+/* Computes z = x y for `count` pairs; x: m x k, y: k x n. */
 static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, matrix y, float *z, bool add)
 {
     enum {
-        WORTH_THREADS = 1 << 17,
-        ENOUGH        = 4
-    }; /* multiply-adds; products a thread, so that none waits long for another */
-    const int  threads = omp_get_max_threads();
-    const bool deal    = count % threads == 0 || count >= ENOUGH * threads;
-#pragma omp parallel for schedule(static) if (deal &&                                                                  \
-                                              (double)count * (double)m * (double)n * (double)k >= WORTH_THREADS)
+        PARALLEL   = 1 << 17, /* multiply-adds from which starting threads pays off         */
+        PER_THREAD = 4        /* products per thread from which an uneven split costs little */
+    };
+    const int  threads    = omp_get_max_threads();
+    const bool distribute = count % threads == 0 || count >= PER_THREAD * threads;
+#pragma omp parallel for schedule(static) if (distribute &&                                                            \
+                                              (double)count * (double)m * (double)n * (double)k >= PARALLEL)
     for (int64_t i = 0; i < count; i++)
         ls__gemm(&(ls_gemm){.m      = m,
                             .n      = n,
@@ -97,31 +99,31 @@ static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, m
                             .y      = z + i * m * n,
                             .y_row  = n,
                             .add    = add,
-                            .serial = deal});
+                            .serial = distribute});
 }
 
 static void forward(const ls_call *c)
 {
     const shape s = shape_of(c->node);
-    multiply(c->rows * s.count, s.m, s.n, s.k, matrix_of(c->x[0], s.m, s.k, s.x_turned),
-             matrix_of(c->x[1], s.k, s.n, s.y_turned), c->y[0], false);
+    multiply(c->rows * s.count, s.m, s.n, s.k, matrix_of(c->x[0], s.m, s.k, s.x_transposed),
+             matrix_of(c->x[1], s.k, s.n, s.y_transposed), c->y[0], false);
 }
 
-/* A gradient of an operand that lies transposed is computed transposed. */
+/* The gradient of an operand that is stored transposed is computed transposed. */
 static void backward(const ls_call *c)
 {
     const shape   s     = shape_of(c->node);
     const int64_t count = c->rows * s.count;
-    const matrix  x = matrix_of(c->x[0], s.m, s.k, s.x_turned), y = matrix_of(c->x[1], s.k, s.n, s.y_turned),
+    const matrix  x = matrix_of(c->x[0], s.m, s.k, s.x_transposed), y = matrix_of(c->x[1], s.k, s.n, s.y_transposed),
                  dz = matrix_of(c->dy[0], s.m, s.n, false);
-    if (c->dx[0] && s.x_turned)
-        multiply(count, s.k, s.m, s.n, y, turn(dz), c->dx[0], c->add[0]);
+    if (c->dx[0] && s.x_transposed)
+        multiply(count, s.k, s.m, s.n, y, transposed(dz), c->dx[0], c->add[0]);
     else if (c->dx[0])
-        multiply(count, s.m, s.k, s.n, dz, turn(y), c->dx[0], c->add[0]);
-    if (c->dx[1] && s.y_turned)
-        multiply(count, s.n, s.k, s.m, turn(dz), x, c->dx[1], c->add[1]);
+        multiply(count, s.m, s.k, s.n, dz, transposed(y), c->dx[0], c->add[0]);
+    if (c->dx[1] && s.y_transposed)
+        multiply(count, s.n, s.k, s.m, transposed(dz), x, c->dx[1], c->add[1]);
     else if (c->dx[1])
-        multiply(count, s.k, s.n, s.m, turn(x), dz, c->dx[1], c->add[1]);
+        multiply(count, s.k, s.n, s.m, transposed(x), dz, c->dx[1], c->add[1]);
 }
 
 static double flops(const ls_node *n)

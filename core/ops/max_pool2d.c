@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Max pooling: the largest of each window, per channel.
+ * Max pooling: the largest element of each window, per channel.
+ *      x: B x C x H x W  ->  y: B x C x OH x OW   argmax: B x C x OH x OW of int32
  *
- *     x: B x C x H x W    ->    y: B x C x OH x OW, argmax: B x C x OH x OW of int32
- *     y[c, i, j] = max over kh, kw inside of the input of  x[c, i stride_h - padding_h + kh dilation_h, j stride_w -
- * ...] dx[c, h, w] = sum of dy[c, i, j] over the windows whose argmax is (h, w)
+ * Forward     y[c, i, j] = max over kh, kw of  x[c, i stride_h - padding_h + kh dilation_h,
+ *                                                   j stride_w - padding_w + kw dilation_w]  inside of the input
+ * Backward    dx[c, h, w] = sum of dy[c, i, j] over the windows whose argmax is (h, w)
  *
- * As in PyTorch, the first of equal values counts, in row order, and a NaN counts as the largest (the last one, of
- * several). argmax is h W + w; -1 for a window that lies in the padding as a whole, which a dilation can bring about.
+ * As in PyTorch, the first of equal values in row order is the maximum, and NaN is larger than all numbers (the last of
+ * several).  argmax is h W + w, or -1 for a window that lies entirely in the padding, which dilation allows.
  */
 #include <math.h>
 #include <string.h>
@@ -41,9 +42,9 @@ static double flops(const ls_node *n)
     return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
 }
 
-/* ---- forward
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------------------- */
 
+/* Computes one window, which may reach into the padding. */
 static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, float *y,
                    int32_t *argmax)
 {
@@ -55,13 +56,16 @@ static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x,
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = w0; kw < w1; kw++) {
             const int64_t k = (ls__pool_at(h, i) + kh * h->dilation) * w->in + ls__pool_at(w, j) + kw * w->dilation;
-            if (at < 0 || x[k] > most || x[k] != x[k]) most = x[k], at = k;
+            if (at < 0 || x[k] > most || x[k] != x[k]) {
+                most = x[k];
+                at   = k;
+            }
         }
     *y      = most;
     *argmax = (int32_t)at;
 }
 
-/* Windows [j, j + n), n <= LS_V, of row i, all of them inside of the columns. */
+/* Computes windows [j, j + n), n <= LS_V, of output row i; all their columns lie in the input. */
 static inline void windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
                            int64_t n, vf *y, vi *argmax)
 {
@@ -96,7 +100,7 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, const fl
             vf            most;
             vi            at;
             windows(h, w, x, i, j, n, &most, &at);
-            if (row + j + LS_V <= points) { /* more than n: what lies behind is written later */
+            if (row + j + LS_V <= points) { /* the lanes past n are overwritten later */
                 v_store(y + row + j, most);
                 v_store_int(argmax + row + j, at);
             } else {
@@ -108,28 +112,30 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, const fl
     }
 }
 
-/* Windows of 2 x 2 side by side, of which no more than one row and one column of the plane are left. */
+/* Whether windows of 2 with stride 2 cover the axis, except for an odd last position. */
 static bool halving(const ls_pool_axis *a)
 {
     return a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2;
 }
 
-V_INLINE void take(vf value, int32_t step, vf *most, vi *at)
+/* Updates the maximum *most and its offset *at with the values at offset `step`. */
+V_INLINE void update_max(vf value, int32_t step, vf *most, vi *at)
 {
     const vi better = (vi)(value > *most) | (vi)(value != value);
     *most           = v_select(better, value, *most);
     *at             = (vi)v_select(better, (vf)v_set_int(step), (vf)*at);
 }
 
-/* x: two rows of 2 LS_V floats; k: index of the first of them; row: of the second row, from there. */
+/* Computes LS_V windows from 2 LS_V floats of the rows x0 and x1.  k: index of x0 in the plane; row: floats from x0 to
+ * x1. */
 V_INLINE void windows_2x2(const float *x0, const float *x1, int64_t k, int64_t row, float *y, int32_t *argmax)
 {
     const vf a = v_load(x0), b = v_load(x0 + LS_V), c = v_load(x1), d = v_load(x1 + LS_V);
     vf       most = ls__even(a, b);
     vi       at   = v_set_int(0);
-    take(ls__odd(a, b), 1, &most, &at);
-    take(ls__even(c, d), (int32_t)row, &most, &at);
-    take(ls__odd(c, d), (int32_t)row + 1, &most, &at);
+    update_max(ls__odd(a, b), 1, &most, &at);
+    update_max(ls__even(c, d), (int32_t)row, &most, &at);
+    update_max(ls__odd(c, d), (int32_t)row + 1, &most, &at);
     v_store(y, most);
     v_store_int(argmax, at + v_iota() * 2 + v_set_int((int32_t)k));
 }
@@ -140,8 +146,7 @@ static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, cons
     for (int64_t i = 0; i < h->out; i++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t k = 2 * i * w->in + 2 * j, to = i * w->out + j, n = w->out - j < LS_V ? w->out - j : LS_V;
-            if (to + LS_V <= points &&
-                k + w->in + 2 * LS_V <= in) { /* more than n: what lies behind is written later */
+            if (to + LS_V <= points && k + w->in + 2 * LS_V <= in) { /* the lanes past n are overwritten later */
                 windows_2x2(x + k, x + k + w->in, k, w->in, y + to, argmax + to);
                 continue;
             }
@@ -158,7 +163,7 @@ static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, cons
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has seen to that */
+    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has checked this */
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
@@ -166,10 +171,9 @@ static void forward(const ls_call *c)
             &h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
 }
 
-/* ---- backward
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------------------- */
 
-/* The same, where windows cover the plane: dx is written row by row, each element once. */
+/* Backward for windows of 2 x 2 that cover the plane: writes dx row by row, each element once. */
 static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *dy, const int32_t *argmax,
                                float *dx)
 {
@@ -179,12 +183,11 @@ static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, con
             const int64_t at = row / 2 * w->out + j, to = row * w->in + 2 * j,
                           n = w->out - j < LS_V ? w->out - j : LS_V;
             const vf d      = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
-            const vi most =
-                at + LS_V <= out ? v_load_int(argmax + at) : (vi)v_load_part((const float *)(argmax + at), n);
-            const vi here = v_set_int((int32_t)to) + v_iota() * 2;
-            const vf even = v_select((vi)(most == here), d, v_set(0));
-            const vf odd  = v_select((vi)(most == here + 1), d, v_set(0));
-            if (to + 2 * LS_V <= in) { /* more than 2 n: what lies behind is written later */
+            const vi most   = at + LS_V <= out ? v_load_int(argmax + at) : v_load_part_int(argmax + at, n);
+            const vi here   = v_set_int((int32_t)to) + v_iota() * 2;
+            const vf even   = v_select((vi)(most == here), d, v_set(0));
+            const vf odd    = v_select((vi)(most == here + 1), d, v_set(0));
+            if (to + 2 * LS_V <= in) { /* the floats past 2 n are overwritten later */
                 ls__store_interleaved(dx + to, even, odd);
             } else {
                 float both[2 * LS_V];

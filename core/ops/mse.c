@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Squared error.      x: B x ...   target: the same   ->  loss: B   weight: B
+ * Squared error.      x: B x ...   target: B x ...   ->  loss: B   weight: B
  *
  * Forward     loss = sum over the elements of a sample of (x - target)^2
- *             A sample's weight is its number of elements, so that the mean over all weights is the mean squared error.
+ *             weight = number of elements of a sample, so that sum(loss) / sum(weight) is the mean squared error
  * Backward    dx = 2 (x - target) dloss
  */
 #include "core/cpu/vector/elementwise.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Product, element by element, of two tensors of one shape, or of a tensor and a parameter with its last dims.
+ * Elementwise product of two tensors of one shape, or of a tensor and a parameter that has its last dims and is
+ * broadcast.
  *      x: B x ... x D   y: the same, or D   ->  z: B x ... x D
  *
  * Forward     z = x y
- * Backward    dx = dz y,  dy = dz x; for a parameter the sum of dz x over all that it was used for: a tree over shards
+ * Backward    dx = dz y,  dy = dz x; dy of a parameter is the sum of dz x over the broadcast dims and the samples, as a
+ *             binary tree over shards
  */
 #include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"
@@ -15,20 +17,20 @@ static void product(const void *args, int64_t n, const float *x, const float *y,
     V_MAP(n, V_PUT(z, V_GET(x) * V_GET(y)));
 }
 
-/* out = a y, where y may be a parameter. */
-static void times_y(const ls_call *c, const float *a, float *out, bool add)
+/* Computes out = x y for an x of the shape of input 0; y may be a broadcast parameter. */
+static void multiply_by_y(const ls_call *c, const float *x, float *out, bool add)
 {
-    const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
-    int64_t          n = c->rows * ls__numel(x), count = ls__numel(y);
+    const ls_tensor *y = c->node->in[1];
+    int64_t          n = c->rows * ls__numel(c->node->in[0]), count = ls__numel(y);
     if (y->batched)
-        ls__map(product, NULL, n, a, c->x[1], out, add);
+        ls__map(product, NULL, n, x, c->x[1], out, add);
     else
-        ls__map_rows(product, NULL, n / count, count, a, c->x[1], out, add);
+        ls__map_rows(product, NULL, n / count, count, x, c->x[1], out, add);
 }
 
-static void forward(const ls_call *c) { times_y(c, c->x[0], c->y[0], false); }
+static void forward(const ls_call *c) { multiply_by_y(c, c->x[0], c->y[0], false); }
 
-/* dx[0] may lie over dy, and so comes last. */
+/* dx[0] may lie over dy, so it is written last. */
 static void backward(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
@@ -37,7 +39,7 @@ static void backward(const ls_call *c)
         ls__map(product, NULL, c->rows * n, c->dy[0], c->x[0], c->dx[1], c->add[1]);
     else if (c->dx[1])
         ls__column_sums(c, 1, n / count, count, c->dy[0], c->x[0], c->scratch);
-    if (c->dx[0]) times_y(c, c->dy[0], c->dx[0], c->add[0]);
+    if (c->dx[0]) multiply_by_y(c, c->dy[0], c->dx[0], c->add[0]);
 }
 
 LS_OP(mul) = {

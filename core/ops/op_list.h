@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The ops: one line each.  Makes the enum (core/ops/op_prototypes.h), the tables (core/cpu/isa_table.c) and the tests'
- * list. */
+ *
+ * List of all ops.  The enum LS_OP_... (core/ops/op_prototypes.h), the kernel tables (core/cpu/isa_table.c) and the
+ * completeness test are made from it.
+ */
 #define LS_OP_LIST(X)                                                                                                  \
     X(linear)                                                                                                          \
     X(conv2d)                                                                                                          \

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Another order of the dims; the batch stays first.      x: B x d0 x d1 x ...  ->  y: B x d_order[0] x d_order[1] x ...
+ * Permutation of the dims; the batch stays first.      x: B x d0 x d1 x ...  ->  y: B x d_order[0] x d_order[1] x ...
  *
  * Forward     y[b, i_order[0], i_order[1], ...] = x[b, i_0, i_1, ...]
- * Backward    dx: the same, the other way round
+ * Backward    the inverse permutation of dy
  *
- * Dims that stay neighbours are merged.  If the last dim stays, rows are copied; else tiles of the two dims that are
- * last before and after are transposed, so that both sides touch whole cache lines.
+ * Dims that stay adjacent are merged.  If the last dim stays last, rows are copied.  Else tiles of the last dim of the
+ * source and the last dim of the destination are transposed, so that reads and writes use whole cache lines.
  */
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
@@ -14,11 +14,11 @@
 
 enum { TILE = 32 };
 
-/* Moves n0 x n1 x ... with `from` strides to densely packed. */
-typedef struct moves {
+/* Copy of n[0] x n[1] x ... elements, with source strides `from` and dense destination strides `to`. */
+typedef struct copy_plan {
     int     rank;
     int64_t n[LS_MAX_DIMS + 1], from[LS_MAX_DIMS + 1], to[LS_MAX_DIMS + 1];
-} moves;
+} copy_plan;
 
 static ls_status infer(ls_node *n)
 {
@@ -41,14 +41,14 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* What to move for one sample: dims in the order of the side that is written, as few as possible. */
-static moves plan(const ls_node *node, bool backward)
+/* Plans the copy of one sample: dims in the order of the destination, merged where possible. */
+static copy_plan plan_copy(const ls_node *node, bool backward)
 {
     const ls_permute_args *a = node->args;
     const ls_tensor       *x = node->in[0], *y = node->out[0], *out = backward ? x : y;
     int64_t                in_stride[LS_MAX_DIMS], stride = 1;
-    moves                  m = {0};
-    for (int i = x->rank - 1; i >= 0; i--) { /* of the side that is read, by the dims of the one that is written */
+    copy_plan              m = {0};
+    for (int i = x->rank - 1; i >= 0; i--) { /* source strides, indexed by destination dims */
         const ls_tensor *in = backward ? y : x;
         int              to = i;
         if (backward)
@@ -70,14 +70,16 @@ static moves plan(const ls_node *node, bool backward)
             m.from[m.rank++] = in_stride[i];
         }
     }
-    if (!m.rank) m = (moves){.rank = 1, .n = {1}, .from = {1}};
+    if (!m.rank) m = (copy_plan){.rank = 1, .n = {1}, .from = {1}};
     stride = 1;
-    for (int i = m.rank - 1; i >= 0; i--) m.to[i] = stride, stride *= m.n[i];
+    for (int i = m.rank - 1; i >= 0; i--) {
+        m.to[i] = stride;
+        stride *= m.n[i];
+    }
     return m;
 }
 
-/* rows x cols, read with strides 1 down the rows and `from` along a row, written with `to` down the rows and 1 along.
- */
+/* Transposes rows x cols: element (r, c) is read at x[c * from + r] and written to y[r * to + c]. */
 static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, float *y, int64_t to, bool add)
 {
     for (int64_t r0 = 0; r0 < rows; r0 += TILE)
@@ -89,8 +91,8 @@ static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, 
                 }
 }
 
-/* The last dim `m->rank - 1`, together with `fast`, the one that is dense on the side that is read. */
-static void move_inner(const moves *m, int fast, const float *x, float *y, bool add)
+/* Copies the last dim of the destination together with `fast`, the last dim of the source. */
+static void copy_inner(const copy_plan *m, int fast, const float *x, float *y, bool add)
 {
     int last = m->rank - 1;
     if (fast != last)
@@ -101,11 +103,12 @@ static void move_inner(const moves *m, int fast, const float *x, float *y, bool 
         memcpy(y, x, (size_t)m->n[last] * sizeof *y);
 }
 
-static void move(const ls_call *c, bool backward, const float *x, float *y, bool add)
+/* Permutes x to y for all samples. */
+static void permute(const ls_call *c, bool backward, const float *x, float *y, bool add)
 {
-    moves   m     = plan(c->node, backward);
-    int64_t numel = ls__numel(c->node->in[0]), outer = 1;
-    int     fast = 0;
+    copy_plan m     = plan_copy(c->node, backward);
+    int64_t   numel = ls__numel(c->node->in[0]), outer = 1;
+    int       fast = 0;
     for (int i = 0; i < m.rank; i++)
         if (m.from[i] == 1) fast = i;
     for (int i = 0; i < m.rank - 1; i++)
@@ -119,13 +122,13 @@ static void move(const ls_call *c, bool backward, const float *x, float *y, bool
             to += rest % m.n[i] * m.to[i];
             rest /= m.n[i];
         }
-        move_inner(&m, fast, x + from, y + to, add);
+        copy_inner(&m, fast, x + from, y + to, add);
     }
 }
 
-static void forward(const ls_call *c) { move(c, false, c->x[0], c->y[0], false); }
+static void forward(const ls_call *c) { permute(c, false, c->x[0], c->y[0], false); }
 
-static void backward(const ls_call *c) { move(c, true, c->dy[0], c->dx[0], c->add[0]); }
+static void backward(const ls_call *c) { permute(c, true, c->dy[0], c->dx[0], c->add[0]); }
 
 LS_OP(permute) = {
     .name       = "permute",

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What max_pool2d and avg_pool2d share: the shape rule, the clipping of windows, and reading every second float. */
+ *
+ * Pooling windows, for max_pool2d and avg_pool2d: shape rule, clipping to the input, and loads with a stride.
+ */
 #ifndef LS_CORE_OPS_POOL2D_H
 #define LS_CORE_OPS_POOL2D_H
 
 #include "core/cpu/vector/vec.h"
 #include "core/graph/graph.h"
 
-/* One dim of a pooling: window i covers i * stride - padding + k * dilation for k < kernel. */
+/* One dim of a pooling: window i covers positions i * stride - padding + k * dilation for k < kernel. */
 typedef struct ls_pool_axis {
     int64_t in, out;
     int64_t kernel, stride, padding, dilation;
 } ls_pool_axis;
 
+/* First position of window i. */
 static inline int64_t ls__pool_at(const ls_pool_axis *a, int64_t i) { return i * a->stride - a->padding; }
 
-/* The k of window i that lie inside of the input: [*from, *to). */
+/* Finds the range [*from, *to) of k for which window i lies in the input. */
 static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from, int64_t *to)
 {
     const int64_t at = ls__pool_at(a, i);
@@ -24,18 +27,19 @@ static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from
     if (*from > *to) *from = *to;
 }
 
-/* The windows that lie inside of the input as a whole: [*from, *to). */
+/* Finds the range [*from, *to) of windows that lie entirely in the input. */
 static inline void ls__pool_inside(const ls_pool_axis *a, int64_t *from, int64_t *to)
 {
-    const int64_t last =
-        a->in - 1 - a->dilation * (a->kernel - 1) + a->padding; /* where such a window may start, at most */
-    *from = (a->padding + a->stride - 1) / a->stride;
-    *to   = last < 0 ? 0 : last / a->stride + 1;
+    /* last start of such a window, counted from the padding */
+    const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->padding;
+    *from              = (a->padding + a->stride - 1) / a->stride;
+    *to                = last < 0 ? 0 : last / a->stride + 1;
     if (*to > a->out) *to = a->out;
     if (*from > *to) *from = *to;
 }
 
-/* Resolves the defaults of one dim in place, and finds its output size. */
+/* Resolves the attributes of one dim and computes its output size.  `both` and `own` are kernel, stride, padding and
+ * dilation for both dims and for this dim; 0: not given.  The resolved values are written to *own. */
 static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, ls_pool_axis *a, const int both[4],
                                             int *own[4], bool ceil_mode)
 {
@@ -45,7 +49,10 @@ static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, l
         value[i] = own[i] && *own[i] ? *own[i] : both[i] ? both[i] : fallback[i];
         if (own[i]) *own[i] = value[i];
     }
-    a->kernel = value[0], a->stride = value[1], a->padding = value[2], a->dilation = value[3];
+    a->kernel   = value[0];
+    a->stride   = value[1];
+    a->padding  = value[2];
+    a->dilation = value[3];
     LS_NODE_CHECK(n, a->kernel >= 1,
                   "kernel_%s must be at least 1, found %d" LS_HINT ".kernel = 2 pools windows of 2 x 2", dim, value[0]);
     LS_NODE_CHECK(n, a->stride >= 1 && a->dilation >= 1,
@@ -55,14 +62,15 @@ static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, l
                   "padding_%s must be at least 0 and at most half of the window (%lld), found %d", dim,
                   (long long)reach, value[2]);
     LS_NODE_CHECK(n, free >= 0 || (ceil_mode && free > -a->stride),
-                  "the window's %s, %lld, is larger than the input's, %lld with padding %d", dim, (long long)reach,
-                  (long long)a->in, value[2]);
+                  "the window along %s is %lld, expected at most the input's %lld with padding %d on both sides", dim,
+                  (long long)reach, (long long)a->in, value[2]);
     a->out = free < 0 ? 1 : (free + (ceil_mode ? a->stride - 1 : 0)) / a->stride + 1;
     if (ceil_mode && (a->out - 1) * a->stride >= a->in + a->padding) a->out--;
-    LS_NODE_CHECK(n, a->out > 0, "there is no window inside of the input %s", ls__shape(n->in[0]));
+    LS_NODE_CHECK(n, a->out > 0, "no window starts in the input %s", ls__shape(n->in[0]));
     return LS_OK;
 }
 
+/* Checks the input of a pooling op. */
 static inline ls_status ls__pool_expect(const ls_node *n)
 {
     const ls_tensor *x = n->in[0];
@@ -73,7 +81,7 @@ static inline ls_status ls__pool_expect(const ls_node *n)
     return LS_OK;
 }
 
-/* Every second float of 2 LS_V floats: x[0], x[2], ... */
+/* Even elements of 2 LS_V floats: x[0], x[2], ... */
 V_INLINE vf ls__even(vf lo, vf hi)
 {
 #if defined(__AVX512F__)
@@ -85,7 +93,7 @@ V_INLINE vf ls__even(vf lo, vf hi)
 #endif
 }
 
-/* x[1], x[3], ... */
+/* Odd elements of 2 LS_V floats: x[1], x[3], ... */
 V_INLINE vf ls__odd(vf lo, vf hi)
 {
 #if defined(__AVX512F__)
@@ -97,14 +105,14 @@ V_INLINE vf ls__odd(vf lo, vf hi)
 #endif
 }
 
-/* even[0], odd[0], even[1], odd[1], ... in y[0 .. 2 LS_V). */
+/* Writes even[0], odd[0], even[1], odd[1], ... to y[0 .. 2 LS_V). */
 V_INLINE void ls__store_interleaved(float *y, vf even, vf odd)
 {
     v_store(y, v_zip_low(even, odd));
     v_store(y + LS_V, v_zip_high(even, odd));
 }
 
-/* x[0], x[stride], x[2 stride], ...: n <= LS_V of them; nothing at or behind `end` is read. */
+/* Loads x[0], x[stride], x[2 stride], ..., n <= LS_V elements; reads nothing at or after `end`. */
 V_INLINE vf ls__load_strided(const float *x, int64_t stride, int64_t n, const float *end)
 {
     if (stride == 1) return x + LS_V <= end ? v_load(x) : v_load_part(x, n);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The same memory under other dims; the batch stays.      x: B x ...  ->  y: B x dims
+ * The same memory with other dims; the batch stays first.      x: B x ...  ->  y: B x dims
  *
- * One dim may be -1: what is left.  A view: nothing is computed, and the gradient is a view as well.
+ * One dim may be -1 and is then inferred from the number of elements.  The result and its gradient are views: nothing
+ * is computed.
  */
 #include "core/ops/infer.h"
 
@@ -11,23 +12,24 @@ static ls_status infer(ls_node *n)
     ls_reshape_args *a     = n->args;
     const ls_tensor *x     = n->in[0];
     int64_t          known = 1, numel = ls__numel(x);
-    int              open = -1;
+    int              inferred = -1;
     LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim", x->name, ls__shape(x));
     LS_NODE_CHECK(n, a->dims.rank <= LS_MAX_DIMS, "%d dims, expected at most %d", a->dims.rank, LS_MAX_DIMS);
     for (int i = 0; i < a->dims.rank; i++) {
         LS_NODE_CHECK(n, a->dims.dim[i] >= 1 || a->dims.dim[i] == -1,
-                      "dim %d is %lld, expected a positive number, or -1 for what is left", i,
+                      "dim %d is %lld, expected a positive number, or -1 for an inferred dim", i,
                       (long long)a->dims.dim[i]);
-        LS_NODE_CHECK(n, a->dims.dim[i] != -1 || open < 0, "dims %d and %d are both -1, expected one at most", open, i);
+        LS_NODE_CHECK(n, a->dims.dim[i] != -1 || inferred < 0, "dims %d and %d are both -1, expected one at most",
+                      inferred, i);
         if (a->dims.dim[i] == -1)
-            open = i;
+            inferred = i;
         else if (__builtin_mul_overflow(known, a->dims.dim[i], &known))
             known = INT64_MAX;
     }
-    LS_NODE_CHECK(n, open < 0 ? known == numel : numel % known == 0,
-                  "'%s' is %s: its %lld elements do not fit into dims of %lld%s", x->name, ls__shape(x),
-                  (long long)numel, (long long)known, open < 0 ? "" : " and one left open");
-    if (open >= 0) a->dims.dim[open] = numel / known;
+    LS_NODE_CHECK(n, inferred < 0 ? known == numel : numel % known == 0,
+                  "'%s' is %s: its %lld elements do not fit dims of %lld elements%s", x->name, ls__shape(x),
+                  (long long)numel, (long long)known, inferred < 0 ? "" : " and an inferred dim");
+    if (inferred >= 0) a->dims.dim[inferred] = numel / known;
     ls__out(n, 0, x->type, true, a->dims.rank, a->dims.dim);
     return LS_OK;
 }

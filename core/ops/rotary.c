@@ -1,24 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rotary positions (Su 2021).      x: B x T x (H D)   start: B of int32 or none   ->  y: B x T x (H D)
+ * Rotary positional embedding (Su 2021).      x: B x T x (H D)   start: B of int32 or none   ->  y: B x T x (H D)
  *
- * Each of the first `rotate` heads of row t is turned, pair by pair, by angles that grow with the position n = start +
- * t:
+ * Rotates each pair of elements of the first `rotate` heads of row t by an angle proportional to the position
+ * n = start + t, and copies the other heads.  Scores of rotated queries and keys then depend on the distance of their
+ * positions alone.
  *
  * Forward     y1 = x1 cos(n f_i) - x2 sin(n f_i)
  *             y2 = x2 cos(n f_i) + x1 sin(n f_i)       f_i = base^(-2 i / D),  i < D/2
- *             The pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama; interleaved: (x[2 i], x[2 i + 1]), as in
- * the paper. Backward    dx: the same with -n
- *
- * The other heads are copied.  So the scores of rotated queries and keys depend on the distance of their positions
- * alone.
+ *             Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama, or with `interleaved` (x[2 i], x[2 i + 1]), as in
+ *             the paper.
+ * Backward    rotates dy by the angles of -n
  */
 #include "core/cpu/vector/sincos.h"
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
-enum { PAIRS = 128 };
+enum { PAIRS = 128 }; /* pairs of a tile */
 
 static ls_status infer(ls_node *n)
 {
@@ -39,9 +38,9 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* Pairs of one head, x1 and x2, which may be written over. */
-static void turn_halves(int64_t n, const float *x1, const float *x2, const float *sine, const float *cosine, float *y1,
-                        float *y2, bool add)
+/* Rotates n pairs (x1[i], x2[i]); y1 and y2 may be x1 and x2. */
+static void rotate_halves(int64_t n, const float *x1, const float *x2, const float *sine, const float *cosine,
+                          float *y1, float *y2, bool add)
 {
     if (add)
         V_MAP(n, vf p = V_GET(x1), q = V_GET(x2), s = V_GET(sine), c = V_GET(cosine);
@@ -51,8 +50,8 @@ static void turn_halves(int64_t n, const float *x1, const float *x2, const float
               V_PUT(y2, q * c + p * s));
 }
 
-/* The same for neighbours: n floats, whose cosines stand twice and whose sines are negative and positive by turns. */
-static void turn_neighbours(int64_t n, const float *x, const float *sine, const float *cosine, float *y, bool add)
+/* Rotates n / 2 pairs of neighbours (x[2 i], x[2 i + 1]).  Each cosine is stored twice, each sine as -sine, sine. */
+static void rotate_neighbours(int64_t n, const float *x, const float *sine, const float *cosine, float *y, bool add)
 {
     if (add)
         V_MAP(n, vf p = V_GET(x); V_PUT(y, V_GET(y) + (p * V_GET(cosine) + v_swap(p) * V_GET(sine))));
@@ -60,8 +59,8 @@ static void turn_neighbours(int64_t n, const float *x, const float *sine, const 
         V_MAP(n, vf p = V_GET(x); V_PUT(y, p * V_GET(cosine) + v_swap(p) * V_GET(sine)));
 }
 
-/* Spreads n sines and cosines for turn_neighbours. */
-static void spread(int64_t n, float *sine, float *cosine)
+/* Duplicates n sines and cosines in place, as rotate_neighbours reads them. */
+static void duplicate_angles(int64_t n, float *sine, float *cosine)
 {
     for (int64_t i = (n - 1) / LS_V * LS_V; i >= 0; i -= LS_V) {
         vf s = v_load(sine + i), c = v_load(cosine + i);
@@ -72,21 +71,21 @@ static void spread(int64_t n, float *sine, float *cosine)
     }
 }
 
-/* One row: all heads share the angles. */
-static void turn_row(const ls_rotary_args *a, int64_t d, int64_t position, const uint64_t *step, const float *x,
-                     float *y, bool add)
+/* Rotates one row.  All heads have the same angles. */
+static void rotate_row(const ls_rotary_args *a, int64_t d, int64_t position, const uint64_t *step, const float *x,
+                       float *y, bool add)
 {
     float sine[2 * PAIRS + 2 * LS_V], cosine[2 * PAIRS + 2 * LS_V];
     for (int64_t first = 0; first < d / 2; first += PAIRS) {
         int64_t n = d / 2 - first < PAIRS ? d / 2 - first : PAIRS;
         ls__angles(position, n, step + first, sine, cosine);
-        if (a->interleaved) spread(n, sine, cosine);
+        if (a->interleaved) duplicate_angles(n, sine, cosine);
         for (int64_t h = 0; h < a->rotate; h++) {
             int64_t at = h * d + first;
             if (a->interleaved)
-                turn_neighbours(2 * n, x + at + first, sine, cosine, y + at + first, add);
+                rotate_neighbours(2 * n, x + at + first, sine, cosine, y + at + first, add);
             else
-                turn_halves(n, x + at, x + at + d / 2, sine, cosine, y + at, y + at + d / 2, add);
+                rotate_halves(n, x + at, x + at + d / 2, sine, cosine, y + at, y + at + d / 2, add);
         }
     }
     const int64_t done = a->rotate * d, left = (a->heads - a->rotate) * d;
@@ -96,7 +95,8 @@ static void turn_row(const ls_rotary_args *a, int64_t d, int64_t position, const
         memcpy(y + done, x + done, (size_t)left * sizeof *y);
 }
 
-static void turn(const ls_call *c, int sign, const float *x, float *y, bool add)
+/* Rotates x to y for all samples; sign -1 inverts the rotation. */
+static void rotate(const ls_call *c, int sign, const float *x, float *y, bool add)
 {
     const ls_rotary_args *a     = c->args;
     const int64_t         times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1], d = cols / a->heads;
@@ -105,13 +105,13 @@ static void turn(const ls_call *c, int sign, const float *x, float *y, bool add)
 #pragma omp parallel for schedule(static) if (c->rows * times * cols >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * times; k++) {
         int64_t position = (start ? start[k / times] : 0) + k % times;
-        turn_row(a, d, sign * position, c->scratch, x + k * cols, y + k * cols, add);
+        rotate_row(a, d, sign * position, c->scratch, x + k * cols, y + k * cols, add);
     }
 }
 
-static void forward(const ls_call *c) { turn(c, 1, c->x[0], c->y[0], false); }
+static void forward(const ls_call *c) { rotate(c, 1, c->x[0], c->y[0], false); }
 
-static void backward(const ls_call *c) { turn(c, -1, c->dy[0], c->dx[0], c->add[0]); }
+static void backward(const ls_call *c) { rotate(c, -1, c->dy[0], c->dx[0], c->add[0]); }
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sigmoid linear unit (Hendrycks 2016; Swish, Ramachandran 2017).      x: B x ...  ->  y: B x ...
+ * Sigmoid linear unit (Hendrycks 2016; Swish: Ramachandran 2017).      x: B x ...  ->  y: B x ...
  *
  * Forward     y = x s,  s = 1 / (1 + exp(-x))
  * Backward    dx = dy s (1 + x (1 - s))

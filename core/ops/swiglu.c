@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A gate by SiLU (Shazeer 2020).      x, y: B x ...  ->  z: B x ...      or, without y, x: B x ... x 2 F  ->  z: B x
- * ... x F
+ * Gated linear unit with SiLU gate (Shazeer 2020).
+ *      x, y: B x ...  ->  z: B x ...      or, without y, x: B x ... x 2 F  ->  z: B x ... x F
  *
- * Forward     z = silu(x) y,  silu(x) = x s,  s = 1 / (1 + exp(-x))      without y, it is the second half of the rows
- * of x Backward    dx = dz y s (1 + x (1 - s)),  dy = dz silu(x)
+ * Forward     z = silu(x) y,  silu(x) = x s,  s = 1 / (1 + exp(-x))
+ *             Without y, the first half of each row of x is the gate, and the second half is y.
+ * Backward    dx = dz y s (1 + x (1 - s)),  dy = dz silu(x)
  */
 #include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
@@ -24,7 +25,7 @@ static ls_status infer(ls_node *n)
         return LS_OK;
     }
     LS_NODE_CHECK(n, x->rank >= 1 && ls__cols(x) % 2 == 0,
-                  "input '%s' is %s, expected an even last dim: the gate, then what it is for", x->name, ls__shape(x));
+                  "input '%s' is %s, expected an even last dim: the gate, then the values", x->name, ls__shape(x));
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank - 1] /= 2;
@@ -32,9 +33,12 @@ static ls_status infer(ls_node *n)
     return LS_OK;
 }
 
-/* Rows of `n` elements of z; those of x and y lie `stride` apart, and y's begins `gap` behind x's, if there is no y. */
+/* Rows of an operand. */
 typedef struct shape {
-    int64_t rows, n, stride, gap;
+    int64_t rows;   /* of z                                                        */
+    int64_t n;      /* elements of a row of z                                      */
+    int64_t stride; /* floats from one row of x to the next, and of y              */
+    int64_t gap;    /* floats from the gate to the values in a row of x, without y */
 } shape;
 
 static shape shape_of(const ls_call *c)
@@ -62,7 +66,7 @@ static void forward(const ls_call *c)
     }
 }
 
-/* dx may lie over dz, so it is written last; either may be NULL. */
+/* Computes dx and dy of n elements; NULL: not needed.  dx may lie over dz, so it is written last. */
 static void gradient(int64_t n, const float *dz, const float *x, const float *y, float *dx, bool add_x, float *dy,
                      bool add_y)
 {
