@@ -18,8 +18,8 @@
  * gradients that later instructions write first.  The logits block and then rows of the partial sums are placed there
  * as far as it reaches, all else in the workspace:
  *
- *      workspace        | losses of positions | shard bounds | (logits block) | other rows of partial sum 1 | ... 2 | ... |
- *      gradient memory  | (logits block) | first rows of partial sum 1 | ... 2 | ... |
+ *      workspace        | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ... |
+ *      gradient memory  | (logits block) | first rows of partial sum 1 | ... of 2 | ... |
  */
 #ifndef LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H
 #define LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H

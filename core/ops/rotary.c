@@ -8,8 +8,8 @@
  *
  * Forward     y1 = x1 cos(n f_i) - x2 sin(n f_i)
  *             y2 = x2 cos(n f_i) + x1 sin(n f_i)       f_i = base^(-2 i / D),  i < D/2
- *             Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama, or with `interleaved` (x[2 i], x[2 i + 1]), as in
- *             the paper.
+ *             Pair i is (x[i], x[i + D/2]), as in Hugging Face's Llama; with `interleaved` it is (x[2 i], x[2 i + 1]),
+ *             as in the paper.
  * Backward    rotates dy by the angles of -n
  */
 #include "core/cpu/vector/sincos.h"

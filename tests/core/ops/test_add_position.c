@@ -37,7 +37,7 @@ CHECK_OP(add_position, reference, {.in = {{.dims = {1, 1}}, TABLE(1, 1), NONE}},
          {.in = {{.dims = {1, 1}}, NONE, NONE}}, {.in = {{.dims = {33, 7}}, NONE, NONE}},
          {.in = {{.dims = {300, 10}}, NONE, START(100000)}}, {.in = {{.dims = {2, 546}}, NONE, START(3)}})
 
-/* One sample of two rows, from position `start` of a table of two. */
+/* Runs forward for one sample of two rows that starts at position `start` of a table of two positions. */
 static void out_of_range_is_nan_and_has_no_gradient(void **state)
 {
     for (int32_t start = -1; start <= 1; start += 2) {

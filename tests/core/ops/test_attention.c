@@ -4,7 +4,7 @@
 
 enum { Q, K, V, PADDING, MASK, START, CACHE };
 
-/* Shapes of a node, worked out here on its own. */
+/* Shapes of a node, derived independently of core/ops/attention_tile.c. */
 typedef struct shape {
     int64_t t, s, d, h, kvh;
     bool    packed;
@@ -20,7 +20,7 @@ static shape shape_of(const ls_node *n)
     return s;
 }
 
-/* Rows of a head: where position 0 is, and how far apart positions are. */
+/* Rows of one head: the row of position 0, and the stride from one position to the next. */
 typedef struct rows {
     const double *at;
     int64_t       row;
@@ -34,7 +34,8 @@ static rows part(const check_ref *r, const shape *s, int64_t b, int which, int64
     return (rows){r->x[s->packed ? Q : which] + b * count * width + first + head * s->d, width};
 }
 
-/* Keys or values of position k: of the call, or with a cache what stands there then.  D of them. */
+/* Returns the D elements of key or value k: from the call, or with a cache the row that the cache holds after the call.
+ * */
 static const double *key_or_value(const check_ref *r, const shape *s, int64_t b, int which, int64_t shared, int64_t k)
 {
     rows x = part(r, s, b, which, shared);
@@ -60,7 +61,7 @@ static double kept(const check_ref *r, const shape *s, int64_t b, int64_t head, 
                                                                                                           : 1 / (1 - p);
 }
 
-/* The score of query t and key k; -inf: it is hidden. */
+/* Returns the score of query t and key k; -inf for a hidden key. */
 static double score(const check_ref *r, const shape *s, int64_t b, int64_t head, int64_t t, int64_t k)
 {
     const ls_attention_args *a    = r->args;
@@ -76,7 +77,7 @@ static double score(const check_ref *r, const shape *s, int64_t b, int64_t head,
                 : sum;
 }
 
-/* One query, by the definition; y: D. */
+/* Computes y (D elements) of one query by the definition of attention. */
 static void attend(const check_ref *r, const shape *s, int64_t b, int64_t head, int64_t t, double *y)
 {
     double w[512], most = -INFINITY, sum = 0;
@@ -129,12 +130,12 @@ static void reference(const check_ref *r)
     }
 
 CHECK_OP(attention, reference,
-         /* shapes: one of everything; odd; wider than a vector; more keys and queries than a tile */
+         /* sizes: 1 in all dims; odd; wider than a vector; more keys and queries than a tile */
          {.in = {IN(1, 1), IN(1, 1), IN(1, 1), NO_MORE}, .tol_grad = 1e-3},
          {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}},
          {.in = {IN(33, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2)},
          {.in       = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE},
-          .tol_grad = 1e-3}, /* a softmax of one score: dq and dk are zero */
+          .tol_grad = 1e-3}, /* softmax of a single score: dq and dk are zero */
          {.in = {IN(1, 3 * 16), IN(33, 3 * 16), IN(33, 3 * 16), NO_MORE}, .args = ARGS(.heads = 3)},
          {.in = {IN(67, 16), IN(139, 16), IN(139, 16), NO_MORE}},
          {.in = {IN(7, 2 * 33), IN(261, 2 * 33), IN(261, 2 * 33), NO_MORE}, .args = ARGS(.heads = 2, .scale = 0.3f)},
@@ -153,7 +154,7 @@ CHECK_OP(attention, reference,
          {.in   = {IN(33, (4 + 2 * 2) * 7), NONE, NONE, NO_MORE},
           .out  = {33, 28},
           .args = ARGS(.heads = 4, .kv_heads = 2, .causal = true)},
-         /* masks: by position, by head, of a sample; with hidden keys, and with all of them */
+         /* masks per position, per head and per sample; with key padding; all at once */
          {.in   = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE},
           .args = ARGS(.heads = 2)},
          {.in   = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE},
@@ -189,13 +190,12 @@ CHECK_OP(attention, reference,
           .args      = ARGS(.causal = true),
           .inference = true})
 
-/* ---- a cache
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- a cache ----------------------------------------------------------------------------------------------------- */
 
 enum { LONG = 141, WIDE = 2 * 3 * 16, ROOM = 150, SAMPLES = 3 };
 
-/* Rows [from, from + t) of each sample of x, WIDE wide, into a graph for t positions; the result goes where the rows
- * came from. */
+/* Replaces rows [from, from + t) of each sample of x, which have WIDE floats, by the op's result in a graph for t
+ * positions. */
 static void attend_part(int64_t from, int64_t t, ls_model *m, const float *x, float *y)
 {
     float  *part = malloc((size_t)(SAMPLES * t * WIDE) * sizeof *part);
@@ -213,7 +213,7 @@ static void attend_part(int64_t from, int64_t t, ls_model *m, const float *x, fl
     free(part);
 }
 
-/* All positions, `step` at a time; without a cache if step is 0. */
+/* Processes all positions, `step` at a time; step 0: all at once without a cache. */
 static void attend_in_steps(int64_t step, const float *x, float *y)
 {
     ls_graph  *g     = ls_graph_new();
@@ -231,7 +231,7 @@ static void attend_in_steps(int64_t step, const float *x, float *y)
     ls_graph_free(g);
 }
 
-/* A position has the same bits with a cache as without, whether the ones before it came at once or one by one. */
+/* The bits of a position are equal with and without a cache, and for any number of positions per call. */
 static void test_steps(void **state)
 {
     static float x[SAMPLES * LONG * WIDE], whole[SAMPLES * LONG * WIDE / 3], part[SAMPLES * LONG * WIDE / 3];
@@ -249,7 +249,7 @@ static void test_steps(void **state)
     }
 }
 
-/* A start from outside that does not fit: NaN for that sample, and nothing written. */
+/* A start at which the rows do not fit into the cache gives NaN for that sample and writes nothing. */
 static void test_start_out_of_range(void **state)
 {
     enum { N = 9, C = 4 };
@@ -276,10 +276,9 @@ static void test_start_out_of_range(void **state)
     ls_graph_free(g);
 }
 
-/* ---- one tensor in several roles
- * -------------------------------------------------------------------------------------- */
+/* ---- one tensor as several inputs -------------------------------------------------------------------------------- */
 
-/* Gradients of q, k and v, added into the buffers given. */
+/* Adds the gradients of q, k and v to the given buffers. */
 static void differentiate(ls_node *n, float *x, const float *dy, float *dq, float *dk, float *dv)
 {
     const int64_t t = n->in[Q]->dim[0], c = n->in[Q]->dim[1], h = ((ls_attention_args *)n->args)->heads;
@@ -320,8 +319,7 @@ static void test_one_tensor(void **state)
     }
 }
 
-/* ---- what is refused
- * -------------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 static void test_refused(void **state)
 {

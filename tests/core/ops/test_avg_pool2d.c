@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/check_op.h"
 
-/* The sizes of windows as in PyTorch's avg_pool2d (ATen/native/cpu/AvgPoolKernel.cpp). */
+/* Number of elements of a window, as in PyTorch's avg_pool2d (ATen/native/cpu/AvgPoolKernel.cpp). */
 static void reference(const check_ref *r)
 {
     const ls_avg_pool2d_args *a = r->args;

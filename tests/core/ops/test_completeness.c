@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * No op without a test that runs the checks of tests/check_op.h on it. */
+ *
+ * Every op has a test that runs the checks of tests/check_op.h on it.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tests/check_op.h"
 
-/* Whether tests/core/ops/test_OP.c defines and runs check_OP. */
+/* Returns whether tests/core/ops/test_OP.c defines and runs check_OP. */
 static bool is_checked(const char *op)
 {
     char path[512], defines[64], runs[64], text[65536];
@@ -31,17 +33,19 @@ static void test_all(void **state)
     assert_int_equal(missing, 0);
 }
 
-/* What the checks and the planner rely on: every op has its kernels, at every level, and says what it does to memory.
- */
+/* The checks and the planner rely on this: every op has kernels at every instruction-set level, and its descriptor
+ * declares how it uses memory. */
 static void test_descriptors(void **state)
 {
     for (int isa = 0; isa < LS_ISA_COUNT; isa++)
         for (int i = 0; i < LS_OP_COUNT; i++) {
             const ls_op *op = ls__isa_table_of((ls_isa)isa)->op[i];
-            if (!op->view && (!op->forward[LS_CPU] || !op->backward[LS_CPU])) fail_msg("%s has no kernels", op->name);
+            if (!op->view && (!op->forward[LS_CPU] || !op->backward[LS_CPU]))
+                fail_msg("op %s: no kernels at instruction-set level %d", op->name, isa);
             if (!op->infer || op->ins < 1 || op->args_bytes < (size_t)op->ins * sizeof(void *))
-                fail_msg("%s: incomplete", op->name);
-            if (op->inplace && (op->saves & LS_SAVES_IN(0))) fail_msg("%s saves what it overwrites", op->name);
+                fail_msg("op %s: expected a shape rule, inputs, and args that start with the inputs", op->name);
+            if (op->inplace && (op->saves & LS_SAVES_IN(0)))
+                fail_msg("op %s: saves input 0, which forward may overwrite", op->name);
             assert_int_equal(ls__op_find(op->name), i);
         }
 }

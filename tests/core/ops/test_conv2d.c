@@ -40,8 +40,8 @@ static void reference(const check_ref *r)
 #define ARGS(...)                                                                                                      \
     &(ls_conv2d_args) { __VA_ARGS__ }
 
-/* The shapes of LeNet-5, smaller, and each attribute: alone and together with the others.  Channels around the number
- * of lanes. */
+/* Small versions of the shapes of LeNet-5, each attribute alone and with others, and numbers of channels around the
+ * number of vector lanes. */
 CHECK_OP(
     conv2d, reference,
     {.in = {{.dims = {1, 14, 14}}, W(6, 1, 5, 5), W(6)}, .args = ARGS(.padding = 2), .out = {6, 14, 14}},
@@ -74,7 +74,8 @@ CHECK_OP(
      .args = ARGS(.stride = 4, .dilation = 2, .padding = 3),
      .out  = {3, 3, 3}},
     {.in = {{.dims = {1, 3, 3}}, W(2, 1, 2, 2), W(2)}, .args = ARGS(.padding = 4, .stride = 5), .out = {2, 2, 2}},
-    /* more points than a block has, and more taps; several panels and pieces, in more than one round over the shards */
+    /* more output points and taps than a kernel block; several panels and pieces, which do not fit PARTIAL_FLOATS at
+     * once */
     {.in = {{.dims = {1, 18, 18}}, W(9, 1, 3, 3), W(9)}, .args = ARGS(.padding = 1), .out = {9, 18, 18}},
     {.in   = {{.dims = {1, 19, 19}}, W(18, 1, 11, 11), W(18)},
      .args = ARGS(.stride = 4, .padding = 2),
@@ -82,7 +83,7 @@ CHECK_OP(
      .tol  = 4e-6},
     {.in = {{.dims = {35, 4, 4}}, W(65, 35, 3, 3), W(65)}, .out = {65, 2, 2}, .tol = 4e-6})
 
-/* A shard of many samples is summed in blocks: none of them may get lost. */
+/* The gradient of a shard of many samples, which is summed in blocks, includes all of them. */
 static void test_blocks(void **state)
 {
     enum { ROWS = 70, H = 6, K = 3, O = 3, OH = H - K + 1 };

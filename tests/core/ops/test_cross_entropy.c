@@ -42,7 +42,7 @@ CHECK_OP(cross_entropy, reference, {.in = {LOGITS(1), TARGET(1, 0)}, .scalar = t
           .scalar = true,
           .args   = &(ls_cross_entropy_args){.label_smoothing = 0.2f}})
 
-/* Forward for three samples of one position and two classes. */
+/* Runs forward for three samples of one position and two classes. */
 static void run(const int32_t target[3], ls_cross_entropy_args args, float loss[3], float weight[3], float dx[6])
 {
     float     x[6] = {1, 2, 3, 4, 5, 6}, saved[9], one[3] = {1, 1, 1};
@@ -72,7 +72,7 @@ static void test_out_of_range(void **state)
     assert_true(isnan(loss[1]) && isnan(loss[2]) && isnan(dx[2]) && isnan(dx[5]) && !isnan(dx[0]) && !isnan(dx[1]));
 }
 
-/* An ignored index may lie outside of the classes, as PyTorch's -100 does. */
+/* ignore_index may be out of the range of classes, as PyTorch's -100 is. */
 static void test_ignored(void **state)
 {
     float loss[3], weight[3], dx[6];

@@ -20,7 +20,7 @@ CHECK_OP(dropout, reference, {.in = {{.dims = {1}}}, .args = P(0.5f)}, {.in = {{
          {.in = {{.dims = {2100}}}, .args = P(0.1f)}, {.in = {{.dims = {33}}}, .args = P(0)},
          {.in = {{.dims = {33}}}, .args = P(0.5f), .inference = true})
 
-/* As many are dropped as should be, of 100,000. */
+/* The fraction of zeros among 100,000 elements is close to p. */
 static void test_rate(void **state)
 {
     enum { N = 100000 };

@@ -19,11 +19,11 @@ static void reference(const check_ref *r)
 
 CHECK_OP(embedding, reference, {.in = {INDEX(1, 0), TABLE(1, 1)}, .out = {1}},
          {.in = {INDEX(7, 0), TABLE(7, 33)}, .out = {33}},
-         {.in = {INDEX(3, 33), TABLE(5, 7)}, .out = {33, 7}}, /* few rows, each often; some never */
+         {.in = {INDEX(3, 33), TABLE(5, 7)}, .out = {33, 7}}, /* few table rows, most used often, some unused */
          {.in = {INDEX(1031, 2, 5), TABLE(1031, 10)}, .out = {2, 5, 10}},
          {.in = {INDEX(40, 6), TABLE(300, 300)}, .out = {6, 300}})
 
-/* Three positions of a sample, a table of 2 x 2. */
+/* Runs the op for one sample of three positions and a table of 2 x 2. */
 static void run(const int32_t index[3], float y[6], float dw[4], bool add)
 {
     float      w[4] = {1, 2, 3, 4}, dy[6] = {-0.0f, 0.25f, 0.5f, 1, 2, 4};
@@ -66,7 +66,7 @@ static void adding_leaves_other_rows_alone(void **state)
     assert_true(isnan(dw[0]) && signbit(dw[1]) && dw[2] == 10.5f && dw[3] == 13.25f);
 }
 
-/* A partial is never -0, so that shards without a row can be left out of the tree. */
+/* A partial sum is never -0, so the tree may skip shards in which a row does not occur. */
 static void a_sum_of_negative_zeros_is_zero(void **state)
 {
     float y[6], dw[4];

@@ -22,7 +22,7 @@ static void reference(const check_ref *r)
 
 CHECK_OP(layer_norm, reference, {.in = {{.dims = {1}}, ROW(1), ROW(1)}}, {.in = {{.dims = {7}}, ROW(7), ROW(7)}},
          {.in = {{.dims = {5, 33}, .mean = 10}, ROW(33), ROW(33)}, .tol = 1e-5, .tol_grad = 1e-4},
-         {.in = {{.dims = {67, 2, 10}}, ROW(10), {.absent = true}}}, /* more than one piece of rows */
+         {.in = {{.dims = {67, 2, 10}}, ROW(10), {.absent = true}}}, /* more rows than LS_NORM_PIECE */
          {.in = {{.dims = {3, 1031}}, {.absent = true}, ROW(1031)}},
          {.in   = {{.dims = {8, 16}, .std = 0.01f}, {.absent = true}, {.absent = true}},
           .args = &(ls_layer_norm_args){.eps = 1e-3f}})

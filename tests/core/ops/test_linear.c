@@ -24,7 +24,7 @@ CHECK_OP(linear, reference,
          {.in  = {{.dims = {3, 5, 10}}, {.dims = {12, 10}, .param = true}, {.dims = {12}, .param = true}},
           .out = {3, 5, 12}},
          {.in = {{.dims = {400}}, {.dims = {120, 400}, .param = true}, {.dims = {120}, .param = true}}, .out = {120}},
-         /* some rows of a weight: the first, in the midst, the last */
+         /* the first, middle and last rows of a weight */
          {.in   = {{.dims = {3, 7}}, {.dims = {33, 7}, .param = true}, {.dims = {33}, .param = true}},
           .out  = {3, 11},
           .args = ROWS(0, 11)},
@@ -37,15 +37,15 @@ static void test_refused(void **state)
 {
     CHECK_REFUSED(linear, "last dims differ",
                   {.in = {{.dims = {3}}, {.dims = {5, 4}, .param = true}, {.absent = true}}});
-    CHECK_REFUSED(linear, "expected 5",
+    CHECK_REFUSED(linear, "expected length 5",
                   {.in = {{.dims = {3}}, {.dims = {5, 3}, .param = true}, {.dims = {3}, .param = true}}});
     CHECK_REFUSED(linear, "expected a parameter of 2 dims",
                   {.in = {{.dims = {3}}, {.dims = {5, 3}}, {.absent = true}}});
-    CHECK_REFUSED(linear, "rows 4 to 5 of",
+    CHECK_REFUSED(linear, "rows 4 to 5 are selected",
                   {.in = {{.dims = {3}}, {.dims = {5, 3}, .param = true}, {.absent = true}}, .args = ROWS(4, 2)});
-    CHECK_REFUSED(linear, "rows -1 to 0 of",
+    CHECK_REFUSED(linear, "rows -1 to 0 are selected",
                   {.in = {{.dims = {3}}, {.dims = {5, 3}, .param = true}, {.absent = true}}, .args = ROWS(-1, 2)});
-    CHECK_REFUSED(linear, "rows 2 to 1 of",
+    CHECK_REFUSED(linear, "rows 2 to 1 are selected",
                   {.in = {{.dims = {3}}, {.dims = {5, 3}, .param = true}, {.absent = true}}, .args = ROWS(2, 0)});
     CHECK_REFUSED(linear, "ls_flatten", {.in = {{.std = 1}, {.dims = {5, 3}, .param = true}, {.absent = true}}});
 }

@@ -54,8 +54,8 @@ typedef struct result {
     float loss[32], weight[32], *dx, *dw;
 } result;
 
-/* Backward alone, of `rows` samples of T x C in 8 shards, as groups of `width` shards; the groups' dw are added up as a
- * tree.  `lent` bytes of workspace are lent, and dx is written over x. */
+/* Runs backward for `rows` samples of T x C in 8 shards, in groups of `width` shards, and adds the groups' dw as a
+ * binary tree.  With gradient memory (`lent` bytes), dx is written over x. */
 static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t lent)
 {
     enum { SHARDS = 8 };
@@ -117,10 +117,10 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     return r;
 }
 
-/* Sizes at which a shard is a part of a slice, a slice of one or of two runs of K, or several slices, and two of which
- * are more than a slice, as that saves a sum: the same bits for every grouping and number of threads, and wherever the
- * workspace is. */
-static void test_slices(void **state)
+/* Bits are equal for any grouping, number of threads and place of the workspace.  The sizes make a shard a part of a
+ * logits block, one block of one or two runs of LS_KC, or several blocks; in the last one a leaf is larger than a
+ * block, because that saves a partial sum. */
+static void test_blocks(void **state)
 {
     static const struct {
         int64_t rows, T, C, V;
@@ -144,7 +144,7 @@ static void test_slices(void **state)
     }
 }
 
-/* Loss and gradients are those of a linear layer and cross_entropy. */
+/* Loss and gradients equal those of a linear layer followed by cross_entropy. */
 static void test_as_two_ops(void **state)
 {
     enum { ROWS = 6, T = 5, C = 8, V = 700 };
@@ -222,7 +222,8 @@ static void test_out_of_range(void **state)
     ls_graph_free(g);
 }
 
-/* The workspace of a large vocabulary stays far below the logits: 412 MB for GPT-2's with 8 x 256 positions. */
+/* The workspace for a large vocabulary is much smaller than the logits, which take 412 MB for GPT-2 with 8 x 256
+ * positions. */
 static void test_workspace(void **state)
 {
     ls_graph *g = ls_graph_new();
@@ -251,6 +252,6 @@ static void test_refused(void **state)
                   {.in = {X(4), W(7, 4), TARGET(4, 0)}, .args = &(ls_linear_cross_entropy_args){.label_smoothing = 1}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_slices),
+CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_blocks),
            cmocka_unit_test(test_as_two_ops), cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_workspace),
            cmocka_unit_test(test_refused))

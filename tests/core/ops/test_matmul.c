@@ -30,8 +30,8 @@ CHECK_OP(matmul, reference, {.in = {{.dims = {1, 1}}, {.dims = {1, 1}}}},
 
 static void test_refused(void **state)
 {
-    CHECK_REFUSED(matmul, "rows of 4 and columns of 5", {.in = {{.dims = {3, 4}}, {.dims = {5, 3}}}});
-    CHECK_REFUSED(matmul, "rows of 3 and columns of 5",
+    CHECK_REFUSED(matmul, "rows of length 4 and columns of length 5", {.in = {{.dims = {3, 4}}, {.dims = {5, 3}}}});
+    CHECK_REFUSED(matmul, "rows of length 3 and columns of length 5",
                   {.in = {{.dims = {3, 4}}, {.dims = {5, 3}}}, .args = TURN(true, false)});
     CHECK_REFUSED(matmul, "before the last two", {.in = {{.dims = {2, 3, 4}}, {.dims = {3, 4, 5}}}});
     CHECK_REFUSED(matmul, "before the last two", {.in = {{.dims = {2, 3, 4}}, {.dims = {4, 5}}}});

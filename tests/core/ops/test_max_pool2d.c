@@ -63,7 +63,8 @@ static void pool(const float *x, float *y, int32_t *argmax, const float *dy, flo
     ls_graph_free(g);
 }
 
-/* The first of equals; NaN wins over everything; all -inf points to the first. At each place of a vector. */
+/* The first of equal values is the maximum, NaN is larger than all, and argmax of a window of -inf is its first
+ * element; checked in every vector lane. */
 static void test_ties_and_nan(void **state)
 {
     float   x[ROWS * COLS], y[COLS / 2], dy[COLS / 2], dx[ROWS * COLS];
@@ -91,7 +92,7 @@ static void test_refused(void **state)
 {
     CHECK_REFUSED(max_pool2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}}, .args = ARGS(.kernel = 2)});
     CHECK_REFUSED(max_pool2d, "kernel_h must be at least 1", {.in = {{.dims = {1, 28, 28}}}});
-    CHECK_REFUSED(max_pool2d, "is larger than the input's", {.in = {{.dims = {1, 4, 1}}}, .args = ARGS(.kernel = 2)});
+    CHECK_REFUSED(max_pool2d, "expected at most the input's", {.in = {{.dims = {1, 4, 1}}}, .args = ARGS(.kernel = 2)});
     CHECK_REFUSED(max_pool2d, "at most half of the window",
                   {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .padding = 2)});
     CHECK_REFUSED(max_pool2d, "must be at least 1, found -1",

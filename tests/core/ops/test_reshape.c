@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/check_op.h"
 
-/* A view: no kernels, and so no reference. */
+/* reshape is a view without kernels, so it has no reference to compare with. */
 CHECK_OP(reshape, NULL, {.in = {{.dims = {2, 3, 4}}}, .out = {24}, .args = &(ls_reshape_args){.dims = LS_DIMS(-1)}},
          {.in = {{.dims = {2, 3, 4}}}, .out = {4, 6}, .args = &(ls_reshape_args){.dims = LS_DIMS(4, 6)}},
          {.in = {{.dims = {2, 3, 4}}}, .out = {2, 1, 12}, .args = &(ls_reshape_args){.dims = LS_DIMS(2, 1, -1)}},

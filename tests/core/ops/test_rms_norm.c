@@ -23,7 +23,7 @@ static void reference(const check_ref *r)
     }
 
 CHECK_OP(rms_norm, reference, {.in = {{.dims = {1}, .mean = 3}, ROW(1)}, .args = &(ls_rms_norm_args){.eps = 0.5f}},
-         {.in = {{.dims = {7}}, ROW(7)}}, {.in = {{.dims = {67, 2, 10}}, ROW(10)}}, /* more than one piece of rows */
+         {.in = {{.dims = {7}}, ROW(7)}}, {.in = {{.dims = {67, 2, 10}}, ROW(10)}}, /* more rows than LS_NORM_PIECE */
          {.in = {{.dims = {3, 1031}, .mean = 1}, ROW(1031)}, .args = &(ls_rms_norm_args){.eps = 1e-5f}},
          {.in = {{.dims = {8, 33}, .std = 0.01f}, NONE}, .args = &(ls_rms_norm_args){.eps = 1e-3f}})
 

@@ -8,7 +8,7 @@ static void reference(const check_ref *r)
 
 CHECK_OP(silu, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7, 33}}}}, {.in = {{.dims = {257}, .std = 20}}})
 
-/* Where the exponential overflows or vanishes. */
+/* Values for which the exponential overflows or underflows. */
 static void far_out(void **state)
 {
     float      x[3] = {-1e4f, 1e4f, NAN}, y[3], dy[3] = {1, 1, 1}, dx[3];

@@ -15,7 +15,7 @@ static void reference(const check_ref *r)
 CHECK_OP(softmax, reference, {.in = {{.dims = {1}}}}, {.in = {{.dims = {7}}}}, {.in = {{.dims = {33}}}},
          {.in = {{.dims = {3, 5, 10}}}}, {.in = {{.dims = {1031}, .std = 4, .mean = 50}}})
 
-/* The exponential of a large number is infinite; the softmax of it is not. */
+/* Softmax is finite for large x, whose exponential is infinite. */
 static void test_large(void **state)
 {
     float      x[3]    = {1000, 999, -1000}, y[3];
