@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Does PyTorch, with the weights of a finished run, find the accuracy that the run found?
+"""Compares the test accuracy of a finished LeNet-5 run with that of PyTorch with the same weights.
 
     python tests/golden/check_accuracy.py RUN DATA
 
-RUN is the folder of a LeNet-5 run (model.safetensors, metrics.jsonl); DATA a test split as HDF5 (test.h5, or a folder
-with it), or a folder with MNIST's idx files, gzipped or not.  Pixels are normalised as the run did: with the mean and standard
-deviation that the HDF5 file holds, or those of the training images beside the idx files.  Prints both accuracies; the exit code is
-1 when they differ by more than --slack samples (2: ties in the last bit).  Needs torch, safetensors, numpy, and h5py for HDF5.
+RUN is the run directory (model.safetensors, metrics.jsonl).  DATA is a test split as HDF5 (test.h5, or a folder that holds
+it), or a folder with MNIST's idx files, gzipped or not.  Pixels are normalised as in the run: by the mean and standard deviation
+in the HDF5 file, or by those of the training images beside the idx files.  Prints both accuracies.  The exit code is 1 when they
+differ by more than --slack samples (default 2, for ties in the last bit).  Needs torch, safetensors, numpy, and h5py for HDF5.
 """
 import argparse
 import gzip
@@ -32,7 +32,7 @@ def read_idx(folder, stem):
 
 
 def read(path):
-    """Pixels N x 1 x H x W, labels N, mean and standard deviation of pixels scaled to 0..1."""
+    """Returns pixels N x 1 x H x W, labels N, and mean and standard deviation of the pixels scaled to 0..1."""
     if path.is_dir() and not (path / "test.h5").exists():
         train = read_idx(path, "train-images").astype(np.float64) / 255
         return read_idx(path, "t10k-images")[:, None], read_idx(path, "t10k-labels"), train.mean(), train.std()
@@ -54,7 +54,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=pathlib.Path)
     parser.add_argument("data", type=pathlib.Path)
-    parser.add_argument("--slack", type=int, default=2, help="samples by which the two may differ")
+    parser.add_argument("--slack", type=int, default=2, help="largest difference in correct samples that counts as equal; default 2")
     given = parser.parse_args()
 
     net = LeNet5().eval()
@@ -70,7 +70,7 @@ def main():
     print(f"PyTorch  {theirs:.4%}  ({hits} of {len(labels)})")
     print(f"the run  {ours:.4%}" if ours is not None else "the run  has no test accuracy in its metrics")
     same = ours is not None and abs(ours * len(labels) - hits) <= given.slack + 1e-6
-    print("the same" if same else "NOT the same")
+    print("equal" if same else "NOT equal")
     return 0 if same else 1
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Numbers by formula, so that no file has to hold them: the same in Python and in C (golden_fill in tests/golden.h).
+"""Pseudo-random numbers by formula, equal in Python and in C (golden_fill in tests/golden.h), so that no file stores them.
 
 value(i) = scale * ((s(i) >> 8) 2^-24 - 1/2), where s(0) = s, s(i + 1) = 1664525 s(i) + 1013904223 modulo 2^32, and s is
 the 32-bit FNV-1a hash of a name.  The product is rounded once, from double to float32.

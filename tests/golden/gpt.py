@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""GPT-2 as Hugging Face's transformers computes it: logits, ten training losses and greedy decoding.
+"""GPT-2 by Hugging Face's transformers: logits, ten training losses and greedy decoding.
 
-As a module of make.py it writes tests/golden/gpt (config.json and model.safetensors of a small GPT-2) and gpt.txt.  On its own it
-checks a full-size one, with random weights, in a folder of its own:
+As a module of make.py it writes tests/golden/gpt (config.json and model.safetensors of a small GPT-2) and gpt.txt.  As a script
+it runs the same comparison for GPT-2 small with random weights, and then loads the model that the C program saved:
 
     python tests/golden/gpt.py build/release [FOLDER]      needs torch and transformers, 6 GB of memory, and some minutes
 
-and then the way back: transformers loads what the C program saved.  Or it has transformers load a finished run, and compares
-the loss over held-out tokens with the run's last one:
+Or it loads a finished run into transformers and compares its loss over held-out tokens with the last one of the run:
 
-    python tests/golden/gpt.py RUN DATA/valid.h5                needs h5py, too
+    python tests/golden/gpt.py RUN DATA/valid.h5           needs h5py as well
 """
 import json
 import pathlib
@@ -27,7 +26,7 @@ GENERATED = 64
 
 
 def model(seed, std, **sizes):
-    """Random weights, biases and norms: wide enough that no part is near to doing nothing."""
+    """Builds a GPT-2 with random weights, biases and norms, wide enough for every part to change the result."""
     config = transformers.GPT2Config(resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, bos_token_id=0, eos_token_id=0, **sizes)
     net = transformers.GPT2LMHeadModel(config).eval()
     draw = torch.Generator().manual_seed(seed)
@@ -42,14 +41,14 @@ def tokens(name, rows, length, vocab):
 
 
 def greedy(net, prompt):
-    """Token after token, the most likely one, and how clear the closest choice was."""
-    sequence, clear = prompt, float("inf")
+    """Decodes greedily; returns the tokens and the smallest margin between the two largest logits."""
+    sequence, margin = prompt, float("inf")
     with torch.no_grad():
         for _ in range(GENERATED):
             best = net(sequence).logits[:, -1].topk(2)
-            clear = min(clear, (best.values[:, 0] - best.values[:, 1]).min().item())
+            margin = min(margin, (best.values[:, 0] - best.values[:, 1]).min().item())
             sequence = torch.cat([sequence, best.indices[:, :1]], 1)
-    return sequence[:, prompt.shape[1]:], clear
+    return sequence[:, prompt.shape[1]:], margin
 
 
 def losses(net, batches, lr):
@@ -77,9 +76,9 @@ def golden(out, folder, net, rows, length, lr):
     with torch.no_grad():
         out.array("logits", net(x).logits)
     prompt = tokens("prompt", 1, 8, vocab)
-    generated, clear = greedy(net, prompt)
-    assert clear > 2e-3 and len(set(generated.flatten().tolist())) > 8, (clear, generated)
-    print("greedy decoding: the closest choice was by", f"{clear:.4f};", *generated.flatten().tolist()[:16], "...")
+    generated, margin = greedy(net, prompt)
+    assert margin > 2e-3 and len(set(generated.flatten().tolist())) > 8, (margin, generated)
+    print("greedy decoding: smallest margin", f"{margin:.4f};", *generated.flatten().tolist()[:16], "...")
     out.case("greedy", length=prompt.shape[1])
     out.array("generated", generated)
     batches = [(tokens(f"tokens{k}", rows, length, vocab), tokens(f"target{k}", rows, length, vocab)) for k in range(2)]
@@ -95,20 +94,20 @@ def small(out):
 
 def full_size(build, folder):
     import make
-    test = build / "tests/dist.test_gpt"
+    test = build / "tests/dist.trainer.test_gpt_training"
     if not test.exists():
-        sys.exit(f"{test} is missing: make -C {build} dist.test_gpt")
+        sys.exit(f"{test}: no such program\nhint: make -C {build} dist.trainer.test_gpt_training")
     out = make.Writer(folder / "gpt.txt")
     net = model(1, 0.05)
     golden(out, folder, net, 2, 32, 1e-4)
     out.close()
     del net
     subprocess.run([test, folder], check=True)
-    ours = transformers.GPT2LMHeadModel.from_pretrained(folder / "saved")
-    theirs = dict(transformers.GPT2LMHeadModel.from_pretrained(folder).named_parameters())
-    for name, p in ours.named_parameters():
-        assert torch.equal(p, theirs[name]), name
-    print("transformers loads what was saved: all", len(theirs), "parameters are equal")
+    saved = transformers.GPT2LMHeadModel.from_pretrained(folder / "saved")
+    original = dict(transformers.GPT2LMHeadModel.from_pretrained(folder).named_parameters())
+    for name, p in saved.named_parameters():
+        assert torch.equal(p, original[name]), name
+    print("the saved model loads in transformers: all", len(original), "parameters are equal")
 
 
 def finished_run(run, valid):
@@ -126,7 +125,7 @@ def finished_run(run, valid):
         for i in range(windows):
             x, y = (held_out[i * length + k:(i + 1) * length + k] for k in range(2))
             total += torch.nn.functional.cross_entropy(net.eval()(x[None]).logits[0], y).item()
-    print(f"loss {total / windows:.6f}, of the run {wanted:.6f}")
+    print(f"loss {total / windows:.6f}, reported by the run {wanted:.6f}")
     assert abs(total / windows - wanted) < 1e-3
 
 

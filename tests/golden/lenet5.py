@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LeNet-5 as ls_lenet5 builds it, in PyTorch, with the parameter names of model.safetensors."""
+"""LeNet-5 in PyTorch, equal to ls_lenet5, with the parameter names of model.safetensors."""
 import math
 
 import torch
@@ -25,7 +25,7 @@ class LeNet5(nn.Module):
         return self.fc3(F.relu(self.fc2(x)))
 
     def fill(self):
-        """Every parameter by formula, uniform within +- 2 / sqrt(fan in): wide enough for the losses to move."""
+        """Sets every parameter by formula, uniform within +- 2 / sqrt(fan in): wide enough for the losses to change."""
         with torch.no_grad():
             fan = 1
             for name, p in self.named_parameters():
@@ -36,13 +36,13 @@ class LeNet5(nn.Module):
 
 
 def batch(k, size=16):
-    """Images and labels of batch k."""
+    """Returns images and labels of batch k."""
     return (torch.from_numpy(formula.fill(f"image{k}", (size, 1, 28, 28), 2.0)),
             torch.from_numpy(formula.labels(f"label{k}", size)))
 
 
 def golden(out):
-    """Logits of batch 0, and ten training losses over two batches in turn, for two optimizers."""
+    """Writes logits of batch 0, and ten training losses over two alternating batches, for two optimizers."""
     out.case("logits")
     net = LeNet5().fill()
     with torch.no_grad():

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the values of PyTorch that tests compare with:   python tests/golden/make.py
+"""Writes the PyTorch values that tests compare with:   python tests/golden/make.py
 
-Needs PyTorch and transformers (the files that are committed say which PyTorch made them); neither the build nor the tests need it.  The format is
-told in tests/golden.h.
+Needs PyTorch and transformers, unlike the build and the tests; the first lines of each committed file name the PyTorch version.
+tests/golden.h documents the format.
 """
 import pathlib
 import warnings

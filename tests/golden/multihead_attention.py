@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""nn.MultiheadAttention: values and gradients, by the names of its parameters.
+"""nn.MultiheadAttention: values, and gradients under the names of its parameters.
 
-What goes in is by formula: parameters, inputs and masks.  To each of q, k and v an array without batch is added, whose gradient is that
-of the input, summed over samples.  The loss is the mean over samples of the sum of y * dy.
+Parameters, inputs and masks are set by formula.  Each of q, k and v has an array without batch dim added to it, so that its gradient
+is the gradient of the input summed over samples.  The loss is the mean over samples of the sum of y * dy.
 """
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ import formula
 
 WIDTH, HEADS, SAMPLES, QUERIES, KEYS = 12, 3, 2, 5, 7
 
-# name: what differs from self-attention without masks
+# name: differences from self-attention without masks
 CASES = {
     "self": {},
     "no_bias": dict(no_bias=1),
@@ -47,7 +47,7 @@ def golden(out):
         if case.get("causal"):
             mask = mask + torch.full((QUERIES, keys), float("-inf")).triu(1)
         padding = torch.zeros(SAMPLES, keys)
-        if case.get("padding"):  # the first key always stays
+        if case.get("padding"):  # the first key is never hidden
             hidden = torch.from_numpy(formula.labels("padding", SAMPLES * keys, 2)).reshape(SAMPLES, keys).bool()
             hidden[:, 0] = False
             padding = padding.masked_fill(hidden, float("-inf"))

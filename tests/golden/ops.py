@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ops: values and gradients of torch, one file per op, one case per line at the end.
+"""Values and gradients of ops by PyTorch: one file per op, from the cases in the table OPS.
 
-A case has inputs in0, in1, ... (the batch is the leading dim) or param1, ... (no batch), the result out0, its gradient dout0,
-and the gradients din0, ... of the inputs.  Its settings are the op's attributes.  Losses are per sample, as the op has them.
+A case has inputs in0, in1, ... (the batch is the first dim) or param1, ... (without batch), the result out0, its gradient dout0,
+and the gradients din0, ... of the inputs.  Its settings are the attributes of the op.  Losses are per sample, as in the ops.
 """
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ import formula
 
 
 def x(*dims, scale=4.0):
-    """Samples: the first dim is the batch."""
+    """Input with a batch: the first dim."""
     return ("in", dims, scale)
 
 
@@ -20,7 +20,7 @@ def param(*dims, scale=1.0):
 
 
 def index(classes, *dims, ignore=None):
-    """Class indices; every third of them is the ignored one, if there is one."""
+    """Class indices; every third one is `ignore` if that is given."""
     return ("index", dims, (classes, ignore))
 
 
@@ -37,12 +37,12 @@ def draw(spec, name):
     return torch.from_numpy(formula.fill(name, dims, more)).requires_grad_(role != "target")
 
 
-# An optional input that is not given.
+# An optional input that is absent.
 absent = ("absent", (), None)
 
 
 def golden(out, op, compute, *cases):
-    """cases: (inputs, attributes).  compute(*inputs, **attributes) gives the result."""
+    """Writes the cases, pairs of inputs and attributes, with the result compute(*inputs, **attributes)."""
     for k, (specs, attributes) in enumerate(cases):
         inputs = [draw(s, f"{op}.{k}.{i}") for i, s in enumerate(specs)]
         y = compute(*inputs, **attributes)
@@ -61,7 +61,7 @@ def golden(out, op, compute, *cases):
 
 
 def target(*dims, scale=4.0):
-    """Samples without a gradient."""
+    """Input with a batch and without a gradient."""
     return ("target", dims, scale)
 
 
@@ -75,7 +75,7 @@ def conv2d(x, w, b=None, **a):
 
 
 def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-100):
-    """torch wants the classes in dim 1."""
+    """PyTorch expects the classes in dim 1."""
     classes_second = logits.movedim(-1, 1) if logits.dim() > 2 else logits
     loss = F.cross_entropy(classes_second, target, reduction="none", label_smoothing=label_smoothing,
                            ignore_index=ignore_index if ignore else -100)
@@ -98,9 +98,9 @@ def avg_pool2d(x, **a):
                         pair(a, "padding", 0), bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
 
 
-def reduction(of):
-    """Axis 0 is all dims but the batch, 1 the first after it, -1 the last."""
-    return lambda x, axis=0, keep=0: of(x, dim=axis if axis else tuple(range(1, x.dim())), keepdim=bool(keep))
+def reduction(function):
+    """Reduces all dims but the batch (axis 0), the first after the batch (1) or the last (-1)."""
+    return lambda x, axis=0, keep=0: function(x, dim=axis if axis else tuple(range(1, x.dim())), keepdim=bool(keep))
 
 
 def permute(x, order):
@@ -108,7 +108,7 @@ def permute(x, order):
 
 
 def angles(position, width):
-    """In float64, as float32 would be off by 1e-4 at position 1,000."""
+    """Angles in float64, because float32 has an error of 1e-4 at position 1,000."""
     return position.double()[..., None] * 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
 
 
@@ -121,20 +121,20 @@ def add_position(x, w, start):
 
 
 def rotary(x, start, heads=1, rotate=0, base=10000.0, interleaved=0):
-    """Hugging Face's rotate_half, or the paper's neighbours."""
+    """Hugging Face's rotate_half, or with `interleaved` the pairs of neighbours of the paper."""
     position = (torch.arange(x.shape[1]) + (torch.zeros(1, dtype=torch.int64) if start is None else start)[:, None]).double()
     head = x.unflatten(2, (heads, -1))
     width = head.shape[3]
     a = position[..., None] * float(base) ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
     cos, sin = a.cos().float()[:, :, None], a.sin().float()[:, :, None]
-    turned, rest = head[:, :, :rotate or heads], head[:, :, rotate or heads:]
+    rotated, rest = head[:, :, :rotate or heads], head[:, :, rotate or heads:]
     if interleaved:
-        p, q = turned[..., 0::2], turned[..., 1::2]
-        turned = torch.stack([p * cos - q * sin, q * cos + p * sin], -1).flatten(-2)
+        p, q = rotated[..., 0::2], rotated[..., 1::2]
+        rotated = torch.stack([p * cos - q * sin, q * cos + p * sin], -1).flatten(-2)
     else:
-        p, q = turned.chunk(2, -1)
-        turned = turned * torch.cat([cos, cos], -1) + torch.cat([-q, p], -1) * torch.cat([sin, sin], -1)
-    return torch.cat([turned, rest], 2).flatten(2)
+        p, q = rotated.chunk(2, -1)
+        rotated = rotated * torch.cat([cos, cos], -1) + torch.cat([-q, p], -1) * torch.cat([sin, sin], -1)
+    return torch.cat([rotated, rest], 2).flatten(2)
 
 
 def matmul(x, y, transpose_x=0, transpose_y=0):
@@ -149,7 +149,7 @@ def mask(x, padding, m, causal=0):
 
 
 def attention(q, k, v, padding, m, heads=1, kv_heads=0, causal=0, scale=None):
-    """scaled_dot_product_attention, head by head; without keys and values, q has all three side by side."""
+    """scaled_dot_product_attention per head; without k and v, q holds queries, keys and values side by side."""
     kv_heads = kv_heads or heads
     if k is None:
         d = q.shape[-1] // (heads + 2 * kv_heads)
@@ -160,7 +160,7 @@ def attention(q, k, v, padding, m, heads=1, kv_heads=0, causal=0, scale=None):
     return y.transpose(1, 2).flatten(2)
 
 
-# One op a line: how torch computes it, and its cases.
+# One entry per op: its PyTorch function and its cases.
 OPS = {
     "linear": (F.linear,
         ([x(3, 7), param(5, 7)], {}),

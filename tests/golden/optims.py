@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers: 20 steps of torch.optim from one start with the same gradients; schedules: 100 steps of lr_scheduler."""
+"""Optimizers: 20 steps of torch.optim from equal parameters with equal gradients.  Schedules: 100 steps of lr_scheduler."""
 import torch
 from torch.optim import SGD, Adagrad, Adam, AdamW, RMSprop
 from torch.optim import lr_scheduler as L
@@ -10,20 +10,20 @@ COUNT, STEPS, RATES = 23, 20, 100
 
 
 def start():
-    """Away from zero, where a relative error says something; both signs."""
+    """Returns parameters of both signs away from zero, so that a relative error is meaningful."""
     p = formula.fill("start", (COUNT,), 2.0)
     return torch.from_numpy(p + (p > 0) * 1.0 - (p <= 0) * 1.0).float()
 
 
 def gradients():
-    """Of all sizes, but too small to carry a parameter through zero; the last element always gets the same one."""
+    """Returns gradients of many magnitudes, too small to change the sign of a parameter; that of the last element is constant."""
     size = 10.0 ** (3 * formula.fill("size", (1, COUNT)) - 1.0)
     g = formula.fill("gradients", (STEPS, COUNT), 2.0) * size
     g[:, -1] = 0.25
     return torch.from_numpy(g).float()
 
 
-# What the field of ls_optim is called in torch.optim.
+# Field of ls_optim: argument of torch.optim.
 RENAME = {"initial": "initial_accumulator_value"}
 
 OPTIMS = [
@@ -60,7 +60,7 @@ def golden_optims(out):
     out.array("start", start())
     out.array("gradients", gradients())
     for kind, make, given in OPTIMS:
-        # The fields' names in torch.optim; clipping and scaling are not an optimizer's there.
+        # torch.optim has no clipping and scaling of gradients.
         args = {RENAME.get(k, k): v for k, v in given.items()}
         clip, scale = args.pop("clip_value", 0), args.pop("scale", 1.0)
         if "beta1" in args or "beta2" in args:

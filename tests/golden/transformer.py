@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks of a Transformer: values and gradients of PyTorch's nn.TransformerEncoderLayer and nn.TransformerDecoderLayer."""
+"""Transformer blocks: values and gradients of PyTorch's nn.TransformerEncoderLayer and nn.TransformerDecoderLayer."""
 import torch
 from torch import nn
 
@@ -16,7 +16,7 @@ CASES = {
 
 
 def padding(name, rows, length):
-    """The first position of a row is never hidden."""
+    """Random padding; the first position of a row is never hidden."""
     hidden = torch.from_numpy(formula.labels(name, rows * length, 2)).reshape(rows, length)
     hidden[:, 0] = 0
     return hidden

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes datasets/tokenizer/unicode_ranges.h: which characters Hugging Face's `tokenizers` takes for \\s, \\p{L} and \\p{N}.  Its regular
-expressions bring their own version of Unicode, so the words of a text are the same on every machine only if ours does too.
+"""Writes datasets/tokenizer/unicode_ranges.h: the characters that Hugging Face's `tokenizers` matches with \\s, \\p{L} and \\p{N}.
+Its regular expressions have their own version of Unicode; these tables give the same words on every machine.
 
-    python tests/golden/unicode.py          needs tokenizers; neither the build nor the tests do"""
+    python tests/golden/unicode.py          needs tokenizers, unlike the build and the tests"""
 import pathlib
 
 from tokenizers import Regex, __version__

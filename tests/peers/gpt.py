@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""GPT-2's architecture in PyTorch, for tests/peers/run: times training steps on tokens that lie in memory.
+"""GPT-2's architecture in PyTorch, for tests/peers/run: times training steps on random tokens in memory.
 
-    gpt.py THREADS LAYERS HEADS WIDTH VOCABULARY BATCH CONTEXT SETTING        (steps.py says what comes out)
+    gpt.py THREADS LAYERS HEADS WIDTH VOCABULARY BATCH CONTEXT SETTING        (steps.py documents the output)
 
-AdamW, fused; dropout 0; tied head.
+The optimizer is fused AdamW, dropout is 0, and the head shares the token embedding.
 """
 import sys
 

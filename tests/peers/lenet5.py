@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""LeNet-5 in PyTorch, for tests/peers/run: times training steps on pictures that lie in memory.
+"""LeNet-5 in PyTorch, for tests/peers/run: times training steps on random images in memory.
 
-The network, the batch, the loss and the optimizer are those of the recipe lenet5-digits.  steps.py says what comes out.
+The network, the batch, the loss and the optimizer are those of the recipe lenet5-digits.  steps.py documents the output.
 """
 import torch
 from torch import nn

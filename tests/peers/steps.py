@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the PyTorch scripts of tests/peers/run share: the last argument is `list`, or one of the settings.
+"""Timing loop of the PyTorch scripts of tests/peers/run.  The last argument is `list` or one of the settings.
 
-Prints one line "ready VERSION [SETTING...]"; then answers each line "SECONDS" on its input with the samples per second of as
-many steps as fit, and the process's peak of resident memory in bytes.
+Prints the line "ready VERSION [SETTING...]".  For each line "SECONDS" of its input it then runs training steps for that time, and
+prints the samples per second and the peak resident memory of the process in bytes.
 
-With PEER_RANKS=N in the environment the process starts N - 1 others, and all N train as DistributedDataParallel over gloo, on
-a share of the batch each.
+With PEER_RANKS=N in the environment the process starts N - 1 others.  All N train with DistributedDataParallel over gloo, each on
+its part of the batch.
 """
 import os
 import resource
@@ -23,21 +23,21 @@ STOP = -1
 
 
 def parallel(module):
-    """The module as it is trained: on one rank itself."""
+    """Wraps the module in DistributedDataParallel, unless there is one rank."""
     if RANKS == 1:
         return module
     return torch.nn.parallel.DistributedDataParallel(module, gradient_as_bucket_view=True, static_graph=True)
 
 
 def share(batch):
-    """This rank's part of a batch."""
+    """Returns the number of samples of this rank."""
     if batch % RANKS:
-        sys.exit(f"a batch of {batch} cannot be shared by {RANKS} ranks")
+        sys.exit(f"batch {batch}: expected a multiple of {RANKS} ranks")
     return batch // RANKS
 
 
 def start_ranks():
-    """Ranks other than the first are copies of this process that do what it says."""
+    """Starts the other ranks: copies of this process that run as many steps as rank 0 broadcasts."""
     if RANK == 0:
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -48,32 +48,32 @@ def start_ranks():
     distributed.init_process_group("gloo")
 
 
-def agree(count):
-    """What the first rank says."""
+def broadcast(count):
+    """Returns the count of rank 0."""
     if RANKS == 1:
         return count
-    say = torch.tensor([count])
-    distributed.broadcast(say, 0)
-    return int(say[0])
+    value = torch.tensor([count])
+    distributed.broadcast(value, 0)
+    return int(value[0])
 
 
-def rate(step, samples_a_step, seconds):
-    agree(1)
+def measure(step, samples_a_step, seconds):
+    broadcast(1)
     step()
     steps, began, chunk = 0, time.perf_counter(), 1
     while True:
-        agree(chunk)
+        broadcast(chunk)
         for _ in range(chunk):
             step()
         steps += chunk
         spent = time.perf_counter() - began
         if spent >= seconds:
             return samples_a_step * steps / spent
-        chunk = max(1, int(0.05 * steps / spent))  # the clock is looked at every 50 ms
+        chunk = max(1, int(0.05 * steps / spent))  # reads the clock every 50 ms
 
 
 def serve(settings, make):
-    """settings: names.  make(name) gives a function that makes a step, and the samples of one, of all ranks."""
+    """Serves one setting.  make(name) returns a function that runs a step, and the samples of a step on all ranks."""
     threads, setting = int(sys.argv[1]), sys.argv[-1]
     torch.set_num_threads(threads)
     if setting == "list":
@@ -86,11 +86,11 @@ def serve(settings, make):
     for _ in range(3):
         step()
     if RANK > 0:
-        while (count := agree(0)) != STOP:
+        while (count := broadcast(0)) != STOP:
             for _ in range(count):
                 step()
         return
     print("ready", torch.__version__, flush=True)
     for line in sys.stdin:
-        print(rate(step, samples_a_step, float(line)), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
-    agree(STOP)
+        print(measure(step, samples_a_step, float(line)), 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, flush=True)
+    broadcast(STOP)
