@@ -19,9 +19,10 @@
  * and read i = (h + padding) / stride - kh dilation / stride (integer divisions): each pair of residues is one pass of
  * stride 1 over the padded dy.
  *
- * The work of a pass is cut into *pieces*: some panels of output channels of one group of one sample.  dw is computed
- * shard by shard.  A shard of many samples is cut into *blocks* of samples, by its number of samples alone; the blocks
- * are summed separately and added in order, so that one large shard occupies several threads.
+ * The kernels compute output channels in *panels* of some vectors.  The work of a pass is cut into *pieces*: some
+ * panels of one group of one sample.  dw is computed shard by shard.  A shard of many samples is cut into *blocks* of
+ * samples, by its number of samples alone; the blocks are summed separately and added in order, so that one large shard
+ * occupies several threads.
  */
 #include <omp.h>
 #include <string.h>
@@ -107,7 +108,7 @@ typedef struct pass_sizes {
     size_t  thread_bytes;     /* workspace of one thread: window, then that of ls__conv_run                  */
 } pass_sizes;
 
-/* Sizes that need no tables. */
+/* Returns the workspace sizes of one thread alone; they do not depend on the tables of the passes. */
 static pass_sizes thread_sizes(const ls_conv_plan *p)
 {
     const size_t window = ls__conv_line_bytes(ls__conv_window_floats(p), sizeof(float));
@@ -142,7 +143,7 @@ static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, const float
     }
 }
 
-/* Operands of a direction: y = x * w + b, or dx from dy; each piece is computed by run_piece. */
+/* Arrays of one direction: x, b and y in forward; dy as x and dx as y in backward. */
 typedef struct operands {
     const float *x, *b; /* b NULL: no bias */
     float       *y;
@@ -216,7 +217,7 @@ typedef struct dw_sizes {
     int64_t taps;                    /* taps of one output channel                                               */
     int64_t panel_channels;          /* channels of a panel, padded to whole vectors                             */
     int64_t max_blocks;              /* blocks of all shards, at most                                            */
-    size_t  window_bytes, sum_bytes; /* window and running sum of one thread                              */
+    size_t  window_bytes, sum_bytes; /* window and running sum of one thread                                     */
     size_t  thread_bytes;            /* workspace of one thread: window, running sum, that of ls__conv_dw        */
     float  *partial;                 /* blocks x channels x taps                                                 */
     float  *bias_partial;            /* blocks x O                                                               */
