@@ -104,7 +104,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return ls__scatter_scratch(w->dim[0], count) + (size_t)count * sizeof(int32_t);
 }
 
-/* dw when all samples start at position 0: rows T and up are zero. */
+/* Computes the gradient of the table when all samples start at position 0; rows T and up get zero. */
 static void backward_table(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
@@ -114,7 +114,7 @@ static void backward_table(const ls_call *c)
             memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
 }
 
-/* dw when samples have different starts. */
+/* Computes the gradient of the table when samples have different starts. */
 static void backward_table_at(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];

@@ -128,7 +128,8 @@ static ls_status infer(ls_node *n)
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     const ls_att_shape shape = ls__att_shape(n);
-    (void)rows, (void)shards;
+    (void)rows;
+    (void)shards;
     return (size_t)threads * (backward ? ls__att_backward_scratch(&shape) : ls__att_forward_scratch(&shape));
 }
 

@@ -98,7 +98,7 @@ static void compute_weights(const head_backward *j, int64_t t, int64_t n, int64_
             else
                 softmax_gradient(visible[p], s->weights + v, s->ds + v, log_sum, delta);
         }
-        /* zero the rows after the visible ones: a product reads LS_MR queries or keys of several panels together */
+        /* zero the weights after the visible keys: a product reads LS_MR queries or keys of several panels together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
             for (int64_t v = q; v < q + LS_NR; v += LS_V) {
                 v_store(s->weights + r * LS_ATT_QUERIES + v, v_set(0));

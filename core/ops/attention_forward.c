@@ -111,7 +111,7 @@ static void compute_weights(const ls_att_head *h, int64_t t, int64_t n, int64_t 
             update_softmax(visible[p], panel + v, s->m + q + v, s->l + q + v, s->rescale + q + v);
             if (h->dropout > 0) apply_dropout(h, t + q + v, first, visible[p], panel + v);
         }
-        /* zero the rows after the visible ones: a product reads LS_MR queries of several panels together */
+        /* zero the scores after the visible keys, because a product reads LS_MR queries of several panels together */
         for (int64_t r = visible[p]; r < k && r < visible[p] + LS_MR; r++)
             for (int v = 0; v < LS_NR; v += LS_V) v_store(panel + r * LS_ATT_QUERIES + v, v_set(0));
     }

@@ -17,7 +17,8 @@ static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
 {
     ls_avg_pool2d_args *a       = n->args;
     const int           both[4] = {a->kernel, a->stride, a->padding, 1};
-    h->in = n->in[0]->dim[1], w->in = n->in[0]->dim[2];
+    h->in                       = n->in[0]->dim[1];
+    w->in                       = n->in[0]->dim[2];
     LS_TRY(
         ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, NULL}, a->ceil_mode));
     return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, NULL},
@@ -39,7 +40,7 @@ static double flops(const ls_node *n)
     return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
 }
 
-/* Number of elements of window i along one dim, a factor of n(i, j). */
+/* Returns the number of elements of window i along one dim that count for the mean. */
 static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
 {
     const int64_t at = ls__pool_at(a, i);
@@ -49,7 +50,8 @@ static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
     return at + a->kernel <= a->in + a->padding ? a->kernel : a->in + a->padding - at;
 }
 
-/* Sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else n is 1. */
+/* Returns the sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else
+ * n is 1. */
 static inline vf window_sums(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
                              int64_t n, bool inside)
 {
@@ -104,7 +106,7 @@ static void plane_backward(const ls_pool_axis *h, const ls_pool_axis *w, bool ex
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has checked this */
+    if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
     const ls_avg_pool2d_args *a      = c->node->args;
     const int64_t             planes = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)

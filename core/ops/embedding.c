@@ -48,7 +48,8 @@ static void forward(const ls_call *c)
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)shards, (void)threads;
+    (void)shards;
+    (void)threads;
     return backward ? ls__scatter_scratch(n->in[1]->dim[0], rows * ls__numel(n->in[0])) : 0;
 }
 

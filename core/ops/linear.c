@@ -63,7 +63,8 @@ static void forward(const ls_call *c)
 /* Workspace: the shard bounds, counted in rows of x, then the partial sums of db. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)rows, (void)threads;
+    (void)rows;
+    (void)threads;
     if (!backward) return 0;
     return (size_t)(shards + 1) * sizeof(int64_t) +
            sizeof(float) * ls__column_sums_scratch(ls__cols(n->out[0]), shards);
@@ -80,7 +81,7 @@ static void clear_unused(const ls_call *c, int in, int64_t first, int64_t count,
     }
 }
 
-/* dw of the selected rows.  A sample has `lead` rows of i inputs and o outputs. */
+/* Computes dw of the selected rows of w.  A sample has `lead` rows of i inputs and o outputs. */
 static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o)
 {
     for (int k = 0; k < c->groups; k++) {

@@ -144,7 +144,8 @@ static void backward_mask(const ls_call *c)
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)rows, (void)threads;
+    (void)rows;
+    (void)threads;
     return backward && n->in[2] && !n->in[2]->batched ? sizeof(float) * (size_t)ls__numel(n->in[2]) * (size_t)shards
                                                       : 0;
 }

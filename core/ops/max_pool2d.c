@@ -19,7 +19,8 @@ static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
 {
     ls_max_pool2d_args *a       = n->args;
     const int           both[4] = {a->kernel, a->stride, a->padding, a->dilation};
-    h->in = n->in[0]->dim[1], w->in = n->in[0]->dim[2];
+    h->in                       = n->in[0]->dim[1];
+    w->in                       = n->in[0]->dim[2];
     LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, &a->dilation_h},
                                a->ceil_mode));
     return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, &a->dilation_w},
@@ -163,7 +164,7 @@ static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, cons
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* infer has checked this */
+    if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)

@@ -9,7 +9,8 @@
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)
 {
-    (void)args, (void)unused;
+    (void)args;
+    (void)unused;
     V_MAP(n, V_PUT(y, v_max(v_set(0), V_GET(x))));
 }
 

@@ -115,7 +115,10 @@ static void backward(const ls_call *c) { rotate(c, -1, c->dy[0], c->dx[0], c->ad
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)rows, (void)shards, (void)threads, (void)backward;
+    (void)rows;
+    (void)shards;
+    (void)threads;
+    (void)backward;
     return (size_t)(n->in[0]->dim[1] / ((const ls_rotary_args *)n->args)->heads / 2) * sizeof(uint64_t);
 }
 

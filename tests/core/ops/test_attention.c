@@ -26,7 +26,8 @@ typedef struct rows {
     int64_t       row;
 } rows;
 
-static rows part(const check_ref *r, const shape *s, int64_t b, int which, int64_t head)
+/* Returns the rows of one head of q, k or v. */
+static rows head_rows(const check_ref *r, const shape *s, int64_t b, int which, int64_t head)
 {
     const int64_t width = s->packed ? (s->h + 2 * s->kvh) * s->d : (which == Q ? s->h : s->kvh) * s->d;
     const int64_t first = s->packed && which != Q ? (s->h + (which == V ? s->kvh : 0)) * s->d : 0;
@@ -34,11 +35,11 @@ static rows part(const check_ref *r, const shape *s, int64_t b, int which, int64
     return (rows){r->x[s->packed ? Q : which] + b * count * width + first + head * s->d, width};
 }
 
-/* Returns the D elements of key or value k: from the call, or with a cache the row that the cache holds after the call.
- * */
+/* Returns the D elements of key or value k: from the call, or with a cache the row that the cache holds after the
+ * call. */
 static const double *key_or_value(const check_ref *r, const shape *s, int64_t b, int which, int64_t shared, int64_t k)
 {
-    rows x = part(r, s, b, which, shared);
+    rows x = head_rows(r, s, b, which, shared);
     if (!r->node->in[CACHE]) return x.at + k * x.row;
     int64_t at = k - (r->x[START] ? (int64_t)r->x[START][b] : 0);
     if (at >= 0 && at < s->t) return x.at + at * x.row;
@@ -52,7 +53,8 @@ static bool hidden(const check_ref *r, const shape *s, int64_t b, int64_t t, int
            (r->x[PADDING] && r->x[PADDING][b * s->s + k] != 0);
 }
 
-static double kept(const check_ref *r, const shape *s, int64_t b, int64_t head, int64_t t, int64_t k)
+/* Returns the dropout factor of weight (t, k): 0 or 1 / (1 - p). */
+static double dropout_factor(const check_ref *r, const shape *s, int64_t b, int64_t head, int64_t t, int64_t k)
 {
     const double p = (double)((const ls_attention_args *)r->args)->dropout;
     if (!r->training || p == 0) return 1;
@@ -67,7 +69,7 @@ static double score(const check_ref *r, const shape *s, int64_t b, int64_t head,
     const ls_attention_args *a    = r->args;
     const ls_tensor         *mask = r->node->in[MASK];
     const int64_t            maps = mask && mask->rank == 3 ? s->h : 1;
-    const rows               all  = part(r, s, b, Q, head);
+    const rows               all  = head_rows(r, s, b, Q, head);
     const double            *q = all.at + t * all.row, *key = key_or_value(r, s, b, K, head / (s->h / s->kvh), k);
     double                   sum = 0;
     if (hidden(r, s, b, t, k)) return -INFINITY;
@@ -89,7 +91,7 @@ static void attend(const check_ref *r, const shape *s, int64_t b, int64_t head, 
     for (int64_t i = 0; i < s->d; i++) y[i] = 0;
     for (int64_t k = 0; sum > 0 && k < s->s; k++) {
         const double *value = key_or_value(r, s, b, V, head / (s->h / s->kvh), k),
-                     weight = w[k] / sum * kept(r, s, b, head, t, k);
+                     weight = w[k] / sum * dropout_factor(r, s, b, head, t, k);
         for (int64_t i = 0; weight != 0 && i < s->d; i++) y[i] += weight * value[i];
     }
     r->y[1][(b * s->h + head) * s->t + t] = sum > 0 ? most + log(sum) : CHECK_UNSET;
@@ -116,7 +118,7 @@ static void reference(const check_ref *r)
     }
 #define NO_MORE NONE, NONE, NONE, NONE /* no padding, mask, start, cache */
 #define NO_CACHE NONE, NONE
-#define PADS(s)                                                                                                        \
+#define PADDING_OF(s)                                                                                                  \
     {                                                                                                                  \
         .dims = {s}, .type = LS_I32, .low = 0, .high = 2                                                               \
     }
@@ -124,7 +126,7 @@ static void reference(const check_ref *r)
     {                                                                                                                  \
         .type = LS_I32, .low = 0, .high = (below)                                                                      \
     }
-#define KEPT(n, c)                                                                                                     \
+#define CACHE_STATE(n, c)                                                                                              \
     {                                                                                                                  \
         .dims = {n, c}, .state = true                                                                                  \
     }
@@ -160,32 +162,32 @@ CHECK_OP(attention, reference,
          {.in   = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE},
           .args = ARGS(.heads = 2)},
          {.in = {IN(67, 7), IN(133, 7), IN(133, 7), NONE, IN(67, 133), NO_CACHE}},
-         {.in   = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADS(7), IN(2, 7, 7), NO_CACHE},
+         {.in   = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADDING_OF(7), IN(2, 7, 7), NO_CACHE},
           .args = ARGS(.heads = 2, .causal = true)},
-         {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADS(33), NONE, NO_CACHE}},
-         {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADS(133), NONE, NO_CACHE}},
-         {.in = {IN(33, 7), IN(2, 7), IN(2, 7), PADS(2), NONE, NO_CACHE}},
+         {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADDING_OF(33), NONE, NO_CACHE}},
+         {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADDING_OF(133), NONE, NO_CACHE}},
+         {.in = {IN(33, 7), IN(2, 7), IN(2, 7), PADDING_OF(2), NONE, NO_CACHE}},
          {.in = {IN(7, 7), IN(2, 7), IN(2, 7), {.dims = {2}, .type = LS_I32, .low = 1, .high = 2}, NONE, NO_CACHE}},
          /* dropout */
          {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2, .dropout = 0.3f)},
          {.in   = {IN(67, 3 * 2 * 8), NONE, NONE, NO_MORE},
           .out  = {67, 16},
           .args = ARGS(.heads = 2, .causal = true, .dropout = 0.5f)},
-         {.in = {IN(33, 7), IN(131, 7), IN(131, 7), PADS(131), NONE, NO_CACHE}, .args = ARGS(.dropout = 0.1f)},
+         {.in = {IN(33, 7), IN(131, 7), IN(131, 7), PADDING_OF(131), NONE, NO_CACHE}, .args = ARGS(.dropout = 0.1f)},
          {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}, .args = ARGS(.dropout = 0.5f), .inference = true},
          /* with a cache */
-         {.in        = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), KEPT(33, 28)},
+         {.in        = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), CACHE_STATE(33, 28)},
           .out       = {1, 14},
           .args      = ARGS(.heads = 2, .causal = true),
           .inference = true},
-         {.in        = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), KEPT(33, 14)},
+         {.in        = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), CACHE_STATE(33, 14)},
           .args      = ARGS(.heads = 2, .kv_heads = 1, .causal = true),
           .inference = true},
-         {.in        = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), KEPT(157, 32)},
+         {.in        = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), CACHE_STATE(157, 32)},
           .out       = {67, 16},
           .args      = ARGS(.causal = true),
           .inference = true},
-         {.in        = {IN(7, 3 * 16), NONE, NONE, PADS(9), NONE, NONE, KEPT(9, 32)},
+         {.in        = {IN(7, 3 * 16), NONE, NONE, PADDING_OF(9), NONE, NONE, CACHE_STATE(9, 32)},
           .out       = {7, 16},
           .args      = ARGS(.causal = true),
           .inference = true})
@@ -243,7 +245,7 @@ static void test_steps(void **state)
             memset(part, 0xFF, sizeof part);
             attend_in_steps(step, x, part);
             if (memcmp(whole, part, sizeof whole) != 0)
-                fail_msg("level %s: other bits when %lld positions come at a time", ls_isa_name((ls_isa)isa),
+                fail_msg("level %s: bits differ with %lld positions per call", ls_isa_name((ls_isa)isa),
                          (long long)step);
         }
     }
@@ -279,7 +281,7 @@ static void test_start_out_of_range(void **state)
 /* ---- one tensor as several inputs -------------------------------------------------------------------------------- */
 
 /* Adds the gradients of q, k and v to the given buffers. */
-static void differentiate(ls_node *n, float *x, const float *dy, float *dq, float *dk, float *dv)
+static void add_gradients(ls_node *n, float *x, const float *dy, float *dq, float *dk, float *dv)
 {
     const int64_t t = n->in[Q]->dim[0], c = n->in[Q]->dim[1], h = ((ls_attention_args *)n->args)->heads;
     float        *y = malloc((size_t)(2 * t * c) * sizeof *y), *log_sum = malloc((size_t)(2 * h * t) * sizeof *y);
@@ -296,7 +298,9 @@ static void differentiate(ls_node *n, float *x, const float *dy, float *dq, floa
                        .scratch  = scratch};
     ls__op(n)->forward[LS_CPU](&call);
     ls__op(n)->backward[LS_CPU](&call);
-    free(scratch), free(log_sum), free(y);
+    free(scratch);
+    free(log_sum);
+    free(y);
 }
 
 static void test_one_tensor(void **state)
@@ -308,9 +312,9 @@ static void test_one_tensor(void **state)
         ls_graph  *g  = ls_graph_new();
         ls_tensor *in = ls_input(g, "x", LS_F32, T, C), *y = ls_attention(in, in, in, .heads = 2, .causal = causal);
         assert_int_equal(ls_graph_status(g), LS_OK);
-        differentiate(y->node, x, dy, apart[0], apart[1], apart[2]);
-        differentiate(y->node, x, dy, together, together, together);
-        differentiate(y->node, x, dy, apart[0], twice, twice);
+        add_gradients(y->node, x, dy, apart[0], apart[1], apart[2]);
+        add_gradients(y->node, x, dy, together, together, together);
+        add_gradients(y->node, x, dy, apart[0], twice, twice);
         for (int i = 0; i < N; i++) {
             assert_true(fabsf(apart[0][i] + apart[1][i] + apart[2][i] - together[i]) < 2e-5f);
             assert_true(fabsf(apart[1][i] + apart[2][i] - twice[i]) < 2e-5f);
@@ -337,22 +341,22 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "expected the same dims", {.in = {x, x, wide, NO_MORE}});
     CHECK_REFUSED(attention, "scale is -1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.scale = -1)});
     CHECK_REFUSED(attention, "dropout is 1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.dropout = 1)});
-    CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, PADS(5), NONE, NO_CACHE}});
+    CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, PADDING_OF(5), NONE, NO_CACHE}});
     CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, IN(7), NONE, NO_CACHE}});
     CHECK_REFUSED(attention, "expected 5 x 7", {.in = {x, wide, wide, NONE, IN(7, 5), NO_CACHE}});
     CHECK_REFUSED(attention, "for each of 2 heads",
                   {.in = {x, wide, wide, NONE, IN(3, 5, 7), NO_CACHE}, .args = ARGS(.heads = 2)});
     CHECK_REFUSED(attention, "without a cache",
                   {.in = {x, x, x, NONE, NONE, INDEX(3), NONE}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 24)}});
+    CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 24)}});
     CHECK_REFUSED(attention, "expected B x N x 24",
-                  {.in = {x, x, x, NONE, NONE, NONE, KEPT(9, 12)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 12)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "do not fit",
-                  {.in = {x, x, x, NONE, NONE, NONE, KEPT(4, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(4, 24)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected equal lengths with a cache",
-                  {.in = {x, wide, wide, NONE, NONE, NONE, KEPT(9, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, wide, wide, NONE, NONE, NONE, CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected B of int32",
-                  {.in = {x, x, x, NONE, NONE, IN(1), KEPT(9, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, IN(1), CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "is no state",
                   {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
 }

@@ -34,7 +34,8 @@ static void test_rate(void **state)
     for (int i = 0; i < N; i++) dropped += y[i] == 0;
     assert_in_range(dropped, 29500, 30500);
     ls_graph_free(g);
-    free(x), free(y);
+    free(x);
+    free(y);
 }
 
 static void test_refused(void **state)

@@ -51,7 +51,7 @@ static void run(const int32_t index[3], float y[6], float dw[4], bool add)
     ls_graph_free(g);
 }
 
-static void out_of_range_is_nan_and_has_no_gradient(void **state)
+static void test_out_of_range(void **state)
 {
     float y[6], dw[4];
     run((int32_t[]){2, 1, -1}, y, dw, false);
@@ -59,7 +59,7 @@ static void out_of_range_is_nan_and_has_no_gradient(void **state)
     assert_true(dw[0] == 0 && dw[1] == 0 && dw[2] == 0.5f && dw[3] == 1);
 }
 
-static void adding_leaves_other_rows_alone(void **state)
+static void test_add_keeps_other_rows(void **state)
 {
     float y[6], dw[4] = {NAN, -0.0f, 8, 8};
     run((int32_t[]){1, 1, 1}, y, dw, true);
@@ -67,7 +67,7 @@ static void adding_leaves_other_rows_alone(void **state)
 }
 
 /* A partial sum is never -0, so the tree may skip shards in which a row does not occur. */
-static void a_sum_of_negative_zeros_is_zero(void **state)
+static void test_negative_zeros(void **state)
 {
     float y[6], dw[4];
     run((int32_t[]){0, 1, 1}, y, dw, false);
@@ -82,6 +82,6 @@ static void test_refused(void **state)
     CHECK_REFUSED(embedding, "too many dims", {.in = {INDEX(4, 1, 1, 1, 1, 1, 1), TABLE(4, 2)}});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_embedding), cmocka_unit_test(out_of_range_is_nan_and_has_no_gradient),
-           cmocka_unit_test(adding_leaves_other_rows_alone), cmocka_unit_test(a_sum_of_negative_zeros_is_zero),
+CHECK_MAIN(cmocka_unit_test(check_embedding), cmocka_unit_test(test_out_of_range),
+           cmocka_unit_test(test_add_keeps_other_rows), cmocka_unit_test(test_negative_zeros),
            cmocka_unit_test(test_refused))

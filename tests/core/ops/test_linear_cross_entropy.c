@@ -112,7 +112,12 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     memcpy(r.dw, grads, numel * sizeof *grads);
     if (lent) memcpy(r.dx, xs, (size_t)(rows * T * C) * sizeof *xs);
     for (int i = 0; i < 64; i++) assert_int_equal(((unsigned char *)more)[lent + (size_t)i], 0xFF);
-    free(xs), free(ws), free(ts), free(grads), free(space), free(more);
+    free(xs);
+    free(ws);
+    free(ts);
+    free(grads);
+    free(space);
+    free(more);
     ls_graph_free(g);
     return r;
 }
@@ -138,14 +143,16 @@ static void test_blocks(void **state)
             assert_memory_equal(part.weight, all.weight, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.dx, all.dx, (size_t)(sizes[i].rows * sizes[i].T * sizes[i].C) * sizeof *all.dx);
             assert_memory_equal(part.dw, all.dw, (size_t)(sizes[i].V * sizes[i].C) * sizeof *all.dw);
-            free(part.dx), free(part.dw);
+            free(part.dx);
+            free(part.dw);
         }
-        free(all.dx), free(all.dw);
+        free(all.dx);
+        free(all.dw);
     }
 }
 
 /* Loss and gradients equal those of a linear layer followed by cross_entropy. */
-static void test_as_two_ops(void **state)
+static void test_equals_two_ops(void **state)
 {
     enum { ROWS = 6, T = 5, C = 8, V = 700 };
     float x[ROWS * T * C], w[V * C], logits[ROWS * T * V], saved[ROWS * T * 3], loss[2][ROWS], weight[2][ROWS],
@@ -191,7 +198,8 @@ static void test_as_two_ops(void **state)
     assert_memory_equal(weight[0], weight[1], sizeof weight[0]);
     for (int i = 0; i < ROWS * T * C; i++) assert_float_equal(dx[0][i], dx[1][i], 1e-5);
     for (int i = 0; i < V * C; i++) assert_float_equal(dw[0][i], dw[1][i], 1e-5);
-    free(c.scratch), free(dlogits);
+    free(c.scratch);
+    free(dlogits);
     ls_graph_free(g);
 }
 
@@ -253,5 +261,5 @@ static void test_refused(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(check_linear_cross_entropy), cmocka_unit_test(test_blocks),
-           cmocka_unit_test(test_as_two_ops), cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_workspace),
+           cmocka_unit_test(test_equals_two_ops), cmocka_unit_test(test_out_of_range), cmocka_unit_test(test_workspace),
            cmocka_unit_test(test_refused))
