@@ -52,8 +52,8 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
 /* Takes memory from the workspace; NULL if the plan only computes sizes. */
 void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size);
 
-/* Starts the plan of y (back false) or of dx (back true).  `on_channels` puts vector lanes on channels for any shape.
- * */
+/* Starts the plan of y (back false) or of dx (back true).  `on_channels` puts vector lanes on channels for all
+ * shapes. */
 void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool on_channels, void *scratch);
 
 /* Takes memory for the tables of all passes, and for packed weights if `packs`, and fills the tables.  Every tap and

@@ -179,8 +179,7 @@ typedef struct ls_scale_args {
 
 /* ---- shapes ------------------------------------------------------------------------------------------------------ */
 
-/* The elements of x with other dims, as a view.  One dim may be -1 and is inferred: ls_reshape(x, 6, -1) makes B x 6 x
- * N. */
+/* The elements of x with other dims, as a view.  One dim may be -1, which infers it: ls_reshape(x, 6, -1). */
 typedef struct ls_reshape_args {
     ls_tensor *x;
     ls_dims    dims;
