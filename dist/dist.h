@@ -12,10 +12,10 @@
  *
  * Every function marked "collective" must be called by all ranks, in the same order.
  *
- * Structs and ABI: structs of options begin with their size, which the macros ls_trainer_new and ls_saver_new
- * set; a library accepts the smaller struct of an older program.  An option that is left 0 takes its
- * default, and 0 has no second meaning in any of them.  Structs that the caller allocates for results have reserved room.
- * Structs that callbacks receive belong to the library and may grow at the end.
+ * Structs and ABI: structs of options begin with their size, which the macros ls_trainer_new and ls_saver_new set; a
+ * library accepts the smaller struct of an older program.  An option that is left 0 takes its default, and 0 has no
+ * second meaning in any of them.  Structs that the caller allocates for results have reserved room.  Structs that
+ * callbacks receive belong to the library and may grow at the end.
  *
  * This header compiles as C11 and as C++17.  The macros with designated initialisers exist in C only; in C++ fill a
  * struct, set its `size`, and call the function behind the macro.
@@ -46,10 +46,10 @@ ls_status ls_comm_mpi(ls_comm **comm, int *argc, char ***argv);
  * earlier call has failed.  NULL is allowed. */
 void ls_comm_free(ls_comm *comm);
 
-/* The watchdog of a communicator, a thread of each rank that calls neither MPI nor CUDA.  When a rank hangs, is stopped,
- * is killed, or calls other collectives than the rest, one watchdog prints one line on stderr that names the rank, the
- * instruction and the step, every rank writes FOLDER/crash-rankN.txt, and all processes end with exit code LS_ERR_ENV
- * (LS_ERR_FAILED for collectives that differ).
+/* The watchdog of a communicator, a thread of each rank that calls neither MPI nor CUDA.  When a rank hangs, is
+ * stopped, is killed, or calls other collectives than the rest, one watchdog prints one line on stderr that names the
+ * rank, the instruction and the step, every rank writes FOLDER/crash-rankN.txt, and all processes end with exit code
+ * LS_ERR_ENV (LS_ERR_FAILED for collectives that differ).
  *
  *     LS_TRY(ls_comm_watchdog(comm, &(ls_watchdog_settings){.floor_s = 30, .folder = "logs"}));
  *
@@ -64,8 +64,9 @@ typedef struct ls_watchdog_settings {
 ls_status ls_comm_watchdog(ls_comm *comm, const ls_watchdog_settings *settings);
 
 /* Returns true on the rank that prints the error with which a program ends: rank 0 for an error that all ranks share,
- * without a communicator (NULL) every rank, because its error is its own; false for LS_OK.  When the communicator has failed on this rank only, its
- * watchdog prints the error with the rank's name and ends all processes; this call then does not return. */
+ * without a communicator (NULL) every rank, because its error is its own; false for LS_OK.  When the communicator has
+ * failed on this rank only, its watchdog prints the error with the rank's name and ends all processes; this call then
+ * does not return. */
 bool ls_comm_prints_error(ls_comm *comm, ls_status status);
 
 /* The cores of this host. */
@@ -122,8 +123,8 @@ ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size
  * With it an error on one rank (a missing file) stops all ranks without a hang. */
 ls_status ls_comm_agree(ls_comm *comm, ls_status own);
 
-/* Checks that every rank passes the same value for each of `n` names (version, recipe hash, ...).  On a difference every
- * rank returns LS_ERR_ENV with a table of the values that differ. */
+/* Checks that every rank passes the same value for each of `n` names (version, recipe hash, ...).  On a difference
+ * every rank returns LS_ERR_ENV with a table of the values that differ. */
 ls_status ls_comm_same(ls_comm *comm, int n, const char *const *names, const char *const *values);
 
 /* ---- the trainer ------------------------------------------------------------------------------------------------- */
@@ -182,9 +183,9 @@ typedef struct ls_trainer_options {
     ls_shared_memory_mode shared_memory; /* within a host */
     ls_overlap            overlap;       /* between hosts */
     ls_wire               wire;          /* between hosts; with BFLOAT16 the bits depend on the number of hosts */
-    /* ZeRO stage.  0: each host holds the whole optimizer state, partitioned over its ranks with shared memory, otherwise
-     * replicated; 1: partitioned over all ranks; 2: the summed gradient is partitioned as well, and buckets share memory
-     * (same as 1 with accumulate > 1). */
+    /* ZeRO stage. 0: each host holds the whole optimizer state, partitioned over its ranks with shared memory,
+     * otherwise replicated; 1: partitioned over all ranks; 2: the summed gradient is partitioned as well, and buckets
+     * share memory (same as 1 with accumulate > 1). */
     int        zero;
     ls_on_nan  on_nan;      /* other than ABORT: the norm of the gradient is computed in every step */
     int64_t    check_every; /* steps between comparisons of the parameters of all ranks.  Default: never */
@@ -203,8 +204,8 @@ ls_status ls__trainer_new(ls_trainer **t, ls_graph *g, ls_tensor *loss, const ls
 /* Releases all memory of the trainer, including ls_trainer_params().  Not collective.  Accepts NULL. */
 void ls_trainer_free(ls_trainer *t);
 
-/* The default number of virtual shards: 16 for a batch of at least 128 samples, else 8, but not more than the batch.  It
- * depends on the batch alone, never on ranks. */
+/* The default number of virtual shards: 16 for a batch of at least 128 samples, else 8, but not more than the batch.
+ * It depends on the batch alone, never on ranks. */
 int ls_default_shards(int64_t batch);
 
 typedef struct ls_metrics {
@@ -278,8 +279,8 @@ ls_status ls_checkpoint_load(ls_trainer *t, const char *folder, ls_progress *pro
 /* Loads one checkpoint by its folder, RUN/checkpoints/step-00000128.  Collective. */
 ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress *progress);
 
-/* A saver writes checkpoints while training continues.  ls_saver_begin copies the state of each rank; a thread writes the
- * copy; at a later step, when all ranks have written, ls_saver_publish makes the checkpoint visible.
+/* A saver writes checkpoints while training continues. ls_saver_begin copies the state of each rank; a thread writes
+ * the copy; at a later step, when all ranks have written, ls_saver_publish makes the checkpoint visible.
  *
  *     LS_TRY(ls_saver_new(&s, t, .folder = folder, .keep = {.last = 3}, .background = true));
  *     in each step:  the ranks exchange ls_saver_written(s)
@@ -313,8 +314,8 @@ typedef struct ls_saver_news {
     ls__trainer_saver_new((saver), (trainer), &(ls_saver_options){.size = sizeof(ls_saver_options), __VA_ARGS__})
 #endif
 ls_status ls__trainer_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options);
-/* Copies the state; first waits for an earlier checkpoint in progress.  Returns LS_OK also when writing fails: the result
- * is in the news.  Collective. */
+/* Copies the state; first waits for an earlier checkpoint in progress.  Returns LS_OK also when writing fails: the
+ * result is in the news.  Collective. */
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress);
 /* True when this rank has written its part of the checkpoint in progress. */
 bool ls_saver_written(const ls_saver *s);
@@ -340,8 +341,9 @@ typedef struct ls_checkpoint_info {
     const char *problem;        /* NULL: valid; otherwise the damage, and the fields above may be 0 */
 } ls_checkpoint_info;
 
-/* Calls `each` for every checkpoint in `folder`, oldest first.  verify: reads every array as well; otherwise compares the
- * files with their checksums only.  A damaged checkpoint is no error; a missing folder is LS_ERR_ENV.  Not collective. */
+/* Calls `each` for every checkpoint in `folder`, oldest first. verify: reads every array as well; otherwise compares
+ * the files with their checksums only.  A damaged checkpoint is no error; a missing folder is LS_ERR_ENV.  Not
+ * collective. */
 ls_status ls_checkpoint_list(const char *folder, bool verify, void (*each)(const ls_checkpoint_info *info, void *data),
                              void *data);
 
@@ -363,14 +365,14 @@ ls_status ls_checkpoint_inspect(const char *checkpoint, ls_progress             
 ls_status ls_checkpoint_verify(const char *checkpoint, void (*each)(const char *file, const char *problem, void *data),
                                void       *data);
 
-/* Calls `each` with the arrays of two checkpoints, paired by name.  An array that only one checkpoint has is paired with
- * NULL; arrays of different shapes are passed together.  Not collective. */
+/* Calls `each` with the arrays of two checkpoints, paired by name.  An array that only one checkpoint has is paired
+ * with NULL; arrays of different shapes are passed together.  Not collective. */
 ls_status ls_checkpoint_pairs(const char *checkpoint_a, const char *checkpoint_b, ls_progress progress[2],
                               void (*each)(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data),
                               void *data);
 
-/* Removes the checkpoints in `folder` that `keep` does not retain, and calls `each` (NULL: not wanted) for each of them.
- * dry: only calls `each`.  Not collective. */
+/* Removes the checkpoints in `folder` that `keep` does not retain, and calls `each` (NULL: not wanted) for each of
+ * them. dry: only calls `each`.  Not collective. */
 ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention *keep, bool dry,
                               void (*each)(const char *path, void *data), void *data);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The sum of gradients over all virtual shards of all ranks, in an order of additions that does not depend on the number
- * of ranks, hosts or micro-steps.  Not public.
+ * The sum of gradients over all virtual shards of all ranks, in an order of additions that does not depend on the
+ * number of ranks, hosts or micro-steps.  Not public.
  *
  * Terms
  *
@@ -62,7 +62,8 @@
  *     LS_TRY(ls__allreduce_gather(a, parameters, bucket));   starts to send updated parameters to the other hosts
  *     LS_TRY(ls__allreduce_release(a));                      waits until they have arrived; blocks are free again
  *
- * With the output outside the blocks (ls__allreduce_set_separate_output), a part of a block can be reused before the end:
+ * With the output outside the blocks (ls__allreduce_set_separate_output), a part of a block can be reused before the
+ * end:
  *
  *     LS_TRY(ls__allreduce_begin(a, gradients, stride, &request));
  *     number = ls__allreduce_begun(a);
@@ -83,12 +84,13 @@ ls_status ls__allreduce_new(ls_allreduce **a, ls_comm *comm, int shards, int mic
 /* Accepts NULL. */
 void ls__allreduce_free(ls_allreduce *a);
 
-/* Places the blocks in `shared`, `stride` floats apart: the ranks of a host add in place in each other's blocks, and only
- * the partial sums of whole hosts travel.  The sums keep their bits.  Without effect if `shared` is private memory. */
+/* Places the blocks in `shared`, `stride` floats apart: the ranks of a host add in place in each other's blocks, and
+ * only the partial sums of whole hosts travel.  The sums keep their bits.  Without effect if `shared` is private
+ * memory. */
 ls_status ls__allreduce_use_shared_memory(ls_allreduce *a, ls_shared_memory *shared, size_t stride);
 
-/* Selects which ranks receive the sums.  The first `header_floats` floats of a block, at most LS_PARTITION_ALIGN, become
- * the header, and the first LS_PARTITION_ALIGN floats are then excluded from every bucket.  Call after
+/* Selects which ranks receive the sums.  The first `header_floats` floats of a block, at most LS_PARTITION_ALIGN,
+ * become the header, and the first LS_PARTITION_ALIGN floats are then excluded from every bucket.  Call after
  * ls__allreduce_use_shared_memory. */
 ls_status ls__allreduce_set_output(ls_allreduce *a, ls_allreduce_output output, int header_floats);
 
@@ -127,8 +129,8 @@ ls_status ls__allreduce_start_thread(ls_allreduce *a);
 
 /* Number of buckets begun since ls__allreduce_new. */
 uint64_t ls__allreduce_begun(const ls_allreduce *a);
-/* With separate output: blocks until the first `number` buckets have been read by all ranks that read this rank's blocks.
- * These ranges of the blocks may then be written again, even if the sums are not complete. */
+/* With separate output: blocks until the first `number` buckets have been read by all ranks that read this rank's
+ * blocks. These ranges of the blocks may then be written again, even if the sums are not complete. */
 ls_status ls__allreduce_wait_read(ls_allreduce *a, uint64_t number);
 
 /* The block 0 that receives the sums, or the separate output. */

@@ -3,8 +3,8 @@
  * The inter-host part of an all-reduce: a pipeline of messages that progresses while the rank computes.  Not public.
  * The terms are defined in dist/allreduce/allreduce.h.
  *
- * A bucket is cut into chunks.  Several chunks are in flight at once, so that one is added while another is on the wire.
- * Each chunk passes through the stages
+ * A bucket is cut into chunks.  Several chunks are in flight at once, so that one is added while another is on the
+ * wire.  Each chunk passes through the stages
  *
  *     SCATTER   partial sums of this host travel to the owners of the partitions; those of the other hosts arrive for
  *               the partition of this rank
@@ -15,9 +15,9 @@
  * A chunk never enters a stage before the chunks that started earlier.  So all ranks start their messages in the same
  * order, and an addend (ls_allreduce_request.addend_shift) is complete before it is used.
  *
- * No function here blocks except those that say so: ls__internode_advance executes what is possible without waiting.  It
- * is called between two instructions (ls__allreduce_poll), inside long instructions (core/base/progress_hook.h), by a
- * progress thread where a core is free for it, and while the rank waits for the end of the sums.
+ * No function here blocks except those that say so: ls__internode_advance executes what is possible without waiting.
+ * It is called between two instructions (ls__allreduce_poll), inside long instructions (core/base/progress_hook.h), by
+ * a progress thread where a core is free for it, and while the rank waits for the end of the sums.
  */
 #ifndef LS_DIST_ALLREDUCE_ALLREDUCE_INTERNODE_H
 #define LS_DIST_ALLREDUCE_ALLREDUCE_INTERNODE_H

@@ -66,7 +66,8 @@ void ls__intrahost_set_blocks(ls_intrahost *h, float *block0, size_t stride);
 
 /* ---- all ranks on one host --------------------------------------------------------------------------------------- */
 
-/* Queues a bucket, and reduces every queued bucket that all members have begun.  Blocks only while the queue is full. */
+/* Queues a bucket, and reduces every queued bucket that all members have begun.  Blocks only while the queue is full.
+ */
 ls_status ls__intrahost_begin(ls_intrahost *h, const ls_allreduce_request *request, bool with_header);
 /* Reduces every queued bucket that all members have begun; never blocks. */
 ls_status ls__intrahost_advance(ls_intrahost *h);
@@ -75,7 +76,8 @@ ls_status ls__intrahost_finish(ls_intrahost *h, uint64_t number);
 
 /* ---- steps of a sum ---------------------------------------------------------------------------------------------- */
 
-/* The last part of ls__add_vectors: adds `addend` (NULL: none) to `output`, then copies `output` to copy[0 .. copies-1].
+/* The last part of ls__add_vectors: adds `addend` (NULL: none) to `output`, then copies `output` to copy[0 ..
+ * copies-1].
  */
 typedef struct ls_output_step {
     float        *output;

@@ -8,9 +8,9 @@
  * even a zero, because -0 + 0 is +0.  Rank r of n owns the shards [r V/n, (r+1) V/n) (ls_batch_partition_of), which are
  * at most 2 log2 V nodes of the tree.
  *
- * A step may process its shards in several micro-steps (train.accumulate).  Micro-step m of A processes the local shards
- * [m L/A, (m+1) L/A) of the L shards that the rank owns.  Its kernels write one block per group of shards, and sibling
- * blocks are merged, which frees the slot of one of them.
+ * A step may process its shards in several micro-steps (train.accumulate).  Micro-step m of A processes the local
+ * shards [m L/A, (m+1) L/A) of the L shards that the rank owns.  Its kernels write one block per group of shards, and
+ * sibling blocks are merged, which frees the slot of one of them.
  */
 #ifndef LS_DIST_ALLREDUCE_ALLREDUCE_SCHEDULE_H
 #define LS_DIST_ALLREDUCE_ALLREDUCE_SCHEDULE_H

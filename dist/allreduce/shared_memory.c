@@ -8,10 +8,10 @@
  * page too many kills the process with SIGBUS.  Files without a name have neither limit and disappear with the
  * processes.
  *
- * The barrier: each rank counts its arrivals in a cache line of its own, and waits until the others have the same count.
- * It spins first, because the others usually arrive within microseconds; with more threads than cores it yields the core
- * instead.  Then it sleeps on the counter (futex), because another rank may be writing a checkpoint.  While it waits it
- * lets MPI make progress: a rank that has not arrived may need a message of this rank.
+ * The barrier: each rank counts its arrivals in a cache line of its own, and waits until the others have the same
+ * count.  It spins first, because the others usually arrive within microseconds; with more threads than cores it yields
+ * the core instead.  Then it sleeps on the counter (futex), because another rank may be writing a checkpoint.  While it
+ * waits it lets MPI make progress: a rank that has not arrived may need a message of this rank.
  */
 #include "dist/allreduce/shared_memory.h"
 
@@ -269,8 +269,9 @@ void ls__shared_memory_free(ls_shared_memory *w)
     ls_arena_free(w->arena);
 }
 
-/* The system gives shared memory no huge pages by default (shmem_enabled is `never`), and kernels that write gradients to
- * small pages are a few percent slower.  MADV_COLLAPSE ignores that setting.  Older kernels fail, which changes nothing. */
+/* The system gives shared memory no huge pages by default (shmem_enabled is `never`), and kernels that write gradients
+ * to small pages are a few percent slower.  MADV_COLLAPSE ignores that setting.  Older kernels fail, which changes
+ * nothing. */
 void ls__shared_memory_settle(ls_shared_memory *w)
 {
     size_t whole = w->own.bytes / HUGE_PAGE * HUGE_PAGE;

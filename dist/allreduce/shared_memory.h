@@ -47,8 +47,8 @@ ls_status ls__shared_memory_new(ls_shared_memory **w, ls_comm *comm, ls_shared_m
  * collective.  Accepts NULL. */
 void ls__shared_memory_free(ls_shared_memory *w);
 
-/* Moves this rank's segment to huge pages where the system supports it.  Call it once all pages have been touched; later
- * calls have no effect. */
+/* Moves this rank's segment to huge pages where the system supports it.  Call it once all pages have been touched;
+ * later calls have no effect. */
 void ls__shared_memory_settle(ls_shared_memory *w);
 
 /* Blocks until all members have called it; their earlier writes are then visible to all.  LS_ERR_ENV when a member has
@@ -61,8 +61,8 @@ uint32_t  ls__shared_memory_arrive(ls_shared_memory *w);
 bool      ls__shared_memory_complete(const ls_shared_memory *w, uint32_t ticket);
 ls_status ls__shared_memory_wait(ls_shared_memory *w, uint32_t ticket);
 
-/* A second counter of each member, for the amount of work it has finished.  done: sets this rank's counter, which must
- * not fall; never blocks.  all_done: true when all other counters have reached `count`.  wait_done: blocks until then. */
+/* A second counter of each member, for the amount of work it has finished. done: sets this rank's counter, which must
+ * not fall; never blocks. all_done: true when all other counters have reached `count`. wait_done: blocks until then. */
 void      ls__shared_memory_done(ls_shared_memory *w, uint32_t count);
 bool      ls__shared_memory_all_done(const ls_shared_memory *w, uint32_t count);
 ls_status ls__shared_memory_wait_done(ls_shared_memory *w, uint32_t count);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Builds a trainer: checks its options, compiles the programs of a step and of an evaluation, inserts their collectives,
- * and allocates all memory.
+ * Builds a trainer: checks its options, compiles the programs of a step and of an evaluation, inserts their
+ * collectives, and allocates all memory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -259,8 +259,8 @@ static int max_shards(const phase *ph)
     return shards;
 }
 
-/* Upper limit of the samples of a micro-step, for every batch of at most `batch` samples: rounding can give the shards of
- * a smaller batch more than their part. */
+/* Upper limit of the samples of a micro-step, for every batch of at most `batch` samples: rounding can give the shards
+ * of a smaller batch more than their part. */
 static int64_t max_rows(const ls_trainer *t, const phase *ph, int64_t batch)
 {
     return (batch * max_shards(ph) + t->options.shards - 1) / t->options.shards;

@@ -2,7 +2,8 @@
  *
  * The struct of a trainer, and the functions between its files.  Not public.
  *
- *     dist/trainer/trainer.c            creation, one step, one evaluation
+ *     dist/trainer/trainer_create.c     creation and destruction
+ *     dist/trainer/trainer_step.c       one step, one evaluation
  *     dist/trainer/trainer_build.c      options, programs with their collectives, shared memory
  *     dist/trainer/trainer_update.c     the instructions of a step: loss sums, all-reduce, update
  *     dist/trainer/trainer_partition.c  which rank updates which parameters; positions of gradients and state
@@ -141,7 +142,8 @@ ls_status ls__trainer_lay_out(ls_trainer *t);
 ls_status ls__trainer_build(ls_trainer *t);       /* programs and their memory */
 ls_status ls__trainer_make_memory(ls_trainer *t); /* shared memory, partitions, optimizer state.  Collective */
 
-/* Checks that all ranks have the same parameters; LS_ERR_ENV names the first that differs and the ranks.  Collective. */
+/* Checks that all ranks have the same parameters; LS_ERR_ENV names the first that differs and the ranks.  Collective.
+ */
 ls_status ls__trainer_check_replicas(ls_trainer *t);
 
 /* Computes the partitions of the ranks.  The all-reduce must know its hosts. */

@@ -159,8 +159,8 @@ ls_status ls__trainer_place_outputs(ls_trainer *t)
     int64_t   end  = t->own.count;
     if (!t->zero2) return LS_OK;
     for (int i = 0; i < t->buckets; i++) {
-        bucket_call *b   = &t->bucket[i];
-        ls_range     own = owned_params(t, &b->bucket, rank);
+        bucket_call *b    = &t->bucket[i];
+        ls_range     own  = owned_params(t, &b->bucket, rank);
         int64_t      from = 0, to = 0;
         if (!own.count) continue;
         LS_TRY(gradient_position(b, own.offset, &from));
@@ -168,7 +168,7 @@ ls_status ls__trainer_place_outputs(ls_trainer *t)
         b->output_shift = to - from;
     }
     for (int i = 0; i < t->buckets; i++) {
-        bucket_call       *b = &t->bucket[i];
+        bucket_call       *b      = &t->bucket[i];
         const bucket_call *addend = NULL;
         if (!b->bucket.addend) continue;
         LS_TRY(addend_of(t, b, &addend));
@@ -209,8 +209,8 @@ const char *ls__trainer_state_name(const ls_trainer *t, int state)
 }
 bool ls__trainer_state_partitioned(const ls_trainer *t) { return t->divided; }
 
-/* True when a checkpoint takes the partition of this rank from this rank.  Without train.zero every host holds the whole
- * state; then the ranks of the first host are asked. */
+/* True when a checkpoint takes the partition of this rank from this rank.  Without train.zero every host holds the
+ * whole state; then the ranks of the first host are asked. */
 static bool writes_own_partition(const ls_trainer *t)
 {
     const ls_comm *c = t->comm;

@@ -5,10 +5,10 @@
  * The step flags of each rank travel with the first bucket, so every rank has the errors of all ranks before it changes
  * a parameter.  If any rank has an error, no rank updates.
  *
- * A rank updates its partition (dist/trainer/trainer_partition.c).  The update is elementwise, so its bits do not depend
- * on the bounds of partitions.  The norm of the gradient is a sum over all elements, whose order of additions must not
- * depend on partitions either: each block of NORM_BLOCK floats is summed by its owner, and every rank adds the block
- * sums in the same order.
+ * A rank updates its partition (dist/trainer/trainer_partition.c).  The update is elementwise, so its bits do not
+ * depend on the bounds of partitions.  The norm of the gradient is a sum over all elements, whose order of additions
+ * must not depend on partitions either: each block of NORM_BLOCK floats is summed by its owner, and every rank adds the
+ * block sums in the same order.
  */
 #include <math.h>
 #include <string.h>

@@ -1,8 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0
- * labels: io
- * GPT-2 with the weights of a folder that Hugging Face's transformers wrote, as model.pretrained loads it: the same
- * number of parameters, logits, ten training losses, and tokens, decoded with and without a cache. dist.test_gpt FOLDER
- * another folder than tests/golden/gpt, with its gpt.txt (tests/golden/gpt.py) */
+/* SPDX-License-Identifier: Apache-2.0 labels: io GPT-2 with weights from a folder written by Hugging Face's
+ * transformers, loaded as model.pretrained does: the number of parameters, logits, ten training losses, and greedy
+ * tokens with and without a KV cache equal those of transformers. The argument FOLDER replaces tests/golden/gpt; it
+ * needs a gpt.txt made by tests/golden/gpt.py. */
 #include "core/graph/graph.h"
 #include "dist/dist.h"
 #include "tests/datasets/dataset_files_for_tests.h"
@@ -37,7 +36,7 @@ static void check(ls_status status)
     if (status != LS_OK) fail_msg("%s", ls_error_message());
 }
 
-/* A model without a loss, and the folder's parameters. */
+/* A model without a loss, with the parameters of the folder. */
 typedef struct decoder {
     ls_graph  *g;
     ls_tensor *logits;
@@ -81,14 +80,14 @@ static const float *decoder_run(decoder *d, int64_t rows, const int32_t *tokens,
     return ls_model_output(d->m, 0);
 }
 
-static void parameters_and_the_way_back(void **state)
+static void parameters_load_and_save(void **state)
 {
     char       saved[8192], scratch[FILES_PATH];
     bool       written;
     golden     file   = open_case("model");
     decoder    d      = decoder_new(1, 1, NULL, false);
     uint64_t   digest = ls_params_digest(d.params);
-    ls_params *again;
+    ls_params *loaded;
     assert_int_equal(ls_params_total(d.params), atoll(golden_text(&file, "parameters")));
     folder_make(scratch);
     if (*given)
@@ -101,17 +100,17 @@ static void parameters_and_the_way_back(void **state)
     check(ls_safetensors_save(path, d.params));
     snprintf(path, sizeof path, "%s/config.json", saved);
     check(ls_hf_config_save(path, d.g, &written));
-    check(ls_params_new(&again, d.g, 2));
-    assert_true(ls_params_digest(again) != digest);
-    check(ls_safetensors_load(saved, again, false));
-    assert_true(ls_params_digest(again) == digest);
-    ls_params_free(again);
+    check(ls_params_new(&loaded, d.g, 2));
+    assert_true(ls_params_digest(loaded) != digest);
+    check(ls_safetensors_load(saved, loaded, false));
+    assert_true(ls_params_digest(loaded) == digest);
+    ls_params_free(loaded);
     decoder_free(&d);
     folder_remove(scratch);
     golden_close(&file);
 }
 
-static void logits_as_transformers(void **state)
+static void logits_equal_transformers(void **state)
 {
     golden              file = open_case("logits");
     const golden_array *want = golden_get(&file, "logits");
@@ -127,13 +126,13 @@ static void logits_as_transformers(void **state)
 
 static int32_t largest(const float *logits, int64_t vocab)
 {
-    int64_t best = 0;
+    int64_t index = 0;
     for (int64_t v = 1; v < vocab; v++)
-        if (logits[v] > logits[best]) best = v;
-    return (int32_t)best;
+        if (logits[v] > logits[index]) index = v;
+    return (int32_t)index;
 }
 
-static void greedy_with_and_without_a_cache(void **state)
+static void greedy_tokens_with_and_without_cache(void **state)
 {
     golden              file   = open_case("greedy");
     const golden_array *want   = golden_get(&file, "generated");
@@ -151,10 +150,11 @@ static void greedy_with_and_without_a_cache(void **state)
     }
     for (int64_t t = prompt; t < length; t++) {
         if (whole[t] != want->i32[t - prompt])
-            fail_msg("token %lld is %d, transformers has %d", (long long)(t - prompt), whole[t], want->i32[t - prompt]);
+            fail_msg("token %lld: expected %d as transformers, found %d", (long long)(t - prompt),
+                     want->i32[t - prompt], whole[t]);
         assert_int_equal(step[t], whole[t]);
     }
-    /* The last row of logits, from a cache or not, has the same bits. */
+    /* The last row of logits has the same bits with and without the cache. */
     const float *one = decoder_run(&cached, 1, &step[length - 1], &(int32_t){(int32_t)(length - 1)}),
                 *all = decoder_run(&full, 1, whole, NULL);
     assert_memory_equal(one, all + (length - 1) * vocab, (size_t)vocab * sizeof *one);
@@ -165,7 +165,7 @@ static void greedy_with_and_without_a_cache(void **state)
     golden_close(&file);
 }
 
-static void losses_as_transformers(void **state)
+static void losses_equal_transformers(void **state)
 {
     golden              file = open_case("losses");
     const golden_array *want = golden_get(&file, "losses");
@@ -210,8 +210,8 @@ static void losses_as_transformers(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parameters_and_the_way_back), cmocka_unit_test(logits_as_transformers),
-        cmocka_unit_test(greedy_with_and_without_a_cache), cmocka_unit_test(losses_as_transformers)};
+        cmocka_unit_test(parameters_load_and_save), cmocka_unit_test(logits_equal_transformers),
+        cmocka_unit_test(greedy_tokens_with_and_without_cache), cmocka_unit_test(losses_equal_transformers)};
     if (argc > 1) snprintf(given, sizeof given, "%s", argv[1]);
     if (*given) folder = given;
     return cmocka_run_group_tests(tests, NULL, NULL);

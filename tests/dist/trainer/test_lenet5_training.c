@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ranks: 1 2 4
- * Ten training losses of LeNet-5 are PyTorch's, through the public API, whatever the number of ranks. */
+ * Ten training losses of LeNet-5 equal those of PyTorch, on any number of ranks, with the public functions only. */
 #include "dist/dist.h"
 #include "tests/golden_lenet5.h"
 
@@ -31,7 +31,7 @@ static void train(const golden *file, ls_optim optim)
     ls_graph_free(g);
 }
 
-static void losses_as_pytorch(void **state)
+static void losses_equal_pytorch(void **state)
 {
     (void)state;
     golden file  = golden_open("lenet5.txt");
@@ -49,7 +49,7 @@ static void losses_as_pytorch(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(losses_as_pytorch)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(losses_equal_pytorch)};
     if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ls_comm_free(comm);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ranks: 1 2 3 4 */
-/* One data-parallel step, end to end: on any number of ranks and micro-steps, with gradients in shared memory, by
- * messages or both, the parameters have the bits of one rank. */
+/* Training steps end to end.  The parameters have the bits of one rank on any number of ranks and micro-steps, with
+ * gradients in shared memory, in messages, or both. */
 #include "tests/dist/mpi_test.h"
 
 #include <malloc.h>
@@ -17,7 +17,7 @@ enum { IN = 20, DEEP = 12, CLASSES = 5, BATCH = 24, STEPS = 30 };
 static float   image[BATCH * IN];
 static int32_t label[BATCH];
 
-/* Sample i of the global batch of step `step`. */
+/* Writes samples [first, first + rows) of the global batch of a step to image and label. */
 static void fill(int64_t step, int64_t first, int64_t rows)
 {
     for (int64_t i = 0; i < rows; i++) {
@@ -29,10 +29,10 @@ static void fill(int64_t step, int64_t first, int64_t rows)
 
 typedef struct setting {
     int                   shards, accumulate;
-    int                   tied;      /* the hidden layer is used twice          */
+    int                   tied;      /* further uses of the hidden layer        */
     bool                  short_end; /* every third batch has only 7 samples    */
     float                 dropout;
-    bool                  head; /* the last use of the hidden layer's weight is the head, whose loss backward makes */
+    bool                  head; /* the hidden weight is also the head, with a fused loss that backward computes */
     ls_shared_memory_mode shared_memory;
     int                   zero;
     int64_t               bucket_bytes;
@@ -69,7 +69,7 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
     ls_graph   *g    = ls_graph_new();
     ls_trainer *t    = trainer_of(g, c, s);
     ls_metrics  m    = {0};
-    ls_metrics  seen = {0};
+    ls_metrics  eval = {0};
     for (int step = 0; step < STEPS; step++) {
         int64_t            rows  = s.short_end && step % 3 == 2 ? 7 : BATCH;
         ls_batch_partition share = ls_trainer_share(t, rows);
@@ -80,10 +80,10 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
                           .rows        = share.rows,
                           .first       = share.first,
                           .global_rows = rows};
-        if (step == 1) assert_ok(ls_trainer_eval(t, &batch, &seen));
+        if (step == 1) assert_ok(ls_trainer_eval(t, &batch, &eval));
         assert_ok(ls_trainer_step(t, &batch, &m));
         if (step == 1 && !(s.dropout > 0))
-            assert_true(m.loss == seen.loss && m.weight == seen.weight); /* whoever makes the loss */
+            assert_true(m.loss == eval.loss && m.weight == eval.weight); /* evaluation equals the step */
         assert_int_equal(m.step, step + 1);
         assert_true(m.weight == (double)rows);
         assert_true(s.head || (m.accuracy >= 0 && m.accuracy <= 1));
@@ -93,7 +93,7 @@ static uint64_t train(ls_comm *c, setting s, double *loss)
     size_t part;
     assert_true(s.zero < 2 || s.bucket_bytes > 4096 ||
                 !ls__trainer_gradient_whole(t, &part) ==
-                    (ls_comm_size(c) > 1 && s.accumulate == 1)); /* else nothing was tried */
+                    (ls_comm_size(c) > 1 && s.accumulate == 1)); /* otherwise train.zero=2 was not tested */
     uint64_t digest = ls_trainer_digest(t);
     ls_trainer_free(t);
     ls_graph_free(g);
@@ -115,7 +115,7 @@ static void same_bits_as_one_rank(void **state)
         uint64_t expected = train(self, single, one);
         assert_true(one[1] < one[0]);
         for (int hosts_of = the_size(); hosts_of >= 0 && (i < 3 || hosts_of == the_size());
-             hosts_of -= 2) { /* 0: by messages */
+             hosts_of -= 2) { /* 0: messages, no shared memory */
             setting s       = settings[i];
             s.shared_memory = hosts_of ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
             for (int r = 0; r < the_size() && hosts_of; r++) comm->host[r] = r / hosts_of * hosts_of;
@@ -138,7 +138,7 @@ static void options_are_checked(void **state)
     static const struct {
         int64_t     batch;
         int         shards, accumulate;
-        const char *says;
+        const char *message;
     } table[] = {{0, 0, 0, "at least 1"},
                  {BATCH, 6, 0, "power of two"},
                  {4, 8, 0, "cannot be cut"},
@@ -151,7 +151,7 @@ static void options_are_checked(void **state)
         ls_status status = ls_trainer_new(&t, g, loss, .comm = comm, .batch = table[i].batch, .shards = table[i].shards,
                                           .accumulate = table[i].accumulate);
         assert_int_equal(status, LS_ERR_USAGE);
-        assert_non_null(strstr(ls_error_message(), table[i].says));
+        assert_non_null(strstr(ls_error_message(), table[i].message));
         ls_graph_free(g);
     }
 }
@@ -176,7 +176,7 @@ static void evaluation_counts_every_sample(void **state)
     ls_graph_free(g);
 }
 
-/* A tied weight costs its gradient once more, and nothing else. */
+/* A tied weight needs memory for a second gradient, and for nothing else. */
 static void tied_weights_cost_a_gradient(void **state)
 {
     ls_memory_line line[2][8];
@@ -195,11 +195,12 @@ static void tied_weights_cost_a_gradient(void **state)
     }
     assert_string_equal(line[0][1].name, "gradients");
     assert_true(line[1][0].planned == line[0][0].planned &&
-                (the_size() > 1 || line[1][2].planned == line[0][2].planned)); /* cut elsewhere */
+                (the_size() > 1 || line[1][2].planned == line[0][2].planned)); /* partitions have other bounds */
     assert_true(line[1][1].planned - line[0][1].planned >= (16 * 16 + 16) * sizeof(float));
 }
 
-/* A model of enough parameters that cutting it in parts is exact to some percent. */
+/* Planned bytes of the memory `name`, for a model with so many parameters that partitions differ by a few percent only.
+ */
 static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
 {
     ls_graph      *g = ls_graph_new();
@@ -218,7 +219,8 @@ static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
     return bytes;
 }
 
-/* Where memory is shared, the parameters are there once; who divides the update has only its part of the state. */
+/* With shared memory the parameters exist once per host; ranks that divide the update have only their partition of the
+ * optimizer state. */
 static void sharing_saves_memory(void **state)
 {
     const size_t all = 2 * (256 * 256 + 256) * sizeof(float);
@@ -235,7 +237,7 @@ static void sharing_saves_memory(void **state)
         }
 }
 
-/* What takes memory, after some steps. */
+/* Planned and touched bytes of the memory `name`, after three steps. */
 static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode window, int layers, int wide,
                               int accumulate)
 {
@@ -269,8 +271,8 @@ static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode 
     return line[which];
 }
 
-/* With train.zero=2 a rank has its part of the summed gradient, and what a few buckets take. */
-static void buckets_take_turns_in_memory(void **state)
+/* With train.zero=2 the gradient memory of a rank is its partition of the summed gradient and a few buckets. */
+static void buckets_share_memory(void **state)
 {
     enum { LAYERS = 24, WIDE = 128, FEW = 5 };
     const size_t layer = (WIDE * WIDE + WIDE + LS_PARAM_ALIGN) * sizeof(float), whole = LAYERS * layer, page = 4096;
@@ -286,9 +288,10 @@ static void buckets_take_turns_in_memory(void **state)
         else
             assert_true(part.planned <= slots * FEW * layer + whole / (size_t)the_size() + LAYERS * 1024);
         if (the_size() == 4) assert_true(2 * part.touched < all.touched);
-        assert_true(line_of("gradients", 2, window, 2, WIDE, 2).planned ==
-                    line_of("gradients", 1, window, 2, WIDE, 2).planned); /* what is kept whole */
-        for (int zero = 1; zero < 3; zero++) { /* a rank's share of Adam's two states, all of it used */
+        assert_true(
+            line_of("gradients", 2, window, 2, WIDE, 2).planned ==
+            line_of("gradients", 1, window, 2, WIDE, 2).planned); /* with micro-steps the gradient is not partitioned */
+        for (int zero = 1; zero < 3; zero++) { /* the partition of Adam's two states, all pages used */
             ls_memory_line states = line_of("optimizer state", zero, window, LAYERS, WIDE, 1);
             assert_true(states.planned <= 2 * whole / (size_t)the_size() + LAYERS * 2048 &&
                         states.touched + page >= states.planned && states.touched <= states.planned);
@@ -296,8 +299,7 @@ static void buckets_take_turns_in_memory(void **state)
     }
 }
 
-/* A step with a NaN in the batch changes nothing, on any rank; the steps after it are as if it had not been, but for
- * the count. */
+/* A step with a NaN in the batch changes no parameter on any rank; it counts as a step, and training continues. */
 static void check_skipped(int zero, ls_shared_memory_mode window)
 {
     ls_graph          *g = ls_graph_new();
@@ -321,7 +323,7 @@ static void check_skipped(int zero, ls_shared_memory_mode window)
                           .rows        = share.rows,
                           .first       = share.first,
                           .global_rows = BATCH};
-        assert_ok(ls_comm_barrier(comm)); /* all have looked at the parameters */
+        assert_ok(ls_comm_barrier(comm)); /* all ranks have computed the digest */
         assert_ok(ls_trainer_step(t, &batch, &m));
         assert_int_equal(m.step, step + 1);
         assert_true(m.skipped == bad && isfinite(m.grad_norm) == !bad);
@@ -338,14 +340,14 @@ static void check_skipped(int zero, ls_shared_memory_mode window)
     ls_graph_free(g);
 }
 
-static void a_step_is_skipped(void **state)
+static void steps_are_skipped(void **state)
 {
     check_skipped(0, LS_SHARED_MEMORY_AUTO);
     check_skipped(2, LS_SHARED_MEMORY_AUTO);
     check_skipped(2, LS_SHARED_MEMORY_OFF);
 }
 
-/* One rank's memory goes wrong: all ranks end, and know which it was. */
+/* A changed parameter on one rank is an error on all ranks that names the rank. */
 static void drift_is_found(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -355,7 +357,7 @@ static void drift_is_found(void **state)
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_sgd(.lr = 0.1f),
                              .shared_memory = LS_SHARED_MEMORY_OFF, .check_every = 2));
     ls_batch_partition share = ls_trainer_share(t, BATCH);
-    int                param = ls_params_find(ls_trainer_params(t), "out.weight"), culprit = the_size() - 1;
+    int                param = ls_params_find(ls_trainer_params(t), "out.weight"), faulty = the_size() - 1;
     fill(0, share.first, share.rows);
     ls_batch batch = {.inputs      = 2,
                       .name        = {"image", "label"},
@@ -364,18 +366,18 @@ static void drift_is_found(void **state)
                       .first       = share.first,
                       .global_rows = BATCH};
     for (int step = 0; step < 4; step++) assert_ok(ls_trainer_step(t, &batch, NULL));
-    if (the_rank() == culprit) ls_params_get(ls_trainer_params(t), param, NULL, NULL, NULL)[7] += 1e-6f;
+    if (the_rank() == faulty) ls_params_get(ls_trainer_params(t), param, NULL, NULL, NULL)[7] += 1e-6f;
     assert_ok(ls_trainer_step(t, &batch, NULL));
     ls_status status = ls_trainer_step(t, &batch, NULL);
     assert_int_equal(status, the_size() > 1 ? LS_ERR_ENV : LS_OK);
-    char says[64];
-    snprintf(says, sizeof says, "'out.weight': after step 6 rank %d has", culprit);
-    if (the_size() > 1) assert_non_null(strstr(ls_error_message(), says));
+    char expected[64];
+    snprintf(expected, sizeof expected, "'out.weight': after step 6 rank %d has", faulty);
+    if (the_size() > 1) assert_non_null(strstr(ls_error_message(), expected));
     ls_trainer_free(t);
     ls_graph_free(g);
 }
 
-static void plan_is_what_runs(void **state)
+static void planned_memory_is_used(void **state)
 {
     ls_graph   *g = ls_graph_new();
     ls_trainer *t = trainer_of(g, comm, (setting){8, 1, 1, false, 0});
@@ -470,9 +472,9 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(evaluation_counts_every_sample),
                                        cmocka_unit_test(tied_weights_cost_a_gradient),
                                        cmocka_unit_test(sharing_saves_memory),
-                                       cmocka_unit_test(buckets_take_turns_in_memory),
-                                       cmocka_unit_test(plan_is_what_runs),
-                                       cmocka_unit_test(a_step_is_skipped),
+                                       cmocka_unit_test(buckets_share_memory),
+                                       cmocka_unit_test(planned_memory_is_used),
+                                       cmocka_unit_test(steps_are_skipped),
                                        cmocka_unit_test(drift_is_found),
                                        cmocka_unit_test(trainers_do_not_leak),
                                        cmocka_unit_test(option_size_is_checked)};
