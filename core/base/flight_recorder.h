@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The flight recorder: what a rank is doing, and what it did last, in a block of plain memory.  The rank writes; any
+ * The flight recorder: the current and the last activities of a rank, in a block of plain memory.  The rank writes; any
  * process that maps the memory can read it, also when the rank is stopped or dead.  A record costs two readings of the
  * clock and a copy of its name, and takes no lock.
  *

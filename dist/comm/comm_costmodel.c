@@ -102,7 +102,7 @@ static ls_status start(ls_comm *comm, int channel, int sends, const ls_transfer 
     *out = NULL;
     if (sent + received == 0) return LS_OK;
     flow *f = (flow *)ls__flow_take(comm, sizeof *f);
-    LS_CHECK(f, LS_ERR_ENV, "no memory for messages");
+    LS_CHECK(f, LS_ERR_ENV, "exchange: no memory for messages");
     f->base.active = true;
     f->done_at     = completion_of(comm, messages, sent, received);
     *out           = &f->base;
@@ -145,7 +145,7 @@ static const ls_comm_table table = {.name      = "costmodel",
 ls_status ls__comm_costmodel(ls_comm **comm, int rank, int size, const ls_link *link)
 {
     model *m = malloc(sizeof *m);
-    LS_CHECK(m, LS_ERR_ENV, "no memory for a communicator");
+    LS_CHECK(m, LS_ERR_ENV, "communicator: no memory");
     *m = (model){.link = link ? *link : (ls_link){0}};
     ls__comm_init(&m->base, &table, rank, size);
     *comm = &m->base;

@@ -234,14 +234,24 @@ void ls__heartbeat_free(ls_heartbeat *hb)
 
 /* ---- datagrams --------------------------------------------------------------------------------------------------- */
 
+static void send_bytes(ls_heartbeat *hb, const void *data, size_t bytes, const struct sockaddr_in *to)
+{
+    /* A pending ICMP error of an earlier datagram fails this call with ECONNREFUSED and sends nothing: send again. */
+    for (int tries = 0; tries < 3 && hb->socket >= 0; tries++) {
+        ssize_t n = sendto(hb->socket, data, bytes, MSG_NOSIGNAL, (const struct sockaddr *)to, sizeof *to);
+        if (n >= 0 || errno != ECONNREFUSED) return;
+    }
+}
+
 void ls__heartbeat_send(ls_heartbeat *hb, ls_heartbeat_message *message, const struct sockaddr_in *to)
 {
     message->magic = MAGIC;
     message->token = hb->token;
     message->from  = hb->rank;
-    if (hb->socket >= 0)
-        (void)sendto(hb->socket, message, sizeof *message, MSG_NOSIGNAL, (const struct sockaddr *)to, sizeof *to);
+    send_bytes(hb, message, sizeof *message, to);
 }
+
+void ls__heartbeat_probe(ls_heartbeat *hb, const struct sockaddr_in *to) { send_bytes(hb, "", 1, to); }
 
 void ls__heartbeat_send_rank(ls_heartbeat *hb, ls_heartbeat_message *message, int rank)
 {

@@ -86,9 +86,11 @@ typedef struct ls_heartbeat_message {
 
 /* Sends a message to one address.  A lost datagram is no error, because every message is repeated. */
 void ls__heartbeat_send(ls_heartbeat *hb, ls_heartbeat_message *message, const struct sockaddr_in *to);
+/* Sends a byte that the receiver ignores; a closed port answers with an ICMP error, see ls__heartbeat_refused. */
+void ls__heartbeat_probe(ls_heartbeat *hb, const struct sockaddr_in *to);
 /* Sends a message to all addresses of a rank. */
 void ls__heartbeat_send_rank(ls_heartbeat *hb, ls_heartbeat_message *message, int rank);
-/* Returns the next address whose host has reported a closed port (the process has ended); false: none left. */
+/* Returns the next address with a closed port, as its host has reported (the process has ended); false: none left. */
 bool ls__heartbeat_refused(ls_heartbeat *hb, struct sockaddr_in *at);
 /* Returns the next message of this run that has arrived; false: none left. */
 bool ls__heartbeat_receive(ls_heartbeat *hb, ls_heartbeat_message *message, struct sockaddr_in *from);

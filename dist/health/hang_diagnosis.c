@@ -13,7 +13,8 @@
  *     UNCALLED     all wait past the deadline, numbers of calls differ   the minority        FAILED     is out of step
  *     LOST         all wait past the deadline, numbers are equal         none                ENV        wait for each other
  *
- * Ranks that are leaving because of a diagnosis, ranks held by a debugger, and ranks never heard of are not evidence.
+ * Ranks that are leaving because of a diagnosis, ranks held by a debugger, and ranks without a heartbeat yet are no
+ * evidence.
  * tests/dist/health/test_hang_diagnosis.c has the same rows. */
 #include "dist/health/hang_diagnosis.h"
 
@@ -23,7 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* All that the search for a cause reads, and what it has found. */
+/* Input of the search for a cause, and its result. */
 typedef struct evidence {
     const ls_rank_state *state; /* [ranks] */
     int                  ranks;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What is known without MPI: the launcher put each rank's number into its environment, and the ranks of a host are
- * children of the same process.  Those that wait here, too, have a thread of a name that tells.  A rank that was there
- * and is gone should end the job by way of the launcher; where that does not, the others do. */
+ * The start guard.  Sources of information that do not need MPI: the launcher's environment variables give the number
+ * of each rank; the ranks of a host are children of one process; and a rank that waits in MPI_Init has a thread named
+ * WAITER_NAME.  A rank that ends before MPI has started should make the launcher end the job; when the launcher does
+ * not, the waiting ranks end themselves. */
 #include "dist/health/mpi_start_guard.h"
 
 #include <ctype.h>
@@ -22,80 +23,67 @@
 #include <unistd.h>
 
 #include "core/base/flight_recorder.h"
-#include "core/base/status.h"
 #include "dist/comm/launcher.h"
 #include "dist/comm/process_state.h"
 #include "dist/comm/rank_state.h"
 
-/* A launcher ends a job within this time of a rank's end. */
-enum { TICK_MS = 200, LAUNCHER_S = 3, TURN_MS = 1200, TURNS = 4, MOST = 1024, PACE_MS = 10 };
-#define NS 1e-9
-#define WAITER "lockstep start" /* at most 15 characters */
+enum {
+    TICK_MS         = 200,  /* between two checks                                                              */
+    TICK_SIBLING_MS = 10,   /* added to it for each sibling                                                    */
+    LAUNCHER_S      = 3,    /* time in which a launcher ends the job after the end of a rank                   */
+    TURN_MS         = 1200, /* between the ends of two ranks of a host, and between hosts                      */
+    MAX_TURNS       = 4,
+    MAX_SIBLINGS    = 1024
+};
+#define S_PER_NS 1e-9
+#define WAITER_NAME "lockstep start" /* at most 15 characters */
 
-/* A rank of this host. */
+/* Another rank of this host. */
 typedef struct sibling {
     int     process, rank;
-    int64_t started;
+    int64_t started; /* start time of the process, see process_state.h */
 } sibling;
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t  changed;
     pthread_t       thread;
-    int             depth;
-    bool            over;
+    int             depth; /* of nested begins                                          */
+    bool            over;  /* MPI has started                                           */
     double          limit_s;
-    int64_t         began_ns, gone_ns; /* gone: since when one is missed that was there; 0: none is */
-    sibling         sibling[MOST];     /* besides this rank                                          */
+    int64_t         began_ns;
+    int64_t         ended_ns; /* when a sibling was first seen to have ended; 0: none has  */
+    sibling         sibling[MAX_SIBLINGS];
     int             siblings;
 } start = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* ---- what the launcher says -------------------------------------------------------------------------------------- */
+/* ---- ranks of this host ------------------------------------------------------------------------------------------ */
 
 static int own_rank(void) { return ls__launcher().rank; }
 
-/* Returns the number of ranks on this host, `fallback` if the launcher does not announce it. */
+/* Returns the number of ranks on this host; `fallback` when the launcher does not announce it. */
 static int local_ranks(int fallback)
 {
     const int n = ls__launcher().local_size;
     return n ? n : fallback;
 }
 
-ls_status ls__mpi_start_guard_memory(void)
-{
-    enum {
-        NEED_MB      = 288,
-        NEED_RANK_MB = 4
-    }; /* Open MPI 4.1: libraries, a thread or two, and what each rank of a host shows the others */
-    const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * local_ranks(1)) << 20;
-    struct rlimit limit;
-    char          host[LS_HOST_NAME] = "";
-    void         *room               = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room != MAP_FAILED) {
-        munmap(room, need);
-        return LS_OK;
-    }
-    gethostname(host, sizeof host - 1);
-    const bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
-    return LS_FAIL(LS_ERR_ENV, "rank %d on %s: no memory: MPI needs %zu MB to start%s" LS_HINT "%s", own_rank(), host,
-                   need >> 20, limited ? ", and there is a limit on this process's memory (ulimit -v)" : "",
-                   limited ? "ulimit -v unlimited" : "fewer ranks on this host");
-}
-
-/* ---- the ranks of this host -------------------------------------------------------------------------------------- */
-
+/* Reads a file as text; returns its length, -1 when it cannot be opened. */
 static ssize_t read_file(char *to, size_t room, const char *path)
 {
     int     file = open(path, O_RDONLY | O_CLOEXEC);
     size_t  used = 0;
-    ssize_t n    = 0;
-    while (file >= 0 && used < room - 1 && (n = read(file, to + used, room - 1 - used)) > 0) used += (size_t)n;
+    ssize_t n    = 1;
+    while (file >= 0 && used < room - 1 && n > 0) {
+        n = read(file, to + used, room - 1 - used);
+        if (n > 0) used += (size_t)n;
+    }
     if (file >= 0) close(file);
     to[used] = 0;
     return file < 0 ? -1 : (ssize_t)used;
 }
 
-/* As the launcher has numbered it; -1: it is no rank. */
+/* Returns the rank that the launcher has given to a process; -1: the process is not a rank. */
 static int rank_of(int process)
 {
     static char text[1 << 17];
@@ -105,18 +93,19 @@ static int rank_of(int process)
     return ls__launcher_rank_in(text, n > 0 ? (size_t)n : 0);
 }
 
-static void meet(int process)
+/* Adds a process to the siblings when it is a rank and not known yet. */
+static void add_sibling(int process)
 {
     char    state;
     int64_t started;
     for (int i = 0; i < start.siblings; i++)
         if (start.sibling[i].process == process) return;
-    if (process == getpid() || start.siblings == MOST || !ls__process_state(process, &state, &started)) return;
+    if (process == getpid() || start.siblings == MAX_SIBLINGS || !ls__process_state(process, &state, &started)) return;
     int rank = rank_of(process);
     if (rank >= 0 && rank != own_rank()) start.sibling[start.siblings++] = (sibling){process, rank, started};
 }
 
-/* The children of the process that started this one. */
+/* Adds the children of this process's parent. */
 static void find_siblings(void)
 {
     static char text[1 << 16];
@@ -130,15 +119,15 @@ static void find_siblings(void)
         for (char *p = text, *end; *p; p = end) {
             long process = strtol(p, &end, 10);
             if (end == p) break;
-            meet((int)process);
+            add_sibling((int)process);
             end += *end == ' ';
         }
     }
     if (tasks) closedir(tasks);
 }
 
-/* Whether it is in here, too. */
-static bool waits(int process)
+/* True when the process waits in MPI_Init: it has a start guard as well. */
+static bool waits_in_start(int process)
 {
     char path[320], name[64];
     bool found = false;
@@ -146,121 +135,153 @@ static bool waits(int process)
     DIR *tasks = opendir(path);
     for (const struct dirent *t; tasks && !found && (t = readdir(tasks));) {
         snprintf(path, sizeof path, "/proc/%d/task/%s/comm", process, t->d_name);
-        found = t->d_name[0] != '.' && read_file(name, sizeof name, path) > 0 && !strncmp(name, WAITER, strlen(WAITER));
+        found = t->d_name[0] != '.' && read_file(name, sizeof name, path) > 0 &&
+                !strncmp(name, WAITER_NAME, strlen(WAITER_NAME));
     }
     if (tasks) closedir(tasks);
     return found;
 }
 
-typedef enum how { HERE, ABSENT, STOPPED, GONE } how; /* from the vaguest to the surest */
+/* State of a sibling, from the least to the most certain cause of a stuck start. */
+typedef enum presence { WAITING, ABSENT, STOPPED, ENDED } presence;
 
-static how how_is(const sibling *s)
+static presence presence_of(const sibling *s)
 {
-    char    state;
-    int64_t started;
-    if (!ls__process_state(s->process, &state, &started) || started != s->started || state == 'Z' || state == 'X')
-        return GONE;
-    return state == 'T' ? STOPPED : waits(s->process) || state == 't' ? HERE : ABSENT;
+    char state;
+    if (!ls__process_runs(s->process, s->started, &state)) return ENDED;
+    if (state == 'T') return STOPPED;
+    return waits_in_start(s->process) || state == 't' ? WAITING : ABSENT;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
-static void say(char *line, size_t room, how is, const sibling *it, double s)
+/* NEED_MB covers libraries and threads of Open MPI 4.1, NEED_RANK_MB the memory that it shares for each local rank. */
+ls_status ls__mpi_start_guard_memory(void)
 {
-    char host[LS_HOST_NAME] = "", name[64] = "", path[64];
+    enum { NEED_MB = 288, NEED_RANK_MB = 4 };
+    const size_t  need = (size_t)(NEED_MB + NEED_RANK_MB * local_ranks(1)) << 20;
+    struct rlimit limit;
+    char          host[LS_HOST_NAME] = "";
+    void         *room               = mmap(NULL, need, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room != MAP_FAILED) {
+        munmap(room, need);
+        return LS_OK;
+    }
     gethostname(host, sizeof host - 1);
-    const int here = start.siblings + 1, placed = local_ranks(here);
-    if (is == HERE && here < placed) {
+    const bool limited = getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return LS_FAIL(LS_ERR_ENV, "rank %d on %s: no memory: MPI needs %zu MB to start%s" LS_HINT "%s", own_rank(), host,
+                   need >> 20, limited ? ", and the memory of this process is limited (ulimit -v)" : "",
+                   limited ? "ulimit -v unlimited" : "fewer ranks on this host");
+}
+
+/* ---- the end of the process -------------------------------------------------------------------------------------- */
+
+/* Writes the error for the case that all known siblings wait. */
+static void describe_all_waiting(char *line, size_t room, const char *host, double s)
+{
+    const int here = start.siblings + 1, expected = local_ranks(here), missing = expected - here;
+    if (missing > 0) {
         snprintf(line, room,
-                 "MPI has not started after %.0f s: of the %d ranks of %s %d %s not there (any more)" LS_HINT
+                 "%s: MPI has not started after %.0f s: %d of the %d ranks of this host %s missing" LS_HINT
                  "do all ranks run the same program?",
-                 s, placed, host, placed - here, placed - here == 1 ? "is" : "are");
+                 host, s, missing, expected, missing == 1 ? "is" : "are");
         return;
     }
-    if (is == HERE) {
-        const bool one = here == 1;
-        snprintf(line, room,
-                 "MPI has not started after %.0f s: the %d rank%s of %s wait%s for those of other hosts, or for the "
-                 "launcher" LS_HINT "does `mpirun hostname` work there? does a firewall stop TCP between the hosts? "
-                 "LOCKSTEP_START_S=N allows N seconds",
-                 s, here, one ? "" : "s", host, one ? "s" : "");
-        return;
-    }
+    snprintf(line, room,
+             "%s: MPI has not started after %.0f s: the %d rank%s of this host wait%s for other hosts or for the "
+             "launcher" LS_HINT "does `mpirun hostname` work on these hosts? does a firewall between them block TCP? "
+             "LOCKSTEP_START_S=N allows N seconds",
+             host, s, here, here == 1 ? "" : "s", here == 1 ? "s" : "");
+}
+
+/* Writes the error for a sibling that does not wait in MPI_Init. */
+static void describe_sibling(char *line, size_t room, const char *host, presence is, const sibling *it, double s)
+{
+    static const char *const text[] = {
+        [ABSENT] = "has not come to MPI_Init", [STOPPED] = "has been stopped (SIGSTOP)", [ENDED] = "has ended"};
+    char name[64] = "", path[64], detail[128] = "";
     snprintf(path, sizeof path, "/proc/%d/comm", it->process);
     (void)read_file(name, sizeof name, path);
     name[strcspn(name, "\n")] = 0;
-    const char *what          = is == GONE      ? "has ended"
-                                : is == STOPPED ? "has been stopped (SIGSTOP)"
-                                                : "has not come to MPI_Init";
-    int used = snprintf(line, room, "rank %d on %s %s in start-up, process %d", it->rank, host, what, it->process);
-    if (is == ABSENT) used += snprintf(line + used, room - (size_t)used, " (`%s`)", name);
-    if (is == STOPPED)
-        used += snprintf(line + used, room - (size_t)used, " (kill -CONT %d there lets it go on)", it->process);
-    snprintf(line + used, room - (size_t)used, "; rank %d has been waiting for %.0f s", own_rank(), s);
+    if (is == ABSENT) snprintf(detail, sizeof detail, " (`%s`)", name);
+    if (is == STOPPED) snprintf(detail, sizeof detail, " (`kill -CONT %d` on that host resumes it)", it->process);
+    snprintf(line, room, "rank %d on %s %s in start-up, process %d%s; rank %d has been waiting for %.0f s", it->rank,
+             host, text[is], it->process, detail, own_rank(), s);
 }
 
-/* Where all of a host wait, other hosts have their turn first.  Returns when all have come meanwhile. */
-static void give_up(int64_t now)
+/* Prints the error and ends the process.  When all ranks of this host wait, first gives other hosts a turn to name a
+ * rank.  Returns when MPI has started meanwhile.  The caller holds the lock. */
+static void end_process(int64_t now)
 {
-    int worst = -1;
-    how is    = HERE;
+    const double s                  = (double)(now - start.began_ns) * S_PER_NS;
+    char         host[LS_HOST_NAME] = "", line[1024], text[1280];
+    int          worst              = -1;
+    presence     is                 = WAITING;
     for (int i = 0; i < start.siblings; i++) {
-        how its = how_is(&start.sibling[i]);
+        presence its = presence_of(&start.sibling[i]);
         if (its <= is) continue;
         is    = its;
         worst = i;
     }
-    char line[1024], text[1280];
-    say(line, sizeof line, is, worst < 0 ? NULL : &start.sibling[worst], (double)(now - start.began_ns) * NS);
+    gethostname(host, sizeof host - 1);
+    if (worst < 0)
+        describe_all_waiting(line, sizeof line, host, s);
+    else
+        describe_sibling(line, sizeof line, host, is, &start.sibling[worst], s);
     pthread_mutex_unlock(&start.lock);
-    if (is == HERE) usleep(TURN_MS * 1000);
+    if (is == WAITING) usleep(TURN_MS * 1000);
     pthread_mutex_lock(&start.lock);
     if (start.over) return;
     int n = snprintf(text, sizeof text, "lockstep: error: %s\n", line);
-    if (write(STDERR_FILENO, text, (size_t)n) != n) { /* nobody is left who could be told */
+    if (write(STDERR_FILENO, text, (size_t)n) != n) {
+        /* stderr is closed; the exit code remains */
     }
     _exit(LS_ERR_ENV);
 }
 
-/* One rank of a host after the other, so that the first one's words, with which the launcher ends the job, are the only
- * ones. */
+/* Additional delay of this rank: the ranks of a host end one after the other, so that the launcher has ended the job
+ * after the first error and only one is printed. */
 static double turn_s(void)
 {
     int lower = 0;
     for (int i = 0; i < start.siblings; i++) lower += start.sibling[i].rank < own_rank();
-    return 1e-3 * TURN_MS * (lower < TURNS ? lower : TURNS);
+    return 1e-3 * TURN_MS * (lower < MAX_TURNS ? lower : MAX_TURNS);
 }
 
-/* One that was there is not: the launcher has its chance first. */
-static bool one_is_gone(int64_t now)
+/* True when a sibling has ended and the launcher has not ended the job in LAUNCHER_S. */
+static bool launcher_ignores_end(int64_t now)
 {
-    bool gone = false;
-    for (int i = 0; i < start.siblings; i++) gone |= how_is(&start.sibling[i]) == GONE;
-    if (!gone)
-        start.gone_ns = 0;
-    else if (!start.gone_ns)
-        start.gone_ns = now;
-    return gone && (double)(now - start.gone_ns) * NS > LAUNCHER_S + turn_s();
+    bool ended = false;
+    for (int i = 0; i < start.siblings; i++) ended |= presence_of(&start.sibling[i]) == ENDED;
+    if (!ended)
+        start.ended_ns = 0;
+    else if (!start.ended_ns)
+        start.ended_ns = now;
+    return ended && (double)(now - start.ended_ns) * S_PER_NS > LAUNCHER_S + turn_s();
 }
+
+/* ---- the thread -------------------------------------------------------------------------------------------------- */
 
 static void *watch(void *context)
 {
     (void)context;
     pthread_mutex_lock(&start.lock);
     for (int64_t last = ls__flight_now(); !start.over;) {
+        const long      sibling_ms = TICK_SIBLING_MS * (long)start.siblings;
         struct timespec at;
         clock_gettime(CLOCK_MONOTONIC, &at);
-        at.tv_nsec += (TICK_MS + PACE_MS * (long)start.siblings) * 1000000L;
+        at.tv_nsec += (TICK_MS + sibling_ms) * 1000000L;
         at.tv_sec += at.tv_nsec / 1000000000;
         at.tv_nsec %= 1000000000;
         if (pthread_cond_timedwait(&start.changed, &start.lock, &at) != ETIMEDOUT) continue;
         int64_t now = ls__flight_now();
-        if (now - last > (5 * TICK_MS + PACE_MS * start.siblings) * INT64_C(1000000))
-            start.began_ns += now - last; /* this process, or the whole machine, was stopped */
+        /* After a suspension of this process or the machine, the time of the suspension does not count. */
+        if (now - last > (5 * TICK_MS + sibling_ms) * INT64_C(1000000)) start.began_ns += now - last;
         last = now;
         find_siblings();
-        const bool gone = one_is_gone(now);
-        if (gone || (!start.gone_ns && (double)(now - start.began_ns) * NS > start.limit_s + turn_s())) give_up(now);
+        const bool ignored = launcher_ignores_end(now);
+        const bool expired = (double)(now - start.began_ns) * S_PER_NS > start.limit_s + turn_s();
+        if (ignored || (!start.ended_ns && expired)) end_process(now);
     }
     pthread_mutex_unlock(&start.lock);
     return NULL;
@@ -270,13 +291,13 @@ void ls__mpi_start_guard_begin(void)
 {
     sigset_t           all, before;
     pthread_condattr_t monotonic;
-    const char        *asked = getenv("LOCKSTEP_START_S");
+    const char        *limit = getenv("LOCKSTEP_START_S");
     if (start.depth++ || ls__launcher().size < 2) return;
-    start.limit_s = asked && *asked ? atof(asked) : LS_MPI_START_S;
+    start.limit_s = limit && *limit ? atof(limit) : LS_MPI_START_S;
     if (start.limit_s <= 0) return;
     start.over     = false;
     start.began_ns = ls__flight_now();
-    start.gone_ns  = 0;
+    start.ended_ns = 0;
     start.siblings = 0;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -284,9 +305,9 @@ void ls__mpi_start_guard_begin(void)
     pthread_condattr_destroy(&monotonic);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&start.thread, NULL, watch, NULL) != 0) start.limit_s = 0; /* then nobody watches */
+    if (pthread_create(&start.thread, NULL, watch, NULL) != 0) start.limit_s = 0; /* continues without a limit */
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (start.limit_s > 0) (void)pthread_setname_np(start.thread, WAITER);
+    if (start.limit_s > 0) (void)pthread_setname_np(start.thread, WAITER_NAME);
 }
 
 void ls__mpi_start_guard_end(void)

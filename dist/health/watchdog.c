@@ -40,7 +40,7 @@ static bool on_coordinator_host(const ls_watchdog *w, int rank) { return w->hb->
 
 /* ---- messages between hosts -------------------------------------------------------------------------------------- */
 
-/* Tells the reporters of the other hosts that the coordinator runs, and which diagnosis it is confirming. */
+/* Informs the reporters of the other hosts that the coordinator runs, and of the diagnosis that it is confirming. */
 static void send_alive(ls_watchdog *w)
 {
     ls_heartbeat        *hb      = w->hb;
@@ -119,19 +119,25 @@ static struct in_addr known_address(const ls_watchdog *w, int rank)
     return on_coordinator_host(w, rank) ? w->coordinator.sin_addr : w->reporter[w->hb->group[rank]].sin_addr;
 }
 
-/* Notes ranks whose UDP port is closed: their processes have ended. */
-static void receive_closed_ports(ls_watchdog *w, int64_t now)
+/* Notes ranks with a closed UDP port: their processes have ended.  Returns true when one was open before. */
+static bool receive_closed_ports(ls_watchdog *w, int64_t now)
 {
-    const ls_heartbeat *hb = w->hb;
+    const ls_heartbeat *hb    = w->hb;
+    bool                fresh = false;
     struct sockaddr_in  at;
     while (ls__heartbeat_refused(w->hb, &at))
         for (int r = 0; r < hb->ranks; r++) {
             if (hb->identity[r].port != at.sin_port || known_address(w, r).s_addr != at.sin_addr.s_addr ||
                 hb->group[r] == hb->group[hb->rank])
                 continue;
+            fresh |= !w->closed_ns[r];
             if (!w->closed_ns[r]) w->closed_ns[r] = now;
             if (on_coordinator_host(w, r)) w->coordinator_ns = 0; /* another rank there may be the coordinator */
+            struct sockaddr_in *reporter = &w->reporter[hb->group[r]];
+            if (reporter->sin_port == at.sin_port)
+                reporter->sin_port = 0; /* until a rank of the host sends its state */
         }
+    return fresh;
 }
 
 /* ---- roles ------------------------------------------------------------------------------------------------------- */
@@ -177,6 +183,8 @@ static void diagnose_lost_coordinator(ls_watchdog *w, bool closed, double quiet_
     const ls_rank_state    *own  = &w->state[w->hb->rank];
     ls_diagnosis            d    = {.rank = 0, .code = LS_ERR_ENV};
     char                    here[LS_FLIGHT_NAME + 128];
+    int                     hosts = 0;
+    for (int r = 0; r < w->hb->ranks; r++) hosts += w->hb->group[r] == r;
     if (*w->pending.text) {
         d = w->pending;
         ls__watchdog_end_run(w, &d);
@@ -185,7 +193,8 @@ static void diagnose_lost_coordinator(ls_watchdog *w, bool closed, double quiet_
     snprintf(here, sizeof here, "rank %d on %s is in %s at step %lld", own->rank, own->host, own->whole,
              (long long)own->step);
     if (closed)
-        snprintf(d.text, sizeof d.text, "rank 0 on %s was killed, process %d; %s", zero->host, zero->process, here);
+        snprintf(d.text, sizeof d.text, "rank 0 on %s was killed%s, process %d; %s", zero->host,
+                 hosts > 2 ? " (perhaps by the launcher, after the end of another rank)" : "", zero->process, here);
     else
         snprintf(
             d.text, sizeof d.text,
@@ -245,7 +254,7 @@ static void tick(ls_watchdog *w, int64_t now)
         int32_t code = m == hb->me ? 0 : atomic_load(&hb->block[m]->diagnosis);
         if (code) ls__watchdog_follow(w, code - 1, hb->block[m]->text);
     }
-    receive_closed_ports(w, now);
+    (void)receive_closed_ports(w, now);
     receive_messages(w, now);
     w->suspicious = false;
     if (!w->settings.off && ls__watchdog_is_reporter(w, now)) {
@@ -262,16 +271,45 @@ static void tick(ls_watchdog *w, int64_t now)
         w->stage = w->suspicious ? STAGE_ALERT : STAGE_WATCHING;
 }
 
-static void *watch(void *context)
+/* On the coordinator, probes the ports of the other hosts' reporters, to see a death soon.  Returns the time until the
+ * next probe, ms. */
+static int probe_hosts(ls_watchdog *w)
+{
+    int hosts = 0;
+    for (int r = 0; r < w->hb->ranks; r++) {
+        if (w->hb->group[r] != r || !w->reporter[r].sin_port) continue;
+        ls__heartbeat_probe(w->hb, &w->reporter[r]);
+        hosts++;
+    }
+    return hosts > PROBE_MS ? hosts : PROBE_MS; /* at most a datagram per millisecond */
+}
+
+/* Waits for the next tick; returns false when the thread must end.  A death on another host makes the tick early: poll
+ * reports the ICMP error of the socket at once. */
+static bool wait_for_tick(ls_watchdog *w)
 {
     static const int tick_ms[] = {[STAGE_MEETING]  = MEETING_TICK_MS,
                                   [STAGE_WATCHING] = TICK_MS,
                                   [STAGE_ALERT]    = ALERT_TICK_MS,
                                   [STAGE_ENDING]   = TICK_MS};
-    ls_watchdog     *w         = context;
-    struct pollfd    stop      = {.fd = w->stop_event, .events = POLLIN};
-    int64_t          last      = ls__flight_now();
-    while (poll(&stop, 1, tick_ms[w->stage]) <= 0) {
+    struct pollfd    files[]   = {{.fd = w->stop_event, .events = POLLIN}, {.fd = w->hb->socket}};
+    int              left_ms   = tick_ms[w->stage];
+    while (left_ms > 0) {
+        const int probe_ms = probe_hosts(w), wait_ms = probe_ms < left_ms ? probe_ms : left_ms;
+        while (poll(files, 2, wait_ms) > 0) {
+            if (files[0].revents) return false;
+            if (receive_closed_ports(w, ls__flight_now())) return true;
+        }
+        left_ms -= wait_ms;
+    }
+    return true;
+}
+
+static void *watch(void *context)
+{
+    ls_watchdog *w    = context;
+    int64_t      last = ls__flight_now();
+    while (wait_for_tick(w)) {
         int64_t now = ls__flight_now();
         if (now - last > REPORTER_TIMEOUT_MS * NS_PER_MS) w->resumed_ns = now; /* this process was suspended */
         last = now;

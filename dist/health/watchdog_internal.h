@@ -12,6 +12,7 @@
 enum {
     TICK_MS             = 200,   /* between two ticks                                                          */
     ALERT_TICK_MS       = 40,    /* the same, while a deadline is near or a death is unconfirmed               */
+    PROBE_MS            = 50,    /* between two probes of the other hosts, by the coordinator                   */
     MEETING_TICK_MS     = 10,    /* the same, while hosts have not exchanged heartbeats                        */
     MEETING_LIMIT_MS    = 10000, /* longest duration of that exchange                                          */
     REPORTER_TIMEOUT_MS = 1000,  /* without a tick for this long, a reporter is replaced                       */

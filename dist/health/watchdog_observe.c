@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a watchdog observes: the state of each rank of its host, from the rank's shared memory and /proc, and the state
- * of ranks of other hosts, from their messages. */
+ * Collects the states of ranks for a watchdog: of the ranks of its host from their shared memory and /proc, of the ranks
+ * of other hosts from their messages. */
 #include <stdio.h>
 #include <string.h>
 
@@ -29,7 +29,7 @@ int64_t ls__watchdog_oom_kills(void)
     return n;
 }
 
-/* Deadline of an instruction, seconds.  Phases with few samples, and phases whose duration varies, get more time. */
+/* Deadline of an instruction, seconds.  Phases with few samples and phases of varying duration get more time. */
 static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor_s)
 {
     uint64_t samples = 0;
@@ -43,7 +43,7 @@ static double deadline_of(const ls_flight_log *log, ls_phase phase, double floor
     return varies || samples < MIN_SAMPLES ? SLACK_WARM_UP * s : s;
 }
 
-/* The state of a rank's process.  A mark of the rank itself (leaving, failed, finished) counts more than the process,
+/* State of the process of a rank.  A mark of the rank itself (leaving, failed, finished) counts more than the process,
  * because the process may end any time after the mark. */
 static ls_life life_of(ls_watchdog *w, int member, char *state, int64_t now)
 {

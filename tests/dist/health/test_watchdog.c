@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
 /* timeout: 300 */
-/* A C program that uses dist/dist.h alone gets equal bits on hosts with different instruction sets, and named hangs.
- * The test starts itself under mpirun as such a program. */
+/* A C program that includes dist/dist.h alone gets equal bits from ranks with different instruction-set levels, and named
+ * hangs.  The test starts itself under mpirun as such a program. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -15,7 +15,7 @@ enum { FEATURES = 8, CLASSES = 3, BATCH = 12, STEPS = 4 };
 
 /* ---- the program ------------------------------------------------------------------------------------------------- */
 
-/* What rank 1 does before its second step. */
+/* The fault of rank 1 before its second step. */
 static void misbehave(const char *how)
 {
     if (!strcmp(how, "sleep")) sleep(100);
@@ -147,6 +147,25 @@ static void test_off(void **state)
     if (code != LS_OK || count("digest ") != 2) fail_msg("exit code %d:\n%s", code, output);
 }
 
+/* Rank 1 starts at the lowest instruction-set level, rank 0 at the highest: both train at the lowest. */
+static __attribute__((unused)) void test_mixed_instruction_sets(void **state)
+{
+    char expected[64];
+    assert_int_equal(run(2, "export LOCKSTEP_ISA=v2;", "train 60"), LS_OK);
+    assert_int_equal(count("digest "), 2);
+    snprintf(expected, sizeof expected, "%.23s", strstr(output, "digest "));
+    assert_int_equal(run(2, "test $OMPI_COMM_WORLD_RANK = 0 || export LOCKSTEP_ISA=v2;", "train 60"), LS_OK);
+    if (count(expected) != 2) fail_msg("expected '%s' on both ranks, found:\n%s", expected, output);
+}
+
+/* An unknown level on one rank is an error of all ranks, printed once. */
+static void test_unknown_instruction_set(void **state)
+{
+    int code = run(2, "test $OMPI_COMM_WORLD_RANK = 0 || export LOCKSTEP_ISA=v9;", "train 60");
+    if (code != LS_ERR_ENV || count("program: ") != 1 || !strstr(output, "program: rank 1: LOCKSTEP_ISA=v9"))
+        fail_msg("exit code %d:\n%s", code, output);
+}
+
 /* Each rank is a host of its own: exactly one diagnosis, and it names the rank that died first. */
 static void test_killed_with_several_hosts(void **state)
 {
@@ -161,9 +180,11 @@ static void test_killed_with_several_hosts(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stopped_in_a_step),
-        cmocka_unit_test(test_sleeping_between_steps),
-        cmocka_unit_test(test_off),
+#ifdef __x86_64__ /* other processors have one level */
+        cmocka_unit_test(test_mixed_instruction_sets),
+#endif
+        cmocka_unit_test(test_unknown_instruction_set),   cmocka_unit_test(test_stopped_in_a_step),
+        cmocka_unit_test(test_sleeping_between_steps),    cmocka_unit_test(test_off),
         cmocka_unit_test(test_killed_with_several_hosts),
     };
     if (argc > 2) return program_main(argc, argv);

@@ -51,7 +51,7 @@ static const fault hosts[] = {
      128 + SIGKILL,
      {"rank 1 on ", " was killed, process ", "last seen "},
      EACH_A_HOST},
-    {"rank=0,step=9,at=backward,do=kill", 128 + SIGKILL, {"rank 0 on ", " was killed, process "}, EACH_A_HOST},
+    {"rank=0,step=9,at=backward,do=kill", 128 + SIGKILL, {"rank 0 on ", " was killed (perhaps by the launcher"}, EACH_A_HOST},
     {"rank=1,step=9,at=data,do=hang",
      4,
      {"rank 1 on ", "has been in `data` next batch for 3.", "at step 9 (sleeping); the others wait in "},
