@@ -17,7 +17,7 @@
  *                 slow    from here on, each entry of the phase takes `ms` longer
  *                 extra   calls a collective that the other ranks do not call
  *                 shape   calls a collective with another size than the other ranks
- *                 full    from here on, no file grows beyond 4 KiB, as on a full disk
+ *                 full    from here on, no file grows beyond 16 KiB, as on a full disk
  *                 fill    fills the file system of the working folder for four steps, with a file `filler`
  *
  * The rank prints a line on stderr when the fault occurs.  Without the variable nothing is installed. */
@@ -149,7 +149,7 @@ static void on_begin(void *context, const ls_flight_record *record)
         fill_for_four_steps(record->step);
         break;
     case FAULT_FULL:
-        setrlimit(RLIMIT_FSIZE, &(struct rlimit){4096, 4096});
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){16384, 16384});
         break;
     }
 }
