@@ -270,7 +270,13 @@ bool ls__heartbeat_refused(ls_heartbeat *hb, struct sockaddr_in *at)
         char          control[512];
         struct msghdr message = {
             .msg_name = at, .msg_namelen = sizeof *at, .msg_control = control, .msg_controllen = sizeof control};
-        if (recvmsg(hb->socket, &message, MSG_ERRQUEUE) < 0) return false;
+        if (recvmsg(hb->socket, &message, MSG_ERRQUEUE) < 0) {
+            /* Clears an error that did not fit into the queue: it would keep poll() from waiting. */
+            int       pending;
+            socklen_t length = sizeof pending;
+            (void)getsockopt(hb->socket, SOL_SOCKET, SO_ERROR, &pending, &length);
+            return false;
+        }
         for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part; part = CMSG_NXTHDR(&message, part)) {
             struct sock_extended_err error;
             if (part->cmsg_level != IPPROTO_IP || part->cmsg_type != IP_RECVERR) continue;

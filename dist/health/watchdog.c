@@ -288,6 +288,7 @@ static int probe_hosts(ls_watchdog *w)
  * reports the ICMP error of the socket at once. */
 static bool wait_for_tick(ls_watchdog *w)
 {
+    enum { MAX_ERRORS = 16 }; /* of ports known to be closed, between two probes */
     static const int tick_ms[] = {[STAGE_MEETING]  = MEETING_TICK_MS,
                                   [STAGE_WATCHING] = TICK_MS,
                                   [STAGE_ALERT]    = ALERT_TICK_MS,
@@ -296,7 +297,7 @@ static bool wait_for_tick(ls_watchdog *w)
     int              left_ms   = tick_ms[w->stage];
     while (left_ms > 0) {
         const int probe_ms = probe_hosts(w), wait_ms = probe_ms < left_ms ? probe_ms : left_ms;
-        while (poll(files, 2, wait_ms) > 0) {
+        for (int errors = 0; errors < MAX_ERRORS && poll(files, 2, wait_ms) > 0; errors++) {
             if (files[0].revents) return false;
             if (receive_closed_ports(w, ls__flight_now())) return true;
         }
