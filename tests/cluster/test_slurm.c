@@ -144,8 +144,8 @@ static void cpus_per_task_sets_the_threads(void **state)
 
 /* ---- ends -------------------------------------------------------------------------------------------------------- */
 
-/* A run stops with a checkpoint before the end of its job.  Slurm 22.05 sets no SLURM_JOB_END_TIME, so that the end comes
- * from squeue.  The link is slow and all ranks mostly wait, so that no rank is reported as slowest. */
+/* A run stops with a checkpoint before the end of its job.  Slurm 22.05 sets no SLURM_JOB_END_TIME, so that the end is
+ * read from squeue.  The link is slow and all ranks mostly wait, so that no rank is reported as slowest. */
 static void a_run_stops_before_the_end_of_its_job(void **state)
 {
     must_be(
