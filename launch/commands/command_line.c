@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the program does with the table of commands: dispatch, --help, arguments, and the one place where errors are
- * printed. */
+ * The command line: finds the command in the table of commands, prints --help, parses arguments, prints errors. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "launch/recipe/recipe.h"
 
 static bool trace_wanted;
-static char printed[4096]; /* the message last printed */
+static char printed[4096]; /* message that ls_error_print printed last */
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
@@ -31,7 +31,7 @@ void ls_error_print(ls_status status)
 
 /* ---- finding a command ------------------------------------------------------------------------------------------- */
 
-/* Length of the first word of a name of the table. */
+/* Returns the length of the first word of a command's name. */
 static size_t first_word(const char *name) { return strcspn(name, " "); }
 
 static bool two_words(const ls_command *c) { return c->name[first_word(c->name)] == ' '; }
@@ -41,18 +41,20 @@ static bool has_first_word(const ls_command *c, const char *word)
     return strlen(word) == first_word(c->name) && !strncmp(c->name, word, strlen(word));
 }
 
-/* "train" at argv[0], or "data import" at argv[0] and argv[1]. */
+/* Returns true if argv begins with the words of this command: "train", or "data" and "import". */
 static bool is_command(const ls_command *c, int argc, char **argv)
 {
     if (!has_first_word(c, argv[0])) return false;
     return !two_words(c) || (argc > 1 && !strcmp(c->name + first_word(c->name) + 1, argv[1]));
 }
 
-static ls_status unknown_word(const char *what, const char *word, int n, const char *const *known, const char *help)
+/* Returns the error for a word that is not among the known ones of its kind ("command", "option"), with the nearest
+ * known word as hint. */
+static ls_status unknown_word(const char *kind, const char *word, int n, const char *const *known, const char *help)
 {
     const char *near = ls_nearest(word, n, known);
-    if (near) return LS_FAIL(LS_ERR_USAGE, "unknown %s '%s'" LS_HINT "did you mean '%s'?", what, word, near);
-    return LS_FAIL(LS_ERR_USAGE, "unknown %s '%s'" LS_HINT "`%s` lists them", what, word, help);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "%s '%s': unknown" LS_HINT "did you mean '%s'?", kind, word, near);
+    return LS_FAIL(LS_ERR_USAGE, "%s '%s': unknown" LS_HINT "`%s` lists the known ones", kind, word, help);
 }
 
 static ls_status find_command(const ls_command **found, int argc, char **argv)
@@ -79,15 +81,14 @@ static ls_status find_command(const ls_command **found, int argc, char **argv)
     if (!first_known) return unknown_word("command", argv[0], n, known, "lockstep --help");
     snprintf(help, sizeof help, "lockstep %s --help", argv[0]);
     if (argc > 1) {
-        char what[64];
-        snprintf(what, sizeof what, "command of `lockstep %s`:", argv[0]);
-        return unknown_word(what, argv[1], n, known, help);
+        char kind[64];
+        snprintf(kind, sizeof kind, "lockstep %s: command", argv[0]);
+        return unknown_word(kind, argv[1], n, known, help);
     }
     char list[512] = "";
     for (int i = 0; i < n; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? " | " : "", known[i]);
-    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` says what they do", argv[0], list,
-                   help);
+    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` describes them", argv[0], list, help);
 }
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
@@ -108,27 +109,30 @@ static void print_option(const ls_option *o)
 
 static void help_program(void)
 {
-    printf("lockstep %s: trains neural networks on many ranks in lockstep\n\nUsage: [mpirun -np N] lockstep COMMAND "
+    printf("lockstep %s: data-parallel training of neural networks on many ranks\n\nUsage: [mpirun -np N] lockstep "
+           "COMMAND "
            "...\n\n",
            LS_VERSION);
     for (const ls_command *c = ls__commands; c->name; c++) print_row(c);
     const ls_option everywhere[] = {
-        {"help", NULL, "of the program, or of a command: lockstep train --help"},
-        {"version", NULL, "the version"},
-        {"trace-errors", NULL, "print where an error came through (also LOCKSTEP_TRACE=1)"}};
+        {"help", NULL, "print the help of the program, or of a command: lockstep train --help"},
+        {"version", NULL, "print the version"},
+        {"trace-errors", NULL, "print the functions that an error passed through (also LOCKSTEP_TRACE=1)"}};
     printf("\nOptions\n");
     for (size_t i = 0; i < sizeof everywhere / sizeof *everywhere; i++) print_option(&everywhere[i]);
-    printf(
-        "\nEnvironment\n"
-        "  OMP_NUM_THREADS                     threads of a rank; default: the host's cores divided by its ranks\n"
-        "  LOCKSTEP_DATA                       folder with local copies of public data sets\n"
-        "  LOCKSTEP_ISA                        lower the instruction set: v2, v3\n"
-        "  LOCKSTEP_START_S                    how many seconds MPI may take to start; default 60, 0: as long as it "
-        "likes\n"
-        "  LOCKSTEP_END                        end of the job, Unix seconds: the run stops with a checkpoint before; "
-        "default: from Slurm\n"
-        "  LOCKSTEP_FAULT                      for tests: a fault on one rank, as \"rank=1,step=5,at=data,do=hang\"\n"
-        "\nExit codes\n  ");
+    printf("\nEnvironment\n"
+           "  OMP_NUM_THREADS                     threads of each rank; default: the host's cores divided by its "
+           "ranks, and "
+           "at most Slurm's --cpus-per-task\n"
+           "  LOCKSTEP_DATA                       folder with local copies of public datasets\n"
+           "  LOCKSTEP_ISA                        instruction-set level, at most that of the processor: v2, v3, v4\n"
+           "  LOCKSTEP_START_S                    seconds that MPI may take to start; default 60; 0: no limit\n"
+           "  LOCKSTEP_END                        end of the job, Unix seconds: the run stops with a checkpoint before "
+           "it; "
+           "default: the end of the Slurm job\n"
+           "  LOCKSTEP_FAULT                      for tests: injects a fault on one rank: "
+           "\"rank=1,step=5,at=data,do=hang\"\n"
+           "\nExit codes\n  ");
 #define X(name, code, text) printf("%d %s%s", code, text, code == 75 ? "\n" : "; ");
     LS_STATUS_LIST(X)
 #undef X
@@ -142,7 +146,8 @@ static void help_command(const ls_command *c)
     if (c->help) printf("\n%s\n", c->help);
 }
 
-/* The help of the command that argv begins with; of all with the same first word, when it has no second. */
+/* Prints the help of the command that argv begins with; of all commands with this first word if argv has only one word.
+ */
 static ls_status help(int argc, char **argv)
 {
     const ls_command *found;
@@ -185,8 +190,9 @@ static ls_status find_option(int *at, const ls_command *c, const char *word)
     return unknown_word("option", word - 2, n, known, help_line);
 }
 
-/* How many words `arguments` asks for: WORD one, [WORD] none or one, a last "..." any number more. */
-static void expected(const char *arguments, int *least, int *most, bool *overrides)
+/* Counts the words that a command takes: in `arguments`, WORD stands for one, [WORD] for none or one, a last "..." for
+ * any number more.  *overrides: the command takes key=value words. */
+static void count_expected(const char *arguments, int *least, int *most, bool *overrides)
 {
     *least = *most = 0;
     *overrides     = strstr(arguments, "[key=value ...]") != NULL;
@@ -211,13 +217,13 @@ static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
     LS_TRY(find_option(&at, c, word + 2));
     const ls_option *o = &c->options[at];
     if (!o->argument) {
-        LS_CHECK(!equals, LS_ERR_USAGE, "%s: --%s takes no value, found '%s'", c->name, o->name, equals + 1);
+        LS_CHECK(!equals, LS_ERR_USAGE, "%s: --%s: expected no value, found '%s'", c->name, o->name, equals + 1);
         args->option[at] = "";
     } else if (equals) {
         args->option[at] = equals + 1;
     } else {
-        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s after it, found the end of the line", c->name,
-                 o->name, o->argument);
+        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s, found the end of the line", c->name, o->name,
+                 o->argument);
         args->option[at] = argv[++*i];
     }
     return LS_OK;
@@ -230,11 +236,11 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
     memset(args, 0, sizeof *args);
     LS_TRY(find_command(&args->command, argc, argv));
     const ls_command *c = args->command;
-    expected(c->arguments, &least, &most, &overrides);
+    count_expected(c->arguments, &least, &most, &overrides);
     bool only_words = false;
     for (int i = two_words(c) ? 2 : 1; i < argc; i++) {
         LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE,
-                 "%s: more than %d arguments", c->name, LS_MAX_ARGS);
+                 "%s: expected at most %d arguments, found more", c->name, LS_MAX_ARGS);
         if (!only_words && !strcmp(argv[i], "--"))
             only_words = true;
         else if (!only_words && !strncmp(argv[i], "--", 2))
@@ -245,10 +251,10 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
             args->positional[args->positionals++] = argv[i];
     }
     LS_CHECK(args->positionals >= least, LS_ERR_USAGE,
-             "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` says more", c->name,
-             c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
-    LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: '%s' is one argument too many: expected  %s", c->name,
-             args->positional[most], *c->arguments ? c->arguments : "none");
+             "%s: expected  %s  but found %d argument%s" LS_HINT "`lockstep %s --help` describes the arguments",
+             c->name, c->arguments, args->positionals, args->positionals == 1 ? "" : "s", c->name);
+    LS_CHECK(args->positionals <= most, LS_ERR_USAGE, "%s: expected  %s  but found the further argument '%s'", c->name,
+             *c->arguments ? c->arguments : "no argument", args->positional[most]);
     return LS_OK;
 }
 
@@ -292,9 +298,11 @@ static ls_status agree_on(ls_status status)
 
 static ls_status dispatch(const ls_command **c, int argc, char **argv)
 {
-    LS_CHECK(argc, LS_ERR_USAGE, "expected a command" LS_HINT "`lockstep --help` lists them");
+    LS_CHECK(argc, LS_ERR_USAGE,
+             "command line: expected a command, found none" LS_HINT "`lockstep --help` lists the commands");
     LS_CHECK(argv[0][0] != '-', LS_ERR_USAGE,
-             "expected a command, found the option '%s'" LS_HINT "`lockstep --help` lists them", argv[0]);
+             "command line: expected a command, found the option '%s'" LS_HINT "`lockstep --help` lists the commands",
+             argv[0]);
     LS_TRY(find_command(c, argc, argv));
     return LS_OK;
 }
@@ -307,7 +315,8 @@ int ls_command_line_main(int argc, char **argv)
     ls_status status;
     printed[0]   = 0;
     trace_wanted = false;
-    /* A limit on file sizes then is an error of write(), with a message, instead of the end. */
+    /* A write beyond the limit on file sizes (ulimit -f) returns an error, which has a message, instead of ending the
+     * process. */
     signal(SIGXFSZ, SIG_IGN);
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--trace-errors"))
@@ -333,7 +342,7 @@ int ls_command_line_main(int argc, char **argv)
         status = c->run(n, words);
     if (status != LS_OK && ls__launcher_is_root()) ls_error_print(status);
     if (fflush(stdout) != 0 && status == LS_OK) {
-        status = LS_FAIL(LS_ERR_ENV, "could not write the output" LS_HINT "is there space left?");
+        status = LS_FAIL(LS_ERR_ENV, "standard output: cannot write: %s" LS_HINT "is the disk full?", strerror(errno));
         ls_error_print(status);
     }
     return status;

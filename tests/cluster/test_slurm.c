@@ -92,7 +92,7 @@ static void an_error_is_printed_once(void **state)
         const char *arguments;
         int         code;
         const char *part;
-    } rows[] = {{"trian lenet5-digits", 2, "unknown command 'trian'"},
+    } rows[] = {{"trian lenet5-digits", 2, "command 'trian': unknown"},
                 {"train lenet5-digits --frehs", 2, "--frehs"},
                 {"train lenet5-digits optim.lr=x", 2, "optim.lr"},
                 {"train lenet5-mnist data.path=./none", 3, "none"}};

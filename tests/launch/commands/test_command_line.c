@@ -75,19 +75,19 @@ static void test_mistakes(void **state)
         const char *arguments, *part, *hint;
     } cases[] = {
         {"", "expected a command", "lockstep --help"},
-        {"trian", "unknown command 'trian'", "did you mean 'train'"},
-        {"quux", "unknown command 'quux'", "lockstep --help"},
+        {"trian", "command 'trian': unknown", "did you mean 'train'"},
+        {"quux", "command 'quux': unknown", "lockstep --help"},
         {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify",
          "lockstep data --help"},
-        {"data inspct x", "unknown command of `lockstep data`: 'inspct'", "did you mean 'inspect'"},
+        {"data inspct x", "lockstep data: command 'inspct': unknown", "did you mean 'inspect'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
-        {"recipes cat a b", "recipes cat: 'b' is one argument too many", NULL},
+        {"recipes cat a b", "recipes cat: expected  NAME  but found the further argument 'b'", NULL},
         {"recipes cat lenet-digits", "there is no recipe 'lenet-digits'", "did you mean 'lenet5-digits'"},
         {"recipes cp lenet5-digits /nowhere/at/all", "/nowhere/at/all: could not make the file", NULL},
         {"--bogus", "found the option '--bogus'", NULL},
-        {"recipes ls --bogus", "unknown option '--bogus'", NULL},
-        {"doctor now", "doctor: 'now' is one argument too many: expected  none", NULL},
-        {"trian --help", "unknown command 'trian'", NULL},
+        {"recipes ls --bogus", "option '--bogus': unknown", NULL},
+        {"doctor now", "doctor: expected  no argument  but found the further argument 'now'", NULL},
+        {"trian --help", "command 'trian': unknown", NULL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int code = program("", cases[i].arguments);
