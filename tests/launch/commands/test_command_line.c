@@ -172,7 +172,7 @@ static void test_args(void **state)
     assert_int_equal(ls_args_int(&args, "top", 1, 4, 3, &n), LS_ERR_USAGE);
     char *none[] = {"predict", "run", "c.png", "--top"};
     assert_int_equal(ls_args_parse(&args, 4, none), LS_ERR_USAGE);
-    assert_non_null(strstr(ls_error_message(), "expected N after it"));
+    assert_non_null(strstr(ls_error_message(), "expected N, found the end of the line"));
 }
 
 int main(void)
