@@ -13,12 +13,19 @@
  *
  * Dims alphabet: B batch, T time, C channels, H W height and width, K kernel, V vocabulary; O output channels.
  *
- * Two rules shape everything below.
- *  - The batch is the leading dim of every tensor that is not a parameter, and it is implicit: it is not given, it is
- *    known only when a step runs, and it may be different from step to step.
- *  - No op looks across samples.  What is computed for a sample depends on that sample alone; sums over the batch (the
- *    gradients of parameters, the loss) are made by the framework, as trees over shards, so that their bits do not
- *    depend on ranks or threads.
+ * Two rules:
+ *  - The batch is the leading dim of every tensor that is not a parameter, and it is implicit: it is not declared, is
+ *    known only when a step runs, and may differ from step to step.
+ *  - No op looks across samples: the result for a sample depends on that sample alone.  The framework computes sums over
+ *    the batch (the loss, gradients of parameters) as trees over shards, so that their bits do not depend on the number
+ *    of ranks or threads.
+ *
+ * Arguments have defaults: a field that is not given is 0, and the comment of a field says what 0 stands for.  Where 0
+ * stands for another value, 0 itself is invalid or has another spelling, which the comment gives.  An `eps` that is to
+ * have no effect is FLT_MIN.
+ *
+ * The header compiles as C11 and as C++17.  In C++ the macros that build compound literals (ls_conv2d, ls_adamw, ...) do
+ * not work; call the functions behind them (ls__conv2d) with a struct.
  */
 #ifndef LS_CORE_CORE_H
 #define LS_CORE_CORE_H
@@ -27,6 +34,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/enum_text.h"
 #include "core/base/status.h"
 
 LS_PUBLIC_BEGIN
@@ -37,7 +45,7 @@ typedef struct ls_graph  ls_graph;
 typedef struct ls_node   ls_node;
 typedef struct ls_tensor ls_tensor;
 
-/* Where in the user's source a tensor was made. */
+/* The place in the user's source at which a tensor was made. */
 typedef struct ls_where {
     const char *file;
     int         line;
@@ -46,24 +54,15 @@ typedef struct ls_where {
 
 /* ---- types and devices ------------------------------------------------------------------------------------------- */
 
-#define LS_DTYPE_LIST(X) X(F32, "float32", 4) X(I32, "int32", 4) X(U8, "uint8", 1)
-typedef enum ls_dtype {
-#define X(name, text, bytes) LS_##name,
-    LS_DTYPE_LIST(X)
-#undef X
-} ls_dtype;
+#define LS_DTYPE_LIST(X) X(LS_F32, "float32", 4) X(LS_I32, "int32", 4) X(LS_U8, "uint8", 1)
+typedef enum ls_dtype { LS_ENUMERATORS(LS_DTYPE_LIST) } ls_dtype;
 
-#define LS_DEVICE_LIST(X) X(CPU, "cpu") X(CUDA, "cuda")
-typedef enum ls_device {
-#define X(name, text) LS_##name,
-    LS_DEVICE_LIST(X)
-#undef X
-        LS_DEVICES
-} ls_device;
+#define LS_DEVICE_LIST(X) X(LS_CPU, "cpu") X(LS_CUDA, "cuda")
+typedef enum ls_device { LS_ENUMERATORS(LS_DEVICE_LIST) LS_DEVICES } ls_device;
 
 enum { LS_MAX_DIMS = 6 };
 
-/* Some dims: LS_DIMS(6, -1) is {2, {6, -1}}. */
+/* A list of dims: LS_DIMS(6, -1) is {2, {6, -1}}. */
 typedef struct ls_dims {
     int     rank;
     int64_t dim[LS_MAX_DIMS];
@@ -71,74 +70,76 @@ typedef struct ls_dims {
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------ */
 
-/* An empty graph.  Building keeps the first error and goes on quietly: tensors made after it are NULL, and every
- * function takes NULL tensors.  Ask once, at the end, with ls_graph_status; ls_trainer_new and ls_model_new do. */
+/* Makes an empty graph; NULL: no memory.  A graph records the first error of building it.  Tensors made after the error
+ * are NULL, and every function accepts NULL tensors, so that a model needs no checks.  ls_graph_status returns the
+ * error; ls_trainer_new and ls_model_new return it as well. */
 ls_graph *ls_graph_new(void);
 void      ls_graph_free(ls_graph *g);
 ls_status ls_graph_status(const ls_graph *g);
 
-/* An input of B samples of `dims` each (none: a scalar per sample). */
+/* An input: B samples of dim0 x dim1 x ...; without dims, a scalar per sample. */
 typedef struct ls_input_args {
     ls_graph   *g;
     const char *name;
     ls_dtype    type;
-    int64_t     dim0, dim1, dim2, dim3, dim4, dim5; /* the first 0 ends them */
+    int64_t     dim0, dim1, dim2, dim3, dim4, dim5; /* the first 0 ends the list */
 } ls_input_args;
 #define ls_input(...) ls__input((ls_input_args){__VA_ARGS__})
 
-/* A trainable parameter of its own, for models that need more than layers: shape `dims`, filled by `init`.  A second
- * call with the same name gives the same parameter (the shapes must agree): that is how weights are tied. */
+/* Adds a trainable parameter with the given dims, filled by `init`, for models that need more than layers.  A second call
+ * with the same name and dims returns the same parameter, which ties weights. */
 #define ls_param(g, name, init, ...) ls__param((g), (name), (init), LS_HERE, LS_DIMS(__VA_ARGS__))
 
-/* What a model keeps from one run to the next (a cache of keys and values, a hidden state carried over): one array of
- * `dims` (none: a scalar) per sample of the largest batch, zeroed when the model is made and by ls_model_reset.  Sample
- * i of a run has row i.  It has no gradient, and only ops that say so write it, in place: ls_state(g, "cache", LS_F32,
- * 1024, 768) is B x 1024 x 768. */
+/* Adds a state: an array that a model keeps from one run to the next (a cache of keys and values, a hidden state).
+ * ls_state(g, "cache", LS_F32, 1024, 768) is B x 1024 x 768, for B samples of the largest batch; sample i of a run uses
+ * row i.  States are zeroed when the model is made and by ls_model_reset.  They have no gradient.  Only ops with
+ * `updates` write them, in place. */
 #define ls_state(...) ls__state((ls_input_args){__VA_ARGS__}, LS_HERE)
 
-/* Names start with this until ls_scope_end: ls_scope(g, "block0") makes "fc1" the parameter "block0.fc1.weight". */
+/* Prefixes the names of parameters and states until ls_scope_end: in ls_scope(g, "block0") the weight of the layer "fc1"
+ * is the parameter "block0.fc1.weight". */
 void ls_scope(ls_graph *g, const char *name);
 void ls_scope_end(ls_graph *g);
 
-/* Parameters whose names match the glob get no gradient and no optimizer state; how many matched. */
+/* Freezes the parameters that match the glob: no gradient, no optimizer state.  Returns their number. */
 int ls_freeze(ls_graph *g, const char *glob);
 
-/* ---- what a tensor is -------------------------------------------------------------------------------------------- */
+/* ---- properties of a tensor -------------------------------------------------------------------------------------- */
 
 const char *ls_tensor_name(const ls_tensor *x);
 ls_dtype    ls_tensor_type(const ls_tensor *x);
-int         ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS]); /* without the batch; how many */
-bool        ls_tensor_batched(const ls_tensor *x);                         /* false: a parameter                */
+/* Copies the dims, without the batch.  Returns their number. */
+int  ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS]);
+bool ls_tensor_batched(const ls_tensor *x); /* false: a parameter */
 
 /* ---- initialisers -------------------------------------------------------------------------------------------------
- * Drawn from Philox keyed by the seed and the parameter's name: the values do not depend on anything else.  fan_in and
+ * Values depend on the seed and the parameter's name only, which are the key of the random numbers (Philox).  fan_in and
  * fan_out follow PyTorch's torch.nn.init (dim 1 and dim 0, times the receptive field). */
 #define LS_INIT_LIST(X)                                                                                                \
-    X(ZEROS, "zeros")                                                                                                  \
-    X(CONSTANT, "constant")                                                                                            \
-    X(UNIFORM, "uniform")                                                                                              \
-    X(NORMAL, "normal") X(TRUNC_NORMAL, "trunc_normal") X(XAVIER_UNIFORM, "xavier_uniform")                            \
-        X(XAVIER_NORMAL, "xavier_normal") X(KAIMING_UNIFORM, "kaiming_uniform") X(KAIMING_NORMAL, "kaiming_normal")
-typedef enum ls_init_kind {
-    LS_INIT_DEFAULT,
-#define X(name, text) LS_INIT_##name,
-    LS_INIT_LIST(X)
-#undef X
-} ls_init_kind;
+    X(LS_INIT_ZEROS, "zeros")                                                                                          \
+    X(LS_INIT_CONSTANT, "constant")                                                                                    \
+    X(LS_INIT_UNIFORM, "uniform")                                                                                      \
+    X(LS_INIT_NORMAL, "normal")                                                                                        \
+    X(LS_INIT_TRUNC_NORMAL, "trunc_normal")                                                                            \
+    X(LS_INIT_XAVIER_UNIFORM, "xavier_uniform")                                                                        \
+    X(LS_INIT_XAVIER_NORMAL, "xavier_normal")                                                                          \
+    X(LS_INIT_KAIMING_UNIFORM, "kaiming_uniform")                                                                      \
+    X(LS_INIT_KAIMING_NORMAL, "kaiming_normal")
+typedef enum ls_init_kind { LS_INIT_DEFAULT, LS_ENUMERATORS(LS_INIT_LIST) } ls_init_kind;
 
 typedef struct ls_init {
     ls_init_kind kind;
-    float        mean;      /* normal, trunc_normal                                    */
-    float        std;       /* normal, trunc_normal; 0: 1                              */
-    float        low, high; /* uniform; trunc_normal: the bounds, 0 0: mean +- 2 std   */
-    float        value;     /* constant                                                */
-    float        gain;      /* xavier, kaiming; 0: 1 for xavier, sqrt(2) for kaiming   */
-    bool         fan_out;   /* kaiming: scale by fan_out instead of fan_in             */
-    int64_t      fan;       /* uniform: bounds +- 1/sqrt(fan), as PyTorch's biases; 0: low, high */
+    float        mean;      /* normal, trunc_normal */
+    float        std;       /* normal, trunc_normal; 0: 1 */
+    float        low, high; /* uniform; trunc_normal: the bounds, both 0: mean +- 2 std */
+    float        value;     /* constant */
+    float        gain;      /* xavier, kaiming; 0: 1 for xavier, sqrt(2) for kaiming */
+    bool         fan_out;   /* kaiming: scale by fan_out instead of fan_in */
+    int64_t      fan;       /* uniform: the bounds are +- 1/sqrt(fan), as PyTorch's biases; 0: low, high */
 } ls_init;
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------
- * Inputs first, in order; then attributes by name: ls_dropout(x, .p = 0.1f).  Attributes not given are the defaults. */
+ * Inputs in order, then attributes by name: ls_dropout(x, .p = 0.1f). */
 
 typedef struct ls_unary_args {
     ls_tensor *x;
@@ -162,63 +163,63 @@ typedef struct ls_binary_args {
 #include "core/optim/optim.h"
 
 /* ---- batches ------------------------------------------------------------------------------------------------------
- * What a loader hands to a trainer or a model: one array per input of the graph, `rows` samples each. */
+ * The input of a step or of a model: one array per input of the graph, `rows` samples each. */
 enum { LS_MAX_INPUTS = 8 };
 
 typedef struct ls_batch {
     int         inputs;
-    const char *name[LS_MAX_INPUTS]; /* of the graph's input                                                       */
-    const void *data[LS_MAX_INPUTS]; /* rows x dims, of the input's type, densely packed                           */
-    int64_t     rows;                /* samples of this rank in this call                                          */
-    int64_t     first;               /* index of the first of them within the global batch                         */
-    int64_t     global_rows;         /* samples of the global batch, all ranks together                            */
+    const char *name[LS_MAX_INPUTS]; /* name of the graph's input */
+    const void *data[LS_MAX_INPUTS]; /* rows x dims, of the input's type, densely packed */
+    int64_t     rows;                /* samples of this rank in this call */
+    int64_t     first;               /* index of this rank's first sample within the global batch */
+    int64_t     global_rows;         /* samples of the global batch, all ranks together */
 } ls_batch;
 
-/* The samples of a global batch that a rank gets.  The batch is cut into `shards` pieces, shard s being the samples
- * [s rows / shards, (s + 1) rows / shards); rank r of n owns the shards [r shards / n, (r + 1) shards / n). */
+/* The partition of a global batch that one rank owns.  The batch is cut into `total_shards` shards: shard s is the
+ * samples [s rows / shards, (s + 1) rows / shards).  Rank r of n owns the shards [r shards / n, (r + 1) shards / n). */
 typedef struct ls_batch_partition {
-    int     first_shard, shards; /* shards owned: [first_shard, first_shard + shards)        */
-    int64_t first, rows;         /* samples owned: [first, first + rows) of the global batch */
+    int     first_shard, shards; /* owned shards: [first_shard, first_shard + shards) */
+    int64_t first, rows;         /* owned samples: [first, first + rows) of the global batch */
 } ls_batch_partition;
 ls_batch_partition ls_batch_partition_of(int64_t global_rows, int total_shards, int ranks, int rank);
 
-/* First sample of shard s. */
+/* The first sample of shard s within the global batch. */
 static inline int64_t ls_shard_first(int64_t global_rows, int total_shards, int s)
 {
     return global_rows * s / total_shards;
 }
 
 /* ---- inference ----------------------------------------------------------------------------------------------------
- * A graph compiled without a loss.  Several models may run over the same parameters. */
+ * A model is a graph compiled without a loss.  Several models may share parameters. */
 typedef struct ls_params ls_params;
 typedef struct ls_model  ls_model;
 
-/* The parameters of a graph: one block, filled by the initialisers with `seed`. */
+/* Allocates the parameters of a graph as one block, and fills it by the initialisers with `seed`. */
 ls_status ls_params_new(ls_params **params, ls_graph *g, uint64_t seed);
 void      ls_params_free(ls_params *params);
 
-/* Number of parameters (arrays) and of scalars in them. */
+/* Number of parameters (arrays); number of their elements. */
 int     ls_params_count(const ls_params *params);
 int64_t ls_params_total(const ls_params *params);
 
-/* Parameter i in the order of creation: its name, dims (how many: *rank) and values. */
+/* Returns the values of parameter i, in order of creation, and its name and `*rank` dims; each may be NULL. */
 float *ls_params_get(ls_params *params, int i, const char **name, int *rank, const int64_t **dims);
-int    ls_params_find(const ls_params *params, const char *name); /* -1: none */
+/* The number of the parameter of this name; -1: none. */
+int ls_params_find(const ls_params *params, const char *name);
 
-/* The digest: one number for all parameters, by name order of creation; equal bits, equal digest. */
+/* The digest: a hash of the bits of all parameters, in order of creation. */
 uint64_t ls_params_digest(const ls_params *params);
 
-/* Computes `outputs` (n of them) from the graph's inputs, for up to `max_rows` samples a call.  The parameters may be
- * those of another graph, a trainer's for example, which has each parameter of this one, by name and shape; they are
- * not copied. */
+/* Compiles the graph for `n` outputs and up to `max_rows` samples per run.  `params` may belong to another graph (that of
+ * a trainer) that has all parameters of this one, by name and shape.  They are not copied. */
 ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows);
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
-/* Values of output i of the last run: rows x dims. */
+/* The values of output i in the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
-/* From now on `m` keeps its states where `with` does, which must have the same ones and outlive it: one cache, read and
- * written by a model for many tokens a call and one for a single token. */
+/* Makes `m` use the states of `with`, which must have the same states and outlive `m`.  Example: a model for many tokens
+ * per run and one for a single token share a cache. */
 ls_status ls_model_share_state(ls_model *m, const ls_model *with);
-/* Zeroes what the model keeps from run to run (ls_state). */
+/* Zeroes the states. */
 void ls_model_reset(ls_model *m);
 void ls_model_free(ls_model *m);
 
@@ -231,7 +232,7 @@ ls_tensor *ls__input(ls_input_args args);
 ls_tensor *ls__state(ls_input_args args, ls_where where);
 ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where, ls_dims dims);
 
-/* Adds op `op` with `args` (its args struct: the input tensors, then the attributes) and gives its first output. */
+/* Adds op `op` with `args`, its args struct of input tensors and attributes.  Returns its first output. */
 ls_tensor *ls__apply(int op, const void *args, ls_where where);
 #define LS_APPLY(op, args_type, ...) ls__apply(LS_OP_##op, &(args_type){__VA_ARGS__}, LS_HERE)
 

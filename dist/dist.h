@@ -23,6 +23,7 @@
 #ifndef LS_DIST_DIST_H
 #define LS_DIST_DIST_H
 
+#include "core/base/enum_text.h"
 #include "core/core.h"
 
 LS_PUBLIC_BEGIN
@@ -133,40 +134,36 @@ typedef struct ls_trainer ls_trainer;
 
 /* Shared memory for gradients and parameters of the ranks of a host (recipe key train.window).  AUTO: if it works; ON:
  * required, otherwise an error; OFF: the ranks exchange messages.  The result has the same bits. */
-#define LS_SHARED_MEMORY_LIST(X) X(AUTO, "auto") X(ON, "on") X(OFF, "off")
-typedef enum ls_shared_memory_mode {
-#define X(name, text) LS_SHARED_MEMORY_##name,
-    LS_SHARED_MEMORY_LIST(X)
-#undef X
-} ls_shared_memory_mode;
+#define LS_SHARED_MEMORY_LIST(X)                                                                                       \
+    X(LS_SHARED_MEMORY_AUTO, "auto")                                                                                   \
+    X(LS_SHARED_MEMORY_ON, "on")                                                                                       \
+    X(LS_SHARED_MEMORY_OFF, "off")
+typedef enum ls_shared_memory_mode { LS_ENUMERATORS(LS_SHARED_MEMORY_LIST) } ls_shared_memory_mode;
 
 /* Overlap of inter-host communication with computation (recipe key train.overlap).  POLL: the rank advances messages
  * between instructions and inside long ones; THREAD: a progress thread does, which needs a core; OFF: messages advance
  * after the computation only; AUTO: POLL.  The result has the same bits. */
-#define LS_OVERLAP_LIST(X) X(AUTO, "auto") X(POLL, "poll") X(THREAD, "thread") X(OFF, "off")
-typedef enum ls_overlap {
-#define X(name, text) LS_OVERLAP_##name,
-    LS_OVERLAP_LIST(X)
-#undef X
-} ls_overlap;
+#define LS_OVERLAP_LIST(X)                                                                                             \
+    X(LS_OVERLAP_AUTO, "auto")                                                                                         \
+    X(LS_OVERLAP_POLL, "poll")                                                                                         \
+    X(LS_OVERLAP_THREAD, "thread")                                                                                     \
+    X(LS_OVERLAP_OFF, "off")
+typedef enum ls_overlap { LS_ENUMERATORS(LS_OVERLAP_LIST) } ls_overlap;
 
 /* Number format of gradients in messages between hosts (recipe key train.wire). */
-#define LS_WIRE_LIST(X) X(FLOAT32, "float32") X(BFLOAT16, "bfloat16")
-typedef enum ls_wire {
-#define X(name, text) LS_WIRE_##name,
-    LS_WIRE_LIST(X)
-#undef X
-} ls_wire;
+#define LS_WIRE_LIST(X)                                                                                                \
+    X(LS_WIRE_FLOAT32, "float32")                                                                                      \
+    X(LS_WIRE_BFLOAT16, "bfloat16")
+typedef enum ls_wire { LS_ENUMERATORS(LS_WIRE_LIST) } ls_wire;
 
 /* Reaction to a loss or gradient that is not finite (recipe key train.on_nan).  ABORT: ls_trainer_step returns
  * LS_ERR_DIVERGED; SKIP: the step changes nothing and training continues, up to nine times in a row; ROLLBACK: same as
  * ABORT for ls_trainer_step, the run loop then reloads a checkpoint. */
-#define LS_ON_NAN_LIST(X) X(ABORT, "abort") X(SKIP, "skip") X(ROLLBACK, "rollback")
-typedef enum ls_on_nan {
-#define X(name, text) LS_ON_NAN_##name,
-    LS_ON_NAN_LIST(X)
-#undef X
-} ls_on_nan;
+#define LS_ON_NAN_LIST(X)                                                                                              \
+    X(LS_ON_NAN_ABORT, "abort")                                                                                        \
+    X(LS_ON_NAN_SKIP, "skip")                                                                                          \
+    X(LS_ON_NAN_ROLLBACK, "rollback")
+typedef enum ls_on_nan { LS_ENUMERATORS(LS_ON_NAN_LIST) } ls_on_nan;
 
 typedef struct ls_trainer_options {
     size_t   size;       /* sizeof(ls_trainer_options) */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Buffers that notice who writes or reads beyond them: the last byte lies before a page that may not be touched, and
- * what is left of the first page is filled with a pattern.
+ * Buffers that detect accesses outside of them: the last byte lies before a page without access, and the rest of the
+ * first page is filled with a pattern.
  *
  *     check_buffer b = check_buffer_new(n * sizeof(float), 4);
  *     kernel(b.data);
@@ -20,15 +20,15 @@
 
 #include <cmocka.h>
 
-/* As floats the pattern is 3.4e38, so that whoever adds to it is found out. */
+/* The pattern is 3.4e38 as a float, so that a kernel that adds to it instead of writing shows. */
 enum { CHECK_PATTERN = 0x7F, CHECK_PAGE = 4096 };
 
 typedef struct check_buffer {
     unsigned char *map, *data;
-    size_t         bytes, body; /* asked for; mapped and usable */
+    size_t         bytes, body; /* requested; mapped and usable */
 } check_buffer;
 
-/* `bytes`, all of them the pattern, ending right before the forbidden page unless `align` keeps them from it. */
+/* A buffer filled with the pattern.  It ends right before the page without access, as far as `align` allows. */
 static inline check_buffer check_buffer_new(size_t bytes, size_t align)
 {
     size_t       body = (bytes + 2 * CHECK_PAGE - 1) / CHECK_PAGE * CHECK_PAGE;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What every op has to hold, derived from shapes and attributes alone.  A test of an op reads:
+ * Checks of an op, derived from its descriptor.  The test of an op gives shapes, attributes and a float64 reference:
  *
- *     static void reference(const check_ref *r)          the op in float64, for r->rows samples
+ *     static void reference(const check_ref *r)          computes the op in float64 for r->rows samples
  *     {
  *         for (int64_t i = 0; i < check_numel(r, 0); i++) r->y[0][i] = log1p(exp(r->x[0][i]));
  *     }
@@ -13,14 +13,13 @@
  *
  *     CHECK_MAIN(cmocka_unit_test(check_softplus))
  *
- * Checked, for 1, 2 and 7 samples and for enough of them to occupy threads, at every instruction-set level of this
- * processor:
- *  - the shape; the values against the reference; the gradients of all inputs against central differences of it
- *  - gradients written, added to, and left out; forward and backward in place where the op says it may
- *  - backward reads only what the op saves (all else is overwritten with NaN), and changes nothing but its outputs
- *  - the same bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters
- * computed as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
- *  - nothing is read or written outside of tensors and workspace
+ * Checks, for 1, 2, 7 and many samples, at every instruction-set level of this processor:
+ *  - shapes; values against the reference; gradients of all inputs against central differences of the reference
+ *  - gradients that are written, added to, and not wanted; forward and backward in place if the descriptor allows it
+ *  - backward reads only the values in `saves` (all others are overwritten with NaN) and writes only its outputs
+ *  - equal bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters computed
+ *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
+ *  - no access outside of tensors and workspace
  */
 #ifndef LS_TESTS_CHECK_OP_H
 #define LS_TESTS_CHECK_OP_H
@@ -29,8 +28,8 @@
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 
-/* An output element that a reference left alone.  One that it made infinite has to be that infinity, and is no part of
- * the loss. */
+/* Value of an output element that the reference does not set, which is not compared.  An element that the reference sets
+ * to an infinity must be that infinity; it is not part of the loss. */
 #define CHECK_UNSET (-7.77e300)
 
 static inline void check_close(const check_setup *s, const char *what, int64_t n, const float *got, const double *want,
@@ -53,7 +52,7 @@ static inline void check_same(const check_setup *s, const char *what, const char
                      when);
 }
 
-/* Outputs and gradients of samples [first, first + rows) against those of the whole. */
+/* Compares outputs and gradients of samples [first, first + rows) with those of the whole batch, bit by bit. */
 static inline void check_same_results(const check_setup *s, const char *when, check_how h, const check_result *got,
                                       const check_result *want)
 {
@@ -82,7 +81,7 @@ typedef struct check_wide {
     double          *x[LS_MAX_IN], *y[LS_MAX_OUT];
 } check_wide;
 
-/* The inputs in double, and room for the outputs. */
+/* The inputs in double, and memory for the outputs. */
 static inline check_wide check_widen(const check_setup *s)
 {
     check_wide w = {
@@ -106,7 +105,7 @@ static inline check_wide check_widen(const check_setup *s)
     return w;
 }
 
-/* The loss whose gradients are checked: the outputs of `w`, weighted by dy. */
+/* The loss of the gradient check: the sum of the outputs of `w`, weighted by dy. */
 static inline double check_loss(const check_wide *w, const float *dy)
 {
     const ls_tensor *y   = w->r.node->out[0];
@@ -117,7 +116,7 @@ static inline double check_loss(const check_wide *w, const float *dy)
     return sum;
 }
 
-/* Sample b of `w` alone: what else an element of this sample could change, no op looks at. */
+/* Sample b of `w` alone.  An element of a sample affects the results for that sample only. */
 static inline check_wide check_one_sample(const check_wide *w, int64_t b)
 {
     const ls_node *n   = w->r.node;
@@ -131,13 +130,13 @@ static inline check_wide check_one_sample(const check_wide *w, int64_t b)
     return one;
 }
 
-/* What the reference gives, the same for all levels: outputs, and gradients by central differences. */
+/* Results of the reference, equal for all levels: outputs, and gradients by central differences. */
 typedef struct check_truth {
     ls_arena *arena;
     double   *y[LS_MAX_OUT], *dx[LS_MAX_IN];
 } check_truth;
 
-/* The gradient of input i: of all elements, or of CHECK_DIFFERENCES of them. */
+/* The gradient of input i by central differences, for all elements or for CHECK_DIFFERENCES of them. */
 static inline double *check_differences(const check_setup *s, const check_wide *w, int i, ls_arena *arena)
 {
     int64_t n    = check_elements(s->n->in[i], s->rows);
@@ -187,7 +186,7 @@ static inline void check_against_truth(const check_setup *s, const check_truth *
                         s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
 }
 
-/* Adding to what is there, for every reason to do so. */
+/* Gradients added to earlier values, because of add[i] or of the group. */
 static inline void check_adding(const check_setup *s, const check_result *whole)
 {
     for (int mode = 0; mode < 2; mode++) {
@@ -202,7 +201,7 @@ static inline void check_adding(const check_setup *s, const check_result *whole)
     }
 }
 
-/* Only one of the gradients wanted. */
+/* Each gradient wanted alone. */
 static inline void check_single_gradients(const check_setup *s, const check_result *whole)
 {
     for (int i = 0; i < s->n->ins; i++) {
@@ -247,7 +246,7 @@ static inline void check_parts(const check_setup *s, const check_result *whole)
     }
 }
 
-/* The sum of `n` gradients of `count` elements as a binary tree: what ranks do with those of their shards. */
+/* The sum of `n` gradients of `count` elements as a binary tree, as ranks sum the gradients of their shards. */
 static inline const float *check_tree(const check_setup *s, const float *const *part, int n, int64_t count)
 {
     if (n == 1) return part[0];
@@ -257,7 +256,7 @@ static inline const float *check_tree(const check_setup *s, const float *const *
     return sum;
 }
 
-/* Adds up the gradients of groups of `width` shards, neighbours of the same width first: the tree over all shards. */
+/* Sums the gradients of groups of `width` shards, neighbours of equal width first: the tree over all shards. */
 static inline const float *check_fold(const check_setup *s, const float *gradients, const int *width, int64_t count)
 {
     const float *part[CHECK_SHARDS];
@@ -276,7 +275,8 @@ static inline const float *check_fold(const check_setup *s, const float *gradien
     return part[0];
 }
 
-/* Gradients of parameters over eight shards: cut into groups and calls in many ways, and added up by hand. */
+/* Gradients of parameters over eight shards, cut into groups and calls in many ways and summed by the test, have equal
+ * bits. */
 static inline void check_groups(const check_setup *s)
 {
     static const int cuts[][CHECK_SHARDS + 1] = {
@@ -289,7 +289,7 @@ static inline void check_groups(const check_setup *s)
         if (cut == 0) whole = r;
         for (int i = 0; i < s->n->ins; i++)
             if (r.dx[i] && !s->n->in[i]->batched)
-                check_same(s, "the gradient of a parameter", "in groups added by hand", ls__numel(s->n->in[i]),
+                check_same(s, "the gradient of a parameter", "in groups summed by the test", ls__numel(s->n->in[i]),
                            check_fold(s, r.dx[i], cuts[cut], ls__numel(s->n->in[i])), whole.dx[i]);
     }
     int64_t      half = s->shard[CHECK_SHARDS / 2];
@@ -307,7 +307,7 @@ static inline void check_groups(const check_setup *s)
     }
 }
 
-/* A rank without samples: the gradients of parameters are zero. */
+/* Without samples the gradients of parameters are zero. */
 static inline void check_nothing(const check_setup *s)
 {
     static const int64_t none[5];
@@ -362,12 +362,12 @@ static inline void check_op_case(int id, check_reference *reference, const check
 
 static inline void check_op_cases(int id, check_reference *reference, const check_case *cs, size_t cases)
 {
-    static const int64_t samples[] = {1, 2, 7, 0}; /* 0: many */
+    static const int64_t samples[] = {1, 2, 7, 0}; /* 0: many, enough for several threads */
     for (size_t i = 0; i < cases; i++)
         for (int k = 0; k < 4; k++) check_op_case(id, reference, &cs[i], samples[k]);
 }
 
-/* Defines check_OP, which checks every case given. */
+/* Defines the test check_OP, which checks the cases. */
 #define CHECK_OP(op, reference, ...)                                                                                   \
     static void check_##op(void **state)                                                                               \
     {                                                                                                                  \
@@ -375,11 +375,12 @@ static inline void check_op_cases(int id, check_reference *reference, const chec
         check_op_cases(LS_OP_##op, (reference), cases, sizeof cases / sizeof *cases);                                  \
     }
 
-/* The op refuses the case, with a message that contains `part`. */
+/* Asserts that the op refuses the case with a message that contains `part`. */
 static inline void check_refused(int id, const char *part, const check_case *cs)
 {
     ls_graph *g = ls_graph_new();
-    if (check_apply(g, id, cs)) fail_msg("%s took what it must refuse (%s)", ls__op_by_id(id)->name, part);
+    if (check_apply(g, id, cs))
+        fail_msg("%s: expected an error with '%s', but the op was built", ls__op_by_id(id)->name, part);
     assert_int_equal(ls_graph_status(g), LS_ERR_USAGE);
     if (!strstr(ls_error_message(), part)) fail_msg("'%s' is not in: %s", part, ls_error_message());
     ls_graph_free(g);

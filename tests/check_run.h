@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One run of one op, forward and backward, between guards: what tests/check_op.h is made of. */
+ * Runs one op once, forward and backward, between guard pages; the base of tests/check_op.h. */
 #ifndef LS_TESTS_CHECK_RUN_H
 #define LS_TESTS_CHECK_RUN_H
 
@@ -17,12 +17,12 @@
 enum { CHECK_SHARDS = 8, CHECK_DIFFERENCES = 160, CHECK_KEY = 0x5eed };
 
 typedef struct check_in {
-    int64_t  dims[LS_MAX_DIMS + 1]; /* of one sample, ended by 0; none: a scalar                         */
-    bool     param;                 /* not batched                                                       */
-    bool     state;                 /* kept from run to run                                              */
-    bool     absent;                /* an optional input that is not given                               */
-    ls_dtype type;                  /* LS_F32: normally distributed; LS_I32: from [low, high)            */
-    float    mean, std;             /* 0: 1                                                              */
+    int64_t  dims[LS_MAX_DIMS + 1]; /* dims of one sample, ended by 0; none: a scalar */
+    bool     param;                 /* not batched */
+    bool     state;                 /* a state, kept from run to run */
+    bool     absent;                /* optional input that is not given */
+    ls_dtype type;                  /* LS_F32: normally distributed; LS_I32: uniform in [low, high) */
+    float    mean, std;             /* std 0: 1 */
     int      low, high;
 } check_in;
 
@@ -35,12 +35,12 @@ typedef struct check_case {
     bool        inference;            /* forward with training off, and nothing else                    */
 } check_case;
 
-/* What a reference gets.  It fills y[0], and the other outputs if it likes to have them compared. */
+/* The arguments of a reference.  It sets y[0], and those other outputs that are to be compared. */
 typedef struct check_ref {
     const ls_node *node;
     const void    *args;
     int64_t        rows;
-    const double  *x[LS_MAX_IN]; /* integers too; NULL: not given */
+    const double  *x[LS_MAX_IN]; /* values, integers as double; NULL: not given */
     double        *y[LS_MAX_OUT];
     bool           training;
     uint64_t       key;
@@ -48,13 +48,13 @@ typedef struct check_ref {
 } check_ref;
 typedef void check_reference(const check_ref *r);
 
-/* Elements of input i, of all samples. */
+/* Number of elements of a tensor, for all samples. */
 static inline int64_t check_numel(const check_ref *r, int i)
 {
     return ls__numel(r->node->in[i]) * (r->node->in[i]->batched ? r->rows : 1);
 }
 
-/* One case, one level, one number of samples: the values that all runs share. */
+/* One case at one level with one number of samples: values common to all runs. */
 typedef struct check_setup {
     char              what[160];
     const check_case *cs;
@@ -64,25 +64,25 @@ typedef struct check_setup {
     ls_node          *n;
     const ls_op      *op;
     int64_t           rows;
-    float            *x[LS_MAX_IN]; /* int32 inputs as they are */
+    float            *x[LS_MAX_IN]; /* int32 inputs are stored as int32 */
     float            *dy;
-    float            *base[LS_MAX_IN]; /* what gradients are added to */
+    float            *base[LS_MAX_IN]; /* earlier values to which gradients are added */
     int64_t           shard[CHECK_SHARDS + 1];
 } check_setup;
 
-/* How a run is done: samples [first, first + rows), and everything that may not change a bit. */
+/* Options of a run: samples [first, first + rows), and settings that must not change a bit of the results. */
 typedef struct check_how {
     int64_t        first, rows;
     int            shards, groups, threads;
-    const int64_t *bound;                                              /* of the whole batch; NULL: one shard */
-    int            group[CHECK_SHARDS];                                /* shards of each group            */
-    unsigned       skip;                                               /* inputs without dx                   */
-    bool           add, group_add, inplace, inplace_backward, nothing; /* nothing: no samples at all */
+    const int64_t *bound;               /* shard bounds of the whole batch; NULL: one shard */
+    int            group[CHECK_SHARDS]; /* shards of each group */
+    unsigned       skip;                /* bit i: dx[i] is not wanted */
+    bool           add, group_add, inplace, inplace_backward, nothing; /* nothing: no samples */
 } check_how;
 
 typedef struct check_result {
     float *y[LS_MAX_OUT];
-    float *dx[LS_MAX_IN]; /* of a parameter: one after the other, per group */
+    float *dx[LS_MAX_IN]; /* of a parameter: one gradient per group, one after the other */
 } check_result;
 
 static inline bool check_has_grad(const check_setup *s, int i)
@@ -96,7 +96,7 @@ static inline int64_t check_elements(const ls_tensor *x, int64_t rows)
     return ls__numel(x) * (x->batched ? rows : 1);
 }
 
-/* Two normal numbers from a counter (Box and Muller). */
+/* Two normal numbers from a counter (Box & Muller 1958). */
 static inline float check_normal(uint64_t stream, int64_t i)
 {
     ls_philox4 r = ls_philox(CHECK_KEY, stream, (uint64_t)i);
@@ -113,7 +113,7 @@ static inline int check_rank(const int64_t *dims)
     return rank;
 }
 
-/* Adds the node of a case to a new graph; its first output, or NULL with the error kept in the graph. */
+/* Adds the node of a case to a new graph.  Returns its first output; NULL: the graph has the error. */
 static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs)
 {
     const ls_op *op   = ls__op_by_id(id);
@@ -158,7 +158,7 @@ static inline void check_fill(check_setup *s)
     int64_t n = check_elements(s->n->out[0], s->rows);
     s->dy     = ls_arena_alloc(s->arena, (size_t)n * sizeof(float));
     for (int64_t k = 0; k < n; k++) s->dy[k] = check_normal(300, k);
-    /* Uneven shards, the third and the last of them empty where there is room for that. */
+    /* Uneven shards; the third and the last are empty if there are enough samples for the others. */
     static const double cut[CHECK_SHARDS + 1] = {0, 0.2, 0.3, 0.3, 0.45, 0.75, 0.8, 1, 1};
     for (int i = 0; i <= CHECK_SHARDS; i++) s->shard[i] = (int64_t)((double)s->rows * cut[i] + 0.5);
 }
@@ -183,7 +183,7 @@ static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const che
     ls_tensor *y = check_apply(s->g, id, cs);
     if (!y) fail_msg("%s: %s", s->op->name, ls_graph_status(s->g) ? ls_error_message() : "no output");
     s->n = y->node;
-    if (!rows) { /* enough for several threads, and for all shards */
+    if (!rows) { /* enough samples for several threads and all shards */
         int64_t numel = ls__numel(y) > ls__numel(s->n->in[0]) ? ls__numel(y) : ls__numel(s->n->in[0]);
         double  flops = s->op->flops ? s->op->flops(s->n) : 0;
         rows          = 300000 / numel + 1;
@@ -206,7 +206,7 @@ static inline void check_setup_free(check_setup *s)
 typedef struct check_memory {
     check_buffer x[LS_MAX_IN], y[LS_MAX_OUT], dy, dx[LS_MAX_IN], scratch;
     check_buffer params;           /* gradients of parameters: a block for each group, gaps of 3 floats between them */
-    int64_t      param[LS_MAX_IN]; /* where each is in a block */
+    int64_t      param[LS_MAX_IN]; /* offset of each parameter in a block */
     int64_t      block;
     ls_group     group[CHECK_SHARDS];
     int64_t      bound[CHECK_SHARDS + 1];
@@ -288,7 +288,7 @@ static inline void check_poison(check_buffer *b)
 
 static inline void check_call(check_memory *m, const check_setup *s, bool backward)
 {
-    int64_t largest = 0; /* workspace is for shards of one size */
+    int64_t largest = 0; /* workspace is planned for shards of equal size */
     for (int k = 0; k < m->call.shards; k++)
         if (m->bound[k + 1] - m->bound[k] > largest) largest = m->bound[k + 1] - m->bound[k];
     m->call.shard_rows = largest;
@@ -336,7 +336,7 @@ static inline void check_keep_gradients(check_memory *m, const check_setup *s, c
         if (m->params.data[b] != CHECK_PATTERN) fail_msg("%s: written between the gradients of parameters", s->what);
 }
 
-/* Forward and backward, as `h` says, all results kept in the setup's arena. */
+/* Runs forward and backward with options `h`.  The results lie in the arena of the setup. */
 static inline check_result check_run(const check_setup *s, check_how h)
 {
     check_memory m;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Values of PyTorch, and numbers by formula.  tests/golden/make.py writes the files:
+ * Reads reference values of PyTorch, and generates numbers by formula.  tests/golden/make.py writes the files:
  *
  *     # a comment
  *     case NAME setting=value setting=value ...
  *     array NAME f32 2 3                           a type (f32, i32) and dims
- *     0.5 -1.25 3 7 9 2                            then as many numbers as these ask for, on any number of lines
+ *     0.5 -1.25 3 7 9 2                            then the numbers, on any number of lines
  *
- * and a test reads them case by case:
+ * A test reads them case by case:
  *
  *     golden g = golden_open("optims.txt");
  *     while (golden_next(&g)) {
@@ -42,20 +42,20 @@ typedef struct golden_array {
     ls_dtype    type;
     int         rank;
     int64_t     dim[LS_MAX_DIMS + 1], count;
-    float      *f32; /* one of the two, by type */
+    float      *f32; /* f32 or i32, by type; the other is NULL */
     int32_t    *i32;
 } golden_array;
 
 typedef struct golden {
     ls_arena    *arena;
     const char  *path;
-    char        *at; /* what is not read yet */
+    char        *at; /* rest of the text */
     int          number, settings, arrays;
     const char  *name, *key[GOLDEN_SETTINGS], *value[GOLDEN_SETTINGS];
     golden_array array[GOLDEN_ARRAYS];
 } golden;
 
-/* A file of a folder. */
+/* Opens a file of a folder. */
 static inline golden golden_open_in(const char *folder, const char *name)
 {
     golden g = {0};
@@ -72,7 +72,7 @@ static inline golden golden_open_in(const char *folder, const char *name)
     return g;
 }
 
-/* A file below tests/golden. */
+/* Opens a file below tests/golden. */
 static inline golden golden_open(const char *path) { return golden_open_in(LOCKSTEP_SOURCE "/tests/golden", path); }
 
 static inline void golden_close(golden *g) { ls_arena_free(g->arena); }
@@ -120,7 +120,7 @@ static inline void golden_read_array(golden *g, char *line)
         a->i32 = NULL;
 }
 
-/* The next case, or false at the end. */
+/* Reads the next case.  False: the end. */
 static inline bool golden_next(golden *g)
 {
     char *line = golden_line(g), *rest;
@@ -141,7 +141,7 @@ static inline bool golden_next(golden *g)
     return true;
 }
 
-/* A setting of the case as text, or NULL. */
+/* A setting of the case as text; NULL: not given. */
 static inline const char *golden_text(const golden *g, const char *key)
 {
     for (int i = 0; i < g->settings; i++)
@@ -155,7 +155,7 @@ static inline float golden_number(const golden *g, const char *key, float otherw
     return text ? strtof(text, NULL) : otherwise;
 }
 
-/* An array of the case, or NULL. */
+/* An array of the case; NULL: none of this name. */
 static inline const golden_array *golden_find(const golden *g, const char *name)
 {
     for (int i = 0; i < g->arrays; i++)
@@ -170,7 +170,7 @@ static inline const golden_array *golden_get(const golden *g, const char *name)
     return a;
 }
 
-/* Each element within `relative` of its own size and `absolute` besides. */
+/* Asserts that each element differs by at most `relative` times its magnitude plus `absolute`. */
 static inline void golden_close_to(const golden *g, const char *what, int64_t n, const float *got, const float *want,
                                    double relative, double absolute)
 {

@@ -22,7 +22,7 @@ static inline void golden_batch_fill(golden_batch *b, int k)
     golden_labels(name, GOLDEN_BATCH, 10, b->label);
 }
 
-/* A share of it, as what a trainer or a model takes. */
+/* The samples of one rank as a batch. */
 static inline ls_batch golden_share(const golden_batch *b, int64_t first, int64_t rows)
 {
     return (ls_batch){.inputs      = 2,
@@ -33,7 +33,7 @@ static inline ls_batch golden_share(const golden_batch *b, int64_t first, int64_
                       .global_rows = GOLDEN_BATCH};
 }
 
-/* Uniform within +- 2 / sqrt(fan in), the fan of a bias being that of the weight before it. */
+/* Uniform within +- 2 / sqrt(fan in); the fan in of a bias is that of its weight. */
 static inline void golden_weights(ls_params *params)
 {
     double fan = 1;

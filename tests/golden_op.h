@@ -59,7 +59,7 @@ static inline void golden_set_all(const golden *g, const ls_op *op, char *args)
     }
 }
 
-/* Fills a case from the arrays; how many samples it has. */
+/* Fills a case from the arrays.  Returns its number of samples. */
 static inline int64_t golden_inputs(const golden *g, const ls_op *op, check_case *cs, const golden_array *in[LS_MAX_IN])
 {
     int64_t rows = 0;
@@ -80,7 +80,7 @@ static inline int64_t golden_inputs(const golden *g, const ls_op *op, check_case
     return rows;
 }
 
-/* Relative to each value, with a tenth of that for the largest one: sums that cancel are as good as their parts. */
+/* Tolerance: relative to each value, plus a tenth of it relative to the largest value, for sums that cancel. */
 static inline void golden_compare(const golden *g, const char *name, int64_t n, const float *got)
 {
     const golden_array *want = golden_get(g, name);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What tests without ranks share: cmocka, and an assertion that prints the error. */
+ * Common to tests: cmocka, and assertions on statuses that print the error. */
 #ifndef LS_TESTS_UNIT_H
 #define LS_TESTS_UNIT_H
 
@@ -21,7 +21,7 @@
         if (assert_status != LS_OK) fail_msg("%s: %s\n%s", #call, ls_error_message(), ls_error_trace());               \
     } while (0)
 
-/* `call` fails with this status, and its message contains `part`. */
+/* Asserts that `call` fails with this status and a message that contains `part`. */
 #define assert_fails(call, status, part)                                                                               \
     do {                                                                                                               \
         assert_int_equal((call), (status));                                                                            \

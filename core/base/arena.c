@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Arenas are chains of chunks; blocks are private mappings. */
+ * Arenas as chains of chunks, and blocks as private mappings with a guard page. */
 #include "core/base/arena.h"
 
 #include <stdarg.h>
@@ -16,7 +16,7 @@ enum { ALIGN = 64, CHUNK = 256 * 1024 };
 
 typedef struct chunk {
     struct chunk *next;
-    void         *raw; /* what free takes */
+    void         *raw; /* pointer from calloc, for free */
     size_t        used, size;
     _Alignas(ALIGN) unsigned char data[];
 } chunk;
@@ -42,7 +42,7 @@ void ls__no_memory(void)
 ls_status ls_arena_new(ls_arena **arena, const char *name)
 {
     *arena = calloc(1, sizeof **arena);
-    LS_CHECK(*arena, LS_ERR_ENV, "no memory for the arena '%s'", name);
+    LS_CHECK(*arena, LS_ERR_ENV, "arena '%s': no memory", name);
     snprintf((*arena)->name, sizeof(*arena)->name, "%s", name);
     return LS_OK;
 }
@@ -64,9 +64,9 @@ void *ls_arena_alloc(ls_arena *arena, size_t bytes)
     if (!c || c->size - c->used < need) {
         size_t size = need > CHUNK ? need : CHUNK, total = sizeof *c + ALIGN + size;
         void  *raw =
-            need < bytes || total < size ? NULL : calloc(1, total); /* pages that nobody uses are never touched */
+            need < bytes || total < size ? NULL : calloc(1, total); /* calloc touches no page of a large chunk */
         if (!raw) {
-            (void)LS_FAIL(LS_ERR_ENV, "no memory: %zu bytes for '%s'", bytes, arena->name);
+            (void)LS_FAIL(LS_ERR_ENV, "arena '%s': no memory for %zu bytes", arena->name, bytes);
             ls__no_memory();
         }
         c             = (chunk *)(((uintptr_t)raw + ALIGN - 1) / ALIGN * ALIGN);
@@ -89,13 +89,13 @@ char *ls_arena_strdup(ls_arena *arena, const char *text)
 
 char *ls_arena_printf(ls_arena *arena, const char *format, ...)
 {
-    va_list args, again;
+    va_list args, copy;
     va_start(args, format);
-    va_copy(again, args);
+    va_copy(copy, args);
     int   length = vsnprintf(NULL, 0, format, args);
     char *text   = ls_arena_alloc(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, again);
-    va_end(again);
+    vsnprintf(text, (size_t)length + 1, format, copy);
+    va_end(copy);
     va_end(args);
     return text;
 }
@@ -111,16 +111,16 @@ ls_status ls_block_new(ls_block *block, size_t bytes, const char *name)
     *block = (ls_block){0};
     if (bytes == 0) return LS_OK;
     LS_CHECK(bytes <= ls_machine_memory(), LS_ERR_ENV,
-             "no memory for the %s block: %zu bytes, more than the %zu of this machine" LS_HINT
+             "%s block: no memory for %zu bytes, more than the %zu of this machine" LS_HINT
              "use a smaller model, a smaller train.batch or more ranks",
              name, bytes, ls_machine_memory());
     size_t page  = (size_t)sysconf(_SC_PAGESIZE);
     size_t body  = (bytes + page - 1) / page * page;
-    size_t total = body + page + HUGE_PAGE; /* room to align, and a guard page */
-    LS_CHECK(total > bytes, LS_ERR_ENV, "the %s block of %zu bytes is larger than the address space", name, bytes);
+    size_t total = body + page + HUGE_PAGE; /* with room to align the start, and a guard page */
+    LS_CHECK(total > bytes, LS_ERR_ENV, "%s block: %zu bytes are more than the address space", name, bytes);
     unsigned char *raw = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     LS_CHECK(raw != MAP_FAILED, LS_ERR_ENV,
-             "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name, bytes);
+             "%s block: no memory for %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name, bytes);
     unsigned char *data = (unsigned char *)(((uintptr_t)raw + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     if (data > raw) munmap(raw, (size_t)(data - raw));
     size_t behind = (size_t)(raw + total - (data + body + page));
@@ -128,7 +128,7 @@ ls_status ls_block_new(ls_block *block, size_t bytes, const char *name)
     if (mprotect(data, body, PROT_READ | PROT_WRITE) != 0) {
         munmap(data, body + page);
         return LS_FAIL(LS_ERR_ENV,
-                       "no memory for the %s block: %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name,
+                       "%s block: no memory for %zu bytes" LS_HINT "use a smaller train.batch or more ranks", name,
                        bytes);
     }
     madvise(data, body, MADV_HUGEPAGE);

@@ -6,22 +6,12 @@
 #include "core/base/flight_recorder.h"
 
 #include <string.h>
-#include <time.h>
 
-static const char *const phase_names[] = {
-#define X(name, text) text,
-    LS_PHASE_LIST(X)
-#undef X
-};
+#include "core/base/enum_text.h"
+
+static const char *const phase_names[] = LS_ENUM_TEXTS(LS_PHASE_LIST);
 
 const char *ls__phase_name(uint32_t phase) { return phase < LS_PHASES ? phase_names[phase] : "?"; }
-
-int64_t ls__flight_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
 

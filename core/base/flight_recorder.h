@@ -18,25 +18,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/clock.h"
+#include "core/base/enum_text.h"
+
 /* In LS_PHASE_REDUCE and LS_PHASE_WAIT, the phases of collectives, a rank waits for other ranks. */
 #define LS_PHASE_LIST(X)                                                                                               \
-    X(NONE, "nothing")                                                                                                 \
-    X(START, "start-up")                                                                                               \
-    X(DATA, "data")                                                                                                    \
-    X(FORWARD, "forward")                                                                                              \
-    X(BACKWARD, "backward")                                                                                            \
-    X(REDUCE, "reduce")                                                                                                \
-    X(UPDATE, "update")                                                                                                \
-    X(EVAL, "evaluation")                                                                                              \
-    X(CHECKPOINT, "checkpoint")                                                                                        \
-    X(REPORT, "report")                                                                                                \
-    X(WAIT, "wait")
-typedef enum ls_phase {
-#define X(name, text) LS_PHASE_##name,
-    LS_PHASE_LIST(X)
-#undef X
-        LS_PHASES
-} ls_phase;
+    X(LS_PHASE_NONE, "nothing")                                                                                        \
+    X(LS_PHASE_START, "start-up")                                                                                      \
+    X(LS_PHASE_DATA, "data")                                                                                           \
+    X(LS_PHASE_FORWARD, "forward")                                                                                     \
+    X(LS_PHASE_BACKWARD, "backward")                                                                                   \
+    X(LS_PHASE_REDUCE, "reduce")                                                                                       \
+    X(LS_PHASE_UPDATE, "update")                                                                                       \
+    X(LS_PHASE_EVAL, "evaluation")                                                                                     \
+    X(LS_PHASE_CHECKPOINT, "checkpoint")                                                                               \
+    X(LS_PHASE_REPORT, "report")                                                                                       \
+    X(LS_PHASE_WAIT, "wait")
+typedef enum ls_phase { LS_ENUMERATORS(LS_PHASE_LIST) LS_PHASES } ls_phase;
 
 enum {
     LS_FLIGHT_RECORDS = 1024,
@@ -110,8 +108,6 @@ typedef struct ls_flight {
     void *context;
 } ls_flight;
 
-int64_t ls__flight_now(void); /* CLOCK_MONOTONIC, ns; setting the wall clock does not change it */
-
 void ls__flight_begin_at(ls_flight *f, const ls_flight_note *note, int64_t now);
 void ls__flight_end_at(ls_flight *f, int64_t now);
 
@@ -120,12 +116,12 @@ void ls__flight_travelled(ls_flight *f, const ls_flight_travel *travel);
 
 static inline void ls__flight_begin(ls_flight *f, const ls_flight_note *note)
 {
-    if (f) ls__flight_begin_at(f, note, ls__flight_now());
+    if (f) ls__flight_begin_at(f, note, ls__clock_ns());
 }
 
 static inline void ls__flight_end(ls_flight *f)
 {
-    if (f) ls__flight_end_at(f, ls__flight_now());
+    if (f) ls__flight_end_at(f, ls__clock_ns());
 }
 
 static inline bool ls__phase_waits(uint32_t phase) { return phase == LS_PHASE_REDUCE || phase == LS_PHASE_WAIT; }

@@ -1,52 +1,48 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Instruction-set levels.  Every file of core/ops, core/cpu and core/optim is compiled once per level, with
- * LS_ISA_SUFFIX set to v2, v3 or v4 (x86-64-v2, -v3: AVX2 and FMA, -v4: AVX-512) or to plain on other processors.  Such
- * a file has static functions and symbols wrapped in LS_ISA_NAME, so that each level has its own copy of all of it and
- * calls only itself. One level is chosen at start (the processor's best, lowered by LOCKSTEP_ISA, agreed by all ranks
- * as the lowest among them) and is part of what a digest is compared under.
+ * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA) and v4 (AVX-512); `plain` on other processors.
+ *
+ * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4 or
+ * plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own copy of
+ * the code and calls only itself.  The level is chosen at start: the processor's best, lowered by LOCKSTEP_ISA and to the
+ * lowest among all ranks.  Digests are comparable only within a level.
  */
 #ifndef LS_CORE_BASE_ISA_H
 #define LS_CORE_BASE_ISA_H
 
+#include "core/base/enum_text.h"
 #include "core/base/status.h"
 
 #define LS__PASTE2(name, level) name##_##level
 #define LS__PASTE(name, level) LS__PASTE2(name, level)
 #define LS_ISA_NAME(name) LS__PASTE(name, LS_ISA_SUFFIX)
 
-/* From lowest to highest. */
+/* The levels from lowest to highest: enumerator, text, suffix of the symbols. */
 #if defined(__x86_64__)
-#define LS_ISA_LIST(X) X(v2) X(v3) X(v4)
+#define LS_ISA_LIST(X) X(LS_ISA_V2, "v2", v2) X(LS_ISA_V3, "v3", v3) X(LS_ISA_V4, "v4", v4)
 #else
-#define LS_ISA_LIST(X) X(plain)
+#define LS_ISA_LIST(X) X(LS_ISA_PLAIN, "plain", plain)
 #endif
 
-typedef enum ls_isa {
-#define X(level) LS_ISA_##level,
-    LS_ISA_LIST(X)
-#undef X
-        LS_ISA_COUNT
-} ls_isa;
+typedef enum ls_isa { LS_ENUMERATORS(LS_ISA_LIST) LS_ISA_COUNT } ls_isa;
 
-/* Everything that exists once per level (core/cpu/isa_table.h); defined in core/cpu/isa_table.c. */
+/* The functions and ops of one level (core/cpu/isa_table.h). */
 typedef struct ls_isa_table ls_isa_table;
 
-/* The highest level this processor can run. */
+/* The highest level that this processor supports. */
 ls_isa ls_isa_best(void);
 
-/* The level in use: at first the best one, or what LOCKSTEP_ISA says. */
+/* The level in use: initially LOCKSTEP_ISA, or the best one. */
 ls_isa      ls_isa_current(void);
 const char *ls_isa_name(ls_isa isa);
 
-/* Checks LOCKSTEP_ISA (unknown or unsupported: LS_ERR_ENV) and sets the level; called by everything that starts a run.
- */
+/* Sets the level from LOCKSTEP_ISA.  LS_ERR_ENV: unknown or unsupported level.  Called before a run starts. */
 ls_status ls_isa_init(void);
 
-/* Lowers the level, as agreed with the other ranks.  Call before a graph is built. */
+/* Sets the level, as agreed by all ranks.  LS_ERR_ENV: not supported.  Call before a graph is built. */
 ls_status ls_isa_set(ls_isa isa);
 
-/* The level's tables. */
+/* The table of the level in use; that of any level. */
 const ls_isa_table *ls__isa_table(void);
 const ls_isa_table *ls__isa_table_of(ls_isa isa);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
- * A number is a pure function of a key and a counter, so it does not matter which rank or thread draws it, or when.
+ * A number is a pure function of a key and a counter, so it does not depend on the rank or thread that draws it.
  */
 #ifndef LS_CORE_BASE_PHILOX_H
 #define LS_CORE_BASE_PHILOX_H
@@ -12,7 +12,7 @@ typedef struct ls_philox4 {
     uint32_t v[4];
 } ls_philox4;
 
-/* Four 32-bit numbers for one 64-bit key and one 128-bit counter. */
+/* Four random 32-bit numbers for a 64-bit key and a 128-bit counter. */
 static inline ls_philox4 ls_philox(uint64_t key, uint64_t counter_hi, uint64_t counter_lo)
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -31,10 +31,10 @@ static inline ls_philox4 ls_philox(uint64_t key, uint64_t counter_hi, uint64_t c
     return (ls_philox4){{c0, c1, c2, c3}};
 }
 
-/* Uniform in [0, 1), 24 bits. */
+/* A uniform number in [0, 1) with 24 random bits. */
 static inline float ls_uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
 
-/* A well-mixed 64-bit key from a seed and a text (FNV-1a, then a SplitMix64 finish). */
+/* A 64-bit key from a seed and a text: FNV-1a, then the finaliser of SplitMix64. */
 static inline uint64_t ls_key(uint64_t seed, const char *text)
 {
     uint64_t h = 0xcbf29ce484222325ull;

@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#include "core/base/integer.h"
 #include "core/cpu/vector/vec.h"
 
 enum {
@@ -24,9 +25,6 @@ enum {
     POINTS_1     = 9, /* points of a tile of tile_channels, with one vector ...  */
     POINTS_2     = LS_V >= 16 ? 8 : 6
 };
-
-static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
-static int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
 /* ---- the register tiles ------------------------------------------------------------------------------------------ */
 
@@ -84,8 +82,8 @@ typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const
 #define CHANNELS_LIST(X)                                                                                               \
     X(1, 1)                                                                                                            \
     X(2, 1)                                                                                                            \
-    X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2)    \
-        X(8, 2)
+    X(3, 1)                                                                                                            \
+    X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define POINTS_LIST(X)                                                                                                 \
     X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(1, 4) X(2, 4)
 
@@ -124,7 +122,7 @@ int64_t ls__conv_panels(int64_t out, bool by_rows)
 
 int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i)
 {
-    return by_rows ? out * i / ls__conv_panels(out, true) : min64(out, i * 2 * LS_V);
+    return by_rows ? out * i / ls__conv_panels(out, true) : ls__min(out, i * 2 * LS_V);
 }
 
 /* Vectors of a panel of lanes on channels. */
@@ -133,7 +131,7 @@ static int panel_vectors(int64_t out, int64_t i) { return out - i * 2 * LS_V > L
 bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
 {
     if (p->step_w != 1 || p->dst_col != 1 || p->taps > 8192) return false;
-    const double waste_channels = (double)round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
+    const double waste_channels = (double)ls__round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
     int64_t      inside         = 0; /* pairs of an output row and a tap's row that do not fall into the padding */
     for (int64_t i = 0; i < p->rows; i++)
         for (int64_t t = 0; t < p->taps_h; t++) {
@@ -143,7 +141,7 @@ bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
     const int64_t narrow = p->out / ls__conv_panels(p->out, true);
     const double  filled = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
     const double  waste_rows =
-        (double)round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
+        (double)ls__round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
     return waste_rows < waste_channels;
 }
 
@@ -174,7 +172,7 @@ V_INLINE void copy_row(int64_t n, const float *x, float *y)
 void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window)
 {
     const int64_t top = s->lo_h > 0 ? s->lo_h : 0, left = s->lo_w > 0 ? s->lo_w : 0;
-    const int64_t bottom = min64(s->in_h, s->lo_h + s->h), right = min64(s->in_w, s->lo_w + s->w);
+    const int64_t bottom = ls__min(s->in_h, s->lo_h + s->h), right = ls__min(s->in_w, s->lo_w + s->w);
     for (int64_t c = 0; c < planes; c++)
         for (int64_t h = top; h < bottom; h++)
             copy_row(right - left, x + (c * s->in_h + h) * s->in_w + left,
@@ -217,7 +215,7 @@ static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_ro
     const int64_t used4 = used & ~(int64_t)3;
     for (int64_t i = 0; i < n; i += 4) {
         const float *in[4];
-        for (int64_t r = 0; r < 4; r++) in[r] = x + min64(i + r, n - 1) * x_row;
+        for (int64_t r = 0; r < 4; r++) in[r] = x + ls__min(i + r, n - 1) * x_row;
         for (int64_t o = 0; o < used4; o += 4)
             transpose4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
         for (int64_t o = used4; o < used; o++)
@@ -271,13 +269,13 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
     const int64_t points = p->rows * p->cols;
     float        *sum = work, *turned = work + POINT_BLOCK * 2 * LS_V;
     for (int64_t at = 0; at < points; at += POINT_BLOCK) {
-        const int64_t n = min64(POINT_BLOCK, points - at);
+        const int64_t n = ls__min(POINT_BLOCK, points - at);
         for (int64_t i = first; i < last; i++) {
             const int     vectors = panel_vectors(p->out, i);
             const int64_t o = i * 2 * LS_V, width = vectors * LS_V, most = vectors == 1 ? POINTS_1 : POINTS_2;
             const int64_t tiles = (n + most - 1) / most;
             for (int64_t k = 0; k == 0 || k < p->taps; k += TAP_BLOCK) { /* also without taps: zeros */
-                const int64_t taps  = min64(TAP_BLOCK, p->taps - k);
+                const int64_t taps  = ls__min(TAP_BLOCK, p->taps - k);
                 const float  *panel = packed + o * p->taps + k * width;
                 for (int64_t t = 0; t < tiles; t++) {
                     const int64_t from = n * t / tiles, to = n * (t + 1) / tiles;
@@ -286,8 +284,8 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
                     channels_table[vectors][to - from](taps, point, p->tap + k, panel, sum + from * width, k > 0);
                 }
             }
-            store_channels(p, at, n, width, min64(width, p->out - o), sum, bias ? bias + o : NULL, y + o * p->dst_plane,
-                           add, turned);
+            store_channels(p, at, n, width, ls__min(width, p->out - o), sum, bias ? bias + o : NULL,
+                           y + o * p->dst_plane, add, turned);
         }
     }
 }
@@ -329,7 +327,7 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
                 } else {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
                     for (int64_t c = 0; c < m; c++)
-                        store_points(min64(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
+                        store_points(ls__min(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
                 }
                 j += n * LS_V;
             }
@@ -372,12 +370,12 @@ void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float
     const int64_t points = p->rows * p->cols;
     for (int64_t i = first; i < last; i++) {
         const int     vectors = panel_vectors(p->out, i);
-        const int64_t o = i * 2 * LS_V, width = vectors * LS_V, used = min64(width, p->out - o);
+        const int64_t o = i * 2 * LS_V, width = vectors * LS_V, used = ls__min(width, p->out - o);
         const int64_t most = vectors == 1 ? POINTS_1 : POINTS_2, tiles = (p->taps + most - 1) / most;
         float        *out = sum + (o - first * 2 * LS_V) * (p->taps + 1);
         if (used < width) memset(work, 0, (size_t)(TAP_BLOCK * width) * sizeof(float));
         for (int64_t at = 0; at < points; at += TAP_BLOCK) {
-            const int64_t n = min64(TAP_BLOCK, points - at);
+            const int64_t n = ls__min(TAP_BLOCK, points - at);
             transpose_wide(used, n, dy + o * points + at, points, work, width);
             for (int64_t t = 0; t < tiles; t++) {
                 const int64_t from = p->taps * t / tiles, to = p->taps * (t + 1) / tiles;
@@ -394,7 +392,7 @@ void ls__conv_dw_store(const ls_conv_pass *p, int64_t first, int64_t last, const
 {
     for (int64_t i = first; i < last; i++) {
         const int64_t width = panel_vectors(p->out, i) * LS_V, o = (i - first) * 2 * LS_V,
-                      used = min64(width, p->out - i * 2 * LS_V);
+                      used = ls__min(width, p->out - i * 2 * LS_V);
         const float *from  = sum + o * (p->taps + 1);
         transpose(p->taps, used, from, width, dw + o * p->taps, p->taps);
         if (db) memcpy(db + o, from + p->taps * width, (size_t)used * sizeof(float));

@@ -7,7 +7,7 @@
 #include "core/cpu/gemm/gemm.h"
 #include "core/cpu/machine_peak.h"
 #include "core/cpu/vector/vmath.h"
-#include "core/graph/graph.h"
+#include "core/graph/op.h"
 
 struct ls_isa_table {
     const char                    *name;

@@ -3,18 +3,10 @@
  * levels. */
 #include "core/cpu/machine_peak.h"
 
-#include <time.h>
-
+#include "core/base/clock.h"
 #include "core/cpu/vector/vec.h"
 
 enum { CHAINS = 12, ROUNDS = 50000, TRIES = 48 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static vf spin(vf by)
 {
@@ -39,9 +31,9 @@ double ls__fma_peak(int threads)
         double best = 0;
         for (int t = 0; t < TRIES; t++) {
 #pragma omp barrier
-            double start = seconds();
+            double start = ls__clock_s();
             float  kept  = v_sum(spin(v_set(0.5f)));
-            double took = seconds() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
+            double took = ls__clock_s() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
             if (kept != 0 && found > best) best = found;
         }
         rate += best;

@@ -10,7 +10,7 @@
 #ifndef LS_CORE_CPU_SCATTER_H
 #define LS_CORE_CPU_SCATTER_H
 
-#include "core/graph/graph.h"
+#include "core/graph/op.h"
 
 typedef struct ls_scatter {
     int64_t        rows, cols; /* of the table                                                            */

@@ -9,7 +9,7 @@
 #ifndef LS_CORE_CPU_SHARD_SUM_H
 #define LS_CORE_CPU_SHARD_SUM_H
 
-#include "core/graph/graph.h"
+#include "core/graph/op.h"
 
 #define ls__fold LS_ISA_NAME(ls__fold)
 #define ls__add_into LS_ISA_NAME(ls__add_into)

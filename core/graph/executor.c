@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Runs a planned program on the CPU: resolves buffers to pointers and calls the kernels, in order. */
+ * Executes a planned program on the CPU: resolves buffers to pointers and calls the kernels in order. */
 #include <omp.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/base/philox.h"
-#include "core/cpu/isa_table.h"
+#include "core/graph/graph.h"
 #include "core/graph/program.h"
 
 ls_status ls__program_bind(ls_program *p, void *arena)
@@ -14,12 +15,12 @@ ls_status ls__program_bind(ls_program *p, void *arena)
         LS_TRY(ls_block_new(&p->ones, (size_t)p->options.max_rows * sizeof(float), "seed gradient"));
         for (int64_t i = 0; i < p->options.max_rows; i++) ((float *)p->ones.data)[i] = 1;
     }
-    if (!p->state.data) return ls_block_new(&p->state, p->state_bytes, "state"); /* comes zeroed */
+    if (!p->state.data) return ls_block_new(&p->state, p->state_bytes, "state"); /* zeroed */
     ls__program_reset(p);
     return LS_OK;
 }
 
-/* The next state from buffer b on; the number of buffers when there is none. */
+/* The first state at or after buffer b; p->buffers if there is none. */
 static int next_state(const ls_program *p, int b)
 {
     while (b < p->buffers && p->buffer[b].place != LS_PLACE_STATE) b++;
@@ -35,8 +36,9 @@ ls_status ls__program_share_state(ls_program *p, const ls_program *with)
         k = next_state(with, k + 1);
     }
     LS_CHECK(i == p->buffers && k == with->buffers, LS_ERR_USAGE,
-             "models that share their states must have the same ones, but one has '%s' and the other '%s'",
-             i < p->buffers ? p->buffer[i].name : "no more", k < with->buffers ? with->buffer[k].name : "no more");
+             "state '%s': the model to share states with has '%s' in its place" LS_HINT
+             "models that share states must have the same ones, in the same order",
+             i < p->buffers ? p->buffer[i].name : "(none)", k < with->buffers ? with->buffer[k].name : "(none)");
     ls_block_free(&p->state);
     p->state  = with->state;
     p->shares = with;
@@ -48,7 +50,7 @@ void ls__program_reset(ls_program *p)
     if (p->state.data) memset(p->state.data, 0, p->state_bytes);
 }
 
-/* The array of the batch that belongs to an input; checked by check_batch. */
+/* The array of the batch for an input by name; NULL: none. */
 static const void *batch_data(const ls_batch *batch, const char *name)
 {
     for (int i = 0; i < batch->inputs; i++)
@@ -58,18 +60,22 @@ static const void *batch_data(const ls_batch *batch, const char *name)
 
 static ls_status check_run(const ls_program *p, const ls_execution *run)
 {
-    LS_CHECK(run->rows >= 0 && run->rows <= p->options.max_rows && run->shards <= p->options.max_shards, LS_ERR_USAGE,
-             "a run of %lld samples in %d shards, but the program was planned for %lld in %d", (long long)run->rows,
-             run->shards, (long long)p->options.max_rows, p->options.max_shards);
-    for (int s = 0; s < run->shards; s++)
-        LS_CHECK(
-            run->bound[s + 1] - run->bound[s] <= ls__shard_rows(&p->options), LS_ERR_USAGE,
-            "shard %d of a run has %lld samples, but the program was planned for %lld samples in %d shards of one size",
-            s, (long long)(run->bound[s + 1] - run->bound[s]), (long long)p->options.max_rows, p->options.max_shards);
+    const ls_program_options *o = &p->options;
+    LS_CHECK(run->rows >= 0 && run->rows <= o->max_rows && run->shards <= o->max_shards, LS_ERR_USAGE,
+             "batch: expected at most %lld samples in %d shards, as planned, found %lld in %d", (long long)o->max_rows,
+             o->max_shards, (long long)run->rows, run->shards);
+    for (int s = 0; s < run->shards; s++) {
+        const int64_t rows = run->bound[s + 1] - run->bound[s];
+        LS_CHECK(rows <= ls__shard_rows(o), LS_ERR_USAGE,
+                 "shard %d of the batch: expected at most %lld samples, as planned, found %lld", s,
+                 (long long)ls__shard_rows(o), (long long)rows);
+    }
     LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE,
-             "the program was planned for %d threads, now there are %d", p->threads, omp_get_max_threads());
+             "threads: expected at most %d, as planned, found %d" LS_HINT
+             "set the number of threads before the model or trainer is made",
+             p->threads, omp_get_max_threads());
     for (int i = 0; i < p->inputs && run->rows > 0; i++)
-        LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "the batch has no array for the input '%s'",
+        LS_CHECK(batch_data(run->batch, p->input[i]->name), LS_ERR_USAGE, "input '%s': the batch has no array for it",
                  p->input[i]->name);
     return LS_OK;
 }
@@ -108,6 +114,7 @@ static uint64_t mix(uint64_t key, uint64_t by)
     return (uint64_t)r.v[0] << 32 | r.v[1];
 }
 
+/* Raises p->high_water to the end of the arena memory that the instruction used. */
 static void note_high_water(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     const int *lists[] = {instr->out, instr->din};
@@ -124,52 +131,26 @@ static void note_high_water(ls_program *p, const ls_execution *run, const ls_ins
         }
 }
 
-/* Whether the gradient of input k goes to leaves, one per shard. */
-static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
+/* Gives a call one group per shard, with the leaves of input instr->leaf as destinations. */
+static void use_leaves(const ls_program *p, const ls_execution *run, const ls_instr *instr, ls_call *c)
 {
-    return instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !instr->node->in[k]->batched;
+    const size_t count = (size_t)ls__numel(c->node->in[instr->leaf]);
+    for (int s = 0; s < run->shards; s++)
+        p->leaf_group[s] = (ls_group){.first = s, .shards = 1, .offset = (size_t)s * count};
+    c->groups = run->shards;
+    c->group  = p->leaf_group;
 }
 
-/* Parameters with leaves have groups and strides of their own, so each is asked for alone; all else comes with the last
- * of the calls, as it may write over dy. */
-static void run_backward(ls_program *p, const ls_execution *run, const ls_instr *instr, const ls_call *c)
+/* Zeroes the padding between parameters in gradient memory that an instruction used as workspace: the padding is
+ * all-reduced and updated together with the parameters, and must stay zero. */
+static void zero_padding(const ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
-    const ls_op *op   = ls__op(c->node);
-    ls_call      rest = *c;
-    bool         more = true, params = false;
-    int          last = -1;
-    for (int k = 0; k < c->node->ins; k++) {
-        if (has_leaves(p, instr, k))
-            last = k;
-        else
-            params |= c->dx[k] && !c->node->in[k]->batched;
-    }
-    for (int k = 0; k <= last; k++) {
-        if (!has_leaves(p, instr, k)) continue;
-        ls_call alone = *c;
-        rest.dx[k]    = NULL;
-        more          = params || k < last;
-        for (int j = 0; j < c->node->ins; j++)
-            if (j != k && (more || !c->node->in[j] || !c->node->in[j]->batched)) alone.dx[j] = NULL;
-        for (int s = 0; s < run->shards; s++)
-            p->leaf_group[s] =
-                (ls_group){.first = s, .shards = 1, .offset = (size_t)s * (size_t)ls__numel(c->node->in[k])};
-        alone.groups = run->shards;
-        alone.group  = p->leaf_group;
-        op->backward[LS_CPU](&alone);
-    }
-    if (more) op->backward[LS_CPU](&rest);
-}
-
-/* What lies between parameters is summed and updated with them, and so has to be zero again. */
-static void give_back(const ls_program *p, const ls_execution *run, const ls_instr *instr)
-{
-    const size_t end = instr->from + instr->lent / sizeof(float);
-    for (int i = 0; i < p->params->count && instr->lent; i++) {
+    const size_t begin = instr->gradient_scratch_at, end = begin + instr->gradient_scratch / sizeof(float);
+    for (int i = 0; i < p->params->count && instr->gradient_scratch; i++) {
         const ls_param_slot *s    = &p->params->slot[i];
         const size_t         last = s->offset + (size_t)s->count,
                      next         = (last + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN;
-        if (s->offset >= instr->from && next <= end) memset(run->grads + last, 0, (next - last) * sizeof(float));
+        if (s->offset >= begin && next <= end) memset(run->grads + last, 0, (next - last) * sizeof(float));
     }
 }
 
@@ -178,19 +159,19 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
     static const int64_t one[]   = {0, 1};
     const ls_node       *n       = instr->node;
     const bool           batched = n->out[0]->batched;
-    ls_call              c       = {.node         = n,
-                                    .args         = n->args,
-                                    .rows         = batched ? run->rows : 1,
-                                    .shards       = batched ? run->shards : 1,
-                                    .bound        = batched ? run->bound : one,
-                                    .shard_rows   = batched ? ls__shard_rows(&p->options) : 1,
-                                    .training     = run->training,
-                                    .groups       = run->groups,
-                                    .group        = run->group,
-                                    .scratch      = instr->scratch ? p->arena + instr->at : NULL,
-                                    .lent         = instr->lent ? run->grads + instr->from : NULL,
-                                    .lent_bytes   = instr->lent,
-                                    .first_sample = run->first_sample};
+    ls_call              c       = {.node             = n,
+                                    .args             = n->args,
+                                    .rows             = batched ? run->rows : 1,
+                                    .shards           = batched ? run->shards : 1,
+                                    .bound            = batched ? run->bound : one,
+                                    .shard_rows       = batched ? ls__shard_rows(&p->options) : 1,
+                                    .training         = run->training,
+                                    .groups           = run->groups,
+                                    .group            = run->group,
+                                    .scratch          = instr->scratch ? p->arena + instr->at : NULL,
+                                    .gradient_scratch = instr->gradient_scratch ? run->grads + instr->gradient_scratch_at : NULL,
+                                    .gradient_scratch_bytes = instr->gradient_scratch,
+                                    .first_sample           = run->first_sample};
     c.key                        = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
@@ -201,14 +182,12 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
         c.y[k]  = address(p, run, instr->out[k]);
         c.dy[k] = address(p, run, instr->dout[k]);
     }
-    if (instr->kind == LS_INSTR_BACKWARD)
-        run_backward(p, run, instr, &c);
-    else
-        ls__op(n)->forward[LS_CPU](&c);
-    give_back(p, run, instr);
+    if (instr->leaf >= 0) use_leaves(p, run, instr, &c);
+    (instr->kind == LS_INSTR_BACKWARD ? ls__op(n)->backward : ls__op(n)->forward)[LS_CPU](&c);
+    zero_padding(p, run, instr);
 }
 
-/* The leaves of each group, added pairwise into the gradient block. */
+/* Sums the leaves of each group as a binary tree, into the gradient block. */
 static void run_fold(ls_program *p, const ls_execution *run, const ls_instr *instr)
 {
     const ls_param_slot *slot  = &p->params->slot[instr->slot];
@@ -261,7 +240,7 @@ ls_status ls__program_run(ls_program *p, const ls_execution *run)
 {
     LS_TRY(check_run(p, run));
     const bool timed  = run->seconds || run->flight;
-    int64_t    start  = timed ? ls__flight_now() : 0;
+    int64_t    start  = timed ? ls__clock_ns() : 0;
     ls_status  status = LS_OK;
     ls__progress_hook = run->poller;
     for (int i = 0; i < p->instrs && status == LS_OK; i++) {
@@ -278,7 +257,7 @@ ls_status ls__program_run(ls_program *p, const ls_execution *run)
                                 start);
         status = run_instr(p, run, instr);
         note_high_water(p, run, instr);
-        int64_t end = timed ? ls__flight_now() : 0;
+        int64_t end = timed ? ls__clock_ns() : 0;
         if (run->flight) ls__flight_end_at(run->flight, end);
         if (run->seconds) run->seconds[i] += (double)(end - start) * 1e-9;
         start = end;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/enum_text.h"
+#include "core/base/format_text.h"
 #include "core/cpu/isa_table.h"
 
 ls_graph *ls_graph_new(void)
@@ -25,11 +27,11 @@ void ls_graph_free(ls_graph *g)
 
 ls_status ls_graph_status(const ls_graph *g)
 {
-    if (!g) return LS_FAIL(LS_ERR_ENV, "there is no graph: no memory");
+    if (!g) return LS_FAIL(LS_ERR_ENV, "graph: NULL" LS_HINT "ls_graph_new returns NULL when there is no memory");
     return g->status == LS_OK ? LS_OK : ls_error_set(g->status, g->message, g->trace);
 }
 
-/* Keeps the thread's error as the graph's, unless it already has one. */
+/* Copies the thread's last error into the graph, unless the graph already has one. */
 static void *keep_error(ls_graph *g)
 {
     if (g->status != LS_OK) return NULL;
@@ -38,8 +40,8 @@ static void *keep_error(ls_graph *g)
     return NULL;
 }
 
-/* Keeps an error made by the builders below; they return what this returns: NULL. */
-#define GRAPH_FAIL(g, ...)                                                                                             \
+/* Records an error as the graph's, unless it already has one, and returns NULL from the calling function. */
+#define RETURN_GRAPH_FAIL(g, ...)                                                                                      \
     do {                                                                                                               \
         if ((g)->status == LS_OK) {                                                                                    \
             (void)LS_FAIL(LS_ERR_USAGE, __VA_ARGS__);                                                                  \
@@ -69,33 +71,15 @@ size_t ls__dtype_bytes(ls_dtype type)
 
 const char *ls__dtype_name(ls_dtype type)
 {
-    static const char *const names[] = {
-#define X(name, text, size) text,
-        LS_DTYPE_LIST(X)
-#undef X
-    };
+    static const char *const names[] = LS_ENUM_TEXTS(LS_DTYPE_LIST);
     return names[type];
 }
 
-int64_t ls__numel(const ls_tensor *x)
-{
-    int64_t n = 1;
-    for (int i = 0; i < x->rank; i++) n *= x->dim[i];
-    return n;
-}
-
-int64_t ls__cols(const ls_tensor *x) { return x->rank ? x->dim[x->rank - 1] : 1; }
-
-int64_t ls__rows(const ls_tensor *x) { return ls__numel(x) / (ls__cols(x) ? ls__cols(x) : 1); }
-
 const char *ls__shape(const ls_tensor *x)
 {
-    static _Thread_local char ring[8][128];
-    static _Thread_local int  next;
-    char                     *text = ring[next++ % 8];
-    size_t                    room = sizeof ring[0], used = 0;
     if (!x) return "none";
-    text[0] = 0;
+    char  *text = ls__text_buffer();
+    size_t room = LS_TEXT_BYTES, used = 0;
     if (x->batched) used += (size_t)snprintf(text, room, "B");
     for (int i = 0; i < x->rank; i++)
         used += (size_t)snprintf(text + used, room - used, "%s%lld", used ? " x " : "", (long long)x->dim[i]);
@@ -116,7 +100,7 @@ int ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS])
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-/* Room for one more pointer in an arena-backed list. */
+/* Makes room for one more pointer in a list of an arena.  Returns the list, which may have moved. */
 static void *grow(ls_arena *arena, void *list, int used, int *room)
 {
     if (used < *room) return list;
@@ -139,7 +123,7 @@ static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dty
     return t;
 }
 
-/* Sizes are counted in 63 bits.  Long before these are full there is no memory for them. */
+/* Whether a tensor has more than 2^42 elements: more than any memory, and far from overflow of int64_t. */
 static bool too_large(const ls_tensor *t)
 {
     int64_t n = 1;
@@ -160,7 +144,7 @@ static ls_tensor *find(ls_graph *g, ls_role role, const char *name)
     return NULL;
 }
 
-/* An input or a state: samples whose dims the user gives. */
+/* Adds an input or a state: a batched tensor with dims from the user. */
 static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, const char *name)
 {
     ls_graph *g                = a.g;
@@ -169,11 +153,11 @@ static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, c
     while (rank < LS_MAX_DIMS && dim[rank]) rank++;
     for (int i = 0; i < LS_MAX_DIMS; i++)
         if (dim[i] < 0 || (i > rank && dim[i]))
-            GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what, name,
-                       i < rank ? i : rank, (long long)dim[i < rank ? i : rank]);
-    if (find(g, role, name)) GRAPH_FAIL(g, "%s '%s' exists twice", what, name);
+            RETURN_GRAPH_FAIL(g, "%s '%s': dim %d is %lld" LS_HINT "dims are at least 1; the batch is implicit", what,
+                              name, i < rank ? i : rank, (long long)dim[i < rank ? i : rank]);
+    if (find(g, role, name)) RETURN_GRAPH_FAIL(g, "%s '%s': already exists", what, name);
     ls_tensor *t = add_tensor(g, name, role, a.type, true, rank, dim);
-    if (too_large(t)) GRAPH_FAIL(g, "%s '%s': %s are more numbers than any memory holds", what, name, ls__shape(t));
+    if (too_large(t)) RETURN_GRAPH_FAIL(g, "%s '%s': its shape %s is larger than any memory", what, name, ls__shape(t));
     return t;
 }
 
@@ -197,22 +181,22 @@ ls_tensor *ls__param(ls_graph *g, const char *name, ls_init init, ls_where where
     const char *full = scoped(g, name);
     for (int i = 0; i < dims.rank; i++)
         if (dims.dim[i] <= 0)
-            GRAPH_FAIL(g, "parameter '%s' (%s:%d): dim %d is %lld, expected at least 1", full, file_name(where.file),
-                       where.line, i, (long long)dims.dim[i]);
+            RETURN_GRAPH_FAIL(g, "parameter '%s' (%s:%d): dim %d is %lld, expected at least 1", full,
+                              file_name(where.file), where.line, i, (long long)dims.dim[i]);
     ls_tensor *old = find(g, LS_ROLE_PARAM, full);
     if (old) {
         if (old->rank != dims.rank || memcmp(old->dim, dims.dim, (size_t)dims.rank * sizeof *dims.dim) != 0)
-            GRAPH_FAIL(g,
-                       "parameter '%s' (%s:%d) exists with the shape %s (%s:%d)" LS_HINT
-                       "tied weights have one shape; else choose another name",
-                       full, file_name(where.file), where.line, ls__shape(old), file_name(old->where.file),
-                       old->where.line);
+            RETURN_GRAPH_FAIL(g,
+                              "parameter '%s' (%s:%d): already exists with the shape %s (%s:%d)" LS_HINT
+                              "tied weights have one shape; otherwise choose another name",
+                              full, file_name(where.file), where.line, ls__shape(old), file_name(old->where.file),
+                              old->where.line);
         return old;
     }
     ls_tensor *t = add_tensor(g, full, LS_ROLE_PARAM, LS_F32, false, dims.rank, dims.dim);
     if (too_large(t))
-        GRAPH_FAIL(g, "parameter '%s' (%s:%d): %s are more numbers than any memory holds", full, file_name(where.file),
-                   where.line, ls__shape(t));
+        RETURN_GRAPH_FAIL(g, "parameter '%s' (%s:%d): its shape %s is larger than any memory", full,
+                          file_name(where.file), where.line, ls__shape(t));
     t->needs_grad = true;
     t->init       = init;
     t->where      = where;
@@ -225,7 +209,7 @@ void ls_scope(ls_graph *g, const char *name)
     size_t used = strlen(g->scope);
     if (used + strlen(name) + 2 > sizeof g->scope) {
         if (g->status == LS_OK) {
-            (void)LS_FAIL(LS_ERR_USAGE, "scope '%s.%s' is longer than %zu characters", g->scope, name,
+            (void)LS_FAIL(LS_ERR_USAGE, "scope '%s.%s': expected at most %zu characters", g->scope, name,
                           sizeof g->scope - 1);
             keep_error(g);
             g->status = LS_ERR_USAGE;
@@ -255,16 +239,23 @@ int ls__op_find(const char *name)
     return -1;
 }
 
-/* A node goes by the layer whose parameters it has ("conv1"), or else by its op and place ("relu1"). */
+const char *ls__layer_name(const ls_node *n, ls_arena *memory)
+{
+    for (int k = 0; k < n->ins; k++) {
+        const char *dot = n->in[k] && n->in[k]->role == LS_ROLE_PARAM ? strrchr(n->in[k]->name, '.') : NULL;
+        if (dot) return ls_arena_printf(memory, "%.*s", (int)(dot - n->in[k]->name), n->in[k]->name);
+    }
+    return NULL;
+}
+
+/* The name of output i: that of the node's layer ("conv1"), or its op and position ("relu1"). */
 static const char *out_name(const ls_node *n, int i)
 {
     static const char *const suffix[LS_MAX_OUT] = {"", ".saved", ".saved2"};
     ls_arena                *arena              = n->graph->arena;
-    for (int k = 0; k < n->ins; k++) {
-        const char *dot = n->in[k] && n->in[k]->role == LS_ROLE_PARAM ? strrchr(n->in[k]->name, '.') : NULL;
-        if (dot) return ls_arena_printf(arena, "%.*s%s", (int)(dot - n->in[k]->name), n->in[k]->name, suffix[i]);
-    }
-    return ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix[i]);
+    const char              *layer              = ls__layer_name(n, arena);
+    return layer ? ls_arena_printf(arena, "%s%s", layer, suffix[i])
+                 : ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix[i]);
 }
 
 ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, const int64_t *dim)
@@ -303,11 +294,11 @@ ls_tensor *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    if (g) GRAPH_FAIL(g, "%s:%d: %s", file_name(where.file), where.line, text);
+    if (g) RETURN_GRAPH_FAIL(g, "%s:%d: %s", file_name(where.file), where.line, text);
     return NULL;
 }
 
-/* The graph of the first input that is there; NULL when an input is missing (then an earlier call failed). */
+/* The graph of the first input; NULL if a required input is NULL, because an earlier call failed. */
 static ls_graph *graph_of(const ls_op *op, ls_tensor *const *in)
 {
     ls_graph *g = NULL;
@@ -329,7 +320,8 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     memcpy(n->in, args, (size_t)op->ins * sizeof *n->in);
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->graph != g)
-            GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to two graphs", op->name, file_name(where.file), where.line);
+            RETURN_GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to different graphs", op->name, file_name(where.file),
+                              where.line);
     ls_status status = op->infer(n);
     if (status != LS_OK) {
         keep_error(g);
@@ -338,12 +330,13 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     }
     for (int i = 0; i < n->outs; i++)
         if (too_large(n->out[i]))
-            GRAPH_FAIL(g, "%s (%s:%d): its result of %s has more numbers than any memory holds", op->name,
-                       file_name(where.file), where.line, ls__shape(n->out[i]));
+            RETURN_GRAPH_FAIL(g, "%s (%s:%d): its result of shape %s is larger than any memory", op->name,
+                              file_name(where.file), where.line, ls__shape(n->out[i]));
     for (int i = 0; i < n->ins; i++)
         if (op->updates & 1u << i && n->in[i] && ls__root(n->in[i])->role != LS_ROLE_STATE)
-            GRAPH_FAIL(g, "%s (%s:%d): '%s' would be written in place, but is no state" LS_HINT "make it with ls_state",
-                       op->name, file_name(where.file), where.line, n->in[i]->name);
+            RETURN_GRAPH_FAIL(g,
+                              "%s (%s:%d): writes '%s' in place, which is not a state" LS_HINT "make it with ls_state",
+                              op->name, file_name(where.file), where.line, n->in[i]->name);
     bool needs_grad = false;
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;
@@ -390,7 +383,7 @@ int ls_freeze(ls_graph *g, const char *glob)
         t->needs_grad = false;
         matched++;
     }
-    for (int i = 0; i < g->nodes; i++) { /* what stands behind frozen parameters alone needs no gradient either */
+    for (int i = 0; i < g->nodes; i++) { /* what depends on frozen parameters alone needs no gradient either */
         ls_node *n  = g->node[i];
         bool     is = false;
         for (int k = 0; k < n->ins; k++)

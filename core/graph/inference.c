@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inference: a program without a loss, its own arena, and the caller's parameters. */
+ * Inference: a program without a loss, its own arena, and the parameters of the caller. */
 #include "core/graph/program.h"
 
 #include <string.h>
@@ -11,7 +11,8 @@ struct ls_model {
     int64_t      bound[2];
 };
 
-/* The parameters for graph g: those of another graph, a trainer's, are found by name. */
+/* Replaces *params by a view of them for graph `g`, with parameters matched by name, if they belong to another graph
+ * (a trainer's). */
 static ls_status params_for(ls_graph *g, ls_params **params)
 {
     if ((*params)->graph == g) return LS_OK;
@@ -24,11 +25,11 @@ static ls_status params_for(ls_graph *g, ls_params **params)
         if (t->role != LS_ROLE_PARAM) continue;
         const int slot = view->slot_of[i] = ls_params_find(view, t->name);
         LS_CHECK(slot >= 0, LS_ERR_USAGE,
-                 "the parameter '%s' (%s) of the model is not among those given, which are of another graph", t->name,
+                 "parameter '%s' (%s): the given parameters, of another graph, have none of this name", t->name,
                  ls__shape(t));
         its = view->slot[slot].tensor;
         LS_CHECK(its->rank == t->rank && !memcmp(its->dim, t->dim, (size_t)t->rank * sizeof *t->dim), LS_ERR_USAGE,
-                 "the parameter '%s' of the model is %s, but %s among those given, which are of another graph", t->name,
+                 "parameter '%s': expected the shape %s, found %s in the given parameters, of another graph", t->name,
                  ls__shape(t), ls__shape(its));
     }
     *params = view;

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Layout and values of the parameter block. */
-#include "core/graph/program.h"
+ * Layout, initial values and digest of the parameter block. */
+#include "core/graph/params.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
-/* First node that uses each parameter, by tensor index; graph->nodes when none does. */
+#include "core/base/integer.h"
+
+/* The index of the first node that uses each parameter, by tensor index; graph->nodes if none does. */
 static int *first_uses(const ls_graph *g, ls_arena *arena)
 {
     int *first = ls_arena_alloc(arena, (size_t)(g->tensors + 1) * sizeof *first);
@@ -17,7 +19,7 @@ static int *first_uses(const ls_graph *g, ls_arena *arena)
     return first;
 }
 
-/* Sorts the slots: trained before frozen, then by the last first use, then by creation (stable insertion). */
+/* Sorts the slots by insertion: trained before frozen, then latest first use first, then order of creation. */
 static void sort_slots(ls_params *p, const int *first)
 {
     for (int i = 0; i < p->count; i++) {
@@ -33,10 +35,10 @@ static void sort_slots(ls_params *p, const int *first)
     }
 }
 
-/* With gradients and an optimizer's state still within an address space. */
-#define MOST_FLOATS ((size_t)1 << 42)
+/* Limit of the block: with gradients and optimizer state it still fits into the address space. */
+#define MAX_FLOATS ((size_t)1 << 42)
 
-static size_t padded(int64_t count) { return ((size_t)count + LS_PARAM_ALIGN - 1) / LS_PARAM_ALIGN * LS_PARAM_ALIGN; }
+static size_t padded(int64_t count) { return ls__round_up_bytes((size_t)count, LS_PARAM_ALIGN); }
 
 ls_status ls__params_lay_out(ls_params **out, ls_graph *g, ls_arena *arena)
 {
@@ -61,10 +63,10 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g, ls_arena *arena)
         ls_param_slot *s = &p->slot[p->order[i]];
         s->offset        = at;
         at += padded(s->count);
-        LS_CHECK(at <= MOST_FLOATS, LS_ERR_USAGE,
-                 "parameter '%s' brings the model to more than %zu numbers, which no memory holds" LS_HINT
-                 "`lockstep explain` shows what each layer has",
-                 s->tensor->name, MOST_FLOATS);
+        LS_CHECK(at <= MAX_FLOATS, LS_ERR_USAGE,
+                 "parameter '%s': the model has more than %zu parameters with it, the limit" LS_HINT
+                 "`lockstep explain` shows the parameters of each layer",
+                 s->tensor->name, MAX_FLOATS);
         if (s->trained) p->trained = at;
     }
     p->floats = at;
@@ -116,7 +118,7 @@ void ls__params_tie(ls_params *p, const ls_tensor *loss)
     p->tied              = 0;
     p->grads             = p->trained;
     for (int i = 0; i < p->count; i++) p->slot[i].second = 0;
-    for (int i = g->nodes - 1; i >= 0; i--) /* as backward comes to their last uses */
+    for (int i = g->nodes - 1; i >= 0; i--) /* the order of backward */
         for (int k = 0; k < g->node[i]->ins; k++) {
             const ls_tensor *x = g->node[i]->in[k] ? ls__root(g->node[i]->in[k]) : NULL;
             if (!x || x->role != LS_ROLE_PARAM || ls__op(g->node[i])->view || uses[x->index] != 2) continue;
@@ -130,7 +132,7 @@ void ls__params_tie(ls_params *p, const ls_tensor *loss)
 
 void ls_params_free(ls_params *p)
 {
-    if (p) ls_block_free(&p->block); /* the rest lives in the graph's arena */
+    if (p) ls_block_free(&p->block); /* all else lies in the graph's arena */
 }
 
 int ls_params_count(const ls_params *p) { return p->count; }
@@ -168,7 +170,7 @@ uint64_t ls__param_digest(const ls_params *p, int param) { return chain(p, param
 
 uint64_t ls_params_digest(const ls_params *p)
 {
-    uint64_t digest = 0; /* chained in the order of creation: the layout of the block does not matter */
+    uint64_t digest = 0; /* chained in order of creation, so that it does not depend on the layout of the block */
     for (int i = 0; i < p->count; i++) digest = chain(p, i, digest);
     return digest;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parameters of a graph as one block, in the order in which their gradients become complete: backward runs the
- * nodes in reverse, so the parameter whose *first* use comes last is complete first.  Gradients and optimizer state
- * have the same layout.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, where a block may be cut among
- * ranks.  The first LS_HEADER floats are not parameters: in the gradient block they carry what travels with the first
- * of them (loss, weight, status).  Layout depends on the graph alone, never on ranks.
+ * The parameters of a graph as one block, and its layout, which the gradients and the optimizer state share.  Not public.
  *
- * Tied weights: a parameter with two uses (an embedding that is the head, too) has a second segment in the gradient
- * block, behind all others.  The use whose backward runs first writes that one, the other one the first; each is
- * complete, and summed over ranks, on its own, and in the end the second is added to the first.  Parameters with more
- * uses have leaves instead (core/graph/program.c).
+ * Order: that in which gradients become complete.  Backward runs the nodes in reverse, so the parameter whose *first*
+ * use comes last is complete first.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, which are the
+ * positions at which ranks partition the block.  The first LS_HEADER floats are not parameters: in the gradient block
+ * they carry loss, weight and status, all-reduced with the first bucket.  The layout depends on the graph alone, never
+ * on ranks.
+ *
+ * Tied weights: a parameter with two uses (an embedding that is also the output layer) has a second segment in the
+ * gradient block, behind all others.  The use whose backward runs first writes the second segment, the other use the
+ * first one.  Each segment is complete, and all-reduced, on its own; finally the second is added to the first.
+ * Parameters with more uses have leaves instead (core/graph/build_program.c).
  */
 #ifndef LS_CORE_GRAPH_PARAMS_H
 #define LS_CORE_GRAPH_PARAMS_H
@@ -17,50 +19,50 @@
 #include "core/graph/graph.h"
 
 enum {
-    LS_HEADER      = 16,
-    LS_PARAM_ALIGN = 256,
-    LS_PARAM_START = LS_PARAM_ALIGN
-}; /* in floats; where the first parameter begins */
+    LS_HEADER      = 16,            /* floats of the header */
+    LS_PARAM_ALIGN = 256,           /* floats */
+    LS_PARAM_START = LS_PARAM_ALIGN /* offset of the first parameter, floats */
+};
 
 typedef struct ls_param_slot {
     const ls_tensor *tensor;
-    size_t           offset; /* in floats */
+    size_t           offset; /* in the block, floats */
     int64_t          count;
     bool             trained; /* has a gradient */
-    size_t           second;  /* of tied weights: of the second segment in the gradient block, in floats; 0: none */
+    size_t           second;  /* offset of the second segment of tied weights in the gradient block, floats; 0: none */
 } ls_param_slot;
 
 struct ls_params {
     ls_graph      *graph;
     ls_arena      *arena; /* holds this struct and its tables */
     int            count;
-    ls_param_slot *slot;    /* in the order of creation                          */
-    int           *order;   /* slots in the order of the block                   */
-    int           *slot_of; /* by tensor index; -1: not a parameter              */
-    size_t         floats;  /* of the whole block, header and padding included   */
-    size_t         trained; /* floats up to the end of the last trained parameter */
-    size_t         grads;   /* floats of the gradient block: the same, and the second segments */
-    int           *seconds; /* slots with a second segment, in the order in which these are complete */
-    int            tied;    /* how many */
+    ls_param_slot *slot;    /* in order of creation */
+    int           *order;   /* slots in order of the block */
+    int           *slot_of; /* slot by tensor index; -1: not a parameter */
+    size_t         floats;  /* floats of the block, with header and padding */
+    size_t         trained; /* end of the last trained parameter, floats */
+    size_t         grads;   /* floats of the gradient block: `trained` and the second segments */
+    int           *seconds; /* slots with a second segment, in the order in which the segments become complete */
+    int            tied;    /* number of `seconds` */
     ls_block       block;
 };
 
-/* ls_params_new in two steps: all but the block, which the caller makes, of `floats` floats, and keeps as his own; and
- * the first values, of every parts-th parameter, from number `part` on. */
+/* The two steps of ls_params_new.  The first computes the layout, in `arena`; the caller allocates p->block of p->floats floats and
+ * frees it.  The second fills every parts-th parameter from number `part` on with its initial values. */
 ls_status ls__params_lay_out(ls_params **params, ls_graph *g, ls_arena *arena);
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
 /* The digest of one parameter. */
 uint64_t ls__param_digest(const ls_params *p, int param);
 
-/* Lays out second segments for the parameters with two uses in the backward of `loss`; none before that. */
+/* Adds second segments for the parameters that the backward of `loss` uses twice. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);
 
-/* How many inputs of ops give each tensor a part of its gradient in the backward of `loss`: a list by tensor index, in
- * `memory`. */
+/* For each tensor, the number of op inputs that add to its gradient in the backward of `loss`: an array by tensor index,
+ * in `memory`. */
 int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory);
 
-/* Fills `count` floats of a parameter as its initialiser says (core/nn/init.c). */
+/* Fills `values` with the initial values of a parameter (core/nn/init.c). */
 ls_status ls__init_fill(const ls_tensor *param, uint64_t seed, float *values);
 
 #endif

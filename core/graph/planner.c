@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The planner: lifetimes, in-place, and an offset in one arena for every buffer.  First fit by decreasing size over
- * lifetimes (as in Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020): the largest
- * buffer is placed first, each at the lowest offset where it meets no placed buffer that lives at the same time.
+ * The planner: computes the lifetime of every buffer, lets instructions write in place, and gives each buffer an offset
+ * in one arena.  First fit by decreasing size over lifetimes (Pisarchyk & Lee, "Efficient memory management for deep
+ * neural net inference", 2020): the largest buffer is placed first, each at the lowest offset at which it overlaps no
+ * placed buffer that is in use at the same time.
  */
+#include "core/graph/planner.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/cpu/isa_table.h"
-#include "core/graph/program.h"
+#include "core/base/integer.h"
+#include "core/graph/graph.h"
 
 #include <omp.h>
 
@@ -39,8 +42,8 @@ static void find_lifetimes(ls_program *p)
         touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
 }
 
-/* `to` is written by instruction `at` over `from`, when that is read there for the last time. */
-static void share(ls_program *p, int from, int to, int at)
+/* Lets instruction `at` write buffer `to` over buffer `from`, if it is the last to read `from`. */
+static void write_in_place(ls_program *p, int from, int to, int at)
 {
     ls_buffer *a = &p->buffer[from], *b = &p->buffer[to];
     ls_buffer *home = &p->buffer[a->home];
@@ -51,6 +54,7 @@ static void share(ls_program *p, int from, int to, int at)
     home->last = b->last;
 }
 
+/* Whether buffers[0] occurs a second time. */
 static bool appears_again(const int *buffers, int n)
 {
     for (int k = 1; k < n; k++)
@@ -63,12 +67,12 @@ static void find_in_place(ls_program *p)
     for (int i = 0; i < p->instrs; i++) {
         const ls_instr *instr = &p->instr[i];
         if (instr->kind == LS_INSTR_FORWARD && ls__op(instr->node)->inplace && !appears_again(instr->in, LS_MAX_IN))
-            share(p, instr->in[0], instr->out[0], i);
+            write_in_place(p, instr->in[0], instr->out[0], i);
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 &&
             !instr->add[0] && !appears_again(instr->din, LS_MAX_IN))
-            share(p, instr->dout[0], instr->din[0], i);
+            write_in_place(p, instr->dout[0], instr->din[0], i);
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->over_input && instr->din[0] >= 0 && !instr->add[0])
-            share(p, instr->in[0], instr->din[0], i);
+            write_in_place(p, instr->in[0], instr->din[0], i);
     }
 }
 
@@ -90,7 +94,7 @@ static int by_offset(const void *x, const void *y)
     return a->from < b->from ? -1 : a->from > b->from;
 }
 
-/* Buffers, and the workspace of each instruction, which lives as long as that. */
+/* Places the buffers, and the workspace of each instruction with a lifetime of that instruction. */
 static void place_all(ls_program *p)
 {
     const size_t most  = (size_t)p->buffers + (size_t)p->instrs + 1;
@@ -110,7 +114,7 @@ static void place_all(ls_program *p)
     p->arena_bytes = 0;
     for (int i = 0; i < n; i++) {
         ls_buffer *b     = order[i];
-        size_t     bytes = (b->bytes + ALIGN - 1) / ALIGN * ALIGN, at = 0;
+        size_t     bytes = ls__round_up_bytes(b->bytes, ALIGN), at = 0;
         int        lives = 0;
         for (int k = 0; k < n_done; k++)
             if (done[k].b->born <= b->last && b->born <= done[k].b->last) live[lives++] = done[k];
@@ -126,23 +130,23 @@ static void place_all(ls_program *p)
     for (int i = 0; i < p->instrs; i++) p->instr[i].at = space[i].offset;
 }
 
-/* One after the other: they all live as long as the program. */
+/* Places the states one after the other: all of them live as long as the program. */
 static void place_states(ls_program *p)
 {
     p->state_bytes = 0;
     for (int b = 0; b < p->buffers; b++) {
         if (p->buffer[b].place != LS_PLACE_STATE) continue;
         p->buffer[b].offset = p->state_bytes;
-        p->state_bytes += (p->buffer[b].bytes + ALIGN - 1) / ALIGN * ALIGN;
+        p->state_bytes += ls__round_up_bytes(p->buffer[b].bytes, ALIGN);
     }
 }
 
 /* A range of the gradient block, in floats. */
-typedef struct stretch {
-    size_t from, to;
-} stretch;
+typedef struct float_range {
+    size_t begin, end;
+} float_range;
 
-/* The first instruction that writes the gradient that begins there; -1: none does. */
+/* The first instruction that writes the gradient that begins at float `from`; -1: none. */
 static int first_writer(const ls_program *p, size_t from)
 {
     for (int i = 0; i < p->instrs; i++) {
@@ -156,18 +160,18 @@ static int first_writer(const ls_program *p, size_t from)
     return -1;
 }
 
-/* The longest run of gradients that are all written after instruction i. */
-static stretch find_lent(const ls_program *p, int i)
+/* The longest range of gradients that are all written after instruction i. */
+static float_range unwritten_gradients(const ls_program *p, int i)
 {
     const ls_params *params = p->params;
-    stretch          best = {0}, run = {0};
+    float_range      best = {0}, range = {0};
     for (int k = 0; k < params->count && params->slot[params->order[k]].trained; k++) {
         const ls_param_slot *s    = &params->slot[params->order[k]];
         const bool           last = k + 1 == params->count || !params->slot[params->order[k + 1]].trained;
-        const size_t         to   = last ? params->trained : params->slot[params->order[k + 1]].offset;
+        const size_t         end  = last ? params->trained : params->slot[params->order[k + 1]].offset;
         if (first_writer(p, s->offset) <= i) continue;
-        run = (stretch){run.to == s->offset ? run.from : s->offset, to};
-        if (run.to - run.from > best.to - best.from) best = run;
+        range = (float_range){range.end == s->offset ? range.begin : s->offset, end};
+        if (range.end - range.begin > best.end - best.begin) best = range;
     }
     return best;
 }
@@ -181,17 +185,19 @@ static void plan_scratch(ls_program *p)
         if (!op || !op->scratch) continue;
         instr->scratch = op->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads,
                                      instr->kind == LS_INSTR_BACKWARD);
-        if (op->borrows && instr->kind == LS_INSTR_BACKWARD && p->options.lends) {
-            stretch lent   = find_lent(p, i);
-            instr->from    = lent.from;
-            instr->lent    = (lent.to - lent.from) * sizeof(float);
-            instr->scratch = op->borrows(instr->node, p->options.max_rows, p->options.max_shards, instr->lent);
+        if (op->scratch_beside_gradients && instr->kind == LS_INSTR_BACKWARD && p->options.gradient_scratch) {
+            const float_range gradients = unwritten_gradients(p, i);
+            instr->gradient_scratch_at  = gradients.begin;
+            instr->gradient_scratch     = (gradients.end - gradients.begin) * sizeof(float);
+            instr->scratch = op->scratch_beside_gradients(instr->node, p->options.max_rows, p->options.max_shards,
+                                                          instr->gradient_scratch);
         }
-        instr->scratch = (instr->scratch + ALIGN - 1) / ALIGN * ALIGN;
+        instr->scratch = ls__round_up_bytes(instr->scratch, ALIGN);
         if (instr->scratch > p->scratch_bytes) p->scratch_bytes = instr->scratch;
     }
 }
 
+/* Computes all that an instruction needs while it runs: lifetimes, in-place writes, workspace. */
 static void find_needs(ls_program *p)
 {
     p->threads = omp_get_max_threads();

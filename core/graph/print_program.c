@@ -1,23 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A program as text: what runs in which order, and where everything lies in memory. */
-#include "core/cpu/isa_table.h"
+ * Prints a program: its instructions in order, and its memory plan. */
+#include "core/base/format_text.h"
+#include "core/graph/graph.h"
 #include "core/graph/program.h"
 
-/* "12.3 KiB", in a ring of thread-local buffers. */
-static const char *human(size_t bytes)
-{
-    static _Thread_local char ring[4][32];
-    static _Thread_local int  next;
-    static const char *const  unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    char                     *text   = ring[next++ % 4];
-    double                    value  = (double)bytes;
-    int                       u      = 0;
-    for (; value >= 1024 && u < 4; u++) value /= 1024;
-    snprintf(text, sizeof ring[0], u ? "%.1f %s" : "%.0f %s", value, unit[u]);
-    return text;
-}
-
-/* The names of `n` buffers, after what `*separator` says. */
+/* Prints the names of `n` buffers, each after `*separator`, which then is a comma. */
 static void print_list(const ls_program *p, FILE *to, const int *buffers, const bool *add, int n,
                        const char **separator)
 {
@@ -28,16 +15,16 @@ static void print_list(const ls_program *p, FILE *to, const int *buffers, const 
     }
 }
 
-const char *const ls__instr_kind[LS_INSTR_KINDS] = {"forward", "again", "backward", "fold", "call"};
+const char *const ls__instr_kind[] = LS_ENUM_TEXTS(LS_INSTR_LIST);
 
 static void print_instr(const ls_program *p, FILE *to, int i)
 {
     const ls_instr *instr     = &p->instr[i];
     const char     *separator = "";
-    fprintf(to, "%4d  %-8s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
+    fprintf(to, "%4d  %-9s  %-14s  ", i, ls__instr_kind[instr->kind], instr->name);
     if (instr->count)
         fprintf(to, "gradients [%zu, %zu), %s", instr->offset, instr->offset + instr->count,
-                human(instr->count * sizeof(float)));
+                ls__bytes_text((double)(instr->count * sizeof(float))));
     print_list(p, to, instr->in, NULL, LS_MAX_IN, &separator);
     const bool forward = instr->kind == LS_INSTR_FORWARD || instr->kind == LS_INSTR_RECOMPUTE;
     const bool writes  = forward || (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->loss_in_backward);
@@ -52,8 +39,9 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
-    if (instr->scratch) fprintf(to, "  scratch %s", human(instr->scratch));
-    if (instr->lent) fprintf(to, ", and %s of gradients that come later", human(instr->lent));
+    if (instr->scratch) fprintf(to, "  workspace %s", ls__bytes_text((double)instr->scratch));
+    if (instr->gradient_scratch)
+        fprintf(to, ", and %s in gradients not yet written", ls__bytes_text((double)instr->gradient_scratch));
     fprintf(to, "\n");
 }
 
@@ -68,16 +56,18 @@ void ls__plan_print(const ls_program *p, FILE *to)
     for (int b = 0; b < p->buffers; b++) {
         const ls_buffer *buffer = &p->buffer[b];
         if (buffer->place != LS_PLACE_STEP || buffer->born < 0) continue;
-        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, human(buffer->bytes), buffer->born, buffer->last,
-                buffer->name);
+        fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, ls__bytes_text((double)buffer->bytes), buffer->born,
+                buffer->last, buffer->name);
         if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
         fprintf(to, "\n");
     }
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_STATE)
-            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, human(p->buffer[b].bytes), "all runs",
-                    p->buffer[b].name);
-    fprintf(to, "step arena %zu bytes (%s), of which scratch takes at most %zu bytes (%s)\n", p->arena_bytes,
-            human(p->arena_bytes), p->scratch_bytes, human(p->scratch_bytes));
-    if (p->state_bytes) fprintf(to, "kept from run to run %zu bytes (%s)\n", p->state_bytes, human(p->state_bytes));
+            fprintf(to, "%12zu  %10s  %-11s  %s\n", p->buffer[b].offset, ls__bytes_text((double)p->buffer[b].bytes),
+                    "all runs", p->buffer[b].name);
+    fprintf(to, "step arena %zu bytes (%s), of which workspace is at most %zu bytes (%s)\n", p->arena_bytes,
+            ls__bytes_text((double)p->arena_bytes), p->scratch_bytes, ls__bytes_text((double)p->scratch_bytes));
+    if (p->state_bytes)
+        fprintf(to, "states, kept from run to run, %zu bytes (%s)\n", p->state_bytes,
+                ls__bytes_text((double)p->state_bytes));
 }

@@ -1,29 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0
- * GPT-2 (Radford, Wu, Child, Luan, Amodei & Sutskever 2019), as Hugging Face's GPT2LMHeadModel has it.
+ * GPT-2 (Radford, Wu, Child, Luan, Amodei & Sutskever 2019), as Hugging Face's GPT2LMHeadModel.
  *
  *     x      = wte[tokens] + wpe[position]
- *     x      = x + attention(norm(x)),  x = x + mlp(norm(x))      layers times; mlp: width -> 4 width -> width, gelu by
- * tanh logits = norm(x) wte^T
+ *     x      = x + attention(norm(x)),  x = x + mlp(norm(x))      once per layer
+ *     logits = norm(x) wte^T
+ *     mlp    = linear width -> 4 width, gelu with tanh, linear 4 width -> width
  *
- * Weights start as N(0, 0.02), biases as 0; the two projections that a block adds to x as N(0, 0.02 / sqrt(2 layers)),
- * so that the variance of x does not grow with the number of layers.
+ * Weights start as N(0, 0.02) and biases as 0.  The two projections that a block adds to the residual path start as
+ * N(0, 0.02 / sqrt(2 layers)), so that the variance of x does not grow with the number of layers.
  */
 #include <math.h>
 
-#include "core/nn/registry.h"
+#include "core/base/enum_text.h"
+#include "core/nn/layer_table.h"
 
-#define STD 0.02f /* of every weight */
-enum { MOST_LAYERS = 1000 };
+#define STD 0.02f /* standard deviation of initial weights */
+enum { MAX_LAYERS = 1000 };
 
 typedef struct block {
     const ls_gpt_args *a;
-    ls_init            init, add_init; /* of weights; of those whose product is added to x */
+    ls_init            init;          /* of weights */
+    ls_init            residual_init; /* of the projections that are added to x */
 } block;
 
-static ls_tensor *linear(const block *b, const char *name, ls_tensor *x, int64_t out, bool adds)
+static ls_tensor *linear(const block *b, const char *name, ls_tensor *x, int64_t out, bool residual)
 {
-    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias, .weight_init = adds ? b->add_init : b->init,
-                     .bias_init = {.kind = LS_INIT_ZEROS});
+    return ls_linear(b->a->g, name, x, out, .no_bias = b->a->no_bias,
+                     .weight_init = residual ? b->residual_init : b->init, .bias_init = {.kind = LS_INIT_ZEROS});
 }
 
 static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
@@ -32,7 +35,8 @@ static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
     return ls_layer_norm(a->g, name, x, .eps = a->eps, .no_bias = a->no_bias);
 }
 
-/* Queries, keys and values each as a tensor of its own, of the parameters that else make them in one. */
+/* Attention as separate ops, with queries, keys and values as separate tensors.  They use rows of the one parameter that
+ * otherwise computes all three. */
 static ls_tensor *textbook(const block *b, ls_tensor *x)
 {
     const ls_gpt_args *a = b->a;
@@ -90,25 +94,26 @@ static ls_tensor *embed(const ls_gpt_args *a, ls_tensor *wte)
     return a->dropout > 0 ? ls_dropout(x, .p = a->dropout) : x;
 }
 
-static ls_tensor *refuse(const ls_gpt_args *a)
+/* Checks the arguments.  Returns NULL if one is wrong. */
+static ls_tensor *check_args(const ls_gpt_args *a)
 {
     const ls_tensor *x = a->x;
     if (x->type != LS_I32 || x->rank != 1 || !x->batched)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: the input '%s' is %s of %s, expected tokens: B x T of int32",
+        return ls__graph_fail(a->g, LS_HERE, "gpt: expected tokens, B x T of int32, found the input '%s', %s of %s",
                               x->name, ls__shape(x), ls__dtype_name(x->type));
-    if (a->layers < 1 || a->layers > MOST_LAYERS || a->heads < 1 || a->width < 1 || a->width % a->heads != 0)
-        return ls__graph_fail(a->g, LS_HERE,
-                              "gpt: layers %d, heads %d, width %lld: expected at least 1 of each, at most %d layers, "
-                              "and a width that is a multiple of heads",
-                              a->layers, a->heads, (long long)a->width, MOST_LAYERS);
+    if (a->layers < 1 || a->layers > MAX_LAYERS || a->heads < 1 || a->width < 1 || a->width % a->heads != 0)
+        return ls__graph_fail(
+            a->g, LS_HERE,
+            "gpt: expected 1 to %d layers, at least 1 head, and a width that is a multiple of heads, found "
+            "layers %d, heads %d, width %lld",
+            MAX_LAYERS, a->layers, a->heads, (long long)a->width);
     if (x->dim[0] > a->context)
         return ls__graph_fail(a->g, LS_HERE,
-                              "gpt: '%s' is %s, but the model's context is %lld positions" LS_HINT
-                              "a larger context, or shorter samples",
-                              x->name, ls__shape(x), (long long)a->context);
-    if (a->cached && a->textbook) return ls__graph_fail(a->g, LS_HERE, "gpt: textbook attention keeps no cache");
-    if (a->cached && a->target)
-        return ls__graph_fail(a->g, LS_HERE, "gpt: with a cache it generates, and has no target");
+                              "gpt: expected at most %lld positions, the context, found the input '%s', %s" LS_HINT
+                              "raise context or shorten the samples",
+                              (long long)a->context, x->name, ls__shape(x));
+    if (a->cached && a->textbook) return ls__graph_fail(a->g, LS_HERE, "gpt: cached and textbook exclude each other");
+    if (a->cached && a->target) return ls__graph_fail(a->g, LS_HERE, "gpt: cached and a target exclude each other");
     return a->x;
 }
 
@@ -122,10 +127,10 @@ ls_tensor *ls__gpt(ls_gpt_args a)
     if (!a.width) a.width = 128;
     if (!a.context) a.context = 1024;
     if (!(a.eps > 0)) a.eps = 1e-5f;
-    if (!refuse(&a)) return NULL;
-    const block b = {.a        = &a,
-                     .init     = {.kind = LS_INIT_NORMAL, .std = STD},
-                     .add_init = {.kind = LS_INIT_NORMAL, .std = STD / sqrtf(2 * (float)a.layers)}};
+    if (!check_args(&a)) return NULL;
+    const block b = {.a             = &a,
+                     .init          = {.kind = LS_INIT_NORMAL, .std = STD},
+                     .residual_init = {.kind = LS_INIT_NORMAL, .std = STD / sqrtf(2 * (float)a.layers)}};
     ls_scope(g, "transformer");
     ls_tensor *wte = ls_param(g, "wte.weight", b.init, a.vocab, a.width), *x = embed(&a, wte);
     ls_scope(g, "h");

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998), with relu and max pooling as it is trained today: 61,706 parameters
- * on 1 x 28 x 28 pictures.  Deviations from the paper: conv2 sees all maps of conv1; softmax instead of radial basis
- * units. */
-#include "core/nn/registry.h"
+ * LeNet-5 (LeCun, Bottou, Bengio & Haffner 1998) with relu and max pooling: 61,706 parameters on 1 x 28 x 28 images.
+ * Deviations from the paper: conv2 reads all channels of conv1; softmax instead of radial basis units. */
+#include "core/graph/graph.h"
 
 ls_tensor *ls__lenet5(ls_lenet5_args a)
 {

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The models by name. */
-#include "core/nn/registry.h"
+ * The table of models by name. */
+#include "core/base/enum_text.h"
+#include "core/models/model_table.h"
+#include "core/nn/layer_table.h"
 
 static ls_tensor *build_lenet5(const void *args) { return ls__lenet5(*(const ls_lenet5_args *)args); }
 static ls_tensor *build_mlp(const void *args) { return ls__mlp(*(const ls_mlp_args *)args); }
 
-/* ---- language ---------------------------------------------------------------------------------------------------- */
+/* ---- language models --------------------------------------------------------------------------------------------- */
 
 static ls_tensor *build_gpt(const void *args) { return ls__gpt(*(const ls_gpt_args *)args); }
 
-/* A GPT-2 by its size: what the options do not say is as published. */
+/* A GPT-2 of a published size; options that are given replace the published values. */
 static ls_tensor *build_gpt2(const void *args, int layers, int heads, int64_t width)
 {
     ls_gpt_args a = *(const ls_gpt_args *)args;
@@ -23,11 +25,7 @@ static ls_tensor *build_gpt2_medium(const void *args) { return build_gpt2(args, 
 static ls_tensor *build_gpt2_large(const void *args) { return build_gpt2(args, 36, 20, 1280); }
 static ls_tensor *build_gpt2_xl(const void *args) { return build_gpt2(args, 48, 25, 1600); }
 
-static const char *const norms[] = {
-#define X(name, text) text,
-    LS_NORM_LIST(X)
-#undef X
-        NULL};
+static const char *const norms[] = LS_ENUM_TEXTS(LS_NORM_LIST);
 
 #define GPT(kind, member) LS_FIELD(kind, ls_gpt_args, member)
 static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gpt_args, vocab)},
@@ -49,13 +47,13 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
     }
 
 const ls_model_entry ls__model_table[] = {
-    {"lenet5", "LeNet-5 (LeCun 1998), for pictures of about 28 x 28", sizeof(ls_lenet5_args),
+    {"lenet5", "LeNet-5 (LeCun 1998), for images of about 28 x 28", sizeof(ls_lenet5_args),
      LS_FIELDS(LS_FIELD(INT64, ls_lenet5_args, classes)), build_lenet5},
-    {"mlp", "a perceptron: hidden linear + relu layers", sizeof(ls_mlp_args),
+    {"mlp", "perceptron: hidden layers of linear and relu", sizeof(ls_mlp_args),
      LS_FIELDS(LS_FIELD(INT64, ls_mlp_args, classes), LS_FIELD(INT64, ls_mlp_args, hidden),
                LS_FIELD(INT, ls_mlp_args, layers)),
      build_mlp},
-    GPT_ENTRY("gpt", "GPT-2's architecture (Radford 2019): layers, heads, width, context", build_gpt),
+    GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),
     GPT_ENTRY("gpt2-large", "GPT-2, 774 million: 36 layers, 20 heads, 1,280 wide", build_gpt2_large),

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Models by name: functions from an input tensor to logits, and those of text with a target also to the loss.  Part of
+ * Models: functions from an input tensor to logits; language models with a target return the loss instead.  Part of
  * core/core.h. */
 #ifndef LS_CORE_MODELS_MODELS_H
 #define LS_CORE_MODELS_MODELS_H
 
-/* A perceptron: hidden linear + relu layers of `hidden` units each, then `classes` logits. */
+/* A perceptron: `layers` hidden layers (linear, relu) of `hidden` units each, then `classes` logits. */
 typedef struct ls_mlp_args {
     ls_graph  *g;
     ls_tensor *x;       /* B x any shape, flattened */
-    int64_t    classes; /* 0: 10  */
-    int64_t    hidden;  /* 0: 256 */
-    int        layers;  /* hidden layers; 0: 2 */
+    int64_t    classes; /* 0: 10 */
+    int64_t    hidden;  /* units of a hidden layer; 0: 256 */
+    int        layers;  /* hidden layers; 0: 2, -1: none */
 } ls_mlp_args;
 #define ls_mlp(...) ls__mlp((ls_mlp_args){__VA_ARGS__})
 ls_tensor *ls__mlp(ls_mlp_args args);
@@ -24,36 +24,32 @@ typedef struct ls_lenet5_args {
 #define ls_lenet5(...) ls__lenet5((ls_lenet5_args){__VA_ARGS__})
 ls_tensor *ls__lenet5(ls_lenet5_args args);
 
-/* GPT-2 (Radford et al. 2019): a decoder-only Transformer with norms before its blocks and a head tied to its
- * embedding. Parameters have the names of Hugging Face's GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, ...).
- * Without a target it gives logits, B x T x vocab; with one the loss, B, and the logits never exist at once. With
- * layers = 12, heads = 12, width = 768 it is GPT-2 small: 124,439,808 parameters. */
-#define LS_NORM_LIST(X) X(LAYER, "layer") X(RMS, "rms")
-typedef enum ls_norm {
-#define X(name, text) LS_NORM_##name,
-    LS_NORM_LIST(X)
-#undef X
-} ls_norm;
+#define LS_NORM_LIST(X) X(LS_NORM_LAYER, "layer") X(LS_NORM_RMS, "rms")
+typedef enum ls_norm { LS_ENUMERATORS(LS_NORM_LIST) } ls_norm;
 
+/* GPT-2 (Radford et al. 2019): a decoder-only Transformer with pre-norm blocks and an output layer tied to the token
+ * embedding.  Parameters have the names of Hugging Face's GPT2LMHeadModel (transformer.h.0.attn.c_attn.weight, ...).
+ * Without a target it returns logits, B x T x vocab; with a target the loss, B, without ever storing all logits.  With
+ * layers = 12, heads = 12, width = 768 it is GPT-2 small: 124,439,808 parameters. */
 typedef struct ls_gpt_args {
-    ls_graph  *g;
-    ls_tensor *x;        /* tokens: B x T of int32                                                       */
-    int64_t    vocab;    /* 0: 50,257                                                                    */
-    ls_tensor *target;   /* the tokens that follow: B x T of int32; NULL: logits                         */
-    ls_tensor *start;    /* position of the first token of each sample: B of int32; NULL: 0              */
-    bool       cached;   /* generation: keys and values of earlier calls are kept in states, and attended to */
-    bool       textbook; /* attention as its separate ops, whose weights are the tensors transformer.h.N.attn.weights */
-    int        layers;   /* 0: 4                                                                         */
-    int        heads;    /* 0: 4                                                                         */
-    int64_t    width;    /* 0: 128; a multiple of heads                                                  */
-    int64_t    context;  /* 0: 1,024; the most positions: T is at most this                              */
-    float      dropout;  /* of the embeddings, of attention's weights, and of what each block adds       */
-    ls_encoding position; /* learned, as GPT-2; sinusoidal (Vaswani 2017: then embeddings are scaled by sqrt(width));
-                                rotary (Su 2021); none */
-    ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019)                                 */
-    bool        no_bias;  /* of linear layers and norms                                                   */
-    float       eps;      /* of the norms; 0: 1e-5                                                        */
-    float       attention_scale; /* of the scores q k^T; 0: 1 / sqrt(width / heads), as published          */
+    ls_graph   *g;
+    ls_tensor  *x;        /* tokens: B x T of int32 */
+    int64_t     vocab;    /* 0: 50,257 */
+    ls_tensor  *target;   /* next tokens: B x T of int32; NULL: none */
+    ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0 */
+    bool        cached;   /* generation: attend to keys and values of earlier runs, kept in states */
+    bool        textbook; /* attention as separate ops; its weights are the tensors transformer.h.N.attn.weights */
+    int         layers;   /* 0: 4 */
+    int         heads;    /* 0: 4 */
+    int64_t     width;    /* a multiple of heads; 0: 128 */
+    int64_t     context;  /* largest T, positions; 0: 1,024 */
+    float       dropout;  /* probability, of embeddings, attention weights and residual branches */
+    ls_encoding position; /* learned, as GPT-2; sinusoidal (Vaswani 2017: embeddings are scaled by sqrt(width)); rotary
+                             (Su 2021); none */
+    ls_norm     norm;     /* layer, as GPT-2; rms (Zhang & Sennrich 2019) */
+    bool        no_bias;  /* linear layers and norms without bias */
+    float       eps;      /* of the norms; 0: 1e-5 */
+    float       attention_scale; /* of the scores q k^T; 0: 1 / sqrt(width / heads) */
 } ls_gpt_args;
 #define ls_gpt(...) ls__gpt((ls_gpt_args){__VA_ARGS__})
 ls_tensor *ls__gpt(ls_gpt_args args);

@@ -3,13 +3,14 @@
  * Initialisers, after torch.nn.init.  Element i of a parameter is a function of (seed, name of the parameter, i).
  *   xavier   std = gain sqrt(2 / (fan_in + fan_out))     Glorot & Bengio 2010
  *   kaiming  std = gain / sqrt(fan)                      He et al. 2015
- * and the uniform variants have the bounds +- sqrt(3) std.
+ * Their uniform variants have the bounds +- sqrt(3) std.
  */
 #include <math.h>
 
 #include "core/base/philox.h"
 #include "core/graph/params.h"
 
+/* fan_in and fan_out as PyTorch computes them. */
 static void fans(const ls_tensor *t, double *in, double *out)
 {
     double field = 1;
@@ -18,7 +19,7 @@ static void fans(const ls_tensor *t, double *in, double *out)
     *in  = t->rank > 1 ? (double)t->dim[1] * field : *out;
 }
 
-/* Two independent normals from two uniforms (Box & Muller 1958). */
+/* Standard normal number i of a key (Box & Muller 1958). */
 static double normal(uint64_t key, int64_t i)
 {
     ls_philox4 r = ls_philox(key, 0, (uint64_t)i);
@@ -26,17 +27,17 @@ static double normal(uint64_t key, int64_t i)
     return sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v);
 }
 
-/* Normal within [low, high]: drawn again, with the next counters, until it fits. */
+/* Normal number within [low, high], by rejection: attempts use other keys until one lies within. */
 static double truncated(uint64_t key, int64_t i, double mean, double std, double low, double high)
 {
     for (uint64_t attempt = 0; attempt < 1000; attempt++) {
         double x = mean + std * normal(key + attempt * 0x9e3779b97f4a7c15ull, i);
         if (x >= low && x <= high) return x;
     }
-    return low > mean ? low : high < mean ? high : mean; /* bounds so far out that nothing fits */
+    return low > mean ? low : high < mean ? high : mean; /* bounds far outside of the distribution: the nearest one */
 }
 
-/* Bounds of the uniform and truncated initialisers. */
+/* The bounds of the uniform and the truncated normal initialisers. */
 static void bounds_of(const ls_init *init, double std, double *low, double *high)
 {
     bool given = init->low != 0 || init->high != 0;
@@ -77,7 +78,8 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     const double bound = sqrt(3.0) * std;
     bounds_of(init, std, &low, &high);
     LS_CHECK(low <= high || (init->kind != LS_INIT_UNIFORM && init->kind != LS_INIT_TRUNC_NORMAL), LS_ERR_USAGE,
-             "initialiser of '%s': low %g is above high %g", t->name, low, high);
+             "parameter '%s': expected an initialiser with low at most high, found low %g and high %g", t->name, low,
+             high);
 #pragma omp parallel for schedule(static) if (n > 16384)
     for (int64_t i = 0; i < n; i++) {
         double u = ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]);

@@ -3,45 +3,59 @@
 #ifndef LS_CORE_NN_LAYERS_H
 #define LS_CORE_NN_LAYERS_H
 
-/* Fully connected: y = x w^T + b.  Parameters NAME.weight (out x in) and NAME.bias (out).
- * Default initialisers as PyTorch's nn.Linear: uniform +- 1/sqrt(in) for both. */
+/* The layers that recipes can name.  One row makes the layer's row in core/nn/layer_table.c from its struct below
+ * (ls_linear_layer), its function (ls__linear) and its attributes (ls__linear_fields), which its file defines. */
+#define LS_LAYER_LIST(X)                                                                                               \
+    X(linear)                                                                                                          \
+    X(conv2d)                                                                                                          \
+    X(embedding)                                                                                                       \
+    X(layer_norm)                                                                                                      \
+    X(rms_norm)                                                                                                        \
+    X(multihead_attention)                                                                                             \
+    X(positional_encoding)                                                                                             \
+    X(transformer)
+
+/* Fully connected: y = x w^T + b.  Parameters NAME.weight (out x in) and NAME.bias (out).  Default initialisers as
+ * PyTorch's nn.Linear: uniform +- 1/sqrt(in) for both. */
 typedef struct ls_linear_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x; /* B x ... x in */
-    int64_t     out;
+    ls_tensor  *x;   /* B x ... x in */
+    int64_t     out; /* number of output features */
     bool        no_bias;
     ls_init     weight_init, bias_init;
 } ls_linear_layer;
 #define ls_linear(...) ls__linear((ls_linear_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__linear(ls_linear_layer layer, ls_where where);
 
-/* Convolution in two dims: y[o] = b[o] + sum over c of w[o, c] * x[c], as PyTorch's nn.Conv2d.  Parameters NAME.weight
- * (out x C/groups x KH x KW) and NAME.bias (out); both uniform +- 1/sqrt(C/groups KH KW) by default.
- * Of kernel, stride (1), padding (0) and dilation (1), the one for a dim goes before the one for both. */
+/* Convolution in two dims, as PyTorch's nn.Conv2d: y[o] = b[o] + sum over c of w[o, c] * x[c].  Parameters NAME.weight
+ * (out x C/groups x KH x KW) and NAME.bias (out); both uniform +- 1/sqrt(C/groups KH KW) by default.  Of kernel,
+ * stride (default 1), padding (default 0) and dilation (default 1), the value for one dim takes precedence over the
+ * value for both. */
 typedef struct ls_conv2d_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x; /* B x C x H x W */
-    int64_t     out;
+    ls_tensor  *x;   /* B x C x H x W */
+    int64_t     out; /* number of output channels */
     int         kernel, kernel_h, kernel_w;
     int         stride, stride_h, stride_w;
     int         padding, padding_h, padding_w;
     int         dilation, dilation_h, dilation_w;
-    int         groups;
+    int         groups; /* 0: 1 */
     bool        no_bias;
     ls_init     weight_init, bias_init;
 } ls_conv2d_layer;
 #define ls_conv2d(...) ls__conv2d((ls_conv2d_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__conv2d(ls_conv2d_layer layer, ls_where where);
 
-/* Embedding: row x of a table, as PyTorch's nn.Embedding.  Parameter NAME.weight (vocab x width), N(0, 1) by default.
+/* Embedding, as PyTorch's nn.Embedding: row x of a table.  Parameter NAME.weight (vocab x width), N(0, 1) by default.
  */
 typedef struct ls_embedding_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x; /* B x ... of int32, each in 0..vocab-1 -> B x ... x width */
-    int64_t     vocab, width;
+    ls_tensor  *x;     /* B x ... of int32, each in 0..vocab-1  ->  B x ... x width */
+    int64_t     vocab; /* rows of the table */
+    int64_t     width; /* columns of the table */
     ls_init     init;
 } ls_embedding_layer;
 #define ls_embedding(...) ls__embedding((ls_embedding_layer){__VA_ARGS__}, LS_HERE)
@@ -53,7 +67,7 @@ typedef struct ls_layer_norm_layer {
     ls_graph   *g;
     const char *name;
     ls_tensor  *x;   /* B x ... x C */
-    float       eps; /* 0: 1e-5     */
+    float       eps; /* added to the variance; 0: 1e-5 */
     bool        no_bias;
     ls_init     weight_init, bias_init;
 } ls_layer_norm_layer;
@@ -65,79 +79,77 @@ typedef struct ls_rms_norm_layer {
     ls_graph   *g;
     const char *name;
     ls_tensor  *x;   /* B x ... x C */
-    float       eps; /* 0: 2^-23    */
+    float       eps; /* added to the mean square; 0: 2^-23 */
     ls_init     weight_init;
 } ls_rms_norm_layer;
 #define ls_rms_norm(...) ls__rms_norm((ls_rms_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
 
-/* Attention of many heads, as PyTorch's nn.MultiheadAttention (batch first), with its parameters and initialisers:
- *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias;      q_h: rows of q
- * in_proj_weight^T + bias NAME.in_proj_weight (3 E x E: of queries, keys and values) and NAME.in_proj_bias (3 E),
- * NAME.out_proj.weight (E x E) and NAME.out_proj.bias. `textbook` composes it of matmul, mask and softmax instead of
- * the fused op; then a tensor NAME.weights has the weights, B x H x T x S. */
+/* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):
+ *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias
+ * q_h are the columns of head h of q in_proj^T + bias, D = E / heads.  Parameters NAME.in_proj_weight (3 E x E: queries,
+ * keys, values), NAME.in_proj_bias (3 E), NAME.out_proj.weight (E x E) and NAME.out_proj.bias (E). */
 typedef struct ls_multihead_attention_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *q;           /* B x T x E                                           */
-    ls_tensor  *k, *v;       /* B x S x E; without them, self-attention: q          */
-    ls_tensor  *key_padding; /* B x S of int32, not zero: hidden; or NULL           */
-    ls_tensor  *mask;        /* (B x) (heads x) T x S, added to the scores; or NULL */
-    int         heads;       /* 0: 1; E is a multiple of it                         */
-    bool        causal;
-    float       dropout; /* of the weights, in training                         */
+    ls_tensor  *q;           /* B x T x E */
+    ls_tensor  *k, *v;       /* B x S x E; NULL: self-attention, both are q */
+    ls_tensor  *key_padding; /* B x S of int32: nonzero hides the key; NULL: none */
+    ls_tensor  *mask;        /* (B x) (heads x) T x S, added to the scores; NULL: none */
+    int         heads;       /* divides E; 0: 1 */
+    bool        causal;      /* query t attends to keys 0 .. t */
+    float       dropout;     /* probability of dropping an attention weight in training */
     bool        no_bias;
-    bool        textbook;
-    float       scale; /* of the scores; 0: 1 / sqrt(E / heads)              */
+    bool        textbook; /* compose matmul, mask and softmax; the tensor NAME.weights has the weights, B x H x T x S */
+    float       scale;    /* of the scores; 0: 1 / sqrt(E / heads) */
 } ls_multihead_attention_layer;
 #define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
 
-/* What tells positions apart: a table of parameters; sines and cosines (Vaswani 2017); queries and keys turned by
- * angles (Su 2021), which is attention's business; or nothing. */
-#define LS_ENCODING_LIST(X) X(LEARNED, "learned") X(SINUSOIDAL, "sinusoidal") X(ROTARY, "rotary") X(NONE, "none")
-typedef enum ls_encoding {
-#define X(name, text) LS_ENCODING_##name,
-    LS_ENCODING_LIST(X)
-#undef X
-} ls_encoding;
+/* Encodings of positions. */
+#define LS_ENCODING_LIST(X)                                                                                            \
+    X(LS_ENCODING_LEARNED, "learned")       /* a table of parameters */                                                \
+    X(LS_ENCODING_SINUSOIDAL, "sinusoidal") /* sines and cosines (Vaswani 2017) */                                     \
+    X(LS_ENCODING_ROTARY, "rotary")         /* attention rotates queries and keys (Su 2021) */                         \
+    X(LS_ENCODING_NONE, "none")
+typedef enum ls_encoding { LS_ENUMERATORS(LS_ENCODING_LIST) } ls_encoding;
 
-/* x + an encoding of each row's position, of the kinds learned and sinusoidal; x itself of the others.  Learned:
- * parameter NAME.weight (context x C), N(0, 1) by default as PyTorch's nn.Embedding. */
+/* x + an encoding of each row's position, for the kinds learned and sinusoidal; x for the others.  Learned: parameter
+ * NAME.weight (context x C), N(0, 1) by default as PyTorch's nn.Embedding. */
 typedef struct ls_positional_encoding_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x; /* B x T x C                                                        */
+    ls_tensor  *x; /* B x T x C */
     ls_encoding kind;
-    int64_t     context; /* rows of the table, at least T; 0: T                              */
-    bool        scaled;  /* sinusoidal: x sqrt(C) + encoding, as published                   */
+    int64_t     context; /* learned: rows of the table, at least T; 0: T */
+    bool        scaled;  /* sinusoidal: x sqrt(C) + encoding, as published */
     ls_init     init;
-    ls_tensor  *start; /* position of each sample's first row: B of int32; NULL: 0         */
+    ls_tensor  *start; /* position of each sample's first row, B of int32; NULL: 0 */
 } ls_positional_encoding_layer;
 #define ls_positional_encoding(...) ls__positional_encoding((ls_positional_encoding_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer layer, ls_where where);
 
-/* A block of a Transformer: self-attention, attention to `memory` if there is one, and a perceptron; each with its
- * norm, each added to x.  PyTorch's nn.TransformerEncoderLayer, and with a memory its nn.TransformerDecoderLayer (batch
- * first), with their parameters NAME.self_attn.in_proj_weight, NAME.multihead_attn..., NAME.linear1.weight,
+/* A block of a Transformer: self-attention, cross-attention if there is a `memory`, and a perceptron, each with its norm
+ * and a residual connection.  PyTorch's nn.TransformerEncoderLayer, or with a memory its nn.TransformerDecoderLayer
+ * (batch first), with their parameters NAME.self_attn.in_proj_weight, NAME.multihead_attn..., NAME.linear1.weight,
  * NAME.norm1.weight, ... */
 typedef struct ls_transformer_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x;              /* B x T x E                                                                        */
-    ls_tensor  *memory;         /* what an encoder made: B x S x E; NULL: none                                      */
-    ls_tensor  *key_padding;    /* B x T of int32, not zero: hidden from all; or NULL                               */
-    ls_tensor  *memory_padding; /* B x S of int32; or NULL                                                          */
-    ls_tensor  *mask;           /* (B x) (heads x) T x T, added to the scores of self-attention; or NULL            */
-    int         heads;          /* 0: 1                                                                             */
-    int64_t     hidden;         /* of the perceptron; 0: 4 E                                                        */
-    float       dropout;
-    float       eps;        /* of the norms; 0: 1e-5                                                            */
-    bool        causal;     /* position t sees positions 0 ... t                                                */
-    bool        norm_first; /* pre-norm; else post-norm, as published                                           */
-    bool        gelu;       /* instead of relu                                                                  */
+    ls_tensor  *x;              /* B x T x E */
+    ls_tensor  *memory;         /* output of an encoder, B x S x E; NULL: none */
+    ls_tensor  *key_padding;    /* B x T of int32: nonzero hides the position; NULL: none */
+    ls_tensor  *memory_padding; /* B x S of int32; NULL: none */
+    ls_tensor  *mask;           /* (B x) (heads x) T x T, added to the scores of self-attention; NULL: none */
+    int         heads;          /* 0: 1 */
+    int64_t     hidden;         /* width of the perceptron; 0: 4 E */
+    float       dropout;        /* probability, of attention weights, hidden units and residual branches */
+    float       eps;            /* of the norms; 0: 1e-5 */
+    bool        causal;         /* position t attends to positions 0 .. t */
+    bool        norm_first;     /* pre-norm; false: post-norm, as published */
+    bool        gelu;           /* gelu instead of relu */
     bool        no_bias;
-    bool        textbook; /* attention as its separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
+    bool        textbook; /* attention as separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
 } ls_transformer_layer;
 #define ls_transformer(...) ls__transformer((ls_transformer_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__transformer(ls_transformer_layer layer, ls_where where);

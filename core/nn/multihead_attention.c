@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Attention of many heads (Vaswani 2017), with the parameters of PyTorch's nn.MultiheadAttention. */
-#include "core/nn/registry.h"
+ * Multi-head attention (Vaswani 2017) with the parameters of PyTorch's nn.MultiheadAttention. */
+#include "core/nn/layer_table.h"
 
 #include <math.h>
 
@@ -14,25 +14,28 @@ static ls_tensor *param(const layer *l, const char *part, ls_init init, ls_where
 static ls_status check(const layer *l)
 {
     const ls_tensor *inputs[] = {l->q, l->k, l->v};
-    LS_CHECK(!l->k == !l->v, LS_ERR_USAGE, "multihead_attention '%s': %s" LS_HINT "give both, or neither", l->name,
+    LS_CHECK(!l->k == !l->v, LS_ERR_USAGE, "multihead_attention '%s': %s" LS_HINT "give both or neither", l->name,
              l->k ? "keys are given without values" : "values are given without keys");
     for (int i = 0; i < 3; i++)
-        LS_CHECK(!inputs[i] || (inputs[i]->rank == 2 && inputs[i]->dim[1] == l->q->dim[1]), LS_ERR_USAGE,
-                 "multihead_attention '%s': queries '%s' are %s, and '%s' is %s, expected B x T x E and B x S x E",
-                 l->name, l->q->name, ls__shape(l->q), inputs[i]->name, ls__shape(inputs[i]));
+        LS_CHECK(
+            !inputs[i] || (inputs[i]->rank == 2 && inputs[i]->dim[1] == l->q->dim[1]), LS_ERR_USAGE,
+            "multihead_attention '%s': expected queries B x T x E and keys and values B x S x E, found '%s' of %s and "
+            "'%s' of %s",
+            l->name, l->q->name, ls__shape(l->q), inputs[i]->name, ls__shape(inputs[i]));
     LS_CHECK(l->heads >= 1 && l->q->dim[1] % l->heads == 0, LS_ERR_USAGE,
-             "multihead_attention '%s': '%s' is %s, and its last dim is no multiple of %d heads", l->name, l->q->name,
-             ls__shape(l->q), l->heads);
+             "multihead_attention '%s': expected a last dim that is a multiple of %d heads, found '%s' of %s", l->name,
+             l->heads, l->q->name, ls__shape(l->q));
     return LS_OK;
 }
 
-/* B x T x E -> B x heads x T x E / heads, and back. */
+/* B x T x E  ->  B x heads x T x E/heads */
 static ls_tensor *split_heads(const layer *l, ls_tensor *x, ls_where where)
 {
     x = ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(x->dim[0], l->heads, -1)}, where);
     return ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
 }
 
+/* B x heads x T x E/heads  ->  B x T x E */
 static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 {
     const int64_t t = x->dim[1];
@@ -40,7 +43,6 @@ static ls_tensor *join_heads(ls_tensor *x, ls_where where)
     return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(t, -1)}, where);
 }
 
-/* The definition, op by op. */
 ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)
 {
     if (!q || !k || !v) return NULL;
@@ -73,7 +75,8 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
     ls_tensor    *w = param(&l, "in_proj_weight", (ls_init){.kind = LS_INIT_XAVIER_UNIFORM}, where, LS_DIMS(3 * e, e));
     ls_tensor    *b = l.no_bias ? NULL : param(&l, "in_proj_bias", zeros, where, LS_DIMS(3 * e));
     if (!w || (!b && !l.no_bias)) return NULL;
-    if (!l.k && !l.textbook) { /* one product, whose parts are read where they lie */
+    if (!l.k &&
+        !l.textbook) { /* one product for queries, keys and values; the attention op reads its three parts in place */
         in[0] = ls__linear_rows(l.q, w, b, 0, 0, where);
     } else {
         for (int i = 0; i < 3; i++) in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
@@ -101,3 +104,8 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
                                         .bias_init = zeros},
                       where);
 }
+
+LS_LAYER_FIELDS(multihead_attention) = {
+    LS_FIELD(INT, ls_multihead_attention_layer, heads),     LS_FIELD(BOOL, ls_multihead_attention_layer, causal),
+    LS_FIELD(FLOAT, ls_multihead_attention_layer, dropout), LS_FIELD(BOOL, ls_multihead_attention_layer, no_bias),
+    LS_FIELD(BOOL, ls_multihead_attention_layer, textbook), {0}};

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Blocks of a Transformer (Vaswani 2017) with the parameters of PyTorch's nn.TransformerEncoderLayer and
- * nn.TransformerDecoderLayer, and encodings of positions.
+ * A block of a Transformer (Vaswani 2017), and positional encodings.
  *
  *     post-norm    x = norm(x + f(x))       as published
- *     pre-norm     x = x + f(norm(x))       (Xiong 2020): trains without warm-up, and x is never normed on its way
+ *     pre-norm     x = x + f(norm(x))       Xiong 2020: trains without warm-up, because the residual path has no norm
  *
- * f is self-attention, then attention to a memory (decoder), then a perceptron of two layers. */
-#include "core/nn/registry.h"
+ * f is self-attention, then cross-attention to an encoder's output (decoder only), then a perceptron of two layers.
+ * Parameters are those of PyTorch's nn.TransformerEncoderLayer and nn.TransformerDecoderLayer.
+ */
+#include "core/base/enum_text.h"
+#include "core/nn/layer_table.h"
 
 #include <math.h>
 
 typedef ls_transformer_layer layer;
 
+/* "block0.self_attn": the name of a part of the layer. */
 static const char *part(const layer *l, const char *name)
 {
     return ls_arena_printf(l->g->arena, "%s.%s", l->name, name);
@@ -85,7 +88,7 @@ ls_tensor *ls__transformer(ls_transformer_layer l, ls_where where)
     ls_tensor *x                                                        = l.x;
     if (!l.g || !x) return NULL;
     if (l.memory_padding && !l.memory)
-        return ls__graph_fail(l.g, where, "transformer '%s': a padding of the memory is given without one", l.name);
+        return ls__graph_fail(l.g, where, "transformer '%s': memory_padding is given without memory", l.name);
     for (int i = 0; i < (l.memory ? 3 : 2) && x; i++) {
         ls_tensor *y = l.norm_first ? norm(&l, norms[i], x, where) : x;
         y            = maybe_dropout(&l, (l.memory ? decoder : encoder)[i](&l, y, where), where);
@@ -95,11 +98,16 @@ ls_tensor *ls__transformer(ls_transformer_layer l, ls_where where)
     return x;
 }
 
-const char *const ls__encodings[] = {
-#define X(name, text) text,
-    LS_ENCODING_LIST(X)
-#undef X
-        NULL};
+LS_LAYER_FIELDS(transformer) = {
+    LS_FIELD(INT, ls_transformer_layer, heads),     LS_FIELD(INT64, ls_transformer_layer, hidden),
+    LS_FIELD(FLOAT, ls_transformer_layer, dropout), LS_FIELD(FLOAT, ls_transformer_layer, eps),
+    LS_FIELD(BOOL, ls_transformer_layer, causal),   LS_FIELD(BOOL, ls_transformer_layer, norm_first),
+    LS_FIELD(BOOL, ls_transformer_layer, gelu),     LS_FIELD(BOOL, ls_transformer_layer, no_bias),
+    LS_FIELD(BOOL, ls_transformer_layer, textbook), {0}};
+
+/* ---- positional encodings ---------------------------------------------------------------------------------------- */
+
+const char *const ls__encodings[] = LS_ENUM_TEXTS(LS_ENCODING_LIST);
 
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer l, ls_where where)
 {
@@ -116,3 +124,9 @@ ls_tensor *ls__positional_encoding(ls_positional_encoding_layer l, ls_where wher
     }
     return ls__apply(LS_OP_add_position, &add, where);
 }
+
+LS_LAYER_FIELDS(positional_encoding) = {LS_FIELD_OF(ls__encodings, ls_positional_encoding_layer, kind),
+                                        LS_FIELD(INT64, ls_positional_encoding_layer, context),
+                                        LS_FIELD(BOOL, ls_positional_encoding_layer, scaled),
+                                        LS_FIELD(INIT, ls_positional_encoding_layer, init),
+                                        {0}};

@@ -4,8 +4,7 @@
  */
 #include "core/ops/attention_tile.h"
 
-static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+#include "core/base/integer.h"
 
 ls_att_shape ls__att_shape(const ls_node *n)
 {
@@ -84,7 +83,7 @@ void ls__att_pack_queries(const float *x, int64_t row, int64_t n, int64_t d, flo
 {
     for (int64_t c = 0; c < n; c += LS_NR) {
         float *panel = panels + c * d;
-        ls__gemm_pack_w(x + c * row, 1, row, d, min(LS_NR, n - c), panel);
+        ls__gemm_pack_w(x + c * row, 1, row, d, ls__min(LS_NR, n - c), panel);
         if (scale != 1) V_MAP(d * LS_NR, V_PUT(panel, V_GET(panel) * scale));
     }
 }
@@ -96,7 +95,7 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
     const int64_t keys  = visible[count - 1]; /* the last panel sees the most keys */
     ls_tile       t     = {.x_row = x_row, .x_col = 1, .w_row = LS_NR, .pieces = 1, .len = &d, .y_row = LS_ATT_QUERIES};
     for (int64_t r = 0; r < keys; r += LS_MR) {
-        const int64_t rows = min(LS_MR, keys - r);
+        const int64_t rows = ls__min(LS_MR, keys - r);
         int           p    = 0;
         t.x                = x + r * x_row;
         while (visible[p] <= r) p++;
@@ -112,9 +111,9 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
 static void mask_later_keys(int64_t last, int64_t keys, float *scores)
 {
     const vf masked = v_set(-__builtin_inff());
-    for (int64_t r = max(0, last + 1); r < keys; r++) {
+    for (int64_t r = ls__max(0, last + 1); r < keys; r++) {
         float *row = scores + r * LS_ATT_QUERIES;
-        v_store(row, v_select(v_iota() < v_set_int((int32_t)min(r - last, LS_V)), masked, v_load(row)));
+        v_store(row, v_select(v_iota() < v_set_int((int32_t)ls__min(r - last, LS_V)), masked, v_load(row)));
     }
 }
 
@@ -145,14 +144,15 @@ void ls__att_product(const ls_att_product *p)
                  .y_row  = p->y_row,
                  .adds   = p->add};
     for (int64_t i = 0; i < p->m; i += LS_MR) {
-        const int64_t rows = min(LS_MR, p->m - i), from = max(0, i - p->lower), to = min(p->k, i + rows + p->upper);
-        t.x = p->x + i * p->x_row + from * p->x_col;
-        len = max(0, to - from);
+        const int64_t rows = ls__min(LS_MR, p->m - i), from = ls__max(0, i - p->lower),
+                      to = ls__min(p->k, i + rows + p->upper);
+        t.x              = p->x + i * p->x_row + from * p->x_col;
+        len              = ls__max(0, to - from);
         if (len == 0 && p->add) continue;
         for (int64_t j = 0; j < p->n; j += LS_NR) {
             t.w      = p->w + j * p->w_panel_rows + from * LS_NR;
             t.y      = p->y + i * p->y_row + j;
-            t.n      = min(LS_NR, p->n - j);
+            t.n      = ls__min(LS_NR, p->n - j);
             t.add[0] = (ls_tile_add){t.y, p->y_row};
             ls__gemm_tile[rows - 1][t.n > LS_V][t.n % LS_V != 0](&t);
         }

@@ -27,6 +27,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "core/base/integer.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/conv2d_plan.h"
 
@@ -37,8 +38,6 @@ enum {
 };
 
 static int64_t div_floor(int64_t x, int64_t y) { return x / y - (x % y < 0); }
-static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
-static int64_t max64(int64_t x, int64_t y) { return x > y ? x : y; }
 
 /* ---- shape ------------------------------------------------------------------------------------------------------- */
 
@@ -162,7 +161,7 @@ static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const operands
         const ls_conv_pass *pass   = &p->pass[q];
         const int64_t       panels = ls__conv_panels(p->out, pass->by_rows);
         const int64_t       first  = d->mixed ? 0 : piece * d->panels_per_piece;
-        const int64_t       last   = d->mixed ? panels : min64(panels, (piece + 1) * d->panels_per_piece);
+        const int64_t       last   = d->mixed ? panels : ls__min(panels, (piece + 1) * d->panels_per_piece);
         ls__conv_run(pass, &p->window, first, last, src, pass->packed + group * pass->taps * d->packed_channels,
                      o->b ? o->b + group * p->out : NULL, y, o->add, work);
     }
@@ -205,7 +204,7 @@ static void backward_input(const ls_call *c)
 /* Number of blocks of a shard of `samples` samples. */
 static int64_t blocks_of(int64_t samples)
 {
-    return samples <= BLOCK_SAMPLES ? 1 : min64(SHARD_BLOCKS, ls__ceil_div(samples, BLOCK_SAMPLES));
+    return samples <= BLOCK_SAMPLES ? 1 : ls__min(SHARD_BLOCKS, ls__ceil_div(samples, BLOCK_SAMPLES));
 }
 
 /* Block sizes and workspace of the weight gradient.  A partial is the sum of one piece over one block of samples. */
@@ -230,15 +229,15 @@ static dw_sizes dw_sizes_of(ls_conv_plan *p, int64_t rows, int shards)
                               .panel_channels = 2 * ls__conv_lanes()};
     d.panels_per_piece     = ls__conv_panels_per_piece(p, d.panels);
     d.pieces_per_group     = ls__ceil_div(d.panels, d.panels_per_piece);
-    d.max_blocks           = min64((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards);
+    d.max_blocks           = ls__min((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards);
     const int64_t O        = p->out * p->groups;
-    const int64_t of_piece = min64(p->out, d.panels_per_piece * d.panel_channels) * d.taps * d.max_blocks;
-    d.pieces_at_once       = max64(1, min64(PARTIAL_FLOATS / of_piece, d.pieces_per_group * p->groups));
+    const int64_t of_piece = ls__min(p->out, d.panels_per_piece * d.panel_channels) * d.taps * d.max_blocks;
+    d.pieces_at_once       = ls__max(1, ls__min(PARTIAL_FLOATS / of_piece, d.pieces_per_group * p->groups));
     d.window_bytes         = ls__conv_line_bytes(ls__conv_window_floats(p), sizeof(float));
     d.sum_bytes            = ls__conv_line_bytes(d.panels_per_piece * d.panel_channels * (d.taps + 1), sizeof(float));
     d.thread_bytes         = d.window_bytes + d.sum_bytes + ls__conv_line_bytes(ls__conv_dw_work(), sizeof(float));
     /* the maximum with PARTIAL_FLOATS keeps the size from shrinking when the call has more rows */
-    d.partial      = ls__conv_take(p, min64(O * d.taps * d.max_blocks, max64(of_piece, PARTIAL_FLOATS)), sizeof(float));
+    d.partial = ls__conv_take(p, ls__min(O * d.taps * d.max_blocks, ls__max(of_piece, PARTIAL_FLOATS)), sizeof(float));
     d.bias_partial = ls__conv_take(p, O * d.max_blocks, sizeof(float));
     return d;
 }
@@ -246,7 +245,7 @@ static dw_sizes dw_sizes_of(ls_conv_plan *p, int64_t rows, int shards)
 /* First output channel (counted over all groups) of a piece. */
 static int64_t piece_channel(const ls_conv_plan *p, const dw_sizes *d, int64_t piece)
 {
-    const int64_t panel = min64(d->panels, piece % d->pieces_per_group * d->panels_per_piece);
+    const int64_t panel = ls__min(d->panels, piece % d->pieces_per_group * d->panels_per_piece);
     return piece / d->pieces_per_group * p->out + ls__conv_panel_first(p->out, false, panel);
 }
 
@@ -285,7 +284,7 @@ static void dw_partial(const ls_call *c, const ls_conv_plan *p, const dw_sizes *
     const ls_conv_pass *pass  = &p->pass[0];
     const int64_t       group = piece / d->pieces_per_group;
     const int64_t       panel = piece % d->pieces_per_group * d->panels_per_piece;
-    const int64_t       end   = min64(d->panels, panel + d->panels_per_piece);
+    const int64_t       end   = ls__min(d->panels, panel + d->panels_per_piece);
     float  *sum = (float *)((char *)window + d->window_bytes), *work = (float *)((char *)sum + d->sum_bytes);
     int64_t first, last;
     block_samples(c, block, &first, &last);
@@ -327,7 +326,7 @@ static void backward_weight(const ls_call *c)
     int64_t        blocks = 0;
     for (int s = 0; s < c->shards; s++) blocks += blocks_of(c->bound[s + 1] - c->bound[s]);
     for (int64_t first = 0; first < pieces; first += d.pieces_at_once) {
-        const int64_t last    = min64(pieces, first + d.pieces_at_once);
+        const int64_t last    = ls__min(pieces, first + d.pieces_at_once);
         const int64_t channel = piece_channel(&p, &d, first);
         const int64_t count   = ((last == pieces ? O : piece_channel(&p, &d, last)) - channel) * d.taps;
         dw_partials(c, &p, &d, first, last, blocks, count, threads);

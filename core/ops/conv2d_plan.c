@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
+#include "core/base/integer.h"
 
-static int64_t min64(int64_t x, int64_t y) { return x < y ? x : y; }
+enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
 
 /* ---- axes: which output positions and taps a pass has, along one dim --------------------------------------------- */
 
@@ -205,7 +205,7 @@ int64_t ls__conv_window_floats(const ls_conv_plan *p)
 
 int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels)
 {
-    return min64(ls__ceil_div(TAPS_PER_COPY, p->h.kernel * p->w.kernel), panels);
+    return ls__min(ls__ceil_div(TAPS_PER_COPY, p->h.kernel * p->w.kernel), panels);
 }
 
 const float *ls__conv_source(const ls_conv_plan *p, const float *x, int64_t sample, int64_t group, float *window)

@@ -7,6 +7,7 @@
 #ifndef LS_CORE_OPS_CONV2D_PLAN_H
 #define LS_CORE_OPS_CONV2D_PLAN_H
 
+#include "core/base/integer.h"
 #include "core/cpu/conv.h"
 #include "core/graph/graph.h"
 
@@ -31,8 +32,6 @@ typedef struct ls_conv_plan {
     size_t         bytes; /* of the workspace in use */
     char          *base;
 } ls_conv_plan;
-
-static inline int64_t ls__ceil_div(int64_t x, int64_t y) { return (x + y - 1) / y; }
 
 /* Bytes of `count` elements, rounded up to whole cache lines. */
 static inline size_t ls__conv_line_bytes(int64_t count, size_t size)

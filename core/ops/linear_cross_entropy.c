@@ -14,14 +14,12 @@
  * dw is summed as a binary tree over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks and of
  * their memory.
  */
+#include "core/base/integer.h"
 #include "core/cpu/gemm/gemm.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 #include "core/ops/linear_cross_entropy_blocks.h"
 #include "core/ops/nll.h"
-
-static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static ls_status infer(ls_node *n)
 {
@@ -70,12 +68,12 @@ static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->r
 static ls_lce_memory call_memory(const ls_call *c, bool backward)
 {
     const ls_lce_shape s = call_shape(c);
-    return ls__lce_memory(&s, backward, c->lent_bytes / sizeof(float));
+    return ls__lce_memory(&s, backward, c->gradient_scratch_bytes / sizeof(float));
 }
 
 static float *logits_of(const ls_call *c, const ls_lce_memory *m)
 {
-    return (float *)(m->logits_in_gradients ? c->lent : c->scratch) + m->logits;
+    return (float *)(m->logits_in_gradients ? c->gradient_scratch : c->scratch) + m->logits;
 }
 
 static int64_t *bound_of(const ls_call *c, const ls_lce_memory *m)
@@ -86,7 +84,7 @@ static int64_t *bound_of(const ls_call *c, const ls_lce_memory *m)
 static partial_sum partial_of(const ls_call *c, const ls_lce_memory *m, int i)
 {
     const int64_t rows = m->partial[i].rows_in_gradients;
-    return (partial_sum){.in_gradients      = rows ? (float *)c->lent + m->partial[i].in_gradients : NULL,
+    return (partial_sum){.in_gradients      = rows ? (float *)c->gradient_scratch + m->partial[i].in_gradients : NULL,
                          .in_workspace      = (float *)c->scratch + m->partial[i].in_workspace,
                          .rows_in_gradients = rows};
 }
@@ -103,9 +101,9 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return workspace_bytes(n, rows, shards, backward, 0);
 }
 
-static size_t borrows(const ls_node *n, int64_t rows, int shards, size_t lent)
+static size_t scratch_beside_gradients(const ls_node *n, int64_t rows, int shards, size_t gradient_bytes)
 {
-    return workspace_bytes(n, rows, shards, true, lent);
+    return workspace_bytes(n, rows, shards, true, gradient_bytes);
 }
 
 /* ---- a logits block ---------------------------------------------------------------------------------------------- */
@@ -140,7 +138,7 @@ static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, flo
     if (!dloss) return ls__nll_loss(e, &terms, ls__row_exp_sum(v, z, terms.max));
     float sum = 0;
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
-        int64_t n = min(v - first, LS_ROWS_TILE);
+        int64_t n = ls__min(v - first, LS_ROWS_TILE);
         ls__row_exp(n, z + first, terms.max, z + first);
         sum += ls__vsum(n, z + first);
     }
@@ -184,7 +182,7 @@ static void forward(const ls_call *c)
     const ls_lce_memory m      = call_memory(c, false);
     float              *logits = logits_of(c, &m);
     for (int64_t first = 0; first < positions; first += block) {
-        const int64_t count = min(block, positions - first);
+        const int64_t count = ls__min(block, positions - first);
         compute_logits(c, logits, first, count, v, ls__cols(c->node->in[0]));
         block_loss(c, logits, first, count, v, false);
     }
@@ -251,7 +249,7 @@ static void leaf_gradient(const ls_call *c, const ls_lce_memory *m, int shard, i
 {
     const int64_t lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], first = c->bound[shard] * lead;
     const int64_t count = c->bound[shard + leaf] * lead - first, block = ls__lce_block_positions(v);
-    const int64_t blocks     = leaf > 1 ? 1 : max(1, (count + block - 1) / block);
+    const int64_t blocks     = leaf > 1 ? 1 : ls__max(1, (count + block - 1) / block);
     float        *dz         = logits_of(c, m);
     int64_t      *leaf_bound = bound_of(c, m), *bound = leaf > 1 ? leaf_bound : NULL;
     for (int k = 0; k <= leaf; k++) leaf_bound[k] = c->bound[shard + k] * lead - first;
@@ -269,7 +267,7 @@ static void add_floats(int64_t n, const float *x, float *y)
 {
     enum { TILE = 1 << 14 };
 #pragma omp parallel for schedule(static) if (n > 4 * TILE)
-    for (int64_t at = 0; at < n; at += TILE) ls__add_into(min(TILE, n - at), x + at, y + at);
+    for (int64_t at = 0; at < n; at += TILE) ls__add_into(ls__min(TILE, n - at), x + at, y + at);
 }
 
 static float *partial_row(partial_sum s, int64_t row, int64_t channels)
@@ -281,8 +279,8 @@ static float *partial_row(partial_sum s, int64_t row, int64_t channels)
 /* y += x, cut where the rows of x or of y go from gradient memory to the workspace. */
 static void add_partial(int64_t v, int64_t channels, partial_sum x, partial_sum y)
 {
-    const int64_t cut[] = {0, min(x.rows_in_gradients, y.rows_in_gradients),
-                           max(x.rows_in_gradients, y.rows_in_gradients), v};
+    const int64_t cut[] = {0, ls__min(x.rows_in_gradients, y.rows_in_gradients),
+                           ls__max(x.rows_in_gradients, y.rows_in_gradients), v};
     for (int k = 0; k < 3; k++)
         if (cut[k] < cut[k + 1])
             add_floats((cut[k + 1] - cut[k]) * channels, partial_row(x, cut[k], channels),
@@ -321,7 +319,7 @@ static void backward(const ls_call *c)
     if (c->dx[1])
         for (int k = 0; k < c->groups; k++) group_gradient(c, &m, k);
     for (int64_t first = 0; !c->dx[1] && first < positions; first += block) {
-        const int64_t count = min(block, positions - first);
+        const int64_t count = ls__min(block, positions - first);
         block_dz(c, logits_of(c, &m), first, count);
         block_dx(c, logits_of(c, &m), first, count);
     }
@@ -334,21 +332,21 @@ static double flops(const ls_node *n)
 }
 
 LS_OP(linear_cross_entropy) = {
-    .name             = "linear_cross_entropy",
-    .args_bytes       = sizeof(ls_linear_cross_entropy_args),
-    .ins              = 3,
-    .outs             = 2,
-    .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_IN(2),
-    .no_grad          = 1u << 2,
-    .over_input       = true,
-    .loss_in_backward = true,
-    .fields           = LS_FIELDS(LS_FIELD(FLOAT, ls_linear_cross_entropy_args, label_smoothing),
-                                  LS_FIELD(BOOL, ls_linear_cross_entropy_args, ignore),
-                                  LS_FIELD(INT, ls_linear_cross_entropy_args, ignore_index)),
-    .infer            = infer,
-    .forward          = {[LS_CPU] = forward},
-    .backward         = {[LS_CPU] = backward},
-    .scratch          = scratch,
-    .borrows          = borrows,
-    .flops            = flops,
+    .name                     = "linear_cross_entropy",
+    .args_bytes               = sizeof(ls_linear_cross_entropy_args),
+    .ins                      = 3,
+    .outs                     = 2,
+    .saves                    = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_IN(2),
+    .no_grad                  = 1u << 2,
+    .over_input               = true,
+    .loss_in_backward         = true,
+    .fields                   = LS_FIELDS(LS_FIELD(FLOAT, ls_linear_cross_entropy_args, label_smoothing),
+                                          LS_FIELD(BOOL, ls_linear_cross_entropy_args, ignore),
+                                          LS_FIELD(INT, ls_linear_cross_entropy_args, ignore_index)),
+    .infer                    = infer,
+    .forward                  = {[LS_CPU] = forward},
+    .backward                 = {[LS_CPU] = backward},
+    .scratch                  = scratch,
+    .scratch_beside_gradients = scratch_beside_gradients,
+    .flops                    = flops,
 };

@@ -4,6 +4,7 @@
  */
 #include "core/ops/linear_cross_entropy_blocks.h"
 
+#include "core/base/integer.h"
 #include "core/cpu/gemm/gemm_kernel.h"
 
 enum {
@@ -12,28 +13,25 @@ enum {
     LINE            = 16       /* floats of a cache line     */
 };
 
-static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
-
 static size_t whole_lines(int64_t floats) { return (size_t)(floats + LINE - 1) / LINE * LINE; }
 
 /* A multiple of LS_KC where one fits, so that matrix products sum over whole runs. */
 int64_t ls__lce_block_positions(int64_t vocabulary)
 {
-    const int64_t n = min(BLOCK_LOGITS / vocabulary, BLOCK_POSITIONS);
-    return n >= LS_KC ? n / LS_KC * LS_KC : max(n, 8);
+    const int64_t n = ls__min(BLOCK_LOGITS / vocabulary, BLOCK_POSITIONS);
+    return n >= LS_KC ? n / LS_KC * LS_KC : ls__max(n, 8);
 }
 
 bool ls__lce_one_run(int64_t vocabulary, int64_t positions)
 {
-    return positions <= min(ls__lce_block_positions(vocabulary), LS_KC);
+    return positions <= ls__min(ls__lce_block_positions(vocabulary), LS_KC);
 }
 
 /* Positions whose logits exist at once in a leaf. */
 static int64_t leaf_positions(const ls_lce_shape *s, int leaf_shards)
 {
     if (leaf_shards > 1) return leaf_shards * s->shard_positions;
-    return min(s->shard_positions, ls__lce_block_positions(s->vocabulary));
+    return ls__min(s->shard_positions, ls__lce_block_positions(s->vocabulary));
 }
 
 /* Number of partial sums, the stack entries besides the gradient.  The stack of n leaves has up to log2(n) + 1 entries,
@@ -43,7 +41,7 @@ static int partial_sums(const ls_lce_shape *s, int group_shards, int leaf_shards
     int log2_leaves = 0;
     while (2 * leaf_shards << log2_leaves <= group_shards) log2_leaves++;
     const bool product_adds = leaf_shards > 1 || ls__lce_one_run(s->vocabulary, s->shard_positions);
-    return product_adds ? (int)max(log2_leaves - 1, 0) : log2_leaves;
+    return product_adds ? (int)ls__max(log2_leaves - 1, 0) : log2_leaves;
 }
 
 /* Doubles the leaf while it fits a logits block, and further while the larger logits block takes less memory than the
@@ -63,12 +61,12 @@ int ls__lce_leaf_shards(const ls_lce_shape *s, int group_shards)
 ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, size_t gradient_floats)
 {
     ls_lce_memory m                = {.bound = whole_lines(s->positions)};
-    int64_t       logits_positions = min(ls__lce_block_positions(s->vocabulary), s->positions);
+    int64_t       logits_positions = ls__min(ls__lce_block_positions(s->vocabulary), s->positions);
     /* the groups of a call have any power of two of shards: the largest need of all of them */
     for (int group = 1; backward && group <= s->shards; group *= 2) {
         const int leaf   = ls__lce_leaf_shards(s, group);
-        logits_positions = max(logits_positions, leaf_positions(s, leaf));
-        m.partials       = (int)max(m.partials, partial_sums(s, group, leaf));
+        logits_positions = ls__max(logits_positions, leaf_positions(s, leaf));
+        m.partials       = (int)ls__max(m.partials, partial_sums(s, group, leaf));
     }
     const size_t logits    = whole_lines(logits_positions * s->vocabulary);
     size_t       gradients = 0; /* floats of gradient memory in use */
@@ -82,7 +80,7 @@ ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, size_t gradie
     }
     for (int i = 0; i < m.partials; i++) {
         const int64_t room = (int64_t)((gradient_floats - gradients) / LINE * LINE);
-        const int64_t rows = min(s->vocabulary, room / s->channels);
+        const int64_t rows = ls__min(s->vocabulary, room / s->channels);
 
         m.partial[i].rows_in_gradients = rows;
         m.partial[i].in_gradients      = gradients;

@@ -14,7 +14,7 @@
  *      stack after       [L0]         [L0 + L1]     [L0 + L1]     [(L0 + L1) + (L2 + L3)]
  *      the leaf                                     [L2]
  *
- * Entry 0 of the stack is the gradient dw itself; the others are *partial sums*.  Backward may borrow memory of
+ * Entry 0 of the stack is the gradient dw itself; the others are *partial sums*.  Backward may use memory of
  * gradients that later instructions write first.  The logits block and then rows of the partial sums are placed there
  * as far as it reaches, all else in the workspace:
  *
@@ -65,7 +65,7 @@ bool ls__lce_one_run(int64_t vocabulary, int64_t positions);
 /* Shards of a leaf in a group of `group_shards` shards. */
 int ls__lce_leaf_shards(const ls_lce_shape *s, int group_shards);
 
-/* Lays out the memory of a call that borrows `gradient_floats` floats of gradient memory. */
+/* Lays out the memory of a call that may also use `gradient_floats` floats of gradient memory. */
 ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, size_t gradient_floats);
 
 #endif

@@ -31,7 +31,7 @@ LS_OP(silu) = {
     .name       = "silu",
     .args_bytes = sizeof(ls_unary_args),
     .saves      = LS_SAVES_IN(0),
-    .again      = true,
+    .recompute  = true,
     .infer      = ls__infer_same,
     .flops      = flops,
 };

@@ -104,7 +104,7 @@ LS_OP(swiglu) = {
     .outs       = 1,
     .optional   = 1u << 1,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
-    .again      = true,
+    .recompute  = true,
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

@@ -7,20 +7,13 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "core/base/enum_text.h"
 #include "core/cpu/isa_table.h"
 #include "core/optim/optim_kernels.h"
 
-static const char *const kind_name[] = {
-#define X(name) #name,
-    LS_OPTIM_LIST(X)
-#undef X
-};
-static const char *const schedule_name[] = {
-#define X(name) #name,
-    LS_SCHEDULE_LIST(X)
-#undef X
-};
-enum { SCHEDULES = sizeof schedule_name / sizeof *schedule_name };
+static const char *const kind_name[]     = LS_ENUM_TEXTS(LS_OPTIM_LIST);
+static const char *const schedule_name[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
+enum { SCHEDULES = LS_ENUM_COUNT(LS_SCHEDULE_LIST) };
 
 /* ---- fields ------------------------------------------------------------------------------------------------------ */
 
@@ -41,29 +34,29 @@ typedef struct field {
 
 #define FIELD(member) #member, offsetof(ls_optim, member)
 static const field fields[] = {
-    {FIELD(lr), K(adagrad) | K(rmsprop), 0, FLT_MAX, false, 1e-2f},
+    {FIELD(lr), K(ADAGRAD) | K(RMSPROP), 0, FLT_MAX, false, 1e-2f},
     {FIELD(lr), ALL, 0, FLT_MAX, false, 1e-3f},
-    {FIELD(momentum), K(momentum) | K(nag), 0, 1, true, 0.9f},
-    {FIELD(momentum), K(rmsprop), 0, 1, true, 0},
-    {FIELD(dampening), K(momentum), 0, 1, false, 0},
+    {FIELD(momentum), K(MOMENTUM) | K(NAG), 0, 1, true, 0.9f},
+    {FIELD(momentum), K(RMSPROP), 0, 1, true, 0},
+    {FIELD(dampening), K(MOMENTUM), 0, 1, false, 0},
     {FIELD(weight_decay), ALL, 0, FLT_MAX, false, 0},
-    {FIELD(beta1), K(adam) | K(adamw), 0, 1, true, 0.9f},
-    {FIELD(beta2), K(adam) | K(adamw), 0, 1, true, 0.999f},
-    {FIELD(alpha), K(rmsprop), 0, 1, true, 0.99f},
-    {FIELD(eps), K(adagrad), 0, FLT_MAX, false, 1e-10f},
-    {FIELD(eps), K(rmsprop) | K(adam) | K(adamw), 0, FLT_MAX, false, 1e-8f},
-    {FIELD(lr_decay), K(adagrad), 0, FLT_MAX, false, 0},
-    {FIELD(initial), K(adagrad), 0, FLT_MAX, false, 0},
+    {FIELD(beta1), K(ADAM) | K(ADAMW), 0, 1, true, 0.9f},
+    {FIELD(beta2), K(ADAM) | K(ADAMW), 0, 1, true, 0.999f},
+    {FIELD(alpha), K(RMSPROP), 0, 1, true, 0.99f},
+    {FIELD(eps), K(ADAGRAD), 0, FLT_MAX, false, 1e-10f},
+    {FIELD(eps), K(RMSPROP) | K(ADAM) | K(ADAMW), 0, FLT_MAX, false, 1e-8f},
+    {FIELD(lr_decay), K(ADAGRAD), 0, FLT_MAX, false, 0},
+    {FIELD(initial), K(ADAGRAD), 0, FLT_MAX, false, 0},
     {FIELD(clip_norm), ALL, 0, FLT_MAX, false, 0},
     {FIELD(clip_value), ALL, 0, FLT_MAX, false, 0},
 };
-#define DECAYS (S(step) | S(multistep) | S(exponential))
+#define DECAYS (S(STEP) | S(MULTISTEP) | S(EXPONENTIAL))
 static const field schedule_fields[] = {
-    {FIELD(schedule.start), S(onecycle), 0, 1, true, 1.0f / 25.0f},
+    {FIELD(schedule.start), S(ONECYCLE), 0, 1, true, 1.0f / 25.0f},
     {FIELD(schedule.start), ALL, 0, 1, false, 0},
-    {FIELD(schedule.end), S(cosine) | S(linear) | S(onecycle), 0, FLT_MAX, false, 0},
+    {FIELD(schedule.end), S(COSINE) | S(LINEAR) | S(ONECYCLE), 0, FLT_MAX, false, 0},
     {FIELD(schedule.gamma), DECAYS, 0, FLT_MAX, false, 0.1f},
-    {FIELD(schedule.peak_at), S(onecycle), 0, 1, false, 0.3f},
+    {FIELD(schedule.peak_at), S(ONECYCLE), 0, 1, false, 0.3f},
 };
 #undef FIELD
 
@@ -107,7 +100,7 @@ static ls_status check_fields(ls_optim *o, const field *table, int count, const 
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-#define HAS_LENGTH (S(cosine) | S(linear) | S(onecycle))
+#define HAS_LENGTH (S(COSINE) | S(LINEAR) | S(ONECYCLE))
 
 static ls_status check_steps(const char *text, const char *name, int64_t value, bool has)
 {
@@ -131,11 +124,11 @@ static ls_status check_schedule(ls_optim *o)
              SCHEDULES - 1, (int)s->kind);
     const char *text = schedule_name[s->kind];
     LS_TRY(check_fields(o, schedule_fields, COUNT(schedule_fields), "schedule", text, s->kind));
-    LS_TRY(check_steps(text, "schedule.warmup", s->warmup, s->kind != LS_SCHEDULE_onecycle));
+    LS_TRY(check_steps(text, "schedule.warmup", s->warmup, s->kind != LS_SCHEDULE_ONECYCLE));
     LS_TRY(check_steps(text, "schedule.total", s->total, HAS_LENGTH >> s->kind & 1u));
-    const bool has_every = (S(step) | S(exponential)) >> s->kind & 1u;
+    const bool has_every = (S(STEP) | S(EXPONENTIAL)) >> s->kind & 1u;
     LS_TRY(check_steps(text, "schedule.every", s->every, has_every));
-    LS_CHECK(s->start == 0 || s->warmup > 0 || s->kind == LS_SCHEDULE_onecycle, LS_ERR_USAGE,
+    LS_CHECK(s->start == 0 || s->warmup > 0 || s->kind == LS_SCHEDULE_ONECYCLE, LS_ERR_USAGE,
              "schedule '%s': schedule.start: expected none without a warm-up, found %g" LS_HINT
              "set schedule.warmup to a number of steps",
              text, (double)s->start);
@@ -144,20 +137,20 @@ static ls_status check_schedule(ls_optim *o)
              "it counts from the first step of the run",
              text, (long long)s->warmup, (long long)s->total);
     if (has_every && s->every == 0) s->every = 1;
-    if (s->kind == LS_SCHEDULE_onecycle && s->end == 0) s->end = s->start * 1e-4f;
+    if (s->kind == LS_SCHEDULE_ONECYCLE && s->end == 0) s->end = s->start * 1e-4f;
 
     int64_t last  = 0;
     bool    ended = false;
     for (int i = 0; i < LS_MAX_MILESTONES; i++) {
         int64_t m = s->milestone[i];
-        LS_TRY(check_steps(text, "schedule.milestone", m, s->kind == LS_SCHEDULE_multistep));
+        LS_TRY(check_steps(text, "schedule.milestone", m, s->kind == LS_SCHEDULE_MULTISTEP));
         ended |= m == 0;
         LS_CHECK(m == 0 || (!ended && m > last), LS_ERR_USAGE,
                  "schedule '%s': schedule.milestone %d: expected increasing steps, found %lld after %lld", text, i,
                  (long long)m, (long long)last);
         last = m;
     }
-    LS_CHECK(s->kind != LS_SCHEDULE_multistep || s->milestone[0] > 0, LS_ERR_USAGE,
+    LS_CHECK(s->kind != LS_SCHEDULE_MULTISTEP || s->milestone[0] > 0, LS_ERR_USAGE,
              "schedule 'multistep': schedule.milestone: expected at least one step, found none" LS_HINT
              "list the steps at which the rate is multiplied by gamma");
     return LS_OK;
@@ -170,7 +163,7 @@ ls_status ls_optim_check(ls_optim *o)
              LS_OPTIM_COUNT - 1, (int)o->kind);
     const char *text = kind_name[o->kind];
     LS_TRY(check_fields(o, fields, COUNT(fields), "optimizer", text, o->kind));
-    LS_CHECK(!o->centered || o->kind == LS_OPTIM_rmsprop, LS_ERR_USAGE,
+    LS_CHECK(!o->centered || o->kind == LS_OPTIM_RMSPROP, LS_ERR_USAGE,
              "optimizer '%s': centered: expected none, as it has no such setting" LS_HINT "only rmsprop has it", text);
     for (int i = 0; i < LS_MAX_PARAM_GROUPS && o->group[i].glob; i++) {
         const ls_param_group *g = &o->group[i];
@@ -208,24 +201,24 @@ static int states(const ls_optim *o, const char *name[3])
 {
     int n = 0;
     switch (o->kind) {
-    case LS_OPTIM_momentum:
-    case LS_OPTIM_nag:
+    case LS_OPTIM_MOMENTUM:
+    case LS_OPTIM_NAG:
         name[n++] = "momentum_buffer";
         break;
-    case LS_OPTIM_adagrad:
+    case LS_OPTIM_ADAGRAD:
         name[n++] = "sum";
         break;
-    case LS_OPTIM_rmsprop:
+    case LS_OPTIM_RMSPROP:
         name[n++] = "square_avg";
         if (o->centered) name[n++] = "grad_avg";
         if (o->momentum > 0) name[n++] = "momentum_buffer";
         break;
-    case LS_OPTIM_adam:
-    case LS_OPTIM_adamw:
+    case LS_OPTIM_ADAM:
+    case LS_OPTIM_ADAMW:
         name[n++] = "exp_avg";
         name[n++] = "exp_avg_sq";
         break;
-    case LS_OPTIM_sgd:
+    case LS_OPTIM_SGD:
     case LS_OPTIM_COUNT:
         break;
     }
@@ -257,19 +250,19 @@ static ls_optim_coef coefficients(const ls_optim *o, const ls_optim_step *s)
                               .shrink = 1,
                               .eps    = o->eps};
     switch (o->kind) {
-    case LS_OPTIM_momentum:
+    case LS_OPTIM_MOMENTUM:
         /* PyTorch's buffer starts as the first gradient, undampened. */
         c.keep = (float)momentum;
         c.take = s->step == 0 ? 1.0f : (float)(1 - ls__decimal(o->dampening));
         break;
-    case LS_OPTIM_nag:
+    case LS_OPTIM_NAG:
         c.keep = c.ahead = (float)momentum;
         break;
-    case LS_OPTIM_adagrad:
+    case LS_OPTIM_ADAGRAD:
         c.rate  = (float)(lr / (1 + step * ls__decimal(o->lr_decay)));
         c.first = s->step == 0 ? o->initial : 0;
         break;
-    case LS_OPTIM_rmsprop: {
+    case LS_OPTIM_RMSPROP: {
         const double alpha = ls__decimal(o->alpha);
         c.keep             = (float)momentum;
         c.keep2            = (float)alpha;
@@ -278,21 +271,21 @@ static ls_optim_coef coefficients(const ls_optim *o, const ls_optim_step *s)
         c.buffered       = o->momentum > 0;
         break;
     }
-    case LS_OPTIM_adam:
-    case LS_OPTIM_adamw: {
+    case LS_OPTIM_ADAM:
+    case LS_OPTIM_ADAMW: {
         const double beta1 = ls__decimal(o->beta1), beta2 = ls__decimal(o->beta2);
         c.take   = (float)(1 - beta1);
         c.keep2  = (float)beta2;
         c.take2  = (float)(1 - beta2);
         c.rate   = (float)(lr / (1 - pow(beta1, step + 1)));
         c.unbias = (float)(1 / sqrt(1 - pow(beta2, step + 1)));
-        if (o->kind == LS_OPTIM_adamw) {
+        if (o->kind == LS_OPTIM_ADAMW) {
             c.shrink = (float)(1 - lr * decay);
             c.decay  = 0;
         }
         break;
     }
-    case LS_OPTIM_sgd:
+    case LS_OPTIM_SGD:
     case LS_OPTIM_COUNT:
         break;
     }

@@ -8,21 +8,26 @@
 #ifndef LS_CORE_OPTIM_OPTIM_H
 #define LS_CORE_OPTIM_OPTIM_H
 
-#define LS_OPTIM_LIST(X) X(sgd) X(momentum) X(nag) X(adagrad) X(rmsprop) X(adam) X(adamw)
-typedef enum ls_optim_kind {
-#define X(name) LS_OPTIM_##name,
-    LS_OPTIM_LIST(X)
-#undef X
-        LS_OPTIM_COUNT
-} ls_optim_kind;
+#define LS_OPTIM_LIST(X)                                                                                               \
+    X(LS_OPTIM_SGD, "sgd")                                                                                             \
+    X(LS_OPTIM_MOMENTUM, "momentum")                                                                                   \
+    X(LS_OPTIM_NAG, "nag")                                                                                             \
+    X(LS_OPTIM_ADAGRAD, "adagrad")                                                                                     \
+    X(LS_OPTIM_RMSPROP, "rmsprop")                                                                                     \
+    X(LS_OPTIM_ADAM, "adam")                                                                                           \
+    X(LS_OPTIM_ADAMW, "adamw")
+typedef enum ls_optim_kind { LS_ENUMERATORS(LS_OPTIM_LIST) LS_OPTIM_COUNT } ls_optim_kind;
 
 #define LS_SCHEDULE_LIST(X)                                                                                            \
-    X(constant) X(step) X(multistep) X(exponential) X(cosine) X(linear) X(onecycle) X(inverse_sqrt)
-typedef enum ls_schedule_kind {
-#define X(name) LS_SCHEDULE_##name,
-    LS_SCHEDULE_LIST(X)
-#undef X
-} ls_schedule_kind;
+    X(LS_SCHEDULE_CONSTANT, "constant")                                                                                \
+    X(LS_SCHEDULE_STEP, "step")                                                                                        \
+    X(LS_SCHEDULE_MULTISTEP, "multistep")                                                                              \
+    X(LS_SCHEDULE_EXPONENTIAL, "exponential")                                                                          \
+    X(LS_SCHEDULE_COSINE, "cosine")                                                                                    \
+    X(LS_SCHEDULE_LINEAR, "linear")                                                                                    \
+    X(LS_SCHEDULE_ONECYCLE, "onecycle")                                                                                \
+    X(LS_SCHEDULE_INVERSE_SQRT, "inverse_sqrt")
+typedef enum ls_schedule_kind { LS_ENUMERATORS(LS_SCHEDULE_LIST) } ls_schedule_kind;
 
 enum { LS_MAX_MILESTONES = 16, LS_MAX_PARAM_GROUPS = 8 };
 
@@ -65,13 +70,13 @@ typedef struct ls_optim {
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match counts                       */
 } ls_optim;
 
-#define ls_sgd(...) ((ls_optim){.kind = LS_OPTIM_sgd, __VA_ARGS__})
-#define ls_momentum(...) ((ls_optim){.kind = LS_OPTIM_momentum, __VA_ARGS__})
-#define ls_nag(...) ((ls_optim){.kind = LS_OPTIM_nag, __VA_ARGS__})
-#define ls_adagrad(...) ((ls_optim){.kind = LS_OPTIM_adagrad, __VA_ARGS__})
-#define ls_rmsprop(...) ((ls_optim){.kind = LS_OPTIM_rmsprop, __VA_ARGS__})
-#define ls_adam(...) ((ls_optim){.kind = LS_OPTIM_adam, __VA_ARGS__})
-#define ls_adamw(...) ((ls_optim){.kind = LS_OPTIM_adamw, __VA_ARGS__})
+#define ls_sgd(...) ((ls_optim){.kind = LS_OPTIM_SGD, __VA_ARGS__})
+#define ls_momentum(...) ((ls_optim){.kind = LS_OPTIM_MOMENTUM, __VA_ARGS__})
+#define ls_nag(...) ((ls_optim){.kind = LS_OPTIM_NAG, __VA_ARGS__})
+#define ls_adagrad(...) ((ls_optim){.kind = LS_OPTIM_ADAGRAD, __VA_ARGS__})
+#define ls_rmsprop(...) ((ls_optim){.kind = LS_OPTIM_RMSPROP, __VA_ARGS__})
+#define ls_adam(...) ((ls_optim){.kind = LS_OPTIM_ADAM, __VA_ARGS__})
+#define ls_adamw(...) ((ls_optim){.kind = LS_OPTIM_ADAMW, __VA_ARGS__})
 
 /* Fills in the defaults; LS_ERR_USAGE for a value out of range (lr < 0, beta >= 1, ...) or that the kind does not have,
  * naming it.  Everything below wants an `o` that was checked. */

@@ -196,8 +196,10 @@ static void apply_rmsprop(const ls_optim_coef *c, const ls_optim_span *s)
 static void apply_adam(const ls_optim_coef *c, const ls_optim_span *s) { run(rule_adam, c, s); }
 static void apply_adamw(const ls_optim_coef *c, const ls_optim_span *s) { run(rule_adam, c, s); }
 
-const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels) = {.apply = {
-#define X(name) [LS_OPTIM_##name] = apply_##name,
-                                                                    LS_OPTIM_LIST(X)
-#undef X
-                                                                }};
+const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels) = {.apply = {[LS_OPTIM_SGD]      = apply_sgd,
+                                                                          [LS_OPTIM_MOMENTUM] = apply_momentum,
+                                                                          [LS_OPTIM_NAG]      = apply_nag,
+                                                                          [LS_OPTIM_ADAGRAD]  = apply_adagrad,
+                                                                          [LS_OPTIM_RMSPROP]  = apply_rmsprop,
+                                                                          [LS_OPTIM_ADAM]     = apply_adam,
+                                                                          [LS_OPTIM_ADAMW]    = apply_adamw}};

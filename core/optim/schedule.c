@@ -45,22 +45,22 @@ static double multiple(const ls_schedule *s, int64_t t, int64_t run_steps)
     const double gamma = ls__decimal(s->gamma), end = ls__decimal(s->end);
     int          passed = 0;
     switch (s->kind) {
-    case LS_SCHEDULE_constant:
+    case LS_SCHEDULE_CONSTANT:
         return 1;
-    case LS_SCHEDULE_step:
+    case LS_SCHEDULE_STEP:
         return pow(gamma, (double)((t - w) / s->every));
-    case LS_SCHEDULE_multistep:
+    case LS_SCHEDULE_MULTISTEP:
         while (passed < LS_MAX_MILESTONES && s->milestone[passed] && s->milestone[passed] <= t) passed++;
         return pow(gamma, passed);
-    case LS_SCHEDULE_exponential:
+    case LS_SCHEDULE_EXPONENTIAL:
         return pow(gamma, u / (double)s->every);
-    case LS_SCHEDULE_cosine:
+    case LS_SCHEDULE_COSINE:
         return half_cosine(1, end, part);
-    case LS_SCHEDULE_linear:
+    case LS_SCHEDULE_LINEAR:
         return 1 + (end - 1) * part;
-    case LS_SCHEDULE_onecycle:
+    case LS_SCHEDULE_ONECYCLE:
         return onecycle(s, (double)t, (double)total);
-    case LS_SCHEDULE_inverse_sqrt: {
+    case LS_SCHEDULE_INVERSE_SQRT: {
         const double v = w > 0 ? (double)w : 1;
         return sqrt(v / (u + v));
     }

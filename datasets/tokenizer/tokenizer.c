@@ -6,6 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/base/enum_text.h"
 #include "datasets/tokenizer/tokenizer_internal.h"
 
 /* ---- lists that grow --------------------------------------------------------------------------------------------- */
@@ -202,11 +203,7 @@ uint64_t ls_tokenizer_hash(const ls_tokenizer *t) { return t->hash; }
 
 const char *ls_tokenizer_kind_text(ls_tokenizer_kind kind)
 {
-    static const char *const text[] = {
-#define X(name, text) [LS_TOKENIZER_##name] = text,
-        LS_TOKENIZER_LIST(X)
-#undef X
-    };
+    static const char *const text[] = LS_ENUM_TEXTS(LS_TOKENIZER_LIST);
     return text[kind];
 }
 

@@ -22,18 +22,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/base/enum_text.h"
 #include "core/base/status.h"
 
 LS_PUBLIC_BEGIN
 
 typedef struct ls_tokenizer ls_tokenizer;
 
-#define LS_TOKENIZER_LIST(X) X(BYTES, "bytes") X(CHARS, "chars") X(BPE, "bpe")
-typedef enum ls_tokenizer_kind {
-#define X(name, text) LS_TOKENIZER_##name,
-    LS_TOKENIZER_LIST(X)
-#undef X
-} ls_tokenizer_kind;
+#define LS_TOKENIZER_LIST(X) X(LS_TOKENIZER_BYTES, "bytes") X(LS_TOKENIZER_CHARS, "chars") X(LS_TOKENIZER_BPE, "bpe")
+typedef enum ls_tokenizer_kind { LS_ENUMERATORS(LS_TOKENIZER_LIST) } ls_tokenizer_kind;
 
 /* ---- making one -------------------------------------------------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "core/base/format_text.h"
 #include "datasets/tokenizer/tokenizer_internal.h"
 
 enum { MAX_ADDED_BYTES = 4096, MAX_PATH = 4096 };
@@ -42,11 +43,9 @@ typedef struct loading {
 /* The beginning of a text from a file, safe to print; in a ring of thread-local buffers. */
 static const char *show(const char *text)
 {
-    static _Thread_local char ring[4][64];
-    static _Thread_local int  turn;
-    char                     *out = ring[turn++ % 4];
-    size_t                    n   = strnlen(text, 48);
-    bool                      cut = text[n] != 0;
+    char  *out = ls__text_buffer();
+    size_t n   = strnlen(text, 48);
+    bool   cut = text[n] != 0;
     while (cut && n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80) n--;
     for (size_t i = 0; i < n; i++) out[i] = (unsigned char)text[i] < ' ' || text[i] == 0x7F ? '?' : text[i];
     snprintf(out + n, 4, "%s", cut ? "..." : "");

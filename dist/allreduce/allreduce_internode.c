@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/bfloat16.h"
 
 enum {
@@ -220,7 +221,7 @@ static void record_messages(const ls_internode *n, const ls_chunk *c)
 {
     const ls_allreduce_request *r = &c->request;
     ls__flight_travelled(n->comm->flight, &(ls_flight_travel){.begin_ns = c->began_ns,
-                                                              .end_ns   = ls__flight_now(),
+                                                              .end_ns   = ls__clock_ns(),
                                                               .offset   = (uint64_t)(r->range.offset + r->trace_shift),
                                                               .count    = (uint64_t)r->range.count,
                                                               .lane     = (int32_t)slot_of(n, c),
@@ -242,7 +243,7 @@ static ls_status advance_chunk(ls_internode *n, ls_chunk *c, ls_chunk_stage limi
         }
     }
     if (c->stage == LS_CHUNK_REDUCED && limit >= LS_CHUNK_GATHER) {
-        c->began_ns = ls__flight_now();
+        c->began_ns = ls__clock_ns();
         LS_TRY(start_gather(n, c));
         c->stage = LS_CHUNK_GATHER;
     }
@@ -286,7 +287,7 @@ static ls_status start_next_chunk(ls_internode *n, bool *moved)
                                     .bucket      = n->queue_begin,
                                     .floats      = left < n->chunk_floats ? left : n->chunk_floats,
                                     .stage       = reduces ? LS_CHUNK_SCATTER : LS_CHUNK_REDUCED,
-                                    .began_ns    = ls__flight_now()};
+                                    .began_ns    = ls__clock_ns()};
         e->next_chunk++;
         n->chunk_end++;
         if (reduces) LS_TRY(start_scatter(n, c));

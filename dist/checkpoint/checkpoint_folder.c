@@ -115,11 +115,10 @@ ls_status ls__checkpoint_prepare(const char *folder)
 
 ls_status ls__checkpoint_abandon(const char *folder, int64_t step, ls_status status)
 {
-    char message[4096], trace[4096], temporary[LS_PATH_BYTES];
-    snprintf(message, sizeof message, "%s", ls_error_message());
-    snprintf(trace, sizeof trace, "%s", ls_error_trace());
+    char           temporary[LS_PATH_BYTES];
+    const ls_error error = ls_error_save(status);
     if (ls__checkpoint_temporary(temporary, folder, step) == LS_OK) (void)ls__remove_folder(temporary);
-    return ls_error_set(status, message, trace);
+    return ls_error_restore(&error);
 }
 
 /* ---- publishing -------------------------------------------------------------------------------------------------- */

@@ -95,25 +95,20 @@ ls_status ls__manifest_verify(const char *folder, void (*each)(const char *file,
     char      name[LS_CHECKPOINT_FILE_NAME];
     bool      end    = false;
     ls_status status = LS_OK;
-    ls_status first  = LS_OK;
-    char      message[4096], trace[4096];
-    *files = 0;
-    *bytes = 0;
+    ls_error  first  = {LS_OK};
+    *files           = 0;
+    *bytes           = 0;
     LS_TRY(open_manifest(folder, &f));
-    while (first == LS_OK || each) {
+    while (first.status == LS_OK || each) {
         uint64_t checksum = 0;
         status            = next_line(f, folder, *files, &checksum, &end);
         if (status != LS_OK || end) break;
         ls__checkpoint_file_name(name, *files);
         ls_status intact = verify_file(folder, name, checksum, bytes);
         if (each) each(name, intact == LS_OK ? NULL : ls_error_message(), data);
-        if (intact != LS_OK && first == LS_OK) {
-            first = intact;
-            snprintf(message, sizeof message, "%s", ls_error_message());
-            snprintf(trace, sizeof trace, "%s", ls_error_trace());
-        }
+        if (intact != LS_OK && first.status == LS_OK) first = ls_error_save(intact);
         ++*files;
     }
     fclose(f);
-    return status == LS_OK && first != LS_OK ? ls_error_set(first, message, trace) : status;
+    return status == LS_OK && first.status != LS_OK ? ls_error_restore(&first) : status;
 }

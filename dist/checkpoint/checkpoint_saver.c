@@ -25,6 +25,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/io/atomic_file.h"
 #include "dist/checkpoint/checkpoint_folder.h"
 #include "dist/comm/comm.h"
@@ -73,13 +74,6 @@ struct ls_saver {
     int64_t         bytes;
 };
 
-static double now(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- jobs of the thread ------------------------------------------------------------------------------------------ */
 
 /* Fails before anything is written when the disk is too full for the file. */
@@ -118,7 +112,7 @@ static void post_news(ls_saver *s, ls_status status, const char *message)
     n->item = (ls_saver_news){.step    = s->progress.step,
                               .digest  = s->progress.digest,
                               .status  = status,
-                              .seconds = now(CLOCK_MONOTONIC) - s->began,
+                              .seconds = ls__clock_s() - s->began,
                               .bytes   = bytes};
     s->last = status;
 }
@@ -206,7 +200,7 @@ static ls_status make_probe(const char *folder, char name[64])
 {
     ls_file f;
     char    path[LS_PATH_BYTES];
-    snprintf(name, 64, LS_PROBE_PREFIX "%ld-%.0f", (long)getpid(), 1e9 * now(CLOCK_REALTIME));
+    snprintf(name, 64, LS_PROBE_PREFIX "%ld-%lld", (long)getpid(), (long long)ls__clock_ns());
     LS_TRY(ls__path(path, "%s/%s", folder, name));
     LS_TRY(ls__file_create(&f, path));
     return ls__file_finish(&f, LS_OK);
@@ -387,7 +381,7 @@ static void copy_state(ls_saver *s)
 
 ls_status ls_saver_begin(ls_saver *s, const ls_progress *progress)
 {
-    double began = now(CLOCK_MONOTONIC);
+    double began = ls__clock_s();
     LS_CHECK(progress->step >= 0, LS_ERR_USAGE, "%s: expected a step of at least 0, found %lld", s->options.folder,
              (long long)progress->step);
     if (s->pending) {

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 
 enum { MESSAGE_BYTES = 4096, MAX_ROWS = 12, CELL = 32 };
 
@@ -159,7 +160,7 @@ void ls__comm_drop(ls_comm *comm)
 
 double ls__comm_now(const ls_comm *comm)
 {
-    return comm->table->now ? comm->table->now(comm) : 1e-9 * (double)ls__flight_now();
+    return comm->table->now ? comm->table->now(comm) : 1e-9 * (double)ls__clock_ns();
 }
 
 ls_status ls__comm_exchange(ls_comm *comm, int sends, const ls_transfer *send, int receives, const ls_transfer *receive)

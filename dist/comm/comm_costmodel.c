@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The communicator `costmodel`: computes the time of messages instead of sending them, see dist/comm/costmodel.h. */
+#include "core/base/clock.h"
 #include "dist/comm/costmodel.h"
 
 #include <math.h>
@@ -25,7 +26,7 @@ typedef struct model {
 #define MODEL_OF(comm) ((model *)(comm))
 
 /* Simulated time: the clock plus the waiting that was computed instead of done. */
-static double now(const ls_comm *comm) { return 1e-9 * (double)ls__flight_now() + ((const model *)comm)->waited; }
+static double now(const ls_comm *comm) { return 1e-9 * (double)ls__clock_ns() + ((const model *)comm)->waited; }
 
 /* Time that the link needs for `bytes`, after the tokens of its bucket.  The bucket refills with the rate of the link up
  * to burst_bytes; below zero, the missing tokens are the waiting time. */

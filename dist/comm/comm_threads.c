@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "dist/comm/comm.h"
 
 /* A message in a mailbox, in the order of sending. */
@@ -70,16 +71,9 @@ struct world {
     int                arrived;    /* ranks that have arrived at the next               */
 };
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static void sleep_until(double when)
 {
-    struct timespec t = {.tv_sec = (time_t)when, .tv_nsec = (long)((when - (double)(time_t)when) * 1e9)};
+    struct timespec t = ls__clock_timespec((int64_t)(when * LS_NS_PER_S));
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR) continue;
 }
 
@@ -101,7 +95,7 @@ static ls_status begin_call(thread_rank *t)
     for (int i = 0; i < t->world->options.faults; i++) {
         const ls_threads_fault *f = &t->world->options.fault[i];
         if (f->rank != t->comm.rank || f->call != call) continue;
-        if (f->kind == LS_THREADS_FAULT_DELAY) sleep_until(now() + f->seconds);
+        if (f->kind == LS_THREADS_FAULT_DELAY) sleep_until(ls__clock_s() + f->seconds);
         if (f->kind != LS_THREADS_FAULT_DIE) continue;
         mark_ended(t);
         return LS_FAIL(LS_ERR_ENV, "rank %d: ended by its scripted fault in call %lld", t->comm.rank, (long long)call);
@@ -148,7 +142,7 @@ static ls_status publish_and_read(thread_rank *t, const void *contribution, read
     int    hops = 0; /* of a binary tree over the ranks */
     LS_TRY(begin_call(t));
     while (1 << hops < w->ranks) hops++;
-    if (w->options.latency_s > 0) sleep_until(now() + hops * w->options.latency_s);
+    if (w->options.latency_s > 0) sleep_until(ls__clock_s() + hops * w->options.latency_s);
     pthread_mutex_lock(&w->lock);
     t->contribution  = contribution;
     ls_status status = rendezvous(t);
@@ -237,7 +231,7 @@ static ls_status post(thread_rank *t, flow *f, const ls_transfer *transfer)
     world    *w     = t->world;
     message  *m     = take_message(t);
     message **last  = mailbox_of(&w->rank[transfer->rank], t->comm.rank, f->channel);
-    double    began = now();
+    double    began = ls__clock_s();
     LS_CHECK(m, LS_ERR_ENV, "exchange: no memory for a message");
     if (t->link_free < began) t->link_free = began;
     if (w->options.bytes_per_s > 0) t->link_free += (double)(transfer->count * sizeof(float)) / w->options.bytes_per_s;
@@ -282,7 +276,7 @@ static ls_status receive_one(thread_rank *t, const ls_transfer *transfer, int ch
     LS_CHECK(m->count == transfer->count, LS_ERR_FAILED,
              "rank %d: message from rank %d: expected %zu floats, found %zu", t->comm.rank, transfer->rank,
              transfer->count, m->count);
-    if ((w->options.latency_s > 0 || w->options.bytes_per_s > 0) && now() < m->arrives) return LS_OK;
+    if ((w->options.latency_s > 0 || w->options.bytes_per_s > 0) && ls__clock_s() < m->arrives) return LS_OK;
     m->reading = true;
     pthread_mutex_unlock(&w->lock);
     memcpy(transfer->data, m->data, transfer->count * sizeof(float));
@@ -337,13 +331,7 @@ static void idle(ls_comm *comm)
 {
     enum { NAP_NS = 100000 };
     world          *w = ((thread_rank *)comm)->world;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_nsec += NAP_NS;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_nsec -= 1000000000;
-        t.tv_sec++;
-    }
+    struct timespec t = ls__clock_timespec(ls__clock_ns() + NAP_NS);
     pthread_mutex_lock(&w->lock);
     pthread_cond_clockwait(&w->changed, &w->lock, CLOCK_MONOTONIC, &t);
     pthread_mutex_unlock(&w->lock);

@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/process_state.h"
 
 #define MAGIC 0x4c6f636b73746570u
@@ -57,9 +58,9 @@ static ls_status make_block(ls_heartbeat *hb, ls_rank_identity *own)
     hb->own = map_block(own->file);
     LS_CHECK(hb->own, LS_ERR_ENV, "flight recorder: no memory for %zu bytes: %s", block_bytes(), strerror(errno));
     if (getrandom(&own->token, sizeof own->token, 0) != (ssize_t)sizeof own->token)
-        own->token = (uint64_t)ls__flight_now();
+        own->token = (uint64_t)ls__clock_ns();
     hb->own->token = own->token;
-    atomic_store(&hb->own->log.idle_ns, ls__flight_now());
+    atomic_store(&hb->own->log.idle_ns, ls__clock_ns());
     return LS_OK;
 }
 

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
+
 extern char **environ;
 
 /* Seconds that squeue may take.  A Slurm controller under load answers within a second. */
@@ -147,15 +149,12 @@ bool ls__launcher_check_failed(void) { return check_failed; }
 /* Reads what a child process writes, until end of file or SQUEUE_S have passed. */
 static bool read_child(int file, char *text, size_t room)
 {
-    struct timespec begin, now;
-    size_t          used = 0;
-    ssize_t         n    = 1;
-    clock_gettime(CLOCK_MONOTONIC, &begin);
+    const int64_t end  = ls__clock_ns() + (int64_t)SQUEUE_S * LS_NS_PER_S;
+    size_t        used = 0;
+    ssize_t       n    = 1;
     while (n > 0 && used + 1 < room) {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        const long left_ms =
-            SQUEUE_S * 1000L - (now.tv_sec - begin.tv_sec) * 1000L - (now.tv_nsec - begin.tv_nsec) / 1000000L;
-        struct pollfd p = {.fd = file, .events = POLLIN};
+        const int64_t left_ms = (end - ls__clock_ns()) / LS_NS_PER_MS;
+        struct pollfd p       = {.fd = file, .events = POLLIN};
         if (left_ms <= 0) return false;
         if (poll(&p, 1, (int)left_ms) < 0 && errno != EINTR) return false;
         if (!p.revents) continue;

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/heartbeat.h"
 #include "dist/health/watchdog.h"
 
@@ -90,7 +91,7 @@ bool ls__crash_report_write(const ls_heartbeat *hb, int member, const char *fold
     char                    path[4200], date[64];
     struct tm               tm;
     time_t                  at  = time(NULL);
-    int64_t                 now = ls__flight_now();
+    int64_t                 now = ls__clock_ns();
     if (mkdir(folder, 0777) != 0 && errno != EEXIST) return false;
     snprintf(path, sizeof path, "%s/crash-rank%d.txt", folder, id->rank);
     int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);

@@ -31,31 +31,23 @@
 #include <unistd.h>
 
 #include "core/base/arena.h"
+#include "core/base/enum_text.h"
 #include "dist/health/watchdog.h"
 
 #define FAULT_LIST(X)                                                                                                  \
-    X(KILL, "kill")                                                                                                    \
-    X(CRASH, "crash")                                                                                                  \
-    X(STOP, "stop")                                                                                                    \
-    X(HANG, "hang")                                                                                                    \
-    X(SPIN, "spin")                                                                                                    \
-    X(SLOW, "slow")                                                                                                    \
-    X(EXTRA, "extra")                                                                                                  \
-    X(SHAPE, "shape")                                                                                                  \
-    X(FULL, "full")                                                                                                    \
-    X(FILL, "fill")
-enum {
-#define X(name, text) FAULT_##name,
-    FAULT_LIST(X)
-#undef X
-        FAULTS
-};
+    X(FAULT_KILL, "kill")                                                                                              \
+    X(FAULT_CRASH, "crash")                                                                                            \
+    X(FAULT_STOP, "stop")                                                                                              \
+    X(FAULT_HANG, "hang")                                                                                              \
+    X(FAULT_SPIN, "spin")                                                                                              \
+    X(FAULT_SLOW, "slow")                                                                                              \
+    X(FAULT_EXTRA, "extra")                                                                                            \
+    X(FAULT_SHAPE, "shape")                                                                                            \
+    X(FAULT_FULL, "full")                                                                                              \
+    X(FAULT_FILL, "fill")
+enum { LS_ENUMERATORS(FAULT_LIST) FAULTS };
 
-static const char *const fault_names[] = {
-#define X(name, text) text,
-    FAULT_LIST(X)
-#undef X
-};
+static const char *const fault_names[] = LS_ENUM_TEXTS(FAULT_LIST);
 
 static struct {
     int      kind; /* FAULT_KILL, ... */

@@ -22,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/base/flight_recorder.h"
 #include "dist/comm/launcher.h"
 #include "dist/comm/process_state.h"
@@ -266,15 +267,11 @@ static void *watch(void *context)
 {
     (void)context;
     pthread_mutex_lock(&start.lock);
-    for (int64_t last = ls__flight_now(); !start.over;) {
+    for (int64_t last = ls__clock_ns(); !start.over;) {
         const long      sibling_ms = TICK_SIBLING_MS * (long)start.siblings;
-        struct timespec at;
-        clock_gettime(CLOCK_MONOTONIC, &at);
-        at.tv_nsec += (TICK_MS + sibling_ms) * 1000000L;
-        at.tv_sec += at.tv_nsec / 1000000000;
-        at.tv_nsec %= 1000000000;
+        struct timespec at = ls__clock_timespec(ls__clock_ns() + (TICK_MS + sibling_ms) * (int64_t)LS_NS_PER_MS);
         if (pthread_cond_timedwait(&start.changed, &start.lock, &at) != ETIMEDOUT) continue;
-        int64_t now = ls__flight_now();
+        int64_t now = ls__clock_ns();
         /* After a suspension of this process or the machine, the time of the suspension does not count. */
         if (now - last > (5 * TICK_MS + sibling_ms) * INT64_C(1000000)) start.began_ns += now - last;
         last = now;
@@ -296,7 +293,7 @@ void ls__mpi_start_guard_begin(void)
     start.limit_s = limit && *limit ? atof(limit) : LS_MPI_START_S;
     if (start.limit_s <= 0) return;
     start.over     = false;
-    start.began_ns = ls__flight_now();
+    start.began_ns = ls__clock_ns();
     start.ended_ns = 0;
     start.siblings = 0;
     pthread_condattr_init(&monotonic);

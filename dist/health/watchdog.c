@@ -34,6 +34,7 @@
 #include <unistd.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "dist/health/watchdog_internal.h"
 
 static bool on_coordinator_host(const ls_watchdog *w, int rank) { return w->hb->group[rank] == w->hb->group[0]; }
@@ -299,7 +300,7 @@ static bool wait_for_tick(ls_watchdog *w)
         const int probe_ms = probe_hosts(w), wait_ms = probe_ms < left_ms ? probe_ms : left_ms;
         for (int errors = 0; errors < MAX_ERRORS && poll(files, 2, wait_ms) > 0; errors++) {
             if (files[0].revents) return false;
-            if (receive_closed_ports(w, ls__flight_now())) return true;
+            if (receive_closed_ports(w, ls__clock_ns())) return true;
         }
         left_ms -= wait_ms;
     }
@@ -309,9 +310,9 @@ static bool wait_for_tick(ls_watchdog *w)
 static void *watch(void *context)
 {
     ls_watchdog *w    = context;
-    int64_t      last = ls__flight_now();
+    int64_t      last = ls__clock_ns();
     while (wait_for_tick(w)) {
-        int64_t now = ls__flight_now();
+        int64_t now = ls__clock_ns();
         if (now - last > REPORTER_TIMEOUT_MS * NS_PER_MS) w->resumed_ns = now; /* this process was suspended */
         last = now;
         atomic_store(&w->hb->own->beat_ns, now);
@@ -387,7 +388,7 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     const size_t ranks = (size_t)hb->ranks, members = (size_t)hb->members;
     ls_watchdog *w = ls_arena_alloc(hb->memory, sizeof *w);
     *w             = (ls_watchdog){
-                    .comm = comm, .hb = hb, .flight = {.log = &hb->own->log}, .stop_event = -1, .began_ns = ls__flight_now()};
+                    .comm = comm, .hb = hb, .flight = {.log = &hb->own->log}, .stop_event = -1, .began_ns = ls__clock_ns()};
     w->stopped_ns  = ls_arena_alloc(hb->memory, sizeof *w->stopped_ns * members);
     w->dead_ns     = ls_arena_alloc(hb->memory, sizeof *w->dead_ns * members);
     w->state       = ls_arena_alloc(hb->memory, sizeof *w->state * ranks);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/process_state.h"
 #include "dist/health/watchdog_internal.h"
 
@@ -110,7 +111,7 @@ void ls__watchdog_follow(ls_watchdog *w, int code, const char *text)
     ls__watchdog_copy(copy, sizeof copy, text);
     mark_leaving(w, code, copy);
     /* Passes the diagnosis on, for hosts whose datagrams were lost; one rank of each host is enough. */
-    if (ls__watchdog_is_reporter(w, ls__flight_now())) send_leave(w, code, copy);
+    if (ls__watchdog_is_reporter(w, ls__clock_ns())) send_leave(w, code, copy);
     (void)write_crash_files(w, copy, false);
     usleep((AFTER_MS + w->hb->me % 2 * STAGGER_MS) * 1000);
     _exit(code);

@@ -8,7 +8,7 @@
  */
 #include <math.h>
 
-#include "core/nn/registry.h"
+#include "core/nn/layer_table.h"
 #include "dist/interop/architecture.h"
 
 static const char *const norms[] = {

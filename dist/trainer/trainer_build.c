@@ -121,15 +121,6 @@ ls_status ls__trainer_lay_out(ls_trainer *t)
 
 /* ---- collectives ------------------------------------------------------------------------------------------------- */
 
-/* Inserts a CALL instruction and updates the positions of the bucket instructions behind it. */
-static ls_status insert_call(ls_trainer *t, ls_program *p, int at, const ls_instr *instr)
-{
-    LS_TRY(ls__program_insert(p, at, instr));
-    for (int i = 0; p == t->train.program && i < t->buckets; i++)
-        if (t->bucket[i].instr >= at) t->bucket[i].instr++;
-    return LS_OK;
-}
-
 static ls_status insert_bucket(ls_trainer *t, phase *ph, bucket_call *call, int i, int at)
 {
     char            name[32];
@@ -139,15 +130,16 @@ static ls_status insert_bucket(ls_trainer *t, phase *ph, bucket_call *call, int 
     call->buffer.offset = b.range.offset;
     call->addend_shift  = b.addend ? b.addend - b.range.offset : 0;
     snprintf(name, sizeof name, "all-reduce %d", i);
-    LS_TRY(insert_call(t, ph->program, at,
-                       &(ls_instr){.kind    = LS_INSTR_CALL,
-                                   .name    = name,
-                                   .call    = ls__trainer_reduce,
-                                   .context = call,
-                                   .offset  = (size_t)b.range.offset,
-                                   .count   = (size_t)b.range.count,
-                                   .phase   = LS_PHASE_REDUCE}));
-    call->instr = at;
+    LS_TRY(ls__program_insert(ph->program, at,
+                              &(ls_instr){.kind    = LS_INSTR_CALL,
+                                          .name    = name,
+                                          .tag     = LS_TAG_ALLREDUCE,
+                                          .id      = i,
+                                          .call    = ls__trainer_reduce,
+                                          .context = call,
+                                          .offset  = (size_t)b.range.offset,
+                                          .count   = (size_t)b.range.count,
+                                          .phase   = LS_PHASE_REDUCE}));
     return LS_OK;
 }
 
@@ -166,7 +158,7 @@ static void make_buckets(ls_trainer *t, const ls_program *p)
             t->bucket[at] = t->bucket[at - 1];
         }
         complete[at]  = position;
-        t->bucket[at] = (bucket_call){.bucket = bucket[i], .instr = -1};
+        t->bucket[at] = (bucket_call){.bucket = bucket[i]};
     }
     t->buckets = n;
 }
@@ -195,13 +187,13 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
     ls_grad_range   *range  = ls_arena_alloc(t->arena, room * sizeof *range);
     size_t          *to     = ls_arena_alloc(t->arena, room * sizeof *to);
     for (int i = 0; i < n; i++) {
-        begins[i] = t->bucket[i].instr;
+        begins[i] = ls__program_find(p, LS_TAG_ALLREDUCE, i);
         bucket[i] = t->bucket[i].bucket;
     }
     int64_t floats = ls__zero2_plan(t->arena, p, bucket, begins, n, buffer);
     t->zero2       = floats + largest_partition(t) < (int64_t)t->params->grads;
     if (!t->zero2) {
-        p->options.lends = true;
+        p->options.gradient_scratch = true;
         return LS_OK;
     }
     ph->stride = (size_t)floats;
@@ -213,12 +205,14 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
         to[i]          = (size_t)buffer[i].offset;
         if (buffer[i].after < 0) continue;
         snprintf(name, sizeof name, "wait for all-reduce %d", buffer[i].after);
-        LS_TRY(insert_call(t, p, ls__zero2_first_write(p, &b->bucket, b->instr),
-                           &(ls_instr){.kind    = LS_INSTR_CALL,
-                                       .name    = name,
-                                       .call    = ls__trainer_wait,
-                                       .context = &t->bucket[buffer[i].after],
-                                       .phase   = LS_PHASE_REDUCE}));
+        LS_TRY(ls__program_insert(p, ls__zero2_first_write(p, &b->bucket, ls__program_find(p, LS_TAG_ALLREDUCE, i)),
+                                  &(ls_instr){.kind    = LS_INSTR_CALL,
+                                              .name    = name,
+                                              .tag     = LS_TAG_WAIT,
+                                              .id      = buffer[i].after,
+                                              .call    = ls__trainer_wait,
+                                              .context = &t->bucket[buffer[i].after],
+                                              .phase   = LS_PHASE_REDUCE}));
     }
     ls__program_move_gradients(p, range, to, n);
     return LS_OK;
@@ -236,15 +230,16 @@ static ls_status insert_collectives(ls_trainer *t, phase *ph)
     }
     if (t->zero2) LS_TRY(share_bucket_memory(t, ph));
     for (int i = 0; i < t->buckets; i++)
-        if (t->bucket[i].instr > t->bucket[last].instr) last = i;
+        if (ls__program_find(p, LS_TAG_ALLREDUCE, i) > ls__program_find(p, LS_TAG_ALLREDUCE, last)) last = i;
     t->bucket[last].last = true;
-    return insert_call(t, p, p->instrs,
-                       &(ls_instr){.kind    = LS_INSTR_CALL,
-                                   .name    = "update",
-                                   .call    = ls__trainer_update,
-                                   .context = t,
-                                   .offset  = LS_PARAM_START,
-                                   .count   = t->params->trained - LS_PARAM_START});
+    return ls__program_insert(p, p->instrs,
+                              &(ls_instr){.kind    = LS_INSTR_CALL,
+                                          .name    = "update",
+                                          .tag     = LS_TAG_UPDATE,
+                                          .call    = ls__trainer_update,
+                                          .context = t,
+                                          .offset  = LS_PARAM_START,
+                                          .count   = t->params->trained - LS_PARAM_START});
 }
 
 /* ---- programs ---------------------------------------------------------------------------------------------------- */
@@ -269,15 +264,16 @@ static int64_t max_rows(const ls_trainer *t, const phase *ph, int64_t batch)
 static ls_status build_program(ls_trainer *t, phase *ph, int64_t batch, bool training)
 {
     ls_tensor         *output[3] = {t->loss};
-    ls_program_options options   = {.output     = output,
-                                    .outputs    = 1,
-                                    .loss       = training ? t->loss : NULL,
-                                    .max_rows   = max_rows(t, ph, batch),
-                                    .max_shards = max_shards(ph),
-                                    .lends      = ph->micros == 1 && !t->zero2,
-                                    .device     = t->options.device};
+    ls_program_options options   = {.output           = output,
+                                    .outputs          = 1,
+                                    .loss             = training ? t->loss : NULL,
+                                    .max_rows         = max_rows(t, ph, batch),
+                                    .max_shards       = max_shards(ph),
+                                    .gradient_scratch = ph->micros == 1 && !t->zero2,
+                                    .device           = t->options.device};
     ls_instr           sum       = {.kind    = LS_INSTR_CALL,
                                     .name    = "loss",
+                                    .tag     = LS_TAG_LOSS_SUM,
                                     .call    = ls__trainer_sum_loss,
                                     .context = t,
                                     .phase   = training ? LS_PHASE_FORWARD : LS_PHASE_EVAL};

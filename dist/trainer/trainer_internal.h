@@ -69,7 +69,6 @@ typedef struct bucket_call {
     ls_trainer     *trainer;
     phase          *phase;
     ls_bucket       bucket;
-    int             instr;        /* index of its instruction while the program is built */
     bool            last;         /* the last bucket of the step: waits for all sums */
     ls_zero2_buffer buffer;       /* position in the gradient block */
     int64_t         output_shift; /* see ls_allreduce_request */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "dist/allreduce/allreduce.h"
 #include "launch/run/progress.h"
 #include "launch/commands/command_run.h"
@@ -76,9 +77,9 @@ static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds
     float  *x = floats(b, w);
     for (int64_t i = 0; i < count; i++) x[i] = (float)value_of(j->rank, i);
     LS_TRY(ls_comm_barrier(j->comm));
-    double began = ls_now();
+    double began = ls__clock_s();
     for (int i = 0; i < calls; i++) LS_TRY(sum(b, w, count));
-    double mine = (ls_now() - began) / calls;
+    double mine = (ls__clock_s() - began) / calls;
     *wrong += count_wrong(b, w, count, calls);
     LS_TRY(ls_comm_allgather(j->comm, &mine, b->all, sizeof mine));
     *seconds = 0;

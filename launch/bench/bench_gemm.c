@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/base/philox.h"
 #include "core/cpu/isa_table.h"
 #include "core/cpu/gemm/onednn.h"
@@ -163,13 +163,6 @@ static ls_status check(int side, const ls_gemm *g)
     return LS_OK;
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static int by_value(const void *left, const void *right)
 {
     double l = *(const double *)left, r = *(const double *)right;
@@ -185,9 +178,9 @@ static ls_status measure(const bench *b, const product *p, double rate[SIDES])
     for (int r = 0; r < b->repeat; r++)
         for (int side = 0; side < SIDES; side++) {
             if (!b->found[side]) continue;
-            double start = seconds();
+            double start = ls__clock_s();
             for (int i = 0; i < calls; i++) LS_TRY(multiply(side, p));
-            took[side][r] = (seconds() - start) / calls;
+            took[side][r] = (ls__clock_s() - start) / calls;
         }
     for (int side = 0; side < SIDES; side++) {
         qsort(took[side], (size_t)b->repeat, sizeof(double), by_value);

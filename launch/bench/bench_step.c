@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
@@ -67,9 +68,9 @@ static ls_status measure(bench *b)
     for (int i = 0; i < WARM_UP; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
     LS_TRY(measure_peak(b));
     for (int i = 0; i < b->steps; i++) {
-        double began = ls_now();
+        double began = ls__clock_s();
         LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
-        b->step_s[i] = ls_now() - began;
+        b->step_s[i] = ls__clock_s() - began;
     }
     ls__trainer_time(j->trainer, b->instr_s);
     for (int i = 0; i < b->steps; i++) LS_TRY(ls_trainer_step(j->trainer, &b->batch, &m));
@@ -107,9 +108,9 @@ static ls_status compare_simulated(bench *b, const char *link)
         double took[2], began;
         for (int k = 0; k < 2; k++) {
             LS_TRY_GOTO(status, ls_comm_barrier(j->comm), done);
-            began = ls_now();
+            began = ls__clock_s();
             LS_TRY_GOTO(status, ls_trainer_step(j->trainer, &b->batch, NULL), done);
-            took[0] = ls_now() - began;
+            took[0] = ls__clock_s() - began;
         }
         LS_TRY_GOTO(status, ls_comm_barrier(j->comm), done);
         for (int k = 0; k < 2; k++)
@@ -155,8 +156,8 @@ static void print_instructions(const bench *b)
         const ls_instr *in = &p->instr[i];
         double          s = b->instr_s[i] / b->steps, f = flops_of(in) * (double)b->batch.rows;
         char            name[64];
-        const char     *layer = in->node ? ls_layer_name(in->node, b->job->memory) : "";
-        snprintf(name, sizeof name, "%3d %.30s%s%.20s", i, layer, *layer ? " " : "", in->name);
+        const char     *layer = in->node ? ls__layer_name(in->node, b->job->memory) : NULL;
+        snprintf(name, sizeof name, "%3d %.30s%s%.20s", i, layer ? layer : "", layer ? " " : "", in->name);
         print_line(b, ls__instr_kind[in->kind], name, s, f, all_s);
         seconds[in->kind] += s;
         flops[in->kind] += f;

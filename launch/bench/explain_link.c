@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/format_text.h"
 #include "launch/report/png_plot.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
@@ -41,7 +42,7 @@ static void print_step(const ls_simulation *s, const ls_simulated *x)
                100 * x->computes_s[p] / x->step_s);
     printf("  %-18s %10.3f ms %6.1f %%\n", "messages, waited", 1e3 * x->waits_s, 100 * x->waits_s / x->step_s);
     printf("  %-18s %10.3f ms          %s samples a second; a rank sends %s in %lld messages\n", "step",
-           1e3 * x->step_s, speed, ls_bytes_text(x->bytes), (long long)x->messages);
+           1e3 * x->step_s, speed, ls__bytes_text(x->bytes), (long long)x->messages);
 }
 
 /* Two rows; a column shows what takes most of its time. */
@@ -73,7 +74,7 @@ static void print_sums(const ls_simulated *x)
     printf("\n  %-60s %12s %12s %12s\n", "sums over all ranks", "bytes", "computes ms", "waits ms");
     for (int i = 0; i < x->instrs; i++)
         if (x->instr[i].part == LS_PART_SUM)
-            printf("  %-60.60s %12s %12.3f %12.3f\n", x->instr[i].name, ls_bytes_text(x->instr[i].bytes),
+            printf("  %-60.60s %12s %12.3f %12.3f\n", x->instr[i].name, ls__bytes_text(x->instr[i].bytes),
                    1e3 * x->instr[i].computes_s, 1e3 * x->instr[i].waits_s);
 }
 

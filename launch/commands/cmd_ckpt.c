@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "core/base/arena.h"
+#include "core/base/format_text.h"
 #include "dist/interop/tensor_set.h"
 #include "launch/commands/command_table.h"
 #include "launch/report/unit_text.h"
@@ -43,7 +44,7 @@ static void print_checkpoint(const ls_checkpoint_info *c, void *data)
     if (stat(c->path, &s) == 0) strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", localtime_r(&s.st_mtime, &local));
     printf("%-16s %10lld %6lld %9lld %8s  %016llx %-4s %5d %10s  %s%s%s\n", name, (long long)at->step,
            (long long)at->epoch + 1, (long long)at->sample, loss, (unsigned long long)at->digest, at->isa, c->parts,
-           ls_bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
+           ls__bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
 }
 
 static ls_status ckpt_ls(ls_arena *memory, const char *run)

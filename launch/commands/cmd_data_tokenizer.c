@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/format_text.h"
 #include "launch/commands/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 
@@ -42,7 +43,7 @@ static ls_status report(const ls_tokenizer *t, const char *out, const char *firs
     double ratio;
     LS_TRY(bytes_per_token(t, first, &ratio));
     printf("%s/tokenizer.json: %s, %d tokens from %s of text", out, ls_tokenizer_kind_text(ls_tokenizer_kind_of(t)),
-           ls_tokenizer_size(t), ls_bytes_text((double)*asked->bytes));
+           ls_tokenizer_size(t), ls__bytes_text((double)*asked->bytes));
     if (asked->kind == LS_TOKENIZER_BPE)
         printf(" with %lld different words; %.2f bytes a token", (long long)*asked->words, ratio);
     printf("\n");

@@ -15,6 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/arena.h"
+#include "core/base/clock.h"
 #include "core/cpu/isa_table.h"
 #include "core/cpu/gemm/onednn.h"
 #include "core/cpu/gemm/openblas.h"
@@ -44,13 +46,6 @@ static void print_check(verdict v, const char *check, const char *format, ...)
     printf("%-16s %-5s %s\n", check, words[v], text);
     if (advice) printf("%-22s what to do: %s\n", "", advice);
     bad_checks += v == BAD;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* Reads the rest of the first line of a file that starts with `key`, without the colon and the spaces after the key.
@@ -175,14 +170,14 @@ static ls_gemm gemm_of(const product *p)
 static double rate(const ls_provider *provider, const product *p)
 {
     ls_gemm g    = gemm_of(p);
-    double  best = 0, start = seconds();
-    for (int i = 0; i < 50 && (i < 3 || seconds() - start < 0.2); i++) {
-        double before = seconds();
+    double  best = 0, start = ls__clock_s();
+    for (int i = 0; i < 50 && (i < 3 || ls__clock_s() - start < 0.2); i++) {
+        double before = ls__clock_s();
         if (!provider)
             ls__isa_table()->gemm(&g);
         else if (provider->gemm(&g) != LS_OK)
             return 0;
-        double found = 2.0 * SIZE * SIZE * SIZE / (seconds() - before) * 1e-9;
+        double found = 2.0 * SIZE * SIZE * SIZE / (ls__clock_s() - before) * 1e-9;
         if (found > best) best = found;
     }
     return best;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/format_text.h"
 #include "core/graph/program.h"
 #include "dist/comm/costmodel.h"
 #include "dist/trainer/trainer.h"
@@ -102,13 +103,13 @@ static void print_program(const ls_run *j)
     size_t             sent        = 0;
     int                collectives = 0;
     for (int i = 0; i < p->instrs; i++)
-        if (p->instr[i].kind == LS_INSTR_CALL && p->instr[i].count && strstr(p->instr[i].name, "all-reduce")) {
+        if (p->instr[i].kind == LS_INSTR_CALL && p->instr[i].tag == LS_TAG_ALLREDUCE) {
             sent += p->instr[i].count * sizeof(float);
             collectives++;
         }
     printf("\nProgram of a step on rank 0 of %d: %lld of %lld samples, %d of %d shards; %d all-reduce of %s together\n",
            j->ranks, (long long)s.rows, (long long)j->recipe->train.batch, s.shards, j->shards, collectives,
-           ls_bytes_text((double)sent));
+           ls__bytes_text((double)sent));
     fflush(stdout);
     ls__program_print(p, stdout);
 }
@@ -132,9 +133,9 @@ static void print_never(const ls_run *j)
     if (weights > 0)
         printf(
             "  attention keeps %s, linear in the tokens of a sample; its weights, which never exist, would take %s\n",
-            ls_bytes_text(attention), ls_bytes_text(weights));
+            ls__bytes_text(attention), ls__bytes_text(weights));
     if (logits > 0)
-        printf("  the logits of the loss, which never exist at once, would take %s\n", ls_bytes_text(logits));
+        printf("  the logits of the loss, which never exist at once, would take %s\n", ls__bytes_text(logits));
 }
 
 /* What train.zero=2 makes of the gradient. */
@@ -151,7 +152,7 @@ static void print_parts(const ls_run *j)
     else if (part)
         printf("  gradients: %s are this rank's part of their sum, and buckets take turns in the rest, %zu after "
                "waiting for another; a whole block takes %s\n",
-               ls_bytes_text((double)part), waits, ls_bytes_text((double)(p->grads * sizeof(float))));
+               ls__bytes_text((double)part), waits, ls__bytes_text((double)(p->grads * sizeof(float))));
 }
 
 static void print_memory(const ls_run *j, uint64_t most, int which)
@@ -163,13 +164,13 @@ static void print_memory(const ls_run *j, uint64_t most, int which)
     ls__plan_print(ls__trainer_program(j->trainer), stdout);
     printf("\nMemory of rank 0\n");
     for (int i = 0; i < n; i++)
-        printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls_bytes_text((double)lines[i].planned));
+        printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls__bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
-    printf("  %-20s %14zu bytes  %s\n", "all", all, ls_bytes_text((double)all));
+    printf("  %-20s %14zu bytes  %s\n", "all", all, ls__bytes_text((double)all));
     print_parts(j);
     print_never(j);
     if (most != all)
-        printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls_bytes_text((double)most));
+        printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls__bytes_text((double)most));
 }
 
 /* The rank that takes the most memory. */

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "launch/commands/command_run.h"
 #include "launch/run/predict.h"
 #include "launch/run/progress.h"
@@ -98,13 +99,13 @@ static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
         options.prompt              = prompt->data;
         options.prompt_bytes        = prompt->bytes;
     }
-    double began = ls_now();
+    double began = ls__clock_s();
     LS_TRY(ls_run_generate(run, &options));
     if (!run->is_root) return LS_OK;
     printf("\n");
     if (isatty(STDERR_FILENO))
         fprintf(stderr, "%lld tokens, %.1f a second\n", (long long)out.tokens,
-                (double)out.tokens / fmax(ls_now() - began, 1e-9));
+                (double)out.tokens / fmax(ls__clock_s() - began, 1e-9));
     return LS_OK;
 }
 

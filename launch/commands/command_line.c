@@ -286,11 +286,10 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
 static ls_status agree_on(ls_status status)
 {
     const ls_launcher l = ls__launcher();
-    char              message[4096];
     ls_comm          *comm;
     if (l.size < 2 || !l.wired) return status;
-    snprintf(message, sizeof message, "%s", ls_error_message());
-    if (ls_comm_mpi(&comm, NULL, NULL) != LS_OK) return ls_error_set(status, message, "");
+    const ls_error error = ls_error_save(status);
+    if (ls_comm_mpi(&comm, NULL, NULL) != LS_OK) return ls_error_restore(&error);
     status = ls_comm_agree(comm, status);
     ls_comm_free(comm);
     return status;

@@ -127,7 +127,7 @@ static ls_status check_together(ls_recipe *r, const char *file)
     LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
              "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
              ls_recipe_where(r, "train.epochs"));
-    LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_multistep || r->optim.schedule.milestone[0], LS_ERR_USAGE,
+    LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_MULTISTEP || r->optim.schedule.milestone[0], LS_ERR_USAGE,
              "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
              ls_recipe_where(r, "schedule.name"));
     LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing",

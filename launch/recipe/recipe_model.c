@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/nn/registry.h"
+#include "core/base/enum_text.h"
+#include "core/models/model_table.h"
+#include "core/nn/layer_table.h"
 #include "launch/recipe/recipe_internal.h"
 
 enum { MOST_ARGS = 1024, MOST_NAMES = 512 };
@@ -35,12 +37,8 @@ static const ls_field init_fields[] = {
 };
 
 /* Names of initialisers, in the order of ls_init_kind after the default. */
-static const char *const init_names[] = {
-#define X(name, text) text,
-    LS_INIT_LIST(X)
-#undef X
-};
-enum { INITS = sizeof init_names / sizeof *init_names };
+static const char *const init_names[] = LS_ENUM_TEXTS(LS_INIT_LIST);
+enum { INITS = LS_ENUM_COUNT(LS_INIT_LIST) };
 
 static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *expected)
 {

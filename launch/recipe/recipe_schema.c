@@ -7,48 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/enum_text.h"
 #include "datasets/datasets.h"
 #include "launch/recipe/recipe_internal.h"
 
-static const char *const optim_names[] = {
-#define X(name) #name,
-    LS_OPTIM_LIST(X)
-#undef X
-        NULL};
-static const char *const schedule_names[] = {
-#define X(name) #name,
-    LS_SCHEDULE_LIST(X)
-#undef X
-        NULL};
-static const char *const device_names[] = {
-#define X(name, text) text,
-    LS_DEVICE_LIST(X)
-#undef X
-        NULL};
+static const char *const optim_names[]    = LS_ENUM_TEXTS(LS_OPTIM_LIST);
+static const char *const schedule_names[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
+static const char *const device_names[]   = LS_ENUM_TEXTS(LS_DEVICE_LIST);
 
-static const char *const window_names[] = {
-#define X(name, text) text,
-    LS_SHARED_MEMORY_LIST(X)
-#undef X
-        NULL};
+static const char *const window_names[] = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST);
 
-static const char *const overlap_names[] = {
-#define X(name, text) text,
-    LS_OVERLAP_LIST(X)
-#undef X
-        NULL};
+static const char *const overlap_names[] = LS_ENUM_TEXTS(LS_OVERLAP_LIST);
 
-static const char *const wire_names[] = {
-#define X(name, text) text,
-    LS_WIRE_LIST(X)
-#undef X
-        NULL};
+static const char *const wire_names[] = LS_ENUM_TEXTS(LS_WIRE_LIST);
 
-static const char *const on_nan_names[] = {
-#define X(name, text) text,
-    LS_ON_NAN_LIST(X)
-#undef X
-        NULL};
+static const char *const on_nan_names[] = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
 
 /* Whole numbers pass through double on their way to the range check: beyond this it would round. */
 #define MANY 9007199254740992.0

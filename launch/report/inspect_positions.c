@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/nn/registry.h"
+#include "core/nn/layer_table.h"
 #include "launch/report/inspect.h"
 
 /* ---- the encoding ------------------------------------------------------------------------------------------------ */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/format_text.h"
 #include "core/graph/graph.h"
 #include "dist/trainer/trainer.h"
 #include "launch/recipe/recipe_internal.h"
@@ -15,28 +16,18 @@
 #include "launch/report/unit_text.h"
 #include "launch/tasks/task.h"
 
-const char *ls_layer_name(const ls_node *n, ls_arena *memory)
-{
-    for (int i = 0; i < n->ins; i++) {
-        const ls_tensor *t = n->in[i];
-        if (!t || t->role != LS_ROLE_PARAM) continue;
-        const char *dot = strrchr(t->name, '.');
-        return ls_arena_printf(memory, "%.*s", dot ? (int)(dot - t->name) : (int)strlen(t->name), t->name);
-    }
-    return "";
-}
-
 int ls_layer_rows(const ls_run *run, ls_arena *memory, ls_layer_row **rows)
 {
     const ls_graph *g    = run->graph;
     bool           *seen = ls_arena_alloc(memory, (size_t)g->tensors * sizeof *seen);
     *rows                = ls_arena_alloc(memory, (size_t)g->nodes * sizeof **rows);
     for (int k = 0; k < g->nodes; k++) {
-        const ls_node *n   = g->node[k];
-        const ls_op   *op  = ls__op(n);
-        ls_layer_row  *row = &(*rows)[k];
-        *row               = (ls_layer_row){.name = ls_layer_name(n, memory), .op = op->name, .out = n->out[0]};
-        row->flops         = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+        const ls_node *n     = g->node[k];
+        const ls_op   *op    = ls__op(n);
+        const char    *layer = ls__layer_name(n, memory);
+        ls_layer_row  *row   = &(*rows)[k];
+        *row                 = (ls_layer_row){.name = layer ? layer : "", .op = op->name, .out = n->out[0]};
+        row->flops           = op->view ? 0 : op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
         for (int i = 0; i < n->ins; i++) {
             const ls_tensor *t = n->in[i];
             if (!t || t->role != LS_ROLE_PARAM || seen[t->index]) continue;
@@ -176,10 +167,10 @@ static void add_memory(ls_report *r, const ls_run *run)
     int            n = ls__trainer_memory(run->trainer, lines);
     ls_report_table(r, "Memory of rank 0", "Block|Planned|Touched", 0);
     for (int i = 0; i < n; i++)
-        ls_report_row(r, "%s|%s|%s", lines[i].name, ls_bytes_text((double)lines[i].planned),
-                      ls_bytes_text((double)lines[i].touched));
-    ls_report_row(r, "all|%s|%s", ls_bytes_text((double)ls_trainer_planned_bytes(run->trainer)),
-                  ls_bytes_text((double)ls_trainer_peak_bytes(run->trainer)));
+        ls_report_row(r, "%s|%s|%s", lines[i].name, ls__bytes_text((double)lines[i].planned),
+                      ls__bytes_text((double)lines[i].touched));
+    ls_report_row(r, "all|%s|%s", ls__bytes_text((double)ls_trainer_planned_bytes(run->trainer)),
+                  ls__bytes_text((double)ls_trainer_peak_bytes(run->trainer)));
 }
 
 ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metrics, const char *path)
@@ -199,7 +190,7 @@ ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metr
     snprintf(rate, sizeof rate, "%c%s per second", toupper((unsigned char)run->task->unit[0]), run->task->unit + 1);
     ls_report_figure(r, rate, "%s", count(llround(s->samples_per_s * (double)ls_task_units(run->task, &run->data))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
-    ls_report_figure(r, "Memory a rank", "%s", ls_bytes_text((double)s->planned_bytes));
+    ls_report_figure(r, "Memory a rank", "%s", ls__bytes_text((double)s->planned_bytes));
     add_layers(r, run);
     add_settings(r, recipe);
     add_memory(r, run);

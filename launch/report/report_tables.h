@@ -19,9 +19,6 @@ typedef struct ls_summary {
 /* Writes report.html from the run, its summary and the curves in metrics.jsonl. */
 ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metrics, const char *path);
 
-/* Returns the layer's name of a node: "conv1" for a node that reads conv1.weight; "" for one without parameters. */
-const char *ls_layer_name(const ls_node *n, ls_arena *memory);
-
 /* One node of the graph as a table row. */
 typedef struct ls_layer_row {
     const char      *name, *op;

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "core/graph/program.h"
 #include "core/io/atomic_file.h"
 #include "dist/comm/comm.h"
@@ -110,13 +111,13 @@ static ls_status measure_clock(ls_run *run, int64_t *behind_ns, int64_t *within_
         ls_transfer to_rank = {r, text, 2};
         for (int k = 0; k < ASKED; k++) {
             const bool asks = run->rank == r, answers = run->rank == 0;
-            int64_t    asked = ls__flight_now(), its;
+            int64_t    asked = ls__clock_ns(), its;
             LS_TRY(ls__comm_exchange(run->comm, asks, &to_first, answers, &to_rank));
-            its = ls__flight_now();
+            its = ls__clock_ns();
             if (answers) memcpy(text, &its, sizeof its);
             LS_TRY(ls__comm_exchange(run->comm, answers, &to_rank, asks, &to_first));
             if (!asks) continue;
-            int64_t back = ls__flight_now();
+            int64_t back = ls__clock_ns();
             if (k > 0 && (back - asked) / 2 >= *within_ns) continue;
             memcpy(&its, text, sizeof its);
             *within_ns = (back - asked) / 2;

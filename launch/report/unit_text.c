@@ -41,15 +41,3 @@ const char *ls_processor_name(void)
     if (f) fclose(f);
     return name;
 }
-
-const char *ls_bytes_text(double bytes)
-{
-    static _Thread_local char ring[8][32];
-    static _Thread_local int  next;
-    static const char *const  unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    char                     *text   = ring[next++ % 8];
-    int                       u      = 0;
-    for (; bytes >= 1024 && u < 4; u++) bytes /= 1024;
-    snprintf(text, sizeof ring[0], u ? "%.1f %s" : "%.0f %s", bytes, unit[u]);
-    return text;
-}

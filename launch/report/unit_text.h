@@ -6,9 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Returns "12.3 MiB" in a thread-local ring of 8 buffers. */
-const char *ls_bytes_text(double bytes);
-
 /* Returns "Example CPU 9000" from /proc/cpuinfo; "" when it names no model. */
 const char *ls_processor_name(void);
 

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
+
 #define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
 
 ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const char *folder, int64_t step, bool found)
@@ -20,7 +22,7 @@ ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const 
     s->run                 = run;
     s->begun               = step;
     s->good                = found ? step : -1;
-    s->opened_at = s->last_at = ls_now();
+    s->opened_at = s->last_at = ls__clock_s();
     s->whole_s                = 0.02 + bytes / SLOW_DISK;
     s->cost_s = s->worst_s = 0.005 + bytes / COPY;
     return ls_saver_new(&s->saver, run->trainer, .folder = folder,
@@ -39,7 +41,7 @@ static bool is_due(ls_checkpoint_policy *s)
 {
     const ls_recipe *r = s->run->recipe;
     if (!s->run->is_root || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
-    double now  = ls_now();
+    double now  = ls__clock_s();
     double next = 2 * s->worst_s +
                   s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
     return now - s->last_at >= r->checkpoint.seconds &&
@@ -63,11 +65,11 @@ void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds)
     s->calm_s += (seconds - s->calm_s) / s->calm_steps;
 }
 
-static void waited(ls_checkpoint_policy *s, double since) { s->waited_s += ls_now() - since; }
+static void waited(ls_checkpoint_policy *s, double since) { s->waited_s += ls__clock_s() - since; }
 
 ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s)
 {
-    double before = ls_now();
+    double before = ls__clock_s();
     LS_TRY(ls_saver_publish(s->saver));
     waited(s, before);
     return LS_OK;
@@ -76,7 +78,7 @@ ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s)
 /* Also the place where ranks that drifted apart are found. */
 ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *at)
 {
-    double before = ls_now();
+    double before = ls__clock_s();
     if (s->begun == at->step) return LS_OK;
     ls_progress stands = *at;
     char        digest[17];
@@ -136,7 +138,7 @@ static void say_success(ls_checkpoint_policy *s, const ls_saver_news *news, doub
 static void say_slow(ls_checkpoint_policy *s)
 {
     enum { LONG_S = 300, TIMES = 10 };
-    double seconds = ls_now() - s->last_at;
+    double seconds = ls__clock_s() - s->last_at;
     if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
     ls_bar_say(s->bar,
                "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and "
@@ -160,7 +162,7 @@ void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s)
 
 ls_status ls_checkpoint_policy_finish(ls_checkpoint_policy *s, double wall_s)
 {
-    double    before = ls_now();
+    double    before = ls__clock_s();
     ls_status status = ls_saver_finish(s->saver);
     waited(s, before);
     if (status == LS_OK) ls_checkpoint_policy_report(s, wall_s); /* else the error says it */

@@ -12,17 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/launcher.h"
 #include "launch/report/unit_text.h"
 
 /* ---- where are we? ----------------------------------------------------------------------------------------------- */
-
-double ls_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bool ls_on_terminal(int *width)
 {
@@ -128,7 +122,7 @@ void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool
 
 void ls_bar_open(ls_bar *b, bool speaks)
 {
-    *b = (ls_bar){.speaks = speaks, .last = ls_now()};
+    *b = (ls_bar){.speaks = speaks, .last = ls__clock_s()};
     if (!speaks) return;
     b->terminal = ls_on_terminal(&b->width);
     b->color    = ls_use_color();
@@ -144,7 +138,7 @@ static void clear(ls_bar *b)
 void ls_bar_update(ls_bar *b, const ls_bar_state *s)
 {
     if (!b->speaks) return;
-    double now = ls_now();
+    double now = ls__clock_s();
     if (now - b->last < b->interval) return;
     b->last = now;
     char text[640];

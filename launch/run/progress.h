@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <stddef.h>
 
+#include "core/base/clock.h"
 #include "core/base/status.h"
 
 typedef struct ls_bar_state {
@@ -52,7 +53,6 @@ bool ls_on_terminal(int *width);
 /* Whether to colour: a terminal, and neither NO_COLOR nor TERM=dumb. */
 bool ls_use_color(void);
 /* Seconds of a clock that never goes back. */
-double ls_now(void);
 
 /* ---- for tests ---- */
 

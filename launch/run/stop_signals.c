@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 
+#include "core/base/clock.h"
 #include "dist/comm/launcher.h"
 #include "launch/run/progress.h"
 
@@ -14,7 +15,7 @@
 enum { JOB_END_MARGIN_S = 10 };
 
 static volatile sig_atomic_t signal_caught;
-static double                hours_end = INFINITY, job_end = INFINITY; /* on the clock of ls_now() */
+static double                hours_end = INFINITY, job_end = INFINITY; /* on the clock of ls__clock_s() */
 
 static void catch_signal(int number)
 {
@@ -41,8 +42,8 @@ void ls_stop_signals_install(double max_hours, bool is_root)
     struct sigaction action    = {.sa_handler = catch_signal, .sa_flags = SA_RESTART};
     signal_caught              = 0;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaction(numbers[i], &action, NULL);
-    hours_end = max_hours > 0 ? ls_now() + 3600 * max_hours : INFINITY;
-    job_end   = is_root ? ls_now() + job_seconds_left() : INFINITY;
+    hours_end = max_hours > 0 ? ls__clock_s() + 3600 * max_hours : INFINITY;
+    job_end   = is_root ? ls__clock_s() + job_seconds_left() : INFINITY;
 }
 
 static ls_stop_reason reason_of(int signal_number)
@@ -52,7 +53,7 @@ static ls_stop_reason reason_of(int signal_number)
 
 ls_stop_reason ls_stop_requested(double need_s)
 {
-    const double ready = ls_now() + need_s;
+    const double ready = ls__clock_s() + need_s;
     if (signal_caught) return reason_of(signal_caught);
     if (ready >= hours_end) return LS_STOP_HOURS;
     return ready + JOB_END_MARGIN_S >= job_end ? LS_STOP_JOB_END : LS_STOP_NONE;

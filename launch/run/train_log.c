@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "dist/trainer/trainer.h"
 #include "launch/report/unit_text.h"
 #include "launch/tasks/task.h"
 
-double ls_train_wall(const ls_training *t) { return t->clock.wall_before + ls_now() - t->clock.began; }
+double ls_train_wall(const ls_training *t) { return t->clock.wall_before + ls__clock_s() - t->clock.began; }
 
 void ls_train_keep_error(ls_training *t, ls_status status)
 {
@@ -171,7 +172,7 @@ ls_status ls_train_summarize(ls_training *t, const char *status)
 
 ls_status ls_train_write_report(ls_training *t)
 {
-    t->output.report_at = ls_now();
+    t->output.report_at = ls__clock_s();
     return ls_run_report(t->run, &t->output.summary, ls_run_directory_file(&t->directory, "metrics.jsonl"),
                          ls_run_directory_file(&t->directory, "report.html"));
 }

@@ -3,6 +3,7 @@
 #ifndef LS_LAUNCH_RUN_TRAIN_LOG_H
 #define LS_LAUNCH_RUN_TRAIN_LOG_H
 
+#include "core/base/clock.h"
 #include "launch/report/report_tables.h"
 #include "launch/report/trace.h"
 #include "launch/run/checkpoint_policy.h"
@@ -15,7 +16,7 @@
 /* Durations of a training, seconds. */
 typedef struct ls_train_clock {
     double wall_before;      /* of the interrupted parts that this run continues */
-    double began;            /* ls_now() at the start                            */
+    double began;            /* ls__clock_s() at the start                            */
     double trained_s;        /* in steps                                         */
     double trained;          /* samples of these steps                           */
     double logged_s, logged; /* the same since the last event "step"             */
@@ -33,7 +34,7 @@ typedef struct ls_train_output {
     ls_events *events;
     ls_bar     bar;
     ls_summary summary;
-    double     report_at;   /* ls_now() when report.html was last written        */
+    double     report_at;   /* ls__clock_s() when report.html was last written        */
     bool       log_waits;   /* the user was told that the disk is full           */
     bool       files_begun; /* an error from here on leaves the run's files      */
 } ls_train_output;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/clock.h"
 #include "dist/trainer/trainer.h"
 #include "launch/data/dataset_card.h"
 #include "launch/run/evaluate.h"
@@ -23,22 +24,6 @@
  * the run after this step. */
 enum { VOTE_STOP = LS_CHECKPOINT_POLICY_VOTES };
 _Static_assert(VOTE_STOP + LS_STOPS - LS_STOP_TERM <= LS_CONTROL_FLAGS, "a bit for each reason to stop");
-
-/* An error that must survive calls that may fail as well. */
-typedef struct saved_error {
-    ls_status status;
-    char      message[4096], trace[4096];
-} saved_error;
-
-static saved_error save_error(ls_status status)
-{
-    saved_error e = {.status = status};
-    snprintf(e.message, sizeof e.message, "%s", ls_error_message());
-    snprintf(e.trace, sizeof e.trace, "%s", ls_error_trace());
-    return e;
-}
-
-static ls_status restore_error(const saved_error *e) { return ls_error_set(e->status, e->message, e->trace); }
 
 /* ---- evaluation and checkpoints ---------------------------------------------------------------------------------- */
 
@@ -54,7 +39,7 @@ static ls_status evaluate(ls_training *t)
     ls_dataset_info split = ls_dataset_info_of(run->test);
     ls_train_log_evaluation(t, &split);
     ls_train_show_evaluation(t, &split);
-    if (ls_now() - t->output.report_at > REPORT_S && ls_train_write_report(t) != LS_OK)
+    if (ls__clock_s() - t->output.report_at > REPORT_S && ls_train_write_report(t) != LS_OK)
         ls_bar_say(&t->output.bar, "lockstep: warning: no new report: %s", ls_error_message());
     return LS_OK;
 }
@@ -134,10 +119,10 @@ static ls_status roll_back(ls_training *t)
     ls_run     *run = t->run;
     ls_progress back;
     bool        found;
-    saved_error why = save_error(LS_ERR_DIVERGED);
+    ls_error    why = ls_error_save(LS_ERR_DIVERGED);
     LS_TRY(ls_checkpoint_policy_settle(&t->checkpoints, ls_train_wall(t)));
     LS_TRY(ls_checkpoint_load(run->trainer, ls_run_directory_file(&t->directory, "checkpoints"), &back, &found));
-    if (!found || back.step == t->rolled_to || t->at.step == t->rolled_at) return restore_error(&why);
+    if (!found || back.step == t->rolled_to || t->at.step == t->rolled_at) return ls_error_restore(&why);
     t->rolled_to    = back.step;
     t->rolled_at    = t->at.step + 1;
     t->metrics.step = t->at.step + 1;
@@ -154,7 +139,7 @@ static ls_status train_step(ls_training *t, ls_step_flag_counts *all, ls_positio
 {
     ls_run  *run = t->run;
     ls_batch batch;
-    double   began = ls_now();
+    double   began = ls__clock_s();
     ls_run_phase_begin(run, LS_PHASE_DATA, "next batch", t->at.step + 1);
     bool more = ls_loader_next(t->loader, &batch);
     ls_run_phase_end(run);
@@ -167,7 +152,7 @@ static ls_status train_step(ls_training *t, ls_step_flag_counts *all, ls_positio
     if (status == LS_ERR_DIVERGED && run->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
     LS_TRY(status);
     LS_TRY(ls_trace_step(t->trace));
-    double seconds = ls_now() - began;
+    double seconds = ls__clock_s() - began;
     account(&t->clock, seconds, (double)batch.global_rows);
     ls_checkpoint_policy_step(&t->checkpoints, seconds);
     *position    = ls_loader_position(t->loader);
@@ -308,7 +293,7 @@ static ls_status train_setup(ls_training *t, const ls_train_options *options, bo
     *finished = found && t->at.step >= run->total_steps && t->output.summary.status;
     if (*finished) return LS_OK;
     LS_TRY(ls_trace_open(&t->trace, run, options->trace, options->trace_steps));
-    t->clock.began = t->output.report_at = ls_now();
+    t->clock.began = t->output.report_at = ls__clock_s();
     LS_TRY_COLLECTIVE(run, run->is_root ? open_files(t, found) : LS_OK);
     LS_TRY_COLLECTIVE(run,
                       ls_loader_new(&t->loader, run->train, .batch = run->recipe->train.batch, .shards = run->shards,
@@ -349,30 +334,30 @@ static ls_status write_results(ls_training *t)
 /* Writes log and report of a run that ends early, on rank 0, as far as possible.  Returns the error that ended it. */
 static ls_status end_early(ls_training *t, ls_status status)
 {
-    saved_error why = save_error(status);
+    ls_error why = ls_error_save(status);
     ls_train_summarize_root(t, status == LS_STOPPED ? "stopped" : status == LS_ERR_DIVERGED ? "diverged" : "failed");
     if (ls_train_log_end(t) == LS_OK) ls_train_write_report(t);
     ls_bar_close(&t->output.bar);
-    return restore_error(&why);
+    return ls_error_restore(&why);
 }
 
 /* Saves the progress after an error of the data, which has changed no parameter.  Returns that error.  Collective. */
 static ls_status save_before_data_error(ls_training *t, ls_status status)
 {
-    saved_error why = save_error(status);
+    ls_error why = ls_error_save(status);
     if (t->clock.trained > 0 && save_checkpoint(t) == LS_OK &&
         ls_checkpoint_policy_finish(&t->checkpoints, ls_train_wall(t)) == LS_OK && t->run->is_root)
         ls_bar_say(&t->output.bar, "step %lld is saved; once the data are valid, the same command line continues",
                    (long long)t->at.step);
-    return restore_error(&why);
+    return ls_error_restore(&why);
 }
 
 /* Publishes the last good checkpoint after divergence.  A failure here does not replace that error.  Collective. */
 static ls_status save_before_divergence(ls_training *t, ls_status status)
 {
-    saved_error why = save_error(status);
+    ls_error why = ls_error_save(status);
     (void)ls_checkpoint_policy_settle(&t->checkpoints, ls_train_wall(t));
-    return restore_error(&why);
+    return ls_error_restore(&why);
 }
 
 static ls_status finish_run(ls_training *t)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT. */
-#include "core/nn/registry.h"
+#include "core/graph/graph.h"
 #include "dist/interop/hf_config.h"
 #include "dist/dist.h"
 #include "tests/fuzz/fuzz.h"

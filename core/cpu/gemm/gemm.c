@@ -15,11 +15,10 @@
 
 #include <omp.h>
 
+#include "core/base/integer.h"
 #include "core/base/progress_hook.h"
 #include "core/cpu/gemm/gemm_pack.h"
 #include "core/cpu/gemm/gemm_plan.h"
-
-static int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 
 typedef struct buffer {
     float  *data;
@@ -83,7 +82,8 @@ static ls_fetch soon(const block *b, const column *col, int64_t i, int64_t whole
 /* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
 static void compute_column(const block *b, const ls_packed_range *run, const column *col, ls_tile *t)
 {
-    const int64_t cols = min(LS_NR, b->n - col->c), tall = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
+    const int64_t cols  = ls__min(LS_NR, b->n - col->c),
+                  tall  = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
     const int64_t tiles = (col->end - col->top + LS_MR - 1) / LS_MR,
                   whole = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
     const bool   packed = b->x_packed && b->w_packed;
@@ -93,7 +93,7 @@ static void compute_column(const block *b, const ls_packed_range *run, const col
     t->y    = b->buf[run->to].data + col->top * t->y_row + col->c;
     for (int a = 0; a < run->adds; a++) t->add[a].data = b->buf[run->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t rows  = min(LS_MR, col->end - col->top - i * LS_MR);
+        const int64_t rows  = ls__min(LS_MR, col->end - col->top - i * LS_MR);
         const bool    packs = col->unpacked && i == 0;
         t->w                = packs ? col->unpacked : panel;
         t->w_row            = b->w_packed && !packs ? LS_NR : b->g->w_row;
@@ -112,7 +112,7 @@ static void compute_column(const block *b, const ls_packed_range *run, const col
 /* Rows of x that are packed together: of part `part` of `parts`. */
 static int64_t part_row(const block *b, int64_t part, int64_t parts)
 {
-    return min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m);
+    return ls__min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m);
 }
 
 /* The x that is packed after part `part` of a run; `then` is the run after it, or NULL. */
@@ -148,14 +148,14 @@ static void compute_run(const block *b, const ls_packed_range *run, const ls_pac
         const ls_fetch soon_x = next_x(b, run, then, part, parts);
         if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
-            const int64_t cols = min(LS_NR, b->n - c);
+            const int64_t cols = ls__min(LS_NR, b->n - c);
             const float  *from = w + c * g->w_col;
             column        col  = {.c = c, .top = top, .end = end, .soon_x = soon_x};
             if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
             t.panel = b->space->w + (parts > 1 ? c * run->len : 0); /* kept only if it is needed again */
             if (packs && !col.unpacked) ls__gemm_pack_w(from, g->w_row, g->w_col, run->len, cols, t.panel);
             col.soon_w = lines_of(from + LS_NR * g->w_col, g->w_row, g->w_col, run->len,
-                                  packs ? min(LS_NR, b->n - c - LS_NR) : 0);
+                                  packs ? ls__min(LS_NR, b->n - c - LS_NR) : 0);
             t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
             t.w        = b->w_packed ? t.panel : from;
             compute_column(b, run, &col, &t);
@@ -184,12 +184,13 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
     const int levels = ls__gemm_plan_levels(&plan);
     int64_t   tall = m, wide = LS_NC;
     if (levels) {
-        tall = min(m, LS_MC);
-        wide = min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
+        tall = ls__min(m, LS_MC);
+        wide = ls__min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
     }
     for (int64_t r = 0; r < m; r += tall)
         for (int64_t c = 0; c < n; c += wide) {
-            block b    = {.g = g, .space = space, .i = i + r, .m = min(tall, m - r), .j = j + c, .n = min(wide, n - c)};
+            block b = {
+                .g = g, .space = space, .i = i + r, .m = ls__min(tall, m - r), .j = j + c, .n = ls__min(wide, n - c)};
             b.w_packed = must_pack_w(g, m);
             b.x_packed = must_pack_x(g, m, b.n);
             for (int l = 0; l < levels; l++)
@@ -249,8 +250,8 @@ static void compute_with_threads(const ls_gemm *g, int threads)
 #pragma omp for schedule(dynamic, 1) nowait
         for (int64_t task = 0; task < tasks; task++) {
             int64_t tree = task / blocks, row = task % blocks / deal.cols, col = task % deal.cols;
-            int64_t i = tall * row / deal.rows * LS_MR, m = min(tall * (row + 1) / deal.rows * LS_MR, g->m) - i;
-            int64_t j = wide * col / deal.cols * LS_NR, n = min(wide * (col + 1) / deal.cols * LS_NR, g->n) - j;
+            int64_t i = tall * row / deal.rows * LS_MR, m = ls__min(tall * (row + 1) / deal.rows * LS_MR, g->m) - i;
+            int64_t j = wide * col / deal.cols * LS_NR, n = ls__min(wide * (col + 1) / deal.cols * LS_NR, g->n) - j;
             ls_gemm part = deal.trees > 1 ? subtree(g, deal.trees, (int)tree, sums.state + tree * g->m * g->n) : *g;
             if (m > 0 && n > 0) compute(&part, &space, i, m, j, n);
         }

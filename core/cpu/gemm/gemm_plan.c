@@ -2,6 +2,7 @@
  * The order in which a matrix product goes through K, and how it is dealt out to threads. */
 #include "core/cpu/gemm/gemm_plan.h"
 
+#include "core/base/integer.h"
 #include "core/cpu/gemm/gemm_pack.h"
 
 void ls__gemm_plan(ls_plan *plan, const ls_gemm *g)
@@ -79,12 +80,10 @@ int ls__gemm_plan_levels(const ls_plan *plan)
  * --------------------------------------------------------------------------------------------------------- The cost of
  * a deal is that of the busiest thread, in multiply-adds of one vector. */
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 static double block_cost(const ls_gemm *g, ls_deal d)
 {
-    double rows = (double)ceil_div(ceil_div(g->m, LS_MR), d.rows) * LS_MR;
-    double cols = (double)ceil_div(ceil_div(g->n, LS_NR), d.cols) * LS_NR;
+    double rows = (double)ls__ceil_div(ls__ceil_div(g->m, LS_MR), d.rows) * LS_MR;
+    double cols = (double)ls__ceil_div(ls__ceil_div(g->n, LS_NR), d.cols) * LS_NR;
     double k    = (double)g->k / d.trees;
     return rows * cols * k / LS_V + (rows + cols) * k * 0.5 + rows * cols * 0.5;
 }
@@ -93,7 +92,7 @@ ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
 {
     enum { LARGEST = 1 << 19 }; /* floats of y in a block, where it is gone through more than once */
     ls_deal best = {1, 1, 1};
-    int64_t tall = ceil_div(g->m, LS_MR), wide = ceil_div(g->n, LS_NR);
+    int64_t tall = ls__ceil_div(g->m, LS_MR), wide = ls__ceil_div(g->n, LS_NR);
     int     trees = tall * wide < 8 * threads ? g->splits : 1; /* K is dealt out only where y has too few tiles */
     double  least = 0;
     for (int t = 1; t == 1 || (t <= trees && t <= 4 * threads && g->m * g->n * t <= LS_STATE); t *= 2)
@@ -101,7 +100,7 @@ ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
             for (int64_t rows = 1; rows <= tasks && rows <= tall; rows++) {
                 ls_deal d = {rows, tasks / rows, t};
                 if (tasks % rows || d.cols > wide) continue;
-                double cost = block_cost(g, d) * (double)ceil_div((int64_t)tasks * t, threads);
+                double cost = block_cost(g, d) * (double)ls__ceil_div((int64_t)tasks * t, threads);
                 if (t > 1) cost += (double)(g->m * g->n * t) / LS_V + 1000;
                 if (least == 0 || cost < least) {
                     least = cost;
@@ -109,7 +108,7 @@ ls_deal ls__gemm_deal(const ls_gemm *g, int threads)
                 }
             }
     if (g->k > LS_KC) /* blocks of y that stay in cache from run to run */
-        while (ceil_div(g->m, best.rows) * ceil_div(g->n, best.cols) > LARGEST) {
+        while (ls__ceil_div(g->m, best.rows) * ls__ceil_div(g->n, best.cols) > LARGEST) {
             if (g->m * best.cols > g->n * best.rows)
                 best.rows *= 2;
             else

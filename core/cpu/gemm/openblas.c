@@ -41,8 +41,8 @@ static ls_status gemm_unchecked(const ls_gemm *g)
 static const char *right_kernels(void)
 {
 #if defined(__x86_64__)
-    if (ls_isa_best() == LS_ISA_v4) return "SKYLAKEX";
-    if (ls_isa_best() == LS_ISA_v3) return __builtin_cpu_is("amd") ? "ZEN" : "HASWELL";
+    if (ls_isa_best() == LS_ISA_V4) return "SKYLAKEX";
+    if (ls_isa_best() == LS_ISA_V3) return __builtin_cpu_is("amd") ? "ZEN" : "HASWELL";
 #endif
     return NULL;
 }

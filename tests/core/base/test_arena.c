@@ -24,8 +24,8 @@ static bool zeroed(const unsigned char *x, size_t n)
     return true;
 }
 
-/* Pieces are zeroed, aligned to 64, and do not overlap, whatever their sizes. */
-static void pieces(void **state)
+/* Allocations of any size are zeroed, aligned to 64, and do not overlap. */
+static void allocations(void **state)
 {
     (void)state;
     enum { PIECES = 300 };
@@ -65,7 +65,7 @@ static void texts(void **state)
     ls_arena_free(a);
 }
 
-/* Growth is counted, and nothing else: a run that allocates after its start shows. */
+/* The counter of allocations counts growth only, so that a test finds a run that allocates after its start. */
 static void counts_growth(void **state)
 {
     (void)state;
@@ -86,7 +86,7 @@ static void counts_growth(void **state)
     assert_int_equal(ls_alloc_count(), before + 3);
 }
 
-/* The signal that ends a process which writes there; 0: none. */
+/* The signal that ends a child process that writes to the address; 0: none. */
 static int signal_of_write(volatile unsigned char *at)
 {
     pid_t child = fork();
@@ -125,7 +125,7 @@ static void blocks_end_at_a_guard_page(void **state)
     }
 }
 
-/* Mapped pages of this process, read without a buffer that would be mapped itself. */
+/* The number of mapped pages of this process, read without a buffer, which would be mapped as well. */
 static size_t mapped_pages(void)
 {
     char    text[128] = {0};
@@ -136,8 +136,8 @@ static size_t mapped_pages(void)
     return strtoull(text, NULL, 10);
 }
 
-/* Alignment costs no address space that stays, and freed blocks leave nothing behind. */
-static void blocks_are_given_back(void **state)
+/* A block maps no more pages than it uses, and freeing it unmaps all of them. */
+static void freed_blocks_are_unmapped(void **state)
 {
     (void)state;
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -178,11 +178,11 @@ static void too_much(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces),
+        cmocka_unit_test(allocations),
         cmocka_unit_test(texts),
         cmocka_unit_test(counts_growth),
         cmocka_unit_test(blocks_end_at_a_guard_page),
-        cmocka_unit_test(blocks_are_given_back),
+        cmocka_unit_test(freed_blocks_are_unmapped),
         cmocka_unit_test(empty_blocks),
         cmocka_unit_test(too_much),
     };

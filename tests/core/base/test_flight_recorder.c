@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * core/base/flight_recorder.c: nesting, the ring, the chain of collectives, percentiles, and concurrent reading. */
 #include "core/base/flight_recorder.h"
 
 #include <pthread.h>
@@ -26,7 +27,7 @@ static void begin(ls_phase phase, const char *what, int64_t now)
     ls__flight_begin_at(&flight, &(ls_flight_note){.phase = phase, .what = what}, now);
 }
 
-static void what_is_open_is_what_a_rank_is_in(void **state)
+static void the_state_is_the_innermost_open_record(void **state)
 {
     ls_flight_state s;
     ls__flight_begin_at(&flight, &(ls_flight_note){.phase = LS_PHASE_CHECKPOINT, .what = "save", .step = 12}, 100);
@@ -39,7 +40,7 @@ static void what_is_open_is_what_a_rank_is_in(void **state)
     ls__flight_end_at(&flight, 180);
     assert_true(ls__flight_read(flight.log, &s));
     assert_string_equal(s.in.what, "save");
-    assert_int_equal(s.since_ns, 180); /* it went on there */
+    assert_int_equal(s.since_ns, 180); /* end of the nested record */
     ls__flight_end_at(&flight, 200);
     assert_true(ls__flight_read(flight.log, &s));
     assert_int_equal(s.in.phase, LS_PHASE_NONE);
@@ -66,7 +67,7 @@ static void the_last_1024_are_kept(void **state)
     assert_false(ls__flight_record(flight.log, 3001, &r));
 }
 
-static void parts_that_fill_the_ring_push_out_the_whole(void **state)
+static void nested_records_can_overwrite_the_outer_one(void **state)
 {
     ls_flight_state s;
     begin(LS_PHASE_EVAL, "whole", 1);
@@ -92,7 +93,7 @@ static void chain_of(ls_flight_call last[3], const char *what, uint64_t count)
     }
 }
 
-static void the_chain_tells_other_collectives_apart(void **state)
+static void chains_differ_after_different_collectives(void **state)
 {
     static const struct {
         const char *what;
@@ -110,7 +111,7 @@ static void the_chain_tells_other_collectives_apart(void **state)
     memset(flight.log, 0, sizeof *flight.log);
     begin(LS_PHASE_REDUCE, "bucket 0", 0);
     begin(LS_PHASE_WAIT, "exchange", 0);
-    assert_int_equal(flight.log->calls, 1); /* what a collective is made of is no collective of its own */
+    assert_int_equal(flight.log->calls, 1); /* a collective inside a collective is not numbered */
     memset(flight.log, 0, sizeof *flight.log);
     ls__flight_begin_at(&flight, &(ls_flight_note){.phase = LS_PHASE_WAIT, .what = "exchange", .apart = true}, 0);
     assert_int_equal(flight.log->calls, 0);
@@ -145,8 +146,8 @@ static void *write_on(void *unused)
     return NULL;
 }
 
-/* What a reader gets is one record, not parts of two. */
-static void readers_see_whole_records(void **state)
+/* A reader gets one consistent record, never parts of two. */
+static void readers_get_consistent_records(void **state)
 {
     pthread_t thread;
     done = false;
@@ -167,12 +168,12 @@ static void readers_see_whole_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(what_is_open_is_what_a_rank_is_in, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_state_is_the_innermost_open_record, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_1024_are_kept, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(parts_that_fill_the_ring_push_out_the_whole, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(the_chain_tells_other_collectives_apart, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nested_records_can_overwrite_the_outer_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(chains_differ_after_different_collectives, set_up, tear_down),
         cmocka_unit_test_setup_teardown(p99_is_near, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(readers_see_whole_records, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(readers_get_consistent_records, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 #include "core/base/isa.h"
 #include "core/cpu/isa_table.h"
 
-/* Every level has all of its tables, named after it. */
+/* Every level has a complete table with its name. */
 static void tables(void **state)
 {
     (void)state;
@@ -28,7 +28,7 @@ static void tables(void **state)
     assert_string_equal(ls_isa_name(LS_ISA_COUNT), "unknown");
 }
 
-static void starts_at_the_best(void **state)
+static void the_default_is_the_best_level(void **state)
 {
     (void)state;
     unsetenv("LOCKSTEP_ISA");
@@ -37,14 +37,14 @@ static void starts_at_the_best(void **state)
     assert_ptr_equal(ls__isa_table(), ls__isa_table_of(ls_isa_best()));
 }
 
-static void agreement_lowers_it(void **state)
+static void ranks_lower_the_level(void **state)
 {
     (void)state;
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
         assert_int_equal(ls_isa_current(), isa);
         assert_ptr_equal(ls__isa_table(), ls__isa_table_of((ls_isa)isa));
-        /* Starting something else later does not undo it. */
+        /* A later ls_isa_init keeps the agreed level. */
         assert_int_equal(ls_isa_init(), LS_OK);
         assert_int_equal(ls_isa_current(), isa);
     }
@@ -55,8 +55,8 @@ static void agreement_lowers_it(void **state)
     }
 }
 
-/* In a process of its own, as the choice is made once: the level that LOCKSTEP_ISA gives, or 100 + the status of the
- * error. */
+/* The level chosen for a value of LOCKSTEP_ISA, or 100 + the status of the error.  Runs in a child process, because a
+ * process chooses its level once. */
 static int chosen(const char *asked)
 {
     pid_t child = fork();
@@ -71,7 +71,7 @@ static int chosen(const char *asked)
     return WEXITSTATUS(status);
 }
 
-static void the_user_chooses(void **state)
+static void the_environment_sets_the_level(void **state)
 {
     (void)state;
     assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
@@ -92,9 +92,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables),
-        cmocka_unit_test(starts_at_the_best),
-        cmocka_unit_test(agreement_lowers_it),
-        cmocka_unit_test(the_user_chooses),
+        cmocka_unit_test(the_default_is_the_best_level),
+        cmocka_unit_test(ranks_lower_the_level),
+        cmocka_unit_test(the_environment_sets_the_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/base/philox.h: the known vectors of Random123 (its kat_vectors file), and what is made of the numbers. */
+ * core/base/philox.h: the known vectors of Random123 (its kat_vectors file), uniform numbers and keys. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -64,7 +64,7 @@ static void numbers_are_uniform(void **state)
     }
 }
 
-/* Checkpoints and initial weights hang on these: they may never change. */
+/* Initial weights and data order depend on keys: their values are fixed forever. */
 static void keys_are_fixed_and_differ(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/base/status.c: message, hint and trace of an error, through calls, threads and ladders. */
+ * core/base/status.c: message, hint and trace of an error, through calls, threads and cleanups. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -55,7 +55,7 @@ static void message_hint_and_trace(void **state)
     assert_true(first == trace && second > first && third > second);
 }
 
-static void a_new_error_starts_anew(void **state)
+static void a_new_error_replaces_message_and_trace(void **state)
 {
     (void)state;
     int released = 0;
@@ -65,7 +65,7 @@ static void a_new_error_starts_anew(void **state)
     assert_int_equal(count(ls_error_trace(), "  at "), 1);
 }
 
-/* The old message may be part of the new one. */
+/* The message of the last error may be an argument of the next one. */
 static void an_error_can_quote_the_last(void **state)
 {
     (void)state;
@@ -86,8 +86,8 @@ static void long_messages_are_cut(void **state)
     assert_int_equal(strlen(ls_error_trace()), 4095);
 }
 
-/* Names come from files, and end on terminals. */
-static void messages_steer_no_terminal(void **state)
+/* Messages quote names from files: control characters in them are replaced. */
+static void messages_have_no_control_characters(void **state)
 {
     (void)state;
     assert_int_equal(LS_FAIL(LS_ERR_DATA, "%s: \xc3\xa9" LS_HINT "try\tit",
@@ -104,7 +104,7 @@ static void *other_thread(void *seen)
     return NULL;
 }
 
-static void errors_are_of_their_thread(void **state)
+static void each_thread_has_its_own_error(void **state)
 {
     (void)state;
     int       seen = -1;
@@ -116,7 +116,7 @@ static void errors_are_of_their_thread(void **state)
     assert_string_equal(ls_error_message(), "of this thread");
 }
 
-static void errors_travel(void **state)
+static void errors_are_set_from_another_thread_or_rank(void **state)
 {
     (void)state;
     assert_int_equal(ls_error_set(LS_ERR_ENV, "of rank 3", "  at there (far.c:1)\n"), LS_ERR_ENV);
@@ -127,7 +127,7 @@ static void errors_travel(void **state)
     assert_string_equal(ls_error_trace(), "  at there (far.c:1)\n");
 }
 
-/* Scripts rely on these as exit codes. */
+/* The values are exit codes, on which scripts depend. */
 static void codes_and_words(void **state)
 {
     (void)state;
@@ -155,13 +155,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(message_hint_and_trace),
-        cmocka_unit_test(a_new_error_starts_anew),
+        cmocka_unit_test(a_new_error_replaces_message_and_trace),
         cmocka_unit_test(an_error_can_quote_the_last),
         cmocka_unit_test(long_messages_are_cut),
-        cmocka_unit_test(errors_are_of_their_thread),
-        cmocka_unit_test(errors_travel),
+        cmocka_unit_test(each_thread_has_its_own_error),
+        cmocka_unit_test(errors_are_set_from_another_thread_or_rank),
         cmocka_unit_test(codes_and_words),
-        cmocka_unit_test(messages_steer_no_terminal),
+        cmocka_unit_test(messages_have_no_control_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

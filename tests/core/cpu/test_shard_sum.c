@@ -16,18 +16,18 @@
 
 typedef void fold_fn(const ls_call *c, int input, int64_t count, float *partial);
 typedef void add_fn(int64_t n, const float *x, float *y);
-#define X(level)                                                                                                       \
+#define X(isa, text, level)                                                                                            \
     fold_fn LS__PASTE(ls__fold, level);                                                                                \
     add_fn  LS__PASTE(ls__add_into, level);
 LS_ISA_LIST(X)
 #undef X
 static fold_fn *const folds[] = {
-#define X(level) LS__PASTE(ls__fold, level),
+#define X(isa, text, level) LS__PASTE(ls__fold, level),
     LS_ISA_LIST(X)
 #undef X
 };
 static add_fn *const adds[] = {
-#define X(level) LS__PASTE(ls__add_into, level),
+#define X(isa, text, level) LS__PASTE(ls__add_into, level),
     LS_ISA_LIST(X)
 #undef X
 };

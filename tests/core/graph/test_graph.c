@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Building graphs: shapes, names, and the first error kept with its place. */
+/* Building graphs: shapes, names, and the first error with its place in the source. */
 #include "tests/unit.h"
 
 #include "core/graph/graph.h"
@@ -25,7 +25,7 @@ static void the_first_error_is_kept(void **state)
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_input(g, "image", LS_F32, 3);
     ls_tensor *w = ls_param(g, "w", (ls_init){0}, 5, 4);
-    ls_tensor *y = ls_linear_op(x, w); /* 3 columns against 4 */
+    ls_tensor *y = ls_linear_op(x, w); /* x has 3 columns, w has 4 */
     assert_null(y);
     assert_null(ls_relu(y));
     assert_null(ls_linear(g, "more", y, 3));
@@ -51,7 +51,7 @@ static void names(void **state)
     ls_graph_free(g);
 }
 
-static void states_are_samples_without_a_gradient(void **state)
+static void states_are_batched_and_have_no_gradient(void **state)
 {
     ls_graph *g = ls_graph_new();
     ls_scope(g, "block0");
@@ -63,7 +63,7 @@ static void states_are_samples_without_a_gradient(void **state)
     assert_false(s->needs_grad);
     assert_non_null(ls_state(g, "cache", LS_I32));
     assert_null(ls_state(g, "cache", LS_I32));
-    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "state 'cache' exists twice");
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "state 'cache': already exists");
     ls_graph_free(g);
     g = ls_graph_new();
     assert_null(ls_state(g, "cache", LS_F32, 4, -1));
@@ -76,7 +76,7 @@ static void inputs_are_checked(void **state)
     ls_graph *g = ls_graph_new();
     assert_non_null(ls_input(g, "x", LS_F32));
     assert_null(ls_input(g, "x", LS_F32));
-    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "twice");
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "already exists");
     ls_graph_free(g);
     g = ls_graph_new();
     assert_null(ls_input(g, "x", LS_F32, 3, -1));
@@ -88,8 +88,8 @@ static void inputs_are_checked(void **state)
     ls_graph_free(g);
 }
 
-/* Whose sizes would not be numbers any more, or which no machine has room for. */
-static void absurd_sizes(void **state)
+/* Sizes that overflow int64_t, or exceed any memory. */
+static void sizes_beyond_any_memory(void **state)
 {
     const int64_t huge = (int64_t)1 << 31;
     ls_graph     *g    = ls_graph_new();
@@ -102,7 +102,7 @@ static void absurd_sizes(void **state)
     assert_fails(ls_graph_status(g), LS_ERR_USAGE, "parameter 'fc.weight' (test_graph.c:");
     ls_graph_free(g);
     g = ls_graph_new();
-    assert_null(ls_linear(g, "fc", ls_input(g, "x", LS_F32, huge, 1), huge)); /* small weights, a large result */
+    assert_null(ls_linear(g, "fc", ls_input(g, "x", LS_F32, huge, 1), huge)); /* a small weight and a huge result */
     assert_fails(ls_graph_status(g), LS_ERR_USAGE, "linear (test_graph.c:");
     ls_graph_free(g);
     g            = ls_graph_new();
@@ -112,8 +112,8 @@ static void absurd_sizes(void **state)
                                   i == 0   ? "a"
                                   : i == 1 ? "b"
                                            : "c",
-                                  x, 1000)); /* each has half of all numbers allowed */
-    assert_fails(ls_params_new(&params, g, 1), LS_ERR_USAGE, "brings the model to more than");
+                                  x, 1000)); /* each has half of the allowed number of parameters */
+    assert_fails(ls_params_new(&params, g, 1), LS_ERR_USAGE, "the model has more than");
     ls_graph_free(g);
 }
 
@@ -133,9 +133,9 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(shapes_are_inferred),
                                        cmocka_unit_test(the_first_error_is_kept),
                                        cmocka_unit_test(names),
-                                       cmocka_unit_test(states_are_samples_without_a_gradient),
+                                       cmocka_unit_test(states_are_batched_and_have_no_gradient),
                                        cmocka_unit_test(inputs_are_checked),
-                                       cmocka_unit_test(absurd_sizes),
+                                       cmocka_unit_test(sizes_beyond_any_memory),
                                        cmocka_unit_test(globs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,7 +11,7 @@ static ls_tensor *layers(ls_graph *g, ls_tensor *x, int n)
     return x;
 }
 
-/* The graph of the second model has other tensors before its parameters, and only some of the parameters. */
+/* A model on the parameters of another graph: its graph has some of the parameters only, at other tensor indices. */
 static void parameters_of_another_graph(void **state)
 {
     static const float data[6] = {1, -2, 3, 0.5f, 4, -1};
@@ -29,7 +29,7 @@ static void parameters_of_another_graph(void **state)
         assert_ok(ls_model_run(two, &batch));
         for (int i = 0; i < 10; i++)
             assert_true(fabsf(ls_model_output(one, 0)[i] - ls_model_output(two, 0)[i]) < 1e-4f);
-        ls_params_get(params, 1, NULL, NULL, NULL)[0] += 1; /* not copied: both see it */
+        ls_params_get(params, 1, NULL, NULL, NULL)[0] += 1; /* not copied: both models use the changed value */
     }
     ls_model_free(two);
     ls_model_free(one);
@@ -48,15 +48,16 @@ static void parameters_that_do_not_fit(void **state)
     assert_non_null(y);
     assert_ok(ls_params_new(&params, g, 1));
     assert_fails(ls_model_new(&m, h, params, &z, 1, 2), LS_ERR_USAGE,
-                 "'fc2.weight' (2 x 5) of the model is not among those given");
-    assert_fails(ls_model_new(&m, k, params, &w, 1, 2), LS_ERR_USAGE, "'fc1.weight' of the model is 5 x 4, but 5 x 3");
+                 "parameter 'fc2.weight' (2 x 5): the given parameters");
+    assert_fails(ls_model_new(&m, k, params, &w, 1, 2), LS_ERR_USAGE,
+                 "parameter 'fc1.weight': expected the shape 5 x 4, found 5 x 3");
     ls_params_free(params);
     ls_graph_free(k);
     ls_graph_free(h);
     ls_graph_free(g);
 }
 
-/* Rows whose bytes would not be a number any more. */
+/* A number of rows whose bytes overflow size_t. */
 static void too_many_rows(void **state)
 {
     ls_graph  *g = ls_graph_new();
@@ -78,7 +79,7 @@ static ls_model *with_state(ls_graph *g, const char *name, int64_t width, ls_par
     return m;
 }
 
-/* One model takes the states of another only where both have the same ones. */
+/* Sharing states is an error unless both models have the same states. */
 static void states_that_do_not_fit(void **state)
 {
     static const struct {

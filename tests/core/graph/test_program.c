@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs: order, what is left out, in-place, a plan without overlaps, and gradients of weights used several times. */
+/* Programs: order and selection of instructions, in-place writes, plans without overlaps, gradients of weights that are
+ * used several times, recomputation, workspace in gradients, and states. */
 #include "tests/unit.h"
 
 #include <math.h>
 
-#include "core/cpu/isa_table.h"
+#include "core/graph/graph.h"
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 
 enum { IN = 6, HIDDEN = 6, CLASSES = 3, ROWS = 8 };
 
-/* `uses` layers that share one weight, then a head. */
+/* A model of `uses` layers that share one weight, then a head. */
 static ls_tensor *tied(ls_graph *g, int uses, ls_tensor **logits)
 {
     ls_tensor *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
@@ -25,7 +26,8 @@ static void fill(float *image, int32_t *label)
     for (int i = 0; i < ROWS; i++) label[i] = i % CLASSES;
 }
 
-/* With SGD at rate 1 the parameter moves by minus its gradient: against central differences of the loss. */
+/* Compares gradients with central differences of the loss.  With SGD at learning rate 1 a parameter changes by minus its
+ * gradient. */
 static void tied_weights_have_the_whole_gradient(void **state)
 {
     float      image[ROWS * IN];
@@ -79,7 +81,7 @@ static ls_program *compile(ls_graph *g, ls_params **params, ls_tensor *loss)
     return p;
 }
 
-/* Two buffers that live at the same time never share a byte, unless one is written in place of the other. */
+/* Two buffers in use at the same time never share a byte, unless one is written in place of the other. */
 static void plans_do_not_overlap(void **state)
 {
     for (int uses = 1; uses <= 4; uses++) {
@@ -120,8 +122,8 @@ static void frozen_parts_are_not_differentiated(void **state)
     ls_tensor  *loss = tied(g, 3, &logits);
     ls_program *p    = compile(g, &params, loss);
     assert_int_equal(count(p, LS_INSTR_FORWARD), 8);
-    assert_int_equal(count(p, LS_INSTR_BACKWARD), 8);
-    assert_int_equal(count(p, LS_INSTR_FOLD), 2); /* weight and bias */
+    assert_int_equal(count(p, LS_INSTR_BACKWARD), 8 + 3); /* three uses: one for the weight, one for the bias */
+    assert_int_equal(count(p, LS_INSTR_FOLD), 2);         /* weight and bias */
     ls__program_free(p);
     ls_params_free(params);
     assert_int_equal(ls_freeze(g, "tied.*"), 2);
@@ -154,7 +156,7 @@ static void gradients_are_laid_out_as_they_become_complete(void **state)
     ls_graph_free(g);
 }
 
-/* The two uses of a tied weight write two segments, each complete on its own, the second one first. */
+/* The two uses of a tied weight write two segments.  Each is complete on its own, the second one first. */
 static void tied_weights_have_two_segments(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -184,7 +186,7 @@ static void tied_weights_have_two_segments(void **state)
     ls_graph_free(g);
 }
 
-/* A use that the loss does not depend on, the accuracy's say, is not waited for. */
+/* A use of a parameter that the loss does not depend on (for the accuracy) does not delay its gradient. */
 static void uses_without_a_gradient_do_not_count(void **state)
 {
     for (int uses = 1; uses <= 3; uses++) {
@@ -212,7 +214,8 @@ static const ls_instr *find(const ls_program *p, ls_instr_kind kind, const char 
     return NULL;
 }
 
-/* Where the loss can be made by backward it has no forward instruction; it is known before any gradient may leave. */
+/* An op that computes the loss in backward has no forward instruction, and the loss is known before the first gradient is
+ * complete. */
 static void loss_is_made_by_backward(void **state)
 {
     for (int read = 0; read < 2; read++) {
@@ -252,10 +255,10 @@ static void loss_is_made_by_backward(void **state)
     }
 }
 
-/* The gradients of a program with a norm and a gelu whose values are computed again for backward, or kept because they
- * are outputs. */
+/* Runs a program and returns its arena bytes, its gradients and its number of RECOMPUTE instructions.  Values of
+ * `outputs` are never recomputed. */
 static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_tensor *const *output, int outputs,
-                           float *grads, int *again)
+                           float *grads, int *recomputed)
 {
     float       image[ROWS * IN];
     int32_t     label[ROWS];
@@ -280,8 +283,8 @@ static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_t
                                                  .grads    = grads,
                                                  .training = true,
                                                  .micros   = 1}));
-    *again = count(p, LS_INSTR_RECOMPUTE);
-    for (int i = 0; i < p->instrs && *again; i++)
+    *recomputed = count(p, LS_INSTR_RECOMPUTE);
+    for (int i = 0; i < p->instrs && *recomputed; i++)
         if (p->instr[i].kind == LS_INSTR_RECOMPUTE)
             assert_true(p->buffer[p->value_of[p->instr[i].node->out[0]->index]].last < ls__program_loss_known(p));
     ls__program_free(p);
@@ -289,7 +292,7 @@ static size_t gradients_of(ls_graph *g, ls_params *params, ls_tensor *loss, ls_t
     return bytes;
 }
 
-static void cheap_values_are_computed_again(void **state)
+static void cheap_values_are_recomputed(void **state)
 {
     ls_graph  *g    = ls_graph_new();
     ls_tensor *x    = ls_linear(g, "a", ls_input(g, "image", LS_F32, IN), 64),
@@ -297,13 +300,13 @@ static void cheap_values_are_computed_again(void **state)
     ls_tensor *wide = ls_gelu(ls_linear(g, "b", norm, 64)),
               *loss = ls_cross_entropy(ls_linear(g, "c", wide, CLASSES), ls_input(g, "label", LS_I32));
     ls_params *params;
-    int        again;
+    int        recomputed;
     assert_ok(ls_params_new(&params, g, 1));
     float *lean = calloc(params->grads, sizeof *lean), *kept = calloc(params->grads, sizeof *kept);
-    size_t small = gradients_of(g, params, loss, NULL, 0, lean, &again);
-    assert_int_equal(again, 3); /* two gelus, and the norm for one of them */
-    size_t large = gradients_of(g, params, loss, (ls_tensor *[]){norm->node->in[0], norm, wide}, 3, kept, &again);
-    assert_int_equal(again, 0);
+    size_t small = gradients_of(g, params, loss, NULL, 0, lean, &recomputed);
+    assert_int_equal(recomputed, 3); /* two gelus, and the norm for one of them */
+    size_t large = gradients_of(g, params, loss, (ls_tensor *[]){norm->node->in[0], norm, wide}, 3, kept, &recomputed);
+    assert_int_equal(recomputed, 0);
     assert_true(small < large);
     assert_memory_equal(lean, kept, params->grads * sizeof *lean);
     assert_true(fabsf(lean[params->slot[0].offset]) > 0);
@@ -312,9 +315,8 @@ static void cheap_values_are_computed_again(void **state)
     ls_graph_free(g);
 }
 
-/* What is dear to compute again is given up where most memory is needed, and not where it is wanted; the gradients are
- * the same. */
-static void dear_values_are_given_up(void **state)
+/* Costly values are recomputed where the step uses most memory, unless they are outputs.  The gradients are equal. */
+static void costly_values_are_recomputed_at_the_peak(void **state)
 {
     enum { WIDE = 163840, V = 1000000, C = 16 };
     ls_graph  *g    = ls_graph_new();
@@ -323,13 +325,13 @@ static void dear_values_are_given_up(void **state)
                                               ls_param(g, "w", ((ls_init){.kind = LS_INIT_NORMAL, .std = 0.1f}), V, C),
                                               ls_input(g, "label", LS_I32));
     ls_params *params;
-    int        again;
+    int        recomputed;
     assert_ok(ls_params_new(&params, g, 1));
     float *lean = calloc(params->grads, sizeof *lean), *kept = calloc(params->grads, sizeof *kept);
-    size_t small = gradients_of(g, params, loss, NULL, 0, lean, &again);
-    assert_int_equal(again, 2); /* the linear layer and the gelu */
-    size_t large = gradients_of(g, params, loss, (ls_tensor *[]){wide}, 1, kept, &again);
-    assert_int_equal(again, 1);
+    size_t small = gradients_of(g, params, loss, NULL, 0, lean, &recomputed);
+    assert_int_equal(recomputed, 2); /* the linear layer and the gelu */
+    size_t large = gradients_of(g, params, loss, (ls_tensor *[]){wide}, 1, kept, &recomputed);
+    assert_int_equal(recomputed, 1);
     assert_true(small + ROWS * WIDE * sizeof(float) <= large);
     assert_memory_equal(lean, kept, params->grads * sizeof *lean);
     assert_true(fabsf(lean[params->slot[0].offset]) > 0);
@@ -338,8 +340,8 @@ static void dear_values_are_given_up(void **state)
     ls_graph_free(g);
 }
 
-/* A loss that borrows the memory of gradients that come later: the same gradients, and zeros between them. */
-static void gradients_lend_their_memory(void **state)
+/* A loss that uses memory of later gradients as workspace: equal gradients, and zeros in the padding between them. */
+static void gradients_serve_as_workspace(void **state)
 {
     enum { V = 300, C = 9, SHARDS = 8 };
     ls_graph  *g    = ls_graph_new();
@@ -356,29 +358,31 @@ static void gradients_lend_their_memory(void **state)
     assert_ok(ls_params_new(&params, g, 1));
     ls_batch batch = {
         .inputs = 2, .name = {"image", "label"}, .data = {image, label}, .rows = ROWS, .global_rows = ROWS};
-    for (int lends = 0; lends < 2; lends++) {
+    for (int shared = 0; shared < 2; shared++) {
         ls_program *p;
         assert_ok(ls__program_new(
             &p, g, params,
-            &(ls_program_options){.loss = loss, .max_rows = ROWS, .max_shards = SHARDS, .lends = lends == 1}));
+            &(ls_program_options){
+                .loss = loss, .max_rows = ROWS, .max_shards = SHARDS, .gradient_scratch = shared == 1}));
         assert_ok(ls__program_plan(p));
         void *arena = aligned_alloc(64, (p->arena_bytes + 63) / 64 * 64);
         memset(arena, 0xFF, p->arena_bytes);
         assert_ok(ls__program_bind(p, arena));
         const ls_instr *head = find(p, LS_INSTR_BACKWARD, "linear_cross_entropy");
-        const size_t    end  = head->from + head->lent / sizeof(float),
+        const size_t    end  = head->gradient_scratch_at + head->gradient_scratch / sizeof(float),
                      w       = params->slot[ls_params_find(params, "w")].offset;
-        assert_true((head->lent > 0) == lends && end <= params->trained && (!lends || end <= w || head->from > w));
-        grads[lends] = calloc(params->grads, sizeof *grads[0]);
-        bytes[lends] = head->scratch;
-        memset(grads[lends] + head->from, 0xFF, head->lent);
+        assert_true((head->gradient_scratch > 0) == shared && end <= params->trained &&
+                    (!shared || end <= w || head->gradient_scratch_at > w));
+        grads[shared] = calloc(params->grads, sizeof *grads[0]);
+        bytes[shared] = head->scratch;
+        memset(grads[shared] + head->gradient_scratch_at, 0xFF, head->gradient_scratch);
         assert_ok(ls__program_run(p, &(ls_execution){.batch    = &batch,
                                                      .rows     = ROWS,
                                                      .shards   = SHARDS,
                                                      .bound    = bound,
                                                      .groups   = 1,
                                                      .group    = &(ls_group){.shards = SHARDS},
-                                                     .grads    = grads[lends],
+                                                     .grads    = grads[shared],
                                                      .training = true,
                                                      .micros   = 1}));
         assert_true(p->high_water == p->arena_bytes);
@@ -407,10 +411,10 @@ static void relu_runs_in_place(void **state)
     ls_graph_free(g);
 }
 
-/* A GPT of 6 layers, 384 wide, with GPT-2's vocabulary, 8 x 256 tokens: four blocks of parameters, the head's gradient
- * once more, what backward reads of the layers (7 of 16 activations of 8 x 256 x 384 each: four are computed again),
- * and a part of the workspace of the loss, of which the gradients lend most.  PyTorch takes 2.2 GB compiled, 4.7 GB
- * eager. */
+/* Memory of a GPT with 6 layers, width 384, GPT-2's vocabulary, on 8 x 256 tokens: four blocks of the size of the
+ * parameters, a second gradient of the tied head, the activations that backward reads (7 of 16 per layer, of which four
+ * are recomputed), and the part of the loss's workspace that does not fit into gradients.  PyTorch uses 2.2 GB compiled
+ * and 4.7 GB in eager mode. */
 static void a_gpt_takes_little_memory(void **state)
 {
     enum { V = 50304, C = 384, T = 256, LAYERS = 6 };
@@ -443,7 +447,7 @@ static void a_loss_is_one_float_per_sample(void **state)
     ls_graph_free(g);
 }
 
-/* Two states of different sizes, read by a model: zero at first, kept from run to run, zeroed by a reset. */
+/* Two states of different sizes: zero at first, kept from run to run, zeroed by a reset. */
 static void states_are_kept_from_run_to_run(void **state)
 {
     static const int64_t bound[]      = {0, 2};
@@ -480,7 +484,8 @@ static void states_are_kept_from_run_to_run(void **state)
     ls_graph_free(g);
 }
 
-/* A model writes its cache, run after run, until it is reset; training cannot, and nothing else is written in place. */
+/* A model updates its cache in every run until a reset.  Training cannot update states, and an op cannot update a tensor
+ * that is no state. */
 static void states_are_updated(void **state)
 {
     enum { N = 4 };
@@ -495,7 +500,7 @@ static void states_are_updated(void **state)
     assert_ok(ls_params_new(&params, g, 1));
     assert_ok(ls_model_new(&m, g, params, &y, 1, 1));
     for (int round = 0; round < 2; round++) {
-        for (int32_t t = 0; t < 3; t++) { /* queries and keys of 0: the mean of the values seen so far */
+        for (int32_t t = 0; t < 3; t++) { /* queries and keys are 0, so the result is the mean of the values so far */
             float    token[3] = {0, 0, (float)(t + 1)};
             ls_batch batch    = {.inputs = 2, .name = {"x", "start"}, .data = {token, &t}, .rows = 1, .global_rows = 1};
             assert_ok(ls_model_run(m, &batch));
@@ -504,7 +509,7 @@ static void states_are_updated(void **state)
             assert_true(*ls_model_output(m, 0) == first[t]);
         }
         ls_model_reset(m);
-        int32_t  last     = 3; /* three keys of before are gone */
+        int32_t  last     = 3; /* the reset has zeroed three keys */
         float    token[3] = {0, 0, 8};
         ls_batch batch    = {.inputs = 2, .name = {"x", "start"}, .data = {token, &last}, .rows = 1, .global_rows = 1};
         assert_ok(ls_model_run(m, &batch));
@@ -533,9 +538,9 @@ int main(void)
                                        cmocka_unit_test(tied_weights_have_two_segments),
                                        cmocka_unit_test(uses_without_a_gradient_do_not_count),
                                        cmocka_unit_test(loss_is_made_by_backward),
-                                       cmocka_unit_test(cheap_values_are_computed_again),
-                                       cmocka_unit_test(dear_values_are_given_up),
-                                       cmocka_unit_test(gradients_lend_their_memory),
+                                       cmocka_unit_test(cheap_values_are_recomputed),
+                                       cmocka_unit_test(costly_values_are_recomputed_at_the_peak),
+                                       cmocka_unit_test(gradients_serve_as_workspace),
                                        cmocka_unit_test(relu_runs_in_place),
                                        cmocka_unit_test(states_are_kept_from_run_to_run),
                                        cmocka_unit_test(states_are_updated),

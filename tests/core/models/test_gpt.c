@@ -3,7 +3,7 @@
  * tests/dist/trainer/test_gpt_training.c has its values. */
 #include <math.h>
 
-#include "core/nn/registry.h"
+#include "core/models/model_table.h"
 #include "dist/dist.h"
 #include "tests/unit.h"
 
@@ -23,8 +23,8 @@ static const ls_model_entry *entry(const char *name)
     return m;
 }
 
-/* Every model of language gives logits, and with a target a loss. */
-static void models_of_language(void **state)
+/* Every language model returns logits, and the loss if it has a target. */
+static void language_models(void **state)
 {
     static const struct {
         const char *name;
@@ -51,7 +51,7 @@ static void models_of_language(void **state)
         }
     }
     assert_int_equal(found, 8);
-    ls_graph   *g    = ls_graph_new(); /* what the recipe says goes before what the name says */
+    ls_graph   *g    = ls_graph_new(); /* an option takes precedence over the published value */
     ls_gpt_args args = {.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 50257, .layers = 1};
     entry("gpt2-small")->build(&args);
     assert_int_equal(scalars(g), 124439808 - 11 * 7087872);
@@ -102,7 +102,7 @@ static void names_and_shapes_of_hugging_face(void **state)
     ls_graph_free(g);
 }
 
-/* Tokens one at a time with a cache, in parts, and all at once: the same logits, for every encoding of positions. */
+/* Logits are equal for tokens one at a time with a cache, in parts, and all at once, for every positional encoding. */
 static void positions(void **state)
 {
     enum { T = 12, V = 31 };
@@ -132,7 +132,7 @@ static void positions(void **state)
         some = ls__gpt(a);
         assert_ok(ls_params_new(&params, g, 1));
         for (int i = 0; i < ls_params_count(params);
-             i++) { /* far from the small values of the start, where positions hardly count */
+             i++) { /* larger than initial values, with which positions hardly matter */
             int            rank;
             const int64_t *dim;
             float         *w = ls_params_get(params, i, NULL, &rank, &dim);
@@ -165,7 +165,7 @@ static void positions(void **state)
     }
 }
 
-/* The fused op computes what the textbook says, of the same parameters; the weights have a name, and add up to 1. */
+/* Fused attention and separate ops give equal results from the same parameters; the weights have a name and sum to 1. */
 static void textbook(void **state)
 {
     enum { T = 8, V = 31 };
@@ -214,7 +214,7 @@ static void textbook(void **state)
     }
 }
 
-/* What training plans to use, for samples of T tokens. */
+/* Planned bytes of training with samples of T tokens. */
 static double planned(int64_t t, bool textbook)
 {
     ls_graph   *g    = ls_graph_new();
@@ -228,15 +228,15 @@ static double planned(int64_t t, bool textbook)
     return bytes;
 }
 
-/* Not to the byte: which instruction needs most at once is not the same for short and long samples, and of long ones
- * some values are computed again. */
+/* Linear within a tolerance: the instruction with the peak differs between short and long samples, and for long ones some
+ * values are recomputed. */
 static void memory_is_linear_in_the_tokens(void **state)
 {
     const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);
     const double growth = (many - more) / (more - few);
     if (growth < 3 || growth > 4.2)
         fail_msg("planned bytes for 256, 1,024 and 4,096 tokens: %.0f, %.0f, %.0f", few, more, many);
-    assert_true(planned(4096, true) > 4 * many); /* the weights of the textbook alone: 2 x 4 x 4096 x 4096 */
+    assert_true(planned(4096, true) > 4 * many); /* attention weights as tensors: 2 x 4 x 4096 x 4096 */
 }
 
 static void mistakes_are_named(void **state)
@@ -249,11 +249,13 @@ static void mistakes_are_named(void **state)
         const char *says;
     } table[] = {
         {30, 16, 4, 2, LS_I32, false,
-         "width 30: expected at least 1 of each, at most 1000 layers, and a width that is a multiple of heads"},
+         "expected 1 to 1000 layers, at least 1 head, and a width that is a multiple of heads, found layers 2, heads "
+         "4, "
+         "width 30"},
         {32, 16, 4, -1, LS_I32, false, "layers -1"},
-        {32, 7, 4, 2, LS_I32, false, "'tokens' is B x 8, but the model's context is 7 positions"},
-        {32, 16, 4, 2, LS_F32, false, "expected tokens: B x T of int32"},
-        {32, 16, 4, 2, LS_I32, true, "with a cache it generates, and has no target"},
+        {32, 7, 4, 2, LS_I32, false, "expected at most 7 positions, the context, found the input 'tokens', B x 8"},
+        {32, 16, 4, 2, LS_F32, false, "expected tokens, B x T of int32"},
+        {32, 16, 4, 2, LS_I32, true, "cached and a target exclude each other"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_graph *g = ls_graph_new();
@@ -267,7 +269,7 @@ static void mistakes_are_named(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(models_of_language),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(language_models),
                                        cmocka_unit_test(names_and_shapes_of_hugging_face),
                                        cmocka_unit_test(positions),
                                        cmocka_unit_test(textbook),

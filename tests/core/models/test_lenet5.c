@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/models/lenet5.c: its parameters, and the logits of PyTorch's LeNet-5 with the same weights. */
+ * core/models/lenet5.c: parameters, and logits equal to those of PyTorch's LeNet-5 with the same weights. */
 #include "core/base/isa.h"
 #include "tests/golden_lenet5.h"
 
@@ -13,7 +13,7 @@ static const struct {
 };
 enum { PARAMS = sizeof layout / sizeof *layout };
 
-/* PyTorch's names, order and layouts. */
+/* Parameters have PyTorch's names, order and layouts. */
 static void parameters(void **state)
 {
     (void)state;
@@ -52,7 +52,7 @@ static void logits_as_pytorch(void **state)
         if (ls_params_new(&params, g, 1) != LS_OK || ls_model_new(&m, g, params, &logits, 1, GOLDEN_BATCH) != LS_OK)
             fail_msg("%s", ls_error_message());
         golden_weights(params);
-        for (int64_t rows = GOLDEN_BATCH; rows > 0; rows -= 7) { /* the whole and smaller calls */
+        for (int64_t rows = GOLDEN_BATCH; rows > 0; rows -= 7) { /* the whole batch, and parts of it */
             ls_batch share = golden_share(&batch, GOLDEN_BATCH - rows, rows);
             share.inputs   = 1;
             if (ls_model_run(m, &share) != LS_OK) fail_msg("%s", ls_error_message());

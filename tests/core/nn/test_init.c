@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Initialisers: bounds, moments, and that a value depends on seed, name and place alone. */
+/* Initialisers: bounds and moments; a value depends on seed, name and position alone. */
 #include "tests/unit.h"
 
 #include <math.h>
@@ -15,7 +15,7 @@ typedef struct moments {
 
 static float values[COUNT];
 
-/* Fills a parameter of 64 x 30 x 5 x 5 through the public face. */
+/* Fills a parameter of 64 x 30 x 5 x 5 through the public functions. */
 static void fill(const char *name, ls_init init, uint64_t seed)
 {
     ls_graph  *g = ls_graph_new();
@@ -60,7 +60,7 @@ static void moments_are_those_of_the_papers(void **state)
          {.kind = LS_INIT_TRUNC_NORMAL, .std = 0.02f},
          0,
          0.02 * 0.8796,
-         0.04}, /* a normal cut at 2 std has 0.8796 of its std */
+         0.04}, /* a normal truncated at 2 std has 0.8796 of its std */
         {"xavier_uniform", {.kind = LS_INIT_XAVIER_UNIFORM}, 0, xavier, xavier * sqrt(3)},
         {"xavier_normal", {.kind = LS_INIT_XAVIER_NORMAL, .gain = 2}, 0, 2 * xavier, 0},
         {"kaiming_uniform", {.kind = LS_INIT_KAIMING_UNIFORM}, 0, he, he * sqrt(3)},
@@ -69,7 +69,7 @@ static void moments_are_those_of_the_papers(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         moments m    = of(table[i].init);
-        double  near = 0.02 * table[i].std + 1e-7; /* 48,000 draws */
+        double  near = 0.02 * table[i].std + 1e-7; /* tolerance for 48,000 numbers */
         if (fabs(m.mean - table[i].mean) > near || fabs(m.std - table[i].std) > near)
             fail_msg("%s: mean %g and std %g, expected %g and %g", table[i].name, m.mean, m.std, table[i].mean,
                      table[i].std);
@@ -92,7 +92,7 @@ static void a_value_depends_on_seed_name_and_place(void **state)
     assert_memory_not_equal(before, values, sizeof before);
     fill("w", normal, 2);
     assert_memory_not_equal(before, values, sizeof before);
-    ls_graph  *g = ls_graph_new(); /* other parameters do not move it */
+    ls_graph  *g = ls_graph_new(); /* other parameters do not change it */
     ls_params *p;
     ls_param(g, "first", normal, 5);
     ls_param(g, "w", normal, OUT, IN, 5, 5);
@@ -123,7 +123,7 @@ static void bounds_are_checked(void **state)
     ls_graph  *g = ls_graph_new();
     ls_params *p;
     ls_param(g, "w", ((ls_init){.kind = LS_INIT_UNIFORM, .low = 1, .high = -1}), 5);
-    assert_fails(ls_params_new(&p, g, 1), LS_ERR_USAGE, "low 1 is above high -1");
+    assert_fails(ls_params_new(&p, g, 1), LS_ERR_USAGE, "found low 1 and high -1");
     ls_graph_free(g);
 }
 

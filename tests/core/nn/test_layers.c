@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Layers: names and shapes of their parameters as PyTorch's, and errors that name the line of the model. */
+/* Layers: their parameters have PyTorch's names and shapes, and errors name the line of the model. */
 #include "tests/unit.h"
 
-#include "core/nn/registry.h"
+#include "core/models/model_table.h"
+#include "core/nn/layer_table.h"
 
 static const ls_tensor *param(const ls_graph *g, const char *name)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and op by op, and how
- * memory grows. */
+ * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and as separate ops, and
+ * the growth of memory with the number of positions. */
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 #include "tests/golden.h"
@@ -26,7 +26,7 @@ static void give(attention *a, const char *name, const void *data)
     a->batch.data[a->batch.inputs++] = data;
 }
 
-/* Samples plus an array of zeros, whose gradient is that of the samples, summed. */
+/* Adds an array of zeros to the samples: its gradient is the sum of the samples' gradients. */
 static ls_tensor *role(attention *a, int i)
 {
     const int64_t rows = i == 0 ? QUERIES : a->keys;
@@ -98,7 +98,7 @@ static void check_values(const attention *a, const golden *file, ls_params *para
     ls_model_free(m);
 }
 
-/* With SGD at rate 1 a parameter moves by minus its gradient. */
+/* With SGD at learning rate 1 a parameter changes by minus its gradient. */
 static void check_gradients(const attention *a, const golden *file, ls_trainer *t)
 {
     ls_params *params  = ls_trainer_params(t);
@@ -213,11 +213,11 @@ static void mistakes_are_named(void **state)
         int64_t     width, key_width, value_width; /* 0: not given */
         int         heads;
         const char *says;
-    } table[] = {{12, 0, 0, 5, "no multiple of 5 heads"},
-                 {12, 0, 0, -1, "no multiple of -1 heads"},
+    } table[] = {{12, 0, 0, 5, "a multiple of 5 heads"},
+                 {12, 0, 0, -1, "a multiple of -1 heads"},
                  {12, 12, 0, 3, "keys are given without values"},
                  {12, 0, 12, 3, "values are given without keys"},
-                 {12, 9, 12, 3, "'k' is B x 7 x 9, expected B x T x E and B x S x E"}};
+                 {12, 9, 12, 3, "and 'k' of B x 7 x 9"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_graph  *g = ls_graph_new();
         ls_tensor *q = ls_input(g, "q", LS_F32, QUERIES, table[i].width);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/transformer_block.c: PyTorch's values and gradients with its parameters, fused and textbook; encodings of
- * positions. */
+ * core/nn/transformer_block.c: PyTorch's values and gradients with PyTorch's parameters, with fused attention and with
+ * separate ops; positional encodings. */
 #include "core/graph/graph.h"
 #include "dist/dist.h"
 #include "tests/golden.h"
@@ -8,7 +8,7 @@
 
 enum { B = 2, T = 5, S = 7, E = 8 };
 
-/* What the inputs of a case hold. */
+/* The inputs of a case. */
 typedef struct data {
     float    x[B * T * E], memory[B * S * E], dy[B * T * E];
     int32_t  padding[B * T], memory_padding[B * S];
@@ -83,7 +83,7 @@ static void compare_values(const golden *c, const data *d, bool textbook)
     ls_graph_free(g);
 }
 
-/* A step of sgd with rate 1 takes the gradient off each parameter. */
+/* A step of SGD with learning rate 1 subtracts the gradient from each parameter. */
 static void compare_gradients(const golden *c, const data *d, bool textbook)
 {
     ls_graph   *g = ls_graph_new();
@@ -161,11 +161,11 @@ static void mistakes_are_named(void **state)
     ls_graph *g = ls_graph_new();
     assert_null(
         ls_transformer(g, "block", ls_input(g, "x", LS_F32, T, E), .memory_padding = ls_input(g, "p", LS_I32, S)));
-    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "transformer 'block': a padding of the memory is given without one");
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "transformer 'block': memory_padding is given without memory");
     ls_graph_free(g);
     g = ls_graph_new();
     assert_null(ls_transformer(g, "block", ls_input(g, "x", LS_F32, T, E), .heads = 3));
-    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "no multiple of 3 heads");
+    assert_fails(ls_graph_status(g), LS_ERR_USAGE, "a multiple of 3 heads");
     ls_graph_free(g);
 }
 

@@ -357,7 +357,7 @@ static void test_refused(void **state)
                   {.in = {x, wide, wide, NONE, NONE, NONE, CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected B of int32",
                   {.in = {x, x, x, NONE, NONE, IN(1), CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "is no state",
+    CHECK_REFUSED(attention, "which is not a state",
                   {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
 }
 

@@ -55,8 +55,8 @@ typedef struct result {
 } result;
 
 /* Runs backward for `rows` samples of T x C in 8 shards, in groups of `width` shards, and adds the groups' dw as a
- * binary tree.  With gradient memory (`lent` bytes), dx is written over x. */
-static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t lent)
+ * binary tree.  With gradient memory (`gradient_bytes` bytes), dx is written over x. */
+static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int threads, size_t gradient_bytes)
 {
     enum { SHARDS = 8 };
     ls_graph  *g = ls_graph_new();
@@ -79,39 +79,39 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     for (int k = 0; k < SHARDS / width; k++)
         group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
     omp_set_num_threads(threads);
-    size_t bytes = op->borrows(n, rows, SHARDS, lent);
-    void  *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, lent + 64);
-    if (lent)
+    size_t bytes = op->scratch_beside_gradients(n, rows, SHARDS, gradient_bytes);
+    void  *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, gradient_bytes + 64);
+    if (gradient_bytes)
         assert_true(bytes < op->scratch(n, rows, SHARDS, threads, true));
     else
         assert_true(bytes == op->scratch(n, rows, SHARDS, threads, true));
-    ls_call c = {.node       = n,
-                 .args       = n->args,
-                 .rows       = rows,
-                 .shards     = SHARDS,
-                 .bound      = bound,
-                 .shard_rows = (rows + SHARDS - 1) / SHARDS,
-                 .training   = true,
-                 .x          = {xs, ws, ts},
-                 .y          = {r.loss, r.weight},
-                 .dy         = {ones},
-                 .dx         = {r.dx, grads},
-                 .groups     = SHARDS / width,
-                 .group      = group,
-                 .scratch    = space,
-                 .lent       = more,
-                 .lent_bytes = lent};
+    ls_call c = {.node                   = n,
+                 .args                   = n->args,
+                 .rows                   = rows,
+                 .shards                 = SHARDS,
+                 .bound                  = bound,
+                 .shard_rows             = (rows + SHARDS - 1) / SHARDS,
+                 .training               = true,
+                 .x                      = {xs, ws, ts},
+                 .y                      = {r.loss, r.weight},
+                 .dy                     = {ones},
+                 .dx                     = {r.dx, grads},
+                 .groups                 = SHARDS / width,
+                 .group                  = group,
+                 .scratch                = space,
+                 .gradient_scratch       = more,
+                 .gradient_scratch_bytes = gradient_bytes};
     memset(space, 0xFF, bytes);
-    memset(more, 0xFF, lent + 64);
-    if (lent) c.dx[0] = xs;
+    memset(more, 0xFF, gradient_bytes + 64);
+    if (gradient_bytes) c.dx[0] = xs;
     op->backward[LS_CPU](&c);
     omp_set_num_threads(1);
     for (int step = 1; step < c.groups; step *= 2)
         for (int k = 0; k + step < c.groups; k += 2 * step)
             for (size_t i = 0; i < numel; i++) grads[(size_t)k * numel + i] += grads[(size_t)(k + step) * numel + i];
     memcpy(r.dw, grads, numel * sizeof *grads);
-    if (lent) memcpy(r.dx, xs, (size_t)(rows * T * C) * sizeof *xs);
-    for (int i = 0; i < 64; i++) assert_int_equal(((unsigned char *)more)[lent + (size_t)i], 0xFF);
+    if (gradient_bytes) memcpy(r.dx, xs, (size_t)(rows * T * C) * sizeof *xs);
+    for (int i = 0; i < 64; i++) assert_int_equal(((unsigned char *)more)[gradient_bytes + (size_t)i], 0xFF);
     free(xs);
     free(ws);
     free(ts);
@@ -130,7 +130,7 @@ static void test_blocks(void **state)
     static const struct {
         int64_t rows, T, C, V;
     } sizes[] = {{8, 96, 2, 40000}, {16, 64, 2, 40000}, {8, 280, 2, 50000}, {11, 530, 2, 9000}, {8, 12, 13, 700000}};
-    static const size_t lent[] = {0, 64000, 70u << 20};
+    static const size_t gradient_bytes[] = {0, 64000, 70u << 20};
     assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         result all = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, 8, 1, 0);
@@ -138,7 +138,7 @@ static void test_blocks(void **state)
         for (int64_t k = 0; k < sizes[i].rows; k++) sum += all.loss[k] / (double)(sizes[i].rows * sizes[i].T);
         assert_true(sum > log((double)sizes[i].V) && sum < 3 * log((double)sizes[i].V));
         for (int width = i == 4 ? 2 : 1, k = 0; k < 3; width = k == 1 ? 8 : 4, k++) {
-            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, width, 1 + k, lent[k]);
+            result part = run(sizes[i].rows, sizes[i].T, sizes[i].C, sizes[i].V, width, 1 + k, gradient_bytes[k]);
             assert_memory_equal(part.loss, all.loss, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.weight, all.weight, (size_t)sizes[i].rows * sizeof *all.loss);
             assert_memory_equal(part.dx, all.dx, (size_t)(sizes[i].rows * sizes[i].T * sizes[i].C) * sizeof *all.dx);
@@ -245,8 +245,8 @@ static void test_workspace(void **state)
     assert_true(ls__op(n)->scratch(n, 4, 4, 2, true) < 2 * shard + 65536);
     assert_true(ls__op(n)->scratch(n, 2, 2, 2, true) < most);
     assert_true(ls__op(n)->scratch(n, 64, 8, 2, true) < most + 3 * weight);
-    assert_true(ls__op(n)->borrows(n, 8, 8, weight + 2 * shard) < 65536);
-    assert_true(ls__op(n)->borrows(n, 8, 8, weight + shard) < shard + 65536);
+    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, weight + 2 * shard) < 65536);
+    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, weight + shard) < shard + 65536);
     ls_graph_free(g);
 }
 

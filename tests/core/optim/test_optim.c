@@ -2,6 +2,7 @@
  * core/optim/optim.c and kernels.c: the values of PyTorch, checks, defaults, and bits that do not depend on cutting. */
 #include <omp.h>
 
+#include "core/base/enum_text.h"
 #include "core/base/philox.h"
 #include "core/base/isa.h"
 #include "tests/golden.h"
@@ -21,11 +22,7 @@ static const struct {
 #undef F
 };
 
-static const char *const kinds[] = {
-#define X(name) #name,
-    LS_OPTIM_LIST(X)
-#undef X
-};
+static const char *const kinds[] = LS_ENUM_TEXTS(LS_OPTIM_LIST);
 
 /* The optimizer of a case; "scale" is the only setting that is not one of its fields. */
 static ls_optim optim_of(const golden *g)

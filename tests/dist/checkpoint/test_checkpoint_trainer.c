@@ -103,7 +103,7 @@ static void check(const char *folder, ls_optim optim)
 static void test_resume(void **state)
 {
     const ls_optim optims[] = {ls_sgd(.lr = 0.1f), ls_momentum(.lr = 0.1f),
-                               ls_adamw(.lr = 1e-2f, .schedule = {.kind = LS_SCHEDULE_cosine, .warmup = 3}),
+                               ls_adamw(.lr = 1e-2f, .schedule = {.kind = LS_SCHEDULE_COSINE, .warmup = 3}),
                                ls_rmsprop(.lr = 1e-2f, .centered = true, .momentum = 0.9f)};
     for (size_t i = 0; i < sizeof optims / sizeof *optims; i++) {
         char      folder[64] = "/tmp/lockstep-resume-XXXXXX", command[128];

@@ -186,7 +186,7 @@ static void tied_weights_cost_a_gradient(void **state)
         const ls_program *p       = ls__trainer_program(t);
         size_t            reduced = 0;
         for (int i = 0; i < p->instrs; i++)
-            if (strstr(p->instr[i].name, "all-reduce")) reduced += p->instr[i].count;
+            if (p->instr[i].tag == LS_TAG_ALLREDUCE) reduced += p->instr[i].count;
         assert_true(reduced == ls_trainer_params(t)->grads);
         ls__trainer_memory(t, line[tied]);
         assert_true(line[tied][1].planned % (reduced * sizeof(float)) == 0);

@@ -55,13 +55,15 @@ static void make(model *m, int layers, int uses, int64_t bytes)
     sort_by_completion(m->p, m->bucket, m->n);
     for (int i = 0; i < m->n; i++) {
         int at = ls__program_ready(m->p, (size_t)m->bucket[i].range.offset, (size_t)m->bucket[i].range.count);
-        assert_ok(ls__program_insert(
-            m->p, at,
-            &(ls_instr){.kind = LS_INSTR_CALL, .name = "all-reduce", .call = no_operation, .context = &m->bucket[i]}));
+        assert_ok(ls__program_insert(m->p, at,
+                                     &(ls_instr){.kind    = LS_INSTR_CALL,
+                                                 .name    = "all-reduce",
+                                                 .tag     = LS_TAG_ALLREDUCE,
+                                                 .id      = i,
+                                                 .call    = no_operation,
+                                                 .context = &m->bucket[i]}));
     }
-    for (int k = 0; k < m->p->instrs; k++)
-        for (int i = 0; i < m->n; i++)
-            if (m->p->instr[k].context == &m->bucket[i]) m->begins[i] = k;
+    for (int i = 0; i < m->n; i++) m->begins[i] = ls__program_find(m->p, LS_TAG_ALLREDUCE, i);
     m->floats = ls__zero2_plan(m->g->arena, m->p, m->bucket, m->begins, m->n, m->buffer);
 }
 

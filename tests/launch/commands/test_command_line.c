@@ -54,7 +54,7 @@ static void test_help(void **state)
         snprintf(line, sizeof line, "  %s %s", c->name, c->arguments);
         HAS(out, line);
     }
-    HAS(out, "75 stopped with a checkpoint, on a signal or as its time was over");
+    HAS(out, "75 checkpointed and stopped: signal received or time limit reached");
     for (const ls_command *c = ls__commands; c->name; c++) {
         snprintf(arguments, sizeof arguments, "%s --help", c->name);
         assert_int_equal(program("", arguments), 0);

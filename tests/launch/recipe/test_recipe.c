@@ -201,7 +201,7 @@ static void test_values(void **state)
     assert_int_equal(r->train.batch, 64);
     assert_false(r->train.reproducible);
     assert_int_equal(r->train.epochs, 10);
-    assert_int_equal(r->optim.kind, LS_OPTIM_rmsprop);
+    assert_int_equal(r->optim.kind, LS_OPTIM_RMSPROP);
     assert_float_equal(r->optim.lr, 0.25f, 0);
     assert_true(r->optim.centered);
     assert_string_equal(r->optim.group[0].glob, "*.bias");
@@ -210,7 +210,7 @@ static void test_values(void **state)
     assert_float_equal(r->optim.group[1].lr_scale, 0.5f, 0);
     assert_float_equal(r->optim.group[1].weight_decay, 0.5f, 0); /* not given: the optimizer's */
     assert_null(r->optim.group[2].glob);
-    assert_int_equal(r->optim.schedule.kind, LS_SCHEDULE_multistep);
+    assert_int_equal(r->optim.schedule.kind, LS_SCHEDULE_MULTISTEP);
     assert_int_equal(r->optim.schedule.milestone[2], 20);
     assert_int_equal(r->optim.schedule.milestone[3], 0);
     assert_int_equal(r->model.options.attributes, 2);

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "tests/launch/run_program.h"
 
 #define FAULTY                                                                                                         \
@@ -78,13 +79,6 @@ static inline void expect_no_process(const char *word, const char *what)
     fail_msg("%s: expected no process left, found %d", what, processes_with(word));
 }
 
-static inline double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Runs a shell command that writes its stderr to the file `err`.  Returns its exit code; *seconds: time from the
  * appearance of `marker` in `err` to the end of the command; NaN if it has not appeared. */
 static inline int run_timed(const char *command, const char *marker, double *seconds)
@@ -98,10 +92,10 @@ static inline int run_timed(const char *command, const char *marker, double *sec
         _exit(127);
     }
     while (waitpid(child, &status, WNOHANG) == 0) {
-        if (isnan(at) && strstr(text_of("err"), marker)) at = seconds_now();
+        if (isnan(at) && strstr(text_of("err"), marker)) at = ls__clock_s();
         usleep(2000);
     }
-    *seconds = seconds_now() - at;
+    *seconds = ls__clock_s() - at;
     assert_true(WIFEXITED(status));
     return WEXITSTATUS(status);
 }

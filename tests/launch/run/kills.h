@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <time.h>
 
+#include "core/base/clock.h"
 #include "dist/dist.h"
 #include "tests/launch/run_program.h"
 
@@ -35,13 +36,6 @@ typedef struct kills {
     int      kills, of_one, of_all, writing, finished, stuck;
     unsigned seed;
 } kills;
-
-static double kills_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static double kills_random(kills *k) { return (double)rand_r(&k->seed) / RAND_MAX; }
 
@@ -191,12 +185,12 @@ static void kills_new_run(kills *k, const char *dir)
 static void kills_measure(kills *k, int ranks)
 {
     int    status;
-    double began = kills_now();
+    double began = ls__clock_s();
     kills_new_run(k, "reference");
     pid_t child = kills_start(k, ranks);
     if (!kills_wait(child, 120, &status) || !WIFEXITED(status) || WEXITSTATUS(status))
         fail_msg("a run on %d ranks: %s", ranks, text_of("err"));
-    k->seconds[ranks] = kills_now() - began;
+    k->seconds[ranks] = ls__clock_s() - began;
     char  line[4096];
     FILE *f = fopen("reference/metrics.jsonl", "r");
     assert_non_null(f);
@@ -215,9 +209,9 @@ static void kills_measure(kills *k, int ranks)
 static bool kills_pause(kills *k, pid_t child, int ranks, int *status)
 {
     bool   write = kills_random(k) < 0.5;
-    double wait = kills_random(k) * k->seconds[ranks], end = kills_now() + (write ? 10 : wait);
+    double wait = kills_random(k) * k->seconds[ranks], end = ls__clock_s() + (write ? 10 : wait);
     int    skip = (int)(kills_random(k) * 6);
-    for (bool was = false; kills_now() < end; usleep(write ? 100 : 500)) {
+    for (bool was = false; ls__clock_s() < end; usleep(write ? 100 : 500)) {
         bool is = write && kills_is_writing(k);
         if (waitpid(child, status, WNOHANG) == child) return false;
         if (is && !was && skip-- == 0) {
@@ -287,7 +281,7 @@ static void kills_into_memory(void)
 static void kills_many(int n)
 {
     kills  k     = {.seed = (unsigned)(getenv("LOCKSTEP_SEED") ? atoi(getenv("LOCKSTEP_SEED")) : 1)};
-    double began = kills_now();
+    double began = ls__clock_s();
     folder_enter();
     kills_into_memory();
     for (int ranks = KILLS_RANKS; ranks >= 1; ranks--) kills_measure(&k, ranks);
@@ -298,7 +292,7 @@ static void kills_many(int n)
         int before = k.kills;
         kills_once(&k);
         if (k.kills != before && k.kills % 100 == 0) {
-            printf("%d kills, %.0f s\n", k.kills, kills_now() - began);
+            printf("%d kills, %.0f s\n", k.kills, ls__clock_s() - began);
             fflush(stdout);
         }
     }
@@ -306,7 +300,7 @@ static void kills_many(int n)
         "%d kills in %.0f s: %d of one rank, %d of all, %d while a checkpoint was written; %d runs completed; mpirun "
         "was stuck %d times\n"
         "0 invalid checkpoints, 0 lost runs, 0 digests that differ\n",
-        k.kills, kills_now() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
+        k.kills, ls__clock_s() - began, k.of_one, k.of_all, k.writing, k.finished, k.stuck);
     folder_leave();
 }
 

@@ -118,11 +118,11 @@ static void test_kernels_fit_the_processor(void **state)
     assert_null(getenv("OPENBLAS_CORETYPE"));
     assert_string_not_equal(ls__openblas_corename(), "");
 #if defined(__x86_64__)
-    if (ls_isa_best() >= LS_ISA_v3) {
+    if (ls_isa_best() >= LS_ISA_V3) {
         assert_string_not_equal(ls__openblas_corename(), "Prescott");
         assert_string_not_equal(ls__openblas_corename(), "Nehalem");
     }
-    if (ls_isa_best() == LS_ISA_v4) assert_string_equal(ls__openblas_corename(), "SkylakeX");
+    if (ls_isa_best() == LS_ISA_V4) assert_string_equal(ls__openblas_corename(), "SkylakeX");
 #endif
 }
 

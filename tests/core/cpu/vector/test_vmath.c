@@ -120,16 +120,16 @@ static void test_bits_depend_on_the_element(void **state)
 
 /* These two are not in the levels' tables: kernels call their own level's. */
 typedef float reduction(int64_t n, const float *x);
-#define X(level) reduction LS__PASTE(ls__vmax, level), LS__PASTE(ls__vsum, level);
+#define X(isa, text, level) reduction LS__PASTE(ls__vmax, level), LS__PASTE(ls__vsum, level);
 LS_ISA_LIST(X)
 #undef X
 static reduction *const max_of[] = {
-#define X(level) LS__PASTE(ls__vmax, level),
+#define X(isa, text, level) LS__PASTE(ls__vmax, level),
     LS_ISA_LIST(X)
 #undef X
 };
 static reduction *const sum_of[] = {
-#define X(level) LS__PASTE(ls__vsum, level),
+#define X(isa, text, level) LS__PASTE(ls__vsum, level),
     LS_ISA_LIST(X)
 #undef X
 };

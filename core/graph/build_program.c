@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Graph to instructions.  Forward: the nodes that the outputs and the loss need, in order.  Backward: reverse-mode
+ * differentiation (Linnainmaa 1970): the nodes in reverse order; the backward instruction of a node reads the gradients
+ * of its outputs and computes those of its inputs.  The first writer of a gradient writes, later ones add, so no
+ * gradient is zero-filled.
+ *
+ * Recomputation (Chen 2016, "Training deep nets with sublinear memory cost"): backward reads the values of forward,
+ * except that cheap values (a norm, a gelu) are computed again from inputs that are saved anyway, and so are a few
+ * costly values at the instruction where a step uses most memory (core/graph/recompute.c).  The bits are equal.
+ *
+ * Loss: an op with loss_in_backward computes the loss in its backward instruction, unless another op reads the loss.
+ *
+ * Gradients of parameters are written into the gradient block; tied weights have two segments there (params.h).  A
+ * parameter with more uses (recurrence) has one leaf per shard instead: every use adds to the leaves, and a FOLD
+ * instruction after the last use sums them as a tree.  The sum over uses is thus made within each shard, and its bits do
+ * not depend on which rank owns which shard.  Leaves have groups and strides of their own, so each operand with leaves
+ * gets a BACKWARD instruction of its own.
+ */
+#include "core/graph/build_program.h"
+
+#include <string.h>
+
+#include "core/graph/graph.h"
+
+/* ---- buffers ----------------------------------------------------------------------------------------------------- */
+
+static int add_buffer(ls_program *p, ls_buffer b)
+{
+    b.home                  = p->buffers;
+    b.born                  = -1;
+    b.last                  = -1;
+    p->buffer[p->buffers++] = b;
+    return p->buffers - 1;
+}
+
+/* Cap of a buffer: larger than any memory, and small enough that the planner can add thousands of them without
+ * overflow.  Allocating the arena then fails with a clear error. */
+#define MAX_BYTES ((size_t)1 << 47)
+
+static size_t times(size_t bytes, int64_t n)
+{
+    size_t all;
+    return __builtin_mul_overflow(bytes, (size_t)n, &all) || all > MAX_BYTES ? MAX_BYTES : all;
+}
+
+static size_t planned_bytes(const ls_program *p, const ls_tensor *t)
+{
+    return times((size_t)ls__numel(t) * ls__dtype_bytes(t->type), t->batched ? p->options.max_rows : 1);
+}
+
+int ls__value_buffer(ls_program *p, const ls_tensor *tensor)
+{
+    const ls_tensor *t = ls__root(tensor);
+    int             *b = &p->value_of[t->index];
+    if (*b < 0) {
+        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT,
+                                          [LS_ROLE_PARAM] = LS_PLACE_PARAM,
+                                          [LS_ROLE_STATE] = LS_PLACE_STATE,
+                                          [LS_ROLE_VALUE] = LS_PLACE_STEP};
+        *b                             = add_buffer(p, (ls_buffer){.name      = t->name,
+                                                                   .tensor    = t,
+                                                                   .place     = places[t->role],
+                                                                   .bytes     = planned_bytes(p, t),
+                                                                   .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
+        if (t->role == LS_ROLE_PARAM) p->buffer[*b].offset = p->params->slot[p->params->slot_of[t->index]].offset;
+    }
+    return *b;
+}
+
+static int value_gradient(ls_program *p, const ls_tensor *t)
+{
+    int *b = &p->grad_of[t->index];
+    if (*b < 0)
+        *b = add_buffer(p, (ls_buffer){.name      = ls_arena_printf(p->memory, "d %s", t->name),
+                                       .tensor    = t,
+                                       .place     = LS_PLACE_STEP,
+                                       .gradient  = true,
+                                       .bytes     = planned_bytes(p, t),
+                                       .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
+    return *b;
+}
+
+/* The buffer for the gradient of the next use of a parameter, in the order of backward.  One use: the segment of the
+ * parameter.  Two uses (tied weights): the second segment, then the first.  More uses: leaves, one per shard. */
+static int param_gradient(ls_program *p, const ls_tensor *t)
+{
+    const ls_param_slot *s    = &p->params->slot[p->params->slot_of[t->index]];
+    int                 *b    = &p->grad_of[t->index];
+    ls_buffer            made = {.name     = ls_arena_printf(p->memory, "d %s", t->name),
+                                 .tensor   = t,
+                                 .place    = LS_PLACE_GRAD,
+                                 .gradient = true,
+                                 .bytes    = planned_bytes(p, t),
+                                 .offset   = s->offset};
+    const int            uses = p->uses[t->index];
+    if (uses == 2 && s->second) {
+        if (*b < 0) {
+            made.name   = ls_arena_printf(p->memory, "d %s, second", t->name);
+            made.offset = s->second;
+        }
+        *b = add_buffer(p, made);
+        return *b;
+    }
+    if (*b >= 0) return *b;
+    if (uses > 1) {
+        made.place  = LS_PLACE_STEP;
+        made.offset = 0;
+        made.bytes  = times(made.bytes, p->options.max_shards);
+    }
+    *b = add_buffer(p, made);
+    return *b;
+}
+
+static int grad_buffer(ls_program *p, const ls_tensor *tensor)
+{
+    const ls_tensor *t = ls__root(tensor);
+    return t->role == LS_ROLE_PARAM ? param_gradient(p, t) : value_gradient(p, t);
+}
+
+/* ---- instructions ------------------------------------------------------------------------------------------------ */
+
+ls_instr ls__blank_instr(ls_instr_kind kind, const char *name)
+{
+    ls_instr instr = {.kind = kind, .name = name, .slot = -1, .leaf = -1};
+    for (int k = 0; k < LS_MAX_IN; k++) instr.in[k] = instr.din[k] = -1;
+    for (int k = 0; k < LS_MAX_OUT; k++) instr.out[k] = instr.dout[k] = -1;
+    return instr;
+}
+
+void ls__append_instr(ls_program *p, const ls_instr *instr)
+{
+    if (p->instrs == p->instr_room) {
+        int       room  = p->instr_room ? p->instr_room * 2 : 128;
+        ls_instr *wider = ls_arena_alloc(p->memory, (size_t)room * sizeof *wider);
+        if (p->instrs) memcpy(wider, p->instr, (size_t)p->instrs * sizeof *wider);
+        p->instr      = wider;
+        p->instr_room = room;
+    }
+    p->instr[p->instrs++] = *instr;
+}
+
+static double flops_of(const ls_node *n)
+{
+    const ls_op *op = ls__op(n);
+    return op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+}
+
+/* Marks the nodes that the outputs and the loss depend on. */
+static void mark_needed(const ls_program *p, bool *needed)
+{
+    const ls_graph *g      = p->graph;
+    bool           *wanted = ls_arena_alloc(p->memory, (size_t)g->tensors + 1);
+    for (int i = 0; i < p->options.outputs; i++) wanted[p->options.output[i]->index] = true;
+    if (p->options.loss) {
+        wanted[p->options.loss->index] = true;
+        if (p->options.loss->weight) wanted[p->options.loss->weight->index] = true;
+    }
+    for (int i = g->nodes - 1; i >= 0; i--) {
+        const ls_node *n = g->node[i];
+        for (int k = 0; k < n->outs; k++)
+            if (wanted[n->out[k]->index]) needed[i] = true;
+        if (!needed[i]) continue;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k]) wanted[n->in[k]->index] = true;
+    }
+}
+
+/* Whether node n computes the loss in its backward instruction instead of a forward instruction. */
+static bool loss_in_backward(const ls_program *p, const ls_node *n, const bool *needed)
+{
+    if (!ls__op(n)->loss_in_backward || !p->options.loss || ls__root(p->options.loss) != n->out[0]) return false;
+    for (int i = n->index + 1; i < p->graph->nodes; i++)
+        for (int k = 0; needed[i] && k < p->graph->node[i]->ins; k++) {
+            const ls_tensor *x = p->graph->node[i]->in[k];
+            if (x && ls__root(x)->node == n && !ls__op(p->graph->node[i])->view) return false;
+        }
+    return true;
+}
+
+/* "conv1 (conv2d)" for a node of the layer conv1; NULL for a node without a layer. */
+static const char *node_label(const ls_program *p, const ls_node *n)
+{
+    const char *layer = ls__layer_name(n, p->memory);
+    return layer ? ls_arena_printf(p->memory, "%s (%s)", layer, ls__op(n)->name) : NULL;
+}
+
+static ls_status emit_forward(ls_program *p, const ls_node *n)
+{
+    const ls_op *op    = ls__op(n);
+    ls_instr     instr = ls__blank_instr(LS_INSTR_FORWARD, op->name);
+    instr.node         = n;
+    instr.label        = node_label(p, n);
+    instr.flops        = flops_of(n);
+    LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE,
+             "op %s: no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
+             p->options.device == LS_CPU ? "cpu" : "cuda");
+    for (int k = 0; k < n->ins; k++) {
+        if (!n->in[k]) continue;
+        LS_CHECK(!p->options.loss || !(op->updates & 1u << k), LS_ERR_USAGE,
+                 "op %s (%s:%d): writes the state '%s', which is possible in inference only" LS_HINT
+                 "train without the state",
+                 op->name, n->where.file, n->where.line, n->in[k]->name);
+        instr.in[k] = ls__value_buffer(p, n->in[k]);
+    }
+    for (int k = 0; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
+    ls__append_instr(p, &instr);
+    return LS_OK;
+}
+
+bool ls__can_recompute(const ls_program *p, const ls_node *n)
+{
+    const ls_op *op = ls__op(n);
+    if (op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_VALUE && !(op->saves & LS_SAVES_IN(k))) return false;
+    for (int i = 0; i < p->options.outputs; i++)
+        if (ls__root(p->options.output[i]) == n->out[0]) return false;
+    return true;
+}
+
+/* Whether backward computes out[0] of `n` again. */
+static bool is_recomputed(const ls_program *p, const ls_node *n)
+{
+    return (ls__op(n)->recompute || p->recompute[n->index]) && ls__can_recompute(p, n);
+}
+
+/* The buffer from which backward reads the value of a tensor.  Emits the RECOMPUTE instruction that fills it, if the
+ * value is recomputed and backward has not needed it before. */
+static int backward_value(ls_program *p, const ls_tensor *tensor)
+{
+    const ls_tensor *t = ls__root(tensor);
+    const ls_node   *n = t->node;
+    if (!n || t != n->out[0] || !is_recomputed(p, n)) return ls__value_buffer(p, t);
+    if (p->recomputed_of[t->index] >= 0) return p->recomputed_of[t->index];
+    ls_instr instr = ls__blank_instr(LS_INSTR_RECOMPUTE, ls__op(n)->name);
+    instr.node     = n;
+    instr.label    = node_label(p, n);
+    instr.flops    = flops_of(n);
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k]) instr.in[k] = backward_value(p, n->in[k]);
+    p->recomputed_of[t->index] = instr.out[0] =
+        add_buffer(p, (ls_buffer){.name      = ls_arena_printf(p->memory, "%s, recomputed", t->name),
+                                  .tensor    = t,
+                                  .place     = LS_PLACE_STEP,
+                                  .bytes     = planned_bytes(p, t),
+                                  .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
+    for (int k = 1; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
+    ls__append_instr(p, &instr);
+    return instr.out[0];
+}
+
+static void emit_fold(ls_program *p, int buffer)
+{
+    const ls_tensor *t     = p->buffer[buffer].tensor;
+    ls_instr         instr = ls__blank_instr(LS_INSTR_FOLD, t->name);
+    instr.slot             = p->params->slot_of[t->index];
+    instr.offset           = p->params->slot[instr.slot].offset;
+    instr.dout[0]          = buffer;
+    ls__append_instr(p, &instr);
+}
+
+static bool wants_grad(const ls_node *n, int k)
+{
+    return n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k);
+}
+
+/* Whether input k of a backward instruction has leaves, one per shard. */
+static bool has_leaves(const ls_program *p, const ls_instr *instr, int k)
+{
+    return instr->din[k] >= 0 && p->buffer[instr->din[k]].place == LS_PLACE_STEP && !instr->node->in[k]->batched;
+}
+
+static int wanted_gradients(const ls_instr *instr)
+{
+    int n = 0;
+    for (int k = 0; k < LS_MAX_IN; k++) n += instr->din[k] >= 0;
+    return n;
+}
+
+/* Appends a part of backward instruction `all`: that for the inputs k with `part[k]`. */
+static void append_part(ls_program *p, const ls_instr *all, const bool *part, int leaf)
+{
+    ls_instr instr = *all;
+    instr.leaf     = leaf;
+    for (int k = 0; k < LS_MAX_IN; k++)
+        if (!part[k]) instr.din[k] = -1;
+    instr.flops = all->flops * wanted_gradients(&instr) / wanted_gradients(all);
+    ls__append_instr(p, &instr);
+}
+
+/* Appends one BACKWARD instruction per operand with leaves, then one for all other parameters.  The gradients of batched
+ * inputs come with the last of them, because they may overwrite the gradients of the outputs. */
+static void append_backward(ls_program *p, const ls_instr *all)
+{
+    const ls_node *n               = all->node;
+    bool           rest[LS_MAX_IN] = {false};
+    bool           params          = false;
+    int            last            = -1;
+    for (int k = 0; k < n->ins; k++) {
+        if (has_leaves(p, all, k)) {
+            last = k;
+            continue;
+        }
+        rest[k] = true;
+        params |= all->din[k] >= 0 && !n->in[k]->batched;
+    }
+    for (int k = 0; k <= last; k++) {
+        bool part[LS_MAX_IN] = {false};
+        if (!has_leaves(p, all, k)) continue;
+        if (k == last && !params) memcpy(part, rest, sizeof part);
+        part[k] = true;
+        append_part(p, all, part, k);
+    }
+    if (last < 0 || params) append_part(p, all, rest, -1);
+}
+
+/* `written[b]`: number of writers of gradient buffer b so far. */
+static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
+{
+    const ls_op *op    = ls__op(n);
+    int          dout  = p->grad_of[ls__root(n->out[0])->index];
+    ls_instr     instr = ls__blank_instr(LS_INSTR_BACKWARD, op->name);
+    if (dout < 0 || !n->out[0]->needs_grad || op->view) return LS_OK;
+    LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "op %s (%s:%d): no backward kernel for the device '%s'",
+             op->name, n->where.file, n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
+    LS_CHECK(n->out[0]->batched, LS_ERR_USAGE,
+             "op %s (%s:%d): its gradient is needed, but it depends on parameters alone" LS_HINT
+             "apply it to a tensor that depends on the batch, or freeze the parameter",
+             op->name, n->where.file, n->where.line);
+    const bool with_loss = loss_in_backward(p, n, needed);
+    instr.node           = n;
+    instr.flops          = (with_loss ? 3 : 2) * flops_of(n);
+    instr.dout[0]        = dout;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n->in[k]);
+    for (int k = 0; k < n->outs; k++)
+        if (with_loss || op->saves & LS_SAVES_OUT(k)) instr.out[k] = ls__value_buffer(p, n->out[k]);
+    for (int k = 0; k < n->ins; k++) {
+        if (!wants_grad(n, k)) continue;
+        instr.din[k] = grad_buffer(p, n->in[k]);
+        instr.add[k] = written[instr.din[k]]++ > 0;
+    }
+    append_backward(p, &instr);
+    for (int k = 0; k < n->ins; k++) {
+        const bool last_use = instr.din[k] >= 0 && has_leaves(p, &instr, k) &&
+                              written[instr.din[k]] == p->uses[ls__root(n->in[k])->index];
+        if (last_use) emit_fold(p, instr.din[k]);
+    }
+    return LS_OK;
+}
+
+ls_status ls__build_program(ls_program *p)
+{
+    p->buffers = p->instrs = 0;
+    for (int i = 0; i < p->graph->tensors; i++) p->value_of[i] = p->grad_of[i] = p->recomputed_of[i] = -1;
+    const ls_graph *g       = p->graph;
+    ls_tensor      *loss    = p->options.loss;
+    bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
+    int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 4 + 2) * sizeof *written);
+    mark_needed(p, needed);
+    for (int i = 0; i < g->nodes; i++)
+        if (needed[i] && !ls__op(g->node[i])->view && !loss_in_backward(p, g->node[i], needed))
+            LS_TRY(emit_forward(p, g->node[i]));
+    if (!loss) return LS_OK;
+    p->uses                 = ls__gradient_uses(g, loss, p->memory);
+    const ls_tensor *seed   = ls__root(loss);
+    p->grad_of[seed->index] = add_buffer(p, (ls_buffer){.name      = "ones",
+                                                        .tensor    = seed,
+                                                        .place     = LS_PLACE_ONES,
+                                                        .gradient  = true,
+                                                        .row_bytes = sizeof(float),
+                                                        .bytes     = (size_t)p->options.max_rows * sizeof(float)});
+    for (int i = g->nodes - 1; i >= 0; i--)
+        if (needed[i]) LS_TRY(emit_backward(p, g->node[i], needed, written));
+    return LS_OK;
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Chooses costly activations to recompute in backward.  Not public. */
+#ifndef LS_CORE_GRAPH_RECOMPUTE_H
+#define LS_CORE_GRAPH_RECOMPUTE_H
+
+#include "core/graph/instruction.h"
+
+/* Builds the instructions of a program, with as many activations recomputed as lower its peak memory. */
+ls_status ls__build_with_recompute(ls_program *p);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The models by name, for recipes.  Not public. */
+#ifndef LS_CORE_MODELS_MODEL_TABLE_H
+#define LS_CORE_MODELS_MODEL_TABLE_H
+
+#include "core/graph/graph.h"
+
+/* A model that a recipe can name.  `args` is its struct from models.h, which starts with ls_model_head, or with
+ * ls_language_head for a language model. */
+typedef struct ls_model_entry {
+    const char     *name;
+    const char     *text; /* one line for `lockstep recipes` */
+    size_t          args_bytes;
+    const ls_field *fields; /* options that recipes can set, ended by a field without a name */
+    ls_tensor *(*build)(const void *args);
+    bool language; /* tokens in; returns the loss if the struct has a target */
+} ls_model_entry;
+extern const ls_model_entry ls__model_table[]; /* ended by a model without a name */
+
+/* The first members of a model's struct.  The model returns logits, B x classes. */
+typedef struct ls_model_head {
+    ls_graph  *g;
+    ls_tensor *x;
+    int64_t    classes;
+} ls_model_head;
+
+/* The first members of a language model's struct.  The model returns logits, B x T x classes; with a target the loss, one
+ * number per sample. */
+typedef struct ls_language_head {
+    ls_graph  *g;
+    ls_tensor *x;        /* tokens, B x T of int32 */
+    int64_t    classes;  /* size of the vocabulary */
+    ls_tensor *target;   /* next tokens, B x T of int32; NULL: none */
+    ls_tensor *start;    /* position of the first token of each sample, B of int32; NULL: 0 */
+    bool       cached;   /* generation: attend to keys and values of earlier runs, kept in states */
+    bool       textbook; /* attention as separate ops: its weights are the tensors *.weights */
+} ls_language_head;
+
+#endif
