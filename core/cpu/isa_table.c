@@ -3,12 +3,15 @@
 #include "core/cpu/isa_table.h"
 
 #include "core/cpu/machine_peak.h"
+#include "core/optim/optim_rule.h"
 
 #define X(id) extern LS_OP(id);
 LS_OP_LIST(X)
 #undef X
 
-extern const struct ls_optim_kernels LS_ISA_NAME(ls__optim_kernels);
+#define X(kind, text, id) extern LS_OPTIM(id);
+LS_OPTIM_LIST(X)
+#undef X
 
 static const ls_vmath vmath = {
 #define X(f) ls__v##f,
@@ -27,8 +30,13 @@ const ls_isa_table LS_ISA_NAME(ls__isa_table) = {
             LS_OP_LIST(X)
 #undef X
         },
-    .gemm     = ls__gemm,
-    .vmath    = &vmath,
-    .optim    = &LS_ISA_NAME(ls__optim_kernels),
+    .gemm  = ls__gemm,
+    .vmath = &vmath,
+    .optim =
+        {
+#define X(kind, text, id) [kind] = &LS_ISA_NAME(ls__optim_##id),
+            LS_OPTIM_LIST(X)
+#undef X
+        },
     .fma_peak = ls__fma_peak,
 };

@@ -10,12 +10,12 @@
 #include "core/graph/op.h"
 
 struct ls_isa_table {
-    const char                    *name;
-    const ls_op                   *op[LS_OP_COUNT];
-    ls_gemm_fn                    *gemm;
-    const ls_vmath                *vmath;
-    const struct ls_optim_kernels *optim; /* core/optim/optim_kernels.h */
-    ls_fma_peak_fn                *fma_peak;
+    const char                       *name;
+    const ls_op                      *op[LS_OP_COUNT];
+    ls_gemm_fn                       *gemm;
+    const ls_vmath                   *vmath;
+    const struct ls_optim_descriptor *optim[LS_OPTIM_COUNT]; /* core/optim/optim_rule.h */
+    ls_fma_peak_fn                   *fma_peak;
 };
 
 #endif

@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Optimizers and learning-rate schedules; part of core/core.h.  Each follows PyTorch's definition (torch.optim, of the
- * same name), whose terms the fields are.  Fields that are 0 take the default.
+ * Optimizers and learning-rate schedules; part of core/core.h.  Definitions and names of settings are those of
+ * torch.optim and torch.optim.lr_scheduler.
  *
- *     ls_adamw(.lr = 1e-3f, .weight_decay = 0.1f)        is an ls_optim
+ *     ls_optim o = ls_adamw(.lr = 3e-4f, .betas = {0.9f, 0.95f}, .weight_decay = 0.1f,
+ *                           .schedule = ls_schedule_cosine(.warmup = 100, .end_factor = 0.1f));
+ *
+ * A setting that is left out has the default that stands in the macro; a setting that is given has its value, also 0.
+ * The macros override initialisers, so compile with -Wno-override-init (pkg-config and CMake set it).  In C++ they are
+ * not available: start from ls_optim_default() and assign.
  */
 #ifndef LS_CORE_OPTIM_OPTIM_H
 #define LS_CORE_OPTIM_OPTIM_H
 
+/* One row per optimizer: enumerator, name in recipes, suffix of its descriptor. */
 #define LS_OPTIM_LIST(X)                                                                                               \
-    X(LS_OPTIM_SGD, "sgd")                                                                                             \
-    X(LS_OPTIM_MOMENTUM, "momentum")                                                                                   \
-    X(LS_OPTIM_NAG, "nag")                                                                                             \
-    X(LS_OPTIM_ADAGRAD, "adagrad")                                                                                     \
-    X(LS_OPTIM_RMSPROP, "rmsprop")                                                                                     \
-    X(LS_OPTIM_ADAM, "adam")                                                                                           \
-    X(LS_OPTIM_ADAMW, "adamw")
+    X(LS_OPTIM_SGD, "sgd", sgd)                                                                                        \
+    X(LS_OPTIM_MOMENTUM, "momentum", momentum)                                                                         \
+    X(LS_OPTIM_NAG, "nag", nag)                                                                                        \
+    X(LS_OPTIM_ADAGRAD, "adagrad", adagrad)                                                                            \
+    X(LS_OPTIM_RMSPROP, "rmsprop", rmsprop)                                                                            \
+    X(LS_OPTIM_ADAM, "adam", adam)                                                                                     \
+    X(LS_OPTIM_ADAMW, "adamw", adamw)
 typedef enum ls_optim_kind { LS_ENUMERATORS(LS_OPTIM_LIST) LS_OPTIM_COUNT } ls_optim_kind;
 
 #define LS_SCHEDULE_LIST(X)                                                                                            \
@@ -27,80 +33,117 @@ typedef enum ls_optim_kind { LS_ENUMERATORS(LS_OPTIM_LIST) LS_OPTIM_COUNT } ls_o
     X(LS_SCHEDULE_LINEAR, "linear")                                                                                    \
     X(LS_SCHEDULE_ONECYCLE, "onecycle")                                                                                \
     X(LS_SCHEDULE_INVERSE_SQRT, "inverse_sqrt")
-typedef enum ls_schedule_kind { LS_ENUMERATORS(LS_SCHEDULE_LIST) } ls_schedule_kind;
+typedef enum ls_schedule_kind { LS_ENUMERATORS(LS_SCHEDULE_LIST) LS_SCHEDULE_COUNT } ls_schedule_kind;
 
 enum { LS_MAX_MILESTONES = 16, LS_MAX_PARAM_GROUPS = 8 };
 
-/* The learning rate of each step as a multiple of the base rate.  Counted in steps: `total` and `milestone` from the
- * start of the run, everything else from the end of the warm-up.  core/optim/schedule.c has the formulas. */
+/* The learning rate of each step, as a multiple of the base rate.  core/optim/schedule.c has the formulas. */
 typedef struct ls_schedule {
     ls_schedule_kind kind;
-    int64_t          warmup;              /* steps of linear rise from 0 (or `start`) before the schedule begins    */
-    float            start;               /* first multiple of the warm-up; of onecycle: 0: 1/25                     */
-    int64_t          total;               /* cosine, linear, onecycle: steps until the end; 0: the run's length      */
-    float            end;                 /* cosine, linear: last multiple; onecycle: 0: 1e-4 of the start           */
-    int64_t          every;               /* step, exponential: steps between two decays; 0: 1                       */
-    float            gamma;               /* step, multistep, exponential: factor of a decay; 0: 0.1                 */
-    int64_t milestone[LS_MAX_MILESTONES]; /* multistep: steps of the decays, increasing, ended by 0                  */
-    float   peak_at;                      /* onecycle: part of the steps spent rising; 0: 0.3                        */
+    int64_t          warmup;       /* steps of linear warm-up before the schedule begins; not with onecycle */
+    float            start_factor; /* first multiple of the warm-up, 0 to 1                                 */
+    int64_t total_steps; /* cosine, linear, onecycle: length in steps, warm-up included; 0: length of the run */
+    float   end_factor;  /* cosine, linear: last multiple, at least 0                             */
+    int64_t step_size;   /* step, exponential: steps between two decays, at least 1               */
+    float   gamma;       /* step, multistep, exponential: factor of a decay, above 0              */
+    int64_t milestones
+        [LS_MAX_MILESTONES]; /* multistep: steps of the decays, counted from the start of the run, increasing */
+    float pct_start;         /* onecycle: fraction of the steps in which the rate rises, 0 to 1       */
+    float div_factor;        /* onecycle: peak rate / first rate, at least 1                          */
+    float final_div_factor;  /* onecycle: first rate / last rate, at least 1                          */
 } ls_schedule;
 
-/* Another learning rate (a multiple) or weight decay for the parameters whose names match a glob. */
+#define LS__SCHEDULE_CONSTANT .kind = LS_SCHEDULE_CONSTANT
+#define LS__SCHEDULE_STEP .kind = LS_SCHEDULE_STEP, .step_size = 1, .gamma = 0.1f
+#define LS__SCHEDULE_MULTISTEP .kind = LS_SCHEDULE_MULTISTEP, .gamma = 0.1f
+#define LS__SCHEDULE_EXPONENTIAL .kind = LS_SCHEDULE_EXPONENTIAL, .step_size = 1, .gamma = 0.1f
+#define LS__SCHEDULE_COSINE .kind = LS_SCHEDULE_COSINE
+#define LS__SCHEDULE_LINEAR .kind = LS_SCHEDULE_LINEAR
+#define LS__SCHEDULE_ONECYCLE                                                                                          \
+    .kind = LS_SCHEDULE_ONECYCLE, .pct_start = 0.3f, .div_factor = 25, .final_div_factor = 1e4f
+#define LS__SCHEDULE_INVERSE_SQRT .kind = LS_SCHEDULE_INVERSE_SQRT
+
+/* Settings for the parameters whose names match a glob. */
 typedef struct ls_param_group {
     const char *glob;
-    float       lr_scale;     /* multiple of the rate; as given, 0 is 0    */
-    float       weight_decay; /* as given, 0 is none                       */
+    float       lr_scale;     /* multiple of the learning rate; 0 freezes the values */
+    float       weight_decay; /* replaces the weight decay of the optimizer          */
 } ls_param_group;
 
 typedef struct ls_optim {
+    size_t         size; /* sizeof(ls_optim), set by the macros and ls_optim_default() */
     ls_optim_kind  kind;
-    float          lr; /* 0: PyTorch's default of the kind (sgd, momentum, nag, adam(w) 1e-3, adagrad, rmsprop 1e-2) */
-    float          momentum;     /* momentum, nag: 0: 0.9; rmsprop: as given                                        */
-    float          dampening;    /* momentum                                                                        */
-    float          weight_decay; /* L2 term in the gradient; decoupled in adamw (Loshchilov 2019); as given         */
-    float          beta1, beta2; /* adam, adamw: 0: 0.9, 0.999                                                      */
-    float          alpha;        /* rmsprop: 0: 0.99                                                                */
-    float          eps;          /* 0: 1e-8 (adagrad 1e-10)                                                         */
-    bool           centered;     /* rmsprop                                                                         */
-    float          lr_decay;     /* adagrad                                                                         */
-    float          initial;      /* adagrad: first value of the accumulator                                         */
-    float          clip_norm;    /* clip the global norm of the gradient to this; 0: not                            */
-    float          clip_value;   /* clip each element to +- this; 0: not                                            */
+    float          lr;                        /* base learning rate                                                 */
+    float          momentum;                  /* momentum, nag, rmsprop: 0 to below 1                               */
+    float          dampening;                 /* momentum: 0 to 1                                                   */
+    float          weight_decay;              /* L2 term of the gradient; adamw: decoupled (Loshchilov 2019)        */
+    float          betas[2];                  /* adam, adamw: decay of the first and second moment, 0 to below 1    */
+    float          alpha;                     /* rmsprop: decay of the mean square, 0 to below 1                    */
+    float          eps;                       /* adagrad, rmsprop, adam, adamw: added to the denominator            */
+    bool           centered;                  /* rmsprop: divides by the variance instead of the second moment      */
+    float          lr_decay;                  /* adagrad: decay of the learning rate with the steps                 */
+    float          initial_accumulator_value; /* adagrad                                                            */
+    float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping                */
+    float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
     ls_schedule    schedule;
-    ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match counts                       */
+    ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match applies */
 } ls_optim;
 
-#define ls_sgd(...) ((ls_optim){.kind = LS_OPTIM_SGD, __VA_ARGS__})
-#define ls_momentum(...) ((ls_optim){.kind = LS_OPTIM_MOMENTUM, __VA_ARGS__})
-#define ls_nag(...) ((ls_optim){.kind = LS_OPTIM_NAG, __VA_ARGS__})
-#define ls_adagrad(...) ((ls_optim){.kind = LS_OPTIM_ADAGRAD, __VA_ARGS__})
-#define ls_rmsprop(...) ((ls_optim){.kind = LS_OPTIM_RMSPROP, __VA_ARGS__})
-#define ls_adam(...) ((ls_optim){.kind = LS_OPTIM_ADAM, __VA_ARGS__})
-#define ls_adamw(...) ((ls_optim){.kind = LS_OPTIM_ADAMW, __VA_ARGS__})
+#define LS__OPTIM(KIND) .size = sizeof(ls_optim), .kind = LS_OPTIM_##KIND
+#define LS__SGD LS__OPTIM(SGD), .lr = 1e-3f
+#define LS__MOMENTUM LS__OPTIM(MOMENTUM), .lr = 1e-3f, .momentum = 0.9f
+#define LS__NAG LS__OPTIM(NAG), .lr = 1e-3f, .momentum = 0.9f
+#define LS__ADAGRAD LS__OPTIM(ADAGRAD), .lr = 1e-2f, .eps = 1e-10f
+#define LS__RMSPROP LS__OPTIM(RMSPROP), .lr = 1e-2f, .alpha = 0.99f, .eps = 1e-8f
+#define LS__ADAM LS__OPTIM(ADAM), .lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
+#define LS__ADAMW LS__OPTIM(ADAMW), .lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
 
-/* Fills in the defaults; LS_ERR_USAGE for a value out of range (lr < 0, beta >= 1, ...) or that the kind does not have,
- * naming it.  Everything below wants an `o` that was checked. */
-ls_status ls_optim_check(ls_optim *o);
+#ifndef __cplusplus
+#define ls_schedule_constant(...) ((ls_schedule){LS__SCHEDULE_CONSTANT, __VA_ARGS__})
+#define ls_schedule_step(...) ((ls_schedule){LS__SCHEDULE_STEP, __VA_ARGS__})
+#define ls_schedule_multistep(...) ((ls_schedule){LS__SCHEDULE_MULTISTEP, __VA_ARGS__})
+#define ls_schedule_exponential(...) ((ls_schedule){LS__SCHEDULE_EXPONENTIAL, __VA_ARGS__})
+#define ls_schedule_cosine(...) ((ls_schedule){LS__SCHEDULE_COSINE, __VA_ARGS__})
+#define ls_schedule_linear(...) ((ls_schedule){LS__SCHEDULE_LINEAR, __VA_ARGS__})
+#define ls_schedule_onecycle(...) ((ls_schedule){LS__SCHEDULE_ONECYCLE, __VA_ARGS__})
+#define ls_schedule_inverse_sqrt(...) ((ls_schedule){LS__SCHEDULE_INVERSE_SQRT, __VA_ARGS__})
 
-/* LS_ERR_USAGE when the schedule needs the length of the run and `run_steps` is 0 (unknown) or not beyond the warm-up.
- */
+#define ls_sgd(...) ((ls_optim){LS__SGD, __VA_ARGS__})
+#define ls_momentum(...) ((ls_optim){LS__MOMENTUM, __VA_ARGS__})
+#define ls_nag(...) ((ls_optim){LS__NAG, __VA_ARGS__})
+#define ls_adagrad(...) ((ls_optim){LS__ADAGRAD, __VA_ARGS__})
+#define ls_rmsprop(...) ((ls_optim){LS__RMSPROP, __VA_ARGS__})
+#define ls_adam(...) ((ls_optim){LS__ADAM, __VA_ARGS__})
+#define ls_adamw(...) ((ls_optim){LS__ADAMW, __VA_ARGS__})
+#endif
+
+/* The optimizer or schedule with all its defaults. */
+ls_optim    ls_optim_default(ls_optim_kind kind);
+ls_schedule ls_schedule_default(ls_schedule_kind kind);
+
+/* Checks every setting.  LS_ERR_USAGE names a setting that is out of range (lr < 0, a beta of 1) or that the optimizer
+ * or schedule does not have.  The functions below require a checked `o`. */
+ls_status ls_optim_check(const ls_optim *o);
+
+/* LS_ERR_USAGE if the schedule needs the length of the run, and `run_steps` is 0 (unknown) or not beyond the warm-up. */
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 
-/* Blocks of state, each as large as the parameters, which start as zeros: 0 (sgd) to 3 (rmsprop, centered, with
- * momentum); and their names as PyTorch's state_dict has them ("exp_avg", "momentum_buffer", ...). */
+/* Number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop, centered, with
+ * momentum).  Their names are those of PyTorch's state_dict ("exp_avg", "momentum_buffer"); NULL for i out of range. */
 int         ls_optim_states(const ls_optim *o);
 const char *ls_optim_state_name(const ls_optim *o, int i);
 
-/* Learning rate of step 0, 1, 2, ...; `run_steps`: length of the run, for schedules without a `total`. */
+/* Learning rate of step 0, 1, 2, ...  run_steps: length of the run, for schedules without total_steps. */
 float ls_optim_lr(const ls_optim *o, int64_t step, int64_t run_steps);
 
-/* One step over `count` floats: param, grad and state blocks are parallel arrays.  grad is multiplied by `grad_scale`
- * first (one over the weight of the batch, times the clipping).  `step` counts from 0.  Threaded; elementwise, so the
- * bits do not depend on how the range is cut.  The range belongs to one parameter group. */
+/* Updates `count` parameters.  param, grad and state are parallel arrays of one parameter group.  Multi-threaded and
+ * elementwise: the bits do not depend on where a range begins or ends. */
 typedef struct ls_optim_step {
-    int64_t count, step;
+    int64_t count;
+    int64_t step; /* from 0 */
     float  *param, *grad, *state[3];
-    float   lr, weight_decay, grad_scale;
+    float   lr, weight_decay;
+    float   grad_scale; /* multiplies the gradient first: 1 / weight of the batch, times the clipping */
 } ls_optim_step;
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s);
 

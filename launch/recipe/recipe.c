@@ -7,13 +7,31 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "core/optim/schedule.h"
 #include "launch/recipe/recipe_internal.h"
 #include "launch/recipe/builtin_recipes.h"
 
 /* ---- setting keys ------------------------------------------------------------------------------------------------ */
 
+/* Former names of keys that have PyTorch's names. */
+static const struct {
+    const char *former, *key;
+} renamed[] = {
+    {"optim.beta1", "optim.betas"},
+    {"optim.beta2", "optim.betas"},
+    {"optim.initial", "optim.initial_accumulator_value"},
+    {"schedule.start", "schedule.start_factor (onecycle: schedule.div_factor)"},
+    {"schedule.end", "schedule.end_factor (onecycle: schedule.final_div_factor)"},
+    {"schedule.total", "schedule.total_steps"},
+    {"schedule.every", "schedule.step_size"},
+    {"schedule.peak_at", "schedule.pct_start"},
+};
+
 static ls_status unknown_key(ls_recipe *r, const char *place, const char *path)
 {
+    for (size_t i = 0; i < sizeof renamed / sizeof *renamed; i++)
+        if (!strcmp(path, renamed[i].former))
+            return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "it is named %s", place, path, renamed[i].key);
     const char *near = ls__key_nearest(r->arena, path);
     if (near) return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "did you mean '%s'?", place, path, near);
     return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "`lockstep recipes keys` lists them all", place, path);
@@ -116,8 +134,65 @@ static ls_status choose_model(ls_recipe *r, const char *file)
     return LS_OK;
 }
 
+/* Whether a key is a setting of the optimizer or schedule, and if so, whether the chosen one has it. */
+static bool is_setting(const ls_key *k)
+{
+    return k->offset >= offsetof(ls_recipe, optim) && k->offset < offsetof(ls_recipe, optim) + sizeof(ls_optim) &&
+           k->kind != LS_KEY_ENUM;
+}
+
+static bool has_setting(const ls_recipe *r, const ls_key *k)
+{
+    const size_t schedule = offsetof(ls_recipe, optim.schedule), end = schedule + sizeof(ls_schedule);
+    if (k->offset >= schedule && k->offset < end) return ls__schedule_has(r->optim.schedule.kind, k->offset - schedule);
+    return ls__optim_has(r->optim.kind, k->offset - offsetof(ls_recipe, optim));
+}
+
+static size_t setting_bytes(const ls_key *k)
+{
+    switch (k->kind) {
+    case LS_KEY_INT:
+        return sizeof(int64_t);
+    case LS_KEY_BOOL:
+        return sizeof(bool);
+    case LS_KEY_FLOATS:
+        return sizeof(float[2]);
+    case LS_KEY_INTS:
+        return sizeof(int64_t[LS_MAX_MILESTONES]);
+    case LS_KEY_GROUPS:
+        return sizeof(ls_param_group[LS_MAX_PARAM_GROUPS]);
+    default:
+        return sizeof(float);
+    }
+}
+
+/* Settings that the recipe leaves out get the defaults of its optimizer and schedule.  If the command line chooses another
+ * optimizer or schedule, settings of the recipe's file that it does not have are dropped, with a note. */
+static void complete_settings(ls_recipe *r)
+{
+    ls_optim optim    = ls_optim_default(r->optim.kind);
+    optim.schedule    = ls_schedule_default(r->optim.schedule.kind);
+    const bool chosen = from_command_line(r, "optim.name") || from_command_line(r, "schedule.name");
+    for (const ls_key *k = ls__keys; k->path; k++) {
+        const char *where = where_of(r, k->path);
+        if (!is_setting(k) || !where) continue;
+        if (chosen && !has_setting(r, k) && strcmp(where, "command line") != 0) {
+            r->note =
+                ls_arena_printf(r->arena, "%s%s%s (%s)", r->note ? r->note : "", r->note ? ", " : "", k->path, where);
+            continue;
+        }
+        const size_t at = k->offset - offsetof(ls_recipe, optim);
+        memcpy((char *)&optim + at, (char *)&r->optim + at, setting_bytes(k));
+    }
+    r->optim = optim;
+    if (r->note)
+        r->note = ls_arena_printf(r->arena, "settings without effect with optim.name=%s, schedule.name=%s: %s",
+                                  ls__optim_texts[optim.kind], ls__schedule_texts[optim.schedule.kind], r->note);
+}
+
 static ls_status check_together(ls_recipe *r, const char *file)
 {
+    complete_settings(r);
     LS_TRY(choose_model(r, file));
     LS_TRY(ls__model_check(r));
     LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
@@ -127,7 +202,7 @@ static ls_status check_together(ls_recipe *r, const char *file)
     LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
              "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
              ls_recipe_where(r, "train.epochs"));
-    LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_MULTISTEP || r->optim.schedule.milestone[0], LS_ERR_USAGE,
+    LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_MULTISTEP || r->optim.schedule.milestones[0], LS_ERR_USAGE,
              "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
              ls_recipe_where(r, "schedule.name"));
     LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing",
@@ -141,9 +216,7 @@ static ls_status check_together(ls_recipe *r, const char *file)
         if (g->weight_decay < 0) g->weight_decay = r->optim.weight_decay;
     if (!r->run.name) r->run.name = r->name;
     if (!r->run.dir) r->run.dir = ls_arena_printf(r->arena, "runs/%s", r->run.name);
-    ls_optim  checked = r->optim; /* the defaults that it fills in stay out of the recipe */
-    ls_status status  = ls_optim_check(&checked);
-    if (status != LS_OK) return LS_FAIL(LS_ERR_USAGE, "%s: %s", file, ls_error_message());
+    if (ls_optim_check(&r->optim) != LS_OK) return LS_FAIL(LS_ERR_USAGE, "%s: %s", file, ls_error_message());
     return LS_OK;
 }
 
@@ -182,7 +255,7 @@ void ls_recipe_print(const ls_recipe *r, FILE *out)
         size_t bytes = 0, length = strcspn(k->path, ".");
         FILE  *value = open_memstream(&text, &bytes);
         if (!value) return;
-        bool has = ls__key_print(r, k, value);
+        bool has = (!is_setting(k) || has_setting(r, k)) && ls__key_print(r, k, value);
         fclose(value);
         if (has) {
             bool within = k->path[length] == '.';

@@ -89,6 +89,7 @@ struct ls_recipe {
     char         hash[33];      /* of what decides the bits: a run is continued only with the same */
     char         full_hash[33]; /* of everything: all ranks must have the same                  */
     ls_arena    *arena;         /* holds every string and list above                            */
+    const char  *note;          /* settings of the file that were dropped, for the user; NULL: none */
     const char **where;         /* of each key of the schema: NULL: not set                     */
 };
 

@@ -42,6 +42,7 @@ typedef enum ls_key_kind {
     LS_KEY_ENUM,    /* int, the place in `words`      */
     LS_KEY_MODEL,   /* const char *, one of the core's models */
     LS_KEY_INTS,    /* int64_t[high], ended by 0      */
+    LS_KEY_FLOATS,  /* float[2]                       */
     LS_KEY_LAYERS,  /* ls_recipe.model.layer          */
     LS_KEY_OPTIONS, /* ls_recipe.model.options        */
     LS_KEY_GROUPS,  /* ls_recipe.optim.group          */
@@ -60,6 +61,8 @@ typedef struct ls_key {
 
 extern const ls_key ls__keys[]; /* ended by a NULL path */
 int                 ls__key_count(void);
+
+extern const char *const ls__optim_texts[], *const ls__schedule_texts[]; /* names by kind, ended by NULL */
 
 /* Index of a key, or -1. */
 int ls__key_find(const char *path);

@@ -11,9 +11,9 @@
 #include "datasets/datasets.h"
 #include "launch/recipe/recipe_internal.h"
 
-static const char *const optim_names[]    = LS_ENUM_TEXTS(LS_OPTIM_LIST);
-static const char *const schedule_names[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
-static const char *const device_names[]   = LS_ENUM_TEXTS(LS_DEVICE_LIST);
+const char *const        ls__optim_texts[]    = LS_ENUM_TEXTS(LS_OPTIM_LIST);
+const char *const        ls__schedule_texts[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
+static const char *const device_names[]       = LS_ENUM_TEXTS(LS_DEVICE_LIST);
 
 static const char *const window_names[] = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST);
 
@@ -33,6 +33,11 @@ static const char *const on_nan_names[] = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
 #define FLOAT(path, member, low, high, fallback, help)                                                                 \
     {                                                                                                                  \
         path, LS_KEY_FLOAT, AT(member), low, high, fallback, true, NULL, help                                          \
+    }
+/* A setting of an optimizer or schedule: its default depends on which (ls_optim_default). */
+#define SETTING(path, member, high, help)                                                                              \
+    {                                                                                                                  \
+        path, LS_KEY_FLOAT, AT(member), 0, high, NULL, true, NULL, help                                                \
     }
 #define BOOL(path, member, fallback, help)                                                                             \
     {                                                                                                                  \
@@ -105,37 +110,44 @@ const ls_key ls__keys[] = {
         "steps; then hosts compare their parameters; 0: never"),
     FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),
 
-    {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, optim_names, "the optimizer"},
-    FLOAT("optim.lr", optim.lr, 0, 1e6, "0", "learning rate; 0: the optimizer's own default"),
-    FLOAT("optim.momentum", optim.momentum, 0, 1, "0", "momentum, nag: 0: 0.9; rmsprop: as given"),
-    FLOAT("optim.dampening", optim.dampening, 0, 1, "0", "momentum"),
-    FLOAT("optim.weight_decay", optim.weight_decay, 0, 1e6, "0", "L2 term of the gradient; decoupled in adamw"),
-    FLOAT("optim.beta1", optim.beta1, 0, 1, "0", "adam, adamw: 0: 0.9"),
-    FLOAT("optim.beta2", optim.beta2, 0, 1, "0", "adam, adamw: 0: 0.999"),
-    FLOAT("optim.alpha", optim.alpha, 0, 1, "0", "rmsprop: 0: 0.99"),
-    FLOAT("optim.eps", optim.eps, 0, 1, "0", "0: 1e-8; adagrad 1e-10"),
+    {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, ls__optim_texts, "optimizer; nesterov means nag"},
+    SETTING("optim.lr", optim.lr, 1e6, "base learning rate; default 1e-3, with adagrad and rmsprop 1e-2"),
+    SETTING("optim.momentum", optim.momentum, 1, "momentum, nag: default 0.9; rmsprop: default 0"),
+    SETTING("optim.dampening", optim.dampening, 1, "momentum: dampening of the gradient; default 0"),
+    SETTING("optim.weight_decay", optim.weight_decay, 1e6,
+            "L2 term of the gradient, with adamw decoupled weight decay; default 0"),
+    {"optim.betas", LS_KEY_FLOATS, AT(optim.betas), 0, 1, NULL, true, NULL,
+     "adam, adamw: decay of the first and second moment; default [0.9, 0.999]"},
+    SETTING("optim.alpha", optim.alpha, 1, "rmsprop: decay of the mean square; default 0.99"),
+    SETTING("optim.eps", optim.eps, 1, "added to the denominator; default 1e-8, with adagrad 1e-10"),
     BOOL("optim.centered", optim.centered, "false", "rmsprop: divide by the variance instead of the second moment"),
-    FLOAT("optim.lr_decay", optim.lr_decay, 0, 1e6, "0", "adagrad"),
-    FLOAT("optim.initial", optim.initial, 0, 1e6, "0", "adagrad: first value of the accumulator"),
-    FLOAT("optim.clip_norm", optim.clip_norm, 0, 1e30, "0", "clip the gradient's global norm to this; 0: not"),
-    FLOAT("optim.clip_value", optim.clip_value, 0, 1e30, "0", "clip each element of the gradient to +- this; 0: not"),
+    SETTING("optim.lr_decay", optim.lr_decay, 1e6, "adagrad: decay of the learning rate with the steps; default 0"),
+    SETTING("optim.initial_accumulator_value", optim.initial_accumulator_value, 1e6,
+            "adagrad: first value of the accumulator; default 0"),
+    SETTING("optim.clip_norm", optim.clip_norm, 1e30,
+            "largest global norm of the gradient; 0, the default: no clipping"),
+    SETTING("optim.clip_value", optim.clip_value, 1e30,
+            "largest absolute value of an element of the gradient; 0, the default: no clipping"),
     {"optim.groups", LS_KEY_GROUPS, AT(optim.group), 0, LS_MAX_PARAM_GROUPS - 1, NULL, true, NULL,
-     "list of {params: '*.bias', lr_scale: 1, weight_decay: 0}; the first match counts"},
+     "list of {params: '*.bias', lr_scale: 1, weight_decay: 0}; the first match applies"},
 
-    {"schedule.name", LS_KEY_ENUM, AT(optim.schedule.kind), 0, 0, "constant", true, schedule_names,
-     "how the learning rate goes"},
-    INT("schedule.warmup", optim.schedule.warmup, 0, MANY, "0", true, "steps of linear rise before it begins"),
-    FLOAT("schedule.start", optim.schedule.start, 0, 1, "0", "first multiple of the warm-up; onecycle: 0: 1/25"),
-    INT("schedule.total", optim.schedule.total, 0, MANY, "0", true,
-        "cosine, linear, onecycle: steps until the end; 0: the run's length"),
-    FLOAT("schedule.end", optim.schedule.end, 0, 1, "0",
-          "cosine, linear: last multiple; onecycle: 0: 1e-4 of the start"),
-    INT("schedule.every", optim.schedule.every, 0, MANY, "0", true,
-        "step, exponential: steps between two decays; 0: 1"),
-    FLOAT("schedule.gamma", optim.schedule.gamma, 0, 1, "0", "step, multistep, exponential: factor of a decay; 0: 0.1"),
-    {"schedule.milestones", LS_KEY_INTS, AT(optim.schedule.milestone), 1, LS_MAX_MILESTONES - 1, NULL, true, NULL,
+    {"schedule.name", LS_KEY_ENUM, AT(optim.schedule.kind), 0, 0, "constant", true, ls__schedule_texts,
+     "schedule of the learning rate"},
+    INT("schedule.warmup", optim.schedule.warmup, 0, MANY, NULL, true, "steps of linear warm-up; default 0"),
+    SETTING("schedule.start_factor", optim.schedule.start_factor, 1, "first multiple of the warm-up; default 0"),
+    INT("schedule.total_steps", optim.schedule.total_steps, 0, MANY, NULL, true,
+        "cosine, linear, onecycle: length in steps; 0, the default: length of the run"),
+    SETTING("schedule.end_factor", optim.schedule.end_factor, 1e6, "cosine, linear: last multiple; default 0"),
+    INT("schedule.step_size", optim.schedule.step_size, 0, MANY, NULL, true,
+        "step, exponential: steps between two decays; default 1"),
+    SETTING("schedule.gamma", optim.schedule.gamma, 1, "step, multistep, exponential: factor of a decay; default 0.1"),
+    {"schedule.milestones", LS_KEY_INTS, AT(optim.schedule.milestones), 1, LS_MAX_MILESTONES - 1, NULL, true, NULL,
      "multistep: list of the steps of the decays, increasing"},
-    FLOAT("schedule.peak_at", optim.schedule.peak_at, 0, 1, "0", "onecycle: part of the steps spent rising; 0: 0.3"),
+    SETTING("schedule.pct_start", optim.schedule.pct_start, 1,
+            "onecycle: fraction of the steps in which the rate rises; default 0.3"),
+    SETTING("schedule.div_factor", optim.schedule.div_factor, 1e9, "onecycle: peak rate / first rate; default 25"),
+    SETTING("schedule.final_div_factor", optim.schedule.final_div_factor, 1e30,
+            "onecycle: first rate / last rate; default 1e4"),
 
     INT("eval.batch", eval.batch, 0, 1e9, "0", false, "samples evaluated at a time; 0: chosen"),
     INT("eval.every", eval.every, 0, 1e9, "1", false, "epochs between evaluations; 0: only at the end"),
@@ -291,6 +303,8 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
         return ls_arena_printf(arena, "one of %s", words_list(arena, words_of(k)));
     case LS_KEY_INTS:
         return ls_arena_printf(arena, "a list of at most %g increasing whole numbers, like [100, 200]", k->high);
+    case LS_KEY_FLOATS:
+        return ls_arena_printf(arena, "a list of two numbers from %g to %g, like [0.9, 0.999]", k->low, k->high);
     case LS_KEY_LAYERS:
         return ls_arena_printf(arena, "a list of at most %g layers", k->high);
     case LS_KEY_OPTIONS:
@@ -315,8 +329,21 @@ static bool set_ints(const ls_key *k, void *at, const ls_yaml *list)
     return true;
 }
 
+static bool set_floats(const ls_key *k, void *at, const ls_yaml *list)
+{
+    double value[2];
+    int    n = 0;
+    if (list->kind != LS_YAML_LIST) return false;
+    for (const ls_yaml *y = list->first; y; y = y->next, n++)
+        if (n == 2 || !ls__read_float(y, &value[n]) || value[n] < k->low || value[n] > k->high) return false;
+    if (n != 2) return false;
+    for (int i = 0; i < 2; i++) ((float *)at)[i] = (float)value[i];
+    return true;
+}
+
 static int find_word(const char *const *words, const ls_yaml *y)
 {
+    if (words == ls__optim_texts && y->kind == LS_YAML_SCALAR && !strcmp(y->text, "nesterov")) return LS_OPTIM_NAG;
     for (int i = 0; y->kind == LS_YAML_SCALAR && words[i]; i++)
         if (!strcmp(words[i], y->text)) return i;
     return -1;
@@ -357,6 +384,8 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
         return true;
     case LS_KEY_INTS:
         return set_ints(k, at, y);
+    case LS_KEY_FLOATS:
+        return set_floats(k, at, y);
     case LS_KEY_LAYERS:
     case LS_KEY_OPTIONS:
     case LS_KEY_GROUPS:
@@ -434,6 +463,13 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
         for (int i = 0; whole[i]; i++) fprintf(out, "%s%lld", i ? ", " : "[", (long long)whole[i]);
         fputs("]", out);
         return true;
+    case LS_KEY_FLOATS:
+        fputs("[", out);
+        print_float(out, ((const float *)at)[0]);
+        fputs(", ", out);
+        print_float(out, ((const float *)at)[1]);
+        fputs("]", out);
+        return true;
     case LS_KEY_LAYERS:
         if (!r->model.layers) return false;
         ls__layers_print(r, out);
@@ -452,12 +488,13 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 
 void ls_recipe_print_keys(FILE *out)
 {
-    static const char *const kinds[] = {"int", "float", "bool", "text", "word", "word", "list", "list", "map", "list"};
+    static const char *const kinds[] = {"int",  "float", "bool", "text", "word", "word",
+                                        "list", "list",  "list", "map",  "list"};
     ls_arena                *arena;
     if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (k > ls__keys && strncmp(k->path, k[-1].path, strcspn(k->path, ".") + 1) != 0) fputc('\n', out);
-        fprintf(out, "%-22s %-6s %-9s %s", k->path, kinds[k->kind], k->fallback ? k->fallback : "-", k->help);
+        fprintf(out, "%-32s %-6s %-9s %s", k->path, kinds[k->kind], k->fallback ? k->fallback : "-", k->help);
         if (words_of(k)) fprintf(out, ": %s", words_list(arena, words_of(k)));
         fputc('\n', out);
     }

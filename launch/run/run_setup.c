@@ -158,6 +158,7 @@ ls_status ls_run_set_recipe(ls_run *run, ls_recipe *recipe)
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
     const char *values[] = {LS_VERSION, recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
     LS_TRY(ls_comm_same(run->comm, 4, names, values));
+    if (run->rank == 0 && recipe->note) fprintf(stderr, "note: %s\n", recipe->note);
     LS_TRY(ls_run_watch(run, NULL));
     LS_TRY_COLLECTIVE(run, check_shards(run));
     return LS_OK;

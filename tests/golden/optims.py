@@ -23,9 +23,6 @@ def gradients():
     return torch.from_numpy(g).float()
 
 
-# Field of ls_optim: argument of torch.optim.
-RENAME = {"initial": "initial_accumulator_value"}
-
 OPTIMS = [
     ("sgd", SGD, dict(lr=0.01)),
     ("sgd", SGD, dict(lr=0.03, weight_decay=0.1)),
@@ -36,7 +33,7 @@ OPTIMS = [
     ("nag", SGD, dict(lr=0.01, momentum=0.9)),
     ("nag", SGD, dict(lr=0.003, momentum=0.99, weight_decay=0.2, scale=0.5)),
     ("adagrad", Adagrad, dict(lr=0.01)),
-    ("adagrad", Adagrad, dict(lr=0.05, lr_decay=0.1, initial=0.3)),
+    ("adagrad", Adagrad, dict(lr=0.05, lr_decay=0.1, initial_accumulator_value=0.3)),
     ("adagrad", Adagrad, dict(lr=0.02, weight_decay=0.1, eps=1e-3, clip_value=0.5)),
     ("rmsprop", RMSprop, dict(lr=0.01)),
     ("rmsprop", RMSprop, dict(lr=0.001, alpha=0.9, eps=1e-4, weight_decay=0.05)),
@@ -60,8 +57,7 @@ def golden_optims(out):
     out.array("start", start())
     out.array("gradients", gradients())
     for kind, make, given in OPTIMS:
-        # torch.optim has no clipping and scaling of gradients.
-        args = {RENAME.get(k, k): v for k, v in given.items()}
+        args = dict(given)  # torch.optim has no clipping and scaling
         clip, scale = args.pop("clip_value", 0), args.pop("scale", 1.0)
         if "beta1" in args or "beta2" in args:
             args["betas"] = (args.pop("beta1", 0.9), args.pop("beta2", 0.999))
@@ -89,21 +85,21 @@ def warmed(make, steps, start_factor):
 
 SCHEDULES = [
     ("constant", 0.1, {}, lambda o: L.ConstantLR(o, factor=1.0)),
-    ("step", 0.1, dict(every=7, gamma=0.5), lambda o: L.StepLR(o, 7, 0.5)),
-    ("step", 0.2, dict(every=30), lambda o: L.StepLR(o, 30)),
-    ("multistep", 0.1, dict(milestone="10,40,41,90", gamma=0.3), lambda o: L.MultiStepLR(o, [10, 40, 41, 90], 0.3)),
+    ("step", 0.1, dict(step_size=7, gamma=0.5), lambda o: L.StepLR(o, 7, 0.5)),
+    ("step", 0.2, dict(step_size=30), lambda o: L.StepLR(o, 30)),
+    ("multistep", 0.1, dict(milestones="10,40,41,90", gamma=0.3), lambda o: L.MultiStepLR(o, [10, 40, 41, 90], 0.3)),
     ("exponential", 0.1, dict(gamma=0.95), lambda o: L.ExponentialLR(o, 0.95)),
-    ("cosine", 0.1, dict(total=100), lambda o: L.CosineAnnealingLR(o, 100)),
-    ("cosine", 0.5, dict(total=100, end=0.1), lambda o: L.CosineAnnealingLR(o, 100, eta_min=0.05)),
-    ("linear", 0.1, dict(total=60, end=0.25), lambda o: L.LinearLR(o, 1.0, 0.25, 60)),
-    ("linear", 0.1, dict(total=100), lambda o: L.LinearLR(o, 1.0, 0.0, 100)),
-    ("onecycle", 0.1, dict(total=100), lambda o: L.OneCycleLR(o, 0.1, 100, cycle_momentum=False)),
-    ("onecycle", 0.3, dict(total=100, start=0.1, end=0.001, peak_at=0.45),
+    ("cosine", 0.1, dict(total_steps=100), lambda o: L.CosineAnnealingLR(o, 100)),
+    ("cosine", 0.5, dict(total_steps=100, end_factor=0.1), lambda o: L.CosineAnnealingLR(o, 100, eta_min=0.05)),
+    ("linear", 0.1, dict(total_steps=60, end_factor=0.25), lambda o: L.LinearLR(o, 1.0, 0.25, 60)),
+    ("linear", 0.1, dict(total_steps=100), lambda o: L.LinearLR(o, 1.0, 0.0, 100)),
+    ("onecycle", 0.1, dict(total_steps=100), lambda o: L.OneCycleLR(o, 0.1, 100, cycle_momentum=False)),
+    ("onecycle", 0.3, dict(total_steps=100, div_factor=10, final_div_factor=100, pct_start=0.45),
      lambda o: L.OneCycleLR(o, 0.3, 100, pct_start=0.45, div_factor=10, final_div_factor=100, cycle_momentum=False)),
-    ("constant", 0.1, dict(warmup=10, start=0.1), lambda o: L.LinearLR(o, 0.1, 1.0, 10)),
-    ("cosine", 0.1, dict(warmup=20, start=0.01, total=100), warmed(lambda o: L.CosineAnnealingLR(o, 80), 20, 0.01)),
-    ("exponential", 0.1, dict(warmup=5, start=0.2, gamma=0.9), warmed(lambda o: L.ExponentialLR(o, 0.9), 5, 0.2)),
-    ("step", 0.1, dict(warmup=8, start=0.5, every=10, gamma=0.7), warmed(lambda o: L.StepLR(o, 10, 0.7), 8, 0.5)),
+    ("constant", 0.1, dict(warmup=10, start_factor=0.1), lambda o: L.LinearLR(o, 0.1, 1.0, 10)),
+    ("cosine", 0.1, dict(warmup=20, start_factor=0.01, total_steps=100), warmed(lambda o: L.CosineAnnealingLR(o, 80), 20, 0.01)),
+    ("exponential", 0.1, dict(warmup=5, start_factor=0.2, gamma=0.9), warmed(lambda o: L.ExponentialLR(o, 0.9), 5, 0.2)),
+    ("step", 0.1, dict(warmup=8, start_factor=0.5, step_size=10, gamma=0.7), warmed(lambda o: L.StepLR(o, 10, 0.7), 8, 0.5)),
 ]
 
 

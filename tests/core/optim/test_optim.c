@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/optim/optim.c and kernels.c: the values of PyTorch, checks, defaults, and bits that do not depend on cutting. */
+ * core/optim: the values of PyTorch, checks, defaults, and bits that do not depend on cutting. */
 #include <omp.h>
 
 #include "core/base/enum_text.h"
@@ -17,8 +17,8 @@ static const struct {
     {                                                                                                                  \
 #member, offsetof(ls_optim, member)                                                                            \
     }
-    F(lr),    F(momentum), F(dampening), F(weight_decay), F(beta1),      F(beta2),
-    F(alpha), F(eps),      F(lr_decay),  F(initial),      F(clip_value),
+    F(lr),    F(momentum), F(dampening), F(weight_decay), F(initial_accumulator_value),
+    F(alpha), F(eps),      F(lr_decay),  F(clip_value),
 #undef F
 };
 
@@ -27,11 +27,14 @@ static const char *const kinds[] = LS_ENUM_TEXTS(LS_OPTIM_LIST);
 /* The optimizer of a case; "scale" is the only setting that is not one of its fields. */
 static ls_optim optim_of(const golden *g)
 {
-    ls_optim o = {.kind = LS_OPTIM_COUNT};
-    for (int k = 0; k < LS_OPTIM_COUNT; k++)
-        if (strcmp(kinds[k], g->name) == 0) o.kind = (ls_optim_kind)k;
+    int k = 0;
+    while (strcmp(kinds[k], g->name) != 0) assert_true(++k < LS_OPTIM_COUNT);
+    ls_optim o = ls_optim_default((ls_optim_kind)k);
+    o.betas[0] = golden_number(g, "beta1", o.betas[0]);
+    o.betas[1] = golden_number(g, "beta2", o.betas[1]);
     for (int i = 0; i < g->settings; i++) {
-        bool known = strcmp(g->key[i], "scale") == 0 || strcmp(g->key[i], "centered") == 0;
+        bool known =
+            strcmp(g->key[i], "scale") == 0 || strcmp(g->key[i], "centered") == 0 || strncmp(g->key[i], "beta", 4) == 0;
         for (size_t f = 0; f < sizeof floats / sizeof *floats; f++)
             if (strcmp(floats[f].name, g->key[i]) == 0) {
                 *(float *)(void *)((char *)&o + floats[f].offset) = strtof(g->value[i], NULL);
@@ -103,7 +106,7 @@ static ls_optim example(int k)
 {
     ls_optim all[EXAMPLES] = {
         ls_sgd(.weight_decay = 0.1f),   ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
-        ls_nag(.weight_decay = 0.01f),  ls_adagrad(.initial = 0.1f, .lr_decay = 0.1f),
+        ls_nag(.weight_decay = 0.01f),  ls_adagrad(.initial_accumulator_value = 0.1f, .lr_decay = 0.1f),
         ls_rmsprop(.clip_value = 0.5f), ls_rmsprop(.centered = true),
         ls_rmsprop(.momentum = 0.9f),   ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
         ls_adam(.weight_decay = 0.1f),  ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
@@ -237,12 +240,12 @@ static void centered_variance_is_never_negative(void **state)
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-static void fills_in_defaults(void **state)
+static void has_pytorchs_defaults(void **state)
 {
     (void)state;
     ls_optim o = ls_adam();
     assert_int_equal(ls_optim_check(&o), LS_OK);
-    assert_true(o.lr == 1e-3f && o.beta1 == 0.9f && o.beta2 == 0.999f && o.eps == 1e-8f);
+    assert_true(o.lr == 1e-3f && o.betas[0] == 0.9f && o.betas[1] == 0.999f && o.eps == 1e-8f);
     ls_optim again = o;
     assert_int_equal(ls_optim_check(&again), LS_OK);
     assert_memory_equal(&o, &again, sizeof o);
@@ -252,6 +255,14 @@ static void fills_in_defaults(void **state)
     o = ls_rmsprop(.lr = 0.5f);
     assert_int_equal(ls_optim_check(&o), LS_OK);
     assert_true(o.lr == 0.5f && o.alpha == 0.99f && o.momentum == 0 && o.eps == 1e-8f);
+    o = ls_adam(.lr = 0, .eps = 0, .betas = {0, 0});
+    assert_int_equal(ls_optim_check(&o), LS_OK);
+    assert_true(o.lr == 0 && o.eps == 0 && o.betas[0] == 0 && o.betas[1] == 0);
+    for (int k = 0; k < LS_OPTIM_COUNT; k++) {
+        o = ls_optim_default((ls_optim_kind)k);
+        assert_int_equal(o.kind, k);
+        assert_int_equal(ls_optim_check(&o), LS_OK);
+    }
     o = ls_nag();
     assert_int_equal(ls_optim_check(&o), LS_OK);
     assert_true(o.lr == 1e-3f && o.momentum == 0.9f);
@@ -290,22 +301,23 @@ static void refuses_what_makes_no_sense(void **state)
         ls_optim    o;
         const char *part; /* of the message */
     } wrong[] = {
-        {{.kind = LS_OPTIM_COUNT}, "optimizer: expected a kind"},
-        {{.kind = (ls_optim_kind)-1}, "optimizer: expected a kind"},
-        {ls_sgd(.lr = -0.1f), "'sgd': lr: expected a number that is not negative, found -0.1"},
+        {{.kind = LS_OPTIM_SGD, .lr = 1}, "optimizer: expected settings of"},
+        {{.size = sizeof(ls_optim), .kind = LS_OPTIM_COUNT}, "optimizer: expected a kind"},
+        {{.size = sizeof(ls_optim), .kind = (ls_optim_kind)-1}, "optimizer: expected a kind"},
+        {ls_sgd(.lr = -0.1f), "'sgd': lr: expected a finite number of at least 0, found -0.1"},
         {ls_sgd(.lr = NAN), "lr"},
         {ls_sgd(.lr = INFINITY), "lr"},
-        {ls_sgd(.momentum = 0.9f), "'sgd': momentum: expected none"},
-        {ls_momentum(.momentum = 1), "momentum: expected at least 0 and less than 1, found 1"},
-        {ls_momentum(.dampening = 1.5f), "dampening: expected at least 0 and at most 1"},
-        {ls_nag(.dampening = 0.1f), "'nag': dampening: expected none"},
-        {ls_adam(.beta1 = 1), "beta1"},
-        {ls_adam(.beta2 = -0.5f), "beta2"},
+        {ls_sgd(.momentum = 0.9f), "'sgd': momentum: expected no value"},
+        {ls_momentum(.momentum = 1), "momentum: expected a number from 0 to below 1, found 1"},
+        {ls_momentum(.dampening = 1.5f), "dampening: expected a number from 0 to 1, found 1.5"},
+        {ls_nag(.dampening = 0.1f), "'nag': dampening: expected no value"},
+        {ls_adam(.betas = {1, 0.9f}), "betas[0]"},
+        {ls_adam(.betas = {0.9f, -0.5f}), "betas[1]"},
         {ls_adam(.eps = -1e-8f), "eps"},
         {ls_adam(.centered = true), "centered"},
         {ls_adamw(.weight_decay = -0.1f), "weight_decay"},
         {ls_adagrad(.lr_decay = -1), "lr_decay"},
-        {ls_adagrad(.initial = -1), "initial"},
+        {ls_adagrad(.initial_accumulator_value = -1), "initial_accumulator_value"},
         {ls_rmsprop(.alpha = 1), "alpha"},
         {ls_sgd(.clip_norm = -1), "clip_norm"},
         {ls_sgd(.clip_value = -1), "clip_value"},
@@ -328,7 +340,7 @@ int main(void)
         cmocka_unit_test(stays_in_its_range),
         cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(centered_variance_is_never_negative),
-        cmocka_unit_test(fills_in_defaults),
+        cmocka_unit_test(has_pytorchs_defaults),
         cmocka_unit_test(names_its_state),
         cmocka_unit_test(refuses_what_makes_no_sense),
     };

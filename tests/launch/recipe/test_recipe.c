@@ -57,7 +57,10 @@ static const struct {
     {MODEL "optim:\n  lr: {x: 1}\n", "found a map", NULL},
     {MODEL "optim:\n  lr: \"0.1\"\n", "found the text '0.1'", NULL},
     {MODEL "optim:\n  name: adamx\n", "r.yaml:4:9: optim.name: expected one of sgd, momentum", "did you mean 'adam"},
-    {MODEL "optim:\n  beta1: 1.5\n", "optim.beta1: expected a number from 0 to 1", NULL},
+    {MODEL "optim:\n  betas: [0.9, 1.5]\n", "optim.betas: expected a list of two numbers from 0 to 1", NULL},
+    {MODEL "optim:\n  betas: 0.9\n", "optim.betas: expected a list of two numbers from 0 to 1", NULL},
+    {MODEL "optim:\n  beta1: 0.9\n", "unknown key 'optim.beta1'", "it is named optim.betas"},
+    {MODEL "schedule:\n  peak_at: 0.3\n", "unknown key 'schedule.peak_at'", "it is named schedule.pct_start"},
     {MODEL "optim: 3\n", "r.yaml:3:8: optim: expected a map of keys, found '3'", NULL},
     {MODEL "optmi:\n  lr: 1\n", "r.yaml:3:1: unknown key 'optmi'", "did you mean 'optim'"},
     {MODEL "optim:\n  lrr: 1\n", "r.yaml:4:3: unknown key 'optim.lrr'", "did you mean 'optim.lr'"},
@@ -211,12 +214,30 @@ static void test_values(void **state)
     assert_float_equal(r->optim.group[1].weight_decay, 0.5f, 0); /* not given: the optimizer's */
     assert_null(r->optim.group[2].glob);
     assert_int_equal(r->optim.schedule.kind, LS_SCHEDULE_MULTISTEP);
-    assert_int_equal(r->optim.schedule.milestone[2], 20);
-    assert_int_equal(r->optim.schedule.milestone[3], 0);
+    assert_int_equal(r->optim.schedule.milestones[2], 20);
+    assert_int_equal(r->optim.schedule.milestones[3], 0);
     assert_int_equal(r->model.options.attributes, 2);
     assert_string_equal(ls_recipe_where(r, "train.batch"), "command line");
     assert_string_equal(ls_recipe_where(r, "data.path"), "r.yaml:5:9");
     assert_string_equal(ls_recipe_where(r, "train.epochs"), "default");
+    ls_recipe_free(r);
+
+    /* A setting that is left out has the default of its optimizer; a setting that is given as 0 is 0. */
+    r = parse(MODEL "optim: {name: adam, lr: 0}\n", OVERRIDES("optim.betas=[0.5, 0.75]"));
+    assert_true(r->optim.lr == 0 && r->optim.eps == 1e-8f && r->optim.betas[0] == 0.5f && r->optim.betas[1] == 0.75f);
+    assert_null(r->note);
+    ls_recipe_free(r);
+
+    /* Settings of the file that the optimizer of the command line does not have are dropped, with a note. */
+    r = parse(MODEL "optim: {name: momentum, lr: 0.5, momentum: 0.75}\nschedule: {name: onecycle, pct_start: 0.5}\n",
+              OVERRIDES("optim.name=adam", "schedule.name=cosine"));
+    assert_true(r->optim.kind == LS_OPTIM_ADAM && r->optim.lr == 0.5f && r->optim.momentum == 0);
+    assert_non_null(r->note);
+    assert_non_null(strstr(r->note, "optim.momentum (r.yaml:"));
+    assert_non_null(strstr(r->note, "schedule.pct_start (r.yaml:"));
+    ls_recipe_free(r);
+    r = parse(MODEL "optim: {name: sgd}\n", OVERRIDES("optim.name=nesterov"));
+    assert_true(r->optim.kind == LS_OPTIM_NAG && r->optim.momentum == 0.9f);
     ls_recipe_free(r);
 
     r = parse(MODEL "train:\n", 0, NULL); /* an empty section is no mistake */

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Applies an update rule to a range of the parameters.  Compiled once per instruction-set level.
+ *
+ * Compilers may contract products and sums in the vector body of a loop but not in its tail.  So there are no tails: a rule
+ * sees whole rows of LS_OPTIM_LANES floats, and the remainder of a range is computed in a padded copy by the same
+ * instructions.  Every element has the same bits however a range is cut.
+ */
+#include "core/optim/optim_rule.h"
+
+enum { BLOCK = 16 * 1024 }; /* floats that one thread takes at a time: five arrays of them fit into L2 */
+
+static inline float *at(float *x, int64_t i) { return x ? x + i : NULL; }
+
+static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_span *s, int64_t first, int64_t n)
+{
+    float  row[5][LS_OPTIM_LANES] = {{0}};
+    float *array[5]               = {s->param, NULL, s->state[0], s->state[1], s->state[2]};
+    size_t bytes                  = (size_t)n * sizeof(float);
+    memcpy(row[1], s->grad + first, bytes);
+    for (int k = 0; k < 5; k++)
+        if (array[k]) memcpy(row[k], array[k] + first, bytes);
+    rule(c, LS_OPTIM_LANES, row[0], row[1], row[2], row[3], row[4]);
+    for (int k = 0; k < 5; k++)
+        if (array[k]) memcpy(array[k] + first, row[k], bytes);
+}
+
+void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_span *s)
+{
+    const int64_t blocks = (s->count + BLOCK - 1) / BLOCK;
+#pragma omp parallel for schedule(static) if (blocks > 1)
+    for (int64_t b = 0; b < blocks; b++) {
+        int64_t first = b * BLOCK;
+        int64_t n     = s->count - first < BLOCK ? s->count - first : BLOCK;
+        int64_t rest  = n % LS_OPTIM_LANES;
+        if (n > rest)
+            rule(c, n - rest, s->param + first, s->grad + first, at(s->state[0], first), at(s->state[1], first),
+                 at(s->state[2], first));
+        if (rest) run_padded(rule, c, s, first + n - rest, rest);
+    }
+}
