@@ -166,11 +166,11 @@ typedef enum ls_wire { LS_ENUMERATORS(LS_WIRE_LIST) } ls_wire;
 typedef enum ls_on_nan { LS_ENUMERATORS(LS_ON_NAN_LIST) } ls_on_nan;
 
 typedef struct ls_trainer_options {
-    size_t   size;       /* sizeof(ls_trainer_options) */
-    ls_comm *comm;       /* must outlive the trainer.  NULL: one rank */
-    int64_t  batch;      /* samples of a global batch, over all ranks.  Required */
-    int64_t  eval_batch; /* samples of a global batch of ls_trainer_eval.  Default: batch */
-    ls_optim optim;
+    size_t   size;             /* sizeof(ls_trainer_options) */
+    ls_comm *comm;             /* must outlive the trainer.  NULL: one rank */
+    int64_t  batch;            /* samples of a global batch, over all ranks.  Required */
+    int64_t  eval_batch;       /* samples of a global batch of ls_trainer_eval.  Default: batch */
+    ls_optim optim;            /* Default: ls_sgd() */
     uint64_t seed;             /* for initial parameters and dropout; 0 is a seed like any other */
     int      shards;           /* virtual shards, a power of two.  Default: ls_default_shards(batch) */
     int      accumulate;       /* micro-steps of a step.  Default: 1 */

@@ -54,6 +54,7 @@ ls_status ls__trainer_check_options(ls_trainer *t)
     t->zero2 = o->zero == 2 && ranks > 1 && o->accumulate == 1;
     LS_CHECK(!o->logits == !o->label, LS_ERR_USAGE,
              "ls_trainer_options: accuracy needs both logits and label, found one of them");
+    if (!o->optim.size) o->optim = ls_sgd();
     LS_TRY(ls_optim_check(&o->optim));
     return ls_optim_check_length(&o->optim, o->steps);
 }
