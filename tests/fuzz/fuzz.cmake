@@ -29,9 +29,9 @@ foreach(target ${FUZZ_TARGETS})
     OUTPUT ${program}
     COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/fuzz
     COMMAND ${LOCKSTEP_CLANG} -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -D_GNU_SOURCE
-            -I${CMAKE_SOURCE_DIR} ${FUZZ_INCLUDES} ${target} ${FUZZ_${folder}} $<TARGET_FILE:liblockstep> -Wl,-rpath,$<TARGET_FILE_DIR:liblockstep>
-            ${FUZZ_LIBRARIES} -lpthread -lm -o ${program}
-    DEPENDS ${target} ${FUZZ_${folder}} liblockstep ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz.h
+            -I${CMAKE_SOURCE_DIR} ${FUZZ_INCLUDES} ${target} ${FUZZ_${folder}} $<TARGET_FILE:lockstep_static>
+            ${FUZZ_LIBRARIES} -lpthread -lm -ldl -o ${program}
+    DEPENDS ${target} ${FUZZ_${folder}} lockstep_static ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz.h
     VERBATIM)
   list(APPEND FUZZ_PROGRAMS ${program})
 endforeach()
