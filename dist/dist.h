@@ -393,7 +393,7 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
 /* Returns LS_ERR_DATA when config.json belongs to another model, with all differences in one message. */
 ls_status ls_hf_config_check(const char *path, const ls_graph *g);
 
-/* Tells whether a folder was written by Hugging Face's transformers: it has config.json and no recipe.yaml. */
+/* Returns whether a folder was written by Hugging Face's transformers: it has config.json and no recipe.yaml. */
 bool ls_pretrained_is(const char *folder);
 
 /* A model that config.json describes. */

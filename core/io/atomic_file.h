@@ -24,9 +24,9 @@
 
 typedef struct ls_file {
     char  path[LS_PATH_BYTES], temporary[LS_PATH_BYTES];
-    int   fd;     /* -1: not open                                             */
+    int   fd;     /* file descriptor of the temporary file, -1: not open */
     int   error;  /* errno of the first failed write, 0: none                 */
-    FILE *stream; /* of ls__file_stream, NULL: none; refers to this struct     */
+    FILE *stream; /* stream of ls__file_stream, NULL: none; it refers to this struct */
 } ls_file;
 
 /* Opens the temporary file.  After an error ls__file_finish may be called, but need not be. */

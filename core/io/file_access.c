@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { MAX_CALL_BYTES = 1 << 26 }; /* of one system call: a signal is noticed within a fraction of a second */
+enum { MAX_CALL_BYTES = 1 << 26 }; /* most bytes of one system call, so that it returns soon after a signal */
 
 ls_status ls__file_open(const char *path, int *fd)
 {

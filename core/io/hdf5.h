@@ -19,12 +19,12 @@ enum { LS_H5_DIMS = 8 }; /* most dimensions of an array that is read */
 /* Type and shape of an attribute or data set. */
 typedef struct ls_h5_shape {
     H5T_class_t type;
-    size_t      size;      /* of an element, bytes                                   */
-    bool        is_signed; /* integers                                               */
-    bool        variable;  /* texts: variable length                                 */
-    int         rank;      /* -1: without data (an HDF5 "null" space)                */
+    size_t      size;      /* size of an element, bytes */
+    bool        is_signed; /* a signed integer */
+    bool        variable;  /* a text of variable length */
+    int         rank;      /* number of dimensions; -1: no data (an HDF5 "null" space) */
     int64_t     dim[LS_H5_DIMS];
-    int64_t     count; /* elements; INT64_MAX when the number does not fit       */
+    int64_t     count; /* number of elements; INT64_MAX when it does not fit */
 } ls_h5_shape;
 
 /* Prints a type ("float32", "int64", "string") and a shape ("60000 x 1 x 28 x 28"). */

@@ -16,7 +16,7 @@
 typedef struct driver_file {
     H5FD_t  base;
     int     fd;
-    haddr_t allocated, written; /* ends of the space that HDF5 has allocated, and written, bytes */
+    haddr_t allocated, written; /* ends of the allocated and of the written space, bytes */
 } driver_file;
 
 static _Thread_local int first_error;
@@ -129,7 +129,7 @@ static herr_t truncate_file(H5FD_t *file, hid_t transfer, hbool_t closing)
 static const H5FD_class_t class = {
 #if H5_VERSION_GE(1, 13, 0)
     .version = H5FD_CLASS_VERSION,
-    .value   = 510, /* from the range that HDF5 leaves to applications */
+    .value   = 510, /* driver number, from the range for applications */
 #endif
     .name      = "lockstep",
     .maxaddr   = ((haddr_t)1 << 62) - 1,

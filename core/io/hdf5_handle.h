@@ -17,7 +17,7 @@
 
 #include "core/base/status.h"
 
-enum { LS_H5_OBJECTS = 24 }; /* objects that are open at the same time */
+enum { LS_H5_OBJECTS = 24 }; /* most objects that are open at the same time */
 
 typedef struct ls_h5 {
     const char *path;

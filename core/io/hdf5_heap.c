@@ -23,7 +23,13 @@
 #include "core/io/hdf5_heap.h"
 #include "core/io/hdf5_library.h"
 
-enum { BUFFER = 1 << 18, HEADER = 16, MARK = 5, REFERENCE = 16, INDICES = 1 << 16 }; /* bytes; values of an index */
+enum {
+    BUFFER    = 1 << 18,
+    HEADER    = 16,
+    MARK      = 5,
+    REFERENCE = 16,
+    INDICES   = 1 << 16
+}; /* sizes in bytes; number of values of an index */
 #define MAX_SCAN_BYTES ((int64_t)1 << 30)
 #define NO_OBJECT UINT64_MAX
 
@@ -36,7 +42,7 @@ static uint64_t little_endian(const uint8_t *b, int bytes)
     return value;
 }
 
-/* Tells whether the objects of the collection at byte `at` fill exactly its size.  object_bytes (NULL: not wanted) is
+/* Returns whether the objects of the collection at byte `at` fill exactly its size.  object_bytes (NULL: not wanted) is
  * set to the size of the object of each index, NO_OBJECT where there is none or more than one. */
 static bool is_valid_collection(int fd, int64_t at, int64_t file_bytes, uint64_t *object_bytes)
 {
@@ -130,7 +136,7 @@ static int64_t broken_reference(int fd, const uint8_t *reference, int64_t count,
     for (int64_t i = 0; i < count; i++, reference += REFERENCE) {
         uint64_t bytes = little_endian(reference, 4), at = little_endian(reference + 4, 8),
                  index = little_endian(reference + 12, 4);
-        if (at == 0) continue; /* an empty text */
+        if (at == 0) continue; /* address 0: an empty text */
         if (at != loaded) {
             if (at >= (uint64_t)st.st_size || pread(fd, head, MARK, (off_t)at) != MARK || memcmp(head, mark, MARK) != 0)
                 return i;

@@ -37,20 +37,20 @@ ls_status ls__checkpoint_file_write(const char *path, const ls_state *state, con
 typedef struct ls_stored_range {
     char     name[LS_ARRAY_NAME], state[LS_OPTIMIZER_STATE_NAME]; /* state: "" for the value of a parameter */
     int      rank;
-    int64_t  dim[LS_MAX_DIMS]; /* of the whole array                                  */
-    int64_t  count;            /* elements of the whole array                         */
+    int64_t  dim[LS_MAX_DIMS]; /* shape of the whole array */
+    int64_t  count;            /* number of elements of the whole array */
     ls_range range;            /* elements that are stored here                       */
     int64_t  at;               /* position of the first byte in the file              */
     uint64_t checksum;
     int      file;
-    int      state_index; /* in ls_stored_table.state; -1: value of a parameter  */
+    int      state_index; /* index in ls_stored_table.state; -1: value of a parameter */
     int      order;       /* position of the array in the order of the files     */
 } ls_stored_range;
 
 /* The contents of the files of one checkpoint. */
 typedef struct ls_stored_table {
     int              ranges;
-    ls_stored_range *range; /* allocated with malloc */
+    ls_stored_range *range; /* all ranges, allocated with malloc */
     int              states;
     char (*state)[LS_OPTIMIZER_STATE_NAME]; /* names of the optimizer states; allocated with malloc */
     ls_progress progress;
@@ -60,7 +60,7 @@ typedef struct ls_stored_table {
  * same progress.  Checks the structure of the file, and reads no values. */
 ls_status ls__checkpoint_file_read(ls_stored_table *t, const char *path, int file, int files);
 
-/* Reads only the progress. */
+/* Reads only the progress of the run (step, epoch, seed, ...) from a checkpoint file. */
 ls_status ls__checkpoint_file_progress(const char *path, ls_progress *progress);
 
 #endif

@@ -71,7 +71,7 @@ static ls_status read_place(ls_h5 *h, hid_t set, ls_stored_range *r)
     snprintf(suffix, sizeof suffix, "@%" PRId64, r->range.offset);
     LS_CHECK(name_end && strcmp(name_end, suffix) == 0, LS_ERR_DATA,
              "%s: the range '%s': its attribute 'first' is %" PRId64, h->path, r->name, r->range.offset);
-    *name_end = 0; /* the name of the array */
+    *name_end = 0; /* from here on, the name of the array */
     return LS_OK;
 }
 
@@ -161,7 +161,7 @@ static ls_status find_state(ls_stored_table *t, const char *name, int *index)
 
 /* A file that is being read. */
 typedef struct source {
-    int     number; /* of the file in the checkpoint */
+    int     number; /* number of the file in the checkpoint */
     int64_t bytes;
 } source;
 

@@ -147,7 +147,7 @@ static ls_status write_structure(const char *path, const ls_state *s, const ls_p
     ls_h5 h;
     ls__h5_begin(&h, path, LS_ERR_ENV);
     ls_status status = ls__h5_end(&h, create_file(&h, s, progress, file, files, at));
-    errno            = ls__h5_write_error(); /* more exact than what HDF5 reports, and complete after the close */
+    errno            = ls__h5_write_error(); /* all write errors are known once the file is closed */
     return errno ? LS_FAIL_ERRNO("%s: cannot be written", path) : status;
 }
 
@@ -181,7 +181,7 @@ static ls_status write_values(const char *path, const ls_state *s, int64_t *cons
 static bool has_memory_for_hdf5(void)
 {
     enum { HDF5_BYTES = 8 << 20 };
-    void *volatile probe = malloc(HDF5_BYTES); /* volatile: the compiler would remove both calls */
+    void *volatile probe = malloc(HDF5_BYTES); /* volatile keeps the compiler from removing malloc and free */
     bool has             = probe != NULL;
     free(probe);
     return has;

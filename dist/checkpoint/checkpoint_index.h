@@ -9,11 +9,11 @@
 #include "dist/checkpoint/checkpoint_file.h"
 
 typedef struct ls_index {
-    char            path[LS_PATH_BYTES]; /* of the checkpoint's folder */
+    char            path[LS_PATH_BYTES]; /* path of the checkpoint's folder */
     ls_stored_table table;               /* ranges in order: those of one array follow each other */
     int             files;
-    int64_t         bytes;       /* of all files                               */
-    int             fd, fd_file; /* the file that is open for reading; fd -1: none */
+    int64_t         bytes;       /* size of all files */
+    int             fd, fd_file; /* descriptor and number of the file that is open for reading; fd -1: none */
 } ls_index;
 
 /* Verifies all files of the checkpoint against the manifest, reads their structure, and checks that the ranges of each

@@ -84,7 +84,7 @@ static ls_status open_checkpoint(ls_index *x, const char *path)
     struct stat exists;
     *x = (ls_index){.fd = -1};
     LS_TRY(ls__path(manifest, "%s/" LS_MANIFEST, path));
-    LS_TRY(ls__path(format1, "%s/state.h5", path)); /* the file of checkpoints of format 1 */
+    LS_TRY(ls__path(format1, "%s/state.h5", path)); /* name of the only file of a checkpoint of format 1 */
     if (stat(manifest, &exists) != 0 && stat(format1, &exists) != 0)
         return LS_FAIL_ERRNO("%s: expected a checkpoint (a folder step-... with a " LS_MANIFEST ")", path);
     return ls__index_open(x, path);

@@ -50,25 +50,25 @@ struct ls_saver {
     ls_comm         *comm;
     ls_arena        *memory;
     ls_saver_options options;
-    ls_state         source; /* what this rank writes, in the memory of the trainer ...          */
-    ls_state         copy;   /* ... and the same in the snapshot                                  */
-    ls_block         own;    /* the snapshot when the trainer's memory has no room for it         */
+    ls_state         source; /* partition that this rank writes, in the memory of the trainer */
+    ls_state         copy;   /* the same partition in the snapshot */
+    ls_block         own;    /* memory of the snapshot when the trainer has none for it */
     int              writer, writers, rank, ranks;
     bool             pending;  /* a checkpoint was begun and is not yet published; equal on all ranks */
-    ls_progress      progress; /* of that checkpoint                                               */
-    double           began;    /* when it was begun, seconds of the monotonic clock                */
+    ls_progress      progress; /* progress of the pending checkpoint */
+    double           began;    /* start of the pending checkpoint, seconds of the monotonic clock */
     report          *reports;
     uint64_t        *checksums;
-    ls_status        last; /* of the last checkpoint; on rank 0                                */
+    ls_status        last; /* status of the last checkpoint; on rank 0 */
     news_item        news[NEWS], shown;
-    int              read, posted; /* numbers of news */
+    int              read, posted; /* numbers of news that were read and posted */
 
     pthread_t       thread;
     bool            started;
     pthread_mutex_t lock; /* protects the fields below, and `news` */
     pthread_cond_t  changed;
     saver_job       job;    /* current job of the thread */
-    ls_status       status; /* of its last job           */
+    ls_status       status; /* status of the last job */
     char            message[MESSAGE];
     uint64_t        checksum;
     int64_t         bytes;
@@ -96,7 +96,7 @@ static ls_status write_file(ls_saver *s, const ls_state *from)
     char temporary[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_CHECKPOINT_FILE_NAME];
     LS_TRY(ls__checkpoint_temporary(temporary, s->options.folder, s->progress.step));
     LS_TRY(check_space(s->options.folder, from));
-    if (mkdir(temporary, 0777) != 0 && errno != EEXIST) /* another rank may have made it already */
+    if (mkdir(temporary, 0777) != 0 && errno != EEXIST) /* another rank may have made the folder already */
         return LS_FAIL_ERRNO("%s: cannot make the folder", temporary);
     ls__checkpoint_file_name(name, s->writer);
     LS_TRY(ls__path(path, "%s/%s", temporary, name));
@@ -145,7 +145,8 @@ static void *thread_main(void *data)
     enum { NICE = 10 };
     ls_saver *s  = data;
     id_t      id = (id_t)gettid();
-    setpriority(PRIO_PROCESS, id, getpriority(PRIO_PROCESS, id) + NICE); /* below the threads that compute */
+    setpriority(PRIO_PROCESS, id,
+                getpriority(PRIO_PROCESS, id) + NICE); /* lower priority than the threads that compute */
     pthread_mutex_lock(&s->lock);
     for (;;) {
         while (s->job == JOB_NONE) pthread_cond_wait(&s->changed, &s->lock);
@@ -206,7 +207,7 @@ static ls_status make_probe(const char *folder, char name[64])
     return ls__file_finish(&f, LS_OK);
 }
 
-/* Tells whether this rank has elements of the state that no other rank writes. */
+/* Returns whether this rank has elements of the state that no other rank writes. */
 static bool must_write(const ls_state *s)
 {
     for (int i = 0; i < s->arrays; i++)

@@ -11,7 +11,7 @@ int ls__state_parts(const ls_state_array *a, const ls_state_range **part, ls_sta
     return a->data ? 1 : a->parts;
 }
 
-/* Tells whether every rank has the whole array. */
+/* Returns whether every rank has the whole array. */
 static bool is_replicated(const ls_state *s, const ls_state_array *a) { return !s->divided || !a->state; }
 
 static int64_t replicated_elements(const ls_state *s)

@@ -19,14 +19,14 @@ typedef struct ls_state_range {
 
 /* One array.  All fields are equal on all ranks, except where the values are: `data` and `part`. */
 typedef struct ls_state_array {
-    const char     *name;  /* of the parameter                                                */
-    const char     *state; /* of the optimizer, such as "exp_avg"; NULL: the parameter's value */
+    const char     *name;  /* name of the parameter */
+    const char     *state; /* name of the optimizer state, such as "exp_avg"; NULL: the value of the parameter */
     int             rank;
     const int64_t  *dims;
-    int64_t         count; /* elements of the whole array                                     */
-    float          *data;  /* the whole array; NULL: this rank has only the ranges in `part`  */
+    int64_t         count; /* number of elements of the whole array */
+    float          *data;  /* values of the whole array; NULL: this rank has only the ranges in `part` */
     int             parts;
-    ls_state_range *part; /* by increasing offset                                            */
+    ls_state_range *part; /* ranges by increasing offset */
 } ls_state_array;
 
 /* All arrays: the values of all parameters, then for each optimizer state the parameters that have one. */
@@ -34,9 +34,9 @@ typedef struct ls_state {
     int             arrays;
     ls_state_array *array;
     int             states;
-    const char    **state_name; /* of the optimizer states                                          */
+    const char    **state_name; /* names of the optimizer states */
     bool            divided;    /* optimizer states are partitioned over the ranks (ZeRO): when saved, each element
-                                   belongs to one rank.  Otherwise every rank has every array           */
+                                   belongs to one rank.  Otherwise every rank has every array */
 } ls_state;
 
 /* Returns the number of ranges of an array in memory and sets *part to the first.  A whole array is one range, which is

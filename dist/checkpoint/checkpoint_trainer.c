@@ -54,7 +54,7 @@ static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena,
         }
 }
 
-/* The bytes that this rank copies when `writers` ranks (0: the default number) write a checkpoint. */
+/* Returns the bytes that this rank copies when `writers` ranks (0: the default number) write a checkpoint. */
 static size_t snapshot_bytes(ls_trainer *t, int writers)
 {
     ls_arena *arena;

@@ -23,8 +23,9 @@ static int config(const void *args, ls_config_entry *entries)
     const bool         scaled   = !(a->attention_scale != 0);
     const bool         unscaled = a->attention_scale == 1;
     const bool         gpt2 = a->position == LS_ENCODING_LEARNED && a->norm == LS_NORM_LAYER && (scaled || unscaled);
-    const bool   openai     = a->vocab == 50257; /* GPT-2's own tokenizer, whose last token ends a text; others: null */
-    const double dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
+    const bool         openai =
+        a->vocab == 50257; /* the tokenizer of GPT-2, whose last token ends a text; other models write null */
+    const double          dropout = rint(1e6 * (double)a->dropout) * 1e-6, eps = rint(1e12 * (double)a->eps) * 1e-12;
     const ls_config_entry all[] = {
         {"model_type", LS_CONFIG_TEXT, gpt2 ? "gpt2" : "lockstep_gpt", .checked = true, .required = !gpt2},
         {"architectures", LS_CONFIG_LIST, gpt2 ? "GPT2LMHeadModel" : "LockstepGPT"},
@@ -55,7 +56,7 @@ static int config(const void *args, ls_config_entry *entries)
     };
     const int all_count = (int)(sizeof all / sizeof *all);
     _Static_assert(sizeof all / sizeof *all <= LS_CONFIG_ENTRIES, "raise LS_CONFIG_ENTRIES");
-    const int count = all_count - (scaled || unscaled); /* the last key only of other scales */
+    const int count = all_count - (scaled || unscaled); /* only other scales have the last key */
     for (int i = 0; i < count; i++) entries[i] = all[i];
     return count;
 }

@@ -11,8 +11,8 @@
 /* ---- config.json ------------------------------------------------------------------------------------------------- */
 
 typedef enum ls_config_kind {
-    LS_CONFIG_TEXT, /* NULL is null */
-    LS_CONFIG_LIST, /* of one text  */
+    LS_CONFIG_TEXT, /* a text; NULL is written as null */
+    LS_CONFIG_LIST, /* a list of one text */
     LS_CONFIG_INT,
     LS_CONFIG_REAL,
     LS_CONFIG_BOOL,
@@ -22,12 +22,12 @@ typedef enum ls_config_kind {
 typedef struct ls_config_entry {
     const char    *key;
     ls_config_kind kind;
-    const char    *text;     /* of a text or list                                                            */
+    const char    *text;     /* value of a text or list */
     const char    *same;     /* another text with the same meaning, NULL: none                               */
-    int64_t        whole;    /* of an integer; 0 or 1 of a boolean                                           */
-    double         real;     /* of a real number                                                             */
+    int64_t        whole;    /* value of an integer; 0 or 1 for a boolean */
+    double         real;     /* value of a real number */
     bool           checked;  /* a file with another value belongs to another model                           */
-    bool           required; /* a file without the key does as well                                          */
+    bool           required; /* a file without the key belongs to another model as well */
     const char    *option;   /* option of the model that sets the value, NULL: none; of a boolean, its negation */
 } ls_config_entry;
 
@@ -50,11 +50,11 @@ typedef struct ls_buffer_tensor {
 
 /* Lists end with NULL, or with a row of NULL. */
 typedef struct ls_architecture {
-    const char             *model; /* name of the model function: of ls__graph_model, and model.name of a recipe */
-    const char *const      *model_types; /* values of "model_type" in config.json                                */
-    const void             *smallest;   /* arguments of a small model of this kind: the keys for reading config.json  */
-    const char             *prefix;     /* of parameter names; files may lack it                                */
-    const char *const      *transposed; /* endings of matrices that files hold as in x out (Conv1D)              */
+    const char        *model;       /* name of the model function: of ls__graph_model, and model.name of a recipe */
+    const char *const *model_types; /* values of "model_type" in config.json                                */
+    const void        *smallest;    /* arguments of a small model of this kind: the keys for reading config.json  */
+    const char        *prefix;      /* prefix of parameter names, which files may lack */
+    const char *const *transposed;  /* endings of the names of matrices that files hold transposed, in x out (Conv1D) */
     const ls_tied_tensor   *tied;
     const ls_buffer_tensor *buffers;
     /* Sets the entries of config.json for a model with these arguments (ls_gpt_args for "gpt"); returns how many. */
@@ -69,7 +69,7 @@ const ls_architecture *ls__architecture_of(const ls_graph *g);
 /* Returns the architecture of a model_type, or NULL; an unknown model_type lists the known ones in `known`. */
 const ls_architecture *ls__architecture_of_type(const char *model_type, char known[256]);
 
-/* Tells whether files hold this parameter transposed. */
+/* Returns whether files hold this parameter transposed. */
 bool ls__is_stored_transposed(const ls_architecture *a, const ls_tensor *param);
 
 #endif

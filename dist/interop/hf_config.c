@@ -101,7 +101,7 @@ static void add_option(char *options, size_t room, const ls_config_entry *e, con
     char   text[64];
     size_t used = strlen(options);
     if (used + 128 > room) return;
-    if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* the option negates the key */
+    if (json_is_boolean(value)) value = json_boolean(!json_is_true(value)); /* the option is the negation of the key */
     snprintf(options + used, room - used, "%s%.30s: %s", used ? ", " : "", e->option, print_value(value, text));
 }
 

@@ -58,7 +58,7 @@ static int64_t stored_bytes(const char *folder)
 
 ls_status ls_pretrained_check_size(const char *folder, const ls_graph *g)
 {
-    enum { SMALLEST_BYTES = 2 }; /* of a stored value: F16 or BF16 */
+    enum { SMALLEST_BYTES = 2 }; /* size of the smallest stored value: F16 or BF16 */
     int64_t stored = stored_bytes(folder), elements = 0;
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor[i]->role == LS_ROLE_PARAM && __builtin_add_overflow(elements, ls__numel(g->tensor[i]), &elements))

@@ -21,7 +21,7 @@
 #include "dist/interop/tensor_names.h"
 
 enum {
-    LISTED_NAMES  = 8,      /* names in a message; more are counted */
+    LISTED_NAMES  = 8,      /* most names that a message lists; further ones are only counted */
     TILE_ELEMENTS = 1 << 18 /* elements that are read or written at a time */
 };
 

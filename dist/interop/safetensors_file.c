@@ -21,7 +21,7 @@
 
 enum { BUFFER = 1 << 16 }; /* bytes that are widened at a time */
 #define DAMAGED LS_HINT "the file is damaged: get it again, or write it again"
-#define MAX_HEADER ((uint64_t)100 << 20) /* as in the reference implementation */
+#define MAX_HEADER ((uint64_t)100 << 20) /* limit of the reference implementation */
 
 /* Converts a float16, given by its bits, to float32. */
 static float from_half(uint16_t h)

@@ -26,7 +26,7 @@ enum { MAX_FILES = 512, MAX_NAME = 200 };
 
 static ls_status add_file(ls_tensor_set *set, const char *path)
 {
-    ls_tensor_file *f = &set->file[set->files++]; /* closed with the set, also after an error */
+    ls_tensor_file *f = &set->file[set->files++]; /* ls__tensor_set_close closes it, also after an error */
     return ls__tensor_file_open(f, path, set->arena);
 }
 
@@ -70,7 +70,7 @@ static ls_status load_index(const char *path, json_t **index)
     return LS_OK;
 }
 
-/* Tells whether a name is of a file in the same folder: no path that leads elsewhere. */
+/* Returns whether a name is of a file in the same folder: no path that leads elsewhere. */
 static bool plain_name(const char *name)
 {
     return name && *name && *name != '.' && strlen(name) <= MAX_NAME && !strpbrk(name, "/\\");
@@ -90,7 +90,7 @@ static ls_status open_files(ls_tensor_set *set, const char *path, const json_t *
         LS_CHECK(plain_name(its), LS_ERR_DATA,
                  "%s: tensor '%.100s': expected the name of a file in the same folder, found %s%.100s%s", path, name,
                  its ? "'" : "no text", its ? its : "", its ? "'" : "");
-        int i = count - 1; /* newest first: the tensors of one file mostly follow each other */
+        int i = count - 1; /* search from the end: the tensors of one file mostly follow each other */
         while (i >= 0 && strcmp(files[i], its) != 0) i--;
         if (i >= 0) continue;
         LS_CHECK(count < MAX_FILES, LS_ERR_DATA, "%s: more than %d files", path, MAX_FILES);

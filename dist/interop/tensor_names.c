@@ -25,7 +25,7 @@ int ls__slot_of_tied(const ls_architecture *a, const ls_params *params, const ch
     return -1;
 }
 
-/* Tells whether the model has a parameter of this name, with or without the prefix of the architecture. */
+/* Returns whether the model has a parameter of this name, with or without the prefix of the architecture. */
 static bool has_param(const ls_architecture *a, const ls_params *params, const char *name)
 {
     char longer[640];

@@ -18,7 +18,7 @@ ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *se
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */
 int ls__slot_of_tied(const ls_architecture *a, const ls_params *params, const char *name);
 
-/* Tells whether a tensor is no parameter, such as a causal mask, and is ignored. */
+/* Returns whether a tensor is no parameter, such as a causal mask, and is ignored. */
 bool ls__is_buffer(const ls_architecture *a, const ls_params *params, const char *name);
 
 #endif

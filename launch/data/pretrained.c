@@ -24,8 +24,8 @@ static ls_status make_recipe(ls_run *run, const char *folder, const char *config
 {
     ls_pretrained model;
     LS_TRY(ls_pretrained_read(folder, &model));
-    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: a vocabulary of %lld tokens; expected at most %d",
-             config, (long long)model.classes, LS_MAX_CLASSES);
+    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected a vocabulary of at most %d tokens, found %lld",
+             config, LS_MAX_CLASSES, (long long)model.classes);
     const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", model.model, model.options);
     LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
     run->task = &ls__task_language_model;
@@ -55,7 +55,7 @@ ls_status ls_pretrained_open(ls_run *run, const char *folder, ls_graph **graph, 
     *graph             = ls_graph_new();
     if (status == LS_OK) status = build_and_load(run, folder, *graph, params);
     if (status != LS_ERR_USAGE) return status;
-    /* Options that do not make a model are no mistake of the user's here. */
+    /* Options that give no valid model are an error of the file, not of the command line. */
     bool named = strstr(ls_error_message(), config) != NULL;
     return LS_FAIL(LS_ERR_DATA, "%s%s%s", named ? "" : config, named ? "" : ": ", ls_error_message());
 }

@@ -185,7 +185,7 @@ static void test_a_folder_that_is_no_run(void **state)
         {"sed -i 's/\"norm\": \"layer\"/\"norm\": \"x, dropout: 1\"/' hf/config.json",
          "norm: expected one of layer, rms, found 'x, dropout: 1'"},
         {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json",
-         "hf/config.json: a vocabulary of 1048577 tokens"},
+         "tokens, found 1048577"},
         {"seq 100 > many && $P data train-tokenizer --kind chars many hf",
          "hf: the tokenizer has 11 tokens, but the model's vocabulary (config.json) has 28"},
     };
