@@ -12,10 +12,10 @@
  *
  * Every function marked "collective" must be called by all ranks, in the same order.
  *
- * Structs and ABI: structs of options begin with their size, which the macros ls_trainer_new and ls_saver_new set; a
- * library accepts the smaller struct of an older program.  An option that is left 0 takes its default, and 0 has no
- * second meaning in any of them.  Structs that the caller allocates for results have reserved room.  Structs that
- * callbacks receive belong to the library and may grow at the end.
+ * Structs and ABI: structs of options begin with their size, which the macros ls_trainer_new, ls_saver_new,
+ * LS_WATCHDOG_SETTINGS and LS_THREADS_OPTIONS set; a library accepts the smaller struct of an older program.  An option
+ * that is left 0 takes its default, and 0 has no second meaning in any of them.  Structs that the caller allocates for
+ * results have reserved room.  Structs that callbacks receive belong to the library and may grow at the end.
  *
  * This header compiles as C11 and as C++17.  The macros with designated initialisers exist in C only; in C++ fill a
  * struct, set its `size`, and call the function behind the macro.
@@ -52,16 +52,20 @@ void ls_comm_free(ls_comm *comm);
  * rank, the instruction and the step, every rank writes FOLDER/crash-rankN.txt, and all processes end with exit code
  * LS_ERR_ENV (LS_ERR_FAILED for collectives that differ).
  *
- *     LS_TRY(ls_comm_watchdog(comm, &(ls_watchdog_settings){.floor_s = 30, .folder = "logs"}));
+ *     LS_TRY(ls_comm_watchdog(comm, LS_WATCHDOG_SETTINGS(.floor_s = 30, .folder = "logs")));
  *
  * ls_comm_mpi starts it with the default settings; for a communicator of one rank this call starts it.  Not
  * collective, but give all ranks the same settings. */
 typedef struct ls_watchdog_settings {
+    size_t      size;          /* sizeof(ls_watchdog_settings) */
     bool        off;           /* true: no diagnosis; the flight recorder stays on                               */
     double      floor_s;       /* shortest deadline of an instruction, seconds; 0: default 60                    */
     const char *folder;        /* of crash files, created when needed; NULL: no crash files                      */
     bool        progress_line; /* true: erase the current line of the terminal before the diagnosis is printed   */
 } ls_watchdog_settings;
+#ifndef __cplusplus
+#define LS_WATCHDOG_SETTINGS(...) (&(ls_watchdog_settings){.size = sizeof(ls_watchdog_settings), __VA_ARGS__})
+#endif
 ls_status ls_comm_watchdog(ls_comm *comm, const ls_watchdog_settings *settings);
 
 /* Returns true on the rank that prints the error with which a program ends: rank 0 for an error that all ranks share,
@@ -76,6 +80,7 @@ typedef struct ls_comm_cores {
     int allowed; /* cores that these ranks may use, all together           */
     int online;  /* cores of the host                                      */
     int threads; /* threads of this rank                                   */
+    int reserved[4];
 } ls_comm_cores;
 /* Divides the cores that the ranks of this host may use among them, and sets the number of OpenMP threads of this rank
  * unless OMP_NUM_THREADS is set.  ls_comm_mpi calls it.  Collective. */
@@ -86,7 +91,7 @@ ls_status ls_comm_divide_cores(ls_comm *comm, ls_comm_cores *cores);
  * have returned: LS_OK, or the first error in order of cause.  status[r] (NULL: not wanted): result of rank r.
  *
  *     ls_threads_fault fault = {.rank = 2, .call = 17, .kind = LS_THREADS_FAULT_DIE};
- *     status = ls_comm_threads_run(4, &(ls_threads_options){.bytes_per_s = 125e6, .fault = &fault, .faults = 1},
+ *     status = ls_comm_threads_run(4, LS_THREADS_OPTIONS(.bytes_per_s = 125e6, .fault = &fault, .faults = 1),
  *                                  train, &job, NULL); */
 typedef enum ls_threads_fault_kind {
     LS_THREADS_FAULT_DIE,  /* the call returns LS_ERR_ENV, and the rank counts as ended for all others */
@@ -101,11 +106,15 @@ typedef struct ls_threads_fault {
 } ls_threads_fault;
 
 typedef struct ls_threads_options {
+    size_t                  size;        /* sizeof(ls_threads_options) */
     double                  latency_s;   /* of each message                                     */
     double                  bytes_per_s; /* send bandwidth of a rank; 0: unlimited              */
     int                     faults;
     const ls_threads_fault *fault; /* [faults]                                                  */
 } ls_threads_options;
+#ifndef __cplusplus
+#define LS_THREADS_OPTIONS(...) (&(ls_threads_options){.size = sizeof(ls_threads_options), __VA_ARGS__})
+#endif
 
 ls_status ls_comm_threads_run(int ranks, const ls_threads_options                   *options,
                               ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status);
@@ -283,7 +292,7 @@ ls_status ls_checkpoint_read(ls_trainer *t, const char *checkpoint, ls_progress 
  *     in each step:  the ranks exchange ls_saver_written(s)
  *                    if (all have written) LS_TRY(ls_saver_publish(s));
  *                    if (a checkpoint is due) LS_TRY(ls_saver_begin(s, &progress));
- *                    while (ls_saver_news_next(s, &news)) ...                   on rank 0: the result of each checkpoint
+ *                    while (ls_saver_news_next(s, &news)) ...                  on rank 0: the result of each checkpoint
  *     LS_TRY(ls_saver_finish(s)); */
 typedef struct ls_saver ls_saver;
 typedef struct ls_saver_options {

@@ -66,8 +66,7 @@ void ls__intrahost_set_blocks(ls_intrahost *h, float *block0, size_t stride);
 
 /* ---- all ranks on one host --------------------------------------------------------------------------------------- */
 
-/* Queues a bucket, and reduces every queued bucket that all members have begun.  Blocks only while the queue is full.
- */
+/* Queues a bucket, and reduces every queued bucket that all members have begun.  Blocks only if the queue is full. */
 ls_status ls__intrahost_begin(ls_intrahost *h, const ls_allreduce_request *request, bool with_header);
 /* Reduces every queued bucket that all members have begun; never blocks. */
 ls_status ls__intrahost_advance(ls_intrahost *h);
@@ -76,9 +75,7 @@ ls_status ls__intrahost_finish(ls_intrahost *h, uint64_t number);
 
 /* ---- steps of a sum ---------------------------------------------------------------------------------------------- */
 
-/* The last part of ls__add_vectors: adds `addend` (NULL: none) to `output`, then copies `output` to copy[0 ..
- * copies-1].
- */
+/* The last part of ls__add_vectors: adds `addend` (NULL: none) to `output`, then writes `copies` copies of `output`. */
 typedef struct ls_output_step {
     float        *output;
     const float  *addend;
@@ -107,8 +104,7 @@ float       *ls__intrahost_output_at(const ls_intrahost *h, const ls_allreduce_r
 const float *ls__intrahost_addend_at(const ls_intrahost *h, const ls_allreduce_request *r, int64_t at);
 /* Points h->vector at position `at` of a bucket. */
 void ls__intrahost_place(ls_intrahost *h, const ls_allreduce_request *r, int64_t at);
-/* Fills h->copy with the places that need a copy of `output`, which is position `at` of a bucket; returns their number.
- */
+/* Fills h->copy with the places that need a copy of `output`, position `at` of a bucket; returns their number. */
 int ls__intrahost_copies(ls_intrahost *h, const ls_allreduce_request *r, const float *output, int64_t at);
 
 #endif

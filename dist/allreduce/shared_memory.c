@@ -146,7 +146,7 @@ static ls_status open_other(ls_shared_memory *w, int member, const segment_info 
     return LS_OK;
 }
 
-/* ---- creation ------------------------------------------------------------------------------------------------------ */
+/* ---- creation ---------------------------------------------------------------------------------------------------- */
 
 static bool any_host_has_two_ranks(const ls_comm *comm)
 {

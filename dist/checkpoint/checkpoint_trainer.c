@@ -5,11 +5,10 @@
  */
 #include "dist/checkpoint/checkpoint_trainer.h"
 
-#include <string.h>
-
 #include "core/graph/params.h"
 #include "dist/checkpoint/checkpoint_load.h"
 #include "dist/checkpoint/checkpoint_saver.h"
+#include "dist/comm/comm.h"
 #include "dist/trainer/trainer.h"
 
 /* Sets the ranges of array `a` that this rank writes or reads, from the leading sections of the list that belong to it:
@@ -86,14 +85,10 @@ static ls_status begin(ls_trainer *t, ls_section_purpose purpose, ls_arena **are
 
 ls_status ls__trainer_saver_new(ls_saver **s, ls_trainer *t, const ls_saver_options *options)
 {
-    ls_saver_options o = {0};
+    ls_saver_options o;
     ls_arena        *arena;
     ls_state         state;
-    LS_CHECK(options->size > offsetof(ls_saver_options, folder) && options->size <= sizeof o, LS_ERR_USAGE,
-             "ls_saver_options.size: expected at most %zu bytes, found %zu" LS_HINT
-             "use the macro ls_saver_new, or set .size to sizeof(ls_saver_options)",
-             sizeof o, options->size);
-    memcpy(&o, options, options->size);
+    LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_saver_options"));
     if (o.background) LS_TRY(ls_comm_agree(ls__trainer_comm(t), ls__checkpoint_reserve(t, o.writers)));
     LS_TRY(begin(t, LS_SECTIONS_WRITE, &arena, &state));
     ls_status status = ls__saver_new(s, ls__trainer_comm(t), &state, ls__trainer_snapshot(t), &o);

@@ -316,3 +316,21 @@ done:
     ls_arena_free(arena);
     return status;
 }
+
+/* ---- structs of options ------------------------------------------------------------------------------------------ */
+
+ls_status ls__options_copy(void *to, size_t room, const void *from, const char *name)
+{
+    size_t size;
+    memcpy(&size, from, sizeof size);
+    LS_CHECK(size >= sizeof size, LS_ERR_USAGE,
+             "%s.size: expected sizeof(%s), found %zu" LS_HINT "use the macro that sets it, or set .size", name, name,
+             size);
+    LS_CHECK(size <= room, LS_ERR_USAGE,
+             "%s.size: expected at most %zu bytes, found %zu: the program was compiled for a newer lockstep "
+             "library" LS_HINT "install that version of the library, or compile the program again",
+             name, room, size);
+    memset(to, 0, room);
+    memcpy(to, from, size);
+    return LS_OK;
+}

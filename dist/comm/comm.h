@@ -78,6 +78,10 @@ struct ls_comm {
     ls_flow             *flows;   /* list of all flows, active and free                                         */
 };
 
+/* Copies a struct of options that begins with its size into *to, which has `room` bytes; missing fields become 0.
+ * LS_ERR_USAGE names the struct `name` when its size is 0 or larger than `room`. */
+ls_status ls__options_copy(void *to, size_t room, const void *from, const char *name);
+
 /* For implementations: fills in the common part, with all ranks on one host (local_size) but no shared memory. */
 void ls__comm_init(ls_comm *comm, const ls_comm_table *table, int rank, int size);
 

@@ -430,14 +430,16 @@ ls_status ls_comm_threads_run(int ranks, const ls_threads_options               
                               ls_status (*body)(ls_comm *comm, void *context), void *context, ls_status *status)
 {
     enum { MAX_RANKS = 1024 };
-    ls_arena *arena;
+    ls_arena          *arena;
+    ls_threads_options o = {0};
+    if (options) LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_threads_options"));
     LS_CHECK(ranks >= 1 && ranks <= MAX_RANKS, LS_ERR_USAGE, "ls_comm_threads_run: ranks: expected 1 to %d, found %d",
              MAX_RANKS, ranks);
     LS_TRY(ls_arena_new(&arena, "threads"));
     world    *w       = ls_arena_alloc(arena, sizeof *w);
     const int threads = omp_get_max_threads() / ranks;
     *w                = (world){.arena = arena, .ranks = ranks, .threads = threads > 0 ? threads : 1};
-    if (options) w->options = *options;
+    w->options        = o;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     w->rank = ls_arena_alloc(arena, sizeof *w->rank * (size_t)ranks);

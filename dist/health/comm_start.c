@@ -67,12 +67,14 @@ void ls_comm_free(ls_comm *comm)
 
 ls_status ls_comm_watchdog(ls_comm *comm, const ls_watchdog_settings *settings)
 {
+    ls_watchdog_settings s;
+    LS_TRY(ls__options_copy(&s, sizeof s, settings, "ls_watchdog_settings"));
     if (!comm->watchdog) {
         LS_CHECK(comm->size == 1, LS_ERR_USAGE, "ls_comm_watchdog: expected ranks that are processes, found '%s'",
                  comm->table->name);
         LS_TRY(ls__watchdog_new(&comm->watchdog, comm));
     }
-    ls__watchdog_set(comm->watchdog, settings);
+    ls__watchdog_set(comm->watchdog, &s);
     return LS_OK;
 }
 

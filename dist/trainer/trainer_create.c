@@ -2,8 +2,6 @@
  *
  * Creates and frees a trainer.
  */
-#include <string.h>
-
 #include "dist/allreduce/bucket_autotune.h"
 #include "dist/trainer/trainer_internal.h"
 
@@ -12,20 +10,6 @@ int ls_default_shards(int64_t batch)
     int shards = batch >= 128 ? 16 : 8;
     while (shards > 1 && shards > batch) shards /= 2;
     return shards;
-}
-
-static ls_status copy_options(ls_trainer_options *to, const ls_trainer_options *from)
-{
-    LS_CHECK(from->size >= offsetof(ls_trainer_options, batch), LS_ERR_USAGE,
-             "ls_trainer_options.size: expected sizeof(ls_trainer_options), found %zu" LS_HINT
-             "use the macro ls_trainer_new, or set .size",
-             from->size);
-    LS_CHECK(from->size <= sizeof *to, LS_ERR_USAGE,
-             "ls_trainer_options.size: expected at most %zu bytes, found %zu: the program was compiled for a newer "
-             "lockstep library" LS_HINT "install that version of the library, or compile the program again",
-             sizeof *to, from->size);
-    memcpy(to, from, from->size);
-    return LS_OK;
 }
 
 static ls_status choose_bucket_bytes(ls_trainer *t)
@@ -56,7 +40,7 @@ ls_status ls__trainer_new(ls_trainer **out, ls_graph *g, ls_tensor *loss, const 
     ls_arena          *arena;
     LS_TRY(ls_graph_status(g));
     LS_CHECK(loss, LS_ERR_USAGE, "ls_trainer_new: expected a loss, found NULL");
-    LS_TRY(copy_options(&o, options));
+    LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_trainer_options"));
     LS_TRY(ls_arena_new(&arena, "trainer"));
     ls_trainer *t    = ls_arena_alloc(arena, sizeof *t);
     *t               = (ls_trainer){.arena = arena, .graph = g, .loss = loss, .options = o, .comm = o.comm};

@@ -11,9 +11,9 @@
  * Positions of a gradient are therefore counted in four ways; one function below converts each into the next, and fails
  * if the position does not exist there:
  *
- *     parameter block -> position in the gradient block     gradient_position()   buckets move with train.zero=2
- *     parameter block -> position in a state block          state_position()      ranges of a partition are adjacent
- *     bucket          -> position in the summed gradient    output_position()     the state layout, then second segments
+ *     parameter block -> position in the gradient block    gradient_position()   buckets move with train.zero=2
+ *     parameter block -> position in a state block         state_position()      ranges of a partition are adjacent
+ *     bucket          -> position in the summed gradient   output_position()     the state layout, then second segments
  */
 #include <stdlib.h>
 

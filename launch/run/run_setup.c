@@ -89,7 +89,7 @@ ls_status ls_run_start(ls_run *run, ls_comm *comm)
     ls_status status = ls_arena_new(&run->memory, "run");
     if (status == LS_OK && run->ranks == 1) status = ls_isa_init(); /* several ranks have agreed in ls_comm_mpi */
     LS_TRY_COLLECTIVE(run, status);
-    LS_TRY(ls_comm_watchdog(comm, &(ls_watchdog_settings){0}));
+    LS_TRY(ls_comm_watchdog(comm, LS_WATCHDOG_SETTINGS()));
     LS_TRY(choose_threads(run));
     LS_TRY_COLLECTIVE(run, start_threads(run));
     return LS_OK;
@@ -121,10 +121,8 @@ ls_status ls_run_watch(ls_run *run, const char *folder)
 {
     int          width;
     const double floor_s = (double)run->recipe->watchdog.floor_s;
-    return ls_comm_watchdog(run->comm, &(ls_watchdog_settings){.off           = floor_s <= 0,
-                                                               .floor_s       = floor_s,
-                                                               .folder        = folder,
-                                                               .progress_line = ls_on_terminal(&width)});
+    return ls_comm_watchdog(run->comm, LS_WATCHDOG_SETTINGS(.off = floor_s <= 0, .floor_s = floor_s, .folder = folder,
+                                                            .progress_line = ls_on_terminal(&width)));
 }
 
 /* ---- the recipe -------------------------------------------------------------------------------------------------- */

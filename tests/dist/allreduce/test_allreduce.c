@@ -34,7 +34,7 @@ static float serial_sum(int first, int span, int total, int64_t i)
     return first + span / 2 >= total ? left : left + serial_sum(first + span / 2, span / 2, total, i);
 }
 
-/* ---- simulated hosts --------------------------------------------------------------------------- */
+/* ---- simulated hosts --------------------------------------------------------------------------------------------- */
 
 typedef enum placement { MESSAGES, ONE_HOST, PAIRS, ROUND_ROBIN, FIRST_ALONE, PLACEMENTS } placement;
 static const char *const placement_names[PLACEMENTS] = {"no shared memory", "one host", "two ranks per host",

@@ -131,7 +131,7 @@ static void test_slow_link(void **state)
 {
     double began = ls__clock_s();
     assert_ok(
-        ls_comm_threads_run(2, &(ls_threads_options){.bytes_per_s = 10e6, .latency_s = 0.02}, one_message, NULL, NULL));
+        ls_comm_threads_run(2, LS_THREADS_OPTIONS(.bytes_per_s = 10e6, .latency_s = 0.02), one_message, NULL, NULL));
     assert_true(ls__clock_s() - began >= 0.12);
 }
 
@@ -142,7 +142,7 @@ static void test_dead_rank(void **state)
         uint64_t         digest[4] = {0};
         ls_status        status[4];
         assert_int_equal(
-            ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, digest, status),
+            ls_comm_threads_run(4, LS_THREADS_OPTIONS(.faults = 1, .fault = &fault), train, digest, status),
             LS_ERR_ENV);
         char expected[64];
         snprintf(expected, sizeof expected, "rank 2: ended by its scripted fault in call %lld", (long long)call);
@@ -208,7 +208,7 @@ static void test_delayed_rank(void **state)
     ls_threads_fault fault = {.rank = 1, .call = 3, .kind = LS_THREADS_FAULT_DELAY, .seconds = 0.2};
     double           began = ls__clock_s();
     assert_ok(ls_comm_threads_run(1, NULL, train, one, NULL));
-    assert_ok(ls_comm_threads_run(4, &(ls_threads_options){.faults = 1, .fault = &fault}, train, many, NULL));
+    assert_ok(ls_comm_threads_run(4, LS_THREADS_OPTIONS(.faults = 1, .fault = &fault), train, many, NULL));
     assert_true(ls__clock_s() - began >= 0.2);
     for (int r = 0; r < 4; r++) assert_true(many[r] == one[0]);
 }

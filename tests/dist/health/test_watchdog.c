@@ -67,9 +67,8 @@ static int program_main(int argc, char **argv)
     uint64_t  digest = 0;
     ls_status status = ls_comm_mpi(&comm, &argc, &argv);
     if (status == LS_OK)
-        status = ls_comm_watchdog(comm, &(ls_watchdog_settings){.off     = atof(argv[2]) <= 0,
-                                                                .floor_s = atof(argv[2]),
-                                                                .folder  = argc > 3 ? argv[3] : NULL});
+        status = ls_comm_watchdog(comm, LS_WATCHDOG_SETTINGS(.off = atof(argv[2]) <= 0, .floor_s = atof(argv[2]),
+                                                             .folder = argc > 3 ? argv[3] : NULL));
     if (status == LS_OK) status = train(comm, argv[1], &digest);
     if (ls_comm_prints_error(comm, status)) fprintf(stderr, "program: %s\n", ls_error_message());
     if (status == LS_OK) printf("digest %016llx\n", (unsigned long long)digest);

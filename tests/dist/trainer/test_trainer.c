@@ -199,9 +199,8 @@ static void tied_weights_cost_a_gradient(void **state)
     assert_true(line[1][1].planned - line[0][1].planned >= (16 * 16 + 16) * sizeof(float));
 }
 
-/* Planned bytes of the memory `name`, for a model with so many parameters that partitions differ by a few percent only.
- */
-static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
+/* Planned bytes of the memory `name`, for a model whose partitions differ by a few percent only. */
+static size_t bytes_of(int zero, ls_shared_memory_mode mode, const char *name)
 {
     ls_graph      *g = ls_graph_new();
     ls_memory_line line[8];
@@ -209,7 +208,7 @@ static size_t bytes_of(int zero, ls_shared_memory_mode window, const char *name)
     ls_tensor     *x = ls_input(g, "image", LS_F32, 256), *y = ls_input(g, "label", LS_I32);
     ls_tensor     *loss = ls_cross_entropy(ls_linear(g, "out", ls_relu(ls_linear(g, "in", x, 256)), 256), y);
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_adamw(.lr = 1e-3f),
-                             .zero = zero, .shared_memory = window));
+                             .zero = zero, .shared_memory = mode));
     int    n     = ls__trainer_memory(t, line);
     size_t bytes = 0;
     for (int i = 0; i < n; i++)
@@ -226,9 +225,9 @@ static void sharing_saves_memory(void **state)
     const size_t all = 2 * (256 * 256 + 256) * sizeof(float);
     for (int zero = 0; zero < 2; zero++)
         for (int shared = 0; shared < 2; shared++) {
-            ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
-            size_t parts = zero || shared ? (size_t)the_size() : 1, states = bytes_of(zero, window, "optimizer state"),
-                   values = bytes_of(zero, window, "parameters");
+            ls_shared_memory_mode mode = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
+            size_t parts = zero || shared ? (size_t)the_size() : 1, states = bytes_of(zero, mode, "optimizer state"),
+                   values = bytes_of(zero, mode, "parameters");
             assert_true(states <= 2 * all / parts + 8 * 4096 && states + 8 * 4096 >= 2 * all / parts);
             if (shared && the_rank() > 0)
                 assert_true(values == 0);
@@ -238,7 +237,7 @@ static void sharing_saves_memory(void **state)
 }
 
 /* Planned and touched bytes of the memory `name`, after three steps. */
-static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode window, int layers, int wide,
+static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode mode, int layers, int wide,
                               int accumulate)
 {
     ls_graph      *g = ls_graph_new();
@@ -249,7 +248,7 @@ static ls_memory_line line_of(const char *name, int zero, ls_shared_memory_mode 
     assert_non_null(x);
     for (int i = 0; i < layers; i++) h = ls_relu(ls_linear(g, ls_arena_printf(g->arena, "layer%d", i), h, wide));
     assert_ok(ls_trainer_new(&t, g, ls_cross_entropy(h, y), .comm = comm, .batch = BATCH, .shards = 8,
-                             .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .shared_memory = window,
+                             .optim = ls_adamw(.lr = 1e-3f), .zero = zero, .shared_memory = mode,
                              .accumulate = accumulate, .bucket_bytes = wide * wide * (int64_t)sizeof(float)));
     for (int step = 0; step < 3; step++) {
         ls_batch_partition share = ls_trainer_share(t, BATCH);
@@ -277,10 +276,10 @@ static void buckets_share_memory(void **state)
     enum { LAYERS = 24, WIDE = 128, FEW = 5 };
     const size_t layer = (WIDE * WIDE + WIDE + LS_PARAM_ALIGN) * sizeof(float), whole = LAYERS * layer, page = 4096;
     for (int shared = 0; shared < 2; shared++) {
-        ls_shared_memory_mode window = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
-        ls_memory_line        all    = line_of("gradients", 1, window, LAYERS, WIDE, 1),
-                       part          = line_of("gradients", 2, window, LAYERS, WIDE, 1);
-        size_t slots                 = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
+        ls_shared_memory_mode mode = shared ? LS_SHARED_MEMORY_ON : LS_SHARED_MEMORY_OFF;
+        ls_memory_line        all  = line_of("gradients", 1, mode, LAYERS, WIDE, 1),
+                       part        = line_of("gradients", 2, mode, LAYERS, WIDE, 1);
+        size_t slots               = all.planned / (whole - LAYERS * LS_PARAM_ALIGN * sizeof(float));
         assert_true(all.touched + page >= all.planned && part.touched <= part.planned &&
                     part.touched + 4 * page >= part.planned);
         if (the_size() == 1)
@@ -289,10 +288,10 @@ static void buckets_share_memory(void **state)
             assert_true(part.planned <= slots * FEW * layer + whole / (size_t)the_size() + LAYERS * 1024);
         if (the_size() == 4) assert_true(2 * part.touched < all.touched);
         assert_true(
-            line_of("gradients", 2, window, 2, WIDE, 2).planned ==
-            line_of("gradients", 1, window, 2, WIDE, 2).planned); /* with micro-steps the gradient is not partitioned */
-        for (int zero = 1; zero < 3; zero++) { /* the partition of Adam's two states, all pages used */
-            ls_memory_line states = line_of("optimizer state", zero, window, LAYERS, WIDE, 1);
+            line_of("gradients", 2, mode, 2, WIDE, 2).planned ==
+            line_of("gradients", 1, mode, 2, WIDE, 2).planned); /* with micro-steps the gradient is not partitioned */
+        for (int zero = 1; zero < 3; zero++) {                  /* the partition of Adam's two states, all pages used */
+            ls_memory_line states = line_of("optimizer state", zero, mode, LAYERS, WIDE, 1);
             assert_true(states.planned <= 2 * whole / (size_t)the_size() + LAYERS * 2048 &&
                         states.touched + page >= states.planned && states.touched <= states.planned);
         }
@@ -300,7 +299,7 @@ static void buckets_share_memory(void **state)
 }
 
 /* A step with a NaN in the batch changes no parameter on any rank; it counts as a step, and training continues. */
-static void check_skipped(int zero, ls_shared_memory_mode window)
+static void check_skipped(int zero, ls_shared_memory_mode mode)
 {
     ls_graph          *g = ls_graph_new();
     ls_tensor         *x = ls_input(g, "image", LS_F32, IN), *y = ls_input(g, "label", LS_I32);
@@ -308,7 +307,7 @@ static void check_skipped(int zero, ls_shared_memory_mode window)
     ls_batch_partition share;
     ls_trainer        *t;
     assert_ok(ls_trainer_new(&t, g, loss, .comm = comm, .batch = BATCH, .shards = 8, .optim = ls_momentum(.lr = 0.1f),
-                             .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero, .shared_memory = window,
+                             .on_nan = LS_ON_NAN_SKIP, .check_every = 1, .zero = zero, .shared_memory = mode,
                              .bucket_bytes = 256));
     share = ls_trainer_share(t, BATCH);
     for (int step = 0; step < 13; step++) {
