@@ -96,13 +96,15 @@ static int position_of(const ls_rank_times *times, int ranks, int rank)
 
 void ls_straggler_print(const ls_rank_times *times, int ranks, int64_t epoch, char *text, size_t room)
 {
-    double spread;
-    int    slowest = ls_straggler_find(times, ranks, &spread);
-    size_t used    = (size_t)snprintf(text, room,
-                                      "rank %d on %s was the slowest of epoch %lld: busy for %.1f s, %.0f %% more than "
-                                         "the median\n  %6s  %-16s %8s %9s %8s",
-                                      slowest, times[slowest].host, (long long)epoch, busy(&times[slowest]), 100 * spread,
-                                      "rank", "host", "data s", "compute s", "wait s");
+    double               spread;
+    const int            slowest = ls_straggler_find(times, ranks, &spread);
+    const ls_rank_times *s       = &times[slowest];
+
+    size_t used = (size_t)snprintf(text, room,
+                                   "rank %d on %s was the slowest of epoch %lld: busy for %.1f s, %.0f %% more than "
+                                   "the median\n  %6s  %-16s %8s %9s %8s",
+                                   slowest, s->host, (long long)epoch, busy(s), 100 * spread, "rank", "host", "data s",
+                                   "compute s", "wait s");
     for (int r = 0; r < ranks && used < room; r++) {
         const ls_rank_times *t = &times[r];
         if (position_of(times, ranks, r) >= TABLE_ROWS) continue;
