@@ -59,24 +59,102 @@ static ls_status import_text(const ls_args *args)
     return LS_OK;
 }
 
-static ls_status import(const ls_args *args)
+/* Cuts "a,b,c" into names, in place; returns their number. */
+static int cut_names(char *text, const char **names, int most)
+{
+    int   n    = 0;
+    char *rest = text;
+    for (char *name; n < most && (name = strtok_r(n ? NULL : text, ",", &rest));) names[n++] = name;
+    return n;
+}
+
+static ls_status import_csv(const ls_args *args)
+{
+    enum { MOST_NAMES = 1024, NAMES_BYTES = 1 << 16 };
+    static char        text[2][NAMES_BYTES];
+    static const char *name[2][MOST_NAMES];
+    const char        *option[2] = {ls_args_option(args, "target"), ls_args_option(args, "drop")};
+    const char        *valid = ls_args_option(args, "valid"), *separator = ls_args_option(args, "separator");
+    int                names[2] = {0};
+    char              *end      = NULL;
+    double             part     = valid ? strtod(valid, &end) : 0.1;
+    ls_bar             bar;
+    char               count[2][32];
+    LS_CHECK(args->positionals == 3, LS_ERR_USAGE, "data import csv: expected one FILE and OUT, found %d words",
+             args->positionals - 1);
+    LS_CHECK(!valid || (end != valid && !*end && part >= 0 && part < 1), LS_ERR_USAGE,
+             "data import csv: --valid: expected a part of the rows, from 0 to less than 1, found '%s'", valid);
+    LS_CHECK(!separator || strlen(separator) == 1, LS_ERR_USAGE,
+             "data import csv: --separator: expected one character, found '%s'", separator);
+    for (int k = 0; k < 2; k++) {
+        if (!option[k]) continue;
+        LS_CHECK(strlen(option[k]) < NAMES_BYTES, LS_ERR_USAGE, "data import csv: --%s: expected fewer names",
+                 k ? "drop" : "target");
+        snprintf(text[k], sizeof text[k], "%s", option[k]);
+        names[k] = cut_names(text[k], name[k], MOST_NAMES);
+    }
+    ls_bar_open(&bar, true);
+    ls_csv_import csv    = {.file       = args->positional[1],
+                            .out        = args->positional[2],
+                            .separator  = separator ? separator[0] : 0,
+                            .targets    = names[0],
+                            .target     = name[0],
+                            .drops      = names[1],
+                            .drop       = name[1],
+                            .named      = ls_args_option(args, "named"),
+                            .valid      = part,
+                            .valid_last = ls_args_option(args, "valid-last"),
+                            .progress   = show_import,
+                            .context    = &bar};
+    ls_status     status = ls_import_csv(&csv);
+    ls_bar_close(&bar);
+    LS_TRY(status);
+    ls__count_text(count[0], sizeof count[0], csv.train_rows);
+    ls__count_text(count[1], sizeof count[1], csv.valid_rows);
+    printf("%s: %s + %s rows (train + valid), %d features", csv.out, count[0], count[1], csv.features);
+    if (csv.classes) printf(", %d classes", csv.classes);
+    printf("\n");
+    return LS_OK;
+}
+
+static ls_status import_mnist(const ls_args *args)
 {
     long long   shards;
-    const char *what = args->positional[0], *out = args->positional[2];
-    if (!strcmp(what, "text")) return import_text(args);
-    LS_CHECK(!strcmp(what, "mnist"), LS_ERR_USAGE,
-             "data import: expected mnist or text, found '%s'" LS_HINT
-             "`lockstep data import mnist DIR OUT`, `lockstep data import text FILE ... OUT`",
-             what);
+    const char *out = args->positional[args->positionals - 1];
     LS_CHECK(args->positionals == 3, LS_ERR_USAGE, "data import mnist: expected one folder and OUT, found %d words",
              args->positionals - 1);
-    static const char *const of_text[] = {"tokenizer", "vocab", "valid"};
-    for (size_t i = 0; i < sizeof of_text / sizeof *of_text; i++)
-        LS_CHECK(!ls_args_option(args, of_text[i]), LS_ERR_USAGE, "data import mnist: --%s is for text", of_text[i]);
     LS_TRY(ls_args_int(args, "shards", 1, 99999, 1, &shards));
     LS_TRY(ls_import_mnist(args->positional[1], out, (int)shards));
     printf("%s: imported from %s\n", out, args->positional[1]);
     return LS_OK;
+}
+
+static ls_status import_files(const ls_args *args)
+{
+    static const struct {
+        const char *format;
+        ls_status (*import)(const ls_args *args);
+        const char *options; /* each with a space before and behind it */
+    } formats[]                        = {{"mnist", import_mnist, " shards "},
+                                          {"text", import_text, " shards tokenizer vocab valid "},
+                                          {"csv", import_csv, " target drop named valid valid-last separator "}};
+    static const char *const options[] = {"shards", "tokenizer", "vocab",      "valid",    "target",
+                                          "drop",   "named",     "valid-last", "separator"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        if (strcmp(args->positional[0], formats[i].format)) continue;
+        for (size_t k = 0; k < sizeof options / sizeof *options; k++) {
+            char word[32];
+            snprintf(word, sizeof word, " %s ", options[k]);
+            LS_CHECK(!ls_args_option(args, options[k]) || strstr(formats[i].options, word), LS_ERR_USAGE,
+                     "data import %s: --%s: %s has no such option", formats[i].format, options[k], formats[i].format);
+        }
+        return formats[i].import(args);
+    }
+    return LS_FAIL(LS_ERR_USAGE,
+                   "data import: expected mnist, text or csv, found '%s'" LS_HINT
+                   "`lockstep data import mnist DIR OUT`, `lockstep data import text FILE ... OUT`, "
+                   "`lockstep data import csv FILE OUT --target NAME`",
+                   args->positional[0]);
 }
 
 static ls_status verify_split(const char *path, const char *split)
@@ -126,7 +204,7 @@ ls_status ls__data_command(int argc, char **argv)
     static const struct {
         const char *name;
         ls_status (*run)(const ls_args *args);
-    } commands[] = {{"data import", import},
+    } commands[] = {{"data import", import_files},
                     {"data verify", verify},
                     {"data inspect", inspect},
                     {"data fetch", fetch},

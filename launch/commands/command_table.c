@@ -81,7 +81,13 @@ static const char import_help[] =
     "length goes through in pieces.\n"
     "\n"
     "  lockstep data import text book.txt data/book --tokenizer bpe --vocab 4096\n"
-    "  lockstep data import text *.txt data/books --tokenizer gpt2/tokenizer.json --shards 8";
+    "  lockstep data import text *.txt data/books --tokenizer gpt2/tokenizer.json --shards 8\n"
+    "\n"
+    "csv FILE OUT: FILE has a line with the names of its columns.  OUT becomes a folder with train.h5 and valid.h5: "
+    "/x\n"
+    "(rows x features, float64) and /y (the targets).  A target with text becomes class indices and /class_names.\n"
+    "\n"
+    "  lockstep data import csv wine.csv data/wine --target quality --drop id --valid 0.2";
 
 static const char fetch_help[] =
     "Downloads a data set from its public home, checks it against known checksums and imports it.  With\n"
@@ -161,12 +167,18 @@ const ls_command ls__commands[] = {
              {"scores", NULL, "measure and draw what 1/sqrt(d) does to scores"},
              {"png", "FILE", "where the picture goes instead; with --link: where it goes"}),
      ls__explain_command},
-    {"data import", "KIND SOURCE ... OUT", "make a data set from files in another format: mnist, text", import_help,
+    {"data import", "KIND SOURCE ... OUT", "make a dataset from files in another format: mnist, text, csv", import_help,
      OPTIONS(
          {"shards", "N", "files to cut each split into; default 1"},
          {"tokenizer", "WHICH", "text: bytes, chars, bpe (learnt from the files), or a tokenizer's path; default bpe"},
          {"vocab", "N", "text: tokens that bpe learns; default 8192"},
-         {"valid", "FRACTION", "text: the part at the end that is held out; default 0.1, 0 for none"}),
+         {"valid", "FRACTION", "part to hold out, of text its end, of csv random rows; default 0.1, 0 for none"},
+         {"target", "NAMES", "csv: columns to predict, separated by commas"},
+         {"drop", "NAMES", "csv: columns to leave out, separated by commas"},
+         {"named", NULL, "csv: write one array per column, with its name, instead of /x and /y"},
+         {"valid-last", NULL, "csv: hold out the last rows instead of random ones (time series)"},
+         {"separator", "C",
+          "csv: the character between fields; default: comma, semicolon or tab, as in the first line"}),
      ls__data_command},
     {"data fetch", "NAME [OUT]", "get a public data set", fetch_help, NULL, ls__data_command},
     {"data train-tokenizer", "TEXT ... OUT", "learn a tokenizer from text files", tokenizer_help,
