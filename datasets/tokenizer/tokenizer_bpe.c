@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One word to tokens, by merges (Sennrich et al. 2016; on bytes: Radford et al. 2019).
+ * Byte-pair encoding of one word (Sennrich et al. 2016; on bytes: Radford et al. 2019).
  *
- * The word begins as one token per byte.  Of all pairs of neighbours that have a merge, the one of the lowest rank is
- * merged, the leftmost of equals, until none has.  That is the definition; three ways lead there:
+ * A word starts as one token per byte.  Among all neighbours with a merge, the pair of lowest rank is merged, the
+ * leftmost first, until no neighbours have a merge.  Three implementations give this result:
  *
- *   looked up     tokens that are what their own text becomes, found by their text: most words of a text that the
- * tokenizer knows short words   the rank of each pair in an array, of which the smallest is sought: n^2, but all of it
- * in a few lines of cache long words    a heap of pairs, ordered by rank and place.  A pair may be gone when its turn
- * comes: then the two neighbours there make another token, or none
+ *   lookup        a hash table of the tokens that are the result of merging their own text: most words of natural text
+ *   short words   an array with the rank of each pair, searched for the smallest: O(n^2), within a few cache lines
+ *   long words    a heap of pairs, ordered by rank and position: O(n log n).  An entry is stale, and is skipped, if the
+ *                 neighbours at its position do not give its result
  */
+#include "datasets/tokenizer/tokenizer_bpe.h"
+
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "datasets/tokenizer/tokenizer_internal.h"
+#include "datasets/tokenizer/growable.h"
 
 enum { NONE = INT32_MAX, SHORT = 64 };
 
@@ -129,14 +131,14 @@ static void push_pair(const ls_tokenizer *t, heap *h, const symbol *s, int32_t a
 
 static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n, ls_tokens *list)
 {
-    /* n - 1 pairs to begin with; each of n - 1 merges takes one away and brings two at most. */
+    /* The heap starts with n - 1 pairs; each of at most n - 1 merges removes one and adds at most two. */
     symbol *s = n < INT32_MAX ? malloc(n * sizeof *s) : NULL;
     heap    h = {s ? malloc(2 * n * sizeof *h.item) : NULL, 0};
     if (!s || !h.item) {
         free(s);
         return LS_FAIL(LS_ERR_ENV,
-                       "no memory for a word of %zu bytes" LS_HINT
-                       "a text without any white space cannot be encoded in pieces",
+                       "bpe: out of memory for a word of %zu bytes" LS_HINT
+                       "put white space into the text, so that it has shorter words",
                        n);
     }
     int32_t last = (int32_t)n - 1;
@@ -160,7 +162,7 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
     return LS_OK;
 }
 
-/* ---- any word ---------------------------------------------------------------------------------------------------- */
+/* ---- words of any length ----------------------------------------------------------------------------------------- */
 
 ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes, ls_tokens *list)
 {
@@ -178,7 +180,7 @@ ls_status ls__bpe_word(const ls_tokenizer *t, const uint8_t *word, size_t bytes,
     return LS_OK;
 }
 
-/* Only what merges lead to may be looked up: <|endoftext|> is a token, but not the word of that text. */
+/* Enters only tokens that merging gives: <|endoftext|> is a token, but not the encoding of its text. */
 static void fill_words(ls_tokenizer *t, int32_t *table)
 {
     for (int32_t id = 0; id < t->size; id++) {

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Text to tokens: what is looked for in the text first, and where a text may be cut. */
+ *
+ * Encoding: text to tokens.  Invalid UTF-8 is replaced, added tokens are found, and the text between them is encoded by
+ * bytes, characters or words.  ls_tokenizer_cut finds where a text may be cut into pieces with the same tokens.
+ */
+#include "datasets/tokenizer/tokenizer_encode.h"
+
 #include <string.h>
 
-#include "datasets/tokenizer/tokenizer_internal.h"
+#include "datasets/tokenizer/growable.h"
+#include "datasets/tokenizer/tokenizer_bpe.h"
+#include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/unicode.h"
 
-/* ---- special tokens ---------------------------------------------------------------------------------------------- */
+/* ---- added tokens ------------------------------------------------------------------------------------------------ */
 
 static size_t added_bytes(const ls_tokenizer *t, const ls_added *add) { return t->at[add->id + 1] - t->at[add->id]; }
 
-/* The longest token of one pass that begins here, or NULL. */
+/* Returns the longest added token of one pass (late or not) at the start of a text, or NULL. */
 static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late)
 {
     for (int i = t->add_first[text[0]]; i < t->add_first[text[0] + 1]; i++) {
@@ -19,13 +27,13 @@ static const ls_added *added_at(const ls_tokenizer *t, const uint8_t *text, size
     return NULL;
 }
 
-/* Where the next one begins, `bytes` when there is none.  In plain text special ones are passed over, with all that is
- * in them. */
+/* Returns the offset of the next added token, or `bytes` if there is none.  plain: skips special tokens, with all text
+ * inside them. */
 static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
                          const ls_added **found)
 {
     uint8_t first = t->text[t->at[t->add[0].id]];
-    bool    alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all begin alike, as one alone does */
+    bool alone = t->add_first[first + 1] - t->add_first[first] == t->added; /* all added tokens have one first byte */
     for (size_t i = 0; i < bytes;) {
         if (alone) {
             const uint8_t *next = memchr(text + i, first, bytes - i);
@@ -40,7 +48,7 @@ static size_t find_added(const ls_tokenizer *t, const uint8_t *text, size_t byte
     return bytes;
 }
 
-/* ---- what is between them ---------------------------------------------------------------------------------------- */
+/* ---- text between added tokens ----------------------------------------------------------------------------------- */
 
 static ls_status encode_bytes(const uint8_t *text, size_t bytes, ls_tokens *list)
 {
@@ -60,8 +68,8 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
             uint8_t c[6] = " ";
             if (code >= 0xA0 || (code > ' ' && code < 0x7F)) ls__utf8_put(c + 1, code);
             return LS_FAIL(LS_ERR_DATA,
-                           "the text has the character U+%04X%s, which the tokenizer does not know" LS_HINT
-                           "train the tokenizer on text that has it, or take one of kind bytes or bpe",
+                           "text: the character U+%04X%s has no token" LS_HINT
+                           "train the tokenizer on text with this character, or use a tokenizer of kind bytes or bpe",
                            code, c[1] ? (char *)c : "");
         }
         list->id[list->count++] = id;
@@ -102,7 +110,7 @@ static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t b
     return LS_OK;
 }
 
-/* What is not UTF-8 is replaced first, in a copy; most texts need none. */
+/* Replaces invalid UTF-8 first, in a copy of the text; valid texts need no copy. */
 ls_status ls__each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool plain, int64_t *replaced,
                          ls_piece *take, void *context)
 {
@@ -137,14 +145,13 @@ ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, siz
     return LS_OK;
 }
 
-/* ---- where a text may be cut ---------------------------------------------------------------------------------------
+/* ---- cutting texts --------------------------------------------------------------------------------------------------
  *
- * No character begins at a byte 10xxxxxx of valid text, and no ill-formed sequence has another byte behind its first:
- * so every byte of another form begins something, and only such places are looked at.  The character on either side
- * must be whole. Words of bpe end where white space begins, and where letters, digits and other characters meet, but
- * for an apostrophe, which may take the letters behind it ('ll). */
+ * A cut is allowed only before a byte that is not 10xxxxxx, because only such bytes begin a character or an ill-formed
+ * sequence.  The characters on both sides must be complete.  Words of bpe end before white space and where letters,
+ * digits and other characters meet, except after an apostrophe, which may form a contraction with the letters ('ll). */
 
-/* Might a special token begin before `at` and end behind it, now or with more text? */
+/* True if an added token starts before `at` and may end after it, in this text or with more text. */
 static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at)
 {
     for (size_t i = at > t->add_longest ? at - t->add_longest : 0; i < at; i++)
@@ -158,15 +165,15 @@ static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes,
 
 static bool begins(uint8_t byte) { return (byte & 0xC0) != 0x80; }
 
-/* Is the character at `at` whole, or certainly none whatever follows? */
-static bool whole(const uint8_t *text, size_t bytes, size_t at)
+/* True if the character at `at` is complete, or invalid whatever follows. */
+static bool is_complete(const uint8_t *text, size_t bytes, size_t at)
 {
     uint32_t code;
     size_t   n = ls__utf8_next(text + at, bytes - at, &code);
     return code != LS_UTF8_INVALID || at + n < bytes;
 }
 
-/* The first character of what is not empty; whatever is no character becomes U+FFFD. */
+/* Decodes the first character of a non-empty text; an invalid one as U+FFFD. */
 static size_t first_of(const uint8_t *text, size_t bytes, uint32_t *code)
 {
     size_t n = ls__utf8_next(text, bytes, code);
@@ -174,7 +181,7 @@ static size_t first_of(const uint8_t *text, size_t bytes, uint32_t *code)
     return n;
 }
 
-/* Do words end at `at`, where something begins, as at `before` and nowhere between? */
+/* True if a word ends at `at`; the last character before it starts at `before`. */
 static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
 {
     uint32_t left, right;
@@ -194,9 +201,9 @@ size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
         if (t->kind != LS_TOKENIZER_BYTES) {
             while (before > 0 && !begins(text[before])) before--;
             if (at == bytes)
-                good = t->kind == LS_TOKENIZER_CHARS && whole(text, bytes, before);
+                good = t->kind == LS_TOKENIZER_CHARS && is_complete(text, bytes, before);
             else if (t->kind == LS_TOKENIZER_BPE)
-                good = whole(text, bytes, at) && ends_word(t, text, bytes, before, at);
+                good = is_complete(text, bytes, at) && ends_word(t, text, bytes, before, at);
         }
         if (good && !cuts_added(t, text, bytes, at)) break;
     }

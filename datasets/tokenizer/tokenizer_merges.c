@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Learning merges (Sennrich et al. 2016, algorithm 1), as Hugging Face's BpeTrainer does it: again and again, the pair
- * of neighbours that is most frequent in the words becomes one token; of equals, the pair of the smaller tokens.
+ * Learns merges (Sennrich et al. 2016, algorithm 1) with the results of Hugging Face's BpeTrainer: the most frequent
+ * pair of neighbours in the words becomes one token, and this repeats.  Of equally frequent pairs, the one with the
+ * smaller token ids goes first.
  *
- * Counts of pairs are kept up to date, not counted again: a pair knows the words that have it, or once had it, and a
- * merge looks into these alone.  The heap holds a pair for each time that it grew, with its count then.  Counts also
- * shrink, so an entry whose count is no longer that of its pair goes back with the right one when its turn comes.
+ * The counts of pairs are updated incrementally.  Each pair has a list of the words that contain it, or contained it
+ * earlier, and a merge visits only these words.  A priority queue (a heap) has an entry for each increase of a pair's
+ * count.  Counts also decrease, so an entry is compared with the current count of its pair when it is popped, and is
+ * pushed again with that count if they differ.
  */
+#include "datasets/tokenizer/tokenizer_merges.h"
+
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "datasets/tokenizer/tokenizer_internal.h"
-
 typedef struct pair {
     int32_t   left, right;
     int64_t   count;
-    uint32_t *word; /* those that may have it */
+    uint32_t *word; /* indices of the words that may contain the pair */
     uint32_t  words, room, last;
     bool      grew, merged;
 } pair;
@@ -29,22 +31,22 @@ typedef struct entry {
 
 typedef struct learner {
     const ls_words *words;
-    int32_t        *symbol; /* of all words; word i begins where its text does     */
-    uint32_t       *length; /* of each word, in symbols                            */
+    int32_t        *symbol; /* tokens of all words; word i starts at the offset of its text */
+    uint32_t       *length; /* of each word, in tokens                             */
     pair           *pairs;
-    uint32_t       *slot; /* pair + 1; 0: empty                                  */
+    uint32_t       *slot; /* hash table: index of a pair + 1; 0: empty           */
     int64_t         count, room, slots;
     entry          *heap;
     int64_t         heaped, heap_room;
-    uint32_t       *grown; /* pairs that a merge made more frequent               */
+    uint32_t       *grown; /* pairs whose count the current merge increased       */
     int64_t         grew, grown_room;
     ls_learned     *out;
-    int32_t        *token; /* by the hash of its text; -1: empty                  */
+    int32_t        *token; /* hash table of tokens by their text; -1: empty       */
     uint64_t        token_mask, text_room;
-    bool            failed; /* no memory                                           */
+    bool            failed; /* out of memory                                       */
 } learner;
 
-/* Room for one more; false when there is no memory. */
+/* Makes room for one more element; false if out of memory. */
 static bool grow(void **array, int64_t count, int64_t *room, size_t size)
 {
     if (count < *room) return true;
@@ -80,7 +82,7 @@ static bool rehash(learner *l)
     return true;
 }
 
-/* The pair, made if it is new; NULL without memory. */
+/* Finds or adds a pair; NULL if out of memory. */
 static pair *get_pair(learner *l, int32_t left, int32_t right)
 {
     if (2 * (l->count + 1) > l->slots && !rehash(l)) return NULL;
@@ -129,7 +131,7 @@ static entry pop(learner *l)
     return top;
 }
 
-/* `times` more (or less) of a pair in a word. */
+/* Adds `times`, which may be negative, to the count of a pair, for its occurrence in a word. */
 static void change(learner *l, int32_t left, int32_t right, uint32_t word, int64_t times)
 {
     pair *p = get_pair(l, left, right);
@@ -175,7 +177,7 @@ static void push_grown(learner *l)
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-/* The token of this text, made if it is new; -1 without memory. */
+/* Finds or adds the token with the text of two tokens; -1 if out of memory. */
 static int32_t get_token(learner *l, int32_t left, int32_t right)
 {
     ls_learned *out = l->out;
@@ -243,7 +245,7 @@ static bool start_words(learner *l, const uint8_t byte_of[256])
     return !l->failed;
 }
 
-/* All occurrences in one word, from the left; the neighbours' pairs change with them. */
+/* Merges all occurrences in one word, from the left, and updates the counts of the pairs around them. */
 static void merge_word(learner *l, uint32_t word, ls_merge m)
 {
     int32_t *s     = l->symbol + l->words->word[word].at;
@@ -270,14 +272,14 @@ static void merge_word(learner *l, uint32_t word, ls_merge m)
 
 static bool merge_pair(learner *l, uint32_t which)
 {
-    pair     p = l->pairs[which]; /* a copy: the array may move */
+    pair     p = l->pairs[which]; /* a copy, because get_pair may move the array */
     ls_merge m = {p.left, p.right, get_token(l, p.left, p.right)};
     if (m.result < 0) return false;
     l->pairs[which] = (pair){.left = p.left, .right = p.right, .last = UINT32_MAX, .merged = true};
     if (!p.merged) l->out->merge[l->out->merges++] = m;
     for (uint32_t i = 0; i < p.words && !l->failed; i++) merge_word(l, p.word[i], m);
     free(p.word);
-    l->pairs[which].count = 0; /* what overlapped with itself ("aaa") was counted too often */
+    l->pairs[which].count = 0; /* overlapping occurrences ("aaa") were counted too often */
     push_grown(l);
     return !l->failed;
 }
@@ -303,7 +305,7 @@ ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const u
     learner l = {.words = w, .out = out};
     *out      = (ls_learned){.at    = ls_arena_alloc(memory, ((size_t)size + 2) * sizeof *out->at),
                              .merge = ls_arena_alloc(memory, (2 * (size_t)size + 1) * sizeof *out->merge)};
-    free(w->slot); /* no more to be counted; the room is needed */
+    free(w->slot); /* counting is over; free its memory */
     w->slot   = NULL;
     w->slots  = 0;
     bool done = start_tokens(&l, size, byte_of) && start_words(&l, byte_of) && learn(&l, size, min_count);
@@ -323,7 +325,9 @@ ls_status ls__learn_merges(ls_words *w, int32_t size, int64_t min_count, const u
     free(l.symbol);
     free(l.length);
     free(l.token);
-    LS_CHECK(done, LS_ERR_ENV, "no memory to learn merges from %lld words" LS_HINT "lower the number of words to keep",
+    LS_CHECK(done, LS_ERR_ENV,
+             "tokenizer training: out of memory for the pairs of %lld words" LS_HINT
+             "set a smaller max_words (--words)",
              (long long)w->words);
     return LS_OK;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * tokenizer.json, as Hugging Face's `tokenizers` reads it:
+ * Writes tokenizer.json for Hugging Face's `tokenizers`:
  *
- *     bpe     model BPE, cut by ByteLevel's regular expression
+ *     bpe     model BPE, with the regular expression of ByteLevel
  *     bytes   model BPE without merges
- *     chars   model WordLevel; texts are cut into single characters, then written byte by byte as the other kinds are,
- * so that every character can be a key, 0 included
+ *     chars   model WordLevel; texts are split into single characters, each written as characters for its bytes, so
+ *             that any character, 0 included, can be a key
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,8 @@
 #include <jansson.h>
 
 #include "core/io/atomic_file.h"
-#include "datasets/tokenizer/tokenizer_internal.h"
+#include "datasets/tokenizer/tokenizer_tables.h"
+#include "datasets/tokenizer/unicode.h"
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
 
@@ -27,7 +28,8 @@ static bool is_added(const ls_tokenizer *t, int32_t id)
     return false;
 }
 
-/* Token `id` with a character for each byte; added tokens as they are.  To be freed. */
+/* Returns the text of a token in the file: a character for each byte, or an added token as it is.  The caller frees it.
+ */
 static char *write_token(const ls_tokenizer *t, int32_t id)
 {
     size_t      bytes;
@@ -44,9 +46,9 @@ static char *write_token(const ls_tokenizer *t, int32_t id)
     return text;
 }
 
-/* An added token with characters beyond printable ASCII could be taken for another one, written by bytes: it stays
- * outside. */
-static bool outside(const ls_tokenizer *t, int32_t id)
+/* True for an added token with other characters than printable ASCII.  It is left out of the vocabulary, because its
+ * text could be another token's text by bytes. */
+static bool is_left_out(const ls_tokenizer *t, int32_t id)
 {
     for (uint64_t i = t->at[id]; i < t->at[id + 1]; i++)
         if (t->text[i] <= ' ' || t->text[i] >= 0x7F) return is_added(t, id);
@@ -57,11 +59,14 @@ static json_t *make_vocab(const ls_tokenizer *t)
 {
     json_t *vocab = json_object();
     for (int32_t id = 0; id < t->size; id++) {
-        if (outside(t, id)) continue;
+        if (is_left_out(t, id)) continue;
         char *text  = write_token(t, id);
         int   wrong = !text || json_object_set_new(vocab, text, json_integer(id));
         free(text);
-        if (wrong) return json_decref(vocab), NULL;
+        if (wrong) {
+            json_decref(vocab);
+            return NULL;
+        }
     }
     return vocab;
 }
@@ -74,7 +79,10 @@ static json_t *make_merges(const ls_tokenizer *t)
         int   wrong = !left || !right || json_array_append_new(merges, json_sprintf("%s %s", left, right));
         free(left);
         free(right);
-        if (wrong) return json_decref(merges), NULL;
+        if (wrong) {
+            json_decref(merges);
+            return NULL;
+        }
     }
     return merges;
 }
@@ -101,7 +109,10 @@ static json_t *make_added(const ls_tokenizer *t)
         free(text);
     }
     free(add);
-    if (wrong) return json_decref(list), NULL;
+    if (wrong) {
+        json_decref(list);
+        return NULL;
+    }
     return list;
 }
 

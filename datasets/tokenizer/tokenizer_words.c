@@ -1,29 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Counting words within a bound of memory.  When there are too many different ones, those below a count are forgotten,
- * so that half of the room is free again (as word2vec does with its vocabulary): what is forgotten is rare, and merges
- * come from what is frequent.
+ * Counts words within a memory limit.  When there are too many distinct words, those below a count are removed, so that
+ * half of the memory is free again, as word2vec prunes its vocabulary.  Merges are learned from frequent words, so the
+ * loss of rare ones has little effect.
  */
+#include "datasets/tokenizer/tokenizer_words.h"
+
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#include "datasets/tokenizer/tokenizer_internal.h"
-
-/* Bytes of text for each word that there may be: twice what natural text needs. */
+/* Limit of the text, bytes per word: twice the mean of natural text. */
 enum { TEXT_PER_WORD = 16 };
 
-static ls_status no_memory(const ls_words *w)
+static ls_status out_of_memory(const ls_words *w)
 {
-    return LS_FAIL(LS_ERR_ENV, "no memory to count %lld words" LS_HINT "lower the number of words to keep",
+    return LS_FAIL(LS_ERR_ENV,
+                   "tokenizer training: out of memory for %lld words" LS_HINT "set a smaller max_words (--words)",
                    (long long)w->words);
 }
 
 static ls_status rehash(ls_words *w, int64_t slots)
 {
     uint32_t *slot = calloc((size_t)slots, sizeof *slot);
-    if (!slot) return no_memory(w);
+    if (!slot) return out_of_memory(w);
     for (int64_t i = 0; i < w->words; i++) {
         uint64_t h = XXH3_64bits(w->text + w->word[i].at, w->word[i].bytes);
         while (slot[h & (uint64_t)(slots - 1)]) h++;
@@ -40,7 +42,8 @@ static bool too_many(const ls_words *w, int64_t words, uint64_t bytes)
     return words > w->most || bytes > (uint64_t)w->most * TEXT_PER_WORD;
 }
 
-static ls_status forget(ls_words *w)
+/* Removes the words below the smallest power of two that halves the memory. */
+static ls_status remove_rare(ls_words *w)
 {
     int64_t  least = 1, kept;
     uint64_t bytes;
@@ -49,7 +52,10 @@ static ls_status forget(ls_words *w)
         kept  = 0;
         bytes = 0;
         for (int64_t i = 0; i < w->words; i++)
-            if (w->word[i].count >= least) kept++, bytes += w->word[i].bytes;
+            if (w->word[i].count >= least) {
+                kept++;
+                bytes += w->word[i].bytes;
+            }
     } while (too_many(w, 2 * kept, 2 * bytes));
     kept  = 0;
     bytes = 0;
@@ -71,18 +77,18 @@ static ls_status forget(ls_words *w)
 
 static ls_status reserve(ls_words *w, size_t bytes)
 {
-    if (w->words > 0 && too_many(w, w->words + 1, w->bytes + bytes)) LS_TRY(forget(w));
+    if (w->words > 0 && too_many(w, w->words + 1, w->bytes + bytes)) LS_TRY(remove_rare(w));
     if (w->words == w->word_room) {
         int64_t        room = w->word_room ? 2 * w->word_room : 1024;
         ls_word_count *word = realloc(w->word, (size_t)room * sizeof *word);
-        if (!word) return no_memory(w);
+        if (!word) return out_of_memory(w);
         w->word      = word;
         w->word_room = room;
     }
     if (w->bytes + bytes > w->text_room) {
         uint64_t room = 2 * w->text_room > w->bytes + bytes ? 2 * w->text_room : w->bytes + bytes;
         uint8_t *text = realloc(w->text, room);
-        if (!text) return no_memory(w);
+        if (!text) return out_of_memory(w);
         w->text      = text;
         w->text_room = room;
     }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
- * UTF-8 and classes of characters: see unicode.h. */
+ *
+ * UTF-8, Unicode character classes, GPT-2's word boundaries, and GPT-2's characters for bytes.
+ *
+ * Ill-formed UTF-8 is cut as the Unicode Standard recommends (Unicode 16, section 3.9, "maximal subparts"), so that the
+ * number of U+FFFD is the same as in Python.
+ */
 #include "datasets/tokenizer/unicode.h"
 
 #include <pthread.h>
 #include <string.h>
 
-#include "datasets/tokenizer/tokenizer_internal.h"
+#include "datasets/tokenizer/growable.h"
 
 /* ---- classes ----------------------------------------------------------------------------------------------------- */
 
@@ -41,8 +46,7 @@ size_t ls__utf8_next(const uint8_t *s, size_t bytes, uint32_t *code)
     *code           = LS_UTF8_INVALID;
     if (length == 1) *code = lead;
     if (length < 2) return 1;
-    /* The second byte has a narrower range where the first would allow overlong forms, surrogates or too large a
-     * number. */
+    /* Restrict the second byte where the first one would allow overlong forms, surrogates, or codes above 10FFFF. */
     if (lead == 0xE0) low = 0xA0;
     if (lead == 0xED) high = 0x9F;
     if (lead == 0xF0) low = 0x90;
@@ -54,7 +58,10 @@ size_t ls__utf8_next(const uint8_t *s, size_t bytes, uint32_t *code)
 
 size_t ls__utf8_put(uint8_t *out, uint32_t code)
 {
-    if (code < 0x80) return out[0] = (uint8_t)code, 1;
+    if (code < 0x80) {
+        out[0] = (uint8_t)code;
+        return 1;
+    }
     size_t n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (size_t i = n - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 0x3F));
     out[0] = (uint8_t)((0xF00u >> n & 0xF0u) | code);
@@ -64,9 +71,10 @@ size_t ls__utf8_put(uint8_t *out, uint32_t code)
 size_t ls__utf8_valid(const uint8_t *text, size_t bytes)
 {
     for (size_t i = 0; i < bytes;) {
-        uint64_t eight;
+        uint64_t eight = UINT64_MAX;
         uint32_t code;
-        if (bytes - i >= 8 && (memcpy(&eight, text + i, 8), (eight & UINT64_C(0x8080808080808080)) == 0)) {
+        if (bytes - i >= 8) memcpy(&eight, text + i, 8);
+        if ((eight & UINT64_C(0x8080808080808080)) == 0) { /* eight ASCII characters */
             i += 8;
             continue;
         }
@@ -94,10 +102,31 @@ ls_status ls__utf8_clean(const uint8_t *text, size_t bytes, ls_string *out, int6
     return LS_OK;
 }
 
+/* ---- characters for bytes ---------------------------------------------------------------------------------------- */
+
+/* True if the byte's own Latin-1 character is printable, so that it stands for the byte. */
+static bool is_printable(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD); }
+
+uint32_t ls__byte_char(int byte)
+{
+    uint32_t code = 256;
+    if (is_printable(byte)) return (uint32_t)byte;
+    for (int b = 0; b < byte; b++) code += !is_printable(b);
+    return code;
+}
+
+int ls__char_byte(uint32_t code)
+{
+    if (code < 256) return is_printable((int)code) ? (int)code : -1;
+    for (int b = 0; b < 256 && code >= 256; b++)
+        if (!is_printable(b) && code-- == 256) return b;
+    return -1;
+}
+
 /* ---- words ------------------------------------------------------------------------------------------------------- */
 
-/* How far characters of a class go on from `at`. */
-static size_t run(const uint8_t *classes, const uint8_t *s, size_t bytes, size_t at, unsigned class)
+/* Returns the end of the characters of one class that begin at `at`. */
+static size_t end_of_class(const uint8_t *classes, const uint8_t *s, size_t bytes, size_t at, unsigned class)
 {
     while (at < bytes) {
         uint32_t code;
@@ -108,7 +137,7 @@ static size_t run(const uint8_t *classes, const uint8_t *s, size_t bytes, size_t
     return at;
 }
 
-/* 's 't 'm 'd 're 've 'll: the length, or 0. */
+/* Length of the contraction at s ('s 't 'm 'd 're 've 'll), or 0. */
 static size_t contraction(const uint8_t *s, size_t bytes)
 {
     if (bytes >= 2 && memchr("stmd", s[1], 4)) return 2;
@@ -123,11 +152,11 @@ size_t ls__word(const uint8_t *classes, const uint8_t *s, size_t bytes)
     if (n) return n;
     if (s[0] == ' ' && bytes > 1) {
         n = ls__utf8_valid_next(s + 1, &code);
-        if (classes[code] != LS_UNICODE_SPACE) return run(classes, s, bytes, 1 + n, classes[code]);
+        if (classes[code] != LS_UNICODE_SPACE) return end_of_class(classes, s, bytes, 1 + n, classes[code]);
     }
     n = ls__utf8_valid_next(s, &code);
-    if (classes[code] != LS_UNICODE_SPACE) return run(classes, s, bytes, n, classes[code]);
-    /* White space leaves its last character to the word behind it, unless it has only one. */
+    if (classes[code] != LS_UNICODE_SPACE) return end_of_class(classes, s, bytes, n, classes[code]);
+    /* A run of white space ends before its last character, which belongs to the next word, unless it has only one. */
     for (; at < bytes; last = at, at += n) {
         n = ls__utf8_valid_next(s + at, &code);
         if (classes[code] != LS_UNICODE_SPACE) return last ? last : at;

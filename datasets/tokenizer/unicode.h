@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * UTF-8 and classes of characters, as far as tokenizers need them.  Not public.
+ * UTF-8 and character classes for tokenizers.  Internal.
  *
- * The classes are those of Unicode 16, whatever libraries a machine has, so that a text has the same tokens everywhere:
- * the next Unicode will make letters of what was nothing.
+ * The classes are those of Unicode 16 on every machine, because a later version of Unicode classifies more characters
+ * as letters, and a text would get other tokens.
  */
 #ifndef LS_DATASETS_TOKENIZER_UNICODE_H
 #define LS_DATASETS_TOKENIZER_UNICODE_H
@@ -20,33 +20,47 @@ typedef enum ls_unicode_class {
     LS_UNICODE_NUMBER
 } ls_unicode_class;
 
-/* One class for each of LS_UNICODE_END characters. */
+/* Returns a table with the ls_unicode_class of each of the LS_UNICODE_END characters. */
 const uint8_t *ls__unicode_classes(void);
 
-/* The first character of a text that is not empty, and how many bytes it takes.  LS_UTF8_INVALID: a maximal subpart of
- * an ill-formed sequence (Unicode 16, section 3.9), which becomes one U+FFFD. */
+/* Decodes the first character of a non-empty text; returns its length in bytes.  *code = LS_UTF8_INVALID: these bytes
+ * are a maximal subpart of an ill-formed sequence, to be replaced by one U+FFFD. */
 size_t ls__utf8_next(const uint8_t *text, size_t bytes, uint32_t *code);
 
-/* The same for text known to be UTF-8. */
+/* The same for text that is known to be valid UTF-8. */
 static inline size_t ls__utf8_valid_next(const uint8_t *s, uint32_t *code)
 {
-    if (s[0] < 0x80) return *code = s[0], 1;
-    if (s[0] < 0xE0) return *code = (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu), 2;
-    if (s[0] < 0xF0) return *code = (s[0] & 0x0Fu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu), 3;
-    return *code = (s[0] & 0x07u) << 18 | (s[1] & 0x3Fu) << 12 | (s[2] & 0x3Fu) << 6 | (s[3] & 0x3Fu), 4;
+    if (s[0] < 0x80) {
+        *code = s[0];
+        return 1;
+    }
+    if (s[0] < 0xE0) {
+        *code = (s[0] & 0x1Fu) << 6 | (s[1] & 0x3Fu);
+        return 2;
+    }
+    if (s[0] < 0xF0) {
+        *code = (s[0] & 0x0Fu) << 12 | (s[1] & 0x3Fu) << 6 | (s[2] & 0x3Fu);
+        return 3;
+    }
+    *code = (s[0] & 0x07u) << 18 | (s[1] & 0x3Fu) << 12 | (s[2] & 0x3Fu) << 6 | (s[3] & 0x3Fu);
+    return 4;
 }
 
-/* Writes a character, at most 4 bytes; how many. */
+/* Encodes a character; returns its length, at most 4 bytes. */
 size_t ls__utf8_put(uint8_t *out, uint32_t code);
 
-/* How many bytes of the text are valid UTF-8 from its beginning on. */
+/* Returns the length of the longest valid prefix of a text, in bytes. */
 size_t ls__utf8_valid(const uint8_t *text, size_t bytes);
 
-/* Appends the text with U+FFFD for what is not UTF-8; *replaced grows by their number. */
+/* Appends the text with U+FFFD in place of each invalid subsequence; adds their number to *replaced. */
 ls_status ls__utf8_clean(const uint8_t *text, size_t bytes, ls_string *out, int64_t *replaced);
 
-/* The length in bytes of the first word of a text that is UTF-8 and not empty, as GPT-2 cuts texts:
+/* Returns the length in bytes of the first word of a non-empty valid text, as GPT-2 splits texts into words:
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+                            */
 size_t ls__word(const uint8_t *classes, const uint8_t *text, size_t bytes);
+
+/* GPT-2's printable character for a byte, and the byte that a character stands for (-1: none). */
+uint32_t ls__byte_char(int byte);
+int      ls__char_byte(uint32_t code);
 
 #endif

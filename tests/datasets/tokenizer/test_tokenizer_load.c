@@ -72,30 +72,30 @@ static void test_wrong_json(void **state)
         const char *from, *to, *part;
     } wrong[] = {
         {"\"aa\":256", "\"aa\":257", "the tokens 'aa' and 'bb' both have the id 257"},
-        {"\"aa\":256", "\"aa\":300", "token 'aa' has the id 300: expected 0 to 259"},
-        {"\"aa\":256", "\"aa\":-1", "token 'aa' has the id -1"},
-        {"\"aa\":256", "\"aa\":9223372036854775807", "has the id 9223372036854775807"},
+        {"\"aa\":256", "\"aa\":300", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found 300"},
+        {"\"aa\":256", "\"aa\":-1", "token 'aa': id: expected 0 to 259, because there are 260 tokens, found -1"},
+        {"\"aa\":256", "\"aa\":9223372036854775807", "found 9223372036854775807"},
         {"\"aa\":256", "\"aa\":99999999999999999999", "expected JSON"},
-        {"\"aa\":256", "\"aa\":2.5", "token 'aa': expected a number as its id, found a fraction"},
+        {"\"aa\":256", "\"aa\":2.5", "token 'aa': id: expected a number, found a number with a fraction"},
         {"\"aa\":256", "\"aa\":null", "found null"},
         {"\"aa\":256", "\"aa\":256,\"aa\":256", "expected JSON: duplicate"},
-        {"\"aa\":256", "\"\":256", "token 256 is empty"},
+        {"\"aa\":256", "\"\":256", "token 256: expected text, found nothing"},
         {"\"aa\":256", "\"a\\u0000\":256", "expected JSON"},
         {"\"aa\":256", "\"a\xff\":256", "expected JSON"},
-        {"\"aa\":256,", "", "token '<|endoftext|>' has the id 259: expected 0 to 258, one for each of 259 tokens"},
+        {"\"aa\":256,", "", "token '<|endoftext|>': id: expected 0 to 258, because there are 259 tokens, found 259"},
         {"\"!\":0", "\"aaa\":0", "the vocabulary has no token '!' for the byte 0x21"},
         {"\"\xc4\xa0"
          "bb\":258",
          "\"\xe2\x96\x81"
          "bb\":258",
-         "needs the token '\xc4\xa0"
+         "the token '\xc4\xa0"
          "bb'"},
         {"\"aa\":256", "\"\\u001b[31m\":257,\"aa\":256", "'?[31m'"},
-        {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: needs the token 'ac', which is not in the vocabulary"},
-        {"\"b b\"", "\"b zz\"", "merge 2: needs the token 'zz'"},
+        {"\"a a\"", "\"a c\"", "tokenizer.json, merge 1: the token 'ac' is not in the vocabulary"},
+        {"\"b b\"", "\"b zz\"", "merge 2: the token 'zz'"},
         {"\"a a\"", "\"aa\"", "merge 1: expected two tokens with one space between them, found 'aa'"},
         {"\"a a\"", "\"a a a\"", "merge 1: expected two tokens with one space"},
-        {"\"a a\"", "\" a\"", "merge 1: needs the token ''"},
+        {"\"a a\"", "\" a\"", "merge 1: the token ''"},
         {"\"a a\"", "17", "merge 1: expected two tokens, found a number"},
         {"\"a a\"", "[\"a\"]", "merge 1: expected two tokens, found an array"},
         {"\"a a\"", "\"a a\",\"b b\",\"a a\"", "merges 1 and 3 are the same: 'a a'"},
@@ -119,19 +119,20 @@ static void test_wrong_json(void **state)
         {"\"decoder\":{\"type\":\"ByteLevel\"", "\"decoder\":{\"type\":\"WordPiece\"",
          "decoder: expected ByteLevel or null"},
         {"\"ignore_merges\":false", "\"ignore_merges\":true", "model.ignore_merges: expected null, found true"},
-        {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a fraction"},
+        {"\"dropout\":null", "\"dropout\":0.1", "model.dropout: expected null, found a number with a fraction"},
         {"\"end_of_word_suffix\":\"\"", "\"end_of_word_suffix\":\"</w>\"",
          "model.end_of_word_suffix: expected null, found </w>"},
         {"\"lstrip\":false", "\"lstrip\":true", "the added token '<|endoftext|>' has lstrip"},
         {"\"special\":true", "\"special\":1", "an added token's 'special': expected true or false, found a number"},
-        {"\"id\":259", "\"id\":5", "the added token '<|endoftext|>' has the id 5, and in the vocabulary it has 259"},
+        {"\"id\":259", "\"id\":5",
+         "the added token '<|endoftext|>' has the id 5 in added_tokens, and 259 in the vocabulary"},
         {"\"content\":\"<|endoftext|>\"", "\"content\":\"\"", "expected objects with a 'content'"},
         {"\"content\":\"<|endoftext|>\"", "\"content\":\"<|end|>\"",
          "'<|endoftext|>' and '<|end|>' both have the id 259"},
         {"\"added_tokens\":[", "\"added_tokens\":[7,", "expected objects with a 'content', found a number"},
-        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "stands there twice"},
+        {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":259,\"content\":\"<|endoftext|>\"},", "occurs twice"},
         {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":220,\"content\":\"\xc4\xa0\"},",
-         "also a token written by bytes"},
+         "is both an added token and the bytes of another token"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char *text = changed(sound, wrong[i].from, wrong[i].to);
@@ -157,12 +158,12 @@ static void test_wrong_pair(void **state)
     static const struct {
         const char *merges, *part;
     } wrong[] = {
-        {"#version: 0.2\na a\nb c\n", "merges.txt, line 3: needs the token 'bc'"},
+        {"#version: 0.2\na a\nb c\n", "merges.txt, line 3: the token 'bc'"},
         {"a a\n\nb b\n", "line 2: expected two tokens"},
-        {"a a\r\n", "line 1: needs the token 'a?'"},
+        {"a a\r\n", "line 1: the token 'a?'"},
         {"a a b\n", "line 1: expected two tokens with one space"},
         {"a a\nb b\na a", "merges 1 and 3 are the same"},
-        {"a\xff a\n", "line 1: needs the token"},
+        {"a\xff a\n", "line 1: the token"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         file_write(at_root("pair/merges.txt"), wrong[i].merges, strlen(wrong[i].merges));

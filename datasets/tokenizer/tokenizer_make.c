@@ -1,73 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The handle of a tokenizer: what it knows of its tokens, and tokens to text. */
-#include <limits.h>
+ * Construction of a tokenizer, its properties, and decoding: tokens to text. */
+#include "datasets/tokenizer/tokenizer_make.h"
+
 #include <stdlib.h>
 #include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "core/base/enum_text.h"
-#include "datasets/tokenizer/tokenizer_internal.h"
+#include "datasets/tokenizer/growable.h"
+#include "datasets/tokenizer/tokenizer_bpe.h"
+#include "datasets/tokenizer/unicode.h"
 
-/* ---- lists that grow --------------------------------------------------------------------------------------------- */
-
-ls_status ls__tokens_reserve(ls_tokens *list, int64_t n)
-{
-    if (list->room - list->count >= n) return LS_OK;
-    int64_t  room = list->count + n > 2 * list->room ? list->count + n : 2 * list->room;
-    int32_t *id   = room < (int64_t)(SIZE_MAX / sizeof *id) ? realloc(list->id, (size_t)room * sizeof *id) : NULL;
-    LS_CHECK(id, LS_ERR_ENV, "no memory for %lld tokens" LS_HINT "encode the text in smaller pieces", (long long)room);
-    list->id   = id;
-    list->room = room;
-    return LS_OK;
-}
-
-void ls_tokens_free(ls_tokens *list)
-{
-    free(list->id);
-    *list = (ls_tokens){0};
-}
-
-ls_status ls__string_append(ls_string *s, const void *data, size_t bytes)
-{
-    if (s->room - s->bytes <= bytes) { /* one more for the 0 */
-        size_t room = s->bytes + bytes + 1 > 2 * s->room ? s->bytes + bytes + 1 : 2 * s->room;
-        char  *text = bytes < SIZE_MAX / 4 ? realloc(s->data, room) : NULL;
-        LS_CHECK(text, LS_ERR_ENV, "no memory for a text of %zu bytes", room);
-        s->data = text;
-        s->room = room;
-    }
-    if (bytes) memcpy(s->data + s->bytes, data, bytes);
-    s->bytes += bytes;
-    s->data[s->bytes] = 0;
-    return LS_OK;
-}
-
-void ls_string_free(ls_string *s)
-{
-    free(s->data);
-    *s = (ls_string){0};
-}
-
-/* ---- bytes and characters ---------------------------------------------------------------------------------------- */
-
-static bool prints(int byte) { return (byte >= '!' && byte <= '~') || (byte >= 0xA1 && byte != 0xAD); }
-
-uint32_t ls__byte_char(int byte)
-{
-    uint32_t code = 256;
-    if (prints(byte)) return (uint32_t)byte;
-    for (int b = 0; b < byte; b++) code += !prints(b);
-    return code;
-}
-
-int ls__char_byte(uint32_t code)
-{
-    if (code < 256) return prints((int)code) ? (int)code : -1;
-    for (int b = 0; b < 256 && code >= 256; b++)
-        if (!prints(b) && code-- == 256) return b;
-    return -1;
-}
+/* ---- the table of characters ------------------------------------------------------------------------------------- */
 
 static uint64_t char_slot(uint32_t code) { return (code * UINT64_C(0x9E3779B97F4A7C15)) >> 32; }
 
@@ -79,7 +24,7 @@ int32_t ls__char_token(const ls_tokenizer *t, uint32_t code)
     }
 }
 
-static void keep_chars(ls_tokenizer *t)
+static void build_char_table(ls_tokenizer *t)
 {
     uint64_t room = 64;
     while (room < 2 * (uint64_t)t->size) room *= 2;
@@ -98,16 +43,16 @@ static void keep_chars(ls_tokenizer *t)
     }
 }
 
-/* ---- making one -------------------------------------------------------------------------------------------------- */
+/* ---- construction ------------------------------------------------------------------------------------------------ */
 
-static void *keep(ls_arena *arena, const void *data, size_t bytes)
+static void *copy(ls_arena *arena, const void *data, size_t bytes)
 {
-    void *copy = ls_arena_alloc(arena, bytes);
-    if (bytes) memcpy(copy, data, bytes);
-    return copy;
+    void *to = ls_arena_alloc(arena, bytes);
+    if (bytes) memcpy(to, data, bytes);
+    return to;
 }
 
-/* By first byte, the longest first: the first that fits is the one that counts. */
+/* Orders added tokens by first byte, then longest first, so that the first match is the longest. */
 static int by_text(const void *x, const void *y, void *tokenizer)
 {
     const ls_tokenizer *t = tokenizer;
@@ -117,9 +62,9 @@ static int by_text(const void *x, const void *y, void *tokenizer)
     return m != n ? (m > n ? -1 : 1) : i < k ? -1 : i > k;
 }
 
-static void keep_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
+static void set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
 {
-    ls_added *add = keep(t->arena, parts->add, (size_t)parts->added * sizeof *add);
+    ls_added *add = copy(t->arena, parts->add, (size_t)parts->added * sizeof *add);
     if (parts->added) qsort_r(add, (size_t)parts->added, sizeof *add, by_text, t);
     t->added = parts->added;
     t->add   = add;
@@ -135,7 +80,7 @@ static void keep_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
     for (int b = 0; b < 256; b++) t->add_first[b + 1] += t->add_first[b];
 }
 
-/* Everything that decides about tokens, and nothing of how it was stored. */
+/* Hashes everything that decides about the tokens of a text, and nothing about the file it came from. */
 static uint64_t hash_of(const ls_tokenizer *t)
 {
     int32_t  numbers[3] = {(int32_t)t->kind, t->size, t->added};
@@ -158,14 +103,14 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     t->arena        = arena;
     t->kind         = parts->kind;
     t->size         = parts->size;
-    t->at           = keep(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
-    t->text         = keep(arena, parts->text, t->at[t->size]);
+    t->at           = copy(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
+    t->text         = copy(arena, parts->text, t->at[t->size]);
     t->merges       = parts->merges;
-    t->merge        = keep(arena, parts->merge, (size_t)parts->merges * sizeof *t->merge);
+    t->merge        = copy(arena, parts->merge, (size_t)parts->merges * sizeof *t->merge);
     t->classes      = ls__unicode_classes();
-    keep_added(t, parts);
+    set_added(t, parts);
     if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
-    if (t->kind == LS_TOKENIZER_CHARS) keep_chars(t);
+    if (t->kind == LS_TOKENIZER_CHARS) build_char_table(t);
     t->hash = hash_of(t);
     *out    = t;
     return LS_OK;
@@ -176,7 +121,10 @@ ls_status ls_tokenizer_bytes(ls_tokenizer **t)
     uint8_t  text[256 + sizeof LS_END_TEXT];
     uint64_t at[258];
     ls_added end = {.id = 256, .special = true};
-    for (int b = 0; b < 256; b++) at[b] = (uint64_t)(text[b] = (uint8_t)b);
+    for (int b = 0; b < 256; b++) {
+        text[b] = (uint8_t)b;
+        at[b]   = (uint64_t)b;
+    }
     memcpy(text + 256, LS_END_TEXT, strlen(LS_END_TEXT));
     at[256] = 256;
     at[257] = 256 + strlen(LS_END_TEXT);
@@ -191,7 +139,7 @@ void ls_tokenizer_free(ls_tokenizer *t)
     if (t) ls_arena_free(t->arena);
 }
 
-/* ---- what it is -------------------------------------------------------------------------------------------------- */
+/* ---- properties -------------------------------------------------------------------------------------------------- */
 
 int32_t ls_tokenizer_size(const ls_tokenizer *t) { return t->size; }
 
@@ -207,7 +155,7 @@ const char *ls_tokenizer_kind_text(ls_tokenizer_kind kind)
     return text[kind];
 }
 
-/* ---- tokens to text ---------------------------------------------------------------------------------------------- */
+/* ---- decoding ---------------------------------------------------------------------------------------------------- */
 
 const char *ls_tokenizer_token(const ls_tokenizer *t, int32_t id, size_t *bytes)
 {
@@ -223,8 +171,8 @@ ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t
         size_t      bytes;
         const char *token = ls_tokenizer_token(t, ids[i], &bytes);
         LS_CHECK(token, LS_ERR_DATA,
-                 "token %lld is %d: expected 0 to %d" LS_HINT "these tokens were made by another tokenizer",
-                 (long long)i, ids[i], t->size - 1);
+                 "token %lld: expected 0 to %d, found %d" LS_HINT "these tokens come from another tokenizer",
+                 (long long)i, t->size - 1, ids[i]);
         LS_TRY(ls__string_append(text, token, bytes));
     }
     return n > 0 ? LS_OK : ls__string_append(text, "", 0);

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Makes a tokenizer from its tokens and merges.  Internal. */
+#ifndef LS_DATASETS_TOKENIZER_TOKENIZER_MAKE_H
+#define LS_DATASETS_TOKENIZER_TOKENIZER_MAKE_H
+
+#include "datasets/tokenizer/tokenizer_tables.h"
+
+/* Parts of a tokenizer.  The caller has checked them: texts are not empty, ids are within 0 to size - 1, and bpe has a
+ * token for each byte. */
+typedef struct ls_tokenizer_parts {
+    ls_tokenizer_kind kind;
+    int32_t           size;
+    const uint8_t    *text; /* as in struct ls_tokenizer */
+    const uint64_t   *at;
+    int64_t           merges;
+    const ls_merge   *merge;
+    const int32_t    *byte; /* bpe: tokens of the 256 bytes */
+    int               added;
+    const ls_added   *add;
+} ls_tokenizer_parts;
+
+/* Copies the parts and builds the tables. */
+ls_status ls__tokenizer_make(ls_tokenizer **t, const ls_tokenizer_parts *parts);
+
+/* chars: returns the token of a character; -1: none. */
+int32_t ls__char_token(const ls_tokenizer *t, uint32_t code);
+
+#endif

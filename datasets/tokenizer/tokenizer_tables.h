@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The struct of a tokenizer and its lookup tables.  Internal. */
+#ifndef LS_DATASETS_TOKENIZER_TOKENIZER_TABLES_H
+#define LS_DATASETS_TOKENIZER_TOKENIZER_TABLES_H
+
+#include "core/base/arena.h"
+#include "datasets/tokenizer/tokenizer.h"
+
+#define LS_END_TEXT "<|endoftext|>"
+
+enum { LS_MAX_ADDED = 4096, LS_MAX_VOCABULARY = 1 << 24 };
+
+/* An added token, which is searched in the text before words and bytes. */
+typedef struct ls_added {
+    int32_t id;
+    bool    special; /* ls_tokenizer_encode_plain treats it as plain text            */
+    bool    late;    /* "normalized": searched in the text between the other added tokens */
+} ls_added;
+
+/* A merge: the neighbours left and right become one token.  Its index in the list is its rank; lower ranks go first. */
+typedef struct ls_merge {
+    int32_t left, right, result;
+} ls_merge;
+
+/* A slot of the hash table of merges, keyed by left and right. */
+typedef struct ls_pair {
+    int32_t left, right, rank, result; /* left -1: empty slot */
+} ls_pair;
+
+/* A slot of the hash table of characters. */
+typedef struct ls_char {
+    uint32_t code;
+    int32_t  id; /* -1: empty slot */
+} ls_char;
+
+struct ls_tokenizer {
+    ls_arena         *arena;
+    ls_tokenizer_kind kind;
+    int32_t           size, end; /* V; id of <|endoftext|>, -1: none                         */
+    uint64_t          hash;
+    const uint8_t    *text; /* texts of all tokens, one after the other                      */
+    const uint64_t   *at;   /* size + 1 offsets: token i is text[at[i] .. at[i + 1])         */
+
+    int             added;
+    const ls_added *add;            /* sorted by first byte, then longest first              */
+    int             add_first[257]; /* those with first byte b: add_first[b] .. add_first[b + 1] */
+    size_t          add_longest;    /* longest added token, bytes                            */
+    bool            late;           /* any added token is late                               */
+
+    int64_t         merges;
+    const ls_merge *merge;
+    uint64_t        pair_mask; /* slots - 1 of `pair`; slots is a power of two              */
+    const ls_pair  *pair;
+    int32_t         byte[256]; /* bpe: token of each byte                                   */
+    uint64_t        word_mask; /* slots - 1 of `word`                                       */
+    const int32_t  *word;      /* bpe: hash table of the tokens that are the result of merging their own text */
+
+    uint64_t       char_mask; /* slots - 1 of `chars`                                       */
+    const ls_char *chars;     /* chars: hash table of the token of each character           */
+    const uint8_t *classes;   /* ls__unicode_classes                                        */
+};
+
+#endif
