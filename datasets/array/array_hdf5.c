@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "datasets/array/array.h"
+#include "core/io/file_access.h"
 #include "core/io/hdf5.h"
 
 enum { HELD_OUT_PART = 10 };
@@ -219,7 +220,7 @@ static ls_status read_direct(const ls_array_set *d, const ls_array_file *f, int 
     int64_t              count = n * d->column[column].elements, first = row * d->column[column].elements;
     /* Read narrow elements into the end of the memory, and widen them from the front. */
     uint8_t *raw = (uint8_t *)values + (size_t)count * (sizeof *values - (size_t)t->bytes);
-    LS_TRY(ls__split_read(f->path, f->fd, p->offset + first * t->bytes, count * t->bytes, raw));
+    LS_TRY(ls__file_read_at(f->path, f->fd, p->offset + first * t->bytes, raw, (size_t)(count * t->bytes)));
     t->widen(raw, count, values);
     return LS_OK;
 }

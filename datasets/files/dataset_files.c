@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Finding the files of a split, and telling what kind of data they hold. */
+ * Finds the files of a split, opens them, and opens the dataset of the kind that they hold. */
 #include "datasets/files/dataset_files.h"
 
 #include <errno.h>
@@ -11,12 +11,14 @@
 
 #include "core/io/hdf5.h"
 
+enum { FORMAT = 1 };
+
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
 {
     struct stat st;
     haddr_t     end;
     *file = -1;
-    *fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is refused below, not waited for */
+    *fd   = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a pipe is refused below instead of blocking */
     LS_CHECK(*fd >= 0, LS_ERR_DATA, "%s: %s", path, strerror(errno));
     LS_CHECK(fstat(*fd, &st) == 0 && S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected an HDF5 file", path);
     LS_CHECK(st.st_size > 0, LS_ERR_DATA, "%s: is empty; expected an HDF5 file", path);
@@ -28,24 +30,53 @@ ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes)
     LS_CHECK(*file >= 0, LS_ERR_DATA,
              "%s: is no HDF5 file, or a damaged one: %s" LS_HINT "copy it or make it again with `lockstep data import`",
              path, ls__h5_reason());
-    /* HDF5 itself finds a file that is too short. */
+    /* H5Fopen finds files that are too short; this check finds those that are too long. */
     LS_CHECK(H5Fget_eoa(*file, &end) >= 0 && (int64_t)end >= *bytes, LS_ERR_DATA,
              "%s: has %lld bytes; expected %lld, where its last object ends" LS_HINT
-             "something was added to the file: copy or make it again",
+             "the file has extra bytes at its end: copy it again",
              path, (long long)*bytes, (long long)end);
     return LS_OK;
 }
 
-ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, void *data)
+/* ---- properties of the files ------------------------------------------------------------------------------------- */
+
+ls_status ls__split_attributes(ls_dataset_file *f, ls_arena *arena, const char **split)
 {
-    for (int64_t done = 0; done < bytes;) {
-        ssize_t n = pread(fd, (char *)data + done, (size_t)(bytes - done), (off_t)(at + done));
-        if (n < 0 && errno == EINTR) continue;
-        LS_CHECK(n > 0, LS_ERR_DATA, "%s: cannot be read at byte %lld: %s", path, (long long)(at + done),
-                 n ? strerror(errno) : "the file was cut meanwhile");
-        done += n;
-    }
+    int64_t format;
+    char    text[LS_SPLIT_NAME];
+    LS_TRY(ls__h5_int(f->path, f->file, "lockstep_format", &format));
+    LS_CHECK(format == FORMAT, LS_ERR_DATA,
+             "%s: attribute 'lockstep_format': expected %d, found %lld" LS_HINT
+             "the file comes from a newer version: update Lockstep, or import the data again",
+             f->path, FORMAT, (long long)format);
+    LS_TRY(ls__h5_text(f->path, f->file, "split", true, text, sizeof text));
+    LS_TRY(ls__h5_text(f->path, f->file, "checksum", false, f->checksum, sizeof f->checksum));
+    *split = ls_arena_strdup(arena, text);
     return LS_OK;
+}
+
+ls_status ls__split_check_same(const char *path, const char *first_path, int n, const ls_shared_field *field)
+{
+    for (int i = 0; i < n; i++)
+        LS_CHECK(!strcmp(field[i].expected, field[i].found), LS_ERR_DATA,
+                 "%s: its %s is not that of %s: expected %s, found %s" LS_HINT
+                 "take all files of a split from one import",
+                 path, field[i].name, first_path, field[i].expected, field[i].found);
+    return LS_OK;
+}
+
+int ls__split_file_of(const void *file, size_t stride, int files, int64_t i)
+{
+    int low = 0, high = files - 1; /* the last file with first <= i is within [low, high] */
+    while (low < high) {
+        int                    middle = (low + high + 1) / 2;
+        const ls_dataset_file *f      = (const void *)((const char *)file + (size_t)middle * stride);
+        if (f->first <= i)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
 }
 
 /* ---- finding the files ------------------------------------------------------------------------------------------- */
@@ -58,9 +89,9 @@ static ls_status no_such_split(const char *folder, const char *split)
     for (int i = 0, used = 0; i < count; i++)
         used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", i ? ", " : "", splits[i]);
     return LS_FAIL(LS_ERR_DATA, "%s: has no %s.h5; splits found: %s" LS_HINT "%s", folder, split, count ? list : "none",
-                   count ? "a run needs train, and test or valid to be judged by: import the data again, of text with "
-                           "--valid more than 0"
-                         : "make a data set with `lockstep data import`");
+                   count ? "a run needs train for training, and test or valid for evaluation: import the data "
+                           "again (text, csv: with --valid above 0)"
+                         : "make a dataset with `lockstep data import`");
 }
 
 static ls_status find_in_folder(ls_arena *arena, const char *folder, const char *split, int *files, const char ***paths)
@@ -86,7 +117,7 @@ ls_status ls__split_find(ls_arena *arena, const char *path, const char *split, i
 {
     struct stat st;
     LS_CHECK(stat(path, &st) == 0, LS_ERR_DATA,
-             "%s: %s" LS_HINT "make a data set with `lockstep data import` or `lockstep data fetch`", path,
+             "%s: %s" LS_HINT "make a dataset with `lockstep data import` or `lockstep data fetch`", path,
              strerror(errno));
     if (S_ISDIR(st.st_mode)) return find_in_folder(arena, path, split ? split : "train", files, paths);
     *files      = 1;
@@ -118,8 +149,8 @@ static ls_status open_all(ls_dataset **d, ls_arena *arena, const char *given, co
     ls__h5_quiet();
     LS_TRY(has_tokens(paths[0], &tokens));
     LS_TRY((tokens ? ls__text_open : ls__images_open)(d, arena, path, files, paths));
-    LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA, "%s: holds the split '%s'; expected '%s'",
-             paths[0], (*d)->info.split, split);
+    LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA,
+             "%s: attribute 'split': expected '%s', found '%s'", paths[0], split, (*d)->info.split);
     return LS_OK;
 }
 
@@ -146,8 +177,8 @@ ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_
     char found[17];
     snprintf(found, sizeof found, "%016llx", (unsigned long long)XXH3_64bits_digest(state));
     LS_CHECK(!expected[0] || !strcmp(found, expected), LS_ERR_DATA,
-             "%s: its checksum is %s; expected %s, as written into it" LS_HINT
+             "%s: attribute 'checksum': expected %s, but the data give %s" LS_HINT
              "the file is damaged: copy it or import the data again",
-             path, found, expected);
+             path, expected, found);
     return LS_OK;
 }

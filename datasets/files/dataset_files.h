@@ -11,12 +11,34 @@
 /* Sets *paths to the files of a split of the dataset at `path` (a file or a folder); split NULL: "train". */
 ls_status ls__split_find(ls_arena *arena, const char *path, const char *split, int *files, const char ***paths);
 
+/* One file of a split, as all kinds of dataset see it; the first member of their own structs. */
+enum { LS_CHECKSUM = 16 };
+typedef struct ls_dataset_file {
+    const char *path;
+    int64_t     first, count; /* samples or tokens of the split that the file holds: [first, first + count) */
+    int         fd;
+    hid_t       file;                      /* -1: closed, because all reads go through `fd` */
+    char        checksum[LS_CHECKSUM + 1]; /* 16 hex digits; "": the file has none */
+} ls_dataset_file;
+
+/* Reads the attributes that images and text share: lockstep_format, split and checksum. */
+ls_status ls__split_attributes(ls_dataset_file *f, ls_arena *arena, const char **split);
+
+/* A property that all files of a split must share, as text. */
+typedef struct ls_shared_field {
+    const char *name;
+    const char *expected, *found; /* in the first file, in this file */
+} ls_shared_field;
+/* Fails at the first of n properties in which a file differs from the first file. */
+ls_status ls__split_check_same(const char *path, const char *first_path, int n, const ls_shared_field *field);
+
+/* Returns the index of the file that holds sample i.  `file`: array of `files` structs of `stride` bytes that start with
+ * an ls_dataset_file. */
+int ls__split_file_of(const void *file, size_t stride, int files, int64_t i);
+
 /* Opens a file for pread and for HDF5; *bytes: its size.  Also after an error, the caller closes *fd and *file if they
  * are not -1. */
 ls_status ls__split_open(const char *path, int *fd, hid_t *file, int64_t *bytes);
-/* Reads exactly `bytes` bytes at offset `at`. */
-ls_status ls__split_read(const char *path, int fd, int64_t at, int64_t bytes, void *data);
-
 /* Compares the digest of `state` with `expected`, the 16 hex digits stored in the file ("": the file has none). */
 ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_state_t *state);
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text in HDF5 files (the format: datasets.h).  As with pictures, a file is believed only after every header was
- * checked; tokens are checked against the vocabulary whenever they are read, which costs less than a pass over all of
- * them at the start.
+ * Text in HDF5 files (format: datasets.h).
  *
- * Contiguous tokens are read with pread from their place in the file: the system's cache keeps what memory there is
- * room for, and no more.  Chunked ones, or big-endian ones, go through HDF5, one reader at a time.
+ * Files are untrusted.  Opening checks all headers; each read checks its tokens against the vocabulary, which costs less
+ * than a pass over all tokens at the start.
+ *
+ * Contiguous little-endian tokens are read with pread at their offset.  Other tokens (chunked, big-endian) are read
+ * through HDF5; a lock serialises these reads.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -15,33 +16,32 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "core/io/file_access.h"
 #include "core/io/hdf5.h"
 #include "core/io/hdf5_heap.h"
 #include "datasets/files/dataset_files.h"
 
-enum { FORMAT = 1, CHECKSUM = 16, KIND = 32, A_TIME = 1 << 16 };
+enum { KIND = 32, PER_READ = 1 << 16 };
 
 /* A one-dimensional array of integers in a file. */
 typedef struct array {
-    hid_t   set; /* -1: read from `offset` instead, or empty */
-    int64_t offset, count;
-    int     width; /* bytes */
+    hid_t   set;    /* HDF5 dataset; -1: closed */
+    int64_t offset; /* byte offset in the file; -1: read through `set` */
+    int64_t count;
+    int     width; /* bytes of an element */
 } array;
 
 typedef struct token_file {
-    const char *path;
-    int64_t     first, first_document; /* of this file, within the split */
-    int         fd;
-    hid_t       file;
-    array       tokens, documents;
-    char        checksum[CHECKSUM + 1]; /* "": has none */
+    ls_dataset_file base; /* first, count: tokens */
+    int64_t         first_document;
+    array           tokens, documents;
 } token_file;
 
 typedef struct token_set {
     ls_dataset      base;
     int             files;
     token_file     *file;
-    pthread_mutex_t lock; /* of what goes through HDF5 */
+    pthread_mutex_t lock; /* serialises reads through HDF5 */
 } token_set;
 
 /* ---- one file's headers ------------------------------------------------------------------------------------------ */
@@ -68,53 +68,47 @@ static ls_status open_tokens(token_file *f, int64_t file_bytes)
 {
     ls_h5_shape s;
     char        type[32], dims[128];
-    LS_TRY(ls__h5_dataset(f->path, f->file, "tokens", true, &f->tokens.set, &s));
+    LS_TRY(ls__h5_dataset(f->base.path, f->base.file, "tokens", true, &f->tokens.set, &s));
     LS_CHECK(s.type == H5T_INTEGER && !s.is_signed && (s.size == 2 || s.size == 4), LS_ERR_DATA,
-             "%s: /tokens: expected uint16, or uint32 for vocabularies of more than 65536, found %s", f->path,
+             "%s: /tokens: expected uint16, or uint32 for vocabularies above 65536, found %s", f->base.path,
              ls__h5_type_text(&s, type));
-    LS_CHECK(s.rank == 1, LS_ERR_DATA, "%s: /tokens: expected N tokens in one dim, found %s", f->path,
+    LS_CHECK(s.rank == 1, LS_ERR_DATA, "%s: /tokens: expected N tokens in one dim, found %s", f->base.path,
              ls__h5_dims_text(&s, dims));
-    LS_CHECK(s.count >= 1, LS_ERR_DATA, "%s: /tokens: has 0 tokens; expected at least 1", f->path);
-    return check_array(f->path, "tokens", &f->tokens, &s, file_bytes);
+    LS_CHECK(s.count >= 1, LS_ERR_DATA, "%s: /tokens: has 0 tokens; expected at least 1", f->base.path);
+    return check_array(f->base.path, "tokens", &f->tokens, &s, file_bytes);
 }
 
 static ls_status open_documents(token_file *f, int64_t file_bytes)
 {
     ls_h5_shape s;
     char        type[32], dims[128];
-    LS_TRY(ls__h5_dataset(f->path, f->file, "documents", false, &f->documents.set, &s));
+    LS_TRY(ls__h5_dataset(f->base.path, f->base.file, "documents", false, &f->documents.set, &s));
     if (f->documents.set < 0) return LS_OK;
     LS_CHECK(s.type == H5T_INTEGER && s.size == 8 && s.is_signed && s.rank == 1 && s.count <= f->tokens.count,
-             LS_ERR_DATA, "%s: /documents: expected at most %lld int64, where documents begin, found %s, %s", f->path,
+             LS_ERR_DATA, "%s: /documents: expected at most %lld int64 offsets, found %s, %s", f->base.path,
              (long long)f->tokens.count, ls__h5_type_text(&s, type), ls__h5_dims_text(&s, dims));
-    return check_array(f->path, "documents", &f->documents, &s, file_bytes);
+    return check_array(f->base.path, "documents", &f->documents, &s, file_bytes);
 }
 
 static ls_status read_attributes(token_file *f, ls_arena *arena, ls_dataset_info *info)
 {
-    int64_t format, vocabulary;
-    char    split[LS_SPLIT_NAME], kind[KIND], hash[CHECKSUM + 1];
-    LS_TRY(ls__h5_int(f->path, f->file, "lockstep_format", &format));
-    LS_CHECK(format == FORMAT, LS_ERR_DATA,
-             "%s: is of format %lld; expected %d" LS_HINT "a newer Lockstep wrote it: update, or import the text again",
-             f->path, (long long)format, FORMAT);
-    LS_TRY(ls__h5_text(f->path, f->file, "split", true, split, sizeof split));
-    LS_TRY(ls__h5_int(f->path, f->file, "vocabulary", &vocabulary));
+    const char *path = f->base.path;
+    hid_t       file = f->base.file;
+    int64_t     vocabulary;
+    char        kind[KIND], hash[LS_CHECKSUM + 1];
+    LS_TRY(ls__split_attributes(&f->base, arena, &info->split));
+    LS_TRY(ls__h5_int(path, file, "vocabulary", &vocabulary));
     LS_CHECK(vocabulary >= 1 && vocabulary <= LS_MAX_CLASSES, LS_ERR_DATA,
-             "%s: attribute 'vocabulary': expected 1 to %d, found %lld", f->path, LS_MAX_CLASSES,
-             (long long)vocabulary);
+             "%s: attribute 'vocabulary': expected 1 to %d, found %lld", path, LS_MAX_CLASSES, (long long)vocabulary);
     LS_CHECK(f->tokens.width == 4 || vocabulary <= 65536, LS_ERR_DATA,
-             "%s: /tokens: uint16 cannot tell the %lld tokens of the vocabulary apart; expected uint32", f->path,
-             (long long)vocabulary);
-    if (H5Aexists(f->file, "bytes") > 0) LS_TRY(ls__h5_int(f->path, f->file, "bytes", &info->bytes));
+             "%s: /tokens: expected uint32 for a vocabulary of %lld tokens, found uint16", path, (long long)vocabulary);
+    if (H5Aexists(file, "bytes") > 0) LS_TRY(ls__h5_int(path, file, "bytes", &info->bytes));
     LS_CHECK(info->bytes >= 0, LS_ERR_DATA,
-             "%s: attribute 'bytes': expected how many bytes of text the tokens are, found %lld", f->path,
+             "%s: attribute 'bytes': expected the length of the text in bytes, found %lld", path,
              (long long)info->bytes);
-    LS_TRY(ls__h5_text(f->path, f->file, "tokenizer", false, kind, sizeof kind));
-    LS_TRY(ls__h5_text(f->path, f->file, "tokenizer_hash", false, hash, sizeof hash));
-    LS_TRY(ls__h5_text(f->path, f->file, "checksum", false, f->checksum, sizeof f->checksum));
+    LS_TRY(ls__h5_text(path, file, "tokenizer", false, kind, sizeof kind));
+    LS_TRY(ls__h5_text(path, file, "tokenizer_hash", false, hash, sizeof hash));
     info->classes        = (int)vocabulary;
-    info->split          = ls_arena_strdup(arena, split);
     info->tokenizer      = ls_arena_strdup(arena, kind);
     info->tokenizer_hash = ls_arena_strdup(arena, hash);
     return LS_OK;
@@ -124,36 +118,36 @@ static void close_hdf5(token_file *f)
 {
     if (f->tokens.set >= 0) H5Dclose(f->tokens.set);
     if (f->documents.set >= 0) H5Dclose(f->documents.set);
-    if (f->file >= 0) H5Fclose(f->file);
-    f->tokens.set = f->documents.set = f->file = -1;
+    if (f->base.file >= 0) H5Fclose(f->base.file);
+    f->tokens.set = f->documents.set = f->base.file = -1;
 }
 
 static ls_status open_file(token_file *f, ls_arena *arena, ls_dataset_info *info)
 {
     int64_t bytes;
-    LS_TRY(ls__split_open(f->path, &f->fd, &f->file, &bytes));
+    LS_TRY(ls__split_open(f->base.path, &f->base.fd, &f->base.file, &bytes));
     LS_TRY(open_tokens(f, bytes));
     LS_TRY(open_documents(f, bytes));
     int64_t skip = f->tokens.offset >= 0 ? f->tokens.count * f->tokens.width : 0;
-    LS_TRY(ls__h5_check_heaps(f->path, f->fd, bytes, skip ? f->tokens.offset : bytes, skip));
+    LS_TRY(ls__h5_check_heaps(f->base.path, f->base.fd, bytes, skip ? f->tokens.offset : bytes, skip));
     LS_TRY(read_attributes(f, arena, info));
     if (f->tokens.offset >= 0 && (f->documents.offset >= 0 || !f->documents.count)) close_hdf5(f);
     return LS_OK;
 }
 
-/* All files of a split must tell the same of everything but their tokens. */
-static ls_status check_same(const char *path, const ls_dataset_info *info, const char *first_path,
+/* All files of a split must agree in everything but their tokens. */
+static ls_status check_same(ls_arena *arena, const char *path, const ls_dataset_info *info, const char *first_path,
                             const ls_dataset_info *first)
 {
-    const char *what = strcmp(info->split, first->split)                     ? "split"
-                       : info->classes != first->classes                     ? "vocabulary"
-                       : info->bytes != first->bytes                         ? "number of bytes of the split"
-                       : strcmp(info->tokenizer, first->tokenizer)           ? "tokenizer"
-                       : strcmp(info->tokenizer_hash, first->tokenizer_hash) ? "tokenizer's hash"
-                                                                             : NULL;
-    LS_CHECK(!what, LS_ERR_DATA, "%s: its %s is not that of %s" LS_HINT "are the files of one import?", path, what,
-             first_path);
-    return LS_OK;
+    const ls_shared_field field[] = {
+        {"split", first->split, info->split},
+        {"vocabulary", ls_arena_printf(arena, "%d", first->classes), ls_arena_printf(arena, "%d", info->classes)},
+        {"number of bytes of the split", ls_arena_printf(arena, "%lld", (long long)first->bytes),
+         ls_arena_printf(arena, "%lld", (long long)info->bytes)},
+        {"tokenizer", first->tokenizer, info->tokenizer},
+        {"tokenizer's hash", first->tokenizer_hash, info->tokenizer_hash},
+    };
+    return ls__split_check_same(path, first_path, (int)(sizeof field / sizeof *field), field);
 }
 
 static ls_status open_files(token_set *d)
@@ -163,11 +157,11 @@ static ls_status open_files(token_set *d)
         token_file     *f   = &d->file[k];
         ls_dataset_info its = {.path = info->path, .kind = LS_DATA_TEXT};
         LS_TRY(open_file(f, d->base.arena, &its));
-        if (k) LS_TRY(check_same(f->path, &its, d->file[0].path, info));
-        its.tokens = f->first = info->tokens;
+        if (k) LS_TRY(check_same(d->base.arena, f->base.path, &its, d->file[0].base.path, info));
+        its.tokens = f->base.first = info->tokens;
         its.documents = f->first_document = info->documents;
         LS_CHECK(!__builtin_add_overflow(its.tokens, f->tokens.count, &its.tokens), LS_ERR_DATA,
-                 "%s: more tokens than can be counted", f->path);
+                 "%s: /tokens: expected fewer tokens than 2^63 in the split", f->base.path);
         its.documents += f->documents.count;
         *info = its;
     }
@@ -176,10 +170,11 @@ static ls_status open_files(token_set *d)
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 
-/* `n` elements from `first` on, as they are stored (little-endian, of the array's width). */
+/* Reads `n` elements from `first` on, as little-endian integers of the array's width. */
 static ls_status read_array(token_set *d, const token_file *f, const array *a, int64_t first, int64_t n, void *data)
 {
-    if (a->offset >= 0) return ls__split_read(f->path, f->fd, a->offset + first * a->width, n * a->width, data);
+    if (a->offset >= 0)
+        return ls__file_read_at(f->base.path, f->base.fd, a->offset + first * a->width, data, (size_t)(n * a->width));
     hsize_t start = (hsize_t)first, count = (hsize_t)n;
     pthread_mutex_lock(&d->lock);
     ls__h5_quiet();
@@ -190,7 +185,7 @@ static ls_status read_array(token_set *d, const token_file *f, const array *a, i
     H5Sclose(space);
     H5Sclose(memory);
     pthread_mutex_unlock(&d->lock);
-    LS_CHECK(ok, LS_ERR_DATA, "%s: elements %lld to %lld cannot be read: %s", f->path, (long long)first,
+    LS_CHECK(ok, LS_ERR_DATA, "%s: elements %lld to %lld cannot be read: %s", f->base.path, (long long)first,
              (long long)(first + n), ls__h5_reason());
     return LS_OK;
 }
@@ -198,41 +193,27 @@ static ls_status read_array(token_set *d, const token_file *f, const array *a, i
 static ls_status tokens_of_file(token_set *d, const token_file *f, int64_t first, int64_t n, int32_t *tokens)
 {
     uint32_t vocabulary = (uint32_t)d->base.info.classes;
-    /* What is narrower goes to the end of the room, and is widened from the front. */
+    /* Read narrow tokens into the end of the memory, and widen them from the front. */
     uint8_t *raw = (uint8_t *)tokens + (size_t)n * (4 - (size_t)f->tokens.width);
     LS_TRY(read_array(d, f, &f->tokens, first, n, raw));
     for (int64_t i = 0; i < n; i++, raw += f->tokens.width) {
         uint32_t id = (uint32_t)raw[0] | (uint32_t)raw[1] << 8;
         if (f->tokens.width == 4) id |= (uint32_t)raw[2] << 16 | (uint32_t)raw[3] << 24;
         LS_CHECK(id < vocabulary, LS_ERR_DATA,
-                 "%s: /tokens: token %lld is %u; expected 0 to %u, the vocabulary having %u" LS_HINT
-                 "the file is damaged, or is not of this tokenizer: import the text again",
-                 f->path, (long long)(first + i), id, vocabulary - 1, vocabulary);
+                 "%s: /tokens: token %lld is %u; expected 0 to %u, because the vocabulary has %u tokens" LS_HINT
+                 "the file is damaged, or comes from another tokenizer: import the text again",
+                 f->base.path, (long long)(first + i), id, vocabulary - 1, vocabulary);
         tokens[i] = (int32_t)id;
     }
     return LS_OK;
 }
 
-/* The last file whose first token is <= i. */
-static int file_of(const token_set *d, int64_t i)
-{
-    int low = 0, high = d->files - 1;
-    while (low < high) {
-        int middle = (low + high + 1) / 2;
-        if (d->file[middle].first <= i)
-            low = middle;
-        else
-            high = middle - 1;
-    }
-    return low;
-}
-
 static ls_status read_tokens(ls_dataset *base, int64_t first, int64_t n, int32_t *tokens)
 {
     token_set *d = (token_set *)base;
-    for (int k = file_of(d, first); n > 0; k++) {
+    for (int k = ls__split_file_of(d->file, sizeof *d->file, d->files, first); n > 0; k++) {
         const token_file *f    = &d->file[k];
-        int64_t           from = first - f->first, part = f->tokens.count - from < n ? f->tokens.count - from : n;
+        int64_t           from = first - f->base.first, part = f->tokens.count - from < n ? f->tokens.count - from : n;
         LS_TRY(tokens_of_file(d, f, from, part, tokens));
         first += part;
         tokens += part;
@@ -249,11 +230,11 @@ static ls_status documents_of_file(token_set *d, const token_file *f, int64_t fi
         uint64_t start = 0;
         memcpy(le, &starts[i], sizeof le);
         for (int b = 7; b >= 0; b--) start = start << 8 | le[b];
-        bool fits = start < (uint64_t)f->tokens.count && (!i || starts[i - 1] < f->first + (int64_t)start);
+        bool fits = start < (uint64_t)f->tokens.count && (!i || starts[i - 1] < f->base.first + (int64_t)start);
         LS_CHECK(fits, LS_ERR_DATA,
-                 "%s: /documents: document %lld begins at %lld; expected increasing places below %lld", f->path,
+                 "%s: /documents: document %lld begins at %lld; expected increasing offsets below %lld", f->base.path,
                  (long long)(first + i), (long long)start, (long long)f->tokens.count);
-        starts[i] = f->first + (int64_t)start;
+        starts[i] = f->base.first + (int64_t)start;
     }
     return LS_OK;
 }
@@ -275,11 +256,11 @@ static ls_status read_documents(ls_dataset *base, int64_t first, int64_t n, int6
 
 /* ---- checksums --------------------------------------------------------------------------------------------------- */
 
-/* Adds an array to the checksum, as it is stored. */
-static ls_status sum_array(token_set *d, const token_file *f, const array *a, void *buffer, XXH3_state_t *state)
+/* Adds the stored bytes of an array to the checksum. */
+static ls_status add_array(token_set *d, const token_file *f, const array *a, void *buffer, XXH3_state_t *state)
 {
-    for (int64_t i = 0; i < a->count; i += A_TIME) {
-        int64_t n = a->count - i < A_TIME ? a->count - i : A_TIME;
+    for (int64_t i = 0; i < a->count; i += PER_READ) {
+        int64_t n = a->count - i < PER_READ ? a->count - i : PER_READ;
         LS_TRY(read_array(d, f, a, i, n, buffer));
         XXH3_64bits_update(state, buffer, (size_t)n * (size_t)a->width);
     }
@@ -290,16 +271,16 @@ static ls_status verify_file(token_set *d, const token_file *f, void *buffer, XX
 {
     int64_t last = -1;
     XXH3_64bits_reset(state);
-    LS_TRY(sum_array(d, f, &f->tokens, buffer, state));
-    LS_TRY(sum_array(d, f, &f->documents, buffer, state));
-    LS_TRY(ls__split_checksum(f->path, f->checksum, state));
-    for (int64_t i = 0; i < f->tokens.count; i += A_TIME)
-        LS_TRY(tokens_of_file(d, f, i, f->tokens.count - i < A_TIME ? f->tokens.count - i : A_TIME, buffer));
-    for (int64_t i = 0; i < f->documents.count; i += A_TIME) {
-        int64_t n = f->documents.count - i < A_TIME ? f->documents.count - i : A_TIME, *starts = buffer;
+    LS_TRY(add_array(d, f, &f->tokens, buffer, state));
+    LS_TRY(add_array(d, f, &f->documents, buffer, state));
+    LS_TRY(ls__split_checksum(f->base.path, f->base.checksum, state));
+    for (int64_t i = 0; i < f->tokens.count; i += PER_READ)
+        LS_TRY(tokens_of_file(d, f, i, f->tokens.count - i < PER_READ ? f->tokens.count - i : PER_READ, buffer));
+    for (int64_t i = 0; i < f->documents.count; i += PER_READ) {
+        int64_t n = f->documents.count - i < PER_READ ? f->documents.count - i : PER_READ, *starts = buffer;
         LS_TRY(documents_of_file(d, f, i, n, starts));
-        LS_CHECK(starts[0] > last, LS_ERR_DATA, "%s: /documents: document %lld begins before the one before it ends",
-                 f->path, (long long)i);
+        LS_CHECK(starts[0] > last, LS_ERR_DATA, "%s: /documents: document %lld begins before the previous one ends",
+                 f->base.path, (long long)i);
         last = starts[n - 1];
     }
     return LS_OK;
@@ -308,14 +289,15 @@ static ls_status verify_file(token_set *d, const token_file *f, void *buffer, XX
 static ls_status verify(ls_dataset *base, int *files, int *checked)
 {
     token_set    *d      = (token_set *)base;
-    void         *buffer = malloc(A_TIME * sizeof(int64_t));
+    void         *buffer = malloc(PER_READ * sizeof(int64_t));
     XXH3_state_t *state  = XXH3_createState();
-    ls_status     status = buffer && state ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory to read", base->info.path);
-    *files               = d->files;
-    *checked             = 0;
+    ls_status     status =
+        buffer && state ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: out of memory for a read buffer", base->info.path);
+    *files   = d->files;
+    *checked = 0;
     for (int k = 0; k < d->files && status == LS_OK; k++) {
         status = verify_file(d, &d->file[k], buffer, state);
-        *checked += d->file[k].checksum[0] != 0;
+        *checked += d->file[k].base.checksum[0] != 0;
     }
     free(buffer);
     XXH3_freeState(state);
@@ -329,7 +311,7 @@ static void close_all(ls_dataset *base)
     token_set *d = (token_set *)base;
     for (int k = 0; k < d->files; k++) {
         close_hdf5(&d->file[k]);
-        if (d->file[k].fd >= 0) close(d->file[k].fd);
+        if (d->file[k].base.fd >= 0) close(d->file[k].base.fd);
     }
     pthread_mutex_destroy(&d->lock);
     free(d);
@@ -339,7 +321,7 @@ ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path,
 {
     const array nothing = {.set = -1, .offset = -1, .width = 8};
     token_set  *d       = calloc(1, sizeof *d);
-    LS_CHECK(d, LS_ERR_ENV, "%s: no memory", path);
+    LS_CHECK(d, LS_ERR_ENV, "%s: out of memory", path);
     pthread_mutex_init(&d->lock, NULL);
     d->base  = (ls_dataset){.arena     = arena,
                             .info      = {.path = path, .kind = LS_DATA_TEXT},
@@ -350,7 +332,8 @@ ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path,
     d->files = files;
     d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
     for (int k = 0; k < files; k++)
-        d->file[k] = (token_file){.path = paths[k], .fd = -1, .file = -1, .tokens = nothing, .documents = nothing};
+        d->file[k] =
+            (token_file){.base = {.path = paths[k], .fd = -1, .file = -1}, .tokens = nothing, .documents = nothing};
     *dataset = &d->base;
     return open_files(d);
 }

@@ -248,19 +248,19 @@ static void every_header_is_checked(void **state)
         {"never written", "has a shape but no data", GOOD, .other = LATE, .leave_out = NO_DATA},
         {"chunks never written", "expected 3 chunks of data, found 0", GOOD, .chunk = {2, 2, 3, 4},
          .leave_out = NO_DATA},
-        {"fewer labels", "5 pictures in /image, but 4 labels", GOOD, .labels = 4},
-        {"more labels", "5 pictures in /image, but 6 labels", GOOD, .labels = 6},
+        {"fewer labels", "/label: expected 5 labels, as many as /image has images, found 4", GOOD, .labels = 4},
+        {"more labels", "/label: expected 5 labels, as many as /image has images, found 6", GOOD, .labels = 6},
         {"float labels", "expected N integers, found float32", GOOD, .label_type = H5T_IEEE_F32LE},
         {"labels in two dims", "expected N integers, found int32, 5 x 1", GOOD, .label_rank = 2},
         {"label too large", "sample 0 has label 3; expected 0 to 2", GOOD, .label_0 = 3},
         {"label negative", "sample 0 has label -1; expected 0 to 2", GOOD, .label_0 = -1},
         {"label beyond int32", "expected 0 to 2", GOOD, .label_type = H5T_STD_I64LE, .label_0 = (int64_t)1 << 32},
         {"no format", "no attribute 'lockstep_format'", GOOD, .leave_out = NO_FORMAT},
-        {"newer format", "is of format 2; expected 1", GOOD, .format = 2},
+        {"newer format", "attribute 'lockstep_format': expected 1, found 2", GOOD, .format = 2},
         {"format is a text", "expected an integer, found string", GOOD, .other = FORMAT_IS_TEXT},
         {"no split", "no attribute 'split'", GOOD, .leave_out = NO_SPLIT},
         {"split is a number", "expected a text, found int64", GOOD, .other = SPLIT_IS_INT},
-        {"another split", "holds the split 'test'; expected 'train'", GOOD, .split = "test"},
+        {"another split", "attribute 'split': expected 'train', found 'test'", GOOD, .split = "test"},
         {"endless split", "a text of 80 bytes", GOOD,
          .split = "train_train_train_train_train_train_train_train_train_train_train_train_train_tr"},
         {"no classes", "no attribute 'classes'", GOOD, .leave_out = NO_CLASSES},
@@ -324,7 +324,7 @@ static void a_file_of_another_length_is_refused(void **state)
     file_write(path, data, bytes - 1);
     expect_error(path, "train", "truncated");
     file_write(path, data, bytes + 1);
-    expect_error(path, "train", "something was added");
+    expect_error(path, "train", "extra bytes at its end");
     file_write(path, "", 0);
     expect_error(path, "train", "is empty");
     file_write(path, data, bytes);

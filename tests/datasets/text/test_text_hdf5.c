@@ -191,10 +191,10 @@ static void odd_files(void **state)
         {.says = "found uint64", .type = H5T_STD_U64LE},
         {.says = "found float32", .type = H5T_IEEE_F32LE},
         {.says = "found 1000 x 1", .rank = 2},
-        {.says = "is of format 2", .format = 2},
+        {.says = "attribute 'lockstep_format': expected 1, found 2", .format = 2},
         {.says = "expected 1 to", .vocabulary = -1},
         {.says = "expected 1 to", .vocabulary = 1 << 21},
-        {.says = "uint16 cannot tell", .vocabulary = 70000},
+        {.says = "expected uint32 for a vocabulary of 70000 tokens, found uint16", .vocabulary = 70000},
         {.says = "bytes of text", .bytes = -5},
         {.says = "/documents: expected", .documents = H5T_STD_I32LE},
         {.says = "document 1 begins at 1000", .second = 1000},
@@ -234,7 +234,7 @@ static void damaged(void **state)
     fputc(token_at(N / 2 + 10, 65) ? 0 : 1, f);
     fclose(f);
     assert_ok(ls_dataset_open(&d, folder, "train"));
-    assert_fails(ls_dataset_verify(d, &files, &checked), LS_ERR_DATA, "its checksum is");
+    assert_fails(ls_dataset_verify(d, &files, &checked), LS_ERR_DATA, "attribute 'checksum': expected");
     ls_dataset_free(d);
     assert_int_equal(truncate(path, bytes - 100), 0);
     assert_fails(ls_dataset_open(&d, folder, "train"), LS_ERR_DATA, "train-00001-of-00002.h5");
