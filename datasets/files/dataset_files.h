@@ -32,8 +32,8 @@ typedef struct ls_shared_field {
 /* Fails at the first of n properties in which a file differs from the first file. */
 ls_status ls__split_check_same(const char *path, const char *first_path, int n, const ls_shared_field *field);
 
-/* Returns the index of the file that holds sample i.  `file`: array of `files` structs of `stride` bytes that start with
- * an ls_dataset_file. */
+/* Returns the index of the file that holds sample i.  `file`: array of `files` structs of `stride` bytes that start
+ * with an ls_dataset_file. */
 int ls__split_file_of(const void *file, size_t stride, int files, int64_t i);
 
 /* Opens a file for pread and for HDF5; *bytes: its size.  Also after an error, the caller closes *fd and *file if they

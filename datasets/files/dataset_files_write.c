@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing the files of a split. */
+ * Writes the files of a split under temporary names, and renames them when all are complete. */
 #include "datasets/files/dataset_files_write.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton
                           void *context)
 {
     const char *temporary = w->temporary[w->shard], *path = w->path[w->shard];
-    /* Is there room?  Asked first: HDF5 is a bad messenger. */
+    /* Allocate the space before HDF5 writes, because HDF5 reports a full disk badly. */
     w->fd = open(temporary, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (w->fd < 0) return ls__split_failed(w, path, errno);
     int error = posix_fallocate(w->fd, 0, (off_t)(HEADER_ROOM + bytes));
@@ -56,7 +56,8 @@ ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton
     H5Pclose(access);
     bool ok = file >= 0 && put_skeleton(context, file);
     if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
-    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", path, ls__h5_reason());
+    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "check the free space of the disk", path,
+             ls__h5_reason());
     return LS_OK;
 }
 
@@ -75,7 +76,7 @@ static ls_status fill_checksum(ls_split_writer *w, uint64_t checksum)
     H5Tclose(type);
     if (a >= 0) ok = H5Aclose(a) >= 0 && ok;
     if (file >= 0) ok = H5Fclose(file) >= 0 && ok;
-    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "is there room on the disk?", w->path[w->shard],
+    LS_CHECK(ok, LS_ERR_ENV, "%s: cannot be written: %s" LS_HINT "check the free space of the disk", w->path[w->shard],
              ls__h5_reason());
     return LS_OK;
 }
@@ -95,22 +96,22 @@ ls_status ls__split_end(ls_split_writer *w, const uint64_t *checksum)
 
 static ls_status name_files(ls_split_writer *w)
 {
-    int  cut, mine = w->shards > 1 ? w->shards : 0, made = 0;
+    int  cut, wanted = w->shards > 1 ? w->shards : 0, made = 0;
     char temporary[LS_PATH_BYTES];
     LS_TRY(ls__make_folders(w->folder, &made));
     w->made_folder = made > 0;
     LS_TRY(ls__shard_count(w->folder, w->split, &cut));
-    if (cut >= 0 && cut != mine) {
+    if (cut >= 0 && cut != wanted) {
         char there[LS_SHARD_NAME];
         ls__shard_name(there, w->split, 0, cut);
         return LS_FAIL(LS_ERR_USAGE,
-                       "%s: already holds the split '%s' in another number of files (%s)" LS_HINT
+                       "%s: already has the split '%s' in another number of files (%s)" LS_HINT
                        "remove it, or choose another folder",
                        w->folder, w->split, there);
     }
     for (int k = 0; k < w->shards; k++) {
         char name[LS_SHARD_NAME];
-        ls__shard_name(name, w->split, k, mine);
+        ls__shard_name(name, w->split, k, wanted);
         w->path[k] = ls_arena_printf(w->arena, "%s/%s", w->folder, name);
         LS_TRY(ls__temporary_path(temporary, w->path[k]));
         w->temporary[k] = ls_arena_strdup(w->arena, temporary);
@@ -121,10 +122,10 @@ static ls_status name_files(ls_split_writer *w)
 ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *split, int shards)
 {
     *w = (ls_split_writer){.fd = -1, .what = "samples", .shards = shards};
-    LS_CHECK(shards >= 1 && shards <= LS_MAX_SHARDS, LS_ERR_USAGE, "%s: a split of %d files; expected 1 to %d", folder,
-             shards, LS_MAX_SHARDS);
+    LS_CHECK(shards >= 1 && shards <= LS_MAX_SHARDS, LS_ERR_USAGE, "%s: shards: expected 1 to %d files, found %d",
+             folder, LS_MAX_SHARDS, shards);
     LS_CHECK(split[0] && split[0] != '.' && !strchr(split, '/') && strlen(split) < LS_SPLIT_NAME, LS_ERR_USAGE,
-             "%s: the name '%s' of a split; expected up to %d letters", folder, split, LS_SPLIT_NAME - 1);
+             "%s: split: expected a name of 1 to %d bytes without '/', found '%s'", folder, LS_SPLIT_NAME - 1, split);
     LS_TRY(ls_arena_new(&w->arena, "writer"));
     w->folder    = ls_arena_strdup(w->arena, folder);
     w->split     = ls_arena_strdup(w->arena, split);
@@ -147,7 +148,7 @@ void ls__split_free(ls_split_writer *w)
     if (!w->closed) {
         for (int k = w->renamed; k < w->shards; k++)
             if (w->temporary[k]) unlink(w->temporary[k]);
-        if (w->made_folder) rmdir(w->folder); /* fails, and rightly, when something else is in it */
+        if (w->made_folder) rmdir(w->folder); /* fails if the folder has other files, which stay */
     }
     ls_arena_free(w->arena);
     *w = (ls_split_writer){.fd = -1};

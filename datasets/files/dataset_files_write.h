@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The HDF5 files of a split while they are made, whatever the kind of data in them.  Not public.
+ * Writes the HDF5 files of a split, for all kinds of dataset.  Internal.
  *
- * HDF5 makes only the skeleton of a file: the data sets with their places reserved, and the attributes.  The data are
- * then written to those places by ourselves, so that a full disk is an ordinary error of an ordinary write.  Each file
- * has a temporary name until all files are written and synced.
+ * HDF5 writes only the skeleton of a file: attributes, and datasets with reserved space.  The values are then written
+ * to this space with pwrite, so that a full disk is an ordinary error of a system call.  Each file has a temporary name
+ * until all files are written and synced.
  *
  *     LS_TRY(ls__split_prepare(&w, "data/mnist", "train", 4));
  *     for (each file) {
- *         LS_TRY(ls__split_begin(&w, bytes, put_skeleton, context));    asks for the room, then calls
- * put_skeleton(context, file) LS_TRY(ls__split_write(&w, at, data, bytes));                 as often as needed
- *         LS_TRY(ls__split_end(&w, checksum));
+ *         LS_TRY(ls__split_begin(&w, bytes, put_skeleton, context));    allocates space, calls put_skeleton
+ *         LS_TRY(ls__split_write(&w, at, data, bytes));                 any number of times
+ *         LS_TRY(ls__split_end(&w, &checksum));
  *     }
- *     LS_TRY(ls__split_close(&w));                                      the files get their names
- *     ls__split_free(&w);                                               without _close: removes what was made
+ *     LS_TRY(ls__split_close(&w));                                      renames the files
+ *     ls__split_free(&w);                                               without _close: removes the files
  */
 #ifndef LS_DATASETS_FILES_DATASET_FILES_WRITE_H
 #define LS_DATASETS_FILES_DATASET_FILES_WRITE_H

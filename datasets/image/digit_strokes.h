@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How the digits are written: for each class a few ways of moving the pen, as points that a smooth curve goes through.
- * The unit is a hundredth of the writing box, x to the right, y down.  Not public; included by digits.c alone.
+ * Pen strokes of the synthetic digits: for each class a few skeletons, as points on a smooth curve.  The unit is a
+ * hundredth of the writing box, x to the right, y down.  Internal; only synthetic_digits.c includes it.
  */
 #ifndef LS_DATASETS_IMAGE_DIGIT_STROKES_H
 #define LS_DATASETS_IMAGE_DIGIT_STROKES_H
 
 #include <stdint.h>
 
-/* After a point: the pen turns sharply (the curve ends here and a new one begins), is lifted, or rests. */
+/* Marks after a point.  TURN: a corner, where one curve ends and the next begins; LIFT: the pen is lifted; REST: the
+ * end. */
 enum { TURN = -1, LIFT = -2, REST = -3 };
 enum { MAX_PEN = 48 };
 

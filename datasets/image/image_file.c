@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pictures in (PNG, JPEG), pictures out (PNG).  A file is decoded to RGB after its size was checked, made grey if asked
- * for (ITU-R BT.601: 0.299 R + 0.587 G + 0.114 B), and scaled in each direction by a triangle filter that is as wide as
- * a pixel of the coarser of the two grids: bilinear when it grows, an average over the area when it shrinks.
+ * Reads PNG and JPEG files, writes PNG files.
+ *
+ * Reading checks the size, decodes to RGB, converts to grey if one channel is wanted (ITU-R BT.601: 0.299 R + 0.587 G +
+ * 0.114 B), and scales each direction with a triangle filter.  The filter is as wide as a pixel of the coarser grid:
+ * bilinear interpolation when the image grows, an area average when it shrinks.
  */
 #include <errno.h>
 #include <math.h>
@@ -28,12 +30,13 @@ typedef struct rgb {
 static ls_status reserve(const char *path, rgb *p, int64_t width, int64_t height)
 {
     LS_CHECK(width >= 1 && height >= 1 && width <= LS_MAX_SIDE && height <= LS_MAX_SIDE && width * height <= MAX_PIXELS,
-             LS_ERR_DATA, "%s: a picture of %lld x %lld pixels; expected at most %d a side and %d million in all", path,
-             (long long)width, (long long)height, LS_MAX_SIDE, MAX_PIXELS >> 20);
+             LS_ERR_DATA, "%s: an image of %lld x %lld pixels; expected at most %d a side and %d million in total",
+             path, (long long)width, (long long)height, LS_MAX_SIDE, MAX_PIXELS >> 20);
     p->width  = (int)width;
     p->height = (int)height;
     p->pixels = malloc((size_t)(3 * width * height));
-    LS_CHECK(p->pixels, LS_ERR_ENV, "%s: no memory for %lld x %lld pixels", path, (long long)width, (long long)height);
+    LS_CHECK(p->pixels, LS_ERR_ENV, "%s: out of memory for %lld x %lld pixels", path, (long long)width,
+             (long long)height);
     return LS_OK;
 }
 
@@ -51,7 +54,7 @@ static ls_status read_png(const char *path, FILE *file, rgb *p)
     image.format = PNG_FORMAT_RGB;
     status       = reserve(path, p, image.width, image.height);
     if (status == LS_OK) {
-        png_color white = {255, 255, 255}; /* behind what is transparent */
+        png_color white = {255, 255, 255}; /* background of transparent pixels */
         if (!png_image_finish_read(&image, &white, p->pixels, 0, NULL))
             status = LS_FAIL(LS_ERR_DATA, "%s: is a damaged PNG file: %s", path, image.message);
     }
@@ -74,14 +77,14 @@ static void fail_jpeg(j_common_ptr j)
     longjmp(failure->back, 1);
 }
 
-/* The library goes on with grey where data are missing; a picture that is not whole is an error here. */
+/* libjpeg fills missing data with grey and warns; here an incomplete image is an error. */
 static void warn_jpeg(j_common_ptr j, int level)
 {
     int code = j->err->msg_code;
     if (level < 0 && (code == JWRN_JPEG_EOF || code == JWRN_HIT_MARKER || code == JWRN_HUFF_BAD_CODE)) fail_jpeg(j);
 }
 
-/* A small progressive file may ask for thousands of passes over a large picture. */
+/* Limits the scans, because a small progressive file can demand thousands of passes over a large image. */
 static void count_scans(j_common_ptr j)
 {
     if (!j->is_decompressor || ((j_decompress_ptr)j)->input_scan_number <= MAX_SCANS) return;
@@ -135,8 +138,8 @@ static ls_status decode(const char *path, FILE *file, rgb *p)
 
 /* ---- scaling ----------------------------------------------------------------------------------------------------- */
 
-/* One direction: `lines` lines of `from` values, `step` apart, into lines of `to` values.  Line k starts at k * line.
- */
+/* Scales one direction: `lines` lines of `from` values into lines of `to` values.  Neighbours in a line are `step`
+ * apart, line k starts at k * `line`. */
 static void scale_lines(const float *x, int from, int x_step, int x_line, float *y, int to, int y_step, int y_line,
                         int lines)
 {
@@ -165,7 +168,7 @@ static ls_status scale(const char *path, const rgb *p, int channels, int height,
     size_t from = (size_t)p->width * (size_t)p->height, between = (size_t)p->height * (size_t)width,
            to = (size_t)height * (size_t)width;
     float *x = malloc((from + between + to) * sizeof *x), *narrow = x + from, *y = narrow + between;
-    LS_CHECK(x, LS_ERR_ENV, "%s: no memory to scale %d x %d pixels", path, p->width, p->height);
+    LS_CHECK(x, LS_ERR_ENV, "%s: out of memory to scale %d x %d pixels", path, p->width, p->height);
     for (int c = 0; c < channels; c++) {
         for (size_t i = 0; i < from; i++) x[i] = channel(p->pixels + 3 * i, channels, c);
         scale_lines(x, p->width, 1, p->width, narrow, width, 1, width, p->height);
@@ -180,8 +183,8 @@ ls_status ls_image_read(const char *path, int channels, int height, int width, u
 {
     LS_CHECK((channels == 1 || channels == 3) && height >= 1 && height <= LS_MAX_SIDE && width >= 1 &&
                  width <= LS_MAX_SIDE,
-             LS_ERR_USAGE, "%s: cannot be made %d x %d x %d; expected 1 or 3 channels of 1 to %d pixels a side", path,
-             channels, height, width, LS_MAX_SIDE);
+             LS_ERR_USAGE, "%s: size %d x %d x %d; expected 1 or 3 channels of 1 to %d pixels a side", path, channels,
+             height, width, LS_MAX_SIDE);
     FILE *file = fopen(path, "rbe");
     LS_CHECK(file, LS_ERR_DATA, "%s: %s", path, strerror(errno));
     rgb       p      = {0};
@@ -192,7 +195,8 @@ ls_status ls_image_read(const char *path, int channels, int height, int width, u
     return status;
 }
 
-/* ---- out --------------------------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------------------------- */
 
 static ls_status put_png(ls_file *f, int channels, int height, int width, const uint8_t *pixels)
 {
@@ -211,7 +215,8 @@ ls_status ls_image_write(const char *path, int channels, int height, int width, 
 {
     ls_file f;
     LS_CHECK((channels == 1 || channels == 3) && height >= 1 && width >= 1, LS_ERR_USAGE,
-             "%s: a picture of %d x %d x %d", path, channels, height, width);
+             "%s: an image of %d x %d x %d; expected 1 or 3 channels of at least 1 pixel a side", path, channels,
+             height, width);
     LS_TRY(ls__file_create(&f, path));
     return ls__file_finish(&f, put_png(&f, channels, height, width, pixels));
 }

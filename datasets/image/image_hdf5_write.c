@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing pictures: a split of a known number of samples, cut into files of (nearly) as many each. */
+ * Writes a split of images: a known number of samples, distributed evenly over the files. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,9 @@ struct ls_writer {
 
     int64_t       first, count; /* samples of the file being written */
     int64_t       image_at, label_at;
-    uint8_t      *buffer; /* pixels not yet written            */
+    uint8_t      *buffer; /* pixels that are not yet written */
     size_t        buffered, capacity;
-    int64_t       written; /* bytes of pixels                   */
+    int64_t       written; /* bytes of pixels written to the file */
     uint8_t      *labels;  /* count x 4, little-endian          */
     XXH3_state_t *sum;
 };
@@ -67,7 +67,7 @@ static ls_status begin_file(ls_writer *w)
     LS_TRY(ls__split_begin(&w->files, w->count * (ls__sample_bytes(&w->info) + 4), put_skeleton, w));
     free(w->labels);
     w->labels = malloc((size_t)w->count * 4);
-    LS_CHECK(w->labels, LS_ERR_ENV, "%s: no memory for %lld labels", w->files.path[shard], (long long)w->count);
+    LS_CHECK(w->labels, LS_ERR_ENV, "%s: out of memory for %lld labels", w->files.path[shard], (long long)w->count);
     return LS_OK;
 }
 
@@ -93,7 +93,8 @@ static ls_status end_file(ls_writer *w)
 
 static ls_status check_info(const char *folder, const ls_dataset_info *info, int shards)
 {
-    LS_CHECK(info->count >= 1, LS_ERR_DATA, "%s: a split '%s' of 0 samples; expected at least 1", folder, info->split);
+    LS_CHECK(info->count >= 1, LS_ERR_DATA, "%s: the split '%s' has 0 samples; expected at least 1", folder,
+             info->split);
     LS_CHECK(info->channels >= 1 && info->channels <= 4 && info->height >= 1 && info->height <= LS_MAX_SIDE &&
                  info->width >= 1 && info->width <= LS_MAX_SIDE && ls__sample_bytes(info) <= LS_MAX_SAMPLE_BYTES &&
                  info->count <= INT64_MAX / 2 / ls__sample_bytes(info) / LS_MAX_SHARDS,
@@ -115,13 +116,13 @@ ls_status ls_writer_new(ls_writer **writer, const char *folder, const ls_dataset
     *writer = NULL;
     LS_TRY(check_info(folder, info, shards));
     ls_writer *w = calloc(1, sizeof *w);
-    LS_CHECK(w, LS_ERR_ENV, "%s: no memory", folder);
+    LS_CHECK(w, LS_ERR_ENV, "%s: out of memory", folder);
     size_t sample    = (size_t)ls__sample_bytes(info);
     w->capacity      = sample > BUFFER ? sample : BUFFER / sample * sample;
     w->buffer        = malloc(w->capacity);
     w->sum           = XXH3_createState();
     ls_status status = w->buffer && w->sum ? ls__split_prepare(&w->files, folder, info->split, shards)
-                                           : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
+                                           : LS_FAIL(LS_ERR_ENV, "%s: out of memory", folder);
     if (status != LS_OK) {
         ls_writer_free(w);
         return ls__trace(status, __FILE__, __LINE__, __func__);
@@ -142,7 +143,7 @@ ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label)
 {
     size_t  sample = (size_t)ls__sample_bytes(&w->info);
     int64_t at     = w->files.done;
-    LS_CHECK(at < w->info.count, LS_ERR_USAGE, "%s: more samples than the %lld announced", w->files.folder,
+    LS_CHECK(at < w->info.count, LS_ERR_USAGE, "%s: expected %lld samples, found more", w->files.folder,
              (long long)w->info.count);
     LS_CHECK(label >= 0 && label < w->info.classes, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d",
              w->files.folder, (long long)at, label, w->info.classes - 1);
@@ -159,8 +160,8 @@ ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label)
 
 ls_status ls_writer_close(ls_writer *w)
 {
-    LS_CHECK(w->files.done == w->info.count, LS_ERR_USAGE, "%s: %lld samples were added; %lld were announced",
-             w->files.folder, (long long)w->files.done, (long long)w->info.count);
+    LS_CHECK(w->files.done == w->info.count, LS_ERR_USAGE, "%s: expected %lld samples, found %lld", w->files.folder,
+             (long long)w->info.count, (long long)w->files.done);
     return ls__split_close(&w->files);
 }
 

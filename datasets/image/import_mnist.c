@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The idx files of MNIST (http://yann.lecun.com/exdb/mnist) into HDF5.  An idx file, gzip or not:
+ * Imports the idx files of MNIST (http://yann.lecun.com/exdb/mnist).  An idx file, gzip or not:
  *
- *     bytes 0..3   magic: 0 0 8 n     8: unsigned bytes, n dims
- *     n x 4 bytes  the dims, big-endian
- *     the bytes, last dim fastest
+ *     bytes 0..3   magic: 0 0 8 n     8: unsigned bytes, n: number of dims
+ *     n x 4 bytes  dims, big-endian
+ *     values       last dim fastest
  *
- * Files are read twice, a sample at a time: for mean and std of the training split, and to be written.  So memory does
- * not depend on what a header claims, and nothing is written before everything was read once.
+ * Files are read twice, one sample at a time.  The first pass checks them and computes mean and std of the training
+ * split, the second writes.  So memory does not depend on the sizes in a header, and nothing is written before all
+ * files were checked.
  */
 #include <errno.h>
 #include <math.h>
@@ -66,7 +67,7 @@ static uint32_t big_endian(const uint8_t *b)
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
-/* Opens STEM or STEM.gz of the folder, for which MNIST also has the form "train-images.idx3-ubyte". */
+/* Opens STEM or STEM.gz in the folder; the stem may also have the form "train-images.idx3-ubyte". */
 static ls_status find(idx *f, const char *folder, const char *stem)
 {
     struct stat st;
@@ -77,7 +78,7 @@ static ls_status find(idx *f, const char *folder, const char *stem)
     const char *const names[] = {stem, dotted};
     for (int k = 0; k < 4; k++) {
         int length = snprintf(f->path, sizeof f->path, "%s/%s%s", folder, names[k / 2], k % 2 ? ".gz" : "");
-        LS_CHECK(length < PATH_BYTES, LS_ERR_USAGE, "%s: the name is longer than %d bytes", folder, PATH_BYTES - 1);
+        LS_CHECK(length < PATH_BYTES, LS_ERR_USAGE, "%s: expected a path of at most %d bytes", folder, PATH_BYTES - 1);
         if (stat(f->path, &st)) continue;
         LS_CHECK(S_ISREG(st.st_mode), LS_ERR_DATA, "%s: expected a file", f->path);
         f->file = gzopen(f->path, "rbe");
@@ -100,19 +101,20 @@ static ls_status read_header(idx *f, int rank)
     uint32_t magic = big_endian(header), expected = 0x800 + (uint32_t)rank;
     LS_CHECK(magic == expected, LS_ERR_DATA, "%s: starts with 0x%08x; expected 0x%08x: bytes in %d dim%s" LS_HINT "%s",
              f->path, magic, expected, rank, rank == 1 ? "" : "s",
-             magic >> 8 == 8 ? "are the files of pictures and labels swapped?" : "is this an idx file?");
+             magic >> 8 == 8 ? "check that the files of images and labels are not swapped"
+                             : "check that this is an idx file");
     int64_t total = 1;
     f->rank       = rank;
     for (int i = 0; i < rank; i++) {
         f->dim[i] = big_endian(header + 4 + 4 * i);
         LS_CHECK(f->dim[i] >= 1, LS_ERR_DATA, "%s: %s", f->path,
-                 i ? "pictures of 0 pixels" : "has 0 samples; expected at least 1");
-        LS_CHECK(i == 0 || f->dim[i] <= MAX_SIDE, LS_ERR_DATA,
-                 "%s: pictures of %lld pixels a side; expected at most %d", f->path, (long long)f->dim[i], MAX_SIDE);
+                 i ? "images of 0 pixels; expected at least 1" : "has 0 samples; expected at least 1");
+        LS_CHECK(i == 0 || f->dim[i] <= MAX_SIDE, LS_ERR_DATA, "%s: images of %lld pixels a side; expected at most %d",
+                 f->path, (long long)f->dim[i], MAX_SIDE);
         total *= f->dim[i]; /* < 2^32 x 2^12 x 2^12 */
     }
     LS_CHECK(f->packed || f->bytes == (uint64_t)total + bytes, LS_ERR_DATA,
-             "%s: has %llu bytes, but its header tells of %llu" LS_HINT "the file is %s: download it again", f->path,
+             "%s: has %llu bytes, but its header needs %llu" LS_HINT "the file is %s: download it again", f->path,
              (unsigned long long)f->bytes, (unsigned long long)total + bytes,
              f->bytes < (uint64_t)total + bytes ? "truncated" : "longer than it should be");
     return LS_OK;
@@ -124,7 +126,7 @@ static ls_status expect_end(idx *f)
     int         n    = gzread(f->file, &more, 1), error;
     const char *text = gzerror(f->file, &error);
     LS_CHECK(n <= 0, LS_ERR_DATA,
-             "%s: goes on after the %lld samples of its header" LS_HINT
+             "%s: has more data than the %lld samples of its header" LS_HINT
              "the file is longer than it should be: download it again",
              f->path, (long long)f->dim[0]);
     LS_CHECK(n == 0 && (error == Z_OK || error == Z_STREAM_END), LS_ERR_DATA,
@@ -142,18 +144,18 @@ static ls_status open_pair(pair *p, const char *folder, const char *prefix)
     LS_TRY(find(&p->labels, folder, stem));
     LS_TRY(read_header(&p->labels, 1));
     LS_CHECK(p->images.dim[0] == p->labels.dim[0], LS_ERR_DATA,
-             "%s: %lld pictures, but %lld labels in %s; expected as many", p->images.path, (long long)p->images.dim[0],
+             "%s: %lld images, but %lld labels in %s; expected as many", p->images.path, (long long)p->images.dim[0],
              (long long)p->labels.dim[0], p->labels.path);
     return LS_OK;
 }
 
-/* Reads all samples, counting pixel values (when `histogram`) and adding them to `w` (when given). */
+/* Reads all samples.  Counts pixel values in `histogram` and adds the samples to `w`, each unless NULL. */
 static ls_status read_samples(pair *p, uint8_t *pixels, uint64_t *histogram, ls_writer *w)
 {
     size_t sample = (size_t)(p->images.dim[1] * p->images.dim[2]);
     for (int64_t i = 0; i < p->images.dim[0]; i++) {
         uint8_t label;
-        LS_TRY(read_bytes(&p->images, pixels, sample, "its pictures"));
+        LS_TRY(read_bytes(&p->images, pixels, sample, "its images"));
         LS_TRY(read_bytes(&p->labels, &label, 1, "its labels"));
         LS_CHECK(label < CLASSES, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d", p->labels.path,
                  (long long)i, label, CLASSES - 1);
@@ -166,16 +168,16 @@ static ls_status read_samples(pair *p, uint8_t *pixels, uint64_t *histogram, ls_
     return LS_OK;
 }
 
-/* Opens a pair of files and reads it to its end. */
+/* Opens the files of images and labels, and reads them to their end. */
 static ls_status read_pair(const char *folder, const char *prefix, uint64_t *histogram, ls_writer *w,
                            ls_dataset_info *info)
 {
     pair     *p      = calloc(1, sizeof *p);
     uint8_t  *pixels = NULL;
     ls_status status;
-    LS_CHECK(p, LS_ERR_ENV, "%s: no memory", folder);
+    LS_CHECK(p, LS_ERR_ENV, "%s: out of memory", folder);
     LS_TRY_GOTO(status, open_pair(p, folder, prefix), end);
-    /* The data set may have been replaced between the two readings. */
+    /* The files may have been replaced between the two passes. */
     if (w && (p->images.dim[0] != info->count || p->images.dim[1] != info->height || p->images.dim[2] != info->width)) {
         status = LS_FAIL(LS_ERR_DATA, "%s: changed while it was imported", p->images.path);
         goto end;
@@ -186,7 +188,7 @@ static ls_status read_pair(const char *folder, const char *prefix, uint64_t *his
     info->width    = (int)p->images.dim[2];
     pixels         = malloc((size_t)ls__sample_bytes(info));
     status         = pixels ? read_samples(p, pixels, histogram, w)
-                            : LS_FAIL(LS_ERR_ENV, "%s: no memory for a picture", p->images.path);
+                            : LS_FAIL(LS_ERR_ENV, "%s: out of memory for an image", p->images.path);
 end:
     free(pixels);
     close_pair(p);
@@ -194,7 +196,7 @@ end:
     return status;
 }
 
-/* Exact: from the counts of the 256 values. */
+/* Computes mean and std exactly, from the counts of the 256 pixel values. */
 static void mean_and_std(const uint64_t histogram[256], float *mean, float *std)
 {
     double n = 0, sum = 0, squares = 0;
@@ -205,7 +207,7 @@ static void mean_and_std(const uint64_t histogram[256], float *mean, float *std)
     }
     double m = sum / n, variance = squares / n - m * m;
     *mean = (float)(m / 255);
-    *std  = variance > 0 ? (float)(sqrt(variance) / 255) : 1.0f; /* all pixels alike: nothing to scale */
+    *std  = variance > 0 ? (float)(sqrt(variance) / 255) : 1.0f; /* all pixels are equal */
 }
 
 ls_status ls_import_mnist(const char *folder, const char *out, int shards)
@@ -227,15 +229,17 @@ ls_status ls_import_mnist(const char *folder, const char *out, int shards)
         info[k].std[0]  = info[0].std[0];
     }
     LS_CHECK(info[0].height == info[1].height && info[0].width == info[1].width, LS_ERR_DATA,
-             "%s: pictures of %d x %d for training, %d x %d for testing; expected one size", folder, info[0].height,
+             "%s: images of %d x %d for training, %d x %d for testing; expected one size", folder, info[0].height,
              info[0].width, info[1].height, info[1].width);
     for (int k = 0; k < SPLITS; k++) {
-        int files = shards < info[k].count || !k ? shards : (int)info[k].count; /* a small test split has fewer */
+        int files = shards < info[k].count || !k
+                        ? shards
+                        : (int)info[k].count; /* a small test split has fewer samples than files wanted */
         LS_TRY_GOTO(status, ls_writer_new(&w[k], out, &info[k], files), end);
         LS_TRY_GOTO(status, read_pair(folder, splits[k].prefix, NULL, w[k], &info[k]), end);
     }
     for (int k = 0; k < SPLITS; k++) LS_TRY_GOTO(status, ls_writer_close(w[k]), end);
 end:
-    for (int k = SPLITS - 1; k >= 0; k--) ls_writer_free(w[k]); /* the first one made the folder */
+    for (int k = SPLITS - 1; k >= 0; k--) ls_writer_free(w[k]); /* the first writer made the folder: free it last */
     return status;
 }

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The embedded data set: hand-written digits, drawn.  Sample i is a pure function of (seed, split, i):
+ * Synthetic digits, the embedded dataset: images of handwritten digits, drawn by the program.  Sample i is a pure
+ * function of (seed, split, i):
  *
- *   1. a skeleton of the class (skeletons.h) with each point moved a little, its pen strokes made curves (Catmull-Rom);
- *   2. an elastic distortion: a smooth random field (bumps of a 4 x 4 grid, smoothly interpolated) moves the curve's
- * points (Simard, Steinkraus and Platt 2003 do this to pixels; points are few and stay sharp);
- *   3. a random affine map: slant, rotation, width and height, place;
- *   4. ink: every pixel gets the coverage by a round nib whose radius varies along the stroke, smoothed at the rim,
- * times the pressure, with paper grain in the ink.
+ *   1. a skeleton of the class (digit_strokes.h): its points get random offsets, its pen strokes become Catmull-Rom
+ *      curves;
+ *   2. an elastic distortion: a random displacement field, interpolated from a 4 x 4 grid, moves the points of the
+ *      curves (Simard, Steinkraus and Platt 2003 move pixels; points are fewer and keep the strokes sharp);
+ *   3. a random affine map: slant, rotation, width, height, position;
+ *   4. ink: each pixel is covered by a round nib with a radius that varies along the stroke and a soft rim, times the
+ *      pressure, with random grain.
  *
- * Every ten samples hold every class once, in random order.  Only + - * / and sqrt are used, which IEEE 754 fixes to
- * the bit.
+ * Each group of ten samples has each class once, in random order.  Only + - * / and sqrt are used, because IEEE 754
+ * defines their results to the bit.
  */
 #include <math.h>
 #include <pthread.h>
@@ -23,19 +25,21 @@
 #include "datasets/image/digit_strokes.h"
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, SKELETONS = sizeof skeletons / sizeof *skeletons };
+enum { EMPTY, VALID, WRITING }; /* states of a cache entry */
 enum { STEPS = 5, MAX_POINTS = MAX_PEN * STEPS, GRID = 4, CACHE_BYTES = 256 << 20 };
 
-/* How far a point of a skeleton strays, in heights of the writing box. */
+/* Standard deviation of the offsets of skeleton points, in heights of the writing box. */
 #define JITTER 0.02f
 
-/* Of 60,000 drawn with seed 1: constants, so that a run's inputs do not depend on how many are drawn. */
+/* Mean and std of 60,000 samples with seed 1.  They are constants, so that inputs do not depend on the number of
+ * samples. */
 static const float MEAN = 0.1103f, STD = 0.2658f;
 
 typedef struct digits {
     ls_dataset       base;
     uint64_t         key;
-    uint8_t         *cache; /* count x 28 x 28, drawn when first read; NULL: too many to keep */
-    _Atomic uint8_t *drawn; /* count                                                          */
+    uint8_t         *cache; /* count x 28 x 28, filled at the first read of a sample; NULL: no cache */
+    _Atomic uint8_t *drawn; /* state of each cache entry: EMPTY, VALID or WRITING */
 } digits;
 
 /* ---- random numbers of one sample -------------------------------------------------------------------------------- */
@@ -53,8 +57,7 @@ static uint32_t bits(random_stream *r)
 
 static float uniform(random_stream *r, float low, float high) { return low + (high - low) * ls_uniform01(bits(r)); }
 
-/* About normal, mean 0 and standard deviation 1, and never beyond 3.5: a sum of four uniforms (bytes of one word would
- * be coarse). */
+/* Approximately normal, mean 0 and standard deviation 1, within +-3.5: a sum of four uniform 16-bit numbers. */
 static float normal(random_stream *r)
 {
     uint32_t a = bits(r), b = bits(r);
@@ -79,14 +82,14 @@ static void add_point(curve *c, float x, float y)
     if (c->points < MAX_POINTS) c->at[c->points++] = (point){x, y, false};
 }
 
-/* Catmull-Rom: through p[1] and p[2], with the slopes (p[2] - p[0]) / 2 and (p[3] - p[1]) / 2. */
+/* Catmull-Rom spline between p[1] and p[2], with the slopes (p[2] - p[0]) / 2 and (p[3] - p[1]) / 2 there. */
 static float catmull_rom(const float p[4], float t)
 {
     float a = 2 * p[1], b = p[2] - p[0], c = 2 * p[0] - 5 * p[1] + 4 * p[2] - p[3], d = 3 * (p[1] - p[2]) + p[3] - p[0];
     return 0.5f * (a + t * (b + t * (c + t * d)));
 }
 
-/* One smooth piece of a stroke through n points. */
+/* Adds a smooth curve through n points. */
 static void add_piece(curve *c, const float *x, const float *y, int n)
 {
     add_point(c, x[0], y[0]);
@@ -131,7 +134,7 @@ static void trace(curve *c, const skeleton *k, random_stream *r)
 
 static float smooth(float t) { return t * t * (3 - 2 * t); }
 
-/* Value at (u, v) in the unit square of a field given at GRID x GRID knots. */
+/* Interpolates a field with GRID x GRID knots at (u, v) in the unit square. */
 static float field_at(float field[GRID][GRID], float u, float v)
 {
     float gu = fminf(fmaxf(u, 0), 1) * (GRID - 1), gv = fminf(fmaxf(v, 0), 1) * (GRID - 1);
@@ -157,7 +160,7 @@ static void distort(curve *c, random_stream *r)
     }
 }
 
-/* From the writing box to pixels. */
+/* Maps the curve from the writing box to pixels. */
 static void place(curve *c, random_stream *r)
 {
     float height = 19.2f + 1.3f * normal(r), width = height * (1.0f + 0.13f * normal(r));
@@ -175,7 +178,7 @@ static void place(curve *c, random_stream *r)
         low_y  = fminf(low_y, p->y);
         high_y = fmaxf(high_y, p->y);
     }
-    /* Nothing is cut off: shrink what is too large, keep its middle near the picture's. */
+    /* Keep the digit inside the image: shrink it if it is too large, and limit its shift. */
     float largest = fmaxf(high_x - low_x, high_y - low_y), shrink = largest > 22.5f ? 22.5f / largest : 1.0f;
     float shift_x = 0.9f * normal(r), shift_y = 0.8f * normal(r);
     float room_x = 12.0f - 0.5f * shrink * (high_x - low_x), room_y = 12.0f - 0.5f * shrink * (high_y - low_y);
@@ -190,8 +193,8 @@ static void place(curve *c, random_stream *r)
 
 /* ---- ink --------------------------------------------------------------------------------------------------------- */
 
-/* depth: how far inside the ink each pixel's centre is (negative: outside), the largest over all pieces of the curve.
- */
+/* Updates depth, the signed distance from each pixel's centre to the rim of the ink (positive: inside), with one
+ * segment of the curve. */
 static void ink_segment(float depth[SIDE][SIDE], point p, point q, float radius)
 {
     float reach = radius + 1.0f, dx = q.x - p.x, dy = q.y - p.y, length2 = dx * dx + dy * dy,
@@ -213,7 +216,7 @@ static void ink(const curve *c, random_stream *r, uint8_t *pixels)
 {
     float depth[SIDE][SIDE];
     for (int i = 0; i < PIXELS; i++) (&depth[0][0])[i] = -1e9f;
-    /* The radius wanders between its values at the two ends and in the middle. */
+    /* The radius is interpolated between its values at the start, the middle and the end. */
     float radius = 1.12f + 0.30f * normal(r), middle, end;
     radius       = fmaxf(radius, 0.62f);
     middle       = radius * (1 + 0.12f * normal(r));
@@ -236,7 +239,7 @@ static void ink(const curve *c, random_stream *r, uint8_t *pixels)
     }
 }
 
-/* ---- the data set ------------------------------------------------------------------------------------------------ */
+/* ---- the dataset ------------------------------------------------------------------------------------------------ */
 
 static const skeleton *choose(int digit, random_stream *r)
 {
@@ -271,17 +274,16 @@ static ls_status read_digit(ls_dataset *base, int64_t i, uint8_t *pixels, int32_
         draw(d, i, pixels);
         return LS_OK;
     }
-    uint8_t *kept = d->cache + i * PIXELS;
-    if (atomic_load_explicit(&d->drawn[i], memory_order_acquire)) {
-        memcpy(pixels, kept, PIXELS);
+    uint8_t *cached = d->cache + i * PIXELS;
+    if (atomic_load_explicit(&d->drawn[i], memory_order_acquire) == VALID) {
+        memcpy(pixels, cached, PIXELS);
         return LS_OK;
     }
     draw(d, i, pixels);
-    /* 0: nobody drew it, 2: somebody is keeping it, 1: kept. */
-    uint8_t nobody = 0;
-    if (atomic_compare_exchange_strong(&d->drawn[i], &nobody, 2)) {
-        memcpy(kept, pixels, PIXELS);
-        atomic_store_explicit(&d->drawn[i], 1, memory_order_release);
+    uint8_t empty = EMPTY;
+    if (atomic_compare_exchange_strong(&d->drawn[i], &empty, WRITING)) {
+        memcpy(cached, pixels, PIXELS);
+        atomic_store_explicit(&d->drawn[i], VALID, memory_order_release);
     }
     return LS_OK;
 }
@@ -297,9 +299,9 @@ static void close_digits(ls_dataset *base)
 ls_status ls_dataset_digits(ls_dataset **dataset, const char *split, int64_t count, uint64_t seed)
 {
     *dataset = NULL;
-    LS_CHECK(count >= 1, LS_ERR_DATA, "digits: %lld samples; at least 1 is needed", (long long)count);
+    LS_CHECK(count >= 1, LS_ERR_DATA, "digits: count: expected at least 1 sample, found %lld", (long long)count);
     digits *d = calloc(1, sizeof *d);
-    LS_CHECK(d, LS_ERR_ENV, "digits: no memory");
+    LS_CHECK(d, LS_ERR_ENV, "digits: out of memory");
     ls_status status = ls_arena_new(&d->base.arena, "digits");
     if (status != LS_OK) {
         free(d);
@@ -319,7 +321,7 @@ ls_status ls_dataset_digits(ls_dataset **dataset, const char *split, int64_t cou
                                       .class_names = ls__class_names(a, CLASSES)};
     d->base.read  = read_digit;
     d->base.close = close_digits;
-    /* Without memory to keep them they are drawn each time. */
+    /* Without memory for the cache, each read draws its sample. */
     if (count <= CACHE_BYTES / PIXELS) {
         d->cache = malloc((size_t)count * PIXELS);
         d->drawn = d->cache ? calloc((size_t)count, 1) : NULL;

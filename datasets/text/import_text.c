@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text files into HDF5: read in pieces, cut where tokens end whatever follows (ls_tokenizer_cut), encoded, written.
- * Memory does not depend on the length of the text.
+ * Imports text files: reads them in pieces that ls_tokenizer_cut allows, encodes and writes them.  Memory does not
+ * depend on the length of the text.
  *
- * The files are one text, in the order given, each a document of its own; <|endoftext|> goes between documents where
- * the tokenizer has it, and begins a new one where it stands in the text.  The last part of the bytes, at a character's
- * border, is the split `valid`, the rest is `train`: as nanoGPT cuts Shakespeare (int(0.9 n), Karpathy 2022).
+ * The files, in the given order, are one text, and each file is a document.  <|endoftext|> goes between documents if
+ * the tokenizer has it; in the text it ends a document.  The last part of the bytes, from the start of a character on,
+ * is the split `valid`, the rest is `train`, as nanoGPT splits Shakespeare (int(0.9 n), Karpathy 2022).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -19,32 +19,33 @@
 enum { PIECE = 1 << 20, LARGEST_PIECE = 64 << 20, PATH_BYTES = 4096 };
 enum { TRAIN, VALID, SPLITS };
 
-typedef struct import {
+typedef struct importer {
     ls_text_import *options;
     ls_tokenizer   *tokenizer;
-    int32_t         end; /* <|endoftext|>; -1: none          */
+    int32_t         end; /* id of <|endoftext|>; -1: none */
     ls_text_writer *w[SPLITS];
-    int64_t         bytes[SPLITS];   /* of the text that the tokens are  */
-    int64_t         size, cut, read; /* bytes of all files; where `valid` begins; gone through so far */
+    int64_t         bytes[SPLITS]; /* length of the text of the tokens */
+    int64_t         size;          /* bytes of all files               */
+    int64_t         cut;           /* offset where `valid` begins      */
+    int64_t         read;          /* bytes read so far                */
     char           *buffer;
     size_t          room;
     ls_tokens       tokens;
-    bool            had_tokenizer; /* out/tokenizer.json was there before */
+    bool            had_tokenizer; /* out/tokenizer.json existed before the import */
     bool            saved_tokenizer;
-} import;
+} importer;
 
 /* ---- the files --------------------------------------------------------------------------------------------------- */
 
-static ls_status check_files(import *m)
+static ls_status check_files(importer *m)
 {
     const ls_text_import *o = m->options;
-    LS_CHECK(o->files >= 1, LS_ERR_USAGE, "import text: no file given");
+    LS_CHECK(o->files >= 1, LS_ERR_USAGE, "import text: expected at least 1 file, found none");
     for (int i = 0; i < o->files; i++) {
         struct stat st;
         LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
         LS_CHECK(S_ISREG(st.st_mode), LS_ERR_DATA,
-                 "%s: expected a file of text" LS_HINT
-                 "write what comes through a pipe into a file first: it is read twice",
+                 "%s: expected a regular file" LS_HINT "save the output of a pipe first: the file is read twice",
                  o->file[i]);
         m->size += st.st_size;
     }
@@ -52,7 +53,7 @@ static ls_status check_files(import *m)
     return LS_OK;
 }
 
-/* The start of the character that holds byte `at` of a file. */
+/* Finds the start of the character that contains byte `at` of a file. */
 static ls_status character_at(const char *path, int64_t at, int64_t *start)
 {
     unsigned char c[4];
@@ -62,14 +63,14 @@ static ls_status character_at(const char *path, int64_t at, int64_t *start)
     size_t n = fseeko(f, (off_t)from, SEEK_SET) == 0 ? fread(c, 1, (size_t)(at - from) + 1, f) : 0;
     fclose(f);
     *start = at;
-    if (n != (size_t)(at - from) + 1) return LS_OK; /* it has shrunk: reading it will tell */
+    if (n != (size_t)(at - from) + 1) return LS_OK; /* the file became shorter; import_part reports it */
     int64_t back = at;
     while (back > from && (c[back - from] & 0xc0) == 0x80) back--;
     if ((c[back - from] & 0xc0) == 0xc0) *start = back;
     return LS_OK;
 }
 
-static ls_status choose_cut(import *m)
+static ls_status choose_cut(importer *m)
 {
     const ls_text_import *o  = m->options;
     int64_t               at = 0;
@@ -86,15 +87,15 @@ static ls_status choose_cut(import *m)
         at += st.st_size;
     }
     LS_CHECK(o->valid <= 0 || (m->cut > 0 && m->cut < m->size), LS_ERR_DATA,
-             "%s: the text has %lld bytes: too short to hold out %g of it and have something left" LS_HINT
-             "more text, or --valid 0",
+             "%s: the text has %lld bytes, too few to hold out a part of %g" LS_HINT
+             "import more text, or set --valid 0",
              o->file[0], (long long)m->size, o->valid);
     return LS_OK;
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
-static ls_status add_tokens(import *m, int split, bool *document)
+static ls_status add_tokens(importer *m, int split, bool *document)
 {
     const int32_t *id = m->tokens.id;
     int64_t        n  = m->tokens.count, run;
@@ -115,7 +116,7 @@ static ls_status add_tokens(import *m, int split, bool *document)
     return LS_OK;
 }
 
-/* Without an unfinished character at its end, if it can be. */
+/* Returns the length without an incomplete character at the end; `bytes` if there is only that character. */
 static size_t whole_characters(const char *text, size_t bytes)
 {
     for (size_t back = 1; back <= 4 && back < bytes; back++) {
@@ -127,18 +128,18 @@ static size_t whole_characters(const char *text, size_t bytes)
     return bytes;
 }
 
-static ls_status grow(import *m, const char *path)
+static ls_status grow(importer *m, const char *path)
 {
     size_t room   = m->room ? 2 * m->room : PIECE;
     char  *larger = realloc(m->buffer, room);
-    LS_CHECK(larger, LS_ERR_ENV, "%s: no memory for a piece of %zu bytes", path, room);
+    LS_CHECK(larger, LS_ERR_ENV, "%s: out of memory for a piece of %zu bytes", path, room);
     m->buffer = larger;
     m->room   = room;
     return LS_OK;
 }
 
-/* `bytes` bytes of an open file, from where it stands: a text of its own. */
-static ls_status import_part(import *m, int split, FILE *f, const char *path, int64_t bytes)
+/* Imports the next `bytes` bytes of an open file as a document. */
+static ls_status import_part(importer *m, int split, FILE *f, const char *path, int64_t bytes)
 {
     bool   document = true;
     size_t held     = 0;
@@ -149,7 +150,7 @@ static ls_status import_part(import *m, int split, FILE *f, const char *path, in
         if ((int64_t)want > bytes) want = (size_t)bytes;
         n = fread(m->buffer + held, 1, want, f);
         LS_CHECK(n == want, LS_ERR_DATA, "%s: cannot be read to its end: %s", path,
-                 ferror(f) ? strerror(errno) : "it became shorter meanwhile");
+                 ferror(f) ? strerror(errno) : "the file became shorter");
         held += n;
         bytes -= (int64_t)n;
         m->read += (int64_t)n;
@@ -165,7 +166,7 @@ static ls_status import_part(import *m, int split, FILE *f, const char *path, in
     return LS_OK;
 }
 
-static ls_status import_file(import *m, const char *path)
+static ls_status import_file(importer *m, const char *path)
 {
     struct stat st;
     FILE       *f = fopen(path, "rb");
@@ -181,13 +182,13 @@ static ls_status import_file(import *m, const char *path)
 
 /* ---- the tokenizer ----------------------------------------------------------------------------------------------- */
 
-static ls_status make_tokenizer(import *m)
+static ls_status make_tokenizer(importer *m)
 {
     const ls_text_import *o    = m->options;
     const char           *kind = o->tokenizer;
     bool                  bpe  = !strcmp(kind, "bpe");
     LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE,
-             "import text: a vocabulary of %d for the tokenizer %s; only bpe is trained to a size", o->vocabulary,
+             "import text: --vocab %d: the tokenizer %s has a fixed size; only bpe is trained to a size", o->vocabulary,
              kind);
     if (!strcmp(kind, "bytes")) return ls_tokenizer_bytes(&m->tokenizer);
     if (!strcmp(kind, "chars"))
@@ -202,9 +203,10 @@ static ls_status make_tokenizer(import *m)
     return ls_tokenizer_load(&m->tokenizer, kind);
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- the import
+ * --------------------------------------------------------------------------------------------------- */
 
-static ls_status open_writers(import *m)
+static ls_status open_writers(importer *m)
 {
     char hash[24];
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(m->tokenizer));
@@ -218,23 +220,24 @@ static ls_status open_writers(import *m)
     return ls_text_writer_new(&m->w[VALID], m->options->out, &info, m->options->shards);
 }
 
-/* Other splits in the folder would stay, with another tokenizer beside them. */
+/* Refuses a folder with other splits, which would stay beside a new tokenizer. */
 static ls_status check_folder(const ls_text_import *o)
 {
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
     int  count;
-    LS_CHECK(strlen(o->out) < PATH_BYTES - 64, LS_ERR_USAGE, "import text: %.60s...: the name is too long", o->out);
+    LS_CHECK(strlen(o->out) < PATH_BYTES - 64, LS_ERR_USAGE,
+             "import text: %.60s...: the name of the folder is too long", o->out);
     if (access(o->out, F_OK) != 0) return LS_OK;
     LS_TRY(ls_dataset_splits(o->out, splits, &count));
     for (int i = 0; i < count; i++)
         LS_CHECK(!strcmp(splits[i], "train") || (o->valid > 0 && !strcmp(splits[i], "valid")), LS_ERR_USAGE,
-                 "%s: already holds the split '%s', which this import would not replace" LS_HINT
+                 "%s: has the split '%s', which this import would not replace" LS_HINT
                  "remove it, or choose another folder",
                  o->out, splits[i]);
     return LS_OK;
 }
 
-static ls_status run(import *m)
+static ls_status run(importer *m)
 {
     ls_text_import *o = m->options;
     char            path[PATH_BYTES];
@@ -264,14 +267,15 @@ static ls_status run(import *m)
 
 ls_status ls_import_text(ls_text_import *options)
 {
-import m = {.options = options };
-    ls_status status     = run(&m);
+    importer  m      = {.options = options};
+    ls_status status = run(&m);
     if (status != LS_OK && m.saved_tokenizer && !m.had_tokenizer) {
         char path[PATH_BYTES];
         snprintf(path, sizeof path, "%s/tokenizer.json", options->out);
         unlink(path);
     }
-    for (int k = SPLITS - 1; k >= 0; k--) ls_text_writer_free(m.w[k]); /* the first one made the folder */
+    for (int k = SPLITS - 1; k >= 0; k--)
+        ls_text_writer_free(m.w[k]); /* the first writer made the folder: free it last */
     ls_tokenizer_free(m.tokenizer);
     ls_tokens_free(&m.tokens);
     free(m.buffer);

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Text as rows of a batch: windows of T tokens, "tokens", int32, and the same one further on, "target": what comes
- * after each.
+ * Text as rows of a batch: the columns "tokens", a window of T tokens, and "target", the window one token further on.
  *
- * Of N tokens, window i of an epoch has the tokens [o + i T, o + i T + T) and their successors, which end at o + i T +
- * T + 1 <= N: windows do not overlap, and each token of them is a target once.  In order, o is 0 and there are (N - 1)
- * / T windows. Shuffled, o is drawn for each epoch, 0 <= o < T, so that the cuts lie elsewhere each time: N / T - 1
- * windows fit whatever o is. (A text that is too short for that has one window, and o is as large as it leaves room
- * for.)  o is a function of seed and epoch, the order of windows that of the sampler; so a batch is a function of
- * (seed, epoch, place), and nothing is stored.
+ * A split has N tokens.  Window i of an epoch has the tokens [o + i T, o + i T + T), and its targets end before
+ * o + i T + T + 1 <= N.  Windows do not overlap, and each token is a target at most once.
+ *
+ *     file order   o = 0, (N - 1) / T windows
+ *     shuffled     o is random in [0, T), one value per epoch, so that windows begin elsewhere in each epoch.
+ *                  N / T - 1 windows fit for any o.  A text of at most 2 T tokens has one window
+ *
+ * o is a function of (seed, epoch), and the sampler gives the order of the windows.  So a batch is a function of (seed,
+ * epoch, position), and nothing is stored.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,12 +39,12 @@ int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, i
 ls_status ls_dataset_window(ls_dataset *d, int64_t context)
 {
     ls_dataset_info *info = &d->info;
-    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: holds pictures, which have no windows", info->path);
-    LS_CHECK(context >= 1 && context <= LS_MAX_CONTEXT, LS_ERR_USAGE, "%s: windows of %lld tokens; expected 1 to %d",
-             info->path, (long long)context, LS_MAX_CONTEXT);
+    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: expected a dataset of text", info->path);
+    LS_CHECK(context >= 1 && context <= LS_MAX_CONTEXT, LS_ERR_USAGE,
+             "%s: context: expected 1 to %d tokens, found %lld", info->path, LS_MAX_CONTEXT, (long long)context);
     LS_CHECK(info->tokens > context, LS_ERR_DATA,
-             "%s: the split '%s' has %lld tokens, but a window of %lld needs %lld: one more is what comes after the "
-             "last" LS_HINT "shorter windows (the model's context), or more text",
+             "%s: the split '%s' has %lld tokens, but a window of %lld tokens and its target need %lld" LS_HINT
+             "use a shorter context, or more text",
              info->path, info->split, (long long)info->tokens, (long long)context, (long long)context + 1);
     info->context = context;
     info->count   = ls__text_windows(info, true);
@@ -51,19 +53,19 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context)
 
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens)
 {
-    LS_CHECK(d->tokens, LS_ERR_USAGE, "%s: holds pictures, not text", d->info.path);
+    LS_CHECK(d->tokens, LS_ERR_USAGE, "%s: expected a dataset of text", d->info.path);
     LS_CHECK(first >= 0 && n >= 0 && n <= d->info.tokens && first <= d->info.tokens - n, LS_ERR_USAGE,
-             "%s: there are no tokens %lld to %lld, only %lld of them", d->info.path, (long long)first,
-             (long long)(first + n), (long long)d->info.tokens);
+             "%s: tokens: expected a range within 0 to %lld, found %lld to %lld", d->info.path,
+             (long long)d->info.tokens, (long long)first, (long long)(first + n));
     return n ? d->tokens(d, first, n, tokens) : LS_OK;
 }
 
 ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts)
 {
-    LS_CHECK(d->documents, LS_ERR_USAGE, "%s: holds pictures, not text", d->info.path);
+    LS_CHECK(d->documents, LS_ERR_USAGE, "%s: expected a dataset of text", d->info.path);
     LS_CHECK(first >= 0 && n >= 0 && n <= d->info.documents && first <= d->info.documents - n, LS_ERR_USAGE,
-             "%s: there are no documents %lld to %lld, only %lld of them", d->info.path, (long long)first,
-             (long long)(first + n), (long long)d->info.documents);
+             "%s: documents: expected a range within 0 to %lld, found %lld to %lld", d->info.path,
+             (long long)d->info.documents, (long long)first, (long long)(first + n));
     return n ? d->documents(d, first, n, starts) : LS_OK;
 }
 

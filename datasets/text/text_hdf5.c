@@ -2,8 +2,8 @@
  *
  * Text in HDF5 files (format: datasets.h).
  *
- * Files are untrusted.  Opening checks all headers; each read checks its tokens against the vocabulary, which costs less
- * than a pass over all tokens at the start.
+ * Files are untrusted.  Opening checks all headers; each read checks its tokens against the vocabulary, which costs
+ * less than a pass over all tokens at the start.
  *
  * Contiguous little-endian tokens are read with pread at their offset.  Other tokens (chunked, big-endian) are read
  * through HDF5; a lock serialises these reads.

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Writing text.  How many tokens there are is known at the end, and how they are to be cut into files only then: so
- * they go into one plain file first, as they come, and documents into another; from these the HDF5 files are made.
- * Memory does not depend on the length of the text.  The plain files have no name: whatever ends the program, they are
- * gone.
+ * Writes a split of text.
+ *
+ * The number of tokens, which decides where the files are cut, is known only at the end.  So tokens are first appended
+ * to one temporary file, and the starts of documents to another; then the HDF5 files are made from them.  Memory does
+ * not depend on the length of the text.  The temporary files are unlinked after they are opened, so that they vanish
+ * when the process ends.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,41 +21,43 @@
 
 enum { BUFFER = 1 << 20 };
 
-/* A file without a name that grows. */
-typedef struct heap {
+/* An unlinked temporary file with a write buffer. */
+typedef struct spool {
     int     fd;
-    int64_t bytes;   /* written       */
-    size_t  pending; /* in the buffer */
+    int64_t bytes;   /* bytes written to the file */
+    size_t  pending; /* bytes in the buffer       */
     uint8_t buffer[BUFFER];
-} heap;
+} spool;
 
 struct ls_text_writer {
     ls_split_writer files;
     ls_text_info    info;
     int             width; /* bytes of a token */
     int64_t         tokens, documents;
-    heap            token, document;
+    spool           token, document;
 
-    int64_t       first, count; /* of the file being made: tokens, and the documents that begin in it */
-    int64_t       first_document, count_documents, tokens_at, documents_at;
+    int64_t       first, count;                    /* tokens of the file being made           */
+    int64_t       first_document, count_documents; /* documents that begin in that file       */
+    int64_t       tokens_at, documents_at;         /* offsets of the two arrays in that file  */
     XXH3_state_t *sum;
 };
 
-/* ---- plain files ------------------------------------------------------------------------------------------------- */
+/* ---- temporary files
+ * ------------------------------------------------------------------------------------------------- */
 
-static ls_status heap_open(ls_text_writer *w, heap *h, const char *what)
+static ls_status spool_open(ls_text_writer *w, spool *h, const char *what)
 {
     char path[4096];
     LS_CHECK(snprintf(path, sizeof path, "%s/.%s.%s.tmp-%ld", w->files.folder, w->files.split, what, (long)getpid()) <
                  (int)sizeof path,
-             LS_ERR_USAGE, "%s: the name is too long", w->files.folder);
+             LS_ERR_USAGE, "%s: the name of the folder is too long", w->files.folder);
     h->fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     if (h->fd < 0) return ls__split_failed(&w->files, path, errno);
     unlink(path);
     return LS_OK;
 }
 
-static ls_status heap_flush(ls_text_writer *w, heap *h)
+static ls_status spool_flush(ls_text_writer *w, spool *h)
 {
     for (size_t done = 0; done < h->pending;) {
         ssize_t n = write(h->fd, h->buffer + done, h->pending - done);
@@ -66,19 +70,19 @@ static ls_status heap_flush(ls_text_writer *w, heap *h)
     return LS_OK;
 }
 
-static ls_status heap_add(ls_text_writer *w, heap *h, uint64_t value, int width)
+static ls_status spool_add(ls_text_writer *w, spool *h, uint64_t value, int width)
 {
-    if (h->pending + (size_t)width > BUFFER) LS_TRY(heap_flush(w, h));
+    if (h->pending + (size_t)width > BUFFER) LS_TRY(spool_flush(w, h));
     for (int b = 0; b < width; b++) h->buffer[h->pending++] = (uint8_t)(value >> 8 * b);
     return LS_OK;
 }
 
-static ls_status heap_read(ls_text_writer *w, heap *h, int64_t at, void *data, size_t bytes)
+static ls_status spool_read(ls_text_writer *w, spool *h, int64_t at, void *data, size_t bytes)
 {
     for (size_t done = 0; done < bytes;) {
         ssize_t n = pread(h->fd, (char *)data + done, bytes - done, (off_t)(at + (int64_t)done));
         if (n < 0 && errno == EINTR) continue;
-        LS_CHECK(n > 0, LS_ERR_ENV, "%s: what was written cannot be read again: %s", w->files.folder,
+        LS_CHECK(n > 0, LS_ERR_ENV, "%s: a temporary file cannot be read: %s", w->files.folder,
                  n ? strerror(errno) : "it ends early");
         done += (size_t)n;
     }
@@ -103,23 +107,24 @@ ls_status ls_text_writer_new(ls_text_writer **writer, const char *folder, const 
 {
     *writer = NULL;
     LS_CHECK(info->vocabulary >= 1 && info->vocabulary <= LS_MAX_CLASSES, LS_ERR_USAGE,
-             "%s: a vocabulary of %lld; expected 1 to %d", folder, (long long)info->vocabulary, LS_MAX_CLASSES);
+             "%s: vocabulary: expected 1 to %d tokens, found %lld", folder, LS_MAX_CLASSES,
+             (long long)info->vocabulary);
     ls_text_writer *w = calloc(1, sizeof *w);
-    LS_CHECK(w, LS_ERR_ENV, "%s: no memory", folder);
+    LS_CHECK(w, LS_ERR_ENV, "%s: out of memory", folder);
     w->token.fd = w->document.fd = -1;
     w->width                     = info->vocabulary > 65536 ? 4 : 2;
     w->sum                       = XXH3_createState();
     ls_status status             = w->sum ? ls__split_prepare(&w->files, folder, info->split, shards)
-                                          : LS_FAIL(LS_ERR_ENV, "%s: no memory", folder);
+                                          : LS_FAIL(LS_ERR_ENV, "%s: out of memory", folder);
     if (status == LS_OK) {
         w->files.what          = "tokens";
         w->info                = *info;
         w->info.split          = w->files.split;
         w->info.tokenizer      = ls_arena_strdup(w->files.arena, info->tokenizer ? info->tokenizer : "");
         w->info.tokenizer_hash = ls_arena_strdup(w->files.arena, info->tokenizer_hash ? info->tokenizer_hash : "");
-        status                 = heap_open(w, &w->token, "tokens");
+        status                 = spool_open(w, &w->token, "tokens");
     }
-    if (status == LS_OK) status = heap_open(w, &w->document, "documents");
+    if (status == LS_OK) status = spool_open(w, &w->document, "documents");
     if (status != LS_OK) {
         ls_text_writer_free(w);
         return ls__trace(status, __FILE__, __LINE__, __func__);
@@ -130,7 +135,7 @@ ls_status ls_text_writer_new(ls_text_writer **writer, const char *folder, const 
 
 ls_status ls_text_writer_document(ls_text_writer *w)
 {
-    LS_TRY(heap_add(w, &w->document, (uint64_t)w->tokens, 8));
+    LS_TRY(spool_add(w, &w->document, (uint64_t)w->tokens, 8));
     w->documents++;
     return LS_OK;
 }
@@ -141,7 +146,7 @@ ls_status ls_text_writer_add(ls_text_writer *w, const int32_t *tokens, int64_t n
         LS_CHECK(tokens[i] >= 0 && tokens[i] < w->info.vocabulary, LS_ERR_DATA,
                  "%s: token %lld is %d; expected 0 to %lld", w->files.folder, (long long)w->tokens, tokens[i],
                  (long long)w->info.vocabulary - 1);
-        LS_TRY(heap_add(w, &w->token, (uint64_t)tokens[i], w->width));
+        LS_TRY(spool_add(w, &w->token, (uint64_t)tokens[i], w->width));
         w->tokens++;
     }
     w->files.total = w->tokens;
@@ -177,7 +182,7 @@ static ls_status copy_tokens(ls_text_writer *w)
     int64_t all = w->count * w->width, from = w->first * w->width;
     for (int64_t done = 0; done < all;) {
         size_t part = all - done < BUFFER ? (size_t)(all - done) : BUFFER;
-        LS_TRY(heap_read(w, &w->token, from + done, w->token.buffer, part));
+        LS_TRY(spool_read(w, &w->token, from + done, w->token.buffer, part));
         LS_TRY(ls__split_write(&w->files, w->tokens_at + done, w->token.buffer, part));
         XXH3_64bits_update(w->sum, w->token.buffer, part);
         done += (int64_t)part;
@@ -186,13 +191,13 @@ static ls_status copy_tokens(ls_text_writer *w)
     return LS_OK;
 }
 
-/* In the file they count from its first token. */
+/* Copies the starts of documents, relative to the first token of the file. */
 static ls_status copy_documents(ls_text_writer *w)
 {
     uint8_t *buffer = w->document.buffer;
     for (int64_t done = 0; done < w->count_documents;) {
         int64_t part = w->count_documents - done < BUFFER / 8 ? w->count_documents - done : BUFFER / 8;
-        LS_TRY(heap_read(w, &w->document, 8 * (w->first_document + done), buffer, 8 * (size_t)part));
+        LS_TRY(spool_read(w, &w->document, 8 * (w->first_document + done), buffer, 8 * (size_t)part));
         for (int64_t i = 0; i < part; i++) put64(buffer + 8 * i, get64(buffer + 8 * i) - w->first);
         LS_TRY(ls__split_write(&w->files, w->documents_at + 8 * done, buffer, 8 * (size_t)part));
         XXH3_64bits_update(w->sum, buffer, 8 * (size_t)part);
@@ -201,14 +206,14 @@ static ls_status copy_documents(ls_text_writer *w)
     return LS_OK;
 }
 
-/* Those that begin in [first, end) follow first_document; where they end is found by halving. */
+/* Counts the documents that begin in [first, end), by binary search from first_document on. */
 static ls_status count_documents(ls_text_writer *w, int64_t end)
 {
     int64_t low = w->first_document, high = w->documents;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
         uint8_t le[8];
-        LS_TRY(heap_read(w, &w->document, 8 * middle, le, sizeof le));
+        LS_TRY(spool_read(w, &w->document, 8 * middle, le, sizeof le));
         if (get64(le) < end)
             low = middle + 1;
         else
@@ -237,20 +242,20 @@ static ls_status make_file(ls_text_writer *w)
 ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes)
 {
     LS_CHECK(w->tokens >= w->files.shards, LS_ERR_DATA,
-             "%s: the split '%s' has %lld tokens, which cannot be cut into %d file%s" LS_HINT "%s", w->files.folder,
-             w->info.split, (long long)w->tokens, w->files.shards, w->files.shards == 1 ? "" : "s",
+             "%s: the split '%s' has %lld tokens, too few for %d file%s" LS_HINT "%s", w->files.folder, w->info.split,
+             (long long)w->tokens, w->files.shards, w->files.shards == 1 ? "" : "s",
              w->tokens ? "use fewer --shards" : "the text is empty");
     w->info.bytes = bytes;
-    LS_TRY(heap_flush(w, &w->token));
-    LS_TRY(heap_flush(w, &w->document));
+    LS_TRY(spool_flush(w, &w->token));
+    LS_TRY(spool_flush(w, &w->document));
     while (w->files.shard < w->files.shards) LS_TRY(make_file(w));
     return LS_OK;
 }
 
 ls_status ls_text_writer_close(ls_text_writer *w)
 {
-    LS_CHECK(w->files.shard == w->files.shards, LS_ERR_USAGE, "%s: the split '%s' was not finished", w->files.folder,
-             w->info.split);
+    LS_CHECK(w->files.shard == w->files.shards, LS_ERR_USAGE,
+             "%s: the split '%s': ls_text_writer_finish was not called", w->files.folder, w->info.split);
     return ls__split_close(&w->files);
 }
 
