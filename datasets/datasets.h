@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Data sets: HDF5 shards, sampler, loader, importers, synthetic digits.  Public.
+ * Datasets: files of images, text and arrays, the sampler, the loader, importers, synthetic digits.  Public.
  *
- * A data set is one HDF5 file per split and shard ("train-00000-of-00004.h5", or just "train.h5"), or a folder with
- * splits `train` and `test`.  Each file:
+ * A dataset is a folder with one HDF5 file per split, "train.h5" and "test.h5" or "valid.h5", or with several files per
+ * split, "train-00000-of-00004.h5".  Datasets of arrays take any HDF5 file (see below).  Files of images:
  *
- *     attributes   lockstep_format = 1, split, classes, mean[C], std[C] (of pixels scaled to 0..1)
+ *     attributes   lockstep_format = 1, split, classes, mean[C], std[C] (of pixels scaled to 0 to 1)
  *     /image       uint8  N x C x H x W       contiguous, or in chunks of whole samples
  *     /label       int32  N
- *     /class_names variable-length strings (optional)
- *     attribute    checksum, of pixels and labels (optional; XXH3 in 16 hex digits; what `lockstep data verify`
- * compares)
+ *     /class_names strings (optional)
+ *     attribute    checksum of pixels and labels, XXH3 in 16 hex digits, for `lockstep data verify` (optional)
  *
- * or, of text, where files cut the tokens of a split wherever they like, also within a document:
+ * Files of text, where a file may end within a document:
  *
  *     attributes   lockstep_format = 1, split, vocabulary; optional: tokenizer (its kind), tokenizer_hash (of the
- * tokenizer.json beside the files), bytes (of the whole split's text) /tokens      uint16 (vocabulary <= 65536) or
- * uint32, N      contiguous, or in chunks /documents   int64, where in this file documents begin, increasing (optional)
- *     attribute    checksum, of tokens and documents as they lie there (optional)
+ *                  tokenizer.json beside the files), bytes (length of the text of the whole split)
+ *     /tokens      uint16 (vocabulary <= 65536) or uint32, N      contiguous, or in chunks
+ *     /documents   int64, index in this file of the first token of each document, increasing (optional)
+ *     attribute    checksum of tokens and documents as they are stored (optional)
+ *
+ * C++: the macros with named arguments (ls_loader_new, ls_tokenizer_train) need C.  In C++ fill in the options struct
+ * and call ls__loader_new or ls__tokenizer_train.
  */
 #ifndef LS_DATASETS_DATASETS_H
 #define LS_DATASETS_DATASETS_H
@@ -29,15 +32,15 @@ LS_PUBLIC_BEGIN
 
 typedef struct ls_dataset ls_dataset;
 
-/* One split ("train", "test") of the data set at `path` (a file or a folder).  Every header is checked; LS_ERR_DATA
- * names file, expectation and hint. */
+/* Opens one split ("train", "test") of the dataset at `path`, a file or a folder.  Checks all headers; LS_ERR_DATA
+ * names the file, the expected and the found value. */
 ls_status ls_dataset_open(ls_dataset **d, const char *path, const char *split);
-/* The embedded data set `digits`: 28x28 grey digits drawn by the program.  `count` samples, a pure function of (seed,
- * index). Splits draw from separate sequences. */
+/* Opens the embedded dataset `digits`: grey images of 28 x 28 pixels, drawn by the program.  Sample i is a pure
+ * function of (seed, split, i). */
 ls_status ls_dataset_digits(ls_dataset **d, const char *split, int64_t count, uint64_t seed);
 void      ls_dataset_free(ls_dataset *d);
 
-/* Longest windows of text, in tokens. */
+/* Maximum length of a window of text, in tokens. */
 enum { LS_MAX_CONTEXT = 1 << 24 };
 
 typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS } ls_data_kind;
@@ -54,42 +57,45 @@ typedef struct ls_column {
 } ls_column;
 
 typedef struct ls_dataset_info {
-    const char        *split, *path;
-    int64_t            count;
-    int                channels, height, width, classes;
+    const char *split, *path;
+    int64_t     count; /* samples; text: windows in file order */
+
+    /* Images (channels, height, width, mean, std) and classification of arrays. */
+    int                channels, height, width;
+    int                classes; /* text: size of the vocabulary; regression: 0 */
     float              mean[4], std[4];
-    const char *const *class_names; /* `classes` of them, never NULL: "0", "1", ... by default */
+    const char *const *class_names; /* `classes` names, "0", "1", ... by default; text, regression: NULL */
 
     /* Columns of a batch: image and label; tokens and target; the named arrays. */
     int       columns;
     ls_column column[LS_MAX_INPUTS];
 
-    /* Text: classes is the size of the vocabulary, count the number of windows; no shape, mean, std or class names. */
     ls_data_kind kind;
-    int64_t      context; /* tokens of a window; 0: not said yet (ls_dataset_window) */
-    int64_t      tokens, documents;
-    int64_t      bytes;          /* of the text that the tokens are                         */
-    const char  *tokenizer;      /* its kind: "bytes", "chars", "bpe"                       */
-    const char  *tokenizer_hash; /* 16 hex digits                                           */
+
+    /* Text. */
+    int64_t     context; /* length of a window, tokens; 0 before ls_dataset_window */
+    int64_t     tokens, documents;
+    int64_t     bytes;          /* length of the text of the tokens; 0: unknown    */
+    const char *tokenizer;      /* its kind: "bytes", "chars", "bpe"; "": unknown  */
+    const char *tokenizer_hash; /* 16 hex digits; "": unknown                      */
 } ls_dataset_info;
 ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
 
-/* Samples of an epoch.  Shuffled windows begin at an offset that changes from epoch to epoch, which takes one of them.
- */
+/* Returns the number of samples in an epoch.  Text in shuffled order has one window less than in file order, because
+ * its windows begin at a random offset. */
 int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order);
 
-/* Text: from now on samples are windows of `context` tokens and what comes after each (datasets/text/text_batch.c).
- * LS_ERR_DATA when not even one fits. */
+/* Text: sets the length of a window (datasets/text/text_batch.c).  Call it before loaders are created.  LS_ERR_DATA:
+ * the split is too short for one window. */
 ls_status ls_dataset_window(ls_dataset *d, int64_t context);
-/* Text: `n` tokens from `first` on, checked against the vocabulary; and where documents begin, counted in tokens of the
- * split. Thread-safe. */
+/* Text: reads `n` tokens from `first` on, and checks them against the vocabulary; reads the index of the first token of
+ * `n` documents.  Both count tokens of the split.  Thread-safe. */
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
 ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts);
 
-/* Pictures: sample i: channels x height x width bytes (NULL: not wanted) and the label.  Thread-safe. */
+/* Images: reads sample i: channels x height x width bytes (`pixels` NULL: skipped), and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
-/* Reads everything and compares the checksums, where the files have them.  *checked: how many files had one (of
- * *files). */
+/* Reads all samples and compares the checksums.  *files: number of files; *checked: number of those with a checksum. */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
 
 /* ---- arrays -------------------------------------------------------------------------------------------------------
@@ -171,13 +177,13 @@ ls_status ls_array_writer_add(ls_array_writer *w, const void *const *rows);
 ls_status ls_array_writer_close(ls_array_writer *w);
 void      ls_array_writer_free(ls_array_writer *w);
 
-/* The splits in a folder, sorted by name: for each, what stands before ".h5" or "-00000-of-". */
+/* Lists the splits in a folder, sorted by name: the file names without ".h5" and "-00000-of-00004". */
 enum { LS_MAX_SPLITS = 16, LS_SPLIT_NAME = 64 };
 ls_status ls_dataset_splits(const char *folder, char (*splits)[LS_SPLIT_NAME], int *count);
 
-/* ---- making data sets ---------------------------------------------------------------------------------------------
- * Writes a split of a known number of samples into `shards` files of a folder (made if missing).  Files get their names
- * when all is written and synced; whatever fails, ls_writer_free leaves nothing behind.
+/* ---- writing datasets ---------------------------------------------------------------------------------------------
+ * Writes a split of a known number of images into `shards` files of a folder, which is made if it is missing.  The
+ * files get their names when all are written and synced; after an error ls_writer_free leaves nothing behind.
  *
  *     LS_TRY(ls_writer_new(&w, "data/mnist", &info, 4));        info: count, shape, classes, mean, std, split
  *     for (...) LS_TRY_GOTO(status, ls_writer_add(w, pixels, label), end);
@@ -190,14 +196,14 @@ ls_status                ls_writer_add(ls_writer *w, const uint8_t *pixels, int3
 ls_status                ls_writer_close(ls_writer *w);
 void                     ls_writer_free(ls_writer *w);
 
-/* Writes a split of text of any length: first all tokens, then the files are made of them, then they get their names.
+/* Writes a split of text of any length.
  *
  *     LS_TRY(ls_text_writer_new(&w, "data/books", &info, 4));
  *     for (each document) {
- *         LS_TRY_GOTO(status, ls_text_writer_document(w), end);         begins with the next token
- *         LS_TRY_GOTO(status, ls_text_writer_add(w, tokens, n), end);   as often as needed
+ *         LS_TRY_GOTO(status, ls_text_writer_document(w), end);         starts a document at the next token
+ *         LS_TRY_GOTO(status, ls_text_writer_add(w, tokens, n), end);   any number of times
  *     }
- *     LS_TRY_GOTO(status, ls_text_writer_finish(w, bytes), end);        bytes of text, all together; 0: not known
+ *     LS_TRY_GOTO(status, ls_text_writer_finish(w, bytes), end);        length of the text in bytes; 0: unknown
  *     status = ls_text_writer_close(w);
  *     end: ls_text_writer_free(w);
  */
@@ -211,34 +217,34 @@ typedef struct ls_text_writer ls_text_writer;
 ls_status ls_text_writer_new(ls_text_writer **w, const char *folder, const ls_text_info *info, int shards);
 ls_status ls_text_writer_document(ls_text_writer *w);
 ls_status ls_text_writer_add(ls_text_writer *w, const int32_t *tokens, int64_t n);
-int64_t   ls_text_writer_tokens(const ls_text_writer *w); /* added so far */
+int64_t   ls_text_writer_tokens(const ls_text_writer *w); /* number of tokens added */
 ls_status ls_text_writer_finish(ls_text_writer *w, int64_t bytes);
 ls_status ls_text_writer_close(ls_text_writer *w);
 void      ls_text_writer_free(ls_text_writer *w);
 
-/* The four files of MNIST (or of a data set in its format), idx, gzip or not, from a folder into another: splits train
- * and test, with the mean and std of train. */
+/* Imports the four idx files of MNIST, or of a dataset in its format, gzip or not: splits train and test, both with the
+ * mean and std of train. */
 ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 
-/* Text files into a folder: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
+/* Imports text files: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
 typedef struct ls_text_import {
     int                files;
-    const char *const *file; /* UTF-8; the files are one text, each a document of it            */
+    const char *const *file; /* UTF-8; together one text, each file a document */
     const char        *out;
-    const char        *tokenizer;  /* "bytes", "chars", "bpe" (both learn from these files), or a path */
-    int32_t            vocabulary; /* bpe: to be learnt, 0: LS_TEXT_VOCABULARY; afterwards: that of the tokenizer */
-    double             valid;      /* the last part of the bytes that becomes `valid`; 0: no such split */
-    int                shards;     /* files of each split                                              */
+    const char        *tokenizer;  /* "bytes", "chars" or "bpe" (trained on the files), or a path */
+    int32_t            vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY; result: the size of the tokenizer */
+    double             valid;      /* part of the bytes, at the end, that becomes `valid`; 0: no split `valid` */
+    int                shards;     /* number of files of each split */
     void (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                */
     void *context;
-    /* Told afterwards. */
+    /* Results. */
     int64_t train_tokens, valid_tokens, bytes;
     int64_t replaced; /* invalid UTF-8 sequences */
 } ls_text_import;
 ls_status ls_import_text(ls_text_import *options);
 
-/* A CSV or TSV file with a header line into a folder: train.h5 and valid.h5 with the arrays /x (N x F, float64) and /y,
+/* Imports a CSV or TSV file with a header line: train.h5 and valid.h5 with the arrays /x (N x F, float64) and /y,
  * or with one array per column.  A target whose first row is text becomes class indices and /class_names; integers are
  * stored as int32, so that they can be classes or numbers; other targets as float64.  LS_ERR_DATA:
  * FILE:LINE:COLUMN: ... */
@@ -259,44 +265,45 @@ typedef struct ls_csv_import {
 } ls_csv_import;
 ls_status ls_import_csv(ls_csv_import *options);
 
-/* ---- pictures ---------------------------------------------------------------------------------------------------- */
+/* ---- image files ------------------------------------------------------------------------------------------------- */
 
-/* A PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
+/* Reads a PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
 ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels);
-/* height x width x channels bytes (interleaved) as a PNG, written to a temporary name and renamed. */
+/* Writes height x width x channels bytes (interleaved) as a PNG file, under a temporary name that is then renamed. */
 ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels);
 
 /* ---- sampler ------------------------------------------------------------------------------------------------------
- * Which sample stands at position `at` of epoch `epoch`: a permutation of 0..count-1 that is a pure function of
- * (seed, epoch, at).  The same for every number of ranks; nothing is stored. */
+ * Returns the sample at position `at` of epoch `epoch`.  The order is a permutation of 0 to count - 1 that is a pure
+ * function of (seed, epoch, at): equal for any number of ranks, and nothing is stored. */
 int64_t ls_sample_at(uint64_t seed, int64_t epoch, int64_t count, int64_t at);
 
 /* ---- loader -------------------------------------------------------------------------------------------------------
- * A thread that reads ahead: bytes until the batch is built, then normalised and cast.  Gives this rank's share of each
- * global batch; the last batch of an epoch is as short as it must be, so that every sample comes exactly once. */
+ * A thread that prefetches batches.  It delivers this rank's part of each global batch.  The last batch of an epoch may
+ * be short, so that an epoch has each sample once. */
 typedef struct ls_loader ls_loader;
 typedef struct ls_loader_options {
-    int64_t     batch;               /* global                                                           */
-    int         shards, ranks, rank; /* as the trainer's                                           */
-    uint64_t    seed;
-    bool        in_order;             /* positions as they are (evaluation) instead of shuffled           */
-    int64_t     epoch, sample;        /* where to start: samples of that epoch already consumed           */
-    int64_t     epochs;               /* stop before this epoch; 0: never                                 */
-    int         prefetch;             /* batches; 0: 4                                                    */
-    const char *input[LS_MAX_INPUTS]; /* names of the graph's inputs; NULL: the names of the columns    */
+    int64_t     batch;                /* samples of the global batch                                        */
+    int         shards, ranks, rank;  /* equal to those of the trainer                                      */
+    uint64_t    seed;                 /* of the sample order                                                */
+    bool        in_order;             /* file order, for evaluation; false: shuffled                        */
+    int64_t     epoch, sample;        /* start: the samples of that epoch that were already consumed        */
+    int64_t     epochs;               /* end before this epoch; 0: no end                                   */
+    int         prefetch;             /* batches to prefetch; 0: 4                                          */
+    const char *input[LS_MAX_INPUTS]; /* names of the graph's inputs; NULL: the names of the columns        */
 } ls_loader_options;
 #define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
 ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);
 void      ls_loader_free(ls_loader *l);
 
-/* Where a batch stands. */
+/* Position of a batch in the run. */
 typedef struct ls_position {
-    int64_t epoch;      /* of this batch                                  */
-    int64_t sample;     /* samples of the epoch consumed after this batch */
-    bool    epoch_ends; /* the last batch of its epoch                    */
+    int64_t epoch;      /* epoch of the batch                             */
+    int64_t sample;     /* samples of the epoch consumed after the batch  */
+    bool    epoch_ends; /* the batch is the last one of its epoch         */
 } ls_position;
 
-/* The next batch, valid until the next call; false at the end or on an error (then ls_loader_status is not LS_OK). */
+/* Sets *batch to the next batch, valid until the next call.  Returns false at the end, and after an error, which
+ * ls_loader_status returns. */
 bool        ls_loader_next(ls_loader *l, ls_batch *batch);
 ls_position ls_loader_position(const ls_loader *l);
 ls_status   ls_loader_status(const ls_loader *l);
