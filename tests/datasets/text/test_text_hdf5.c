@@ -195,7 +195,7 @@ static void odd_files(void **state)
         {.says = "expected 1 to", .vocabulary = -1},
         {.says = "expected 1 to", .vocabulary = 1 << 21},
         {.says = "expected uint32 for a vocabulary of 70000 tokens, found uint16", .vocabulary = 70000},
-        {.says = "bytes of text", .bytes = -5},
+        {.says = "length of the text in bytes", .bytes = -5},
         {.says = "/documents: expected", .documents = H5T_STD_I32LE},
         {.says = "document 1 begins at 1000", .second = 1000},
         {.says = "document 1 begins at", .second = -3},

@@ -4,6 +4,7 @@
 #include "core/base/philox.h"
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/text_pieces.h"
+#include "datasets/tokenizer/tokenizer_words.h"
 #include "datasets/tokenizer/unicode.h"
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
