@@ -5,7 +5,7 @@
  * loads must decode its encoding to the same text, cut a text only where it reports a cut, and be equal after saving
  * and loading.
  */
-#include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/unicode.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char some_text[] = "the cat's  hat\n\n \xc3\xa9t\xc3\xa9 12<|endoftext|>aaaa bbbb \xff\xe2\x82";

@@ -129,7 +129,8 @@ static void ranks_and_resuming(void **state)
 static void too_long(void **state)
 {
     ls_dataset *d = fake_new(65, 64);
-    assert_fails(ls_dataset_window(d, 65), LS_ERR_DATA, "has 65 tokens, but a window of 65 tokens and its target need 66");
+    assert_fails(ls_dataset_window(d, 65), LS_ERR_DATA,
+                 "has 65 tokens, but a window of 65 tokens and its target need 66");
     assert_fails(ls_dataset_window(d, 0), LS_ERR_USAGE, "context: expected 1 to");
     ls_dataset_free(d);
 }

@@ -50,7 +50,8 @@ static void test_bytes(void **state)
     assert_int_equal(list.count, sizeof text - 1);
     assert_fails(ls_tokenizer_decode(t, (int32_t[]){1, 257}, 2, &back), LS_ERR_DATA,
                  "token 1: expected 0 to 256, found 257");
-    assert_fails(ls_tokenizer_decode(t, (int32_t[]){-1}, 1, &back), LS_ERR_DATA, "token 0 is -1");
+    assert_fails(ls_tokenizer_decode(t, (int32_t[]){-1}, 1, &back), LS_ERR_DATA,
+                 "token 0: expected 0 to 256, found -1");
     ls_tokens_free(&list);
     ls_string_free(&back);
     ls_tokenizer_free(t);
@@ -73,7 +74,7 @@ static void test_chars(void **state)
     assert_memory_equal(ls_tokenizer_token(t, 5, &bytes), "\xf0\x9f\x98\x80", 4);
     assert_int_equal(bytes, 4);
     assert_fails(ls_tokenizer_encode(t, "abc", 3, &list), LS_ERR_DATA, "the character U+0063 c has no token");
-    assert_fails(ls_tokenizer_encode(t, "\x1b", 1, &list), LS_ERR_DATA, "U+001B, which");
+    assert_fails(ls_tokenizer_encode(t, "\x1b", 1, &list), LS_ERR_DATA, "the character U+001B has no token");
     assert_null(strchr(ls_error_message(), '\x1b'));
     ls_tokens_free(&list);
     ls_tokenizer_free(t);
