@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A shuffled order without an array: a permutation of 0..count-1 as a pure function.
+ * A shuffled order without an array: a permutation of 0 to count - 1 as a pure function.
  *
- * The smallest power of two 2^k >= count is permuted by a Feistel network: the k bits are cut into two halves (of k/2
- * and k - k/2 bits), and each round xors one half with a random function of the other, which is undone by itself, so
- * that any round function gives a bijection (Luby and Rackoff 1988).  Round functions are Philox with the round in the
- * counter. Results >= count are put in again until one falls below ("cycle walking", Black and Rogaway 2002): a walk
- * along a cycle of a permutation is a permutation of the points kept.  2^k < 2 count, so that takes less than two turns
- * on average.
+ * A Feistel network permutes the smallest power of two 2^k >= count: the k bits are cut into two halves (of k/2 and
+ * k - k/2 bits), and each round xors one half with a random function of the other.  Such a round is its own inverse, so
+ * the network is a bijection for any round function (Luby and Rackoff 1988).  The round function is Philox with the
+ * round in the counter.
+ *
+ * A result >= count is permuted again, until it is below count ("cycle walking", Black and Rogaway 2002).  This walks
+ * along a cycle of a permutation, so it is a permutation of the numbers below count.  Because 2^k < 2 count, it takes
+ * fewer than two iterations on average.
  */
 #include "core/base/philox.h"
 #include "datasets/datasets.h"

@@ -239,7 +239,7 @@ static void ink(const curve *c, random_stream *r, uint8_t *pixels)
     }
 }
 
-/* ---- the dataset ------------------------------------------------------------------------------------------------ */
+/* ---- the dataset ------------------------------------------------------------------------------------------------- */
 
 static const skeleton *choose(int digit, random_stream *r)
 {

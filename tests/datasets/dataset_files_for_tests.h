@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * For tests of file formats: a folder of one's own, small files, tiny data sets. */
+ * For tests of file formats: a temporary folder, small files, tiny datasets. */
 #ifndef TESTS_DATASETS_FILES_H
 #define TESTS_DATASETS_FILES_H
 
@@ -15,7 +15,7 @@
 
 enum { FILES_PATH = 512 };
 
-/* An empty folder; in memory where the system has such a place. */
+/* Makes an empty folder, in memory (/dev/shm) if possible. */
 static inline void folder_make(char folder[FILES_PATH])
 {
     snprintf(folder, FILES_PATH, "%s/lockstep-test-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
@@ -30,7 +30,7 @@ static inline int file_remove(const char *path, const struct stat *st, int kind,
 /* Removes a folder and everything in it. */
 static inline void folder_remove(const char *folder) { nftw(folder, file_remove, 16, FTW_DEPTH | FTW_PHYS); }
 
-/* Files and folders in a folder, hidden ones included. */
+/* Counts the files and folders in a folder, hidden ones included; -1: no such folder. */
 static inline int folder_count(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -61,7 +61,7 @@ static inline int64_t file_bytes(const char *path)
     return stat(path, &st) ? -1 : (int64_t)st.st_size;
 }
 
-/* A small data set: 2 x 3 x 4 pixels that tell the index, labels 0 1 2 0 1 2 ... */
+/* A small dataset: 2 x 3 x 4 pixels that are functions of the index, labels 0 1 2 0 1 2 ... */
 static inline void tiny_sample(int64_t i, uint8_t pixels[24], int32_t *label)
 {
     for (int p = 0; p < 24; p++) pixels[p] = (uint8_t)(i * 37 + p * 5);

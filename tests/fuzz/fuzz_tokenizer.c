@@ -73,7 +73,7 @@ static void check_file(const char *path)
     ls_tokenizer_free(t);
 }
 
-/* Made once, from a text that has pairs to merge. */
+/* Makes a tokenizer once, from a text with pairs to merge. */
 static const ls_tokenizer *learnt(void)
 {
     static ls_tokenizer *t;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The loader: whatever the number of ranks, all ranks together see every sample of an epoch exactly once, in the same
- * order. */
+ * The loader: for any number of ranks, all ranks together deliver each sample of an epoch once, in the same order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +11,7 @@
 #include "core/base/arena.h"
 #include "datasets/files/dataset.h"
 
-/* A data set of 2 x 2 x 3 pixels that tell the sample's index; sample `broken` cannot be read. */
+/* A dataset of 2 x 2 x 3 pixels that are functions of the sample's index; reading sample `broken` fails. */
 typedef struct fake {
     ls_dataset base;
     int64_t    broken;
@@ -44,7 +43,7 @@ typedef struct trail {
     int64_t count, batches;
 } trail;
 
-/* Reads n batches (-1: to the end) with all ranks in step, and checks what each batch says of itself. */
+/* Reads n batches (-1: to the end) on all ranks in lockstep, and checks the rows and positions of each batch. */
 static void walk(ls_dataset *d, ls_loader_options o, int64_t n, trail *t)
 {
     ls_loader *l[8];
@@ -117,7 +116,8 @@ static void every_sample_once_on_any_number_of_ranks(void **state)
             }
 }
 
-/* Stopped anywhere and continued on another number of ranks, the rest is what it would have been. */
+/* A run that stops at any batch and resumes on another number of ranks reads the remaining samples in the same
+ * order. */
 static void resumes_in_the_middle_of_an_epoch(void **state)
 {
     static trail      whole, rest;
@@ -134,7 +134,7 @@ static void resumes_in_the_middle_of_an_epoch(void **state)
         assert_int_equal(rest.count, whole.count - done);
         assert_memory_equal(rest.at, whole.at + done, sizeof *rest.at * (size_t)rest.count);
     }
-    /* "All of epoch 0 is done" is where epoch 1 begins. */
+    /* The position after the last sample of epoch 0 is the start of epoch 1. */
     o.epoch  = 0;
     o.sample = 100;
     walk(d, o, -1, &rest);
@@ -213,7 +213,7 @@ static void errors_of_the_thread_reach_the_caller(void **state)
     ls_dataset_free(d);
 }
 
-static void nothing_is_allocated_once_it_runs(void **state)
+static void no_allocation_after_the_start(void **state)
 {
     ls_dataset *d = fake_new(1000);
     ls_loader  *l;
@@ -224,7 +224,7 @@ static void nothing_is_allocated_once_it_runs(void **state)
     for (int i = 0; i < 250; i++) assert_true(ls_loader_next(l, &b));
     assert_int_equal(ls_alloc_count(), before);
     assert_int_equal(ls_loader_position(l).epoch, 2);
-    ls_loader_free(l); /* while the thread is waiting for room */
+    ls_loader_free(l); /* while the thread waits for a free slot */
     ls_dataset_free(d);
 }
 
@@ -257,7 +257,7 @@ int main(void)
         cmocka_unit_test(pixels_are_normalised_per_channel),
         cmocka_unit_test(columns_describe_the_batch),
         cmocka_unit_test(errors_of_the_thread_reach_the_caller),
-        cmocka_unit_test(nothing_is_allocated_once_it_runs),
+        cmocka_unit_test(no_allocation_after_the_start),
         cmocka_unit_test(bad_options_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

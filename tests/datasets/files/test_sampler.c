@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The sampler is a permutation for every size, and another one for every epoch and seed. */
+ * The sampler gives a permutation for each size, and a different one for each epoch and seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -42,7 +42,7 @@ static void epochs_and_seeds_differ(void **state)
     for (uint64_t seed = 2; seed < 20; seed++) assert_in_range(equal_places(1, 0, seed, 0, 1000), 0, 8);
 }
 
-/* Over many epochs every sample comes first about equally often: chi-square with 99 degrees of freedom, mean 99,
+/* Over many epochs each sample is the first one about equally often: chi-square with 99 degrees of freedom, mean 99,
  * std 14. */
 static void every_sample_comes_first_equally_often(void **state)
 {
@@ -54,8 +54,8 @@ static void every_sample_comes_first_equally_often(void **state)
     assert_true(chi2 < 99 + 5 * 14);
 }
 
-/* Neighbours in the data set must not stay neighbours in the order. */
-static void neighbours_are_torn_apart(void **state)
+/* Neighbours in file order must not be neighbours in the shuffled order. */
+static void neighbours_are_separated(void **state)
 {
     enum { COUNT = 60000 };
     int64_t close = 0;
@@ -64,7 +64,7 @@ static void neighbours_are_torn_apart(void **state)
     assert_in_range(close, 2, 40); /* 10 expected */
 }
 
-/* Written down once: an order that changes between versions changes every run. */
+/* Fixed values: an order that changes between versions would change all runs. */
 static void order_is_fixed(void **state)
 {
     static const int64_t expected[] = {3, 77, 626, 528, 784, 0, 89, 836};
@@ -77,7 +77,7 @@ int main(void)
         cmocka_unit_test(bijection_at_every_size),
         cmocka_unit_test(epochs_and_seeds_differ),
         cmocka_unit_test(every_sample_comes_first_equally_often),
-        cmocka_unit_test(neighbours_are_torn_apart),
+        cmocka_unit_test(neighbours_are_separated),
         cmocka_unit_test(order_is_fixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

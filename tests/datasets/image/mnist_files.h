@@ -15,7 +15,7 @@ static const char *const idx_names[IDX_FILES] = {"train-images-idx3-ubyte", "tra
 static inline uint8_t idx_pixel(int64_t sample, int p) { return (uint8_t)(sample * 50 + p * 7); }
 static inline int     idx_label(int64_t sample) { return (int)(sample * 7 % 10); }
 
-/* The bytes of file k. */
+/* Makes the bytes of file k; returns their number. */
 static inline size_t idx_make(int k, uint8_t data[IDX_BYTES])
 {
     int    n = k < 2 ? IDX_TRAIN : IDX_TEST, images = k % 2 == 0;
@@ -34,7 +34,7 @@ static inline size_t idx_make(int k, uint8_t data[IDX_BYTES])
     return at;
 }
 
-/* Writes file k of the folder, packed or not; the other form is removed. */
+/* Writes file k into the folder, with or without gzip, and removes the other form. */
 static inline void idx_put(const char *folder, int k, const void *data, size_t bytes, int packed)
 {
     char plain[FILES_PATH + 64], gz[FILES_PATH + 64];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * Pictures: what is written is read back; scaling keeps means and plain colours; damaged files are errors. */
+ * Image files: a written image is read back; scaling keeps means and plain colours; damaged files are errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -112,7 +112,7 @@ static void damaged_files_are_errors(void **state)
         else
             write_jpeg(SIDE, SIDE, rgb, kind);
         size_t bytes = file_read(path, data, sizeof data);
-        for (size_t n = 0; n + 14 < bytes; n++) { /* what is missing at the very end of a PNG has no pixels in it */
+        for (size_t n = 0; n + 14 < bytes; n++) { /* the last 14 bytes of a PNG file hold no pixels */
             file_write(path, data, n);
             assert_int_equal(ls_image_read(path, 3, SIDE, SIDE, found), LS_ERR_DATA);
         }
@@ -127,7 +127,7 @@ static void damaged_files_are_errors(void **state)
 }
 
 /* A header that claims 30,000 x 30,000 pixels is refused before they are allocated. */
-static void huge_pictures_are_refused(void **state)
+static void huge_images_are_refused(void **state)
 {
     static uint8_t data[8192];
     uint8_t        one[3] = {1, 2, 3};
@@ -147,7 +147,7 @@ int main(void)
         cmocka_unit_test(jpeg_is_read),
         cmocka_unit_test(scaling_keeps_plain_colours_and_means),
         cmocka_unit_test(damaged_files_are_errors),
-        cmocka_unit_test(huge_pictures_are_refused),
+        cmocka_unit_test(huge_images_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * HDF5 shards: what is written is what is read; and every way in which a file can be wrong has its message. */
+ * Image files in HDF5: written samples are read back, and each malformed file has its message. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include "tests/datasets/dataset_files_for_tests.h"
 
-/* The rows of the table below change some of what GOOD says. */
+/* Defaults of the table below; each row changes some of them. */
 #pragma GCC diagnostic ignored "-Woverride-init"
 #ifndef __clang__
 #pragma GCC diagnostic ignored "-Woverride-init-side-effects"
@@ -39,7 +39,7 @@ static const char *in_folder(const char *name)
     return path;
 }
 
-/* ---- what is written is what is read ----------------------------------------------------------------------------- */
+/* ---- round trip -------------------------------------------------------------------------------------------------- */
 
 static void expect_tiny(const char *path, const char *split, int64_t count, int files, int with_checksum)
 {
@@ -88,11 +88,11 @@ static void round_trip(void **state)
     expect_tiny(in_folder("a/b1/train.h5"), NULL, 7, 1, 1);
 }
 
-/* ---- files by others: as h5py writes them, and every way of being wrong ------------------------------------------ */
+/* ---- files of other programs, good and malformed ----------------------------------------------------------------- */
 
 typedef struct make {
     const char *name;    /* of the case                                        */
-    const char *message; /* part of the error; NULL: the file is right          */
+    const char *message; /* part of the error; NULL: the file is good           */
     hid_t       image_type, label_type, mean_type;
     int         image_rank, label_rank;
     hsize_t     image[5], chunk[5]; /* chunk[0] = 0: contiguous                      */
@@ -298,7 +298,7 @@ static void every_header_is_checked(void **state)
     unlink(in_folder("train.h5"));
 }
 
-/* ---- files that are cut, damaged or missing ---------------------------------------------------------------------- */
+/* ---- truncated, damaged and missing files ------------------------------------------------------------------------ */
 
 static void expect_error(const char *path, const char *split, const char *message)
 {
@@ -347,7 +347,7 @@ static void damage_is_found_by_verify(void **state)
     ls_dataset_free(d);
 }
 
-/* Texts of variable length are found by references, which HDF5 follows wherever they lead. */
+/* Variable-length strings are found through references, which HDF5 follows without checks. */
 static void references_are_followed(void **state)
 {
     static uint8_t data[1 << 16];
@@ -402,11 +402,11 @@ static void missing_files_are_named(void **state)
     expect_error(in_folder("four"), "test", "has no test.h5; splits found: train");
     expect_error(in_folder("nowhere"), "train", "No such file");
     expect_error("/dev/null", "train", "expected an HDF5 file");
-    assert_int_equal(mkfifo(in_folder("pipe.h5"), 0600), 0); /* is not waited for */
+    assert_int_equal(mkfifo(in_folder("pipe.h5"), 0600), 0); /* opening it does not block */
     expect_error(in_folder("pipe.h5"), "train", "expected an HDF5 file");
 }
 
-static void files_of_two_data_sets_are_refused(void **state)
+static void files_of_two_datasets_are_refused(void **state)
 {
     char from[FILES_PATH + 64], to[FILES_PATH + 64];
     assert_int_equal(tiny_write(in_folder("mixed"), 20, 2), LS_OK);
@@ -446,7 +446,7 @@ static void a_writer_that_fails_leaves_nothing(void **state)
     assert_int_equal(ls_writer_close(w), LS_ERR_USAGE);
     assert_int_equal(folder_count(out), 2);
     ls_writer_free(w);
-    assert_int_equal(folder_count(out), -1); /* not even the folder that it made */
+    assert_int_equal(folder_count(out), -1); /* the folder that the writer made is removed as well */
 
     assert_int_equal(ls_writer_new(&w, out, &info, 1), LS_OK);
     for (int i = 0; i < 10; i++) assert_int_equal(ls_writer_add(w, pixels, label), LS_OK);
@@ -456,7 +456,7 @@ static void a_writer_that_fails_leaves_nothing(void **state)
     assert_int_equal(folder_count(out), -1);
 }
 
-static void no_room_is_an_error_that_leaves_nothing(void **state)
+static void a_full_disk_is_an_error_that_leaves_nothing(void **state)
 {
     struct rlimit before, small = {100000, 100000};
     void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
@@ -505,9 +505,9 @@ int main(void)
         cmocka_unit_test(damage_is_found_by_verify),
         cmocka_unit_test(references_are_followed),
         cmocka_unit_test(missing_files_are_named),
-        cmocka_unit_test(files_of_two_data_sets_are_refused),
+        cmocka_unit_test(files_of_two_datasets_are_refused),
         cmocka_unit_test(a_writer_that_fails_leaves_nothing),
-        cmocka_unit_test(no_room_is_an_error_that_leaves_nothing),
+        cmocka_unit_test(a_full_disk_is_an_error_that_leaves_nothing),
         cmocka_unit_test(bad_requests_are_errors),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * The import of idx files: what comes out is what was in them; a wrong file is named, and leaves nothing behind. */
+ * The import of idx files: samples arrive unchanged; an error names the malformed file, and no output remains. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,7 +68,7 @@ static void imports_plain_and_packed_files(void **state)
 static const struct wrong {
     const char *name, *message;
     int         file, at, value; /* at -1: no byte is changed */
-    int         longer;          /* bytes added, or taken     */
+    int         longer;          /* bytes added (or removed)  */
     int         packed;
 } wrongs[] = {
     {"another magic", "starts with 0x00000903; expected 0x00000803", 0, 2, 9, 0, 0},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The drawn digits: a pure function of (seed, split, index), every class equally often, ink where ink belongs. */
+ * Synthetic digits: a pure function of (seed, split, index), balanced classes, ink inside the image. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ static void read_sample(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *labe
     assert_int_equal(ls_dataset_read(d, i, pixels, label), LS_OK);
 }
 
-/* Neither the order of reading, nor the number of samples, nor whether they are kept in memory matters. */
+/* Samples do not depend on the order of reads, the number of samples, or the cache. */
 static void pure_function_of_seed_and_index(void **state)
 {
     ls_dataset *small = open_digits("train", 200, 5), *huge = open_digits("train", (int64_t)1 << 40, 5);
@@ -78,7 +78,7 @@ static void classes_are_balanced_in_every_ten(void **state)
     ls_dataset_free(d);
 }
 
-/* The mean and std announced are those of the pixels; every picture has ink, none touches the border's corners. */
+/* The constants for mean and std match the pixels; each image has ink, and none in the corners. */
 static void pixels_are_as_announced(void **state)
 {
     enum { COUNT = 5000 };

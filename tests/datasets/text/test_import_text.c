@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io */
-/* Text files into HDF5: the tokens give the text back, wherever the pieces, the splits and the files are cut. */
+/* Import of text files: decoding the tokens gives the text, for any cut into pieces, splits and files. */
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/unit.h"
 
@@ -19,7 +19,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* The text of a split, without its <|endoftext|>. */
+/* Decodes a split, without <|endoftext|>. */
 static ls_string text_of(const char *folder, const char *split, ls_dataset_info *info)
 {
     ls_dataset   *d;
@@ -41,7 +41,7 @@ static ls_string text_of(const char *folder, const char *split, ls_dataset_info 
     return text;
 }
 
-/* Pieces of one, two, three and four bytes, with words now and then; `gaps`: spaces between them. */
+/* A text of characters of one to four bytes, with some words; `gaps`: spaces between them. */
 static size_t make_text(char *text, size_t most, bool gaps)
 {
     static const char *const parts[] = {"a", "bc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x99\x82", "xyz", "q"};
@@ -61,7 +61,7 @@ static void long_texts_come_back(void **state)
 {
     static const char *const tokenizers[] = {"bytes", "chars", "bpe"};
     char                    *text         = malloc(LONG);
-    for (int gaps = 0; gaps < 2; gaps++) { /* without them there is hardly a place to cut */
+    for (int gaps = 0; gaps < 2; gaps++) { /* without spaces, few places allow a cut */
         size_t n = make_text(text, LONG, gaps);
         file_write("long.txt", text, n);
         for (int k = 0; k < 3; k++) {
@@ -74,8 +74,7 @@ static void long_texts_come_back(void **state)
                                        .valid      = 0.3,
                                        .shards     = 2};
             ls_dataset_info info;
-            if (k == 2 && !gaps)
-                continue; /* one word of 3 MB: it is not learnt, but refused or cut, as the tokenizer's own tests say */
+            if (k == 2 && !gaps) continue; /* one word of 3 MB; test_tokenizer.c tests such words */
             assert_ok(ls_import_text(&o));
             assert_int_equal(o.replaced, 0);
             assert_int_equal(o.bytes, n);
@@ -84,7 +83,7 @@ static void long_texts_come_back(void **state)
             assert_memory_equal(train.data, text, train.bytes);
             assert_memory_equal(valid.data, text + train.bytes, valid.bytes);
             int64_t cut = (int64_t)((double)n * (1 - 0.3));
-            assert_in_range(cut - (int64_t)train.bytes, 0, 3); /* at a character's border */
+            assert_in_range(cut - (int64_t)train.bytes, 0, 3); /* between two characters */
             assert_int_not_equal((unsigned char)valid.data[0] & 0xc0, 0x80);
             ls_string_free(&train);
             ls_string_free(&valid);
@@ -131,7 +130,7 @@ static void files_are_documents(void **state)
     assert_int_equal(info.tokens, 11);
     assert_ok(ls_dataset_tokens(d, 0, info.tokens, ids));
     assert_memory_equal(ids, expected, sizeof expected);
-    assert_int_equal(info.bytes, 8); /* what was typed as <|endoftext|> is no text */
+    assert_int_equal(info.bytes, 8); /* <|endoftext|> in the file does not count as text */
     assert_int_equal(info.documents, 4);
     assert_ok(ls_dataset_documents(d, 0, 4, start));
     assert_int_equal(start[0], 0);
@@ -149,7 +148,7 @@ static void files_are_documents(void **state)
     folder_remove("out");
 }
 
-static void what_is_no_utf8_is_counted(void **state)
+static void invalid_utf8_is_counted(void **state)
 {
     const char     *files[] = {"bad.txt"};
     ls_dataset_info info;
@@ -203,7 +202,7 @@ static void nothing_is_left_behind(void **state)
         assert_fails(ls_import_text(&o), table[i].status, table[i].says);
         assert_int_equal(access("out", F_OK), -1);
     }
-    /* A split that would stay, with another tokenizer beside it. */
+    /* The folder has a split that would stay beside a new tokenizer. */
     assert_fails(
         ls_import_text(&(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}),
         LS_ERR_USAGE, "'valid'");
@@ -215,7 +214,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(long_texts_come_back),   cmocka_unit_test(no_character_is_cut),
-        cmocka_unit_test(files_are_documents),    cmocka_unit_test(what_is_no_utf8_is_counted),
+        cmocka_unit_test(files_are_documents),    cmocka_unit_test(invalid_utf8_is_counted),
         cmocka_unit_test(nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

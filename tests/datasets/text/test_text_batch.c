@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Windows of text: no overlap within an epoch, other cuts in the next, the same for every number of ranks, from
- * anywhere on. */
+ * Windows of text: disjoint within an epoch, at other offsets in the next, and equal for any number of ranks and after
+ * a resume. */
 #include "core/base/arena.h"
 #include "datasets/files/dataset.h"
 #include "tests/unit.h"
 
-/* Token i of a fake text is i: a window tells where it lies. */
+/* Token i of the fake text is i, so that the first token of a window is its offset. */
 typedef struct fake {
     ls_dataset base;
 } fake;
@@ -31,7 +31,7 @@ static ls_dataset *fake_new(int64_t tokens, int64_t context)
     return &f->base;
 }
 
-/* Starts of the windows in the order of the global batches, all ranks in step. */
+/* Collects the offsets of the windows in the order of the global batches, with all ranks in lockstep. */
 static int64_t walk(ls_dataset *d, ls_loader_options o, int64_t batches, int64_t *start)
 {
     ls_loader *l[4];
@@ -67,7 +67,7 @@ static int by_value(const void *p, const void *q)
     return (*(const int64_t *)p > *(const int64_t *)q) - (*(const int64_t *)p < *(const int64_t *)q);
 }
 
-/* Whether windows lie one after the other from an offset below T on, after sorting. */
+/* True if the sorted windows follow each other without gaps, from an offset below T on. */
 static int64_t offset_of(int64_t *start, int64_t n, int64_t context)
 {
     qsort(start, (size_t)n, sizeof *start, by_value);
@@ -112,7 +112,7 @@ static void ranks_and_resuming(void **state)
         assert_int_equal(walk(d, o, -1, part), n);
         assert_memory_equal(part, whole, (size_t)n * sizeof *whole);
     }
-    for (int64_t at = 0; at < n; at += 12 * 5) { /* a checkpoint stands at the end of a batch */
+    for (int64_t at = 0; at < n; at += 12 * 5) { /* checkpoints are taken at the end of a batch */
         o.ranks      = 1 + (int)(at % 3);
         o.epoch      = at / epoch;
         o.sample     = at % epoch / 12 * 12;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io */
-/* Text in HDF5: what is written comes back, whatever the cut into files; no header and no token is believed. */
+/* Text in HDF5: written tokens are read back for any number of files; all headers and tokens are checked. */
 #include <hdf5.h>
 
 #include "tests/datasets/dataset_files_for_tests.h"
@@ -99,10 +99,10 @@ static void nothing_is_left_behind(void **state)
     assert_int_equal(access(folder, F_OK), -1);
 }
 
-/* ---- files of others --------------------------------------------------------------------------------------------- */
+/* ---- files of other programs ------------------------------------------------------------------------------------- */
 
 typedef struct odd {
-    const char *says;       /* NULL: it must be read */
+    const char *message;    /* part of the error; NULL: the file is good */
     hid_t       type;       /* of /tokens; 0: uint16 */
     int         rank;       /* 0: 1                  */
     int64_t     tokens;     /* 0: N                  */
@@ -110,9 +110,9 @@ typedef struct odd {
     int64_t     format;     /* 0: 1                  */
     int64_t     bytes;
     hid_t       documents;         /* type; 0: int64        */
-    int64_t     second;            /* where the second document begins; 0: 500 */
+    int64_t     second;            /* start of the second document; 0: 500 */
     int         chunk;             /* 0: contiguous         */
-    int64_t     bad;               /* value of token 700; 0: as the others */
+    int64_t     bad;               /* value of token 700; 0: a valid one */
     bool        external, nothing; /* tokens in another file; never written */
 } odd;
 
@@ -160,7 +160,7 @@ static void make_odd(const char *path, const odd *o)
     H5Fclose(file);
 }
 
-/* Opened, all tokens read as training would, and verified. */
+/* Opens a file, reads all tokens as training does, and verifies it. */
 static ls_status read_all(const char *path)
 {
     ls_dataset *d;
@@ -179,39 +179,39 @@ static void odd_files(void **state)
 {
     char      path[FILES_PATH + 16];
     const odd table[] = {
-        {.says = NULL},
-        {.says = NULL, .chunk = 77},
-        {.says = NULL, .chunk = 1000},
-        {.says = NULL, .type = H5T_STD_U16BE},
-        {.says = NULL, .type = H5T_STD_U32LE, .vocabulary = 70000},
-        {.says = NULL, .type = H5T_STD_U32BE, .chunk = 10},
-        {.says = NULL, .documents = H5T_STD_I64BE},
-        {.says = "found int16", .type = H5T_STD_I16LE},
-        {.says = "found uint8", .type = H5T_STD_U8LE},
-        {.says = "found uint64", .type = H5T_STD_U64LE},
-        {.says = "found float32", .type = H5T_IEEE_F32LE},
-        {.says = "found 1000 x 1", .rank = 2},
-        {.says = "attribute 'lockstep_format': expected 1, found 2", .format = 2},
-        {.says = "expected 1 to", .vocabulary = -1},
-        {.says = "expected 1 to", .vocabulary = 1 << 21},
-        {.says = "expected uint32 for a vocabulary of 70000 tokens, found uint16", .vocabulary = 70000},
-        {.says = "length of the text in bytes", .bytes = -5},
-        {.says = "/documents: expected", .documents = H5T_STD_I32LE},
-        {.says = "document 1 begins at 1000", .second = 1000},
-        {.says = "document 1 begins at", .second = -3},
-        {.says = "token 700 is 65; expected 0 to 64", .bad = 65},
-        {.says = "token 700 is 4294967295", .bad = 4294967295, .type = H5T_STD_U32LE},
-        {.says = "in other files", .external = true, .nothing = true},
-        {.says = "has a shape but no data", .nothing = true},
-        {.says = "has a shape but no data", .nothing = true, .tokens = (int64_t)1 << 60},
-        {.says = "chunks", .nothing = true, .chunk = 10},
+        {.message = NULL},
+        {.message = NULL, .chunk = 77},
+        {.message = NULL, .chunk = 1000},
+        {.message = NULL, .type = H5T_STD_U16BE},
+        {.message = NULL, .type = H5T_STD_U32LE, .vocabulary = 70000},
+        {.message = NULL, .type = H5T_STD_U32BE, .chunk = 10},
+        {.message = NULL, .documents = H5T_STD_I64BE},
+        {.message = "found int16", .type = H5T_STD_I16LE},
+        {.message = "found uint8", .type = H5T_STD_U8LE},
+        {.message = "found uint64", .type = H5T_STD_U64LE},
+        {.message = "found float32", .type = H5T_IEEE_F32LE},
+        {.message = "found 1000 x 1", .rank = 2},
+        {.message = "attribute 'lockstep_format': expected 1, found 2", .format = 2},
+        {.message = "expected 1 to", .vocabulary = -1},
+        {.message = "expected 1 to", .vocabulary = 1 << 21},
+        {.message = "expected uint32 for a vocabulary of 70000 tokens, found uint16", .vocabulary = 70000},
+        {.message = "length of the text in bytes", .bytes = -5},
+        {.message = "/documents: expected", .documents = H5T_STD_I32LE},
+        {.message = "document 1 begins at 1000", .second = 1000},
+        {.message = "document 1 begins at", .second = -3},
+        {.message = "token 700 is 65; expected 0 to 64", .bad = 65},
+        {.message = "token 700 is 4294967295", .bad = 4294967295, .type = H5T_STD_U32LE},
+        {.message = "in other files", .external = true, .nothing = true},
+        {.message = "has a shape but no data", .nothing = true},
+        {.message = "has a shape but no data", .nothing = true, .tokens = (int64_t)1 << 60},
+        {.message = "chunks", .nothing = true, .chunk = 10},
     };
     mkdir(folder, 0777);
     snprintf(path, sizeof path, "%s/train.h5", folder);
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         make_odd(path, &table[i]);
-        if (table[i].says)
-            assert_fails(read_all(path), LS_ERR_DATA, table[i].says);
+        if (table[i].message)
+            assert_fails(read_all(path), LS_ERR_DATA, table[i].message);
         else
             assert_ok(read_all(path));
     }

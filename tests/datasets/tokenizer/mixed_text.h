@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Lines of scripts, emoji, control characters and bytes that are not UTF-8, made of numbers by formula: the same as in
+ * Lines of many scripts, emoji, control characters and invalid UTF-8, computed by the formula of
  * tests/golden/tokenizer.py. */
 #ifndef TESTS_DATASETS_MIXED_TEXT_H
 #define TESTS_DATASETS_MIXED_TEXT_H
@@ -70,7 +70,7 @@ static inline uint32_t mixed_draw(uint32_t *state, uint32_t n)
     return (*state >> 8) % n;
 }
 
-/* Writes line `index` and its "\n"; how many bytes. */
+/* Writes line `index` and its "\n"; returns their length in bytes. */
 static inline size_t mixed_line(uint32_t index, char line[MIXED_LINE_BYTES])
 {
     uint32_t state = (index + 1) * 2654435769u, atoms = 1 + mixed_draw(&state, 16);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * Text to tokens and back, kind by kind; where a text may be cut; files in pieces; words counted and forgotten. */
+ * Encoding and decoding for each kind, cuts of texts, files in pieces, and the memory limit of word counts. */
 #include "core/base/philox.h"
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/text_pieces.h"
@@ -80,7 +80,7 @@ static void test_chars(void **state)
     ls_tokenizer_free(t);
 }
 
-/* Words that learning should find by hand: pairs that overlap with themselves, ties, an end. */
+/* Merges with known results: overlapping pairs, ties, the smallest count. */
 static void test_merges(void **state)
 {
     static const char *const want[] = {"aa", "aaa", "ab"};
@@ -150,7 +150,7 @@ static void test_utf8(void **state)
 /* ---- decode(encode(x)) = x
  * ------------------------------------------------------------------------------------------- */
 
-/* Valid UTF-8 of characters near and far. */
+/* Valid UTF-8 with characters of all lengths. */
 static size_t random_text(uint64_t round, uint8_t *out)
 {
     static const uint32_t most[] = {0x80, 0x80, 0x250, 0x3000, 0x10000, LS_UNICODE_END};
@@ -175,7 +175,7 @@ static void check_same_back(const ls_tokenizer *t, const uint8_t *text, size_t b
     for (int64_t i = 0; i < list->count; i++) assert_in_range(list->id[i], 0, ls_tokenizer_size(t) - 1);
 }
 
-static void test_same_back(void **state)
+static void test_decode_inverts_encode(void **state)
 {
     static uint8_t text[90 * 90 * 4];
     ls_tokenizer  *t[3];
@@ -207,8 +207,8 @@ static void test_cut(void **state)
         const char *text;
         int         bytes, chars, bpe;
     } cuts[] = {
-        {"some text", 9, 9, 4}, /* a word may go on */
-        {"some ", 5, 5, 4},     /* white space too, and the word behind it takes the last of it */
+        {"some text", 9, 9, 4}, /* the word may continue */
+        {"some ", 5, 5, 4},     /* white space may continue, and its last character belongs to the next word */
         {"some <", 5, 5, 4},
         {"some <|endoftext|", 5, 5, 4},
         {"some <|endoftext|>", 18, 18, 4},
@@ -218,7 +218,7 @@ static void test_cut(void **state)
         {"it'l", 4, 4, 2},
         {"it'", 3, 3, 2},
         {"it's1", 5, 5, 4},
-        {"ab\xe2\x82", 4, 2, 0}, /* a character that is not whole */
+        {"ab\xe2\x82", 4, 2, 0}, /* an incomplete character */
         {"ab \xe2\x82", 5, 3, 2},
         {"ab\xe2\x82\xac", 5, 5, 2},
         {"ab\x80"
@@ -296,7 +296,7 @@ static void test_file_in_pieces(void **state)
     free(text);
 }
 
-static void test_words_forgotten(void **state)
+static void test_rare_words_are_removed(void **state)
 {
     ls_words w    = {.most = 100};
     int64_t  left = 0;
@@ -321,10 +321,15 @@ static void test_words_forgotten(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes),          cmocka_unit_test(test_chars),
-                                       cmocka_unit_test(test_merges),         cmocka_unit_test(test_words),
-                                       cmocka_unit_test(test_byte_chars),     cmocka_unit_test(test_utf8),
-                                       cmocka_unit_test(test_same_back),      cmocka_unit_test(test_cut),
-                                       cmocka_unit_test(test_file_in_pieces), cmocka_unit_test(test_words_forgotten)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes),
+                                       cmocka_unit_test(test_chars),
+                                       cmocka_unit_test(test_merges),
+                                       cmocka_unit_test(test_words),
+                                       cmocka_unit_test(test_byte_chars),
+                                       cmocka_unit_test(test_utf8),
+                                       cmocka_unit_test(test_decode_inverts_encode),
+                                       cmocka_unit_test(test_cut),
+                                       cmocka_unit_test(test_file_in_pieces),
+                                       cmocka_unit_test(test_rare_words_are_removed)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

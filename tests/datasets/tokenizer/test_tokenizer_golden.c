@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * Tokens are those of Hugging Face's `tokenizers`, with the same files, and so are the merges learnt from the same
- * text. tests/golden/tokenizer.py wrote the values. */
+ * Tokens equal those of Hugging Face's `tokenizers` with the same files, and training on the same text gives the same
+ * merges.  tests/golden/tokenizer.py wrote the expected values. */
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
 #include "tests/golden.h"
@@ -10,7 +10,7 @@
 typedef struct data {
     char  *text; /* all lines */
     size_t line[MIXED_LINES + 1];
-    char  *shakespeare; /* NULL: not there */
+    char  *shakespeare; /* NULL: the file is missing */
     size_t shakespeare_bytes;
     char   shakespeare_path[FILES_PATH];
 } data;
@@ -132,7 +132,7 @@ static void check_special(const golden *g, const ls_tokenizer *t)
     ls_tokens_free(&list);
 }
 
-/* A piece many times over: words of any length. */
+/* A text repeated many times, which has words of any length. */
 static void check_long(const golden *g, const ls_tokenizer *t)
 {
     const golden_array *piece = golden_find(g, "text");
@@ -180,8 +180,8 @@ static void test_tokens(void **state)
     ls_tokenizer_free(special);
 }
 
-/* The same text, the same size: the same merges, and so the same tokenizer. */
-static void test_learnt_alike(void **state)
+/* Training on the same text to the same size gives the same merges, and so the same tokenizer. */
+static void test_training_gives_the_same_merges(void **state)
 {
     char          folder[FILES_PATH], path[FILES_PATH + 16];
     const char   *file     = path;
@@ -207,7 +207,7 @@ static void test_learnt_alike(void **state)
     folder_remove(folder);
 }
 
-/* Words that cross the pieces in which a file is read: many pieces give what one does. */
+/* Words that cross the pieces in which a file is read: many pieces give the same tokens as one. */
 static void test_pieces(void **state)
 {
     ls_tokenizer *t[] = {load("mixed-vocab.json"), load("special.json")};
@@ -232,7 +232,8 @@ static void test_pieces(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens), cmocka_unit_test(test_learnt_alike),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_tokens),
+                                       cmocka_unit_test(test_training_gives_the_same_merges),
                                        cmocka_unit_test(test_pieces)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

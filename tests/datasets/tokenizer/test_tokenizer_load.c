@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * Files of tokenizers: what is saved loads again, and what is wrong with one is said. */
+ * Tokenizer files: a saved tokenizer loads again, and each malformed file has its message. */
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/unit.h"
 
-static char root[FILES_PATH], *sound; /* a tokenizer.json: bytes, aa, bb, " bb", <|endoftext|> */
+static char root[FILES_PATH], *good; /* a tokenizer.json: bytes, aa, bb, " bb", <|endoftext|> */
 
 static ls_tokenizer *learn(ls_tokenizer_kind kind, int32_t size, const char *text, size_t bytes)
 {
@@ -31,21 +31,21 @@ static int setup(void **state)
     static const char text[] = "aaaa bbbb\naaaa bbbb\naaaa bbbb\n";
     folder_make(root);
     ls_tokenizer *t = learn(LS_TOKENIZER_BPE, 260, text, sizeof text - 1);
-    assert_ok(ls_tokenizer_save(t, at_root("sound")));
+    assert_ok(ls_tokenizer_save(t, at_root("good")));
     ls_tokenizer_free(t);
-    sound = calloc(1, 1 << 16);
-    assert_in_range(file_read(at_root("sound/tokenizer.json"), sound, 1 << 16), 1000, (1 << 16) - 1);
+    good = calloc(1, 1 << 16);
+    assert_in_range(file_read(at_root("good/tokenizer.json"), good, 1 << 16), 1000, (1 << 16) - 1);
     return 0;
 }
 
 static int teardown(void **state)
 {
     folder_remove(root);
-    free(sound);
+    free(good);
     return 0;
 }
 
-/* The sound file with some text replaced, once. */
+/* The good file with one text replaced, once. */
 static char *changed(const char *text, const char *from, const char *to)
 {
     char       *out = malloc(strlen(text) + strlen(to) + 1);
@@ -135,14 +135,14 @@ static void test_wrong_json(void **state)
          "is both an added token and the bytes of another token"},
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        char *text = changed(sound, wrong[i].from, wrong[i].to);
+        char *text = changed(good, wrong[i].from, wrong[i].to);
         file_write(at_root("tokenizer.json"), text, strlen(text));
         check_refused(at_root("tokenizer.json"), wrong[i].part);
         assert_null(strchr(ls_error_message(), '\x1b'));
         free(text);
     }
-    for (size_t n = 0; n < strlen(sound) - 1; n += 97) {
-        file_write(at_root("tokenizer.json"), sound, n);
+    for (size_t n = 0; n < strlen(good) - 1; n += 97) {
+        file_write(at_root("tokenizer.json"), good, n);
         check_refused(at_root("tokenizer.json"), "expected JSON");
     }
 }
@@ -150,7 +150,7 @@ static void test_wrong_json(void **state)
 static void test_wrong_pair(void **state)
 {
     ls_tokenizer *t;
-    char         *vocab = strstr(sound, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
+    char         *vocab = strstr(good, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
     mkdir(at_root("pair"), 0777);
     check_refused(at_root("pair"), "expected tokenizer.json, or vocab.json and merges.txt, found neither");
     file_write(at_root("pair/vocab.json"), vocab, (size_t)(end + 1 - vocab));
@@ -176,17 +176,17 @@ static void test_wrong_pair(void **state)
     assert_fails(ls_tokenizer_load(&t, at_root("nowhere")), LS_ERR_DATA, "No such file");
 }
 
-/* GPT-2's two files, found by either name or by their folder, and tokenizer.json: the same tokenizer. */
+/* GPT-2's two files, found by either name or by their folder, and tokenizer.json give the same tokenizer. */
 static void test_same_tokenizer(void **state)
 {
     static const char merges[] = "#version: 0.2\na a\nb b\n\xc4\xa0 bb\n";
-    const char       *paths[]  = {"two", "two/vocab.json", "two/merges.txt", "sound/tokenizer.json"};
-    char             *vocab = strstr(sound, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
+    const char       *paths[]  = {"two", "two/vocab.json", "two/merges.txt", "good/tokenizer.json"};
+    char             *vocab = strstr(good, "\"vocab\":{") + 8, *end = strstr(vocab, "},\"merges\"");
     ls_tokenizer     *want, *t;
     mkdir(at_root("two"), 0777);
     file_write(at_root("two/vocab.json"), vocab, (size_t)(end + 1 - vocab));
     file_write(at_root("two/merges.txt"), merges, sizeof merges - 1);
-    assert_ok(ls_tokenizer_load(&want, at_root("sound")));
+    assert_ok(ls_tokenizer_load(&want, at_root("good")));
     assert_int_equal(ls_tokenizer_size(want), 260);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         assert_ok(ls_tokenizer_load(&t, at_root(paths[i])));
@@ -197,24 +197,24 @@ static void test_same_tokenizer(void **state)
     ls_tokenizer_free(want);
 }
 
-/* As transformers 5 saves GPT-2's. */
+/* The template that transformers 5 writes for GPT-2. */
 static void test_empty_template(void **state)
 {
     static const char template[] =
         "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],"
         "\"pair\":[],\"special_tokens\":{}}";
-    char         *text = changed(sound, "\"post_processor\":null", template);
+    char         *text = changed(good, "\"post_processor\":null", template);
     ls_tokenizer *t, *want;
     file_write(at_root("tokenizer.json"), text, strlen(text));
     assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
-    assert_ok(ls_tokenizer_load(&want, at_root("sound")));
+    assert_ok(ls_tokenizer_load(&want, at_root("good")));
     assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
     ls_tokenizer_free(t);
     ls_tokenizer_free(want);
     free(text);
 }
 
-/* All kinds come back as they were; another tokenizer has another hash. */
+/* All kinds are unchanged after saving and loading; different tokenizers have different hashes. */
 static void test_saved(void **state)
 {
     static const char text[] = "a\0b\xc3\xa9\xff \xf0\x9f\x98\x80\n";
@@ -244,9 +244,9 @@ static void test_large_token(void **state)
     memcpy(token, "\"<|endoftext|>\":259,\"", 21);
     memset(token + 21, 'a', LARGE);
     strcpy(token + 21 + LARGE, "\":260");
-    char *text = changed(strstr(sound, "\"vocab\""), "\"<|endoftext|>\":259", token),
-         *all  = malloc(strlen(sound) + strlen(text) + 1);
-    sprintf(all, "%.*s%s", (int)(strstr(sound, "\"vocab\"") - sound), sound, text);
+    char *text = changed(strstr(good, "\"vocab\""), "\"<|endoftext|>\":259", token),
+         *all  = malloc(strlen(good) + strlen(text) + 1);
+    sprintf(all, "%.*s%s", (int)(strstr(good, "\"vocab\"") - good), good, text);
     file_write(at_root("tokenizer.json"), all, strlen(all));
     assert_ok(ls_tokenizer_load(&t, at_root("tokenizer.json")));
     assert_non_null(ls_tokenizer_token(t, 260, &bytes));
