@@ -79,7 +79,15 @@ typedef struct ls_dataset_info {
     const char *tokenizer;      /* its kind: "bytes", "chars", "bpe"; "": unknown  */
     const char *tokenizer_hash; /* 16 hex digits; "": unknown                      */
 } ls_dataset_info;
-ls_dataset_info ls_dataset_info_of(const ls_dataset *d);
+/* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
+ * with. */
+void                          ls__dataset_info(const ls_dataset *d, ls_dataset_info *info, size_t bytes);
+static inline ls_dataset_info ls_dataset_info_of(const ls_dataset *d)
+{
+    ls_dataset_info info;
+    ls__dataset_info(d, &info, sizeof info);
+    return info;
+}
 
 /* Returns the number of samples in an epoch.  Text in shuffled order has one window less than in file order, because
  * its windows begin at a random offset. */
@@ -229,6 +237,7 @@ ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 /* Imports text files: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
 typedef struct ls_text_import {
+    size_t             size; /* sizeof(ls_text_import) */
     int                files;
     const char *const *file; /* UTF-8; together one text, each file a document */
     const char        *out;
@@ -249,6 +258,7 @@ ls_status ls_import_text(ls_text_import *options);
  * stored as int32, so that they can be classes or numbers; other targets as float64.  LS_ERR_DATA:
  * FILE:LINE:COLUMN: ... */
 typedef struct ls_csv_import {
+    size_t             size; /* sizeof(ls_csv_import) */
     const char        *file, *out;
     char               separator; /* 0: the most frequent one of comma, semicolon and tab in the header line */
     int                targets, drops;
@@ -282,6 +292,7 @@ int64_t ls_sample_at(uint64_t seed, int64_t epoch, int64_t count, int64_t at);
  * be short, so that an epoch has each sample once. */
 typedef struct ls_loader ls_loader;
 typedef struct ls_loader_options {
+    size_t      size;                 /* sizeof(ls_loader_options); the macro sets it */
     int64_t     batch;                /* samples of the global batch                                        */
     int         shards, ranks, rank;  /* equal to those of the trainer                                      */
     uint64_t    seed;                 /* of the sample order                                                */
@@ -291,7 +302,8 @@ typedef struct ls_loader_options {
     int         prefetch;             /* batches to prefetch; 0: 4                                          */
     const char *input[LS_MAX_INPUTS]; /* names of the graph's inputs; NULL: the names of the columns        */
 } ls_loader_options;
-#define ls_loader_new(loader, dataset, ...) ls__loader_new((loader), (dataset), &(ls_loader_options){__VA_ARGS__})
+#define ls_loader_new(loader, dataset, ...)                                                                            \
+    ls__loader_new((loader), (dataset), &(ls_loader_options){.size = sizeof(ls_loader_options), __VA_ARGS__})
 ls_status ls__loader_new(ls_loader **l, ls_dataset *d, const ls_loader_options *options);
 void      ls_loader_free(ls_loader *l);
 

@@ -21,6 +21,7 @@
 #include "core/base/philox.h"
 #include "datasets/array/csv_reader.h"
 #include "datasets/datasets.h"
+#include "datasets/files/options.h"
 #include "datasets/tokenizer/unicode.h"
 
 enum { MAX_CLASSES = 10000, MAX_CLASS_BYTES = 256, PATH_BYTES = 4096, ROWS_PER_PROGRESS = 10000 };
@@ -415,11 +416,14 @@ static ls_status import_file(importer *m)
 
 ls_status ls_import_csv(ls_csv_import *options)
 {
-    importer  m      = {.options = options};
+    ls_csv_import o;
+    importer      m = {.options = &o};
+    LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_csv_import"));
     ls_status status = import_file(&m);
-    for (int s = SPLITS - 1; s >= 0; s--) ls_array_writer_free(m.writer[s]); /* the first one made the folder */
+    for (int s = SPLITS - 1; s >= 0; s--) ls_array_writer_free(m.writer[s]); /* the first writer made the folder */
     for (int i = 0; i < m.columns; i++) free(m.column[i].class_name);
     ls__csv_close(&m.csv);
     if (m.arena) ls_arena_free(m.arena);
+    memcpy(options, &o, options->size); /* the results */
     return status;
 }

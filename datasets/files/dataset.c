@@ -30,11 +30,12 @@ static const ls_kind *kind_of(const ls_dataset_info *info)
 
 const ls_kind *ls__kind_of(const ls_dataset *d) { return kind_of(&d->info); }
 
-ls_dataset_info ls_dataset_info_of(const ls_dataset *d)
+void ls__dataset_info(const ls_dataset *d, ls_dataset_info *info, size_t bytes)
 {
-    ls_dataset_info info = d->info;
-    info.columns         = kind_of(&info)->columns(&info, info.column);
-    return info;
+    ls_dataset_info full = d->info;
+    full.columns         = kind_of(&full)->columns(&full, full.column);
+    memset(info, 0, bytes);
+    memcpy(info, &full, bytes < sizeof full ? bytes : sizeof full);
 }
 
 ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, size_t *bytes)

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "datasets/files/dataset.h"
+#include "datasets/files/options.h"
 
 enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, ALIGN = 64 };
 
@@ -208,10 +209,12 @@ static ls_status start(ls_loader *l)
     return LS_OK;
 }
 
-ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_options *options)
+ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_options *given)
 {
+    ls_loader_options copy, *options = &copy;
+    *loader = NULL;
+    LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_loader_options"));
     int64_t count = ls_dataset_epoch(d, options->in_order);
-    *loader       = NULL;
     LS_TRY(check(options, d->info.path, count));
     ls_loader *l = calloc(1, sizeof *l);
     LS_CHECK(l, LS_ERR_ENV, "loader: out of memory");

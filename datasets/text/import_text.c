@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "datasets/files/dataset.h"
+#include "datasets/files/options.h"
 
 enum { PIECE = 1 << 20, LARGEST_PIECE = 64 << 20, PATH_BYTES = 4096 };
 enum { TRAIN, VALID, SPLITS };
@@ -267,11 +268,13 @@ static ls_status run(importer *m)
 
 ls_status ls_import_text(ls_text_import *options)
 {
-    importer  m      = {.options = options};
+    ls_text_import o;
+    importer       m = {.options = &o};
+    LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_text_import"));
     ls_status status = run(&m);
     if (status != LS_OK && m.saved_tokenizer && !m.had_tokenizer) {
         char path[PATH_BYTES];
-        snprintf(path, sizeof path, "%s/tokenizer.json", options->out);
+        snprintf(path, sizeof path, "%s/tokenizer.json", o.out);
         unlink(path);
     }
     for (int k = SPLITS - 1; k >= 0; k--)
@@ -279,5 +282,6 @@ ls_status ls_import_text(ls_text_import *options)
     ls_tokenizer_free(m.tokenizer);
     ls_tokens_free(&m.tokens);
     free(m.buffer);
+    memcpy(options, &o, options->size); /* the results */
     return status;
 }

@@ -46,6 +46,7 @@ void      ls_tokenizer_free(ls_tokenizer *t); /* NULL is allowed */
 ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder);
 
 typedef struct ls_tokenizer_training {
+    size_t             size_of;   /* sizeof(ls_tokenizer_training); the macro sets it */
     ls_tokenizer_kind  kind;      /* chars or bpe */
     int32_t            size;      /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs */
     int64_t            min_count; /* bpe: smallest count of a pair that is merged; 0: 2 */
@@ -59,7 +60,8 @@ typedef struct ls_tokenizer_training {
 } ls_tokenizer_training;
 /* Trains a tokenizer on files, which are read in pieces: memory depends on the number of distinct words, not on the
  * length of the text.  The result is a function of the text alone.  No token crosses from one file to the next. */
-#define ls_tokenizer_train(t, ...) ls__tokenizer_train((t), &(ls_tokenizer_training){__VA_ARGS__})
+#define ls_tokenizer_train(t, ...)                                                                                     \
+    ls__tokenizer_train((t), &(ls_tokenizer_training){.size_of = sizeof(ls_tokenizer_training), __VA_ARGS__})
 ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *options);
 
 /* ---- properties -------------------------------------------------------------------------------------------------- */

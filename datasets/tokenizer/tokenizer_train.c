@@ -2,6 +2,7 @@
  * Training of tokenizers: reads text files, counts their words or characters, learns merges, makes the tokenizer. */
 #include <string.h>
 
+#include "datasets/files/options.h"
 #include "datasets/tokenizer/text_pieces.h"
 #include "datasets/tokenizer/tokenizer_encode.h"
 #include "datasets/tokenizer/tokenizer_make.h"
@@ -170,10 +171,12 @@ static void set(int64_t *result, int64_t value)
     if (result) *result = value;
 }
 
-ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *o)
+ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *given)
 {
-    training  tr = {.options = o};
-    ls_status status;
+    ls_tokenizer_training copy, *o = &copy;
+    training              tr = {.options = o};
+    ls_status             status;
+    LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_tokenizer_training"));
     LS_CHECK(o->kind == LS_TOKENIZER_CHARS || o->kind == LS_TOKENIZER_BPE, LS_ERR_USAGE,
              "tokenizer training: kind: expected chars or bpe" LS_HINT "ls_tokenizer_bytes needs no training");
     LS_CHECK(o->files > 0, LS_ERR_USAGE, "tokenizer training: expected at least 1 text file, found none");

@@ -36,7 +36,8 @@ static ls_status import_text(const ls_args *args)
     LS_CHECK(!valid || (end != valid && !*end && part >= 0 && part < 1), LS_ERR_USAGE,
              "data import: --valid: expected a part of the text, from 0 to less than 1, found '%s'", valid);
     ls_bar_open(&bar, true);
-    ls_text_import import = {.files      = args->positionals - 2,
+    ls_text_import import = {.size       = sizeof(ls_text_import),
+                             .files      = args->positionals - 2,
                              .file       = (const char *const *)args->positional + 1,
                              .out        = out,
                              .tokenizer  = tokenizer ? tokenizer : "bpe",
@@ -94,7 +95,8 @@ static ls_status import_csv(const ls_args *args)
         names[k] = cut_names(text[k], name[k], MOST_NAMES);
     }
     ls_bar_open(&bar, true);
-    ls_csv_import csv    = {.file       = args->positional[1],
+    ls_csv_import csv    = {.size       = sizeof(ls_csv_import),
+                            .file       = args->positional[1],
                             .out        = args->positional[2],
                             .separator  = separator ? separator[0] : 0,
                             .targets    = names[0],

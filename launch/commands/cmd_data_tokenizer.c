@@ -66,7 +66,8 @@ ls_status ls__data_train_tokenizer(const ls_args *args)
     int64_t               bytes, replaced, words, forgotten;
     long long             size, min_count, max_words;
     ls_tokenizer         *t;
-    ls_tokenizer_training asked = {.files     = args->positionals - 1,
+    ls_tokenizer_training asked = {.size_of   = sizeof(ls_tokenizer_training),
+                                   .files     = args->positionals - 1,
                                    .file      = (const char *const *)args->positional,
                                    .bytes     = &bytes,
                                    .replaced  = &replaced,

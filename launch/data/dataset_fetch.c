@@ -31,7 +31,8 @@ static ls_status import_text(const ls_known *known, const char *source, const ls
 {
     char path[LS_DATA_PATH + 128];
     snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
-    return ls_import_text(&(ls_text_import){.files      = 1,
+    return ls_import_text(&(ls_text_import){.size       = sizeof(ls_text_import),
+                                            .files      = 1,
                                             .file       = (const char *const[]){path},
                                             .out        = out,
                                             .tokenizer  = choice->tokenizer,

@@ -10,7 +10,8 @@ FUZZ_TARGET(import_csv)
     snprintf(in, sizeof in, "%s/in.csv", fuzz_folder());
     snprintf(out, sizeof out, "%s/out", fuzz_folder());
     file_write(in, data + 1, bytes - 1);
-    ls_csv_import o      = {.file       = in,
+    ls_csv_import o      = {.size       = sizeof(ls_csv_import),
+                            .file       = in,
                             .out        = out,
                             .targets    = data[0] % 3,
                             .target     = target,

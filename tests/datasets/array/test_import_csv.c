@@ -26,6 +26,7 @@ static void write_csv(const char *text) { file_write(csv, text, strlen(text)); }
 static ls_status import_csv(ls_csv_import *o)
 {
     folder_remove(out);
+    o->size = sizeof *o;
     o->file = csv;
     o->out  = out;
     return ls_import_csv(o);
@@ -306,7 +307,7 @@ static void options_are_checked(void **state)
     char path[FILES_PATH + 32];
     snprintf(path, sizeof path, "%s/test.h5", out);
     file_write(path, "x", 1);
-    ls_csv_import o = {.targets = 1, .target = Y, .file = csv, .out = out};
+    ls_csv_import o = {.size = sizeof(ls_csv_import), .targets = 1, .target = Y, .file = csv, .out = out};
     assert_fails(ls_import_csv(&o), LS_ERR_USAGE, "has the split 'test', which this import would not replace");
 }
 

@@ -48,6 +48,7 @@ static void walk(ls_dataset *d, ls_loader_options o, int64_t n, trail *t)
 {
     ls_loader *l[8];
     t->count = t->batches = 0;
+    o.size                = sizeof o;
     for (o.rank = 0; o.rank < o.ranks; o.rank++) assert_int_equal(ls__loader_new(&l[o.rank], d, &o), LS_OK);
     for (; n < 0 || t->batches < n; t->batches++) {
         int64_t rows = 0, global = 0;
@@ -239,10 +240,16 @@ static void bad_options_are_errors(void **state)
         {.batch = 8, .shards = 1, .ranks = 1, .epoch = -1},
         {.batch = 8, .shards = 1, .ranks = 1, .prefetch = -1},
     };
-    ls_dataset *d = fake_new(10);
+    ls_dataset       *d     = fake_new(10);
+    ls_loader_options unset = {.batch = 8, .shards = 1, .ranks = 1};
+    ls_loader        *none;
+    assert_int_equal(ls__loader_new(&none, d, &unset), LS_ERR_USAGE);
+    assert_non_null(strstr(ls_error_message(), "ls_loader_options: size: expected at most"));
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        ls_loader *l;
-        assert_int_not_equal(ls__loader_new(&l, d, &bad[i]), LS_OK);
+        ls_loader        *l;
+        ls_loader_options o = bad[i];
+        o.size              = sizeof o;
+        assert_int_not_equal(ls__loader_new(&l, d, &o), LS_OK);
         assert_null(l);
     }
     ls_dataset_free(d);

@@ -66,7 +66,8 @@ static void long_texts_come_back(void **state)
         file_write("long.txt", text, n);
         for (int k = 0; k < 3; k++) {
             const char     *files[] = {"long.txt"};
-            ls_text_import  o       = {.files      = 1,
+            ls_text_import  o       = {.size       = sizeof(ls_text_import),
+                                       .files      = 1,
                                        .file       = files,
                                        .out        = "out",
                                        .tokenizer  = tokenizers[k],
@@ -100,8 +101,13 @@ static void no_character_is_cut(void **state)
     for (int i = 0; i < 160; i += 4) memcpy(text + i, "\xf0\x9f\x99\x82", 4);
     file_write("faces.txt", text, sizeof text);
     for (int part = 1; part < 20; part++) {
-        ls_text_import o = {
-            .files = 1, .file = files, .out = "out", .tokenizer = "chars", .valid = part / 20.0 + 0.01, .shards = 1};
+        ls_text_import o = {.size      = sizeof(ls_text_import),
+                            .files     = 1,
+                            .file      = files,
+                            .out       = "out",
+                            .tokenizer = "chars",
+                            .valid     = part / 20.0 + 0.01,
+                            .shards    = 1};
         assert_ok(ls_import_text(&o));
         assert_int_equal(o.replaced, 0);
         assert_int_equal(o.train_tokens + o.valid_tokens, 40);
@@ -121,8 +127,13 @@ static void files_are_documents(void **state)
     file_write("none.txt", "", 0);
     file_write("two.txt", "de<|endoftext|>f", 16);
     file_write("three.txt", "ghijkl", 6);
-    ls_text_import o = {
-        .files = 4, .file = files, .out = "out", .tokenizer = "bytes", .valid = 0.16, .shards = 1}; /* 4 of 25 bytes */
+    ls_text_import o = {.size      = sizeof(ls_text_import),
+                        .files     = 4,
+                        .file      = files,
+                        .out       = "out",
+                        .tokenizer = "bytes",
+                        .valid     = 0.16,
+                        .shards    = 1}; /* 4 of 25 bytes */
     assert_ok(ls_import_text(&o));
     assert_ok(ls_dataset_open(&d, "out", "train"));
     info                            = ls_dataset_info_of(d);
@@ -153,7 +164,8 @@ static void invalid_utf8_is_counted(void **state)
     const char     *files[] = {"bad.txt"};
     ls_dataset_info info;
     file_write("bad.txt", "a\xff\xfe b\xe2\x82 c\xc3", 10);
-    ls_text_import o = {.files = 1, .file = files, .out = "out", .tokenizer = "chars", .shards = 1};
+    ls_text_import o = {
+        .size = sizeof(ls_text_import), .files = 1, .file = files, .out = "out", .tokenizer = "chars", .shards = 1};
     assert_ok(ls_import_text(&o));
     assert_int_equal(o.replaced, 4);
     ls_string text = text_of("out", "train", &info);
@@ -170,13 +182,18 @@ static void nothing_is_left_behind(void **state)
     file_write("one.txt", "abc abc abc abc", 15);
     file_write("none.txt", "", 0);
     file_write("other.txt", "abc xyz", 7);
-    assert_ok(ls_import_text(
-        &(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "chars", .valid = 0.5, .shards = 1}));
+    assert_ok(ls_import_text(&(ls_text_import){.size      = sizeof(ls_text_import),
+                                               .files     = 1,
+                                               .file      = one,
+                                               .out       = "made",
+                                               .tokenizer = "chars",
+                                               .valid     = 0.5,
+                                               .shards    = 1}));
     assert_int_equal(folder_count("made"), 3);
     const struct {
         ls_text_import o;
         ls_status      status;
-        const char    *says;
+        const char    *message;
     } table[] = {
         {{.files = 2, .file = missing, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "missing.txt"},
         {{.files = 2, .file = none, .tokenizer = "bytes", .valid = 0.1, .shards = 1}, LS_ERR_DATA, "the text is empty"},
@@ -198,13 +215,15 @@ static void nothing_is_left_behind(void **state)
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         ls_text_import o = table[i].o;
+        o.size           = sizeof o;
         o.out            = "out";
-        assert_fails(ls_import_text(&o), table[i].status, table[i].says);
+        assert_fails(ls_import_text(&o), table[i].status, table[i].message);
         assert_int_equal(access("out", F_OK), -1);
     }
     /* The folder has a split that would stay beside a new tokenizer. */
     assert_fails(
-        ls_import_text(&(ls_text_import){.files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}),
+        ls_import_text(&(ls_text_import){
+            .size = sizeof(ls_text_import), .files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}),
         LS_ERR_USAGE, "'valid'");
     assert_int_equal(folder_count("made"), 3);
     folder_remove("made");

@@ -36,6 +36,7 @@ static int64_t walk(ls_dataset *d, ls_loader_options o, int64_t batches, int64_t
 {
     ls_loader *l[4];
     int64_t    n = 0, context = d->info.context;
+    o.size = sizeof o;
     for (o.rank = 0; o.rank < o.ranks; o.rank++) assert_ok(ls__loader_new(&l[o.rank], d, &o));
     for (int64_t k = 0; batches < 0 || k < batches; k++) {
         bool more = false;

@@ -176,8 +176,13 @@ static void another_tokenizer_is_found(void **state)
     snprintf(path, sizeof path, "%s/words", root);
     snprintf(other, sizeof other, "%s/words/tokenizer.json", root);
     file_write(file, "abc abc abc abc", 15);
-    assert_int_equal(ls_import_text(&(ls_text_import){
-                         .files = 1, .file = files, .out = path, .tokenizer = "chars", .valid = 0.2, .shards = 1}),
+    assert_int_equal(ls_import_text(&(ls_text_import){.size      = sizeof(ls_text_import),
+                                                      .files     = 1,
+                                                      .file      = files,
+                                                      .out       = path,
+                                                      .tokenizer = "chars",
+                                                      .valid     = 0.2,
+                                                      .shards    = 1}),
                      LS_OK);
     assert_int_equal(ls_dataset_open(&d, path, "train"), LS_OK);
     info = ls_dataset_info_of(d);
