@@ -16,7 +16,7 @@ static int columns(const ls_dataset_info *info, ls_column *column)
     return info->columns;
 }
 
-/* One sample of the largest column, in float64. */
+/* Room for one sample of the largest column, as float64. */
 static size_t workspace_bytes(const ls_dataset_info *info)
 {
     size_t most = 1;
@@ -28,7 +28,7 @@ static size_t workspace_bytes(const ls_dataset_info *info)
     return most * sizeof(double);
 }
 
-/* Converts a sample to float32; the index of the first value that float32 cannot hold, or -1. */
+/* Converts a sample to float32; returns the index of the first value that float32 cannot hold, or -1. */
 static int64_t convert(const ls_scaler_column *s, int64_t elements, const double *x, float *y)
 {
     int64_t count = s ? s->count : 1, each = s ? s->each : elements, bad = -1;

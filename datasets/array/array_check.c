@@ -186,7 +186,7 @@ static ls_status check_dims(const char *path, const char *name, const ls_h5_shap
     return LS_OK;
 }
 
-/* Dims of a sample in the batch: none for a label; {1} for an array with one dim. */
+/* Describes a column: a label has no dims in the batch, a sample of an array with one dim has the dims {1}. */
 static ls_column describe(const ls_array_column_data *a, const ls_h5_shape *s, bool label)
 {
     ls_column c = a->column;

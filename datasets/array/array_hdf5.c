@@ -36,8 +36,8 @@ enum { HELD_OUT_PART = 10 };
     X(H5T_STD_I64LE, int64_t)                                                                                          \
     X(H5T_STD_U64LE, uint64_t)
 
-/* Converts n elements from `raw`, which may be the end of the same memory: element i of `raw` does not begin before
- * element i of y. */
+/* Converts n elements to float64, from the first to the last.  `raw` may be the last part of the memory of y, because
+ * element i of `raw` never begins before element i of y. */
 #define X(stored, type)                                                                                                \
     static void widen_##type(const uint8_t *raw, int64_t n, double *y)                                                 \
     {                                                                                                                  \
@@ -178,7 +178,7 @@ static ls_status add_columns(ls_array_set *d, const char *path, const ls_array_c
 
 const ls_array_file *ls__array_file_of(const ls_array_set *d, int64_t i, int64_t *row)
 {
-    int low = 0, high = d->files - 1; /* the last file whose first row is <= i */
+    int low = 0, high = d->files - 1; /* the file of row i is within [low, high] */
     i += d->skip;
     while (low < high) {
         int middle = (low + high + 1) / 2;

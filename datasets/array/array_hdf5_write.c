@@ -20,8 +20,8 @@ typedef struct output {
     int         rank;
     hsize_t     dim[LS_MAX_DIMS + 1];
     size_t      row_bytes;
-    int64_t     at;      /* place of the array in the file, bytes */
-    int64_t     written; /* bytes */
+    int64_t     at;      /* byte offset of the array in the file */
+    int64_t     written; /* bytes written to the file */
     uint8_t    *buffer;
     size_t      buffered, capacity;
 } output;
@@ -42,7 +42,7 @@ struct ls_array_writer {
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
-/* Strings of equal length, padded with 0, so that readers need no heap. */
+/* Writes strings of equal length, padded with 0: variable-length strings would need the heap of HDF5. */
 static bool put_strings(hid_t file, const strings *s)
 {
     size_t  each = 1;

@@ -65,7 +65,7 @@ static int largest(const int32_t *labels, int64_t n)
     return most;
 }
 
-/* Raises *classes to the number of classes in one file of another split.  A file without labels does not count. */
+/* Raises *classes to the number of classes in one file of another split; ignores a file without labels. */
 static ls_status scan_file(const ls_array_set *d, const char *path, int *classes)
 {
     ls_array_set  other = {.label_column = 0, .columns = 1, .column = {d->column[d->label_column]}};
@@ -88,7 +88,7 @@ static ls_status scan_file(const ls_array_set *d, const char *path, int *classes
     return status;
 }
 
-/* The other splits of a folder count, so that all splits have the same number of classes. */
+/* Raises *classes to the number of classes in the other splits of a folder, so that all splits have equal numbers. */
 static ls_status scan_other_splits(const ls_array_set *d, const char *folder, int *classes)
 {
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
@@ -103,7 +103,7 @@ static ls_status scan_other_splits(const ls_array_set *d, const char *folder, in
     return LS_OK;
 }
 
-/* After a cut of one file by position, each class of the held-out part must be in the other part. */
+/* Checks that each class of the held-out rows [cut, rows) also occurs before them. */
 static ls_status check_cut(const ls_array_set *d, int64_t rows, int64_t cut, int classes)
 {
     bool     *trained = calloc((size_t)classes, sizeof *trained);
@@ -142,7 +142,7 @@ ls_status ls__array_class_names(ls_array_set *d, const ls_array_file *f, int64_t
     LS_TRY(ls__array_check_links(f->path, f->file, "class_names"));
     LS_TRY(ls__h5_dataset(f->path, f->file, "class_names", true, &set, &s));
     H5Dclose(set);
-    /* Strings of variable length need a scan of the file.  It skips the first array, which is the largest as a rule. */
+    /* Variable-length strings need a scan of the file, which skips the first array, usually the largest. */
     const ls_array_part *p = &f->part[0];
     int64_t skip           = p->offset >= 0 ? f->count * d->column[0].elements * ls__array_stored_bytes(p->stored) : 0;
     if (s.variable) LS_TRY(ls__h5_check_heaps(f->path, f->fd, file_bytes, skip ? p->offset : file_bytes, skip));

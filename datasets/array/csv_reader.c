@@ -15,7 +15,7 @@
 
 enum { MAX_RECORD_BYTES = 64 << 20, MAX_FIELDS = 1 << 14 };
 
-/* Ends of a field. */
+/* Kinds of end of a field. */
 enum { SEPARATOR, RECORD_END, FILE_END };
 
 #define FAIL_AT(r, line, column, ...) fail_at((r), (line), (column), __FILE__, __LINE__, __func__, __VA_ARGS__)
@@ -85,7 +85,7 @@ static bool ends_field(const ls_csv *r, int c) { return c == r->separator || c =
 
 static ls_status read_quoted(ls_csv *r, const ls_csv_field *f, int *end)
 {
-    next(r); /* the quote */
+    next(r); /* skips the opening quote */
     for (;;) {
         int c = next(r);
         if (c == EOF)
@@ -115,7 +115,7 @@ static ls_status read_plain(ls_csv *r, size_t begin, int *end)
                            "a quote inside a field without quotes" LS_HINT
                            "put the whole field in quotes, without a space before them");
         if (c == 0) return FAIL_AT(r, r->line, r->column - 1, "expected text, found a byte 0");
-        if (r->used > begin || c != ' ') LS_TRY(append(r, (char)c)); /* without leading spaces */
+        if (r->used > begin || c != ' ') LS_TRY(append(r, (char)c)); /* drops leading spaces */
     }
     LS_TRY(take_end(r, c, end));
     while (r->used > begin && r->text[r->used - 1] == ' ') r->used--;
@@ -160,7 +160,7 @@ ls_status ls__csv_record(ls_csv *r, bool *more)
         } while (end == SEPARATOR);
         blank = r->fields == 1 && r->field[0].bytes == 0 && !quoted;
     } while (blank);
-    /* The texts have their final addresses only after the record is complete. */
+    /* Set the pointers last, because append may move the texts. */
     char *text = r->text;
     for (int i = 0; i < r->fields; i++) {
         r->field[i].text = text;
@@ -193,7 +193,7 @@ ls_status ls__csv_rewind(ls_csv *r)
     return skip_mark(r);
 }
 
-/* The separator that the first line has most often, outside quotes. */
+/* Returns the separator that occurs most often in the first line, outside quotes. */
 static char detect(ls_csv *r)
 {
     static const char candidates[] = {',', ';', '\t'};
@@ -248,7 +248,7 @@ bool ls__csv_number(const ls_csv_field *field, double *value)
 {
     char *end;
     pthread_once(&locale_made, make_locale);
-    /* strtod also reads hexadecimal numbers, infinity and NaN. */
+    /* The set of characters excludes hexadecimal numbers, infinity and NaN, which strtod accepts. */
     if (!field->bytes || strspn(field->text, "+-.0123456789eE") != field->bytes || !c_locale) return false;
     *value = strtod_l(field->text, &end, c_locale);
     return end == field->text + field->bytes && isfinite(*value);

@@ -33,10 +33,10 @@ typedef enum role { FEATURE, TARGET, DROPPED } role;
 typedef struct csv_column {
     const char *name;
     role        role;
-    bool        text;     /* class names; false: numbers */
+    bool        text;     /* true: class names; false: numbers */
     bool        integers; /* all numbers are integers within int32 */
     int         classes;
-    char      **class_name; /* sorted; `classes` of them */
+    char      **class_name; /* `classes` names, sorted */
     int         capacity;
     int         at; /* index among the features, or among the targets */
 } csv_column;
@@ -47,12 +47,12 @@ typedef struct importer {
     ls_arena        *arena;
     int              columns, features, targets;
     csv_column      *column;
-    csv_column      *class_column; /* target with text; NULL: none */
+    csv_column      *class_column; /* the target with class names; NULL: none */
     int64_t          rows, file_bytes, done_bytes;
     int64_t          split_rows[SPLITS];
     ls_array_writer *writer[SPLITS];
     double          *x, *y; /* features and targets of one row */
-    int32_t         *y_int; /* targets that are classes or integers */
+    int32_t         *y_int; /* targets of one row that are classes or integers */
     const void     **output;
 } importer;
 
@@ -148,7 +148,7 @@ static ls_status read_header(importer *m)
 
 /* ---- the first pass ---------------------------------------------------------------------------------------------- */
 
-/* Index of a class name in the sorted list; where it belongs, if *found is false. */
+/* Returns the index of a class name in the sorted list, or its place in the list if *found is false. */
 static int find_class(const csv_column *c, const char *name, bool *found)
 {
     int low = 0, high = c->classes;
@@ -261,7 +261,7 @@ static ls_array_type type_of(const csv_column *c)
     return c->role == TARGET && (c->text || c->integers) ? LS_ARRAY_I32 : LS_ARRAY_F64;
 }
 
-/* /x and /y. */
+/* Describes the arrays /x and /y; returns their number. */
 static int describe_matrices(importer *m, ls_array_output *out)
 {
     ls_array_type y = m->targets == 1 ? LS_ARRAY_I32 : LS_ARRAY_F64;
@@ -275,7 +275,7 @@ static int describe_matrices(importer *m, ls_array_output *out)
     return 2;
 }
 
-/* One array for each column. */
+/* Describes one array for each column; returns their number. */
 static int describe_columns(importer *m, ls_array_output *out)
 {
     int n = 0;
@@ -420,10 +420,11 @@ ls_status ls_import_csv(ls_csv_import *options)
     importer      m = {.options = &o};
     LS_TRY(ls__options_copy(&o, sizeof o, options, "ls_csv_import"));
     ls_status status = import_file(&m);
-    for (int s = SPLITS - 1; s >= 0; s--) ls_array_writer_free(m.writer[s]); /* the first writer made the folder */
+    for (int s = SPLITS - 1; s >= 0; s--)
+        ls_array_writer_free(m.writer[s]); /* the first writer made the folder: free it last */
     for (int i = 0; i < m.columns; i++) free(m.column[i].class_name);
     ls__csv_close(&m.csv);
     if (m.arena) ls_arena_free(m.arena);
-    memcpy(options, &o, options->size); /* the results */
+    memcpy(options, &o, options->size); /* returns the results */
     return status;
 }

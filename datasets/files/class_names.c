@@ -16,7 +16,7 @@ static ls_status copy_names(const char *path, hid_t file, hid_t set, const ls_h5
     if (s->variable) LS_TRY(ls__h5_check_texts(path, file, set, "/class_names", count));
     hid_t     type   = H5Dget_type(set);
     size_t    each   = s->variable ? sizeof(char *) : s->size;
-    char     *raw    = calloc((size_t)count + 1, each); /* one string more, so that the last one ends in the block */
+    char     *raw    = calloc((size_t)count + 1, each); /* one string more, whose zeros end the last name */
     ls_status status = LS_OK;
     if (!raw)
         status = LS_FAIL(LS_ERR_ENV, "%s: out of memory for %d class names", path, count);

@@ -11,7 +11,7 @@
 #include "core/base/arena.h"
 #include "datasets/datasets.h"
 
-/* Limits: pixels a side, bytes of one sample in a batch, classes. */
+/* Upper limits: pixels a side, bytes of one sample in a batch, number of classes. */
 enum { LS_MAX_SIDE = 16384, LS_MAX_SAMPLE_BYTES = 1 << 28, LS_MAX_CLASSES = 1 << 20 };
 
 struct ls_dataset {
@@ -48,14 +48,14 @@ typedef struct ls_kind {
 extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays;
 const ls_kind       *ls__kind_of(const ls_dataset *d);
 
-/* Bytes that one sample takes in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */
+/* Sets *bytes to the size of one sample in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */
 ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, size_t *bytes);
 
-/* Number of text windows in an epoch, and the token offset of the epoch's first window. */
+/* Return the number of text windows in an epoch, and the token offset of the first window of an epoch. */
 int64_t ls__text_windows(const ls_dataset_info *info, bool in_order);
 int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch);
 
-/* Default class names: "0", "1", ... */
+/* Makes default class names: "0", "1", ... */
 const char *const *ls__class_names(ls_arena *arena, int classes);
 
 static inline int64_t ls__sample_bytes(const ls_dataset_info *info)
@@ -63,7 +63,7 @@ static inline int64_t ls__sample_bytes(const ls_dataset_info *info)
     return (int64_t)info->channels * info->height * info->width;
 }
 
-/* Name of a dataset file: "train-00000-of-00004.h5", or "train.h5" for shards = 0. */
+/* Prints the name of a dataset file: "train-00000-of-00004.h5", or "train.h5" for shards = 0. */
 enum { LS_SHARD_NAME = LS_SPLIT_NAME + 32, LS_MAX_SHARDS = 99999 };
 void ls__shard_name(char name[LS_SHARD_NAME], const char *split, int shard, int shards);
 /* Parses such a name; false if `name` has another form. */

@@ -26,11 +26,11 @@ typedef struct ls_split_writer {
     ls_arena    *arena;
     const char  *folder, *split;
     bool         made_folder, closed;
-    int          shards, shard; /* `shard` is being written; those before it are complete */
+    int          shards, shard; /* number of files; index of the file being written */
     int          renamed;
     const char **temporary, **path;
-    int          fd;   /* of the file being written; -1: none                    */
-    const char  *what; /* for messages: done of total "samples"                  */
+    int          fd;   /* descriptor of the file being written; -1: none         */
+    const char  *what; /* unit of `done` and `total` in messages, "samples"      */
     int64_t      done, total;
 } ls_split_writer;
 
@@ -41,10 +41,10 @@ ls_status ls__split_write(ls_split_writer *w, int64_t at, const void *data, size
 ls_status ls__split_end(ls_split_writer *w, const uint64_t *checksum); /* NULL: the file has no checksum */
 ls_status ls__split_close(ls_split_writer *w);
 void      ls__split_free(ls_split_writer *w);
-/* A file that could not be written, and why (errno). */
+/* Returns the error of a file that cannot be written; error: an errno. */
 ls_status ls__split_failed(const ls_split_writer *w, const char *path, int error);
 
-/* For skeletons: the attribute "checksum", whose value ls__split_end fills in. */
+/* Creates the attribute "checksum" in a skeleton; ls__split_end sets its value. */
 bool ls__put_checksum(hid_t file);
 
 #endif

@@ -38,7 +38,7 @@ struct ls_loader {
     ls_block          block; /* the columns of all slots */
     slot             *slots;
     int               slot_count;
-    void             *workspace; /* of ls_kind.row */
+    void             *workspace; /* workspace of ls_kind.row */
     ls_position       position;  /* position of the batch that the caller holds */
     bool              ended;     /* ls_loader_next has returned false */
 
@@ -140,7 +140,7 @@ static ls_status check(const ls_loader_options *o, const char *path, int64_t cou
     return LS_OK;
 }
 
-/* Names and sizes of the columns. */
+/* Sets the names and sizes of the columns. */
 static ls_status describe(ls_loader *l)
 {
     l->columns = l->kind->columns(&l->dataset->info, l->column);

@@ -33,7 +33,7 @@ typedef struct image_set {
     ls_dataset      base;
     int             files;
     image_file     *file;
-    int32_t        *labels; /* of all samples */
+    int32_t        *labels; /* labels of all samples of the split */
     pthread_mutex_t lock;   /* serialises reads through HDF5 */
 } image_set;
 

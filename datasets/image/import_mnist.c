@@ -28,7 +28,7 @@ typedef struct idx {
     bool     packed;
     int64_t  dim[3];
     int      rank;
-    uint64_t bytes; /* on disk */
+    uint64_t bytes; /* size of the file on disk */
 } idx;
 
 typedef struct pair {

@@ -282,6 +282,6 @@ ls_status ls_import_text(ls_text_import *options)
     ls_tokenizer_free(m.tokenizer);
     ls_tokens_free(&m.tokens);
     free(m.buffer);
-    memcpy(options, &o, options->size); /* the results */
+    memcpy(options, &o, options->size); /* returns the results */
     return status;
 }

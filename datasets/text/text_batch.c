@@ -81,7 +81,7 @@ static int columns(const ls_dataset_info *info, ls_column *column)
     return COLUMNS;
 }
 
-/* A window and the token after it. */
+/* Room for a window and the token after it. */
 static size_t workspace_bytes(const ls_dataset_info *info) { return ((size_t)info->context + 1) * sizeof(int32_t); }
 
 static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row)

@@ -85,8 +85,8 @@ static int merge_short(const ls_tokenizer *t, const uint8_t *word, int n, int32_
 /* ---- long words -------------------------------------------------------------------------------------------------- */
 
 typedef struct symbol {
-    int32_t id;           /* -1: merged into the one before */
-    int32_t before, next; /* -1: none                       */
+    int32_t id;           /* -1: merged into the symbol before */
+    int32_t before, next; /* indices of the neighbours; -1: none */
 } symbol;
 
 typedef struct candidate {

@@ -36,7 +36,7 @@ static void build_char_table(ls_tokenizer *t)
         uint32_t code;
         size_t   bytes = t->at[id + 1] - t->at[id];
         if (ls__utf8_next(t->text + t->at[id], bytes, &code) != bytes || ls__char_token(t, code) >= 0)
-            continue; /* an added token */
+            continue; /* an added token of several characters */
         uint64_t i = char_slot(code);
         while (chars[i & t->char_mask].id >= 0) i++;
         chars[i & t->char_mask] = (ls_char){code, id};

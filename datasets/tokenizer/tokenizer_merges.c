@@ -32,7 +32,7 @@ typedef struct entry {
 typedef struct learner {
     const ls_words *words;
     int32_t        *symbol; /* tokens of all words; word i starts at the offset of its text */
-    uint32_t       *length; /* of each word, in tokens                             */
+    uint32_t       *length; /* length of each word, in tokens                      */
     pair           *pairs;
     uint32_t       *slot; /* hash table: index of a pair + 1; 0: empty           */
     int64_t         count, room, slots;

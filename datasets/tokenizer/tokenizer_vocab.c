@@ -169,7 +169,7 @@ ls_status ls__vocab_tokens(ls_vocab_file *l)
 typedef struct written_merge {
     const char *left, *right;
     size_t      left_bytes, right_bytes;
-    const char *unit; /* "line", "merge" */
+    const char *unit; /* unit of `number` in messages: "line" or "merge" */
     long long   number;
 } written_merge;
 

@@ -137,7 +137,7 @@ static size_t end_of_class(const uint8_t *classes, const uint8_t *s, size_t byte
     return at;
 }
 
-/* Length of the contraction at s ('s 't 'm 'd 're 've 'll), or 0. */
+/* Returns the length of the contraction at s ('s 't 'm 'd 're 've 'll), or 0. */
 static size_t contraction(const uint8_t *s, size_t bytes)
 {
     if (bytes >= 2 && memchr("stmd", s[1], 4)) return 2;
