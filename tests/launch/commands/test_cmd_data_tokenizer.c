@@ -57,7 +57,7 @@ static void says_what_is_wrong(void **state)
         {"data train-tokenizer nowhere made", 3, "nowhere: No such file"},
         {"data train-tokenizer . made", 3, "cannot be read: Is a directory"},
         {"data train-tokenizer text", 2, "TEXT ... OUT"},
-        {"data train-tokenizer --kind bytes text made", 2, "tokenizer training: kind: expected chars or bpe"},
+        {"data train-tokenizer --kind bytes text made", 2, "kind bytes has nothing to learn"},
         {"data train-tokenizer --kind words text made", 2, "expected bpe or chars, found 'words'"},
         {"data train-tokenizer --kind chars --vocabulary 300 text made", 2, "leave the option out"},
         {"data train-tokenizer --vocabulary 256 text made", 2, "257"},
