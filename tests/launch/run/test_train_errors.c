@@ -71,7 +71,7 @@ static const bad table[] = {
      "lenet5 is a model of pictures", "model.name"},
     {"pictures for layers of text", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
     {"no length of windows", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
-    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 needs 4097",
+    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 tokens and its target need 4097",
      "more text"},
     {"fewer logits than tokens", TEXT_RECIPE, "train ./r.yaml model.classes=4", 2, "model.classes", "27 tokens"},
     {"logits for another vocabulary", TEXT_RECIPE, "train ./r.yaml model.classes=30", 2, "expected B x 8 x 30",
