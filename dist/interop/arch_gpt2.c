@@ -8,14 +8,11 @@
  */
 #include <math.h>
 
+#include "core/base/enum_text.h"
 #include "core/nn/layer_table.h"
 #include "dist/interop/architecture.h"
 
-static const char *const norms[] = {
-#define X(name, text) text,
-    LS_NORM_LIST(X)
-#undef X
-};
+static const char *const norms[] = LS_ENUM_TEXTS(LS_NORM_LIST);
 
 static int config(const void *args, ls_config_entry *entries)
 {
