@@ -17,8 +17,8 @@ typedef struct placement {
     cpu_set_t cores;
 } placement;
 
-/* Threads of a rank: the allowed cores of the host divided by its ranks, but no more than the rank's own mask allows and
- * no more than the scheduler grants to each rank. */
+/* Threads of a rank: the allowed cores of the host divided by its ranks, but no more than the rank's own mask allows
+ * and no more than the scheduler grants to each rank. */
 static int default_threads(const ls_comm_cores *cores, const placement *own)
 {
     int share = cores->allowed / cores->ranks, limit = CPU_COUNT(&own->cores), granted = ls__launcher().cores;

@@ -28,8 +28,8 @@ typedef struct model {
 /* Simulated time: the clock plus the waiting that was computed instead of done. */
 static double now(const ls_comm *comm) { return 1e-9 * (double)ls__clock_ns() + ((const model *)comm)->waited; }
 
-/* Time that the link needs for `bytes`, after the tokens of its bucket.  The bucket refills with the rate of the link up
- * to burst_bytes; below zero, the missing tokens are the waiting time. */
+/* Time that the link needs for `bytes`, after the tokens of its bucket.  The bucket refills with the rate of the link,
+ * up to burst_bytes; below zero, the missing tokens are the waiting time. */
 static double link_time(model *m, double bytes)
 {
     const double rate = m->link.bytes_per_s * PAYLOAD, time = now(&m->base);

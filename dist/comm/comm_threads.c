@@ -133,8 +133,8 @@ static ls_status rendezvous(thread_rank *t)
 
 typedef void read_function(const thread_rank *t, void *to, size_t bytes, int root);
 
-/* Publishes `contribution`; once all ranks have done so, `read` copies what the others have published.  Returns when all
- * ranks have read. */
+/* Publishes `contribution`; once all ranks have done so, `read` copies the contributions of the others.  Returns when
+ * all ranks have read. */
 static ls_status publish_and_read(thread_rank *t, const void *contribution, read_function *read, void *to, size_t bytes,
                                   int root)
 {
@@ -413,8 +413,8 @@ static void free_messages(world *w)
 /* True for an error that follows from the end of another rank. */
 static bool follows(const thread_rank *t) { return strstr(t->error_message, HAS_ENDED) != NULL; }
 
-/* Returns the error of the lowest rank that failed by itself; when each error follows from the end of another rank, that
- * of the lowest rank. */
+/* Returns the error of the lowest rank that failed by itself; when each error follows from the end of another rank,
+ * that of the lowest rank. */
 static ls_status first_error(const world *w, ls_status *status)
 {
     const thread_rank *found = NULL;

@@ -3,15 +3,15 @@
  * Finds the cause of a hang.  The causes are tried in this order, and the first whose evidence holds is the diagnosis:
  * ranks that called different collectives explain any later death or delay, a dead rank explains why others wait, ...
  *
- *     cause        evidence                                              rank named          exit code  message
- *     OUT_OF_STEP  two ranks: same collective number, different chain    differs from most   FAILED     is out of step
- *     DEAD         a process ended without a mark                        died first          ENV        was killed, crashed
- *     FAILED       a rank has marked an error                            the lowest          its status its error
- *     LATE         a rank that must act exceeds its deadline             latest              ENV        has been in X for
- *     SILENT       no heartbeat of a host for longer than the limit      lowest of the host  ENV        no heartbeat for
- *     LEFT         all others wait past the deadline, one has finished   the one             ENV        has left the run
- *     UNCALLED     all wait past the deadline, numbers of calls differ   the minority        FAILED     is out of step
- *     LOST         all wait past the deadline, numbers are equal         none                ENV        wait for each other
+ *     cause        evidence                                              rank named         exit code  message
+ *     OUT_OF_STEP  two ranks: equal collective number, other chain       differs from most  FAILED     is out of step
+ *     DEAD         a process ended without a mark                        died first         ENV        was killed
+ *     FAILED       a rank has marked an error                            the lowest         its own    its error
+ *     LATE         a rank that must act exceeds its deadline             the latest         ENV        has been in
+ *     SILENT       no heartbeat of a host for longer than the limit      lowest on host     ENV        no heartbeat
+ *     LEFT         all others wait past the deadline, one has finished   the finished one   ENV        has left
+ *     UNCALLED     all wait past the deadline, numbers of calls differ   the minority       FAILED     is out of step
+ *     LOST         all wait past the deadline, numbers are equal         none               ENV        are waiting
  *
  * Ranks that are leaving because of a diagnosis, ranks held by a debugger, and ranks without a heartbeat yet are no
  * evidence.

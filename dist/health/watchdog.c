@@ -10,14 +10,14 @@
  *
  * Stages:
  *
- *                 heartbeats of all hosts               deadline near,
- *     MEETING ─────────────────────────────> WATCHING <────────────────> ALERT
- *        │        received, or 10 s                    death unconfirmed    │
- *        │                                       │                          │
- *        └───────────────────────────────────────┴──────────────────────────┘
- *                                                │  own diagnosis, or a diagnosis of another watchdog
- *                                                v
- *                                             ENDING: mark, inform, exit with the code of the diagnosis
+ *                heartbeats of all hosts                deadline near or
+ *     MEETING ----------------------------> WATCHING <-------------------> ALERT
+ *        |       received, or 10 s passed      |       death unconfirmed     |
+ *        |                                     |                             |
+ *        +-------------------------------------+-----------------------------+
+ *                                              |  own diagnosis, or a diagnosis of another watchdog
+ *                                              v
+ *                                           ENDING: mark, inform, exit with the code of the diagnosis
  *
  * A death seen with several hosts is confirmed for CONFIRM_MS before it is diagnosed, so that the rank that died first
  * is named: a launcher that has noticed one death kills the other ranks.  During that time the coordinator sends the
@@ -387,8 +387,8 @@ ls_status ls__watchdog_new(ls_watchdog **out, ls_comm *comm)
     LS_TRY(ls__heartbeat_new(&hb, comm));
     const size_t ranks = (size_t)hb->ranks, members = (size_t)hb->members;
     ls_watchdog *w = ls_arena_alloc(hb->memory, sizeof *w);
-    *w             = (ls_watchdog){
-                    .comm = comm, .hb = hb, .flight = {.log = &hb->own->log}, .stop_event = -1, .began_ns = ls__clock_ns()};
+    *w             = (ls_watchdog){.comm = comm, .hb = hb, .stop_event = -1, .began_ns = ls__clock_ns()};
+    w->flight.log  = &hb->own->log;
     w->stopped_ns  = ls_arena_alloc(hb->memory, sizeof *w->stopped_ns * members);
     w->dead_ns     = ls_arena_alloc(hb->memory, sizeof *w->dead_ns * members);
     w->state       = ls_arena_alloc(hb->memory, sizeof *w->state * ranks);

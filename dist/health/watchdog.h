@@ -12,8 +12,8 @@
  *
  * A rank is late when its current instruction, unless it is a collective, exceeds the deadline of its phase:
  * max(floor, 5 x 99th percentile of the phase so far); 5 times that in start-up and while the phase has fewer than 3
- * samples; 10 times that for checkpoints.  Time is CLOCK_MONOTONIC, so setting the clock has no effect.  A watchdog that
- * finds that its own process was suspended restarts all deadlines. */
+ * samples; 10 times that for checkpoints.  Time is CLOCK_MONOTONIC, so setting the clock has no effect.  A watchdog
+ * restarts all deadlines after a suspension of its own process. */
 #ifndef LS_DIST_HEALTH_WATCHDOG_H
 #define LS_DIST_HEALTH_WATCHDOG_H
 

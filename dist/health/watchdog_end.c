@@ -10,6 +10,7 @@
 
 #include "core/base/clock.h"
 #include "dist/comm/process_state.h"
+#include "dist/health/watchdog.h"
 #include "dist/health/watchdog_internal.h"
 
 enum { ROUNDS = 3, ROUND_MS = 50 }; /* repetitions of the message to other hosts, in case datagrams are lost */

@@ -7,7 +7,6 @@
 
 #include "dist/comm/heartbeat.h"
 #include "dist/health/hang_diagnosis.h"
-#include "dist/health/watchdog.h"
 
 enum {
     TICK_MS             = 200,   /* between two ticks                                                          */
@@ -31,7 +30,7 @@ typedef enum watchdog_stage {
     STAGE_ENDING    /* a diagnosis was printed or received; the process ends      */
 } watchdog_stage;
 
-struct ls_watchdog {
+typedef struct ls_watchdog {
     ls_comm             *comm;
     ls_heartbeat        *hb;
     ls_flight            flight;
@@ -66,7 +65,7 @@ struct ls_watchdog {
     int64_t            sent_ns;             /* last report sent to it                                           */
     bool               warned;              /* the warning about a silent host was printed                      */
     ls_diagnosis       pending;             /* unconfirmed diagnosis, own or the coordinator's; text "": none   */
-};
+} ls_watchdog;
 
 /* ---- dist/health/watchdog_observe.c ------------------------------------------------------------------------------ */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Collects the states of ranks for a watchdog: of the ranks of its host from their shared memory and /proc, of the ranks
- * of other hosts from their messages. */
+ * Collects the states of ranks for a watchdog: of the ranks of its host from their shared memory and /proc, of the
+ * ranks of other hosts from their messages. */
 #include <stdio.h>
 #include <string.h>
 

@@ -42,7 +42,7 @@ static void compare_bcast(size_t bytes)
 
 static void compare_allgather(size_t bytes)
 {
-    size_t         n    = (size_t)the_size();
+    size_t         n   = (size_t)the_size();
     unsigned char *own = malloc(bytes + 1), *ours = calloc(n, bytes + 1), *reference = calloc(n, bytes + 1);
     fill(own, bytes, (uint64_t)the_rank() + 100);
     assert_ok(ls_comm_allgather(comm, own, ours, bytes));
@@ -53,7 +53,7 @@ static void compare_allgather(size_t bytes)
     free(reference);
 }
 
-/* Sends two messages to every rank, with lengths that depend on sender and receiver, and compares with MPI_Alltoallv. */
+/* Sends two messages to every rank, with lengths that depend on sender and receiver; compares with MPI_Alltoallv. */
 static void compare_exchange(size_t unit)
 {
     int         n = the_size(), me = the_rank(), sends = 0, receives = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Datagrams of the heartbeat: closed ports are reported and stop no other message; messages of other runs are ignored. */
+ * Datagrams of the heartbeat: closed ports are reported and stop no other message; messages of other runs are
+ * ignored. */
 #include "dist/comm/heartbeat.h"
 
 #include <arpa/inet.h>

@@ -4,8 +4,8 @@
  * begins the next run.  A kill is SIGKILL to one rank, or to mpirun and all ranks; half of the kills happen while a
  * checkpoint is written.
  *
- * After each kill every checkpoint must be valid in every byte, the newest must be no older than before, and each step in
- * metrics.jsonl must have the digest of an undisturbed run.  A run that is not killed must complete.
+ * After each kill every checkpoint must be valid in every byte, the newest must be no older than before, and each step
+ * in metrics.jsonl must have the digest of an undisturbed run.  A run that is not killed must complete.
  */
 #ifndef LS_TESTS_LAUNCH_RUN_KILLS_H
 #define LS_TESTS_LAUNCH_RUN_KILLS_H
