@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * LeNet-5 with the weights and batches of tests/golden/lenet5.py, which are numbers by formula. */
+ * LeNet-5 with the weights and batches of tests/golden/make_lenet5.py, which are numbers by formula. */
 #ifndef LS_TESTS_GOLDEN_LENET5_H
 #define LS_TESTS_GOLDEN_LENET5_H
 

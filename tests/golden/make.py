@@ -10,12 +10,12 @@ import warnings
 
 import torch
 
-import gpt
-import lenet5
-import multihead_attention
-import ops
-import optims
-import transformer
+import make_gpt
+import make_lenet5
+import make_multihead_attention
+import make_ops
+import make_optims
+import make_transformer
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -50,14 +50,14 @@ def write(path, make):
 def main():
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", message=".*lr_scheduler.*")
-    write("optims.txt", optims.golden_optims)
-    write("schedules.txt", optims.golden_schedules)
-    write("lenet5.txt", lenet5.golden)
-    write("multihead_attention.txt", multihead_attention.golden)
-    write("gpt.txt", gpt.small)
-    write("transformer.txt", transformer.golden)
-    for name, op in ops.OPS.items():
-        write(f"ops/{name}.txt", lambda out: ops.golden(out, name, *op))
+    write("optims.txt", make_optims.golden_optims)
+    write("schedules.txt", make_optims.golden_schedules)
+    write("lenet5.txt", make_lenet5.golden)
+    write("multihead_attention.txt", make_multihead_attention.golden)
+    write("gpt.txt", make_gpt.small)
+    write("transformer.txt", make_transformer.golden)
+    for name, op in make_ops.OPS.items():
+        write(f"ops/{name}.txt", lambda out: make_ops.golden(out, name, *op))
 
 
 if __name__ == "__main__":

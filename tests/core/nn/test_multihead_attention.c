@@ -8,7 +8,7 @@
 
 enum { WIDTH = 12, HEADS = 3, SAMPLES = 2, QUERIES = 5, KEYS = 7, MOST = SAMPLES * KEYS * WIDTH };
 
-/* One case of tests/golden/multihead_attention.py. */
+/* One case of tests/golden/make_multihead_attention.py. */
 typedef struct attention {
     ls_graph  *g;
     int64_t    keys;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Lines of many scripts, emoji, control characters and invalid UTF-8, computed by the formula of
- * tests/golden/tokenizer.py. */
+ * tests/golden/make_tokenizer.py. */
 #ifndef TESTS_DATASETS_MIXED_TEXT_H
 #define TESTS_DATASETS_MIXED_TEXT_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
  * Tokens equal those of Hugging Face's `tokenizers` with the same files, and training on the same text gives the same
- * merges.  tests/golden/tokenizer.py wrote the expected values. */
+ * merges.  tests/golden/make_tokenizer.py wrote the expected values. */
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
 #include "tests/golden.h"

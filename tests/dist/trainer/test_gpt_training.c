@@ -2,7 +2,7 @@
  * labels: io
  * GPT-2 with weights from a folder written by Hugging Face's transformers, loaded as model.pretrained does.  The number
  * of parameters, logits, ten training losses, and greedy tokens with and without a KV cache equal transformers' values.
- * The argument FOLDER replaces tests/golden/gpt; it needs a gpt.txt made by tests/golden/gpt.py. */
+ * The argument FOLDER replaces tests/golden/gpt; it needs a gpt.txt made by tests/golden/make_gpt.py. */
 #include "core/graph/graph.h"
 #include "dist/dist.h"
 #include "tests/datasets/dataset_files_for_tests.h"

@@ -4,11 +4,11 @@
 As a module of make.py it writes tests/golden/gpt (config.json and model.safetensors of a small GPT-2) and gpt.txt.  As a script
 it runs the same comparison for GPT-2 small with random weights, and then loads the model that the C program saved:
 
-    python tests/golden/gpt.py build/release [FOLDER]      needs torch and transformers, 6 GB of memory, and some minutes
+    python tests/golden/make_gpt.py build/release [FOLDER]      needs torch and transformers, 6 GB of memory, and some minutes
 
 Or it loads a finished run into transformers and compares its loss over held-out tokens with the last one of the run:
 
-    python tests/golden/gpt.py RUN DATA/valid.h5           needs h5py as well
+    python tests/golden/make_gpt.py RUN DATA/valid.h5           needs h5py as well
 """
 import json
 import pathlib

@@ -2,7 +2,7 @@
 """Writes datasets/tokenizer/unicode_ranges.h: the characters that Hugging Face's `tokenizers` matches with \\s, \\p{L} and \\p{N}.
 Its regular expressions have their own version of Unicode; these tables give the same words on every machine.
 
-    python tests/golden/unicode.py          needs tokenizers, unlike the build and the tests"""
+    python tests/golden/make_unicode.py          needs tokenizers, unlike the build and the tests"""
 import pathlib
 
 from tokenizers import Regex, __version__
@@ -32,7 +32,7 @@ def ranges(found):
 
 lines = [
     "/* SPDX-License-Identifier: Apache-2.0",
-    f" * Made by tests/golden/unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each range. */",
+    f" * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each range. */",
 ]
 for name, pattern in [("SPACE", r"\s"), ("LETTER", r"\p{L}"), ("NUMBER", r"\p{N}")]:
     found = ranges(members(pattern))

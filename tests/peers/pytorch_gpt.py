@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """GPT-2's architecture in PyTorch, for tests/peers/run: times training steps on random tokens in memory.
 
-    gpt.py THREADS LAYERS HEADS WIDTH VOCABULARY BATCH CONTEXT SETTING        (steps.py documents the output)
+    pytorch_gpt.py THREADS LAYERS HEADS WIDTH VOCABULARY BATCH CONTEXT SETTING        (steps.py documents the output)
 
 The optimizer is fused AdamW, dropout is 0, and the head shares the token embedding.
 """
