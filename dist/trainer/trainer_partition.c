@@ -102,8 +102,8 @@ static ls_status gradient_position(const bucket_call *b, int64_t param, int64_t 
     int64_t within = param - b->bucket.range.offset;
     *position      = 0;
     LS_CHECK(within >= 0 && within < b->bucket.range.count, LS_ERR_FAILED,
-             "offset %lld is not in the bucket [%lld, %lld)", (long long)param, (long long)b->bucket.range.offset,
-             (long long)ls__range_end(b->bucket.range));
+             "parameter offset %lld: not in the bucket [%lld, %lld)", (long long)param,
+             (long long)b->bucket.range.offset, (long long)ls__range_end(b->bucket.range));
     *position = b->buffer.offset + within;
     return LS_OK;
 }
@@ -117,7 +117,7 @@ static ls_status state_position(const partition *p, int64_t param, int64_t *posi
         *position = p->state_offset[i] + (param - p->range[i].offset);
         return LS_OK;
     }
-    return LS_FAIL(LS_ERR_FAILED, "offset %lld is in no range of the partition", (long long)param);
+    return LS_FAIL(LS_ERR_FAILED, "parameter offset %lld: in no range of this rank's partition", (long long)param);
 }
 
 /* The position in the summed gradient of `own`, this rank's part of a bucket.  Second segments take the next position
@@ -209,8 +209,8 @@ const char *ls__trainer_state_name(const ls_trainer *t, int state)
 }
 bool ls__trainer_state_partitioned(const ls_trainer *t) { return t->divided; }
 
-/* True when a checkpoint takes the partition of this rank from this rank.  Without train.zero every host holds the
- * whole state; then the ranks of the first host are asked. */
+/* True when this rank writes its partition of the optimizer state to checkpoints.  Without train.zero every host holds
+ * the whole state, and only the ranks of the first host write it. */
 static bool writes_own_partition(const ls_trainer *t)
 {
     const ls_comm *c = t->comm;
