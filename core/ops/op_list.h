@@ -27,6 +27,8 @@
     X(cross_entropy)                                                                                                   \
     X(linear_cross_entropy)                                                                                            \
     X(mse)                                                                                                             \
+    X(mae)                                                                                                             \
+    X(concat)                                                                                                          \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
     X(add_position)                                                                                                    \

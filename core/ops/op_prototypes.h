@@ -281,4 +281,17 @@ typedef struct ls_mse_args {
 } ls_mse_args;
 #define ls_mse(...) LS_APPLY(mse, ls_mse_args, __VA_ARGS__)
 
+/* loss = sum over the elements of a sample of |x - target|      loss: B
+ * Its mean over all elements is what a run reports: PyTorch's l1_loss(reduction='mean'). */
+typedef struct ls_mae_args {
+    ls_tensor *x, *target;
+} ls_mae_args;
+#define ls_mae(...) LS_APPLY(mae, ls_mae_args, __VA_ARGS__)
+
+/* z = [x, y] along the last dim      x: B x ... x M, y: B x ... x N  ->  z: B x ... x (M + N) */
+typedef struct ls_concat_args {
+    ls_tensor *x, *y;
+} ls_concat_args;
+#define ls_concat(...) LS_APPLY(concat, ls_concat_args, __VA_ARGS__)
+
 #endif

@@ -65,6 +65,8 @@ ls_status ls__array_check_links(const char *path, hid_t file, const char *name);
 /* Index into stored_types for the type of a dataset, and the bytes of its element; -1: only HDF5 can convert it. */
 int ls__array_stored_as(hid_t set);
 int ls__array_stored_bytes(int stored);
+/* Whether the elements of that type are integers. */
+bool ls__array_stored_is_integer(int stored);
 
 /* Appends the labels of an open file to d->labels. */
 ls_status ls__array_append_labels(ls_array_set *d, const ls_array_file *f);

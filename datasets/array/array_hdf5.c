@@ -51,15 +51,18 @@ STORED_LIST(X)
 #undef X
 
 typedef struct stored_type {
-    int bytes;
+    int  bytes;
+    bool integer;
     void (*widen)(const uint8_t *raw, int64_t n, double *y);
 } stored_type;
 
 static const stored_type stored_types[] = {
-#define X(stored, type) {sizeof(type), widen_##type},
+#define X(stored, type) {sizeof(type), (type)0.5 == 0, widen_##type},
     STORED_LIST(X)
 #undef X
 };
+
+bool ls__array_stored_is_integer(int stored) { return stored_types[stored].integer; }
 
 int ls__array_stored_as(hid_t set)
 {

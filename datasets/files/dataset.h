@@ -55,6 +55,9 @@ ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, siz
 int64_t ls__text_windows(const ls_dataset_info *info, bool in_order);
 int64_t ls__text_window_offset(const ls_dataset_info *info, const ls_order *o, int64_t epoch);
 
+/* Whether a dataset of arrays has a single target of one integer per sample, which a classification can use. */
+bool ls__array_target_is_class(ls_dataset *d);
+
 /* Makes default class names: "0", "1", ... */
 const char *const *ls__class_names(ls_arena *arena, int classes);
 

@@ -131,7 +131,7 @@ static ls_status make_sums(bench *b)
     ls_run *j = b->job;
     b->count  = (int64_t)ls_trainer_params(j->trainer)->grads;
     LS_TRY_COLLECTIVE(j, ls__allreduce_new(&b->tree, j->comm, j->ranks, 1, b->count));
-    LS_TRY_COLLECTIVE(j, ls__shared_memory_new(&b->window, j->comm, j->recipe->train.window,
+    LS_TRY_COLLECTIVE(j, ls__shared_memory_new(&b->window, j->comm, j->recipe->trainer.shared_memory,
                                                (size_t)b->count * sizeof(float), "bench"));
     LS_TRY_COLLECTIVE(j, ls__allreduce_use_shared_memory(b->tree, b->window, (size_t)b->count));
     return LS_OK;

@@ -2,7 +2,7 @@
 # cmake --install: the program, the library, headers, pkg-config and CMake package files, recipes.
 include(CMakePackageConfigHelpers)
 file(WRITE ${CMAKE_BINARY_DIR}/lockstep.h
-     "/* SPDX-License-Identifier: Apache-2.0\n * All of Lockstep's public interface. */\n#include \"core/core.h\"\n#include \"dist/dist.h\"\n#include \"datasets/datasets.h\"\n#include \"launch/run/lockstep_run.h\"\n")
+     "/* SPDX-License-Identifier: Apache-2.0\n * All of Lockstep's public interface. */\n#include \"core/core.h\"\n#include \"dist/dist.h\"\n#include \"datasets/datasets.h\"\n#include \"launch/lockstep.h\"\n")
 install(TARGETS lockstep RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS liblockstep EXPORT lockstep LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}) # as lockstep::lockstep
 install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
@@ -10,7 +10,7 @@ install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDE
 set(LOCKSTEP_PUBLIC_HEADERS
     core/base/public.h core/base/status.h core/core.h core/ops/op_list.h core/ops/op_prototypes.h core/nn/layers.h core/models/models.h
     core/optim/optim.h dist/dist.h datasets/datasets.h datasets/tokenizer/tokenizer.h
-    launch/run/lockstep_run.h)
+    launch/lockstep.h)
 foreach(header ${LOCKSTEP_PUBLIC_HEADERS})
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep/${folder})

@@ -11,7 +11,7 @@
 
 #include "core/base/clock.h"
 #include "launch/commands/command_run.h"
-#include "launch/run/predict.h"
+#include "launch/run/open_model.h"
 #include "launch/run/progress.h"
 
 typedef struct output {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "launch/commands/command_run.h"
-#include "launch/run/predict.h"
+#include "launch/run/open_model.h"
 #include "launch/tasks/task.h"
 
 static ls_status print(const ls_prediction *p, void *run)

@@ -27,8 +27,16 @@ static const char eval_help[] = "RUN is a run's folder, or one of its checkpoint
                                 "and bits per byte.";
 
 static const char predict_help[] =
-    "RUN is a run's folder.  Pictures are PNG; each is scaled to the model's input.  Prints the likeliest classes "
-    "and their probabilities.";
+    "RUN is a run directory, or one of its checkpoints.  The dataset of the run is not needed.\n"
+    "\n"
+    "Images are PNG or JPEG files; each is scaled to the model's input.  Prints the likeliest classes and their "
+    "probabilities.\n"
+    "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: of a regression the "
+    "targets by name,\n"
+    "in the units of the training data; of a classification classes and probabilities.  Works on any number of ranks.\n"
+    "\n"
+    "  lockstep predict runs/lenet5-digits digit.png\n"
+    "  mpirun -np 2 lockstep predict runs/wind measured.h5 --out predicted.h5";
 
 static const char generate_help[] =
     "RUN is the folder of a run of a model of language, or one of its checkpoints; or a folder of a GPT-2 as Hugging "
@@ -143,9 +151,10 @@ const ls_command ls__commands[] = {
      ls__train_command},
     {"eval", "RUN [key=value ...]", "loss and accuracy of a trained model", eval_help,
      OPTIONS({"split", "NAME", "train, or what is held out: test, valid of text; default that"}), ls__eval_command},
-    {"predict", "RUN PICTURE ...", "classes of pictures", predict_help,
-     OPTIONS({"top", "N", "classes to print for each picture; default 5"},
-             {"invert", "WHEN", "dark on light: auto, yes or no; default auto"}),
+    {"predict", "RUN FILE ...", "predictions of a trained model for images or arrays", predict_help,
+     OPTIONS({"top", "N", "images: number of classes to print for each; default 5"},
+             {"invert", "WHEN", "images: invert dark on light: auto, yes or no; default auto"},
+             {"out", "OUT.h5", "arrays: file for the predictions"}),
      ls__predict_command},
     {"generate", "RUN", "text from a model of language", generate_help,
      OPTIONS({"prompt", "TEXT", "what the text begins with; default a new line"},

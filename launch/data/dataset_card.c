@@ -15,15 +15,15 @@
 
 #define REMAKE LS_HINT "the file describes the data of the run; the same `lockstep train` writes it again"
 
-ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info)
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card)
 {
     ls_file        f;
-    const ls_task *task = ls_task_of(info);
-    json_t        *card = json_pack("{s:s}", "kind", task->card);
-    LS_CHECK(card, LS_ERR_ENV, "%s: no memory to write it", path);
-    ls_status status = task->write_card(card, info);
-    char     *text   = json_dumps(card, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    json_decref(card);
+    const ls_task *task = ls_task_of(&card->info);
+    json_t        *json = json_pack("{s:s}", "kind", task->card);
+    LS_CHECK(json, LS_ERR_ENV, "%s: no memory to write it", path);
+    ls_status status = task->write_card(json, card);
+    char     *text   = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    json_decref(json);
     if (status == LS_OK && !text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to write it", path);
     if (status == LS_OK) status = ls__file_create(&f, path);
     if (status == LS_OK) status = ls__file_finish(&f, ls__file_write(&f, text, strlen(text)));
@@ -31,21 +31,21 @@ ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info)
     return status;
 }
 
-ls_status ls_dataset_card_read(const char *path, ls_dataset_info *info, ls_arena *memory)
+ls_status ls_dataset_card_read(const char *path, ls_dataset_card *card, ls_arena *memory)
 {
     json_error_t error;
     int          file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block on a pipe, which is refused */
     struct stat  st;
-    *info = (ls_dataset_info){.split = "", .path = path};
+    *card = (ls_dataset_card){.info = {.split = "", .path = path}};
     LS_CHECK(file >= 0, LS_ERR_DATA, "%s: %s" REMAKE, path, strerror(errno));
     bool    plain = fstat(file, &st) == 0 && S_ISREG(st.st_mode);
-    json_t *card  = plain ? json_loadfd(file, 0, &error) : NULL;
+    json_t *json  = plain ? json_loadfd(file, 0, &error) : NULL;
     close(file);
     LS_CHECK(plain, LS_ERR_DATA, "%s: expected a file" REMAKE, path);
-    LS_CHECK(card, LS_ERR_DATA, "%s:%d: %s" REMAKE, path, error.line, error.text);
-    const ls_task *task = ls_task_of_card(json_string_value(json_object_get(card, "kind")));
-    bool           good = task->read_card(card, info, memory);
-    json_decref(card);
+    LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s" REMAKE, path, error.line, error.text);
+    const ls_task *task = ls_task_of_card(json_string_value(json_object_get(json, "kind")));
+    bool           good = task->read_card(json, card, memory);
+    json_decref(json);
     LS_CHECK(good, LS_ERR_DATA, "%s: expected a complete description of %s, found missing or invalid values" REMAKE,
              path, task->data);
     return LS_OK;
@@ -53,12 +53,13 @@ ls_status ls_dataset_card_read(const char *path, ls_dataset_info *info, ls_arena
 
 ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory)
 {
-    ls_dataset_info card;
+    ls_dataset_card card;
     const char     *path = ls_arena_printf(memory, "%s/data.json", folder);
     const ls_task  *task = ls_task_of(info);
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_dataset_card_read(path, &card, memory));
-    LS_CHECK(ls_task_of(&card) == task, LS_ERR_USAGE, "%s: the run was begun with %s, but the dataset holds %s", folder,
-             ls_task_of(&card)->data, task->data);
-    return task->check_card ? task->check_card(folder, &card, info) : LS_OK;
+    ls_scaler_free(card.scaler);
+    LS_CHECK(ls_task_of(&card.info) == task, LS_ERR_USAGE, "%s: the run was begun with %s, but the dataset holds %s", folder,
+             ls_task_of(&card.info)->data, task->data);
+    return task->check_card ? task->check_card(folder, &card.info, info) : LS_OK;
 }

@@ -6,12 +6,12 @@
 #define LS_LAUNCH_DATA_DATASET_CARD_H
 
 #include "core/base/arena.h"
-#include "datasets/datasets.h"
+#include "launch/tasks/task.h"
 
-ls_status ls_dataset_card_write(const char *path, const ls_dataset_info *info);
-/* Reads a card into *info; strings are allocated in `memory`. */
-ls_status ls_dataset_card_read(const char *path, ls_dataset_info *info, ls_arena *memory);
-/* Checks that a dataset fits the card in `folder`: LS_ERR_USAGE when kind or tokenizer differ.  A folder without a card
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card);
+/* Reads a card; strings are allocated in `memory`.  card->scaler belongs to the caller. */
+ls_status ls_dataset_card_read(const char *path, ls_dataset_card *card, ls_arena *memory);
+/* Checks that a dataset fits the card in `folder`: LS_ERR_USAGE when it holds other data.  A folder without a card
  * passes. */
 ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory);
 

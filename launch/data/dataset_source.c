@@ -26,6 +26,7 @@
 
 #include "core/io/paths.h"
 #include "launch/data/dataset_known.h"
+#include "launch/tasks/task.h"
 
 static const char SYNTHETIC[] = "digits";
 
@@ -226,8 +227,8 @@ static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info 
     char          hash[24];
     const char   *wanted = recipe->data.tokenizer, *where = ls_recipe_where(recipe, "data.tokenizer");
     if (!wanted || ls__known_find(recipe->data.path)) return LS_OK;
-    LS_CHECK(info->kind == LS_DATA_TEXT, LS_ERR_USAGE, "%s: data.tokenizer: %s holds pictures, which have none", where,
-             info->path);
+    LS_CHECK(info->tokenizer, LS_ERR_USAGE, "%s: data.tokenizer: %s holds %s, which have no tokenizer", where,
+             info->path, ls_task_of(info)->data);
     if (!strcmp(wanted, info->tokenizer)) return LS_OK;
     const char *hint = "data.tokenizer= takes whatever the data set has; or import the text again";
     LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE,
@@ -242,22 +243,29 @@ static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info 
     return LS_OK;
 }
 
+/* Opens a split as the first task does that the recipe asks for; else by the files' own format. */
+static ls_status open_split(ls_dataset **d, const ls_recipe *recipe, const char *path, const char *split)
+{
+    bool opened = false;
+    for (const ls_task *const *task = ls__tasks; *task && !opened; task++)
+        if ((*task)->open) LS_TRY((*task)->open(d, recipe, path, split, &opened));
+    return opened ? LS_OK : ls_dataset_open(d, path, split);
+}
+
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
-    int64_t        context;
     if (!strcmp(recipe->data.path, SYNTHETIC))
         return ls_dataset_digits(d, held_out ? "test" : "train",
                                  held_out ? recipe->data.test_count : recipe->data.train_count,
                                  (uint64_t)recipe->data.seed);
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
-    LS_TRY(ls_dataset_open(d, path, held_out ? held_out_of(path) : "train"));
+    LS_TRY(open_split(d, recipe, path, held_out ? held_out_of(path) : "train"));
     ls_dataset_info info   = ls_dataset_info_of(*d);
+    const ls_task  *task   = ls_task_of(&info);
     ls_status       status = check_tokenizer(recipe, &info);
-    if (status == LS_OK && info.kind == LS_DATA_IMAGES) return LS_OK;
-    if (status == LS_OK) status = ls_recipe_context(recipe, &context);
-    if (status == LS_OK) status = ls_dataset_window(*d, context);
+    if (status == LS_OK && task->prepare) status = task->prepare(*d, recipe);
     if (status == LS_OK) return LS_OK;
     ls_dataset_free(*d);
     *d = NULL;

@@ -21,7 +21,7 @@
 #include "core/base/arena.h"
 #include "core/core.h"
 #include "dist/dist.h"
-#include "launch/run/lockstep_run.h"
+#include "launch/lockstep.h"
 
 /* One attribute of a layer, as written; `text` is read as the kind that the op's field table says.  Attributes of an
  * attribute ("weight_init: {kind: normal, std: 0.02}") have dotted names: "weight_init.std". */
@@ -38,6 +38,15 @@ typedef struct ls_recipe_layer {
     ls_recipe_attribute *attribute;
 } ls_recipe_layer;
 
+/* Loss of a model that gives plain outputs. */
+#define LS_TRAIN_LOSS_LIST(X)                                                                                          \
+    X(AUTO, "auto") X(CROSS_ENTROPY, "cross_entropy") X(MSE, "mse") X(MAE, "mae")
+typedef enum ls_train_loss {
+#define X(name, text) LS_TRAIN_LOSS_##name,
+    LS_TRAIN_LOSS_LIST(X)
+#undef X
+} ls_train_loss;
+
 struct ls_recipe {
     struct {
         const char *name, *dir;
@@ -48,6 +57,8 @@ struct ls_recipe {
         int64_t     train_count, test_count, seed; /* of digits                                                    */
         const char *tokenizer;                     /* of a known text; NULL: "chars"                               */
         int64_t     vocab, context;                /* of bpe; tokens of a window (0: ls_recipe_context)            */
+        const char *inputs[LS_MAX_INPUTS + 1];     /* names of the arrays that the model reads; none: other data   */
+        const char *targets[LS_MAX_INPUTS + 1];    /* names of the arrays that it predicts                         */
     } data;
     struct {
         const char      *name;       /* "lenet5", "mlp"; NULL when there are layers                  */
@@ -60,15 +71,11 @@ struct ls_recipe {
     ls_optim optim; /* with its schedule and parameter groups                       */
     struct {
         int64_t batch, epochs, max_steps, seed; /* max_steps: 0: no limit                                       */
-        int64_t shards, accumulate, bucket_bytes, zero; /* shards, bucket_bytes: 0: the default of the trainer */
         bool    reproducible;
-        ls_shared_memory_mode window;
-        ls_overlap            overlap;
-        ls_wire               wire;
-        ls_on_nan             on_nan;
-        int64_t               check_every;
+        ls_train_loss loss;
         float label_smoothing, max_hours; /* max_hours: 0: no limit                                       */
     } train;
+    ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {
         int64_t batch, every, every_steps, samples;
     } eval; /* batch: 0: a good one; every: epochs between evaluations; samples: 0: all */
@@ -100,10 +107,15 @@ ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const c
 /* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 
-/* Adds the recipe's model to the graph: images x: B x C x H x W -> logits: B x classes (model.classes, if the recipe
- * sets it; an error when the model ends otherwise).  Layers, ops, models and their attributes are those of the core's
- * tables, checked when the recipe is read. */
-ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits);
+/* Adds the recipe's model to the graph: x: B x ... -> *out: B x outputs.  For a classification model.classes may ask for
+ * more outputs.  LS_ERR_USAGE when the model ends with another shape. */
+typedef struct ls_recipe_output {
+    int64_t     count; /* classes, or predicted values                    */
+    const char *unit;  /* one output, for messages: "class", "value"      */
+    const char *data;  /* what the dataset holds, for messages: "images"  */
+} ls_recipe_output;
+ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, const ls_recipe_output *output,
+                          ls_tensor **out);
 
 /* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the
  * loss. */

@@ -36,6 +36,7 @@ void ls__yaml_print_string(FILE *out, const char *text);
 
 typedef enum ls_key_kind {
     LS_KEY_INT,     /* int64_t                        */
+    LS_KEY_INT32,   /* int                            */
     LS_KEY_FLOAT,   /* float                          */
     LS_KEY_BOOL,    /* bool                           */
     LS_KEY_STRING,  /* const char *, may be NULL      */
@@ -43,6 +44,7 @@ typedef enum ls_key_kind {
     LS_KEY_MODEL,   /* const char *, one of the core's models */
     LS_KEY_INTS,    /* int64_t[high], ended by 0      */
     LS_KEY_FLOATS,  /* float[2]                       */
+    LS_KEY_STRINGS, /* const char *[high + 1], ended by NULL */
     LS_KEY_LAYERS,  /* ls_recipe.model.layer          */
     LS_KEY_OPTIONS, /* ls_recipe.model.options        */
     LS_KEY_GROUPS,  /* ls_recipe.optim.group          */

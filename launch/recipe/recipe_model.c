@@ -331,31 +331,33 @@ static const char *names_of(bool language, char *list, size_t bytes)
     return list;
 }
 
-ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, int64_t classes, ls_tensor **logits)
+ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, const ls_recipe_output *output,
+                          ls_tensor **out)
 {
-    char list[256];
+    char    list[256];
+    int64_t count = output->count;
     LS_TRY(ls_graph_status(g));
-    LS_TRY(choose_classes(r, "classes", &classes));
+    LS_TRY(choose_classes(r, "classes", &count));
     LS_CHECK(!r->model.name || !find_model(r->model.name)->language, LS_ERR_USAGE,
-             "%s: model.name: %s is a model of language, but the data set holds pictures" LS_HINT
-             "models of pictures: %s",
-             ls_recipe_where(r, "model.name"), r->model.name, names_of(false, list, sizeof list));
+             "%s: model.name: %s is a language model, but the dataset holds %s" LS_HINT "models for %s: %s",
+             ls_recipe_where(r, "model.name"), r->model.name, output->data, output->data,
+             names_of(false, list, sizeof list));
     if (r->model.name) {
         args_room args;
         LS_TRY(set_model(r, &args));
         args.model.g       = g;
         args.model.x       = x;
-        args.model.classes = classes;
+        args.model.classes = count;
         x                  = find_model(r->model.name)->build(&args);
     } else {
         LS_TRY(build_layers(r, g, &x));
     }
     LS_TRY(ls_graph_status(g));
-    LS_CHECK(x && x->batched && x->rank == 1 && x->dim[0] == classes, LS_ERR_USAGE,
+    LS_CHECK(x && x->batched && x->rank == 1 && x->dim[0] == count, LS_ERR_USAGE,
              "%s: the model ends with the shape %s, expected B x %lld" LS_HINT
-             "one logit for each class of the data set: end with flatten and linear: {out: %lld}",
-             end_of(r), ls__shape(x), (long long)classes, (long long)classes);
-    *logits = x;
+             "one output for each %s of the dataset: end with flatten and linear: {out: %lld}",
+             end_of(r), ls__shape(x), (long long)count, output->unit, (long long)count);
+    *out = x;
     return LS_OK;
 }
 
@@ -370,8 +372,7 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
         const ls_model_entry *m = find_model(r->model.name);
         args_room             args;
         LS_CHECK(m->language, LS_ERR_USAGE,
-                 "%s: model.name: %s is a model of pictures, but the data set holds text" LS_HINT
-                 "models of language: %s",
+                 "%s: model.name: %s is no language model, but the dataset holds text" LS_HINT "language models: %s",
                  ls_recipe_where(r, "model.name"), m->name, names_of(true, list, sizeof list));
         LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE,
                  "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",

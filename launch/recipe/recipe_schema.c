@@ -23,156 +23,180 @@ static const char *const wire_names[] = LS_ENUM_TEXTS(LS_WIRE_LIST);
 
 static const char *const on_nan_names[] = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
 
-/* Whole numbers pass through double on their way to the range check: beyond this it would round. */
+static const char *const loss_names[] = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
+
+/* Largest bound of an integer key: up to here a double, which the range check uses, holds every integer. */
 #define MANY 9007199254740992.0
-#define AT(member) offsetof(ls_recipe, member)
-#define INT(path, member, low, high, fallback, bits, help)                                                             \
-    {                                                                                                                  \
-        path, LS_KEY_INT, AT(member), low, high, fallback, bits, NULL, help                                            \
-    }
-#define FLOAT(path, member, low, high, fallback, help)                                                                 \
-    {                                                                                                                  \
-        path, LS_KEY_FLOAT, AT(member), low, high, fallback, true, NULL, help                                          \
-    }
-/* A setting of an optimizer or schedule: its default depends on which (ls_optim_default). */
-#define SETTING(path, member, high, help)                                                                              \
-    {                                                                                                                  \
-        path, LS_KEY_FLOAT, AT(member), 0, high, NULL, true, NULL, help                                                \
-    }
-#define BOOL(path, member, fallback, help)                                                                             \
-    {                                                                                                                  \
-        path, LS_KEY_BOOL, AT(member), 0, 1, fallback, true, NULL, help                                                \
-    }
-#define PLAIN(path, kind, member, low, high, fallback, help)                                                           \
-    {                                                                                                                  \
-        path, kind, AT(member), low, high, fallback, false, NULL, help                                                 \
-    } /* does not decide bits */
-#define STRING(path, member, fallback, bits, help)                                                                     \
-    {                                                                                                                  \
-        path, LS_KEY_STRING, AT(member), 0, 0, fallback, bits, NULL, help                                              \
-    }
 
+/* Kind, place and range of a key; the member is one of ls_recipe. */
+#define AT(kind_, member) .kind = LS_KEY_##kind_, .offset = offsetof(ls_recipe, member)
+#define INT(member, low_, high_) AT(INT, member), .low = (low_), .high = (high_)
+#define INT32(member, low_, high_) AT(INT32, member), .low = (low_), .high = (high_)
+#define FLOAT(member, low_, high_) AT(FLOAT, member), .low = (low_), .high = (high_)
+#define BOOL(member) AT(BOOL, member), .high = 1
+#define ENUM(member, words_) AT(ENUM, member), .words = (words_)
+#define LIST(kind_, member, most) AT(kind_, member), .high = (most)
+
+/* One row per key.  bits: the key decides the bits of the result; a run is continued only with the same value. */
 const ls_key ls__keys[] = {
-    STRING("run.name", run.name, NULL, false, "name of the run; by default the recipe's"),
-    STRING("run.dir", run.dir, NULL, false, "folder of the run; by default runs/<name>"),
+    {"run.name", AT(STRING, run.name),
+     .help = "name of the run; default: the name of the recipe"},
+    {"run.dir", AT(STRING, run.dir),
+     .help = "run directory; default runs/<name>"},
 
-    STRING("data.path", data.path, "digits", true,
-           "digits (drawn by the program), a known data set (mnist, shakespeare), or a data set's file or folder"),
-    INT("data.train_count", data.train_count, 1, 1e9, "30000", true, "digits: training samples"),
-    INT("data.test_count", data.test_count, 1, 1e9, "10000", true, "digits: held-out samples"),
-    INT("data.seed", data.seed, 0, MANY, "1", true, "digits: what they are drawn from"),
+    {"data.path", AT(STRING, data.path), .fallback = "digits", .bits = true,
+     .help = "digits (synthetic digits, made by the program), a known dataset (mnist, shakespeare), or the file or "
+             "folder of a dataset"},
+    {"data.train_count", INT(data.train_count, 1, 1e9), .fallback = "30000", .bits = true,
+     .help = "digits: number of training samples"},
+    {"data.test_count", INT(data.test_count, 1, 1e9), .fallback = "10000", .bits = true,
+     .help = "digits: number of held-out samples"},
+    {"data.seed", INT(data.seed, 0, MANY), .fallback = "1", .bits = true, .help = "digits: seed of the samples"},
+    {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
+     .help = "text: chars, bytes, bpe or the path of a tokenizer; a known text (shakespeare) is imported with it, by "
+             "default with chars"},
+    {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
+     .help = "a known text with the tokenizer bpe: number of tokens to learn; 0: 8192"},
+    {"data.context", INT(data.context, 0, LS_MAX_CONTEXT), .fallback = "0", .bits = true,
+     .help = "text: tokens of a window; 0: the model's option context"},
+    {"data.inputs", LIST(STRINGS, data.inputs, LS_MAX_INPUTS), .bits = true,
+     .help = "arrays: names of the HDF5 datasets that the model reads, with the samples in the first dimension; "
+             "several are flattened and concatenated"},
+    {"data.targets", LIST(STRINGS, data.targets, LS_MAX_INPUTS), .bits = true,
+     .help = "arrays: names of the HDF5 datasets that the model predicts; one of integers is a classification, unless "
+             "train.loss is mse or mae"},
 
-    STRING("data.tokenizer", data.tokenizer, NULL, true,
-           "text: chars, bytes, bpe or the path of a tokenizer; a known text (shakespeare) is imported with it, by "
-           "default chars"),
-    INT("data.vocab", data.vocab, 0, 1 << 20, "0", true,
-        "a known text with the tokenizer bpe: tokens to learn; 0: 8192"),
-    INT("data.context", data.context, 0, LS_MAX_CONTEXT, "0", true,
-        "text: tokens of a window; 0: the model's option context"),
+    {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
+    {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,
+     .help = "options of the named model: {hidden: 256}"},
+    {"model.layers", LIST(LAYERS, model.layer, 4096), .bits = true,
+     .help = "instead of a name, a list of layers: - conv2d: {name: conv1, out: 6, kernel: 5}"},
+    {"model.classes", INT(model.classes, 0, 1e7), .fallback = "0", .bits = true,
+     .help = "number of the model's logits; 0: the classes of the dataset, or its vocabulary"},
+    {"model.pretrained", AT(STRING, model.pretrained), .bits = true,
+     .help = "initial parameters: a safetensors file, or a folder with config.json and model.safetensors, as Hugging "
+             "Face saves it"},
 
-    {"model.name", LS_KEY_MODEL, AT(model.name), 0, 0, NULL, true, NULL, "a model by name"},
-    {"model.options", LS_KEY_OPTIONS, AT(model.options), 0, 64, NULL, true, NULL,
-     "what the named model can be told: {hidden: 256}"},
-    {"model.layers", LS_KEY_LAYERS, AT(model.layer), 0, 4096, NULL, true, NULL,
-     "or a list of layers: - conv2d: {name: conv1, out: 6, kernel: 5}"},
-    INT("model.classes", model.classes, 0, 1e7, "0", true,
-        "logits of the model; 0: as many as the data set has classes, or tokens"),
-    STRING("model.pretrained", model.pretrained, NULL, true,
-           "parameters to start from: a safetensors file, or a folder with config.json and model.safetensors, as "
-           "Hugging Face saves it"),
+    {"train.batch", INT(train.batch, 1, 1e9), .fallback = "64", .bits = true,
+     .help = "samples (windows of text) of a step, all ranks together"},
+    {"train.epochs", INT(train.epochs, 0, 1e9), .fallback = "10", .help = "passes over the training data"},
+    {"train.max_steps", INT(train.max_steps, 0, MANY), .fallback = "0",
+     .help = "largest number of steps; 0: train.epochs alone ends the run"},
+    {"train.max_hours", FLOAT(train.max_hours, 0, 1e6), .fallback = "0",
+     .help = "hours before which the run stops with a checkpoint, to be continued; 0: no limit"},
+    {"train.seed", INT(train.seed, 0, MANY), .fallback = "1", .bits = true,
+     .help = "seed of initial parameters, order of samples and dropout"},
+    {"train.shards", INT32(trainer.shards, 0, 65536), .fallback = "0", .bits = true,
+     .help = "virtual shards of a batch, whatever the number of ranks; 0: chosen from the batch"},
+    {"train.reproducible", BOOL(train.reproducible), .fallback = "true", .bits = true,
+     .help = "same bits for any number of ranks and threads"},
+    {"train.accumulate", INT32(trainer.accumulate, 1, 65536), .fallback = "1",
+     .help = "micro-batches of a step; more need less memory"},
+    {"train.bucket_bytes", INT(trainer.bucket_bytes, 0, MANY), .fallback = "0",
+     .help = "bytes of gradients that one collective reduces; 0: 4 MiB, between hosts the size found best at the start"},
+    {"train.window", ENUM(trainer.shared_memory, window_names), .fallback = "auto",
+     .help = "ranks of a host reduce gradients in shared memory; off: by messages"},
+    {"train.wire", ENUM(trainer.wire, wire_names), .fallback = "float32", .bits = true,
+     .help = "type of gradients in messages between hosts; bfloat16 halves the bytes, and the bits depend on the number "
+             "of hosts"},
+    {"train.overlap", ENUM(trainer.overlap, overlap_names), .fallback = "auto",
+     .help = "progress of collectives between hosts during computation: by polling, by a thread, or off"},
+    {"train.zero", INT32(trainer.zero, 0, 2), .fallback = "0",
+     .help = "ZeRO stage. 0: optimizer state replicated on each host, partitioned over its ranks; 1: partitioned over "
+             "all ranks; 2: gradients partitioned as well"},
+    {"train.on_nan", ENUM(trainer.on_nan, on_nan_names), .fallback = "abort",
+     .help = "reaction to a loss or gradient that is not finite: end the run, skip the step, or continue from the "
+             "newest checkpoint with the next batches"},
+    {"train.check_every", INT(trainer.check_every, 0, MANY), .fallback = "1000",
+     .help = "steps between comparisons of the parameters of all hosts; 0: never"},
+    {"train.label_smoothing", FLOAT(train.label_smoothing, 0, 1), .fallback = "0", .bits = true,
+     .help = "part of the target distribution that is spread evenly over all classes"},
+    {"train.loss", ENUM(train.loss, loss_names), .fallback = "auto", .bits = true,
+     .help = "auto: cross_entropy for classifications and text, mse for regressions; mse: mean squared error; mae: mean "
+             "absolute error"},
 
-    INT("train.batch", train.batch, 1, 1e9, "64", true, "samples (windows of text) of a step, all ranks together"),
-    INT("train.epochs", train.epochs, 0, 1e9, "10", false, "passes over the training data"),
-    INT("train.max_steps", train.max_steps, 0, MANY, "0", false,
-        "stop after this many steps; 0: only after the epochs"),
-    PLAIN("train.max_hours", LS_KEY_FLOAT, train.max_hours, 0, 1e6, "0",
-          "stop with a checkpoint before these are over, to be continued; 0: no limit"),
-    INT("train.seed", train.seed, 0, MANY, "1", true, "decides initial parameters, order of samples, dropout"),
-    INT("train.shards", train.shards, 0, 65536, "0", true,
-        "pieces a batch is cut into, whatever the ranks; 0: chosen from the batch"),
-    BOOL("train.reproducible", train.reproducible, "true", "same bits for any number of ranks and threads"),
-    INT("train.accumulate", train.accumulate, 1, 65536, "1", false, "parts a step is computed in, for less memory"),
-    INT("train.bucket_bytes", train.bucket_bytes, 0, MANY, "0", false,
-        "gradients that are summed in one collective; 0: 4 MiB, between hosts what is found to be good"),
-    {"train.window", LS_KEY_ENUM, AT(train.window), 0, 0, "auto", false, window_names,
-     "gradients of a host's ranks are summed in shared memory; off: by messages"},
-    {"train.wire", LS_KEY_ENUM, AT(train.wire), 0, 0, "float32", true, wire_names,
-     "gradients between hosts; bfloat16: half the bytes, other bits on another number of hosts"},
-    {"train.overlap", LS_KEY_ENUM, AT(train.overlap), 0, 0, "auto", false, overlap_names,
-     "who lets sums between hosts go on meanwhile; off: nobody"},
-    INT("train.zero", train.zero, 0, 2, "0", false,
-        "who has the optimizer's state: 0: every host all of it, divided among ranks that share memory; 1: divided "
-        "among all ranks; 2: so is the summed gradient, and buckets take turns in memory"),
-    {"train.on_nan", LS_KEY_ENUM, AT(train.on_nan), 0, 0, "abort", false, on_nan_names,
-     "a loss or gradient that is not finite ends the run; or the step is skipped; or the run goes on from the newest "
-     "checkpoint, with the next batches"},
-    INT("train.check_every", train.check_every, 0, MANY, "1000", false,
-        "steps; then hosts compare their parameters; 0: never"),
-    FLOAT("train.label_smoothing", train.label_smoothing, 0, 1, "0", "part of the target spread over all classes"),
+    {"optim.name", ENUM(optim.kind, ls__optim_texts), .fallback = "sgd", .bits = true,
+     .help = "optimizer; nesterov means nag"},
+    {"optim.lr", FLOAT(optim.lr, 0, 1e6), .bits = true,
+     .help = "base learning rate; default 1e-3, with adagrad and rmsprop 1e-2"},
+    {"optim.momentum", FLOAT(optim.momentum, 0, 1), .bits = true,
+     .help = "momentum, nag: default 0.9; rmsprop: default 0"},
+    {"optim.dampening", FLOAT(optim.dampening, 0, 1), .bits = true,
+     .help = "momentum: dampening of the gradient; default 0"},
+    {"optim.weight_decay", FLOAT(optim.weight_decay, 0, 1e6), .bits = true,
+     .help = "L2 term of the gradient, with adamw decoupled weight decay; default 0"},
+    {"optim.betas", LIST(FLOATS, optim.betas, 1), .bits = true,
+     .help = "adam, adamw: decay of the first and second moment; default [0.9, 0.999]"},
+    {"optim.alpha", FLOAT(optim.alpha, 0, 1), .bits = true,
+     .help = "rmsprop: decay of the mean square; default 0.99"},
+    {"optim.eps", FLOAT(optim.eps, 0, 1), .bits = true,
+     .help = "added to the denominator; default 1e-8, with adagrad 1e-10"},
+    {"optim.centered", BOOL(optim.centered), .fallback = "false", .bits = true,
+     .help = "rmsprop: divide by the variance instead of the second moment"},
+    {"optim.lr_decay", FLOAT(optim.lr_decay, 0, 1e6), .bits = true,
+     .help = "adagrad: decay of the learning rate with the steps; default 0"},
+    {"optim.initial_accumulator_value", FLOAT(optim.initial_accumulator_value, 0, 1e6), .bits = true,
+     .help = "adagrad: first value of the accumulator; default 0"},
+    {"optim.clip_norm", FLOAT(optim.clip_norm, 0, 1e30), .bits = true,
+     .help = "largest global norm of the gradient; 0, the default: no clipping"},
+    {"optim.clip_value", FLOAT(optim.clip_value, 0, 1e30), .bits = true,
+     .help = "largest absolute value of an element of the gradient; 0, the default: no clipping"},
+    {"optim.groups", LIST(GROUPS, optim.group, LS_MAX_PARAM_GROUPS - 1), .bits = true,
+     .help = "list of {params: '*.bias', lr_scale: 1, weight_decay: 0}; the first match applies"},
 
-    {"optim.name", LS_KEY_ENUM, AT(optim.kind), 0, 0, "sgd", true, ls__optim_texts, "optimizer; nesterov means nag"},
-    SETTING("optim.lr", optim.lr, 1e6, "base learning rate; default 1e-3, with adagrad and rmsprop 1e-2"),
-    SETTING("optim.momentum", optim.momentum, 1, "momentum, nag: default 0.9; rmsprop: default 0"),
-    SETTING("optim.dampening", optim.dampening, 1, "momentum: dampening of the gradient; default 0"),
-    SETTING("optim.weight_decay", optim.weight_decay, 1e6,
-            "L2 term of the gradient, with adamw decoupled weight decay; default 0"),
-    {"optim.betas", LS_KEY_FLOATS, AT(optim.betas), 0, 1, NULL, true, NULL,
-     "adam, adamw: decay of the first and second moment; default [0.9, 0.999]"},
-    SETTING("optim.alpha", optim.alpha, 1, "rmsprop: decay of the mean square; default 0.99"),
-    SETTING("optim.eps", optim.eps, 1, "added to the denominator; default 1e-8, with adagrad 1e-10"),
-    BOOL("optim.centered", optim.centered, "false", "rmsprop: divide by the variance instead of the second moment"),
-    SETTING("optim.lr_decay", optim.lr_decay, 1e6, "adagrad: decay of the learning rate with the steps; default 0"),
-    SETTING("optim.initial_accumulator_value", optim.initial_accumulator_value, 1e6,
-            "adagrad: first value of the accumulator; default 0"),
-    SETTING("optim.clip_norm", optim.clip_norm, 1e30,
-            "largest global norm of the gradient; 0, the default: no clipping"),
-    SETTING("optim.clip_value", optim.clip_value, 1e30,
-            "largest absolute value of an element of the gradient; 0, the default: no clipping"),
-    {"optim.groups", LS_KEY_GROUPS, AT(optim.group), 0, LS_MAX_PARAM_GROUPS - 1, NULL, true, NULL,
-     "list of {params: '*.bias', lr_scale: 1, weight_decay: 0}; the first match applies"},
+    {"schedule.name", ENUM(optim.schedule.kind, ls__schedule_texts), .fallback = "constant", .bits = true,
+     .help = "schedule of the learning rate"},
+    {"schedule.warmup", INT(optim.schedule.warmup, 0, MANY), .bits = true,
+     .help = "steps of linear warm-up; default 0"},
+    {"schedule.start_factor", FLOAT(optim.schedule.start_factor, 0, 1), .bits = true,
+     .help = "first multiple of the warm-up; default 0"},
+    {"schedule.total_steps", INT(optim.schedule.total_steps, 0, MANY), .bits = true,
+     .help = "cosine, linear, onecycle: length in steps; 0, the default: length of the run"},
+    {"schedule.end_factor", FLOAT(optim.schedule.end_factor, 0, 1e6), .bits = true,
+     .help = "cosine, linear: last multiple; default 0"},
+    {"schedule.step_size", INT(optim.schedule.step_size, 0, MANY), .bits = true,
+     .help = "step, exponential: steps between two decays; default 1"},
+    {"schedule.gamma", FLOAT(optim.schedule.gamma, 0, 1), .bits = true,
+     .help = "step, multistep, exponential: factor of a decay; default 0.1"},
+    {"schedule.milestones", LIST(INTS, optim.schedule.milestones, LS_MAX_MILESTONES - 1), .low = 1, .bits = true,
+     .help = "multistep: list of the steps of the decays, increasing"},
+    {"schedule.pct_start", FLOAT(optim.schedule.pct_start, 0, 1), .bits = true,
+     .help = "onecycle: fraction of the steps in which the rate rises; default 0.3"},
+    {"schedule.div_factor", FLOAT(optim.schedule.div_factor, 0, 1e9), .bits = true,
+     .help = "onecycle: peak rate / first rate; default 25"},
+    {"schedule.final_div_factor", FLOAT(optim.schedule.final_div_factor, 0, 1e30), .bits = true,
+     .help = "onecycle: first rate / last rate; default 1e4"},
 
-    {"schedule.name", LS_KEY_ENUM, AT(optim.schedule.kind), 0, 0, "constant", true, ls__schedule_texts,
-     "schedule of the learning rate"},
-    INT("schedule.warmup", optim.schedule.warmup, 0, MANY, NULL, true, "steps of linear warm-up; default 0"),
-    SETTING("schedule.start_factor", optim.schedule.start_factor, 1, "first multiple of the warm-up; default 0"),
-    INT("schedule.total_steps", optim.schedule.total_steps, 0, MANY, NULL, true,
-        "cosine, linear, onecycle: length in steps; 0, the default: length of the run"),
-    SETTING("schedule.end_factor", optim.schedule.end_factor, 1e6, "cosine, linear: last multiple; default 0"),
-    INT("schedule.step_size", optim.schedule.step_size, 0, MANY, NULL, true,
-        "step, exponential: steps between two decays; default 1"),
-    SETTING("schedule.gamma", optim.schedule.gamma, 1, "step, multistep, exponential: factor of a decay; default 0.1"),
-    {"schedule.milestones", LS_KEY_INTS, AT(optim.schedule.milestones), 1, LS_MAX_MILESTONES - 1, NULL, true, NULL,
-     "multistep: list of the steps of the decays, increasing"},
-    SETTING("schedule.pct_start", optim.schedule.pct_start, 1,
-            "onecycle: fraction of the steps in which the rate rises; default 0.3"),
-    SETTING("schedule.div_factor", optim.schedule.div_factor, 1e9, "onecycle: peak rate / first rate; default 25"),
-    SETTING("schedule.final_div_factor", optim.schedule.final_div_factor, 1e30,
-            "onecycle: first rate / last rate; default 1e4"),
-
-    INT("eval.batch", eval.batch, 0, 1e9, "0", false, "samples evaluated at a time; 0: chosen"),
-    INT("eval.every", eval.every, 0, 1e9, "1", false, "epochs between evaluations; 0: only at the end"),
-    INT("eval.every_steps", eval.every_steps, 0, MANY, "0", false,
-        "steps between evaluations, besides those after epochs; 0: none"),
-    INT("eval.samples", eval.samples, 0, MANY, "0", false,
-        "judged by so many samples of the split, its first, in whole batches; 0: all of them"),
-    INT("log.every", log.every, 1, MANY, "50", false, "steps between two lines of metrics.jsonl"),
-    INT("checkpoint.every", checkpoint.every, 0, MANY, "0", false,
-        "steps between checkpoints, besides each epoch's; 0: as often as checkpoint.budget allows"),
-    PLAIN("checkpoint.budget", LS_KEY_FLOAT, checkpoint.budget, 0, 1, "0.035",
-          "part of the run's time that checkpoints may take, for those between epochs; 0: there are none"),
-    PLAIN("checkpoint.seconds", LS_KEY_FLOAT, checkpoint.seconds, 0, 1e9, "60", "seconds between these, at least"),
-    INT("checkpoint.keep_last", checkpoint.keep_last, 0, 1e6, "3", false, "newest checkpoints to keep; 0: all"),
-    INT("checkpoint.keep_every", checkpoint.keep_every, 0, MANY, "0", false,
-        "checkpoints to keep for good: those whose step is a multiple; 0: none"),
-    PLAIN("checkpoint.best", LS_KEY_BOOL, checkpoint.best, 0, 1, "true",
-          "keep the checkpoint with the least loss of what is held out"),
-    PLAIN("checkpoint.background", LS_KEY_BOOL, checkpoint.background, 0, 1, "true",
-          "write a copy while the run goes on; false: it waits, and needs no memory for a copy"),
-    INT("checkpoint.writers", checkpoint.writers, 0, 9999, "0", false,
-        "ranks that write a file each; 0: as many as have 1 MiB to write; more where each has a part of its own"),
-    PLAIN("watchdog.floor_s", LS_KEY_FLOAT, watchdog.floor_s, 0, 1e9, "60",
-          "seconds that one instruction may take at least before the run is given up as stuck; 0: it never is"),
-    {"device", LS_KEY_ENUM, AT(device), 0, 0, "cpu", false, device_names, "what computes"},
+    {"eval.batch", INT(eval.batch, 0, 1e9), .fallback = "0",
+     .help = "samples of a batch in evaluations; 0: train.batch"},
+    {"eval.every", INT(eval.every, 0, 1e9), .fallback = "1",
+     .help = "epochs between evaluations; 0: only at the end of the run"},
+    {"eval.every_steps", INT(eval.every_steps, 0, MANY), .fallback = "0",
+     .help = "steps between further evaluations; 0: none"},
+    {"eval.samples", INT(eval.samples, 0, MANY), .fallback = "0",
+     .help = "evaluate on the first N samples, rounded up to whole batches; 0: the whole split"},
+    {"log.every", INT(log.every, 1, MANY), .fallback = "50", .help = "steps between two step events of metrics.jsonl"},
+    {"checkpoint.every", INT(checkpoint.every, 0, MANY), .fallback = "0",
+     .help = "steps between checkpoints, besides that of each epoch's end; 0: as often as checkpoint.budget allows"},
+    {"checkpoint.budget", FLOAT(checkpoint.budget, 0, 1), .fallback = "0.035",
+     .help = "part of the run's time that checkpoints between the ends of epochs may take; 0: there are none"},
+    {"checkpoint.seconds", FLOAT(checkpoint.seconds, 0, 1e9), .fallback = "60",
+     .help = "least seconds between two of these checkpoints"},
+    {"checkpoint.keep_last", INT(checkpoint.keep_last, 0, 1e6), .fallback = "3",
+     .help = "number of the newest checkpoints to keep; 0: all"},
+    {"checkpoint.keep_every", INT(checkpoint.keep_every, 0, MANY), .fallback = "0",
+     .help = "keep every checkpoint whose step is a multiple of this; 0: none"},
+    {"checkpoint.best", BOOL(checkpoint.best), .fallback = "true",
+     .help = "keep the checkpoint with the smallest held-out loss"},
+    {"checkpoint.background", BOOL(checkpoint.background), .fallback = "true",
+     .help = "write a copy of the state while training continues; false: training waits, and no memory for a copy is "
+             "needed"},
+    {"checkpoint.writers", INT(checkpoint.writers, 0, 9999), .fallback = "0",
+     .help = "ranks that write a file each; 0: as many as have 1 MiB to write; more where each has a partition of its "
+             "own"},
+    {"watchdog.floor_s", FLOAT(watchdog.floor_s, 0, 1e9), .fallback = "60",
+     .help = "shortest time limit of an instruction before the run is diagnosed as hanging, seconds; 0: no watchdog"},
+    {"device", ENUM(device, device_names), .fallback = "cpu", .help = "device that computes"},
     {0},
 };
 
@@ -291,6 +315,7 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
 {
     switch (k->kind) {
     case LS_KEY_INT:
+    case LS_KEY_INT32:
         return range(arena, "a whole number", k->low, k->high);
     case LS_KEY_FLOAT:
         return range(arena, "a number", k->low, k->high);
@@ -301,6 +326,8 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
     case LS_KEY_ENUM:
     case LS_KEY_MODEL:
         return ls_arena_printf(arena, "one of %s", words_list(arena, words_of(k)));
+    case LS_KEY_STRINGS:
+        return ls_arena_printf(arena, "a list of 1 to %g names, like [x, y]", k->high);
     case LS_KEY_INTS:
         return ls_arena_printf(arena, "a list of at most %g increasing whole numbers, like [100, 200]", k->high);
     case LS_KEY_FLOATS:
@@ -341,6 +368,22 @@ static bool set_floats(const ls_key *k, void *at, const ls_yaml *list)
     return true;
 }
 
+/* One name, or a list of names without repetition. */
+static bool set_strings(const ls_key *k, const char **at, const ls_yaml *y)
+{
+    int n = 0;
+    memset(at, 0, ((size_t)k->high + 1) * sizeof *at);
+    if (y->kind == LS_YAML_MAP) return false;
+    for (const ls_yaml *part = y->kind == LS_YAML_LIST ? y->first : y; part; part = part->next) {
+        if (n >= (int)k->high || part->kind != LS_YAML_SCALAR || ls__yaml_is_null(part)) return false;
+        for (int i = 0; i < n; i++)
+            if (!strcmp(at[i], part->text)) return false;
+        at[n++] = part->text;
+        if (y->kind != LS_YAML_LIST) break;
+    }
+    return n > 0;
+}
+
 static int find_word(const char *const *words, const ls_yaml *y)
 {
     if (words == ls__optim_texts && y->kind == LS_YAML_SCALAR && !strcmp(y->text, "nesterov")) return LS_OPTIM_NAG;
@@ -360,6 +403,10 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
     case LS_KEY_INT:
         if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
         *(int64_t *)at = whole;
+        return true;
+    case LS_KEY_INT32:
+        if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
+        *(int *)at = (int)whole;
         return true;
     case LS_KEY_FLOAT:
         if (!ls__read_float(y, &real) || real < k->low || real > k->high) return false;
@@ -384,12 +431,14 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
         return true;
     case LS_KEY_INTS:
         return set_ints(k, at, y);
+    case LS_KEY_STRINGS:
+        return set_strings(k, at, y);
     case LS_KEY_FLOATS:
         return set_floats(k, at, y);
     case LS_KEY_LAYERS:
     case LS_KEY_OPTIONS:
     case LS_KEY_GROUPS:
-        return false; /* not a value but a tree: recipe_lists.c */
+        return false; /* not a value but a tree: recipe_layers.c */
     }
     return false;
 }
@@ -397,7 +446,7 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
 /* A number above a bound that `range` leaves out. */
 static bool beyond_all(const ls_key *k, const ls_yaml *y)
 {
-    bool number = k->kind == LS_KEY_INT || k->kind == LS_KEY_FLOAT;
+    bool number = k->kind == LS_KEY_INT || k->kind == LS_KEY_INT32 || k->kind == LS_KEY_FLOAT;
     return number && k->high >= UNREACHED && y->kind == LS_YAML_SCALAR && strtod(y->text, NULL) > k->high;
 }
 
@@ -443,6 +492,9 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
     case LS_KEY_INT:
         fprintf(out, "%lld", (long long)*whole);
         return true;
+    case LS_KEY_INT32:
+        fprintf(out, "%d", *(const int *)at);
+        return true;
     case LS_KEY_FLOAT:
         print_float(out, *(const float *)at);
         return true;
@@ -470,6 +522,14 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
         print_float(out, ((const float *)at)[1]);
         fputs("]", out);
         return true;
+    case LS_KEY_STRINGS:
+        if (!*(const char *const *)at) return false;
+        for (const char *const *name = at; *name; name++) {
+            fputs(name == at ? "[" : ", ", out);
+            ls__yaml_print_string(out, *name);
+        }
+        fputs("]", out);
+        return true;
     case LS_KEY_LAYERS:
         if (!r->model.layers) return false;
         ls__layers_print(r, out);
@@ -488,8 +548,8 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 
 void ls_recipe_print_keys(FILE *out)
 {
-    static const char *const kinds[] = {"int",  "float", "bool", "text", "word", "word",
-                                        "list", "list",  "list", "map",  "list"};
+    static const char *const kinds[] = {"int",  "int",  "float", "bool", "text", "word", "word",
+                                        "list", "list", "list",  "list", "map",  "list"};
     ls_arena                *arena;
     if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
     for (const ls_key *k = ls__keys; k->path; k++) {

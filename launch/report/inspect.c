@@ -27,11 +27,14 @@ static ls_status expect_language(const ls_run *run, const char *what)
 
 static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, bool data)
 {
-    ls_run     *run = s->run;
-    int64_t     step;
+    ls_run         *run = s->run;
+    ls_dataset_card card;
+    int64_t         step;
     const char *from;
     LS_TRY(ls_run_find(run, options->model, options->overrides, options->override, s->folder, &step));
-    LS_TRY(ls_dataset_card_read(ls_arena_printf(run->memory, "%s/data.json", s->folder), &run->data, run->memory));
+    LS_TRY(ls_dataset_card_read(ls_arena_printf(run->memory, "%s/data.json", s->folder), &card, run->memory));
+    run->data   = card.info;
+    run->scaler = card.scaler;
     run->task = ls_task_of(&run->data);
     LS_TRY(expect_language(run, s->folder));
     if (data) LS_TRY(ls_run_data(run, LS_SPLITS_TEST));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The public functions for runs: see launch/run/lockstep_run.h. */
-#include "launch/run/lockstep_run.h"
+ * The public functions for runs: see launch/lockstep.h. */
+#include "launch/lockstep.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 #include "launch/data/dataset_card.h"
 #include "launch/run/evaluate.h"
-#include "launch/run/predict.h"
+#include "launch/run/open_model.h"
 #include "launch/run/train_loop.h"
 #include "launch/tasks/task.h"
 
@@ -81,4 +81,23 @@ ls_status ls_run_evaluate(ls_run *run, const char *split, ls_scores *scores)
     }
     if (!train) LS_TRY_COLLECTIVE(run, check_split(run, split));
     return ls_run_evaluate_split(run, train ? run->train : run->test, scores);
+}
+
+static ls_status ignore(const ls_prediction *prediction, void *context)
+{
+    (void)prediction;
+    (void)context;
+    return LS_OK;
+}
+
+ls_status ls_run_predict(ls_run *run, const ls_predict_options *options)
+{
+    enum { TOP = 5 };
+    ls_predict_options o = *options;
+    if (!o.top) o.top = TOP;
+    if (!o.invert) o.invert = "auto";
+    if (!o.each) o.each = ignore;
+    LS_CHECK(run->task->predict, LS_ERR_USAGE, "%s: a model for %s makes no predictions" LS_HINT "%s",
+             run->directory ? run->directory : run->recipe->name, run->task->name, run->task->use);
+    return run->task->predict(run, &o);
 }

@@ -100,6 +100,7 @@ void ls_run_close(ls_run *run)
     ls_trainer_free(run->trainer);
     ls_params_free(run->loaded);
     ls_tokenizer_free(run->tokenizer);
+    ls_scaler_free(run->scaler);
     ls_graph_free(run->graph);
     ls_dataset_free(run->train);
     ls_dataset_free(run->test);
@@ -134,10 +135,10 @@ static ls_status check_shards(ls_run *run)
         LS_CHECK(run->ranks <= r->train.batch, LS_ERR_USAGE,
                  "%s: train.batch: expected at least one sample for each of the %d ranks, found %lld",
                  ls_recipe_where(r, "train.batch"), run->ranks, (long long)r->train.batch);
-        run->shards = run->ranks * (int)r->train.accumulate;
+        run->shards = run->ranks * r->trainer.accumulate;
         return LS_OK;
     }
-    run->shards = r->train.shards ? (int)r->train.shards : ls_default_shards(r->train.batch);
+    run->shards = r->trainer.shards ? r->trainer.shards : ls_default_shards(r->train.batch);
     int enough  = 1;
     while (enough < run->ranks) enough *= 2;
     LS_CHECK(
@@ -210,7 +211,8 @@ ls_status ls_run_find(ls_run *run, const char *path, int overrides, char *const 
     LS_TRY_COLLECTIVE(run, find_run(path, folder, step));
     snprintf(recipe, sizeof recipe, "%s/recipe.yaml", folder);
     LS_TRY(ls_run_recipe(run, recipe, overrides, override));
-    run->recipe->model.pretrained = NULL; /* what the run started from is of no interest any more */
+    run->recipe->model.pretrained = NULL; /* a trained run does not start from it again */
+    run->directory                = ls_arena_strdup(run->memory, folder);
     return LS_OK;
 }
 
@@ -278,6 +280,7 @@ const char *ls_run_samples_text(const ls_run *run)
 ls_status ls_run_data(ls_run *run, ls_splits splits)
 {
     LS_TRY_COLLECTIVE(run, open_splits(run, splits));
+    if (run->task->normalise) LS_TRY_COLLECTIVE(run, run->task->normalise(run));
     const ls_recipe *r = run->recipe;
     run->epoch_steps   = (run->train_count + r->train.batch - 1) / r->train.batch;
     run->total_steps   = run->epoch_steps * r->train.epochs;
@@ -322,32 +325,23 @@ ls_status ls_run_graph(ls_run *run)
 
 ls_trainer_options ls_run_trainer_options(const ls_run *run)
 {
-    const ls_recipe   *r       = run->recipe;
-    ls_trainer_options options = {
-        .size             = sizeof options,
-        .comm             = run->comm,
-        .batch            = r->train.batch,
-        .eval_batch       = r->eval.batch,
-        .optim            = r->optim,
-        .seed             = (uint64_t)r->train.seed,
-        .shards           = run->shards,
-        .accumulate       = (int)r->train.accumulate,
-        .not_reproducible = !r->train.reproducible,
-        .steps            = run->total_steps,
-        .bucket_bytes     = r->train.bucket_bytes,
-        .shared_memory    = r->train.window,
-        .overlap          = r->train.overlap,
-        .wire             = r->train.wire,
-        .zero             = (int)r->train.zero,
-        .on_nan           = r->train.on_nan,
-        .check_every      = r->train.check_every,
-        .device           = r->device,
-        .logits           = run->label ? run->logits : NULL,
-        .label            = run->label,
-    };
-    if (!run->total_steps)
-        options.optim.schedule = (ls_schedule){0}; /* of what does not train: its length is not known */
-    return options;
+    const ls_recipe   *r = run->recipe;
+    ls_trainer_options o = r->trainer;
+    o.size               = sizeof o;
+    o.comm               = run->comm;
+    o.batch              = r->train.batch;
+    o.eval_batch         = r->eval.batch;
+    o.optim              = r->optim;
+    o.seed               = (uint64_t)r->train.seed;
+    o.shards             = run->shards;
+    o.not_reproducible   = !r->train.reproducible;
+    o.steps              = run->total_steps;
+    o.device             = r->device;
+    o.logits             = run->label ? run->logits : NULL;
+    o.label              = run->label;
+    /* Without training the length of the schedule is unknown. */
+    if (!run->total_steps) o.optim.schedule = (ls_schedule){0};
+    return o;
 }
 
 static ls_status load_pretrained(ls_run *run)

@@ -22,7 +22,7 @@
 #include "dist/comm/comm.h"
 #include "dist/dist.h"
 #include "launch/recipe/recipe.h"
-#include "launch/run/lockstep_run.h"
+#include "launch/lockstep.h"
 
 typedef struct ls_task ls_task;
 
@@ -44,6 +44,7 @@ struct ls_run {
     char            layout[17]; /* digest of the parameters' names and shapes, hexadecimal                        */
     ls_trainer     *trainer;
     ls_params      *loaded;    /* parameters of a folder of Hugging Face, which has no trainer; else NULL         */
+    ls_scaler      *scaler;    /* normalisation of arrays; NULL for other data                                    */
     ls_tokenizer   *tokenizer; /* of a language model, once it is needed                                          */
     int             shards;    /* virtual shards of the global batch                               */
     int64_t         epoch_steps, total_steps; /* steps of an epoch, of the run                                    */

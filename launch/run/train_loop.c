@@ -149,7 +149,7 @@ static ls_status train_step(ls_training *t, ls_step_flag_counts *all, ls_positio
                                    : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
     ls_step_flags mine   = step_flags(t);
     ls_status     status = ls__trainer_step(run->trainer, more ? &batch : NULL, &mine, all, &t->metrics);
-    if (status == LS_ERR_DIVERGED && run->recipe->train.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
+    if (status == LS_ERR_DIVERGED && run->recipe->trainer.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
     LS_TRY(status);
     LS_TRY(ls_trace_step(t->trace));
     double seconds = ls__clock_s() - began;
@@ -262,7 +262,8 @@ static ls_status open_files(ls_training *t, bool found)
     if (found) LS_TRY(ls_dataset_card_check(t->directory.path, &run->data, run->memory));
     if (task->save_files) LS_TRY(task->save_files(&run->data, t->directory.path));
     LS_TRY(ls_recipe_write(run->recipe, ls_run_directory_file(&t->directory, "recipe.yaml")));
-    LS_TRY(ls_dataset_card_write(ls_run_directory_file(&t->directory, "data.json"), &run->data));
+    LS_TRY(ls_dataset_card_write(ls_run_directory_file(&t->directory, "data.json"),
+                                 &(ls_dataset_card){run->data, run->scaler}));
     LS_TRY(ls_events_open(&t->output.events, ls_run_directory_file(&t->directory, "metrics.jsonl"),
                           found ? t->at.step : -1));
     ls_train_log_start(t);

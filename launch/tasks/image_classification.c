@@ -13,7 +13,7 @@
 
 #include "core/graph/graph.h"
 #include "launch/report/report_html.h"
-#include "launch/run/predict.h"
+#include "launch/run/open_model.h"
 #include "launch/run/run_setup.h"
 #include "launch/tasks/task.h"
 
@@ -50,7 +50,8 @@ static ls_status build(ls_run *run)
     const ls_dataset_info *d     = &run->data;
     ls_tensor             *image = ls_input(run->graph, "image", LS_F32, d->channels, d->height, d->width);
     run->label                   = ls_input(run->graph, "label", LS_I32);
-    LS_TRY(ls_recipe_build(run->recipe, run->graph, image, d->classes, &run->logits));
+    LS_TRY(ls_recipe_build(run->recipe, run->graph, image, &(ls_recipe_output){d->classes, "class", "images"},
+                           &run->logits));
     run->loss = ls_cross_entropy(run->logits, run->label, .label_smoothing = run->recipe->train.label_smoothing);
     return LS_OK;
 }
@@ -79,36 +80,38 @@ static void score(const ls_run *run, const ls_dataset_info *split, const ls_scor
 
 /* ---- data.json --------------------------------------------------------------------------------------------------- */
 
-static ls_status write_card(json_t *card, const ls_dataset_info *info)
+static ls_status write_card(json_t *json, const ls_dataset_card *card)
 {
+    const ls_dataset_info *info = &card->info;
     json_t *mean = json_array(), *std = json_array(), *names = json_array();
     for (int c = 0; c < info->channels && c < MAX_CHANNELS; c++) {
         json_array_append_new(mean, json_real(info->mean[c]));
         json_array_append_new(std, json_real(info->std[c]));
     }
     for (int i = 0; i < info->classes; i++) json_array_append_new(names, json_string(info->class_names[i]));
-    json_object_set_new(card, "channels", json_integer(info->channels));
-    json_object_set_new(card, "height", json_integer(info->height));
-    json_object_set_new(card, "width", json_integer(info->width));
-    json_object_set_new(card, "classes", json_integer(info->classes));
-    json_object_set_new(card, "mean", mean);
-    json_object_set_new(card, "std", std);
-    json_object_set_new(card, "class_names", names);
+    json_object_set_new(json, "channels", json_integer(info->channels));
+    json_object_set_new(json, "height", json_integer(info->height));
+    json_object_set_new(json, "width", json_integer(info->width));
+    json_object_set_new(json, "classes", json_integer(info->classes));
+    json_object_set_new(json, "mean", mean);
+    json_object_set_new(json, "std", std);
+    json_object_set_new(json, "class_names", names);
     return LS_OK;
 }
 
-static bool read_card(const json_t *card, ls_dataset_info *info, ls_arena *memory)
+static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memory)
 {
+    ls_dataset_info *info = &card->info;
     enum { MAX_SIZE = 1000000 };
-    const json_t *mean = json_object_get(card, "mean"), *std = json_object_get(card, "std"),
-                 *names = json_object_get(card, "class_names");
+    const json_t *mean = json_object_get(json, "mean"), *std = json_object_get(json, "std"),
+                 *names = json_object_get(json, "class_names");
     struct {
         const char *key;
         int        *value;
     } sizes[] = {
         {"channels", &info->channels}, {"height", &info->height}, {"width", &info->width}, {"classes", &info->classes}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        json_int_t x = json_integer_value(json_object_get(card, sizes[i].key));
+        json_int_t x = json_integer_value(json_object_get(json, sizes[i].key));
         if (x < 1 || x > MAX_SIZE) return false;
         *sizes[i].value = (int)x;
     }

@@ -101,21 +101,23 @@ static void score(const ls_run *run, const ls_dataset_info *split, const ls_scor
 
 /* ---- files of a run ---------------------------------------------------------------------------------------------- */
 
-static ls_status write_card(json_t *card, const ls_dataset_info *info)
+static ls_status write_card(json_t *json, const ls_dataset_card *card)
 {
-    json_object_set_new(card, "vocabulary", json_integer(info->classes));
-    json_object_set_new(card, "context", json_integer(info->context));
-    json_object_set_new(card, "tokenizer", json_string(info->tokenizer));
-    json_object_set_new(card, "tokenizer_hash", json_string(info->tokenizer_hash));
+    const ls_dataset_info *info = &card->info;
+    json_object_set_new(json, "vocabulary", json_integer(info->classes));
+    json_object_set_new(json, "context", json_integer(info->context));
+    json_object_set_new(json, "tokenizer", json_string(info->tokenizer));
+    json_object_set_new(json, "tokenizer_hash", json_string(info->tokenizer_hash));
     return LS_OK;
 }
 
-static bool read_card(const json_t *card, ls_dataset_info *info, ls_arena *memory)
+static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memory)
 {
-    json_int_t  vocabulary = json_integer_value(json_object_get(card, "vocabulary"));
-    json_int_t  context    = json_integer_value(json_object_get(card, "context"));
-    const char *tokenizer  = json_string_value(json_object_get(card, "tokenizer"));
-    const char *hash       = json_string_value(json_object_get(card, "tokenizer_hash"));
+    ls_dataset_info *info = &card->info;
+    json_int_t  vocabulary = json_integer_value(json_object_get(json, "vocabulary"));
+    json_int_t  context    = json_integer_value(json_object_get(json, "context"));
+    const char *tokenizer  = json_string_value(json_object_get(json, "tokenizer"));
+    const char *hash       = json_string_value(json_object_get(json, "tokenizer_hash"));
     if (vocabulary < 1 || vocabulary > 1 << 20 || context < 1 || context > LS_MAX_CONTEXT || !tokenizer || !hash)
         return false;
     info->kind           = LS_DATA_TEXT;

@@ -13,9 +13,15 @@
 
 #include "datasets/datasets.h"
 #include "launch/recipe/recipe.h"
-#include "launch/run/lockstep_run.h"
+#include "launch/lockstep.h"
 
 typedef struct ls_report ls_report;
+
+/* What data.json records of a dataset. */
+typedef struct ls_dataset_card {
+    ls_dataset_info info;
+    ls_scaler      *scaler; /* normalisation of arrays; NULL for other data */
+} ls_dataset_card;
 
 /* One metric besides the loss.  Formats are printf formats of one double; a value of NaN is not shown. */
 typedef struct ls_task_metric {
@@ -52,8 +58,13 @@ typedef struct ls_task {
 
     /* Whether the task trains on such a dataset. */
     bool (*accepts)(const ls_dataset_info *info);
+    /* (optional) Opens a split of the dataset at `path` where the recipe asks for this task; *opened is false, and the
+     * status LS_OK, when it does not. */
+    ls_status (*open)(ls_dataset **d, const ls_recipe *r, const char *path, const char *split, bool *opened);
     /* (optional) Prepares an opened dataset as the recipe says, e.g. the context length of text. */
     ls_status (*prepare)(ls_dataset *d, const ls_recipe *r);
+    /* (optional) Normalises the open splits of a run; not collective. */
+    ls_status (*normalise)(ls_run *run);
     /* (optional) Describes the recipe's dataset without opening it, for `explain` and `bench`: shapes, classes.  False
      * when the recipe does not determine them. */
     bool (*describe_unopened)(const ls_recipe *r, ls_dataset_info *info);
@@ -71,16 +82,16 @@ typedef struct ls_task {
     ls_status (*build)(ls_run *run);
 
     /* (optional) Numbers that each sample of an evaluation adds to ls_score_sums.extra, computed from the model's output
-     * for that sample; at most LS_TASK_EXTRA. */
+     * (run->logits) for that sample. */
     int (*extras)(const ls_run *run);
     void (*sample_scores)(const ls_run *run, const ls_batch *batch, int64_t row, const float *output, double *extra);
     /* Computes scores->metric from the sums. */
     void (*score)(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores);
 
-    /* The dataset card data.json: writes the task's fields into `card`, reads them, and checks that a dataset fits the
-     * card of the run it continues (optional). */
-    ls_status (*write_card)(json_t *card, const ls_dataset_info *info);
-    bool (*read_card)(const json_t *card, ls_dataset_info *info, ls_arena *memory);
+    /* The dataset card data.json: writes the task's fields, reads them (false: something is missing or invalid), and
+     * (optional) checks that a dataset fits the card of the run that it continues. */
+    ls_status (*write_card)(json_t *json, const ls_dataset_card *card);
+    bool (*read_card)(const json_t *json, ls_dataset_card *card, ls_arena *memory);
     ls_status (*check_card)(const char *folder, const ls_dataset_info *card, const ls_dataset_info *info);
     /* (optional) Writes further files of the dataset into the run directory, e.g. tokenizer.json. */
     ls_status (*save_files)(const ls_dataset_info *info, const char *folder);
@@ -93,10 +104,9 @@ typedef struct ls_task {
     ls_status (*predict)(ls_run *run, const ls_predict_options *options);
 } ls_task;
 
-enum { LS_TASK_EXTRA = 256 };
-
 extern const ls_task *const ls__tasks[]; /* ended by NULL */
-extern const ls_task        ls__task_image_classification, ls__task_language_model;
+extern const ls_task        ls__task_image_classification, ls__task_language_model, ls__task_array_regression,
+    ls__task_array_classification;
 
 /* Returns the task of a dataset. */
 const ls_task *ls_task_of(const ls_dataset_info *info);

@@ -68,7 +68,7 @@ static const bad table[] = {
     {"missing idx", "", "data import mnist idx-none made", 3, "idx-none", NULL, true},
     /* text */
     {"text for a model of pictures", "", "train lenet5-digits data.path=words data.context=8", 2,
-     "lenet5 is a model of pictures", "model.name"},
+     "lenet5 is no language model", "model.name"},
     {"pictures for layers of text", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
     {"no length of windows", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
     {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 tokens and its target need 4097",

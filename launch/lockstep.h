@@ -16,8 +16,8 @@
  * All functions that take a run or a communicator are collective: every rank calls them, and every rank gets the same
  * status.
  */
-#ifndef LS_LAUNCH_RUN_LOCKSTEP_RUN_H
-#define LS_LAUNCH_RUN_LOCKSTEP_RUN_H
+#ifndef LS_LAUNCH_LOCKSTEP_H
+#define LS_LAUNCH_LOCKSTEP_H
 
 #include "dist/dist.h"
 

@@ -195,10 +195,10 @@ static ls_status check_together(ls_recipe *r, const char *file)
     complete_settings(r);
     LS_TRY(choose_model(r, file));
     LS_TRY(ls__model_check(r));
-    LS_CHECK(!r->train.shards || r->train.shards <= r->train.batch, LS_ERR_USAGE,
+    LS_CHECK(!r->trainer.shards || r->trainer.shards <= r->train.batch, LS_ERR_USAGE,
              "%s: train.shards: expected at most train.batch = %lld, found %lld" LS_HINT
              "a shard is at least one sample",
-             ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->train.shards);
+             ls_recipe_where(r, "train.shards"), (long long)r->train.batch, (long long)r->trainer.shards);
     LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
              "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
              ls_recipe_where(r, "train.epochs"));

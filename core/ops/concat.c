@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Concatenation of two tensors along the last dim.      x: B x ... x M, y: B x ... x N  ->  z: B x ... x (M + N)
+ *
+ * Forward     each row of z is a row of x, then a row of y
+ * Backward    dx and dy are the parts of dz
+ */
+#include <string.h>
+
+#include "core/cpu/vector/elementwise.h"
+#include "core/ops/infer.h"
+
+static ls_status infer(ls_node *n)
+{
+    const ls_tensor *x = n->in[0], *y = n->in[1];
+    LS_TRY(ls__expect_samples(n, 0));
+    LS_TRY(ls__expect_samples(n, 1));
+    bool same = x->rank == y->rank && x->rank >= 1;
+    for (int i = 0; same && i < x->rank - 1; i++) same = x->dim[i] == y->dim[i];
+    LS_NODE_CHECK(n, same, "'%s' is %s and '%s' is %s, expected shapes that differ in the last dim only", x->name,
+                  ls__shape(x), y->name, ls__shape(y));
+    int64_t dim[LS_MAX_DIMS];
+    memcpy(dim, x->dim, sizeof dim);
+    dim[x->rank - 1] += ls__cols(y);
+    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    return LS_OK;
+}
+
+static void forward(const ls_call *c)
+{
+    const int64_t rows = c->rows * ls__rows(c->node->in[0]), m = ls__cols(c->node->in[0]), n = ls__cols(c->node->in[1]);
+    const float  *x = c->x[0], *y = c->x[1];
+    float        *z = c->y[0];
+#pragma omp parallel for schedule(static) if (rows * (m + n) >= LS_MAP_PARALLEL)
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(z + r * (m + n), x + r * m, (size_t)m * sizeof *z);
+        memcpy(z + r * (m + n) + m, y + r * n, (size_t)n * sizeof *z);
+    }
+}
+
+/* Copies or adds the columns [first, first + count) of dz, which has `width` columns. */
+static void part(const ls_call *c, int input, int64_t first, int64_t width)
+{
+    const int64_t rows = c->rows * ls__rows(c->node->in[0]), count = ls__cols(c->node->in[input]);
+    const float  *dz = c->dy[0];
+    float        *dx = c->dx[input];
+    if (!dx) return;
+#pragma omp parallel for schedule(static) if (rows * count >= LS_MAP_PARALLEL)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < count; i++) {
+            const float d     = dz[r * width + first + i];
+            dx[r * count + i] = c->add[input] ? dx[r * count + i] + d : d;
+        }
+}
+
+static void backward(const ls_call *c)
+{
+    const int64_t m = ls__cols(c->node->in[0]), n = ls__cols(c->node->in[1]);
+    part(c, 0, 0, m + n);
+    part(c, 1, m, m + n);
+}
+
+LS_OP(concat) = {
+    .name       = "concat",
+    .args_bytes = sizeof(ls_concat_args),
+    .ins        = 2,
+    .outs       = 1,
+    .infer      = infer,
+    .forward    = {[LS_CPU] = forward},
+    .backward   = {[LS_CPU] = backward},
+};

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opens a trained model without its dataset: from a run directory, or from a folder in the format of Hugging Face, whose
+ * config.json and weights dist/interop reads. */
+#include "launch/run/open_model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/graph/graph.h"
+#include "datasets/files/dataset.h"
+#include "dist/dist.h"
+#include "launch/data/dataset_card.h"
+#include "launch/data/pretrained.h"
+#include "launch/tasks/task.h"
+
+/* ---- folders of Hugging Face ------------------------------------------------------------------------------------- */
+
+static ls_status make_recipe(ls_run *run, const char *folder, const char *config)
+{
+    ls_pretrained model;
+    LS_TRY(ls_pretrained_read(folder, &model));
+    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected a vocabulary of at most %d tokens, found %lld",
+             config, LS_MAX_CLASSES, (long long)model.classes);
+    const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", model.model, model.options);
+    LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
+    run->task = &ls__task_language_model;
+    run->data = (ls_dataset_info){.kind           = LS_DATA_TEXT,
+                                  .split          = "",
+                                  .path           = config,
+                                  .tokenizer      = "",
+                                  .tokenizer_hash = "",
+                                  .classes        = (int)model.classes};
+    return ls_recipe_context(run->recipe, &run->data.context);
+}
+
+static ls_status build_and_load(ls_run *run, const char *folder, ls_graph *g, ls_params **params)
+{
+    ls_tensor         *logits;
+    ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, 1)};
+    LS_TRY(ls_recipe_build_language(run->recipe, g, &in, run->data.classes, &logits));
+    LS_TRY(ls_pretrained_check_size(folder, g));
+    LS_TRY(ls_params_new(params, g, 1));
+    return ls_pretrained_load(folder, *params);
+}
+
+static ls_status build_pretrained(ls_run *run, const char *folder, ls_graph **graph, ls_params **params)
+{
+    const char *config = ls_arena_printf(run->memory, "%s/config.json", folder);
+    ls_status   status = make_recipe(run, folder, config);
+    *graph             = ls_graph_new();
+    if (status == LS_OK) status = build_and_load(run, folder, *graph, params);
+    if (status != LS_ERR_USAGE) return status;
+    /* Options that do not make a model are an error of the file here, not of the command line. */
+    bool named = strstr(ls_error_message(), config) != NULL;
+    return LS_FAIL(LS_ERR_DATA, "%s%s%s", named ? "" : config, named ? "" : ": ", ls_error_message());
+}
+
+/* Opens a folder as Hugging Face writes it.  Collective. */
+static ls_status open_pretrained(ls_run *run, const char *folder)
+{
+    char digest[17];
+    LS_TRY_COLLECTIVE(run, build_pretrained(run, folder, &run->graph, &run->loaded));
+    LS_TRY_COLLECTIVE(run, ls_pretrained_tokenizer(&run->tokenizer, folder, run->data.classes));
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(run->loaded));
+    const char *names[] = {"parameters"}, *values[] = {digest};
+    return ls_comm_same(run->comm, 1, names, values);
+}
+
+/* ---- run directories --------------------------------------------------------------------------------------------- */
+
+static ls_status open_run(ls_run *run, const char *path)
+{
+    char            folder[PATH_MAX];
+    int64_t         step;
+    const char     *from;
+    ls_dataset_card card;
+    LS_TRY(ls_run_find(run, path, 0, NULL, folder, &step));
+    const char *file = ls_arena_printf(run->memory, "%s/data.json", folder);
+    LS_TRY_COLLECTIVE(run, ls_dataset_card_read(file, &card, run->memory));
+    run->data   = card.info;
+    run->scaler = card.scaler;
+    run->task   = ls_task_of(&run->data);
+    LS_TRY(ls_run_graph(run));
+    LS_TRY(ls_run_trainer(run));
+    return ls_run_load(run, folder, step, &from);
+}
+
+ls_status ls_run_open_model(ls_run *run, const char *path)
+{
+    /* All ranks must find the same kind of folder, because the two take different collective calls. */
+    bool        pretrained = ls_pretrained_is(path);
+    const char *names[] = {"folder"}, *values[] = {pretrained ? "one of Hugging Face" : "a run"};
+    LS_TRY(ls_comm_same(run->comm, 1, names, values));
+    return pretrained ? open_pretrained(run, path) : open_run(run, path);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Opens a trained model without its dataset. */
+#ifndef LS_LAUNCH_RUN_OPEN_MODEL_H
+#define LS_LAUNCH_RUN_OPEN_MODEL_H
+
+#include "launch/lockstep.h"
+#include "launch/run/run_setup.h"
+
+/* Opens the model of a run directory, of one of its checkpoints, or of a folder in the format of Hugging Face.
+ * Collective. */
+ls_status ls_run_open_model(ls_run *run, const char *path);
+
+#endif
