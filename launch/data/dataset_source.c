@@ -256,6 +256,9 @@ ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
+    LS_CHECK(!recipe->data.inputs[0] || strcmp(recipe->data.path, SYNTHETIC) != 0, LS_ERR_USAGE,
+             "%s: data.inputs: expected data.path to name a file or folder with arrays, found %s",
+             ls_recipe_where(recipe, "data.inputs"), SYNTHETIC);
     if (!strcmp(recipe->data.path, SYNTHETIC))
         return ls_dataset_digits(d, held_out ? "test" : "train",
                                  held_out ? recipe->data.test_count : recipe->data.train_count,

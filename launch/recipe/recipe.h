@@ -39,8 +39,7 @@ typedef struct ls_recipe_layer {
 } ls_recipe_layer;
 
 /* Loss of a model that gives plain outputs. */
-#define LS_TRAIN_LOSS_LIST(X)                                                                                          \
-    X(AUTO, "auto") X(CROSS_ENTROPY, "cross_entropy") X(MSE, "mse") X(MAE, "mae")
+#define LS_TRAIN_LOSS_LIST(X) X(AUTO, "auto") X(CROSS_ENTROPY, "cross_entropy") X(MSE, "mse") X(MAE, "mae")
 typedef enum ls_train_loss {
 #define X(name, text) LS_TRAIN_LOSS_##name,
     LS_TRAIN_LOSS_LIST(X)
@@ -70,10 +69,10 @@ struct ls_recipe {
     } model;
     ls_optim optim; /* with its schedule and parameter groups                       */
     struct {
-        int64_t batch, epochs, max_steps, seed; /* max_steps: 0: no limit                                       */
-        bool    reproducible;
+        int64_t       batch, epochs, max_steps, seed; /* max_steps: 0: no limit                                       */
+        bool          reproducible;
         ls_train_loss loss;
-        float label_smoothing, max_hours; /* max_hours: 0: no limit                                       */
+        float         label_smoothing, max_hours; /* max_hours: 0: no limit                                       */
     } train;
     ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {

@@ -39,10 +39,8 @@ static const char *const loss_names[] = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
 
 /* One row per key.  bits: the key decides the bits of the result; a run is continued only with the same value. */
 const ls_key ls__keys[] = {
-    {"run.name", AT(STRING, run.name),
-     .help = "name of the run; default: the name of the recipe"},
-    {"run.dir", AT(STRING, run.dir),
-     .help = "run directory; default runs/<name>"},
+    {"run.name", AT(STRING, run.name), .help = "name of the run; default: the name of the recipe"},
+    {"run.dir", AT(STRING, run.dir), .help = "run directory; default runs/<name>"},
 
     {"data.path", AT(STRING, data.path), .fallback = "digits", .bits = true,
      .help = "digits (synthetic digits, made by the program), a known dataset (mnist, shakespeare), or the file or "
@@ -93,12 +91,14 @@ const ls_key ls__keys[] = {
     {"train.accumulate", INT32(trainer.accumulate, 1, 65536), .fallback = "1",
      .help = "micro-batches of a step; more need less memory"},
     {"train.bucket_bytes", INT(trainer.bucket_bytes, 0, MANY), .fallback = "0",
-     .help = "bytes of gradients that one collective reduces; 0: 4 MiB, between hosts the size found best at the start"},
+     .help =
+         "bytes of gradients that one collective reduces; 0: 4 MiB, between hosts the size found best at the start"},
     {"train.window", ENUM(trainer.shared_memory, window_names), .fallback = "auto",
      .help = "ranks of a host reduce gradients in shared memory; off: by messages"},
     {"train.wire", ENUM(trainer.wire, wire_names), .fallback = "float32", .bits = true,
-     .help = "type of gradients in messages between hosts; bfloat16 halves the bytes, and the bits depend on the number "
-             "of hosts"},
+     .help =
+         "type of gradients in messages between hosts; bfloat16 halves the bytes, and the bits depend on the number "
+         "of hosts"},
     {"train.overlap", ENUM(trainer.overlap, overlap_names), .fallback = "auto",
      .help = "progress of collectives between hosts during computation: by polling, by a thread, or off"},
     {"train.zero", INT32(trainer.zero, 0, 2), .fallback = "0",
@@ -112,8 +112,9 @@ const ls_key ls__keys[] = {
     {"train.label_smoothing", FLOAT(train.label_smoothing, 0, 1), .fallback = "0", .bits = true,
      .help = "part of the target distribution that is spread evenly over all classes"},
     {"train.loss", ENUM(train.loss, loss_names), .fallback = "auto", .bits = true,
-     .help = "auto: cross_entropy for classifications and text, mse for regressions; mse: mean squared error; mae: mean "
-             "absolute error"},
+     .help =
+         "auto: cross_entropy for classifications and text, mse for regressions; mse: mean squared error; mae: mean "
+         "absolute error"},
 
     {"optim.name", ENUM(optim.kind, ls__optim_texts), .fallback = "sgd", .bits = true,
      .help = "optimizer; nesterov means nag"},
@@ -127,8 +128,7 @@ const ls_key ls__keys[] = {
      .help = "L2 term of the gradient, with adamw decoupled weight decay; default 0"},
     {"optim.betas", LIST(FLOATS, optim.betas, 1), .bits = true,
      .help = "adam, adamw: decay of the first and second moment; default [0.9, 0.999]"},
-    {"optim.alpha", FLOAT(optim.alpha, 0, 1), .bits = true,
-     .help = "rmsprop: decay of the mean square; default 0.99"},
+    {"optim.alpha", FLOAT(optim.alpha, 0, 1), .bits = true, .help = "rmsprop: decay of the mean square; default 0.99"},
     {"optim.eps", FLOAT(optim.eps, 0, 1), .bits = true,
      .help = "added to the denominator; default 1e-8, with adagrad 1e-10"},
     {"optim.centered", BOOL(optim.centered), .fallback = "false", .bits = true,

@@ -30,12 +30,12 @@ static ls_status open_run(ls_inspected *s, const ls_inspect_options *options, bo
     ls_run         *run = s->run;
     ls_dataset_card card;
     int64_t         step;
-    const char *from;
+    const char     *from;
     LS_TRY(ls_run_find(run, options->model, options->overrides, options->override, s->folder, &step));
     LS_TRY(ls_dataset_card_read(ls_arena_printf(run->memory, "%s/data.json", s->folder), &card, run->memory));
     run->data   = card.info;
     run->scaler = card.scaler;
-    run->task = ls_task_of(&run->data);
+    run->task   = ls_task_of(&run->data);
     LS_TRY(expect_language(run, s->folder));
     if (data) LS_TRY(ls_run_data(run, LS_SPLITS_TEST));
     LS_TRY(ls_run_graph(run));

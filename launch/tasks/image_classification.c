@@ -83,7 +83,7 @@ static void score(const ls_run *run, const ls_dataset_info *split, const ls_scor
 static ls_status write_card(json_t *json, const ls_dataset_card *card)
 {
     const ls_dataset_info *info = &card->info;
-    json_t *mean = json_array(), *std = json_array(), *names = json_array();
+    json_t                *mean = json_array(), *std = json_array(), *names = json_array();
     for (int c = 0; c < info->channels && c < MAX_CHANNELS; c++) {
         json_array_append_new(mean, json_real(info->mean[c]));
         json_array_append_new(std, json_real(info->std[c]));

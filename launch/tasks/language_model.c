@@ -113,11 +113,11 @@ static ls_status write_card(json_t *json, const ls_dataset_card *card)
 
 static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memory)
 {
-    ls_dataset_info *info = &card->info;
-    json_int_t  vocabulary = json_integer_value(json_object_get(json, "vocabulary"));
-    json_int_t  context    = json_integer_value(json_object_get(json, "context"));
-    const char *tokenizer  = json_string_value(json_object_get(json, "tokenizer"));
-    const char *hash       = json_string_value(json_object_get(json, "tokenizer_hash"));
+    ls_dataset_info *info       = &card->info;
+    json_int_t       vocabulary = json_integer_value(json_object_get(json, "vocabulary"));
+    json_int_t       context    = json_integer_value(json_object_get(json, "context"));
+    const char      *tokenizer  = json_string_value(json_object_get(json, "tokenizer"));
+    const char      *hash       = json_string_value(json_object_get(json, "tokenizer_hash"));
     if (vocabulary < 1 || vocabulary > 1 << 20 || context < 1 || context > LS_MAX_CONTEXT || !tokenizer || !hash)
         return false;
     info->kind           = LS_DATA_TEXT;

@@ -414,7 +414,8 @@ static void test_build(void **state)
             logits = NULL;
             if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK)
                 fail_msg("%s: %s", t->name, ls_error_message());
-        } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28), &(ls_recipe_output){10, "class", "images"}, &logits) != LS_OK)
+        } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28),
+                                   &(ls_recipe_output){10, "class", "images"}, &logits) != LS_OK)
             fail_msg("%s: %s", t->name, ls_error_message());
         if (logits) {
             assert_int_equal(logits->rank, 1);
@@ -427,7 +428,9 @@ static void test_build(void **state)
               "      no_bias: true\n",
               0, NULL);
     ls_graph *g = ls_graph_new();
-    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), &(ls_recipe_output){10, "class", "images"}, &logits), LS_OK);
+    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4),
+                                     &(ls_recipe_output){10, "class", "images"}, &logits),
+                     LS_OK);
     ls_params *params;
     assert_int_equal(ls_params_new(&params, g, 1), LS_OK);
     assert_int_equal(ls_params_total(params), 16 * 7 + 7 + 7 * 10);
@@ -437,20 +440,26 @@ static void test_build(void **state)
     ls_params_free(params);
     ls_graph_free(g);
     g = ls_graph_new();
-    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), &(ls_recipe_output){11, "class", "images"}, &logits), LS_ERR_USAGE);
+    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4),
+                                     &(ls_recipe_output){11, "class", "images"}, &logits),
+                     LS_ERR_USAGE);
     assert_non_null(strstr(ls_error_message(), "r.yaml:6:7: the model ends with the shape B x 10, expected B x 11"));
     ls_graph_free(g);
     ls_recipe_free(r);
     r = parse("model: {layers: [reshape: {dims: [2, -1]}, permute: {order: [1, 0]}, flatten, linear: {out: 10}]}", 0,
               NULL);
     g = ls_graph_new();
-    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), &(ls_recipe_output){10, "class", "images"}, &logits), LS_OK);
+    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4),
+                                     &(ls_recipe_output){10, "class", "images"}, &logits),
+                     LS_OK);
     assert_round_trip(r);
     ls_graph_free(g);
     ls_recipe_free(r);
     r = parse("model:\n  layers:\n    - flatten\n    - linear: {name: out}\n", 0, NULL);
     g = ls_graph_new();
-    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4), &(ls_recipe_output){10, "class", "images"}, &logits), LS_ERR_USAGE);
+    assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4),
+                                     &(ls_recipe_output){10, "class", "images"}, &logits),
+                     LS_ERR_USAGE);
     assert_non_null(strstr(ls_error_message(), "r.yaml:4")); /* the core's own error has the recipe's line */
     ls_graph_free(g);
     ls_recipe_free(r);
