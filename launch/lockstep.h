@@ -40,7 +40,8 @@ typedef struct ls_run ls_run;
  * and creates the trainer.  The run owns the recipe from here on, also after an error; the communicator stays the
  * caller's and has to live longer than the run. */
 ls_status ls_run_new(ls_run **run, ls_comm *comm, ls_recipe *recipe);
-/* Opens a trained model: a run directory, or a checkpoint in it.  The dataset is not needed; ls_run_evaluate opens it. */
+/* Opens a trained model: a run directory, or a checkpoint in it.  The dataset is not needed; ls_run_evaluate opens
+ * it. */
 ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path);
 void      ls_run_free(ls_run *run); /* NULL is allowed */
 
@@ -114,7 +115,7 @@ typedef struct ls_predict_options {
     void *context;
 } ls_predict_options;
 
-/* Predicts the samples of the given files: PNG or JPEG images, or HDF5 files of arrays, as the run's task reads them. */
+/* Predicts the samples of the given files: PNG or JPEG images, or HDF5 files of arrays, as the task reads them. */
 ls_status ls_run_predict(ls_run *run, const ls_predict_options *options);
 
 /* ---- text generation --------------------------------------------------------------------------------------------- */
@@ -134,8 +135,8 @@ typedef struct ls_generate_options {
     void *context;
 } ls_generate_options;
 
-/* Generates text with a language model.  The same seed gives the same text for any number of ranks and threads, with and
- * without the cache. */
+/* Generates text with a language model.  The same seed gives the same text for any number of ranks and threads, with
+ * and without the cache. */
 ls_status ls_run_generate(ls_run *run, const ls_generate_options *options);
 
 LS_PUBLIC_END

@@ -149,7 +149,7 @@ static ls_status run(bench *b, const ls_args *args)
              "mpirun -np 2 --bind-to none lockstep bench overlap RECIPE");
     b->steps = (int)steps;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_run_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_TRAIN));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     double seconds;

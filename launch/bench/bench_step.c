@@ -201,7 +201,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     LS_TRY_COLLECTIVE(j, ls_args_int(args, "steps", 1, 1000000, 30, &steps));
     b.steps = (int)steps;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_run_data(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_TRAIN));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     ls_status status = ls_run_first_batch(j, &loader, &b.batch);

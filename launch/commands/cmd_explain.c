@@ -200,7 +200,7 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     LS_TRY(ls_args_int(args, "ranks", 1, 4096, j->ranks, &ranks));
     j->ranks = (int)ranks;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
-    LS_TRY(ls_run_data(j, LS_SPLITS_BOTH));
+    LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_BOTH));
     LS_TRY(ls_run_graph(j));
     LS_TRY(largest(j, plan, &most, &which));
     const ls_recipe *r = j->recipe;

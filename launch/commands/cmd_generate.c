@@ -69,7 +69,7 @@ static ls_status read_prompt(const ls_args *args, ls_string *prompt)
     const char *text = ls_args_option(args, "prompt"), *path = ls_args_option(args, "prompt-file");
     LS_CHECK(!text || !path, LS_ERR_USAGE, "generate: expected --prompt or --prompt-file, found both");
     if (text) *prompt = (ls_string){.data = strdup(text), .bytes = strlen(text)};
-    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "no memory for the prompt");
+    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "prompt: no memory");
     if (!path) return LS_OK;
     int   file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block on a pipe, which is refused below */
     FILE *f    = file < 0 ? NULL : fdopen(file, "r");
@@ -82,7 +82,7 @@ static ls_status read_prompt(const ls_args *args, ls_string *prompt)
     fclose(f);
     LS_CHECK(plain, LS_ERR_USAGE, "generate: --prompt-file: expected a file of at most %d bytes, found %s", MAX_BYTES,
              path);
-    LS_CHECK(prompt->data, LS_ERR_ENV, "no memory for the prompt");
+    LS_CHECK(prompt->data, LS_ERR_ENV, "prompt: no memory");
     return LS_OK;
 }
 

@@ -5,9 +5,10 @@
  * data.path is "digits" (synthetic digits), a known name, a file or a folder.  A known name resolves as follows:
  *
  *   LOCKSTEP_DATA=DIR is set    The files in DIR/NAME are imported once into the cache.  The folder's name there is a
- *                               hash of their path, sizes and times, and of the tokenizer.  Ranks that start at the same
- *                               time wait for the one that imports.
- *   otherwise                   The cache holds the result of `lockstep data fetch NAME`: an imported dataset of images,
+ *                               hash of their path, sizes and times, and of the tokenizer.  Ranks that start at the
+ *                               same time wait for the one that imports.
+ *   otherwise                   The cache holds the result of `lockstep data fetch NAME`: an imported dataset of
+ * images,
  *                               or a text file, which is imported as above.
  */
 #include "launch/data/dataset_source.h"
@@ -37,7 +38,7 @@ ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
     const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     bool        own = base && *base;
     LS_CHECK(own || (home && *home), LS_ERR_ENV,
-             "no folder for the cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
+             "cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
     int length = snprintf(path, LS_DATA_PATH, "%s%s/lockstep", own ? base : home, own ? "" : "/.cache");
     LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV,
              "the name of the cache's folder has %d letters; that is too long", length);
@@ -100,7 +101,7 @@ static bool belongs_to(const ls_known *known, const char *name)
     return false;
 }
 
-/* What tells one tokenizer from another: a path may hold another one tomorrow. */
+/* Hash of a choice of tokenizer.  The file at a path may change, so its contents count. */
 static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
 {
     char          text[64];

@@ -10,8 +10,9 @@
 enum { LS_DATA_PATH = 4096 };
 
 /* Opens the training split of the dataset that data.path names, or with held_out the split `test` (`valid` where the
- * folder has no `test`).  data.path is "digits" (synthetic digits), a known name ("mnist"), a file or a folder.  Text is
- * opened as windows of the recipe's context length.  LS_ERR_DATA lists the places searched and how to get the data. */
+ * folder has no `test`).  data.path is "digits" (synthetic digits), a known name ("mnist"), a file or a folder.  Text
+ * is opened as windows of the recipe's context length.  LS_ERR_DATA lists the places searched and how to get the
+ * data. */
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out);
 
 /* How a known text is tokenised on import. */

@@ -2,12 +2,12 @@
  *
  * Text generation with a language model, token by token.
  *
- * The model is built for inference over the run's parameters: once for one token per call, and once for BLOCK tokens per
- * call, which reads a prompt faster.  Both share one cache of keys and values, so that each token is computed once.
+ * The model is built for inference over the run's parameters: once for one token per call, and once for BLOCK tokens
+ * per call, which reads a prompt faster.  Both share one cache of keys and values, so that each token is computed once.
  * Without the cache the whole window is computed for every token, with the same result.
  *
- * The window holds the tokens that the model attends to: at most as many as it was trained on.  When the window is full,
- * its later half becomes the beginning of the next one.
+ * The window holds the tokens that the model attends to: at most as many as it was trained on.  When the window is
+ * full, its later half becomes the beginning of the next one.
  *
  * Every rank generates the whole text; a comparison at the end shows any difference.
  */

@@ -106,8 +106,8 @@ ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const c
 /* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 
-/* Adds the recipe's model to the graph: x: B x ... -> *out: B x outputs.  For a classification model.classes may ask for
- * more outputs.  LS_ERR_USAGE when the model ends with another shape. */
+/* Adds the recipe's model to the graph: x: B x ... -> *out: B x outputs.  For a classification model.classes may ask
+ * for more outputs.  LS_ERR_USAGE when the model ends with another shape. */
 typedef struct ls_recipe_output {
     int64_t     count; /* classes, or predicted values                    */
     const char *unit;  /* one output, for messages: "class", "value"      */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What the files of the recipe share: the tree that YAML is read into, and the table of keys. */
+ * Functions that the files of launch/recipe share: the YAML tree, and the table of keys. */
 #ifndef LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 #define LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 
@@ -81,7 +81,7 @@ ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const
 /* The value of a key as in YAML, after "path: "; false when it has none (a NULL string, an empty list). */
 bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 
-/* What is expected of a value: "a whole number from 1 to 64", "one of sgd, adam". */
+/* Describes the values that a key accepts: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
 /* ---- lists (recipe_lists.c) -------------------------------------------------------------------------------------- */

@@ -166,8 +166,8 @@ static size_t setting_bytes(const ls_key *k)
     }
 }
 
-/* Settings that the recipe leaves out get the defaults of its optimizer and schedule.  If the command line chooses another
- * optimizer or schedule, settings of the recipe's file that it does not have are dropped, with a note. */
+/* Settings that the recipe leaves out get the defaults of its optimizer and schedule.  If the command line chooses
+ * another optimizer or schedule, settings of the recipe's file that it does not have are dropped, with a note. */
 static void complete_settings(ls_recipe *r)
 {
     ls_optim optim    = ls_optim_default(r->optim.kind);
@@ -234,7 +234,7 @@ static ls_status hash_of(const ls_recipe *r, bool all, char hash[33])
     char  *text  = NULL;
     size_t bytes = 0;
     FILE  *out   = open_memstream(&text, &bytes);
-    LS_CHECK(out, LS_ERR_ENV, "no memory: %s", strerror(errno));
+    LS_CHECK(out, LS_ERR_ENV, "recipe: no memory: %s", strerror(errno));
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (!all && !k->bits) continue;
         fprintf(out, "%s: ", k->path);

@@ -179,7 +179,7 @@ static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, 
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
-/* What an entry of the list is: a layer, or an op of one input. */
+/* An entry of the list: a layer, or an op of one input. */
 typedef struct entry {
     const ls_layer *layer;
     const ls_op    *op;

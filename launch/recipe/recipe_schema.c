@@ -303,7 +303,7 @@ static const char *words_list(ls_arena *arena, const char *const *words)
     return list;
 }
 
-#define UNREACHED 1e6 /* an upper bound that nobody reaches is not worth reading; beyond_all is for whoever does */
+#define UNREACHED 1e6 /* messages name no upper bound from here on, unless the value exceeds it */
 
 static const char *range(ls_arena *arena, const char *what, double low, double high)
 {

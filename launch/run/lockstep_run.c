@@ -15,7 +15,7 @@
 static ls_status start(ls_run **run, ls_comm *comm)
 {
     *run             = calloc(1, sizeof **run);
-    ls_status status = *run ? LS_OK : LS_FAIL(LS_ERR_ENV, "no memory for a run");
+    ls_status status = *run ? LS_OK : LS_FAIL(LS_ERR_ENV, "run: no memory");
     LS_TRY(ls_comm_agree(comm, status));
     return ls_run_start(*run, comm);
 }

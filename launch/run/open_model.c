@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opens a trained model without its dataset: from a run directory, or from a folder in the format of Hugging Face, whose
- * config.json and weights dist/interop reads. */
+ * Opens a trained model without its dataset: from a run directory, or from a folder in the format of Hugging Face,
+ * whose config.json and weights dist/interop reads. */
 #include "launch/run/open_model.h"
 
 #include <stdio.h>

@@ -16,6 +16,7 @@
 #include "core/graph/graph.h"
 #include "dist/checkpoint/checkpoint_trainer.h"
 #include "dist/comm/launcher.h"
+#include "launch/data/dataset_shapes.h"
 #include "launch/data/dataset_source.h"
 #include "launch/data/pretrained.h"
 #include "launch/run/progress.h"
@@ -74,7 +75,7 @@ static ls_status start_threads(const ls_run *run)
     pthread_mutex_unlock(&gate);
     for (int i = 0; i < made; i++) pthread_join(thread[i], NULL);
     LS_CHECK(!why, LS_ERR_ENV,
-             "cannot start %d threads, but %d: %s" LS_HINT
+             "threads: expected %d, could start %d: %s" LS_HINT
              "OMP_NUM_THREADS=1, fewer ranks on this host, or higher limits (ulimit -v, ulimit -u)",
              run->threads, made + 1, strerror(why));
 #pragma omp parallel reduction(+ : together)
@@ -289,6 +290,36 @@ ls_status ls_run_data(ls_run *run, ls_splits splits)
     const char *names[]  = {"data", "tokenizer"};
     const char *values[] = {ls_run_samples_text(run), run->data.tokenizer_hash ? run->data.tokenizer_hash : ""};
     return ls_comm_same(run->comm, 2, names, values);
+}
+
+/* Describes the recipe's data without opening them; NULL: the recipe does not determine their shapes. */
+static const ls_task *describe(const ls_recipe *r, ls_dataset_info *info)
+{
+    for (const ls_task *const *task = ls__tasks; *task; task++)
+        if ((*task)->describe_unopened && (*task)->describe_unopened(r, info)) return *task;
+    return NULL;
+}
+
+ls_status ls_run_data_or_shapes(ls_run *run, ls_splits splits)
+{
+    ls_dataset_info info;
+    ls_status       status = ls_run_data(run, splits);
+    if (status != LS_ERR_DATA) return status;
+    ls_error       why  = ls_error_save(status);
+    const ls_task *task = describe(run->recipe, &info);
+    if (!task) return ls_error_restore(&why);
+    ls_dataset_free(run->train);
+    ls_dataset_free(run->test);
+    run->test = NULL;
+    LS_TRY_COLLECTIVE(run, ls_data_shapes(&run->train, &info));
+    run->data        = ls_dataset_info_of(run->train);
+    run->task        = task;
+    run->train_count = run->test_count = run->epoch_steps = 0;
+    run->total_steps                                      = run->recipe->train.max_steps;
+    if (run->is_root)
+        fprintf(stderr, "lockstep: note: %.*s; continuing with the shapes that the recipe determines\n",
+                (int)strcspn(why.message, "\n"), why.message);
+    return LS_OK;
 }
 
 /* ---- graph and trainer ------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The stages that set up a run: ranks, recipe, data, graph, trainer.  Called in this order; each returns the same status
- * on every rank:
+ * The stages that set up a run: ranks, recipe, data, graph, trainer.  Called in this order; each returns the same
+ * status on every rank:
  *
  *     ls_run run;
  *     LS_TRY_GOTO(status, ls_run_start(&run, comm), done);                     instruction set, threads, watchdog
@@ -74,6 +74,9 @@ ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char 
 typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH = 3 } ls_splits;
 /* Opens splits of the recipe's dataset and computes the steps of an epoch and of the run.  Collective. */
 ls_status ls_run_data(ls_run *run, ls_splits splits);
+/* The same for commands that need shapes and not values: where the data are absent and the recipe determines their
+ * shapes, opens a stand-in with pseudo-random values as the training split, and prints a note.  Collective. */
+ls_status ls_run_data_or_shapes(ls_run *run, ls_splits splits);
 /* Builds model and loss.  Collective. */
 ls_status ls_run_graph(ls_run *run);
 /* Creates the trainer and loads model.pretrained.  Collective. */
@@ -86,7 +89,8 @@ void ls_run_close(ls_run *run);
 /* Passes the recipe's settings to the watchdog.  folder: where crash reports go; NULL: none are written. */
 ls_status ls_run_watch(ls_run *run, const char *folder);
 
-/* Records the phase of this rank for the watchdog, from ls_run_phase_begin until ls_run_phase_end.  step 0: as before. */
+/* Records the phase of this rank for the watchdog, from ls_run_phase_begin until ls_run_phase_end.  step 0: as
+ * before. */
 static inline void ls_run_phase_begin(ls_run *run, ls_phase phase, const char *what, int64_t step)
 {
     ls__flight_begin(run->comm->flight, &(ls_flight_note){.phase = phase, .what = what, .step = step});

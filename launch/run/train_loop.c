@@ -412,7 +412,7 @@ ls_status ls_run_train(ls_run *run, const ls_train_options *options, ls_train_re
     static const ls_train_options defaults = {0};
     ls_training                  *t        = calloc(1, sizeof *t);
     bool                          finished = false;
-    LS_CHECK(t, LS_ERR_ENV, "no memory for a run");
+    LS_CHECK(t, LS_ERR_ENV, "run: no memory");
     if (!options) options = &defaults;
     t->run       = run;
     t->rolled_to = t->rolled_at = -1;

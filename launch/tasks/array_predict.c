@@ -5,10 +5,10 @@
  *     regression        one float32 array for each target, with its name and shape, in the units of the training data
  *     classification    the target's name: int32 classes; probability: float32, N x classes; class_names
  *
- * Each rank predicts its part of every batch; rank 0 gathers and writes them.  Where the file holds the targets as well,
- * the predictions are scored.
+ * Each rank predicts its part of every batch; rank 0 gathers and writes them.  Where the file holds the targets as
+ * well, the predictions are scored.
  */
-#include "launch/tasks/array_predict.h"
+#include "launch/tasks/arrays.h"
 
 #include <math.h>
 #include <stdlib.h>

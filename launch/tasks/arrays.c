@@ -25,7 +25,7 @@
 #include "launch/data/dataset_source.h"
 #include "launch/report/report_html.h"
 #include "launch/run/run_setup.h"
-#include "launch/tasks/array_predict.h"
+#include "launch/tasks/arrays.h"
 #include "launch/tasks/task.h"
 
 /* ---- the dataset ------------------------------------------------------------------------------------------------- */
@@ -86,7 +86,7 @@ static ls_status load_scaler(ls_run *run)
     return LS_OK;
 }
 
-static ls_status normalise(ls_run *run)
+ls_status ls__array_normalise(ls_run *run)
 {
     if (!run->scaler) LS_TRY(run->directory ? load_scaler(run) : fit_scaler(run));
     if (run->train) LS_TRY(ls_dataset_scale(run->train, run->scaler));
@@ -108,7 +108,7 @@ static void shape_text(const ls_column *c, char *text, size_t bytes)
 }
 
 /* "x (16) to y (1)", "field (16 x 16 x 16) in 3 classes" */
-static void sample_text(const ls_dataset_info *d, char *text, size_t bytes)
+void ls__array_sample_text(const ls_dataset_info *d, char *text, size_t bytes)
 {
     ls_column_role role = LS_COLUMN_INPUT;
     char           shape[96];
@@ -124,11 +124,11 @@ static void sample_text(const ls_dataset_info *d, char *text, size_t bytes)
     if (d->classes) snprintf(text + strlen(text), bytes - strlen(text), " in %d classes", d->classes);
 }
 
-static ls_status check_splits(const ls_dataset_info *a, const ls_dataset_info *b)
+ls_status ls__array_check_splits(const ls_dataset_info *a, const ls_dataset_info *b)
 {
     char in_a[512], in_b[512];
-    sample_text(a, in_a, sizeof in_a);
-    sample_text(b, in_b, sizeof in_b);
+    ls__array_sample_text(a, in_a, sizeof in_a);
+    ls__array_sample_text(b, in_b, sizeof in_b);
     LS_CHECK(!strcmp(in_a, in_b), LS_ERR_DATA, "%s: expected the same samples in %s and %s, found %s and %s", a->path,
              a->split, b->split, in_a, in_b);
     return LS_OK;
@@ -145,7 +145,7 @@ static ls_tensor *add_input(ls_graph *g, const ls_column *c)
 }
 
 /* Joins the columns of a role to one tensor; a single input keeps its shape. */
-static ls_tensor *join(ls_graph *g, const ls_dataset_info *d, ls_column_role role)
+ls_tensor *ls__array_join(ls_graph *g, const ls_dataset_info *d, ls_column_role role)
 {
     int        count  = 0;
     ls_tensor *joined = NULL;
@@ -173,10 +173,10 @@ static ls_status build_regression(ls_run *run)
     const ls_recipe       *r = run->recipe;
     LS_CHECK(!r->train.label_smoothing && !r->model.classes, LS_ERR_USAGE, "%s: %s: expected 0 for a regression",
              ls_recipe_where(r, "train.loss"), r->model.classes ? "model.classes" : "train.label_smoothing");
-    ls_tensor       *x   = join(run->graph, d, LS_COLUMN_INPUT);
+    ls_tensor       *x   = ls__array_join(run->graph, d, LS_COLUMN_INPUT);
     ls_recipe_output out = {target_elements(d), "value", "arrays"};
     LS_TRY(ls_recipe_build(r, run->graph, x, &out, &run->logits));
-    ls_tensor *y = join(run->graph, d, LS_COLUMN_TARGET);
+    ls_tensor *y = ls__array_join(run->graph, d, LS_COLUMN_TARGET);
     run->loss    = r->train.loss == LS_TRAIN_LOSS_MAE ? ls_mae(run->logits, y) : ls_mse(run->logits, y);
     return LS_OK;
 }
@@ -184,7 +184,7 @@ static ls_status build_regression(ls_run *run)
 static ls_status build_classification(ls_run *run)
 {
     const ls_dataset_info *d   = &run->data;
-    ls_tensor             *x   = join(run->graph, d, LS_COLUMN_INPUT);
+    ls_tensor             *x   = ls__array_join(run->graph, d, LS_COLUMN_INPUT);
     ls_recipe_output       out = {d->classes, "class", "arrays"};
     LS_TRY(ls_recipe_build(run->recipe, run->graph, x, &out, &run->logits));
     for (int i = 0; i < d->columns; i++)
@@ -302,7 +302,7 @@ static json_t *pack_columns(const ls_dataset_info *d, ls_column_role role)
     return list;
 }
 
-static ls_status write_card(json_t *json, const ls_dataset_card *card)
+ls_status ls__array_write_card(json_t *json, const ls_dataset_card *card)
 {
     const ls_dataset_info *d    = &card->info;
     char                  *text = ls_scaler_to_json(card->scaler);
@@ -336,10 +336,10 @@ static bool read_columns(const json_t *list, ls_column_role role, ls_dtype type,
             elements *= c->dim[k];
         }
     }
-    return json_array_size(list) > 0;
+    return json_is_array(list);
 }
 
-static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memory)
+bool ls__array_read_card(const json_t *json, ls_dataset_card *card, ls_arena *memory)
 {
     ls_dataset_info *d       = &card->info;
     const json_t    *names   = json_object_get(json, "class_names");
@@ -366,17 +366,17 @@ static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memor
 static ls_status check_card(const char *folder, const ls_dataset_info *card, const ls_dataset_info *info)
 {
     char before[512], now[512];
-    sample_text(card, before, sizeof before);
-    sample_text(info, now, sizeof now);
+    ls__array_sample_text(card, before, sizeof before);
+    ls__array_sample_text(info, now, sizeof now);
     LS_CHECK(!strcmp(before, now), LS_ERR_USAGE, "%s: the run was begun with samples of %s, but %s holds %s", folder,
              before, info->path, now);
     return LS_OK;
 }
 
-static void report_data(ls_report *report, const ls_run *run)
+void ls__array_report_data(ls_report *report, const ls_run *run)
 {
     char sample[512];
-    sample_text(&run->data, sample, sizeof sample);
+    ls__array_sample_text(&run->data, sample, sizeof sample);
     ls_report_row(report, "A sample|%s", sample);
 }
 
@@ -392,18 +392,18 @@ const ls_task ls__task_array_regression = {
     .metric        = regression_metrics,
     .accepts       = accepts_regression,
     .open          = open_arrays,
-    .normalise     = normalise,
-    .sample_text   = sample_text,
+    .normalise     = ls__array_normalise,
+    .sample_text   = ls__array_sample_text,
     .samples_text  = "samples of",
-    .check_splits  = check_splits,
+    .check_splits  = ls__array_check_splits,
     .build         = build_regression,
     .extras        = extras,
     .sample_scores = sample_scores,
     .score         = score_regression,
-    .write_card    = write_card,
-    .read_card     = read_card,
+    .write_card    = ls__array_write_card,
+    .read_card     = ls__array_read_card,
     .check_card    = check_card,
-    .report_data   = report_data,
+    .report_data   = ls__array_report_data,
     .predict       = ls__array_predict,
 };
 
@@ -416,15 +416,15 @@ const ls_task ls__task_array_classification = {
     .use          = "`lockstep predict RUN FILE.h5 --out OUT.h5` predicts arrays",
     .metric       = classification_metrics,
     .accepts      = accepts_classification,
-    .normalise    = normalise,
-    .sample_text  = sample_text,
+    .normalise    = ls__array_normalise,
+    .sample_text  = ls__array_sample_text,
     .samples_text = "samples of",
-    .check_splits = check_splits,
+    .check_splits = ls__array_check_splits,
     .build        = build_classification,
     .score        = score_classification,
-    .write_card   = write_card,
-    .read_card    = read_card,
+    .write_card   = ls__array_write_card,
+    .read_card    = ls__array_read_card,
     .check_card   = check_card,
-    .report_data  = report_data,
+    .report_data  = ls__array_report_data,
     .predict      = ls__array_predict,
 };

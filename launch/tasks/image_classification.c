@@ -2,10 +2,10 @@
  *
  * Image classification.      image: B x C x H x W, label: B  ->  logits: B x classes  ->  cross-entropy, accuracy
  *
- * Prediction scales an image file to the model's input, converts it to grey for models of one channel, and normalises it
- * with the dataset's mean and standard deviation.  Scanned handwriting is mostly dark on light, datasets of digits are
- * light on dark.  Therefore, for models of one channel: when the border of the image is lighter than its inside while
- * the dataset's mean pixel is below 0.5, the image is inverted first, and the prediction says so.
+ * Prediction scales an image file to the model's input, converts it to grey for models of one channel, and normalises
+ * it with the dataset's mean and standard deviation.  Scanned handwriting is mostly dark on light, datasets of digits
+ * are light on dark.  Therefore, for models of one channel: when the border of the image is lighter than its inside
+ * while the dataset's mean pixel is below 0.5, the image is inverted first, and the prediction says so.
  */
 #include <math.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Tasks: what a run trains.  A task is one row: its inputs, model builder, loss, metrics, and what the console, the log,
- * the report and `lockstep predict` show.  launch/tasks/task_table.c lists the rows; launch/tasks/README.md shows how to
- * add one.
+ * Tasks: what a run trains.  A task is one row: its inputs, model builder, loss, metrics, and what the console, the
+ * log, the report and `lockstep predict` show.  launch/tasks/task_table.c lists the rows; launch/tasks/README.md
+ * shows how to add one.
  *
  * A run's task follows from its dataset: the first row of the table that accepts the dataset's description.
  */
@@ -17,7 +17,7 @@
 
 typedef struct ls_report ls_report;
 
-/* What data.json records of a dataset. */
+/* Contents of data.json. */
 typedef struct ls_dataset_card {
     ls_dataset_info info;
     ls_scaler      *scaler; /* normalisation of arrays; NULL for other data */
@@ -81,8 +81,8 @@ typedef struct ls_task {
     /* Adds inputs, model and loss to run->graph: sets run->loss and, for accuracy, run->logits and run->label. */
     ls_status (*build)(ls_run *run);
 
-    /* (optional) Numbers that each sample of an evaluation adds to ls_score_sums.extra, computed from the model's output
-     * (run->logits) for that sample. */
+    /* (optional) Numbers that each sample of an evaluation adds to ls_score_sums.extra, computed from the model's
+     * output (run->logits) for that sample. */
     int (*extras)(const ls_run *run);
     void (*sample_scores)(const ls_run *run, const ls_batch *batch, int64_t row, const float *output, double *extra);
     /* Computes scores->metric from the sums. */
