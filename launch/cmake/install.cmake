@@ -8,7 +8,7 @@ install(TARGETS liblockstep EXPORT lockstep LIBRARY DESTINATION ${CMAKE_INSTALL_
 install(FILES ${CMAKE_BINARY_DIR}/lockstep.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/lockstep)
 # Every public header.  The API reference documents these, and lockstep.h includes them.
 set(LOCKSTEP_PUBLIC_HEADERS
-    core/base/public.h core/base/status.h core/core.h core/ops/op_list.h core/ops/op_prototypes.h core/nn/layers.h core/models/models.h
+    core/base/enum_text.h core/base/public.h core/base/status.h core/core.h core/ops/op_list.h core/ops/op_prototypes.h core/nn/layers.h core/models/models.h
     core/optim/optim.h dist/dist.h datasets/datasets.h datasets/tokenizer/tokenizer.h
     launch/lockstep.h)
 foreach(header ${LOCKSTEP_PUBLIC_HEADERS})
