@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Recipes: what a run is, as a YAML file and overrides from the command line, read into one typed struct.
+ * Recipes: the settings of a run, read from a YAML file and command-line overrides into one typed struct.
  *
  *     ls_recipe *r;
  *     LS_TRY(ls_recipe_load(&r, "lenet5-digits", overrides, override));       override[i]: "optim.lr=0.1"
  *     LS_CHECK(r->train.batch >= shards, LS_ERR_USAGE, "%s: train.batch: ...", ls_recipe_where(r, "train.batch"));
  *     LS_TRY(ls_recipe_build(r, g, x, classes, &logits));
  *
- * Every key stands in one table (launch/recipe/recipe_schema.c) with its type, range, default and help.  An error names
- * the file, line and column (or the command line), what was expected, what was found, and the nearest known key.
+ * One table (launch/recipe/recipe_schema.c) has every key with its type, range, default and help text.  An error message
+ * gives the file, line and column (or the command line), the expected and the found value, and the nearest known key.
  */
 #ifndef LS_LAUNCH_RECIPE_RECIPE_H
 #define LS_LAUNCH_RECIPE_RECIPE_H
@@ -23,22 +23,23 @@
 #include "dist/dist.h"
 #include "launch/lockstep.h"
 
-/* One attribute of a layer, as written; `text` is read as the kind that the op's field table says.  Attributes of an
- * attribute ("weight_init: {kind: normal, std: 0.02}") have dotted names: "weight_init.std". */
+/* One attribute of a layer as the recipe spells it.  The field table of the layer decides how `text` is read.  A nested
+ * map has dotted names: "weight_init: {std: 0.02}" is the attribute "weight_init.std". */
 typedef struct ls_recipe_attribute {
-    const char *name, *text, *where; /* where: "file:line:column" */
+    const char *name, *text;
+    const char *where; /* "file:line:column", for messages */
 } ls_recipe_attribute;
 
-/* One entry of model.layers: "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with the model's name as
- * op. */
+/* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op "model.options". */
 typedef struct ls_recipe_layer {
-    const char          *op, *where;
-    ls_where             at; /* the same, for the graph */
-    int                  attributes;
+    const char          *op;         /* name of the layer or op                            */
+    const char          *where;      /* "file:line:column", for messages                   */
+    ls_where             at;         /* the same file and line, for messages of the graph  */
+    int                  attributes; /* entries of `attribute`                             */
     ls_recipe_attribute *attribute;
 } ls_recipe_layer;
 
-/* Loss of a model that gives plain outputs. */
+/* Loss function of a model without a loss of its own (recipe key train.loss). */
 #define LS_TRAIN_LOSS_LIST(X) X(AUTO, "auto") X(CROSS_ENTROPY, "cross_entropy") X(MSE, "mse") X(MAE, "mae")
 typedef enum ls_train_loss {
 #define X(name, text) LS_TRAIN_LOSS_##name,
@@ -46,103 +47,126 @@ typedef enum ls_train_loss {
 #undef X
 } ls_train_loss;
 
+/* A recipe.  Help texts of the keys: launch/recipe/recipe_schema.c. */
 struct ls_recipe {
     struct {
-        const char *name, *dir;
-    } run; /* name: by default the recipe's; dir: NULL: runs/<name>       */
+        const char *name; /* default: ls_recipe.name */
+        const char *dir;  /* default: runs/<name>    */
+    } run;
     struct {
-        const char *path;                          /* "digits": the embedded data set; else a file, a folder, or a known
-                                                      name ("mnist") to be looked for                              */
-        int64_t     train_count, test_count, seed; /* of digits                                                    */
-        const char *tokenizer;                     /* of a known text; NULL: "chars"                               */
-        int64_t     vocab, context;                /* of bpe; tokens of a window (0: ls_recipe_context)            */
-        const char *inputs[LS_MAX_INPUTS + 1];     /* names of the arrays that the model reads; none: other data   */
-        const char *targets[LS_MAX_INPUTS + 1];    /* names of the arrays that it predicts                         */
+        const char *path;                       /* "digits", the name of a known dataset, or a path                  */
+        int64_t     train_count, test_count;    /* samples of "digits"                                               */
+        int64_t     seed;                       /* of "digits"                                                       */
+        const char *tokenizer;                  /* "chars", "bytes", "bpe" or a path; NULL: default of the dataset   */
+        int64_t     vocab;                      /* vocabulary size for "bpe", tokens; 0: 8192                        */
+        int64_t     context;                    /* tokens of a sample; 0: see ls_recipe_context                      */
+        const char *inputs[LS_MAX_INPUTS + 1];  /* HDF5 datasets that the model reads; none: not a task of arrays    */
+        const char *targets[LS_MAX_INPUTS + 1]; /* HDF5 datasets that the model predicts                             */
     } data;
     struct {
-        const char      *name;       /* "lenet5", "mlp"; NULL when there are layers                  */
-        const char      *pretrained; /* safetensors file to start from, or NULL                      */
-        int64_t          classes;    /* 0: the data set's                                            */
-        ls_recipe_layer  options;    /* of a named model: {hidden: 256}                              */
-        int              layers;
-        ls_recipe_layer *layer; /* a model listed layer by layer                                */
+        const char      *name;       /* "lenet5", "mlp"; NULL: the model is a list of layers        */
+        const char      *pretrained; /* initial parameters: file or folder; NULL: random            */
+        int64_t          classes;    /* number of logits; 0: that of the dataset                    */
+        ls_recipe_layer  options;    /* options of the named model: {hidden: 256}                   */
+        int              layers;     /* entries of `layer`; 0: the model has a name                 */
+        ls_recipe_layer *layer;
     } model;
-    ls_optim optim; /* with its schedule and parameter groups                       */
+    ls_optim optim; /* optimizer, schedule and parameter groups */
     struct {
-        int64_t       batch, epochs, max_steps, seed; /* max_steps: 0: no limit                                       */
+        int64_t       batch;     /* samples of a global batch   */
+        int64_t       epochs;    /* passes over the training data */
+        int64_t       max_steps; /* 0: no limit */
+        int64_t       seed;
         bool          reproducible;
         ls_train_loss loss;
-        float         label_smoothing, max_hours; /* max_hours: 0: no limit                                       */
+        float         label_smoothing; /* fraction, 0 to 1      */
+        float         max_hours;       /* 0: no limit           */
     } train;
     ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {
-        int64_t batch, every, every_steps, samples;
-    } eval; /* batch: 0: a good one; every: epochs between evaluations; samples: 0: all */
+        int64_t batch;       /* samples; 0: train.batch                       */
+        int64_t every;       /* epochs between evaluations; 0: only at the end  */
+        int64_t every_steps; /* steps between further evaluations; 0: none      */
+        int64_t samples;     /* samples to evaluate; 0: the whole split         */
+    } eval;
     struct {
-        int64_t every;
-    } log; /* steps                                                        */
+        int64_t every; /* steps between two step events */
+    } log;
     struct {
-        int64_t every, keep_last, keep_every, writers; /* every: steps besides each epoch's end, 0: by the budget */
-        float   budget, seconds; /* part of the run's time; at least so many between two         */
-        bool    best, background;
+        int64_t every;      /* steps between checkpoints within an epoch; 0: by the budget         */
+        int64_t keep_last;  /* newest checkpoints that are not deleted; 0: all                     */
+        int64_t keep_every; /* checkpoints whose step is a multiple are not deleted; 0: none       */
+        int64_t writers;    /* ranks that write; 0: chosen from the size of the state              */
+        float   budget;     /* fraction of the run's time for checkpoints within epochs            */
+        float   seconds;    /* shortest time between two checkpoints within an epoch, seconds      */
+        bool    best;       /* the checkpoint with the lowest held-out loss is kept                */
+        bool    background; /* a thread writes a copy while training continues                     */
     } checkpoint;
     struct {
-        float floor_s;
-    } watchdog; /* 0: none                                                         */
+        float floor_s; /* shortest time limit of an instruction, seconds; 0: no watchdog */
+    } watchdog;
     ls_device device;
 
-    const char  *name;          /* of the recipe: file name without folder and ending           */
-    char         hash[33];      /* of what decides the bits: a run is continued only with the same */
-    char         full_hash[33]; /* of everything: all ranks must have the same                  */
-    ls_arena    *arena;         /* holds every string and list above                            */
-    const char  *note;          /* settings of the file that were dropped, for the user; NULL: none */
-    const char **where;         /* of each key of the schema: NULL: not set                     */
+    const char  *name;          /* name of the recipe: its file's name without folder and extension               */
+    char         hash[33];      /* hash of all keys that decide bits; a run is continued only with the same hash  */
+    char         full_hash[33]; /* hash of all keys; all ranks must have the same                                 */
+    ls_arena    *arena;         /* memory of every string and list above                                          */
+    const char  *note;          /* note for the user about dropped settings of the file; NULL: none               */
+    const char **where;         /* place of each key of the schema: "file:line:column"; NULL: not set             */
 };
 
-/* Parses a recipe from text, then applies the overrides; `file` names it in messages. */
+/* Parses a recipe from `bytes` bytes of text, then applies the overrides, each "key=value".  `file` is the name of the
+ * recipe in messages. */
 ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides,
                           char *const *override);
 
-/* Where a key of the schema was set: "lenet5.yaml:7:10", "command line", or "default". */
+/* Returns the place at which a key was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 
-/* Adds the recipe's model to the graph: x: B x ... -> *out: B x outputs.  For a classification model.classes may ask
- * for more outputs.  LS_ERR_USAGE when the model ends with another shape. */
+/* Outputs of a model that is not a language model. */
 typedef struct ls_recipe_output {
-    int64_t     count; /* classes, or predicted values                    */
-    const char *unit;  /* one output, for messages: "class", "value"      */
-    const char *data;  /* what the dataset holds, for messages: "images"  */
+    int64_t     count; /* number of classes, or of predicted values           */
+    const char *unit;  /* name of one output, for messages: "class", "value"  */
+    const char *data;  /* name of the samples, for messages: "images"         */
 } ls_recipe_output;
+
+/* Adds the recipe's model to the graph: x: B x ... -> *out: B x output->count, or B x model.classes for a classification
+ * whose recipe sets more classes.  LS_ERR_USAGE when the model ends with another shape. */
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, const ls_recipe_output *output,
                           ls_tensor **out);
 
-/* The same for text: tokens x: B x T of int32 -> *out: logits B x T x V or, with the tokens that follow (target), the
- * loss. */
+/* Inputs of a language model. */
 typedef struct ls_language_inputs {
-    ls_tensor *x, *target;
-    ls_tensor *start;            /* for generation: the place of the first token of each sample, B of int32; NULL: 0 */
-    bool       cached, textbook; /* keep keys and values from call to call; attention op by op (named models only)   */
+    ls_tensor *x;        /* tokens, B x T of int32                                                                */
+    ls_tensor *target;   /* next tokens, B x T of int32; NULL: the model gives logits instead of the loss         */
+    ls_tensor *start;    /* generation: position of each sample's first token, B of int32; NULL: 0                */
+    bool       cached;   /* named models: keys and values are cached from one execution to the next               */
+    bool       textbook; /* named models: attention as separate ops (scores, softmax, product) instead of one     */
 } ls_language_inputs;
+
+/* Adds the recipe's language model to the graph: *out: logits, B x T x vocabulary, or the loss when there is a target. */
 ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
                                    int64_t vocabulary, ls_tensor **out);
 
 /* Returns whether the named model is a language model. */
 bool ls_recipe_is_language(const ls_recipe *r);
 
-/* Tokens of a window of text: data.context, or else the option `context` of the named model. */
+/* Returns the context length, tokens: data.context, or else the option `context` of the named model. */
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);
 
-/* The merged recipe as YAML that ls_recipe_load reads back to the same hash: what run folders keep as recipe.yaml. */
+/* Writes the merged recipe as YAML, from which ls_recipe_load reads a recipe with the same hash.  Run directories hold it
+ * as recipe.yaml. */
 ls_status ls_recipe_write(const ls_recipe *r, const char *path);
 void      ls_recipe_print(const ls_recipe *r, FILE *out);
 
-/* Every key with type, default and help, as a table for people. */
+/* Prints every key with type, default and help text: `lockstep recipes keys`. */
 void ls_recipe_print_keys(FILE *out);
 
-/* Every model and layer that a recipe can name, with its attributes. */
+/* Prints every model and layer that a recipe can name, with its attributes: `lockstep recipes layers`. */
 void ls_recipe_print_layers(FILE *out);
 
-/* The nearest of `n` words to `word`, or NULL when none is near enough to be what was meant. */
+/* Returns the word with the smallest edit distance to `word`; NULL when the distance exceeds a third of its length plus
+ * one. */
 const char *ls_nearest(const char *word, int n, const char *const *words);
 
 #endif

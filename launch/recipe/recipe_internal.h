@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Functions that the files of launch/recipe share: the YAML tree, and the table of keys. */
+ * Internal interface of the recipe's files: the YAML tree and the table of keys. */
 #ifndef LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 #define LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 
@@ -20,13 +20,14 @@ struct ls_yaml {
     ls_yaml     *first, *next; /* children of a list or map, in order */
 };
 
-/* Reads one YAML document.  `file` NULL: the value of an override.  An empty document gives *root = NULL. */
+/* Parses one YAML document into a tree.  `file` NULL: the text is the value of an override.  An empty document gives
+ * *root = NULL. */
 ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_t bytes, const char *file);
 
-/* A plain null, ~ or nothing. */
+/* Returns whether a node is an unquoted null, ~ or nothing. */
 bool ls__yaml_is_null(const ls_yaml *y);
 
-/* "a list", "a map", or the scalar in quotes, shortened; for "found ...". */
+/* Describes a node for the part "found ..." of a message: "a list", "a map", or the scalar in quotes, shortened. */
 const char *ls__yaml_describe(ls_arena *arena, const ls_yaml *y);
 
 /* Writes text as a double-quoted YAML scalar. */
@@ -66,25 +67,25 @@ int                 ls__key_count(void);
 
 extern const char *const ls__optim_texts[], *const ls__schedule_texts[]; /* names by kind, ended by NULL */
 
-/* Index of a key, or -1. */
+/* Returns the index of a key, or -1. */
 int ls__key_find(const char *path);
 
-/* Whether keys of the schema lie below `path` ("optim"). */
+/* Returns whether `path` is a section of the schema: "optim". */
 bool ls__key_is_section(const char *path);
 
-/* The key that was probably meant by an unknown path, or NULL. */
+/* Returns the known key that is nearest to an unknown path, or NULL. */
 const char *ls__key_nearest(ls_arena *arena, const char *path);
 
-/* Sets key `k` from YAML.  `place` starts the message of an error: "file:3:9: optim.lr", "command line: optim.lr=x". */
+/* Sets key `k` from a YAML value.  Error messages begin with `place`: "file:3:9: optim.lr", "command line: optim.lr=x". */
 ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const char *place);
 
-/* The value of a key as in YAML, after "path: "; false when it has none (a NULL string, an empty list). */
+/* Prints the value of a key as YAML; false when the key has no value (a NULL string, an empty list). */
 bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 
-/* Describes the values that a key accepts: "a whole number from 1 to 64", "one of sgd, adam". */
+/* Describes the accepted values of a key for messages: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
-/* ---- lists (recipe_lists.c) -------------------------------------------------------------------------------------- */
+/* ---- lists (recipe_layers.c) -------------------------------------------------------------------------------------- */
 
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__layers_print(const ls_recipe *r, FILE *out);
@@ -93,16 +94,16 @@ void      ls__options_print(const ls_recipe *r, FILE *out);
 ls_status ls__groups_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__groups_print(const ls_recipe *r, FILE *out);
 
-/* A scalar of YAML as a number; false when it is none (quoted, not finite, out of int64_t). */
+/* Reads a YAML scalar as a number; false when it is not one: quoted, not finite, or outside int64_t. */
 bool ls__read_int(const ls_yaml *y, int64_t *value);
 bool ls__read_float(const ls_yaml *y, double *value);
 
 /* ---- models (recipe_model.c) ------------------------------------------------------------------------------------- */
 
-/* The models of the core by name, ended by NULL. */
+/* Returns the names of the models in core/models, ended by NULL. */
 const char *const *ls__model_names(void);
 
-/* That every layer, model, attribute and option exists and has a value of its kind. */
+/* Checks that every layer, model, attribute and option of the recipe exists and that each value has the right kind. */
 ls_status ls__model_check(const ls_recipe *r);
 
 #endif
