@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The recipes of launch/recipes, embedded into the program by launch/cmake/recipes.cmake. */
+ * Built-in recipes: the files of launch/recipes, embedded into the program by launch/cmake/recipes.cmake. */
 #ifndef LS_LAUNCH_RECIPE_BUILTIN_RECIPES_H
 #define LS_LAUNCH_RECIPE_BUILTIN_RECIPES_H
 
@@ -11,7 +11,7 @@ typedef struct ls_recipe_text {
 
 extern const ls_recipe_text ls__recipes[]; /* ended by a NULL name */
 
-/* The recipe of that name; LS_ERR_USAGE names the nearest. */
+/* Finds a built-in recipe by name.  LS_ERR_USAGE: no such recipe; the message names the nearest. */
 ls_status ls__recipe_find(const ls_recipe_text **found, const char *name);
 
 #endif

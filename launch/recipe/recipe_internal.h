@@ -12,12 +12,12 @@ typedef enum ls_yaml_kind { LS_YAML_SCALAR, LS_YAML_LIST, LS_YAML_MAP } ls_yaml_
 typedef struct ls_yaml ls_yaml;
 struct ls_yaml {
     ls_yaml_kind kind;
-    const char  *text;   /* scalar */
-    bool         quoted; /* scalar */
-    const char  *where;  /* "file:line:column", or "command line" */
-    const char  *key;    /* within a map  */
-    const char  *key_where;
-    ls_yaml     *first, *next; /* children of a list or map, in order */
+    const char  *text;         /* text of a scalar                                           */
+    bool         quoted;       /* the scalar is in quotes                                    */
+    const char  *where;        /* place of the value: "file:line:column", or "command line"  */
+    const char  *key;          /* key of the value in its map; NULL outside maps             */
+    const char  *key_where;    /* place of the key                                           */
+    ls_yaml     *first, *next; /* first child of a list or map; next sibling                 */
 };
 
 /* Parses one YAML document into a tree.  `file` NULL: the text is the value of an override.  An empty document gives
@@ -35,37 +35,39 @@ void ls__yaml_print_string(FILE *out, const char *text);
 
 /* ---- the schema (recipe_schema.c) -------------------------------------------------------------------------------- */
 
+/* Kinds of keys, with the type of the member of ls_recipe. */
 typedef enum ls_key_kind {
-    LS_KEY_INT,     /* int64_t                        */
-    LS_KEY_INT32,   /* int                            */
-    LS_KEY_FLOAT,   /* float                          */
-    LS_KEY_BOOL,    /* bool                           */
-    LS_KEY_STRING,  /* const char *, may be NULL      */
-    LS_KEY_ENUM,    /* int, the place in `words`      */
-    LS_KEY_MODEL,   /* const char *, one of the core's models */
-    LS_KEY_INTS,    /* int64_t[high], ended by 0      */
-    LS_KEY_FLOATS,  /* float[2]                       */
-    LS_KEY_STRINGS, /* const char *[high + 1], ended by NULL */
-    LS_KEY_LAYERS,  /* ls_recipe.model.layer          */
-    LS_KEY_OPTIONS, /* ls_recipe.model.options        */
-    LS_KEY_GROUPS,  /* ls_recipe.optim.group          */
+    LS_KEY_INT,     /* int64_t                                   */
+    LS_KEY_INT32,   /* int                                       */
+    LS_KEY_FLOAT,   /* float                                     */
+    LS_KEY_BOOL,    /* bool                                      */
+    LS_KEY_STRING,  /* const char *, NULL: unset                 */
+    LS_KEY_ENUM,    /* int or enum, the index in ls_key.words    */
+    LS_KEY_MODEL,   /* const char *, the name of a model         */
+    LS_KEY_INTS,    /* int64_t[high + 1], ended by 0             */
+    LS_KEY_FLOATS,  /* float[2]                                  */
+    LS_KEY_STRINGS, /* const char *[high + 1], ended by NULL     */
+    LS_KEY_LAYERS,  /* ls_recipe.model.layer                     */
+    LS_KEY_OPTIONS, /* ls_recipe.model.options                   */
+    LS_KEY_GROUPS,  /* ls_recipe.optim.group                     */
 } ls_key_kind;
 
 typedef struct ls_key {
-    const char        *path; /* "optim.lr"                                                               */
+    const char        *path; /* section and key: "optim.lr"                                            */
     ls_key_kind        kind;
-    size_t             offset;    /* in ls_recipe                                                             */
-    double             low, high; /* numbers: both included; lists: high is the most entries                  */
-    const char        *fallback;  /* the default, as in a recipe; NULL: none                                  */
-    bool               bits;      /* part of the hash that a continued run must share                         */
-    const char *const *words;     /* enums: ended by NULL */
-    const char        *help;
+    size_t             offset;    /* offset of the member in ls_recipe, bytes                               */
+    double             low, high; /* inclusive range of a number; of a list, high is the largest length     */
+    const char        *fallback;  /* default, as written in a recipe; NULL: unset                           */
+    bool               bits;      /* the value is part of ls_recipe.hash                                    */
+    const char *const *words;     /* accepted words of an enum, ended by NULL                               */
+    const char        *help;      /* help text                                                              */
 } ls_key;
 
 extern const ls_key ls__keys[]; /* ended by a NULL path */
 int                 ls__key_count(void);
 
-extern const char *const ls__optim_texts[], *const ls__schedule_texts[]; /* names by kind, ended by NULL */
+/* Names of optimizers and schedules in the order of their enumerators, ended by NULL. */
+extern const char *const ls__optim_texts[], *const ls__schedule_texts[];
 
 /* Returns the index of a key, or -1. */
 int ls__key_find(const char *path);
@@ -87,6 +89,7 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
 /* ---- lists (recipe_layers.c) -------------------------------------------------------------------------------------- */
 
+/* Set and print model.layers, model.options and optim.groups, as ls__key_set and ls__key_print do for other keys. */
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__layers_print(const ls_recipe *r, FILE *out);
 ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What is more than a value in a recipe: model.layers, model.options and optim.groups. */
+ * The recipe keys with nested values: model.layers, model.options and optim.groups. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,8 @@
 
 static bool from_override(const ls_yaml *y) { return !strcmp(y->where, "command line"); }
 
-/* Entry i of a list, counted from 0: where the file has it, or after the override that holds the whole list. */
+/* Returns the beginning of a message about entry i (from 0) of a list: its place in the file, or the override and the
+ * index. */
 static const char *at_entry(ls_recipe *r, const char *key, const char *place, const ls_yaml *y, int i)
 {
     if (from_override(y)) return ls_arena_printf(r->arena, "%s: [%d]", place, i);
@@ -40,7 +41,7 @@ static int count_scalars(const ls_yaml *map)
     return n;
 }
 
-/* A scalar, or a list of them with spaces between; NULL for anything else. */
+/* Returns the text of an attribute: a scalar, or the scalars of a list separated by spaces; NULL for another node. */
 static const char *attribute_text(ls_recipe *r, const ls_yaml *y)
 {
     const char *text = NULL;
@@ -69,7 +70,7 @@ static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char
     return LS_OK;
 }
 
-/* "recipe.yaml:3:5" as file and line. */
+/* Splits "recipe.yaml:3:5" into file and line. */
 static ls_where where_of(ls_recipe *r, const char *text)
 {
     char *file      = ls_arena_strdup(r->arena, text), *colon;
@@ -81,7 +82,7 @@ static ls_where where_of(ls_recipe *r, const char *text)
     return (ls_where){file, number[1]};
 }
 
-/* "relu", or one key with the attributes: "conv2d: {out: 6, kernel: 5}". */
+/* Reads an entry of model.layers: a name, "relu", or a name with attributes, "conv2d: {out: 6, kernel: 5}". */
 static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *y, const char *place)
 {
     const ls_yaml *body = NULL;
@@ -117,7 +118,8 @@ ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place)
     return LS_OK;
 }
 
-/* Numbers, true and false as they are, everything else in quotes: the text comes back the same. */
+/* Prints the text of an attribute as YAML: numbers, true and false plain, all else in quotes, so that it is read back
+ * unchanged. */
 static void print_attribute(const char *text, FILE *out)
 {
     double  number;
@@ -154,8 +156,8 @@ void ls__layers_print(const ls_recipe *r, FILE *out)
 
 /* ---- options of a named model ------------------------------------------------------------------------------------ */
 
-/* Options given later replace those of the same name, and the others stay: model.options={hidden: 64} on the command
- * line. */
+/* Merges a map into model.options: an option of the same name is replaced, other options stay.  So an override,
+ * model.options={hidden: 64}, changes one option of the file. */
 ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place)
 {
     const ls_recipe_layer *old = &r->model.options;

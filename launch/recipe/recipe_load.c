@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: found, read, merged with the command line, checked, hashed and written back. */
+ * Loads a recipe (a built-in one or a file), merges it with the command line, checks and hashes it, and writes it as
+ * YAML. */
 #include "launch/recipe/recipe.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 /* ---- setting keys ------------------------------------------------------------------------------------------------ */
 
-/* Former names of keys that have PyTorch's names. */
+/* Keys with PyTorch's names, and other names for them that an error message answers with PyTorch's. */
 static const struct {
     const char *former, *key;
 } renamed[] = {
@@ -37,7 +38,7 @@ static ls_status unknown_key(ls_recipe *r, const char *place, const char *path)
     return LS_FAIL(LS_ERR_USAGE, "%s: unknown key '%s'" LS_HINT "`lockstep recipes keys` lists them all", place, path);
 }
 
-/* The keys of a map, `path` being the sections it stands in ("" at the top). */
+/* Sets the keys of a map.  `path`: the section that the map belongs to, "" at the top level. */
 static ls_status set_map(ls_recipe *r, const ls_yaml *map, const char *path)
 {
     for (const ls_yaml *y = map->first; y; y = y->next) {
@@ -72,7 +73,8 @@ static ls_status set_defaults(ls_recipe *r)
 
 #define OPTIONS "model.options."
 
-/* "optim.lr=0.1".  Text is taken as it is; other values are YAML, so that lists can be given. */
+/* Applies an override, "optim.lr=0.1".  The value of a text key is taken literally; other values are parsed as YAML, which
+ * allows lists. */
 static ls_status set_override(ls_recipe *r, const char *word)
 {
     const char *equals = strchr(word, '=');
@@ -107,7 +109,7 @@ static ls_status set_override(ls_recipe *r, const char *word)
     return value ? ls__key_set(r, &ls__keys[k], value, place) : LS_OK;
 }
 
-/* ---- what no key says alone -------------------------------------------------------------------------------------- */
+/* ---- checks of several keys ---------------------------------------------------------------------------------------- */
 
 static const char *where_of(const ls_recipe *r, const char *key) { return r->where[ls__key_find(key)]; }
 
@@ -116,7 +118,7 @@ static bool from_command_line(const ls_recipe *r, const char *key)
     return where_of(r, key) && !strcmp(where_of(r, key), "command line");
 }
 
-/* A model on the command line replaces the file's. */
+/* Decides between model.name and model.layers: the one on the command line replaces the one in the file. */
 static ls_status choose_model(ls_recipe *r, const char *file)
 {
     bool named = from_command_line(r, "model.name"), listed = from_command_line(r, "model.layers");
@@ -134,13 +136,14 @@ static ls_status choose_model(ls_recipe *r, const char *file)
     return LS_OK;
 }
 
-/* Whether a key is a setting of the optimizer or schedule, and if so, whether the chosen one has it. */
+/* Returns whether a key is a setting of optimizers or schedules. */
 static bool is_setting(const ls_key *k)
 {
     return k->offset >= offsetof(ls_recipe, optim) && k->offset < offsetof(ls_recipe, optim) + sizeof(ls_optim) &&
            k->kind != LS_KEY_ENUM;
 }
 
+/* Returns whether the chosen optimizer or schedule has a setting. */
 static bool has_setting(const ls_recipe *r, const ls_key *k)
 {
     const size_t schedule = offsetof(ls_recipe, optim.schedule), end = schedule + sizeof(ls_schedule);
@@ -166,8 +169,9 @@ static size_t setting_bytes(const ls_key *k)
     }
 }
 
-/* Settings that the recipe leaves out get the defaults of its optimizer and schedule.  If the command line chooses
- * another optimizer or schedule, settings of the recipe's file that it does not have are dropped, with a note. */
+/* Sets the settings that the recipe leaves out to the defaults of its optimizer and schedule.  If the command line chooses
+ * another optimizer or schedule, drops the settings in the recipe's file that this one does not have, and notes them in
+ * r->note. */
 static void complete_settings(ls_recipe *r)
 {
     ls_optim optim    = ls_optim_default(r->optim.kind);
@@ -234,7 +238,7 @@ static ls_status hash_of(const ls_recipe *r, bool all, char hash[33])
     char  *text  = NULL;
     size_t bytes = 0;
     FILE  *out   = open_memstream(&text, &bytes);
-    LS_CHECK(out, LS_ERR_ENV, "recipe: no memory: %s", strerror(errno));
+    LS_CHECK(out, LS_ERR_ENV, "%s: no memory for the hash of the recipe: %s", r->name, strerror(errno));
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (!all && !k->bits) continue;
         fprintf(out, "%s: ", k->path);
@@ -274,12 +278,12 @@ ls_status ls_recipe_write(const ls_recipe *r, const char *path)
     LS_CHECK(out, LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(errno));
     fprintf(out, "# Recipe '%s' as merged with its command line.\n", r->name);
     ls_recipe_print(r, out);
-    bool bad = ferror(out) != 0;
-    bad |= fclose(out) != 0;
-    if (!bad) return LS_OK;
-    int why = errno;
-    remove(path); /* no half a recipe stays */
-    return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(why));
+    bool failed = ferror(out) != 0;
+    failed |= fclose(out) != 0;
+    if (!failed) return LS_OK;
+    int error = errno;
+    remove(path); /* an incomplete recipe must not remain */
+    return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(error));
 }
 
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
@@ -334,7 +338,7 @@ void ls_recipe_free(ls_recipe *r)
 
 static ls_status load_file(ls_recipe **r, const char *path, int overrides, char *const *override)
 {
-    enum { ROOM = (256 << 10) + 2 }; /* one more than a recipe may have: so that its reader says so */
+    enum { ROOM = (256 << 10) + 2 }; /* more than the YAML reader accepts, so that it refuses larger files */
     FILE *in = fopen(path, "r");
     LS_CHECK(in, LS_ERR_USAGE,
              "%s: expected a recipe: %s" LS_HINT "`lockstep recipes ls` lists those that come with the program", path,
@@ -371,10 +375,10 @@ ls_status ls__recipe_find(const ls_recipe_text **found, const char *name)
         if (n < ROOM) known[n++] = t->name;
     }
     const char *near = ls_nearest(name, n, known);
-    if (near) return LS_FAIL(LS_ERR_USAGE, "there is no recipe '%s'" LS_HINT "did you mean '%s'?", name, near);
+    if (near) return LS_FAIL(LS_ERR_USAGE, "recipe '%s' does not exist" LS_HINT "did you mean '%s'?", name, near);
     return LS_FAIL(LS_ERR_USAGE,
-                   "there is no recipe '%s'" LS_HINT
-                   "`lockstep recipes ls` lists them; a file of yours is given as ./%s.yaml",
+                   "recipe '%s' does not exist" LS_HINT
+                   "`lockstep recipes ls` lists the built-in recipes; a file is given by its path, as ./%s.yaml",
                    name, name);
 }
 

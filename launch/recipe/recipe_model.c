@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The model of a recipe: by name, or layer by layer.  Which models, layers and ops there are, and what attributes they
- * have, is read from the core's tables: what is new there can be used in a recipe at once.
+ * Builds the model of a recipe, by name or from a list of layers.  Models, layers, ops and their attributes come from the
+ * tables of core/models, core/nn and core/ops, so that a new one can be used in recipes without a change here.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -36,7 +36,7 @@ static const ls_field init_fields[] = {
     {0},
 };
 
-/* Names of initialisers, in the order of ls_init_kind after the default. */
+/* Names of initialisers, in the order of ls_init_kind after LS_INIT_DEFAULT. */
 static const char *const init_names[] = LS_ENUM_TEXTS(LS_INIT_LIST);
 enum { INITS = LS_ENUM_COUNT(LS_INIT_LIST) };
 
@@ -76,7 +76,7 @@ static ls_status set_init(const ls_recipe_layer *layer, const ls_recipe_attribut
     return LS_OK;
 }
 
-/* Whole numbers with spaces or commas between them: "16 -1". */
+/* Reads dimensions: integers separated by spaces or commas, "16 -1". */
 static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_dims *dims)
 {
     const char *expected = "up to 6 whole numbers, like '16 -1'";
@@ -136,7 +136,7 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
     case LS_FIELD_CHOICE:
         return set_choice(layer, a, f->choices, at);
     }
-    return bad_value(layer, a, "a kind of value that recipes can give");
+    return bad_value(layer, a, "an attribute that recipes can set");
 }
 
 static const ls_field *find_field(const ls_field *fields, const char *name, size_t length)
@@ -146,7 +146,7 @@ static const ls_field *find_field(const ls_field *fields, const char *name, size
     return NULL;
 }
 
-/* The attributes into the args struct; `name` (optional) takes the attribute of that name. */
+/* Stores a layer's attributes in its struct of arguments.  `name` (optional) receives the attribute "name". */
 static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, void *args, const char **name)
 {
     for (int i = 0; i < layer->attributes; i++) {
@@ -179,11 +179,11 @@ static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, 
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
-/* An entry of the list: a layer, or an op of one input. */
+/* Meaning of an entry of model.layers: a layer, or an op with one input. */
 typedef struct entry {
     const ls_layer *layer;
     const ls_op    *op;
-    int             id;
+    int             id; /* id of the op */
 } entry;
 
 static bool takes_one_input(const ls_op *op)
@@ -209,7 +209,7 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
     if (e->id >= 0) {
         e->op = ls__op_by_id(e->id);
         LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE,
-                 "%s: '%s' takes %d inputs, but a list of layers hands on one" LS_HINT "write such a model in C",
+                 "%s: '%s': expected a layer or op with one input, found one with %d" LS_HINT "write such a model in C",
                  l->where, l->op, e->op->ins);
         return LS_OK;
     }
@@ -222,7 +222,7 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
     return LS_FAIL(LS_ERR_USAGE, "%s: there is no layer '%s'" LS_HINT "known: %s", l->where, l->op, list);
 }
 
-/* The args struct of a layer or op; pointers in front: {graph, name, input}, or {input}. */
+/* Memory for the arguments of a layer, {graph, name, input, ...}, an op, {input, ...}, or a model. */
 typedef union args_room {
     max_align_t      align;
     ls_layer_head    head;
@@ -257,10 +257,10 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
     options.op = m->name;
     for (int i = 0; i < options.attributes; i++)
         LS_CHECK(strcmp(options.attribute[i].name, "classes") != 0, LS_ERR_USAGE,
-                 "%s: %s: classes is no option but a key of its own" LS_HINT "set model.classes",
+                 "%s: %s: 'classes' is not an option of models" LS_HINT "set the key model.classes",
                  options.attribute[i].where, m->name);
-    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED, "the arguments of %s take %zu bytes, more than %zu", m->name,
-             m->args_bytes, sizeof *args);
+    LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED,
+             "%s: the arguments of this model take %zu bytes, more than %zu", m->name, m->args_bytes, sizeof *args);
     return set_args(&options, m->fields, args, NULL);
 }
 
@@ -275,7 +275,7 @@ ls_status ls__model_check(const ls_recipe *r)
     return LS_OK;
 }
 
-/* Layers without a name are called after what they are and which of these they are: linear1, linear2. */
+/* Returns the default name of layer i: its kind and its number among the layers of that kind, linear1, linear2. */
 static const char *default_name(ls_graph *g, const ls_recipe *r, int i)
 {
     int before = 0;
@@ -301,22 +301,22 @@ static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
             *x     = ls__apply(e.id, &args, where);
         }
         LS_TRY(ls_graph_status(g));
-        LS_CHECK(*x, LS_ERR_FAILED, "%s: %s gave no output", l->where, l->op);
+        LS_CHECK(*x, LS_ERR_FAILED, "%s: %s returned no output tensor", l->where, l->op);
     }
     return LS_OK;
 }
 
-static ls_status choose_classes(const ls_recipe *r, const char *what, int64_t *classes)
+static ls_status choose_classes(const ls_recipe *r, const char *unit, int64_t *classes)
 {
     if (!r->model.classes) return LS_OK;
     LS_CHECK(r->model.classes >= *classes, LS_ERR_USAGE,
-             "%s: model.classes: expected at least the %lld %s of the data set, found %lld",
-             ls_recipe_where(r, "model.classes"), (long long)*classes, what, (long long)r->model.classes);
+             "%s: model.classes: expected at least the %lld %s of the dataset, found %lld",
+             ls_recipe_where(r, "model.classes"), (long long)*classes, unit, (long long)r->model.classes);
     *classes = r->model.classes;
     return LS_OK;
 }
 
-/* Where the model ends, for messages. */
+/* Returns the place of the model's last layer, or of model.name, for messages. */
 static const char *end_of(const ls_recipe *r)
 {
     return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name");
@@ -390,13 +390,13 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
     }
     int64_t context = x->dim[0];
     LS_CHECK(!inputs->cached && !inputs->start && !inputs->textbook, LS_ERR_USAGE,
-             "%s: a model listed layer by layer keeps no cache and shows no attention" LS_HINT
-             "`lockstep generate --no-cache` writes text with it",
+             "%s: a model given as model.layers has no cache of keys and values and cannot show attention" LS_HINT
+             "`lockstep generate --no-cache` generates text with it",
              end_of(r));
     LS_TRY(build_layers(r, g, &x));
     LS_CHECK(x->batched && x->rank == 2 && x->dim[0] == context && x->dim[1] == vocabulary, LS_ERR_USAGE,
              "%s: the model ends with the shape %s, expected B x %lld x %lld" LS_HINT
-             "a logit for each token of the vocabulary at each place: begin with embedding, and end with linear: {out: "
+             "one logit per token of the vocabulary at each position: begin with embedding and end with linear: {out: "
              "%lld}",
              end_of(r), ls__shape(x), (long long)context, (long long)vocabulary, (long long)vocabulary);
     *out = inputs->target ? ls_cross_entropy(x, inputs->target, .label_smoothing = r->train.label_smoothing) : x;
@@ -417,13 +417,13 @@ ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
         if (f && f->kind == LS_FIELD_INT) *context = *(const int *)(args.bytes + f->offset);
     }
     LS_CHECK(*context >= 1, LS_ERR_USAGE,
-             "%s: data.context: expected how many tokens a window of text has" LS_HINT
+             "%s: data.context: expected the context length in tokens, found none" LS_HINT
              "data.context=64, or the model's own: model.options={context: 64}",
              ls_recipe_where(r, "data.context"));
     return LS_OK;
 }
 
-/* ---- what there is ----------------------------------------------------------------------------------------------- */
+/* ---- printing the tables ----------------------------------------------------------------------------------------- */
 
 static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
 {
@@ -433,7 +433,7 @@ static void print_entry(FILE *out, const char *name, const ls_field *fields, boo
     int column = fprintf(out, "  %-14s", name);
     if (named) column += fprintf(out, " name: text");
     for (const ls_field *f = fields; f && f->name; f++) {
-        if (strcmp(f->name, "classes") == 0) continue; /* a key of its own: model.classes */
+        if (strcmp(f->name, "classes") == 0) continue; /* set by model.classes */
         if (column > 100) column = fprintf(out, "\n%16s", "") - 1;
         column += fprintf(out, " %s: ", f->name);
         for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);

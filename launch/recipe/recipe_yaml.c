@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * YAML into a small tree with marks, by libyaml's events.  A recipe needs scalars, lists and maps, a few levels deep;
- * whatever else YAML has (anchors and aliases, tags, several documents) is refused with its place, and so is a text too
- * large or too deep, before it costs anything.
+ * Parses YAML into a small tree of nodes with their file, line and column, from libyaml's events.  A recipe consists of
+ * scalars, lists and maps, a few levels deep.  Other features of YAML (anchors, aliases, tags, several documents) are
+ * refused with their place, and so are texts that are too large or nested too deeply.
  */
 #include <string.h>
 #include <yaml.h>
@@ -26,7 +26,7 @@ static const char *place(const reader *r, yaml_mark_t mark)
     return ls_arena_printf(r->arena, "%s:%zu:%zu", r->file, mark.line + 1, mark.column + 1);
 }
 
-/* Length of the UTF-8 character at p (RFC 3629), 0 if it is none. */
+/* Returns the length in bytes of the UTF-8 character at p (RFC 3629), 0 if the bytes are no valid character. */
 static size_t utf8_length(const unsigned char *p, size_t left)
 {
     if (p[0] < 0x80) return 1;
@@ -64,7 +64,8 @@ static ls_status check_text(const reader *r, const char *text, size_t bytes)
     return LS_OK;
 }
 
-/* libyaml says "found character that cannot start any token" where a line is indented with a tab. */
+/* Returns whether a line is indented with a tab, for which libyaml's message is "found character that cannot start any
+ * token". */
 static bool tab_before(const reader *r, yaml_mark_t mark)
 {
     const char *p = r->text;
@@ -118,10 +119,10 @@ static ls_status read_children(reader *r, ls_yaml *parent, int depth)
     return LS_OK;
 }
 
-/* The node that starts with the present event. */
+/* Reads the node that starts with the current event. */
 static ls_status read_node(reader *r, ls_yaml **node, int depth)
 {
-    yaml_event_t e       = r->event; /* owned from here on */
+    yaml_event_t e       = r->event; /* deleted below */
     const char  *where   = place(r, e.start_mark);
     const char  *refused = NULL;
     ls_yaml     *y       = ls_arena_alloc(r->arena, sizeof *y);
@@ -152,8 +153,9 @@ static ls_status read_node(reader *r, ls_yaml **node, int depth)
              "%s: expected plain values, found %s" LS_HINT
              "recipes have no anchors, aliases or tags: write the value out",
              where, refused);
-    LS_CHECK(depth < MOST_DEPTH, LS_ERR_USAGE, "%s: nested more than %d deep", where, MOST_DEPTH);
-    LS_CHECK(++r->nodes <= MOST_NODES, LS_ERR_USAGE, "%s: more than %d values", where, MOST_NODES);
+    LS_CHECK(depth < MOST_DEPTH, LS_ERR_USAGE, "%s: expected at most %d levels of nesting, found more", where,
+             MOST_DEPTH);
+    LS_CHECK(++r->nodes <= MOST_NODES, LS_ERR_USAGE, "%s: expected at most %d values, found more", where, MOST_NODES);
     *node = y;
     return y->kind == LS_YAML_SCALAR ? LS_OK : read_children(r, y, depth + 1);
 }
@@ -179,8 +181,7 @@ ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_
 {
     reader r = {.arena = arena, .file = file};
     *root    = NULL;
-    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf",
-                              3)) { /* some editors begin UTF-8 with a byte order mark; libyaml takes it for a text */
+    if (bytes >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)) { /* byte order mark, which libyaml would read as text */
         text += 3;
         bytes -= 3;
     }
@@ -188,7 +189,8 @@ ls_status ls__yaml_read(ls_yaml **root, ls_arena *arena, const char *text, size_
     char *copy = ls_arena_alloc(arena, bytes + 1);
     if (bytes) memcpy(copy, text, bytes);
     r.text = copy;
-    LS_CHECK(yaml_parser_initialize(&r.parser), LS_ERR_ENV, "no memory for the YAML parser");
+    LS_CHECK(yaml_parser_initialize(&r.parser), LS_ERR_ENV, "%s: no memory for the YAML parser",
+             file ? file : "command line");
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&r.parser, (const unsigned char *)copy, bytes);
     ls_status status = read_document(&r, root);

@@ -82,7 +82,7 @@ static void test_mistakes(void **state)
         {"data inspct x", "lockstep data: command 'inspct': unknown", "did you mean 'inspect'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
         {"recipes cat a b", "recipes cat: expected  NAME  but found the further argument 'b'", NULL},
-        {"recipes cat lenet-digits", "there is no recipe 'lenet-digits'", "did you mean 'lenet5-digits'"},
+        {"recipes cat lenet-digits", "recipe 'lenet-digits' does not exist", "did you mean 'lenet5-digits'"},
         {"recipes cp lenet5-digits /nowhere/at/all", "/nowhere/at/all: could not make the file", NULL},
         {"--bogus", "found the option '--bogus'", NULL},
         {"recipes ls --bogus", "option '--bogus': unknown", NULL},

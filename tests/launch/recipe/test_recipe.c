@@ -125,7 +125,7 @@ static const struct {
     {"model:\n  layers:\n    - linear: 3\n", "expected its attributes as a map, found '3'", NULL},
     {"model:\n  layers:\n    - linear: {out: 3}\n      relu:\n", "found a map of several keys", "in braces"},
     {"model:\n  layers:\n    -\n", "model.layers[0]: expected a layer", NULL},
-    {"a: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "nested more than 16 deep", NULL},
+    {"a: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "expected at most 16 levels of nesting", NULL},
 };
 
 static void test_bad_texts(void **state)
@@ -152,7 +152,7 @@ static void test_bad_bytes(void **state)
     size_t used = (size_t)snprintf(many, 80000, "a: [");
     for (int i = 0; i < 20100; i++) used += (size_t)snprintf(many + used, 80000 - used, "1,");
     snprintf(many + used, 80000 - used, "]");
-    expect_error(many, used + 1, 0, NULL, "more than 20000 values", NULL);
+    expect_error(many, used + 1, 0, NULL, "expected at most 20000 values", NULL);
     free(many);
 }
 
