@@ -211,7 +211,7 @@ static ls_status check_together(ls_recipe *r, const char *file)
              ls_recipe_where(r, "schedule.name"));
     LS_CHECK(!r->run.dir || *r->run.dir, LS_ERR_USAGE, "%s: run.dir: expected a folder, found nothing",
              ls_recipe_where(r, "run.dir"));
-    LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a data set, found nothing",
+    LS_CHECK(*r->data.path, LS_ERR_USAGE, "%s: data.path: expected a dataset, found nothing",
              ls_recipe_where(r, "data.path"));
     LS_CHECK(!r->run.name || (*r->run.name && !strchr(r->run.name, '/') && *r->run.name != '.'), LS_ERR_USAGE,
              "%s: run.name: expected a name without '/', found '%s'" LS_HINT "run.dir takes a path",

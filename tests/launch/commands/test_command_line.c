@@ -100,9 +100,9 @@ static void test_mistakes(void **state)
         assert_null(strstr(again, "error: ")); /* said once */
     }
     program("LOCKSTEP_TRACE=1", "recipes cat quux");
-    HAS(err, "launch/recipe/recipe.c:");
+    HAS(err, "launch/recipe/recipe_load.c:");
     program("", "recipes cat quux --trace-errors");
-    HAS(err, "launch/recipe/recipe.c:");
+    HAS(err, "launch/recipe/recipe_load.c:");
     assert_int_equal(program("", "recipes keys >/dev/full; exit $?;"), LS_ERR_ENV);
 }
 

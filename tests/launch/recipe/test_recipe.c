@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Recipes: every kind of mistake has one clear message with its place; merging, writing and hashing agree with each
- * other. */
+ * Recipes: each kind of invalid recipe gives an error with its place, and writing a recipe and reading it again gives
+ * the same values and hash. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -82,7 +82,7 @@ static const struct {
     {MODEL "train: {batch: 8\n", "r.yaml:", NULL},
     {MODEL "run:\n  name: a/b\n", "r.yaml:4:9: run.name: expected a name without '/', found 'a/b'", NULL},
     {MODEL "run:\n  dir: ''\n", "run.dir: expected a folder", NULL},
-    {MODEL "data:\n  path: ''\n", "data.path: expected a data set", NULL},
+    {MODEL "data:\n  path: ''\n", "data.path: expected a dataset", NULL},
     {MODEL "data:\n  path: [a]\n", "data.path: expected a text, found a list", NULL},
     {MODEL "device: tpu\n", "r.yaml:3:9: device: expected one of cpu, cuda, found 'tpu'", NULL},
     {MODEL "x: &a 1\n", "r.yaml:3:4: expected plain values, found an anchor", NULL},
@@ -104,12 +104,13 @@ static const struct {
     {"model:\n  name: mlp\n  layers: [relu]\n", "r.yaml:3:11: model.name and model.layers exclude each other", NULL},
     {"model:\n  name: mlp\n  options: {hiden: 5}\n", "r.yaml:3:20: mlp has no attribute 'hiden'",
      "did you mean 'hidden'"},
-    {"model:\n  name: mlp\n  options: {classes: 3}\n", "mlp: classes is no option", "set model.classes"},
+    {"model:\n  name: mlp\n  options: {classes: 3}\n", "mlp: 'classes' is not an option", "set the key model.classes"},
     {"model:\n  name: mlp\n  options: {hidden: x}\n", "mlp: hidden: expected a whole number, found 'x'", NULL},
     {"model:\n  layers: [relu]\n  options: {hidden: 5}\n", "only a model given by model.name has options", NULL},
     {"model:\n  layers: relu\n", "model.layers: expected a list", NULL},
     {"model:\n  layers:\n    - relux\n", "r.yaml:3:7: there is no layer 'relux'", "did you mean 'relu'"},
-    {"model:\n  layers:\n    - cross_entropy\n", "'cross_entropy' takes 2 inputs", NULL},
+    {"model:\n  layers:\n    - cross_entropy\n",
+     "'cross_entropy': expected a layer or op with one input, found one with 2", NULL},
     {"model:\n  layers:\n    - linear: {out: 3, nam: a}\n", "r.yaml:3:29: linear has no attribute 'nam'",
      "did you mean 'name'"},
     {"model:\n  layers:\n    - linear: {out: three}\n",
@@ -171,7 +172,7 @@ static void test_bad_overrides(void **state)
         {"optim=1", "'optim' is a section", NULL},
         {"=1", "expected key=value", NULL},
         {"optim.lr", "expected key=value", NULL},
-        {"data.path=", "command line: data.path: expected a data set", NULL},
+        {"data.path=", "command line: data.path: expected a dataset", NULL},
         {"train.shards=1000", "command line: train.shards: expected at most train.batch", NULL},
         {"model.layers=[relu, relux]", "there is no layer 'relux'", NULL},
         {"model.layers=[[relu]]", "command line: model.layers=[[relu]]: [0]: expected a layer", NULL},
@@ -184,7 +185,7 @@ static void test_bad_overrides(void **state)
         expect_error(MODEL, strlen(MODEL), 1, (char *const *)&cases[i].word, cases[i].part, cases[i].hint);
 }
 
-/* ---- what is read ------------------------------------------------------------------------------------------------ */
+/* ---- values ------------------------------------------------------------------------------------------------------ */
 
 static void test_values(void **state)
 {
@@ -211,7 +212,7 @@ static void test_values(void **state)
     assert_float_equal(r->optim.group[0].lr_scale, 1, 0);
     assert_float_equal(r->optim.group[0].weight_decay, 0, 0);
     assert_float_equal(r->optim.group[1].lr_scale, 0.5f, 0);
-    assert_float_equal(r->optim.group[1].weight_decay, 0.5f, 0); /* not given: the optimizer's */
+    assert_float_equal(r->optim.group[1].weight_decay, 0.5f, 0); /* default: the optimizer's */
     assert_null(r->optim.group[2].glob);
     assert_int_equal(r->optim.schedule.kind, LS_SCHEDULE_MULTISTEP);
     assert_int_equal(r->optim.schedule.milestones[2], 20);
@@ -222,13 +223,13 @@ static void test_values(void **state)
     assert_string_equal(ls_recipe_where(r, "train.epochs"), "default");
     ls_recipe_free(r);
 
-    /* A setting that is left out has the default of its optimizer; a setting that is given as 0 is 0. */
+    /* An unset setting has the default of its optimizer; a setting of 0 stays 0. */
     r = parse(MODEL "optim: {name: adam, lr: 0}\n", OVERRIDES("optim.betas=[0.5, 0.75]"));
     assert_true(r->optim.lr == 0 && r->optim.eps == 1e-8f && r->optim.betas[0] == 0.5f && r->optim.betas[1] == 0.75f);
     assert_null(r->note);
     ls_recipe_free(r);
 
-    /* Settings of the file that the optimizer of the command line does not have are dropped, with a note. */
+    /* Settings of the file that the optimizer chosen on the command line does not have are dropped with a note. */
     r = parse(MODEL "optim: {name: momentum, lr: 0.5, momentum: 0.75}\nschedule: {name: onecycle, pct_start: 0.5}\n",
               OVERRIDES("optim.name=adam", "schedule.name=cosine"));
     assert_true(r->optim.kind == LS_OPTIM_ADAM && r->optim.lr == 0.5f && r->optim.momentum == 0);
@@ -240,7 +241,7 @@ static void test_values(void **state)
     assert_true(r->optim.kind == LS_OPTIM_NAG && r->optim.momentum == 0.9f);
     ls_recipe_free(r);
 
-    r = parse(MODEL "train:\n", 0, NULL); /* an empty section is no mistake */
+    r = parse(MODEL "train:\n", 0, NULL); /* an empty section is valid */
     assert_string_equal(r->run.dir, "runs/r");
     ls_recipe_free(r);
     r = parse("model: {layers: [relu]}", OVERRIDES("model.name=mlp"));
@@ -301,7 +302,7 @@ static void test_round_trip(void **state)
     }
 }
 
-/* The hash of MODEL with one override. */
+/* Computes both hashes of the recipe MODEL with one override. */
 static void hash_with(char *override, char hash[33], char full[33])
 {
     ls_recipe *r = parse(MODEL, override != NULL, &override);
@@ -353,7 +354,7 @@ static void test_hash(void **state)
         if (strcmp(hash, base)) fail_msg("%s changes the hash", indifferent[i]);
         if (!strcmp(full, base_full)) fail_msg("%s does not change the full hash", indifferent[i]);
     }
-    hash_with("train.batch=64", hash, full); /* saying the default changes nothing */
+    hash_with("train.batch=64", hash, full); /* setting a key to its default keeps the hash */
     assert_string_equal(hash, base);
     assert_string_equal(full, base_full);
 }
@@ -366,7 +367,7 @@ static void test_files(void **state)
     snprintf(path, sizeof path, "%s/recipe.yaml", folder);
     assert_int_equal(ls_recipe_write(r, path), LS_OK);
     assert_int_equal(ls_recipe_load(&again, path, 0, NULL), LS_OK);
-    assert_string_equal(again->run.name, "r"); /* not "recipe": the name is kept */
+    assert_string_equal(again->run.name, "r"); /* recipe.yaml keeps the recipe's name "r" */
     assert_string_equal(again->full_hash, r->full_hash);
     ls_recipe_free(again);
     assert_int_equal(ls_recipe_write(r, "/nowhere/at/all.yaml"), LS_ERR_ENV);
@@ -380,7 +381,7 @@ static void test_files(void **state)
     ls_recipe_free(r);
 }
 
-/* What is embedded is what the files say, whatever characters they have. */
+/* The embedded recipes equal the files of launch/recipes, including characters that C escapes. */
 static void test_embedded(void **state)
 {
     static char text[1 << 16];
@@ -460,7 +461,7 @@ static void test_build(void **state)
     assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 4, 4),
                                      &(ls_recipe_output){10, "class", "images"}, &logits),
                      LS_ERR_USAGE);
-    assert_non_null(strstr(ls_error_message(), "r.yaml:4")); /* the core's own error has the recipe's line */
+    assert_non_null(strstr(ls_error_message(), "r.yaml:4")); /* an error of the graph has the line of the recipe */
     ls_graph_free(g);
     ls_recipe_free(r);
 }

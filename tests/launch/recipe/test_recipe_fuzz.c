@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A short replay of tests/fuzz/fuzz_recipe.c: the embedded recipes, cut and changed at places drawn from a fixed seed.
- */
+ * A short run of the fuzz target tests/fuzz/fuzz_recipe.c without a fuzzer: the built-in recipes with pseudorandom cuts
+ * and insertions from a fixed seed. */
 #define LS_FUZZ_REPLAY
 #include "tests/fuzz/fuzz_recipe.c"
 
@@ -11,15 +11,16 @@
 
 #include "launch/recipe/builtin_recipes.h"
 
-static uint32_t drawn = 1;
+static uint32_t random_state = 1;
 
+/* Returns a pseudorandom number below `below`. */
 static uint32_t draw(uint32_t below)
 {
-    drawn = drawn * 1664525u + 1013904223u;
-    return (drawn >> 8) % below;
+    random_state = random_state * 1664525u + 1013904223u;
+    return (random_state >> 8) % below;
 }
 
-/* What stands at the borders of the syntax. */
+/* Texts to insert: delimiters of YAML, refused YAML features, and invalid UTF-8. */
 static const char *const pieces[] = {
     "\t",   ": ",   "- ",   "{",   "}",     "[",    "]",        "\n  ",  "\n",          "&a ",      "*a",
     "!!x ", "\"",   "'",    "|\n", "#",     "0",    "-1",       "1e999", "99999999999", "kernel: ", "{kernel: -3}",
