@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Sampling: temperature, then top-k, then top-p, in the order of Hugging Face's generate.  The random number is
- * Philox's, keyed by the seed and counted by the place in the text, so that a text is the same whatever ranks, threads
- * or caches made it.
+ * Philox's with the seed as key and the position in the text as counter, so that a text does not depend on ranks,
+ * threads or the cache.
  */
 #include "launch/generate/sampling.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The checkpoints of a run: see launch/run/checkpoint_policy.h. */
+ * Checkpoint policy: see launch/run/checkpoint_policy.h. */
 #include "launch/run/checkpoint_policy.h"
 
 #include <math.h>
@@ -8,15 +8,12 @@
 
 #include "core/base/clock.h"
 
-#define FADES 0.9 /* what one checkpoint took is a worst case for the next ten or so */
+#define FADES 0.9 /* decay of the largest cost with each checkpoint: it counts for about ten */
 
 ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const char *folder, int64_t step, bool found)
 {
-    enum {
-        SLOW_DISK = 50000000,
-        COPY      = 1000000000,
-        NUMBERS   = 3
-    }; /* bytes a second; parameters and, mostly, two states of the optimizer */
+    /* Estimates before the first checkpoint: bytes per second of a slow disk and of a copy; floats per parameter. */
+    enum { SLOW_DISK = 50000000, COPY = 1000000000, NUMBERS = 3 };
     const ls_recipe *r     = run->recipe;
     double           bytes = (double)ls_params_total(ls_trainer_params(run->trainer)) * NUMBERS * sizeof(float);
     s->run                 = run;
@@ -36,14 +33,14 @@ void ls_checkpoint_policy_close(ls_checkpoint_policy *s)
     s->saver = NULL;
 }
 
-/* Rank 0's clock decides; the others hear of it. */
+/* Returns whether a checkpoint is due by the budget.  Rank 0's clock decides for all ranks. */
 static bool is_due(ls_checkpoint_policy *s)
 {
     const ls_recipe *r = s->run->recipe;
     if (!s->run->is_root || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
-    double now  = ls__clock_s();
-    double next = 2 * s->worst_s +
-                  s->whole_s; /* this one and that of the epoch's end; at its own end the run waits for the last one */
+    double now = ls__clock_s();
+    /* This checkpoint and that of the epoch's end; the end of the run waits for the last one. */
+    double next = 2 * s->worst_s + s->whole_s;
     return now - s->last_at >= r->checkpoint.seconds &&
            s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
@@ -56,7 +53,7 @@ uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s)
 
 void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds)
 {
-    enum { FEW = 200 }; /* steps that a mean is of */
+    enum { FEW = 200 }; /* steps of the mean */
     if (!ls_saver_idle(s->saver)) {
         s->slower_s += s->calm_steps ? seconds - s->calm_s : 0;
         return;
@@ -75,7 +72,7 @@ ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s)
     return LS_OK;
 }
 
-/* Also the place where ranks that drifted apart are found. */
+/* Compares the parameters of all ranks first. */
 ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *at)
 {
     double before = ls__clock_s();
@@ -96,7 +93,7 @@ ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *
     return LS_OK;
 }
 
-static void say_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
+static void report_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
 {
     char older[64] = "there is none yet";
     if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
@@ -107,7 +104,7 @@ static void say_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
     s->failing = true;
 }
 
-static void say_success(ls_checkpoint_policy *s, const ls_saver_news *news, double wall_s)
+static void report_success(ls_checkpoint_policy *s, const ls_saver_news *news, double wall_s)
 {
     char path[64], digest[17];
     if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
@@ -134,15 +131,15 @@ static void say_success(ls_checkpoint_policy *s, const ls_saver_news *news, doub
     if (s->pending == LS_OK) s->pending = status;
 }
 
-/* A disk that answers no more keeps nobody from training, but whoever trains should know. */
-static void say_slow(ls_checkpoint_policy *s)
+/* Warns of a checkpoint that takes unusually long.  Training continues. */
+static void report_slow(ls_checkpoint_policy *s)
 {
     enum { LONG_S = 300, TIMES = 10 };
     double seconds = ls__clock_s() - s->last_at;
     if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
     ls_bar_say(s->bar,
                "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and "
-               "takes none before it is there" LS_HINT "is the disk or the file server of run.dir well?",
+               "takes none before it is there" LS_HINT "check the disk or the file server of run.dir",
                (long long)s->begun, seconds);
     s->slow = true;
 }
@@ -151,12 +148,12 @@ void ls_checkpoint_policy_report(ls_checkpoint_policy *s, double wall_s)
 {
     ls_saver_news news;
     if (!s->run->is_root) return;
-    say_slow(s);
+    report_slow(s);
     while (ls_saver_news_next(s->saver, &news)) {
         if (news.status == LS_OK)
-            say_success(s, &news, wall_s);
+            report_success(s, &news, wall_s);
         else
-            say_failure(s, &news);
+            report_failure(s, &news);
     }
 }
 
@@ -165,7 +162,7 @@ ls_status ls_checkpoint_policy_finish(ls_checkpoint_policy *s, double wall_s)
     double    before = ls__clock_s();
     ls_status status = ls_saver_finish(s->saver);
     waited(s, before);
-    if (status == LS_OK) ls_checkpoint_policy_report(s, wall_s); /* else the error says it */
+    if (status == LS_OK) ls_checkpoint_policy_report(s, wall_s); /* else the caller prints the error */
     return status;
 }
 

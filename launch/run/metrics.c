@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing and reading metrics.jsonl. */
+ * Writes and reads metrics.jsonl. */
 #include "launch/run/metrics.h"
 
 #include <errno.h>
@@ -22,7 +22,7 @@ struct ls_events {
 
 enum { PRECISION = 9, MOST_WAITING = 16 << 20 }; /* digits that tell any two floats apart; bytes */
 
-/* With its newline; free it. */
+/* Formats an event as a line with its newline; the caller frees it. */
 static ls_status make_line(char **text, size_t *bytes, const char *path, const json_t *event)
 {
     *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(PRECISION));
@@ -32,7 +32,7 @@ static ls_status make_line(char **text, size_t *bytes, const char *path, const j
     return LS_OK;
 }
 
-/* How much of it could be written; *why: 0, or why not all. */
+/* Writes as many bytes as possible; returns their number.  *why: errno of the failure, 0: none. */
 static size_t write_bytes(int fd, const char *text, size_t bytes, int *why)
 {
     size_t done = 0;

@@ -26,31 +26,32 @@
 
 typedef struct ls_events ls_events;
 
-/* Opens the file for appending.  What it holds of steps after `keep_step`, the end line and torn lines are dropped
- * first; keep_step < 0 drops everything. */
+/* Opens the file for appending.  Removes the events after step `keep_step`, the end event and a torn last line first;
+ * keep_step < 0 removes everything. */
 ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step);
 void      ls_events_close(ls_events *e); /* NULL is allowed */
 
-/* One event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step", (json_int_t)step).
- * What a full disk has no room for waits in memory, up to 16 MiB, and is written before the next event. */
+/* Appends an event, given as for json_pack(): ls_events_write(e, "{s:s, s:I}", "event", "step", "step",
+ * (json_int_t)step). While the disk is full, up to 16 MiB of events wait in memory; they are written before the next
+ * event. */
 ls_status ls_events_write(ls_events *e, const char *format, ...);
 /* Appends an event; takes ownership of it. */
 ls_status ls_events_put(ls_events *e, json_t *event);
-/* Writes what waits; LS_ERR_ENV where that still can't be done. */
+/* Writes the waiting events; LS_ERR_ENV when the disk is still full. */
 ls_status ls_events_flush(ls_events *e);
-/* Why something waits; NULL: nothing does. */
+/* Returns why events wait; NULL: none waits. */
 const char *ls_events_problem(const ls_events *e);
 
-/* A number for "s:o"; null when it is not finite, which JSON cannot say. */
+/* Returns a number for "s:o"; null for NaN and infinity, which JSON does not have. */
 json_t *ls_events_number(double x);
 
-/* Calls `each` for every event of the file, in order.  Lines that are no event (a torn one) are left out; a missing
- * file has none. */
+/* Calls `each` for every event of the file, in order.  Skips lines that are no events, e.g. a torn one; a missing file
+ * has no events. */
 ls_status ls_events_read(const char *path, void (*each)(const json_t *event, void *data), void *data);
 
-/* A number of an event; `none` when it is missing or null. */
+/* Returns a number of an event; `none` when it is missing or null. */
 double ls_events_real(const json_t *event, const char *key, double none);
-/* Whether the event is of that kind ("step", "eval", ...). */
+/* Returns whether the event is of that kind ("step", "eval", ...). */
 bool ls_events_is(const json_t *event, const char *kind);
 
 #endif

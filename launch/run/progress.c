@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The progress bar, and what tells a terminal from anything else. */
+ * The progress bar, and the detection of terminals. */
 #include "launch/run/progress.h"
 
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "dist/comm/launcher.h"
 #include "launch/report/unit_text.h"
 
-/* ---- where are we? ----------------------------------------------------------------------------------------------- */
+/* ---- the terminal ------------------------------------------------------------------------------------------------ */
 
 bool ls_on_terminal(int *width)
 {
@@ -66,7 +66,7 @@ static void add(line *l, bool visible, const char *format, ...)
     l->used += (size_t)n;
 }
 
-/* What stands right of the bar. */
+/* Adds the figures right of the bar. */
 static void add_figures(line *l, const ls_bar_state *s)
 {
     char text[32], total[32];

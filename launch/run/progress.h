@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a run says while it goes on, to stderr: a bar with rate and time left on a terminal, a plain line now and then
- * elsewhere (a file, a pipe, a batch system).  NO_COLOR (https://no-color.org) and TERM=dumb are respected.
+ * Progress of a run on stderr: on a terminal a bar with rate and remaining time, else (a file, a pipe, a batch system)
+ * a plain line every few seconds.  Respects NO_COLOR (https://no-color.org) and TERM=dumb.
  *
  *     ls_bar bar;
  *     ls_bar_open(&bar, rank == 0);
@@ -39,24 +39,23 @@ typedef struct ls_bar {
     double interval; /* least time between two drawings      */
 } ls_bar;
 
-/* A bar of a rank that does not speak does nothing. */
+/* Opens the bar; speaks: this rank prints.  On other ranks all functions do nothing. */
 void ls_bar_open(ls_bar *b, bool speaks);
-/* Draws when the last drawing is old enough: 10 a second on a terminal, a line every 5 s elsewhere. */
+/* Draws at most 10 times a second on a terminal, and a line every 5 s elsewhere. */
 void ls_bar_update(ls_bar *b, const ls_bar_state *s);
-/* A line that stays, above the bar. */
+/* Prints a line above the bar. */
 void ls_bar_say(ls_bar *b, const char *format, ...) LS_PRINTF(2, 3);
 void ls_bar_close(ls_bar *b);
 
-/* Whether the user sees stderr on a terminal, and how wide it is (80 when that is unknown).  Under mpirun a rank's own
- * stderr is a pipe or a pseudo-terminal of mpirun's, so the parent's is looked at. */
+/* Returns whether stderr is a terminal, and sets its width, 80 columns when unknown.  Under mpirun a rank's own stderr
+ * is a pipe of mpirun; then the stderr of the parent process counts. */
 bool ls_on_terminal(int *width);
-/* Whether to colour: a terminal, and neither NO_COLOR nor TERM=dumb. */
+/* Returns whether to use colours: on a terminal, unless NO_COLOR or TERM=dumb is set. */
 bool ls_use_color(void);
-/* Seconds of a clock that never goes back. */
 
 /* ---- for tests ---- */
 
-/* The bar as text of at most `width` columns. */
+/* Writes the bar as text of at most `width` columns. */
 void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool color);
 
 #endif

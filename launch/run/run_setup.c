@@ -62,8 +62,8 @@ static void *pass(void *gate)
     return NULL;
 }
 
-/* OpenMP ends the process where it gets no threads, without a word of ours: so it is tried first, and they are made
- * while there is room for them. */
+/* Starts the threads of OpenMP.  OpenMP ends the process without a message when it cannot start a thread; therefore
+ * this function first tries whether as many threads can be started. */
 static ls_status start_threads(const ls_run *run)
 {
     const int       others = run->threads - 1;
@@ -179,7 +179,7 @@ static bool is_file(const char *folder, const char *name)
     return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
 
-/* runs/x, or runs/x/checkpoints/step-00000128. */
+/* Finds the run directory of a path: runs/x, or runs/x/checkpoints/step-00000128. */
 static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step)
 {
     struct stat s;
@@ -191,7 +191,7 @@ static ls_status find_run(const char *path, char folder[PATH_MAX], int64_t *step
     size_t n = strlen(folder);
     while (n > 1 && folder[n - 1] == '/') folder[--n] = 0;
     if (is_file(folder, "recipe.yaml")) return LS_OK;
-    char        real[PATH_MAX]; /* `latest` and `best` are links */
+    char        real[PATH_MAX]; /* the links `latest` and `best` lead to step-... */
     const char *name = realpath(path, real) ? strrchr(real, '/') : NULL;
     long long   number;
     if (name && sscanf(name, "/step-%lld", &number) == 1) {

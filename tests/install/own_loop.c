@@ -28,8 +28,7 @@ static ls_status loop(ls_comm *comm, ls_trainer *t, ls_dataset *digits, const ch
         LS_TRY(ls_trainer_step(t, &batch, &m));
         ls_position p = ls_loader_position(data);
         at.step = m.step, at.epoch = p.epoch, at.sample = p.sample, at.digest = ls_trainer_digest(t);
-        if (m.step % EVERY == 0)
-            LS_TRY(ls_checkpoint_save(t, folder, &at, &(ls_checkpoint_retention){.last = 2}));
+        if (m.step % EVERY == 0) LS_TRY(ls_checkpoint_save(t, folder, &at, &(ls_checkpoint_retention){.last = 2}));
         if (m.step == kill_at) raise(SIGKILL);
     }
     LS_TRY(ls_loader_status(data));
@@ -41,9 +40,9 @@ static ls_status loop(ls_comm *comm, ls_trainer *t, ls_dataset *digits, const ch
 
 int main(int argc, char **argv)
 {
-    ls_comm   *comm;
-    ls_graph  *g = ls_graph_new();
-    ls_tensor *x = ls_input(g, "image", LS_F32, 1, 28, 28), *y = ls_input(g, "label", LS_I32), *logits = model(g, x);
+    ls_comm    *comm;
+    ls_graph   *g = ls_graph_new();
+    ls_tensor  *x = ls_input(g, "image", LS_F32, 1, 28, 28), *y = ls_input(g, "label", LS_I32), *logits = model(g, x);
     ls_trainer *t      = NULL;
     ls_dataset *digits = NULL;
     ls_status   status = ls_comm_mpi(&comm, &argc, &argv);
