@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
-#include "core/cpu/vector/vec.h"
+#include "core/cpu/vector/transpose_4x4.h"
 
 enum {
     TAP_BLOCK    = 256, /* taps whose packed weights stay in the first cache level */
@@ -182,20 +182,6 @@ void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, floa
 /* ---- lanes on channels
  * ------------------------------------------------------------------------------------------------ */
 
-typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
-
-/* out[j][i] = in[i][j] of four rows of four */
-V_INLINE void transpose4(const float *const in[4], float *out, int64_t out_row)
-{
-    const v4 r0 = *(const v4 *)in[0], r1 = *(const v4 *)in[1], r2 = *(const v4 *)in[2], r3 = *(const v4 *)in[3];
-    const v4 a = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), b = __builtin_shufflevector(r2, r3, 0, 4, 1, 5);
-    const v4 c = __builtin_shufflevector(r0, r1, 2, 6, 3, 7), d = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    *(v4 *)out                 = __builtin_shufflevector(a, b, 0, 1, 4, 5);
-    *(v4 *)(out + out_row)     = __builtin_shufflevector(a, b, 2, 3, 6, 7);
-    *(v4 *)(out + 2 * out_row) = __builtin_shufflevector(c, d, 0, 1, 4, 5);
-    *(v4 *)(out + 3 * out_row) = __builtin_shufflevector(c, d, 2, 3, 6, 7);
-}
-
 /* y[o * y_row + i] = x[i * x_row + o] for n of i and `used` of o. */
 static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
 {
@@ -203,7 +189,8 @@ static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, fl
     for (int64_t o = 0; o < used4; o += 4)
         for (int64_t i = 0; i < n4; i += 4) {
             const float *in = x + i * x_row + o;
-            transpose4((const float *[]){in, in + x_row, in + 2 * x_row, in + 3 * x_row}, y + o * y_row + i, y_row);
+            v_transpose_4x4((const float *[]){in, in + x_row, in + 2 * x_row, in + 3 * x_row}, y + o * y_row + i,
+                            y_row);
         }
     for (int64_t o = 0; o < used; o++)
         for (int64_t i = o < used4 ? n4 : 0; i < n; i++) y[o * y_row + i] = x[i * x_row + o];
@@ -217,7 +204,7 @@ static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_ro
         const float *in[4];
         for (int64_t r = 0; r < 4; r++) in[r] = x + ls__min(i + r, n - 1) * x_row;
         for (int64_t o = 0; o < used4; o += 4)
-            transpose4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
+            v_transpose_4x4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
         for (int64_t o = used4; o < used; o++)
             for (int64_t r = 0; r < 4; r++) y[o * y_row + i + r] = in[r][o];
     }

@@ -19,7 +19,7 @@
 
 enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
 
-static const ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
+static ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
 
 /* Of a linear layer, M samples, N outputs, K inputs:   forward y = x w^T   dx = dy w   dw = dy^T x, as one sum or as
  * that of the SHARDS of the samples, as in training (libraries: as one sum). Of a convolution, M output channels, N
@@ -116,7 +116,7 @@ static ls_status multiply_one(int side, const ls_gemm *g)
     }
     ls_gemm whole = *g;
     whole.splits  = 0;
-    return providers[side]->gemm(&whole);
+    return ls__provider_gemm(providers[side], &whole);
 }
 
 static ls_gemm sample_of(const product *p, int sample)
@@ -282,9 +282,9 @@ ls_status ls__bench_gemm(int argc, char **argv)
     b.peak = ls__isa_table()->fma_peak(b.threads);
     printf("level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
     for (int side = OPENBLAS; side < SIDES; side++) {
-        b.found[side] = providers[side]->load() == LS_OK;
+        b.found[side] = ls__provider_load(providers[side]) == LS_OK;
         if (b.found[side])
-            printf("; %s %s", providers[side]->name, providers[side]->detail());
+            printf("; %s %s", providers[side]->name, providers[side]->detail);
         else
             fprintf(stderr, "%s\n", ls_error_message());
     }

@@ -167,7 +167,7 @@ static ls_gemm gemm_of(const product *p)
 
 /* Returns the best rate of up to 50 products in GFLOP/s; 0 if the provider fails.  provider: an external library; NULL:
  * the kernels of Lockstep. */
-static double rate(const ls_provider *provider, const product *p)
+static double rate(ls_provider *provider, const product *p)
 {
     ls_gemm g    = gemm_of(p);
     double  best = 0, start = ls__clock_s();
@@ -175,7 +175,7 @@ static double rate(const ls_provider *provider, const product *p)
         double before = ls__clock_s();
         if (!provider)
             ls__isa_table()->gemm(&g);
-        else if (provider->gemm(&g) != LS_OK)
+        else if (ls__provider_gemm(provider, &g) != LS_OK)
             return 0;
         double found = 2.0 * SIZE * SIZE * SIZE / (ls__clock_s() - before) * 1e-9;
         if (found > best) best = found;
@@ -202,10 +202,10 @@ static void kernels(const product *p, int threads)
 }
 
 /* Prints the rate of an optional library, for comparison with the kernels of Lockstep. */
-static void provider(const ls_provider *library, const product *p)
+static void provider(ls_provider *library, const product *p)
 {
-    if (library->load() == LS_OK) {
-        print_check(OK, library->name, "%s: %.0f GFLOP/s", library->detail(), rate(library, p));
+    if (ls__provider_load(library) == LS_OK) {
+        print_check(OK, library->name, "%s: %.0f GFLOP/s", library->detail, rate(library, p));
         return;
     }
     const char *message = ls_error_message(), *hint = strstr(message, LS_HINT);

@@ -1,44 +1,50 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matrix products by other libraries: yardsticks, and a choice where reproducible bits are given up.  A library is
- * loaded when first asked for, and its results are checked against a plain loop before they are trusted.
+ * Matrix products by external libraries (OpenBLAS, oneDNN), for comparison only: `lockstep doctor` and
+ * `lockstep bench gemm` measure them beside the kernels of Lockstep.  Training never calls them.
+ *
+ * A library is loaded on first use, and its products are compared with a plain loop before they are measured.
+ *
+ *     if (ls__provider_load(&ls__openblas) == LS_OK) LS_TRY(ls__provider_gemm(&ls__openblas, &g));
  */
 #ifndef LS_CORE_CPU_GEMM_BLAS_PROVIDER_H
 #define LS_CORE_CPU_GEMM_BLAS_PROVIDER_H
 
 #include "core/cpu/gemm/gemm.h"
 
-typedef struct ls_provider {
-    const char *name; /* "OpenBLAS" */
-
-    /* Loads and checks it, once; later calls give the same answer.  LS_ERR_ENV: not in this build, not on this machine,
-     * or it computes wrong products. */
-    ls_status (*load)(void);
-
-    /* What it is and which kernels it chose ("Zen"); "" before a successful load. */
-    const char *(*detail)(void);
-
-    /* The product, with as many threads as OpenMP would take (one, if serial).  Parts of K are not its business:
-     * LS_ERR_USAGE with splits > 1, with operands of which neither stride is 1, or with dims that do not fit an int. */
-    ls_status (*gemm)(const ls_gemm *g);
-} ls_provider;
-
-/* ---- for providers ----------------------------------------------------------------------------------------------- */
-
-/* An operand in the terms of BLAS: transposed or not, and the stride between its rows or columns. */
+/* An operand in the terms of BLAS. */
 typedef struct ls_blas_operand {
     bool transposed;
-    int  stride;
+    int  stride; /* from one row to the next (transposed: from one column to the next), floats */
 } ls_blas_operand;
 
-/* Checks what a BLAS can do, and gives the operands in its terms. */
-ls_status ls__provider_operands(const char *name, const ls_gemm *g, ls_blas_operand *x, ls_blas_operand *w);
+typedef struct ls_provider ls_provider;
+struct ls_provider {
+    const char *name; /* "OpenBLAS" */
+    const char *hint; /* advice to the user if the library computes wrong products */
 
-/* Puts the bias into y where there is one: whether the product is to be added to what y holds. */
-bool ls__provider_begin(const ls_gemm *g);
+    /* Loads the library and writes `detail`.  LS_ERR_ENV: absent from this build or from this machine, or unsuitable. */
+    ls_status (*open)(ls_provider *p);
 
-/* A few products against a plain loop; LS_ERR_ENV when they differ.  `detail` and `hint` are for the message. */
-ls_status ls__provider_check(const char *name, const char *detail, const char *hint,
-                             ls_status (*gemm)(const ls_gemm *g));
+    /* y = x w + beta y with the library's single-precision product.  Returns 0, or the library's error code. */
+    int (*sgemm)(const ls_gemm *g, ls_blas_operand x, ls_blas_operand w, float beta);
+
+    /* Set by ls__provider_load(). */
+    char         detail[96]; /* version, and the kernels in use if known: "0.3.21, Zen kernels"; "" unless loaded */
+    _Atomic bool tried;      /* the fields below are valid */
+    ls_status    status;
+    char         message[1024];
+};
+
+/* Loads the library and checks its products, once per process; later calls return the same status and message.
+ * LS_ERR_ENV: no usable library.  Thread-safe. */
+ls_status ls__provider_load(ls_provider *p);
+
+/* Computes g with as many threads as OpenMP allows, or one if g->serial is set.  LS_ERR_USAGE: splits > 1, an operand
+ * without a stride of 1, or a dim that does not fit an int.  Status of ls__provider_load() if that fails. */
+ls_status ls__provider_gemm(ls_provider *p, const ls_gemm *g);
+
+/* Compares products of p->sgemm with a plain loop.  LS_ERR_ENV: they differ. */
+ls_status ls__provider_check(const ls_provider *p);
 
 #endif

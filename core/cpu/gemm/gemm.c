@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matrix products of our own, after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008):
- * panels of w are packed to stay in L1, blocks of x in L2, and a micro-kernel goes through them.
+ * Matrix products after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008): panels of w
+ * are packed so that they stay in the L1 cache, blocks of x so that they stay in the L2 cache, and a micro-kernel runs
+ * through them.
  *
- * Deviations, all for the rule of core/cpu/gemm/gemm.h.  What a thread gets is a block of y with all of K, or with a
- * subtree of the parts of K, so nothing that threads do together shows in the bits, and they wait for each other only
- * at the end. Segments of K depend on K alone (gemm_plan.h).  Every tile goes through the same chain of multiply-adds,
- * the edges and the operands that are read in place included, so what is packed is a matter of speed alone.
+ * Deviations from the paper, which keep the bits independent of threads and shapes (gemm.h).  A task of a thread is a
+ * block of y with all of K, or with a subtree of the parts of K; threads wait for each other only at the end.  The
+ * segments of K depend on K alone (gemm_plan.h).  All tiles, also those at the edges and those whose operands are read
+ * in place, run through the same chain of multiply-adds, so whether an operand is packed changes only the speed.
  *
- * Where the rows of w lie as the kernel reads them, the first tile of a column packs them while it computes.  What is
- * packed next is fetched meanwhile, a line at a time.
+ * If the rows of w are contiguous, the first tile of a column of tiles packs the panel of w while it computes.
+ * Meanwhile the operands that are packed next are prefetched, a cache line at a time.
  */
 #include "core/cpu/gemm/gemm.h"
 
@@ -22,165 +23,174 @@
 
 typedef struct buffer {
     float  *data;
-    int64_t row;
+    int64_t row; /* from one row to the next, floats */
 } buffer;
 
-/* A block of y: rows [i, i + m), columns [j, j + n). */
+/* The block of y with rows [i, i + m) and columns [j, j + n). */
 typedef struct block {
     const ls_gemm *g;
     ls_gemm_space *space;
     int64_t        i, m, j, n;
     bool           x_packed, w_packed;
-    buffer         buf[LS_BUFS];
+    buffer         buf[LS_BUFS]; /* partial sums and y, by buffer of the plan */
 } block;
 
-/* Rows [top, end) of the LS_NR columns from c on. */
-typedef struct column {
-    int64_t      c, top, end;
-    const float *unpacked; /* w of a panel that the first tile packs, or NULL */
-    ls_fetch     soon_w;   /* what is packed next */
-    ls_fetch     soon_x;
-} column;
+/* A column of tiles: rows [top, end) and LS_NR columns of a block. */
+typedef struct tile_column {
+    int64_t      c; /* first column, within the block */
+    int64_t      top, end;
+    const float *unpacked; /* w, if the first tile packs it; else NULL */
+    ls_prefetch  next_w;   /* operands that are packed after this column */
+    ls_prefetch  next_x;
+} tile_column;
 
-/* Fetched where there is nothing to fetch: to look for an address that is nowhere takes long. */
-static const char somewhere[LS_LINE];
+/* Target of prefetches where there is nothing to prefetch: prefetching an unmapped address costs a page walk. */
+static const char prefetch_target[LS_LINE];
 
-/* The lines of m x n floats. */
-static ls_fetch lines_of(const float *p, int64_t row, int64_t col, int64_t m, int64_t n)
+/* Returns the cache lines of m x n floats. */
+static ls_prefetch lines_of(const float *p, int64_t row, int64_t col, int64_t m, int64_t n)
 {
     const bool      rows  = col == 1;
     const uintptr_t begin = (uintptr_t)p / LS_LINE * LS_LINE, end = (uintptr_t)(p + (rows ? n : m));
     const int64_t   lines = (int64_t)(end - begin + LS_LINE - 1) / LS_LINE;
-    if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_fetch){.at = somewhere, .left = 1, .lines = 1};
-    return (ls_fetch){(const char *)begin, lines * (rows ? m : n), lines, lines,
-                      (rows ? row : col) * (int64_t)sizeof(float)};
+    if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_prefetch){.at = prefetch_target, .left = 1, .lines = 1};
+    return (ls_prefetch){(const char *)begin, lines * (rows ? m : n), lines, lines,
+                         (rows ? row : col) * (int64_t)sizeof(float)};
 }
 
-/* Part i of n of what is to be fetched: a few thousand lines, in a few hundred parts. */
-static ls_fetch share(const ls_fetch *all, int64_t i, int64_t n)
+/* Returns portion i of n of a prefetch.  Typical: a few thousand lines, a few hundred portions. */
+static ls_prefetch portion(const ls_prefetch *all, int64_t i, int64_t n)
 {
-    const uint32_t from = (uint32_t)(all->count * i) / (uint32_t)n,
-                   end  = (uint32_t)(all->count * (i + 1)) / (uint32_t)n;
-    const uint32_t run = from / (uint32_t)all->lines, line = from % (uint32_t)all->lines;
-    ls_fetch       part = *all;
+    const uint32_t from  = (uint32_t)(all->count * i) / (uint32_t)n,
+                   end   = (uint32_t)(all->count * (i + 1)) / (uint32_t)n;
+    const uint32_t group = from / (uint32_t)all->lines, line = from % (uint32_t)all->lines;
+    ls_prefetch    part = *all;
     part.count          = end - from;
     part.left           = all->lines - line;
-    part.at += run * all->apart + line * LS_LINE;
+    part.at += group * all->apart + line * LS_LINE;
     return part;
 }
 
-/* What tile i of `whole` fetches for what is packed next: w, and every other tile x, which all columns share. */
-static ls_fetch soon(const block *b, const column *col, int64_t i, int64_t whole)
+/* Returns the lines that tile i of the `whole` full tiles of a column prefetches.  Even tiles prefetch the w of the next
+ * column, odd tiles the next x, which is divided among all columns of the block. */
+static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int64_t i, int64_t whole)
 {
-    enum { MANY = 8 };
+    enum { MANY = 8 }; /* least number of tiles that share the two prefetches */
     const int64_t half = whole / 2;
-    if (whole < MANY || col->soon_x.count == 0) return share(&col->soon_w, i, whole);
-    return i % 2 ? share(&col->soon_x, col->c / LS_NR * half + i / 2, b->n / LS_NR * half)
-                 : share(&col->soon_w, i / 2, whole - half);
+    if (whole < MANY || col->next_x.count == 0) return portion(&col->next_w, i, whole);
+    return i % 2 ? portion(&col->next_x, col->c / LS_NR * half + i / 2, b->n / LS_NR * half)
+                 : portion(&col->next_w, i / 2, whole - half);
 }
 
-/* All tiles of a column, for a run.  t: the operands of its first row, and all that the tiles of a run share. */
-static void compute_column(const block *b, const ls_packed_range *run, const column *col, ls_tile *t)
+/* Computes all tiles of a column for one packed range.  t: the operands of the first tile, and the fields that are equal
+ * for all tiles of the range. */
+static void compute_column(const block *b, const ls_packed_range *range, const tile_column *col, ls_tile *t)
 {
-    const int64_t cols  = ls__min(LS_NR, b->n - col->c),
-                  tall  = b->x_packed ? ls__gemm_x_panel(run->len) : LS_MR * t->x_row;
-    const int64_t tiles = (col->end - col->top + LS_MR - 1) / LS_MR,
-                  whole = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
-    const bool   packed = b->x_packed && b->w_packed;
+    const int64_t cols   = ls__min(LS_NR, b->n - col->c);
+    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(range->len) : LS_MR * t->x_row; /* from tile to tile */
+    const int64_t tiles  = (col->end - col->top + LS_MR - 1) / LS_MR,
+                  whole  = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
+    const bool   packed  = b->x_packed && b->w_packed;
     const float *first = t->x, *panel = t->w;
     t->n    = cols;
-    t->bias = b->g->bias && run->last ? b->g->bias + b->j + col->c : NULL;
-    t->y    = b->buf[run->to].data + col->top * t->y_row + col->c;
-    for (int a = 0; a < run->adds; a++) t->add[a].data = b->buf[run->add[a]].data + col->top * t->add[a].row + col->c;
+    t->bias = b->g->bias && range->last ? b->g->bias + b->j + col->c : NULL;
+    t->y    = b->buf[range->to].data + col->top * t->y_row + col->c;
+    for (int a = 0; a < range->adds; a++)
+        t->add[a].data = b->buf[range->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
         const int64_t rows  = ls__min(LS_MR, col->end - col->top - i * LS_MR);
         const bool    packs = col->unpacked && i == 0;
         t->w                = packs ? col->unpacked : panel;
         t->w_row            = b->w_packed && !packs ? LS_NR : b->g->w_row;
-        t->next             = i + 1 < tiles ? t->x + tall : first;
+        t->next             = i + 1 < tiles ? t->x + x_step : first;
         if (packed && i < whole) {
-            t->fetch = soon(b, col, i, whole);
-            ls__gemm_tile_packed[run->pieces > 1][packs](t);
-        } else
+            t->prefetch = prefetch_of_tile(b, col, i, whole);
+            ls__gemm_tile_packed[range->pieces > 1][packs](t);
+        } else {
             ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
-        t->x += tall;
+        }
+        t->x += x_step;
         t->y += LS_MR * t->y_row;
-        for (int a = 0; a < run->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
+        for (int a = 0; a < range->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
     }
 }
 
-/* Rows of x that are packed together: of part `part` of `parts`. */
+/* The rows of x are packed in `parts` parts, each a multiple of LS_MR rows.  Returns the first row of a part. */
 static int64_t part_row(const block *b, int64_t part, int64_t parts)
 {
     return ls__min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m);
 }
 
-/* The x that is packed after part `part` of a run; `then` is the run after it, or NULL. */
-static ls_fetch next_x(const block *b, const ls_packed_range *run, const ls_packed_range *then, int64_t part,
-                       int64_t parts)
+/* Returns the lines of the x that is packed after part `part` of a range.  then: the range after it; NULL: none. */
+static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const ls_packed_range *then, int64_t part,
+                             int64_t parts)
 {
     const ls_gemm *g    = b->g;
     const bool     last = part == parts - 1;
     const int64_t  next = last ? 0 : part + 1, top = part_row(b, next, parts);
     if (!b->x_packed || (last && !then)) return lines_of(NULL, 1, 1, 0, 0);
-    if (last) run = then;
-    return lines_of(g->x + (b->i + top) * g->x_row + run->from * g->x_col, g->x_row, g->x_col,
-                    part_row(b, next + 1, parts) - top, run->len);
+    if (last) range = then;
+    return lines_of(g->x + (b->i + top) * g->x_row + range->from * g->x_col, g->x_row, g->x_col,
+                    part_row(b, next + 1, parts) - top, range->len);
 }
 
-static void compute_run(const block *b, const ls_packed_range *run, const ls_packed_range *then)
+/* Computes one packed range for all tiles of a block.  then: the range after it; NULL: none. */
+static void compute_range(const block *b, const ls_packed_range *range, const ls_packed_range *then)
 {
     const ls_gemm *g = b->g;
-    const float *x = g->x + b->i * g->x_row + run->from * g->x_col, *w = g->w + run->from * g->w_row + b->j * g->w_col;
-    ls_tile      t;
-    t.x_row  = b->x_packed ? 1 : g->x_row;
-    t.x_col  = b->x_packed ? LS_MR : g->x_col;
-    t.pieces = run->pieces;
-    t.fetch  = (ls_fetch){0};
-    t.len    = run->piece;
-    t.y_row  = b->buf[run->to].row;
-    t.adds   = run->adds;
-    for (int a = 0; a < run->adds; a++) t.add[a].row = b->buf[run->add[a]].row;
+    const float   *x = g->x + b->i * g->x_row + range->from * g->x_col;
+    const float   *w = g->w + range->from * g->w_row + b->j * g->w_col;
+    ls_tile        t;
+    t.x_row    = b->x_packed ? 1 : g->x_row;
+    t.x_col    = b->x_packed ? LS_MR : g->x_col;
+    t.pieces   = range->pieces;
+    t.prefetch = (ls_prefetch){0};
+    t.len      = range->piece;
+    t.y_row    = b->buf[range->to].row;
+    t.adds     = range->adds;
+    for (int a = 0; a < range->adds; a++) t.add[a].row = b->buf[range->add[a]].row;
     const int64_t parts = (b->m + LS_MC - 1) / LS_MC;
     for (int64_t part = 0; part < parts; part++) {
-        const int64_t  top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
-        const bool     packs = b->w_packed && top == 0, in_kernel = b->x_packed && g->w_col == 1 && end - top >= LS_MR;
-        const ls_fetch soon_x = next_x(b, run, then, part, parts);
-        if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, run->len, b->space->x);
+        const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
+        const bool    packs = b->w_packed && top == 0, in_kernel = b->x_packed && g->w_col == 1 && end - top >= LS_MR;
+        const ls_prefetch next_x = x_to_pack(b, range, then, part, parts);
+        if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, range->len, b->space->x);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
             const int64_t cols = ls__min(LS_NR, b->n - c);
             const float  *from = w + c * g->w_col;
-            column        col  = {.c = c, .top = top, .end = end, .soon_x = soon_x};
+            tile_column   col  = {.c = c, .top = top, .end = end, .next_x = next_x};
             if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
-            t.panel = b->space->w + (parts > 1 ? c * run->len : 0); /* kept only if it is needed again */
-            if (packs && !col.unpacked) ls__gemm_pack_w(from, g->w_row, g->w_col, run->len, cols, t.panel);
-            col.soon_w = lines_of(from + LS_NR * g->w_col, g->w_row, g->w_col, run->len,
+            /* Several parts of x use all panels of w again; a single part needs room for one panel only. */
+            t.panel = b->space->w + (parts > 1 ? c * range->len : 0);
+            if (packs && !col.unpacked) ls__gemm_pack_w(from, g->w_row, g->w_col, range->len, cols, t.panel);
+            col.next_w = lines_of(from + LS_NR * g->w_col, g->w_row, g->w_col, range->len,
                                   packs ? ls__min(LS_NR, b->n - c - LS_NR) : 0);
             t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
             t.w        = b->w_packed ? t.panel : from;
-            compute_column(b, run, &col, &t);
+            compute_column(b, range, &col, &t);
             ls__progress_hook_run();
         }
     }
 }
 
-/* Whether reading in place would cost more than packing: operands that are used often and do not fit into the nearer
- * caches, or whose rows lie so that they fall into the same few lines of them. */
+/* Whether w must be packed.  It can be read in place if its rows are contiguous and either few rows of x use it, or it is
+ * small and its rows are spread over the cache sets. */
 static bool must_pack_w(const ls_gemm *g, int64_t m)
 {
     if (g->w_col != 1) return true;
-    bool near = g->k * g->n <= 1 << 16 && g->w_row % 128 != 0;
-    return m > 4 * LS_MR && !near;
+    const bool stays_in_cache = g->k * g->n <= 1 << 16 && g->w_row % 128 != 0;
+    return m > 4 * LS_MR && !stays_in_cache;
 }
 
+/* Whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
 static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 * LS_NR && m * g->k > 1 << 14; }
 
-/* Rows [i, i + m) and columns [j, j + n) of y, by one thread. */
+/* Computes rows [i, i + m) and columns [j, j + n) of y on one thread. */
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
     ls_plan         plan;
-    ls_packed_range run[2];
-    ls__gemm_plan(&plan, g);
+    ls_packed_range range[2];
+    ls__gemm_plan(&plan, g->k, g->splits, g->bound, g->add);
     const int levels = ls__gemm_plan_levels(&plan);
     int64_t   tall = m, wide = LS_NC;
     if (levels) {
@@ -196,16 +206,16 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
             for (int l = 0; l < levels; l++)
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};
-            ls__gemm_plan(&plan, g);
-            bool more = ls__gemm_next_range(&plan, &run[0]);
+            ls__gemm_plan(&plan, g->k, g->splits, g->bound, g->add);
+            bool more = ls__gemm_next_range(&plan, &range[0]);
             for (int at = 0; more; at = !at) {
-                more = ls__gemm_next_range(&plan, &run[!at]);
-                compute_run(&b, &run[at], more ? &run[!at] : NULL);
+                more = ls__gemm_next_range(&plan, &range[!at]);
+                compute_range(&b, &range[at], more ? &range[!at] : NULL);
             }
         }
 }
 
-/* The product over the subtree `tree` of `trees` alone, into a buffer of M x N. */
+/* Returns the product over one of `trees` subtrees of the parts of K, with the M x N buffer y as its result. */
 static ls_gemm subtree(const ls_gemm *g, int trees, int tree, float *y)
 {
     ls_gemm part = *g;
@@ -223,7 +233,7 @@ static ls_gemm subtree(const ls_gemm *g, int trees, int tree, float *y)
     return part;
 }
 
-/* y = the sum of the subtrees, which the buffers of M x N hold. */
+/* Adds the M x N sums of the subtrees as a binary tree, and writes or adds the total to y.  Overwrites `sum`. */
 static void fold(const ls_gemm *g, int trees, float *sum)
 {
     const int64_t count = g->m * g->n;
@@ -240,30 +250,33 @@ static void fold(const ls_gemm *g, int trees, float *sum)
 
 static void compute_with_threads(const ls_gemm *g, int threads)
 {
-    const ls_deal deal = ls__gemm_deal(g, threads);
-    const int64_t tall = (g->m + LS_MR - 1) / LS_MR, wide = (g->n + LS_NR - 1) / LS_NR;
-    const int64_t blocks = deal.rows * deal.cols, tasks = blocks * deal.trees;
-    ls_gemm_space sums = ls__gemm_space_take();
+    const ls_gemm_tasks division = ls__gemm_tasks(g->m, g->n, g->k, g->splits, threads);
+    const int64_t       tall = (g->m + LS_MR - 1) / LS_MR, wide = (g->n + LS_NR - 1) / LS_NR;
+    const int64_t       blocks = division.rows * division.cols, tasks = blocks * division.trees;
+    ls_gemm_space       sums = ls__gemm_space_take();
 #pragma omp parallel num_threads(threads)
     {
         ls_gemm_space space = ls__gemm_space_take();
 #pragma omp for schedule(dynamic, 1) nowait
         for (int64_t task = 0; task < tasks; task++) {
-            int64_t tree = task / blocks, row = task % blocks / deal.cols, col = task % deal.cols;
-            int64_t i = tall * row / deal.rows * LS_MR, m = ls__min(tall * (row + 1) / deal.rows * LS_MR, g->m) - i;
-            int64_t j = wide * col / deal.cols * LS_NR, n = ls__min(wide * (col + 1) / deal.cols * LS_NR, g->n) - j;
-            ls_gemm part = deal.trees > 1 ? subtree(g, deal.trees, (int)tree, sums.state + tree * g->m * g->n) : *g;
+            int64_t tree = task / blocks, row = task % blocks / division.cols, col = task % division.cols;
+            int64_t i = tall * row / division.rows * LS_MR,
+                    m = ls__min(tall * (row + 1) / division.rows * LS_MR, g->m) - i;
+            int64_t j = wide * col / division.cols * LS_NR,
+                    n = ls__min(wide * (col + 1) / division.cols * LS_NR, g->n) - j;
+            ls_gemm part =
+                division.trees > 1 ? subtree(g, division.trees, (int)tree, sums.state + tree * g->m * g->n) : *g;
             if (m > 0 && n > 0) compute(&part, &space, i, m, j, n);
         }
         ls__gemm_space_give(space);
     }
-    if (deal.trees > 1) fold(g, deal.trees, sums.state);
+    if (division.trees > 1) fold(g, division.trees, sums.state);
     ls__gemm_space_give(sums);
 }
 
 static void compute_all(const ls_gemm *g)
 {
-    enum { WORTH_THREADS = 1 << 17 }; /* multiply-adds */
+    enum { WORTH_THREADS = 1 << 17 }; /* least multiply-adds of a product that several threads share */
     int threads = g->serial || omp_in_parallel() ? 1 : omp_get_max_threads();
     if (threads > 1 && (double)g->m * (double)g->n * (double)g->k >= WORTH_THREADS) {
         compute_with_threads(g, threads);
@@ -274,17 +287,18 @@ static void compute_all(const ls_gemm *g)
     ls__gemm_space_give(space);
 }
 
-/* Few rows of x do not pay for the packing of a w that lies column by column: then w^T x^T, of which w^T is read in
- * place. Not with fewer rows, which leave lanes idle, nor if w comes from memory, which likes fewer and longer streams.
- */
+/* Whether to compute y^T = w^T x^T instead: if w is stored by columns, w^T is read in place and needs no packing, which
+ * would cost too much for few rows of x.  Not with still fewer rows, which would leave vector lanes empty, nor with a w
+ * from main memory, which is read faster in fewer and longer streams. */
 static bool exchange_pays(const ls_gemm *g)
 {
-    enum { NEAR = 1 << 21, SHORT = 64 };
-    return g->w_row == 1 && g->w_col != 1 && g->m > LS_MR && g->m <= LS_NR && g->n > g->m && g->k >= SHORT &&
-           g->n * g->k <= NEAR;
+    enum { LARGEST_W = 1 << 21 /* floats */, LEAST_K = 64 };
+    return g->w_row == 1 && g->w_col != 1 && g->m > LS_MR && g->m <= LS_NR && g->n > g->m && g->k >= LEAST_K &&
+           g->n * g->k <= LARGEST_W;
 }
 
-/* The product with x and w exchanged: each element is the same chain, as factors and terms may change places. */
+/* Computes y^T = w^T x^T.  The bits of an element are the same: the order of its chain does not change, and the two
+ * factors of a product commute. */
 static void compute_exchanged(const ls_gemm *g)
 {
     ls_gemm_space space = ls__gemm_space_take();

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The micro-kernels: one inline function, instantiated for every shape of a tile. */
+ * The micro-kernels of matrix products: one inline function, instantiated for every shape of a tile. */
 #include "core/cpu/gemm/gemm_kernel.h"
 
 #include <stdbool.h>
 
 enum { GROUPS = (LS_MR + 3) / 4, UNROLL = 4, UNROLL_TREE = 8 };
 
-/* One k.  Row i of x is reached from every fourth row's pointer, which leaves enough registers for the addresses of 14
- * rows. */
+/* Adds x w for one k to the accumulators, and stores w into `panel` if that is not NULL.  x has a pointer to every
+ * `group`-th row of x only, which leaves registers for the addresses of 14 rows.  left: columns of each vector. */
 V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row, const float *w, const int64_t left[2],
                    float *panel, const int rows, const int vecs, const int group)
 {
@@ -23,35 +23,25 @@ V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row
         acc[i][0] = v_fma(xi, w0, acc[i][0]);
         if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
     }
-    __asm__ volatile("" ::: "memory"); /* loads of the next k stay there: registers are full */
+    __asm__ volatile("" ::
+                         : "memory"); /* keeps the compiler from loading operands of the next k, for which no registers
+                                          are free */
 }
 
-V_INLINE void fetch_line(ls_fetch *f)
+/* Prefetches the next line, if one is left. */
+V_INLINE void prefetch_line(ls_prefetch *p)
 {
-    __builtin_prefetch(f->at);
-    const bool    ends = --f->left == 0;
-    const int64_t on   = ends ? f->apart - (f->lines - 1) * LS_LINE : LS_LINE;
-    f->left            = ends ? f->lines : f->left;
-    f->at += f->count-- > 0 ? on : 0;
+    __builtin_prefetch(p->at);
+    const bool    ends = --p->left == 0;
+    const int64_t on   = ends ? p->apart - (p->lines - 1) * LS_LINE : LS_LINE;
+    p->left            = ends ? p->lines : p->left;
+    p->at += p->count-- > 0 ? on : 0;
 }
 
-/* `rows`, `vecs`, `partial`, `packed`, `packs` and `tree` (more than one piece) are constants where this is inlined, so
- * all loops but those over pieces and k vanish.  Packed operands have strides that are known, too. What is fetched
- * meanwhile is fetched a few lines at a time: many at once would keep the loads of x waiting, and lines of y might
- * drive each other out of L1 before the last tile's are stored. */
-V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed,
-                   const bool packs, const bool tree)
+/* Prefetches y and the partial sums that are added to the tile.  Kernels of packed operands prefetch y line by line
+ * while they sum. */
+V_INLINE void prefetch_sums(const ls_tile *t, const int rows, const bool packed)
 {
-    const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
-    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col,
-                  w_row = packed && !packs ? LS_NR : t->w_row;
-    const int    group  = packed ? LS_MR : 4;
-    const int    unroll = tree ? UNROLL_TREE : UNROLL;
-    const float *w      = t->w, *x[GROUPS];
-    vf           acc[LS_MR][2];
-    vf           waiting[LS_TILE_LEVELS][LS_MR][2]; /* the subtree on the left of the piece at hand, for each level */
-#pragma GCC unroll 16
-    for (int g = 0; g * group < rows; g++) x[g] = t->x + g * group * x_row;
     if (!packed)
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) __builtin_prefetch(t->y + i * t->y_row, 1);
@@ -63,21 +53,65 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
             if (packed) __builtin_prefetch(t->add[s].data + i * t->add[s].row + LS_NR - 1);
         }
     }
-    const char  *next      = (const char *)t->next;
-    const float *soon      = t->y;
-    int          soon_rows = rows;
-    ls_fetch     fetch     = t->fetch;
-    float       *panel     = packs ? t->panel : NULL;
+}
+
+/* Adds the waiting partial sums and the bias to the accumulators, and stores them into y. */
+V_INLINE void add_and_store(const ls_tile *t, vf acc[LS_MR][2], const int64_t left[2], const int rows, const int vecs)
+{
+    for (int s = 0; s < t->adds; s++) {
+        const float *from = t->add[s].data;
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++, from += t->add[s].row)
+#pragma GCC unroll 16
+            for (int v = 0; v < vecs; v++) acc[i][v] = v_load_part(from + v * LS_V, left[v]) + acc[i][v];
+    }
+    if (t->bias)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) {
+            vf bias = v_load_part(t->bias + v * LS_V, left[v]);
+#pragma GCC unroll 16
+            for (int i = 0; i < rows; i++) acc[i][v] += bias;
+        }
+    float *y = t->y;
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; i++, y += t->y_row)
+#pragma GCC unroll 16
+        for (int v = 0; v < vecs; v++) v_store_part(y + v * LS_V, acc[i][v], left[v]);
+}
+
+/* Computes a tile.  `rows`, `vecs` (vectors of columns), `partial` (the last vector), `packed`, `packs` (w, while it is
+ * read) and `tree` (more than one piece) are constants after inlining, so that only the loops over pieces and k remain.
+ * Lines are prefetched a few at a time: more at once would delay the loads of x, and prefetched lines of y could be
+ * evicted from the L1 cache before they are stored. */
+V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool partial, const bool packed,
+                   const bool packs, const bool tree)
+{
+    const int64_t left[2] = {partial && vecs == 1 ? t->n : LS_V, partial ? t->n - LS_V : LS_V};
+    const int64_t x_row = packed ? 1 : t->x_row, x_col = packed ? LS_MR : t->x_col,
+                  w_row = packed && !packs ? LS_NR : t->w_row;
+    const int    group  = packed ? LS_MR : 4;
+    const int    unroll = tree ? UNROLL_TREE : UNROLL;
+    const float *w      = t->w, *x[GROUPS];
+    vf           acc[LS_MR][2];
+    vf           waiting[LS_TILE_LEVELS][LS_MR][2]; /* by level: sum of the subtree left of the current piece */
+#pragma GCC unroll 16
+    for (int g = 0; g * group < rows; g++) x[g] = t->x + g * group * x_row;
+    prefetch_sums(t, rows, packed);
+    const char  *next_x      = (const char *)t->next;
+    const float *next_y      = t->y;
+    int          next_y_rows = rows;
+    ls_prefetch  prefetch    = t->prefetch;
+    float       *panel       = packs ? t->panel : NULL;
     for (int p = 0;; p++) {
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) acc[i][0] = acc[i][1] = (vf){0};
         int64_t k = t->len[p];
-        for (; packed && k >= unroll; k -= unroll, next += unroll * 4 * LS_MR) {
+        for (; packed && k >= unroll; k -= unroll, next_x += unroll * 4 * LS_MR) {
 #pragma GCC unroll 16
-            for (int line = 0; line < unroll * 4 * LS_MR; line += LS_LINE) __builtin_prefetch(next + line);
-            __builtin_prefetch(soon, 1);
-            __builtin_prefetch(soon + LS_NR - 1, 1);
-            soon += --soon_rows > 0 ? t->y_row : 0;
+            for (int line = 0; line < unroll * 4 * LS_MR; line += LS_LINE) __builtin_prefetch(next_x + line);
+            __builtin_prefetch(next_y, 1);
+            __builtin_prefetch(next_y + LS_NR - 1, 1);
+            next_y += --next_y_rows > 0 ? t->y_row : 0;
 #pragma GCC unroll 16
             for (int u = 0; u < unroll; u++) {
                 step(acc, x, x_row, w, left, panel, rows, vecs, group);
@@ -85,9 +119,9 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
                 for (int g = 0; g * group < rows; g++) x[g] += x_col;
                 w += w_row;
                 if (packs) panel += LS_NR;
-                if (u % 2 == 0) fetch_line(&fetch);
+                if (u % 2 == 0) prefetch_line(&prefetch);
             }
-            __asm__("" : "+r"(w), "+r"(next)); /* kept as pointers, not computed anew after the loop */
+            __asm__("" : "+r"(w), "+r"(next_x)); /* keeps them as pointers after the loop */
 #pragma GCC unroll 16
             for (int g = 0; g * group < rows; g++) __asm__("" : "+r"(x[g]));
         }
@@ -110,25 +144,7 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #pragma GCC unroll 16
             for (int v = 0; v < vecs; v++) waiting[level][i][v] = acc[i][v];
     }
-    for (int s = 0; s < t->adds; s++) {
-        const float *from = t->add[s].data;
-#pragma GCC unroll 16
-        for (int i = 0; i < rows; i++, from += t->add[s].row)
-#pragma GCC unroll 16
-            for (int v = 0; v < vecs; v++) acc[i][v] = v_load_part(from + v * LS_V, left[v]) + acc[i][v];
-    }
-    if (t->bias)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++) {
-            vf bias = v_load_part(t->bias + v * LS_V, left[v]);
-#pragma GCC unroll 16
-            for (int i = 0; i < rows; i++) acc[i][v] += bias;
-        }
-    float *y = t->y;
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; i++, y += t->y_row)
-#pragma GCC unroll 16
-        for (int v = 0; v < vecs; v++) v_store_part(y + v * LS_V, acc[i][v], left[v]);
+    add_and_store(t, acc, left, rows, vecs);
 }
 
 #define ROWS_6(X) X(1) X(2) X(3) X(4) X(5) X(6)

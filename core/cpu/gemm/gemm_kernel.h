@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The micro-kernel of matrix products: a tile of y of up to LS_MR x LS_NR floats, kept in registers over a run of K.
+ * The micro-kernel of matrix products: a tile of y of up to LS_MR x LS_NR floats, held in registers while a packed
+ * range of K (gemm_plan.h) is summed.
  *
- * The run is cut into pieces, a power of two of them.  For every element each piece is one chain of multiply-adds from
- * zero, k ascending, whatever the shape of its tile, so that its bits do not show where it stood; the pieces are added
- * as a binary tree.  What happens to the sum then is the same for all of a tile's elements: buffers are added to it one
- * after another, then the bias, and it is stored.
+ * The range is cut into pieces, whose number is a power of two.  For each element, each piece is one chain of
+ * multiply-adds that starts at zero, with k ascending; the pieces are added as a binary tree.  Then the waiting partial
+ * sums are added one after another, then the bias, and the result is stored.  The sequence is the same for all elements
+ * of all tiles, whatever the shape of the tile, so the bits of an element do not depend on its position.
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_KERNEL_H
 #define LS_CORE_CPU_GEMM_GEMM_KERNEL_H
@@ -13,8 +14,9 @@
 #include "core/base/isa.h"
 #include "core/cpu/vector/vec.h"
 
-/* Accumulators take LS_MR x 2 of the registers; KC bounds the run of K so that a panel of w (KC x NR) stays in L1, and
- * is part of what the bits depend on; up to MC x KC of x stay in L2. */
+/* LS_MR: rows of a tile; LS_MR x 2 vectors are the accumulators, which fill most of the registers.  LS_KC: longest
+ * packed range of K, such that a panel of w (LS_KC x LS_NR) stays in the L1 cache; the bits depend on it.  LS_MC: rows
+ * of x that are packed at a time, such that LS_MC x LS_KC floats stay in the L2 cache. */
 #if defined(__AVX512F__)
 enum { LS_MR = 14, LS_KC = 256, LS_MC = 14 * 32 };
 #elif defined(__AVX2__)
@@ -22,48 +24,57 @@ enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 48 };
 #else
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
-enum { LS_NR = 2 * LS_V, LS_TILE_ADDS = 40, LS_TILE_LEVELS = 6, LS_TILE_PIECES = 1 << LS_TILE_LEVELS };
+enum {
+    LS_NR          = 2 * LS_V, /* columns of a tile */
+    LS_TILE_ADDS   = 40,       /* most partial sums that are added to a tile */
+    LS_TILE_LEVELS = 6,        /* levels of the tree of pieces */
+    LS_TILE_PIECES = 1 << LS_TILE_LEVELS,
+    LS_LINE        = 64 /* size of a cache line, bytes */
+};
 
+/* A partial sum that is added to a tile. */
 typedef struct ls_tile_add {
     const float *data;
-    int64_t      row;
+    int64_t      row; /* from one row to the next, floats */
 } ls_tile_add;
 
-/* Lines of memory to fetch: `count` of them from `at` on, of which `left` lie side by side; then `lines` side by side,
- * `apart` bytes from the first of the ones before, and so on. */
-typedef struct ls_fetch {
-    const char *at;
-    int64_t     count, left, lines, apart;
-} ls_fetch;
-enum { LS_LINE = 64 };
+/* Cache lines to prefetch: `count` lines in groups of `lines` consecutive ones. */
+typedef struct ls_prefetch {
+    const char *at;    /* next line */
+    int64_t     count; /* lines left */
+    int64_t     left;  /* lines left in the current group */
+    int64_t     lines; /* lines of a group */
+    int64_t     apart; /* from the start of one group to the next, bytes */
+} ls_prefetch;
 
 typedef struct ls_tile {
-    const float   *x; /* x[i * x_row + k * x_col] */
+    const float   *x; /* element (i, k): x[i * x_row + k * x_col] */
     int64_t        x_row, x_col;
-    const float   *w; /* w[k * w_row + j], n columns readable */
+    const float   *w; /* element (k, j): w[k * w_row + j]; n columns are readable */
     int64_t        w_row;
-    float         *panel; /* where a kernel that packs w puts it, as rows of LS_NR */
+    float         *panel; /* destination of a kernel that packs w: rows of LS_NR floats */
     int            pieces;
-    const int64_t *len;   /* of each piece, in k; 0 is allowed */
-    const float   *next;  /* the x of the next tile, fetched meanwhile if packed */
-    ls_fetch       fetch; /* fetched meanwhile if packed, one line every second k */
-    float         *y;
+    const int64_t *len;      /* length of each piece in k; may be 0 */
+    const float   *next;     /* x of the next tile, prefetched by kernels of packed operands */
+    ls_prefetch    prefetch; /* operands to be packed next; kernels of packed operands prefetch a line every second k */
+    float         *y;        /* element (i, j): y[i * y_row + j] */
     int64_t        y_row;
-    const float   *bias; /* n of them, or NULL */
+    const float   *bias; /* n values; NULL: none */
     int64_t        n;    /* columns, for the kernels of partial tiles */
     int            adds;
-    ls_tile_add    add[LS_TILE_ADDS]; /* what is added, in this order */
+    ls_tile_add    add[LS_TILE_ADDS]; /* partial sums that are added to the tile, in this order */
 } ls_tile;
 
 typedef void ls_tile_fn(const ls_tile *t);
 
-/* Kernels for 1 to LS_MR rows, 1 or 2 vectors of columns, whole or partial. */
 #define ls__gemm_tile LS_ISA_NAME(ls__gemm_tile)
 #define ls__gemm_tile_packed LS_ISA_NAME(ls__gemm_tile_packed)
 #ifdef LS_ISA_SUFFIX
+/* Kernels for any strides, by [rows - 1][two vectors of columns][the last vector is partial]. */
 extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
-/* For a whole tile of packed operands: x_row 1, x_col LS_MR, w_row LS_NR; [of more than one piece].  The second of a
- * pair reads w where it lies, and packs it. */
+
+/* Kernels for a whole tile with x packed (x_row 1, x_col LS_MR), by [more than one piece][w is not packed yet].  w is
+ * packed (w_row LS_NR), or the kernel reads it in place and packs it into `panel`. */
 extern ls_tile_fn *const ls__gemm_tile_packed[2][2];
 #endif
 

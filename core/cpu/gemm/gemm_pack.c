@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Packing, and the pool of memory for it. */
+ * Packs operands of matrix products into panels, and keeps the memory for the panels in a pool. */
 #include "core/cpu/gemm/gemm_pack.h"
 
 #include <omp.h>
@@ -8,23 +8,24 @@
 #include <stdbool.h>
 
 #include "core/base/arena.h"
+#include "core/cpu/vector/transpose_4x4.h"
 
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
-enum { SLOTS = 1024, SLACK = 64 };
+enum { SLOTS = 1024, SLACK = 64 /* floats that packing may write beyond a panel of x */ };
 
 static struct slot {
     _Atomic int taken;
     ls_block    block;
 } pool[SLOTS];
 
-static _Atomic int       made;
-static _Thread_local int last; /* the slot this thread had: its memory is in this core's cache */
+static _Atomic int       made; /* number of slots that have memory */
+static _Thread_local int last; /* last slot of this thread, whose memory may still be in the cache of the core */
 
 static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_KC + SLACK),
                     floats_state = LS_STATE;
 
-/* Makes `count` more slots.  Runs once in a process as a rule, so one thread at a time is enough. */
+/* Allocates `count` more slots, one thread at a time.  Usually runs once per process. */
 static void grow(int count)
 {
 #pragma omp critical(ls_gemm_pool)
@@ -54,7 +55,7 @@ ls_gemm_space ls__gemm_space_take(void)
         if (have == SLOTS)
             sched_yield();
         else
-            grow(have <= team + 1 ? team + 2 - have : 1); /* two for sums of the team */
+            grow(have <= team + 1 ? team + 2 - have : 1); /* two more than threads, for sums of subtrees */
         slot = 0;
     }
     last        = slot;
@@ -67,13 +68,13 @@ void ls__gemm_space_give(ls_gemm_space space)
     atomic_store_explicit(&pool[space.slot].taken, 0, memory_order_release);
 }
 
-/* ---- panels ------------------------------------------------------------------------------------------------------ */
+/* ---- transposes -------------------------------------------------------------------------------------------------- */
 
-/* BLOCK k of BLOCK vectors of which k is the contiguous dim: to[j * step + c] = from[c][j]. */
+/* transpose_block copies a block of BLOCK x BLOCK floats, transposed:   to[j * step + c] = from[c][at + j] */
 #if defined(__AVX2__)
 enum { BLOCK = 8 };
 
-/* Vectors c and c + 4 of a block, four k of each. */
+/* Returns four floats of row c (upper) and four of row c + 4 (lower) of a block. */
 V_INLINE __m256 halves(const float *upper, const float *lower)
 {
     return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(upper)), _mm_loadu_ps(lower), 1);
@@ -95,27 +96,20 @@ V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float 
 }
 #else
 enum { BLOCK = 4 };
-typedef float quad __attribute__((vector_size(16)));
-typedef float quad_any __attribute__((vector_size(16), aligned(4), may_alias));
 
 V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
 {
-    quad r0 = *(const quad_any *)(from[0] + at), r1 = *(const quad_any *)(from[1] + at);
-    quad r2 = *(const quad_any *)(from[2] + at), r3 = *(const quad_any *)(from[3] + at);
-    quad low01 = __builtin_shufflevector(r0, r1, 0, 4, 1, 5), high01 = __builtin_shufflevector(r0, r1, 2, 6, 3, 7);
-    quad low23 = __builtin_shufflevector(r2, r3, 0, 4, 1, 5), high23 = __builtin_shufflevector(r2, r3, 2, 6, 3, 7);
-    *(quad_any *)to              = __builtin_shufflevector(low01, low23, 0, 1, 4, 5);
-    *(quad_any *)(to + step)     = __builtin_shufflevector(low01, low23, 2, 3, 6, 7);
-    *(quad_any *)(to + 2 * step) = __builtin_shufflevector(high01, high23, 0, 1, 4, 5);
-    *(quad_any *)(to + 3 * step) = __builtin_shufflevector(high01, high23, 2, 3, 6, 7);
+    const float *const rows[BLOCK] = {from[0] + at, from[1] + at, from[2] + at, from[3] + at};
+    v_transpose_4x4(rows, to, step);
 }
 #endif
 
 #if defined(__AVX512F__)
 enum { WIDE = 16 };
 
-/* The same for WIDE.  Whole lines are read and written: vectors that lie a multiple of 4 KiB apart share a few sets of
- * L1, and a line read in pieces would have to come from L2 for each. */
+/* transpose_wide does the same for WIDE x WIDE floats.  It reads and writes whole cache lines: rows whose distance is a
+ * multiple of 4 KiB map to the same few sets of the L1 cache, so a line read in several pieces would be loaded from the
+ * L2 cache each time. */
 V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
 {
     __m512 r[WIDE], s[WIDE];
@@ -127,7 +121,7 @@ V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *t
         s[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
     }
 #pragma GCC unroll 16
-    for (int i = 0; i < WIDE; i += 4) { /* r[i + q]: k = q, q + 4, q + 8, q + 12 of vectors i to i + 3 */
+    for (int i = 0; i < WIDE; i += 4) { /* r[i + q]: columns q, q + 4, q + 8, q + 12 of rows i to i + 3 */
         r[i]     = _mm512_shuffle_ps(s[i], s[i + 2], 0x44);
         r[i + 1] = _mm512_shuffle_ps(s[i], s[i + 2], 0xee);
         r[i + 2] = _mm512_shuffle_ps(s[i + 1], s[i + 3], 0x44);
@@ -154,9 +148,9 @@ V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *t
 }
 #endif
 
-/* `count` vectors of k floats, `apart` floats from each other, as columns of a panel with rows of `step`.  A block
- * writes all its columns, count or not, even past the end of a row: so blocks go from right to left, k upwards, and
- * what was spilt is written over. */
+/* Copies `count` vectors of k floats, `apart` floats from each other, into the columns of a panel whose rows are `step`
+ * floats apart.  A block writes all its columns, also those beyond `count` and beyond the end of a row.  Blocks are
+ * therefore written from right to left and with k ascending, so that later blocks overwrite the excess. */
 V_INLINE void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
 {
     for (int64_t c = (count - 1) / WIDE * WIDE; c >= 0; c -= WIDE) {
@@ -173,6 +167,8 @@ V_INLINE void transpose(const float *v, int64_t apart, int64_t count, int64_t k,
         }
     }
 }
+
+/* ---- panels ------------------------------------------------------------------------------------------------------ */
 
 void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel)
 {
@@ -191,11 +187,11 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
         for (int64_t c = 0; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
 }
 
-/* `tiles` panels of LS_MR rows that lie side by side, together, so that whole lines of x are used while they are near.
- */
+/* Packs `tiles` neighbouring panels of LS_MR rows at the same time, so that whole cache lines of x are used while they are
+ * in the cache.  x_row is 1. */
 V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, float *panel)
 {
-    enum { AHEAD = 12, LINE = 16 };
+    enum { AHEAD = 12 /* columns that are prefetched ahead */, LINE = 16 /* floats of a cache line */ };
     for (int64_t i = 0; i < k; i++, x += x_col)
         for (int64_t t = 0; t < tiles; t++) {
             if (t * LS_MR % LINE < LS_MR) __builtin_prefetch(x + t * LS_MR + AHEAD * x_col);
@@ -203,7 +199,8 @@ V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, fl
                 int64_t left = LS_MR - r < LS_V ? LS_MR - r : LS_V;
                 vf      some = v_load_part(x + t * LS_MR + r, left);
                 if (i < k - 1)
-                    v_store(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r, some); /* what it spills is written over */
+                    v_store(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r,
+                            some); /* the next column overwrites the excess */
                 else
                     v_store_part(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r, some, left);
             }
@@ -212,7 +209,7 @@ V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, fl
 
 void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel)
 {
-    enum { MANY = 16, SOME = 4 };
+    enum { MANY = 16, SOME = 4 }; /* panels that are packed at the same time */
     for (int64_t r = 0; r < rows;) {
         const float  *from = x + r * x_row;
         float        *to   = panel + r / LS_MR * ls__gemm_x_panel(k);

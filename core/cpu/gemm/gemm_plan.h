@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * In which order a matrix product goes through K.
+ * The order in which a matrix product runs through K, and its division among threads.
  *
- * K is cut into parts (the caller's bounds), and a part longer than KC into equal segments.  The sum of a part is that
- * of its segments from first to last; the parts are added as a binary tree.  All of this is a function of the bounds
- * alone.
+ * K is cut into parts (the bounds of the caller), and a part longer than LS_KC into segments of equal length.  The sum
+ * of a part is the sum of its segments from first to last; the sums of the parts are added as a binary tree.  All of
+ * this depends on the bounds alone.
  *
- * A *run* is what is packed at a time, and one call of the micro-kernel for a tile: one segment, or a subtree of short
- * parts that fits into KC together; each of its parts is a *piece*.  Sums of runs wait in buffers: the subtree on the
- * left of the one being summed at level l, as with the digits of a binary counter.
+ * A *packed range* is the range of K that is packed at a time and that one call of the micro-kernel covers for a tile:
+ * one segment, or a subtree of consecutive short parts that together fit into LS_KC.  Each part of such a subtree is a
+ * *piece* of the range.  Partial sums wait in buffers until they are added: the buffer of level l has the sum of the
+ * subtree of 2^l parts to the left of the current one, like a digit of a binary counter.
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_PLAN_H
 #define LS_CORE_CPU_GEMM_GEMM_PLAN_H
@@ -16,48 +17,56 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/cpu/gemm/gemm.h"
 #include "core/cpu/gemm/gemm_kernel.h"
 
 enum { LS_LEVELS = 32 };
 
-/* A buffer of partial sums: of the subtree at level l, of the part at hand, or the result. */
+/* Buffers of partial sums: LS_BUF_LEVEL + l has the sum of a subtree of 2^l parts, LS_BUF_PART that of the segments of
+ * the current part, LS_BUF_RESULT is y. */
 enum { LS_BUF_LEVEL = 0, LS_BUF_PART = LS_LEVELS, LS_BUF_RESULT, LS_BUFS };
 
 typedef struct ls_packed_range {
-    int64_t       from, len; /* within K */
+    int64_t       from, len; /* positions [from, from + len) of K */
     int           pieces;
-    int64_t       piece[LS_TILE_PIECES]; /* their lengths */
-    bool          last;                  /* of the product */
-    int           adds, to;
-    unsigned char add[LS_TILE_ADDS]; /* buffers added to the sum, in this order; it goes to buffer `to` */
+    int64_t       piece[LS_TILE_PIECES]; /* lengths of the pieces */
+    bool          last;                  /* the last range of the product */
+    unsigned char add[LS_TILE_ADDS];     /* buffers that are added to the sum of the range, in this order */
+    int           adds;                  /* number of these buffers */
+    int           to;                    /* buffer that receives the sum */
 } ls_packed_range;
 
-/* Goes through the parts. */
+/* Iterator over the packed ranges of a product. */
 typedef struct ls_plan {
     const int64_t *bound;
-    int64_t        whole[2]; /* the bounds of a product that has none */
-    int            parts, part;
-    int64_t        segment;
-    bool           add; /* to what the result holds */
+    int64_t        whole[2]; /* the bounds of a product in one part: 0 and K */
+    int            parts;
+    int            part;    /* next part */
+    int64_t        segment; /* next segment of that part */
+    bool           add;     /* the product is added to y */
 } ls_plan;
 
 #define ls__gemm_plan LS_ISA_NAME(ls__gemm_plan)
 #define ls__gemm_next_range LS_ISA_NAME(ls__gemm_next_range)
 #define ls__gemm_plan_levels LS_ISA_NAME(ls__gemm_plan_levels)
-#define ls__gemm_deal LS_ISA_NAME(ls__gemm_deal)
+#define ls__gemm_tasks LS_ISA_NAME(ls__gemm_tasks)
 
-void ls__gemm_plan(ls_plan *plan, const ls_gemm *g);
-bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *run); /* false: that was all */
+/* Starts the iteration.  k, splits, bound and add are those of ls_gemm. */
+void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add);
 
-/* Buffers between runs that the plan uses, as a number of levels, with the one for parts; 0: none. */
+/* Returns the next range; false: there is none. */
+bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range);
+
+/* Returns the number of buffers of partial sums that the plan uses besides y; 0: none. */
 int ls__gemm_plan_levels(const ls_plan *plan);
 
-/* How the tiles of y and the tree are dealt out: rows x cols blocks, times `trees` subtrees of K. */
-typedef struct ls_deal {
+/* Division of a product among threads: y in rows x cols blocks, and K in `trees` subtrees of parts.  Each combination
+ * is a task. */
+typedef struct ls_gemm_tasks {
     int64_t rows, cols;
     int     trees;
-} ls_deal;
-ls_deal ls__gemm_deal(const ls_gemm *g, int threads);
+} ls_gemm_tasks;
+
+/* Returns the division of an m x n x k product with the lowest estimated time on `threads` threads. */
+ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leaks: foreign
  *
- * The providers of matrix products: loaded with the right kernels, checked, and refused when wrong. */
+ * External libraries of matrix products: OpenBLAS uses the kernels of this processor, products are correct, unsupported
+ * products are refused, and a library with wrong results is found.  A library that is not installed is skipped. */
 #include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,21 +18,24 @@
 #include "core/cpu/gemm/onednn.h"
 #include "core/cpu/gemm/openblas.h"
 
-static const ls_provider *const providers[] = {&ls__openblas, &ls__onednn};
+static bool selected_by_user; /* OPENBLAS_CORETYPE is set when the test starts */
+
+static ls_provider *const providers[] = {&ls__openblas, &ls__onednn};
 #define EACH_PROVIDER(p)                                                                                               \
     for (size_t i = 0; i < 2; i++)                                                                                     \
-        for (const ls_provider *p = providers[i]; p; p = NULL)
+        for (ls_provider *p = providers[i]; p; p = NULL)
 
-static bool absent(const ls_provider *p)
+/* Whether the library is not installed; then checks the message. */
+static bool absent(ls_provider *p)
 {
-    if (p->load() == LS_OK) return false;
+    if (ls__provider_load(p) == LS_OK) return false;
     assert_non_null(strstr(ls_error_message(), p->name));
     assert_non_null(strstr(ls_error_message(), "install"));
-    assert_string_equal(p->detail(), "");
+    assert_string_equal(p->detail, "");
     return true;
 }
 
-/* x: 2 x 3   w: 3 x 2, bias, and added to y = 100 */
+/* x: 2 x 3, w: 3 x 2; bias and product are added to y = 100.  The number of OpenMP threads does not change. */
 static void test_product(void **state)
 {
     const float x[] = {1, 2, 3, 4, 5, 6}, w[] = {1, 2, 3, 4, 5, 6}, bias[] = {10, 20};
@@ -55,7 +59,7 @@ static void test_product(void **state)
             g.bias       = bias;
             g.add        = true;
             g.serial     = serial;
-            assert_int_equal(p->gemm(&g), LS_OK);
+            assert_int_equal(ls__provider_gemm(p, &g), LS_OK);
             const float want[] = {132, 148, 0, 159, 184, 0};
             assert_memory_equal(y, want, sizeof want);
             assert_int_equal(omp_get_max_threads(), team);
@@ -63,7 +67,7 @@ static void test_product(void **state)
     }
 }
 
-static void test_refuses_what_it_cannot(void **state)
+static void test_refuses_unsupported_products(void **state)
 {
     float         a[64]   = {0};
     const int64_t bound[] = {0, 1, 2};
@@ -83,38 +87,40 @@ static void test_refuses_what_it_cannot(void **state)
                      .y_row = 2};
         g.splits  = 2;
         g.bound   = bound;
-        assert_int_equal(p->gemm(&g), LS_ERR_USAGE);
+        assert_int_equal(ls__provider_gemm(p, &g), LS_ERR_USAGE);
         g.splits = 0;
         g.x_row  = 7;
         g.x_col  = 2;
-        assert_int_equal(p->gemm(&g), LS_ERR_USAGE);
+        assert_int_equal(ls__provider_gemm(p, &g), LS_ERR_USAGE);
         g.x_row = 2;
         g.x_col = 1;
         g.n     = (int64_t)1 << 40;
         g.w_row = g.y_row = g.n;
-        assert_int_equal(p->gemm(&g), LS_ERR_USAGE);
+        assert_int_equal(ls__provider_gemm(p, &g), LS_ERR_USAGE);
     }
 }
 
-static ls_status wrong(const ls_gemm *g)
+static int product_of_ones(const ls_gemm *g, ls_blas_operand x, ls_blas_operand w, float beta)
 {
+    (void)x, (void)w, (void)beta;
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->n; j++) g->y[i * g->y_row + j] = 1;
-    return LS_OK;
+    return 0;
 }
 
 static void test_wrong_products_are_found(void **state)
 {
-    assert_int_equal(ls__provider_check("Flawed", "1.0", "use another", wrong), LS_ERR_ENV);
+    const ls_provider flawed = {.name = "Flawed", .detail = "1.0", .hint = "use another", .sgemm = product_of_ones};
+    assert_int_equal(ls__provider_check(&flawed), LS_ERR_ENV);
     assert_non_null(strstr(ls_error_message(), "Flawed (1.0) computes wrong products"));
     assert_non_null(strstr(ls_error_message(), "use another"));
 }
 
-/* Never the SSE3 kernels on a processor that has more. */
+/* OpenBLAS does not fall back to the SSE3 kernels on a processor with AVX2, and loading it leaves the environment as it
+ * was. */
 static void test_kernels_fit_the_processor(void **state)
 {
-    if (absent(&ls__openblas)) return;
-    if (getenv("OPENBLAS_CORETYPE")) return; /* the user's choice */
+    if (absent(&ls__openblas) || selected_by_user) return;
     assert_null(getenv("OPENBLAS_CORETYPE"));
     assert_string_not_equal(ls__openblas_corename(), "");
 #if defined(__x86_64__)
@@ -126,13 +132,13 @@ static void test_kernels_fit_the_processor(void **state)
 #endif
 }
 
-/* In a process of its own, as the library reads the variable once. */
-static void test_the_users_kernels_are_respected(void **state)
+/* OPENBLAS_CORETYPE selects the kernels.  A child process checks it, because OpenBLAS reads the variable only once. */
+static void test_kernels_selected_by_the_user(void **state)
 {
 #if defined(__x86_64__)
     pid_t child = fork();
     if (child == 0) {
-        execl("/proc/self/exe", "test_openblas", "--as-nehalem", (char *)NULL);
+        execl("/proc/self/exe", "test_blas_provider", "--as-nehalem", (char *)NULL);
         _exit(1);
     }
     int result;
@@ -141,10 +147,11 @@ static void test_the_users_kernels_are_respected(void **state)
 #endif
 }
 
+/* Main function of the child process; returns its exit status. */
 static int as_nehalem(void)
 {
     setenv("OPENBLAS_CORETYPE", "NEHALEM", 1);
-    if (ls__openblas.load() != LS_OK) return strstr(ls_error_message(), "install") ? 0 : 2;
+    if (ls__provider_load(&ls__openblas) != LS_OK) return strstr(ls_error_message(), "install") ? 0 : 2;
     return strcmp(ls__openblas_corename(), "Nehalem") == 0 && strcmp(getenv("OPENBLAS_CORETYPE"), "NEHALEM") == 0 ? 0
                                                                                                                   : 3;
 }
@@ -152,9 +159,10 @@ static int as_nehalem(void)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--as-nehalem") == 0) return as_nehalem();
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_users_kernels_are_respected),
-                                       cmocka_unit_test(test_product), cmocka_unit_test(test_refuses_what_it_cannot),
-                                       cmocka_unit_test(test_wrong_products_are_found),
-                                       cmocka_unit_test(test_kernels_fit_the_processor)};
+    selected_by_user                = getenv("OPENBLAS_CORETYPE") != NULL;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_kernels_selected_by_the_user), cmocka_unit_test(test_product),
+        cmocka_unit_test(test_refuses_unsupported_products), cmocka_unit_test(test_wrong_products_are_found),
+        cmocka_unit_test(test_kernels_fit_the_processor)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
