@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The kernels behind core/cpu/conv.h.  There are two, both with a small tile of sums in registers:
+ * The kernels of core/cpu/conv.h.  There are two, both with a small tile of sums in registers:
  *
- *  - tile_channels: lanes are output channels.  For each tap, one or two vectors of packed weights are multiplied with
- *    one broadcast source value per point of the tile.  Any stride, any dilation; also the weight gradient, in which
- *    points and taps change places.
- *  - tile_points: lanes are neighbouring points of one row, whose source values are neighbours too (column step 1). For
- *    each tap, one or more vectors of the source are multiplied with one broadcast weight per channel of the tile.  For
- *    few channels, which would leave the other kernel's lanes empty.
+ *  - tile_channels: vector lanes hold output channels.  For each tap, one or two vectors of packed weights are
+ *    multiplied with one broadcast source value per point of the tile.  Works for any stride and dilation.  Also
+ *    computes the weight gradient, with points and taps exchanged.
+ *  - tile_points: vector lanes hold neighbouring points of one row, whose source values are neighbours as well (column
+ *    step 1).  For each tap, one or more vectors of the source are multiplied with one broadcast weight per channel of
+ *    the tile.  Used for few channels, which would leave lanes of the other kernel empty.
  *
- * Every output element is one chain of multiply-adds over the taps in order, restarted every TAP_BLOCK taps (whose sums
- * are then added up) in the first: which tile, panel or thread computes it makes no difference to its bits. */
+ * Each output element is one chain of multiply-adds over the taps in order.  In tile_channels a new chain starts every
+ * TAP_BLOCK taps, and the sums of the chains are added in order.  So the bits of an element do not depend on the tile,
+ * the panel or the thread that computes it. */
 #include "core/cpu/conv.h"
 
 #include <string.h>
@@ -19,19 +20,20 @@
 #include "core/cpu/vector/transpose_4x4.h"
 
 enum {
-    TAP_BLOCK    = 256, /* taps whose packed weights stay in the first cache level */
-    POINT_BLOCK  = 192,
-    ROW_CHANNELS = 6, /* channels of a tile of tile_points                       */
-    POINTS_1     = 9, /* points of a tile of tile_channels, with one vector ...  */
-    POINTS_2     = LS_V >= 16 ? 8 : 6
+    TAP_BLOCK    = 256,                /* taps whose packed weights stay in the L1 cache */
+    POINT_BLOCK  = 192,                /* points that are summed before they are stored */
+    ROW_CHANNELS = 6,                  /* channels of a tile of tile_points */
+    POINTS_1     = 9,                  /* points of a tile of tile_channels with one vector of channels */
+    POINTS_2     = LS_V >= 16 ? 8 : 6, /* points of a tile of tile_channels with two vectors of channels */
+    MAX_ROW_TAPS = 8192                /* most taps of a pass with points in the lanes */
 };
 
 /* ---- the register tiles ------------------------------------------------------------------------------------------ */
 
-/* Early enough that the sums become registers and never touch memory. */
+/* Unrolls a loop early in compilation, so that the sums live in registers and never in memory. */
 #define UNROLL _Pragma("GCC unroll 16")
 
-/* out[i][v] (+)= sum over k of src[i][tap[k]] * panel[k][v]      i < m, v < n vectors */
+/* out[i][v] = sum over k of  src[i][tap[k]] * panel[k][v]      i < m points, v < n vectors; added to out if `add` */
 V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float *const *src, const int32_t *tap,
                             const float *panel, float *out, bool add)
 {
@@ -55,7 +57,7 @@ V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float 
     }
 }
 
-/* out[i * row + v] = bias[i] + sum over k of w[k][i] * src[tap[k] + v]            i < m, v < n vectors */
+/* out[i * row + v] = bias[i] + sum over k of  w[k][i] * src[tap[k] + v]      i < m channels, v < n vectors */
 V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w,
                           const float *bias, float *out, int64_t row)
 {
@@ -74,18 +76,21 @@ V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *s
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
 }
 
+/* One function per shape of a tile, by [vectors][points] and by [vectors][channels]. */
 typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out,
                          bool add);
 typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias,
                        float *out, int64_t row);
 
+/* clang-format off */
 #define CHANNELS_LIST(X)                                                                                               \
-    X(1, 1)                                                                                                            \
-    X(2, 1)                                                                                                            \
-    X(3, 1)                                                                                                            \
-    X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1)                                            \
+    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define POINTS_LIST(X)                                                                                                 \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(1, 4) X(2, 4)
+    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)                                                                    \
+    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2)                                                                    \
+    X(1, 4) X(2, 4)
+/* clang-format on */
 
 #define X(m, n)                                                                                                        \
     static void channels_##m##_##n(int64_t taps, const float *const *src, const int32_t *tap, const float *panel,      \
@@ -110,8 +115,7 @@ static channels_fn *const channels_table[3][POINTS_1 + 1] = {CHANNELS_LIST(X)};
 static points_fn *const points_table[5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
 #undef X
 
-/* ---- panels
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- panels ------------------------------------------------------------------------------------------------------ */
 
 int64_t ls__conv_lanes(void) { return LS_V; }
 
@@ -125,14 +129,14 @@ int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i)
     return by_rows ? out * i / ls__conv_panels(out, true) : ls__min(out, i * 2 * LS_V);
 }
 
-/* Vectors of a panel of lanes on channels. */
+/* Returns the number of vectors of panel i, with channels in the lanes. */
 static int panel_vectors(int64_t out, int64_t i) { return out - i * 2 * LS_V > LS_V ? 2 : 1; }
 
 bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
 {
-    if (p->step_w != 1 || p->dst_col != 1 || p->taps > 8192) return false;
+    if (p->step_w != 1 || p->dst_col != 1 || p->taps > MAX_ROW_TAPS) return false;
     const double waste_channels = (double)ls__round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
-    int64_t      inside         = 0; /* pairs of an output row and a tap's row that do not fall into the padding */
+    int64_t      inside         = 0; /* pairs of output row and tap row outside of the padding */
     for (int64_t i = 0; i < p->rows; i++)
         for (int64_t t = 0; t < p->taps_h; t++) {
             const int64_t row = s->lo_h + p->src_h + i * p->step_h + p->tap_row[t];
@@ -158,7 +162,7 @@ void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_o
     }
 }
 
-/* Exactly n floats; the last vector overlaps the one before. */
+/* Copies exactly n floats.  The last vector overlaps the one before it. */
 V_INLINE void copy_row(int64_t n, const float *x, float *y)
 {
     if (n < LS_V) {
@@ -179,10 +183,9 @@ void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, floa
                      window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w);
 }
 
-/* ---- lanes on channels
- * ------------------------------------------------------------------------------------------------ */
+/* ---- channels in the lanes --------------------------------------------------------------------------------------- */
 
-/* y[o * y_row + i] = x[i * x_row + o] for n of i and `used` of o. */
+/* y[o * y_row + i] = x[i * x_row + o]      i < n, o < used */
 static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
 {
     const int64_t n4 = n & ~(int64_t)3, used4 = used & ~(int64_t)3;
@@ -196,8 +199,8 @@ static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, fl
         for (int64_t i = o < used4 ? n4 : 0; i < n; i++) y[o * y_row + i] = x[i * x_row + o];
 }
 
-/* The same, where y's rows have room for a multiple of four: what is behind n becomes copies of row n - 1. */
-static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
+/* Does the same if the rows of y have room for a multiple of four values.  Values after n are copies of value n - 1. */
+static void transpose_padded(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
 {
     const int64_t used4 = used & ~(int64_t)3;
     for (int64_t i = 0; i < n; i += 4) {
@@ -210,7 +213,7 @@ static void transpose_wide(int64_t n, int64_t used, const float *x, int64_t x_ro
     }
 }
 
-/* y[i] (+)= x[i] + b */
+/* y[i] = x[i] + b, or y[i] += x[i] + b if `add`. */
 static inline void store_points(int64_t n, const float *x, float b, float *y, bool add)
 {
     int64_t i = 0;
@@ -221,9 +224,10 @@ static inline void store_points(int64_t n, const float *x, float b, float *y, bo
     for (; i < n; i++) y[i] = (add ? y[i] : 0) + (x[i] + b);
 }
 
-/* Writes points [at, at + n) of `used` channels from `sum` (points x width), through `turned` (channels x n). */
+/* Stores points [at, at + n) of `used` channels from `sum` (points x width) into y.  transposed: workspace of channels
+ * x POINT_BLOCK floats. */
 static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t width, int64_t used, const float *sum,
-                           const float *bias, float *y, bool add, float *turned)
+                           const float *bias, float *y, bool add, float *transposed)
 {
     const bool dense = p->dst_col == 1 && p->dst_row == p->cols;
     if (dense && !add) {
@@ -232,10 +236,10 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
             store_points(n, y + o * p->dst_plane + p->dst + at, bias[o], y + o * p->dst_plane + p->dst + at, false);
         return;
     }
-    transpose(n, used, sum, width, turned, POINT_BLOCK);
+    transpose(n, used, sum, width, transposed, POINT_BLOCK);
     for (int64_t o = 0; o < used; o++) {
         const float  b   = bias ? bias[o] : 0;
-        const float *t   = turned + o * POINT_BLOCK;
+        const float *t   = transposed + o * POINT_BLOCK;
         float       *out = y + o * p->dst_plane + p->dst;
         if (dense) {
             store_points(n, t, b, out + at, add);
@@ -244,7 +248,10 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
             for (int64_t i = 0; i < n; i++) {
                 float *e = out + row * p->dst_row + col * p->dst_col;
                 *e       = (add ? *e : 0) + (t[i] + b);
-                if (++col == p->cols) col = 0, row++;
+                if (++col == p->cols) {
+                    col = 0;
+                    row++;
+                }
             }
         }
     }
@@ -254,14 +261,14 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
                          const float *bias, float *y, bool add, float *work)
 {
     const int64_t points = p->rows * p->cols;
-    float        *sum = work, *turned = work + POINT_BLOCK * 2 * LS_V;
+    float        *sum = work, *transposed = work + POINT_BLOCK * 2 * LS_V;
     for (int64_t at = 0; at < points; at += POINT_BLOCK) {
         const int64_t n = ls__min(POINT_BLOCK, points - at);
         for (int64_t i = first; i < last; i++) {
             const int     vectors = panel_vectors(p->out, i);
             const int64_t o = i * 2 * LS_V, width = vectors * LS_V, most = vectors == 1 ? POINTS_1 : POINTS_2;
             const int64_t tiles = (n + most - 1) / most;
-            for (int64_t k = 0; k == 0 || k < p->taps; k += TAP_BLOCK) { /* also without taps: zeros */
+            for (int64_t k = 0; k == 0 || k < p->taps; k += TAP_BLOCK) { /* a pass without taps stores zeros */
                 const int64_t taps  = ls__min(TAP_BLOCK, p->taps - k);
                 const float  *panel = packed + o * p->taps + k * width;
                 for (int64_t t = 0; t < tiles; t++) {
@@ -272,19 +279,19 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
                 }
             }
             store_channels(p, at, n, width, ls__min(width, p->out - o), sum, bias ? bias + o : NULL,
-                           y + o * p->dst_plane, add, turned);
+                           y + o * p->dst_plane, add, transposed);
         }
     }
 }
 
-/* ---- lanes on points
- * --------------------------------------------------------------------------------------------------- */
+/* ---- points in the lanes ----------------------------------------------------------------------------------------- */
 
-/* The taps of a row of points that do not fall into the padding: rows [from, to) of the kernel. */
+/* Returns the rows [from, to) of the kernel whose taps do not fall into the padding, for one row of points. */
 static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t row, int64_t *from, int64_t *to)
 {
     const int64_t at = s->lo_h + p->src_h + row * p->step_h;
-    *from = 0, *to = p->taps_h;
+    *from            = 0;
+    *to              = p->taps_h;
     while (*from < *to && (at + p->tap_row[*from] < 0 || at + p->tap_row[*from] >= s->in_h)) ++*from;
     while (*to > *from && (at + p->tap_row[*to - 1] < 0 || at + p->tap_row[*to - 1] >= s->in_h)) --*to;
 }
@@ -293,10 +300,10 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
                        const float *packed, const float *bias, float *y, bool add, float *work)
 {
     static const float none[ROW_CHANNELS];
-    const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel */
-    /* Rows that lie behind each other are written in order, so whole vectors may reach into the next row, but not out
-     * of the plane. */
-    const int64_t free = !add && p->dst_row == p->cols ? p->rows * p->cols : 0;
+    const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel, all channels */
+    /* Points of a plane that whole vectors may overwrite beyond the end of a row: contiguous rows are written in order,
+     * so the next row corrects the excess. */
+    const int64_t writable = !add && p->dst_row == p->cols ? p->rows * p->cols : 0;
     for (int64_t i = 0; i < p->rows; i++) {
         int64_t from, to;
         clip_taps(p, s, i, &from, &to);
@@ -309,7 +316,7 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
             for (int64_t j = 0; j < p->cols;) {
                 const int64_t left = p->cols - j;
                 const int     n    = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
-                if (i * p->cols + j + n * LS_V <= free || (!add && left >= n * LS_V)) {
+                if (i * p->cols + j + n * LS_V <= writable || (!add && left >= n * LS_V)) {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, out + j, p->dst_plane);
                 } else {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
@@ -333,12 +340,11 @@ void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first,
         run_channels(p, first, last, src, packed, bias, y, add, work);
 }
 
-/* ---- the gradient of the weights
- * ---------------------------------------------------------------------------------------- */
+/* ---- the gradient of the weights --------------------------------------------------------------------------------- */
 
 int64_t ls__conv_dw_work(void) { return TAP_BLOCK * 2 * LS_V; }
 
-/* sum[v] += the sum of n rows of `x`, in four chains. */
+/* Adds the sum of n rows of x to `sum`.  Each column is summed in four chains. */
 static void add_rows(int64_t n, int64_t width, const float *x, float *sum)
 {
     for (int64_t v = 0; v < width; v += LS_V) {
@@ -363,7 +369,7 @@ void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float
         if (used < width) memset(work, 0, (size_t)(TAP_BLOCK * width) * sizeof(float));
         for (int64_t at = 0; at < points; at += TAP_BLOCK) {
             const int64_t n = ls__min(TAP_BLOCK, points - at);
-            transpose_wide(used, n, dy + o * points + at, points, work, width);
+            transpose_padded(used, n, dy + o * points + at, points, work, width);
             for (int64_t t = 0; t < tiles; t++) {
                 const int64_t from = p->taps * t / tiles, to = p->taps * (t + 1) / tiles;
                 const float  *tap[POINTS_1];

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Correlations, the arithmetic of convolution: what core/ops/conv2d.c is made of.
+ * Passes of a convolution: the kernels of core/ops/conv2d.c.
  *
- * A *pass* computes, for one sample, a grid of output points of `out` channels from a source of `in` planes:
+ * A *pass* computes, for one sample and one group, a grid of output points of `out` channels from a source of `in`
+ * planes:
  *
  *     y[o][i, j] = bias[o] + sum over k of  w[o][k] * src[point(i, j) + tap[k]]
  *
- * where both `point` and `tap` are tables of offsets, so that nothing is ever unfolded (im2col) in memory; see Dukhan,
- * "The indirect convolution algorithm", 2019.  The forward of a convolution is one pass.  The gradient of its input is
- * stride_h x stride_w passes, one for each residue of the input's position by the stride, each with the taps that reach
- * it.  The gradient of its weights has points and taps exchanged: the points are what is summed over.
+ * `point` and `tap` are tables of offsets, so the source is never unfolded in memory (im2col); see Dukhan, "The
+ * indirect convolution algorithm", 2019.  The forward of a convolution is one pass.  The gradient of the input takes
+ * stride_h x stride_w passes, one per residue of the input position modulo the strides, each with the taps that reach
+ * it.  The gradient of the weights exchanges the roles of points and taps: it sums over the points.
  *
- * The source is a copy of the sample's planes with the padding around them (a *window*), or the sample itself where no
- * padding is needed.
+ * The source is the *window*: a copy of the planes of the sample with the padding around them, or the sample itself if
+ * no padding is needed.
  */
 #ifndef LS_CORE_CPU_CONV_H
 #define LS_CORE_CPU_CONV_H
@@ -23,34 +24,36 @@
 
 #include "core/base/isa.h"
 
-/* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w; what lies outside of them is zero. */
+/* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w.  Positions outside of the planes are
+ * zero. */
 typedef struct ls_conv_window {
     int64_t in_h, in_w;
     int64_t lo_h, lo_w, h, w;
-    int64_t plane;  /* floats from one plane of the copy to the next */
-    bool    direct; /* no copy: the window is the plane              */
+    int64_t plane;  /* from one plane of the window to the next, floats */
+    bool    direct; /* the window is the sample itself, without a copy */
 } ls_conv_window;
 
 typedef struct ls_conv_pass {
-    int64_t  in, out;       /* channels of the source and of the result, of one group               */
-    int64_t  rows, cols;    /* output points                                                        */
-    int64_t  src_h, step_h; /* row of the window under output row 0, and from one to the next       */
-    int64_t  src_w, step_w;
-    int64_t  dst, dst_row, dst_col, dst_plane; /* of output point (0, 0) of channel 0; steps             */
-    int64_t  taps; /* in * taps_h * taps_w                                                 */
+    int64_t  in, out;                     /* channels of the source and of the result, in one group */
+    int64_t  rows, cols;                  /* output points of a channel */
+    int64_t  src_h;                       /* row of the window under output row 0 */
+    int64_t  step_h;                      /* rows of the window from one output row to the next */
+    int64_t  src_w;                       /* column of the window under output column 0 */
+    int64_t  step_w;                      /* columns of the window from one output column to the next */
+    int64_t  dst;                         /* offset of output point (0, 0) of channel 0 in y */
+    int64_t  dst_row, dst_col, dst_plane; /* strides of y: row, column, channel */
+    int64_t  taps;                        /* in * taps_h * taps_w */
     int64_t  taps_h, taps_w;
-    int32_t *tap;        /* taps offsets in the source                                           */
-    int32_t *tap_weight; /* taps offsets in the weights                                          */
-    int32_t *tap_row;    /* taps_h: the window's row that a tap adds to a point's                */
-    int32_t *point;      /* rows * cols offsets in the source                                    */
-    bool     by_rows;    /* lanes lie on the points of a row, not on the output channels; the taps are ordered
-                          * row first, and those that fall into the padding are left out          */
-    float   *packed;     /* weights, packed_size(pass) floats for each group                      */
+    int32_t *tap;        /* taps offsets in the source */
+    int32_t *tap_weight; /* taps offsets in the weights of an output channel */
+    int32_t *tap_row;    /* taps_h offsets of a tap's row from the row of its point, rows of the window */
+    int32_t *point;      /* rows * cols offsets in the source */
+    bool     by_rows;    /* vector lanes hold the points of a row, and the taps are ordered by row first, so that rows
+                            in the padding can be skipped; false: vector lanes hold output channels */
+    float   *packed;     /* packed weights of all groups */
 } ls_conv_pass;
 
-/* Floats that a panel's lanes are padded to. */
 #define ls__conv_lanes LS_ISA_NAME(ls__conv_lanes)
-/* Which way of the two is better: a function of the shape (and level) alone. */
 #define ls__conv_by_rows LS_ISA_NAME(ls__conv_by_rows)
 #define ls__conv_panels LS_ISA_NAME(ls__conv_panels)
 #define ls__conv_panel_first LS_ISA_NAME(ls__conv_panel_first)
@@ -63,36 +66,48 @@ typedef struct ls_conv_pass {
 #define ls__conv_dw_store LS_ISA_NAME(ls__conv_dw_store)
 #ifdef LS_ISA_SUFFIX
 
+/* Number of floats of a vector. */
 int64_t ls__conv_lanes(void);
-bool    ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s);
 
-/* Output channels are worked on in panels: how many, and the first channel of panel i (i = panels: out). */
+/* Returns whether vector lanes should hold the points of a row rather than output channels.  Depends on the shape and
+ * on the instruction-set level alone. */
+bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s);
+
+/* Output channels are computed in panels.  Returns the number of panels of `out` channels, and the first channel of
+ * panel i (i = number of panels: out). */
 int64_t ls__conv_panels(int64_t out, bool by_rows);
 int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i);
 
-/* Packs panel i of one group's weights:  w[o * w_out + tap_weight[k]]. */
+/* Packs the weights w[o * w_out + tap_weight[k]] of panel i of one group. */
 void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed);
 
-/* Copies `planes` planes into a window whose border is already zero. */
+/* Copies `planes` planes into a window whose padding is already zero. */
 void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window);
 
-/* Floats of workspace of ls__conv_run. */
+/* Workspace of ls__conv_run, floats. */
 int64_t ls__conv_work(void);
 
-/* Computes panels [first, last) of one sample and group.  src: the window; packed: the group's weights; bias: the
- * group's, or NULL; y: the group's planes, which are written or added to. */
+/* Computes the channels of panels [first, last) of one sample and group.  src: the window; packed: packed weights of
+ * the group; bias: of the group, or NULL; y: output planes of the group, which are overwritten, or added to if
+ * `add`. */
 void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
                   const float *packed, const float *bias, float *y, bool add, float *work);
 
-/* Weight gradient of panels [first, last) of one sample and group:
- *     dw[o][k] += sum over points of  dy[o][point] * src[point + tap[k]]        db[o] += sum over points of
- * dy[o][point] in `sum`, which holds `taps + 1` rows (the last is db) of the lanes of each panel; zeroed by the caller
- * at first. */
+/* Workspace of ls__conv_dw, floats. */
 int64_t ls__conv_dw_work(void);
-void    ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
-                    float *work);
 
-/* Writes `sum` as dw: out x taps and db (NULL: not wanted) of channels from panel `first` on. */
+/* Adds the weight gradient of panels [first, last) of one sample and group to `sum`:
+ *
+ *     dw[o][k] += sum over points of  dy[o][point] * src[point + tap[k]]
+ *     db[o]    += sum over points of  dy[o][point]
+ *
+ * sum has taps + 1 rows per panel, with one lane per channel; the last row is db.  The caller sets it to zero before
+ * the first sample. */
+void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
+                 float *work);
+
+/* Writes `sum` as dw (channels x taps) and db (NULL: not wanted), both starting at the first channel of panel
+ * `first`. */
 void ls__conv_dw_store(const ls_conv_pass *p, int64_t first, int64_t last, const float *sum, float *dw, float *db);
 
 #endif

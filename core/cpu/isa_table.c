@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The level's table: everything of core/ops, core/cpu and core/optim that exists once per level. */
+ * Fills the kernel table of the level that this file is compiled for, from the lists of ops, vector functions and
+ * optimizers. */
 #include "core/cpu/isa_table.h"
 
 #include "core/cpu/machine_peak.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Everything that exists once per instruction-set level, as one table: for the program compiler, the tests and the
- * benches. */
+ * The kernel table of an instruction-set level: all functions and ops that are compiled once per level
+ * (core/base/isa.h).  Program compiler, tests and benches call kernels through it. */
 #ifndef LS_CORE_CPU_ISA_TABLE_H
 #define LS_CORE_CPU_ISA_TABLE_H
 

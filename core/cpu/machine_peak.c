@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The peak of multiply-adds: twelve independent chains per thread, which hides their latency on every processor of the
- * levels. */
+ * Measures the peak rate of multiply-adds with twelve independent chains per thread, which hide the latency of the
+ * instruction on all processors of the supported levels. */
 #include "core/cpu/machine_peak.h"
 
 #include "core/base/clock.h"
@@ -8,6 +8,7 @@
 
 enum { CHAINS = 12, ROUNDS = 50000, TRIES = 48 };
 
+/* Runs ROUNDS multiply-adds in each of the chains, and returns their sum so that the compiler keeps them. */
 static vf spin(vf by)
 {
     vf chain[CHAINS];
@@ -15,14 +16,14 @@ static vf spin(vf by)
     for (int i = 0; i < ROUNDS; i++) {
 #pragma GCC unroll 16
         for (int c = 0; c < CHAINS; c++) chain[c] = v_fma(chain[c], by, by);
-        __asm__ volatile("" : "+r"(i)); /* the loop stays a loop */
+        __asm__ volatile("" : "+r"(i)); /* keeps the compiler from unrolling or removing the loop */
     }
     vf sum = chain[0];
     for (int c = 1; c < CHAINS; c++) sum += chain[c];
     return sum;
 }
 
-/* Each thread's best run, while the others run too. */
+/* The sum over all threads of the best run of each, with all threads running at the same time. */
 double ls__fma_peak(int threads)
 {
     double rate = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the processor could do: the yardstick of `lockstep bench` and `lockstep doctor`. */
+ * The peak rate of the processor, with which `lockstep bench` and `lockstep doctor` compare measured rates. */
 #ifndef LS_CORE_CPU_MACHINE_PEAK_H
 #define LS_CORE_CPU_MACHINE_PEAK_H
 
 #include "core/base/isa.h"
 
-/* GFLOP/s that `threads` threads reach on multiply-adds in registers, at this level: the best of many short runs (about
- * 10 ms). */
+/* Returns the rate of multiply-adds in registers on `threads` threads, at this instruction-set level, in GFLOP/s.
+ * Takes about 10 ms: the best of many short runs. */
 typedef double ls_fma_peak_fn(int threads);
 
 #define ls__fma_peak LS_ISA_NAME(ls__fma_peak)

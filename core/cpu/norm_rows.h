@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What layer_norm and rms_norm share.  For each row x of C elements
+ * Normalisation of rows, common to layer_norm and rms_norm.  For each row x of C elements
  *
  *     h = (x - m) r,   y = h w + b        r = 1 / sqrt(mean (x - m)^2 + eps);  m = mean x if centred, else 0
  *     g = dy w,        dx = r (g - mean g - h mean(g h)) if centred, else r (g - h mean(g h))
  *     dw = sum of dy h,   db = sum of dy  over all rows
  *
- * saved: r, and m if centred.  Backward goes through memory once: all three gradients are made from a row while it is
- * in cache. The sums over rows are made in pieces of LS_NORM_PIECE rows, counted from the start of the shard; those of
- * a shard are added in order, and shards as the tree.
+ * Saved for backward: r, and m if centred.  Backward reads memory once: it computes all three gradients from a row
+ * while the row is in the cache.  Sums over rows are computed in pieces of LS_NORM_PIECE rows, counted from the start
+ * of the shard.  The pieces of a shard are added in order, and the shards as a binary tree.
  */
 #ifndef LS_CORE_CPU_NORM_ROWS_H
 #define LS_CORE_CPU_NORM_ROWS_H
@@ -16,15 +16,17 @@
 #include "core/cpu/vector/column_sum.h"
 #include "core/cpu/vector/vmath.h"
 
-enum { LS_NORM_PIECE = 32 };
+enum { LS_NORM_PIECE = 32 /* rows */ };
 
 typedef struct ls__norm {
-    bool         centred;
+    bool         centred; /* subtract the mean: layer_norm */
     float        eps;
-    int64_t      lead, n; /* rows of a sample, and their length */
-    const float *w, *b;   /* NULL: 1, 0                         */
+    int64_t      lead;  /* rows per sample */
+    int64_t      n;     /* length of a row */
+    const float *w, *b; /* NULL: 1, 0 */
 } ls__norm;
 
+/* Returns the sum of (x - mean)^2. */
 static inline float ls__norm_squares(int64_t n, const float *x, float mean)
 {
     vf      chain[2] = {{0}};
@@ -41,6 +43,7 @@ static inline float ls__norm_squares(int64_t n, const float *x, float mean)
     return v_sum(chain[0] + chain[1]);
 }
 
+/* Normalises one row and saves r, and the mean if centred. */
 static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, float *saved)
 {
     const int64_t n = norm->n;
@@ -59,6 +62,7 @@ static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, 
     if (norm->centred) saved[1] = mean;
 }
 
+/* Forward kernel.  Outputs 0 and 1 are y and the saved values. */
 static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
 {
     const int64_t rows = c->rows * norm->lead, width = norm->centred ? 2 : 1;
@@ -68,7 +72,7 @@ static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
                      (float *)c->y[1] + k * width);
 }
 
-/* Means of g and of g h. */
+/* Returns the means of g (0 unless centred) and of g h for one row. */
 static inline void ls__norm_means(const ls__norm *norm, const float *dy, const float *x, float r, float mean,
                                   float *of_g, float *of_gh)
 {
@@ -86,7 +90,8 @@ static inline void ls__norm_means(const ls__norm *norm, const float *dy, const f
     *of_gh = v_sum(gh[0] + gh[1]) / (float)n;
 }
 
-/* A row's dx (NULL: not wanted), which may lie over dy, and what it adds to the sums dw and db (NULL: not wanted). */
+/* Computes dx of one row, which may overwrite dy, and adds the contributions of the row to dw and db.  NULL: not
+ * wanted. */
 static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, const float *x, const float *saved,
                                      float *dx, bool add, float *dw, float *db)
 {
@@ -108,15 +113,15 @@ static inline void ls__norm_row_back(const ls__norm *norm, const float *dy, cons
         V_MAP(n, V_PUT(dx, (V_GET(dy) - of_g - (V_GET(x) - mean) * r * of_gh) * r));
 }
 
-/* The workspace of backward: where the pieces of each shard begin; a row of dw and one of db for every shard, then for
- * every piece. */
+/* Returns the bytes of workspace of backward: the index of the first piece of each shard, then one row of dw and one of
+ * db for every shard, then the same for every piece. */
 static inline size_t ls__norm_scratch(int64_t lead, int64_t n, int64_t rows, int shards)
 {
     int64_t pieces = rows * lead / LS_NORM_PIECE + shards;
     return (size_t)(shards + 1) * sizeof(int64_t) + (size_t)((pieces + shards) * 2 * n) * sizeof(float);
 }
 
-/* Rows [from, to) of the call; their sums go to dw and db. */
+/* Computes dx of rows [from, to) of the call, and the sums dw and db of these rows. */
 static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *dw,
                                   float *db)
 {
@@ -128,22 +133,22 @@ static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_
                           c->dx[0] ? c->dx[0] + k * n : NULL, c->add[0], dw, db);
 }
 
-/* sum = the sum of the shard's `pieces` rows, which lie `stride` apart; n columns. */
+/* sum = sum of the partial sums of `pieces` pieces, each of n floats and `stride` floats apart, in order. */
 static inline void ls__norm_add_pieces(int64_t n, int64_t pieces, const float *piece, int64_t stride, float *sum)
 {
     for (int64_t i = 0; i < n; i++) sum[i] = 0;
     for (int64_t j = 0; j < pieces; j++, piece += stride) V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(piece)));
 }
 
-/* Inputs 0, 1 and 2 are x, w and b. */
+/* Backward kernel.  Inputs 0, 1 and 2 are x, w and b. */
 static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
 {
     const int64_t n = norm->n, tiles = (n + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
     int64_t      *begin = c->scratch;
     float        *sum = (float *)(begin + c->shards + 1), *piece = sum + c->shards * 2 * n;
-    const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL,
-               parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;
-    begin[0]            = 0;
+    const bool    has_w = c->dx[1] != NULL, has_b = c->dx[2] != NULL;
+    const bool    parallel = c->rows * norm->lead * n >= LS_MAP_PARALLEL;
+    begin[0]               = 0;
     for (int s = 0; s < c->shards; s++)
         begin[s + 1] = begin[s] + ((c->bound[s + 1] - c->bound[s]) * norm->lead + LS_NORM_PIECE - 1) / LS_NORM_PIECE;
 #pragma omp parallel for schedule(static) if (parallel)

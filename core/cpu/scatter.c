@@ -1,33 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The positions of each row stand in a list, in order: made in one pass backwards, each position going to the head of
- * the list of its id.  Then rows are independent, and threads take them (and pieces of their columns) as they come.
+ * The positions of each row form a linked list in ascending order.  One backward pass makes all lists: it puts each
+ * position at the head of the list of its id.  After that the rows are independent, and threads take rows, in pieces of
+ * COLS columns, as they become free.
  */
 #include "core/cpu/scatter.h"
 
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
 
-enum { COLS = 256, LEVELS = 32, CHUNK = 256 };
+enum {
+    COLS   = 256, /* columns that are summed at a time */
+    LEVELS = 32,  /* most levels of the tree over shards */
+    CHUNK  = 256  /* rows that a thread zeroes at a time */
+};
 
-static const int64_t none = INT64_MAX; /* behind every position */
+static const int64_t none = INT64_MAX; /* end of a list; larger than any position */
 
 typedef struct lists {
-    int64_t *head;    /* of a row: its first position, or none */
-    int64_t *next;    /* of a position: the next of its row    */
-    int64_t *touched; /* the rows that have a list             */
-    int64_t  count;
+    int64_t *head;    /* by row: its first position, or `none` */
+    int64_t *next;    /* by position: the next position of the same row, or `none` */
+    int64_t *touched; /* rows with a list that is not empty */
+    int64_t  count;   /* number of these rows */
 } lists;
 
-/* A row's way through its positions, for columns [first, first + n). */
+/* Iterator over the positions of one row, for columns [first, first + n). */
 typedef struct walk {
     const ls_call    *c;
     const ls_scatter *s;
     const int64_t    *next;
-    int64_t           at, first, n;
+    int64_t           at; /* next position, or `none` */
+    int64_t           first, n;
 } walk;
 
-/* The positions before `end`, of which there is one at least. */
+/* Sums the positions before `end`, of which there is at least one. */
 static void sum_shard(walk *w, int64_t end, float *sum)
 {
     const float  *dy   = w->s->dy + w->first;
@@ -39,7 +45,8 @@ static void sum_shard(walk *w, int64_t end, float *sum)
     }
 }
 
-/* The subtree of `count` shards; false: the row does not occur there. */
+/* Sums the subtree of `count` shards from `shard` on.  Returns false, without writing `sum`, if the row has no position
+ * there.  room: buffers for the right-hand subtrees, one per level. */
 static bool sum_tree(walk *w, int shard, int count, float *sum, float (*room)[COLS])
 {
     const int64_t end = w->c->bound[shard + count] * w->s->lead;
@@ -54,6 +61,7 @@ static bool sum_tree(walk *w, int shard, int count, float *sum, float (*room)[CO
     return true;
 }
 
+/* Makes the lists of positions [from, to). */
 static void make_lists(lists *l, const ls_scatter *s, int64_t from, int64_t to)
 {
     l->count = 0;
@@ -66,6 +74,7 @@ static void make_lists(lists *l, const ls_scatter *s, int64_t from, int64_t to)
     }
 }
 
+/* Zeroes the gradients of rows [from, to) that have no position. */
 static void zero_others(const lists *l, const ls_scatter *s, int64_t from, int64_t to, float *grad)
 {
     for (int64_t r = from, last; r < to; r = last) {
@@ -75,11 +84,17 @@ static void zero_others(const lists *l, const ls_scatter *s, int64_t from, int64
     }
 }
 
+/* Computes the gradient of one row for COLS columns from `first` on. */
 static void sum_row(const ls_call *c, const ls_scatter *s, const lists *l, const ls_group *g, int64_t row,
                     int64_t first, float *grad, bool add)
 {
     float room[LEVELS][COLS];
-    walk  w = {c, s, l->next, l->head[row], first, s->cols - first < COLS ? s->cols - first : COLS};
+    walk  w = {.c     = c,
+               .s     = s,
+               .next  = l->next,
+               .at    = l->head[row],
+               .first = first,
+               .n     = s->cols - first < COLS ? s->cols - first : COLS};
     grad += row * s->cols + first;
     sum_tree(&w, g->first, g->shards, add ? room[0] : grad, room + add);
     if (add) ls__add_into(w.n, room[0], grad);

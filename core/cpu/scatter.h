@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gradients of tables of which rows are looked up: row i is the sum of the rows of dy at the positions whose id is i.
+ * Gradients of lookup tables (embeddings): the gradient of row i is the sum of the rows of dy at all positions whose id
+ * is i.
  *
- * One partial a shard, positions in order, then the tree over the shards of a group, as everywhere
- * (core/cpu/shard_sum.h), but row by row, so that no partial of the whole table is ever made.  A shard in which a row
- * does not occur counts as zero and is left out of the tree: partials start from +0, so that none is -0, and then x + 0
- * is x to the bit.
+ * Each shard has one partial sum per row, with positions in order, and the partial sums are added as a tree over the
+ * shards of a group, as in core/cpu/shard_sum.h.  The sums are computed row by row, so no partial sum of the whole
+ * table exists.  A shard without the row counts as zero and is left out of the tree.  That does not change the bits,
+ * because a partial sum starts from +0 and so is never -0, and x + 0 = x for every other x.
  */
 #ifndef LS_CORE_CPU_SCATTER_H
 #define LS_CORE_CPU_SCATTER_H
@@ -13,14 +14,14 @@
 #include "core/graph/op.h"
 
 typedef struct ls_scatter {
-    int64_t        rows, cols; /* of the table                                                            */
-    int64_t        lead;       /* positions of a sample                                                   */
-    const int32_t *id;         /* of every position of the call; outside of 0..rows-1 it is left out      */
-    const float   *dy;         /* `cols` for every position                                               */
-    void          *scratch;    /* ls__scatter_scratch bytes, aligned to 8                                 */
+    int64_t        rows, cols; /* size of the table */
+    int64_t        lead;       /* positions per sample */
+    const int32_t *id;         /* table row of each position of the call; positions outside of 0..rows-1 are ignored */
+    const float   *dy;         /* gradient of each position, `cols` floats */
+    void          *scratch;    /* workspace of ls__scatter_scratch() bytes, aligned to 8 bytes */
 } ls_scatter;
 
-/* Workspace for up to `positions` positions, all samples together. */
+/* Returns the bytes of workspace for a table of `rows` rows and up to `positions` positions in all samples together. */
 static inline size_t ls__scatter_scratch(int64_t rows, int64_t positions)
 {
     int64_t touched = rows < positions ? rows : positions;
@@ -29,8 +30,8 @@ static inline size_t ls__scatter_scratch(int64_t rows, int64_t positions)
 
 #define ls__scatter_rows LS_ISA_NAME(ls__scatter_rows)
 #ifdef LS_ISA_SUFFIX
-/* The gradient of input `input`, a parameter of rows x cols.  Rows that do not occur are zeroed, or left alone where
- * the call adds. */
+/* Writes the gradient of input `input`, a parameter of rows x cols, for every group, or adds to it.  Rows without a
+ * position become zero, or keep their value where the call adds. */
 void ls__scatter_rows(const ls_call *c, int input, const ls_scatter *s);
 #endif
 

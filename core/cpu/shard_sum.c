@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Folds the partial sums of shards into the gradients of groups: tile by tile, so that the partials of a tile stay in
- * cache. */
+ * Adds partial sums of shards in tiles of 4 KiB, so that the partial sums of a tile stay in the cache. */
 #include "core/cpu/shard_sum.h"
 
 #include "core/cpu/vector/vec.h"
 
-enum { TILE = 1024 };
+enum { TILE = 1024 /* floats */ };
 
 void ls__add_into(int64_t n, const float *x, float *y) { V_MAP(n, V_PUT(y, V_GET(y) + V_GET(x))); }
 
+/* Folds elements [at, at + n) of the gradients of all groups. */
 static void fold_tile(const ls_call *c, int input, int64_t count, float *partial, int64_t at, int64_t n)
 {
     for (int k = 0; k < c->groups; k++) {

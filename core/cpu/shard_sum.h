@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sums over the batch, as trees over shards (see ls_call in core/graph/graph.h).
+ * Sums over the batch as binary trees over shards (core/graph/op.h defines shards and groups).
  *
- * The caller makes one partial of `count` floats per shard of the call, in `partial` (shard s at partial + s * count),
- * and ls__fold adds them up into the gradient of input i of every group: pairwise, on the shard index. `partial` is
- * destroyed.
+ * A kernel computes one partial sum per shard of the call.  ls__fold adds the partial sums of the shards of each group
+ * pairwise, on the shard index, and the total is the gradient of the group.
  */
 #ifndef LS_CORE_CPU_SHARD_SUM_H
 #define LS_CORE_CPU_SHARD_SUM_H
@@ -14,6 +13,8 @@
 #define ls__fold LS_ISA_NAME(ls__fold)
 #define ls__add_into LS_ISA_NAME(ls__add_into)
 #ifdef LS_ISA_SUFFIX
+/* Writes the gradient of input `input` for every group, or adds to it if add is set for the call or the group.
+ * partial: `count` floats per shard, those of shard s at partial + s * count; overwritten. */
 void ls__fold(const ls_call *c, int input, int64_t count, float *partial);
 
 /* y[i] += x[i] */

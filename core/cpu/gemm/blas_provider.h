@@ -23,7 +23,8 @@ struct ls_provider {
     const char *name; /* "OpenBLAS" */
     const char *hint; /* advice to the user if the library computes wrong products */
 
-    /* Loads the library and writes `detail`.  LS_ERR_ENV: absent from this build or from this machine, or unsuitable. */
+    /* Loads the library and writes `detail`.  LS_ERR_ENV: absent from this build or from this machine, or
+     * unsuitable. */
     ls_status (*open)(ls_provider *p);
 
     /* y = x w + beta y with the library's single-precision product.  Returns 0, or the library's error code. */

@@ -71,8 +71,8 @@ static ls_prefetch portion(const ls_prefetch *all, int64_t i, int64_t n)
     return part;
 }
 
-/* Returns the lines that tile i of the `whole` full tiles of a column prefetches.  Even tiles prefetch the w of the next
- * column, odd tiles the next x, which is divided among all columns of the block. */
+/* Returns the lines that tile i of the `whole` full tiles of a column prefetches.  Even tiles prefetch the w of the
+ * next column, odd tiles the next x, which is divided among all columns of the block. */
 static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int64_t i, int64_t whole)
 {
     enum { MANY = 8 }; /* least number of tiles that share the two prefetches */
@@ -82,8 +82,8 @@ static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int6
                  : portion(&col->next_w, i / 2, whole - half);
 }
 
-/* Computes all tiles of a column for one packed range.  t: the operands of the first tile, and the fields that are equal
- * for all tiles of the range. */
+/* Computes all tiles of a column for one packed range.  t: the operands of the first tile, and the fields that are
+ * equal for all tiles of the range. */
 static void compute_column(const block *b, const ls_packed_range *range, const tile_column *col, ls_tile *t)
 {
     const int64_t cols   = ls__min(LS_NR, b->n - col->c);
@@ -173,8 +173,8 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     }
 }
 
-/* Whether w must be packed.  It can be read in place if its rows are contiguous and either few rows of x use it, or it is
- * small and its rows are spread over the cache sets. */
+/* Returns whether w must be packed.  It can be read in place if its rows are contiguous and either few rows of x use
+ * it, or it is small and its rows are spread over the cache sets. */
 static bool must_pack_w(const ls_gemm *g, int64_t m)
 {
     if (g->w_col != 1) return true;
@@ -182,7 +182,7 @@ static bool must_pack_w(const ls_gemm *g, int64_t m)
     return m > 4 * LS_MR && !stays_in_cache;
 }
 
-/* Whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
+/* Returns whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
 static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 * LS_NR && m * g->k > 1 << 14; }
 
 /* Computes rows [i, i + m) and columns [j, j + n) of y on one thread. */
@@ -287,9 +287,9 @@ static void compute_all(const ls_gemm *g)
     ls__gemm_space_give(space);
 }
 
-/* Whether to compute y^T = w^T x^T instead: if w is stored by columns, w^T is read in place and needs no packing, which
- * would cost too much for few rows of x.  Not with still fewer rows, which would leave vector lanes empty, nor with a w
- * from main memory, which is read faster in fewer and longer streams. */
+/* Returns whether to compute y^T = w^T x^T instead: if w is stored by columns, w^T is read in place and needs no
+ * packing, which would cost too much for few rows of x.  Not with still fewer rows, which would leave vector lanes
+ * empty, nor with a w from main memory, which is read faster in fewer and longer streams. */
 static bool exchange_pays(const ls_gemm *g)
 {
     enum { LARGEST_W = 1 << 21 /* floats */, LEAST_K = 64 };

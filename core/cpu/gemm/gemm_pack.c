@@ -187,8 +187,8 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
         for (int64_t c = 0; c < n; c++) panel[i * LS_NR + c] = w[i * w_row + c * w_col];
 }
 
-/* Packs `tiles` neighbouring panels of LS_MR rows at the same time, so that whole cache lines of x are used while they are
- * in the cache.  x_row is 1. */
+/* Packs `tiles` neighbouring panels of LS_MR rows at the same time, so that whole cache lines of x are used while they
+ * are in the cache.  x_row is 1. */
 V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, float *panel)
 {
     enum { AHEAD = 12 /* columns that are prefetched ahead */, LINE = 16 /* floats of a cache line */ };

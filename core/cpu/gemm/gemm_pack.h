@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Packing for matrix products: copies parts of x and w into panels in the order in which the micro-kernel reads them. */
+ * Packing for matrix products: copies parts of x and w into panels in the order in which the micro-kernel reads
+ * them. */
 #ifndef LS_CORE_CPU_GEMM_GEMM_PACK_H
 #define LS_CORE_CPU_GEMM_GEMM_PACK_H
 

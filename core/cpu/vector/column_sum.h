@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gradients of parameters that are used once in every row of a tensor (biases, broadcast operands):
- * sums over rows, one for each column, shard by shard, then up the tree.
+ * Gradients of parameters that every row of a tensor uses once (biases, broadcast operands): the sum of each column,
+ * one partial sum per shard, added as a binary tree over the shards (core/cpu/shard_sum.h).
  */
 #ifndef LS_CORE_CPU_VECTOR_COLUMN_SUM_H
 #define LS_CORE_CPU_VECTOR_COLUMN_SUM_H
@@ -9,20 +9,21 @@
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
 
-enum { LS_COLUMNS_TILE = 512 };
+enum { LS_COLUMNS_TILE = 512 /* columns that are summed at a time */ };
 
-/* Floats of workspace that ls__column_sums needs. */
+/* Returns the workspace of ls__column_sums, floats. */
 static inline size_t ls__column_sums_scratch(int64_t columns, int shards) { return (size_t)columns * (size_t)shards; }
 
-/* The workspace of an op whose second input may be a parameter that is used in every row. */
+/* Returns the workspace of an op whose second input may be a parameter that every row uses, bytes.  Has the signature
+ * of ls_op.scratch. */
 static inline size_t ls__broadcast_scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     (void)rows, (void)threads;
     return backward && !n->in[1]->batched ? sizeof(float) * ls__column_sums_scratch(ls__numel(n->in[1]), shards) : 0;
 }
 
-/* The gradient of input i, `columns` elements, from rows of the tensor dy:  sum of dy, or of dy * x when x is not NULL.
- * A sample has `rows` of them.  Rows in order within a shard. */
+/* Computes the gradient of input `input`, which has `columns` elements: the sum over rows of dy, or of dy * x if x is
+ * not NULL.  A sample has `rows` rows.  Within a shard, rows are added in order. */
 static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, const float *dy,
                                    const float *x, float *scratch)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Elementwise kernels: y[i] = f(a[i], b[i]), threaded, written or added to what is there, in place where f may be.
+ * Elementwise kernels: y[i] = f(a[i], b[i]) on all threads.  The result overwrites y or is added to it; y may be a or b
+ * if f allows it.
  *
  *     static void f(const void *args, int64_t n, const float *x, const float *unused, float *y)
  *     {
@@ -8,7 +9,7 @@
  *     }
  *     ls__map(f, NULL, n, x, NULL, y, false);
  *
- * f is a loop of core/cpu/vector/vec.h, so an element's bits do not depend on its place.
+ * f is a loop of core/cpu/vector/vec.h, so the bits of an element do not depend on its position.
  */
 #ifndef LS_CORE_CPU_VECTOR_ELEMENTWISE_H
 #define LS_CORE_CPU_VECTOR_ELEMENTWISE_H
@@ -20,12 +21,13 @@
 #include "core/cpu/vector/vecmath.h"
 
 enum {
-    LS_MAP_TILE     = 2048,  /* elements of one call of f: at home in the L1 cache                        */
-    LS_MAP_PARALLEL = 32768, /* elements from which threads are worth waking, for loops at memory speed   */
+    LS_MAP_TILE     = 2048,  /* elements of one call of f, which stay in the L1 cache */
+    LS_MAP_PARALLEL = 32768, /* least elements for which threads pay off, in loops that run at memory speed */
 };
 
 typedef void ls__elementwise_fn(const void *args, int64_t n, const float *a, const float *b, float *y);
 
+/* Calls f for up to LS_MAP_TILE elements. */
 static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b,
                                 float *y, bool add)
 {
@@ -38,7 +40,7 @@ static inline void ls__map_tile(ls__elementwise_fn *f, const void *args, int64_t
     V_MAP(n, V_PUT(y, V_GET(y) + V_GET(value)));
 }
 
-/* b may be NULL: then f gets NULL. */
+/* Computes y = f(a, b) for n elements, or adds it to y.  b may be NULL, and f then receives NULL. */
 static inline void ls__map(ls__elementwise_fn *f, const void *args, int64_t n, const float *a, const float *b, float *y,
                            bool add)
 {
@@ -48,7 +50,7 @@ static inline void ls__map(ls__elementwise_fn *f, const void *args, int64_t n, c
                      y + first, add);
 }
 
-/* The same for n rows of `count` elements, all of them with one row b. */
+/* Does the same for n rows of `count` elements, which share one row b. */
 static inline void ls__map_rows(ls__elementwise_fn *f, const void *args, int64_t n, int64_t count, const float *a,
                                 const float *b, float *y, bool add)
 {
@@ -61,7 +63,7 @@ static inline void ls__map_rows(ls__elementwise_fn *f, const void *args, int64_t
     }
 }
 
-/* f for add mode and for gradients that pass unchanged. */
+/* The function f(a) = a, for gradients that pass unchanged. */
 static inline void ls__map_copy(const void *args, int64_t n, const float *a, const float *b, float *y)
 {
     (void)args, (void)b;

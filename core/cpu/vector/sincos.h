@@ -3,9 +3,9 @@
  * Sines and cosines of  position * base^(-2 i / width),  i = 0, 1, ...: the angles of positional encodings (Vaswani
  * 2017, Su 2021).
  *
- * An angle is a 64-bit fraction of a turn, so that position times frequency wraps by itself and is as exact at position
- * 10^6 as at 1; then a polynomial for an eighth of a turn.  The error is at most 2e-7, and nothing comes from a library
- * whose last bits differ between machines.
+ * An angle is a 64-bit fraction of a full circle, so the product of position and frequency wraps around by itself, and
+ * is as exact at position 10^6 as at position 1.  Polynomials then cover an eighth of the circle.  The error is at most
+ * 2e-7.  No function of the C library is used whose last bits differ between machines.
  */
 #ifndef LS_CORE_CPU_VECTOR_SINCOS_H
 #define LS_CORE_CPU_VECTOR_SINCOS_H
@@ -14,18 +14,22 @@
 
 #include "core/cpu/vector/vec.h"
 
-/* Natural logarithm, and exp(-x) for x >= 0, within 1e-15. */
+/* Returns log(x), with an error of at most 1e-15. */
 static inline double ls__angle_log(double x)
 {
     int    e;
-    double m = frexp(x, &e), s, square, sum = 0;
-    if (m < 0.70710678118654752) m *= 2, e--;
-    s      = (m - 1) / (m + 1);
-    square = s * s;
+    double m = frexp(x, &e);
+    if (m < 0.70710678118654752) {
+        m *= 2;
+        e--;
+    }
+    const double s = (m - 1) / (m + 1), square = s * s;
+    double       sum = 0;
     for (int k = 25; k >= 1; k -= 2) sum = sum * square + 1.0 / k;
     return 2 * s * sum + e * 0.69314718055994531;
 }
 
+/* Returns exp(-x) for x >= 0, with an error of at most 1e-15. */
 static inline double ls__angle_exp(double x)
 {
     int    n = (int)(x * 1.4426950408889634 + 0.5);
@@ -34,14 +38,15 @@ static inline double ls__angle_exp(double x)
     return ldexp(sum, -n);
 }
 
-/* step[i] = base^(-2 i / width) for i < n, in turns of 2^64; base >= 1. */
+/* step[i] = base^(-2 i / width) radians for i < n, as fractions of a full circle in units of 2^-64.  base >= 1. */
 static inline void ls__angle_steps(double base, int64_t width, int64_t n, uint64_t *step)
 {
     double ratio = ls__angle_exp(2 * ls__angle_log(base) / (double)width), turns = 0.15915494309189534;
     for (int64_t i = 0; i < n; i++, turns *= ratio) step[i] = (uint64_t)(turns * 0x1p64);
 }
 
-/* Sine and cosine of LS_V angles in turns of 2^32 (Cephes' polynomials for up to pi/4). */
+/* Computes sine and cosine of LS_V angles, given as fractions of a full circle in units of 2^-32.  The polynomials are
+ * those of Cephes for angles of up to pi/4. */
 V_INLINE void v_sin_cos(vu turns, vf *sine, vf *cosine)
 {
     vu quarter = (turns + 0x20000000u) >> 30;
@@ -56,7 +61,7 @@ V_INLINE void v_sin_cos(vu turns, vf *sine, vf *cosine)
     *cosine = (vf)((vu)v_select(odd, s, c) ^ (((quarter + 1u) & 2u) << 30));
 }
 
-/* Sine and cosine of the angles of a position, for steps [0, n): both have room for whole vectors. */
+/* Computes sine and cosine of position * step[i] for i < n.  Both arrays have room for a multiple of LS_V values. */
 static inline void ls__angles(int64_t position, int64_t n, const uint64_t *step, float *sine, float *cosine)
 {
     for (int64_t i = 0; i < n; i += LS_V) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What kernels over rows share (softmax and its relatives).  Sums run in a fixed order that depends on the length of
- * the row alone.
+ * Exponentials and sums of one row, for softmax, log_softmax and cross-entropy.  The order of a sum depends on the
+ * length of the row alone.
  */
 #ifndef LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H
 #define LS_CORE_CPU_VECTOR_SOFTMAX_ROWS_H
@@ -10,11 +10,11 @@
 #include "core/cpu/vector/vmath.h"
 
 enum {
-    LS_ROWS_TILE     = 512,
-    LS_ROWS_PARALLEL = 8192, /* elements from which threads are worth waking, for kernels with exponentials */
+    LS_ROWS_TILE     = 512,  /* elements whose exponentials are kept at a time */
+    LS_ROWS_PARALLEL = 8192, /* least elements for which threads pay off, in kernels with exponentials */
 };
 
-/* Sum of a[i] * b[i], in four chains of vectors. */
+/* Returns the sum of a[i] * b[i], computed in four chains of vectors. */
 static inline float ls__row_dot(int64_t n, const float *a, const float *b)
 {
     vf      chain[4] = {{0}};
@@ -34,7 +34,7 @@ static inline void ls__row_exp(int64_t n, const float *x, float max, float *e)
     V_MAP(n, V_PUT(e, v_exp(V_GET(x) - max)));
 }
 
-/* Sum of exp(x[i] - max), tile after tile. */
+/* Returns the sum of exp(x[i] - max), computed tile by tile. */
 static inline float ls__row_exp_sum(int64_t n, const float *x, float max)
 {
     float e[LS_ROWS_TILE], sum = 0;

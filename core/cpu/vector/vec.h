@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Vectors of LS_V floats of the level: 16 (v4), 8 (v3), 4 (v2 and other processors), as GCC vector extensions.
+ * Vectors of LS_V floats, as GCC vector extensions: 16 floats at instruction-set level v4, 8 at v3, 4 at v2 and on
+ * other processors.
  *
  *     V_MAP(n, V_PUT(y, v_max(V_GET(x), v_set(0))));              y[i] = max(x[i], 0) for i < n
  *
- * Each element goes through the same operations, whether it falls into a whole vector or into the tail, so its bits
- * depend on its value alone.  These files are compiled with -ffp-contract=off: a * b + c is rounded twice, everywhere;
- * where one rounding is meant, v_fma says so (on v2, which has no such instruction, it is a * b + c).
+ * An element runs through the same operations in a whole vector and in the tail of an array, so its bits depend on its
+ * value alone.  Files that include this header are compiled with -ffp-contract=off: a * b + c is rounded twice at all
+ * levels.  v_fma rounds once, except at v2, which has no such instruction.
  */
 #ifndef LS_CORE_CPU_VECTOR_VEC_H
 #define LS_CORE_CPU_VECTOR_VEC_H
@@ -27,14 +28,16 @@ enum { LS_V = 4 };
 #endif
 
 typedef float    vf __attribute__((vector_size(sizeof(float) * LS_V)));
-typedef int32_t  vi __attribute__((vector_size(sizeof(float) * LS_V))); /* as a mask: -1 or 0 in each lane */
+typedef int32_t  vi __attribute__((vector_size(sizeof(float) * LS_V))); /* a mask has -1 or 0 in each lane */
 typedef uint32_t vu __attribute__((vector_size(sizeof(float) * LS_V)));
 typedef float    vf_any __attribute__((vector_size(sizeof(float) * LS_V), aligned(4), may_alias));
 typedef int32_t  vi_any __attribute__((vector_size(sizeof(float) * LS_V), aligned(4), may_alias));
 
+/* Declares a function that is inlined even where the compiler would not inline it. */
 #define V_INLINE static inline __attribute__((always_inline, unused))
 
-/* ---- memory: any alignment --------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------
+ * Loads and stores work for any alignment. */
 
 V_INLINE vf   v_load(const float *p) { return *(const vf_any *)p; }
 V_INLINE void v_store(float *p, vf a) { *(vf_any *)p = a; }
@@ -43,7 +46,7 @@ V_INLINE void v_store_int(int32_t *p, vi a) { *(vi_any *)p = a; }
 V_INLINE vf   v_set(float a) { return a - (vf){0}; }
 V_INLINE vi   v_set_int(int32_t a) { return a - (vi){0}; }
 
-/* 0, 1, 2, ... */
+/* Returns 0, 1, 2, ... */
 V_INLINE vi v_iota(void)
 {
     vi lanes;
@@ -51,7 +54,7 @@ V_INLINE vi v_iota(void)
     return lanes;
 }
 
-/* The first n floats only, 0 <= n <= LS_V: nothing behind them is touched; the other lanes are zero. */
+/* Loads the first n values, 0 <= n <= LS_V, and accesses no memory after them.  The other lanes are zero. */
 V_INLINE vf v_load_part(const float *p, int64_t n)
 {
     if (n == LS_V) return v_load(p);
@@ -80,6 +83,7 @@ V_INLINE vi v_load_part_int(const int32_t *p, int64_t n)
 #endif
 }
 
+/* Stores the first n lanes, 0 <= n <= LS_V, and accesses no memory after them. */
 V_INLINE void v_store_part(float *p, vf a, int64_t n)
 {
     if (n == LS_V) {
@@ -97,7 +101,7 @@ V_INLINE void v_store_part(float *p, vf a, int64_t n)
 
 /* ---- arithmetic -------------------------------------------------------------------------------------------------- */
 
-/* a * b + c, rounded once where the level has the instruction. */
+/* a * b + c, rounded once if the instruction-set level has the instruction, else twice. */
 V_INLINE vf v_fma(vf a, vf b, vf c)
 {
 #if defined(__AVX512F__)
@@ -125,7 +129,7 @@ V_INLINE vf v_select(vi mask, vf a, vf b)
 #endif
 }
 
-/* a > b ? a : b, and a < b ? a : b; so b where one of them is NaN. */
+/* v_max: a > b ? a : b.  v_min: a < b ? a : b.  Both return b if a or b is NaN. */
 V_INLINE vf v_max(vf a, vf b)
 {
 #if defined(__AVX512F__)
@@ -154,10 +158,10 @@ V_INLINE vf v_min(vf a, vf b)
 
 V_INLINE vf v_abs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
-/* The magnitude of a with the sign of s. */
+/* Returns the magnitude of a with the sign of s. */
 V_INLINE vf v_copysign(vf a, vf s) { return (vf)(((vi)a & 0x7fffffff) | ((vi)s & INT32_MIN)); }
 
-/* Correctly rounded. */
+/* Square root, correctly rounded. */
 V_INLINE vf v_sqrt(vf a)
 {
 #if defined(__AVX512F__)
@@ -174,12 +178,12 @@ V_INLINE vf v_sqrt(vf a)
 }
 
 V_INLINE vf v_from_int(vi a) { return __builtin_convertvector(a, vf); }
-V_INLINE vi v_to_int(vf a) { return __builtin_convertvector(a, vi); } /* towards zero; |a| < 2^31 */
+V_INLINE vi v_to_int(vf a) { return __builtin_convertvector(a, vi); } /* rounds towards zero; |a| < 2^31 */
 
-/* The nearest whole number, ties to even; |a| < 2^22. */
+/* Rounds to the nearest integer, ties to even; |a| < 2^22. */
 V_INLINE vf v_round(vf a) { return (a + 0x1.8p23f) - 0x1.8p23f; }
 
-/* Sum and maximum of the lanes, pairwise: lane i with lane i + half. */
+/* Returns the sum of the lanes, added pairwise: lane i and lane i + half, for half = LS_V / 2, LS_V / 4, ... 1. */
 V_INLINE float v_sum(vf a)
 {
     float lane[LS_V];
@@ -189,6 +193,7 @@ V_INLINE float v_sum(vf a)
     return lane[0];
 }
 
+/* Returns the largest lane. */
 V_INLINE float v_largest(vf a)
 {
     float most = a[0];
@@ -196,9 +201,16 @@ V_INLINE float v_largest(vf a)
     return most;
 }
 
-/* ---- loops ----------------------------------------------------------------------------------------------------------
- * V_MAP(n, statements) runs the statements for every LS_V elements of arrays of n.  In them, V_GET(p) and V_PUT(p, a)
- * read and write the elements of array p at hand, and `v_at` is the index of the first of them. */
+/* ---- loops ------------------------------------------------------------------------------------------------------- */
+
+/* V_MAP(n, statements) runs the statements once for every LS_V elements of arrays of n floats, and once for the rest.
+ * Within the statements
+ *
+ *     V_GET(p)      is the vector of the current elements of array p; lanes beyond the end of the array are zero
+ *     V_PUT(p, a)   stores vector a into the current elements of array p
+ *     v_at          is the index of the first current element (int64_t)
+ *     v_left        is the number of current elements, a constant LS_V except in the last round
+ */
 #define V_GET(p) v_load_part((p) + v_at, v_left)
 #define V_PUT(p, a) v_store_part((p) + v_at, (a), v_left)
 #define V_MAP(n, ...)                                                                                                  \
@@ -215,7 +227,7 @@ V_INLINE float v_largest(vf a)
         }                                                                                                              \
     } while (0)
 
-/* x[0], y[0], x[1], y[1], ...: of the lower and of the upper halves. */
+/* Interleaves the lower halves (v_zip_low) or the upper halves (v_zip_high) of x and y:  x[0], y[0], x[1], y[1], ... */
 #if defined(__AVX512F__)
 #define v_zip_low(x, y) __builtin_shufflevector((x), (y), 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
 #define v_zip_high(x, y) __builtin_shufflevector((x), (y), 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
@@ -227,7 +239,7 @@ V_INLINE float v_largest(vf a)
 #define v_zip_high(x, y) __builtin_shufflevector((x), (y), 2, 6, 3, 7)
 #endif
 
-/* x[1], x[0], x[3], x[2], ... */
+/* Exchanges neighbouring lanes:  x[1], x[0], x[3], x[2], ... */
 #if defined(__AVX512F__)
 #define v_swap(x) __builtin_shufflevector((x), (x), 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
 #elif defined(__AVX2__)

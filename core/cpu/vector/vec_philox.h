@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Philox (core/base/philox.h) for LS_V neighbouring counters at once, and what dropout makes of its bits. */
+ * Philox random numbers (core/base/philox.h) for LS_V consecutive counters at a time, and the dropout mask made from
+ * them. */
 #ifndef LS_CORE_CPU_VECTOR_VEC_PHILOX_H
 #define LS_CORE_CPU_VECTOR_VEC_PHILOX_H
 
@@ -11,7 +12,7 @@
 
 typedef uint64_t vq __attribute__((vector_size(sizeof(float) * LS_V)));
 
-/* The 64-bit products of the lanes of a with m, their halves apart. */
+/* Multiplies each lane of a by m.  low, high: the two 32-bit halves of the 64-bit products. */
 V_INLINE void v_multiply_wide(vu a, uint32_t m, vu *low, vu *high)
 {
     *low = a * m;
@@ -23,12 +24,15 @@ V_INLINE void v_multiply_wide(vu a, uint32_t m, vu *low, vu *high)
        odd = (vq)_mm256_mul_epu32((__m256i)((vq)a >> 32), (__m256i)by);
 #else
     vq even, odd;
-    for (int i = 0; i < LS_V / 2; i++) even[i] = (uint64_t)a[2 * i] * m, odd[i] = (uint64_t)a[2 * i + 1] * m;
+    for (int i = 0; i < LS_V / 2; i++) {
+        even[i] = (uint64_t)a[2 * i] * m;
+        odd[i]  = (uint64_t)a[2 * i + 1] * m;
+    }
 #endif
     *high = (vu)((even >> 32) | (odd & ~(uint64_t)UINT32_MAX));
 }
 
-/* Lane i of v[k] is number k of ls_philox(key, counter_hi, (upper << 32) + lower + i). */
+/* Sets lane i of v[k] to number k of ls_philox(key, counter_hi, (upper << 32) + lower + i). */
 V_INLINE void v_philox(uint64_t key, uint64_t counter_hi, uint32_t upper, uint32_t lower, vu v[4])
 {
     uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
@@ -47,7 +51,7 @@ V_INLINE void v_philox(uint64_t key, uint64_t counter_hi, uint32_t upper, uint32
     }
 }
 
-/* 0 with probability p, else 1 / (1 - p): 0 where ls_uniform01 of the bits is below p. */
+/* Returns the factors of dropout with probability p: 0 where ls_uniform01(bits) < p, else 1 / (1 - p). */
 V_INLINE vf v_keep(vu bits, float p)
 {
     return v_select((vi)(bits >> 8) < (int32_t)ceilf(p * 0x1p24f), v_set(0), v_set(1 / (1 - p)));

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops; core/cpu/vector/vmath.h has
- * them for arrays, and says how exact they are.
+ * exp, log, tanh, sigmoid and erf of a vector (core/cpu/vector/vec.h), for fused loops.  core/cpu/vector/vmath.h has
+ * the same functions for arrays, and their errors.
  *
  * The polynomials are minimax fits (Remez) of the relative error of the result, rounded to float.
- *   exp      x = n ln2 + r, |r| <= ln2/2 (Cody and Waite 1980);  e^r = 1 + r + r^2 q(r);  times 2^(n/2) twice, so that
- * denormal results are rounded once log      x = 2^e m, sqrt(1/2) <= m < sqrt(2);  log(1 + f) = f - f^2/2 + f^3 p(f)
- *   tanh     with e = e^(2|x|) - 1, made without cancellation:  e / (e + 2)
- *   sigmoid  with e = e^-|x|:  1 / (1 + e), or e / (1 + e) for negative x
+ *
+ *   exp      x = n ln2 + r, |r| <= ln2/2 (Cody and Waite 1980);  e^r = 1 + r + r^2 q(r);  multiplied by 2^(n/2) twice,
+ *            so that denormal results are rounded once
+ *   log      x = 2^e m, sqrt(1/2) <= m < sqrt(2);  log(1 + f) = f - f^2/2 + f^3 p(f)
+ *   tanh     e / (e + 2)  with e = e^(2|x|) - 1, computed without cancellation
+ *   sigmoid  1 / (1 + e)  with e = e^-|x|;  e / (1 + e) for negative x
  *   erf      x + x p(x^2) below 0.9277;  above it 1 - e^(-t - t p(t)), t = |x|
  */
 #ifndef LS_CORE_CPU_VECTOR_VECMATH_H
@@ -27,7 +29,7 @@ V_INLINE vf v_poly(vf x, int n, const float *c)
 /* 2^n for -126 <= n <= 127 */
 V_INLINE vf v_pow2(vi n) { return (vf)(((vu)n + 127u) << 23); }
 
-/* x = n ln2 + r: gives n, and r through its pointer. */
+/* Splits x = n ln2 + r.  Returns n and sets *r. */
 V_INLINE vf v_exp_reduce(vf x, vf *r)
 {
     vf n = v_round(x * v_set(0x1.715476p+0f));
@@ -47,8 +49,8 @@ V_INLINE vf v_exp(vf x)
     return p * v_pow2(half) * v_pow2(n - half);
 }
 
-/* As v_exp for x <= 88, at half the cost, but 0 below -87, where v_exp comes to denormals.  2^n is made of the bits
- * that rounding by a large number leaves. */
+/* exp(x) for x <= 88 at half the cost of v_exp, but 0 below -87, where v_exp returns denormals.  Adding a large number
+ * rounds x / ln2 to n and leaves n in the low bits, from which 2^n is made. */
 V_INLINE vf v_exp_flush(vf x)
 {
     static const float q[]     = {0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558f8p-5f, 0x1.123b02p-7f, 0x1.6a2256p-10f};
@@ -64,7 +66,7 @@ V_INLINE vf v_log(vf x)
     static const float p[]      = {0x1.555548p-2f,  -0x1.000006p-2f, 0x1.99a4b6p-3f,  -0x1.555c4ep-3f, 0x1.233768p-3f,
                                    -0x1.fc2206p-4f, 0x1.e6f062p-4f,  -0x1.de3c1cp-4f, 0x1.1457c4p-4f};
     const vf           infinity = v_set(__builtin_inff());
-    vi                 tiny     = x < v_set(0x1p-126f); /* denormal: scaled up first */
+    vi                 tiny     = x < v_set(0x1p-126f); /* denormals are scaled up first */
     vi                 bits     = (vi)v_select(tiny, x * 0x1p23f, x);
     vi                 e        = (vi)((vu)bits - 0x3f3504f3u) >> 23;
     vf                 f        = (vf)((vu)bits - ((vu)e << 23)) - 1.0f;
@@ -93,7 +95,7 @@ V_INLINE vf v_sigmoid(vf x)
     return v_select(x < 0.0f, e, v_set(1.0f)) / (e + 1.0f);
 }
 
-/* x sigmoid(x), and its derivative. */
+/* silu(x) = x sigmoid(x), and its derivative. */
 V_INLINE vf v_silu(vf x) { return x * v_sigmoid(x); }
 V_INLINE vf v_silu_slope(vf x)
 {

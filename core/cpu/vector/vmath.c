@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The functions of core/cpu/vector/vecmath.h over arrays, and two reductions. */
+ * Applies the functions of core/cpu/vector/vecmath.h to arrays; maximum and sum of an array. */
 #include "core/cpu/vector/vmath.h"
 
 #include "core/cpu/vector/vecmath.h"
@@ -20,12 +20,12 @@ float ls__vmax(int64_t n, const float *x)
     return y;
 }
 
-/* Runs of RUN floats are summed in 4 chains of lanes, longer ones as a binary tree over runs. */
+/* Up to BLOCK floats are summed in four chains of vectors; longer arrays as a binary tree over blocks. */
 float ls__vsum(int64_t n, const float *x)
 {
-    enum { RUN = 2048 };
-    if (n > RUN) {
-        int64_t left = RUN;
+    enum { BLOCK = 2048 };
+    if (n > BLOCK) {
+        int64_t left = BLOCK;
         while (left * 2 < n) left *= 2;
         return ls__vsum(left, x) + ls__vsum(n - left, x + left);
     }

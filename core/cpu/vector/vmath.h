@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Vector maths: y[i] = f(x[i]) for n elements, in place allowed.  Each element's bits depend on its value alone: the
- * tail goes through the same instructions as the body.  NaN, infinities, zeros of both signs and denormals are as in
- * libm.
+ * Vector maths: y[i] = f(x[i]) for n elements; y may be x.  The bits of an element depend on its value alone, because
+ * the tail of an array runs through the same instructions as its body.  NaN, infinities, zeros of both signs and
+ * denormals are treated as in libm.
  *
- * Largest error against double, in units of the last place, over every seventh float of all 2^32:
+ * Largest error against double, in units of the last place, over every seventh of all 2^32 floats:
  *
  *     exp 1.00   log 0.82   tanh 2.42   sigmoid 2.33   erf 1.17
  */
@@ -15,8 +15,10 @@
 
 #include "core/base/isa.h"
 
+/* The functions: X(exp) stands for the function ls__vexp and the field `exp` of ls_vmath. */
 #define LS_VMATH_LIST(X) X(exp) X(log) X(tanh) X(sigmoid) X(erf)
 
+/* The functions of one instruction-set level. */
 typedef struct ls_vmath {
 #define X(f) void (*f)(int64_t n, const float *x, float *y);
     LS_VMATH_LIST(X)
@@ -34,11 +36,12 @@ LS_VMATH_LIST(X)
 #define ls__vsigmoid LS_ISA_NAME(ls__vsigmoid)
 #define ls__verf LS_ISA_NAME(ls__verf)
 
-/* The largest of n floats (n >= 1), and their sum in a fixed tree that depends on n alone. */
 #define ls__vmax LS_ISA_NAME(ls__vmax)
 #define ls__vsum LS_ISA_NAME(ls__vsum)
 #ifdef LS_ISA_SUFFIX
+/* Returns the largest of n floats, n >= 1. */
 float ls__vmax(int64_t n, const float *x);
+/* Returns the sum of n floats, added in a tree that depends on n alone. */
 float ls__vsum(int64_t n, const float *x);
 #endif
 

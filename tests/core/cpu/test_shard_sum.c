@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Folding partial sums: the binary tree over shards of each group, to the group's place, written or added, for any
- * number of threads. */
+ * Partial sums of shards: each group receives the sum of its shards as a binary tree, at its own destination, written
+ * or added, for any number of threads. */
 #include <omp.h>
 #include <setjmp.h>
 #include <stdarg.h>

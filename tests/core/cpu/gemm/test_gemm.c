@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Matrix products at every level of this processor: values against float64, and bits that show neither threads, nor
- * which rows and columns a call has, nor how the operands lie in memory. */
+ * Matrix products at every instruction-set level of this processor: values are close to float64, and bits do not depend
+ * on threads, on the rows and columns of a call, or on the strides of the operands. */
 /* timeout: 600 */
 #include <math.h>
 #include <omp.h>
@@ -30,18 +30,18 @@ static float *filled(int64_t count, uint64_t key)
     return p;
 }
 
-/* x_lies, w_lies: 0 row by row, 1 column by column, 2 with gaps in both dims. */
-static product product_new(int64_t m, int64_t n, int64_t k, int x_lies, int w_lies)
+/* x_layout, w_layout: 0 row-major, 1 column-major, 2 with gaps in both dims. */
+static product product_new(int64_t m, int64_t n, int64_t k, int x_layout, int w_layout)
 {
     product p = {.x    = filled(m * k * 6 + 8, 1),
                  .w    = filled(k * n * 6 + 8, 2),
                  .y    = filled(m * (n + 3) + 8, 3),
                  .bias = filled(n + 1, 4)};
     p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3};
-    p.g.x_row = x_lies == 1 ? 1 : x_lies == 0 ? k : 2 * k + 1;
-    p.g.x_col = x_lies == 1 ? m : x_lies == 0 ? 1 : 2;
-    p.g.w_row = w_lies == 1 ? 1 : w_lies == 0 ? n : 3 * n;
-    p.g.w_col = w_lies == 1 ? k : w_lies == 0 ? 1 : 3;
+    p.g.x_row = x_layout == 1 ? 1 : x_layout == 0 ? k : 2 * k + 1;
+    p.g.x_col = x_layout == 1 ? m : x_layout == 0 ? 1 : 2;
+    p.g.w_row = w_layout == 1 ? 1 : w_layout == 0 ? n : 3 * n;
+    p.g.w_col = w_layout == 1 ? k : w_layout == 0 ? 1 : 3;
     return p;
 }
 
@@ -64,6 +64,7 @@ static void cut(product *p, int splits)
     p->g.bound  = p->bound;
 }
 
+/* Compares a product with float64 sums. */
 static void check_values(const ls_isa_table *level, const ls_gemm *g)
 {
     int64_t count  = g->m * g->y_row;
@@ -73,7 +74,7 @@ static void check_values(const ls_isa_table *level, const ls_gemm *g)
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->y_row; j++) {
             float got = g->y[i * g->y_row + j], old = before[i * g->y_row + j];
-            if (j >= g->n) { /* the gap between rows is nobody's */
+            if (j >= g->n) { /* the gap between rows keeps its values */
                 if (i < g->m - 1) assert_memory_equal(&got, &old, sizeof got);
                 continue;
             }
@@ -102,15 +103,15 @@ static void test_values(void **state)
                                        {6, 25, 2000}, {120, 100, 77}, {201, 40, 520}, {9, 1100, 31}, {75, 200, 260}};
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-        for (int lies = 0; lies < 9; lies++) {
-            product p = product_new(sizes[s][0], sizes[s][1], sizes[s][2], lies / 3, lies % 3);
+        for (int layout = 0; layout < 9; layout++) {
+            product p = product_new(sizes[s][0], sizes[s][1], sizes[s][2], layout / 3, layout % 3);
             check_values(level, &p.g);
             p.g.add = true;
             check_values(level, &p.g);
             p.g.bias = p.bias;
             check_values(level, &p.g);
             p.g.add = false;
-            cut(&p, 1 << lies % 7);
+            cut(&p, 1 << layout % 7);
             check_values(level, &p.g);
             p.g.add = true;
             check_values(level, &p.g);
@@ -118,7 +119,7 @@ static void test_values(void **state)
         }
 }
 
-/* Parts of K are summed on their own and added as a binary tree: the same as doing so by hand. */
+/* Returns the product over `parts` parts of K from `first` on: one call per part, added as a binary tree. */
 static float *by_hand(const ls_isa_table *level, const product *p, int first, int parts)
 {
     int64_t count = p->g.m * p->g.n;
@@ -141,12 +142,13 @@ static float *by_hand(const ls_isa_table *level, const product *p, int first, in
     return y;
 }
 
+/* Expects the bits of `want`, an M x N array. */
 static void expect_rows(const ls_isa_table *level, const ls_gemm *g, const float *want)
 {
     for (int64_t i = 0; i < g->m; i++)
         if (memcmp(g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
-            fail_msg("%s: other bits in row %d of %d x %d x %d, %d parts, %d threads", level->name, (int)i, (int)g->m,
-                     (int)g->n, (int)g->k, g->splits, omp_get_max_threads());
+            fail_msg("%s: row %d of %d x %d x %d, %d parts, %d threads: expected equal bits", level->name, (int)i,
+                     (int)g->m, (int)g->n, (int)g->k, g->splits, omp_get_max_threads());
 }
 
 static void test_parts_are_a_tree(void **state)
@@ -167,12 +169,13 @@ static void test_parts_are_a_tree(void **state)
         }
 }
 
+/* m, n, k, parts */
 static const int64_t shapes[][4] = {{64, 120, 400, 0}, {120, 400, 64, 8},  {6, 25, 6000, 16},  {64, 10, 84, 0},
                                     {16, 100, 150, 0}, {130, 300, 520, 0}, {130, 150, 700, 4}, {400, 100, 300, 0},
                                     {6, 784, 25, 0},   {1, 500, 600, 2},   {12, 70, 600, 4},   {15, 40, 700, 0},
                                     {150, 200, 250, 8}};
 
-/* The product on one thread, as M x N. */
+/* Returns the product on one thread, as an M x N array. */
 static float *reference(const ls_isa_table *level, product *p)
 {
     float *want = malloc((size_t)(p->g.m * p->g.n) * sizeof *want);
@@ -183,7 +186,7 @@ static float *reference(const ls_isa_table *level, product *p)
     return want;
 }
 
-static void test_bits_do_not_show_threads(void **state)
+static void test_bits_do_not_depend_on_threads(void **state)
 {
     static const int threads[] = {2, 3, 5, 8};
     EACH_LEVEL(level)
@@ -205,7 +208,7 @@ static void test_bits_do_not_show_threads(void **state)
     }
 }
 
-static void test_bits_do_not_show_rows_and_columns(void **state)
+static void test_bits_do_not_depend_on_rows_and_columns(void **state)
 {
     static const int64_t pieces[] = {1, 5, 17, 40};
     EACH_LEVEL(level)
@@ -236,8 +239,8 @@ static void test_bits_do_not_show_rows_and_columns(void **state)
     }
 }
 
-/* The same numbers, lying differently in memory. */
-static void test_bits_do_not_show_strides(void **state)
+/* The same values give the same bits in every layout of the operands. */
+static void test_bits_do_not_depend_on_strides(void **state)
 {
     EACH_LEVEL(level)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
@@ -246,8 +249,8 @@ static void test_bits_do_not_show_strides(void **state)
         p.g.add   = s % 2;
         if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
         float *want = reference(level, &p);
-        for (int lies = 1; lies < 9; lies++) {
-            product q = product_new(p.g.m, p.g.n, p.g.k, lies / 3, lies % 3);
+        for (int layout = 1; layout < 9; layout++) {
+            product q = product_new(p.g.m, p.g.n, p.g.k, layout / 3, layout % 3);
             for (int64_t k = 0; k < p.g.k; k++) {
                 for (int64_t i = 0; i < p.g.m; i++) q.x[i * q.g.x_row + k * q.g.x_col] = p.x[i * p.g.x_row + k];
                 for (int64_t j = 0; j < p.g.n; j++) q.w[k * q.g.w_row + j * q.g.w_col] = p.w[k * p.g.w_row + j];
@@ -275,7 +278,8 @@ static void run_all(const ls_isa_table *level)
     }
 }
 
-/* Each thread allocates when work first comes to it, which on a busy machine may be late. */
+/* After some rounds no product allocates.  A thread allocates when it first receives work, which on a busy machine may
+ * happen in a later round. */
 static void test_allocates_once(void **state)
 {
     EACH_LEVEL(level)
@@ -295,9 +299,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
                                        cmocka_unit_test(test_parts_are_a_tree),
-                                       cmocka_unit_test(test_bits_do_not_show_threads),
-                                       cmocka_unit_test(test_bits_do_not_show_rows_and_columns),
-                                       cmocka_unit_test(test_bits_do_not_show_strides),
+                                       cmocka_unit_test(test_bits_do_not_depend_on_threads),
+                                       cmocka_unit_test(test_bits_do_not_depend_on_rows_and_columns),
+                                       cmocka_unit_test(test_bits_do_not_depend_on_strides),
                                        cmocka_unit_test(test_allocates_once)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

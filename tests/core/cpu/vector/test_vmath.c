@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Vector maths at every level of this processor: error bounds over the whole range of floats, special values, and bits
- * that depend on the element alone. */
+ * Vector maths at every instruction-set level of this processor: error bounds over the whole range of floats, special
+ * values, and bits that depend on the element alone. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,9 +24,9 @@ static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
 typedef struct function {
     const char *name;
-    size_t      slot; /* in a level's table */
+    size_t      slot; /* offset in ls_vmath */
     double (*exact)(double x);
-    double ulp; /* what core/cpu/vector/vmath.h promises */
+    double ulp; /* largest error, units of the last place */
 } function;
 
 static const function functions[] = {{"exp", offsetof(ls_vmath, exp), exp, 1.0},
@@ -43,12 +43,12 @@ static void call(const ls_isa_table *level, const function *f, int64_t n, const 
     of_array(n, x, y);
 }
 
-/* In units of the last place of the float nearest to `want`. */
+/* Returns the error of `got` in units of the last place of the float nearest to `want`. */
 static double error(float got, double want)
 {
     if (isnan(want)) return isnan(got) ? 0 : INFINITY;
     if (isnan(got)) return INFINITY;
-    if ((float)want == got) return 0; /* infinities too */
+    if ((float)want == got) return 0; /* equal infinities as well */
     int exponent;
     frexp(want, &exponent);
     return fabs(got - want) / ldexp(1, exponent - 24 < -149 ? -149 : exponent - 24);
@@ -56,7 +56,7 @@ static double error(float got, double want)
 
 static void test_error_over_all_floats(void **state)
 {
-    enum { STEP = 2503 }; /* a prime: every exponent, many mantissas */
+    enum { STEP = 2503 }; /* a prime, so that the test visits every exponent and many mantissas */
     float x[BLOCK], y[BLOCK];
     EACH_LEVEL(level)
     EACH_FUNCTION(f)
@@ -97,7 +97,8 @@ static void test_special_values(void **state)
     }
 }
 
-/* Wherever an element stands, in arrays of whatever length, in place or not; and what lies behind is left alone. */
+/* The result for an element is the same at every position, for every length, in place or not.  Memory after the array
+ * keeps its value. */
 static void test_bits_depend_on_the_element(void **state)
 {
     enum { N = 77 };
@@ -118,7 +119,7 @@ static void test_bits_depend_on_the_element(void **state)
     }
 }
 
-/* These two are not in the levels' tables: kernels call their own level's. */
+/* Maximum and sum are not in the kernel table, so the test calls the functions of each level by their full names. */
 typedef float reduction(int64_t n, const float *x);
 #define X(isa, text, level) reduction LS__PASTE(ls__vmax, level), LS__PASTE(ls__vsum, level);
 LS_ISA_LIST(X)
