@@ -5,10 +5,11 @@
  *     ls_recipe *r;
  *     LS_TRY(ls_recipe_load(&r, "lenet5-digits", overrides, override));       override[i]: "optim.lr=0.1"
  *     LS_CHECK(r->train.batch >= shards, LS_ERR_USAGE, "%s: train.batch: ...", ls_recipe_where(r, "train.batch"));
- *     LS_TRY(ls_recipe_build(r, g, x, classes, &logits));
+ *     LS_TRY(ls_recipe_build(r, g, x, &(ls_recipe_output){classes, "class", "images"}, &logits));
  *
- * One table (launch/recipe/recipe_schema.c) has every key with its type, range, default and help text.  An error message
- * gives the file, line and column (or the command line), the expected and the found value, and the nearest known key.
+ * One table (launch/recipe/recipe_schema.c) has every key with its type, range, default and help text.  An error
+ * message gives the file, line and column (or the command line), the expected and the found value, and the nearest
+ * known key.
  */
 #ifndef LS_LAUNCH_RECIPE_RECIPE_H
 #define LS_LAUNCH_RECIPE_RECIPE_H
@@ -30,7 +31,8 @@ typedef struct ls_recipe_attribute {
     const char *where; /* "file:line:column", for messages */
 } ls_recipe_attribute;
 
-/* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op "model.options". */
+/* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op "model.options".
+ * */
 typedef struct ls_recipe_layer {
     const char          *op;         /* name of the layer or op                            */
     const char          *where;      /* "file:line:column", for messages                   */
@@ -130,8 +132,8 @@ typedef struct ls_recipe_output {
     const char *data;  /* name of the samples, for messages: "images"         */
 } ls_recipe_output;
 
-/* Adds the recipe's model to the graph: x: B x ... -> *out: B x output->count, or B x model.classes for a classification
- * whose recipe sets more classes.  LS_ERR_USAGE when the model ends with another shape. */
+/* Adds the recipe's model to the graph: x: B x ... -> *out: B x output->count, or B x model.classes for a
+ * classification whose recipe sets more classes.  LS_ERR_USAGE when the model ends with another shape. */
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, const ls_recipe_output *output,
                           ls_tensor **out);
 
@@ -144,7 +146,8 @@ typedef struct ls_language_inputs {
     bool       textbook; /* named models: attention as separate ops (scores, softmax, product) instead of one     */
 } ls_language_inputs;
 
-/* Adds the recipe's language model to the graph: *out: logits, B x T x vocabulary, or the loss when there is a target. */
+/* Adds the recipe's language model to the graph: *out: logits, B x T x vocabulary, or the loss when there is a target.
+ * */
 ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
                                    int64_t vocabulary, ls_tensor **out);
 
@@ -154,8 +157,8 @@ bool ls_recipe_is_language(const ls_recipe *r);
 /* Returns the context length, tokens: data.context, or else the option `context` of the named model. */
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context);
 
-/* Writes the merged recipe as YAML, from which ls_recipe_load reads a recipe with the same hash.  Run directories hold it
- * as recipe.yaml. */
+/* Writes the merged recipe as YAML, from which ls_recipe_load reads a recipe with the same hash.  Run directories hold
+ * it as recipe.yaml. */
 ls_status ls_recipe_write(const ls_recipe *r, const char *path);
 void      ls_recipe_print(const ls_recipe *r, FILE *out);
 

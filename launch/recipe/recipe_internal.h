@@ -78,7 +78,8 @@ bool ls__key_is_section(const char *path);
 /* Returns the known key that is nearest to an unknown path, or NULL. */
 const char *ls__key_nearest(ls_arena *arena, const char *path);
 
-/* Sets key `k` from a YAML value.  Error messages begin with `place`: "file:3:9: optim.lr", "command line: optim.lr=x". */
+/* Sets key `k` from a YAML value.  Error messages begin with `place`: "file:3:9: optim.lr", "command line:
+ * optim.lr=x". */
 ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const char *place);
 
 /* Prints the value of a key as YAML; false when the key has no value (a NULL string, an empty list). */
@@ -87,7 +88,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 /* Describes the accepted values of a key for messages: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
-/* ---- lists (recipe_layers.c) -------------------------------------------------------------------------------------- */
+/* ---- lists (recipe_layers.c) ------------------------------------------------------------------------------------- */
 
 /* Set and print model.layers, model.options and optim.groups, as ls__key_set and ls__key_print do for other keys. */
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);

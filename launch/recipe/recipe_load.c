@@ -73,8 +73,8 @@ static ls_status set_defaults(ls_recipe *r)
 
 #define OPTIONS "model.options."
 
-/* Applies an override, "optim.lr=0.1".  The value of a text key is taken literally; other values are parsed as YAML, which
- * allows lists. */
+/* Applies an override, "optim.lr=0.1".  The value of a text key is taken literally; other values are parsed as YAML,
+ * which allows lists. */
 static ls_status set_override(ls_recipe *r, const char *word)
 {
     const char *equals = strchr(word, '=');
@@ -109,7 +109,7 @@ static ls_status set_override(ls_recipe *r, const char *word)
     return value ? ls__key_set(r, &ls__keys[k], value, place) : LS_OK;
 }
 
-/* ---- checks of several keys ---------------------------------------------------------------------------------------- */
+/* ---- checks of several keys -------------------------------------------------------------------------------------- */
 
 static const char *where_of(const ls_recipe *r, const char *key) { return r->where[ls__key_find(key)]; }
 
@@ -169,9 +169,9 @@ static size_t setting_bytes(const ls_key *k)
     }
 }
 
-/* Sets the settings that the recipe leaves out to the defaults of its optimizer and schedule.  If the command line chooses
- * another optimizer or schedule, drops the settings in the recipe's file that this one does not have, and notes them in
- * r->note. */
+/* Sets the settings that the recipe leaves out to the defaults of its optimizer and schedule.  If the command line
+ * chooses another optimizer or schedule, drops the settings in the recipe's file that this one does not have, and
+ * notes them in r->note. */
 static void complete_settings(ls_recipe *r)
 {
     ls_optim optim    = ls_optim_default(r->optim.kind);

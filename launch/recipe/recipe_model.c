@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Builds the model of a recipe, by name or from a list of layers.  Models, layers, ops and their attributes come from the
- * tables of core/models, core/nn and core/ops, so that a new one can be used in recipes without a change here.
+ * Builds the model of a recipe, by name or from a list of layers.  Models, layers, ops and their attributes come from
+ * the tables of core/models, core/nn and core/ops, so that a new one can be used in recipes without a change here.
  */
 #include <limits.h>
 #include <stdlib.h>

@@ -34,8 +34,8 @@ static const char *const loss_names[]    = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
 #define ENUM(member, words_) AT(ENUM, member), .words = (words_)
 #define LIST(kind_, member, most) AT(kind_, member), .high = (most)
 
-/* One row per key.  bits: the value decides the bits of the trained parameters, so that a run is continued only with the
- * same value.  No fallback: unset, or the default is that of the chosen optimizer or schedule. */
+/* One row per key.  bits: the value decides the bits of the trained parameters, so that a run is continued only with
+ * the same value.  No fallback: unset, or the default is that of the chosen optimizer or schedule. */
 const ls_key ls__keys[] = {
     {"run.name", AT(STRING, run.name), .help = "name of the run; default: the name of the recipe"},
     {"run.dir", AT(STRING, run.dir),
