@@ -7,8 +7,8 @@
  *                           .schedule = ls_schedule_cosine(.warmup = 100, .end_factor = 0.1f));
  *
  * A setting that is left out has the default that stands in the macro; a setting that is given has its value, also 0.
- * The macros override initialisers, so compile with -Wno-override-init (pkg-config and CMake set it).  In C++ they are
- * not available: start from ls_optim_default() and assign.
+ * The macros override initialisers: with -Wextra add -Wno-override-init (the CMake package does).  In C++ they are not
+ * available: start from ls_optim_default() and assign.
  */
 #ifndef LS_CORE_OPTIM_OPTIM_H
 #define LS_CORE_OPTIM_OPTIM_H

@@ -17,7 +17,7 @@ foreach(header ${LOCKSTEP_PUBLIC_HEADERS})
 endforeach()
 install(DIRECTORY launch/recipes/ DESTINATION ${CMAKE_INSTALL_DATADIR}/lockstep/recipes FILES_MATCHING PATTERN "*.yaml")
 # The macros of the public headers override default initialisers on purpose.
-target_compile_options(liblockstep INTERFACE $<INSTALL_INTERFACE:-Wno-override-init>)
+target_compile_options(liblockstep INTERFACE $<INSTALL_INTERFACE:$<$<COMPILE_LANGUAGE:C>:-Wno-override-init>>)
 target_include_directories(liblockstep INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/lockstep>)
 
 # Relative to where the .pc file lies: the installed tree can be moved.
