@@ -195,7 +195,7 @@ static ls_status start(bench *b, const ls_args *args)
     return LS_OK;
 }
 
-ls_status ls__bench_allreduce(int argc, char **argv)
+static ls_status run_bench_allreduce(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
@@ -207,3 +207,21 @@ ls_status ls__bench_allreduce(int argc, char **argv)
     ls_command_finish(&j, status);
     return status;
 }
+
+const ls_command ls__command_bench_allreduce = {
+    .name      = "bench allreduce",
+    .arguments = "",
+    .text      = "measure the all-reduce beside MPI_Allreduce",
+    .help =
+        "Alternates an all-reduce in shared memory, one by messages, and MPI_Allreduce (in place), and compares every "
+        "sum with the\n"
+        "expected one.  A line is the median over the repetitions of the time of the slowest rank.  algbw is "
+        "size / time; busbw is\n"
+        "algbw x 2 (ranks - 1) / ranks.\n"
+        "\n"
+        "  mpirun -np 2 --bind-to none lockstep bench allreduce --bytes 4K-64M",
+    .options = LS_OPTIONS({"bytes", "SIZE[-SIZE]",
+                           "size of the sum, bytes, from the first to the second by factors of 4; default 4K-64M"},
+                          {"repeat", "N", "number of repetitions, of which the median is printed; default 9"}),
+    .run     = run_bench_allreduce,
+};

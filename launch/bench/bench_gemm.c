@@ -262,7 +262,7 @@ static ls_status parse_shape(const char *text, shape *s)
 
 static bool is_named(const shape *s, const char *only) { return !only || strncmp(s->name, only, strlen(only)) == 0; }
 
-ls_status ls__bench_gemm(int argc, char **argv)
+static ls_status run_bench_gemm(int argc, char **argv)
 {
     ls_args   args;
     bench     b = {.found = {[OURS] = true}};
@@ -296,3 +296,19 @@ ls_status ls__bench_gemm(int argc, char **argv)
         if (is_named(&shapes[s], only)) LS_TRY(run_shape(&b, &shapes[s]));
     return LS_OK;
 }
+
+const ls_command ls__command_bench_gemm = {
+    .name      = "bench gemm",
+    .arguments = "",
+    .text      = "measure matrix products beside OpenBLAS and oneDNN",
+    .help =
+        "Compares the matrix product of core/cpu/gemm with a plain loop.  Prints for each shape its rate, the rates of "
+        "OpenBLAS\n"
+        "(with its kernels for this processor) and oneDNN where they are installed, and the share of the "
+        "measured peak.",
+    .options = LS_OPTIONS({"threads", "N", "number of threads; default OMP_NUM_THREADS"},
+                          {"repeat", "N", "number of measurements, of which the median is printed; default 9"},
+                          {"shape", "MxNxK|NAME",
+                           "only this product and its gradients, or the shapes whose name begins so; default: all"}),
+    .run     = run_bench_gemm,
+};

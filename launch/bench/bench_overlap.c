@@ -176,7 +176,7 @@ static ls_status run(bench *b, const ls_args *args)
     return status;
 }
 
-ls_status ls__bench_overlap(int argc, char **argv)
+static ls_status run_bench_overlap(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
@@ -186,3 +186,17 @@ ls_status ls__bench_overlap(int argc, char **argv)
     ls_command_finish(&j, status);
     return status;
 }
+
+const ls_command ls__command_bench_overlap = {
+    .name      = "bench overlap",
+    .arguments = "RECIPE [key=value ...]",
+    .text      = "measure how much of the all-reduce overlaps with backward",
+    .help = "Alternates a step without communication, the all-reduce of its gradients alone, MPI_Allreduce of as many "
+            "floats, "
+            "and a full\n"
+            "step.  Prints how much of the time of the all-reduce is hidden behind computation.\n"
+            "\n"
+            "  cluster/testbed --hosts 4 --rate 1gbit -- lockstep bench overlap gpt-shakespeare-char",
+    .options = LS_OPTIONS({"steps", "N", "number of repetitions, of which the median is printed; default 15"}),
+    .run     = run_bench_overlap,
+};

@@ -215,7 +215,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     return status;
 }
 
-ls_status ls__bench_step(int argc, char **argv)
+static ls_status run_bench_step(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
@@ -224,3 +224,17 @@ ls_status ls__bench_step(int argc, char **argv)
     ls_command_finish(&j, status);
     return status;
 }
+
+const ls_command ls__command_bench_step = {
+    .name      = "bench step",
+    .arguments = "RECIPE [key=value ...]",
+    .text      = "measure a training step and its instructions",
+    .help      = "Trains some steps on the recipe's data.  Prints the median and the shortest step time, samples (and "
+                 "tokens) per "
+                 "second,\n"
+                 "GFLOP/s, and the share of this machine's measured peak, by kind of instruction.",
+    .options   = LS_OPTIONS({"steps", "N", "number of steps to measure; default 30"},
+                            {"link", "RATE,LATENCY", "compare with steps simulated as by `lockstep explain --link`"},
+                            LS_TRACE_OPTIONS),
+    .run       = run_bench_step,
+};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep ckpt ls, inspect, verify, diff, prune: what is in checkpoints and safetensors files, and whether it is
- * whole. */
+ * `lockstep ckpt` ls, inspect, verify, diff and prune: lists, prints, checks, compares and removes checkpoints, and
+ * prints safetensors files. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -47,14 +47,15 @@ static void print_checkpoint(const ls_checkpoint_info *c, void *data)
            ls__bytes_text((double)c->bytes), when, c->latest ? "  latest" : "", c->best ? "  best" : "");
 }
 
-static ls_status ckpt_ls(ls_arena *memory, const char *run)
+static ls_status ckpt_ls(ls_arena *memory, const ls_args *args)
 {
+    const char *run  = args->positional[0];
     int         rows = 0;
     struct stat s;
     const char *folder = ls_arena_printf(memory, "%s/checkpoints", run);
     LS_CHECK(stat(folder, &s) == 0, LS_ERR_USAGE,
-             "%s: expected the folder of a run with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one",
-             folder, strerror(errno));
+             "%s: expected a run directory with checkpoints: %s" LS_HINT "`lockstep train RECIPE` makes one", folder,
+             strerror(errno));
     LS_TRY(ls_checkpoint_list(folder, false, print_checkpoint, &rows));
     if (!rows) printf("%s: no checkpoint yet\n", folder);
     return LS_OK;
@@ -103,7 +104,7 @@ static ls_status inspect_checkpoint(const char *path)
     ls_progress at;
     totals      t = {0};
     char        scalars[32];
-    printf("%-28s %-16s %-20s %11s %11s %11s %11s\n", "parameter", "array", "shape", "mean", "std", "least", "most");
+    printf("%-28s %-16s %-20s %11s %11s %11s %11s\n", "parameter", "array", "shape", "mean", "std", "min", "max");
     LS_TRY(ls_checkpoint_inspect(path, &at, print_array, &t));
     ls__count_text(scalars, sizeof scalars, t.scalars);
     printf("\n%s\nstep %lld, epoch %lld, sample %lld, seed %llu\ndigest %016llx under %s, recipe %s\n%lld arrays, %s "
@@ -113,7 +114,7 @@ static ls_status inspect_checkpoint(const char *path)
     return LS_OK;
 }
 
-/* Values a piece at a time, so that a tensor may be larger than memory. */
+/* Prints one tensor of a safetensors file.  Reads its values piece by piece, because a tensor may exceed memory. */
 static ls_status inspect_tensor(const ls_stored *e, float *piece, totals *t)
 {
     double  sum = 0, squares = 0, least = INFINITY, most = -INFINITY;
@@ -148,7 +149,7 @@ static ls_status inspect_set(const ls_tensor_set *set, ls_arena *memory)
     totals t     = {0};
     float *piece = ls_arena_alloc(memory, TENSOR_PIECE * sizeof *piece);
     char   scalars[32];
-    printf("%-36s %-8s %-20s %11s %11s %11s %11s\n", "name", "type", "shape", "mean", "std", "least", "most");
+    printf("%-36s %-8s %-20s %11s %11s %11s %11s\n", "name", "type", "shape", "mean", "std", "min", "max");
     for (int i = 0; i < set->count; i++) LS_TRY(inspect_tensor(set->stored[i], piece, &t));
     ls__count_text(scalars, sizeof scalars, t.scalars);
     printf("\n%s: %lld arrays, %s numbers, %lld not finite\n", set->path, (long long)t.arrays, scalars,
@@ -156,7 +157,7 @@ static ls_status inspect_set(const ls_tensor_set *set, ls_arena *memory)
     return LS_OK;
 }
 
-/* A safetensors file, or a folder with one or several. */
+/* Prints a safetensors file, or a folder with one or several. */
 static ls_status inspect_safetensors(ls_arena *memory, const char *path)
 {
     ls_tensor_set set;
@@ -171,7 +172,7 @@ static void take_path(const ls_checkpoint_info *c, void *data)
     if (!c->problem) snprintf(data, PATH_MAX, "%s", c->path);
 }
 
-/* RUN/checkpoints when `path` is a run; NULL when it is not. */
+/* Returns `path`/checkpoints if `path` is a run directory, else NULL. */
 static const char *checkpoints_of(ls_arena *memory, const char *path)
 {
     struct stat s;
@@ -179,7 +180,8 @@ static const char *checkpoints_of(ls_arena *memory, const char *path)
     return stat(inner, &s) == 0 ? inner : NULL;
 }
 
-/* The path of a checkpoint; of a run, of its newest sound one. */
+/* Returns the path of the checkpoint that the user named; for a run directory, the path of its newest valid checkpoint.
+ */
 static ls_status find_checkpoint(ls_arena *memory, const char *path, const char **checkpoint)
 {
     struct stat s;
@@ -190,7 +192,7 @@ static ls_status find_checkpoint(ls_arena *memory, const char *path, const char 
     if (!inner) return LS_OK;
     LS_TRY(ls_checkpoint_list(inner, false, take_path, newest));
     LS_CHECK(*newest, LS_ERR_USAGE,
-             "%s: this run has no sound checkpoint" LS_HINT "`lockstep ckpt ls` shows what there is", path);
+             "%s: this run has no valid checkpoint" LS_HINT "`lockstep ckpt ls` lists its checkpoints", path);
     return LS_OK;
 }
 
@@ -200,9 +202,10 @@ static bool holds(ls_arena *memory, const char *folder, const char *name)
     return stat(ls_arena_printf(memory, "%s/%s", folder, name), &s) == 0;
 }
 
-/* A checkpoint, a run (its newest sound checkpoint), or what has safetensors: a file, a folder. */
-static ls_status ckpt_inspect(ls_arena *memory, const char *path)
+/* Prints a checkpoint, the newest valid checkpoint of a run, or the safetensors of a file or folder. */
+static ls_status ckpt_inspect(ls_arena *memory, const ls_args *args)
 {
+    const char *path = args->positional[0];
     struct stat s;
     const char *checkpoint;
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint, a run or a safetensors file: %s", path,
@@ -231,7 +234,7 @@ static void print_file(const char *file, const char *problem, void *data)
     v->damaged += problem != NULL;
 }
 
-/* Every file of one checkpoint; an error that is no file's is a line, too. */
+/* Prints one line per file of a checkpoint, and one line for an error that belongs to no file. */
 static void verify_one(const char *path, verification *v)
 {
     int damaged = v->damaged;
@@ -243,9 +246,10 @@ static void verify_one(const char *path, verification *v)
 
 static void verify_listed(const ls_checkpoint_info *c, void *data) { verify_one(c->path, data); }
 
-static ls_status ckpt_verify(ls_arena *memory, const char *path)
+static ls_status ckpt_verify(ls_arena *memory, const ls_args *args)
 {
-    verification v = {0};
+    const char  *path = args->positional[0];
+    verification v    = {0};
     struct stat  s;
     const char  *inner = checkpoints_of(memory, path);
     LS_CHECK(stat(path, &s) == 0, LS_ERR_USAGE, "%s: expected a checkpoint or a run: %s", path, strerror(errno));
@@ -255,7 +259,7 @@ static ls_status ckpt_verify(ls_arena *memory, const char *path)
         verify_one(path, &v);
     LS_CHECK(v.damaged == 0, LS_ERR_DATA,
              "%s: %d damaged, of %d files" LS_HINT
-             "a run passes damaged checkpoints over and goes back to the newest sound one",
+             "`lockstep train` skips damaged checkpoints and continues from the newest valid one",
              path, v.damaged, v.files);
     if (!v.files) printf("%s: no checkpoint yet\n", path);
     return LS_OK;
@@ -271,13 +275,13 @@ static void print_difference(comparison *t, const ls_checkpoint_array *a, const 
 {
     char shape[128];
     if (!t->rows++)
-        printf("%-28s %-16s %-20s %12s %11s %11s\n", "parameter", "array", "shape", "differ", "most", "relative");
+        printf("%-28s %-16s %-20s %12s %11s %11s\n", "parameter", "array", "shape", "differ", "max", "relative");
     shape_text(shape, sizeof shape, a->rank, a->dim);
     printf("%-28s %-16s %-20s %s\n", a->param, a->what, shape, text);
 }
 
-/* How many elements differ in their bits, by how much at most, and the norm of the difference relative to that of `a`.
- */
+/* Prints the row of two arrays that differ: the number of elements that differ in any bit, the largest difference, and
+ * the norm of the difference divided by the norm of `a`. */
 static void compare(const ls_checkpoint_array *a, const ls_checkpoint_array *b, void *data)
 {
     comparison *t = data;
@@ -309,13 +313,13 @@ static void compare(const ls_checkpoint_array *a, const ls_checkpoint_array *b, 
     print_difference(t, a, text);
 }
 
-static ls_status ckpt_diff(ls_arena *memory, const char *first, const char *second)
+static ls_status ckpt_diff(ls_arena *memory, const ls_args *args)
 {
     const char *path[2];
     ls_progress at[2];
     comparison  t = {0};
-    LS_TRY(find_checkpoint(memory, first, &path[0]));
-    LS_TRY(find_checkpoint(memory, second, &path[1]));
+    LS_TRY(find_checkpoint(memory, args->positional[0], &path[0]));
+    LS_TRY(find_checkpoint(memory, args->positional[1], &path[1]));
     LS_TRY(ls_checkpoint_pairs(path[0], path[1], at, compare, &t));
     if (t.rows) printf("\n");
     for (int i = 0; i < 2; i++)
@@ -338,8 +342,8 @@ static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
     bool             dry = ls_args_option(args, "dry-run") != NULL;
     long long        last, every;
     ls_run_directory folder = {.lock = -1};
-    LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE,
-             "%s: expected the folder of a run with checkpoints", run);
+    LS_CHECK(inner && strlen(run) < sizeof folder.path, LS_ERR_USAGE, "%s: expected a run directory with checkpoints",
+             run);
     LS_TRY(ls_args_int(args, "keep-last", 1, 1000000, 1, &last));
     LS_TRY(ls_args_int(args, "keep-every", 0, INT64_MAX, 0, &every));
     snprintf(folder.path, sizeof folder.path, "%s", run);
@@ -351,18 +355,72 @@ static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
     return status;
 }
 
-ls_status ls__ckpt_command(int argc, char **argv)
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+/* Runs one of the commands above with its arguments parsed and an arena for its strings. */
+static ls_status run_with(int argc, char **argv, ls_status (*command)(ls_arena *memory, const ls_args *args))
 {
-    ls_args   args;
-    ls_arena *memory;
+    static ls_args args;
+    ls_arena      *memory;
     LS_TRY(ls_args_parse(&args, argc, argv));
     LS_TRY(ls_arena_new(&memory, "ckpt"));
-    const char *verb = args.command->name + strlen("ckpt "), *path = args.positional[0];
-    ls_status   status = !strcmp(verb, "ls")        ? ckpt_ls(memory, path)
-                         : !strcmp(verb, "inspect") ? ckpt_inspect(memory, path)
-                         : !strcmp(verb, "verify")  ? ckpt_verify(memory, path)
-                         : !strcmp(verb, "diff")    ? ckpt_diff(memory, path, args.positional[1])
-                                                    : ckpt_prune(memory, &args);
+    ls_status status = command(memory, &args);
     ls_arena_free(memory);
     return status;
 }
+
+static ls_status run_ls(int argc, char **argv) { return run_with(argc, argv, ckpt_ls); }
+static ls_status run_inspect(int argc, char **argv) { return run_with(argc, argv, ckpt_inspect); }
+static ls_status run_verify(int argc, char **argv) { return run_with(argc, argv, ckpt_verify); }
+static ls_status run_diff(int argc, char **argv) { return run_with(argc, argv, ckpt_diff); }
+static ls_status run_prune(int argc, char **argv) { return run_with(argc, argv, ckpt_prune); }
+
+const ls_command ls__command_ckpt_ls = {"ckpt ls", "RUN", "list the checkpoints of a run", .run = run_ls};
+
+const ls_command ls__command_ckpt_inspect = {
+    .name      = "ckpt inspect",
+    .arguments = "CHECKPOINT",
+    .text      = "print the arrays of a checkpoint or of a safetensors file",
+    .help      = "CHECKPOINT is a folder RUN/checkpoints/step-..., a run directory (its newest valid checkpoint), or a "
+                 "safetensors file.\n"
+                 "Prints shape, mean, standard deviation, minimum and maximum of every array.",
+    .run       = run_inspect,
+};
+
+const ls_command ls__command_ckpt_verify = {
+    .name      = "ckpt verify",
+    .arguments = "CHECKPOINT",
+    .text      = "compare a checkpoint, or all checkpoints of a run, with their checksums",
+    .help = "Compares every file with the checksum in the checkpoint's manifest, then reads every array.  The exit "
+            "code is 3 when\n"
+            "a file is damaged.  `xxh64sum -c manifest.xxh64` in the checkpoint's folder compares the checksums "
+            "without this program.",
+    .run  = run_verify,
+};
+
+const ls_command ls__command_ckpt_diff = {
+    .name      = "ckpt diff",
+    .arguments = "CHECKPOINT CHECKPOINT",
+    .text      = "list the arrays that differ between two checkpoints",
+    .help      = "Prints for each such array the number of elements that differ in any bit, the largest absolute "
+                 "difference, and the norm\n"
+                 "of the difference divided by the norm of the first array.  CHECKPOINT is a checkpoint, or a run "
+                 "directory (its newest\n"
+                 "valid checkpoint).",
+    .run       = run_diff,
+};
+
+const ls_command ls__command_ckpt_prune = {
+    .name      = "ckpt prune",
+    .arguments = "RUN",
+    .text      = "remove old checkpoints of a run",
+    .help = "The newest valid checkpoint always stays.  Damaged checkpoints newer than it are removed.  Fails if a "
+            "run is using the\n"
+            "run directory.",
+    .options =
+        LS_OPTIONS({"keep-last", "N", "number of newest checkpoints to keep; default 1"},
+                   {"keep-every", "N", "also keep checkpoints whose step is a multiple of N; default 0: none of these"},
+                   {"no-best", NULL, "remove the checkpoint with the least held-out loss as well"},
+                   {"dry-run", NULL, "print the checkpoints that would be removed, and remove none"}),
+    .run = run_prune,
+};

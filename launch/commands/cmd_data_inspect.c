@@ -280,3 +280,19 @@ ls_status ls__data_inspect(const char *name, const char *png)
     ls_dataset_free(d);
     return status;
 }
+
+static ls_status inspect(int argc, char **argv)
+{
+    static ls_args args;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    return ls__data_inspect(args.positional[0], ls_args_option(&args, "png"));
+}
+
+const ls_command ls__command_data_inspect = {
+    .name      = "data inspect",
+    .arguments = "DATASET",
+    .text      = "print shapes, classes, tokens and the first samples of a dataset",
+    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, digits).",
+    .options   = LS_OPTIONS({"png", "FILE", "picture of the first images; default: next to the dataset"}),
+    .run       = inspect,
+};

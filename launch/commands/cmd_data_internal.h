@@ -6,12 +6,19 @@
 #include "launch/commands/command_table.h"
 #include "launch/data/dataset_known.h"
 
-/* Runs `lockstep data train-tokenizer`: learns a tokenizer from text files and writes it into a folder. */
-ls_status ls__data_train_tokenizer(const ls_args *args);
+/* Upper limit of --shards, files. */
+enum { LS_IMPORT_MAX_SHARDS = 99999 };
 
-/* Prints shapes, classes and counts of a dataset, and draws its first samples into the file `png`; NULL: beside the
+/* Draws the progress of an import, in bytes, on the ls_bar `bar`. */
+void ls__import_progress(void *bar, int64_t bytes, int64_t of);
+
+/* Reads --valid: the fraction of the samples that an importer holds out; default 0.1. */
+ls_status ls__import_valid(const ls_args *args, double *fraction);
+
+/* Prints shapes, classes and counts of a dataset, and draws its first samples into the file `png`; NULL: next to the
  * dataset. */
-ls_status ls__data_inspect(const char *path, const char *png);
+ls_status ls__data_inspect(const char *name, const char *png);
+
 /* Prints vocabulary, documents and the first tokens of a text split. */
 ls_status ls__data_inspect_text(ls_dataset *d);
 

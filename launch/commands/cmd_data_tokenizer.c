@@ -60,12 +60,15 @@ static ls_status report(const ls_tokenizer *t, const char *out, const char *firs
     return LS_OK;
 }
 
-ls_status ls__data_train_tokenizer(const ls_args *args)
+static ls_status train_tokenizer(int argc, char **argv)
 {
+    static ls_args parsed;
+    const ls_args *args = &parsed;
+    int64_t        bytes, replaced, words, forgotten;
+    long long      size, min_count, max_words;
+    ls_tokenizer  *t;
+    LS_TRY(ls_args_parse(&parsed, argc, argv));
     const char           *kind = ls_args_option(args, "kind"), *out = args->positional[args->positionals - 1];
-    int64_t               bytes, replaced, words, forgotten;
-    long long             size, min_count, max_words;
-    ls_tokenizer         *t;
     ls_tokenizer_training asked = {.size_of   = sizeof(ls_tokenizer_training),
                                    .files     = args->positionals - 1,
                                    .file      = (const char *const *)args->positional,
@@ -90,3 +93,21 @@ ls_status ls__data_train_tokenizer(const ls_args *args)
     ls_tokenizer_free(t);
     return status;
 }
+
+const ls_command ls__command_data_train_tokenizer = {
+    .name      = "data train-tokenizer",
+    .arguments = "TEXT ... OUT",
+    .text      = "learn a tokenizer from text files",
+    .help      = "Writes OUT/tokenizer.json, which Hugging Face's `tokenizers` also reads.\n"
+                 "bpe: byte-pair encoding of bytes, as GPT-2's; <|endoftext|> is its last token.  chars: one token for "
+                 "each character of\n"
+                 "the text.  Memory depends on the number of different words, not on the length of the text.\n"
+                 "\n"
+                 "  lockstep data train-tokenizer --vocabulary 4096 books/*.txt tokens",
+    .options   = LS_OPTIONS({"kind", "KIND", "bpe or chars; default bpe"},
+                            {"vocabulary", "N", "bpe: size of the vocabulary, tokens; default 8192"},
+                            {"min-count", "N", "bpe: least number of occurrences of a pair that is merged; default 2"},
+                            {"words", "N", "bpe: most different words kept in memory; default 4194304"},
+                            {"end", NULL, "chars: add the token <|endoftext|>"}),
+    .run       = train_tokenizer,
+};

@@ -367,7 +367,7 @@ static void disk(void)
         print_check(OK, "data", "LOCKSTEP_DATA=%s", data);
 }
 
-ls_status ls__doctor_command(int argc, char **argv)
+static ls_status run_doctor(int argc, char **argv)
 {
     ls_args  args;
     ls_block block;
@@ -395,3 +395,6 @@ ls_status ls__doctor_command(int argc, char **argv)
              bad_checks, bad_checks == 1 ? "" : "s");
     return LS_OK;
 }
+
+const ls_command ls__command_doctor = {
+    "doctor", "", "check this machine: what is installed, what is missing, what to do", .run = run_doctor};

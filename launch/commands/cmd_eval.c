@@ -35,7 +35,7 @@ static ls_status eval(ls_run *run, const ls_args *args)
     return LS_OK;
 }
 
-ls_status ls__eval_command(int argc, char **argv)
+static ls_status run_eval(int argc, char **argv)
 {
     ls_run    run;
     ls_args   args;
@@ -44,3 +44,14 @@ ls_status ls__eval_command(int argc, char **argv)
     ls_command_finish(&run, status);
     return status;
 }
+
+const ls_command ls__command_eval = {
+    .name      = "eval",
+    .arguments = "RUN [key=value ...]",
+    .text      = "print loss and metrics of a trained model on a split",
+    .help = "RUN is a run directory, or one of its checkpoints.  Prints the loss and the metrics of the task: accuracy "
+            "of a\n"
+            "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression.",
+    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"}),
+    .run     = run_eval,
+};

@@ -249,7 +249,7 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     return other ? others[chosen].inspect(j, &options) : explain(j, args, plan);
 }
 
-ls_status ls__explain_command(int argc, char **argv)
+static ls_status run_explain(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
@@ -263,3 +263,46 @@ ls_status ls__explain_command(int argc, char **argv)
     ls_comm_free(plan);
     return status;
 }
+
+const ls_command ls__command_explain = {
+    .name      = "explain",
+    .arguments = "RECIPE [key=value ...]",
+    .text      = "print layers, FLOPs, program and memory of a run; draw attention, positions, scores",
+    .help =
+        "Without options, prints what a run of RECIPE will execute, without running it: layers with shapes, parameters "
+        "and FLOPs;\n"
+        "the program with its instructions and collectives; the memory plan.\n"
+        "\n"
+        "--link simulates a step on N ranks, one rank per host, every host like this one, and prints its "
+        "timeline and the scaling.\n"
+        "The instructions are measured here; the time of messages is computed from the bandwidth RATE, the "
+        "LATENCY and\n"
+        "the processor TIME of a message (RATE,LATENCY,TIME; default 5us).\n"
+        "\n"
+        "--attention, --positions and --scores draw pictures of a language model.  A picture of a run directory "
+        "is saved there and\n"
+        "shown in its report.html; with --png FILE it is saved to that file instead.\n"
+        "\n"
+        "--attention TEXT  softmax weights of each head of each layer on TEXT, of a trained RUN\n"
+        "--positions       the position encoding, its dot products, and their mean by distance, of a RUN or a "
+        "RECIPE\n"
+        "--scores          the effect of dividing scores by sqrt(d): variance of q k, saturation of the softmax "
+        "and its gradient\n"
+        "                  for head widths of 8 to 512, with and without; and those of the model, of a RUN or a "
+        "RECIPE\n"
+        "\n"
+        "  lockstep explain gpt-shakespeare-char --ranks 8 --link 10Gbit,20us --png steps.png\n"
+        "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
+        "  lockstep explain runs/gpt-shakespeare-char --positions\n"
+        "  lockstep explain attention-unscaled --scores",
+    .options =
+        LS_OPTIONS({"ranks", "N", "number of ranks; default 1, with --link 2"},
+                   {"link", "RATE,LATENCY", "simulate a step over such links between hosts: 10Gbit,20us"},
+                   {"slower", "FACTOR", "with --link: time of an instruction relative to this machine; default 1"},
+                   {"steps", "N", "with --link: number of steps to measure; default 15"},
+                   {"attention", "TEXT", "draw the attention maps of a run on a text"},
+                   {"positions", NULL, "draw the position encoding"},
+                   {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
+                   {"png", "FILE", "file for the picture of --attention, --positions, --scores or --link"}),
+    .run = run_explain,
+};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep generate`: text from a run's language model, or from a folder in the format of Hugging Face. */
+ * `lockstep generate`: generates text from the language model of a run, or of a folder in Hugging Face's format. */
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -32,28 +32,15 @@ static ls_status print_token(int32_t token, const char *text, size_t bytes, void
     return LS_OK;
 }
 
-static ls_status real_option(const ls_args *args, const char *name, double low, double high, double fallback,
-                             double *value)
-{
-    const char *text = ls_args_option(args, name);
-    char       *end;
-    *value = fallback;
-    if (!text) return LS_OK;
-    *value = strtod(text, &end);
-    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
-             "generate: --%s: expected a number from %g to %g, found '%s'", name, low, high, text);
-    return LS_OK;
-}
-
 static ls_status read_options(ls_generate_options *o, output *out, const ls_args *args)
 {
     long long tokens, top_k, seed;
     LS_TRY(ls_args_int(args, "max-tokens", 1, 1 << 30, 200, &tokens));
     LS_TRY(ls_args_int(args, "top-k", 0, 1 << 30, 0, &top_k));
     LS_TRY(ls_args_int(args, "seed", 0, INT64_MAX, 1, &seed));
-    LS_TRY(real_option(args, "temperature", 0, 1e3, 1, &o->temperature));
-    LS_TRY(real_option(args, "top-p", 0, 1, 1, &o->top_p));
-    o->top_k      = o->top_p > 0 ? (int32_t)top_k : 1; /* --top-p 0: the likeliest token alone */
+    LS_TRY(ls_args_real(args, "temperature", 0, 1e3, 1, &o->temperature));
+    LS_TRY(ls_args_real(args, "top-p", 0, 1, 1, &o->top_p));
+    o->top_k      = o->top_p > 0 ? (int32_t)top_k : 1; /* --top-p 0: only the most probable token */
     o->max_tokens = tokens;
     o->seed       = (uint64_t)seed;
     o->no_stop    = ls_args_option(args, "no-stop") != NULL;
@@ -62,14 +49,14 @@ static ls_status read_options(ls_generate_options *o, output *out, const ls_args
     return LS_OK;
 }
 
-/* Reads --prompt TEXT or --prompt-file FILE; no data when there is neither. */
+/* Reads --prompt TEXT or --prompt-file FILE; prompt->data is NULL if neither was given. */
 static ls_status read_prompt(const ls_args *args, ls_string *prompt)
 {
     enum { MAX_BYTES = 1 << 24 };
     const char *text = ls_args_option(args, "prompt"), *path = ls_args_option(args, "prompt-file");
     LS_CHECK(!text || !path, LS_ERR_USAGE, "generate: expected --prompt or --prompt-file, found both");
     if (text) *prompt = (ls_string){.data = strdup(text), .bytes = strlen(text)};
-    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "prompt: no memory");
+    LS_CHECK(!text || prompt->data, LS_ERR_ENV, "generate: --prompt: no memory for %zu bytes", prompt->bytes);
     if (!path) return LS_OK;
     int   file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block on a pipe, which is refused below */
     FILE *f    = file < 0 ? NULL : fdopen(file, "r");
@@ -82,7 +69,7 @@ static ls_status read_prompt(const ls_args *args, ls_string *prompt)
     fclose(f);
     LS_CHECK(plain, LS_ERR_USAGE, "generate: --prompt-file: expected a file of at most %d bytes, found %s", MAX_BYTES,
              path);
-    LS_CHECK(prompt->data, LS_ERR_ENV, "prompt: no memory");
+    LS_CHECK(prompt->data, LS_ERR_ENV, "generate: --prompt-file: no memory for %zu bytes", room);
     return LS_OK;
 }
 
@@ -93,7 +80,7 @@ static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
     LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
     LS_TRY_COLLECTIVE(run, read_prompt(args, prompt));
     LS_TRY(ls_run_open_model(run, args->positional[0]));
-    /* An empty prompt is not the same as none: zero bytes of a text that is there. */
+    /* An empty prompt (data, zero bytes) differs from no prompt (no data): the first starts from <|endoftext|>. */
     if (prompt->data) {
         prompt->data[prompt->bytes] = 0;
         options.prompt              = prompt->data;
@@ -109,7 +96,7 @@ static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
     return LS_OK;
 }
 
-ls_status ls__generate_command(int argc, char **argv)
+static ls_status run_generate(int argc, char **argv)
 {
     ls_run    run;
     ls_args   args;
@@ -120,3 +107,31 @@ ls_status ls__generate_command(int argc, char **argv)
     ls_command_finish(&run, status);
     return status;
 }
+
+const ls_command ls__command_generate = {
+    .name      = "generate",
+    .arguments = "RUN",
+    .text      = "generate text from a language model",
+    .help      = "RUN is the run directory of a language model, or one of its checkpoints, or a folder of a GPT-2 in "
+                 "Hugging Face's\n"
+                 "format, with config.json, model.safetensors and the files of a tokenizer.  Prints the text as it is "
+                 "generated.  The same\n"
+                 "seed gives the same text, on any number of ranks and threads, with and without the KV cache.\n"
+                 "\n"
+                 "--prompt '' starts from <|endoftext|>, the beginning of a text.  A tokenizer without that token "
+                 "starts from a new line.\n"
+                 "\n"
+                 "  lockstep generate runs/gpt-shakespeare-char --prompt 'ROMEO:' --max-tokens 500 --temperature 0.8\n"
+                 "  lockstep generate gpt2/ --prompt 'It was' --max-tokens 50 --top-k 40",
+    .options   = LS_OPTIONS(
+          {"prompt", "TEXT", "text to continue; default: a new line"},
+          {"prompt-file", "FILE", "file with the text to continue"},
+          {"max-tokens", "N", "most tokens to generate; default 200"},
+          {"temperature", "T", "divisor of the logits; 0: always the most probable token; default 1"},
+          {"top-k", "K", "sample among the K most probable tokens; 0: among all; default 0"},
+          {"top-p", "P", "sample among the most probable tokens whose probabilities sum to P; default 1"},
+          {"seed", "N", "seed of the sampling; default 1"}, {"no-stop", NULL, "continue after <|endoftext|>"},
+          {"no-cache", NULL, "recompute the whole context for every token, without the KV cache: slower, same text"},
+          {"ids", NULL, "print token ids instead of text"}),
+    .run = run_generate,
+};

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep predict`: predictions of a run's model for files. */
+ * `lockstep predict`: prints or writes the predictions of a run's model for files. */
 #include <stdio.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static ls_status predict(ls_run *run, const ls_args *args)
     return ls_run_predict(run, &options);
 }
 
-ls_status ls__predict_command(int argc, char **argv)
+static ls_status run_predict(int argc, char **argv)
 {
     ls_run    run;
     ls_args   args;
@@ -47,3 +47,27 @@ ls_status ls__predict_command(int argc, char **argv)
     ls_command_finish(&run, status);
     return status;
 }
+
+const ls_command ls__command_predict = {
+    .name      = "predict",
+    .arguments = "RUN FILE ...",
+    .text      = "print predictions of a trained model for images or arrays",
+    .help      = "RUN is a run directory, or one of its checkpoints.  The dataset of the run is not needed.\n"
+                 "\n"
+                 "Images are PNG or JPEG files; each is scaled to the input of the model.  Prints the most probable "
+                 "classes and their\n"
+                 "probabilities.\n"
+                 "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: "
+                 "of a regression the\n"
+                 "targets by name, in the units of the training data; of a classification classes and probabilities.  "
+                 "Works on any\n"
+                 "number of ranks.\n"
+                 "\n"
+                 "  lockstep predict runs/lenet5-digits digit.png\n"
+                 "  mpirun -np 2 lockstep predict runs/wind measured.h5 --out predicted.h5",
+    .options =
+        LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
+                   {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},
+                   {"out", "OUT.h5", "arrays: file for the predictions"}),
+    .run = run_predict,
+};

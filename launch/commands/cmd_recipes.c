@@ -8,7 +8,7 @@
 #include "launch/recipe/recipe.h"
 #include "launch/recipe/builtin_recipes.h"
 
-/* The first line of a recipe's comment that is not the licence's. */
+/* Prints a recipe's name and the first line of its comment after the licence. */
 static void print_summary(const ls_recipe_text *t)
 {
     const char *line = t->text;
@@ -21,39 +21,71 @@ static void print_summary(const ls_recipe_text *t)
 static ls_status copy(const ls_recipe_text *t, const char *path)
 {
     FILE *out = fopen(path, "wx");
-    LS_CHECK(out, LS_ERR_ENV, "%s: could not make the file: %s%s", path, strerror(errno),
-             errno == EEXIST ? LS_HINT "give another name: recipes cp NAME FILE" : "");
+    LS_CHECK(out, LS_ERR_ENV, "%s: cannot create the file: %s%s", path, strerror(errno),
+             errno == EEXIST ? LS_HINT "name another file: recipes cp NAME FILE" : "");
     bool bad = fputs(t->text, out) < 0;
     bad |= fclose(out) != 0;
     if (bad) {
         int why = errno;
         remove(path);
-        return LS_FAIL(LS_ERR_ENV, "%s: could not write the recipe: %s", path, strerror(why));
+        return LS_FAIL(LS_ERR_ENV, "%s: cannot write the recipe: %s", path, strerror(why));
     }
     printf("%s\n", path);
     return LS_OK;
 }
 
-ls_status ls__recipes_command(int argc, char **argv)
+static ls_status list(int argc, char **argv)
 {
-    const ls_recipe_text *t = NULL;
-    ls_args               args;
-    char                  path[512];
+    static ls_args args;
     LS_TRY(ls_args_parse(&args, argc, argv));
-    if (!strcmp(argv[1], "ls")) {
-        for (t = ls__recipes; t->name; t++) print_summary(t);
-    } else if (!strcmp(argv[1], "keys")) {
-        ls_recipe_print_keys(stdout);
-    } else if (!strcmp(argv[1], "layers")) {
-        ls_recipe_print_layers(stdout);
-    } else {
-        LS_TRY(ls__recipe_find(&t, args.positional[0]));
-        if (!strcmp(argv[1], "cat"))
-            fputs(t->text, stdout);
-        else {
-            snprintf(path, sizeof path, "%s.yaml", t->name);
-            LS_TRY(copy(t, args.positionals > 1 ? args.positional[1] : path));
-        }
-    }
+    for (const ls_recipe_text *t = ls__recipes; t->name; t++) print_summary(t);
     return LS_OK;
 }
+
+static ls_status cat(int argc, char **argv)
+{
+    static ls_args        args;
+    const ls_recipe_text *t;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    LS_TRY(ls__recipe_find(&t, args.positional[0]));
+    fputs(t->text, stdout);
+    return LS_OK;
+}
+
+static ls_status cp(int argc, char **argv)
+{
+    static ls_args        args;
+    const ls_recipe_text *t;
+    char                  path[512];
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    LS_TRY(ls__recipe_find(&t, args.positional[0]));
+    snprintf(path, sizeof path, "%s.yaml", t->name);
+    return copy(t, args.positionals > 1 ? args.positional[1] : path);
+}
+
+static ls_status layers(int argc, char **argv)
+{
+    static ls_args args;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    ls_recipe_print_layers(stdout);
+    return LS_OK;
+}
+
+static ls_status keys(int argc, char **argv)
+{
+    static ls_args args;
+    LS_TRY(ls_args_parse(&args, argc, argv));
+    ls_recipe_print_keys(stdout);
+    return LS_OK;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+
+const ls_command ls__command_recipes_ls     = {"recipes ls", "", "list the built-in recipes", .run = list};
+const ls_command ls__command_recipes_cat    = {"recipes cat", "NAME", "print a built-in recipe", .run = cat};
+const ls_command ls__command_recipes_cp     = {"recipes cp", "NAME [FILE]",
+                                               "copy a built-in recipe to a file; default NAME.yaml", .run = cp};
+const ls_command ls__command_recipes_layers = {
+    "recipes layers", "", "list the models and layers that a recipe can name, with their attributes", .run = layers};
+const ls_command ls__command_recipes_keys = {"recipes keys", "", "list every key of a recipe: type, default, meaning",
+                                             .run = keys};

@@ -26,14 +26,14 @@ static void print_result(const ls_run *run, const ls_train_result *r)
     printf("report         %s/report.html\n", r->directory);
 }
 
-/* Reads --max-hours; without it, train.max_hours of the recipe; 0: no limit. */
+/* Reads the time limit of the run, hours: --max-hours, else train.max_hours of the recipe; 0: no limit. */
 static ls_status read_hours(const ls_args *args, const ls_recipe *r, double *hours)
 {
     const char *text = ls_args_option(args, "max-hours");
     char       *end;
     *hours = text ? strtod(text, &end) : r->train.max_hours;
     LS_CHECK(!text || (end != text && !*end && *hours > 0 && *hours <= 1e6), LS_ERR_USAGE,
-             "--max-hours: expected hours, more than 0, found '%s'", text);
+             "train: --max-hours: expected a number of hours above 0, found '%s'", text);
     return LS_OK;
 }
 
@@ -51,13 +51,13 @@ static ls_status train(ls_run *run, const ls_args *args)
     LS_TRY(ls_run_train(run, &options, &result));
     if (!run->is_root) return LS_OK;
     if (result.was_finished)
-        fprintf(stderr, "%s: this run is finished; a larger train.epochs continues it, --fresh starts over\n",
+        fprintf(stderr, "%s: the run is finished; a larger train.epochs continues it, --fresh starts over\n",
                 result.directory);
     print_result(run, &result);
     return LS_OK;
 }
 
-ls_status ls__train_command(int argc, char **argv)
+static ls_status run_train(int argc, char **argv)
 {
     ls_run    run;
     ls_args   args;
@@ -66,3 +66,25 @@ ls_status ls__train_command(int argc, char **argv)
     ls_command_finish(&run, status);
     return status;
 }
+
+const ls_command ls__command_train = {
+    .name      = "train",
+    .arguments = "RECIPE [key=value ...]",
+    .text      = "train, or continue an interrupted run",
+    .help = "RECIPE is a name (`lockstep recipes ls`) or a YAML file.  key=value overrides any key (`lockstep recipes "
+            "keys`).\n"
+            "The run directory is run.dir, by default runs/NAME.  It holds the merged recipe, metrics.jsonl, "
+            "report.html,\n"
+            "checkpoints and, at the end, model.safetensors.  The same command line continues an interrupted run, "
+            "on any number\n"
+            "of ranks.\n"
+            "\n"
+            "  lockstep train lenet5-digits\n"
+            "  mpirun -np 2 lockstep train lenet5-mnist optim.lr=0.05 train.epochs=3 run.dir=runs/try",
+    .options =
+        LS_OPTIONS({"fresh", NULL, "start over: remove the checkpoints of the run"},
+                   {"max-hours", "H",
+                    "stop with a checkpoint (exit code 75) before H hours have passed; default: train.max_hours"},
+                   LS_TRACE_OPTIONS),
+    .run = run_train,
+};

@@ -31,21 +31,32 @@ void ls_error_print(ls_status status)
 
 /* ---- finding a command ------------------------------------------------------------------------------------------- */
 
-/* Returns the length of the first word of a command's name. */
-static size_t first_word(const char *name) { return strcspn(name, " "); }
-
-static bool two_words(const ls_command *c) { return c->name[first_word(c->name)] == ' '; }
-
-static bool has_first_word(const ls_command *c, const char *word)
+/* Returns the number of words of a command's name. */
+static int words_of(const ls_command *c)
 {
-    return strlen(word) == first_word(c->name) && !strncmp(c->name, word, strlen(word));
+    int n = 1;
+    for (const char *p = c->name; *p; p++) n += *p == ' ';
+    return n;
 }
 
-/* Returns true if argv begins with the words of this command: "train", or "data" and "import". */
-static bool is_command(const ls_command *c, int argc, char **argv)
+/* Returns word `k` of a command's name; *length: its length, bytes. */
+static const char *word_at(const ls_command *c, int k, size_t *length)
 {
-    if (!has_first_word(c, argv[0])) return false;
-    return !two_words(c) || (argc > 1 && !strcmp(c->name + first_word(c->name) + 1, argv[1]));
+    const char *p = c->name;
+    for (; k > 0; k--) p += strcspn(p, " ") + 1;
+    *length = strcspn(p, " ");
+    return p;
+}
+
+/* Returns how many words at the start of argv are the first words of this command's name. */
+static int matching_words(const ls_command *c, int argc, char **argv)
+{
+    int n = 0;
+    for (size_t length; n < argc && n < words_of(c); n++) {
+        const char *word = word_at(c, n, &length);
+        if (strlen(argv[n]) != length || strncmp(argv[n], word, length) != 0) break;
+    }
+    return n;
 }
 
 /* Returns the error for a word that is not among the known ones of its kind ("command", "option"), with the nearest
@@ -57,38 +68,43 @@ static ls_status unknown_word(const char *kind, const char *word, int n, const c
     return LS_FAIL(LS_ERR_USAGE, "%s '%s': unknown" LS_HINT "`%s` lists the known ones", kind, word, help);
 }
 
-static ls_status find_command(const ls_command **found, int argc, char **argv)
+/* Returns the error for a command whose first `depth` words are known and whose next word is missing or unknown. */
+static ls_status unknown_command(int depth, int argc, char **argv)
 {
     enum { ROOM = 64 };
-    char        words[ROOM][32], help[96];
+    char        words[ROOM][32], group[96] = "lockstep", help[128], kind[128], list[512] = "";
     const char *known[ROOM];
-    int         n           = 0;
-    bool        first_known = false;
-    for (const ls_command *c = ls__commands; c->name; c++) {
-        if (is_command(c, argc, argv)) {
-            *found = c;
-            return LS_OK;
-        }
-        first_known |= has_first_word(c, argv[0]);
-    }
-    for (const ls_command *c = ls__commands; c->name && n < ROOM; c++) {
-        if (first_known && !has_first_word(c, argv[0])) continue;
-        const char *from = first_known ? c->name + first_word(c->name) + 1 : c->name;
-        snprintf(words[n], sizeof words[n], "%.*s", (int)first_word(from), from);
+    int         n = 0;
+    for (int k = 0; k < depth; k++) snprintf(group + strlen(group), sizeof group - strlen(group), " %s", argv[k]);
+    snprintf(help, sizeof help, "%s --help", group);
+    for (const ls_command *const *c = ls__commands; *c && n < ROOM; c++) {
+        size_t length;
+        if (matching_words(*c, argc, argv) < depth) continue;
+        const char *word = word_at(*c, depth, &length);
+        snprintf(words[n], sizeof words[n], "%.*s", (int)length, word);
         known[n] = words[n];
-        n++;
+        if (!n || strcmp(words[n], words[n - 1]) != 0) n++;
     }
-    if (!first_known) return unknown_word("command", argv[0], n, known, "lockstep --help");
-    snprintf(help, sizeof help, "lockstep %s --help", argv[0]);
-    if (argc > 1) {
-        char kind[64];
-        snprintf(kind, sizeof kind, "lockstep %s: command", argv[0]);
-        return unknown_word(kind, argv[1], n, known, help);
-    }
-    char list[512] = "";
+    snprintf(kind, sizeof kind, "%s%scommand", depth ? group : "", depth ? ": " : "");
+    if (argc > depth) return unknown_word(kind, argv[depth], n, known, help);
     for (int i = 0; i < n; i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? " | " : "", known[i]);
-    return LS_FAIL(LS_ERR_USAGE, "lockstep %s: expected one of  %s" LS_HINT "`%s` describes them", argv[0], list, help);
+    return LS_FAIL(LS_ERR_USAGE, "%s: expected one of  %s" LS_HINT "`%s` describes them", group, list, help);
+}
+
+static ls_status find_command(const ls_command **found, int argc, char **argv)
+{
+    int depth = 0;
+    *found    = NULL;
+    for (const ls_command *const *c = ls__commands; *c; c++) {
+        const int n = matching_words(*c, argc, argv);
+        if (n == words_of(*c)) {
+            *found = *c;
+            return LS_OK;
+        }
+        if (n > depth) depth = n;
+    }
+    return unknown_command(depth, argc, argv);
 }
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
@@ -110,10 +126,9 @@ static void print_option(const ls_option *o)
 static void help_program(void)
 {
     printf("lockstep %s: data-parallel training of neural networks on many ranks\n\nUsage: [mpirun -np N] lockstep "
-           "COMMAND "
-           "...\n\n",
+           "COMMAND ...\n\n",
            LS_VERSION);
-    for (const ls_command *c = ls__commands; c->name; c++) print_row(c);
+    for (const ls_command *const *c = ls__commands; *c; c++) print_row(*c);
     const ls_option everywhere[] = {
         {"help", NULL, "print the help of the program, or of a command: lockstep train --help"},
         {"version", NULL, "print the version"},
@@ -146,24 +161,21 @@ static void help_command(const ls_command *c)
     if (c->help) printf("\n%s\n", c->help);
 }
 
-/* Prints the help of the command that argv begins with; of all commands with this first word if argv has only one word.
- */
+/* Prints the help of the command that argv names; of several commands if argv is the beginning of their names. */
 static ls_status help(int argc, char **argv)
 {
     const ls_command *found;
+    int               printed_commands = 0;
     if (!argc) {
         help_program();
         return LS_OK;
     }
-    if (argc == 1) {
-        int rows = 0;
-        for (const ls_command *c = ls__commands; c->name; c++)
-            if (two_words(c) && has_first_word(c, argv[0])) {
-                printf("%s", rows++ ? "\n" : "");
-                help_command(c);
-            }
-        if (rows) return LS_OK;
-    }
+    for (const ls_command *const *c = ls__commands; *c; c++)
+        if (matching_words(*c, argc, argv) == argc) {
+            printf("%s", printed_commands++ ? "\n" : "");
+            help_command(*c);
+        }
+    if (printed_commands) return LS_OK;
     LS_TRY(find_command(&found, argc, argv));
     help_command(found);
     return LS_OK;
@@ -238,7 +250,7 @@ ls_status ls_args_parse(ls_args *args, int argc, char **argv)
     const ls_command *c = args->command;
     count_expected(c->arguments, &least, &most, &overrides);
     bool only_words = false;
-    for (int i = two_words(c) ? 2 : 1; i < argc; i++) {
+    for (int i = words_of(c); i < argc; i++) {
         LS_CHECK(args->positionals < LS_MAX_ARGS && args->overrides < LS_MAX_ARGS, LS_ERR_USAGE,
                  "%s: expected at most %d arguments, found more", c->name, LS_MAX_ARGS);
         if (!only_words && !strcmp(argv[i], "--"))
@@ -276,6 +288,18 @@ ls_status ls_args_int(const ls_args *args, const char *name, long long low, long
     LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
              "%s: --%s: expected a whole number from %lld to %lld, found '%s'", args->command->name, name, low, high,
              text);
+    return LS_OK;
+}
+
+ls_status ls_args_real(const ls_args *args, const char *name, double low, double high, double fallback, double *value)
+{
+    const char *text = ls_args_option(args, name);
+    char       *end;
+    *value = fallback;
+    if (!text) return LS_OK;
+    *value = strtod(text, &end);
+    LS_CHECK(*text && !*end && *value >= low && *value <= high, LS_ERR_USAGE,
+             "%s: --%s: expected a number from %g to %g, found '%s'", args->command->name, name, low, high, text);
     return LS_OK;
 }
 
@@ -332,7 +356,7 @@ int ls_command_line_main(int argc, char **argv)
         printf("lockstep %s\n", LS_VERSION);
         return LS_OK;
     }
-    const ls_command *c;
+    const ls_command *c = NULL;
     if (want_help)
         status = help(n, words);
     else if ((status = dispatch(&c, n, words)) != LS_OK)

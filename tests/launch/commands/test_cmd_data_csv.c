@@ -59,11 +59,12 @@ static void errors_have_exit_codes(void **state)
     } cases[] = {
         {"csv", "--target kind", LS_ERR_DATA, "a.csv:2:1: column 'id': expected a finite number, found 'r0'"},
         {"csv", "--target kinds --drop id", LS_ERR_USAGE, "a.csv: --target: there is no column 'kinds'"},
-        {"csv", "--vocab 3", LS_ERR_USAGE, "data import csv: --vocab: csv has no such option"},
-        {"csv", "--valid 2", LS_ERR_USAGE, "data import csv: --valid: expected a part of the rows"},
+        {"csv", "--vocab 3", LS_ERR_USAGE, "option '--vocab': unknown"},
+        {"csv", "--valid 2", LS_ERR_USAGE,
+         "data import csv: --valid: expected a fraction of at least 0 and less than 1, found '2'"},
         {"csv", "--separator ab", LS_ERR_USAGE, "data import csv: --separator: expected one character, found 'ab'"},
-        {"text", "--target kind", LS_ERR_USAGE, "data import text: --target: text has no such option"},
-        {"xls", "", LS_ERR_USAGE, "data import: expected mnist, text or csv, found 'xls'"},
+        {"text", "--target kind", LS_ERR_USAGE, "option '--target': unknown"},
+        {"xls", "", LS_ERR_USAGE, "lockstep data import: command 'xls': unknown"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char text[2048];

@@ -50,12 +50,13 @@ static void test_help(void **state)
     char arguments[128], line[128];
     assert_int_equal(program("", "--help"), 0);
     assert_string_equal(err, "");
-    for (const ls_command *c = ls__commands; c->name; c++) {
-        snprintf(line, sizeof line, "  %s %s", c->name, c->arguments);
+    for (const ls_command *const *row = ls__commands; *row; row++) {
+        snprintf(line, sizeof line, "  %s %s", (*row)->name, (*row)->arguments);
         HAS(out, line);
     }
     HAS(out, "75 checkpointed and stopped: signal received or time limit reached");
-    for (const ls_command *c = ls__commands; c->name; c++) {
+    for (const ls_command *const *row = ls__commands; *row; row++) {
+        const ls_command *c = *row;
         snprintf(arguments, sizeof arguments, "%s --help", c->name);
         assert_int_equal(program("", arguments), 0);
         HAS(out, c->text);
@@ -65,6 +66,10 @@ static void test_help(void **state)
     assert_int_equal(program("", "data --help"), 0);
     HAS(out, "lockstep data import");
     HAS(out, "lockstep data verify");
+    assert_null(strstr(out, "lockstep recipes"));
+    assert_int_equal(program("", "data import --help"), 0);
+    HAS(out, "lockstep data import csv FILE OUT");
+    assert_null(strstr(out, "lockstep data verify"));
     assert_int_equal(program("", "--version"), 0);
     HAS(out, "lockstep 0.");
 }
@@ -80,10 +85,12 @@ static void test_mistakes(void **state)
         {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify",
          "lockstep data --help"},
         {"data inspct x", "lockstep data: command 'inspct': unknown", "did you mean 'inspect'"},
+        {"data import", "lockstep data import: expected one of  mnist | text | csv", "lockstep data import --help"},
+        {"data import cvs a b", "lockstep data import: command 'cvs': unknown", "did you mean 'csv'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
         {"recipes cat a b", "recipes cat: expected  NAME  but found the further argument 'b'", NULL},
         {"recipes cat lenet-digits", "recipe 'lenet-digits' does not exist", "did you mean 'lenet5-digits'"},
-        {"recipes cp lenet5-digits /nowhere/at/all", "/nowhere/at/all: could not make the file", NULL},
+        {"recipes cp lenet5-digits /nowhere/at/all", "/nowhere/at/all: cannot create the file", NULL},
         {"--bogus", "found the option '--bogus'", NULL},
         {"recipes ls --bogus", "option '--bogus': unknown", NULL},
         {"doctor now", "doctor: expected  no argument  but found the further argument 'now'", NULL},
@@ -97,7 +104,7 @@ static void test_mistakes(void **state)
         if (cases[i].hint) HAS(err, cases[i].hint);
         assert_null(strstr(err, "  at "));
         const char *again = strstr(err, "error: ") + 1;
-        assert_null(strstr(again, "error: ")); /* said once */
+        assert_null(strstr(again, "error: ")); /* printed once */
     }
     program("LOCKSTEP_TRACE=1", "recipes cat quux");
     HAS(err, "launch/recipe/recipe_load.c:");
