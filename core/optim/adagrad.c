@@ -2,9 +2,9 @@
  *
  * Adagrad (Duchi et al. 2011), as torch.optim.Adagrad.
  *
- *     s += g^2            p -= lr / (1 + step lr_decay) * g / (sqrt(s) + eps)            s starts at initial_accumulator_value
+ *     s += g^2            p -= lr / (1 + step lr_decay) * g / (sqrt(s) + eps)
  *
- * with g = clip(grad_scale * gradient) + weight_decay p.
+ * s starts at initial_accumulator_value, and g = clip(grad_scale * gradient) + weight_decay p.
  */
 #include "core/optim/optim_rule.h"
 
@@ -22,7 +22,7 @@ LS_OPTIM_RULE(adagrad_rule)
     }
 }
 
-static void apply(const ls_optim_coef *c, const ls_optim_span *s) { ls__optim_run(adagrad_rule, c, s); }
+static void apply(const ls_optim_coef *c, const ls_optim_arrays *s) { ls__optim_run(adagrad_rule, c, s); }
 
 static int states(const ls_optim *o, const char *name[3])
 {

@@ -27,7 +27,7 @@ LS_OPTIM_RULE(adam_rule)
     }
 }
 
-static void apply(const ls_optim_coef *c, const ls_optim_span *s) { ls__optim_run(adam_rule, c, s); }
+static void apply(const ls_optim_coef *c, const ls_optim_arrays *s) { ls__optim_run(adam_rule, c, s); }
 
 static int states(const ls_optim *o, const char *name[3])
 {

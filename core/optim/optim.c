@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Optimizers by their descriptors: defaults, checks of the settings, names of the state, and the dispatch of a step.
- * The update rules are in sgd.c, adagrad.c, rmsprop.c and adam.c.
+ * Defaults, checks of the settings, names of the state, and dispatch of a step, all by the descriptor of the optimizer
+ * (optim_rule.h).  The update rules are in sgd.c, adagrad.c, rmsprop.c and adam.c.
  */
 #include <float.h>
 #include <stdio.h>
@@ -31,12 +31,14 @@ ls_schedule ls_schedule_default(ls_schedule_kind kind)
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
+/* Settings of all optimizers. */
 static const ls_optim_setting common[] = {LS_OPTIM_SETTING(lr, .high = INFINITY),
                                           LS_OPTIM_SETTING(weight_decay, .high = INFINITY),
                                           LS_OPTIM_SETTING(clip_norm, .high = INFINITY),
                                           LS_OPTIM_SETTING(clip_value, .high = INFINITY),
                                           {0}};
 
+/* Returns the setting at an offset in ls_optim; NULL: not in the table. */
 static const ls_optim_setting *find(const ls_optim_setting *s, size_t offset)
 {
     for (; s && s->name; s++)
@@ -74,7 +76,7 @@ static ls_status check_settings(const ls_optim *o, const char *text, const ls_op
     return LS_OK;
 }
 
-/* Settings of other optimizers must be left out. */
+/* Expects that settings which this optimizer does not have are 0. */
 static ls_status check_foreign(const ls_optim *o, const char *text)
 {
     for (int kind = 0; kind < LS_OPTIM_COUNT; kind++)
@@ -90,7 +92,7 @@ ls_status ls_optim_check(const ls_optim *o)
 {
     LS_CHECK(o->size == sizeof *o, LS_ERR_USAGE,
              "optimizer: expected settings of %zu bytes, found %zu" LS_HINT
-             "make them by ls_sgd(), ls_adam(), ... or ls_optim_default()",
+             "initialise them with ls_sgd(), ls_adam(), ... or ls_optim_default()",
              sizeof *o, o->size);
     LS_CHECK((unsigned)o->kind < LS_OPTIM_COUNT, LS_ERR_USAGE,
              "optimizer: expected a kind from 0 to %d, found %d" LS_HINT "core/optim/optim.h lists them",
@@ -140,8 +142,8 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
                                     .lr           = s->lr,
                                     .eps          = o->eps};
     if (d->coefficients) d->coefficients(o, s, &c);
-    ls_optim_span span = {.count = s->count, .param = s->param, .grad = s->grad};
-    const int     n    = ls_optim_states(o);
-    for (int i = 0; i < n; i++) span.state[i] = s->state[i];
-    d->apply(&c, &span);
+    ls_optim_arrays arrays = {.count = s->count, .param = s->param, .grad = s->grad};
+    const int       n      = ls_optim_states(o);
+    for (int i = 0; i < n; i++) arrays.state[i] = s->state[i];
+    d->apply(&c, &arrays);
 }

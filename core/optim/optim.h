@@ -6,7 +6,7 @@
  *     ls_optim o = ls_adamw(.lr = 3e-4f, .betas = {0.9f, 0.95f}, .weight_decay = 0.1f,
  *                           .schedule = ls_schedule_cosine(.warmup = 100, .end_factor = 0.1f));
  *
- * A setting that is left out has the default that stands in the macro; a setting that is given has its value, also 0.
+ * A setting that is left out has the default of the macro; a setting that is given has that value, even if it is 0.
  * The macros override initialisers: with -Wextra add -Wno-override-init (the CMake package does).  In C++ they are not
  * available: start from ls_optim_default() and assign.
  */
@@ -41,18 +41,19 @@ enum { LS_MAX_MILESTONES = 16, LS_MAX_PARAM_GROUPS = 8 };
 typedef struct ls_schedule {
     ls_schedule_kind kind;
     int64_t          warmup;       /* steps of linear warm-up before the schedule begins; not with onecycle */
-    float            start_factor; /* first multiple of the warm-up, 0 to 1                                 */
-    int64_t total_steps; /* cosine, linear, onecycle: length in steps, warm-up included; 0: length of the run */
-    float   end_factor;  /* cosine, linear: last multiple, at least 0                             */
-    int64_t step_size;   /* step, exponential: steps between two decays, at least 1               */
-    float   gamma;       /* step, multistep, exponential: factor of a decay, above 0              */
-    int64_t milestones
-        [LS_MAX_MILESTONES]; /* multistep: steps of the decays, counted from the start of the run, increasing */
-    float pct_start;         /* onecycle: fraction of the steps in which the rate rises, 0 to 1       */
-    float div_factor;        /* onecycle: peak rate / first rate, at least 1                          */
-    float final_div_factor;  /* onecycle: first rate / last rate, at least 1                          */
+    float            start_factor; /* first multiple of the warm-up, 0 to 1 */
+    int64_t          total_steps;  /* cosine, linear, onecycle: steps, warm-up included; 0: length of the run */
+    float            end_factor;   /* cosine, linear: last multiple, at least 0 */
+    int64_t          step_size;    /* step, exponential: steps between two decays, at least 1 */
+    float            gamma;        /* step, multistep, exponential: factor of a decay, above 0 */
+    /* multistep: steps of the decays, counted from the start of the run, increasing; 0 ends the list */
+    int64_t milestones[LS_MAX_MILESTONES];
+    float   pct_start;        /* onecycle: fraction of the steps in which the rate rises, 0 to 1 */
+    float   div_factor;       /* onecycle: peak rate / first rate, at least 1 */
+    float   final_div_factor; /* onecycle: first rate / last rate, at least 1 */
 } ls_schedule;
 
+/* Default settings of each schedule, as initialisers. */
 #define LS__SCHEDULE_CONSTANT .kind = LS_SCHEDULE_CONSTANT
 #define LS__SCHEDULE_STEP .kind = LS_SCHEDULE_STEP, .step_size = 1, .gamma = 0.1f
 #define LS__SCHEDULE_MULTISTEP .kind = LS_SCHEDULE_MULTISTEP, .gamma = 0.1f
@@ -63,32 +64,33 @@ typedef struct ls_schedule {
     .kind = LS_SCHEDULE_ONECYCLE, .pct_start = 0.3f, .div_factor = 25, .final_div_factor = 1e4f
 #define LS__SCHEDULE_INVERSE_SQRT .kind = LS_SCHEDULE_INVERSE_SQRT
 
-/* Settings for the parameters whose names match a glob. */
+/* Settings of the parameters with names that match a glob. */
 typedef struct ls_param_group {
-    const char *glob;
-    float       lr_scale;     /* multiple of the learning rate; 0 freezes the values */
-    float       weight_decay; /* replaces the weight decay of the optimizer          */
+    const char *glob;         /* such as "*.bias" */
+    float       lr_scale;     /* factor of the learning rate; 0 freezes the parameters */
+    float       weight_decay; /* replaces the weight decay of the optimizer */
 } ls_param_group;
 
 typedef struct ls_optim {
     size_t         size; /* sizeof(ls_optim), set by the macros and ls_optim_default() */
     ls_optim_kind  kind;
-    float          lr;                        /* base learning rate                                                 */
-    float          momentum;                  /* momentum, nag, rmsprop: 0 to below 1                               */
-    float          dampening;                 /* momentum: 0 to 1                                                   */
-    float          weight_decay;              /* L2 term of the gradient; adamw: decoupled (Loshchilov 2019)        */
-    float          betas[2];                  /* adam, adamw: decay of the first and second moment, 0 to below 1    */
-    float          alpha;                     /* rmsprop: decay of the mean square, 0 to below 1                    */
-    float          eps;                       /* adagrad, rmsprop, adam, adamw: added to the denominator            */
-    bool           centered;                  /* rmsprop: divides by the variance instead of the second moment      */
-    float          lr_decay;                  /* adagrad: decay of the learning rate with the steps                 */
-    float          initial_accumulator_value; /* adagrad                                                            */
-    float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping                */
+    float          lr;                        /* base learning rate */
+    float          momentum;                  /* momentum, nag, rmsprop: 0 to below 1 */
+    float          dampening;                 /* momentum: 0 to 1 */
+    float          weight_decay;              /* L2 term of the gradient; adamw: decoupled (Loshchilov 2019) */
+    float          betas[2];                  /* adam, adamw: decay of the first and second moment, 0 to below 1 */
+    float          alpha;                     /* rmsprop: decay of the mean square, 0 to below 1 */
+    float          eps;                       /* adagrad, rmsprop, adam, adamw: added to the denominator */
+    bool           centered;                  /* rmsprop: divides by the variance instead of the second moment */
+    float          lr_decay;                  /* adagrad: lr / (1 + step * lr_decay) */
+    float          initial_accumulator_value; /* adagrad: initial value of the accumulator */
+    float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping */
     float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
     ls_schedule    schedule;
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match applies */
 } ls_optim;
 
+/* Default settings of each optimizer, as initialisers. */
 #define LS__OPTIM(KIND) .size = sizeof(ls_optim), .kind = LS_OPTIM_##KIND
 #define LS__SGD LS__OPTIM(SGD), .lr = 1e-3f
 #define LS__MOMENTUM LS__OPTIM(MOMENTUM), .lr = 1e-3f, .momentum = 0.9f
@@ -117,23 +119,26 @@ typedef struct ls_optim {
 #define ls_adamw(...) ((ls_optim){LS__ADAMW, __VA_ARGS__})
 #endif
 
-/* The optimizer or schedule with all its defaults. */
+/* Returns an optimizer or a schedule with default settings. */
 ls_optim    ls_optim_default(ls_optim_kind kind);
 ls_schedule ls_schedule_default(ls_schedule_kind kind);
 
-/* Checks every setting.  LS_ERR_USAGE names a setting that is out of range (lr < 0, a beta of 1) or that the optimizer
- * or schedule does not have.  The functions below require a checked `o`. */
+/* Checks all settings.  LS_ERR_USAGE: a setting is out of range (lr < 0, a beta of 1), or the optimizer or schedule
+ * does not have it.  The functions below require an `o` that passed this check. */
 ls_status ls_optim_check(const ls_optim *o);
 
-/* LS_ERR_USAGE if the schedule needs the length of the run, and `run_steps` is 0 (unknown) or not beyond the warm-up. */
+/* Checks the length of the run, in steps.  LS_ERR_USAGE: the schedule needs the length, and `run_steps` is 0 (unknown)
+ * or not longer than the warm-up. */
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 
-/* Number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop, centered, with
- * momentum).  Their names are those of PyTorch's state_dict ("exp_avg", "momentum_buffer"); NULL for i out of range. */
+/* Returns the number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop,
+ * centered, with momentum); and the name of array i in the state_dict of PyTorch ("exp_avg", "momentum_buffer"), or
+ * NULL if i is out of range. */
 int         ls_optim_states(const ls_optim *o);
 const char *ls_optim_state_name(const ls_optim *o, int i);
 
-/* Learning rate of step 0, 1, 2, ...  run_steps: length of the run, for schedules without total_steps. */
+/* Returns the learning rate of a step, counted from 0.  run_steps: length of the run, used by schedules without
+ * total_steps. */
 float ls_optim_lr(const ls_optim *o, int64_t step, int64_t run_steps);
 
 /* Updates `count` parameters.  param, grad and state are parallel arrays of one parameter group.  Multi-threaded and
@@ -142,8 +147,9 @@ typedef struct ls_optim_step {
     int64_t count;
     int64_t step; /* from 0 */
     float  *param, *grad, *state[3];
-    float   lr, weight_decay;
-    float   grad_scale; /* multiplies the gradient first: 1 / weight of the batch, times the clipping */
+    float   lr;           /* learning rate of this step and parameter group */
+    float   weight_decay; /* weight decay of this parameter group */
+    float   grad_scale;   /* factor of the gradient, applied first; includes the factor of clipping by norm */
 } ls_optim_step;
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s);
 

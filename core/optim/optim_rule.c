@@ -2,17 +2,20 @@
  *
  * Applies an update rule to a range of the parameters.  Compiled once per instruction-set level.
  *
- * Compilers may contract products and sums in the vector body of a loop but not in its tail.  So there are no tails: a rule
- * sees whole rows of LS_OPTIM_LANES floats, and the remainder of a range is computed in a padded copy by the same
- * instructions.  Every element has the same bits however a range is cut.
+ * A compiler may fuse products and sums in the vector body of a loop but not in its tail.  So no rule has a tail: it
+ * processes whole rows of LS_OPTIM_LANES floats, and the remainder of a range is computed in a padded copy by the same
+ * instructions.  The bits of an element are the same for every division of the parameters into ranges.
  */
 #include "core/optim/optim_rule.h"
 
-enum { BLOCK = 16 * 1024 }; /* floats that one thread takes at a time: five arrays of them fit into L2 */
+enum {
+    BLOCK = 16 * 1024
+}; /* elements that a thread updates at a time: five arrays of this length fit into the L2 cache */
 
 static inline float *at(float *x, int64_t i) { return x ? x + i : NULL; }
 
-static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_span *s, int64_t first, int64_t n)
+/* Applies a rule to n < LS_OPTIM_LANES elements from `first` on, in a copy padded with zeros. */
+static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_arrays *s, int64_t first, int64_t n)
 {
     float  row[5][LS_OPTIM_LANES] = {{0}};
     float *array[5]               = {s->param, NULL, s->state[0], s->state[1], s->state[2]};
@@ -25,7 +28,7 @@ static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_opt
         if (array[k]) memcpy(array[k] + first, row[k], bytes);
 }
 
-void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_span *s)
+void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_arrays *s)
 {
     const int64_t blocks = (s->count + BLOCK - 1) / BLOCK;
 #pragma omp parallel for schedule(static) if (blocks > 1)

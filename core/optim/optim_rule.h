@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The descriptor of an optimizer, and what the update rules share.  Not public.
+ * Descriptors of optimizers, and the code that their update rules share.  Not public.
  *
- * An optimizer is one descriptor: its defaults, the settings it has, its state, the coefficients of a step (computed once
- * per step, in double) and its kernel (applies them to every element, in float, in one pass over memory).  The files
- * with descriptors are compiled once per instruction-set level.
+ * An optimizer is one descriptor: its defaults, its settings, its state, the coefficients of a step (computed once per
+ * step, in double) and its kernel (applies the coefficients to every element, in float, in one pass over memory).
+ * Files with descriptors are compiled once per instruction-set level.
  */
 #ifndef LS_CORE_OPTIM_OPTIM_RULE_H
 #define LS_CORE_OPTIM_OPTIM_RULE_H
@@ -15,54 +15,56 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-/* A setting of some optimizers.  The settings that all have (lr, weight_decay, clipping) are in optim.c. */
+/* A setting that some optimizers have.  Settings of all optimizers (lr, weight_decay, clipping) are in optim.c. */
 typedef struct ls_optim_setting {
     const char *name;
-    size_t      offset; /* in ls_optim                                                */
-    double      high;   /* range: 0 to high                                           */
-    bool        below;  /* `high` itself is excluded                                  */
-    bool        flag;   /* a bool instead of a float                                  */
+    size_t      offset; /* in ls_optim, bytes */
+    double      high;   /* upper end of the range, which starts at 0 */
+    bool        below;  /* `high` itself is not allowed */
+    bool        flag;   /* the setting is a bool, not a float */
 } ls_optim_setting;
+/* A row of a table of settings: LS_OPTIM_SETTING(alpha, .high = 1). */
 #define LS_OPTIM_SETTING(member, ...)                                                                                  \
     {                                                                                                                  \
         .name = #member, .offset = offsetof(ls_optim, member), __VA_ARGS__                                             \
     }
 
-/* Coefficients of one step.  A rule ignores those that it does not use. */
+/* Coefficients of one step.  A rule ignores coefficients that its formula does not have. */
 typedef struct ls_optim_coef {
-    float grad_scale;      /* multiplies the gradient                                            */
-    float clip_value;      /* then clips it to +- this; infinity: no clipping                    */
-    float weight_decay;    /* L2 term: gradient += weight_decay * param                          */
-    float param_scale;     /* decoupled weight decay: param *= param_scale                       */
-    float lr;              /* param -= lr * direction                                            */
-    float momentum;        /* decay of the momentum buffer                                       */
-    float grad_weight;     /* weight of the gradient in the first moment or momentum buffer      */
-    float square_decay;    /* decay of the second moment                                         */
-    float square_weight;   /* weight of the squared gradient in it                               */
-    float initial;         /* adagrad: added to the accumulator, in step 0 only                  */
-    float bias_correction; /* adam: multiplies the square root of the second moment              */
-    float eps;
-    bool  centered, has_momentum; /* rmsprop */
+    float grad_scale;             /* factor of the gradient, applied before clipping by value */
+    float clip_value;             /* largest absolute value of an element of the gradient; infinity: no clipping */
+    float weight_decay;           /* L2 term: gradient += weight_decay * param */
+    float param_scale;            /* decoupled weight decay: param *= param_scale */
+    float lr;                     /* learning rate: param -= lr * direction */
+    float momentum;               /* decay of the momentum buffer */
+    float grad_weight;            /* weight of the gradient in the first moment or momentum buffer */
+    float square_decay;           /* decay of the second moment */
+    float square_weight;          /* weight of the squared gradient in the second moment */
+    float initial;                /* adagrad: value added to the accumulator in step 0, else 0 */
+    float bias_correction;        /* adam: factor of the square root of the second moment */
+    float eps;                    /* added to the denominator */
+    bool  centered, has_momentum; /* rmsprop: variants of the rule */
 } ls_optim_coef;
 
-/* `count` floats of each array; unused states are NULL. */
-typedef struct ls_optim_span {
+/* The arrays of a step, `count` floats each; unused state arrays are NULL. */
+typedef struct ls_optim_arrays {
     int64_t count;
     float  *param, *grad, *state[3];
-} ls_optim_span;
+} ls_optim_arrays;
 
 typedef struct ls_optim_descriptor {
     ls_optim                defaults;
     const ls_optim_setting *settings; /* (optional) ended by a NULL name */
-    /* (optional: none) Writes the names of the state arrays, at most 3; returns their number. */
+    /* (optional, default: no state) Writes the names of the state arrays, at most 3.  Returns their number. */
     int (*states)(const ls_optim *o, const char *name[3]);
-    /* (optional: none) Completes the coefficients of one step. */
+    /* (optional, default: none) Sets the coefficients of one step that depend on the optimizer. */
     void (*coefficients)(const ls_optim *o, const ls_optim_step *s, ls_optim_coef *c);
-    void (*apply)(const ls_optim_coef *c, const ls_optim_span *s);
+    /* Updates the parameters and the state. */
+    void (*apply)(const ls_optim_coef *c, const ls_optim_arrays *s);
 } ls_optim_descriptor;
 
-/* The decimal number that a float stands for: 0.999f is 0.99900001287, which makes 1 - beta2 wrong in the fifth digit.
- * Recognises up to 7 decimal places; returns any other value unchanged. */
+/* Returns the decimal number that a float stands for, if it has up to 7 decimal places; else the value itself.  0.999f
+ * is 0.99900001287, with which 1 - beta2 would be wrong in the fifth digit. */
 static inline double ls__decimal(float x)
 {
     double d = round((double)x * 1e7) / 1e7;
@@ -70,28 +72,32 @@ static inline double ls__decimal(float x)
 }
 
 #ifdef LS_ISA_SUFFIX
-/* A descriptor: LS_OPTIM(adam) = {...}. */
+/* Defines the descriptor of an optimizer at the instruction-set level of the file: LS_OPTIM(adam) = {...}. */
 #define LS_OPTIM(id) const ls_optim_descriptor LS_ISA_NAME(ls__optim_##id)
 
 #define ls__optim_run LS_ISA_NAME(ls__optim_run)
 
 enum { LS_OPTIM_LANES = 16 }; /* floats of the widest vector of any level */
 
-/* A rule over a multiple of LS_OPTIM_LANES elements.  Never inlined: the remainder of a range, in a padded copy, goes
- * through the same instructions as the rest, so an element's bits do not depend on where a range ends. */
+/* An update rule, applied to n elements; n is a multiple of LS_OPTIM_LANES.  p: parameters; s0, s1, s2: state.  Rules
+ * are not inlined, so that the remainder of a range (in a padded copy) runs through the same instructions as the rest,
+ * and the bits of an element do not depend on the end of the range. */
 typedef void ls_optim_rule(const ls_optim_coef *c, int64_t n, float *restrict p, const float *restrict grad,
                            float *restrict s0, float *restrict s1, float *restrict s2);
+/* Starts the definition of a rule: LS_OPTIM_RULE(adam_rule) { ... }. */
 #define LS_OPTIM_RULE(name)                                                                                            \
     static __attribute__((noinline)) void name(const ls_optim_coef *c, int64_t n, float *restrict p,                   \
                                                const float *restrict grad, float *restrict s0, float *restrict s1,     \
                                                float *restrict s2)
+/* Promises the compiler that n is a multiple of LS_OPTIM_LANES, so that a loop over n needs no tail. */
 #define LS_OPTIM_WHOLE_ROWS(n)                                                                                         \
     if ((n) % LS_OPTIM_LANES) __builtin_unreachable()
 
-/* Applies a rule to a range, on all threads. */
-void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_span *s);
+/* Applies a rule to all elements of the arrays, on all threads. */
+void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_arrays *s);
 
-/* The gradient that the update uses.  NaN passes the comparisons, so that it is noticed. */
+/* Returns the gradient that the update uses: scaled, clipped, with the L2 term.  NaN is not clipped, so that it reaches
+ * the parameters and is noticed. */
 static inline float ls__optim_gradient(const ls_optim_coef *c, float grad, float p)
 {
     float g = grad * c->grad_scale;

@@ -6,8 +6,8 @@
  *     centered   a += (1 - alpha) (g - a)                sqrt(s - a^2) replaces sqrt(s)
  *     momentum   m  = momentum m + g / (...)             p -= lr m
  *
- * with g = clip(grad_scale * gradient) + weight_decay p.  Deviation: a variance s - a^2 that rounds below zero counts as
- * zero; PyTorch's square root of it is NaN.
+ * with g = clip(grad_scale * gradient) + weight_decay p.  Deviation from PyTorch: a variance s - a^2 that
+ * rounds to below zero counts as zero, whereas PyTorch computes NaN as its square root.
  */
 #include "core/optim/optim_rule.h"
 
@@ -44,7 +44,7 @@ LS_OPTIM_RULE(centered_rule) { rmsprop_rows(c, n, p, grad, s0, s1, s2, true, fal
 LS_OPTIM_RULE(momentum_rule) { rmsprop_rows(c, n, p, grad, s0, s2, s1, false, true); }
 LS_OPTIM_RULE(centered_momentum_rule) { rmsprop_rows(c, n, p, grad, s0, s1, s2, true, true); }
 
-static void apply(const ls_optim_coef *c, const ls_optim_span *s)
+static void apply(const ls_optim_coef *c, const ls_optim_arrays *s)
 {
     static ls_optim_rule *const rules[2][2] = {{plain_rule, momentum_rule}, {centered_rule, centered_momentum_rule}};
     ls__optim_run(rules[c->centered][c->has_momentum], c, s);

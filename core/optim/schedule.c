@@ -9,15 +9,16 @@
  *     step           gamma ^ floor(u / step_size)
  *     multistep      gamma ^ (number of milestones <= t)
  *     exponential    gamma ^ (u / step_size)
- *     cosine         end_factor + (1 - end_factor) (1 + cos(pi u / U)) / 2     (Loshchilov and Hutter 2017, no restarts)
+ * cosine         end_factor + (1 - end_factor) (1 + cos(pi u / U)) / 2     (Loshchilov and Hutter 2017, no restarts)
  *     linear         1 + (end_factor - 1) u / U
  *     onecycle       1 / div_factor to 1 in pct_start * total_steps - 1 steps, then down to
  *                    1 / (div_factor * final_div_factor) at total_steps - 1, both as half cosines (Smith 2018)
  *     inverse_sqrt   sqrt(v / (u + v)), v = max(w, 1)                   (Vaswani et al. 2017, scaled to a peak of 1)
  *
  * These are PyTorch's StepLR, MultiStepLR, ExponentialLR, CosineAnnealingLR, LinearLR and OneCycleLR; the warm-up is
- * LinearLR chained by SequentialLR.  Deviations: beyond its end, cosine stays there, where PyTorch's rises again;
- * milestones and total_steps count from the start of the run, not from the end of the warm-up.
+ * LinearLR chained by SequentialLR.  Deviations: after its last step cosine keeps its last
+ * value, whereas that of PyTorch rises again; milestones and total_steps count from the start of the run, not from the
+ * end of the warm-up.
  */
 #include <float.h>
 
@@ -33,14 +34,14 @@ static const char *const texts[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
 
 #define BIT(kind) (1u << LS_SCHEDULE_##kind)
 
-enum { MOST_STEPS = 1 << 30 };
+enum { MOST_STEPS = 1 << 30 }; /* upper bound of all settings in steps */
 
-/* A number of a schedule: the schedules that have it, and its range. */
+/* A setting of a schedule: its place, its range, and the schedules that have it. */
 typedef struct setting {
     const char *name;
-    size_t      offset; /* in ls_schedule */
-    bool        steps;  /* int64_t; otherwise float */
-    unsigned    kinds;
+    size_t      offset; /* in ls_schedule, bytes */
+    bool        steps;  /* the setting is a number of steps (int64_t); else a float */
+    unsigned    kinds;  /* bit k: schedule k has the setting */
     double      low, high;
 } setting;
 #define STEPS(member) #member, offsetof(ls_schedule, member), true
@@ -82,7 +83,7 @@ static ls_status check_setting(const ls_schedule *s, const setting *f)
     return LS_OK;
 }
 
-/* The first milestone is checked as a setting; the others must increase and be followed by zeros. */
+/* Expects milestones that increase and end with zeros.  The table of settings checks the first one. */
 static ls_status check_milestones(const ls_schedule *s)
 {
     int64_t last  = 0;
@@ -120,7 +121,7 @@ ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps)
     const ls_schedule *s = &o->schedule;
     if (!ls__schedule_has(s->kind, offsetof(ls_schedule, total_steps)) || s->total_steps > 0) return LS_OK;
     LS_CHECK(run_steps > 0, LS_ERR_USAGE,
-             "schedule '%s': schedule.total_steps: expected the number of steps, found none" LS_HINT
+             "schedule '%s': schedule.total_steps: expected a number of steps, found none" LS_HINT
              "set it, or give the run a length",
              texts[s->kind]);
     LS_CHECK(run_steps > s->warmup, LS_ERR_USAGE,
@@ -132,7 +133,7 @@ ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps)
 
 /* ---- rates ------------------------------------------------------------------------------------------------------- */
 
-/* From x to y while `part` goes from 0 to 1. */
+/* Returns a value that runs from x to y along half a cosine while `part` runs from 0 to 1. */
 static double half_cosine(double x, double y, double part) { return y + (x - y) * (1 + cos(PI * part)) / 2; }
 
 static double onecycle(const ls_schedule *s, double t, double total)
@@ -144,6 +145,7 @@ static double onecycle(const ls_schedule *s, double t, double total)
     return half_cosine(1, end, (t - peak) / (last - peak));
 }
 
+/* Returns the rate of step t as a multiple of the base rate. */
 static double multiple(const ls_schedule *s, int64_t t, int64_t run_steps)
 {
     const int64_t w = s->warmup, total = s->total_steps > 0 ? s->total_steps : run_steps;

@@ -5,10 +5,10 @@
 
 #include "core/core.h"
 
-/* LS_ERR_USAGE names a setting that is out of range or that the schedule does not have. */
+/* Checks all settings.  LS_ERR_USAGE: a setting is out of range, or the schedule does not have it. */
 ls_status ls__schedule_check(const ls_schedule *s);
 
-/* Whether the schedule or optimizer has the setting at this offset in ls_schedule or ls_optim. */
+/* Returns whether the schedule or optimizer has the setting at an offset in ls_schedule or ls_optim, bytes. */
 bool ls__schedule_has(ls_schedule_kind kind, size_t offset);
 bool ls__optim_has(ls_optim_kind kind, size_t offset);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Stochastic gradient descent: plain, with momentum (Polyak 1964), and with Nesterov's momentum (Nesterov 1983, in the form
- * of Sutskever 2013).  torch.optim.SGD without momentum, with it, and with nesterov=True.
+ * Stochastic gradient descent: plain, with momentum (Polyak 1964), and with Nesterov momentum (Nesterov 1983, in the
+ * form of Sutskever 2013), as torch.optim.SGD without momentum, with momentum, and with nesterov=True.
  *
  *     sgd        p -= lr g
  *     momentum   m  = momentum m + (1 - dampening) g      p -= lr m                     m = g in the first step
@@ -48,9 +48,9 @@ LS_OPTIM_RULE(nag_rule)
     }
 }
 
-static void apply_sgd(const ls_optim_coef *c, const ls_optim_span *s) { ls__optim_run(sgd_rule, c, s); }
-static void apply_momentum(const ls_optim_coef *c, const ls_optim_span *s) { ls__optim_run(momentum_rule, c, s); }
-static void apply_nag(const ls_optim_coef *c, const ls_optim_span *s) { ls__optim_run(nag_rule, c, s); }
+static void apply_sgd(const ls_optim_coef *c, const ls_optim_arrays *s) { ls__optim_run(sgd_rule, c, s); }
+static void apply_momentum(const ls_optim_coef *c, const ls_optim_arrays *s) { ls__optim_run(momentum_rule, c, s); }
+static void apply_nag(const ls_optim_coef *c, const ls_optim_arrays *s) { ls__optim_run(nag_rule, c, s); }
 
 static int states(const ls_optim *o, const char *name[3])
 {
@@ -62,7 +62,7 @@ static int states(const ls_optim *o, const char *name[3])
 static void coefficients(const ls_optim *o, const ls_optim_step *s, ls_optim_coef *c)
 {
     c->momentum = (float)ls__decimal(o->momentum);
-    /* PyTorch's buffer starts as the first gradient, undampened. */
+    /* As in PyTorch, the first gradient enters the buffer without dampening. */
     c->grad_weight = s->step == 0 ? 1.0f : (float)(1 - ls__decimal(o->dampening));
 }
 

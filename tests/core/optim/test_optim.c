@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/optim: the values of PyTorch, checks, defaults, and bits that do not depend on cutting. */
+ * Optimizers: values after 1 and 20 steps are those of PyTorch; bits do not depend on the division into ranges;
+ * defaults, state names and checks of the settings. */
 #include <omp.h>
 
 #include "core/base/enum_text.h"
@@ -24,7 +25,7 @@ static const struct {
 
 static const char *const kinds[] = LS_ENUM_TEXTS(LS_OPTIM_LIST);
 
-/* The optimizer of a case; "scale" is the only setting that is not one of its fields. */
+/* Returns the optimizer of a golden case.  All settings of a case are fields of ls_optim, except "scale". */
 static ls_optim optim_of(const golden *g)
 {
     int k = 0;
@@ -49,7 +50,7 @@ static ls_optim optim_of(const golden *g)
 
 enum { MOST = 64 };
 
-/* 20 steps of one case with the given start and gradients. */
+/* Runs 20 steps of a golden case and compares parameters and state with PyTorch. */
 static void twenty_steps(const golden *g, const ls_optim *o, const golden_array *start, const golden_array *grads)
 {
     float        p[MOST], grad[MOST], s[3][MOST] = {{0}};
@@ -68,7 +69,8 @@ static void twenty_steps(const golden *g, const ls_optim *o, const golden_array 
         if (step == 0) golden_close_to(g, "after one step", start->count, p, golden_get(g, "first")->f32, 1e-6, 0);
     }
     golden_close_to(g, "after 20 steps", start->count, p, golden_get(g, "last")->f32, 1e-6, 0);
-    /* State by PyTorch's name.  Sums of both signs can be as small as they like, so they get a share of the largest. */
+    /* State arrays by the names of PyTorch.  Sums of terms of both signs may be near zero, so the absolute tolerance is
+     * relative to the largest value. */
     for (int i = 0; i < ls_optim_states(o); i++) {
         const golden_array *want = golden_get(g, ls_optim_state_name(o, i));
         float               most = 0;
@@ -98,7 +100,7 @@ static void same_twenty_steps(void **state)
     golden_close(&g);
 }
 
-/* ---- cutting ----------------------------------------------------------------------------------------------------- */
+/* ---- division into ranges ---------------------------------------------------------------------------------------- */
 
 enum { EXAMPLES = 10, LONG = 2 * 16384 + 321 };
 
@@ -129,7 +131,7 @@ static void draw(arrays *a, int64_t step)
     if (step == 0) memset(a->state, 0, sizeof a->state);
 }
 
-/* Two steps; the range is cut into pieces of `piece` elements (0: not at all). */
+/* Runs two steps over ranges of `piece` elements; 0: one range. */
 static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
 {
     for (int64_t step = 0; step < 2; step++) {
@@ -148,7 +150,7 @@ static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
     }
 }
 
-static void same_bits_however_cut(void **state)
+static void same_bits_for_any_ranges(void **state)
 {
     (void)state;
     static arrays whole, cut;
@@ -165,7 +167,7 @@ static void same_bits_however_cut(void **state)
                 two_steps(&o, &cut, piece[i]);
                 if (memcmp(whole.param, cut.param, sizeof cut.param) != 0 ||
                     memcmp(whole.state, cut.state, sizeof cut.state) != 0)
-                    fail_msg("%s (%d), level %s: pieces of %lld give other bits", kinds[o.kind], k,
+                    fail_msg("%s (%d), level %s, ranges of %lld elements: expected equal bits", kinds[o.kind], k,
                              ls_isa_name((ls_isa)level), (long long)piece[i]);
             }
         }
@@ -173,7 +175,7 @@ static void same_bits_however_cut(void **state)
     assert_int_equal(ls_isa_set(best), LS_OK);
 }
 
-/* What is before and behind a range, and state that a kind does not have, is not touched. */
+/* A step changes neither memory before or after its range, nor state that the optimizer does not have. */
 static void stays_in_its_range(void **state)
 {
     (void)state;
@@ -205,8 +207,9 @@ static void stays_in_its_range(void **state)
     }
 }
 
-/* ---- gradients that are not numbers ------------------------------------------------------------------------------ */
+/* ---- NaN and rounding -------------------------------------------------------------------------------------------- */
 
+/* NaN in the gradient becomes NaN in the parameter, and in no other. */
 static void nan_is_not_hidden(void **state)
 {
     (void)state;
@@ -221,7 +224,7 @@ static void nan_is_not_hidden(void **state)
     }
 }
 
-/* Gradients that hardly change: rounding puts the mean square below the square of the mean. */
+/* With nearly constant gradients, rounding can make the mean square smaller than the square of the mean. */
 static void centered_variance_is_never_negative(void **state)
 {
     (void)state;
@@ -294,12 +297,12 @@ static void names_its_state(void **state)
     }
 }
 
-static void refuses_what_makes_no_sense(void **state)
+static void refuses_invalid_settings(void **state)
 {
     (void)state;
     const struct {
         ls_optim    o;
-        const char *part; /* of the message */
+        const char *part; /* expected part of the message */
     } wrong[] = {
         {{.kind = LS_OPTIM_SGD, .lr = 1}, "optimizer: expected settings of"},
         {{.size = sizeof(ls_optim), .kind = LS_OPTIM_COUNT}, "optimizer: expected a kind"},
@@ -326,9 +329,10 @@ static void refuses_what_makes_no_sense(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ls_optim o = wrong[i].o;
-        if (ls_optim_check(&o) != LS_ERR_USAGE) fail_msg("accepted, though %s is wrong", wrong[i].part);
+        if (ls_optim_check(&o) != LS_ERR_USAGE)
+            fail_msg("case %zu: expected an error with '%s', found none", i, wrong[i].part);
         if (!strstr(ls_error_message(), wrong[i].part))
-            fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
+            fail_msg("case %zu: expected a message with '%s', found: %s", i, wrong[i].part, ls_error_message());
     }
 }
 
@@ -336,13 +340,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_twenty_steps),
-        cmocka_unit_test(same_bits_however_cut),
+        cmocka_unit_test(same_bits_for_any_ranges),
         cmocka_unit_test(stays_in_its_range),
         cmocka_unit_test(nan_is_not_hidden),
         cmocka_unit_test(centered_variance_is_never_negative),
         cmocka_unit_test(has_pytorchs_defaults),
         cmocka_unit_test(names_its_state),
-        cmocka_unit_test(refuses_what_makes_no_sense),
+        cmocka_unit_test(refuses_invalid_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/optim/schedule.c: PyTorch's rates, and every schedule at its edges. */
+ * Learning-rate schedules: 100 rates of each are those of PyTorch; warm-up, last steps, decays, and checks of the
+ * settings. */
 #include "core/base/enum_text.h"
 #include "tests/golden.h"
 
 static const char *const kinds[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
 
+/* Returns the schedule of a golden case. */
 static ls_schedule schedule_of(const golden *g)
 {
     int k = 0;
@@ -65,7 +67,7 @@ static void warm_up(void **state)
     NEAR(RATE(0, 0, ls_schedule_constant(.warmup = 0)), 1);
     NEAR(RATE(0, 0, ls_schedule_constant(.warmup = 1)), 0);
     NEAR(RATE(1, 0, ls_schedule_constant(.warmup = 1)), 1);
-    /* Whatever comes after it starts from the full rate. */
+    /* After the warm-up every schedule starts from the base rate. */
     for (int k = LS_SCHEDULE_CONSTANT; k <= LS_SCHEDULE_INVERSE_SQRT; k++)
         if (k != LS_SCHEDULE_ONECYCLE) {
             ls_schedule schedule   = ls_schedule_default((ls_schedule_kind)k);
@@ -78,7 +80,7 @@ static void warm_up(void **state)
 static void ends(void **state)
 {
     (void)state;
-    for (int64_t run = 30; run <= 60; run += 30) { /* `total` of the schedule, then of the run */
+    for (int64_t run = 30; run <= 60; run += 30) { /* first the schedule has a length, then only the run */
         int64_t total = run == 30 ? 30 : 0;
         int64_t end   = total ? total : run;
         for (int64_t t = end; t < end + 50; t += 7) {
@@ -91,7 +93,7 @@ static void ends(void **state)
         assert_true(RATE(end - 1, run, ls_schedule_cosine(.total_steps = total)) > 0);
         NEAR(RATE(end - 1, run, ls_schedule_onecycle(.total_steps = total)), 0.04e-4);
     }
-    /* A cycle too short to rise in starts at its peak, and never divides by zero. */
+    /* A cycle without a step in which to rise starts at its peak, without division by zero. */
     NEAR(RATE(0, 1, ls_schedule_onecycle()), 1);
     NEAR(RATE(0, 2, ls_schedule_onecycle()), 1);
     NEAR(RATE(1, 2, ls_schedule_onecycle()), 0.04e-4);
@@ -108,26 +110,26 @@ static void decays(void **state)
     NEAR(RATE(13, 0, ls_schedule_step(.step_size = 10, .warmup = 3)), 0.1);
     NEAR(RATE(20, 0, ls_schedule_exponential(.step_size = 10, .gamma = 0.5f)), 0.25);
     NEAR(RATE(5, 0, ls_schedule_exponential(.step_size = 10, .gamma = 0.25f)), 0.5);
-    /* Milestones are steps of the run, with or without a warm-up; 16 of them fit. */
+    /* Milestones count from the start of the run, with or without a warm-up; up to 16 milestones are allowed. */
     NEAR(RATE(19, 0, ls_schedule_multistep(.milestones = {20}, .warmup = 5)), 1);
     NEAR(RATE(20, 0, ls_schedule_multistep(.milestones = {20}, .warmup = 5)), 0.1);
     NEAR(RATE(99, 0,
               ls_schedule_multistep(.gamma      = 0.5f,
                                     .milestones = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16})),
          1.0 / 65536);
-    /* Vaswani: the peak is at the end of the warm-up. */
+    /* inverse_sqrt: the peak is at the end of the warm-up. */
     NEAR(RATE(400, 0, ls_schedule_inverse_sqrt(.warmup = 100)), 0.5);
     NEAR(RATE(50, 0, ls_schedule_inverse_sqrt(.warmup = 100)), 0.5);
     NEAR(RATE(3, 0, ls_schedule_inverse_sqrt()), 0.5);
     NEAR(RATE(0, 0, ls_schedule_inverse_sqrt()), 1);
 }
 
-static void refuses_what_makes_no_sense(void **state)
+static void refuses_invalid_settings(void **state)
 {
     (void)state;
     const struct {
         ls_schedule s;
-        const char *part;
+        const char *part; /* expected part of the message */
     } wrong[] = {
         {{.kind = (ls_schedule_kind)99}, "schedule: expected a kind"},
         {ls_schedule_constant(.warmup = -1), "schedule.warmup: expected a number from 0"},
@@ -153,13 +155,14 @@ static void refuses_what_makes_no_sense(void **state)
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ls_optim o = ls_sgd(.schedule = wrong[i].s);
-        if (ls_optim_check(&o) != LS_ERR_USAGE) fail_msg("accepted, though it should say: %s", wrong[i].part);
+        if (ls_optim_check(&o) != LS_ERR_USAGE)
+            fail_msg("case %zu: expected an error with '%s', found none", i, wrong[i].part);
         if (!strstr(ls_error_message(), wrong[i].part))
-            fail_msg("expected '%s' in: %s", wrong[i].part, ls_error_message());
+            fail_msg("case %zu: expected a message with '%s', found: %s", i, wrong[i].part, ls_error_message());
     }
 }
 
-static void wants_a_length(void **state)
+static void requires_a_length(void **state)
 {
     (void)state;
     ls_optim o = ls_sgd(.schedule = ls_schedule_cosine(.warmup = 10));
@@ -181,8 +184,8 @@ int main(void)
         cmocka_unit_test(warm_up),
         cmocka_unit_test(ends),
         cmocka_unit_test(decays),
-        cmocka_unit_test(refuses_what_makes_no_sense),
-        cmocka_unit_test(wants_a_length),
+        cmocka_unit_test(refuses_invalid_settings),
+        cmocka_unit_test(requires_a_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
