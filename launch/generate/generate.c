@@ -2,14 +2,14 @@
  *
  * Text generation with a language model, token by token.
  *
- * The model is built for inference over the run's parameters: once for one token per call, and once for BLOCK tokens
- * per call, which reads a prompt faster.  Both share one cache of keys and values, so that each token is computed once.
- * Without the cache the whole window is computed for every token, with the same result.
+ * The model is built twice for inference over the run's parameters: for one token per execution, and for BLOCK tokens
+ * per execution, which processes a prompt faster.  Both share one cache of keys and values, so that each token is
+ * computed once.  Without the cache the model computes the whole context for every token, with the same result.
  *
- * The window holds the tokens that the model attends to: at most as many as it was trained on.  When the window is
- * full, its later half becomes the beginning of the next one.
+ * The context holds the tokens that the model attends to, at most as many as in training.  When the context is full,
+ * its second half becomes the beginning of the next context.
  *
- * Every rank generates the whole text; a comparison at the end shows any difference.
+ * Every rank generates the whole text; at the end the ranks compare a hash of their tokens.
  */
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 
 enum { BLOCK = 32, DEFAULT_TOKENS = 200 };
 
-/* The model, built for a number of tokens per call. */
+/* The model, built for a number of tokens per execution. */
 typedef struct inference {
     int64_t   tokens;
     ls_graph *graph;
@@ -36,16 +36,17 @@ typedef struct generator {
     ls_params                 *params;
     const ls_tokenizer        *tokenizer;
     ls_sampling                sampling;
-    ls_candidate              *candidates; /* `vocabulary` of them                                  */
-    inference                  one, block; /* without the cache, `one` is for the whole window      */
-    int32_t                   *window;     /* `capacity` tokens                                     */
-    int64_t                    capacity;   /* of the window, tokens                                 */
-    int64_t                    held;       /* tokens in the window                                  */
-    int64_t                    cached;     /* of these, tokens whose keys and values are in the cache */
-    int32_t                    vocabulary; /* of the model                                          */
-    int32_t                    known;      /* tokens that the tokenizer has; at most `vocabulary`   */
-    int32_t                    end;        /* <|endoftext|>; -1: the tokenizer has none             */
-    uint64_t                   hash;       /* of all generated tokens                               */
+    ls_candidate              *candidates; /* workspace of ls_sample_token, `vocabulary` entries             */
+    inference                  one;        /* for one token; without the cache, for the whole context        */
+    inference                  block;      /* for BLOCK tokens; unused without the cache                     */
+    int32_t                   *context;    /* tokens that the model attends to                               */
+    int64_t                    capacity;   /* of the context, tokens                                         */
+    int64_t                    length;     /* tokens in the context                                          */
+    int64_t                    cached;     /* first tokens of the context with keys and values in the cache  */
+    int32_t                    vocabulary; /* of the model, tokens                                           */
+    int32_t                    known;      /* tokens of the tokenizer; at most `vocabulary`                  */
+    int32_t                    end;        /* id of <|endoftext|>; -1: the tokenizer has none                */
+    uint64_t                   hash;       /* hash of all generated tokens                                   */
 } generator;
 
 /* ---- the model --------------------------------------------------------------------------------------------------- */
@@ -77,7 +78,7 @@ static ls_status build(generator *g)
         LS_TRY(build_inference(g, &g->block, BLOCK));
         LS_TRY(ls_model_share_state(g->block.model, g->one.model));
     }
-    g->window     = ls_arena_alloc(g->run->memory, (size_t)g->capacity * sizeof *g->window);
+    g->context    = ls_arena_alloc(g->run->memory, (size_t)g->capacity * sizeof *g->context);
     g->candidates = ls_arena_alloc(g->run->memory, (size_t)g->vocabulary * sizeof *g->candidates);
     return LS_OK;
 }
@@ -89,19 +90,19 @@ static ls_status run_model(const inference *m, const int32_t *tokens, int64_t fi
     return ls_model_run(m->model, &batch);
 }
 
-/* Computes the tokens of the window that are not in the cache; *logits are those of the token after the last. */
-static ls_status compute_window(generator *g, const float **logits)
+/* Computes the tokens of the context that are not in the cache.  *logits: the logits of the next token. */
+static ls_status compute_context(generator *g, const float **logits)
 {
     const inference *m   = &g->one;
     int64_t          row = 0;
-    if (g->options->no_cache) { /* attention is causal: the padding after the last token changes nothing before it */
-        for (int64_t i = g->held; i < g->capacity; i++) g->window[i] = 0;
-        LS_TRY(run_model(m, g->window, 0));
-        row = g->held - 1;
+    if (g->options->no_cache) { /* attention is causal, so padding does not change earlier tokens */
+        for (int64_t i = g->length; i < g->capacity; i++) g->context[i] = 0;
+        LS_TRY(run_model(m, g->context, 0));
+        row = g->length - 1;
     }
-    for (; !g->options->no_cache && g->cached < g->held; g->cached += m->tokens) {
-        m = g->block.model && g->held - g->cached >= BLOCK ? &g->block : &g->one;
-        LS_TRY(run_model(m, g->window + g->cached, g->cached));
+    for (; !g->options->no_cache && g->cached < g->length; g->cached += m->tokens) {
+        m = g->block.model && g->length - g->cached >= BLOCK ? &g->block : &g->one;
+        LS_TRY(run_model(m, g->context + g->cached, g->cached));
         row = m->tokens - 1;
     }
     *logits = ls_model_output(m->model, 0) + row * g->vocabulary;
@@ -110,18 +111,18 @@ static ls_status compute_window(generator *g, const float **logits)
 
 static void append(generator *g, int32_t token)
 {
-    if (g->held == g->capacity) {
-        g->held   = g->capacity / 2;
+    if (g->length == g->capacity) {
+        g->length = g->capacity / 2;
         g->cached = 0;
-        memmove(g->window, g->window + g->capacity - g->held, (size_t)g->held * sizeof *g->window);
+        memmove(g->context, g->context + g->capacity - g->length, (size_t)g->length * sizeof *g->context);
     }
-    g->window[g->held++] = token;
+    g->context[g->length++] = token;
 }
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
-/* Passes a token to the caller, on rank 0. */
-static ls_status give(const generator *g, int32_t token)
+/* Passes a token to the caller's function on rank 0. */
+static ls_status emit(const generator *g, int32_t token)
 {
     size_t      bytes = 0;
     const char *text  = ls_tokenizer_token(g->tokenizer, token, &bytes);
@@ -129,7 +130,7 @@ static ls_status give(const generator *g, int32_t token)
     return g->options->each(token, text, bytes, g->options->context);
 }
 
-/* Returns the token that an empty prompt continues: <|endoftext|>; else a new line; else token 0. */
+/* Returns the token that an empty prompt continues: <|endoftext|>, else the newline token, else token 0. */
 static int32_t first_token(const generator *g)
 {
     ls_tokens line = {0};
@@ -142,8 +143,8 @@ static int32_t first_token(const generator *g)
 static ls_status take_tokens(generator *g, const ls_tokens *tokens)
 {
     LS_CHECK(tokens->count <= g->capacity, LS_ERR_USAGE,
-             "generate: the prompt has %lld tokens, more than the %lld that the model was trained to look at" LS_HINT
-             "a shorter prompt, or a model trained with a larger data.context",
+             "generate: the prompt has %lld tokens, more than the model's context of %lld" LS_HINT
+             "give a shorter prompt, or a model trained with a larger data.context",
              (long long)tokens->count, (long long)g->capacity);
     for (int64_t i = 0; i < tokens->count; i++)
         LS_CHECK(tokens->id[i] < g->vocabulary, LS_ERR_DATA,
@@ -151,16 +152,16 @@ static ls_status take_tokens(generator *g, const ls_tokens *tokens)
                  g->vocabulary);
     for (int64_t i = 0; i < tokens->count; i++) {
         append(g, tokens->id[i]);
-        LS_TRY(give(g, tokens->id[i]));
+        LS_TRY(emit(g, tokens->id[i]));
     }
     if (!tokens->count) append(g, first_token(g));
     if (tokens->replaced && g->run->is_root)
-        fprintf(stderr, "lockstep: %lld places of the prompt are not UTF-8 and became U+FFFD\n",
+        fprintf(stderr, "lockstep: the prompt has %lld invalid UTF-8 sequences, replaced by U+FFFD\n",
                 (long long)tokens->replaced);
     return LS_OK;
 }
 
-/* Without a prompt the text begins with a new line, where the tokenizer has one. */
+/* Encodes the prompt into the context; without a prompt, a newline where the tokenizer has one. */
 static ls_status take_prompt(generator *g)
 {
     const char *prompt = g->options->prompt;
@@ -184,15 +185,15 @@ static ls_status generate_text(generator *g)
     LS_TRY(take_prompt(g));
     for (int64_t i = 0; i < count; i++) {
         const float *logits = NULL;
-        LS_TRY(compute_window(g, &logits));
+        LS_TRY(compute_context(g, &logits));
         int32_t token = ls_sample_token(&g->sampling, g->known, logits, i, g->candidates);
         LS_CHECK(token >= 0, LS_ERR_DATA,
-                 "generate: after %lld tokens the model gives logits that are not numbers" LS_HINT
+                 "generate: after %lld tokens the model's logits are not finite" LS_HINT
                  "`lockstep ckpt inspect` shows which parameters are not finite",
                  (long long)i);
         if (stop && token == g->end) break;
         g->hash = g->hash * 0x100000001b3ull ^ (uint64_t)(uint32_t)token;
-        LS_TRY(give(g, token));
+        LS_TRY(emit(g, token));
         append(g, token);
     }
     return LS_OK;
@@ -214,12 +215,12 @@ static ls_status load_tokenizer(ls_run *run)
     LS_TRY(ls_data_tokenizer(&run->tokenizer, &run->data));
     LS_CHECK(run->tokenizer, LS_ERR_DATA,
              "%s: expected a tokenizer.json beside data.json, found none" LS_HINT
-             "copy the one that its data were made with (hash %s) there",
+             "copy the tokenizer.json of the training data (hash %s) to this folder",
              run->directory ? run->directory : run->data.path, run->data.tokenizer_hash);
     return LS_OK;
 }
 
-/* All ranks have generated the same text; returns LS_ERR_ENV where they have not. */
+/* Compares the hash of the text on all ranks; LS_ERR_ENV when they differ. */
 static ls_status compare_ranks(const generator *g)
 {
     char hash[17];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Sampling: temperature, then top-k, then top-p, in the order of Hugging Face's generate.  The random number is
- * Philox's with the seed as key and the position in the text as counter, so that a text does not depend on ranks,
- * threads or the cache.
+ * Samples the next token of a text: temperature, then top-k (Fan et al. 2018), then top-p (Holtzman et al. 2020), in
+ * the order of Hugging Face's generate.  The random number is Philox, keyed by the seed, with the token's position as
+ * counter, so that a text does not depend on the number of ranks and threads or on the cache.
  */
 #include "launch/generate/sampling.h"
 
@@ -11,7 +11,8 @@
 
 #include "core/base/philox.h"
 
-static int likelier(const void *x, const void *y)
+/* Compares candidates for qsort: descending score, then ascending id. */
+static int by_score(const void *x, const void *y)
 {
     const ls_candidate *a = x, *b = y;
     if (a->score != b->score) return a->score < b->score ? 1 : -1;
@@ -26,7 +27,8 @@ static int32_t likeliest(int32_t vocabulary, const float *logits)
     return best;
 }
 
-int32_t ls_sample_token(const ls_sampling *s, int32_t vocabulary, const float *logits, int64_t at, ls_candidate *room)
+int32_t ls_sample_token(const ls_sampling *s, int32_t vocabulary, const float *logits, int64_t at,
+                        ls_candidate *candidates)
 {
     for (int32_t i = 0; i < vocabulary; i++)
         if (!isfinite(logits[i])) return -1;
@@ -34,22 +36,23 @@ int32_t ls_sample_token(const ls_sampling *s, int32_t vocabulary, const float *l
     const double most  = logits[likeliest(vocabulary, logits)];
     int32_t      count = vocabulary;
     double       sum   = 0;
-    for (int32_t i = 0; i < count; i++) room[i] = (ls_candidate){exp(((double)logits[i] - most) / s->temperature), i};
-    if (s->top_k > 0 || s->top_p < 1) qsort(room, (size_t)count, sizeof *room, likelier);
+    for (int32_t i = 0; i < count; i++)
+        candidates[i] = (ls_candidate){exp(((double)logits[i] - most) / s->temperature), i};
+    if (s->top_k > 0 || s->top_p < 1) qsort(candidates, (size_t)count, sizeof *candidates, by_score);
     if (s->top_k > 0 && s->top_k < count) count = s->top_k;
-    for (int32_t i = 0; i < count; i++) sum += room[i].score;
+    for (int32_t i = 0; i < count; i++) sum += candidates[i].score;
     if (s->top_p < 1) {
         double  kept = 0;
         int32_t n    = 0;
-        while (n < count && (n == 0 || kept < s->top_p * sum)) kept += room[n++].score;
+        while (n < count && (n == 0 || kept < s->top_p * sum)) kept += candidates[n++].score;
         count = n;
         sum   = kept;
     }
     const ls_philox4 r     = ls_philox(ls_key(s->seed, "generate"), 0, (uint64_t)at);
     double           point = ((double)r.v[0] * 0x1p-32 + (double)r.v[1] * 0x1p-64) * sum;
     for (int32_t i = 0; i < count; i++) {
-        if (point < room[i].score) return room[i].id;
-        point -= room[i].score;
+        if (point < candidates[i].score) return candidates[i].id;
+        point -= candidates[i].score;
     }
-    return room[count - 1].id; /* rounding */
+    return candidates[count - 1].id; /* reached only through rounding of the sum */
 }

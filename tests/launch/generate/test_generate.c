@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
-/* lockstep generate: the same text on ranks and threads, with and without the cache, past the end of the window; and
- * bad input. */
+/* lockstep generate: the text is the same on any number of ranks and threads, with and without the cache, and beyond
+ * the model's context; invalid input is refused. */
 #include "tests/launch/run_program.h"
 
 static char *read_all(const char *path)
@@ -28,7 +28,7 @@ static void expect_error(const char *part)
     free(text);
 }
 
-/* A small model of the alphabet, over and over, which it learns in no time. */
+/* Trains a small model on one sentence, repeated. */
 static int set_up(void **state)
 {
     (void)state;
@@ -54,13 +54,13 @@ static int tear_down(void **state)
 }
 
 #define GREEDY "generate r --prompt 'the quick' --max-tokens 150 --temperature 0"
-#define WARM                                                                                                           \
+#define SAMPLED                                                                                                        \
     "generate r --prompt 'the quick brown fox jumps over the lazy ' --max-tokens 150 --seed 5 --temperature 1.5 "      \
     "--top-k 8"
 
-static void test_the_same_everywhere(void **state)
+static void test_ranks_threads_and_cache(void **state)
 {
-    static const char *const commands[] = {GREEDY, WARM};
+    static const char *const commands[] = {GREEDY, SAMPLED};
     (void)state;
     for (int i = 0; i < 2; i++) {
         char without[512];
@@ -77,14 +77,14 @@ static void test_the_same_everywhere(void **state)
     }
 }
 
-static void test_it_writes_what_it_learned(void **state)
+static void test_training_text(void **state)
 {
     (void)state;
     assert_int_equal(run("generate r --prompt 'the quick' --max-tokens 36 --temperature 0"), 0);
     expect_text("the quick brown fox jumps over the lazy dog. \n");
 }
 
-static void test_seeds_and_numbers(void **state)
+static void test_seeds_and_ids(void **state)
 {
     (void)state;
     assert_int_equal(run("generate r --prompt 'the' --temperature 3 --seed 1"), 0);
@@ -122,16 +122,17 @@ static void test_bad_input(void **state)
         {"predict r x.png", 2, "a model for language modelling makes no predictions"},
     };
     (void)state;
-    assert_int_equal(mkfifo("pipe", 0600), 0); /* is not waited for */
+    assert_int_equal(mkfifo("pipe", 0600), 0); /* generate must not block on a pipe */
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         int code = run(table[i].arguments);
-        if (code != table[i].code) fail_msg("`%s` ended with %d, expected %d", table[i].arguments, code, table[i].code);
+        if (code != table[i].code)
+            fail_msg("`%s` exited with %d, expected %d", table[i].arguments, code, table[i].code);
         expect_error(table[i].message);
     }
     assert_int_equal(run("generate r --prompt 'THE'", .ranks = 2), 3);
 }
 
-/* The text of this model has no new line, and its tokenizer no <|endoftext|>. */
+/* Without a prompt the text begins with token 0, because this tokenizer has neither a newline nor <|endoftext|>. */
 static void test_without_a_prompt(void **state)
 {
     (void)state;
@@ -143,13 +144,13 @@ static void test_without_a_prompt(void **state)
     free(text);
 }
 
-static void test_a_run_without_its_tokenizer(void **state)
+static void test_missing_or_wrong_tokenizer(void **state)
 {
     (void)state;
     assert_int_equal(system("cp -r r lost && rm lost/tokenizer.json && cp -r r other"), 0);
     for (int ranks = 0; ranks < 3; ranks += 2) {
         assert_int_equal(run("generate lost --prompt the", .ranks = ranks), 3);
-        expect_error("lost: expected a tokenizer.json beside data.json, found none\n  hint: copy the one");
+        expect_error("lost: expected a tokenizer.json beside data.json, found none\n  hint: copy the tokenizer.json");
     }
     assert_int_equal(run("generate lost --prompt the", .before = "rm lost/data.json; mkfifo lost/data.json;"), 3);
     expect_error("lost/data.json: expected a file\n");
@@ -158,8 +159,8 @@ static void test_a_run_without_its_tokenizer(void **state)
     expect_error("other/tokenizer.json: is not the tokenizer of the data beside it");
 }
 
-/* A folder of Hugging Face: what a run leaves for it, without the run. */
-static void test_a_folder_that_is_no_run(void **state)
+/* generate reads a folder in the format of Hugging Face, here the files that a run exports. */
+static void test_hugging_face_folder(void **state)
 {
     static const struct {
         const char *change, *message;
@@ -184,8 +185,7 @@ static void test_a_folder_that_is_no_run(void **state)
          "'transformer.wpe.weight' is 48 x 32, the model's is 49 x 32"},
         {"sed -i 's/\"norm\": \"layer\"/\"norm\": \"x, dropout: 1\"/' hf/config.json",
          "norm: expected one of layer, rms, found 'x, dropout: 1'"},
-        {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json",
-         "tokens, found 1048577"},
+        {"sed -i 's/vocab_size\": 28/vocab_size\": 1048577/' hf/config.json", "tokens, found 1048577"},
         {"seq 100 > many && $P data train-tokenizer --kind chars many hf",
          "hf: the tokenizer has 11 tokens, but the model's vocabulary (config.json) has 28"},
     };
@@ -203,7 +203,7 @@ static void test_a_folder_that_is_no_run(void **state)
         char before[512];
         snprintf(before, sizeof before, COPY "%s;", table[i].change);
         int code = run("generate hf --prompt 'the'", .before = before);
-        if (code != 3) fail_msg("after `%s` it ended with %d, expected 3", table[i].change, code);
+        if (code != 3) fail_msg("after `%s` generate exited with %d, expected 3", table[i].change, code);
         expect_error(table[i].message);
     }
     assert_int_equal(run("generate hf --prompt 'the'", .ranks = 2), 3);
@@ -212,9 +212,9 @@ static void test_a_folder_that_is_no_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_same_everywhere),    cmocka_unit_test(test_it_writes_what_it_learned),
-        cmocka_unit_test(test_seeds_and_numbers),      cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_without_a_prompt),       cmocka_unit_test(test_a_run_without_its_tokenizer),
-        cmocka_unit_test(test_a_folder_that_is_no_run)};
+        cmocka_unit_test(test_ranks_threads_and_cache), cmocka_unit_test(test_training_text),
+        cmocka_unit_test(test_seeds_and_ids),           cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_without_a_prompt),        cmocka_unit_test(test_missing_or_wrong_tokenizer),
+        cmocka_unit_test(test_hugging_face_folder)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

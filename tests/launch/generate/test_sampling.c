@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sampling: what is never chosen, how often what may be is chosen, and that it is a pure function. */
+/* Sampling: excluded tokens are never chosen, other tokens with their probability; the result is a pure function. */
 #include <math.h>
 
 #include "launch/generate/sampling.h"
@@ -20,7 +20,7 @@ static void count(const ls_sampling *s, int *seen)
     }
 }
 
-/* Frequencies against the softmax over the tokens that may come. */
+/* Compares the frequencies of 20,000 samples with the softmax over the allowed tokens. */
 static void expect(const ls_sampling *s, const bool *may)
 {
     int    seen[V];
@@ -47,7 +47,7 @@ static void test_top_k(void **state)
     expect(&(ls_sampling){.temperature = 1, .top_k = 3, .top_p = 1, .seed = 3},
            (bool[V]){false, true, true, false, false, true});
     expect(&(ls_sampling){.temperature = 1, .top_k = 1, .top_p = 1, .seed = 3},
-           (bool[V]){false, true}); /* of equals, the lowest */
+           (bool[V]){false, true}); /* among equal logits the lowest id */
     expect(&(ls_sampling){.temperature = 1, .top_k = 100, .top_p = 1, .seed = 3},
            (bool[V]){true, true, true, true, true, true});
 }
@@ -57,7 +57,8 @@ static void test_top_p(void **state)
 {
     expect(&(ls_sampling){.temperature = 1, .top_p = 0.8, .seed = 3}, (bool[V]){false, true, true, false, false, true});
     expect(&(ls_sampling){.temperature = 1, .top_p = 0.5, .seed = 3}, (bool[V]){false, true, true});
-    expect(&(ls_sampling){.temperature = 1, .top_p = 0, .seed = 3}, (bool[V]){false, true}); /* never none */
+    expect(&(ls_sampling){.temperature = 1, .top_p = 0, .seed = 3},
+           (bool[V]){false, true}); /* at least one token remains */
     expect(&(ls_sampling){.temperature = 1, .top_k = 2, .top_p = 0.999, .seed = 3}, (bool[V]){false, true, true});
 }
 
