@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "launch/commands/cmd_data_internal.h"
+#include "launch/data/dataset_fetch.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 #include "launch/tasks/task.h"

@@ -4,7 +4,7 @@
 #define LS_LAUNCH_COMMANDS_CMD_DATA_INTERNAL_H
 
 #include "launch/commands/command_table.h"
-#include "launch/data/dataset_known.h"
+#include "launch/data/dataset_source.h"
 
 /* Upper limit of --shards, files. */
 enum { LS_IMPORT_MAX_SHARDS = 99999 };

@@ -13,18 +13,18 @@
 #include "core/io/atomic_file.h"
 #include "launch/tasks/task.h"
 
-#define REMAKE LS_HINT "the file describes the data of the run; the same `lockstep train` writes it again"
+#define REMAKE LS_HINT "the file describes the run's dataset; repeat the same `lockstep train` to write it again"
 
 ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card)
 {
     ls_file        f;
     const ls_task *task = ls_task_of(&card->info);
     json_t        *json = json_pack("{s:s}", "kind", task->card);
-    LS_CHECK(json, LS_ERR_ENV, "%s: no memory to write it", path);
+    LS_CHECK(json, LS_ERR_ENV, "%s: no memory to write the dataset card", path);
     ls_status status = task->write_card(json, card);
     char     *text   = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(card->scaler ? 17 : 9));
     json_decref(json);
-    if (status == LS_OK && !text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to write it", path);
+    if (status == LS_OK && !text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to write the dataset card", path);
     if (status == LS_OK) status = ls__file_create(&f, path);
     if (status == LS_OK) status = ls__file_finish(&f, ls__file_write(&f, text, strlen(text)));
     free(text);
@@ -59,7 +59,7 @@ ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info,
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_dataset_card_read(path, &card, memory));
     ls_scaler_free(card.scaler);
-    LS_CHECK(ls_task_of(&card.info) == task, LS_ERR_USAGE, "%s: the run was begun with %s, but the dataset holds %s",
+    LS_CHECK(ls_task_of(&card.info) == task, LS_ERR_USAGE, "%s: the run was started with %s, but the dataset holds %s",
              folder, ls_task_of(&card.info)->data, task->data);
     return task->check_card ? task->check_card(folder, &card.info, info) : LS_OK;
 }

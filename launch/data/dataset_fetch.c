@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep data fetch`: downloads by curl or wget, run directly and not through a shell.  What is checked is the
- * SHA-256 of the unpacked files: the same data may be packed differently in different places.
+ * Downloads public datasets with curl or wget, which are started directly, without a shell.  Compares the SHA-256 of
+ * the uncompressed files, because mirrors may compress the same data differently.
  */
+#include "launch/data/dataset_fetch.h"
+
 #include <errno.h>
 #include <nettle/sha2.h>
 #include <spawn.h>
@@ -16,68 +18,11 @@
 
 #include "core/io/atomic_file.h"
 #include "core/io/file_access.h"
-#include "launch/data/dataset_known.h"
+#include "launch/data/dataset_cache.h"
 
 extern char **environ;
 
-static ls_status import_mnist(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    (void)known;
-    (void)choice;
-    return ls_import_mnist(source, out, 1);
-}
-
-static ls_status import_text(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char path[LS_DATA_PATH + 128];
-    snprintf(path, sizeof path, "%s/%s", source, known->file[0].name);
-    return ls_import_text(&(ls_text_import){.size       = sizeof(ls_text_import),
-                                            .files      = 1,
-                                            .file       = (const char *const[]){path},
-                                            .out        = out,
-                                            .tokenizer  = choice->tokenizer,
-                                            .vocabulary = (int32_t)choice->vocab,
-                                            .valid      = 0.1,
-                                            .shards     = 1});
-}
-
-const ls_known ls__known[] = {
-    {.name   = "mnist",
-     .file   = {{"train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"},
-                {"train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"},
-                {"t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
-                {"t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}},
-     .packed = ".gz",
-     .home   = {"https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"},
-     .recipe = "lenet5-mnist",
-     .import = import_mnist},
-    {.name      = "shakespeare",
-     .file      = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
-     .packed    = "",
-     .home      = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
-     .recipe    = "gpt-shakespeare-char",
-     .tokenized = true,
-     .import    = import_text},
-    {0},
-};
-
-const ls_known *ls__known_find(const char *name)
-{
-    for (const ls_known *known = ls__known; known->name; known++)
-        if (!strcmp(known->name, name)) return known;
-    return NULL;
-}
-
-const char *ls__known_names(void)
-{
-    static _Thread_local char list[128];
-    *list = 0;
-    for (const ls_known *known = ls__known; known->name; known++)
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", known->name);
-    return list;
-}
-
-/* Runs a program and gives its exit status; -1: there is no such program. */
+/* Runs a program and returns its exit status; -1: the program does not exist. */
 static int run(const char *const *argv)
 {
     pid_t child;
@@ -98,17 +43,17 @@ static ls_status download(const char *name, const char *url, const char *file)
     int         code   = run(curl);
     if (code < 0) code = run(wget);
     LS_CHECK(code >= 0, LS_ERR_ENV,
-             "neither curl nor wget was found" LS_HINT
+             "%s: cannot be downloaded: neither curl nor wget is installed" LS_HINT
              "install one of them, or set LOCKSTEP_DATA=DIR with the files in DIR/%s",
-             name);
+             url, name);
     LS_CHECK(code == 0, LS_ERR_ENV,
-             "%s: cannot be downloaded (the downloader ended with %d)" LS_HINT
-             "is there a network?  LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
+             "%s: cannot be downloaded (the downloader exited with %d)" LS_HINT
+             "check the network; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
              url, code, name);
     return LS_OK;
 }
 
-/* The SHA-256 of a file, unpacked, must be the known one. */
+/* Checks the SHA-256 of a file after decompression. */
 static ls_status check_file(const char *name, const char *path, const char *expected)
 {
     struct sha256_ctx sum;
@@ -124,9 +69,9 @@ static ls_status check_file(const char *name, const char *path, const char *expe
     for (size_t i = 0; i < sizeof digest; i++) snprintf(found + 2 * i, 3, "%02x", digest[i]);
     bool ok = gzclose(file) == Z_OK && n == 0;
     LS_CHECK(ok && !strcmp(found, expected), LS_ERR_DATA,
-             "%s: is not the file of %s: expected (unpacked) SHA-256 %s, found %s%s" LS_HINT
-             "the download was cut or replaced on its way: try again, or on another network",
-             path, name, expected, found, ok ? "" : ", and a damaged end");
+             "%s: is not the file of dataset %s: expected SHA-256 %s (uncompressed), found %s%s" LS_HINT
+             "the download was truncated or altered: try again, or on another network",
+             path, name, expected, found, ok ? "" : ", and damaged compression");
     return LS_OK;
 }
 
@@ -137,7 +82,7 @@ static ls_status download_checked(const ls_known *known, int k, const char *fold
     snprintf(file, sizeof file, "%s/%s%s", folder, known->file[k].name, known->packed);
     for (int home = 0; home < 2 && known->home[home]; home++) {
         snprintf(url, sizeof url, "%s/%s%s", known->home[home], known->file[k].name, known->packed);
-        if (home) fprintf(stderr, "%s\ntrying the next place\n", ls_error_message());
+        if (home) fprintf(stderr, "%s\ntrying the next server\n", ls_error_message());
         fprintf(stderr, "fetching %s\n", url);
         status = download(known->name, url, file);
         if (status == LS_OK) status = check_file(known->name, file, known->file[k].sum);
@@ -146,7 +91,7 @@ static ls_status download_checked(const ls_known *known, int k, const char *fold
     return ls__trace(status, __FILE__, __LINE__, __func__);
 }
 
-/* Local copies, gzip or not: each must be the known file. */
+/* Checks local copies of the files, compressed by gzip or not. */
 static ls_status check_copies(const ls_known *known, const char *folder)
 {
     for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name; k++) {
@@ -170,8 +115,8 @@ static ls_status copy_bytes(int from, const char *source, ls_file *to)
     }
 }
 
-/* Copies the text into a folder of its own. */
-static ls_status keep_text(const ls_known *known, const char *source, const char *out)
+/* Copies the text file of a known dataset into the folder `out`. */
+static ls_status copy_text(const ls_known *known, const char *source, const char *out)
 {
     char    from[LS_DATA_PATH + 128], to[LS_PATH_BYTES];
     ls_file f;
@@ -186,9 +131,9 @@ static ls_status keep_text(const ls_known *known, const char *source, const char
     return status;
 }
 
-static ls_status into(const ls_known *known, const char *source, const char *out, bool cached)
+static ls_status import_files(const ls_known *known, const char *source, const char *out, bool cached)
 {
-    if (known->tokenized) return keep_text(known, source, out);
+    if (known->tokenized) return copy_text(known, source, out);
     return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_mnist(source, out, 1);
 }
 
@@ -204,11 +149,11 @@ static ls_status download_all(const ls_known *known, const char *out, bool cache
     char folder[64], source[LS_DATA_PATH];
     snprintf(folder, sizeof folder, "%s.download-%ld", known->name, (long)getpid());
     LS_TRY(ls__data_cache(folder, source));
-    LS_CHECK(mkdir(source, 0777) == 0, LS_ERR_ENV, "%s: cannot make the folder: %s", source, strerror(errno));
+    LS_CHECK(mkdir(source, 0777) == 0, LS_ERR_ENV, "%s: cannot create the folder: %s", source, strerror(errno));
     ls_status status = LS_OK;
     for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name && status == LS_OK; k++)
         status = download_checked(known, k, source);
-    if (status == LS_OK) status = into(known, source, out, cached);
+    if (status == LS_OK) status = import_files(known, source, out, cached);
     ls__data_remove(source);
     return status;
 }
@@ -223,21 +168,21 @@ ls_status ls__data_fetch(const char *name, const char *out)
         LS_TRY(ls__data_cache(name, cache));
         out = cache;
         if (is_there(known, out)) {
-            printf("%s: is there already\n", out);
+            printf("%s: exists already\n", out);
             return LS_OK;
         }
     }
     const char *copies = getenv("LOCKSTEP_DATA");
     if (copies && *copies) {
         LS_CHECK(snprintf(source, sizeof source, "%s/%s", copies, name) < (int)sizeof source, LS_ERR_USAGE,
-                 "LOCKSTEP_DATA: the name is too long");
+                 "LOCKSTEP_DATA: the path is too long");
         LS_TRY(check_copies(known, source));
-        LS_TRY(into(known, source, out, cached));
+        LS_TRY(import_files(known, source, out, cached));
     } else {
         LS_TRY(download_all(known, out, cached));
     }
     if (known->tokenized && !cached)
-        printf("%s/%s: %s is ready; `lockstep data import text` makes a data set of it\n", out, known->file[0].name,
+        printf("%s/%s: %s is ready; `lockstep data import text` imports it as a dataset\n", out, known->file[0].name,
                name);
     else
         printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe,

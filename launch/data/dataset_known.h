@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Public datasets known by name, their download, and the cache folder that holds them. */
+ * Public datasets that recipes name, such as "mnist": their files, download and import. */
 #ifndef LS_LAUNCH_DATA_DATASET_KNOWN_H
 #define LS_LAUNCH_DATA_DATASET_KNOWN_H
 
-#include "launch/data/dataset_source.h"
+#include "datasets/datasets.h"
 
-/* Writes the path $XDG_CACHE_HOME/lockstep/NAME, or ~/.cache/lockstep/NAME; creates the folder above NAME. */
-ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH]);
-
-/* Returns whether the folder holds the splits train and test, or train and valid. */
-bool ls__data_there(const char *folder);
+/* Tokenizer with which a known text is imported. */
+typedef struct ls_text_choice {
+    const char *tokenizer; /* "chars", "bytes", "bpe" or the path of a tokenizer; NULL: "chars" */
+    int64_t     vocab;     /* vocabulary size that "bpe" learns, tokens; 0: default             */
+} ls_text_choice;
 
 /* One dataset of the table. */
 enum { LS_KNOWN_FILES = 4 };
@@ -29,17 +29,5 @@ struct ls_known {
 extern const ls_known ls__known[];                      /* ended by an entry without a name     */
 const ls_known       *ls__known_find(const char *name); /* NULL when no dataset has that name   */
 const char           *ls__known_names(void);            /* "mnist, shakespeare", for messages   */
-
-/* Imports a known dataset as the folder `out`, under a lock: of several processes one imports.  `out` appears only when
- * it is complete. */
-ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice,
-                               const char *out);
-
-/* Removes a folder and the files directly in it. */
-void ls__data_remove(const char *folder);
-
-/* Downloads the files of a known dataset (or takes those in LOCKSTEP_DATA), compares their checksums and imports them
- * into `out`; NULL: into the cache.  Of a tokenised dataset the cache keeps the text file itself. */
-ls_status ls__data_fetch(const char *name, const char *out);
 
 #endif

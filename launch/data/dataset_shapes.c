@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A dataset with the shapes of another one and pseudo-random values, for `explain` and `bench` without the data. */
+ * A stand-in dataset with given shapes and pseudorandom values, for `explain` and `bench` without the data. */
 #include "launch/data/dataset_shapes.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 enum { SAMPLES = 1 << 20 };
 
-/* A value below `n` that depends on the position alone (the finaliser of MurmurHash3). */
+/* Returns a pseudorandom value below `n`, a function of the position alone (the finaliser of MurmurHash3). */
 static uint32_t value_at(int64_t position, uint32_t n)
 {
     uint64_t h = (uint64_t)position;

@@ -2,14 +2,15 @@
  *
  * Resolves data.path and opens datasets.
  *
- * data.path is "digits" (synthetic digits), a known name, a file or a folder.  A known name resolves as follows:
+ * data.path is "digits" (synthetic digits), the name of a known dataset, a file or a folder.  A known name resolves as
+ * follows:
  *
- *   LOCKSTEP_DATA=DIR is set    The files in DIR/NAME are imported once into the cache.  The folder's name there is a
- *                               hash of their path, sizes and times, and of the tokenizer.  Ranks that start at the
- *                               same time wait for the one that imports.
- *   otherwise                   The cache holds the result of `lockstep data fetch NAME`: an imported dataset of
- * images,
- *                               or a text file, which is imported as above.
+ * LOCKSTEP_DATA=DIR is set: the files in DIR/NAME are imported once into the cache.  The name of the imported folder
+ * has a hash of the files' path, sizes and times, and of the tokenizer.  Ranks that start at the same time wait for the
+ * rank that imports.
+ *
+ * Otherwise: the cache holds the result of `lockstep data fetch NAME`, which is an imported dataset of images, or a
+ * text file.  The text file is imported as above.
  */
 #include "launch/data/dataset_source.h"
 
@@ -26,71 +27,9 @@
 #include <xxhash.h>
 
 #include "core/io/paths.h"
-#include "launch/data/dataset_known.h"
 #include "launch/tasks/task.h"
 
 static const char SYNTHETIC[] = "digits";
-
-/* ---- the cache --------------------------------------------------------------------------------------------------- */
-
-ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
-{
-    const char *base = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    bool        own = base && *base;
-    LS_CHECK(own || (home && *home), LS_ERR_ENV,
-             "cache: neither XDG_CACHE_HOME nor HOME is set" LS_HINT "set XDG_CACHE_HOME=DIR");
-    int length = snprintf(path, LS_DATA_PATH, "%s%s/lockstep", own ? base : home, own ? "" : "/.cache");
-    LS_CHECK(length + strlen(name) + 2 < LS_DATA_PATH, LS_ERR_ENV,
-             "the name of the cache's folder has %d letters; that is too long", length);
-    LS_TRY(ls__make_folders(path, NULL));
-    snprintf(path + length, LS_DATA_PATH - (size_t)length, "/%s", name);
-    return LS_OK;
-}
-
-bool ls__data_there(const char *folder)
-{
-    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
-    int  count, found = 0;
-    if (access(folder, F_OK) || ls_dataset_splits(folder, splits, &count) != LS_OK) return false;
-    for (int i = 0; i < count; i++)
-        found |= !strcmp(splits[i], "train") ? 1 : !strcmp(splits[i], "test") || !strcmp(splits[i], "valid") ? 2 : 0;
-    return found == 3;
-}
-
-void ls__data_remove(const char *folder)
-{
-    DIR *dir = opendir(folder);
-    for (struct dirent *entry; dir && (entry = readdir(dir));)
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) unlinkat(dirfd(dir), entry->d_name, 0);
-    if (dir) closedir(dir);
-    rmdir(folder);
-}
-
-static ls_status import_now(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char temporary[LS_DATA_PATH + 32];
-    snprintf(temporary, sizeof temporary, "%s.tmp-%ld", out, (long)getpid());
-    LS_TRY(known->import(known, source, choice, temporary));
-    ls_status status = ls__rename(temporary, out);
-    if (status == LS_OK) return LS_OK;
-    ls__data_remove(temporary);
-    return ls__data_there(out) ? LS_OK : status; /* another process has made it meanwhile */
-}
-
-ls_status ls__data_import_once(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
-{
-    char path[LS_DATA_PATH + 8];
-    snprintf(path, sizeof path, "%s.lock", out);
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    LS_CHECK(lock >= 0, LS_ERR_ENV,
-             "%s: cannot be written: %s" LS_HINT "XDG_CACHE_HOME=DIR puts the cache somewhere else", path,
-             strerror(errno));
-    /* A file system without locks costs no more than importing twice. */
-    while (flock(lock, LOCK_EX) != 0 && errno == EINTR) continue;
-    ls_status status = ls__data_there(out) ? LS_OK : import_now(known, source, choice, out);
-    close(lock);
-    return status;
-}
 
 /* ---- resolving data.path ----------------------------------------------------------------------------------------- */
 
@@ -101,7 +40,8 @@ static bool belongs_to(const ls_known *known, const char *name)
     return false;
 }
 
-/* Hash of a choice of tokenizer.  The file at a path may change, so its contents count. */
+/* Computes a hash that identifies a tokenizer: its name and vocabulary size, and the contents of a tokenizer file,
+ * which may change under the same path. */
 static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
 {
     char          text[64];
@@ -117,7 +57,8 @@ static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
     return LS_OK;
 }
 
-/* DIR/mnist -> "mnist-0123456789abcdef": another name when the files are others, or their tokens. */
+/* Returns the name of the imported copy in the cache: DIR/mnist -> "mnist-0123456789abcdef".  The name changes with the
+ * source files and with the tokenizer. */
 static ls_status name_of_copy(const ls_known *known, const char *source, const ls_text_choice *choice, char name[64])
 {
     struct entry {
@@ -128,7 +69,7 @@ static ls_status name_of_copy(const ls_known *known, const char *source, const l
     DIR     *dir = opendir(source);
     LS_CHECK(dir, LS_ERR_DATA,
              "%s: %s" LS_HINT
-             "LOCKSTEP_DATA=DIR means that DIR/%s has the data's files; `lockstep data fetch %s` downloads them",
+             "with LOCKSTEP_DATA=DIR, DIR/%s must hold the dataset's files; `lockstep data fetch %s` downloads them",
              source, strerror(errno), known->name, known->name);
     for (struct dirent *found; (found = readdir(dir));) {
         struct stat st;
@@ -138,31 +79,31 @@ static ls_status name_of_copy(const ls_known *known, const char *source, const l
         entry.size        = st.st_size;
         entry.seconds     = st.st_mtim.tv_sec;
         entry.nanoseconds = st.st_mtim.tv_nsec;
-        sum += XXH3_64bits(&entry, sizeof entry); /* a sum: the order in a folder means nothing */
+        sum += XXH3_64bits(&entry, sizeof entry); /* a sum does not depend on the order of the entries */
     }
     closedir(dir);
     sum += XXH3_64bits(source, strlen(source));
     if (known->tokenized) {
-        uint64_t its;
-        LS_TRY(sum_of_choice(choice, &its));
-        sum ^= its;
+        uint64_t tokenizer;
+        LS_TRY(sum_of_choice(choice, &tokenizer));
+        sum ^= tokenizer;
     }
     snprintf(name, 64, "%s-%016llx", known->name, (unsigned long long)sum);
     return LS_OK;
 }
 
-/* The folder with the files of a known data set; "" when there are none and none are needed. */
+/* Finds the folder with the source files of a known dataset, or with the dataset that `lockstep data fetch`
+ * imported. */
 static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
 {
     const char *copies = getenv("LOCKSTEP_DATA");
     if (copies && *copies) {
         char *real = realpath(copies, NULL);
-        LS_CHECK(real, LS_ERR_DATA,
-                 "LOCKSTEP_DATA=%s: %s" LS_HINT "expected a folder that has %s/ with the data's files", copies,
-                 strerror(errno), known->name);
+        LS_CHECK(real, LS_ERR_DATA, "LOCKSTEP_DATA=%s: %s" LS_HINT "expected a folder with the dataset's files in %s/",
+                 copies, strerror(errno), known->name);
         int length = snprintf(source, LS_DATA_PATH, "%s/%s", real, known->name);
         free(real);
-        LS_CHECK(length < LS_DATA_PATH, LS_ERR_DATA, "LOCKSTEP_DATA: a name of %d letters; that is too long", length);
+        LS_CHECK(length < LS_DATA_PATH, LS_ERR_DATA, "LOCKSTEP_DATA: the path is too long: %d bytes", length);
         return LS_OK;
     }
     char file[LS_DATA_PATH + 128];
@@ -170,7 +111,7 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
     snprintf(file, sizeof file, "%s/%s", source, known->file[0].name);
     bool there = known->tokenized ? access(file, R_OK) == 0 : ls__data_there(source);
     LS_CHECK(there, LS_ERR_DATA,
-             "data.path: %s was not fetched yet: %s is missing" LS_HINT
+             "data.path: dataset %s was not fetched: %s is missing" LS_HINT
              "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
              known->name, known->tokenized ? file : source, known->name, known->name);
     return LS_OK;
@@ -200,14 +141,14 @@ ls_status ls_data_resolve(const char *data_path, const ls_text_choice *choice, c
         LS_TRY(resolve_known(known, choice, found));
     else
         snprintf(found, sizeof found, "%s", data_path);
-    LS_CHECK(strlen(found) < bytes, LS_ERR_USAGE, "data.path: a name of %zu letters; that is too long", strlen(found));
+    LS_CHECK(strlen(found) < bytes, LS_ERR_USAGE, "data.path: the path is too long: %zu bytes", strlen(found));
     snprintf(path, bytes, "%s", found);
     return LS_OK;
 }
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-/* "test"; where a folder has none, "valid" if it has that. */
+/* Returns the name of the held-out split: "test", or "valid" in a folder that has only this one. */
 static const char *held_out_of(const char *path)
 {
     char        splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
@@ -221,7 +162,7 @@ static const char *held_out_of(const char *path)
     return valid && !test ? "valid" : "test";
 }
 
-/* A data set of text that was there before the recipe must have the tokenizer that the recipe tells of, if it does. */
+/* Checks that a text dataset was imported with the tokenizer of the recipe's data.tokenizer, if this key is set. */
 static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info *info)
 {
     ls_tokenizer *t;
@@ -231,20 +172,21 @@ static ls_status check_tokenizer(const ls_recipe *recipe, const ls_dataset_info 
     LS_CHECK(info->tokenizer, LS_ERR_USAGE, "%s: data.tokenizer: %s holds %s, which have no tokenizer", where,
              info->path, ls_task_of(info)->data);
     if (!strcmp(wanted, info->tokenizer)) return LS_OK;
-    const char *hint = "data.tokenizer= takes whatever the data set has; or import the text again";
+    const char *hint = "data.tokenizer= accepts the tokenizer of the dataset; or import the text again";
     LS_CHECK(access(wanted, F_OK) == 0, LS_ERR_USAGE,
-             "%s: data.tokenizer: %s was made with a tokenizer of the kind %s, expected %s" LS_HINT "%s", where,
+             "%s: data.tokenizer: %s was imported with a tokenizer of kind %s, expected %s" LS_HINT "%s", where,
              info->path, *info->tokenizer ? info->tokenizer : "unknown", wanted, hint);
     LS_TRY(ls_tokenizer_load(&t, wanted));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
     ls_tokenizer_free(t);
     LS_CHECK(!strcmp(hash, info->tokenizer_hash), LS_ERR_USAGE,
-             "%s: data.tokenizer: %s was made with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s", where,
-             info->path, info->tokenizer_hash, wanted, hash, hint);
+             "%s: data.tokenizer: %s was imported with another tokenizer (hash %s) than %s (hash %s)" LS_HINT "%s",
+             where, info->path, info->tokenizer_hash, wanted, hash, hint);
     return LS_OK;
 }
 
-/* Opens a split as the first task does that the recipe asks for; else by the files' own format. */
+/* Opens a split with the first task of the table that recognises its own keys in the recipe, else by the format of the
+ * files. */
 static ls_status open_split(ls_dataset **d, const ls_recipe *recipe, const char *path, const char *split)
 {
     bool opened = false;
@@ -286,17 +228,17 @@ ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
     *t                 = NULL;
     LS_CHECK(snprintf(path, sizeof path, "%.*s/tokenizer.json", length ? length : 1, length ? info->path : ".") <
                  (int)sizeof path,
-             LS_ERR_USAGE, "%s: the name is too long", info->path);
+             LS_ERR_USAGE, "%s: the path is too long", info->path);
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_tokenizer_load(t, path));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
     if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash)))
         return LS_OK;
-    ls_status status = LS_FAIL(
-        LS_ERR_DATA,
-        "%s: is not the tokenizer of the data beside it: it has %d tokens and the hash %s, expected %d and %s" LS_HINT
-        "bring back the one that was there, or import the text again",
-        path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
+    ls_status status =
+        LS_FAIL(LS_ERR_DATA,
+                "%s: is not the tokenizer of the dataset in this folder: found %d tokens and hash %s, expected %d and "
+                "%s" LS_HINT "restore the tokenizer.json of the import, or import the text again",
+                path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
     ls_tokenizer_free(*t);
     *t = NULL;
     return status;

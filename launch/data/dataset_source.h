@@ -4,22 +4,14 @@
 #define LS_LAUNCH_DATA_DATASET_SOURCE_H
 
 #include "datasets/datasets.h"
+#include "launch/data/dataset_cache.h"
 #include "launch/recipe/recipe.h"
-
-/* Room for the path of a dataset, bytes. */
-enum { LS_DATA_PATH = 4096 };
 
 /* Opens the training split of the dataset that data.path names, or with held_out the split `test` (`valid` where the
  * folder has no `test`).  data.path is "digits" (synthetic digits), a known name ("mnist"), a file or a folder.  Text
- * is opened as windows of the recipe's context length.  LS_ERR_DATA lists the places searched and how to get the
- * data. */
+ * is opened as samples of the recipe's context length.  The message of LS_ERR_DATA lists the places searched and how to
+ * get the data. */
 ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out);
-
-/* How a known text is tokenised on import. */
-typedef struct ls_text_choice {
-    const char *tokenizer; /* kind or path of a tokenizer; NULL: "chars" */
-    int64_t     vocab;     /* tokens that kind bpe learns; 0: default    */
-} ls_text_choice;
 
 /* Resolves data.path to a file or folder.  A known name resolves to its folder in the cache, which is imported first
  * where necessary.  Any number of processes may call this at the same time: one imports, the others wait. */

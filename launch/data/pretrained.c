@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Tokenizers of folders that Hugging Face's transformers has written: see launch/data/pretrained.h. */
+ * Loads and checks the tokenizers of pretrained models: see launch/data/pretrained.h. */
 #include "launch/data/pretrained.h"
 
 #include <limits.h>
@@ -21,7 +21,7 @@ ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int voca
     *t = NULL;
     LS_CHECK(has(folder, "tokenizer.json") || has(folder, "vocab.json"), LS_ERR_DATA,
              "%s: expected tokenizer.json, or vocab.json and merges.txt, found neither" LS_HINT
-             "tokenizer.save_pretrained(DIR) of transformers writes it",
+             "in transformers, tokenizer.save_pretrained(DIR) writes the file",
              folder);
     LS_TRY(ls_tokenizer_load(t, folder));
     int size = ls_tokenizer_size(*t);
@@ -29,7 +29,7 @@ ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int voca
     ls_status status =
         LS_FAIL(LS_ERR_DATA,
                 "%s: the tokenizer has %d tokens, but the model's vocabulary (config.json) has %d" LS_HINT
-                "are they of the same model?",
+                "take both files from the same model",
                 folder, size, vocabulary);
     ls_tokenizer_free(*t);
     *t = NULL;
@@ -48,9 +48,9 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(t));
     ls_tokenizer_free(t);
     LS_CHECK(!strcmp(hash, data->tokenizer_hash), LS_ERR_DATA,
-             "%s: its tokenizer has %d tokens and the hash %s, but the data were made with another one: %s has %d "
+             "%s: the tokenizer has %d tokens and hash %s, but the dataset was imported with another: %s has %d tokens "
              "(tokenizer %s, hash %s)" LS_HINT
-             "import the text with the model's own: `lockstep data import text FILE OUT --tokenizer %s`",
+             "import the text with the model's tokenizer: `lockstep data import text FILE OUT --tokenizer %s`",
              folder, size, hash, data->path, data->classes, data->tokenizer, data->tokenizer_hash, folder);
     return LS_OK;
 }

@@ -31,8 +31,8 @@ typedef struct ls_recipe_attribute {
     const char *where; /* "file:line:column", for messages */
 } ls_recipe_attribute;
 
-/* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op "model.options".
- * */
+/* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op
+ * "model.options". */
 typedef struct ls_recipe_layer {
     const char          *op;         /* name of the layer or op                            */
     const char          *where;      /* "file:line:column", for messages                   */
@@ -146,8 +146,8 @@ typedef struct ls_language_inputs {
     bool       textbook; /* named models: attention as separate ops (scores, softmax, product) instead of one     */
 } ls_language_inputs;
 
-/* Adds the recipe's language model to the graph: *out: logits, B x T x vocabulary, or the loss when there is a target.
- * */
+/* Adds the recipe's language model to the graph: *out: logits, B x T x vocabulary, or the loss when there is a
+ * target. */
 ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
                                    int64_t vocabulary, ls_tensor **out);
 

@@ -88,7 +88,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 /* Describes the accepted values of a key for messages: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
 
-/* ---- lists (recipe_layers.c) ------------------------------------------------------------------------------------- */
+/* ---- lists (recipe_layers.c) ------------------------------------------------------------------------------------ */
 
 /* Set and print model.layers, model.options and optim.groups, as ls__key_set and ls__key_print do for other keys. */
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place);

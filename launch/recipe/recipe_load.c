@@ -170,8 +170,8 @@ static size_t setting_bytes(const ls_key *k)
 }
 
 /* Sets the settings that the recipe leaves out to the defaults of its optimizer and schedule.  If the command line
- * chooses another optimizer or schedule, drops the settings in the recipe's file that this one does not have, and
- * notes them in r->note. */
+ * chooses another optimizer or schedule, drops the settings in the recipe's file that this one does not have, and notes
+ * them in r->note. */
 static void complete_settings(ls_recipe *r)
 {
     ls_optim optim    = ls_optim_default(r->optim.kind);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "launch/commands/cmd_data_internal.h"
+#include "launch/data/dataset_fetch.h"
 #include "tests/datasets/image/mnist_files.h"
 
 static char root[FILES_PATH], copies[FILES_PATH + 16], cache[FILES_PATH + 16], programs[FILES_PATH + 16];
@@ -93,7 +94,7 @@ static void copies_that_are_not_mnist_are_not_fetched(void **state)
 {
     setenv("LOCKSTEP_DATA", copies, 1);
     assert_int_equal(ls__data_fetch("mnist", NULL), LS_ERR_DATA);
-    assert_non_null(strstr(ls_error_message(), "is not the file of mnist"));
+    assert_non_null(strstr(ls_error_message(), "is not the file of dataset mnist"));
     assert_int_equal(ls__data_fetch("imagenet", NULL), LS_ERR_USAGE);
     unsetenv("LOCKSTEP_DATA");
 }
@@ -190,7 +191,7 @@ static void another_tokenizer_is_found(void **state)
     assert_int_equal(ls_tokenizer_save(t, path), LS_OK);
     ls_tokenizer_free(t);
     assert_int_equal(ls_data_tokenizer(&t, &info), LS_ERR_DATA);
-    assert_non_null(strstr(ls_error_message(), "is not the tokenizer of the data beside it"));
+    assert_non_null(strstr(ls_error_message(), "is not the tokenizer of the dataset in this folder"));
     unlink(other);
     assert_int_equal(ls_data_tokenizer(&t, &info), LS_OK);
     assert_null(t);
@@ -221,7 +222,7 @@ static void a_download_is_checked_and_leaves_nothing(void **state)
     snprintf(from, sizeof from, "%s/mnist", copies);
     put_downloader(from); /* files, but not MNIST's */
     assert_int_equal(ls__data_fetch("mnist", out), LS_ERR_DATA);
-    assert_non_null(strstr(ls_error_message(), "is not the file of mnist"));
+    assert_non_null(strstr(ls_error_message(), "is not the file of dataset mnist"));
     put_downloader("/nowhere");
     assert_int_equal(ls__data_fetch("shakespeare", out), LS_ERR_ENV);
     assert_int_equal(folder_count(out), -1);

@@ -156,7 +156,7 @@ static void test_missing_or_wrong_tokenizer(void **state)
     expect_error("lost/data.json: expected a file\n");
     assert_int_equal(run("data train-tokenizer --kind chars --end text other"), 0);
     assert_int_equal(run("generate other --prompt the"), 3);
-    expect_error("other/tokenizer.json: is not the tokenizer of the data beside it");
+    expect_error("other/tokenizer.json: is not the tokenizer of the dataset in this folder");
 }
 
 /* generate reads a folder in the format of Hugging Face, here the files that a run exports. */

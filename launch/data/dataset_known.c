@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The table of public datasets, and the import of their files. */
+#include "launch/data/dataset_known.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "core/io/paths.h"
+
+static ls_status import_mnist(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
+{
+    (void)known;
+    (void)choice;
+    return ls_import_mnist(source, out, 1);
+}
+
+static ls_status import_text(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
+{
+    char path[LS_PATH_BYTES];
+    LS_TRY(ls__path(path, "%s/%s", source, known->file[0].name));
+    return ls_import_text(&(ls_text_import){.size       = sizeof(ls_text_import),
+                                            .files      = 1,
+                                            .file       = (const char *const[]){path},
+                                            .out        = out,
+                                            .tokenizer  = choice->tokenizer,
+                                            .vocabulary = (int32_t)choice->vocab,
+                                            .valid      = 0.1,
+                                            .shards     = 1});
+}
+
+const ls_known ls__known[] = {
+    {.name   = "mnist",
+     .file   = {{"train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"},
+                {"train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"},
+                {"t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"},
+                {"t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"}},
+     .packed = ".gz",
+     .home   = {"https://storage.googleapis.com/cvdf-datasets/mnist", "https://ossci-datasets.s3.amazonaws.com/mnist"},
+     .recipe = "lenet5-mnist",
+     .import = import_mnist},
+    {.name      = "shakespeare",
+     .file      = {{"input.txt", "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"}},
+     .packed    = "",
+     .home      = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
+     .recipe    = "gpt-shakespeare-char",
+     .tokenized = true,
+     .import    = import_text},
+    {0},
+};
+
+const ls_known *ls__known_find(const char *name)
+{
+    for (const ls_known *known = ls__known; known->name; known++)
+        if (!strcmp(known->name, name)) return known;
+    return NULL;
+}
+
+const char *ls__known_names(void)
+{
+    static _Thread_local char list[128];
+    *list = 0;
+    for (const ls_known *known = ls__known; known->name; known++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", known->name);
+    return list;
+}
