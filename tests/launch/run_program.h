@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs the program as a user would, from a test: in a folder of its own, with or without mpirun, with a limit on time.
+ * Runs the program from a test by command line, in a temporary folder, with or without mpirun, with a time limit.
  *
  *     folder_enter();
  *     int code = run("train lenet5-digits run.dir=r", .ranks = 2);      stdout in the file "out", stderr in "err"
@@ -32,7 +32,7 @@ static inline void folder_enter(void)
     strcpy(folder, "/tmp/lockstep-test-XXXXXX");
     assert_non_null(mkdtemp(folder));
     assert_int_equal(chdir(folder), 0);
-    /* A test that was itself started by a launcher must not look like a rank. */
+    /* When a launcher has started the test, its variables must not reach the program. */
     static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK",
                                         "LOCKSTEP_ISA",         "LOCKSTEP_DATA"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
@@ -49,16 +49,16 @@ static inline void folder_leave(void)
 }
 
 typedef struct run_options {
-    bool        given;   /* set by run(), so that all else may be left out */
+    bool        given;   /* set by the macro run(), which makes all other fields optional */
     int         ranks;   /* 0: without mpirun                          */
     int         threads; /* 0: 1                                       */
-    int         seconds; /* limit on time; 0: 60                       */
-    const char *before;  /* shell, in front of the program: "ulimit -f 8;", "LOCKSTEP_ISA=v2" */
-    const char *program; /* NULL: "PROGRAM ARGUMENTS"; else a shell command, in which $P is the program */
+    int         seconds; /* time limit, seconds; 0: 60                 */
+    const char *before;  /* shell text in front of the command: "ulimit -f 8;", "LOCKSTEP_ISA=v2" */
+    const char *program; /* shell command to run, with $P for the program; NULL: "$P ARGUMENTS" */
 } run_options;
 
-/* The exit code: 124 when it ran too long.  Under mpirun every rank also writes its own code into the file code.RANK.
- */
+/* Runs the program and returns its exit code; 124: time limit.  Under mpirun the exit codes of all ranks must be equal;
+ * each is in the file code.RANK. */
 #define run(arguments, ...) run_with((arguments), (run_options){.given = true, __VA_ARGS__})
 static inline int run_with(const char *arguments, run_options o)
 {
@@ -80,20 +80,20 @@ static inline int run_with(const char *arguments, run_options o)
     int code = -1;
     for (int r = 0; r < o.ranks; r++) {
         char name[32];
-        int  its = -2;
+        int  own = -2;
         snprintf(name, sizeof name, "code.%d", r);
         f = fopen(name, "r");
         if (f) {
-            if (fscanf(f, "%d", &its) != 1) its = -3;
+            if (fscanf(f, "%d", &own) != 1) own = -3;
             fclose(f);
         }
-        if (r == 0) code = its;
-        if (its != code) fail_msg("rank %d ended with %d, rank 0 with %d", r, its, code);
+        if (r == 0) code = own;
+        if (own != code) fail_msg("rank %d exited with %d, rank 0 with %d", r, own, code);
     }
     return code;
 }
 
-/* A file as text; "" when there is none.  Valid until the next call but three. */
+/* Returns a file as text, "" when it does not exist.  Four buffers are used in turn. */
 static inline const char *text_of(const char *path)
 {
     static char ring[4][1 << 20];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Short runs of the program whose digests are compared, and what interrupts them. */
+ * Short training runs by command line, their interruption by kill, and the comparison of their digests. */
 #ifndef LS_TESTS_LAUNCH_TRAIN_RUNS_H
 #define LS_TESTS_LAUNCH_TRAIN_RUNS_H
 
@@ -7,8 +7,8 @@
 
 #include "tests/launch/run_program.h"
 
-/* A test of another recipe defines both.  22 steps, two epochs; 650 samples are no multiple of the batch, nor is a
- * batch of 60 one of its 8 shards. */
+/* The default run: 22 steps in two epochs, with a short last batch (650 samples) and unequal virtual shards (a batch of
+ * 60 in 8 shards).  A test of another recipe defines RUN and STEPS before it includes this file. */
 #ifndef RUN
 #define RUN                                                                                                            \
     "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=2 log.every=1 "          \
@@ -28,10 +28,9 @@ static inline int tear_down(void **state)
     return 0;
 }
 
-/* ---- reading metrics.jsonl
- * ------------------------------------------------------------------------------------------- */
+/* ---- reading metrics.jsonl --------------------------------------------------------------------------------------- */
 
-/* Every line of the file, whole and in order; fails on a line that is no event. */
+/* Returns all events of metrics.jsonl in order; fails on a line that is not an event. */
 static json_t *events_of(const char *run_dir)
 {
     char    path[128], line[4096];
@@ -42,7 +41,7 @@ static json_t *events_of(const char *run_dir)
     while (fgets(line, sizeof line, f)) {
         json_t *event = json_loads(line, 0, NULL);
         if (!json_is_object(event) || !json_is_string(json_object_get(event, "event")))
-            fail_msg("%s: a line is no event: %s", path, line);
+            fail_msg("%s: a line is not an event: %s", path, line);
         json_array_append_new(all, event);
     }
     fclose(f);
@@ -55,7 +54,8 @@ static const char *string(const json_t *event, const char *key)
     return text ? text : "";
 }
 
-/* "1:e33fa10f9cef1978 2:72bb..." of the step lines; fails unless each step stands there once. */
+/* Returns the digests of the step events, "1:e33fa10f9cef1978 2:72bb..."; fails unless each step occurs once, in
+ * order. */
 static char *digests_of(const char *run_dir)
 {
     json_t *all  = events_of(run_dir), *event;
@@ -75,7 +75,7 @@ static char *digests_of(const char *run_dir)
     return text;
 }
 
-static char *reference; /* digests of a run that nothing interrupted */
+static char *reference; /* digests of an uninterrupted run */
 
 static inline void make_reference(void)
 {
@@ -93,9 +93,10 @@ static inline void must_be_like_reference(const char *run_dir, const char *what)
     free(digests);
 }
 
-static int interrupted; /* how many were killed before they were through */
+static int interrupted; /* number of runs that the kill ended before their last step */
 
-/* Kills the run when its log has come to `step`, the way the system does when memory ends. */
+/* Starts a run in the directory "killed", and sends `signal` to its last rank when metrics.jsonl has the event of
+ * `step`. */
 static inline void kill_at(int step, int ranks, const char *signal)
 {
     char program[512];

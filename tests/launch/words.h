@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A small model of language, with dropout, on drawn words. */
+ * A small language model with dropout, trained on pseudorandom words. */
 #ifndef LS_TESTS_LAUNCH_WORDS_H
 #define LS_TESTS_LAUNCH_WORDS_H
 
@@ -9,7 +9,8 @@
 
 #include "tests/launch/train_runs.h"
 
-/* 3,000 letters: 2,700 to train on, 167 windows of 16 an epoch, 14 steps; the last batch of an epoch is short. */
+/* The text has 3,000 characters, of which 2,700 are for training: 167 samples of 16 tokens and 14 steps per epoch.  The
+ * last batch of an epoch is short. */
 static const char recipe[] = "model:\n"
                              "  name: gpt\n"
                              "  options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}\n"

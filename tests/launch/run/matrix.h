@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One digest whatever a run is computed on: ranks x threads x ZeRO x accumulation x size of buckets x who lets sums go
- * on x where the ranks are. Each row continues the run of the row before, so every one is a resume at another of all
- * these, too; its steps must have the digests of a run of one rank that was never interrupted. */
+ * Checks that a run has the same digests for all combinations of ranks, threads, ZeRO stage, micro-batches, bucket
+ * size, overlap of communication, and placement of ranks on hosts.  Each row is one combination and continues the run
+ * of the row before, so that resuming is tested as well.  The digest of each step must equal that of an uninterrupted
+ * run on one rank. */
 #ifndef LS_TESTS_LAUNCH_RUN_MATRIX_H
 #define LS_TESTS_LAUNCH_RUN_MATRIX_H
 
@@ -24,7 +25,7 @@ static const struct {
     {"train.overlap", 3, {"poll", "thread", "off"}},
     {"train.window",
      3,
-     {"auto", "off", "hosts"}}, /* one host, in shared memory or by messages; four hosts of the test bed */
+     {"auto", "off", "hosts"}}, /* one host with shared memory, one host with messages, four hosts of the test bed */
 };
 
 typedef struct row {
@@ -35,8 +36,8 @@ static const char *value_of(const row *r, int f) { return factor[f].value[r->val
 
 static bool test_bed;
 
-/* Rows that would be the same run as another are left out: four hosts need four ranks, and one rank, or shared memory,
- * no messages. */
+/* Returns whether a row is possible and differs from other rows: four hosts need a multiple of four ranks, and settings
+ * of messages between ranks have no effect on one rank or in shared memory. */
 static bool makes_sense(const row *r)
 {
     int  ranks = atoi(value_of(r, RANKS));
@@ -57,8 +58,8 @@ static inline int all_rows(row *out)
     }
 }
 
-/* Few rows in which every two values of two factors meet, where they meet in any: each time the one with most new
- * pairs. */
+/* Selects a small set of rows that contains every possible pair of values of two factors.  Greedy: adds the row with
+ * the largest number of new pairs. */
 static inline int covering_rows(const row *all, int n, row *out)
 {
     static bool met[FACTORS][MOST_VALUES][FACTORS][MOST_VALUES];
@@ -109,15 +110,14 @@ static inline int finish(void **state)
     return 0;
 }
 
-/* The digest that a run in `dir` ended with. */
+/* Reads the final digest that `lockstep train` has printed. */
 static void last_digest(const char *dir, char digest[17])
 {
     const char *at = strstr(text_of("out"), "digest");
-    if (!at || sscanf(at, "digest %16s", digest) != 1)
-        fail_msg("%s: no digest in what it prints: %s", dir, text_of("err"));
+    if (!at || sscanf(at, "digest %16s", digest) != 1) fail_msg("%s: no digest in the output: %s", dir, text_of("err"));
 }
 
-/* The digests of all steps that a run's metrics have: of step s at 17 * s. */
+/* Reads the digest of each step from metrics.jsonl: that of step s is at offset 17 * s. */
 static char *digests_by_step(const char *metrics, int steps)
 {
     char *all = calloc((size_t)steps + 1, 17), *line = NULL;

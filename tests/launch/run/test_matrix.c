@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 600
- * One digest for every two of: ranks, threads, ZeRO, accumulation, buckets, overlap, place; each row continues the one
- * before. */
+ * Equal digests for every pair of values of: ranks, threads, ZeRO stage, micro-batches, bucket size, overlap, placement
+ * of ranks.  Each row of the matrix continues the run of the row before. */
 #include "tests/launch/run/matrix.h"
 
 static row all[MOST_ROWS], some[MOST_ROWS];
 
-static void of_lenet5(void **state)
+static void lenet5_digests(void **state)
 {
     int n = covering_rows(all, all_rows(all), some);
     assert_true(n >= 15);
     check_rows(LENET, some, n);
 }
 
-static void of_a_gpt(void **state)
+static void gpt_digests(void **state)
 {
     int n = covering_rows(all, all_rows(all), some);
     check_rows(GPT, some, n);
 }
 
-/* In bfloat16 the number of hosts decides bits, which here each rank is by itself; and nothing else does. */
-static void with_bfloat16(void **state)
+/* With train.wire=bfloat16 the result depends on the number of hosts (here each rank is one) and on nothing else. */
+static void bfloat16_digests(void **state)
 {
     static const char *const with[] = {"train.wire=float32", "train.wire=bfloat16",
                                        "train.wire=bfloat16 train.bucket_bytes=65536",
@@ -42,7 +42,7 @@ static void with_bfloat16(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(of_lenet5), cmocka_unit_test(of_a_gpt),
-                                       cmocka_unit_test(with_bfloat16)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests), cmocka_unit_test(gpt_digests),
+                                       cmocka_unit_test(bfloat16_digests)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }

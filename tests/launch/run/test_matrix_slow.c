@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi slow
  * timeout: 14400
- * The same with every row: more than a thousand runs of each model. */
+ * Equal digests for every row of the matrix of tests/launch/run/matrix.h: more than a thousand runs per model. */
 #include "tests/launch/run/matrix.h"
 
 static row all[MOST_ROWS];
 
-static void of_lenet5(void **state) { check_rows(LENET, all, all_rows(all)); }
+static void lenet5_digests(void **state) { check_rows(LENET, all, all_rows(all)); }
 
-static void of_a_gpt(void **state) { check_rows(GPT, all, all_rows(all)); }
+static void gpt_digests(void **state) { check_rows(GPT, all, all_rows(all)); }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(of_lenet5), cmocka_unit_test(of_a_gpt)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests), cmocka_unit_test(gpt_digests)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }

@@ -28,7 +28,7 @@ static int fresh_path(void **state)
 
 static int remove_path(void **state) { return unlink(path); }
 
-/* The file as one text: "start0 step1 step2 eval2". */
+/* Returns the events and steps of the file as one text: "start0 step1 step2 eval2". */
 static void add_name(const json_t *event, void *data)
 {
     char *text = data;
@@ -66,7 +66,7 @@ static void continues_without_duplicates(void **state)
     assert_string_equal(names(), "step1 step2");
 }
 
-static void drops_a_torn_line(void **state)
+static void drops_an_incomplete_line(void **state)
 {
     write_run(1, 2, -1, false);
     FILE *f = fopen(path, "a");
@@ -88,7 +88,7 @@ static void drops_a_torn_line(void **state)
     assert_int_equal(lines, 3);
 }
 
-static void says_null_for_what_json_cannot(void **state)
+static void writes_null_for_nan_and_infinity(void **state)
 {
     ls_events *e;
     assert_int_equal(ls_events_open(&e, path, -1), LS_OK);
@@ -103,7 +103,7 @@ static void says_null_for_what_json_cannot(void **state)
     assert_string_equal(line, "{\"event\":\"step\",\"loss\":null,\"lr\":null,\"x\":0.100000001}\n");
 }
 
-static void names_the_folder_it_cannot_write(void **state)
+static void error_names_the_folder(void **state)
 {
     ls_events *e;
     assert_int_equal(ls_events_open(&e, "/nonexistent/metrics.jsonl", -1), LS_ERR_ENV);
@@ -113,7 +113,7 @@ static void names_the_folder_it_cannot_write(void **state)
     assert_int_equal(ls_events_read("/nonexistent/metrics.jsonl", add_name, NULL), LS_OK);
 }
 
-static void says_that_the_disk_is_full(void **state)
+static void reports_a_full_disk(void **state)
 {
     ls_events *e;
     assert_int_equal(ls_events_open(&e, "/dev/full", -1), LS_OK);
@@ -121,7 +121,7 @@ static void says_that_the_disk_is_full(void **state)
     assert_string_equal(ls_events_problem(e), "No space left on device");
     assert_int_equal(ls_events_flush(e), LS_ERR_ENV);
     assert_non_null(strstr(ls_error_message(), "space left"));
-    /* It does not take all memory. */
+    /* The memory for waiting lines is limited. */
     ls_status status = LS_OK;
     char      text[1 << 16];
     memset(text, 'x', sizeof text - 1);
@@ -131,8 +131,7 @@ static void says_that_the_disk_is_full(void **state)
     ls_events_close(e);
 }
 
-/* Lines that there was no room for are written later, each whole and in order; what is torn off goes on where it was
- * torn. */
+/* Lines that a full disk did not take are written later, in order and complete; a line written in part is completed. */
 static void waits_for_space(void **state)
 {
     struct rlimit was, full;
@@ -156,10 +155,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(continues_without_duplicates, fresh_path, remove_path),
-        cmocka_unit_test_setup_teardown(drops_a_torn_line, fresh_path, remove_path),
-        cmocka_unit_test_setup_teardown(says_null_for_what_json_cannot, fresh_path, remove_path),
-        cmocka_unit_test(names_the_folder_it_cannot_write),
-        cmocka_unit_test(says_that_the_disk_is_full),
+        cmocka_unit_test_setup_teardown(drops_an_incomplete_line, fresh_path, remove_path),
+        cmocka_unit_test_setup_teardown(writes_null_for_nan_and_infinity, fresh_path, remove_path),
+        cmocka_unit_test(error_names_the_folder),
+        cmocka_unit_test(reports_a_full_disk),
         cmocka_unit_test_setup_teardown(waits_for_space, fresh_path, remove_path),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,35 +1,35 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: mpi
- * train.on_nan in a run: what is said, and how it ends. */
+ * train.on_nan=abort, skip and rollback in a run: messages and exit codes. */
 #include "tests/launch/run_program.h"
 
-/* A rate that makes the third step diverge, whatever comes after. */
+/* The learning rate makes the third step diverge. */
 #define RUN                                                                                                            \
     "train lenet5-digits data.train_count=2000 data.test_count=100 train.epochs=1 optim.lr=1e6 schedule.warmup=0 "     \
     "checkpoint.every=1 run.dir="
 
-static void the_run_ends(void **state)
+static void abort_ends_the_run(void **state)
 {
     assert_int_equal(run(RUN "abort"), 5);
     assert_non_null(strstr(text_of("err"), "step 3: the loss is"));
 }
 
-static void steps_are_skipped(void **state)
+static void skip_leaves_out_steps(void **state)
 {
     assert_int_equal(run(RUN "skip train.on_nan=skip", .ranks = 2), 5);
     assert_non_null(strstr(text_of("err"), "and so were those of the nine steps before"));
     assert_non_null(strstr(text_of("err"), "step 12: the loss is"));
 }
 
-static void back_to_the_checkpoint_once(void **state)
+static void rollback_happens_once(void **state)
 {
     assert_int_equal(run(RUN "back train.on_nan=rollback", .ranks = 2), 5);
     assert_int_equal(count_of(text_of("err"), "back to the checkpoint of step 2"), 1);
     assert_non_null(strstr(text_of("err"), "step 4: the loss is"));
 }
 
-/* The disk is full since step 2: an older checkpoint does, too. */
-static void back_to_an_older_checkpoint(void **state)
+/* Checkpoints after step 2 cannot be written, so that the rollback loads an older one. */
+static void rollback_to_an_older_checkpoint(void **state)
 {
     assert_int_equal(run(RUN "older train.on_nan=rollback checkpoint.background=false", .ranks = 2,
                          .before = "export LOCKSTEP_FAULT=rank=0,step=2,at=forward,do=full;"),
@@ -43,9 +43,9 @@ static void back_to_an_older_checkpoint(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_ends), cmocka_unit_test(steps_are_skipped),
-                                       cmocka_unit_test(back_to_the_checkpoint_once),
-                                       cmocka_unit_test(back_to_an_older_checkpoint)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(abort_ends_the_run), cmocka_unit_test(skip_leaves_out_steps),
+                                       cmocka_unit_test(rollback_happens_once),
+                                       cmocka_unit_test(rollback_to_an_older_checkpoint)};
     folder_enter();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     folder_leave();

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-static void says_time(void **state)
+static void formats_times(void **state)
 {
     static const struct {
         double      seconds;
@@ -26,7 +26,7 @@ static void says_time(void **state)
     }
 }
 
-static void says_counts(void **state)
+static void formats_counts(void **state)
 {
     static const struct {
         int64_t     n;
@@ -52,7 +52,7 @@ static int columns(const char *text)
     return n;
 }
 
-/* However narrow the terminal, the bar keeps to one line. */
+/* The bar fits one line of the terminal at any width. */
 static void fits_the_terminal(void **state)
 {
     ls_bar_state s = {.what          = "train",
@@ -76,7 +76,7 @@ static void fits_the_terminal(void **state)
     assert_null(strchr(text, '\033'));
 }
 
-static void leaves_out_what_is_unknown(void **state)
+static void omits_unknown_values(void **state)
 {
     ls_bar_state s = {.what = "train", .step = 3, .loss = NAN, .samples_per_s = NAN, .seconds_left = NAN};
     char         text[640];
@@ -87,10 +87,10 @@ static void leaves_out_what_is_unknown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(says_time),
-        cmocka_unit_test(says_counts),
+        cmocka_unit_test(formats_times),
+        cmocka_unit_test(formats_counts),
         cmocka_unit_test(fits_the_terminal),
-        cmocka_unit_test(leaves_out_what_is_unknown),
+        cmocka_unit_test(omits_unknown_values),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

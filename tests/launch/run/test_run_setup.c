@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Memory: what is planned is what is touched, and nothing is allocated once training runs. */
+/* Memory of a run: the planned arena is used completely, and training allocates nothing after its second step. */
 #include "launch/commands/command_run.h"
 #include "launch/run/evaluate.h"
 
@@ -17,11 +17,11 @@
 #include "dist/trainer/trainer.h"
 
 #if defined(__SANITIZE_ADDRESS__) || !defined(__GLIBC__)
-enum { COUNTS = 0 }; /* the sanitizer has an allocator of its own */
+enum { COUNTS = 0 }; /* AddressSanitizer replaces the allocator */
 static atomic_long allocations;
 #else
 enum { COUNTS = 1 };
-/* The program's malloc, calloc and realloc, seen by every library in it. */
+/* malloc, calloc and realloc that count; they replace those of glibc in the program and its libraries. */
 extern void       *__libc_malloc(size_t bytes);
 extern void       *__libc_calloc(size_t n, size_t bytes);
 extern void       *__libc_realloc(void *p, size_t bytes);
@@ -76,7 +76,7 @@ static ls_loader *open_loader(ls_run *r)
     return loader;
 }
 
-/* Steps two to thirty, over the ends of two epochs, with data. */
+/* Steps 3 to 30, across the ends of epochs, allocate nothing. */
 static void allocates_nothing_after_the_second_step(void **state)
 {
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
@@ -95,14 +95,14 @@ static void allocates_nothing_after_the_second_step(void **state)
         long after = atomic_load(&allocations);
         if (COUNTS && after != before) fail_msg("%s: %ld allocations in steps 3 to 30", runs[k].name, after - before);
         assert_int_equal(ls_alloc_count(), blocks);
-        assert_true(!COUNTS || before > 0); /* else nothing was counted at all */
+        assert_true(!COUNTS || before > 0); /* the counter works */
         ls_loader_free(loader);
         ls_command_finish(&r, LS_OK);
     }
 }
 
-/* The arena that was planned is filled to the last byte, and no more than what was announced is touched. */
-static void touches_what_was_planned(void **state)
+/* The program uses the planned arena to its last byte, and the resident memory stays below the announced size. */
+static void uses_the_planned_memory(void **state)
 {
     for (size_t k = 0; k < sizeof runs / sizeof *runs; k++) {
         ls_run         r;
@@ -146,7 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(allocates_nothing_after_the_second_step),
-        cmocka_unit_test(touches_what_was_planned),
+        cmocka_unit_test(uses_the_planned_memory),
         cmocka_unit_test(shares_the_cores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,11 +71,11 @@ static void table_of_many_shows_the_slowest(void **state)
     times[39].compute = 3;
     ls_straggler_print(times, MANY, 1, text, sizeof text);
     assert_non_null(strstr(text, "\n      39  "));
-    assert_non_null(strstr(text, "\n      20  ")); /* the first of the ranks that are equally slow */
+    assert_non_null(strstr(text, "\n      20  ")); /* the first of several equally slow ranks */
     assert_null(strstr(text, "\n      38  "));
     assert_null(strstr(text, "\n       0  "));
     assert_non_null(strstr(text, "\n  and 24 faster ranks"));
-    ls_straggler_print(times, MANY, 1, text, 100); /* cut at the end of the buffer */
+    ls_straggler_print(times, MANY, 1, text, 100); /* truncated at the end of the buffer */
     assert_int_equal(strlen(text), 99);
 }
 

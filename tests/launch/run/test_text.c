@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io mpi */
 /* timeout: 900 */
-/* A model of language from text files to its scores: the same bits for any ranks and threads, and after kill -9 in
- * mid-epoch. */
+/* A language model from text files to its scores: equal digests for any number of ranks and threads, and after kill -9
+ * within an epoch. */
 #include "tests/launch/words.h"
 
-/* ---- what a run of text says ------------------------------------------------------------------------------------- */
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
 
 static void scores_are_of_text(void **state)
 {
@@ -24,13 +24,13 @@ static void scores_are_of_text(void **state)
         assert_true(json_is_null(json_object_get(event, "accuracy")));
         assert_true(fabs(json_number_value(json_object_get(event, "perplexity")) - exp(loss)) < 1e-6 * exp(loss));
         assert_true(fabs(json_number_value(json_object_get(event, "bits_per_byte")) - loss / log(2)) <
-                    1e-6); /* a letter is a byte */
+                    1e-6); /* one token per byte */
         assert_int_equal(json_integer_value(json_object_get(event, "step")), 10 * ++evals);
     }
     assert_int_equal(evals, 3);
     assert_true(json_is_null(json_object_get(end, "accuracy")));
     assert_true(json_number_value(json_object_get(end, "loss")) <
-                log(21) + 0.1); /* it has learnt something of the letters */
+                log(21) + 0.1); /* better than a uniform guess among 21 tokens */
     json_decref(all);
     assert_true(exists("reference/tokenizer.json"));
     assert_non_null(strstr(text_of("reference/data.json"), "\"vocabulary\": 21"));
@@ -40,7 +40,7 @@ static void scores_are_of_text(void **state)
     assert_null(strstr(report, "ccuracy"));
 }
 
-static void other_commands_know_text(void **state)
+static void other_commands_read_text(void **state)
 {
     char *one;
     make_reference();
@@ -55,7 +55,7 @@ static void other_commands_know_text(void **state)
     assert_string_equal(text_of("out"), one);
     free(one);
     assert_int_equal(run("eval reference eval.samples=7 eval.batch=4", .ranks = 2),
-                     0); /* two whole batches of windows of 16 */
+                     0); /* two full batches of samples of 16 tokens */
     assert_non_null(strstr(text_of("out"), "tokens         128"));
     assert_int_equal(run("eval reference --split train"), 0);
     assert_non_null(strstr(text_of("out"), "train loss"));
@@ -73,7 +73,7 @@ static void other_commands_know_text(void **state)
     assert_non_null(strstr(text_of("out"), "chars, a vocabulary of 21"));
 }
 
-/* ---- the same bits ----------------------------------------------------------------------------------------------- */
+/* ---- equal digests ----------------------------------------------------------------------------------------------- */
 
 static void any_ranks_and_threads_give_the_same_bits(void **state)
 {
@@ -99,14 +99,14 @@ static void survives_kill_9_in_mid_epoch(void **state)
         continue_on(cases[i].after);
         assert_int_equal(system("rm -rf killed"), 0);
     }
-    assert_true(interrupted >= 1); /* a run may be faster than the kill, but not each time */
+    assert_true(interrupted >= 1); /* some runs may end before the kill, but not all */
 }
 
 /* ---- bad tokens -------------------------------------------------------------------------------------------------- */
 
-/* A token beyond the vocabulary is met in mid-epoch: what was trained until then stays, and goes on once the file is
- * mended. */
-static void bad_tokens_cost_nothing(void **state)
+/* A token outside the vocabulary within an epoch: the run saves the steps before it, and continues after the file is
+ * repaired. */
+static void bad_tokens_lose_no_steps(void **state)
 {
     make_reference();
     assert_int_equal(system("rm -rf harm && cp -r words harm && printf '\\377\\377\\377\\377' | dd of=harm/train.h5 "
@@ -133,22 +133,22 @@ static void bad_tokens_cost_nothing(void **state)
 static void another_vocabulary_is_refused(void **state)
 {
     assert_int_equal(run(RUN "run.dir=mine train.max_steps=4"), 0);
-    assert_int_equal(run("data import text other.txt words --tokenizer chars"), 0); /* the data set is made anew */
+    assert_int_equal(run("data import text other.txt words --tokenizer chars"), 0); /* replaces the dataset */
     assert_int_equal(run(RUN "run.dir=mine train.max_steps=8", .ranks = 2), 2);
     assert_int_equal(count_of(text_of("err"), "lockstep: error:"), 1);
     assert_int_equal(run("eval mine"), 2);
     assert_non_null(strstr(text_of("err"), "was begun with another vocabulary: 21 tokens"));
-    /* as many tokens, but others */
+    /* a vocabulary of the same size with other tokens */
     assert_int_equal(run("data import text words.txt words --tokenizer bytes"), 0);
     assert_int_equal(run(RUN "run.dir=bytes train.max_steps=4"), 0);
     assert_int_equal(run("data import text words.txt words --tokenizer bpe --vocab 257"), 0);
     assert_int_equal(run(RUN "run.dir=bytes train.max_steps=8"), 2);
     assert_non_null(strstr(text_of("err"), "was begun with another vocabulary"));
     assert_non_null(strstr(text_of("err"), "--tokenizer bytes/tokenizer.json"));
-    /* the run's own tokenizer makes them the same again */
+    /* an import with the run's tokenizer restores the tokens */
     assert_int_equal(run("data import text other.txt words --tokenizer bytes/tokenizer.json"), 0);
     assert_int_equal(run("eval bytes"), 0);
-    /* a character that it does not know: nothing is changed */
+    /* a character unknown to the tokenizer: the dataset is not changed */
     assert_int_equal(run("data import text other.txt made --tokenizer mine/tokenizer.json"), 3);
     assert_false(exists("made"));
     assert_int_equal(run("data import text small.txt made --tokenizer mine/tokenizer.json"), 0);
@@ -158,10 +158,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_of_text),
-        cmocka_unit_test(other_commands_know_text),
+        cmocka_unit_test(other_commands_read_text),
         cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
         cmocka_unit_test(survives_kill_9_in_mid_epoch),
-        cmocka_unit_test(bad_tokens_cost_nothing),
+        cmocka_unit_test(bad_tokens_lose_no_steps),
         cmocka_unit_test(another_vocabulary_is_refused),
     };
     return cmocka_run_group_tests(tests, make_words, tear_down);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi slow */
 /* timeout: 1800 */
-/* What test_text.c checks a few times, for all numbers of ranks and threads: a GPT with dropout has the same digest
+/* The checks of test_text.c for all numbers of ranks and threads: a GPT with dropout has the same digest
  * after each step. */
 #include "tests/launch/words.h"
 
@@ -18,7 +18,8 @@ static void all_ranks_and_threads_give_the_same_bits(void **state)
         }
 }
 
-/* Epochs have 14 steps and checkpoints come every 4: it goes on within an epoch, on each other number of ranks. */
+/* With 14 steps per epoch and a checkpoint every 4, the run continues within an epoch, on every other number of
+ * ranks. */
 static void survives_kill_9_in_mid_epoch_on_other_ranks(void **state)
 {
     make_reference();

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
 /* timeout: 900 */
-/* Whole runs of the program: the same digests for any ranks and threads, and for any way of interrupting. */
+/* Complete runs of the program: equal digests for any number of ranks and threads, and after any interruption. */
 #include "datasets/datasets.h"
 #include "tests/launch/train_runs.h"
 
-static void keeps_what_it_promises(void **state)
+static void writes_all_files(void **state)
 {
     static const char *const end_keys[]  = {"status",        "step",          "loss",
                                             "accuracy",      "digest",        "wall_s",
@@ -38,8 +38,8 @@ static void keeps_what_it_promises(void **state)
         if (!exists(files[i])) fail_msg("%s is missing", files[i]);
 }
 
-/* What explain announces is what the run takes. */
-static void takes_what_explain_announces(void **state)
+/* A run uses the memory that `lockstep explain` announces. */
+static void uses_the_announced_memory(void **state)
 {
     make_reference();
     assert_int_equal(run("explain ./reference/recipe.yaml"), 0);
@@ -60,7 +60,7 @@ static void any_ranks_and_threads_give_the_same_bits(void **state)
     for (size_t r = 0; r < sizeof ranks / sizeof *ranks; r++)
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             char what[64];
-            if (ranks[r] > 2 && threads[t] == 2) continue; /* 12 of the 15 are enough */
+            if (ranks[r] > 2 && threads[t] == 2) continue; /* 12 of the 15 combinations */
             snprintf(what, sizeof what, "%d ranks x %d threads", ranks[r], threads[t]);
             int code = run(RUN "run.dir=other --fresh", .ranks = ranks[r], .threads = threads[t], .seconds = 200);
             if (code) fail_msg("%s: exit code %d\n%s", what, code, text_of("err"));
@@ -68,8 +68,8 @@ static void any_ranks_and_threads_give_the_same_bits(void **state)
         }
 }
 
-/* Settings that say how a step is computed, not what: none of them may show in the bits. */
-static void buckets_and_micro_steps_do_not_show(void **state)
+/* Settings that change how a step is computed, but not its result: the digests are equal. */
+static void buckets_and_micro_batches_keep_the_bits(void **state)
 {
     make_reference();
     assert_int_equal(
@@ -79,7 +79,7 @@ static void buckets_and_micro_steps_do_not_show(void **state)
     must_be_like_reference("other", "4 micro-steps, small buckets");
 }
 
-/* How often the ranks of a run call a communicator. */
+/* Counts the calls of the communicator in a run. */
 static int calls_of(const char *arguments)
 {
     int code = run(arguments, .ranks = 2, .before = "export LOCKSTEP_TRACE=comm;");
@@ -87,7 +87,8 @@ static int calls_of(const char *arguments)
     return count_of(text_of("err"), "comm rank ");
 }
 
-/* What ranks of a host tell each other with a step goes with the gradients; only the norm of these is gathered. */
+/* The flags of a step travel with the gradients, so that a step on one host has no other collective than the all-gather
+ * of the gradient norm. */
 static void steps_call_no_collective(void **state)
 {
 #define TRACED RUN "run.dir=traced --fresh checkpoint.every=0 checkpoint.budget=0 "
@@ -107,10 +108,10 @@ static void survives_kill_9(void **state)
         continue_on(cases[i].after);
         assert_int_equal(system("rm -rf killed"), 0);
     }
-    assert_true(interrupted >= 2); /* a run may be faster than the kill, but not each time */
+    assert_true(interrupted >= 2); /* some runs may end before the kill, but not all */
 }
 
-/* A torn last line, and a newest checkpoint that is damaged: both are put right. */
+/* A run continues after an incomplete last line of its log and damage to its newest checkpoint. */
 static void survives_damage(void **state)
 {
     make_reference();
@@ -138,7 +139,7 @@ static void stops_on_a_signal(void **state)
         assert_int_equal(count_of(text_of("err"), "stopped by"), 1);
         json_t *all = events_of("killed"), *end = json_array_get(all, json_array_size(all) - 1);
         assert_string_equal(string(end, "status"), "stopped");
-        /* the checkpoint is of the very step at which it stopped */
+        /* the checkpoint is that of the last step */
         char path[64];
         snprintf(path, sizeof path, "killed/checkpoints/step-%08d",
                  (int)json_integer_value(json_object_get(end, "step")));
@@ -148,7 +149,7 @@ static void stops_on_a_signal(void **state)
     }
 }
 
-static void says_that_it_is_finished(void **state)
+static void finished_run_trains_no_step(void **state)
 {
     make_reference();
     char *before = strdup(text_of("reference/metrics.jsonl"));
@@ -157,13 +158,13 @@ static void says_that_it_is_finished(void **state)
     assert_int_equal(count_of(text_of("out"), "test accuracy"), 1);
     assert_string_equal(text_of("reference/metrics.jsonl"), before);
     free(before);
-    /* another recipe in the same folder is refused, with the key that differs; --fresh takes it */
+    /* another recipe in the same run directory is refused with the differing key; --fresh accepts it */
     assert_int_equal(run(RUN "run.dir=other --fresh train.max_steps=3"), 0);
     assert_int_equal(run(RUN "run.dir=other train.max_steps=3 train.seed=7"), 2);
     assert_non_null(strstr(text_of("err"), "train.seed"));
     assert_non_null(strstr(text_of("err"), "--fresh"));
     assert_int_equal(run(RUN "run.dir=other train.max_steps=3 train.seed=7 --fresh"), 0);
-    /* more steps prolong it */
+    /* a larger train.epochs prolongs the run */
     assert_int_equal(run(RUN "run.dir=other train.max_steps=5 train.seed=7"), 0);
     assert_non_null(strstr(text_of("err"), "continues after step 3"));
 }
@@ -193,7 +194,7 @@ static void evaluates_and_predicts(void **state)
     assert_non_null(strstr(one, accuracy));
     free(one);
     json_decref(all);
-    /* light on dark or dark on light, the answer is the same */
+    /* the prediction for the inverted image is the same */
     ls_dataset *digits;
     uint8_t     pixels[28 * 28];
     int32_t     label;
@@ -222,15 +223,15 @@ static void evaluates_and_predicts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_what_it_promises),
-        cmocka_unit_test(takes_what_explain_announces),
+        cmocka_unit_test(writes_all_files),
+        cmocka_unit_test(uses_the_announced_memory),
         cmocka_unit_test(any_ranks_and_threads_give_the_same_bits),
-        cmocka_unit_test(buckets_and_micro_steps_do_not_show),
+        cmocka_unit_test(buckets_and_micro_batches_keep_the_bits),
         cmocka_unit_test(steps_call_no_collective),
         cmocka_unit_test(survives_kill_9),
         cmocka_unit_test(survives_damage),
         cmocka_unit_test(stops_on_a_signal),
-        cmocka_unit_test(says_that_it_is_finished),
+        cmocka_unit_test(finished_run_trains_no_step),
         cmocka_unit_test(two_runs_do_not_share_a_folder),
         cmocka_unit_test(evaluates_and_predicts),
     };

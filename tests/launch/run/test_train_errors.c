@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: io mpi */
 /* timeout: 600 */
-/* Bad input of every kind: one clear message, the right exit code on every rank, no hang, nothing left behind. */
+/* Invalid input of every kind gives one message and the right exit code on every rank, without a hang, and leaves no
+ * files behind. */
 #include <hdf5.h>
 #include <math.h>
 
@@ -10,22 +11,22 @@
 
 #define SMALL "data.train_count=64 data.test_count=32 train.batch=16 train.epochs=1 "
 
-/* Every rank puts the same file there, whole at any moment. */
+/* Shell command of each rank that writes r.yaml atomically. */
 #define RECIPE(text) "printf '" text "' > t.$$; mv t.$$ r.yaml;"
 
-/* Letters one by one: an embedding and a layer. */
+/* A character-level model: an embedding and a linear layer. */
 #define TEXT_RECIPE                                                                                                    \
     RECIPE("data: {path: words, context: 8}\\nmodel:\\n  layers: [embedding: {vocab: 27, width: 4}, linear: {out: "    \
            "27}]\\ntrain: {batch: 8, epochs: 1}\\n")
 
 typedef struct bad {
     const char *name;
-    const char *before; /* shell, on every rank                                              */
+    const char *before; /* shell commands that each rank runs first                    */
     const char *arguments;
     int         code;
-    const char *says;     /* part of the message                                               */
-    const char *says_too; /* another part, mostly what to do                                   */
-    bool        one;      /* not under mpirun: the ranks are not what it is about              */
+    const char *part;   /* expected part of the message                                */
+    const char *part2;  /* another expected part, mostly of the hint; NULL: none       */
+    bool        serial; /* not tested under mpirun                                     */
 } bad;
 
 static const bad table[] = {
@@ -51,49 +52,49 @@ static const bad table[] = {
      "train ./r.yaml " SMALL, 2, "expected B x 10", NULL},
     {"fewer classes than the data", "", "train lenet5-digits " SMALL "model.classes=4", 2, "model.classes", "10"},
     {"batch smaller than the shards", "", "train lenet5-digits " SMALL "train.shards=32", 2, "train.batch", "shards"},
-    {"shards that are no power of two", "", "train lenet5-digits " SMALL "train.shards=6", 2, "shards", "power of two"},
+    {"shards not a power of two", "", "train lenet5-digits " SMALL "train.shards=6", 2, "shards", "power of two"},
     {"a GPU where there is none", "", "train lenet5-digits " SMALL "device=cuda", 4, "device", "cpu"},
     /* the data */
     {"missing data", "", "train lenet5-digits data.path=./nowhere", 3, "nowhere", NULL},
     {"truncated HDF5", "", "train lenet5-digits data.path=truncated", 3, "truncated/train.h5", NULL},
     {"text instead of HDF5", "", "train lenet5-digits data.path=text", 3, "text/train.h5", "HDF5"},
-    {"pixels of the wrong type", "", "train lenet5-digits data.path=floats", 3, "floats/train.h5", "image"},
+    {"images of the wrong type", "", "train lenet5-digits data.path=floats", 3, "floats/train.h5", "image"},
     {"labels out of range", "", "train lenet5-digits train.batch=16 train.epochs=1 data.path=labels", 3, "label", "77"},
     {"no samples", "", "train lenet5-digits data.path=empty", 3, "empty", NULL},
     {"NaN in the data", "", "train lenet5-digits data.path=nan", 3, "nan/train.h5", "mean"},
     {"fewer labels than images", "", "train lenet5-digits data.path=short", 3, "short/train.h5", "label"},
     {"truncated idx", "", "data import mnist idx-truncated made", 3, "train-images", NULL, true},
-    {"idx with more than it says", "", "data import mnist idx-oversized made", 3, "train-images", NULL, true},
+    {"idx longer than its header states", "", "data import mnist idx-oversized made", 3, "train-images", NULL, true},
     {"idx of another kind", "", "data import mnist idx-magic made", 3, "train-images", NULL, true},
     {"missing idx", "", "data import mnist idx-none made", 3, "idx-none", NULL, true},
     /* text */
-    {"text for a model of pictures", "", "train lenet5-digits data.path=words data.context=8", 2,
+    {"text for an image model", "", "train lenet5-digits data.path=words data.context=8", 2,
      "lenet5 is no language model", "model.name"},
-    {"pictures for layers of text", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
-    {"no length of windows", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
-    {"windows longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3, "window of 4096 tokens and its target need 4097",
-     "more text"},
+    {"images for a language model", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
+    {"no context length", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
+    {"context longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3,
+     "window of 4096 tokens and its target need 4097", "more text"},
     {"fewer logits than tokens", TEXT_RECIPE, "train ./r.yaml model.classes=4", 2, "model.classes", "27 tokens"},
     {"logits for another vocabulary", TEXT_RECIPE, "train ./r.yaml model.classes=30", 2, "expected B x 8 x 30",
      "linear: {out: 30}"},
     {"a token beyond the vocabulary", TEXT_RECIPE, "train ./r.yaml data.path=beyond run.dir=diverged", 3,
      "beyond/train.h5: /tokens: token 100 is 27", "import the text again"},
-    {"text without a split held out", TEXT_RECIPE, "train ./r.yaml data.path=alone", 3, "alone: has no test.h5",
+    {"text without a held-out split", TEXT_RECIPE, "train ./r.yaml data.path=alone", 3, "alone: has no test.h5",
      "train"},
     {"the tokenizer of another text", TEXT_RECIPE, "train ./r.yaml data.path=mixed", 3,
      "mixed/tokenizer.json: is not the tokenizer", "import the text again"},
     {"a damaged tokenizer", TEXT_RECIPE, "train ./r.yaml data.path=torn", 3, "torn/tokenizer.json", NULL},
     {"another tokenizer than the recipe's", TEXT_RECIPE, "train ./r.yaml data.tokenizer=bpe", 2, "data.tokenizer",
      "expected bpe"},
-    {"a known text that is nowhere", TEXT_RECIPE "export XDG_CACHE_HOME=$PWD/idx-none;",
+    {"a known text that was not fetched", TEXT_RECIPE "export XDG_CACHE_HOME=$PWD/idx-none;",
      "train ./r.yaml data.path=shakespeare", 3, "was not fetched", "lockstep data fetch"},
     {"empty text", "", "data import text empty.txt made", 3, "the text is empty", NULL, true},
     {"missing text", "", "data import text nothing.txt made", 3, "nothing.txt", NULL, true},
-    {"a folder for a text", "", "data import text words made", 3, "expected a regular file", NULL, true},
+    {"a folder instead of a text file", "", "data import text words made", 3, "expected a regular file", NULL, true},
     {"unknown tokenizer", "", "data import text words.txt made --tokenizer bpf", 2, "found 'bpf'", "chars", true},
-    {"a tokenizer that is none", "", "data import text words.txt made --tokenizer text/train.h5", 3, "text/train.h5",
-     NULL, true},
-    {"a part that is no part", "", "data import text words.txt made --valid 2", 2, "--valid", "found '2'", true},
+    {"a file that is not a tokenizer", "", "data import text words.txt made --tokenizer text/train.h5", 3,
+     "text/train.h5", NULL, true},
+    {"--valid out of range", "", "data import text words.txt made --valid 2", 2, "--valid", "found '2'", true},
     {"less text than files", "", "data import text words.txt made --tokenizer chars --shards 5000", 3,
      "too few for 5000 files", "--shards", true},
     {"text into a folder below a file", "", "data import text words.txt file/made", 4, "file", NULL, true},
@@ -106,7 +107,7 @@ static const bad table[] = {
     {"no run to evaluate", "", "eval ./nothing", 2, "./nothing", "lockstep train"},
     /* the environment */
     {"run.dir below a file", "", "train lenet5-digits " SMALL "run.dir=file/run", 4, "file", "run.dir"},
-    {"run.dir where nobody may write", "", "train lenet5-digits " SMALL "run.dir=/proc/lockstep", 4, "/proc/lockstep",
+    {"run.dir that cannot be created", "", "train lenet5-digits " SMALL "run.dir=/proc/lockstep", 4, "/proc/lockstep",
      "run.dir"},
     {"no space left", "ulimit -f 1;", "train lenet5-digits " SMALL "run.dir=full log.every=1 train.epochs=40", 4,
      "full/", NULL},
@@ -117,7 +118,7 @@ static const bad table[] = {
      "the loss is", "optim.lr"},
 };
 
-/* ---- data sets --------------------------------------------------------------------------------------------------- */
+/* ---- datasets ---------------------------------------------------------------------------------------------------- */
 
 static void write_split(const char *path, const char *split)
 {
@@ -171,7 +172,7 @@ static void make_bad_sets(void)
     H5Fclose(open_train("truncated"));
     assert_int_equal(truncate("truncated/train.h5", 3000), 0);
     H5Fclose(open_train("text"));
-    assert_int_equal(system("echo 'this is no data set, it is a text about one' > text/train.h5"), 0);
+    assert_int_equal(system("echo 'this text is not a dataset' > text/train.h5"), 0);
     hid_t h = open_train("floats");
     replace(h, "image", H5T_NATIVE_FLOAT, 4, images);
     H5Fclose(h);
@@ -199,7 +200,8 @@ static void put(FILE *f, uint32_t x)
     for (int i = 24; i >= 0; i -= 8) fputc((int)(x >> i & 255), f);
 }
 
-/* Four idx files of 4 samples; the training images say `magic` and hold `bytes` of pixels. */
+/* Writes four idx files of 4 samples.  The file of training images has the given magic number and `bytes` bytes of
+ * pixels. */
 static void write_idx(const char *dir, uint32_t magic, int bytes)
 {
     static const char *const names[] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte",
@@ -218,7 +220,7 @@ static void write_idx(const char *dir, uint32_t magic, int bytes)
     }
 }
 
-/* A text of 27 letters that Lockstep itself imports, and what can go wrong with that. */
+/* Imports a text of 27 different characters, and makes damaged copies of the dataset. */
 static void make_bad_texts(void)
 {
     uint16_t beyond = 27;
@@ -265,8 +267,9 @@ static int tear_down(void **state)
 
 /* ---- the checks -------------------------------------------------------------------------------------------------- */
 
-/* What is wrong with how the program takes it; "" when nothing is. */
-static const char *judge(const bad *b, int ranks)
+/* Runs the program with an invalid input.  Returns a description of the deviation from the expected behaviour; "":
+ * none. */
+static const char *deviation(const bad *b, int ranks)
 {
     static char text[8192];
     int         code = run(b->arguments, .ranks = ranks, .before = b->before);
@@ -276,23 +279,23 @@ static const char *judge(const bad *b, int ranks)
         snprintf(text, sizeof text, "expected the exit code %d, found %d", b->code, code);
     else if (count_of(err, "lockstep: error:") != 1)
         snprintf(text, sizeof text, "expected one message, found %d", count_of(err, "lockstep: error:"));
-    else if (!strstr(err, b->says) || (b->says_too && !strstr(err, b->says_too)))
-        snprintf(text, sizeof text, "expected '%s' and '%s' in the message", b->says, b->says_too ? b->says_too : "");
+    else if (!strstr(err, b->part) || (b->part2 && !strstr(err, b->part2)))
+        snprintf(text, sizeof text, "expected '%s' and '%s' in the message", b->part, b->part2 ? b->part2 : "");
     else if (strstr(err, "Segmentation") || strstr(err, "AddressSanitizer") || strstr(err, "runtime error"))
-        snprintf(text, sizeof text, "it crashed");
+        snprintf(text, sizeof text, "the program crashed");
     else if (exists("runs") || exists("made"))
-        snprintf(text, sizeof text, "it left a folder behind"); /* no run began */
+        snprintf(text, sizeof text, "the program left a folder behind"); /* the run did not start */
     else if (system("test -z \"$(find . -name '*tmp*' -o -name '*.part' -o -name '.step-*')\"") != 0)
-        snprintf(text, sizeof text, "it left a partial file behind");
+        snprintf(text, sizeof text, "the program left a partial file behind");
     size_t used = strlen(text);
     if (used) snprintf(text + used, sizeof text - used, "\n%.4000s", err);
     return text;
 }
 
-/* Whether it is as it must be. */
+/* Runs one case, prints a deviation, and removes the created files.  Returns whether the case passed. */
 static bool check(const bad *b, int ranks)
 {
-    const char *wrong = judge(b, ranks);
+    const char *wrong = deviation(b, ranks);
     if (*wrong) print_error("%s, %s: %s\n", b->name, ranks ? "2 ranks" : "no mpirun", wrong);
     assert_int_equal(system("rm -rf r*.yaml full diverged runs made"), 0);
     return !*wrong;
@@ -309,12 +312,11 @@ static void on_two_ranks(void **state)
 {
     int wrong = 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (!table[i].one) wrong += !check(&table[i], 2);
+        if (!table[i].serial) wrong += !check(&table[i], 2);
     assert_int_equal(wrong, 0);
 }
 
-/* ---- what only some ranks have
- * --------------------------------------------------------------------------------------- */
+/* ---- errors on one rank ------------------------------------------------------------------------------------------ */
 
 static const bad on_ranks[] = {
     {"a recipe that one rank does not have",

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 300
- * A small GPT by the program: the same bits on any number of ranks, with dropout; its folder in and out as Hugging
- * Face's; explain. */
+ * A small GPT by command line: equal digests on any number of ranks, with dropout; export and import of Hugging Face
+ * folders; `lockstep explain`. */
 #include "tests/launch/train_runs.h"
 
 #define GPT "train ./gpt.yaml "
@@ -22,7 +22,7 @@ static int prepare(void **state)
     return run("data import text text.txt data");
 }
 
-static void the_same_bits_on_any_number_of_ranks(void **state)
+static void equal_digests_on_any_number_of_ranks(void **state)
 {
     assert_int_equal(run(GPT "run.dir=one"), 0);
     char *one = digests_of("one");
@@ -40,14 +40,14 @@ static void the_same_bits_on_any_number_of_ranks(void **state)
     free(one);
 }
 
-static void a_run_is_a_folder_of_hugging_face(void **state)
+static void run_directory_is_a_hugging_face_folder(void **state)
 {
     const char *config = text_of("one/config.json");
     assert_non_null(strstr(config, "\"GPT2LMHeadModel\""));
     assert_non_null(strstr(config, "\"n_layer\": 3"));
     assert_non_null(strstr(config, "\"n_positions\": 16"));
     assert_non_null(strstr(config, "\"embd_pdrop\": 0.1,"));
-    /* So small a step changes nothing: the digest stays that of the run it started from. */
+    /* The learning rate is too small to change a parameter, so that the digest is that of the pretrained model. */
     assert_int_equal(run(GPT "run.dir=start model.pretrained=./one optim.name=sgd optim.lr=1e-30", .ranks = 2), 0);
     char *digests = digests_of("one"), *last = strrchr(digests, ':');
     assert_non_null(last);
@@ -70,7 +70,7 @@ static void a_folder_of_another_model(void **state)
     assert_false(exists("other"));
 }
 
-/* As many tokens, but others. */
+/* A vocabulary of the same size with other tokens. */
 static void a_folder_of_another_tokenizer(void **state)
 {
     assert_int_equal(run("data train-tokenizer --vocabulary 264 gpt.yaml other-tokens"), 0);
@@ -88,7 +88,7 @@ static void a_folder_of_another_tokenizer(void **state)
                      0);
 }
 
-static void explained(void **state)
+static void explain_prints_the_model(void **state)
 {
     assert_int_equal(run("explain ./gpt.yaml --ranks 2"), 0);
     const char              *says    = text_of("out");
@@ -100,9 +100,9 @@ static void explained(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(the_same_bits_on_any_number_of_ranks),
-                                       cmocka_unit_test(a_run_is_a_folder_of_hugging_face),
-                                       cmocka_unit_test(a_folder_of_another_model),
-                                       cmocka_unit_test(a_folder_of_another_tokenizer), cmocka_unit_test(explained)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(equal_digests_on_any_number_of_ranks),
+        cmocka_unit_test(run_directory_is_a_hugging_face_folder), cmocka_unit_test(a_folder_of_another_model),
+        cmocka_unit_test(a_folder_of_another_tokenizer), cmocka_unit_test(explain_prints_the_model)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi slow */
 /* timeout: 1800 */
-/* What test_train.c checks a few times, many times. */
+/* The checks of test_train.c, repeated many times. */
 #include "tests/launch/train_runs.h"
 
-/* 20 times over, at moments that only the machine knows. */
+/* 20 repetitions, with kills at arbitrary moments. */
 static void survives_kill_9_at_any_moment(void **state)
 {
     static const int after[] = {1, 2, 3, 4, 8};
@@ -17,7 +17,7 @@ static void survives_kill_9_at_any_moment(void **state)
     assert_true(interrupted >= 10);
 }
 
-/* Each instruction set has bits of its own, for any ranks and threads. */
+/* On each instruction-set level the digests are equal for any number of ranks and threads. */
 static void each_instruction_set_keeps_its_bits(void **state)
 {
     static const char *const sets[] = {"v2", "v3", "v4"};
@@ -25,7 +25,7 @@ static void each_instruction_set_keeps_its_bits(void **state)
         char before[64];
         snprintf(before, sizeof before, "export LOCKSTEP_ISA=%s;", sets[i]);
         int code = run(RUN "run.dir=one --fresh", .before = before);
-        if (code == 4 && strstr(text_of("err"), "processor")) continue; /* not on this machine */
+        if (code == 4 && strstr(text_of("err"), "processor")) continue; /* not supported by this processor */
         assert_int_equal(code, 0);
         char *one = digests_of("one");
         for (int ranks = 2; ranks <= 4; ranks++) {
