@@ -8,7 +8,7 @@
 
 #include "core/base/clock.h"
 
-#define FADES 0.9 /* decay of the largest cost with each checkpoint: it counts for about ten */
+#define DECAY 0.9 /* of the largest cost with each checkpoint: a large cost counts for about ten checkpoints */
 
 ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const char *folder, int64_t step, bool found)
 {
@@ -20,7 +20,7 @@ ls_status ls_checkpoint_policy_open(ls_checkpoint_policy *s, ls_run *run, const 
     s->begun               = step;
     s->good                = found ? step : -1;
     s->opened_at = s->last_at = ls__clock_s();
-    s->whole_s                = 0.02 + bytes / SLOW_DISK;
+    s->publish_s              = 0.02 + bytes / SLOW_DISK;
     s->cost_s = s->worst_s = 0.005 + bytes / COPY;
     return ls_saver_new(&s->saver, run->trainer, .folder = folder,
                         .keep    = {(int)r->checkpoint.keep_last, r->checkpoint.keep_every, r->checkpoint.best},
@@ -40,7 +40,7 @@ static bool is_due(ls_checkpoint_policy *s)
     if (!s->run->is_root || r->checkpoint.every || r->checkpoint.budget <= 0 || !ls_saver_idle(s->saver)) return false;
     double now = ls__clock_s();
     /* This checkpoint and that of the epoch's end; the end of the run waits for the last one. */
-    double next = 2 * s->worst_s + s->whole_s;
+    double next = 2 * s->worst_s + s->publish_s;
     return now - s->last_at >= r->checkpoint.seconds &&
            s->spent_s + next <= r->checkpoint.budget * (now - s->opened_at);
 }
@@ -53,13 +53,13 @@ uint32_t ls_checkpoint_policy_votes(ls_checkpoint_policy *s)
 
 void ls_checkpoint_policy_step(ls_checkpoint_policy *s, double seconds)
 {
-    enum { FEW = 200 }; /* steps of the mean */
+    enum { MEAN_STEPS = 200 }; /* length of the running mean */
     if (!ls_saver_idle(s->saver)) {
-        s->slower_s += s->calm_steps ? seconds - s->calm_s : 0;
+        s->slower_s += s->usual_steps ? seconds - s->usual_s : 0;
         return;
     }
-    if (s->calm_steps < FEW) s->calm_steps++;
-    s->calm_s += (seconds - s->calm_s) / s->calm_steps;
+    if (s->usual_steps < MEAN_STEPS) s->usual_steps++;
+    s->usual_s += (seconds - s->usual_s) / s->usual_steps;
 }
 
 static void waited(ls_checkpoint_policy *s, double since) { s->waited_s += ls__clock_s() - since; }
@@ -72,34 +72,36 @@ ls_status ls_checkpoint_policy_publish(ls_checkpoint_policy *s)
     return LS_OK;
 }
 
-/* Compares the parameters of all ranks first. */
+/* Before the checkpoint, compares the parameters of all ranks by their digest. */
 ls_status ls_checkpoint_policy_take(ls_checkpoint_policy *s, const ls_progress *at)
 {
     double before = ls__clock_s();
     if (s->begun == at->step) return LS_OK;
-    ls_progress stands = *at;
+    ls_progress progress = *at;
     char        digest[17];
-    stands.digest = ls_trainer_digest(s->run->trainer);
-    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)stands.digest);
+    progress.digest = ls_trainer_digest(s->run->trainer);
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)progress.digest);
     const char *names[] = {"parameters"}, *values[] = {digest};
     LS_TRY(ls_comm_same(s->run->comm, 1, names, values));
-    if (stands.sample == s->run->train_count)
-        stands.epoch++, stands.sample = 0; /* the checkpoint stands at the beginning of the next epoch */
+    if (progress.sample == s->run->train_count) { /* the end of an epoch is the beginning of the next */
+        progress.epoch++;
+        progress.sample = 0;
+    }
     s->last_at = before;
     s->begun   = at->step;
     s->slow    = false;
-    LS_TRY(ls_saver_begin(s->saver, &stands));
+    LS_TRY(ls_saver_begin(s->saver, &progress));
     waited(s, before);
     return LS_OK;
 }
 
 static void report_failure(ls_checkpoint_policy *s, const ls_saver_news *news)
 {
-    char older[64] = "there is none yet";
+    char older[64] = "no checkpoint exists yet";
     if (s->good >= 0) snprintf(older, sizeof older, "the newest is that of step %lld", (long long)s->good);
     if (!s->failing)
         ls_bar_say(s->bar,
-                   "lockstep: warning: the checkpoint of step %lld could not be written; the run goes on, %s: %s",
+                   "lockstep: warning: the checkpoint of step %lld could not be written; training continues, %s: %s",
                    (long long)news->step, older, news->message);
     s->failing = true;
 }
@@ -109,16 +111,16 @@ static void report_success(ls_checkpoint_policy *s, const ls_saver_news *news, d
     char path[64], digest[17];
     if (s->failing) ls_bar_say(s->bar, "the checkpoint of step %lld could be written again", (long long)news->step);
     if (*news->message)
-        ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld is there, but: %s", (long long)news->step,
+        ls_bar_say(s->bar, "lockstep: warning: the checkpoint of step %lld was written, but: %s", (long long)news->step,
                    news->message);
-    s->failing  = false;
-    s->good     = news->step;
-    s->whole_s  = news->seconds;
-    s->cost_s   = s->waited_s - s->told_s + s->slower_s;
-    s->worst_s  = fmax(s->cost_s, s->worst_s * FADES);
-    s->told_s   = s->waited_s;
-    s->spent_s  = fmax(0, s->spent_s + s->cost_s);
-    s->slower_s = 0;
+    s->failing    = false;
+    s->good       = news->step;
+    s->publish_s  = news->seconds;
+    s->cost_s     = s->waited_s - s->reported_s + s->slower_s;
+    s->worst_s    = fmax(s->cost_s, s->worst_s * DECAY);
+    s->reported_s = s->waited_s;
+    s->spent_s    = fmax(0, s->spent_s + s->cost_s);
+    s->slower_s   = 0;
     s->count++;
     if (!s->events) return;
     snprintf(path, sizeof path, "checkpoints/step-%08lld", (long long)news->step);
@@ -136,11 +138,12 @@ static void report_slow(ls_checkpoint_policy *s)
 {
     enum { LONG_S = 300, TIMES = 10 };
     double seconds = ls__clock_s() - s->last_at;
-    if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->whole_s)) return;
-    ls_bar_say(s->bar,
-               "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; the run goes on, and "
-               "takes none before it is there" LS_HINT "check the disk or the file server of run.dir",
-               (long long)s->begun, seconds);
+    if (s->slow || ls_saver_idle(s->saver) || seconds < fmax(LONG_S, TIMES * s->publish_s)) return;
+    ls_bar_say(
+        s->bar,
+        "lockstep: warning: the checkpoint of step %lld has been under way for %.0f s; training continues, without "
+        "further checkpoints until this one is written" LS_HINT "check the disk or the file server of run.dir",
+        (long long)s->begun, seconds);
     s->slow = true;
 }
 
@@ -174,4 +177,7 @@ ls_status ls_checkpoint_policy_settle(ls_checkpoint_policy *s, double wall_s)
     return LS_OK;
 }
 
-double ls_checkpoint_policy_need(const ls_checkpoint_policy *s) { return s->count ? 2 * s->whole_s : 1 + s->whole_s; }
+double ls_checkpoint_policy_need(const ls_checkpoint_policy *s)
+{
+    return s->count ? 2 * s->publish_s : 1 + s->publish_s;
+}

@@ -18,21 +18,21 @@ typedef struct ls_checkpoint_policy {
     ls_saver  *saver;
     ls_events *events; /* of rank 0; NULL: no events are written                                   */
     ls_bar    *bar;
-    ls_status  pending;            /* error of rank 0's log, for the caller                                    */
+    ls_status  pending;            /* error of rank 0's log, which the caller reports to all ranks              */
     int64_t    begun;              /* step of the last checkpoint that was started; -1: none                   */
     int64_t    good;               /* step of the last checkpoint that was published; -1: none                 */
     bool       failing;            /* the last checkpoint failed, and a warning was printed                    */
     bool       slow;               /* the checkpoint takes unusually long, and a warning was printed           */
     double     opened_at, last_at; /* start of the run, and of its last checkpoint, on ls__clock_s() */
     double     waited_s;           /* total time that the run has waited for checkpoints                    */
-    double     told_s;             /* waited_s when the last checkpoint was published                       */
-    double     calm_s;             /* mean duration of a step during which no checkpoint is written         */
-    int        calm_steps;         /* number of steps in that mean; 0: none yet                             */
+    double     reported_s;         /* waited_s when the last checkpoint was published                       */
+    double     usual_s;            /* mean duration of a step during which no checkpoint is written         */
+    int        usual_steps;        /* number of steps in that mean; 0: none yet                             */
     double     slower_s;           /* slowdown of the steps during which the last checkpoint was written    */
     double     cost_s;             /* cost of the last checkpoint; before the first one an estimate         */
     double     worst_s;            /* largest cost of the last few checkpoints                              */
     double     spent_s;            /* total cost                                                            */
-    double     whole_s;            /* from start to publication of the last checkpoint; at first an estimate */
+    double     publish_s;          /* from start to publication of the last checkpoint; at first an estimate */
     int        count;              /* checkpoints that this process has published                           */
 } ls_checkpoint_policy;
 

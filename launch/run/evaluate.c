@@ -19,11 +19,11 @@ typedef struct evaluation {
     ls_score_sums sums;
     /* For tasks with sample_scores: */
     ls_model *model;
-    int       extras;   /* numbers of a sample                               */
-    int64_t   max_rows; /* samples of a batch on one rank, at most           */
-    double   *mine;     /* max_rows x extras, of this rank's samples         */
-    double   *all;      /* the same of every rank, in the order of the ranks */
-    double   *total;    /* extras                                            */
+    int       extras;   /* values per sample                                 */
+    int64_t   max_rows; /* largest number of samples of a batch on one rank  */
+    double   *mine;     /* values of this rank's samples, max_rows x extras  */
+    double   *all;      /* values of all ranks, in the order of the ranks    */
+    double   *total;    /* sums over all samples, extras                      */
 } evaluation;
 
 static ls_status open_extras(evaluation *e, int64_t batch)
@@ -38,8 +38,8 @@ static ls_status open_extras(evaluation *e, int64_t batch)
     e->mine    = calloc((size_t)e->max_rows, row);
     e->all     = calloc((size_t)e->max_rows * (size_t)run->ranks, row);
     e->total   = calloc(1, row);
-    LS_CHECK(e->mine && e->all && e->total, LS_ERR_ENV, "no memory for the scores of a batch of %lld samples",
-             (long long)batch);
+    LS_CHECK(e->mine && e->all && e->total, LS_ERR_ENV,
+             "evaluation: no memory for the scores of a batch of %lld samples", (long long)batch);
     e->sums.extra = e->total;
     return ls_model_new(&e->model, run->graph, ls_trainer_params(run->trainer), &run->logits, 1, e->max_rows);
 }
@@ -55,8 +55,9 @@ static void close_extras(evaluation *e)
 static ls_status score_samples(evaluation *e, const ls_batch *batch)
 {
     ls_run *run = e->run;
-    LS_CHECK(batch->rows <= e->max_rows, LS_ERR_FAILED, "a rank has %lld samples of a batch, expected at most %lld",
-             (long long)batch->rows, (long long)e->max_rows);
+    LS_CHECK(batch->rows <= e->max_rows, LS_ERR_FAILED,
+             "evaluation: rank has %lld samples of a batch, expected at most %lld", (long long)batch->rows,
+             (long long)e->max_rows);
     LS_TRY(ls_model_run(e->model, batch));
     const float  *output = ls_model_output(e->model, 0);
     const int64_t width  = ls__numel(run->logits);
@@ -65,7 +66,7 @@ static ls_status score_samples(evaluation *e, const ls_batch *batch)
     return LS_OK;
 }
 
-/* Adds what this batch contributes to the sums of the task.  Collective. */
+/* Adds the values of a batch to the sums of the task.  Collective. */
 static ls_status add_extras(evaluation *e, const ls_batch *batch)
 {
     ls_run *run  = e->run;

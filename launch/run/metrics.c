@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writes and reads metrics.jsonl. */
+ * Writes and reads the log of a run: see launch/run/metrics.h. */
 #include "launch/run/metrics.h"
 
 #include <errno.h>
@@ -14,13 +14,17 @@
 #include "core/io/atomic_file.h"
 
 struct ls_events {
-    int    fd, why; /* why: errno of what waits          */
-    char  *waiting; /* lines that could not be written   */
+    int    fd;
+    int    error;   /* errno of the last failed write, while lines wait */
+    char  *waiting; /* lines that could not be written                  */
     size_t waits, room;
     char   path[PATH_MAX];
 };
 
-enum { PRECISION = 9, MOST_WAITING = 16 << 20 }; /* digits that tell any two floats apart; bytes */
+enum {
+    PRECISION    = 9,
+    MOST_WAITING = 16 << 20
+}; /* significant digits that distinguish any two floats; largest size of the waiting lines, bytes */
 
 /* Formats an event as a line with its newline; the caller frees it. */
 static ls_status make_line(char **text, size_t *bytes, const char *path, const json_t *event)
@@ -28,7 +32,7 @@ static ls_status make_line(char **text, size_t *bytes, const char *path, const j
     *text = json_dumps(event, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(PRECISION));
     LS_CHECK(*text, LS_ERR_FAILED, "%s: an event could not be written as JSON", path);
     *bytes              = strlen(*text) + 1;
-    (*text)[*bytes - 1] = '\n'; /* in the place of the final 0 */
+    (*text)[*bytes - 1] = '\n'; /* replaces the terminating 0 */
     return LS_OK;
 }
 
@@ -116,13 +120,13 @@ void ls_events_close(ls_events *e)
 ls_status ls_events_flush(ls_events *e)
 {
     if (!e->waits) return LS_OK;
-    size_t done = write_bytes(e->fd, e->waiting, e->waits, &e->why);
+    size_t done = write_bytes(e->fd, e->waiting, e->waits, &e->error);
     memmove(e->waiting, e->waiting + done, e->waits - done);
     e->waits -= done;
-    return e->waits ? cannot_write(e->path, e->why) : LS_OK;
+    return e->waits ? cannot_write(e->path, e->error) : LS_OK;
 }
 
-const char *ls_events_problem(const ls_events *e) { return e->waits ? strerror(e->why) : NULL; }
+const char *ls_events_problem(const ls_events *e) { return e->waits ? strerror(e->error) : NULL; }
 
 static ls_status append(ls_events *e, const char *text, size_t bytes)
 {
@@ -130,7 +134,8 @@ static ls_status append(ls_events *e, const char *text, size_t bytes)
         size_t room = 2 * e->room + bytes;
         char  *more = room <= MOST_WAITING ? realloc(e->waiting, room) : NULL;
         if (!more)
-            return e->waits ? cannot_write(e->path, e->why) : LS_FAIL(LS_ERR_ENV, "%s: no memory for the log", e->path);
+            return e->waits ? cannot_write(e->path, e->error)
+                            : LS_FAIL(LS_ERR_ENV, "%s: no memory for the log", e->path);
         e->waiting = more;
         e->room    = room;
     }

@@ -4,16 +4,15 @@
  *
  *     start       step version recipe recipe_hash data samples steps parameters ranks threads bucket_bytes isa
  *     step        step epoch loss lr samples_per_s [tokens_per_s] digest              every log.every steps
- *     eval        step epoch split loss METRICS wall_s       metrics of the task: accuracy; perplexity bits_per_byte;
- * ...
+ *     eval        step epoch split loss METRICS wall_s       metrics of the task, for instance accuracy
  *     ranks       step epoch slowest spread data_s compute_s wait_s                   after an epoch on several ranks
  *     checkpoint  step path digest bytes seconds waited_s cost_s wall_s               once published, steps later
  *     end         status step loss METRICS digest wall_s waited_s samples_per_s planned_bytes resident_peak_bytes ranks
  *                 threads isa
  *
  * Times are in seconds; waited_s is the total time that the run has waited for checkpoints so far.  Each line is
- * written by one call of write(), so that a killed run leaves whole lines and at most one torn last line.  A run that
- * continues from a checkpoint first removes the lines of later steps, so that each step is in the file once.
+ * written by one call of write(), so that a killed run leaves complete lines and at most one incomplete last line.  A
+ * run that continues from a checkpoint first removes the lines of later steps, so that each step is in the file once.
  */
 #ifndef LS_LAUNCH_RUN_METRICS_H
 #define LS_LAUNCH_RUN_METRICS_H
@@ -26,8 +25,8 @@
 
 typedef struct ls_events ls_events;
 
-/* Opens the file for appending.  Removes the events after step `keep_step`, the end event and a torn last line first;
- * keep_step < 0 removes everything. */
+/* Opens the file for appending.  Removes the events after step `keep_step`, the end event and an incomplete last line
+ * first; keep_step < 0 removes everything. */
 ls_status ls_events_open(ls_events **e, const char *path, int64_t keep_step);
 void      ls_events_close(ls_events *e); /* NULL is allowed */
 
@@ -39,14 +38,14 @@ ls_status ls_events_write(ls_events *e, const char *format, ...);
 ls_status ls_events_put(ls_events *e, json_t *event);
 /* Writes the waiting events; LS_ERR_ENV when the disk is still full. */
 ls_status ls_events_flush(ls_events *e);
-/* Returns why events wait; NULL: none waits. */
+/* Returns the reason for which events wait in memory; NULL: no event waits. */
 const char *ls_events_problem(const ls_events *e);
 
 /* Returns a number for "s:o"; null for NaN and infinity, which JSON does not have. */
 json_t *ls_events_number(double x);
 
-/* Calls `each` for every event of the file, in order.  Skips lines that are no events, e.g. a torn one; a missing file
- * has no events. */
+/* Calls `each` for every event of the file, in order.  Skips lines that are not events, e.g. an incomplete last
+ * line.  A missing file has no events. */
 ls_status ls_events_read(const char *path, void (*each)(const json_t *event, void *data), void *data);
 
 /* Returns a number of an event; `none` when it is missing or null. */

@@ -120,10 +120,10 @@ void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool
 
 /* ---- the bar ----------------------------------------------------------------------------------------------------- */
 
-void ls_bar_open(ls_bar *b, bool speaks)
+void ls_bar_open(ls_bar *b, bool prints)
 {
-    *b = (ls_bar){.speaks = speaks, .last = ls__clock_s()};
-    if (!speaks) return;
+    *b = (ls_bar){.prints = prints, .last = ls__clock_s()};
+    if (!prints) return;
     b->terminal = ls_on_terminal(&b->width);
     b->color    = ls_use_color();
     b->interval = b->terminal ? 0.1 : 5;
@@ -137,7 +137,7 @@ static void clear(ls_bar *b)
 
 void ls_bar_update(ls_bar *b, const ls_bar_state *s)
 {
-    if (!b->speaks) return;
+    if (!b->prints) return;
     double now = ls__clock_s();
     if (now - b->last < b->interval) return;
     b->last = now;
@@ -154,7 +154,7 @@ void ls_bar_update(ls_bar *b, const ls_bar_state *s)
 
 void ls_bar_say(ls_bar *b, const char *format, ...)
 {
-    if (!b->speaks) return;
+    if (!b->prints) return;
     clear(b);
     va_list args;
     va_start(args, format);
@@ -166,6 +166,6 @@ void ls_bar_say(ls_bar *b, const char *format, ...)
 
 void ls_bar_close(ls_bar *b)
 {
-    if (b->speaks) clear(b);
-    b->speaks = false;
+    if (b->prints) clear(b);
+    b->prints = false;
 }

@@ -21,26 +21,26 @@
 
 typedef struct ls_bar_state {
     const char *what;          /* "train", "test"                           */
-    int64_t     step, steps;   /* done, of; steps 0: unknown                */
+    int64_t     step, steps;   /* steps done; steps of the run, 0: unknown     */
     int64_t     epoch, epochs; /* counted from 1; epochs 0: unknown         */
     double      loss;          /* NaN: not shown                            */
     double      samples_per_s; /* NaN: not shown                            */
-    const char *unit;          /* of what is counted a second; NULL: samples */
+    const char *unit;          /* unit of samples_per_s: "tokens"; NULL: no unit is shown */
     double      seconds_left;  /* NaN: not shown                            */
 } ls_bar_state;
 
 typedef struct ls_bar {
-    bool   speaks; /* this rank is the one that does       */
+    bool   prints; /* this rank prints                    */
     bool   terminal;
     bool   color;
-    bool   drawn;    /* a bar stands in the current line     */
+    bool   drawn;    /* the current line of the terminal shows the bar */
     int    width;    /* columns                              */
-    double last;     /* when it was drawn, seconds           */
-    double interval; /* least time between two drawings      */
+    double last;     /* time of the last drawing, ls__clock_s()        */
+    double interval; /* shortest time between two drawings, seconds    */
 } ls_bar;
 
-/* Opens the bar; speaks: this rank prints.  On other ranks all functions do nothing. */
-void ls_bar_open(ls_bar *b, bool speaks);
+/* Opens the bar.  prints: this rank prints; on other ranks all functions do nothing. */
+void ls_bar_open(ls_bar *b, bool prints);
 /* Draws at most 10 times a second on a terminal, and a line every 5 s elsewhere. */
 void ls_bar_update(ls_bar *b, const ls_bar_state *s);
 /* Prints a line above the bar. */

@@ -37,7 +37,7 @@ const char *ls_run_directory_file(const ls_run_directory *f, const char *name)
     return path;
 }
 
-/* ---- making and locking ------------------------------------------------------------------------------------------ */
+/* ---- creating and locking ---------------------------------------------------------------------------------------- */
 
 ls_status ls_run_directory_lock(ls_run_directory *f)
 {
@@ -45,9 +45,9 @@ ls_status ls_run_directory_lock(ls_run_directory *f)
     LS_CHECK(f->lock >= 0, LS_ERR_ENV,
              "%s: expected the folder of a run: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path,
              strerror(errno));
-    /* File systems that cannot lock a folder (some network ones) do without. */
+    /* Some network file systems cannot lock a folder; there the run is not protected. */
     LS_CHECK(flock(f->lock, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK, LS_ERR_ENV,
-             "%s: another run is working in this folder" LS_HINT "wait for it, or give this one its own: run.dir=DIR",
+             "%s: another run is using this folder" LS_HINT "wait for its end, or choose another folder: run.dir=DIR",
              f->path);
     LS_CHECK(access(f->path, W_OK) == 0, LS_ERR_ENV,
              "%s: cannot write: %s" LS_HINT "run.dir=DIR puts the run somewhere else", f->path, strerror(errno));
@@ -76,9 +76,9 @@ void ls_run_directory_abandon(ls_run_directory *f)
     ls_run_directory_close(f);
 }
 
-/* ---- checkpoints that are there ---------------------------------------------------------------------------------- */
+/* ---- existing checkpoints ---------------------------------------------------------------------------------------- */
 
-/* Removes checkpoints/step-*, the links to them, and what an interrupted writer left; nothing else is touched. */
+/* Removes checkpoints/step-*, the links to them, and temporary files of an interrupted writer, and no other file. */
 static void remove_checkpoints(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -103,7 +103,7 @@ static void remove_checkpoints(const char *folder)
     rmdir(folder);
 }
 
-/* Removes what watchdogs left. */
+/* Removes the crash reports of the watchdog. */
 static void remove_crash_files(const char *folder)
 {
     DIR *dir = opendir(folder);
@@ -123,7 +123,7 @@ static bool has_checkpoints(const char *folder)
     return found;
 }
 
-/* ---- another recipe? --------------------------------------------------------------------------------------------- */
+/* ---- comparison of recipes --------------------------------------------------------------------------------------- */
 
 static void key_text(char *out, size_t room, const ls_recipe *r, const ls_key *k)
 {
@@ -152,18 +152,18 @@ static ls_status other_recipe(const ls_run_directory *f, const ls_recipe *there,
         used += (size_t)snprintf(text + used, sizeof text - used, "\n  %-24s %s there, %s here", k->path,
                                  list ? "one" : a, list ? "another" : b);
     }
-    return LS_FAIL(LS_ERR_USAGE,
-                   "%s holds a run of another recipe:%s" LS_HINT
-                   "--fresh forgets that run and starts over; run.dir=DIR puts this one elsewhere",
-                   f->path,
-                   used ? text : "\n  its values are the same, but this version of the program reads them otherwise");
+    return LS_FAIL(
+        LS_ERR_USAGE,
+        "%s: holds a run of another recipe:%s" LS_HINT
+        "--fresh removes that run and starts over; run.dir=DIR chooses another folder",
+        f->path, used ? text : "\n  the values are equal, but this version of the program interprets them differently");
 }
 
 static ls_status check_recipe(const ls_run_directory *f, const ls_recipe *recipe)
 {
     ls_recipe *there = NULL;
     if (!has_checkpoints(ls_run_directory_file(f, "checkpoints"))) return LS_OK;
-    /* A damaged recipe.yaml says nothing; the checkpoint has the hash too. */
+    /* A damaged recipe.yaml is not an error here, because the checkpoint holds the hash as well. */
     if (ls_recipe_load(&there, ls_run_directory_file(f, "recipe.yaml"), 0, NULL) != LS_OK) return LS_OK;
     ls_status status = strcmp(there->hash, recipe->hash) == 0 ? LS_OK : other_recipe(f, there, recipe);
     ls_recipe_free(there);

@@ -80,7 +80,7 @@ static ls_status start_threads(const ls_run *run)
              run->threads, made + 1, strerror(why));
 #pragma omp parallel reduction(+ : together)
     together++;
-    return together ? LS_OK : LS_FAIL(LS_ERR_FAILED, "OpenMP runs nothing");
+    return together ? LS_OK : LS_FAIL(LS_ERR_FAILED, "threads: OpenMP executed no thread");
 }
 
 ls_status ls_run_start(ls_run *run, ls_comm *comm)

@@ -22,7 +22,7 @@ static double rate(double samples, double seconds) { return seconds > 0 ? sample
 
 static void digest_text(char out[17], uint64_t digest) { snprintf(out, 17, "%016llx", (unsigned long long)digest); }
 
-/* Units of a sample: tokens of a window, or 1. */
+/* Units per sample: tokens of a text sample, 1 for other data. */
 static double units(const ls_training *t) { return (double)ls_task_units(t->run->task, &t->run->data); }
 
 /* ---- metrics.jsonl ----------------------------------------------------------------------------------------------- */
@@ -48,7 +48,7 @@ static void warn_of_full_disk(ls_training *t)
     const char *problem = ls_events_problem(t->output.events);
     if (problem && !t->output.log_waits)
         ls_bar_say(&t->output.bar,
-                   "lockstep: warning: %s: cannot write: %s; the run goes on, and its log waits in memory" LS_HINT
+                   "lockstep: warning: %s: cannot write: %s; training continues, and the log waits in memory" LS_HINT
                    "free some space",
                    ls_run_directory_file(&t->directory, "metrics.jsonl"), problem);
     if (!problem && t->output.log_waits) ls_bar_say(&t->output.bar, "metrics.jsonl could be written again");
@@ -127,7 +127,7 @@ void ls_train_show_start(ls_training *t, bool continues)
                parameters, steps, run->ranks, run->ranks == 1 ? "" : "s", run->threads, run->threads == 1 ? "" : "s",
                ls_isa_name(ls_isa_current()));
     if (bucket_s > 0)
-        ls_bar_say(&t->output.bar, "sums between hosts: buckets of %.2f MiB, %.1f ms each when they were tried",
+        ls_bar_say(&t->output.bar, "inter-host all-reduce: buckets of %.2f MiB, %.1f ms each when measured",
                    (double)bucket / (1 << 20), 1e3 * bucket_s);
     size_t      part;
     const char *whole = run->ranks > 1 ? ls__trainer_gradient_whole(run->trainer, &part) : NULL;

@@ -146,7 +146,7 @@ static ls_status train_step(ls_training *t, ls_step_flag_counts *all, ls_positio
     if (!more)
         ls_train_keep_error(t, ls_loader_status(t->loader) != LS_OK
                                    ? ls_loader_status(t->loader)
-                                   : LS_FAIL(LS_ERR_FAILED, "the loader ended before the run"));
+                                   : LS_FAIL(LS_ERR_FAILED, "loader: ended before the last step of the run"));
     ls_step_flags mine   = step_flags(t);
     ls_status     status = ls__trainer_step(run->trainer, more ? &batch : NULL, &mine, all, &t->metrics);
     if (status == LS_ERR_DIVERGED && run->recipe->trainer.on_nan == LS_ON_NAN_ROLLBACK) status = roll_back(t);
@@ -238,8 +238,8 @@ static ls_status load_checkpoint(ls_training *t, bool *found)
         return LS_OK;
     }
     LS_CHECK(strcmp(t->at.recipe_hash, run->recipe->hash) == 0, LS_ERR_USAGE,
-             "%s holds a run of another recipe (hash %s there, %s here)" LS_HINT
-             "--fresh removes that run and starts over; run.dir=DIR puts this one elsewhere",
+             "%s: holds a run of another recipe (hash %s, expected %s)" LS_HINT
+             "--fresh removes that run and starts over; run.dir=DIR chooses another folder",
              t->directory.path, t->at.recipe_hash, run->recipe->hash);
     uint64_t loaded = ls_trainer_digest(run->trainer);
     LS_CHECK(loaded == t->at.digest, LS_ERR_DATA,
@@ -248,9 +248,9 @@ static ls_status load_checkpoint(ls_training *t, bool *found)
              t->directory.path, (long long)t->at.step, (unsigned long long)loaded, (unsigned long long)t->at.digest);
     if (run->is_root && strcmp(t->at.isa, ls_isa_name(ls_isa_current())) != 0)
         fprintf(stderr,
-                "lockstep: this run was computed with the instruction set %s until now and goes on with %s: its bits "
-                "will differ from those of a run that was not interrupted (LOCKSTEP_ISA=%s keeps them)\n",
-                t->at.isa, ls_isa_name(ls_isa_current()), t->at.isa);
+                "lockstep: warning: the run continues with instruction set %s, but started with %s: its bits will "
+                "differ from those of an uninterrupted run (LOCKSTEP_ISA=%s keeps them)\n",
+                ls_isa_name(ls_isa_current()), t->at.isa, t->at.isa);
     return LS_OK;
 }
 

@@ -49,7 +49,8 @@ static void the_same_bits_as_on_one_host(void **state)
     make_reference();
     assert_int_equal(bed("--hosts 4 --rate 1gbit -- $P " RUN "run.dir=hosts"), 0);
     must_be_like_reference("hosts", "4 hosts");
-    assert_non_null(strstr(text_of("err"), "sums between hosts: buckets of 0.25 MiB, ")); /* all gradients of LeNet-5 */
+    assert_non_null(
+        strstr(text_of("err"), "inter-host all-reduce: buckets of 0.25 MiB, ")); /* all gradients of LeNet-5 */
     assert_non_null(strstr(text_of("hosts/metrics.jsonl"), "\"bucket_bytes\":262144"));
     assert_int_equal(bed("--hosts 2 --ranks 2 --rate 1gbit -- $P " RUN "run.dir=both"), 0);
     must_be_like_reference("both", "2 hosts of 2 ranks");

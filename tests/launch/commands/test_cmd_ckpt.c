@@ -178,7 +178,8 @@ static void goes_on_when_it_cannot_save(void **state)
         "rm full/checkpoints; mv full/away full/checkpoints; kill -CONT $p; wait $p";
     int code = run_with("", (run_options){.program = program});
     if (code) fail_msg("exit code %d\n%s", code, text_of("err"));
-    assert_int_equal(count_of(text_of("err"), "could not be written; the run goes on, the newest is that of step"), 1);
+    assert_int_equal(count_of(text_of("err"), "could not be written; training continues, the newest is that of step"),
+                     1);
     HAS(text_of("err"), "Not a directory");
     assert_int_equal(count_of(text_of("err"), "could be written again"), 1);
     must_be_like_reference("full", "while checkpoints could not be written");

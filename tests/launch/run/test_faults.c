@@ -55,7 +55,7 @@ static void test_jumping_clock(void **state) { try_faults(clocks, sizeof clocks 
 static const fault disks[] = {
     {"rank=0,step=4,at=forward,do=fill",
      0,
-     {"warning: the checkpoint of step 4 could not be written; the run goes on, there is none yet: ",
+     {"warning: the checkpoint of step 4 could not be written; training continues, no checkpoint exists yet: ",
       "No space left on device", "the checkpoint of step 8 could be written again"},
      .before = SMALL_DISK},
 };

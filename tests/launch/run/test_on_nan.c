@@ -36,7 +36,7 @@ static void rollback_to_an_older_checkpoint(void **state)
                      5);
     assert_non_null(
         strstr(text_of("err"),
-               "the checkpoint of step 2 could not be written; the run goes on, the newest is that of step 1"));
+               "the checkpoint of step 2 could not be written; training continues, the newest is that of step 1"));
     assert_int_equal(count_of(text_of("err"), "back to the checkpoint of step 1"), 1);
     assert_non_null(strstr(text_of("err"), "step 5: the loss is"));
 }

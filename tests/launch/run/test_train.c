@@ -177,7 +177,7 @@ static void two_runs_do_not_share_a_folder(void **state)
                                  "shared/metrics.jsonl; do sleep 0.01; done; "
                                  "$P " RUN "run.dir=shared train.epochs=100; code=$?; kill $p; wait $p; exit $code"});
     assert_int_equal(code, 4);
-    assert_non_null(strstr(text_of("err"), "another run is working"));
+    assert_non_null(strstr(text_of("err"), "another run is using"));
 }
 
 static void evaluates_and_predicts(void **state)

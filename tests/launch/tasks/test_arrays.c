@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * labels: mpi
- * timeout: 240
- * Regression and classification of arrays by command line: scores, equal bits on several ranks, predictions in the units
- * of the file, and input that is refused. */
+ * labels: mpi timeout: 240 Regression and classification of arrays by command line: scores, equal bits on several
+ * ranks, predictions in the units of the file, and input that is refused. */
 #include <math.h>
 
 #include "datasets/datasets.h"
