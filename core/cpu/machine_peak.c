@@ -23,7 +23,7 @@ static vf spin(vf by)
     return sum;
 }
 
-/* The sum over all threads of the best run of each, with all threads running at the same time. */
+/* Adds up the best rate of each thread, measured while all threads compute. */
 double ls__fma_peak(int threads)
 {
     double rate = 0;

@@ -287,9 +287,9 @@ static void compute_all(const ls_gemm *g)
     ls__gemm_space_give(space);
 }
 
-/* Returns whether to compute y^T = w^T x^T instead: if w is stored by columns, w^T is read in place and needs no
- * packing, which would cost too much for few rows of x.  Not with still fewer rows, which would leave vector lanes
- * empty, nor with a w from main memory, which is read faster in fewer and longer streams. */
+/* Returns whether computing y^T = w^T x^T is faster.  If w is stored by columns, w^T is read in place, which saves the
+ * packing of w; that pays if x has few rows.  Very few rows would leave vector lanes empty, and a w that is read from
+ * main memory is faster in the fewer and longer streams of the plain product. */
 static bool exchange_pays(const ls_gemm *g)
 {
     enum { LARGEST_W = 1 << 21 /* floats */, LEAST_K = 64 };
