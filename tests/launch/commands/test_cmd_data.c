@@ -165,7 +165,7 @@ static void a_text_is_imported_by_its_tokenizer(void **state)
     unsetenv("LOCKSTEP_DATA");
 }
 
-/* What stands beside the files must be the tokenizer that made them. */
+/* tokenizer.json beside the dataset files must be the tokenizer of the import. */
 static void another_tokenizer_is_found(void **state)
 {
     char              file[FILES_PATH + 32], path[FILES_PATH + 32], other[FILES_PATH + 64];
