@@ -173,7 +173,10 @@ static ls_status check_recipe(const ls_run_directory *f, const ls_recipe *recipe
 ls_status ls_run_directory_open(ls_run_directory *f, const ls_recipe *recipe, bool fresh)
 {
     ls_run_directory_name(f, recipe);
-    LS_TRY(ls__make_folders(f->path, &f->made));
+    ls_status status = ls__make_folders(f->path, &f->made);
+    if (status != LS_OK)
+        return LS_FAIL(status, "%.*s" LS_HINT "run.dir=DIR puts the run somewhere else",
+                       (int)strcspn(ls_error_message(), "\n"), ls_error_message());
     LS_TRY(ls_run_directory_lock(f));
     if (fresh) {
         remove_checkpoints(ls_run_directory_file(f, "checkpoints"));
