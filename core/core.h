@@ -16,7 +16,8 @@
  * Two rules:
  *  - The batch is the leading dim of every tensor that is not a parameter, and it is implicit: it is not declared, is
  *    known only when a step runs, and may differ from step to step.
- *  - No op looks across samples: the result for a sample depends on that sample alone.  The framework computes sums over
+ *  - No op looks across samples: the result for a sample depends on that sample alone.  The framework computes sums
+ * over
  *    the batch (the loss, gradients of parameters) as trees over shards, so that their bits do not depend on the number
  *    of ranks or threads.
  *
@@ -24,8 +25,8 @@
  * stands for another value, 0 itself is invalid or has another spelling, which the comment gives.  An `eps` that is to
  * have no effect is FLT_MIN.
  *
- * The header compiles as C11 and as C++17.  In C++ the macros that build compound literals (ls_conv2d, ls_adamw, ...) do
- * not work; call the functions behind them (ls__conv2d) with a struct.
+ * The header compiles as C11 and as C++17.  In C++ the macros that build compound literals (ls_conv2d, ls_adamw, ...)
+ * do not work; call the functions behind them (ls__conv2d) with a struct.
  */
 #ifndef LS_CORE_CORE_H
 #define LS_CORE_CORE_H
@@ -86,8 +87,8 @@ typedef struct ls_input_args {
 } ls_input_args;
 #define ls_input(...) ls__input((ls_input_args){__VA_ARGS__})
 
-/* Adds a trainable parameter with the given dims, filled by `init`, for models that need more than layers.  A second call
- * with the same name and dims returns the same parameter, which ties weights. */
+/* Adds a trainable parameter with the given dims, filled by `init`, for models that need more than layers.  A second
+ * call with the same name and dims returns the same parameter, which ties weights. */
 #define ls_param(g, name, init, ...) ls__param((g), (name), (init), LS_HERE, LS_DIMS(__VA_ARGS__))
 
 /* Adds a state: an array that a model keeps from one run to the next (a cache of keys and values, a hidden state).
@@ -96,8 +97,8 @@ typedef struct ls_input_args {
  * `updates` write them, in place. */
 #define ls_state(...) ls__state((ls_input_args){__VA_ARGS__}, LS_HERE)
 
-/* Prefixes the names of parameters and states until ls_scope_end: in ls_scope(g, "block0") the weight of the layer "fc1"
- * is the parameter "block0.fc1.weight". */
+/* Prefixes the names of parameters and states until ls_scope_end: in ls_scope(g, "block0") the weight of the layer
+ * "fc1" is the parameter "block0.fc1.weight". */
 void ls_scope(ls_graph *g, const char *name);
 void ls_scope_end(ls_graph *g);
 
@@ -113,8 +114,8 @@ int  ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS]);
 bool ls_tensor_batched(const ls_tensor *x); /* false: a parameter */
 
 /* ---- initialisers -------------------------------------------------------------------------------------------------
- * Values depend on the seed and the parameter's name only, which are the key of the random numbers (Philox).  fan_in and
- * fan_out follow PyTorch's torch.nn.init (dim 1 and dim 0, times the receptive field). */
+ * Values depend on the seed and the parameter's name only, which are the key of the random numbers (Philox).  fan_in
+ * and fan_out follow PyTorch's torch.nn.init (dim 1 and dim 0, times the receptive field). */
 #define LS_INIT_LIST(X)                                                                                                \
     X(LS_INIT_ZEROS, "zeros")                                                                                          \
     X(LS_INIT_CONSTANT, "constant")                                                                                    \
@@ -210,14 +211,14 @@ int ls_params_find(const ls_params *params, const char *name);
 /* The digest: a hash of the bits of all parameters, in order of creation. */
 uint64_t ls_params_digest(const ls_params *params);
 
-/* Compiles the graph for `n` outputs and up to `max_rows` samples per run.  `params` may belong to another graph (that of
- * a trainer) that has all parameters of this one, by name and shape.  They are not copied. */
+/* Compiles the graph for `n` outputs and up to `max_rows` samples per run.  `params` may belong to another graph (that
+ * of a trainer) that has all parameters of this one, by name and shape.  They are not copied. */
 ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows);
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* The values of output i in the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
-/* Makes `m` use the states of `with`, which must have the same states and outlive `m`.  Example: a model for many tokens
- * per run and one for a single token share a cache. */
+/* Makes `m` use the states of `with`, which must have the same states and outlive `m`.  Example: a model for many
+ * tokens per run and one for a single token share a cache. */
 ls_status ls_model_share_state(ls_model *m, const ls_model *with);
 /* Zeroes the states. */
 void ls_model_reset(ls_model *m);

@@ -28,8 +28,8 @@
 
 /* ---- comparing --------------------------------------------------------------------------------------------------- */
 
-/* Value of an output element that the reference does not set, which is not compared.  An element that the reference sets
- * to an infinity must be that infinity; it is not part of the loss. */
+/* Value of an output element that the reference does not set, which is not compared.  An element that the reference
+ * sets to an infinity must be that infinity; it is not part of the loss. */
 #define CHECK_UNSET (-7.77e300)
 
 static inline void check_close(const check_setup *s, const char *what, int64_t n, const float *got, const double *want,

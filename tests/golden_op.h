@@ -4,8 +4,8 @@
  *
  *     static void as_pytorch(void **state) { golden_check_op("softmax"); }
  *
- * runs every case of tests/golden/ops/softmax.txt (tests/golden/make_ops.py makes it; tests/golden.h has the format).  A
- * case's settings are attributes, by the names of the op's `fields`.  Input i is the array in<i> (the leading dim is
+ * runs every case of tests/golden/ops/softmax.txt (tests/golden/make_ops.py makes it; tests/golden.h has the format).
+ * A case's settings are attributes, by the names of the op's `fields`.  Input i is the array in<i> (the leading dim is
  * the batch) or param<i> (not batched), and is absent if there is neither; out<i>, dout0 and din<i> are outputs and
  * gradients.
  */

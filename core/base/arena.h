@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Arenas: memory with one lifetime.  All memory of a run comes from arenas, without reference counts and without freeing
- * single objects.
+ * Arenas: memory with one lifetime.  All memory of a run comes from arenas, without reference counts and without
+ * freeing single objects.
  *
  *     ls_arena *a;
  *     LS_TRY(ls_arena_new(&a, "graph"));
  *     node *n = ls_arena_alloc(a, sizeof *n);          zeroed; the arena grows as needed
  *     ls_arena_free(a);
  *
- * A block (ls_block_new) is one large region of a size known beforehand: zeroed, aligned to 2 MiB, in huge pages where the
- * system provides them, with a guard page behind the last byte.
+ * A block (ls_block_new) is one large region of a size known beforehand: zeroed, aligned to 2 MiB, in huge pages where
+ * the system provides them, with a guard page behind the last byte.
  */
 #ifndef LS_CORE_BASE_ARENA_H
 #define LS_CORE_BASE_ARENA_H
@@ -42,8 +42,8 @@ size_t ls_machine_memory(void);
 ls_status ls_block_new(ls_block *block, size_t bytes, const char *name);
 void      ls_block_free(ls_block *block);
 
-/* Ends the process with the last error as its message, because there is no memory.  Calls `ls__at_no_memory` first, if it
- * is not NULL: dist uses it to report the error to the other ranks. */
+/* Ends the process with the last error as its message, because there is no memory.  Calls `ls__at_no_memory` first, if
+ * it is not NULL: dist uses it to report the error to the other ranks. */
 extern void (*ls__at_no_memory)(void);
 _Noreturn void ls__no_memory(void);
 

@@ -2,10 +2,10 @@
  *
  * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA) and v4 (AVX-512); `plain` on other processors.
  *
- * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4 or
- * plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own copy of
- * the code and calls only itself.  The level is chosen at start: the processor's best, lowered by LOCKSTEP_ISA and to the
- * lowest among all ranks.  Digests are comparable only within a level.
+ * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4
+ * or plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own
+ * copy of the code and calls only itself.  The level is chosen at start: the processor's best, lowered by LOCKSTEP_ISA
+ * and to the lowest among all ranks.  Digests are comparable only within a level.
  */
 #ifndef LS_CORE_BASE_ISA_H
 #define LS_CORE_BASE_ISA_H

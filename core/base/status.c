@@ -9,8 +9,8 @@
 static _Thread_local char message[LS_ERROR_BYTES];
 static _Thread_local char trace[LS_ERROR_BYTES];
 
-/* The path of a source file from the root of the project.  __FILE__ is the path as the compiler was given it, so the root
- * is a prefix of this file's own path, or both are relative to build folders. */
+/* The path of a source file from the root of the project.  __FILE__ is the path as the compiler was given it, so the
+ * root is a prefix of this file's own path, or both are relative to build folders. */
 static const char *short_path(const char *file)
 {
     static const char this_file[] = __FILE__;

@@ -12,7 +12,8 @@
  *     }
  *
  * A message has the object at fault, what was expected, what was found, and a hint what to do.  Only `main` ends the
- * process, with three exceptions: no memory (arena.h), the watchdog (dist/health), and the guard of MPI_Init (dist/comm).
+ * process, with three exceptions: no memory (arena.h), the watchdog (dist/health), and the guard of MPI_Init
+ * (dist/comm).
  */
 #ifndef LS_CORE_BASE_STATUS_H
 #define LS_CORE_BASE_STATUS_H

@@ -16,7 +16,7 @@
 typedef struct ls_scatter {
     int64_t        rows, cols; /* size of the table */
     int64_t        lead;       /* positions per sample */
-    const int32_t *id;         /* table row of each position of the call; positions outside of 0..rows-1 are ignored */
+    const int32_t *id;         /* index of the table row of each position; an index outside 0..rows-1 is ignored */
     const float   *dy;         /* gradient of each position, `cols` floats */
     void          *scratch;    /* workspace of ls__scatter_scratch() bytes, aligned to 8 bytes */
 } ls_scatter;

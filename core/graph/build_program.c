@@ -13,9 +13,9 @@
  *
  * Gradients of parameters are written into the gradient block; tied weights have two segments there (params.h).  A
  * parameter with more uses (recurrence) has one leaf per shard instead: every use adds to the leaves, and a FOLD
- * instruction after the last use sums them as a tree.  The sum over uses is thus made within each shard, and its bits do
- * not depend on which rank owns which shard.  Leaves have groups and strides of their own, so each operand with leaves
- * gets a BACKWARD instruction of its own.
+ * instruction after the last use sums them as a tree.  The sum over uses is thus made within each shard, and its bits
+ * do not depend on which rank owns which shard.  Leaves have groups and strides of their own, so each operand with
+ * leaves gets a BACKWARD instruction of its own.
  */
 #include "core/graph/build_program.h"
 
@@ -289,8 +289,8 @@ static void append_part(ls_program *p, const ls_instr *all, const bool *part, in
     ls__append_instr(p, &instr);
 }
 
-/* Appends one BACKWARD instruction per operand with leaves, then one for all other parameters.  The gradients of batched
- * inputs come with the last of them, because they may overwrite the gradients of the outputs. */
+/* Appends one BACKWARD instruction per operand with leaves, then one for all other parameters.  The gradients of
+ * batched inputs come with the last of them, because they may overwrite the gradients of the outputs. */
 static void append_backward(ls_program *p, const ls_instr *all)
 {
     const ls_node *n               = all->node;

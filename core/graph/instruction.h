@@ -42,8 +42,8 @@ typedef struct ls_instr {
     int  dout[LS_MAX_OUT];
     int  din[LS_MAX_IN];
     bool add[LS_MAX_IN]; /* backward: add to din[i] instead of writing it */
-    /* backward: the gradient of the parameter at input `leaf` is one leaf per shard; -1: none.  Gradients of inputs that
-     * are not batched are otherwise one per group, in the gradient block. */
+    /* backward: the gradient of the parameter at input `leaf` is one leaf per shard; -1: none.  Gradients of inputs
+     * that are not batched are otherwise one per group, in the gradient block. */
     int leaf;
     int slot; /* fold: the slot of its parameter */
     /* call */
@@ -90,8 +90,8 @@ typedef struct ls_program_options {
     ls_tensor        *loss;     /* NULL: forward only */
     int64_t           max_rows; /* samples of a run, at most */
     int               max_shards;
-    /* Ops may use the memory of gradients that a run has not written yet as workspace.  False if a run adds to gradients
-     * of an earlier run. */
+    /* Ops may use the memory of gradients that a run has not written yet as workspace.  False if a run adds to
+     * gradients of an earlier run. */
     bool      gradient_scratch;
     ls_device device;
 } ls_program_options;

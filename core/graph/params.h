@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The parameters of a graph as one block, and its layout, which the gradients and the optimizer state share.  Not public.
+ * The parameters of a graph as one block, and its layout, which the gradients and the optimizer state share.  Not
+ * public.
  *
  * Order: that in which gradients become complete.  Backward runs the nodes in reverse, so the parameter whose *first*
  * use comes last is complete first.  Every parameter begins at a multiple of LS_PARAM_ALIGN floats, which are the
@@ -47,8 +48,9 @@ struct ls_params {
     ls_block       block;
 };
 
-/* The two steps of ls_params_new.  The first computes the layout, in `arena`; the caller allocates p->block of p->floats floats and
- * frees it.  The second fills every parts-th parameter from number `part` on with its initial values. */
+/* The two steps of ls_params_new.  The first computes the layout, in `arena`; the caller allocates p->block of
+ * p->floats floats and frees it.  The second fills every parts-th parameter from number `part` on with its initial
+ * values. */
 ls_status ls__params_lay_out(ls_params **params, ls_graph *g, ls_arena *arena);
 ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
@@ -58,8 +60,8 @@ uint64_t ls__param_digest(const ls_params *p, int param);
 /* Adds second segments for the parameters that the backward of `loss` uses twice. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);
 
-/* For each tensor, the number of op inputs that add to its gradient in the backward of `loss`: an array by tensor index,
- * in `memory`. */
+/* For each tensor, the number of op inputs that add to its gradient in the backward of `loss`: an array by tensor
+ * index, in `memory`. */
 int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory);
 
 /* Fills `values` with the initial values of a parameter (core/nn/init.c). */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Programs: making and freeing them, inserting CALL instructions, and the ranges of the gradient block that instructions
- * write.  core/graph/build_program.c builds the instructions. */
+ * Programs: making and freeing them, inserting CALL instructions, and the ranges of the gradient block that
+ * instructions write.  core/graph/build_program.c builds the instructions. */
 #include "core/graph/program.h"
 
 #include <string.h>

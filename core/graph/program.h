@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A training step or an inference as a flat list of instructions: compiled from a graph, planned, executed.  Not public.
+ * A training step or an inference as a flat list of instructions: compiled from a graph, planned, executed.  Not
+ * public.
  *
  *     ls_program *p;
  *     LS_TRY(ls__program_new(&p, graph, params, &(ls_program_options){.loss = loss, .max_rows = 64, .max_shards = 8}));
@@ -37,8 +38,8 @@ ls_status ls__program_insert(ls_program *p, int at, const ls_instr *instr);
 typedef struct ls_grad_range {
     size_t offset, count;
 } ls_grad_range;
-/* Writes the parts of a range that no instruction writes to `out`, in order.  `out` has room for one more than there are
- * parameters.  Returns their number. */
+/* Writes the parts of a range that no instruction writes to `out`, in order.  `out` has room for one more than there
+ * are parameters.  Returns their number. */
 int ls__program_gaps(const ls_program *p, size_t offset, size_t count, ls_grad_range *out);
 /* Moves gradients: instructions write range[i] from to[i] on.  Afterwards the functions above must not be called. */
 void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const size_t *to, int n);

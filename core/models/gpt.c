@@ -35,8 +35,8 @@ static ls_tensor *norm(const ls_gpt_args *a, const char *name, ls_tensor *x)
     return ls_layer_norm(a->g, name, x, .eps = a->eps, .no_bias = a->no_bias);
 }
 
-/* Attention as separate ops, with queries, keys and values as separate tensors.  They use rows of the one parameter that
- * otherwise computes all three. */
+/* Attention as separate ops, with queries, keys and values as separate tensors.  They use rows of the one parameter
+ * that otherwise computes all three. */
 static ls_tensor *textbook(const block *b, ls_tensor *x)
 {
     const ls_gpt_args *a = b->a;

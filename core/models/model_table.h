@@ -24,8 +24,8 @@ typedef struct ls_model_head {
     int64_t    classes;
 } ls_model_head;
 
-/* The first members of a language model's struct.  The model returns logits, B x T x classes; with a target the loss, one
- * number per sample. */
+/* The first members of a language model's struct.  The model returns logits, B x T x classes; with a target the loss,
+ * one number per sample. */
 typedef struct ls_language_head {
     ls_graph  *g;
     ls_tensor *x;        /* tokens, B x T of int32 */

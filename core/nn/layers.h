@@ -87,8 +87,8 @@ ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
 
 /* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):
  *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias
- * q_h are the columns of head h of q in_proj^T + bias, D = E / heads.  Parameters NAME.in_proj_weight (3 E x E: queries,
- * keys, values), NAME.in_proj_bias (3 E), NAME.out_proj.weight (E x E) and NAME.out_proj.bias (E). */
+ * q_h are the columns of head h of q in_proj^T + bias, D = E / heads.  Parameters NAME.in_proj_weight (3 E x E:
+ * queries, keys, values), NAME.in_proj_bias (3 E), NAME.out_proj.weight (E x E) and NAME.out_proj.bias (E). */
 typedef struct ls_multihead_attention_layer {
     ls_graph   *g;
     const char *name;
@@ -129,10 +129,10 @@ typedef struct ls_positional_encoding_layer {
 #define ls_positional_encoding(...) ls__positional_encoding((ls_positional_encoding_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__positional_encoding(ls_positional_encoding_layer layer, ls_where where);
 
-/* A block of a Transformer: self-attention, cross-attention if there is a `memory`, and a perceptron, each with its norm
- * and a residual connection.  PyTorch's nn.TransformerEncoderLayer, or with a memory its nn.TransformerDecoderLayer
- * (batch first), with their parameters NAME.self_attn.in_proj_weight, NAME.multihead_attn..., NAME.linear1.weight,
- * NAME.norm1.weight, ... */
+/* A block of a Transformer: self-attention, cross-attention if there is a `memory`, and a perceptron, each with its
+ * norm and a residual connection.  PyTorch's nn.TransformerEncoderLayer, or with a memory its
+ * nn.TransformerDecoderLayer (batch first), with their parameters NAME.self_attn.in_proj_weight,
+ * NAME.multihead_attn..., NAME.linear1.weight, NAME.norm1.weight, ... */
 typedef struct ls_transformer_layer {
     ls_graph   *g;
     const char *name;

@@ -21,6 +21,7 @@
 #include "core/ops/attention_backward.h"
 #include "core/ops/attention_forward.h"
 #include "core/ops/infer.h"
+#include "core/ops/kv_cache.h"
 
 /* Checks q and the numbers of heads; sets the default scale. */
 static ls_status infer_heads(ls_node *n)
@@ -61,31 +62,6 @@ static ls_status infer_keys(const ls_node *n, int64_t width)
     return LS_OK;
 }
 
-static ls_status infer_cache(const ls_node *n, int64_t width)
-{
-    const ls_attention_args *a = n->args;
-    const ls_tensor         *q = n->in[LS_ATT_Q], *k = n->in[LS_ATT_K], *start = n->in[LS_ATT_START],
-                    *cache = n->in[LS_ATT_CACHE];
-    LS_NODE_CHECK(n, cache || !start,
-                  "a start is given without a cache" LS_HINT
-                  "give a cache as well: start is the first row of the cache that is written");
-    if (!cache) return LS_OK;
-    LS_NODE_CHECK(n, cache->type == LS_F32 && cache->batched && cache->rank == 2 && cache->dim[1] == 2 * width,
-                  "the cache '%s' is %s of %s, expected B x N x %lld of float32: keys and values side by side",
-                  cache->name, ls__shape(cache), ls__dtype_name(cache->type), (long long)(2 * width));
-    LS_NODE_CHECK(n, a->causal,
-                  "a cache needs causal attention, because it holds no later keys" LS_HINT "set .causal = true");
-    LS_NODE_CHECK(n, (k ? k->dim[0] : q->dim[0]) == q->dim[0],
-                  "the keys '%s' are %s and the queries '%s' are %s, expected equal lengths with a cache", k->name,
-                  ls__shape(k), q->name, ls__shape(q));
-    LS_NODE_CHECK(n, q->dim[0] <= cache->dim[0], "%lld positions do not fit into the cache '%s', which is %s",
-                  (long long)q->dim[0], cache->name, ls__shape(cache));
-    LS_NODE_CHECK(n, !start || (start->type == LS_I32 && start->batched && start->rank == 0),
-                  "the start '%s' is %s of %s, expected B of int32", start->name, ls__shape(start),
-                  ls__dtype_name(start->type));
-    return LS_OK;
-}
-
 static ls_status infer_masks(const ls_node *n, const ls_att_shape *shape)
 {
     const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK];
@@ -112,7 +88,7 @@ static ls_status infer(ls_node *n)
     const int64_t width =
         n->in[LS_ATT_Q]->dim[1] / (n->in[LS_ATT_K] ? a->heads : a->heads + 2 * a->kv_heads) * a->kv_heads;
     LS_TRY(infer_keys(n, width));
-    LS_TRY(infer_cache(n, width));
+    LS_TRY(ls__kv_cache_infer(n, width));
     const ls_att_shape shape = ls__att_shape(n);
     LS_TRY(infer_masks(n, &shape));
     LS_NODE_CHECK(n, a->scale > 0 && a->scale < INFINITY, "scale is %g, expected a positive number", (double)a->scale);

@@ -11,6 +11,7 @@
 #include <omp.h>
 
 #include "core/ops/attention_forward.h"
+#include "core/ops/kv_cache.h"
 
 enum { PARALLEL = 1 << 16 }; /* multiply-adds from which starting threads pays off */
 
@@ -168,25 +169,6 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *
     finish(h, t, n, s, out, out_row, log_sum);
 }
 
-/* Copies the keys and values of the call into rows start ... of the cache.  Returns false if they do not fit. */
-static bool write_cache(const ls_call *c, const ls_att_shape *shape, int64_t sample)
-{
-    const ls_tensor *k     = c->node->in[LS_ATT_K];
-    const int32_t   *start = c->x[LS_ATT_START];
-    const int64_t    from = start ? start[sample] : 0, width = shape->kv_heads * shape->d;
-    const int64_t    row = k ? width : shape->q_row, first = sample * shape->t * row;
-    const float     *keys =
-        k ? (const float *)c->x[LS_ATT_K] + first : (const float *)c->x[LS_ATT_Q] + first + shape->heads * shape->d;
-    const float *values = k ? (const float *)c->x[LS_ATT_V] + first : keys + width;
-    float       *to     = (float *)c->x[LS_ATT_CACHE] + (sample * shape->s + from) * shape->kv_row;
-    if (from < 0 || from > shape->s - shape->t) return false;
-    for (int64_t t = 0; t < shape->t; t++, to += shape->kv_row) {
-        memcpy(to, keys + t * row, (size_t)width * sizeof *to);
-        memcpy(to + width, values + t * row, (size_t)width * sizeof *to);
-    }
-    return true;
-}
-
 static void fill(float *y, int64_t n, float value) { V_MAP(n, V_PUT(y, v_set(value))); }
 
 void ls__att_forward(const ls_call *c)
@@ -203,7 +185,7 @@ void ls__att_forward(const ls_call *c)
         if (cached) {
 #pragma omp for schedule(static)
             for (int64_t b = 0; b < c->rows; b++)
-                if (!write_cache(c, &shape, b)) {
+                if (!ls__kv_cache_write(c, &shape, b)) {
                     fill(out + b * shape.t * shape.o_row, shape.t * shape.o_row, __builtin_nanf(""));
                     fill(log_sum + b * shape.heads * shape.t, shape.heads * shape.t, __builtin_nanf(""));
                 }

@@ -99,7 +99,7 @@ void ls__intrahost_sum_headers(ls_intrahost *h);
 
 /* The memory that receives the sums. */
 float *ls__intrahost_output(const ls_intrahost *h);
-/* Position `at` of a bucket in that memory, and the addend for it (NULL: none). */
+/* Address of element `at` of a bucket in the output memory, and address of the values to add to it (NULL: none). */
 float       *ls__intrahost_output_at(const ls_intrahost *h, const ls_allreduce_request *r, int64_t at);
 const float *ls__intrahost_addend_at(const ls_intrahost *h, const ls_allreduce_request *r, int64_t at);
 /* Points h->vector at position `at` of a bucket. */

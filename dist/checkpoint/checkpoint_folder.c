@@ -1,14 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Implements dist/checkpoint/checkpoint_folder.h: publishing, links, pruning, and the newest intact checkpoint.
- *
- * A checkpoint is published in this order, so that a power cut at any time leaves all older checkpoints, or these and
- * the new one:
- *
- *     1. the files are written into .tmp-step-00000128 and synced (dist/checkpoint/checkpoint_file_write.c)
- *     2. the manifest is written there and synced
- *     3. the folder is renamed to step-00000128, and the folder above it is synced
- *     4. older checkpoints are renamed to .old-step-... and removed: a folder named step-... is always complete
+ * Implements dist/checkpoint/checkpoint_folder.h: names, links, pruning, and the newest intact checkpoint.
  *
  * The remains of a killed run have other names, and are removed when the next run begins.
  */
@@ -29,7 +21,6 @@
 
 #define STEP_PREFIX "step-"
 #define TEMPORARY_PREFIX ".tmp-step-"
-#define REPLACED_PREFIX ".old-step-"
 #define LINK_PREFIX ".link-"
 
 /* ---- folders ----------------------------------------------------------------------------------------------------- */
@@ -99,7 +90,7 @@ static ls_status remove_stale(const char *folder)
     for (struct dirent *e; status == LS_OK && (e = readdir(dir));) {
         bool file = has_prefix(e->d_name, LINK_PREFIX) || strstr(e->d_name, LS_PROBE_PREFIX);
         if (file) unlinkat(dirfd(dir), e->d_name, 0);
-        if (!has_prefix(e->d_name, TEMPORARY_PREFIX) && !has_prefix(e->d_name, REPLACED_PREFIX)) continue;
+        if (!has_prefix(e->d_name, TEMPORARY_PREFIX) && !has_prefix(e->d_name, LS_REPLACED_PREFIX)) continue;
         status = ls__path(path, "%s/%s", folder, e->d_name);
         if (status == LS_OK) status = ls__remove_folder(path);
     }
@@ -121,54 +112,17 @@ ls_status ls__checkpoint_abandon(const char *folder, int64_t step, ls_status sta
     return ls_error_restore(&error);
 }
 
-/* ---- publishing -------------------------------------------------------------------------------------------------- */
+/* ---- removing -------------------------------------------------------------------------------------------------- */
 
 /* Renames a checkpoint first, so that a partly removed one never has the name of a checkpoint. */
 static ls_status discard(const char *folder, int64_t step)
 {
     char path[LS_PATH_BYTES], replaced[LS_PATH_BYTES];
     LS_TRY(ls__checkpoint_path(path, folder, step));
-    LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
+    LS_TRY(ls__path(replaced, "%s/" LS_REPLACED_PREFIX "%08" PRId64, folder, step));
     LS_TRY(ls__remove_folder(replaced));
     if (rename(path, replaced) != 0) return LS_FAIL_ERRNO("%s: cannot rename the checkpoint", path);
     return ls__remove_folder(replaced);
-}
-
-/* Renames the temporary folder.  An existing checkpoint of the same step is exchanged with it in one system call where
- * the file system supports that. */
-static ls_status rename_into_place(const char *folder, const char *temporary, const char *final, int64_t step)
-{
-    char replaced[LS_PATH_BYTES];
-    if (rename(temporary, final) != 0) {
-        if (errno != EEXIST && errno != ENOTEMPTY)
-            return LS_FAIL_ERRNO("%s: cannot rename the folder to %s", temporary, final);
-        if (renameat2(AT_FDCWD, temporary, AT_FDCWD, final, RENAME_EXCHANGE) == 0) {
-            LS_TRY(ls__remove_folder(temporary));
-        } else {
-            LS_TRY(ls__path(replaced, "%s/" REPLACED_PREFIX "%08" PRId64, folder, step));
-            if (rename(final, replaced) != 0 || rename(temporary, final) != 0)
-                return LS_FAIL_ERRNO("%s: cannot rename the folder to %s", temporary, final);
-            LS_TRY(ls__remove_folder(replaced));
-        }
-    }
-    return ls__sync(folder);
-}
-
-ls_status ls__checkpoint_publish(const char *folder, const ls_progress *progress, int files, const uint64_t *checksums)
-{
-    char temporary[LS_PATH_BYTES], final[LS_PATH_BYTES], path[LS_PATH_BYTES], name[LS_CHECKPOINT_FILE_NAME];
-    LS_TRY(ls__checkpoint_path(final, folder, progress->step));
-    LS_TRY(ls__checkpoint_temporary(temporary, folder, progress->step));
-    for (int i = 0; i < files; i++) {
-        struct stat info;
-        ls__checkpoint_file_name(name, i);
-        LS_TRY(ls__path(path, "%s/%s", temporary, name));
-        if (stat(path, &info) != 0)
-            return LS_FAIL_ERRNO("%s: written by another rank but not visible on this host (is the folder shared?)",
-                                 path);
-    }
-    LS_TRY(ls__manifest_write(temporary, files, checksums)); /* syncs the temporary folder as well */
-    return rename_into_place(folder, temporary, final, progress->step);
 }
 
 /* ---- links ------------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,9 @@
 /* Lists the steps that have a folder step-..., increasing; *count is 0 when `folder` does not exist.  Free *steps. */
 ls_status ls__checkpoint_steps(const char *folder, int64_t **steps, int *count);
 
+/* Prefix of a checkpoint that is being replaced or removed. */
+#define LS_REPLACED_PREFIX ".old-step-"
+
 /* Prints folder/step-00000128, and folder/.tmp-step-00000128. */
 ls_status ls__checkpoint_path(char path[LS_PATH_BYTES], const char *folder, int64_t step);
 ls_status ls__checkpoint_temporary(char path[LS_PATH_BYTES], const char *folder, int64_t step);

@@ -51,7 +51,8 @@ const ls_key ls__keys[] = {
     {"data.seed", INT(data.seed, 0, MANY), .fallback = "1", .bits = true,
      .help = "digits: random seed of the generated samples"},
     {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
-     .help = "text: tokenizer, which is chars, bytes, bpe or the path of a tokenizer; a known text (shakespeare) is "
+     .help = "text: tokenizer, which is chars, bytes, bpe or the path of a tokenizer; a text downloaded by name "
+             "(shakespeare) is "
              "imported with it; default: chars, or the tokenizer of the dataset file"},
     {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
      .help = "vocabulary size, tokens, when data.tokenizer is bpe and a known text is imported; 0: 8192"},
@@ -161,7 +162,7 @@ const ls_key ls__keys[] = {
     {"schedule.end_factor", FLOAT(optim.schedule.end_factor, 0, 1e6), .bits = true,
      .help = "cosine, linear: factor of optim.lr at the end; default 0"},
     {"schedule.step_size", INT(optim.schedule.step_size, 0, MANY), .bits = true,
-     .help = "step, exponential: steps between two decays; default 1"},
+     .help = "number of steps between two decays, with schedule.name step or exponential; default 1"},
     {"schedule.gamma", FLOAT(optim.schedule.gamma, 0, 1), .bits = true,
      .help = "step, multistep, exponential: factor of each decay of the learning rate; default 0.1"},
     {"schedule.milestones", LIST(INTS, optim.schedule.milestones, LS_MAX_MILESTONES - 1), .low = 1, .bits = true,

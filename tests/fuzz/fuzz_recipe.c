@@ -36,7 +36,8 @@ FUZZ_TARGET(recipe)
     fuzz_expect(!strcmp(r->hash, again->hash) && !strcmp(r->full_hash, again->full_hash));
     ls_graph  *g = ls_graph_new();
     ls_tensor *logits;
-    fuzz_status(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28), &(ls_recipe_output){10, "class", "images"}, &logits));
+    fuzz_status(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28),
+                                &(ls_recipe_output){10, "class", "images"}, &logits));
     ls_graph_free(g);
     ls_recipe_free(again);
     ls_recipe_free(r);

@@ -26,8 +26,8 @@ static void fill(float *image, int32_t *label)
     for (int i = 0; i < ROWS; i++) label[i] = i % CLASSES;
 }
 
-/* Compares gradients with central differences of the loss.  With SGD at learning rate 1 a parameter changes by minus its
- * gradient. */
+/* Compares gradients with central differences of the loss.  With SGD at learning rate 1 a parameter changes by minus
+ * its gradient. */
 static void tied_weights_have_the_whole_gradient(void **state)
 {
     float      image[ROWS * IN];
@@ -214,8 +214,8 @@ static const ls_instr *find(const ls_program *p, ls_instr_kind kind, const char 
     return NULL;
 }
 
-/* An op that computes the loss in backward has no forward instruction, and the loss is known before the first gradient is
- * complete. */
+/* An op that computes the loss in backward has no forward instruction, and the loss is known before the first gradient
+ * is complete. */
 static void loss_is_made_by_backward(void **state)
 {
     for (int read = 0; read < 2; read++) {
@@ -484,8 +484,8 @@ static void states_are_kept_from_run_to_run(void **state)
     ls_graph_free(g);
 }
 
-/* A model updates its cache in every run until a reset.  Training cannot update states, and an op cannot update a tensor
- * that is no state. */
+/* A model updates its cache in every run until a reset.  Training cannot update states, and an op cannot update a
+ * tensor that is no state. */
 static void states_are_updated(void **state)
 {
     enum { N = 4 };

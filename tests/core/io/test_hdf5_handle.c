@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* core/io/hdf5_handle.h, core/io/hdf5_write.h: objects are closed, errors have a cause, space is reserved for values. */
+/* core/io/hdf5_handle.h, core/io/hdf5_write.h: objects are closed, errors have a cause, space is reserved for
+ * values. */
 #include <fcntl.h>
 #include <unistd.h>
 

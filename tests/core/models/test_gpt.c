@@ -132,7 +132,7 @@ static void positions(void **state)
         some = ls__gpt(a);
         assert_ok(ls_params_new(&params, g, 1));
         for (int i = 0; i < ls_params_count(params);
-             i++) { /* larger than initial values, with which positions hardly matter */
+             i++) { /* Larger than initial values usually are: with those, positions hardly change the logits. */
             int            rank;
             const int64_t *dim;
             float         *w = ls_params_get(params, i, NULL, &rank, &dim);
@@ -165,7 +165,8 @@ static void positions(void **state)
     }
 }
 
-/* Fused attention and separate ops give equal results from the same parameters; the weights have a name and sum to 1. */
+/* Fused attention and separate ops give equal results from the same parameters; the weights have a name and sum to
+ * 1. */
 static void textbook(void **state)
 {
     enum { T = 8, V = 31 };
@@ -228,8 +229,8 @@ static double planned(int64_t t, bool textbook)
     return bytes;
 }
 
-/* Linear within a tolerance: the instruction with the peak differs between short and long samples, and for long ones some
- * values are recomputed. */
+/* Linear within a tolerance: the instruction with the peak differs between short and long samples, and for long ones
+ * some values are recomputed. */
 static void memory_is_linear_in_the_tokens(void **state)
 {
     const double few = planned(256, false), more = planned(1024, false), many = planned(4096, false);

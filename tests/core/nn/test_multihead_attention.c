@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and as separate ops, and
- * the growth of memory with the number of positions. */
+ * core/nn/multihead_attention.c: values and gradients of PyTorch's nn.MultiheadAttention, fused and as separate ops,
+ * and the growth of memory with the number of positions. */
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 #include "tests/golden.h"

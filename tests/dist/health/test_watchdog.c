@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
 /* timeout: 300 */
-/* A C program that includes dist/dist.h alone gets equal bits from ranks with different instruction-set levels, and named
- * hangs.  The test starts itself under mpirun as such a program. */
+/* A C program that includes dist/dist.h alone gets equal bits from ranks with different instruction-set levels, and
+ * named hangs.  The test starts itself under mpirun as such a program. */
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -81,7 +81,8 @@ static int program_main(int argc, char **argv)
 static const char *program;
 static char        output[16384];
 
-/* Runs the program on `ranks` ranks; `shell`: commands that each rank executes first.  Returns the exit code of mpirun. */
+/* Runs the program on `ranks` ranks; `shell`: commands that each rank executes first.  Returns the exit code of
+ * mpirun. */
 static int run(int ranks, const char *shell, const char *arguments)
 {
     char   command[2048];

@@ -97,7 +97,7 @@ static void rows_of_maps_sum_to_one(void **state)
                 if (k > r % N) assert_true(m->weights[r * N + k] == 0); /* later tokens are not seen */
             }
             assert_true(fabs(sum - 1) < 1e-5);
-            /* The weights are those of the scores that come with them. */
+            /* The attention weights equal the softmax of the scores in the same map. */
             for (int64_t k = 0; k <= r % N; k++)
                 top += exp((double)(m->scale * (m->scores[r * N + k] - m->scores[r * N])));
             assert_true(fabs((double)m->weights[r * N] - 1 / top) < 1e-4);
