@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The lockstep program.  What it can do stands in the table of launch/commands/command_table.c; this is the only place
- * that ends the process. */
+ * The lockstep program.  Runs the command line and ends the process with its exit code; launch/commands/command_table.c
+ * lists the commands. */
 #include <stdlib.h>
 
 #include "launch/commands/command_table.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep bench allreduce`: the rate of sums over all ranks, in shared memory, by messages and by MPI_Allreduce, in
- * turns, so that what else the machine does falls on all alike.  The columns are those of nccl-tests.
+ * `lockstep bench allreduce`: measures the rate of the all-reduce in shared memory, by messages, and of MPI_Allreduce.
+ * The three methods alternate, so that other load on the machine affects all of them equally.  The columns are those of
+ * nccl-tests.
  *
- * Ranks fill their floats with small whole numbers, so that every order of additions gives the same sum and all of it
- * can be checked; then they meet, and sum once, or when that is short several times the result of the time before.
+ * Each rank fills its floats with small integers, for which every order of additions gives the same exact sum; so every
+ * element of every sum is compared.  After a barrier the ranks sum once; a short sum is repeated several times between
+ * two clock readings, each time on the result of the time before.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,25 +20,25 @@
 #include "launch/commands/command_run.h"
 
 enum { VALUES = 16, MAX_REPEAT = 1000, MAX_CALLS = 16 };
-#define ONE_CALL_BYTES (1 << 20) /* from here on a call is long enough for the clock */
+#define ONE_CALL_BYTES (1 << 20) /* from this size on, one call is long enough for the clock */
 #define MAX_BYTES ((int64_t)4 << 30)
-#define WHOLE 16777216.0 /* up to here floats are whole numbers */
+#define MAX_EXACT 16777216.0 /* floats represent all integers up to 2^24 exactly */
 
-typedef enum way { WINDOW, MESSAGES, MPI, WAYS } way;
-static const char *const way_names[WAYS] = {"window", "messages", "MPI_Allreduce"};
+typedef enum method { SHARED_MEMORY, MESSAGES, MPI, METHODS } method;
+static const char *const method_names[METHODS] = {"shared memory", "messages", "MPI_Allreduce"};
 
 typedef struct side {
-    ls_shared_memory *window; /* holds the floats; of WINDOW alone it is shared */
-    ls_allreduce     *tree;
+    ls_shared_memory *memory; /* the floats; shared between ranks for the method SHARED_MEMORY only */
+    ls_allreduce     *allreduce;
 } side;
 
 typedef struct bench {
-    ls_run *job;
+    ls_run *run;
     int     repeat;
-    int64_t from, to; /* bytes */
-    side    side[WAYS];
-    double *seconds; /* of each turn  */
-    double *all;     /* of each rank  */
+    int64_t from, to; /* least and largest size, bytes */
+    side    side[METHODS];
+    double *seconds; /* of each repetition, method by method */
+    double *all;     /* seconds of each rank                 */
 } bench;
 
 static int compare(const void *x, const void *y)
@@ -47,19 +49,19 @@ static int compare(const void *x, const void *y)
 
 static int value_of(int rank, int64_t i) { return (int)((i * 7 + rank * 5 + i / 1000) % VALUES); }
 
-static float *floats(const bench *b, way w) { return b->side[w].window->own.data; }
+static float *floats(const bench *b, method m) { return b->side[m].memory->own.data; }
 
-static ls_status sum(const bench *b, way w, int64_t count)
+static ls_status sum(const bench *b, method m, int64_t count)
 {
-    if (w == MPI) return ls__comm_mpi_allreduce(b->job->comm, floats(b, w), count);
-    return ls__allreduce_run(b->side[w].tree, floats(b, w), (size_t)(b->to / (int64_t)sizeof(float)),
+    if (m == MPI) return ls__comm_mpi_allreduce(b->run->comm, floats(b, m), count);
+    return ls__allreduce_run(b->side[m].allreduce, floats(b, m), (size_t)(b->to / (int64_t)sizeof(float)),
                              (ls_range){0, count});
 }
 
-static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
+static int64_t count_wrong(const bench *b, method m, int64_t count, int calls)
 {
-    const float *x      = floats(b, w);
-    int          n      = b->job->ranks;
+    const float *x      = floats(b, m);
+    int          n      = b->run->ranks;
     double       factor = pow(n, calls - 1);
     int64_t      wrong  = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -70,17 +72,18 @@ static int64_t count_wrong(const bench *b, way w, int64_t count, int calls)
     return wrong;
 }
 
-/* Seconds of a call, of the slowest rank. */
-static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds, int64_t *wrong)
+/* Measures one repetition: *seconds is the time of a call on the slowest rank; adds the number of wrong sums to *wrong.
+ */
+static ls_status repeat_once(bench *b, method m, int64_t count, int calls, double *seconds, int64_t *wrong)
 {
-    ls_run *j = b->job;
-    float  *x = floats(b, w);
+    ls_run *j = b->run;
+    float  *x = floats(b, m);
     for (int64_t i = 0; i < count; i++) x[i] = (float)value_of(j->rank, i);
     LS_TRY(ls_comm_barrier(j->comm));
     double began = ls__clock_s();
-    for (int i = 0; i < calls; i++) LS_TRY(sum(b, w, count));
+    for (int i = 0; i < calls; i++) LS_TRY(sum(b, m, count));
     double mine = (ls__clock_s() - began) / calls;
-    *wrong += count_wrong(b, w, count, calls);
+    *wrong += count_wrong(b, m, count, calls);
     LS_TRY(ls_comm_allgather(j->comm, &mine, b->all, sizeof mine));
     *seconds = 0;
     for (int r = 0; r < j->ranks; r++) *seconds = b->all[r] > *seconds ? b->all[r] : *seconds;
@@ -89,75 +92,77 @@ static ls_status turn(bench *b, way w, int64_t count, int calls, double *seconds
 
 static ls_status measure(bench *b, int64_t bytes, int64_t *wrong_of_all)
 {
-    ls_run *j     = b->job;
-    int64_t count = bytes / (int64_t)sizeof(float), wrong[WAYS] = {0};
+    ls_run *j     = b->run;
+    int64_t count = bytes / (int64_t)sizeof(float), wrong[METHODS] = {0};
     int     calls = 1;
-    double  median[WAYS];
-    while (bytes < ONE_CALL_BYTES && calls < MAX_CALLS && VALUES * pow(j->ranks, calls + 1) < WHOLE) calls++;
-    for (int t = -1; t < b->repeat; t++) /* the first one touches the memory, and does not count */
-        for (way w = 0; w < WAYS; w++)
-            if (b->side[w].window)
-                LS_TRY(turn(b, w, count, calls, &b->seconds[(t < 0 ? 0 : t) + w * b->repeat], &wrong[w]));
-    for (way w = 0; w < WAYS; w++) {
-        if (!b->side[w].window) continue;
-        double *s = b->seconds + w * b->repeat;
+    double  median[METHODS];
+    while (bytes < ONE_CALL_BYTES && calls < MAX_CALLS && VALUES * pow(j->ranks, calls + 1) < MAX_EXACT) calls++;
+    for (int t = -1; t < b->repeat; t++) /* repetition -1 touches the memory first; its time is not used */
+        for (method m = 0; m < METHODS; m++)
+            if (b->side[m].memory)
+                LS_TRY(repeat_once(b, m, count, calls, &b->seconds[(t < 0 ? 0 : t) + m * b->repeat], &wrong[m]));
+    for (method m = 0; m < METHODS; m++) {
+        if (!b->side[m].memory) continue;
+        double *s = b->seconds + m * b->repeat;
         qsort(s, (size_t)b->repeat, sizeof *s, compare);
-        median[w] = s[b->repeat / 2];
+        median[m] = s[b->repeat / 2];
         uint64_t most;
-        LS_TRY(ls_run_maximum(j, (uint64_t)wrong[w], &most));
-        *wrong_of_all += wrong[w] = (int64_t)most;
+        LS_TRY(ls_run_maximum(j, (uint64_t)wrong[m], &most));
+        *wrong_of_all += wrong[m] = (int64_t)most;
     }
-    for (way w = 0; w < WAYS && j->is_root; w++) {
-        if (!b->side[w].window) continue;
-        double rate = 1e-9 * (double)bytes / median[w];
+    for (method m = 0; m < METHODS && j->is_root; m++) {
+        if (!b->side[m].memory) continue;
+        double rate = 1e-9 * (double)bytes / median[m];
         printf("%12lld %12lld   float    sum  %-13s %11.1f %8.2f %8.2f %7lld %8.2f\n", (long long)bytes,
-               (long long)count, way_names[w], 1e6 * median[w], rate, rate * 2 * (j->ranks - 1) / j->ranks,
-               (long long)wrong[w], median[MPI] / median[w]);
+               (long long)count, method_names[m], 1e6 * median[m], rate, rate * 2 * (j->ranks - 1) / j->ranks,
+               (long long)wrong[m], median[MPI] / median[m]);
     }
     fflush(stdout);
     return LS_OK;
 }
 
-static ls_status make_side(bench *b, way w, ls_shared_memory_mode mode)
+static ls_status make_side(bench *b, method m, ls_shared_memory_mode mode)
 {
-    ls_run *j     = b->job;
+    ls_run *j     = b->run;
     int64_t count = b->to / (int64_t)sizeof(float);
-    side   *s     = &b->side[w];
-    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_new(&s->tree, j->comm, j->ranks, 1, count)));
-    LS_TRY(ls_comm_agree(j->comm, ls__shared_memory_new(&s->window, j->comm, mode, (size_t)b->to, way_names[w])));
-    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_use_shared_memory(s->tree, s->window, (size_t)count)));
+    side   *s     = &b->side[m];
+    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_new(&s->allreduce, j->comm, j->ranks, 1, count)));
+    LS_TRY(ls_comm_agree(j->comm, ls__shared_memory_new(&s->memory, j->comm, mode, (size_t)b->to, method_names[m])));
+    LS_TRY(ls_comm_agree(j->comm, ls__allreduce_use_shared_memory(s->allreduce, s->memory, (size_t)count)));
     return LS_OK;
 }
 
 static void free_side(side *s)
 {
-    ls__allreduce_free(s->tree);
-    ls__shared_memory_free(s->window);
+    ls__allreduce_free(s->allreduce);
+    ls__shared_memory_free(s->memory);
     *s = (side){0};
 }
 
-static ls_status run(bench *b)
+static ls_status run_sizes(bench *b)
 {
-    ls_run *j     = b->job;
+    ls_run *j     = b->run;
     int64_t wrong = 0;
-    b->seconds    = ls_arena_alloc(j->memory, sizeof *b->seconds * (size_t)(b->repeat * WAYS));
+    b->seconds    = ls_arena_alloc(j->memory, sizeof *b->seconds * (size_t)(b->repeat * METHODS));
     b->all        = ls_arena_alloc(j->memory, sizeof *b->all * (size_t)j->ranks);
-    for (way w = 0; w < WAYS; w++) LS_TRY(make_side(b, w, w == WINDOW ? LS_SHARED_MEMORY_AUTO : LS_SHARED_MEMORY_OFF));
-    if (!b->side[WINDOW].window->shared) free_side(&b->side[WINDOW]);
+    for (method m = 0; m < METHODS; m++)
+        LS_TRY(make_side(b, m, m == SHARED_MEMORY ? LS_SHARED_MEMORY_AUTO : LS_SHARED_MEMORY_OFF));
+    if (!b->side[SHARED_MEMORY].memory->shared) free_side(&b->side[SHARED_MEMORY]);
     if (j->is_root)
-        printf("%d ranks x %d threads, %d on this host; %d turns\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s "
+        printf("%d ranks x %d threads, %d on this host; %d repetitions\n\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s "
                "%8s\n%12s %12s %7s %6s  %-13s %11s %8s %8s %7s %8s\n",
-               j->ranks, j->threads, ls_comm_local_size(j->comm), b->repeat, "size", "count", "type", "redop", "way",
+               j->ranks, j->threads, ls_comm_local_size(j->comm), b->repeat, "size", "count", "type", "redop", "method",
                "time", "algbw", "busbw", "#wrong", "speed", "(B)", "(elements)", "", "", "", "(us)", "(GB/s)", "(GB/s)",
                "", "(x MPI)");
     for (int64_t bytes = b->from; bytes <= b->to; bytes *= 4) LS_TRY(measure(b, bytes, &wrong));
-    LS_CHECK(wrong == 0, LS_ERR_FAILED, "%lld sums are wrong", (long long)wrong);
+    LS_CHECK(wrong == 0, LS_ERR_FAILED, "bench allreduce: expected exact sums, found %lld wrong ones",
+             (long long)wrong);
     return LS_OK;
 }
 
 /* ---- the command line -------------------------------------------------------------------------------------------- */
 
-/* "64", "4K", "64M", "1G": up to `end`. */
+/* Reads a size such as "64", "4K", "64M" or "1G" from the start of `text`; *end: the rest of the text. */
 static bool read_size(const char *text, char **end, int64_t *bytes)
 {
     static const char units[] = "KMG";
@@ -175,23 +180,26 @@ static ls_status read_sizes(bench *b, const char *text)
     b->to      = b->from;
     if (good && *end == '-') good = read_size(end + 1, &end, &b->to) && b->to >= b->from;
     LS_CHECK(good && !*end, LS_ERR_USAGE,
-             "bench allreduce: --bytes: expected a size, or two as in 4K-64M, multiples of 4 up to 4G, found '%s'",
+             "bench allreduce: --bytes: expected a size or a range such as 4K-64M, multiples of 4 up to 4G, found '%s'",
              text);
     return LS_OK;
 }
 
 static ls_status start(bench *b, const ls_args *args)
 {
-    ls_run     *j     = b->job;
+    ls_run     *j     = b->run;
     const char *bytes = ls_args_option(args, "bytes");
     long long   repeat;
     LS_TRY_COLLECTIVE(j, ls_args_int(args, "repeat", 1, MAX_REPEAT, 9, &repeat));
     LS_TRY_COLLECTIVE(j, read_sizes(b, bytes ? bytes : "4K-64M"));
     b->repeat = (int)repeat;
     LS_CHECK(j->ranks > 1, LS_ERR_USAGE,
-             "bench allreduce needs several ranks, found 1" LS_HINT
+             "bench allreduce: expected at least 2 ranks, found 1" LS_HINT
              "mpirun -np 2 --bind-to none lockstep bench allreduce");
-    LS_CHECK(VALUES * j->ranks < WHOLE, LS_ERR_USAGE, "bench allreduce cannot check the sums of %d ranks", j->ranks);
+    LS_CHECK(VALUES * j->ranks < MAX_EXACT, LS_ERR_USAGE,
+             "bench allreduce: expected fewer than %.0f ranks, found %d" LS_HINT
+             "sums of more ranks would not be exact in float",
+             MAX_EXACT / VALUES, j->ranks);
     return LS_OK;
 }
 
@@ -199,11 +207,11 @@ static ls_status run_bench_allreduce(int argc, char **argv)
 {
     ls_run    j;
     ls_args   args;
-    bench     b      = {.job = &j};
+    bench     b      = {.run = &j};
     ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK) status = start(&b, &args);
-    if (status == LS_OK) status = run(&b);
-    for (way w = 0; w < WAYS; w++) free_side(&b.side[w]);
+    if (status == LS_OK) status = run_sizes(&b);
+    for (method m = 0; m < METHODS; m++) free_side(&b.side[m]);
     ls_command_finish(&j, status);
     return status;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `lockstep bench gemm`: the rate of matrix products, ours and those of the libraries found, in turns, so that what
- * else the machine does falls on all alike.  Rates are medians in GFLOP/s. */
+ * `lockstep bench gemm`: measures the rate of matrix products with the kernels of core/cpu/gemm, with OpenBLAS and with
+ * oneDNN.  The libraries alternate, so that other load on the machine affects all of them equally.  Rates are medians in
+ * GFLOP/s. */
 
 #include <math.h>
 #include <omp.h>
@@ -21,10 +22,16 @@ enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS 
 
 static ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
 
-/* Of a linear layer, M samples, N outputs, K inputs:   forward y = x w^T   dx = dy w   dw = dy^T x, as one sum or as
- * that of the SHARDS of the samples, as in training (libraries: as one sum). Of a convolution, M output channels, N
- * pixels, K = channels x kernel:    forward y = w cols, for each of SAMPLES samples, which the threads share;   dw = dy
- * cols^T, N summed in parts. */
+/* The measured products.
+ *
+ * Linear layer with M samples, N outputs, K inputs:
+ *     forward    y = x w^T
+ *     dx         dx = dy w
+ *     dw         dw = dy^T x, one sum over the samples
+ *     dw shards  the same as one partial sum per shard, as in training (libraries: one sum)
+ * Convolution with M output channels, N pixels, K = channels x kernel:
+ *     conv       y = w cols for each of SAMPLES samples, which the threads divide
+ *     conv dw    dw = dy cols^T, summed over N in parts */
 typedef enum pass { FORWARD, DX, DW, DW_SHARDS, CONV_FORWARD, CONV_DW, PASSES } pass;
 static const char *const pass_names[PASSES] = {"forward", "dx", "dw", "dw shards", "conv x 64", "conv dw"};
 #define LINEAR (1 << FORWARD | 1 << DX | 1 << DW)
@@ -59,7 +66,7 @@ static const shape shapes[] = {
     {"LeNet conv2", 16, 6400, 150, 1 << CONV_DW},
 };
 
-/* A product, or one for each sample: w and y lie one after another. */
+/* One product, or one per sample; the w and y of consecutive samples are contiguous. */
 typedef struct product {
     ls_gemm g;
     int     samples;
@@ -75,7 +82,7 @@ typedef struct bench {
 
 static int samples_of(pass p) { return p == CONV_FORWARD ? SAMPLES : 1; }
 
-/* How operands lie: strides of x (rows, columns) and w, in terms of the product's own m, n, k. */
+/* Returns the product of a pass over a shape: its m, n, k and the strides of its operands. */
 static product product_of(bench *b, const shape *s, pass p)
 {
     ls_gemm g = {.m = s->m, .n = s->n, .k = s->k, .x_col = 1, .w_col = 1};
@@ -141,7 +148,7 @@ static ls_status multiply(int side, const product *p)
     return status;
 }
 
-/* A sample of y against float64 sums. */
+/* Compares some elements of y, drawn at random, with sums in float64. */
 static ls_status check(int side, const ls_gemm *g)
 {
     enum { ELEMENTS = 2000 };
@@ -157,7 +164,7 @@ static ls_status check(int side, const ls_gemm *g)
         }
         LS_CHECK(fabs(found - want) <= 1e-6 * size, LS_ERR_FAILED,
                  "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
-                 side == OURS ? "the product" : providers[side]->name, (long long)g->m, (long long)g->n,
+                 side == OURS ? "core/cpu/gemm" : providers[side]->name, (long long)g->m, (long long)g->n,
                  (long long)g->k, want, (long long)i, (long long)j, found);
     }
     return LS_OK;
@@ -169,7 +176,7 @@ static int by_value(const void *left, const void *right)
     return (l > r) - (l < r);
 }
 
-/* GFLOP/s of each side. */
+/* Measures the rate of each library, GFLOP/s; 0 for one that is not installed. */
 static ls_status measure(const bench *b, const product *p, double rate[SIDES])
 {
     static double took[SIDES][MAX_REPEAT];
@@ -253,7 +260,7 @@ static ls_status parse_shape(const char *text, shape *s)
     LS_CHECK(sscanf(text, "%lldx%lldx%lld%c", &m, &n, &k, &rest) == 3 && m > 0 && n > 0 && k > 0 && m < 1 << 24 &&
                  n < 1 << 24 && k < 1 << 24,
              LS_ERR_USAGE,
-             "--shape %s: expected MxNxK, or the beginning of a name in the list" LS_HINT
+             "bench gemm: --shape: expected MxNxK, or the beginning of a listed name, found '%s'" LS_HINT
              "for example --shape 512x3072x768, or --shape LeNet",
              text);
     *s = (shape){"given", m, n, k, TRAINED};
@@ -280,7 +287,7 @@ static ls_status run_bench_gemm(int argc, char **argv)
     b.repeat  = (int)repeat;
     omp_set_num_threads(b.threads);
     b.peak = ls__isa_table()->fma_peak(b.threads);
-    printf("level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
+    printf("instruction-set level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
     for (int side = OPENBLAS; side < SIDES; side++) {
         b.found[side] = ls__provider_load(providers[side]) == LS_OK;
         if (b.found[side])
@@ -288,9 +295,9 @@ static ls_status run_bench_gemm(int argc, char **argv)
         else
             fprintf(stderr, "%s\n", ls_error_message());
     }
-    printf("\nGFLOP/s, medians of %d; ratios of ours to the better library, and to OpenBLAS\n\n", b.repeat);
-    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "ours", "OpenBLAS", "oneDNN", "ratio",
-           "OpenBLAS", "of peak");
+    printf("\nGFLOP/s, medians of %d; ratios of lockstep to the better library, and to OpenBLAS\n\n", b.repeat);
+    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "lockstep", "OpenBLAS", "oneDNN",
+           "ratio", "OpenBLAS", "of peak");
     if (!listed) return run_shape(&b, &given);
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
         if (is_named(&shapes[s], only)) LS_TRY(run_shape(&b, &shapes[s]));

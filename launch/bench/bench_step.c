@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lockstep bench step: how long a step takes, and which instruction takes how much of it.
+ * `lockstep bench step`: measures the time of a training step and of each of its instructions.
  *
- * One batch stays in memory, so that data do not count.  Whole steps are timed first; then some more with a clock
- * around each instruction.  The peak that shares are of is measured on all ranks at once, with as many threads as the
- * run has.
+ * Every step uses the same batch, so that reading data takes no time.  Whole steps are timed first, then the same number
+ * of steps with a clock around each instruction.  The peak is the rate of fused multiply-adds on all ranks at the same
+ * time, with the threads of the run.
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,10 +29,10 @@ typedef struct bench {
     ls_run  *job;
     ls_batch batch;
     int      steps;
-    double  *step_s;  /* seconds of each step                      */
-    double  *instr_s; /* seconds of each instruction, all together */
-    double   peak;    /* GFLOP/s of all ranks together             */
-    double   peak_here;
+    double  *step_s;    /* seconds of each step                            */
+    double  *instr_s;   /* seconds of each instruction, sum over all steps */
+    double   peak;      /* peak of all ranks together, GFLOP/s             */
+    double   peak_here; /* peak of this rank, GFLOP/s                      */
 } bench;
 
 static int compare(const void *x, const void *y)
@@ -41,8 +41,8 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Multiplications and additions of an instruction, per sample.  A backward that needs no gradient of its input makes
- * half. */
+/* Returns the FLOPs of an instruction per sample.  A backward that computes no gradient of its input needs half of them.
+ */
 static double flops_of(const ls_instr *i)
 {
     bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0;
@@ -78,7 +78,7 @@ static ls_status measure(bench *b)
     return LS_OK;
 }
 
-static ls_status trace_some(bench *b, const ls_args *args)
+static ls_status trace_steps(bench *b, const ls_args *args)
 {
     ls_trace *trace;
     ls_status status = LS_OK;
@@ -90,8 +90,8 @@ static ls_status trace_some(bench *b, const ls_args *args)
     return ls_trace_close(trace, status);
 }
 
-/* Two steps in turns with two simulated ones, which all ranks compute at the same time, too; of the later ones, which
- * find their link as steps in a row do, the time of the slowest rank. */
+/* Alternates two real steps with two simulated steps, which all ranks execute at the same time.  Uses the time of the
+ * slowest rank in the second step of each pair: its links are in the same state as in a sequence of steps. */
 static ls_status compare_simulated(bench *b, const char *link)
 {
     ls_run            *j     = b->job;
@@ -123,10 +123,10 @@ static ls_status compare_simulated(bench *b, const char *link)
     }
     for (int k = 0; k < 2; k++) qsort(times + k * b->steps, (size_t)b->steps, sizeof *times, compare);
     for (int k = 0; k < 2 && j->is_root;
-         k++) { /* the best are those in which the machine did nothing else, or the link had had a pause */
+         k++) { /* best: a step without other load on the machine, or with a link that was idle before it */
         const int    at       = k * (b->steps / 2);
         const double measured = times[at], simulated = times[b->steps + at];
-        printf("%sin turns, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n",
+        printf("%salternating, %-7s measured %.3f ms, simulated with %s %.3f ms: %+.1f %%\n", k ? "" : "\n",
                k ? "median" : "best", 1e3 * measured, link, 1e3 * simulated, 100 * (simulated / measured - 1));
     }
 done:
@@ -134,7 +134,7 @@ done:
     return status;
 }
 
-/* ---- what is said ------------------------------------------------------------------------------------------------ */
+/* ---- output ------------------------------------------------------------------------------------------------------ */
 
 static void print_line(const bench *b, const char *kind, const char *name, double seconds, double flops, double all_s)
 {
@@ -183,10 +183,10 @@ static void print_all(bench *b)
            (long long)b->batch.global_rows, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s",
            ls_isa_name(ls_isa_current()), b->steps);
     printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
-    printf("samples          %s a second\n", speed);
+    printf("samples          %s per second\n", speed);
     if (j->task->units) {
         ls__count_text(speed, sizeof speed, llround(batch * (double)j->task->units(&j->data) / median));
-        printf("%-16s %s a second\n", j->task->unit, speed);
+        printf("%-16s %s per second\n", j->task->unit, speed);
     }
     printf("arithmetic       %.1f GFLOP/s, %.1f %% of the measured peak of %.0f GFLOP/s\n",
            1e-9 * flops * batch / median, 1e-7 * flops * batch / median / b->peak, b->peak);
@@ -208,7 +208,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     b.step_s         = ls_arena_alloc(j->memory, sizeof *b.step_s * (size_t)b.steps);
     b.instr_s        = ls_arena_alloc(j->memory, sizeof *b.instr_s * (size_t)ls__trainer_program(j->trainer)->instrs);
     if (status == LS_OK) status = measure(&b);
-    if (status == LS_OK) status = trace_some(&b, args);
+    if (status == LS_OK) status = trace_steps(&b, args);
     if (status == LS_OK && j->is_root) print_all(&b);
     if (status == LS_OK && ls_args_option(args, "link")) status = compare_simulated(&b, ls_args_option(args, "link"));
     ls_loader_free(loader);

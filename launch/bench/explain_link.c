@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep explain --link: the step on many ranks as a table, a timeline and two curves, as text and as a picture. */
+ * `lockstep explain --link`: prints and draws a simulated step on many ranks: its parts, its timeline, and the efficiency
+ * on other numbers of ranks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,15 +11,15 @@
 #include "launch/run/progress.h"
 #include "launch/bench/simulate.h"
 
-enum { COLUMNS = 100, MOST_CURVE = 16, MOST_RANKS = 1024 };
+enum { COLUMNS = 100, MAX_CURVE = 16, MAX_RANKS = 1024 };
 
-static const char *const part_names[LS_PARTS] = {"forward", "backward", "sums and copies", "update"};
+static const char *const part_names[LS_PARTS] = {"forward", "backward", "all-reduce", "update"};
 static const char        part_marks[LS_PARTS] = {'f', 'b', '+', 'u'};
 
 typedef struct curve {
     int          n;
-    ls_simulated at[MOST_CURVE];
-    double       alone_s; /* a step of one rank with the same to do, in all or for itself */
+    ls_simulated at[MAX_CURVE];
+    double       alone_s; /* step time of one rank with the same global batch, or the same batch per rank */
 } curve;
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
@@ -28,24 +29,26 @@ static void print_step(const ls_simulation *s, const ls_simulated *x)
     char batch[32], speed[32];
     ls__count_text(batch, sizeof batch, x->batch);
     ls__count_text(speed, sizeof speed, llround((double)x->batch / x->step_s));
-    printf("%s on %d rank%s, each on a host of its own with %d thread%s; links of %.4g Gbit/s and %.4g us\n",
-           s->job->recipe->name, x->ranks, x->ranks == 1 ? "" : "s", s->job->threads, s->job->threads == 1 ? "" : "s",
+    printf("%s on %d rank%s, one per host, %d thread%s each; links of %.4g Gbit/s and %.4g us\n", s->job->recipe->name,
+           x->ranks, x->ranks == 1 ? "" : "s", s->job->threads, s->job->threads == 1 ? "" : "s",
            8e-9 * s->link.bytes_per_s, 1e6 * s->link.latency_s);
-    printf("SIMULATED: instructions are measured, now and here, on the rank with most samples (median of %d steps%s); "
-           "messages are computed.\n",
-           s->steps, s->slower == 1 ? "" : ", times --slower");
-    printf("No rank is late, and switches are as fast as links.  How far this is from measured steps stands in "
-           "cluster/README.md.\n\n");
-    printf("A step of %s samples, %lld on the busiest rank\n", batch, (long long)x->rows);
+    printf(
+        "SIMULATED: instructions are measured on this machine for the rank with most samples (median of %d steps%s); "
+        "the time of messages is computed.\n",
+        s->steps, s->slower == 1 ? "" : ", times --slower");
+    printf(
+        "Assumes that no rank is late and that switches are as fast as links; cluster/README.md compares with measured "
+        "steps.\n\n");
+    printf("A step of %s samples, %lld on the rank with most\n", batch, (long long)x->rows);
     for (int p = 0; p < LS_PARTS; p++)
         printf("  %-18s %10.3f ms %6.1f %%\n", part_names[p], 1e3 * x->computes_s[p],
                100 * x->computes_s[p] / x->step_s);
-    printf("  %-18s %10.3f ms %6.1f %%\n", "messages, waited", 1e3 * x->waits_s, 100 * x->waits_s / x->step_s);
-    printf("  %-18s %10.3f ms          %s samples a second; a rank sends %s in %lld messages\n", "step",
+    printf("  %-18s %10.3f ms %6.1f %%\n", "waiting", 1e3 * x->waits_s, 100 * x->waits_s / x->step_s);
+    printf("  %-18s %10.3f ms          %s samples per second; a rank sends %s in %lld messages\n", "step",
            1e3 * x->step_s, speed, ls__bytes_text(x->bytes), (long long)x->messages);
 }
 
-/* Two rows; a column shows what takes most of its time. */
+/* Prints two rows, computation and messages.  A column shows the part that takes most of its time. */
 static void print_timeline(const ls_simulated *x)
 {
     double share[COLUMNS][LS_PARTS + 1] = {{0}}, at = 0, column = x->step_s / COLUMNS;
@@ -66,12 +69,12 @@ static void print_timeline(const ls_simulated *x)
     }
     printf("\n  %-14s 0 ms %*.3f ms\n  %-14s %s\n  %-14s %s\n", "", COLUMNS - 8, 1e3 * x->step_s, "computation",
            computes, "messages", waits);
-    printf("  %-14s f forward, b backward, + sums and copies, u update, = waiting for messages\n", "");
+    printf("  %-14s f forward, b backward, + all-reduce, u update, = waiting for messages\n", "");
 }
 
 static void print_sums(const ls_simulated *x)
 {
-    printf("\n  %-60s %12s %12s %12s\n", "sums over all ranks", "bytes", "computes ms", "waits ms");
+    printf("\n  %-60s %12s %12s %12s\n", "all-reduce", "bytes", "computes ms", "waits ms");
     for (int i = 0; i < x->instrs; i++)
         if (x->instr[i].part == LS_PART_SUM)
             printf("  %-60.60s %12s %12.3f %12.3f\n", x->instr[i].name, ls__bytes_text(x->instr[i].bytes),
@@ -86,8 +89,9 @@ static double efficiency(const curve *c, int i, bool shared)
 static void print_curve(const curve *c, bool shared)
 {
     printf("\n%s\n  %8s %12s %12s %12s %12s %12s %12s\n",
-           shared ? "The same batch on more ranks (simulated)" : "As many samples on every rank (simulated)", "ranks",
-           "batch", "step ms", "computes ms", "waits ms", "samples/s", "efficiency");
+           shared ? "Strong scaling: the same batch on more ranks (simulated)"
+                  : "Weak scaling: the same batch per rank (simulated)",
+           "ranks", "batch", "step ms", "computes ms", "waits ms", "samples/s", "efficiency");
     for (int i = 0; i < c->n; i++) {
         const ls_simulated *x = &c->at[i];
         char                batch[32], speed[32];
@@ -122,19 +126,18 @@ static void draw_timeline(ls_png *p, const ls_simulated *x, double left, double 
 
 static void draw_curve(ls_png *p, const curve *c, bool shared, double left, double top)
 {
-    double ranks[MOST_CURVE], part[MOST_CURVE], most = 100;
+    double ranks[MAX_CURVE], part[MAX_CURVE], most = 100;
     for (int i = 0; i < c->n; i++) {
         ranks[i] = c->at[i].ranks;
         part[i]  = 100 * efficiency(c, i, shared);
-        most     = fmax(most, part[i]); /* above 100 where the machine was busy with something else meanwhile */
+        most     = fmax(most, part[i]); /* above 100 % after other load on the machine */
     }
     ls_png_line line = {.n = c->n, .x = ranks, .y = part};
     ls_png_lines(p, &(ls_lines){.x      = left,
                                 .y      = top,
                                 .width  = 400,
                                 .height = 260,
-                                .title  = shared ? "Efficiency in %, the same batch on more ranks"
-                                                 : "Efficiency in %, as many samples on every rank",
+                                .title  = shared ? "Strong scaling: efficiency in %" : "Weak scaling: efficiency in %",
                                 .x_name = "ranks",
                                 .log_x  = true,
                                 .least  = 0,
@@ -149,7 +152,7 @@ static ls_status draw(const ls_simulation *s, const ls_simulated *x, const curve
     ls_png *p;
     LS_TRY(ls_png_new(&p, 1040, 620));
     ls_png_text(p, 30, 30, &(ls_png_font){.size = 18, .align = -1, .bold = true},
-                "%s on %d ranks, simulated: %.3f ms a step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
+                "%s on %d ranks, simulated: %.3f ms per step", s->job->recipe->name, x->ranks, 1e3 * x->step_s);
     ls_png_text(
         p, 30, 56, &(ls_png_font){.size = 13, .align = -1, .faint = true},
         "links of %.4g Gbit/s and %.4g us; instructions measured on one rank with %d thread%s, messages computed",
@@ -170,14 +173,14 @@ static ls_status read_number(const char *text, double *value)
     char *end;
     *value = text ? strtod(text, &end) : 1;
     LS_CHECK(!text || (end > text && !*end && *value > 0 && *value <= 1e6), LS_ERR_USAGE,
-             "--slower: expected a factor above 0, found '%s'", text);
+             "explain: --slower: expected a factor above 0, found '%s'", text);
     return LS_OK;
 }
 
-/* 1, 2, 4, ... and `ranks` itself. */
+/* Simulates the same global batch on 1, 2, 4, ... and `ranks` ranks. */
 static ls_status same_batch(const ls_simulation *s, int ranks, curve *c)
 {
-    for (int n = 1; c->n < MOST_CURVE; n *= 2) {
+    for (int n = 1; c->n < MAX_CURVE; n *= 2) {
         LS_TRY(ls_simulate(s, n < ranks ? n : ranks, &c->at[c->n++]));
         if (n >= ranks) break;
     }
@@ -185,6 +188,7 @@ static ls_status same_batch(const ls_simulation *s, int ranks, curve *c)
     return LS_OK;
 }
 
+/* Simulates the batch of the rank with most samples on each of 8, 16, ... ranks. */
 static ls_status same_rows(const ls_simulation *s, const ls_simulated *x, curve *c)
 {
     ls_simulated       alone;
@@ -193,7 +197,7 @@ static ls_status same_rows(const ls_simulation *s, const ls_simulated *x, curve 
         share = ls_batch_partition_of(x->batch, s->job->shards, x->ranks, r);
     LS_TRY(ls_simulate_share(s, 1, share.rows, share.shards, &alone));
     c->alone_s = alone.step_s;
-    for (int n = 8; n <= MOST_RANKS; n *= 2) LS_TRY(ls_simulate_share(s, n, share.rows, share.shards, &c->at[c->n++]));
+    for (int n = 8; n <= MAX_RANKS; n *= 2) LS_TRY(ls_simulate_share(s, n, share.rows, share.shards, &c->at[c->n++]));
     return LS_OK;
 }
 
@@ -204,7 +208,7 @@ ls_status ls__explain_link(ls_run *j, const ls_args *args)
     long long     ranks, steps;
     curve        *c = ls_arena_alloc(j->memory, 2 * sizeof *c);
     memset(c, 0, 2 * sizeof *c);
-    LS_TRY(ls_args_int(args, "ranks", 1, MOST_RANKS, 2, &ranks));
+    LS_TRY(ls_args_int(args, "ranks", 1, MAX_RANKS, 2, &ranks));
     LS_TRY(ls_args_int(args, "steps", 1, 10000, 15, &steps));
     LS_TRY(ls_link_read(ls_args_option(args, "link"), &s.link));
     LS_TRY(read_number(ls_args_option(args, "slower"), &s.slower));

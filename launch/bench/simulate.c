@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Runs the program of one rank, the one with most to do, over a mirror of the others, and notes at the beginning of
- * each instruction how much time has passed and how much would have been waited.  Medians over steps, instruction by
- * instruction, are what is left when this machine does something else now and then.
+ * Simulates a step on many ranks.  Executes the program of one rank, the rank with most samples, with the cost-model
+ * communicator (dist/comm/costmodel.h) in place of the other ranks.  At the start of each instruction it records the
+ * measured time of the instruction before and its computed waiting time.  Medians over the steps, instruction by
+ * instruction, remove the influence of other load on this machine.
  */
 #include "launch/bench/simulate.h"
 
@@ -15,7 +16,7 @@
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
 
-enum { WARM_UP = 3, MOST_SHARDS = 4096 };
+enum { WARM_UP = 3, MAX_SHARDS = 4096 };
 
 /* ---- the link ---------------------------------------------------------------------------------------------------- */
 
@@ -24,7 +25,7 @@ typedef struct unit {
     double      factor;
 } unit;
 
-/* A positive number with a unit, at the start of the text; what follows, or NULL. */
+/* Reads a number of at least 0 and its unit from the start of the text.  Returns the rest of the text, or NULL. */
 static const char *read_unit(const char *text, const unit *units, int n, double *value)
 {
     char  *end;
@@ -50,22 +51,22 @@ ls_status ls_link_read(const char *text, ls_link *link)
     if (good) good = (at = read_unit(at + 1, times, 4, &link->latency_s)) != NULL;
     if (good && *at == ',') good = (at = read_unit(at + 1, times, 4, &link->message_s)) != NULL;
     if (good && *at == ',') good = (at = read_unit(at + 1, sizes, 2, &link->burst_bytes)) != NULL;
-    LS_CHECK(good && !*at, LS_ERR_USAGE, "--link: expected RATE,LATENCY as in 10Gbit,20us, found '%s'", text);
+    LS_CHECK(good && !*at, LS_ERR_USAGE, "--link: expected RATE,LATENCY such as 10Gbit,20us, found '%s'", text);
     return LS_OK;
 }
 
 /* ---- a stopwatch ------------------------------------------------------------------------------------------------- */
 
-/* Where the time of a step goes, by instruction. */
+/* Sums the computing and waiting times of a step by instruction. */
 typedef struct watch {
     const ls_comm *comm;
-    int            instr; /* that goes on; -1: none       */
-    int64_t        since_ns;
-    double         waited;
+    int            instr;    /* the current instruction; -1: none            */
+    int64_t        since_ns; /* start of the current instruction             */
+    double         waited;   /* waiting time of the rank at that start, s    */
     double        *computes_s, *waits_s;
 } watch;
 
-static void turn_to(watch *w, int instr, int64_t now)
+static void switch_to(watch *w, int instr, int64_t now)
 {
     double waited = ls__costmodel_waited(w->comm);
     if (w->instr >= 0) {
@@ -77,10 +78,11 @@ static void turn_to(watch *w, int instr, int64_t now)
     w->waited   = waited;
 }
 
-/* The recorder calls it when an instruction begins, and for parts of it, which are not looked at. */
+/* Callback of the flight recorder at the start of an instruction.  Waits inside an instruction (LS_PHASE_WAIT) are part
+ * of it. */
 static void on_record(void *context, const ls_flight_record *r)
 {
-    if (r->phase != LS_PHASE_WAIT) turn_to(context, r->instr, r->begin_ns);
+    if (r->phase != LS_PHASE_WAIT) switch_to(context, r->instr, r->begin_ns);
 }
 
 static int compare(const void *x, const void *y)
@@ -89,7 +91,7 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Of values[i], values[i + stride], ... */
+/* Returns the median of the n values values[0], values[stride], ...  `room` holds n numbers. */
 static double median(const double *values, int n, size_t stride, double *room)
 {
     for (int i = 0; i < n; i++) room[i] = values[(size_t)i * stride];
@@ -105,7 +107,7 @@ struct ls_simulated_rank {
     ls_flight   flight;
     watch       watch;
     ls_arena   *memory;
-    double     *nothing; /* where the watch writes when nobody looks */
+    double     *unused; /* times of steps that are not measured, by instruction */
 };
 
 ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s, int number, int ranks, int64_t batch,
@@ -127,16 +129,16 @@ ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s,
         options.shards     = shards;
         options.eval_batch = 0;
         if (s->bucket_bytes) options.bucket_bytes = s->bucket_bytes;
-        if (options.overlap == LS_OVERLAP_THREAD) options.overlap = LS_OVERLAP_POLL; /* a mirror is of one thread */
+        if (options.overlap == LS_OVERLAP_THREAD) options.overlap = LS_OVERLAP_POLL; /* the cost model has no threads */
         status = ls__trainer_new(&r->trainer, s->job->graph, s->job->loss, &options);
     }
     if (status != LS_OK) {
         ls_simulated_rank_free(r);
         return status;
     }
-    r->nothing = ls_arena_alloc(memory, sizeof *r->nothing * (size_t)ls__trainer_program(r->trainer)->instrs);
-    r->watch   = (watch){.comm = r->comm, .instr = -1, .computes_s = r->nothing, .waits_s = r->nothing};
-    *out       = r;
+    r->unused = ls_arena_alloc(memory, sizeof *r->unused * (size_t)ls__trainer_program(r->trainer)->instrs);
+    r->watch  = (watch){.comm = r->comm, .instr = -1, .computes_s = r->unused, .waits_s = r->unused};
+    *out      = r;
     return LS_OK;
 }
 
@@ -156,7 +158,7 @@ ls_status ls_simulated_rank_step(ls_simulated_rank *r, const ls_batch *share, do
     double  waited = ls__costmodel_waited(r->comm);
     LS_TRY(ls_trainer_step(r->trainer, share, NULL));
     int64_t ended = ls__clock_ns();
-    turn_to(&r->watch, -1, ended);
+    switch_to(&r->watch, -1, ended);
     *seconds = 1e-9 * (double)(ended - began) + ls__costmodel_waited(r->comm) - waited;
     return LS_OK;
 }
@@ -180,8 +182,8 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
     memset(waits, 0, sizeof(double) * n * (size_t)s->steps);
     for (int i = -WARM_UP; i < s->steps; i++) {
         ls__costmodel_sent(r->comm, &before, &messages);
-        r->watch.computes_s = i < 0 ? r->nothing : computes + n * (size_t)i;
-        r->watch.waits_s    = i < 0 ? r->nothing : waits + n * (size_t)i;
+        r->watch.computes_s = i < 0 ? r->unused : computes + n * (size_t)i;
+        r->watch.waits_s    = i < 0 ? r->unused : waits + n * (size_t)i;
         LS_TRY(ls_simulated_rank_step(r, batch, &seconds));
     }
     ls__costmodel_sent(r->comm, &out->bytes, &out->messages);
@@ -215,17 +217,17 @@ static ls_status run_rank(const ls_simulation *s, int number, int64_t batch, int
     return status;
 }
 
-/* The first batch of the epoch, as the rank gets it. */
-static ls_status with_batch(const ls_simulation *s, int ranks, int number, ls_loader **loader, ls_batch *batch)
+/* Reads the first batch of the epoch as rank `number` gets it.  The batch is valid until the loader is freed. */
+static ls_status first_batch(const ls_simulation *s, int ranks, int number, ls_loader **loader, ls_batch *batch)
 {
     const ls_recipe *r = s->job->recipe;
     LS_TRY(ls_loader_new(loader, s->job->train, .batch = r->train.batch, .shards = s->job->shards, .ranks = ranks,
                          .rank = number, .seed = (uint64_t)r->train.seed, .prefetch = 1));
-    if (!ls_loader_next(*loader, batch)) return ls_loader_status(*loader); /* stays valid: nobody asks for the next */
+    if (!ls_loader_next(*loader, batch)) return ls_loader_status(*loader);
     return LS_OK;
 }
 
-/* The rank with most samples. */
+/* Returns the rank with most samples; *share: its part of the batch. */
 static int busiest(const ls_run *j, int ranks, ls_batch_partition *share)
 {
     int number = 0;
@@ -244,7 +246,7 @@ ls_status ls_simulate(const ls_simulation *s, int ranks, ls_simulated *out)
     ls_batch_partition share;
     int                number = busiest(s->job, ranks, &share);
     *out             = (ls_simulated){.ranks = ranks, .batch = s->job->recipe->train.batch, .rows = share.rows};
-    ls_status status = with_batch(s, ranks, number, &loader, &batch);
+    ls_status status = first_batch(s, ranks, number, &loader, &batch);
     if (status == LS_OK) status = run_rank(s, number, out->batch, s->job->shards, &batch, out);
     ls_loader_free(loader);
     return status;
@@ -254,9 +256,9 @@ ls_status ls_simulate_share(const ls_simulation *s, int ranks, int64_t rows, int
 {
     ls_loader *loader = NULL;
     ls_batch   batch;
-    if ((int64_t)shards * ranks > MOST_SHARDS) shards = MOST_SHARDS / ranks;
+    if ((int64_t)shards * ranks > MAX_SHARDS) shards = MAX_SHARDS / ranks;
     *out              = (ls_simulated){.ranks = ranks, .batch = rows * ranks, .rows = rows};
-    ls_status status  = with_batch(s, 1, 0, &loader, &batch); /* the first of them */
+    ls_status status  = first_batch(s, 1, 0, &loader, &batch); /* its first `rows` samples are used */
     batch.rows        = rows;
     batch.global_rows = out->batch;
     if (status == LS_OK) status = run_rank(s, 0, out->batch, shards * ranks, &batch, out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* labels: mpi */
-/* `lockstep bench allreduce`: every way is there and every sum is right; what it says to a wrong command line. */
+/* `lockstep bench allreduce`: prints a row for each method and size, with exact sums; refuses wrong command lines. */
 #include "tests/launch/run_program.h"
 
 static void sums_are_right(void **state)
@@ -12,7 +12,7 @@ static void sums_are_right(void **state)
             0);
         const char *out   = text_of("out");
         int         sizes = ranks == 2 ? 7 : 1; /* 4, 16, 64, 256, 1K, 4K, 16K */
-        assert_int_equal(count_of(out, " window "), sizes);
+        assert_int_equal(count_of(out, " shared memory "), sizes);
         assert_int_equal(count_of(out, " messages "), sizes);
         assert_int_equal(count_of(out, " MPI_Allreduce "), sizes);
     }
@@ -22,7 +22,7 @@ static void wrong_command_lines(void **state)
 {
     static const char *const sizes[] = {"0", "3", "6", "64X", "1M-4K", "4K-", "-4K", "9G", "K"};
     assert_int_equal(run("bench allreduce"), 2);
-    assert_non_null(strstr(text_of("err"), "needs several ranks"));
+    assert_non_null(strstr(text_of("err"), "expected at least 2 ranks"));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char line[64];
         snprintf(line, sizeof line, "bench allreduce --bytes %s", sizes[i]);
