@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writing report.html. */
+ * Writes report.html. */
 #include "launch/report/report_html.h"
 
 #include <math.h>
@@ -16,7 +16,7 @@
 typedef struct entry entry;
 struct entry {
     entry      *next;
-    const char *first, *second; /* a figure's name and value; a row and NULL */
+    const char *first, *second; /* of a figure: name and value; of a table: NULL and the row */
 };
 
 typedef struct table table;
@@ -219,78 +219,13 @@ static void write_charts(FILE *f, const curves *c)
 static const char *const head = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
                                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>";
 
-static const char *const style[] = {
-    "</title>\n<style>\n"
-    ":root{color-scheme:light "
-    "dark;--page:#f6f7f9;--card:#fff;--edge:#e3e6eb;--ink:#171b22;--muted:#667085;--grid:#eceff3;"
-    "--c0:#2563eb;--c1:#e8590c;--good:#12805c;--goodbg:#dff5ea;--bad:#b42318;--badbg:#fde7e4;--calm:#475467;--calmbg:#"
-    "e9edf2}\n"
-    "@media(prefers-color-scheme:dark){:root{--page:#0f1218;--card:#171b23;--edge:#272d38;--ink:#e8ebf0;--muted:#"
-    "8f99aa;--grid:#242a35;"
-    "--c0:#6ea2ff;--c1:#ff9b57;--good:#5fd6a5;--goodbg:#12362a;--bad:#ff9c91;--badbg:#43201c;--calm:#b4bdcb;--calmbg:#"
-    "262d39}}\n"
-    "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,'Segoe "
-    "UI',Roboto,'Helvetica Neue',"
-    "'DejaVu Sans',Arial,sans-serif;-webkit-font-smoothing:antialiased}\n"
-    "main{max-width:1180px;margin:0 auto;padding:36px 28px 48px}\n"
-    "header{display:flex;align-items:flex-start;justify-content:space-between;gap:24px;margin-bottom:22px}\n"
-    ".brand{display:flex;align-items:center;gap:8px;color:var(--muted);font-size:13px;font-weight:600;letter-spacing:."
-    "02em}\n"
-    ".brand svg{width:18px;height:18px}\n"
-    "h1{font-size:30px;line-height:1.2;letter-spacing:-.02em;margin:6px 0 4px}\n"
-    "header p{margin:0;color:var(--muted)}\n"
-    ".state{flex:none;margin-top:4px;padding:5px "
-    "13px;border-radius:99px;font-size:13px;font-weight:600;color:var(--calm);background:var(--calmbg)}\n"
-    ".finished{color:var(--good);background:var(--goodbg)}.diverged,.failed{color:var(--bad);background:var(--badbg)}\n"
-    ".figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(150px,1fr));gap:1px;background:var(--edge);"
-    "border:1px solid var(--edge);"
-    "border-radius:12px;overflow:hidden;margin-bottom:18px}\n"
-    ".figures div{background:var(--card);padding:14px 18px}\n"
-    ".figures span{display:block;color:var(--muted);font-size:13px}\n"
-    ".figures "
-    "b{font-size:23px;font-weight:650;letter-spacing:-.015em;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
-    ".card{background:var(--card);border:1px solid var(--edge);border-radius:12px;margin:0;padding:16px 18px "
-    "10px;min-width:0}\n"
-    ".charts{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:18px;margin-bottom:18px}\n"
-    ".tables{columns:2;column-gap:18px}.tables .card{break-inside:avoid;margin-bottom:18px}.wide{column-span:all}\n"
-    "@media(max-width:820px){.charts{grid-template-columns:1fr}.tables{columns:1}main{padding:22px 14px}}\n"
-    "figcaption{display:flex;flex-wrap:wrap;gap:4px 16px;align-items:baseline;margin-bottom:6px}\n"
-    "figcaption b,h2{font-size:15px;font-weight:650;margin:0}figcaption b{margin-right:auto}\n"
-    ".key{font-size:13px;color:var(--muted);white-space:nowrap}.key "
-    "em{font-style:normal;color:var(--ink);font-variant-numeric:tabular-nums}\n"
-    ".key i{display:inline-block;width:14px;height:3px;border-radius:2px;vertical-align:middle;margin:-2px 6px 0 0}\n",
-    ".b0{background:var(--c0)}.b1{background:var(--c1)}.s0{--c:var(--c0)}.s1{--c:var(--c1)}.f0{fill:var(--c0)}.f1{fill:"
-    "var(--c1)}\n"
-    "svg{display:block;width:100%;height:auto;overflow:visible}\n"
-    ".grid{stroke:var(--grid);stroke-width:1}\n"
-    "text{font-size:11.5px;font-family:inherit;font-variant-numeric:tabular-nums}.tick{fill:var(--muted)}\n"
-    ".curve{fill:none;stroke:var(--c);stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n"
-    ".raw{fill:none;stroke:var(--c);stroke-width:1;opacity:.28;stroke-linejoin:round}.band{fill:var(--c);opacity:.16}\n"
-    ".dot{fill:var(--card);stroke:var(--c);stroke-width:2}\n"
-    ".hit>*{opacity:0;pointer-events:none}.hit>rect{pointer-events:all}.hit:hover>:not(rect){opacity:1}\n"
-    ".hit line{stroke:var(--muted);stroke-dasharray:3 3}\n"
-    ".hit text{font-weight:600;paint-order:stroke;stroke:var(--card);stroke-width:4px;stroke-linejoin:round}"
-    ".hit text:not([class]){fill:var(--muted)}\n"
-    "table{border-collapse:collapse;width:100%;margin:8px 0 4px;font-size:14px}\n"
-    "td,th{text-align:left;padding:6px 12px 6px 0;border-top:1px solid "
-    "var(--grid);vertical-align:top;overflow-wrap:anywhere}\n"
-    "th{color:var(--muted);font-weight:500;font-size:13px;border-top:0}\n"
-    ".n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td:last-child,th:last-child{padding-"
-    "right:0}\n"
-    ".list td:first-child{color:var(--muted);width:42%}\n"
-    ".scroll{overflow-x:auto}\n"
-    "footer{color:var(--muted);font-size:13px;margin-top:8px}\n"
-    "@media print{body{background:#fff}.card,.figures{break-inside:avoid}}\n"
-    "</style></head><body><main>\n"};
-
-/* Four strokes in step. */
+/* The logo: four parallel strokes. */
 static const char *const brand = "<div class=\"brand\"><svg viewBox=\"0 0 18 18\" aria-hidden=\"true\"><g "
                                  "fill=\"none\" stroke-width=\"2.4\" stroke-linecap=\"round\">"
                                  "<path stroke=\"var(--c0)\" d=\"M3 14 7 4M8 14 12 4\"/><path stroke=\"var(--c1)\" "
                                  "d=\"M13 14 17 4\"/></g></svg>Lockstep</div>";
 
-/* Whether a cell stands at the right: a figure, with or without a unit. */
+/* Returns true for a cell that is aligned right: a number, with or without a unit. */
 static bool is_number(const char *cell, size_t n)
 {
     return n && (strchr("0123456789", cell[0]) || (n > 1 && strchr("-+", cell[0])));
@@ -321,7 +256,7 @@ static void write_table(FILE *f, const table *t)
     fprintf(f, "<div class=\"card%s%s\"><h2>", t->wide ? " wide" : "", *t->heads ? "" : " list");
     ls_html(f, t->title);
     fputs("</h2><div class=\"scroll\"><table>\n", f);
-    /* A list's values are aligned left; a column of a table with heads is aligned as its first cell says. */
+    /* The values of a list are aligned left; a column of a table with heads is aligned by the content of its first cell. */
     const char *like = *t->heads ? t->rows->second : "";
     if (*t->heads) write_row(f, t->heads, "th", like);
     for (const entry *row = t->rows; row; row = row->next) write_row(f, row->second, "td", like);
@@ -333,7 +268,9 @@ static void write_page(FILE *f, const ls_report *r, const curves *c, const char 
     fputs(head, f);
     ls_html(f, r->title);
     fputs(" · Lockstep", f);
-    for (size_t i = 0; i < sizeof style / sizeof *style; i++) fputs(style[i], f);
+    fputs("</title>\n<style>\n", f);
+    for (int i = 0; ls__report_css[i]; i++) fputs(ls__report_css[i], f);
+    fputs("</style></head><body><main>\n", f);
     fprintf(f, "<header><div>%s<h1>", brand);
     ls_html(f, r->title);
     fputs("</h1><p>", f);
@@ -353,8 +290,8 @@ static void write_page(FILE *f, const ls_report *r, const curves *c, const char 
     ls__report_pictures(f, folder);
     fputs("<section class=\"tables\">\n", f);
     for (const table *t = r->tables; t; t = t->next) write_table(f, t);
-    fputs("</section>\n<footer>Made by Lockstep from metrics.jsonl. One file: no network is needed to read "
-          "it.</footer>\n</main></body></html>\n",
+    fputs("</section>\n<footer>Written by Lockstep from metrics.jsonl. This file is "
+          "self-contained.</footer>\n</main></body></html>\n",
           f);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * report.html: a run on one page, in one file.  The curves come from metrics.jsonl; everything else is handed over as
- * figures and tables.
+ * Writes report.html: a run on one page, in one file.  The curves come from metrics.jsonl; the caller adds all other
+ * contents as figures and tables.
  *
  *     ls_report *r;
  *     LS_TRY(ls_report_new(&r, "lenet5-digits", "LeNet-5 on digits", "finished"));
@@ -25,22 +25,25 @@ typedef struct ls_report ls_report;
 ls_status ls_report_new(ls_report **r, const char *title, const char *subtitle, const char *state);
 void      ls_report_free(ls_report *r); /* NULL is allowed */
 
-/* One of the large figures at the top. */
+/* Adds one of the large numbers at the top. */
 void ls_report_figure(ls_report *r, const char *name, const char *format, ...) LS_PRINTF(3, 4);
 
-/* Begins a table; columns are parted by '|'.  No heads (""): a list of names and values.  wide: the full width of the
- * page. */
+/* Begins a table.  heads: the titles of its columns, separated by '|'; "": a list of names and values.  wide: the table
+ * takes the full width of the page. */
 void ls_report_table(ls_report *r, const char *title, const char *heads, int wide);
-/* A row of it, cells parted by '|'. */
+/* Adds a row to the table begun last; cells are separated by '|'. */
 void ls_report_row(ls_report *r, const char *format, ...) LS_PRINTF(2, 3);
 
-/* Writes the page: to a temporary file that then takes the name.  Pictures that `lockstep explain` left beside it are
- * part of it. */
+/* Writes the page to `path`, atomically, with the curves of the file `metrics`.  Includes the pictures that `lockstep
+ * explain` has written to the same folder. */
 ls_status ls_report_write(const ls_report *r, const char *metrics, const char *path);
 
-/* Puts the pictures that lie in the run's folder into its report.html, in the place of those that it has; *shown: there
- * is one. */
+/* Replaces the pictures in the report.html of a run directory by those that the directory holds.  *shown: the directory
+ * has a report. */
 ls_status ls_report_show(const char *folder, bool *shown);
-void      ls__report_pictures(FILE *f, const char *folder);
+/* Writes the pictures of a run directory as the part of the page between its curves and its tables. */
+void ls__report_pictures(FILE *f, const char *folder);
+
+extern const char *const ls__report_css[]; /* lines of launch/report/report.css, ended by NULL */
 
 #endif
