@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What --attention, --positions and --scores of `lockstep explain` have in common. */
+ * Opens the model that `lockstep explain --attention`, `--positions` or `--scores` draws, and saves the picture. */
 #include "launch/report/inspect.h"
 
 #include <stdio.h>
@@ -20,7 +20,7 @@ static ls_status expect_language(const ls_run *run, const char *what)
 {
     LS_CHECK(run->task == &ls__task_language_model, LS_ERR_USAGE,
              "%s: expected a language model, found one for %s" LS_HINT
-             "--attention, --positions and --scores show models with attention, such as gpt",
+             "--attention, --positions and --scores draw models with attention, such as gpt",
              what, run->task->name);
     return LS_OK;
 }
@@ -54,7 +54,7 @@ ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *opt
     LS_TRY(expect_language(run, run->recipe->name));
     LS_TRY(ls_run_graph(run));
     LS_TRY(ls_run_trainer(run));
-    s->from = ls_arena_printf(run->memory, "%s, as it starts", run->recipe->name);
+    s->from = ls_arena_printf(run->memory, "%s, initial parameters", run->recipe->name);
     return LS_OK;
 }
 
@@ -66,10 +66,10 @@ ls_status ls_inspect_save(const ls_inspected *s, const ls_inspect_options *optio
         path = ls_arena_printf(s->run->memory, "%s/%s.png", s->folder, name);
     else if (!path)
         path = ls_arena_printf(s->run->memory, "%s-%s.png", s->run->recipe->name, name);
-    LS_CHECK(*path, LS_ERR_USAGE, "--png: expected the name of a file, found nothing");
+    LS_CHECK(*path, LS_ERR_USAGE, "explain: --png: expected the name of a file, found nothing");
     LS_TRY(ls_png_save(plot, path));
     bool shown = false;
     if (run) LS_TRY(ls_report_show(s->folder, &shown));
-    printf("%s%s\n", path, shown ? ", and in report.html" : "");
+    printf("%s%s\n", path, shown ? ", also in report.html" : "");
     return LS_OK;
 }

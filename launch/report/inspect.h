@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Looking into a model of language: `lockstep explain --attention`, --positions and --scores.  What they compute stands
- * apart from what they draw. */
+ * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and `--scores`.
+ * The functions that compute are separate from those that draw. */
 #ifndef LS_LAUNCH_REPORT_INSPECT_H
 #define LS_LAUNCH_REPORT_INSPECT_H
 
@@ -11,15 +11,15 @@
 
 /* Attention of one layer on a text of `tokens` tokens. */
 typedef struct ls_attention_map {
-    const char  *name;                 /* "transformer.h.0.attn"                                                    */
-    int64_t      heads, tokens, width; /* width: of a head                                             */
-    float        scale;                /* what scores are multiplied by                                             */
-    const float *weights;              /* heads x tokens x tokens: row t is where query t looks; its sum is 1        */
-    const float *scores;               /* heads x tokens x tokens: q k, neither scaled nor masked                   */
+    const char  *name;                 /* "transformer.h.0.attn"                                          */
+    int64_t      heads, tokens, width; /* width: of one head                                              */
+    float        scale;                /* factor of the scores                                            */
+    const float *weights;              /* heads x tokens x tokens; row t: softmax weights of query t      */
+    const float *scores;               /* heads x tokens x tokens; q k, before the scale and the mask     */
 } ls_attention_map;
 
-/* The maps of all layers, in the memory of `memory`: the recipe's model, built with textbook attention over `params`,
- * is run on the tokens.  LS_ERR_USAGE: the model is of a kind that shows no attention. */
+/* Computes the maps of all layers, in the memory of `memory`: builds the recipe's model from separate attention ops
+ * (option `textbook`) over `params` and runs it on n tokens.  LS_ERR_USAGE: the model has no attention. */
 ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t vocabulary, const int32_t *tokens,
                             int64_t n, ls_arena *memory, const ls_attention_map **maps, int *layers);
 
@@ -27,31 +27,32 @@ ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t 
 
 typedef struct ls_positions {
     ls_encoding  kind;
-    int64_t      rows, cols; /* positions, dims                                                                    */
-    const float *table;      /* rows x cols: of rotary encoding, what it makes of pairs (1, 0)                     */
-    const float *dots;       /* rows x rows: products of the rows                                                  */
-    double      *mean;       /* rows: mean of the products at each distance                                        */
+    int64_t      rows, cols; /* positions, dims                                                       */
+    const float *table;      /* rows x cols: the encoding; rotary: the rotated pairs (1, 0)           */
+    const float *dots;       /* rows x rows: dot products of the rows                                 */
+    double      *mean;       /* rows: mean of the dot products at each distance between two positions */
 } ls_positions;
 
-/* What the graph adds to, or does with, `rows` positions.  LS_ERR_USAGE: nothing. */
+/* Computes the encoding of the first `rows` positions in a graph; a learned encoding has its own number of positions.
+ * LS_ERR_USAGE: the graph has no position encoding. */
 ls_status ls_positions_of(const ls_graph *g, ls_params *params, int64_t rows, ls_arena *memory,
                           ls_positions *positions);
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
-/* What a softmax makes of scores, means over queries. */
+/* Statistics of scores and of their softmax; means over queries. */
 typedef struct ls_score_stats {
-    double variance; /* of the scores that are seen                                                             */
-    double largest;  /* weight                                                                                  */
-    double entropy;  /* in nats                                                                                 */
-    double gradient; /* norm, over a query's scores, of that of a sum of the weights with random signs and sizes */
+    double variance; /* variance of the scores that are not masked                                              */
+    double largest;  /* largest weight of a query                                                               */
+    double entropy;  /* entropy of a query's weights, nats                                                      */
+    double gradient; /* norm of the gradient of a query's scores, for a randomly weighted sum of the weights    */
 } ls_score_stats;
 
-/* scores: matrices x n x n, multiplied by `scale`. */
+/* Computes the statistics of scores (matrices x n x n) times `scale`. */
 ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, float scale, bool causal, ls_arena *memory,
                            ls_score_stats *stats);
 
-/* q k of random queries and keys, of elements N(0, 1): matrices x n x n, for heads of width d. */
+/* Computes the scores q k (matrices x n x n) of random queries and keys with elements from N(0, 1) and head width d. */
 ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed, ls_arena *memory,
                           const float **scores);
 

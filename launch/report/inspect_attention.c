@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep explain RUN --attention TEXT: where each head of each layer looks. */
+ * `lockstep explain RUN --attention TEXT`: computes and draws the softmax weights of each head of each layer on a text. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,13 +18,14 @@ static bool ends_in(const char *name, const char *end)
 
 static bool is_op(const ls_node *n, const char *name) { return !strcmp(ls__op(n)->name, name); }
 
-/* The node that made t, if it is of this op. */
+/* Returns the node that computes t if its op has this name, else NULL. */
 static const ls_node *made_by(const ls_tensor *t, const char *op)
 {
     return t && t->node && is_op(t->node, op) ? t->node : NULL;
 }
 
-/* The parts of textbook attention that end in the softmax `n`: q k, its factor, and how wide heads are. */
+/* Finds the parts of attention before its softmax `n`: the scores q k, their factor and the head width.  Returns false if
+ * `n` is not the softmax of an attention. */
 static bool parts_of(const ls_node *n, ls_attention_map *map, ls_tensor **scores)
 {
     const ls_node *mask = made_by(n->in[0], "mask"), *scale = made_by(mask ? mask->in[0] : n->in[0], "scale");
@@ -54,7 +55,7 @@ static ls_status run_maps(ls_graph *g, ls_params *params, const int32_t *tokens,
         map[n++].name =
             ls_arena_printf(memory, "%.*s", (int)(strlen(node->out[0]->name) - strlen(".weights")), node->out[0]->name);
     }
-    LS_CHECK(n, LS_ERR_USAGE, "the model has no attention whose weights could be shown");
+    LS_CHECK(n, LS_ERR_USAGE, "explain: --attention: the model has no attention");
     LS_TRY(ls_model_new(&model, g, params, out, 2 * n, 1));
     ls_status status = ls_model_run(
         model, &(ls_batch){.inputs = 1, .name = {"tokens"}, .data = {tokens}, .rows = 1, .global_rows = 1});
@@ -84,10 +85,10 @@ ls_status ls_attention_maps(const ls_recipe *recipe, ls_params *params, int64_t 
 
 /* ---- the picture ------------------------------------------------------------------------------------------------- */
 
-enum { MARGIN = 28, GAP = 26, HEAD = 22, TITLE = 92, BAR = 96, CELL_TEXT = 10 /* least pixels between labels */ };
+enum { MARGIN = 28, GAP = 26, HEAD = 22, TITLE = 92, BAR = 96, CELL_TEXT = 10 /* least distance of labels, pixels */ };
 
-/* One token as it can be read on an axis: spaces and new lines made visible, what is not UTF-8 as bytes, long ones cut.
- */
+/* Returns a token as a label of an axis: spaces and new lines visible, bytes that are not UTF-8 as numbers, long tokens
+ * cut. */
 static const char *label(const ls_tokenizer *t, int32_t id, ls_arena *memory)
 {
     enum { ROOM = 96, MOST = 14 };
@@ -124,9 +125,9 @@ typedef struct page {
     int                     layers;
     int64_t                 tokens;
     const char            **label;
-    double                  cell, side, left, below; /* pixels: of a token, of a map, of labels beside and below */
-    ls_png_font             font;
-    int64_t                 every; /* that many tokens have one label */
+    double      cell, side, left, below; /* pixels: a token, a map, the labels left of it, the labels below it */
+    ls_png_font font;
+    int64_t     every; /* every so many tokens, one has a label */
 } page;
 
 static void measure(page *p, ls_png *any)
@@ -143,7 +144,7 @@ static void measure(page *p, ls_png *any)
 static void draw_map(const page *p, int layer, int head, double x, double y)
 {
     const ls_attention_map *m       = &p->map[layer];
-    ls_png_font             upright = p->font, letter = p->font; /* a single letter stands, a word lies */
+    ls_png_font             upright = p->font, letter = p->font; /* single letters are upright, words rotated */
     upright.upright = true;
     letter.align    = 0;
     ls_png_text(p->plot, x, y - 12, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "layer %d · head %d", layer,
@@ -171,7 +172,7 @@ static ls_status draw(page *p, const char *from)
 {
     int64_t heads = 0;
     ls_png *any;
-    LS_TRY(ls_png_new(&any, 1, 1)); /* to measure text with */
+    LS_TRY(ls_png_new(&any, 1, 1)); /* measures text */
     measure(p, any);
     ls_png_free(any);
     for (int i = 0; i < p->layers; i++) heads = p->map[i].heads > heads ? p->map[i].heads : heads;
@@ -180,9 +181,8 @@ static ls_status draw(page *p, const char *from)
                  height = TITLE + HEAD + p->layers * down + p->below + MARGIN;
     LS_TRY(ls_png_new(&p->plot, width, height));
     ls_png_text(p->plot, MARGIN, 32, &(ls_png_font){.size = 20, .align = -1, .bold = true}, "Attention");
-    ls_png_text(
-        p->plot, MARGIN, 58, &(ls_png_font){.size = 13, .align = -1, .faint = true},
-        "Row: a token that looks. Column: what it looks at. A row's weights sum to 1; later tokens cannot be seen.");
+    ls_png_text(p->plot, MARGIN, 58, &(ls_png_font){.size = 13, .align = -1, .faint = true},
+                "Row: query token. Column: key token. The weights of a row sum to 1; later tokens are masked.");
     ls_png_text(p->plot, MARGIN, 78, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "%s · %lld tokens", from,
                 (long long)p->tokens);
     for (int layer = 0; layer < p->layers; layer++)
@@ -200,12 +200,12 @@ static ls_status check_tokens(const ls_run *run, const ls_tokens *tokens)
     LS_CHECK(tokens->count, LS_ERR_USAGE,
              "explain: --attention: expected a text, found nothing" LS_HINT "--attention 'to be, or not to be'");
     LS_CHECK(tokens->count <= run->data.context, LS_ERR_USAGE,
-             "explain: --attention: the text has %lld tokens, more than the %lld that the model was trained to look "
-             "at" LS_HINT "a shorter text",
+             "explain: --attention: the text has %lld tokens, more than the context of %lld of the model" LS_HINT
+             "pass a shorter text",
              (long long)tokens->count, (long long)run->data.context);
     for (int64_t i = 0; i < tokens->count; i++)
         LS_CHECK(tokens->id[i] < run->data.classes, LS_ERR_DATA,
-                 "explain: token %d of the text is outside the model's vocabulary of %d", tokens->id[i],
+                 "explain: --attention: token %d of the text is outside the model's vocabulary of %d", tokens->id[i],
                  run->data.classes);
     return LS_OK;
 }
@@ -219,7 +219,7 @@ static ls_status show_attention(const ls_inspected *s, const ls_inspect_options 
     LS_TRY(ls_tokenizer_encode(t, text, strlen(text), tokens));
     LS_TRY(check_tokens(run, tokens));
     if (tokens->replaced)
-        fprintf(stderr, "lockstep: %lld places of the text are not UTF-8 and became U+FFFD\n",
+        fprintf(stderr, "note: --attention: %lld invalid bytes of the text were replaced by U+FFFD\n",
                 (long long)tokens->replaced);
     LS_TRY(ls_attention_maps(run->recipe, ls_trainer_params(run->trainer), run->data.classes, tokens->id, tokens->count,
                              run->memory, &p.map, &p.layers));

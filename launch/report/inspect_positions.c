@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep explain RUN|RECIPE --positions: how positions are told apart. */
+ * `lockstep explain RUN|RECIPE --positions`: computes and draws the position encoding and its dot products. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 
 static bool is_op(const ls_node *n, const char *name) { return !strcmp(ls__op(n)->name, name); }
 
-/* Runs y, made of the input "x" alone, on one sample. */
+/* Runs a graph with the single input "x" on one sample; *out: the values of y.  Frees the graph. */
 static ls_status run_small(ls_graph *g, ls_tensor *y, const float *x, ls_arena *memory, const float **out)
 {
     ls_params *params = NULL;
@@ -40,8 +40,8 @@ static ls_status sinusoidal(ls_positions *p, ls_arena *memory)
     return run_small(g, ls_add_position(x), zeros, memory, &p->table);
 }
 
-/* Every pair (1, 0) at every position: turned, they are cosine and sine of their angles, and products of two positions
- * are sums of cosines of what lies between. */
+/* Rotates the pair (1, 0) at every position.  The result is the cosine and sine of its angle, and the dot product of two
+ * positions is the sum of the cosines of their angle differences. */
 static ls_status rotary(ls_positions *p, const ls_rotary_args *args, ls_arena *memory)
 {
     ls_graph  *g     = ls_graph_new();
@@ -88,10 +88,9 @@ ls_status ls_positions_of(const ls_graph *g, ls_params *params, int64_t rows, ls
             LS_TRY(rotary(p, args, memory));
         }
     }
-    LS_CHECK(
-        p->kind != LS_ENCODING_NONE, LS_ERR_USAGE,
-        "explain: --positions: the model has no encoding of positions, only that a token sees none behind it" LS_HINT
-        "model.options.position=learned, sinusoidal or rotary gives it one");
+    LS_CHECK(p->kind != LS_ENCODING_NONE, LS_ERR_USAGE,
+             "explain: --positions: the model has no position encoding" LS_HINT
+             "model.options.position=learned, sinusoidal or rotary adds one");
     return products(p, memory);
 }
 
@@ -106,7 +105,7 @@ enum {
     HEIGHT  = TOP + SIDE + 110
 };
 
-/* The largest size that is not one of a few outliers. */
+/* Returns the largest absolute value, at most 3 standard deviations, so that outliers do not decide the colours. */
 static double range_of(const float *value, int64_t n)
 {
     double sum = 0, most = 0;
@@ -163,8 +162,8 @@ static ls_status draw(const ls_positions *p, const char *from, ls_arena *memory,
         [LS_ENCODING_LEARNED] = "A learned row is added to the token at each position.",
         [LS_ENCODING_SINUSOIDAL] =
             "Sines and cosines of the position are added to the token, from fast to slow (Vaswani 2017).",
-        [LS_ENCODING_ROTARY] = "Pairs of a query's and a key's elements are turned by angles that grow with the "
-                               "position (Su 2021); here pairs (1, 0).",
+        [LS_ENCODING_ROTARY] = "Pairs of elements of queries and keys are rotated by angles that grow with the "
+                               "position (Su 2021); drawn for the pairs (1, 0).",
     };
     LS_TRY(ls_png_new(out, WIDTH, HEIGHT));
     ls_png      *plot     = *out;

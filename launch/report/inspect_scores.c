@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lockstep explain RUN|RECIPE --scores: why scores are divided by sqrt(d).
+ * `lockstep explain RUN|RECIPE --scores`: measures the effect of dividing attention scores by sqrt(d).
  *
- * A product of a query and a key, of d elements with mean 0 and variance 1 each, has variance d (Vaswani 2017,
- * section 3.2.1): the wider a head, the nearer the softmax comes to choosing one key, where its gradient vanishes.
+ * The dot product of a query and a key with d elements of mean 0 and variance 1 each has variance d (Vaswani 2017,
+ * section 3.2.1).  The wider a head, the closer the softmax is to selecting a single key, where its gradient vanishes.
  */
 #include <math.h>
 #include <stdio.h>
@@ -25,7 +25,7 @@ ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed,
     ls_tensor    *q = ls_input(g, "q", LS_F32, matrices, n, d), *k = ls_input(g, "k", LS_F32, matrices, n, d),
               *y = ls_matmul(q, k, .transpose_y = true);
     size_t bytes = (size_t)(matrices * n * n) * sizeof(float);
-    ls_param(g, "q", normal, matrices, n, d); /* only to be filled with random numbers */
+    ls_param(g, "q", normal, matrices, n, d); /* parameters, because these are initialised with random numbers */
     ls_param(g, "k", normal, matrices, n, d);
     ls_status status = ls_params_new(&params, g, seed);
     if (status == LS_OK) status = ls_model_new(&model, g, params, &y, 1, 1);
@@ -43,7 +43,7 @@ ls_status ls_score_random(int64_t matrices, int64_t n, int64_t d, uint64_t seed,
     return status;
 }
 
-/* The means over all rows; `gradient` is of the scores. */
+/* Returns the statistics of all rows of scores, their softmax weights, and the gradient of the scores. */
 static ls_score_stats summarise(const float *scores, const float *weights, const float *gradient, int64_t rows,
                                 int64_t n, bool causal)
 {
@@ -70,8 +70,8 @@ static ls_score_stats summarise(const float *scores, const float *weights, const
     return s;
 }
 
-/* A parameter of zeros is added to the scores: after one step of gradient descent at rate 1 it is minus their gradient.
- */
+/* Measures the gradient of the scores by a parameter of zeros that is added to them: one step of gradient descent with
+ * learning rate 1 sets it to minus the gradient. */
 static ls_status measure(ls_graph *g, const float *scores, int64_t matrices, int64_t n, float scale, bool causal,
                          ls_arena *memory, ls_score_stats *stats)
 {
@@ -114,13 +114,13 @@ ls_status ls_score_measure(const float *scores, int64_t matrices, int64_t n, flo
     return status;
 }
 
-/* ---- all that is measured ---------------------------------------------------------------------------------------- */
+/* ---- the measured scores ----------------------------------------------------------------------------------------- */
 
 typedef struct row {
     const char    *name;
     int64_t        d;
-    ls_score_stats with[2];   /* without the scale, and with it */
-    bool           chosen[2]; /* which of them the model has   */
+    ls_score_stats with[2];   /* [0]: without the scale; [1]: with it */
+    bool           chosen[2]; /* true for the one that the model uses */
 } row;
 
 typedef struct scores {
@@ -183,7 +183,7 @@ static void print_rows(const char *title, const row *rows, int n)
 {
     int wide = 6;
     for (int i = 0; i < n; i++) wide = (int)strlen(rows[i].name) > wide ? (int)strlen(rows[i].name) : wide;
-    printf("%s\n  %-*s %5s   %38s   %38s\n  %-*s %5s", title, wide, "", "", "as they are", "divided by sqrt(d)", wide,
+    printf("%s\n  %-*s %5s   %38s   %38s\n  %-*s %5s", title, wide, "", "", "not scaled", "divided by sqrt(d)", wide,
            "", "d");
     for (int k = 0; k < 2; k++) printf("   %9s %8s %8s %10s", "variance", "largest", "entropy", "gradient");
     printf("\n");
@@ -214,13 +214,13 @@ static void draw_panel(ls_png *plot, const scores *s, int what)
     for (int k = 0; k < 2; k++) {
         for (int i = 0; i < WIDTHS; i++) x[i] = (double)s->wide[i].d, y[k][i] = figure_of(&s->wide[i], k, what);
         line[count++] = (ls_png_line){
-            .name = k ? "divided by √d" : "as they are", .n = WIDTHS, .x = x, .y = y[k], .colour = k ? 0 : 1};
+            .name = k ? "divided by √d" : "not scaled", .n = WIDTHS, .x = x, .y = y[k], .colour = k ? 0 : 1};
     }
     for (int k = 0; k < 2; k++) {
         int n = 0;
         for (int i = 0; i < s->layers; i++)
             lx[k][n] = (double)s->layer[i].d, ly[k][n++] = figure_of(&s->layer[i], k, what);
-        line[count++] = (ls_png_line){.name   = k ? NULL : "this model's layers",
+        line[count++] = (ls_png_line){.name   = k ? NULL : "layers of this model",
                                       .n      = n,
                                       .x      = lx[k],
                                       .y      = ly[k],
@@ -245,11 +245,12 @@ static ls_status draw(const scores *s, const char *from, ls_png **plot)
 {
     LS_TRY(ls_png_new(plot, 1620, 610));
     ls_png_text(*plot, 28, 34, &(ls_png_font){.size = 20, .align = -1, .bold = true}, "Why scores are divided by √d");
-    ls_png_text(*plot, 28, 62, &(ls_png_font){.size = 14, .align = -1, .faint = true},
-                "Lines: %d heads of random queries and keys, of elements N(0, 1), each query with %d keys.  A product "
-                "q·k has variance d: the wider the head, the nearer the softmax comes to choosing one key, and the "
-                "smaller its gradient.",
-                HEADS, KEYS);
+    ls_png_text(
+        *plot, 28, 62, &(ls_png_font){.size = 14, .align = -1, .faint = true},
+        "Lines: %d heads of random queries and keys, elements from N(0, 1), %d keys per query.  The product q·k "
+        "has variance d: the wider the head, the closer the softmax is to selecting one key, and the smaller "
+        "its gradient.",
+        HEADS, KEYS);
     ls_png_text(*plot, 28, 84, &(ls_png_font){.size = 13, .align = -1, .faint = true},
                 "Points: %s, on a window of held-out text", from);
     for (int what = 0; what < 3; what++) draw_panel(*plot, s, what);
@@ -265,13 +266,13 @@ ls_status ls__explain_scores(ls_run *run, const ls_inspect_options *options)
     LS_TRY(measure_random(s, run->memory));
     LS_TRY(measure_model(s, run));
     print_rows(
-        ls_arena_printf(run->memory,
-                        "Scores q k of random queries and keys, elements N(0, 1), %d keys a query: means over queries",
-                        KEYS),
+        ls_arena_printf(
+            run->memory,
+            "Scores q k of random queries and keys, elements from N(0, 1), %d keys per query: means over queries",
+            KEYS),
         s->wide, WIDTHS);
-    print_rows(
-        ls_arena_printf(run->memory, "\n%s, on a window of held-out text (*: what the model computes)", seen.from),
-        s->layer, s->layers);
+    print_rows(ls_arena_printf(run->memory, "\n%s, on a window of held-out text (*: used by the model)", seen.from),
+               s->layer, s->layers);
     printf("  variance of the scores; largest weight of a query; entropy of its weights in nats; norm of the gradient "
            "of its scores\n\n");
     ls_status status = draw(s, seen.from, &plot);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Drawing with cairo. */
+ * Draws pages with cairo: text, heat maps, line plots. */
 #include "launch/report/png_plot.h"
 
 #include <cairo.h>
@@ -31,14 +31,14 @@ static void set(ls_png *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b
 ls_status ls_png_new(ls_png **out, double width, double height)
 {
     LS_CHECK(width <= LS_PNG_MOST && height <= LS_PNG_MOST, LS_ERR_USAGE,
-             "the picture would have %.0f x %.0f pixels, more than %d a side" LS_HINT "a shorter text", width, height,
-             LS_PNG_MOST);
+             "picture: expected at most %d pixels in width and height, found %.0f x %.0f" LS_HINT "pass a shorter text",
+             LS_PNG_MOST, width, height);
     ls_png *p = calloc(1, sizeof *p);
-    LS_CHECK(p, LS_ERR_ENV, "no memory for a picture");
+    LS_CHECK(p, LS_ERR_ENV, "picture of %.0f x %.0f pixels: no memory", width, height);
     p->surface = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (int)ceil(width), (int)ceil(height));
     p->at      = cairo_create(p->surface);
     if (cairo_status(p->at) != CAIRO_STATUS_SUCCESS) {
-        ls_status status = LS_FAIL(LS_ERR_ENV, "a picture of %.0f x %.0f pixels: %s", width, height,
+        ls_status status = LS_FAIL(LS_ERR_ENV, "picture of %.0f x %.0f pixels: %s", width, height,
                                    cairo_status_to_string(cairo_status(p->at)));
         ls_png_free(p);
         return status;
@@ -69,7 +69,7 @@ ls_status ls_png_save(ls_png *p, const char *path)
     cairo_status_t written = cairo_surface_write_to_png_stream(p->surface, write_png, &f);
     ls_status      status  = LS_OK;
     if (written != CAIRO_STATUS_SUCCESS && written != CAIRO_STATUS_WRITE_ERROR)
-        status = LS_FAIL(LS_ERR_ENV, "%s: cannot be written: %s", path, cairo_status_to_string(written));
+        status = LS_FAIL(LS_ERR_ENV, "%s: cannot write the picture: %s", path, cairo_status_to_string(written));
     return ls__file_finish(&f, status);
 }
 
@@ -123,7 +123,7 @@ static uint32_t pack(double r, double g, double b)
            (uint32_t)lrint(255 * fmin(fmax(b, 0), 1));
 }
 
-/* Matplotlib's viridis as polynomials of degree 6 (Zucker's fit, in the public domain). */
+/* Matplotlib's viridis, approximated by polynomials of degree 6 (fit by Matt Zucker, public domain). */
 static uint32_t viridis(double t)
 {
     static const double c[7][3] = {{0.2777273, 0.0054073, 0.3340998},   {0.1050930, 1.4046135, 1.3845902},
@@ -179,7 +179,7 @@ void ls_png_heat(ls_png *p, const ls_heat *h)
         cairo_translate(p->at, h->x, h->y);
         cairo_scale(p->at, h->width / (double)h->cols, h->height / (double)h->rows);
         cairo_set_source_surface(p->at, cells, 0, 0);
-        /* Cells that are larger than pixels have sharp edges; smaller ones are averaged. */
+        /* Cells larger than a pixel keep sharp edges; smaller cells are averaged. */
         cairo_pattern_set_filter(cairo_get_source(p->at), h->width >= (double)h->cols && h->height >= (double)h->rows
                                                               ? CAIRO_FILTER_NEAREST
                                                               : CAIRO_FILTER_BEST);
@@ -220,7 +220,8 @@ void ls_png_colours(ls_png *p, const ls_heat *h, double x, double y, double widt
 /* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 typedef struct axis {
-    double low, high, from, to; /* values, pixels */
+    double low, high; /* values at the ends */
+    double from, to;  /* pixels of the ends */
     bool   log;
 } axis;
 
@@ -258,7 +259,7 @@ static axis axis_of(const ls_lines *l, bool of_y)
     return a;
 }
 
-/* Between 1, 2 and 5 times a power of ten, so that there are about five. */
+/* Returns the step between ticks: 1, 2, 5 or 10 times a power of ten, for about five ticks. */
 static double step_of(const axis *a)
 {
     double raw = (a->high - a->low) / 5, power = pow(10, floor(log10(raw))), part = raw / power;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Pictures of `lockstep explain` in report.html, as part of that one file. */
+ * Embeds the pictures of `lockstep explain` in report.html, encoded in base64. */
 #include <errno.h>
 #include <limits.h>
 #include <nettle/base64.h>
@@ -78,7 +78,7 @@ ls_status ls_report_show(const char *folder, bool *shown)
     LS_TRY(ls__path(path, "%s/report.html", folder));
     if (access(path, F_OK) != 0 && errno == ENOENT) return LS_OK;
     LS_TRY(ls__file_text(path, INT32_MAX, &text, &bytes));
-    /* A report without pictures gets them in front of its tables. */
+    /* Pictures are placed before the tables of a report that has none so far. */
     const char *begins = strstr(text, BEGINS), *ends = begins ? strstr(begins, ENDS) : NULL;
     const char *tables = strstr(text, "<section class=\"tables\">");
     const char *from = ends ? begins : tables, *to = ends ? ends + strlen(ENDS) : tables;

@@ -38,10 +38,10 @@ int ls_layer_rows(const ls_run *run, ls_arena *memory, ls_layer_row **rows)
     return g->nodes;
 }
 
-/* Past the number that a name has here. */
+/* Returns the text after the number at the start of `name`. */
 static const char *past_number(const char *name) { return name + strspn(name, "0123456789"); }
 
-/* The same layer of two blocks. */
+/* Returns true if the rows are the same layer of two blocks: equal but for the numbers in their names. */
 static bool alike(const ls_layer_row *a, const ls_layer_row *b)
 {
     const char *x = a->name, *y = b->name;
@@ -55,7 +55,8 @@ static bool alike(const ls_layer_row *a, const ls_layer_row *b)
            !strcmp(ls__shape(a->out), ls__shape(b->out));
 }
 
-/* A name up to and with the first number in which it differs from another one. */
+/* Copies to `cut` the name up to and including the first number in which it differs from `other`.  Returns false if there
+ * is no such number. */
 static bool cut_name(const char *name, const char *other, char cut[64])
 {
     size_t same = 0;
@@ -96,7 +97,7 @@ static void add_layers(ls_report *r, const ls_run *run)
     int           n          = ls_layer_rows(run, run->memory, &rows);
     int64_t       parameters = 0;
     double        flops      = 0;
-    ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward, a sample", 1);
+    ls_report_table(r, "Model", "Layer|Op|Output|Parameters|kFLOP forward per sample", 1);
     for (int i = 0; i < n;) {
         ls_layer_run rep  = ls_layer_run_of(rows, n, i);
         ls_layer_row more = {0};
@@ -116,7 +117,7 @@ static void add_layers(ls_report *r, const ls_run *run)
     ls_report_row(r, "all|||%s|%.1f", count(parameters), 1e-3 * flops);
 }
 
-/* The keys that were set, and those of the training that everybody asks for. */
+/* Adds the keys that the recipe or the command line sets, and some keys that are always shown. */
 static void add_settings(ls_report *r, const ls_recipe *recipe)
 {
     static const char *const always[] = {"data.path",          "train.batch", "train.epochs", "train.seed",
@@ -142,18 +143,18 @@ static void add_settings(ls_report *r, const ls_recipe *recipe)
 static void add_data(ls_report *r, const ls_run *run)
 {
     ls_report_table(r, "Data", "", 0);
-    ls_report_row(r, "Data set|%s", run->data.path ? run->data.path : run->recipe->data.path);
+    ls_report_row(r, "Dataset|%s", run->data.path ? run->data.path : run->recipe->data.path);
     ls_report_row(r, "Training samples|%s", count(run->train_count));
     ls_report_row(r, "Held-out samples|%s", count(run->test_count));
     run->task->report_data(r, run);
-    ls_report_row(r, "Steps an epoch|%s", count(run->epoch_steps));
+    ls_report_row(r, "Steps per epoch|%s", count(run->epoch_steps));
 }
 
 static void add_machine(ls_report *r, const ls_run *run)
 {
     ls_report_table(r, "Machine", "", 0);
     ls_report_row(r, "Ranks|%d", run->ranks);
-    ls_report_row(r, "Threads a rank|%d", run->threads);
+    ls_report_row(r, "Threads per rank|%d", run->threads);
     ls_report_row(r, "Virtual shards|%d", run->shards);
     ls_report_row(r, "Communicator|%s", ls_comm_name(run->comm));
     ls_report_row(r, "Processor|%s", ls_processor_name());
@@ -180,7 +181,7 @@ ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metr
     char             title[256], text[64], rate[64];
     const char      *name = recipe->run.name ? recipe->run.name : recipe->name;
     snprintf(title, sizeof title, "%s on %s · %s parameters · %d rank%s x %d thread%s · %s",
-             recipe->model.name ? recipe->model.name : "a model of its own", recipe->data.path,
+             recipe->model.name ? recipe->model.name : "layers of the recipe", recipe->data.path,
              count(ls_params_total(ls_trainer_params(run->trainer))), run->ranks, run->ranks == 1 ? "" : "s",
              run->threads, run->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     LS_TRY(ls_report_new(&r, name, title, s->status));
@@ -190,7 +191,7 @@ ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metr
     snprintf(rate, sizeof rate, "%c%s per second", toupper((unsigned char)run->task->unit[0]), run->task->unit + 1);
     ls_report_figure(r, rate, "%s", count(llround(s->samples_per_s * (double)ls_task_units(run->task, &run->data))));
     ls_report_figure(r, "Steps", "%s", count(s->step));
-    ls_report_figure(r, "Memory a rank", "%s", ls__bytes_text((double)s->planned_bytes));
+    ls_report_figure(r, "Memory per rank", "%s", ls__bytes_text((double)s->planned_bytes));
     add_layers(r, run);
     add_settings(r, recipe);
     add_memory(r, run);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The run's report.html, and the model as a table of layers. */
+ * Fills the report of a run, and lists the layers of a model as rows of a table. */
 #ifndef LS_LAUNCH_REPORT_REPORT_TABLES_H
 #define LS_LAUNCH_REPORT_REPORT_TABLES_H
 
@@ -26,6 +26,7 @@ typedef struct ls_layer_row {
     int64_t          parameters; /* parameters that no earlier row has counted */
     double           flops;      /* forward, per sample                        */
 } ls_layer_row;
+/* Lists the nodes of the run's graph in *rows, in the memory of `memory`.  Returns their number. */
 int ls_layer_rows(const ls_run *run, ls_arena *memory, ls_layer_row **rows);
 
 /* Repetition of a block of rows, as the blocks of a Transformer: equal but for numbers in names. */
@@ -33,6 +34,7 @@ typedef struct ls_layer_run {
     int  rows, times; /* rows of one block; repetitions: 1, or at least 3 */
     char last[64];    /* name of the last block: "transformer.h.11"       */
 } ls_layer_run;
+/* Returns the repetition that starts at row `at` of the n rows. */
 ls_layer_run ls_layer_run_of(const ls_layer_row *rows, int n, int at);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Line charts: ranges and ticks, thinning and smoothing, SVG. */
+ * Writes line charts as SVG: computes ranges and ticks, thins out and smooths long series. */
 #include "launch/report/svg_chart.h"
 
 #include <math.h>
@@ -12,13 +12,13 @@ enum { WIDTH = 560, HEIGHT = 250, LEFT = 54, RIGHT = 14, TOP = 12, BOTTOM = 28 }
 enum { POINTS = 250, RAW_POINTS = 1000, HITS = 90, MAX_TICKS = 24 };
 
 typedef struct scale {
-    double low, high; /* of the values */
+    double low, high; /* ends of the axis */
     bool   log;
     int    ticks;
     double tick[MAX_TICKS];
 } scale;
 
-/* A series thinned to at most POINTS points. */
+/* A series thinned to at most POINTS points: mean, minimum and maximum of each group of values, and the smoothed mean. */
 typedef struct thin {
     int    n;
     double x[POINTS], mean[POINTS], least[POINTS], most[POINTS], smooth[POINTS];
@@ -69,7 +69,7 @@ static void thin_out(thin *t, const ls_series *s)
         t->most[t->n]  = most;
         t->n++;
     }
-    /* A Gaussian window of about a fortieth of the series, cut at the ends. */
+    /* Smoothed by a Gaussian of standard deviation 1/60 of the series, cut off at its ends. */
     double spread = t->n > 40 ? (double)t->n / 60 : 0.6;
     for (int i = 0; i < t->n; i++) {
         double sum = 0, weight = 0;
@@ -82,7 +82,7 @@ static void thin_out(thin *t, const ls_series *s)
     }
 }
 
-/* 1, 2 or 5 times a power of ten, so that about `wanted` of them make `range`. */
+/* Returns the step between ticks: 1, 2 or 5 times a power of ten, about range / wanted. */
 static double nice_step(double range, double wanted)
 {
     double rough = range / wanted, power = pow(10, floor(log10(rough))), part = rough / power;
@@ -151,7 +151,7 @@ static double y_at(double y, const scale *s)
 
 /* ---- SVG --------------------------------------------------------------------------------------------------------- */
 
-/* On an axis that ends at 20000, 2500 is "2.5k". */
+/* Writes the label of a tick; on an axis that ends at 20000, 2500 is "2.5k". */
 static void tick_text(char *out, size_t room, double at, double end)
 {
     if (at == 0)
@@ -193,7 +193,7 @@ static void write_axes(FILE *f, const ls_svg_chart *c, const scale *s)
     for (double at = 0; at <= x.high * (1 + 1e-9); at += step < 1 ? 1 : step) {
         tick_text(text, sizeof text, at, x.high);
         double here = x_at(at, x.high);
-        if (here > WIDTH - RIGHT - 46 && at > 0) continue; /* the axis' name stands there */
+        if (here > WIDTH - RIGHT - 46 && at > 0) continue; /* room for the name of the axis */
         fprintf(f, "<text class=\"tick\" x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", here, HEIGHT - 8,
                 text);
     }
@@ -205,7 +205,7 @@ static void write_line(FILE *f, const char *class, int n, const double *x, const
                        const scale *s)
 {
     fprintf(f, "<path class=\"%s\" d=\"", class);
-    bool drawing = false; /* what is not finite is a gap */
+    bool drawing = false; /* values that are not finite are gaps */
     for (int i = 0; i < n; i++) {
         bool known = isfinite(y[i]) && isfinite(x[i]);
         if (known) fprintf(f, "%s%.1f %.1f", drawing ? "L" : "M", x_at(x[i], x_max), y_at(y[i], s));
@@ -214,7 +214,7 @@ static void write_line(FILE *f, const char *class, int n, const double *x, const
     fputs("\"/>\n", f);
 }
 
-/* The band between the least and the most of what was thinned out. */
+/* Writes the band between the minimum and the maximum of each group of values. */
 static void write_band(FILE *f, const char *class, const thin *t, double x_max, const scale *s)
 {
     fprintf(f, "<path class=\"%s\" d=\"", class);
@@ -243,7 +243,7 @@ static void write_series(FILE *f, const ls_svg_chart *c, int i, const thin *t, c
                 y_at(t->mean[k], s));
 }
 
-/* Invisible columns that show their values under the pointer. */
+/* Writes the columns that show the values under the pointer (class hit of the style sheet). */
 static void write_hits(FILE *f, const ls_svg_chart *c, const thin *t, const scale *s)
 {
     int lead = 0;

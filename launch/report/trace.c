@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What the flight recorder notes anyway, kept for some steps and written in Chrome's trace format.
+ * Collects the records of the flight recorder over some steps and writes them in Chrome's trace format.
  *
- * Clocks of hosts differ by anything.  When the steps are over, each rank in turn asks rank 0 for the time, some times;
- * the answer that was back soonest says best how much its clock is behind, to within half of the time it took.
+ * The clocks of hosts have arbitrary offsets.  After the last step each rank in turn requests the time of rank 0 several
+ * times.  The request with the shortest round trip gives the offset of its clock, with an error of at most half of that
+ * round trip.
  */
 #include "launch/report/trace.h"
 
@@ -17,24 +18,24 @@
 #include "dist/comm/comm.h"
 #include "dist/trainer/trainer.h"
 
-enum { ASKED = 64, MOST_STEPS = 1000 };
+enum { ROUND_TRIPS = 64, MAX_STEPS = 1000 };
 
 typedef enum row { ROW_STEPS, ROW_COMPUTATION, ROW_COMMUNICATION, ROW_OTHER, ROWS } row;
 static const char *const row_names[ROWS] = {"steps", "computation", "communication", "data and files"};
-enum { MOST_LANES = 16 }; /* rows of what is on its way between hosts, below the others */
+enum { MAX_LANES = 16 }; /* rows of transfers between hosts, below the other rows */
 
 struct ls_trace {
     ls_run           *run;
     const char       *path;
     long long         first, last, step; /* counted from the start of the command */
-    uint64_t          seen;              /* records of the recorder that are taken or not wanted */
-    uint64_t          lost;
+    uint64_t          seen;              /* number of flight records already collected or skipped */
+    uint64_t          lost;              /* number of records overwritten before they were collected */
     ls_flight_record *record;
     size_t            records, room;
     uint64_t          travels_seen;
     ls_flight_travel *travel;
     size_t            travels, travel_room;
-    ls_flight        *own; /* the recorder, when nobody else wanted one */
+    ls_flight        *own; /* the flight recorder, if the communicator had none */
     bool              written;
 };
 
@@ -53,7 +54,7 @@ static row row_of(uint32_t phase)
     }
 }
 
-/* ---- keeping ----------------------------------------------------------------------------------------------------- */
+/* ---- collecting -------------------------------------------------------------------------------------------------- */
 
 static ls_status take_records(ls_trace *t)
 {
@@ -66,7 +67,7 @@ static ls_status take_records(ls_trace *t)
     if (t->records + (end - t->seen) > t->room) {
         size_t            room = 2 * (t->records + (end - t->seen));
         ls_flight_record *more = realloc(t->record, room * sizeof *more);
-        LS_CHECK(more, LS_ERR_ENV, "no memory for %zu records of a trace", room);
+        LS_CHECK(more, LS_ERR_ENV, "%s: no memory for %zu records", t->path, room);
         t->record = more;
         t->room   = room;
     }
@@ -91,7 +92,7 @@ static ls_status take_travels(ls_trace *t)
     size_t need = t->travels + (end - t->travels_seen);
     if (need > t->travel_room) {
         ls_flight_travel *more = realloc(t->travel, 2 * need * sizeof *more);
-        LS_CHECK(more, LS_ERR_ENV, "no memory for %zu records of a trace", 2 * need);
+        LS_CHECK(more, LS_ERR_ENV, "%s: no memory for %zu records", t->path, 2 * need);
         t->travel      = more;
         t->travel_room = 2 * need;
     }
@@ -101,7 +102,7 @@ static ls_status take_travels(ls_trace *t)
 
 /* ---- clocks ------------------------------------------------------------------------------------------------------ */
 
-/* What must be added to this rank's clock to have rank 0's, and by how much that may be wrong. */
+/* Measures the offset of rank 0's clock from this rank's, *behind_ns, and the largest error of it, *within_ns. */
 static ls_status measure_clock(ls_run *run, int64_t *behind_ns, int64_t *within_ns)
 {
     float       text[2]  = {0}; /* eight bytes, as a message */
@@ -109,7 +110,7 @@ static ls_status measure_clock(ls_run *run, int64_t *behind_ns, int64_t *within_
     *behind_ns = *within_ns = 0;
     for (int r = 1; r < run->ranks; r++) {
         ls_transfer to_rank = {r, text, 2};
-        for (int k = 0; k < ASKED; k++) {
+        for (int k = 0; k < ROUND_TRIPS; k++) {
             const bool asks = run->rank == r, answers = run->rank == 0;
             int64_t    asked = ls__clock_ns(), its;
             LS_TRY(ls__comm_exchange(run->comm, asks, &to_first, answers, &to_rank));
@@ -174,7 +175,7 @@ static void print_record(FILE *to, const ls_run *run, const ls_flight_record *r,
     fputs("}},\n", to);
 }
 
-/* A sum between hosts, named after the instruction that began it. */
+/* Prints a transfer between hosts, named after the instruction that started it. */
 static void print_travel(FILE *to, const ls_run *run, const ls_flight_travel *v, int64_t shift_ns)
 {
     const ls_program *p    = ls__trainer_program(run->trainer);
@@ -187,7 +188,7 @@ static void print_travel(FILE *to, const ls_run *run, const ls_flight_travel *v,
     print_span(to, run->rank, ROWS + v->lane, "message", v->begin_ns + shift_ns, v->end_ns + shift_ns);
     print_string(to, name);
     fprintf(to, ",\"args\":{\"step\":%lld,\"what\":\"%s\",\"bytes\":%llu}},\n", (long long)v->step,
-            v->back ? "totals to all" : "parts to their owners", (unsigned long long)(v->count * sizeof(float)));
+            v->back ? "all-gather" : "reduce-scatter", (unsigned long long)(v->count * sizeof(float)));
 }
 
 static void print_lanes(FILE *to, const ls_trace *t, int64_t shift_ns)
@@ -195,14 +196,14 @@ static void print_lanes(FILE *to, const ls_trace *t, int64_t shift_ns)
     int  lanes = 0;
     char name[32];
     for (size_t i = 0; i < t->travels; i++) lanes = t->travel[i].lane >= lanes ? t->travel[i].lane + 1 : lanes;
-    for (int l = 0; l < lanes && l < MOST_LANES; l++) {
+    for (int l = 0; l < lanes && l < MAX_LANES; l++) {
         snprintf(name, sizeof name, "between hosts %d", l + 1);
         print_name_of(to, t->run->rank, "thread_name", ROWS + l, name);
     }
     for (size_t i = 0; i < t->travels; i++) print_travel(to, t->run, &t->travel[i], shift_ns);
 }
 
-/* A span over all that was noted for each step. */
+/* Prints one span per step, from its first to its last record. */
 static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
 {
     for (size_t i = 0, next; i < t->records; i = next) {
@@ -214,13 +215,14 @@ static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
     }
 }
 
-/* This rank's part of the file, in malloc'ed memory, filled up with line ends to whole floats. */
+/* Formats this rank's part of the file into malloc'ed memory; padded with line ends to a multiple of the size of a float,
+ * because messages consist of floats. */
 static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_ns, char **text, size_t *bytes)
 {
     const ls_run *run      = t->run;
     char          host[64] = "", name[160];
     FILE         *to       = open_memstream(text, bytes);
-    LS_CHECK(to, LS_ERR_ENV, "no memory for a trace");
+    LS_CHECK(to, LS_ERR_ENV, "%s: no memory for the text of a trace", t->path);
     gethostname(host, sizeof host - 1);
     snprintf(name, sizeof name, "rank %d on %s", run->rank, host);
     print_name_of(to, run->rank, "process_name", 0, name);
@@ -236,18 +238,18 @@ static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_n
         fputc('\n', to);
         fflush(to);
     }
-    LS_CHECK(fclose(to) == 0, LS_ERR_ENV, "no memory for a trace");
+    LS_CHECK(fclose(to) == 0, LS_ERR_ENV, "%s: no memory for the text of a trace", t->path);
     return LS_OK;
 }
 
-/* Rank 0 writes its own text, then that of each other rank as it comes. */
+/* Rank 0 writes its own text, then receives and writes the text of each other rank. */
 static ls_status write_texts(ls_run *run, char *text, const uint64_t *bytes, ls_file *f, ls_status status)
 {
     uint64_t most = 0;
     for (int r = 0; r < run->ranks; r++) most = bytes[r] > most ? bytes[r] : most;
     char *theirs = run->is_root ? malloc((size_t)most) : NULL;
     if (run->is_root && !theirs && status == LS_OK)
-        status = LS_FAIL(LS_ERR_ENV, "no memory for a trace of %llu bytes", (unsigned long long)most);
+        status = LS_FAIL(LS_ERR_ENV, "trace: no memory for %llu bytes", (unsigned long long)most);
     if (run->is_root && status == LS_OK) status = ls__file_write(f, text, bytes[0]);
     LS_TRY(ls_comm_agree(run->comm, status));
     for (int r = 1; r < run->ranks; r++) {
@@ -288,7 +290,7 @@ static ls_status write_trace(ls_trace *t)
     if (made && status == LS_OK) status = ls__file_write(&f, tail, strlen(tail));
     if (made) status = ls__file_finish(&f, status);
     if (made && status == LS_OK)
-        fprintf(stderr, "%s: a trace of %d rank%s\n", t->path, run->ranks, run->ranks == 1 ? "" : "s");
+        fprintf(stderr, "%s: trace of %d rank%s\n", t->path, run->ranks, run->ranks == 1 ? "" : "s");
     status = ls_comm_agree(run->comm, status);
 done:
     free(text);
@@ -309,12 +311,13 @@ static ls_status read_steps(ls_trace *t, const char *text)
         t->last            = strtoll(second, &end, 10);
         if (end == second) end = NULL;
     }
-    LS_CHECK(end && end > text && !*end && t->first >= 1 && t->last >= t->first && t->last - t->first < MOST_STEPS,
-             LS_ERR_USAGE, "--trace-steps: expected steps A-B from 1 on, %d at most, found '%s'", MOST_STEPS, text);
+    LS_CHECK(end && end > text && !*end && t->first >= 1 && t->last >= t->first && t->last - t->first < MAX_STEPS,
+             LS_ERR_USAGE, "--trace-steps: expected steps A-B from 1 on, at most %d of them, found '%s'", MAX_STEPS,
+             text);
     return LS_OK;
 }
 
-/* Whether the file can be made is better known before the run than after. */
+/* Returns the error of creating the file, which the user should see before the run, not after it. */
 static ls_status try_path(const char *path)
 {
     ls_file f;
@@ -326,7 +329,7 @@ static ls_status try_path(const char *path)
 ls_status ls_trace_open(ls_trace **trace, ls_run *run, const char *path, const char *steps)
 {
     *trace = NULL;
-    LS_CHECK(path || !steps, LS_ERR_USAGE, "--trace-steps goes with --trace FILE");
+    LS_CHECK(path || !steps, LS_ERR_USAGE, "--trace-steps: expected together with --trace FILE");
     if (!path) return LS_OK;
     ls_trace *t = ls_arena_alloc(run->memory, sizeof *t);
     *t          = (ls_trace){.run = run, .path = path};

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * --trace FILE: some steps of all ranks as a trace that chrome://tracing and https://ui.perfetto.dev draw.  A process
- * is a rank; its rows are steps, computation, communication and data.  Times are those of rank 0's clock, from which
- * the others' are measured.
+ * --trace FILE: writes some steps of all ranks as a trace for chrome://tracing and https://ui.perfetto.dev.  A rank is
+ * shown as a process with the rows steps, computation, communication, and data and files.  All times are those of rank
+ * 0's clock; the offset of every other clock is measured.
  *
  *     ls_trace *trace;
- *     LS_TRY(ls_trace_open(&trace, run, path, steps));           NULL without --trace; all below then do nothing
+ *     LS_TRY(ls_trace_open(&trace, run, path, steps));           NULL without --trace; the calls below then do nothing
  *     while (...) {
  *         LS_TRY(ls_trainer_step(...));
- *         LS_TRY(ls_trace_step(trace));                   after the last of the steps asked for, the file is written
+ *         LS_TRY(ls_trace_step(trace));                   writes the file after the last traced step
  *     }
- *     status = ls_trace_close(trace, status);             writes what there is when that is not all
+ *     status = ls_trace_close(trace, status);             after fewer steps, writes those
  *
- * All of it is collective.
+ * All functions but ls_trace_wants_more are collective.
  */
 #ifndef LS_LAUNCH_REPORT_TRACE_H
 #define LS_LAUNCH_REPORT_TRACE_H
@@ -21,12 +21,15 @@
 
 typedef struct ls_trace ls_trace;
 
-/* Opens a trace that is written to `path`; NULL: *trace is NULL.  steps: "A-B", counted from the start of the command;
- * NULL: "3-12". */
+/* Opens a trace to be written to `path`; path NULL: *trace is NULL.  steps: first and last traced step "A-B", counted
+ * from the start of the command; NULL: "3-12". */
 ls_status ls_trace_open(ls_trace **trace, ls_run *run, const char *path, const char *steps);
+/* Records the step that just ended. */
 ls_status ls_trace_step(ls_trace *trace);
-bool      ls_trace_wants_more(const ls_trace *trace);
-/* Frees it.  status: of what was traced; after an error nothing is written. */
+/* Returns true until the last traced step is recorded. */
+bool ls_trace_wants_more(const ls_trace *trace);
+/* Frees the trace; writes the file first if it has not been written and `status`, that of the traced steps, is LS_OK.
+ * Returns `status`, or the error of writing. */
 ls_status ls_trace_close(ls_trace *trace, ls_status status);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Quantities as text for people: bytes, counts, durations; and the processor's name. */
+ * Formats counts and durations; reads the name of the processor. */
 #ifndef LS_LAUNCH_REPORT_UNIT_TEXT_H
 #define LS_LAUNCH_REPORT_UNIT_TEXT_H
 

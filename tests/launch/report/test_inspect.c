@@ -2,8 +2,7 @@
  * labels: io
  * leaks: foreign (fontconfig)
  * timeout: 300
- * What `lockstep explain` shows of attention, positions and scores: what is computed, the pictures, and what can be
- * wrong. */
+ * `lockstep explain --attention`, `--positions` and `--scores`: the computed values, the pictures, and refused input. */
 #include "tests/launch/run_program.h"
 
 #include <math.h>
@@ -43,7 +42,7 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* ---- what is computed -------------------------------------------------------------------------------------------- */
+/* ---- computed values --------------------------------------------------------------------------------------------- */
 
 enum { N = 12, VOCABULARY = 30 };
 
@@ -94,10 +93,10 @@ static void rows_of_maps_sum_to_one(void **state)
             double sum = 0, top = 0;
             for (int64_t k = 0; k < N; k++) {
                 sum += (double)m->weights[r * N + k];
-                if (k > r % N) assert_true(m->weights[r * N + k] == 0); /* later tokens are not seen */
+                if (k > r % N) assert_true(m->weights[r * N + k] == 0); /* later tokens are masked */
             }
             assert_true(fabs(sum - 1) < 1e-5);
-            /* The attention weights equal the softmax of the scores in the same map. */
+            /* The weights are the softmax of the scaled scores. */
             for (int64_t k = 0; k <= r % N; k++)
                 top += exp((double)(m->scale * (m->scores[r * N + k] - m->scores[r * N])));
             assert_true(fabs((double)m->weights[r * N] - 1 / top) < 1e-4);
@@ -114,12 +113,12 @@ static void the_scale_is_an_option(void **state)
     assert_true(fabs((double)with.map[0].scale - 1 / sqrt(8)) < 1e-6);
     assert_true(without.map[0].scale == 1);
     assert_memory_equal(with.map[0].scores, without.map[0].scores,
-                        2 * N * N * sizeof(float)); /* the same before they are scaled */
+                        2 * N * N * sizeof(float)); /* scores before the scale are equal */
     small_free(&with);
     small_free(&without);
 }
 
-static void positions_are_what_they_should_be(void **state)
+static void positions_match_their_formula(void **state)
 {
     (void)state;
     ls_positions p;
@@ -152,14 +151,14 @@ static void scores_of_known_statistics(void **state)
     (void)state;
     ls_arena      *memory;
     ls_score_stats s;
-    const float    two[] = {1, 1, 3, -1}; /* rows of two scores: even, and 4 apart */
+    const float    two[] = {1, 1, 3, -1}; /* rows of two scores: equal, and 4 apart */
     const float   *random;
     assert_int_equal(ls_arena_new(&memory, "test"), LS_OK);
     assert_int_equal(ls_score_measure(two, 1, 2, 0.5f, false, memory, &s), LS_OK);
     double p = 1 / (1 + exp(-2));
     assert_true(fabs(s.largest - (0.5 + p) / 2) < 1e-6);
     assert_true(fabs(s.entropy - (log(2) - p * log(p) - (1 - p) * log(1 - p)) / 2) < 1e-6);
-    assert_true(fabs(s.variance - 0.5) < 1e-6); /* of 0.5 0.5 1.5 -0.5 */
+    assert_true(fabs(s.variance - 0.5) < 1e-6); /* variance of 0.5, 0.5, 1.5, -0.5 */
     assert_true(s.gradient > 0);
     assert_int_equal(ls_score_measure((float[]){100, 0, 0, 100}, 1, 2, 1, false, memory, &s), LS_OK);
     assert_true(s.gradient < 1e-30 && s.largest > 0.999999); /* saturated */
@@ -224,7 +223,7 @@ static void the_pictures(void **state)
     picture_size("r/scores.png", &width, &height);
     assert_true(width == 1620 && height == 610);
     assert_int_equal(pictures_in("r/report.html"), 3);
-    assert_int_equal(run("train ./learned.yaml run.dir=r"), 0); /* a report written anew has them, too */
+    assert_int_equal(run("train ./learned.yaml run.dir=r"), 0); /* a rewritten report includes the pictures */
     assert_int_equal(pictures_in("r/report.html"), 3);
     assert_int_equal(run("explain ./rotary.yaml --positions"), 0);
     picture_size("rotary-positions.png", &width, &height);
@@ -232,7 +231,7 @@ static void the_pictures(void **state)
     assert_int_equal(pictures_in("r/report.html"), 0);
 }
 
-/* ---- what can be wrong ------------------------------------------------------------------------------------------- */
+/* ---- refused input ----------------------------------------------------------------------------------------------- */
 
 static void bad_input(void **state)
 {
@@ -243,14 +242,15 @@ static void bad_input(void **state)
         const char *says;
     } cases[] = {
         {"explain r --attention ''", 2, "expected a text, found nothing"},
-        {"explain r --attention 'the quick brown fox jumps over'", 2, "the text has 30 tokens, more than the 24"},
+        {"explain r --attention 'the quick brown fox jumps over'", 2,
+         "the text has 30 tokens, more than the context of 24"},
         {"explain r --attention 'THE'", 3, "U+0054"},
         {"explain ./learned.yaml --attention 'the'", 2, "expected the folder of a run"},
         {"explain r --attention the --positions", 2, "found more"},
         {"explain r --attention the --png ''", 2, "--png: expected the name of a file"},
         {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot be written"},
         {"explain ./learned.yaml --png x.png", 2, "--png goes with"},
-        {"explain ./none.yaml --positions", 2, "the model has no encoding of positions"},
+        {"explain ./none.yaml --positions", 2, "the model has no position encoding"},
         {"explain lenet5-digits --positions", 2, "expected a language model, found one for image classification"},
         {"explain p --attention the", 2, "expected a language model, found one for image classification"},
     };
@@ -270,7 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_of_maps_sum_to_one),
                                        cmocka_unit_test(the_scale_is_an_option),
-                                       cmocka_unit_test(positions_are_what_they_should_be),
+                                       cmocka_unit_test(positions_match_their_formula),
                                        cmocka_unit_test(scores_of_known_statistics),
                                        cmocka_unit_test(the_pictures),
                                        cmocka_unit_test(bad_input)};

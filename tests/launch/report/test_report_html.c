@@ -1,5 +1,6 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* labels: io */
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io
+ * report.html: one complete file, from logs of any length, with errors that name the file. */
 #include "launch/report/svg_chart.h"
 #include "launch/run/metrics.h"
 #include "launch/report/report_html.h"
@@ -32,7 +33,7 @@ static int remove_folder(void **state)
 {
     unlink(metrics);
     unlink(page);
-    return rmdir(folder); /* fails, and the test with it, when a temporary file is left */
+    return rmdir(folder); /* fails if a temporary file is left over */
 }
 
 static char *read_page(void)
@@ -46,7 +47,7 @@ static char *read_page(void)
     return text;
 }
 
-/* A run of `steps` steps whose loss falls from 2.3 to about 0.02. */
+/* Writes the log of a run of `steps` steps; its loss falls from 2.3 to about 0.02. */
 static void write_metrics(int steps)
 {
     ls_events *e;
@@ -106,7 +107,7 @@ static void is_one_whole_file(void **state)
     free(text);
 }
 
-/* Nothing yet, one step, one value again and again, more than fit: each gives a page without NaN in it. */
+/* A log of no step, of one step, and of more steps than a chart has points gives a page without NaN. */
 static void takes_any_length(void **state)
 {
     static const int steps[] = {0, 1, 2, 39, 250, 251, 1000, 1001, 20000};
@@ -124,7 +125,7 @@ static void takes_any_length(void **state)
     }
 }
 
-static void says_where_it_cannot_write(void **state)
+static void an_error_names_the_file(void **state)
 {
     ls_report *r = example();
     assert_int_equal(ls_report_write(r, metrics, "/nonexistent/report.html"), LS_ERR_ENV);
@@ -134,7 +135,7 @@ static void says_where_it_cannot_write(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc > 1) { /* for the eye: test_report DIR writes an example there and leaves it */
+    if (argc > 1) { /* `test_report_html DIR` writes an example page into DIR, to be looked at in a browser */
         snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", argv[1]);
         snprintf(page, sizeof page, "%s/report.html", argv[1]);
         write_metrics(argc > 2 ? atoi(argv[2]) : 240);
@@ -146,7 +147,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(is_one_whole_file, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(takes_any_length, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(says_where_it_cannot_write, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(an_error_names_the_file, make_folder, remove_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
- * --trace: all ranks, rows and steps are there; spans of a row lie in each other or apart; nobody's sum is over before
- * everybody's began. */
+ * --trace: the file has all ranks, rows and steps; the spans of a row are nested or disjoint; no rank's all-reduce ends
+ * before the last rank's begins. */
 #include "tests/launch/train_runs.h"
 
 enum { RANKS = 3 };
@@ -22,7 +22,8 @@ static json_t *trace_of(const char *path)
 static double real(const json_t *event, const char *key) { return json_number_value(json_object_get(event, key)); }
 static int whole(const json_t *event, const char *key) { return (int)json_integer_value(json_object_get(event, key)); }
 
-/* How many spans on a row of a rank have names that begin so; *begin and *end are those of the last one. */
+/* Returns the number of spans on a row of a rank with names that begin with `name`; *begin, *end: times of the last one.
+ */
 static int spans(const json_t *events, int rank, int row, const char *name, double *begin, double *end)
 {
     int     n = 0;
@@ -40,7 +41,7 @@ static int spans(const json_t *events, int rank, int row, const char *name, doub
     return n;
 }
 
-static void a_row_is_a_row(const json_t *events)
+static void spans_of_a_row_are_nested_or_disjoint(const json_t *events)
 {
     size_t  i, k;
     json_t *x, *y;
@@ -52,7 +53,7 @@ static void a_row_is_a_row(const json_t *events)
         bool   apart = x1 <= y0 + slack || y1 <= x0 + slack,
              within  = (x0 <= y0 + slack && y1 <= x1 + slack) || (y0 <= x0 + slack && x1 <= y1 + slack);
         if (!apart && !within)
-            fail_msg("%s of %.3f to %.3f and %s of %.3f to %.3f are in each other's way", string(x, "name"), x0, x1,
+            fail_msg("%s from %.3f to %.3f and %s from %.3f to %.3f overlap", string(x, "name"), x0, x1,
                      string(y, "name"), y0, y1);
     }
 }
@@ -74,7 +75,7 @@ static void all_ranks_in_some_steps(void **state)
         assert_int_equal(spans(events, r, 1, "update", &begin, &end) % 3, 0);
         assert_true(spans(events, r, 1, "update", &begin, &end) > 0);
         assert_true(spans(events, r, 2, "all-reduce 1 ", &begin, &end) == 3);
-        if (begin > latest) latest = begin; /* of the last step */
+        if (begin > latest) latest = begin; /* in the last step */
     }
     json_array_foreach(events, i, e)
     {
@@ -86,15 +87,15 @@ static void all_ranks_in_some_steps(void **state)
     for (int r = 0; r < RANKS; r++) {
         spans(events, r, 1, "update", &begin, &end);
         if (begin + 2 * clock < latest)
-            fail_msg("rank %d updates at %.1f, but a sum was begun at %.1f; clocks are within %.1f", r, begin, latest,
-                     clock);
+            fail_msg("rank %d updates at %.1f, but an all-reduce begins at %.1f; error of the clocks %.1f", r, begin,
+                     latest, clock);
     }
-    a_row_is_a_row(events);
+    spans_of_a_row_are_nested_or_disjoint(events);
     json_decref(events);
 }
 
-/* What is on its way between ranks that share no memory has rows of its own, and is there while the rank computes. */
-static void messages_too(void **state)
+/* Transfers between ranks without shared memory have rows of their own and overlap with computation. */
+static void transfers_overlap_with_computation(void **state)
 {
     double begin, end, last;
     size_t i;
@@ -120,11 +121,11 @@ static void messages_too(void **state)
         }
         assert_true(beside > 0);
     }
-    a_row_is_a_row(events);
+    spans_of_a_row_are_nested_or_disjoint(events);
     json_decref(events);
 }
 
-static void a_bench_too(void **state)
+static void bench_step_writes_a_trace(void **state)
 {
     assert_int_equal(
         run("bench step lenet5-digits data.train_count=200 --steps 2 --trace b.json --trace-steps 2-3", .ranks = RANKS),
@@ -136,7 +137,7 @@ static void a_bench_too(void **state)
     json_decref(events);
 }
 
-static void a_run_that_is_shorter(void **state)
+static void a_shorter_run_writes_its_steps(void **state)
 {
     assert_int_equal(run(RUN "run.dir=s train.max_steps=5 --trace s.json", .ranks = RANKS), 0);
     double  begin, end;
@@ -164,8 +165,9 @@ static void wrong_command_lines(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(messages_too),
-                                       cmocka_unit_test(a_bench_too), cmocka_unit_test(a_run_that_is_shorter),
-                                       cmocka_unit_test(wrong_command_lines)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_ranks_in_some_steps), cmocka_unit_test(transfers_overlap_with_computation),
+        cmocka_unit_test(bench_step_writes_a_trace), cmocka_unit_test(a_shorter_run_writes_its_steps),
+        cmocka_unit_test(wrong_command_lines)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
