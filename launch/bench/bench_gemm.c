@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * `lockstep bench gemm`: measures the rate of matrix products with the kernels of core/cpu/gemm, with OpenBLAS and with
- * oneDNN.  The libraries alternate, so that other load on the machine affects all of them equally.  Rates are medians in
- * GFLOP/s. */
+ * oneDNN.  The libraries alternate, so that other load on the machine affects all of them equally.  Rates are medians
+ * in GFLOP/s. */
 
 #include <math.h>
 #include <omp.h>

@@ -2,9 +2,9 @@
  *
  * `lockstep bench step`: measures the time of a training step and of each of its instructions.
  *
- * Every step uses the same batch, so that reading data takes no time.  Whole steps are timed first, then the same number
- * of steps with a clock around each instruction.  The peak is the rate of fused multiply-adds on all ranks at the same
- * time, with the threads of the run.
+ * Every step uses the same batch, so that reading data takes no time.  Whole steps are timed first, then the same
+ * number of steps with a clock around each instruction.  The peak is the rate of fused multiply-adds on all ranks at
+ * the same time, with the threads of the run.
  */
 #include <math.h>
 #include <stdio.h>
@@ -41,7 +41,8 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Returns the FLOPs of an instruction per sample.  A backward that computes no gradient of its input needs half of them.
+/* Returns the FLOPs of an instruction per sample.  A backward that computes no gradient of its input needs half of
+ * them.
  */
 static double flops_of(const ls_instr *i)
 {

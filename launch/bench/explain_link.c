@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep explain --link`: prints and draws a simulated step on many ranks: its parts, its timeline, and the efficiency
- * on other numbers of ranks. */
+ * `lockstep explain --link`: prints and draws a simulated step on many ranks: its parts, its timeline, and the
+ * efficiency on other numbers of ranks. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -117,8 +117,9 @@ ls_status ls_simulated_rank_new(ls_simulated_rank **out, const ls_simulation *s,
     ls_arena          *memory;
     LS_TRY(ls_arena_new(&memory, "simulation"));
     ls_simulated_rank *r = ls_arena_alloc(memory, sizeof *r);
-    *r                   = (ls_simulated_rank){.memory = memory,
-                                               .flight = {.log = ls_arena_alloc(memory, sizeof *r->flight.log), .begun = on_record}};
+    *r                   = (ls_simulated_rank){.memory = memory};
+    r->flight.log        = ls_arena_alloc(memory, sizeof *r->flight.log);
+    r->flight.begun      = on_record;
     memset(r->flight.log, 0, sizeof *r->flight.log);
     ls_status status = ls__comm_costmodel(&r->comm, number, ranks, &s->link);
     if (status == LS_OK) {
@@ -193,12 +194,11 @@ static ls_status measure(const ls_simulation *s, ls_simulated_rank *r, const ls_
     out->instr  = ls_arena_alloc(s->job->memory, sizeof *out->instr * n);
     for (size_t i = 0; i < n; i++) {
         ls_simulated_instr *to = &out->instr[i];
-        *to                    = (ls_simulated_instr){
-                               .name       = ls_arena_strdup(s->job->memory, p->instr[i].label ? p->instr[i].label : p->instr[i].name),
-                               .part       = part_of(&p->instr[i]),
-                               .bytes      = (double)p->instr[i].count * sizeof(float),
-                               .computes_s = s->slower * median(computes + i, s->steps, n, room),
-                               .waits_s    = median(waits + i, s->steps, n, room)};
+        const ls_instr     *in = &p->instr[i];
+        *to                    = (ls_simulated_instr){.part = part_of(in), .bytes = (double)in->count * sizeof(float)};
+        to->name               = ls_arena_strdup(s->job->memory, in->label ? in->label : in->name);
+        to->computes_s         = s->slower * median(computes + i, s->steps, n, room);
+        to->waits_s            = median(waits + i, s->steps, n, room);
         out->computes_s[to->part] += to->computes_s;
         out->waits_s += to->waits_s;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Simulates a step on many ranks: the time of instructions is measured on this machine, the time of messages is computed
- * (dist/comm/costmodel.h).  Used by `lockstep explain --link` (launch/bench/explain_link.c) and `lockstep bench`. */
+ * Simulates a step on many ranks: the time of instructions is measured on this machine, the time of messages is
+ * computed (dist/comm/costmodel.h).  Used by `lockstep explain --link` (launch/bench/explain_link.c) and `lockstep
+ * bench`. */
 #ifndef LS_LAUNCH_BENCH_SIMULATE_H
 #define LS_LAUNCH_BENCH_SIMULATE_H
 
@@ -9,8 +10,8 @@
 #include "launch/commands/command_table.h"
 #include "launch/run/run_setup.h"
 
-/* Reads a link "RATE,LATENCY[,TIME[,BURST]]", such as "10Gbit,20us" or "1Gbit,20us,5us,70kB".  TIME: processor time of a
- * message, default 5us.  BURST: bytes that pass at once after a pause, default 0. */
+/* Reads a link "RATE,LATENCY[,TIME[,BURST]]", such as "10Gbit,20us" or "1Gbit,20us,5us,70kB".  TIME: processor time of
+ * a message, default 5us.  BURST: bytes that pass at once after a pause, default 0. */
 ls_status ls_link_read(const char *text, ls_link *link);
 
 typedef enum ls_part { LS_PART_FORWARD, LS_PART_BACKWARD, LS_PART_SUM, LS_PART_UPDATE, LS_PARTS } ls_part;

@@ -94,6 +94,6 @@ const ls_command ls__command_data_import_csv = {
           {"valid", "FRACTION",
            "fraction of the rows, drawn at random, held out as the split valid; 0: none; default 0.1"},
           {"valid-last", NULL, "hold out the last rows instead of random ones (time series)"},
-          {"separator", "CHARACTER", "character between fields; default: comma, semicolon or tab, from the first line"}),
+          {"separator", "C", "character between fields; default: comma, semicolon or tab, as in the first line"}),
     .run = import_csv,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and `--scores`.
- * The functions that compute are separate from those that draw. */
+ * Computes and draws the internals of a language model for `lockstep explain --attention`, `--positions` and
+ * `--scores`. The functions that compute are separate from those that draw. */
 #ifndef LS_LAUNCH_REPORT_INSPECT_H
 #define LS_LAUNCH_REPORT_INSPECT_H
 
@@ -66,7 +66,8 @@ typedef struct ls_inspect_options {
     const char  *png;  /* file for the picture; NULL: in the run directory, or RECIPE-NAME.png */
 } ls_inspect_options;
 
-/* The inspected model: that of a run directory with its trained parameters, or that of a recipe with its initial ones. */
+/* The inspected model: that of a run directory with its trained parameters, or that of a recipe with its initial ones.
+ */
 typedef struct ls_inspected {
     ls_run     *run;
     char        folder[PATH_MAX]; /* run directory; "": a recipe            */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep explain RUN --attention TEXT`: computes and draws the softmax weights of each head of each layer on a text. */
+ * `lockstep explain RUN --attention TEXT`: computes and draws the softmax weights of each head of each layer on a text.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,8 +25,8 @@ static const ls_node *made_by(const ls_tensor *t, const char *op)
     return t && t->node && is_op(t->node, op) ? t->node : NULL;
 }
 
-/* Finds the parts of attention before its softmax `n`: the scores q k, their factor and the head width.  Returns false if
- * `n` is not the softmax of an attention. */
+/* Finds the parts of attention before its softmax `n`: the scores q k, their factor and the head width.  Returns false
+ * if `n` is not the softmax of an attention. */
 static bool parts_of(const ls_node *n, ls_attention_map *map, ls_tensor **scores)
 {
     const ls_node *mask = made_by(n->in[0], "mask"), *scale = made_by(mask ? mask->in[0] : n->in[0], "scale");

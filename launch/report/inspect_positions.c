@@ -40,8 +40,8 @@ static ls_status sinusoidal(ls_positions *p, ls_arena *memory)
     return run_small(g, ls_add_position(x), zeros, memory, &p->table);
 }
 
-/* Rotates the pair (1, 0) at every position.  The result is the cosine and sine of its angle, and the dot product of two
- * positions is the sum of the cosines of their angle differences. */
+/* Rotates the pair (1, 0) at every position.  The result is the cosine and sine of its angle, and the dot product of
+ * two positions is the sum of the cosines of their angle differences. */
 static ls_status rotary(ls_positions *p, const ls_rotary_args *args, ls_arena *memory)
 {
     ls_graph  *g     = ls_graph_new();

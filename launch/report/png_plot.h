@@ -28,8 +28,8 @@ ls_status ls_png_new(ls_png **p, double width, double height);
 ls_status ls_png_save(ls_png *p, const char *path);
 void      ls_png_free(ls_png *p); /* NULL is allowed */
 
-/* Font and position of text.  align: -1: text starts at x; 0: it is centred on x; 1: it ends at x.  y: the middle of its
- * height.  upright: rotated by 90 degrees, read from below. */
+/* Font and position of text.  align: -1: text starts at x; 0: it is centred on x; 1: it ends at x.  y: the middle of
+ * its height.  upright: rotated by 90 degrees, read from below. */
 typedef struct ls_png_font {
     double size;
     int    align;

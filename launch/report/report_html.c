@@ -256,7 +256,8 @@ static void write_table(FILE *f, const table *t)
     fprintf(f, "<div class=\"card%s%s\"><h2>", t->wide ? " wide" : "", *t->heads ? "" : " list");
     ls_html(f, t->title);
     fputs("</h2><div class=\"scroll\"><table>\n", f);
-    /* The values of a list are aligned left; a column of a table with heads is aligned by the content of its first cell. */
+    /* The values of a list are aligned left; a column of a table with heads is aligned by the content of its first
+     * cell. */
     const char *like = *t->heads ? t->rows->second : "";
     if (*t->heads) write_row(f, t->heads, "th", like);
     for (const entry *row = t->rows; row; row = row->next) write_row(f, row->second, "td", like);

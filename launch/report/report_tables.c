@@ -55,8 +55,8 @@ static bool alike(const ls_layer_row *a, const ls_layer_row *b)
            !strcmp(ls__shape(a->out), ls__shape(b->out));
 }
 
-/* Copies to `cut` the name up to and including the first number in which it differs from `other`.  Returns false if there
- * is no such number. */
+/* Copies to `cut` the name up to and including the first number in which it differs from `other`.  Returns false if
+ * there is no such number. */
 static bool cut_name(const char *name, const char *other, char cut[64])
 {
     size_t same = 0;

@@ -18,7 +18,8 @@ typedef struct scale {
     double tick[MAX_TICKS];
 } scale;
 
-/* A series thinned to at most POINTS points: mean, minimum and maximum of each group of values, and the smoothed mean. */
+/* A series thinned to at most POINTS points: mean, minimum and maximum of each group of values, and the smoothed mean.
+ */
 typedef struct thin {
     int    n;
     double x[POINTS], mean[POINTS], least[POINTS], most[POINTS], smooth[POINTS];

@@ -2,9 +2,9 @@
  *
  * Collects the records of the flight recorder over some steps and writes them in Chrome's trace format.
  *
- * The clocks of hosts have arbitrary offsets.  After the last step each rank in turn requests the time of rank 0 several
- * times.  The request with the shortest round trip gives the offset of its clock, with an error of at most half of that
- * round trip.
+ * The clocks of hosts have arbitrary offsets.  After the last step each rank in turn requests the time of rank 0
+ * several times.  The request with the shortest round trip gives the offset of its clock, with an error of at most half
+ * of that round trip.
  */
 #include "launch/report/trace.h"
 
@@ -215,8 +215,8 @@ static void print_steps(FILE *to, const ls_trace *t, int64_t shift_ns)
     }
 }
 
-/* Formats this rank's part of the file into malloc'ed memory; padded with line ends to a multiple of the size of a float,
- * because messages consist of floats. */
+/* Formats this rank's part of the file into malloc'ed memory; padded with line ends to a multiple of the size of a
+ * float, because messages consist of floats. */
 static ls_status make_text(const ls_trace *t, int64_t shift_ns, int64_t within_ns, char **text, size_t *bytes)
 {
     const ls_run *run      = t->run;

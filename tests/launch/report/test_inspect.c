@@ -2,7 +2,8 @@
  * labels: io
  * leaks: foreign (fontconfig)
  * timeout: 300
- * `lockstep explain --attention`, `--positions` and `--scores`: the computed values, the pictures, and refused input. */
+ * `lockstep explain --attention`, `--positions` and `--scores`: the computed values, the pictures, and refused input.
+ */
 #include "tests/launch/run_program.h"
 
 #include <math.h>

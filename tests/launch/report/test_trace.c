@@ -22,7 +22,8 @@ static json_t *trace_of(const char *path)
 static double real(const json_t *event, const char *key) { return json_number_value(json_object_get(event, key)); }
 static int whole(const json_t *event, const char *key) { return (int)json_integer_value(json_object_get(event, key)); }
 
-/* Returns the number of spans on a row of a rank with names that begin with `name`; *begin, *end: times of the last one.
+/* Returns the number of spans on a row of a rank with names that begin with `name`; *begin, *end: times of the last
+ * one.
  */
 static int spans(const json_t *events, int rank, int row, const char *name, double *begin, double *end)
 {
