@@ -41,9 +41,7 @@ static int compare(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Returns the FLOPs of an instruction per sample.  A backward that computes no gradient of its input needs half of
- * them.
- */
+/* Returns the FLOPs of an instruction per sample.  A backward without a gradient of its input needs half. */
 static double flops_of(const ls_instr *i)
 {
     bool half = i->kind == LS_INSTR_BACKWARD && i->din[0] < 0 && i->din[1] >= 0;

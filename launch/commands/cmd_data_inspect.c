@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep data inspect`: what a data set holds, in words, bars and pictures. */
+ * `lockstep data inspect`: prints the contents of a dataset and draws its first samples. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +12,14 @@
 enum { BAR = 40, CLASSES_SHOWN = 32, PREVIEW = 3, PREVIEW_WIDTH = 28, DRAWN_COUNT = 10000 };
 enum { COLUMNS = 12, ROWS = 8, CELL = 72, GAP = 4, TEXT = 16, LETTER_WIDTH = 3, LETTER_HEIGHT = 5, DOT = 2 };
 
-/* A reader of samples that stays with its data set: pixels as bytes, and the bytes as grey. */
+/* An open dataset of images and room for one sample. */
 typedef struct view {
     ls_dataset     *d;
     ls_dataset_info info;
-    uint8_t        *pixels; /* C x H x W */
+    uint8_t        *pixels; /* one sample, C x H x W */
 } view;
 
-/* ---- words ------------------------------------------------------------------------------------------------------- */
+/* ---- counts ------------------------------------------------------------------------------------------------------ */
 
 static void print_floats(const char *name, const float *values, int n)
 {
@@ -48,7 +48,7 @@ static void print_classes(const ls_dataset_info *info, const int64_t *count)
     if (info->classes > CLASSES_SHOWN) printf("    ... and %d more\n", info->classes - CLASSES_SHOWN);
 }
 
-static ls_status print_words(view *v)
+static ls_status print_counts(view *v)
 {
     const ls_dataset_info *info  = &v->info;
     int64_t               *count = calloc((size_t)info->classes, sizeof *count);
@@ -83,7 +83,7 @@ static float grey(const view *v, int y, int x)
     return sum;
 }
 
-/* The mean over one cell of a grid of `cells` x `cells_high` over the picture. */
+/* Returns the mean grey value of one cell of a grid of `cells` x `cells_high` over the image. */
 static float cell_mean(const view *v, int row, int cells_high, int column, int cells)
 {
     int   top = row * v->info.height / cells_high, bottom = (row + 1) * v->info.height / cells_high;
@@ -96,7 +96,7 @@ static float cell_mean(const view *v, int row, int cells_high, int column, int c
     return sum / (float)((bottom - top) * (right - left));
 }
 
-/* Two rows of pixels make one of text: half blocks. */
+/* Prints the first samples as text, two rows of cells per line, as half blocks. */
 static ls_status print_samples(view *v)
 {
     static const char *const block[4] = {" ", "▀", "▄", "█"};
@@ -145,7 +145,7 @@ static void put(sheet *s, int y, int x, const uint8_t colour[3])
         memcpy(s->rgb + 3 * ((size_t)y * (size_t)s->width + (size_t)x), colour, 3);
 }
 
-/* Letters of 3 x 5 dots: a row is an octal digit, its bits from left to right. */
+/* Letters of 3 x 5 dots.  A row is an octal digit, with its highest bit at the left. */
 static const struct {
     char letter;
     char rows[LETTER_HEIGHT + 1];
@@ -190,13 +190,13 @@ static ls_status draw_samples(view *v, const char *path)
         columns = shown < COLUMNS ? shown : COLUMNS;
     int rows    = (shown + columns - 1) / columns,
         longest = v->info.height > v->info.width ? v->info.height : v->info.width;
-    /* Whole multiples of small pictures stay sharp. */
+    /* Small images are scaled by whole factors, so that they stay sharp. */
     int    size   = longest <= CELL ? CELL / longest * longest : CELL;
     int    size_y = size * v->info.height / longest, size_x = size * v->info.width / longest;
     sheet  s     = {.width = columns * (size + GAP) + GAP, .height = rows * (size + TEXT + GAP) + GAP};
     size_t bytes = 3 * (size_t)s.width * (size_t)s.height;
     s.rgb        = malloc(bytes);
-    LS_CHECK(s.rgb, LS_ERR_ENV, "%s: no memory for a picture", path);
+    LS_CHECK(s.rgb, LS_ERR_ENV, "%s: no memory for %zu bytes of a picture", path, bytes);
     memset(s.rgb, 245, bytes);
     if (size_y < 1) size_y = 1;
     if (size_x < 1) size_x = 1;
@@ -223,17 +223,18 @@ static ls_status inspect_open(ls_dataset *d, const char *png)
     view v   = {.d = d, .info = info};
     v.pixels = malloc((size_t)v.info.channels * (size_t)v.info.height * (size_t)v.info.width);
     LS_CHECK(v.pixels, LS_ERR_ENV, "%s: no memory for a sample", v.info.path);
-    ls_status status = print_words(&v);
+    ls_status status = print_counts(&v);
     if (status == LS_OK) status = print_samples(&v);
     if (status == LS_OK && png) {
         status = draw_samples(&v, png);
-        if (status == LS_OK) printf("  drawn to   %s\n", png);
+        if (status == LS_OK) printf("  picture    %s\n", png);
     }
     free(v.pixels);
     return status;
 }
 
-/* train.h5 -> train.png; a folder -> folder/train.png; digits -> digits.png here. */
+/* Returns the default path of the picture: train.h5 -> train.png; FOLDER -> FOLDER/train.png; digits -> digits.png in
+ * the current folder. */
 static void picture_beside(char *png, size_t bytes, const char *path, const char *split)
 {
     size_t length = strlen(path);
@@ -244,13 +245,15 @@ static void picture_beside(char *png, size_t bytes, const char *path, const char
                  path);
 }
 
-/* A picture for each split, or with --png one: of train, or else of the first. */
+/* Inspects every split of a folder.  Draws a picture of each; with --png one picture, of train or else of the first
+ * split.
+ */
 static ls_status inspect_folder(const char *path, const char *png)
 {
     char splits[LS_MAX_SPLITS][LS_SPLIT_NAME], beside[LS_DATA_PATH + LS_SPLIT_NAME + 8];
     int  count, drawn = 0;
     LS_TRY(ls_dataset_splits(path, splits, &count));
-    LS_CHECK(count, LS_ERR_DATA, "%s: has no .h5 files" LS_HINT "make a data set with `lockstep data import`", path);
+    LS_CHECK(count, LS_ERR_DATA, "%s: has no .h5 files" LS_HINT "make a dataset with `lockstep data import`", path);
     for (int i = 0; i < count; i++)
         if (!strcmp(splits[i], "train")) drawn = i;
     for (int i = 0; i < count; i++) {

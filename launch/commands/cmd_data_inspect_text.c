@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep data inspect` of text: counts, the commonest tokens, and how it begins. */
+ * `lockstep data inspect` of text: prints counts, the most frequent tokens, and the start of the text. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +7,9 @@
 #include "launch/commands/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 
-enum { BAR = 40, SHOWN = 20, FIRST = 256, IDS = 24, A_TIME = 1 << 16, DOCUMENTS = 5 };
+enum { BAR = 40, SHOWN = 20, FIRST = 256, IDS = 24, CHUNK = 1 << 16, DOCUMENTS = 5 };
 
-/* A token as one short word, 16 columns wide: control characters and lone bytes are escaped. */
+/* Prints a token 16 columns wide; control characters and single bytes of a character are escaped. */
 static void print_token(const ls_tokenizer *t, int32_t id)
 {
     size_t      bytes = 0;
@@ -30,12 +30,12 @@ static void print_token(const ls_tokenizer *t, int32_t id)
     printf("    %7d %s%s%s%*s", id, text ? "'" : "", out, text ? "'" : "", columns < 16 ? 16 - columns : 0, "");
 }
 
-static void print_commonest(const ls_tokenizer *t, int64_t *count, int classes, int64_t tokens)
+static void print_frequent(const ls_tokenizer *t, int64_t *count, int classes, int64_t tokens)
 {
     int     used = 0;
     int64_t most = 0;
     for (int i = 0; i < classes; i++) used += count[i] > 0;
-    printf("  used       %d of the vocabulary's %d tokens; the commonest:\n", used, classes);
+    printf("  used       %d of the %d tokens of the vocabulary; the most frequent:\n", used, classes);
     for (int k = 0; k < SHOWN && k < used; k++) {
         int best = 0;
         for (int i = 1; i < classes; i++)
@@ -45,14 +45,14 @@ static void print_commonest(const ls_tokenizer *t, int64_t *count, int classes, 
         printf(" %12lld  %5.1f %%  ", (long long)count[best], 100.0 * (double)count[best] / (double)tokens);
         for (int i = 0; i < (int)((double)count[best] * BAR / (double)most + 0.5); i++) printf("█");
         printf("\n");
-        count[best] = 0; /* the next one is the commonest of the rest */
+        count[best] = 0; /* leaves the others for the next search */
     }
 }
 
 static ls_status count_tokens(ls_dataset *d, const ls_dataset_info *info, int64_t *count, int32_t *ids)
 {
-    for (int64_t i = 0; i < info->tokens; i += A_TIME) {
-        int64_t n = info->tokens - i < A_TIME ? info->tokens - i : A_TIME;
+    for (int64_t i = 0; i < info->tokens; i += CHUNK) {
+        int64_t n = info->tokens - i < CHUNK ? info->tokens - i : CHUNK;
         LS_TRY(ls_dataset_tokens(d, i, n, ids));
         for (int64_t k = 0; k < n; k++) count[ids[k]]++;
     }
@@ -76,7 +76,7 @@ static ls_status print_beginning(ls_dataset *d, const ls_dataset_info *info, con
             unsigned char c = (unsigned char)text.data[i];
             if (c == '\n')
                 printf("\n    ");
-            else if (c < 0x20 || c == 0x7f) /* nothing from a file may steer the terminal */
+            else if (c < 0x20 || c == 0x7f) /* escapes control characters, which could steer the terminal */
                 printf("\\x%02x", c);
             else
                 putchar(c);
@@ -104,12 +104,13 @@ static ls_status print_all(ls_dataset *d, const ls_dataset_info *info, const ls_
     ls__count_text(tokens, sizeof tokens, info->tokens);
     ls__count_text(bytes, sizeof bytes, info->bytes);
     printf("%s: %s, %s tokens\n", info->path, info->split, tokens);
-    if (info->bytes) printf("  text       %s bytes, %.3f a token\n", bytes, (double)info->bytes / (double)info->tokens);
-    printf("  tokenizer  %s%s%s, a vocabulary of %d\n", *info->tokenizer ? info->tokenizer : "unknown",
-           t ? "" : ", without its tokenizer.json", *info->tokenizer_hash ? "" : ", without a hash", info->classes);
+    if (info->bytes)
+        printf("  text       %s bytes, %.3f per token\n", bytes, (double)info->bytes / (double)info->tokens);
+    printf("  tokenizer  %s%s%s, vocabulary of %d\n", *info->tokenizer ? info->tokenizer : "unknown",
+           t ? "" : ", tokenizer.json missing", *info->tokenizer_hash ? "" : ", without a hash", info->classes);
     LS_TRY(print_documents(d, info));
     LS_TRY(count_tokens(d, info, count, ids));
-    print_commonest(t, count, info->classes, info->tokens);
+    print_frequent(t, count, info->classes, info->tokens);
     return print_beginning(d, info, t);
 }
 
@@ -119,7 +120,7 @@ ls_status ls__data_inspect_text(ls_dataset *d)
     ls_tokenizer   *t;
     LS_TRY(ls_data_tokenizer(&t, &info));
     int64_t  *count  = calloc((size_t)info.classes, sizeof *count);
-    int32_t  *ids    = malloc(A_TIME * sizeof *ids);
+    int32_t  *ids    = malloc(CHUNK * sizeof *ids);
     ls_status status = count && ids ? print_all(d, &info, t, count, ids)
                                     : LS_FAIL(LS_ERR_ENV, "%s: no memory for %d counts", info.path, info.classes);
     free(count);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep data train-tokenizer`: a tokenizer from texts. */
+ * `lockstep data train-tokenizer`: learns a tokenizer from text files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "launch/commands/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 
-enum { TRY_BYTES = 1 << 20, DEFAULT_VOCABULARY = 8192 };
+enum { SAMPLE_BYTES = 1 << 20, DEFAULT_VOCABULARY = 8192 };
 
 static ls_status kind_of(const char *text, ls_tokenizer_kind *kind)
 {
@@ -17,19 +17,19 @@ static ls_status kind_of(const char *text, ls_tokenizer_kind *kind)
             *kind = (ls_tokenizer_kind)k;
             return LS_OK;
         }
-    return LS_FAIL(LS_ERR_USAGE, "--kind: expected bpe or chars, found '%s'" LS_HINT "%s", text,
+    return LS_FAIL(LS_ERR_USAGE, "data train-tokenizer: --kind: expected bpe or chars, found '%s'" LS_HINT "%s", text,
                    strcmp(text, "bytes") ? "`lockstep data train-tokenizer --help`"
-                                         : "kind bytes has nothing to learn and is always there");
+                                         : "kind bytes has nothing to learn: `--tokenizer bytes` needs no file");
 }
 
-/* How many bytes of text a token stands for, at the beginning of a file. */
+/* Measures the bytes of text per token in the first MiB of a file. */
 static ls_status bytes_per_token(const ls_tokenizer *t, const char *path, double *ratio)
 {
-    char     *text  = malloc(TRY_BYTES);
+    char     *text  = malloc(SAMPLE_BYTES);
     FILE     *file  = fopen(path, "rbe");
-    size_t    bytes = text && file ? fread(text, 1, TRY_BYTES, file) : 0;
+    size_t    bytes = text && file ? fread(text, 1, SAMPLE_BYTES, file) : 0;
     ls_tokens list  = {0};
-    if (bytes == TRY_BYTES) bytes = ls_tokenizer_cut(t, text, bytes); /* not a piece of a character that it never saw */
+    if (bytes == SAMPLE_BYTES) bytes = ls_tokenizer_cut(t, text, bytes); /* ends at a whole character */
     ls_status status = ls_tokenizer_encode(t, text, bytes, &list);
     *ratio           = list.count ? (double)bytes / (double)list.count : 0;
     ls_tokens_free(&list);
@@ -38,25 +38,27 @@ static ls_status bytes_per_token(const ls_tokenizer *t, const char *path, double
     return status;
 }
 
-static ls_status report(const ls_tokenizer *t, const char *out, const char *first, const ls_tokenizer_training *asked)
+static ls_status print_summary(const ls_tokenizer *t, const char *out, const char *first,
+                               const ls_tokenizer_training *training)
 {
     double ratio;
     LS_TRY(bytes_per_token(t, first, &ratio));
     printf("%s/tokenizer.json: %s, %d tokens from %s of text", out, ls_tokenizer_kind_text(ls_tokenizer_kind_of(t)),
-           ls_tokenizer_size(t), ls__bytes_text((double)*asked->bytes));
-    if (asked->kind == LS_TOKENIZER_BPE)
-        printf(" with %lld different words; %.2f bytes a token", (long long)*asked->words, ratio);
+           ls_tokenizer_size(t), ls__bytes_text((double)*training->bytes));
+    if (training->kind == LS_TOKENIZER_BPE)
+        printf(" with %lld different words; %.2f bytes per token", (long long)*training->words, ratio);
     printf("\n");
-    if (*asked->replaced)
-        fprintf(stderr, "note: %lld sequences of bytes that are not UTF-8 were taken for U+FFFD\n",
-                (long long)*asked->replaced);
-    if (*asked->forgotten)
-        fprintf(stderr,
-                "note: there are more different words than --words: %lld occurrences of rare ones do not count\n",
-                (long long)*asked->forgotten);
-    if (ls_tokenizer_size(t) < asked->size)
-        fprintf(stderr, "note: the text has no more pairs that occur %lld times: %d tokens instead of %d\n",
-                (long long)asked->min_count, ls_tokenizer_size(t), asked->size);
+    if (*training->replaced)
+        fprintf(stderr, "note: %lld sequences of bytes that are not UTF-8 were read as U+FFFD\n",
+                (long long)*training->replaced);
+    if (*training->forgotten)
+        fprintf(
+            stderr,
+            "note: the text has more different words than --words: %lld occurrences of rare words were not counted\n",
+            (long long)*training->forgotten);
+    if (ls_tokenizer_size(t) < training->size)
+        fprintf(stderr, "note: no further pair of tokens occurs %lld times: %d tokens instead of %d\n",
+                (long long)training->min_count, ls_tokenizer_size(t), training->size);
     return LS_OK;
 }
 
@@ -69,27 +71,28 @@ static ls_status train_tokenizer(int argc, char **argv)
     ls_tokenizer  *t;
     LS_TRY(ls_args_parse(&parsed, argc, argv));
     const char           *kind = ls_args_option(args, "kind"), *out = args->positional[args->positionals - 1];
-    ls_tokenizer_training asked = {.size_of   = sizeof(ls_tokenizer_training),
-                                   .files     = args->positionals - 1,
-                                   .file      = (const char *const *)args->positional,
-                                   .bytes     = &bytes,
-                                   .replaced  = &replaced,
-                                   .words     = &words,
-                                   .forgotten = &forgotten,
-                                   .end       = ls_args_option(args, "end") != NULL};
-    LS_TRY(kind_of(kind ? kind : "bpe", &asked.kind));
-    bool bpe = asked.kind == LS_TOKENIZER_BPE;
+    ls_tokenizer_training training = {.size_of   = sizeof(ls_tokenizer_training),
+                                      .files     = args->positionals - 1,
+                                      .file      = (const char *const *)args->positional,
+                                      .bytes     = &bytes,
+                                      .replaced  = &replaced,
+                                      .words     = &words,
+                                      .forgotten = &forgotten,
+                                      .end       = ls_args_option(args, "end") != NULL};
+    LS_TRY(kind_of(kind ? kind : "bpe", &training.kind));
+    bool bpe = training.kind == LS_TOKENIZER_BPE;
     LS_CHECK(bpe || !ls_args_option(args, "vocabulary"), LS_ERR_USAGE,
-             "--vocabulary: kind chars has as many tokens as the text has characters" LS_HINT "leave the option out");
+             "data train-tokenizer: --vocabulary: kind chars has as many tokens as the text has characters" LS_HINT
+             "leave the option out");
     LS_TRY(ls_args_int(args, "vocabulary", 257, 1 << 24, bpe ? DEFAULT_VOCABULARY : 0, &size));
     LS_TRY(ls_args_int(args, "min-count", 1, INT32_MAX, 2, &min_count));
     LS_TRY(ls_args_int(args, "words", 1024, INT32_MAX, 4 << 20, &max_words));
-    asked.size      = (int32_t)size;
-    asked.min_count = min_count;
-    asked.max_words = max_words;
-    LS_TRY(ls__tokenizer_train(&t, &asked));
+    training.size      = (int32_t)size;
+    training.min_count = min_count;
+    training.max_words = max_words;
+    LS_TRY(ls__tokenizer_train(&t, &training));
     ls_status status = ls_tokenizer_save(t, out);
-    if (status == LS_OK) status = report(t, out, args->positional[0], &asked);
+    if (status == LS_OK) status = print_summary(t, out, args->positional[0], &training);
     ls_tokenizer_free(t);
     return status;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * lockstep explain: what a run will be, without running it.  A trainer is made for each of the ranks asked for, over a
- * mirror of the others; so the program and the memory plan are those of the run, not estimates of them.
+ * `lockstep explain`: prints the layers, the program and the memory plan of a run without executing it.
+ *
+ * For each rank it creates a trainer with the cost-model communicator (dist/comm/costmodel.h) in place of the other
+ * ranks.  So program and memory plan are those of the run, not estimates.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +19,9 @@
 #include "launch/report/inspect.h"
 #include "launch/bench/simulate.h"
 
-/* ---- what is said ------------------------------------------------------------------------------------------------ */
+/* ---- output ------------------------------------------------------------------------------------------------------ */
 
-/* The model's table: how wide its columns are, and in what unit. */
+/* Layout of the model's table: widths of its columns, characters; unit of its FLOPs. */
 typedef struct table {
     int         name, shape;
     double      unit;
@@ -66,14 +68,14 @@ static void print_model(const ls_run *j)
             block.parameters += rows[i].parameters;
             block.flops += rows[i].flops;
         }
-        snprintf(more, sizeof more, "%d more of these, to %s", run.times - 1, run.last);
+        snprintf(more, sizeof more, "%d more, to %s", run.times - 1, run.last);
         if (run.times > 1)
             print_row(&t, more, "", "", (run.times - 1) * block.parameters, (run.times - 1) * block.flops, "");
         i += (run.times - 1) * run.rows;
         all.parameters += run.times * block.parameters;
         all.flops += run.times * block.flops;
     }
-    print_row(&t, "all", "", "", all.parameters, all.flops, "   (forward; backward about twice that)");
+    print_row(&t, "all", "", "", all.parameters, all.flops, "   (forward; backward: about twice as many)");
 }
 
 static void print_parameters(const ls_run *j)
@@ -114,8 +116,8 @@ static void print_program(const ls_run *j)
     ls__program_print(p, stdout);
 }
 
-/* What ops that compute in pieces save: tensors that others would have, and that never exist here. */
-static void print_never(const ls_run *j)
+/* Prints the sizes of the attention weights and logits, which are computed in pieces and never exist as a whole. */
+static void print_avoided(const ls_run *j)
 {
     const double rows    = (double)ls_trainer_share(j->trainer, j->recipe->train.batch).rows;
     double       weights = 0, attention = 0, logits = 0;
@@ -131,28 +133,28 @@ static void print_never(const ls_run *j)
             logits += rows * (double)ls__rows(n->in[0]) * (double)n->in[1]->dim[0] * sizeof(float);
     }
     if (weights > 0)
-        printf(
-            "  attention keeps %s, linear in the tokens of a sample; its weights, which never exist, would take %s\n",
-            ls__bytes_text(attention), ls__bytes_text(weights));
+        printf("  attention stores %s, linear in the tokens of a sample; all its weights at once would take %s\n",
+               ls__bytes_text(attention), ls__bytes_text(weights));
     if (logits > 0)
-        printf("  the logits of the loss, which never exist at once, would take %s\n", ls__bytes_text(logits));
+        printf("  the loss computes its logits in pieces; all at once would take %s\n", ls__bytes_text(logits));
 }
 
-/* What train.zero=2 makes of the gradient. */
-static void print_parts(const ls_run *j)
+/* Prints how train.zero=2 partitions the gradient, or why it does not. */
+static void print_partition(const ls_run *j)
 {
     const ls_params *p = ls_trainer_params(j->trainer);
-    size_t           part, waits = 0;
-    const char      *why = ls__trainer_gradient_whole(j->trainer, &part);
+    size_t           partition, waits = 0;
+    const char      *why = ls__trainer_gradient_whole(j->trainer, &partition);
     for (int i = 0; i < ls__trainer_program(j->trainer)->instrs; i++)
         waits += ls__trainer_program(j->trainer)->instr[i].phase == LS_PHASE_REDUCE &&
                  !ls__trainer_program(j->trainer)->instr[i].count;
     if (why)
-        printf("  gradients are whole: %s\n", why);
-    else if (part)
-        printf("  gradients: %s are this rank's part of their sum, and buckets take turns in the rest, %zu after "
-               "waiting for another; a whole block takes %s\n",
-               ls__bytes_text((double)part), waits, ls__bytes_text((double)(p->grads * sizeof(float))));
+        printf("  gradients are not partitioned: %s\n", why);
+    else if (partition)
+        printf(
+            "  gradients: this rank's partition of the sum is %s; the buckets share the rest of the block, %zu of them "
+            "wait for another one; a block without partitions takes %s\n",
+            ls__bytes_text((double)partition), waits, ls__bytes_text((double)(p->grads * sizeof(float))));
 }
 
 static void print_memory(const ls_run *j, uint64_t most, int which)
@@ -167,14 +169,15 @@ static void print_memory(const ls_run *j, uint64_t most, int which)
         printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls__bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls__bytes_text((double)all));
-    print_parts(j);
-    print_never(j);
+    print_partition(j);
+    print_avoided(j);
     if (most != all)
-        printf("  rank %d takes most: %llu bytes, %s\n", which, (unsigned long long)most, ls__bytes_text((double)most));
+        printf("  rank %d needs the most: %llu bytes, %s\n", which, (unsigned long long)most,
+               ls__bytes_text((double)most));
 }
 
-/* The rank that takes the most memory. */
-static ls_status largest(ls_run *j, ls_comm **plan, uint64_t *most, int *which)
+/* Finds the rank with the most planned memory: *most bytes on rank *which.  Leaves the trainer of rank 0 in the run. */
+static ls_status find_largest(ls_run *j, ls_comm **plan, uint64_t *most, int *which)
 {
     ls_trainer_options options = ls_run_trainer_options(j);
     *most                      = 0;
@@ -187,9 +190,12 @@ static ls_status largest(ls_run *j, ls_comm **plan, uint64_t *most, int *which)
         options.comm = *plan;
         LS_TRY(ls_run_new_trainer(j, &options));
         uint64_t bytes = ls_trainer_planned_bytes(j->trainer);
-        if (bytes >= *most) *most = bytes, *which = rank;
+        if (bytes >= *most) {
+            *most  = bytes;
+            *which = rank;
+        }
     }
-    return LS_OK; /* the last one made is rank 0's, and stays */
+    return LS_OK;
 }
 
 static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
@@ -202,10 +208,10 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_BOTH));
     LS_TRY(ls_run_graph(j));
-    LS_TRY(largest(j, plan, &most, &which));
+    LS_TRY(find_largest(j, plan, &most, &which));
     const ls_recipe *r = j->recipe;
     printf("%s: %s, %s\n", r->name, r->data.path, ls_run_samples_text(j));
-    printf("%lld steps of %lld samples, %lld an epoch; %d rank%s x %d thread%s, instruction set %s\n\n",
+    printf("%lld steps of %lld samples, %lld per epoch; %d rank%s x %d thread%s, instruction set %s\n\n",
            (long long)j->total_steps, (long long)r->train.batch, (long long)j->epoch_steps, j->ranks,
            j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     print_model(j);
@@ -215,7 +221,7 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     return LS_OK;
 }
 
-/* The program, or one of what options ask for. */
+/* Prints the program, or runs the one of --attention, --positions, --scores and --link that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
@@ -240,11 +246,11 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     }
     const bool other = chosen < count, link = other && !others[chosen].inspect;
     LS_CHECK(other || !ls_args_option(args, "png"), LS_ERR_USAGE,
-             "explain: --png goes with --attention, --positions, --scores or --link");
+             "explain: --png: expected together with --attention, --positions, --scores or --link");
     LS_CHECK(!other || link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
-             "explain: --ranks goes with the program or --link, not with a picture");
+             "explain: --ranks: expected without --attention, --positions and --scores");
     LS_CHECK(link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE,
-             "explain: --slower and --steps go with --link");
+             "explain: --slower and --steps: expected together with --link");
     if (link) return ls__explain_link(j, args);
     return other ? others[chosen].inspect(j, &options) : explain(j, args, plan);
 }
@@ -256,8 +262,8 @@ static ls_status run_explain(int argc, char **argv)
     ls_comm  *plan   = NULL;
     ls_status status = ls_command_start(&j, &args, argc, argv);
     if (status == LS_OK && j.ranks > 1)
-        status = LS_FAIL(LS_ERR_USAGE, "explain runs on one rank" LS_HINT "--ranks %d explains a run on %d", j.ranks,
-                         j.ranks);
+        status = LS_FAIL(LS_ERR_USAGE, "explain: expected 1 rank, found %d" LS_HINT "--ranks %d explains a run on %d",
+                         j.ranks, j.ranks, j.ranks);
     if (status == LS_OK) status = choose(&j, &args, &plan);
     ls_command_finish(&j, status);
     ls_comm_free(plan);

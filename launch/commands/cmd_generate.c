@@ -28,7 +28,7 @@ static ls_status print_token(int32_t token, const char *text, size_t bytes, void
     else if (text)
         fwrite(text, 1, bytes, stdout);
     fflush(stdout);
-    LS_CHECK(!ferror(stdout), LS_ERR_ENV, "generate: cannot write to standard output: %s", strerror(errno));
+    LS_CHECK(!ferror(stdout), LS_ERR_ENV, "standard output: cannot write: %s", strerror(errno));
     return LS_OK;
 }
 
@@ -60,15 +60,15 @@ static ls_status read_prompt(const ls_args *args, ls_string *prompt)
     if (!path) return LS_OK;
     int   file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* does not block on a pipe, which is refused below */
     FILE *f    = file < 0 ? NULL : fdopen(file, "r");
-    LS_CHECK(f, LS_ERR_USAGE, "generate: --prompt-file: cannot read %s: %s", path, strerror(errno));
+    LS_CHECK(f, LS_ERR_USAGE, "generate: --prompt-file: %s: cannot be read: %s", path, strerror(errno));
     struct stat s;
     bool        plain = fstat(fileno(f), &s) == 0 && S_ISREG(s.st_mode) && s.st_size <= MAX_BYTES;
     size_t      room  = plain ? (size_t)s.st_size : 0;
     prompt->data      = plain ? malloc(room + 1) : NULL;
     if (prompt->data) prompt->bytes = fread(prompt->data, 1, room, f);
     fclose(f);
-    LS_CHECK(plain, LS_ERR_USAGE, "generate: --prompt-file: expected a file of at most %d bytes, found %s", MAX_BYTES,
-             path);
+    LS_CHECK(plain, LS_ERR_USAGE, "generate: --prompt-file: %s: expected a regular file of at most %d bytes", path,
+             MAX_BYTES);
     LS_CHECK(prompt->data, LS_ERR_ENV, "generate: --prompt-file: no memory for %zu bytes", room);
     return LS_OK;
 }
@@ -91,7 +91,7 @@ static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
     if (!run->is_root) return LS_OK;
     printf("\n");
     if (isatty(STDERR_FILENO))
-        fprintf(stderr, "%lld tokens, %.1f a second\n", (long long)out.tokens,
+        fprintf(stderr, "%lld tokens, %.1f per second\n", (long long)out.tokens,
                 (double)out.tokens / fmax(ls__clock_s() - began, 1e-9));
     return LS_OK;
 }

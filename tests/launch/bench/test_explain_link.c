@@ -82,12 +82,12 @@ static void divided_gradients(void **state)
         assert_int_equal(run(command), 0);
         bytes[zero] = number_after(text_of("out"), "\n  gradients     ");
         assert_int_equal(strstr(text_of("out"), "wait for all-reduce 0 ") != NULL, zero == 2);
-        assert_int_equal(strstr(text_of("out"), "are this rank's part of their sum") != NULL, zero == 2);
+        assert_int_equal(strstr(text_of("out"), "this rank's partition of the sum") != NULL, zero == 2);
     }
     assert_true(bytes[0] == bytes[1] && 1.5 * bytes[2] < bytes[1]);
     snprintf(command, sizeof command, "%s2 train.accumulate=2", line);
     assert_int_equal(run(command), 0);
-    assert_non_null(strstr(text_of("out"), "gradients are whole: with train.accumulate"));
+    assert_non_null(strstr(text_of("out"), "gradients are not partitioned: with train.accumulate"));
     assert_int_equal(
         run("train lenet5-digits data.train_count=128 data.test_count=64 train.epochs=1 train.zero=2", .ranks = 2), 0);
     assert_int_equal(count_of(text_of("err"), "gradients are whole: the largest buckets"), 1);
@@ -107,7 +107,7 @@ static void wrong_command_lines(void **state)
     }
     static const struct {
         const char *line, *says;
-    } wrong[] = {{"explain lenet5-digits --steps 3", "--slower and --steps go with --link"},
+    } wrong[] = {{"explain lenet5-digits --steps 3", "--slower and --steps: expected together with --link"},
                  {EXPLAIN "--link 1Gbit,1us --slower 0", "--slower: expected a factor"},
                  {EXPLAIN "--link 1Gbit,1us --positions", "found more"},
                  {"explain lenet5-digits --ranks 5000 --link 1Gbit,1us", "--ranks"}};

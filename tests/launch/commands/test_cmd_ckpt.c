@@ -1,7 +1,7 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-/* labels: mpi */
-/* timeout: 300 */
-/* lockstep ckpt; and runs that stop in time, save as often as a budget allows, and go on when they cannot save. */
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: mpi
+ * timeout: 300
+ * `lockstep ckpt`; runs that stop at a time limit, save within a budget, and continue when saving fails. */
 #include "tests/launch/train_runs.h"
 
 #define HAS(text, part)                                                                                                \
@@ -20,7 +20,7 @@ static void lists(void **state)
     make_run();
     assert_int_equal(run("ckpt ls reference"), 0);
     const char *out = text_of("out");
-    assert_int_equal(count_of(out, "\n"), 8); /* a heading, and steps 4 8 11 12 16 20 22 */
+    assert_int_equal(count_of(out, "\n"), 8); /* a heading, and the steps 4, 8, 11, 12, 16, 20, 22 */
     assert_int_equal(count_of(out, "  latest"), 1);
     assert_int_equal(count_of(out, "  best"), 1);
     HAS(strstr(out, "step-00000022"), "  latest");
@@ -61,7 +61,7 @@ static void compares(void **state)
     make_run();
     assert_int_equal(run(RUN "run.dir=other checkpoint.keep_last=0"), 0);
     assert_int_equal(run("ckpt diff reference/checkpoints/step-00000016 other/checkpoints/step-00000016"), 0);
-    HAS(text_of("out"), "20 arrays, the same in every bit"); /* of 2 ranks' files, and of 1 rank's */
+    HAS(text_of("out"), "20 arrays, the same in every bit"); /* files of 2 ranks and of 1 rank */
     assert_int_equal(run("ckpt diff reference/checkpoints/step-00000016 reference"), 0);
     HAS(text_of("out"), "20 of 20 arrays differ");
     HAS(text_of("out"), "fc3.bias                     momentum_buffer  10                             10 ");
@@ -90,11 +90,11 @@ static void prunes(void **state)
     assert_true(exists("pruned/checkpoints/step-00000022"));
 }
 
-/* ---- stopping in time -------------------------------------------------------------------------------------------- */
+/* ---- time limits ------------------------------------------------------------------------------------------------- */
 
 #define LONG RUN "run.dir=timed train.epochs=100000 checkpoint.every=0 "
 
-/* It stopped for this reason, after some steps, with the checkpoint of the last; and goes on. */
+/* Checks that the run stopped for this reason, after at least one step, with a checkpoint of its last step. */
 static void must_have_stopped(const char *reason)
 {
     char path[64];
@@ -108,11 +108,11 @@ static void must_have_stopped(const char *reason)
     json_decref(all);
 }
 
-static void stops_before_its_time_is_over(void **state)
+static void stops_at_the_time_limit(void **state)
 {
     assert_int_equal(run(LONG "--max-hours 0.0005", .ranks = 2), 75);
     must_have_stopped("stopped by train.max_hours after step");
-    assert_int_equal(run(LONG "train.max_hours=0.000001"), 75); /* less than a checkpoint takes: one step, at least */
+    assert_int_equal(run(LONG "train.max_hours=0.000001"), 75); /* shorter than a checkpoint: at least one step */
     must_have_stopped("stopped by train.max_hours after step");
     HAS(text_of("err"), "continues after step");
     assert_int_equal(run(LONG "--max-hours soon"), 2);
@@ -136,13 +136,13 @@ static void the_second_interrupt_ends_it(void **state)
                           "& p=$!; while ! grep -q '\"step\":3,' timed/metrics.jsonl 2>/dev/null; do sleep 0.01; done; "
                           "kill -STOP $p; kill -INT $p; kill -CONT $p; kill -INT $p; wait $p"});
     if (code != 130 && code != 75)
-        fail_msg("expected 130, or 75 where it was quicker, found %d\n%s", code, text_of("err"));
+        fail_msg("expected exit code 130, or 75 if the run stopped first, found %d\n%s", code, text_of("err"));
 }
 
 /* ---- saving ------------------------------------------------------------------------------------------------------ */
 
-/* As often as the budget allows, at moments that the clock decides: more often with a larger one, and never with none;
- * the bits are the same. */
+/* The budget decides how often a run saves: more often with a larger budget, at the ends of epochs only with none.  The
+ * bits do not depend on it. */
 static void saves_within_a_budget(void **state)
 {
     make_reference();
@@ -155,7 +155,7 @@ static void saves_within_a_budget(void **state)
                          .ranks = 2),
                      0);
     assert_true(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\"") >
-                2); /* more than the one at the end of the epoch */
+                2); /* not only at the end of the epoch */
     assert_int_equal(
         run(RUN "run.dir=budget --fresh checkpoint.every=0 checkpoint.seconds=0 checkpoint.budget=0", .ranks = 2), 0);
     assert_int_equal(count_of(text_of("budget/metrics.jsonl"), "\"event\":\"checkpoint\""),
@@ -164,12 +164,12 @@ static void saves_within_a_budget(void **state)
     must_be_like_reference("budget", "saved in the foreground");
 }
 
-/* A folder that can be written again: what could not be saved is said once, the run goes on, and the end is as if
- * nothing had happened. */
-static void goes_on_when_it_cannot_save(void **state)
+/* The folder of the checkpoints cannot be written for some steps.  The run prints one warning, continues, and ends with
+ * the same result as an undisturbed run. */
+static void continues_when_saving_fails(void **state)
 {
     make_reference();
-    const char *program = /* slow, so that the shell can follow */
+    const char *program = /* a slow run, so that the shell script keeps up */
         "LOCKSTEP_FAULT=at=data,do=slow,ms=3 $P " RUN
         "run.dir=full checkpoint.every=1 & p=$!; while ! grep -q '\"step\":5,\"epoch\"' full/metrics.jsonl "
         "2>/dev/null; do sleep 0.002; done; kill -STOP $p; "
@@ -194,10 +194,10 @@ int main(void)
         cmocka_unit_test(verifies),
         cmocka_unit_test(compares),
         cmocka_unit_test(prunes),
-        cmocka_unit_test(stops_before_its_time_is_over),
+        cmocka_unit_test(stops_at_the_time_limit),
         cmocka_unit_test(the_second_interrupt_ends_it),
         cmocka_unit_test(saves_within_a_budget),
-        cmocka_unit_test(goes_on_when_it_cannot_save),
+        cmocka_unit_test(continues_when_saving_fails),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

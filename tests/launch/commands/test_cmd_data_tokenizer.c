@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
- * `lockstep data train-tokenizer`, as a user runs it. */
+ * `lockstep data train-tokenizer`: results, and refused arguments. */
 #include "tests/launch/run_program.h"
 
 #include "datasets/datasets.h"
@@ -34,7 +34,7 @@ static void learns_bpe(void **state)
     folder_leave();
 }
 
-static void keeps_what_it_learnt(void **state)
+static void saves_the_tokenizer(void **state)
 {
     folder_enter();
     write_text("text", "aaaa bbbb\n", 3);
@@ -46,7 +46,7 @@ static void keeps_what_it_learnt(void **state)
     folder_leave();
 }
 
-static void says_what_is_wrong(void **state)
+static void refuses_wrong_arguments(void **state)
 {
     static const struct {
         const char *arguments;
@@ -77,7 +77,7 @@ static void says_what_is_wrong(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(learns_bpe), cmocka_unit_test(keeps_what_it_learnt),
-                                       cmocka_unit_test(says_what_is_wrong)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(learns_bpe), cmocka_unit_test(saves_the_tokenizer),
+                                       cmocka_unit_test(refuses_wrong_arguments)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * leaks: foreign
  *
- * The table of commands: help, arguments, mistakes, exit codes; through the program itself. */
+ * The command line, run as a program: help, arguments, mistakes, exit codes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static void read_all(const char *path, char *text, size_t room)
     unlink(path);
 }
 
-/* Exit code of `PROGRAM arguments`; its streams are in out and err. */
+/* Runs `PROGRAM arguments`, with `before` as prefix, and returns its exit code; its output is in `out` and `err`. */
 static int program(const char *before, const char *arguments)
 {
     char command[4096], out_path[64], err_path[64];
@@ -164,7 +164,7 @@ static void test_args(void **state)
     assert_int_equal(args.overrides, 2);
     assert_string_equal(args.override[1], "c=2");
     assert_non_null(ls_args_option(&args, "fresh"));
-    char *folder[] = {"train", "dir=x/r.yaml"}; /* the first word is the recipe, whatever it looks like */
+    char *folder[] = {"train", "dir=x/r.yaml"}; /* the first word is the recipe, even with an equals sign */
     assert_int_equal(ls_args_parse(&args, 2, folder), LS_OK);
     assert_string_equal(args.positional[0], "dir=x/r.yaml");
     assert_null(ls_args_option(&args, "fresh"));

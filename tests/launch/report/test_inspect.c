@@ -250,7 +250,7 @@ static void bad_input(void **state)
         {"explain r --attention the --positions", 2, "found more"},
         {"explain r --attention the --png ''", 2, "--png: expected the name of a file"},
         {"explain r --attention the --png nowhere/at.png", 4, "nowhere/at.png: cannot be written"},
-        {"explain ./learned.yaml --png x.png", 2, "--png goes with"},
+        {"explain ./learned.yaml --png x.png", 2, "--png: expected together with"},
         {"explain ./none.yaml --positions", 2, "the model has no position encoding"},
         {"explain lenet5-digits --positions", 2, "expected a language model, found one for image classification"},
         {"explain p --attention the", 2, "expected a language model, found one for image classification"},
