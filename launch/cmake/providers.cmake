@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What is optional and was found.  OpenBLAS and oneDNN are loaded when first needed (OpenBLAS reads OPENBLAS_CORETYPE when it
-# is loaded), so only their paths are kept.
+# Finds the optional libraries.  OpenBLAS and oneDNN are loaded at run time, on first use (OpenBLAS reads OPENBLAS_CORETYPE when it
+# is loaded), so the build stores their paths only.
 set(LOCKSTEP_PROVIDER_SOURCES core/cpu/gemm/blas_provider.c core/cpu/gemm/openblas.c core/cpu/gemm/onednn.c)
 set(LOCKSTEP_PROVIDER_DEFINITIONS "")
 set(LOCKSTEP_PROVIDER_LIBRARIES "")

@@ -146,10 +146,10 @@ static void draw_map(const page *p, int layer, int head, double x, double y)
 {
     const ls_attention_map *m       = &p->map[layer];
     ls_png_font             upright = p->font, letter = p->font; /* single letters are upright, words rotated */
-    upright.upright = true;
-    letter.align    = 0;
-    ls_png_text(p->plot, x, y - 12, &(ls_png_font){.size = 13, .align = -1, .faint = true}, "layer %d · head %d", layer,
-                head);
+    upright.upright         = true;
+    letter.align            = 0;
+    const ls_png_font title = {.size = 13, .align = -1, .faint = true};
+    ls_png_text(p->plot, x, y - 12, &title, "layer %d · head %d", layer, head);
     ls_png_heat(p->plot, &(ls_heat){.x      = x,
                                     .y      = y,
                                     .width  = p->side,
