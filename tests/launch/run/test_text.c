@@ -70,7 +70,7 @@ static void other_commands_read_text(void **state)
     assert_non_null(strstr(text_of("err"), "lockstep generate"));
     assert_int_equal(run("data verify words"), 0);
     assert_int_equal(run("data inspect words"), 0);
-    assert_non_null(strstr(text_of("out"), "chars, a vocabulary of 21"));
+    assert_non_null(strstr(text_of("out"), "chars, vocabulary of 21"));
 }
 
 /* ---- equal digests ----------------------------------------------------------------------------------------------- */

@@ -92,10 +92,10 @@ static void explain_prints_the_model(void **state)
 {
     assert_int_equal(run("explain ./gpt.yaml --ranks 2"), 0);
     const char              *says    = text_of("out");
-    static const char *const parts[] = {"transformer.h.0.attn.c_attn", "2 more of these, to transformer.h.2",
-                                        "attention keeps", "the logits of the loss, which never exist at once"};
+    static const char *const parts[] = {"transformer.h.0.attn.c_attn", "2 more, to transformer.h.2", "attention stores",
+                                        "the loss computes its logits in pieces"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (!strstr(says, parts[i])) fail_msg("explain does not say '%s'", parts[i]);
+        if (!strstr(says, parts[i])) fail_msg("explain does not print '%s'", parts[i]);
 }
 
 int main(void)
