@@ -66,14 +66,13 @@ ls_status ls_run_evaluate(ls_run *run, const char *split, ls_scores *scores);
 /* ---- training ---------------------------------------------------------------------------------------------------- */
 
 typedef struct ls_train_options {
-    bool fresh;          /* remove the run that is in the run directory instead of continuing it              */
-    bool quiet;          /* no progress on stderr                                                             */
-    bool handle_signals; /* stop with a checkpoint at SIGTERM, SIGINT, SIGUSR1, after max_hours, or before the
+    bool        fresh;          /* remove the run that is in the run directory instead of continuing it              */
+    bool        quiet;          /* no progress on stderr                                                             */
+    bool        handle_signals; /* stop with a checkpoint at SIGTERM, SIGINT, SIGUSR1, after max_hours, or before the
                                    end of a batch job; ls_run_train then returns LS_STOPPED                          */
-    double
-                max_hours; /* limit in hours, used with handle_signals; 0: train.max_hours of the recipe                                           */
-    const char *trace;     /* file for a trace of some steps in Chrome's format; NULL: none                     */
-    const char *trace_steps; /* "A-B", counted from the start of the call; NULL: "3-12"                           */
+    double      max_hours;      /* limit in hours, with handle_signals; 0: train.max_hours                            */
+    const char *trace;          /* file for a trace of some steps in Chrome's format; NULL: none                     */
+    const char *trace_steps;    /* "A-B", counted from the start of the call; NULL: "3-12"                           */
 } ls_train_options;
 
 typedef struct ls_train_result {

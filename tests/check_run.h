@@ -292,11 +292,10 @@ static inline void check_call(check_memory *m, const check_setup *s, bool backwa
     for (int k = 0; k < m->call.shards; k++)
         if (m->bound[k + 1] - m->bound[k] > largest) largest = m->bound[k + 1] - m->bound[k];
     m->call.shard_rows = largest;
-    size_t bytes       = s->op->scratch
-                             ? s->op->scratch(s->n, largest * m->call.shards, m->call.shards, omp_get_max_threads(), backward)
-                             : 0;
-    m->scratch         = check_buffer_new(bytes, 64);
-    m->call.scratch    = bytes ? m->scratch.data : NULL;
+    const int shards = m->call.shards, threads = omp_get_max_threads();
+    size_t    bytes = s->op->scratch ? s->op->scratch(s->n, largest * shards, shards, threads, backward) : 0;
+    m->scratch      = check_buffer_new(bytes, 64);
+    m->call.scratch = bytes ? m->scratch.data : NULL;
     check_poison(&m->scratch);
     (backward ? s->op->backward : s->op->forward)[LS_CPU](&m->call);
     check_buffer_verify(&m->scratch, "the workspace");

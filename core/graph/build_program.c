@@ -54,15 +54,16 @@ int ls__value_buffer(ls_program *p, const ls_tensor *tensor)
     const ls_tensor *t = ls__root(tensor);
     int             *b = &p->value_of[t->index];
     if (*b < 0) {
-        static const ls_place places[] = {[LS_ROLE_INPUT] = LS_PLACE_INPUT,
-                                          [LS_ROLE_PARAM] = LS_PLACE_PARAM,
-                                          [LS_ROLE_STATE] = LS_PLACE_STATE,
-                                          [LS_ROLE_VALUE] = LS_PLACE_STEP};
-        *b                             = add_buffer(p, (ls_buffer){.name      = t->name,
-                                                                   .tensor    = t,
-                                                                   .place     = places[t->role],
-                                                                   .bytes     = planned_bytes(p, t),
-                                                                   .row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0});
+        static const ls_place places[]  = {[LS_ROLE_INPUT] = LS_PLACE_INPUT,
+                                           [LS_ROLE_PARAM] = LS_PLACE_PARAM,
+                                           [LS_ROLE_STATE] = LS_PLACE_STATE,
+                                           [LS_ROLE_VALUE] = LS_PLACE_STEP};
+        const size_t          row_bytes = t->batched ? (size_t)ls__numel(t) * ls__dtype_bytes(t->type) : 0;
+        *b                              = add_buffer(p, (ls_buffer){.name      = t->name,
+                                                                    .tensor    = t,
+                                                                    .place     = places[t->role],
+                                                                    .bytes     = planned_bytes(p, t),
+                                                                    .row_bytes = row_bytes});
         if (t->role == LS_ROLE_PARAM) p->buffer[*b].offset = p->params->slot[p->params->slot_of[t->index]].offset;
     }
     return *b;

@@ -159,20 +159,20 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
     static const int64_t one[]   = {0, 1};
     const ls_node       *n       = instr->node;
     const bool           batched = n->out[0]->batched;
-    ls_call              c       = {.node             = n,
-                                    .args             = n->args,
-                                    .rows             = batched ? run->rows : 1,
-                                    .shards           = batched ? run->shards : 1,
-                                    .bound            = batched ? run->bound : one,
-                                    .shard_rows       = batched ? ls__shard_rows(&p->options) : 1,
-                                    .training         = run->training,
-                                    .groups           = run->groups,
-                                    .group            = run->group,
-                                    .scratch          = instr->scratch ? p->arena + instr->at : NULL,
-                                    .gradient_scratch = instr->gradient_scratch ? run->grads + instr->gradient_scratch_at : NULL,
+    ls_call              c       = {.node                   = n,
+                                    .args                   = n->args,
+                                    .rows                   = batched ? run->rows : 1,
+                                    .shards                 = batched ? run->shards : 1,
+                                    .bound                  = batched ? run->bound : one,
+                                    .shard_rows             = batched ? ls__shard_rows(&p->options) : 1,
+                                    .training               = run->training,
+                                    .groups                 = run->groups,
+                                    .group                  = run->group,
+                                    .scratch                = instr->scratch ? p->arena + instr->at : NULL,
                                     .gradient_scratch_bytes = instr->gradient_scratch,
                                     .first_sample           = run->first_sample};
-    c.key                        = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
+    if (instr->gradient_scratch) c.gradient_scratch = run->grads + instr->gradient_scratch_at;
+    c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);
         c.dx[k]  = address(p, run, instr->din[k]);

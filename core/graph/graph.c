@@ -115,8 +115,8 @@ static ls_tensor *add_tensor(ls_graph *g, const char *name, ls_role role, ls_dty
                              const int64_t *dim)
 {
     ls_tensor *t = ls_arena_alloc(g->arena, sizeof *t);
-    *t           = (ls_tensor){
-                  .name = name, .graph = g, .role = role, .type = type, .batched = batched, .rank = rank, .index = g->tensors};
+    *t           = (ls_tensor){.name = name, .graph = g, .role = role, .type = type, .batched = batched, .rank = rank};
+    t->index     = g->tensors;
     for (int i = 0; i < rank; i++) t->dim[i] = dim[i];
     g->tensor               = grow(g->arena, g->tensor, g->tensors, &g->tensor_room);
     g->tensor[g->tensors++] = t;

@@ -24,7 +24,8 @@ static ls_conv_axis axis_of(int64_t in, int64_t out, int64_t kernel, int64_t str
     return x;
 }
 
-/* Number of passes along an axis: one in forward; in backward one for each remainder r of the position divided by the stride. */
+/* Number of passes along an axis: one in forward; in backward one for each remainder r of a position divided by the
+ * stride. */
 static int64_t axis_passes(const ls_conv_axis *x) { return x->back ? x->stride : 1; }
 
 /* First result position of pass r. */

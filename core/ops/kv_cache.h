@@ -3,8 +3,8 @@
  * The cache of keys and values of the op attention: B x N x 2 W, W = kv_heads * D, keys and values side by side.  Not
  * public.
  *
- * A call writes its T keys and values into rows start ... start + T - 1, and its queries then attend to rows 0 ... of the
- * cache.  Generation thus computes each token once.  The model owns the cache as a state (ls_state).
+ * A call writes its T keys and values into rows start ... start + T - 1, and its queries then attend to rows 0 ... of
+ * the cache.  Generation thus computes each token once.  The model owns the cache as a state (ls_state).
  */
 #ifndef LS_CORE_OPS_KV_CACHE_H
 #define LS_CORE_OPS_KV_CACHE_H

@@ -219,18 +219,16 @@ static void backward(const ls_call *c)
     }
 }
 
+#define INT_FIELD(member) LS_FIELD(INT, ls_max_pool2d_args, member)
 LS_OP(max_pool2d) = {
     .name       = "max_pool2d",
     .args_bytes = sizeof(ls_max_pool2d_args),
     .ins        = 1,
     .outs       = 2,
     .saves      = LS_SAVES_OUT(1),
-    .fields     = LS_FIELDS(LS_FIELD(INT, ls_max_pool2d_args, kernel), LS_FIELD(INT, ls_max_pool2d_args, kernel_h),
-                            LS_FIELD(INT, ls_max_pool2d_args, kernel_w), LS_FIELD(INT, ls_max_pool2d_args, stride),
-                            LS_FIELD(INT, ls_max_pool2d_args, stride_h), LS_FIELD(INT, ls_max_pool2d_args, stride_w),
-                            LS_FIELD(INT, ls_max_pool2d_args, padding), LS_FIELD(INT, ls_max_pool2d_args, padding_h),
-                            LS_FIELD(INT, ls_max_pool2d_args, padding_w), LS_FIELD(INT, ls_max_pool2d_args, dilation),
-                            LS_FIELD(INT, ls_max_pool2d_args, dilation_h), LS_FIELD(INT, ls_max_pool2d_args, dilation_w),
+    .fields     = LS_FIELDS(INT_FIELD(kernel), INT_FIELD(kernel_h), INT_FIELD(kernel_w), INT_FIELD(stride),
+                            INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding), INT_FIELD(padding_h),
+                            INT_FIELD(padding_w), INT_FIELD(dilation), INT_FIELD(dilation_h), INT_FIELD(dilation_w),
                             LS_FIELD(BOOL, ls_max_pool2d_args, ceil_mode)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

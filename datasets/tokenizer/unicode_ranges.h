@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers 0.23.3: first and last character of each range. */
+ * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers 0.23.3: first and last character of each
+ * range. */
 /* \s */
 X(SPACE, 0x9, 0xd) X(SPACE, 0x20, 0x20) X(SPACE, 0x85, 0x85) X(SPACE, 0xa0, 0xa0) X(SPACE, 0x1680, 0x1680)
 X(SPACE, 0x2000, 0x200a)

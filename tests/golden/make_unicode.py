@@ -32,7 +32,8 @@ def ranges(found):
 
 lines = [
     "/* SPDX-License-Identifier: Apache-2.0",
-    f" * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each range. */",
+    f" * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each",
+    " * range. */",
 ]
 for name, pattern in [("SPACE", r"\s"), ("LETTER", r"\p{L}"), ("NUMBER", r"\p{N}")]:
     found = ranges(members(pattern))

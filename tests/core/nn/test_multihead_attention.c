@@ -40,8 +40,8 @@ static void build(attention *a, const golden *file, bool textbook)
 {
     const bool cross    = golden_number(file, "cross", 0) != 0;
     const int  additive = (int)golden_number(file, "additive", 0);
-    *a                  = (attention){
-                         .g = ls_graph_new(), .keys = cross ? KEYS : QUERIES, .batch = {.rows = SAMPLES, .global_rows = SAMPLES}};
+    *a                  = (attention){.g = ls_graph_new(), .keys = cross ? KEYS : QUERIES};
+    a->batch.rows = a->batch.global_rows = SAMPLES;
     ls_tensor *q = role(a, 0), *k = cross ? role(a, 1) : NULL, *v = cross ? role(a, 2) : NULL, *padding = NULL,
               *mask = NULL;
     if (golden_number(file, "padding", 0) != 0) {

@@ -220,7 +220,7 @@ static void nothing_is_left_behind(void **state)
         assert_fails(ls_import_text(&o), table[i].status, table[i].message);
         assert_int_equal(access("out", F_OK), -1);
     }
-    /* The import is refused: a split of the folder belongs to another tokenizer, and the import would not replace it. */
+    /* The import is refused: a split of the folder belongs to another tokenizer and would not be replaced. */
     assert_fails(
         ls_import_text(&(ls_text_import){
             .size = sizeof(ls_text_import), .files = 1, .file = one, .out = "made", .tokenizer = "bytes", .shards = 1}),
