@@ -55,7 +55,7 @@ const ls_key ls__keys[] = {
              "(shakespeare) is "
              "imported with it; default: chars, or the tokenizer of the dataset file"},
     {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
-     .help = "vocabulary size, tokens, when data.tokenizer is bpe and a known text is imported; 0: 8192"},
+     .help = "vocabulary size, tokens, when data.tokenizer is bpe and a text downloaded by name is imported; 0: 8192"},
     {"data.context", INT(data.context, 0, LS_MAX_CONTEXT), .fallback = "0", .bits = true,
      .help = "text: context length of a sample, tokens; 0: the model's option context"},
     {"data.inputs", LIST(STRINGS, data.inputs, LS_MAX_INPUTS), .bits = true,
@@ -200,8 +200,8 @@ const ls_key ls__keys[] = {
      .help = "true: a background thread writes a copy of the state while training continues; false: training waits for "
              "the write, without memory for a copy"},
     {"checkpoint.writers", INT(checkpoint.writers, 0, 9999), .fallback = "0",
-     .help = "number of ranks that write a checkpoint, one file each; 0: one per MiB of state, or every rank that owns "
-             "a partition of the optimizer state"},
+     .help = "number of ranks that write a checkpoint, one file each; 0: one rank per MiB of state; with "
+             "train.zero=1 or 2 every rank that owns a partition of the optimizer state"},
     {"watchdog.floor_s", FLOAT(watchdog.floor_s, 0, 1e9), .fallback = "60",
      .help = "shortest time after which the watchdog reports an unfinished instruction as a hang and ends the run, "
              "seconds; 0: no watchdog"},

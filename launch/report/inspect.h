@@ -73,7 +73,7 @@ typedef struct ls_inspected {
     char        folder[PATH_MAX]; /* run directory; "": a recipe            */
     const char *from;             /* origin of the parameters, for captions */
 } ls_inspected;
-/* Opens the model.  only_runs: a recipe is an error; data: opens the splits as well. */
+/* Opens the model.  only_runs: refuses a recipe, accepts a run directory only.  data: opens the splits as well. */
 ls_status ls_inspect(ls_inspected *s, ls_run *run, const ls_inspect_options *options, bool only_runs, bool data);
 
 /* Writes the picture, puts it into the report of the run directory, and prints its path. */
