@@ -111,7 +111,7 @@ static void test_bad_input(void **state)
         {"generate r --prompt 'the quick brown fox jumps over the lazy dog. the quick'", 2,
          "the prompt has 54 tokens, more than the model's context of 48"},
         {"generate r --prompt 'THE'", 3, "U+0054"},
-        {"generate r --prompt-file nothing", 2, "cannot read nothing"},
+        {"generate r --prompt-file nothing", 2, "nothing: cannot be read"},
         {"generate r --prompt-file r", 2, "expected a file of at most"},
         {"generate r --prompt-file pipe", 2, "expected a file of at most"},
         {"generate r --prompt a --prompt-file text", 2, "found both"},
