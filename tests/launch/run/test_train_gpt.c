@@ -78,7 +78,7 @@ static void a_folder_of_another_tokenizer(void **state)
     assert_int_equal(run("data import text text.txt own --vocab 264"), 0);
     assert_int_equal(run(GPT "data.path=./own run.dir=first train.max_steps=1 train.epochs=0"), 0);
     assert_int_equal(run(GPT "data.path=./apart run.dir=second model.pretrained=./first", .ranks = 2), 3);
-    assert_non_null(strstr(text_of("err"), "./first: its tokenizer has 264 tokens"));
+    assert_non_null(strstr(text_of("err"), "./first: the tokenizer has 264 tokens"));
     assert_non_null(strstr(text_of("err"), "--tokenizer ./first`"));
     assert_false(exists("second"));
     assert_int_equal(run("data import text text.txt apart --tokenizer ./first"), 0);
