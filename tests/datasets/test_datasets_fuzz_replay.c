@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
  * timeout: 300
+ * leaks: foreign (libhdf5 keeps memory of damaged files)
  * The fuzz targets of datasets, on their committed seeds and on changes of these. */
 #define LS_FUZZ_REPLAY
 #include "tests/fuzz/fuzz_array_hdf5.c"
