@@ -131,7 +131,7 @@ void ls_train_show_start(ls_training *t, bool continues)
                    (double)bucket / (1 << 20), 1e3 * bucket_s);
     size_t      part;
     const char *whole = run->ranks > 1 ? ls__trainer_gradient_whole(run->trainer, &part) : NULL;
-    if (whole) ls_bar_say(&t->output.bar, "gradients are whole: %s", whole);
+    if (whole) ls_bar_say(&t->output.bar, "gradients are not partitioned: %s", whole);
     if (continues) ls_bar_say(&t->output.bar, "continues after step %lld", (long long)t->at.step);
 }
 
