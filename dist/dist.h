@@ -130,7 +130,8 @@ ls_status ls_comm_bcast(ls_comm *comm, void *data, size_t bytes, int root);
 ls_status ls_comm_allgather(ls_comm *comm, const void *send, void *receive, size_t bytes);
 
 /* Agrees on errors: returns LS_OK on all ranks, or on all ranks the status and message of the lowest rank that failed.
- * With it an error on one rank (a missing file) stops all ranks without a hang. */
+ * The message begins with "rank N" when not all ranks failed.  With it an error on one rank (a missing file) stops all
+ * ranks without a hang. */
 ls_status ls_comm_agree(ls_comm *comm, ls_status own);
 
 /* Checks that every rank passes the same value for each of `n` names (version, recipe hash, ...).  On a difference

@@ -447,15 +447,6 @@ bool ls_saver_news_next(ls_saver *s, ls_saver_news *news)
     return any;
 }
 
-/* Sets the error of the last checkpoint.  ls_comm_agree adds the rank to a message, so it is removed here. */
-static void restore_last_error(const ls_saver *s)
-{
-    static const char prefix[] = "rank 0: ";
-    const char       *message  = s->news[(s->posted - 1) % NEWS].message;
-    if (s->ranks > 1 && strncmp(message, prefix, sizeof prefix - 1) == 0) message += sizeof prefix - 1;
-    ls_error_set(s->last, message, "");
-}
-
 ls_status ls_saver_finish(ls_saver *s)
 {
     if (s->comm && s->comm->broken) return LS_OK; /* a pending checkpoint stays unpublished */
@@ -464,7 +455,7 @@ ls_status ls_saver_finish(ls_saver *s)
         LS_TRY(ls_saver_publish(s));
     }
     wait_for_thread(s);
-    if (s->rank == 0 && s->last != LS_OK) restore_last_error(s);
+    if (s->rank == 0 && s->last != LS_OK) ls_error_set(s->last, s->news[(s->posted - 1) % NEWS].message, "");
     return agree(s->comm, s->rank == 0 ? s->last : LS_OK);
 }
 

@@ -188,6 +188,12 @@ typedef struct failure {
     char trace[MESSAGE_BYTES];
 } failure;
 
+/* Whether a message begins with "rank <number>": it names its rank already. */
+static bool names_rank(const char *message)
+{
+    return strncmp(message, "rank ", 5) == 0 && message[5] >= '0' && message[5] <= '9';
+}
+
 ls_status ls_comm_agree(ls_comm *comm, ls_status own)
 {
     if (comm->size == 1) return own;
@@ -215,7 +221,8 @@ ls_status ls_comm_agree(ls_comm *comm, ls_status own)
         snprintf(text.trace, sizeof text.trace, "%s", ls_error_trace());
     }
     LS_TRY(ls_comm_bcast(comm, &text, sizeof text, first));
-    if (failed == comm->size) return ls_error_set((ls_status)text.status, text.message, text.trace);
+    if (failed == comm->size || names_rank(text.message))
+        return ls_error_set((ls_status)text.status, text.message, text.trace);
     /* The error occurred on some ranks only, so the message names the rank. */
     char   message[MESSAGE_BYTES];
     size_t used = (size_t)snprintf(message, sizeof message, "rank %d: ", first);

@@ -139,6 +139,19 @@ static void test_agree_lowest_rank(void **state)
     assert_non_null(strstr(ls_error_message(), expected));
 }
 
+/* A message that names its rank already, as an agreed one does, gets no second prefix. */
+static void test_agree_twice(void **state)
+{
+    int last = the_size() - 1;
+    if (last == 0) skip();
+    ls_status own = the_rank() == last ? LS_FAIL(LS_ERR_ENV, "no memory") : LS_OK;
+    own           = ls_comm_agree(comm, own);
+    assert_int_equal(ls_comm_agree(comm, the_rank() == 0 ? own : LS_OK), LS_ERR_ENV);
+    char expected[64];
+    snprintf(expected, sizeof expected, "rank %d: no memory", last);
+    assert_string_equal(ls_error_message(), expected);
+}
+
 static void test_agree_long_message(void **state)
 {
     static char text[4000];
@@ -237,6 +250,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_agree_ok),
         cmocka_unit_test(test_agree_one_fails),
         cmocka_unit_test(test_agree_lowest_rank),
+        cmocka_unit_test(test_agree_twice),
         cmocka_unit_test(test_agree_long_message),
         cmocka_unit_test(test_same),
         cmocka_unit_test(test_same_differs),
