@@ -21,7 +21,7 @@ typedef struct ls_layer_head {
     ls_tensor  *x;
 } ls_layer_head;
 
-/* Defines the attributes of a layer that recipes can set, in the layer's file:
+/* Defines which attributes of a layer a recipe can set.  Stands in the file of the layer:
  * LS_LAYER_FIELDS(linear) = {LS_FIELD(INT64, ls_linear_layer, out), {0}}; */
 #define LS_LAYER_FIELDS(layer) const ls_field ls__##layer##_fields[]
 #define X(layer) extern LS_LAYER_FIELDS(layer);

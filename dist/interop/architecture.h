@@ -18,7 +18,7 @@ typedef enum ls_config_kind {
     LS_CONFIG_BOOL,
 } ls_config_kind;
 
-/* One key of config.json, and the value that belongs to a model. */
+/* One key of config.json, and the value that it has in the files of an architecture. */
 typedef struct ls_config_entry {
     const char    *key;
     ls_config_kind kind;

@@ -57,7 +57,7 @@ ls_status ls_link_read(const char *text, ls_link *link)
 
 /* ---- a stopwatch ------------------------------------------------------------------------------------------------- */
 
-/* Sums the computing and waiting times of a step by instruction. */
+/* Sums the computing time and the waiting time of each instruction. */
 typedef struct watch {
     const ls_comm *comm;
     int            instr;    /* the current instruction; -1: none            */

@@ -100,7 +100,7 @@ void ls__bar_text(char *out, size_t room, const ls_bar_state *s, int width, bool
         add(&head, true, " %lld", (long long)s->epoch);
     add_figures(&tail, s);
 
-    int cells = width - 1 - head.columns - tail.columns - 7; /* 7: "  100 %" */
+    int cells = width - 1 - head.columns - tail.columns - 7; /* 7 columns for "  100 %" */
     cells     = cells > MOST ? MOST : cells;
     add(&l, true, "%s", head_text);
     if (s->steps > 0 && cells >= LEAST) {

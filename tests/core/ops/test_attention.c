@@ -331,8 +331,9 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "keys are given without values", {.in = {x, x, absent, NO_MORE}});
     CHECK_REFUSED(attention, "values are given without keys", {.in = {x, absent, x, NO_MORE}});
     CHECK_REFUSED(attention, "B x T x (heads D)", {.in = {IN(12), absent, absent, NO_MORE}});
-    CHECK_REFUSED(attention, "no multiple of 5 heads", {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 5)});
-    CHECK_REFUSED(attention, "no multiple of 15, the heads",
+    CHECK_REFUSED(attention, "must be a multiple of 5, the number of heads",
+                  {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 5)});
+    CHECK_REFUSED(attention, "must be a multiple of 15, the number of heads",
                   {.in = {x, absent, absent, NO_MORE}, .args = ARGS(.heads = 5)});
     CHECK_REFUSED(attention, "heads is 4, expected a multiple of kv_heads, which is 3",
                   {.in = {x, x, x, NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 3)});
