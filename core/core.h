@@ -55,7 +55,7 @@ typedef struct ls_where {
 
 /* ---- types and devices ------------------------------------------------------------------------------------------- */
 
-#define LS_DTYPE_LIST(X) X(LS_F32, "float32", 4) X(LS_I32, "int32", 4) X(LS_U8, "uint8", 1)
+#define LS_DTYPE_LIST(X) X(LS_F32, "float32", 4) X(LS_I32, "int32", 4) X(LS_U8, "uint8", 1) X(LS_BF16, "bfloat16", 2)
 typedef enum ls_dtype { LS_ENUMERATORS(LS_DTYPE_LIST) } ls_dtype;
 
 #define LS_DEVICE_LIST(X) X(LS_CPU, "cpu") X(LS_CUDA, "cuda")

@@ -25,7 +25,7 @@ ls_isa ls_isa_best(void)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return LS_ISA_V4;
+        return __builtin_cpu_supports("avx512bf16") ? LS_ISA_V4_BF16 : LS_ISA_V4;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return LS_ISA_V3;
     return LS_ISA_V2;

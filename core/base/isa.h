@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA) and v4 (AVX-512); `plain` on other processors.
+ * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA), v4 (AVX-512) and v4_bf16 (AVX512_BF16); `plain` on other
+ * processors.  v4_bf16 has the code of v4, and products of bfloat16 by VDPBF16PS, which gives the same bits.
  *
  * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4
  * or plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own
@@ -19,7 +20,8 @@
 
 /* The levels from lowest to highest: enumerator, text, suffix of the symbols. */
 #if defined(__x86_64__)
-#define LS_ISA_LIST(X) X(LS_ISA_V2, "v2", v2) X(LS_ISA_V3, "v3", v3) X(LS_ISA_V4, "v4", v4)
+#define LS_ISA_LIST(X)                                                                                                 \
+    X(LS_ISA_V2, "v2", v2) X(LS_ISA_V3, "v3", v3) X(LS_ISA_V4, "v4", v4) X(LS_ISA_V4_BF16, "v4_bf16", v4)
 #else
 #define LS_ISA_LIST(X) X(LS_ISA_PLAIN, "plain", plain)
 #endif

@@ -39,5 +39,5 @@ const ls_isa_table LS_ISA_NAME(ls__isa_table) = {
             LS_OPTIM_LIST(X)
 #undef X
         },
-    .fma_peak = ls__fma_peak,
+    .peak = ls__peak,
 };

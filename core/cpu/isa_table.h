@@ -15,7 +15,7 @@ struct ls_isa_table {
     ls_gemm_fn                       *gemm;
     const ls_vmath                   *vmath;
     const struct ls_optim_descriptor *optim[LS_OPTIM_COUNT]; /* core/optim/optim_rule.h */
-    ls_fma_peak_fn                   *fma_peak;
+    ls_peak_fn                       *peak;
 };
 
 #endif

@@ -4,7 +4,17 @@
 #include "core/cpu/machine_peak.h"
 
 #include "core/base/clock.h"
-#include "core/cpu/vector/vec.h"
+#include "core/cpu/vector/bf16.h"
+
+#if LS_DOT
+#define PEAK ls__dot_peak
+#define MULTIPLY_ADD v_dot
+enum { FLOPS = 4 * LS_V }; /* of one instruction */
+#else
+#define PEAK ls__fma_peak
+#define MULTIPLY_ADD v_fma
+enum { FLOPS = 2 * LS_V };
+#endif
 
 enum { CHAINS = 12, ROUNDS = 50000, TRIES = 48 };
 
@@ -15,7 +25,7 @@ static vf spin(vf by)
     for (int c = 0; c < CHAINS; c++) chain[c] = v_set((float)c);
     for (int i = 0; i < ROUNDS; i++) {
 #pragma GCC unroll 16
-        for (int c = 0; c < CHAINS; c++) chain[c] = v_fma(chain[c], by, by);
+        for (int c = 0; c < CHAINS; c++) chain[c] = MULTIPLY_ADD(by, by, chain[c]);
         __asm__ volatile("" : "+r"(i)); /* keeps the compiler from unrolling or removing the loop */
     }
     vf sum = chain[0];
@@ -24,7 +34,7 @@ static vf spin(vf by)
 }
 
 /* Adds up the best rate of each thread, measured while all threads compute. */
-double ls__fma_peak(int threads)
+double PEAK(int threads)
 {
     double rate = 0;
 #pragma omp parallel num_threads(threads) reduction(+ : rate)
@@ -34,10 +44,21 @@ double ls__fma_peak(int threads)
 #pragma omp barrier
             double start = ls__clock_s();
             float  kept  = v_sum(spin(v_set(0.5f)));
-            double took = ls__clock_s() - start, found = 2.0 * LS_V * CHAINS * ROUNDS / took * 1e-9;
+            double took = ls__clock_s() - start, found = (double)FLOPS * CHAINS * ROUNDS / took * 1e-9;
             if (kept != 0 && found > best) best = found;
         }
         rate += best;
     }
     return rate;
 }
+
+#if !LS_DOT
+double ls__peak(ls_dtype type, int threads)
+{
+#if defined(__AVX512F__)
+    if (type == LS_BF16 && ls_isa_current() >= LS_ISA_V4_BF16) return ls__dot_peak(threads);
+#endif
+    (void)type;
+    return ls__fma_peak(threads);
+}
+#endif

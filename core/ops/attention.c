@@ -39,8 +39,9 @@ static ls_status infer_heads(ls_node *n)
     LS_NODE_CHECK(n, a->heads > 0 && a->kv_heads > 0 && a->heads % a->kv_heads == 0,
                   "heads is %d, expected a multiple of kv_heads, which is %d", a->heads, a->kv_heads);
     const int64_t parts = k ? a->heads : a->heads + 2 * (int64_t)a->kv_heads;
-    LS_NODE_CHECK(n, q->dim[1] % parts == 0, "'%s' is %s: its last dim must be a multiple of %lld, the number of heads%s", q->name,
-                  ls__shape(q), (long long)parts, k ? "" : " of queries, keys and values together");
+    LS_NODE_CHECK(n, q->dim[1] % parts == 0,
+                  "'%s' is %s: its last dim must be a multiple of %lld, the number of heads%s", q->name, ls__shape(q),
+                  (long long)parts, k ? "" : " of queries, keys and values together");
     if (a->scale == 0) a->scale = 1 / sqrtf((float)(q->dim[1] / parts));
     return LS_OK;
 }

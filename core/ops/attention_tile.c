@@ -102,7 +102,7 @@ void ls__att_scores(const float *x, int64_t x_row, int64_t d, const float *panel
         for (; p < count; p++) {
             t.w = panels + p * d * LS_NR;
             t.y = y + r * LS_ATT_QUERIES + p * LS_NR;
-            ls__gemm_tile[rows - 1][n - p * LS_NR > LS_V][0](&t);
+            ls__gemm_fma.tile[rows - 1][n - p * LS_NR > LS_V][0](&t);
         }
     }
 }
@@ -154,7 +154,7 @@ void ls__att_product(const ls_att_product *p)
             t.y      = p->y + i * p->y_row + j;
             t.n      = ls__min(LS_NR, p->n - j);
             t.add[0] = (ls_tile_add){t.y, p->y_row};
-            ls__gemm_tile[rows - 1][t.n > LS_V][t.n % LS_V != 0](&t);
+            ls__gemm_fma.tile[rows - 1][t.n > LS_V][t.n % LS_V != 0](&t);
         }
     }
 }

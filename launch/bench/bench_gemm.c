@@ -16,6 +16,7 @@
 #include "core/cpu/isa_table.h"
 #include "core/cpu/gemm/onednn.h"
 #include "core/cpu/gemm/openblas.h"
+#include "core/graph/graph.h"
 #include "launch/commands/command_table.h"
 
 enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
@@ -74,6 +75,7 @@ typedef struct product {
 
 typedef struct bench {
     int      threads, repeat;
+    ls_dtype type; /* of the operands */
     double   peak;
     bool     found[SIDES];
     ls_block x, w, y;
@@ -85,9 +87,10 @@ static int samples_of(pass p) { return p == CONV_FORWARD ? SAMPLES : 1; }
 /* Returns the product of a pass over a shape: its m, n, k and the strides of its operands. */
 static product product_of(bench *b, const shape *s, pass p)
 {
-    ls_gemm g = {.m = s->m, .n = s->n, .k = s->k, .x_col = 1, .w_col = 1};
+    ls_gemm g = {.m = s->m, .n = s->n, .k = s->k, .x_col = 1, .w_col = 1, .type = b->type};
     if (p == DX) g.n = s->k, g.k = s->n;
     bool dw = p == DW || p == DW_SHARDS;
+    if (!dw && p != CONV_DW) g.y_type = b->type; /* gradients of weights are float32 */
     if (dw) g.m = s->n, g.n = s->k, g.k = s->m;
     if (p == CONV_DW) g.n = s->k, g.k = s->n;
     g.x_row = g.k;
@@ -105,13 +108,31 @@ static product product_of(bench *b, const shape *s, pass p)
     return (product){g, samples_of(p)};
 }
 
-static void fill(ls_block *block, int64_t count, uint64_t key)
+/* Value of element i of an operand or of y. */
+static float value_of(const void *p, ls_dtype type, int64_t i)
 {
-    float *x = block->data;
+    if (type == LS_F32) return ((const float *)p)[i];
+    const uint32_t bits = (uint32_t)((const uint16_t *)p)[i] << 16;
+    float          x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* Fills a block with numbers from -0.5 to 0.5; those of bfloat16 are rounded towards zero. */
+static void fill(ls_block *block, ls_dtype type, int64_t count, uint64_t key)
+{
 #pragma omp parallel for
     for (int64_t i = 0; i < count; i += 4) {
         ls_philox4 random = ls_philox(key, 0, (uint64_t)i);
-        for (int64_t j = i; j < i + 4 && j < count; j++) x[j] = ls_uniform01(random.v[j - i]) - 0.5f;
+        for (int64_t j = i; j < i + 4 && j < count; j++) {
+            const float x = ls_uniform01(random.v[j - i]) - 0.5f;
+            uint32_t    bits;
+            memcpy(&bits, &x, sizeof bits);
+            if (type == LS_F32)
+                ((float *)block->data)[j] = x;
+            else
+                ((uint16_t *)block->data)[j] = (uint16_t)(bits >> 16);
+        }
     }
 }
 
@@ -123,15 +144,17 @@ static ls_status multiply_one(int side, const ls_gemm *g)
     }
     ls_gemm whole = *g;
     whole.splits  = 0;
+    whole.y_type  = LS_F32;
     return ls__provider_gemm(providers[side], &whole);
 }
 
 static ls_gemm sample_of(const product *p, int sample)
 {
-    ls_gemm g = p->g;
-    g.w += sample * g.k * g.n;
-    g.y += sample * g.m * g.n;
-    g.serial = p->samples > 1;
+    ls_gemm      g    = p->g;
+    const size_t size = ls__dtype_bytes(g.type);
+    g.w               = (const char *)g.w + size * (size_t)(sample * g.k * g.n);
+    g.y               = (char *)g.y + ls__dtype_bytes(g.y_type) * (size_t)(sample * g.m * g.n);
+    g.serial          = p->samples > 1;
     return g;
 }
 
@@ -152,17 +175,19 @@ static ls_status multiply(int side, const product *p)
 static ls_status check(int side, const ls_gemm *g)
 {
     enum { ELEMENTS = 2000 };
+    const ls_dtype y_type = side == OURS ? g->y_type : LS_F32;
     for (int64_t s = 0; s < ELEMENTS; s++) {
         ls_philox4 random = ls_philox(7, 0, (uint64_t)s);
         int64_t    i      = s < 4 ? (s & 1) * (g->m - 1) : random.v[0] % g->m,
                 j         = s < 4 ? (s >> 1) * (g->n - 1) : random.v[1] % g->n;
-        double want = 0, size = 1e-3, found = g->y[i * g->y_row + j];
+        double want = 0, size = 1e-3, found = value_of(g->y, y_type, i * g->y_row + j);
         for (int64_t k = 0; k < g->k; k++) {
-            double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
+            double term = (double)value_of(g->x, g->type, i * g->x_row + k * g->x_col) *
+                          value_of(g->w, g->type, k * g->w_row + j * g->w_col);
             want += term;
             size += fabs(term);
         }
-        LS_CHECK(fabs(found - want) <= 1e-6 * size, LS_ERR_FAILED,
+        LS_CHECK(fabs(found - want) <= (y_type == LS_F32 ? 1e-6 * size : 1e-6 * size + fabs(want) / 256), LS_ERR_FAILED,
                  "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
                  side == OURS ? "core/cpu/gemm" : providers[side]->name, (long long)g->m, (long long)g->n,
                  (long long)g->k, want, (long long)i, (long long)j, found);
@@ -242,8 +267,8 @@ static ls_status run_shape(bench *b, const shape *s)
     LS_TRY_GOTO(status, ls_block_new(&b->x, (size_t)most * sizeof(float), "bench"), done);
     LS_TRY_GOTO(status, ls_block_new(&b->w, (size_t)most * sizeof(float), "bench"), done);
     LS_TRY_GOTO(status, ls_block_new(&b->y, (size_t)most * sizeof(float), "bench"), done);
-    fill(&b->x, most, 1);
-    fill(&b->w, most, 2);
+    fill(&b->x, b->type, most, 1);
+    fill(&b->w, b->type, most, 2);
     for (int p = 0; p < PASSES; p++)
         if (s->passes >> p & 1) LS_TRY_GOTO(status, run_pass(b, s, (pass)p), done);
 done:
@@ -267,6 +292,14 @@ static ls_status parse_shape(const char *text, shape *s)
     return LS_OK;
 }
 
+static ls_status parse_precision(const char *text, ls_dtype *type)
+{
+    *type = text && strcmp(text, ls__dtype_name(LS_BF16)) == 0 ? LS_BF16 : LS_F32;
+    LS_CHECK(!text || strcmp(text, ls__dtype_name(*type)) == 0, LS_ERR_USAGE,
+             "bench gemm: --precision: expected float32 or bfloat16, found '%s'", text);
+    return LS_OK;
+}
+
 static bool is_named(const shape *s, const char *only) { return !only || strncmp(s->name, only, strlen(only)) == 0; }
 
 static ls_status run_bench_gemm(int argc, char **argv)
@@ -282,13 +315,16 @@ static ls_status run_bench_gemm(int argc, char **argv)
     bool listed = false;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) listed |= is_named(&shapes[s], only);
     if (!listed) LS_TRY(parse_shape(only, &given));
+    LS_TRY(parse_precision(ls_args_option(&args, "precision"), &b.type));
     LS_TRY(ls_isa_init());
     b.threads = (int)threads;
     b.repeat  = (int)repeat;
     omp_set_num_threads(b.threads);
-    b.peak = ls__isa_table()->fma_peak(b.threads);
-    printf("instruction-set level %s, %d threads, peak %.0f GFLOP/s", ls__isa_table()->name, b.threads, b.peak);
+    b.peak = ls__isa_table()->peak(b.type, b.threads);
+    printf("instruction-set level %s, %s, %d threads, peak %.0f GFLOP/s", ls_isa_name(ls_isa_current()),
+           ls__dtype_name(b.type), b.threads, b.peak);
     for (int side = OPENBLAS; side < SIDES; side++) {
+        if (b.type == LS_BF16 && !providers[side]->bgemm) continue;
         b.found[side] = ls__provider_load(providers[side]) == LS_OK;
         if (b.found[side])
             printf("; %s %s", providers[side]->name, providers[side]->detail);
@@ -315,6 +351,7 @@ const ls_command ls__command_bench_gemm = {
         "measured peak.",
     .options = LS_OPTIONS({"threads", "N", "number of threads; default OMP_NUM_THREADS"},
                           {"repeat", "N", "number of measurements, of which the median is printed; default 9"},
+                          {"precision", "TYPE", "type of the operands: float32 (default) or bfloat16"},
                           {"shape", "MxNxK|NAME",
                            "only this product and its gradients, or the shapes whose name begins so; default: all"}),
     .run     = run_bench_gemm,

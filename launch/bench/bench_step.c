@@ -53,7 +53,7 @@ static ls_status measure_peak(bench *b)
     ls_run *j   = b->job;
     double *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     LS_TRY(ls_comm_barrier(j->comm));
-    b->peak_here = ls__isa_table()->fma_peak(j->threads);
+    b->peak_here = ls__isa_table()->peak(LS_F32, j->threads);
     LS_TRY(ls_comm_allgather(j->comm, &b->peak_here, all, sizeof *all));
     b->peak = 0;
     for (int r = 0; r < j->ranks; r++) b->peak += all[r];

@@ -186,8 +186,8 @@ static double rate(ls_provider *provider, const product *p)
 static void kernels(const product *p, int threads)
 {
     /* The peak is the better of two measurements, because other processes may slow down either. */
-    const double before = ls__isa_table()->fma_peak(threads), found = rate(NULL, p);
-    const double after = ls__isa_table()->fma_peak(threads), peak = fmax(before, after);
+    const double before = ls__isa_table()->peak(LS_F32, threads), found = rate(NULL, p);
+    const double after = ls__isa_table()->peak(LS_F32, threads), peak = fmax(before, after);
     print_check(OK, "peak", "%.0f GFLOP/s of fused multiply-adds on %d thread%s", peak, threads,
                 threads == 1 ? "" : "s");
     if (!is_right(p))

@@ -55,7 +55,7 @@ const ls_key ls__keys[] = {
              "(shakespeare) is "
              "imported with it; default: chars, or the tokenizer of the dataset file"},
     {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
-     .help = "tokens of a new bpe tokenizer, which is made when the program imports a text that it downloaded; 0: 8192"},
+     .help = "tokens of a new bpe tokenizer, made when the program imports a text that it downloaded; 0: 8192"},
     {"data.context", INT(data.context, 0, LS_MAX_CONTEXT), .fallback = "0", .bits = true,
      .help = "text: context length of a sample, tokens; 0: the model's option context"},
     {"data.inputs", LIST(STRINGS, data.inputs, LS_MAX_INPUTS), .bits = true,

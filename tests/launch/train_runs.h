@@ -7,8 +7,9 @@
 
 #include "tests/launch/run_program.h"
 
-/* The default run: 22 steps in two epochs.  Its data set has 650 samples and its batch 60, so the last batch of an epoch
- * is short, and the 8 virtual shards are unequal.  A test of another recipe defines RUN and STEPS before it includes this file. */
+/* The default run: 22 steps in two epochs.  It has 650 samples and a batch of 60, so the last batch of an epoch is
+ * short, and the 8 virtual shards are unequal.  A test of another recipe defines RUN and STEPS before it includes this
+ * file. */
 #ifndef RUN
 #define RUN                                                                                                            \
     "train lenet5-digits data.train_count=650 data.test_count=100 train.batch=60 train.epochs=2 log.every=1 "          \

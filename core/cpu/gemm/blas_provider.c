@@ -34,8 +34,10 @@ static ls_status blas_operand(const char *name, const char *which, int64_t rows,
 static bool start_from_bias(const ls_gemm *g)
 {
     if (!g->bias) return g->add;
-    for (int64_t i = 0; i < g->m; i++)
-        for (int64_t j = 0; j < g->n; j++) g->y[i * g->y_row + j] = g->bias[j] + (g->add ? g->y[i * g->y_row + j] : 0);
+    for (int64_t i = 0; i < g->m; i++) {
+        float *y = (float *)g->y + i * g->y_row;
+        for (int64_t j = 0; j < g->n; j++) y[j] = g->bias[j] + (g->add ? y[j] : 0);
+    }
     return true;
 }
 
@@ -43,6 +45,9 @@ static bool start_from_bias(const ls_gemm *g)
 static ls_status multiply(const ls_provider *p, const ls_gemm *g)
 {
     ls_blas_operand x, w;
+    int (*const gemm)(const ls_gemm *, ls_blas_operand, ls_blas_operand, float) =
+        g->type == LS_F32 ? p->sgemm : p->bgemm;
+    LS_CHECK(gemm && g->y_type == LS_F32, LS_ERR_USAGE, "%s: expected a product of float32", p->name);
     LS_CHECK(g->splits <= 1, LS_ERR_USAGE, "%s: expected a product in one part, found %d parts of K", p->name,
              g->splits);
     LS_CHECK(g->y_row <= INT_MAX, LS_ERR_USAGE, "%s: y: expected a row stride of at most %d, found %lld", p->name,
@@ -52,7 +57,7 @@ static ls_status multiply(const ls_provider *p, const ls_gemm *g)
     const float beta    = start_from_bias(g) ? 1 : 0;
     const int   threads = omp_get_max_threads();
     if (g->serial) omp_set_num_threads(1); /* affects only parallel regions that this thread starts */
-    const int error = p->sgemm(g, x, w, beta);
+    const int error = gemm(g, x, w, beta);
     if (g->serial) omp_set_num_threads(threads);
     LS_CHECK(error == 0, LS_ERR_FAILED, "%s: product of %lld x %lld x %lld: expected status 0, found %d", p->name,
              (long long)g->m, (long long)g->n, (long long)g->k, error);
@@ -61,12 +66,13 @@ static ls_status multiply(const ls_provider *p, const ls_gemm *g)
 
 static ls_status check_product(const ls_provider *p, const ls_gemm *g)
 {
+    const float *x = g->x, *w = g->w, *y = g->y;
     LS_TRY(multiply(p, g));
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->n; j++) {
-            double want = 0, size = 1, found = g->y[i * g->y_row + j];
+            double want = 0, size = 1, found = y[i * g->y_row + j];
             for (int64_t k = 0; k < g->k; k++) {
-                double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
+                double term = (double)x[i * g->x_row + k * g->x_col] * w[k * g->w_row + j * g->w_col];
                 want += term;
                 size += fabs(term);
             }

@@ -15,7 +15,7 @@
 /* An operand in the terms of BLAS. */
 typedef struct ls_blas_operand {
     bool transposed;
-    int  stride; /* from one row to the next (transposed: from one column to the next), floats */
+    int  stride; /* from one row to the next (transposed: from one column to the next), elements */
 } ls_blas_operand;
 
 typedef struct ls_provider ls_provider;
@@ -29,6 +29,8 @@ struct ls_provider {
 
     /* y = x w + beta y with the library's single-precision product.  Returns 0, or the library's error code. */
     int (*sgemm)(const ls_gemm *g, ls_blas_operand x, ls_blas_operand w, float beta);
+    /* (optional) The same for bfloat16 x and w, with y in float32. */
+    int (*bgemm)(const ls_gemm *g, ls_blas_operand x, ls_blas_operand w, float beta);
 
     /* Set by ls__provider_load(). */
     char         detail[96]; /* version, and the kernels in use if known: "0.3.21, Zen kernels"; "" unless loaded */
@@ -42,7 +44,8 @@ struct ls_provider {
 ls_status ls__provider_load(ls_provider *p);
 
 /* Computes g with as many threads as OpenMP allows, or one if g->serial is set.  LS_ERR_USAGE: splits > 1, an operand
- * without a stride of 1, or a dim that does not fit an int.  Status of ls__provider_load() if that fails. */
+ * without a stride of 1, a dim that does not fit an int, y in bfloat16, or operands of a type that the library cannot
+ * multiply.  Status of ls__provider_load() if that fails. */
 ls_status ls__provider_gemm(ls_provider *p, const ls_gemm *g);
 
 /* Compares products of p->sgemm with a plain loop.  LS_ERR_ENV: they differ. */

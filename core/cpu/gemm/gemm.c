@@ -20,6 +20,7 @@
 #include "core/base/progress_hook.h"
 #include "core/cpu/gemm/gemm_pack.h"
 #include "core/cpu/gemm/gemm_plan.h"
+#include "core/cpu/vector/bf16.h"
 
 typedef struct buffer {
     float  *data;
@@ -28,34 +29,45 @@ typedef struct buffer {
 
 /* The block of y with rows [i, i + m) and columns [j, j + n). */
 typedef struct block {
-    const ls_gemm *g;
-    ls_gemm_space *space;
-    int64_t        i, m, j, n;
-    bool           x_packed, w_packed;
-    buffer         buf[LS_BUFS]; /* partial sums and y, by buffer of the plan */
+    const ls_gemm         *g;
+    ls_gemm_space         *space;
+    int64_t                i, m, j, n;
+    bool                   x_packed, w_packed;
+    bool                   dot; /* pairs of bfloat16 are multiplied by VDPBF16PS */
+    const ls_gemm_kernels *kernels;
+    buffer                 buf[LS_BUFS]; /* partial sums and y, by buffer of the plan */
 } block;
 
 /* A column of tiles: rows [top, end) and LS_NR columns of a block. */
 typedef struct tile_column {
-    int64_t      c; /* first column, within the block */
-    int64_t      top, end;
-    const float *unpacked; /* w, if the first tile packs it; else NULL */
-    ls_prefetch  next_w;   /* operands that are packed after this column */
-    ls_prefetch  next_x;
+    int64_t     c; /* first column, within the block */
+    int64_t     top, end;
+    const void *unpacked; /* w, if the first tile packs it; else NULL */
+    ls_prefetch next_w;   /* operands that are packed after this column */
+    ls_prefetch next_x;
 } tile_column;
 
 /* Target of prefetches where there is nothing to prefetch: prefetching an unmapped address costs a page walk. */
 static const char prefetch_target[LS_LINE];
 
-/* Returns the cache lines of m x n floats. */
-static ls_prefetch lines_of(const float *p, int64_t row, int64_t col, int64_t m, int64_t n)
+static int64_t size_of(ls_dtype type) { return type == LS_BF16 ? (int64_t)sizeof(uint16_t) : (int64_t)sizeof(float); }
+
+/* Element `at` of an operand. */
+static const void *element(const ls_gemm *g, const void *operand, int64_t at)
+{
+    return (const char *)operand + at * size_of(g->type);
+}
+
+/* Returns the cache lines of m x n elements of an operand of g. */
+static ls_prefetch lines_of(const ls_gemm *g, const void *p, int64_t row, int64_t col, int64_t m, int64_t n)
 {
     const bool      rows  = col == 1;
-    const uintptr_t begin = (uintptr_t)p / LS_LINE * LS_LINE, end = (uintptr_t)(p + (rows ? n : m));
-    const int64_t   lines = (int64_t)(end - begin + LS_LINE - 1) / LS_LINE;
+    const uintptr_t begin = (uintptr_t)p / LS_LINE * LS_LINE,
+                    end   = (uintptr_t)p + (uintptr_t)((rows ? n : m) * size_of(g->type));
+    const int64_t lines   = (int64_t)(end - begin + LS_LINE - 1) / LS_LINE;
     if (m <= 0 || n <= 0 || (!rows && row != 1)) return (ls_prefetch){.at = prefetch_target, .left = 1, .lines = 1};
     return (ls_prefetch){(const char *)begin, lines * (rows ? m : n), lines, lines,
-                         (rows ? row : col) * (int64_t)sizeof(float)};
+                         (rows ? row : col) * size_of(g->type)};
 }
 
 /* Returns portion i of n of a prefetch.  Typical: a few thousand lines, a few hundred portions. */
@@ -82,19 +94,65 @@ static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int6
                  : portion(&col->next_w, i / 2, whole - half);
 }
 
+/* Rows of a panel that hold a piece of `len` positions. */
+static int64_t panel_rows(const block *b, int64_t len)
+{
+    return b->g->type == LS_BF16 ? ls__gemm_pair_rows(len, b->dot) : len;
+}
+
+/* Packs one panel of a bfloat16 operand, piece by piece: vector v begins at x[v * apart]. */
+static void pack_pairs(const block *b, const ls_packed_range *range, const uint16_t *x, int64_t apart, int64_t along,
+                       int64_t count, float *panel, int64_t width)
+{
+    for (int p = 0; p < range->pieces; p++) {
+        int64_t len = range->piece[p];
+        while (len % 2 == 0 && p + 1 < range->pieces) len += range->piece[++p]; /* no zero follows an even piece */
+        ls__gemm_pack_pairs(x, apart, along, count, len, panel, width, b->dot);
+        x += len * along;
+        panel += panel_rows(b, len) * width;
+    }
+}
+
+/* Packs `rows` rows of x, or a panel of w. */
+static void pack_x(const block *b, const ls_packed_range *range, const void *x, int64_t rows, int64_t panel_len)
+{
+    const ls_gemm *g = b->g;
+    if (g->type == LS_F32) {
+        ls__gemm_pack_x(x, g->x_row, g->x_col, rows, range->len, b->space->x);
+        return;
+    }
+    for (int64_t r = 0; r < rows; r += LS_MR)
+        pack_pairs(b, range, element(g, x, r * g->x_row), g->x_row, g->x_col, ls__min(LS_MR, rows - r),
+                   b->space->x + r / LS_MR * ls__gemm_x_panel(panel_len), LS_MR);
+}
+
+static void pack_w(const block *b, const ls_packed_range *range, const void *w, int64_t cols, float *panel)
+{
+    const ls_gemm *g = b->g;
+    if (g->type == LS_F32)
+        ls__gemm_pack_w(w, g->w_row, g->w_col, range->len, cols, panel);
+    else
+        pack_pairs(b, range, w, g->w_col, g->w_row, cols, panel, LS_NR);
+}
+
 /* Computes all tiles of a column for one packed range.  t: the operands of the first tile, and the fields that are
  * equal for all tiles of the range. */
 static void compute_column(const block *b, const ls_packed_range *range, const tile_column *col, ls_tile *t)
 {
     const int64_t cols   = ls__min(LS_NR, b->n - col->c);
-    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(range->len) : LS_MR * t->x_row; /* from tile to tile */
+    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(t->panel_len) : LS_MR * t->x_row; /* from tile to tile */
     const int64_t tiles  = (col->end - col->top + LS_MR - 1) / LS_MR,
                   whole  = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
     const bool   packed  = b->x_packed && b->w_packed;
     const float *first = t->x, *panel = t->w;
-    t->n    = cols;
-    t->bias = b->g->bias && range->last ? b->g->bias + b->j + col->c : NULL;
-    t->y    = b->buf[range->to].data + col->top * t->y_row + col->c;
+    uint16_t    *narrow = b->g->y_type == LS_BF16 && range->last
+                              ? (uint16_t *)b->g->y + (b->i + col->top) * b->g->y_row + b->j + col->c
+                              : NULL;
+    float        sums[LS_MR * LS_NR];
+    t->n     = cols;
+    t->bias  = b->g->bias && range->last ? b->g->bias + b->j + col->c : NULL;
+    t->y     = narrow ? sums : b->buf[range->to].data + col->top * t->y_row + col->c;
+    t->y_row = narrow ? LS_NR : b->buf[range->to].row;
     for (int a = 0; a < range->adds; a++)
         t->add[a].data = b->buf[range->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
@@ -105,12 +163,15 @@ static void compute_column(const block *b, const ls_packed_range *range, const t
         t->next             = i + 1 < tiles ? t->x + x_step : first;
         if (packed && i < whole) {
             t->prefetch = prefetch_of_tile(b, col, i, whole);
-            ls__gemm_tile_packed[range->pieces > 1][packs](t);
+            b->kernels->packed[range->pieces > 1][packs](t);
         } else {
-            ls__gemm_tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
+            b->kernels->tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
         }
         t->x += x_step;
-        t->y += LS_MR * t->y_row;
+        if (narrow)
+            b->kernels->narrow(sums, rows, cols, narrow + i * LS_MR * b->g->y_row, b->g->y_row, b->g->add);
+        else
+            t->y += LS_MR * t->y_row;
         for (int a = 0; a < range->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
     }
 }
@@ -128,9 +189,9 @@ static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const
     const ls_gemm *g    = b->g;
     const bool     last = part == parts - 1;
     const int64_t  next = last ? 0 : part + 1, top = part_row(b, next, parts);
-    if (!b->x_packed || (last && !then)) return lines_of(NULL, 1, 1, 0, 0);
+    if (!b->x_packed || (last && !then)) return lines_of(g, NULL, 1, 1, 0, 0);
     if (last) range = then;
-    return lines_of(g->x + (b->i + top) * g->x_row + range->from * g->x_col, g->x_row, g->x_col,
+    return lines_of(g, element(g, g->x, (b->i + top) * g->x_row + range->from * g->x_col), g->x_row, g->x_col,
                     part_row(b, next + 1, parts) - top, range->len);
 }
 
@@ -138,34 +199,37 @@ static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const
 static void compute_range(const block *b, const ls_packed_range *range, const ls_packed_range *then)
 {
     const ls_gemm *g = b->g;
-    const float   *x = g->x + b->i * g->x_row + range->from * g->x_col;
-    const float   *w = g->w + range->from * g->w_row + b->j * g->w_col;
+    const void    *x = element(g, g->x, b->i * g->x_row + range->from * g->x_col);
+    const void    *w = element(g, g->w, range->from * g->w_row + b->j * g->w_col);
+    int64_t        piece[LS_TILE_PIECES];
     ls_tile        t;
+    t.panel_len = 0;
+    for (int p = 0; p < range->pieces; p++) t.panel_len += piece[p] = panel_rows(b, range->piece[p]);
     t.x_row    = b->x_packed ? 1 : g->x_row;
     t.x_col    = b->x_packed ? LS_MR : g->x_col;
     t.pieces   = range->pieces;
     t.prefetch = (ls_prefetch){0};
-    t.len      = range->piece;
-    t.y_row    = b->buf[range->to].row;
+    t.len      = piece;
     t.adds     = range->adds;
     for (int a = 0; a < range->adds; a++) t.add[a].row = b->buf[range->add[a]].row;
     const int64_t parts = (b->m + LS_MC - 1) / LS_MC;
     for (int64_t part = 0; part < parts; part++) {
         const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
-        const bool    packs = b->w_packed && top == 0, in_kernel = b->x_packed && g->w_col == 1 && end - top >= LS_MR;
+        const bool    packs      = b->w_packed && top == 0,
+                   in_kernel     = b->x_packed && g->type == LS_F32 && g->w_col == 1 && end - top >= LS_MR;
         const ls_prefetch next_x = x_to_pack(b, range, then, part, parts);
-        if (b->x_packed) ls__gemm_pack_x(x + top * g->x_row, g->x_row, g->x_col, end - top, range->len, b->space->x);
+        if (b->x_packed) pack_x(b, range, element(g, x, top * g->x_row), end - top, t.panel_len);
         for (int64_t c = 0; c < b->n; c += LS_NR) {
             const int64_t cols = ls__min(LS_NR, b->n - c);
-            const float  *from = w + c * g->w_col;
+            const void   *from = element(g, w, c * g->w_col);
             tile_column   col  = {.c = c, .top = top, .end = end, .next_x = next_x};
             if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
             /* Several parts of x use all panels of w again; a single part needs room for one panel only. */
-            t.panel = b->space->w + (parts > 1 ? c * range->len : 0);
-            if (packs && !col.unpacked) ls__gemm_pack_w(from, g->w_row, g->w_col, range->len, cols, t.panel);
-            col.next_w = lines_of(from + LS_NR * g->w_col, g->w_row, g->w_col, range->len,
+            t.panel = b->space->w + (parts > 1 ? c * t.panel_len : 0);
+            if (packs && !col.unpacked) pack_w(b, range, from, cols, t.panel);
+            col.next_w = lines_of(g, element(g, from, LS_NR * g->w_col), g->w_row, g->w_col, range->len,
                                   packs ? ls__min(LS_NR, b->n - c - LS_NR) : 0);
-            t.x        = b->x_packed ? b->space->x : x + top * g->x_row;
+            t.x        = b->x_packed ? b->space->x : element(g, x, top * g->x_row);
             t.w        = b->w_packed ? t.panel : from;
             compute_column(b, range, &col, &t);
             ls__progress_hook_run();
@@ -177,25 +241,69 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
  * it, or it is small and its rows are spread over the cache sets. */
 static bool must_pack_w(const ls_gemm *g, int64_t m)
 {
-    if (g->w_col != 1) return true;
+    if (g->w_col != 1 || g->type == LS_BF16) return true;
     const bool stays_in_cache = g->k * g->n <= 1 << 16 && g->w_row % 128 != 0;
     return m > 4 * LS_MR && !stays_in_cache;
 }
 
 /* Returns whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
-static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n) { return n > 4 * LS_NR && m * g->k > 1 << 14; }
+static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n)
+{
+    return g->type == LS_BF16 || (n > 4 * LS_NR && m * g->k > 1 << 14);
+}
+
+/* Returns the kernels for the operands of g. */
+static const ls_gemm_kernels *kernels_for(const ls_gemm *g)
+{
+#if defined(__AVX512F__)
+    if (g->type == LS_BF16 && ls_isa_current() >= LS_ISA_V4_BF16) return &ls__gemm_dot;
+#endif
+    (void)g;
+    return &ls__gemm_fma;
+}
+
+/* Takes denormal numbers as zero and flushes denormal results, as VDPBF16PS does.  Returns the mode to restore. */
+static unsigned flush_denormals(const ls_gemm *g)
+{
+#if defined(__x86_64__)
+    const unsigned before = _mm_getcsr();
+    if (g->type == LS_BF16) _mm_setcsr(before | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
+    return before;
+#else
+    (void)g;
+    return 0;
+#endif
+}
+
+static void restore_denormals(const ls_gemm *g, unsigned before)
+{
+#if defined(__x86_64__)
+    if (g->type == LS_BF16) _mm_setcsr(before);
+#else
+    (void)g;
+    (void)before;
+#endif
+}
 
 /* Computes rows [i, i + m) and columns [j, j + n) of y on one thread. */
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
-    ls_plan         plan;
-    ls_packed_range range[2];
-    ls__gemm_plan(&plan, g->k, g->splits, g->bound, g->add);
-    const int levels = ls__gemm_plan_levels(&plan);
-    int64_t   tall = m, wide = LS_NC;
+    enum { SUMS = 1 << 17 }; /* floats of the sums of a block of bfloat16, which stay in the L2 cache */
+    const bool             narrow = g->y_type == LS_BF16, add = g->add && !narrow; /* ls_narrow_fn adds to bfloat16 */
+    const ls_gemm_kernels *kernels = kernels_for(g);
+    const int64_t          align   = g->type == LS_BF16 ? 2 : 1;
+    ls_plan                plan;
+    ls_packed_range        range[2];
+    ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, align);
+    const int      levels = ls__gemm_plan_levels(&plan);
+    const unsigned mode   = flush_denormals(g);
+    int64_t        tall = m, wide = LS_NC;
     if (levels) {
         tall = ls__min(m, LS_MC);
         wide = ls__min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
+    } else if (narrow && g->k > LS_KC) {
+        tall = ls__min(m, LS_MC);
+        wide = ls__min(wide, SUMS / (tall * LS_NR) * LS_NR);
     }
     for (int64_t r = 0; r < m; r += tall)
         for (int64_t c = 0; c < n; c += wide) {
@@ -203,16 +311,20 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
                 .g = g, .space = space, .i = i + r, .m = ls__min(tall, m - r), .j = j + c, .n = ls__min(wide, n - c)};
             b.w_packed = must_pack_w(g, m);
             b.x_packed = must_pack_x(g, m, b.n);
+            b.kernels  = kernels;
+            b.dot      = kernels != &ls__gemm_fma;
             for (int l = 0; l < levels; l++)
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
-            b.buf[LS_BUF_RESULT] = (buffer){g->y + b.i * g->y_row + b.j, g->y_row};
-            ls__gemm_plan(&plan, g->k, g->splits, g->bound, g->add);
+            b.buf[LS_BUF_RESULT] = (buffer){(float *)g->y + b.i * g->y_row + b.j, g->y_row};
+            if (narrow) b.buf[LS_BUF_RESULT] = (buffer){space->state, wide};
+            ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, align);
             bool more = ls__gemm_next_range(&plan, &range[0]);
             for (int at = 0; more; at = !at) {
                 more = ls__gemm_next_range(&plan, &range[!at]);
                 compute_range(&b, &range[at], more ? &range[!at] : NULL);
             }
         }
+    restore_denormals(g, mode);
 }
 
 /* Returns the product over one of `trees` subtrees of the parts of K, with the M x N buffer y as its result. */
@@ -226,8 +338,8 @@ static ls_gemm subtree(const ls_gemm *g, int trees, int tree, float *y)
     part.splits  = g->splits / trees;
     part.bound   = g->bound + tree * part.splits;
     if (part.splits == 1) {
-        part.x += part.bound[0] * g->x_col;
-        part.w += part.bound[0] * g->w_row;
+        part.x = element(g, g->x, part.bound[0] * g->x_col);
+        part.w = element(g, g->w, part.bound[0] * g->w_row);
         part.k = part.bound[1] - part.bound[0];
     }
     return part;
@@ -236,16 +348,18 @@ static ls_gemm subtree(const ls_gemm *g, int trees, int tree, float *y)
 /* Adds the M x N sums of the subtrees as a binary tree, and writes or adds the total to y.  Overwrites `sum`. */
 static void fold(const ls_gemm *g, int trees, float *sum)
 {
-    const int64_t count = g->m * g->n;
+    const int64_t  count = g->m * g->n;
+    const unsigned mode  = flush_denormals(g);
     for (int step = 1; step < trees; step *= 2)
         for (int t = 0; t < trees; t += 2 * step)
             V_MAP(count, V_PUT(sum + t * count, V_GET(sum + t * count) + V_GET(sum + (t + step) * count)));
     for (int64_t i = 0; i < g->m; i++) {
-        float *y = g->y + i * g->y_row, *row = sum + i * g->n;
+        float *y = (float *)g->y + i * g->y_row, *row = sum + i * g->n;
         if (g->add) V_MAP(g->n, V_PUT(row, V_GET(y) + V_GET(row)));
         if (g->bias) V_MAP(g->n, V_PUT(row, V_GET(row) + V_GET(g->bias)));
         V_MAP(g->n, V_PUT(y, V_GET(row)));
     }
+    restore_denormals(g, mode);
 }
 
 static void compute_with_threads(const ls_gemm *g, int threads)
@@ -314,14 +428,27 @@ static void compute_exchanged(const ls_gemm *g)
     other.w_col         = g->x_row;
     other.y             = sum;
     other.y_row         = g->m;
+    other.y_type        = LS_F32;
     other.bias          = NULL;
-    if (g->add)
+    other.add           = false;
+    const unsigned mode = flush_denormals(g);
+    if (g->add && g->y_type == LS_F32) {
+        other.add = true;
         for (int64_t i = 0; i < g->m; i++)
-            for (int64_t j = 0; j < g->n; j++) sum[j * g->m + i] = g->y[i * g->y_row + j];
+            for (int64_t j = 0; j < g->n; j++) sum[j * g->m + i] = ((const float *)g->y)[i * g->y_row + j];
+    }
     compute_all(&other);
     for (int64_t i = 0; i < g->m; i++)
-        for (int64_t j = 0; j < g->n; j++)
-            g->y[i * g->y_row + j] = g->bias ? sum[j * g->m + i] + g->bias[j] : sum[j * g->m + i];
+        for (int64_t j = 0; j < g->n; j++) {
+            float y = g->bias ? sum[j * g->m + i] + g->bias[j] : sum[j * g->m + i];
+            if (g->y_type == LS_BF16) {
+                uint16_t *to = (uint16_t *)g->y + i * g->y_row + j;
+                *to          = ls__narrow_1(g->add ? ls__widen_1(*to) + y : y);
+            } else {
+                ((float *)g->y)[i * g->y_row + j] = y;
+            }
+        }
+    restore_denormals(g, mode);
     ls__gemm_space_give(space);
 }
 

@@ -9,6 +9,12 @@
  * power of two.  Each part is summed separately, and the partial sums are added pairwise as a binary tree:
  * ((p0 + p1) + (p2 + p3)).  An empty part is zero.  With splits 0 or 1, K is one part.
  *
+ * x and w are both float32 or both bfloat16.  Sums are float32 in both cases; y is float32, or bfloat16, rounded once.
+ * With bfloat16 operands the positions of a part are taken in pairs k, k + 1, the odd one first:
+ *     c = fma(x[k + 1], w[k + 1], c);  c = fma(x[k], w[k], c)
+ * rounded to nearest, with denormal numbers taken as zero and results flushed.  That is the arithmetic of VDPBF16PS, so
+ * processors with and without the instruction give the same bits.  A part of odd length ends with a zero.
+ *
  * The bits of an element of y depend on K, the bounds, its row of x, its column of w, and the instruction-set level.
  * They do not depend on M, N, the position of the element, the strides, or the number of threads.
  */
@@ -20,19 +26,22 @@
 #include <stdint.h>
 
 #include "core/base/isa.h"
+#include "core/core.h"
 
 typedef struct ls_gemm {
     int64_t        m, n, k;
-    const float   *x; /* element (i, k): x[i * x_row + k * x_col] */
+    const void    *x; /* element (i, k): x[i * x_row + k * x_col] */
     int64_t        x_row, x_col;
-    const float   *w; /* element (k, j): w[k * w_row + j * w_col] */
+    const void    *w; /* element (k, j): w[k * w_row + j * w_col] */
     int64_t        w_row, w_col;
-    float         *y; /* element (i, j): y[i * y_row + j] */
+    void          *y; /* element (i, j): y[i * y_row + j] */
     int64_t        y_row;
     const float   *bias;   /* N values, added to every row; NULL: none */
     bool           add;    /* add to y instead of overwriting it */
     int            splits; /* number of parts of K, a power of two; 0: 1 */
     const int64_t *bound;  /* splits + 1 positions; ignored if splits is 0 or 1 */
+    ls_dtype       type;   /* of x and w: LS_F32 or LS_BF16 */
+    ls_dtype       y_type; /* of y: LS_F32; LS_BF16 needs LS_BF16 operands and K in one part */
     bool           serial; /* use one thread, because the caller runs on many threads already */
 } ls_gemm;
 

@@ -2,7 +2,24 @@
  * The micro-kernels of matrix products: one inline function, instantiated for every shape of a tile. */
 #include "core/cpu/gemm/gemm_kernel.h"
 
-#include <stdbool.h>
+#include <string.h>
+
+#include "core/cpu/vector/bf16.h"
+
+#if LS_DOT
+V_INLINE vf broadcast(const float *x)
+{
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    return (vf)v_set_int(pair);
+}
+V_INLINE vf multiply_add(vf x, vf w, vf sum) { return v_dot(x, w, sum); }
+#define KERNELS ls__gemm_dot
+#else
+V_INLINE vf broadcast(const float *x) { return v_set(*x); }
+V_INLINE vf multiply_add(vf x, vf w, vf sum) { return v_fma(x, w, sum); }
+#define KERNELS ls__gemm_fma
+#endif
 
 enum { GROUPS = (LS_MR + 3) / 4, UNROLL = 4, UNROLL_TREE = 8 };
 
@@ -19,9 +36,9 @@ V_INLINE void step(vf acc[LS_MR][2], const float *const x[GROUPS], int64_t x_row
     }
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
-        vf xi     = v_set(x[i / group][i % group * x_row]);
-        acc[i][0] = v_fma(xi, w0, acc[i][0]);
-        if (vecs == 2) acc[i][1] = v_fma(xi, w1, acc[i][1]);
+        vf xi     = broadcast(&x[i / group][i % group * x_row]);
+        acc[i][0] = multiply_add(xi, w0, acc[i][0]);
+        if (vecs == 2) acc[i][1] = multiply_add(xi, w1, acc[i][1]);
     }
     __asm__ volatile("" ::
                          : "memory"); /* keeps the compiler from loading operands of the next k, for which no registers
@@ -156,19 +173,30 @@ V_INLINE void tile(const ls_tile *t, const int rows, const int vecs, const bool 
 #define ROWS(X) X(1) X(2) X(3) X(4)
 #endif
 
-#define KERNELS(rows)                                                                                                  \
+#define TILES(rows)                                                                                                    \
     static void tile_##rows##_1(const ls_tile *t) { tile(t, rows, 1, false, false, false, true); }                     \
     static void tile_##rows##_2(const ls_tile *t) { tile(t, rows, 2, false, false, false, true); }                     \
     static void tile_##rows##_1p(const ls_tile *t) { tile(t, rows, 1, true, false, false, true); }                     \
     static void tile_##rows##_2p(const ls_tile *t) { tile(t, rows, 2, true, false, false, true); }
-ROWS(KERNELS)
-
-#define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
-ls_tile_fn *const ls__gemm_tile[LS_MR][2][2] = {ROWS(ENTRIES)};
+ROWS(TILES)
 
 static void tile_packed(const ls_tile *t) { tile(t, LS_MR, 2, false, true, false, false); }
 static void tile_packing(const ls_tile *t) { tile(t, LS_MR, 2, false, true, true, false); }
 static void tile_packed_tree(const ls_tile *t) { tile(t, LS_MR, 2, false, true, false, true); }
 static void tile_packing_tree(const ls_tile *t) { tile(t, LS_MR, 2, false, true, true, true); }
 
-ls_tile_fn *const ls__gemm_tile_packed[2][2] = {{tile_packed, tile_packing}, {tile_packed_tree, tile_packing_tree}};
+static void narrow(const float *sum, int64_t rows, int64_t cols, uint16_t *y, int64_t y_row, bool add)
+{
+    for (int64_t i = 0; i < rows; i++, sum += LS_NR, y += y_row)
+        if (add)
+            V_MAP(cols, v_store_part_bf16(y + v_at, v_load_part_bf16(y + v_at, v_left) + V_GET(sum), v_left));
+        else
+            V_MAP(cols, v_store_part_bf16(y + v_at, V_GET(sum), v_left));
+}
+
+#define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},
+const ls_gemm_kernels KERNELS = {
+    .tile   = {ROWS(ENTRIES)},
+    .packed = {{tile_packed, tile_packing}, {tile_packed_tree, tile_packing_tree}},
+    .narrow = narrow,
+};

@@ -7,9 +7,14 @@
  * multiply-adds that starts at zero, with k ascending; the pieces are added as a binary tree.  Then the waiting partial
  * sums are added one after another, then the bias, and the result is stored.  The sequence is the same for all elements
  * of all tiles, whatever the shape of the tile, so the bits of an element do not depend on its position.
+ *
+ * The file is compiled twice at level v4: with multiply-adds of float32, and with VDPBF16PS (LS_DOT), for which each
+ * "float" of a packed operand is a pair of bfloat16 values.
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_KERNEL_H
 #define LS_CORE_CPU_GEMM_GEMM_KERNEL_H
+
+#include <stdbool.h>
 
 #include "core/base/isa.h"
 #include "core/cpu/vector/vec.h"
@@ -52,7 +57,8 @@ typedef struct ls_tile {
     int64_t        x_row, x_col;
     const float   *w; /* element (k, j): w[k * w_row + j]; n columns are readable */
     int64_t        w_row;
-    float         *panel; /* destination of a kernel that packs w: rows of LS_NR floats */
+    float         *panel;     /* destination of a kernel that packs w: rows of LS_NR floats */
+    int64_t        panel_len; /* rows of a panel of the range */
     int            pieces;
     const int64_t *len;      /* length of each piece in k; may be 0 */
     const float   *next;     /* x of the next tile, prefetched by kernels of packed operands */
@@ -67,15 +73,25 @@ typedef struct ls_tile {
 
 typedef void ls_tile_fn(const ls_tile *t);
 
-#define ls__gemm_tile LS_ISA_NAME(ls__gemm_tile)
-#define ls__gemm_tile_packed LS_ISA_NAME(ls__gemm_tile_packed)
-#ifdef LS_ISA_SUFFIX
-/* Kernels for any strides, by [rows - 1][two vectors of columns][the last vector is partial]. */
-extern ls_tile_fn *const ls__gemm_tile[LS_MR][2][2];
+/* Writes rows x cols sums, LS_NR floats from row to row, to bfloat16 y; adds them to y first if `add` is set. */
+typedef void ls_narrow_fn(const float *sum, int64_t rows, int64_t cols, uint16_t *y, int64_t y_row, bool add);
 
-/* Kernels for a whole tile with x packed (x_row 1, x_col LS_MR), by [more than one piece][w is not packed yet].  w is
- * packed (w_row LS_NR), or the kernel reads it in place and packs it into `panel`. */
-extern ls_tile_fn *const ls__gemm_tile_packed[2][2];
+typedef struct ls_gemm_kernels {
+    /* For any strides, by [rows - 1][two vectors of columns][the last vector is partial]. */
+    ls_tile_fn *tile[LS_MR][2][2];
+    /* For a whole tile with x packed (x_row 1, x_col LS_MR), by [more than one piece][w is not packed yet].  w is
+     * packed (w_row LS_NR), or the kernel reads it in place and packs it into `panel`. */
+    ls_tile_fn   *packed[2][2];
+    ls_narrow_fn *narrow;
+} ls_gemm_kernels;
+
+#define ls__gemm_fma LS_ISA_NAME(ls__gemm_fma)
+#define ls__gemm_dot LS_ISA_NAME(ls__gemm_dot)
+#ifdef LS_ISA_SUFFIX
+extern const ls_gemm_kernels ls__gemm_fma; /* multiply-adds of float32 */
+#if defined(__AVX512F__)
+extern const ls_gemm_kernels ls__gemm_dot; /* VDPBF16PS */
+#endif
 #endif
 
 #endif

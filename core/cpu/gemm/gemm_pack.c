@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #include "core/base/arena.h"
-#include "core/cpu/vector/transpose_4x4.h"
+#include "core/cpu/gemm/gemm_transpose.h"
 
 /* ---- the pool ---------------------------------------------------------------------------------------------------- */
 
@@ -22,8 +22,8 @@ static struct slot {
 static _Atomic int       made; /* number of slots that have memory */
 static _Thread_local int last; /* last slot of this thread, whose memory may still be in the cache of the core */
 
-static const size_t floats_w = (size_t)LS_KC * LS_NC, floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_KC + SLACK),
-                    floats_state = LS_STATE;
+static const size_t floats_w = (size_t)LS_WORDS * LS_NC,
+                    floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_WORDS + SLACK), floats_state = LS_STATE;
 
 /* Allocates `count` more slots, one thread at a time.  Usually runs once per process. */
 static void grow(int count)
@@ -68,106 +68,6 @@ void ls__gemm_space_give(ls_gemm_space space)
     atomic_store_explicit(&pool[space.slot].taken, 0, memory_order_release);
 }
 
-/* ---- transposes -------------------------------------------------------------------------------------------------- */
-
-/* transpose_block copies a block of BLOCK x BLOCK floats, transposed:   to[j * step + c] = from[c][at + j] */
-#if defined(__AVX2__)
-enum { BLOCK = 8 };
-
-/* Returns four floats of row c (upper) and four of row c + 4 (lower) of a block. */
-V_INLINE __m256 halves(const float *upper, const float *lower)
-{
-    return _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(upper)), _mm_loadu_ps(lower), 1);
-}
-
-V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
-{
-#pragma GCC unroll 2
-    for (int64_t end = at + BLOCK; at < end; at += 4, to += 4 * step) {
-        __m256 r0 = halves(from[0] + at, from[4] + at), r1 = halves(from[1] + at, from[5] + at);
-        __m256 r2 = halves(from[2] + at, from[6] + at), r3 = halves(from[3] + at, from[7] + at);
-        __m256 low01 = _mm256_unpacklo_ps(r0, r1), high01 = _mm256_unpackhi_ps(r0, r1);
-        __m256 low23 = _mm256_unpacklo_ps(r2, r3), high23 = _mm256_unpackhi_ps(r2, r3);
-        _mm256_storeu_ps(to, _mm256_shuffle_ps(low01, low23, 0x44));
-        _mm256_storeu_ps(to + step, _mm256_shuffle_ps(low01, low23, 0xee));
-        _mm256_storeu_ps(to + 2 * step, _mm256_shuffle_ps(high01, high23, 0x44));
-        _mm256_storeu_ps(to + 3 * step, _mm256_shuffle_ps(high01, high23, 0xee));
-    }
-}
-#else
-enum { BLOCK = 4 };
-
-V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float *to, int64_t step)
-{
-    const float *const rows[BLOCK] = {from[0] + at, from[1] + at, from[2] + at, from[3] + at};
-    v_transpose_4x4(rows, to, step);
-}
-#endif
-
-#if defined(__AVX512F__)
-enum { WIDE = 16 };
-
-/* transpose_wide does the same for WIDE x WIDE floats.  It reads and writes whole cache lines: rows whose distance is a
- * multiple of 4 KiB map to the same few sets of the L1 cache, so a line read in several pieces would be loaded from the
- * L2 cache each time. */
-V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
-{
-    __m512 r[WIDE], s[WIDE];
-#pragma GCC unroll 16
-    for (int i = 0; i < WIDE; i++) r[i] = _mm512_loadu_ps(from[i] + at);
-#pragma GCC unroll 16
-    for (int i = 0; i < WIDE; i += 2) {
-        s[i]     = _mm512_unpacklo_ps(r[i], r[i + 1]);
-        s[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < WIDE; i += 4) { /* r[i + q]: columns q, q + 4, q + 8, q + 12 of rows i to i + 3 */
-        r[i]     = _mm512_shuffle_ps(s[i], s[i + 2], 0x44);
-        r[i + 1] = _mm512_shuffle_ps(s[i], s[i + 2], 0xee);
-        r[i + 2] = _mm512_shuffle_ps(s[i + 1], s[i + 3], 0x44);
-        r[i + 3] = _mm512_shuffle_ps(s[i + 1], s[i + 3], 0xee);
-    }
-#pragma GCC unroll 16
-    for (int q = 0; q < 4; q++) {
-        s[q]      = _mm512_shuffle_f32x4(r[q], r[q + 4], 0x88);
-        s[q + 4]  = _mm512_shuffle_f32x4(r[q], r[q + 4], 0xdd);
-        s[q + 8]  = _mm512_shuffle_f32x4(r[q + 8], r[q + 12], 0x88);
-        s[q + 12] = _mm512_shuffle_f32x4(r[q + 8], r[q + 12], 0xdd);
-    }
-#pragma GCC unroll 16
-    for (int k = 0; k < 8; k++) _mm512_storeu_ps(to + k * step, _mm512_shuffle_f32x4(s[k], s[k + 8], 0x88));
-#pragma GCC unroll 16
-    for (int k = 0; k < 8; k++) _mm512_storeu_ps(to + (k + 8) * step, _mm512_shuffle_f32x4(s[k], s[k + 8], 0xdd));
-}
-#else
-enum { WIDE = BLOCK };
-
-V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
-{
-    transpose_block(from, at, to, step);
-}
-#endif
-
-/* Copies `count` vectors of k floats, `apart` floats from each other, into the columns of a panel whose rows are `step`
- * floats apart.  A block writes all its columns, also those beyond `count` and beyond the end of a row.  Blocks are
- * therefore written from right to left and with k ascending, so that later blocks overwrite the excess. */
-V_INLINE void transpose(const float *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
-{
-    for (int64_t c = (count - 1) / WIDE * WIDE; c >= 0; c -= WIDE) {
-        const bool   wide = count - c > WIDE - BLOCK;
-        const float *from[WIDE];
-        int64_t      whole = 0;
-        for (int64_t b = 0; b < WIDE; b++) from[b] = v + (c + b < count ? c + b : count - 1) * apart;
-        for (; wide && whole + WIDE <= k; whole += WIDE) transpose_wide(from, whole, panel + whole * step + c, step);
-        for (int64_t b = wide ? WIDE - BLOCK : 0; b >= 0; b -= BLOCK) {
-            int64_t i = whole;
-            for (; i + BLOCK <= k; i += BLOCK) transpose_block(from + b, i, panel + i * step + c + b, step);
-            for (; i < k; i++)
-                for (int64_t j = b; j < b + BLOCK; j++) panel[i * step + c + j] = from[j][i];
-        }
-    }
-}
-
 /* ---- panels ------------------------------------------------------------------------------------------------------ */
 
 void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel)
@@ -180,7 +80,7 @@ void ls__gemm_pack_w(const float *w, int64_t w_row, int64_t w_col, int64_t k, in
         return;
     }
     if (w_row == 1) {
-        transpose(w, w_col, n, k, panel, LS_NR);
+        ls__transpose(w, w_col * (int64_t)sizeof *w, n, k, panel, LS_NR);
         return;
     }
     for (int64_t i = 0; i < k; i++)
@@ -224,7 +124,7 @@ void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows,
             continue;
         }
         if (x_col == 1)
-            transpose(from, x_row, count, k, to, LS_MR);
+            ls__transpose(from, x_row * (int64_t)sizeof *x, count, k, to, LS_MR);
         else if (x_row == 1 && count == LS_MR)
             gather(from, x_col, 1, k, to);
         else

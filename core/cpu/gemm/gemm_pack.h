@@ -8,14 +8,16 @@
 #include "core/cpu/gemm/gemm_kernel.h"
 
 enum {
+    /* most 32-bit words along a packed range: each piece of odd length ends with a zero if the operands are bfloat16 */
+    LS_WORDS = LS_KC + LS_TILE_PIECES,
     LS_NC    = 64 * LS_NR, /* columns of w that are packed at a time */
     LS_STATE = 1 << 20     /* capacity of a task for partial sums, floats */
 };
 
 /* Workspace of one thread. */
 typedef struct ls_gemm_space {
-    float *w;     /* LS_KC x LS_NC packed floats */
-    float *x;     /* LS_MC x LS_KC packed floats */
+    float *w;     /* LS_WORDS x LS_NC packed floats */
+    float *x;     /* LS_MC x LS_WORDS packed floats */
     float *state; /* LS_STATE floats of partial sums */
     int    slot;  /* slot of the pool */
 } ls_gemm_space;
@@ -36,6 +38,17 @@ static inline int64_t ls__gemm_x_panel(int64_t k) { return LS_MR * k + 16; }
  * LS_V floats beyond the last panel. */
 void LS_ISA_NAME(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k, float *panel);
 
+/* Packs k positions of `count` vectors of bfloat16 into the columns of a panel of `width` columns, as pairs along k.
+ * An odd k is filled up with a zero.  Element i of vector v is x[v * apart + i * along].
+ * dot: one row of the panel per pair, the even element in the lower half of a word, for VDPBF16PS.
+ * else: two rows of float32 per pair, the odd element first. */
+void LS_ISA_NAME(ls__gemm_pack_pairs)(const uint16_t *x, int64_t apart, int64_t along, int64_t count, int64_t k,
+                                      float *panel, int64_t width, bool dot);
+
+/* Number of rows of a panel for k positions. */
+static inline int64_t ls__gemm_pair_rows(int64_t k, bool dot) { return dot ? (k + 1) / 2 : (k + 1) / 2 * 2; }
+
+#define ls__gemm_pack_pairs LS_ISA_NAME(ls__gemm_pack_pairs)
 #define ls__gemm_space_take LS_ISA_NAME(ls__gemm_space_take)
 #define ls__gemm_space_give LS_ISA_NAME(ls__gemm_space_give)
 #define ls__gemm_pack_w LS_ISA_NAME(ls__gemm_pack_w)

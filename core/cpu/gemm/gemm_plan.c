@@ -7,10 +7,10 @@
 
 /* ---- ranges of K ------------------------------------------------------------------------------------------------- */
 
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add)
+void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, int64_t align)
 {
     const bool cut = splits > 1;
-    *plan          = (ls_plan){.whole = {0, k}, .parts = cut ? splits : 1, .add = add};
+    *plan          = (ls_plan){.whole = {0, k}, .parts = cut ? splits : 1, .add = add, .align = align};
     plan->bound    = cut ? bound : plan->whole;
 }
 
@@ -27,14 +27,19 @@ static void carry(const ls_plan *plan, ls_packed_range *range, int level, int in
     if (plan->add) range->add[range->adds++] = LS_BUF_RESULT;
 }
 
+static int64_t segment_start(const ls_plan *plan, int64_t len, int64_t s, int64_t segments)
+{
+    return ls__min(len, ls__round_up(len * s / segments, plan->align));
+}
+
 /* Describes the next segment of a part longer than LS_KC.  The sum of a single part is accumulated in y itself. */
 static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
     const int64_t segments = (len + LS_KC - 1) / LS_KC, s = plan->segment++;
     const int64_t begin = plan->bound[plan->part];
     range->to           = plan->parts == 1 ? LS_BUF_RESULT : LS_BUF_PART;
-    range->from         = begin + len * s / segments;
-    range->len          = begin + len * (s + 1) / segments - range->from;
+    range->from         = begin + segment_start(plan, len, s, segments);
+    range->len          = begin + segment_start(plan, len, s + 1, segments) - range->from;
     range->piece[0]     = range->len;
     range->pieces       = 1;
     if (s > 0 || (plan->parts == 1 && plan->add)) range->add[range->adds++] = (unsigned char)range->to;

@@ -43,6 +43,7 @@ typedef struct ls_plan {
     int            part;    /* next part */
     int64_t        segment; /* next segment of that part */
     bool           add;     /* the product is added to y */
+    int64_t        align;   /* segments start at multiples of it: 2 for pairs of bfloat16, else 1 */
 } ls_plan;
 
 #define ls__gemm_plan LS_ISA_NAME(ls__gemm_plan)
@@ -50,8 +51,8 @@ typedef struct ls_plan {
 #define ls__gemm_plan_levels LS_ISA_NAME(ls__gemm_plan_levels)
 #define ls__gemm_tasks LS_ISA_NAME(ls__gemm_tasks)
 
-/* Starts the iteration.  k, splits, bound and add are those of ls_gemm. */
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add);
+/* Starts the iteration.  k, splits, bound and add are those of ls_gemm; align: as in ls_plan. */
+void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, int64_t align);
 
 /* Returns the next range; false: there is none. */
 bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range);

@@ -31,7 +31,7 @@ static int sgemm(const ls_gemm *g, ls_blas_operand x, ls_blas_operand w, float b
 static const char *suitable_kernels(void)
 {
 #if defined(__x86_64__)
-    if (ls_isa_best() == LS_ISA_V4) return "SKYLAKEX";
+    if (ls_isa_best() >= LS_ISA_V4) return "SKYLAKEX";
     if (ls_isa_best() == LS_ISA_V3) return __builtin_cpu_is("amd") ? "ZEN" : "HASWELL";
 #endif
     return NULL;

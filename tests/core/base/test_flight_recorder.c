@@ -132,11 +132,12 @@ static void p99_is_near(void **state)
 }
 
 static _Atomic bool done;
+static _Atomic int  reads;
 
 static void *write_on(void *unused)
 {
     char name[LS_FLIGHT_NAME];
-    for (int i = 0; i < 300000; i++) {
+    for (int i = 0; i < 300000 || !atomic_load(&reads); i++) { /* on a busy machine the reader may start late */
         memset(name, 'a' + i % 26, sizeof name);
         name[sizeof name - 1] = 0;
         ls__flight_begin_at(&flight, &(ls_flight_note){.phase = LS_PHASE_FORWARD, .what = name, .instr = i % 26}, i);
@@ -150,19 +151,18 @@ static void *write_on(void *unused)
 static void readers_get_consistent_records(void **state)
 {
     pthread_t thread;
-    done = false;
+    done  = false;
+    reads = 0;
     assert_int_equal(pthread_create(&thread, NULL, write_on, NULL), 0);
-    int read = 0;
     while (!atomic_load(&done)) {
         ls_flight_record r;
         uint64_t         number = atomic_load(&flight.log->records);
         if (number < 2 || !ls__flight_record(flight.log, number - 1, &r)) continue;
         if (r.what[0] != 'a' + r.instr || r.what[LS_FLIGHT_NAME - 2] != 'a' + r.instr)
             fail_msg("record %d has the name %s", r.instr, r.what);
-        read++;
+        reads++;
     }
     pthread_join(thread, NULL);
-    if (!read) fail_msg("nothing could be read");
 }
 
 int main(void)

@@ -14,12 +14,16 @@
 #include "core/base/isa.h"
 #include "core/cpu/isa_table.h"
 
-/* Every level has a complete table with its name. */
+/* Every level has a complete table with its name; v4_bf16 has that of v4. */
 static void tables(void **state)
 {
     (void)state;
     for (int isa = 0; isa < LS_ISA_COUNT; isa++) {
         const ls_isa_table *level = ls__isa_table_of((ls_isa)isa);
+        if (level == ls__isa_table_of((ls_isa)(isa ? isa - 1 : LS_ISA_COUNT - 1))) {
+            assert_string_equal(ls_isa_name((ls_isa)isa), "v4_bf16");
+            continue;
+        }
         assert_string_equal(level->name, ls_isa_name((ls_isa)isa));
         assert_true(level->gemm && level->vmath && level->optim);
         for (int op = 0; op < LS_OP_COUNT; op++) assert_non_null(level->op[op]);

@@ -67,20 +67,21 @@ static void cut(product *p, int splits)
 /* Compares a product with float64 sums. */
 static void check_values(const ls_isa_table *level, const ls_gemm *g)
 {
-    int64_t count  = g->m * g->y_row;
-    float  *before = malloc((size_t)count * sizeof *before);
+    int64_t      count  = g->m * g->y_row;
+    float       *before = malloc((size_t)count * sizeof *before);
+    const float *x = g->x, *w = g->w, *y = g->y;
     memcpy(before, g->y, (size_t)count * sizeof *before);
     level->gemm(g);
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->y_row; j++) {
-            float got = g->y[i * g->y_row + j], old = before[i * g->y_row + j];
+            float got = y[i * g->y_row + j], old = before[i * g->y_row + j];
             if (j >= g->n) { /* the gap between rows keeps its values */
                 if (i < g->m - 1) assert_memory_equal(&got, &old, sizeof got);
                 continue;
             }
             double want = 0, size = 0;
             for (int64_t k = 0; k < g->k; k++) {
-                double term = (double)g->x[i * g->x_row + k * g->x_col] * g->w[k * g->w_row + j * g->w_col];
+                double term = (double)x[i * g->x_row + k * g->x_col] * w[k * g->w_row + j * g->w_col];
                 want += term;
                 size += fabs(term);
             }
@@ -126,12 +127,12 @@ static float *by_hand(const ls_isa_table *level, const product *p, int first, in
     float  *y     = malloc((size_t)count * sizeof *y);
     if (parts == 1) {
         ls_gemm g = p->g;
-        g.x += p->bound[first] * g.x_col;
-        g.w += p->bound[first] * g.w_row;
-        g.k      = p->bound[first + 1] - p->bound[first];
-        g.splits = 0;
-        g.y      = y;
-        g.y_row  = g.n;
+        g.x       = p->x + p->bound[first] * g.x_col;
+        g.w       = p->w + p->bound[first] * g.w_row;
+        g.k       = p->bound[first + 1] - p->bound[first];
+        g.splits  = 0;
+        g.y       = y;
+        g.y_row   = g.n;
         level->gemm(&g);
         return y;
     }
@@ -146,7 +147,7 @@ static float *by_hand(const ls_isa_table *level, const product *p, int first, in
 static void expect_rows(const ls_isa_table *level, const ls_gemm *g, const float *want)
 {
     for (int64_t i = 0; i < g->m; i++)
-        if (memcmp(g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
+        if (memcmp((const float *)g->y + i * g->y_row, want + i * g->n, (size_t)g->n * sizeof(float)) != 0)
             fail_msg("%s: row %d of %d x %d x %d, %d parts, %d threads: expected equal bits", level->name, (int)i,
                      (int)g->m, (int)g->n, (int)g->k, g->splits, omp_get_max_threads());
 }
@@ -182,7 +183,7 @@ static float *reference(const ls_isa_table *level, product *p)
     omp_set_num_threads(1);
     level->gemm(&p->g);
     for (int64_t i = 0; i < p->g.m; i++)
-        memcpy(want + i * p->g.n, p->g.y + i * p->g.y_row, (size_t)p->g.n * sizeof *want);
+        memcpy(want + i * p->g.n, p->y + i * p->g.y_row, (size_t)p->g.n * sizeof *want);
     return want;
 }
 
@@ -225,9 +226,9 @@ static void test_bits_do_not_depend_on_rows_and_columns(void **state)
                 ls_gemm part                = p.g;
                 int64_t left                = (rows ? p.g.m : p.g.n) - at;
                 *(rows ? &part.m : &part.n) = left < step ? left : step;
-                part.x += rows ? at * part.x_row : 0;
-                part.w += rows ? 0 : at * part.w_col;
-                part.y += rows ? at * part.y_row : at;
+                part.x                      = p.x + (rows ? at * part.x_row : 0);
+                part.w                      = p.w + (rows ? 0 : at * part.w_col);
+                part.y                      = p.y + (rows ? at * part.y_row : at);
                 part.bias += rows ? 0 : at;
                 level->gemm(&part);
             }

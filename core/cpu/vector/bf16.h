@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bfloat16: the upper half of a float32 (sign, 8 bits of exponent, 7 bits of mantissa).
+ *
+ * Widening is exact.  Narrowing rounds to nearest, ties to even.  A denormal float32 becomes zero and a NaN becomes a
+ * quiet NaN, as VCVTNEPS2BF16 does it, so all instruction-set levels give the same bits.
+ */
+#ifndef LS_CORE_CPU_VECTOR_BF16_H
+#define LS_CORE_CPU_VECTOR_BF16_H
+
+#include "core/cpu/vector/vec.h"
+
+typedef uint16_t vh __attribute__((vector_size(sizeof(uint16_t) * LS_V)));
+typedef uint16_t vh_any __attribute__((vector_size(sizeof(uint16_t) * LS_V), aligned(2), may_alias));
+
+V_INLINE vf v_widen(vh a)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)a), 16);
+#elif defined(__AVX2__)
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32((__m128i)a), 16);
+#else
+    return (vf)(__builtin_convertvector(a, vu) << 16);
+#endif
+}
+
+V_INLINE vh v_narrow(vf a)
+{
+#if defined(__AVX512BF16__)
+    return (vh)_mm512_cvtneps_pbh((__m512)a);
+#else
+    const vu bits = (vu)a, magnitude = bits & 0x7fffffffu;
+    const vu rounded = bits + 0x7fffu + (bits >> 16 & 1u);
+    const vu special = (vu)(magnitude > 0x7f800000u) & (bits | 0x400000u); /* NaN */
+    const vu normal  = (vu)(magnitude >= 0x800000u) & (vu)(magnitude <= 0x7f800000u);
+    const vu y       = ((normal & rounded) | (~normal & (bits & 0x80000000u)) | special) >> 16;
+#if defined(__AVX512F__)
+    return (vh)_mm512_cvtepi32_epi16((__m512i)y);
+#elif defined(__AVX2__)
+    const __m256i packed = _mm256_packus_epi32((__m256i)y, (__m256i)y);
+    return (vh)_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
+#else
+    return __builtin_convertvector(y, vh);
+#endif
+#endif
+}
+
+#if defined(__AVX512BF16__)
+/* sum + x w, where each lane of x and w is a pair of bfloat16 values: the odd product is added first. */
+V_INLINE vf v_dot(vf x, vf w, vf sum) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)x, (__m512bh)w); }
+#endif
+
+V_INLINE vf   v_load_bf16(const uint16_t *p) { return v_widen(*(const vh_any *)p); }
+V_INLINE void v_store_bf16(uint16_t *p, vf a) { *(vh_any *)p = v_narrow(a); }
+
+/* Loads the first n values, 0 <= n <= LS_V, and accesses no memory after them.  The other lanes are zero. */
+V_INLINE vf v_load_part_bf16(const uint16_t *p, int64_t n)
+{
+    if (n == LS_V) return v_load_bf16(p);
+    uint16_t lanes[LS_V] = {0};
+    memcpy(lanes, p, (size_t)n * sizeof *p);
+    return v_load_bf16(lanes);
+}
+
+/* Stores the first n lanes, 0 <= n <= LS_V, and accesses no memory after them. */
+V_INLINE void v_store_part_bf16(uint16_t *p, vf a, int64_t n)
+{
+    if (n == LS_V) {
+        v_store_bf16(p, a);
+        return;
+    }
+    uint16_t lanes[LS_V];
+    v_store_bf16(lanes, a);
+    memcpy(p, lanes, (size_t)n * sizeof *p);
+}
+
+/* Converts n values. */
+static inline void ls__widen(int64_t n, const uint16_t *x, float *y)
+{
+    V_MAP(n, V_PUT(y, v_load_part_bf16(x + v_at, v_left)));
+}
+
+static inline void ls__narrow(int64_t n, const float *x, uint16_t *y)
+{
+    V_MAP(n, v_store_part_bf16(y + v_at, V_GET(x), v_left));
+}
+
+/* The same for one value. */
+static inline float ls__widen_1(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float          y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+static inline uint16_t ls__narrow_1(float x) { return v_narrow(v_set(x))[0]; }
+
+#endif

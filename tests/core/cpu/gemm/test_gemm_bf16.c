@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Matrix products of bfloat16 have the bits of the chain in gemm.h, at every instruction-set level of this processor,
+ * for all threads, layouts and parts; and VDPBF16PS computes that chain. */
+/* timeout: 600 */
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/philox.h"
+#include "core/cpu/isa_table.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+enum { SEGMENT = 256 }; /* LS_KC */
+
+static float widened(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float          y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+/* Rounds to nearest, ties to even.  x is a normal number. */
+static uint16_t narrowed(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if ((bits & 0x7fffffff) < 0x800000) return (uint16_t)(bits >> 31 << 15);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static uint32_t random_bits(uint64_t key, int64_t i) { return ls_philox(key, 0, (uint64_t)i).v[0]; }
+
+static uint16_t *filled(int64_t count, uint64_t key)
+{
+    uint16_t *p = malloc((size_t)count * sizeof *p);
+    for (int64_t i = 0; i < count; i++) p[i] = narrowed(2 * ls_uniform01(random_bits(key, i)) - 1);
+    return p;
+}
+
+typedef struct product {
+    ls_gemm   g;
+    uint16_t *x, *w;
+    float    *y, *bias;
+    int64_t   bound[17];
+} product;
+
+/* x_layout, w_layout: 0 row-major, 1 column-major, 2 with gaps in both dims.  The values are the same. */
+static product product_new(int64_t m, int64_t n, int64_t k, int x_layout, int w_layout)
+{
+    product         p = {.x    = filled(m * k * 6 + 8, 1),
+                         .w    = filled(k * n * 6 + 8, 2),
+                         .y    = malloc((size_t)(m * (n + 3)) * sizeof(float)),
+                         .bias = malloc((size_t)n * sizeof(float))};
+    uint16_t *const x = filled(m * k, 3), *w = filled(k * n, 4);
+    p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3, .type = LS_BF16};
+    p.g.x_row = x_layout == 1 ? 1 : x_layout == 0 ? k : 2 * k + 1;
+    p.g.x_col = x_layout == 1 ? m : x_layout == 0 ? 1 : 2;
+    p.g.w_row = w_layout == 1 ? 1 : w_layout == 0 ? n : 3 * n;
+    p.g.w_col = w_layout == 1 ? k : w_layout == 0 ? 1 : 3;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t c = 0; c < k; c++) p.x[i * p.g.x_row + c * p.g.x_col] = x[i * k + c];
+    for (int64_t c = 0; c < k; c++)
+        for (int64_t j = 0; j < n; j++) p.w[c * p.g.w_row + j * p.g.w_col] = w[c * n + j];
+    for (int64_t j = 0; j < n; j++) p.bias[j] = 2 * ls_uniform01(random_bits(5, j)) - 1;
+    for (int64_t i = 0; i < m * (n + 3); i++) p.y[i] = 2 * ls_uniform01(random_bits(6, i)) - 1;
+    free(x);
+    free(w);
+    return p;
+}
+
+static void product_free(product *p)
+{
+    free(p->x);
+    free(p->w);
+    free(p->y);
+    free(p->bias);
+}
+
+/* Cuts K into `splits` parts of unequal, often odd length, some of them empty. */
+static void cut(product *p, int splits)
+{
+    for (int s = 0; s <= splits; s++) {
+        int64_t at  = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
+        p->bound[s] = s && at < p->bound[s - 1] ? p->bound[s - 1] : at < p->g.k ? at : p->g.k;
+    }
+    p->g.splits = splits;
+    p->g.bound  = p->bound;
+}
+
+/* ---- the definition ---------------------------------------------------------------------------------------------- */
+
+static float chain(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to)
+{
+    const uint16_t *x = (const uint16_t *)g->x + i * g->x_row, *w = (const uint16_t *)g->w + j;
+    float           c = 0;
+    for (int64_t k = from; k < to; k += 2) {
+        const bool pair = k + 1 < to;
+        c               = fmaf(pair ? widened(x[k + 1]) : 0, pair ? widened(w[(k + 1) * g->w_row]) : 0, c);
+        c               = fmaf(widened(x[k]), widened(w[k * g->w_row]), c);
+    }
+    return c;
+}
+
+/* y: the value that the sum is added to; NULL: none. */
+static float part_sum(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to, const float *y)
+{
+    const int64_t len = to - from, segments = (len + SEGMENT - 1) / SEGMENT;
+    float         sum = y ? *y : 0;
+    for (int64_t s = 0; s < segments; s++) {
+        const int64_t begin = (len * s / segments + 1) / 2 * 2, next = (len * (s + 1) / segments + 1) / 2 * 2;
+        const float   c = chain(g, i, j, from + begin, s == segments - 1 ? to : from + next);
+        sum             = s || y ? sum + c : c;
+    }
+    return sum;
+}
+
+static float tree(const ls_gemm *g, int64_t i, int64_t j, int first, int parts)
+{
+    if (parts == 1) return part_sum(g, i, j, g->bound[first], g->bound[first + 1], NULL);
+    return tree(g, i, j, first, parts / 2) + tree(g, i, j, first + parts / 2, parts / 2);
+}
+
+/* The value of an element of row-major operands; y: as above. */
+static float element(const ls_gemm *g, int64_t i, int64_t j, const float *y)
+{
+    if (g->splits <= 1) return part_sum(g, i, j, 0, g->k, y);
+    return y ? *y + tree(g, i, j, 0, g->splits) : tree(g, i, j, 0, g->splits);
+}
+
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
+
+#define EACH_LEVEL(isa) for (int isa = 0; isa <= (int)ls_isa_best(); isa++)
+
+static void multiply(int isa, const ls_gemm *g)
+{
+    assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+    ls__isa_table_of((ls_isa)isa)->gemm(g);
+    assert_int_equal(ls_isa_set(ls_isa_best()), LS_OK);
+}
+
+static const int64_t sizes[][4] = {
+    {1, 1, 1, 1},      {1, 7, 3, 1},     {7, 1, 5, 2},      {5, 33, 0, 1},     {7, 33, 65, 4},   {33, 7, 257, 1},
+    {6, 16, 256, 1},   {13, 31, 300, 1}, {64, 10, 84, 8},   {67, 130, 64, 16}, {6, 25, 2001, 2}, {130, 160, 77, 4},
+    {201, 40, 521, 1}, {9, 300, 31, 4},  {75, 200, 511, 1}, {20, 90, 130, 1},  {470, 70, 515, 1}};
+
+/* Compares a product with the sums `want`, or with `added`, which include the values of y.  narrow: y is bfloat16. */
+static void check(int isa, product *p, const float *want, const float *added, bool add, bool bias, bool narrow,
+                  const char *layout)
+{
+    const int64_t m = p->g.m, n = p->g.n, row = p->g.y_row;
+    uint16_t     *half   = malloc((size_t)(m * row) * sizeof *half);
+    float        *before = malloc((size_t)(m * row) * sizeof *before);
+    memcpy(before, p->y, (size_t)(m * row) * sizeof *before);
+    for (int64_t i = 0; i < m * row; i++) half[i] = narrowed(p->y[i]);
+    p->g.y      = narrow ? (void *)half : p->y;
+    p->g.y_type = narrow ? LS_BF16 : LS_F32;
+    p->g.add    = add;
+    p->g.bias   = bias ? p->bias : NULL;
+    multiply(isa, &p->g);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            const int64_t  at  = i * row + j;
+            float          sum = (add && !narrow ? added : want)[i * n + j];
+            const uint16_t old = narrowed(before[at]);
+            if (bias) sum += p->bias[j];
+            if (add && narrow) sum = widened(old) + sum;
+            const float found = narrow ? widened(half[at]) : p->y[at], expected = narrow ? widened(narrowed(sum)) : sum;
+            if (memcmp(&found, &expected, sizeof found) != 0)
+                fail_msg("%s: %d x %d x %d, %d parts, layout %s, %d threads%s%s%s: expected %.9g at %d, %d, found %.9g",
+                         ls_isa_name((ls_isa)isa), (int)m, (int)n, (int)p->g.k, p->g.splits, layout,
+                         omp_get_max_threads(), add ? ", add" : "", bias ? ", bias" : "", narrow ? ", bfloat16" : "",
+                         (double)expected, (int)i, (int)j, (double)found);
+        }
+    memcpy(p->y, before, (size_t)(m * row) * sizeof *before);
+    free(before);
+    free(half);
+}
+
+static void test_bits_are_those_of_the_chain(void **state)
+{
+    static const char *const names[] = {"rows", "columns", "gaps"};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
+        const int     splits = (int)sizes[s][3];
+        product       plain  = product_new(m, n, k, 0, 0);
+        float        *want   = malloc((size_t)(m * n) * sizeof *want);
+        float        *added  = malloc((size_t)(m * n) * sizeof *added);
+        if (splits > 1) cut(&plain, splits);
+        for (int64_t i = 0; i < m * n; i++) {
+            want[i]  = element(&plain.g, i / n, i % n, NULL);
+            added[i] = element(&plain.g, i / n, i % n, &plain.y[i / n * plain.g.y_row + i % n]);
+        }
+        product_free(&plain);
+        for (int layout = 0; layout < 9; layout++) {
+            product p = product_new(m, n, k, layout / 3, layout % 3);
+            char    text[32];
+            snprintf(text, sizeof text, "%s x %s", names[layout / 3], names[layout % 3]);
+            if (splits > 1) cut(&p, splits);
+            EACH_LEVEL(isa)
+            {
+                omp_set_num_threads(layout % 4 + 1);
+                for (int add = 0; add <= 1; add++)
+                    for (int narrow = 0; narrow <= (splits == 1); narrow++)
+                        check(isa, &p, want, added, add, (add + layout) % 2, narrow, text);
+            }
+            product_free(&p);
+        }
+        free(want);
+        free(added);
+    }
+}
+
+/* Values of all exponents, with denormal numbers and products that underflow: from v3 on the bits are equal. */
+static void test_wide_values(void **state)
+{
+    enum { M = 40, N = 70, K = 90 };
+    product p    = product_new(M, N, K, 0, 1);
+    float  *want = NULL;
+    for (int64_t i = 0; i < M * K; i++)
+        p.x[i] = (uint16_t)((random_bits(7, i) & 0x807f) | (random_bits(8, i) % 190) << 7);
+    for (int64_t i = 0; i < K * N; i++)
+        p.w[i] = (uint16_t)((random_bits(9, i) & 0x807f) | (random_bits(10, i) % 60) << 7);
+    for (int isa = 1; isa <= (int)ls_isa_best(); isa++) {
+        multiply(isa, &p.g);
+        if (!want) want = memcpy(malloc(sizeof(float) * M * (N + 3)), p.y, sizeof(float) * M * (N + 3));
+        if (memcmp(want, p.y, sizeof(float) * M * (N + 3)) != 0)
+            fail_msg("%s and %s differ", ls_isa_name((ls_isa)isa), ls_isa_name((ls_isa)1));
+    }
+    free(want);
+    product_free(&p);
+}
+
+#if defined(__x86_64__)
+/* One vector of the instruction, and of the chain.  mode: 0 normal, 1 wide, 2 cancelling, 3 denormal, 4 any bits. */
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static int count_differences(int mode, uint64_t round)
+{
+    static const struct {
+        uint32_t base, range;
+    } exponent[] = {{120, 14}, {60, 120}, {126, 2}, {0, 70}, {0, 256}};
+    uint32_t a[16], b[16], from_chain[16], from_dot[16];
+    float    c[16];
+    for (int i = 0; i < 16; i++) {
+        const ls_philox4 r = ls_philox(round, (uint64_t)mode, (uint64_t)i), e = ls_philox(round, 99, (uint64_t)i);
+        const uint32_t   base = exponent[mode].base, range = exponent[mode].range;
+        a[i]          = (r.v[0] & 0x807f807f) | (base + e.v[0] % range) << 7 | (base + e.v[0] / range % range) << 23;
+        b[i]          = (r.v[1] & 0x807f807f) | (base + e.v[1] % range) << 7 | (base + e.v[1] / range % range) << 23;
+        uint32_t bits = (r.v[2] & 0x807fffff) | (base + e.v[2] % range) << 23;
+        memcpy(&c[i], &bits, sizeof bits);
+    }
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
+    const __m512i x = _mm512_loadu_si512(a), w = _mm512_loadu_si512(b), odd = _mm512_set1_epi32((int)0xffff0000);
+    __m512        sum = _mm512_loadu_ps(c);
+    _mm512_storeu_ps(from_dot, _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)w));
+    sum = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_and_si512(x, odd)), _mm512_castsi512_ps(_mm512_and_si512(w, odd)),
+                          sum);
+    sum = _mm512_fmadd_ps(_mm512_castsi512_ps(_mm512_slli_epi32(x, 16)), _mm512_castsi512_ps(_mm512_slli_epi32(w, 16)),
+                          sum);
+    _mm512_storeu_ps(from_chain, sum);
+    _mm_setcsr(before);
+    int differences = 0;
+    for (int i = 0; i < 16; i++) {
+        const bool nan = (from_dot[i] & 0x7fffffff) > 0x7f800000 && (from_chain[i] & 0x7fffffff) > 0x7f800000;
+        differences += from_dot[i] != from_chain[i] && !nan;
+    }
+    return differences;
+}
+
+static void test_the_instruction_computes_the_chain(void **state)
+{
+    enum { MODES = 5, ROUNDS = 20000 };
+    if (ls_isa_best() < LS_ISA_V4_BF16) skip();
+    for (int mode = 0; mode < MODES; mode++)
+        for (uint64_t round = 0; round < ROUNDS; round++)
+            if (count_differences(mode, round)) fail_msg("mode %d, round %d: different bits", mode, (int)round);
+}
+#else
+static void test_the_instruction_computes_the_chain(void **state) { skip(); }
+#endif
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_instruction_computes_the_chain),
+                                       cmocka_unit_test(test_bits_are_those_of_the_chain),
+                                       cmocka_unit_test(test_wide_values)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
