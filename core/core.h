@@ -55,7 +55,7 @@ typedef struct ls_where {
 
 /* ---- types and devices ------------------------------------------------------------------------------------------- */
 
-#define LS_DTYPE_LIST(X) X(LS_F32, "float32", 4) X(LS_I32, "int32", 4) X(LS_U8, "uint8", 1) X(LS_BF16, "bfloat16", 2)
+#define LS_DTYPE_LIST(X) X(LS_F32, "float32", 4) X(LS_BF16, "bfloat16", 2) X(LS_I32, "int32", 4) X(LS_U8, "uint8", 1)
 typedef enum ls_dtype { LS_ENUMERATORS(LS_DTYPE_LIST) } ls_dtype;
 
 #define LS_DEVICE_LIST(X) X(LS_CPU, "cpu") X(LS_CUDA, "cuda")
@@ -75,6 +75,12 @@ typedef struct ls_dims {
  * are NULL, and every function accepts NULL tensors, so that a model needs no checks.  ls_graph_status returns the
  * error; ls_trainer_new and ls_model_new return it as well. */
 ls_graph *ls_graph_new(void);
+
+/* Sets the type of matrix products and of the values between ops: LS_F32 (default) or LS_BF16.  Call before the first
+ * op.  Parameters, their gradients, sums and losses stay float32.  In a bfloat16 graph an op that knows float32 alone
+ * gets converted inputs. */
+void ls_graph_precision(ls_graph *g, ls_dtype type);
+
 void      ls_graph_free(ls_graph *g);
 ls_status ls_graph_status(const ls_graph *g);
 

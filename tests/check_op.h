@@ -13,7 +13,8 @@
  *
  *     CHECK_MAIN(cmocka_unit_test(check_softplus))
  *
- * Checks, for 1, 2, 7 and many samples, at every instruction-set level of this processor:
+ * Checks, for 1, 2, 7 and many samples, at every instruction-set level of this processor, in a float32 graph and in a
+ * bfloat16 graph if the op reads bfloat16:
  *  - shapes; values against the reference; gradients of all inputs against central differences of the reference
  *  - gradients that are written, added to, and not wanted; forward and backward in place if the descriptor allows it
  *  - backward reads only the values in `saves` (all others are overwritten with NaN) and writes only its outputs
@@ -173,17 +174,24 @@ static inline void check_truth_new(check_truth *t, const check_setup *s, bool gr
         if (check_has_grad(s, i)) t->dx[i] = check_differences(s, &w, i, t->arena);
 }
 
+/* The tolerance of a case, or `fallback`; at least the epsilon of bfloat16 in a bfloat16 graph. */
+static inline double check_tolerance(const check_setup *s, double given, double fallback)
+{
+    const double tolerance = given > 0 ? given : fallback, epsilon = 1.0 / 128;
+    return s->precision == LS_BF16 && tolerance < epsilon ? epsilon : tolerance;
+}
+
 static inline void check_against_truth(const check_setup *s, const check_truth *t, const check_result *r)
 {
     static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
                                                                                                     "y", "y1", "y2"};
     for (int o = 0; o < s->n->outs; o++)
         check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o],
-                    s->cs->tol > 0 ? s->cs->tol : 2e-6);
+                    check_tolerance(s, s->cs->tol, 2e-6));
     for (int i = 0; i < s->n->ins; i++)
         if (t->dx[i])
             check_close(s, grad[i], check_elements(s->n->in[i], s->rows), r->dx[i], t->dx[i],
-                        s->cs->tol_grad > 0 ? s->cs->tol_grad : 2e-5);
+                        2 * check_tolerance(s, s->cs->tol_grad / 2, 1e-5));
 }
 
 /* Gradients added to earlier values, because of add[i] or of the group. */
@@ -193,10 +201,16 @@ static inline void check_adding(const check_setup *s, const check_result *whole)
         check_result r = check_run(s, (check_how){.add = mode == 0, .group_add = mode == 1});
         for (int i = 0; i < s->n->ins; i++) {
             if (!r.dx[i] || (mode == 1 && s->n->in[i]->batched)) continue;
-            int64_t n    = check_elements(s->n->in[i], s->rows);
-            double *want = ls_arena_alloc(s->arena, (size_t)n * sizeof(double));
-            for (int64_t k = 0; k < n; k++) want[k] = (double)s->base[i][k] + (double)whole->dx[i][k];
-            check_close(s, "a gradient added to what was there", n, r.dx[i], want, 1e-6);
+            int64_t n     = check_elements(s->n->in[i], s->rows);
+            double  scale = 1;
+            for (int64_t k = 0; k < n; k++)
+                scale = fmax(scale, fabs((double)s->base[i][k]) + fabs((double)whole->dx[i][k]));
+            for (int64_t k = 0; k < n; k++) {
+                const double old = (double)s->base[i][k], more = (double)whole->dx[i][k], found = (double)r.dx[i][k];
+                if (!(fabs(found - old - more) <= check_tolerance(s, 0, 1e-6) * scale))
+                    fail_msg("%s: dx%d[%lld] added to %.9g is %.9g, expected %.9g", s->what, i, (long long)k, old,
+                             found, old + more);
+            }
         }
     }
 }
@@ -214,8 +228,9 @@ static inline void check_single_gradients(const check_setup *s, const check_resu
 
 static inline void check_inplace(const check_setup *s, const check_result *whole)
 {
-    check_how h = {.inplace          = s->op->inplace && !(s->op->saves & LS_SAVES_IN(0)),
-                   .inplace_backward = s->op->inplace_backward && !s->cs->inference};
+    const bool one_type = ls__input_type(s->n, 0) == s->n->out[0]->type;
+    check_how  h        = {.inplace          = one_type && s->op->inplace && !(s->op->saves & LS_SAVES_IN(0)),
+                           .inplace_backward = one_type && s->op->inplace_backward && !s->cs->inference};
     if (!h.inplace && !h.inplace_backward) return;
     check_result r = check_run(s, h);
     check_same_results(s, "in place", h, &r, whole);
@@ -341,13 +356,14 @@ static inline void check_setup_all(const check_setup *s, check_truth *truth, boo
     check_nothing(s);
 }
 
-static inline void check_op_case(int id, check_reference *reference, const check_case *cs, int64_t samples)
+static inline void check_op_case(int id, ls_dtype precision, unsigned bf16, check_reference *reference,
+                                 const check_case *cs, int64_t samples)
 {
     check_truth truth = {0};
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         check_setup s;
         assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
-        check_setup_new(&s, id, (ls_isa)isa, cs, reference, samples);
+        check_setup_new(&s, id, (ls_isa)isa, precision, bf16, cs, reference, samples);
         check_shape(&s);
         if (s.op->view) {
             assert_true(s.n->out[0]->view_of == s.n->in[0] && ls__numel(s.n->out[0]) == ls__numel(s.n->in[0]));
@@ -363,8 +379,14 @@ static inline void check_op_case(int id, check_reference *reference, const check
 static inline void check_op_cases(int id, check_reference *reference, const check_case *cs, size_t cases)
 {
     static const int64_t samples[] = {1, 2, 7, 0}; /* 0: many, enough for several threads */
+    const ls_op         *op        = ls__op_by_id(id);
+    const unsigned       all       = op->either | op->narrow;
     for (size_t i = 0; i < cases; i++)
-        for (int k = 0; k < 4; k++) check_op_case(id, reference, &cs[i], samples[k]);
+        for (int k = 0; k < 4; k++) {
+            check_op_case(id, LS_F32, 0, reference, &cs[i], samples[k]);
+            if (all) check_op_case(id, LS_BF16, all, reference, &cs[i], samples[k]);
+            if (op->either & 1) check_op_case(id, LS_BF16, all & ~1u, reference, &cs[i], samples[k]); /* mixed */
+        }
 }
 
 /* Defines the test check_OP, which checks the cases. */
@@ -379,7 +401,7 @@ static inline void check_op_cases(int id, check_reference *reference, const chec
 static inline void check_refused(int id, const char *part, const check_case *cs)
 {
     ls_graph *g = ls_graph_new();
-    if (check_apply(g, id, cs))
+    if (check_apply(g, id, cs, 0))
         fail_msg("%s: expected an error with '%s', but the op was built", ls__op_by_id(id)->name, part);
     assert_int_equal(ls_graph_status(g), LS_ERR_USAGE);
     if (!strstr(ls_error_message(), part)) fail_msg("'%s' is not in: %s", part, ls_error_message());

@@ -57,6 +57,7 @@ static inline int64_t check_numel(const check_ref *r, int i)
 /* One case at one level with one number of samples: values common to all runs. */
 typedef struct check_setup {
     char              what[160];
+    ls_dtype          precision; /* of the graph */
     const check_case *cs;
     check_reference  *reference;
     ls_arena         *arena;
@@ -64,10 +65,11 @@ typedef struct check_setup {
     ls_node          *n;
     const ls_op      *op;
     int64_t           rows;
-    float            *x[LS_MAX_IN]; /* int32 inputs are stored as int32 */
-    float            *dy;
-    float            *base[LS_MAX_IN]; /* earlier values to which gradients are added */
-    int64_t           shard[CHECK_SHARDS + 1];
+    /* Values as float32, those of bfloat16 tensors too; check_values converts them. */
+    float  *x[LS_MAX_IN]; /* int32 inputs are stored as int32 */
+    float  *dy;
+    float  *base[LS_MAX_IN]; /* earlier values to which gradients are added */
+    int64_t shard[CHECK_SHARDS + 1];
 } check_setup;
 
 /* Options of a run: samples [first, first + rows), and settings that must not change a bit of the results. */
@@ -88,7 +90,7 @@ typedef struct check_result {
 static inline bool check_has_grad(const check_setup *s, int i)
 {
     const ls_tensor *x = s->n->in[i];
-    return x && x->type == LS_F32 && !(s->op->no_grad & 1u << i);
+    return x && (x->type == LS_F32 || x->type == LS_BF16) && !(s->op->no_grad & 1u << i);
 }
 
 static inline int64_t check_elements(const ls_tensor *x, int64_t rows)
@@ -104,6 +106,38 @@ static inline float check_normal(uint64_t stream, int64_t i)
     return (float)(sqrt(-2 * log(u)) * cos(6.283185307179586 * v));
 }
 
+/* ---- bfloat16 ---------------------------------------------------------------------------------------------------- */
+
+static inline uint16_t check_narrowed(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    if (isnan(x)) return (uint16_t)(bits >> 16 | 0x40);
+    if ((bits & 0x7fffffff) < 0x800000) return (uint16_t)(bits >> 31 << 15);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static inline float check_widened(uint16_t x)
+{
+    const uint32_t bits = (uint32_t)x << 16;
+    float          y;
+    memcpy(&y, &bits, sizeof y);
+    return y;
+}
+
+static inline float check_rounded(float x, ls_dtype type)
+{
+    return type == LS_BF16 ? check_widened(check_narrowed(x)) : x;
+}
+
+static inline size_t check_size(ls_dtype type) { return type == LS_BF16 ? sizeof(uint16_t) : sizeof(float); }
+
+/* The type of the gradient of input i. */
+static inline ls_dtype check_grad_type(const check_setup *s, int i)
+{
+    return s->n->in[i]->batched ? s->n->in[i]->type : LS_F32;
+}
+
 /* ---- setting up -------------------------------------------------------------------------------------------------- */
 
 static inline int check_rank(const int64_t *dims)
@@ -113,8 +147,9 @@ static inline int check_rank(const int64_t *dims)
     return rank;
 }
 
-/* Adds the node of a case to a new graph.  Returns its first output; NULL: the graph has the error. */
-static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs)
+/* Adds the node of a case to a new graph; bf16: bits of the inputs that are bfloat16.  Returns its first output; NULL:
+ * the graph has the error. */
+static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs, unsigned bf16)
 {
     const ls_op *op   = ls__op_by_id(id);
     ls_tensor  **args = calloc(1, op->args_bytes);
@@ -124,11 +159,12 @@ static inline ls_tensor *check_apply(ls_graph *g, int id, const check_case *cs)
         const int64_t  *d  = in->dims;
         char            name[16];
         snprintf(name, sizeof name, "in%d", i);
-        ls_dims dims = {check_rank(d), {d[0], d[1], d[2], d[3], d[4], d[5]}};
-        args[i]      = in->absent  ? NULL
-                       : in->param ? ls__param(g, name, (ls_init){0}, LS_HERE, dims)
-                       : in->state ? ls_state(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5])
-                                   : ls_input(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5]);
+        ls_dims        dims = {check_rank(d), {d[0], d[1], d[2], d[3], d[4], d[5]}};
+        const ls_dtype type = in->type == LS_F32 && bf16 & 1u << i ? g->precision : in->type;
+        args[i]             = in->absent  ? NULL
+                              : in->param ? ls__param(g, name, (ls_init){0}, LS_HERE, dims)
+                              : in->state ? ls_state(g, name, in->type, d[0], d[1], d[2], d[3], d[4], d[5])
+                                          : ls_input(g, name, type, d[0], d[1], d[2], d[3], d[4], d[5]);
     }
     ls_tensor *y = ls__apply(id, args, LS_HERE);
     free(args);
@@ -151,13 +187,13 @@ static inline void check_fill(check_setup *s)
             if (in->type == LS_I32)
                 memcpy(&s->x[i][k], &index, sizeof index);
             else
-                s->x[i][k] = value;
-            s->base[i][k] = check_normal(200 + (uint64_t)i, k);
+                s->x[i][k] = check_rounded(value, ls__input_type(s->n, i));
+            s->base[i][k] = check_rounded(check_normal(200 + (uint64_t)i, k), check_grad_type(s, i));
         }
     }
     int64_t n = check_elements(s->n->out[0], s->rows);
     s->dy     = ls_arena_alloc(s->arena, (size_t)n * sizeof(float));
-    for (int64_t k = 0; k < n; k++) s->dy[k] = check_normal(300, k);
+    for (int64_t k = 0; k < n; k++) s->dy[k] = check_rounded(check_normal(300, k), s->n->out[0]->type);
     /* Uneven shards; the third and the last are empty if there are enough samples for the others. */
     static const double cut[CHECK_SHARDS + 1] = {0, 0.2, 0.3, 0.3, 0.45, 0.75, 0.8, 1, 1};
     for (int i = 0; i <= CHECK_SHARDS; i++) s->shard[i] = (int64_t)((double)s->rows * cut[i] + 0.5);
@@ -174,13 +210,15 @@ static inline void check_shape(const check_setup *s)
     if (!same) fail_msg("%s: the output is %s", s->what, ls__shape(y));
 }
 
-static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const check_case *cs, check_reference *reference,
-                                   int64_t rows)
+static inline void check_setup_new(check_setup *s, int id, ls_isa isa, ls_dtype precision, unsigned bf16,
+                                   const check_case *cs, check_reference *reference, int64_t rows)
 {
-    *s = (check_setup){.cs = cs, .reference = reference, .rows = rows, .op = ls__isa_table_of(isa)->op[id]};
+    *s = (check_setup){
+        .precision = precision, .cs = cs, .reference = reference, .rows = rows, .op = ls__isa_table_of(isa)->op[id]};
     assert_int_equal(ls_arena_new(&s->arena, "check"), LS_OK);
-    s->g         = ls_graph_new();
-    ls_tensor *y = check_apply(s->g, id, cs);
+    s->g = ls_graph_new();
+    ls_graph_precision(s->g, precision);
+    ls_tensor *y = check_apply(s->g, id, cs, bf16);
     if (!y) fail_msg("%s: %s", s->op->name, ls_graph_status(s->g) ? ls_error_message() : "no output");
     s->n = y->node;
     if (!rows) { /* enough samples for several threads and all shards */
@@ -190,8 +228,8 @@ static inline void check_setup_new(check_setup *s, int id, ls_isa isa, const che
         if (flops * (double)rows > 5e7) rows = (int64_t)(5e7 / flops);
         s->rows = rows = rows < 11 ? 11 : rows > 1200 ? 1200 : rows;
     }
-    snprintf(s->what, sizeof s->what, "%s of %s, level %s, %lld samples", s->op->name, ls__shape(s->n->in[0]),
-             ls_isa_name(isa), (long long)rows);
+    snprintf(s->what, sizeof s->what, "%s of %s, %s, level %s, %lld samples", s->op->name, ls__shape(s->n->in[0]),
+             ls__dtype_name(precision), ls_isa_name(isa), (long long)rows);
     check_fill(s);
 }
 
@@ -213,10 +251,11 @@ typedef struct check_memory {
     ls_call      call;
 } check_memory;
 
-static inline check_buffer check_copy(const float *data, int64_t n)
+static inline check_buffer check_values(const float *data, int64_t n, ls_dtype type)
 {
-    check_buffer b = check_buffer_new((size_t)n * sizeof(float), sizeof(float));
-    if (data) memcpy(b.data, data, b.bytes);
+    check_buffer b = check_buffer_new((size_t)n * check_size(type), check_size(type));
+    if (data && type != LS_BF16) memcpy(b.data, data, b.bytes);
+    for (int64_t i = 0; data && type == LS_BF16 && i < n; i++) ((uint16_t *)b.data)[i] = check_narrowed(data[i]);
     return b;
 }
 
@@ -238,11 +277,12 @@ static inline void check_memory_new(check_memory *m, const check_setup *s, const
     for (int i = 0; i < s->n->ins; i++) {
         const ls_tensor *x = s->n->in[i];
         if (!x) continue;
-        m->x[i] = check_copy(s->x[i] + (x->batched ? h->first * ls__numel(x) : 0), check_elements(x, h->rows));
+        m->x[i] = check_values(s->x[i] + (x->batched ? h->first * ls__numel(x) : 0), check_elements(x, h->rows),
+                               ls__input_type(s->n, i));
         c->x[i] = m->x[i].data;
     }
     for (int o = 0; o < s->n->outs; o++) {
-        m->y[o] = check_copy(NULL, check_elements(s->n->out[o], h->rows));
+        m->y[o] = check_values(NULL, check_elements(s->n->out[o], h->rows), s->n->out[o]->type);
         c->y[o] = m->y[o].data;
     }
     if (h->inplace) c->y[0] = c->x[0];
@@ -251,14 +291,15 @@ static inline void check_memory_new(check_memory *m, const check_setup *s, const
 static inline void check_memory_backward(check_memory *m, const check_setup *s, const check_how *h)
 {
     ls_call *c = &m->call;
-    m->dy      = check_copy(s->dy + h->first * ls__numel(s->n->out[0]), check_elements(s->n->out[0], h->rows));
+    m->dy      = check_values(s->dy + h->first * ls__numel(s->n->out[0]), check_elements(s->n->out[0], h->rows),
+                              s->n->out[0]->type);
     c->dy[0]   = (float *)m->dy.data;
     for (int i = 0; i < s->n->ins; i++) {
         if (!check_has_grad(s, i) || s->n->in[i]->batched) continue;
         m->param[i] = m->block;
         m->block += ls__numel(s->n->in[i]) + 3;
     }
-    m->params = check_copy(NULL, m->block * c->groups);
+    m->params = check_values(NULL, m->block * c->groups, LS_F32);
     for (int k = 0, first = 0; k < c->groups; first += m->group[k].shards, k++)
         m->group[k] = (ls_group){.first  = first,
                                  .shards = h->groups ? h->group[k] : c->shards,
@@ -270,7 +311,7 @@ static inline void check_memory_backward(check_memory *m, const check_setup *s, 
         int64_t          n = check_elements(x, h->rows);
         c->add[i]          = h->add;
         if (x->batched) {
-            m->dx[i] = check_copy(h->add ? s->base[i] + h->first * ls__numel(x) : NULL, n);
+            m->dx[i] = check_values(h->add ? s->base[i] + h->first * ls__numel(x) : NULL, n, x->type);
             c->dx[i] = (float *)m->dx[i].data;
         } else {
             c->dx[i] = (float *)m->params.data + m->param[i];
@@ -302,14 +343,24 @@ static inline void check_call(check_memory *m, const check_setup *s, bool backwa
     check_buffer_free(&m->scratch);
 }
 
-static inline void check_unchanged(const check_setup *s, const check_buffer *b, const float *want, const char *what)
+static inline void check_unchanged(const check_setup *s, const check_buffer *b, const float *want, ls_dtype type,
+                                   const char *what)
 {
-    if (b->map && want && memcmp(b->data, want, b->bytes) != 0) fail_msg("%s: %s was changed", s->what, what);
+    bool same = true;
+    if (!b->map || !want) return;
+    if (type != LS_BF16) same = memcmp(b->data, want, b->bytes) == 0;
+    for (size_t i = 0; type == LS_BF16 && i < b->bytes / sizeof(uint16_t); i++)
+        same = same && ((const uint16_t *)b->data)[i] == check_narrowed(want[i]);
+    if (!same) fail_msg("%s: %s was changed", s->what, what);
 }
 
-static inline float *check_keep(const check_setup *s, const void *data, int64_t n)
+/* A copy of n values as float32. */
+static inline float *check_keep(const check_setup *s, const void *data, int64_t n, ls_dtype type)
 {
-    return memcpy(ls_arena_alloc(s->arena, (size_t)n * sizeof(float) + 1), data, (size_t)n * sizeof(float));
+    float *copy = ls_arena_alloc(s->arena, (size_t)n * sizeof(float) + 1);
+    if (type != LS_BF16) memcpy(copy, data, (size_t)n * sizeof(float));
+    for (int64_t i = 0; type == LS_BF16 && i < n; i++) copy[i] = check_widened(((const uint16_t *)data)[i]);
+    return copy;
 }
 
 static inline void check_keep_gradients(check_memory *m, const check_setup *s, const check_how *h, check_result *r)
@@ -320,7 +371,7 @@ static inline void check_keep_gradients(check_memory *m, const check_setup *s, c
         int64_t          n = check_elements(x, h->rows);
         check_buffer_verify(&m->dx[i], "a gradient");
         if (x->batched) {
-            r->dx[i] = check_keep(s, m->call.dx[i], n);
+            r->dx[i] = check_keep(s, m->call.dx[i], n, x->type);
             continue;
         }
         r->dx[i] = ls_arena_alloc(s->arena, (size_t)(n * m->call.groups) * sizeof(float));
@@ -346,14 +397,14 @@ static inline check_result check_run(const check_setup *s, check_how h)
     check_call(&m, s, false);
     for (int o = 0; o < s->n->outs; o++) {
         check_buffer_verify(&m.y[o], "an output");
-        r.y[o] = check_keep(s, m.call.y[o], check_elements(s->n->out[o], h.rows));
+        r.y[o] = check_keep(s, m.call.y[o], check_elements(s->n->out[o], h.rows), s->n->out[o]->type);
     }
     for (int i = 0; i < s->n->ins; i++) {
         if (!s->n->in[i] || (i == 0 && h.inplace)) continue;
         check_buffer_verify(&m.x[i], "an input");
         if (s->op->updates & 1u << i) continue;
         check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0),
-                        "an input");
+                        ls__input_type(s->n, i), "an input");
     }
     if (s->op->backward[LS_CPU] && !s->cs->inference) {
         for (int i = 0; i < s->n->ins; i++)
@@ -362,14 +413,15 @@ static inline check_result check_run(const check_setup *s, check_how h)
             if (!(s->op->saves & LS_SAVES_OUT(o))) check_poison(&m.y[o]);
         check_memory_backward(&m, s, &h);
         check_call(&m, s, true);
-        if (!h.inplace_backward) check_unchanged(s, &m.dy, s->dy + h.first * ls__numel(s->n->out[0]), "dy");
+        if (!h.inplace_backward)
+            check_unchanged(s, &m.dy, s->dy + h.first * ls__numel(s->n->out[0]), s->n->out[0]->type, "dy");
         for (int i = 0; i < s->n->ins; i++)
             if ((s->op->saves & LS_SAVES_IN(i)) && s->x[i] && !(i == 0 && h.inplace))
                 check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0),
-                                "a saved input");
+                                ls__input_type(s->n, i), "a saved input");
         for (int o = 0; o < s->n->outs; o++)
             if ((s->op->saves & LS_SAVES_OUT(o) || s->op->loss_in_backward) && !(o == 0 && h.inplace))
-                check_unchanged(s, &m.y[o], r.y[o],
+                check_unchanged(s, &m.y[o], r.y[o], s->n->out[o]->type,
                                 s->op->loss_in_backward ? "the loss that backward makes" : "a saved output");
         check_keep_gradients(&m, s, &h, &r);
     }

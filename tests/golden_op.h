@@ -102,7 +102,7 @@ static inline void golden_check_case(const golden *g, int id, ls_isa isa)
     check_setup         s;
     golden_set_all(g, op, args);
     int64_t rows = golden_inputs(g, op, &cs, in);
-    check_setup_new(&s, id, isa, &cs, NULL, rows);
+    check_setup_new(&s, id, isa, LS_F32, 0, &cs, NULL, rows);
     for (int i = 0; i < op->ins; i++)
         if (in[i])
             memcpy(s.x[i], in[i]->f32 ? (void *)in[i]->f32 : (void *)in[i]->i32, (size_t)in[i]->count * sizeof(float));

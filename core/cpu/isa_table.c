@@ -39,5 +39,6 @@ const ls_isa_table LS_ISA_NAME(ls__isa_table) = {
             LS_OPTIM_LIST(X)
 #undef X
         },
-    .peak = ls__peak,
+    .narrow = ls__narrow_array,
+    .peak   = ls__peak,
 };

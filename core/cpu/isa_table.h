@@ -6,6 +6,7 @@
 
 #include "core/cpu/gemm/gemm.h"
 #include "core/cpu/machine_peak.h"
+#include "core/cpu/vector/narrow_array.h"
 #include "core/cpu/vector/vmath.h"
 #include "core/graph/op.h"
 
@@ -15,6 +16,7 @@ struct ls_isa_table {
     ls_gemm_fn                       *gemm;
     const ls_vmath                   *vmath;
     const struct ls_optim_descriptor *optim[LS_OPTIM_COUNT]; /* core/optim/optim_rule.h */
+    ls_narrow_array_fn               *narrow;
     ls_peak_fn                       *peak;
 };
 

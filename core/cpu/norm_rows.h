@@ -13,8 +13,11 @@
 #ifndef LS_CORE_CPU_NORM_ROWS_H
 #define LS_CORE_CPU_NORM_ROWS_H
 
+#include <omp.h>
+
 #include "core/cpu/vector/column_sum.h"
 #include "core/cpu/vector/vmath.h"
+#include "core/graph/graph.h"
 
 enum { LS_NORM_PIECE = 32 /* rows */ };
 
@@ -62,14 +65,24 @@ static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, 
     if (norm->centred) saved[1] = mean;
 }
 
+/* Returns the bytes of the buffers in which each thread widens rows of bfloat16: x, dy or y, and dx. */
+static inline size_t ls__norm_buffers(int64_t n, int threads)
+{
+    return (size_t)threads * 3 * (size_t)n * sizeof(float);
+}
+
 /* Forward kernel.  Outputs 0 and 1 are y and the saved values. */
 static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
 {
-    const int64_t rows = c->rows * norm->lead, width = norm->centred ? 2 : 1;
-#pragma omp parallel for schedule(static) if (rows * norm->n >= LS_MAP_PARALLEL)
-    for (int64_t k = 0; k < rows; k++)
-        ls__norm_row(norm, (const float *)c->x[0] + k * norm->n, (float *)c->y[0] + k * norm->n,
-                     (float *)c->y[1] + k * width);
+    const int64_t  rows = c->rows * norm->lead, width = norm->centred ? 2 : 1, n = norm->n;
+    const ls_array x = ls__x(c, 0), y = ls__y(c, 0);
+#pragma omp parallel for schedule(static) if (rows * n >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < rows; k++) {
+        float *buffer = c->scratch ? (float *)c->scratch + omp_get_thread_num() * 3 * n : NULL;
+        float *to     = ls__write_begin(y, k * n, n, buffer ? buffer + n : NULL, false);
+        ls__norm_row(norm, ls__read(x, k * n, n, buffer), to, (float *)c->y[1] + k * width);
+        ls__write_end(y, k * n, n, to);
+    }
 }
 
 /* Returns the means of g (0 unless centred) and of g h for one row. */
@@ -121,16 +134,20 @@ static inline size_t ls__norm_scratch(int64_t lead, int64_t n, int64_t rows, int
     return (size_t)(shards + 1) * sizeof(int64_t) + (size_t)((pieces + shards) * 2 * n) * sizeof(float);
 }
 
-/* Computes dx of rows [from, to) of the call, and the sums dw and db of these rows. */
-static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *dw,
-                                  float *db)
+/* Computes dx of rows [from, to) of the call, and the sums dw and db of these rows.  `buffer`: three rows. */
+static inline void ls__norm_piece(const ls_call *c, const ls__norm *norm, int64_t from, int64_t to, float *buffer,
+                                  float *dw, float *db)
 {
-    const int64_t n = norm->n, width = norm->centred ? 2 : 1;
+    const int64_t  n = norm->n, width = norm->centred ? 2 : 1;
+    const ls_array x = ls__x(c, 0), dy = ls__dy(c, 0), dx = ls__dx(c, 0);
     for (int64_t i = 0; i < n && dw; i++) dw[i] = 0;
     for (int64_t i = 0; i < n && db; i++) db[i] = 0;
-    for (int64_t k = from; k < to; k++)
-        ls__norm_row_back(norm, c->dy[0] + k * n, (const float *)c->x[0] + k * n, (const float *)c->y[1] + k * width,
-                          c->dx[0] ? c->dx[0] + k * n : NULL, c->add[0], dw, db);
+    for (int64_t k = from; k < to; k++) {
+        float *out = ls__write_begin(dx, k * n, n, buffer, c->add[0]);
+        ls__norm_row_back(norm, ls__read(dy, k * n, n, buffer + n), ls__read(x, k * n, n, buffer + 2 * n),
+                          (const float *)c->y[1] + k * width, out, c->add[0], dw, db);
+        ls__write_end(dx, k * n, n, out);
+    }
 }
 
 /* sum = sum of the partial sums of `pieces` pieces, each of n floats and `stride` floats apart, in order. */
@@ -151,14 +168,15 @@ static inline void ls__norm_backward(const ls_call *c, const ls__norm *norm)
     begin[0]               = 0;
     for (int s = 0; s < c->shards; s++)
         begin[s + 1] = begin[s] + ((c->bound[s + 1] - c->bound[s]) * norm->lead + LS_NORM_PIECE - 1) / LS_NORM_PIECE;
+    float *buffers = piece + begin[c->shards] * 2 * n; /* only there if x or dy is bfloat16 */
 #pragma omp parallel for schedule(static) if (parallel)
     for (int64_t k = 0; k < begin[c->shards]; k++) {
         int s = 0;
         while (begin[s + 1] <= k) s++;
         int64_t from = c->bound[s] * norm->lead + (k - begin[s]) * LS_NORM_PIECE, end = c->bound[s + 1] * norm->lead;
         float  *dw = piece + k * 2 * n;
-        ls__norm_piece(c, norm, from, end - from < LS_NORM_PIECE ? end : from + LS_NORM_PIECE, has_w ? dw : NULL,
-                       has_b ? dw + n : NULL);
+        ls__norm_piece(c, norm, from, end - from < LS_NORM_PIECE ? end : from + LS_NORM_PIECE,
+                       buffers + omp_get_thread_num() * 3 * n, has_w ? dw : NULL, has_b ? dw + n : NULL);
     }
     for (int which = 0; which < 2; which++) {
         if (!(which ? has_b : has_w)) continue;

@@ -69,6 +69,21 @@ int ls__value_buffer(ls_program *p, const ls_tensor *tensor)
     return *b;
 }
 
+/* The buffer from which node n reads input k: its value, or the bfloat16 copy of a parameter. */
+static int input_buffer(ls_program *p, const ls_node *n, int k)
+{
+    const ls_tensor *t = ls__root(n->in[k]);
+    int             *b = &p->narrow_of[t->index];
+    if (ls__input_type(n, k) == n->in[k]->type) return ls__value_buffer(p, t);
+    if (*b < 0)
+        *b = add_buffer(p, (ls_buffer){.name   = ls_arena_printf(p->memory, "%s, bfloat16", t->name),
+                                       .tensor = t,
+                                       .place  = LS_PLACE_NARROW,
+                                       .bytes  = planned_bytes(p, t) / 2,
+                                       .offset = p->params->slot[p->params->slot_of[t->index]].offset});
+    return *b;
+}
+
 static int value_gradient(ls_program *p, const ls_tensor *t)
 {
     int *b = &p->grad_of[t->index];
@@ -78,7 +93,7 @@ static int value_gradient(ls_program *p, const ls_tensor *t)
                                        .place     = LS_PLACE_STEP,
                                        .gradient  = true,
                                        .bytes     = planned_bytes(p, t),
-                                       .row_bytes = (size_t)ls__numel(t) * sizeof(float)});
+                                       .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
     return *b;
 }
 
@@ -202,7 +217,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
                  "op %s (%s:%d): writes the state '%s', which is possible in inference only" LS_HINT
                  "train without the state",
                  op->name, n->where.file, n->where.line, n->in[k]->name);
-        instr.in[k] = ls__value_buffer(p, n->in[k]);
+        instr.in[k] = input_buffer(p, n, k);
     }
     for (int k = 0; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
     ls__append_instr(p, &instr);
@@ -226,20 +241,20 @@ static bool is_recomputed(const ls_program *p, const ls_node *n)
     return (ls__op(n)->recompute || p->recompute[n->index]) && ls__can_recompute(p, n);
 }
 
-/* The buffer from which backward reads the value of a tensor.  Emits the RECOMPUTE instruction that fills it, if the
- * value is recomputed and backward has not needed it before. */
-static int backward_value(ls_program *p, const ls_tensor *tensor)
+/* The buffer from which backward reads an input of `user`.  Emits the RECOMPUTE instruction that fills it, if the value
+ * is recomputed and backward has not needed it before. */
+static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
 {
-    const ls_tensor *t = ls__root(tensor);
+    const ls_tensor *t = ls__root(user->in[k_of_user]);
     const ls_node   *n = t->node;
-    if (!n || t != n->out[0] || !is_recomputed(p, n)) return ls__value_buffer(p, t);
+    if (!n || t != n->out[0] || !is_recomputed(p, n)) return input_buffer(p, user, k_of_user);
     if (p->recomputed_of[t->index] >= 0) return p->recomputed_of[t->index];
     ls_instr instr = ls__blank_instr(LS_INSTR_RECOMPUTE, ls__op(n)->name);
     instr.node     = n;
     instr.label    = node_label(p, n);
     instr.flops    = flops_of(n);
     for (int k = 0; k < n->ins; k++)
-        if (n->in[k]) instr.in[k] = backward_value(p, n->in[k]);
+        if (n->in[k]) instr.in[k] = backward_value(p, n, k);
     p->recomputed_of[t->index] = instr.out[0] =
         add_buffer(p, (ls_buffer){.name      = ls_arena_printf(p->memory, "%s, recomputed", t->name),
                                   .tensor    = t,
@@ -334,7 +349,7 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     instr.flops          = (with_loss ? 3 : 2) * flops_of(n);
     instr.dout[0]        = dout;
     for (int k = 0; k < n->ins; k++)
-        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n->in[k]);
+        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n, k);
     for (int k = 0; k < n->outs; k++)
         if (with_loss || op->saves & LS_SAVES_OUT(k)) instr.out[k] = ls__value_buffer(p, n->out[k]);
     for (int k = 0; k < n->ins; k++) {
@@ -354,7 +369,8 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
 ls_status ls__build_program(ls_program *p)
 {
     p->buffers = p->instrs = 0;
-    for (int i = 0; i < p->graph->tensors; i++) p->value_of[i] = p->grad_of[i] = p->recomputed_of[i] = -1;
+    for (int i = 0; i < p->graph->tensors; i++)
+        p->value_of[i] = p->grad_of[i] = p->recomputed_of[i] = p->narrow_of[i] = -1;
     const ls_graph *g       = p->graph;
     ls_tensor      *loss    = p->options.loss;
     bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);

@@ -89,6 +89,8 @@ static void *address(const ls_program *p, const ls_execution *run, int buffer)
         return p->arena + b->offset;
     case LS_PLACE_PARAM:
         return (float *)p->params->block.data + b->offset;
+    case LS_PLACE_NARROW:
+        return (uint16_t *)p->params->narrow.data + b->offset;
     case LS_PLACE_GRAD:
         return run->grads + b->offset;
     case LS_PLACE_STATE:
@@ -239,6 +241,7 @@ static ls_phase phase_of(const ls_execution *run, const ls_instr *instr)
 ls_status ls__program_run(ls_program *p, const ls_execution *run)
 {
     LS_TRY(check_run(p, run));
+    if (p->params) ls__params_refresh(p->params);
     const bool timed  = run->seconds || run->flight;
     int64_t    start  = timed ? ls__clock_ns() : 0;
     ls_status  status = LS_OK;

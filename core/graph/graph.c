@@ -69,11 +69,13 @@ size_t ls__dtype_bytes(ls_dtype type)
     return bytes[type];
 }
 
-const char *ls__dtype_name(ls_dtype type)
-{
-    static const char *const names[] = LS_ENUM_TEXTS(LS_DTYPE_LIST);
-    return names[type];
-}
+const char *const ls__dtype_names[] = {
+#define X(name, text, size) text,
+    LS_DTYPE_LIST(X)
+#undef X
+        NULL};
+
+const char *ls__dtype_name(ls_dtype type) { return ls__dtype_names[type]; }
 
 const char *ls__shape(const ls_tensor *x)
 {
@@ -309,15 +311,62 @@ static ls_graph *graph_of(const ls_op *op, ls_tensor *const *in)
     return g;
 }
 
+/* ---- types of values --------------------------------------------------------------------------------------------- */
+
+void ls_graph_precision(ls_graph *g, ls_dtype type)
+{
+    if (!g || g->status != LS_OK) return;
+    if (g->nodes == 0 && (type == LS_F32 || type == LS_BF16)) {
+        g->precision = type;
+        return;
+    }
+    (void)LS_FAIL(LS_ERR_USAGE, "ls_graph_precision: expected float32 or bfloat16, and a graph without ops");
+    keep_error(g);
+    g->status = LS_ERR_USAGE;
+}
+
+static bool is_param(const ls_tensor *t) { return ls__root(t)->role == LS_ROLE_PARAM; }
+
+ls_dtype ls__input_type(const ls_node *n, int i)
+{
+    const bool copy = n->in[i] && is_param(n->in[i]) && ls__op(n)->narrow & 1u << i;
+    return copy ? n->graph->precision : n->in[i] ? n->in[i]->type : LS_F32;
+}
+
+ls_tensor *ls__converted(ls_tensor *x, ls_dtype type)
+{
+    if (!x || x->type == type) return x;
+    const ls_graph *g = x->graph;
+    for (int i = 0; i < g->nodes; i++) {
+        const ls_node *n = g->node[i];
+        if (n->op == LS_OP_cast && n->in[0] == x && n->out[0]->type == type) return n->out[0];
+    }
+    return ls__apply(LS_OP_cast, &(ls_cast_args){x, type}, x->where);
+}
+
+/* Input i of an op in the type that the op needs. */
+static ls_tensor *in_needed_type(const ls_op *op, int i, ls_tensor *x)
+{
+    if (!x || (x->type != LS_F32 && x->type != LS_BF16) || is_param(x) || x->role == LS_ROLE_STATE) return x;
+    if (op->narrow & 1u << i) return ls__converted(x, x->graph->precision);
+    return op->either & 1u << i ? x : ls__converted(x, LS_F32);
+}
+
 ls_tensor *ls__apply(int id, const void *args, ls_where where)
 {
     const ls_op *op = ls__op_by_id(id);
     ls_graph    *g  = graph_of(op, args);
     if (!g || g->status != LS_OK) return NULL;
+    ls_tensor *in[LS_MAX_IN];
+    memcpy(in, args, (size_t)op->ins * sizeof *in);
+    for (int i = 0; i < op->ins; i++)
+        if (in[i] && in[i]->graph == g) in[i] = in_needed_type(op, i, in[i]);
+    if (g->status != LS_OK) return NULL;
     ls_node *n = ls_arena_alloc(g->arena, sizeof *n);
     *n         = (ls_node){.op = id, .index = g->nodes, .ins = op->ins, .graph = g, .where = where};
     n->args    = memcpy(ls_arena_alloc(g->arena, op->args_bytes), args, op->args_bytes);
-    memcpy(n->in, args, (size_t)op->ins * sizeof *n->in);
+    memcpy(n->args, in, (size_t)op->ins * sizeof *in);
+    memcpy(n->in, in, (size_t)op->ins * sizeof *in);
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->graph != g)
             RETURN_GRAPH_FAIL(g, "%s (%s:%d): its inputs belong to different graphs", op->name, file_name(where.file),

@@ -8,6 +8,7 @@
 #define LS_CORE_GRAPH_GRAPH_H
 
 #include "core/base/arena.h"
+#include "core/cpu/vector/typed_array.h"
 #include "core/graph/op.h"
 
 struct ls_graph {
@@ -19,6 +20,7 @@ struct ls_graph {
     ls_status   status; /* first error of building */
     char       *message, *trace;
     char        scope[256]; /* prefix of names, "transformer.h.0" */
+    ls_dtype    precision;  /* LS_F32, or LS_BF16: matrix products and the values between ops are bfloat16 */
     const char *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
     const void *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
 };
@@ -55,8 +57,27 @@ const char *ls__shape(const ls_tensor *x);
 ls_status ls__node_fail(const ls_node *n, const char *file, int line, const char *func, const char *format, ...)
     LS_PRINTF(5, 6);
 /* Records an error of a layer as the graph's, unless the graph already has one.  Returns NULL. */
-ls_tensor  *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...) LS_PRINTF(3, 4);
-size_t      ls__dtype_bytes(ls_dtype type);
-const char *ls__dtype_name(ls_dtype type);
+ls_tensor               *ls__graph_fail(ls_graph *g, ls_where where, const char *format, ...) LS_PRINTF(3, 4);
+size_t                   ls__dtype_bytes(ls_dtype type);
+const char              *ls__dtype_name(ls_dtype type);
+extern const char *const ls__dtype_names[]; /* by type, ended by NULL */
+
+/* ---- types of values --------------------------------------------------------------------------------------------- */
+
+/* The type in which the kernel reads input i. */
+ls_dtype ls__input_type(const ls_node *n, int i);
+
+/* `x` itself, or its conversion to `type`, which is added to the graph at most once. */
+ls_tensor *ls__converted(ls_tensor *x, ls_dtype type);
+
+/* The inputs and outputs of a call, and their gradients, with their types. */
+static inline ls_array ls__x(const ls_call *c, int i) { return (ls_array){c->x[i], ls__input_type(c->node, i)}; }
+static inline ls_array ls__y(const ls_call *c, int i) { return (ls_array){c->y[i], c->node->out[i]->type}; }
+static inline ls_array ls__dy(const ls_call *c, int i) { return (ls_array){c->dy[i], c->node->out[i]->type}; }
+static inline ls_array ls__dx(const ls_call *c, int i)
+{
+    const ls_tensor *x = c->node->in[i];
+    return (ls_array){c->dx[i], x && x->batched ? x->type : LS_F32};
+}
 
 #endif

@@ -18,6 +18,7 @@ static ls_status params_for(ls_graph *g, ls_params **params)
     if ((*params)->graph == g) return LS_OK;
     ls_params *view = ls_arena_alloc(g->arena, sizeof *view);
     *view           = **params;
+    view->origin    = *params;
     view->slot_of   = ls_arena_alloc(g->arena, (size_t)(g->tensors + 1) * sizeof *view->slot_of);
     for (int i = 0; i < g->tensors; i++) {
         const ls_tensor *t = g->tensor[i], *its;
@@ -39,10 +40,14 @@ static ls_status params_for(ls_graph *g, ls_params **params)
 ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows)
 {
     LS_TRY(ls_graph_status(g));
+    LS_TRY(ls__params_new_copy(params, g->precision));
     LS_TRY(params_for(g, &params));
     ls_program *p;
+    ls_tensor **output = ls_arena_alloc(g->arena, ((size_t)n + 1) * sizeof *output); /* read as float32 */
+    for (int i = 0; i < n; i++)
+        output[i] = outputs[i] && outputs[i]->type == LS_BF16 ? ls__converted(outputs[i], LS_F32) : outputs[i];
     LS_TRY(ls__program_new(
-        &p, g, params, &(ls_program_options){.output = outputs, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
+        &p, g, params, &(ls_program_options){.output = output, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
     ls_model *m      = ls_arena_alloc(p->memory, sizeof *m);
     m->program       = p;
     ls_status status = ls__program_plan(p);

@@ -66,6 +66,7 @@ typedef enum ls_place {
     LS_PLACE_STEP, /* the arena */
     LS_PLACE_INPUT,
     LS_PLACE_PARAM,
+    LS_PLACE_NARROW, /* the bfloat16 copy of the parameters */
     LS_PLACE_GRAD,
     LS_PLACE_STATE,
     LS_PLACE_ONES /* the gradient of the loss: 1 for each sample */
@@ -81,7 +82,7 @@ typedef struct ls_buffer {
     size_t           bytes;      /* of max_rows samples */
     int              born, last; /* first and last instruction that uses it */
     int              home;       /* buffer whose memory it takes over in place; its own index otherwise */
-    size_t           offset; /* step, state: in the arena or state block, bytes; param, grad: in the block, floats */
+    size_t offset; /* step, state: in the arena or state block, bytes; param, narrow, grad: in the block, values */
 } ls_buffer;
 
 typedef struct ls_program_options {
@@ -112,6 +113,7 @@ struct ls_program {
     ls_buffer         *buffer;
     int                buffers;
     int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none */
+    int               *narrow_of;          /* buffer of the bfloat16 copy of a parameter, likewise */
     int               *recomputed_of;      /* buffer of the recomputed value, by index of the root tensor; -1: none */
     bool              *recompute;          /* by node: costly, and recomputed in backward (core/graph/recompute.c) */
     int               *uses;               /* number of ops that add to a gradient, by index of the root tensor */

@@ -95,6 +95,10 @@ struct ls_op {
     bool        view;               /* (optional) out[0] is in[0] under another shape; no kernels */
     bool        random;             /* (optional) draws random numbers; in inference forward runs with training false */
     unsigned    no_grad;            /* (optional) bit i: input i never has a gradient (targets, indices) */
+    unsigned    either;             /* (optional) bit i: batched input i may be float32 or bfloat16 */
+    unsigned    narrow;             /* (optional) bit i: in a bfloat16 graph, input i is bfloat16; of a parameter the
+                                     kernel reads the bfloat16 copy.  All other inputs are float32: a graph converts
+                                     what it has (core/ops/cast.c) */
     bool        loss_in_backward;   /* (optional) if out[0] is the loss, backward also writes the outputs (c->y) and no
                                      forward runs; `saves` has no outputs */
     unsigned    updates;            /* (optional) bit i: forward writes input i in place, which must be a state */
@@ -146,7 +150,8 @@ struct ls_call {
     bool            training;
     void           *x[LS_MAX_IN];   /* values of the inputs */
     void           *y[LS_MAX_OUT];  /* values of the outputs */
-    float          *dy[LS_MAX_OUT]; /* backward: gradients of the outputs; NULL: zero */
+    float          *dy[LS_MAX_OUT]; /* backward: gradients of the outputs; NULL: zero.  The gradient of a value has
+                                        the type of the value, that of a parameter is float32 */
     float          *dx[LS_MAX_IN];  /* backward: gradients of the inputs, for inputs that are not batched that of the
                                         first group; NULL: not wanted */
     bool            add[LS_MAX_IN]; /* backward: add to dx[i] instead of writing it */

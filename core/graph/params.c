@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "core/base/integer.h"
+#include "core/cpu/isa_table.h"
 
 /* The index of the first node that uses each parameter, by tensor index; graph->nodes if none does. */
 static int *first_uses(const ls_graph *g, ls_arena *arena)
@@ -88,12 +89,33 @@ ls_status ls_params_new(ls_params **out, ls_graph *g, uint64_t seed)
     LS_TRY(ls__params_lay_out(&p, g, g->arena));
     LS_TRY(ls_block_new(&p->block, p->floats * sizeof(float), "parameter"));
     ls_status status = ls__params_fill(p, seed, 0, 1);
+    if (status == LS_OK) status = ls__params_new_copy(p, g->precision);
     if (status != LS_OK) {
         ls_block_free(&p->block);
         return status;
     }
     *out = p;
     return LS_OK;
+}
+
+ls_status ls__params_new_copy(ls_params *p, ls_dtype precision)
+{
+    if (precision == LS_F32 || p->narrow.data) return LS_OK;
+    p->stale = true;
+    return ls_block_new(&p->narrow, p->floats * ls__dtype_bytes(precision), "bfloat16 parameter");
+}
+
+void ls__params_narrow(ls_params *p, size_t offset, size_t count)
+{
+    if (!p->narrow.data) return;
+    ls__isa_table()->narrow((int64_t)count, (const float *)p->block.data + offset, (uint16_t *)p->narrow.data + offset);
+}
+
+void ls__params_refresh(ls_params *p)
+{
+    if (p->origin) p = p->origin;
+    if (p->stale) ls__params_narrow(p, LS_PARAM_START, p->floats - LS_PARAM_START);
+    p->stale = false;
 }
 
 int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memory)
@@ -132,7 +154,9 @@ void ls__params_tie(ls_params *p, const ls_tensor *loss)
 
 void ls_params_free(ls_params *p)
 {
-    if (p) ls_block_free(&p->block); /* all else lies in the graph's arena */
+    if (!p) return; /* all else lies in the graph's arena */
+    ls_block_free(&p->block);
+    ls_block_free(&p->narrow);
 }
 
 int ls_params_count(const ls_params *p) { return p->count; }
@@ -150,6 +174,7 @@ float *ls_params_get(ls_params *p, int i, const char **name, int *rank, const in
     if (name) *name = t->name;
     if (rank) *rank = t->rank;
     if (dims) *dims = t->dim;
+    p->stale = true; /* the caller may write */
     return (float *)p->block.data + p->slot[i].offset;
 }
 

@@ -46,7 +46,19 @@ struct ls_params {
     int           *seconds; /* slots with a second segment, in the order in which the segments become complete */
     int            tied;    /* number of `seconds` */
     ls_block       block;
+    /* bfloat16 copy of the block, at the same offsets; NULL data: none.  `stale`: the copy must be renewed before it is
+     * read, because something else than the update may have written the block. */
+    ls_block   narrow;
+    bool       stale;
+    ls_params *origin; /* parameters whose blocks these are, under another graph (core/graph/inference.c); NULL: own */
 };
+
+/* Allocates the bfloat16 copy if the precision needs one and there is none. */
+ls_status ls__params_new_copy(ls_params *p, ls_dtype precision);
+
+/* Renews `count` values of the copy from `offset` on; all of it if it is stale. */
+void ls__params_narrow(ls_params *p, size_t offset, size_t count);
+void ls__params_refresh(ls_params *p);
 
 /* The two steps of ls_params_new.  The first computes the layout, in `arena`; the caller allocates p->block of
  * p->floats floats and frees it.  The second fills every parts-th parameter from number `part` on with its initial

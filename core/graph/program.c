@@ -37,9 +37,10 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
         memcpy(copy, options->output, (size_t)options->outputs * sizeof *copy);
         p->options.output = copy;
     }
-    p->buffer        = ls_arena_alloc(memory, ((size_t)g->tensors * 4 + 2) * sizeof *p->buffer);
+    p->buffer        = ls_arena_alloc(memory, ((size_t)g->tensors * 5 + 2) * sizeof *p->buffer);
     p->value_of      = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->value_of);
     p->grad_of       = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->grad_of);
+    p->narrow_of     = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->narrow_of);
     p->recomputed_of = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *p->recomputed_of);
     p->input         = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof(ls_tensor *));
     p->recompute     = ls_arena_alloc(memory, (size_t)g->nodes + 1);

@@ -22,9 +22,9 @@ static void forward(const ls_call *c)
     const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
     int64_t          n = c->rows * ls__numel(x), count = ls__numel(y);
     if (y->batched)
-        ls__map(value, NULL, n, c->x[0], c->x[1], c->y[0], false);
+        ls__map(value, NULL, n, ls__x(c, 0), ls__x(c, 1), ls__y(c, 0), false);
     else
-        ls__map_rows(value, NULL, n / count, count, c->x[0], c->x[1], c->y[0], false);
+        ls__map_rows(value, NULL, n / count, count, ls__x(c, 0), ls__x(c, 1), ls__y(c, 0), false);
 }
 
 static void backward(const ls_call *c)
@@ -32,10 +32,10 @@ static void backward(const ls_call *c)
     const ls_tensor *x = c->node->in[0], *y = c->node->in[1];
     int64_t          n = c->rows * ls__numel(x), count = ls__numel(y);
     if (c->dx[1] && y->batched)
-        ls__map(ls__map_copy, NULL, n, c->dy[0], NULL, c->dx[1], c->add[1]);
+        ls__map(ls__map_copy, NULL, n, ls__dy(c, 0), (ls_array){0}, ls__dx(c, 1), c->add[1]);
     else if (c->dx[1])
-        ls__column_sums(c, 1, ls__numel(x) / count, count, c->dy[0], NULL, c->scratch);
-    if (c->dx[0]) ls__map(ls__map_copy, NULL, n, c->dy[0], NULL, c->dx[0], c->add[0]);
+        ls__column_sums(c, 1, ls__numel(x) / count, count, ls__dy(c, 0), (ls_array){0}, c->scratch);
+    if (c->dx[0]) ls__map(ls__map_copy, NULL, n, ls__dy(c, 0), (ls_array){0}, ls__dx(c, 0), c->add[0]);
 }
 
 LS_OP(add) = {
@@ -44,6 +44,7 @@ LS_OP(add) = {
     .ins              = 2,
     .outs             = 1,
     .inplace          = true,
+    .either           = 1u << 0 | 1u << 1,
     .inplace_backward = true,
     .infer            = ls__infer_broadcast,
     .forward          = {[LS_CPU] = forward},

@@ -108,7 +108,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 static void backward_table(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0], *w = c->node->in[1];
-    ls__column_sums(c, 1, 1, ls__numel(x), c->dy[0], NULL, c->scratch);
+    ls__column_sums(c, 1, 1, ls__numel(x), ls__dy(c, 0), (ls_array){0}, c->scratch);
     for (int k = 0; k < c->groups; k++)
         if (!ls__group_add(c, 1, k))
             memset(ls__group_grad(c, 1, k) + ls__numel(x), 0, (size_t)(ls__numel(w) - ls__numel(x)) * sizeof(float));
@@ -136,7 +136,9 @@ static void backward(const ls_call *c)
         backward_table_at(c);
     else if (c->dx[1])
         backward_table(c);
-    if (c->dx[0]) ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
+    if (c->dx[0])
+        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), ls__dy(c, 0), (ls_array){0}, ls__dx(c, 0),
+                c->add[0]);
 }
 
 LS_OP(add_position) = {

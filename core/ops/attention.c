@@ -97,7 +97,7 @@ static ls_status infer(ls_node *n)
     LS_NODE_CHECK(n, shape.heads * ((shape.s + 3) / 4) <= UINT32_MAX && shape.t <= INT32_MAX && shape.s <= INT32_MAX,
                   "%lld heads of %lld x %lld weights are too many", (long long)shape.heads, (long long)shape.t,
                   (long long)shape.s);
-    ls__out(n, LS_ATT_OUT, LS_F32, true, 2, (const int64_t[]){shape.t, shape.o_row});
+    ls__out(n, LS_ATT_OUT, n->graph->precision, true, 2, (const int64_t[]){shape.t, shape.o_row});
     ls__out(n, LS_ATT_LOG_SUM, LS_F32, true, 2, (const int64_t[]){shape.heads, shape.t});
     return LS_OK;
 }
@@ -107,7 +107,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     const ls_att_shape shape = ls__att_shape(n);
     (void)rows;
     (void)shards;
-    return (size_t)threads * (backward ? ls__att_backward_scratch(&shape) : ls__att_forward_scratch(&shape));
+    const size_t wide = n->in[LS_ATT_Q]->type == LS_BF16 ? ls__att_wide_scratch(&shape, backward) : 0;
+    return (size_t)threads * (wide + (backward ? ls__att_backward_scratch(&shape) : ls__att_forward_scratch(&shape)));
 }
 
 /* Counts two products, and the visible keys of causal attention alone. */
@@ -129,6 +130,7 @@ LS_OP(attention) = {
     .saves = LS_SAVES_IN(LS_ATT_Q) | LS_SAVES_IN(LS_ATT_K) | LS_SAVES_IN(LS_ATT_V) | LS_SAVES_IN(LS_ATT_PADDING) |
              LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_OUT(LS_ATT_OUT) | LS_SAVES_OUT(LS_ATT_LOG_SUM),
     .random   = true,
+    .narrow   = 1u << LS_ATT_Q | 1u << LS_ATT_K | 1u << LS_ATT_V,
     .no_grad  = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE,
     .updates  = 1u << LS_ATT_CACHE,
     .fields   = LS_FIELDS(LS_FIELD(INT, ls_attention_args, heads), LS_FIELD(INT, ls_attention_args, kv_heads),

@@ -217,16 +217,59 @@ static void backward_group(const ls_call *c, const ls_att_shape *shape, int64_t 
     }
 }
 
+/* The same with bfloat16 operands: widens them, computes the gradients in float32 and narrows these. */
+static void backward_group_wide(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t shared,
+                                const ls_att_wide *w, workspace *s)
+{
+    const bool     packed = shape->k_in == LS_ATT_Q;
+    const int64_t  d = shape->d, keys = sample * shape->s * shape->kv_row;
+    const ls_array dk = packed || c->dx[LS_ATT_K] ? ls__dx(c, shape->k_in) : (ls_array){0},
+                   dv = packed || c->dx[LS_ATT_V] ? ls__dx(c, shape->v_in) : (ls_array){0};
+    clear(w->dk, shape->s, d, d);
+    clear(w->dv, shape->s, d, d);
+    for (int64_t head = shared * shape->group; head < (shared + 1) * shape->group; head++) {
+        const int64_t queries = sample * shape->t * shape->q_row + head * d,
+                      first   = sample * shape->t * shape->o_row + head * d;
+        const ls_array dq     = ls__dx(c, LS_ATT_Q);
+        head_backward  j      = {.h     = ls__att_head(c, shape, sample, head),
+                                 .y     = w->y,
+                                 .dy    = w->dy,
+                                 .y_row = d,
+                                 .dq    = dq.data ? w->dq : NULL,
+                                 .dk    = dk.data ? w->dk : NULL,
+                                 .dv    = dv.data ? w->dv : NULL};
+        j.log_sum             = (const float *)c->y[LS_ATT_LOG_SUM] + (sample * shape->heads + head) * shape->t;
+        ls__att_widen(c, shape, sample, head, w, &j.h);
+        ls__att_widen_rows(ls__from(ls__y(c, LS_ATT_OUT), first), shape->o_row, shape->t, d, w->y);
+        ls__att_widen_rows(ls__from(ls__dy(c, LS_ATT_OUT), first), shape->o_row, shape->t, d, w->dy);
+        for (int64_t t = 0; t < shape->t; t += LS_ATT_QUERIES)
+            backward_tile(&j, t, shape->t - t < LS_ATT_QUERIES ? shape->t - t : LS_ATT_QUERIES, s);
+        if (dq.data) ls__att_narrow_rows(w->dq, shape->t, d, ls__from(dq, queries), shape->q_row, c->add[LS_ATT_Q]);
+    }
+    if (dk.data)
+        ls__att_narrow_rows(w->dk, shape->s, d, ls__from(dk, keys + shape->k_first + shared * d), shape->kv_row,
+                            c->add[shape->k_in]);
+    if (dv.data)
+        ls__att_narrow_rows(w->dv, shape->s, d, ls__from(dv, keys + shape->v_first + shared * d), shape->kv_row,
+                            c->add[shape->v_in]);
+}
+
 void ls__att_backward(const ls_call *c)
 {
     const ls_att_shape shape = ls__att_shape(c->node);
-    const size_t       bytes = ls__att_backward_scratch(&shape);
+    const bool         wide  = ls__x(c, LS_ATT_Q).type == LS_BF16;
+    const size_t       bytes = ls__att_backward_scratch(&shape) + (wide ? ls__att_wide_scratch(&shape, true) : 0);
 #pragma omp parallel if (c->rows * shape.heads * shape.t * shape.s * shape.d >= PARALLEL)
     {
         workspace s;
-        divide(&shape, (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes), &s);
+        float    *own = (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes);
+        divide(&shape, own, &s);
+        const ls_att_wide w = ls__att_wide(&shape, own + ls__att_backward_scratch(&shape) / sizeof(float));
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < c->rows * shape.kv_heads; task++)
-            backward_group(c, &shape, task / shape.kv_heads, task % shape.kv_heads, &s);
+            if (wide)
+                backward_group_wide(c, &shape, task / shape.kv_heads, task % shape.kv_heads, &w, &s);
+            else
+                backward_group(c, &shape, task / shape.kv_heads, task % shape.kv_heads, &s);
     }
 }

@@ -169,36 +169,63 @@ static void forward_tile(const ls_att_head *h, int64_t t, int64_t n, workspace *
     finish(h, t, n, s, out, out_row, log_sum);
 }
 
-static void fill(float *y, int64_t n, float value) { V_MAP(n, V_PUT(y, v_set(value))); }
+static void fill_nan(ls_array y, int64_t first, int64_t n)
+{
+    if (y.type == LS_F32)
+        V_MAP(n, V_PUT((float *)y.data + first, v_set(__builtin_nanf(""))));
+    else
+        V_MAP(n, v_store_part_bf16((uint16_t *)y.data + first + v_at, v_set(__builtin_nanf("")), v_left));
+}
+
+/* Computes all queries of a head with bfloat16 operands. */
+static void forward_wide(const ls_call *c, const ls_att_shape *shape, int64_t b, int64_t head, const ls_att_wide *w,
+                         ls_att_head *h, workspace *s, float *log_sum)
+{
+    ls__att_widen(c, shape, b, head, w, h);
+    for (int64_t t = 0; t < shape->t; t += LS_ATT_QUERIES)
+        forward_tile(h, t, shape->t - t < LS_ATT_QUERIES ? shape->t - t : LS_ATT_QUERIES, s, w->y, shape->d, log_sum);
+    ls__att_narrow_rows(w->y, shape->t, shape->d,
+                        ls__from(ls__y(c, LS_ATT_OUT), b * shape->t * shape->o_row + head * shape->d), shape->o_row,
+                        false);
+}
 
 void ls__att_forward(const ls_call *c)
 {
     const ls_att_shape shape = ls__att_shape(c->node);
-    const int64_t      tiles = (shape.t + LS_ATT_QUERIES - 1) / LS_ATT_QUERIES, tasks = c->rows * shape.heads * tiles;
-    const size_t       bytes = ls__att_forward_scratch(&shape);
-    float             *out = c->y[LS_ATT_OUT], *log_sum = c->y[LS_ATT_LOG_SUM];
-    const bool         cached = c->node->in[LS_ATT_CACHE] != NULL;
+    const bool         wide  = ls__x(c, LS_ATT_Q).type == LS_BF16;
+    const int64_t      tiles = wide ? 1 : (shape.t + LS_ATT_QUERIES - 1) / LS_ATT_QUERIES,
+                  tasks      = c->rows * shape.heads * tiles;
+    const size_t   bytes     = ls__att_forward_scratch(&shape) + (wide ? ls__att_wide_scratch(&shape, false) : 0);
+    const ls_array out       = ls__y(c, LS_ATT_OUT);
+    float         *log_sum   = c->y[LS_ATT_LOG_SUM];
+    const bool     cached    = c->node->in[LS_ATT_CACHE] != NULL;
 #pragma omp parallel if (c->rows * shape.heads * shape.t * shape.s * shape.d >= PARALLEL)
     {
         workspace s;
-        divide(&shape, (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes), &s);
+        float    *own = (float *)((char *)c->scratch + (size_t)omp_get_thread_num() * bytes);
+        divide(&shape, own, &s);
+        const ls_att_wide w = ls__att_wide(&shape, own + ls__att_forward_scratch(&shape) / sizeof(float));
         if (cached) {
 #pragma omp for schedule(static)
             for (int64_t b = 0; b < c->rows; b++)
                 if (!ls__kv_cache_write(c, &shape, b)) {
-                    fill(out + b * shape.t * shape.o_row, shape.t * shape.o_row, __builtin_nanf(""));
-                    fill(log_sum + b * shape.heads * shape.t, shape.heads * shape.t, __builtin_nanf(""));
+                    fill_nan(out, b * shape.t * shape.o_row, shape.t * shape.o_row);
+                    fill_nan(ls__f32(log_sum), b * shape.heads * shape.t, shape.heads * shape.t);
                 }
         }
 #pragma omp for schedule(dynamic, 1)
         for (int64_t task = 0; task < tasks; task++) {
             const int64_t b = task / (shape.heads * tiles), head = task / tiles % shape.heads,
-                          t     = task % tiles * LS_ATT_QUERIES;
-            const ls_att_head h = ls__att_head(c, &shape, b, head);
+                          t  = task % tiles * LS_ATT_QUERIES;
+            ls_att_head h    = ls__att_head(c, &shape, b, head);
+            float      *sums = log_sum + (b * shape.heads + head) * shape.t;
             if (h.from < 0 || (cached && h.from > shape.s - shape.t)) continue;
+            if (wide) {
+                forward_wide(c, &shape, b, head, &w, &h, &s, sums);
+                continue;
+            }
             forward_tile(&h, t, shape.t - t < LS_ATT_QUERIES ? shape.t - t : LS_ATT_QUERIES, &s,
-                         out + b * shape.t * shape.o_row + head * shape.d, shape.o_row,
-                         log_sum + (b * shape.heads + head) * shape.t);
+                         (float *)out.data + b * shape.t * shape.o_row + head * shape.d, shape.o_row, sums);
         }
     }
 }

@@ -49,6 +49,11 @@ typedef struct ls_att_head {
 
 #define ls__att_shape LS_ISA_NAME(ls__att_shape)
 #define ls__att_head LS_ISA_NAME(ls__att_head)
+#define ls__att_wide LS_ISA_NAME(ls__att_wide)
+#define ls__att_wide_scratch LS_ISA_NAME(ls__att_wide_scratch)
+#define ls__att_widen LS_ISA_NAME(ls__att_widen)
+#define ls__att_widen_rows LS_ISA_NAME(ls__att_widen_rows)
+#define ls__att_narrow_rows LS_ISA_NAME(ls__att_narrow_rows)
 #define ls__att_pack_rows LS_ISA_NAME(ls__att_pack_rows)
 #define ls__att_pack_queries LS_ISA_NAME(ls__att_pack_queries)
 #define ls__att_scores LS_ISA_NAME(ls__att_scores)
@@ -57,6 +62,24 @@ typedef struct ls_att_head {
 
 ls_att_shape ls__att_shape(const ls_node *n);
 ls_att_head  ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head);
+
+/* Operands of bfloat16 are widened head by head into workspace: dense T x D and S x D arrays of float32.  The last four
+ * are used by backward alone. */
+typedef struct ls_att_wide {
+    float *q, *k, *v, *y, *dy, *dq, *dk, *dv;
+} ls_att_wide;
+
+/* Bytes of the arrays of one thread; the arrays at `at`. */
+size_t      ls__att_wide_scratch(const ls_att_shape *shape, bool backward);
+ls_att_wide ls__att_wide(const ls_att_shape *shape, float *at);
+
+/* Widens the operands of a head that are bfloat16, and makes them those of *h. */
+void ls__att_widen(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head, const ls_att_wide *w,
+                   ls_att_head *h);
+
+/* Copies `rows` rows of d values between an array, where rows are `row` elements apart, and dense float32. */
+void ls__att_widen_rows(ls_array x, int64_t row, int64_t rows, int64_t d, float *y);
+void ls__att_narrow_rows(const float *x, int64_t rows, int64_t d, ls_array y, int64_t row, bool add);
 
 /* Packs rows x d of x, times scale, as panels of LS_NR columns.  A panel starts `panel_rows` rows behind the one before
  * it. */

@@ -42,24 +42,28 @@ static void generate_mask(const ls_call *c, uint64_t sample, int64_t first, int6
 }
 
 /* Computes y = x m for elements [first, first + n) of a sample. */
-static void apply_tile(const ls_call *c, int64_t sample, int64_t first, int64_t n, const float *x, float *y, bool add)
+static void apply_tile(const ls_call *c, int64_t sample, int64_t first, int64_t n, ls_array from, ls_array to, bool add)
 {
-    float m[TILE];
+    float         m[TILE], in[TILE], out[TILE];
+    const int64_t at = sample * ls__numel(c->node->in[0]) + first;
+    const float  *x  = ls__read(from, at, n, in);
+    float        *y  = ls__write_begin(to, at, n, out, add);
     generate_mask(c, (uint64_t)(c->first_sample + sample), first, n, m);
     if (add)
         V_MAP(n, V_PUT(y, V_GET(y) + V_GET(x) * V_GET(m)));
     else
         V_MAP(n, V_PUT(y, V_GET(x) * V_GET(m)));
+    ls__write_end(to, at, n, y);
 }
 
 /* Computes y = x m for all samples. */
-static void apply_mask(const ls_call *c, const float *x, float *y, bool add)
+static void apply_mask(const ls_call *c, ls_array x, ls_array y, bool add)
 {
     int64_t numel = ls__numel(c->node->in[0]), tiles = (numel + TILE - 1) / TILE;
 #pragma omp parallel for schedule(static) if (c->rows * numel >= LS_MAP_PARALLEL / 2)
     for (int64_t k = 0; k < c->rows * tiles; k++) {
-        int64_t sample = k / tiles, first = k % tiles * TILE, at = sample * numel + first;
-        apply_tile(c, sample, first, numel - first < TILE ? numel - first : TILE, x + at, y + at, add);
+        int64_t sample = k / tiles, first = k % tiles * TILE;
+        apply_tile(c, sample, first, numel - first < TILE ? numel - first : TILE, x, y, add);
     }
 }
 
@@ -68,17 +72,19 @@ static bool active(const ls_call *c) { return c->training && ((const ls_dropout_
 static void forward(const ls_call *c)
 {
     if (active(c))
-        apply_mask(c, c->x[0], c->y[0], false);
+        apply_mask(c, ls__x(c, 0), ls__y(c, 0), false);
     else
-        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->x[0], NULL, c->y[0], false);
+        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), ls__x(c, 0), (ls_array){0}, ls__y(c, 0),
+                false);
 }
 
 static void backward(const ls_call *c)
 {
     if (active(c))
-        apply_mask(c, c->dy[0], c->dx[0], c->add[0]);
+        apply_mask(c, ls__dy(c, 0), ls__dx(c, 0), c->add[0]);
     else
-        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), c->dy[0], NULL, c->dx[0], c->add[0]);
+        ls__map(ls__map_copy, NULL, c->rows * ls__numel(c->node->in[0]), ls__dy(c, 0), (ls_array){0}, ls__dx(c, 0),
+                c->add[0]);
 }
 
 static double flops(const ls_node *n) { return 20.0 * (double)ls__numel(n->in[0]); }
@@ -88,6 +94,7 @@ LS_OP(dropout) = {
     .args_bytes       = sizeof(ls_dropout_args),
     .ins              = 1,
     .outs             = 1,
+    .either           = 1u << 0,
     .inplace          = true,
     .inplace_backward = true,
     .random           = true,

@@ -7,11 +7,12 @@
 
 #include "core/graph/graph.h"
 
-/* Checks that input i is a batch of samples of float32. */
+/* Checks that input i is a batch of samples of float32, or bfloat16 where the op's descriptor allows it. */
 static inline ls_status ls__expect_samples(const ls_node *n, int i)
 {
     const ls_tensor *x = n->in[i];
-    LS_NODE_CHECK(n, x->type == LS_F32, "input '%s' is %s, expected float32", x->name, ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, x->type == LS_F32 || x->type == LS_BF16, "input '%s' is %s, expected float32", x->name,
+                  ls__dtype_name(x->type));
     LS_NODE_CHECK(n, x->batched,
                   "input '%s' (%s) has no batch dim" LS_HINT
                   "give a tensor of samples here; a parameter can only be an operand beside one",
@@ -62,19 +63,21 @@ static inline ls_status ls__infer_same(ls_node *n)
     return LS_OK;
 }
 
-/* Shape rule of add and mul: y has the shape of x, or is a parameter that has the last dims of x. */
+/* Shape rule of add and mul: y has the shape of x, or is a parameter that has the last dims of x.  The result is
+ * float32 if one of two batched operands is. */
 static inline ls_status ls__infer_broadcast(ls_node *n)
 {
     const ls_tensor *x = n->in[0], *y = n->in[1];
     LS_TRY(ls__expect_samples(n, 0));
-    LS_NODE_CHECK(n, y->type == LS_F32, "input '%s' is %s, expected float32", y->name, ls__dtype_name(y->type));
+    LS_NODE_CHECK(n, y->type == LS_F32 || y->type == LS_BF16, "input '%s' is %s, expected float32", y->name,
+                  ls__dtype_name(y->type));
     bool same = y->batched ? y->rank == x->rank : y->rank <= x->rank;
     for (int i = 1; same && i <= y->rank; i++) same = y->dim[y->rank - i] == x->dim[x->rank - i];
     LS_NODE_CHECK(n, same,
                   "'%s' is %s and '%s' is %s" LS_HINT
                   "the two shapes must be equal, or the second a parameter with the last dims of the first",
                   x->name, ls__shape(x), y->name, ls__shape(y));
-    ls__out_like(n, 0, x);
+    ls__out(n, 0, x->type == LS_BF16 && (!y->batched || y->type == LS_BF16) ? LS_BF16 : LS_F32, true, x->rank, x->dim);
     return LS_OK;
 }
 

@@ -47,14 +47,15 @@ static inline bool ls__kv_cache_write(const ls_call *c, const ls_att_shape *shap
     const int32_t   *start = c->x[LS_ATT_START];
     const int64_t    from = start ? start[sample] : 0, width = shape->kv_heads * shape->d;
     const int64_t    row = k ? width : shape->q_row, first = sample * shape->t * row;
-    const float     *keys =
-        k ? (const float *)c->x[LS_ATT_K] + first : (const float *)c->x[LS_ATT_Q] + first + shape->heads * shape->d;
-    const float *values = k ? (const float *)c->x[LS_ATT_V] + first : keys + width;
-    float       *to     = (float *)c->x[LS_ATT_CACHE] + (sample * shape->s + from) * shape->kv_row;
+    const ls_array   keys = k ? ls__from(ls__x(c, LS_ATT_K), first)
+                              : ls__from(ls__x(c, LS_ATT_Q), first + shape->heads * shape->d),
+                   values = k ? ls__from(ls__x(c, LS_ATT_V), first) : ls__from(keys, width);
+    float *to             = (float *)c->x[LS_ATT_CACHE] + (sample * shape->s + from) * shape->kv_row;
     if (from < 0 || from > shape->s - shape->t) return false;
     for (int64_t t = 0; t < shape->t; t++, to += shape->kv_row) {
-        memcpy(to, keys + t * row, (size_t)width * sizeof *to);
-        memcpy(to + width, values + t * row, (size_t)width * sizeof *to);
+        const float *key = ls__read(keys, t * row, width, to), *value = ls__read(values, t * row, width, to + width);
+        if (key != to) memcpy(to, key, (size_t)width * sizeof *to);
+        if (value != to + width) memcpy(to + width, value, (size_t)width * sizeof *to);
     }
     return true;
 }

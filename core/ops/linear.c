@@ -37,7 +37,7 @@ static ls_status infer(ls_node *n)
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank - 1] = a->rows;
-    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    ls__out(n, 0, n->graph->precision, true, x->rank, dim);
     return LS_OK;
 }
 
@@ -45,19 +45,22 @@ static void forward(const ls_call *c)
 {
     const ls_tensor *x = c->node->in[0];
     int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
-    const float     *w = (const float *)c->x[1] + first * i, *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
-    ls__gemm(&(ls_gemm){.m     = c->rows * ls__rows(x),
-                        .n     = o,
-                        .k     = i,
-                        .x     = c->x[0],
-                        .x_row = i,
-                        .x_col = 1,
-                        .w     = w,
-                        .w_row = 1,
-                        .w_col = i,
-                        .y     = c->y[0],
-                        .y_row = o,
-                        .bias  = b});
+    const ls_array   w = ls__from(ls__x(c, 1), first * i);
+    const float     *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
+    ls__gemm(&(ls_gemm){.m      = c->rows * ls__rows(x),
+                        .n      = o,
+                        .k      = i,
+                        .x      = c->x[0],
+                        .x_row  = i,
+                        .x_col  = 1,
+                        .w      = w.data,
+                        .w_row  = 1,
+                        .w_col  = i,
+                        .y      = c->y[0],
+                        .y_row  = o,
+                        .bias   = b,
+                        .type   = w.type,
+                        .y_type = w.type});
 }
 
 /* Workspace: the shard bounds, counted in rows of x, then the partial sums of db. */
@@ -91,17 +94,18 @@ static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o
         ls__gemm(&(ls_gemm){.m      = o,
                             .n      = i,
                             .k      = bound[g->shards],
-                            .x      = c->dy[0] + first * o,
+                            .x      = ls__from(ls__dy(c, 0), first * o).data,
                             .x_row  = 1,
                             .x_col  = o,
-                            .w      = (const float *)c->x[0] + first * i,
+                            .w      = ls__from(ls__x(c, 0), first * i).data,
                             .w_row  = i,
                             .w_col  = 1,
                             .y      = ls__group_grad(c, 1, k),
                             .y_row  = i,
                             .add    = ls__group_add(c, 1, k),
                             .splits = g->shards,
-                            .bound  = bound});
+                            .bound  = bound,
+                            .type   = ls__x(c, 0).type});
     }
 }
 
@@ -112,18 +116,20 @@ static void backward(const ls_call *c)
     const int64_t    first = ((const ls_linear_args *)c->args)->first;
     ls_call          part  = *c; /* its gradients start at the first selected row */
     if (c->dx[0])
-        ls__gemm(&(ls_gemm){.m     = c->rows * lead,
-                            .n     = i,
-                            .k     = o,
-                            .x     = c->dy[0],
-                            .x_row = o,
-                            .x_col = 1,
-                            .w     = (const float *)c->x[1] + first * i,
-                            .w_row = i,
-                            .w_col = 1,
-                            .y     = c->dx[0],
-                            .y_row = i,
-                            .add   = c->add[0]});
+        ls__gemm(&(ls_gemm){.m      = c->rows * lead,
+                            .n      = i,
+                            .k      = o,
+                            .x      = c->dy[0],
+                            .x_row  = o,
+                            .x_col  = 1,
+                            .w      = ls__from(ls__x(c, 1), first * i).data,
+                            .w_row  = i,
+                            .w_col  = 1,
+                            .y      = c->dx[0],
+                            .y_row  = i,
+                            .add    = c->add[0],
+                            .type   = ls__x(c, 1).type,
+                            .y_type = ls__dx(c, 0).type});
     if (c->dx[1]) {
         clear_unused(c, 1, first * i, o * i, all * i);
         part.dx[1] += first * i;
@@ -132,7 +138,8 @@ static void backward(const ls_call *c)
     if (c->dx[2]) {
         clear_unused(c, 2, first, o, all);
         part.dx[2] += first;
-        ls__column_sums(&part, 2, lead, o, c->dy[0], NULL, (float *)((int64_t *)c->scratch + c->shards + 1));
+        ls__column_sums(&part, 2, lead, o, ls__dy(c, 0), (ls_array){0},
+                        (float *)((int64_t *)c->scratch + c->shards + 1));
     }
 }
 
@@ -145,6 +152,7 @@ LS_OP(linear) = {
     .outs             = 1,
     .optional         = 1u << 2,
     .saves            = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .narrow           = 1u << 0 | 1u << 1,
     .recompute_costly = true,
     .fields           = LS_FIELDS(LS_FIELD(INT64, ls_linear_args, first), LS_FIELD(INT64, ls_linear_args, rows)),
     .infer            = infer,

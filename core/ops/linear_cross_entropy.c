@@ -116,14 +116,15 @@ static void compute_logits(const ls_call *c, float *logits, int64_t first, int64
     ls__gemm(&(ls_gemm){.m     = count,
                         .n     = v,
                         .k     = channels,
-                        .x     = (const float *)c->x[0] + first * channels,
+                        .x     = ls__from(ls__x(c, 0), first * channels).data,
                         .x_row = channels,
                         .x_col = 1,
                         .w     = c->x[1],
                         .w_row = 1,
                         .w_col = channels,
                         .y     = logits,
-                        .y_row = v});
+                        .y_row = v,
+                        .type  = ls__x(c, 1).type});
 }
 
 /* Returns the loss of one position with logits z.  If `dloss` is not NULL, replaces z by dz. */
@@ -146,6 +147,15 @@ static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, flo
     return ls__nll_loss(e, &terms, sum);
 }
 
+/* The gradients dz of a block have the type of x.  Those of bfloat16 lie at the start of the row of float32 logits that
+ * they replace. */
+static ls_array dz_row(const ls_call *c, float *logits, int64_t p, int64_t v)
+{
+    return (ls_array){logits + p * v, ls__x(c, 0).type};
+}
+
+static int64_t dz_stride(const ls_call *c, int64_t v) { return ls__x(c, 0).type == LS_BF16 ? 2 * v : v; }
+
 /* Computes the losses of positions [first, first + count); with `gradient`, replaces their logits by dz. */
 static void block_loss(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, bool gradient)
 {
@@ -153,9 +163,11 @@ static void block_loss(const ls_call *c, float *logits, int64_t first, int64_t c
     const int32_t *t    = (const int32_t *)c->x[2] + first;
     const int64_t  lead = ls__numel(c->node->in[2]);
 #pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
-    for (int64_t p = 0; p < count; p++)
+    for (int64_t p = 0; p < count; p++) {
         loss[first + p] =
             position_loss(c->args, v, logits + p * v, t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
+        if (gradient) ls__write_end(dz_row(c, logits, p, v), 0, v, logits + p * v);
+    }
 }
 
 /* Sums the losses of the positions of each sample, and counts the positions that are not ignored. */
@@ -206,18 +218,20 @@ static void block_dx(const ls_call *c, const float *dz, int64_t first, int64_t c
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (c->dx[0] && count)
-        ls__gemm(&(ls_gemm){.m     = count,
-                            .n     = channels,
-                            .k     = v,
-                            .x     = dz,
-                            .x_row = v,
-                            .x_col = 1,
-                            .w     = c->x[1],
-                            .w_row = channels,
-                            .w_col = 1,
-                            .y     = c->dx[0] + first * channels,
-                            .y_row = channels,
-                            .add   = c->add[0]});
+        ls__gemm(&(ls_gemm){.m      = count,
+                            .n      = channels,
+                            .k      = v,
+                            .x      = dz,
+                            .x_row  = dz_stride(c, v),
+                            .x_col  = 1,
+                            .w      = c->x[1],
+                            .w_row  = channels,
+                            .w_col  = 1,
+                            .y      = ls__from(ls__dx(c, 0), first * channels).data,
+                            .y_row  = channels,
+                            .add    = c->add[0],
+                            .type   = ls__x(c, 1).type,
+                            .y_type = ls__dx(c, 0).type});
 }
 
 /* Computes rows [row, row + rows) of dw = dz^T x from `count` positions, which start at position `first`.  With
@@ -229,17 +243,18 @@ static void block_dw(const ls_call *c, const float *dz, int64_t first, int shard
     ls__gemm(&(ls_gemm){.m      = rows,
                         .n      = channels,
                         .k      = count,
-                        .x      = dz + row,
+                        .x      = ls__from((ls_array){(void *)(uintptr_t)dz, ls__x(c, 0).type}, row).data,
                         .x_row  = 1,
-                        .x_col  = v,
-                        .w      = (const float *)c->x[0] + first * channels,
+                        .x_col  = dz_stride(c, v),
+                        .w      = ls__from(ls__x(c, 0), first * channels).data,
                         .w_row  = channels,
                         .w_col  = 1,
                         .y      = dw,
                         .y_row  = channels,
                         .add    = add,
                         .splits = shards,
-                        .bound  = bound});
+                        .bound  = bound,
+                        .type   = ls__x(c, 0).type});
 }
 
 /* ---- backward: the tree over shards ------------------------------------------------------------------------------ */
@@ -338,6 +353,7 @@ LS_OP(linear_cross_entropy) = {
     .outs                     = 2,
     .saves                    = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_IN(2),
     .no_grad                  = 1u << 2,
+    .narrow                   = 1u << 0 | 1u << 1,
     .over_input               = true,
     .loss_in_backward         = true,
     .fields                   = LS_FIELDS(LS_FIELD(FLOAT, ls_linear_cross_entropy_args, label_smoothing),

@@ -20,7 +20,7 @@ static inline ls_status ls__norm_infer(ls_node *n, float *eps, float fallback, i
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank - 1] = saved;
-    ls__out_like(n, 0, x);
+    ls__out(n, 0, n->graph->precision, true, x->rank, x->dim);
     ls__out(n, 1, LS_F32, true, x->rank, dim);
     return LS_OK;
 }
@@ -39,14 +39,15 @@ static inline ls__norm ls__norm_of(const ls_call *c, float eps, bool centred)
 
 static inline size_t ls__norm_workspace(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)threads;
-    return backward ? ls__norm_scratch(ls__rows(n->in[0]), ls__cols(n->in[0]), rows, shards) : 0;
+    const bool   wide    = n->in[0]->type == LS_BF16 || n->out[0]->type == LS_BF16;
+    const size_t buffers = wide ? ls__norm_buffers(ls__cols(n->in[0]), threads) : 0;
+    return backward ? ls__norm_scratch(ls__rows(n->in[0]), ls__cols(n->in[0]), rows, shards) + buffers : buffers;
 }
 
 /* Descriptor members with one value in both ops; forward and backward are functions of the op's file. */
 #define LS_NORM_OP                                                                                                     \
-    .outs = 2, .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1), .inplace_backward = true,                   \
-    .recompute = true, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward},                             \
+    .outs = 2, .either = 1u << 0, .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1) | LS_SAVES_OUT(1),                          \
+    .inplace_backward = true, .recompute = true, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward},   \
     .scratch = ls__norm_workspace
 
 #endif

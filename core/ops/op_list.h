@@ -37,4 +37,5 @@
     X(rms_norm)                                                                                                        \
     X(silu)                                                                                                            \
     X(swiglu)                                                                                                          \
-    X(rotary)
+    X(rotary)                                                                                                          \
+    X(cast)

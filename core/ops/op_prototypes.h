@@ -288,6 +288,13 @@ typedef struct ls_mae_args {
 } ls_mae_args;
 #define ls_mae(...) LS_APPLY(mae, ls_mae_args, __VA_ARGS__)
 
+/* y = x as float32 or bfloat16                                     type: LS_F32 or LS_BF16 */
+typedef struct ls_cast_args {
+    ls_tensor *x;
+    ls_dtype   type;
+} ls_cast_args;
+#define ls_cast(...) LS_APPLY(cast, ls_cast_args, __VA_ARGS__)
+
 /* z = [x, y] along the last dim      x: B x ... x M, y: B x ... x N  ->  z: B x ... x (M + N) */
 typedef struct ls_concat_args {
     ls_tensor *x, *y;

@@ -47,13 +47,12 @@ static inline void ls__regression_forward(const ls_call *c, ls__elementwise_fn *
 /* gradient: the derivative of the error of each element, times the gradient of the loss, which is its argument. */
 static inline void ls__regression_backward(const ls_call *c, ls__elementwise_fn *gradient)
 {
-    int64_t      numel = ls__numel(c->node->in[0]);
-    const float *x = c->x[0], *t = c->x[1];
+    const int64_t numel = ls__numel(c->node->in[0]);
 #pragma omp parallel for schedule(static) if (c->rows * numel >= LS_MAP_PARALLEL)
     for (int64_t b = 0; b < c->rows; b++)
         for (int64_t first = 0; first < numel; first += LS_MAP_TILE) {
             int64_t n = numel - first < LS_MAP_TILE ? numel - first : LS_MAP_TILE, at = b * numel + first;
-            ls__map_tile(gradient, &c->dy[0][b], n, x + at, t + at, c->dx[0] + at, c->add[0]);
+            ls__map_tile(gradient, &c->dy[0][b], n, at, ls__x(c, 0), at, ls__x(c, 1), ls__dx(c, 0), c->add[0]);
         }
 }
 

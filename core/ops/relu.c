@@ -22,7 +22,7 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
 
 static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c) { ls__unary_backward(c, gradient, c->y[0]); }
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, ls__y(c, 0)); }
 
 LS_OP(relu) = {
     LS_UNARY_OP,     .name = "relu",          .args_bytes = sizeof(ls_unary_args), .saves = LS_SAVES_OUT(0),

@@ -42,6 +42,7 @@ LS_OP(reshape) = {
     .ins        = 1,
     .outs       = 1,
     .view       = true,
+    .either     = 1u << 0,
     .fields     = LS_FIELDS(LS_FIELD(DIMS, ls_reshape_args, dims)),
     .infer      = infer,
     .flops      = flops,

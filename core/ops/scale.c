@@ -30,7 +30,7 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
 
 static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c) { ls__unary_backward(c, gradient, NULL); }
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, (ls_array){0}); }
 
 LS_OP(scale) = {
     LS_UNARY_OP,

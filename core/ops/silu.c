@@ -22,7 +22,7 @@ static void gradient(const void *args, int64_t n, const float *dy, const float *
 
 static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 
-static void backward(const ls_call *c) { ls__unary_backward(c, gradient, c->x[0]); }
+static void backward(const ls_call *c) { ls__unary_backward(c, gradient, ls__x(c, 0)); }
 
 static double flops(const ls_node *n) { return 10.0 * (double)ls__numel(n->in[0]); }
 

@@ -230,6 +230,7 @@ static ls_status load(loading *l, const char *path, bool partial)
     l->tile  = ls_arena_alloc(l->set.arena, TILE_ELEMENTS * sizeof *l->tile);
     LS_TRY(match_tensors(l, partial));
     LS_TRY(compare_tied(l));
+    l->params->stale = true;
     for (int i = 0; i < l->params->count; i++) {
         const ls_tensor *t = l->params->slot[i].tensor;
         float           *w = values_of(l->params, i);

@@ -299,6 +299,8 @@ ls_status ls__trainer_build(ls_trainer *t)
     const ls_trainer_options *o     = &t->options;
     const size_t              room  = (size_t)o->shards + 1;
     phase                    *train = &t->train, *eval = &t->eval;
+    if (t->options.logits) t->options.logits = ls__converted(t->options.logits, LS_F32);
+    LS_TRY(ls_graph_status(t->graph));
     if (t->max_bucket_bytes && o->bucket_bytes > t->max_bucket_bytes) {
         t->options.bucket_bytes =
             t->max_bucket_bytes > ZERO2_MIN_BUCKET_BYTES ? t->max_bucket_bytes : ZERO2_MIN_BUCKET_BYTES;
@@ -382,6 +384,7 @@ static ls_status make_own_memory(ls_trainer *t)
     make_norm_memory(t);
     LS_TRY(ls_block_new(&t->state_block, (size_t)(t->states * t->own.count) * sizeof(float), "optimizer state"));
     LS_TRY(ls__params_fill(t->params, t->options.seed, t->values->me, t->values->members));
+    LS_TRY(ls__params_new_copy(t->params, t->graph->precision));
     return start_overlap(t);
 }
 

@@ -29,13 +29,19 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[LS_MEMORY_LINES
     const struct {
         const char     *name;
         const ls_block *block, *more;
-    } table[] = {{"parameters", &t->values->own, &none},      {"gradients", &t->train.memory->own, &t->summed_gradient},
-                 {"optimizer state", &t->state_block, &none}, {"step arena", &t->arena_block, &none},
-                 {"evaluation", &t->eval.memory->own, &none}, {"checkpoint", &t->snapshot, &none}};
-    int n     = (int)(sizeof table / sizeof *table);
-    for (int i = 0; i < n; i++)
-        lines[i] = (ls_memory_line){table[i].name, table[i].block->bytes + table[i].more->bytes,
-                                    touched_bytes(table[i].block) + touched_bytes(table[i].more)};
+    } table[] = {{"parameters", &t->values->own, &none},
+                 {"gradients", &t->train.memory->own, &t->summed_gradient},
+                 {"optimizer state", &t->state_block, &none},
+                 {"step arena", &t->arena_block, &none},
+                 {"evaluation", &t->eval.memory->own, &none},
+                 {"checkpoint", &t->snapshot, &none},
+                 {"bfloat16 parameters", &t->params->narrow, &none}};
+    int n     = 0;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (table[i].block == &t->params->narrow && !t->params->narrow.bytes) continue;
+        lines[n++] = (ls_memory_line){table[i].name, table[i].block->bytes + table[i].more->bytes,
+                                      touched_bytes(table[i].block) + touched_bytes(table[i].more)};
+    }
     if (train->state_bytes + eval->state_bytes)
         lines[n++] = (ls_memory_line){"model state", train->state_bytes + eval->state_bytes,
                                       touched_bytes(&train->state) + touched_bytes(&eval->state)};

@@ -244,6 +244,7 @@ int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *ar
     size_t              room    = (size_t)p->count * (size_t)(t->states + 1) + (size_t)(t->own.ranges * t->states) + 1;
     ls_trainer_section *section = ls_arena_alloc(arena, room * sizeof *section);
     int                 n       = 0;
+    if (purpose != LS_SECTIONS_WRITE) t->params->stale = true; /* the caller writes parameters */
     for (int i = 0; i < p->count; i++)
         section[n++] = (ls_trainer_section){.param = i,
                                             .state = -1,

@@ -205,6 +205,7 @@ static void update_range(ls_trainer *t, const optim_range *o, int i, double grad
                           .grad_scale   = (float)grad_scale};
     for (int k = 0; k < t->states; k++) step.state[k] = ls__trainer_state(t, k, i) + within;
     ls_optim_apply(&t->options.optim, &step);
+    if (ls_comm_size(t->comm) == 1) ls__params_narrow(t->params, (size_t)common.offset, (size_t)common.count);
 }
 
 static void update_partition(ls_trainer *t, double grad_scale)
@@ -276,6 +277,7 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
         if (!b->is_addend)
             LS_TRY(ls__allreduce_gather(t->train.allreduce, t->params->block.data, ls__bucket_params(b)));
     }
+    if (ls_comm_size(t->comm) > 1) t->params->stale = true; /* other ranks wrote parameters as well */
     LS_TRY(ls__allreduce_release(t->train.allreduce));
     return LS_OK;
 }

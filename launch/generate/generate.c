@@ -57,7 +57,8 @@ static ls_status build_inference(generator *g, inference *m, int64_t tokens)
     ls_language_inputs in = {.cached = !g->options->no_cache};
     m->tokens             = tokens;
     m->graph              = ls_graph_new();
-    in.x                  = ls_input(m->graph, "tokens", LS_I32, tokens);
+    ls_graph_precision(m->graph, g->run->recipe->train.precision);
+    in.x = ls_input(m->graph, "tokens", LS_I32, tokens);
     if (in.cached) in.start = ls_input(m->graph, "start", LS_I32);
     LS_TRY(ls_recipe_build_language(g->run->recipe, m->graph, &in, g->run->data.classes, &logits));
     g->vocabulary = (int32_t)ls__cols(logits);

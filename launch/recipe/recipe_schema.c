@@ -16,11 +16,12 @@ const char *const        ls__optim_texts[]    = LS_ENUM_TEXTS(LS_OPTIM_LIST);
 const char *const        ls__schedule_texts[] = LS_ENUM_TEXTS(LS_SCHEDULE_LIST);
 static const char *const device_names[]       = LS_ENUM_TEXTS(LS_DEVICE_LIST);
 
-static const char *const window_names[]  = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST);
-static const char *const overlap_names[] = LS_ENUM_TEXTS(LS_OVERLAP_LIST);
-static const char *const wire_names[]    = LS_ENUM_TEXTS(LS_WIRE_LIST);
-static const char *const on_nan_names[]  = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
-static const char *const loss_names[]    = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
+static const char *const window_names[]    = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST);
+static const char *const overlap_names[]   = LS_ENUM_TEXTS(LS_OVERLAP_LIST);
+static const char *const precision_names[] = {[LS_F32] = "float32", [LS_BF16] = "bfloat16", NULL};
+static const char *const wire_names[]      = LS_ENUM_TEXTS(LS_WIRE_LIST);
+static const char *const on_nan_names[]    = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
+static const char *const loss_names[]      = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
 
 /* Largest bound of an integer key: up to here a double, which the range check uses, holds every integer. */
 #define MANY 9007199254740992.0
@@ -100,6 +101,9 @@ const ls_key ls__keys[] = {
     {"train.window", ENUM(trainer.shared_memory, window_names), .fallback = "auto",
      .help = "reduction of gradients within a host: on: in shared memory; off: by MPI messages; auto: in shared "
              "memory where the ranks can share it"},
+    {"train.precision", ENUM(train.precision, precision_names), .fallback = "float32", .bits = true,
+     .help = "type of matrix products and of the values between layers: float32, or bfloat16, which takes half the "
+             "memory and, on processors with AVX512_BF16, half the time; parameters and sums stay float32"},
     {"train.wire", ENUM(trainer.wire, wire_names), .fallback = "float32", .bits = true,
      .help = "number format of gradients in messages between hosts; bfloat16 halves the traffic, and the result then "
              "depends on the number of hosts"},

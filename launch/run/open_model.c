@@ -48,6 +48,7 @@ static ls_status build_pretrained(ls_run *run, const char *folder, ls_graph **gr
     const char *config = ls_arena_printf(run->memory, "%s/config.json", folder);
     ls_status   status = make_recipe(run, folder, config);
     *graph             = ls_graph_new();
+    if (status == LS_OK) ls_graph_precision(*graph, run->recipe->train.precision);
     if (status == LS_OK) status = build_and_load(run, folder, *graph, params);
     if (status != LS_ERR_USAGE) return status;
     /* Options that do not make a model are an error of the file here, not of the command line. */

@@ -331,6 +331,7 @@ static ls_status build_graph(ls_run *run)
     LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu",
              ls_recipe_where(r, "device"));
     run->graph = ls_graph_new();
+    ls_graph_precision(run->graph, r->train.precision);
     LS_TRY(run->task->build(run));
     return ls_graph_status(run->graph);
 }

@@ -85,6 +85,12 @@ static inline void ls__narrow(int64_t n, const float *x, uint16_t *y)
     V_MAP(n, v_store_part_bf16(y + v_at, V_GET(x), v_left));
 }
 
+/* Adds n values to y, rounding once. */
+static inline void ls__add_narrow(int64_t n, const float *x, uint16_t *y)
+{
+    V_MAP(n, v_store_part_bf16(y + v_at, v_load_part_bf16(y + v_at, v_left) + V_GET(x), v_left));
+}
+
 /* The same for one value. */
 static inline float ls__widen_1(uint16_t x)
 {

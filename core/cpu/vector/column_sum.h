@@ -22,10 +22,10 @@ static inline size_t ls__broadcast_scratch(const ls_node *n, int64_t rows, int s
     return backward && !n->in[1]->batched ? sizeof(float) * ls__column_sums_scratch(ls__numel(n->in[1]), shards) : 0;
 }
 
-/* Computes the gradient of input `input`, which has `columns` elements: the sum over rows of dy, or of dy * x if x is
- * not NULL.  A sample has `rows` rows.  Within a shard, rows are added in order. */
-static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, const float *dy,
-                                   const float *x, float *scratch)
+/* Computes the gradient of input `input`, which has `columns` elements: the sum over rows of dy, or of dy * x if there
+ * is an x.  A sample has `rows` rows.  Within a shard, rows are added in order. */
+static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, int64_t columns, ls_array dy, ls_array x,
+                                   float *scratch)
 {
     int64_t tiles = (columns + LS_COLUMNS_TILE - 1) / LS_COLUMNS_TILE;
 #pragma omp parallel for schedule(static) if (c->rows * rows * columns >= LS_MAP_PARALLEL)
@@ -35,7 +35,9 @@ static inline void ls__column_sums(const ls_call *c, int input, int64_t rows, in
         float  *sum = scratch + s * columns + first;
         for (int64_t i = 0; i < n; i++) sum[i] = 0;
         for (int64_t r = c->bound[s] * rows; r < c->bound[s + 1] * rows; r++) {
-            const float *g = dy + r * columns + first, *v = x ? x + r * columns + first : NULL;
+            float        wide[2][LS_COLUMNS_TILE];
+            const float *g = ls__read(dy, r * columns + first, n, wide[0]),
+                        *v = ls__read(x, r * columns + first, n, wide[1]);
             if (v)
                 V_MAP(n, V_PUT(sum, v_fma(V_GET(g), V_GET(v), V_GET(sum))));
             else
