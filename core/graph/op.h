@@ -111,7 +111,7 @@ struct ls_op {
     size_t (*scratch)(const ls_node *n, int64_t rows, int shards, int threads, bool backward);
     /* (optional, default: all of it) Returns the bytes of workspace that a backward call still needs if it may also use
      * `gradient_bytes` of gradient memory that later instructions write first. */
-    size_t (*scratch_beside_gradients)(const ls_node *n, int64_t rows, int shards, size_t gradient_bytes);
+    size_t (*scratch_beside_gradients)(const ls_node *n, int64_t rows, int shards, int threads, size_t gradient_bytes);
     /* (optional, default one per output element) Returns the floating-point operations of forward for one sample.
      * Backward counts twice. */
     double (*flops)(const ls_node *n);

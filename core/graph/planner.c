@@ -190,7 +190,7 @@ static void plan_scratch(ls_program *p)
             instr->gradient_scratch_at  = gradients.begin;
             instr->gradient_scratch     = (gradients.end - gradients.begin) * sizeof(float);
             instr->scratch = op->scratch_beside_gradients(instr->node, p->options.max_rows, p->options.max_shards,
-                                                          instr->gradient_scratch);
+                                                          p->threads, instr->gradient_scratch);
         }
         instr->scratch = ls__round_up_bytes(instr->scratch, ALIGN);
         if (instr->scratch > p->scratch_bytes) p->scratch_bytes = instr->scratch;

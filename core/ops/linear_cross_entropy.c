@@ -9,11 +9,13 @@
  * The logits z exist for one block of positions at a time.  Backward computes the logits of a block, replaces them by
  * dz in place and multiplies twice.  These logits are all that the loss needs, so in a training step backward computes
  * the loss as well and forward is skipped: three matrix products instead of four (Hsu 2024, "Liger kernel", recomputes
- * in blocks as well).
+ * in blocks as well).  In a bfloat16 graph the logits and dz are bfloat16.
  *
  * dw is summed as a binary tree over shards; core/ops/linear_cross_entropy_blocks.h has a diagram of the blocks and of
  * their memory.
  */
+#include <omp.h>
+
 #include "core/base/integer.h"
 #include "core/cpu/gemm/gemm.h"
 #include "core/cpu/shard_sum.h"
@@ -60,7 +62,8 @@ static ls_lce_shape shape_of(const ls_node *n, int64_t rows, int64_t shard_rows,
                           .channels        = n->in[1]->dim[1],
                           .positions       = rows * lead,
                           .shard_positions = shard_rows * lead,
-                          .shards          = shards};
+                          .shards          = shards,
+                          .narrow          = n->in[0]->type == LS_BF16};
 }
 
 static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->rows, c->shard_rows, c->shards); }
@@ -68,12 +71,14 @@ static ls_lce_shape call_shape(const ls_call *c) { return shape_of(c->node, c->r
 static ls_lce_memory call_memory(const ls_call *c, bool backward)
 {
     const ls_lce_shape s = call_shape(c);
-    return ls__lce_memory(&s, backward, c->gradient_scratch_bytes / sizeof(float));
+    return ls__lce_memory(&s, backward, omp_get_max_threads(), c->gradient_scratch_bytes / sizeof(float));
 }
 
-static float *logits_of(const ls_call *c, const ls_lce_memory *m)
+/* The logits block, which has the type of x.  Backward replaces logits by their gradients dz. */
+static ls_array logits_of(const ls_call *c, const ls_lce_memory *m)
 {
-    return (float *)(m->logits_in_gradients ? c->gradient_scratch : c->scratch) + m->logits;
+    return (ls_array){(float *)(m->logits_in_gradients ? c->gradient_scratch : c->scratch) + m->logits,
+                      ls__x(c, 0).type};
 }
 
 static int64_t *bound_of(const ls_call *c, const ls_lce_memory *m)
@@ -89,21 +94,21 @@ static partial_sum partial_of(const ls_call *c, const ls_lce_memory *m, int i)
                          .rows_in_gradients = rows};
 }
 
-static size_t workspace_bytes(const ls_node *n, int64_t rows, int shards, bool backward, size_t gradient_bytes)
+static size_t workspace_bytes(const ls_node *n, int64_t rows, int shards, int threads, bool backward,
+                              size_t gradient_bytes)
 {
     const ls_lce_shape s = shape_of(n, rows, (rows + shards - 1) / shards, shards);
-    return ls__lce_memory(&s, backward, gradient_bytes / sizeof(float)).workspace * sizeof(float);
+    return ls__lce_memory(&s, backward, threads, gradient_bytes / sizeof(float)).workspace * sizeof(float);
 }
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)threads;
-    return workspace_bytes(n, rows, shards, backward, 0);
+    return workspace_bytes(n, rows, shards, threads, backward, 0);
 }
 
-static size_t scratch_beside_gradients(const ls_node *n, int64_t rows, int shards, size_t gradient_bytes)
+static size_t scratch_beside_gradients(const ls_node *n, int64_t rows, int shards, int threads, size_t gradient_bytes)
 {
-    return workspace_bytes(n, rows, shards, true, gradient_bytes);
+    return workspace_bytes(n, rows, shards, threads, true, gradient_bytes);
 }
 
 /* ---- a logits block ---------------------------------------------------------------------------------------------- */
@@ -111,20 +116,21 @@ static size_t scratch_beside_gradients(const ls_node *n, int64_t rows, int shard
 static bool ignored(const ls_linear_cross_entropy_args *a, int32_t t) { return a->ignore && t == a->ignore_index; }
 
 /* Writes the logits of positions [first, first + count). */
-static void compute_logits(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, int64_t channels)
+static void compute_logits(const ls_call *c, ls_array logits, int64_t first, int64_t count, int64_t v, int64_t channels)
 {
-    ls__gemm(&(ls_gemm){.m     = count,
-                        .n     = v,
-                        .k     = channels,
-                        .x     = ls__from(ls__x(c, 0), first * channels).data,
-                        .x_row = channels,
-                        .x_col = 1,
-                        .w     = c->x[1],
-                        .w_row = 1,
-                        .w_col = channels,
-                        .y     = logits,
-                        .y_row = v,
-                        .type  = ls__x(c, 1).type});
+    ls__gemm(&(ls_gemm){.m      = count,
+                        .n      = v,
+                        .k      = channels,
+                        .x      = ls__from(ls__x(c, 0), first * channels).data,
+                        .x_row  = channels,
+                        .x_col  = 1,
+                        .w      = c->x[1],
+                        .w_row  = 1,
+                        .w_col  = channels,
+                        .y      = logits.data,
+                        .y_row  = v,
+                        .type   = ls__x(c, 1).type,
+                        .y_type = logits.type});
 }
 
 /* Returns the loss of one position with logits z.  If `dloss` is not NULL, replaces z by dz. */
@@ -147,26 +153,19 @@ static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, flo
     return ls__nll_loss(e, &terms, sum);
 }
 
-/* The gradients dz of a block have the type of x.  Those of bfloat16 lie at the start of the row of float32 logits that
- * they replace. */
-static ls_array dz_row(const ls_call *c, float *logits, int64_t p, int64_t v)
-{
-    return (ls_array){logits + p * v, ls__x(c, 0).type};
-}
-
-static int64_t dz_stride(const ls_call *c, int64_t v) { return ls__x(c, 0).type == LS_BF16 ? 2 * v : v; }
-
 /* Computes the losses of positions [first, first + count); with `gradient`, replaces their logits by dz. */
-static void block_loss(const ls_call *c, float *logits, int64_t first, int64_t count, int64_t v, bool gradient)
+static void block_loss(const ls_call *c, const ls_lce_memory *m, ls_array logits, int64_t first, int64_t count,
+                       int64_t v, bool gradient)
 {
-    float         *loss = c->scratch;
+    float         *loss = c->scratch, *rows = loss + m->rows;
     const int32_t *t    = (const int32_t *)c->x[2] + first;
     const int64_t  lead = ls__numel(c->node->in[2]);
 #pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
     for (int64_t p = 0; p < count; p++) {
-        loss[first + p] =
-            position_loss(c->args, v, logits + p * v, t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
-        if (gradient) ls__write_end(dz_row(c, logits, p, v), 0, v, logits + p * v);
+        const float *dloss = gradient ? c->dy[0] + (first + p) / lead : NULL;
+        float       *z     = ls__write_begin(logits, p * v, v, rows + omp_get_thread_num() * ls__round_up(v, 16), true);
+        loss[first + p]    = position_loss(c->args, v, z, t[p], dloss);
+        if (gradient) ls__write_end(logits, p * v, v, z);
     }
 }
 
@@ -190,13 +189,14 @@ static void write_loss(const ls_call *c, const float *losses)
 static void forward(const ls_call *c)
 {
     const int64_t       positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0];
-    const int64_t       block  = ls__lce_block_positions(v);
+    const ls_lce_shape  s      = call_shape(c);
+    const int64_t       block  = ls__lce_block_positions(&s);
     const ls_lce_memory m      = call_memory(c, false);
-    float              *logits = logits_of(c, &m);
+    const ls_array      logits = logits_of(c, &m);
     for (int64_t first = 0; first < positions; first += block) {
         const int64_t count = ls__min(block, positions - first);
         compute_logits(c, logits, first, count, v, ls__cols(c->node->in[0]));
-        block_loss(c, logits, first, count, v, false);
+        block_loss(c, &m, logits, first, count, v, false);
     }
     write_loss(c, c->scratch);
 }
@@ -204,25 +204,25 @@ static void forward(const ls_call *c)
 /* ---- backward: one logits block ---------------------------------------------------------------------------------- */
 
 /* Computes the losses and dz of positions [first, first + count). */
-static void block_dz(const ls_call *c, float *logits, int64_t first, int64_t count)
+static void block_dz(const ls_call *c, const ls_lce_memory *m, ls_array logits, int64_t first, int64_t count)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (!count) return;
     compute_logits(c, logits, first, count, v, channels);
-    block_loss(c, logits, first, count, v, true);
+    block_loss(c, m, logits, first, count, v, true);
 }
 
 /* Computes dx = dz w of positions [first, first + count).  dx may lie over x, so it follows the last use of these
  * positions' x. */
-static void block_dx(const ls_call *c, const float *dz, int64_t first, int64_t count)
+static void block_dx(const ls_call *c, ls_array dz, int64_t first, int64_t count)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (c->dx[0] && count)
         ls__gemm(&(ls_gemm){.m      = count,
                             .n      = channels,
                             .k      = v,
-                            .x      = dz,
-                            .x_row  = dz_stride(c, v),
+                            .x      = dz.data,
+                            .x_row  = v,
                             .x_col  = 1,
                             .w      = c->x[1],
                             .w_row  = channels,
@@ -236,16 +236,16 @@ static void block_dx(const ls_call *c, const float *dz, int64_t first, int64_t c
 
 /* Computes rows [row, row + rows) of dw = dz^T x from `count` positions, which start at position `first`.  With
  * `bound`, the sums of the shards [bound[i], bound[i + 1]) are added as a binary tree. */
-static void block_dw(const ls_call *c, const float *dz, int64_t first, int shards, const int64_t *bound, int64_t count,
+static void block_dw(const ls_call *c, ls_array dz, int64_t first, int shards, const int64_t *bound, int64_t count,
                      int64_t row, int64_t rows, float *dw, bool add)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     ls__gemm(&(ls_gemm){.m      = rows,
                         .n      = channels,
                         .k      = count,
-                        .x      = ls__from((ls_array){(void *)(uintptr_t)dz, ls__x(c, 0).type}, row).data,
+                        .x      = ls__from(dz, row).data,
                         .x_row  = 1,
-                        .x_col  = dz_stride(c, v),
+                        .x_col  = v,
                         .w      = ls__from(ls__x(c, 0), first * channels).data,
                         .w_row  = channels,
                         .w_col  = 1,
@@ -262,16 +262,17 @@ static void block_dw(const ls_call *c, const float *dz, int64_t first, int shard
 /* Computes losses, dx and dw of a leaf, the shards [shard, shard + leaf) of the call. */
 static void leaf_gradient(const ls_call *c, const ls_lce_memory *m, int shard, int leaf, partial_sum dw, bool add)
 {
-    const int64_t lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], first = c->bound[shard] * lead;
-    const int64_t count = c->bound[shard + leaf] * lead - first, block = ls__lce_block_positions(v);
-    const int64_t blocks     = leaf > 1 ? 1 : ls__max(1, (count + block - 1) / block);
-    float        *dz         = logits_of(c, m);
-    int64_t      *leaf_bound = bound_of(c, m), *bound = leaf > 1 ? leaf_bound : NULL;
+    const ls_lce_shape s    = call_shape(c);
+    const int64_t      lead = ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0], first = c->bound[shard] * lead;
+    const int64_t      count = c->bound[shard + leaf] * lead - first, block = ls__lce_block_positions(&s);
+    const int64_t      blocks     = leaf > 1 ? 1 : ls__max(1, (count + block - 1) / block);
+    const ls_array     dz         = logits_of(c, m);
+    int64_t           *leaf_bound = bound_of(c, m), *bound = leaf > 1 ? leaf_bound : NULL;
     for (int k = 0; k <= leaf; k++) leaf_bound[k] = c->bound[shard + k] * lead - first;
     for (int64_t k = 0; k < blocks; k++) {
         const int64_t from = first + count * k / blocks, here = first + count * (k + 1) / blocks - from;
         const bool    adds = add || k > 0;
-        block_dz(c, dz, from, here);
+        block_dz(c, m, dz, from, here);
         block_dw(c, dz, from, leaf, bound, here, 0, dw.rows_in_gradients, dw.in_gradients, adds);
         block_dw(c, dz, from, leaf, bound, here, dw.rows_in_gradients, v - dw.rows_in_gradients, dw.in_workspace, adds);
         block_dx(c, dz, from, here);
@@ -310,7 +311,7 @@ static void group_gradient(const ls_call *c, const ls_lce_memory *m, int k)
     const ls_lce_shape s                          = call_shape(c);
     const ls_group    *g                          = &c->group[k];
     const int          leaf                       = ls__lce_leaf_shards(&s, g->shards);
-    const bool         product_adds               = leaf > 1 || ls__lce_one_run(s.vocabulary, s.shard_positions);
+    const bool         product_adds               = leaf > 1 || ls__lce_one_run(&s, s.shard_positions);
     partial_sum        stack[LS_LCE_PARTIALS + 1] = {
                {.in_gradients = ls__group_grad(c, 1, k), .rows_in_gradients = s.vocabulary}};
     int depth = 0;
@@ -328,14 +329,15 @@ static void group_gradient(const ls_call *c, const ls_lce_memory *m, int k)
 
 static void backward(const ls_call *c)
 {
-    const int64_t       positions = c->rows * ls__rows(c->node->in[0]), v = c->node->in[1]->dim[0];
-    const int64_t       block = ls__lce_block_positions(v);
-    const ls_lce_memory m     = call_memory(c, true);
+    const int64_t       positions = c->rows * ls__rows(c->node->in[0]);
+    const ls_lce_shape  s         = call_shape(c);
+    const int64_t       block     = ls__lce_block_positions(&s);
+    const ls_lce_memory m         = call_memory(c, true);
     if (c->dx[1])
         for (int k = 0; k < c->groups; k++) group_gradient(c, &m, k);
     for (int64_t first = 0; !c->dx[1] && first < positions; first += block) {
         const int64_t count = ls__min(block, positions - first);
-        block_dz(c, logits_of(c, &m), first, count);
+        block_dz(c, &m, logits_of(c, &m), first, count);
         block_dx(c, logits_of(c, &m), first, count);
     }
     write_loss(c, c->scratch);

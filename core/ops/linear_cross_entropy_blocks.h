@@ -18,8 +18,8 @@
  * gradients that later instructions write first.  The logits block and then rows of the partial sums are placed there
  * as far as it reaches, all else in the workspace:
  *
- *      workspace        | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ... |
- *      gradient memory  | (logits block) | first rows of partial sum 1 | ... of 2 | ... |
+ *      workspace     | losses | shard bounds | (logits block) | other rows of partial sum 1 | ... of 2 | ... | (rows) |
+ *      gradients     | (logits block) | first rows of partial sum 1 | ... of 2 | ... |
  */
 #ifndef LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H
 #define LS_CORE_OPS_LINEAR_CROSS_ENTROPY_BLOCKS_H
@@ -33,6 +33,7 @@ typedef struct ls_lce_shape {
     int64_t vocabulary, channels;       /* V and C                           */
     int64_t positions, shard_positions; /* of the call; of one shard         */
     int     shards;                     /* of the call                       */
+    bool    narrow;                     /* logits are bfloat16               */
 } ls_lce_shape;
 
 /* Memory of a call.  Offsets and sizes are in floats, from the start of the workspace or of the gradient memory.  The
@@ -46,7 +47,8 @@ typedef struct ls_lce_memory {
         int64_t rows_in_gradients;          /* the first rows; the others lie in the workspace    */
         size_t  in_gradients, in_workspace; /* of the first row at each place                     */
     } partial[LS_LCE_PARTIALS];
-    size_t workspace; /* size of the workspace */
+    size_t rows;      /* one row of V float32 logits for each thread, if logits are bfloat16 */
+    size_t workspace; /* size of the workspace                                               */
 } ls_lce_memory;
 
 #define ls__lce_block_positions LS_ISA_NAME(ls__lce_block_positions)
@@ -56,17 +58,18 @@ typedef struct ls_lce_memory {
 #ifdef LS_ISA_SUFFIX
 
 /* Positions of a logits block, at most. */
-int64_t ls__lce_block_positions(int64_t vocabulary);
+int64_t ls__lce_block_positions(const ls_lce_shape *s);
 
 /* Whether dw of `positions` positions is one uninterrupted sum in a matrix product.  Then adding the product to a sum
  * gives the same bits as computing it first and adding it afterwards. */
-bool ls__lce_one_run(int64_t vocabulary, int64_t positions);
+bool ls__lce_one_run(const ls_lce_shape *s, int64_t positions);
 
 /* Shards of a leaf in a group of `group_shards` shards. */
 int ls__lce_leaf_shards(const ls_lce_shape *s, int group_shards);
 
-/* Lays out the memory of a call that may also use `gradient_floats` floats of gradient memory. */
-ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, size_t gradient_floats);
+/* Lays out the memory of a call on up to `threads` threads that may also use `gradient_floats` floats of gradient
+ * memory. */
+ls_lce_memory ls__lce_memory(const ls_lce_shape *s, bool backward, int threads, size_t gradient_floats);
 
 #endif
 #endif

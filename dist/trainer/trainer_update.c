@@ -190,6 +190,23 @@ static ls_status gradient_norm(ls_trainer *t, double *norm)
 
 /* ---- the update -------------------------------------------------------------------------------------------------- */
 
+/* Updates the parameters from `offset` on.  A chunk is rounded to the bfloat16 copy while it is in the cache. */
+static void apply(ls_trainer *t, const ls_optim_step *step, size_t offset)
+{
+    enum { CHUNK = 1 << 18 };
+    const bool    narrows = t->params->narrow.data && ls_comm_size(t->comm) == 1;
+    const int64_t chunk   = narrows ? CHUNK : step->count;
+    for (int64_t at = 0; at < step->count; at += chunk) {
+        ls_optim_step part = *step;
+        part.count         = step->count - at < chunk ? step->count - at : chunk;
+        part.param += at;
+        part.grad += at;
+        for (int k = 0; k < t->states; k++) part.state[k] += at;
+        ls_optim_apply(&t->options.optim, &part);
+        if (narrows) ls__params_narrow(t->params, offset + (size_t)at, (size_t)part.count);
+    }
+}
+
 /* Updates the parameters that are in both `o` and range `i` of this rank's partition. */
 static void update_range(ls_trainer *t, const optim_range *o, int i, double grad_scale)
 {
@@ -204,8 +221,7 @@ static void update_range(ls_trainer *t, const optim_range *o, int i, double grad
                           .weight_decay = o->weight_decay,
                           .grad_scale   = (float)grad_scale};
     for (int k = 0; k < t->states; k++) step.state[k] = ls__trainer_state(t, k, i) + within;
-    ls_optim_apply(&t->options.optim, &step);
-    if (ls_comm_size(t->comm) == 1) ls__params_narrow(t->params, (size_t)common.offset, (size_t)common.count);
+    apply(t, &step, (size_t)common.offset);
 }
 
 static void update_partition(ls_trainer *t, double grad_scale)

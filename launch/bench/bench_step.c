@@ -3,7 +3,8 @@
  * `lockstep bench step`: measures the time of a training step and of each of its instructions.
  *
  * Every step uses the same batch, so that reading data takes no time.  Whole steps are timed first, then the same
- * number of steps with a clock around each instruction.  The peak is the rate of fused multiply-adds on all ranks at
+ * number of steps with a clock around each instruction.  The peak is the highest rate of products in the precision of
+ * the recipe, on all ranks at
  * the same time, with the threads of the run.
  */
 #include <math.h>
@@ -53,7 +54,7 @@ static ls_status measure_peak(bench *b)
     ls_run *j   = b->job;
     double *all = ls_arena_alloc(j->memory, sizeof *all * (size_t)j->ranks);
     LS_TRY(ls_comm_barrier(j->comm));
-    b->peak_here = ls__isa_table()->peak(LS_F32, j->threads);
+    b->peak_here = ls__isa_table()->peak(j->recipe->train.precision, j->threads);
     LS_TRY(ls_comm_allgather(j->comm, &b->peak_here, all, sizeof *all));
     b->peak = 0;
     for (int r = 0; r < j->ranks; r++) b->peak += all[r];

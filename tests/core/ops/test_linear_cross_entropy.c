@@ -79,7 +79,7 @@ static result run(int64_t rows, int64_t T, int64_t C, int64_t V, int width, int 
     for (int k = 0; k < SHARDS / width; k++)
         group[k] = (ls_group){.first = k * width, .shards = width, .offset = (size_t)k * numel};
     omp_set_num_threads(threads);
-    size_t bytes = op->scratch_beside_gradients(n, rows, SHARDS, gradient_bytes);
+    size_t bytes = op->scratch_beside_gradients(n, rows, SHARDS, threads, gradient_bytes);
     void  *space = aligned_alloc(64, (bytes + 63) / 64 * 64), *more = aligned_alloc(64, gradient_bytes + 64);
     if (gradient_bytes)
         assert_true(bytes < op->scratch(n, rows, SHARDS, threads, true));
@@ -245,8 +245,8 @@ static void test_workspace(void **state)
     assert_true(ls__op(n)->scratch(n, 4, 4, 2, true) < 2 * shard + 65536);
     assert_true(ls__op(n)->scratch(n, 2, 2, 2, true) < most);
     assert_true(ls__op(n)->scratch(n, 64, 8, 2, true) < most + 3 * weight);
-    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, weight + 2 * shard) < 65536);
-    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, weight + shard) < shard + 65536);
+    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, 2, weight + 2 * shard) < 65536);
+    assert_true(ls__op(n)->scratch_beside_gradients(n, 8, 8, 2, weight + shard) < shard + 65536);
     ls_graph_free(g);
 }
 
