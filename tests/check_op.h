@@ -20,6 +20,7 @@
  *  - backward reads only the values in `saves` (all others are overwritten with NaN) and writes only its outputs
  *  - equal bits for 1, 2, 3 and 5 threads; for a batch computed whole or in parts; for gradients of parameters computed
  *    as one group of 8 shards, in smaller groups or in several calls; uneven and empty shards; no samples
+ *  - equal bits at all levels that promise them (ls_isa_bits)
  *  - no access outside of tensors and workspace
  */
 #ifndef LS_TESTS_CHECK_OP_H
@@ -131,10 +132,13 @@ static inline check_wide check_one_sample(const check_wide *w, int64_t b)
     return one;
 }
 
-/* Results of the reference, equal for all levels: outputs, and gradients by central differences. */
+/* Results that are equal for several levels.  y, dx: those of the reference, with gradients by central differences.
+ * first: those of level `level`, with which other levels are compared. */
 typedef struct check_truth {
-    ls_arena *arena;
-    double   *y[LS_MAX_OUT], *dx[LS_MAX_IN];
+    ls_arena    *arena;
+    double      *y[LS_MAX_OUT], *dx[LS_MAX_IN];
+    ls_isa       level;
+    check_result first;
 } check_truth;
 
 /* The gradient of input i by central differences, for all elements or for CHECK_DIFFERENCES of them. */
@@ -290,6 +294,27 @@ static inline const float *check_fold(const check_setup *s, const float *gradien
     return part[0];
 }
 
+/* The results of level `isa` have the bits of those of a lower level, if the levels promise it. */
+static inline void check_levels(const check_setup *s, ls_isa isa, check_truth *t, const check_result *whole)
+{
+    char when[48];
+    snprintf(when, sizeof when, "at level %s", ls_isa_name(t->level));
+    if (t->first.y[0] && ls_isa_bits(isa) == ls_isa_bits(t->level)) {
+        check_same_results(s, when, (check_how){0}, &t->first, whole);
+        return;
+    }
+    t->level = isa;
+    for (int o = 0; o < s->n->outs; o++) {
+        const size_t bytes = (size_t)check_elements(s->n->out[o], s->rows) * sizeof(float);
+        t->first.y[o]      = memcpy(ls_arena_alloc(t->arena, bytes + 1), whole->y[o], bytes);
+    }
+    for (int i = 0; i < s->n->ins; i++) {
+        if (!whole->dx[i]) continue;
+        const size_t bytes = (size_t)check_elements(s->n->in[i], s->rows) * sizeof(float);
+        t->first.dx[i]     = memcpy(ls_arena_alloc(t->arena, bytes + 1), whole->dx[i], bytes);
+    }
+}
+
 /* Gradients of parameters over eight shards, cut into groups and calls in many ways and summed by the test, have equal
  * bits. */
 static inline void check_groups(const check_setup *s)
@@ -342,11 +367,12 @@ static inline bool check_has_params(const check_setup *s)
 
 /* ---- all of it --------------------------------------------------------------------------------------------------- */
 
-static inline void check_setup_all(const check_setup *s, check_truth *truth, bool gradients)
+static inline void check_setup_all(const check_setup *s, ls_isa isa, check_truth *truth, bool gradients)
 {
     check_result whole = check_run(s, (check_how){0});
     if (!truth->arena) check_truth_new(truth, s, gradients && s->op->backward[LS_CPU] && !s->cs->inference);
     check_against_truth(s, truth, &whole);
+    check_levels(s, isa, truth, &whole);
     check_adding(s, &whole);
     check_single_gradients(s, &whole);
     check_inplace(s, &whole);
@@ -369,7 +395,7 @@ static inline void check_op_case(int id, ls_dtype precision, unsigned bf16, chec
             assert_true(s.n->out[0]->view_of == s.n->in[0] && ls__numel(s.n->out[0]) == ls__numel(s.n->in[0]));
             assert_true(!s.op->forward[LS_CPU] && !s.op->backward[LS_CPU]);
         } else {
-            check_setup_all(&s, &truth, samples > 0);
+            check_setup_all(&s, (ls_isa)isa, &truth, samples > 0);
         }
         check_setup_free(&s);
     }

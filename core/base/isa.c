@@ -36,6 +36,17 @@ ls_isa ls_isa_best(void)
 
 const char *ls_isa_name(ls_isa isa) { return isa < LS_ISA_COUNT ? names[isa] : "unknown"; }
 
+int ls_isa_find(const char *name) { return ls__enum_find(names, name); }
+
+ls_isa ls_isa_bits(ls_isa isa)
+{
+#if defined(__x86_64__)
+    return isa > LS_ISA_V3 ? LS_ISA_V3 : isa;
+#else
+    return isa;
+#endif
+}
+
 ls_status ls_isa_set(ls_isa isa)
 {
     LS_CHECK(isa <= ls_isa_best(), LS_ERR_ENV,
@@ -49,7 +60,7 @@ ls_status ls_isa_init(void)
 {
     const char *asked = getenv("LOCKSTEP_ISA");
     if (!asked || !*asked) return ls_isa_set(chosen >= 0 ? (ls_isa)chosen : ls_isa_best());
-    const int isa = ls__enum_find(names, asked);
+    const int isa = ls_isa_find(asked);
     if (isa >= 0) return ls_isa_set((ls_isa)isa);
     return LS_FAIL(LS_ERR_ENV, "LOCKSTEP_ISA=%s: unknown instruction-set level" LS_HINT "one of %s to %s", asked,
                    names[0], names[LS_ISA_COUNT - 1]);

@@ -6,7 +6,9 @@
  * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4
  * or plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own
  * copy of the code and calls only itself.  The level is chosen at start: the processor's best, lowered by LOCKSTEP_ISA
- * and to the lowest among all ranks.  Digests are comparable only within a level.
+ * and to the lowest among all ranks.
+ *
+ * v3, v4 and v4_bf16 give equal bits, and so equal digests.  v2 has no fused multiply-add, and rounds differently.
  */
 #ifndef LS_CORE_BASE_ISA_H
 #define LS_CORE_BASE_ISA_H
@@ -37,6 +39,13 @@ ls_isa ls_isa_best(void);
 /* The level in use: initially LOCKSTEP_ISA, or the best one. */
 ls_isa      ls_isa_current(void);
 const char *ls_isa_name(ls_isa isa);
+
+/* The level with this name; -1: unknown. */
+int ls_isa_find(const char *name);
+
+/* The lowest level that gives the same bits as `isa`: v3 for v3, v4 and v4_bf16.  Digests of runs are comparable if this
+ * level is equal. */
+ls_isa ls_isa_bits(ls_isa isa);
 
 /* Sets the level from LOCKSTEP_ISA.  LS_ERR_ENV: unknown or unsupported level.  Called before a run starts. */
 ls_status ls_isa_init(void);

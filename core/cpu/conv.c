@@ -135,17 +135,18 @@ static int panel_vectors(int64_t out, int64_t i) { return out - i * 2 * LS_V > L
 bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
 {
     if (p->step_w != 1 || p->dst_col != 1 || p->taps > MAX_ROW_TAPS) return false;
-    const double waste_channels = (double)ls__round_up(p->out, LS_V) / (double)p->out * (p->out <= LS_V ? 1.2 : 1.0);
-    int64_t      inside         = 0; /* pairs of output row and tap row outside of the padding */
+    const double waste_channels =
+        (double)ls__round_up(p->out, V_LANES) / (double)p->out * (p->out <= V_LANES ? 1.2 : 1.0);
+    int64_t inside = 0; /* pairs of output row and tap row outside of the padding */
     for (int64_t i = 0; i < p->rows; i++)
         for (int64_t t = 0; t < p->taps_h; t++) {
             const int64_t row = s->lo_h + p->src_h + i * p->step_h + p->tap_row[t];
             inside += row >= 0 && row < s->in_h;
         }
-    const int64_t narrow = p->out / ls__conv_panels(p->out, true);
-    const double  filled = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
-    const double  waste_rows =
-        (double)ls__round_up(p->cols, LS_V) / (double)p->cols * (double)inside / (double)(p->rows * p->taps_h) / filled;
+    const int64_t narrow     = p->out / ls__conv_panels(p->out, true);
+    const double  filled     = narrow >= 4 ? 1 : (double)(narrow + 1) / 5;
+    const double  waste_rows = (double)ls__round_up(p->cols, V_LANES) / (double)p->cols * (double)inside /
+                              (double)(p->rows * p->taps_h) / filled;
     return waste_rows < waste_channels;
 }
 
@@ -213,7 +214,7 @@ static void transpose_padded(int64_t n, int64_t used, const float *x, int64_t x_
     }
 }
 
-/* y[i] = x[i] + b, or y[i] += x[i] + b if `add`. */
+/* y[i] = x[i] + b, or y[i] += x[i] + b if `add`.  A b of -0 keeps the sign of a zero. */
 static inline void store_points(int64_t n, const float *x, float b, float *y, bool add)
 {
     int64_t i = 0;
@@ -221,7 +222,7 @@ static inline void store_points(int64_t n, const float *x, float b, float *y, bo
         const vf s = v_load(x + i) + v_set(b);
         v_store(y + i, add ? v_load(y + i) + s : s);
     }
-    for (; i < n; i++) y[i] = (add ? y[i] : 0) + (x[i] + b);
+    for (; i < n; i++) y[i] = add ? y[i] + (x[i] + b) : x[i] + b;
 }
 
 /* Stores points [at, at + n) of `used` channels from `sum` (points x width) into y.  transposed: workspace of channels
@@ -321,7 +322,8 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
                 } else {
                     points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
                     for (int64_t c = 0; c < m; c++)
-                        store_points(ls__min(left, n * LS_V), work + c * n * LS_V, 0, out + c * p->dst_plane + j, add);
+                        store_points(ls__min(left, n * LS_V), work + c * n * LS_V, -0.0f, out + c * p->dst_plane + j,
+                                     add);
                 }
                 j += n * LS_V;
             }

@@ -32,18 +32,14 @@ typedef struct ls__norm {
 /* Returns the sum of (x - mean)^2. */
 static inline float ls__norm_squares(int64_t n, const float *x, float mean)
 {
-    vf      chain[2] = {{0}};
-    int64_t i        = 0;
-    for (; i + 2 * LS_V <= n; i += 2 * LS_V)
-        for (int c = 0; c < 2; c++) {
-            vf d     = v_load(x + i + c * LS_V) - mean;
-            chain[c] = v_fma(d, d, chain[c]);
-        }
-    for (; i < n; i++) {
-        float d = x[i] - mean;
-        chain[0][0] += d * d;
+    vf            sum[V_CHAINS(2)] = {{0}};
+    const int64_t whole            = n - n % (2 * V_LANES);
+    V_MAP_SUM(whole, V_CHAINS(2), const vf d = V_GET(x) - mean; sum[v_sum] = v_fma(d, d, sum[v_sum]));
+    for (int64_t i = whole; i < n; i++) {
+        const float d = x[i] - mean;
+        sum[0][0] += d * d;
     }
-    return v_sum(chain[0] + chain[1]);
+    return v_total(2, sum);
 }
 
 /* Normalises one row and saves r, and the mean if centred. */
@@ -89,18 +85,13 @@ static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
 static inline void ls__norm_means(const ls__norm *norm, const float *dy, const float *x, float r, float mean,
                                   float *of_g, float *of_gh)
 {
-    const int64_t n    = norm->n;
-    const float  *w    = norm->w;
-    vf            g[2] = {{0}}, gh[2] = {{0}};
-    for (int64_t i = 0, c = 0; i < n; i += LS_V, c ^= 1) {
-        int64_t left = n - i < LS_V ? n - i : LS_V;
-        vf      each = v_load_part(dy + i, left);
-        if (w) each *= v_load_part(w + i, left);
-        g[c] += each;
-        gh[c] = v_fma(each, (v_load_part(x + i, left) - mean) * r, gh[c]);
-    }
-    *of_g  = norm->centred ? v_sum(g[0] + g[1]) / (float)n : 0;
-    *of_gh = v_sum(gh[0] + gh[1]) / (float)n;
+    const int64_t n              = norm->n;
+    const float  *w              = norm->w;
+    vf            g[V_CHAINS(2)] = {{0}}, gh[V_CHAINS(2)] = {{0}};
+    V_MAP_SUM(n, V_CHAINS(2), const vf each = w ? V_GET(dy) * V_GET(w) : V_GET(dy); g[v_sum] += each;
+              gh[v_sum] = v_fma(each, (V_GET(x) - mean) * r, gh[v_sum]));
+    *of_g  = norm->centred ? v_total(2, g) / (float)n : 0;
+    *of_gh = v_total(2, gh) / (float)n;
 }
 
 /* Computes dx of one row, which may overwrite dy, and adds the contributions of the row to dw and db.  NULL: not

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
+#include "core/cpu/vector/vec.h"
 
 enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
 
@@ -86,7 +87,7 @@ static void plan_window(ls_conv_plan *p, bool on_channels)
                                          .h    = p->h.window,
                                          .w    = p->w.window};
     const bool fits   = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
-    p->on_channels    = on_channels || (fits && p->out > ls__conv_lanes());
+    p->on_channels    = on_channels || (fits && p->out > V_LANES);
     /* Planes a multiple of 1 KB apart would compete for a few sets of the L1 cache: copy them with an odd number of
      * lines per plane. */
     if (fits && p->on_channels && s->in_h * s->in_w % 256 != 0) {

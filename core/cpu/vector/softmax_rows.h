@@ -14,18 +14,12 @@ enum {
     LS_ROWS_PARALLEL = 8192, /* least elements for which threads pay off, in kernels with exponentials */
 };
 
-/* Returns the sum of a[i] * b[i], computed in four chains of vectors. */
+/* Returns the sum of a[i] * b[i], computed in four chains. */
 static inline float ls__row_dot(int64_t n, const float *a, const float *b)
 {
-    vf      chain[4] = {{0}};
-    int64_t i        = 0;
-    for (; i + 4 * LS_V <= n; i += 4 * LS_V)
-        for (int c = 0; c < 4; c++) chain[c] = v_fma(v_load(a + i + c * LS_V), v_load(b + i + c * LS_V), chain[c]);
-    for (int c = 0; i < n; i += LS_V, c++) {
-        int64_t left = n - i < LS_V ? n - i : LS_V;
-        chain[c]     = v_fma(v_load_part(a + i, left), v_load_part(b + i, left), chain[c]);
-    }
-    return v_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
+    vf sum[V_CHAINS(4)] = {{0}};
+    V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] = v_fma(V_GET(a), V_GET(b), sum[v_sum]));
+    return v_total(4, sum);
 }
 
 /* e[i] = exp(x[i] - max) */

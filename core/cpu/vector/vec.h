@@ -183,24 +183,6 @@ V_INLINE vi v_to_int(vf a) { return __builtin_convertvector(a, vi); } /* rounds 
 /* Rounds to the nearest integer, ties to even; |a| < 2^22. */
 V_INLINE vf v_round(vf a) { return (a + 0x1.8p23f) - 0x1.8p23f; }
 
-/* Returns the sum of the lanes, added pairwise: lane i and lane i + half, for half = LS_V / 2, LS_V / 4, ... 1. */
-V_INLINE float v_sum(vf a)
-{
-    float lane[LS_V];
-    v_store(lane, a);
-    for (int half = LS_V / 2; half; half /= 2)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
-}
-
-/* Returns the largest lane. */
-V_INLINE float v_largest(vf a)
-{
-    float most = a[0];
-    for (int i = 1; i < LS_V; i++) most = a[i] > most ? a[i] : most;
-    return most;
-}
-
 /* ---- loops ------------------------------------------------------------------------------------------------------- */
 
 /* V_MAP(n, statements) runs the statements once for every LS_V elements of arrays of n floats, and once for the rest.
@@ -226,6 +208,54 @@ V_INLINE float v_largest(vf a)
             __VA_ARGS__;                                                                                               \
         }                                                                                                              \
     } while (0)
+
+/* ---- sums of arrays ----------------------------------------------------------------------------------------------
+ * The order of the additions is equal at all levels, although their vectors differ in length.  A *chain* is V_LANES
+ * partial sums, one vector at v4 and several at the other levels.  With c chains, element i of an array is added to
+ * partial sum i mod (c V_LANES), and v_total adds the partial sums.
+ *
+ *     vf sum[V_CHAINS(4)] = {{0}};
+ *     V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] += V_GET(x));
+ *     float total = v_total(4, sum);
+ */
+enum { V_LANES = 16 };
+#define V_CHAINS(c) ((c)*V_LANES / LS_V) /* vectors of c chains, c = 2 or 4 */
+
+/* V_MAP_SUM(n, vectors, statements) runs the statements as V_MAP does.  v_sum is the index of the vector of partial sums
+ * of the current elements.  The unrolled loops keep the partial sums in registers. */
+#define V_MAP_SUM(n, vectors, ...)                                                                                     \
+    do {                                                                                                               \
+        const int64_t v_end = (n);                                                                                     \
+        int64_t       v_at  = 0;                                                                                       \
+        while (v_at + (vectors)*LS_V <= v_end) {                                                                       \
+            enum { v_left = LS_V };                                                                                    \
+            _Pragma("GCC unroll 16") for (int v_sum = 0; v_sum < (vectors); v_sum++, v_at += LS_V) { __VA_ARGS__; }    \
+        }                                                                                                              \
+        _Pragma("GCC unroll 16") for (int v_sum = 0; v_sum < (vectors) && v_at < v_end; v_sum++, v_at += LS_V)         \
+        {                                                                                                              \
+            const int64_t v_left = v_end - v_at < LS_V ? v_end - v_at : LS_V;                                          \
+            __VA_ARGS__;                                                                                               \
+        }                                                                                                              \
+    } while (0)
+
+/* Returns the sum of the partial sums of 2 or 4 chains: first the chains, pairwise; then lane i and lane i + half, for
+ * half = V_LANES / 2, V_LANES / 4, ... 1. */
+V_INLINE float v_total(const int chains, const vf *sum)
+{
+    enum { CHAIN = V_CHAINS(1) };
+    float lane[V_LANES];
+    _Pragma("GCC unroll 16") for (int v = 0; v < CHAIN; v++)
+    {
+        vf s = sum[v] + sum[CHAIN + v];
+        if (chains == 4) s += sum[2 * CHAIN + v] + sum[3 * CHAIN + v];
+        v_store(lane + v * LS_V, s);
+    }
+    for (int half = V_LANES / 2; half; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+
+/* ---- permutations ------------------------------------------------------------------------------------------------ */
 
 /* Interleaves the lower halves (v_zip_low) or the upper halves (v_zip_high) of x and y:  x[0], y[0], x[1], y[1], ... */
 #if defined(__AVX512F__)

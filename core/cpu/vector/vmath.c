@@ -9,18 +9,22 @@
 LS_VMATH_LIST(X)
 #undef X
 
+/* Equal values are equal bits except zeros of both signs: as in sums, the order of the comparisons does not depend on
+ * the level. */
 float ls__vmax(int64_t n, const float *x)
 {
-    const float lowest = -__builtin_inff();
-    vf          most   = v_set(lowest);
-    int64_t     i      = 0;
-    for (; i + LS_V <= n; i += LS_V) most = v_max(v_load(x + i), most);
-    float y = v_largest(most);
+    float   y = -__builtin_inff();
+    vf      most[V_CHAINS(1)];
+    int64_t i = 0;
+    for (int v = 0; v < V_CHAINS(1); v++) most[v] = v_set(y);
+    for (; i + V_LANES <= n; i += V_LANES)
+        for (int v = 0; v < V_CHAINS(1); v++) most[v] = v_max(v_load(x + i + v * LS_V), most[v]);
+    for (int l = 0; l < V_LANES; l++) y = most[l / LS_V][l % LS_V] > y ? most[l / LS_V][l % LS_V] : y;
     for (; i < n; i++) y = x[i] > y ? x[i] : y;
     return y;
 }
 
-/* Up to BLOCK floats are summed in four chains of vectors; longer arrays as a binary tree over blocks. */
+/* Up to BLOCK floats are summed in four chains; longer arrays as a binary tree over blocks. */
 float ls__vsum(int64_t n, const float *x)
 {
     enum { BLOCK = 2048 };
@@ -29,10 +33,7 @@ float ls__vsum(int64_t n, const float *x)
         while (left * 2 < n) left *= 2;
         return ls__vsum(left, x) + ls__vsum(n - left, x + left);
     }
-    vf      chain[4] = {{0}};
-    int64_t i        = 0;
-    for (; i + 4 * LS_V <= n; i += 4 * LS_V)
-        for (int c = 0; c < 4; c++) chain[c] += v_load(x + i + c * LS_V);
-    for (int c = 0; i < n; i += LS_V, c++) chain[c] += v_load_part(x + i, n - i < LS_V ? n - i : LS_V);
-    return v_sum((chain[0] + chain[1]) + (chain[2] + chain[3]));
+    vf sum[V_CHAINS(4)] = {{0}};
+    V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] += V_GET(x));
+    return v_total(4, sum);
 }

@@ -155,10 +155,36 @@ static void test_max_and_sum(void **state)
     }
 }
 
+/* A reduction has the same bits at every level that promises them (ls_isa_bits), for zeros of both signs as well. */
+static void expect_equal_bits(reduction *const of[], int n, const float *x)
+{
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        const float found = of[isa](n, x), expected = of[ls_isa_bits((ls_isa)isa)](n, x);
+        if (memcmp(&found, &expected, sizeof found) != 0)
+            fail_msg("%s, %d floats: expected %.9g, found %.9g", ls_isa_name((ls_isa)isa), n, (double)expected,
+                     (double)found);
+    }
+}
+
+static void test_bits_of_max_and_sum(void **state)
+{
+    enum { N = 10000 };
+    static float x[N], zeros[N];
+    for (int i = 0; i < N; i++) {
+        x[i]     = (float)(i * 7919 % 1009) / 1009 - 0.6f;
+        zeros[i] = i * 7919 % 1009 < 300 ? 0.0f : -0.0f;
+    }
+    for (int n = 0; n <= N; n = n < 100 ? n + 1 : n * 3 / 2) {
+        expect_equal_bits(sum_of, n, x);
+        expect_equal_bits(max_of, n, zeros);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_error_over_all_floats), cmocka_unit_test(test_special_values),
-        cmocka_unit_test(test_bits_depend_on_the_element), cmocka_unit_test(test_max_and_sum)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_error_over_all_floats),
+                                       cmocka_unit_test(test_special_values),
+                                       cmocka_unit_test(test_bits_depend_on_the_element),
+                                       cmocka_unit_test(test_max_and_sum), cmocka_unit_test(test_bits_of_max_and_sum)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
