@@ -43,8 +43,8 @@ const char *ls_isa_name(ls_isa isa);
 /* The level with this name; -1: unknown. */
 int ls_isa_find(const char *name);
 
-/* The lowest level that gives the same bits as `isa`: v3 for v3, v4 and v4_bf16.  Digests of runs are comparable if this
- * level is equal. */
+/* The lowest level that gives the same bits as `isa`: v3 for v3, v4 and v4_bf16.  Digests of runs are comparable if
+ * this level is equal. */
 ls_isa ls_isa_bits(ls_isa isa);
 
 /* Sets the level from LOCKSTEP_ISA.  LS_ERR_ENV: unknown or unsupported level.  Called before a run starts. */

@@ -69,8 +69,9 @@ typedef struct ls_conv_pass {
 /* Number of floats of a vector. */
 int64_t ls__conv_lanes(void);
 
-/* Returns whether vector lanes should hold the points of a row rather than output channels.  Depends on the shape alone:
- * sums in the two orders of taps round differently, so the estimate assumes vectors of V_LANES floats at all levels. */
+/* Returns whether vector lanes should hold the points of a row rather than output channels.  Depends on the shape
+ * alone: sums in the two orders of taps round differently, so the estimate assumes vectors of V_LANES floats at all
+ * levels. */
 bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s);
 
 /* Output channels are computed in panels.  Returns the number of panels of `out` channels, and the first channel of

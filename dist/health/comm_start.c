@@ -15,8 +15,8 @@
 #include "dist/health/mpi_start_guard.h"
 #include "dist/health/watchdog.h"
 
-/* Sets the lowest instruction-set level of all ranks on every rank, because kernels of different levels round
- * differently. */
+/* Sets the lowest instruction-set level of all ranks on every rank, because the kernels of v2 round differently from
+ * those of higher levels. */
 static ls_status agree_on_isa(ls_comm *comm)
 {
     LS_TRY(ls_comm_agree(comm, ls_isa_init()));

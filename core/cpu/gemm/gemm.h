@@ -15,8 +15,8 @@
  * rounded to nearest, with denormal numbers taken as zero and results flushed.  That is the arithmetic of VDPBF16PS, so
  * processors with and without the instruction give the same bits.  A part of odd length ends with a zero.
  *
- * The bits of an element of y depend on K, the bounds, its row of x, its column of w, and the instruction-set level.
- * They do not depend on M, N, the position of the element, the strides, or the number of threads.
+ * The bits of an element of y depend on K, the bounds, its row of x and its column of w.  They do not depend on M, N,
+ * the position of the element, the strides, or the number of threads.  All levels from v3 on give equal bits (isa.h).
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_H
 #define LS_CORE_CPU_GEMM_GEMM_H

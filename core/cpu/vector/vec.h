@@ -219,10 +219,11 @@ V_INLINE vf v_round(vf a) { return (a + 0x1.8p23f) - 0x1.8p23f; }
  *     float total = v_total(4, sum);
  */
 enum { V_LANES = 16 };
-#define V_CHAINS(c) ((c)*V_LANES / LS_V) /* vectors of c chains, c = 2 or 4 */
+#define V_CHAINS(c) ((c)*V_LANES / LS_V) /* vectors of c chains */
 
-/* V_MAP_SUM(n, vectors, statements) runs the statements as V_MAP does.  v_sum is the index of the vector of partial sums
- * of the current elements.  The unrolled loops keep the partial sums in registers. */
+/* V_MAP_SUM(n, vectors, statements) runs the statements as V_MAP does.  Within the statements, v_sum is the index of
+ * the vector of partial sums for the current elements.  The loops are unrolled so that registers hold the partial
+ * sums. */
 #define V_MAP_SUM(n, vectors, ...)                                                                                     \
     do {                                                                                                               \
         const int64_t v_end = (n);                                                                                     \

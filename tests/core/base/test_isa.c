@@ -59,6 +59,16 @@ static void ranks_lower_the_level(void **state)
     }
 }
 
+static void levels_with_equal_bits(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa < LS_ISA_COUNT; isa++) {
+        assert_int_equal(ls_isa_find(ls_isa_name((ls_isa)isa)), isa);
+        assert_int_equal(ls_isa_bits((ls_isa)isa), isa < 1 ? isa : 1); /* v3 for all levels from v3 on */
+    }
+    assert_int_equal(ls_isa_find("v5"), -1);
+}
+
 /* The level chosen for a value of LOCKSTEP_ISA, or 100 + the status of the error.  Runs in a child process, because a
  * process chooses its level once. */
 static int chosen(const char *asked)
@@ -98,6 +108,7 @@ int main(void)
         cmocka_unit_test(tables),
         cmocka_unit_test(the_default_is_the_best_level),
         cmocka_unit_test(ranks_lower_the_level),
+        cmocka_unit_test(levels_with_equal_bits),
         cmocka_unit_test(the_environment_sets_the_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

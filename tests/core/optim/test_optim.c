@@ -175,6 +175,27 @@ static void same_bits_for_any_ranges(void **state)
     assert_int_equal(ls_isa_set(best), LS_OK);
 }
 
+/* A step has the same bits at every level that promises them (ls_isa_bits). */
+static void same_bits_at_levels(void **state)
+{
+    (void)state;
+    static arrays expected, found;
+    const ls_isa  best = ls_isa_best();
+    for (int level = 0; level <= (int)best; level++)
+        for (int k = 0; k < EXAMPLES; k++) {
+            ls_optim o = example(k);
+            assert_int_equal(ls_isa_set(ls_isa_bits((ls_isa)level)), LS_OK);
+            two_steps(&o, &expected, 0);
+            assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
+            two_steps(&o, &found, 0);
+            if (memcmp(expected.param, found.param, sizeof found.param) != 0 ||
+                memcmp(expected.state, found.state, sizeof found.state) != 0)
+                fail_msg("%s (%d): expected equal bits at levels %s and %s", kinds[o.kind], k,
+                         ls_isa_name(ls_isa_bits((ls_isa)level)), ls_isa_name((ls_isa)level));
+        }
+    assert_int_equal(ls_isa_set(best), LS_OK);
+}
+
 /* A step changes neither memory before or after its range, nor state that the optimizer does not have. */
 static void stays_in_its_range(void **state)
 {
@@ -339,13 +360,10 @@ static void refuses_invalid_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_twenty_steps),
-        cmocka_unit_test(same_bits_for_any_ranges),
-        cmocka_unit_test(stays_in_its_range),
-        cmocka_unit_test(nan_is_not_hidden),
-        cmocka_unit_test(centered_variance_is_never_negative),
-        cmocka_unit_test(has_pytorchs_defaults),
-        cmocka_unit_test(names_its_state),
+        cmocka_unit_test(same_twenty_steps),        cmocka_unit_test(same_bits_for_any_ranges),
+        cmocka_unit_test(same_bits_at_levels),      cmocka_unit_test(stays_in_its_range),
+        cmocka_unit_test(nan_is_not_hidden),        cmocka_unit_test(centered_variance_is_never_negative),
+        cmocka_unit_test(has_pytorchs_defaults),    cmocka_unit_test(names_its_state),
         cmocka_unit_test(refuses_invalid_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

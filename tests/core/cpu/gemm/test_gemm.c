@@ -209,6 +209,22 @@ static void test_bits_do_not_depend_on_threads(void **state)
     }
 }
 
+/* A product has the same bits at every level that promises them (ls_isa_bits). */
+static void test_bits_of_levels(void **state)
+{
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++)
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
+            p.g.bias  = p.bias;
+            if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+            float *want = reference(ls__isa_table_of(ls_isa_bits((ls_isa)isa)), &p);
+            ls__isa_table_of((ls_isa)isa)->gemm(&p.g);
+            expect_rows(ls__isa_table_of((ls_isa)isa), &p.g, want);
+            free(want);
+            product_free(&p);
+        }
+}
+
 static void test_bits_do_not_depend_on_rows_and_columns(void **state)
 {
     static const int64_t pieces[] = {1, 5, 17, 40};
@@ -301,6 +317,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
                                        cmocka_unit_test(test_parts_are_a_tree),
                                        cmocka_unit_test(test_bits_do_not_depend_on_threads),
+                                       cmocka_unit_test(test_bits_of_levels),
                                        cmocka_unit_test(test_bits_do_not_depend_on_rows_and_columns),
                                        cmocka_unit_test(test_bits_do_not_depend_on_strides),
                                        cmocka_unit_test(test_allocates_once)};
