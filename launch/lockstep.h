@@ -40,9 +40,14 @@ typedef struct ls_run ls_run;
  * and creates the trainer.  The run owns the recipe from here on, also after an error; the communicator stays the
  * caller's and has to live longer than the run. */
 ls_status ls_run_new(ls_run **run, ls_comm *comm, ls_recipe *recipe);
-/* Opens a trained model: a run directory, or a checkpoint in it.  The dataset is not needed; ls_run_evaluate opens
- * it. */
-ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path);
+
+typedef struct ls_open_options {
+    const char *precision; /* type of matrix products: "float32", "bfloat16"; NULL: train.precision of the run */
+} ls_open_options;
+
+/* Opens a trained model for evaluation, prediction and generation: a run directory, a checkpoint in it, or a folder in
+ * the format of Hugging Face.  The dataset is not needed; ls_run_evaluate opens it.  NULL options: all defaults. */
+ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path, const ls_open_options *options);
 void      ls_run_free(ls_run *run); /* NULL is allowed */
 
 /* The trainer, with the run's parameters: for ls_trainer_digest, ls_trainer_params. */

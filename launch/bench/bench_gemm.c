@@ -18,6 +18,7 @@
 #include "core/cpu/gemm/openblas.h"
 #include "core/graph/graph.h"
 #include "launch/commands/command_table.h"
+#include "launch/recipe/recipe.h"
 
 enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
 
@@ -292,14 +293,6 @@ static ls_status parse_shape(const char *text, shape *s)
     return LS_OK;
 }
 
-static ls_status parse_precision(const char *text, ls_dtype *type)
-{
-    *type = text && strcmp(text, ls__dtype_name(LS_BF16)) == 0 ? LS_BF16 : LS_F32;
-    LS_CHECK(!text || strcmp(text, ls__dtype_name(*type)) == 0, LS_ERR_USAGE,
-             "bench gemm: --precision: expected float32 or bfloat16, found '%s'", text);
-    return LS_OK;
-}
-
 static bool is_named(const shape *s, const char *only) { return !only || strncmp(s->name, only, strlen(only)) == 0; }
 
 static ls_status run_bench_gemm(int argc, char **argv)
@@ -315,7 +308,7 @@ static ls_status run_bench_gemm(int argc, char **argv)
     bool listed = false;
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) listed |= is_named(&shapes[s], only);
     if (!listed) LS_TRY(parse_shape(only, &given));
-    LS_TRY(parse_precision(ls_args_option(&args, "precision"), &b.type));
+    LS_TRY(ls_precision_parse(ls_args_option(&args, "precision"), &b.type));
     LS_TRY(ls_isa_init());
     b.threads = (int)threads;
     b.repeat  = (int)repeat;
@@ -351,7 +344,7 @@ const ls_command ls__command_bench_gemm = {
         "measured peak.",
     .options = LS_OPTIONS({"threads", "N", "number of threads; default OMP_NUM_THREADS"},
                           {"repeat", "N", "number of measurements, of which the median is printed; default 9"},
-                          {"precision", "TYPE", "type of the operands: float32 (default) or bfloat16"},
+                          {"precision", "TYPE", "type of the operands: float32 or bfloat16; default float32"},
                           {"shape", "MxNxK|NAME",
                            "only this product and its gradients, or the shapes whose name begins so; default: all"}),
     .run     = run_bench_gemm,

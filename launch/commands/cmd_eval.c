@@ -16,6 +16,7 @@ static ls_status eval(ls_run *run, const ls_args *args)
     const char *from, *split = ls_args_option(args, "split");
     ls_scores   scores;
     LS_TRY(ls_run_find(run, args->positional[0], args->overrides, args->override, folder, &step));
+    LS_TRY(ls_run_set_precision(run, ls_args_option(args, "precision")));
     bool train = split && !strcmp(split, "train");
     LS_TRY(ls_run_data(run, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
     LS_TRY_COLLECTIVE(
@@ -52,6 +53,6 @@ const ls_command ls__command_eval = {
     .help = "RUN is a run directory, or one of its checkpoints.  Prints the loss and the metrics of the task: accuracy "
             "of a\n"
             "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression.",
-    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"}),
+    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"}, LS_PRECISION_OPTION),
     .run     = run_eval,
 };

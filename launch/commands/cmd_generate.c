@@ -79,7 +79,7 @@ static ls_status generate(ls_run *run, const ls_args *args, ls_string *prompt)
     ls_generate_options options = {.each = print_token, .context = &out};
     LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
     LS_TRY_COLLECTIVE(run, read_prompt(args, prompt));
-    LS_TRY(ls_run_open_model(run, args->positional[0]));
+    LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
     /* An empty prompt (data, zero bytes) differs from no prompt (no data): the first starts from <|endoftext|>. */
     if (prompt->data) {
         prompt->data[prompt->bytes] = 0;
@@ -132,6 +132,6 @@ const ls_command ls__command_generate = {
           {"top-p", "P", "sample among the most probable tokens whose probabilities sum to P; default 1"},
           {"seed", "N", "seed of the sampling; default 1"}, {"no-stop", NULL, "continue after <|endoftext|>"},
           {"no-cache", NULL, "recompute the whole context for every token, without the KV cache: slower, same text"},
-          {"ids", NULL, "print token ids instead of text"}),
+          {"ids", NULL, "print token ids instead of text"}, LS_PRECISION_OPTION),
     .run = run_generate,
 };

@@ -34,7 +34,7 @@ static ls_status predict(ls_run *run, const ls_args *args)
 {
     ls_predict_options options = {.each = print, .context = run};
     LS_TRY_COLLECTIVE(run, read_options(&options, args));
-    LS_TRY(ls_run_open_model(run, args->positional[0]));
+    LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
     return ls_run_predict(run, &options);
 }
 
@@ -68,6 +68,6 @@ const ls_command ls__command_predict = {
     .options =
         LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
                    {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},
-                   {"out", "OUT.h5", "arrays: file for the predictions"}),
+                   {"out", "OUT.h5", "arrays: file for the predictions"}, LS_PRECISION_OPTION),
     .run = run_predict,
 };

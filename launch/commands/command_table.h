@@ -42,6 +42,12 @@ typedef struct ls_option {
         "trace-steps", "A-B", "first and last traced step, counted from the start of the command; default 3-12"        \
     }
 
+/* Option of commands that run a trained model.  Parsed by ls_precision_parse (launch/recipe/recipe.h). */
+#define LS_PRECISION_OPTION                                                                                            \
+    {                                                                                                                  \
+        "precision", "TYPE", "type of matrix products: float32 or bfloat16; default: train.precision of the run"       \
+    }
+
 typedef struct ls_command {
     const char      *name;      /* one to three words: "train", "data inspect", "data import csv"              */
     const char      *arguments; /* arguments in the help; WORD: required, [WORD]: optional, "...": any number  */

@@ -35,6 +35,14 @@ static const char *const loss_names[]      = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
 #define ENUM(member, words_) AT(ENUM, member), .words = (words_)
 #define LIST(kind_, member, most) AT(kind_, member), .high = (most)
 
+ls_status ls_precision_parse(const char *text, ls_dtype *precision)
+{
+    const int found = text ? ls__enum_find(precision_names, text) : (int)*precision;
+    LS_CHECK(found >= 0, LS_ERR_USAGE, "precision: expected float32 or bfloat16, found '%s'", text);
+    *precision = (ls_dtype)found;
+    return LS_OK;
+}
+
 /* One row per key.  bits: the value decides the bits of the trained parameters, so that a run is continued only with
  * the same value.  No fallback: unset, or the default is that of the chosen optimizer or schedule. */
 const ls_key ls__keys[] = {

@@ -40,10 +40,10 @@ ls_status ls_run_new(ls_run **run, ls_comm *comm, ls_recipe *recipe)
     return finish(run, status);
 }
 
-ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path)
+ls_status ls_run_open(ls_run **run, ls_comm *comm, const char *path, const ls_open_options *options)
 {
     ls_status status = start(run, comm);
-    if (status == LS_OK) status = ls_run_open_model(*run, path);
+    if (status == LS_OK) status = ls_run_open_model(*run, path, options ? options->precision : NULL);
     return finish(run, status);
 }
 

@@ -33,34 +33,35 @@ static ls_status make_recipe(ls_run *run, const char *folder, const char *config
     return ls_recipe_context(run->recipe, &run->data.context);
 }
 
-static ls_status build_and_load(ls_run *run, const char *folder, ls_graph *g, ls_params **params)
+static ls_status build_and_load(ls_run *run, const char *folder)
 {
+    ls_graph          *g  = run->graph = ls_graph_new();
     ls_tensor         *logits;
-    ls_language_inputs in = {.x = ls_input(g, "tokens", LS_I32, 1)};
+    ls_language_inputs in = {0};
+    ls_graph_precision(g, run->recipe->train.precision);
+    in.x = ls_input(g, "tokens", LS_I32, 1);
     LS_TRY(ls_recipe_build_language(run->recipe, g, &in, run->data.classes, &logits));
     LS_TRY(ls_pretrained_check_size(folder, g));
-    LS_TRY(ls_params_new(params, g, 1));
-    return ls_pretrained_load(folder, *params);
+    LS_TRY(ls_params_new(&run->loaded, g, 1));
+    return ls_pretrained_load(folder, run->loaded);
 }
 
-static ls_status build_pretrained(ls_run *run, const char *folder, ls_graph **graph, ls_params **params)
+/* Options that do not make a model are an error of config.json, not of the command line. */
+static ls_status as_data_error(const char *config, ls_status status)
 {
-    const char *config = ls_arena_printf(run->memory, "%s/config.json", folder);
-    ls_status   status = make_recipe(run, folder, config);
-    *graph             = ls_graph_new();
-    if (status == LS_OK) ls_graph_precision(*graph, run->recipe->train.precision);
-    if (status == LS_OK) status = build_and_load(run, folder, *graph, params);
     if (status != LS_ERR_USAGE) return status;
-    /* Options that do not make a model are an error of the file here, not of the command line. */
     bool named = strstr(ls_error_message(), config) != NULL;
     return LS_FAIL(LS_ERR_DATA, "%s%s%s", named ? "" : config, named ? "" : ": ", ls_error_message());
 }
 
 /* Opens a folder as Hugging Face writes it.  Collective. */
-static ls_status open_pretrained(ls_run *run, const char *folder)
+static ls_status open_pretrained(ls_run *run, const char *folder, const char *precision)
 {
-    char digest[17];
-    LS_TRY_COLLECTIVE(run, build_pretrained(run, folder, &run->graph, &run->loaded));
+    char        digest[17];
+    const char *config = ls_arena_printf(run->memory, "%s/config.json", folder);
+    LS_TRY_COLLECTIVE(run, as_data_error(config, make_recipe(run, folder, config)));
+    LS_TRY(ls_run_set_precision(run, precision));
+    LS_TRY_COLLECTIVE(run, as_data_error(config, build_and_load(run, folder)));
     LS_TRY_COLLECTIVE(run, ls_pretrained_tokenizer(&run->tokenizer, folder, run->data.classes));
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(run->loaded));
     const char *names[] = {"parameters"}, *values[] = {digest};
@@ -69,13 +70,14 @@ static ls_status open_pretrained(ls_run *run, const char *folder)
 
 /* ---- run directories --------------------------------------------------------------------------------------------- */
 
-static ls_status open_run(ls_run *run, const char *path)
+static ls_status open_run(ls_run *run, const char *path, const char *precision)
 {
     char            folder[PATH_MAX];
     int64_t         step;
     const char     *from;
     ls_dataset_card card;
     LS_TRY(ls_run_find(run, path, 0, NULL, folder, &step));
+    LS_TRY(ls_run_set_precision(run, precision));
     const char *file = ls_arena_printf(run->memory, "%s/data.json", folder);
     LS_TRY_COLLECTIVE(run, ls_dataset_card_read(file, &card, run->memory));
     run->data   = card.info;
@@ -86,11 +88,11 @@ static ls_status open_run(ls_run *run, const char *path)
     return ls_run_load(run, folder, step, &from);
 }
 
-ls_status ls_run_open_model(ls_run *run, const char *path)
+ls_status ls_run_open_model(ls_run *run, const char *path, const char *precision)
 {
     /* All ranks must find the same kind of folder, because the two take different collective calls. */
     bool        pretrained = ls_pretrained_is(path);
     const char *names[] = {"folder"}, *values[] = {pretrained ? "one of Hugging Face" : "a run"};
     LS_TRY(ls_comm_same(run->comm, 1, names, values));
-    return pretrained ? open_pretrained(run, path) : open_run(run, path);
+    return pretrained ? open_pretrained(run, path, precision) : open_run(run, path, precision);
 }

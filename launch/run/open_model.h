@@ -7,7 +7,7 @@
 #include "launch/run/run_setup.h"
 
 /* Opens the model of a run directory, of one of its checkpoints, or of a folder in the format of Hugging Face.
- * Collective. */
-ls_status ls_run_open_model(ls_run *run, const char *path);
+ * precision: "float32" or "bfloat16"; NULL: that of the run's recipe, float32 for a folder.  Collective. */
+ls_status ls_run_open_model(ls_run *run, const char *path, const char *precision);
 
 #endif

@@ -241,6 +241,13 @@ ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char 
     return LS_OK;
 }
 
+ls_status ls_run_set_precision(ls_run *run, const char *precision)
+{
+    LS_TRY_COLLECTIVE(run, ls_precision_parse(precision, &run->recipe->train.precision));
+    const char *names[] = {"precision"}, *values[] = {ls__dtype_name(run->recipe->train.precision)};
+    return ls_comm_same(run->comm, 1, names, values);
+}
+
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
 static ls_status open_split(const ls_run *run, ls_dataset **d, bool held_out, int64_t *count)

@@ -67,6 +67,10 @@ ls_status ls_run_set_recipe(ls_run *run, ls_recipe *recipe);
 ls_status ls_run_find(ls_run *run, const char *path, int overrides, char *const *override, char folder[PATH_MAX],
                       int64_t *step);
 
+/* Sets the precision of inference: "float32" or "bfloat16"; NULL: that of the recipe.  Call before ls_run_graph.
+ * Collective. */
+ls_status ls_run_set_precision(ls_run *run, const char *precision);
+
 /* Loads the trainer's parameters from the run directory: from checkpoint `step`, or with -1 from the newest checkpoint,
  * or where there is none from model.safetensors.  *from names the file, in the arena of the run.  Collective. */
 ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char **from);

@@ -36,7 +36,7 @@ static ls_status work(ls_comm *comm, char *directory, const char *image)
     LS_TRY(ls_comm_agree(comm, ls_recipe_load(&recipe, "lenet5-digits", 5, set)));
     status = ls_run_new(&run, comm, recipe);
     if (status == LS_OK) status = train(run, ls_comm_rank(comm) == 0);
-    if (status == LS_OK) status = ls_run_open(&trained, comm, directory); /* as another program would */
+    if (status == LS_OK) status = ls_run_open(&trained, comm, directory, NULL); /* as another program would */
     if (status == LS_OK)
         status = ls_run_predict(trained, &(ls_predict_options){.files = 1, .file = files, .top = 1, .each = print});
     ls_run_free(trained);
