@@ -72,6 +72,15 @@ ls_isa ls_isa_current(void)
     return (ls_isa)chosen;
 }
 
+const char *ls_isa_bf16_lack(void)
+{
+#if defined(__x86_64__)
+    if (ls_isa_current() >= LS_ISA_V4_BF16) return NULL;
+#endif
+    return "no AVX512_BF16: products of bfloat16 are computed as those of float32, at the same speed and with the bits "
+           "of AVX512_BF16";
+}
+
 const ls_isa_table *ls__isa_table_of(ls_isa isa) { return levels[isa]; }
 
 const ls_isa_table *ls__isa_table(void) { return levels[ls_isa_current()]; }

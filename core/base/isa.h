@@ -47,6 +47,10 @@ int ls_isa_find(const char *name);
  * this level is equal. */
 ls_isa ls_isa_bits(ls_isa isa);
 
+/* Names the instructions for products of bfloat16 that the level in use lacks, and the consequence, as a phrase for
+ * messages; NULL: it lacks none. */
+const char *ls_isa_bf16_lack(void);
+
 /* Sets the level from LOCKSTEP_ISA.  LS_ERR_ENV: unknown or unsupported level.  Called before a run starts. */
 ls_status ls_isa_init(void);
 

@@ -89,6 +89,14 @@ const char *ls__shape(const ls_tensor *x)
     return text;
 }
 
+const char *ls__shape_and_type(const ls_tensor *x)
+{
+    if (!x || x->type == LS_F32) return ls__shape(x);
+    char *text = ls__text_buffer();
+    snprintf(text, LS_TEXT_BYTES, "%s %s", ls__shape(x), ls__dtype_name(x->type));
+    return text;
+}
+
 const char *ls_tensor_name(const ls_tensor *x) { return x ? x->name : "none"; }
 ls_dtype    ls_tensor_type(const ls_tensor *x) { return x->type; }
 bool        ls_tensor_batched(const ls_tensor *x) { return x->batched; }

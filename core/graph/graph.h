@@ -48,6 +48,8 @@ ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, con
 ls_tensor *ls__out_like(ls_node *n, int i, const ls_tensor *x);
 /* The shape as text, "B x 6 x 28 x 28"; see core/base/format_text.h for how long it is valid. */
 const char *ls__shape(const ls_tensor *x);
+/* The same with the type, unless it is float32: "B x 64 bfloat16". */
+const char *ls__shape_and_type(const ls_tensor *x);
 /* Returns an error that begins with the node: "conv2d (lenet5.c:7): ..." */
 #define LS_NODE_FAIL(n, ...) ls__node_fail((n), __FILE__, __LINE__, __func__, __VA_ARGS__)
 #define LS_NODE_CHECK(n, condition, ...)                                                                               \

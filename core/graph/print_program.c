@@ -32,7 +32,7 @@ static void print_instr(const ls_program *p, FILE *to, int i)
     print_list(p, to, instr->dout, NULL, LS_MAX_OUT, &separator);
     separator = " -> ";
     if (writes) print_list(p, to, instr->out, NULL, LS_MAX_OUT, &separator);
-    if (forward) fprintf(to, "  [%s]", ls__shape(instr->node->out[0]));
+    if (forward) fprintf(to, "  [%s]", ls__shape_and_type(instr->node->out[0]));
     for (int k = 0; k < LS_MAX_IN && forward; k++)
         if (instr->in[k] >= 0 && ls__op(instr->node)->updates & 1u << k)
             fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
@@ -58,6 +58,7 @@ void ls__plan_print(const ls_program *p, FILE *to)
         if (buffer->place != LS_PLACE_STEP || buffer->born < 0) continue;
         fprintf(to, "%12zu  %10s  %4d .. %-4d  %s", buffer->offset, ls__bytes_text((double)buffer->bytes), buffer->born,
                 buffer->last, buffer->name);
+        if (buffer->tensor->type != LS_F32) fprintf(to, ", %s", ls__dtype_name(buffer->tensor->type));
         if (buffer->home != b) fprintf(to, "  (in place of %s)", p->buffer[buffer->home].name);
         fprintf(to, "\n");
     }

@@ -201,6 +201,16 @@ static void kernels(const product *p, int threads)
                     100 * found / peak);
 }
 
+static void bfloat16(int threads)
+{
+    const char  *lack = ls_isa_bf16_lack();
+    const double peak = ls__isa_table()->peak(LS_BF16, threads);
+    if (lack)
+        print_check(NOTE, "bfloat16", "%.0f GFLOP/s; %s", peak, lack);
+    else
+        print_check(OK, "bfloat16", "%.0f GFLOP/s of products on %d thread%s", peak, threads, threads == 1 ? "" : "s");
+}
+
 /* Prints the rate of an optional library, for comparison with the kernels of Lockstep. */
 static void provider(ls_provider *library, const product *p)
 {
@@ -380,6 +390,7 @@ static ls_status run_doctor(int argc, char **argv)
     processor();
     if (instruction_set()) {
         kernels(&p, threads);
+        bfloat16(threads);
         provider(&ls__openblas, &p);
         provider(&ls__onednn, &p);
     }

@@ -29,7 +29,7 @@ static ls_status eval(ls_run *run, const ls_args *args)
     LS_TRY(ls_run_load(run, folder, step, &from));
     LS_TRY(ls_run_evaluate_split(run, train ? run->train : run->test, &scores));
     if (!run->is_root) return LS_OK;
-    fprintf(stderr, "%s\n", from);
+    fprintf(stderr, "%s%s\n", from, run->recipe->train.precision == LS_BF16 ? ", bfloat16" : "");
     ls_scores_print(run->task, run->data.split, &scores);
     ls__count_text(count, sizeof count, scores.samples * ls_task_units(run->task, &run->data));
     printf("%-14s %s\n", run->task->unit, count);
@@ -53,6 +53,7 @@ const ls_command ls__command_eval = {
     .help = "RUN is a run directory, or one of its checkpoints.  Prints the loss and the metrics of the task: accuracy "
             "of a\n"
             "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression.",
-    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"}, LS_PRECISION_OPTION),
+    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"},
+                          LS_PRECISION_OPTION),
     .run     = run_eval,
 };

@@ -5,6 +5,7 @@
  * For each rank it creates a trainer with the cost-model communicator (dist/comm/costmodel.h) in place of the other
  * ranks.  So program and memory plan are those of the run, not estimates.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static table table_of(const ls_layer_row *rows, int n)
     table  t   = {.name = 20, .shape = 20};
     double all = 0;
     for (int i = 0; i < n; i++) {
-        int name = (int)strlen(rows[i].name), shape = (int)strlen(ls__shape(rows[i].out));
+        int name = (int)strlen(rows[i].name), shape = (int)strlen(ls__shape_and_type(rows[i].out));
         t.name  = name > t.name ? name : t.name;
         t.shape = shape > t.shape ? shape : t.shape;
         all += rows[i].flops;
@@ -64,7 +65,8 @@ static void print_model(const ls_run *j)
         ls_layer_row block = {0};
         char         more[96];
         for (int k = 0; k < run.rows; k++, i++) {
-            print_row(&t, rows[i].name, rows[i].op, ls__shape(rows[i].out), rows[i].parameters, rows[i].flops, "");
+            print_row(&t, rows[i].name, rows[i].op, ls__shape_and_type(rows[i].out), rows[i].parameters, rows[i].flops,
+                      "");
             block.parameters += rows[i].parameters;
             block.flops += rows[i].flops;
         }
@@ -157,7 +159,29 @@ static void print_partition(const ls_run *j)
             ls__bytes_text((double)partition), waits, ls__bytes_text((double)(p->grads * sizeof(float))));
 }
 
-static void print_memory(const ls_run *j, uint64_t most, int which)
+/* Sizes of a plan, bytes. */
+typedef struct plan_bytes {
+    size_t arena; /* step arena */
+    size_t all;
+} plan_bytes;
+
+static plan_bytes bytes_of(const ls_trainer *t)
+{
+    return (plan_bytes){ls__trainer_program(t)->arena_bytes, ls_trainer_planned_bytes(t)};
+}
+
+/* Compares the plan of a bfloat16 run with that of the same run in float32. */
+static void print_saved(const ls_run *j, const plan_bytes *float32)
+{
+    const plan_bytes own  = bytes_of(j->trainer);
+    const double     less = (double)float32->all - (double)own.all;
+    if (j->recipe->train.precision == LS_F32) return;
+    printf("  in float32:  step arena %zu bytes, all %zu bytes\n", float32->arena, float32->all);
+    printf("  in bfloat16: step arena %zu bytes, all %zu bytes, %s %s\n", own.arena, own.all,
+           ls__bytes_text(fabs(less)), less < 0 ? "more" : "less");
+}
+
+static void print_memory(const ls_run *j, const plan_bytes *float32, uint64_t most, int which)
 {
     ls_memory_line lines[8];
     int            n = ls__trainer_memory(j->trainer, lines);
@@ -169,6 +193,7 @@ static void print_memory(const ls_run *j, uint64_t most, int which)
         printf("  %-20s %14zu bytes  %s\n", lines[i].name, lines[i].planned, ls__bytes_text((double)lines[i].planned));
     size_t all = ls_trainer_planned_bytes(j->trainer);
     printf("  %-20s %14zu bytes  %s\n", "all", all, ls__bytes_text((double)all));
+    print_saved(j, float32);
     print_partition(j);
     print_avoided(j);
     if (most != all)
@@ -198,26 +223,50 @@ static ls_status find_largest(ls_run *j, ls_comm **plan, uint64_t *most, int *wh
     return LS_OK;
 }
 
+/* Plans the run in float32 on rank 0: *bytes. */
+static ls_status plan_float32(const ls_run *j, ls_comm *plan, plan_bytes *bytes)
+{
+    const ls_dtype precision   = j->recipe->train.precision;
+    ls_run         other       = *j; /* its recipe is that of j */
+    other.graph                = NULL;
+    other.trainer              = NULL;
+    j->recipe->train.precision = LS_F32;
+    ls_status status           = ls_run_graph(&other);
+    if (status == LS_OK) {
+        ls_trainer_options options = ls_run_trainer_options(&other);
+        options.comm               = plan;
+        status                     = ls_run_new_trainer(&other, &options);
+    }
+    if (status == LS_OK) *bytes = bytes_of(other.trainer);
+    ls_trainer_free(other.trainer);
+    ls_graph_free(other.graph);
+    j->recipe->train.precision = precision;
+    return status;
+}
+
 static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
 {
-    long long ranks;
-    uint64_t  most;
-    int       which = 0;
+    long long  ranks;
+    uint64_t   most;
+    plan_bytes float32 = {0};
+    int        which   = 0;
     LS_TRY(ls_args_int(args, "ranks", 1, 4096, j->ranks, &ranks));
     j->ranks = (int)ranks;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_BOTH));
     LS_TRY(ls_run_graph(j));
     LS_TRY(find_largest(j, plan, &most, &which));
+    if (j->recipe->train.precision != LS_F32) LS_TRY(plan_float32(j, *plan, &float32));
     const ls_recipe *r = j->recipe;
     printf("%s: %s, %s\n", r->name, r->data.path, ls_run_samples_text(j));
-    printf("%lld steps of %lld samples, %lld per epoch; %d rank%s x %d thread%s, instruction set %s\n\n",
+    printf("%lld steps of %lld samples, %lld per epoch; %d rank%s x %d thread%s, instruction set %s%s\n\n",
            (long long)j->total_steps, (long long)r->train.batch, (long long)j->epoch_steps, j->ranks,
-           j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
+           j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()),
+           r->train.precision == LS_BF16 ? ", bfloat16" : "");
     print_model(j);
     print_parameters(j);
     print_program(j);
-    print_memory(j, most, which);
+    print_memory(j, &float32, most, which);
     return LS_OK;
 }
 
@@ -277,7 +326,8 @@ const ls_command ls__command_explain = {
     .help =
         "Without options, prints what a run of RECIPE will execute, without running it: layers with shapes, parameters "
         "and FLOPs;\n"
-        "the program with its instructions and collectives; the memory plan.\n"
+        "the program with its instructions and collectives; the memory plan, of a bfloat16 run beside that in "
+        "float32.\n"
         "\n"
         "--link simulates a step on N ranks, one rank per host, every host like this one, and prints its "
         "timeline and the scaling.\n"

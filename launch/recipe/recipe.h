@@ -123,8 +123,8 @@ struct ls_recipe {
 ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const char *file, int overrides,
                           char *const *override);
 
-/* Parses a value of train.precision, as options of commands have it; NULL leaves *precision unchanged.  LS_ERR_USAGE for
- * another text. */
+/* Parses "float32" or "bfloat16", the values of train.precision and of --precision.  NULL leaves *precision unchanged;
+ * LS_ERR_USAGE for another text. */
 ls_status ls_precision_parse(const char *text, ls_dtype *precision);
 
 /* Returns the place at which a key was set: "lenet5.yaml:7:10", "command line", or "default". */

@@ -52,7 +52,7 @@ static bool alike(const ls_layer_row *a, const ls_layer_row *b)
             return false;
     }
     return !strcmp(a->op, b->op) && a->parameters == b->parameters && a->flops == b->flops &&
-           !strcmp(ls__shape(a->out), ls__shape(b->out));
+           !strcmp(ls__shape_and_type(a->out), ls__shape_and_type(b->out));
 }
 
 /* Copies to `cut` the name up to and including the first number in which it differs from `other`.  Returns false if
@@ -102,7 +102,7 @@ static void add_layers(ls_report *r, const ls_run *run)
         ls_layer_run rep  = ls_layer_run_of(rows, n, i);
         ls_layer_row more = {0};
         for (int k = 0; k < rep.rows; k++, i++) {
-            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape(rows[i].out),
+            ls_report_row(r, "%s|%s|%s|%s|%.1f", rows[i].name, rows[i].op, ls__shape_and_type(rows[i].out),
                           rows[i].parameters ? count(rows[i].parameters) : "", 1e-3 * rows[i].flops);
             more.parameters += rows[i].parameters;
             more.flops += rows[i].flops;

@@ -3,6 +3,7 @@
  * metrics.jsonl: the log of a run, one JSON object per line.
  *
  *     start       step version recipe recipe_hash data samples steps parameters ranks threads bucket_bytes isa
+ *                 [precision]                                                      bfloat16; absent: float32
  *     step        step epoch loss lr samples_per_s [tokens_per_s] digest              every log.every steps
  *     eval        step epoch split loss METRICS wall_s       metrics of the task, for instance accuracy
  *     ranks       step epoch slowest spread data_s compute_s wait_s                   after an epoch on several ranks

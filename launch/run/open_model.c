@@ -35,7 +35,7 @@ static ls_status make_recipe(ls_run *run, const char *folder, const char *config
 
 static ls_status build_and_load(ls_run *run, const char *folder)
 {
-    ls_graph          *g  = run->graph = ls_graph_new();
+    ls_graph          *g = run->graph = ls_graph_new();
     ls_tensor         *logits;
     ls_language_inputs in = {0};
     ls_graph_precision(g, run->recipe->train.precision);

@@ -3,7 +3,9 @@
 #ifndef LS_TESTS_LAUNCH_WORDS_H
 #define LS_TESTS_LAUNCH_WORDS_H
 
+#ifndef RUN /* a test with other settings defines its own */
 #define RUN "train ./tiny.yaml data.path=words log.every=1 checkpoint.every=4 "
+#endif
 #define STEPS 30
 #include <math.h>
 

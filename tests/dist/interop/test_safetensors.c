@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/graph/params.h"
 #include "dist/dist.h"
 #include "tests/unit.h"
 
@@ -99,6 +100,48 @@ static void test_half_types_and_order(void **state)
     assert_memory_equal(values("w"), w, sizeof w);
     assert_memory_equal(values("b"), b, sizeof b);
     assert_memory_equal(values("scale"), &scale, sizeof scale);
+}
+
+/* Stored bfloat16 values reach the products of a bfloat16 graph unchanged: the copy that is made of the widened values
+ * has the bytes of the file.  The file has every bfloat16 value but the two kinds that no product distinguishes:
+ * denormal numbers, which products take as zero, and signalling NaNs, which become quiet. */
+static void test_bfloat16_is_exact(void **state)
+{
+    static const char header[] = "{\"m.weight\":{\"dtype\":\"BF16\",\"shape\":[256,256],\"data_offsets\":[0,131072]}}";
+    enum { ROWS = 256, N = ROWS * ROWS };
+    static uint16_t data[N];
+    ls_graph       *g = ls_graph_new();
+    ls_params      *p;
+    ls_graph_precision(g, LS_BF16);
+    ls_tensor *x = ls_input(g, "x", LS_F32, ROWS), *y = ls_linear(g, "m", x, ROWS, .no_bias = true);
+    assert_ok(ls_params_new(&p, g, 1));
+    for (unsigned i = 0; i < N; i++) {
+        const unsigned exponent = i >> 7 & 0xff, mantissa = i & 0x7f;
+        const bool     denormal = !exponent && mantissa, signalling = exponent == 0xff && mantissa && mantissa < 0x40;
+        data[i] = (uint16_t)(denormal ? i & 0x8000 : signalling ? i | 0x40 : i);
+    }
+    write_file(NULL, header, data, sizeof data);
+    assert_ok(ls_safetensors_load(path, p, false));
+    ls__params_refresh(p);
+    const ls_param_slot *s    = &p->slot[0];
+    const uint16_t      *copy = (const uint16_t *)p->narrow.data + s->offset;
+    assert_int_equal(s->count, N);
+    assert_memory_equal(copy, data, sizeof data);
+    /* A product with x = 1 at position 3 and 0 elsewhere returns column 3 of finite values. */
+    float     one[ROWS] = {[3] = 1};
+    ls_model *m;
+    assert_ok(ls_model_new(&m, g, p, &y, 1, 1));
+    for (int i = 0; i < N; i++) data[i] = (uint16_t)(0x3f80 + i % 97);
+    write_file(NULL, header, data, sizeof data);
+    assert_ok(ls_safetensors_load(path, p, false));
+    assert_ok(ls_model_run(m, &(ls_batch){.inputs = 1, .name = {"x"}, .data = {one}, .rows = 1, .global_rows = 1}));
+    for (int i = 0; i < ROWS; i++) {
+        const uint32_t bits = (uint32_t)data[i * ROWS + 3] << 16;
+        assert_memory_equal(&ls_model_output(m, 0)[i], &bits, sizeof bits);
+    }
+    ls_model_free(m);
+    ls_params_free(p);
+    ls_graph_free(g);
 }
 
 #define W "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
@@ -235,6 +278,7 @@ int main(void)
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_half_types_and_order),
+        cmocka_unit_test(test_bfloat16_is_exact),
         cmocka_unit_test(test_extra_tensors),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_wrong_length),

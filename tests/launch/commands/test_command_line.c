@@ -131,23 +131,18 @@ static void test_recipes(void **state)
 
 static void test_doctor(void **state)
 {
-    static const char *const lines[] = {"processor ",
-                                        "instructions ",
-                                        "caches ",
-                                        "peak ",
-                                        "matrix products ",
-                                        "OpenBLAS ",
-                                        "oneDNN ",
-                                        "MPI ",
-                                        "CUDA ",
-                                        "HDF5 ",
-                                        "memory ",
-                                        "disk ",
-                                        "/dev/shm ",
-                                        "launcher         ok    none: one rank; "};
+    static const char *const lines[] = {
+        "processor ", "instructions ", "caches ", "peak ",     "matrix products ",
+        "bfloat16 ",  "OpenBLAS ",     "oneDNN ", "MPI ",      "CUDA ",
+        "HDF5 ",      "memory ",       "disk ",   "/dev/shm ", "launcher         ok    none: one rank; "};
     assert_int_equal(program("", "doctor"), 0);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) HAS(out, lines[i]);
     assert_null(strstr(out, " bad "));
+#if defined(__x86_64__)
+    assert_int_equal(program("LOCKSTEP_ISA=v2", "doctor"), 0);
+    HAS(out, "bfloat16         note ");
+    HAS(out, "no AVX512_BF16");
+#endif
     assert_int_equal(program("LOCKSTEP_ISA=v9", "doctor"), LS_ERR_ENV);
     HAS(out, "LOCKSTEP_ISA=v9");
     HAS(out, "what to do: unset it");

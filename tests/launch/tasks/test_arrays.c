@@ -88,6 +88,14 @@ static void predictions_have_the_units_of_the_file(void **state)
         worst = fmax(worst, fabs(value[i] - (double)y));
     }
     assert_true(worst < 40);
+    /* In bfloat16 the values differ, by its precision. */
+    assert_int_equal(run("predict one a.h5 --out b.h5 --precision bfloat16", .ranks = 2), 0);
+    read_predictions("b.h5", other);
+    assert_memory_not_equal(value, other, sizeof value);
+    for (int i = 0; i < SAMPLES; i++) assert_true(fabs(value[i] - other[i]) < 2);
+    assert_int_equal(run("predict one a.h5 --out c.h5 --precision float32"), 0);
+    read_predictions("c.h5", other);
+    assert_memory_equal(value, other, sizeof value);
 }
 
 static void an_integer_target_is_a_classification(void **state)
