@@ -20,8 +20,23 @@ static void gpt_digests(void **state)
     check_rows(GPT, some, n);
 }
 
+/* train.precision=bfloat16: every pair of values of ranks up to 4, threads, ZeRO stage and micro-batches, with and
+ * without shared memory.  The bucket size and the overlap do not depend on the precision and stay at their first
+ * value. */
+static void precision_digests(void **state)
+{
+    int n = 0;
+    for (int i = 0, rows = all_rows(all); i < rows; i++)
+        if (atoi(value_of(&all[i], RANKS)) <= 4 && !all[i].value[BUCKET] && !all[i].value[OVERLAP] &&
+            all[i].value[PLACE] < 2)
+            all[n++] = all[i];
+    n = covering_rows(all, n, some);
+    assert_true(n >= 12);
+    check_rows(GPT " train.precision=bfloat16", some, n);
+}
+
 /* With train.wire=bfloat16 the result depends on the number of hosts (here each rank is one) and on nothing else. */
-static void bfloat16_digests(void **state)
+static void wire_digests(void **state)
 {
     static const char *const with[] = {"train.wire=float32", "train.wire=bfloat16",
                                        "train.wire=bfloat16 train.bucket_bytes=65536",
@@ -43,6 +58,6 @@ static void bfloat16_digests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests), cmocka_unit_test(gpt_digests),
-                                       cmocka_unit_test(bfloat16_digests)};
+                                       cmocka_unit_test(precision_digests), cmocka_unit_test(wire_digests)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }
