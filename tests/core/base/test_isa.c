@@ -69,6 +69,19 @@ static void levels_with_equal_bits(void **state)
     assert_int_equal(ls_isa_find("v5"), -1);
 }
 
+static void v4_bf16_alone_multiplies_bfloat16(void **state)
+{
+    (void)state;
+    for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
+        assert_int_equal(ls_isa_set((ls_isa)isa), LS_OK);
+        const char *lack = ls_isa_bf16_lack();
+        if (strcmp(ls_isa_name((ls_isa)isa), "v4_bf16") == 0)
+            assert_null(lack);
+        else
+            assert_non_null(strstr(lack, "no AVX512_BF16"));
+    }
+}
+
 /* The level chosen for a value of LOCKSTEP_ISA, or 100 + the status of the error.  Runs in a child process, because a
  * process chooses its level once. */
 static int chosen(const char *asked)
@@ -109,6 +122,7 @@ int main(void)
         cmocka_unit_test(the_default_is_the_best_level),
         cmocka_unit_test(ranks_lower_the_level),
         cmocka_unit_test(levels_with_equal_bits),
+        cmocka_unit_test(v4_bf16_alone_multiplies_bfloat16),
         cmocka_unit_test(the_environment_sets_the_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

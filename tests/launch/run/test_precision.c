@@ -8,6 +8,7 @@
     "log.every=1 "
 #include "tests/launch/words.h"
 
+#include "core/base/isa.h"
 #include "launch/lockstep.h"
 
 /* ---- training ---------------------------------------------------------------------------------------------------- */
@@ -34,6 +35,22 @@ static void a_lower_level_is_noted(void **state)
 #if defined(__x86_64__)
     assert_int_equal(run(RUN "run.dir=low train.max_steps=2", .ranks = 2, .before = "LOCKSTEP_ISA=v2"), 0);
     assert_int_equal(count_of(text_of("err"), "note: train.precision=bfloat16: no AVX512_BF16: "), 1);
+#endif
+}
+
+/* A run that continues at another level has the same bits, and no warning says otherwise. */
+static void levels_give_the_same_bits(void **state)
+{
+#if defined(__x86_64__)
+    static const char *const levels[] = {"LOCKSTEP_ISA=v4", "LOCKSTEP_ISA=v3"};
+    if (ls_isa_best() < LS_ISA_V4) skip();
+    make_reference();
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(run(RUN "run.dir=level --fresh train.max_steps=6"), 0);
+        assert_int_equal(run(RUN "run.dir=level", .before = levels[i]), 0);
+        must_be_like_reference("level", levels[i]);
+        assert_null(strstr(text_of("err"), "warning"));
+    }
 #endif
 }
 
@@ -195,6 +212,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(the_run_names_its_precision),
                                        cmocka_unit_test(a_lower_level_is_noted),
+                                       cmocka_unit_test(levels_give_the_same_bits),
                                        cmocka_unit_test(ranks_give_the_same_bits),
                                        cmocka_unit_test(survives_kill_9),
                                        cmocka_unit_test(another_precision_is_another_recipe),
