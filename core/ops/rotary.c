@@ -12,6 +12,8 @@
  *             as in the paper.
  * Backward    rotates dy by the angles of -n
  */
+#include <omp.h>
+
 #include "core/cpu/vector/sincos.h"
 #include "core/cpu/vector/elementwise.h"
 #include "core/cpu/shard_sum.h"
@@ -96,30 +98,36 @@ static void rotate_row(const ls_rotary_args *a, int64_t d, int64_t position, con
 }
 
 /* Rotates x to y for all samples; sign -1 inverts the rotation. */
-static void rotate(const ls_call *c, int sign, const float *x, float *y, bool add)
+static void rotate(const ls_call *c, int sign, ls_array x, ls_array y, bool add)
 {
     const ls_rotary_args *a     = c->args;
     const int64_t         times = c->node->in[0]->dim[0], cols = c->node->in[0]->dim[1], d = cols / a->heads;
-    const int32_t        *start = c->x[1];
+    const int32_t        *start   = c->x[1];
+    float                *buffers = (float *)((uint64_t *)c->scratch + d / 2);
     ls__angle_steps((double)a->base, d, d / 2, c->scratch);
 #pragma omp parallel for schedule(static) if (c->rows * times * cols >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * times; k++) {
-        int64_t position = (start ? start[k / times] : 0) + k % times;
-        rotate_row(a, d, sign * position, c->scratch, x + k * cols, y + k * cols, add);
+        const int64_t position = (start ? start[k / times] : 0) + k % times;
+        float        *buffer   = buffers + omp_get_thread_num() * 2 * cols; /* used if x is bfloat16 */
+        float        *to       = ls__write_begin(y, k * cols, cols, buffer, add);
+        rotate_row(a, d, sign * position, c->scratch, ls__read(x, k * cols, cols, buffer + cols), to, add);
+        ls__write_end(y, k * cols, cols, to);
     }
 }
 
-static void forward(const ls_call *c) { rotate(c, 1, c->x[0], c->y[0], false); }
+static void forward(const ls_call *c) { rotate(c, 1, ls__x(c, 0), ls__y(c, 0), false); }
 
-static void backward(const ls_call *c) { rotate(c, -1, c->dy[0], c->dx[0], c->add[0]); }
+static void backward(const ls_call *c) { rotate(c, -1, ls__dy(c, 0), ls__dx(c, 0), c->add[0]); }
 
+/* Workspace: the angle steps; for bfloat16, two float32 rows for each thread. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
+    const size_t cols = (size_t)n->in[0]->dim[1], heads = (size_t)((const ls_rotary_args *)n->args)->heads;
     (void)rows;
     (void)shards;
-    (void)threads;
     (void)backward;
-    return (size_t)(n->in[0]->dim[1] / ((const ls_rotary_args *)n->args)->heads / 2) * sizeof(uint64_t);
+    return cols / heads / 2 * sizeof(uint64_t) +
+           (n->in[0]->type == LS_BF16 ? (size_t)threads * 2 * cols * sizeof(float) : 0);
 }
 
 static double flops(const ls_node *n) { return 3.0 * (double)ls__numel(n->in[0]); }
@@ -132,6 +140,7 @@ LS_OP(rotary) = {
     .optional         = 1u << 1,
     .saves            = LS_SAVES_IN(1),
     .no_grad          = 1u << 1,
+    .either           = 1u << 0,
     .inplace          = true,
     .inplace_backward = true,
     .fields           = LS_FIELDS(LS_FIELD(INT, ls_rotary_args, heads), LS_FIELD(INT, ls_rotary_args, rotate),

@@ -21,7 +21,7 @@ static ls_status infer(ls_node *n)
         for (int i = 0; same && i < x->rank; i++) same = x->dim[i] == y->dim[i];
         LS_NODE_CHECK(n, same, "'%s' is %s and '%s' is %s, expected one shape", x->name, ls__shape(x), y->name,
                       ls__shape(y));
-        ls__out_like(n, 0, x);
+        ls__out(n, 0, x->type == y->type ? x->type : LS_F32, true, x->rank, x->dim);
         return LS_OK;
     }
     LS_NODE_CHECK(n, x->rank >= 1 && ls__cols(x) % 2 == 0,
@@ -29,7 +29,7 @@ static ls_status infer(ls_node *n)
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank - 1] /= 2;
-    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    ls__out(n, 0, x->type, true, x->rank, dim);
     return LS_OK;
 }
 
@@ -55,14 +55,17 @@ static void value(int64_t n, const float *x, const float *y, float *z)
 
 static void forward(const ls_call *c)
 {
-    const shape   s     = shape_of(c);
-    const int64_t tiles = (s.n + LS_MAP_TILE - 1) / LS_MAP_TILE;
-    const float  *x = c->x[0], *y = c->x[1] ? c->x[1] : x + s.gap;
+    const shape    s     = shape_of(c);
+    const int64_t  tiles = (s.n + LS_MAP_TILE - 1) / LS_MAP_TILE;
+    const ls_array x = ls__x(c, 0), y = c->x[1] ? ls__x(c, 1) : ls__from(x, s.gap), z = ls__y(c, 0);
 #pragma omp parallel for schedule(static) if (s.rows * s.n >= LS_MAP_PARALLEL / 4)
     for (int64_t k = 0; k < s.rows * tiles; k++) {
-        int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * s.stride + first;
-        value(s.n - first < LS_MAP_TILE ? s.n - first : LS_MAP_TILE, x + at, y + at,
-              (float *)c->y[0] + k / tiles * s.n + first);
+        float         wide[3][LS_MAP_TILE];
+        const int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * s.stride + first, to = k / tiles * s.n + first;
+        const int64_t n   = s.n - first < LS_MAP_TILE ? s.n - first : LS_MAP_TILE;
+        float        *out = ls__write_begin(z, to, n, wide[2], false);
+        value(n, ls__read(x, at, n, wide[0]), ls__read(y, at, n, wide[1]), out);
+        ls__write_end(z, to, n, out);
     }
 }
 
@@ -82,16 +85,22 @@ static void gradient(int64_t n, const float *dz, const float *x, const float *y,
 
 static void backward(const ls_call *c)
 {
-    const shape   s     = shape_of(c);
-    const int64_t tiles = (s.n + LS_MAP_TILE - 1) / LS_MAP_TILE;
-    const bool    two   = c->node->in[1] != NULL;
-    const float  *x = c->x[0], *y = two ? c->x[1] : x + s.gap;
-    float        *dx = c->dx[0], *dy = two ? c->dx[1] : dx + s.gap;
+    const shape    s     = shape_of(c);
+    const int64_t  tiles = (s.n + LS_MAP_TILE - 1) / LS_MAP_TILE;
+    const bool     two   = c->node->in[1] != NULL;
+    const bool     add_x = c->add[0], add_y = two ? c->add[1] : add_x;
+    const ls_array x = ls__x(c, 0), y = two ? ls__x(c, 1) : ls__from(x, s.gap), dx = ls__dx(c, 0),
+                   dy = two ? ls__dx(c, 1) : ls__from(dx, s.gap);
 #pragma omp parallel for schedule(static) if (s.rows * s.n >= LS_MAP_PARALLEL / 4)
     for (int64_t k = 0; k < s.rows * tiles; k++) {
-        int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * s.stride + first;
-        gradient(s.n - first < LS_MAP_TILE ? s.n - first : LS_MAP_TILE, c->dy[0] + k / tiles * s.n + first, x + at,
-                 y + at, dx ? dx + at : NULL, c->add[0], dy ? dy + at : NULL, two ? c->add[1] : c->add[0]);
+        float         wide[5][LS_MAP_TILE];
+        const int64_t first = k % tiles * LS_MAP_TILE, at = k / tiles * s.stride + first;
+        const int64_t n = s.n - first < LS_MAP_TILE ? s.n - first : LS_MAP_TILE;
+        float *to_x = ls__write_begin(dx, at, n, wide[0], add_x), *to_y = ls__write_begin(dy, at, n, wide[1], add_y);
+        gradient(n, ls__read(ls__dy(c, 0), k / tiles * s.n + first, n, wide[2]), ls__read(x, at, n, wide[3]),
+                 ls__read(y, at, n, wide[4]), to_x, add_x, to_y, add_y);
+        ls__write_end(dx, at, n, to_x);
+        ls__write_end(dy, at, n, to_y);
     }
 }
 
@@ -104,6 +113,7 @@ LS_OP(swiglu) = {
     .outs       = 1,
     .optional   = 1u << 1,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .either     = 1u << 0 | 1u << 1,
     .recompute  = true,
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

@@ -55,17 +55,19 @@ class GPT(nn.Module):
 def make(setting):
     layers, heads, width, vocabulary, batch, context = (int(a) for a in sys.argv[2:8])
     model = parallel(GPT(layers, heads, width, vocabulary, context))
-    loss = torch.compile(model) if setting == "compiled" else model
+    loss = torch.compile(model) if "compiled" in setting else model
     tokens, target = (torch.randint(0, vocabulary, (share(batch), context)) for _ in range(2))
     optim = torch.optim.AdamW(model.parameters(), lr=1e-4, weight_decay=0.1, fused=True)
 
     def step():
         optim.zero_grad(set_to_none=True)
-        loss(tokens, target).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled="bfloat16" in setting):
+            result = loss(tokens, target)
+        result.backward()
         optim.step()
 
     return step, batch * context
 
 
 if __name__ == "__main__":
-    serve(["eager", "compiled"], make)
+    serve(["eager", "compiled", "bfloat16", "bfloat16 compiled"], make)
