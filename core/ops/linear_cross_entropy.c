@@ -133,23 +133,42 @@ static void compute_logits(const ls_call *c, ls_array logits, int64_t first, int
                         .y_type = logits.type});
 }
 
-/* Returns the loss of one position with logits z.  If `dloss` is not NULL, replaces z by dz. */
-static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, float *z, int32_t t, const float *dloss)
+/* Reads the logits of one position, tile by tile, into z, which is the place of the logits if they are float32. */
+static ls_nll read_logits(float e, int64_t v, ls_array logits, int64_t at, float *z, int32_t t)
+{
+    float most = -INFINITY;
+    if (logits.type == LS_F32) return ls__nll_terms(e, v, z, t);
+    for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
+        const int64_t n = ls__min(v - first, LS_ROWS_TILE);
+        ls__read(logits, at + first, n, z + first);
+        most = fmaxf(most, ls__vmax(n, z + first));
+    }
+    return (ls_nll){.max = most, .mean = e > 0 ? ls__vsum(v, z) / (float)v : 0, .target = t < 0 || t >= v ? NAN : z[t]};
+}
+
+/* Returns the loss of the position whose logits begin at `at`.  If `dloss` is not NULL, replaces them by dz.  row: V
+ * floats of workspace if the logits are bfloat16. */
+static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, ls_array logits, int64_t at, float *row,
+                           int32_t t, const float *dloss)
 {
     const float e = a->label_smoothing;
+    float      *z = ls__write_begin(logits, at, v, row, false), sum = 0;
     if (ignored(a, t)) {
-        if (dloss) memset(z, 0, (size_t)v * sizeof *z);
+        if (dloss) memset(ls__from(logits, at).data, 0, (size_t)v * ls__dtype_bytes(logits.type));
         return 0;
     }
-    const ls_nll terms = ls__nll_terms(e, v, z, t);
+    const ls_nll terms = read_logits(e, v, logits, at, z, t);
     if (!dloss) return ls__nll_loss(e, &terms, ls__row_exp_sum(v, z, terms.max));
-    float sum = 0;
     for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
         int64_t n = ls__min(v - first, LS_ROWS_TILE);
         ls__row_exp(n, z + first, terms.max, z + first);
         sum += ls__vsum(n, z + first);
     }
-    ls__nll_gradient(e, v, 0, v, t, 1 / sum, *dloss, z);
+    for (int64_t first = 0; first < v; first += LS_ROWS_TILE) {
+        int64_t n = ls__min(v - first, LS_ROWS_TILE);
+        ls__nll_gradient(e, v, first, n, t, 1 / sum, *dloss, z + first);
+        ls__write_end(logits, at + first, n, z + first);
+    }
     return ls__nll_loss(e, &terms, sum);
 }
 
@@ -161,12 +180,9 @@ static void block_loss(const ls_call *c, const ls_lce_memory *m, ls_array logits
     const int32_t *t    = (const int32_t *)c->x[2] + first;
     const int64_t  lead = ls__numel(c->node->in[2]);
 #pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
-    for (int64_t p = 0; p < count; p++) {
-        const float *dloss = gradient ? c->dy[0] + (first + p) / lead : NULL;
-        float       *z     = ls__write_begin(logits, p * v, v, rows + omp_get_thread_num() * ls__round_up(v, 16), true);
-        loss[first + p]    = position_loss(c->args, v, z, t[p], dloss);
-        if (gradient) ls__write_end(logits, p * v, v, z);
-    }
+    for (int64_t p = 0; p < count; p++)
+        loss[first + p] = position_loss(c->args, v, logits, p * v, rows + omp_get_thread_num() * ls__round_up(v, 16),
+                                        t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
 }
 
 /* Sums the losses of the positions of each sample, and counts the positions that are not ignored. */
