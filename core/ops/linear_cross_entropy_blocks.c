@@ -25,7 +25,7 @@ int64_t ls__lce_block_positions(const ls_lce_shape *s)
 
 bool ls__lce_one_run(const ls_lce_shape *s, int64_t positions)
 {
-    return positions <= ls__min(ls__lce_block_positions(s), LS_KC);
+    return positions <= ls__min(ls__lce_block_positions(s), s->narrow ? LS_KC_PAIRS : LS_KC);
 }
 
 /* Positions whose logits exist at once in a leaf. */

@@ -212,7 +212,8 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     t.len      = piece;
     t.adds     = range->adds;
     for (int a = 0; a < range->adds; a++) t.add[a].row = b->buf[range->add[a]].row;
-    const int64_t parts = (b->m + LS_MC - 1) / LS_MC;
+    const int64_t most  = b->g->type == LS_BF16 && !b->dot ? LS_MC / 2 : LS_MC; /* longer rows in the same cache */
+    const int64_t parts = (b->m + most - 1) / most;
     for (int64_t part = 0; part < parts; part++) {
         const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
         const bool    packs      = b->w_packed && top == 0,
@@ -291,17 +292,17 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
     enum { SUMS = 1 << 17 }; /* floats of the sums of a block of bfloat16, which stay in the L2 cache */
     const bool             narrow = g->y_type == LS_BF16, add = g->add && !narrow; /* ls_narrow_fn adds to bfloat16 */
     const ls_gemm_kernels *kernels = kernels_for(g);
-    const int64_t          align   = g->type == LS_BF16 ? 2 : 1;
+    const bool             pairs   = g->type == LS_BF16;
     ls_plan                plan;
     ls_packed_range        range[2];
-    ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, align);
+    ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, pairs);
     const int      levels = ls__gemm_plan_levels(&plan);
     const unsigned mode   = flush_denormals(g);
     int64_t        tall = m, wide = LS_NC;
     if (levels) {
         tall = ls__min(m, LS_MC);
         wide = ls__min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
-    } else if (narrow && g->k > LS_KC) {
+    } else if (narrow && g->k > LS_KC_PAIRS) {
         tall = ls__min(m, LS_MC);
         wide = ls__min(wide, SUMS / (tall * LS_NR) * LS_NR);
     }
@@ -317,7 +318,7 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){(float *)g->y + b.i * g->y_row + b.j, g->y_row};
             if (narrow) b.buf[LS_BUF_RESULT] = (buffer){space->state, wide};
-            ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, align);
+            ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, pairs);
             bool more = ls__gemm_next_range(&plan, &range[0]);
             for (int at = 0; more; at = !at) {
                 more = ls__gemm_next_range(&plan, &range[!at]);

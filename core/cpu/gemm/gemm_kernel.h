@@ -30,6 +30,7 @@ enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 48 };
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
 enum {
+    LS_KC_PAIRS    = 384, /* the same for bfloat16, at all levels; a range of fewer pairs would add sums more often */
     LS_NR          = 2 * LS_V, /* columns of a tile */
     LS_TILE_ADDS   = 40,       /* most partial sums that are added to a tile */
     LS_TILE_LEVELS = 6,        /* levels of the tree of pieces */

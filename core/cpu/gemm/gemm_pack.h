@@ -9,7 +9,7 @@
 
 enum {
     /* most 32-bit words along a packed range: each piece of odd length ends with a zero if the operands are bfloat16 */
-    LS_WORDS = LS_KC + LS_TILE_PIECES,
+    LS_WORDS = LS_KC_PAIRS + LS_TILE_PIECES,
     LS_NC    = 64 * LS_NR, /* columns of w that are packed at a time */
     LS_STATE = 1 << 20     /* capacity of a task for partial sums, floats */
 };

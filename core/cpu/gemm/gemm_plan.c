@@ -7,10 +7,14 @@
 
 /* ---- ranges of K ------------------------------------------------------------------------------------------------- */
 
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, int64_t align)
+void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, bool pairs)
 {
     const bool cut = splits > 1;
-    *plan          = (ls_plan){.whole = {0, k}, .parts = cut ? splits : 1, .add = add, .align = align};
+    *plan          = (ls_plan){.whole   = {0, k},
+                               .parts   = cut ? splits : 1,
+                               .add     = add,
+                               .longest = pairs ? LS_KC_PAIRS : LS_KC,
+                               .align   = pairs ? 2 : 1};
     plan->bound    = cut ? bound : plan->whole;
 }
 
@@ -32,10 +36,10 @@ static int64_t segment_start(const ls_plan *plan, int64_t len, int64_t s, int64_
     return ls__min(len, ls__round_up(len * s / segments, plan->align));
 }
 
-/* Describes the next segment of a part longer than LS_KC.  The sum of a single part is accumulated in y itself. */
+/* Describes the next segment of a part that is longer than a range.  The sum of a single part is accumulated in y itself. */
 static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
-    const int64_t segments = (len + LS_KC - 1) / LS_KC, s = plan->segment++;
+    const int64_t segments = ls__ceil_div(len, plan->longest), s = plan->segment++;
     const int64_t begin = plan->bound[plan->part];
     range->to           = plan->parts == 1 ? LS_BUF_RESULT : LS_BUF_PART;
     range->from         = begin + segment_start(plan, len, s, segments);
@@ -49,7 +53,7 @@ static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
     plan->part++;
 }
 
-/* Describes the largest subtree of parts that starts at the next part and fits into LS_KC. */
+/* Describes the largest subtree of parts that starts at the next part and fits into a range. */
 static void next_subtree(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
     int level   = 0;
@@ -57,7 +61,7 @@ static void next_subtree(ls_plan *plan, ls_packed_range *range, int64_t len)
     range->len  = len;
     for (; level < LS_TILE_LEVELS && plan->part % (2 << level) == 0 && 2 << level <= plan->parts; level++) {
         const int64_t longer = plan->bound[plan->part + (2 << level)] - range->from;
-        if (longer > LS_KC) break;
+        if (longer > plan->longest) break;
         range->len = longer;
     }
     range->pieces = 1 << level;
@@ -71,7 +75,7 @@ bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range)
     if (plan->part == plan->parts) return false;
     const int64_t len = part_len(plan, plan->part);
     range->adds       = 0;
-    if (len > LS_KC)
+    if (len > plan->longest)
         next_segment(plan, range, len);
     else
         next_subtree(plan, range, len);
@@ -81,7 +85,7 @@ bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range)
 
 int ls__gemm_plan_levels(const ls_plan *plan)
 {
-    const bool one_range = plan->bound[plan->parts] - plan->bound[0] <= LS_KC && plan->parts <= LS_TILE_PIECES;
+    const bool one_range = plan->bound[plan->parts] - plan->bound[0] <= plan->longest && plan->parts <= LS_TILE_PIECES;
     if (plan->parts == 1 || one_range) return 0;
     int levels = 1;
     while (1 << (levels - 1) < plan->parts) levels++;

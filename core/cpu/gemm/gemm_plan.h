@@ -2,12 +2,12 @@
  *
  * The order in which a matrix product runs through K, and its division among threads.
  *
- * K is cut into parts (the bounds of the caller), and a part longer than LS_KC into segments of equal length.  The sum
+ * K is cut into parts (the bounds of the caller), and a part longer than LS_KC (LS_KC_PAIRS for bfloat16) into segments of equal length.  The sum
  * of a part is the sum of its segments from first to last; the sums of the parts are added as a binary tree.  All of
  * this depends on the bounds alone.
  *
  * A *packed range* is the range of K that is packed at a time and that one call of the micro-kernel covers for a tile:
- * one segment, or a subtree of consecutive short parts that together fit into LS_KC.  Each part of such a subtree is a
+ * one segment, or a subtree of consecutive short parts that together are no longer.  Each part of such a subtree is a
  * *piece* of the range.  Partial sums wait in buffers until they are added: the buffer of level l has the sum of the
  * subtree of 2^l parts to the left of the current one, like a digit of a binary counter.
  */
@@ -43,6 +43,7 @@ typedef struct ls_plan {
     int            part;    /* next part */
     int64_t        segment; /* next segment of that part */
     bool           add;     /* the product is added to y */
+    int64_t        longest; /* positions of a range, at most: LS_KC or LS_KC_PAIRS */
     int64_t        align;   /* segments start at multiples of it: 2 for pairs of bfloat16, else 1 */
 } ls_plan;
 
@@ -51,8 +52,8 @@ typedef struct ls_plan {
 #define ls__gemm_plan_levels LS_ISA_NAME(ls__gemm_plan_levels)
 #define ls__gemm_tasks LS_ISA_NAME(ls__gemm_tasks)
 
-/* Starts the iteration.  k, splits, bound and add are those of ls_gemm; align: as in ls_plan. */
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, int64_t align);
+/* Starts the iteration.  k, splits, bound and add are those of ls_gemm; pairs: the operands are bfloat16. */
+void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, bool pairs);
 
 /* Returns the next range; false: there is none. */
 bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range);

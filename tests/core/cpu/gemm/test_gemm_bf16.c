@@ -21,7 +21,7 @@
 #include <immintrin.h>
 #endif
 
-enum { SEGMENT = 256 }; /* LS_KC */
+enum { SEGMENT = 384 }; /* LS_KC_PAIRS */
 
 static float widened(uint16_t x)
 {
@@ -153,7 +153,7 @@ static void multiply(int isa, const ls_gemm *g)
 static const int64_t sizes[][4] = {
     {1, 1, 1, 1},      {1, 7, 3, 1},     {7, 1, 5, 2},      {5, 33, 0, 1},     {7, 33, 65, 4},   {33, 7, 257, 1},
     {6, 16, 256, 1},   {13, 31, 300, 1}, {64, 10, 84, 8},   {67, 130, 64, 16}, {6, 25, 2001, 2}, {130, 160, 77, 4},
-    {201, 40, 521, 1}, {9, 300, 31, 4},  {75, 200, 511, 1}, {20, 90, 130, 1},  {470, 70, 515, 1}};
+    {201, 40, 521, 1}, {9, 300, 31, 4},  {75, 200, 511, 1}, {20, 90, 1025, 1}, {470, 70, 515, 1}};
 
 /* Compares a product with the sums `want`, or with `added`, which include the values of y.  narrow: y is bfloat16. */
 static void check(int isa, product *p, const float *want, const float *added, bool add, bool bias, bool narrow,
