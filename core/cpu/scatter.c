@@ -36,11 +36,13 @@ typedef struct walk {
 /* Sums the positions before `end`, of which there is at least one. */
 static void sum_shard(walk *w, int64_t end, float *sum)
 {
-    const float  *dy   = w->s->dy + w->first;
-    const int64_t cols = w->s->cols, n = w->n;
-    V_MAP(n, V_PUT(sum, V_GET(dy + w->at * cols) + 0.0f));
+    const ls_array dy   = ls__from(w->s->dy, w->first);
+    const int64_t  cols = w->s->cols, n = w->n;
+    float          wide[COLS];
+    const float   *row = ls__read(dy, w->at * cols, n, wide);
+    V_MAP(n, V_PUT(sum, V_GET(row) + 0.0f));
     for (w->at = w->next[w->at]; w->at < end; w->at = w->next[w->at]) {
-        const float *row = dy + w->at * cols;
+        row = ls__read(dy, w->at * cols, n, wide);
         V_MAP(n, V_PUT(sum, V_GET(sum) + V_GET(row)));
     }
 }

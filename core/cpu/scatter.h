@@ -11,13 +11,14 @@
 #ifndef LS_CORE_CPU_SCATTER_H
 #define LS_CORE_CPU_SCATTER_H
 
+#include "core/cpu/vector/typed_array.h"
 #include "core/graph/op.h"
 
 typedef struct ls_scatter {
     int64_t        rows, cols; /* size of the table */
     int64_t        lead;       /* positions per sample */
     const int32_t *id;         /* index of the table row of each position; an index outside 0..rows-1 is ignored */
-    const float   *dy;         /* gradient of each position, `cols` floats */
+    ls_array       dy;         /* gradient of each position, `cols` values */
     void          *scratch;    /* workspace of ls__scatter_scratch() bytes, aligned to 8 bytes */
 } ls_scatter;
 

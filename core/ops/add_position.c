@@ -75,10 +75,12 @@ static void forward_tile(const ls_call *c, int64_t t, int64_t first)
     float        buffer[TILE + 2 * LS_V];
     for (int64_t b = 0; b < c->rows; b++) {
         const int64_t at = (b * times + t) * cols + first;
-        const float  *x  = (const float *)c->x[0] + at;
-        float        *y  = (float *)c->y[0] + at;
+        float         wide[2][TILE];
+        const float  *x = ls__read(ls__x(c, 0), at, n, wide[0]);
+        float        *y = ls__write_begin(ls__y(c, 0), at, n, wide[1], false);
         if (!p || c->x[2]) p = encoding(c, position_of(c, b, t), first, n, buffer);
         V_MAP(n, V_PUT(y, V_GET(x) + V_GET(p)));
+        ls__write_end(ls__y(c, 0), at, n, y);
     }
 }
 
@@ -127,7 +129,8 @@ static void backward_table_at(const ls_call *c)
     }
     ls__scatter_rows(
         c, 1,
-        &(ls_scatter){.rows = w->dim[0], .cols = w->dim[1], .lead = times, .id = id, .dy = c->dy[0], .scratch = lists});
+        &(ls_scatter){
+            .rows = w->dim[0], .cols = w->dim[1], .lead = times, .id = id, .dy = ls__dy(c, 0), .scratch = lists});
 }
 
 static void backward(const ls_call *c)
@@ -149,6 +152,7 @@ LS_OP(add_position) = {
     .optional         = 1u << 1 | 1u << 2,
     .saves            = LS_SAVES_IN(2),
     .no_grad          = 1u << 2,
+    .either           = 1u << 0,
     .inplace          = true,
     .inplace_backward = true,
     .infer            = infer,

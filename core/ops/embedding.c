@@ -26,7 +26,7 @@ static ls_status infer(ls_node *n)
     int64_t dim[LS_MAX_DIMS];
     for (int i = 0; i < x->rank; i++) dim[i] = x->dim[i];
     dim[x->rank] = w->dim[1];
-    ls__out(n, 0, LS_F32, true, x->rank + 1, dim);
+    ls__out(n, 0, n->graph->precision, true, x->rank + 1, dim);
     return LS_OK;
 }
 
@@ -38,11 +38,17 @@ static void forward(const ls_call *c)
     const float   *w   = c->x[1];
 #pragma omp parallel for schedule(static) if (count * cols >= LS_MAP_PARALLEL)
     for (int64_t p = 0; p < count; p++) {
-        float *y = (float *)c->y[0] + p * cols;
-        if (x[p] >= 0 && x[p] < v)
-            memcpy(y, w + x[p] * cols, (size_t)cols * sizeof *y);
-        else
-            for (int64_t i = 0; i < cols; i++) y[i] = NAN;
+        const bool valid = x[p] >= 0 && x[p] < v;
+        for (int64_t first = 0; first < cols; first += LS_MAP_TILE) {
+            float         tile[LS_MAP_TILE];
+            const int64_t n = cols - first < LS_MAP_TILE ? cols - first : LS_MAP_TILE, at = p * cols + first;
+            float        *y = ls__write_begin(ls__y(c, 0), at, n, tile, false);
+            if (valid)
+                memcpy(y, w + x[p] * cols + first, (size_t)n * sizeof *y);
+            else
+                V_MAP(n, V_PUT(y, v_set(NAN)));
+            ls__write_end(ls__y(c, 0), at, n, y);
+        }
     }
 }
 
@@ -61,7 +67,7 @@ static void backward(const ls_call *c)
                                    .cols    = w->dim[1],
                                    .lead    = ls__numel(x),
                                    .id      = c->x[0],
-                                   .dy      = c->dy[0],
+                                   .dy      = ls__dy(c, 0),
                                    .scratch = c->scratch});
 }
 
