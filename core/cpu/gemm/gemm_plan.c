@@ -36,7 +36,8 @@ static int64_t segment_start(const ls_plan *plan, int64_t len, int64_t s, int64_
     return ls__min(len, ls__round_up(len * s / segments, plan->align));
 }
 
-/* Describes the next segment of a part that is longer than a range.  The sum of a single part is accumulated in y itself. */
+/* Describes the next segment of a part that is longer than a range.  The sum of a single part is accumulated in y
+ * itself. */
 static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
     const int64_t segments = ls__ceil_div(len, plan->longest), s = plan->segment++;
