@@ -4,7 +4,10 @@
 #include "core/cpu/gemm/gemm_transpose.h"
 #include "core/cpu/vector/bf16.h"
 
-enum { MOST = 2 * LS_V > LS_MR ? 2 * LS_V : LS_MR };
+enum {
+    MOST  = 2 * LS_V > LS_MR ? 2 * LS_V : LS_MR, /* columns of a panel */
+    SLACK = 64                                   /* floats that a transpose may write beyond a panel */
+};
 
 /* A word with the values of two positions. */
 static float pair(uint16_t even, uint16_t odd)
@@ -15,25 +18,31 @@ static float pair(uint16_t even, uint16_t odd)
     return bits;
 }
 
-/* Copies k values, widened, with the two values of a pair exchanged.  y has room for LS_V floats more. */
-static void widen_swapped(const uint16_t *x, int64_t k, float *y)
+V_INLINE vf even_of(vf pairs) { return (vf)((vu)pairs << 16); }
+V_INLINE vf odd_of(vf pairs) { return (vf)((vu)pairs & 0xffff0000u); }
+
+/* Writes each row of pairs as two rows of float32, the odd values first. */
+static void widen_pairs(const float *pairs, int64_t rows, float *panel, int64_t width)
 {
-    for (int64_t i = 0; i < k; i += LS_V) v_store(y + i, v_swap(v_load_part_bf16(x + i, k - i < LS_V ? k - i : LS_V)));
+    for (int64_t r = 0; r < rows; r++, pairs += width, panel += 2 * width)
+        for (int64_t v = 0; v < width; v += LS_V) {
+            const int64_t left = width - v < LS_V ? width - v : LS_V;
+            const vf      each = v_load_part(pairs + v, left);
+            v_store_part(panel + v, odd_of(each), left);
+            v_store_part(panel + width + v, even_of(each), left);
+        }
 }
 
-/* The positions of a vector are contiguous: transposes. */
+/* The positions of a vector are contiguous: transposes pairs. */
 static void pack_transposed(const uint16_t *x, int64_t apart, int64_t count, int64_t k, float *panel, int64_t width,
                             bool dot)
 {
-    if (!dot) {
-        float wide[MOST][LS_WORDS + LS_V];
-        for (int64_t v = 0; v < count; v++) widen_swapped(x + v * apart, k, wide[v]);
-        ls__transpose(wide, sizeof wide[0], count, ls__gemm_pair_rows(k, false), panel, width);
-        return;
-    }
-    ls__transpose(x, apart * (int64_t)sizeof *x, count, k / 2, panel, width);
+    float  pairs[(LS_WORDS / 2 + 1) * MOST + SLACK];
+    float *to = dot ? panel : pairs;
+    ls__transpose(x, apart * (int64_t)sizeof *x, count, k / 2, to, width);
     if (k % 2)
-        for (int64_t v = 0; v < count; v++) panel[k / 2 * width + v] = pair(x[v * apart + k - 1], 0);
+        for (int64_t v = 0; v < count; v++) to[k / 2 * width + v] = pair(x[v * apart + k - 1], 0);
+    if (!dot) widen_pairs(pairs, (k + 1) / 2, panel, width);
 }
 
 /* Loads `left` <= LS_V values of a row, or fewer than LS_V if more may not be read. */
