@@ -340,8 +340,13 @@ static ls_status make_shared_memory(ls_trainer *t)
     LS_TRY(ls__shared_memory_new(&eval->memory, c, mode, gradient_bytes(eval), "evaluation"));
     LS_TRY(ls__shared_memory_new(&t->values, c, mode, param_bytes, "parameter"));
     t->params->block = t->values->block[0];
-    train->grads     = train->memory->own.data;
-    eval->grads      = eval->memory->own.data;
+    if (t->graph->precision == LS_BF16) {
+        LS_TRY(ls__shared_memory_new(&t->copy, c, mode, param_bytes / 2, "bfloat16 parameter"));
+        t->params->narrow = t->copy->block[0];
+        t->params->stale  = true;
+    }
+    train->grads = train->memory->own.data;
+    eval->grads  = eval->memory->own.data;
     return LS_OK;
 }
 
@@ -371,6 +376,13 @@ static void make_norm_memory(ls_trainer *t)
     t->norm_all  = ls_arena_alloc(t->arena, t->norm_room * (size_t)ranks * sizeof *t->norm_all);
 }
 
+static bool on_one_host(const ls_comm *c)
+{
+    for (int r = 1; r < c->size; r++)
+        if (c->host[r] != c->host[0]) return false;
+    return true;
+}
+
 /* Everything after the shared memory that this rank does alone. */
 static ls_status make_own_memory(ls_trainer *t)
 {
@@ -380,11 +392,12 @@ static ls_status make_own_memory(ls_trainer *t)
         LS_TRY(ls__allreduce_set_output(phases[i]->allreduce, t->output, LS_HEADER));
     }
     ls__trainer_find_partitions(t);
+    t->copied =
+        t->comm->size == 1 || t->output != LS_ALLREDUCE_PARTITIONED || (t->values->shared && on_one_host(t->comm));
     LS_TRY(ls__trainer_place_outputs(t));
     make_norm_memory(t);
     LS_TRY(ls_block_new(&t->state_block, (size_t)(t->states * t->own.count) * sizeof(float), "optimizer state"));
     LS_TRY(ls__params_fill(t->params, t->options.seed, t->values->me, t->values->members));
-    LS_TRY(ls__params_new_copy(t->params, t->graph->precision));
     return start_overlap(t);
 }
 
@@ -394,5 +407,6 @@ ls_status ls__trainer_make_memory(ls_trainer *t)
     /* The agreement is also a barrier: no rank continues before all parameters have their initial values. */
     LS_TRY(ls_comm_agree(t->comm, make_own_memory(t)));
     if (t->values->shared) ls__shared_memory_settle(t->values);
+    if (t->copy && t->copy->shared) ls__shared_memory_settle(t->copy);
     return LS_OK;
 }

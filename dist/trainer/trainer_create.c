@@ -68,7 +68,7 @@ void ls_trainer_free(ls_trainer *t)
     ls__shared_memory_free(t->train.memory);
     ls__shared_memory_free(t->eval.memory);
     ls__shared_memory_free(t->values);
-    if (t->params) ls_block_free(&t->params->narrow);
+    ls__shared_memory_free(t->copy);
     ls_block_free(&t->state_block);
     ls_block_free(&t->summed_gradient);
     ls_block_free(&t->arena_block);

@@ -83,6 +83,8 @@ struct ls_trainer {
     ls_graph          *graph;
     ls_params         *params;
     ls_shared_memory  *values; /* the parameters: one block per host, where memory is shared */
+    ls_shared_memory  *copy;   /* their bfloat16 copy, likewise; NULL: none */
+    bool               copied; /* the ranks that share a copy update all parameters, so they also renew all of it */
     ls_tensor         *loss;
     ls_trainer_options options;
     phase              train, eval;

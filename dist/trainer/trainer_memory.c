@@ -35,10 +35,10 @@ int ls__trainer_memory(const ls_trainer *t, ls_memory_line lines[LS_MEMORY_LINES
                  {"step arena", &t->arena_block, &none},
                  {"evaluation", &t->eval.memory->own, &none},
                  {"checkpoint", &t->snapshot, &none},
-                 {"bfloat16 parameters", &t->params->narrow, &none}};
+                 {"bfloat16 parameters", t->copy ? &t->copy->own : &none, &none}};
     int n     = 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        if (table[i].block == &t->params->narrow && !t->params->narrow.bytes) continue;
+        if (table[i].block == &none) continue;
         lines[n++] = (ls_memory_line){table[i].name, table[i].block->bytes + table[i].more->bytes,
                                       touched_bytes(table[i].block) + touched_bytes(table[i].more)};
     }
