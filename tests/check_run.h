@@ -13,6 +13,7 @@
 #include "core/cpu/isa_table.h"
 #include "core/graph/graph.h"
 #include "tests/check_buffer.h"
+#include "tests/round_bf16.h"
 
 enum { CHECK_SHARDS = 8, CHECK_DIFFERENCES = 160, CHECK_KEY = 0x5eed };
 
@@ -108,27 +109,7 @@ static inline float check_normal(uint64_t stream, int64_t i)
 
 /* ---- bfloat16 ---------------------------------------------------------------------------------------------------- */
 
-static inline uint16_t check_narrowed(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if (isnan(x)) return (uint16_t)(bits >> 16 | 0x40);
-    if ((bits & 0x7fffffff) < 0x800000) return (uint16_t)(bits >> 31 << 15);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-static inline float check_widened(uint16_t x)
-{
-    const uint32_t bits = (uint32_t)x << 16;
-    float          y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
-
-static inline float check_rounded(float x, ls_dtype type)
-{
-    return type == LS_BF16 ? check_widened(check_narrowed(x)) : x;
-}
+static inline float check_rounded(float x, ls_dtype type) { return type == LS_BF16 ? widen_bf16(round_bf16(x)) : x; }
 
 static inline size_t check_size(ls_dtype type) { return type == LS_BF16 ? sizeof(uint16_t) : sizeof(float); }
 
@@ -255,7 +236,7 @@ static inline check_buffer check_values(const float *data, int64_t n, ls_dtype t
 {
     check_buffer b = check_buffer_new((size_t)n * check_size(type), check_size(type));
     if (data && type != LS_BF16) memcpy(b.data, data, b.bytes);
-    for (int64_t i = 0; data && type == LS_BF16 && i < n; i++) ((uint16_t *)b.data)[i] = check_narrowed(data[i]);
+    for (int64_t i = 0; data && type == LS_BF16 && i < n; i++) ((uint16_t *)b.data)[i] = round_bf16(data[i]);
     return b;
 }
 
@@ -350,7 +331,7 @@ static inline void check_unchanged(const check_setup *s, const check_buffer *b, 
     if (!b->map || !want) return;
     if (type != LS_BF16) same = memcmp(b->data, want, b->bytes) == 0;
     for (size_t i = 0; type == LS_BF16 && i < b->bytes / sizeof(uint16_t); i++)
-        same = same && ((const uint16_t *)b->data)[i] == check_narrowed(want[i]);
+        same = same && ((const uint16_t *)b->data)[i] == round_bf16(want[i]);
     if (!same) fail_msg("%s: %s was changed", s->what, what);
 }
 
@@ -359,7 +340,7 @@ static inline float *check_keep(const check_setup *s, const void *data, int64_t 
 {
     float *copy = ls_arena_alloc(s->arena, (size_t)n * sizeof(float) + 1);
     if (type != LS_BF16) memcpy(copy, data, (size_t)n * sizeof(float));
-    for (int64_t i = 0; type == LS_BF16 && i < n; i++) copy[i] = check_widened(((const uint16_t *)data)[i]);
+    for (int64_t i = 0; type == LS_BF16 && i < n; i++) copy[i] = widen_bf16(((const uint16_t *)data)[i]);
     return copy;
 }
 

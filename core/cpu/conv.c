@@ -5,9 +5,10 @@
  *  - tile_channels: vector lanes hold output channels.  For each tap, one or two vectors of packed weights are
  *    multiplied with one broadcast source value per point of the tile.  Works for any stride and dilation.  Also
  *    computes the weight gradient, with points and taps exchanged.
- *  - tile_points: vector lanes hold neighbouring points of one row, whose source values are neighbours as well (column
- *    step 1).  For each tap, one or more vectors of the source are multiplied with one broadcast weight per channel of
- *    the tile.  Used for few channels, which would leave lanes of the other kernel empty.
+ *  - tile_points: vector lanes hold neighbouring points of one row.  The column step is 1, so the source values of
+ *    these points are neighbours as well.  For each tap, one or more vectors of the source are multiplied with one
+ *    broadcast weight per channel of the tile.  Used for few channels, which would leave lanes of the other kernel
+ *    empty.
  *
  * Each output element is one chain of multiply-adds over the taps in order.  In tile_channels a new chain starts every
  * TAP_BLOCK taps, and the sums of the chains are added in order.  So the bits of an element do not depend on the tile,
@@ -20,7 +21,7 @@
 #include "core/cpu/vector/transpose_4x4.h"
 
 enum {
-    TAP_BLOCK    = 256,                /* taps whose packed weights stay in the L1 cache */
+    TAP_BLOCK    = 256,                /* taps of a block; their packed weights fit into the L1 cache */
     POINT_BLOCK  = 192,                /* points that are summed before they are stored */
     ROW_CHANNELS = 6,                  /* channels of a tile of tile_points */
     POINTS_1     = 9,                  /* points of a tile of tile_channels with one vector of channels */
@@ -287,7 +288,7 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
 
 /* ---- points in the lanes ----------------------------------------------------------------------------------------- */
 
-/* Returns the rows [from, to) of the kernel whose taps do not fall into the padding, for one row of points. */
+/* Finds the rows [from, to) of the kernel that read the image and not the padding, for one row of points. */
 static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t row, int64_t *from, int64_t *to)
 {
     const int64_t at = s->lo_h + p->src_h + row * p->step_h;

@@ -82,7 +82,7 @@ int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i);
 /* Packs the weights w[o * w_out + tap_weight[k]] of panel i of one group. */
 void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed);
 
-/* Copies `planes` planes into a window whose padding is already zero. */
+/* Copies `planes` planes of x into a window.  The padding of the window must be zero. */
 void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window);
 
 /* Workspace of ls__conv_run, floats. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Gradients of lookup tables (embeddings): the gradient of row i is the sum of the rows of dy at all positions whose id
- * is i.
+ * Gradients of lookup tables (embeddings).  The gradient of row i of the table is the sum of rows of dy, over all
+ * positions with id i.
  *
  * Each shard has one partial sum per row, with positions in order, and the partial sums are added as a tree over the
  * shards of a group, as in core/cpu/shard_sum.h.  The sums are computed row by row, so no partial sum of the whole

@@ -6,8 +6,8 @@
  *
  * Deviations from the paper, which keep the bits independent of threads and shapes (gemm.h).  A task of a thread is a
  * block of y with all of K, or with a subtree of the parts of K; threads wait for each other only at the end.  The
- * segments of K depend on K alone (gemm_plan.h).  All tiles, also those at the edges and those whose operands are read
- * in place, run through the same chain of multiply-adds, so whether an operand is packed changes only the speed.
+ * segments of K depend on K alone (gemm_plan.h).  All tiles run through the same chain of multiply-adds, at the edges
+ * of y as well.  Packing an operand or reading it in place changes only the speed.
  *
  * If the rows of w are contiguous, the first tile of a column of tiles packs the panel of w while it computes.
  * Meanwhile the operands that are packed next are prefetched, a cache line at a time.

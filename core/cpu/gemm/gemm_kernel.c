@@ -189,9 +189,9 @@ static void narrow(const float *sum, int64_t rows, int64_t cols, uint16_t *y, in
 {
     for (int64_t i = 0; i < rows; i++, sum += LS_NR, y += y_row)
         if (add)
-            V_MAP(cols, v_store_part_bf16(y + v_at, v_load_part_bf16(y + v_at, v_left) + V_GET(sum), v_left));
+            ls__add_narrow(cols, sum, y);
         else
-            V_MAP(cols, v_store_part_bf16(y + v_at, V_GET(sum), v_left));
+            ls__narrow(cols, sum, y);
 }
 
 #define ENTRIES(rows) {{tile_##rows##_1, tile_##rows##_1p}, {tile_##rows##_2, tile_##rows##_2p}},

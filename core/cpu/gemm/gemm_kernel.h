@@ -3,9 +3,9 @@
  * The micro-kernel of matrix products: a tile of y of up to LS_MR x LS_NR floats, held in registers while a packed
  * range of K (gemm_plan.h) is summed.
  *
- * The range is cut into pieces, whose number is a power of two.  For each element, each piece is one chain of
- * multiply-adds that starts at zero, with k ascending; the pieces are added as a binary tree.  Then the waiting partial
- * sums are added one after another, then the bias, and the result is stored.  The sequence is the same for all elements
+ * The range is cut into pieces; their number is a power of two.  An element has one chain of multiply-adds for each
+ * piece.  A chain starts at zero, and k ascends.  The chains are added as a binary tree.  Then the waiting partial sums
+ * are added one after another, then the bias, and the result is stored.  The sequence is the same for all elements
  * of all tiles, whatever the shape of the tile, so the bits of an element do not depend on its position.
  *
  * The file is compiled twice at level v4: with multiply-adds of float32, and with VDPBF16PS (LS_DOT), for which each

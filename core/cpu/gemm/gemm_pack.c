@@ -20,7 +20,7 @@ static struct slot {
 } pool[SLOTS];
 
 static _Atomic int       made; /* number of slots that have memory */
-static _Thread_local int last; /* last slot of this thread, whose memory may still be in the cache of the core */
+static _Thread_local int last; /* last slot of this thread; its memory may still be in the cache */
 
 static const size_t floats_w = (size_t)LS_WORDS * LS_NC,
                     floats_x = (size_t)(LS_MC / LS_MR + 1) * (LS_MR * LS_WORDS + SLACK), floats_state = LS_STATE;

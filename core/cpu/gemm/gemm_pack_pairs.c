@@ -60,8 +60,8 @@ V_INLINE vh load_row(const uint16_t *x, int64_t left)
 
 V_INLINE vu word_of(vh x) { return (vu)v_widen(x); } /* the value in the upper half */
 
-/* The vectors are side by side: a row of the panel comes from two rows of x.  Writes whole vectors, whose excess is
- * overwritten by later rows. */
+/* Packs vectors that lie side by side, as the columns of x.  A row of pairs comes from two rows of x.  Stores write
+ * whole registers.  The next row overwrites the values beyond the end of a row. */
 V_INLINE void pack_rows(const uint16_t *x, int64_t along, int64_t count, int64_t k, float *panel, const int64_t width,
                         const bool dot)
 {

@@ -43,9 +43,9 @@ V_INLINE void transpose_block(const float *const from[BLOCK], int64_t at, float 
 #if defined(__AVX512F__)
 enum { WIDE = 16 };
 
-/* transpose_wide does the same for WIDE x WIDE floats.  It reads and writes whole cache lines: rows whose distance is a
- * multiple of 4 KiB map to the same few sets of the L1 cache, so a line read in several pieces would be loaded from the
- * L2 cache each time. */
+/* transpose_wide does the same for WIDE x WIDE floats.  It reads and writes whole cache lines.  Rows that are a
+ * multiple of 4 KiB apart map to the same few sets of the L1 cache.  A line that is read in pieces would therefore be
+ * loaded from the L2 cache once for each piece. */
 V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *to, int64_t step)
 {
     __m512 r[WIDE], s[WIDE];
@@ -84,9 +84,10 @@ V_INLINE void transpose_wide(const float *const from[WIDE], int64_t at, float *t
 }
 #endif
 
-/* Copies `count` vectors of k floats, `apart` bytes from each other, into the columns of a panel whose rows are `step`
- * floats apart.  A block writes all its columns, also those beyond `count` and beyond the end of a row.  Blocks are
- * therefore written from right to left and with k ascending, so that later blocks overwrite the excess. */
+/* Copies vectors into the columns of a panel.  v: `count` vectors of k floats, `apart` bytes from each other.  panel: k
+ * rows, `step` floats from each other.  A block writes all its columns, also those beyond `count` and beyond the end of
+ * a row.  Blocks are therefore written from right to left and with k ascending, so that later ones overwrite the
+ * excess. */
 V_INLINE void ls__transpose(const void *v, int64_t apart, int64_t count, int64_t k, float *panel, int64_t step)
 {
     for (int64_t c = (count - 1) / WIDE * WIDE; c >= 0; c -= WIDE) {

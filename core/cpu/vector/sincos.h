@@ -5,7 +5,7 @@
  *
  * An angle is a 64-bit fraction of a full circle, so the product of position and frequency wraps around by itself, and
  * is as exact at position 10^6 as at position 1.  Polynomials then cover an eighth of the circle.  The error is at most
- * 2e-7.  No function of the C library is used whose last bits differ between machines.
+ * 2e-7.  The code calls no sin or cos of the C library, which round differently on different machines.
  */
 #ifndef LS_CORE_CPU_VECTOR_SINCOS_H
 #define LS_CORE_CPU_VECTOR_SINCOS_H

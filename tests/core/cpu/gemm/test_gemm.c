@@ -16,6 +16,7 @@
 #include "core/base/arena.h"
 #include "core/base/philox.h"
 #include "core/cpu/isa_table.h"
+#include "tests/core/cpu/gemm/gemm_layout.h"
 
 typedef struct product {
     ls_gemm g;
@@ -38,10 +39,7 @@ static product product_new(int64_t m, int64_t n, int64_t k, int x_layout, int w_
                  .y    = filled(m * (n + 3) + 8, 3),
                  .bias = filled(n + 1, 4)};
     p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3};
-    p.g.x_row = x_layout == 1 ? 1 : x_layout == 0 ? k : 2 * k + 1;
-    p.g.x_col = x_layout == 1 ? m : x_layout == 0 ? 1 : 2;
-    p.g.w_row = w_layout == 1 ? 1 : w_layout == 0 ? n : 3 * n;
-    p.g.w_col = w_layout == 1 ? k : w_layout == 0 ? 1 : 3;
+    set_layout(&p.g, x_layout, w_layout);
     return p;
 }
 
@@ -51,17 +49,6 @@ static void product_free(product *p)
     free(p->w);
     free(p->y);
     free(p->bias);
-}
-
-/* Cuts K into `splits` parts of unequal length, some of them empty. */
-static void cut(product *p, int splits)
-{
-    for (int s = 0; s <= splits; s++) {
-        int64_t at  = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
-        p->bound[s] = s && at < p->bound[s - 1] ? p->bound[s - 1] : at < p->g.k ? at : p->g.k;
-    }
-    p->g.splits = splits;
-    p->g.bound  = p->bound;
 }
 
 /* Compares a product with float64 sums. */
@@ -112,7 +99,7 @@ static void test_values(void **state)
             p.g.bias = p.bias;
             check_values(level, &p.g);
             p.g.add = false;
-            cut(&p, 1 << layout % 7);
+            set_parts(&p.g, 1 << layout % 7, p.bound);
             check_values(level, &p.g);
             p.g.add = true;
             check_values(level, &p.g);
@@ -160,7 +147,7 @@ static void test_parts_are_a_tree(void **state)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
         for (int threads = 1; threads <= 3; threads += 2) {
             product p = product_new(sizes[s][0], sizes[s][1], sizes[s][2], 1, 0);
-            cut(&p, (int)sizes[s][3]);
+            set_parts(&p.g, (int)sizes[s][3], p.bound);
             omp_set_num_threads(threads);
             float *want = by_hand(level, &p, 0, p.g.splits);
             level->gemm(&p.g);
@@ -194,7 +181,7 @@ static void test_bits_do_not_depend_on_threads(void **state)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
         p.g.bias  = p.bias;
-        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
         float *want = reference(level, &p);
         for (size_t t = 0; t < sizeof threads / sizeof *threads; t++) {
             omp_set_num_threads(threads[t]);
@@ -216,7 +203,7 @@ static void test_bits_of_levels(void **state)
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
             p.g.bias  = p.bias;
-            if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+            if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
             float *want = reference(ls__isa_table_of(ls_isa_bits((ls_isa)isa)), &p);
             ls__isa_table_of((ls_isa)isa)->gemm(&p.g);
             expect_rows(ls__isa_table_of((ls_isa)isa), &p.g, want);
@@ -232,7 +219,7 @@ static void test_bits_do_not_depend_on_rows_and_columns(void **state)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 0);
         p.g.bias  = p.bias;
-        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
         float *want = reference(level, &p);
         omp_set_num_threads(2);
         for (size_t q = 0; q < 2 * sizeof pieces / sizeof *pieces; q++) {
@@ -264,7 +251,7 @@ static void test_bits_do_not_depend_on_strides(void **state)
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 0);
         p.g.bias  = p.bias;
         p.g.add   = s % 2;
-        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
         float *want = reference(level, &p);
         for (int layout = 1; layout < 9; layout++) {
             product q = product_new(p.g.m, p.g.n, p.g.k, layout / 3, layout % 3);
@@ -289,7 +276,7 @@ static void run_all(const ls_isa_table *level)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
-        if (shapes[s][3]) cut(&p, (int)shapes[s][3]);
+        if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
         level->gemm(&p.g);
         product_free(&p);
     }

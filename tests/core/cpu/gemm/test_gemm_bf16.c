@@ -16,6 +16,8 @@
 
 #include "core/base/philox.h"
 #include "core/cpu/isa_table.h"
+#include "tests/core/cpu/gemm/gemm_layout.h"
+#include "tests/round_bf16.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -23,29 +25,12 @@
 
 enum { SEGMENT = 384 }; /* LS_KC_PAIRS */
 
-static float widened(uint16_t x)
-{
-    const uint32_t bits = (uint32_t)x << 16;
-    float          y;
-    memcpy(&y, &bits, sizeof y);
-    return y;
-}
-
-/* Rounds to nearest, ties to even.  x is a normal number. */
-static uint16_t narrowed(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    if ((bits & 0x7fffffff) < 0x800000) return (uint16_t)(bits >> 31 << 15);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
 static uint32_t random_bits(uint64_t key, int64_t i) { return ls_philox(key, 0, (uint64_t)i).v[0]; }
 
 static uint16_t *filled(int64_t count, uint64_t key)
 {
     uint16_t *p = malloc((size_t)count * sizeof *p);
-    for (int64_t i = 0; i < count; i++) p[i] = narrowed(2 * ls_uniform01(random_bits(key, i)) - 1);
+    for (int64_t i = 0; i < count; i++) p[i] = round_bf16(2 * ls_uniform01(random_bits(key, i)) - 1);
     return p;
 }
 
@@ -64,11 +49,8 @@ static product product_new(int64_t m, int64_t n, int64_t k, int x_layout, int w_
                          .y    = malloc((size_t)(m * (n + 3)) * sizeof(float)),
                          .bias = malloc((size_t)n * sizeof(float))};
     uint16_t *const x = filled(m * k, 3), *w = filled(k * n, 4);
-    p.g       = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3, .type = LS_BF16};
-    p.g.x_row = x_layout == 1 ? 1 : x_layout == 0 ? k : 2 * k + 1;
-    p.g.x_col = x_layout == 1 ? m : x_layout == 0 ? 1 : 2;
-    p.g.w_row = w_layout == 1 ? 1 : w_layout == 0 ? n : 3 * n;
-    p.g.w_col = w_layout == 1 ? k : w_layout == 0 ? 1 : 3;
+    p.g = (ls_gemm){.m = m, .n = n, .k = k, .x = p.x, .w = p.w, .y = p.y, .y_row = n + 3, .type = LS_BF16};
+    set_layout(&p.g, x_layout, w_layout);
     for (int64_t i = 0; i < m; i++)
         for (int64_t c = 0; c < k; c++) p.x[i * p.g.x_row + c * p.g.x_col] = x[i * k + c];
     for (int64_t c = 0; c < k; c++)
@@ -88,17 +70,6 @@ static void product_free(product *p)
     free(p->bias);
 }
 
-/* Cuts K into `splits` parts of unequal, often odd length, some of them empty. */
-static void cut(product *p, int splits)
-{
-    for (int s = 0; s <= splits; s++) {
-        int64_t at  = s == splits ? p->g.k : p->g.k * s / splits + (s % 3 == 1 ? p->g.k / splits : 0);
-        p->bound[s] = s && at < p->bound[s - 1] ? p->bound[s - 1] : at < p->g.k ? at : p->g.k;
-    }
-    p->g.splits = splits;
-    p->g.bound  = p->bound;
-}
-
 /* ---- the definition ---------------------------------------------------------------------------------------------- */
 
 static float chain(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to)
@@ -107,8 +78,8 @@ static float chain(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t
     float           c = 0;
     for (int64_t k = from; k < to; k += 2) {
         const bool pair = k + 1 < to;
-        c               = fmaf(pair ? widened(x[k + 1]) : 0, pair ? widened(w[(k + 1) * g->w_row]) : 0, c);
-        c               = fmaf(widened(x[k]), widened(w[k * g->w_row]), c);
+        c               = fmaf(pair ? widen_bf16(x[k + 1]) : 0, pair ? widen_bf16(w[(k + 1) * g->w_row]) : 0, c);
+        c               = fmaf(widen_bf16(x[k]), widen_bf16(w[k * g->w_row]), c);
     }
     return c;
 }
@@ -163,7 +134,7 @@ static void check(int isa, product *p, const float *want, const float *added, bo
     uint16_t     *half   = malloc((size_t)(m * row) * sizeof *half);
     float        *before = malloc((size_t)(m * row) * sizeof *before);
     memcpy(before, p->y, (size_t)(m * row) * sizeof *before);
-    for (int64_t i = 0; i < m * row; i++) half[i] = narrowed(p->y[i]);
+    for (int64_t i = 0; i < m * row; i++) half[i] = round_bf16(p->y[i]);
     p->g.y      = narrow ? (void *)half : p->y;
     p->g.y_type = narrow ? LS_BF16 : LS_F32;
     p->g.add    = add;
@@ -173,10 +144,11 @@ static void check(int isa, product *p, const float *want, const float *added, bo
         for (int64_t j = 0; j < n; j++) {
             const int64_t  at  = i * row + j;
             float          sum = (add && !narrow ? added : want)[i * n + j];
-            const uint16_t old = narrowed(before[at]);
+            const uint16_t old = round_bf16(before[at]);
             if (bias) sum += p->bias[j];
-            if (add && narrow) sum = widened(old) + sum;
-            const float found = narrow ? widened(half[at]) : p->y[at], expected = narrow ? widened(narrowed(sum)) : sum;
+            if (add && narrow) sum = widen_bf16(old) + sum;
+            const float found    = narrow ? widen_bf16(half[at]) : p->y[at],
+                        expected = narrow ? widen_bf16(round_bf16(sum)) : sum;
             if (memcmp(&found, &expected, sizeof found) != 0)
                 fail_msg("%s: %d x %d x %d, %d parts, layout %s, %d threads%s%s%s: expected %.9g at %d, %d, found %.9g",
                          ls_isa_name((ls_isa)isa), (int)m, (int)n, (int)p->g.k, p->g.splits, layout,
@@ -197,7 +169,7 @@ static void test_bits_are_those_of_the_chain(void **state)
         product       plain  = product_new(m, n, k, 0, 0);
         float        *want   = malloc((size_t)(m * n) * sizeof *want);
         float        *added  = malloc((size_t)(m * n) * sizeof *added);
-        if (splits > 1) cut(&plain, splits);
+        if (splits > 1) set_parts(&plain.g, splits, plain.bound);
         for (int64_t i = 0; i < m * n; i++) {
             want[i]  = element(&plain.g, i / n, i % n, NULL);
             added[i] = element(&plain.g, i / n, i % n, &plain.y[i / n * plain.g.y_row + i % n]);
@@ -207,7 +179,7 @@ static void test_bits_are_those_of_the_chain(void **state)
             product p = product_new(m, n, k, layout / 3, layout % 3);
             char    text[32];
             snprintf(text, sizeof text, "%s x %s", names[layout / 3], names[layout % 3]);
-            if (splits > 1) cut(&p, splits);
+            if (splits > 1) set_parts(&p.g, splits, p.bound);
             EACH_LEVEL(isa)
             {
                 omp_set_num_threads(layout % 4 + 1);
