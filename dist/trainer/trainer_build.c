@@ -392,7 +392,7 @@ static ls_status make_own_memory(ls_trainer *t)
         LS_TRY(ls__allreduce_set_output(phases[i]->allreduce, t->output, LS_HEADER));
     }
     ls__trainer_find_partitions(t);
-    t->copied =
+    t->renews_copy =
         t->comm->size == 1 || t->output != LS_ALLREDUCE_PARTITIONED || (t->values->shared && on_one_host(t->comm));
     LS_TRY(ls__trainer_place_outputs(t));
     make_norm_memory(t);

@@ -77,15 +77,15 @@ typedef struct bucket_call {
 } bucket_call;
 
 struct ls_trainer {
-    ls_arena          *arena; /* holds the trainer itself */
-    ls_comm           *comm;
-    bool               own_comm;
-    ls_graph          *graph;
-    ls_params         *params;
-    ls_shared_memory  *values; /* the parameters: one block per host, where memory is shared */
-    ls_shared_memory  *copy;   /* their bfloat16 copy, likewise; NULL: none */
-    bool               copied; /* the ranks that share a copy update all parameters, so they also renew all of it */
-    ls_tensor         *loss;
+    ls_arena         *arena; /* holds the trainer itself */
+    ls_comm          *comm;
+    bool              own_comm;
+    ls_graph         *graph;
+    ls_params        *params;
+    ls_shared_memory *values;      /* the parameters: one block per host, where memory is shared */
+    ls_shared_memory *copy;        /* their bfloat16 copy, likewise; NULL: none */
+    bool              renews_copy; /* the ranks that share a copy update all parameters, and renew the copy meanwhile */
+    ls_tensor        *loss;
     ls_trainer_options options;
     phase              train, eval;
     ls_block           arena_block; /* activations of a step */

@@ -194,7 +194,7 @@ static ls_status gradient_norm(ls_trainer *t, double *norm)
 static void apply(ls_trainer *t, const ls_optim_step *step, size_t offset)
 {
     enum { CHUNK = 1 << 18 };
-    const bool    narrows = t->copy && t->copied;
+    const bool    narrows = t->copy && t->renews_copy;
     const int64_t chunk   = narrows ? CHUNK : step->count;
     for (int64_t at = 0; at < step->count; at += chunk) {
         ls_optim_step part = *step;
@@ -293,7 +293,7 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
         if (!b->is_addend)
             LS_TRY(ls__allreduce_gather(t->train.allreduce, t->params->block.data, ls__bucket_params(b)));
     }
-    if (!t->copied) t->params->stale = true; /* ranks that do not share the copy wrote parameters as well */
+    if (!t->renews_copy) t->params->stale = true; /* ranks that do not share the copy wrote parameters as well */
     LS_TRY(ls__allreduce_release(t->train.allreduce));
     return LS_OK;
 }
