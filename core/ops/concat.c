@@ -5,8 +5,6 @@
  * Forward     each row of z is a row of x, then a row of y
  * Backward    dx and dy are the parts of dz
  */
-#include <string.h>
-
 #include "core/cpu/vector/elementwise.h"
 #include "core/ops/infer.h"
 
@@ -22,35 +20,30 @@ static ls_status infer(ls_node *n)
     int64_t dim[LS_MAX_DIMS];
     memcpy(dim, x->dim, sizeof dim);
     dim[x->rank - 1] += ls__cols(y);
-    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    ls__out(n, 0, x->type == y->type ? x->type : LS_F32, true, x->rank, dim);
     return LS_OK;
 }
 
 static void forward(const ls_call *c)
 {
     const int64_t rows = c->rows * ls__rows(c->node->in[0]), m = ls__cols(c->node->in[0]), n = ls__cols(c->node->in[1]);
-    const float  *x = c->x[0], *y = c->x[1];
-    float        *z = c->y[0];
+    const ls_array x = ls__x(c, 0), y = ls__x(c, 1), z = ls__y(c, 0);
 #pragma omp parallel for schedule(static) if (rows * (m + n) >= LS_MAP_PARALLEL)
     for (int64_t r = 0; r < rows; r++) {
-        memcpy(z + r * (m + n), x + r * m, (size_t)m * sizeof *z);
-        memcpy(z + r * (m + n) + m, y + r * n, (size_t)n * sizeof *z);
+        ls__copy(m, ls__from(x, r * m), ls__from(z, r * (m + n)), false);
+        ls__copy(n, ls__from(y, r * n), ls__from(z, r * (m + n) + m), false);
     }
 }
 
 /* Copies or adds the columns [first, first + count) of dz, which has `width` columns. */
 static void part(const ls_call *c, int input, int64_t first, int64_t width)
 {
-    const int64_t rows = c->rows * ls__rows(c->node->in[0]), count = ls__cols(c->node->in[input]);
-    const float  *dz = c->dy[0];
-    float        *dx = c->dx[input];
-    if (!dx) return;
+    const int64_t  rows = c->rows * ls__rows(c->node->in[0]), count = ls__cols(c->node->in[input]);
+    const ls_array dz = ls__dy(c, 0), dx = ls__dx(c, input);
+    if (!dx.data) return;
 #pragma omp parallel for schedule(static) if (rows * count >= LS_MAP_PARALLEL)
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < count; i++) {
-            const float d     = dz[r * width + first + i];
-            dx[r * count + i] = c->add[input] ? dx[r * count + i] + d : d;
-        }
+        ls__copy(count, ls__from(dz, r * width + first), ls__from(dx, r * count), c->add[input]);
 }
 
 static void backward(const ls_call *c)
@@ -65,6 +58,7 @@ LS_OP(concat) = {
     .args_bytes = sizeof(ls_concat_args),
     .ins        = 2,
     .outs       = 1,
+    .either     = 1u << 0 | 1u << 1,
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

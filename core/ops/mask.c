@@ -15,6 +15,8 @@
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
+enum { TILE = 512 }; /* keys that are computed at a time */
+
 static ls_status infer(ls_node *n)
 {
     const ls_tensor *x = n->in[0], *pad = n->in[1], *m = n->in[2];
@@ -63,11 +65,19 @@ static int64_t mask_row(const ls_call *c, int64_t b, int64_t r)
     return (m->batched ? b * rows : 0) + (m->rank == 2 ? r % x->dim[1] : r);
 }
 
-static void forward_row(row q, const float *x, const float *m, float *y)
+/* The part of a row that starts at key `first` and has TILE keys, or fewer at the end of the row. */
+static row tile_of(row q, int64_t first)
+{
+    row t = {q.first + first, q.visible - first, q.keys - first, q.pad ? q.pad + first : NULL};
+    if (t.keys > TILE) t.keys = TILE;
+    if (t.visible > t.keys) t.visible = t.keys;
+    if (t.visible < 0) t.visible = 0;
+    return t;
+}
+
+static void forward_tile(row q, const float *x, const float *m, float *y)
 {
     const vf masked = v_set(-INFINITY);
-    x += q.first;
-    y += q.first;
     if (m && q.pad)
         V_MAP(q.visible, V_PUT(y, v_select(IS_PADDING(q.pad), masked, V_GET(x) + V_GET(m))));
     else if (m)
@@ -79,21 +89,33 @@ static void forward_row(row q, const float *x, const float *m, float *y)
     for (int64_t s = q.visible; s < q.keys; s++) y[s] = -INFINITY;
 }
 
+/* m: the row of the mask that is added, or NULL. */
+static void forward_row(row q, ls_array x, const float *m, ls_array y)
+{
+    float read[TILE], value[TILE];
+    for (int64_t first = 0; first < q.keys; first += TILE) {
+        const row t  = tile_of(q, first);
+        float    *to = ls__write_begin(y, t.first, t.keys, value, false);
+        forward_tile(t, ls__read(x, t.first, t.keys, read), m ? m + first : NULL, to);
+        ls__write_end(y, t.first, t.keys, to);
+    }
+}
+
 static void forward(const ls_call *c)
 {
     const ls_tensor *x    = c->node->in[0];
     const int64_t    rows = ls__rows(x), s = x->dim[2];
 #pragma omp parallel for schedule(static) if (c->rows * rows * s >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * rows; k++)
-        forward_row(row_of(c, k / rows, k % rows), c->x[0],
-                    c->x[2] ? (const float *)c->x[2] + mask_row(c, k / rows, k % rows) * s : NULL, c->y[0]);
+        forward_row(row_of(c, k / rows, k % rows), ls__x(c, 0),
+                    c->x[2] ? (const float *)c->x[2] + mask_row(c, k / rows, k % rows) * s : NULL, ls__y(c, 0));
 }
 
-/* Writes dy of the visible keys to out, or adds it: 0 for padding.  Masked keys behind them are left alone. */
-static void backward_row(row q, const float *dy, float *out, bool add)
+/* Writes dy of the visible keys to out, or adds it: 0 for padding.  Masked keys behind them become 0, or keep their
+ * values if `add`. */
+static void backward_tile(row q, const float *dy, float *out, bool add)
 {
     const vf zero = v_set(0);
-    dy += q.first;
     if (add && q.pad)
         V_MAP(q.visible, V_PUT(out, V_GET(out) + v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
     else if (add)
@@ -102,6 +124,19 @@ static void backward_row(row q, const float *dy, float *out, bool add)
         V_MAP(q.visible, V_PUT(out, v_select(IS_PADDING(q.pad), zero, V_GET(dy))));
     else
         V_MAP(q.visible, V_PUT(out, V_GET(dy)));
+    for (int64_t s = q.visible; s < q.keys && !add; s++) out[s] = 0;
+}
+
+/* Does the same for a whole row; `out` starts at its first key. */
+static void backward_row(row q, ls_array dy, ls_array out, bool add)
+{
+    float read[TILE], value[TILE];
+    for (int64_t first = 0; first < q.keys; first += TILE) {
+        const row t  = tile_of(q, first);
+        float    *to = ls__write_begin(out, first, t.keys, value, add);
+        backward_tile(t, ls__read(dy, t.first, t.keys, read), to, add);
+        ls__write_end(out, first, t.keys, to);
+    }
 }
 
 static void backward_scores(const ls_call *c)
@@ -110,10 +145,8 @@ static void backward_scores(const ls_call *c)
     const int64_t    rows = ls__rows(x), s = x->dim[2];
 #pragma omp parallel for schedule(static) if (c->rows * rows * s >= LS_MAP_PARALLEL)
     for (int64_t k = 0; k < c->rows * rows; k++) {
-        row    q  = row_of(c, k / rows, k % rows);
-        float *dx = c->dx[0] + q.first;
-        backward_row(q, c->dy[0], dx, c->add[0]);
-        for (int64_t i = q.visible; i < s && !c->add[0]; i++) dx[i] = 0;
+        const row q = row_of(c, k / rows, k % rows);
+        backward_row(q, ls__dy(c, 0), ls__from(ls__dx(c, 0), q.first), c->add[0]);
     }
 }
 
@@ -125,7 +158,7 @@ static void sum_mask_row(const ls_call *c, int64_t from, int64_t to, int64_t r, 
     const int64_t    heads = c->node->in[2]->rank == 2 ? x->dim[0] : 1, t = x->dim[1], s = x->dim[2];
     for (int64_t i = 0; i < s && !add; i++) sum[i] = 0;
     for (int64_t b = from; b < to; b++)
-        for (int64_t h = 0; h < heads; h++) backward_row(row_of(c, b, h * t + r), c->dy[0], sum, true);
+        for (int64_t h = 0; h < heads; h++) backward_row(row_of(c, b, h * t + r), ls__dy(c, 0), ls__f32(sum), true);
 }
 
 static void backward_mask(const ls_call *c)
@@ -165,6 +198,7 @@ LS_OP(mask) = {
     .optional         = 1u << 1 | 1u << 2,
     .saves            = LS_SAVES_IN(1),
     .no_grad          = 1u << 1,
+    .either           = 1u << 0,
     .inplace          = true,
     .inplace_backward = true,
     .fields           = LS_FIELDS(LS_FIELD(BOOL, ls_mask_args, causal)),

@@ -40,7 +40,7 @@ static inline ls__norm ls__norm_of(const ls_call *c, float eps, bool centred)
 static inline size_t ls__norm_workspace(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
     const bool   wide    = n->in[0]->type == LS_BF16 || n->out[0]->type == LS_BF16;
-    const size_t buffers = wide ? ls__norm_buffers(ls__cols(n->in[0]), threads) : 0;
+    const size_t buffers = wide ? ls__row_buffers(3, ls__cols(n->in[0]), threads) : 0;
     return backward ? ls__norm_scratch(ls__rows(n->in[0]), ls__cols(n->in[0]), rows, shards) + buffers : buffers;
 }
 

@@ -9,7 +9,6 @@
  * source and the last dim of the destination are transposed, so that reads and writes use whole cache lines.
  */
 #include "core/cpu/vector/elementwise.h"
-#include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 
 enum { TILE = 32 };
@@ -37,7 +36,7 @@ static ls_status infer(ls_node *n)
         seen |= 1u << from;
         dim[i] = x->dim[from];
     }
-    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    ls__out(n, 0, x->type, true, x->rank, dim);
     return LS_OK;
 }
 
@@ -79,32 +78,41 @@ static copy_plan plan_copy(const ls_node *node, bool backward)
     return m;
 }
 
+/* y[k] = x[i], or y[k] += x[i] if `add` */
+V_INLINE void put(const ls_dtype type, const void *x, int64_t i, void *y, int64_t k, bool add)
+{
+    if (type == LS_F32)
+        ((float *)y)[k] = add ? ((float *)y)[k] + ((const float *)x)[i] : ((const float *)x)[i];
+    else if (add)
+        ls__add_narrow(1, &(float){ls__widen_1(((const uint16_t *)x)[i])}, (uint16_t *)y + k);
+    else
+        ((uint16_t *)y)[k] = ((const uint16_t *)x)[i];
+}
+
 /* Transposes rows x cols: element (r, c) is read at x[c * from + r] and written to y[r * to + c]. */
-static void transpose(int64_t rows, int64_t cols, const float *x, int64_t from, float *y, int64_t to, bool add)
+V_INLINE void transpose_as(const ls_dtype type, int64_t rows, int64_t cols, const void *x, int64_t from, void *y,
+                           int64_t to, bool add)
 {
     for (int64_t r0 = 0; r0 < rows; r0 += TILE)
         for (int64_t c0 = 0; c0 < cols; c0 += TILE)
             for (int64_t r = r0; r < rows && r < r0 + TILE; r++)
-                for (int64_t c = c0; c < cols && c < c0 + TILE; c++) {
-                    float value   = x[c * from + r];
-                    y[r * to + c] = add ? y[r * to + c] + value : value;
-                }
+                for (int64_t c = c0; c < cols && c < c0 + TILE; c++) put(type, x, c * from + r, y, r * to + c, add);
 }
 
 /* Copies the last dim of the destination together with `fast`, the last dim of the source. */
-static void copy_inner(const copy_plan *m, int fast, const float *x, float *y, bool add)
+static void copy_inner(const copy_plan *m, int fast, ls_array x, ls_array y, bool add)
 {
     int last = m->rank - 1;
-    if (fast != last)
-        transpose(m->n[fast], m->n[last], x, m->from[last], y, m->to[fast], add);
-    else if (add)
-        ls__add_into(m->n[last], x, y);
+    if (fast == last)
+        ls__copy(m->n[last], x, y, add);
+    else if (x.type == LS_BF16)
+        transpose_as(LS_BF16, m->n[fast], m->n[last], x.data, m->from[last], y.data, m->to[fast], add);
     else
-        memcpy(y, x, (size_t)m->n[last] * sizeof *y);
+        transpose_as(LS_F32, m->n[fast], m->n[last], x.data, m->from[last], y.data, m->to[fast], add);
 }
 
-/* Permutes x to y for all samples. */
-static void permute(const ls_call *c, bool backward, const float *x, float *y, bool add)
+/* Permutes x to y, which have one type, for all samples. */
+static void permute(const ls_call *c, bool backward, ls_array x, ls_array y, bool add)
 {
     copy_plan m     = plan_copy(c->node, backward);
     int64_t   numel = ls__numel(c->node->in[0]), outer = 1;
@@ -122,19 +130,20 @@ static void permute(const ls_call *c, bool backward, const float *x, float *y, b
             to += rest % m.n[i] * m.to[i];
             rest /= m.n[i];
         }
-        copy_inner(&m, fast, x + from, y + to, add);
+        copy_inner(&m, fast, ls__from(x, from), ls__from(y, to), add);
     }
 }
 
-static void forward(const ls_call *c) { permute(c, false, c->x[0], c->y[0], false); }
+static void forward(const ls_call *c) { permute(c, false, ls__x(c, 0), ls__y(c, 0), false); }
 
-static void backward(const ls_call *c) { permute(c, true, c->dy[0], c->dx[0], c->add[0]); }
+static void backward(const ls_call *c) { permute(c, true, ls__dy(c, 0), ls__dx(c, 0), c->add[0]); }
 
 LS_OP(permute) = {
     .name       = "permute",
     .args_bytes = sizeof(ls_permute_args),
     .ins        = 1,
     .outs       = 1,
+    .either     = 1u << 0,
     .fields     = LS_FIELDS(LS_FIELD(DIMS, ls_permute_args, order)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

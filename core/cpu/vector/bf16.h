@@ -57,9 +57,13 @@ V_INLINE void v_store_bf16(uint16_t *p, vf a) { *(vh_any *)p = v_narrow(a); }
 V_INLINE vf v_load_part_bf16(const uint16_t *p, int64_t n)
 {
     if (n == LS_V) return v_load_bf16(p);
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    return v_widen((vh)_mm256_maskz_loadu_epi16((__mmask16)((1u << n) - 1), p));
+#else
     uint16_t lanes[LS_V] = {0};
     memcpy(lanes, p, (size_t)n * sizeof *p);
     return v_load_bf16(lanes);
+#endif
 }
 
 /* Stores the first n lanes, 0 <= n <= LS_V, and accesses no memory after them. */
@@ -69,9 +73,13 @@ V_INLINE void v_store_part_bf16(uint16_t *p, vf a, int64_t n)
         v_store_bf16(p, a);
         return;
     }
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    _mm256_mask_storeu_epi16(p, (__mmask16)((1u << n) - 1), (__m256i)v_narrow(a));
+#else
     uint16_t lanes[LS_V];
     v_store_bf16(lanes, a);
     memcpy(p, lanes, (size_t)n * sizeof *p);
+#endif
 }
 
 /* Converts n values. */

@@ -75,4 +75,16 @@ static inline void ls__map_copy(const void *args, int64_t n, const float *a, con
     if (a != y) memcpy(y, a, (size_t)n * sizeof *y);
 }
 
+/* Copies n elements of x to y, or adds them to y, on the calling thread. */
+static inline void ls__copy(int64_t n, ls_array x, ls_array y, bool add)
+{
+    if (!add && x.type == y.type) {
+        memcpy(y.data, x.data, (size_t)n * ls__array_bytes(x.type));
+        return;
+    }
+    for (int64_t first = 0; first < n; first += LS_MAP_TILE)
+        ls__map_tile(ls__map_copy, NULL, n - first < LS_MAP_TILE ? n - first : LS_MAP_TILE, first, x, 0, (ls_array){0},
+                     y, add);
+}
+
 #endif

@@ -22,13 +22,22 @@ typedef struct ls_array {
     ls_dtype type; /* LS_F32 or LS_BF16 */
 } ls_array;
 
+/* Bytes of an element. */
+static inline size_t ls__array_bytes(ls_dtype type) { return type == LS_BF16 ? sizeof(uint16_t) : sizeof(float); }
+
+/* Returns the bytes of buffers in which each thread widens `rows` rows of n elements. */
+static inline size_t ls__row_buffers(int rows, int64_t n, int threads)
+{
+    return (size_t)threads * (size_t)rows * (size_t)n * sizeof(float);
+}
+
 /* An array of float32. */
 static inline ls_array ls__f32(const float *data) { return (ls_array){.data = (void *)(uintptr_t)data}; }
 
 /* The array from element `first` on. */
 static inline ls_array ls__from(ls_array a, int64_t first)
 {
-    if (a.data) a.data = (char *)a.data + first * (a.type == LS_BF16 ? 2 : 4);
+    if (a.data) a.data = (char *)a.data + first * (int64_t)ls__array_bytes(a.type);
     return a;
 }
 
@@ -54,6 +63,39 @@ static inline float *ls__write_begin(ls_array a, int64_t first, int64_t n, float
 static inline void ls__write_end(ls_array a, int64_t first, int64_t n, const float *values)
 {
     if (a.data && a.type == LS_BF16) ls__narrow(n, values, (uint16_t *)a.data + first);
+}
+
+/* Loads and stores of elements from `i` on, for loops that are compiled once for each type: `type` is a constant where
+ * these functions are inlined. */
+V_INLINE vf v_load_as(const ls_dtype type, const void *x, int64_t i)
+{
+    return type == LS_BF16 ? v_load_bf16((const uint16_t *)x + i) : v_load((const float *)x + i);
+}
+
+V_INLINE vf v_load_part_as(const ls_dtype type, const void *x, int64_t i, int64_t n)
+{
+    return type == LS_BF16 ? v_load_part_bf16((const uint16_t *)x + i, n) : v_load_part((const float *)x + i, n);
+}
+
+V_INLINE float v_load_1_as(const ls_dtype type, const void *x, int64_t i)
+{
+    return type == LS_BF16 ? ls__widen_1(((const uint16_t *)x)[i]) : ((const float *)x)[i];
+}
+
+V_INLINE void v_store_1_as(const ls_dtype type, void *y, int64_t i, float value)
+{
+    if (type == LS_BF16)
+        ((uint16_t *)y)[i] = ls__narrow_1(value);
+    else
+        ((float *)y)[i] = value;
+}
+
+V_INLINE void v_store_part_as(const ls_dtype type, void *y, int64_t i, vf value, int64_t n)
+{
+    if (type == LS_BF16)
+        v_store_part_bf16((uint16_t *)y + i, value, n);
+    else
+        v_store_part((float *)y + i, value, n);
 }
 
 #endif

@@ -24,13 +24,10 @@ float ls__vmax(int64_t n, const float *x)
     return y;
 }
 
-/* Up to BLOCK floats are summed in four chains; longer arrays as a binary tree over blocks. */
 float ls__vsum(int64_t n, const float *x)
 {
-    enum { BLOCK = 2048 };
-    if (n > BLOCK) {
-        int64_t left = BLOCK;
-        while (left * 2 < n) left *= 2;
+    if (n > LS_VSUM_BLOCK) {
+        const int64_t left = ls__vsum_left(n);
         return ls__vsum(left, x) + ls__vsum(n - left, x + left);
     }
     vf sum[V_CHAINS(4)] = {{0}};

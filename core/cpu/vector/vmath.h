@@ -36,6 +36,16 @@ LS_VMATH_LIST(X)
 #define ls__vsigmoid LS_ISA_NAME(ls__vsigmoid)
 #define ls__verf LS_ISA_NAME(ls__verf)
 
+/* A sum of up to LS_VSUM_BLOCK floats is computed in four chains, that of more as the sum of two sums: of the first
+ * ls__vsum_left(n) floats and of the others. */
+enum { LS_VSUM_BLOCK = 2048 };
+static inline int64_t ls__vsum_left(int64_t n)
+{
+    int64_t left = LS_VSUM_BLOCK;
+    while (left * 2 < n) left *= 2;
+    return left;
+}
+
 #define ls__vmax LS_ISA_NAME(ls__vmax)
 #define ls__vsum LS_ISA_NAME(ls__vsum)
 #ifdef LS_ISA_SUFFIX

@@ -12,6 +12,7 @@ static void reference(const check_ref *r)
 
 CHECK_OP(concat, reference, {.in = {{.dims = {1}}, {.dims = {1}}}, .out = {2}},
          {.in = {{.dims = {7}}, {.dims = {33}}}, .out = {40}},
+         {.in = {{.dims = {2, 5}}, {.dims = {2, 2100}}}, .out = {2, 2105}},
          {.in = {{.dims = {5, 3}}, {.dims = {5, 8}}}, .out = {5, 11}})
 
 static void test_refused(void **state)

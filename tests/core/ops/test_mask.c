@@ -32,6 +32,7 @@ CHECK_OP(mask, reference, {.in = {{.dims = {1, 1, 1}}, NONE, NONE}, .args = CAUS
          {.in = {{.dims = {2, 9, 4}}, PAD(4), {.dims = {9, 4}, .param = true}}, .args = CAUSAL},
          {.in = {{.dims = {3, 2, 10}}, NONE, {.dims = {3, 2, 10}, .param = true}}, .args = CAUSAL},
          {.in = {{.dims = {3, 4, 6}}, PAD(6), {.dims = {4, 6}}}},
+         {.in = {{.dims = {1, 3, 1100}}, PAD(1100), {.dims = {3, 1100}, .param = true}}, .args = CAUSAL},
          {.in = {{.dims = {2, 17, 17}}, NONE, {.dims = {2, 17, 17}}}})
 
 static void test_refused(void **state)
