@@ -9,8 +9,6 @@
  * padding; ceil_mode may place others beyond, which do not count.  exclude_padding counts those in the input alone, as
  * PyTorch's count_include_pad=False does.
  */
-#include <string.h>
-
 #include "core/ops/pool2d.h"
 
 static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
@@ -30,7 +28,7 @@ static ls_status infer(ls_node *n)
     ls_pool_axis h, w;
     LS_TRY(ls__pool_expect(n));
     LS_TRY(axes(n, &h, &w));
-    ls__out(n, 0, LS_F32, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
+    ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
     return LS_OK;
 }
 
@@ -52,21 +50,22 @@ static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
 
 /* Returns the sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else
  * n is 1. */
-static inline vf window_sums(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
-                             int64_t n, bool inside)
+V_INLINE vf window_sums(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
+                        int64_t j, int64_t n, bool inside)
 {
-    const float *end = x + h->in * w->in;
-    int64_t      h0, h1, w0 = 0, w1 = w->kernel;
+    int64_t h0, h1, w0 = 0, w1 = w->kernel;
     ls__pool_clip(h, i, &h0, &h1);
     if (!inside) ls__pool_clip(w, j, &w0, &w1);
     vf sum = v_set(0);
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = w0; kw < w1; kw++)
-            sum += ls__load_strided(x + (ls__pool_at(h, i) + kh) * w->in + ls__pool_at(w, j) + kw, w->stride, n, end);
+            sum += ls__load_strided(type, x, (ls__pool_at(h, i) + kh) * w->in + ls__pool_at(w, j) + kw, w->stride, n,
+                                    h->in * w->in);
     return sum;
 }
 
-static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, bool exclude, const float *x, float *y)
+V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, bool exclude,
+                            const void *x, void *y)
 {
     int64_t inside, outside;
     ls__pool_inside(w, &inside, &outside);
@@ -75,18 +74,25 @@ static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, bool exc
         for (int64_t j = 0; j < w->out;) {
             const bool    whole = j >= inside && j < outside;
             const int64_t n     = !whole ? 1 : outside - j < LS_V ? outside - j : LS_V;
-            const vf      mean  = window_sums(h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
-            if (n == LS_V)
-                v_store(y + i * w->out + j, mean);
-            else
-                memcpy(y + i * w->out + j, &mean, (size_t)n * sizeof *y);
+            const vf mean = window_sums(type, h, w, x, i, j, n, whole) / v_set((float)(rows * counted(w, j, exclude)));
+            v_store_part_as(type, y, i * w->out + j, mean, n);
             j += n;
         }
     }
 }
 
-static void plane_backward(const ls_pool_axis *h, const ls_pool_axis *w, bool exclude, const float *dy, float *dx)
+/* Arguments of `scatter`. */
+typedef struct windows {
+    ls_pool_axis h, w;
+    bool         exclude; /* padding is not counted */
+} windows;
+
+/* Adds to dx the gradients of the windows of a plane. */
+static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
 {
+    const ls_pool_axis *h = &((const windows *)args)->h, *w = &((const windows *)args)->w;
+    const bool          exclude = ((const windows *)args)->exclude;
+    (void)plane;
     for (int64_t i = 0; i < h->out; i++) {
         const int64_t rows = counted(h, i, exclude);
         int64_t       h0, h1;
@@ -107,26 +113,24 @@ static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
     if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    const ls_avg_pool2d_args *a      = c->node->args;
-    const int64_t             planes = c->rows * c->node->in[0]->dim[0];
+    const bool    exclude = ((const ls_avg_pool2d_args *)c->node->args)->exclude_padding;
+    const int64_t planes  = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)
-    for (int64_t p = 0; p < planes; p++)
-        plane_forward(&h, &w, a->exclude_padding, (const float *)c->x[0] + p * h.in * w.in,
-                      (float *)c->y[0] + p * h.out * w.out);
+    for (int64_t p = 0; p < planes; p++) {
+        const ls_array x = ls__from(ls__x(c, 0), p * h.in * w.in), y = ls__from(ls__y(c, 0), p * h.out * w.out);
+        if (x.type == LS_BF16)
+            plane_forward(LS_BF16, &h, &w, exclude, x.data, y.data);
+        else
+            plane_forward(LS_F32, &h, &w, exclude, x.data, y.data);
+    }
 }
 
 static void backward(const ls_call *c)
 {
-    ls_pool_axis h, w;
-    if (!c->dx[0] || axes(c->node, &h, &w) != LS_OK) return;
-    const ls_avg_pool2d_args *a      = c->node->args;
-    const int64_t             planes = c->rows * c->node->in[0]->dim[0];
+    windows a = {.exclude = ((const ls_avg_pool2d_args *)c->node->args)->exclude_padding};
+    if (!c->dx[0] || axes(c->node, &a.h, &a.w) != LS_OK) return;
 #pragma omp parallel for schedule(static)
-    for (int64_t p = 0; p < planes; p++) {
-        float *dx = c->dx[0] + p * h.in * w.in;
-        if (!c->add[0]) memset(dx, 0, (size_t)(h.in * w.in) * sizeof *dx);
-        plane_backward(&h, &w, a->exclude_padding, c->dy[0] + p * h.out * w.out, dx);
-    }
+    for (int64_t p = 0; p < c->rows * c->node->in[0]->dim[0]; p++) ls__pool_plane_backward(c, p, scatter, &a);
 }
 
 LS_OP(avg_pool2d) = {
@@ -134,6 +138,7 @@ LS_OP(avg_pool2d) = {
     .args_bytes = sizeof(ls_avg_pool2d_args),
     .ins        = 1,
     .outs       = 1,
+    .either     = 1u << 0,
     .fields     = LS_FIELDS(LS_FIELD(INT, ls_avg_pool2d_args, kernel), LS_FIELD(INT, ls_avg_pool2d_args, kernel_h),
                             LS_FIELD(INT, ls_avg_pool2d_args, kernel_w), LS_FIELD(INT, ls_avg_pool2d_args, stride),
                             LS_FIELD(INT, ls_avg_pool2d_args, stride_h), LS_FIELD(INT, ls_avg_pool2d_args, stride_w),
@@ -143,5 +148,6 @@ LS_OP(avg_pool2d) = {
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},
+    .scratch    = ls__pool_scratch,
     .flops      = flops,
 };

@@ -11,7 +11,6 @@
  * several).  argmax is h W + w, or -1 for a window that lies entirely in the padding, which dilation allows.
  */
 #include <math.h>
-#include <string.h>
 
 #include "core/ops/pool2d.h"
 
@@ -32,7 +31,7 @@ static ls_status infer(ls_node *n)
     ls_pool_axis h, w;
     LS_TRY(ls__pool_expect(n));
     LS_TRY(axes(n, &h, &w));
-    ls__out(n, 0, LS_F32, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
+    ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
     ls__out(n, 1, LS_I32, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
     return LS_OK;
 }
@@ -45,9 +44,9 @@ static double flops(const ls_node *n)
 
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
-/* Computes one window, which may reach into the padding. */
-static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j, float *y,
-                   int32_t *argmax)
+/* Computes window j of output row i, which may reach into the padding, as element `to` of y and argmax. */
+V_INLINE void window(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
+                     int64_t j, void *y, int32_t *argmax, int64_t to)
 {
     int64_t h0, h1, w0, w1;
     ls__pool_clip(h, i, &h0, &h1);
@@ -56,29 +55,29 @@ static void window(const ls_pool_axis *h, const ls_pool_axis *w, const float *x,
     int64_t at   = -1;
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = w0; kw < w1; kw++) {
-            const int64_t k = (ls__pool_at(h, i) + kh * h->dilation) * w->in + ls__pool_at(w, j) + kw * w->dilation;
-            if (at < 0 || x[k] > most || x[k] != x[k]) {
-                most = x[k];
+            const int64_t k     = (ls__pool_at(h, i) + kh * h->dilation) * w->in + ls__pool_at(w, j) + kw * w->dilation;
+            const float   value = v_load_1_as(type, x, k);
+            if (at < 0 || value > most || value != value) {
+                most = value;
                 at   = k;
             }
         }
-    *y      = most;
-    *argmax = (int32_t)at;
+    v_store_1_as(type, y, to, most);
+    argmax[to] = (int32_t)at;
 }
 
 /* Computes windows [j, j + n), n <= LS_V, of output row i; all their columns lie in the input. */
-static inline void windows(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, int64_t i, int64_t j,
-                           int64_t n, vf *y, vi *argmax)
+V_INLINE void windows(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
+                      int64_t j, int64_t n, vf *y, vi *argmax)
 {
-    const float *end = x + h->in * w->in;
-    int64_t      h0, h1;
+    int64_t h0, h1;
     ls__pool_clip(h, i, &h0, &h1);
     vf most = v_set(-INFINITY);
     vi at   = v_set_int(-1);
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = 0; kw < w->kernel; kw++) {
             const int64_t k     = (ls__pool_at(h, i) + kh * h->dilation) * w->in + ls__pool_at(w, j) + kw * w->dilation;
-            const vf      value = ls__load_strided(x + k, w->stride, n, end);
+            const vf      value = ls__load_strided(type, x, k, w->stride, n, h->in * w->in);
             const vi      here  = v_set_int((int32_t)k) + v_iota() * (int32_t)w->stride;
             const vi      take  = (vi)(value > most) | (vi)(value != value) | (at < 0);
             most                = v_select(take, value, most);
@@ -88,28 +87,36 @@ static inline void windows(const ls_pool_axis *h, const ls_pool_axis *w, const f
     *argmax = at;
 }
 
-static void plane_forward(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, float *y, int32_t *argmax)
+/* Stores elements [to, to + n) of the `points` elements of a plane.  Whole vectors are stored where they end in the
+ * plane: the lanes past n are overwritten later. */
+V_INLINE void store_maxima(const ls_dtype type, void *y, int32_t *argmax, int64_t to, int64_t n, int64_t points,
+                           vf most, vi at)
 {
-    const int64_t points = h->out * w->out;
-    int64_t       inside, outside;
+    if (to + LS_V <= points) {
+        v_store_part_as(type, y, to, most, LS_V);
+        v_store_int(argmax + to, at);
+    } else {
+        v_store_part_as(type, y, to, most, n);
+        memcpy(argmax + to, &at, (size_t)n * sizeof *argmax);
+    }
+}
+
+V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y,
+                            int32_t *argmax)
+{
+    int64_t inside, outside;
     ls__pool_inside(w, &inside, &outside);
     for (int64_t i = 0; i < h->out; i++) {
         const int64_t row = i * w->out;
-        for (int64_t j = 0; j < inside; j++) window(h, w, x, i, j, y + row + j, argmax + row + j);
+        for (int64_t j = 0; j < inside; j++) window(type, h, w, x, i, j, y, argmax, row + j);
         for (int64_t j = inside; j < outside; j += LS_V) {
             const int64_t n = outside - j < LS_V ? outside - j : LS_V;
             vf            most;
             vi            at;
-            windows(h, w, x, i, j, n, &most, &at);
-            if (row + j + LS_V <= points) { /* the lanes past n are overwritten later */
-                v_store(y + row + j, most);
-                v_store_int(argmax + row + j, at);
-            } else {
-                memcpy(y + row + j, &most, (size_t)n * sizeof *y);
-                memcpy(argmax + row + j, &at, (size_t)n * sizeof *argmax);
-            }
+            windows(type, h, w, x, i, j, n, &most, &at);
+            store_maxima(type, y, argmax, row + j, n, h->out * w->out, most, at);
         }
-        for (int64_t j = outside; j < w->out; j++) window(h, w, x, i, j, y + row + j, argmax + row + j);
+        for (int64_t j = outside; j < w->out; j++) window(type, h, w, x, i, j, y, argmax, row + j);
     }
 }
 
@@ -127,75 +134,100 @@ V_INLINE void update_max(vf value, int32_t step, vf *most, vi *at)
     *at             = (vi)v_select(better, (vf)v_set_int(step), (vf)*at);
 }
 
-/* Computes LS_V windows from 2 LS_V floats of the rows x0 and x1.  k: index of x0 in the plane; row: floats from x0 to
- * x1. */
-V_INLINE void windows_2x2(const float *x0, const float *x1, int64_t k, int64_t row, float *y, int32_t *argmax)
+/* Loads the even and the odd elements of x[k .. k + 2 n), and accesses nothing at or after x[end]. */
+V_INLINE void load_pairs(const ls_dtype type, const void *x, int64_t k, int64_t n, int64_t end, vf *even, vf *odd)
 {
-    const vf a = v_load(x0), b = v_load(x0 + LS_V), c = v_load(x1), d = v_load(x1 + LS_V);
-    vf       most = ls__even(a, b);
-    vi       at   = v_set_int(0);
-    update_max(ls__odd(a, b), 1, &most, &at);
-    update_max(ls__even(c, d), (int32_t)row, &most, &at);
-    update_max(ls__odd(c, d), (int32_t)row + 1, &most, &at);
-    v_store(y, most);
-    v_store_int(argmax, at + v_iota() * 2 + v_set_int((int32_t)k));
+    if (k + 2 * LS_V <= end) {
+        ls__load_pairs(type, x, k, even, odd);
+    } else {
+        const size_t size           = ls__array_bytes(type);
+        float        copy[2 * LS_V] = {0};
+        memcpy(copy, (const char *)x + (size_t)k * size, (size_t)(2 * n) * size);
+        ls__load_pairs(type, copy, 0, even, odd);
+    }
 }
 
-static void plane_forward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *x, float *y, int32_t *argmax)
+V_INLINE void plane_forward_2x2(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x,
+                                void *y, int32_t *argmax)
 {
     const int64_t in = h->in * w->in, points = h->out * w->out;
     for (int64_t i = 0; i < h->out; i++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t k = 2 * i * w->in + 2 * j, to = i * w->out + j, n = w->out - j < LS_V ? w->out - j : LS_V;
-            if (to + LS_V <= points && k + w->in + 2 * LS_V <= in) { /* the lanes past n are overwritten later */
-                windows_2x2(x + k, x + k + w->in, k, w->in, y + to, argmax + to);
-                continue;
-            }
-            float   x0[2 * LS_V] = {0}, x1[2 * LS_V] = {0}, most[LS_V];
-            int32_t at[LS_V];
-            memcpy(x0, x + k, (size_t)(2 * n) * sizeof *x);
-            memcpy(x1, x + k + w->in, (size_t)(2 * n) * sizeof *x);
-            windows_2x2(x0, x1, k, w->in, most, at);
-            memcpy(y + to, most, (size_t)n * sizeof *y);
-            memcpy(argmax + to, at, (size_t)n * sizeof *at);
+            vf            most, right, below[2];
+            vi            at = v_set_int(0);
+            load_pairs(type, x, k, n, in, &most, &right);
+            load_pairs(type, x, k + w->in, n, in, &below[0], &below[1]);
+            update_max(right, 1, &most, &at);
+            update_max(below[0], (int32_t)w->in, &most, &at);
+            update_max(below[1], (int32_t)w->in + 1, &most, &at);
+            store_maxima(type, y, argmax, to, n, points, most, at + v_iota() * 2 + v_set_int((int32_t)k));
         }
 }
+
+/* The loops for each kind of windows and each type. */
+typedef void plane_fn(const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y, int32_t *argmax);
+#define PLANE_FN(name, loop, type)                                                                                     \
+    static void name(const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y, int32_t *argmax)            \
+    {                                                                                                                  \
+        loop(type, h, w, x, y, argmax);                                                                                \
+    }
+PLANE_FN(any_float32, plane_forward, LS_F32)
+PLANE_FN(any_bfloat16, plane_forward, LS_BF16)
+PLANE_FN(halving_float32, plane_forward_2x2, LS_F32)
+PLANE_FN(halving_bfloat16, plane_forward_2x2, LS_BF16)
+
+/* By [halving][bfloat16]. */
+static plane_fn *const plane_table[2][2] = {{any_float32, any_bfloat16}, {halving_float32, halving_bfloat16}};
 
 static void forward(const ls_call *c)
 {
     ls_pool_axis h, w;
     if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
+    const int64_t   planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
+    const ls_array  x = ls__x(c, 0), y = ls__y(c, 0);
+    plane_fn *const plane = plane_table[halving(&h) && halving(&w)][x.type == LS_BF16];
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        (halving(&h) && halving(&w) ? plane_forward_2x2 : plane_forward)(
-            &h, &w, (const float *)c->x[0] + p * in, (float *)c->y[0] + p * out, (int32_t *)c->y[1] + p * out);
+        plane(&h, &w, ls__from(x, p * in).data, ls__from(y, p * out).data, (int32_t *)c->y[1] + p * out);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* Backward for windows of 2 x 2 that cover the plane: writes dx row by row, each element once. */
-static void plane_backward_2x2(const ls_pool_axis *h, const ls_pool_axis *w, const float *dy, const int32_t *argmax,
-                               float *dx)
+V_INLINE void plane_backward_2x2(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *dy,
+                                 const int32_t *argmax, void *dx)
 {
     const int64_t in = h->in * w->in, out = h->out * w->out;
     for (int64_t row = 0; row < h->in; row++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t at = row / 2 * w->out + j, to = row * w->in + 2 * j,
                           n = w->out - j < LS_V ? w->out - j : LS_V;
-            const vf d      = at + LS_V <= out ? v_load(dy + at) : v_load_part(dy + at, n);
+            const vf d      = at + LS_V <= out ? v_load_as(type, dy, at) : v_load_part_as(type, dy, at, n);
             const vi most   = at + LS_V <= out ? v_load_int(argmax + at) : v_load_part_int(argmax + at, n);
             const vi here   = v_set_int((int32_t)to) + v_iota() * 2;
             const vf even   = v_select((vi)(most == here), d, v_set(0));
             const vf odd    = v_select((vi)(most == here + 1), d, v_set(0));
-            if (to + 2 * LS_V <= in) { /* the floats past 2 n are overwritten later */
-                ls__store_interleaved(dx + to, even, odd);
+            if (to + 2 * LS_V <= in) { /* the elements past 2 n are overwritten later */
+                ls__store_pairs(type, dx, to, even, odd);
             } else {
-                float both[2 * LS_V];
-                ls__store_interleaved(both, even, odd);
-                memcpy(dx + to, both, (size_t)(2 * n) * sizeof *dx);
+                const size_t size = ls__array_bytes(type);
+                float        both[2 * LS_V];
+                ls__store_pairs(type, both, 0, even, odd);
+                memcpy((char *)dx + (size_t)to * size, both, (size_t)(2 * n) * size);
             }
         }
+}
+
+/* Adds dy of each window to the element of its maximum. */
+static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
+{
+    const ls_call   *c      = args;
+    const ls_tensor *y      = c->node->out[0];
+    const int64_t    out    = y->dim[1] * y->dim[2];
+    const int32_t   *argmax = (const int32_t *)c->y[1] + plane * out;
+    for (int64_t k = 0; k < out; k++)
+        if (argmax[k] >= 0) dx[argmax[k]] += dy[k];
 }
 
 static void backward(const ls_call *c)
@@ -206,16 +238,14 @@ static void backward(const ls_call *c)
     const bool    covered = halving(&h) && halving(&w) && h.in % 2 == 0 && w.in % 2 == 0;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++) {
-        const float   *dy     = c->dy[0] + p * out;
+        const ls_array dy = ls__from(ls__dy(c, 0), p * out), dx = ls__from(ls__dx(c, 0), p * in);
         const int32_t *argmax = (const int32_t *)c->y[1] + p * out;
-        float         *dx     = c->dx[0] + p * in;
-        if (covered && !c->add[0]) {
-            plane_backward_2x2(&h, &w, dy, argmax, dx);
-            continue;
-        }
-        if (!c->add[0]) memset(dx, 0, (size_t)in * sizeof *dx);
-        for (int64_t k = 0; k < out; k++)
-            if (argmax[k] >= 0) dx[argmax[k]] += dy[k];
+        if (!covered || c->add[0])
+            ls__pool_plane_backward(c, p, scatter, c);
+        else if (dx.type == LS_BF16)
+            plane_backward_2x2(LS_BF16, &h, &w, dy.data, argmax, dx.data);
+        else
+            plane_backward_2x2(LS_F32, &h, &w, dy.data, argmax, dx.data);
     }
 }
 
@@ -225,6 +255,7 @@ LS_OP(max_pool2d) = {
     .args_bytes = sizeof(ls_max_pool2d_args),
     .ins        = 1,
     .outs       = 2,
+    .either     = 1u << 0,
     .saves      = LS_SAVES_OUT(1),
     .fields     = LS_FIELDS(INT_FIELD(kernel), INT_FIELD(kernel_h), INT_FIELD(kernel_w), INT_FIELD(stride),
                             INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding), INT_FIELD(padding_h),
@@ -233,5 +264,6 @@ LS_OP(max_pool2d) = {
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},
+    .scratch    = ls__pool_scratch,
     .flops      = flops,
 };

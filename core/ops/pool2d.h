@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Pooling windows, for max_pool2d and avg_pool2d: shape rule, clipping to the input, and loads with a stride.
+ *
+ * The loops are compiled once for float32 and once for bfloat16: `type` is a constant where a function is inlined.
  */
 #ifndef LS_CORE_OPS_POOL2D_H
 #define LS_CORE_OPS_POOL2D_H
 
-#include "core/cpu/vector/vec.h"
+#include <omp.h>
+
 #include "core/graph/graph.h"
 
 /* One dim of a pooling: window i covers positions i * stride - padding + k * dilation for k < kernel. */
@@ -74,7 +77,7 @@ static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, l
 static inline ls_status ls__pool_expect(const ls_node *n)
 {
     const ls_tensor *x = n->in[0];
-    LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3,
+    LS_NODE_CHECK(n, (x->type == LS_F32 || x->type == LS_BF16) && x->batched && x->rank == 3,
                   "expected x: B x C x H x W of float32, found %s of %s", ls__shape(x), ls__dtype_name(x->type));
     LS_NODE_CHECK(n, (double)x->dim[1] * (double)x->dim[2] < 0x1p31, "a plane of %s has more than 2^31 elements",
                   ls__shape(x));
@@ -105,21 +108,75 @@ V_INLINE vf ls__odd(vf lo, vf hi)
 #endif
 }
 
-/* Writes even[0], odd[0], even[1], odd[1], ... to y[0 .. 2 LS_V). */
-V_INLINE void ls__store_interleaved(float *y, vf even, vf odd)
+/* Loads the even and the odd elements of x[i .. i + 2 LS_V).  A lane of 32 bits holds two bfloat16 values, the even one
+ * in its lower half. */
+V_INLINE void ls__load_pairs(const ls_dtype type, const void *x, int64_t i, vf *even, vf *odd)
 {
-    v_store(y, v_zip_low(even, odd));
-    v_store(y + LS_V, v_zip_high(even, odd));
+    if (type == LS_BF16) {
+        vu pairs;
+        memcpy(&pairs, (const uint16_t *)x + i, sizeof pairs);
+        *even = (vf)(pairs << 16);
+        *odd  = (vf)(pairs & 0xffff0000u);
+    } else {
+        const vf low = v_load((const float *)x + i), high = v_load((const float *)x + i + LS_V);
+        *even = ls__even(low, high);
+        *odd  = ls__odd(low, high);
+    }
 }
 
-/* Loads x[0], x[stride], x[2 stride], ..., n <= LS_V elements; reads nothing at or after `end`. */
-V_INLINE vf ls__load_strided(const float *x, int64_t stride, int64_t n, const float *end)
+/* Writes even[0], odd[0], even[1], odd[1], ... to y[i .. i + 2 LS_V).  Values for a bfloat16 y are bfloat16 already. */
+V_INLINE void ls__store_pairs(const ls_dtype type, void *y, int64_t i, vf even, vf odd)
 {
-    if (stride == 1) return x + LS_V <= end ? v_load(x) : v_load_part(x, n);
-    if (stride == 2 && x + 2 * LS_V <= end) return ls__even(v_load(x), v_load(x + LS_V));
+    if (type == LS_BF16) {
+        const vu pairs = (vu)even >> 16 | (vu)odd;
+        memcpy((uint16_t *)y + i, &pairs, sizeof pairs);
+    } else {
+        v_store((float *)y + i, v_zip_low(even, odd));
+        v_store((float *)y + i + LS_V, v_zip_high(even, odd));
+    }
+}
+
+/* Loads x[i], x[i + stride], x[i + 2 stride], ..., n <= LS_V elements; reads nothing at or after x[end]. */
+V_INLINE vf ls__load_strided(const ls_dtype type, const void *x, int64_t i, int64_t stride, int64_t n, int64_t end)
+{
+    if (stride == 1) return i + LS_V <= end ? v_load_as(type, x, i) : v_load_part_as(type, x, i, n);
+    if (stride == 2 && i + 2 * LS_V <= end) {
+        vf even, odd;
+        ls__load_pairs(type, x, i, &even, &odd);
+        return even;
+    }
     float lanes[LS_V] = {0};
-    for (int64_t i = 0; i < n; i++) lanes[i] = x[i * stride];
+    for (int64_t k = 0; k < n; k++) lanes[k] = v_load_1_as(type, x, i + k * stride);
     return v_load(lanes);
+}
+
+/* ---- backward: sums of overlapping windows are float32 ----------------------------------------------------------- */
+
+/* Workspace of a backward pass: planes of x and y in float32 for each thread, if x is bfloat16.  Has the signature of
+ * ls_op.scratch. */
+static inline size_t ls__pool_scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
+{
+    const ls_tensor *x = n->in[0], *y = n->out[0];
+    (void)rows, (void)shards;
+    return backward && x->type == LS_BF16
+               ? (size_t)threads * sizeof(float) * (size_t)(x->dim[1] * x->dim[2] + y->dim[1] * y->dim[2])
+               : 0;
+}
+
+/* Adds the gradients of the windows of a plane to dx. */
+typedef void ls__pool_scatter_fn(const void *args, int64_t plane, const float *dy, float *dx);
+
+/* Computes dx of plane p, rounding it once. */
+static inline void ls__pool_plane_backward(const ls_call *c, int64_t p, ls__pool_scatter_fn *scatter, const void *args)
+{
+    const ls_tensor *x = c->node->in[0], *y = c->node->out[0];
+    const int64_t    in = x->dim[1] * x->dim[2], out = y->dim[1] * y->dim[2];
+    float           *buffer = c->scratch ? (float *)c->scratch + omp_get_thread_num() * (in + out) : NULL;
+    const float     *dy     = ls__read(ls__dy(c, 0), p * out, out, buffer ? buffer + in : NULL);
+    float           *dx     = ls__write_begin(ls__dx(c, 0), p * in, in, buffer, c->add[0]);
+    if (!c->add[0]) memset(dx, 0, (size_t)in * sizeof *dx);
+    scatter(args, p, dy, dx);
+    ls__write_end(ls__dx(c, 0), p * in, in, dx);
 }
 
 #endif
