@@ -49,46 +49,84 @@ static inline ls_status ls__infer_reduce(ls_node *n)
             dim[rank++] = x->dim[i];
         else if (a->keep)
             dim[rank++] = 1;
-    ls__out(n, 0, LS_F32, true, rank, dim);
+    ls__out(n, 0, x->type, true, rank, dim);
     return LS_OK;
+}
+
+/* Returns the sum of n elements, added in the tree of ls__vsum. */
+static inline float ls__array_sum(ls_array x, int64_t n)
+{
+    float         wide[LS_VSUM_BLOCK];
+    const int64_t left = ls__vsum_left(n);
+    return n > LS_VSUM_BLOCK ? ls__array_sum(x, left) + ls__array_sum(ls__from(x, left), n - left)
+                             : ls__vsum(n, ls__read(x, 0, n, wide));
+}
+
+/* Computes `columns` <= LS_MAP_TILE elements of y: scale times the sum of n rows of x, which are `inner` elements
+ * apart. */
+static inline void ls__reduce_columns(ls_array x, int64_t n, int64_t inner, int64_t columns, float scale, ls_array y)
+{
+    float  wide[LS_MAP_TILE], value[LS_MAP_TILE];
+    float *sum = ls__write_begin(y, 0, columns, value, false);
+    for (int64_t i = 0; i < columns; i++) sum[i] = 0;
+    for (int64_t j = 0; j < n; j++) {
+        const float *row = ls__read(x, j * inner, columns, wide);
+        V_MAP(columns, V_PUT(sum, V_GET(sum) + V_GET(row)));
+    }
+    V_MAP(columns, V_PUT(sum, V_GET(sum) * scale));
+    ls__write_end(y, 0, columns, sum);
 }
 
 /* Computes y = scale * sum.  The order of the additions is fixed: a tree (ls__vsum) along the last dim, one chain per
  * column of `inner` along any other dim. */
 static inline void ls__reduce_forward(const ls_call *c, float scale)
 {
-    ls__reduction r     = ls__reduction_of(c->node);
-    int64_t       count = c->rows * r.outer;
+    const ls__reduction r     = ls__reduction_of(c->node);
+    const int64_t       count = c->rows * r.outer, tiles = (r.inner + LS_MAP_TILE - 1) / LS_MAP_TILE;
+    const ls_array      x = ls__x(c, 0), y = ls__y(c, 0);
 #pragma omp parallel for schedule(static) if (count * r.n * r.inner >= LS_MAP_PARALLEL)
-    for (int64_t k = 0; k < count; k++) {
-        const float *x = (const float *)c->x[0] + k * r.n * r.inner;
-        float       *y = (float *)c->y[0] + k * r.inner;
-        if (r.inner == 1) {
-            *y = scale * ls__vsum(r.n, x);
-            continue;
-        }
-        for (int64_t i = 0; i < r.inner; i++) y[i] = 0;
-        for (int64_t j = 0; j < r.n; j++) V_MAP(r.inner, V_PUT(y, V_GET(y) + V_GET(x + j * r.inner)));
-        V_MAP(r.inner, V_PUT(y, V_GET(y) * scale));
+    for (int64_t k = 0; k < count * tiles; k++) {
+        const int64_t  at = k / tiles, first = k % tiles * LS_MAP_TILE, left = r.inner - first;
+        const ls_array from = ls__from(x, at * r.n * r.inner + first), to = ls__from(y, at * r.inner + first);
+        if (r.inner == 1)
+            v_store_1_as(y.type, to.data, 0, scale * ls__array_sum(from, r.n));
+        else
+            ls__reduce_columns(from, r.n, r.inner, left < LS_MAP_TILE ? left : LS_MAP_TILE, scale, to);
     }
+}
+
+/* y = scale x, or y += scale x if `add`.  x: n elements, or one element for all of y if `one` */
+static inline void ls__reduce_spread(ls_array x, bool one, int64_t n, float scale, ls_array y, bool add)
+{
+    float        wide[LS_MAP_TILE], value[LS_MAP_TILE];
+    const float *dy = ls__read(x, 0, one ? 1 : n, wide);
+    float       *dx = ls__write_begin(y, 0, n, value, add);
+    const vf     g  = v_set(*dy * scale);
+    if (one && add)
+        V_MAP(n, V_PUT(dx, V_GET(dx) + g));
+    else if (one)
+        V_MAP(n, V_PUT(dx, g));
+    else if (add)
+        V_MAP(n, V_PUT(dx, V_GET(dx) + V_GET(dy) * scale));
+    else
+        V_MAP(n, V_PUT(dx, V_GET(dy) * scale));
+    ls__write_end(y, 0, n, dx);
 }
 
 /* Computes dx = scale * dy for each of the n elements that one y was summed from. */
 static inline void ls__reduce_backward(const ls_call *c, float scale)
 {
-    ls__reduction r     = ls__reduction_of(c->node);
-    int64_t       count = c->rows * r.outer;
-    bool          add   = c->add[0];
-#pragma omp parallel for schedule(static) if (count * r.n * r.inner >= LS_MAP_PARALLEL)
-    for (int64_t k = 0; k < count * r.n; k++) {
-        const float *dy = c->dy[0] + k / r.n * r.inner;
-        float       *dx = c->dx[0] + k * r.inner;
-        if (r.inner == 1)
-            *dx = add ? *dx + scale * *dy : scale * *dy;
-        else if (add)
-            V_MAP(r.inner, V_PUT(dx, V_GET(dx) + V_GET(dy) * scale));
-        else
-            V_MAP(r.inner, V_PUT(dx, V_GET(dy) * scale));
+    const ls__reduction r     = ls__reduction_of(c->node);
+    const int64_t       count = c->rows * r.outer;
+    const bool          one   = r.inner == 1; /* a row of dx is n elements with one dy, else `inner` elements */
+    const int64_t       width = one ? r.n : r.inner, rows = one ? count : count * r.n;
+    const int64_t       tiles = (width + LS_MAP_TILE - 1) / LS_MAP_TILE;
+    const ls_array      dy = ls__dy(c, 0), dx = ls__dx(c, 0);
+#pragma omp parallel for schedule(static) if (rows * width >= LS_MAP_PARALLEL)
+    for (int64_t k = 0; k < rows * tiles; k++) {
+        const int64_t row = k / tiles, first = k % tiles * LS_MAP_TILE, left = width - first;
+        ls__reduce_spread(ls__from(dy, one ? row : row / r.n * r.inner + first), one,
+                          left < LS_MAP_TILE ? left : LS_MAP_TILE, scale, ls__from(dx, row * width + first), c->add[0]);
     }
 }
 
@@ -96,7 +134,7 @@ static inline double ls__reduce_flops(const ls_node *n) { return (double)ls__num
 
 /* Descriptor members with one value in these ops; forward and backward are functions of the op's file. */
 #define LS_REDUCE_OP                                                                                                   \
-    .args_bytes = sizeof(ls_reduce_args), .ins = 1, .outs = 1,                                                         \
+    .args_bytes = sizeof(ls_reduce_args), .ins = 1, .outs = 1, .either = 1u << 0,                                      \
     .fields = LS_FIELDS(LS_FIELD(INT, ls_reduce_args, axis), LS_FIELD(BOOL, ls_reduce_args, keep)),                    \
     .infer = ls__infer_reduce, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward},                     \
     .flops = ls__reduce_flops

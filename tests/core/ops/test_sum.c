@@ -22,6 +22,8 @@ CHECK_OP(sum, reference, {.in = {{.std = 1}}, .scalar = true}, {.in = {{.dims = 
          {.in = {{.dims = {3, 7, 33}}}, .out = {7, 33}, .args = &(ls_reduce_args){.axis = 1}},
          {.in = {{.dims = {3, 7, 33}}}, .out = {3, 33}, .args = &(ls_reduce_args){.axis = -2}},
          {.in = {{.dims = {3, 7, 33}}}, .out = {3, 7, 1}, .args = &(ls_reduce_args){.axis = 3, .keep = true}},
+         {.in = {{.dims = {4500}}}, .scalar = true, .tol = 1e-5},
+         {.in = {{.dims = {2, 3, 2100}}}, .out = {2, 2100}, .args = &(ls_reduce_args){.axis = 2}},
          {.in = {{.dims = {3, 7}}}, .out = {1, 1}, .args = &(ls_reduce_args){.keep = true}})
 
 static void test_refused(void **state)
