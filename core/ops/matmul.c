@@ -16,8 +16,8 @@
 
 /* Matrices of one operand: element (i, j) of matrix k is data[k * size + i * row + j * col]. */
 typedef struct matrix {
-    const float *data;
-    int64_t      row, col, size;
+    ls_array data;
+    int64_t  row, col, size;
 } matrix;
 
 typedef struct shape {
@@ -63,20 +63,20 @@ static ls_status infer(ls_node *n)
     for (int i = 0; i < x->rank - 2; i++) dim[i] = x->dim[i];
     dim[x->rank - 2] = s.m;
     dim[x->rank - 1] = s.n;
-    ls__out(n, 0, LS_F32, true, x->rank, dim);
+    ls__out(n, 0, x->type, true, x->rank, dim);
     return LS_OK;
 }
 
 /* Matrices of rows x cols, stored transposed or not. */
-static matrix matrix_of(const float *data, int64_t rows, int64_t cols, bool transposed)
+static matrix matrix_of(ls_array data, int64_t rows, int64_t cols, bool transposed)
 {
     return (matrix){data, transposed ? 1 : cols, transposed ? rows : 1, rows * cols};
 }
 
 static matrix transposed(matrix x) { return (matrix){x.data, x.col, x.row, x.size}; }
 
-/* Computes z = x y for `count` pairs; x: m x k, y: k x n. */
-static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, matrix y, float *z, bool add)
+/* Computes z = x y for `count` pairs; x: m x k, y: k x n.  x, y and z have one type. */
+static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, matrix y, ls_array z, bool add)
 {
     enum {
         PARALLEL   = 1 << 17, /* multiply-adds from which starting threads pays off         */
@@ -90,23 +90,25 @@ static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, m
         ls__gemm(&(ls_gemm){.m      = m,
                             .n      = n,
                             .k      = k,
-                            .x      = x.data + i * x.size,
+                            .x      = ls__from(x.data, i * x.size).data,
                             .x_row  = x.row,
                             .x_col  = x.col,
-                            .w      = y.data + i * y.size,
+                            .w      = ls__from(y.data, i * y.size).data,
                             .w_row  = y.row,
                             .w_col  = y.col,
-                            .y      = z + i * m * n,
+                            .y      = ls__from(z, i * m * n).data,
                             .y_row  = n,
                             .add    = add,
+                            .type   = x.data.type,
+                            .y_type = z.type,
                             .serial = distribute});
 }
 
 static void forward(const ls_call *c)
 {
     const shape s = shape_of(c->node);
-    multiply(c->rows * s.count, s.m, s.n, s.k, matrix_of(c->x[0], s.m, s.k, s.x_transposed),
-             matrix_of(c->x[1], s.k, s.n, s.y_transposed), c->y[0], false);
+    multiply(c->rows * s.count, s.m, s.n, s.k, matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed),
+             matrix_of(ls__x(c, 1), s.k, s.n, s.y_transposed), ls__y(c, 0), false);
 }
 
 /* The gradient of an operand that is stored transposed is computed transposed. */
@@ -114,16 +116,16 @@ static void backward(const ls_call *c)
 {
     const shape   s     = shape_of(c->node);
     const int64_t count = c->rows * s.count;
-    const matrix  x = matrix_of(c->x[0], s.m, s.k, s.x_transposed), y = matrix_of(c->x[1], s.k, s.n, s.y_transposed),
-                 dz = matrix_of(c->dy[0], s.m, s.n, false);
+    const matrix  x     = matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed),
+                 y = matrix_of(ls__x(c, 1), s.k, s.n, s.y_transposed), dz = matrix_of(ls__dy(c, 0), s.m, s.n, false);
     if (c->dx[0] && s.x_transposed)
-        multiply(count, s.k, s.m, s.n, y, transposed(dz), c->dx[0], c->add[0]);
+        multiply(count, s.k, s.m, s.n, y, transposed(dz), ls__dx(c, 0), c->add[0]);
     else if (c->dx[0])
-        multiply(count, s.m, s.k, s.n, dz, transposed(y), c->dx[0], c->add[0]);
+        multiply(count, s.m, s.k, s.n, dz, transposed(y), ls__dx(c, 0), c->add[0]);
     if (c->dx[1] && s.y_transposed)
-        multiply(count, s.n, s.k, s.m, transposed(dz), x, c->dx[1], c->add[1]);
+        multiply(count, s.n, s.k, s.m, transposed(dz), x, ls__dx(c, 1), c->add[1]);
     else if (c->dx[1])
-        multiply(count, s.k, s.n, s.m, transposed(x), dz, c->dx[1], c->add[1]);
+        multiply(count, s.k, s.n, s.m, transposed(x), dz, ls__dx(c, 1), c->add[1]);
 }
 
 static double flops(const ls_node *n)
@@ -138,6 +140,7 @@ LS_OP(matmul) = {
     .ins        = 2,
     .outs       = 1,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .narrow     = 1u << 0 | 1u << 1,
     .fields     = LS_FIELDS(LS_FIELD(BOOL, ls_matmul_args, transpose_x), LS_FIELD(BOOL, ls_matmul_args, transpose_y)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
