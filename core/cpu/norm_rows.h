@@ -61,8 +61,8 @@ static inline void ls__norm_row(const ls__norm *norm, const float *x, float *y, 
     if (norm->centred) saved[1] = mean;
 }
 
-/* Forward kernel.  Outputs 0 and 1 are y and the saved values.  The workspace is ls__row_buffers(3, n, threads) bytes if
- * x or y is bfloat16. */
+/* Forward kernel.  Outputs 0 and 1 are y and the saved values.  The workspace is ls__row_buffers(3, n, threads) bytes
+ * if x or y is bfloat16. */
 static inline void ls__norm_forward(const ls_call *c, const ls__norm *norm)
 {
     const int64_t  rows = c->rows * norm->lead, width = norm->centred ? 2 : 1, n = norm->n;
