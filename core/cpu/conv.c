@@ -12,7 +12,10 @@
  *
  * Each output element is one chain of multiply-adds over the taps in order.  In tile_channels a new chain starts every
  * TAP_BLOCK taps, and the sums of the chains are added in order.  So the bits of an element do not depend on the tile,
- * the panel or the thread that computes it. */
+ * the panel or the thread that computes it.
+ *
+ * Loops over arrays that may be bfloat16 are compiled once for each type: `type` is a constant where they are inlined.
+ */
 #include "core/cpu/conv.h"
 
 #include <string.h>
@@ -59,8 +62,8 @@ V_INLINE void tile_channels(const int m, const int n, int64_t taps, const float 
 }
 
 /* out[i * row + v] = bias[i] + sum over k of  w[k][i] * src[tap[k] + v]      i < m channels, v < n vectors */
-V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *src, const int32_t *tap, const float *w,
-                          const float *bias, float *out, int64_t row)
+V_INLINE void tile_points(const int m, const int n, const ls_dtype type, int64_t taps, const float *src,
+                          const int32_t *tap, const float *w, const float *bias, void *out, int64_t row)
 {
     vf sum[ROW_CHANNELS][4];
     UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) sum[i][v] = v_set(bias[i]);
@@ -74,23 +77,27 @@ V_INLINE void tile_points(const int m, const int n, int64_t taps, const float *s
         }
         w += m;
     }
-    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++) v_store(out + i * row + v * LS_V, sum[i][v]);
+    UNROLL for (int i = 0; i < m; i++) UNROLL for (int v = 0; v < n; v++)
+        v_store_as(type, out, i * row + v * LS_V, sum[i][v]);
 }
 
-/* One function per shape of a tile, by [vectors][points] and by [vectors][channels]. */
+/* One function per shape of a tile, by [vectors][points] and by [bfloat16][vectors][channels]. */
 typedef void channels_fn(int64_t taps, const float *const *src, const int32_t *tap, const float *panel, float *out,
                          bool add);
-typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias,
-                       float *out, int64_t row);
+typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const float *w, const float *bias, void *out,
+                       int64_t row);
 
 /* clang-format off */
 #define CHANNELS_LIST(X)                                                                                               \
     X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1) X(7, 1) X(8, 1) X(9, 1)                                            \
     X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2) X(7, 2) X(8, 2)
 #define POINTS_LIST(X)                                                                                                 \
-    X(1, 1) X(2, 1) X(3, 1) X(4, 1) X(5, 1) X(6, 1)                                                                    \
-    X(1, 2) X(2, 2) X(3, 2) X(4, 2) X(5, 2) X(6, 2)                                                                    \
-    X(1, 4) X(2, 4)
+    X(1, 1, F32) X(2, 1, F32) X(3, 1, F32) X(4, 1, F32) X(5, 1, F32) X(6, 1, F32)                                      \
+    X(1, 2, F32) X(2, 2, F32) X(3, 2, F32) X(4, 2, F32) X(5, 2, F32) X(6, 2, F32)                                      \
+    X(1, 4, F32) X(2, 4, F32)                                                                                          \
+    X(1, 1, BF16) X(2, 1, BF16) X(3, 1, BF16) X(4, 1, BF16) X(5, 1, BF16) X(6, 1, BF16)                                \
+    X(1, 2, BF16) X(2, 2, BF16) X(3, 2, BF16) X(4, 2, BF16) X(5, 2, BF16) X(6, 2, BF16)                                \
+    X(1, 4, BF16) X(2, 4, BF16)
 /* clang-format on */
 
 #define X(m, n)                                                                                                        \
@@ -101,19 +108,19 @@ typedef void points_fn(int64_t taps, const float *src, const int32_t *tap, const
     }
 CHANNELS_LIST(X)
 #undef X
-#define X(m, n)                                                                                                        \
-    static void points_##m##_##n(int64_t taps, const float *src, const int32_t *tap, const float *w,                   \
-                                 const float *bias, float *out, int64_t row)                                           \
+#define X(m, n, type)                                                                                                  \
+    static void points_##m##_##n##_##type(int64_t taps, const float *src, const int32_t *tap, const float *w,          \
+                                          const float *bias, void *out, int64_t row)                                   \
     {                                                                                                                  \
-        tile_points(m, n, taps, src, tap, w, bias, out, row);                                                          \
+        tile_points(m, n, LS_##type, taps, src, tap, w, bias, out, row);                                               \
     }
 POINTS_LIST(X)
 #undef X
 #define X(m, n) [n][m] = channels_##m##_##n,
 static channels_fn *const channels_table[3][POINTS_1 + 1] = {CHANNELS_LIST(X)};
 #undef X
-#define X(m, n) [n][m] = points_##m##_##n,
-static points_fn *const points_table[5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
+#define X(m, n, type) [LS_##type == LS_BF16][n][m] = points_##m##_##n##_##type,
+static points_fn *const points_table[2][5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
 #undef X
 
 /* ---- panels ------------------------------------------------------------------------------------------------------ */
@@ -151,38 +158,54 @@ bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
     return waste_rows < waste_channels;
 }
 
-void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed)
+V_INLINE void pack_as(const ls_dtype type, const ls_conv_pass *p, int64_t i, const void *w, int64_t w_out,
+                      float *packed)
 {
     const int64_t first = ls__conv_panel_first(p->out, p->by_rows, i),
                   last  = ls__conv_panel_first(p->out, p->by_rows, i + 1);
     const int64_t used = last - first, width = p->by_rows ? used : panel_vectors(p->out, i) * LS_V;
     packed += first * p->taps;
-    w += first * w_out;
     for (int64_t k = 0; k < p->taps; k++, packed += width) {
-        for (int64_t o = 0; o < used; o++) packed[o] = w[o * w_out + p->tap_weight[k]];
+        for (int64_t o = 0; o < used; o++) packed[o] = v_load_1_as(type, w, (first + o) * w_out + p->tap_weight[k]);
         for (int64_t o = used; o < width; o++) packed[o] = 0;
     }
 }
 
-/* Copies exactly n floats.  The last vector overlaps the one before it. */
-V_INLINE void copy_row(int64_t n, const float *x, float *y)
+void ls__conv_pack(const ls_conv_pass *p, int64_t i, ls_array w, int64_t w_out, float *packed)
 {
-    if (n < LS_V) {
-        for (int64_t i = 0; i < n; i++) y[i] = x[i];
-        return;
-    }
-    for (int64_t i = 0; i < n - LS_V; i += LS_V) v_store(y + i, v_load(x + i));
-    v_store(y + n - LS_V, v_load(x + n - LS_V));
+    if (w.type == LS_BF16)
+        pack_as(LS_BF16, p, i, w.data, w_out, packed);
+    else
+        pack_as(LS_F32, p, i, w.data, w_out, packed);
 }
 
-void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window)
+/* Copies exactly n elements from x[at] on.  The last vector overlaps the one before it. */
+V_INLINE void copy_row(const ls_dtype type, int64_t n, const void *x, int64_t at, float *y)
+{
+    if (n < LS_V) {
+        for (int64_t i = 0; i < n; i++) y[i] = v_load_1_as(type, x, at + i);
+        return;
+    }
+    for (int64_t i = 0; i < n - LS_V; i += LS_V) v_store(y + i, v_load_as(type, x, at + i));
+    v_store(y + n - LS_V, v_load_as(type, x, at + n - LS_V));
+}
+
+V_INLINE void fill_as(const ls_dtype type, const ls_conv_window *s, int64_t planes, const void *x, float *window)
 {
     const int64_t top = s->lo_h > 0 ? s->lo_h : 0, left = s->lo_w > 0 ? s->lo_w : 0;
     const int64_t bottom = ls__min(s->in_h, s->lo_h + s->h), right = ls__min(s->in_w, s->lo_w + s->w);
     for (int64_t c = 0; c < planes; c++)
         for (int64_t h = top; h < bottom; h++)
-            copy_row(right - left, x + (c * s->in_h + h) * s->in_w + left,
+            copy_row(type, right - left, x, (c * s->in_h + h) * s->in_w + left,
                      window + c * s->plane + (h - s->lo_h) * s->w + left - s->lo_w);
+}
+
+void ls__conv_fill(const ls_conv_window *s, int64_t planes, ls_array x, float *window)
+{
+    if (x.type == LS_BF16)
+        fill_as(LS_BF16, s, planes, x.data, window);
+    else
+        fill_as(LS_F32, s, planes, x.data, window);
 }
 
 /* ---- channels in the lanes --------------------------------------------------------------------------------------- */
@@ -201,55 +224,81 @@ static void transpose(int64_t n, int64_t used, const float *x, int64_t x_row, fl
         for (int64_t i = o < used4 ? n4 : 0; i < n; i++) y[o * y_row + i] = x[i * x_row + o];
 }
 
+typedef uint16_t h4 __attribute__((vector_size(8), aligned(2), may_alias));
+typedef uint32_t u4 __attribute__((vector_size(16)));
+
+/* Loads x[i .. i + 4). */
+V_INLINE v4 load_4_as(const ls_dtype type, const void *x, int64_t i)
+{
+    return type == LS_BF16 ? (v4)(__builtin_convertvector(*(const h4 *)((const uint16_t *)x + i), u4) << 16)
+                           : *(const v4 *)((const float *)x + i);
+}
+
 /* Does the same if the rows of y have room for a multiple of four values.  Values after n are copies of value n - 1. */
-static void transpose_padded(int64_t n, int64_t used, const float *x, int64_t x_row, float *y, int64_t y_row)
+V_INLINE void transpose_padded_as(const ls_dtype type, int64_t n, int64_t used, const void *x, int64_t x_row, float *y,
+                                  int64_t y_row)
 {
     const int64_t used4 = used & ~(int64_t)3;
     for (int64_t i = 0; i < n; i += 4) {
-        const float *in[4];
-        for (int64_t r = 0; r < 4; r++) in[r] = x + ls__min(i + r, n - 1) * x_row;
+        int64_t in[4];
+        for (int64_t r = 0; r < 4; r++) in[r] = ls__min(i + r, n - 1) * x_row;
         for (int64_t o = 0; o < used4; o += 4)
-            v_transpose_4x4((const float *[]){in[0] + o, in[1] + o, in[2] + o, in[3] + o}, y + o * y_row + i, y_row);
+            v_store_transposed_4x4(load_4_as(type, x, in[0] + o), load_4_as(type, x, in[1] + o),
+                                   load_4_as(type, x, in[2] + o), load_4_as(type, x, in[3] + o), y + o * y_row + i,
+                                   y_row);
         for (int64_t o = used4; o < used; o++)
-            for (int64_t r = 0; r < 4; r++) y[o * y_row + i + r] = in[r][o];
+            for (int64_t r = 0; r < 4; r++) y[o * y_row + i + r] = v_load_1_as(type, x, in[r] + o);
     }
 }
 
-/* y[i] = x[i] + b, or y[i] += x[i] + b if `add`.  A b of -0 keeps the sign of a zero. */
-static inline void store_points(int64_t n, const float *x, float b, float *y, bool add)
+static void transpose_padded(int64_t n, int64_t used, ls_array x, int64_t x_row, float *y, int64_t y_row)
 {
-    int64_t i = 0;
-    for (; i + LS_V <= n; i += LS_V) {
-        const vf s = v_load(x + i) + v_set(b);
-        v_store(y + i, add ? v_load(y + i) + s : s);
-    }
-    for (; i < n; i++) y[i] = add ? y[i] + (x[i] + b) : x[i] + b;
+    if (x.type == LS_BF16)
+        transpose_padded_as(LS_BF16, n, used, x.data, x_row, y, y_row);
+    else
+        transpose_padded_as(LS_F32, n, used, x.data, x_row, y, y_row);
+}
+
+/* y[i] = x[i] + b, or y[i] += x[i] + b if `add`.  A b of -0 keeps the sign of a zero. */
+V_INLINE void store_points_as(const ls_dtype type, int64_t n, const float *x, float b, void *y, bool add)
+{
+    V_MAP(n, const vf s = V_GET(x) + v_set(b);
+          v_store_part_as(type, y, v_at, add ? v_load_part_as(type, y, v_at, v_left) + s : s, v_left));
+}
+
+static void store_points(int64_t n, const float *x, float b, ls_array y, bool add)
+{
+    if (y.type == LS_BF16)
+        store_points_as(LS_BF16, n, x, b, y.data, add);
+    else
+        store_points_as(LS_F32, n, x, b, y.data, add);
 }
 
 /* Stores points [at, at + n) of `used` channels from `sum` (points x width) into y.  transposed: workspace of channels
  * x POINT_BLOCK floats. */
 static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t width, int64_t used, const float *sum,
-                           const float *bias, float *y, bool add, float *transposed)
+                           const float *bias, ls_array y, bool add, float *transposed)
 {
     const bool dense = p->dst_col == 1 && p->dst_row == p->cols;
-    if (dense && !add) {
-        transpose(n, used, sum, width, y + p->dst + at, p->dst_plane);
+    if (dense && !add && y.type == LS_F32) {
+        float *to = (float *)y.data + p->dst + at;
+        transpose(n, used, sum, width, to, p->dst_plane);
         for (int64_t o = 0; bias && o < used; o++)
-            store_points(n, y + o * p->dst_plane + p->dst + at, bias[o], y + o * p->dst_plane + p->dst + at, false);
+            store_points(n, to + o * p->dst_plane, bias[o], ls__f32(to + o * p->dst_plane), false);
         return;
     }
     transpose(n, used, sum, width, transposed, POINT_BLOCK);
     for (int64_t o = 0; o < used; o++) {
-        const float  b   = bias ? bias[o] : 0;
-        const float *t   = transposed + o * POINT_BLOCK;
-        float       *out = y + o * p->dst_plane + p->dst;
+        const float    b   = bias ? bias[o] : 0;
+        const float   *t   = transposed + o * POINT_BLOCK;
+        const ls_array out = ls__from(y, o * p->dst_plane + p->dst);
         if (dense) {
-            store_points(n, t, b, out + at, add);
+            store_points(n, t, b, ls__from(out, at), add);
         } else {
             int64_t row = at / p->cols, col = at % p->cols;
             for (int64_t i = 0; i < n; i++) {
-                float *e = out + row * p->dst_row + col * p->dst_col;
-                *e       = (add ? *e : 0) + (t[i] + b);
+                const int64_t e = row * p->dst_row + col * p->dst_col;
+                v_store_1_as(out.type, out.data, e, (add ? v_load_1_as(out.type, out.data, e) : 0) + (t[i] + b));
                 if (++col == p->cols) {
                     col = 0;
                     row++;
@@ -260,7 +309,7 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
 }
 
 static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *packed,
-                         const float *bias, float *y, bool add, float *work)
+                         const float *bias, ls_array y, bool add, float *work)
 {
     const int64_t points = p->rows * p->cols;
     float        *sum = work, *transposed = work + POINT_BLOCK * 2 * LS_V;
@@ -281,7 +330,7 @@ static void run_channels(const ls_conv_pass *p, int64_t first, int64_t last, con
                 }
             }
             store_channels(p, at, n, width, ls__min(width, p->out - o), sum, bias ? bias + o : NULL,
-                           y + o * p->dst_plane, add, transposed);
+                           ls__from(y, o * p->dst_plane), add, transposed);
         }
     }
 }
@@ -299,7 +348,7 @@ static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t ro
 }
 
 static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
-                       const float *packed, const float *bias, float *y, bool add, float *work)
+                       const float *packed, const float *bias, ls_array y, bool add, float *work)
 {
     static const float none[ROW_CHANNELS];
     const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel, all channels */
@@ -312,19 +361,20 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
         const int64_t k = from * per_row, taps = (to - from) * per_row;
         const float  *row = src + (p->src_h + i * p->step_h) * s->w + p->src_w;
         for (int64_t t = first; t < last; t++) {
-            const int64_t o = ls__conv_panel_first(p->out, true, t), m = ls__conv_panel_first(p->out, true, t + 1) - o;
-            const float  *w = packed + o * p->taps + k * m, *b = bias ? bias + o : none;
-            float        *out = y + o * p->dst_plane + p->dst + i * p->dst_row;
+            const int64_t  o = ls__conv_panel_first(p->out, true, t), m = ls__conv_panel_first(p->out, true, t + 1) - o;
+            const float   *w = packed + o * p->taps + k * m, *b = bias ? bias + o : none;
+            const ls_array out = ls__from(y, o * p->dst_plane + p->dst + i * p->dst_row);
             for (int64_t j = 0; j < p->cols;) {
                 const int64_t left = p->cols - j;
                 const int     n    = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
                 if (i * p->cols + j + n * LS_V <= writable || (!add && left >= n * LS_V)) {
-                    points_table[n][m](taps, row + j, p->tap + k, w, b, out + j, p->dst_plane);
+                    points_table[y.type == LS_BF16][n][m](taps, row + j, p->tap + k, w, b, ls__from(out, j).data,
+                                                          p->dst_plane);
                 } else {
-                    points_table[n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
+                    points_table[false][n][m](taps, row + j, p->tap + k, w, b, work, n * LS_V);
                     for (int64_t c = 0; c < m; c++)
-                        store_points(ls__min(left, n * LS_V), work + c * n * LS_V, -0.0f, out + c * p->dst_plane + j,
-                                     add);
+                        store_points(ls__min(left, n * LS_V), work + c * n * LS_V, -0.0f,
+                                     ls__from(out, c * p->dst_plane + j), add);
                 }
                 j += n * LS_V;
             }
@@ -335,7 +385,7 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
 int64_t ls__conv_work(void) { return POINT_BLOCK * 2 * LS_V * 2; }
 
 void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
-                  const float *packed, const float *bias, float *y, bool add, float *work)
+                  const float *packed, const float *bias, ls_array y, bool add, float *work)
 {
     if (p->by_rows)
         run_points(p, s, first, last, src, packed, bias, y, add, work);
@@ -360,7 +410,7 @@ static void add_rows(int64_t n, int64_t width, const float *x, float *sum)
     }
 }
 
-void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
+void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, ls_array dy, float *sum,
                  float *work)
 {
     const int64_t points = p->rows * p->cols;
@@ -372,7 +422,7 @@ void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float
         if (used < width) memset(work, 0, (size_t)(TAP_BLOCK * width) * sizeof(float));
         for (int64_t at = 0; at < points; at += TAP_BLOCK) {
             const int64_t n = ls__min(TAP_BLOCK, points - at);
-            transpose_padded(used, n, dy + o * points + at, points, work, width);
+            transpose_padded(used, n, ls__from(dy, o * points + at), points, work, width);
             for (int64_t t = 0; t < tiles; t++) {
                 const int64_t from = p->taps * t / tiles, to = p->taps * (t + 1) / tiles;
                 const float  *tap[POINTS_1];

@@ -13,7 +13,10 @@
  * it.  The gradient of the weights exchanges the roles of points and taps: it sums over the points.
  *
  * The source is the *window*: a copy of the planes of the sample with the padding around them, or the sample itself if
- * no padding is needed.
+ * no padding is needed and the sample is float32.
+ *
+ * Samples, weights and y may be bfloat16.  They are widened where they are copied, packed or transposed; products and
+ * sums are float32, and an element of y is rounded once.
  */
 #ifndef LS_CORE_CPU_CONV_H
 #define LS_CORE_CPU_CONV_H
@@ -23,6 +26,7 @@
 #include <stdint.h>
 
 #include "core/base/isa.h"
+#include "core/cpu/vector/typed_array.h"
 
 /* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w.  Positions outside of the planes are
  * zero. */
@@ -80,10 +84,10 @@ int64_t ls__conv_panels(int64_t out, bool by_rows);
 int64_t ls__conv_panel_first(int64_t out, bool by_rows, int64_t i);
 
 /* Packs the weights w[o * w_out + tap_weight[k]] of panel i of one group. */
-void ls__conv_pack(const ls_conv_pass *p, int64_t i, const float *w, int64_t w_out, float *packed);
+void ls__conv_pack(const ls_conv_pass *p, int64_t i, ls_array w, int64_t w_out, float *packed);
 
 /* Copies `planes` planes of x into a window.  The padding of the window must be zero. */
-void ls__conv_fill(const ls_conv_window *s, int64_t planes, const float *x, float *window);
+void ls__conv_fill(const ls_conv_window *s, int64_t planes, ls_array x, float *window);
 
 /* Workspace of ls__conv_run, floats. */
 int64_t ls__conv_work(void);
@@ -92,7 +96,7 @@ int64_t ls__conv_work(void);
  * the group; bias: of the group, or NULL; y: output planes of the group, which are overwritten, or added to if
  * `add`. */
 void ls__conv_run(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
-                  const float *packed, const float *bias, float *y, bool add, float *work);
+                  const float *packed, const float *bias, ls_array y, bool add, float *work);
 
 /* Workspace of ls__conv_dw, floats. */
 int64_t ls__conv_dw_work(void);
@@ -104,7 +108,7 @@ int64_t ls__conv_dw_work(void);
  *
  * sum has taps + 1 rows per panel, with one lane per channel; the last row is db.  The caller sets it to zero before
  * the first sample. */
-void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, const float *dy, float *sum,
+void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, ls_array dy, float *sum,
                  float *work);
 
 /* Writes `sum` as dw (channels x taps) and db (NULL: not wanted), both starting at the first channel of panel

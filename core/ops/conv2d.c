@@ -23,6 +23,9 @@
  * panels of one group of one sample.  dw is computed shard by shard.  A shard of many samples is cut into *blocks* of
  * samples, by its number of samples alone; the blocks are summed separately and added in order, so that one large shard
  * occupies several threads.
+ *
+ * In a bfloat16 graph y is bfloat16, x may be, and the weights are rounded to bfloat16, as with PyTorch's autocast.
+ * Products and sums are float32, because the windows that the kernels read are float32 in any case.
  */
 #include <omp.h>
 #include <string.h>
@@ -54,7 +57,7 @@ static ls_status infer(ls_node *n)
 {
     ls_conv2d_args  *a = n->args;
     const ls_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
-    LS_NODE_CHECK(n, x->type == LS_F32 && x->batched && x->rank == 3,
+    LS_NODE_CHECK(n, (x->type == LS_F32 || x->type == LS_BF16) && x->batched && x->rank == 3,
                   "expected x: B x C x H x W of float32, found %s of %s" LS_HINT
                   "reshape an image without channels to 1 x H x W",
                   ls__shape(x), ls__dtype_name(x->type));
@@ -85,7 +88,7 @@ static ls_status infer(ls_node *n)
     const double most = (double)(C > O ? C : O) * ((double)x->dim[1] + 2.0 * a->padding_h + out_h) *
                         ((double)x->dim[2] + 2.0 * a->padding_w + out_w);
     LS_NODE_CHECK(n, most < 0x1p31, "a sample of %s with padding has more than 2^31 elements", ls__shape(x));
-    ls__out(n, 0, LS_F32, true, 3, (const int64_t[]){O, out_h, out_w});
+    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, out_h, out_w});
     return LS_OK;
 }
 
@@ -128,7 +131,7 @@ static pass_sizes pass_sizes_of(const ls_conv_plan *p)
 }
 
 /* Packs the weights of all passes; the threads of a parallel region share the loop, without a barrier at its end. */
-static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, const float *w)
+static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, ls_array w)
 {
     for (int64_t q = 0; q < p->used; q++) {
         const ls_conv_pass *pass   = &p->pass[q];
@@ -136,7 +139,7 @@ static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, const float
 #pragma omp for schedule(static) nowait
         for (int64_t i = 0; i < panels * p->groups; i++) {
             const int64_t group = i / panels;
-            ls__conv_pack(pass, i % panels, w + group * p->w_group, p->w_out,
+            ls__conv_pack(pass, i % panels, ls__from(w, group * p->w_group), p->w_out,
                           pass->packed + group * pass->taps * d->packed_channels);
         }
     }
@@ -144,8 +147,8 @@ static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, const float
 
 /* Arrays of one direction: x, b and y in forward; dy as x and dx as y in backward. */
 typedef struct operands {
-    const float *x, *b; /* b NULL: no bias */
-    float       *y;
+    ls_array     x, y;
+    const float *b;   /* NULL: no bias */
     bool         add; /* add to y */
 } operands;
 
@@ -153,10 +156,10 @@ typedef struct operands {
 static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const operands *o, int64_t i, float *window,
                       float *work)
 {
-    const int64_t piece = i % d->pieces_per_group, group = i / d->pieces_per_group % p->groups;
-    const int64_t sample = i / d->pieces_per_group / p->groups;
-    const float  *src    = ls__conv_source(p, o->x, sample, group, window);
-    float        *y      = o->y + (sample * p->groups + group) * p->out * d->plane;
+    const int64_t  piece = i % d->pieces_per_group, group = i / d->pieces_per_group % p->groups;
+    const int64_t  sample = i / d->pieces_per_group / p->groups;
+    const float   *src    = ls__conv_source(p, o->x, sample, group, window);
+    const ls_array y      = ls__from(o->y, (sample * p->groups + group) * p->out * d->plane);
     for (int64_t q = 0; q < p->used; q++) {
         const ls_conv_pass *pass   = &p->pass[q];
         const int64_t       panels = ls__conv_panels(p->out, pass->by_rows);
@@ -168,7 +171,7 @@ static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const operands
 }
 
 /* Runs all passes over `samples` samples. */
-static void run_passes(ls_conv_plan *p, int64_t samples, const operands *o, const float *w)
+static void run_passes(ls_conv_plan *p, int64_t samples, const operands *o, ls_array w)
 {
     ls__conv_make_passes(p, true);
     const pass_sizes d       = pass_sizes_of(p);
@@ -189,14 +192,14 @@ static void forward(const ls_call *c)
 {
     ls_conv_plan p;
     ls__conv_plan_direction(&p, c->node, false, false, c->scratch);
-    run_passes(&p, c->rows, &(operands){.x = c->x[0], .b = c->x[2], .y = c->y[0]}, c->x[1]);
+    run_passes(&p, c->rows, &(operands){.x = ls__x(c, 0), .b = c->x[2], .y = ls__y(c, 0)}, ls__x(c, 1));
 }
 
 static void backward_input(const ls_call *c)
 {
     ls_conv_plan p;
     ls__conv_plan_direction(&p, c->node, true, false, c->scratch);
-    run_passes(&p, c->rows, &(operands){.x = c->dy[0], .y = c->dx[0], .add = c->add[0]}, c->x[1]);
+    run_passes(&p, c->rows, &(operands){.x = ls__dy(c, 0), .y = ls__dx(c, 0), .add = c->add[0]}, ls__x(c, 1));
 }
 
 /* ---- dw and db --------------------------------------------------------------------------------------------------- */
@@ -290,8 +293,8 @@ static void dw_partial(const ls_call *c, const ls_conv_plan *p, const dw_sizes *
     block_samples(c, block, &first, &last);
     memset(sum, 0, d->sum_bytes);
     for (int64_t b = first; b < last; b++)
-        ls__conv_dw(pass, panel, end, ls__conv_source(p, c->x[0], b, group, window),
-                    c->dy[0] + (b * p->groups + group) * p->out * pass->rows * pass->cols, sum, work);
+        ls__conv_dw(pass, panel, end, ls__conv_source(p, ls__x(c, 0), b, group, window),
+                    ls__from(ls__dy(c, 0), (b * p->groups + group) * p->out * pass->rows * pass->cols), sum, work);
     ls__conv_dw_store(pass, panel, end, sum, dw, db);
 }
 
@@ -370,6 +373,8 @@ LS_OP(conv2d) = {
     .outs       = 1,
     .optional   = 1u << 2,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
+    .either     = 1u << 0,
+    .narrow     = 1u << 1,
     .fields     = LS_FIELDS(LS_FIELD(INT, ls_conv2d_args, stride), LS_FIELD(INT, ls_conv2d_args, stride_h),
                             LS_FIELD(INT, ls_conv2d_args, stride_w), LS_FIELD(INT, ls_conv2d_args, padding),
                             LS_FIELD(INT, ls_conv2d_args, padding_h), LS_FIELD(INT, ls_conv2d_args, padding_w),

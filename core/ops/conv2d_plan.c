@@ -90,7 +90,7 @@ static void plan_window(ls_conv_plan *p, bool on_channels)
     p->on_channels    = on_channels || (fits && p->out > V_LANES);
     /* Planes a multiple of 1 KB apart would compete for a few sets of the L1 cache: copy them with an odd number of
      * lines per plane. */
-    if (fits && p->on_channels && s->in_h * s->in_w % 256 != 0) {
+    if (fits && p->on_channels && p->type == LS_F32 && s->in_h * s->in_w % 256 != 0) {
         s->direct = true;
         s->h      = s->in_h;
         s->w      = s->in_w;
@@ -109,6 +109,7 @@ void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool 
     p->h               = axis_of(x->dim[1], y->dim[1], w->dim[2], a->stride_h, a->padding_h, a->dilation_h, back);
     p->w               = axis_of(x->dim[2], y->dim[2], w->dim[3], a->stride_w, a->padding_w, a->dilation_w, back);
     p->groups          = a->groups;
+    p->type            = back ? y->type : x->type;
     const int64_t taps = w->dim[2] * w->dim[3], C = w->dim[1], O = w->dim[0] / a->groups;
     p->in      = back ? O : C;
     p->out     = back ? C : O;
@@ -210,10 +211,10 @@ int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels)
     return ls__min(ls__ceil_div(TAPS_PER_COPY, p->h.kernel * p->w.kernel), panels);
 }
 
-const float *ls__conv_source(const ls_conv_plan *p, const float *x, int64_t sample, int64_t group, float *window)
+const float *ls__conv_source(const ls_conv_plan *p, ls_array x, int64_t sample, int64_t group, float *window)
 {
-    const float *planes = x + (sample * p->groups + group) * p->in * p->window.in_h * p->window.in_w;
-    if (p->window.direct) return planes;
+    const ls_array planes = ls__from(x, (sample * p->groups + group) * p->in * p->window.in_h * p->window.in_w);
+    if (p->window.direct) return planes.data;
     ls__conv_fill(&p->window, p->in, planes, window);
     return window;
 }

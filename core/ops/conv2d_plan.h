@@ -26,6 +26,7 @@ typedef struct ls_conv_plan {
     int64_t        in, out;              /* channels of one group, of the source and of the result           */
     int64_t        w_in, w_out, w_group; /* strides of the weights: source channel, result channel, group    */
     ls_conv_window window;
+    ls_dtype       type;         /* of the source                                                            */
     bool           on_channels;  /* vector lanes hold output channels, never points of a row                */
     int64_t        passes, used; /* passes that have room, and those that are not empty                     */
     ls_conv_pass  *pass;
@@ -69,7 +70,7 @@ int64_t ls__conv_window_floats(const ls_conv_plan *p);
 int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels);
 
 /* The source of one sample and group: `window`, filled, or the sample itself where no copy is needed. */
-const float *ls__conv_source(const ls_conv_plan *p, const float *x, int64_t sample, int64_t group, float *window);
+const float *ls__conv_source(const ls_conv_plan *p, ls_array x, int64_t sample, int64_t group, float *window);
 
 #endif
 #endif

@@ -93,7 +93,7 @@ V_INLINE void store_maxima(const ls_dtype type, void *y, int32_t *argmax, int64_
                            vf most, vi at)
 {
     if (to + LS_V <= points) {
-        v_store_part_as(type, y, to, most, LS_V);
+        v_store_as(type, y, to, most);
         v_store_int(argmax + to, at);
     } else {
         v_store_part_as(type, y, to, most, n);

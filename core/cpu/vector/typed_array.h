@@ -82,6 +82,14 @@ V_INLINE float v_load_1_as(const ls_dtype type, const void *x, int64_t i)
     return type == LS_BF16 ? ls__widen_1(((const uint16_t *)x)[i]) : ((const float *)x)[i];
 }
 
+V_INLINE void v_store_as(const ls_dtype type, void *y, int64_t i, vf value)
+{
+    if (type == LS_BF16)
+        v_store_bf16((uint16_t *)y + i, value);
+    else
+        v_store((float *)y + i, value);
+}
+
 V_INLINE void v_store_1_as(const ls_dtype type, void *y, int64_t i, float value)
 {
     if (type == LS_BF16)
