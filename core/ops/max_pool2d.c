@@ -97,7 +97,7 @@ V_INLINE void store_maxima(const ls_dtype type, void *y, int32_t *argmax, int64_
         v_store_int(argmax + to, at);
     } else {
         v_store_part_as(type, y, to, most, n);
-        memcpy(argmax + to, &at, (size_t)n * sizeof *argmax);
+        ls__store_lanes(argmax + to, (vu)at, n);
     }
 }
 
@@ -134,30 +134,17 @@ V_INLINE void update_max(vf value, int32_t step, vf *most, vi *at)
     *at             = (vi)v_select(better, (vf)v_set_int(step), (vf)*at);
 }
 
-/* Loads the even and the odd elements of x[k .. k + 2 n), and accesses nothing at or after x[end]. */
-V_INLINE void load_pairs(const ls_dtype type, const void *x, int64_t k, int64_t n, int64_t end, vf *even, vf *odd)
-{
-    if (k + 2 * LS_V <= end) {
-        ls__load_pairs(type, x, k, even, odd);
-    } else {
-        const size_t size           = ls__array_bytes(type);
-        float        copy[2 * LS_V] = {0};
-        memcpy(copy, (const char *)x + (size_t)k * size, (size_t)(2 * n) * size);
-        ls__load_pairs(type, copy, 0, even, odd);
-    }
-}
-
 V_INLINE void plane_forward_2x2(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x,
                                 void *y, int32_t *argmax)
 {
-    const int64_t in = h->in * w->in, points = h->out * w->out;
+    const int64_t points = h->out * w->out;
     for (int64_t i = 0; i < h->out; i++)
         for (int64_t j = 0; j < w->out; j += LS_V) {
             const int64_t k = 2 * i * w->in + 2 * j, to = i * w->out + j, n = w->out - j < LS_V ? w->out - j : LS_V;
             vf            most, right, below[2];
             vi            at = v_set_int(0);
-            load_pairs(type, x, k, n, in, &most, &right);
-            load_pairs(type, x, k + w->in, n, in, &below[0], &below[1]);
+            ls__load_pairs(type, x, k, n, &most, &right);
+            ls__load_pairs(type, x, k + w->in, n, &below[0], &below[1]);
             update_max(right, 1, &most, &at);
             update_max(below[0], (int32_t)w->in, &most, &at);
             update_max(below[1], (int32_t)w->in + 1, &most, &at);
@@ -208,14 +195,8 @@ V_INLINE void plane_backward_2x2(const ls_dtype type, const ls_pool_axis *h, con
             const vi here   = v_set_int((int32_t)to) + v_iota() * 2;
             const vf even   = v_select((vi)(most == here), d, v_set(0));
             const vf odd    = v_select((vi)(most == here + 1), d, v_set(0));
-            if (to + 2 * LS_V <= in) { /* the elements past 2 n are overwritten later */
-                ls__store_pairs(type, dx, to, even, odd);
-            } else {
-                const size_t size = ls__array_bytes(type);
-                float        both[2 * LS_V];
-                ls__store_pairs(type, both, 0, even, odd);
-                memcpy((char *)dx + (size_t)to * size, both, (size_t)(2 * n) * size);
-            }
+            /* the elements past 2 n are overwritten later */
+            ls__store_pairs(type, dx, to, to + 2 * LS_V <= in ? LS_V : n, even, odd);
         }
 }
 

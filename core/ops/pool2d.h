@@ -108,31 +108,60 @@ V_INLINE vf ls__odd(vf lo, vf hi)
 #endif
 }
 
-/* Loads the even and the odd elements of x[i .. i + 2 LS_V).  A lane of 32 bits holds two bfloat16 values, the even one
- * in its lower half. */
-V_INLINE void ls__load_pairs(const ls_dtype type, const void *x, int64_t i, vf *even, vf *odd)
+/* Loads n lanes of 32 bits, n <= LS_V, and accesses no memory after them.  The other lanes are zero. */
+V_INLINE vu ls__load_lanes(const void *x, int64_t n)
+{
+#if defined(__AVX512F__)
+    return (vu)_mm512_maskz_loadu_epi32((__mmask16)((1u << n) - 1), x);
+#elif defined(__AVX2__)
+    return (vu)_mm256_maskload_epi32(x, (__m256i)(v_iota() < v_set_int((int32_t)n)));
+#else
+    vu lanes = {0};
+    memcpy(&lanes, x, (size_t)n * sizeof(uint32_t));
+    return lanes;
+#endif
+}
+
+/* Loads the even and the odd elements of x[i .. i + 2 n), n <= LS_V, and accesses no memory after them.  A lane of 32
+ * bits holds two bfloat16 values, the even one in its lower half. */
+V_INLINE void ls__load_pairs(const ls_dtype type, const void *x, int64_t i, int64_t n, vf *even, vf *odd)
 {
     if (type == LS_BF16) {
-        vu pairs;
-        memcpy(&pairs, (const uint16_t *)x + i, sizeof pairs);
-        *even = (vf)(pairs << 16);
-        *odd  = (vf)(pairs & 0xffff0000u);
+        const vu pairs = ls__load_lanes((const uint16_t *)x + i, n);
+        *even          = (vf)(pairs << 16);
+        *odd           = (vf)(pairs & 0xffff0000u);
     } else {
-        const vf low = v_load((const float *)x + i), high = v_load((const float *)x + i + LS_V);
-        *even = ls__even(low, high);
-        *odd  = ls__odd(low, high);
+        const int64_t first = 2 * n < LS_V ? 2 * n : LS_V;
+        const vf      low   = v_load_part((const float *)x + i, first),
+                 high       = v_load_part((const float *)x + i + first, 2 * n - first);
+        *even               = ls__even(low, high);
+        *odd                = ls__odd(low, high);
     }
 }
 
-/* Writes even[0], odd[0], even[1], odd[1], ... to y[i .. i + 2 LS_V).  Values for a bfloat16 y are bfloat16 already. */
-V_INLINE void ls__store_pairs(const ls_dtype type, void *y, int64_t i, vf even, vf odd)
+/* Stores n lanes of 32 bits, n <= LS_V, and accesses no memory after them. */
+V_INLINE void ls__store_lanes(void *y, vu lanes, int64_t n)
+{
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_epi32(y, (__mmask16)((1u << n) - 1), (__m512i)lanes);
+#else
+    if (n == LS_V)
+        memcpy(y, &lanes, sizeof lanes);
+    else
+        memcpy(y, &lanes, (size_t)n * sizeof(uint32_t));
+#endif
+}
+
+/* Writes even[0], odd[0], even[1], odd[1], ... to y[i .. i + 2 n), n <= LS_V.  Values for a bfloat16 y are bfloat16
+ * already. */
+V_INLINE void ls__store_pairs(const ls_dtype type, void *y, int64_t i, int64_t n, vf even, vf odd)
 {
     if (type == LS_BF16) {
-        const vu pairs = (vu)even >> 16 | (vu)odd;
-        memcpy((uint16_t *)y + i, &pairs, sizeof pairs);
+        ls__store_lanes((uint16_t *)y + i, (vu)even >> 16 | (vu)odd, n);
     } else {
-        v_store((float *)y + i, v_zip_low(even, odd));
-        v_store((float *)y + i + LS_V, v_zip_high(even, odd));
+        const int64_t first = 2 * n < LS_V ? 2 * n : LS_V;
+        v_store_part((float *)y + i, v_zip_low(even, odd), first);
+        v_store_part((float *)y + i + first, v_zip_high(even, odd), 2 * n - first);
     }
 }
 
@@ -142,7 +171,7 @@ V_INLINE vf ls__load_strided(const ls_dtype type, const void *x, int64_t i, int6
     if (stride == 1) return i + LS_V <= end ? v_load_as(type, x, i) : v_load_part_as(type, x, i, n);
     if (stride == 2 && i + 2 * LS_V <= end) {
         vf even, odd;
-        ls__load_pairs(type, x, i, &even, &odd);
+        ls__load_pairs(type, x, i, LS_V, &even, &odd);
         return even;
     }
     float lanes[LS_V] = {0};

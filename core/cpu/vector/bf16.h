@@ -28,16 +28,24 @@ V_INLINE vh v_narrow(vf a)
 {
 #if defined(__AVX512BF16__)
     return (vh)_mm512_cvtneps_pbh((__m512)a);
+#elif defined(__AVX512BW__)
+    const __m512i   bits = (__m512i)a, odd = _mm512_and_epi32(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    const __m512i   rounded  = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    const __mmask16 denormal = _mm512_testn_epi32_mask(bits, _mm512_set1_epi32(0x7f800000)); /* or zero */
+    const __mmask16 nan      = _mm512_cmp_ps_mask((__m512)a, (__m512)a, _CMP_UNORD_Q);
+    const __m512i   number   = _mm512_mask_and_epi32(rounded, denormal, bits, _mm512_set1_epi32(INT32_MIN));
+    const __m512i   y        = _mm512_mask_or_epi32(number, nan, bits, _mm512_set1_epi32(0x400000));
+    const __m512i   upper = _mm512_set_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 31, 29, 27, 25, 23, 21, 19,
+                                             17, 15, 13, 11, 9, 7, 5, 3, 1);
+    return (vh)_mm512_castsi512_si256(_mm512_permutexvar_epi16(upper, y));
 #else
-    const vu bits = (vu)a, magnitude = bits & 0x7fffffffu;
-    const vu rounded = bits + 0x7fffu + (bits >> 16 & 1u);
-    const vu special = (vu)(magnitude > 0x7f800000u) & (bits | 0x400000u); /* NaN */
-    const vu normal  = (vu)(magnitude >= 0x800000u) & (vu)(magnitude <= 0x7f800000u);
-    const vu y       = ((normal & rounded) | (~normal & (bits & 0x80000000u)) | special) >> 16;
-#if defined(__AVX512F__)
-    return (vh)_mm512_cvtepi32_epi16((__m512i)y);
-#elif defined(__AVX2__)
-    const __m256i packed = _mm256_packus_epi32((__m256i)y, (__m256i)y);
+    const vu      bits = (vu)a, magnitude = bits & 0x7fffffffu;
+    const vu      rounded = bits + 0x7fffu + (bits >> 16 & 1u);
+    const vu      special = (vu)(magnitude > 0x7f800000u) & (bits | 0x400000u); /* NaN */
+    const vu      normal  = (vu)(magnitude >= 0x800000u) & (vu)(magnitude <= 0x7f800000u);
+    const vu      y       = ((normal & rounded) | (~normal & (bits & 0x80000000u)) | special) >> 16;
+#if defined(__AVX2__)
+    const __m256i packed  = _mm256_packus_epi32((__m256i)y, (__m256i)y);
     return (vh)_mm256_castsi256_si128(_mm256_permute4x64_epi64(packed, 0x08));
 #else
     return __builtin_convertvector(y, vh);
