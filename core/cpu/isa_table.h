@@ -4,7 +4,7 @@
 #ifndef LS_CORE_CPU_ISA_TABLE_H
 #define LS_CORE_CPU_ISA_TABLE_H
 
-#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/gemm/product_table.h"
 #include "core/cpu/machine_peak.h"
 #include "core/cpu/vector/narrow_array.h"
 #include "core/cpu/vector/vmath.h"
@@ -14,6 +14,8 @@ struct ls_isa_table {
     const char                       *name;
     const ls_op                      *op[LS_OP_COUNT];
     ls_gemm_fn                       *gemm;
+    ls_product_fn                    *product;
+    ls_product_with_fn               *product_with;
     const ls_vmath                   *vmath;
     const struct ls_optim_descriptor *optim[LS_OPTIM_COUNT]; /* core/optim/optim_rule.h */
     ls_narrow_array_fn               *narrow;

@@ -21,8 +21,9 @@ struct ls_graph {
     char       *message, *trace;
     char        scope[256]; /* prefix of names, "transformer.h.0" */
     ls_dtype    precision;  /* LS_F32, or LS_BF16: matrix products and the values between ops are bfloat16 */
-    const char *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
-    const void *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
+    const struct ls_product_table *products;   /* libraries of matrix products; NULL: none.  Must outlive the graph */
+    const char                    *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
+    const void                    *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
 };
 
 /* Records the model that the graph holds, with a copy of its arguments.  dist/interop exchanges weights by them. */

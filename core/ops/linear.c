@@ -11,7 +11,7 @@
  * rows are zero.
  */
 #include "core/cpu/vector/column_sum.h"
-#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/gemm/product_table.h"
 #include "core/ops/infer.h"
 
 static ls_status infer(ls_node *n)
@@ -47,20 +47,20 @@ static void forward(const ls_call *c)
     int64_t          i = ls__cols(x), o = ls__cols(c->node->out[0]), first = ((const ls_linear_args *)c->args)->first;
     const ls_array   w = ls__from(ls__x(c, 1), first * i);
     const float     *b = c->x[2] ? (const float *)c->x[2] + first : NULL;
-    ls__gemm(&(ls_gemm){.m      = c->rows * ls__rows(x),
-                        .n      = o,
-                        .k      = i,
-                        .x      = c->x[0],
-                        .x_row  = i,
-                        .x_col  = 1,
-                        .w      = w.data,
-                        .w_row  = 1,
-                        .w_col  = i,
-                        .y      = c->y[0],
-                        .y_row  = o,
-                        .bias   = b,
-                        .type   = w.type,
-                        .y_type = w.type});
+    ls__product(c->node->graph->products, &(ls_gemm){.m      = c->rows * ls__rows(x),
+                                                     .n      = o,
+                                                     .k      = i,
+                                                     .x      = c->x[0],
+                                                     .x_row  = i,
+                                                     .x_col  = 1,
+                                                     .w      = w.data,
+                                                     .w_row  = 1,
+                                                     .w_col  = i,
+                                                     .y      = c->y[0],
+                                                     .y_row  = o,
+                                                     .bias   = b,
+                                                     .type   = w.type,
+                                                     .y_type = w.type});
 }
 
 /* Workspace: the shard bounds, counted in rows of x, then the partial sums of db. */
@@ -91,21 +91,21 @@ static void backward_weight(const ls_call *c, int64_t lead, int64_t i, int64_t o
         const ls_group *g     = &c->group[k];
         int64_t        *bound = c->scratch, first = c->bound[g->first] * lead;
         for (int s = 0; s <= g->shards; s++) bound[s] = c->bound[g->first + s] * lead - first;
-        ls__gemm(&(ls_gemm){.m      = o,
-                            .n      = i,
-                            .k      = bound[g->shards],
-                            .x      = ls__from(ls__dy(c, 0), first * o).data,
-                            .x_row  = 1,
-                            .x_col  = o,
-                            .w      = ls__from(ls__x(c, 0), first * i).data,
-                            .w_row  = i,
-                            .w_col  = 1,
-                            .y      = ls__group_grad(c, 1, k),
-                            .y_row  = i,
-                            .add    = ls__group_add(c, 1, k),
-                            .splits = g->shards,
-                            .bound  = bound,
-                            .type   = ls__x(c, 0).type});
+        ls__product(c->node->graph->products, &(ls_gemm){.m      = o,
+                                                         .n      = i,
+                                                         .k      = bound[g->shards],
+                                                         .x      = ls__from(ls__dy(c, 0), first * o).data,
+                                                         .x_row  = 1,
+                                                         .x_col  = o,
+                                                         .w      = ls__from(ls__x(c, 0), first * i).data,
+                                                         .w_row  = i,
+                                                         .w_col  = 1,
+                                                         .y      = ls__group_grad(c, 1, k),
+                                                         .y_row  = i,
+                                                         .add    = ls__group_add(c, 1, k),
+                                                         .splits = g->shards,
+                                                         .bound  = bound,
+                                                         .type   = ls__x(c, 0).type});
     }
 }
 
@@ -116,20 +116,20 @@ static void backward(const ls_call *c)
     const int64_t    first = ((const ls_linear_args *)c->args)->first;
     ls_call          part  = *c; /* its gradients start at the first selected row */
     if (c->dx[0])
-        ls__gemm(&(ls_gemm){.m      = c->rows * lead,
-                            .n      = i,
-                            .k      = o,
-                            .x      = c->dy[0],
-                            .x_row  = o,
-                            .x_col  = 1,
-                            .w      = ls__from(ls__x(c, 1), first * i).data,
-                            .w_row  = i,
-                            .w_col  = 1,
-                            .y      = c->dx[0],
-                            .y_row  = i,
-                            .add    = c->add[0],
-                            .type   = ls__x(c, 1).type,
-                            .y_type = ls__dx(c, 0).type});
+        ls__product(c->node->graph->products, &(ls_gemm){.m      = c->rows * lead,
+                                                         .n      = i,
+                                                         .k      = o,
+                                                         .x      = c->dy[0],
+                                                         .x_row  = o,
+                                                         .x_col  = 1,
+                                                         .w      = ls__from(ls__x(c, 1), first * i).data,
+                                                         .w_row  = i,
+                                                         .w_col  = 1,
+                                                         .y      = c->dx[0],
+                                                         .y_row  = i,
+                                                         .add    = c->add[0],
+                                                         .type   = ls__x(c, 1).type,
+                                                         .y_type = ls__dx(c, 0).type});
     if (c->dx[1]) {
         clear_unused(c, 1, first * i, o * i, all * i);
         part.dx[1] += first * i;

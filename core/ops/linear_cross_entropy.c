@@ -17,7 +17,7 @@
 #include <omp.h>
 
 #include "core/base/integer.h"
-#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/gemm/product_table.h"
 #include "core/cpu/shard_sum.h"
 #include "core/ops/infer.h"
 #include "core/ops/linear_cross_entropy_blocks.h"
@@ -118,19 +118,19 @@ static bool ignored(const ls_linear_cross_entropy_args *a, int32_t t) { return a
 /* Writes the logits of positions [first, first + count). */
 static void compute_logits(const ls_call *c, ls_array logits, int64_t first, int64_t count, int64_t v, int64_t channels)
 {
-    ls__gemm(&(ls_gemm){.m      = count,
-                        .n      = v,
-                        .k      = channels,
-                        .x      = ls__from(ls__x(c, 0), first * channels).data,
-                        .x_row  = channels,
-                        .x_col  = 1,
-                        .w      = c->x[1],
-                        .w_row  = 1,
-                        .w_col  = channels,
-                        .y      = logits.data,
-                        .y_row  = v,
-                        .type   = ls__x(c, 1).type,
-                        .y_type = logits.type});
+    ls__product(c->node->graph->products, &(ls_gemm){.m      = count,
+                                                     .n      = v,
+                                                     .k      = channels,
+                                                     .x      = ls__from(ls__x(c, 0), first * channels).data,
+                                                     .x_row  = channels,
+                                                     .x_col  = 1,
+                                                     .w      = c->x[1],
+                                                     .w_row  = 1,
+                                                     .w_col  = channels,
+                                                     .y      = logits.data,
+                                                     .y_row  = v,
+                                                     .type   = ls__x(c, 1).type,
+                                                     .y_type = logits.type});
 }
 
 /* Reads the logits of one position, tile by tile, into z, which is the place of the logits if they are float32. */
@@ -234,20 +234,20 @@ static void block_dx(const ls_call *c, ls_array dz, int64_t first, int64_t count
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
     if (c->dx[0] && count)
-        ls__gemm(&(ls_gemm){.m      = count,
-                            .n      = channels,
-                            .k      = v,
-                            .x      = dz.data,
-                            .x_row  = v,
-                            .x_col  = 1,
-                            .w      = c->x[1],
-                            .w_row  = channels,
-                            .w_col  = 1,
-                            .y      = ls__from(ls__dx(c, 0), first * channels).data,
-                            .y_row  = channels,
-                            .add    = c->add[0],
-                            .type   = ls__x(c, 1).type,
-                            .y_type = ls__dx(c, 0).type});
+        ls__product(c->node->graph->products, &(ls_gemm){.m      = count,
+                                                         .n      = channels,
+                                                         .k      = v,
+                                                         .x      = dz.data,
+                                                         .x_row  = v,
+                                                         .x_col  = 1,
+                                                         .w      = c->x[1],
+                                                         .w_row  = channels,
+                                                         .w_col  = 1,
+                                                         .y      = ls__from(ls__dx(c, 0), first * channels).data,
+                                                         .y_row  = channels,
+                                                         .add    = c->add[0],
+                                                         .type   = ls__x(c, 1).type,
+                                                         .y_type = ls__dx(c, 0).type});
 }
 
 /* Computes rows [row, row + rows) of dw = dz^T x from `count` positions, which start at position `first`.  With
@@ -256,21 +256,21 @@ static void block_dw(const ls_call *c, ls_array dz, int64_t first, int shards, c
                      int64_t row, int64_t rows, float *dw, bool add)
 {
     const int64_t v = c->node->in[1]->dim[0], channels = c->node->in[1]->dim[1];
-    ls__gemm(&(ls_gemm){.m      = rows,
-                        .n      = channels,
-                        .k      = count,
-                        .x      = ls__from(dz, row).data,
-                        .x_row  = 1,
-                        .x_col  = v,
-                        .w      = ls__from(ls__x(c, 0), first * channels).data,
-                        .w_row  = channels,
-                        .w_col  = 1,
-                        .y      = dw,
-                        .y_row  = channels,
-                        .add    = add,
-                        .splits = shards,
-                        .bound  = bound,
-                        .type   = ls__x(c, 0).type});
+    ls__product(c->node->graph->products, &(ls_gemm){.m      = rows,
+                                                     .n      = channels,
+                                                     .k      = count,
+                                                     .x      = ls__from(dz, row).data,
+                                                     .x_row  = 1,
+                                                     .x_col  = v,
+                                                     .w      = ls__from(ls__x(c, 0), first * channels).data,
+                                                     .w_row  = channels,
+                                                     .w_col  = 1,
+                                                     .y      = dw,
+                                                     .y_row  = channels,
+                                                     .add    = add,
+                                                     .splits = shards,
+                                                     .bound  = bound,
+                                                     .type   = ls__x(c, 0).type});
 }
 
 /* ---- backward: the tree over shards ------------------------------------------------------------------------------ */

@@ -11,7 +11,7 @@
  */
 #include <omp.h>
 
-#include "core/cpu/gemm/gemm.h"
+#include "core/cpu/gemm/product_table.h"
 #include "core/ops/infer.h"
 
 /* Matrices of one operand: element (i, j) of matrix k is data[k * size + i * row + j * col]. */
@@ -76,7 +76,8 @@ static matrix matrix_of(ls_array data, int64_t rows, int64_t cols, bool transpos
 static matrix transposed(matrix x) { return (matrix){x.data, x.col, x.row, x.size}; }
 
 /* Computes z = x y for `count` pairs; x: m x k, y: k x n.  x, y and z have one type. */
-static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, matrix y, ls_array z, bool add)
+static void multiply(const ls_product_table *products, int64_t count, int64_t m, int64_t n, int64_t k, matrix x,
+                     matrix y, ls_array z, bool add)
 {
     enum {
         PARALLEL   = 1 << 17, /* multiply-adds from which starting threads pays off         */
@@ -87,45 +88,47 @@ static void multiply(int64_t count, int64_t m, int64_t n, int64_t k, matrix x, m
 #pragma omp parallel for schedule(static) if (distribute &&                                                            \
                                               (double)count * (double)m * (double)n * (double)k >= PARALLEL)
     for (int64_t i = 0; i < count; i++)
-        ls__gemm(&(ls_gemm){.m      = m,
-                            .n      = n,
-                            .k      = k,
-                            .x      = ls__from(x.data, i * x.size).data,
-                            .x_row  = x.row,
-                            .x_col  = x.col,
-                            .w      = ls__from(y.data, i * y.size).data,
-                            .w_row  = y.row,
-                            .w_col  = y.col,
-                            .y      = ls__from(z, i * m * n).data,
-                            .y_row  = n,
-                            .add    = add,
-                            .type   = x.data.type,
-                            .y_type = z.type,
-                            .serial = distribute});
+        ls__product(products, &(ls_gemm){.m      = m,
+                                         .n      = n,
+                                         .k      = k,
+                                         .x      = ls__from(x.data, i * x.size).data,
+                                         .x_row  = x.row,
+                                         .x_col  = x.col,
+                                         .w      = ls__from(y.data, i * y.size).data,
+                                         .w_row  = y.row,
+                                         .w_col  = y.col,
+                                         .y      = ls__from(z, i * m * n).data,
+                                         .y_row  = n,
+                                         .add    = add,
+                                         .type   = x.data.type,
+                                         .y_type = z.type,
+                                         .serial = distribute});
 }
 
 static void forward(const ls_call *c)
 {
     const shape s = shape_of(c->node);
-    multiply(c->rows * s.count, s.m, s.n, s.k, matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed),
-             matrix_of(ls__x(c, 1), s.k, s.n, s.y_transposed), ls__y(c, 0), false);
+    multiply(c->node->graph->products, c->rows * s.count, s.m, s.n, s.k,
+             matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed), matrix_of(ls__x(c, 1), s.k, s.n, s.y_transposed),
+             ls__y(c, 0), false);
 }
 
 /* The gradient of an operand that is stored transposed is computed transposed. */
 static void backward(const ls_call *c)
 {
-    const shape   s     = shape_of(c->node);
-    const int64_t count = c->rows * s.count;
-    const matrix  x     = matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed),
+    const shape             s        = shape_of(c->node);
+    const int64_t           count    = c->rows * s.count;
+    const ls_product_table *products = c->node->graph->products;
+    const matrix            x        = matrix_of(ls__x(c, 0), s.m, s.k, s.x_transposed),
                  y = matrix_of(ls__x(c, 1), s.k, s.n, s.y_transposed), dz = matrix_of(ls__dy(c, 0), s.m, s.n, false);
     if (c->dx[0] && s.x_transposed)
-        multiply(count, s.k, s.m, s.n, y, transposed(dz), ls__dx(c, 0), c->add[0]);
+        multiply(products, count, s.k, s.m, s.n, y, transposed(dz), ls__dx(c, 0), c->add[0]);
     else if (c->dx[0])
-        multiply(count, s.m, s.k, s.n, dz, transposed(y), ls__dx(c, 0), c->add[0]);
+        multiply(products, count, s.m, s.k, s.n, dz, transposed(y), ls__dx(c, 0), c->add[0]);
     if (c->dx[1] && s.y_transposed)
-        multiply(count, s.n, s.k, s.m, transposed(dz), x, ls__dx(c, 1), c->add[1]);
+        multiply(products, count, s.n, s.k, s.m, transposed(dz), x, ls__dx(c, 1), c->add[1]);
     else if (c->dx[1])
-        multiply(count, s.k, s.n, s.m, transposed(x), dz, ls__dx(c, 1), c->add[1]);
+        multiply(products, count, s.k, s.n, s.m, transposed(x), dz, ls__dx(c, 1), c->add[1]);
 }
 
 static double flops(const ls_node *n)

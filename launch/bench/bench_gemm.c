@@ -14,15 +14,12 @@
 #include "core/base/clock.h"
 #include "core/base/philox.h"
 #include "core/cpu/isa_table.h"
-#include "core/cpu/gemm/onednn.h"
-#include "core/cpu/gemm/openblas.h"
 #include "core/graph/graph.h"
 #include "launch/commands/command_table.h"
 #include "launch/recipe/recipe.h"
+#include "launch/recipe/product_table_file.h"
 
-enum { OURS, OPENBLAS, ONEDNN, SIDES, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
-
-static ls_provider *const providers[SIDES] = {[OPENBLAS] = &ls__openblas, [ONEDNN] = &ls__onednn};
+enum { SIDES = LS_PRODUCT_BYS, MAX_REPEAT = 1000, MAX_PARTS = 16, SHARDS = 8, SAMPLES = 64 };
 
 /* The measured products.
  *
@@ -81,6 +78,8 @@ typedef struct bench {
     bool     found[SIDES];
     ls_block x, w, y;
     int64_t  bound[MAX_PARTS + 1];
+
+    ls_product_table *table; /* receives the fastest library of each class; NULL: not wanted */
 } bench;
 
 static int samples_of(pass p) { return p == CONV_FORWARD ? SAMPLES : 1; }
@@ -139,14 +138,13 @@ static void fill(ls_block *block, ls_dtype type, int64_t count, uint64_t key)
 
 static ls_status multiply_one(int side, const ls_gemm *g)
 {
-    if (side == OURS) {
+    if (side == LS_BY_LOCKSTEP) {
         ls__isa_table()->gemm(g);
         return LS_OK;
     }
     ls_gemm whole = *g;
     whole.splits  = 0;
-    whole.y_type  = LS_F32;
-    return ls__provider_gemm(providers[side], &whole);
+    return ls__isa_table()->product_with((ls_product_by)side, &whole);
 }
 
 static ls_gemm sample_of(const product *p, int sample)
@@ -176,7 +174,7 @@ static ls_status multiply(int side, const product *p)
 static ls_status check(int side, const ls_gemm *g)
 {
     enum { ELEMENTS = 2000 };
-    const ls_dtype y_type = side == OURS ? g->y_type : LS_F32;
+    const ls_dtype y_type = g->y_type;
     for (int64_t s = 0; s < ELEMENTS; s++) {
         ls_philox4 random = ls_philox(7, 0, (uint64_t)s);
         int64_t    i      = s < 4 ? (s & 1) * (g->m - 1) : random.v[0] % g->m,
@@ -190,8 +188,8 @@ static ls_status check(int side, const ls_gemm *g)
         }
         LS_CHECK(fabs(found - want) <= (y_type == LS_F32 ? 1e-6 * size : 1e-6 * size + fabs(want) / 256), LS_ERR_FAILED,
                  "%s: %lld x %lld x %lld: expected %.8g at row %lld, column %lld, found %.8g",
-                 side == OURS ? "core/cpu/gemm" : providers[side]->name, (long long)g->m, (long long)g->n,
-                 (long long)g->k, want, (long long)i, (long long)j, found);
+                 side == LS_BY_LOCKSTEP ? "core/cpu/gemm" : ls__product_library((ls_product_by)side)->name,
+                 (long long)g->m, (long long)g->n, (long long)g->k, want, (long long)i, (long long)j, found);
     }
     return LS_OK;
 }
@@ -200,6 +198,17 @@ static int by_value(const void *left, const void *right)
 {
     double l = *(const double *)left, r = *(const double *)right;
     return (l > r) - (l < r);
+}
+
+/* Enters the fastest library into the table, if it is clearly faster than Lockstep. */
+static void enter(const bench *b, const ls_gemm *g, const double rate[SIDES])
+{
+    const double     gain = 1.05; /* a class changes sides only for a difference above the noise of a measurement */
+    ls_product_class c;
+    int              best = LS_BY_LOCKSTEP;
+    for (int side = LS_BY_LOCKSTEP + 1; side < SIDES; side++)
+        if (rate[side] > gain * rate[LS_BY_LOCKSTEP] && rate[side] > rate[best]) best = side;
+    if (ls__product_class_of(g, &c)) b->table->by[c.bf16][c.layout][c.m][c.n][c.k] = (unsigned char)best;
 }
 
 /* Measures the rate of each library, GFLOP/s; 0 for one that is not installed. */
@@ -236,8 +245,9 @@ static ls_status run_pass(bench *b, const shape *s, pass p)
         }
     }
     LS_TRY(measure(b, &whole, rate));
+    if (b->table) enter(b, &g, rate);
     char   text[48], beside[SIDES][16];
-    double better = fmax(rate[OPENBLAS], rate[ONEDNN]);
+    double better = fmax(rate[LS_BY_OPENBLAS], rate[LS_BY_ONEDNN]);
     for (int side = 0; side < SIDES; side++) {
         if (b->found[side])
             snprintf(beside[side], sizeof beside[side], "%.1f", rate[side]);
@@ -245,16 +255,17 @@ static ls_status run_pass(bench *b, const shape *s, pass p)
             snprintf(beside[side], sizeof beside[side], "-");
     }
     snprintf(text, sizeof text, "%lldx%lldx%lld", (long long)g.m, (long long)g.n, (long long)g.k);
-    printf("%-17s %-9s %17s %8s %9s %8s", s->name, pass_names[p], text, beside[OURS], beside[OPENBLAS], beside[ONEDNN]);
+    printf("%-17s %-9s %17s %8s %9s %8s", s->name, pass_names[p], text, beside[LS_BY_LOCKSTEP], beside[LS_BY_OPENBLAS],
+           beside[LS_BY_ONEDNN]);
     if (better > 0)
-        printf(" %7.2f", rate[OURS] / better);
+        printf(" %7.2f", rate[LS_BY_LOCKSTEP] / better);
     else
         printf(" %7s", "-");
-    if (rate[OPENBLAS] > 0)
-        printf(" %9.2f", rate[OURS] / rate[OPENBLAS]);
+    if (rate[LS_BY_OPENBLAS] > 0)
+        printf(" %9.2f", rate[LS_BY_LOCKSTEP] / rate[LS_BY_OPENBLAS]);
     else
         printf(" %9s", "-");
-    printf(" %6.0f %%\n", 100 * rate[OURS] / b->peak);
+    printf(" %6.0f %%\n", 100 * rate[LS_BY_LOCKSTEP] / b->peak);
     fflush(stdout);
     return LS_OK;
 }
@@ -295,41 +306,80 @@ static ls_status parse_shape(const char *text, shape *s)
 
 static bool is_named(const shape *s, const char *only) { return !only || strncmp(s->name, only, strlen(only)) == 0; }
 
+/* One product of each class of a product table: forward, dx and dw of these shapes have the three layouts. */
+static ls_status run_classes(bench *b)
+{
+    static const int64_t measured[] = {
+#define X(least, dim) dim,
+        LS_PRODUCT_RANGE_LIST(X)
+#undef X
+    };
+    for (int m = 0; m < LS_PRODUCT_RANGES; m++)
+        for (int n = 0; n < LS_PRODUCT_RANGES; n++)
+            for (int k = 0; k < LS_PRODUCT_RANGES; k++)
+                LS_TRY(run_shape(b, &(shape){"class", measured[m], measured[n], measured[k], LINEAR}));
+    return LS_OK;
+}
+
+/* Prints the header of the columns, and measures in type b->type: `given`; NULL: the listed shapes that `only` names,
+ * or the classes of a table. */
+static ls_status run_type(bench *b, const shape *given, const char *only)
+{
+    b->peak = ls__isa_table()->peak(b->type, b->threads);
+    printf("instruction-set level %s, %s, %d threads, peak %.0f GFLOP/s", ls_isa_name(ls_isa_current()),
+           ls__dtype_name(b->type), b->threads, b->peak);
+    for (int side = LS_BY_LOCKSTEP + 1; side < SIDES; side++) {
+        ls_provider *library = ls__product_library((ls_product_by)side);
+        b->found[side]       = ls__provider_load(library) == LS_OK && (b->type == LS_F32 || library->bfloat16);
+        if (b->found[side])
+            printf("; %s %s", library->name, library->detail);
+        else if (library->status != LS_OK)
+            fprintf(stderr, "%s\n", library->message);
+    }
+    printf("\nGFLOP/s, medians of %d; ratios of lockstep to the better library, and to OpenBLAS\n\n", b->repeat);
+    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "lockstep", "OpenBLAS", "oneDNN",
+           "ratio", "OpenBLAS", "of peak");
+    if (b->table) return run_classes(b);
+    if (given) return run_shape(b, given);
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
+        if (is_named(&shapes[s], only)) LS_TRY(run_shape(b, &shapes[s]));
+    return LS_OK;
+}
+
 static ls_status run_bench_gemm(int argc, char **argv)
 {
-    ls_args   args;
-    bench     b = {.found = {[OURS] = true}};
-    long long threads, repeat;
-    shape     given;
+    ls_args          args;
+    bench            b     = {.found = {[LS_BY_LOCKSTEP] = true}};
+    ls_product_table table = {.float32_by_openblas = false};
+    long long        threads, repeat;
+    shape            given;
+    bool             listed = false;
     LS_TRY(ls_args_parse(&args, argc, argv));
-    const char *only = ls_args_option(&args, "shape");
+    const char *only = ls_args_option(&args, "shape"), *precision = ls_args_option(&args, "precision"),
+               *path = ls_args_option(&args, "table");
+    LS_CHECK(!path || !only, LS_ERR_USAGE,
+             "bench gemm: --table: expected without --shape, because a table has all classes");
     LS_TRY(ls_args_int(&args, "threads", 1, 1024, omp_get_max_threads(), &threads));
-    LS_TRY(ls_args_int(&args, "repeat", 1, MAX_REPEAT, 9, &repeat));
-    bool listed = false;
+    LS_TRY(ls_args_int(&args, "repeat", 1, MAX_REPEAT, path ? 5 : 9, &repeat));
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) listed |= is_named(&shapes[s], only);
     if (!listed) LS_TRY(parse_shape(only, &given));
-    LS_TRY(ls_precision_parse(ls_args_option(&args, "precision"), &b.type));
+    LS_TRY(ls_precision_parse(precision, &b.type));
     LS_TRY(ls_isa_init());
     b.threads = (int)threads;
     b.repeat  = (int)repeat;
+    b.table   = path ? &table : NULL;
     omp_set_num_threads(b.threads);
-    b.peak = ls__isa_table()->peak(b.type, b.threads);
-    printf("instruction-set level %s, %s, %d threads, peak %.0f GFLOP/s", ls_isa_name(ls_isa_current()),
-           ls__dtype_name(b.type), b.threads, b.peak);
-    for (int side = OPENBLAS; side < SIDES; side++) {
-        if (b.type == LS_BF16 && !providers[side]->bgemm) continue;
-        b.found[side] = ls__provider_load(providers[side]) == LS_OK;
-        if (b.found[side])
-            printf("; %s %s", providers[side]->name, providers[side]->detail);
-        else
-            fprintf(stderr, "%s\n", ls_error_message());
+    LS_TRY(run_type(&b, listed ? NULL : &given, only));
+    if (!path) return LS_OK;
+    if (!precision) {
+        b.type = LS_BF16;
+        printf("\n");
+        LS_TRY(run_type(&b, NULL, NULL));
     }
-    printf("\nGFLOP/s, medians of %d; ratios of lockstep to the better library, and to OpenBLAS\n\n", b.repeat);
-    printf("%-17s %-9s %17s %8s %9s %8s %7s %9s %8s\n", "", "pass", "m x n x k", "lockstep", "OpenBLAS", "oneDNN",
-           "ratio", "OpenBLAS", "of peak");
-    if (!listed) return run_shape(&b, &given);
-    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++)
-        if (is_named(&shapes[s], only)) LS_TRY(run_shape(&b, &shapes[s]));
+    LS_TRY(ls__product_table_write(path, &table, b.threads));
+    char libraries[256];
+    ls__product_table_text(&table, libraries, sizeof libraries);
+    printf("\n%s: %s\n", path, *libraries ? libraries : "no class is faster with a library");
     return LS_OK;
 }
 
@@ -345,6 +395,9 @@ const ls_command ls__command_bench_gemm = {
     .options = LS_OPTIONS({"threads", "N", "number of threads; default OMP_NUM_THREADS"},
                           {"repeat", "N", "number of measurements, of which the median is printed; default 9"},
                           {"precision", "TYPE", "type of the operands: float32 or bfloat16; default float32"},
+                          {"table", "FILE",
+                           "measure one product of each class, by default in both types, and write which library is "
+                           "faster, for\ntrain.product_table; minutes"},
                           {"shape", "MxNxK|NAME",
                            "only this product and its gradients, or the shapes whose name begins so; default: all"}),
     .run     = run_bench_gemm,

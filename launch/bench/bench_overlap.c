@@ -149,6 +149,7 @@ static ls_status bench_recipe(bench *b, const ls_args *args)
     b->steps = (int)steps;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_products(j));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     double seconds;

@@ -179,10 +179,11 @@ static void print_all(bench *b)
                b->steps % 2 ? b->step_s[b->steps / 2] : (b->step_s[b->steps / 2 - 1] + b->step_s[b->steps / 2]) / 2,
            best = b->step_s[0];
     ls__count_text(speed, sizeof speed, llround(batch / median));
-    printf("%s, batch %lld, %d rank%s x %d thread%s, %s, %d steps\n\n", j->recipe->name,
-           (long long)b->batch.global_rows, j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s",
-           ls_isa_name(ls_isa_current()), b->steps);
-    printf("step time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
+    printf("%s, batch %lld, %d rank%s x %d thread%s, %s, %d steps\n", j->recipe->name, (long long)b->batch.global_rows,
+           j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()),
+           b->steps);
+    if (j->products) printf("matrix products  %s\n", j->products_text);
+    printf("\nstep time        median %.3f ms, best %.3f ms\n", 1e3 * median, 1e3 * best);
     printf("samples          %s per second\n", speed);
     if (j->task->units) {
         ls__count_text(speed, sizeof speed, llround(batch * (double)j->task->units(&j->data) / median));
@@ -202,6 +203,7 @@ static ls_status run(ls_run *j, const ls_args *args)
     b.steps = (int)steps;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_products(j));
     LS_TRY(ls_run_graph(j));
     LS_TRY(ls_run_trainer(j));
     ls_status status = ls_run_first_batch(j, &loader, &b.batch);

@@ -215,6 +215,7 @@ ls_status ls__explain_link(ls_run *j, const ls_args *args)
     s.steps = (int)steps;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_TRAIN));
+    LS_TRY(ls_run_products(j));
     LS_TRY(ls_run_graph(j));
     LS_TRY(same_batch(&s, (int)ranks, &c[0]));
     const ls_simulated *x = &c[0].at[c[0].n - 1];

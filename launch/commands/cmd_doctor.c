@@ -211,7 +211,7 @@ static void bfloat16(int threads)
         print_check(OK, "bfloat16", "%.0f GFLOP/s of products on %d thread%s", peak, threads, threads == 1 ? "" : "s");
 }
 
-/* Prints the rate of an optional library, for comparison with the kernels of Lockstep. */
+/* Prints the rate of an optional library beside that of Lockstep. */
 static void provider(ls_provider *library, const product *p)
 {
     if (ls__provider_load(library) == LS_OK) {

@@ -254,15 +254,18 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     j->ranks = (int)ranks;
     LS_TRY(ls_run_recipe(j, args->positional[0], args->overrides, args->override));
     LS_TRY(ls_run_data_or_shapes(j, LS_SPLITS_BOTH));
+    LS_TRY(ls_run_products(j));
     LS_TRY(ls_run_graph(j));
     LS_TRY(find_largest(j, plan, &most, &which));
     if (j->recipe->train.precision != LS_F32) LS_TRY(plan_float32(j, *plan, &float32));
     const ls_recipe *r = j->recipe;
     printf("%s: %s, %s\n", r->name, r->data.path, ls_run_samples_text(j));
-    printf("%lld steps of %lld samples, %lld per epoch; %d rank%s x %d thread%s, instruction set %s%s\n\n",
+    printf("%lld steps of %lld samples, %lld per epoch; %d rank%s x %d thread%s, instruction set %s%s\n",
            (long long)j->total_steps, (long long)r->train.batch, (long long)j->epoch_steps, j->ranks,
            j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()),
            r->train.precision == LS_BF16 ? ", bfloat16" : "");
+    if (j->products) printf("matrix products by %s\n", j->products_text);
+    printf("\n");
     print_model(j);
     print_parameters(j);
     print_program(j);

@@ -80,7 +80,8 @@ struct ls_recipe {
         int64_t       max_steps; /* 0: no limit */
         int64_t       seed;
         bool          reproducible;
-        ls_dtype      precision; /* LS_F32 or LS_BF16 */
+        const char   *product_table; /* file of ls__product_table_read; NULL: none */
+        ls_dtype      precision;     /* LS_F32 or LS_BF16 */
         ls_train_loss loss;
         float         label_smoothing; /* fraction, 0 to 1      */
         float         max_hours;       /* 0: no limit           */

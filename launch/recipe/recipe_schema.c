@@ -100,7 +100,11 @@ const ls_key ls__keys[] = {
              "any number of ranks"},
     {"train.reproducible", BOOL(train.reproducible), .fallback = "true", .bits = true,
      .help = "bit-identical results for any number of ranks and threads; false: faster, results depend on the number "
-             "of ranks"},
+             "of ranks, and external libraries may compute matrix products: see train.product_table"},
+    {"train.product_table", AT(STRING, train.product_table),
+     .help = "with train.reproducible=false: file of `lockstep bench gemm --table`, which names the matrix products "
+             "that OpenBLAS or oneDNN computes; default: none, and OpenBLAS computes products of float32 on processors "
+             "without AVX2"},
     {"train.accumulate", INT32(trainer.accumulate, 1, 65536), .fallback = "1",
      .help = "micro-batches per step (gradient accumulation); more micro-batches need less memory"},
     {"train.bucket_bytes", INT(trainer.bucket_bytes, 0, MANY), .fallback = "0",

@@ -159,6 +159,7 @@ static void add_machine(ls_report *r, const ls_run *run)
     ls_report_row(r, "Communicator|%s", ls_comm_name(run->comm));
     ls_report_row(r, "Processor|%s", ls_processor_name());
     ls_report_row(r, "Instruction set|%s", ls_isa_name(ls_isa_current()));
+    if (run->products) ls_report_row(r, "Matrix products|%s", run->products_text);
     ls_report_row(r, "Lockstep|%s", LS_VERSION);
 }
 

@@ -19,6 +19,7 @@
 #include "launch/data/dataset_shapes.h"
 #include "launch/data/dataset_source.h"
 #include "launch/data/pretrained.h"
+#include "launch/recipe/product_table_file.h"
 #include "launch/run/progress.h"
 #include "launch/tasks/task.h"
 
@@ -330,6 +331,48 @@ ls_status ls_run_data_or_shapes(ls_run *run, ls_splits splits)
     return LS_OK;
 }
 
+/* ---- libraries of matrix products -------------------------------------------------------------------------------- */
+
+static ls_status read_products(ls_run *run, ls_product_table *table)
+{
+    const ls_recipe *r    = run->recipe;
+    const char      *path = r->train.product_table;
+    LS_CHECK(!path || !r->train.reproducible, LS_ERR_USAGE,
+             "%s: train.product_table: expected train.reproducible=false, because the bits of a library depend on the "
+             "number of threads" LS_HINT "leave out train.product_table, or set train.reproducible=false",
+             ls_recipe_where(r, "train.product_table"));
+    if (!path) return LS_OK;
+    LS_TRY(ls__product_table_read(path, table));
+    return ls__product_table_load(table);
+}
+
+/* Lets OpenBLAS compute the products of float32 if it is loaded on all ranks; otherwise rank 0 prints a note. */
+static void use_openblas(ls_run *run, ls_product_table *table)
+{
+    table->float32_by_openblas = ls_comm_agree(run->comm, ls__provider_load(&ls__openblas)) == LS_OK;
+    if (!table->float32_by_openblas && run->is_root)
+        fprintf(stderr, "lockstep: note: matrix products are computed without OpenBLAS, and are slow: %s\n",
+                ls_error_message());
+}
+
+ls_status ls_run_products(ls_run *run)
+{
+    char              text[256], digest[17];
+    const ls_recipe  *r     = run->recipe;
+    ls_product_table *table = ls_arena_alloc(run->memory, sizeof *table);
+    LS_TRY_COLLECTIVE(run, read_products(run, table));
+    if (r->train.reproducible) return LS_OK;
+    if (ls_isa_current() == 0) use_openblas(run, table); /* the lowest level: v2 or plain */
+    snprintf(digest, sizeof digest, "%016llx", (unsigned long long)XXH64(table->by, sizeof table->by, 0));
+    const char *names[] = {"product table"}, *values[] = {digest};
+    LS_TRY(ls_comm_same(run->comm, 1, names, values));
+    ls__product_table_text(table, text, sizeof text);
+    if (!*text) return LS_OK; /* no library */
+    run->products      = table;
+    run->products_text = ls_arena_strdup(run->memory, text);
+    return LS_OK;
+}
+
 /* ---- graph and trainer ------------------------------------------------------------------------------------------- */
 
 static ls_status build_graph(ls_run *run)
@@ -337,7 +380,8 @@ static ls_status build_graph(ls_run *run)
     const ls_recipe *r = run->recipe;
     LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu",
              ls_recipe_where(r, "device"));
-    run->graph = ls_graph_new();
+    run->graph           = ls_graph_new();
+    run->graph->products = run->products;
     ls_graph_precision(run->graph, r->train.precision);
     LS_TRY(run->task->build(run));
     return ls_graph_status(run->graph);

@@ -18,6 +18,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/isa.h"
+#include "core/cpu/gemm/product_table.h"
 #include "datasets/datasets.h"
 #include "dist/comm/comm.h"
 #include "dist/dist.h"
@@ -37,17 +38,19 @@ struct ls_run {
     ls_dataset     *train, *test;            /* test: the held-out split, whatever its name                       */
     ls_dataset_info data;                    /* of the first split that is open, or of the dataset card           */
     int64_t         train_count, test_count; /* samples of an epoch of each split                                 */
-    ls_graph       *graph;
-    ls_tensor      *loss;
-    ls_tensor      *logits;     /* output of the model: logits or predicted values; NULL for text                     */
-    ls_tensor      *label;      /* classes, for accuracy; NULL: none                                                  */
-    char            layout[17]; /* digest of the parameters' names and shapes, hexadecimal                        */
-    ls_trainer     *trainer;
-    ls_params      *loaded;    /* parameters of a folder of Hugging Face, which has no trainer; else NULL         */
-    ls_scaler      *scaler;    /* normalisation of arrays; NULL for other data                                    */
-    ls_tokenizer   *tokenizer; /* of a language model, once it is needed                                          */
-    int             shards;    /* virtual shards of the global batch                               */
-    int64_t         epoch_steps, total_steps; /* steps of an epoch, of the run                                    */
+    const ls_product_table *products;        /* libraries of matrix products; NULL: none                     */
+    const char             *products_text;   /* their names; NULL: none                                      */
+    ls_graph               *graph;
+    ls_tensor              *loss;
+    ls_tensor    *logits;     /* output of the model: logits or predicted values; NULL for text                     */
+    ls_tensor    *label;      /* classes, for accuracy; NULL: none                                                  */
+    char          layout[17]; /* digest of the parameters' names and shapes, hexadecimal                        */
+    ls_trainer   *trainer;
+    ls_params    *loaded;    /* parameters of a folder of Hugging Face, which has no trainer; else NULL         */
+    ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
+    ls_tokenizer *tokenizer; /* of a language model, once it is needed                                          */
+    int           shards;    /* virtual shards of the global batch                               */
+    int64_t       epoch_steps, total_steps; /* steps of an epoch, of the run                                    */
 };
 
 /* LS_TRY for a call that only some ranks make, or that fails on some ranks only.  COLLECTIVE: every rank must reach it.
@@ -81,6 +84,9 @@ ls_status ls_run_data(ls_run *run, ls_splits splits);
 /* The same for commands that need shapes and not values: where the data are absent and the recipe determines their
  * shapes, opens a stand-in with pseudo-random values as the training split, and prints a note.  Collective. */
 ls_status ls_run_data_or_shapes(ls_run *run, ls_splits splits);
+/* Chooses the libraries of matrix products, if train.reproducible is false.  Call before ls_run_graph; without it no
+ * library is used.  Collective. */
+ls_status ls_run_products(ls_run *run);
 /* Builds model and loss.  Collective. */
 ls_status ls_run_graph(ls_run *run);
 /* Creates the trainer and loads model.pretrained.  Collective. */

@@ -36,12 +36,13 @@ void ls_train_log_start(ls_training *t)
     int64_t       bucket     = ls__trainer_bucket(run->trainer, &bucket_s);
     int64_t       parameters = ls_params_total(ls_trainer_params(run->trainer));
     ls_train_keep_error(
-        t, ls_events_write(t->output.events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:s, s:s*}",
-                           "event", "start", "step", (json_int_t)t->at.step, "version", LS_VERSION, "recipe",
-                           run->recipe->name, "recipe_hash", run->recipe->hash, "data", run->recipe->data.path,
-                           "samples", (json_int_t)run->train_count, "steps", (json_int_t)run->total_steps, "parameters",
-                           (json_int_t)parameters, "ranks", run->ranks, "threads", run->threads, "bucket_bytes",
-                           (json_int_t)bucket, "isa", ls_isa_name(ls_isa_current()), "precision", precision));
+        t, ls_events_write(
+               t->output.events, "{s:s, s:I, s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:i, s:i, s:I, s:s, s:s*, s:s*}",
+               "event", "start", "step", (json_int_t)t->at.step, "version", LS_VERSION, "recipe", run->recipe->name,
+               "recipe_hash", run->recipe->hash, "data", run->recipe->data.path, "samples",
+               (json_int_t)run->train_count, "steps", (json_int_t)run->total_steps, "parameters",
+               (json_int_t)parameters, "ranks", run->ranks, "threads", run->threads, "bucket_bytes", (json_int_t)bucket,
+               "isa", ls_isa_name(ls_isa_current()), "precision", precision, "products", run->products_text));
 }
 
 /* A full disk does not end a run: the log waits in memory until there is space again. */
@@ -131,6 +132,7 @@ void ls_train_show_start(ls_training *t, bool continues)
                ls_isa_name(ls_isa_current()), is_bf16 ? ", bfloat16" : "");
     if (is_bf16 && ls_isa_bf16_lack())
         ls_bar_say(&t->output.bar, "note: train.precision=bfloat16: %s", ls_isa_bf16_lack());
+    if (run->products) ls_bar_say(&t->output.bar, "matrix products: %s", run->products_text);
     if (bucket_s > 0)
         ls_bar_say(&t->output.bar, "inter-host all-reduce: buckets of %.2f MiB, %.1f ms each when measured",
                    (double)bucket / (1 << 20), 1e3 * bucket_s);

@@ -403,6 +403,7 @@ static void give_result(const ls_training *t, bool finished, ls_train_result *re
 ls_status ls_run_setup(ls_run *run)
 {
     LS_TRY_IN_PHASE(run, LS_PHASE_START, "opening the data", ls_run_data(run, LS_SPLITS_BOTH));
+    LS_TRY_IN_PHASE(run, LS_PHASE_START, "choosing matrix products", ls_run_products(run));
     LS_TRY_IN_PHASE(run, LS_PHASE_START, "building the model", ls_run_graph(run));
     LS_TRY_IN_PHASE(run, LS_PHASE_START, "making the trainer", ls_run_trainer(run));
     return LS_OK;

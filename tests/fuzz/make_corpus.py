@@ -123,3 +123,19 @@ put("import_csv", "classes", b'\x09a,y\r\n1,cat\r\n2,"dog ""x"""\r\n3,cat\r\n4,"
 put("import_csv", "named", b"\x06a\tz\ty\n1\t2\t3\n4\t5\t6\n")
 put("import_csv", "two-targets", b"\x1a\xef\xbb\xbfa;y;z\n1;2;3\n4;5;6.5\n7;8;9\n1;2;3\n")
 put("import_csv", "quotes", b'\x01"a\nb","y"\n"1","2"\n\n" 3 ",4\n')
+
+
+def table(rows):
+    return '{"format": "lockstep product table 1",\n "level": "v2", "threads": 2,\n "products": [\n %s]}\n' % ",\n ".join(rows)
+
+
+def row(kind="float32", layout="x w", by="OpenBLAS", m=512):
+    return '{"type": "%s", "layout": "%s", "m": %s, "n": 2048, "k": 8, "by": "%s"}' % (kind, layout, m, by)
+
+
+put("product_table", "rows", table([row(), row("bfloat16", "x w^T", "oneDNN"), row(layout="x^T w", m=8)]).encode())
+put("product_table", "empty", table([]).encode())
+put("product_table", "twice", table([row(), row()]).encode())
+put("product_table", "wrong-library", table([row("bfloat16")]).encode())
+put("product_table", "wrong-range", table([row(m=9007199254740993)]).encode())
+put("product_table", "deep", ('{"products": ' + "[" * 3000).encode())

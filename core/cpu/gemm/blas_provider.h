@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Matrix products by external libraries (OpenBLAS, oneDNN), for comparison only: `lockstep doctor` and
- * `lockstep bench gemm` measure them beside the kernels of Lockstep.  Training never calls them.
+ * Matrix products by external libraries (OpenBLAS, oneDNN).  `lockstep doctor` and `lockstep bench gemm` measure them
+ * beside the kernels of Lockstep.  A run with train.reproducible=false may use them (product_table.h).  All other runs
+ * never call them, because their bits depend on the number of threads.
  *
- * A library is loaded on first use, and its products are compared with a plain loop before they are measured.
+ * A library is loaded on first use, and its products are first compared with a plain loop.
  *
  *     if (ls__provider_load(&ls__openblas) == LS_OK) LS_TRY(ls__provider_gemm(&ls__openblas, &g));
  */
@@ -34,6 +35,7 @@ struct ls_provider {
 
     /* Set by ls__provider_load(). */
     char         detail[96]; /* version, and the kernels in use if known: "0.3.21, Zen kernels"; "" unless loaded */
+    bool         bfloat16;   /* the library multiplies bfloat16 on this processor */
     _Atomic bool tried;      /* the fields below are valid */
     ls_status    status;
     char         message[1024];
@@ -43,12 +45,12 @@ struct ls_provider {
  * LS_ERR_ENV: no usable library.  Thread-safe. */
 ls_status ls__provider_load(ls_provider *p);
 
-/* Computes g with as many threads as OpenMP allows, or one if g->serial is set.  LS_ERR_USAGE: splits > 1, an operand
- * without a stride of 1, a dim that does not fit an int, y in bfloat16, or operands of a type that the library cannot
- * multiply.  Status of ls__provider_load() if that fails. */
+/* Computes g with as many threads as OpenMP allows, or one if g->serial is set or the caller is in a parallel region.
+ * LS_ERR_USAGE: splits > 1, an operand without a stride of 1, a dim that does not fit an int, y in bfloat16, or a type
+ * that the library cannot multiply.  Status of ls__provider_load() if that fails.  After an error y is unchanged. */
 ls_status ls__provider_gemm(ls_provider *p, const ls_gemm *g);
 
-/* Compares products of p->sgemm with a plain loop.  LS_ERR_ENV: they differ. */
-ls_status ls__provider_check(const ls_provider *p);
+/* Compares products of p->sgemm, or of p->bgemm, with a plain loop.  LS_ERR_ENV: they differ. */
+ls_status ls__provider_check(const ls_provider *p, ls_dtype type);
 
 #endif

@@ -111,7 +111,7 @@ static int product_of_ones(const ls_gemm *g, ls_blas_operand x, ls_blas_operand 
 static void test_wrong_products_are_found(void **state)
 {
     const ls_provider flawed = {.name = "Flawed", .detail = "1.0", .hint = "use another", .sgemm = product_of_ones};
-    assert_int_equal(ls__provider_check(&flawed), LS_ERR_ENV);
+    assert_int_equal(ls__provider_check(&flawed, LS_F32), LS_ERR_ENV);
     assert_non_null(strstr(ls_error_message(), "Flawed (1.0) computes wrong products"));
     assert_non_null(strstr(ls_error_message(), "use another"));
 }
