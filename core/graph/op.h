@@ -130,7 +130,7 @@ struct ls_op {
  * *group*: a group is 2^n consecutive shards, and its gradient is the sum over its shards as a binary tree on the shard
  * index:  ((s0 + s1) + (s2 + s3)).  Each group has its own destination.  A kernel computes one partial sum per shard
  * (samples in order within the shard) and calls ls__fold (core/cpu/shard_sum.h), or passes the shard bounds to
- * ls__gemm, which does both.
+ * ls__product, which does both.
  *
  * Contract of a backward kernel: read the values in `saves` and the gradients of the outputs; write dx[i] for every i
  * with dx[i] not NULL, or add to it if add[i] is set; touch nothing else. */

@@ -216,7 +216,8 @@ static ls_status measure(const bench *b, const product *p, double rate[SIDES])
 {
     static double took[SIDES][MAX_REPEAT];
     const double  flops = 2.0 * (double)p->g.m * (double)p->g.n * (double)p->g.k * p->samples;
-    const int     calls = flops > 4e8 ? 1 : (int)(4e8 / flops) + 1;
+    const double  least = b->table ? 1e8 : 4e8; /* operations of a measurement: a table has 375 classes in each type */
+    const int     calls = flops > least ? 1 : (int)(least / flops) + 1;
     for (int r = 0; r < b->repeat; r++)
         for (int side = 0; side < SIDES; side++) {
             if (!b->found[side]) continue;
