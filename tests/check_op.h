@@ -299,7 +299,7 @@ static inline void check_levels(const check_setup *s, ls_isa isa, check_truth *t
 {
     char when[48];
     snprintf(when, sizeof when, "at level %s", ls_isa_name(t->level));
-    if (t->first.y[0] && ls_isa_bits(isa) == ls_isa_bits(t->level)) {
+    if (t->first.y[0] && ls_isa_bits(isa, s->precision == LS_BF16) == ls_isa_bits(t->level, s->precision == LS_BF16)) {
         check_same_results(s, when, (check_how){0}, &t->first, whole);
         return;
     }

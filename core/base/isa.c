@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define X(isa, text, level) extern const ls_isa_table LS__PASTE(ls__isa_table, level);
 LS_ISA_LIST(X)
@@ -19,13 +21,26 @@ static const char *const names[] = LS_ENUM_TEXTS(LS_ISA_LIST);
 
 static int chosen = -1;
 
+#if defined(__x86_64__)
+/* Asks the kernel, once per process, for the tile registers.  Returns whether AMX-BF16 can be used. */
+static bool find_amx(void)
+{
+    enum { REQUEST_PERMISSION = 0x1023 /* ARCH_REQ_XCOMP_PERM, Linux 5.16 */, TILE_DATA = 18 };
+    static _Atomic int found = -1;
+    if (found < 0)
+        found = __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-bf16") &&
+                syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+    return found;
+}
+#endif
+
 ls_isa ls_isa_best(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-        return __builtin_cpu_supports("avx512bf16") ? LS_ISA_V4_BF16 : LS_ISA_V4;
+        return !__builtin_cpu_supports("avx512bf16") ? LS_ISA_V4 : find_amx() ? LS_ISA_AMX : LS_ISA_V4_BF16;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2"))
         return LS_ISA_V3;
     return LS_ISA_V2;
@@ -38,11 +53,13 @@ const char *ls_isa_name(ls_isa isa) { return isa < LS_ISA_COUNT ? names[isa] : "
 
 int ls_isa_find(const char *name) { return ls__enum_find(names, name); }
 
-ls_isa ls_isa_bits(ls_isa isa)
+ls_isa ls_isa_bits(ls_isa isa, bool bf16)
 {
 #if defined(__x86_64__)
+    if (isa == LS_ISA_AMX && bf16) return isa;
     return isa > LS_ISA_V3 ? LS_ISA_V3 : isa;
 #else
+    (void)bf16;
     return isa;
 #endif
 }

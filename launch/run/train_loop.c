@@ -246,8 +246,9 @@ static ls_status load_checkpoint(ls_training *t, bool *found)
              "%s: the parameters of the checkpoint of step %lld have the digest %016llx, expected %016llx" LS_HINT
              "--fresh starts over",
              t->directory.path, (long long)t->at.step, (unsigned long long)loaded, (unsigned long long)t->at.digest);
-    const int isa = ls_isa_find(t->at.isa);
-    if (run->is_root && (isa < 0 || ls_isa_bits((ls_isa)isa) != ls_isa_bits(ls_isa_current())))
+    const int  isa     = ls_isa_find(t->at.isa);
+    const bool is_bf16 = run->recipe->train.precision == LS_BF16;
+    if (run->is_root && (isa < 0 || ls_isa_bits((ls_isa)isa, is_bf16) != ls_isa_bits(ls_isa_current(), is_bf16)))
         fprintf(stderr,
                 "lockstep: warning: the run continues with instruction set %s, but started with %s: its bits will "
                 "differ from those of an uninterrupted run (LOCKSTEP_ISA=%s keeps them)\n",

@@ -15,6 +15,7 @@
 #include "core/cpu/gemm/gemm.h"
 
 #include <omp.h>
+#include <string.h>
 
 #include "core/base/integer.h"
 #include "core/base/progress_hook.h"
@@ -33,8 +34,8 @@ typedef struct block {
     ls_gemm_space         *space;
     int64_t                i, m, j, n;
     bool                   x_packed, w_packed;
-    bool                   dot; /* pairs of bfloat16 are multiplied by VDPBF16PS */
-    const ls_gemm_kernels *kernels;
+    const ls_gemm_format  *format;
+    const ls_gemm_kernels *kernels;      /* of the format */
     buffer                 buf[LS_BUFS]; /* partial sums and y, by buffer of the plan */
 } block;
 
@@ -94,24 +95,43 @@ static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int6
                  : portion(&col->next_w, i / 2, whole - half);
 }
 
-/* Rows of a panel that hold a piece of `len` positions. */
-static int64_t panel_rows(const block *b, int64_t len)
+/* Returns the length of the pieces from *p on that are packed together, because no zeros lie between them, and advances
+ * *p to the last one. */
+static int64_t joined_pieces(const block *b, const ls_packed_range *range, int *p)
 {
-    return b->g->type == LS_BF16 ? ls__gemm_pair_rows(len, b->dot) : len;
+    int64_t len = range->piece[*p];
+    while (len % b->format->align == 0 && *p + 1 < range->pieces) len += range->piece[++*p];
+    return len;
 }
 
 /* Packs one panel of a bfloat16 operand, piece by piece: vector v begins at x[v * apart]. */
 static void pack_pairs(const block *b, const ls_packed_range *range, const uint16_t *x, int64_t apart, int64_t along,
                        int64_t count, float *panel, int64_t width)
 {
+    const bool dot = b->format->per_word == 2;
     for (int p = 0; p < range->pieces; p++) {
-        int64_t len = range->piece[p];
-        while (len % 2 == 0 && p + 1 < range->pieces) len += range->piece[++p]; /* no zero follows an even piece */
-        ls__gemm_pack_pairs(x, apart, along, count, len, panel, width, b->dot);
+        const int64_t len = joined_pieces(b, range, &p), rows = ls__gemm_panel_rows(b->format, len),
+                      filled = dot ? (len + 1) / 2 : rows;
+        ls__gemm_pack_pairs(x, apart, along, count, len, panel, width, dot);
+        if (filled < rows) memset(panel + filled * width, 0, (size_t)((rows - filled) * width) * sizeof(float));
         x += len * along;
-        panel += panel_rows(b, len) * width;
+        panel += rows * width;
     }
 }
+
+#if defined(__AVX512F__)
+static void pack_x_amx(const block *b, const ls_packed_range *range, const uint16_t *x, int64_t rows, int64_t panel_len)
+{
+    const int64_t step  = ls__gemm_x_panel(LS_MR_AMX, panel_len);
+    float        *panel = b->space->x;
+    for (int p = 0; p < range->pieces; p++) {
+        const int64_t len = joined_pieces(b, range, &p);
+        ls__gemm_pack_x_amx(x, b->g->x_row, b->g->x_col, rows, len, panel, step);
+        x += len * b->g->x_col;
+        panel += ls__gemm_panel_rows(b->format, len) * LS_MR_AMX;
+    }
+}
+#endif
 
 /* Packs `rows` rows of x, or a panel of w. */
 static void pack_x(const block *b, const ls_packed_range *range, const void *x, int64_t rows, int64_t panel_len)
@@ -121,9 +141,15 @@ static void pack_x(const block *b, const ls_packed_range *range, const void *x, 
         ls__gemm_pack_x(x, g->x_row, g->x_col, rows, range->len, b->space->x);
         return;
     }
+#if defined(__AVX512F__)
+    if (b->kernels->any) {
+        pack_x_amx(b, range, x, rows, panel_len);
+        return;
+    }
+#endif
     for (int64_t r = 0; r < rows; r += LS_MR)
         pack_pairs(b, range, element(g, x, r * g->x_row), g->x_row, g->x_col, ls__min(LS_MR, rows - r),
-                   b->space->x + r / LS_MR * ls__gemm_x_panel(panel_len), LS_MR);
+                   b->space->x + r / LS_MR * ls__gemm_x_panel(LS_MR, panel_len), LS_MR);
 }
 
 static void pack_w(const block *b, const ls_packed_range *range, const void *w, int64_t cols, float *panel)
@@ -139,47 +165,54 @@ static void pack_w(const block *b, const ls_packed_range *range, const void *w, 
  * equal for all tiles of the range. */
 static void compute_column(const block *b, const ls_packed_range *range, const tile_column *col, ls_tile *t)
 {
-    const int64_t cols   = ls__min(LS_NR, b->n - col->c);
-    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(t->panel_len) : LS_MR * t->x_row; /* from tile to tile */
-    const int64_t tiles  = (col->end - col->top + LS_MR - 1) / LS_MR,
-                  whole  = cols == LS_NR ? (col->end - col->top) / LS_MR : 0;
+    const int64_t height = b->format->tile_rows, cols = ls__min(LS_NR, b->n - col->c);
+    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(height, t->panel_len) : height * t->x_row; /* of a tile */
+    const int64_t tiles  = ls__ceil_div(col->end - col->top, height),
+                  whole  = cols == LS_NR ? (col->end - col->top) / height : 0;
     const bool   packed  = b->x_packed && b->w_packed;
     const float *first = t->x, *panel = t->w;
     uint16_t    *narrow = b->g->y_type == LS_BF16 && range->last
                               ? (uint16_t *)b->g->y + (b->i + col->top) * b->g->y_row + b->j + col->c
                               : NULL;
     float        sums[LS_MR * LS_NR];
-    t->n     = cols;
-    t->bias  = b->g->bias && range->last ? b->g->bias + b->j + col->c : NULL;
+    t->n        = cols;
+    t->bias     = b->g->bias && range->last ? b->g->bias + b->j + col->c : NULL;
+    t->half     = narrow;
+    t->half_row = b->g->y_row;
+    t->half_add = b->g->add;
     t->y     = narrow ? sums : b->buf[range->to].data + col->top * t->y_row + col->c;
     t->y_row = narrow ? LS_NR : b->buf[range->to].row;
     for (int a = 0; a < range->adds; a++)
         t->add[a].data = b->buf[range->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
-        const int64_t rows  = ls__min(LS_MR, col->end - col->top - i * LS_MR);
+        const int64_t rows  = ls__min(height, col->end - col->top - i * height);
         const bool    packs = col->unpacked && i == 0;
         t->w                = packs ? col->unpacked : panel;
         t->w_row            = b->w_packed && !packs ? LS_NR : b->g->w_row;
         t->next             = i + 1 < tiles ? t->x + x_step : first;
-        if (packed && i < whole) {
-            t->prefetch = prefetch_of_tile(b, col, i, whole);
+        t->prefetch         = i < whole ? prefetch_of_tile(b, col, i, whole) : (ls_prefetch){0};
+        t->m                = rows;
+        if (b->kernels->any)
+            b->kernels->any(t);
+        else if (packed && i < whole)
             b->kernels->packed[range->pieces > 1][packs](t);
-        } else {
-            b->kernels->tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
-        }
-        t->x += x_step;
-        if (narrow)
-            b->kernels->narrow(sums, rows, cols, narrow + i * LS_MR * b->g->y_row, b->g->y_row, b->g->add);
         else
-            t->y += LS_MR * t->y_row;
-        for (int a = 0; a < range->adds; a++) t->add[a].data += LS_MR * t->add[a].row;
+            b->kernels->tile[rows - 1][cols > LS_V][cols % LS_V != 0](t);
+        t->x += x_step;
+        if (!narrow)
+            t->y += height * t->y_row;
+        else if (!b->kernels->any)
+            b->kernels->narrow(sums, rows, cols, t->half, t->half_row, t->half_add);
+        if (narrow) t->half += height * t->half_row;
+        for (int a = 0; a < range->adds; a++) t->add[a].data += height * t->add[a].row;
     }
 }
 
-/* The rows of x are packed in `parts` parts, each a multiple of LS_MR rows.  Returns the first row of a part. */
+/* The rows of x are packed in `parts` parts, each of whole tiles but for the last.  Returns the first row of a part. */
 static int64_t part_row(const block *b, int64_t part, int64_t parts)
 {
-    return ls__min((b->m + LS_MR - 1) / LS_MR * part / parts * LS_MR, b->m);
+    const int64_t height = b->format->tile_rows;
+    return ls__min(ls__ceil_div(b->m, height) * part / parts * height, b->m);
 }
 
 /* Returns the lines of the x that is packed after part `part` of a range.  then: the range after it; NULL: none. */
@@ -204,7 +237,7 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     int64_t        piece[LS_TILE_PIECES];
     ls_tile        t;
     t.panel_len = 0;
-    for (int p = 0; p < range->pieces; p++) t.panel_len += piece[p] = panel_rows(b, range->piece[p]);
+    for (int p = 0; p < range->pieces; p++) t.panel_len += piece[p] = ls__gemm_panel_rows(b->format, range->piece[p]);
     t.x_row    = b->x_packed ? 1 : g->x_row;
     t.x_col    = b->x_packed ? LS_MR : g->x_col;
     t.pieces   = range->pieces;
@@ -212,7 +245,8 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     t.len      = piece;
     t.adds     = range->adds;
     for (int a = 0; a < range->adds; a++) t.add[a].row = b->buf[range->add[a]].row;
-    const int64_t most  = b->g->type == LS_BF16 && !b->dot ? LS_MC / 2 : LS_MC; /* longer rows in the same cache */
+    const bool    widened = b->g->type == LS_BF16 && b->format->per_word == 1;
+    const int64_t most    = widened ? LS_MC / 2 : LS_MC; /* longer rows in the same cache */
     const int64_t parts = (b->m + most - 1) / most;
     for (int64_t part = 0; part < parts; part++) {
         const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
@@ -253,14 +287,35 @@ static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n)
     return g->type == LS_BF16 || (n > 4 * LS_NR && m * g->k > 1 << 14);
 }
 
-/* Returns the kernels for the operands of g. */
-static const ls_gemm_kernels *kernels_for(const ls_gemm *g)
+/* Returns the form in which the operands of g are packed. */
+static const ls_gemm_format *format_for(const ls_gemm *g)
+{
+    static const ls_gemm_format single = {&ls__gemm_fma, LS_MR, LS_KC, 1, 1}, widened = {&ls__gemm_fma, LS_MR,
+                                                                                         LS_KC_PAIRS, 2, 1};
+#if defined(__AVX512F__)
+    static const ls_gemm_format pairs = {&ls__gemm_dot, LS_MR, LS_KC_PAIRS, 2, 2},
+                                tiles = {&ls__gemm_amx, LS_MR_AMX, LS_KC_AMX, LS_TILE_K, 2};
+    if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_AMX) return &tiles;
+    if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_V4_BF16) return &pairs;
+#endif
+    return g->type == LS_BF16 ? &widened : &single;
+}
+
+/* Prepares the registers of this thread for the kernels of a format; the opposite. */
+static void begin_kernels(const ls_gemm_format *f)
 {
 #if defined(__AVX512F__)
-    if (g->type == LS_BF16 && ls_isa_current() >= LS_ISA_V4_BF16) return &ls__gemm_dot;
+    if (f->kernels->any) ls__amx_begin();
 #endif
-    (void)g;
-    return &ls__gemm_fma;
+    (void)f;
+}
+
+static void end_kernels(const ls_gemm_format *f)
+{
+#if defined(__AVX512F__)
+    if (f->kernels->any) ls__amx_end();
+#endif
+    (void)f;
 }
 
 /* Takes denormal numbers as zero and flushes denormal results, as VDPBF16PS does.  Returns the mode to restore. */
@@ -290,41 +345,42 @@ static void restore_denormals(const ls_gemm *g, unsigned before)
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
     enum { SUMS = 1 << 17 }; /* floats of the sums of a block of bfloat16, which stay in the L2 cache */
-    const bool             narrow = g->y_type == LS_BF16, add = g->add && !narrow; /* ls_narrow_fn adds to bfloat16 */
-    const ls_gemm_kernels *kernels = kernels_for(g);
-    const bool             pairs   = g->type == LS_BF16;
-    ls_plan                plan;
-    ls_packed_range        range[2];
-    ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, pairs);
+    const bool            narrow = g->y_type == LS_BF16, add = g->add && !narrow; /* kernels add to bfloat16 */
+    const ls_gemm_format *format = format_for(g);
+    ls_plan               plan;
+    ls_packed_range       range[2];
+    ls__gemm_plan(&plan, format, g->k, g->splits, g->bound, add);
     const int      levels = ls__gemm_plan_levels(&plan);
     const unsigned mode   = flush_denormals(g);
     int64_t        tall = m, wide = LS_NC;
     if (levels) {
         tall = ls__min(m, LS_MC);
         wide = ls__min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
-    } else if (narrow && g->k > LS_KC_PAIRS) {
+    } else if (narrow && g->k > format->longest) {
         tall = ls__min(m, LS_MC);
         wide = ls__min(wide, SUMS / (tall * LS_NR) * LS_NR);
     }
+    begin_kernels(format);
     for (int64_t r = 0; r < m; r += tall)
         for (int64_t c = 0; c < n; c += wide) {
             block b = {
                 .g = g, .space = space, .i = i + r, .m = ls__min(tall, m - r), .j = j + c, .n = ls__min(wide, n - c)};
             b.w_packed = must_pack_w(g, m);
             b.x_packed = must_pack_x(g, m, b.n);
-            b.kernels  = kernels;
-            b.dot      = kernels != &ls__gemm_fma;
+            b.format   = format;
+            b.kernels  = format->kernels;
             for (int l = 0; l < levels; l++)
                 b.buf[l < levels - 1 ? LS_BUF_LEVEL + l : LS_BUF_PART] = (buffer){space->state + l * tall * wide, wide};
             b.buf[LS_BUF_RESULT] = (buffer){(float *)g->y + b.i * g->y_row + b.j, g->y_row};
             if (narrow) b.buf[LS_BUF_RESULT] = (buffer){space->state, wide};
-            ls__gemm_plan(&plan, g->k, g->splits, g->bound, add, pairs);
+            ls__gemm_plan(&plan, format, g->k, g->splits, g->bound, add);
             bool more = ls__gemm_next_range(&plan, &range[0]);
             for (int at = 0; more; at = !at) {
                 more = ls__gemm_next_range(&plan, &range[!at]);
                 compute_range(&b, &range[at], more ? &range[!at] : NULL);
             }
         }
+    end_kernels(format);
     restore_denormals(g, mode);
 }
 
@@ -365,8 +421,9 @@ static void fold(const ls_gemm *g, int trees, float *sum)
 
 static void compute_with_threads(const ls_gemm *g, int threads)
 {
-    const ls_gemm_tasks division = ls__gemm_tasks(g->m, g->n, g->k, g->splits, threads);
-    const int64_t       tall = (g->m + LS_MR - 1) / LS_MR, wide = (g->n + LS_NR - 1) / LS_NR;
+    const int64_t       height   = format_for(g)->tile_rows;
+    const ls_gemm_tasks division = ls__gemm_tasks(g->m, g->n, g->k, g->splits, threads, height);
+    const int64_t       tall = ls__ceil_div(g->m, height), wide = ls__ceil_div(g->n, LS_NR);
     const int64_t       blocks = division.rows * division.cols, tasks = blocks * division.trees;
     ls_gemm_space       sums = ls__gemm_space_take();
 #pragma omp parallel num_threads(threads)
@@ -375,8 +432,8 @@ static void compute_with_threads(const ls_gemm *g, int threads)
 #pragma omp for schedule(dynamic, 1) nowait
         for (int64_t task = 0; task < tasks; task++) {
             int64_t tree = task / blocks, row = task % blocks / division.cols, col = task % division.cols;
-            int64_t i = tall * row / division.rows * LS_MR,
-                    m = ls__min(tall * (row + 1) / division.rows * LS_MR, g->m) - i;
+            int64_t i = tall * row / division.rows * height,
+                    m = ls__min(tall * (row + 1) / division.rows * height, g->m) - i;
             int64_t j = wide * col / division.cols * LS_NR,
                     n = ls__min(wide * (col + 1) / division.cols * LS_NR, g->n) - j;
             ls_gemm part =

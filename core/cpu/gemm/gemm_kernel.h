@@ -9,7 +9,7 @@
  * of all tiles, whatever the shape of the tile, so the bits of an element do not depend on its position.
  *
  * The file is compiled twice at level v4: with multiply-adds of float32, and with VDPBF16PS (LS_DOT), for which each
- * "float" of a packed operand is a pair of bfloat16 values.
+ * "float" of a packed operand is a pair of bfloat16 values.  gemm_amx.c has the kernel for AMX.
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_KERNEL_H
 #define LS_CORE_CPU_GEMM_GEMM_KERNEL_H
@@ -30,7 +30,10 @@ enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 48 };
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
 enum {
-    LS_KC_PAIRS    = 384, /* the same for bfloat16, at all levels; a range of fewer pairs would add sums more often */
+    LS_KC_PAIRS    = 384, /* LS_KC for bfloat16 without AMX; a range of fewer pairs would add sums more often */
+    LS_KC_AMX      = 512, /* LS_KC for bfloat16 with AMX */
+    LS_MR_AMX      = 32,  /* LS_MR with AMX: two tile registers of 16 rows */
+    LS_TILE_K      = 32,  /* positions of K in a tile register */
     LS_NR          = 2 * LS_V, /* columns of a tile */
     LS_TILE_ADDS   = 40,       /* most partial sums that are added to a tile */
     LS_TILE_LEVELS = 6,        /* levels of the tree of pieces */
@@ -67,7 +70,10 @@ typedef struct ls_tile {
     float         *y;        /* element (i, j): y[i * y_row + j] */
     int64_t        y_row;
     const float   *bias; /* n values; NULL: none */
-    int64_t        n;    /* columns, for the kernels of partial tiles */
+    int64_t        m, n; /* rows and columns, for kernels of partial tiles */
+    uint16_t      *half; /* receives the sums as bfloat16 in place of y (AMX only); NULL: y is float32 */
+    int64_t        half_row;
+    bool           half_add; /* add to `half` */
     int            adds;
     ls_tile_add    add[LS_TILE_ADDS]; /* partial sums that are added to the tile, in this order */
 } ls_tile;
@@ -78,6 +84,7 @@ typedef void ls_tile_fn(const ls_tile *t);
 typedef void ls_narrow_fn(const float *sum, int64_t rows, int64_t cols, uint16_t *y, int64_t y_row, bool add);
 
 typedef struct ls_gemm_kernels {
+    ls_tile_fn *any; /* all tiles of packed operands (AMX); NULL: the kernels below serve */
     /* For any strides, by [rows - 1][two vectors of columns][the last vector is partial]. */
     ls_tile_fn *tile[LS_MR][2][2];
     /* For a whole tile with x packed (x_row 1, x_col LS_MR), by [more than one piece][w is not packed yet].  w is
@@ -88,10 +95,18 @@ typedef struct ls_gemm_kernels {
 
 #define ls__gemm_fma LS_ISA_NAME(ls__gemm_fma)
 #define ls__gemm_dot LS_ISA_NAME(ls__gemm_dot)
+#define ls__gemm_amx LS_ISA_NAME(ls__gemm_amx)
+#define ls__amx_begin LS_ISA_NAME(ls__amx_begin)
+#define ls__amx_end LS_ISA_NAME(ls__amx_end)
 #ifdef LS_ISA_SUFFIX
 extern const ls_gemm_kernels ls__gemm_fma; /* multiply-adds of float32 */
 #if defined(__AVX512F__)
 extern const ls_gemm_kernels ls__gemm_dot; /* VDPBF16PS */
+extern const ls_gemm_kernels ls__gemm_amx; /* TDPBF16PS */
+
+/* Configures the tile registers of the calling thread for ls__gemm_amx; releases them. */
+void ls__amx_begin(void);
+void ls__amx_end(void);
 #endif
 #endif
 

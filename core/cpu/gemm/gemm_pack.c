@@ -99,10 +99,10 @@ V_INLINE void gather(const float *x, int64_t x_col, int64_t tiles, int64_t k, fl
                 int64_t left = LS_MR - r < LS_V ? LS_MR - r : LS_V;
                 vf      some = v_load_part(x + t * LS_MR + r, left);
                 if (i < k - 1)
-                    v_store(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r,
+                    v_store(panel + t * ls__gemm_x_panel(LS_MR, k) + i * LS_MR + r,
                             some); /* the next column overwrites the excess */
                 else
-                    v_store_part(panel + t * ls__gemm_x_panel(k) + i * LS_MR + r, some, left);
+                    v_store_part(panel + t * ls__gemm_x_panel(LS_MR, k) + i * LS_MR + r, some, left);
             }
         }
 }
@@ -112,7 +112,7 @@ void ls__gemm_pack_x(const float *x, int64_t x_row, int64_t x_col, int64_t rows,
     enum { MANY = 16, SOME = 4 }; /* panels that are packed at the same time */
     for (int64_t r = 0; r < rows;) {
         const float  *from = x + r * x_row;
-        float        *to   = panel + r / LS_MR * ls__gemm_x_panel(k);
+        float        *to   = panel + r / LS_MR * ls__gemm_x_panel(LS_MR, k);
         const int64_t left = rows - r, count = left < LS_MR ? left : LS_MR;
         if (x_row == 1 && left >= SOME * LS_MR) {
             int64_t tiles = left >= MANY * LS_MR ? MANY : SOME;

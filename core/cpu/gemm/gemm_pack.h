@@ -14,6 +14,21 @@ enum {
     LS_STATE = 1 << 20     /* capacity of a task for partial sums, floats */
 };
 
+/* The form of packed operands.  It depends on their type and on the instruction-set level. */
+typedef struct ls_gemm_format {
+    const ls_gemm_kernels *kernels;
+    int64_t                tile_rows; /* LS_MR, or LS_MR_AMX */
+    int64_t                longest;   /* positions of a packed range, at most */
+    int64_t                align;     /* a piece is filled up with zeros to a multiple of it; segments start at one */
+    int64_t                per_word;  /* positions in a 32-bit word of a panel */
+} ls_gemm_format;
+
+/* Number of rows of a panel for a piece of k positions. */
+static inline int64_t ls__gemm_panel_rows(const ls_gemm_format *f, int64_t k)
+{
+    return (k + f->align - 1) / f->align * f->align / f->per_word;
+}
+
 /* Workspace of one thread. */
 typedef struct ls_gemm_space {
     float *w;     /* LS_WORDS x LS_NC packed floats */
@@ -30,9 +45,9 @@ void          LS_ISA_NAME(ls__gemm_space_give)(ls_gemm_space space);
 /* Packs k x n floats of w, n <= LS_NR, as k rows of LS_NR floats.  The values of columns n and above are undefined. */
 void LS_ISA_NAME(ls__gemm_pack_w)(const float *w, int64_t w_row, int64_t w_col, int64_t k, int64_t n, float *panel);
 
-/* Distance between two panels of x, floats.  It is usually an odd number of cache lines: panels that are written at the
- * same time would otherwise map to the same few cache sets. */
-static inline int64_t ls__gemm_x_panel(int64_t k) { return LS_MR * k + 16; }
+/* Distance between two panels of x with `tile_rows` rows each, floats.  It is usually an odd number of cache lines:
+ * panels that are written at the same time would otherwise map to the same few cache sets. */
+static inline int64_t ls__gemm_x_panel(int64_t tile_rows, int64_t k) { return tile_rows * k + 16; }
 
 /* Packs rows x k floats of x as panels of k rows of LS_MR floats, one panel for every LS_MR rows of x.  May write up to
  * LS_V floats beyond the last panel. */
@@ -45,9 +60,13 @@ void LS_ISA_NAME(ls__gemm_pack_x)(const float *x, int64_t x_row, int64_t x_col, 
 void LS_ISA_NAME(ls__gemm_pack_pairs)(const uint16_t *x, int64_t apart, int64_t along, int64_t count, int64_t k,
                                       float *panel, int64_t width, bool dot);
 
-/* Number of rows of a panel for k positions. */
-static inline int64_t ls__gemm_pair_rows(int64_t k, bool dot) { return dot ? (k + 1) / 2 : (k + 1) / 2 * 2; }
+/* Packs rows x k bfloat16 values of x for AMX, as panels of LS_MR_AMX rows that begin `step` floats from each other.
+ * A panel is a sequence of blocks of LS_TILE_K positions; a block has one cache line for each row.  k is filled up with
+ * zeros.  The rows of the last panel beyond `rows` are undefined. */
+void LS_ISA_NAME(ls__gemm_pack_x_amx)(const uint16_t *x, int64_t x_row, int64_t x_col, int64_t rows, int64_t k,
+                                      float *panel, int64_t step);
 
+#define ls__gemm_pack_x_amx LS_ISA_NAME(ls__gemm_pack_x_amx)
 #define ls__gemm_pack_pairs LS_ISA_NAME(ls__gemm_pack_pairs)
 #define ls__gemm_space_take LS_ISA_NAME(ls__gemm_space_take)
 #define ls__gemm_space_give LS_ISA_NAME(ls__gemm_space_give)

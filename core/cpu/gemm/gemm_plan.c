@@ -3,18 +3,13 @@
 #include "core/cpu/gemm/gemm_plan.h"
 
 #include "core/base/integer.h"
-#include "core/cpu/gemm/gemm_pack.h"
 
 /* ---- ranges of K ------------------------------------------------------------------------------------------------- */
 
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, bool pairs)
+void ls__gemm_plan(ls_plan *plan, const ls_gemm_format *format, int64_t k, int splits, const int64_t *bound, bool add)
 {
     const bool cut = splits > 1;
-    *plan          = (ls_plan){.whole   = {0, k},
-                               .parts   = cut ? splits : 1,
-                               .add     = add,
-                               .longest = pairs ? LS_KC_PAIRS : LS_KC,
-                               .align   = pairs ? 2 : 1};
+    *plan          = (ls_plan){.format = format, .whole = {0, k}, .parts = cut ? splits : 1, .add = add};
     plan->bound    = cut ? bound : plan->whole;
 }
 
@@ -33,14 +28,14 @@ static void carry(const ls_plan *plan, ls_packed_range *range, int level, int in
 
 static int64_t segment_start(const ls_plan *plan, int64_t len, int64_t s, int64_t segments)
 {
-    return ls__min(len, ls__round_up(len * s / segments, plan->align));
+    return ls__min(len, ls__round_up(len * s / segments, plan->format->align));
 }
 
 /* Describes the next segment of a part that is longer than a range.  The sum of a single part is accumulated in y
  * itself. */
 static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
-    const int64_t segments = ls__ceil_div(len, plan->longest), s = plan->segment++;
+    const int64_t segments = ls__ceil_div(len, plan->format->longest), s = plan->segment++;
     const int64_t begin = plan->bound[plan->part];
     range->to           = plan->parts == 1 ? LS_BUF_RESULT : LS_BUF_PART;
     range->from         = begin + segment_start(plan, len, s, segments);
@@ -54,6 +49,15 @@ static void next_segment(ls_plan *plan, ls_packed_range *range, int64_t len)
     plan->part++;
 }
 
+/* Returns whether `count` parts from `first` on fit into a range. */
+static bool fit(const ls_plan *plan, int first, int count)
+{
+    int64_t words = 0;
+    if (count > LS_TILE_PIECES || plan->bound[first + count] - plan->bound[first] > plan->format->longest) return false;
+    for (int p = first; p < first + count; p++) words += ls__gemm_panel_rows(plan->format, part_len(plan, p));
+    return words <= LS_WORDS;
+}
+
 /* Describes the largest subtree of parts that starts at the next part and fits into a range. */
 static void next_subtree(ls_plan *plan, ls_packed_range *range, int64_t len)
 {
@@ -61,9 +65,8 @@ static void next_subtree(ls_plan *plan, ls_packed_range *range, int64_t len)
     range->from = plan->bound[plan->part];
     range->len  = len;
     for (; level < LS_TILE_LEVELS && plan->part % (2 << level) == 0 && 2 << level <= plan->parts; level++) {
-        const int64_t longer = plan->bound[plan->part + (2 << level)] - range->from;
-        if (longer > plan->longest) break;
-        range->len = longer;
+        if (!fit(plan, plan->part, 2 << level)) break;
+        range->len = plan->bound[plan->part + (2 << level)] - range->from;
     }
     range->pieces = 1 << level;
     for (int p = 0; p < range->pieces; p++) range->piece[p] = part_len(plan, plan->part + p);
@@ -76,7 +79,7 @@ bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range)
     if (plan->part == plan->parts) return false;
     const int64_t len = part_len(plan, plan->part);
     range->adds       = 0;
-    if (len > plan->longest)
+    if (len > plan->format->longest)
         next_segment(plan, range, len);
     else
         next_subtree(plan, range, len);
@@ -86,8 +89,7 @@ bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range)
 
 int ls__gemm_plan_levels(const ls_plan *plan)
 {
-    const bool one_range = plan->bound[plan->parts] - plan->bound[0] <= plan->longest && plan->parts <= LS_TILE_PIECES;
-    if (plan->parts == 1 || one_range) return 0;
+    if (plan->parts == 1 || fit(plan, 0, plan->parts)) return 0;
     int levels = 1;
     while (1 << (levels - 1) < plan->parts) levels++;
     return levels;
@@ -96,18 +98,18 @@ int ls__gemm_plan_levels(const ls_plan *plan)
 /* ---- division among threads -------------------------------------------------------------------------------------- */
 
 /* Estimates the time of one block of y, in multiply-adds of one vector. */
-static double block_cost(int64_t m, int64_t n, int64_t k, ls_gemm_tasks t)
+static double block_cost(int64_t m, int64_t n, int64_t k, int64_t tile_rows, ls_gemm_tasks t)
 {
-    const double rows = (double)ls__ceil_div(ls__ceil_div(m, LS_MR), t.rows) * LS_MR;
+    const double rows = (double)ls__ceil_div(ls__ceil_div(m, tile_rows), t.rows) * (double)tile_rows;
     const double cols = (double)ls__ceil_div(ls__ceil_div(n, LS_NR), t.cols) * LS_NR;
     const double len  = (double)k / t.trees;
     return rows * cols * len / LS_V + (rows + cols) * len * 0.5 + rows * cols * 0.5;
 }
 
-ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads)
+ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads, int64_t tile_rows)
 {
     enum { LARGEST = 1 << 19 }; /* largest block of y that several packed ranges update, floats */
-    const int64_t tall = ls__ceil_div(m, LS_MR), wide = ls__ceil_div(n, LS_NR);
+    const int64_t tall = ls__ceil_div(m, tile_rows), wide = ls__ceil_div(n, LS_NR);
     const int     trees = tall * wide < 8 * threads ? splits : 1; /* K is divided only if y has too few tiles */
     ls_gemm_tasks best  = {1, 1, 1};
     double        least = 0;
@@ -117,7 +119,7 @@ ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int th
             for (int64_t rows = 1; rows <= blocks && rows <= tall; rows++) {
                 const ls_gemm_tasks tasks = {rows, blocks / rows, t};
                 if (blocks % rows || tasks.cols > wide) continue;
-                double cost = block_cost(m, n, k, tasks) * (double)ls__ceil_div((int64_t)blocks * t, threads);
+                double cost = block_cost(m, n, k, tile_rows, tasks) * (double)ls__ceil_div((int64_t)blocks * t, threads);
                 if (t > 1) cost += (double)(m * n * t) / LS_V + 1000;
                 if (least == 0 || cost < least) {
                     least = cost;

@@ -2,8 +2,8 @@
  *
  * The order in which a matrix product runs through K, and its division among threads.
  *
- * K is cut into parts (the bounds of the caller), and a part longer than LS_KC (LS_KC_PAIRS for bfloat16) into segments
- * of equal length.  The sum of a part is the sum of its segments from first to last; the sums of the parts are added as
+ * K is cut into parts (the bounds of the caller), and a part longer than a packed range may be (LS_KC; for bfloat16
+ * LS_KC_PAIRS or LS_KC_AMX) into segments of equal length.  The sum of a part is the sum of its segments from first to last; the sums of the parts are added as
  * a binary tree.  All of this depends on the bounds alone.
  *
  * A *packed range* is the range of K that is packed at a time and that one call of the micro-kernel covers for a tile:
@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/cpu/gemm/gemm_kernel.h"
+#include "core/cpu/gemm/gemm_pack.h"
 
 enum { LS_LEVELS = 32 };
 
@@ -37,14 +37,13 @@ typedef struct ls_packed_range {
 
 /* Iterator over the packed ranges of a product. */
 typedef struct ls_plan {
-    const int64_t *bound;
-    int64_t        whole[2]; /* the bounds of a product in one part: 0 and K */
-    int            parts;
-    int            part;    /* next part */
-    int64_t        segment; /* next segment of that part */
-    bool           add;     /* the product is added to y */
-    int64_t        longest; /* positions of a range, at most: LS_KC or LS_KC_PAIRS */
-    int64_t        align;   /* segments start at multiples of it: 2 for pairs of bfloat16, else 1 */
+    const ls_gemm_format *format;
+    const int64_t        *bound;
+    int64_t               whole[2]; /* the bounds of a product in one part: 0 and K */
+    int                   parts;
+    int                   part;    /* next part */
+    int64_t               segment; /* next segment of that part */
+    bool                  add;     /* the product is added to y */
 } ls_plan;
 
 #define ls__gemm_plan LS_ISA_NAME(ls__gemm_plan)
@@ -52,8 +51,8 @@ typedef struct ls_plan {
 #define ls__gemm_plan_levels LS_ISA_NAME(ls__gemm_plan_levels)
 #define ls__gemm_tasks LS_ISA_NAME(ls__gemm_tasks)
 
-/* Starts the iteration.  k, splits, bound and add are those of ls_gemm; pairs: the operands are bfloat16. */
-void ls__gemm_plan(ls_plan *plan, int64_t k, int splits, const int64_t *bound, bool add, bool pairs);
+/* Starts the iteration.  k, splits, bound and add are those of ls_gemm. */
+void ls__gemm_plan(ls_plan *plan, const ls_gemm_format *format, int64_t k, int splits, const int64_t *bound, bool add);
 
 /* Returns the next range; false: there is none. */
 bool ls__gemm_next_range(ls_plan *plan, ls_packed_range *range);
@@ -68,7 +67,8 @@ typedef struct ls_gemm_tasks {
     int     trees;
 } ls_gemm_tasks;
 
-/* Returns the division of an m x n x k product with the lowest estimated time on `threads` threads. */
-ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads);
+/* Returns the division of an m x n x k product with the lowest estimated time on `threads` threads.  tile_rows: rows of
+ * a tile. */
+ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads, int64_t tile_rows);
 
 #endif

@@ -184,14 +184,14 @@ static void same_bits_at_levels(void **state)
     for (int level = 0; level <= (int)best; level++)
         for (int k = 0; k < EXAMPLES; k++) {
             ls_optim o = example(k);
-            assert_int_equal(ls_isa_set(ls_isa_bits((ls_isa)level)), LS_OK);
+            assert_int_equal(ls_isa_set(ls_isa_bits((ls_isa)level, false)), LS_OK);
             two_steps(&o, &expected, 0);
             assert_int_equal(ls_isa_set((ls_isa)level), LS_OK);
             two_steps(&o, &found, 0);
             if (memcmp(expected.param, found.param, sizeof found.param) != 0 ||
                 memcmp(expected.state, found.state, sizeof found.state) != 0)
                 fail_msg("%s (%d): expected equal bits at levels %s and %s", kinds[o.kind], k,
-                         ls_isa_name(ls_isa_bits((ls_isa)level)), ls_isa_name((ls_isa)level));
+                         ls_isa_name(ls_isa_bits((ls_isa)level, false)), ls_isa_name((ls_isa)level));
         }
     assert_int_equal(ls_isa_set(best), LS_OK);
 }

@@ -204,7 +204,7 @@ static void test_bits_of_levels(void **state)
             product p = product_new(shapes[s][0], shapes[s][1], shapes[s][2], 0, 1);
             p.g.bias  = p.bias;
             if (shapes[s][3]) set_parts(&p.g, (int)shapes[s][3], p.bound);
-            float *want = reference(ls__isa_table_of(ls_isa_bits((ls_isa)isa)), &p);
+            float *want = reference(ls__isa_table_of(ls_isa_bits((ls_isa)isa, false)), &p);
             ls__isa_table_of((ls_isa)isa)->gemm(&p.g);
             expect_rows(ls__isa_table_of((ls_isa)isa), &p.g, want);
             free(want);

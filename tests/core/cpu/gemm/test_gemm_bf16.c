@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Matrix products of bfloat16 have the bits of the chain in gemm.h, at every instruction-set level of this processor,
- * for all threads, layouts and parts; and VDPBF16PS computes that chain. */
+ * Matrix products of bfloat16 have the bits of the chains in gemm.h, at every instruction-set level of this processor,
+ * for all threads, layouts and parts; VDPBF16PS and TDPBF16PS compute these chains. */
 /* timeout: 600 */
 #include <math.h>
 #include <omp.h>
@@ -23,7 +23,9 @@
 #include <immintrin.h>
 #endif
 
-enum { SEGMENT = 384 }; /* LS_KC_PAIRS */
+#define EACH_LEVEL(isa) for (int isa = 0; isa <= (int)ls_isa_best(); isa++)
+
+static bool is_amx(int isa) { return strcmp(ls_isa_name((ls_isa)isa), "amx") == 0; }
 
 static uint32_t random_bits(uint64_t key, int64_t i) { return ls_philox(key, 0, (uint64_t)i).v[0]; }
 
@@ -72,6 +74,20 @@ static void product_free(product *p)
 
 /* ---- the definition ---------------------------------------------------------------------------------------------- */
 
+/* The sum of AMX: each block of 32 positions has a chain of even and one of odd positions. */
+static float chains_of_amx(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to)
+{
+    const uint16_t *x = (const uint16_t *)g->x + i * g->x_row, *w = (const uint16_t *)g->w + j;
+    float           c = 0;
+    for (int64_t block = from; block < to; block += 32) {
+        float sum[2] = {0, 0};
+        for (int64_t k = block; k < to && k < block + 32; k++)
+            sum[(k - block) % 2] = fmaf(widen_bf16(x[k]), widen_bf16(w[k * g->w_row]), sum[(k - block) % 2]);
+        c += sum[0] + sum[1];
+    }
+    return c;
+}
+
 static float chain(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to)
 {
     const uint16_t *x = (const uint16_t *)g->x + i * g->x_row, *w = (const uint16_t *)g->w + j;
@@ -84,35 +100,41 @@ static float chain(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t
     return c;
 }
 
-/* y: the value that the sum is added to; NULL: none. */
-static float part_sum(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to, const float *y)
+static int64_t segment_start(int64_t len, int64_t s, int64_t segments, int64_t align)
 {
-    const int64_t len = to - from, segments = (len + SEGMENT - 1) / SEGMENT;
+    const int64_t start = (len * s / segments + align - 1) / align * align;
+    return start < len ? start : len;
+}
+
+/* y: the value that the sum is added to; NULL: none. */
+static float part_sum(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int64_t to, const float *y, bool amx)
+{
+    const int64_t longest = amx ? 512 : 384 /* LS_KC_AMX, LS_KC_PAIRS */, align = amx ? 32 : 2;
+    const int64_t len = to - from, segments = (len + longest - 1) / longest;
     float         sum = y ? *y : 0;
     for (int64_t s = 0; s < segments; s++) {
-        const int64_t begin = (len * s / segments + 1) / 2 * 2, next = (len * (s + 1) / segments + 1) / 2 * 2;
-        const float   c = chain(g, i, j, from + begin, s == segments - 1 ? to : from + next);
+        const int64_t begin = from + segment_start(len, s, segments, align),
+                      end   = from + segment_start(len, s + 1, segments, align);
+        const float   c     = amx ? chains_of_amx(g, i, j, begin, end) : chain(g, i, j, begin, end);
         sum             = s || y ? sum + c : c;
     }
     return sum;
 }
 
-static float tree(const ls_gemm *g, int64_t i, int64_t j, int first, int parts)
+static float tree(const ls_gemm *g, int64_t i, int64_t j, int first, int parts, bool amx)
 {
-    if (parts == 1) return part_sum(g, i, j, g->bound[first], g->bound[first + 1], NULL);
-    return tree(g, i, j, first, parts / 2) + tree(g, i, j, first + parts / 2, parts / 2);
+    if (parts == 1) return part_sum(g, i, j, g->bound[first], g->bound[first + 1], NULL, amx);
+    return tree(g, i, j, first, parts / 2, amx) + tree(g, i, j, first + parts / 2, parts / 2, amx);
 }
 
 /* The value of an element of row-major operands; y: as above. */
-static float element(const ls_gemm *g, int64_t i, int64_t j, const float *y)
+static float element(const ls_gemm *g, int64_t i, int64_t j, const float *y, bool amx)
 {
-    if (g->splits <= 1) return part_sum(g, i, j, 0, g->k, y);
-    return y ? *y + tree(g, i, j, 0, g->splits) : tree(g, i, j, 0, g->splits);
+    if (g->splits <= 1) return part_sum(g, i, j, 0, g->k, y, amx);
+    return y ? *y + tree(g, i, j, 0, g->splits, amx) : tree(g, i, j, 0, g->splits, amx);
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------- */
-
-#define EACH_LEVEL(isa) for (int isa = 0; isa <= (int)ls_isa_best(); isa++)
 
 static void multiply(int isa, const ls_gemm *g)
 {
@@ -167,12 +189,14 @@ static void test_bits_are_those_of_the_chain(void **state)
         const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
         const int     splits = (int)sizes[s][3];
         product       plain  = product_new(m, n, k, 0, 0);
-        float        *want   = malloc((size_t)(m * n) * sizeof *want);
-        float        *added  = malloc((size_t)(m * n) * sizeof *added);
+        float        *want   = malloc((size_t)(2 * m * n) * sizeof *want); /* the chain, and the chains of AMX */
+        float        *added  = malloc((size_t)(2 * m * n) * sizeof *added);
         if (splits > 1) set_parts(&plain.g, splits, plain.bound);
-        for (int64_t i = 0; i < m * n; i++) {
-            want[i]  = element(&plain.g, i / n, i % n, NULL);
-            added[i] = element(&plain.g, i / n, i % n, &plain.y[i / n * plain.g.y_row + i % n]);
+        for (int64_t i = 0; i < 2 * m * n; i++) {
+            const int64_t at = i % (m * n), row = at / n, column = at % n;
+            const bool    amx = i >= m * n;
+            want[i]           = element(&plain.g, row, column, NULL, amx);
+            added[i]          = element(&plain.g, row, column, &plain.y[row * plain.g.y_row + column], amx);
         }
         product_free(&plain);
         for (int layout = 0; layout < 9; layout++) {
@@ -185,7 +209,8 @@ static void test_bits_are_those_of_the_chain(void **state)
                 omp_set_num_threads(layout % 4 + 1);
                 for (int add = 0; add <= 1; add++)
                     for (int narrow = 0; narrow <= (splits == 1); narrow++)
-                        check(isa, &p, want, added, add, (add + layout) % 2, narrow, text);
+                        check(isa, &p, want + is_amx(isa) * m * n, added + is_amx(isa) * m * n, add,
+                              (add + layout) % 2, narrow, text);
             }
             product_free(&p);
         }
@@ -194,7 +219,7 @@ static void test_bits_are_those_of_the_chain(void **state)
     }
 }
 
-/* Values of all exponents, with denormal numbers and products that underflow: from v3 on the bits are equal. */
+/* Values of all exponents, with denormal numbers and products that underflow: from v3 to v4_bf16 the bits are equal. */
 static void test_wide_values(void **state)
 {
     enum { M = 40, N = 70, K = 90 };
@@ -204,7 +229,7 @@ static void test_wide_values(void **state)
         p.x[i] = (uint16_t)((random_bits(7, i) & 0x807f) | (random_bits(8, i) % 190) << 7);
     for (int64_t i = 0; i < K * N; i++)
         p.w[i] = (uint16_t)((random_bits(9, i) & 0x807f) | (random_bits(10, i) % 60) << 7);
-    for (int isa = 1; isa <= (int)ls_isa_best(); isa++) {
+    for (int isa = 1; isa <= (int)ls_isa_best() && !is_amx(isa); isa++) {
         multiply(isa, &p.g);
         if (!want) want = memcpy(malloc(sizeof(float) * M * (N + 3)), p.y, sizeof(float) * M * (N + 3));
         if (memcmp(want, p.y, sizeof(float) * M * (N + 3)) != 0)

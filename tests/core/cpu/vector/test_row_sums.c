@@ -32,7 +32,7 @@ static void test_bits(void **state)
     for (size_t which = 0; which < sizeof ops / sizeof *ops; which++)
         for (int n = 1; n < 9000; n = n < 100 ? n + 1 : n * 5 / 2)
             for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
-                const ls_isa lowest = ls_isa_bits((ls_isa)isa);
+                const ls_isa lowest = ls_isa_bits((ls_isa)isa, false);
                 check_setup  s, other;
                 check_case   cs, other_case;
                 char         when[48];
