@@ -34,6 +34,7 @@ typedef struct block {
     ls_gemm_space         *space;
     int64_t                i, m, j, n;
     bool                   x_packed, w_packed;
+    bool                   streams; /* y bypasses the caches */
     const ls_gemm_format  *format;
     const ls_gemm_kernels *kernels;      /* of the format */
     buffer                 buf[LS_BUFS]; /* partial sums and y, by buffer of the plan */
@@ -166,7 +167,7 @@ static void pack_w(const block *b, const ls_packed_range *range, const void *w, 
 static void compute_column(const block *b, const ls_packed_range *range, const tile_column *col, ls_tile *t)
 {
     const int64_t height = b->format->tile_rows, cols = ls__min(LS_NR, b->n - col->c);
-    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(height, t->panel_len) : height * t->x_row; /* of a tile */
+    const int64_t x_step = b->x_packed ? ls__gemm_x_panel(height, t->panel_len) : height * t->x_row; /* to the next */
     const int64_t tiles  = ls__ceil_div(col->end - col->top, height),
                   whole  = cols == LS_NR ? (col->end - col->top) / height : 0;
     const bool   packed  = b->x_packed && b->w_packed;
@@ -180,6 +181,7 @@ static void compute_column(const block *b, const ls_packed_range *range, const t
     t->half     = narrow;
     t->half_row = b->g->y_row;
     t->half_add = b->g->add;
+    t->streams  = range->last && b->streams;
     t->y     = narrow ? sums : b->buf[range->to].data + col->top * t->y_row + col->c;
     t->y_row = narrow ? LS_NR : b->buf[range->to].row;
     for (int a = 0; a < range->adds; a++)
@@ -238,8 +240,14 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     ls_tile        t;
     t.panel_len = 0;
     for (int p = 0; p < range->pieces; p++) t.panel_len += piece[p] = ls__gemm_panel_rows(b->format, range->piece[p]);
-    t.x_row    = b->x_packed ? 1 : g->x_row;
-    t.x_col    = b->x_packed ? LS_MR : g->x_col;
+    if (b->kernels->any) {
+        const int64_t line = LS_TILE_K / b->format->per_word; /* floats of a row of a block */
+        t.x_row            = b->x_packed ? line : g->x_row / b->format->per_word;
+        t.x_col            = b->x_packed ? LS_MR_AMX * line : line;
+    } else {
+        t.x_row = b->x_packed ? 1 : g->x_row;
+        t.x_col = b->x_packed ? LS_MR : g->x_col;
+    }
     t.pieces   = range->pieces;
     t.prefetch = (ls_prefetch){0};
     t.len      = piece;
@@ -281,9 +289,20 @@ static bool must_pack_w(const ls_gemm *g, int64_t m)
     return m > 4 * LS_MR && !stays_in_cache;
 }
 
-/* Returns whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
-static bool must_pack_x(const ls_gemm *g, int64_t m, int64_t n)
+/* Returns whether tile registers cannot load m rows of x in place: rows are not whole cache lines, or map to one cache
+ * set. */
+static bool must_pack_tiles(const ls_gemm *g, int64_t m)
 {
+    enum { CACHE_SETS = 4096 /* bytes */ };
+    bool whole = m % LS_MR_AMX == 0 && g->x_col == 1 && g->x_row % LS_TILE_K == 0 && g->k % LS_TILE_K == 0;
+    for (int s = 0; s <= g->splits && g->splits > 1; s++) whole = whole && g->bound[s] % LS_TILE_K == 0;
+    return !whole || g->x_row * size_of(g->type) % CACHE_SETS == 0;
+}
+
+/* Returns whether x must be packed.  It can be read in place if it is small, or if few columns of w use it. */
+static bool must_pack_x(const ls_gemm *g, const ls_gemm_format *f, int64_t m, int64_t n)
+{
+    if (f->kernels->any) return must_pack_tiles(g, m);
     return g->type == LS_BF16 || (n > 4 * LS_NR && m * g->k > 1 << 14);
 }
 
@@ -299,6 +318,16 @@ static const ls_gemm_format *format_for(const ls_gemm *g)
     if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_V4_BF16) return &pairs;
 #endif
     return g->type == LS_BF16 ? &widened : &single;
+}
+
+/* Returns whether y should bypass the caches.  A large y that is not read soon, as the gradient of a weight or logits, is
+ * then written without reading its lines first.  Whole cache lines are needed. */
+static bool streams(const ls_gemm *g)
+{
+    enum { LARGE_F32 = 1 << 20, LARGE_BF16 = 1 << 24 /* bytes */ };
+    const int64_t size = size_of(g->y_type), bytes = g->m * g->n * size;
+    return !g->add && bytes >= (g->y_type == LS_F32 ? LARGE_F32 : LARGE_BF16) && (uintptr_t)g->y % LS_LINE == 0 &&
+           g->y_row * size % LS_LINE == 0;
 }
 
 /* Prepares the registers of this thread for the kernels of a format; the opposite. */
@@ -366,7 +395,8 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
             block b = {
                 .g = g, .space = space, .i = i + r, .m = ls__min(tall, m - r), .j = j + c, .n = ls__min(wide, n - c)};
             b.w_packed = must_pack_w(g, m);
-            b.x_packed = must_pack_x(g, m, b.n);
+            b.streams  = streams(g);
+            b.x_packed = must_pack_x(g, format, b.m, b.n);
             b.format   = format;
             b.kernels  = format->kernels;
             for (int l = 0; l < levels; l++)

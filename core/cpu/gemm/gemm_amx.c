@@ -29,36 +29,37 @@ void ls__amx_begin(void)
     _tile_loadconfig(&config);
 }
 
-void ls__amx_end(void) { _tile_release(); }
-
-/* Prefetches `count` of the lines. */
-V_INLINE void prefetch_lines(ls_prefetch *p, int64_t count)
+void ls__amx_end(void)
 {
-    for (; count > 0 && p->count > 0; count--, p->count--) {
-        __builtin_prefetch(p->at);
-        const bool ends = --p->left == 0;
-        p->at += ends ? p->apart - (p->lines - 1) * LS_LINE : LS_LINE;
-        if (ends) p->left = p->lines;
-    }
+    _tile_release();
+    _mm_sfence(); /* other threads see the streamed rows */
 }
 
-/* Sums one piece of `blocks` blocks into the tile registers 0 to 3. */
-V_INLINE void sum_piece(const float *x, const float *w, int64_t blocks, ls_prefetch *prefetch, int64_t lines)
+/* Prefetches all lines at once: they arrive while the tile is summed. */
+V_INLINE void prefetch_lines(ls_prefetch p)
 {
+    for (; p.count > 0; p.at += p.apart - p.lines * LS_LINE, p.left = p.lines)
+        for (; p.left > 0 && p.count > 0; p.left--, p.count--, p.at += LS_LINE) __builtin_prefetch(p.at);
+}
+
+/* Sums one piece of `blocks` blocks into the tile registers 0 to 3.  x_row, x_block: distances in x from row to row and
+ * from block to block, floats. */
+V_INLINE void sum_piece(const float *x, int64_t x_row, int64_t x_block, const float *w, int64_t blocks)
+{
+    const int64_t bytes = x_row * (int64_t)sizeof *x;
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
-    for (int64_t b = 0; b < blocks; b++, x += LS_MR_AMX * TILE, w += TILE * LS_NR) {
+    for (int64_t b = 0; b < blocks; b++, x += x_block, w += TILE * LS_NR) {
         _tile_loadd(6, w, ROW_Y);
-        _tile_loadd(4, x, ROW);
+        _tile_loadd(4, x, bytes);
         _tile_dpbf16ps(0, 4, 6);
         _tile_loadd(7, w + TILE, ROW_Y);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, x + TILE * TILE, ROW);
+        _tile_loadd(5, x + TILE * x_row, bytes);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
-        prefetch_lines(prefetch, lines);
     }
 }
 
@@ -71,66 +72,100 @@ V_INLINE void store_tiles(float *y, int64_t row)
     _tile_stored(3, y + TILE * row + TILE, bytes);
 }
 
-/* Adds the waiting partial sums and the bias to `sum`, and stores the result. */
-V_INLINE void add_and_store(const ls_tile *t, const float *sum, const int64_t n)
+/* Adds up pieces as a binary tree.  sum: receives the total. */
+static void sum_tree(const ls_tile *t, float *sum)
 {
-    const int64_t left[2] = {n < LS_V ? n : LS_V, n - LS_V};
-    for (int v = 0; v < 2; v++) {
-        if (left[v] <= 0) break;
-        const vf bias = t->bias ? v_load_part(t->bias + v * LS_V, left[v]) : v_set(0);
-        for (int64_t i = 0; i < t->m; i++) {
-            vf y = v_load(sum + i * LS_NR + v * LS_V);
-            for (int a = 0; a < t->adds; a++)
-                y = v_load_part(t->add[a].data + i * t->add[a].row + v * LS_V, left[v]) + y;
-            if (t->bias) y += bias;
-            if (!t->half) {
-                v_store_part(t->y + i * t->y_row + v * LS_V, y, left[v]);
-                continue;
-            }
-            uint16_t *half = t->half + i * t->half_row + v * LS_V;
-            if (t->half_add) y = v_load_part_bf16(half, left[v]) + y;
-            v_store_part_bf16(half, y, left[v]);
+    float        waiting[LS_TILE_LEVELS][SUMS] __attribute__((aligned(64))); /* by level: sum of a subtree */
+    const float *x = t->x, *w = t->w;
+    for (int p = 0; p < t->pieces; p++) {
+        int levels = 0; /* complete subtrees to the left, which are added to this piece */
+        while (p >> levels & 1) levels++;
+        sum_piece(x, t->x_row, t->x_col, w, t->len[p] / TILE);
+        x += t->len[p] / TILE * t->x_col;
+        w += t->len[p] * LS_NR;
+        store_tiles(levels == 0 ? waiting[0] : sum, LS_NR);
+        float *to = p < t->pieces - 1 ? waiting[levels] : sum;
+        for (int64_t i = 0; levels > 0 && i < SUMS; i += LS_V) {
+            vf s = v_load(sum + i);
+            for (int l = 0; l < levels; l++) s = v_load(waiting[l] + i) + s;
+            v_store(to + i, s);
         }
     }
 }
 
-/* Adds up pieces as a binary tree.  sum: receives the total. */
-static void sum_tree(const ls_tile *t, ls_prefetch *prefetch, int64_t lines, float *sum)
+/* Adds the waiting partial sums and the bias to columns [c, c + n) of `sum`, n <= LS_V, and stores them into y. */
+V_INLINE void add_and_store(const ls_tile *t, const float *sum, int64_t c, const int64_t n)
 {
-    float        waiting[LS_TILE_LEVELS][SUMS] __attribute__((aligned(64)));
-    const float *x = t->x, *w = t->w;
-    for (int p = 0; p < t->pieces; p++) {
-        sum_piece(x, w, t->len[p] / TILE, prefetch, lines);
-        store_tiles(sum, LS_NR);
-        x += t->len[p] * LS_MR_AMX;
-        w += t->len[p] * LS_NR;
-        int level = 0;
-        for (; p >> level & 1; level++)
-            for (int64_t i = 0; i < SUMS; i += LS_V) v_store(sum + i, v_load(waiting[level] + i) + v_load(sum + i));
-        if (p < t->pieces - 1) memcpy(waiting[level], sum, sizeof waiting[level]);
+    const vf bias = t->bias ? v_load_part(t->bias + c, n) : v_set(0);
+    for (int64_t i = 0; i < t->m; i++) {
+        vf y = v_load(sum + i * LS_NR + c);
+        for (int a = 0; a < t->adds; a++) y = v_load_part(t->add[a].data + i * t->add[a].row + c, n) + y;
+        if (t->bias) y += bias;
+        uint16_t *half = t->half + i * t->half_row + c;
+        if (!t->half) {
+            v_store_part(t->y + i * t->y_row + c, y, n);
+        } else {
+            if (t->half_add) y = v_load_part_bf16(half, n) + y;
+            v_store_part_bf16(half, y, n);
+        }
     }
+}
+
+V_INLINE void store_line(void *p, __m512i line, const bool streams)
+{
+    if (streams)
+        _mm512_stream_si512(p, line);
+    else
+        _mm512_storeu_si512(p, line);
+}
+
+/* Stores a whole tile as bfloat16, a cache line for each row. */
+V_INLINE void store_half(const ls_tile *t, const float *sum, const bool streams)
+{
+    for (int64_t i = 0; i < LS_MR_AMX; i++) {
+        const __m512 low = _mm512_load_ps(sum + i * LS_NR), high = _mm512_load_ps(sum + i * LS_NR + LS_V);
+        store_line(t->half + i * t->half_row, (__m512i)_mm512_cvtne2ps_pbh(high, low), streams);
+    }
+}
+
+/* Stores a whole tile as float32, after the addition of `adds` waiting partial sums. */
+V_INLINE void store_sums(const ls_tile *t, const float *sum, const int adds, const bool streams)
+{
+    for (int64_t i = 0; i < LS_MR_AMX; i++)
+        for (int64_t c = 0; c < LS_NR; c += LS_V) {
+            vf y = v_load(sum + i * LS_NR + c);
+            for (int a = 0; a < adds; a++) y = v_load(t->add[a].data + i * t->add[a].row + c) + y;
+            store_line(t->y + i * t->y_row + c, (__m512i)y, streams);
+        }
 }
 
 static void tile(const ls_tile *t)
 {
-    float         sum[SUMS] __attribute__((aligned(64)));
-    ls_prefetch   prefetch = t->prefetch;
-    const int64_t lines    = (prefetch.count * TILE + t->panel_len - 1) / (t->panel_len + !t->panel_len);
-    const bool    whole    = t->m == LS_MR_AMX && t->n == LS_NR;
-    if (t->pieces > 1) {
-        sum_tree(t, &prefetch, lines, sum);
-    } else {
-        sum_piece(t->x, t->w, t->len[0] / TILE, &prefetch, lines);
-        if (whole && t->adds == 0 && !t->bias && !t->half) {
+    float      sum[SUMS] __attribute__((aligned(64)));
+    const bool plain = t->m == LS_MR_AMX && t->n == LS_NR && !t->bias && !t->half_add;
+    prefetch_lines(t->prefetch);
+    if (t->pieces == 1) {
+        sum_piece(t->x, t->x_row, t->x_col, t->w, t->len[0] / TILE);
+        if (plain && t->adds == 0 && !t->half && !t->streams) {
             store_tiles(t->y, t->y_row);
             return;
         }
         store_tiles(sum, LS_NR);
+    } else {
+        sum_tree(t, sum);
     }
-    if (whole)
-        add_and_store(t, sum, LS_NR);
-    else
-        add_and_store(t, sum, t->n);
+    if (plain && t->adds == 0 && t->half && t->streams) {
+        store_half(t, sum, true);
+    } else if (plain && t->adds == 0 && t->half) {
+        store_half(t, sum, false);
+    } else if (plain && !t->half && t->streams) {
+        store_sums(t, sum, t->adds, true);
+    } else if (plain && t->adds == 1 && !t->half) {
+        store_sums(t, sum, 1, false);
+    } else {
+        for (int64_t c = 0; c + LS_V <= t->n; c += LS_V) add_and_store(t, sum, c, LS_V);
+        if (t->n % LS_V) add_and_store(t, sum, t->n / LS_V * LS_V, t->n % LS_V);
+    }
 }
 
 const ls_gemm_kernels ls__gemm_amx = {.any = tile};

@@ -74,6 +74,7 @@ typedef struct ls_tile {
     uint16_t      *half; /* receives the sums as bfloat16 in place of y (AMX only); NULL: y is float32 */
     int64_t        half_row;
     bool           half_add; /* add to `half` */
+    bool           streams;  /* whole rows of a tile bypass the caches (AMX only) */
     int            adds;
     ls_tile_add    add[LS_TILE_ADDS]; /* partial sums that are added to the tile, in this order */
 } ls_tile;
@@ -84,7 +85,9 @@ typedef void ls_tile_fn(const ls_tile *t);
 typedef void ls_narrow_fn(const float *sum, int64_t rows, int64_t cols, uint16_t *y, int64_t y_row, bool add);
 
 typedef struct ls_gemm_kernels {
-    ls_tile_fn *any; /* all tiles of packed operands (AMX); NULL: the kernels below serve */
+    /* AMX: all tiles, with w packed, and x_row and x_col the distances between rows and between blocks of LS_TILE_K
+     * positions, floats.  NULL: the kernels below serve. */
+    ls_tile_fn *any;
     /* For any strides, by [rows - 1][two vectors of columns][the last vector is partial]. */
     ls_tile_fn *tile[LS_MR][2][2];
     /* For a whole tile with x packed (x_row 1, x_col LS_MR), by [more than one piece][w is not packed yet].  w is
