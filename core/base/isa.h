@@ -52,6 +52,10 @@ int ls_isa_find(const char *name);
  * level is equal. */
 ls_isa ls_isa_bits(ls_isa isa, bool bf16);
 
+/* Returns whether VDPBF16PS, where it exists, multiplies faster than FMA does.  It does on AMD's processors; on Intel's
+ * it has half the rate of two FMA units. */
+bool ls_isa_fast_dot(void);
+
 /* Names the instructions for products of bfloat16 that the level in use lacks, and the consequence, as a phrase for
  * messages; NULL: it lacks none. */
 const char *ls_isa_bf16_lack(void);

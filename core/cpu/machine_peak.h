@@ -7,17 +7,19 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-/* Returns the highest rate of matrix products of a type on `threads` threads at the level in use, in GFLOP/s: that of
- * VDPBF16PS in registers for LS_BF16 where the level has it, else that of multiply-adds.  Takes about 10 ms: the best
+/* Returns the highest rate of matrix products of a type on `threads` threads at the level in use, in GFLOP/s: for LS_BF16
+ * that of TDPBF16PS or VDPBF16PS in registers where the level uses it, else that of multiply-adds.  Takes about 10 ms: the best
  * of many short runs. */
 typedef double ls_peak_fn(ls_dtype type, int threads);
 
 #define ls__fma_peak LS_ISA_NAME(ls__fma_peak)
 #define ls__dot_peak LS_ISA_NAME(ls__dot_peak)
+#define ls__amx_peak LS_ISA_NAME(ls__amx_peak)
 #define ls__peak LS_ISA_NAME(ls__peak)
 #ifdef LS_ISA_SUFFIX
 double ls__fma_peak(int threads);
 double ls__dot_peak(int threads); /* level v4 */
+double ls__amx_peak(int threads); /* level v4 */
 double ls__peak(ls_dtype type, int threads);
 #endif
 

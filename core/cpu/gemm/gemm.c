@@ -253,9 +253,7 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     t.len      = piece;
     t.adds     = range->adds;
     for (int a = 0; a < range->adds; a++) t.add[a].row = b->buf[range->add[a]].row;
-    const bool    widened = b->g->type == LS_BF16 && b->format->per_word == 1;
-    const int64_t most    = widened ? LS_MC / 2 : LS_MC; /* longer rows in the same cache */
-    const int64_t parts = (b->m + most - 1) / most;
+    const int64_t parts = ls__ceil_div(b->m, b->format->most_rows);
     for (int64_t part = 0; part < parts; part++) {
         const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
         const bool    packs      = b->w_packed && top == 0,
@@ -309,13 +307,14 @@ static bool must_pack_x(const ls_gemm *g, const ls_gemm_format *f, int64_t m, in
 /* Returns the form in which the operands of g are packed. */
 static const ls_gemm_format *format_for(const ls_gemm *g)
 {
-    static const ls_gemm_format single = {&ls__gemm_fma, LS_MR, LS_KC, 1, 1}, widened = {&ls__gemm_fma, LS_MR,
-                                                                                         LS_KC_PAIRS, 2, 1};
+    enum { SUMS = 1 << 17 };
+    static const ls_gemm_format single  = {&ls__gemm_fma, LS_MR, LS_KC, 1, 1, LS_MC, SUMS, 0.5},
+                                widened = {&ls__gemm_fma, LS_MR, LS_KC_PAIRS, 2, 1, LS_MC / 2, SUMS, 0.5};
 #if defined(__AVX512F__)
-    static const ls_gemm_format pairs = {&ls__gemm_dot, LS_MR, LS_KC_PAIRS, 2, 2},
-                                tiles = {&ls__gemm_amx, LS_MR_AMX, LS_KC_AMX, LS_TILE_K, 2};
+    static const ls_gemm_format pairs = {&ls__gemm_dot, LS_MR, LS_KC_PAIRS, 2, 2, LS_MC, SUMS, 0.5},
+                                tiles = {&ls__gemm_amx, LS_MR_AMX, LS_KC_AMX, LS_TILE_K, 2, 512, 2 * SUMS, 2.5};
     if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_AMX) return &tiles;
-    if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_V4_BF16) return &pairs;
+    if (g->type == LS_BF16 && ls_isa_current() == LS_ISA_V4_BF16 && ls_isa_fast_dot()) return &pairs;
 #endif
     return g->type == LS_BF16 ? &widened : &single;
 }
@@ -373,7 +372,6 @@ static void restore_denormals(const ls_gemm *g, unsigned before)
 /* Computes rows [i, i + m) and columns [j, j + n) of y on one thread. */
 static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m, int64_t j, int64_t n)
 {
-    enum { SUMS = 1 << 17 }; /* floats of the sums of a block of bfloat16, which stay in the L2 cache */
     const bool            narrow = g->y_type == LS_BF16, add = g->add && !narrow; /* kernels add to bfloat16 */
     const ls_gemm_format *format = format_for(g);
     ls_plan               plan;
@@ -382,13 +380,12 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
     const int      levels = ls__gemm_plan_levels(&plan);
     const unsigned mode   = flush_denormals(g);
     int64_t        tall = m, wide = LS_NC;
-    if (levels) {
-        tall = ls__min(m, LS_MC);
+    if (levels || (narrow && g->k > format->longest))
+        tall = ls__round_up(ls__ceil_div(m, ls__ceil_div(m, format->most_rows)), format->tile_rows);
+    if (levels)
         wide = ls__min(wide, LS_STATE / (levels * tall * LS_NR) * LS_NR);
-    } else if (narrow && g->k > format->longest) {
-        tall = ls__min(m, LS_MC);
-        wide = ls__min(wide, SUMS / (tall * LS_NR) * LS_NR);
-    }
+    else if (narrow && g->k > format->longest)
+        wide = ls__min(wide, format->sums / (tall * LS_NR) * LS_NR);
     begin_kernels(format);
     for (int64_t r = 0; r < m; r += tall)
         for (int64_t c = 0; c < n; c += wide) {
@@ -451,9 +448,10 @@ static void fold(const ls_gemm *g, int trees, float *sum)
 
 static void compute_with_threads(const ls_gemm *g, int threads)
 {
-    const int64_t       height   = format_for(g)->tile_rows;
-    const ls_gemm_tasks division = ls__gemm_tasks(g->m, g->n, g->k, g->splits, threads, height);
-    const int64_t       tall = ls__ceil_div(g->m, height), wide = ls__ceil_div(g->n, LS_NR);
+    const ls_gemm_format *format   = format_for(g);
+    const int64_t         height   = format->tile_rows;
+    const ls_gemm_tasks   division = ls__gemm_tasks(format, g->m, g->n, g->k, g->splits, threads);
+    const int64_t         tall = ls__ceil_div(g->m, height), wide = ls__ceil_div(g->n, LS_NR);
     const int64_t       blocks = division.rows * division.cols, tasks = blocks * division.trees;
     ls_gemm_space       sums = ls__gemm_space_take();
 #pragma omp parallel num_threads(threads)

@@ -21,6 +21,9 @@ typedef struct ls_gemm_format {
     int64_t                longest;   /* positions of a packed range, at most */
     int64_t                align;     /* a piece is filled up with zeros to a multiple of it; segments start at one */
     int64_t                per_word;  /* positions in a 32-bit word of a panel */
+    int64_t                most_rows; /* rows of x that are packed at a time, such that they stay in the L2 cache */
+    int64_t                sums;      /* sums of a bfloat16 y that are kept at a time, such that they stay in the L2 cache */
+    double                 pack_cost; /* time to pack a value of w, in multiply-adds of a vector */
 } ls_gemm_format;
 
 /* Number of rows of a panel for a piece of k positions. */
@@ -32,7 +35,7 @@ static inline int64_t ls__gemm_panel_rows(const ls_gemm_format *f, int64_t k)
 /* Workspace of one thread. */
 typedef struct ls_gemm_space {
     float *w;     /* LS_WORDS x LS_NC packed floats */
-    float *x;     /* LS_MC x LS_WORDS packed floats */
+    float *x;     /* most_rows x LS_WORDS packed floats */
     float *state; /* LS_STATE floats of partial sums */
     int    slot;  /* slot of the pool */
 } ls_gemm_space;

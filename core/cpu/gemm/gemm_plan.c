@@ -98,18 +98,18 @@ int ls__gemm_plan_levels(const ls_plan *plan)
 /* ---- division among threads -------------------------------------------------------------------------------------- */
 
 /* Estimates the time of one block of y, in multiply-adds of one vector. */
-static double block_cost(int64_t m, int64_t n, int64_t k, int64_t tile_rows, ls_gemm_tasks t)
+static double block_cost(const ls_gemm_format *f, int64_t m, int64_t n, int64_t k, ls_gemm_tasks t)
 {
-    const double rows = (double)ls__ceil_div(ls__ceil_div(m, tile_rows), t.rows) * (double)tile_rows;
+    const double rows = (double)ls__ceil_div(ls__ceil_div(m, f->tile_rows), t.rows) * (double)f->tile_rows;
     const double cols = (double)ls__ceil_div(ls__ceil_div(n, LS_NR), t.cols) * LS_NR;
     const double len  = (double)k / t.trees;
-    return rows * cols * len / LS_V + (rows + cols) * len * 0.5 + rows * cols * 0.5;
+    return rows * cols * len / LS_V + (rows * 0.5 + cols * f->pack_cost) * len + rows * cols * 0.5;
 }
 
-ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads, int64_t tile_rows)
+ls_gemm_tasks ls__gemm_tasks(const ls_gemm_format *f, int64_t m, int64_t n, int64_t k, int splits, int threads)
 {
     enum { LARGEST = 1 << 19 }; /* largest block of y that several packed ranges update, floats */
-    const int64_t tall = ls__ceil_div(m, tile_rows), wide = ls__ceil_div(n, LS_NR);
+    const int64_t tall = ls__ceil_div(m, f->tile_rows), wide = ls__ceil_div(n, LS_NR);
     const int     trees = tall * wide < 8 * threads ? splits : 1; /* K is divided only if y has too few tiles */
     ls_gemm_tasks best  = {1, 1, 1};
     double        least = 0;
@@ -119,7 +119,7 @@ ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int th
             for (int64_t rows = 1; rows <= blocks && rows <= tall; rows++) {
                 const ls_gemm_tasks tasks = {rows, blocks / rows, t};
                 if (blocks % rows || tasks.cols > wide) continue;
-                double cost = block_cost(m, n, k, tile_rows, tasks) * (double)ls__ceil_div((int64_t)blocks * t, threads);
+                double cost = block_cost(f, m, n, k, tasks) * (double)ls__ceil_div((int64_t)blocks * t, threads);
                 if (t > 1) cost += (double)(m * n * t) / LS_V + 1000;
                 if (least == 0 || cost < least) {
                     least = cost;

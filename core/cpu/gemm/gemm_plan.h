@@ -67,8 +67,7 @@ typedef struct ls_gemm_tasks {
     int     trees;
 } ls_gemm_tasks;
 
-/* Returns the division of an m x n x k product with the lowest estimated time on `threads` threads.  tile_rows: rows of
- * a tile. */
-ls_gemm_tasks ls__gemm_tasks(int64_t m, int64_t n, int64_t k, int splits, int threads, int64_t tile_rows);
+/* Returns the division of an m x n x k product with the lowest estimated time on `threads` threads. */
+ls_gemm_tasks ls__gemm_tasks(const ls_gemm_format *f, int64_t m, int64_t n, int64_t k, int splits, int threads);
 
 #endif
