@@ -141,7 +141,7 @@ static void help_program(void)
            "at most Slurm's --cpus-per-task\n"
            "  LOCKSTEP_DATA                       folder with local copies of public datasets\n"
            "  LOCKSTEP_ISA                        instruction-set level, at most that of the processor: v2, v3, v4, "
-           "v4_bf16; all but v2 give equal bits\n"
+           "v4_bf16, amx; all but v2 give equal bits, but for amx in bfloat16\n"
            "  LOCKSTEP_START_S                    seconds that MPI may take to start; default 60; 0: no limit\n"
            "  LOCKSTEP_END                        end of the job, Unix seconds: the run stops with a checkpoint before "
            "it; "

@@ -182,8 +182,8 @@ static void compute_column(const block *b, const ls_packed_range *range, const t
     t->half_row = b->g->y_row;
     t->half_add = b->g->add;
     t->streams  = range->last && b->streams;
-    t->y     = narrow ? sums : b->buf[range->to].data + col->top * t->y_row + col->c;
-    t->y_row = narrow ? LS_NR : b->buf[range->to].row;
+    t->y        = narrow ? sums : b->buf[range->to].data + col->top * t->y_row + col->c;
+    t->y_row    = narrow ? LS_NR : b->buf[range->to].row;
     for (int a = 0; a < range->adds; a++)
         t->add[a].data = b->buf[range->add[a]].data + col->top * t->add[a].row + col->c;
     for (int64_t i = 0; i < tiles; i++) {
@@ -217,14 +217,14 @@ static int64_t part_row(const block *b, int64_t part, int64_t parts)
     return ls__min(ls__ceil_div(b->m, height) * part / parts * height, b->m);
 }
 
-/* Returns the lines of the x that is packed after part `part` of a range.  then: the range after it; NULL: none. */
+/* Returns the lines of the x that is packed, or read by tile registers, after part `part` of a range.  then: the range after it; NULL: none. */
 static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const ls_packed_range *then, int64_t part,
                              int64_t parts)
 {
     const ls_gemm *g    = b->g;
     const bool     last = part == parts - 1;
     const int64_t  next = last ? 0 : part + 1, top = part_row(b, next, parts);
-    if (!b->x_packed || (last && !then)) return lines_of(g, NULL, 1, 1, 0, 0);
+    if ((!b->x_packed && !b->kernels->any) || (last && !then)) return lines_of(g, NULL, 1, 1, 0, 0);
     if (last) range = then;
     return lines_of(g, element(g, g->x, (b->i + top) * g->x_row + range->from * g->x_col), g->x_row, g->x_col,
                     part_row(b, next + 1, parts) - top, range->len);
@@ -452,8 +452,8 @@ static void compute_with_threads(const ls_gemm *g, int threads)
     const int64_t         height   = format->tile_rows;
     const ls_gemm_tasks   division = ls__gemm_tasks(format, g->m, g->n, g->k, g->splits, threads);
     const int64_t         tall = ls__ceil_div(g->m, height), wide = ls__ceil_div(g->n, LS_NR);
-    const int64_t       blocks = division.rows * division.cols, tasks = blocks * division.trees;
-    ls_gemm_space       sums = ls__gemm_space_take();
+    const int64_t         blocks = division.rows * division.cols, tasks = blocks * division.trees;
+    ls_gemm_space         sums = ls__gemm_space_take();
 #pragma omp parallel num_threads(threads)
     {
         ls_gemm_space space = ls__gemm_space_take();

@@ -35,16 +35,23 @@ void ls__amx_end(void)
     _mm_sfence(); /* other threads see the streamed rows */
 }
 
-/* Prefetches all lines at once: they arrive while the tile is summed. */
-V_INLINE void prefetch_lines(ls_prefetch p)
+/* Prefetches up to `count` lines into the L2 cache. */
+V_INLINE void prefetch_lines(ls_prefetch *p, int64_t count)
 {
-    for (; p.count > 0; p.at += p.apart - p.lines * LS_LINE, p.left = p.lines)
-        for (; p.left > 0 && p.count > 0; p.left--, p.count--, p.at += LS_LINE) __builtin_prefetch(p.at);
+    const int64_t here = count < p->count ? count : p->count;
+    p->count -= here;
+    for (int64_t i = 0; i < here; i++) {
+        __builtin_prefetch(p->at, 0, 2);
+        const bool ends = --p->left == 0;
+        p->at += ends ? p->apart - (p->lines - 1) * LS_LINE : LS_LINE;
+        p->left = ends ? p->lines : p->left;
+    }
 }
 
 /* Sums one piece of `blocks` blocks into the tile registers 0 to 3.  x_row, x_block: distances in x from row to row and
- * from block to block, floats. */
-V_INLINE void sum_piece(const float *x, int64_t x_row, int64_t x_block, const float *w, int64_t blocks)
+ * from block to block, floats.  lines: lines to prefetch in each block; NULL prefetch: none. */
+V_INLINE void sum_piece(const float *x, int64_t x_row, int64_t x_block, const float *w, int64_t blocks,
+                        ls_prefetch *prefetch, int64_t lines)
 {
     const int64_t bytes = x_row * (int64_t)sizeof *x;
     _tile_zero(0);
@@ -60,6 +67,7 @@ V_INLINE void sum_piece(const float *x, int64_t x_row, int64_t x_block, const fl
         _tile_loadd(5, x + TILE * x_row, bytes);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
+        if (prefetch) prefetch_lines(prefetch, lines);
     }
 }
 
@@ -73,14 +81,14 @@ V_INLINE void store_tiles(float *y, int64_t row)
 }
 
 /* Adds up pieces as a binary tree.  sum: receives the total. */
-static void sum_tree(const ls_tile *t, float *sum)
+static void sum_tree(const ls_tile *t, ls_prefetch *prefetch, int64_t lines, float *sum)
 {
     float        waiting[LS_TILE_LEVELS][SUMS] __attribute__((aligned(64))); /* by level: sum of a subtree */
     const float *x = t->x, *w = t->w;
     for (int p = 0; p < t->pieces; p++) {
         int levels = 0; /* complete subtrees to the left, which are added to this piece */
         while (p >> levels & 1) levels++;
-        sum_piece(x, t->x_row, t->x_col, w, t->len[p] / TILE);
+        sum_piece(x, t->x_row, t->x_col, w, t->len[p] / TILE, prefetch, lines);
         x += t->len[p] / TILE * t->x_col;
         w += t->len[p] * LS_NR;
         store_tiles(levels == 0 ? waiting[0] : sum, LS_NR);
@@ -141,18 +149,22 @@ V_INLINE void store_sums(const ls_tile *t, const float *sum, const int adds, con
 
 static void tile(const ls_tile *t)
 {
-    float      sum[SUMS] __attribute__((aligned(64)));
-    const bool plain = t->m == LS_MR_AMX && t->n == LS_NR && !t->bias && !t->half_add;
-    prefetch_lines(t->prefetch);
+    float         sum[SUMS] __attribute__((aligned(64)));
+    const bool    plain    = t->m == LS_MR_AMX && t->n == LS_NR && !t->bias && !t->half_add;
+    ls_prefetch   prefetch = t->prefetch;
+    const int64_t lines    = t->panel_len ? (prefetch.count * TILE + t->panel_len - 1) / t->panel_len : 0;
     if (t->pieces == 1) {
-        sum_piece(t->x, t->x_row, t->x_col, t->w, t->len[0] / TILE);
+        if (lines)
+            sum_piece(t->x, t->x_row, t->x_col, t->w, t->len[0] / TILE, &prefetch, lines);
+        else
+            sum_piece(t->x, t->x_row, t->x_col, t->w, t->len[0] / TILE, NULL, 0);
         if (plain && t->adds == 0 && !t->half && !t->streams) {
             store_tiles(t->y, t->y_row);
             return;
         }
         store_tiles(sum, LS_NR);
     } else {
-        sum_tree(t, sum);
+        sum_tree(t, &prefetch, lines, sum);
     }
     if (plain && t->adds == 0 && t->half && t->streams) {
         store_half(t, sum, true);

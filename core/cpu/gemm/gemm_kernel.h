@@ -30,10 +30,10 @@ enum { LS_MR = 6, LS_KC = 256, LS_MC = 6 * 48 };
 enum { LS_MR = 4, LS_KC = 256, LS_MC = 4 * 32 };
 #endif
 enum {
-    LS_KC_PAIRS    = 384, /* LS_KC for bfloat16 without AMX; a range of fewer pairs would add sums more often */
-    LS_KC_AMX      = 512, /* LS_KC for bfloat16 with AMX */
-    LS_MR_AMX      = 32,  /* LS_MR with AMX: two tile registers of 16 rows */
-    LS_TILE_K      = 32,  /* positions of K in a tile register */
+    LS_KC_PAIRS    = 384,      /* LS_KC for bfloat16 without AMX; a range of fewer pairs would add sums more often */
+    LS_KC_AMX      = 512,      /* LS_KC for bfloat16 with AMX */
+    LS_MR_AMX      = 32,       /* LS_MR with AMX: two tile registers of 16 rows */
+    LS_TILE_K      = 32,       /* positions of K in a tile register */
     LS_NR          = 2 * LS_V, /* columns of a tile */
     LS_TILE_ADDS   = 40,       /* most partial sums that are added to a tile */
     LS_TILE_LEVELS = 6,        /* levels of the tree of pieces */

@@ -22,7 +22,7 @@ typedef struct ls_gemm_format {
     int64_t                align;     /* a piece is filled up with zeros to a multiple of it; segments start at one */
     int64_t                per_word;  /* positions in a 32-bit word of a panel */
     int64_t                most_rows; /* rows of x that are packed at a time, such that they stay in the L2 cache */
-    int64_t                sums;      /* sums of a bfloat16 y that are kept at a time, such that they stay in the L2 cache */
+    int64_t                sums; /* sums of a bfloat16 y that are kept at a time, such that they stay in the L2 cache */
     double                 pack_cost; /* time to pack a value of w, in multiply-adds of a vector */
 } ls_gemm_format;
 

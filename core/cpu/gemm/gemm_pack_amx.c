@@ -14,9 +14,8 @@ V_INLINE __m512i load_block(const uint16_t *x, int64_t n)
 /* Packs a block of n positions of up to LS_MR_AMX rows that lie side by side. */
 static void pack_block(const uint16_t *x, int64_t x_col, int64_t rows, int64_t n, float *block)
 {
-    const __m512i low =
-                      _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
-                                       5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0),
+    const __m512i low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
+                                         5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0),
                   high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
     float        pairs[TILE][LS_MR_AMX] __attribute__((aligned(64)));
     const float *from[HALF];
@@ -46,8 +45,8 @@ void ls__gemm_pack_x_amx(const uint16_t *x, int64_t x_row, int64_t x_col, int64_
     for (int64_t r = 0; r < rows; r++) {
         float *to = panel + r / LS_MR_AMX * step + r % LS_MR_AMX * TILE;
         for (int64_t b = 0; b < k; b += LS_TILE_K, to += BLOCK_FLOATS) {
-            const uint16_t *from = x + r * x_row + b * x_col;
-            const int64_t   n    = k - b < LS_TILE_K ? k - b : LS_TILE_K;
+            const uint16_t *from            = x + r * x_row + b * x_col;
+            const int64_t   n               = k - b < LS_TILE_K ? k - b : LS_TILE_K;
             uint16_t        line[LS_TILE_K] = {0};
             if (x_col == 1) {
                 _mm512_storeu_si512(to, load_block(from, n));

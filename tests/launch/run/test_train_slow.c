@@ -21,7 +21,7 @@ static void survives_kill_9_at_any_moment(void **state)
  * one digest. */
 static void each_instruction_set_keeps_its_bits(void **state)
 {
-    static const char *const sets[] = {"v2", "v3", "v4", "v4_bf16"};
+    static const char *const sets[] = {"v2", "v3", "v4", "v4_bf16", "amx"};
     char                    *v3     = NULL;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         char before[64];

@@ -115,8 +115,8 @@ static float part_sum(const ls_gemm *g, int64_t i, int64_t j, int64_t from, int6
     for (int64_t s = 0; s < segments; s++) {
         const int64_t begin = from + segment_start(len, s, segments, align),
                       end   = from + segment_start(len, s + 1, segments, align);
-        const float   c     = amx ? chains_of_amx(g, i, j, begin, end) : chain(g, i, j, begin, end);
-        sum             = s || y ? sum + c : c;
+        const float c       = amx ? chains_of_amx(g, i, j, begin, end) : chain(g, i, j, begin, end);
+        sum                 = s || y ? sum + c : c;
     }
     return sum;
 }
@@ -209,8 +209,8 @@ static void test_bits_are_those_of_the_chain(void **state)
                 omp_set_num_threads(layout % 4 + 1);
                 for (int add = 0; add <= 1; add++)
                     for (int narrow = 0; narrow <= (splits == 1); narrow++)
-                        check(isa, &p, want + is_amx(isa) * m * n, added + is_amx(isa) * m * n, add,
-                              (add + layout) % 2, narrow, text);
+                        check(isa, &p, want + is_amx(isa) * m * n, added + is_amx(isa) * m * n, add, (add + layout) % 2,
+                              narrow, text);
             }
             product_free(&p);
         }
