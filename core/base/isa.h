@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA), v4 (AVX-512), v4_bf16 (AVX512_BF16) and amx (AMX-BF16);
- * `plain` on other processors.  v4_bf16 and amx have the code of v4, but for products of bfloat16.  v4_bf16 computes them
- * by VDPBF16PS, which gives the same bits; amx by TDPBF16PS, which adds in another order.
+ * `plain` on other processors.  v4_bf16 and amx have the code of v4, but for products of bfloat16.  v4_bf16 computes
+ * them by VDPBF16PS, which gives the same bits; amx by TDPBF16PS, which adds in another order.
  *
  * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4
  * or plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own
  * copy of the code and calls only itself.  The level is chosen at start: the processor's best, lowered by LOCKSTEP_ISA
  * and to the lowest among all ranks.
  *
- * In float32 all levels from v3 on give equal bits, and so equal digests.  In bfloat16 v3, v4 and v4_bf16 do, and amx has
- * bits of its own.  v2 has no fused multiply-add, and rounds differently.
+ * In float32 all levels from v3 on give equal bits, and so equal digests.  In bfloat16 v3, v4 and v4_bf16 do, and amx
+ * has bits of its own.  v2 has no fused multiply-add, and rounds differently.
  */
 #ifndef LS_CORE_BASE_ISA_H
 #define LS_CORE_BASE_ISA_H
@@ -48,8 +48,8 @@ const char *ls_isa_name(ls_isa isa);
 /* The level with this name; -1: unknown. */
 int ls_isa_find(const char *name);
 
-/* The lowest level that gives the same bits as `isa`, in bfloat16 or in float32.  Digests of runs are comparable if this
- * level is equal. */
+/* The lowest level that gives the same bits as `isa`, in bfloat16 or in float32.  Digests of runs are comparable if
+ * this level is equal. */
 ls_isa ls_isa_bits(ls_isa isa, bool bf16);
 
 /* Returns whether VDPBF16PS, where it exists, multiplies faster than FMA does.  It does on AMD's processors; on Intel's

@@ -217,7 +217,8 @@ static int64_t part_row(const block *b, int64_t part, int64_t parts)
     return ls__min(ls__ceil_div(b->m, height) * part / parts * height, b->m);
 }
 
-/* Returns the lines of the x that is packed, or read by tile registers, after part `part` of a range.  then: the range after it; NULL: none. */
+/* Returns the lines of the x that is packed, or read by tile registers, after part `part` of a range.  then: the range
+ * after it; NULL: none. */
 static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const ls_packed_range *then, int64_t part,
                              int64_t parts)
 {
@@ -319,8 +320,8 @@ static const ls_gemm_format *format_for(const ls_gemm *g)
     return g->type == LS_BF16 ? &widened : &single;
 }
 
-/* Returns whether y should bypass the caches.  A large y that is not read soon, as the gradient of a weight or logits, is
- * then written without reading its lines first.  Whole cache lines are needed. */
+/* Returns whether y should bypass the caches.  A large y that is not read soon, as the gradient of a weight or logits,
+ * is then written without reading its lines first.  Whole cache lines are needed. */
 static bool streams(const ls_gemm *g)
 {
     enum { LARGE_F32 = 1 << 20, LARGE_BF16 = 1 << 24 /* bytes */ };

@@ -13,10 +13,12 @@
  * With bfloat16 operands the positions of a part are taken in pairs k, k + 1, the odd one first:
  *     c = fma(x[k + 1], w[k + 1], c);  c = fma(x[k], w[k], c)
  * rounded to nearest, with denormal numbers taken as zero and results flushed.  That is the arithmetic of VDPBF16PS, so
- * processors with and without the instruction give the same bits.  A part of odd length ends with a zero.
+ * processors with and without the instruction give the same bits.  A part of odd length ends with a zero.  The level
+ * amx adds in the order of TDPBF16PS instead (gemm_amx.c).
  *
  * The bits of an element of y depend on K, the bounds, its row of x and its column of w.  They do not depend on M, N,
- * the position of the element, the strides, or the number of threads.  All levels from v3 on give equal bits (isa.h).
+ * the position of the element, the strides, or the number of threads.  All levels from v3 on give equal bits, except
+ * that amx has bits of its own for bfloat16 (isa.h).
  */
 #ifndef LS_CORE_CPU_GEMM_GEMM_H
 #define LS_CORE_CPU_GEMM_GEMM_H

@@ -3,8 +3,8 @@
  * The order in which a matrix product runs through K, and its division among threads.
  *
  * K is cut into parts (the bounds of the caller), and a part longer than a packed range may be (LS_KC; for bfloat16
- * LS_KC_PAIRS or LS_KC_AMX) into segments of equal length.  The sum of a part is the sum of its segments from first to last; the sums of the parts are added as
- * a binary tree.  All of this depends on the bounds alone.
+ * LS_KC_PAIRS or LS_KC_AMX) into segments of equal length.  The sum of a part is the sum of its segments from first to
+ * last; the sums of the parts are added as a binary tree.  All of this depends on the bounds alone.
  *
  * A *packed range* is the range of K that is packed at a time and that one call of the micro-kernel covers for a tile:
  * one segment, or a subtree of consecutive short parts that together are no longer.  Each part of such a subtree is a

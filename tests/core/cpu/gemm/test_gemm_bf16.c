@@ -240,12 +240,45 @@ static void test_wide_values(void **state)
 }
 
 #if defined(__x86_64__)
+enum { MODES = 5 };
+
+/* The exponents of random values: normal, wide, cancelling, denormal, any bits. */
+static const struct {
+    uint32_t base, range;
+} exponent[MODES] = {{120, 14}, {60, 120}, {126, 2}, {0, 70}, {0, 256}};
+
+/* TDPBF16PS, through products at the level amx, and its chains. */
+static void test_the_instruction_of_amx_computes_the_chains(void **state)
+{
+    enum { M = 64, N = 64, K = 96, ROUNDS = 40 };
+    const int amx = ls_isa_find("amx");
+    if ((int)ls_isa_best() < amx) skip();
+    for (int mode = 0; mode < MODES; mode++)
+        for (uint64_t round = 0; round < ROUNDS; round++) {
+            product         p    = product_new(M, N, K, 0, 0);
+            const uint32_t  base = exponent[mode].base, range = exponent[mode].range;
+            uint16_t *const operand[] = {p.x, p.w};
+            for (int64_t i = 0; i < 2 * M * K; i++) {
+                const uint32_t r                  = random_bits(100 * round + (uint64_t)mode + 20, i);
+                operand[i / (M * K)][i % (M * K)] = (uint16_t)((r & 0x807f) | (base + (r >> 16) % range) << 7);
+            }
+            multiply(amx, &p.g);
+            const unsigned before = _mm_getcsr();
+            _mm_setcsr(before | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
+            for (int64_t i = 0; i < M * N; i++) {
+                const float found = p.y[i / N * p.g.y_row + i % N], want = element(&p.g, i / N, i % N, NULL, true);
+                if (memcmp(&found, &want, sizeof found) != 0 && !(isnan(found) && isnan(want)))
+                    fail_msg("mode %d, round %d: expected %.9g, found %.9g", mode, (int)round, (double)want,
+                             (double)found);
+            }
+            _mm_setcsr(before);
+            product_free(&p);
+        }
+}
+
 /* One vector of the instruction, and of the chain.  mode: 0 normal, 1 wide, 2 cancelling, 3 denormal, 4 any bits. */
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static int count_differences(int mode, uint64_t round)
 {
-    static const struct {
-        uint32_t base, range;
-    } exponent[] = {{120, 14}, {60, 120}, {126, 2}, {0, 70}, {0, 256}};
     uint32_t a[16], b[16], from_chain[16], from_dot[16];
     float    c[16];
     for (int i = 0; i < 16; i++) {
@@ -277,7 +310,7 @@ __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16"))) static int count
 
 static void test_the_instruction_computes_the_chain(void **state)
 {
-    enum { MODES = 5, ROUNDS = 20000 };
+    enum { ROUNDS = 20000 };
     if (ls_isa_best() < LS_ISA_V4_BF16) skip();
     for (int mode = 0; mode < MODES; mode++)
         for (uint64_t round = 0; round < ROUNDS; round++)
@@ -285,11 +318,13 @@ static void test_the_instruction_computes_the_chain(void **state)
 }
 #else
 static void test_the_instruction_computes_the_chain(void **state) { skip(); }
+static void test_the_instruction_of_amx_computes_the_chains(void **state) { skip(); }
 #endif
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_the_instruction_computes_the_chain),
+                                       cmocka_unit_test(test_the_instruction_of_amx_computes_the_chains),
                                        cmocka_unit_test(test_bits_are_those_of_the_chain),
                                        cmocka_unit_test(test_wide_values)};
     return cmocka_run_group_tests(tests, NULL, NULL);
