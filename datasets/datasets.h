@@ -275,10 +275,28 @@ typedef struct ls_csv_import {
 } ls_csv_import;
 ls_status ls_import_csv(ls_csv_import *options);
 
-/* ---- image files ------------------------------------------------------------------------------------------------- */
+/* ---- image files -------------------------------------------------------------------------------------------------
+ * JPEG (grey, RGB, CMYK, YCCK, progressive), PNG, BMP and Netpbm files (PBM, PGM, PPM), recognised by their first
+ * bytes.  The result is that of Pillow, to the byte:
+ *
+ *     PIL.ImageOps.exif_transpose(PIL.Image.open(path)).convert("RGB").resize((width, height), BILINEAR)
+ *
+ * Damaged files, animations, 16-bit grey and images of more than 64 million pixels are refused. */
+typedef enum ls_interpolation { LS_BILINEAR, LS_BICUBIC } ls_interpolation;
+typedef enum ls_image_fit {
+    LS_FIT_STRETCH, /* resize to height x width, whatever the aspect ratio                                 */
+    LS_FIT_CROP     /* resize until the image covers height x width, cut out the centre (torchvision)      */
+} ls_image_fit;
+typedef struct ls_image_options {
+    ls_interpolation interpolation;
+    ls_image_fit     fit;
+    bool             as_stored; /* ignore the orientation in EXIF and XMP, as torchvision's ImageFolder does */
+} ls_image_options;
 
-/* Reads a PNG or JPEG file as `channels` (1: grey, 3: RGB) x height x width bytes, scaled to that size. */
-ls_status ls_image_read(const char *path, int channels, int height, int width, uint8_t *pixels);
+/* Reads an image file as `channels` (1: grey, 3: RGB) x height x width bytes, in planes.  options NULL: bilinear,
+ * stretched, upright. */
+ls_status ls_image_read(const char *path, const ls_image_options *options, int channels, int height, int width,
+                        uint8_t *pixels);
 /* Writes height x width x channels bytes (interleaved) as a PNG file, under a temporary name that is then renamed. */
 ls_status ls_image_write(const char *path, int channels, int height, int width, const uint8_t *pixels);
 

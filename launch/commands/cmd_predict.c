@@ -54,9 +54,9 @@ const ls_command ls__command_predict = {
     .text      = "print predictions of a trained model for images or arrays",
     .help      = "RUN is a run directory, or one of its checkpoints.  The dataset of the run is not needed.\n"
                  "\n"
-                 "Images are PNG or JPEG files; each is scaled to the input of the model.  Prints the most probable "
-                 "classes and their\n"
-                 "probabilities.\n"
+                 "Images are JPEG, PNG, BMP or PPM files; each is put upright (EXIF) and resized to the input of the "
+                 "model, with the\n"
+                 "bytes of Pillow.  Prints the most probable classes and their probabilities.\n"
                  "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: "
                  "of a regression the\n"
                  "targets by name, in the units of the training data; of a classification classes and probabilities.  "

@@ -209,7 +209,7 @@ static ls_status give_top(const predictor *p, const char *path, const float *log
 static ls_status predict_file(predictor *p, const char *path)
 {
     const ls_dataset_info *d = &p->run->data;
-    LS_TRY(ls_image_read(path, d->channels, d->height, d->width, p->pixels));
+    LS_TRY(ls_image_read(path, NULL, d->channels, d->height, d->width, p->pixels));
     size_t plane    = (size_t)d->height * (size_t)d->width;
     bool   inverted = needs_inverting(p);
     for (size_t i = 0; i < plane * (size_t)d->channels; i++) {

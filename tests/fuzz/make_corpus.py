@@ -39,6 +39,29 @@ for mode in ["L", "RGB", "RGBA", "P", "1", "LA"]:
 for mode in ["L", "RGB", "CMYK"]:
     put("image_file", f"jpeg-{mode}", b"\x54" + picture(mode, "JPEG"))
 put("image_file", "jpeg-progressive", b"\x53" + picture("RGB", "JPEG", progressive=True))
+exif = Image.Exif()
+exif[0x112] = 6
+for form in ["PNG", "JPEG"]:
+    put("image_file", f"{form.lower()}-exif", b"\x57" + picture("RGB", form, exif=exif))
+for mode in ["L", "RGB", "P", "1"]:
+    put("image_file", f"bmp-{mode}", b"\x55" + picture(mode, "BMP"))
+for mode in ["L", "RGB", "1"]:
+    put("image_file", f"ppm-{mode}", b"\x55" + picture(mode, "PPM"))
+put("image_file", "ppm-text", b"\x55P3\n2 2 # x\n100\n0 1 2 3 50 49 99 100 51 25 75 33")
+put("image_file", "ppm-16", b"\x55P6 2 1 1000\n" + struct.pack(">6H", 0, 1, 500, 777, 999, 1000))
+
+
+def bmp(bits, compression, data, size=40):
+    head = struct.pack("<IiiHHIIiiII", size, 9, 4, 1, bits, compression, len(data), 0, 0, 0, 0) + bytes(size - 40)
+    colours = bytes(i * 3 % 256 for i in range(4 << bits)) if bits <= 8 else b""
+    return b"BM" + struct.pack("<IHHI", 14 + len(head + colours + data), 0, 0, 14 + len(head + colours)) + head + colours + data
+
+
+runs = bytes([3, 7, 0, 4, 1, 2, 3, 4, 2, 9, 0, 0, 9, 5, 0, 0, 2, 1, 0, 2, 3, 1, 4, 8, 0, 3, 9, 8, 7, 0, 0, 0, 9, 4, 0, 1])
+put("image_file", "bmp-rle8", b"\x55" + bmp(8, 1, runs))
+put("image_file", "bmp-rle4", b"\x54" + bmp(4, 2, runs))
+put("image_file", "bmp-555", b"\x56" + bmp(16, 0, bytes(range(80))))
+put("image_file", "bmp-v5", b"\x51" + bmp(32, 0, bytes(range(144)), 124))
 
 
 def shard(**how):
