@@ -12,10 +12,14 @@
 
 #define ls__fold LS_ISA_NAME(ls__fold)
 #define ls__add_into LS_ISA_NAME(ls__add_into)
+#define ls__fold_sums LS_ISA_NAME(ls__fold_sums)
 #ifdef LS_ISA_SUFFIX
 /* Writes the gradient of input `input` for every group, or adds to it if add is set for the call or the group.
  * partial: `count` floats per shard, those of shard s at partial + s * count; overwritten. */
 void ls__fold(const ls_call *c, int input, int64_t count, float *partial);
+
+/* Writes the sums of every group (LS_STAGE_SUMS).  partial: as above. */
+void ls__fold_sums(const ls_call *c, int64_t count, float *partial);
 
 /* y[i] += x[i] */
 void ls__add_into(int64_t n, const float *x, float *y);

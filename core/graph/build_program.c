@@ -16,6 +16,9 @@
  * instruction after the last use sums them as a tree.  The sum over uses is thus made within each shard, and its bits
  * do not depend on which rank owns which shard.  Leaves have groups and strides of their own, so each operand with
  * leaves gets a BACKWARD instruction of its own.
+ *
+ * Ops that read the whole batch (ls_op.batch_sums) have two instructions in forward and two in backward.  The first one
+ * sums over the samples of this rank.  The trainer inserts an all-reduce of the sums before the second one.
  */
 #include "core/graph/build_program.h"
 
@@ -201,6 +204,20 @@ static const char *node_label(const ls_program *p, const ls_node *n)
     return layer ? ls_arena_printf(p->memory, "%s (%s)", layer, ls__op(n)->name) : NULL;
 }
 
+/* Whether node n sums over the batch, which it does in training only. */
+static bool sums_batch(const ls_program *p, const ls_node *n)
+{
+    return p->options.loss && ls__batch_sums(n, false) > 0;
+}
+
+/* Sets the stage of an instruction of node n, and the places of its sums. */
+static void set_stage(const ls_program *p, const ls_node *n, ls_instr *instr, ls_stage stage)
+{
+    instr->stage        = stage;
+    instr->forward_sums = ls__batch_sums_at(p->params, n, false);
+    instr->sums         = ls__batch_sums_at(p->params, n, instr->kind == LS_INSTR_BACKWARD);
+}
+
 static ls_status emit_forward(ls_program *p, const ls_node *n)
 {
     const ls_op *op    = ls__op(n);
@@ -218,6 +235,12 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
                  "train without the state",
                  op->name, n->where.file, n->where.line, n->in[k]->name);
         instr.in[k] = input_buffer(p, n, k);
+    }
+    if (sums_batch(p, n)) {
+        ls_instr sums = instr;
+        set_stage(p, n, &sums, LS_STAGE_SUMS);
+        ls__append_instr(p, &sums);
+        set_stage(p, n, &instr, LS_STAGE_REST);
     }
     for (int k = 0; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
     ls__append_instr(p, &instr);
@@ -262,6 +285,7 @@ static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
                                   .bytes     = planned_bytes(p, t),
                                   .row_bytes = (size_t)ls__numel(t) * ls__dtype_bytes(t->type)});
     for (int k = 1; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
+    if (sums_batch(p, n)) set_stage(p, n, &instr, LS_STAGE_REST);
     ls__append_instr(p, &instr);
     return instr.out[0];
 }
@@ -331,6 +355,29 @@ static void append_backward(ls_program *p, const ls_instr *all)
     if (last < 0 || params) append_part(p, all, rest, -1);
 }
 
+/* Appends the two stages of a backward instruction: parameters, then batched inputs. */
+static ls_status append_stages(ls_program *p, const ls_instr *all)
+{
+    const ls_node *n    = all->node;
+    ls_instr       part = *all;
+    for (int k = 0; k < n->ins; k++) {
+        LS_CHECK(!has_leaves(p, all, k), LS_ERR_USAGE,
+                 "op %s (%s:%d): the parameter '%s' has more than two uses, and the op sums over the batch" LS_HINT
+                 "give each use a parameter of its own",
+                 ls__op(n)->name, n->where.file, n->where.line, n->in[k]->name);
+        if (n->in[k] && n->in[k]->batched) part.din[k] = -1;
+    }
+    set_stage(p, n, &part, LS_STAGE_SUMS);
+    ls__append_instr(p, &part);
+    part = *all;
+    for (int k = 0; k < n->ins; k++)
+        if (n->in[k] && !n->in[k]->batched) part.din[k] = -1;
+    if (!wanted_gradients(&part)) return LS_OK;
+    set_stage(p, n, &part, LS_STAGE_REST);
+    ls__append_instr(p, &part);
+    return LS_OK;
+}
+
 /* `written[b]`: number of writers of gradient buffer b so far. */
 static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
 {
@@ -357,6 +404,7 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
         instr.din[k] = grad_buffer(p, n->in[k]);
         instr.add[k] = written[instr.din[k]]++ > 0;
     }
+    if (sums_batch(p, n)) return append_stages(p, &instr);
     append_backward(p, &instr);
     for (int k = 0; k < n->ins; k++) {
         const bool last_use = instr.din[k] >= 0 && has_leaves(p, &instr, k) &&

@@ -70,6 +70,8 @@ static ls_status check_run(const ls_program *p, const ls_execution *run)
                  "shard %d of the batch: expected at most %lld samples, as planned, found %lld", s,
                  (long long)ls__shard_rows(o), (long long)rows);
     }
+    LS_CHECK(run->sums || run->groups <= 1 || p->params->sums == p->params->grads, LS_ERR_USAGE,
+             "batch: expected one group of shards, because an op sums over the batch, found %d", run->groups);
     LS_CHECK(omp_get_max_threads() <= p->threads, LS_ERR_USAGE,
              "threads: expected at most %d, as planned, found %d" LS_HINT
              "set the number of threads before the model or trainer is made",
@@ -174,6 +176,13 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
                                     .gradient_scratch_bytes = instr->gradient_scratch,
                                     .first_sample           = run->first_sample};
     if (instr->gradient_scratch) c.gradient_scratch = run->grads + instr->gradient_scratch_at;
+    if (instr->stage) {
+        float *total   = run->sums ? (float *)(uintptr_t)run->sums : run->grads;
+        c.stage        = instr->stage;
+        c.sums         = (instr->stage == LS_STAGE_SUMS ? run->grads : total) + instr->sums;
+        c.forward_sums = total + instr->forward_sums;
+        c.batch_rows   = run->batch->global_rows;
+    }
     c.key = mix(mix(run->seed, (uint64_t)run->step), (uint64_t)n->index);
     for (int k = 0; k < n->ins; k++) {
         c.x[k]   = address(p, run, instr->in[k]);

@@ -242,6 +242,12 @@ const ls_op *ls__op_by_id(int op) { return ls__isa_table()->op[op]; }
 
 const ls_op *ls__op(const ls_node *n) { return ls__op_by_id(n->op); }
 
+int64_t ls__batch_sums(const ls_node *n, bool backward)
+{
+    const ls_op *op = ls__op(n);
+    return op->batch_sums ? op->batch_sums(n, backward) : 0;
+}
+
 int ls__op_find(const char *name)
 {
     for (int i = 0; i < LS_OP_COUNT; i++)

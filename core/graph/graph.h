@@ -32,7 +32,9 @@ void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t by
 /* The descriptor of a node's op at the instruction-set level in use. */
 const ls_op *ls__op(const ls_node *n);
 const ls_op *ls__op_by_id(int op);
-int          ls__op_find(const char *name); /* the op's id; -1: unknown name */
+/* The number of sums of a node over the batch; 0: none. */
+int64_t ls__batch_sums(const ls_node *n, bool backward);
+int     ls__op_find(const char *name); /* the op's id; -1: unknown name */
 
 /* The layer that a node belongs to: "conv1" if its first parameter is conv1.weight.  NULL: no parameter, or one whose
  * name has no dot.  The text lies in `memory`. */

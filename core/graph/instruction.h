@@ -25,10 +25,11 @@ extern const char *const ls__instr_kind[]; /* the texts */
 /* The job of a CALL instruction.  `id` of the instruction is the number of its bucket, 0 for the others. */
 #define LS_TAG_LIST(X)                                                                                                 \
     X(LS_TAG_NONE, "none")                                                                                             \
-    X(LS_TAG_LOSS_SUM, "loss sum")    /* sums loss, weight and hits over the shards of this rank */                    \
-    X(LS_TAG_ALLREDUCE, "all-reduce") /* starts the all-reduce of a bucket */                                          \
-    X(LS_TAG_WAIT, "wait")            /* waits for the all-reduce of a bucket, whose memory is needed */               \
-    X(LS_TAG_UPDATE, "update")        /* the optimizer step */
+    X(LS_TAG_LOSS_SUM, "loss sum")     /* sums loss, weight and hits over the shards of this rank */                   \
+    X(LS_TAG_BATCH_SUMS, "batch sums") /* all-reduces the sums of an op over the batch, and waits for them */          \
+    X(LS_TAG_ALLREDUCE, "all-reduce")  /* starts the all-reduce of a bucket */                                         \
+    X(LS_TAG_WAIT, "wait")             /* waits for the all-reduce of a bucket, whose memory is needed */              \
+    X(LS_TAG_UPDATE, "update")         /* the optimizer step */
 typedef enum ls_instr_tag { LS_ENUMERATORS(LS_TAG_LIST) } ls_instr_tag;
 
 typedef struct ls_instr {
@@ -46,6 +47,10 @@ typedef struct ls_instr {
      * that are not batched are otherwise one per group, in the gradient block. */
     int leaf;
     int slot; /* fold: the slot of its parameter */
+    /* an op with batch_sums: the stage, and the offsets of the sums of this pass and of forward in the gradient block
+     * */
+    ls_stage stage;
+    size_t   sums, forward_sums;
     /* call */
     ls_instr_tag     tag;
     int              id;
@@ -138,6 +143,7 @@ struct ls_execution {
     int                     groups;
     const ls_group         *group; /* `offset` counts from `grads`, floats */
     float                  *grads; /* gradient block of slot 0 */
+    const float            *sums;  /* gradient block that receives sums over the batch; NULL: `grads` */
     bool                    training;
     bool                    idle; /* run only the CALL instructions, in which other ranks take part */
     uint64_t                seed;

@@ -106,6 +106,12 @@ struct ls_op {
     ls_status (*infer)(ls_node *n); /* declares the outputs with ls__out(), or returns an error */
     ls_kernel *forward[LS_DEVICES];
     ls_kernel *backward[LS_DEVICES];
+    /* (optional) For an op that in training reads the whole batch: returns the number of sums over all samples that
+     * forward, or backward, needs.  In a training step the kernel runs in two stages (ls_stage). */
+    int64_t (*batch_sums)(const ls_node *n, bool backward);
+    /* (optional, with batch_sums) Renews running statistics, parameters without gradient, from the sums of forward.
+     * x: the values of the inputs that are parameters. */
+    void (*update_running)(const ls_node *n, const float *sums, int64_t batch_rows, float *const x[LS_MAX_IN]);
     /* (optional, default 0) Returns the bytes of workspace of a call for up to `rows` samples in up to `shards` shards,
      * none of which has more than rows / shards samples, rounded up. */
     size_t (*scratch)(const ls_node *n, int64_t rows, int shards, int threads, bool backward);
@@ -120,6 +126,14 @@ struct ls_op {
 /* Defines the descriptor of an op at the instruction-set level of the file: LS_OP(softmax) = {.name = "softmax", ...}.
  */
 #define LS_OP(id) const ls_op LS_ISA_NAME(ls__op_##id)
+
+/* The stages of an op with batch_sums.  Between them the sums are added over all ranks, in the order of gradients.  In
+ * backward the first stage also computes the gradients of parameters, and the second one those of batched inputs. */
+typedef enum ls_stage {
+    LS_STAGE_WHOLE, /* no stages: another op, or inference */
+    LS_STAGE_SUMS,  /* writes the sums of every group */
+    LS_STAGE_REST   /* reads the sums over the whole batch */
+} ls_stage;
 
 /* ---- the arguments of a kernel ------------------------------------------------------------------------------------
  *
@@ -160,6 +174,10 @@ struct ls_call {
     void           *scratch;          /* workspace of op->scratch bytes, 64-byte aligned */
     void           *gradient_scratch; /* additional workspace in gradient memory, for op->scratch_beside_gradients */
     size_t          gradient_scratch_bytes;
+    ls_stage        stage;
+    float          *sums;         /* of group 0 (LS_STAGE_SUMS), or over the whole batch (LS_STAGE_REST) */
+    const float    *forward_sums; /* backward: the sums of forward over the whole batch */
+    int64_t         batch_rows;   /* samples of the global batch */
     uint64_t        key;          /* of ls_philox(key, sample, element / 4); depends on seed, step and node */
     int64_t         first_sample; /* index of sample 0 within the global batch */
 };
@@ -168,6 +186,9 @@ struct ls_call {
 static inline float *ls__group_grad(const ls_call *c, int i, int k) { return c->dx[i] + c->group[k].offset; }
 /* Whether group k adds to that destination instead of writing it. */
 static inline bool ls__group_add(const ls_call *c, int i, int k) { return c->add[i] || c->group[k].add; }
+
+/* Destination of the sums of group k, in LS_STAGE_SUMS. */
+static inline float *ls__group_sums(const ls_call *c, int k) { return c->sums + c->group[k].offset; }
 
 /* Number of elements, per sample for a batched tensor. */
 static inline int64_t ls__numel(const ls_tensor *x)

@@ -41,6 +41,22 @@ static void sort_slots(ls_params *p, const int *first)
 
 static size_t padded(int64_t count) { return ls__round_up_bytes((size_t)count, LS_PARAM_ALIGN); }
 
+/* Places the sums over the batch at the end of the gradient block. */
+static void place_sums(ls_params *p)
+{
+    const ls_graph *g = p->graph;
+    p->grads          = p->sums;
+    for (int i = 0; i < g->nodes; i++) {
+        p->sums_of[i] = p->grads;
+        for (int backward = 0; backward < 2; backward++) p->grads += padded(ls__batch_sums(g->node[i], backward));
+    }
+}
+
+size_t ls__batch_sums_at(const ls_params *p, const ls_node *n, bool backward)
+{
+    return p->sums_of[n->index] + (backward ? padded(ls__batch_sums(n, false)) : 0);
+}
+
 ls_status ls__params_lay_out(ls_params **out, ls_graph *g, ls_arena *arena)
 {
     LS_TRY(ls_graph_status(g));
@@ -70,9 +86,11 @@ ls_status ls__params_lay_out(ls_params **out, ls_graph *g, ls_arena *arena)
                  s->tensor->name, MAX_FLOATS);
         if (s->trained) p->trained = at;
     }
-    p->floats = at;
-    p->grads  = p->trained;
-    *out      = p;
+    p->floats  = at;
+    p->sums    = p->trained;
+    p->sums_of = ls_arena_alloc(arena, (size_t)(g->nodes + 1) * sizeof *p->sums_of);
+    place_sums(p);
+    *out = p;
     return LS_OK;
 }
 
@@ -138,7 +156,7 @@ void ls__params_tie(ls_params *p, const ls_tensor *loss)
     const int      *uses = ls__gradient_uses(g, loss, p->arena);
     p->seconds           = ls_arena_alloc(p->arena, ((size_t)p->count + 1) * sizeof *p->seconds);
     p->tied              = 0;
-    p->grads             = p->trained;
+    p->sums              = p->trained;
     for (int i = 0; i < p->count; i++) p->slot[i].second = 0;
     for (int i = g->nodes - 1; i >= 0; i--) /* the order of backward */
         for (int k = 0; k < g->node[i]->ins; k++) {
@@ -146,10 +164,11 @@ void ls__params_tie(ls_params *p, const ls_tensor *loss)
             if (!x || x->role != LS_ROLE_PARAM || ls__op(g->node[i])->view || uses[x->index] != 2) continue;
             ls_param_slot *s = &p->slot[p->slot_of[x->index]];
             if (!s->trained || s->second) continue;
-            s->second             = p->grads;
+            s->second             = p->sums;
             p->seconds[p->tied++] = p->slot_of[x->index];
-            p->grads += padded(s->count);
+            p->sums += padded(s->count);
         }
+    place_sums(p);
 }
 
 void ls_params_free(ls_params *p)

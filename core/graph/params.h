@@ -13,6 +13,9 @@
  * gradient block, behind all others.  The use whose backward runs first writes the second segment, the other use the
  * first one.  Each segment is complete, and all-reduced, on its own; finally the second is added to the first.
  * Parameters with more uses have leaves instead (core/graph/build_program.c).
+ *
+ * Sums over the batch (ls_op.batch_sums) have a region at the end of the gradient block: for each node those of
+ * forward, then those of backward.
  */
 #ifndef LS_CORE_GRAPH_PARAMS_H
 #define LS_CORE_GRAPH_PARAMS_H
@@ -42,7 +45,9 @@ struct ls_params {
     int           *slot_of; /* slot by tensor index; -1: not a parameter */
     size_t         floats;  /* floats of the block, with header and padding */
     size_t         trained; /* end of the last trained parameter, floats */
-    size_t         grads;   /* floats of the gradient block: `trained` and the second segments */
+    size_t         sums;    /* end of the second segments, and start of the sums over the batch, floats */
+    size_t        *sums_of; /* offset of the sums of a node in the gradient block, by node index */
+    size_t         grads;   /* floats of the gradient block: `trained`, the second segments and the sums */
     int           *seconds; /* slots with a second segment, in the order in which the segments become complete */
     int            tied;    /* number of `seconds` */
     ls_block       block;
@@ -68,6 +73,9 @@ ls_status ls__params_fill(ls_params *p, uint64_t seed, int part, int parts);
 
 /* The digest of one parameter. */
 uint64_t ls__param_digest(const ls_params *p, int param);
+
+/* The offset of the sums of a node over the batch, of forward or backward, in the gradient block. */
+size_t ls__batch_sums_at(const ls_params *p, const ls_node *n, bool backward);
 
 /* Adds second segments for the parameters that the backward of `loss` uses twice. */
 void ls__params_tie(ls_params *p, const ls_tensor *loss);

@@ -72,6 +72,12 @@ int ls__program_find(const ls_program *p, ls_instr_tag tag, int id)
     return -1;
 }
 
+int ls__program_next_sums(const ls_program *p, int at)
+{
+    while (at < p->instrs && p->instr[at].stage != LS_STAGE_SUMS) at++;
+    return at < p->instrs ? at : -1;
+}
+
 /* "all-reduce 2 (fc1.weight .. conv2.bias)": a collective with the first and last parameter of its range.  NULL: the
  * range has no parameter. */
 static const char *range_label(const ls_program *p, const ls_instr *instr)

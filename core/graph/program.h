@@ -24,6 +24,8 @@ void      ls__program_free(ls_program *p);
 
 /* The position of the first CALL instruction with this tag and id; -1: none. */
 int ls__program_find(const ls_program *p, ls_instr_tag tag, int id);
+/* The position of the next instruction from `at` on that sums over the batch; -1: none. */
+int ls__program_next_sums(const ls_program *p, int at);
 /* The position after the last instruction that writes a float of [offset, offset + count) of the gradient block. */
 int ls__program_ready(const ls_program *p, size_t offset, size_t count);
 /* The position of the first instruction that writes a float of that range; the end if none does. */

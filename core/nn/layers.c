@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Layers with parameters of their own: linear, conv2d, embedding, layer_norm, rms_norm. */
+ * Layers with parameters of their own: linear, conv2d, embedding, layer_norm, batch_norm, rms_norm. */
 #include "core/nn/layer_table.h"
 
 #include <string.h>
@@ -114,6 +114,50 @@ LS_LAYER_FIELDS(layer_norm) = {LS_FIELD(FLOAT, ls_layer_norm_layer, eps),
                                LS_FIELD(BOOL, ls_layer_norm_layer, no_bias),
                                LS_FIELD(INIT, ls_layer_norm_layer, weight_init),
                                LS_FIELD(INIT, ls_layer_norm_layer, bias_init),
+                               {0}};
+
+/* A running statistic: a parameter without gradient. */
+static ls_tensor *statistic(const ls_batch_norm_layer *l, const char *part, float value, ls_where where)
+{
+    ls_tensor *t = named_param(l->g, l->name, part, (ls_init){.kind = LS_INIT_CONSTANT, .value = value}, where,
+                               LS_DIMS(l->x->dim[0]));
+    if (!t) return NULL;
+    t->frozen     = true;
+    t->needs_grad = false;
+    return t;
+}
+
+ls_tensor *ls__batch_norm(ls_batch_norm_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    if (l.x->rank < 1)
+        return ls__graph_fail(l.g, where, "batch_norm '%s': expected an input B x channels x ..., found %s", l.name,
+                              ls__shape(l.x));
+    ls_tensor *w = l.no_affine
+                       ? NULL
+                       : named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(l.x->dim[0]));
+    ls_tensor *b =
+        l.no_affine ? NULL : named_param(l.g, l.name, "bias", or_constant(l.bias_init, 0), where, LS_DIMS(l.x->dim[0]));
+    ls_tensor *mean = statistic(&l, "running_mean", 0, where), *var = statistic(&l, "running_var", 1, where);
+    if (!mean || !var || (!l.no_affine && (!w || !b))) return NULL;
+    return ls__apply(LS_OP_batch_norm,
+                     &(ls_batch_norm_args){.x        = l.x,
+                                           .w        = w,
+                                           .b        = b,
+                                           .mean     = mean,
+                                           .var      = var,
+                                           .eps      = l.eps,
+                                           .momentum = l.momentum,
+                                           .frozen   = l.frozen},
+                     where);
+}
+
+LS_LAYER_FIELDS(batch_norm) = {LS_FIELD(FLOAT, ls_batch_norm_layer, eps),
+                               LS_FIELD(FLOAT, ls_batch_norm_layer, momentum),
+                               LS_FIELD(BOOL, ls_batch_norm_layer, frozen),
+                               LS_FIELD(BOOL, ls_batch_norm_layer, no_affine),
+                               LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
+                               LS_FIELD(INIT, ls_batch_norm_layer, bias_init),
                                {0}};
 
 ls_tensor *ls__rms_norm(ls_rms_norm_layer l, ls_where where)

@@ -10,6 +10,7 @@
     X(conv2d)                                                                                                          \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
+    X(batch_norm)                                                                                                      \
     X(rms_norm)                                                                                                        \
     X(multihead_attention)                                                                                             \
     X(positional_encoding)                                                                                             \
@@ -73,6 +74,22 @@ typedef struct ls_layer_norm_layer {
 } ls_layer_norm_layer;
 #define ls_layer_norm(...) ls__layer_norm((ls_layer_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__layer_norm(ls_layer_norm_layer layer, ls_where where);
+
+/* Batch normalisation of each channel, the first dim after the batch, over the global batch of all ranks, as PyTorch's
+ * nn.SyncBatchNorm.  Parameters NAME.weight (ones) and NAME.bias (zeros); NAME.running_mean (zeros) and
+ * NAME.running_var (ones) have no gradient, and training renews them. */
+typedef struct ls_batch_norm_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;        /* B x C x ... */
+    float       eps;      /* added to the variance; 0: 1e-5 */
+    float       momentum; /* share of a batch in the running statistics; 0: 0.1 */
+    bool        frozen;   /* use the running statistics in training as well, and do not renew them */
+    bool        no_affine;
+    ls_init     weight_init, bias_init;
+} ls_batch_norm_layer;
+#define ls_batch_norm(...) ls__batch_norm((ls_batch_norm_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__batch_norm(ls_batch_norm_layer layer, ls_where where);
 
 /* Root mean square normalisation over the last dim, as PyTorch's nn.RMSNorm.  Parameter NAME.weight (ones). */
 typedef struct ls_rms_norm_layer {

@@ -31,6 +31,7 @@
     X(concat)                                                                                                          \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
+    X(batch_norm)                                                                                                      \
     X(add_position)                                                                                                    \
     X(matmul)                                                                                                          \
     X(mask)                                                                                                            \

@@ -39,7 +39,7 @@ int ls__buckets(const ls_params *params, int64_t bytes, int64_t min_bytes, ls_ar
     }
     for (int i = 0; i < params->tied; i++) {
         size_t begin = params->slot[params->seconds[i]].second,
-               end   = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->grads;
+               end   = i + 1 < params->tied ? params->slot[params->seconds[i + 1]].second : params->sums;
         bucket[n++]  = (ls_bucket){.range = range_between(begin, end), .is_addend = true};
     }
     *out = bucket;

@@ -110,6 +110,15 @@ ls_status ls__trainer_lay_out(ls_trainer *t)
     LS_CHECK(t->params->trained > LS_PARAM_START, LS_ERR_USAGE, "the model has no trainable parameter");
     ls__params_tie(t->params, t->loss);
     LS_TRY(build_optim_ranges(t));
+    const bool sums = t->params->sums < t->params->grads;
+    LS_CHECK(!sums || t->options.accumulate == 1, LS_ERR_USAGE,
+             "train.accumulate: expected 1, because the model has batch norm over the global batch, found %d" LS_HINT
+             "raise train.batch, or use layer_norm",
+             t->options.accumulate);
+    LS_CHECK(!sums || !t->options.zero, LS_ERR_USAGE,
+             "train.zero: expected 0, because the model has batch norm over the global batch, found %d" LS_HINT
+             "set train.zero=0",
+             t->options.zero);
     t->states       = ls_optim_states(&t->options.optim);
     t->train.micros = t->options.accumulate;
     t->eval.micros  = 1;
@@ -219,11 +228,33 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
     return LS_OK;
 }
 
+/* Inserts the all-reduce of sums over the batch after each instruction that computes such sums. */
+static ls_status insert_batch_sums(ls_trainer *t, ls_program *p)
+{
+    for (int at = ls__program_next_sums(p, 0); at >= 0; at = ls__program_next_sums(p, at + 1)) {
+        const ls_instr  *of    = &p->instr[at];
+        const int64_t    count = ls__batch_sums(of->node, of->kind == LS_INSTR_BACKWARD);
+        batch_sums_call *call  = ls_arena_alloc(t->arena, sizeof *call);
+        *call                  = (batch_sums_call){t, of->node, {(int64_t)of->sums, count}};
+        LS_TRY(ls__program_insert(p, at + 1,
+                                  &(ls_instr){.kind    = LS_INSTR_CALL,
+                                              .name    = "batch sums",
+                                              .tag     = LS_TAG_BATCH_SUMS,
+                                              .call    = ls__trainer_sum_batch,
+                                              .context = call,
+                                              .offset  = of->sums,
+                                              .count   = (size_t)count,
+                                              .phase   = LS_PHASE_REDUCE}));
+    }
+    return LS_OK;
+}
+
 /* Inserts the all-reduce of each bucket where it is complete, and the update at the end. */
 static ls_status insert_collectives(ls_trainer *t, phase *ph)
 {
     ls_program *p    = ph->program;
     int         last = 0;
+    LS_TRY(insert_batch_sums(t, p));
     make_buckets(t, p);
     for (int i = 0; i < t->buckets; i++) {
         ls_range r = t->bucket[i].bucket.range;

@@ -76,6 +76,13 @@ typedef struct bucket_call {
     uint64_t        number; /* buckets begun when it was begun (ls__allreduce_begun) */
 } bucket_call;
 
+/* The all-reduce of the sums of a node over the batch as an instruction. */
+typedef struct batch_sums_call {
+    ls_trainer    *trainer;
+    const ls_node *node;
+    ls_range       range; /* in the gradient block */
+} batch_sums_call;
+
 struct ls_trainer {
     ls_arena         *arena; /* holds the trainer itself */
     ls_comm          *comm;
@@ -128,8 +135,10 @@ struct ls_trainer {
 };
 
 /* Instructions of a step: sums of loss, weight and correct targets over the samples, and the step flags; the all-reduce
- * of a bucket; waiting until the buffer of another bucket has been read; the update. */
+ * of the sums of an op over the batch; the all-reduce of a bucket; waiting until the buffer of another bucket has been
+ * read; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_execution *run);
+ls_status ls__trainer_sum_batch(void *context, const ls_execution *run);
 ls_status ls__trainer_reduce(void *context, const ls_execution *run);
 ls_status ls__trainer_wait(void *context, const ls_execution *run);
 ls_status ls__trainer_update(void *context, const ls_execution *run);

@@ -56,6 +56,7 @@ static ls_status run_phase(ls_trainer *t, phase *ph, const ls_batch *batch, bool
                                  .groups       = s->groups,
                                  .group        = t->group,
                                  .grads        = ph->grads,
+                                 .sums         = ph->grads,
                                  .training     = training,
                                  .idle         = idle,
                                  .seed         = t->options.seed,

@@ -98,6 +98,41 @@ void ls__trainer_read_header(ls_metrics *m, const float *header)
     m->accuracy = header[HEADER_TARGETS] > 0 ? (double)header[HEADER_CORRECT] / header[HEADER_TARGETS] : NAN;
 }
 
+/* ---- sums over the batch ----------------------------------------------------------------------------------------- */
+
+ls_status ls__trainer_sum_batch(void *context, const ls_execution *run)
+{
+    const batch_sums_call *b    = context;
+    const ls_tensor       *x    = b->node->in[0];
+    phase                 *p    = &b->trainer->train;
+    const int64_t          rows = run->batch->global_rows, values = ls__numel(x) / x->dim[0];
+    LS_CHECK(run->idle || rows * values > 1, LS_ERR_USAGE,
+             "%s: expected more than one value per channel in the global batch, found a batch of one sample of '%s' "
+             "(%s)" LS_HINT "raise train.batch, or choose it such that no last batch of one sample remains",
+             ls__op(b->node)->name, x->name, ls__shape(x));
+    LS_TRY(ls__allreduce_run(p->allreduce, p->grads, p->stride, b->range));
+    p->run.sums = ls__allreduce_output(p->allreduce);
+    return LS_OK;
+}
+
+/* Renews the running statistics, on one rank of the ranks that share the parameters. */
+static void update_running(const ls_trainer *t)
+{
+    const ls_graph *g = t->graph;
+    if (t->values->me != 0) return;
+    for (int i = 0; i < g->nodes; i++) {
+        const ls_node *n            = g->node[i];
+        float         *x[LS_MAX_IN] = {NULL};
+        if (!ls__batch_sums(n, false)) continue;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_PARAM)
+                x[k] = (float *)t->params->block.data +
+                       t->params->slot[t->params->slot_of[ls__root(n->in[k])->index]].offset;
+        ls__op(n)->update_running(n, t->train.run.sums + ls__batch_sums_at(t->params, n, false),
+                                  t->train.run.batch->global_rows, x);
+    }
+}
+
 /* ---- all-reduce of a bucket -------------------------------------------------------------------------------------- */
 
 /* Zeroes what no instruction writes: the buffer may still hold another bucket. */
@@ -288,6 +323,7 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
     }
     t->skipped = 0;
     update_partition(t, grad_scale);
+    update_running(t);
     for (int i = 0; i < t->buckets; i++) {
         const ls_bucket *b = &t->bucket[i].bucket;
         if (!b->is_addend)

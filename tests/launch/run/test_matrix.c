@@ -35,6 +35,19 @@ static void precision_digests(void **state)
     check_rows(GPT " train.precision=bfloat16", some, n);
 }
 
+/* Batch norm over the global batch, which needs the sums of all ranks in the middle of a step. */
+static void batch_norm_digests(void **state)
+{
+    int n = 0;
+    for (int i = 0, rows = all_rows(all); i < rows; i++)
+        if (!all[i].value[ZERO] && !all[i].value[ACCUMULATE] && all[i].value[BUCKET] < 2) all[n++] = all[i];
+    n = covering_rows(all, n, some);
+    assert_true(n >= 8);
+    check_rows("cnn-mnist data.path=digits data.train_count=640 data.test_count=64 train.batch=60 train.epochs=1000 "
+               "train.shards=32 schedule.name=constant eval.every=0",
+               some, n);
+}
+
 /* With train.wire=bfloat16 the result depends on the number of hosts (here each rank is one) and on nothing else. */
 static void wire_digests(void **state)
 {
@@ -58,6 +71,7 @@ static void wire_digests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests), cmocka_unit_test(gpt_digests),
-                                       cmocka_unit_test(precision_digests), cmocka_unit_test(wire_digests)};
+                                       cmocka_unit_test(precision_digests), cmocka_unit_test(batch_norm_digests),
+                                       cmocka_unit_test(wire_digests)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }
