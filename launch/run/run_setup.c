@@ -387,6 +387,24 @@ static ls_status build_graph(ls_run *run)
     return ls_graph_status(run->graph);
 }
 
+/* A batch of one sample has no statistics for ops with one value per channel. */
+static ls_status check_last_batch(const ls_run *run)
+{
+    const int64_t batch = run->recipe->train.batch, last = run->train_count % batch;
+    int64_t       better = batch + 1;
+    if (batch > 1 && (!run->train_count || last != 1)) return LS_OK;
+    while (run->train_count % better == 1) better++;
+    for (int i = 0; i < run->graph->nodes; i++) {
+        const ls_node *n = run->graph->node[i];
+        LS_CHECK(!ls__batch_sums(n, false) || ls__numel(n->in[0]) > n->in[0]->dim[0], LS_ERR_USAGE,
+                 "%s: train.batch: expected more than one sample in every batch, because %s of '%s' (%s) has one value "
+                 "per channel and sample, found one in %s" LS_HINT "set train.batch=%lld",
+                 ls_recipe_where(run->recipe, "train.batch"), ls__op(n)->name, n->in[0]->name, ls__shape(n->in[0]),
+                 batch > 1 ? "the last batch of an epoch" : "each", (long long)better);
+    }
+    return LS_OK;
+}
+
 static void digest_layout(ls_run *run)
 {
     XXH64_hash_t h = 0;
@@ -402,6 +420,7 @@ static void digest_layout(ls_run *run)
 ls_status ls_run_graph(ls_run *run)
 {
     LS_TRY_COLLECTIVE(run, build_graph(run));
+    LS_TRY_COLLECTIVE(run, check_last_batch(run));
     digest_layout(run);
     const char *names[] = {"parameter layout"}, *values[] = {run->layout};
     return ls_comm_same(run->comm, 1, names, values);

@@ -37,7 +37,7 @@ static const bad table[] = {
      "train.accumulate: expected 1", "raise train.batch", false},
     {"batch norm of one sample", "",
      "train cnn-mnist data.path=digits data.train_count=33 data.test_count=32 train.batch=16 train.epochs=1", 2,
-     "more than one value per channel", "last batch of one sample", false},
+     "train.batch: expected more than one sample", "set train.batch=17", false},
     /* the command line */
     {"unknown command", "", "trian lenet5-digits", 2, "trian", "train"},
     {"unknown option", "", "train lenet5-digits --frehs", 2, "--frehs", "--fresh"},
