@@ -9,6 +9,7 @@
     X(max_pool2d)                                                                                                      \
     X(avg_pool2d)                                                                                                      \
     X(relu)                                                                                                            \
+    X(relu6)                                                                                                           \
     X(leaky_relu)                                                                                                      \
     X(tanh)                                                                                                            \
     X(sigmoid)                                                                                                         \
@@ -37,6 +38,7 @@
     X(mask)                                                                                                            \
     X(rms_norm)                                                                                                        \
     X(silu)                                                                                                            \
+    X(hardswish)                                                                                                       \
     X(swiglu)                                                                                                          \
     X(rotary)                                                                                                          \
     X(cast)

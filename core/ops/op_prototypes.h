@@ -125,6 +125,9 @@ typedef struct ls_avg_pool2d_args {
 /* y = max(x, 0) */
 #define ls_relu(...) LS_APPLY(relu, ls_unary_args, __VA_ARGS__)
 
+/* y = min(max(x, 0), 6) */
+#define ls_relu6(...) LS_APPLY(relu6, ls_unary_args, __VA_ARGS__)
+
 /* y = x where x > 0, else slope x */
 typedef struct ls_leaky_relu_args {
     ls_tensor *x;
@@ -147,6 +150,9 @@ typedef struct ls_gelu_args {
 
 /* y = x / (1 + exp(-x)) */
 #define ls_silu(...) LS_APPLY(silu, ls_unary_args, __VA_ARGS__)
+
+/* y = x min(max(x + 3, 0), 6) / 6 */
+#define ls_hardswish(...) LS_APPLY(hardswish, ls_unary_args, __VA_ARGS__)
 
 /* z = silu(x) y                                                    x, y: B x ...   z: B x ...
  * Without y, x is B x ... x 2 F, the gate followed by y, and z is B x ... x F. */
