@@ -43,6 +43,10 @@ static inline void golden_set(const golden *g, const ls_field *f, char *args, co
         }
         memcpy(at, &dims, sizeof dims);
         return;
+    case LS_FIELD_CHOICE:
+        assert_true(ls__enum_find(f->choices, text) >= 0);
+        memcpy(at, &(int){ls__enum_find(f->choices, text)}, sizeof(int));
+        return;
     default:
         fail_msg("%s: case %d: '%s' is not a number", g->path, g->number, f->name);
     }

@@ -75,6 +75,8 @@ const char *const ls__dtype_names[] = {
 #undef X
         NULL};
 
+const char *const ls__same_names[] = LS_ENUM_TEXTS(LS_SAME_LIST);
+
 const char *ls__dtype_name(ls_dtype type) { return ls__dtype_names[type]; }
 
 const char *ls__shape(const ls_tensor *x)

@@ -65,6 +65,11 @@ ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
                                        .padding    = l.padding,
                                        .padding_h  = l.padding_h,
                                        .padding_w  = l.padding_w,
+                                       .pad_top    = l.pad_top,
+                                       .pad_bottom = l.pad_bottom,
+                                       .pad_left   = l.pad_left,
+                                       .pad_right  = l.pad_right,
+                                       .same       = l.same,
                                        .dilation   = l.dilation,
                                        .dilation_h = l.dilation_h,
                                        .dilation_w = l.dilation_w,
@@ -72,15 +77,30 @@ ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
                      where);
 }
 
-LS_LAYER_FIELDS(conv2d) = {LS_FIELD(INT64, ls_conv2d_layer, out),      LS_FIELD(INT, ls_conv2d_layer, kernel),
-                           LS_FIELD(INT, ls_conv2d_layer, kernel_h),   LS_FIELD(INT, ls_conv2d_layer, kernel_w),
-                           LS_FIELD(INT, ls_conv2d_layer, stride),     LS_FIELD(INT, ls_conv2d_layer, stride_h),
-                           LS_FIELD(INT, ls_conv2d_layer, stride_w),   LS_FIELD(INT, ls_conv2d_layer, padding),
-                           LS_FIELD(INT, ls_conv2d_layer, padding_h),  LS_FIELD(INT, ls_conv2d_layer, padding_w),
-                           LS_FIELD(INT, ls_conv2d_layer, dilation),   LS_FIELD(INT, ls_conv2d_layer, dilation_h),
-                           LS_FIELD(INT, ls_conv2d_layer, dilation_w), LS_FIELD(INT, ls_conv2d_layer, groups),
-                           LS_FIELD(BOOL, ls_conv2d_layer, no_bias),   LS_FIELD(INIT, ls_conv2d_layer, weight_init),
-                           LS_FIELD(INIT, ls_conv2d_layer, bias_init), {0}};
+#define INT_FIELD(member) LS_FIELD(INT, ls_conv2d_layer, member)
+LS_LAYER_FIELDS(conv2d) = {LS_FIELD(INT64, ls_conv2d_layer, out),
+                           INT_FIELD(kernel),
+                           INT_FIELD(kernel_h),
+                           INT_FIELD(kernel_w),
+                           INT_FIELD(stride),
+                           INT_FIELD(stride_h),
+                           INT_FIELD(stride_w),
+                           INT_FIELD(padding),
+                           INT_FIELD(padding_h),
+                           INT_FIELD(padding_w),
+                           INT_FIELD(pad_top),
+                           INT_FIELD(pad_bottom),
+                           INT_FIELD(pad_left),
+                           INT_FIELD(pad_right),
+                           LS_FIELD_OF(ls__same_names, ls_conv2d_layer, same),
+                           INT_FIELD(dilation),
+                           INT_FIELD(dilation_h),
+                           INT_FIELD(dilation_w),
+                           INT_FIELD(groups),
+                           LS_FIELD(BOOL, ls_conv2d_layer, no_bias),
+                           LS_FIELD(INIT, ls_conv2d_layer, weight_init),
+                           LS_FIELD(INIT, ls_conv2d_layer, bias_init),
+                           {0}};
 
 ls_tensor *ls__embedding(ls_embedding_layer l, ls_where where)
 {

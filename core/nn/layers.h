@@ -32,7 +32,7 @@ ls_tensor *ls__linear(ls_linear_layer layer, ls_where where);
 /* Convolution in two dims, as PyTorch's nn.Conv2d: y[o] = b[o] + sum over c of w[o, c] * x[c].  Parameters NAME.weight
  * (out x C/groups x KH x KW) and NAME.bias (out); both uniform +- 1/sqrt(C/groups KH KW) by default.  Of kernel,
  * stride (default 1), padding (default 0) and dilation (default 1), the value for one dim takes precedence over the
- * value for both. */
+ * value for both, and padding of a side (pad_top) over that of its dim.  `same` computes the padding. */
 typedef struct ls_conv2d_layer {
     ls_graph   *g;
     const char *name;
@@ -41,6 +41,8 @@ typedef struct ls_conv2d_layer {
     int         kernel, kernel_h, kernel_w;
     int         stride, stride_h, stride_w;
     int         padding, padding_h, padding_w;
+    int         pad_top, pad_bottom, pad_left, pad_right;
+    ls_same     same;
     int         dilation, dilation_h, dilation_w;
     int         groups; /* 0: 1 */
     bool        no_bias;

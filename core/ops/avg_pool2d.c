@@ -11,21 +11,20 @@
  */
 #include "core/ops/pool2d.h"
 
-static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
+#define ATTRIBUTES(a, h, first, last) LS_POOL_ATTRIBUTES(a, h, first, last, .ceil_mode = (a)->ceil_mode)
+
+static ls_status axes(const ls_node *n, ls_window *h, ls_window *w)
 {
-    ls_avg_pool2d_args *a       = n->args;
-    const int           both[4] = {a->kernel, a->stride, a->padding, 1};
-    h->in                       = n->in[0]->dim[1];
-    w->in                       = n->in[0]->dim[2];
-    LS_TRY(
-        ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, NULL}, a->ceil_mode));
-    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, NULL},
-                               a->ceil_mode);
+    ls_avg_pool2d_args *a = n->args;
+    h->in                 = n->in[0]->dim[1];
+    w->in                 = n->in[0]->dim[2];
+    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
+    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
 }
 
 static ls_status infer(ls_node *n)
 {
-    ls_pool_axis h, w;
+    ls_window h, w;
     LS_TRY(ls__pool_expect(n));
     LS_TRY(axes(n, &h, &w));
     ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
@@ -38,19 +37,26 @@ static double flops(const ls_node *n)
     return (double)ls__numel(n->out[0]) * a->kernel_h * a->kernel_w;
 }
 
+/* Whether the mean is over elements of the input alone; TensorFlow's padding is never counted. */
+static bool excludes_padding(const ls_node *n)
+{
+    const ls_avg_pool2d_args *a = n->args;
+    return a->exclude_padding || a->same == LS_SAME_TENSORFLOW;
+}
+
 /* Returns the number of elements of window i along one dim that count for the mean. */
-static int64_t counted(const ls_pool_axis *a, int64_t i, bool exclude_padding)
+static int64_t counted(const ls_window *a, int64_t i, bool exclude_padding)
 {
     const int64_t at = ls__pool_at(a, i);
     int64_t       from, to;
     ls__pool_clip(a, i, &from, &to);
     if (exclude_padding) return to - from;
-    return at + a->kernel <= a->in + a->padding ? a->kernel : a->in + a->padding - at;
+    return ls__min(a->kernel, a->in + a->after - at);
 }
 
 /* Returns the sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else
  * n is 1. */
-V_INLINE vf window_sums(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
+V_INLINE vf window_sums(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, int64_t i,
                         int64_t j, int64_t n, bool inside)
 {
     int64_t h0, h1, w0 = 0, w1 = w->kernel;
@@ -64,8 +70,8 @@ V_INLINE vf window_sums(const ls_dtype type, const ls_pool_axis *h, const ls_poo
     return sum;
 }
 
-V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, bool exclude,
-                            const void *x, void *y)
+V_INLINE void plane_forward(const ls_dtype type, const ls_window *h, const ls_window *w, bool exclude, const void *x,
+                            void *y)
 {
     int64_t inside, outside;
     ls__pool_inside(w, &inside, &outside);
@@ -83,15 +89,15 @@ V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls
 
 /* Arguments of `scatter`. */
 typedef struct windows {
-    ls_pool_axis h, w;
-    bool         exclude; /* padding is not counted */
+    ls_window h, w;
+    bool      exclude; /* padding is not counted */
 } windows;
 
 /* Adds to dx the gradients of the windows of a plane. */
 static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
 {
-    const ls_pool_axis *h = &((const windows *)args)->h, *w = &((const windows *)args)->w;
-    const bool          exclude = ((const windows *)args)->exclude;
+    const ls_window *h = &((const windows *)args)->h, *w = &((const windows *)args)->w;
+    const bool       exclude = ((const windows *)args)->exclude;
     (void)plane;
     for (int64_t i = 0; i < h->out; i++) {
         const int64_t rows = counted(h, i, exclude);
@@ -111,9 +117,9 @@ static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
 
 static void forward(const ls_call *c)
 {
-    ls_pool_axis h, w;
+    ls_window h, w;
     if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    const bool    exclude = ((const ls_avg_pool2d_args *)c->node->args)->exclude_padding;
+    const bool    exclude = excludes_padding(c->node);
     const int64_t planes  = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++) {
@@ -127,23 +133,24 @@ static void forward(const ls_call *c)
 
 static void backward(const ls_call *c)
 {
-    windows a = {.exclude = ((const ls_avg_pool2d_args *)c->node->args)->exclude_padding};
+    windows a = {.exclude = excludes_padding(c->node)};
     if (!c->dx[0] || axes(c->node, &a.h, &a.w) != LS_OK) return;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < c->rows * c->node->in[0]->dim[0]; p++) ls__pool_plane_backward(c, p, scatter, &a);
 }
 
+#define INT_FIELD(member) LS_FIELD(INT, ls_avg_pool2d_args, member)
 LS_OP(avg_pool2d) = {
     .name       = "avg_pool2d",
     .args_bytes = sizeof(ls_avg_pool2d_args),
     .ins        = 1,
     .outs       = 1,
     .either     = 1u << 0,
-    .fields     = LS_FIELDS(LS_FIELD(INT, ls_avg_pool2d_args, kernel), LS_FIELD(INT, ls_avg_pool2d_args, kernel_h),
-                            LS_FIELD(INT, ls_avg_pool2d_args, kernel_w), LS_FIELD(INT, ls_avg_pool2d_args, stride),
-                            LS_FIELD(INT, ls_avg_pool2d_args, stride_h), LS_FIELD(INT, ls_avg_pool2d_args, stride_w),
-                            LS_FIELD(INT, ls_avg_pool2d_args, padding), LS_FIELD(INT, ls_avg_pool2d_args, padding_h),
-                            LS_FIELD(INT, ls_avg_pool2d_args, padding_w), LS_FIELD(BOOL, ls_avg_pool2d_args, ceil_mode),
+    .fields     = LS_FIELDS(INT_FIELD(kernel), INT_FIELD(kernel_h), INT_FIELD(kernel_w), INT_FIELD(stride),
+                            INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding), INT_FIELD(padding_h),
+                            INT_FIELD(padding_w), INT_FIELD(pad_top), INT_FIELD(pad_bottom), INT_FIELD(pad_left),
+                            INT_FIELD(pad_right), LS_FIELD_OF(ls__same_names, ls_avg_pool2d_args, same),
+                            LS_FIELD(BOOL, ls_avg_pool2d_args, ceil_mode),
                             LS_FIELD(BOOL, ls_avg_pool2d_args, exclude_padding)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

@@ -3,10 +3,10 @@
  * Two-dimensional convolution (LeCun 1989), computed as cross-correlation, as in PyTorch.
  *
  *     x: B x C x H x W    w: O x C/G x KH x KW    b: O or none    ->    y: B x O x OH x OW
- *     OH = (H + 2 padding_h - dilation_h (KH - 1) - 1) / stride_h + 1, OW likewise
+ *     OH = (H + pad_top + pad_bottom - dilation_h (KH - 1) - 1) / stride_h + 1, OW likewise
  *
  * Forward     y[o, i, j] = b[o] + sum over c, kh, kw of  w[o, c, kh, kw] x[c, h, v]
- *             with h = i stride_h + kh dilation_h - padding_h,  v = j stride_w + kw dilation_w - padding_w
+ *             with h = i stride_h + kh dilation_h - pad_top,  v = j stride_w + kw dilation_w - pad_left
  *             The channels are cut into G groups: output channels of group g read the input channels of group g alone.
  * Backward    dx[c, h, v] = sum over o, kh, kw of  w[o, c, kh, kw] dy[o, i, j]  for the (i, j) that read x[h, v] with
  *                           tap (kh, kw)
@@ -40,18 +40,7 @@ enum {
     PARTIAL_FLOATS = 1 << 19 /* partial weight gradients in memory at once, unless a single piece has more            */
 };
 
-static int64_t div_floor(int64_t x, int64_t y) { return x / y - (x % y < 0); }
-
 /* ---- shape ------------------------------------------------------------------------------------------------------- */
-
-/* Resolves an attribute that is given for both dims (`base`) or for each (*h, *w); 0: not given. */
-static ls_status resolve(ls_node *n, const char *what, int base, int *h, int *w, int least, int fallback)
-{
-    if (*h == 0) *h = base ? base : fallback;
-    if (*w == 0) *w = base ? base : fallback;
-    LS_NODE_CHECK(n, *h >= least && *w >= least, "%s must be at least %d, found %d x %d", what, least, *h, *w);
-    return LS_OK;
-}
 
 static ls_status infer(ls_node *n)
 {
@@ -63,9 +52,6 @@ static ls_status infer(ls_node *n)
                   ls__shape(x), ls__dtype_name(x->type));
     LS_NODE_CHECK(n, w->type == LS_F32 && !w->batched && w->rank == 4,
                   "expected weights O x C/groups x KH x KW of float32, found %s", ls__shape(w));
-    LS_TRY(resolve(n, "stride", a->stride, &a->stride_h, &a->stride_w, 1, 1));
-    LS_TRY(resolve(n, "padding", a->padding, &a->padding_h, &a->padding_w, 0, 0));
-    LS_TRY(resolve(n, "dilation", a->dilation, &a->dilation_h, &a->dilation_w, 1, 1));
     if (a->groups == 0) a->groups = 1;
     const int64_t C = x->dim[0], O = w->dim[0];
     LS_NODE_CHECK(n, a->groups > 0 && C % a->groups == 0 && O % a->groups == 0,
@@ -76,19 +62,12 @@ static ls_status infer(ls_node *n)
                   (long long)w->dim[1], ls__shape(x), a->groups, (long long)(C / a->groups));
     LS_NODE_CHECK(n, !b || (b->type == LS_F32 && !b->batched && b->rank == 1 && b->dim[0] == O),
                   "expected a bias of length %lld, found %s", (long long)O, ls__shape(b));
-    const int64_t out_h =
-        div_floor(x->dim[1] + 2 * a->padding_h - a->dilation_h * (w->dim[2] - 1) - 1, a->stride_h) + 1;
-    const int64_t out_w =
-        div_floor(x->dim[2] + 2 * a->padding_w - a->dilation_w * (w->dim[3] - 1) - 1, a->stride_w) + 1;
-    LS_NODE_CHECK(n, out_h > 0 && out_w > 0,
-                  "the kernel %lld x %lld (dilation %d x %d) is larger than the input %s with padding %d x %d" LS_HINT
-                  "increase the padding or reduce the kernel",
-                  (long long)w->dim[2], (long long)w->dim[3], a->dilation_h, a->dilation_w, ls__shape(x), a->padding_h,
-                  a->padding_w);
-    const double most = (double)(C > O ? C : O) * ((double)x->dim[1] + 2.0 * a->padding_h + out_h) *
-                        ((double)x->dim[2] + 2.0 * a->padding_w + out_w);
+    ls_window h, v;
+    LS_TRY(ls__conv_windows(n, &h, &v));
+    const double most = (double)(C > O ? C : O) * (double)(h.in + h.before + h.after + h.out) *
+                        (double)(v.in + v.before + v.after + v.out);
     LS_NODE_CHECK(n, most < 0x1p31, "a sample of %s with padding has more than 2^31 elements", ls__shape(x));
-    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, out_h, out_w});
+    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, h.out, v.out});
     return LS_OK;
 }
 
@@ -366,6 +345,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return weights > passes ? weights : passes;
 }
 
+#define INT_FIELD(member) LS_FIELD(INT, ls_conv2d_args, member)
 LS_OP(conv2d) = {
     .name       = "conv2d",
     .args_bytes = sizeof(ls_conv2d_args),
@@ -375,11 +355,10 @@ LS_OP(conv2d) = {
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
     .either     = 1u << 0,
     .narrow     = 1u << 1,
-    .fields     = LS_FIELDS(LS_FIELD(INT, ls_conv2d_args, stride), LS_FIELD(INT, ls_conv2d_args, stride_h),
-                            LS_FIELD(INT, ls_conv2d_args, stride_w), LS_FIELD(INT, ls_conv2d_args, padding),
-                            LS_FIELD(INT, ls_conv2d_args, padding_h), LS_FIELD(INT, ls_conv2d_args, padding_w),
-                            LS_FIELD(INT, ls_conv2d_args, dilation), LS_FIELD(INT, ls_conv2d_args, dilation_h),
-                            LS_FIELD(INT, ls_conv2d_args, dilation_w), LS_FIELD(INT, ls_conv2d_args, groups)),
+    .fields     = LS_FIELDS(INT_FIELD(stride), INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding),
+                            INT_FIELD(padding_h), INT_FIELD(padding_w), INT_FIELD(pad_top), INT_FIELD(pad_bottom),
+                            INT_FIELD(pad_left), INT_FIELD(pad_right), LS_FIELD_OF(ls__same_names, ls_conv2d_args, same),
+                            INT_FIELD(dilation), INT_FIELD(dilation_h), INT_FIELD(dilation_w), INT_FIELD(groups)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

@@ -9,19 +9,34 @@
 #include "core/base/integer.h"
 #include "core/cpu/vector/vec.h"
 
+#define ATTRIBUTES(a, h, first, last)                                                                                  \
+    LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both = {kernel_##h, (a)->stride, (a)->padding, (a)->dilation},         \
+                            .own[LS_WINDOW_DILATION] = &(a)->dilation_##h)
+
 enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
+
+ls_status ls__conv_windows(const ls_node *n, ls_window *h, ls_window *w)
+{
+    ls_conv2d_args *a        = n->args;
+    const int       kernel_h = (int)n->in[1]->dim[2], kernel_w = (int)n->in[1]->dim[3];
+    h->in = n->in[0]->dim[1];
+    w->in = n->in[0]->dim[2];
+    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
+    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
+}
 
 /* ---- axes: which output positions and taps a pass has, along one dim --------------------------------------------- */
 
-static ls_conv_axis axis_of(int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation,
-                            bool back)
+static ls_conv_axis axis_of(const ls_window *d, bool back)
 {
-    ls_conv_axis  x     = {.kernel = kernel, .stride = stride, .padding = padding, .dilation = dilation, .back = back};
-    const int64_t reach = dilation * (kernel - 1);
-    x.result            = back ? in : out;
-    x.source            = back ? out : in;
-    x.window_lo         = back ? padding / stride - reach / stride : -padding;
-    x.window            = (back ? (in - 1 + padding) / stride : (out - 1) * stride + reach - padding) + 1 - x.window_lo;
+    ls_conv_axis x = {
+        .kernel = d->kernel, .stride = d->stride, .padding = d->before, .dilation = d->dilation, .back = back};
+    const int64_t reach = d->dilation * (d->kernel - 1);
+    x.result            = back ? d->in : d->out;
+    x.source            = back ? d->out : d->in;
+    x.window_lo         = back ? d->before / d->stride - reach / d->stride : -d->before;
+    x.window =
+        (back ? (d->in - 1 + d->before) / d->stride : (d->out - 1) * d->stride + reach - d->before) + 1 - x.window_lo;
     return x;
 }
 
@@ -105,9 +120,11 @@ void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool 
     const ls_conv2d_args *a = n->args;
     const ls_tensor      *x = n->in[0], *w = n->in[1], *y = n->out[0];
     memset(p, 0, sizeof *p);
-    p->base            = scratch;
-    p->h               = axis_of(x->dim[1], y->dim[1], w->dim[2], a->stride_h, a->padding_h, a->dilation_h, back);
-    p->w               = axis_of(x->dim[2], y->dim[2], w->dim[3], a->stride_w, a->padding_w, a->dilation_w, back);
+    p->base = scratch;
+    ls_window h, v;
+    if (ls__conv_windows(n, &h, &v) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
+    p->h               = axis_of(&h, back);
+    p->w               = axis_of(&v, back);
     p->groups          = a->groups;
     p->type            = back ? y->type : x->type;
     const int64_t taps = w->dim[2] * w->dim[3], C = w->dim[1], O = w->dim[0] / a->groups;

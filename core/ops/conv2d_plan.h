@@ -9,7 +9,7 @@
 
 #include "core/base/integer.h"
 #include "core/cpu/conv.h"
-#include "core/graph/graph.h"
+#include "core/ops/window.h"
 
 /* One dim of a direction.  The result is y in forward and dx in backward; the source is x and dy. */
 typedef struct ls_conv_axis {
@@ -40,6 +40,7 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
     return ((size_t)count * size + 63) & ~(size_t)63;
 }
 
+#define ls__conv_windows LS_ISA_NAME(ls__conv_windows)
 #define ls__conv_take LS_ISA_NAME(ls__conv_take)
 #define ls__conv_plan_direction LS_ISA_NAME(ls__conv_plan_direction)
 #define ls__conv_make_passes LS_ISA_NAME(ls__conv_make_passes)
@@ -48,6 +49,9 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
 #define ls__conv_panels_per_piece LS_ISA_NAME(ls__conv_panels_per_piece)
 #define ls__conv_source LS_ISA_NAME(ls__conv_source)
 #ifdef LS_ISA_SUFFIX
+
+/* Resolves the attributes of conv2d; both dims, with the output size. */
+ls_status ls__conv_windows(const ls_node *n, ls_window *h, ls_window *w);
 
 /* Takes memory from the workspace; NULL if the plan only computes sizes. */
 void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size);

@@ -14,21 +14,22 @@
 
 #include "core/ops/pool2d.h"
 
-static ls_status axes(const ls_node *n, ls_pool_axis *h, ls_pool_axis *w)
+#define ATTRIBUTES(a, h, first, last)                                                                                  \
+    LS_POOL_ATTRIBUTES(a, h, first, last, .both[LS_WINDOW_DILATION] = (a)->dilation,                                   \
+                       .own[LS_WINDOW_DILATION] = &(a)->dilation_##h, .ceil_mode = (a)->ceil_mode)
+
+static ls_status axes(const ls_node *n, ls_window *h, ls_window *w)
 {
-    ls_max_pool2d_args *a       = n->args;
-    const int           both[4] = {a->kernel, a->stride, a->padding, a->dilation};
-    h->in                       = n->in[0]->dim[1];
-    w->in                       = n->in[0]->dim[2];
-    LS_TRY(ls__pool_axis_infer(n, "h", h, both, (int *[]){&a->kernel_h, &a->stride_h, &a->padding_h, &a->dilation_h},
-                               a->ceil_mode));
-    return ls__pool_axis_infer(n, "w", w, both, (int *[]){&a->kernel_w, &a->stride_w, &a->padding_w, &a->dilation_w},
-                               a->ceil_mode);
+    ls_max_pool2d_args *a = n->args;
+    h->in                 = n->in[0]->dim[1];
+    w->in                 = n->in[0]->dim[2];
+    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
+    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
 }
 
 static ls_status infer(ls_node *n)
 {
-    ls_pool_axis h, w;
+    ls_window h, w;
     LS_TRY(ls__pool_expect(n));
     LS_TRY(axes(n, &h, &w));
     ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
@@ -45,8 +46,8 @@ static double flops(const ls_node *n)
 /* ---- forward ----------------------------------------------------------------------------------------------------- */
 
 /* Computes window j of output row i, which may reach into the padding, as element `to` of y and argmax. */
-V_INLINE void window(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
-                     int64_t j, void *y, int32_t *argmax, int64_t to)
+V_INLINE void window(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, int64_t i, int64_t j,
+                     void *y, int32_t *argmax, int64_t to)
 {
     int64_t h0, h1, w0, w1;
     ls__pool_clip(h, i, &h0, &h1);
@@ -67,8 +68,8 @@ V_INLINE void window(const ls_dtype type, const ls_pool_axis *h, const ls_pool_a
 }
 
 /* Computes windows [j, j + n), n <= LS_V, of output row i; all their columns lie in the input. */
-V_INLINE void windows(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, int64_t i,
-                      int64_t j, int64_t n, vf *y, vi *argmax)
+V_INLINE void windows(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, int64_t i, int64_t j,
+                      int64_t n, vf *y, vi *argmax)
 {
     int64_t h0, h1;
     ls__pool_clip(h, i, &h0, &h1);
@@ -101,7 +102,7 @@ V_INLINE void store_maxima(const ls_dtype type, void *y, int32_t *argmax, int64_
     }
 }
 
-V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y,
+V_INLINE void plane_forward(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, void *y,
                             int32_t *argmax)
 {
     int64_t inside, outside;
@@ -121,9 +122,9 @@ V_INLINE void plane_forward(const ls_dtype type, const ls_pool_axis *h, const ls
 }
 
 /* Whether windows of 2 with stride 2 cover the axis, except for an odd last position. */
-static bool halving(const ls_pool_axis *a)
+static bool halving(const ls_window *a)
 {
-    return a->kernel == 2 && a->stride == 2 && a->padding == 0 && a->dilation == 1 && a->out == a->in / 2;
+    return a->kernel == 2 && a->stride == 2 && a->before == 0 && a->dilation == 1 && a->out == a->in / 2;
 }
 
 /* Updates the maximum *most and its offset *at with the values at offset `step`. */
@@ -134,8 +135,8 @@ V_INLINE void update_max(vf value, int32_t step, vf *most, vi *at)
     *at             = (vi)v_select(better, (vf)v_set_int(step), (vf)*at);
 }
 
-V_INLINE void plane_forward_2x2(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *x,
-                                void *y, int32_t *argmax)
+V_INLINE void plane_forward_2x2(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, void *y,
+                                int32_t *argmax)
 {
     const int64_t points = h->out * w->out;
     for (int64_t i = 0; i < h->out; i++)
@@ -153,9 +154,9 @@ V_INLINE void plane_forward_2x2(const ls_dtype type, const ls_pool_axis *h, cons
 }
 
 /* The loops for each kind of windows and each type. */
-typedef void plane_fn(const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y, int32_t *argmax);
+typedef void plane_fn(const ls_window *h, const ls_window *w, const void *x, void *y, int32_t *argmax);
 #define PLANE_FN(name, loop, type)                                                                                     \
-    static void name(const ls_pool_axis *h, const ls_pool_axis *w, const void *x, void *y, int32_t *argmax)            \
+    static void name(const ls_window *h, const ls_window *w, const void *x, void *y, int32_t *argmax)                  \
     {                                                                                                                  \
         loop(type, h, w, x, y, argmax);                                                                                \
     }
@@ -169,7 +170,7 @@ static plane_fn *const plane_table[2][2] = {{any_float32, any_bfloat16}, {halvin
 
 static void forward(const ls_call *c)
 {
-    ls_pool_axis h, w;
+    ls_window h, w;
     if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
     const int64_t   planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
     const ls_array  x = ls__x(c, 0), y = ls__y(c, 0);
@@ -182,7 +183,7 @@ static void forward(const ls_call *c)
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
 /* Backward for windows of 2 x 2 that cover the plane: writes dx row by row, each element once. */
-V_INLINE void plane_backward_2x2(const ls_dtype type, const ls_pool_axis *h, const ls_pool_axis *w, const void *dy,
+V_INLINE void plane_backward_2x2(const ls_dtype type, const ls_window *h, const ls_window *w, const void *dy,
                                  const int32_t *argmax, void *dx)
 {
     const int64_t in = h->in * w->in, out = h->out * w->out;
@@ -213,7 +214,7 @@ static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
 
 static void backward(const ls_call *c)
 {
-    ls_pool_axis h, w;
+    ls_window h, w;
     if (!c->dx[0] || axes(c->node, &h, &w) != LS_OK) return;
     const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
     const bool    covered = halving(&h) && halving(&w) && h.in % 2 == 0 && w.in % 2 == 0;
@@ -240,7 +241,9 @@ LS_OP(max_pool2d) = {
     .saves      = LS_SAVES_OUT(1),
     .fields     = LS_FIELDS(INT_FIELD(kernel), INT_FIELD(kernel_h), INT_FIELD(kernel_w), INT_FIELD(stride),
                             INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding), INT_FIELD(padding_h),
-                            INT_FIELD(padding_w), INT_FIELD(dilation), INT_FIELD(dilation_h), INT_FIELD(dilation_w),
+                            INT_FIELD(padding_w), INT_FIELD(pad_top), INT_FIELD(pad_bottom), INT_FIELD(pad_left),
+                            INT_FIELD(pad_right), LS_FIELD_OF(ls__same_names, ls_max_pool2d_args, same),
+                            INT_FIELD(dilation), INT_FIELD(dilation_h), INT_FIELD(dilation_w),
                             LS_FIELD(BOOL, ls_max_pool2d_args, ceil_mode)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},

@@ -80,42 +80,55 @@ typedef struct ls_mask_args {
 
 /* ---- windows ----------------------------------------------------------------------------------------------------- */
 
+/* Padding that keeps the size.  With stride s, PyTorch's (stride 1 only) and TensorFlow's give ceil(H / s) rows.  Of an
+ * odd padding both put the odd row below and the odd column to the right. */
+#define LS_SAME_LIST(X) X(LS_SAME_NONE, "none") X(LS_SAME_PYTORCH, "pytorch") X(LS_SAME_TENSORFLOW, "tensorflow")
+typedef enum ls_same { LS_ENUMERATORS(LS_SAME_LIST) } ls_same;
+
 /* y[o] = b[o] + sum over c of w[o, c] * x[c]                       x: B x C x H x W   w: O x C/groups x KH x KW
  *                                                                  b: O or NULL   y: B x O x OH x OW
- * The sign * is cross-correlation, as in PyTorch, and OH = (H + 2 padding_h - dilation_h (KH - 1) - 1) / stride_h + 1.
+ * The sign * is cross-correlation, as in PyTorch, and
+ *     OH = (H + pad_top + pad_bottom - dilation_h (KH - 1) - 1) / stride_h + 1
  * Defaults: stride 1, padding 0, dilation 1.  A setting for one dim (stride_h) has precedence over that for both
- * (stride). */
+ * (stride), and one for a side (pad_top) over that for a dim (padding_h).  `same` computes the padding. */
 typedef struct ls_conv2d_args {
     ls_tensor *x, *w, *b;
     int        stride, stride_h, stride_w;
     int        padding, padding_h, padding_w;
+    int        pad_top, pad_bottom, pad_left, pad_right;
+    ls_same    same;
     int        dilation, dilation_h, dilation_w;
     int        groups;
 } ls_conv2d_args;
 #define ls_conv2d_op(...) LS_APPLY(conv2d, ls_conv2d_args, __VA_ARGS__)
 
 /* y[c, i, j] = max of the window of x[c] at                        x: B x C x H x W   y: B x C x OH x OW
- *              (i stride_h - padding_h, j stride_w - padding_w)
- * OH = (H + 2 padding_h - dilation_h (kernel_h - 1) - 1) / stride_h + 1.  ceil_mode rounds OH up, unless the last
- * window would start in the padding after the input.  The default stride is the kernel.  The first of equal values
+ *              (i stride_h - pad_top, j stride_w - pad_left)
+ * OH = (H + pad_top + pad_bottom - dilation_h (kernel_h - 1) - 1) / stride_h + 1.  ceil_mode rounds OH up, unless the
+ * last window would start in the padding after the input.  The default stride is the kernel.  The first of equal values
  * counts; NaN if there is one. */
 typedef struct ls_max_pool2d_args {
     ls_tensor *x;
     int        kernel, kernel_h, kernel_w;
     int        stride, stride_h, stride_w;
     int        padding, padding_h, padding_w;
+    int        pad_top, pad_bottom, pad_left, pad_right;
+    ls_same    same;
     int        dilation, dilation_h, dilation_w;
     bool       ceil_mode;
 } ls_max_pool2d_args;
 #define ls_max_pool2d(...) LS_APPLY(max_pool2d, ls_max_pool2d_args, __VA_ARGS__)
 
 /* y[c, i, j] = mean of the window of x[c], placed as in max_pool2d x: B x C x H x W   y: B x C x OH x OW
- * The mean includes zeros of the padding, unless exclude_padding is set (PyTorch's count_include_pad=False). */
+ * The mean includes zeros of the padding, unless exclude_padding is set (PyTorch's count_include_pad=False) or the
+ * padding is TensorFlow's. */
 typedef struct ls_avg_pool2d_args {
     ls_tensor *x;
     int        kernel, kernel_h, kernel_w;
     int        stride, stride_h, stride_w;
     int        padding, padding_h, padding_w;
+    int        pad_top, pad_bottom, pad_left, pad_right;
+    ls_same    same;
     bool       ceil_mode, exclude_padding;
 } ls_avg_pool2d_args;
 #define ls_avg_pool2d(...) LS_APPLY(avg_pool2d, ls_avg_pool2d_args, __VA_ARGS__)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pooling windows, for max_pool2d and avg_pool2d: shape rule, clipping to the input, and loads with a stride.
+ * Pooling windows, for max_pool2d and avg_pool2d: clipping to the input, and loads with a stride.
  *
  * The loops are compiled once for float32 and once for bfloat16: `type` is a constant where a function is inlined.
  */
@@ -9,19 +9,18 @@
 
 #include <omp.h>
 
-#include "core/graph/graph.h"
+#include "core/ops/window.h"
 
-/* One dim of a pooling: window i covers positions i * stride - padding + k * dilation for k < kernel. */
-typedef struct ls_pool_axis {
-    int64_t in, out;
-    int64_t kernel, stride, padding, dilation;
-} ls_pool_axis;
+/* The attributes of dim `h` of a pooling op. */
+#define LS_POOL_ATTRIBUTES(a, h, first, last, ...)                                                                     \
+    LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both[LS_WINDOW_KERNEL] = (a)->kernel,                                  \
+                            .own[LS_WINDOW_KERNEL] = &(a)->kernel_##h, .pooling = true, __VA_ARGS__)
 
 /* First position of window i. */
-static inline int64_t ls__pool_at(const ls_pool_axis *a, int64_t i) { return i * a->stride - a->padding; }
+static inline int64_t ls__pool_at(const ls_window *a, int64_t i) { return i * a->stride - a->before; }
 
 /* Finds the range [*from, *to) of k for which window i lies in the input. */
-static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from, int64_t *to)
+static inline void ls__pool_clip(const ls_window *a, int64_t i, int64_t *from, int64_t *to)
 {
     const int64_t at = ls__pool_at(a, i);
     *from            = at < 0 ? (-at + a->dilation - 1) / a->dilation : 0;
@@ -31,46 +30,14 @@ static inline void ls__pool_clip(const ls_pool_axis *a, int64_t i, int64_t *from
 }
 
 /* Finds the range [*from, *to) of windows that lie entirely in the input. */
-static inline void ls__pool_inside(const ls_pool_axis *a, int64_t *from, int64_t *to)
+static inline void ls__pool_inside(const ls_window *a, int64_t *from, int64_t *to)
 {
     /* last start of such a window, counted from the padding */
-    const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->padding;
-    *from              = (a->padding + a->stride - 1) / a->stride;
+    const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->before;
+    *from              = (a->before + a->stride - 1) / a->stride;
     *to                = last < 0 ? 0 : last / a->stride + 1;
     if (*to > a->out) *to = a->out;
     if (*from > *to) *from = *to;
-}
-
-/* Resolves the attributes of one dim and computes its output size.  `both` and `own` are kernel, stride, padding and
- * dilation for both dims and for this dim; 0: not given.  The resolved values are written to *own. */
-static inline ls_status ls__pool_axis_infer(const ls_node *n, const char *dim, ls_pool_axis *a, const int both[4],
-                                            int *own[4], bool ceil_mode)
-{
-    const int fallback[4] = {0, own[0] && *own[0] ? *own[0] : both[0], 0, 1};
-    int       value[4];
-    for (int i = 0; i < 4; i++) {
-        value[i] = own[i] && *own[i] ? *own[i] : both[i] ? both[i] : fallback[i];
-        if (own[i]) *own[i] = value[i];
-    }
-    a->kernel   = value[0];
-    a->stride   = value[1];
-    a->padding  = value[2];
-    a->dilation = value[3];
-    LS_NODE_CHECK(n, a->kernel >= 1,
-                  "kernel_%s must be at least 1, found %d" LS_HINT ".kernel = 2 pools windows of 2 x 2", dim, value[0]);
-    LS_NODE_CHECK(n, a->stride >= 1 && a->dilation >= 1,
-                  "stride_%s and dilation_%s must be at least 1, found %d and %d", dim, dim, value[1], value[3]);
-    const int64_t reach = a->dilation * (a->kernel - 1) + 1, free = a->in + 2 * a->padding - reach;
-    LS_NODE_CHECK(n, a->padding >= 0 && a->padding <= reach / 2,
-                  "padding_%s must be at least 0 and at most half of the window (%lld), found %d", dim,
-                  (long long)reach, value[2]);
-    LS_NODE_CHECK(n, free >= 0 || (ceil_mode && free > -a->stride),
-                  "the window along %s is %lld, expected at most the input's %lld with padding %d on both sides", dim,
-                  (long long)reach, (long long)a->in, value[2]);
-    a->out = free < 0 ? 1 : (free + (ceil_mode ? a->stride - 1 : 0)) / a->stride + 1;
-    if (ceil_mode && (a->out - 1) * a->stride >= a->in + a->padding) a->out--;
-    LS_NODE_CHECK(n, a->out > 0, "no window starts in the input %s", ls__shape(n->in[0]));
-    return LS_OK;
 }
 
 /* Checks the input of a pooling op. */

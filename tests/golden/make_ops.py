@@ -70,8 +70,17 @@ def pair(attributes, name, otherwise):
     return attributes.get(f"{name}_h", both), attributes.get(f"{name}_w", both)
 
 
+def padded(x, a, value=0.0):
+    """x with its padding by side, and the padding that is left to the op."""
+    top, left = pair(a, "padding", 0)
+    sides = [a.get("pad_left", left), a.get("pad_right", left), a.get("pad_top", top), a.get("pad_bottom", top)]
+    return (x, (top, left)) if sides == [left, left, top, top] else (F.pad(x, sides, value=value), 0)
+
+
 def conv2d(x, w, b=None, **a):
-    return F.conv2d(x, w, b, pair(a, "stride", 1), pair(a, "padding", 0), pair(a, "dilation", 1), a.get("groups", 1))
+    x, padding = padded(x, a)
+    padding = "same" if a.get("same") == "pytorch" else padding
+    return F.conv2d(x, w, b, pair(a, "stride", 1), padding, pair(a, "dilation", 1), a.get("groups", 1))
 
 
 def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-100):
@@ -88,14 +97,16 @@ def linear_cross_entropy(x, w, target, **a):
 
 def max_pool2d(x, **a):
     kernel = pair(a, "kernel", 0)
+    x, padding = padded(x, a, -torch.inf)
     return F.max_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
-                        pair(a, "padding", 0), pair(a, "dilation", 1), bool(a.get("ceil_mode", 0)))
+                        padding, pair(a, "dilation", 1), bool(a.get("ceil_mode", 0)))
 
 
 def avg_pool2d(x, **a):
     kernel = pair(a, "kernel", 0)
+    x, padding = padded(x, a)
     return F.avg_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
-                        pair(a, "padding", 0), bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
+                        padding, bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
 
 
 def reduction(function):
@@ -176,20 +187,24 @@ OPS = {
         ([x(2, 3, 5, 5), param(3, 1, 3, 3), param(3)], dict(groups=3, stride=2)),
         ([x(2, 2, 7, 10), param(3, 2, 2, 5), param(3)],
          dict(stride_h=1, stride_w=3, padding_h=1, padding_w=2, dilation_h=3, dilation_w=1)),
-        ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {})),
+        ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {}),
+        ([x(2, 3, 8, 9), param(4, 3, 5, 5), param(4)], dict(stride=4, pad_bottom=3, pad_right=2)),
+        ([x(2, 2, 6, 5), param(3, 2, 4, 3), param(3)], dict(same="pytorch", dilation_h=2))),
     "max_pool2d": (max_pool2d,
         ([x(2, 3, 6, 6)], dict(kernel=2)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
         ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, ceil_mode=1)),
         ([x(2, 2, 9, 8)], dict(kernel=2, stride=1, dilation=3)),
-        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0))),
+        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0)),
+        ([x(2, 2, 8, 7)], dict(kernel=3, stride=2, pad_bottom=1, pad_left=1))),
     "avg_pool2d": (avg_pool2d,
         ([x(2, 3, 6, 6)], dict(kernel=2)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1, exclude_padding=1)),
         ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, padding=1, ceil_mode=1)),
         ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, padding=1, ceil_mode=1, exclude_padding=1)),
-        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0))),
+        ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0)),
+        ([x(2, 2, 8, 7)], dict(kernel=3, stride=2, pad_bottom=1, pad_left=1))),
     "relu": (F.relu, ([x(3, 7)], {}), ([x(2, 3, 11)], {})),
     "relu6": (F.relu6, ([x(3, 7, scale=20.0)], {}), ([x(2, 3, 11, scale=20.0)], {})),
     "leaky_relu": (lambda x, slope=0.01: F.leaky_relu(x, slope), ([x(3, 7)], {}), ([x(2, 3, 11)], dict(slope=0.2))),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* timeout: 300 */
+/* timeout: 600 */
 #include "tests/check_op.h"
+#include "tests/windows.h"
 
 static void reference(const check_ref *r)
 {
@@ -9,6 +10,9 @@ static void reference(const check_ref *r)
     const int64_t         C = x->dim[0], H = x->dim[1], W = x->dim[2], O = y->dim[0], OH = y->dim[1], OW = y->dim[2];
     const int64_t         KC = w->dim[1], KH = w->dim[2], KW = w->dim[3];
     double               *to = r->y[0];
+    const int64_t
+        top  = sides_of(a->same, a->pad_top, a->pad_bottom, a->padding_h, H, KH, a->stride_h, a->dilation_h).before,
+        left = sides_of(a->same, a->pad_left, a->pad_right, a->padding_w, W, KW, a->stride_w, a->dilation_w).before;
     for (int64_t b = 0; b < r->rows; b++)
         for (int64_t o = 0; o < O; o++)
             for (int64_t i = 0; i < OH; i++)
@@ -16,12 +20,12 @@ static void reference(const check_ref *r)
                     double sum = r->x[2] ? r->x[2][o] : 0;
                     for (int64_t c = 0; c < KC; c++)
                         for (int64_t kh = 0; kh < KH; kh++) {
-                            const int64_t h  = i * a->stride_h + kh * a->dilation_h - a->padding_h,
+                            const int64_t h  = i * a->stride_h + kh * a->dilation_h - top,
                                           in = o / (O / a->groups) * KC + c;
                             if (h < 0 || h >= H) continue;
                             const double *row    = r->x[0] + ((b * C + in) * H + h) * W,
                                          *weight = r->x[1] + ((o * KC + c) * KH + kh) * KW;
-                            int64_t at           = j * a->stride_w - a->padding_w;
+                            int64_t at           = j * a->stride_w - left;
                             for (int64_t kw = 0; kw < KW; kw++, at += a->dilation_w)
                                 if (at >= 0 && at < W) sum += weight[kw] * row[at];
                         }
@@ -74,6 +78,22 @@ CHECK_OP(
      .args = ARGS(.stride = 4, .dilation = 2, .padding = 3),
      .out  = {3, 3, 3}},
     {.in = {{.dims = {1, 3, 3}}, W(2, 1, 2, 2), W(2)}, .args = ARGS(.padding = 4, .stride = 5), .out = {2, 2, 2}},
+    /* padding by side, as in AlexNet's first layer of 2012; `same` with an odd padding, a stride and a dilation */
+    {.in   = {{.dims = {3, 16, 20}}, W(20, 3, 5, 5), W(20)},
+     .args = ARGS(.stride = 4, .pad_bottom = 3, .pad_right = 3),
+     .out  = {20, 4, 5}},
+    {.in   = {{.dims = {2, 9, 7}}, W(3, 2, 3, 3), W(3)},
+     .args = ARGS(.padding = 1, .pad_top = 3, .pad_left = 2, .stride_w = 2),
+     .out  = {3, 11, 4}},
+    {.in   = {{.dims = {2, 9, 8}}, W(3, 2, 4, 3), W(3)},
+     .args = ARGS(.same = LS_SAME_PYTORCH, .dilation_h = 3),
+     .out  = {3, 9, 8}},
+    {.in   = {{.dims = {4, 9, 8}}, W(6, 4, 3, 3), NO_BIAS},
+     .args = ARGS(.same = LS_SAME_TENSORFLOW, .stride = 2),
+     .out  = {6, 5, 4}},
+    {.in   = {{.dims = {4, 11, 8}}, W(20, 2, 5, 2), W(20)},
+     .args = ARGS(.same = LS_SAME_TENSORFLOW, .stride_h = 3, .stride_w = 4, .groups = 2),
+     .out  = {20, 4, 2}},
     /* more output points and taps than a kernel block; several panels and pieces, which do not fit PARTIAL_FLOATS at
      * once */
     {.in = {{.dims = {1, 18, 18}}, W(9, 1, 3, 3), W(9)}, .args = ARGS(.padding = 1), .out = {9, 18, 18}},
@@ -134,14 +154,23 @@ static void test_refused(void **state)
     CHECK_REFUSED(conv2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}, W(6, 1, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "expected weights", {.in = {{.dims = {1, 28, 28}}, W(6, 25), NO_BIAS}});
     CHECK_REFUSED(conv2d, "for 3 channels", {.in = {{.dims = {1, 28, 28}}, W(6, 3, 5, 5), NO_BIAS}});
-    CHECK_REFUSED(conv2d, "larger than the input", {.in = {{.dims = {1, 4, 4}}, W(6, 1, 5, 5), NO_BIAS}});
+    CHECK_REFUSED(conv2d, "the window along h is 5, expected at most the input's 4",
+                  {.in = {{.dims = {1, 4, 4}}, W(6, 1, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "expected a bias of length 6", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), W(5)}});
     CHECK_REFUSED(conv2d, "expected a divisor of the channels",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 1, 3, 3), NO_BIAS}, .args = ARGS(.groups = 2)});
-    CHECK_REFUSED(conv2d, "stride must be at least 1",
+    CHECK_REFUSED(conv2d, "stride_h and dilation_h must be at least 1",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.stride = -1)});
-    CHECK_REFUSED(conv2d, "padding must be at least 0",
+    CHECK_REFUSED(conv2d, "padding along w must be at least 0",
                   {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding_w = -1)});
+    CHECK_REFUSED(conv2d, "padding along h must be at least 0, found 2 and -1",
+                  {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.padding = 2, .pad_bottom = -1)});
+    CHECK_REFUSED(
+        conv2d, "stride_w is 2, expected 1 with same: pytorch",
+        {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.same = LS_SAME_PYTORCH, .stride_w = 2)});
+    CHECK_REFUSED(
+        conv2d, "'same' computes it",
+        {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.same = LS_SAME_TENSORFLOW, .pad_left = 1)});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_conv2d), cmocka_unit_test(test_blocks), cmocka_unit_test(test_refused))

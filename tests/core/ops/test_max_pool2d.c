@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/check_op.h"
+#include "tests/windows.h"
 
 /* The first of equal values is the maximum, also while central differences change one of them: values of bfloat16, many
  * of which are equal, are rounded before they are compared. */
@@ -8,6 +9,12 @@ static void reference(const check_ref *r)
     const ls_max_pool2d_args *a = r->args;
     const ls_tensor          *x = r->node->in[0], *y = r->node->out[0];
     const int64_t             H = x->dim[1], W = x->dim[2];
+    const int64_t top = sides_of(a->same, a->pad_top, a->pad_bottom, a->padding_h, H, a->kernel_h, a->stride_h,
+                                 a->dilation_h)
+                            .before,
+                  left = sides_of(a->same, a->pad_left, a->pad_right, a->padding_w, W, a->kernel_w, a->stride_w,
+                                  a->dilation_w)
+                             .before;
     for (int64_t p = 0, at = 0; p < r->rows * x->dim[0]; p++)
         for (int64_t i = 0; i < y->dim[1]; i++)
             for (int64_t j = 0; j < y->dim[2]; j++) {
@@ -16,8 +23,8 @@ static void reference(const check_ref *r)
                 int64_t found = 0;
                 for (int64_t kh = 0; kh < a->kernel_h; kh++)
                     for (int64_t kw = 0; kw < a->kernel_w; kw++) {
-                        const int64_t h = i * a->stride_h - a->padding_h + kh * a->dilation_h,
-                                      w = j * a->stride_w - a->padding_w + kw * a->dilation_w;
+                        const int64_t h = i * a->stride_h - top + kh * a->dilation_h,
+                                      w = j * a->stride_w - left + kw * a->dilation_w;
                         if (h < 0 || h >= H || w < 0 || w >= W) continue;
                         const double exact = r->x[0][(p * H + h) * W + w];
                         const float  value = check_rounded((float)exact, x->type);
@@ -49,6 +56,18 @@ CHECK_OP(max_pool2d, reference, {.in = {{.dims = {6, 28, 28}}}, .args = ARGS(.ke
          {.in   = {{.dims = {2, 10, 10}}},
           .args = ARGS(.kernel = 3, .stride = 2, .padding = 1, .ceil_mode = true),
           .out  = {2, 6, 6}},
+         {.in   = {{.dims = {2, 11, 40}}},
+          .args = ARGS(.kernel = 3, .stride = 2, .pad_bottom = 1, .pad_left = 1),
+          .out  = {2, 5, 20}},
+         {.in   = {{.dims = {2, 7, 9}}},
+          .args = ARGS(.kernel = 3, .stride = 2, .pad_top = 1, .pad_right = 1, .ceil_mode = true),
+          .out  = {2, 4, 5}},
+         {.in   = {{.dims = {2, 12, 38}}},
+          .args = ARGS(.kernel = 3, .stride = 2, .same = LS_SAME_TENSORFLOW),
+          .out  = {2, 6, 19}},
+         {.in   = {{.dims = {2, 6, 9}}},
+          .args = ARGS(.kernel = 2, .stride = 1, .same = LS_SAME_PYTORCH),
+          .out  = {2, 6, 9}},
          {.in = {{.dims = {1, 1, 1}}}, .args = ARGS(.kernel = 1), .out = {1, 1, 1}},
          {.in = {{.dims = {5, 6, 3}}}, .args = ARGS(.kernel_h = 6, .kernel_w = 3), .out = {5, 1, 1}})
 
