@@ -25,7 +25,7 @@ static ls_status axes(const ls_node *n, ls_window *h, ls_window *w)
 static ls_status infer(ls_node *n)
 {
     ls_window h, w;
-    LS_TRY(ls__pool_expect(n));
+    LS_TRY(ls__expect_planes(n));
     LS_TRY(axes(n, &h, &w));
     ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
     return LS_OK;
@@ -54,6 +54,24 @@ static int64_t counted(const ls_window *a, int64_t i, bool exclude_padding)
     return ls__min(a->kernel, a->in + a->after - at);
 }
 
+/* Returns the sum of n neighbouring elements from x[i] on. */
+V_INLINE float row_sum(const ls_dtype type, const void *x, int64_t i, int64_t n)
+{
+    vf sum[V_CHAINS(4)] = {{0}};
+    V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] += v_load_part_as(type, x, i + v_at, v_left));
+    return v_total(4, sum);
+}
+
+/* Returns the sum of the rows [h0, h1) of a window of w0 ... w1 - 1; rows that cover the input are summed as one. */
+V_INLINE float wide_sum(const ls_dtype type, const ls_window *w, const void *x, int64_t h0, int64_t h1, int64_t w0,
+                        int64_t w1)
+{
+    float sum = 0;
+    if (w1 - w0 == w->in) return row_sum(type, x, h0 * w->in, (h1 - h0) * w->in);
+    for (int64_t h = h0; h < h1; h++) sum += row_sum(type, x, h * w->in + w0, w1 - w0);
+    return sum;
+}
+
 /* Returns the sums of windows [j, j + n) of output row i.  `inside`: n <= LS_V, and all columns lie in the input; else
  * n is 1. */
 V_INLINE vf window_sums(const ls_dtype type, const ls_window *h, const ls_window *w, const void *x, int64_t i,
@@ -62,6 +80,10 @@ V_INLINE vf window_sums(const ls_dtype type, const ls_window *h, const ls_window
     int64_t h0, h1, w0 = 0, w1 = w->kernel;
     ls__pool_clip(h, i, &h0, &h1);
     if (!inside) ls__pool_clip(w, j, &w0, &w1);
+    if (w->adaptive) {
+        const int64_t at = ls__pool_at(h, i), left = ls__pool_at(w, j);
+        return v_set(wide_sum(type, w, x, at + h0, at + h1, left, left + w1));
+    }
     vf sum = v_set(0);
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = w0; kw < w1; kw++)
@@ -115,28 +137,37 @@ static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
     }
 }
 
-static void forward(const ls_call *c)
+void ls__avg_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude)
 {
-    ls_window h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    const bool    exclude = excludes_padding(c->node);
-    const int64_t planes  = c->rows * c->node->in[0]->dim[0];
+    const int64_t planes = c->rows * c->node->in[0]->dim[0];
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++) {
-        const ls_array x = ls__from(ls__x(c, 0), p * h.in * w.in), y = ls__from(ls__y(c, 0), p * h.out * w.out);
+        const ls_array x = ls__from(ls__x(c, 0), p * h->in * w->in), y = ls__from(ls__y(c, 0), p * h->out * w->out);
         if (x.type == LS_BF16)
-            plane_forward(LS_BF16, &h, &w, exclude, x.data, y.data);
+            plane_forward(LS_BF16, h, w, exclude, x.data, y.data);
         else
-            plane_forward(LS_F32, &h, &w, exclude, x.data, y.data);
+            plane_forward(LS_F32, h, w, exclude, x.data, y.data);
     }
+}
+
+void ls__avg_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude)
+{
+    const windows a = {*h, *w, exclude};
+    if (!c->dx[0]) return;
+#pragma omp parallel for schedule(static)
+    for (int64_t p = 0; p < c->rows * c->node->in[0]->dim[0]; p++) ls__plane_backward(c, p, scatter, &a);
+}
+
+static void forward(const ls_call *c)
+{
+    ls_window h, w; /* the shape rule has rejected invalid attributes */
+    if (axes(c->node, &h, &w) == LS_OK) ls__avg_pool_forward(c, &h, &w, excludes_padding(c->node));
 }
 
 static void backward(const ls_call *c)
 {
-    windows a = {.exclude = excludes_padding(c->node)};
-    if (!c->dx[0] || axes(c->node, &a.h, &a.w) != LS_OK) return;
-#pragma omp parallel for schedule(static)
-    for (int64_t p = 0; p < c->rows * c->node->in[0]->dim[0]; p++) ls__pool_plane_backward(c, p, scatter, &a);
+    ls_window h, w;
+    if (axes(c->node, &h, &w) == LS_OK) ls__avg_pool_backward(c, &h, &w, excludes_padding(c->node));
 }
 
 #define INT_FIELD(member) LS_FIELD(INT, ls_avg_pool2d_args, member)
@@ -155,6 +186,6 @@ LS_OP(avg_pool2d) = {
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},
-    .scratch    = ls__pool_scratch,
+    .scratch    = ls__plane_scratch,
     .flops      = flops,
 };

@@ -346,6 +346,7 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 }
 
 #define INT_FIELD(member) LS_FIELD(INT, ls_conv2d_args, member)
+#define SAME_FIELD(member) LS_FIELD_OF(ls__same_names, ls_conv2d_args, member)
 LS_OP(conv2d) = {
     .name       = "conv2d",
     .args_bytes = sizeof(ls_conv2d_args),
@@ -357,8 +358,8 @@ LS_OP(conv2d) = {
     .narrow     = 1u << 1,
     .fields     = LS_FIELDS(INT_FIELD(stride), INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding),
                             INT_FIELD(padding_h), INT_FIELD(padding_w), INT_FIELD(pad_top), INT_FIELD(pad_bottom),
-                            INT_FIELD(pad_left), INT_FIELD(pad_right), LS_FIELD_OF(ls__same_names, ls_conv2d_args, same),
-                            INT_FIELD(dilation), INT_FIELD(dilation_h), INT_FIELD(dilation_w), INT_FIELD(groups)),
+                            INT_FIELD(pad_left), INT_FIELD(pad_right), INT_FIELD(dilation), INT_FIELD(dilation_h),
+                            INT_FIELD(dilation_w), INT_FIELD(groups), SAME_FIELD(same)),
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},

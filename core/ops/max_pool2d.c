@@ -30,7 +30,7 @@ static ls_status axes(const ls_node *n, ls_window *h, ls_window *w)
 static ls_status infer(ls_node *n)
 {
     ls_window h, w;
-    LS_TRY(ls__pool_expect(n));
+    LS_TRY(ls__expect_planes(n));
     LS_TRY(axes(n, &h, &w));
     ls__out(n, 0, n->in[0]->type, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
     ls__out(n, 1, LS_I32, true, 3, (const int64_t[]){n->in[0]->dim[0], h.out, w.out});
@@ -168,16 +168,14 @@ PLANE_FN(halving_bfloat16, plane_forward_2x2, LS_BF16)
 /* By [halving][bfloat16]. */
 static plane_fn *const plane_table[2][2] = {{any_float32, any_bfloat16}, {halving_float32, halving_bfloat16}};
 
-static void forward(const ls_call *c)
+void ls__max_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w)
 {
-    ls_window h, w;
-    if (axes(c->node, &h, &w) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    const int64_t   planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
+    const int64_t   planes = c->rows * c->node->in[0]->dim[0], in = h->in * w->in, out = h->out * w->out;
     const ls_array  x = ls__x(c, 0), y = ls__y(c, 0);
-    plane_fn *const plane = plane_table[halving(&h) && halving(&w)][x.type == LS_BF16];
+    plane_fn *const plane = plane_table[halving(h) && halving(w)][x.type == LS_BF16];
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++)
-        plane(&h, &w, ls__from(x, p * in).data, ls__from(y, p * out).data, (int32_t *)c->y[1] + p * out);
+        plane(h, w, ls__from(x, p * in).data, ls__from(y, p * out).data, (int32_t *)c->y[1] + p * out);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
@@ -212,23 +210,34 @@ static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
         if (argmax[k] >= 0) dx[argmax[k]] += dy[k];
 }
 
-static void backward(const ls_call *c)
+void ls__max_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w)
 {
-    ls_window h, w;
-    if (!c->dx[0] || axes(c->node, &h, &w) != LS_OK) return;
-    const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h.in * w.in, out = h.out * w.out;
-    const bool    covered = halving(&h) && halving(&w) && h.in % 2 == 0 && w.in % 2 == 0;
+    if (!c->dx[0]) return;
+    const int64_t planes = c->rows * c->node->in[0]->dim[0], in = h->in * w->in, out = h->out * w->out;
+    const bool    covered = halving(h) && halving(w) && h->in % 2 == 0 && w->in % 2 == 0;
 #pragma omp parallel for schedule(static)
     for (int64_t p = 0; p < planes; p++) {
         const ls_array dy = ls__from(ls__dy(c, 0), p * out), dx = ls__from(ls__dx(c, 0), p * in);
         const int32_t *argmax = (const int32_t *)c->y[1] + p * out;
         if (!covered || c->add[0])
-            ls__pool_plane_backward(c, p, scatter, c);
+            ls__plane_backward(c, p, scatter, c);
         else if (dx.type == LS_BF16)
-            plane_backward_2x2(LS_BF16, &h, &w, dy.data, argmax, dx.data);
+            plane_backward_2x2(LS_BF16, h, w, dy.data, argmax, dx.data);
         else
-            plane_backward_2x2(LS_F32, &h, &w, dy.data, argmax, dx.data);
+            plane_backward_2x2(LS_F32, h, w, dy.data, argmax, dx.data);
     }
+}
+
+static void forward(const ls_call *c)
+{
+    ls_window h, w; /* the shape rule has rejected invalid attributes */
+    if (axes(c->node, &h, &w) == LS_OK) ls__max_pool_forward(c, &h, &w);
+}
+
+static void backward(const ls_call *c)
+{
+    ls_window h, w;
+    if (axes(c->node, &h, &w) == LS_OK) ls__max_pool_backward(c, &h, &w);
 }
 
 #define INT_FIELD(member) LS_FIELD(INT, ls_max_pool2d_args, member)
@@ -248,6 +257,6 @@ LS_OP(max_pool2d) = {
     .infer      = infer,
     .forward    = {[LS_CPU] = forward},
     .backward   = {[LS_CPU] = backward},
-    .scratch    = ls__pool_scratch,
+    .scratch    = ls__plane_scratch,
     .flops      = flops,
 };

@@ -8,6 +8,9 @@
     X(conv2d)                                                                                                          \
     X(max_pool2d)                                                                                                      \
     X(avg_pool2d)                                                                                                      \
+    X(adaptive_max_pool2d)                                                                                             \
+    X(adaptive_avg_pool2d)                                                                                             \
+    X(pad2d)                                                                                                           \
     X(relu)                                                                                                            \
     X(relu6)                                                                                                           \
     X(leaky_relu)                                                                                                      \
@@ -15,6 +18,8 @@
     X(sigmoid)                                                                                                         \
     X(gelu)                                                                                                            \
     X(dropout)                                                                                                         \
+    X(dropout2d)                                                                                                       \
+    X(drop_path)                                                                                                       \
     X(add)                                                                                                             \
     X(mul)                                                                                                             \
     X(scale)                                                                                                           \

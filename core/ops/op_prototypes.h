@@ -133,6 +133,35 @@ typedef struct ls_avg_pool2d_args {
 } ls_avg_pool2d_args;
 #define ls_avg_pool2d(...) LS_APPLY(avg_pool2d, ls_avg_pool2d_args, __VA_ARGS__)
 
+/* y[c, i, j] = max or mean of x[c, h, w]                           x: B x C x H x W   y: B x C x size_h x size_w
+ *              for floor(i H / size_h) <= h < ceil((i + 1) H / size_h), and w likewise
+ * The windows of PyTorch's adaptive pooling.  Size 1 is global pooling. */
+typedef struct ls_adaptive_pool2d_args {
+    ls_tensor *x;
+    int        size, size_h, size_w; /* 0: 1 */
+} ls_adaptive_pool2d_args;
+#define ls_adaptive_max_pool2d(...) LS_APPLY(adaptive_max_pool2d, ls_adaptive_pool2d_args, __VA_ARGS__)
+#define ls_adaptive_avg_pool2d(...) LS_APPLY(adaptive_avg_pool2d, ls_adaptive_pool2d_args, __VA_ARGS__)
+
+/* Values of padding: 0; mirrored without the border; the border; the opposite side. */
+#define LS_PAD_LIST(X)                                                                                                 \
+    X(LS_PAD_ZEROS, "zeros")                                                                                           \
+    X(LS_PAD_REFLECT, "reflect") X(LS_PAD_REPLICATE, "replicate") X(LS_PAD_CIRCULAR, "circular")
+typedef enum ls_pad_mode { LS_ENUMERATORS(LS_PAD_LIST) } ls_pad_mode;
+
+/* y = x with rows above and below, and columns on the left and right
+ *                                                                  x: B x C x H x W
+ *                                                                  y: B x C x (H + pad_top + pad_bottom) x
+ *                                                                     (W + pad_left + pad_right)
+ * A setting for a side (pad_top) has precedence over that for a dim (padding_h), and this over that for both. */
+typedef struct ls_pad2d_args {
+    ls_tensor  *x;
+    int         padding, padding_h, padding_w;
+    int         pad_top, pad_bottom, pad_left, pad_right;
+    ls_pad_mode mode;
+} ls_pad2d_args;
+#define ls_pad2d(...) LS_APPLY(pad2d, ls_pad2d_args, __VA_ARGS__)
+
 /* ---- one element at a time --------------------------------------------------------------------------------------- */
 
 /* y = max(x, 0) */
@@ -177,6 +206,11 @@ typedef struct ls_dropout_args {
     float      p; /* 0: no dropout */
 } ls_dropout_args;
 #define ls_dropout(...) LS_APPLY(dropout, ls_dropout_args, __VA_ARGS__)
+
+/* The same with one random number for each channel (x: B x C x ...), and for each sample (Huang 2016: before a residual
+ * sum). */
+#define ls_dropout2d(...) LS_APPLY(dropout2d, ls_dropout_args, __VA_ARGS__)
+#define ls_drop_path(...) LS_APPLY(drop_path, ls_dropout_args, __VA_ARGS__)
 
 /* z = x + y                                                        x: B x ... x D   y: B x ... x D, or a parameter of
  * the

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Pooling windows, for max_pool2d and avg_pool2d: clipping to the input, and loads with a stride.
+ * Pooling windows: clipping to the input, loads with a stride, and the kernels that adaptive pooling shares.
  *
  * The loops are compiled once for float32 and once for bfloat16: `type` is a constant where a function is inlined.
  */
 #ifndef LS_CORE_OPS_POOL2D_H
 #define LS_CORE_OPS_POOL2D_H
 
-#include <omp.h>
-
+#include "core/ops/plane.h"
 #include "core/ops/window.h"
 
 /* The attributes of dim `h` of a pooling op. */
@@ -17,38 +16,39 @@
                             .own[LS_WINDOW_KERNEL] = &(a)->kernel_##h, .pooling = true, __VA_ARGS__)
 
 /* First position of window i. */
-static inline int64_t ls__pool_at(const ls_window *a, int64_t i) { return i * a->stride - a->before; }
+static inline int64_t ls__pool_at(const ls_window *a, int64_t i)
+{
+    return a->adaptive ? i * a->in / a->out : i * a->stride - a->before;
+}
 
 /* Finds the range [*from, *to) of k for which window i lies in the input. */
 static inline void ls__pool_clip(const ls_window *a, int64_t i, int64_t *from, int64_t *to)
 {
     const int64_t at = ls__pool_at(a, i);
-    *from            = at < 0 ? (-at + a->dilation - 1) / a->dilation : 0;
-    *to              = at >= a->in ? 0 : (a->in - 1 - at) / a->dilation + 1;
+    if (a->adaptive) {
+        *from = 0;
+        *to   = ls__ceil_div((i + 1) * a->in, a->out) - at;
+        return;
+    }
+    *from = at < 0 ? (-at + a->dilation - 1) / a->dilation : 0;
+    *to   = at >= a->in ? 0 : (a->in - 1 - at) / a->dilation + 1;
     if (*to > a->kernel) *to = a->kernel;
     if (*from > *to) *from = *to;
 }
 
-/* Finds the range [*from, *to) of windows that lie entirely in the input. */
+/* Finds the range [*from, *to) of windows that lie entirely in the input and have `kernel` elements. */
 static inline void ls__pool_inside(const ls_window *a, int64_t *from, int64_t *to)
 {
+    if (a->adaptive) {
+        *from = *to = 0;
+        return;
+    }
     /* last start of such a window, counted from the padding */
     const int64_t last = a->in - 1 - a->dilation * (a->kernel - 1) + a->before;
     *from              = (a->before + a->stride - 1) / a->stride;
     *to                = last < 0 ? 0 : last / a->stride + 1;
     if (*to > a->out) *to = a->out;
     if (*from > *to) *from = *to;
-}
-
-/* Checks the input of a pooling op. */
-static inline ls_status ls__pool_expect(const ls_node *n)
-{
-    const ls_tensor *x = n->in[0];
-    LS_NODE_CHECK(n, (x->type == LS_F32 || x->type == LS_BF16) && x->batched && x->rank == 3,
-                  "expected x: B x C x H x W of float32, found %s of %s", ls__shape(x), ls__dtype_name(x->type));
-    LS_NODE_CHECK(n, (double)x->dim[1] * (double)x->dim[2] < 0x1p31, "a plane of %s has more than 2^31 elements",
-                  ls__shape(x));
-    return LS_OK;
 }
 
 /* Even elements of 2 LS_V floats: x[0], x[2], ... */
@@ -146,33 +146,19 @@ V_INLINE vf ls__load_strided(const ls_dtype type, const void *x, int64_t i, int6
     return v_load(lanes);
 }
 
-/* ---- backward: sums of overlapping windows are float32 ----------------------------------------------------------- */
+/* ---- kernels of ops with such windows ---------------------------------------------------------------------------- */
 
-/* Workspace of a backward pass: planes of x and y in float32 for each thread, if x is bfloat16.  Has the signature of
- * ls_op.scratch. */
-static inline size_t ls__pool_scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
-{
-    const ls_tensor *x = n->in[0], *y = n->out[0];
-    (void)rows, (void)shards;
-    return backward && x->type == LS_BF16
-               ? (size_t)threads * sizeof(float) * (size_t)(x->dim[1] * x->dim[2] + y->dim[1] * y->dim[2])
-               : 0;
-}
-
-/* Adds the gradients of the windows of a plane to dx. */
-typedef void ls__pool_scatter_fn(const void *args, int64_t plane, const float *dy, float *dx);
-
-/* Computes dx of plane p, rounding it once. */
-static inline void ls__pool_plane_backward(const ls_call *c, int64_t p, ls__pool_scatter_fn *scatter, const void *args)
-{
-    const ls_tensor *x = c->node->in[0], *y = c->node->out[0];
-    const int64_t    in = x->dim[1] * x->dim[2], out = y->dim[1] * y->dim[2];
-    float           *buffer = c->scratch ? (float *)c->scratch + omp_get_thread_num() * (in + out) : NULL;
-    const float     *dy     = ls__read(ls__dy(c, 0), p * out, out, buffer ? buffer + in : NULL);
-    float           *dx     = ls__write_begin(ls__dx(c, 0), p * in, in, buffer, c->add[0]);
-    if (!c->add[0]) memset(dx, 0, (size_t)in * sizeof *dx);
-    scatter(args, p, dy, dx);
-    ls__write_end(ls__dx(c, 0), p * in, in, dx);
-}
+#define ls__max_pool_forward LS_ISA_NAME(ls__max_pool_forward)
+#define ls__max_pool_backward LS_ISA_NAME(ls__max_pool_backward)
+#define ls__avg_pool_forward LS_ISA_NAME(ls__avg_pool_forward)
+#define ls__avg_pool_backward LS_ISA_NAME(ls__avg_pool_backward)
+#ifdef LS_ISA_SUFFIX
+/* Maxima of the windows h x w of each plane, and their positions: outputs 0 and 1 of the node. */
+void ls__max_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w);
+void ls__max_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w);
+/* Means of the windows.  exclude: elements of the padding are not counted. */
+void ls__avg_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude);
+void ls__avg_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude);
+#endif
 
 #endif

@@ -37,8 +37,8 @@ typedef struct ls_window_attributes {
     bool        ceil_mode;
 } ls_window_attributes;
 
-/* The attributes of dim `h`, with the sides `first` and `last`, of the args struct `a`; more designated initialisers may
- * follow. */
+/* The attributes of dim `h`, with the sides `first` and `last`, of the args struct `a`; more designated initialisers
+ * may follow. */
 #define LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, ...)                                                                \
     (ls_window_attributes)                                                                                             \
     {                                                                                                                  \

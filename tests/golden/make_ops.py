@@ -70,11 +70,21 @@ def pair(attributes, name, otherwise):
     return attributes.get(f"{name}_h", both), attributes.get(f"{name}_w", both)
 
 
+def sides_of(a):
+    """Padding as F.pad has it: left, right, top, bottom."""
+    top, left = pair(a, "padding", 0)
+    return [a.get("pad_left", left), a.get("pad_right", left), a.get("pad_top", top), a.get("pad_bottom", top)]
+
+
 def padded(x, a, value=0.0):
     """x with its padding by side, and the padding that is left to the op."""
     top, left = pair(a, "padding", 0)
-    sides = [a.get("pad_left", left), a.get("pad_right", left), a.get("pad_top", top), a.get("pad_bottom", top)]
+    sides = sides_of(a)
     return (x, (top, left)) if sides == [left, left, top, top] else (F.pad(x, sides, value=value), 0)
+
+
+def pad2d(x, mode="zeros", **a):
+    return F.pad(x, sides_of(a), mode="constant" if mode == "zeros" else mode)
 
 
 def conv2d(x, w, b=None, **a):
@@ -205,6 +215,13 @@ OPS = {
         ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, padding=1, ceil_mode=1, exclude_padding=1)),
         ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0)),
         ([x(2, 2, 8, 7)], dict(kernel=3, stride=2, pad_bottom=1, pad_left=1))),
+    "adaptive_avg_pool2d": (lambda x, **a: F.adaptive_avg_pool2d(x, pair(a, "size", 1)),
+        ([x(2, 3, 7, 7)], {}), ([x(2, 2, 13, 10)], dict(size=6)), ([x(2, 2, 5, 9)], dict(size_h=7, size_w=2)), ([x(2, 2, 12, 8)], dict(size=4))),
+    "adaptive_max_pool2d": (lambda x, **a: F.adaptive_max_pool2d(x, pair(a, "size", 1)),
+        ([x(2, 3, 7, 7)], {}), ([x(2, 2, 13, 10)], dict(size=6)), ([x(2, 2, 5, 9)], dict(size_h=7, size_w=2)), ([x(2, 2, 12, 8)], dict(size=4))),
+    "pad2d": (pad2d,
+        ([x(2, 2, 5, 4)], dict(padding=2)), ([x(2, 2, 5, 4)], dict(padding_h=4, pad_right=3, mode="reflect")),
+        ([x(2, 2, 3, 4)], dict(pad_top=5, pad_left=2, mode="replicate")), ([x(2, 2, 3, 4)], dict(padding=3, mode="circular"))),
     "relu": (F.relu, ([x(3, 7)], {}), ([x(2, 3, 11)], {})),
     "relu6": (F.relu6, ([x(3, 7, scale=20.0)], {}), ([x(2, 3, 11, scale=20.0)], {})),
     "leaky_relu": (lambda x, slope=0.01: F.leaky_relu(x, slope), ([x(3, 7)], {}), ([x(2, 3, 11)], dict(slope=0.2))),

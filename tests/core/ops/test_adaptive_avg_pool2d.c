@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/check_op.h"
+
+static void reference(const check_ref *r)
+{
+    const ls_tensor *x = r->node->in[0], *y = r->node->out[0];
+    const int64_t    H = x->dim[1], W = x->dim[2], OH = y->dim[1], OW = y->dim[2];
+    for (int64_t p = 0, at = 0; p < r->rows * x->dim[0]; p++)
+        for (int64_t i = 0; i < OH; i++)
+            for (int64_t j = 0; j < OW; j++) {
+                double  sum = 0;
+                int64_t n   = 0;
+                for (int64_t h = (int64_t)floor((double)(i * H) / (double)OH); h * OH < (i + 1) * H; h++)
+                    for (int64_t w = (int64_t)floor((double)(j * W) / (double)OW); w * OW < (j + 1) * W; w++, n++)
+                        sum += r->x[0][(p * H + h) * W + w];
+                r->y[0][at++] = sum / (double)n;
+            }
+}
+
+#define ARGS(...)                                                                                                      \
+    &(ls_adaptive_pool2d_args) { __VA_ARGS__ }
+
+/* Global pooling of small and large planes; windows of one size; windows that overlap; more windows than elements. */
+CHECK_OP(adaptive_avg_pool2d, reference, {.in = {{.dims = {16, 7, 7}}}, .out = {16, 1, 1}},
+         {.in = {{.dims = {2, 33, 41}}}, .args = ARGS(.size = 1), .out = {2, 1, 1}},
+         {.in = {{.dims = {3, 12, 40}}}, .args = ARGS(.size_h = 6, .size_w = 20), .out = {3, 6, 20}},
+         {.in = {{.dims = {3, 13, 37}}}, .args = ARGS(.size = 6), .out = {3, 6, 6}},
+         {.in = {{.dims = {3, 5, 40}}}, .args = ARGS(.size_h = 1, .size_w = 7), .out = {3, 1, 7}},
+         {.in = {{.dims = {3, 9, 11}}}, .args = ARGS(.size_h = 4), .out = {3, 4, 1}},
+         {.in = {{.dims = {2, 2, 3}}}, .args = ARGS(.size = 7), .out = {2, 7, 7}},
+         {.in = {{.dims = {1, 1, 1}}}, .args = ARGS(.size = 1), .out = {1, 1, 1}})
+
+static void test_refused(void **state)
+{
+    CHECK_REFUSED(adaptive_avg_pool2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}}});
+    CHECK_REFUSED(adaptive_avg_pool2d, "size must be at least 1",
+                  {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.size_w = -1)});
+}
+
+CHECK_MAIN(cmocka_unit_test(check_adaptive_avg_pool2d), cmocka_unit_test(test_refused))
