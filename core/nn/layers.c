@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Layers with parameters of their own: linear, conv2d, embedding, layer_norm, batch_norm, rms_norm. */
+ * Layers with parameters of their own: linear, convolutions, embedding, norms. */
 #include "core/nn/layer_table.h"
 
 #include <string.h>
@@ -38,69 +38,89 @@ LS_LAYER_FIELDS(linear) = {LS_FIELD(INT64, ls_linear_layer, out),
                            LS_FIELD(INIT, ls_linear_layer, bias_init),
                            {0}};
 
+/* A convolution's channels and kernel. */
+typedef struct kernel {
+    int64_t     out;
+    int         height, width, groups;
+    bool        transposed; /* the weight is C x out/groups x KH x KW, not out x C/groups x KH x KW */
+    bool        no_bias;
+    ls_init     weight_init, bias_init;
+    const char *layer; /* conv2d or conv_transpose2d, for messages */
+} kernel;
+
+/* Creates the weight and the bias (NULL if no_bias) of a convolution of x.  Returns false after an error. */
+static bool conv_params(ls_graph *g, const char *name, const ls_tensor *x, kernel k, ls_where where, ls_tensor **w,
+                        ls_tensor **b)
+{
+    if (k.groups == 0) k.groups = 1;
+    if (x->rank != 3 || k.groups < 1 || x->dim[0] % k.groups != 0 || k.out % k.groups != 0 || k.height < 1 ||
+        k.width < 1) {
+        ls__graph_fail(g, where,
+                       "%s '%s': expected an input B x C x H x W with C and out multiples of groups and a kernel of at "
+                       "least 1 x 1, found the input %s, out %lld, kernel %d x %d, groups %d" LS_HINT "set .kernel",
+                       k.layer, name, ls__shape(x), (long long)k.out, k.height, k.width, k.groups);
+        return false;
+    }
+    const int64_t first = k.transposed ? x->dim[0] : k.out, second = (k.transposed ? k.out : x->dim[0]) / k.groups;
+    const ls_init bias = bias_default(k.bias_init, second * k.height * k.width);
+    *w = named_param(g, name, "weight", k.weight_init, where, LS_DIMS(first, second, k.height, k.width));
+    *b = k.no_bias ? NULL : named_param(g, name, "bias", bias, where, LS_DIMS(k.out));
+    return *w && (*b || k.no_bias);
+}
+
+/* The kernel of the layer struct l. */
+#define KERNEL_OF(l, ...)                                                                                              \
+    (kernel)                                                                                                           \
+    {                                                                                                                  \
+        .out = (l).out, .height = (l).kernel_h ? (l).kernel_h : (l).kernel,                                            \
+        .width = (l).kernel_w ? (l).kernel_w : (l).kernel, .groups = (l).groups, .no_bias = (l).no_bias,               \
+        .weight_init = (l).weight_init, .bias_init = (l).bias_init, __VA_ARGS__                                        \
+    }
+
+/* The attributes that both convolutions have in their layer struct and their op's args. */
+#define CONV_ARGS(l)                                                                                                   \
+    .x = (l).x, .w = w, .b = b, .stride = (l).stride, .stride_h = (l).stride_h, .stride_w = (l).stride_w,              \
+    .padding = (l).padding, .padding_h = (l).padding_h, .padding_w = (l).padding_w, .pad_top = (l).pad_top,            \
+    .pad_bottom = (l).pad_bottom, .pad_left = (l).pad_left, .pad_right = (l).pad_right, .dilation = (l).dilation,      \
+    .dilation_h = (l).dilation_h, .dilation_w = (l).dilation_w, .groups = (l).groups
+
+/* The fields of these attributes. */
+#define CONV_FIELDS(layer)                                                                                             \
+    LS_FIELD(INT64, layer, out), LS_FIELD(INT, layer, kernel), LS_FIELD(INT, layer, kernel_h),                         \
+        LS_FIELD(INT, layer, kernel_w), LS_FIELD(INT, layer, stride), LS_FIELD(INT, layer, stride_h),                  \
+        LS_FIELD(INT, layer, stride_w), LS_FIELD(INT, layer, padding), LS_FIELD(INT, layer, padding_h),                \
+        LS_FIELD(INT, layer, padding_w), LS_FIELD(INT, layer, pad_top), LS_FIELD(INT, layer, pad_bottom),              \
+        LS_FIELD(INT, layer, pad_left), LS_FIELD(INT, layer, pad_right), LS_FIELD(INT, layer, dilation),               \
+        LS_FIELD(INT, layer, dilation_h), LS_FIELD(INT, layer, dilation_w), LS_FIELD(INT, layer, groups),              \
+        LS_FIELD(BOOL, layer, no_bias), LS_FIELD(INIT, layer, weight_init), LS_FIELD(INIT, layer, bias_init)
+
 ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
 {
-    if (!l.x) return NULL;
-    int groups = l.groups ? l.groups : 1, kh = l.kernel_h ? l.kernel_h : l.kernel,
-        kw = l.kernel_w ? l.kernel_w : l.kernel;
-    if (l.x->rank != 3 || groups < 1 || l.x->dim[0] % groups != 0 || kh < 1 || kw < 1)
-        return ls__graph_fail(
-            l.g, where,
-            "conv2d '%s': expected an input B x C x H x W with C a multiple of groups and a kernel of at "
-            "least 1 x 1, found the input %s, kernel %d x %d, groups %d" LS_HINT "set .kernel",
-            l.name, ls__shape(l.x), kh, kw, groups);
-    int64_t    in = l.x->dim[0] / groups;
-    ls_tensor *w  = named_param(l.g, l.name, "weight", l.weight_init, where, LS_DIMS(l.out, in, kh, kw));
-    ls_tensor *b =
-        l.no_bias ? NULL
-                  : named_param(l.g, l.name, "bias", bias_default(l.bias_init, in * kh * kw), where, LS_DIMS(l.out));
-    if (!w || (!b && !l.no_bias)) return NULL;
-    return ls__apply(LS_OP_conv2d,
-                     &(ls_conv2d_args){.x          = l.x,
-                                       .w          = w,
-                                       .b          = b,
-                                       .stride     = l.stride,
-                                       .stride_h   = l.stride_h,
-                                       .stride_w   = l.stride_w,
-                                       .padding    = l.padding,
-                                       .padding_h  = l.padding_h,
-                                       .padding_w  = l.padding_w,
-                                       .pad_top    = l.pad_top,
-                                       .pad_bottom = l.pad_bottom,
-                                       .pad_left   = l.pad_left,
-                                       .pad_right  = l.pad_right,
-                                       .same       = l.same,
-                                       .dilation   = l.dilation,
-                                       .dilation_h = l.dilation_h,
-                                       .dilation_w = l.dilation_w,
-                                       .groups     = l.groups},
+    ls_tensor *w, *b;
+    if (!l.x || !conv_params(l.g, l.name, l.x, KERNEL_OF(l, .layer = "conv2d"), where, &w, &b)) return NULL;
+    return ls__apply(LS_OP_conv2d, &(ls_conv2d_args){CONV_ARGS(l), .same = l.same}, where);
+}
+
+LS_LAYER_FIELDS(conv2d) = {CONV_FIELDS(ls_conv2d_layer), LS_FIELD_OF(ls__same_names, ls_conv2d_layer, same), {0}};
+
+ls_tensor *ls__conv_transpose2d(ls_conv_transpose2d_layer l, ls_where where)
+{
+    ls_tensor *w, *b;
+    if (!l.x ||
+        !conv_params(l.g, l.name, l.x, KERNEL_OF(l, .transposed = true, .layer = "conv_transpose2d"), where, &w, &b))
+        return NULL;
+    return ls__apply(LS_OP_conv_transpose2d,
+                     &(ls_conv_transpose2d_args){CONV_ARGS(l), .output_padding = l.output_padding,
+                                                 .output_padding_h = l.output_padding_h,
+                                                 .output_padding_w = l.output_padding_w},
                      where);
 }
 
-#define INT_FIELD(member) LS_FIELD(INT, ls_conv2d_layer, member)
-LS_LAYER_FIELDS(conv2d) = {LS_FIELD(INT64, ls_conv2d_layer, out),
-                           INT_FIELD(kernel),
-                           INT_FIELD(kernel_h),
-                           INT_FIELD(kernel_w),
-                           INT_FIELD(stride),
-                           INT_FIELD(stride_h),
-                           INT_FIELD(stride_w),
-                           INT_FIELD(padding),
-                           INT_FIELD(padding_h),
-                           INT_FIELD(padding_w),
-                           INT_FIELD(pad_top),
-                           INT_FIELD(pad_bottom),
-                           INT_FIELD(pad_left),
-                           INT_FIELD(pad_right),
-                           LS_FIELD_OF(ls__same_names, ls_conv2d_layer, same),
-                           INT_FIELD(dilation),
-                           INT_FIELD(dilation_h),
-                           INT_FIELD(dilation_w),
-                           INT_FIELD(groups),
-                           LS_FIELD(BOOL, ls_conv2d_layer, no_bias),
-                           LS_FIELD(INIT, ls_conv2d_layer, weight_init),
-                           LS_FIELD(INIT, ls_conv2d_layer, bias_init),
-                           {0}};
+LS_LAYER_FIELDS(conv_transpose2d) = {CONV_FIELDS(ls_conv_transpose2d_layer),
+                                     LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding),
+                                     LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding_h),
+                                     LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding_w),
+                                     {0}};
 
 ls_tensor *ls__embedding(ls_embedding_layer l, ls_where where)
 {
@@ -120,13 +140,20 @@ static ls_init or_constant(ls_init given, float value)
     return given.kind == LS_INIT_DEFAULT ? (ls_init){.kind = LS_INIT_CONSTANT, .value = value} : given;
 }
 
+/* Creates the weight (ones) and the bias (zeros; NULL if no_bias) of a norm.  Returns false after an error. */
+static bool norm_params(ls_graph *g, const char *name, ls_init weight_init, bool no_bias, ls_init bias_init, int64_t n,
+                        ls_where where, ls_tensor **w, ls_tensor **b)
+{
+    *w = named_param(g, name, "weight", or_constant(weight_init, 1), where, LS_DIMS(n));
+    *b = no_bias ? NULL : named_param(g, name, "bias", or_constant(bias_init, 0), where, LS_DIMS(n));
+    return *w && (*b || no_bias);
+}
+
 ls_tensor *ls__layer_norm(ls_layer_norm_layer l, ls_where where)
 {
     if (!l.x) return NULL;
-    ls_tensor *w = named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(ls__cols(l.x)));
-    ls_tensor *b =
-        l.no_bias ? NULL : named_param(l.g, l.name, "bias", or_constant(l.bias_init, 0), where, LS_DIMS(ls__cols(l.x)));
-    if (!w || (!b && !l.no_bias)) return NULL;
+    ls_tensor *w, *b;
+    if (!norm_params(l.g, l.name, l.weight_init, l.no_bias, l.bias_init, ls__cols(l.x), where, &w, &b)) return NULL;
     return ls__apply(LS_OP_layer_norm, &(ls_layer_norm_args){.x = l.x, .w = w, .b = b, .eps = l.eps}, where);
 }
 
@@ -153,13 +180,11 @@ ls_tensor *ls__batch_norm(ls_batch_norm_layer l, ls_where where)
     if (l.x->rank < 1)
         return ls__graph_fail(l.g, where, "batch_norm '%s': expected an input B x channels x ..., found %s", l.name,
                               ls__shape(l.x));
-    ls_tensor *w = l.no_affine
-                       ? NULL
-                       : named_param(l.g, l.name, "weight", or_constant(l.weight_init, 1), where, LS_DIMS(l.x->dim[0]));
-    ls_tensor *b =
-        l.no_affine ? NULL : named_param(l.g, l.name, "bias", or_constant(l.bias_init, 0), where, LS_DIMS(l.x->dim[0]));
+    ls_tensor *w = NULL, *b = NULL;
+    if (!l.no_affine && !norm_params(l.g, l.name, l.weight_init, false, l.bias_init, l.x->dim[0], where, &w, &b))
+        return NULL;
     ls_tensor *mean = statistic(&l, "running_mean", 0, where), *var = statistic(&l, "running_var", 1, where);
-    if (!mean || !var || (!l.no_affine && (!w || !b))) return NULL;
+    if (!mean || !var) return NULL;
     return ls__apply(LS_OP_batch_norm,
                      &(ls_batch_norm_args){.x        = l.x,
                                            .w        = w,
@@ -179,6 +204,23 @@ LS_LAYER_FIELDS(batch_norm) = {LS_FIELD(FLOAT, ls_batch_norm_layer, eps),
                                LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
                                LS_FIELD(INIT, ls_batch_norm_layer, bias_init),
                                {0}};
+
+ls_tensor *ls__group_norm(ls_group_norm_layer l, ls_where where)
+{
+    if (!l.x) return NULL;
+    if (l.x->rank < 1)
+        return ls__graph_fail(l.g, where, "group_norm '%s': expected an input B x C x ..., found %s", l.name,
+                              ls__shape(l.x));
+    ls_tensor *w, *b;
+    if (!norm_params(l.g, l.name, l.weight_init, l.no_bias, l.bias_init, l.x->dim[0], where, &w, &b)) return NULL;
+    return ls__apply(LS_OP_group_norm,
+                     &(ls_group_norm_args){.x = l.x, .w = w, .b = b, .groups = l.groups, .eps = l.eps}, where);
+}
+
+LS_LAYER_FIELDS(group_norm) = {
+    LS_FIELD(INT, ls_group_norm_layer, groups),     LS_FIELD(FLOAT, ls_group_norm_layer, eps),
+    LS_FIELD(BOOL, ls_group_norm_layer, no_bias),   LS_FIELD(INIT, ls_group_norm_layer, weight_init),
+    LS_FIELD(INIT, ls_group_norm_layer, bias_init), {0}};
 
 ls_tensor *ls__rms_norm(ls_rms_norm_layer l, ls_where where)
 {

@@ -8,9 +8,11 @@
 #define LS_LAYER_LIST(X)                                                                                               \
     X(linear)                                                                                                          \
     X(conv2d)                                                                                                          \
+    X(conv_transpose2d)                                                                                                \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
     X(batch_norm)                                                                                                      \
+    X(group_norm)                                                                                                      \
     X(rms_norm)                                                                                                        \
     X(multihead_attention)                                                                                             \
     X(positional_encoding)                                                                                             \
@@ -50,6 +52,27 @@ typedef struct ls_conv2d_layer {
 } ls_conv2d_layer;
 #define ls_conv2d(...) ls__conv2d((ls_conv2d_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__conv2d(ls_conv2d_layer layer, ls_where where);
+
+/* Transposed convolution in two dims, as PyTorch's nn.ConvTranspose2d.  Parameters NAME.weight (C x out/groups x KH x
+ * KW) and NAME.bias (out); both uniform +- 1/sqrt(out/groups KH KW) by default.  Attributes as in conv2d.
+ * output_padding adds rows below and columns to the right. */
+typedef struct ls_conv_transpose2d_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;   /* B x C x H x W */
+    int64_t     out; /* number of output channels */
+    int         kernel, kernel_h, kernel_w;
+    int         stride, stride_h, stride_w;
+    int         padding, padding_h, padding_w;
+    int         pad_top, pad_bottom, pad_left, pad_right;
+    int         output_padding, output_padding_h, output_padding_w;
+    int         dilation, dilation_h, dilation_w;
+    int         groups; /* 0: 1 */
+    bool        no_bias;
+    ls_init     weight_init, bias_init;
+} ls_conv_transpose2d_layer;
+#define ls_conv_transpose2d(...) ls__conv_transpose2d((ls_conv_transpose2d_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__conv_transpose2d(ls_conv_transpose2d_layer layer, ls_where where);
 
 /* Embedding, as PyTorch's nn.Embedding: row x of a table.  Parameter NAME.weight (vocab x width), N(0, 1) by default.
  */
@@ -92,6 +115,20 @@ typedef struct ls_batch_norm_layer {
 } ls_batch_norm_layer;
 #define ls_batch_norm(...) ls__batch_norm((ls_batch_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__batch_norm(ls_batch_norm_layer layer, ls_where where);
+
+/* Group normalisation, as PyTorch's nn.GroupNorm: over each of `groups` groups of channels of a sample.  Parameters
+ * NAME.weight (ones) and NAME.bias (zeros), of C values. */
+typedef struct ls_group_norm_layer {
+    ls_graph   *g;
+    const char *name;
+    ls_tensor  *x;      /* B x C x ... */
+    int         groups; /* a divisor of C; 0: 1 */
+    float       eps;    /* added to the variance; 0: 1e-5 */
+    bool        no_bias;
+    ls_init     weight_init, bias_init;
+} ls_group_norm_layer;
+#define ls_group_norm(...) ls__group_norm((ls_group_norm_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__group_norm(ls_group_norm_layer layer, ls_where where);
 
 /* Root mean square normalisation over the last dim, as PyTorch's nn.RMSNorm.  Parameter NAME.weight (ones). */
 typedef struct ls_rms_norm_layer {

@@ -54,21 +54,13 @@ static int64_t counted(const ls_window *a, int64_t i, bool exclude_padding)
     return ls__min(a->kernel, a->in + a->after - at);
 }
 
-/* Returns the sum of n neighbouring elements from x[i] on. */
-V_INLINE float row_sum(const ls_dtype type, const void *x, int64_t i, int64_t n)
-{
-    vf sum[V_CHAINS(4)] = {{0}};
-    V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] += v_load_part_as(type, x, i + v_at, v_left));
-    return v_total(4, sum);
-}
-
 /* Returns the sum of the rows [h0, h1) of a window of w0 ... w1 - 1; rows that cover the input are summed as one. */
 V_INLINE float wide_sum(const ls_dtype type, const ls_window *w, const void *x, int64_t h0, int64_t h1, int64_t w0,
                         int64_t w1)
 {
     float sum = 0;
-    if (w1 - w0 == w->in) return row_sum(type, x, h0 * w->in, (h1 - h0) * w->in);
-    for (int64_t h = h0; h < h1; h++) sum += row_sum(type, x, h * w->in + w0, w1 - w0);
+    if (w1 - w0 == w->in) return v_sum_as(type, x, h0 * w->in, (h1 - h0) * w->in);
+    for (int64_t h = h0; h < h1; h++) sum += v_sum_as(type, x, h * w->in + w0, w1 - w0);
     return sum;
 }
 

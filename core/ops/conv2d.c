@@ -40,33 +40,43 @@ enum {
     PARTIAL_FLOATS = 1 << 19 /* partial weight gradients in memory at once, unless a single piece has more            */
 };
 
+#define ATTRIBUTES(a, h, first, last)                                                                                  \
+    LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both = {kernel_##h, (a)->stride, (a)->padding, (a)->dilation},         \
+                            .own[LS_WINDOW_DILATION] = &(a)->dilation_##h, .same = (a)->same)
+
 /* ---- shape ------------------------------------------------------------------------------------------------------- */
+
+static ls_status windows(const ls_node *n, ls_window *h, ls_window *w)
+{
+    ls_conv2d_args *a        = n->args;
+    const int       kernel_h = (int)n->in[1]->dim[2], kernel_w = (int)n->in[1]->dim[3];
+    h->in = n->in[0]->dim[1];
+    w->in = n->in[0]->dim[2];
+    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
+    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
+}
+
+/* The shape of a node, whose attributes are valid. */
+static ls_conv_shape shape_of(const ls_node *n)
+{
+    const ls_conv2d_args *a = n->args;
+    ls_conv_shape         s = {.groups = a->groups,
+                               .in     = n->in[1]->dim[1],
+                               .out    = n->in[1]->dim[0] / a->groups,
+                               .x_type = n->in[0]->type,
+                               .y_type = n->out[0]->type};
+    if (windows(n, &s.h, &s.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
+    return s;
+}
 
 static ls_status infer(ls_node *n)
 {
-    ls_conv2d_args  *a = n->args;
-    const ls_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
-    LS_NODE_CHECK(n, (x->type == LS_F32 || x->type == LS_BF16) && x->batched && x->rank == 3,
-                  "expected x: B x C x H x W of float32, found %s of %s" LS_HINT
-                  "reshape an image without channels to 1 x H x W",
-                  ls__shape(x), ls__dtype_name(x->type));
-    LS_NODE_CHECK(n, w->type == LS_F32 && !w->batched && w->rank == 4,
-                  "expected weights O x C/groups x KH x KW of float32, found %s", ls__shape(w));
-    if (a->groups == 0) a->groups = 1;
-    const int64_t C = x->dim[0], O = w->dim[0];
-    LS_NODE_CHECK(n, a->groups > 0 && C % a->groups == 0 && O % a->groups == 0,
-                  "groups is %d, expected a divisor of the channels: %lld in and %lld out", a->groups, (long long)C,
-                  (long long)O);
-    LS_NODE_CHECK(n, w->dim[1] == C / a->groups,
-                  "the weights are %s for %lld channels, but the input %s in %d groups has %lld", ls__shape(w),
-                  (long long)w->dim[1], ls__shape(x), a->groups, (long long)(C / a->groups));
-    LS_NODE_CHECK(n, !b || (b->type == LS_F32 && !b->batched && b->rank == 1 && b->dim[0] == O),
-                  "expected a bias of length %lld, found %s", (long long)O, ls__shape(b));
+    ls_conv2d_args *a = n->args;
+    int64_t         O;
+    LS_TRY(ls__conv_expect(n, false, &a->groups, &O));
     ls_window h, v;
-    LS_TRY(ls__conv_windows(n, &h, &v));
-    const double most = (double)(C > O ? C : O) * (double)(h.in + h.before + h.after + h.out) *
-                        (double)(v.in + v.before + v.after + v.out);
-    LS_NODE_CHECK(n, most < 0x1p31, "a sample of %s with padding has more than 2^31 elements", ls__shape(x));
+    LS_TRY(windows(n, &h, &v));
+    LS_TRY(ls__conv_limit(n, O, &h, &v));
     ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, h.out, v.out});
     return LS_OK;
 }
@@ -124,15 +134,8 @@ static void pack_weights(const ls_conv_plan *p, const pass_sizes *d, ls_array w)
     }
 }
 
-/* Arrays of one direction: x, b and y in forward; dy as x and dx as y in backward. */
-typedef struct operands {
-    ls_array     x, y;
-    const float *b;   /* NULL: no bias */
-    bool         add; /* add to y */
-} operands;
-
 /* Runs all passes over piece i: one sample, one group, some panels. */
-static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const operands *o, int64_t i, float *window,
+static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const ls_conv_operands *o, int64_t i, float *window,
                       float *work)
 {
     const int64_t  piece = i % d->pieces_per_group, group = i / d->pieces_per_group % p->groups;
@@ -149,36 +152,32 @@ static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const operands
     }
 }
 
-/* Runs all passes over `samples` samples. */
-static void run_passes(ls_conv_plan *p, int64_t samples, const operands *o, ls_array w)
+void ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, const ls_conv_operands *o, ls_array w,
+                        void *scratch)
 {
-    ls__conv_make_passes(p, true);
-    const pass_sizes d       = pass_sizes_of(p);
-    char *const      threads = ls__conv_take(p, 0, 1);
+    ls_conv_plan p;
+    ls__conv_plan_direction(&p, s, back, false, scratch);
+    ls__conv_make_passes(&p, true);
+    const pass_sizes d       = pass_sizes_of(&p);
+    char *const      threads = ls__conv_take(&p, 0, 1);
 #pragma omp parallel
     {
         float *window = (float *)(threads + (size_t)omp_get_thread_num() * d.thread_bytes);
         float *work   = (float *)((char *)window + d.window_bytes);
-        pack_weights(p, &d, w);
-        memset(window, 0, (size_t)ls__conv_window_floats(p) * sizeof(float));
+        pack_weights(&p, &d, w);
+        memset(window, 0, (size_t)ls__conv_window_floats(&p) * sizeof(float));
 #pragma omp barrier
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < samples * p->groups * d.pieces_per_group; i++) run_piece(p, &d, o, i, window, work);
+        for (int64_t i = 0; i < samples * p.groups * d.pieces_per_group; i++) run_piece(&p, &d, o, i, window, work);
     }
 }
 
-static void forward(const ls_call *c)
+size_t ls__conv_direction_scratch(const ls_conv_shape *s, bool back, int threads)
 {
     ls_conv_plan p;
-    ls__conv_plan_direction(&p, c->node, false, false, c->scratch);
-    run_passes(&p, c->rows, &(operands){.x = ls__x(c, 0), .b = c->x[2], .y = ls__y(c, 0)}, ls__x(c, 1));
-}
-
-static void backward_input(const ls_call *c)
-{
-    ls_conv_plan p;
-    ls__conv_plan_direction(&p, c->node, true, false, c->scratch);
-    run_passes(&p, c->rows, &(operands){.x = ls__dy(c, 0), .y = ls__dx(c, 0), .add = c->add[0]}, ls__x(c, 1));
+    ls__conv_plan_direction(&p, s, back, false, NULL);
+    ls__conv_make_passes(&p, true);
+    return p.bytes + (size_t)threads * thread_sizes(&p).thread_bytes;
 }
 
 /* ---- dw and db --------------------------------------------------------------------------------------------------- */
@@ -259,9 +258,15 @@ static void block_samples(const ls_call *c, int64_t block, int64_t *first, int64
     *last                 = c->bound[s] + samples * (block + 1) / n;
 }
 
+/* Operands of the weight gradient. */
+typedef struct dw_operands {
+    ls_array x, dy;
+    bool     bias; /* db is wanted */
+} dw_operands;
+
 /* Computes the partial of one piece and block: the sum over its samples, in order, from zero. */
-static void dw_partial(const ls_call *c, const ls_conv_plan *p, const dw_sizes *d, int64_t piece, int64_t block,
-                       float *dw, float *db, float *window)
+static void dw_partial(const ls_call *c, const dw_operands *o, const ls_conv_plan *p, const dw_sizes *d, int64_t piece,
+                       int64_t block, float *dw, float *db, float *window)
 {
     const ls_conv_pass *pass  = &p->pass[0];
     const int64_t       group = piece / d->pieces_per_group;
@@ -272,14 +277,14 @@ static void dw_partial(const ls_call *c, const ls_conv_plan *p, const dw_sizes *
     block_samples(c, block, &first, &last);
     memset(sum, 0, d->sum_bytes);
     for (int64_t b = first; b < last; b++)
-        ls__conv_dw(pass, panel, end, ls__conv_source(p, ls__x(c, 0), b, group, window),
-                    ls__from(ls__dy(c, 0), (b * p->groups + group) * p->out * pass->rows * pass->cols), sum, work);
+        ls__conv_dw(pass, panel, end, ls__conv_source(p, o->x, b, group, window),
+                    ls__from(o->dy, (b * p->groups + group) * p->out * pass->rows * pass->cols), sum, work);
     ls__conv_dw_store(pass, panel, end, sum, dw, db);
 }
 
 /* Computes the partials of pieces [first, last) for all blocks of samples.  `count`: floats of dw of these pieces. */
-static void dw_partials(const ls_call *c, const ls_conv_plan *p, const dw_sizes *d, int64_t first, int64_t last,
-                        int64_t blocks, int64_t count, char *threads)
+static void dw_partials(const ls_call *c, const dw_operands *o, const ls_conv_plan *p, const dw_sizes *d, int64_t first,
+                        int64_t last, int64_t blocks, int64_t count, char *threads)
 {
     const int64_t first_channel = piece_channel(p, d, first), O = p->out * p->groups;
 #pragma omp parallel
@@ -290,58 +295,72 @@ static void dw_partials(const ls_call *c, const ls_conv_plan *p, const dw_sizes 
         for (int64_t i = 0; i < (last - first) * blocks; i++) {
             const int64_t piece = first + i / blocks, block = i % blocks, channel = piece_channel(p, d, piece);
             float        *dw = d->partial + block * count + (channel - first_channel) * d->taps;
-            float        *db = c->dx[2] ? d->bias_partial + block * O + channel : NULL;
-            dw_partial(c, p, d, piece, block, dw, db, window);
+            float        *db = o->bias ? d->bias_partial + block * O + channel : NULL;
+            dw_partial(c, o, p, d, piece, block, dw, db, window);
         }
     }
 }
 
 /* Computes dw and db, for some pieces at once: their partials, the sum of each shard, the tree over shards. */
-static void backward_weight(const ls_call *c)
+void ls__conv_weights(const ls_call *c, const ls_conv_shape *s, ls_array x, ls_array dy, bool bias)
 {
-    ls_conv_plan p;
-    ls__conv_plan_direction(&p, c->node, false, true, c->scratch);
+    const dw_operands o = {x, dy, bias && c->dx[2]};
+    ls_conv_plan      p;
+    if (!c->dx[1] && !o.bias) return;
+    ls__conv_plan_direction(&p, s, false, true, c->scratch);
     ls__conv_make_passes(&p, false);
     const dw_sizes d       = dw_sizes_of(&p, c->rows, c->shards);
     char *const    threads = ls__conv_take(&p, 0, 1);
     const int64_t  pieces = d.pieces_per_group * p.groups, O = p.out * p.groups;
     int64_t        blocks = 0;
-    for (int s = 0; s < c->shards; s++) blocks += blocks_of(c->bound[s + 1] - c->bound[s]);
+    for (int i = 0; i < c->shards; i++) blocks += blocks_of(c->bound[i + 1] - c->bound[i]);
     for (int64_t first = 0; first < pieces; first += d.pieces_at_once) {
         const int64_t last    = ls__min(pieces, first + d.pieces_at_once);
         const int64_t channel = piece_channel(&p, &d, first);
         const int64_t count   = ((last == pieces ? O : piece_channel(&p, &d, last)) - channel) * d.taps;
-        dw_partials(c, &p, &d, first, last, blocks, count, threads);
+        dw_partials(c, &o, &p, &d, first, last, blocks, count, threads);
         if (!c->dx[1]) continue;
         join_blocks(c, count, d.partial);
         ls_call part = *c; /* the gradient of these channels alone */
         part.dx[1] += channel * d.taps;
         ls__fold(&part, 1, count, d.partial);
     }
-    if (!c->dx[2]) return;
+    if (!o.bias) return;
     join_blocks(c, O, d.bias_partial);
     ls__fold(c, 2, O, d.bias_partial);
 }
 
-static void backward(const ls_call *c)
+size_t ls__conv_weights_scratch(const ls_conv_shape *s, int64_t rows, int shards, int threads)
 {
-    if (c->dx[1] || c->dx[2]) backward_weight(c);
-    if (c->dx[0]) backward_input(c);
+    ls_conv_plan p;
+    ls__conv_plan_direction(&p, s, false, true, NULL);
+    ls__conv_make_passes(&p, false);
+    const size_t thread_bytes = dw_sizes_of(&p, rows, shards).thread_bytes;
+    return p.bytes + (size_t)threads * thread_bytes;
 }
 
-/* ---- the descriptor ---------------------------------------------------------------------------------------------- */
+/* ---- the op ------------------------------------------------------------------------------------------------------ */
+
+static void forward(const ls_call *c)
+{
+    const ls_conv_shape    s = shape_of(c->node);
+    const ls_conv_operands o = {.x = ls__x(c, 0), .b = c->x[2], .y = ls__y(c, 0)};
+    ls__conv_direction(&s, false, c->rows, &o, ls__x(c, 1), c->scratch);
+}
+
+static void backward(const ls_call *c)
+{
+    const ls_conv_shape    s = shape_of(c->node);
+    const ls_conv_operands o = {.x = ls__dy(c, 0), .y = ls__dx(c, 0), .add = c->add[0]};
+    ls__conv_weights(c, &s, ls__x(c, 0), ls__dy(c, 0), true);
+    if (c->dx[0]) ls__conv_direction(&s, true, c->rows, &o, ls__x(c, 1), c->scratch);
+}
 
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool back)
 {
-    ls_conv_plan p;
-    ls__conv_plan_direction(&p, n, back, false, NULL);
-    ls__conv_make_passes(&p, true);
-    const size_t passes = p.bytes + (size_t)threads * thread_sizes(&p).thread_bytes;
-    if (!back) return passes;
-    ls__conv_plan_direction(&p, n, false, true, NULL);
-    ls__conv_make_passes(&p, false);
-    const size_t thread_bytes = dw_sizes_of(&p, rows, shards).thread_bytes;
-    const size_t weights      = p.bytes + (size_t)threads * thread_bytes;
+    const ls_conv_shape s       = shape_of(n);
+    const size_t        passes  = ls__conv_direction_scratch(&s, back, threads);
+    const size_t        weights = back ? ls__conv_weights_scratch(&s, rows, shards, threads) : 0;
     return weights > passes ? weights : passes;
 }
 

@@ -9,20 +9,40 @@
 #include "core/base/integer.h"
 #include "core/cpu/vector/vec.h"
 
-#define ATTRIBUTES(a, h, first, last)                                                                                  \
-    LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both = {kernel_##h, (a)->stride, (a)->padding, (a)->dilation},         \
-                            .own[LS_WINDOW_DILATION] = &(a)->dilation_##h)
-
 enum { TAPS_PER_COPY = 32 }; /* taps times panels of a piece, at least: a piece copies the padded sample once */
 
-ls_status ls__conv_windows(const ls_node *n, ls_window *h, ls_window *w)
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
+
+ls_status ls__conv_expect(const ls_node *n, bool transposed, int *groups, int64_t *out)
 {
-    ls_conv2d_args *a        = n->args;
-    const int       kernel_h = (int)n->in[1]->dim[2], kernel_w = (int)n->in[1]->dim[3];
-    h->in = n->in[0]->dim[1];
-    w->in = n->in[0]->dim[2];
-    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
-    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
+    const ls_tensor *x = n->in[0], *w = n->in[1], *b = n->in[2];
+    LS_NODE_CHECK(n, (x->type == LS_F32 || x->type == LS_BF16) && x->batched && x->rank == 3,
+                  "expected x: B x C x H x W of float32, found %s of %s" LS_HINT
+                  "reshape an image without channels to 1 x H x W",
+                  ls__shape(x), ls__dtype_name(x->type));
+    LS_NODE_CHECK(n, w->type == LS_F32 && !w->batched && w->rank == 4,
+                  "expected weights %s x KH x KW of float32, found %s", transposed ? "C x O/groups" : "O x C/groups",
+                  ls__shape(w));
+    if (*groups == 0) *groups = 1;
+    const int64_t C = x->dim[0], O = transposed ? w->dim[1] * *groups : w->dim[0];
+    const int64_t expected = transposed ? C : C / *groups, found = w->dim[transposed ? 0 : 1];
+    LS_NODE_CHECK(n, *groups > 0 && C % *groups == 0 && O % *groups == 0,
+                  "groups is %d, expected a divisor of the channels: %lld in and %lld out", *groups, (long long)C,
+                  (long long)O);
+    LS_NODE_CHECK(n, found == expected, "the weights are %s for %lld channels, but the input %s in %d groups has %lld",
+                  ls__shape(w), (long long)found, ls__shape(x), *groups, (long long)expected);
+    LS_NODE_CHECK(n, !b || (b->type == LS_F32 && !b->batched && b->rank == 1 && b->dim[0] == O),
+                  "expected a bias of length %lld, found %s", (long long)O, ls__shape(b));
+    *out = O;
+    return LS_OK;
+}
+
+ls_status ls__conv_limit(const ls_node *n, int64_t channels, const ls_window *h, const ls_window *w)
+{
+    const double most = (double)ls__max(channels, n->in[0]->dim[0]) * (double)(h->in + h->before + h->after + h->out) *
+                        (double)(w->in + w->before + w->after + w->out);
+    LS_NODE_CHECK(n, most < 0x1p31, "a sample of %s with padding has more than 2^31 elements", ls__shape(n->in[0]));
+    return LS_OK;
 }
 
 /* ---- axes: which output positions and taps a pass has, along one dim --------------------------------------------- */
@@ -115,19 +135,15 @@ static void plan_window(ls_conv_plan *p, bool on_channels)
     }
 }
 
-void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool on_channels, void *scratch)
+void ls__conv_plan_direction(ls_conv_plan *p, const ls_conv_shape *s, bool back, bool on_channels, void *scratch)
 {
-    const ls_conv2d_args *a = n->args;
-    const ls_tensor      *x = n->in[0], *w = n->in[1], *y = n->out[0];
+    const int64_t taps = s->h.kernel * s->w.kernel, C = s->in, O = s->out;
     memset(p, 0, sizeof *p);
-    p->base = scratch;
-    ls_window h, v;
-    if (ls__conv_windows(n, &h, &v) != LS_OK) return; /* unreachable: the shape rule rejects invalid attributes */
-    p->h               = axis_of(&h, back);
-    p->w               = axis_of(&v, back);
-    p->groups          = a->groups;
-    p->type            = back ? y->type : x->type;
-    const int64_t taps = w->dim[2] * w->dim[3], C = w->dim[1], O = w->dim[0] / a->groups;
+    p->base    = scratch;
+    p->h       = axis_of(&s->h, back);
+    p->w       = axis_of(&s->w, back);
+    p->groups  = s->groups;
+    p->type    = back ? s->y_type : s->x_type;
     p->in      = back ? O : C;
     p->out     = back ? C : O;
     p->w_in    = back ? C * taps : taps;

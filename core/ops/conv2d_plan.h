@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Plan of a convolution: the passes of one direction (y or dx), their tables, and the padded source.
+ * Plan of a convolution: the passes of one direction (y or dx), their tables, and the padded source.  conv_transpose2d
+ * computes its y as the dx of a convolution.
  *
  * core/ops/conv2d.c has the maths; core/cpu/conv.h has the kernels and the meaning of a pass.
  */
@@ -18,6 +19,14 @@ typedef struct ls_conv_axis {
     bool    back;              /* backward: the result is dx                           */
     int64_t window_lo, window; /* first position of the padded source, and its size    */
 } ls_conv_axis;
+
+/* A convolution y = x * w.  The windows h and w have the sizes of x (in) and y (out). */
+typedef struct ls_conv_shape {
+    ls_window h, w;
+    int64_t   groups;
+    int64_t   in, out; /* channels of one group, of x and of y */
+    ls_dtype  x_type, y_type;
+} ls_conv_shape;
 
 /* Passes of one direction of one node.  Their tables lie in the workspace; base NULL: only sizes are computed. */
 typedef struct ls_conv_plan {
@@ -40,7 +49,8 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
     return ((size_t)count * size + 63) & ~(size_t)63;
 }
 
-#define ls__conv_windows LS_ISA_NAME(ls__conv_windows)
+#define ls__conv_expect LS_ISA_NAME(ls__conv_expect)
+#define ls__conv_limit LS_ISA_NAME(ls__conv_limit)
 #define ls__conv_take LS_ISA_NAME(ls__conv_take)
 #define ls__conv_plan_direction LS_ISA_NAME(ls__conv_plan_direction)
 #define ls__conv_make_passes LS_ISA_NAME(ls__conv_make_passes)
@@ -48,17 +58,25 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
 #define ls__conv_window_floats LS_ISA_NAME(ls__conv_window_floats)
 #define ls__conv_panels_per_piece LS_ISA_NAME(ls__conv_panels_per_piece)
 #define ls__conv_source LS_ISA_NAME(ls__conv_source)
+#define ls__conv_direction LS_ISA_NAME(ls__conv_direction)
+#define ls__conv_direction_scratch LS_ISA_NAME(ls__conv_direction_scratch)
+#define ls__conv_weights LS_ISA_NAME(ls__conv_weights)
+#define ls__conv_weights_scratch LS_ISA_NAME(ls__conv_weights_scratch)
 #ifdef LS_ISA_SUFFIX
 
-/* Resolves the attributes of conv2d; both dims, with the output size. */
-ls_status ls__conv_windows(const ls_node *n, ls_window *h, ls_window *w);
+/* Checks x, w and b, and replaces groups 0 by 1.  w is O x C/groups x KH x KW, or if `transposed` C x O/groups x KH x
+ * KW.  out: O. */
+ls_status ls__conv_expect(const ls_node *n, bool transposed, int *groups, int64_t *out);
+
+/* Checks that the offsets in a padded sample with `channels` channels of the output fit into 32 bits. */
+ls_status ls__conv_limit(const ls_node *n, int64_t channels, const ls_window *h, const ls_window *w);
 
 /* Takes memory from the workspace; NULL if the plan only computes sizes. */
 void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size);
 
 /* Starts the plan of y (back false) or of dx (back true).  `on_channels` puts vector lanes on channels for all
  * shapes. */
-void ls__conv_plan_direction(ls_conv_plan *p, const ls_node *n, bool back, bool on_channels, void *scratch);
+void ls__conv_plan_direction(ls_conv_plan *p, const ls_conv_shape *s, bool back, bool on_channels, void *scratch);
 
 /* Takes memory for the tables of all passes, and for packed weights if `packs`, and fills the tables.  Every tap and
  * every point is in exactly one pass. */
@@ -75,6 +93,25 @@ int64_t ls__conv_panels_per_piece(const ls_conv_plan *p, int64_t panels);
 
 /* The source of one sample and group: `window`, filled, or the sample itself where no copy is needed. */
 const float *ls__conv_source(const ls_conv_plan *p, ls_array x, int64_t sample, int64_t group, float *window);
+
+/* ---- whole directions: core/ops/conv2d.c ------------------------------------------------------------------------- */
+
+/* Arrays of one direction: x, b and y in forward; dy as x and dx as y in backward. */
+typedef struct ls_conv_operands {
+    ls_array     x, y;
+    const float *b;   /* NULL: no bias */
+    bool         add; /* add to y */
+} ls_conv_operands;
+
+/* Computes y, or dx if `back`, of `samples` samples. */
+void   ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, const ls_conv_operands *o, ls_array w,
+                          void *scratch);
+size_t ls__conv_direction_scratch(const ls_conv_shape *s, bool back, int threads);
+
+/* Computes the gradient of the weights, input 1 of the node, and if `bias` that of the bias, input 2, each unless it is
+ * not wanted.  x, dy: as in the convolution. */
+void   ls__conv_weights(const ls_call *c, const ls_conv_shape *s, ls_array x, ls_array dy, bool bias);
+size_t ls__conv_weights_scratch(const ls_conv_shape *s, int64_t rows, int shards, int threads);
 
 #endif
 #endif

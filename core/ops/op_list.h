@@ -6,6 +6,7 @@
 #define LS_OP_LIST(X)                                                                                                  \
     X(linear)                                                                                                          \
     X(conv2d)                                                                                                          \
+    X(conv_transpose2d)                                                                                                \
     X(max_pool2d)                                                                                                      \
     X(avg_pool2d)                                                                                                      \
     X(adaptive_max_pool2d)                                                                                             \
@@ -38,6 +39,8 @@
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
     X(batch_norm)                                                                                                      \
+    X(group_norm)                                                                                                      \
+    X(local_response_norm)                                                                                             \
     X(add_position)                                                                                                    \
     X(matmul)                                                                                                          \
     X(mask)                                                                                                            \

@@ -102,6 +102,22 @@ typedef struct ls_conv2d_args {
 } ls_conv2d_args;
 #define ls_conv2d_op(...) LS_APPLY(conv2d, ls_conv2d_args, __VA_ARGS__)
 
+/* y = the gradient of a convolution with respect to its input, as PyTorch's conv_transpose2d
+ *                                                                  x: B x C x H x W   w: C x O/groups x KH x KW
+ *                                                                  b: O or NULL   y: B x O x OH x OW
+ *     OH = (H - 1) stride_h - pad_top - pad_bottom + dilation_h (KH - 1) + 1 + output_padding_h
+ * Defaults and precedence as in conv2d. */
+typedef struct ls_conv_transpose2d_args {
+    ls_tensor *x, *w, *b;
+    int        stride, stride_h, stride_w;
+    int        padding, padding_h, padding_w;
+    int        pad_top, pad_bottom, pad_left, pad_right;
+    int        output_padding, output_padding_h, output_padding_w; /* less than the stride or the dilation */
+    int        dilation, dilation_h, dilation_w;
+    int        groups;
+} ls_conv_transpose2d_args;
+#define ls_conv_transpose2d_op(...) LS_APPLY(conv_transpose2d, ls_conv_transpose2d_args, __VA_ARGS__)
+
 /* y[c, i, j] = max of the window of x[c] at                        x: B x C x H x W   y: B x C x OH x OW
  *              (i stride_h - pad_top, j stride_w - pad_left)
  * OH = (H + pad_top + pad_bottom - dilation_h (kernel_h - 1) - 1) / stride_h + 1.  ceil_mode rounds OH up, unless the
@@ -284,6 +300,24 @@ typedef struct ls_batch_norm_args {
     bool       frozen;     /* use the running statistics in training as well, and do not renew them */
 } ls_batch_norm_args;
 #define ls_batch_norm_op(...) LS_APPLY(batch_norm, ls_batch_norm_args, __VA_ARGS__)
+
+/* y = (x - mean x) / sqrt(var x + eps) w + b                       x: B x C x ...   w, b: C, or NULL: 1, 0
+ * The means are over each group of C / groups neighbouring channels of a sample, as in PyTorch's group_norm. */
+typedef struct ls_group_norm_args {
+    ls_tensor *x, *w, *b;
+    int        groups; /* 0: 1    */
+    float      eps;    /* 0: 1e-5 */
+} ls_group_norm_args;
+#define ls_group_norm_op(...) LS_APPLY(group_norm, ls_group_norm_args, __VA_ARGS__)
+
+/* y_c = x_c (k + alpha / size sum over j of x_j^2)^-beta           x: B x C x ...
+ * The sum is over the channels c - size / 2 ... c + (size - 1) / 2, as in PyTorch's LocalResponseNorm. */
+typedef struct ls_local_response_norm_args {
+    ls_tensor *x;
+    int        size;           /* channels of the sum */
+    float      alpha, beta, k; /* 0: 1e-4, 0.75, 1 */
+} ls_local_response_norm_args;
+#define ls_local_response_norm(...) LS_APPLY(local_response_norm, ls_local_response_norm_args, __VA_ARGS__)
 
 /* y = x / sqrt(mean x^2 + eps) w, over the last dim                w: a parameter of the last dim, or NULL: 1 */
 typedef struct ls_rms_norm_args {

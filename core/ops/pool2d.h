@@ -13,7 +13,8 @@
 /* The attributes of dim `h` of a pooling op. */
 #define LS_POOL_ATTRIBUTES(a, h, first, last, ...)                                                                     \
     LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both[LS_WINDOW_KERNEL] = (a)->kernel,                                  \
-                            .own[LS_WINDOW_KERNEL] = &(a)->kernel_##h, .pooling = true, __VA_ARGS__)
+                            .own[LS_WINDOW_KERNEL] = &(a)->kernel_##h, .same = (a)->same, .pooling = true,             \
+                            __VA_ARGS__)
 
 /* First position of window i. */
 static inline int64_t ls__pool_at(const ls_window *a, int64_t i)

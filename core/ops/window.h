@@ -44,7 +44,7 @@ typedef struct ls_window_attributes {
     {                                                                                                                  \
         .dim = #h, .both = {[LS_WINDOW_STRIDE] = (a)->stride, [LS_WINDOW_PADDING] = (a)->padding},                     \
         .own    = {[LS_WINDOW_STRIDE] = &(a)->stride_##h, [LS_WINDOW_PADDING] = &(a)->padding_##h},                    \
-        .before = (a)->pad_##first, .after = (a)->pad_##last, .same = (a)->same, __VA_ARGS__                           \
+        .before = (a)->pad_##first, .after = (a)->pad_##last, __VA_ARGS__                                              \
     }
 
 /* Sets the padding of `same`. */
@@ -76,9 +76,9 @@ static inline ls_status ls__window_count(const ls_node *n, const ls_window_attri
     return LS_OK;
 }
 
-/* Resolves the attributes of one dim, whose size is w->in, and computes the number of windows.  Writes the resolved
- * values of kernel, stride, padding and dilation to a->own; another call then has the same result. */
-static inline ls_status ls__window_infer(const ls_node *n, const ls_window_attributes *a, ls_window *w)
+/* Sets kernel, stride, dilation and padding from the attributes of one dim.  Writes the resolved values to a->own;
+ * another call then has the same result. */
+static inline ls_status ls__window_resolve(const ls_node *n, const ls_window_attributes *a, ls_window *w)
 {
     int value[LS_WINDOW_ATTRIBUTES] = {0};
     for (int i = 0; i < LS_WINDOW_ATTRIBUTES; i++) {
@@ -104,6 +104,14 @@ static inline ls_status ls__window_infer(const ls_node *n, const ls_window_attri
     LS_NODE_CHECK(n, !a->pooling || (w->before <= reach / 2 && w->after <= reach / 2),
                   "padding along %s must be at most half of the window (%lld), found %lld and %lld", a->dim,
                   (long long)reach, (long long)w->before, (long long)w->after);
+    return LS_OK;
+}
+
+/* Does the same for a dim whose size is w->in, computes the padding of `same`, and the number of windows. */
+static inline ls_status ls__window_infer(const ls_node *n, const ls_window_attributes *a, ls_window *w)
+{
+    LS_TRY(ls__window_resolve(n, a, w));
+    const int64_t reach = w->dilation * (w->kernel - 1) + 1;
     if (a->same != LS_SAME_NONE) LS_TRY(ls__window_same(n, a, reach, w));
     return ls__window_count(n, a, reach, w);
 }

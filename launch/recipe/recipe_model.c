@@ -430,11 +430,11 @@ static void print_entry(FILE *out, const char *name, const ls_field *fields, boo
     static const char *const kinds[] = {
         [LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
         [LS_FIELD_BOOL] = "bool", [LS_FIELD_INIT] = "initialiser", [LS_FIELD_DIMS] = "ints"};
-    int column = fprintf(out, "  %-14s", name);
+    int column = fprintf(out, "  %-20s", name);
     if (named) column += fprintf(out, " name: text");
     for (const ls_field *f = fields; f && f->name; f++) {
         if (strcmp(f->name, "classes") == 0) continue; /* set by model.classes */
-        if (column > 100) column = fprintf(out, "\n%16s", "") - 1;
+        if (column > 100) column = fprintf(out, "\n%22s", "") - 1;
         column += fprintf(out, " %s: ", f->name);
         for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);
         if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s", kinds[f->kind]);
@@ -451,7 +451,7 @@ void ls_recipe_print_layers(FILE *out)
         if (same == m)
             print_entry(out, m->name, m->fields, false);
         else
-            fprintf(out, "  %-14s as %s; %s\n", m->name, same->name, m->text);
+            fprintf(out, "  %-20s as %s; %s\n", m->name, same->name, m->text);
     }
     fputs("\nLayers (entries of model.layers): with parameters\n", out);
     for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);

@@ -93,6 +93,11 @@ def conv2d(x, w, b=None, **a):
     return F.conv2d(x, w, b, pair(a, "stride", 1), padding, pair(a, "dilation", 1), a.get("groups", 1))
 
 
+def conv_transpose2d(x, w, b, groups=1, **a):
+    return F.conv_transpose2d(x, w, b, pair(a, "stride", 1), pair(a, "padding", 0), pair(a, "output_padding", 0), groups,
+                              pair(a, "dilation", 1))
+
+
 def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-100):
     """PyTorch expects the classes in dim 1."""
     classes_second = logits.movedim(-1, 1) if logits.dim() > 2 else logits
@@ -200,6 +205,10 @@ OPS = {
         ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {}),
         ([x(2, 3, 8, 9), param(4, 3, 5, 5), param(4)], dict(stride=4, pad_bottom=3, pad_right=2)),
         ([x(2, 2, 6, 5), param(3, 2, 4, 3), param(3)], dict(same="pytorch", dilation_h=2))),
+    "conv_transpose2d": (conv_transpose2d,
+        ([x(2, 3, 5, 4), param(3, 2, 3, 3), param(2)], {}),
+        ([x(2, 4, 4, 5), param(4, 3, 3, 2), param(6)], dict(groups=2, stride=2, padding=1, output_padding=1)),
+        ([x(2, 2, 4, 3), param(2, 3, 3, 3), absent], dict(stride_w=3, dilation_h=2, padding_h=2, output_padding_w=2))),
     "max_pool2d": (max_pool2d,
         ([x(2, 3, 6, 6)], dict(kernel=2)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
@@ -261,6 +270,12 @@ OPS = {
     "layer_norm": (lambda x, w, b, eps=1e-5: F.layer_norm(x, x.shape[-1:], w, b, eps),
         ([x(3, 7), param(7), param(7)], {}), ([x(2, 3, 33), param(33), absent], dict(eps=1e-3)), ([x(4, 10), absent, absent], {}),
         ([x(5, 9), absent, param(9)], {}), ([x(2, 2, 64, scale=0.01), param(64), param(64)], {})),
+    "group_norm": (lambda x, w, b, groups=1, eps=1e-5: F.group_norm(x, groups, w, b, eps),
+        ([x(2, 8, 5, 3), param(8), param(8)], dict(groups=4)), ([x(3, 6, 7), param(6), absent], dict(groups=6, eps=1e-3)),
+        ([x(2, 4, 3, 3), absent, absent], {})),
+    "local_response_norm": (lambda x, size, alpha=1e-4, beta=0.75, k=1.0: F.local_response_norm(x, size, alpha, beta, k),
+        ([x(2, 7, 3, 4)], dict(size=5, k=2)), ([x(2, 6, 9, scale=20.0)], dict(size=4, alpha=0.1)),
+        ([x(3, 3, 5)], dict(size=7, alpha=1, beta=0.5))),
     "add_position": (add_position,
         ([x(3, 5, 7), param(5, 7), absent], {}), ([x(2, 3, 8), param(9, 8), index(7, 2)], {}), ([x(2, 9, 10), absent, absent], {}),
         ([x(3, 2, 7), absent, index(5000, 3)], {})),

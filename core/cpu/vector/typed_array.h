@@ -106,4 +106,12 @@ V_INLINE void v_store_part_as(const ls_dtype type, void *y, int64_t i, vf value,
         v_store_part((float *)y + i, value, n);
 }
 
+/* Returns the sum of elements [i, i + n), in an order that depends on n alone. */
+V_INLINE float v_sum_as(const ls_dtype type, const void *x, int64_t i, int64_t n)
+{
+    vf sum[V_CHAINS(4)] = {{0}};
+    V_MAP_SUM(n, V_CHAINS(4), sum[v_sum] += v_load_part_as(type, x, i + v_at, v_left));
+    return v_total(4, sum);
+}
+
 #endif

@@ -18,11 +18,16 @@ static void parameters_have_pytorchs_names_and_layouts(void **state)
     ls_graph  *g = ls_graph_new();
     ls_tensor *x = ls_conv2d(g, "conv", ls_input(g, "image", LS_F32, 4, 9, 11), 6, .kernel_h = 3, .kernel_w = 5,
                              .stride = 2, .padding = 1, .groups = 2);
+    ls_tensor *z = ls_conv_transpose2d(g, "up", x, 8, .kernel = 4, .stride = 2, .padding = 1, .groups = 2);
     ls_tensor *y = ls_linear(g, "fc", ls_flatten(x), 10, .no_bias = true);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "conv.weight")), "6 x 2 x 3 x 5");
     assert_string_equal(ls__shape(param(g, "conv.bias")), "6");
     assert_string_equal(ls__shape(x), "B x 6 x 5 x 5");
+    assert_string_equal(ls__shape(param(g, "up.weight")), "6 x 4 x 4 x 4");
+    assert_string_equal(ls__shape(param(g, "up.bias")), "8");
+    assert_int_equal(param(g, "up.bias")->init.fan, 4 * 4 * 4);
+    assert_string_equal(ls__shape(z), "B x 8 x 10 x 10");
     assert_string_equal(ls__shape(param(g, "fc.weight")), "10 x 150");
     assert_string_equal(ls__shape(y), "B x 10");
     for (int i = 0; i < g->tensors; i++) assert_string_not_equal(g->tensor[i]->name, "fc.bias");
@@ -36,6 +41,7 @@ static void a_transformers_layers_have_pytorchs_names_and_layouts(void **state)
     ls_tensor *x = ls_embedding(g, "wte", ls_input(g, "tokens", LS_I32, 7), 50, 6);
     ls_layer_norm(g, "ln", x);
     ls_rms_norm(g, "rms", x);
+    ls_group_norm(g, "gn", ls_input(g, "image", LS_F32, 8, 3, 3), 4);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "wte.weight")), "50 x 6");
     assert_string_equal(ls__shape(x), "B x 7 x 6");
@@ -43,6 +49,8 @@ static void a_transformers_layers_have_pytorchs_names_and_layouts(void **state)
     assert_string_equal(ls__shape(param(g, "ln.weight")), "6");
     assert_string_equal(ls__shape(param(g, "ln.bias")), "6");
     assert_string_equal(ls__shape(param(g, "rms.weight")), "6");
+    assert_string_equal(ls__shape(param(g, "gn.weight")), "8");
+    assert_true(param(g, "gn.weight")->init.value == 1 && param(g, "gn.bias")->init.value == 0);
     assert_true(param(g, "rms.weight")->init.value == 1);
     assert_true(param(g, "ln.weight")->init.value == 1 && param(g, "ln.bias")->init.value == 0);
     ls_graph_free(g);
@@ -55,7 +63,7 @@ static void mistakes_are_named(void **state)
         int         kernel, groups;
         const char *says;
     } table[] = {{4, 9, 9, 0, 0, "set .kernel"},
-                 {4, 9, 9, 3, 3, "multiple of groups"},
+                 {4, 9, 9, 3, 3, "multiples of groups"},
                  {4, 0, 0, 3, 0, "C x H x W"},
                  {4, 9, 9, 12, 0, "conv2d"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
