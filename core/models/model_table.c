@@ -7,6 +7,26 @@
 static ls_tensor *build_lenet5(const void *args) { return ls__lenet5(*(const ls_lenet5_args *)args); }
 static ls_tensor *build_mlp(const void *args) { return ls__mlp(*(const ls_mlp_args *)args); }
 
+/* A residual network of a published depth. */
+static ls_tensor *build_resnet(const void *args, int depth)
+{
+    ls_resnet_args a = *(const ls_resnet_args *)args;
+    a.depth          = depth;
+    return ls__resnet(a);
+}
+static ls_tensor *build_resnet18(const void *args) { return build_resnet(args, 18); }
+static ls_tensor *build_resnet34(const void *args) { return build_resnet(args, 34); }
+static ls_tensor *build_resnet50(const void *args) { return build_resnet(args, 50); }
+static ls_tensor *build_resnet101(const void *args) { return build_resnet(args, 101); }
+static ls_tensor *build_resnet152(const void *args) { return build_resnet(args, 152); }
+
+static const ls_field resnet_fields[] = {LS_FIELD(INT64, ls_resnet_args, classes), {0}};
+#define RESNET_ENTRY(depth, text)                                                                                      \
+    {                                                                                                                  \
+        "resnet" #depth, "residual network (He 2015): " text, sizeof(ls_resnet_args), resnet_fields,                   \
+            build_resnet##depth                                                                                        \
+    }
+
 /* ---- language models --------------------------------------------------------------------------------------------- */
 
 static ls_tensor *build_gpt(const void *args) { return ls__gpt(*(const ls_gpt_args *)args); }
@@ -53,6 +73,11 @@ const ls_model_entry ls__model_table[] = {
      LS_FIELDS(LS_FIELD(INT64, ls_mlp_args, classes), LS_FIELD(INT64, ls_mlp_args, hidden),
                LS_FIELD(INT, ls_mlp_args, layers)),
      build_mlp},
+    RESNET_ENTRY(18, "11.7 million parameters with 1,000 classes"),
+    RESNET_ENTRY(34, "21.8 million"),
+    RESNET_ENTRY(50, "25.6 million"),
+    RESNET_ENTRY(101, "44.5 million"),
+    RESNET_ENTRY(152, "60.2 million"),
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),

@@ -24,6 +24,16 @@ typedef struct ls_lenet5_args {
 #define ls_lenet5(...) ls__lenet5((ls_lenet5_args){__VA_ARGS__})
 ls_tensor *ls__lenet5(ls_lenet5_args args);
 
+/* A residual network (He 2015) with torchvision's names: resnet18 has 11,689,512 parameters, resnet50 25,557,032. */
+typedef struct ls_resnet_args {
+    ls_graph  *g;
+    ls_tensor *x;       /* B x 3 x H x W, at least 32 x 32 */
+    int64_t    classes; /* 0: 1,000 */
+    int        depth;   /* 18, 34, 50, 101 or 152; 0: 18 */
+} ls_resnet_args;
+#define ls_resnet(...) ls__resnet((ls_resnet_args){__VA_ARGS__})
+ls_tensor *ls__resnet(ls_resnet_args args);
+
 #define LS_NORM_LIST(X) X(LS_NORM_LAYER, "layer") X(LS_NORM_RMS, "rms")
 typedef enum ls_norm { LS_ENUMERATORS(LS_NORM_LIST) } ls_norm;
 
