@@ -10,6 +10,8 @@
  *     /label       int32  N
  *     /class_names strings (optional)
  *     attribute    checksum of pixels and labels, XXH3 in 16 hex digits, for `lockstep data verify` (optional)
+ *     attributes   interpolation, fit, orientation: how image files became pixels (optional; default: bilinear,
+ *                  stretch, upright)
  *
  * Files of text, where a file may end within a document:
  *
@@ -56,6 +58,23 @@ typedef struct ls_column {
     int64_t        dim[LS_MAX_DIMS];
 } ls_column;
 
+/* How image files become pixels of a size. */
+typedef enum ls_interpolation { LS_BILINEAR, LS_BICUBIC } ls_interpolation;
+typedef enum ls_image_fit {
+    LS_FIT_STRETCH, /* resize to height x width, whatever the aspect ratio                                 */
+    LS_FIT_CROP     /* resize until the image covers height x width, cut out the centre (torchvision)      */
+} ls_image_fit;
+typedef struct ls_image_options {
+    ls_interpolation interpolation;
+    ls_image_fit     fit;
+    bool             as_stored; /* ignore the orientation in EXIF and XMP, as torchvision's ImageFolder does */
+} ls_image_options;
+/* The options as text, by index: "interpolation" (bilinear, bicubic), "fit" (stretch, crop), "orientation" (upright,
+ * stored).  _name returns NULL behind the last one; _set returns false for an unknown value. */
+const char *ls_image_option_name(int i);
+const char *ls_image_option_text(const ls_image_options *o, int i);
+bool        ls_image_option_set(ls_image_options *o, int i, const char *text);
+
 typedef struct ls_dataset_info {
     const char *split, *path;
     int64_t     count; /* samples; text: windows in file order */
@@ -78,6 +97,8 @@ typedef struct ls_dataset_info {
     int64_t     bytes;          /* length of the text of the tokens; 0: unknown    */
     const char *tokenizer;      /* its kind: "bytes", "chars", "bpe"; "": unknown  */
     const char *tokenizer_hash; /* 16 hex digits; "": unknown                      */
+
+    ls_image_options image_options; /* with which image files were imported        */
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -234,6 +255,43 @@ void      ls_text_writer_free(ls_text_writer *w);
  * mean and std of train. */
 ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 
+/* Imports a tree of image files, one folder per class (datasets/image/import_images.c): splits train, valid, test, all
+ * with the mean and std of train.
+ *
+ * The ranks of a job may import together: each decodes a part of the files.  Every rank calls ls_import_images with the
+ * same options and its `rank`, `agree` synchronises them, and rank 0 writes the dataset; `out` must be in a folder that
+ * all ranks see.  The dataset has the same bytes for any number of ranks and threads. */
+typedef enum ls_images_note {
+    LS_IMAGES_UNREADABLE, /* a file that cannot be read: the text is the reason  */
+    LS_IMAGES_DUPLICATE,  /* two files with the same content in different splits or classes */
+    LS_IMAGES_REMARK      /* an empty class, ignored files                       */
+} ls_images_note;
+typedef struct ls_images_import {
+    size_t           size; /* sizeof(ls_images_import) */
+    const char      *folder, *out;
+    const char      *test;          /* folder of the split test; NULL: folder/test, if it exists                    */
+    const char      *classes;       /* file with class names, one a line; NULL: the folders of train, bytewise      */
+    int              height, width; /* 0: the size of the first image, which all images must have                   */
+    int              channels;      /* 1: grey, 3: RGB; 0: 3                                                        */
+    ls_image_options options;
+    double   valid; /* part of train, by class, that becomes valid; below 0: 0.1 where there is no valid or test */
+    uint64_t seed;  /* of that choice                                                                       */
+    bool     skip;  /* leave unreadable files out; false: they are an error                                 */
+    int      shards, rank, ranks;
+    /* (optional) Functions that get `context`. */
+    ls_status (*agree)(void *context, ls_status own); /* collective: returns an error if any rank has one            */
+    void (*progress)(void *context, int64_t files, int64_t of); /* of this rank                                     */
+    void (*note)(void *context, ls_images_note kind, const char *text); /* rank 0 only                              */
+    void *context;
+    /* Results, on rank 0. */
+    int64_t count[3];            /* images of train, valid, test */
+    int64_t unreadable, rotated; /* files; images put upright    */
+    int64_t duplicates, across;  /* files with the content of an earlier file; of these: in another split */
+    int     classes_found;
+    float   mean[3], std[3];
+} ls_images_import;
+ls_status ls_import_images(ls_images_import *options);
+
 /* Imports text files: splits train and valid, and tokenizer.json beside them (datasets/text/import_text.c). */
 enum { LS_TEXT_VOCABULARY = 8192 };
 typedef struct ls_text_import {
@@ -282,16 +340,6 @@ ls_status ls_import_csv(ls_csv_import *options);
  *     PIL.ImageOps.exif_transpose(PIL.Image.open(path)).convert("RGB").resize((width, height), BILINEAR)
  *
  * Damaged files, animations, 16-bit grey and images of more than 64 million pixels are refused. */
-typedef enum ls_interpolation { LS_BILINEAR, LS_BICUBIC } ls_interpolation;
-typedef enum ls_image_fit {
-    LS_FIT_STRETCH, /* resize to height x width, whatever the aspect ratio                                 */
-    LS_FIT_CROP     /* resize until the image covers height x width, cut out the centre (torchvision)      */
-} ls_image_fit;
-typedef struct ls_image_options {
-    ls_interpolation interpolation;
-    ls_image_fit     fit;
-    bool             as_stored; /* ignore the orientation in EXIF and XMP, as torchvision's ImageFolder does */
-} ls_image_options;
 
 /* Reads an image file as `channels` (1: grey, 3: RGB) x height x width bytes, in planes.  options NULL: bilinear,
  * stretched, upright. */

@@ -33,6 +33,7 @@ bool ls__h5_reserve(hid_t where, const char *name, hid_t type, int rank, const h
     H5Pset_layout(create, H5D_CONTIGUOUS);
     H5Pset_alloc_time(create, H5D_ALLOC_TIME_EARLY);
     H5Pset_fill_time(create, H5D_FILL_TIME_NEVER);
+    H5Pset_obj_track_times(create, false); /* equal datasets are equal files */
     hid_t   set    = H5Dcreate2(where, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
     haddr_t offset = set >= 0 ? H5Dget_offset(set) : HADDR_UNDEF;
     if (set >= 0) H5Dclose(set);

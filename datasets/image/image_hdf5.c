@@ -80,6 +80,12 @@ static ls_status read_attributes(image_file *f, ls_arena *arena, ls_dataset_info
                  "%s: attribute 'std': expected positive numbers, found %g for channel %d", path, (double)info->std[c],
                  c);
     info->classes = (int)classes;
+    for (int i = 0; ls_image_option_name(i); i++) {
+        char text[FIELD_TEXT];
+        LS_TRY(ls__h5_text(path, file, ls_image_option_name(i), false, text, sizeof text));
+        LS_CHECK(!*text || ls_image_option_set(&info->image_options, i, text), LS_ERR_DATA,
+                 "%s: attribute '%s': unknown value '%s'", path, ls_image_option_name(i), text);
+    }
     return LS_OK;
 }
 

@@ -32,11 +32,26 @@ static bool put_names(hid_t file, const ls_dataset_info *info)
     hid_t   type = H5Tcopy(H5T_C_S1), space = H5Screate_simple(1, &dim, NULL);
     H5Tset_size(type, H5T_VARIABLE);
     H5Tset_cset(type, H5T_CSET_UTF8);
-    hid_t set = H5Dcreate2(file, "class_names", type, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
-    bool  ok  = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, info->class_names) >= 0;
+    hid_t create = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(create, false);
+    hid_t set = H5Dcreate2(file, "class_names", type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+    H5Pclose(create);
+    bool ok = set >= 0 && H5Dwrite(set, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, info->class_names) >= 0;
     if (set >= 0) ok = H5Dclose(set) >= 0 && ok;
     H5Sclose(space);
     H5Tclose(type);
+    return ok;
+}
+
+/* Options with their default value are left out. */
+static bool put_options(hid_t file, const ls_image_options *o)
+{
+    bool ok = true;
+    for (int i = 0; ls_image_option_name(i); i++) {
+        const char *text = ls_image_option_text(o, i);
+        if (strcmp(text, ls_image_option_text(&(ls_image_options){.as_stored = false}, i)) != 0)
+            ok = ok && ls__h5_put_text(file, ls_image_option_name(i), text);
+    }
     return ok;
 }
 
@@ -52,7 +67,8 @@ static bool put_skeleton(void *writer, hid_t file)
            ls__h5_put_attribute(file, "classes", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->classes) &&
            ls__h5_put_attribute(file, "mean", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->mean) &&
            ls__h5_put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
-           ls__put_checksum(file) && (!info->class_names || put_names(file, info)) &&
+           put_options(file, &info->image_options) && ls__put_checksum(file) &&
+           (!info->class_names || put_names(file, info)) &&
            ls__h5_reserve(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
            ls__h5_reserve(file, "image", H5T_STD_U8LE, 4, image, &w->image_at);
 }

@@ -9,6 +9,7 @@
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \
     COMMAND(explain)                                                                                                   \
+    COMMAND(data_import_images)                                                                                        \
     COMMAND(data_import_mnist)                                                                                         \
     COMMAND(data_import_text)                                                                                          \
     COMMAND(data_import_csv)                                                                                           \

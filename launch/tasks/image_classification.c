@@ -96,6 +96,8 @@ static ls_status write_card(json_t *json, const ls_dataset_card *card)
     json_object_set_new(json, "mean", mean);
     json_object_set_new(json, "std", std);
     json_object_set_new(json, "class_names", names);
+    for (int i = 0; ls_image_option_name(i); i++)
+        json_object_set_new(json, ls_image_option_name(i), json_string(ls_image_option_text(&info->image_options, i)));
     return LS_OK;
 }
 
@@ -122,6 +124,10 @@ static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memor
         info->mean[c] = (float)json_number_value(json_array_get(mean, (size_t)c));
         info->std[c]  = (float)json_number_value(json_array_get(std, (size_t)c));
         if (!isfinite(info->mean[c]) || !(info->std[c] > 0)) return false;
+    }
+    for (int i = 0; ls_image_option_name(i); i++) { /* absent in cards of older versions */
+        const char *text = json_string_value(json_object_get(json, ls_image_option_name(i)));
+        if (text && !ls_image_option_set(&info->image_options, i, text)) return false;
     }
     const char **texts = ls_arena_alloc(memory, (size_t)info->classes * sizeof *texts);
     for (int i = 0; i < info->classes; i++) {
@@ -209,7 +215,7 @@ static ls_status give_top(const predictor *p, const char *path, const float *log
 static ls_status predict_file(predictor *p, const char *path)
 {
     const ls_dataset_info *d = &p->run->data;
-    LS_TRY(ls_image_read(path, NULL, d->channels, d->height, d->width, p->pixels));
+    LS_TRY(ls_image_read(path, &d->image_options, d->channels, d->height, d->width, p->pixels));
     size_t plane    = (size_t)d->height * (size_t)d->width;
     bool   inverted = needs_inverting(p);
     for (size_t i = 0; i < plane * (size_t)d->channels; i++) {

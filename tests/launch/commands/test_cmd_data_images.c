@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * labels: io mpi
+ * `lockstep data import images`: ranks, the list of unreadable files, the summary, and refused options. */
+#include "datasets/datasets.h"
+#include "tests/launch/run_program.h"
+
+static int setup(void **state)
+{
+    uint8_t rgb[3 * 4 * 4];
+    char    name[64];
+    folder_enter();
+    assert_int_equal(system("mkdir -p tree/cat tree/dog"), 0);
+    for (int i = 0; i < 40; i++) {
+        for (int k = 0; k < 48; k++) rgb[k] = (uint8_t)(i * 31 + k * 7);
+        snprintf(name, sizeof name, "tree/%s/%d.png", i % 2 ? "cat" : "dog", i);
+        assert_int_equal(ls_image_write(name, 3, 4, 4, rgb), LS_OK);
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    folder_leave();
+    return 0;
+}
+
+static void ranks_write_the_same_bytes(void **state)
+{
+    assert_int_equal(run("data import images tree one --size 3x5 --split 0.25", .threads = 2), 0);
+    assert_non_null(strstr(text_of("out"), "30 train, 10 valid; images of 3 x 3 x 5, 2 classes"));
+    assert_int_equal(run("data import images tree two --size 3x5 --split 0.25", .ranks = 2), 0);
+    assert_int_equal(system("cmp one/train.h5 two/train.h5 && cmp one/valid.h5 two/valid.h5"), 0);
+    assert_int_equal(system("test $(ls -A two | wc -l) = 2"), 0);
+}
+
+static void unreadable_files_are_listed(void **state)
+{
+    assert_int_equal(system("echo text >tree/cat/x.png; echo GIF89a >tree/dog/y.png"), 0);
+    for (int ranks = 0; ranks < 3; ranks += 2) {
+        assert_int_equal(run("data import images tree out3", .ranks = ranks), 3);
+        assert_non_null(strstr(text_of("out"), "unreadable  tree/cat/x.png: is no image"));
+        assert_non_null(strstr(text_of("out"), "unreadable  tree/dog/y.png: is a GIF file"));
+        assert_non_null(strstr(text_of("err"), "2 of 42 files cannot be read"));
+        assert_false(exists("out3"));
+    }
+    assert_int_equal(run("data import images tree out3 --on-error skip"), 0);
+    assert_non_null(strstr(text_of("out"), "36 train, 4 valid"));
+    assert_non_null(strstr(text_of("out"), "2 unreadable"));
+}
+
+static void options_are_checked(void **state)
+{
+    static const char *const wrong[] = {"--size 0",          "--size 3x",         "--size x3",   "--size 99999",
+                                        "--fit squeeze",     "--on-error ignore", "--split 1.5", "--channels 2",
+                                        "--interpolation x", "--orientation up",  "--size 3x4x5"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char line[128];
+        snprintf(line, sizeof line, "data import images tree out4 %s", wrong[i]);
+        assert_int_equal(run(line), 2);
+        assert_false(exists("out4"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_write_the_same_bytes),
+                                       cmocka_unit_test(unreadable_files_are_listed),
+                                       cmocka_unit_test(options_are_checked)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
