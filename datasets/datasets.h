@@ -255,6 +255,10 @@ void      ls_text_writer_free(ls_text_writer *w);
  * mean and std of train. */
 ls_status ls_import_mnist(const char *folder, const char *out, int shards);
 
+/* Imports the binary files of CIFAR-10 or CIFAR-100: splits train and test, both with the mean and std of train.
+ * coarse: the 20 superclasses of CIFAR-100 as labels. */
+ls_status ls_import_cifar(const char *folder, const char *out, bool coarse, int shards);
+
 /* Imports a tree of image files, one folder per class (datasets/image/import_images.c): splits train, valid, test, all
  * with the mean and std of train.
  *

@@ -87,10 +87,11 @@ const ls_command ls__command_data_fetch = {
     .name      = "data fetch",
     .arguments = "NAME [OUT]",
     .text      = "download and import a public dataset",
-    .help      = "NAME is mnist or shakespeare.  The files are compared with known checksums before the import.  OUT "
-                 "is the dataset\n"
-                 "folder to write; default: the cache, where data.path=NAME finds it.  With LOCKSTEP_DATA=FOLDER in "
-                 "the environment,\n"
-                 "the copies in FOLDER/NAME are imported and nothing is downloaded.",
-    .run       = fetch,
+    .help = "NAME is mnist, shakespeare or cifar10.  The files are compared with known checksums before the import.  "
+            "OUT is the dataset\n"
+            "folder to write; default: the cache, where data.path=NAME finds it.  With LOCKSTEP_DATA=FOLDER in "
+            "the environment,\n"
+            "the copies in FOLDER/NAME are imported and nothing is downloaded.  cifar10 needs it: "
+            "FOLDER/cifar10/cifar10-jpeg.tar.xz is extracted by tar.",
+    .run  = fetch,
 };

@@ -295,7 +295,7 @@ const ls_command ls__command_data_inspect = {
     .name      = "data inspect",
     .arguments = "DATASET",
     .text      = "print shapes, classes, tokens and the first samples of a dataset",
-    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, digits).",
+    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, cifar10, digits).",
     .options   = LS_OPTIONS({"png", "FILE", "picture of the first images; default: next to the dataset"}),
     .run       = inspect,
 };

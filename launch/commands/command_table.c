@@ -11,6 +11,7 @@
     COMMAND(explain)                                                                                                   \
     COMMAND(data_import_images)                                                                                        \
     COMMAND(data_import_mnist)                                                                                         \
+    COMMAND(data_import_cifar)                                                                                         \
     COMMAND(data_import_text)                                                                                          \
     COMMAND(data_import_csv)                                                                                           \
     COMMAND(data_fetch)                                                                                                \

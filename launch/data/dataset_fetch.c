@@ -7,32 +7,17 @@
 
 #include <errno.h>
 #include <nettle/sha2.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "core/io/atomic_file.h"
 #include "core/io/file_access.h"
 #include "launch/data/dataset_cache.h"
-
-extern char **environ;
-
-/* Runs a program and returns its exit status; -1: the program does not exist. */
-static int run(const char *const *argv)
-{
-    pid_t child;
-    int   state, error = posix_spawnp(&child, argv[0], NULL, NULL, (char *const *)argv, environ);
-    if (error) return -1;
-    while (waitpid(child, &state, 0) < 0)
-        if (errno != EINTR) return 1;
-    if (WIFEXITED(state)) return WEXITSTATUS(state) == 127 ? -1 : WEXITSTATUS(state);
-    return 1;
-}
+#include "launch/data/child_process.h"
 
 static ls_status download(const char *name, const char *url, const char *file)
 {
@@ -40,8 +25,8 @@ static ls_status download(const char *name, const char *url, const char *file)
         "curl",     "--fail", "--location", "--silent", "--show-error", "--retry", "2", "--connect-timeout", "20",
         "--output", file,     url,          NULL};
     const char *wget[] = {"wget", "--quiet", "--tries=3", "--timeout=20", "--output-document", file, url, NULL};
-    int         code   = run(curl);
-    if (code < 0) code = run(wget);
+    int         code   = ls__child_run(curl);
+    if (code < 0) code = ls__child_run(wget);
     LS_CHECK(code >= 0, LS_ERR_ENV,
              "%s: cannot be downloaded: neither curl nor wget is installed" LS_HINT
              "install one of them, or set LOCKSTEP_DATA=DIR with the files in DIR/%s",
@@ -134,7 +119,7 @@ static ls_status copy_text(const ls_known *known, const char *source, const char
 static ls_status import_files(const ls_known *known, const char *source, const char *out, bool cached)
 {
     if (known->tokenized) return copy_text(known, source, out);
-    return cached ? ls__data_import_once(known, source, NULL, out) : ls_import_mnist(source, out, 1);
+    return cached ? ls__data_import_once(known, source, NULL, out) : known->import(known, source, NULL, out);
 }
 
 static bool is_there(const ls_known *known, const char *folder)
@@ -147,6 +132,9 @@ static bool is_there(const ls_known *known, const char *folder)
 static ls_status download_all(const ls_known *known, const char *out, bool cached)
 {
     char folder[64], source[LS_DATA_PATH];
+    LS_CHECK(known->home[0], LS_ERR_DATA,
+             "%s: has no address for downloads" LS_HINT "set LOCKSTEP_DATA=DIR with %s in DIR/%s", known->name,
+             known->file[0].name, known->name);
     snprintf(folder, sizeof folder, "%s.download-%ld", known->name, (long)getpid());
     LS_TRY(ls__data_cache(folder, source));
     LS_CHECK(mkdir(source, 0777) == 0, LS_ERR_ENV, "%s: cannot create the folder: %s", source, strerror(errno));
@@ -184,6 +172,8 @@ ls_status ls__data_fetch(const char *name, const char *out)
     if (known->tokenized && !cached)
         printf("%s/%s: %s is ready; `lockstep data import text` imports it as a dataset\n", out, known->file[0].name,
                name);
+    else if (!known->recipe)
+        printf("%s: %s is ready\n", out, name);
     else
         printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe,
                cached ? "" : " data.path=", cached ? "" : out);

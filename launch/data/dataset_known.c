@@ -2,10 +2,13 @@
  * The table of public datasets, and the import of their files. */
 #include "launch/data/dataset_known.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/io/paths.h"
+#include "launch/data/child_process.h"
 
 static ls_status import_mnist(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
 {
@@ -28,6 +31,23 @@ static ls_status import_text(const ls_known *known, const char *source, const ls
                                             .shards     = 1});
 }
 
+/* Extracts the archive of image files beside the dataset, imports them and removes them. */
+static ls_status import_archive(const ls_known *known, const char *source, const ls_text_choice *choice,
+                                const char *out)
+{
+    char archive[LS_PATH_BYTES], files[LS_PATH_BYTES];
+    (void)choice;
+    LS_TRY(ls__path(archive, "%s/%s", source, known->file[0].name));
+    LS_TRY(ls__path(files, "%s.files", out));
+    LS_CHECK(access(archive, R_OK) == 0, LS_ERR_DATA, "%s: %s", archive, strerror(errno));
+    ls_status status = ls__archive_extract(archive, files);
+    if (status == LS_OK)
+        status = ls_import_images(&(ls_images_import){
+            .size = sizeof(ls_images_import), .folder = files, .out = out, .shards = 1, .ranks = 1});
+    ls__tree_remove(files);
+    return status;
+}
+
 const ls_known ls__known[] = {
     {.name   = "mnist",
      .file   = {{"train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"},
@@ -45,6 +65,10 @@ const ls_known ls__known[] = {
      .recipe    = "gpt-shakespeare-char",
      .tokenized = true,
      .import    = import_text},
+    {.name   = "cifar10",
+     .file   = {{"cifar10-jpeg.tar.xz", "18ee257832403cf6f3f79ff7db1e971124c3f510d031eb5c9213eee4dab66e51"}},
+     .packed = "",
+     .import = import_archive},
     {0},
 };
 

@@ -69,7 +69,7 @@ static ls_status name_of_copy(const ls_known *known, const char *source, const l
     DIR     *dir = opendir(source);
     LS_CHECK(dir, LS_ERR_DATA,
              "%s: %s" LS_HINT
-             "with LOCKSTEP_DATA=DIR, DIR/%s must hold the dataset's files; `lockstep data fetch %s` downloads them",
+             "with LOCKSTEP_DATA=DIR, DIR/%s must hold the dataset's files; `lockstep data fetch %s` gets them",
              source, strerror(errno), known->name, known->name);
     for (struct dirent *found; (found = readdir(dir));) {
         struct stat st;
@@ -110,6 +110,10 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
     LS_TRY(ls__data_cache(known->name, source));
     snprintf(file, sizeof file, "%s/%s", source, known->file[0].name);
     bool there = known->tokenized ? access(file, R_OK) == 0 : ls__data_there(source);
+    LS_CHECK(there || known->home[0], LS_ERR_DATA,
+             "data.path: dataset %s was not found: %s is missing" LS_HINT
+             "set LOCKSTEP_DATA=DIR with %s in DIR/%s; `lockstep data import` makes a dataset from other files",
+             known->name, source, known->file[0].name, known->name);
     LS_CHECK(there, LS_ERR_DATA,
              "data.path: dataset %s was not fetched: %s is missing" LS_HINT
              "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",

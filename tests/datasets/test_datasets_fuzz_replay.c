@@ -7,6 +7,7 @@
 #include "tests/fuzz/fuzz_array_hdf5.c"
 #include "tests/fuzz/fuzz_image_file.c"
 #include "tests/fuzz/fuzz_image_hdf5.c"
+#include "tests/fuzz/fuzz_import_cifar.c"
 #include "tests/fuzz/fuzz_import_csv.c"
 #include "tests/fuzz/fuzz_import_mnist.c"
 #include "tests/fuzz/fuzz_tokenizer.c"
@@ -18,6 +19,8 @@ static void image_file(void **state) { replay("image_file", fuzz_image_file, 100
 
 static void image_hdf5(void **state) { replay("image_hdf5", fuzz_image_hdf5, 30); }
 
+static void import_cifar(void **state) { replay("import_cifar", fuzz_import_cifar, 40); }
+
 static void import_csv(void **state) { replay("import_csv", fuzz_import_csv, 40); }
 
 static void import_mnist(void **state) { replay("import_mnist", fuzz_import_mnist, 15); }
@@ -28,6 +31,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(array_hdf5),   cmocka_unit_test(image_file),
                                        cmocka_unit_test(image_hdf5),   cmocka_unit_test(import_csv),
-                                       cmocka_unit_test(import_mnist), cmocka_unit_test(tokenizer)};
+                                       cmocka_unit_test(import_mnist), cmocka_unit_test(import_cifar),
+                                       cmocka_unit_test(tokenizer)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

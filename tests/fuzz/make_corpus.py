@@ -27,6 +27,16 @@ put("import_mnist", "short", bytes([0]) + idx_file(True, 12)[:-1])
 put("import_mnist", "huge", bytes([2]) + struct.pack(">IIII", 0x803, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF))
 
 
+sample = bytes([3]) + bytes(i * 7 % 256 for i in range(3072))
+put("import_cifar", "ten", bytes([0]) + sample)
+put("import_cifar", "hundred", bytes([1]) + bytes([19]) + sample)
+put("import_cifar", "coarse", bytes([3]) + bytes([19]) + sample)
+put("import_cifar", "ten-names", bytes([4 * 6]) + b"airplane\ncat\n")
+put("import_cifar", "hundred-names", bytes([1 + 4 * 2]) + b"a\nb\r\nc\n")
+put("import_cifar", "short", bytes([4]) + sample[:1000])
+put("import_cifar", "label", bytes([0]) + bytes([10]) + sample[1:])
+
+
 def picture(mode, form, **how):
     x = (np.arange(11 * 9 * 3) * 7 % 256).astype("u1").reshape(9, 11, 3)
     out = io.BytesIO()

@@ -90,6 +90,57 @@ static void ranks_that_start_together_import_once(void **state)
     unsetenv("LOCKSTEP_DATA");
 }
 
+/* Makes DIR/cifar10/cifar10-jpeg.tar.xz with four images of two classes. */
+static void put_cifar10(void)
+{
+    uint8_t rgb[3 * 16];
+    char    path[2 * FILES_PATH], command[4 * FILES_PATH];
+    for (int i = 0; i < 4; i++) {
+        const char *split = i < 2 ? "train" : "test", *name = i % 2 ? "cat" : "bird";
+        snprintf(command, sizeof command, "mkdir -p %s/cifar10 %s/files/%s/%s", copies, root, split, name);
+        assert_int_equal(system(command), 0);
+        for (int k = 0; k < 3 * 16; k++) rgb[k] = (uint8_t)(i * 50 + k);
+        snprintf(path, sizeof path, "%s/files/%s/%s/0001.jpg", root, split, name);
+        assert_int_equal(ls_image_write(path, 3, 4, 4, rgb), LS_OK);
+    }
+    snprintf(command, sizeof command, "tar -C %s/files -cJf %s/cifar10/cifar10-jpeg.tar.xz train test", root, copies);
+    assert_int_equal(system(command), 0);
+}
+
+static void an_archive_of_images_is_imported_once(void **state)
+{
+    char            path[LS_DATA_PATH], again[LS_DATA_PATH], cached[FILES_PATH + 64], archive[2 * FILES_PATH];
+    ls_dataset     *d;
+    ls_dataset_info info;
+    snprintf(cached, sizeof cached, "%s/lockstep", cache);
+    assert_int_equal(ls_data_resolve("cifar10", NULL, path, sizeof path), LS_ERR_DATA);
+    assert_non_null(strstr(ls_error_message(), "set LOCKSTEP_DATA=DIR with cifar10-jpeg.tar.xz in DIR/cifar10"));
+    assert_int_equal(ls__data_fetch("cifar10", NULL), LS_ERR_DATA);
+    put_cifar10();
+    setenv("LOCKSTEP_DATA", copies, 1);
+    assert_int_equal(ls__data_fetch("cifar10", NULL), LS_ERR_DATA); /* not the public archive */
+    int before = folder_count(cached);
+    assert_int_equal(ls_data_resolve("cifar10", NULL, path, sizeof path), LS_OK);
+    assert_int_equal(folder_count(cached), before + 2); /* the dataset and its lock */
+    assert_int_equal(ls_dataset_open(&d, path, "test"), LS_OK);
+    info = ls_dataset_info_of(d);
+    assert_int_equal(info.count, 2);
+    assert_int_equal(info.channels * 100 + info.height * 10 + info.width, 344);
+    assert_string_equal(info.class_names[1], "cat");
+    ls_dataset_free(d);
+    assert_int_equal(ls_data_resolve("cifar10", NULL, again, sizeof again), LS_OK);
+    assert_string_equal(path, again);
+    snprintf(archive, sizeof archive, "%s/cifar10/cifar10-jpeg.tar.xz", copies);
+    file_write(archive, "no archive", 10);
+    before = folder_count(cached);
+    assert_int_equal(ls_data_resolve("cifar10", NULL, path, sizeof path), LS_ERR_DATA);
+    assert_non_null(strstr(ls_error_message(), "cifar10-jpeg.tar.xz: cannot be extracted"));
+    assert_int_equal(folder_count(cached), before + 1); /* the lock alone */
+    unlink(archive);
+    assert_int_equal(ls_data_resolve("cifar10", NULL, path, sizeof path), LS_ERR_DATA);
+    unsetenv("LOCKSTEP_DATA");
+}
+
 static void copies_that_are_not_mnist_are_not_fetched(void **state)
 {
     setenv("LOCKSTEP_DATA", copies, 1);
@@ -284,6 +335,7 @@ int main(void)
         cmocka_unit_test(a_path_is_taken_as_it_is),
         cmocka_unit_test(what_was_not_fetched_says_how),
         cmocka_unit_test(ranks_that_start_together_import_once),
+        cmocka_unit_test(an_archive_of_images_is_imported_once),
         cmocka_unit_test(copies_that_are_not_mnist_are_not_fetched),
         cmocka_unit_test(a_text_is_imported_by_its_tokenizer),
         cmocka_unit_test(another_tokenizer_is_found),
