@@ -107,6 +107,18 @@ static ls_status end_file(ls_writer *w)
 
 /* ---- all files --------------------------------------------------------------------------------------------------- */
 
+/* A class name with control characters would garble tables, and could imitate the marks of an HDF5 file. */
+static ls_status check_names(const char *folder, const ls_dataset_info *info)
+{
+    for (int i = 0; info->class_names && i < info->classes; i++) {
+        const char *name = info->class_names[i], *at = name;
+        while ((unsigned char)*at >= ' ' && *at != 0x7f) at++;
+        LS_CHECK(*name && !*at, LS_ERR_DATA, "%s: the name of class %d is %s; expected text without control characters",
+                 folder, i, *name ? "not printable" : "empty");
+    }
+    return LS_OK;
+}
+
 static ls_status check_info(const char *folder, const ls_dataset_info *info, int shards)
 {
     LS_CHECK(info->count >= 1, LS_ERR_DATA, "%s: the split '%s' has 0 samples; expected at least 1", folder,
@@ -118,6 +130,7 @@ static ls_status check_info(const char *folder, const ls_dataset_info *info, int
              (long long)info->count, info->channels, info->height, info->width, LS_MAX_SIDE);
     LS_CHECK(info->classes >= 1 && info->classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: %d classes; expected 1 to %d",
              folder, info->classes, LS_MAX_CLASSES);
+    LS_TRY(check_names(folder, info));
     LS_CHECK(shards >= 1 && shards <= info->count, LS_ERR_USAGE, "%s: %lld samples cannot be cut into %d files", folder,
              (long long)info->count, shards);
     for (int c = 0; c < info->channels; c++)

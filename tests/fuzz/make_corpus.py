@@ -33,6 +33,7 @@ put("import_cifar", "hundred", bytes([1]) + bytes([19]) + sample)
 put("import_cifar", "coarse", bytes([3]) + bytes([19]) + sample)
 put("import_cifar", "ten-names", bytes([4 * 6]) + b"airplane\ncat\n")
 put("import_cifar", "hundred-names", bytes([1 + 4 * 2]) + b"a\nb\r\nc\n")
+put("import_cifar", "names-with-marks", bytes.fromhex("18610d0a61052a630a0a240a0a890a6202010a63090a620d0a6324090a620a1047434f4c0147434f4c01102c1369cf90ad55000a0023ed24"))
 put("import_cifar", "short", bytes([4]) + sample[:1000])
 put("import_cifar", "label", bytes([0]) + bytes([10]) + sample[1:])
 

@@ -134,6 +134,9 @@ static void damaged_files_are_refused(void **state)
     put("data_batch_3.bin", data, bytes);
     expect_failure(false, LS_ERR_DATA, "data_batch_3.bin: sample 2 has label 10; expected 0 to 9");
     put_ten();
+    const char garbled[] = "0\n1\n2\n3\n4\n5\n6\n7\n8\nGCOL\1";
+    put("batches.meta.txt", garbled, sizeof garbled - 1);
+    expect_failure(false, LS_ERR_DATA, "the name of class 9 is not printable");
     put("batches.meta.txt", "cat\ndog\n", 8);
     expect_failure(false, LS_ERR_DATA, "batches.meta.txt: has 2 names; expected 10");
 }
