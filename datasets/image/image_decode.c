@@ -145,6 +145,16 @@ static void covering_size(const ls_pixels *p, int height, int width, int64_t *h,
 /* Half of a number of pixels, rounded half to even, as by torchvision's CenterCrop. */
 static int half_even(int n) { return n / 2 + (n % 4 == 3); }
 
+static void split_row(const uint8_t *restrict rgb, int width, uint8_t *restrict red, uint8_t *restrict green,
+                      uint8_t *restrict blue)
+{
+    for (int x = 0; x < width; x++) {
+        red[x]   = rgb[3 * x];
+        green[x] = rgb[3 * x + 1];
+        blue[x]  = rgb[3 * x + 2];
+    }
+}
+
 ls_status ls__image_fit(const char *path, ls_pixels *p, const ls_image_options *o, int channels, int height, int width,
                         uint8_t *planes)
 {
@@ -155,12 +165,14 @@ ls_status ls__image_fit(const char *path, ls_pixels *p, const ls_image_options *
              "%s: an image of %d x %d pixels cannot be resized to cover %d x %d" LS_HINT "crop it first", path,
              p->width, p->height, width, height);
     LS_TRY(ls__image_resize(path, p, (int)h, (int)w, o->interpolation));
-    int top = half_even(p->height - height), left = half_even(p->width - width);
-    for (int y = 0; y < height; y++) {
+    int     top = half_even(p->height - height), left = half_even(p->width - width);
+    int64_t plane = (int64_t)height * width;
+    for (int y = 0; y < height; y++, planes += width) {
         const uint8_t *row = p->data + ((size_t)(top + y) * (size_t)p->width + (size_t)left) * (size_t)channels;
-        for (int x = 0; x < width; x++)
-            for (int c = 0; c < channels; c++)
-                planes[((size_t)c * (size_t)height + (size_t)y) * (size_t)width + (size_t)x] = row[x * channels + c];
+        if (channels == 1)
+            memcpy(planes, row, (size_t)width);
+        else
+            split_row(row, width, planes, planes + plane, planes + 2 * plane);
     }
     return LS_OK;
 }

@@ -48,6 +48,22 @@ static void unreadable_files_are_listed(void **state)
     assert_non_null(strstr(text_of("out"), "2 unreadable"));
 }
 
+/* A run keeps the options of the import in data.json, and predict reads files with them. */
+static void predict_reads_files_as_the_import_did(void **state)
+{
+    assert_int_equal(run("data import images tree six --size 32 --interpolation bicubic --fit crop --on-error skip"),
+                     0);
+    assert_int_equal(run("train lenet5-digits data.path=six run.dir=r train.max_steps=1 train.batch=8"), 0);
+    assert_non_null(strstr(text_of("r/data.json"), "\"interpolation\": \"bicubic\""));
+    assert_non_null(strstr(text_of("r/data.json"), "\"fit\": \"crop\""));
+    assert_int_equal(run("predict r tree/cat/1.png"), 0);
+    char *bicubic = strdup(text_of("out"));
+    assert_int_equal(run("predict r tree/cat/1.png", .before = "sed -i s/bicubic/bilinear/ r/data.json;"), 0);
+    assert_string_not_equal(text_of("out"), bicubic);
+    free(bicubic);
+    assert_int_equal(run("predict r tree/cat/1.png", .before = "sed -i s/bilinear/linear/ r/data.json;"), 3);
+}
+
 static void options_are_checked(void **state)
 {
     static const char *const wrong[] = {"--size 0",          "--size 3x",         "--size x3",   "--size 99999",
@@ -63,8 +79,8 @@ static void options_are_checked(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(ranks_write_the_same_bytes),
-                                       cmocka_unit_test(unreadable_files_are_listed),
-                                       cmocka_unit_test(options_are_checked)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ranks_write_the_same_bytes), cmocka_unit_test(unreadable_files_are_listed),
+        cmocka_unit_test(predict_reads_files_as_the_import_did), cmocka_unit_test(options_are_checked)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
