@@ -29,21 +29,30 @@
 #include "core/cpu/vector/typed_array.h"
 
 /* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w.  Positions outside of the planes are
- * zero. */
+ * zero.  A row is stored as `phases` parts of `phase` floats: column c at (c mod phases) phase + c / phases, so that
+ * the columns under neighbouring output points are neighbours for the column step `phases`. */
 typedef struct ls_conv_window {
     int64_t in_h, in_w;
     int64_t lo_h, lo_w, h, w;
+    int64_t phases, phase;
     int64_t plane;  /* from one plane of the window to the next, floats */
     bool    direct; /* the window is the sample itself, without a copy */
 } ls_conv_window;
+
+/* Floats of a row of the window, and the place of column c in it. */
+static inline int64_t ls__conv_row(const ls_conv_window *s) { return s->phases * s->phase; }
+static inline int64_t ls__conv_column(const ls_conv_window *s, int64_t c)
+{
+    return c % s->phases * s->phase + c / s->phases;
+}
 
 typedef struct ls_conv_pass {
     int64_t  in, out;                     /* channels of the source and of the result, in one group */
     int64_t  rows, cols;                  /* output points of a channel */
     int64_t  src_h;                       /* row of the window under output row 0 */
     int64_t  step_h;                      /* rows of the window from one output row to the next */
-    int64_t  src_w;                       /* column of the window under output column 0 */
-    int64_t  step_w;                      /* columns of the window from one output column to the next */
+    int64_t  src_w;                       /* place of output column 0 in a row of the window */
+    int64_t  step_w;                      /* floats of the window from one output column to the next */
     int64_t  dst;                         /* offset of output point (0, 0) of channel 0 in y */
     int64_t  dst_row, dst_col, dst_plane; /* strides of y: row, column, channel */
     int64_t  taps;                        /* in * taps_h * taps_w */

@@ -19,6 +19,9 @@
  * and read i = (h + padding) / stride - kh dilation / stride (integer divisions): each pair of residues is one pass of
  * stride 1 over the padded dy.
  *
+ * In a depthwise convolution (groups of one channel on both sides) vector lanes hold points of a row in all passes, for
+ * any stride; the padded sample then stores a row in stride_w parts.
+ *
  * The kernels compute output channels in *panels* of some vectors.  The work of a pass is cut into *pieces*: some
  * panels of one group of one sample.  dw is computed shard by shard.  A shard of many samples is cut into *blocks* of
  * samples, by its number of samples alone; the blocks are summed separately and added in order, so that one large shard

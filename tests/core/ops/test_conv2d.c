@@ -94,6 +94,20 @@ CHECK_OP(
     {.in   = {{.dims = {4, 11, 8}}, W(20, 2, 5, 2), W(20)},
      .args = ARGS(.same = LS_SAME_TENSORFLOW, .stride_h = 3, .stride_w = 4, .groups = 2),
      .out  = {20, 4, 2}},
+    /* depthwise: rows longer than several vectors, strides, dilations, padding by side, more taps than a tile */
+    {.in = {{.dims = {3, 5, 70}}, W(3, 1, 3, 3), W(3)}, .args = ARGS(.padding = 1, .groups = 3), .out = {3, 5, 70}},
+    {.in   = {{.dims = {5, 9, 37}}, W(5, 1, 5, 5), NO_BIAS},
+     .args = ARGS(.padding = 2, .groups = 5, .stride = 2),
+     .out  = {5, 5, 19}},
+    {.in   = {{.dims = {4, 11, 20}}, W(4, 1, 3, 4), W(4)},
+     .args = ARGS(.groups = 4, .stride_h = 2, .stride_w = 3, .dilation_h = 3, .dilation_w = 2, .pad_left = 4),
+     .out  = {4, 3, 6}},
+    {.in   = {{.dims = {2, 7, 9}}, W(2, 1, 2, 2), W(2)},
+     .args = ARGS(.groups = 2, .stride = 4, .pad_bottom = 1),
+     .out  = {2, 2, 2}},
+    {.in   = {{.dims = {3, 12, 12}}, W(3, 1, 7, 7), W(3)},
+     .args = ARGS(.groups = 3, .same = LS_SAME_TENSORFLOW, .stride = 2),
+     .out  = {3, 6, 6}},
     /* more output points and taps than a kernel block; several panels and pieces, which do not fit PARTIAL_FLOATS at
      * once */
     {.in = {{.dims = {1, 18, 18}}, W(9, 1, 3, 3), W(9)}, .args = ARGS(.padding = 1), .out = {9, 18, 18}},
