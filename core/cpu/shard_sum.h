@@ -18,7 +18,7 @@
  * partial: `count` floats per shard, those of shard s at partial + s * count; overwritten. */
 void ls__fold(const ls_call *c, int input, int64_t count, float *partial);
 
-/* Writes the sums of every group (LS_STAGE_SUMS).  partial: as above. */
+/* Writes the sums over the batch of every group (LS_STAGE_SUMS).  partial: as in ls__fold. */
 void ls__fold_sums(const ls_call *c, int64_t count, float *partial);
 
 /* y[i] += x[i] */

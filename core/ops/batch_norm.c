@@ -8,10 +8,10 @@
  *             y = (x - m) r w + b                                r = 1 / sqrt(v + eps),  h = (x - m) r
  * Backward    db = sum of dy,  dw = sum of dy h                  dx = r w (dy - db / n - h dw / n)
  * Running     m' = (1 - momentum) m' + momentum m,  v' likewise with the unbiased v n / (n - 1), after the step
- * Inference, and training with `frozen`: m' and v' in place of m and v, and dx = r w dy.
+ * Inference, and training with `frozen`, use m' and v' in place of m and v.  Then dx = r w dy.
  *
- * The sums are over the samples of a shard in order, and over shards and ranks as a binary tree, as those of gradients:
- * the statistics have the same bits for any number of ranks.  The origin c is near m, so that s2 / n - (s1 / n)^2 does
+ * The sums of a shard add its samples in order.  Shards and ranks are added as a binary tree, as gradients are, so the
+ * statistics have the same bits for any number of ranks.  The origin c is near m, so that s2 / n - (s1 / n)^2 does
  * not cancel, and one pass over x is enough.  The sums of backward are the gradients of w and b.
  */
 #include <math.h>
@@ -118,7 +118,7 @@ static void add_channel(const channel_sums *s, int64_t c, int64_t first, int64_t
         const int64_t n = ls__min(LS_MAP_TILE, inner - at);
         const float  *a = ls__read(s->a, first + at, n, read[0]), *b = ls__read(s->b, first + at, n, read[1]);
         vf            p[V_CHAINS(2)] = {{0}}, pq[V_CHAINS(2)] = {{0}};
-        /* lanes beyond the end would add (0 - origin): the tail is summed apart */
+        /* The tail is summed apart, because unused lanes would add 0 - origin. */
         const int64_t whole = n - n % (2 * V_LANES);
         V_MAP_SUM(whole, V_CHAINS(2), const vf value = V_GET(a) - origin; p[v_sum] += value;
                   pq[v_sum] = v_fma(value, V_GET(b) - centre, pq[v_sum]));
@@ -134,12 +134,6 @@ static void add_channel(const channel_sums *s, int64_t c, int64_t first, int64_t
     *of_pq += s->scale ? pq_sum * s->scale[c] : pq_sum;
 }
 
-/* The same for one sample with one value per channel, for all channels. */
-static void add_features(const channel_sums *s, int64_t first, int64_t channels, float *of_p, float *of_pq)
-{
-    for (int64_t c = 0; c < channels; c++) add_channel(s, c, first + c, 1, &of_p[c], &of_pq[c]);
-}
-
 /* Writes the two sums of every shard to partial[shard][0 or 1][channel]. */
 static void sum_shards(const ls_call *c, const channel_sums *s, float *partial)
 {
@@ -147,14 +141,11 @@ static void sum_shards(const ls_call *c, const channel_sums *s, float *partial)
     const int64_t size = d.channels * d.inner;
 #pragma omp parallel for collapse(2) schedule(static) if (c->rows * size >= LS_MAP_PARALLEL)
     for (int shard = 0; shard < c->shards; shard++)
-        for (int64_t k = 0; k < (d.inner > 1 ? d.channels : 1); k++) {
+        for (int64_t k = 0; k < d.channels; k++) {
             float *p = partial + shard * 2 * d.channels + k, *pq = p + d.channels;
-            for (int64_t i = 0; i < (d.inner > 1 ? 1 : d.channels); i++) p[i] = pq[i] = 0;
+            *p = *pq = 0;
             for (int64_t row = c->bound[shard]; row < c->bound[shard + 1]; row++)
-                if (d.inner > 1)
-                    add_channel(s, k, row * size + k * d.inner, d.inner, p, pq);
-                else
-                    add_features(s, row * size, d.channels, p, pq);
+                add_channel(s, k, row * size + k * d.inner, d.inner, p, pq);
         }
 }
 
@@ -241,7 +232,7 @@ static void backward_sums(const ls_call *c, const float *mean, const float *r, f
         write_gradient(c, WEIGHT, channels, channels);
         return;
     }
-    /* no stages: the gradients are folded one after another, from arrays of their own */
+    /* Without stages, each gradient is folded from an array of its own. */
     float *dw = partial + c->shards * 2 * channels, *db = dw + c->shards * channels;
     for (int s = 0; s < c->shards; s++) {
         memcpy(db + s * channels, partial + s * 2 * channels, (size_t)channels * sizeof *db);
