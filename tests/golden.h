@@ -203,4 +203,23 @@ static inline void golden_labels(const char *name, int64_t n, uint32_t classes, 
     for (int64_t i = 0; i < n; i++, s = s * 1664525u + 1013904223u) x[i] = (int32_t)((s >> 16) % classes);
 }
 
+/* Fills weights of two or more dims and the biases after them, uniform within +- 2 / sqrt(fan in).  The fan in of a
+ * bias is that of its weight.  The parameters of norms keep their values. */
+static inline void golden_weights(ls_params *params)
+{
+    double fan    = 1;
+    bool   biased = false; /* the parameter before has two or more dims */
+    for (int i = 0; i < ls_params_count(params); i++) {
+        const char    *name;
+        const int64_t *dim;
+        int            rank;
+        int64_t        count  = 1;
+        float         *values = ls_params_get(params, i, &name, &rank, &dim);
+        for (int d = 0; d < rank; d++) count *= dim[d];
+        if (rank > 1) fan = (double)(count / dim[0]);
+        if (rank > 1 || (biased && strstr(name, ".bias"))) golden_fill(name, count, 4 / sqrt(fan), values);
+        biased = rank > 1;
+    }
+}
+
 #endif

@@ -33,20 +33,4 @@ static inline ls_batch golden_share(const golden_batch *b, int64_t first, int64_
                       .global_rows = GOLDEN_BATCH};
 }
 
-/* Uniform within +- 2 / sqrt(fan in); the fan in of a bias is that of its weight. */
-static inline void golden_weights(ls_params *params)
-{
-    double fan = 1;
-    for (int i = 0; i < ls_params_count(params); i++) {
-        const char    *name;
-        const int64_t *dim;
-        int            rank;
-        int64_t        count  = 1;
-        float         *values = ls_params_get(params, i, &name, &rank, &dim);
-        for (int d = 0; d < rank; d++) count *= dim[d];
-        if (rank > 1) fan = (double)(count / dim[0]);
-        golden_fill(name, count, 4 / sqrt(fan), values);
-    }
-}
-
 #endif

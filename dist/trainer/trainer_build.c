@@ -235,12 +235,13 @@ static ls_status insert_batch_sums(ls_trainer *t, ls_program *p)
         const ls_instr  *of    = &p->instr[at];
         const int64_t    count = ls__batch_sums(of->node, of->kind == LS_INSTR_BACKWARD);
         batch_sums_call *call  = ls_arena_alloc(t->arena, sizeof *call);
+        const char      *layer = ls__layer_name(of->node, t->arena);
         *call                  = (batch_sums_call){t, of->node, {(int64_t)of->sums, count}};
         LS_TRY(ls__program_insert(p, at + 1,
-                                  &(ls_instr){.kind    = LS_INSTR_CALL,
-                                              .name    = "batch sums",
-                                              .tag     = LS_TAG_BATCH_SUMS,
-                                              .call    = ls__trainer_sum_batch,
+                                  &(ls_instr){.kind = LS_INSTR_CALL,
+                                              .name = ls_arena_printf(t->arena, "sums of %s", layer ? layer : of->name),
+                                              .tag  = LS_TAG_BATCH_SUMS,
+                                              .call = ls__trainer_sum_batch,
                                               .context = call,
                                               .offset  = of->sums,
                                               .count   = (size_t)count,

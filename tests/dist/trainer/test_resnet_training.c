@@ -9,21 +9,6 @@ enum { BATCH = 8, PIXELS = 3 * 64 * 64 };
 
 static ls_comm *comm;
 
-static void fill_weights(ls_params *params)
-{
-    double fan = 1;
-    for (int i = 0; i < ls_params_count(params); i++) {
-        const char    *name;
-        const int64_t *dim;
-        int            rank;
-        int64_t        count  = 1;
-        float         *values = ls_params_get(params, i, &name, &rank, &dim);
-        for (int d = 0; d < rank; d++) count *= dim[d];
-        if (rank > 1) fan = (double)(count / dim[0]);
-        if (rank > 1 || strcmp(name, "fc.bias") == 0) golden_fill(name, count, 4 / sqrt(fan), values);
-    }
-}
-
 static void check_array(const golden *file, ls_params *params, const char *name)
 {
     const golden_array *want = golden_get(file, name);
@@ -62,7 +47,7 @@ static void training_equals_torchvision(void **state)
     if (ls_trainer_new(&t, g, ls_cross_entropy(logits, target), .comm = comm, .batch = BATCH,
                        .optim = ls_momentum(.lr = 0.001, .momentum = 0.9f), .seed = 1) != LS_OK)
         fail_msg("%s", ls_error_message());
-    fill_weights(ls_trainer_params(t));
+    golden_weights(ls_trainer_params(t));
     for (int k = 0; k < 2; k++) {
         char name[24];
         snprintf(name, sizeof name, "image%d", k);
