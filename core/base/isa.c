@@ -105,8 +105,7 @@ const char *ls_isa_bf16_lack(void)
     if (ls_isa_current() == LS_ISA_AMX || (ls_isa_current() == LS_ISA_V4_BF16 && ls_isa_fast_dot())) return NULL;
     if (ls_isa_current() == LS_ISA_V4_BF16)
         return "AVX512_BF16 of this processor is slower than FMA: products of bfloat16 are computed as those of "
-               "float32, at "
-               "the same speed and with the bits of AVX512_BF16";
+               "float32, at the same speed and with the bits of AVX512_BF16";
 #endif
     return "no AVX512_BF16: products of bfloat16 are computed as those of float32, at the same speed and with the bits "
            "of AVX512_BF16";

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Instruction-set levels: x86-64-v2, v3 (AVX2 and FMA), v4 (AVX-512), v4_bf16 (AVX512_BF16) and amx (AMX-BF16);
- * `plain` on other processors.  v4_bf16 and amx have the code of v4, but for products of bfloat16.  v4_bf16 computes
- * them by VDPBF16PS, which gives the same bits; amx by TDPBF16PS, which adds in another order.
+ * `plain` on other processors.  v4_bf16 and amx have the code of v4, except for products of bfloat16.  v4_bf16 computes
+ * them by VDPBF16PS, which gives the same bits.  amx computes them by TDPBF16PS, which adds in another order.
  *
  * Every file of core/ops, core/cpu and core/optim is compiled once per level, with LS_ISA_SUFFIX defined as v2, v3, v4
  * or plain.  Such a file has static functions, and global symbols wrapped in LS_ISA_NAME, so each level has its own

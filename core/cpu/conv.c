@@ -188,7 +188,7 @@ void ls__conv_pack(const ls_conv_pass *p, int64_t i, ls_array w, int64_t w_out, 
         pack_as(LS_F32, p, i, w.data, w_out, packed);
 }
 
-/* Copies n elements from x[at] on to the columns of a row from `first` on, which lie in several parts. */
+/* Copies elements x[at] to x[at + n - 1] to columns `first`, first + 1, ... of a row that is stored in phases. */
 V_INLINE void copy_phases(const ls_dtype type, const ls_conv_window *s, int64_t n, const void *x, int64_t at,
                           int64_t first, float *row)
 {

@@ -204,7 +204,7 @@ static const char *node_label(const ls_program *p, const ls_node *n)
     return layer ? ls_arena_printf(p->memory, "%s (%s)", layer, ls__op(n)->name) : NULL;
 }
 
-/* Whether node n sums over the batch, which it does in training only. */
+/* Whether node n sums over the batch.  It does so in training only. */
 static bool sums_batch(const ls_program *p, const ls_node *n)
 {
     return p->options.loss && ls__batch_sums(n, false) > 0;

@@ -28,7 +28,7 @@ extern const char *const ls__instr_kind[]; /* the texts */
     X(LS_TAG_LOSS_SUM, "loss sum")     /* sums loss, weight and hits over the shards of this rank */                   \
     X(LS_TAG_BATCH_SUMS, "batch sums") /* all-reduces the sums of an op over the batch, and waits for them */          \
     X(LS_TAG_ALLREDUCE, "all-reduce")  /* starts the all-reduce of a bucket */                                         \
-    X(LS_TAG_WAIT, "wait")             /* waits for the all-reduce of a bucket, whose memory is needed */              \
+    X(LS_TAG_WAIT, "wait")             /* waits until a bucket has been read, before its memory is reused */           \
     X(LS_TAG_UPDATE, "update")         /* the optimizer step */
 typedef enum ls_instr_tag { LS_ENUMERATORS(LS_TAG_LIST) } ls_instr_tag;
 
@@ -47,8 +47,7 @@ typedef struct ls_instr {
      * that are not batched are otherwise one per group, in the gradient block. */
     int leaf;
     int slot; /* fold: the slot of its parameter */
-    /* an op with batch_sums: the stage, and the offsets of the sums of this pass and of forward in the gradient block
-     * */
+    /* An op with batch_sums: the stage, and offsets in the gradient block of the sums of this pass and of forward. */
     ls_stage stage;
     size_t   sums, forward_sums;
     /* call */

@@ -3,7 +3,7 @@
  * Adaptive max pooling.      x: B x C x H x W  ->  y: B x C x size_h x size_w   argmax: the same, of int32
  *
  * Forward     y[c, i, j] = max of x[c, h, w]  for  floor(i H / size_h) <= h < ceil((i + 1) H / size_h), and w likewise
- * Backward    dx[c, h, w] = sum of dy[c, i, j] over the windows whose argmax is (h, w)
+ * Backward    dx[c, h, w] = sum of dy[c, i, j] over the windows (i, j) with argmax[c, i, j] = (h, w)
  *
  * Ties and NaN as in max_pool2d.
  */

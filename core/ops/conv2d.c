@@ -59,7 +59,7 @@ static ls_status windows(const ls_node *n, ls_window *h, ls_window *w)
     return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
 }
 
-/* The shape of a node, whose attributes are valid. */
+/* Returns the shape of a node.  The attributes of the node must be valid. */
 static ls_conv_shape shape_of(const ls_node *n)
 {
     const ls_conv2d_args *a = n->args;

@@ -19,7 +19,7 @@
     LS_WINDOW_ATTRIBUTES_OF(a, h, first, last, .both = {kernel_##h, (a)->stride, (a)->padding, (a)->dilation},         \
                             .own[LS_WINDOW_DILATION] = &(a)->dilation_##h)
 
-/* Resolves the attributes of one dim, whose size is w->out, and computes the size of the output, w->in. */
+/* Resolves the attributes of one dim.  w->out is the size of the input; w->in receives that of the output. */
 static ls_status axis(const ls_node *n, const ls_window_attributes *a, int both, int *own, ls_window *w)
 {
     const int64_t out = w->out;
@@ -45,7 +45,7 @@ static ls_status windows(const ls_node *n, ls_window *h, ls_window *w)
     return axis(n, &ATTRIBUTES(a, w, left, right), a->output_padding, &a->output_padding_w, w);
 }
 
-/* The convolution from y to x, of a node whose attributes are valid. */
+/* Returns the convolution from y to x.  The attributes of the node must be valid. */
 static ls_conv_shape shape_of(const ls_node *n)
 {
     const ls_conv_transpose2d_args *a = n->args;

@@ -6,7 +6,7 @@
  * Forward     d_c = k + alpha / size sum over j of x_j^2    j: channels c - size / 2 ... c + (size - 1) / 2 that exist
  *             y_c = x_c d_c^-beta
  * Backward    t_j = dy_j x_j d_j^(-beta - 1)
- *             dx_c = dy_c d_c^-beta - 2 alpha beta / size  x_c  sum of t_j over the j whose sums contain c
+ *             dx_c = dy_c d_c^-beta - 2 alpha beta / size  x_c  sum of t_j over j = c - (size - 1) / 2 ... c + size / 2
  *
  * For beta = 3/4, d^-beta = 1 / (s sqrt(s)) with s = sqrt(d) takes no logarithm.  Backward computes d from x again, in
  * tiles of TILE elements of all channels.

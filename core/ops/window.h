@@ -107,7 +107,7 @@ static inline ls_status ls__window_resolve(const ls_node *n, const ls_window_att
     return LS_OK;
 }
 
-/* Does the same for a dim whose size is w->in, computes the padding of `same`, and the number of windows. */
+/* Does the same, and computes the padding of `same` and the number of windows.  w->in is the size of the dim. */
 static inline ls_status ls__window_infer(const ls_node *n, const ls_window_attributes *a, ls_window *w)
 {
     LS_TRY(ls__window_resolve(n, a, w));

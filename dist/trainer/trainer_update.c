@@ -115,7 +115,7 @@ ls_status ls__trainer_sum_batch(void *context, const ls_execution *run)
     return LS_OK;
 }
 
-/* Renews the running statistics, on one rank of the ranks that share the parameters. */
+/* Renews the running statistics.  Of the ranks that share the parameters, one does it. */
 static void update_running(const ls_trainer *t)
 {
     const ls_graph *g = t->graph;

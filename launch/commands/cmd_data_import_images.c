@@ -83,7 +83,7 @@ static ls_status read_size(const ls_args *args, ls_images_import *o)
     return LS_OK;
 }
 
-/* Reads the options whose value is one of two words. */
+/* Reads --interpolation, --fit, --orientation and --on-error. */
 static ls_status read_words(const ls_args *args, ls_images_import *o)
 {
     for (int i = 0; ls_image_option_name(i); i++) {

@@ -115,7 +115,7 @@ const ls_key ls__keys[] = {
              "memory where the ranks can share it"},
     {"train.precision", ENUM(train.precision, precision_names), .fallback = "float32", .bits = true,
      .help = "type of matrix products and of the values between layers: float32, or bfloat16, which takes half the "
-             "memory and, on processors with AVX512_BF16, half the time; parameters and sums stay float32"},
+             "memory and, on processors with AVX512_BF16 or AMX, half the time; parameters and sums stay float32"},
     {"train.wire", ENUM(trainer.wire, wire_names), .fallback = "float32", .bits = true,
      .help = "number format of gradients in messages between hosts; bfloat16 halves the traffic, and the result then "
              "depends on the number of hosts"},

@@ -96,8 +96,8 @@ static ls_prefetch prefetch_of_tile(const block *b, const tile_column *col, int6
                  : portion(&col->next_w, i / 2, whole - half);
 }
 
-/* Returns the length of the pieces from *p on that are packed together, because no zeros lie between them, and advances
- * *p to the last one. */
+/* Pieces without zeros between them are packed together.  Returns the length of those that begin with piece *p, and
+ * advances *p to the last of them. */
 static int64_t joined_pieces(const block *b, const ls_packed_range *range, int *p)
 {
     int64_t len = range->piece[*p];
@@ -288,8 +288,8 @@ static bool must_pack_w(const ls_gemm *g, int64_t m)
     return m > 4 * LS_MR && !stays_in_cache;
 }
 
-/* Returns whether tile registers cannot load m rows of x in place: rows are not whole cache lines, or map to one cache
- * set. */
+/* Returns whether x must be packed for tile registers.  They load m rows in place if the rows are whole cache lines
+ * that do not all map to one cache set. */
 static bool must_pack_tiles(const ls_gemm *g, int64_t m)
 {
     enum { CACHE_SETS = 4096 /* bytes */ };
@@ -305,7 +305,7 @@ static bool must_pack_x(const ls_gemm *g, const ls_gemm_format *f, int64_t m, in
     return g->type == LS_BF16 || (n > 4 * LS_NR && m * g->k > 1 << 14);
 }
 
-/* Returns the form in which the operands of g are packed. */
+/* Returns the format of the packed operands of g. */
 static const ls_gemm_format *format_for(const ls_gemm *g)
 {
     enum { SUMS = 1 << 17 };
@@ -320,8 +320,8 @@ static const ls_gemm_format *format_for(const ls_gemm *g)
     return g->type == LS_BF16 ? &widened : &single;
 }
 
-/* Returns whether y should bypass the caches.  A large y that is not read soon, as the gradient of a weight or logits,
- * is then written without reading its lines first.  Whole cache lines are needed. */
+/* Returns whether y should bypass the caches.  Its lines are then not read before they are written.  This pays for a
+ * large y that is not read soon, such as the gradient of a weight.  The rows must be whole cache lines. */
 static bool streams(const ls_gemm *g)
 {
     enum { LARGE_F32 = 1 << 20, LARGE_BF16 = 1 << 24 /* bytes */ };
@@ -330,7 +330,7 @@ static bool streams(const ls_gemm *g)
            g->y_row * size % LS_LINE == 0;
 }
 
-/* Prepares the registers of this thread for the kernels of a format; the opposite. */
+/* Configures the tile registers of this thread if the kernels of the format use them. */
 static void begin_kernels(const ls_gemm_format *f)
 {
 #if defined(__AVX512F__)
@@ -339,6 +339,7 @@ static void begin_kernels(const ls_gemm_format *f)
     (void)f;
 }
 
+/* Releases the tile registers. */
 static void end_kernels(const ls_gemm_format *f)
 {
 #if defined(__AVX512F__)

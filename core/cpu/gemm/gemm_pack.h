@@ -14,15 +14,15 @@ enum {
     LS_STATE = 1 << 20     /* capacity of a task for partial sums, floats */
 };
 
-/* The form of packed operands.  It depends on their type and on the instruction-set level. */
+/* Format of packed operands.  It depends on their type and on the instruction-set level. */
 typedef struct ls_gemm_format {
     const ls_gemm_kernels *kernels;
     int64_t                tile_rows; /* LS_MR, or LS_MR_AMX */
     int64_t                longest;   /* positions of a packed range, at most */
     int64_t                align;     /* a piece is filled up with zeros to a multiple of it; segments start at one */
     int64_t                per_word;  /* positions in a 32-bit word of a panel */
-    int64_t                most_rows; /* rows of x that are packed at a time, such that they stay in the L2 cache */
-    int64_t                sums; /* sums of a bfloat16 y that are kept at a time, such that they stay in the L2 cache */
+    int64_t                most_rows; /* rows of x that are packed at a time; they fit into the L2 cache */
+    int64_t                sums; /* float32 sums of a bfloat16 y that are kept at a time; they fit into the L2 cache */
     double                 pack_cost; /* time to pack a value of w, in multiply-adds of a vector */
 } ls_gemm_format;
 

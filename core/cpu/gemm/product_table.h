@@ -2,9 +2,9 @@
  *
  * Matrix products of ops, computed by the kernels of Lockstep or by an external library.
  *
- * A graph whose results need not be reproducible may have a product table.  It names the library for each class of
- * products: type of the operands, layout, and ranges of M, N and K.  `lockstep bench gemm --table` measures one product
- * of each class.  Products without a library are computed by ls__gemm.
+ * With train.reproducible=false a graph may have a product table.  The table names the library for each class of
+ * products.  A class is the type of the operands, the layout, and the ranges of M, N and K.  `lockstep bench gemm
+ * --table` measures one product of each class.  Products without a library are computed by ls__gemm.
  *
  *     ls__product(node->graph->products, &(ls_gemm){...});
  */
@@ -18,7 +18,7 @@
 #define LS_PRODUCT_BY_LIST(X) X(LS_BY_LOCKSTEP, "lockstep") X(LS_BY_OPENBLAS, "OpenBLAS") X(LS_BY_ONEDNN, "oneDNN")
 typedef enum ls_product_by { LS_ENUMERATORS(LS_PRODUCT_BY_LIST) LS_PRODUCT_BYS } ls_product_by;
 
-/* Layouts: `x w^T` is a product whose w is stored transposed. */
+/* Layouts of the operands in memory.  In `x w^T`, w is stored transposed. */
 #define LS_PRODUCT_LAYOUT_LIST(X) X(LS_XW, "x w") X(LS_XWT, "x w^T") X(LS_XTW, "x^T w")
 typedef enum ls_product_layout { LS_ENUMERATORS(LS_PRODUCT_LAYOUT_LIST) LS_PRODUCT_LAYOUTS } ls_product_layout;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/check_op.h"
 
-/* Values of bfloat16, many of which are equal, are rounded before they are compared, so that the first of equal values
- * stays the maximum while central differences change one of them. */
+/* The first of equal values is the maximum.  Many values of bfloat16 are equal.  The reference compares rounded values,
+ * so that the maximum stays the same while central differences change one of them. */
 static void reference(const check_ref *r)
 {
     const ls_tensor *x = r->node->in[0], *y = r->node->out[0];

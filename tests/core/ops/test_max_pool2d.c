@@ -2,8 +2,8 @@
 #include "tests/check_op.h"
 #include "tests/windows.h"
 
-/* The first of equal values is the maximum, also while central differences change one of them: values of bfloat16, many
- * of which are equal, are rounded before they are compared. */
+/* The first of equal values is the maximum.  Many values of bfloat16 are equal.  The reference compares rounded values,
+ * so that the maximum stays the same while central differences change one of them. */
 static void reference(const check_ref *r)
 {
     const ls_max_pool2d_args *a = r->args;
