@@ -75,6 +75,19 @@ const char *ls_image_option_name(int i);
 const char *ls_image_option_text(const ls_image_options *o, int i);
 bool        ls_image_option_set(ls_image_options *o, int i, const char *text);
 
+/* Random changes of training images; all 0: none (datasets/image/README.md has the order and the definitions). */
+#define LS_CROP_MODE_LIST(X) X(ZEROS, "zeros") X(REFLECT, "reflect")
+typedef enum ls_crop_mode {
+#define X(name, text) LS_CROP_##name,
+    LS_CROP_MODE_LIST(X)
+#undef X
+} ls_crop_mode;
+typedef struct ls_augment {
+    int          crop;      /* padding of each side, pixels, before a crop of the image's size at a random place */
+    ls_crop_mode crop_mode; /* pixels of the padding                                                             */
+    bool         flip, vertical_flip; /* left to right, top to bottom, of half of the images                     */
+} ls_augment;
+
 typedef struct ls_dataset_info {
     const char *split, *path;
     int64_t     count; /* samples; text: windows in file order */
@@ -99,6 +112,7 @@ typedef struct ls_dataset_info {
     const char *tokenizer_hash; /* 16 hex digits; "": unknown                      */
 
     ls_image_options image_options; /* with which image files were imported        */
+    ls_augment       augment;       /* set by ls_dataset_augment                   */
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -124,6 +138,10 @@ ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t 
 
 /* Images: reads sample i: channels x height x width bytes (`pixels` NULL: skipped), and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
+/* Images: loaders in shuffled order, which training uses, deliver changed images.  The image of a sample is a function
+ * of (seed of the loader, epoch, sample).  Loaders in file order are not affected.  Call it before loaders are created.
+ * LS_ERR_USAGE: an option does not fit the images; the message begins with its name, "augment.crop". */
+ls_status ls_dataset_augment(ls_dataset *d, const ls_augment *options);
 /* Reads all samples and compares the checksums.  *files: number of files; *checked: number of those with a checksum. */
 ls_status ls_dataset_verify(ls_dataset *d, int *files, int *checked);
 

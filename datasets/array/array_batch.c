@@ -42,10 +42,10 @@ static int64_t convert(const ls_scaler_column *s, int64_t elements, const double
     return bad;
 }
 
-static ls_status row(ls_dataset *base, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row)
+static ls_status row(ls_dataset *base, void *workspace, const ls_order *o, const ls_place *p, void *const *row)
 {
     ls_array_set *d = (ls_array_set *)base;
-    int64_t       i = o->in_order ? at : ls_sample_at(o->seed, epoch, base->info.count, at);
+    int64_t       i = o->in_order ? p->at : ls_sample_at(o->seed, p->epoch, base->info.count, p->at);
     for (int c = 0; c < d->columns; c++) {
         const ls_array_column_data *column = &d->column[c];
         if (c == d->label_column) {

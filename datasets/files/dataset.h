@@ -32,6 +32,12 @@ typedef struct ls_order {
     bool     in_order; /* file order, for evaluation; false: shuffled by seed and epoch */
 } ls_order;
 
+/* Place of a row in the run. */
+typedef struct ls_place {
+    int64_t epoch, at;               /* position of the sample in its epoch                                */
+    int64_t batch_first, batch_rows; /* global batch: position of its first sample in the epoch, samples   */
+} ls_place;
+
 /* How the samples of a kind become rows of a batch. */
 typedef struct ls_kind {
     const char *name;
@@ -40,10 +46,10 @@ typedef struct ls_kind {
     /* Bytes of the workspace that each loader allocates for `row`. */
     size_t (*workspace_bytes)(const ls_dataset_info *info);
     /* (optional) Fills the workspace once, before the first row. */
-    void (*prepare)(void *workspace, const ls_dataset_info *info);
-    /* Writes the sample at position `at` of the epoch into row[c] for each column c.  Calls that share a workspace come
-     * from one thread. */
-    ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row);
+    void (*prepare)(void *workspace, const ls_dataset_info *info, const ls_order *o);
+    /* Writes the sample at place `p` into row[c] for each column c.  Calls that share a workspace come from one
+     * thread. */
+    ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row);
 } ls_kind;
 extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays;
 const ls_kind       *ls__kind_of(const ls_dataset *d);

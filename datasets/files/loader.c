@@ -62,7 +62,8 @@ static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
     for (int64_t i = 0; i < own.rows; i++) {
         void *row[LS_MAX_INPUTS];
         for (int c = 0; c < l->columns; c++) row[c] = s->column[c] + (size_t)i * l->row_bytes[c];
-        LS_TRY(l->kind->row(l->dataset, l->workspace, &l->order, epoch, at + own.first + i, row));
+        ls_place place = {.epoch = epoch, .at = at + own.first + i, .batch_first = at, .batch_rows = rows};
+        LS_TRY(l->kind->row(l->dataset, l->workspace, &l->order, &place, row));
     }
     s->batch.rows        = own.rows;
     s->batch.first       = own.first;
@@ -193,7 +194,7 @@ static ls_status start(ls_loader *l)
 {
     LS_TRY(describe(l));
     LS_TRY(reserve(l));
-    if (l->kind->prepare) l->kind->prepare(l->workspace, &l->dataset->info);
+    if (l->kind->prepare) l->kind->prepare(l->workspace, &l->dataset->info, &l->order);
 
     /* Block asynchronous signals in the thread: the main thread handles those that ask for a checkpoint.  Leave the
      * synchronous ones (SIGSEGV and others) unblocked, so that a crash of this thread is reported. */

@@ -5,13 +5,16 @@
  * A pixel becomes (byte / 255 - mean) / std, as in torchvision's ToTensor and Normalize.  A table of 256 values per
  * channel holds the results of this formula, so that it is not computed for each pixel.
  */
-#include "datasets/files/dataset.h"
+#include "datasets/image/image_augment.h"
 
 enum { IMAGE, LABEL, COLUMNS, CHANNELS = 4 };
 
-typedef struct table {
-    float value[CHANNELS][256];
-} table;
+typedef struct workspace {
+    float        table[CHANNELS][256]; /* value of each byte */
+    bool         augmented;            /* images are augmented by `augmenter` */
+    ls_augmenter augmenter;
+    uint8_t      images[]; /* two images, if augmented */
+} workspace;
 
 static int columns(const ls_dataset_info *info, ls_column *column)
 {
@@ -26,30 +29,36 @@ static int columns(const ls_dataset_info *info, ls_column *column)
 
 static size_t workspace_bytes(const ls_dataset_info *info)
 {
-    (void)info;
-    return sizeof(table);
+    return sizeof(workspace) + (ls__augment_bytes(&info->augment) ? 2 * (size_t)ls__sample_bytes(info) : 0);
 }
 
-static void prepare(void *workspace, const ls_dataset_info *info)
+static void prepare(void *memory, const ls_dataset_info *info, const ls_order *o)
 {
-    table *t = workspace;
+    workspace *w = memory;
     for (int c = 0; c < info->channels; c++)
-        for (int v = 0; v < 256; v++) t->value[c][v] = ((float)v / 255.0f - info->mean[c]) / info->std[c];
+        for (int v = 0; v < 256; v++) w->table[c][v] = ((float)v / 255.0f - info->mean[c]) / info->std[c];
+    w->augmented = !o->in_order && ls__augment_bytes(&info->augment);
+    if (w->augmented) ls__augmenter_init(&w->augmenter, info, o->seed, w->images);
 }
 
-static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row)
+static ls_status row(ls_dataset *d, void *memory, const ls_order *o, const ls_place *p, void *const *row)
 {
     const ls_dataset_info *info  = &d->info;
-    const table           *t     = workspace;
+    workspace             *w     = memory;
     int64_t                plane = (int64_t)info->height * info->width, all = plane * info->channels;
-    int64_t                i = o->in_order ? at : ls_sample_at(o->seed, epoch, info->count, at);
-    /* Read the N bytes into the last N bytes of the row of N floats.  Converting in place is safe: float i ends at byte
-     * 4 i + 4, and pixel i + 1 is at byte 3 N + i + 1. */
-    float   *y      = row[IMAGE];
-    uint8_t *pixels = (uint8_t *)row[IMAGE] + 3 * all;
-    LS_TRY(d->read(d, i, pixels, row[LABEL]));
+    int64_t                i = o->in_order ? p->at : ls_sample_at(o->seed, p->epoch, info->count, p->at);
+    /* Without augmentation, read the N bytes into the last N bytes of the row of N floats.  Converting in place is
+     * safe: float i ends at byte 4 i + 4, and pixel i + 1 is at byte 3 N + i + 1. */
+    float         *y      = row[IMAGE];
+    uint8_t       *bytes  = w->augmented ? w->augmenter.pixels : (uint8_t *)row[IMAGE] + 3 * all;
+    const uint8_t *pixels = bytes;
+    LS_TRY(d->read(d, i, bytes, row[LABEL]));
+    if (w->augmented) {
+        LS_TRY(ls__augment(&w->augmenter, p->epoch, i));
+        pixels = w->augmenter.pixels;
+    }
     for (int c = 0; c < info->channels; c++)
-        for (int64_t p = 0; p < plane; p++) *y++ = t->value[c][*pixels++];
+        for (int64_t k = 0; k < plane; k++) *y++ = w->table[c][*pixels++];
     return LS_OK;
 }
 

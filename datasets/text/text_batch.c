@@ -84,13 +84,13 @@ static int columns(const ls_dataset_info *info, ls_column *column)
 /* Room for a window and the token after it. */
 static size_t workspace_bytes(const ls_dataset_info *info) { return ((size_t)info->context + 1) * sizeof(int32_t); }
 
-static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, int64_t epoch, int64_t at, void *const *row)
+static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row)
 {
     const ls_dataset_info *info  = &d->info;
     int32_t               *both  = workspace;
     size_t                 bytes = (size_t)info->context * sizeof(int32_t);
-    int64_t                i     = o->in_order ? at : ls_sample_at(o->seed, epoch, ls__text_windows(info, false), at);
-    LS_TRY(d->tokens(d, ls__text_window_offset(info, o, epoch) + i * info->context, info->context + 1, both));
+    int64_t i = o->in_order ? p->at : ls_sample_at(o->seed, p->epoch, ls__text_windows(info, false), p->at);
+    LS_TRY(d->tokens(d, ls__text_window_offset(info, o, p->epoch) + i * info->context, info->context + 1, both));
     memcpy(row[TOKENS], both, bytes);
     memcpy(row[TARGET], both + 1, bytes);
     return LS_OK;

@@ -199,22 +199,43 @@ static ls_status open_split(ls_dataset **d, const ls_recipe *recipe, const char 
     return opened ? LS_OK : ls_dataset_open(d, path, split);
 }
 
-ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
+static ls_status open_digits(ls_dataset **d, const ls_recipe *recipe, bool held_out)
+{
+    LS_CHECK(!recipe->data.inputs[0], LS_ERR_USAGE,
+             "%s: data.inputs: expected data.path to name a file or folder with arrays, found %s",
+             ls_recipe_where(recipe, "data.inputs"), SYNTHETIC);
+    return ls_dataset_digits(d, held_out ? "test" : "train",
+                             held_out ? recipe->data.test_count : recipe->data.train_count,
+                             (uint64_t)recipe->data.seed);
+}
+
+static ls_status open_files(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
-    LS_CHECK(!recipe->data.inputs[0] || strcmp(recipe->data.path, SYNTHETIC) != 0, LS_ERR_USAGE,
-             "%s: data.inputs: expected data.path to name a file or folder with arrays, found %s",
-             ls_recipe_where(recipe, "data.inputs"), SYNTHETIC);
-    if (!strcmp(recipe->data.path, SYNTHETIC))
-        return ls_dataset_digits(d, held_out ? "test" : "train",
-                                 held_out ? recipe->data.test_count : recipe->data.train_count,
-                                 (uint64_t)recipe->data.seed);
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
-    LS_TRY(open_split(d, recipe, path, held_out ? held_out_of(path) : "train"));
+    return open_split(d, recipe, path, held_out ? held_out_of(path) : "train");
+}
+
+/* Refuses data.augment for data other than images. */
+static ls_status check_augment(const ls_recipe *recipe, const ls_dataset_info *info)
+{
+    static const ls_augment none;
+    const char             *key = ls_recipe_first_key(recipe, "data.augment.");
+    LS_CHECK(info->kind == LS_DATA_IMAGES || !memcmp(&recipe->data.augment, &none, sizeof none), LS_ERR_USAGE,
+             "%s: %s: expected a dataset of images, found %s in %s" LS_HINT "leave out data.augment",
+             ls_recipe_where(recipe, key), key, ls_task_of(info)->data, info->path);
+    return LS_OK;
+}
+
+ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
+{
+    const bool synthetic = !strcmp(recipe->data.path, SYNTHETIC);
+    LS_TRY(synthetic ? open_digits(d, recipe, held_out) : open_files(d, recipe, held_out));
     ls_dataset_info info   = ls_dataset_info_of(*d);
     const ls_task  *task   = ls_task_of(&info);
-    ls_status       status = check_tokenizer(recipe, &info);
+    ls_status       status = synthetic ? LS_OK : check_tokenizer(recipe, &info);
+    if (status == LS_OK) status = check_augment(recipe, &info);
     if (status == LS_OK && task->prepare) status = task->prepare(*d, recipe);
     if (status == LS_OK) return LS_OK;
     ls_dataset_free(*d);

@@ -21,6 +21,7 @@
 
 #include "core/base/arena.h"
 #include "core/core.h"
+#include "datasets/datasets.h"
 #include "dist/dist.h"
 #include "launch/lockstep.h"
 
@@ -64,6 +65,7 @@ struct ls_recipe {
         int64_t     context;                    /* tokens of a sample; 0: see ls_recipe_context                      */
         const char *inputs[LS_MAX_INPUTS + 1];  /* HDF5 datasets that the model reads; none: not a task of arrays    */
         const char *targets[LS_MAX_INPUTS + 1]; /* HDF5 datasets that the model predicts                             */
+        ls_augment  augment;                    /* random changes of training images                                 */
     } data;
     struct {
         const char      *name;       /* "lenet5", "mlp"; NULL: the model is a list of layers        */
@@ -130,6 +132,9 @@ ls_status ls_precision_parse(const char *text, ls_dtype *precision);
 
 /* Returns the place at which a key was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
+
+/* Returns the first key of a section ("data.augment.") that the recipe sets; NULL: none. */
+const char *ls_recipe_first_key(const ls_recipe *r, const char *section);
 
 /* Outputs of a model that is not a language model. */
 typedef struct ls_recipe_output {

@@ -251,22 +251,32 @@ static ls_status hash_of(const ls_recipe *r, bool all, char hash[33])
     return LS_OK;
 }
 
+/* Prints the headings of the sections of `path` that `before`, the key printed last, is not in.  Returns the depth of
+ * the key: the number of its sections. */
+static int print_sections(const char *before, const char *path, FILE *out)
+{
+    int depth = 0;
+    for (const char *at = path, *dot; (dot = strchr(at, '.')); at = dot + 1, depth++)
+        if (strncmp(before, path, (size_t)(dot - path) + 1) != 0)
+            fprintf(out, "%*s%.*s:\n", 2 * depth, "", (int)(dot - at), at);
+    return depth;
+}
+
 void ls_recipe_print(const ls_recipe *r, FILE *out)
 {
-    const char *section = "";
+    const char *before = "";
     for (const ls_key *k = ls__keys; k->path; k++) {
         char  *text  = NULL;
-        size_t bytes = 0, length = strcspn(k->path, ".");
+        size_t bytes = 0;
         FILE  *value = open_memstream(&text, &bytes);
         if (!value) return;
         bool has = (!is_setting(k) || has_setting(r, k)) && ls__key_print(r, k, value);
         fclose(value);
         if (has) {
-            bool within = k->path[length] == '.';
-            if (within && (strncmp(section, k->path, length) != 0 || section[length] != '.'))
-                fprintf(out, "%.*s:\n", (int)length, k->path);
-            fprintf(out, "%s%s: %s\n", within ? "  " : "", within ? k->path + length + 1 : k->path, text);
-            section = k->path;
+            const int   depth = print_sections(before, k->path, out);
+            const char *dot   = strrchr(k->path, '.');
+            fprintf(out, "%*s%s: %s\n", 2 * depth, "", dot ? dot + 1 : k->path, text);
+            before = k->path;
         }
         free(text);
     }
@@ -396,4 +406,11 @@ const char *ls_recipe_where(const ls_recipe *r, const char *key)
 {
     int k = ls__key_find(key);
     return k >= 0 && r->where[k] ? r->where[k] : "default";
+}
+
+const char *ls_recipe_first_key(const ls_recipe *r, const char *section)
+{
+    for (int k = 0; ls__keys[k].path; k++)
+        if (r->where[k] && !strncmp(ls__keys[k].path, section, strlen(section))) return ls__keys[k].path;
+    return NULL;
 }

@@ -22,6 +22,7 @@ static const char *const precision_names[] = {[LS_F32] = "float32", [LS_BF16] = 
 static const char *const wire_names[]      = LS_ENUM_TEXTS(LS_WIRE_LIST);
 static const char *const on_nan_names[]    = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
 static const char *const loss_names[]      = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
+static const char *const crop_modes[]      = LS_ENUM_TEXTS(LS_CROP_MODE_LIST);
 
 /* Largest bound of an integer key: up to here a double, which the range check uses, holds every integer. */
 #define MANY 9007199254740992.0
@@ -73,6 +74,14 @@ const ls_key ls__keys[] = {
     {"data.targets", LIST(STRINGS, data.targets, LS_MAX_INPUTS), .bits = true,
      .help = "arrays: names of the HDF5 datasets that the model predicts; a single dataset of integers makes the task "
              "a classification, unless train.loss is mse or mae"},
+    {"data.augment.crop", INT32(data.augment.crop, 0, 1 << 14), .fallback = "0", .bits = true,
+     .help = "images: padding of each side, pixels; training crops the image's size at a random place; 0: no crop"},
+    {"data.augment.crop_mode", ENUM(data.augment.crop_mode, crop_modes), .fallback = "zeros", .bits = true,
+     .help = "images: pixels of the padding: black, or the image reflected at its border"},
+    {"data.augment.flip", BOOL(data.augment.flip), .fallback = "false", .bits = true,
+     .help = "images: training mirrors half of the images left to right"},
+    {"data.augment.vertical_flip", BOOL(data.augment.vertical_flip), .fallback = "false", .bits = true,
+     .help = "images: training mirrors half of the images top to bottom"},
 
     {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
     {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,

@@ -36,6 +36,16 @@ static ls_status check_splits(const ls_dataset_info *a, const ls_dataset_info *b
     return LS_OK;
 }
 
+/* Messages of ls_dataset_augment begin with the key below data: "augment.crop: expected ...". */
+static ls_status prepare(ls_dataset *d, const ls_recipe *r)
+{
+    char      key[64];
+    ls_status status = ls_dataset_augment(d, &r->data.augment);
+    if (status == LS_OK) return LS_OK;
+    snprintf(key, sizeof key, "data.%.*s", (int)strcspn(ls_error_message(), ":"), ls_error_message());
+    return LS_FAIL(status, "%s: data.%s", ls_recipe_where(r, key), ls_error_message());
+}
+
 /* The synthetic digits and MNIST have known shapes; other datasets have to be opened. */
 static bool describe_unopened(const ls_recipe *r, ls_dataset_info *info)
 {
@@ -262,6 +272,7 @@ const ls_task ls__task_image_classification = {
     .use               = "`lockstep predict` classifies images",
     .metric            = metrics,
     .accepts           = accepts,
+    .prepare           = prepare,
     .describe_unopened = describe_unopened,
     .sample_text       = sample_text,
     .samples_text      = "samples of",

@@ -126,6 +126,13 @@ static const struct {
     {"model:\n  layers:\n    - linear: 3\n", "expected its attributes as a map, found '3'", NULL},
     {"model:\n  layers:\n    - linear: {out: 3}\n      relu:\n", "found a map of several keys", "in braces"},
     {"model:\n  layers:\n    -\n", "model.layers[0]: expected a layer", NULL},
+    {MODEL "data:\n  augment: 4\n", "r.yaml:4:12: data.augment: expected a map of keys, found '4'", NULL},
+    {MODEL "data:\n  augment: {crp: 4}\n", "r.yaml:4:13: unknown key 'data.augment.crp'",
+     "did you mean 'data.augment.crop'?"},
+    {MODEL "data:\n  augment: {crop: -1}\n", "r.yaml:4:19: data.augment.crop: expected a whole number from 0 to 16384",
+     NULL},
+    {MODEL "data:\n  augment: {crop_mode: mirror}\n", "data.augment.crop_mode: expected one of zeros, reflect", NULL},
+    {MODEL "data:\n  augment: {flip: 0.5}\n", "data.augment.flip: expected true or false, found '0.5'", NULL},
     {"a: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "expected at most 16 levels of nesting", NULL},
 };
 
@@ -287,6 +294,7 @@ static void test_round_trip(void **state)
                          "    - linear: {name: \"a \\\"b\\\" \\\\ \\x01 ä\", out: 10, no_bias: true, weight_init: "
                          "{kind: normal, std: 0.02}}\n"
                          "    - relu:\n"
+                         "data: {augment: {crop: 4, crop_mode: reflect, flip: true}}\n"
                          "run: {name: 'ünï: code # no', dir: \"tab\\there\"}\n"
                          "optim:\n  lr: 0.1\n  groups: [{params: '*.bias', lr_scale: 0.3333}]\n"
                          "schedule: {name: multistep, milestones: [1, 2]}\ntrain: {seed: 9007199254740991}\n",

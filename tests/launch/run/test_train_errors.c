@@ -63,6 +63,10 @@ static const bad table[] = {
     {"shards not a power of two", "", "train lenet5-digits " SMALL "train.shards=6", 2, "shards", "power of two"},
     {"a GPU where there is none", "", "train lenet5-digits " SMALL "device=cuda", 4, "device", "cpu"},
     /* the data */
+    {"a crop larger than the images", "", "train lenet5-digits " SMALL "data.augment.crop=28", 2,
+     "data.augment.crop: expected less than 28", "crop is the padding of each side"},
+    {"augmented text", TEXT_RECIPE, "train ./r.yaml data.augment.flip=true", 2,
+     "data.augment.flip: expected a dataset of images, found text", "leave out data.augment"},
     {"missing data", "", "train lenet5-digits data.path=./nowhere", 3, "nowhere", NULL},
     {"truncated HDF5", "", "train lenet5-digits data.path=truncated", 3, "truncated/train.h5", NULL},
     {"text instead of HDF5", "", "train lenet5-digits data.path=text", 3, "text/train.h5", "HDF5"},
