@@ -136,6 +136,24 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context);
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
 ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts);
 
+/* Images: how a model reads a dataset.  Options that are 0 leave the dataset as it is. */
+typedef struct ls_image_view {
+    size_t             size;       /* sizeof(ls_image_view) */
+    const char *const *class_name; /* classes that remain, ended by NULL; they keep their order and are numbered anew */
+    int64_t            per_class;  /* samples that remain of each class, chosen by `seed`                             */
+    uint64_t           seed;
+    int                side; /* height and width to which images are resized, with the bytes of Pillow's resize       */
+    ls_interpolation   interpolation;
+    float              mean[4], std[4]; /* by channel, of pixels scaled to 0 to 1; std[0] = 0: those of the dataset   */
+} ls_image_view;
+/* Replaces *d by a view of it, which owns it.  Call it before loaders are created.  LS_ERR_USAGE: an option does not
+ * fit the dataset; the message begins with its name, and *d is unchanged. */
+ls_status ls__dataset_view(ls_dataset **d, const ls_image_view *options);
+#ifndef __cplusplus
+#define ls_dataset_view(dataset, ...)                                                                                  \
+    ls__dataset_view((dataset), &(ls_image_view){.size = sizeof(ls_image_view), __VA_ARGS__})
+#endif
+
 /* Images: reads sample i: channels x height x width bytes (`pixels` NULL: skipped), and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
 /* Images: loaders in shuffled order, which training uses, deliver changed images.  The image of a sample is a function

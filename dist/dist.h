@@ -385,8 +385,18 @@ ls_status ls_checkpoint_prune(const char *folder, const ls_checkpoint_retention 
 
 /* ---- exchange with Hugging Face ---------------------------------------------------------------------------------- */
 
-/* Writes the parameters as a safetensors file, float32, with the names and layouts of PyTorch; atomic. */
-ls_status ls_safetensors_save(const char *path, ls_params *params);
+/* An entry of the metadata of a safetensors file. */
+typedef struct ls_metadata {
+    const char *key, *text;
+} ls_metadata;
+
+/* Writes the parameters as a safetensors file, float32, with the names and layouts of PyTorch; atomic.  Each batch norm
+ * also has PyTorch's num_batches_tracked, 0.  metadata: ended by a NULL key; NULL: none. */
+ls_status ls_safetensors_save(const char *path, ls_params *params, const ls_metadata *metadata);
+
+/* Returns an entry of the metadata of a safetensors file, or of the first file of a folder that has it; NULL: none.
+ * The caller frees *text. */
+ls_status ls_safetensors_metadata(const char *path, const char *key, char **text);
 
 /* Reads parameters by name from a safetensors file, or from a folder with model.safetensors, or with
  * model.safetensors.index.json and the files that it names.  A folder's config.json is compared with the model first.
@@ -420,8 +430,37 @@ ls_status ls_pretrained_read(const char *folder, ls_pretrained *p);
  * memory for the parameters is allocated. */
 ls_status ls_pretrained_check_size(const char *folder, const ls_graph *g);
 
-/* Loads all parameters as ls_safetensors_load does.  LS_ERR_DATA when a value is infinite or NaN. */
-ls_status ls_pretrained_load(const char *path, ls_params *params);
+/* Result of loading for one tensor. */
+#define LS_TENSOR_VERDICT_LIST(X)                                                                                      \
+    X(LS_TENSOR_LOADED, "loaded")                                                                                      \
+    X(LS_TENSOR_RENAMED, "renamed")                                                                                    \
+    X(LS_TENSOR_ROWS_BY_CLASS, "rows by class")                                                                        \
+    X(LS_TENSOR_INITIAL, "initial values")                                                                             \
+    X(LS_TENSOR_SKIPPED, "skipped")
+typedef enum ls_tensor_verdict { LS_ENUMERATORS(LS_TENSOR_VERDICT_LIST) } ls_tensor_verdict;
+
+typedef struct ls_loaded_tensor {
+    const char       *param;  /* NULL: the tensor is no parameter (skipped) */
+    const char       *stored; /* name in the file; NULL: the file lacks the parameter (initial values) */
+    ls_tensor_verdict verdict;
+} ls_loaded_tensor;
+
+/* How to load a model whose head may differ from the head in the file. */
+typedef struct ls_pretrained_options {
+    /* Names of the head's weight and bias, NULL: none.  A head with another shape than in the file keeps its initial
+     * values. */
+    const char *head[2];
+    /* For each row of the head, the row in the file; -1: initial values.  NULL: a head of the same shape is loaded as
+     * it is. */
+    const int *head_row;
+    /* Called for each parameter, then for each tensor that no parameter reads; NULL: not wanted. */
+    void (*each)(const ls_loaded_tensor *tensor, void *context);
+    void *context;
+} ls_pretrained_options;
+
+/* Loads all parameters as ls_safetensors_load does.  options NULL: the head is loaded as all other parameters are.
+ * LS_ERR_DATA when a value is infinite or NaN. */
+ls_status ls_pretrained_load(const char *path, ls_params *params, const ls_pretrained_options *options);
 
 LS_PUBLIC_END
 #endif

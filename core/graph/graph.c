@@ -438,23 +438,46 @@ bool ls__glob(const char *glob, const char *text)
     return !*text;
 }
 
-int ls_freeze(ls_graph *g, const char *glob)
+bool ls__glob_list(const char *const *globs, const char *text)
+{
+    bool matches = false;
+    for (; *globs; globs++) {
+        const bool excludes = **globs == '!';
+        if (ls__glob(*globs + excludes, text)) matches = !excludes;
+    }
+    return matches;
+}
+
+/* Freezes the running statistics of a node that match: training uses them and does not renew them. */
+static void freeze_running(ls_node *n, const char *const *globs)
+{
+    const ls_op *op = ls__op(n);
+    for (int k = 0; op->freeze_running && k < n->ins; k++)
+        if (op->no_grad & 1u << k && n->in[k] && n->in[k]->role == LS_ROLE_PARAM &&
+            ls__glob_list(globs, n->in[k]->name))
+            op->freeze_running(n);
+}
+
+int ls__freeze(ls_graph *g, const char *const *globs)
 {
     int matched = 0;
     if (!g) return 0;
     for (int i = 0; i < g->tensors; i++) {
         ls_tensor *t = g->tensor[i];
-        if (t->role != LS_ROLE_PARAM || !ls__glob(glob, t->name)) continue;
+        if (t->role != LS_ROLE_PARAM || !ls__glob_list(globs, t->name)) continue;
         t->frozen     = true;
         t->needs_grad = false;
         matched++;
     }
-    for (int i = 0; i < g->nodes; i++) { /* what depends on frozen parameters alone needs no gradient either */
+    for (int i = 0; i < g->nodes; i++) { /* a node that depends on frozen parameters alone needs no gradient either */
         ls_node *n  = g->node[i];
         bool     is = false;
         for (int k = 0; k < n->ins; k++)
             if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) is = true;
         n->out[0]->needs_grad = is;
+        freeze_running(n, globs);
     }
     return matched;
 }
+
+int ls_freeze(ls_graph *g, const char *glob) { return ls__freeze(g, (const char *[]){glob, NULL}); }

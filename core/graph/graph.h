@@ -42,6 +42,12 @@ const char *ls__layer_name(const ls_node *n, ls_arena *memory);
 
 /* Whether `text` matches `glob`: `*` stands for any characters, `?` for one. */
 bool ls__glob(const char *glob, const char *text);
+/* Whether `text` matches a list of globs, ended by NULL: the last glob that matches decides, and one that begins with !
+ * excludes. */
+bool ls__glob_list(const char *const *globs, const char *text);
+
+/* ls_freeze for a list of globs. */
+int ls__freeze(ls_graph *g, const char *const *globs);
 
 /* ---- for shape inference ----------------------------------------------------------------------------------------- */
 

@@ -112,6 +112,8 @@ struct ls_op {
     /* (optional, with batch_sums) Renews running statistics, parameters without gradient, from the sums of forward.
      * x: the values of the inputs that are parameters. */
     void (*update_running)(const ls_node *n, const float *sums, int64_t batch_rows, float *const x[LS_MAX_IN]);
+    /* (with update_running) Makes training use the running statistics and not renew them (ls_freeze). */
+    void (*freeze_running)(ls_node *n);
     /* (optional, default 0) Returns the bytes of workspace of a call for up to `rows` samples in up to `shards` shards,
      * none of which has more than rows / shards samples, rounded up. */
     size_t (*scratch)(const ls_node *n, int64_t rows, int shards, int threads, bool backward);

@@ -88,3 +88,10 @@ ls_status ls__file_finish(ls_file *f, ls_status status)
     if (status != LS_OK) unlink(f->temporary);
     return status;
 }
+
+ls_status ls__file_save(const char *path, const void *data, size_t bytes)
+{
+    ls_file f;
+    LS_TRY(ls__file_create(&f, path));
+    return ls__file_finish(&f, ls__file_write(&f, data, bytes));
+}

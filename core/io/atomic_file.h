@@ -42,6 +42,9 @@ ls_status ls__file_stream(ls_file *f, FILE **stream);
  * removes it.  Returns `status`, or the first error of its own. */
 ls_status ls__file_finish(ls_file *f, ls_status status);
 
+/* Writes a whole file. */
+ls_status ls__file_save(const char *path, const void *data, size_t bytes);
+
 /* For writers that create their files by other means: the name under which `path` is written before it is complete. */
 ls_status ls__temporary_path(char temporary[LS_PATH_BYTES], const char *path);
 

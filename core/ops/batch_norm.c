@@ -270,6 +270,8 @@ static void backward(const ls_call *c)
     apply(c, &f);
 }
 
+static void freeze_running(ls_node *n) { ((ls_batch_norm_args *)n->args)->frozen = true; }
+
 static double flops(const ls_node *n) { return 6.0 * (double)ls__numel(n->in[X]); }
 
 LS_OP(batch_norm) = {
@@ -290,6 +292,7 @@ LS_OP(batch_norm) = {
     .backward       = {[LS_CPU] = backward},
     .batch_sums     = batch_sums,
     .update_running = update_running,
+    .freeze_running = freeze_running,
     .scratch        = scratch,
     .flops          = flops,
 };

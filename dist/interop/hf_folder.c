@@ -16,6 +16,7 @@
 #include "core/io/paths.h"
 #include "dist/dist.h"
 #include "dist/interop/hf_config.h"
+#include "dist/interop/tensor_names.h"
 
 static bool has_file(const char *folder, const char *name)
 {
@@ -70,9 +71,9 @@ ls_status ls_pretrained_check_size(const char *folder, const ls_graph *g)
     return LS_OK;
 }
 
-ls_status ls_pretrained_load(const char *path, ls_params *params)
+ls_status ls_pretrained_load(const char *path, ls_params *params, const ls_pretrained_options *options)
 {
-    LS_TRY(ls_safetensors_load(path, params, false));
+    LS_TRY(ls__safetensors_load(path, params, false, options));
     for (int i = 0; i < ls_params_count(params); i++) {
         const char    *name;
         const int64_t *dim;

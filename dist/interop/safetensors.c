@@ -100,9 +100,30 @@ typedef struct loading {
     ls_tensor_set          set;
     ls_params             *params;
     const ls_architecture *architecture;
-    ls_stored            **found; /* tensor of each parameter, by slot */
+    ls_pretrained_options  options;
+    ls_stored            **found; /* tensor of each parameter, by slot; NULL: the parameter keeps its initial values */
+    ls_tensor_verdict     *verdict; /* by slot */
     float                 *tile;
 } loading;
+
+static bool is_head(const loading *l, const ls_tensor *t)
+{
+    for (int i = 0; i < 2; i++)
+        if (l->options.head[i] && strcmp(l->options.head[i], t->name) == 0) return true;
+    return false;
+}
+
+/* The verdict on a parameter of the head.  Its first dimension may differ, and the others as well if no row is kept. */
+static ls_tensor_verdict head_verdict(const loading *l, const ls_tensor *t, const ls_stored *e)
+{
+    bool rows_fit = e && e->type->widen && e->rank == t->rank;
+    for (int d = 1; rows_fit && d < t->rank; d++) rows_fit = e->dim[d] == t->dim[d];
+    if (!rows_fit) return LS_TENSOR_INITIAL;
+    if (!l->options.head_row) return e->dim[0] == t->dim[0] ? LS_TENSOR_LOADED : LS_TENSOR_INITIAL;
+    for (int64_t r = 0; r < t->dim[0]; r++)
+        if (l->options.head_row[r] >= 0 && l->options.head_row[r] < e->dim[0]) return LS_TENSOR_ROWS_BY_CLASS;
+    return LS_TENSOR_INITIAL;
+}
 
 /* Finds the tensor of every parameter, and checks that no tensor is left over (allowed with `partial`). */
 static ls_status match_tensors(loading *l, bool partial)
@@ -111,17 +132,21 @@ static ls_status match_tensors(loading *l, bool partial)
     const ls_params *params = l->params;
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
-        l->found[i]        = ls__stored_of_param(l->architecture, &l->set, t->name);
-        if (!l->found[i]) {
+        ls_stored       *e = ls__stored_of_param(l->architecture, &l->set, t->name);
+        l->found[i]        = e;
+        if (e) e->wanted = true;
+        if (is_head(l, t)) {
+            l->verdict[i] = head_verdict(l, t, e);
+        } else if (!e) {
             add_name(&m->missing, "%.80s", t->name);
-            continue;
+        } else {
+            l->verdict[i] = strcmp(e->name, t->name) == 0 ? LS_TENSOR_LOADED : LS_TENSOR_RENAMED;
+            compare_tensor(l->architecture, t, e, m);
         }
-        l->found[i]->wanted = true;
-        compare_tensor(l->architecture, t, l->found[i], m);
     }
     for (int i = 0; i < l->set.count; i++) {
         const ls_stored *e = l->set.stored[i];
-        if (e->wanted || ls__is_buffer(l->architecture, params, e->name)) continue;
+        if (e->wanted || ls__is_buffer(l->architecture, params, &l->set, e->name)) continue;
         int slot = ls__slot_of_tied(l->architecture, params, e->name);
         if (slot >= 0)
             compare_tensor(l->architecture, params->slot[slot].tensor, e, m);
@@ -156,7 +181,7 @@ static ls_status compare_tied(loading *l)
 {
     for (int i = 0; i < l->set.count; i++) {
         const ls_stored *e = l->set.stored[i];
-        if (e->wanted || ls__is_buffer(l->architecture, l->params, e->name)) continue;
+        if (e->wanted || ls__is_buffer(l->architecture, l->params, &l->set, e->name)) continue;
         int slot = ls__slot_of_tied(l->architecture, l->params, e->name);
         if (slot >= 0) LS_TRY(compare_values(l, e, l->found[slot]));
     }
@@ -222,52 +247,139 @@ static ls_status check_config(const char *path, const ls_params *params)
     return stat(config, &info) == 0 ? ls_hf_config_check(config, params->graph) : LS_OK;
 }
 
-static ls_status load(loading *l, const char *path, bool partial)
+/* Reads the rows of the head whose classes the file has. */
+static ls_status read_rows(const loading *l, const ls_stored *e, const ls_param_slot *slot, float *w)
 {
-    LS_TRY(check_config(path, l->params));
-    LS_TRY(ls__tensor_set_open(&l->set, path));
-    l->found = ls_arena_alloc(l->set.arena, sizeof *l->found * (size_t)(l->params->count + 1));
-    l->tile  = ls_arena_alloc(l->set.arena, TILE_ELEMENTS * sizeof *l->tile);
-    LS_TRY(match_tensors(l, partial));
-    LS_TRY(compare_tied(l));
-    l->params->stale = true;
-    for (int i = 0; i < l->params->count; i++) {
-        const ls_tensor *t = l->params->slot[i].tensor;
-        float           *w = values_of(l->params, i);
-        if (ls__is_stored_transposed(l->architecture, t))
-            LS_TRY(read_transposed(l->found[i], t->dim[1], t->dim[0], w, l->tile));
-        else
-            LS_TRY(ls__stored_read(l->found[i], 0, l->params->slot[i].count, w));
+    const int64_t rows = slot->tensor->dim[0], width = slot->count / rows;
+    for (int64_t r = 0; r < rows; r++) {
+        const int64_t from = l->options.head_row[r];
+        if (from >= 0 && from < e->dim[0]) LS_TRY(ls__stored_read(e, from * width, width, w + r * width));
     }
     return LS_OK;
 }
 
-ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
+static ls_status read_param(loading *l, int i)
 {
-    loading   l      = {.params = params, .architecture = ls__architecture_of(params->graph)};
+    const ls_param_slot *slot = &l->params->slot[i];
+    const ls_tensor     *t    = slot->tensor;
+    float               *w    = values_of(l->params, i);
+    if (l->verdict[i] == LS_TENSOR_INITIAL) return LS_OK;
+    if (l->verdict[i] == LS_TENSOR_ROWS_BY_CLASS) return read_rows(l, l->found[i], slot, w);
+    if (ls__is_stored_transposed(l->architecture, t))
+        return read_transposed(l->found[i], t->dim[1], t->dim[0], w, l->tile);
+    return ls__stored_read(l->found[i], 0, slot->count, w);
+}
+
+/* Reports the verdict on every parameter, then on the tensors that no parameter reads. */
+static void give_verdicts(const loading *l)
+{
+    const ls_pretrained_options *o = &l->options;
+    for (int i = 0; o->each && i < l->params->count; i++)
+        o->each(&(ls_loaded_tensor){.param   = l->params->slot[i].tensor->name,
+                                    .stored  = l->found[i] ? l->found[i]->name : NULL,
+                                    .verdict = l->verdict[i]},
+                o->context);
+    for (int i = 0; o->each && i < l->set.count; i++)
+        if (!l->set.stored[i]->wanted)
+            o->each(&(ls_loaded_tensor){.stored = l->set.stored[i]->name, .verdict = LS_TENSOR_SKIPPED}, o->context);
+}
+
+static ls_status load(loading *l, const char *path, bool partial)
+{
+    LS_TRY(check_config(path, l->params));
+    LS_TRY(ls__tensor_set_open(&l->set, path));
+    l->found   = ls_arena_alloc(l->set.arena, sizeof *l->found * (size_t)(l->params->count + 1));
+    l->verdict = ls_arena_alloc(l->set.arena, sizeof *l->verdict * (size_t)(l->params->count + 1));
+    l->tile    = ls_arena_alloc(l->set.arena, TILE_ELEMENTS * sizeof *l->tile);
+    LS_TRY(match_tensors(l, partial));
+    LS_TRY(compare_tied(l));
+    l->params->stale = true;
+    for (int i = 0; i < l->params->count; i++) LS_TRY(read_param(l, i));
+    give_verdicts(l);
+    return LS_OK;
+}
+
+ls_status ls__safetensors_load(const char *path, ls_params *params, bool partial, const ls_pretrained_options *options)
+{
+    loading l = {.params = params, .architecture = ls__architecture_of(params->graph)};
+    if (options) l.options = *options;
     ls_status status = load(&l, path, partial);
     ls__tensor_set_close(&l.set);
     return status;
 }
 
+ls_status ls_safetensors_load(const char *path, ls_params *params, bool partial)
+{
+    return ls__safetensors_load(path, params, partial, NULL);
+}
+
+ls_status ls_safetensors_metadata(const char *path, const char *key, char **text)
+{
+    ls_tensor_set set    = {0};
+    ls_status     status = ls__tensor_set_open(&set, path);
+    const char   *value  = NULL;
+    for (int i = 0; status == LS_OK && !value && i < set.files; i++)
+        value = json_string_value(json_object_get(json_object_get(set.file[i].header, "__metadata__"), key));
+    *text = value ? strdup(value) : NULL;
+    if (value && !*text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory for its metadata", path);
+    ls__tensor_set_close(&set);
+    return status;
+}
+
 /* ---- saving ------------------------------------------------------------------------------------------------------ */
+
+/* The tensor that PyTorch's batch norm has besides its running statistics: the number of batches, of type int64 and
+ * without dimensions.  It has no meaning when the momentum is constant, and is written as 0. */
+static const char batches_ending[] = "num_batches_tracked", mean_ending[] = "running_mean";
+
+/* Returns the length of the name of a batch norm, with the dot, if the parameter is its running mean; otherwise 0. */
+static int batch_norm_prefix(const ls_tensor *t)
+{
+    const size_t length = strlen(t->name), ending = sizeof mean_ending - 1;
+    return length > ending && strcmp(t->name + length - ending, mean_ending) == 0 ? (int)(length - ending) : 0;
+}
+
+static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int64_t bytes)
+{
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype, "shape", shape, "data_offsets", (json_int_t)begin,
+                     (json_int_t)(begin + bytes));
+}
+
+/* Adds the counts of batches to the header; returns their bytes, or -1 after an error. */
+static int64_t add_batch_counts(json_t *header, const ls_params *params)
+{
+    int64_t at = 0;
+    for (int i = 0; i < params->count; i++) {
+        const ls_tensor *t      = params->slot[i].tensor;
+        const int        prefix = batch_norm_prefix(t);
+        char             name[LS_PATH_BYTES];
+        if (!prefix) continue;
+        if (snprintf(name, sizeof name, "%.*s%s", prefix, t->name, batches_ending) >= (int)sizeof name) return -1;
+        if (json_object_set_new(header, name, header_item("I64", json_array(), at, sizeof(int64_t))) != 0) return -1;
+        at += (int64_t)sizeof(int64_t);
+    }
+    return at;
+}
 
 /* Returns the text of the header, padded with spaces so that the values begin at a multiple of 8 bytes.  NULL without
  * memory, or for a name that is not UTF-8.  To be freed. */
-static char *header_text(const ls_architecture *a, const ls_params *params, size_t *length)
+static char *header_text(const ls_architecture *a, const ls_params *params, const ls_metadata *metadata, size_t *length)
 {
     json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool    good   = header;
-    int64_t at     = 0;
+    int64_t at     = add_batch_counts(header, params);
+    good           = good && at >= 0;
+    for (; metadata && metadata->key; metadata++)
+        good = json_object_set_new(json_object_get(header, "__metadata__"), metadata->key,
+                                   json_string(metadata->text)) == 0 &&
+               good;
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
         int64_t          dim[LS_MAX_DIMS], bytes = params->slot[i].count * (int64_t)sizeof(float);
         json_t          *shape = json_array();
         for (int d = 0, rank = stored_dims(a, t, dim); d < rank; d++)
             json_array_append_new(shape, json_integer(dim[d]));
-        json_t *item = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)at,
-                                 (json_int_t)(at + bytes));
-        good         = json_object_set_new(header, t->name, item) == 0 && good;
+        good = json_object_set_new(header, t->name, header_item("F32", shape, at, bytes)) == 0 && good;
         at += bytes;
     }
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL, *padded = NULL;
@@ -282,11 +394,12 @@ static char *header_text(const ls_architecture *a, const ls_params *params, size
     return padded;
 }
 
-static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_params *params)
+static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_params *params,
+                              const ls_metadata *metadata)
 {
     size_t        length;
     unsigned char prefix[LS_STORED_PREFIX];
-    char         *text = header_text(a, params, &length);
+    char         *text = header_text(a, params, metadata, &length);
     LS_CHECK(text, LS_ERR_ENV, "%s: cannot make its header" LS_HINT "is the name of every parameter UTF-8?", f->path);
     for (int i = 0; i < LS_STORED_PREFIX; i++) prefix[i] = (unsigned char)((uint64_t)length >> 8 * i);
     ls_status status = ls__file_write(f, prefix, LS_STORED_PREFIX);
@@ -295,10 +408,13 @@ static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_par
     return status;
 }
 
-static ls_status write_file(ls_file *f, const ls_params *params, float *tile)
+static ls_status write_file(ls_file *f, const ls_params *params, const ls_metadata *metadata, float *tile)
 {
-    const ls_architecture *a = ls__architecture_of(params->graph);
-    LS_TRY(write_header(f, a, params));
+    const ls_architecture *a           = ls__architecture_of(params->graph);
+    const int64_t          batch_count = 0;
+    LS_TRY(write_header(f, a, params, metadata));
+    for (int i = 0; i < params->count; i++)
+        if (batch_norm_prefix(params->slot[i].tensor)) LS_TRY(ls__file_write(f, &batch_count, sizeof batch_count));
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
         const float     *w = values_of(params, i);
@@ -310,14 +426,15 @@ static ls_status write_file(ls_file *f, const ls_params *params, float *tile)
     return LS_OK;
 }
 
-ls_status ls_safetensors_save(const char *path, ls_params *params)
+ls_status ls_safetensors_save(const char *path, ls_params *params, const ls_metadata *metadata)
 {
     ls_file   f;
     ls_arena *memory;
     LS_TRY(ls_arena_new(&memory, "safetensors"));
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK)
-        status = ls__file_finish(&f, write_file(&f, params, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
+        status = ls__file_finish(
+            &f, write_file(&f, params, metadata, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
     ls_arena_free(memory);
     return status;
 }

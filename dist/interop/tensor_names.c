@@ -7,9 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Prefixes that PyTorch's wrappers of modules add to all names: DistributedDataParallel, torch.compile, a module that
+ * holds the model, and an average of weights. */
+static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "model_ema.", NULL};
+
+static ls_stored *find_wrapped(const ls_tensor_set *set, const char *param)
+{
+    ls_stored *e = NULL;
+    char       longer[640];
+    for (const char *const *w = wrappers; *w && !e; w++)
+        if (snprintf(longer, sizeof longer, "%s%s", *w, param) < (int)sizeof longer)
+            e = ls__tensor_set_find(set, longer);
+    return e;
+}
+
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param)
 {
     ls_stored *e = ls__tensor_set_find(set, param);
+    char       other[640];
+    if (!e && a && a->other_name && a->other_name(param, other, sizeof other)) e = ls__tensor_set_find(set, other);
+    if (!e) e = find_wrapped(set, param);
     if (!a) return e;
     size_t prefix = strlen(a->prefix);
     if (!e && strncmp(param, a->prefix, prefix) == 0) e = ls__tensor_set_find(set, param + prefix);
@@ -25,24 +42,28 @@ int ls__slot_of_tied(const ls_architecture *a, const ls_params *params, const ch
     return -1;
 }
 
-/* Returns whether the model has a parameter of this name, with or without the prefix of the architecture. */
-static bool has_param(const ls_architecture *a, const ls_params *params, const char *name)
+/* Returns whether `tensors` has a buffer of this name.  Its sibling is a parameter of the model, with or without the
+ * prefix of the architecture, or a tensor of the file. */
+static bool has_buffer(const ls_buffer_tensor *tensors, const char *prefix, const ls_params *params,
+                       const ls_tensor_set *set, const char *name)
 {
-    char longer[640];
-    snprintf(longer, sizeof longer, "%s%s", a->prefix, name);
-    return ls_params_find(params, name) >= 0 || ls_params_find(params, longer) >= 0;
-}
-
-bool ls__is_buffer(const ls_architecture *a, const ls_params *params, const char *name)
-{
-    size_t length = strlen(name);
-    if (!a || length >= 256) return false;
-    for (const ls_buffer_tensor *b = a->buffers; b->ending; b++) {
-        size_t ending = strlen(b->ending);
-        char   sibling[512];
+    const size_t length = strlen(name);
+    for (const ls_buffer_tensor *b = tensors; b->ending; b++) {
+        const size_t ending = strlen(b->ending), skip = strlen(prefix);
+        char         sibling[640];
         if (length < ending || strcmp(name + length - ending, b->ending) != 0) continue;
-        snprintf(sibling, sizeof sibling, "%.*s%s", (int)(length - ending), name, b->sibling);
-        if (has_param(a, params, sibling)) return true;
+        if (snprintf(sibling, sizeof sibling, "%s%.*s%s", prefix, (int)(length - ending), name, b->sibling) >=
+            (int)sizeof sibling)
+            continue;
+        const ls_stored *e = ls__tensor_set_find(set, sibling + skip);
+        if (ls_params_find(params, sibling + skip) >= 0 || ls_params_find(params, sibling) >= 0 || (e && e->wanted))
+            return true;
     }
     return false;
+}
+
+bool ls__is_buffer(const ls_architecture *a, const ls_params *params, const ls_tensor_set *set, const char *name)
+{
+    static const ls_buffer_tensor common[] = {{"num_batches_tracked", "running_mean"}, {0}};
+    return has_buffer(common, "", params, set, name) || (a && has_buffer(a->buffers, a->prefix, params, set, name));
 }

@@ -2,12 +2,13 @@
  *
  * Which tensor of a file belongs to which parameter of a model, by the names of its architecture.  Not public.
  *
- * Without an architecture (NULL) names must be equal.
+ * Files of PyTorch may have a prefix before every name, from the module that wraps the model ("module.").
  */
 #ifndef LS_DIST_INTEROP_TENSOR_NAMES_H
 #define LS_DIST_INTEROP_TENSOR_NAMES_H
 
 #include "core/graph/params.h"
+#include "dist/dist.h"
 #include "dist/interop/architecture.h"
 #include "dist/interop/tensor_set.h"
 
@@ -18,7 +19,11 @@ ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *se
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */
 int ls__slot_of_tied(const ls_architecture *a, const ls_params *params, const char *name);
 
-/* Returns whether a tensor is no parameter, such as a causal mask, and is ignored. */
-bool ls__is_buffer(const ls_architecture *a, const ls_params *params, const char *name);
+/* ls_safetensors_load with options. */
+ls_status ls__safetensors_load(const char *path, ls_params *params, bool partial, const ls_pretrained_options *options);
+
+/* Returns whether a tensor is no parameter, such as a causal mask or the number of batches of a batch norm, and is
+ * ignored. */
+bool ls__is_buffer(const ls_architecture *a, const ls_params *params, const ls_tensor_set *set, const char *name);
 
 #endif

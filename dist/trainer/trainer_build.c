@@ -61,35 +61,44 @@ ls_status ls__trainer_check_options(ls_trainer *t)
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
-/* The learning-rate scale and weight decay of a parameter.  Marks the parameter groups that match it in used[]; the
- * first one decides. */
-static optim_range settings_of(const ls_optim *o, const ls_param_slot *s, bool *used)
+/* The learning-rate scale and weight decay of a parameter: those of the first parameter group that matches it. */
+static optim_range settings_of(const ls_optim *o, const ls_param_slot *s)
 {
-    optim_range r     = {.range.offset = (int64_t)s->offset, .lr_scale = 1, .weight_decay = o->weight_decay};
-    bool        found = false;
+    optim_range r = {.range.offset = (int64_t)s->offset, .lr_scale = 1, .weight_decay = o->weight_decay};
     for (int k = 0; k < LS_MAX_PARAM_GROUPS && o->group[k].glob; k++) {
         if (!ls__glob(o->group[k].glob, s->tensor->name)) continue;
-        used[k] = true;
-        if (found) continue;
-        found          = true;
         r.lr_scale     = o->group[k].lr_scale;
         r.weight_decay = o->group[k].weight_decay;
+        break;
     }
     return r;
+}
+
+/* Checks that each parameter group matches a parameter, which may be a frozen one. */
+static ls_status check_groups(const ls_optim *o, const ls_params *p)
+{
+    for (int k = 0; k < LS_MAX_PARAM_GROUPS && o->group[k].glob; k++) {
+        int i = 0;
+        while (i < p->count && !ls__glob(o->group[k].glob, p->slot[i].tensor->name)) i++;
+        LS_CHECK(i < p->count, LS_ERR_USAGE,
+                 "parameter group '%s' matches no parameter" LS_HINT "`lockstep explain` lists their names",
+                 o->group[k].glob);
+    }
+    return LS_OK;
 }
 
 /* Joins adjacent parameters with equal settings of the optimizer. */
 static ls_status build_optim_ranges(ls_trainer *t)
 {
-    const ls_params *p                         = t->params;
-    const ls_optim  *o                         = &t->options.optim;
-    bool             used[LS_MAX_PARAM_GROUPS] = {false};
+    const ls_params *p = t->params;
+    const ls_optim  *o = &t->options.optim;
+    LS_TRY(check_groups(o, p));
     t->optim_range = ls_arena_alloc(t->arena, ((size_t)p->count + 1) * sizeof *t->optim_range);
     for (int i = 0; i < p->count && p->slot[p->order[i]].trained; i++) {
         const ls_param_slot *s    = &p->slot[p->order[i]];
         const ls_param_slot *next = i + 1 < p->count ? &p->slot[p->order[i + 1]] : NULL;
         size_t               end  = next && next->trained ? next->offset : p->trained;
-        optim_range          r    = settings_of(o, s, used);
+        optim_range          r    = settings_of(o, s);
         optim_range         *last = t->optim_ranges ? &t->optim_range[t->optim_ranges - 1] : NULL;
         r.range.count             = (int64_t)(end - s->offset);
         if (last && last->lr_scale == r.lr_scale && last->weight_decay == r.weight_decay)
@@ -97,10 +106,6 @@ static ls_status build_optim_ranges(ls_trainer *t)
         else
             t->optim_range[t->optim_ranges++] = r;
     }
-    for (int k = 0; k < LS_MAX_PARAM_GROUPS && o->group[k].glob; k++)
-        LS_CHECK(used[k], LS_ERR_USAGE,
-                 "parameter group '%s' matches no trained parameter" LS_HINT "`lockstep explain` lists their names",
-                 o->group[k].glob);
     return LS_OK;
 }
 

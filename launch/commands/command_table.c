@@ -5,6 +5,7 @@
 
 #define COMMANDS(COMMAND)                                                                                              \
     COMMAND(train)                                                                                                     \
+    COMMAND(transfer)                                                                                                  \
     COMMAND(eval)                                                                                                      \
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \

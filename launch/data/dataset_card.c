@@ -15,19 +15,45 @@
 
 #define REMAKE LS_HINT "the file describes the run's dataset; repeat the same `lockstep train` to write it again"
 
-ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card)
+ls_status ls_dataset_card_text(const char *name, const ls_dataset_card *card, ls_arena *memory, const char **text)
 {
-    ls_file        f;
-    const ls_task *task = ls_task_of(&card->info);
-    json_t        *json = json_pack("{s:s}", "kind", task->card);
-    LS_CHECK(json, LS_ERR_ENV, "%s: no memory to write the dataset card", path);
-    ls_status status = task->write_card(json, card);
-    char     *text   = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(card->scaler ? 17 : 9));
+    const ls_task *task   = ls_task_of(&card->info);
+    json_t        *json   = json_pack("{s:s}", "kind", task->card);
+    ls_status      status = LS_OK;
+    char          *dump   = NULL;
+    if (json) status = task->write_card(json, card);
+    if (json && status == LS_OK) dump = json_dumps(json, JSON_INDENT(1) | JSON_REAL_PRECISION(card->scaler ? 17 : 9));
     json_decref(json);
-    if (status == LS_OK && !text) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to write the dataset card", path);
-    if (status == LS_OK) status = ls__file_create(&f, path);
-    if (status == LS_OK) status = ls__file_finish(&f, ls__file_write(&f, text, strlen(text)));
-    free(text);
+    if (status == LS_OK && !dump) status = LS_FAIL(LS_ERR_ENV, "%s: no memory to write the dataset card", name);
+    if (status == LS_OK) *text = ls_arena_strdup(memory, dump);
+    free(dump);
+    return status;
+}
+
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card, ls_arena *memory)
+{
+    const char *text;
+    LS_TRY(ls_dataset_card_text(path, card, memory, &text));
+    return ls__file_save(path, text, strlen(text));
+}
+
+/* Reads the fields of a card. */
+static ls_status take_card(const char *name, const json_t *json, ls_dataset_card *card, ls_arena *memory)
+{
+    const ls_task *task = ls_task_of_card(json_string_value(json_object_get(json, "kind")));
+    LS_CHECK(task->read_card(json, card, memory), LS_ERR_DATA,
+             "%s: expected a complete description of %s, found missing or invalid values" REMAKE, name, task->data);
+    return LS_OK;
+}
+
+ls_status ls_dataset_card_parse(const char *name, const char *text, ls_dataset_card *card, ls_arena *memory)
+{
+    json_error_t error;
+    json_t      *json = json_loads(text, 0, &error);
+    *card             = (ls_dataset_card){.info = {.split = "", .path = name}};
+    LS_CHECK(json, LS_ERR_DATA, "%s: its description of the dataset: line %d: %s", name, error.line, error.text);
+    ls_status status = take_card(name, json, card, memory);
+    json_decref(json);
     return status;
 }
 
@@ -43,12 +69,9 @@ ls_status ls_dataset_card_read(const char *path, ls_dataset_card *card, ls_arena
     close(file);
     LS_CHECK(plain, LS_ERR_DATA, "%s: expected a file" REMAKE, path);
     LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s" REMAKE, path, error.line, error.text);
-    const ls_task *task = ls_task_of_card(json_string_value(json_object_get(json, "kind")));
-    bool           good = task->read_card(json, card, memory);
+    ls_status status = take_card(path, json, card, memory);
     json_decref(json);
-    LS_CHECK(good, LS_ERR_DATA, "%s: expected a complete description of %s, found missing or invalid values" REMAKE,
-             path, task->data);
-    return LS_OK;
+    return status;
 }
 
 ls_status ls_dataset_card_check(const char *folder, const ls_dataset_info *info, ls_arena *memory)

@@ -9,8 +9,16 @@
 #include "core/base/arena.h"
 #include "launch/tasks/task.h"
 
+/* The key under which the metadata of a safetensors file hold the card of the dataset that the model was trained on. */
+#define LS_DATASET_METADATA "lockstep_dataset"
+
+/* Returns a card as JSON, in `memory`.  `name` stands for the card in messages. */
+ls_status ls_dataset_card_text(const char *name, const ls_dataset_card *card, ls_arena *memory, const char **text);
+/* The reverse; strings are allocated in `memory`.  card->scaler belongs to the caller. */
+ls_status ls_dataset_card_parse(const char *name, const char *text, ls_dataset_card *card, ls_arena *memory);
+
 /* Writes a card as JSON; the file appears complete or not at all. */
-ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card);
+ls_status ls_dataset_card_write(const char *path, const ls_dataset_card *card, ls_arena *memory);
 /* Reads a card; strings are allocated in `memory`.  card->scaler belongs to the caller. */
 ls_status ls_dataset_card_read(const char *path, ls_dataset_card *card, ls_arena *memory);
 /* Checks that a dataset matches the card in the folder of a run that continues.  LS_ERR_USAGE: the dataset holds other

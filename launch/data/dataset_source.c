@@ -199,6 +199,42 @@ static ls_status open_split(ls_dataset **d, const ls_recipe *recipe, const char 
     return opened ? LS_OK : ls_dataset_open(d, path, split);
 }
 
+/* The keys that change how images are read. */
+static const char *const view_keys[] = {"data.classes", "data.train_per_class", "data.test_per_class",
+                                        "data.size",    "data.interpolation",   "data.mean",
+                                        "data.std"};
+
+/* Replaces the dataset by the view of it that the recipe describes. */
+static ls_status view_images(ls_dataset **d, const ls_recipe *r, bool held_out)
+{
+    const ls_dataset_info info = ls_dataset_info_of(*d);
+    ls_image_view         o    = {.size          = sizeof o,
+                                  .class_name    = r->data.classes,
+                                  .per_class     = held_out ? r->data.test_per_class : r->data.train_per_class,
+                                  .seed          = (uint64_t)r->data.seed,
+                                  .side          = r->data.size,
+                                  .interpolation = (ls_interpolation)r->data.interpolation};
+    const char           *key  = NULL;
+    for (size_t i = 0; i < sizeof view_keys / sizeof *view_keys && !key; i++)
+        if (ls_recipe_has(r, view_keys[i])) key = view_keys[i];
+    if (!key) return LS_OK;
+    LS_CHECK(info.kind == LS_DATA_IMAGES, LS_ERR_USAGE,
+             "%s: %s: expected a dataset of images, found %s in %s" LS_HINT "leave out %s", ls_recipe_where(r, key),
+             key, ls_task_of(&info)->data, info.path, key);
+    LS_CHECK(r->data.mean.count == r->data.std.count && (!r->data.std.count || r->data.std.count == info.channels),
+             LS_ERR_USAGE,
+             "%s: data.mean, data.std: expected one number each for each of the %d channels of %s, found %d and %d",
+             ls_recipe_where(r, r->data.mean.count ? "data.mean" : "data.std"), info.channels, info.path,
+             r->data.mean.count, r->data.std.count);
+    memcpy(o.mean, r->data.mean.value, sizeof o.mean);
+    memcpy(o.std, r->data.std.value, sizeof o.std);
+    ls_status status = ls__dataset_view(d, &o);
+    if (status != LS_ERR_USAGE) return status;
+    char name[64]; /* a message of the view begins with the key below data */
+    snprintf(name, sizeof name, "data.%.*s", (int)strcspn(ls_error_message(), ":"), ls_error_message());
+    return LS_FAIL(status, "%s: data.%s", ls_recipe_where(r, name), ls_error_message());
+}
+
 static ls_status open_digits(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     LS_CHECK(!recipe->data.inputs[0], LS_ERR_USAGE,
@@ -236,6 +272,7 @@ ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
     const ls_task  *task   = ls_task_of(&info);
     ls_status       status = synthetic ? LS_OK : check_tokenizer(recipe, &info);
     if (status == LS_OK) status = check_augment(recipe, &info);
+    if (status == LS_OK) status = view_images(d, recipe, held_out);
     if (status == LS_OK && task->prepare) status = task->prepare(*d, recipe);
     if (status == LS_OK) return LS_OK;
     ls_dataset_free(*d);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Loads and checks the tokenizers of pretrained models: see launch/data/pretrained.h. */
+ * Tokenizers and inputs of pretrained models: see launch/data/pretrained.h. */
 #include "launch/data/pretrained.h"
 
+#include <jansson.h>
 #include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dist/dist.h"
+#include "launch/data/dataset_card.h"
 
 static bool has(const char *folder, const char *name)
 {
@@ -52,5 +56,87 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
              "(tokenizer %s, hash %s)" LS_HINT
              "import the text with the model's tokenizer: `lockstep data import text FILE OUT --tokenizer %s`",
              folder, size, hash, data->path, data->classes, data->tokenizer, data->tokenizer_hash, folder);
+    return LS_OK;
+}
+
+/* ---- input of an image model ------------------------------------------------------------------------------------- */
+
+/* Reads the description of the dataset that this program writes into its models. */
+static ls_status read_card(const char *path, ls_pretrained_input *in)
+{
+    ls_dataset_card card;
+    ls_arena       *memory;
+    char           *text;
+    LS_TRY(ls_safetensors_metadata(path, LS_DATASET_METADATA, &text));
+    if (!text) return LS_OK;
+    ls_status status = ls_arena_new(&memory, "pretrained input");
+    if (status == LS_OK) {
+        status = ls_dataset_card_parse(path, text, &card, memory);
+        if (status == LS_OK) ls_scaler_free(card.scaler);
+        if (status == LS_OK && card.info.kind == LS_DATA_IMAGES) {
+            *in = (ls_pretrained_input){
+                true, card.info.channels, card.info.height, card.info.width, card.info.image_options.interpolation, {0},
+                {0}};
+            memcpy(in->mean, card.info.mean, sizeof in->mean);
+            memcpy(in->std, card.info.std, sizeof in->std);
+        }
+        ls_arena_free(memory);
+    }
+    free(text);
+    return status;
+}
+
+/* Reads a list of one number per channel. */
+static bool read_channels(const json_t *list, int channels, bool positive, float *value)
+{
+    if (json_array_size(list) != (size_t)channels) return false;
+    for (int c = 0; c < channels; c++) {
+        const json_t *number = json_array_get(list, (size_t)c);
+        value[c]             = (float)json_number_value(number);
+        if (!json_is_number(number) || !isfinite(value[c]) || (positive && !(value[c] > 0))) return false;
+    }
+    return true;
+}
+
+/* Reads timm's pretrained_cfg. */
+static bool read_timm(const json_t *cfg, ls_pretrained_input *in)
+{
+    enum { MAX_SIDE = 16384 };
+    const json_t *size = json_object_get(cfg, "input_size");
+    json_int_t    side[3];
+    const char   *interpolation = json_string_value(json_object_get(cfg, "interpolation"));
+    for (size_t i = 0; i < 3; i++) {
+        side[i] = json_integer_value(json_array_get(size, i));
+        if (side[i] < 1 || side[i] > MAX_SIDE) return false;
+    }
+    if (side[0] > 4 || json_array_size(size) != 3) return false;
+    in->channels      = (int)side[0];
+    in->height        = (int)side[1];
+    in->width         = (int)side[2];
+    in->interpolation = interpolation && !strcmp(interpolation, "bicubic") ? LS_BICUBIC : LS_BILINEAR;
+    return read_channels(json_object_get(cfg, "mean"), in->channels, false, in->mean) &&
+           read_channels(json_object_get(cfg, "std"), in->channels, true, in->std);
+}
+
+ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in)
+{
+    char         config[PATH_MAX];
+    json_error_t error;
+    *in = (ls_pretrained_input){0};
+    LS_TRY(read_card(path, in));
+    if (in->known || !has(path, "config.json")) return LS_OK;
+    LS_CHECK(snprintf(config, sizeof config, "%s/config.json", path) < (int)sizeof config, LS_ERR_USAGE,
+             "%s: the path is too long", path);
+    json_t *json = json_load_file(config, 0, &error);
+    LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s", config, error.line, error.text);
+    const json_t *cfg = json_object_get(json, "pretrained_cfg");
+    in->known         = cfg && read_timm(cfg, in);
+    const bool good   = in->known || !cfg;
+    json_decref(json);
+    LS_CHECK(good, LS_ERR_DATA,
+             "%s: pretrained_cfg: expected input_size [channels, height, width], and mean and std with one number for "
+             "each channel, found others" LS_HINT
+             "repair the file, or remove pretrained_cfg and set data.size, data.mean and data.std",
+             config);
     return LS_OK;
 }

@@ -15,4 +15,13 @@ ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int voca
  * tokenizer gives the token ids another meaning. */
 ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_info *data);
 
+/* How a pretrained model expects its images, as the metadata of its file or config.json (timm's pretrained_cfg) say. */
+typedef struct ls_pretrained_input {
+    bool             known;
+    int              channels, height, width;
+    ls_interpolation interpolation;
+    float            mean[4], std[4]; /* by channel, of pixels scaled to 0 to 1 */
+} ls_pretrained_input;
+ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *input);
+
 #endif

@@ -25,6 +25,14 @@
 #include "dist/dist.h"
 #include "launch/lockstep.h"
 
+enum { LS_MAX_FREEZE = 32, LS_MAX_CLASS_LIST = 256 }; /* most entries of model.freeze and of data.classes */
+
+/* A list of numbers. */
+typedef struct ls_reals {
+    int   count;
+    float value[4];
+} ls_reals;
+
 /* One attribute of a layer as the recipe spells it.  The field table of the layer decides how `text` is read.  A nested
  * map has dotted names: "weight_init: {std: 0.02}" is the attribute "weight_init.std". */
 typedef struct ls_recipe_attribute {
@@ -66,13 +74,19 @@ struct ls_recipe {
         const char *inputs[LS_MAX_INPUTS + 1];  /* HDF5 datasets that the model reads; none: not a task of arrays    */
         const char *targets[LS_MAX_INPUTS + 1]; /* HDF5 datasets that the model predicts                             */
         ls_augment  augment;                    /* random changes of training images                                 */
+        const char *classes[LS_MAX_CLASS_LIST + 1];  /* classes of images that remain; none: all                    */
+        int64_t     train_per_class, test_per_class; /* images of each class that remain; 0: all                    */
+        int         size;                            /* images are resized to size x size pixels; 0: as they are    */
+        int         interpolation;                   /* of that resize, ls_interpolation                            */
+        ls_reals    mean, std;                       /* normalisation of images by channel; none: the dataset's     */
     } data;
     struct {
-        const char      *name;       /* "lenet5", "mlp"; NULL: the model is a list of layers        */
-        const char      *pretrained; /* initial parameters: file or folder; NULL: random            */
-        int64_t          classes;    /* number of logits; 0: that of the dataset                    */
-        ls_recipe_layer  options;    /* options of the named model: {hidden: 256}                   */
-        int              layers;     /* entries of `layer`; 0: the model has a name                 */
+        const char      *name;                      /* "lenet5", "mlp"; NULL: the model is a list of layers        */
+        const char      *pretrained;                /* initial parameters: file or folder; NULL: random            */
+        const char      *freeze[LS_MAX_FREEZE + 1]; /* globs on names of parameters, or "body"       */
+        int64_t          classes;                   /* number of logits; 0: that of the dataset                    */
+        ls_recipe_layer  options;                   /* options of the named model: {hidden: 256}                   */
+        int              layers;                    /* entries of `layer`; 0: the model has a name                 */
         ls_recipe_layer *layer;
     } model;
     ls_optim optim; /* optimizer, schedule and parameter groups */
@@ -129,6 +143,12 @@ ls_status ls_recipe_parse(ls_recipe **r, const char *text, size_t bytes, const c
 /* Parses "float32" or "bfloat16", the values of train.precision and of --precision.  NULL leaves *precision unchanged;
  * LS_ERR_USAGE for another text. */
 ls_status ls_precision_parse(const char *text, ls_dtype *precision);
+
+/* Sets keys of a recipe, each "key=value", as the command line does. */
+ls_status ls_recipe_set(ls_recipe *r, int overrides, char *const *override);
+
+/* Returns whether the recipe or the command line sets a key. */
+bool ls_recipe_has(const ls_recipe *r, const char *key);
 
 /* Returns the place at which a key was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);

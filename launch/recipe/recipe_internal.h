@@ -46,6 +46,7 @@ typedef enum ls_key_kind {
     LS_KEY_MODEL,   /* const char *, the name of a model         */
     LS_KEY_INTS,    /* int64_t[high + 1], ended by 0             */
     LS_KEY_FLOATS,  /* float[2]                                  */
+    LS_KEY_REALS,   /* ls_reals                                  */
     LS_KEY_STRINGS, /* const char *[high + 1], ended by NULL     */
     LS_KEY_LAYERS,  /* ls_recipe.model.layer                     */
     LS_KEY_OPTIONS, /* ls_recipe.model.options                   */

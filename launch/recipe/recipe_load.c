@@ -93,7 +93,10 @@ static ls_status set_override(ls_recipe *r, const char *word)
                        "key=value");
     if (k < 0) return unknown_key(r, place, key);
     r->where[k] = "command line";
-    if (ls__keys[k].kind == LS_KEY_STRING) {
+    if (ls__keys[k].kind == LS_KEY_STRINGS && !*text) { /* data.classes= means all classes */
+        *(const char **)((char *)r + ls__keys[k].offset) = NULL;
+        r->where[k]                                      = NULL;
+    } else if (ls__keys[k].kind == LS_KEY_STRING) {
         if (*text || ls__keys[k].fallback)
             value = &plain;
         else
@@ -262,6 +265,12 @@ static int print_sections(const char *before, const char *path, FILE *out)
     return depth;
 }
 
+static ls_status hash(ls_recipe *r)
+{
+    LS_TRY(hash_of(r, false, r->hash));
+    return hash_of(r, true, r->full_hash);
+}
+
 void ls_recipe_print(const ls_recipe *r, FILE *out)
 {
     const char *before = "";
@@ -319,9 +328,13 @@ static ls_status fill(ls_recipe *r, const char *text, size_t bytes, const char *
     LS_TRY(set_map(r, root, ""));
     for (int i = 0; i < overrides; i++) LS_TRY(set_override(r, override[i]));
     LS_TRY(check_together(r, file));
-    LS_TRY(hash_of(r, false, r->hash));
-    LS_TRY(hash_of(r, true, r->full_hash));
-    return LS_OK;
+    return hash(r);
+}
+
+ls_status ls_recipe_set(ls_recipe *r, int overrides, char *const *override)
+{
+    for (int i = 0; i < overrides; i++) LS_TRY(set_override(r, override[i]));
+    return hash(r);
 }
 
 ls_status ls_recipe_parse(ls_recipe **recipe, const char *text, size_t bytes, const char *file, int overrides,
@@ -400,6 +413,12 @@ ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char 
         return load_file(r, recipe, overrides, override);
     LS_TRY(ls__recipe_find(&t, recipe));
     return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);
+}
+
+bool ls_recipe_has(const ls_recipe *r, const char *key)
+{
+    const int k = ls__key_find(key);
+    return k >= 0 && r->where[k];
 }
 
 const char *ls_recipe_where(const ls_recipe *r, const char *key)

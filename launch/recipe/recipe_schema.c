@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * The table of all recipe keys (type, range, default, help text), and the reading, checking and printing of their
- * values. */
+ * The table of all recipe keys (type, range, default, help text), and finding keys in it. */
 #include <ctype.h>
-#include <errno.h>
-#include <float.h>
-#include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "core/base/enum_text.h"
@@ -20,6 +15,7 @@ static const char *const window_names[]    = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST
 static const char *const overlap_names[]   = LS_ENUM_TEXTS(LS_OVERLAP_LIST);
 static const char *const precision_names[] = {[LS_F32] = "float32", [LS_BF16] = "bfloat16", NULL};
 static const char *const wire_names[]      = LS_ENUM_TEXTS(LS_WIRE_LIST);
+static const char *const interpolations[]  = {[LS_BILINEAR] = "bilinear", [LS_BICUBIC] = "bicubic", NULL};
 static const char *const on_nan_names[]    = LS_ENUM_TEXTS(LS_ON_NAN_LIST);
 static const char *const loss_names[]      = LS_ENUM_TEXTS(LS_TRAIN_LOSS_LIST);
 static const char *const crop_modes[]      = LS_ENUM_TEXTS(LS_CROP_MODE_LIST);
@@ -59,7 +55,8 @@ const ls_key ls__keys[] = {
     {"data.test_count", INT(data.test_count, 1, 1e9), .fallback = "10000", .bits = true,
      .help = "digits: number of held-out samples to generate"},
     {"data.seed", INT(data.seed, 0, MANY), .fallback = "1", .bits = true,
-     .help = "digits: random seed of the generated samples"},
+     .help = "random seed of the generated samples of digits, and of the choice of data.train_per_class and "
+             "data.test_per_class"},
     {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
      .help = "text: tokenizer, which is chars, bytes, bpe or the path of a tokenizer; a text downloaded by name "
              "(shakespeare) is "
@@ -83,6 +80,23 @@ const ls_key ls__keys[] = {
     {"data.augment.vertical_flip", BOOL(data.augment.vertical_flip), .fallback = "false", .bits = true,
      .help = "images: training mirrors half of the images top to bottom"},
 
+    {"data.classes", LIST(STRINGS, data.classes, LS_MAX_CLASS_LIST), .bits = true,
+     .help = "images: names of the classes that remain; default: all classes of the dataset"},
+    {"data.train_per_class", INT(data.train_per_class, 0, 1e9), .fallback = "0", .bits = true,
+     .help = "images: number of training samples that remain of each class, chosen by data.seed; 0: all"},
+    {"data.test_per_class", INT(data.test_per_class, 0, 1e9), .fallback = "0", .bits = true,
+     .help = "images: number of held-out samples that remain of each class, chosen by data.seed; 0: all"},
+    {"data.size", INT32(data.size, 0, 16384), .fallback = "0", .bits = true,
+     .help = "images: height and width to which they are resized, pixels; 0: the size that model.pretrained states, or "
+             "that of the dataset"},
+    {"data.interpolation", ENUM(data.interpolation, interpolations), .fallback = "bilinear", .bits = true,
+     .help = "images: interpolation of that resize, with the bytes of Pillow"},
+    {"data.mean", LIST(REALS, data.mean, 4), .bits = true,
+     .help = "images: mean of each channel, of pixels from 0 to 1, which is subtracted; default: the mean that "
+             "model.pretrained states, or that of the dataset"},
+    {"data.std", LIST(REALS, data.std, 4), .bits = true,
+     .help = "images: standard deviation of each channel, by which the difference is divided; default: as data.mean"},
+
     {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
     {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,
      .help = "options of the model that model.name names, as a map: {hidden: 256}"},
@@ -92,8 +106,14 @@ const ls_key ls__keys[] = {
      .help = "number of logits per prediction; 0: the number of classes of the dataset, or the size of its "
              "vocabulary"},
     {"model.pretrained", AT(STRING, model.pretrained), .bits = true,
-     .help = "initial parameters: a safetensors file, or a folder with config.json and model.safetensors as written "
-             "by Hugging Face transformers; default: random initial parameters"},
+     .help = "initial parameters: a safetensors file, a run directory, or a folder with config.json and "
+             "model.safetensors as written by Hugging Face transformers or timm; a last layer with other classes keeps "
+             "the rows of equal class names and initial values elsewhere; default: random initial parameters"},
+
+    {"model.freeze", LIST(STRINGS, model.freeze, LS_MAX_FREEZE), .bits = true,
+     .help = "parameters without training: a list of globs on their names, of which the last that matches decides; one "
+             "that begins with ! excludes, and body stands for all parameters but those of the last layer; a batch "
+             "norm whose running statistics match uses them and does not renew them"},
 
     {"train.batch", INT(train.batch, 1, 1e9), .fallback = "64", .bits = true,
      .help = "global batch: samples per step, over all ranks; a sample of text has data.context tokens"},
@@ -237,8 +257,6 @@ const ls_key ls__keys[] = {
 int ls__key_count(void) { return (int)(sizeof ls__keys / sizeof *ls__keys) - 1; }
 
 /* The words that a key accepts, ended by NULL; NULL for a key of another kind. */
-static const char *const *words_of(const ls_key *k) { return k->kind == LS_KEY_MODEL ? ls__model_names() : k->words; }
-
 /* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 int ls__key_find(const char *path)
@@ -308,292 +326,4 @@ const char *ls_nearest(const char *word, int n, const char *const *words)
         }
     }
     return nearest;
-}
-
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
-
-bool ls__read_int(const ls_yaml *y, int64_t *value)
-{
-    if (y->kind != LS_YAML_SCALAR || y->quoted) return false;
-    const char *digits = y->text + (*y->text == '-' || *y->text == '+');
-    if (!*digits || digits[strspn(digits, "0123456789")]) return false;
-    errno  = 0;
-    *value = strtoll(y->text, NULL, 10);
-    return errno == 0;
-}
-
-bool ls__read_float(const ls_yaml *y, double *value)
-{
-    if (y->kind != LS_YAML_SCALAR || y->quoted || !*y->text || y->text[strspn(y->text, "0123456789.eE+-")])
-        return false;
-    char *end;
-    *value = strtod(y->text, &end);
-    return !*end && isfinite(*value);
-}
-
-static const char *words_list(ls_arena *arena, const char *const *words)
-{
-    const char *list = "";
-    for (int i = 0; words[i]; i++) list = ls_arena_printf(arena, "%s%s%s", list, i ? ", " : "", words[i]);
-    return list;
-}
-
-/* Messages leave out upper bounds from here on, except for a value above such a bound (above_hidden_bound). */
-#define UNREACHED 1e6
-
-static const char *range(ls_arena *arena, const char *noun, double low, double high)
-{
-    if (high >= UNREACHED) return ls_arena_printf(arena, "%s of at least %g", noun, low);
-    return ls_arena_printf(arena, "%s from %g to %.9g", noun, low, high);
-}
-
-const char *ls__key_expects(ls_arena *arena, const ls_key *k)
-{
-    switch (k->kind) {
-    case LS_KEY_INT:
-    case LS_KEY_INT32:
-        return range(arena, "a whole number", k->low, k->high);
-    case LS_KEY_FLOAT:
-        return range(arena, "a number", k->low, k->high);
-    case LS_KEY_BOOL:
-        return "true or false";
-    case LS_KEY_STRING:
-        return "a text";
-    case LS_KEY_ENUM:
-    case LS_KEY_MODEL:
-        return ls_arena_printf(arena, "one of %s", words_list(arena, words_of(k)));
-    case LS_KEY_STRINGS:
-        return ls_arena_printf(arena, "a list of 1 to %g names, like [x, y]", k->high);
-    case LS_KEY_INTS:
-        return ls_arena_printf(arena, "a list of at most %g increasing whole numbers, like [100, 200]", k->high);
-    case LS_KEY_FLOATS:
-        return ls_arena_printf(arena, "a list of two numbers from %g to %g, like [0.9, 0.999]", k->low, k->high);
-    case LS_KEY_LAYERS:
-        return ls_arena_printf(arena, "a list of at most %g layers", k->high);
-    case LS_KEY_OPTIONS:
-        return "a map of the model's options, like {hidden: 256}";
-    case LS_KEY_GROUPS:
-        return ls_arena_printf(arena, "a list of at most %g maps {params, lr_scale, weight_decay}", k->high);
-    }
-    return "";
-}
-
-static bool set_ints(const ls_key *k, void *at, const ls_yaml *list)
-{
-    int64_t *values = at, value;
-    int      n      = 0;
-    if (list->kind != LS_YAML_LIST) return false;
-    memset(values, 0, ((size_t)k->high + 1) * sizeof *values);
-    for (const ls_yaml *y = list->first; y; y = y->next) {
-        if (n >= (int)k->high || !ls__read_int(y, &value) || value < (int64_t)k->low || (n && value <= values[n - 1]))
-            return false;
-        values[n++] = value;
-    }
-    return true;
-}
-
-static bool set_floats(const ls_key *k, void *at, const ls_yaml *list)
-{
-    double value[2];
-    int    n = 0;
-    if (list->kind != LS_YAML_LIST) return false;
-    for (const ls_yaml *y = list->first; y; y = y->next, n++)
-        if (n == 2 || !ls__read_float(y, &value[n]) || value[n] < k->low || value[n] > k->high) return false;
-    if (n != 2) return false;
-    for (int i = 0; i < 2; i++) ((float *)at)[i] = (float)value[i];
-    return true;
-}
-
-/* One name, or a list of names without repetition. */
-static bool set_strings(const ls_key *k, const char **at, const ls_yaml *y)
-{
-    int n = 0;
-    memset(at, 0, ((size_t)k->high + 1) * sizeof *at);
-    if (y->kind == LS_YAML_MAP) return false;
-    for (const ls_yaml *part = y->kind == LS_YAML_LIST ? y->first : y; part; part = part->next) {
-        if (n >= (int)k->high || part->kind != LS_YAML_SCALAR || ls__yaml_is_null(part)) return false;
-        for (int i = 0; i < n; i++)
-            if (!strcmp(at[i], part->text)) return false;
-        at[n++] = part->text;
-        if (y->kind != LS_YAML_LIST) break;
-    }
-    return n > 0;
-}
-
-static int find_word(const char *const *words, const ls_yaml *y)
-{
-    if (words == ls__optim_texts && y->kind == LS_YAML_SCALAR && !strcmp(y->text, "nesterov")) return LS_OPTIM_NAG;
-    for (int i = 0; y->kind == LS_YAML_SCALAR && words[i]; i++)
-        if (!strcmp(words[i], y->text)) return i;
-    return -1;
-}
-
-/* Stores the value `y` of a key in the recipe; false when the key does not accept it. */
-static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
-{
-    void   *at = (char *)r + k->offset;
-    int64_t whole;
-    double  real;
-    int     word;
-    switch (k->kind) {
-    case LS_KEY_INT:
-        if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
-        *(int64_t *)at = whole;
-        return true;
-    case LS_KEY_INT32:
-        if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
-        *(int *)at = (int)whole;
-        return true;
-    case LS_KEY_FLOAT:
-        if (!ls__read_float(y, &real) || real < k->low || real > k->high) return false;
-        *(float *)at = (float)real;
-        return true;
-    case LS_KEY_BOOL:
-        if (y->kind != LS_YAML_SCALAR || y->quoted || (strcmp(y->text, "true") != 0 && strcmp(y->text, "false") != 0))
-            return false;
-        *(bool *)at = *y->text == 't';
-        return true;
-    case LS_KEY_STRING:
-        if (y->kind != LS_YAML_SCALAR) return false;
-        *(const char **)at = y->text;
-        return true;
-    case LS_KEY_ENUM:
-        if ((word = find_word(words_of(k), y)) < 0) return false;
-        memcpy(at, &word, sizeof word); /* enums have the size of an int */
-        return true;
-    case LS_KEY_MODEL:
-        if ((word = find_word(words_of(k), y)) < 0) return false;
-        *(const char **)at = words_of(k)[word];
-        return true;
-    case LS_KEY_INTS:
-        return set_ints(k, at, y);
-    case LS_KEY_STRINGS:
-        return set_strings(k, at, y);
-    case LS_KEY_FLOATS:
-        return set_floats(k, at, y);
-    case LS_KEY_LAYERS:
-    case LS_KEY_OPTIONS:
-    case LS_KEY_GROUPS:
-        return false; /* lists and maps, which recipe_layers.c reads */
-    }
-    return false;
-}
-
-/* Whether `y` is a number above an upper bound that `range` leaves out. */
-static bool above_hidden_bound(const ls_key *k, const ls_yaml *y)
-{
-    bool number = k->kind == LS_KEY_INT || k->kind == LS_KEY_INT32 || k->kind == LS_KEY_FLOAT;
-    return number && k->high >= UNREACHED && y->kind == LS_YAML_SCALAR && strtod(y->text, NULL) > k->high;
-}
-
-ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const char *place)
-{
-    if (k->kind == LS_KEY_LAYERS) return ls__layers_set(r, value, place);
-    if (k->kind == LS_KEY_OPTIONS) return ls__options_set(r, value, place);
-    if (k->kind == LS_KEY_GROUPS) return ls__groups_set(r, value, place);
-    if (set_value(r, k, value)) return LS_OK;
-    const char *const *words = words_of(k);
-    const char        *near  = NULL;
-    if (words && value->kind == LS_YAML_SCALAR) {
-        int n = 0;
-        while (words[n]) n++;
-        near = ls_nearest(value->text, n, words);
-    }
-    const char *hint     = near ? ls_arena_printf(r->arena, LS_HINT "did you mean '%s'?", near) : "";
-    const char *expected = above_hidden_bound(k, value) ? ls_arena_printf(r->arena, "at most %.16g", k->high)
-                                                        : ls__key_expects(r->arena, k);
-    return LS_FAIL(LS_ERR_USAGE, "%s: expected %s, found %s%s", place, expected, ls__yaml_describe(r->arena, value),
-                   hint);
-}
-
-/* ---- printing ---------------------------------------------------------------------------------------------------- */
-
-/* Prints the shortest text that reads back as the same float: 0.05, not 0.0500000007. */
-static void print_float(FILE *out, float x)
-{
-    char text[32];
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (strtof(text, NULL) == x) break;
-    }
-    fputs(text, out);
-}
-
-bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
-{
-    const void    *at    = (const char *)r + k->offset;
-    const int64_t *whole = at;
-    const char    *text;
-    int            word;
-    switch (k->kind) {
-    case LS_KEY_INT:
-        fprintf(out, "%lld", (long long)*whole);
-        return true;
-    case LS_KEY_INT32:
-        fprintf(out, "%d", *(const int *)at);
-        return true;
-    case LS_KEY_FLOAT:
-        print_float(out, *(const float *)at);
-        return true;
-    case LS_KEY_BOOL:
-        fputs(*(const bool *)at ? "true" : "false", out);
-        return true;
-    case LS_KEY_STRING:
-    case LS_KEY_MODEL:
-        if (!(text = *(const char *const *)at)) return false;
-        ls__yaml_print_string(out, text);
-        return true;
-    case LS_KEY_ENUM:
-        memcpy(&word, at, sizeof word);
-        fputs(k->words[word], out);
-        return true;
-    case LS_KEY_INTS:
-        if (!*whole) return false;
-        for (int i = 0; whole[i]; i++) fprintf(out, "%s%lld", i ? ", " : "[", (long long)whole[i]);
-        fputs("]", out);
-        return true;
-    case LS_KEY_FLOATS:
-        fputs("[", out);
-        print_float(out, ((const float *)at)[0]);
-        fputs(", ", out);
-        print_float(out, ((const float *)at)[1]);
-        fputs("]", out);
-        return true;
-    case LS_KEY_STRINGS:
-        if (!*(const char *const *)at) return false;
-        for (const char *const *name = at; *name; name++) {
-            fputs(name == at ? "[" : ", ", out);
-            ls__yaml_print_string(out, *name);
-        }
-        fputs("]", out);
-        return true;
-    case LS_KEY_LAYERS:
-        if (!r->model.layers) return false;
-        ls__layers_print(r, out);
-        return true;
-    case LS_KEY_OPTIONS:
-        if (!r->model.options.attributes) return false;
-        ls__options_print(r, out);
-        return true;
-    case LS_KEY_GROUPS:
-        if (!r->optim.group[0].glob) return false;
-        ls__groups_print(r, out);
-        return true;
-    }
-    return false;
-}
-
-void ls_recipe_print_keys(FILE *out)
-{
-    static const char *const kinds[] = {"int",  "int",  "float", "bool", "text", "word", "word",
-                                        "list", "list", "list",  "list", "map",  "list"};
-    ls_arena                *arena;
-    if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
-    for (const ls_key *k = ls__keys; k->path; k++) {
-        if (k > ls__keys && strncmp(k->path, k[-1].path, strcspn(k->path, ".") + 1) != 0) fputc('\n', out);
-        fprintf(out, "%-32s %-6s %-9s %s", k->path, kinds[k->kind], k->fallback ? k->fallback : "-", k->help);
-        if (words_of(k)) fprintf(out, ": %s", words_list(arena, words_of(k)));
-        fputc('\n', out);
-    }
-    ls_arena_free(arena);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opens a trained model without its dataset: from a run directory, or from a folder in the format of Hugging Face,
- * whose config.json and weights dist/interop reads. */
+ * Writes a model, and opens a trained one without its dataset: from a run directory, or from a folder in the format of
+ * Hugging Face, whose config.json and weights dist/interop reads. */
 #include "launch/run/open_model.h"
 
 #include <stdio.h>
@@ -43,7 +43,7 @@ static ls_status build_and_load(ls_run *run, const char *folder)
     LS_TRY(ls_recipe_build_language(run->recipe, g, &in, run->data.classes, &logits));
     LS_TRY(ls_pretrained_check_size(folder, g));
     LS_TRY(ls_params_new(&run->loaded, g, 1));
-    return ls_pretrained_load(folder, run->loaded);
+    return ls_pretrained_load(folder, run->loaded, NULL);
 }
 
 /* Options that do not make a model are an error of config.json, not of the command line. */
@@ -95,4 +95,14 @@ ls_status ls_run_open_model(ls_run *run, const char *path, const char *precision
     const char *names[] = {"folder"}, *values[] = {pretrained ? "one of Hugging Face" : "a run"};
     LS_TRY(ls_comm_same(run->comm, 1, names, values));
     return pretrained ? open_pretrained(run, path, precision) : open_run(run, path, precision);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+ls_status ls_run_save_model(ls_run *run, const char *path)
+{
+    const char *card;
+    LS_TRY(ls_dataset_card_text(path, &(ls_dataset_card){run->data, run->scaler}, run->memory, &card));
+    return ls_safetensors_save(path, ls_trainer_params(run->trainer),
+                               (ls_metadata[]){{LS_DATASET_METADATA, card}, {NULL, NULL}});
 }

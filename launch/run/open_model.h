@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Opens a trained model without its dataset. */
+ * Opens a trained model without its dataset, and writes a model. */
 #ifndef LS_LAUNCH_RUN_OPEN_MODEL_H
 #define LS_LAUNCH_RUN_OPEN_MODEL_H
 
@@ -9,5 +9,9 @@
 /* Opens the model of a run directory, of one of its checkpoints, or of a folder in the format of Hugging Face.
  * precision: "float32" or "bfloat16"; NULL: that of the run's recipe, float32 for a folder.  Collective. */
 ls_status ls_run_open_model(ls_run *run, const char *path, const char *precision);
+
+/* Writes the run's model as a safetensors file, with the description of its dataset in the metadata: it says how the
+ * inputs are made and names the classes.  Not collective. */
+ls_status ls_run_save_model(ls_run *run, const char *path);
 
 #endif

@@ -18,10 +18,10 @@
 #include "dist/comm/launcher.h"
 #include "launch/data/dataset_shapes.h"
 #include "launch/data/dataset_source.h"
-#include "launch/data/pretrained.h"
 #include "launch/recipe/product_table_file.h"
 #include "launch/run/progress.h"
 #include "launch/tasks/task.h"
+#include "launch/transfer/initial_params.h"
 
 /* ---- ranks, instruction set, threads ----------------------------------------------------------------------------- */
 
@@ -155,6 +155,7 @@ ls_status ls_run_set_recipe(ls_run *run, ls_recipe *recipe)
 {
     char seed[32];
     run->recipe = recipe;
+    LS_TRY_COLLECTIVE(run, ls_adopt_input(recipe, run->is_root));
     snprintf(seed, sizeof seed, "%lld", (long long)recipe->train.seed);
     const char *names[]  = {"version", "recipe", "train.seed", "instruction set"};
     const char *values[] = {LS_VERSION, recipe->full_hash, seed, ls_isa_name(ls_isa_current())};
@@ -375,6 +376,11 @@ ls_status ls_run_products(ls_run *run)
 
 /* ---- graph and trainer ------------------------------------------------------------------------------------------- */
 
+static ls_initial_model initial_model(const ls_run *run)
+{
+    return (ls_initial_model){run->recipe, run->graph, run->logits, &run->data, run->memory};
+}
+
 static ls_status build_graph(ls_run *run)
 {
     const ls_recipe *r = run->recipe;
@@ -384,7 +390,9 @@ static ls_status build_graph(ls_run *run)
     run->graph->products = run->products;
     ls_graph_precision(run->graph, r->train.precision);
     LS_TRY(run->task->build(run));
-    return ls_graph_status(run->graph);
+    LS_TRY(ls_graph_status(run->graph));
+    const ls_initial_model m = initial_model(run);
+    return ls_freeze_initial(&m);
 }
 
 /* A batch of one sample has no statistics for ops with one value per channel. */
@@ -447,16 +455,6 @@ ls_trainer_options ls_run_trainer_options(const ls_run *run)
     return o;
 }
 
-static ls_status load_pretrained(ls_run *run)
-{
-    const char *path = run->recipe->model.pretrained;
-    if (!path) return LS_OK;
-    LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: model.pretrained: cannot read %s: %s",
-             ls_recipe_where(run->recipe, "model.pretrained"), path, strerror(errno));
-    LS_TRY(ls_pretrained_check_tokenizer(path, &run->data));
-    return ls_pretrained_load(path, ls_trainer_params(run->trainer));
-}
-
 ls_status ls_run_new_trainer(ls_run *run, const ls_trainer_options *options)
 {
     const ls_recipe *r = run->recipe;
@@ -470,7 +468,8 @@ ls_status ls_run_trainer(ls_run *run)
 {
     ls_trainer_options options = ls_run_trainer_options(run);
     LS_TRY_COLLECTIVE(run, ls_run_new_trainer(run, &options));
-    LS_TRY_COLLECTIVE(run, load_pretrained(run));
+    const ls_initial_model m = initial_model(run);
+    LS_TRY_COLLECTIVE(run, ls_load_initial(&m, ls_trainer_params(run->trainer), run->is_root, &run->loading));
     char digest[17];
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_trainer_digest(run->trainer));
     const char *names[] = {"first parameters"}, *values[] = {digest};

@@ -13,9 +13,11 @@
 #include <string.h>
 
 #include "core/base/clock.h"
+#include "core/io/atomic_file.h"
 #include "dist/trainer/trainer.h"
 #include "launch/data/dataset_card.h"
 #include "launch/run/evaluate.h"
+#include "launch/run/open_model.h"
 #include "launch/run/stop_signals.h"
 #include "launch/run/train_log.h"
 #include "launch/tasks/task.h"
@@ -265,7 +267,10 @@ static ls_status open_files(ls_training *t, bool found)
     if (task->save_files) LS_TRY(task->save_files(&run->data, t->directory.path));
     LS_TRY(ls_recipe_write(run->recipe, ls_run_directory_file(&t->directory, "recipe.yaml")));
     LS_TRY(ls_dataset_card_write(ls_run_directory_file(&t->directory, "data.json"),
-                                 &(ls_dataset_card){run->data, run->scaler}));
+                                 &(ls_dataset_card){run->data, run->scaler}, run->memory));
+    if (run->loading && !found)
+        LS_TRY(
+            ls__file_save(ls_run_directory_file(&t->directory, "pretrained.tsv"), run->loading, strlen(run->loading)));
     LS_TRY(ls_events_open(&t->output.events, ls_run_directory_file(&t->directory, "metrics.jsonl"),
                           found ? t->at.step : -1));
     ls_train_log_start(t);
@@ -325,8 +330,7 @@ static ls_status write_results(ls_training *t)
     LS_TRY(ls_train_summarize(t, "finished"));
     if (!run->is_root) return LS_OK;
     LS_TRY(t->pending);
-    LS_TRY(ls_safetensors_save(ls_run_directory_file(&t->directory, "model.safetensors"),
-                               ls_trainer_params(run->trainer)));
+    LS_TRY(ls_run_save_model(run, ls_run_directory_file(&t->directory, "model.safetensors")));
     LS_TRY(ls_hf_config_save(ls_run_directory_file(&t->directory, "config.json"), run->graph, &written));
     LS_TRY(ls_train_log_end(t));
     LS_TRY(ls_train_write_report(t));

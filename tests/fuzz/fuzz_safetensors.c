@@ -46,7 +46,7 @@ FUZZ_TARGET(safetensors)
     fuzz_expect(status == LS_OK || w[0] == 4711); /* no parameter changes before everything is checked */
     if (status == LS_OK) {
         snprintf(saved, sizeof saved, "%s/saved", fuzz_folder());
-        fuzz_expect(ls_safetensors_save(saved, params) == LS_OK);
+        fuzz_expect(ls_safetensors_save(saved, params, NULL) == LS_OK);
         fuzz_expect(ls_safetensors_load(saved, params, false) == LS_OK);
         unlink(saved);
     }

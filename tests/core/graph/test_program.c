@@ -135,6 +135,26 @@ static void frozen_parts_are_not_differentiated(void **state)
     ls_graph_free(g);
 }
 
+/* A list of globs: the last match decides, ! excludes; a batch norm whose running statistics match sums no batch. */
+static void globs_freeze_parameters_and_statistics(void **state)
+{
+    static const char *const all_but_head[] = {"*", "!head.*", NULL}, *const weights[] = {"*.weight", NULL};
+    for (int k = 0; k < 2; k++) {
+        ls_graph  *g = ls_graph_new();
+        ls_tensor *x = ls_batch_norm(g, "norm", ls_linear(g, "body", ls_input(g, "x", LS_F32, 3), 4));
+        ls_tensor *y = ls_linear(g, "head", x, 2);
+        assert_non_null(y);
+        assert_int_equal(ls__freeze(g, k ? weights : all_but_head), k ? 3 : 6);
+        int sums = 0, trained = 0;
+        for (int i = 0; i < g->nodes; i++) sums += ls__batch_sums(g->node[i], false) > 0;
+        for (int i = 0; i < g->tensors; i++) trained += g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->needs_grad;
+        assert_int_equal(sums, k ? 1 : 0); /* "*.weight" leaves the statistics as they are */
+        assert_int_equal(trained, k ? 3 : 2);
+        assert_int_equal(x->needs_grad, k == 1);
+        ls_graph_free(g);
+    }
+}
+
 static void gradients_are_laid_out_as_they_become_complete(void **state)
 {
     ls_graph   *g = ls_graph_new();
@@ -534,6 +554,7 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(tied_weights_have_the_whole_gradient),
                                        cmocka_unit_test(plans_do_not_overlap),
                                        cmocka_unit_test(frozen_parts_are_not_differentiated),
+                                       cmocka_unit_test(globs_freeze_parameters_and_statistics),
                                        cmocka_unit_test(gradients_are_laid_out_as_they_become_complete),
                                        cmocka_unit_test(tied_weights_have_two_segments),
                                        cmocka_unit_test(uses_without_a_gradient_do_not_count),

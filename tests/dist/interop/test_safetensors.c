@@ -53,7 +53,7 @@ static void write_file(const void *prefix, const char *header, const void *data,
 static void test_round_trip(void **state)
 {
     uint64_t digest = ls_params_digest(params);
-    assert_ok(ls_safetensors_save(path, params));
+    assert_ok(ls_safetensors_save(path, params, NULL));
     memset(values("w"), 0, 6 * sizeof(float));
     memset(values("b"), 0, 2 * sizeof(float));
     assert_int_not_equal(ls_params_digest(params), digest);
@@ -66,7 +66,7 @@ static void test_layout(void **state)
 {
     for (int i = 0; i < 6; i++) values("w")[i] = (float)i;
     values("b")[0] = -1, values("b")[1] = 0.5f, values("scale")[0] = 7;
-    assert_ok(ls_safetensors_save(path, params));
+    assert_ok(ls_safetensors_save(path, params, NULL));
     static const char header[] =
         "{\"__metadata__\":{\"format\":\"pt\"},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
         "\"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
@@ -156,6 +156,83 @@ static void test_extra_tensors(void **state)
     assert_fails(ls_safetensors_load(path, params, false), LS_ERR_DATA, "1 tensors are not in the model: head");
     assert_ok(ls_safetensors_load(path, params, true));
     assert_memory_equal(values("w"), data, 12);
+}
+
+/* A model with a batch norm and a head, and the verdicts of loading it. */
+typedef struct verdicts {
+    char text[1024];
+} verdicts;
+
+static void note(const ls_loaded_tensor *t, void *context)
+{
+    static const char *const texts[] = LS_ENUM_TEXTS(LS_TENSOR_VERDICT_LIST);
+    verdicts                *v       = context;
+    size_t                   used    = strlen(v->text);
+    snprintf(v->text + used, sizeof v->text - used, "%s: %s; ", t->param ? t->param : t->stored, texts[t->verdict]);
+}
+
+/* norm.weight, .bias, .running_mean, .running_var: 2; head.weight: classes x 2, head.bias: classes */
+static ls_params *with_head(ls_graph **g, int classes, uint64_t seed)
+{
+    ls_params *p;
+    *g           = ls_graph_new();
+    ls_tensor *x = ls_input(*g, "x", LS_F32, 2);
+    ls_linear(*g, "head", ls_batch_norm(*g, "norm", x), classes);
+    assert_ok(ls_params_new(&p, *g, seed));
+    return p;
+}
+
+static float *of(ls_params *p, const char *name) { return ls_params_get(p, ls_params_find(p, name), NULL, NULL, NULL); }
+
+static void test_another_head(void **state)
+{
+    ls_graph             *from_graph, *to_graph;
+    ls_params            *from = with_head(&from_graph, 3, 1), *to = with_head(&to_graph, 4, 2);
+    verdicts              v     = {""};
+    ls_pretrained_options o     = {.head = {"head.weight", "head.bias"}, .each = note, .context = &v};
+    static const int      row[] = {2, -1, 0, -1};
+    float                 initial[8];
+    char                 *text;
+    of(from, "norm.running_mean")[1] = 5;
+    memcpy(initial, of(to, "head.weight"), sizeof initial);
+    assert_ok(ls_safetensors_save(path, from, (ls_metadata[]){{"classes", "a b c"}, {NULL, NULL}}));
+    assert_ok(ls_safetensors_metadata(path, "classes", &text));
+    assert_string_equal(text, "a b c");
+    free(text);
+    assert_ok(ls_safetensors_metadata(path, "other", &text));
+    assert_null(text);
+
+    assert_fails(ls_pretrained_load(path, to, NULL), LS_ERR_DATA, "'head.weight' is 3 x 2, the model's is 4 x 2");
+    assert_ok(ls_pretrained_load(path, to, &o));
+    assert_string_equal(v.text, "norm.weight: loaded; norm.bias: loaded; norm.running_mean: loaded; "
+                                "norm.running_var: loaded; head.weight: initial values; head.bias: initial values; "
+                                "norm.num_batches_tracked: skipped; ");
+    assert_memory_equal(of(to, "head.weight"), initial, sizeof initial);
+    assert_true(of(to, "norm.running_mean")[1] == 5);
+
+    o.head_row = row;
+    o.each     = NULL;
+    assert_ok(ls_pretrained_load(path, to, &o));
+    for (int k = 0; k < 4; k++) {
+        const float *expected = row[k] < 0 ? initial + 2 * k : of(from, "head.weight") + 2 * row[k];
+        assert_memory_equal(of(to, "head.weight") + 2 * k, expected, 2 * sizeof *expected);
+        if (row[k] >= 0) assert_true(of(to, "head.bias")[k] == of(from, "head.bias")[row[k]]);
+    }
+    ls_params_free(from), ls_params_free(to);
+    ls_graph_free(from_graph), ls_graph_free(to_graph);
+}
+
+/* Names of a module that PyTorch's DistributedDataParallel wraps. */
+static void test_wrapped_names(void **state)
+{
+    static const float data[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    write_file(NULL,
+               "{\"module.w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+               "\"module.b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+               "\"module.scale\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[32,36]}}",
+               data, sizeof data);
+    assert_ok(ls_safetensors_load(path, params, false));
+    assert_true(values("w")[5] == 6 && values("b")[0] == 7 && values("scale")[0] == 9);
 }
 
 /* Malformed files: the header, the number of bytes of values, and a part of the message. */
@@ -251,19 +328,19 @@ static void test_no_file(void **state)
     assert_fails(ls_safetensors_load("/nowhere/model.safetensors", params, false), LS_ERR_ENV,
                  "/nowhere/model.safetensors: cannot be read: No such file");
     assert_int_equal(ls_safetensors_load(folder, params, false), LS_ERR_DATA);
-    assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params), LS_ERR_ENV);
+    assert_int_equal(ls_safetensors_save("/nowhere/model.safetensors", params, NULL), LS_ERR_ENV);
 }
 
 /* The disk is full: the old file is unchanged, and no temporary file is left (teardown checks that). */
 static void test_no_space(void **state)
 {
     struct rlimit old, small = {100, RLIM_INFINITY};
-    assert_ok(ls_safetensors_save(path, params));
+    assert_ok(ls_safetensors_save(path, params, NULL));
     signal(SIGXFSZ, SIG_IGN);
     getrlimit(RLIMIT_FSIZE, &old);
     setrlimit(RLIMIT_FSIZE, &small);
     values("scale")[0] += 1;
-    ls_status status = ls_safetensors_save(path, params);
+    ls_status status = ls_safetensors_save(path, params, NULL);
     setrlimit(RLIMIT_FSIZE, &old);
     assert_int_equal(status, LS_ERR_ENV);
     assert_non_null(strstr(ls_error_message(), "File too large"));
@@ -279,6 +356,8 @@ int main(void)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_half_types_and_order),
         cmocka_unit_test(test_bfloat16_is_exact),
+        cmocka_unit_test(test_another_head),
+        cmocka_unit_test(test_wrapped_names),
         cmocka_unit_test(test_extra_tensors),
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_wrong_length),

@@ -90,7 +90,7 @@ static void conv1d_is_stored_in_by_out(void **state)
     assert_ok(ls_safetensors_load(in_folder("model.safetensors"), params, false));
     assert_loaded();
     assert_ok(ls_safetensors_load(folder, params, false));
-    assert_ok(ls_safetensors_save(in_folder("again"), params));
+    assert_ok(ls_safetensors_save(in_folder("again"), params, NULL));
     size_t bytes = file_read(in_folder("again"), text, sizeof text);
     assert_memory_equal(text + bytes - 27 * 4, stored, 27 * 4);
     text[bytes - 27 * 4] = 0;
@@ -111,7 +111,7 @@ static void large_matrices_are_transposed_in_tiles(void **state)
         assert_ok(ls_params_new(&p, g, 1));
         float *w = ls_params_get(p, 0, NULL, NULL, NULL), *file = malloc((size_t)(out * in) * sizeof *file + 4096);
         for (int64_t i = 0; i < out * in; i++) w[i] = (float)i;
-        assert_ok(ls_safetensors_save(in_folder("large"), p));
+        assert_ok(ls_safetensors_save(in_folder("large"), p, NULL));
         size_t bytes = file_read(in_folder("large"), file, (size_t)(out * in) * sizeof *file + 4096);
         float *data  = (float *)((char *)file + bytes - (size_t)(out * in) * sizeof *file);
         for (int64_t i = 0; i < in; i++)

@@ -98,7 +98,7 @@ static void parameters_load_and_save(void **state)
     assert_int_equal(mkdir(saved, 0700), 0);
     char path[8300];
     snprintf(path, sizeof path, "%s/model.safetensors", saved);
-    check(ls_safetensors_save(path, d.params));
+    check(ls_safetensors_save(path, d.params, NULL));
     snprintf(path, sizeof path, "%s/config.json", saved);
     check(ls_hf_config_save(path, d.g, &written));
     check(ls_params_new(&loaded, d.g, 2));
