@@ -199,24 +199,34 @@ static ls_status open_split(ls_dataset **d, const ls_recipe *recipe, const char 
     return opened ? LS_OK : ls_dataset_open(d, path, split);
 }
 
-/* The keys that change how images are read. */
-static const char *const view_keys[] = {"data.classes", "data.train_per_class", "data.test_per_class",
-                                        "data.size",    "data.interpolation",   "data.mean",
-                                        "data.std"};
+/* Returns the first key that changes how images are read; NULL: none does. */
+static const char *view_key(const ls_recipe *r)
+{
+    const struct {
+        const char *key;
+        bool        changes;
+    } keys[] = {{"data.classes", r->data.classes[0] != NULL},
+                {"data.train_per_class", r->data.train_per_class > 0},
+                {"data.test_per_class", r->data.test_per_class > 0},
+                {"data.size", r->data.size > 0},
+                {"data.mean", r->data.mean.count > 0},
+                {"data.std", r->data.std.count > 0}};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (keys[i].changes) return keys[i].key;
+    return NULL;
+}
 
 /* Replaces the dataset by the view of it that the recipe describes. */
 static ls_status view_images(ls_dataset **d, const ls_recipe *r, bool held_out)
 {
     const ls_dataset_info info = ls_dataset_info_of(*d);
+    const char           *key  = view_key(r);
     ls_image_view         o    = {.size          = sizeof o,
                                   .class_name    = r->data.classes,
                                   .per_class     = held_out ? r->data.test_per_class : r->data.train_per_class,
-                                  .seed          = (uint64_t)r->data.seed,
+                                  .seed          = held_out ? 0 : (uint64_t)r->data.seed,
                                   .side          = r->data.size,
                                   .interpolation = (ls_interpolation)r->data.interpolation};
-    const char           *key  = NULL;
-    for (size_t i = 0; i < sizeof view_keys / sizeof *view_keys && !key; i++)
-        if (ls_recipe_has(r, view_keys[i])) key = view_keys[i];
     if (!key) return LS_OK;
     LS_CHECK(info.kind == LS_DATA_IMAGES, LS_ERR_USAGE,
              "%s: %s: expected a dataset of images, found %s in %s" LS_HINT "leave out %s", ls_recipe_where(r, key),

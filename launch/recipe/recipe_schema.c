@@ -55,8 +55,8 @@ const ls_key ls__keys[] = {
     {"data.test_count", INT(data.test_count, 1, 1e9), .fallback = "10000", .bits = true,
      .help = "digits: number of held-out samples to generate"},
     {"data.seed", INT(data.seed, 0, MANY), .fallback = "1", .bits = true,
-     .help = "random seed of the generated samples of digits, and of the choice of data.train_per_class and "
-             "data.test_per_class"},
+     .help = "random seed of the generated samples of digits, and of the choice of "
+             "data.train_per_class"},
     {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
      .help = "text: tokenizer, which is chars, bytes, bpe or the path of a tokenizer; a text downloaded by name "
              "(shakespeare) is "
@@ -85,7 +85,7 @@ const ls_key ls__keys[] = {
     {"data.train_per_class", INT(data.train_per_class, 0, 1e9), .fallback = "0", .bits = true,
      .help = "images: number of training samples that remain of each class, chosen by data.seed; 0: all"},
     {"data.test_per_class", INT(data.test_per_class, 0, 1e9), .fallback = "0", .bits = true,
-     .help = "images: number of held-out samples that remain of each class, chosen by data.seed; 0: all"},
+     .help = "images: number of held-out samples that remain of each class, the same for any data.seed; 0: all"},
     {"data.size", INT32(data.size, 0, 16384), .fallback = "0", .bits = true,
      .help = "images: height and width to which they are resized, pixels; 0: the size that model.pretrained states, or "
              "that of the dataset"},
