@@ -32,11 +32,10 @@ ls_schedule ls_schedule_default(ls_schedule_kind kind)
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 /* Settings of all optimizers. */
-static const ls_optim_setting common[] = {LS_OPTIM_SETTING(lr, .high = INFINITY),
-                                          LS_OPTIM_SETTING(weight_decay, .high = INFINITY),
-                                          LS_OPTIM_SETTING(clip_norm, .high = INFINITY),
-                                          LS_OPTIM_SETTING(clip_value, .high = INFINITY),
-                                          {0}};
+static const ls_optim_setting common[] = {
+    LS_OPTIM_SETTING(lr, .high = INFINITY),          LS_OPTIM_SETTING(weight_decay, .high = INFINITY),
+    LS_OPTIM_SETTING(clip_norm, .high = INFINITY),   LS_OPTIM_SETTING(clip_value, .high = INFINITY),
+    LS_OPTIM_SETTING(ema, .high = 1, .below = true), {0}};
 
 /* Returns the setting at an offset in ls_optim; NULL: not in the table. */
 static const ls_optim_setting *find(const ls_optim_setting *s, size_t offset)
@@ -113,21 +112,23 @@ ls_status ls_optim_check(const ls_optim *o)
 
 /* ---- state and step ---------------------------------------------------------------------------------------------- */
 
-static int states(const ls_optim *o, const char *name[3])
+static int states(const ls_optim *o, const char *name[LS_MAX_OPTIM_STATES])
 {
     const ls_optim_descriptor *d = descriptor(o->kind);
-    return d->states ? d->states(o, name) : 0;
+    int                        n = d->states ? d->states(o, name) : 0;
+    if (o->ema > 0) name[n++] = "ema";
+    return n;
 }
 
 int ls_optim_states(const ls_optim *o)
 {
-    const char *name[3];
+    const char *name[LS_MAX_OPTIM_STATES];
     return states(o, name);
 }
 
 const char *ls_optim_state_name(const ls_optim *o, int i)
 {
-    const char *name[3];
+    const char *name[LS_MAX_OPTIM_STATES];
     return i >= 0 && i < states(o, name) ? name[i] : NULL;
 }
 
@@ -143,7 +144,12 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
                                     .eps          = o->eps};
     if (d->coefficients) d->coefficients(o, s, &c);
     ls_optim_arrays arrays = {.count = s->count, .param = s->param, .grad = s->grad};
-    const int       n      = ls_optim_states(o);
+    const int       n      = ls_optim_states(o) - (o->ema > 0);
     for (int i = 0; i < n; i++) arrays.state[i] = s->state[i];
+    if (o->ema > 0) {
+        const double step = (double)s->step;
+        arrays.average    = s->state[n];
+        c.average_decay   = s->step ? (float)fmin(ls__decimal(o->ema), (1 + step) / (10 + step)) : 0;
+    }
     d->apply(&c, &arrays);
 }

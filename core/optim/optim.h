@@ -86,6 +86,7 @@ typedef struct ls_optim {
     float          initial_accumulator_value; /* adagrad: initial value of the accumulator */
     float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping */
     float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
+    float          ema; /* decay of an average of the parameters, 0 to below 1, which evaluation uses; 0: none */
     ls_schedule    schedule;
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match applies */
 } ls_optim;
@@ -131,9 +132,13 @@ ls_status ls_optim_check(const ls_optim *o);
  * or not longer than the warm-up. */
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 
+enum { LS_MAX_OPTIM_STATES = 4 };
+
 /* Returns the number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop,
- * centered, with momentum); and the name of array i in the state_dict of PyTorch ("exp_avg", "momentum_buffer"), or
- * NULL if i is out of range. */
+ * centered, with momentum), and one more with `ema`; and the name of array i in the state_dict of PyTorch ("exp_avg",
+ * "momentum_buffer"), or NULL if i is out of range.  The last array with `ema` is "ema": the average of the parameters
+ * over the steps t = 0, 1, ..., with the decay min(ema, (1 + t) / (10 + t)), and 0 in step 0, so that the first
+ * steps do not weigh on it. */
 int         ls_optim_states(const ls_optim *o);
 const char *ls_optim_state_name(const ls_optim *o, int i);
 
@@ -146,7 +151,7 @@ float ls_optim_lr(const ls_optim *o, int64_t step, int64_t run_steps);
 typedef struct ls_optim_step {
     int64_t count;
     int64_t step; /* from 0 */
-    float  *param, *grad, *state[3];
+    float  *param, *grad, *state[LS_MAX_OPTIM_STATES];
     float   lr;           /* learning rate of this step and parameter group */
     float   weight_decay; /* weight decay of this parameter group */
     float   grad_scale;   /* factor of the gradient, applied first; includes the factor of clipping by norm */

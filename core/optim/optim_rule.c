@@ -28,6 +28,26 @@ static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_opt
         if (array[k]) memcpy(array[k] + first, row[k], bytes);
 }
 
+/* average = decay average + (1 - decay) p, of n elements; n is a multiple of LS_OPTIM_LANES. */
+static __attribute__((noinline)) void add_to_average(const ls_optim_coef *c, int64_t n, const float *restrict p,
+                                                     float *restrict average)
+{
+    const float decay = c->average_decay, weight = 1 - decay;
+    LS_OPTIM_WHOLE_ROWS(n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) average[i] = decay * average[i] + weight * p[i];
+}
+
+static void average_padded(const ls_optim_coef *c, const ls_optim_arrays *s, int64_t first, int64_t n)
+{
+    float        row[2][LS_OPTIM_LANES] = {{0}};
+    const size_t bytes                  = (size_t)n * sizeof(float);
+    memcpy(row[0], s->param + first, bytes);
+    memcpy(row[1], s->average + first, bytes);
+    add_to_average(c, LS_OPTIM_LANES, row[0], row[1]);
+    memcpy(s->average + first, row[1], bytes);
+}
+
 void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_arrays *s)
 {
     const int64_t blocks = (s->count + BLOCK - 1) / BLOCK;
@@ -40,5 +60,8 @@ void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_a
             rule(c, n - rest, s->param + first, s->grad + first, at(s->state[0], first), at(s->state[1], first),
                  at(s->state[2], first));
         if (rest) run_padded(rule, c, s, first + n - rest, rest);
+        if (!s->average) continue;
+        if (n > rest) add_to_average(c, n - rest, s->param + first, s->average + first);
+        if (rest) average_padded(c, s, first + n - rest, rest);
     }
 }

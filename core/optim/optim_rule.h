@@ -43,6 +43,7 @@ typedef struct ls_optim_coef {
     float initial;                /* adagrad: value added to the accumulator in step 0, else 0 */
     float bias_correction;        /* adam: factor of the square root of the second moment */
     float eps;                    /* added to the denominator */
+    float average_decay;          /* decay of the average of the parameters */
     bool  centered, has_momentum; /* rmsprop: variants of the rule */
 } ls_optim_coef;
 
@@ -50,6 +51,7 @@ typedef struct ls_optim_coef {
 typedef struct ls_optim_arrays {
     int64_t count;
     float  *param, *grad, *state[3];
+    float  *average; /* of the parameters; NULL: none */
 } ls_optim_arrays;
 
 typedef struct ls_optim_descriptor {

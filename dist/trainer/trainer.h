@@ -30,6 +30,9 @@ int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *ar
 /* Number of optimizer states per parameter, and their names ("exp_avg"). */
 int         ls__trainer_states(const ls_trainer *t);
 const char *ls__trainer_state_name(const ls_trainer *t, int state);
+/* With optim.ema: exchanges the trained parameters and their average, on all ranks.  A second call restores them.
+ * Without: does nothing.  Collective. */
+ls_status ls__trainer_swap_average(ls_trainer *t);
 /* False when every rank holds the whole optimizer state. */
 bool ls__trainer_state_partitioned(const ls_trainer *t);
 

@@ -269,6 +269,33 @@ static void update_partition(ls_trainer *t, double grad_scale)
     }
 }
 
+/* Sends the updated partitions to the other hosts, and waits for theirs. */
+static ls_status gather_params(ls_trainer *t)
+{
+    for (int i = 0; i < t->buckets; i++) {
+        const ls_bucket *b = &t->bucket[i].bucket;
+        if (!b->is_addend)
+            LS_TRY(ls__allreduce_gather(t->train.allreduce, t->params->block.data, ls__bucket_params(b)));
+    }
+    return ls__allreduce_release(t->train.allreduce);
+}
+
+ls_status ls__trainer_swap_average(ls_trainer *t)
+{
+    if (!(t->options.optim.ema > 0)) return LS_OK;
+    for (int i = 0; i < t->own.ranges; i++) {
+        const ls_range range = t->own.range[i];
+        float *param = (float *)t->params->block.data + range.offset, *average = ls__trainer_state(t, t->states - 1, i);
+        for (int64_t k = 0; k < range.count; k++) {
+            const float p = param[k];
+            param[k]      = average[k];
+            average[k]    = p;
+        }
+    }
+    t->params->stale = true;
+    return gather_params(t);
+}
+
 /* The loss check: *finite is false when the loss or the gradient is not finite.  Also computes the factor of the
  * gradient: 1 / weight of the batch, times the clipping coefficient. */
 static ls_status check_loss(ls_trainer *t, bool *finite, double *grad_scale)
@@ -324,12 +351,6 @@ ls_status ls__trainer_update(void *context, const ls_execution *run)
     t->skipped = 0;
     update_partition(t, grad_scale);
     update_running(t);
-    for (int i = 0; i < t->buckets; i++) {
-        const ls_bucket *b = &t->bucket[i].bucket;
-        if (!b->is_addend)
-            LS_TRY(ls__allreduce_gather(t->train.allreduce, t->params->block.data, ls__bucket_params(b)));
-    }
     if (!t->renews_copy) t->params->stale = true; /* ranks that do not share the copy wrote parameters as well */
-    LS_TRY(ls__allreduce_release(t->train.allreduce));
-    return LS_OK;
+    return gather_params(t);
 }

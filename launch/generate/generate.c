@@ -234,20 +234,22 @@ ls_status ls_run_generate(ls_run *run, const ls_generate_options *options)
 {
     LS_TRY_COLLECTIVE(run, check_model(run));
     LS_TRY_COLLECTIVE(run, load_tokenizer(run));
-    generator g      = {.run       = run,
-                        .options   = options,
-                        .params    = run->loaded ? run->loaded : ls_trainer_params(run->trainer),
-                        .tokenizer = run->tokenizer,
-                        .capacity  = run->data.context,
-                        .known     = ls_tokenizer_size(run->tokenizer),
-                        .end       = ls_tokenizer_end(run->tokenizer)};
-    g.sampling       = (ls_sampling){.temperature = options->temperature,
-                                     .top_k       = options->top_k,
-                                     .top_p       = options->top_p > 0 ? options->top_p : 1,
-                                     .seed        = options->seed};
+    generator g = {.run       = run,
+                   .options   = options,
+                   .params    = run->loaded ? run->loaded : ls_trainer_params(run->trainer),
+                   .tokenizer = run->tokenizer,
+                   .capacity  = run->data.context,
+                   .known     = ls_tokenizer_size(run->tokenizer),
+                   .end       = ls_tokenizer_end(run->tokenizer)};
+    g.sampling  = (ls_sampling){.temperature = options->temperature,
+                                .top_k       = options->top_k,
+                                .top_p       = options->top_p > 0 ? options->top_p : 1,
+                                .seed        = options->seed};
+    LS_TRY(ls_run_swap_average(run));
     ls_status status = ls_comm_agree(run->comm, generate_text(&g));
     if (status == LS_OK) status = compare_ranks(&g);
     free_inference(&g.block); /* before `one`, whose cache it shares */
     free_inference(&g.one);
+    LS_TRY(ls_run_swap_average(run));
     return status;
 }

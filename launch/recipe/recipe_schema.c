@@ -192,6 +192,9 @@ const ls_key ls__keys[] = {
      .help = "upper bound of the gradient's global L2 norm; 0, the default: no clipping"},
     {"optim.clip_value", FLOAT(optim.clip_value, 0, 1e30), .bits = true,
      .help = "upper bound of the absolute value of each gradient element; 0, the default: no clipping"},
+    {"optim.ema", FLOAT(optim.ema, 0, 1), .bits = true,
+     .help = "decay of an exponential moving average of the parameters, such as 0.999; evaluations and the written "
+             "model use the average; 0, the default: no average"},
     {"optim.groups", LIST(GROUPS, optim.group, LS_MAX_PARAM_GROUPS - 1), .bits = true,
      .help = "parameter groups with their own settings: list of {params: '*.bias', lr_scale: 1, weight_decay: 0}, "
              "params being a glob on parameter names; the first match applies"},

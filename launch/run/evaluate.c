@@ -108,6 +108,7 @@ ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *score
     evaluation       e     = {.run = run};
     int64_t          batch = r->eval.batch ? r->eval.batch : r->train.batch;
     ls_status        status;
+    LS_TRY(ls_run_swap_average(run));
     LS_TRY_GOTO(status, ls_comm_agree(run->comm, open_extras(&e, batch)), done);
     LS_TRY_GOTO(
         status,
@@ -123,5 +124,6 @@ ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *score
 done:
     ls_loader_free(e.loader);
     close_extras(&e);
+    LS_TRY(ls_run_swap_average(run));
     return status;
 }

@@ -99,5 +99,8 @@ ls_status ls_run_predict(ls_run *run, const ls_predict_options *options)
     if (!o.each) o.each = ignore;
     LS_CHECK(run->task->predict, LS_ERR_USAGE, "%s: a model for %s makes no predictions" LS_HINT "%s",
              run->directory ? run->directory : run->recipe->name, run->task->name, run->task->use);
-    return run->task->predict(run, &o);
+    LS_TRY(ls_run_swap_average(run));
+    ls_status status = run->task->predict(run, &o);
+    LS_TRY(ls_run_swap_average(run));
+    return status;
 }

@@ -16,6 +16,7 @@
 #include "core/graph/graph.h"
 #include "dist/checkpoint/checkpoint_trainer.h"
 #include "dist/comm/launcher.h"
+#include "dist/trainer/trainer.h"
 #include "launch/data/dataset_shapes.h"
 #include "launch/data/dataset_source.h"
 #include "launch/recipe/product_table_file.h"
@@ -220,6 +221,19 @@ ls_status ls_run_find(ls_run *run, const char *path, int overrides, char *const 
     return LS_OK;
 }
 
+ls_status ls_run_swap_average(ls_run *run)
+{
+    return run->averaged || !run->trainer ? LS_OK : ls__trainer_swap_average(run->trainer);
+}
+
+/* Replaces the parameters by their average for the rest of the run.  Collective. */
+static ls_status use_average(ls_run *run)
+{
+    LS_TRY(ls_run_swap_average(run));
+    run->averaged = true;
+    return LS_OK;
+}
+
 ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char **from)
 {
     const char *checkpoints = ls_arena_printf(run->memory, "%s/checkpoints", folder),
@@ -228,11 +242,13 @@ ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char 
     bool        found = true;
     if (step >= 0) {
         *from = ls_arena_printf(run->memory, "%s/step-%08lld", checkpoints, (long long)step);
-        return ls_checkpoint_read(run->trainer, *from, &at);
+        LS_TRY(ls_checkpoint_read(run->trainer, *from, &at));
+        return use_average(run);
     }
     LS_TRY(ls_checkpoint_load(run->trainer, checkpoints, &at, &found));
     *from = found ? ls_arena_printf(run->memory, "%s/step-%08lld", checkpoints, (long long)at.step) : model;
-    if (found) return LS_OK;
+    if (found) return use_average(run);
+    run->averaged = true; /* the file holds the average */
     LS_TRY_COLLECTIVE(
         run, is_file(folder, "model.safetensors")
                  ? ls_safetensors_load(model, ls_trainer_params(run->trainer), false)

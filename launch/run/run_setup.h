@@ -46,6 +46,7 @@ struct ls_run {
     ls_tensor    *label;      /* classes, for accuracy; NULL: none                                                  */
     char          layout[17]; /* digest of the parameters' names and shapes, hexadecimal                        */
     ls_trainer   *trainer;
+    bool          averaged;  /* the trainer holds the average of the parameters (optim.ema)                     */
     ls_params    *loaded;    /* parameters of a folder of Hugging Face, which has no trainer; else NULL         */
     ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
     ls_tokenizer *tokenizer; /* of a language model, once it is needed                                          */
@@ -78,6 +79,10 @@ ls_status ls_run_set_precision(ls_run *run, const char *precision);
 /* Loads the trainer's parameters from the run directory: from checkpoint `step`, or with -1 from the newest checkpoint,
  * or where there is none from model.safetensors.  *from names the file, in the arena of the run.  Collective. */
 ls_status ls_run_load(ls_run *run, const char *folder, int64_t step, const char **from);
+
+/* With optim.ema: exchanges the parameters of a training with their average, for an evaluation; a second call restores
+ * them.  A loaded model holds the average already, and nothing is done.  Collective. */
+ls_status ls_run_swap_average(ls_run *run);
 
 typedef enum ls_splits { LS_SPLITS_TRAIN = 1, LS_SPLITS_TEST = 2, LS_SPLITS_BOTH = 3 } ls_splits;
 /* Opens splits of the recipe's dataset and computes the steps of an epoch and of the run.  Collective. */

@@ -319,6 +319,12 @@ static ls_status train_setup(ls_training *t, const ls_train_options *options, bo
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
 
+static ls_status save_model(ls_training *t)
+{
+    LS_TRY(t->pending);
+    return ls_run_save_model(t->run, ls_run_directory_file(&t->directory, "model.safetensors"));
+}
+
 /* Writes the results of a run that has reached its last step.  Collective. */
 static ls_status write_results(ls_training *t)
 {
@@ -328,9 +334,11 @@ static ls_status write_results(ls_training *t)
     LS_TRY(save_checkpoint(t));
     LS_TRY(ls_checkpoint_policy_finish(&t->checkpoints, ls_train_wall(t)));
     LS_TRY(ls_train_summarize(t, "finished"));
+    LS_TRY(ls_run_swap_average(run));
+    ls_status status = ls_comm_agree(run->comm, run->is_root ? save_model(t) : LS_OK);
+    LS_TRY(ls_run_swap_average(run));
+    LS_TRY(status);
     if (!run->is_root) return LS_OK;
-    LS_TRY(t->pending);
-    LS_TRY(ls_run_save_model(run, ls_run_directory_file(&t->directory, "model.safetensors")));
     LS_TRY(ls_hf_config_save(ls_run_directory_file(&t->directory, "config.json"), run->graph, &written));
     LS_TRY(ls_train_log_end(t));
     LS_TRY(ls_train_write_report(t));

@@ -102,23 +102,29 @@ static void same_twenty_steps(void **state)
 
 /* ---- division into ranges ---------------------------------------------------------------------------------------- */
 
-enum { EXAMPLES = 10, LONG = 2 * 16384 + 321 };
+enum { EXAMPLES = 11, LONG = 2 * 16384 + 321 };
 
 static ls_optim example(int k)
 {
     ls_optim all[EXAMPLES] = {
-        ls_sgd(.weight_decay = 0.1f),   ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
-        ls_nag(.weight_decay = 0.01f),  ls_adagrad(.initial_accumulator_value = 0.1f, .lr_decay = 0.1f),
-        ls_rmsprop(.clip_value = 0.5f), ls_rmsprop(.centered = true),
-        ls_rmsprop(.momentum = 0.9f),   ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
-        ls_adam(.weight_decay = 0.1f),  ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
+        ls_sgd(.weight_decay = 0.1f),
+        ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
+        ls_nag(.weight_decay = 0.01f),
+        ls_adagrad(.initial_accumulator_value = 0.1f, .lr_decay = 0.1f),
+        ls_rmsprop(.clip_value = 0.5f),
+        ls_rmsprop(.centered = true),
+        ls_rmsprop(.momentum = 0.9f),
+        ls_rmsprop(.centered = true, .momentum = 0.9f, .weight_decay = 0.1f),
+        ls_adam(.weight_decay = 0.1f),
+        ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
+        ls_rmsprop(.centered = true, .momentum = 0.9f, .ema = 0.9f),
     };
     assert_int_equal(ls_optim_check(&all[k]), LS_OK);
     return all[k];
 }
 
 typedef struct arrays {
-    float param[LONG], grad[LONG], state[3][LONG];
+    float param[LONG], grad[LONG], state[LS_MAX_OPTIM_STATES][LONG];
 } arrays;
 
 static void draw(arrays *a, int64_t step)
@@ -138,14 +144,15 @@ static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
         draw(a, step);
         for (int64_t at = 0; at < LONG; at += piece ? piece : LONG) {
             int64_t n = piece && piece < LONG - at ? piece : LONG - at;
-            ls_optim_apply(o, &(ls_optim_step){.count        = n,
-                                               .step         = step,
-                                               .param        = a->param + at,
-                                               .grad         = a->grad + at,
-                                               .state        = {a->state[0] + at, a->state[1] + at, a->state[2] + at},
-                                               .lr           = 1e-2f,
-                                               .weight_decay = o->weight_decay,
-                                               .grad_scale   = 0.3f});
+            ls_optim_apply(
+                o, &(ls_optim_step){.count = n,
+                                    .step  = step,
+                                    .param = a->param + at,
+                                    .grad  = a->grad + at,
+                                    .state = {a->state[0] + at, a->state[1] + at, a->state[2] + at, a->state[3] + at},
+                                    .lr    = 1e-2f,
+                                    .weight_decay = o->weight_decay,
+                                    .grad_scale   = 0.3f});
         }
     }
 }
@@ -208,21 +215,22 @@ static void stays_in_its_range(void **state)
             draw(&a, 0);
             float grad[64];
             memcpy(grad, a.grad, sizeof grad);
-            for (int i = 0; i < 64; i++) a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = 0.3f;
+            for (int i = 0; i < 64; i++)
+                a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = a.state[3][i] = 0.3f;
             ls_optim_apply(&o,
                            &(ls_optim_step){.count = count,
                                             .step  = 3,
                                             .param = a.param + 16,
                                             .grad  = a.grad + 16,
                                             .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL,
-                                                      n > 2 ? a.state[2] + 16 : NULL},
+                                                      n > 2 ? a.state[2] + 16 : NULL, n > 3 ? a.state[3] + 16 : NULL},
                                             .lr         = 1e-2f,
                                             .grad_scale = 1});
             assert_memory_equal(grad, a.grad, sizeof grad);
             for (int i = 0; i < 64; i++) {
                 bool inside = i >= 16 && i < 16 + count;
                 assert_true((a.param[i] != 0.3f) == inside);
-                for (int s = 0; s < 3; s++) assert_true((a.state[s][i] != 0.3f) == (inside && s < n));
+                for (int s = 0; s < 4; s++) assert_true((a.state[s][i] != 0.3f) == (inside && s < n));
             }
         }
     }
@@ -292,6 +300,32 @@ static void has_pytorchs_defaults(void **state)
     assert_true(o.lr == 1e-3f && o.momentum == 0.9f);
 }
 
+/* The average of the parameters, against its formula in double; the parameters are those without an average. */
+static void averages_the_parameters(void **state)
+{
+    (void)state;
+    static arrays  plain, averaged;
+    static double  average[LONG];
+    const ls_optim o = ls_sgd(), with = ls_sgd(.ema = 0.4f);
+    for (int64_t step = 0; step < 12; step++) {
+        const double  decay = step ? fmin(0.4, (1 + (double)step) / (10 + (double)step)) : 0;
+        ls_optim_step s     = {
+                .count = LONG, .step = step, .param = plain.param, .grad = plain.grad, .lr = 0.1f, .grad_scale = 1};
+        draw(&plain, step);
+        draw(&averaged, step);
+        ls_optim_apply(&o, &s);
+        s.param    = averaged.param;
+        s.state[0] = averaged.state[0];
+        ls_optim_apply(&with, &s);
+        assert_memory_equal(plain.param, averaged.param, sizeof plain.param);
+        for (int64_t i = 0; i < LONG; i++) {
+            average[i] = decay * average[i] + (1 - decay) * plain.param[i];
+            assert_true(fabs(average[i] - averaged.state[0][i]) < 1e-6);
+        }
+        if (step == 0) assert_memory_equal(averaged.state[0], plain.param, sizeof plain.param);
+    }
+}
+
 static void names_its_state(void **state)
 {
     (void)state;
@@ -308,6 +342,8 @@ static void names_its_state(void **state)
         {ls_rmsprop(.centered = true, .momentum = 0.9f), {"square_avg", "grad_avg", "momentum_buffer"}},
         {ls_adam(), {"exp_avg", "exp_avg_sq"}},
         {ls_adamw(), {"exp_avg", "exp_avg_sq"}},
+        {ls_sgd(.ema = 0.9f), {"ema"}},
+        {ls_adam(.ema = 0.9f), {"exp_avg", "exp_avg_sq", "ema"}},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         int n = 0;
@@ -345,6 +381,7 @@ static void refuses_invalid_settings(void **state)
         {ls_rmsprop(.alpha = 1), "alpha"},
         {ls_sgd(.clip_norm = -1), "clip_norm"},
         {ls_sgd(.clip_value = -1), "clip_value"},
+        {ls_sgd(.ema = 1), "ema"},
         {ls_sgd(.group = {{"*.bias", -1, 0}}), "group '*.bias': lr_scale"},
         {ls_sgd(.group = {{"*.bias", 1, 0}, {"fc*", 1, NAN}}), "group 'fc*': weight_decay"},
     };
@@ -360,11 +397,11 @@ static void refuses_invalid_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_twenty_steps),        cmocka_unit_test(same_bits_for_any_ranges),
-        cmocka_unit_test(same_bits_at_levels),      cmocka_unit_test(stays_in_its_range),
-        cmocka_unit_test(nan_is_not_hidden),        cmocka_unit_test(centered_variance_is_never_negative),
-        cmocka_unit_test(has_pytorchs_defaults),    cmocka_unit_test(names_its_state),
-        cmocka_unit_test(refuses_invalid_settings),
+        cmocka_unit_test(same_twenty_steps),     cmocka_unit_test(same_bits_for_any_ranges),
+        cmocka_unit_test(same_bits_at_levels),   cmocka_unit_test(stays_in_its_range),
+        cmocka_unit_test(nan_is_not_hidden),     cmocka_unit_test(centered_variance_is_never_negative),
+        cmocka_unit_test(has_pytorchs_defaults), cmocka_unit_test(averages_the_parameters),
+        cmocka_unit_test(names_its_state),       cmocka_unit_test(refuses_invalid_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
