@@ -132,8 +132,12 @@ bool ls_tensor_batched(const ls_tensor *x); /* false: a parameter */
     X(LS_INIT_XAVIER_UNIFORM, "xavier_uniform")                                                                        \
     X(LS_INIT_XAVIER_NORMAL, "xavier_normal")                                                                          \
     X(LS_INIT_KAIMING_UNIFORM, "kaiming_uniform")                                                                      \
-    X(LS_INIT_KAIMING_NORMAL, "kaiming_normal")
-typedef enum ls_init_kind { LS_INIT_DEFAULT, LS_ENUMERATORS(LS_INIT_LIST) } ls_init_kind;
+    X(LS_INIT_KAIMING_NORMAL, "kaiming_normal")                                                                        \
+    X(LS_INIT_DIRAC, "dirac") /* filter i < C copies channel i; the others are PyTorch's default */
+typedef enum ls_init_kind {
+    LS_INIT_DEFAULT,
+    LS_ENUMERATORS(LS_INIT_LIST) LS_INIT_VALUES /* a table, not in recipes */
+} ls_init_kind;
 
 typedef struct ls_init {
     ls_init_kind kind;
@@ -144,6 +148,7 @@ typedef struct ls_init {
     float        gain;      /* xavier, kaiming; 0: 1 for xavier, sqrt(2) for kaiming */
     bool         fan_out;   /* kaiming: scale by fan_out instead of fan_in */
     int64_t      fan;       /* uniform: the bounds are +- 1/sqrt(fan), as PyTorch's biases; 0: low, high */
+    const float *values;    /* values: static memory, one for each element */
 } ls_init;
 
 /* ---- ops ------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
  *   xavier   std = gain sqrt(2 / (fan_in + fan_out))     Glorot & Bengio 2010
  *   kaiming  std = gain / sqrt(fan)                      He et al. 2015
  * Their uniform variants have the bounds +- sqrt(3) std.
+ *   dirac    w[o, c, centre] = 1 if o = c, else 0, for o < C     Zagoruyko & Komodakis 2017
  */
 #include <math.h>
 
@@ -52,6 +53,18 @@ static void bounds_of(const ls_init *init, double std, double *low, double *high
     }
 }
 
+/* Element i of a filter o < C that copies channel o. */
+static float dirac(const ls_tensor *t, int64_t i)
+{
+    int64_t field = 1, centre = 0;
+    for (int d = 2; d < t->rank; d++) {
+        field *= t->dim[d];
+        centre = centre * t->dim[d] + t->dim[d] / 2;
+    }
+    const int64_t filter = i / (t->dim[1] * field), channel = i / field % t->dim[1];
+    return filter == channel && i % field == centre ? 1 : 0;
+}
+
 ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
 {
     const ls_init *init = &t->init;
@@ -69,6 +82,7 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     case LS_INIT_KAIMING_NORMAL:
         std = (init->gain > 0 ? init->gain : sqrt(2)) / sqrt(fan);
         break;
+    case LS_INIT_DIRAC:
     case LS_INIT_DEFAULT:
         std = 1 / sqrt(3 * fan_in);
         break; /* PyTorch's layers: uniform +- 1/sqrt(fan_in) */
@@ -80,6 +94,12 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
     LS_CHECK(low <= high || (init->kind != LS_INIT_UNIFORM && init->kind != LS_INIT_TRUNC_NORMAL), LS_ERR_USAGE,
              "parameter '%s': expected an initialiser with low at most high, found low %g and high %g", t->name, low,
              high);
+    LS_CHECK(init->kind != LS_INIT_DIRAC || t->rank >= 3, LS_ERR_USAGE,
+             "parameter '%s': the initialiser dirac expects the weight of a convolution, found %s", t->name,
+             ls__shape(t));
+    LS_CHECK(init->kind != LS_INIT_VALUES || init->values, LS_ERR_USAGE,
+             "parameter '%s': the initialiser has no values" LS_HINT "set .values", t->name);
+    const int64_t copies = init->kind == LS_INIT_DIRAC ? t->dim[1] * (n / t->dim[0]) : 0; /* elements by dirac */
 #pragma omp parallel for schedule(static) if (n > 16384)
     for (int64_t i = 0; i < n; i++) {
         double u = ls_uniform01(ls_philox(key, 0, (uint64_t)i).v[0]);
@@ -102,6 +122,12 @@ ls_status ls__init_fill(const ls_tensor *t, uint64_t seed, float *values)
         case LS_INIT_XAVIER_NORMAL:
         case LS_INIT_KAIMING_NORMAL:
             values[i] = (float)(std * normal(key, i));
+            break;
+        case LS_INIT_VALUES:
+            values[i] = init->values[i];
+            break;
+        case LS_INIT_DIRAC:
+            values[i] = i < copies ? dirac(t, i) : (float)(bound * (2 * u - 1));
             break;
         case LS_INIT_DEFAULT:
         case LS_INIT_XAVIER_UNIFORM:

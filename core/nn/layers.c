@@ -140,12 +140,22 @@ static ls_init or_constant(ls_init given, float value)
     return given.kind == LS_INIT_DEFAULT ? (ls_init){.kind = LS_INIT_CONSTANT, .value = value} : given;
 }
 
+static ls_tensor *norm_weight(ls_graph *g, const char *name, ls_init init, int64_t n, ls_where where)
+{
+    return named_param(g, name, "weight", or_constant(init, 1), where, LS_DIMS(n));
+}
+
+static ls_tensor *norm_bias(ls_graph *g, const char *name, ls_init init, int64_t n, ls_where where)
+{
+    return named_param(g, name, "bias", or_constant(init, 0), where, LS_DIMS(n));
+}
+
 /* Creates the weight (ones) and the bias (zeros; NULL if no_bias) of a norm.  Returns false after an error. */
 static bool norm_params(ls_graph *g, const char *name, ls_init weight_init, bool no_bias, ls_init bias_init, int64_t n,
                         ls_where where, ls_tensor **w, ls_tensor **b)
 {
-    *w = named_param(g, name, "weight", or_constant(weight_init, 1), where, LS_DIMS(n));
-    *b = no_bias ? NULL : named_param(g, name, "bias", or_constant(bias_init, 0), where, LS_DIMS(n));
+    *w = norm_weight(g, name, weight_init, n, where);
+    *b = no_bias ? NULL : norm_bias(g, name, bias_init, n, where);
     return *w && (*b || no_bias);
 }
 
@@ -180,9 +190,10 @@ ls_tensor *ls__batch_norm(ls_batch_norm_layer l, ls_where where)
     if (l.x->rank < 1)
         return ls__graph_fail(l.g, where, "batch_norm '%s': expected an input B x channels x ..., found %s", l.name,
                               ls__shape(l.x));
-    ls_tensor *w = NULL, *b = NULL;
-    if (!l.no_affine && !norm_params(l.g, l.name, l.weight_init, false, l.bias_init, l.x->dim[0], where, &w, &b))
-        return NULL;
+    const int64_t n = l.x->dim[0];
+    ls_tensor    *w = NULL, *b = NULL;
+    if (!l.no_affine && !l.no_weight && !(w = norm_weight(l.g, l.name, l.weight_init, n, where))) return NULL;
+    if (!l.no_affine && !(b = norm_bias(l.g, l.name, l.bias_init, n, where))) return NULL;
     ls_tensor *mean = statistic(&l, "running_mean", 0, where), *var = statistic(&l, "running_var", 1, where);
     if (!mean || !var) return NULL;
     return ls__apply(LS_OP_batch_norm,
@@ -197,13 +208,11 @@ ls_tensor *ls__batch_norm(ls_batch_norm_layer l, ls_where where)
                      where);
 }
 
-LS_LAYER_FIELDS(batch_norm) = {LS_FIELD(FLOAT, ls_batch_norm_layer, eps),
-                               LS_FIELD(FLOAT, ls_batch_norm_layer, momentum),
-                               LS_FIELD(BOOL, ls_batch_norm_layer, frozen),
-                               LS_FIELD(BOOL, ls_batch_norm_layer, no_affine),
-                               LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
-                               LS_FIELD(INIT, ls_batch_norm_layer, bias_init),
-                               {0}};
+LS_LAYER_FIELDS(batch_norm) = {
+    LS_FIELD(FLOAT, ls_batch_norm_layer, eps),      LS_FIELD(FLOAT, ls_batch_norm_layer, momentum),
+    LS_FIELD(BOOL, ls_batch_norm_layer, frozen),    LS_FIELD(BOOL, ls_batch_norm_layer, no_affine),
+    LS_FIELD(BOOL, ls_batch_norm_layer, no_weight), LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
+    LS_FIELD(INIT, ls_batch_norm_layer, bias_init), {0}};
 
 ls_tensor *ls__group_norm(ls_group_norm_layer l, ls_where where)
 {

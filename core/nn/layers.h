@@ -111,6 +111,7 @@ typedef struct ls_batch_norm_layer {
     float       momentum; /* share of a batch in the running statistics; 0: 0.1 */
     bool        frozen;   /* use the running statistics in training as well, and do not renew them */
     bool        no_affine;
+    bool        no_weight; /* a bias, and a weight of ones that is no parameter */
     ls_init     weight_init, bias_init;
 } ls_batch_norm_layer;
 #define ls_batch_norm(...) ls__batch_norm((ls_batch_norm_layer){__VA_ARGS__}, LS_HERE)

@@ -118,6 +118,31 @@ static void threads_change_nothing(void **state)
     }
 }
 
+/* Filter i < C copies channel i; the others are PyTorch's default.  64 filters of 30 channels of 5 x 5. */
+static void dirac_copies_channels(void **state)
+{
+    static float usual[COUNT];
+    fill("w", (ls_init){0}, 7);
+    memcpy(usual, values, sizeof usual);
+    fill("w", (ls_init){.kind = LS_INIT_DIRAC}, 7);
+    for (int i = 0; i < COUNT; i++) {
+        const int  filter = i / (IN * KERNEL), channel = i / KERNEL % IN;
+        const bool centre = i % KERNEL == 12;
+        if (filter < IN)
+            assert_float_equal(values[i], filter == channel && centre ? 1 : 0, 0);
+        else
+            assert_float_equal(values[i], usual[i], 0);
+    }
+}
+
+static void values_are_copied(void **state)
+{
+    static float table[COUNT];
+    for (int i = 0; i < COUNT; i++) table[i] = (float)i;
+    fill("w", (ls_init){.kind = LS_INIT_VALUES, .values = table}, 7);
+    assert_memory_equal(values, table, sizeof table);
+}
+
 static void bounds_are_checked(void **state)
 {
     ls_graph  *g = ls_graph_new();
@@ -125,12 +150,23 @@ static void bounds_are_checked(void **state)
     ls_param(g, "w", ((ls_init){.kind = LS_INIT_UNIFORM, .low = 1, .high = -1}), 5);
     assert_fails(ls_params_new(&p, g, 1), LS_ERR_USAGE, "found low 1 and high -1");
     ls_graph_free(g);
+    g = ls_graph_new();
+    ls_param(g, "w", (ls_init){.kind = LS_INIT_DIRAC}, 5, 5);
+    assert_fails(ls_params_new(&p, g, 1), LS_ERR_USAGE, "expects the weight of a convolution");
+    ls_graph_free(g);
+    g = ls_graph_new();
+    ls_param(g, "w", (ls_init){.kind = LS_INIT_VALUES}, 5);
+    assert_fails(ls_params_new(&p, g, 1), LS_ERR_USAGE, "set .values");
+    ls_graph_free(g);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(moments_are_those_of_the_papers),
                                        cmocka_unit_test(a_value_depends_on_seed_name_and_place),
-                                       cmocka_unit_test(threads_change_nothing), cmocka_unit_test(bounds_are_checked)};
+                                       cmocka_unit_test(threads_change_nothing),
+                                       cmocka_unit_test(dirac_copies_channels),
+                                       cmocka_unit_test(values_are_copied),
+                                       cmocka_unit_test(bounds_are_checked)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
