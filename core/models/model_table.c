@@ -7,6 +7,15 @@
 static ls_tensor *build_lenet5(const void *args) { return ls__lenet5(*(const ls_lenet5_args *)args); }
 static ls_tensor *build_mlp(const void *args) { return ls__mlp(*(const ls_mlp_args *)args); }
 
+static ls_tensor *build_alexnet(const void *args) { return ls__alexnet(*(const ls_alexnet_args *)args); }
+static ls_tensor *build_vgg(const void *args) { return ls__vgg(*(const ls_vgg_args *)args); }
+static ls_tensor *build_efficientnet_lite0(const void *args)
+{
+    return ls__efficientnet_lite0(*(const ls_efficientnet_args *)args);
+}
+static ls_tensor *build_fast_cifar(const void *args) { return ls__fast_cifar(*(const ls_fast_cifar_args *)args); }
+static ls_tensor *build_resnet_cifar(const void *args) { return ls__resnet_cifar(*(const ls_resnet_cifar_args *)args); }
+
 /* A residual network of a published depth. */
 static ls_tensor *build_resnet(const void *args, int depth)
 {
@@ -71,13 +80,37 @@ const ls_model_entry ls__model_table[] = {
      LS_FIELDS(LS_FIELD(INT64, ls_lenet5_args, classes)), build_lenet5},
     {"mlp", "perceptron: hidden layers of linear and relu", sizeof(ls_mlp_args),
      LS_FIELDS(LS_FIELD(INT64, ls_mlp_args, classes), LS_FIELD(INT64, ls_mlp_args, hidden),
-               LS_FIELD(INT, ls_mlp_args, layers)),
+               LS_FIELD(INT, ls_mlp_args, layers), LS_FIELD(INT64, ls_mlp_args, params)),
      build_mlp},
     RESNET_ENTRY(18, "11.7 million parameters with 1,000 classes"),
     RESNET_ENTRY(34, "21.8 million"),
     RESNET_ENTRY(50, "25.6 million"),
     RESNET_ENTRY(101, "44.5 million"),
     RESNET_ENTRY(152, "60.2 million"),
+    {"resnet_cifar", "residual network for images of 32 x 32 (He 2015), of depth 20, 32, 44, 56, ...",
+     sizeof(ls_resnet_cifar_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_resnet_cifar_args, classes), LS_FIELD(INT, ls_resnet_cifar_args, depth)),
+     build_resnet_cifar},
+    {"fast_cifar", "learns CIFAR-10 in few epochs (Jordan 2024); its first layer whitens patches of CIFAR-10",
+     sizeof(ls_fast_cifar_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_fast_cifar_args, classes), LS_FIELD(INT64, ls_fast_cifar_args, width),
+               LS_FIELD(INT64, ls_fast_cifar_args, last_width)),
+     build_fast_cifar},
+    {"alexnet", "AlexNet (Krizhevsky 2012): torchvision's, or the original with groups and response norm",
+     sizeof(ls_alexnet_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_alexnet_args, classes), LS_FIELD_OF(ls__alexnet_variants, ls_alexnet_args, variant),
+               LS_FIELD(FLOAT, ls_alexnet_args, dropout)),
+     build_alexnet},
+    {"vgg", "VGG (Simonyan & Zisserman 2014) of depth 11, 13, 16 or 19, with or without batch norm",
+     sizeof(ls_vgg_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_vgg_args, classes), LS_FIELD(INT, ls_vgg_args, depth),
+               LS_FIELD(BOOL, ls_vgg_args, batch_norm), LS_FIELD(FLOAT, ls_vgg_args, dropout)),
+     build_vgg},
+    {"efficientnet_lite0", "EfficientNet-Lite0 (Tan & Le 2019): 4.7 million parameters with 1,000 classes",
+     sizeof(ls_efficientnet_args),
+     LS_FIELDS(LS_FIELD(INT64, ls_efficientnet_args, classes), LS_FIELD(BOOL, ls_efficientnet_args, tensorflow),
+               LS_FIELD(FLOAT, ls_efficientnet_args, dropout), LS_FIELD(FLOAT, ls_efficientnet_args, drop_path)),
+     build_efficientnet_lite0},
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),

@@ -4,13 +4,15 @@
 #ifndef LS_CORE_MODELS_MODELS_H
 #define LS_CORE_MODELS_MODELS_H
 
-/* A perceptron: `layers` hidden layers (linear, relu) of `hidden` units each, then `classes` logits. */
+/* A perceptron: `layers` hidden layers (linear, relu) of `hidden` units each, then `classes` logits.  With `params`,
+ * `hidden` is the number of units that gives the nearest number of parameters. */
 typedef struct ls_mlp_args {
     ls_graph  *g;
     ls_tensor *x;       /* B x any shape, flattened */
     int64_t    classes; /* 0: 10 */
-    int64_t    hidden;  /* units of a hidden layer; 0: 256 */
+    int64_t    hidden;  /* units of a hidden layer; 0: 256, or by params */
     int        layers;  /* hidden layers; 0: 2, -1: none */
+    int64_t    params;  /* number of parameters of the model, to 1 %; 0: by hidden */
 } ls_mlp_args;
 #define ls_mlp(...) ls__mlp((ls_mlp_args){__VA_ARGS__})
 ls_tensor *ls__mlp(ls_mlp_args args);
@@ -33,6 +35,69 @@ typedef struct ls_resnet_args {
 } ls_resnet_args;
 #define ls_resnet(...) ls__resnet((ls_resnet_args){__VA_ARGS__})
 ls_tensor *ls__resnet(ls_resnet_args args);
+
+/* A residual network for images of 32 x 32 (He 2015, section 4.2), with a shortcut without parameters where the shape
+ * changes: depth 20 has 269,722 parameters. */
+typedef struct ls_resnet_cifar_args {
+    ls_graph  *g;
+    ls_tensor *x;       /* B x 3 x H x W */
+    int64_t    classes; /* 0: 10 */
+    int        depth;   /* 6 n + 2: 20, 32, 44, 56, 110; 0: 20 */
+} ls_resnet_cifar_args;
+#define ls_resnet_cifar(...) ls__resnet_cifar((ls_resnet_cifar_args){__VA_ARGS__})
+ls_tensor *ls__resnet_cifar(ls_resnet_cifar_args args);
+
+/* AlexNet.  torchvision: 61,100,840 parameters; original: with groups and response norm (Krizhevsky 2012), 60,965,224
+ * parameters for images of 224 x 224. */
+#define LS_ALEXNET_LIST(X) X(LS_ALEXNET_TORCHVISION, "torchvision") X(LS_ALEXNET_ORIGINAL, "original")
+typedef enum ls_alexnet_variant { LS_ENUMERATORS(LS_ALEXNET_LIST) } ls_alexnet_variant;
+typedef struct ls_alexnet_args {
+    ls_graph          *g;
+    ls_tensor         *x;       /* B x 3 x H x W, at least 63 x 63 */
+    int64_t            classes; /* 0: 1,000 */
+    ls_alexnet_variant variant;
+    float              dropout; /* probability; 0: 0.5, negative: no dropout */
+} ls_alexnet_args;
+#define ls_alexnet(...) ls__alexnet((ls_alexnet_args){__VA_ARGS__})
+ls_tensor *ls__alexnet(ls_alexnet_args args);
+
+/* VGG (Simonyan & Zisserman 2014) with torchvision's names: depth 11 has 132,863,336 parameters. */
+typedef struct ls_vgg_args {
+    ls_graph  *g;
+    ls_tensor *x;          /* B x 3 x H x W, at least 32 x 32 */
+    int64_t    classes;    /* 0: 1,000 */
+    int        depth;      /* 11, 13, 16 or 19; 0: 11 */
+    bool       batch_norm; /* after each convolution */
+    float      dropout;    /* probability; 0: 0.5, negative: no dropout */
+} ls_vgg_args;
+#define ls_vgg(...) ls__vgg((ls_vgg_args){__VA_ARGS__})
+ls_tensor *ls__vgg(ls_vgg_args args);
+
+/* EfficientNet-Lite0 (Tan & Le 2019) with timm's names: 4,652,008 parameters. */
+typedef struct ls_efficientnet_args {
+    ls_graph  *g;
+    ls_tensor *x;          /* B x 3 x H x W */
+    int64_t    classes;    /* 0: 1,000 */
+    bool       tensorflow; /* timm's tf_efficientnet_lite0: TensorFlow's padding, and eps 1e-3 in the norms */
+    float      dropout;    /* probability, before the last layer */
+    float      drop_path;  /* probability that a sample skips a block, in the last block; from 0 in the first it rises
+                              in equal steps */
+} ls_efficientnet_args;
+#define ls_efficientnet_lite0(...) ls__efficientnet_lite0((ls_efficientnet_args){__VA_ARGS__})
+ls_tensor *ls__efficientnet_lite0(ls_efficientnet_args args);
+
+/* A network that learns CIFAR-10 in few epochs, as github.com/KellerJordan/cifar10-airbench (Jordan 2024): its first
+ * layer is a constant that whitens patches of CIFAR-10.  Widths of 64 and 128 are the published network of 93 %, 64 and
+ * 256 that of 94 %. */
+typedef struct ls_fast_cifar_args {
+    ls_graph  *g;
+    ls_tensor *x;          /* B x 3 x H x W, at least 10 x 10 */
+    int64_t    classes;    /* 0: 10 */
+    int64_t    width;      /* channels of the first block; 0: 64 */
+    int64_t    last_width; /* of the second and third block; 0: 128 */
+} ls_fast_cifar_args;
+#define ls_fast_cifar(...) ls__fast_cifar((ls_fast_cifar_args){__VA_ARGS__})
+ls_tensor *ls__fast_cifar(ls_fast_cifar_args args);
 
 #define LS_NORM_LIST(X) X(LS_NORM_LAYER, "layer") X(LS_NORM_RMS, "rms")
 typedef enum ls_norm { LS_ENUMERATORS(LS_NORM_LIST) } ls_norm;

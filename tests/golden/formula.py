@@ -11,10 +11,12 @@ def states(name, count):
     s = 0x811C9DC5
     for byte in name.encode():
         s = (s ^ byte) * 0x01000193 % 2**32
-    out = np.empty(count, np.uint64)
-    for i in range(count):
-        out[i] = s
-        s = (s * 1664525 + 1013904223) % 2**32
+    # s(i) = a^i s + c (1 + a + ... + a^(i-1)), in arithmetic modulo 2^32
+    powers = np.full(count, 1664525, np.uint32)
+    powers[:1] = 1
+    np.cumprod(powers, dtype=np.uint32, out=powers)
+    sums = np.cumsum(powers, dtype=np.uint32) - powers
+    out = (powers * np.uint32(s) + sums * np.uint32(1013904223)).astype(np.uint64)
     return out
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the PyTorch values that tests compare with:   python tests/golden/make.py
 
-Needs PyTorch, torchvision and transformers, unlike the build and the tests; the first lines of each committed file name the PyTorch version.
+Needs PyTorch, torchvision, timm and transformers, unlike the build and the tests; the first lines of each committed file name the PyTorch version.
 tests/golden.h documents the format.
 """
 import pathlib
@@ -13,9 +13,9 @@ import torch
 import make_gpt
 import make_lenet5
 import make_multihead_attention
+import make_networks
 import make_ops
 import make_optims
-import make_resnet
 import make_transformer
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -54,7 +54,7 @@ def main():
     write("optims.txt", make_optims.golden_optims)
     write("schedules.txt", make_optims.golden_schedules)
     write("lenet5.txt", make_lenet5.golden)
-    write("resnet.txt", make_resnet.golden)
+    write("networks.txt", make_networks.golden)
     write("multihead_attention.txt", make_multihead_attention.golden)
     write("gpt.txt", make_gpt.small)
     write("transformer.txt", make_transformer.golden)

@@ -423,7 +423,7 @@ static void test_build(void **state)
             logits = NULL;
             if (ls_recipe_build_language(r, g, &(ls_language_inputs){.x = x, .target = y}, vocabulary, &loss) != LS_OK)
                 fail_msg("%s: %s", t->name, ls_error_message());
-        } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 1, 28, 28),
+        } else if (ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 3, 64, 64),
                                    &(ls_recipe_output){10, "class", "images"}, &logits) != LS_OK)
             fail_msg("%s: %s", t->name, ls_error_message());
         if (logits) {
