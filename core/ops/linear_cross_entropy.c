@@ -148,11 +148,12 @@ static ls_nll read_logits(float e, int64_t v, ls_array logits, int64_t at, float
 
 /* Returns the loss of the position whose logits begin at `at`.  If `dloss` is not NULL, replaces them by dz.  row: V
  * floats of workspace if the logits are bfloat16. */
-static float position_loss(const ls_linear_cross_entropy_args *a, int64_t v, ls_array logits, int64_t at, float *row,
-                           int32_t t, const float *dloss)
+static float position_loss(const ls_call *c, int64_t v, ls_array logits, int64_t at, float *row, int32_t t,
+                           const float *dloss)
 {
-    const float e = a->label_smoothing;
-    float      *z = ls__write_begin(logits, at, v, row, false), sum = 0;
+    const ls_linear_cross_entropy_args *a = c->args;
+    const float                         e = c->training ? a->label_smoothing : 0;
+    float                              *z = ls__write_begin(logits, at, v, row, false), sum = 0;
     if (ignored(a, t)) {
         if (dloss) memset(ls__from(logits, at).data, 0, (size_t)v * ls__dtype_bytes(logits.type));
         return 0;
@@ -181,8 +182,8 @@ static void block_loss(const ls_call *c, const ls_lce_memory *m, ls_array logits
     const int64_t  lead = ls__numel(c->node->in[2]);
 #pragma omp parallel for schedule(static) if (count * v >= LS_ROWS_PARALLEL)
     for (int64_t p = 0; p < count; p++)
-        loss[first + p] = position_loss(c->args, v, logits, p * v, rows + omp_get_thread_num() * ls__round_up(v, 16),
-                                        t[p], gradient ? c->dy[0] + (first + p) / lead : NULL);
+        loss[first + p] = position_loss(c, v, logits, p * v, rows + omp_get_thread_num() * ls__round_up(v, 16), t[p],
+                                        gradient ? c->dy[0] + (first + p) / lead : NULL);
 }
 
 /* Sums the losses of the positions of each sample, and counts the positions that are not ignored. */

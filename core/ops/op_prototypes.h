@@ -351,10 +351,12 @@ typedef struct ls_attention_args {
 
 /* loss = sum of -log softmax(logits)[target] over the positions    logits: B x ... x V   target: B x ... of int32
  *        of a sample                                               loss: B
- * A run reports the mean over all positions, and trains on it: PyTorch's cross_entropy(reduction='mean').  Label
- * smoothing as in PyTorch (Szegedy 2016). */
+ * A run reports the mean over all positions, and trains on it: PyTorch's cross_entropy(reduction='mean').  Training
+ * smooths labels as PyTorch does (Szegedy 2016); inference computes the loss without smoothing.
+ * Mixed samples (mixup) have another target: the loss is (1 - share) loss(target) + share loss(other). */
 typedef struct ls_cross_entropy_args {
     ls_tensor *logits, *target;
+    ls_tensor *other, *share; /* both NULL, or with the dims of the target: int32, float32 */
     float      label_smoothing;
     bool       ignore; /* positions whose target is ignore_index do not count */
     int        ignore_index;
@@ -367,8 +369,8 @@ typedef struct ls_cross_entropy_args {
  * takes three matrix products. */
 typedef struct ls_linear_cross_entropy_args {
     ls_tensor *x, *w, *target;
-    float      label_smoothing;
-    bool       ignore; /* positions whose target is ignore_index do not count */
+    float      label_smoothing; /* in training */
+    bool       ignore;          /* positions whose target is ignore_index do not count */
     int        ignore_index;
 } ls_linear_cross_entropy_args;
 #define ls_linear_cross_entropy(...) LS_APPLY(linear_cross_entropy, ls_linear_cross_entropy_args, __VA_ARGS__)

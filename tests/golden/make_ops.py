@@ -98,9 +98,13 @@ def conv_transpose2d(x, w, b, groups=1, **a):
                               pair(a, "dilation", 1))
 
 
-def cross_entropy(logits, target, label_smoothing=0.0, ignore=0, ignore_index=-100):
-    """PyTorch expects the classes in dim 1."""
+def cross_entropy(logits, target, other=None, share=None, label_smoothing=0.0, ignore=0, ignore_index=-100):
+    """PyTorch expects the classes in dim 1.  Two targets are probabilities of classes."""
     classes_second = logits.movedim(-1, 1) if logits.dim() > 2 else logits
+    if other is not None:
+        classes = logits.shape[-1]
+        target = (1 - share[..., None]) * F.one_hot(target, classes) + share[..., None] * F.one_hot(other, classes)
+        target = target.movedim(-1, 1) if logits.dim() > 2 else target
     loss = F.cross_entropy(classes_second, target, reduction="none", label_smoothing=label_smoothing,
                            ignore_index=ignore_index if ignore else -100)
     return loss.reshape(loss.shape[0], -1).sum(1)
@@ -257,7 +261,9 @@ OPS = {
         ([x(3, 4, 7, scale=16.0), index(7, 3, 4)], {}),
         ([x(5, 10), index(10, 5)], dict(label_smoothing=0.1)),
         ([x(4, 3, 6), index(6, 4, 3, ignore=-100)], dict(ignore=1, ignore_index=-100)),
-        ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2))),
+        ([x(4, 3, 6), index(6, 4, 3, ignore=2)], dict(ignore=1, ignore_index=2, label_smoothing=0.2)),
+        ([x(5, 10), index(10, 5), index(10, 5), target(5)], {}),
+        ([x(3, 4, 7), index(7, 3, 4), index(7, 3, 4), target(3, 4)], dict(label_smoothing=0.1))),
     "linear_cross_entropy": (linear_cross_entropy,
         ([x(5, 6), param(10, 6), index(10, 5)], {}),
         ([x(3, 4, 7), param(9, 7), index(9, 3, 4)], {}),

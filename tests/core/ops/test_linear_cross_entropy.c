@@ -5,7 +5,7 @@ static void reference(const check_ref *r)
 {
     const ls_linear_cross_entropy_args *a = r->args;
     int64_t v = r->node->in[1]->dim[0], channels = r->node->in[1]->dim[1], lead = ls__numel(r->node->in[2]);
-    double  e = a->label_smoothing, *z = malloc((size_t)v * sizeof *z);
+    double  e = r->training ? (double)a->label_smoothing : 0, *z = malloc((size_t)v * sizeof *z);
     for (int64_t b = 0; b < r->rows; b++) {
         r->y[0][b] = r->y[1][b] = 0;
         for (int64_t p = b * lead; p < (b + 1) * lead; p++) {
@@ -48,7 +48,11 @@ CHECK_OP(linear_cross_entropy, reference, {.in = {X(3), W(1, 3), TARGET(1, 0)}, 
           .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.1f, .ignore = true, .ignore_index = 5}},
          {.in     = {X(2, 2), W(1031, 2), TARGET(1031, 2)},
           .scalar = true,
-          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}})
+          .args   = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}},
+         {.in        = {X(5), W(9, 5), TARGET(9, 0)},
+          .scalar    = true,
+          .inference = true,
+          .args      = &(ls_linear_cross_entropy_args){.label_smoothing = 0.2f}})
 
 typedef struct result {
     float loss[32], weight[32], *dx, *dw;
