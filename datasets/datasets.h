@@ -75,7 +75,7 @@ const char *ls_image_option_name(int i);
 const char *ls_image_option_text(const ls_image_options *o, int i);
 bool        ls_image_option_set(ls_image_options *o, int i, const char *text);
 
-/* Random changes of training images; all 0: none (datasets/image/README.md has the order and the definitions). */
+/* Random changes of training images; all 0: none (datasets/augment/README.md has the order and the definitions). */
 #define LS_CROP_MODE_LIST(X) X(ZEROS, "zeros") X(REFLECT, "reflect")
 typedef enum ls_crop_mode {
 #define X(name, text) LS_CROP_##name,
@@ -85,7 +85,14 @@ typedef enum ls_crop_mode {
 typedef struct ls_augment {
     int          crop;      /* padding of each side, pixels, before a crop of the image's size at a random place */
     ls_crop_mode crop_mode; /* pixels of the padding                                                             */
+    float        resized_crop[2];     /* smallest and largest area of a crop that is resized, fraction of the image  */
+    float        rotate, shift;       /* largest angle, degrees; largest shift, fraction of height and width         */
     bool         flip, vertical_flip; /* left to right, top to bottom, of half of the images                     */
+    bool         trivial;             /* TrivialAugment                                                          */
+    float        brightness, contrast, saturation; /* largest change of the factor from 1                        */
+    float        hue;           /* largest change, fraction of the circle of hues                                */
+    float        erase;         /* probability of erasing a rectangle                                            */
+    float        mixup, cutmix; /* alpha of the share's distribution Beta(alpha, alpha)                          */
 } ls_augment;
 
 typedef struct ls_dataset_info {
@@ -157,7 +164,9 @@ ls_status ls__dataset_view(ls_dataset **d, const ls_image_view *options);
 /* Images: reads sample i: channels x height x width bytes (`pixels` NULL: skipped), and the label.  Thread-safe. */
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);
 /* Images: loaders in shuffled order, which training uses, deliver changed images.  The image of a sample is a function
- * of (seed of the loader, epoch, sample).  Loaders in file order are not affected.  Call it before loaders are created.
+ * of (seed of the loader, epoch, sample).  With mixup or cutmix it is also a function of the global batch, and
+ * batches have two more columns: "partner" (int32), the label of the other image, and "partner_share" (float32).
+ * Loaders in file order are not affected.  Call it before loaders are created.
  * LS_ERR_USAGE: an option does not fit the images; the message begins with its name, "augment.crop". */
 ls_status ls_dataset_augment(ls_dataset *d, const ls_augment *options);
 /* Reads all samples and compares the checksums.  *files: number of files; *checked: number of those with a checksum. */

@@ -6,8 +6,8 @@
  * a stream of random numbers of its own, which is a function of (seed, step, epoch, sample).  So the result does not
  * depend on ranks, threads, batches, or on other steps.
  */
-#ifndef LS_DATASETS_IMAGE_IMAGE_AUGMENT_H
-#define LS_DATASETS_IMAGE_IMAGE_AUGMENT_H
+#ifndef LS_DATASETS_AUGMENT_IMAGE_AUGMENT_H
+#define LS_DATASETS_AUGMENT_IMAGE_AUGMENT_H
 
 #include "core/base/philox.h"
 #include "datasets/files/dataset.h"
@@ -61,5 +61,56 @@ void ls__augmenter_init(ls_augmenter *a, const ls_dataset_info *info, uint64_t s
 
 /* Changes the image in a->pixels as sample `sample` in epoch `epoch`. */
 ls_status ls__augment(ls_augmenter *a, int64_t epoch, int64_t sample);
+
+/* Erases a rectangle of the normalised image x, as torchvision's RandomErasing with value 0. */
+void ls__augment_erase(const ls_augment *o, uint64_t seed, int64_t epoch, int64_t sample, int channels, int height,
+                       int width, float *x);
+
+/* Exchanges a->pixels and a->other. */
+static inline void ls__augment_swap(ls_augmenter *a)
+{
+    uint8_t *pixels = a->pixels;
+    a->pixels       = a->other;
+    a->other        = pixels;
+}
+
+/* ---- changes with given parameters ------------------------------------------------------------------------------- */
+
+/* Cuts out a box and resizes it to the image's size, bilinear with antialiasing. */
+ls_status ls__augment_resized_crop(ls_augmenter *a, int top, int left, int height, int width);
+
+/* image_affine.c: an output pixel with centre (x, y) shows the input at (m0 x + m1 y + m2, m3 x + m4 y + m5). */
+typedef enum ls_affine_filter { LS_AFFINE_NEAREST, LS_AFFINE_BILINEAR } ls_affine_filter;
+void ls__augment_affine(ls_augmenter *a, const double m[6], ls_affine_filter filter);
+/* Rotates clockwise around the centre by an angle in degrees, then shifts by whole pixels. */
+void ls__augment_turn(ls_augmenter *a, double angle, int shift_x, int shift_y, ls_affine_filter filter);
+
+/* image_colour.c: images of 1 or 3 channels.  Factor 1 leaves the image as it is. */
+void ls__colour_brightness(ls_augmenter *a, float factor);
+void ls__colour_contrast(ls_augmenter *a, float factor);
+void ls__colour_saturation(ls_augmenter *a, float factor);
+void ls__colour_sharpness(ls_augmenter *a, float factor);
+void ls__colour_hue(ls_augmenter *a, double turn); /* fraction of the circle, -0.5 to 0.5 */
+void ls__colour_posterize(ls_augmenter *a, int bits);
+void ls__colour_solarize(ls_augmenter *a, float threshold);
+void ls__colour_autocontrast(ls_augmenter *a);
+void ls__colour_equalize(ls_augmenter *a);
+
+/* image_trivial.c: change 0 to 13 with value 0 to LS_TRIVIAL_LAST of its strength. */
+enum { LS_TRIVIAL_CHANGES = 14, LS_TRIVIAL_LAST = 30 };
+void ls__augment_trivial(ls_augmenter *a, int change, int value, bool negative);
+
+/* ---- mixing (image_mix.c) ---------------------------------------------------------------------------------------- */
+
+/* How the images of a global batch are mixed. */
+typedef struct ls_mix {
+    bool  cut;                      /* a rectangle of the partner replaces that of the image; false: both are added  */
+    int   top, left, bottom, right; /* the rectangle, pixels; bottom and right are not part of it                     */
+    float share;                    /* of the partner                                                                */
+} ls_mix;
+static inline bool ls__augment_mixes(const ls_augment *a) { return a->mixup > 0 || a->cutmix > 0; }
+ls_mix ls__mix_draw(const ls_augment *a, int height, int width, uint64_t seed, int64_t epoch, int64_t batch_first);
+/* Mixes the image `partner` into x. */
+void ls__mix(const ls_mix *m, int channels, int height, int width, const float *partner, float *x);
 
 #endif

@@ -210,7 +210,7 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
         e->op = ls__op_by_id(e->id);
         LS_CHECK(takes_one_input(e->op), LS_ERR_USAGE,
                  "%s: '%s': expected a layer or op with one input, found one with %d" LS_HINT "write such a model in C",
-                 l->where, l->op, e->op->ins);
+                 l->where, l->op, e->op->ins - __builtin_popcount(e->op->optional));
         return LS_OK;
     }
     const char *near = ls_nearest(l->op, n, known);

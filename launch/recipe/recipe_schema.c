@@ -75,10 +75,37 @@ const ls_key ls__keys[] = {
      .help = "images: padding of each side, pixels; training crops the image's size at a random place; 0: no crop"},
     {"data.augment.crop_mode", ENUM(data.augment.crop_mode, crop_modes), .fallback = "zeros", .bits = true,
      .help = "images: pixels of the padding: black, or the image reflected at its border"},
+    {"data.augment.resized_crop", LIST(FLOATS, data.augment.resized_crop, 1), .bits = true,
+     .help = "images: smallest and largest area of a random crop that training resizes to the image's size, fractions "
+             "of the image, such as [0.08, 1]; [0, 0], the default: none"},
+    {"data.augment.rotate", FLOAT(data.augment.rotate, 0, 180), .fallback = "0", .bits = true,
+     .help = "images: largest angle of a random rotation in training, degrees"},
+    {"data.augment.shift", FLOAT(data.augment.shift, 0, 1), .fallback = "0", .bits = true,
+     .help = "images: largest random shift in training, fraction of height and width"},
     {"data.augment.flip", BOOL(data.augment.flip), .fallback = "false", .bits = true,
      .help = "images: training mirrors half of the images left to right"},
     {"data.augment.vertical_flip", BOOL(data.augment.vertical_flip), .fallback = "false", .bits = true,
      .help = "images: training mirrors half of the images top to bottom"},
+    {"data.augment.trivial", BOOL(data.augment.trivial), .fallback = "false", .bits = true,
+     .help = "images: TrivialAugment in training: one of 14 changes of shape or colour, of random strength"},
+    {"data.augment.brightness", FLOAT(data.augment.brightness, 0, 100), .fallback = "0", .bits = true,
+     .help = "images: largest random change of brightness in training: 0.4 draws a factor from 0.6 to 1.4"},
+    {"data.augment.contrast", FLOAT(data.augment.contrast, 0, 100), .fallback = "0", .bits = true,
+     .help = "images: largest random change of contrast in training, as data.augment.brightness"},
+    {"data.augment.saturation", FLOAT(data.augment.saturation, 0, 100), .fallback = "0", .bits = true,
+     .help = "images: largest random change of saturation in training, as data.augment.brightness"},
+    {"data.augment.hue", FLOAT(data.augment.hue, 0, 0.5), .fallback = "0", .bits = true,
+     .help = "images: largest random change of hue in training, fraction of the circle"},
+    {"data.augment.erase", FLOAT(data.augment.erase, 0, 1), .fallback = "0", .bits = true,
+     .help = "images: probability that training replaces a random rectangle by the mean pixel"},
+    {"data.augment.mixup", FLOAT(data.augment.mixup, 0, 1000), .fallback = "0", .bits = true,
+     .help =
+         "images: mixup in training: alpha of the distribution Beta(alpha, alpha) of the share of a second image and "
+         "its label; 0: none; with cutmix as well, each batch takes one of both"},
+    {"data.augment.cutmix", FLOAT(data.augment.cutmix, 0, 1000), .fallback = "0", .bits = true,
+     .help =
+         "images: CutMix in training: alpha of the distribution of the area of a second image and the weight of its "
+         "label; 0: none"},
 
     {"data.classes", LIST(STRINGS, data.classes, LS_MAX_CLASS_LIST), .bits = true,
      .help = "images: names of the classes that remain; default: all classes of the dataset"},
@@ -160,7 +187,8 @@ const ls_key ls__keys[] = {
     {"train.check_every", INT(trainer.check_every, 0, MANY), .fallback = "1000",
      .help = "steps between two comparisons of the parameters on all hosts; 0: never"},
     {"train.label_smoothing", FLOAT(train.label_smoothing, 0, 1), .fallback = "0", .bits = true,
-     .help = "fraction of the target probability that is spread evenly over all classes"},
+     .help = "fraction of the target probability that training spreads evenly over all classes; evaluations report the "
+             "loss without it"},
     {"train.loss", ENUM(train.loss, loss_names), .fallback = "auto", .bits = true,
      .help =
          "loss function: mse: mean squared error; mae: mean absolute error; auto: cross_entropy for classification and "

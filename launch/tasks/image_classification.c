@@ -2,6 +2,9 @@
  *
  * Image classification.      image: B x C x H x W, label: B  ->  logits: B x classes  ->  cross-entropy, accuracy
  *
+ * With mixup or cutmix, the loss of a sample has a second label, that of the partner, with the partner's share.  The
+ * accuracy in training counts the sample's own label.
+ *
  * Prediction scales an image file to the model's input, converts it to grey for models of one channel, and normalises
  * it with the dataset's mean and standard deviation.  Scanned handwriting is mostly dark on light, datasets of digits
  * are light on dark.  Therefore, for models of one channel: when the border of the image is lighter than its inside
@@ -51,7 +54,14 @@ static bool describe_unopened(const ls_recipe *r, ls_dataset_info *info)
 {
     if (strcmp(r->data.path, "digits") != 0 && strcmp(r->data.path, "mnist") != 0) return false;
     *info = (ls_dataset_info){
-        .split = "train", .path = r->data.path, .channels = 1, .height = 28, .width = 28, .classes = 10};
+        .split    = "train",
+        .path     = r->data.path,
+        .channels = 1,
+        .height   = 28,
+        .width    = 28,
+        .classes  = 10,
+        .augment  = r->data.augment,
+    };
     return true;
 }
 
@@ -59,10 +69,15 @@ static ls_status build(ls_run *run)
 {
     const ls_dataset_info *d     = &run->data;
     ls_tensor             *image = ls_input(run->graph, "image", LS_F32, d->channels, d->height, d->width);
+    const ls_augment      *a     = &run->recipe->data.augment;
+    const bool             mixed = a->mixup > 0 || a->cutmix > 0;
+    ls_tensor             *other = mixed ? ls_input(run->graph, "partner", LS_I32) : NULL;
+    ls_tensor             *share = mixed ? ls_input(run->graph, "partner_share", LS_F32) : NULL;
     run->label                   = ls_input(run->graph, "label", LS_I32);
     LS_TRY(ls_recipe_build(run->recipe, run->graph, image, &(ls_recipe_output){d->classes, "class", "images"},
                            &run->logits));
-    run->loss = ls_cross_entropy(run->logits, run->label, .label_smoothing = run->recipe->train.label_smoothing);
+    run->loss =
+        ls_cross_entropy(run->logits, run->label, other, share, .label_smoothing = run->recipe->train.label_smoothing);
     return LS_OK;
 }
 
