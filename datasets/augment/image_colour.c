@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Changes of an image's colours, with the bytes of Pillow's ImageEnhance and ImageOps, and of torchvision's adjust_hue
  * for images of Pillow. */
-#include <math.h>
 #include <string.h>
 
 #include "datasets/augment/image_augment.h"
@@ -91,28 +90,26 @@ void ls__colour_equalize(ls_augmenter *a) { by_histogram(a, flatten); }
 /* ---- grey, saturation, hue --------------------------------------------------------------------------------------- */
 
 /* ITU-R BT.601 in 16-bit fixed point, as Pillow's convert("L"). */
-static uint8_t grey(const ls_augmenter *a, int64_t i)
+static uint8_t grey(const uint8_t *x, int64_t plane, int channels)
 {
-    const uint8_t *x = a->pixels + i;
-    if (a->channels < 3) return *x;
-    return (uint8_t)((x[0] * 19595 + x[plane_of(a)] * 38470 + x[2 * plane_of(a)] * 7471 + 0x8000) >> 16);
+    return channels < 3 ? *x : (uint8_t)((x[0] * 19595 + x[plane] * 38470 + x[2 * plane] * 7471 + 0x8000) >> 16);
 }
 
 void ls__colour_contrast(ls_augmenter *a, float factor)
 {
     int64_t sum = 0;
-    for (int64_t i = 0; i < plane_of(a); i++) sum += grey(a, i);
+    for (int64_t i = 0; i < plane_of(a); i++) sum += grey(a->pixels + i, plane_of(a), a->channels);
     blend_with_constant(a, (int)((double)sum / (double)plane_of(a) + 0.5), factor);
 }
 
 void ls__colour_saturation(ls_augmenter *a, float factor)
 {
-    for (int64_t i = 0; a->channels == 3 && i < plane_of(a); i++) {
-        const int base = grey(a, i);
-        for (int c = 0; c < 3; c++) {
-            uint8_t *x = a->pixels + c * plane_of(a) + i;
-            *x         = blend(base, *x, factor);
-        }
+    const int64_t plane = plane_of(a);
+    uint8_t      *x     = a->pixels;
+    if (a->channels != 3) return;
+    for (int64_t i = 0; i < plane; i++, x++) {
+        const int base = grey(x, plane, 3);
+        for (int c = 0; c < 3; c++) x[c * plane] = blend(base, x[c * plane], factor);
     }
 }
 
@@ -133,20 +130,22 @@ static void to_hsv(const int rgb[3], uint8_t *hue, uint8_t *saturation, int *val
         h = (float)(2.0 + (double)d[0] - (double)d[2]);
     else
         h = (float)(4.0 + (double)d[1] - (double)d[0]);
-    h           = (float)fmod((double)h / 6.0 + 1.0, 1.0);
-    *hue        = (uint8_t)((double)h * 255.0);
-    *saturation = (uint8_t)((double)s * 255.0);
+    const double turn = (double)h / 6.0 + 1.0; /* 0.8 to 1.9 */
+    h                 = (float)(turn < 1 ? turn : turn - 1);
+    *hue              = (uint8_t)((double)h * 255.0);
+    *saturation       = (uint8_t)((double)s * 255.0);
 }
 
-static uint8_t rounded(double x) { return (uint8_t)(x <= 0 ? 0 : x >= 255 ? 255 : round(x)); }
+/* x is at least 0. */
+static uint8_t rounded(double x) { return (uint8_t)(x >= 255 ? 255 : (int)(x + 0.5)); }
 
 static void to_rgb(uint8_t hue, uint8_t saturation, int value, uint8_t rgb[3])
 {
     /* Which of value, rising, falling and lowest each channel shows, by sixth of the circle. */
     static const char place[6][4] = {"vrl", "fvl", "lvr", "lfv", "rlv", "vlf"};
     const double      position    = (double)((float)hue * 6.0f) / 255.0;
-    const int         sixth       = (int)floor(position);
-    const float       f = (float)(position - (double)(float)sixth), s = (float)saturation / 255.0f;
+    const int         sixth       = (int)position;
+    const float       f = (float)(position - (double)(float)sixth), s = (float)((double)saturation / 255.0);
     const uint8_t     l = rounded(value * (1.0 - (double)s)), q = rounded(value * (1.0 - (double)(s * f))),
                   t = rounded(value * (1.0 - (double)s * (1.0 - (double)f)));
     for (int c = 0; c < 3; c++) {
@@ -159,9 +158,10 @@ void ls__colour_hue(ls_augmenter *a, double turn)
 {
     const uint8_t shift = (uint8_t)(int)(turn * 255);
     const int64_t plane = plane_of(a);
-    for (int64_t i = 0; a->channels == 3 && i < plane; i++) {
-        uint8_t *x = a->pixels + i, hue, saturation, rgb[3];
-        int      value;
+    uint8_t      *x     = a->pixels, hue, saturation, rgb[3];
+    int           value;
+    if (a->channels != 3) return;
+    for (int64_t i = 0; i < plane; i++, x++) {
         to_hsv((const int[]){x[0], x[plane], x[2 * plane]}, &hue, &saturation, &value);
         to_rgb((uint8_t)(hue + shift), saturation, value, rgb);
         for (int c = 0; c < 3; c++) x[c * plane] = rgb[c];

@@ -7,10 +7,11 @@
 #include <sys/stat.h>
 
 #include "launch/commands/cmd_data_internal.h"
+#include "launch/report/contact_sheet.h"
 #include "launch/tasks/task.h"
 
 enum { BAR = 40, CLASSES_SHOWN = 32, PREVIEW = 3, PREVIEW_WIDTH = 28, DRAWN_COUNT = 10000 };
-enum { COLUMNS = 12, ROWS = 8, CELL = 72, GAP = 4, TEXT = 16, LETTER_WIDTH = 3, LETTER_HEIGHT = 5, DOT = 2 };
+enum { COLUMNS = 12, ROWS = 8 };
 
 /* An open dataset of images and room for one sample. */
 typedef struct view {
@@ -134,83 +135,21 @@ static ls_status print_samples(view *v)
 
 /* ---- samples as a picture ---------------------------------------------------------------------------------------- */
 
-typedef struct sheet {
-    int      width, height;
-    uint8_t *rgb;
-} sheet;
-
-static void put(sheet *s, int y, int x, const uint8_t colour[3])
-{
-    if (y >= 0 && y < s->height && x >= 0 && x < s->width)
-        memcpy(s->rgb + 3 * ((size_t)y * (size_t)s->width + (size_t)x), colour, 3);
-}
-
-/* Letters of 3 x 5 dots.  A row is an octal digit, with its highest bit at the left. */
-static const struct {
-    char letter;
-    char rows[LETTER_HEIGHT + 1];
-} font[] = {{'0', "75557"}, {'1', "26227"}, {'2', "71747"}, {'3', "71717"}, {'4', "55711"}, {'5', "74717"},
-            {'6', "74757"}, {'7', "71122"}, {'8', "75757"}, {'9', "75717"}, {'A', "75755"}, {'B', "65656"},
-            {'C', "74447"}, {'D', "65556"}, {'E', "74647"}, {'F', "74644"}, {'G', "74557"}, {'H', "55755"},
-            {'I', "72227"}, {'J', "11157"}, {'K', "55655"}, {'L', "44447"}, {'M', "57755"}, {'N', "65555"},
-            {'O', "75557"}, {'P', "75744"}, {'Q', "75571"}, {'R', "75655"}, {'S', "74717"}, {'T', "72222"},
-            {'U', "55557"}, {'V', "55552"}, {'W', "55775"}, {'X', "55255"}, {'Y', "55222"}, {'Z', "71247"},
-            {'-', "00700"}, {'_', "00007"}, {'.', "00002"}, {'/', "11244"}};
-
-static void draw_text(sheet *s, int y, int x, const char *text, int most)
-{
-    static const uint8_t colour[3] = {70, 70, 80};
-    for (; *text && most; text++, most--, x += (LETTER_WIDTH + 1) * DOT) {
-        char upper = *text >= 'a' && *text <= 'z' ? (char)(*text - 32) : *text;
-        for (size_t k = 0; k < sizeof font / sizeof *font; k++) {
-            if (font[k].letter != upper) continue;
-            for (int i = 0; i < LETTER_HEIGHT * DOT; i++)
-                for (int j = 0; j < LETTER_WIDTH * DOT; j++)
-                    if ((font[k].rows[i / DOT] - '0') & (4 >> j / DOT)) put(s, y + i, x + j, colour);
-        }
-    }
-}
-
-static void draw_sample(sheet *s, const view *v, int top, int left, int size_y, int size_x)
-{
-    size_t plane = (size_t)v->info.height * (size_t)v->info.width;
-    for (int i = 0; i < size_y; i++)
-        for (int j = 0; j < size_x; j++) {
-            size_t at =
-                (size_t)(i * v->info.height / size_y) * (size_t)v->info.width + (size_t)(j * v->info.width / size_x);
-            uint8_t colour[3];
-            for (int c = 0; c < 3; c++) colour[c] = v->pixels[(v->info.channels < 3 ? 0 : (size_t)c * plane) + at];
-            put(s, top + i, left + j, colour);
-        }
-}
-
 static ls_status draw_samples(view *v, const char *path)
 {
     int shown   = v->info.count < COLUMNS * ROWS ? (int)v->info.count : COLUMNS * ROWS,
         columns = shown < COLUMNS ? shown : COLUMNS;
-    int rows    = (shown + columns - 1) / columns,
-        longest = v->info.height > v->info.width ? v->info.height : v->info.width;
-    /* Small images are scaled by whole factors, so that they stay sharp. */
-    int    size   = longest <= CELL ? CELL / longest * longest : CELL;
-    int    size_y = size * v->info.height / longest, size_x = size * v->info.width / longest;
-    sheet  s     = {.width = columns * (size + GAP) + GAP, .height = rows * (size + TEXT + GAP) + GAP};
-    size_t bytes = 3 * (size_t)s.width * (size_t)s.height;
-    s.rgb        = malloc(bytes);
-    LS_CHECK(s.rgb, LS_ERR_ENV, "%s: no memory for %zu bytes of a picture", path, bytes);
-    memset(s.rgb, 245, bytes);
-    if (size_y < 1) size_y = 1;
-    if (size_x < 1) size_x = 1;
-    ls_status status = LS_OK;
-    for (int k = 0; k < shown && status == LS_OK; k++) {
+    ls_sheet  s;
+    ls_status status;
+    LS_TRY(ls_sheet_open(&s, &v->info, (shown + columns - 1) / columns, columns));
+    for (int k = 0; k < shown; k++) {
         int32_t label;
-        int     top = GAP + k / columns * (size + TEXT + GAP), left = GAP + k % columns * (size + GAP);
-        status = ls_dataset_read(v->d, k, v->pixels, &label);
-        if (status != LS_OK) break;
-        draw_sample(&s, v, top, left, size_y, size_x);
-        draw_text(&s, top + size + DOT, left, v->info.class_names[label], size / ((LETTER_WIDTH + 1) * DOT));
+        LS_TRY_GOTO(status, ls_dataset_read(v->d, k, v->pixels, &label), failed);
+        ls_sheet_draw(&s, k / columns, k % columns, v->pixels, v->info.class_names[label]);
     }
-    if (status == LS_OK) status = ls_image_write(path, 3, s.height, s.width, s.rgb);
-    free(s.rgb);
+    return ls_sheet_write(&s, path);
+failed:
+    ls_sheet_close(&s);
     return status;
 }
 
@@ -284,18 +223,46 @@ ls_status ls__data_inspect(const char *name, const char *png)
     return status;
 }
 
+/* Draws the dataset as the recipe of --augment changes it. */
+static ls_status inspect_augmented(const ls_args *args, const char *png)
+{
+    static char *override[LS_MAX_ARGS + 1];
+    char         path[LS_DATA_PATH + 16];
+    ls_recipe   *r;
+    long long    epoch;
+    LS_TRY(ls_args_int(args, "epoch", 0, 1000000000, 0, &epoch));
+    snprintf(path, sizeof path, "data.path=%.*s", LS_DATA_PATH - 1, args->positional[0]);
+    override[0] = path;
+    for (int i = 0; i < args->overrides; i++) override[i + 1] = args->override[i];
+    LS_TRY(ls_recipe_load(&r, ls_args_option(args, "augment"), args->overrides + 1, override));
+    ls_status status = ls_sheet_augmented(r, epoch, png);
+    ls_recipe_free(r);
+    return status;
+}
+
 static ls_status inspect(int argc, char **argv)
 {
     static ls_args args;
     LS_TRY(ls_args_parse(&args, argc, argv));
-    return ls__data_inspect(args.positional[0], ls_args_option(&args, "png"));
+    const char *png = ls_args_option(&args, "png");
+    if (ls_args_option(&args, "augment")) return inspect_augmented(&args, png);
+    LS_CHECK(!args.overrides && !ls_args_option(&args, "epoch"), LS_ERR_USAGE,
+             "data inspect: %s: expected with --augment RECIPE", args.overrides ? args.override[0] : "--epoch");
+    return ls__data_inspect(args.positional[0], png);
 }
 
 const ls_command ls__command_data_inspect = {
     .name      = "data inspect",
-    .arguments = "DATASET",
+    .arguments = "DATASET [key=value ...]",
     .text      = "print shapes, classes, tokens and the first samples of a dataset",
-    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, cifar10, digits).",
-    .options   = LS_OPTIONS({"png", "FILE", "picture of the first images; default: next to the dataset"}),
-    .run       = inspect,
+    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, cifar10, digits).\n"
+                 "With --augment, the picture shows what eight samples become in training: a row for each, as it is\n"
+                 "and in consecutive epochs.  key=value overrides keys of the recipe.\n"
+                 "\n"
+                 "  lockstep data inspect mnist --augment cnn-mnist data.augment.rotate=15",
+    .options =
+        LS_OPTIONS({"png", "FILE", "picture of the first images; default: next to the dataset"},
+                   {"augment", "RECIPE", "draw images as data.augment of a recipe changes them; default: as they are"},
+                   {"epoch", "N", "with --augment: first epoch to draw; default 0"}),
+    .run = inspect,
 };
