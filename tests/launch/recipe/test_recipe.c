@@ -132,6 +132,9 @@ static const struct {
     {MODEL "data:\n  augment: {crop: -1}\n", "r.yaml:4:19: data.augment.crop: expected a whole number from 0 to 16384",
      NULL},
     {MODEL "data:\n  augment: {crop_mode: mirror}\n", "data.augment.crop_mode: expected one of zeros, reflect", NULL},
+    {MODEL "data:\n  augment: {resized_crop: 0.5}\n",
+     "r.yaml:4:27: data.augment.resized_crop: expected a list of two numbers from 0 to 1", NULL},
+    {MODEL "data:\n  augment: {mixup: -1}\n", "data.augment.mixup: expected a number from 0 to 1000, found '-1'", NULL},
     {MODEL "data:\n  augment: {flip: 0.5}\n", "data.augment.flip: expected true or false, found '0.5'", NULL},
     {"a: [[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]\n", "expected at most 16 levels of nesting", NULL},
 };

@@ -65,6 +65,8 @@ static const bad table[] = {
     /* the data */
     {"a crop larger than the images", "", "train lenet5-digits " SMALL "data.augment.crop=28", 2,
      "data.augment.crop: expected less than 28", "crop is the padding of each side"},
+    {"areas of crops in the wrong order", "", "train lenet5-digits " SMALL "data.augment.resized_crop=[0.5,0.2]", 2,
+     "data.augment.resized_crop: expected two increasing areas", "[0.08, 1] is usual"},
     {"augmented text", TEXT_RECIPE, "train ./r.yaml data.augment.flip=true", 2,
      "data.augment.flip: expected a dataset of images, found text", "leave out data.augment"},
     {"missing data", "", "train lenet5-digits data.path=./nowhere", 3, "nowhere", NULL},
