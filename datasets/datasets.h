@@ -67,6 +67,7 @@ typedef enum ls_image_fit {
 typedef struct ls_image_options {
     ls_interpolation interpolation;
     ls_image_fit     fit;
+    float            crop; /* LS_FIT_CROP: part of the resized image's side that is cut out; 0: 1 (timm's crop_pct) */
     bool             as_stored; /* ignore the orientation in EXIF and XMP, as torchvision's ImageFolder does */
 } ls_image_options;
 /* The options as text, by index: "interpolation" (bilinear, bicubic), "fit" (stretch, crop), "orientation" (upright,

@@ -413,14 +413,16 @@ ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written);
 /* Returns LS_ERR_DATA when config.json belongs to another model, with all differences in one message. */
 ls_status ls_hf_config_check(const char *path, const ls_graph *g);
 
-/* Returns whether a folder was written by Hugging Face's transformers: it has config.json and no recipe.yaml. */
+/* Returns whether a folder was written by Hugging Face's transformers or by timm: it has config.json and no
+ * recipe.yaml. */
 bool ls_pretrained_is(const char *folder);
 
 /* A model that config.json describes. */
 typedef struct ls_pretrained {
     const char *model;         /* name of the model function, such as "gpt"                            */
     char        options[2048]; /* its options as YAML or JSON without braces: "layers: 12, heads: 12"  */
-    int64_t     classes;       /* size of the vocabulary; 0: not stated                                */
+    int64_t     classes;       /* size of the vocabulary, or number of classes; 0: not stated          */
+    bool        images;        /* the model classifies images (a folder of timm)                       */
 } ls_pretrained;
 
 /* Reads config.json of the folder.  LS_ERR_DATA when it does not describe a model of dist/interop. */

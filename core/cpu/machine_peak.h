@@ -7,9 +7,9 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-/* Returns the highest rate of matrix products of a type on `threads` threads at the level in use, in GFLOP/s: for
- * LS_BF16 that of TDPBF16PS or VDPBF16PS in registers where the level uses it, else that of multiply-adds.  Takes
- * about 10 ms: the best of many short runs. */
+/* Returns the highest rate of matrix products on `threads` threads, in GFLOP/s, measured with operands in registers.
+ * For LS_BF16 these are TDPBF16PS or VDPBF16PS where the instruction-set level in use has them, otherwise
+ * multiply-adds.  Takes about 10 ms: the best of many short runs. */
 typedef double ls_peak_fn(ls_dtype type, int threads);
 
 #define ls__fma_peak LS_ISA_NAME(ls__fma_peak)

@@ -158,8 +158,9 @@ static void split_row(const uint8_t *restrict rgb, int width, uint8_t *restrict 
 ls_status ls__image_fit(const char *path, ls_pixels *p, const ls_image_options *o, int channels, int height, int width,
                         uint8_t *planes)
 {
-    int64_t h = height, w = width;
-    if (o->fit == LS_FIT_CROP) covering_size(p, height, width, &h, &w);
+    int64_t     h = height, w = width;
+    const float crop = o->crop > 0 ? o->crop : 1;
+    if (o->fit == LS_FIT_CROP) covering_size(p, (int)((float)height / crop), (int)((float)width / crop), &h, &w);
     LS_TRY(ls__image_convert(path, p, channels));
     LS_CHECK(h <= LS_MAX_SIDE && w <= LS_MAX_SIDE, LS_ERR_DATA,
              "%s: an image of %d x %d pixels cannot be resized to cover %d x %d" LS_HINT "crop it first", path,

@@ -183,7 +183,7 @@ static ls_status open_slots(image_import *m, bool create)
                        strerror(errno));
     if (m->fd < 0) return LS_FAIL_ERRNO("%s: cannot be created", m->slots);
     if (create && ftruncate(m->fd, pixels_at(m, m->tree.files)))
-        return LS_FAIL_ERRNO("%s: cannot be extended", m->slots);
+        return LS_FAIL_ERRNO("%s: the temporary file of the decoded images cannot grow", m->slots);
     return LS_OK;
 }
 

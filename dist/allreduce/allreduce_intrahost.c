@@ -151,7 +151,7 @@ static void reduce_partition(ls_intrahost *h, const ls_allreduce_request *r)
     ls__add_vectors(partition.count, own->additions, own->addition, h->vector, &last);
 }
 
-/* Reduces the oldest queued bucket; blocks until all members have begun it. */
+/* Sums this member's part of the oldest queued bucket.  Before that, waits until all members have queued the bucket. */
 static ls_status reduce_oldest(ls_intrahost *h)
 {
     const ls_intrahost_entry *e = &h->queue[h->queue_begin % LS_ALLREDUCE_MAX_QUEUED];

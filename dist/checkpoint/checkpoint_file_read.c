@@ -63,8 +63,8 @@ static ls_status read_place(ls_h5 *h, hid_t set, ls_stored_range *r)
     LS_TRY_HDF5_OPEN(h, space, H5Aget_space(dims));
     bool fits = r->rank == 1 && H5Tequal(type, H5T_STD_I64LE) > 0 && H5Sget_simple_extent_ndims(space) == 1 &&
                 H5Sget_simple_extent_dims(space, &n, NULL) == 1 && n >= 1 && n <= LS_MAX_DIMS;
-    LS_CHECK(fits, LS_ERR_DATA, "%s: the range '%s': its attribute 'dims' is not the shape of an array", h->path,
-             r->name);
+    LS_CHECK(fits, LS_ERR_DATA, "%s: '%s', a part of an array: its attribute 'dims' is not the shape of an array",
+             h->path, r->name);
     r->rank = (int)n;
     LS_TRY_HDF5(h, H5Aread(dims, H5T_NATIVE_INT64, r->dim));
     char *name_end = strrchr(r->name, '@');

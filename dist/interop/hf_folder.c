@@ -17,6 +17,7 @@
 #include "dist/dist.h"
 #include "dist/interop/hf_config.h"
 #include "dist/interop/tensor_names.h"
+#include "dist/interop/timm_config.h"
 
 static bool has_file(const char *folder, const char *name)
 {
@@ -36,6 +37,8 @@ ls_status ls_pretrained_read(const char *folder, ls_pretrained *p)
     ls_config_entry        entries[LS_CONFIG_ENTRIES];
     *p = (ls_pretrained){.model = ""};
     LS_TRY(ls__path(path, "%s/config.json", folder));
+    LS_TRY(ls__timm_config_read(path, p));
+    if (p->images) return LS_OK;
     LS_TRY(ls__hf_config_architecture(path, &a));
     p->model = a->model;
     return ls__hf_config_options(path, entries, a->config(a->smallest, entries), p->options, sizeof p->options,

@@ -52,19 +52,21 @@ const ls_command ls__command_predict = {
     .name      = "predict",
     .arguments = "RUN FILE ...",
     .text      = "print predictions of a trained model for images or arrays",
-    .help      = "RUN is a run directory, or one of its checkpoints.  The dataset of the run is not needed.\n"
-                 "\n"
-                 "Images are JPEG, PNG, BMP or PPM files; each is put upright (EXIF) and resized to the input of the "
-                 "model, with the\n"
-                 "bytes of Pillow.  Prints the most probable classes and their probabilities.\n"
-                 "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: "
-                 "of a regression the\n"
-                 "targets by name, in the units of the training data; of a classification classes and probabilities.  "
-                 "Works on any\n"
-                 "number of ranks.\n"
-                 "\n"
-                 "  lockstep predict runs/lenet5-digits digit.png\n"
-                 "  mpirun -np 2 lockstep predict runs/wind measured.h5 --out predicted.h5",
+    .help = "RUN is a run directory, one of its checkpoints, or a folder of timm with an image model.  The dataset of "
+            "the run\n"
+            "is not needed.\n"
+            "\n"
+            "Images are JPEG, PNG, BMP or PPM files; each is put upright (EXIF) and resized to the input of the "
+            "model, with the\n"
+            "bytes of Pillow.  Prints the most probable classes and their probabilities.\n"
+            "Arrays are one HDF5 file with the inputs of the run (data.inputs).  OUT.h5 gets the predictions: "
+            "of a regression the\n"
+            "targets by name, in the units of the training data; of a classification classes and probabilities.  "
+            "Works on any\n"
+            "number of ranks.\n"
+            "\n"
+            "  lockstep predict runs/lenet5-digits digit.png\n"
+            "  mpirun -np 2 lockstep predict runs/wind measured.h5 --out predicted.h5",
     .options =
         LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
                    {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},

@@ -62,25 +62,22 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
 /* ---- input of an image model ------------------------------------------------------------------------------------- */
 
 /* Reads the description of the dataset that this program writes into its models. */
-static ls_status read_card(const char *path, ls_pretrained_input *in)
+static ls_status read_card(const char *path, ls_pretrained_input *in, ls_arena *memory)
 {
     ls_dataset_card card;
-    ls_arena       *memory;
     char           *text;
     LS_TRY(ls_safetensors_metadata(path, LS_DATASET_METADATA, &text));
     if (!text) return LS_OK;
-    ls_status status = ls_arena_new(&memory, "pretrained input");
-    if (status == LS_OK) {
-        status = ls_dataset_card_parse(path, text, &card, memory);
-        if (status == LS_OK) ls_scaler_free(card.scaler);
-        if (status == LS_OK && card.info.kind == LS_DATA_IMAGES) {
-            *in = (ls_pretrained_input){
-                true, card.info.channels, card.info.height, card.info.width, card.info.image_options.interpolation, {0},
-                {0}};
-            memcpy(in->mean, card.info.mean, sizeof in->mean);
-            memcpy(in->std, card.info.std, sizeof in->std);
-        }
-        ls_arena_free(memory);
+    ls_status status = ls_dataset_card_parse(path, text, &card, memory);
+    if (status == LS_OK) ls_scaler_free(card.scaler);
+    if (status == LS_OK && card.info.kind == LS_DATA_IMAGES) {
+        *in = (ls_pretrained_input){.known    = true,
+                                    .channels = card.info.channels,
+                                    .height   = card.info.height,
+                                    .width    = card.info.width,
+                                    .options  = card.info.image_options};
+        memcpy(in->mean, card.info.mean, sizeof in->mean);
+        memcpy(in->std, card.info.std, sizeof in->std);
     }
     free(text);
     return status;
@@ -102,7 +99,7 @@ static bool read_channels(const json_t *list, int channels, bool positive, float
 static bool read_timm(const json_t *cfg, ls_pretrained_input *in)
 {
     enum { MAX_SIDE = 16384 };
-    const json_t *size = json_object_get(cfg, "input_size");
+    const json_t *size = json_object_get(cfg, "input_size"), *crop = json_object_get(cfg, "crop_pct");
     json_int_t    side[3];
     const char   *interpolation = json_string_value(json_object_get(cfg, "interpolation"));
     for (size_t i = 0; i < 3; i++) {
@@ -110,20 +107,38 @@ static bool read_timm(const json_t *cfg, ls_pretrained_input *in)
         if (side[i] < 1 || side[i] > MAX_SIDE) return false;
     }
     if (side[0] > 4 || json_array_size(size) != 3) return false;
-    in->channels      = (int)side[0];
-    in->height        = (int)side[1];
-    in->width         = (int)side[2];
-    in->interpolation = interpolation && !strcmp(interpolation, "bicubic") ? LS_BICUBIC : LS_BILINEAR;
+    in->channels = (int)side[0];
+    in->height   = (int)side[1];
+    in->width    = (int)side[2];
+    in->options  = (ls_image_options){.interpolation = LS_BILINEAR, .fit = LS_FIT_CROP};
+    if (interpolation && !strcmp(interpolation, "bicubic")) in->options.interpolation = LS_BICUBIC;
+    if (crop) in->options.crop = (float)json_number_value(crop);
+    if (crop && !(in->options.crop > 0.1f && in->options.crop <= 1)) return false;
     return read_channels(json_object_get(cfg, "mean"), in->channels, false, in->mean) &&
            read_channels(json_object_get(cfg, "std"), in->channels, true, in->std);
 }
 
-ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in)
+/* Reads the names of the classes, where config.json has them. */
+static bool read_names(const json_t *names, ls_pretrained_input *in, ls_arena *memory)
+{
+    const size_t count = json_array_size(names);
+    const char **name  = ls_arena_alloc(memory, sizeof *name * (count + 1));
+    if (!names) return true;
+    for (size_t i = 0; i < count; i++) {
+        const char *text = json_string_value(json_array_get(names, i));
+        if (!text) return false;
+        name[i] = ls_arena_strdup(memory, text);
+    }
+    in->class_name = name;
+    return json_is_array(names);
+}
+
+ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in, ls_arena *memory)
 {
     char         config[PATH_MAX];
     json_error_t error;
     *in = (ls_pretrained_input){0};
-    LS_TRY(read_card(path, in));
+    LS_TRY(read_card(path, in, memory));
     if (in->known || !has(path, "config.json")) return LS_OK;
     LS_CHECK(snprintf(config, sizeof config, "%s/config.json", path) < (int)sizeof config, LS_ERR_USAGE,
              "%s: the path is too long", path);
@@ -131,11 +146,11 @@ ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in)
     LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s", config, error.line, error.text);
     const json_t *cfg = json_object_get(json, "pretrained_cfg");
     in->known         = cfg && read_timm(cfg, in);
-    const bool good   = in->known || !cfg;
+    const bool good   = (in->known || !cfg) && read_names(json_object_get(json, "label_names"), in, memory);
     json_decref(json);
     LS_CHECK(good, LS_ERR_DATA,
-             "%s: pretrained_cfg: expected input_size [channels, height, width], and mean and std with one number for "
-             "each channel, found others" LS_HINT
+             "%s: pretrained_cfg: expected input_size [channels, height, width], mean and std with one number for each "
+             "channel, crop_pct above 0.1 and up to 1, and label_names as texts, found others" LS_HINT
              "repair the file, or remove pretrained_cfg and set data.size, data.mean and data.std",
              config);
     return LS_OK;

@@ -4,6 +4,7 @@
 #ifndef LS_LAUNCH_DATA_PRETRAINED_H
 #define LS_LAUNCH_DATA_PRETRAINED_H
 
+#include "core/base/arena.h"
 #include "datasets/datasets.h"
 
 /* Loads the tokenizer in the folder.  LS_ERR_DATA: the folder has no tokenizer, the tokenizer has more tokens than the
@@ -17,11 +18,13 @@ ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_inf
 
 /* How a pretrained model expects its images, as the metadata of its file or config.json (timm's pretrained_cfg) say. */
 typedef struct ls_pretrained_input {
-    bool             known;
-    int              channels, height, width;
-    ls_interpolation interpolation;
-    float            mean[4], std[4]; /* by channel, of pixels scaled to 0 to 1 */
+    bool               known;
+    int                channels, height, width;
+    ls_image_options   options;
+    float              mean[4], std[4]; /* by channel, of pixels scaled to 0 to 1 */
+    const char *const *class_name;      /* ended by NULL; NULL: not stated        */
 } ls_pretrained_input;
-ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *input);
+/* Names are allocated in `memory`. */
+ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *input, ls_arena *memory);
 
 #endif

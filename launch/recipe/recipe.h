@@ -147,9 +147,6 @@ ls_status ls_precision_parse(const char *text, ls_dtype *precision);
 /* Sets keys of a recipe, each "key=value", as the command line does. */
 ls_status ls_recipe_set(ls_recipe *r, int overrides, char *const *override);
 
-/* Returns whether the recipe or the command line sets a key. */
-bool ls_recipe_has(const ls_recipe *r, const char *key);
-
 /* Returns the place at which a key was set: "lenet5.yaml:7:10", "command line", or "default". */
 const char *ls_recipe_where(const ls_recipe *r, const char *key);
 

@@ -415,12 +415,6 @@ ls_status ls_recipe_load(ls_recipe **r, const char *recipe, int overrides, char 
     return ls_recipe_parse(r, t->text, strlen(t->text), t->name, overrides, override);
 }
 
-bool ls_recipe_has(const ls_recipe *r, const char *key)
-{
-    const int k = ls__key_find(key);
-    return k >= 0 && r->where[k];
-}
-
 const char *ls_recipe_where(const ls_recipe *r, const char *key)
 {
     int k = ls__key_find(key);

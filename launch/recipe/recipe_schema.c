@@ -117,12 +117,14 @@ const ls_key ls__keys[] = {
      .help = "images: height and width to which they are resized, pixels; 0: the size that model.pretrained states, or "
              "that of the dataset"},
     {"data.interpolation", ENUM(data.interpolation, interpolations), .fallback = "bilinear", .bits = true,
-     .help = "images: interpolation of that resize, with the bytes of Pillow"},
+     .help = "images: interpolation with which data.size resizes them; the pixels are those of Python's Pillow"},
     {"data.mean", LIST(REALS, data.mean, 4), .bits = true,
-     .help = "images: mean of each channel, of pixels from 0 to 1, which is subtracted; default: the mean that "
+     .help = "images: mean of each channel, which is subtracted from its pixels (0 to 1); default: the mean that "
              "model.pretrained states, or that of the dataset"},
     {"data.std", LIST(REALS, data.std, 4), .bits = true,
-     .help = "images: standard deviation of each channel, by which the difference is divided; default: as data.mean"},
+     .help =
+         "images: standard deviation of each channel, which divides its pixels after data.mean is subtracted; default: "
+         "the one that model.pretrained states, or that of the dataset"},
 
     {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
     {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,

@@ -13,16 +13,53 @@
 #include "launch/data/pretrained.h"
 #include "launch/tasks/task.h"
 
-/* ---- folders of Hugging Face ------------------------------------------------------------------------------------- */
+/* ---- folders of Hugging Face and timm ---------------------------------------------------------------------------- */
+
+/* Names for classes without names: "class 0", "class 1", ... */
+static const char *const *class_numbers(ls_arena *memory, int classes)
+{
+    const char **name = ls_arena_alloc(memory, sizeof *name * (size_t)classes);
+    for (int i = 0; i < classes; i++) name[i] = ls_arena_printf(memory, "class %d", i);
+    return name;
+}
+
+/* Describes the images for which a folder of timm has a model. */
+static ls_status describe_images(ls_run *run, const char *folder, const char *config, int classes)
+{
+    ls_pretrained_input in;
+    int                 names = 0;
+    LS_TRY(ls_pretrained_input_read(folder, &in, run->memory));
+    LS_CHECK(in.known, LS_ERR_DATA,
+             "%s: expected pretrained_cfg, with the size and normalisation of the images, found "
+             "none",
+             config);
+    while (in.class_name && in.class_name[names]) names++;
+    LS_CHECK(!names || names == classes, LS_ERR_DATA, "%s: label_names: expected %d names, found %d", config, classes,
+             names);
+    run->task = &ls__task_image_classification;
+    run->data = (ls_dataset_info){.kind          = LS_DATA_IMAGES,
+                                  .split         = "",
+                                  .path          = config,
+                                  .channels      = in.channels,
+                                  .height        = in.height,
+                                  .width         = in.width,
+                                  .classes       = classes,
+                                  .class_names   = names ? in.class_name : class_numbers(run->memory, classes),
+                                  .image_options = in.options};
+    memcpy(run->data.mean, in.mean, sizeof in.mean);
+    memcpy(run->data.std, in.std, sizeof in.std);
+    return LS_OK;
+}
 
 static ls_status make_recipe(ls_run *run, const char *folder, const char *config)
 {
     ls_pretrained model;
     LS_TRY(ls_pretrained_read(folder, &model));
-    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected a vocabulary of at most %d tokens, found %lld",
+    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected at most %d tokens or classes, found %lld",
              config, LS_MAX_CLASSES, (long long)model.classes);
     const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", model.model, model.options);
     LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
+    if (model.images) return describe_images(run, folder, config, (int)model.classes);
     run->task = &ls__task_language_model;
     run->data = (ls_dataset_info){.kind           = LS_DATA_TEXT,
                                   .split          = "",
@@ -33,14 +70,18 @@ static ls_status make_recipe(ls_run *run, const char *folder, const char *config
     return ls_recipe_context(run->recipe, &run->data.context);
 }
 
+static ls_status build_language(ls_run *run)
+{
+    ls_tensor         *logits;
+    ls_language_inputs in = {.x = ls_input(run->graph, "tokens", LS_I32, 1)};
+    return ls_recipe_build_language(run->recipe, run->graph, &in, run->data.classes, &logits);
+}
+
 static ls_status build_and_load(ls_run *run, const char *folder)
 {
-    ls_graph          *g = run->graph = ls_graph_new();
-    ls_tensor         *logits;
-    ls_language_inputs in = {0};
+    ls_graph *g = run->graph = ls_graph_new();
     ls_graph_precision(g, run->recipe->train.precision);
-    in.x = ls_input(g, "tokens", LS_I32, 1);
-    LS_TRY(ls_recipe_build_language(run->recipe, g, &in, run->data.classes, &logits));
+    LS_TRY(run->data.kind == LS_DATA_IMAGES ? run->task->build(run) : build_language(run));
     LS_TRY(ls_pretrained_check_size(folder, g));
     LS_TRY(ls_params_new(&run->loaded, g, 1));
     return ls_pretrained_load(folder, run->loaded, NULL);
@@ -54,7 +95,7 @@ static ls_status as_data_error(const char *config, ls_status status)
     return LS_FAIL(LS_ERR_DATA, "%s%s%s", named ? "" : config, named ? "" : ": ", ls_error_message());
 }
 
-/* Opens a folder as Hugging Face writes it.  Collective. */
+/* Opens a folder as Hugging Face or timm write it.  Collective. */
 static ls_status open_pretrained(ls_run *run, const char *folder, const char *precision)
 {
     char        digest[17];
@@ -62,7 +103,8 @@ static ls_status open_pretrained(ls_run *run, const char *folder, const char *pr
     LS_TRY_COLLECTIVE(run, as_data_error(config, make_recipe(run, folder, config)));
     LS_TRY(ls_run_set_precision(run, precision));
     LS_TRY_COLLECTIVE(run, as_data_error(config, build_and_load(run, folder)));
-    LS_TRY_COLLECTIVE(run, ls_pretrained_tokenizer(&run->tokenizer, folder, run->data.classes));
+    if (run->data.kind == LS_DATA_TEXT)
+        LS_TRY_COLLECTIVE(run, ls_pretrained_tokenizer(&run->tokenizer, folder, run->data.classes));
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(run->loaded));
     const char *names[] = {"parameters"}, *values[] = {digest};
     return ls_comm_same(run->comm, 1, names, values);

@@ -264,7 +264,8 @@ static ls_status predict_files(ls_run *run, const ls_predict_options *options)
     p.probability = ls_arena_alloc(run->memory, classes * sizeof *p.probability);
     p.name        = ls_arena_alloc(run->memory, classes * sizeof *p.name);
     p.used        = ls_arena_alloc(run->memory, classes * sizeof *p.used);
-    LS_TRY(ls_model_new(&p.model, run->graph, ls_trainer_params(run->trainer), &run->logits, 1, 1));
+    LS_TRY(ls_model_new(&p.model, run->graph, run->loaded ? run->loaded : ls_trainer_params(run->trainer), &run->logits,
+                        1, 1));
     ls_status status = LS_OK;
     for (int i = 0; i < options->files && status == LS_OK; i++) status = predict_file(&p, options->file[i]);
     ls_model_free(p.model);

@@ -50,14 +50,14 @@ ls_status ls_adopt_input(ls_recipe *r, bool prints)
     const char         *set[4];
     int                 n = 0;
     if (!r->model.pretrained || access(r->model.pretrained, R_OK) != 0) return LS_OK;
-    LS_TRY(ls_pretrained_input_read(r->model.pretrained, &in));
+    LS_TRY(ls_pretrained_input_read(r->model.pretrained, &in, r->arena));
     if (!in.known) return LS_OK;
-    if (!ls_recipe_has(r, "data.size") && in.height == in.width) {
+    if (!r->data.size && in.height == in.width) {
         set[n++] = ls_arena_printf(r->arena, "data.size=%d", in.height);
-        if (!ls_recipe_has(r, "data.interpolation"))
-            set[n++] = in.interpolation == LS_BICUBIC ? "data.interpolation=bicubic" : "data.interpolation=bilinear";
+        set[n++] =
+            in.options.interpolation == LS_BICUBIC ? "data.interpolation=bicubic" : "data.interpolation=bilinear";
     }
-    if (!ls_recipe_has(r, "data.mean") && !ls_recipe_has(r, "data.std")) {
+    if (!r->data.mean.count && !r->data.std.count) {
         set[n++] = numbers_text(r->arena, "data.mean", in.mean, in.channels);
         set[n++] = numbers_text(r->arena, "data.std", in.std, in.channels);
     }

@@ -11,7 +11,7 @@ enum {
     HISTORY        = 10, /* corrections that L-BFGS stores */
     MAX_ITERATIONS = 300,
     LANES          = 8,
-    FOLDS          = 5, /* one sample in FOLDS chooses the decay */
+    FOLDS          = 5, /* of the cross-validation that chooses the decay */
     GRID           = 13 /* decays 10^1, 10^0.5, ..., 10^-5 */
 };
 
@@ -257,42 +257,64 @@ static ls_status minimise(const problem *q, double *w, history *h, iterate *it, 
 
 /* ---- the regression ---------------------------------------------------------------------------------------------- */
 
-/* Puts every FOLDS-th sample of each class behind the others; returns the number of these. */
-static int64_t divide(const ls_labelled *s, int64_t *chosen, int64_t *of_class)
+/* Puts the samples of a fold behind the others: every FOLDS-th of each class.  Returns the number of the others. */
+static int64_t divide(const ls_labelled *s, int fold, int64_t *chosen, int64_t *of_class)
 {
     int64_t fit = 0, held = s->count;
     memset(of_class, 0, (size_t)s->classes * sizeof *of_class);
     for (int64_t i = 0; i < s->count; i++) {
-        const bool holds               = of_class[s->label[i]]++ % FOLDS == FOLDS - 1;
+        const bool holds               = of_class[s->label[i]]++ % FOLDS == fold;
         chosen[holds ? --held : fit++] = i;
     }
     return fit;
 }
 
-/* The mean loss on the samples that the fit has not seen. */
-static double held_loss(const problem *q, const double *w)
+/* Results of the decays of the grid on samples that the fits have not seen. */
+typedef struct grid {
+    int64_t right[GRID];
+    double  loss[GRID];
+} grid;
+
+static double decay_of(int k) { return pow(10, 1 - 0.5 * k); }
+
+static void add_held(const problem *q, const double *w, int k, grid *g)
 {
-    double sum = 0;
-    for (int64_t j = q->count; j < q->samples->count; j++) sum += probabilities(q->samples, w, q->chosen[j], q->p);
-    return sum / (double)(q->samples->count - q->count);
+    for (int64_t j = q->count; j < q->samples->count; j++) {
+        const int64_t i    = q->chosen[j];
+        int           best = 0;
+        g->loss[k] += probabilities(q->samples, w, i, q->p);
+        for (int c = 1; c < q->samples->classes; c++)
+            if (q->p[c] > q->p[best]) best = c;
+        g->right[k] += best == q->samples->label[i];
+    }
 }
 
-static ls_status fit_grid(problem *q, history *h, iterate *it, ls_logistic_fit *fit)
+/* Fits the samples outside a fold with each decay, from strong to weak: each fit starts at the last. */
+static ls_status fit_fold(problem *q, int fold, int64_t *chosen, int64_t *of_class, history *h, iterate *it,
+                          ls_logistic_fit *fit, grid *g)
 {
-    const size_t bytes = (size_t)q->size * sizeof *fit->w;
-    double       best  = INFINITY;
-    fit->decay         = 1e-2;
-    memset(fit->w, 0, bytes);
-    for (int k = 0; k < GRID && q->count < q->samples->count; k++) { /* from strong to weak: each starts at the last */
-        q->decay = pow(10, 1 - 0.5 * k);
+    q->count  = divide(q->samples, fold, chosen, of_class);
+    q->chosen = chosen;
+    memset(fit->w, 0, (size_t)q->size * sizeof *fit->w);
+    for (int k = 0; k < GRID && q->count && q->count < q->samples->count; k++) {
+        q->decay = decay_of(k);
         LS_TRY(minimise(q, fit->w, h, it, &fit->iterations));
-        const double loss = held_loss(q, fit->w);
-        if (loss < best) fit->decay = q->decay;
-        best = fmin(best, loss);
+        add_held(q, fit->w, k, g);
     }
-    q->count = q->samples->count;
-    q->decay = fit->decay;
-    memset(fit->w, 0, bytes);
+    return LS_OK;
+}
+
+/* Chooses the decay by cross-validation, then fits all samples with it. */
+static ls_status fit_grid(problem *q, int64_t *chosen, int64_t *of_class, history *h, iterate *it, ls_logistic_fit *fit)
+{
+    grid g    = {0};
+    int  best = 0;
+    for (int fold = 0; fold < FOLDS; fold++) LS_TRY(fit_fold(q, fold, chosen, of_class, h, it, fit, &g));
+    for (int k = 1; k < GRID; k++)
+        if (g.right[k] > g.right[best] || (g.right[k] == g.right[best] && g.loss[k] < g.loss[best])) best = k;
+    fit->decay = q->decay = decay_of(best);
+    q->count              = q->samples->count;
+    memset(fit->w, 0, (size_t)q->size * sizeof *fit->w);
     return minimise(q, fit->w, h, it, &fit->iterations);
 }
 
@@ -317,9 +339,7 @@ ls_status ls_logistic_regression(ls_comm *comm, const ls_labelled *train, ls_log
     double **vector[] = {&it.gradient, &it.direction, &it.w, &it.next_gradient};
     for (size_t i = 0; i < sizeof vector / sizeof *vector; i++)
         *vector[i] = ls_arena_alloc(memory, sizeof **vector[i] * (size_t)q.size);
-    q.count  = divide(train, chosen, ls_arena_alloc(memory, sizeof(int64_t) * (size_t)train->classes));
-    q.chosen = chosen;
-    status   = fit_grid(&q, &h, &it, fit);
+    status = fit_grid(&q, chosen, ls_arena_alloc(memory, sizeof(int64_t) * (size_t)train->classes), &h, &it, fit);
     ls_arena_free(memory);
     return status;
 }

@@ -27,7 +27,7 @@ static const ls_state fuzz_state = {FUZZ_ARRAYS, fuzz_array, 1, fuzz_states};
 
 static float fuzz_value(int array, int i) { return (float)(10 * array + i + 1); }
 
-/* Objects that a change may address. */
+/* HDF5 objects of a checkpoint that the fuzzer changes. */
 static const char *const fuzz_places[] = {
     "param/w",   "param/b@0", "param/scale", "state/exp_avg/w",   "state/exp_avg", "param",    "state",
     "param/new", "state/new", "new",         "state/exp_avg/new", "param/b@1",     "param/b@2"};

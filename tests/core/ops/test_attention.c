@@ -4,7 +4,7 @@
 
 enum { Q, K, V, PADDING, MASK, START, CACHE };
 
-/* Shapes of a node, derived independently of core/ops/attention_tile.c. */
+/* Sizes of an attention node, computed without core/ops/attention_tile.c, which is under test. */
 typedef struct shape {
     int64_t t, s, d, h, kvh;
     bool    packed;

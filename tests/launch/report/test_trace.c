@@ -95,7 +95,7 @@ static void all_ranks_in_some_steps(void **state)
     json_decref(events);
 }
 
-/* Transfers between ranks without shared memory have rows of their own and overlap with computation. */
+/* In the trace, transfers between ranks without shared memory have rows of their own, parallel to computation. */
 static void transfers_overlap_with_computation(void **state)
 {
     double begin, end, last;
