@@ -152,6 +152,7 @@ typedef struct ls_image_view {
     uint64_t           seed;
     int                side; /* height and width to which images are resized, with the bytes of Pillow's resize       */
     ls_interpolation   interpolation;
+    bool               shuffles; /* one permutation of the pixels for all images, as a test that order matters        */
     float              mean[4], std[4]; /* by channel, of pixels scaled to 0 to 1; std[0] = 0: those of the dataset   */
 } ls_image_view;
 /* Replaces *d by a view of it, which owns it.  Call it before loaders are created.  LS_ERR_USAGE: an option does not

@@ -22,6 +22,7 @@ typedef struct view {
     int64_t         *sample; /* samples of the inner dataset; NULL: all */
     int32_t         *label;  /* class of the view by class of the inner dataset, -1: left out; NULL: all classes */
     ls_interpolation interpolation;
+    int32_t         *pixel; /* position of each pixel of a plane before they are shuffled; NULL: they are not */
 } view;
 
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -59,6 +60,21 @@ static ls_status read_resized(view *v, int64_t i, uint8_t *planes, int32_t *labe
     return status;
 }
 
+/* Moves the pixels of each plane. */
+static ls_status shuffle(const view *v, uint8_t *planes)
+{
+    const ls_dataset_info *info  = &v->base.info;
+    const int64_t          plane = (int64_t)info->height * info->width;
+    uint8_t               *copy  = malloc((size_t)plane);
+    LS_CHECK(copy, LS_ERR_ENV, "%s: no memory for an image", info->path);
+    for (int c = 0; c < info->channels; c++, planes += plane) {
+        memcpy(copy, planes, (size_t)plane);
+        for (int64_t k = 0; k < plane; k++) planes[k] = copy[v->pixel[k]];
+    }
+    free(copy);
+    return LS_OK;
+}
+
 static ls_status read_sample(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
     view                  *v    = (view *)d;
@@ -67,7 +83,19 @@ static ls_status read_sample(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t 
     if (v->sample) i = v->sample[i];
     LS_TRY(same ? v->inner->read(v->inner, i, pixels, label) : read_resized(v, i, pixels, label));
     if (v->label) *label = v->label[*label];
-    return LS_OK;
+    return v->pixel && pixels ? shuffle(v, pixels) : LS_OK;
+}
+
+/* Draws the permutation (Fisher & Yates), the same for every dataset of this size. */
+static void draw_permutation(view *v)
+{
+    const int32_t plane = v->base.info.height * v->base.info.width;
+    v->pixel            = ls_arena_alloc(v->base.arena, sizeof *v->pixel * (size_t)plane);
+    for (int32_t k = 0; k < plane; k++) {
+        const int32_t other = (int32_t)(XXH3_64bits(&k, sizeof k) % (uint64_t)(k + 1));
+        v->pixel[k]         = v->pixel[other];
+        v->pixel[other]     = k;
+    }
 }
 
 static void close_view(ls_dataset *d)
@@ -187,6 +215,7 @@ static ls_status set_up(view *v, const ls_image_view *o)
         info->image_options.interpolation = o->interpolation;
     }
     v->interpolation = o->interpolation;
+    if (o->shuffles) draw_permutation(v);
     for (int c = 0; o->std[0] > 0 && c < info->channels; c++) {
         LS_CHECK(isfinite(o->mean[c]) && o->std[c] > 0 && isfinite(o->std[c]), LS_ERR_USAGE,
                  "std: expected a positive number for each of the %d channels, found %g", info->channels,

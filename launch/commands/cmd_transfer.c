@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "launch/commands/command_run.h"
+#include "launch/report/seed_figures.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/open_model.h"
 #include "launch/run/run_directory.h"
@@ -118,21 +119,6 @@ static ls_status run_one(transfer *t, method m, int seed)
 
 /* ---- the table --------------------------------------------------------------------------------------------------- */
 
-static double mean_of(const double *x, int n)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += x[i];
-    return sum / n;
-}
-
-/* Standard deviation of a sample of n values; NaN for one. */
-static double deviation_of(const double *x, int n)
-{
-    double sum = 0;
-    for (int i = 0; i < n; i++) sum += (x[i] - mean_of(x, n)) * (x[i] - mean_of(x, n));
-    return sqrt(sum / (n - 1));
-}
-
 static void print_table(const transfer *t)
 {
     printf("%-10s %9s %9s %9s   ", "accuracy", "mean", "deviation", "gain");
@@ -143,11 +129,11 @@ static void print_table(const transfer *t)
         char          time[32], deviation[16] = "-", gain[16] = "-";
         if (!t->wanted[m]) continue;
         ls__time_text(time, sizeof time, t->seconds[m] / t->seeds);
-        if (t->seeds > 1) snprintf(deviation, sizeof deviation, "%.2f", 100 * deviation_of(x, t->seeds));
+        if (t->seeds > 1) snprintf(deviation, sizeof deviation, "%.2f", 100 * ls_seed_deviation(x, t->seeds));
         if (m != SCRATCH && t->wanted[SCRATCH])
             snprintf(gain, sizeof gain, "%+.2f",
-                     100 * (mean_of(x, t->seeds) - mean_of(t->accuracy[SCRATCH], t->seeds)));
-        printf("%-10s %7.2f %% %9s %9s   ", methods[m].name, 100 * mean_of(x, t->seeds), deviation, gain);
+                     100 * (ls_seed_mean(x, t->seeds) - ls_seed_mean(t->accuracy[SCRATCH], t->seeds)));
+        printf("%-10s %7.2f %% %9s %9s   ", methods[m].name, 100 * ls_seed_mean(x, t->seeds), deviation, gain);
         for (int s = 0; s < t->seeds; s++) printf(" %7.2f %%", 100 * x[s]);
         printf("%10s\n", time);
     }

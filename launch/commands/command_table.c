@@ -6,6 +6,7 @@
 #define COMMANDS(COMMAND)                                                                                              \
     COMMAND(train)                                                                                                     \
     COMMAND(transfer)                                                                                                  \
+    COMMAND(compare)                                                                                                   \
     COMMAND(eval)                                                                                                      \
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \

@@ -208,6 +208,7 @@ static const char *view_key(const ls_recipe *r)
     } keys[] = {{"data.classes", r->data.classes[0] != NULL},
                 {"data.train_per_class", r->data.train_per_class > 0},
                 {"data.test_per_class", r->data.test_per_class > 0},
+                {"data.shuffle_pixels", r->data.shuffle_pixels},
                 {"data.size", r->data.size > 0},
                 {"data.mean", r->data.mean.count > 0},
                 {"data.std", r->data.std.count > 0}};
@@ -225,6 +226,7 @@ static ls_status view_images(ls_dataset **d, const ls_recipe *r, bool held_out)
                                   .class_name    = r->data.classes,
                                   .per_class     = held_out ? r->data.test_per_class : r->data.train_per_class,
                                   .seed          = held_out ? 0 : (uint64_t)r->data.seed,
+                                  .shuffles      = r->data.shuffle_pixels,
                                   .side          = r->data.size,
                                   .interpolation = (ls_interpolation)r->data.interpolation};
     if (!key) return LS_OK;

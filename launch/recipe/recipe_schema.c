@@ -113,6 +113,9 @@ const ls_key ls__keys[] = {
      .help = "images: number of training samples that remain of each class, chosen by data.seed; 0: all"},
     {"data.test_per_class", INT(data.test_per_class, 0, 1e9), .fallback = "0", .bits = true,
      .help = "images: number of held-out samples that remain of each class, the same for any data.seed; 0: all"},
+    {"data.shuffle_pixels", BOOL(data.shuffle_pixels), .fallback = "false", .bits = true,
+     .help = "images: one fixed permutation of the pixels of all images; a perceptron learns as well as before, a "
+             "convolution does not"},
     {"data.size", INT32(data.size, 0, 16384), .fallback = "0", .bits = true,
      .help = "images: height and width to which they are resized, pixels; 0: the size that model.pretrained states, or "
              "that of the dataset"},

@@ -258,6 +258,8 @@ static ls_status predict_files(ls_run *run, const ls_predict_options *options)
     predictor p       = {.run = run, .options = options};
     size_t    pixels  = (size_t)run->data.channels * (size_t)run->data.height * (size_t)run->data.width;
     size_t    classes = (size_t)ls__cols(run->logits);
+    LS_CHECK(!run->recipe->data.shuffle_pixels, LS_ERR_USAGE,
+             "predict: expected a model of images, found one that was trained with data.shuffle_pixels");
     LS_CHECK(!options->out, LS_ERR_USAGE, "predict: --out: the predictions of images go to stdout");
     p.pixels      = ls_arena_alloc(run->memory, pixels);
     p.image       = ls_arena_alloc(run->memory, pixels * sizeof *p.image);

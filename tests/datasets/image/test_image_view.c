@@ -120,6 +120,30 @@ static void another_size_has_the_bytes_of_the_resize(void **state)
     ls_dataset_free(d);
 }
 
+/* Each plane has the same permutation, which is not the identity, in every dataset of this size. */
+static void shuffled_pixels(void **state)
+{
+    enum { PLANE = HEIGHT * WIDTH };
+    ls_dataset *d = pattern();
+    uint8_t     first[PIXELS], second[PIXELS];
+    int         from[PLANE], moved = 0;
+    int32_t     label;
+    assert_ok(ls_dataset_view(&d, .shuffles = true));
+    assert_ok(ls_dataset_read(d, 1, first, &label));
+    assert_ok(ls_dataset_read(d, 2, second, &label));
+    for (int k = 0; k < PLANE; k++) {
+        from[k] = -1; /* the position that explains both images */
+        for (int p = 0; p < PLANE; p++)
+            if (first[k] == pixel_of(1, p) && second[k] == pixel_of(2, p)) from[k] = p;
+        assert_true(from[k] >= 0);
+        moved += from[k] != k;
+        for (int other = 0; other < k; other++) assert_int_not_equal(from[other], from[k]);
+        for (int c = 1; c < CHANNELS; c++) assert_int_equal(first[c * PLANE + k], pixel_of(1, c * PLANE + from[k]));
+    }
+    assert_true(moved > PLANE / 2);
+    ls_dataset_free(d);
+}
+
 static void unfit_options_are_refused(void **state)
 {
     ls_dataset *d = pattern(), *before = d;
@@ -135,8 +159,9 @@ static void unfit_options_are_refused(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(classes_are_numbered_anew), cmocka_unit_test(samples_of_each_class),
-        cmocka_unit_test(another_size_has_the_bytes_of_the_resize), cmocka_unit_test(unfit_options_are_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(classes_are_numbered_anew),
+                                       cmocka_unit_test(samples_of_each_class),
+                                       cmocka_unit_test(another_size_has_the_bytes_of_the_resize),
+                                       cmocka_unit_test(shuffled_pixels), cmocka_unit_test(unfit_options_are_refused)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
