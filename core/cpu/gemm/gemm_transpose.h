@@ -3,6 +3,8 @@
 #ifndef LS_CORE_CPU_GEMM_GEMM_TRANSPOSE_H
 #define LS_CORE_CPU_GEMM_GEMM_TRANSPOSE_H
 
+#include <string.h>
+
 #include "core/base/integer.h"
 #include "core/cpu/vector/transpose_4x4.h"
 
@@ -101,7 +103,8 @@ V_INLINE void ls__transpose(const void *v, int64_t apart, int64_t count, int64_t
             int64_t i = whole;
             for (; i + BLOCK <= k; i += BLOCK) transpose_block(from + b, i, panel + i * step + c + b, step);
             for (; i < k; i++)
-                for (int64_t j = b; j < b + BLOCK; j++) panel[i * step + c + j] = from[j][i];
+                for (int64_t j = b; j < b + BLOCK; j++) /* pairs of bfloat16 may begin at any even address */
+                    memcpy(&panel[i * step + c + j], from[j] + i, sizeof *panel);
         }
     }
 }

@@ -20,7 +20,10 @@ static check_result run(check_setup *s, ls_isa isa, size_t which, int n, check_c
 {
     *cs = (check_case){.in = {{.dims = {n}, .mean = 0.3f}}};
     for (int i = 1; i <= ops[which].rows_of_w; i++) cs->in[i] = (check_in){.dims = {n}, .param = true, .mean = 0.5f};
-    if (ops[which].target == LS_I32) cs->in[1] = (check_in){.type = LS_I32, .high = n};
+    if (ops[which].target == LS_I32) {
+        cs->in[1] = (check_in){.type = LS_I32, .high = n};
+        cs->in[2] = cs->in[3] = (check_in){.absent = true};
+    }
     assert_int_equal(ls_isa_set(isa), LS_OK);
     check_setup_new(s, ops[which].op, isa, LS_F32, 0, cs, NULL, 3);
     return check_run(s, (check_how){0});
