@@ -55,8 +55,8 @@ static ls_status make_recipe(ls_run *run, const char *folder, const char *config
 {
     ls_pretrained model;
     LS_TRY(ls_pretrained_read(folder, &model));
-    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected at most %d tokens or classes, found %lld",
-             config, LS_MAX_CLASSES, (long long)model.classes);
+    LS_CHECK(model.classes <= LS_MAX_CLASSES, LS_ERR_DATA, "%s: expected at most %d %s, found %lld", config,
+             LS_MAX_CLASSES, model.images ? "classes" : "tokens", (long long)model.classes);
     const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", model.model, model.options);
     LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), config, 0, NULL));
     if (model.images) return describe_images(run, folder, config, (int)model.classes);
