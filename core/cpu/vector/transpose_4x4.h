@@ -5,7 +5,8 @@
 
 #include "core/cpu/vector/vec.h"
 
-typedef float v4 __attribute__((vector_size(16), aligned(4), may_alias));
+/* Aligned to 2 bytes: for products of bfloat16 a float may be a pair of them at any even address. */
+typedef float v4 __attribute__((vector_size(16), aligned(2), may_alias));
 
 /* out[j * out_row + i] = ri[j]      i, j < 4 */
 V_INLINE void v_store_transposed_4x4(v4 r0, v4 r1, v4 r2, v4 r3, float *out, int64_t out_row)
