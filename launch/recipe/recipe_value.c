@@ -309,9 +309,12 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 
 void ls_recipe_print_keys(FILE *out)
 {
-    static const char *const kinds[] = {"int",  "int",  "float", "bool", "text", "word", "word",
-                                        "list", "list", "list",  "list", "map",  "list"};
-    ls_arena                *arena;
+    static const char *const kinds[] = {
+        [LS_KEY_INT] = "int",     [LS_KEY_INT32] = "int",  [LS_KEY_FLOAT] = "float",  [LS_KEY_BOOL] = "bool",
+        [LS_KEY_STRING] = "text", [LS_KEY_ENUM] = "word",  [LS_KEY_MODEL] = "word",   [LS_KEY_INTS] = "list",
+        [LS_KEY_FLOATS] = "list", [LS_KEY_REALS] = "list", [LS_KEY_STRINGS] = "list", [LS_KEY_LAYERS] = "list",
+        [LS_KEY_OPTIONS] = "map", [LS_KEY_GROUPS] = "list"};
+    ls_arena *arena;
     if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
     for (const ls_key *k = ls__keys; k->path; k++) {
         if (k > ls__keys && strncmp(k->path, k[-1].path, strcspn(k->path, ".") + 1) != 0) fputc('\n', out);
