@@ -54,9 +54,7 @@ typedef struct ls_architecture {
     const char *const *model_types; /* values of "model_type" in config.json                                */
     const void        *smallest;    /* arguments of a small model of this kind: the keys for reading config.json  */
     const char        *prefix;      /* prefix of parameter names, which files may lack */
-    /* Another name by which files have a parameter; false: none.  NULL: no parameter has one. */
-    bool (*other_name)(const char *param, char *name, size_t bytes);
-    const char *const *transposed; /* endings of the names of matrices that files hold transposed, in x out (Conv1D) */
+    const char *const *transposed;  /* endings of the names of matrices that files hold transposed, in x out (Conv1D) */
     const ls_tied_tensor   *tied;
     const ls_buffer_tensor *buffers;
     /* Sets the entries of config.json for a model with these arguments (ls_gpt_args for "gpt"); returns how many. */

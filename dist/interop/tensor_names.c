@@ -24,8 +24,6 @@ static ls_stored *find_wrapped(const ls_tensor_set *set, const char *param)
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param)
 {
     ls_stored *e = ls__tensor_set_find(set, param);
-    char       other[640];
-    if (!e && a && a->other_name && a->other_name(param, other, sizeof other)) e = ls__tensor_set_find(set, other);
     if (!e) e = find_wrapped(set, param);
     if (!a) return e;
     size_t prefix = strlen(a->prefix);
