@@ -108,8 +108,8 @@ typedef struct ls_input_args {
 void ls_scope(ls_graph *g, const char *name);
 void ls_scope_end(ls_graph *g);
 
-/* Freezes the parameters that match the glob: no gradient, no optimizer state.  A batch norm whose running statistics
- * match uses them in training and does not renew them.  Returns the number of parameters. */
+/* Freezes the parameters that match the glob: they get no gradient and no optimizer state.  If the running statistics
+ * of a batch norm match, training uses them and does not renew them.  Returns the number of parameters. */
 int ls_freeze(ls_graph *g, const char *glob);
 
 /* ---- properties of a tensor -------------------------------------------------------------------------------------- */

@@ -447,7 +447,7 @@ typedef struct ls_loaded_tensor {
     ls_tensor_verdict verdict;
 } ls_loaded_tensor;
 
-/* How to load a model whose head may differ from the head in the file. */
+/* Options of loading.  The head (the last layer) may differ from the head in the file. */
 typedef struct ls_pretrained_options {
     /* Names of the head's weight and bias, NULL: none.  A head with another shape than in the file keeps its initial
      * values. */

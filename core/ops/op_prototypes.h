@@ -358,7 +358,7 @@ typedef struct ls_cross_entropy_args {
     ls_tensor *logits, *target;
     ls_tensor *other, *share; /* both NULL, or with the dims of the target: int32, float32 */
     float      label_smoothing;
-    bool       ignore; /* positions whose target is ignore_index do not count */
+    bool       ignore; /* positions with the target ignore_index do not count */
     int        ignore_index;
 } ls_cross_entropy_args;
 #define ls_cross_entropy(...) LS_APPLY(cross_entropy, ls_cross_entropy_args, __VA_ARGS__)
@@ -370,7 +370,7 @@ typedef struct ls_cross_entropy_args {
 typedef struct ls_linear_cross_entropy_args {
     ls_tensor *x, *w, *target;
     float      label_smoothing; /* in training */
-    bool       ignore;          /* positions whose target is ignore_index do not count */
+    bool       ignore;          /* positions with the target ignore_index do not count */
     int        ignore_index;
 } ls_linear_cross_entropy_args;
 #define ls_linear_cross_entropy(...) LS_APPLY(linear_cross_entropy, ls_linear_cross_entropy_args, __VA_ARGS__)

@@ -170,7 +170,7 @@ void ls__colour_hue(ls_augmenter *a, double turn)
 
 /* ---- sharpness --------------------------------------------------------------------------------------------------- */
 
-/* Blends with the image smoothed by 1/13 (1 1 1; 1 5 1; 1 1 1), whose border is not smoothed. */
+/* Blends the image with a smoothed copy.  The kernel is 1/13 (1 1 1; 1 5 1; 1 1 1); the border is not smoothed. */
 void ls__colour_sharpness(ls_augmenter *a, float factor)
 {
     const int w = a->width, h = a->height;

@@ -24,7 +24,7 @@ typedef struct unmixed {
 
 typedef struct workspace {
     float        table[CHANNELS][256];     /* value of each byte      */
-    bool         augmented, erased, mixed; /* what this loader does   */
+    bool         augmented, erased, mixed; /* changes that this loader makes */
     ls_augmenter augmenter;
     ls_mix       mix; /* of the global batch that begins at mix_first in mix_epoch */
     int64_t      mix_epoch, mix_first;

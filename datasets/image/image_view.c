@@ -4,7 +4,7 @@
  * normalisation.  The samples keep their order.
  *
  * The samples of a class are those with the smallest keys, where the key of sample i is the XXH3 of i with the seed.
- * So more samples of a class contain the fewer ones.
+ * So the samples of a smaller selection are in every larger one.
  */
 #include <math.h>
 #include <stdlib.h>

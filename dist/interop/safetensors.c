@@ -247,7 +247,7 @@ static ls_status check_config(const char *path, const ls_params *params)
     return stat(config, &info) == 0 ? ls_hf_config_check(config, params->graph) : LS_OK;
 }
 
-/* Reads the rows of the head whose classes the file has. */
+/* Reads the rows of the head for the classes that the file has. */
 static ls_status read_rows(const loading *l, const ls_stored *e, const ls_param_slot *slot, float *w)
 {
     const int64_t rows = slot->tensor->dim[0], width = slot->count / rows;

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The models whose parameters have timm's names. */
+/* The models that have the parameter names of timm. */
 static const struct {
     const char *architecture, *model, *options;
 } table[] = {

@@ -143,9 +143,10 @@ const ls_key ls__keys[] = {
              "the rows of equal class names and initial values elsewhere; default: random initial parameters"},
 
     {"model.freeze", LIST(STRINGS, model.freeze, LS_MAX_FREEZE), .bits = true,
-     .help = "parameters without training: a list of globs on their names, of which the last that matches decides; one "
-             "that begins with ! excludes, and body stands for all parameters but those of the last layer; a batch "
-             "norm whose running statistics match uses them and does not renew them"},
+     .help =
+         "parameters that are not trained: a list of globs on their names.  The last glob that matches decides, and "
+         "one that begins with ! excludes; body stands for all parameters but those of the last layer.  If the "
+         "running statistics of a batch norm match, training uses them and does not renew them"},
 
     {"train.batch", INT(train.batch, 1, 1e9), .fallback = "64", .bits = true,
      .help = "global batch: samples per step, over all ranks; a sample of text has data.context tokens"},

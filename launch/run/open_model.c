@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writes a model, and opens a trained one without its dataset: from a run directory, or from a folder in the format of
- * Hugging Face, whose config.json and weights dist/interop reads. */
+ * Writes a model, and opens a trained one without its dataset.  The model is in a run directory, or in a folder of
+ * transformers or timm; dist/interop reads the config.json and the weights of such a folder. */
 #include "launch/run/open_model.h"
 
 #include <stdio.h>

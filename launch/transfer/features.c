@@ -41,7 +41,7 @@ typedef struct file_header {
 
 static const char magic[8] = "LSFEAT1";
 
-/* Adds some samples of the split to the hash: all labels, and the pixels of 16 images. */
+/* Adds all labels and the pixels of 16 images to the hash. */
 static ls_status hash_samples(const ls_dataset_info *info, ls_dataset *split, XXH64_state_t *state)
 {
     enum { PIXELS_OF = 16 };
@@ -50,11 +50,11 @@ static ls_status hash_samples(const ls_dataset_info *info, ls_dataset *split, XX
     uint8_t      *pixels = malloc(bytes);
     ls_status     status = pixels ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: no memory for an image", info->path);
     for (int64_t i = 0; i < info->count && status == LS_OK; i++) {
-        int32_t    label  = 0;
-        const bool looked = i % every == 0;
-        status            = ls_dataset_read(split, i, looked ? pixels : NULL, &label);
+        int32_t    label         = 0;
+        const bool hashes_pixels = i % every == 0;
+        status                   = ls_dataset_read(split, i, hashes_pixels ? pixels : NULL, &label);
         XXH64_update(state, &label, sizeof label);
-        if (looked) XXH64_update(state, pixels, bytes);
+        if (hashes_pixels) XXH64_update(state, pixels, bytes);
     }
     free(pixels);
     return status;

@@ -13,7 +13,7 @@
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
-/* The node whose output a tensor is, without views. */
+/* Returns the node that computes a tensor; NULL: the tensor is an input of the graph. */
 static const ls_node *producer(const ls_graph *g, const ls_tensor *t)
 {
     for (int i = g->nodes - 1; i >= 0; i--)

@@ -16,7 +16,7 @@ ls_status ls_adopt_input(ls_recipe *recipe, bool prints);
 typedef struct ls_initial_model {
     const ls_recipe       *recipe;
     ls_graph              *graph;
-    const ls_tensor       *logits; /* NULL: a language model, whose last layer is often tied to its embedding */
+    const ls_tensor       *logits; /* NULL: a language model, which often ties its last layer to its embedding */
     const ls_dataset_info *data;
     ls_arena              *memory; /* of the results */
 } ls_initial_model;

@@ -135,7 +135,7 @@ static void frozen_parts_are_not_differentiated(void **state)
     ls_graph_free(g);
 }
 
-/* A list of globs: the last match decides, ! excludes; a batch norm whose running statistics match sums no batch. */
+/* A list of globs: the last match decides, ! excludes.  A batch norm with frozen statistics sums no batch. */
 static void globs_freeze_parameters_and_statistics(void **state)
 {
     static const char *const all_but_head[] = {"*", "!head.*", NULL}, *const weights[] = {"*.weight", NULL};

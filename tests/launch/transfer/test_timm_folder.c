@@ -97,8 +97,8 @@ static void predictions_are_those_of_the_model(void **state)
     assert_non_null(strstr(text_of("out"), "class 2"));
 }
 
-/* A run that starts with the folder takes the size and normalisation from there, and a head of its own. */
-static void a_run_takes_model_and_input(void **state)
+/* A run takes size and normalisation from the folder: three means do not fit digits, which have one channel. */
+static void a_run_takes_the_input_of_the_folder(void **state)
 {
     FILE *f = fopen("r.yaml", "w");
     assert_non_null(f);
@@ -107,7 +107,6 @@ static void a_run_takes_model_and_input(void **state)
           "optim: {name: momentum, lr: 0.001}\n",
           f);
     fclose(f);
-    /* digits have one channel, the model three */
     assert_int_equal(run("train ./r.yaml run.dir=r"), 2);
     assert_non_null(strstr(text_of("err"), "expected one number each for each of the 1 channels"));
 }
@@ -141,7 +140,7 @@ static void bad_configs_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(predictions_are_those_of_the_model),
-                                       cmocka_unit_test(a_run_takes_model_and_input),
+                                       cmocka_unit_test(a_run_takes_the_input_of_the_folder),
                                        cmocka_unit_test(bad_configs_are_refused)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }
