@@ -405,8 +405,8 @@ ls_status ls_image_write(const char *path, int channels, int height, int width, 
 int64_t ls_sample_at(uint64_t seed, int64_t epoch, int64_t count, int64_t at);
 
 /* ---- loader -------------------------------------------------------------------------------------------------------
- * A thread that prefetches batches.  It delivers this rank's part of each global batch.  The last batch of an epoch may
- * be short, so that an epoch has each sample once. */
+ * Threads that prefetch batches.  They deliver this rank's part of each global batch, the same for any number of
+ * threads.  The last batch of an epoch may be short, so that an epoch has each sample once. */
 typedef struct ls_loader ls_loader;
 typedef struct ls_loader_options {
     size_t      size;                 /* sizeof(ls_loader_options); the macro sets it */
@@ -418,6 +418,7 @@ typedef struct ls_loader_options {
     int64_t     epochs;               /* end before this epoch; 0: no end                                   */
     int         prefetch;             /* batches to prefetch; 0: 4                                          */
     const char *input[LS_MAX_INPUTS]; /* names of the graph's inputs; NULL: the names of the columns        */
+    int         threads;              /* 0: 1                                                               */
 } ls_loader_options;
 #define ls_loader_new(loader, dataset, ...)                                                                            \
     ls__loader_new((loader), (dataset), &(ls_loader_options){.size = sizeof(ls_loader_options), __VA_ARGS__})

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The loader: a prefetch thread that fills a ring of `prefetch` + 1 batches.
+ * The loader: a pool of threads that fills a ring of `prefetch` + 1 batches.
  *
- * All memory is allocated before the thread starts.  Batch k is in slot k mod slots.  The caller holds slot
- * `taken` - 1, the slots [taken, made) are ready, and the rest are free:
+ * All memory is allocated before the threads start.  Batch k is in slot k mod slots.  The caller holds slot
+ * `taken` - 1, the slots [taken, made) are ready, [made, begun) are being filled, and the rest are free:
  *
- *     taken <= made <= taken + prefetch
+ *     taken <= made <= begun <= taken + prefetch
+ *
+ * The rows of a batch are cut into as many pieces as there are threads.  The pieces are handed out in order: a thread
+ * that finds the last batch handed out begins the next one.  A row is a function of its place in the run, so that the
+ * batches do not depend on the number of threads.  An error ends the stream at its batch; the error is that of the
+ * batch's first row that fails, also where threads find several.
  *
  * The dataset's kind (image_batch.c, text_batch.c) describes the columns of a batch and fills its rows.
  */
@@ -18,13 +23,23 @@
 #include "datasets/files/dataset.h"
 #include "datasets/files/options.h"
 
-enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, ALIGN = 64 };
+enum { DEFAULT_PREFETCH = 4, MAX_PREFETCH = 1024, MAX_THREADS = 256, ALIGN = 64 };
 
 typedef struct slot {
     ls_batch    batch;
     ls_position position;
-    char       *column[LS_MAX_INPUTS]; /* rows x row_bytes */
+    int64_t     at;                    /* position of the global batch's first sample in its epoch */
+    char       *column[LS_MAX_INPUTS]; /* rows x row_bytes                                         */
+    int         pieces;                /* pieces that are not filled yet                           */
+    int64_t     failed;                /* first row that failed; -1: none                          */
+    ls_error    error;                 /* of that row                                              */
 } slot;
+
+typedef struct worker {
+    struct ls_loader *loader;
+    pthread_t         thread;
+    void             *workspace; /* of ls_kind.row */
+} worker;
 
 struct ls_loader {
     ls_dataset       *dataset;
@@ -38,85 +53,119 @@ struct ls_loader {
     ls_block          block; /* the columns of all slots */
     slot             *slots;
     int               slot_count;
-    void             *workspace; /* workspace of ls_kind.row */
-    ls_position       position;  /* position of the batch that the caller holds */
-    bool              ended;     /* ls_loader_next has returned false */
+    ls_position       position; /* position of the batch that the caller holds */
+    bool              ended;    /* ls_loader_next has returned false */
 
-    pthread_t       thread;
-    bool            started;
+    worker         *workers;
+    int             threads, started;
     pthread_mutex_t lock;
-    pthread_cond_t  changed;
-    int64_t         made, taken; /* batches; guarded by `lock`, like all members below */
-    bool            stop, done;
-    ls_status       status;
-    char            message[2048], trace[1024];
+    pthread_cond_t  ready, room;        /* a batch became ready or the stream ended; a slot became free  */
+    int64_t         begun, made, taken; /* batches; guarded by `lock`, like all members below           */
+    int             piece;              /* next piece of batch `begun` - 1                              */
+    int64_t         epoch, at;          /* position of batch `begun`                                    */
+    bool            stop, done;         /* done: no batch after `made` will become ready                */
+    const ls_error *failure;            /* of batch `made`, which ended the stream; NULL: none          */
 };
 
-/* ---- the prefetch thread ----------------------------------------------------------------------------------------- */
+/* ---- the threads ------------------------------------------------------------------------------------------------- */
 
-static ls_status fill(ls_loader *l, slot *s, int64_t epoch, int64_t at)
+/* Whether all batches of the last epoch have begun. */
+static bool at_end(const ls_loader *l) { return l->options.epochs && l->epoch >= l->options.epochs; }
+
+/* Takes a free slot for the next batch. */
+static void begin_batch(ls_loader *l)
 {
     const ls_loader_options *o    = &l->options;
-    int64_t                  rows = o->batch < l->count - at ? o->batch : l->count - at;
+    slot                    *s    = &l->slots[l->begun++ % l->slot_count];
+    int64_t                  rows = o->batch < l->count - l->at ? o->batch : l->count - l->at;
     ls_batch_partition       own  = ls_batch_partition_of(rows, o->shards, o->ranks, o->rank);
-    for (int64_t i = 0; i < own.rows; i++) {
-        void *row[LS_MAX_INPUTS];
-        for (int c = 0; c < l->columns; c++) row[c] = s->column[c] + (size_t)i * l->row_bytes[c];
-        ls_place place = {.epoch = epoch, .at = at + own.first + i, .batch_first = at, .batch_rows = rows};
-        LS_TRY(l->kind->row(l->dataset, l->workspace, &l->order, &place, row));
+    int64_t                  end  = l->at + rows;
+    s->batch.rows                 = own.rows;
+    s->batch.first                = own.first;
+    s->batch.global_rows          = rows;
+    s->position                   = (ls_position){.epoch = l->epoch, .sample = end, .epoch_ends = end == l->count};
+    s->at                         = l->at;
+    s->pieces                     = l->threads;
+    s->failed                     = -1;
+    l->piece                      = 0;
+    l->at                         = end;
+    if (end == l->count) {
+        l->epoch++;
+        l->at = 0;
     }
-    s->batch.rows        = own.rows;
-    s->batch.first       = own.first;
-    s->batch.global_rows = rows;
-    s->position          = (ls_position){.epoch = epoch, .sample = at + rows, .epoch_ends = at + rows == l->count};
+}
+
+/* Waits for a piece; returns its slot, or NULL at the end. */
+static slot *next_piece(ls_loader *l, int *piece)
+{
+    while (!l->stop && !l->done) {
+        if (l->piece < l->threads) {
+            *piece = l->piece++;
+            return &l->slots[(l->begun - 1) % l->slot_count];
+        }
+        if (at_end(l)) return NULL;
+        if (l->begun - l->taken < l->slot_count - 1)
+            begin_batch(l);
+        else
+            pthread_cond_wait(&l->room, &l->lock);
+    }
+    return NULL;
+}
+
+/* Fills the rows of a piece.  *row: the row that failed. */
+static ls_status fill(const worker *w, const slot *s, int piece, int64_t *row)
+{
+    const ls_loader *l   = w->loader;
+    const ls_batch  *b   = &s->batch;
+    const int64_t    end = b->rows * (piece + 1) / l->threads;
+    for (int64_t i = *row = b->rows * piece / l->threads; i < end; *row = ++i) {
+        void *column[LS_MAX_INPUTS];
+        for (int c = 0; c < l->columns; c++) column[c] = s->column[c] + (size_t)i * l->row_bytes[c];
+        ls_place place = {
+            .epoch = s->position.epoch, .at = s->at + b->first + i, .batch_first = s->at, .batch_rows = b->global_rows};
+        LS_TRY(l->kind->row(l->dataset, w->workspace, &l->order, &place, column));
+    }
     return LS_OK;
 }
 
-static void finish(ls_loader *l, ls_status status)
+/* Counts a piece as filled, and passes on the batches that are complete. */
+static void piece_done(ls_loader *l, slot *s, ls_status status, int64_t row)
 {
-    pthread_mutex_lock(&l->lock);
-    l->done   = true;
-    l->status = status;
-    if (status != LS_OK) {
-        snprintf(l->message, sizeof l->message, "%s", ls_error_message());
-        snprintf(l->trace, sizeof l->trace, "%s", ls_error_trace());
+    if (status != LS_OK && (s->failed < 0 || row < s->failed)) {
+        s->failed = row;
+        s->error  = ls_error_save(status);
     }
-    pthread_cond_signal(&l->changed);
-    pthread_mutex_unlock(&l->lock);
+    s->pieces--;
+    for (; l->made < l->begun; l->made++) {
+        const slot *next = &l->slots[l->made % l->slot_count];
+        if (next->pieces) break;
+        if (next->failed >= 0) {
+            l->failure = &next->error;
+            break;
+        }
+        pthread_cond_signal(&l->ready);
+    }
+    l->done = l->failure || (at_end(l) && l->made == l->begun);
+    if (!l->done) return;
+    pthread_cond_signal(&l->ready);
+    pthread_cond_broadcast(&l->room);
 }
 
-static void *prefetch(void *loader)
+static void *work(void *argument)
 {
-    ls_loader *l     = loader;
-    int64_t    epoch = l->options.epoch, at = l->options.sample;
-    if (at == l->count) {
-        epoch++;
-        at = 0;
-    }
-    for (int64_t k = 0; !l->options.epochs || epoch < l->options.epochs; k++) {
-        pthread_mutex_lock(&l->lock);
-        while (!l->stop && l->made - l->taken == l->slot_count - 1) pthread_cond_wait(&l->changed, &l->lock);
-        bool stop = l->stop;
+    worker    *w = argument;
+    ls_loader *l = w->loader;
+    slot      *s;
+    int        piece;
+    pthread_mutex_lock(&l->lock);
+    while ((s = next_piece(l, &piece))) {
+        int64_t row;
         pthread_mutex_unlock(&l->lock);
-        if (stop) return NULL;
-
-        slot     *s      = &l->slots[k % l->slot_count];
-        ls_status status = fill(l, s, epoch, at);
-        if (status != LS_OK) {
-            finish(l, status);
-            return NULL;
-        }
-        at = s->position.sample;
-        if (s->position.epoch_ends) {
-            epoch++;
-            at = 0;
-        }
+        ls_status status = fill(w, s, piece, &row);
         pthread_mutex_lock(&l->lock);
-        l->made++;
-        pthread_cond_signal(&l->changed);
-        pthread_mutex_unlock(&l->lock);
+        piece_done(l, s, status, row);
     }
-    finish(l, LS_OK);
+    pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
@@ -138,6 +187,8 @@ static ls_status check(const ls_loader_options *o, const char *path, int64_t cou
              path, (long long)o->sample, (long long)o->epoch, (long long)count);
     LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE,
              "loader: prefetch: expected 0 to %d batches, found %d", MAX_PREFETCH, o->prefetch);
+    LS_CHECK(o->threads >= 0 && o->threads <= MAX_THREADS, LS_ERR_USAGE, "loader: threads: expected 0 to %d, found %d",
+             MAX_THREADS, o->threads);
     return LS_OK;
 }
 
@@ -173,9 +224,9 @@ static ls_status reserve(ls_loader *l)
              "make train.batch smaller",
              l->slot_count, rows, l->row_bytes[0]);
     LS_TRY(ls_block_new(&l->block, bytes, "loader"));
-    l->slots     = calloc((size_t)l->slot_count, sizeof *l->slots);
-    l->workspace = malloc(l->kind->workspace_bytes(&l->dataset->info));
-    LS_CHECK(l->slots && l->workspace, LS_ERR_ENV, "loader: out of memory for %d batches", l->slot_count);
+    l->slots   = calloc((size_t)l->slot_count, sizeof *l->slots);
+    l->workers = calloc((size_t)l->threads, sizeof *l->workers);
+    LS_CHECK(l->slots && l->workers, LS_ERR_ENV, "loader: out of memory for %d batches", l->slot_count);
     char *at = l->block.data;
     for (int i = 0; i < l->slot_count; i++) {
         slot *s  = &l->slots[i];
@@ -190,24 +241,35 @@ static ls_status reserve(ls_loader *l)
     return LS_OK;
 }
 
+static ls_status start_worker(ls_loader *l, worker *w)
+{
+    w->loader    = l;
+    w->workspace = malloc(l->kind->workspace_bytes(&l->dataset->info));
+    LS_CHECK(w->workspace, LS_ERR_ENV, "loader: out of memory for a thread");
+    if (l->kind->prepare) l->kind->prepare(w->workspace, &l->dataset->info, &l->order);
+    int error = pthread_create(&w->thread, NULL, work, w);
+    LS_CHECK(!error, LS_ERR_ENV, "loader: thread %d of %d cannot be started: %s", l->started + 1, l->threads,
+             strerror(error));
+    l->started++;
+    return LS_OK;
+}
+
 static ls_status start(ls_loader *l)
 {
     LS_TRY(describe(l));
     LS_TRY(reserve(l));
-    if (l->kind->prepare) l->kind->prepare(l->workspace, &l->dataset->info, &l->order);
 
-    /* Block asynchronous signals in the thread: the main thread handles those that ask for a checkpoint.  Leave the
-     * synchronous ones (SIGSEGV and others) unblocked, so that a crash of this thread is reported. */
+    /* Block asynchronous signals in the threads: the main thread handles those that ask for a checkpoint.  Leave the
+     * synchronous ones (SIGSEGV and others) unblocked, so that a crash of a thread is reported. */
     static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     sigset_t         blocked, before;
+    ls_status        status = LS_OK;
     sigfillset(&blocked);
     for (size_t i = 0; i < sizeof synchronous / sizeof *synchronous; i++) sigdelset(&blocked, synchronous[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    int error = pthread_create(&l->thread, NULL, prefetch, l);
+    for (int i = 0; i < l->threads && status == LS_OK; i++) status = start_worker(l, &l->workers[i]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    LS_CHECK(!error, LS_ERR_ENV, "loader: the prefetch thread cannot be started: %s", strerror(error));
-    l->started = true;
-    return LS_OK;
+    return status;
 }
 
 ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_options *given)
@@ -225,8 +287,14 @@ ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_opti
     l->options  = *options;
     l->order    = (ls_order){options->seed, options->in_order};
     l->position = (ls_position){options->epoch, options->sample, options->sample == count};
+    l->threads  = options->threads ? options->threads : 1;
+    l->piece    = l->threads; /* no batch has begun */
+    l->epoch    = options->epoch + (options->sample == count);
+    l->at       = options->sample == count ? 0 : options->sample;
+    l->done     = at_end(l);
     pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->changed, NULL);
+    pthread_cond_init(&l->ready, NULL);
+    pthread_cond_init(&l->room, NULL);
     ls_status status = start(l);
     if (status != LS_OK) {
         ls_loader_free(l);
@@ -239,31 +307,31 @@ ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_opti
 void ls_loader_free(ls_loader *l)
 {
     if (!l) return;
-    if (l->started) {
-        pthread_mutex_lock(&l->lock);
-        l->stop = true;
-        pthread_cond_signal(&l->changed);
-        pthread_mutex_unlock(&l->lock);
-        pthread_join(l->thread, NULL);
-    }
-    pthread_cond_destroy(&l->changed);
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->room);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->started; i++) pthread_join(l->workers[i].thread, NULL);
+    for (int i = 0; l->workers && i < l->threads; i++) free(l->workers[i].workspace);
+    pthread_cond_destroy(&l->ready);
+    pthread_cond_destroy(&l->room);
     pthread_mutex_destroy(&l->lock);
     ls_block_free(&l->block);
     free(l->slots);
-    free(l->workspace);
+    free(l->workers);
     free(l);
 }
 
 bool ls_loader_next(ls_loader *l, ls_batch *batch)
 {
     pthread_mutex_lock(&l->lock);
-    while (l->made == l->taken && !l->done) pthread_cond_wait(&l->changed, &l->lock);
+    while (l->made == l->taken && !l->done) pthread_cond_wait(&l->ready, &l->lock);
     bool ready = l->made > l->taken;
     if (ready) {
         slot *s     = &l->slots[l->taken++ % l->slot_count];
         *batch      = s->batch;
         l->position = s->position;
-        pthread_cond_signal(&l->changed);
+        pthread_cond_signal(&l->room);
     }
     pthread_mutex_unlock(&l->lock);
     l->ended = !ready;
@@ -274,7 +342,7 @@ ls_position ls_loader_position(const ls_loader *l) { return l->position; }
 
 ls_status ls_loader_status(const ls_loader *l)
 {
-    /* An error of the thread belongs to a later batch than the one the caller holds: report it only after
-     * ls_loader_next has asked for that batch. */
-    return l->ended && l->status != LS_OK ? ls_error_set(l->status, l->message, l->trace) : LS_OK;
+    /* An error belongs to a later batch than the one the caller holds: report it only after ls_loader_next has asked
+     * for that batch. */
+    return l->ended && l->failure ? ls_error_restore(l->failure) : LS_OK;
 }

@@ -6,8 +6,8 @@
  * A pixel becomes (byte / 255 - mean) / std, as in torchvision's ToTensor and Normalize.  A table of 256 values per
  * channel holds the results of this formula, so that it is not computed for each pixel.
  *
- * The partner of a sample is the sample before it in the global batch.  The rows of a rank are made in order, so that
- * the image of the partner is the one made last, except for the first row of a batch.
+ * The partner of a sample is the sample before it in the global batch.  A thread makes consecutive rows, so that the
+ * image of the partner is the one made last, except for the first row of its piece of a batch.
  */
 #include <string.h>
 

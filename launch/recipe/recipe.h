@@ -80,6 +80,7 @@ struct ls_recipe {
         int         size;                            /* images are resized to size x size pixels; 0: as they are    */
         int         interpolation;                   /* of that resize, ls_interpolation                            */
         ls_reals    mean, std;                       /* normalisation of images by channel; none: the dataset's     */
+        int         loader_threads;                  /* of each rank; 0: see ls_run_loader_threads                  */
     } data;
     struct {
         const char      *name;                      /* "lenet5", "mlp"; NULL: the model is a list of layers        */

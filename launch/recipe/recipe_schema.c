@@ -128,6 +128,10 @@ const ls_key ls__keys[] = {
      .help =
          "images: standard deviation of each channel, which divides its pixels after data.mean is subtracted; default: "
          "the one that model.pretrained states, or that of the dataset"},
+    {"data.loader_threads", INT32(data.loader_threads, 0, 256), .fallback = "0",
+     .help =
+         "threads of each rank that read, decode and augment samples; results do not depend on it.  0: for images as "
+         "many as the rank computes with, at most 8; for other data 1"},
 
     {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
     {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,

@@ -110,11 +110,11 @@ ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *score
     ls_status        status;
     LS_TRY(ls_run_swap_average(run));
     LS_TRY_GOTO(status, ls_comm_agree(run->comm, open_extras(&e, batch)), done);
-    LS_TRY_GOTO(
-        status,
-        ls_comm_agree(run->comm, ls_loader_new(&e.loader, split, .batch = batch, .shards = run->shards,
-                                               .ranks = run->ranks, .rank = run->rank, .in_order = true, .epochs = 1)),
-        done);
+    LS_TRY_GOTO(status,
+                ls_comm_agree(run->comm, ls_loader_new(&e.loader, split, .batch = batch, .shards = run->shards,
+                                                       .ranks = run->ranks, .rank = run->rank, .in_order = true,
+                                                       .epochs = 1, .threads = ls_run_loader_threads(run))),
+                done);
     LS_TRY_GOTO(status, evaluate_batches(&e), done);
     ls_dataset_info info = ls_dataset_info_of(split);
     *scores              = ls_scores_none();

@@ -492,10 +492,19 @@ ls_status ls_run_trainer(ls_run *run)
     return ls_comm_same(run->comm, 1, names, values);
 }
 
+int ls_run_loader_threads(const ls_run *run)
+{
+    enum { MOST = 8 };
+    if (run->recipe->data.loader_threads) return run->recipe->data.loader_threads;
+    if (run->data.kind != LS_DATA_IMAGES) return 1;
+    return run->threads < MOST ? run->threads : MOST;
+}
+
 ls_status ls_run_first_batch(ls_run *run, ls_loader **loader, ls_batch *batch)
 {
-    LS_TRY_COLLECTIVE(run, ls_loader_new(loader, run->train, .batch = run->recipe->train.batch, .shards = run->shards,
-                                         .ranks = run->ranks, .rank = run->rank,
-                                         .seed = (uint64_t)run->recipe->train.seed, .prefetch = 1));
+    LS_TRY_COLLECTIVE(run,
+                      ls_loader_new(loader, run->train, .batch = run->recipe->train.batch, .shards = run->shards,
+                                    .ranks = run->ranks, .rank = run->rank, .seed = (uint64_t)run->recipe->train.seed,
+                                    .prefetch = 1, .threads = ls_run_loader_threads(run)));
     return ls_comm_agree(run->comm, ls_loader_next(*loader, batch) ? LS_OK : ls_loader_status(*loader));
 }

@@ -97,6 +97,9 @@ ls_status ls_run_products(ls_run *run);
 ls_status ls_run_graph(ls_run *run);
 /* Creates the trainer and loads model.pretrained.  Collective. */
 ls_status ls_run_trainer(ls_run *run);
+/* Number of threads of a loader (data.loader_threads). */
+int ls_run_loader_threads(const ls_run *run);
+
 /* Opens a loader and returns this rank's part of the first batch, valid until the loader's next batch.  Collective. */
 ls_status ls_run_first_batch(ls_run *run, ls_loader **loader, ls_batch *batch);
 /* Frees everything but the communicator. */

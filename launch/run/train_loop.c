@@ -303,10 +303,10 @@ static ls_status train_setup(ls_training *t, const ls_train_options *options, bo
     LS_TRY(ls_trace_open(&t->trace, run, options->trace, options->trace_steps));
     t->clock.began = t->output.report_at = ls__clock_s();
     LS_TRY_COLLECTIVE(run, run->is_root ? open_files(t, found) : LS_OK);
-    LS_TRY_COLLECTIVE(run,
-                      ls_loader_new(&t->loader, run->train, .batch = run->recipe->train.batch, .shards = run->shards,
-                                    .ranks = run->ranks, .rank = run->rank, .seed = (uint64_t)run->recipe->train.seed,
-                                    .epoch = t->at.epoch, .sample = t->at.sample));
+    LS_TRY_COLLECTIVE(run, ls_loader_new(&t->loader, run->train, .batch = run->recipe->train.batch,
+                                         .shards = run->shards, .ranks = run->ranks, .rank = run->rank,
+                                         .seed = (uint64_t)run->recipe->train.seed, .epoch = t->at.epoch,
+                                         .sample = t->at.sample, .threads = ls_run_loader_threads(run)));
     LS_TRY(ls_checkpoint_policy_open(&t->checkpoints, run, ls_run_directory_file(&t->directory, "checkpoints"),
                                      t->at.step, found));
     t->checkpoints.bar    = &t->output.bar;

@@ -192,7 +192,7 @@ static ls_status open_computation(computation *c, ls_dataset *split, const ls_no
     c->all_label        = ls_arena_alloc(run->memory, (size_t)c->room * sizeof *c->all_label * ranks);
     LS_TRY(ls_model_new(&c->model, run->graph, ls_trainer_params(run->trainer), &input, 1, c->room));
     return ls_loader_new(&c->loader, split, .batch = batch, .shards = run->shards, .ranks = run->ranks,
-                         .rank = run->rank, .in_order = true, .epochs = 1);
+                         .rank = run->rank, .in_order = true, .epochs = 1, .threads = ls_run_loader_threads(run));
 }
 
 static ls_status compute(ls_run *run, ls_dataset *split, const ls_node *head, ls_labelled *f)

@@ -170,7 +170,7 @@ static void same_for_batches_ranks_and_restarts(void **state)
 {
     static const ls_loader_options others[] = {
         {.batch = 16, .shards = 8, .ranks = 3, .seed = 3},
-        {.batch = 7, .shards = 1, .ranks = 1, .seed = 3},
+        {.batch = 7, .shards = 1, .ranks = 1, .seed = 3, .threads = 3},
         {.batch = 64, .shards = 4, .ranks = 4, .seed = 3},
     };
     static album once, again;

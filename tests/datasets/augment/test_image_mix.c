@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Mixup and CutMix: the partner is the sample before in the global batch, on any number of ranks; shares are drawn from
- * Beta(alpha, alpha). */
+ * Mixup and CutMix: the partner is the sample before in the global batch, on any number of ranks and threads; shares
+ * are drawn from Beta(alpha, alpha). */
 #include <math.h>
 
 #include "datasets/augment/image_augment.h"
@@ -34,7 +34,8 @@ static void keep(const ls_batch *b, int64_t row, int64_t epoch, void *context)
 
 static void load(const ls_augment *augment, int ranks, int64_t sample, diary out)
 {
-    ls_loader_options o = {.batch = BATCH, .shards = ranks > 1 ? 8 : 1, .ranks = ranks, .seed = SEED, .sample = sample};
+    ls_loader_options o = {
+        .batch = BATCH, .shards = ranks > 1 ? 8 : 1, .ranks = ranks, .seed = SEED, .sample = sample, .threads = ranks};
     walk_waves(augment, o, keep, out);
 }
 

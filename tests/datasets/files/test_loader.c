@@ -15,11 +15,13 @@
 typedef struct fake {
     ls_dataset base;
     int64_t    broken;
+    bool       all; /* the samples after `broken` are broken as well */
 } fake;
 
 static ls_status read_fake(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
-    LS_CHECK(i != ((fake *)d)->broken, LS_ERR_DATA, "sample %lld is broken", (long long)i);
+    const fake *f = (fake *)d;
+    LS_CHECK(i != f->broken && !(f->all && i > f->broken), LS_ERR_DATA, "sample %lld is broken", (long long)i);
     for (int p = 0; p < 12; p++) pixels[p] = (uint8_t)(i * 31 + p);
     *label = (int32_t)i;
     return LS_OK;
@@ -99,11 +101,12 @@ static void every_sample_once_on_any_number_of_ranks(void **state)
                 ls_dataset *d = fake_new(sizes[s]);
                 trail      *t = k ? &many : &one;
                 walk(d,
-                     (ls_loader_options){.batch  = cuts[c].batch,
-                                         .shards = cuts[c].shards,
-                                         .ranks  = ranks_to_try[k],
-                                         .seed   = 11,
-                                         .epochs = 2},
+                     (ls_loader_options){.batch   = cuts[c].batch,
+                                         .shards  = cuts[c].shards,
+                                         .ranks   = ranks_to_try[k],
+                                         .seed    = 11,
+                                         .epochs  = 2,
+                                         .threads = (int)(k + c) % 4},
                      -1, t);
                 assert_int_equal(t->count, 2 * sizes[s]);
                 assert_int_equal(t->batches, 2 * ((sizes[s] + cuts[c].batch - 1) / cuts[c].batch));
@@ -214,6 +217,43 @@ static void errors_of_the_thread_reach_the_caller(void **state)
     ls_dataset_free(d);
 }
 
+/* Of several broken samples, the error is that of the first one, whichever thread is faster. */
+static void the_first_error_counts_for_any_number_of_threads(void **state)
+{
+    ls_dataset *d       = fake_new(100);
+    ((fake *)d)->broken = 35;
+    ((fake *)d)->all    = true;
+    for (int threads = 1; threads <= 6; threads++)
+        for (int attempt = 0; attempt < 20; attempt++) {
+            ls_loader *l;
+            ls_batch   b;
+            int        batches = 0;
+            assert_int_equal(ls_loader_new(&l, d, .batch = 20, .shards = 2, .ranks = 1, .in_order = true, .epochs = 1,
+                                           .threads = threads),
+                             LS_OK);
+            for (; ls_loader_next(l, &b); batches++) assert_int_equal(b.rows, 20);
+            assert_int_equal(batches, 1);
+            assert_int_equal(ls_loader_status(l), LS_ERR_DATA);
+            assert_string_equal(ls_error_message(), "sample 35 is broken");
+            ls_loader_free(l);
+        }
+    ls_dataset_free(d);
+}
+
+/* A loader that starts at its end delivers nothing. */
+static void an_empty_stream_ends(void **state)
+{
+    ls_dataset *d = fake_new(10);
+    ls_loader  *l;
+    ls_batch    b;
+    assert_int_equal(ls_loader_new(&l, d, .batch = 4, .shards = 1, .ranks = 1, .sample = 10, .epochs = 1, .threads = 2),
+                     LS_OK);
+    assert_false(ls_loader_next(l, &b));
+    assert_int_equal(ls_loader_status(l), LS_OK);
+    ls_loader_free(l);
+    ls_dataset_free(d);
+}
+
 static void no_allocation_after_the_start(void **state)
 {
     ls_dataset *d = fake_new(1000);
@@ -239,6 +279,7 @@ static void bad_options_are_errors(void **state)
         {.batch = 8, .shards = 1, .ranks = 1, .sample = 11},
         {.batch = 8, .shards = 1, .ranks = 1, .epoch = -1},
         {.batch = 8, .shards = 1, .ranks = 1, .prefetch = -1},
+        {.batch = 8, .shards = 1, .ranks = 1, .threads = -1},
     };
     ls_dataset       *d     = fake_new(10);
     ls_loader_options unset = {.batch = 8, .shards = 1, .ranks = 1};
@@ -264,6 +305,8 @@ int main(void)
         cmocka_unit_test(pixels_are_normalised_per_channel),
         cmocka_unit_test(columns_describe_the_batch),
         cmocka_unit_test(errors_of_the_thread_reach_the_caller),
+        cmocka_unit_test(the_first_error_counts_for_any_number_of_threads),
+        cmocka_unit_test(an_empty_stream_ends),
         cmocka_unit_test(no_allocation_after_the_start),
         cmocka_unit_test(bad_options_are_errors),
     };
