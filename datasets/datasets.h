@@ -13,6 +13,12 @@
  *     attributes   interpolation, fit, orientation: how image files became pixels (optional; default: bilinear,
  *                  stretch, upright)
  *
+ * Files of images may hold image files instead of /image, which are decoded when a sample is read:
+ *
+ *     attributes   channels (1 or 3), height, width to which they are decoded
+ *     /bytes       uint8  contiguous         the image files, one after the other
+ *     /offset      int64  N + 1              position in /bytes of each image file, and the end of the last one
+ *
  * Files of text, where a file may end within a document:
  *
  *     attributes   lockstep_format = 1, split, vocabulary; optional: tokenizer (its kind), tokenizer_hash (of the
@@ -121,6 +127,7 @@ typedef struct ls_dataset_info {
 
     ls_image_options image_options; /* with which image files were imported        */
     ls_augment       augment;       /* set by ls_dataset_augment                   */
+    int64_t          stored_bytes;  /* images kept as files: their bytes; 0: kept as pixels */
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -328,6 +335,7 @@ typedef struct ls_images_import {
     double   valid; /* part of train, by class, that becomes valid; below 0: 0.1 where there is no valid or test */
     uint64_t seed;  /* of that choice                                                                       */
     bool     skip;  /* leave unreadable files out; false: they are an error                                 */
+    bool     keep;  /* keep the image files, decoded when a sample is read; false: keep their pixels        */
     int      shards, rank, ranks;
     /* (optional) Functions that get `context`. */
     ls_status (*agree)(void *context, ls_status own); /* collective: returns an error if any rank has one            */

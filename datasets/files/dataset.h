@@ -20,6 +20,8 @@ struct ls_dataset {
     ls_status (*read)(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label);     /* images only */
     ls_status (*tokens)(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);    /* text only   */
     ls_status (*documents)(ls_dataset *d, int64_t first, int64_t n, int64_t *starts); /* text only   */
+    /* (optional) Makes `read` decode image files at another size.  No effect on a dataset that holds pixels. */
+    void (*decode_at)(ls_dataset *d, int side, ls_interpolation interpolation);
     ls_status (*verify)(ls_dataset *d, int *files, int *checked); /* (optional) default: reads all images */
     void (*close)(ls_dataset *d);                                 /* frees the kind's struct, d included  */
 };

@@ -177,3 +177,15 @@ ls_status ls__image_fit(const char *path, ls_pixels *p, const ls_image_options *
     }
     return LS_OK;
 }
+
+ls_status ls__image_decode_fit(const ls_encoded *file, const ls_image_options *o, int channels, int height, int width,
+                               uint8_t *planes)
+{
+    ls_pixels p = {0};
+    int       orientation;
+    LS_TRY(ls__image_decode(file, &p, &orientation));
+    ls_status status = o->as_stored ? LS_OK : ls__image_orient(file->path, &p, orientation);
+    if (status == LS_OK) status = ls__image_fit(file->path, &p, o, channels, height, width, planes);
+    free(p.data);
+    return status;
+}

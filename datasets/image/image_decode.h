@@ -11,6 +11,8 @@
 
 #include "datasets/files/dataset.h"
 
+enum { LS_MAX_IMAGE_FILE = 1 << 28 }; /* bytes of an image file */
+
 /* A file in memory; `path` is for messages. */
 typedef struct ls_encoded {
     const char    *path;
@@ -44,6 +46,10 @@ ls_status ls__image_resize(const char *path, ls_pixels *p, int height, int width
 /* Converts and scales a decoded image to channels x height x width bytes, in planes. */
 ls_status ls__image_fit(const char *path, ls_pixels *p, const ls_image_options *o, int channels, int height, int width,
                         uint8_t *planes);
+
+/* Decodes a file, puts it upright unless the options say otherwise, and fits it. */
+ls_status ls__image_decode_fit(const ls_encoded *file, const ls_image_options *o, int channels, int height, int width,
+                               uint8_t *planes);
 
 /* ---- one format each; the first bytes are checked by the caller ---- */
 

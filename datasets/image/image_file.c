@@ -12,20 +12,6 @@
 #include "core/io/file_access.h"
 #include "datasets/image/image_decode.h"
 
-enum { MAX_BYTES = 1 << 28 };
-
-static ls_status decode_fitting(const ls_encoded *file, const ls_image_options *o, int channels, int height, int width,
-                                uint8_t *pixels)
-{
-    ls_pixels p = {0};
-    int       orientation;
-    LS_TRY(ls__image_decode(file, &p, &orientation));
-    ls_status status = o->as_stored ? LS_OK : ls__image_orient(file->path, &p, orientation);
-    if (status == LS_OK) status = ls__image_fit(file->path, &p, o, channels, height, width, pixels);
-    free(p.data);
-    return status;
-}
-
 ls_status ls_image_read(const char *path, const ls_image_options *options, int channels, int height, int width,
                         uint8_t *pixels)
 {
@@ -37,9 +23,9 @@ ls_status ls_image_read(const char *path, const ls_image_options *options, int c
     char  *text;
     size_t bytes;
     LS_CHECK(access(path, R_OK) == 0, LS_ERR_DATA, "%s: %s", path, strerror(errno));
-    LS_TRY(ls__file_text(path, MAX_BYTES, &text, &bytes));
+    LS_TRY(ls__file_text(path, LS_MAX_IMAGE_FILE, &text, &bytes));
     ls_encoded file   = {.path = path, .data = (const uint8_t *)text, .bytes = bytes};
-    ls_status  status = decode_fitting(&file, options ? options : &defaults, channels, height, width, pixels);
+    ls_status  status = ls__image_decode_fit(&file, options ? options : &defaults, channels, height, width, pixels);
     free(text);
     return status;
 }

@@ -6,7 +6,7 @@
  * labels, and that mean and std are finite.
  *
  * Contiguous pixels are read with pread at their offset, and HDF5 is closed after opening.  Chunked pixels are read
- * through HDF5; a lock serialises these reads.
+ * through HDF5; a lock serialises these reads.  Image files (image_encoded.c) are read with pread and decoded.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -20,6 +20,7 @@
 #include "core/io/hdf5.h"
 #include "core/io/hdf5_heap.h"
 #include "datasets/files/dataset_files.h"
+#include "datasets/image/image_encoded.h"
 
 enum { LABELS_PER_READ = 4096, FIELD_TEXT = 128 };
 
@@ -27,6 +28,7 @@ typedef struct image_file {
     ls_dataset_file base;
     int64_t         offset; /* byte offset of the pixels in the file; -1: read through `image` */
     hid_t           image;  /* HDF5 dataset; -1: closed */
+    int64_t        *start;  /* image files: positions in the file, count + 1; NULL: pixels */
 } image_file;
 
 typedef struct image_set {
@@ -142,17 +144,34 @@ end:
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static ls_status read_headers(image_file *f, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info,
-                              int32_t **labels)
+/* Reads the shapes of the images.  *first, *bytes: the part of the file that holds the samples; 0 bytes: unknown. */
+static ls_status read_shapes(image_file *f, int64_t file_bytes, ls_dataset_info *info, int64_t *first, int64_t *bytes)
 {
     const char *path = f->base.path;
     hid_t       file = f->base.file;
     ls_h5_shape s;
+    if (H5Lexists(file, "image", H5P_DEFAULT) <= 0 && H5Lexists(file, "bytes", H5P_DEFAULT) > 0) {
+        LS_TRY(ls__encoded_open(path, file, file_bytes, info, &f->start));
+        *first = f->start[0];
+        *bytes = f->start[info->count] - f->start[0];
+        return LS_OK;
+    }
     LS_TRY(ls__h5_dataset(path, file, "image", true, &f->image, &s));
     LS_TRY(check_image(path, &s, info));
     LS_TRY(ls__h5_storage(path, f->image, "image", &s, file_bytes, &f->offset));
-    int64_t pixels = f->offset >= 0 ? s.count : 0;
-    LS_TRY(ls__h5_check_heaps(path, f->base.fd, file_bytes, pixels ? f->offset : file_bytes, pixels));
+    *first = f->offset >= 0 ? f->offset : file_bytes;
+    *bytes = f->offset >= 0 ? s.count : 0;
+    return LS_OK;
+}
+
+static ls_status read_headers(image_file *f, int64_t file_bytes, ls_arena *arena, ls_dataset_info *info,
+                              int32_t **labels)
+{
+    const char *path  = f->base.path;
+    hid_t       file  = f->base.file;
+    int64_t     first = 0, bytes = 0;
+    LS_TRY(read_shapes(f, file_bytes, info, &first, &bytes));
+    LS_TRY(ls__h5_check_heaps(path, f->base.fd, file_bytes, first, bytes));
     LS_TRY(read_attributes(f, arena, info));
     LS_TRY(ls__class_names_read(path, file, file_bytes, arena, &info->class_names, &info->classes));
     LS_TRY(read_labels(path, file, file_bytes, info->count, info->classes, labels));
@@ -173,7 +192,7 @@ static ls_status open_file(image_file *f, ls_arena *arena, ls_dataset_info *info
     int64_t bytes;
     LS_TRY(ls__split_open(f->base.path, &f->base.fd, &f->base.file, &bytes));
     LS_TRY(read_headers(f, bytes, arena, info, labels));
-    if (f->offset >= 0) close_hdf5(f);
+    if (f->offset >= 0 || f->start) close_hdf5(f);
     return LS_OK;
 }
 
@@ -186,14 +205,18 @@ static const char *floats_text(ls_arena *arena, const float *x)
 static ls_status check_same(ls_arena *arena, const char *path, const ls_dataset_info *info, const char *first_path,
                             const ls_dataset_info *first)
 {
-    enum { FIELDS = 5 };
-    ls_shared_field        field[FIELDS] = {{"split"}, {"shape of /image"}, {"number of classes"}, {"mean"}, {"std"}};
-    const ls_dataset_info *side[2]       = {first, info};
+    enum { FIELDS = 6 };
+    ls_shared_field field[FIELDS]  = {{"split"},  {"shape of the images"}, {"number of classes"}, {"mean"}, {"std"},
+                                      {"storage"}};
+    const ls_dataset_info *side[2] = {first, info};
     for (int k = 0; k < 2; k++) {
-        const ls_dataset_info *s = side[k];
-        const char *text[FIELDS] = {s->split, ls_arena_printf(arena, "%d x %d x %d", s->channels, s->height, s->width),
-                                    ls_arena_printf(arena, "%d", s->classes), floats_text(arena, s->mean),
-                                    floats_text(arena, s->std)};
+        const ls_dataset_info *s            = side[k];
+        const char            *text[FIELDS] = {s->split,
+                                               ls_arena_printf(arena, "%d x %d x %d", s->channels, s->height, s->width),
+                                               ls_arena_printf(arena, "%d", s->classes),
+                                               floats_text(arena, s->mean),
+                                               floats_text(arena, s->std),
+                                    s->stored_bytes ? "image files" : "pixels"};
         for (int i = 0; i < FIELDS; i++) *(k ? &field[i].found : &field[i].expected) = text[i];
     }
     LS_TRY(ls__split_check_same(path, first_path, FIELDS, field));
@@ -227,10 +250,12 @@ static ls_status open_files(image_set *d)
         if (status == LS_OK) status = append_labels(d, f, labels);
         free(labels);
         if (status != LS_OK) return ls__trace(status, __FILE__, __LINE__, __func__);
-        const char *path = info->path;
+        const char *path   = info->path;
+        int64_t     stored = info->stored_bytes + its.stored_bytes;
         if (!k) *info = its;
-        info->path  = path;
-        info->count = f->base.first + f->base.count;
+        info->stored_bytes = stored;
+        info->path         = path;
+        info->count        = f->base.first + f->base.count;
     }
     return LS_OK;
 }
@@ -257,6 +282,8 @@ static ls_status read_through_hdf5(image_set *d, const image_file *f, int64_t i,
 static ls_status read_pixels(image_set *d, const image_file *f, int64_t i, uint8_t *pixels)
 {
     int64_t bytes = ls__sample_bytes(&d->base.info);
+    if (f->start)
+        return ls__encoded_read(f->base.path, f->base.fd, i, f->start[i], f->start[i + 1], &d->base.info, pixels);
     return f->offset >= 0 ? ls__file_read_at(f->base.path, f->base.fd, f->offset + i * bytes, pixels, (size_t)bytes)
                           : read_through_hdf5(d, f, i, pixels);
 }
@@ -270,38 +297,57 @@ static ls_status read_sample(ls_dataset *base, int64_t i, uint8_t *pixels, int32
     return LS_OK;
 }
 
-/* The checksum covers the pixels, then the labels as little-endian int32. */
-static ls_status verify_file(image_set *d, const image_file *f, uint8_t *pixels, XXH3_state_t *state)
+/* Adds the pixels to a checksum. */
+static ls_status sum_pixels(image_set *d, const image_file *f, XXH3_state_t *state)
+{
+    const size_t bytes  = (size_t)ls__sample_bytes(&d->base.info);
+    uint8_t     *pixels = malloc(bytes);
+    ls_status    status = pixels ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: out of memory for a sample", f->base.path);
+    for (int64_t i = 0; i < f->base.count && status == LS_OK; i++) {
+        status = read_pixels(d, f, i, pixels);
+        if (status == LS_OK) XXH3_64bits_update(state, pixels, bytes);
+    }
+    free(pixels);
+    return status;
+}
+
+/* The checksum covers the pixels, or the image files and their offsets as little-endian int64, then the labels as
+ * little-endian int32. */
+static ls_status verify_file(image_set *d, const image_file *f, XXH3_state_t *state)
 {
     XXH3_64bits_reset(state);
-    for (int64_t i = 0; i < f->base.count; i++) {
-        LS_TRY(read_pixels(d, f, i, pixels));
-        XXH3_64bits_update(state, pixels, (size_t)ls__sample_bytes(&d->base.info));
-    }
+    LS_TRY(f->start ? ls__encoded_sum(f->base.path, f->base.fd, f->base.count, f->start, state)
+                    : sum_pixels(d, f, state));
     for (int64_t i = 0; i < f->base.count; i++) {
         uint32_t label = (uint32_t)d->labels[f->base.first + i];
         uint8_t  le[4] = {(uint8_t)label, (uint8_t)(label >> 8), (uint8_t)(label >> 16), (uint8_t)(label >> 24)};
         XXH3_64bits_update(state, le, sizeof le);
     }
     LS_TRY(ls__split_checksum(f->base.path, f->base.checksum, state));
-    return LS_OK;
+    return f->start ? ls__encoded_decode_all(f->base.path, f->base.fd, f->base.count, f->start, &d->base.info) : LS_OK;
 }
 
 static ls_status verify(ls_dataset *base, int *files, int *checked)
 {
     image_set    *d      = (image_set *)base;
-    uint8_t      *pixels = malloc((size_t)ls__sample_bytes(&base->info));
     XXH3_state_t *state  = XXH3_createState();
-    ls_status status = pixels && state ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: out of memory for a sample", base->info.path);
-    *files           = d->files;
-    *checked         = 0;
+    ls_status     status = state ? LS_OK : LS_FAIL(LS_ERR_ENV, "%s: out of memory for a checksum", base->info.path);
+    *files               = d->files;
+    *checked             = 0;
     for (int k = 0; k < d->files && status == LS_OK; k++) {
-        status = verify_file(d, &d->file[k], pixels, state);
+        status = verify_file(d, &d->file[k], state);
         *checked += d->file[k].base.checksum[0] != 0;
     }
-    free(pixels);
     XXH3_freeState(state);
     return status;
+}
+
+/* Image files are decoded to another size. */
+static void decode_at(ls_dataset *d, int side, ls_interpolation interpolation)
+{
+    if (!d->info.stored_bytes) return;
+    d->info.height = d->info.width      = side;
+    d->info.image_options.interpolation = interpolation;
 }
 
 static void close_all(ls_dataset *base)
@@ -310,6 +356,7 @@ static void close_all(ls_dataset *base)
     for (int k = 0; k < d->files; k++) {
         close_hdf5(&d->file[k]);
         if (d->file[k].base.fd >= 0) close(d->file[k].base.fd);
+        free(d->file[k].start);
     }
     pthread_mutex_destroy(&d->lock);
     free(d->labels);
@@ -321,8 +368,12 @@ ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *pat
     image_set *d = calloc(1, sizeof *d);
     LS_CHECK(d, LS_ERR_ENV, "%s: out of memory", path);
     pthread_mutex_init(&d->lock, NULL);
-    d->base =
-        (ls_dataset){.arena = arena, .info.path = path, .read = read_sample, .verify = verify, .close = close_all};
+    d->base  = (ls_dataset){.arena     = arena,
+                            .info.path = path,
+                            .read      = read_sample,
+                            .decode_at = decode_at,
+                            .verify    = verify,
+                            .close     = close_all};
     d->files = files;
     d->file  = ls_arena_alloc(arena, sizeof *d->file * (size_t)files);
     for (int k = 0; k < files; k++)

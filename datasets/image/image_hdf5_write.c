@@ -8,6 +8,7 @@
 
 #include "core/io/hdf5_write.h"
 #include "datasets/files/dataset_files_write.h"
+#include "datasets/image/image_encoded.h"
 
 enum { BUFFER = 1 << 20 };
 
@@ -15,13 +16,14 @@ struct ls_writer {
     ls_split_writer files;
     ls_dataset_info info;
 
-    int64_t       first, count; /* samples of the file being written */
-    int64_t       image_at, label_at;
-    uint8_t      *buffer; /* pixels that are not yet written */
-    size_t        buffered, capacity;
-    int64_t       written; /* bytes of pixels written to the file */
-    uint8_t      *labels;  /* count x 4, little-endian          */
-    XXH3_state_t *sum;
+    int64_t        first, count; /* samples of the file being written */
+    int64_t        data_at, label_at, offset_at;
+    uint8_t       *buffer; /* pixels that are not yet written */
+    size_t         buffered, capacity;
+    int64_t        written; /* bytes of pixels or image files written to the file */
+    uint8_t       *labels;  /* count x 4, little-endian          */
+    const int64_t *sizes;   /* bytes of each image file; NULL: pixels are written */
+    XXH3_state_t  *sum;
 };
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
@@ -55,13 +57,34 @@ static bool put_options(hid_t file, const ls_image_options *o)
     return ok;
 }
 
+/* Bytes of the samples of the file. */
+static int64_t data_bytes(const ls_writer *w)
+{
+    if (!w->sizes) return w->count * ls__sample_bytes(&w->info);
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < w->count; i++) bytes += w->sizes[w->first + i];
+    return bytes;
+}
+
+static bool put_samples(ls_writer *w, hid_t file)
+{
+    const ls_dataset_info *info = &w->info;
+    hsize_t image[4] = {(hsize_t)w->count, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width},
+            offsets = (hsize_t)w->count + 1, bytes = (hsize_t)data_bytes(w);
+    if (!w->sizes) return ls__h5_reserve(file, "image", H5T_STD_U8LE, 4, image, &w->data_at);
+    return ls__h5_put_attribute(file, "channels", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->channels) &&
+           ls__h5_put_attribute(file, "height", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->height) &&
+           ls__h5_put_attribute(file, "width", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->width) &&
+           ls__h5_reserve(file, "offset", H5T_STD_I64LE, 1, &offsets, &w->offset_at) &&
+           ls__h5_reserve(file, "bytes", H5T_STD_U8LE, 1, &bytes, &w->data_at);
+}
+
 static bool put_skeleton(void *writer, hid_t file)
 {
     ls_writer             *w      = writer;
     const ls_dataset_info *info   = &w->info;
     int                    format = 1;
-    hsize_t image[4] = {(hsize_t)w->count, (hsize_t)info->channels, (hsize_t)info->height, (hsize_t)info->width},
-            label    = (hsize_t)w->count;
+    hsize_t                label  = (hsize_t)w->count;
     return ls__h5_put_attribute(file, "lockstep_format", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &format) &&
            ls__h5_put_text(file, "split", info->split) &&
            ls__h5_put_attribute(file, "classes", H5T_STD_I32LE, H5T_NATIVE_INT, 0, &info->classes) &&
@@ -69,8 +92,7 @@ static bool put_skeleton(void *writer, hid_t file)
            ls__h5_put_attribute(file, "std", H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, info->channels, info->std) &&
            put_options(file, &info->image_options) && ls__put_checksum(file) &&
            (!info->class_names || put_names(file, info)) &&
-           ls__h5_reserve(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) &&
-           ls__h5_reserve(file, "image", H5T_STD_U8LE, 4, image, &w->image_at);
+           ls__h5_reserve(file, "label", H5T_STD_I32LE, 1, &label, &w->label_at) && put_samples(w, file);
 }
 
 static ls_status begin_file(ls_writer *w)
@@ -80,25 +102,49 @@ static ls_status begin_file(ls_writer *w)
     w->count   = w->info.count * (shard + 1) / shards - w->first;
     w->written = 0;
     XXH3_64bits_reset(w->sum);
-    LS_TRY(ls__split_begin(&w->files, w->count * (ls__sample_bytes(&w->info) + 4), put_skeleton, w));
+    int64_t bytes = data_bytes(w) + w->count * 4 + (w->sizes ? (w->count + 1) * 8 : 0);
+    LS_TRY(ls__split_begin(&w->files, bytes, put_skeleton, w));
     free(w->labels);
     w->labels = malloc((size_t)w->count * 4);
     LS_CHECK(w->labels, LS_ERR_ENV, "%s: out of memory for %lld labels", w->files.path[shard], (long long)w->count);
     return LS_OK;
 }
 
+static ls_status write_data(ls_writer *w, const uint8_t *data, size_t bytes)
+{
+    LS_TRY(ls__split_write(&w->files, w->data_at + w->written, data, bytes));
+    XXH3_64bits_update(w->sum, data, bytes);
+    w->written += (int64_t)bytes;
+    return LS_OK;
+}
+
 static ls_status flush(ls_writer *w)
 {
-    LS_TRY(ls__split_write(&w->files, w->image_at + w->written, w->buffer, w->buffered));
-    XXH3_64bits_update(w->sum, w->buffer, w->buffered);
-    w->written += (int64_t)w->buffered;
-    w->buffered = 0;
-    return LS_OK;
+    size_t bytes = w->buffered;
+    w->buffered  = 0;
+    return bytes ? write_data(w, w->buffer, bytes) : LS_OK;
+}
+
+static ls_status write_offsets(ls_writer *w)
+{
+    size_t   bytes  = (size_t)(w->count + 1) * 8;
+    uint8_t *le     = malloc(bytes);
+    int64_t  offset = 0;
+    LS_CHECK(le, LS_ERR_ENV, "%s: out of memory for %lld offsets", w->files.folder, (long long)w->count + 1);
+    for (int64_t i = 0; i <= w->count; i++) {
+        ls__offset_bytes(offset, le + 8 * i);
+        if (i < w->count) offset += w->sizes[w->first + i];
+    }
+    ls_status status = ls__split_write(&w->files, w->offset_at, le, bytes);
+    XXH3_64bits_update(w->sum, le, bytes);
+    free(le);
+    return status;
 }
 
 static ls_status end_file(ls_writer *w)
 {
     LS_TRY(flush(w));
+    if (w->sizes) LS_TRY(write_offsets(w));
     LS_TRY(ls__split_write(&w->files, w->label_at, w->labels, (size_t)w->count * 4));
     XXH3_64bits_update(w->sum, w->labels, (size_t)w->count * 4);
     uint64_t checksum = XXH3_64bits_digest(w->sum);
@@ -140,14 +186,15 @@ static ls_status check_info(const char *folder, const ls_dataset_info *info, int
     return LS_OK;
 }
 
-ls_status ls_writer_new(ls_writer **writer, const char *folder, const ls_dataset_info *info, int shards)
+ls_status ls__writer_new_encoded(ls_writer **writer, const char *folder, const ls_dataset_info *info, int shards,
+                                 const int64_t *sizes)
 {
     *writer = NULL;
     LS_TRY(check_info(folder, info, shards));
     ls_writer *w = calloc(1, sizeof *w);
     LS_CHECK(w, LS_ERR_ENV, "%s: out of memory", folder);
-    size_t sample    = (size_t)ls__sample_bytes(info);
-    w->capacity      = sample > BUFFER ? sample : BUFFER / sample * sample;
+    w->sizes         = sizes;
+    w->capacity      = BUFFER;
     w->buffer        = malloc(w->capacity);
     w->sum           = XXH3_createState();
     ls_status status = w->buffer && w->sum ? ls__split_prepare(&w->files, folder, info->split, shards)
@@ -168,18 +215,29 @@ ls_status ls_writer_new(ls_writer **writer, const char *folder, const ls_dataset
     return LS_OK;
 }
 
-ls_status ls_writer_add(ls_writer *w, const uint8_t *pixels, int32_t label)
+ls_status ls_writer_new(ls_writer **writer, const char *folder, const ls_dataset_info *info, int shards)
 {
-    size_t  sample = (size_t)ls__sample_bytes(&w->info);
-    int64_t at     = w->files.done;
+    return ls__writer_new_encoded(writer, folder, info, shards, NULL);
+}
+
+static ls_status buffer_data(ls_writer *w, const uint8_t *data, size_t bytes)
+{
+    if (bytes > w->capacity - w->buffered) LS_TRY(flush(w));
+    if (bytes > w->capacity) return write_data(w, data, bytes);
+    memcpy(w->buffer + w->buffered, data, bytes);
+    w->buffered += bytes;
+    return LS_OK;
+}
+
+ls_status ls_writer_add(ls_writer *w, const uint8_t *data, int32_t label)
+{
+    int64_t at = w->files.done;
     LS_CHECK(at < w->info.count, LS_ERR_USAGE, "%s: expected %lld samples, found more", w->files.folder,
              (long long)w->info.count);
     LS_CHECK(label >= 0 && label < w->info.classes, LS_ERR_DATA, "%s: sample %lld has label %d; expected 0 to %d",
              w->files.folder, (long long)at, label, w->info.classes - 1);
     if (w->files.fd < 0) LS_TRY(begin_file(w));
-    if (w->buffered == w->capacity) LS_TRY(flush(w));
-    memcpy(w->buffer + w->buffered, pixels, sample);
-    w->buffered += sample;
+    LS_TRY(buffer_data(w, data, (size_t)(w->sizes ? w->sizes[at] : ls__sample_bytes(&w->info))));
     uint8_t *le = w->labels + 4 * (at - w->first);
     for (int b = 0; b < 4; b++) le[b] = (uint8_t)((uint32_t)label >> 8 * b);
     w->files.done++;

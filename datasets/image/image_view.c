@@ -224,7 +224,9 @@ static ls_status set_up(view *v, const ls_image_view *o)
         info->std[c]  = o->std[c];
     }
     LS_TRY(select_classes(v, o));
-    return select_samples(v, o);
+    LS_TRY(select_samples(v, o));
+    if (o->side && v->inner->decode_at) v->inner->decode_at(v->inner, o->side, o->interpolation);
+    return LS_OK;
 }
 
 ls_status ls__dataset_view(ls_dataset **d, const ls_image_view *options)

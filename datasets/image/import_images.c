@@ -8,6 +8,9 @@
  *   3. Rank 0 reads the records, chooses the split valid, computes mean and std of train from exact integer sums, and
  *      writes the dataset from the slots in the order of the files.
  *
+ * Where the dataset keeps image files instead of pixels, step 2 decodes them all the same, for mean and std and to find
+ * those that cannot be read.  The slots then hold only the records, and step 3 copies the files.
+ *
  * So neither the ranks nor the threads show in the dataset, and memory does not depend on the number of pixels.
  *
  * The split valid is stratified: of each class, the files with the smallest keys, where the key of a file is the seeded
@@ -27,14 +30,16 @@
 #include "core/io/file_access.h"
 #include "datasets/files/options.h"
 #include "datasets/image/image_decode.h"
+#include "datasets/image/image_encoded.h"
 #include "datasets/image/image_tree.h"
 
-enum { MAX_FILE_BYTES = 1 << 28, MAX_BLOCK = 32, BLOCK_BYTES = 1 << 20 };
+enum { MAX_BLOCK = 32, BLOCK_BYTES = 1 << 20 };
 
 typedef enum record_state { RECORD_NONE, RECORD_VALID, RECORD_UNREADABLE } record_state;
 
 typedef struct record {
     uint64_t hash[2];           /* XXH128 of the file */
+    uint64_t bytes;             /* of the file        */
     uint64_t sum[3], square[3]; /* of the pixels of each channel, and of their squares */
     uint32_t state;
     uint32_t rotated; /* 1: the orientation of the file was reverted */
@@ -46,12 +51,14 @@ typedef struct image_import {
     bool             resize; /* the caller has set the size */
     const char      *first;  /* file that has set the size, without resize */
     int64_t          sample; /* bytes of an image           */
+    int64_t          slot;   /* bytes of pixels in a slot   */
     int              block;  /* images that are read and written at once */
     char             slots[LS_PATH_BYTES];
     int              fd; /* of the slots; -1: closed */
 
     record  *records;
-    uint8_t *pixels; /* of a block   */
+    uint8_t *pixels;                /* of a block   */
+    int64_t *sizes[LS_TREE_SPLITS]; /* bytes of the image files of a split */
 } image_import;
 
 static void say(const image_import *m, ls_images_note kind, const char *text)
@@ -109,7 +116,7 @@ static ls_status read_image(const image_import *m, const char *path, uint8_t *pl
     size_t    bytes;
     ls_pixels p = {0};
     *r          = (record){.state = RECORD_NONE};
-    if (ls__file_text(path, MAX_FILE_BYTES, &text, &bytes) != LS_OK) {
+    if (ls__file_text(path, LS_MAX_IMAGE_FILE, &text, &bytes) != LS_OK) {
         ls_error error = ls_error_save(LS_ERR_DATA); /* whatever the reason, the policy for unreadable files applies */
         return ls_error_restore(&error);
     }
@@ -117,6 +124,7 @@ static ls_status read_image(const image_import *m, const char *path, uint8_t *pl
     XXH128_hash_t hash = XXH3_128bits(text, bytes);
     r->hash[0]         = hash.low64;
     r->hash[1]         = hash.high64;
+    r->bytes           = bytes;
     ls_status status   = decode(m, &file, &p, r);
     free(text);
     if (status == LS_OK) status = check_size(m, path, &p);
@@ -130,7 +138,7 @@ static ls_status read_image(const image_import *m, const char *path, uint8_t *pl
 /* ---- slots ------------------------------------------------------------------------------------------------------- */
 
 static int64_t record_at(int64_t i) { return i * (int64_t)sizeof(record); }
-static int64_t pixels_at(const image_import *m, int64_t i) { return record_at(m->tree.files) + i * m->sample; }
+static int64_t pixels_at(const image_import *m, int64_t i) { return record_at(m->tree.files) + i * m->slot; }
 
 /* Fills `n` slots from slot `first` on.  buffer: n images. */
 static ls_status import_block(const image_import *m, int64_t first, int n, uint8_t *buffer)
@@ -141,7 +149,7 @@ static ls_status import_block(const image_import *m, int64_t first, int n, uint8
         if (status != LS_OK && status != LS_ERR_DATA) return ls__trace(status, __FILE__, __LINE__, __func__);
         r[k].state = status == LS_OK ? RECORD_VALID : RECORD_UNREADABLE;
     }
-    LS_TRY(ls__file_write_at(m->slots, m->fd, pixels_at(m, first), buffer, (size_t)(n * m->sample)));
+    LS_TRY(ls__file_write_at(m->slots, m->fd, pixels_at(m, first), buffer, (size_t)(n * m->slot)));
     return ls__file_write_at(m->slots, m->fd, record_at(first), r, (size_t)n * sizeof *r);
 }
 
@@ -337,6 +345,60 @@ static void mean_and_std(image_import *m)
     }
 }
 
+/* The files of a split that become samples, one after the other. */
+static bool in_split(const image_import *m, int64_t i, int split)
+{
+    return is_valid(m, i) && m->tree.file[i].split == split;
+}
+
+static ls_status write_pixels(image_import *m, int split, ls_writer *w)
+{
+    int64_t first = 0, end = 0; /* slots of the block in memory */
+    for (int64_t i = 0; i < m->tree.files; i++) {
+        if (!in_split(m, i, split)) continue;
+        if (i >= end) {
+            first = i;
+            end   = m->tree.files - i < m->block ? m->tree.files : i + m->block;
+            LS_TRY(ls__file_read_at(m->slots, m->fd, pixels_at(m, i), m->pixels, (size_t)((end - i) * m->sample)));
+        }
+        LS_TRY(ls_writer_add(w, m->pixels + (i - first) * m->sample, m->tree.file[i].label));
+    }
+    return LS_OK;
+}
+
+/* Copies an image file, which must be the one that was decoded. */
+static ls_status copy_file(const image_import *m, int64_t i, ls_writer *w)
+{
+    const ls_tree_file *f = &m->tree.file[i];
+    const record       *r = &m->records[i];
+    char               *text;
+    size_t              bytes;
+    LS_TRY(ls__file_text(f->path, LS_MAX_IMAGE_FILE, &text, &bytes));
+    XXH128_hash_t hash   = XXH3_128bits(text, bytes);
+    bool          same   = bytes == r->bytes && hash.low64 == r->hash[0] && hash.high64 == r->hash[1];
+    ls_status     status = same ? ls_writer_add(w, (const uint8_t *)text, f->label)
+                                : LS_FAIL(LS_ERR_DATA, "%s: has changed during the import", f->path);
+    free(text);
+    return status;
+}
+
+static ls_status write_files(image_import *m, int split, ls_writer *w)
+{
+    for (int64_t i = 0; i < m->tree.files; i++)
+        if (in_split(m, i, split)) LS_TRY(copy_file(m, i, w));
+    return LS_OK;
+}
+
+static ls_status list_sizes(image_import *m, int split)
+{
+    int64_t *size   = malloc(sizeof *size * (size_t)m->o.count[split]);
+    m->sizes[split] = size;
+    LS_CHECK(size, LS_ERR_ENV, "%s: out of memory for %lld files", m->o.out, (long long)m->o.count[split]);
+    for (int64_t i = 0; i < m->tree.files; i++)
+        if (in_split(m, i, split)) *size++ = (int64_t)m->records[i].bytes;
+    return LS_OK;
+}
+
 static ls_status write_split(image_import *m, int split, ls_writer **w)
 {
     ls_dataset_info info = {.split         = ls__tree_split[split],
@@ -350,18 +412,9 @@ static ls_status write_split(image_import *m, int split, ls_writer **w)
     memcpy(info.mean, m->o.mean, sizeof m->o.mean);
     memcpy(info.std, m->o.std, sizeof m->o.std);
     int shards = m->o.shards < info.count ? m->o.shards : (int)info.count;
-    LS_TRY(ls_writer_new(w, m->o.out, &info, shards));
-    int64_t first = 0, end = 0; /* slots of the block in memory */
-    for (int64_t i = 0; i < m->tree.files; i++) {
-        if (!is_valid(m, i) || m->tree.file[i].split != split) continue;
-        if (i >= end) {
-            first = i;
-            end   = m->tree.files - i < m->block ? m->tree.files : i + m->block;
-            LS_TRY(ls__file_read_at(m->slots, m->fd, pixels_at(m, i), m->pixels, (size_t)((end - i) * m->sample)));
-        }
-        LS_TRY(ls_writer_add(*w, m->pixels + (i - first) * m->sample, m->tree.file[i].label));
-    }
-    return LS_OK;
+    if (m->o.keep) LS_TRY(list_sizes(m, split));
+    LS_TRY(ls__writer_new_encoded(w, m->o.out, &info, shards, m->sizes[split]));
+    return (m->o.keep ? write_files : write_pixels)(m, split, *w);
 }
 
 static ls_status write_dataset(image_import *m)
@@ -396,7 +449,7 @@ static ls_status find_size(image_import *m)
         ls_pixels   p = {0};
         record      r;
         const char *path = m->tree.file[i].path;
-        if (ls__file_text(path, MAX_FILE_BYTES, &text, &bytes) != LS_OK) continue;
+        if (ls__file_text(path, LS_MAX_IMAGE_FILE, &text, &bytes) != LS_OK) continue;
         ls_encoded file = {.path = path, .data = (const uint8_t *)text, .bytes = bytes};
         if (decode(m, &file, &p, &r) == LS_OK) {
             m->o.height = p.height;
@@ -438,6 +491,7 @@ static ls_status prepare(image_import *m)
     m->sample = (int64_t)o->channels * o->height * o->width;
     LS_CHECK(m->sample <= LS_MAX_SAMPLE_BYTES, LS_ERR_DATA, "%s: images of %lld bytes; expected at most %d", o->out,
              (long long)m->sample, LS_MAX_SAMPLE_BYTES);
+    m->slot  = o->keep ? 0 : m->sample;
     m->block = m->sample * MAX_BLOCK <= BLOCK_BYTES ? MAX_BLOCK
                : m->sample < BLOCK_BYTES            ? (int)(BLOCK_BYTES / m->sample)
                                                     : 1;
@@ -469,6 +523,7 @@ ls_status ls_import_images(ls_images_import *options)
     if (status != LS_OK && m->o.rank == 0 && m->o.out) rmdir(m->o.out); /* empty: nothing was imported */
     if (status == LS_OK) memcpy(options, &m->o, m->o.size);
     ls__image_tree_free(&m->tree);
+    for (int s = 0; s < LS_TREE_SPLITS; s++) free(m->sizes[s]);
     free(m->records);
     free(m->pixels);
     free(m);

@@ -59,7 +59,8 @@ static void print_summary(const ls_images_import *o)
         ls__count_text(count, sizeof count, o->count[s]);
         printf("%s %s %s", shown++ ? "," : "", count, splits[s]);
     }
-    printf("; images of %d x %d x %d, %d classes\n", o->channels, o->height, o->width, o->classes_found);
+    printf("; %s of %d x %d x %d, %d classes\n", o->keep ? "image files, decoded to images" : "images", o->channels,
+           o->height, o->width, o->classes_found);
     printf("mean");
     for (int c = 0; c < o->channels; c++) printf(" %.4f", (double)o->mean[c]);
     printf(", std");
@@ -83,7 +84,18 @@ static ls_status read_size(const ls_args *args, ls_images_import *o)
     return LS_OK;
 }
 
-/* Reads --interpolation, --fit, --orientation and --on-error. */
+/* Reads an option of two words; returns whether it is the second. */
+static ls_status read_word(const ls_args *args, const char *name, const char *first, const char *second,
+                           bool *is_second)
+{
+    const char *text = ls_args_option(args, name);
+    LS_CHECK(!text || !strcmp(text, first) || !strcmp(text, second), LS_ERR_USAGE,
+             "data import images: --%s: expected %s or %s, found '%s'", name, first, second, text);
+    *is_second = text && !strcmp(text, second);
+    return LS_OK;
+}
+
+/* Reads --interpolation, --fit, --orientation, --store and --on-error. */
 static ls_status read_words(const ls_args *args, ls_images_import *o)
 {
     for (int i = 0; ls_image_option_name(i); i++) {
@@ -94,11 +106,8 @@ static ls_status read_words(const ls_args *args, ls_images_import *o)
                  ls_image_option_name(i), text);
         o->options = other;
     }
-    const char *skip = ls_args_option(args, "on-error");
-    LS_CHECK(!skip || !strcmp(skip, "skip") || !strcmp(skip, "fail"), LS_ERR_USAGE,
-             "data import images: --on-error: expected skip or fail, found '%s'", skip);
-    o->skip = skip && !strcmp(skip, "skip");
-    return LS_OK;
+    LS_TRY(read_word(args, "store", "pixels", "files", &o->keep));
+    return read_word(args, "on-error", "fail", "skip", &o->skip);
 }
 
 static ls_status read_options(const ls_args *args, ls_images_import *o)
@@ -177,6 +186,9 @@ const ls_command ls__command_data_import_images = {
         {"interpolation", "NAME", "filter of the resize, bilinear or bicubic, with antialiasing; default bilinear"},
         {"orientation", "HOW", "upright: apply the orientation in EXIF; stored: ignore it; default upright"},
         {"channels", "N", "1: grey, 3: RGB; default 3"},
+        {"store", "WHAT",
+         "pixels: decode now; files: keep the bytes of the image files and decode them while training, to the same "
+         "pixels, which takes less room for large images; default pixels"},
         {"test", "DIR", "folder with the classes of the split test; default: DIR/test, if it exists"},
         {"split", "FRACTION",
          "fraction of each class of train, chosen by content, that becomes the split valid; 0: none; default 0.1 "

@@ -49,6 +49,14 @@ static void print_classes(const ls_dataset_info *info, const int64_t *count)
     if (info->classes > CLASSES_SHOWN) printf("    ... and %d more\n", info->classes - CLASSES_SHOWN);
 }
 
+static void print_storage(const ls_dataset_info *info)
+{
+    double pixels = (double)info->count * info->channels * info->height * info->width;
+    printf("  image      %s, %d x %d x %d (channels x height x width), %.1f MB in all\n",
+           info->stored_bytes ? "image files, decoded to uint8" : "uint8", info->channels, info->height, info->width,
+           (info->stored_bytes ? (double)info->stored_bytes : pixels) / 1e6);
+}
+
 static ls_status print_counts(view *v)
 {
     const ls_dataset_info *info  = &v->info;
@@ -61,8 +69,7 @@ static ls_status print_counts(view *v)
     }
     if (status == LS_OK) {
         printf("%s: %s, %lld samples\n", info->path, info->split, (long long)info->count);
-        printf("  image      uint8, %d x %d x %d (channels x height x width), %.1f MB in all\n", info->channels,
-               info->height, info->width, (double)info->count * info->channels * info->height * info->width / 1e6);
+        print_storage(info);
         print_floats("mean", info->mean, info->channels);
         print_floats("  std", info->std, info->channels);
         printf("  (of pixels scaled to 0..1)\n");

@@ -109,6 +109,33 @@ put("image_hdf5", "made-chunks", made(b"\1" + b"\0" * 4))
 put("image_hdf5", "made-large", made(b"\xd3\4\xff\1\2\3"))
 
 
+def shard_of_files():
+    files = [b"P5 2 2 255 \1\2\3\4", picture("RGB", "PNG"), picture("RGB", "JPEG")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "x.h5")
+        with h5py.File(path, "w") as f:
+            for name, value in {"lockstep_format": 1, "split": "train", "classes": 3, "channels": 3, "height": 4, "width": 5}.items():
+                f.attrs[name] = value
+            f.attrs["mean"] = f.attrs["std"] = np.float32([0.5, 0.5, 0.5])
+            f.create_dataset("bytes", data=np.frombuffer(b"".join(files), dtype="u1"))
+            f.create_dataset("offset", data=np.int64([0] + [sum(map(len, files[: k + 1])) for k in range(3)]))
+            f.create_dataset("label", data=np.int32([0, 1, 2]))
+        return pathlib.Path(path).read_bytes()
+
+
+def made_files():
+    pad = lambda b: b"\0" + b.ljust(24, b"\0")
+    image = b"P5 2 2 255 \1\2\3\4"
+    offsets = struct.pack("<3q", 0, 15, 30)
+    return (b"\5" + bytes([2, 1, 2, 3]) + pad(one) + pad(b"train") + pad(three) + pad(half * 4) + pad(half * 4) + b"\xff"
+            + bytes([30]) + pad(one) + pad(struct.pack("<i", 4)) + pad(struct.pack("<i", 5))
+            + b"\0" + (image * 2).ljust(64, b"\0") + b"\0" + offsets.ljust(64, b"\0") + b"\x10" + b"\0" * 66 + b"\xff")
+
+
+put("image_hdf5", "files", b"\0" + shard_of_files())
+put("image_hdf5", "made-files", made_files())
+
+
 def text(**how):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "x.h5")

@@ -419,7 +419,7 @@ static void files_of_two_datasets_are_refused(void **state)
     expect_error(in_folder("mixed"), "train", "its std is not that of");
     m.std = 0.5f, m.image[3] = 2;
     make_file(from, &m);
-    expect_error(in_folder("mixed"), "train", "its shape of /image is not that of");
+    expect_error(in_folder("mixed"), "train", "its shape of the images is not that of");
 
     assert_int_equal(tiny_write(in_folder("twice"), 20, 1), LS_OK);
     assert_int_equal(tiny_write(in_folder("other"), 20, 2), LS_OK);

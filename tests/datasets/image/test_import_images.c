@@ -208,17 +208,16 @@ static void put_many(int per_class)
     }
 }
 
-static void the_bytes_do_not_depend_on_ranks(void **state)
+static void check_bytes_of_ranks(bool keep)
 {
     static const char *const files[] = {"train-00000-of-00002.h5", "train-00001-of-00002.h5", "valid-00000-of-00002.h5",
                                         "valid-00001-of-00002.h5"};
     static uint8_t           first[4][1 << 16], again[1 << 16];
     size_t                   bytes[4];
-    put_many(25);
-    put_text("class1/damaged.png", "\x89PNG\r\n\x1a\n and no more");
-    ls_images_import o = options(NULL);
-    o.skip             = true;
-    o.shards           = 2;
+    ls_images_import         o = options(NULL);
+    o.skip                     = true;
+    o.keep                     = keep;
+    o.shards                   = 2;
     for (int ranks = 1; ranks <= MAX_RANKS; ranks++) {
         import_with(ranks, &o);
         assert_int_equal(folder_count(out), 4);
@@ -233,6 +232,14 @@ static void the_bytes_do_not_depend_on_ranks(void **state)
         }
         folder_remove(out);
     }
+}
+
+static void the_bytes_do_not_depend_on_ranks(void **state)
+{
+    put_many(25);
+    put_text("class1/damaged.png", "\x89PNG\r\n\x1a\n and no more");
+    check_bytes_of_ranks(false);
+    check_bytes_of_ranks(true);
 }
 
 /* ---- splits ------------------------------------------------------------------------------------------------------ */

@@ -64,11 +64,60 @@ static void predict_reads_files_as_the_import_did(void **state)
     assert_int_equal(run("predict r tree/cat/1.png", .before = "sed -i s/bilinear/linear/ r/data.json;"), 3);
 }
 
+static char *digest_of(const char *line, int ranks)
+{
+    assert_int_equal(run(line, .ranks = ranks), 0);
+    char *digest = strstr(text_of("err"), "digest ");
+    if (!digest) digest = strstr(text_of("out"), "digest ");
+    assert_non_null(digest);
+    return strndup(digest, 32);
+}
+
+/* Training on image files gives the parameters of training on the pixels of an import, on any number of ranks and
+ * loader threads.  A damaged file ends the run, and is named. */
+static void image_files_train_like_their_pixels(void **state)
+{
+    static const char files[] = "train lenet5-digits data.path=files data.augment.crop=1 train.batch=8 "
+                                "train.max_steps=6 eval.samples=4 ";
+    char              line[256];
+    assert_int_equal(run("data import images tree files --size 32 --store files --on-error skip --split 0.2"), 0);
+    assert_non_null(strstr(text_of("out"), "image files, decoded to images of 3 x 32 x 32"));
+    assert_int_equal(run("data import images tree pixels --size 32 --on-error skip --split 0.2"), 0);
+    assert_int_equal(run("data inspect files"), 0);
+    assert_non_null(strstr(text_of("out"), "image files, decoded to uint8, 3 x 32 x 32"));
+    assert_int_equal(run("data verify files"), 0);
+    snprintf(line, sizeof line, "%s run.dir=f1 data.loader_threads=3", files);
+    char *one = digest_of(line, 0);
+    snprintf(line, sizeof line, "%s run.dir=f2", files);
+    char *two = digest_of(line, 2);
+    snprintf(line, sizeof line, "%s run.dir=f3 data.path=pixels", files);
+    char *pixels = digest_of(line, 0);
+    assert_string_equal(one, two);
+    assert_string_equal(one, pixels);
+    free(one);
+    free(two);
+    free(pixels);
+
+    assert_int_equal(run("eval f1"), 0);
+    assert_int_equal(run("predict f1 tree/cat/1.png"), 0);
+    char *prediction = strdup(text_of("out"));
+    assert_int_equal(run("predict f3 tree/cat/1.png"), 0);
+    assert_string_equal(text_of("out"), prediction);
+    free(prediction);
+
+    for (int ranks = 0; ranks <= 2; ranks += 2) {
+        assert_int_equal(run("data verify files", .before = "sed -i 's/IDAT/IDAX/' files/train.h5;"), 3);
+        snprintf(line, sizeof line, "%s run.dir=f4", files);
+        assert_int_equal(run(line, .ranks = ranks), 3);
+        assert_non_null(strstr(text_of("err"), "files/train.h5: sample "));
+    }
+}
+
 static void options_are_checked(void **state)
 {
-    static const char *const wrong[] = {"--size 0",          "--size 3x",         "--size x3",   "--size 99999",
-                                        "--fit squeeze",     "--on-error ignore", "--split 1.5", "--channels 2",
-                                        "--interpolation x", "--orientation up",  "--size 3x4x5"};
+    static const char *const wrong[] = {"--size 0",          "--size 3x",         "--size x3",    "--size 99999",
+                                        "--fit squeeze",     "--on-error ignore", "--split 1.5",  "--channels 2",
+                                        "--interpolation x", "--orientation up",  "--size 3x4x5", "--store jpeg"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char line[128];
         snprintf(line, sizeof line, "data import images tree out4 %s", wrong[i]);
@@ -81,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranks_write_the_same_bytes), cmocka_unit_test(unreadable_files_are_listed),
-        cmocka_unit_test(predict_reads_files_as_the_import_did), cmocka_unit_test(options_are_checked)};
+        cmocka_unit_test(predict_reads_files_as_the_import_did), cmocka_unit_test(image_files_train_like_their_pixels),
+        cmocka_unit_test(options_are_checked)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
