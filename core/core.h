@@ -229,6 +229,13 @@ ls_status ls_model_new(ls_model **m, ls_graph *g, ls_params *params, ls_tensor *
 ls_status ls_model_run(ls_model *m, const ls_batch *batch);
 /* The values of output i in the last run: rows x dims. */
 const float *ls_model_output(const ls_model *m, int i);
+/* Compiles `y`, one float per sample, and its gradient with respect to `x`, an input or a value on which y depends, for
+ * inference.  Freezes the parameters of the graph, which must not be used for training afterwards.  Output 0 is y,
+ * output 1 is x. */
+ls_status ls_model_new_gradient(ls_model **m, ls_graph *g, ls_params *params, ls_tensor *y, ls_tensor *x,
+                                int64_t max_rows);
+/* The gradient in the last run: rows x dims of x. */
+const float *ls_model_gradient(const ls_model *m);
 /* Makes `m` use the states of `with`, which must have the same states and outlive `m`.  Example: a model for many
  * tokens per run and one for a single token share a cache. */
 ls_status ls_model_share_state(ls_model *m, const ls_model *with);

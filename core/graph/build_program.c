@@ -381,10 +381,12 @@ static ls_status append_stages(ls_program *p, const ls_instr *all)
 /* `written[b]`: number of writers of gradient buffer b so far. */
 static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
 {
-    const ls_op *op    = ls__op(n);
-    int          dout  = p->grad_of[ls__root(n->out[0])->index];
-    ls_instr     instr = ls__blank_instr(LS_INSTR_BACKWARD, op->name);
-    if (dout < 0 || !n->out[0]->needs_grad || op->view) return LS_OK;
+    const ls_op *op     = ls__op(n);
+    int          dout   = p->grad_of[ls__root(n->out[0])->index];
+    ls_instr     instr  = ls__blank_instr(LS_INSTR_BACKWARD, op->name);
+    bool         wanted = false;
+    for (int k = 0; k < n->ins; k++) wanted |= wants_grad(n, k);
+    if (dout < 0 || !wanted || op->view) return LS_OK;
     LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "op %s (%s:%d): no backward kernel for the device '%s'",
              op->name, n->where.file, n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
     LS_CHECK(n->out[0]->batched, LS_ERR_USAGE,

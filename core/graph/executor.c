@@ -112,6 +112,11 @@ void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_t
     return address(p, run, p->value_of[ls__root(t)->index]);
 }
 
+void *ls__program_gradient(const ls_program *p, const ls_execution *run)
+{
+    return address(p, run, p->grad_of[ls__root(p->options.gradient)->index]);
+}
+
 static uint64_t mix(uint64_t key, uint64_t by)
 {
     ls_philox4 r = ls_philox(key, 0, by);

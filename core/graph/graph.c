@@ -458,6 +458,19 @@ static void freeze_running(ls_node *n, const char *const *globs)
             op->freeze_running(n);
 }
 
+/* Determines which values need a gradient: `x`, if it is not NULL, and those that depend on it or on a trainable
+ * parameter. */
+static void find_gradients(ls_graph *g, const ls_tensor *x)
+{
+    for (int i = 0; i < g->nodes; i++) {
+        ls_node *n  = g->node[i];
+        bool     is = n->out[0] == x;
+        for (int k = 0; k < n->ins; k++)
+            if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) is = true;
+        n->out[0]->needs_grad = is;
+    }
+}
+
 int ls__freeze(ls_graph *g, const char *const *globs)
 {
     int matched = 0;
@@ -469,15 +482,17 @@ int ls__freeze(ls_graph *g, const char *const *globs)
         t->needs_grad = false;
         matched++;
     }
-    for (int i = 0; i < g->nodes; i++) { /* a node that depends on frozen parameters alone needs no gradient either */
-        ls_node *n  = g->node[i];
-        bool     is = false;
-        for (int k = 0; k < n->ins; k++)
-            if (n->in[k] && n->in[k]->needs_grad && !(ls__op(n)->no_grad & 1u << k)) is = true;
-        n->out[0]->needs_grad = is;
-        freeze_running(n, globs);
-    }
+    find_gradients(g, NULL); /* a node that depends on frozen parameters alone needs no gradient either */
+    for (int i = 0; i < g->nodes; i++) freeze_running(g->node[i], globs);
     return matched;
+}
+
+void ls__differentiate(ls_tensor *x)
+{
+    ls_freeze(x->graph, "*");
+    for (int i = 0; i < x->graph->tensors; i++) x->graph->tensor[i]->needs_grad = false;
+    x->needs_grad = true;
+    find_gradients(x->graph, x);
 }
 
 int ls_freeze(ls_graph *g, const char *glob) { return ls__freeze(g, (const char *[]){glob, NULL}); }

@@ -49,6 +49,10 @@ bool ls__glob_list(const char *const *globs, const char *text);
 /* ls_freeze for a list of globs. */
 int ls__freeze(ls_graph *g, const char *const *globs);
 
+/* Freezes all parameters, so that a program with a loss computes the gradients of `x`, an input or a value, and of the
+ * values that depend on it. */
+void ls__differentiate(ls_tensor *x);
+
 /* ---- for shape inference ----------------------------------------------------------------------------------------- */
 
 /* Declares output i of a node with `rank` dims `dim`, without the batch. */

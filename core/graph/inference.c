@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Inference: a program without a loss, its own arena, and the parameters of the caller. */
+ * Inference: a program without a loss, its own arena, and the parameters of the caller.  With a gradient, the program
+ * has a backward pass that computes no gradient of a parameter. */
 #include "core/graph/program.h"
 
 #include <string.h>
@@ -37,17 +38,12 @@ static ls_status params_for(ls_graph *g, ls_params **params)
     return LS_OK;
 }
 
-ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows)
+static ls_status new_model(ls_model **out, ls_graph *g, ls_params *params, const ls_program_options *options)
 {
-    LS_TRY(ls_graph_status(g));
     LS_TRY(ls__params_new_copy(params, g->precision));
     LS_TRY(params_for(g, &params));
     ls_program *p;
-    ls_tensor **output = ls_arena_alloc(g->arena, ((size_t)n + 1) * sizeof *output); /* read as float32 */
-    for (int i = 0; i < n; i++)
-        output[i] = outputs[i] && outputs[i]->type == LS_BF16 ? ls__converted(outputs[i], LS_F32) : outputs[i];
-    LS_TRY(ls__program_new(
-        &p, g, params, &(ls_program_options){.output = output, .outputs = n, .max_rows = max_rows, .max_shards = 1}));
+    LS_TRY(ls__program_new(&p, g, params, options));
     ls_model *m      = ls_arena_alloc(p->memory, sizeof *m);
     m->program       = p;
     ls_status status = ls__program_plan(p);
@@ -59,6 +55,32 @@ ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor
     }
     *out = m;
     return LS_OK;
+}
+
+ls_status ls_model_new(ls_model **out, ls_graph *g, ls_params *params, ls_tensor **outputs, int n, int64_t max_rows)
+{
+    LS_TRY(ls_graph_status(g));
+    ls_tensor **output = ls_arena_alloc(g->arena, ((size_t)n + 1) * sizeof *output); /* read as float32 */
+    for (int i = 0; i < n; i++)
+        output[i] = outputs[i] && outputs[i]->type == LS_BF16 ? ls__converted(outputs[i], LS_F32) : outputs[i];
+    return new_model(out, g, params,
+                     &(ls_program_options){.output = output, .outputs = n, .max_rows = max_rows, .max_shards = 1});
+}
+
+ls_status ls_model_new_gradient(ls_model **out, ls_graph *g, ls_params *params, ls_tensor *y, ls_tensor *x,
+                                int64_t max_rows)
+{
+    LS_TRY(ls_graph_status(g));
+    LS_CHECK(x && y && x->type == LS_F32, LS_ERR_USAGE, "gradient: expected two tensors of float32");
+    ls__differentiate((ls_tensor *)(uintptr_t)ls__root(x));
+    LS_CHECK(y->needs_grad, LS_ERR_USAGE, "gradient: '%s' does not depend on '%s'", y->name, x->name);
+    return new_model(out, g, params,
+                     &(ls_program_options){.output     = (ls_tensor *[]){y, x},
+                                           .outputs    = 2,
+                                           .loss       = y,
+                                           .gradient   = x,
+                                           .max_rows   = max_rows,
+                                           .max_shards = 1});
 }
 
 ls_status ls_model_run(ls_model *m, const ls_batch *batch)
@@ -73,6 +95,8 @@ const float *ls_model_output(const ls_model *m, int i)
 {
     return ls__program_value(m->program, &m->run, m->program->options.output[i]);
 }
+
+const float *ls_model_gradient(const ls_model *m) { return ls__program_gradient(m->program, &m->run); }
 
 ls_status ls_model_share_state(ls_model *m, const ls_model *with)
 {

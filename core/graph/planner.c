@@ -40,6 +40,7 @@ static void find_lifetimes(ls_program *p)
     }
     for (int i = 0; i < p->options.outputs; i++)
         touch(p, p->value_of[ls__root(p->options.output[i])->index], p->instrs);
+    if (p->options.gradient) touch(p, p->grad_of[ls__root(p->options.gradient)->index], p->instrs);
 }
 
 /* Lets instruction `at` write buffer `to` over buffer `from`, if it is the last to read `from`. */

@@ -58,6 +58,8 @@ ls_status ls__program_run(ls_program *p, const ls_execution *run);
 
 /* The values of a tensor after a run, or in a CALL instruction that reads it. */
 void *ls__program_value(const ls_program *p, const ls_execution *run, const ls_tensor *t);
+/* The gradient of options.gradient after a run. */
+void *ls__program_gradient(const ls_program *p, const ls_execution *run);
 
 /* ---- printing (core/graph/print_program.c) ----------------------------------------------------------------------- */
 

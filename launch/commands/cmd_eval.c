@@ -11,7 +11,7 @@
 
 static ls_status eval(ls_run *run, const ls_args *args)
 {
-    char        folder[PATH_MAX], count[32];
+    char        folder[PATH_MAX], count[32], all[32];
     int64_t     step;
     const char *from, *split = ls_args_option(args, "split");
     ls_scores   scores;
@@ -31,8 +31,10 @@ static ls_status eval(ls_run *run, const ls_args *args)
     if (!run->is_root) return LS_OK;
     fprintf(stderr, "%s%s\n", from, run->recipe->train.precision == LS_BF16 ? ", bfloat16" : "");
     ls_scores_print(run->task, run->data.split, &scores);
-    ls__count_text(count, sizeof count, scores.samples * ls_task_units(run->task, &run->data));
-    printf("%-14s %s\n", run->task->unit, count);
+    const int64_t units = ls_task_units(run->task, &run->data);
+    ls__count_text(count, sizeof count, scores.samples * units);
+    ls__count_text(all, sizeof all, (train ? run->train_count : run->test_count) * units);
+    printf("%-14s %s of %s\n", run->task->unit, count, all);
     return LS_OK;
 }
 

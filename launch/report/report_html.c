@@ -17,6 +17,7 @@ typedef struct entry entry;
 struct entry {
     entry      *next;
     const char *first, *second; /* of a figure: name and value; of a table: NULL and the row */
+    const char *note;           /* small text below a figure; NULL: none */
 };
 
 typedef struct table table;
@@ -32,6 +33,7 @@ struct ls_report {
     const char *title, *subtitle, *state;
     entry      *figures, **figures_end;
     table      *tables, *last;
+    const char *section;
 };
 
 ls_status ls_report_new(ls_report **r, const char *title, const char *subtitle, const char *state)
@@ -57,6 +59,7 @@ static entry *new_entry(ls_report *r, const char *first, const char *format, va_
     char text[1024];
     vsnprintf(text, sizeof text, format, args);
     entry *e  = ls_arena_alloc(r->arena, sizeof *e);
+    e->note   = NULL;
     e->first  = first ? ls_arena_strdup(r->arena, first) : NULL;
     e->second = ls_arena_strdup(r->arena, text);
     return e;
@@ -69,6 +72,19 @@ void ls_report_figure(ls_report *r, const char *name, const char *format, ...)
     *r->figures_end = new_entry(r, name, format, args);
     r->figures_end  = &(*r->figures_end)->next;
     va_end(args);
+}
+
+void ls_report_figure_note(ls_report *r, const char *format, ...)
+{
+    char    text[256];
+    entry  *last = r->figures;
+    va_list args;
+    while (last && last->next) last = last->next;
+    if (!last) return;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    last->note = ls_arena_strdup(r->arena, text);
 }
 
 void ls_report_table(ls_report *r, const char *title, const char *heads, int wide)
@@ -93,6 +109,8 @@ void ls_report_row(ls_report *r, const char *format, ...)
     r->last->end  = &(*r->last->end)->next;
     va_end(args);
 }
+
+void ls_report_section(ls_report *r, const char *html) { r->section = html; }
 
 /* ---- curves ------------------------------------------------------------------------------------------------------ */
 
@@ -284,10 +302,17 @@ static void write_page(FILE *f, const ls_report *r, const curves *c, const char 
         ls_html(f, e->first);
         fputs("</span><b>", f);
         ls_html(f, e->second);
-        fputs("</b></div>\n", f);
+        fputs("</b>", f);
+        if (e->note) {
+            fputs("<small>", f);
+            ls_html(f, e->note);
+            fputs("</small>", f);
+        }
+        fputs("</div>\n", f);
     }
     fputs("</section>\n", f);
     write_charts(f, c);
+    if (r->section) fputs(r->section, f);
     ls__report_pictures(f, folder);
     fputs("<section class=\"tables\">\n", f);
     for (const table *t = r->tables; t; t = t->next) write_table(f, t);

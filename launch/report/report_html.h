@@ -28,11 +28,17 @@ void      ls_report_free(ls_report *r); /* NULL is allowed */
 /* Adds one of the large numbers at the top. */
 void ls_report_figure(ls_report *r, const char *name, const char *format, ...) LS_PRINTF(3, 4);
 
+/* Adds a small text below the figure added last. */
+void ls_report_figure_note(ls_report *r, const char *format, ...) LS_PRINTF(2, 3);
+
 /* Begins a table.  heads: the titles of its columns, separated by '|'; "": a list of names and values.  wide: the table
  * takes the full width of the page. */
 void ls_report_table(ls_report *r, const char *title, const char *heads, int wide);
 /* Adds a row to the table begun last; cells are separated by '|'. */
 void ls_report_row(ls_report *r, const char *format, ...) LS_PRINTF(2, 3);
+
+/* Adds a section of HTML after the curves; the text must outlive the report. */
+void ls_report_section(ls_report *r, const char *html);
 
 /* Writes the page to `path`, atomically, with the curves of the file `metrics`.  Includes the pictures that `lockstep
  * explain` has written to the same folder. */
@@ -41,6 +47,8 @@ ls_status ls_report_write(const ls_report *r, const char *metrics, const char *p
 /* Replaces the pictures in the report.html of a run directory by those that the directory holds.  *shown: the directory
  * has a report. */
 ls_status ls_report_show(const char *folder, bool *shown);
+/* Writes bytes in base64. */
+void ls_html_base64(FILE *f, const void *data, size_t bytes);
 /* Writes the pictures of a run directory as the part of the page between its curves and its tables. */
 void ls__report_pictures(FILE *f, const char *folder);
 

@@ -24,14 +24,22 @@ static const struct picture {
     {"scores.png", "Scores"},
 };
 
-static void write_base64(FILE *to, FILE *from)
+enum { PART = 3 * 4096 }; /* bytes that are encoded at once, a multiple of 3 */
+
+void ls_html_base64(FILE *f, const void *data, size_t bytes)
 {
-    uint8_t in[3 * 4096];
-    char    out[BASE64_ENCODE_RAW_LENGTH(sizeof in)];
-    for (size_t n; (n = fread(in, 1, sizeof in, from)) > 0;) {
-        base64_encode_raw(out, n, in);
-        fwrite(out, 1, BASE64_ENCODE_RAW_LENGTH(n), to);
+    char out[BASE64_ENCODE_RAW_LENGTH(PART)];
+    for (size_t at = 0; at < bytes; at += PART) {
+        const size_t n = bytes - at < PART ? bytes - at : PART;
+        base64_encode_raw(out, n, (const uint8_t *)data + at);
+        fwrite(out, 1, BASE64_ENCODE_RAW_LENGTH(n), f);
     }
+}
+
+static void write_file(FILE *to, FILE *from)
+{
+    uint8_t in[PART];
+    for (size_t n; (n = fread(in, 1, sizeof in, from)) > 0;) ls_html_base64(to, in, n);
 }
 
 void ls__report_pictures(FILE *f, const char *folder)
@@ -47,7 +55,7 @@ void ls__report_pictures(FILE *f, const char *folder)
                 "style=\"max-width:100%%;height:auto;"
                 "border-radius:6px;display:block;margin:0 auto 8px\" src=\"data:image/png;base64,",
                 pictures[i].title, pictures[i].title);
-        write_base64(f, png);
+        write_file(f, png);
         fputs("\"></figure>\n", f);
         fclose(png);
     }

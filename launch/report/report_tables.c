@@ -187,6 +187,9 @@ ls_status ls_run_report(const ls_run *run, const ls_summary *s, const char *metr
              run->threads, run->threads == 1 ? "" : "s", ls_isa_name(ls_isa_current()));
     LS_TRY(ls_report_new(&r, name, title, s->status));
     ls_scores_report(run->task, &s->scores, r);
+    if (s->scores.samples)
+        ls_report_figure_note(r, "%s of %s samples", count(s->scores.samples), count(run->test_count));
+    if (run->examined) ls_report_section(r, run->examined);
     ls__time_text(text, sizeof text, s->wall_s);
     ls_report_figure(r, "Time", "%s", text);
     snprintf(rate, sizeof rate, "%c%s per second", toupper((unsigned char)run->task->unit[0]), run->task->unit + 1);

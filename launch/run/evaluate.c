@@ -3,127 +3,208 @@
  * Evaluation: loss and metrics of the run's model on a split.
  *
  * The trainer computes loss and accuracy of each batch.  Metrics that need the model's outputs (R^2, for one) come from
- * the task: it turns the output for each sample into some numbers, all ranks gather those of the batch, and every rank
- * adds them in the order of the samples.  So the sums have the same bits on any number of ranks.
+ * the task, in a second pass: it turns the output for each sample into some numbers, all ranks gather those of a batch,
+ * and every rank adds them in the order of the samples.  So the sums have the same bits on any number of ranks.
  */
 #include "launch/run/evaluate.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/graph/graph.h"
 #include "launch/tasks/task.h"
 
-typedef struct evaluation {
-    ls_run       *run;
-    ls_loader    *loader;
-    ls_score_sums sums;
-    /* For tasks with sample_scores: */
-    ls_model *model;
-    int       extras;   /* values per sample                                 */
-    int64_t   max_rows; /* largest number of samples of a batch on one rank  */
-    double   *mine;     /* values of this rank's samples, max_rows x extras  */
-    double   *all;      /* values of all ranks, in the order of the ranks    */
-    double   *total;    /* sums over all samples, extras                      */
-} evaluation;
-
-static ls_status open_extras(evaluation *e, int64_t batch)
+static int64_t batch_of(const ls_run *run)
 {
-    ls_run        *run  = e->run;
-    const ls_task *task = run->task;
-    if (!task->sample_scores) return LS_OK;
-    e->extras   = task->extras(run);
-    e->max_rows = (batch + run->ranks - 1) / run->ranks + run->shards;
-    if (e->max_rows > batch) e->max_rows = batch;
-    size_t row = (size_t)e->extras * sizeof *e->mine;
-    e->mine    = calloc((size_t)e->max_rows, row);
-    e->all     = calloc((size_t)e->max_rows * (size_t)run->ranks, row);
-    e->total   = calloc(1, row);
-    LS_CHECK(e->mine && e->all && e->total, LS_ERR_ENV,
-             "evaluation: no memory for the scores of a batch of %lld samples", (long long)batch);
-    e->sums.extra = e->total;
-    return ls_model_new(&e->model, run->graph, ls_trainer_params(run->trainer), &run->logits, 1, e->max_rows);
+    return run->recipe->eval.batch ? run->recipe->eval.batch : run->recipe->train.batch;
 }
 
-static void close_extras(evaluation *e)
+/* Opens a loader of this rank's parts of a split, in the order of the samples.  Collective. */
+static ls_status open_loader(ls_run *run, ls_dataset *split, ls_loader **loader)
 {
-    ls_model_free(e->model);
-    free(e->mine);
-    free(e->all);
-    free(e->total);
-}
-
-static ls_status score_samples(evaluation *e, const ls_batch *batch)
-{
-    ls_run *run = e->run;
-    LS_CHECK(batch->rows <= e->max_rows, LS_ERR_FAILED,
-             "evaluation: rank has %lld samples of a batch, expected at most %lld", (long long)batch->rows,
-             (long long)e->max_rows);
-    LS_TRY(ls_model_run(e->model, batch));
-    const float  *output = ls_model_output(e->model, 0);
-    const int64_t width  = ls__numel(run->logits);
-    for (int64_t i = 0; i < batch->rows; i++)
-        run->task->sample_scores(run, batch, i, output + i * width, e->mine + i * e->extras);
+    LS_TRY_COLLECTIVE(run, ls_loader_new(loader, split, .batch = batch_of(run), .shards = run->shards,
+                                         .ranks = run->ranks, .rank = run->rank, .in_order = true, .epochs = 1,
+                                         .threads = ls_run_loader_threads(run)));
     return LS_OK;
 }
 
-/* Adds the values of a batch to the sums of the task.  Collective. */
-static ls_status add_extras(evaluation *e, const ls_batch *batch)
+/* Sets *more to false after the last batch.  Collective. */
+static ls_status next_batch(ls_run *run, ls_loader *loader, ls_batch *batch, bool *more)
 {
-    ls_run *run  = e->run;
-    size_t  part = (size_t)e->max_rows * (size_t)e->extras;
-    LS_TRY_COLLECTIVE(run, batch->rows ? score_samples(e, batch) : LS_OK);
-    LS_TRY(ls_comm_allgather(run->comm, e->mine, e->all, part * sizeof *e->mine));
+    ls_run_phase_begin(run, LS_PHASE_DATA, "next batch", 0);
+    *more = ls_loader_next(loader, batch);
+    ls_run_phase_end(run);
+    LS_TRY_COLLECTIVE(run, *more ? LS_OK : ls_loader_status(loader));
+    return LS_OK;
+}
+
+/* ---- the outputs for each sample --------------------------------------------------------------------------------- */
+
+typedef struct sample_pass {
+    ls_run               *run;
+    const ls_sample_pass *pass;
+    ls_loader            *loader;
+    ls_model             *model;
+    int64_t               max_rows; /* largest number of samples of a batch on one rank */
+    char                 *own;      /* records of this rank's samples of a batch        */
+    char                 *all;      /* those of all ranks, `max_rows` for each          */
+} sample_pass;
+
+static ls_status open_pass(sample_pass *p)
+{
+    ls_run       *run   = p->run;
+    const int64_t batch = batch_of(run);
+    p->max_rows         = (batch + run->ranks - 1) / run->ranks + run->shards;
+    if (p->max_rows > batch) p->max_rows = batch;
+    p->own = calloc((size_t)p->max_rows, p->pass->bytes);
+    p->all = calloc((size_t)p->max_rows * (size_t)run->ranks, p->pass->bytes);
+    LS_CHECK(p->own && p->all, LS_ERR_ENV, "evaluation: no memory for the records of a batch of %lld samples",
+             (long long)batch);
+    return ls_model_new(&p->model, run->graph, ls_trainer_params(run->trainer), (ls_tensor *[]){p->pass->output}, 1,
+                        p->max_rows);
+}
+
+static ls_status record_samples(sample_pass *p, const ls_batch *batch)
+{
+    LS_CHECK(batch->rows <= p->max_rows, LS_ERR_FAILED,
+             "evaluation: rank has %lld samples of a batch, expected at most %lld", (long long)batch->rows,
+             (long long)p->max_rows);
+    if (!batch->rows) return LS_OK;
+    LS_TRY(ls_model_run(p->model, batch));
+    const float  *values = ls_model_output(p->model, 0);
+    const int64_t width  = ls__numel(p->pass->output);
+    for (int64_t i = 0; i < batch->rows; i++)
+        p->pass->record(p->pass->context, batch, i, values + i * width, p->own + (size_t)i * p->pass->bytes);
+    return LS_OK;
+}
+
+/* Passes the records of a batch on, in the order of the samples.  Collective. */
+static ls_status take_batch(sample_pass *p, const ls_batch *batch, int64_t *taken)
+{
+    const ls_run *run  = p->run;
+    const size_t  part = (size_t)p->max_rows * p->pass->bytes;
+    LS_TRY(ls_comm_allgather(run->comm, p->own, p->all, part));
     for (int r = 0; r < run->ranks; r++) {
-        int64_t rows = ls_batch_partition_of(batch->global_rows, run->shards, run->ranks, r).rows;
-        for (int64_t i = 0; i < rows * e->extras; i++) e->total[i % e->extras] += e->all[(size_t)r * part + (size_t)i];
+        const int64_t rows = ls_batch_partition_of(batch->global_rows, run->shards, run->ranks, r).rows;
+        for (int64_t i = 0; i < rows; i++)
+            p->pass->take(p->pass->context, (*taken)++, p->all + (size_t)r * part + (size_t)i * p->pass->bytes);
     }
     return LS_OK;
 }
 
-static ls_status evaluate_batches(evaluation *e)
+static ls_status pass_batches(sample_pass *p)
 {
-    ls_run       *run = e->run;
-    const int64_t max = run->recipe->eval.samples ? run->recipe->eval.samples : INT64_MAX;
+    ls_run       *run   = p->run;
+    const int64_t most  = p->pass->samples ? p->pass->samples : INT64_MAX;
+    int64_t       taken = 0;
+    bool          more  = true;
+    ls_batch      batch;
+    while (taken < most) {
+        LS_TRY(next_batch(run, p->loader, &batch, &more));
+        if (!more) break;
+        LS_TRY_COLLECTIVE(run, record_samples(p, &batch));
+        LS_TRY(take_batch(p, &batch, &taken));
+    }
+    return LS_OK;
+}
+
+ls_status ls_run_pass(ls_run *run, ls_dataset *split, const ls_sample_pass *pass)
+{
+    sample_pass p      = {.run = run, .pass = pass};
+    ls_status   status = ls_comm_agree(run->comm, open_pass(&p));
+    if (status == LS_OK) status = open_loader(run, split, &p.loader);
+    if (status == LS_OK) status = pass_batches(&p);
+    ls_loader_free(p.loader);
+    ls_model_free(p.model);
+    free(p.own);
+    free(p.all);
+    return status;
+}
+
+const void *ls_batch_array(const ls_batch *batch, const char *name)
+{
+    for (int i = 0; i < batch->inputs; i++)
+        if (!strcmp(batch->name[i], name)) return batch->data[i];
+    return NULL;
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
+
+/* Numbers of the task that each sample adds to the sums. */
+typedef struct extras {
+    ls_run *run;
+    int     count;
+    double *total;
+} extras;
+
+static void record_extras(void *context, const ls_batch *batch, int64_t row, const float *values, void *record)
+{
+    const extras *e = context;
+    e->run->task->sample_scores(e->run, batch, row, values, record);
+}
+
+static void add_extras(void *context, int64_t sample, const void *record)
+{
+    extras       *e     = context;
+    const double *extra = record;
+    (void)sample;
+    for (int i = 0; i < e->count; i++) e->total[i] += extra[i];
+}
+
+static ls_status sum_extras(ls_run *run, ls_dataset *split, ls_score_sums *sums)
+{
+    if (!run->task->sample_scores) return LS_OK;
+    extras e    = {.run = run, .count = run->task->extras(run)};
+    e.total     = ls_arena_alloc(run->memory, (size_t)e.count * sizeof *e.total);
+    sums->extra = e.total;
+    return ls_run_pass(run, split,
+                       &(ls_sample_pass){.output  = run->logits,
+                                         .samples = run->recipe->eval.samples,
+                                         .bytes   = (size_t)e.count * sizeof *e.total,
+                                         .record  = record_extras,
+                                         .take    = add_extras,
+                                         .context = &e});
+}
+
+static ls_status sum_batches(ls_run *run, ls_loader *loader, ls_score_sums *sums)
+{
+    const int64_t most = run->recipe->eval.samples ? run->recipe->eval.samples : INT64_MAX;
+    bool          more = true;
     ls_batch      batch;
     ls_metrics    m;
-    while (e->sums.samples < max) {
-        ls_run_phase_begin(run, LS_PHASE_DATA, "next batch", 0);
-        bool more = ls_loader_next(e->loader, &batch);
-        ls_run_phase_end(run);
-        LS_TRY_COLLECTIVE(run, more ? LS_OK : ls_loader_status(e->loader));
+    while (sums->samples < most) {
+        LS_TRY(next_batch(run, loader, &batch, &more));
         if (!more) break;
         LS_TRY(ls_trainer_eval(run->trainer, &batch, &m));
-        e->sums.loss += m.loss * m.weight;
-        e->sums.weight += m.weight;
-        e->sums.correct += m.accuracy * (double)batch.global_rows;
-        e->sums.samples += batch.global_rows;
-        if (e->extras) LS_TRY(add_extras(e, &batch));
+        sums->loss += m.loss * m.weight;
+        sums->weight += m.weight;
+        sums->correct += m.accuracy * (double)batch.global_rows;
+        sums->samples += batch.global_rows;
     }
+    return LS_OK;
+}
+
+static ls_status evaluate(ls_run *run, ls_dataset *split, ls_scores *scores)
+{
+    ls_loader            *loader = NULL;
+    ls_score_sums         sums   = {0};
+    const ls_dataset_info info   = ls_dataset_info_of(split);
+    ls_status             status = open_loader(run, split, &loader);
+    if (status == LS_OK) status = sum_batches(run, loader, &sums);
+    ls_loader_free(loader);
+    LS_TRY(status);
+    LS_TRY(sum_extras(run, split, &sums));
+    *scores         = ls_scores_none();
+    scores->samples = sums.samples;
+    scores->loss    = sums.loss / sums.weight;
+    run->task->score(run, &info, &sums, scores);
     return LS_OK;
 }
 
 ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *scores)
 {
-    const ls_recipe *r     = run->recipe;
-    evaluation       e     = {.run = run};
-    int64_t          batch = r->eval.batch ? r->eval.batch : r->train.batch;
-    ls_status        status;
     LS_TRY(ls_run_swap_average(run));
-    LS_TRY_GOTO(status, ls_comm_agree(run->comm, open_extras(&e, batch)), done);
-    LS_TRY_GOTO(status,
-                ls_comm_agree(run->comm, ls_loader_new(&e.loader, split, .batch = batch, .shards = run->shards,
-                                                       .ranks = run->ranks, .rank = run->rank, .in_order = true,
-                                                       .epochs = 1, .threads = ls_run_loader_threads(run))),
-                done);
-    LS_TRY_GOTO(status, evaluate_batches(&e), done);
-    ls_dataset_info info = ls_dataset_info_of(split);
-    *scores              = ls_scores_none();
-    scores->samples      = e.sums.samples;
-    scores->loss         = e.sums.loss / e.sums.weight;
-    run->task->score(run, &info, &e.sums, scores);
-done:
-    ls_loader_free(e.loader);
-    close_extras(&e);
+    ls_status status = evaluate(run, split, scores);
     LS_TRY(ls_run_swap_average(run));
     return status;
 }

@@ -5,11 +5,11 @@
  *     start       step version recipe recipe_hash data samples steps parameters ranks threads bucket_bytes isa
  *                 [precision]                                                      bfloat16; absent: float32
  *     step        step epoch loss lr samples_per_s [tokens_per_s] digest              every log.every steps
- *     eval        step epoch split loss METRICS wall_s       metrics of the task, for instance accuracy
+ *     eval        step epoch split loss samples METRICS wall_s       metrics of the task
  *     ranks       step epoch slowest spread data_s compute_s wait_s                   after an epoch on several ranks
  *     checkpoint  step path digest bytes seconds waited_s cost_s wall_s               once published, steps later
- *     end         status step loss METRICS digest wall_s waited_s samples_per_s planned_bytes resident_peak_bytes ranks
- *                 threads isa
+ *     end         status step loss samples METRICS digest wall_s waited_s samples_per_s planned_bytes
+ *                 resident_peak_bytes ranks threads isa
  *
  * Times are in seconds; waited_s is the total time that the run has waited for checkpoints so far.  Each line is
  * written by one call of write(), so that a killed run leaves complete lines and at most one incomplete last line.  A

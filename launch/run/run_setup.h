@@ -51,6 +51,7 @@ struct ls_run {
     ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
     ls_tokenizer *tokenizer; /* of a language model, once it is needed                                          */
     const char   *loading;   /* table of the tensors that model.pretrained has loaded; NULL: none             */
+    const char   *examined;  /* section of report.html that the task has written (rank 0); NULL: none         */
     int           shards;    /* virtual shards of the global batch                               */
     int64_t       epoch_steps, total_steps; /* steps of an epoch, of the run                                    */
 };

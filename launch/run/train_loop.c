@@ -325,6 +325,19 @@ static ls_status save_model(ls_training *t)
     return ls_run_save_model(t->run, ls_run_directory_file(&t->directory, "model.safetensors"));
 }
 
+/* Examines the model for the report.  An error here is a warning: the run has its results.  Collective. */
+static ls_status examine(ls_training *t)
+{
+    ls_run *run = t->run;
+    if (!run->task->examine) return LS_OK;
+    LS_TRY(ls_run_swap_average(run));
+    const ls_status status = run->task->examine(run);
+    if (status != LS_OK && run->is_root)
+        ls_bar_say(&t->output.bar, "lockstep: warning: a report without its section about the results: %s",
+                   ls_error_message());
+    return ls_run_swap_average(run);
+}
+
 /* Writes the results of a run that has reached its last step.  Collective. */
 static ls_status write_results(ls_training *t)
 {
@@ -338,6 +351,7 @@ static ls_status write_results(ls_training *t)
     ls_status status = ls_comm_agree(run->comm, run->is_root ? save_model(t) : LS_OK);
     LS_TRY(ls_run_swap_average(run));
     LS_TRY(status);
+    LS_TRY(examine(t));
     if (!run->is_root) return LS_OK;
     LS_TRY(ls_hf_config_save(ls_run_directory_file(&t->directory, "config.json"), run->graph, &written));
     LS_TRY(ls_train_log_end(t));

@@ -217,6 +217,7 @@ static const ls_task_metric classification_metrics[] = {
      .scale            = 100,
      .of_split         = true,
      .higher_is_better = true,
+     .is_share         = true,
      .chart            = "Accuracy on held-out samples",
      .chart_max        = 100},
     {0},

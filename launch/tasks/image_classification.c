@@ -19,6 +19,7 @@
 #include "launch/run/open_model.h"
 #include "launch/run/run_setup.h"
 #include "launch/tasks/task.h"
+#include "launch/vision/examine.h"
 
 enum { MAX_CHANNELS = 4 };
 
@@ -91,6 +92,7 @@ static const ls_task_metric metrics[] = {
      .scale            = 100,
      .of_split         = true,
      .higher_is_better = true,
+     .is_share         = true,
      .chart            = "Accuracy on held-out samples",
      .chart_max        = 100},
     {0},
@@ -299,6 +301,7 @@ const ls_task ls__task_image_classification = {
     .score             = score,
     .write_card        = write_card,
     .read_card         = read_card,
+    .examine           = ls_examine_classifier,
     .report_data       = report_data,
     .predict           = predict,
 };

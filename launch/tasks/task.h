@@ -33,6 +33,7 @@ typedef struct ls_task_metric {
     double      scale;    /* factor before printing; 0: 1; 100 for percentages                                 */
     bool        of_split; /* the label follows the split's name, and the line precedes the loss: "test accuracy" */
     bool        higher_is_better; /* direction of improvement                                                 */
+    bool        is_share;         /* share of the samples: shown with its 95 % interval                       */
     /* Chart in the report; the first metric with a title and at least one value is drawn. */
     const char *chart;     /* title: "Accuracy on held-out samples"; NULL: none                               */
     double      chart_max; /* top of the axis; 0: from the values                                             */
@@ -98,6 +99,8 @@ typedef struct ls_task {
     /* (optional) Checks files beside the dataset's, e.g. tokenizer.json. */
     ls_status (*verify_files)(const ls_dataset_info *info);
 
+    /* (optional) Examines the model at the end of a training, and sets run->examined.  Collective. */
+    ls_status (*examine)(ls_run *run);
     /* Adds rows about the dataset to the report's table "Data". */
     void (*report_data)(ls_report *report, const ls_run *run);
     /* (optional) Predicts the samples of the given files; called on every rank. */
@@ -118,6 +121,9 @@ int64_t ls_task_units(const ls_task *task, const ls_dataset_info *info);
 int64_t ls_task_split_units(const ls_task *task, const ls_dataset_info *info);
 /* Number of metrics. */
 int ls_task_metrics(const ls_task *task);
+
+/* Computes the 95 % interval of a share of n samples (Wilson 1927). */
+void ls_share_interval(double share, int64_t n, double *low, double *high);
 
 /* Scores of a run that has not been evaluated. */
 ls_scores ls_scores_none(void);

@@ -46,6 +46,15 @@ int ls_task_metrics(const ls_task *task)
 
 /* ---- scores ------------------------------------------------------------------------------------------------------ */
 
+void ls_share_interval(double share, int64_t n, double *low, double *high)
+{
+    const double z = 1.959963984540054, count = (double)n, widen = 1 + z * z / count;
+    const double centre = (share + z * z / (2 * count)) / widen,
+                 half   = z / widen * sqrt(share * (1 - share) / count + z * z / (4 * count * count));
+    *low                = n ? fmax(centre - half, 0) : 0;
+    *high               = n ? fmin(centre + half, 1) : 1;
+}
+
 ls_scores ls_scores_none(void)
 {
     ls_scores scores = {.loss = NAN};
@@ -83,40 +92,58 @@ static void for_each_score(const ls_task *task, const ls_scores *scores, void *c
     }
 }
 
-static void print_score(void *split, const ls_task_metric *m, double value)
+/* The 95 % interval of a metric that is a share: "98.68 to 99.10 %". */
+static void interval_text(const ls_task_metric *m, double value, int64_t samples, char *text, size_t bytes)
 {
-    char name[LS_SPLIT_NAME + 64];
-    snprintf(name, sizeof name, "%s%s%s", m->of_split ? (const char *)split : "", m->of_split ? " " : "", m->label);
+    const double scale = scaled(m, 1);
+    double       low, high;
+    ls_share_interval(value / scale, samples, &low, &high);
+    snprintf(text, bytes, "%.2f to ", scale * low);
+    snprintf(text + strlen(text), bytes - strlen(text), m->result, scale * high);
+}
+
+/* The place to which scores are written. */
+typedef struct destination {
+    const char *split; /* name of the split in labels */
+    int64_t     samples;
+    ls_report  *report; /* NULL: stdout */
+} destination;
+
+static void print_score(void *context, const ls_task_metric *m, double value)
+{
+    const destination *to = context;
+    char               name[LS_SPLIT_NAME + 64];
+    snprintf(name, sizeof name, "%s%s%s", m->of_split ? to->split : "", m->of_split ? " " : "", m->label);
     printf("%-14s ", name);
     printf(m->result, value);
     putchar('\n');
+    if (!m->is_share) return;
+    interval_text(m, value, to->samples, name, sizeof name);
+    printf("%-14s %s\n", "95 % interval", name);
 }
 
 void ls_scores_print(const ls_task *task, const char *split, const ls_scores *scores)
 {
-    char name[LS_SPLIT_NAME];
-    snprintf(name, sizeof name, "%s", split);
-    for_each_score(task, scores, name, print_score);
+    for_each_score(task, scores, &(destination){.split = split, .samples = scores->samples}, print_score);
 }
-
-typedef struct figures {
-    ls_report  *report;
-    const char *split_title;
-} figures;
 
 static void add_figure(void *context, const ls_task_metric *m, double value)
 {
-    const figures *f = context;
-    char           name[128], text[64];
-    snprintf(name, sizeof name, "%s%s%s", m->of_split ? f->split_title : "", m->of_split ? " " : "", m->label);
+    const destination *to = context;
+    char               name[128], text[64];
+    snprintf(name, sizeof name, "%s%s%s", m->of_split ? to->split : "", m->of_split ? " " : "", m->label);
     name[0] = (char)toupper((unsigned char)name[0]);
     snprintf(text, sizeof text, m->figure ? m->figure : m->result, value);
-    ls_report_figure(f->report, name, "%s", text);
+    ls_report_figure(to->report, name, "%s", text);
+    if (!m->is_share) return;
+    interval_text(m, value, to->samples, text, sizeof text);
+    ls_report_figure_note(to->report, "95 %% interval %s", text);
 }
 
 void ls_scores_report(const ls_task *task, const ls_scores *scores, ls_report *report)
 {
-    for_each_score(task, scores, &(figures){report, task->split_title}, add_figure);
+    const destination to = {.split = task->split_title, .samples = scores->samples, .report = report};
+    for_each_score(task, scores, (void *)(uintptr_t)&to, add_figure);
 }
 
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -124,6 +151,7 @@ static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(
 void ls_scores_write(const ls_task *task, const ls_scores *scores, json_t *event)
 {
     json_object_set_new(event, "loss", number(scores->loss));
+    json_object_set_new(event, "samples", scores->samples ? json_integer(scores->samples) : json_null());
     for (int i = 0; i < ls_task_metrics(task); i++)
         json_object_set_new(event, task->metric[i].key, number(scores->metric[i]));
 }
@@ -136,6 +164,8 @@ static void read_number(const json_t *event, const char *key, double *value)
 
 void ls_scores_read(const ls_task *task, ls_scores *scores, const json_t *event)
 {
+    const json_t *samples = json_object_get(event, "samples");
     read_number(event, "loss", &scores->loss);
+    if (samples) scores->samples = json_integer_value(samples);
     for (int i = 0; i < ls_task_metrics(task); i++) read_number(event, task->metric[i].key, &scores->metric[i]);
 }

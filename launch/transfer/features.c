@@ -13,6 +13,7 @@
 
 #include "core/graph/params.h"
 #include "core/io/atomic_file.h"
+#include "launch/run/evaluate.h"
 
 /* ---- the head ---------------------------------------------------------------------------------------------------- */
 
@@ -119,90 +120,32 @@ static ls_status write_file(const char *path, uint64_t key, const ls_labelled *f
 
 /* ---- computation ------------------------------------------------------------------------------------------------- */
 
-typedef struct computation {
-    ls_run      *run;
-    ls_labelled *f;
-    ls_model    *model;
-    ls_loader   *loader;
-    int64_t      room; /* largest number of samples of a batch on one rank */
-    float       *own, *all;
-    int32_t     *own_label, *all_label;
-} computation;
-
-/* Computes the features of this rank's samples of a batch. */
-static ls_status compute_rows(computation *c, const ls_batch *batch)
+/* The record of a sample: its features, then its label. */
+static void record_sample(void *context, const ls_batch *batch, int64_t row, const float *values, void *record)
 {
-    if (!batch->rows) return LS_OK;
-    LS_TRY(ls_model_run(c->model, batch));
-    memcpy(c->own, ls_model_output(c->model, 0), (size_t)(batch->rows * c->f->width) * sizeof *c->own);
-    for (int i = 0; i < batch->inputs; i++)
-        if (strcmp(batch->name[i], "label") == 0)
-            memcpy(c->own_label, batch->data[i], (size_t)batch->rows * sizeof *c->own_label);
-    return LS_OK;
+    const ls_labelled *f      = context;
+    const size_t       bytes  = (size_t)f->width * sizeof *values;
+    const int32_t     *labels = ls_batch_array(batch, "label");
+    memcpy(record, values, bytes);
+    memcpy((char *)record + bytes, &labels[row], sizeof *labels);
 }
 
-/* Gathers the features of a batch on every rank, in the order of the samples. */
-static ls_status gather(computation *c, const ls_batch *batch, int64_t done)
+static void take_sample(void *context, int64_t sample, const void *record)
 {
-    const ls_run *run   = c->run;
-    const int     width = c->f->width;
-    LS_TRY(ls_comm_allgather(run->comm, c->own, c->all, (size_t)(c->room * width) * sizeof *c->own));
-    LS_TRY(ls_comm_allgather(run->comm, c->own_label, c->all_label, (size_t)c->room * sizeof *c->own_label));
-    for (int r = 0; r < run->ranks; r++) {
-        const ls_batch_partition p = ls_batch_partition_of(batch->global_rows, run->shards, run->ranks, r);
-        memcpy(c->f->x + (done + p.first) * width, c->all + (int64_t)r * c->room * width,
-               (size_t)(p.rows * width) * sizeof *c->all);
-        memcpy(c->f->label + done + p.first, c->all_label + (int64_t)r * c->room,
-               (size_t)p.rows * sizeof *c->all_label);
-    }
-    return LS_OK;
-}
-
-static ls_status compute_batches(computation *c)
-{
-    ls_run *run = c->run;
-    for (int64_t done = 0; done < c->f->count;) {
-        ls_batch batch;
-        ls_run_phase_begin(run, LS_PHASE_DATA, "next batch", 0);
-        const bool more = ls_loader_next(c->loader, &batch);
-        ls_run_phase_end(run);
-        LS_TRY_COLLECTIVE(run, more ? LS_OK
-                                    : (ls_loader_status(c->loader) != LS_OK
-                                           ? ls_loader_status(c->loader)
-                                           : LS_FAIL(LS_ERR_FAILED, "features: the loader ended early")));
-        LS_TRY_COLLECTIVE(run, compute_rows(c, &batch));
-        LS_TRY(gather(c, &batch, done));
-        done += batch.global_rows;
-    }
-    return LS_OK;
-}
-
-static ls_status open_computation(computation *c, ls_dataset *split, const ls_node *head)
-{
-    ls_run       *run   = c->run;
-    ls_tensor    *input = head->in[0];
-    const int64_t batch = run->recipe->eval.batch ? run->recipe->eval.batch : run->recipe->train.batch;
-    const size_t  ranks = (size_t)run->ranks;
-    c->room             = (batch + run->ranks - 1) / run->ranks + run->shards;
-    if (c->room > batch) c->room = batch;
-    const size_t floats = (size_t)(c->room * c->f->width);
-    c->own              = ls_arena_alloc(run->memory, floats * sizeof *c->own);
-    c->all              = ls_arena_alloc(run->memory, floats * sizeof *c->all * ranks);
-    c->own_label        = ls_arena_alloc(run->memory, (size_t)c->room * sizeof *c->own_label);
-    c->all_label        = ls_arena_alloc(run->memory, (size_t)c->room * sizeof *c->all_label * ranks);
-    LS_TRY(ls_model_new(&c->model, run->graph, ls_trainer_params(run->trainer), &input, 1, c->room));
-    return ls_loader_new(&c->loader, split, .batch = batch, .shards = run->shards, .ranks = run->ranks,
-                         .rank = run->rank, .in_order = true, .epochs = 1, .threads = ls_run_loader_threads(run));
+    ls_labelled *f     = context;
+    const size_t bytes = (size_t)f->width * sizeof *f->x;
+    memcpy(f->x + sample * f->width, record, bytes);
+    memcpy(&f->label[sample], (const char *)record + bytes, sizeof *f->label);
 }
 
 static ls_status compute(ls_run *run, ls_dataset *split, const ls_node *head, ls_labelled *f)
 {
-    computation c      = {.run = run, .f = f};
-    ls_status   status = ls_comm_agree(run->comm, open_computation(&c, split, head));
-    if (status == LS_OK) status = compute_batches(&c);
-    ls_loader_free(c.loader);
-    ls_model_free(c.model);
-    return status;
+    return ls_run_pass(run, split,
+                       &(ls_sample_pass){.output  = head->in[0],
+                                         .bytes   = (size_t)f->width * sizeof *f->x + sizeof *f->label,
+                                         .record  = record_sample,
+                                         .take    = take_sample,
+                                         .context = f});
 }
 
 ls_status ls_features_of(ls_run *run, ls_dataset *split, const char *folder, ls_labelled *f, bool *cached)

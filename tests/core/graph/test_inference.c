@@ -101,10 +101,103 @@ static void states_that_do_not_fit(void **state)
     }
 }
 
+/* ---- gradients --------------------------------------------------------------------------------------------------- */
+
+static ls_tensor *head(ls_graph *g, ls_tensor *x)
+{
+    x = ls_relu(ls_batch_norm(g, "bn", ls_conv2d(g, "conv2", x, 3, .kernel = 3, .padding = 1)));
+    x = ls_dropout(ls_flatten(ls_max_pool2d(x, .kernel = 2)), .p = 0.5f);
+    return ls_sum(ls_mul(ls_linear(g, "fc", x, 4), ls_input(g, "choice", LS_F32, 4)));
+}
+
+/* The gradient of a logit with respect to an activation, against central differences of the layers behind it. */
+static void the_gradient_of_an_activation(void **state)
+{
+    enum { N = 2 * 4 * 4, ROWS = 2, OF_IMAGE = 6 * 6 };
+    static const float choice[ROWS * 4] = {0, 0, 1, 0, 1, 0, 0, 0};
+    float              image[ROWS * OF_IMAGE], moved[ROWS * N];
+    ls_graph          *g = ls_graph_new(), *h = ls_graph_new();
+    ls_tensor *a = ls_relu(ls_conv2d(g, "conv1", ls_input(g, "x", LS_F32, 1, 6, 6), 2, .kernel = 3)), *y = head(g, a),
+              *z = head(h, ls_input(h, "a", LS_F32, 2, 4, 4));
+    ls_params *params;
+    ls_model  *whole, *part;
+    int        different = 0;
+    for (int i = 0; i < ROWS * OF_IMAGE; i++) image[i] = sinf((float)(i * i));
+    assert_ok(ls_params_new(&params, g, 3));
+    assert_ok(ls_model_new_gradient(&whole, g, params, y, a, ROWS));
+    assert_ok(ls_model_new(&part, h, params, &z, 1, ROWS));
+    const ls_batch
+        batch = {.inputs = 2, .name = {"x", "choice"}, .data = {image, choice}, .rows = ROWS, .global_rows = ROWS},
+        other = {.inputs = 2, .name = {"a", "choice"}, .data = {moved, choice}, .rows = ROWS, .global_rows = ROWS};
+    for (int round = 0; round < 2; round++) { /* a second run has the same result */
+        assert_ok(ls_model_run(whole, &batch));
+        memcpy(moved, ls_model_output(whole, 1), sizeof moved);
+        assert_ok(ls_model_run(part, &other));
+        for (int r = 0; r < ROWS; r++)
+            assert_true(fabsf(ls_model_output(part, 0)[r] - ls_model_output(whole, 0)[r]) < 1e-6f);
+        for (int i = 0; i < ROWS * N; i++) {
+            const float at = moved[i], step = 1e-3f;
+            float       value[2];
+            for (int side = 0; side < 2; side++) {
+                moved[i] = side ? at + step : at - step;
+                assert_ok(ls_model_run(part, &other));
+                value[side] = ls_model_output(part, 0)[i / N];
+            }
+            moved[i]             = at;
+            const float expected = (value[1] - value[0]) / (2 * step), found = ls_model_gradient(whole)[i];
+            /* a step across a kink of relu or max_pool2d has a gradient between those of its sides */
+            if (fabsf(found - expected) > 4e-3f) different++;
+        }
+    }
+    assert_true(different <= 4);
+    double sum = 0;
+    for (int i = 0; i < ROWS * N; i++) sum += fabs((double)ls_model_gradient(whole)[i]);
+    assert_true(sum > 0.1);
+    ls_model_free(part);
+    ls_model_free(whole);
+    ls_params_free(params);
+    ls_graph_free(h);
+    ls_graph_free(g);
+}
+
+/* The gradient with respect to the input of a linear layer is its weight. */
+static void the_gradient_of_an_input(void **state)
+{
+    static const float data[3] = {1, -2, 3};
+    ls_graph          *g       = ls_graph_new();
+    ls_tensor         *x = ls_input(g, "x", LS_F32, 3), *y = ls_linear(g, "fc1", x, 1);
+    ls_params         *params;
+    ls_model          *m;
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_ok(ls_model_new_gradient(&m, g, params, y, x, 1));
+    assert_ok(ls_model_run(m, &(ls_batch){.inputs = 1, .name = {"x"}, .data = {data}, .rows = 1, .global_rows = 1}));
+    const float *weight = ls_params_get(params, ls_params_find(params, "fc1.weight"), NULL, NULL, NULL);
+    for (int i = 0; i < 3; i++) assert_true(ls_model_gradient(m)[i] == weight[i]);
+    ls_model_free(m);
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
+static void gradients_that_do_not_exist(void **state)
+{
+    ls_graph  *g = ls_graph_new();
+    ls_tensor *x = ls_input(g, "x", LS_F32, 3), *y = ls_linear(g, "fc1", x, 2), *one = ls_sum(y),
+              *other = ls_input(g, "z", LS_F32, 3);
+    ls_params *params;
+    ls_model  *m;
+    assert_ok(ls_params_new(&params, g, 1));
+    assert_fails(ls_model_new_gradient(&m, g, params, y, x, 1), LS_ERR_USAGE, "expected one float per sample");
+    assert_fails(ls_model_new_gradient(&m, g, params, one, other, 1), LS_ERR_USAGE, "does not depend on 'z'");
+    ls_params_free(params);
+    ls_graph_free(g);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(states_that_do_not_fit),
-                                       cmocka_unit_test(parameters_of_another_graph),
-                                       cmocka_unit_test(parameters_that_do_not_fit), cmocka_unit_test(too_many_rows)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(states_that_do_not_fit),        cmocka_unit_test(parameters_of_another_graph),
+        cmocka_unit_test(parameters_that_do_not_fit),    cmocka_unit_test(too_many_rows),
+        cmocka_unit_test(the_gradient_of_an_activation), cmocka_unit_test(the_gradient_of_an_input),
+        cmocka_unit_test(gradients_that_do_not_exist)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
