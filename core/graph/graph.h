@@ -24,6 +24,7 @@ struct ls_graph {
     const struct ls_product_table *products;   /* libraries of matrix products; NULL: none.  Must outlive the graph */
     const char                    *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
     const void                    *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
+    bool direct_convolution; /* no Winograd tiles: convolutions are sums of products as in the definition */
 };
 
 /* Records the model that the graph holds, with a copy of its arguments.  dist/interop exchanges weights by them. */

@@ -76,6 +76,10 @@ V_INLINE vf window_sums(const ls_dtype type, const ls_window *h, const ls_window
         const int64_t at = ls__pool_at(h, i), left = ls__pool_at(w, j);
         return v_set(wide_sum(type, w, x, at + h0, at + h1, left, left + w1));
     }
+    if (w1 - w0 == w->in && w->in > 1) { /* whole rows: n is 1 */
+        const int64_t at = ls__pool_at(h, i);
+        return v_set(wide_sum(type, w, x, at + h0, at + h1, 0, w->in));
+    }
     vf sum = v_set(0);
     for (int64_t kh = h0; kh < h1; kh++)
         for (int64_t kw = w0; kw < w1; kw++)
@@ -112,8 +116,12 @@ static void scatter(const void *args, int64_t plane, const float *dy, float *dx)
 {
     const ls_window *h = &((const windows *)args)->h, *w = &((const windows *)args)->w;
     const bool       exclude = ((const windows *)args)->exclude;
+    const bool       samples =
+        h->kernel == 1 && w->kernel == 1 && h->before == 0 && h->after == 0 && w->before == 0 && w->after == 0;
     (void)plane;
-    for (int64_t i = 0; i < h->out; i++) {
+    for (int64_t i = 0; samples && i < h->out; i++)
+        for (int64_t j = 0; j < w->out; j++) dx[i * h->stride * w->in + j * w->stride] += dy[i * w->out + j];
+    for (int64_t i = 0; !samples && i < h->out; i++) {
         const int64_t rows = counted(h, i, exclude);
         int64_t       h0, h1;
         ls__pool_clip(h, i, &h0, &h1);

@@ -35,12 +35,20 @@
 
 #include "core/base/integer.h"
 #include "core/cpu/shard_sum.h"
+#include "core/cpu/winograd/winograd.h"
 #include "core/ops/conv2d_plan.h"
 
 enum {
-    SHARD_BLOCKS   = 8,      /* blocks of a shard, at most                                                            */
-    BLOCK_SAMPLES  = 8,      /* samples of a block, in shards of up to SHARD_BLOCKS * BLOCK_SAMPLES samples           */
-    PARTIAL_FLOATS = 1 << 19 /* partial weight gradients in memory at once, unless a single piece has more            */
+    SHARD_BLOCKS   = 8,       /* blocks of a shard, at most                                                          */
+    BLOCK_SAMPLES  = 8,       /* samples of a block, in shards of up to SHARD_BLOCKS * BLOCK_SAMPLES samples         */
+    PARTIAL_FLOATS = 1 << 19, /* partial weight gradients in memory at once, unless a single piece has more          */
+    TILED_CHANNELS = 64,      /* with core/cpu/winograd: output channels of a piece, at least ...                    */
+    TILED_SUMS     = 8192,    /* ... and as many as have so many sums at each position, which fit into the L2 cache  */
+    TILED_VALUES   = 1 << 15, /* source values of a block of tiles at each position                                  */
+    TILED_LEAST    = 64,      /* tiles of such a block, at least, ...                                                */
+    TILED_MOST     = 128,     /* ... and at most                                                                     */
+    TILED_WEIGHTS  = 1536     /* pairs of channels for each tile of a block of samples, at most; with more, direct sums
+                                 are faster than the transform of each block's gradient                              */
 };
 
 #define ATTRIBUTES(a, h, first, last)                                                                                  \
@@ -67,7 +75,8 @@ static ls_conv_shape shape_of(const ls_node *n)
                                .in     = n->in[1]->dim[1],
                                .out    = n->in[1]->dim[0] / a->groups,
                                .x_type = n->in[0]->type,
-                               .y_type = n->out[0]->type};
+                               .y_type = n->out[0]->type,
+                               .direct = n->graph->direct_convolution};
     if (windows(n, &s.h, &s.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
     return s;
 }
@@ -88,6 +97,31 @@ static double flops(const ls_node *n)
 {
     const ls_tensor *w = n->in[1];
     return 2.0 * (double)ls__numel(n->out[0]) * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
+}
+
+/* ---- 3 x 3 taps -------------------------------------------------------------------------------------------------- */
+
+/* Returns whether a direction is computed by core/cpu/winograd, and its plan. */
+static bool winograd(const ls_conv_shape *s, bool back, ls_winograd *p)
+{
+    const ls_window *h = &s->h, *w = &s->w;
+    const int64_t    taps = LS_WINOGRAD_TAPS * LS_WINOGRAD_TAPS, reach = back ? LS_WINOGRAD_TAPS - 1 : 0;
+    const int        sign = back ? 1 : -1;
+    *p                    = (ls_winograd){.groups  = s->groups,
+                                          .in      = back ? s->out : s->in,
+                                          .out     = back ? s->in : s->out,
+                                          .src_h   = back ? h->out : h->in,
+                                          .src_w   = back ? w->out : w->in,
+                                          .dst_h   = back ? h->in : h->out,
+                                          .dst_w   = back ? w->in : w->out,
+                                          .lo_h    = sign * h->before - reach,
+                                          .lo_w    = sign * w->before - reach,
+                                          .w_in    = back ? s->in * taps : taps,
+                                          .w_out   = back ? taps : s->in * taps,
+                                          .w_group = s->out * s->in * taps,
+                                          .flip    = back};
+    return !s->direct && h->kernel == LS_WINOGRAD_TAPS && w->kernel == LS_WINOGRAD_TAPS && h->stride == 1 &&
+           w->stride == 1 && h->dilation == 1 && w->dilation == 1 && ls__winograd_fits(p);
 }
 
 /* ---- y and dx: all passes over all samples ----------------------------------------------------------------------- */
@@ -159,6 +193,11 @@ void ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, cons
                         void *scratch)
 {
     ls_conv_plan p;
+    ls_winograd  tiles;
+    if (winograd(s, back, &tiles)) {
+        ls__winograd_run(&tiles, samples, &(ls_winograd_operands){o->x, w, o->y, o->b, o->add}, scratch);
+        return;
+    }
     ls__conv_plan_direction(&p, s, back, false, scratch);
     ls__conv_make_passes(&p, true);
     const pass_sizes d       = pass_sizes_of(&p);
@@ -178,6 +217,8 @@ void ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, cons
 size_t ls__conv_direction_scratch(const ls_conv_shape *s, bool back, int threads)
 {
     ls_conv_plan p;
+    ls_winograd  tiles;
+    if (winograd(s, back, &tiles)) return ls__winograd_scratch(&tiles, threads);
     ls__conv_plan_direction(&p, s, back, false, NULL);
     ls__conv_make_passes(&p, true);
     return p.bytes + (size_t)threads * thread_sizes(&p).thread_bytes;
@@ -193,44 +234,70 @@ static int64_t blocks_of(int64_t samples)
 
 /* Block sizes and workspace of the weight gradient.  A partial is the sum of one piece over one block of samples. */
 typedef struct dw_sizes {
-    int64_t panels;                  /* panels of output channels of one group                                   */
-    int64_t panels_per_piece;        /* panels of one piece                                                      */
-    int64_t pieces_per_group;        /* pieces of one group                                                      */
-    int64_t pieces_at_once;          /* pieces whose partials are in memory at once                              */
-    int64_t taps;                    /* taps of one output channel                                               */
-    int64_t panel_channels;          /* channels of a panel, padded to whole vectors                             */
-    int64_t max_blocks;              /* blocks of all shards, at most                                            */
-    size_t  window_bytes, sum_bytes; /* window and running sum of one thread                                     */
-    size_t  thread_bytes;            /* workspace of one thread: window, running sum, that of ls__conv_dw        */
-    float  *partial;                 /* blocks x channels x taps                                                 */
-    float  *bias_partial;            /* blocks x O                                                               */
+    bool        tiled;                   /* core/cpu/winograd computes large blocks, ls__conv_dw the others          */
+    ls_winograd tiles;                   /* plan of core/cpu/winograd                                                */
+    int64_t     piece_channels;          /* output channels of a piece: whole panels                                 */
+    int64_t     pieces_per_group;        /* pieces of one group                                                      */
+    int64_t     pieces_at_once;          /* pieces whose partials are in memory at once                              */
+    int64_t     taps;                    /* taps of one output channel                                               */
+    int64_t     max_blocks;              /* blocks of all shards, at most                                            */
+    size_t      window_bytes, sum_bytes; /* ls__conv_dw: window and running sum of one thread                        */
+    size_t      thread_bytes;            /* workspace of one thread                                                  */
+    float      *partial;                 /* blocks x channels x taps                                                 */
+    float      *bias_partial;            /* blocks x O                                                               */
 } dw_sizes;
 
-static dw_sizes dw_sizes_of(ls_conv_plan *p, int64_t rows, int shards)
+/* Sets the pieces and the workspace of a thread. */
+static void size_pieces(const ls_conv_plan *p, const ls_conv_shape *s, dw_sizes *d)
 {
-    dw_sizes d             = {.panels         = ls__conv_panels(p->out, false),
-                              .taps           = p->in * p->h.kernel * p->w.kernel,
-                              .panel_channels = 2 * ls__conv_lanes()};
-    d.panels_per_piece     = ls__conv_panels_per_piece(p, d.panels);
-    d.pieces_per_group     = ls__ceil_div(d.panels, d.panels_per_piece);
-    d.max_blocks           = ls__min((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards);
+    const int64_t panel = 2 * ls__conv_lanes();
+    ls_winograd  *t     = &d->tiles;
+    size_t        work = ls__conv_line_bytes(ls__conv_dw_work(), sizeof(float)), tiled_work = 0;
+    d->tiled          = winograd(s, false, t);
+    d->piece_channels = ls__conv_panels_per_piece(p, ls__conv_panels(p->out, false)) * panel;
+    if (d->tiled) {
+        d->piece_channels = ls__max(TILED_CHANNELS, ls__round_up(TILED_SUMS / t->in, TILED_CHANNELS));
+        ls__winograd_plan(t, ls__min(TILED_MOST, ls__max(TILED_LEAST, TILED_VALUES / t->in)), NULL);
+        tiled_work =
+            ls__conv_line_bytes(ls__winograd_weights_work(t, ls__min(p->out, d->piece_channels)), sizeof(float));
+    }
+    d->window_bytes = ls__conv_line_bytes(ls__conv_window_floats(p), sizeof(float));
+    d->sum_bytes =
+        ls__conv_line_bytes(ls__min(d->piece_channels, ls__round_up(p->out, panel)) * (d->taps + 1), sizeof(float));
+    work += d->sum_bytes;
+    d->thread_bytes     = d->window_bytes + (work > tiled_work ? work : tiled_work);
+    d->pieces_per_group = ls__ceil_div(p->out, d->piece_channels);
+}
+
+/* Returns whether a block of `samples` samples is computed by tiles. */
+static bool tiled(const dw_sizes *d, int64_t samples)
+{
+    const ls_winograd *t = &d->tiles;
+    return d->tiled && t->in * t->out <= TILED_WEIGHTS * samples * t->tiles_h * t->tiles_w;
+}
+
+static dw_sizes dw_sizes_of(ls_conv_plan *p, const ls_conv_shape *s, int64_t rows, int shards)
+{
+    dw_sizes d = {.taps       = p->in * p->h.kernel * p->w.kernel,
+                  .max_blocks = ls__min((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards)};
+    size_pieces(p, s, &d);
     const int64_t O        = p->out * p->groups;
-    const int64_t of_piece = ls__min(p->out, d.panels_per_piece * d.panel_channels) * d.taps * d.max_blocks;
+    const int64_t of_piece = ls__min(p->out, d.piece_channels) * d.taps * d.max_blocks;
     d.pieces_at_once       = ls__max(1, ls__min(PARTIAL_FLOATS / of_piece, d.pieces_per_group * p->groups));
-    d.window_bytes         = ls__conv_line_bytes(ls__conv_window_floats(p), sizeof(float));
-    d.sum_bytes            = ls__conv_line_bytes(d.panels_per_piece * d.panel_channels * (d.taps + 1), sizeof(float));
-    d.thread_bytes         = d.window_bytes + d.sum_bytes + ls__conv_line_bytes(ls__conv_dw_work(), sizeof(float));
     /* the maximum with PARTIAL_FLOATS keeps the size from shrinking when the call has more rows */
     d.partial = ls__conv_take(p, ls__min(O * d.taps * d.max_blocks, ls__max(of_piece, PARTIAL_FLOATS)), sizeof(float));
     d.bias_partial = ls__conv_take(p, O * d.max_blocks, sizeof(float));
+    if (d.tiled) {
+        const int64_t tiles = d.tiles.rows * d.tiles.tiles_w;
+        ls__winograd_plan(&d.tiles, tiles, ls__conv_take(p, d.tiles.lanes, sizeof(int32_t)));
+    }
     return d;
 }
 
 /* First output channel (counted over all groups) of a piece. */
 static int64_t piece_channel(const ls_conv_plan *p, const dw_sizes *d, int64_t piece)
 {
-    const int64_t panel = ls__min(d->panels, piece % d->pieces_per_group * d->panels_per_piece);
-    return piece / d->pieces_per_group * p->out + ls__conv_panel_first(p->out, false, panel);
+    return piece / d->pieces_per_group * p->out + ls__min(p->out, piece % d->pieces_per_group * d->piece_channels);
 }
 
 /* Adds the blocks of each shard in order; then partial s, of `count` floats, is that of shard s. */
@@ -268,20 +335,25 @@ typedef struct dw_operands {
 } dw_operands;
 
 /* Computes the partial of one piece and block: the sum over its samples, in order, from zero. */
-static void dw_partial(const ls_call *c, const dw_operands *o, const ls_conv_plan *p, const dw_sizes *d, int64_t piece,
+static void dw_partial(const ls_call *c, const dw_operands *op, const ls_conv_plan *p, const dw_sizes *d, int64_t piece,
                        int64_t block, float *dw, float *db, float *window)
 {
-    const ls_conv_pass *pass  = &p->pass[0];
-    const int64_t       group = piece / d->pieces_per_group;
-    const int64_t       panel = piece % d->pieces_per_group * d->panels_per_piece;
-    const int64_t       end   = ls__min(d->panels, panel + d->panels_per_piece);
-    float  *sum = (float *)((char *)window + d->window_bytes), *work = (float *)((char *)sum + d->sum_bytes);
-    int64_t first, last;
+    const int64_t group = piece / d->pieces_per_group, o = piece % d->pieces_per_group * d->piece_channels;
+    const int64_t count = ls__min(p->out - o, d->piece_channels);
+    int64_t       first, last;
     block_samples(c, block, &first, &last);
+    if (tiled(d, last - first)) {
+        float *work = (float *)((char *)window + d->window_bytes);
+        ls__winograd_weights(&d->tiles, op->x, op->dy, group, o, count, first, last, dw, db, work);
+        return;
+    }
+    const ls_conv_pass *pass  = &p->pass[0];
+    const int64_t       lanes = 2 * ls__conv_lanes(), panel = o / lanes, end = panel + ls__ceil_div(count, lanes);
+    float *sum = (float *)((char *)window + d->window_bytes), *work = (float *)((char *)sum + d->sum_bytes);
     memset(sum, 0, d->sum_bytes);
     for (int64_t b = first; b < last; b++)
-        ls__conv_dw(pass, panel, end, ls__conv_source(p, o->x, b, group, window),
-                    ls__from(o->dy, (b * p->groups + group) * p->out * pass->rows * pass->cols), sum, work);
+        ls__conv_dw(pass, panel, end, ls__conv_source(p, op->x, b, group, window),
+                    ls__from(op->dy, (b * p->groups + group) * p->out * pass->rows * pass->cols), sum, work);
     ls__conv_dw_store(pass, panel, end, sum, dw, db);
 }
 
@@ -293,7 +365,7 @@ static void dw_partials(const ls_call *c, const dw_operands *o, const ls_conv_pl
 #pragma omp parallel
     {
         float *window = (float *)(threads + (size_t)omp_get_thread_num() * d->thread_bytes);
-        memset(window, 0, (size_t)ls__conv_window_floats(p) * sizeof(float));
+        memset(window, 0, d->window_bytes);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < (last - first) * blocks; i++) {
             const int64_t piece = first + i / blocks, block = i % blocks, channel = piece_channel(p, d, piece);
@@ -312,7 +384,7 @@ void ls__conv_weights(const ls_call *c, const ls_conv_shape *s, ls_array x, ls_a
     if (!c->dx[1] && !o.bias) return;
     ls__conv_plan_direction(&p, s, false, true, c->scratch);
     ls__conv_make_passes(&p, false);
-    const dw_sizes d       = dw_sizes_of(&p, c->rows, c->shards);
+    const dw_sizes d       = dw_sizes_of(&p, s, c->rows, c->shards);
     char *const    threads = ls__conv_take(&p, 0, 1);
     const int64_t  pieces = d.pieces_per_group * p.groups, O = p.out * p.groups;
     int64_t        blocks = 0;
@@ -338,7 +410,7 @@ size_t ls__conv_weights_scratch(const ls_conv_shape *s, int64_t rows, int shards
     ls_conv_plan p;
     ls__conv_plan_direction(&p, s, false, true, NULL);
     ls__conv_make_passes(&p, false);
-    const size_t thread_bytes = dw_sizes_of(&p, rows, shards).thread_bytes;
+    const size_t thread_bytes = dw_sizes_of(&p, s, rows, shards).thread_bytes;
     return p.bytes + (size_t)threads * thread_bytes;
 }
 

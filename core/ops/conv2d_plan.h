@@ -26,6 +26,7 @@ typedef struct ls_conv_shape {
     int64_t   groups;
     int64_t   in, out; /* channels of one group, of x and of y */
     ls_dtype  x_type, y_type;
+    bool      direct; /* sums of products as in the definition, without Winograd's tiles */
 } ls_conv_shape;
 
 /* Passes of one direction of one node.  Their tables lie in the workspace; base NULL: only sizes are computed. */

@@ -53,7 +53,8 @@ static ls_conv_shape shape_of(const ls_node *n)
                                          .in     = n->in[1]->dim[1],
                                          .out    = n->in[1]->dim[0] / a->groups,
                                          .x_type = n->out[0]->type,
-                                         .y_type = n->in[0]->type};
+                                         .y_type = n->in[0]->type,
+                                         .direct = n->graph->direct_convolution};
     if (windows(n, &s.h, &s.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
     return s;
 }

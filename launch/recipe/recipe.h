@@ -58,6 +58,14 @@ typedef enum ls_train_loss {
 #undef X
 } ls_train_loss;
 
+/* Kernels of 3 x 3 convolutions of stride 1 (recipe key train.conv). */
+#define LS_TRAIN_CONV_LIST(X) X(AUTO, "auto") X(DIRECT, "direct")
+typedef enum ls_train_conv {
+#define X(name, text) LS_TRAIN_CONV_##name,
+    LS_TRAIN_CONV_LIST(X)
+#undef X
+} ls_train_conv;
+
 /* A recipe.  Help texts of the keys: launch/recipe/recipe_schema.c. */
 struct ls_recipe {
     struct {
@@ -100,6 +108,7 @@ struct ls_recipe {
         bool          reproducible;
         const char   *product_table; /* file of ls__product_table_read; NULL: none */
         ls_dtype      precision;     /* LS_F32 or LS_BF16 */
+        ls_train_conv conv;
         ls_train_loss loss;
         float         label_smoothing; /* fraction, 0 to 1      */
         float         max_hours;       /* 0: no limit           */

@@ -80,6 +80,7 @@ static ls_status build_language(ls_run *run)
 static ls_status build_and_load(ls_run *run, const char *folder)
 {
     ls_graph *g = run->graph = ls_graph_new();
+    g->direct_convolution    = run->recipe->train.conv == LS_TRAIN_CONV_DIRECT;
     ls_graph_precision(g, run->recipe->train.precision);
     LS_TRY(run->data.kind == LS_DATA_IMAGES ? run->task->build(run) : build_language(run));
     LS_TRY(ls_pretrained_check_size(folder, g));

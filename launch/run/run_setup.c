@@ -402,8 +402,9 @@ static ls_status build_graph(ls_run *run)
     const ls_recipe *r = run->recipe;
     LS_CHECK(r->device == LS_CPU, LS_ERR_ENV, "%s: device: this build has no GPU support, expected cpu",
              ls_recipe_where(r, "device"));
-    run->graph           = ls_graph_new();
-    run->graph->products = run->products;
+    run->graph                     = ls_graph_new();
+    run->graph->products           = run->products;
+    run->graph->direct_convolution = r->train.conv == LS_TRAIN_CONV_DIRECT;
     ls_graph_precision(run->graph, r->train.precision);
     LS_TRY(run->task->build(run));
     LS_TRY(ls_graph_status(run->graph));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ranks: 2
+ * timeout: 400
  * AlexNet and VGG equal torchvision's. */
 #include "tests/dist/trainer/network_training.h"
 
@@ -16,16 +17,21 @@ static ls_tensor *vgg11_bn(ls_graph *g, ls_tensor *x)
 }
 
 #define TEST(name)                                                                                                     \
-    static void name##_trains_as_pytorchs(void **state) { network_training(comm, #name, name); }
+    static void name##_trains_as_pytorchs(void **state) { network_training(comm, #name, name, true); }
 TEST(alexnet)
 TEST(alexnet_original)
 TEST(vgg11_bn)
 
+static void vgg11_bn_with_tiles_trains_as_pytorchs(void **state)
+{
+    network_training(comm, "vgg11_bn", vgg11_bn, false);
+}
+
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(alexnet_trains_as_pytorchs),
-                                       cmocka_unit_test(alexnet_original_trains_as_pytorchs),
-                                       cmocka_unit_test(vgg11_bn_trains_as_pytorchs)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alexnet_trains_as_pytorchs), cmocka_unit_test(alexnet_original_trains_as_pytorchs),
+        cmocka_unit_test(vgg11_bn_trains_as_pytorchs), cmocka_unit_test(vgg11_bn_with_tiles_trains_as_pytorchs)};
     if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     ls_comm_free(comm);
