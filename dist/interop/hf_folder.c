@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A folder as Hugging Face's transformers writes it: config.json, model.safetensors, the files of a tokenizer.
+ * A folder as Hugging Face's transformers or timm write it: config.json, model.safetensors, the files of a tokenizer.
  *
  * config.json gives the options with which to build the model; loading the weights then compares config.json with the
  * built model, key by key.
@@ -16,8 +16,8 @@
 #include "core/io/paths.h"
 #include "dist/dist.h"
 #include "dist/interop/hf_config.h"
+#include "dist/interop/image_models.h"
 #include "dist/interop/tensor_names.h"
-#include "dist/interop/timm_config.h"
 
 static bool has_file(const char *folder, const char *name)
 {
@@ -38,6 +38,7 @@ ls_status ls_pretrained_read(const char *folder, ls_pretrained *p)
     *p = (ls_pretrained){.model = ""};
     LS_TRY(ls__path(path, "%s/config.json", folder));
     LS_TRY(ls__timm_config_read(path, p));
+    if (!p->images) LS_TRY(ls__transformers_resnet_read(path, p));
     if (p->images) return LS_OK;
     LS_TRY(ls__hf_config_architecture(path, &a));
     p->model = a->model;

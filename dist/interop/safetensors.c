@@ -332,11 +332,19 @@ ls_status ls_safetensors_metadata(const char *path, const char *key, char **text
  * without dimensions.  It has no meaning when the momentum is constant, and is written as 0. */
 static const char batches_ending[] = "num_batches_tracked", mean_ending[] = "running_mean";
 
-/* Returns the length of the name of a batch norm, with the dot, if the parameter is its running mean; otherwise 0. */
-static int batch_norm_prefix(const ls_tensor *t)
+/* Returns the length of the name of a batch norm, with the dot, if `name` is that of its running mean; otherwise 0. */
+static int batch_norm_prefix(const char *name)
 {
-    const size_t length = strlen(t->name), ending = sizeof mean_ending - 1;
-    return length > ending && strcmp(t->name + length - ending, mean_ending) == 0 ? (int)(length - ending) : 0;
+    const size_t length = strlen(name), ending = sizeof mean_ending - 1;
+    return length > ending && strcmp(name + length - ending, mean_ending) == 0 ? (int)(length - ending) : 0;
+}
+
+/* The name under which a parameter is written; NULL: the naming has none. */
+static const char *name_of(const ls_params *params, int i, ls_naming naming, char room[LS_PATH_BYTES])
+{
+    const char *name = params->slot[i].tensor->name;
+    if (!naming) return name;
+    return naming(name, room, LS_PATH_BYTES) ? room : NULL;
 }
 
 static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int64_t bytes)
@@ -346,15 +354,15 @@ static json_t *header_item(const char *dtype, json_t *shape, int64_t begin, int6
 }
 
 /* Adds the counts of batches to the header; returns their bytes, or -1 after an error. */
-static int64_t add_batch_counts(json_t *header, const ls_params *params)
+static int64_t add_batch_counts(json_t *header, const ls_params *params, ls_naming naming)
 {
     int64_t at = 0;
     for (int i = 0; i < params->count; i++) {
-        const ls_tensor *t      = params->slot[i].tensor;
-        const int        prefix = batch_norm_prefix(t);
-        char             name[LS_PATH_BYTES];
+        char        room[LS_PATH_BYTES], name[LS_PATH_BYTES];
+        const char *mean   = name_of(params, i, naming, room);
+        const int   prefix = mean ? batch_norm_prefix(mean) : 0;
         if (!prefix) continue;
-        if (snprintf(name, sizeof name, "%.*s%s", prefix, t->name, batches_ending) >= (int)sizeof name) return -1;
+        if (snprintf(name, sizeof name, "%.*s%s", prefix, mean, batches_ending) >= (int)sizeof name) return -1;
         if (json_object_set_new(header, name, header_item("I64", json_array(), at, sizeof(int64_t))) != 0) return -1;
         at += (int64_t)sizeof(int64_t);
     }
@@ -363,11 +371,12 @@ static int64_t add_batch_counts(json_t *header, const ls_params *params)
 
 /* Returns the text of the header, padded with spaces so that the values begin at a multiple of 8 bytes.  NULL without
  * memory, or for a name that is not UTF-8.  To be freed. */
-static char *header_text(const ls_architecture *a, const ls_params *params, const ls_metadata *metadata, size_t *length)
+static char *header_text(const ls_architecture *a, const ls_params *params, const ls_metadata *metadata,
+                         ls_naming naming, size_t *length)
 {
     json_t *header = json_pack("{s:{s:s}}", "__metadata__", "format", "pt");
     bool    good   = header;
-    int64_t at     = add_batch_counts(header, params);
+    int64_t at     = add_batch_counts(header, params, naming);
     good           = good && at >= 0;
     for (; metadata && metadata->key; metadata++)
         good = json_object_set_new(json_object_get(header, "__metadata__"), metadata->key,
@@ -377,9 +386,11 @@ static char *header_text(const ls_architecture *a, const ls_params *params, cons
         const ls_tensor *t = params->slot[i].tensor;
         int64_t          dim[LS_MAX_DIMS], bytes = params->slot[i].count * (int64_t)sizeof(float);
         json_t          *shape = json_array();
+        char             room[LS_PATH_BYTES];
+        const char      *name = name_of(params, i, naming, room);
         for (int d = 0, rank = stored_dims(a, t, dim); d < rank; d++)
             json_array_append_new(shape, json_integer(dim[d]));
-        good = json_object_set_new(header, t->name, header_item("F32", shape, at, bytes)) == 0 && good;
+        good = name && json_object_set_new(header, name, header_item("F32", shape, at, bytes)) == 0 && good;
         at += bytes;
     }
     char *text = good ? json_dumps(header, JSON_COMPACT) : NULL, *padded = NULL;
@@ -395,11 +406,11 @@ static char *header_text(const ls_architecture *a, const ls_params *params, cons
 }
 
 static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_params *params,
-                              const ls_metadata *metadata)
+                              const ls_metadata *metadata, ls_naming naming)
 {
     size_t        length;
     unsigned char prefix[LS_STORED_PREFIX];
-    char         *text = header_text(a, params, metadata, &length);
+    char         *text = header_text(a, params, metadata, naming, &length);
     LS_CHECK(text, LS_ERR_ENV, "%s: cannot make its header" LS_HINT "is the name of every parameter UTF-8?", f->path);
     for (int i = 0; i < LS_STORED_PREFIX; i++) prefix[i] = (unsigned char)((uint64_t)length >> 8 * i);
     ls_status status = ls__file_write(f, prefix, LS_STORED_PREFIX);
@@ -408,13 +419,15 @@ static ls_status write_header(ls_file *f, const ls_architecture *a, const ls_par
     return status;
 }
 
-static ls_status write_file(ls_file *f, const ls_params *params, const ls_metadata *metadata, float *tile)
+static ls_status write_file(ls_file *f, const ls_params *params, const ls_metadata *metadata, ls_naming naming,
+                            float *tile)
 {
     const ls_architecture *a           = ls__architecture_of(params->graph);
     const int64_t          batch_count = 0;
-    LS_TRY(write_header(f, a, params, metadata));
+    LS_TRY(write_header(f, a, params, metadata, naming));
     for (int i = 0; i < params->count; i++)
-        if (batch_norm_prefix(params->slot[i].tensor)) LS_TRY(ls__file_write(f, &batch_count, sizeof batch_count));
+        if (batch_norm_prefix(params->slot[i].tensor->name))
+            LS_TRY(ls__file_write(f, &batch_count, sizeof batch_count));
     for (int i = 0; i < params->count; i++) {
         const ls_tensor *t = params->slot[i].tensor;
         const float     *w = values_of(params, i);
@@ -428,13 +441,18 @@ static ls_status write_file(ls_file *f, const ls_params *params, const ls_metada
 
 ls_status ls_safetensors_save(const char *path, ls_params *params, const ls_metadata *metadata)
 {
+    return ls__safetensors_save_as(path, params, metadata, NULL);
+}
+
+ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata, ls_naming naming)
+{
     ls_file   f;
     ls_arena *memory;
     LS_TRY(ls_arena_new(&memory, "safetensors"));
     ls_status status = ls__file_create(&f, path);
     if (status == LS_OK)
         status = ls__file_finish(
-            &f, write_file(&f, params, metadata, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
+            &f, write_file(&f, params, metadata, naming, ls_arena_alloc(memory, TILE_ELEMENTS * sizeof(float))));
     ls_arena_free(memory);
     return status;
 }

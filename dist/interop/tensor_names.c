@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dist/interop/image_models.h"
+
 /* Prefixes that PyTorch's wrappers of modules add to all names: DistributedDataParallel, torch.compile, a module that
  * holds the model, and an average of weights. */
 static const char *const wrappers[] = {"module.", "_orig_mod.", "model.", "model_ema.", NULL};
@@ -21,10 +23,17 @@ static ls_stored *find_wrapped(const ls_tensor_set *set, const char *param)
     return e;
 }
 
+static ls_stored *find_resnet(const ls_tensor_set *set, const char *param)
+{
+    char name[640];
+    return ls__transformers_resnet_name(param, name, sizeof name) ? ls__tensor_set_find(set, name) : NULL;
+}
+
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param)
 {
     ls_stored *e = ls__tensor_set_find(set, param);
     if (!e) e = find_wrapped(set, param);
+    if (!e) e = find_resnet(set, param);
     if (!a) return e;
     size_t prefix = strlen(a->prefix);
     if (!e && strncmp(param, a->prefix, prefix) == 0) e = ls__tensor_set_find(set, param + prefix);

@@ -12,8 +12,8 @@
 #include "dist/interop/architecture.h"
 #include "dist/interop/tensor_set.h"
 
-/* Returns the tensor that holds the parameter, or NULL.  The tensor has the name of the parameter, that name without
- * the prefix of the architecture, or the name of a tied tensor. */
+/* Returns the tensor that holds the parameter, or NULL.  The tensor has the name of the parameter, its name in
+ * transformers' ResNet, that name without the prefix of the architecture, or the name of a tied tensor. */
 ls_stored *ls__stored_of_param(const ls_architecture *a, const ls_tensor_set *set, const char *param);
 
 /* Returns the slot of the parameter that a tied tensor repeats, or -1. */
@@ -21,6 +21,12 @@ int ls__slot_of_tied(const ls_architecture *a, const ls_params *params, const ch
 
 /* ls_safetensors_load with options. */
 ls_status ls__safetensors_load(const char *path, ls_params *params, bool partial, const ls_pretrained_options *options);
+
+/* Sets `stored` to the name of a parameter in another library; false: it has none. */
+typedef bool (*ls_naming)(const char *param, char *stored, size_t room);
+
+/* ls_safetensors_save with the names of another library; naming NULL: those of the parameters. */
+ls_status ls__safetensors_save_as(const char *path, ls_params *params, const ls_metadata *metadata, ls_naming naming);
 
 /* Returns whether a tensor is no parameter, such as a causal mask or the number of batches of a batch norm, and is
  * ignored. */

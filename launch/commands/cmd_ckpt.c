@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * `lockstep ckpt` ls, inspect, verify, diff and prune: lists, prints, checks, compares and removes checkpoints, and
- * prints safetensors files. */
+ * `lockstep ckpt` ls, inspect, verify, diff, prune, export and import: lists, prints, checks, compares and removes
+ * checkpoints, prints safetensors files, and exchanges models with other libraries. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +12,13 @@
 #include "core/base/arena.h"
 #include "core/base/format_text.h"
 #include "dist/interop/tensor_set.h"
+#include "launch/commands/command_run.h"
 #include "launch/commands/command_table.h"
 #include "launch/report/unit_text.h"
+#include "launch/run/open_model.h"
 #include "launch/run/progress.h"
 #include "launch/run/run_directory.h"
+#include "launch/transfer/export_model.h"
 
 /* ---- ls ---------------------------------------------------------------------------------------------------------- */
 
@@ -355,6 +358,51 @@ static ls_status ckpt_prune(ls_arena *memory, const ls_args *args)
     return status;
 }
 
+/* ---- export and import ------------------------------------------------------------------------------------------- */
+
+enum { MAX_SIDE = 16384, USUAL_SIDE = 224 };
+
+/* Prints what the folder holds. */
+static void print_model(const ls_run *run, const char *folder)
+{
+    const ls_dataset_info *d = &run->data;
+    if (!run->is_root) return;
+    printf("%s: %s, %lld parameters, %d classes\n", folder, run->recipe->model.name,
+           (long long)ls_params_total(run->loaded ? run->loaded : ls_trainer_params(run->trainer)), d->classes);
+    printf("input: %d x %d x %d, %s, %s %g; mean", d->channels, d->height, d->width,
+           ls_image_option_text(&d->image_options, 0), ls_image_option_text(&d->image_options, 1),
+           d->image_options.crop > 0 ? (double)d->image_options.crop : 1.0);
+    for (int c = 0; c < d->channels; c++) printf(" %g", (double)d->mean[c]);
+    printf(", std");
+    for (int c = 0; c < d->channels; c++) printf(" %g", (double)d->std[c]);
+    printf("\n");
+}
+
+static ls_status export_model(ls_run *run, const ls_args *args)
+{
+    const char *format = ls_args_option(args, "format"), *to = args->positional[1];
+    LS_CHECK(!format || !strcmp(format, "timm") || !strcmp(format, "torchvision") || !strcmp(format, "transformers"),
+             LS_ERR_USAGE, "ckpt export: --format: expected timm, torchvision or transformers, found '%s'", format);
+    LS_TRY(ls_run_open_model(run, args->positional[0], "float32"));
+    LS_TRY(
+        ls_export_model(run, to, format && !strcmp(format, "transformers") ? LS_EXPORT_TRANSFORMERS : LS_EXPORT_TIMM));
+    print_model(run, to);
+    return LS_OK;
+}
+
+static ls_status import_model(ls_run *run, const ls_args *args)
+{
+    const char *from = args->positional[0], *to = args->positional[1], *model = ls_args_option(args, "model");
+    long long   side;
+    LS_TRY(ls_args_int(args, "size", 1, MAX_SIDE, USUAL_SIDE, &side));
+    LS_CHECK(model || !ls_args_option(args, "size"), LS_ERR_USAGE,
+             "ckpt import: --size: expected together with --model, because config.json states the size");
+    LS_TRY(model ? ls_run_open_file(run, from, model, (int)side) : ls_run_open_model(run, from, "float32"));
+    LS_TRY(ls_export_model(run, to, LS_EXPORT_TIMM));
+    print_model(run, to);
+    return LS_OK;
+}
+
 /* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 /* Runs one of the commands above with its arguments parsed and an arena for its strings. */
@@ -374,6 +422,20 @@ static ls_status run_inspect(int argc, char **argv) { return run_with(argc, argv
 static ls_status run_verify(int argc, char **argv) { return run_with(argc, argv, ckpt_verify); }
 static ls_status run_diff(int argc, char **argv) { return run_with(argc, argv, ckpt_diff); }
 static ls_status run_prune(int argc, char **argv) { return run_with(argc, argv, ckpt_prune); }
+
+/* The same for the commands that work on a run. */
+static ls_status run_on_model(int argc, char **argv, ls_status (*command)(ls_run *run, const ls_args *args))
+{
+    static ls_args args;
+    ls_run         run;
+    ls_status      status = ls_command_start(&run, &args, argc, argv);
+    if (status == LS_OK) status = command(&run, &args);
+    ls_command_finish(&run, status);
+    return status;
+}
+
+static ls_status run_export(int argc, char **argv) { return run_on_model(argc, argv, export_model); }
+static ls_status run_import(int argc, char **argv) { return run_on_model(argc, argv, import_model); }
 
 const ls_command ls__command_ckpt_ls = {"ckpt ls", "RUN", "list the checkpoints of a run", .run = run_ls};
 
@@ -423,4 +485,50 @@ const ls_command ls__command_ckpt_prune = {
                    {"no-best", NULL, "remove the checkpoint with the least held-out loss as well"},
                    {"dry-run", NULL, "print the checkpoints that would be removed, and remove none"}),
     .run = run_prune,
+};
+
+const ls_command ls__command_ckpt_export = {
+    .name      = "ckpt export",
+    .arguments = "RUN OUT",
+    .text      = "write a model for images as a folder that timm, torchvision or transformers loads",
+    .help =
+        "RUN is a run directory, one of its checkpoints, or a folder of timm or transformers.  OUT becomes a folder "
+        "with\n"
+        "model.safetensors (float32, bit for bit) and config.json.\n"
+        "\n"
+        "  lockstep ckpt export runs/flowers flowers-resnet18\n"
+        "  python: timm.create_model('local-dir:flowers-resnet18', pretrained=True)\n"
+        "  python: torchvision.models.resnet18(num_classes=5).load_state_dict(\n"
+        "              safetensors.torch.load_file('flowers-resnet18/model.safetensors'))\n"
+        "\n"
+        "Models: resnet18 to resnet152, efficientnet_lite0 (timm), alexnet and vgg (torchvision).  A language model "
+        "needs no\n"
+        "export: its run directory is a folder of transformers.",
+    .options = LS_OPTIONS({"format", "NAME",
+                           "timm or torchvision: one folder for both; transformers: ResNetForImageClassification with "
+                           "preprocessor_config.json; default timm"}),
+    .run     = run_export,
+};
+
+const ls_command ls__command_ckpt_import = {
+    .name      = "ckpt import",
+    .arguments = "SOURCE OUT",
+    .text      = "make a folder that train, predict and eval read from weights of other libraries",
+    .help =
+        "SOURCE is a folder of timm or transformers (model.safetensors with config.json), or with --model a "
+        "safetensors file with\n"
+        "the parameter names of torchvision, timm or transformers.  Every tensor must have its place: missing, "
+        "additional and\n"
+        "misshapen ones are an error.  OUT becomes a folder with model.safetensors (float32; values are unchanged) and "
+        "config.json,\n"
+        "for model.pretrained=OUT, `lockstep predict OUT IMAGE` and `lockstep ckpt export OUT`.\n"
+        "\n"
+        "With --model, images are resized and normalised as for ImageNet; edit OUT/config.json if the weights expect "
+        "others.\n"
+        "\n"
+        "  python: safetensors.torch.save_model(torchvision.models.resnet18(weights='DEFAULT'), 'r18.safetensors')\n"
+        "  lockstep ckpt import r18.safetensors resnet18 --model resnet18",
+    .options = LS_OPTIONS({"model", "NAME", "architecture of a bare file, such as resnet50 or vgg11_bn"},
+                          {"size", "N", "with --model: height and width of the images, pixels; default 224"}),
+    .run     = run_import,
 };

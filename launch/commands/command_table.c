@@ -30,6 +30,8 @@
     COMMAND(ckpt_verify)                                                                                               \
     COMMAND(ckpt_diff)                                                                                                 \
     COMMAND(ckpt_prune)                                                                                                \
+    COMMAND(ckpt_export)                                                                                               \
+    COMMAND(ckpt_import)                                                                                               \
     COMMAND(bench_step)                                                                                                \
     COMMAND(bench_overlap)                                                                                             \
     COMMAND(bench_gemm)                                                                                                \

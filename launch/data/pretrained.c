@@ -14,6 +14,11 @@
 #include "dist/dist.h"
 #include "launch/data/dataset_card.h"
 
+enum {
+    MAX_SIDE   = 16384,
+    WHOLE_FROM = 384 /* pixels a side from which transformers' ConvNextImageProcessor does not cut out a window */
+};
+
 static bool has(const char *folder, const char *name)
 {
     char path[PATH_MAX];
@@ -98,10 +103,10 @@ static bool read_channels(const json_t *list, int channels, bool positive, float
 /* Reads timm's pretrained_cfg. */
 static bool read_timm(const json_t *cfg, ls_pretrained_input *in)
 {
-    enum { MAX_SIDE = 16384 };
     const json_t *size = json_object_get(cfg, "input_size"), *crop = json_object_get(cfg, "crop_pct");
     json_int_t    side[3];
     const char   *interpolation = json_string_value(json_object_get(cfg, "interpolation"));
+    const char   *mode          = json_string_value(json_object_get(cfg, "crop_mode"));
     for (size_t i = 0; i < 3; i++) {
         side[i] = json_integer_value(json_array_get(size, i));
         if (side[i] < 1 || side[i] > MAX_SIDE) return false;
@@ -111,6 +116,8 @@ static bool read_timm(const json_t *cfg, ls_pretrained_input *in)
     in->height   = (int)side[1];
     in->width    = (int)side[2];
     in->options  = (ls_image_options){.interpolation = LS_BILINEAR, .fit = LS_FIT_CROP};
+    if (mode && !strcmp(mode, "squash")) in->options.fit = LS_FIT_STRETCH;
+    if (mode && strcmp(mode, "squash") && strcmp(mode, "center")) return false;
     if (interpolation && !strcmp(interpolation, "bicubic")) in->options.interpolation = LS_BICUBIC;
     if (crop) in->options.crop = (float)json_number_value(crop);
     if (crop && !(in->options.crop > 0.1f && in->options.crop <= 1)) return false;
@@ -133,6 +140,93 @@ static bool read_names(const json_t *names, ls_pretrained_input *in, ls_arena *m
     return json_is_array(names);
 }
 
+/* Reads the names of transformers' id2label: {"0": "ant", "1": "bee"}. */
+static bool read_ids(const json_t *ids, ls_pretrained_input *in, ls_arena *memory)
+{
+    const size_t count = json_object_size(ids);
+    const char **name  = ls_arena_alloc(memory, sizeof *name * (count + 1));
+    for (size_t i = 0; i < count; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "%zu", i);
+        const char *text = json_string_value(json_object_get(ids, id));
+        if (!text) return false;
+        name[i] = ls_arena_strdup(memory, text);
+    }
+    in->class_name = name;
+    return count > 0;
+}
+
+/* Sets the size of a resize to `edge` pixels on the short side, from which the window is cut out. */
+static bool set_crop(ls_pretrained_input *in, json_int_t edge)
+{
+    const int side = in->height < in->width ? in->height : in->width;
+    if (edge < side || edge > MAX_SIDE) return false;
+    in->options.fit  = LS_FIT_CROP;
+    in->options.crop = (float)side / (float)edge;
+    if ((int)((float)side / in->options.crop) != edge) in->options.crop = (float)side / ((float)edge + 0.5f);
+    return true;
+}
+
+/* Reads a size {"height": h, "width": w}, {"shortest_edge": s}, or s; false: none of them. */
+static bool read_side(const json_t *size, json_int_t *height, json_int_t *width)
+{
+    const json_t *edge = json_object_get(size, "shortest_edge");
+    if (json_is_integer(size)) edge = size;
+    *height = json_integer_value(edge ? edge : json_object_get(size, "height"));
+    *width  = json_integer_value(edge ? edge : json_object_get(size, "width"));
+    return *height >= 1 && *height <= MAX_SIDE && *width >= 1 && *width <= MAX_SIDE;
+}
+
+/* Reads transformers' preprocessor_config.json, of the classes CLIPImageProcessor, ConvNextImageProcessor and
+ * ViTImageProcessor: resize and cut out a window; resize to size / crop_pct and cut out; resize to a size. */
+static bool read_transformers(const json_t *p, ls_pretrained_input *in)
+{
+    enum { PIL_BILINEAR = 2, PIL_BICUBIC = 3 };
+    const json_t    *window = json_object_get(p, "crop_size"), *size = json_object_get(p, "size");
+    const json_t    *percent = json_object_get(p, "crop_pct");
+    const json_int_t filter  = json_integer_value(json_object_get(p, "resample"));
+    const bool       cuts    = window && json_is_true(json_object_get(p, "do_center_crop"));
+    json_int_t       height, width, edge, other;
+    if ((filter != PIL_BILINEAR && filter != PIL_BICUBIC) || json_is_false(json_object_get(p, "do_resize")) ||
+        !read_side(cuts ? window : size, &height, &width))
+        return false;
+    in->channels              = 3;
+    in->height                = (int)height;
+    in->width                 = (int)width;
+    in->options.interpolation = filter == PIL_BICUBIC ? LS_BICUBIC : LS_BILINEAR;
+    if (cuts) {
+        if (!json_object_get(size, "shortest_edge") || !read_side(size, &edge, &other) || !set_crop(in, edge))
+            return false;
+    } else if (percent && height < WHOLE_FROM) {
+        const double part = json_number_value(percent);
+        if (!(part > 0.1 && part <= 1) || !set_crop(in, (json_int_t)((double)height / part))) return false;
+    } else
+        in->options.fit = LS_FIT_STRETCH;
+    return read_channels(json_object_get(p, "image_mean"), in->channels, false, in->mean) &&
+           read_channels(json_object_get(p, "image_std"), in->channels, true, in->std);
+}
+
+/* Reads a folder of transformers: id2label of config.json, and preprocessor_config.json. */
+static ls_status read_transformers_folder(const char *folder, const json_t *config, ls_pretrained_input *in,
+                                          ls_arena *memory)
+{
+    char         path[PATH_MAX];
+    json_error_t error;
+    LS_CHECK(snprintf(path, sizeof path, "%s/preprocessor_config.json", folder) < (int)sizeof path, LS_ERR_USAGE,
+             "%s: the path is too long", folder);
+    json_t *json = json_load_file(path, 0, &error);
+    LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s", path, error.line, error.text);
+    in->known = read_transformers(json, in);
+    json_decref(json);
+    LS_CHECK(in->known, LS_ERR_DATA,
+             "%s: expected size, resample 2 or 3, image_mean and image_std with three numbers each, and crop_size or "
+             "crop_pct if a window is cut out, found others" LS_HINT "the files of ResNet in transformers have them",
+             path);
+    LS_CHECK(read_ids(json_object_get(config, "id2label"), in, memory), LS_ERR_DATA,
+             "%s/config.json: id2label: expected a name for each class, from \"0\" on", folder);
+    return LS_OK;
+}
+
 ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in, ls_arena *memory)
 {
     char         config[PATH_MAX];
@@ -145,8 +239,13 @@ ls_status ls_pretrained_input_read(const char *path, ls_pretrained_input *in, ls
     json_t *json = json_load_file(config, 0, &error);
     LS_CHECK(json, LS_ERR_DATA, "%s:%d: %s", config, error.line, error.text);
     const json_t *cfg = json_object_get(json, "pretrained_cfg");
-    in->known         = cfg && read_timm(cfg, in);
-    const bool good   = (in->known || !cfg) && read_names(json_object_get(json, "label_names"), in, memory);
+    if (!cfg && has(path, "preprocessor_config.json")) {
+        ls_status status = read_transformers_folder(path, json, in, memory);
+        json_decref(json);
+        return status;
+    }
+    in->known       = cfg && read_timm(cfg, in);
+    const bool good = (in->known || !cfg) && read_names(json_object_get(json, "label_names"), in, memory);
     json_decref(json);
     LS_CHECK(good, LS_ERR_DATA,
              "%s: pretrained_cfg: expected input_size [channels, height, width], mean and std with one number for each "

@@ -16,7 +16,8 @@ ls_status ls_pretrained_tokenizer(ls_tokenizer **t, const char *folder, int voca
  * tokenizer gives the token ids another meaning. */
 ls_status ls_pretrained_check_tokenizer(const char *folder, const ls_dataset_info *data);
 
-/* How a pretrained model expects its images, as the metadata of its file or config.json (timm's pretrained_cfg) say. */
+/* How a pretrained model expects its images, as the metadata of its file, config.json (timm's pretrained_cfg) or
+ * preprocessor_config.json (transformers) say. */
 typedef struct ls_pretrained_input {
     bool               known;
     int                channels, height, width;

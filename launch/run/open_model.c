@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Writes a model, and opens a trained one without its dataset.  The model is in a run directory, or in a folder of
- * transformers or timm; dist/interop reads the config.json and the weights of such a folder. */
+ * Writes a model, and opens a trained one without its dataset.  The model is in a run directory, in a folder of
+ * transformers or timm, whose config.json and weights dist/interop reads, or in a file with weights alone. */
 #include "launch/run/open_model.h"
 
 #include <stdio.h>
@@ -9,6 +9,8 @@
 #include "core/graph/graph.h"
 #include "datasets/files/dataset.h"
 #include "dist/dist.h"
+#include "dist/interop/image_models.h"
+#include "dist/interop/tensor_names.h"
 #include "launch/data/dataset_card.h"
 #include "launch/data/pretrained.h"
 #include "launch/tasks/task.h"
@@ -83,7 +85,7 @@ static ls_status build_and_load(ls_run *run, const char *folder)
     g->direct_convolution    = run->recipe->train.conv == LS_TRAIN_CONV_DIRECT;
     ls_graph_precision(g, run->recipe->train.precision);
     LS_TRY(run->data.kind == LS_DATA_IMAGES ? run->task->build(run) : build_language(run));
-    LS_TRY(ls_pretrained_check_size(folder, g));
+    if (ls_pretrained_is(folder)) LS_TRY(ls_pretrained_check_size(folder, g)); /* the size in config.json */
     LS_TRY(ls_params_new(&run->loaded, g, 1));
     return ls_pretrained_load(folder, run->loaded, NULL);
 }
@@ -109,6 +111,68 @@ static ls_status open_pretrained(ls_run *run, const char *folder, const char *pr
     snprintf(digest, sizeof digest, "%016llx", (unsigned long long)ls_params_digest(run->loaded));
     const char *names[] = {"parameters"}, *values[] = {digest};
     return ls_comm_same(run->comm, 1, names, values);
+}
+
+/* ---- bare files -------------------------------------------------------------------------------------------------- */
+
+/* Reads the numbers of channels and classes from the shapes of the first convolution and of the last layer. */
+static ls_status read_shapes(const ls_tensor_set *set, const ls_image_model *m, int64_t *channels, int64_t *classes)
+{
+    char             first[96], head[96];
+    const ls_stored *one, *last;
+    snprintf(first, sizeof first, "%s.weight", m->first);
+    snprintf(head, sizeof head, "%s.weight", m->head);
+    one  = ls__stored_of_param(NULL, set, first);
+    last = ls__stored_of_param(NULL, set, head);
+    LS_CHECK(one && last, LS_ERR_DATA,
+             "%s: expected a tensor '%s', as %s has it, found none" LS_HINT "`lockstep ckpt inspect` lists its tensors",
+             set->path, one ? head : first, m->architecture);
+    LS_CHECK(one->rank == 4 && one->dim[1] >= 1 && one->dim[1] <= 4 && last->rank == 2 && last->dim[0] >= 1 &&
+                 last->dim[0] <= LS_MAX_CLASSES,
+             LS_ERR_DATA, "%s: expected '%s' with 4 dimensions and 1 to 4 channels, and '%s' with classes x features",
+             set->path, one->name, last->name);
+    *channels = one->dim[1];
+    *classes  = last->dim[0];
+    return LS_OK;
+}
+
+static ls_status describe_file(ls_run *run, const char *file, const ls_image_model *m, int side)
+{
+    static const float mean[4] = {0.485f, 0.456f, 0.406f}, std[4] = {0.229f, 0.224f, 0.225f}; /* of ImageNet */
+    ls_tensor_set      set;
+    int64_t            channels = 0, classes = 0;
+    ls_status          status = ls__tensor_set_open(&set, file);
+    if (status == LS_OK) status = read_shapes(&set, m, &channels, &classes);
+    ls__tensor_set_close(&set);
+    LS_TRY(status);
+    const char *text = ls_arena_printf(run->memory, "{model: {name: %s, options: {%s}}}", m->model, m->options);
+    LS_TRY(ls_recipe_parse(&run->recipe, text, strlen(text), m->architecture, 0, NULL));
+    run->task = &ls__task_image_classification;
+    run->data = (ls_dataset_info){
+        .kind          = LS_DATA_IMAGES,
+        .split         = "",
+        .path          = ls_arena_strdup(run->memory, file),
+        .channels      = (int)channels,
+        .height        = side,
+        .width         = side,
+        .classes       = (int)classes,
+        .class_names   = class_numbers(run->memory, (int)classes),
+        .image_options = {.interpolation = m->bicubic ? LS_BICUBIC : LS_BILINEAR, .fit = LS_FIT_CROP, .crop = 0.875f}};
+    for (int c = 0; c < channels; c++) {
+        run->data.mean[c] = channels == 3 ? mean[c] : 0.5f;
+        run->data.std[c]  = channels == 3 ? std[c] : 0.5f;
+    }
+    return LS_OK;
+}
+
+ls_status ls_run_open_file(ls_run *run, const char *file, const char *architecture, int side)
+{
+    char                  known[512];
+    const ls_image_model *m = ls__image_model_find(architecture, known);
+    LS_CHECK(m, LS_ERR_USAGE, "%s: expected the name of a model (%s), found '%s'", file, known, architecture);
+    LS_TRY_COLLECTIVE(run, describe_file(run, file, m, side));
+    LS_TRY_COLLECTIVE(run, build_and_load(run, file));
+    return LS_OK;
 }
 
 /* ---- run directories --------------------------------------------------------------------------------------------- */

@@ -10,6 +10,11 @@
  * precision: "float32" or "bfloat16"; NULL: that of the run's recipe, float32 for a folder.  Collective. */
 ls_status ls_run_open_model(ls_run *run, const char *path, const char *precision);
 
+/* Opens a safetensors file of a model for images, with the parameter names of torchvision, timm or transformers.
+ * architecture: its name there, such as "resnet50".  Its images are side x side pixels, resized and normalised as for
+ * ImageNet.  Collective. */
+ls_status ls_run_open_file(ls_run *run, const char *file, const char *architecture, int side);
+
 /* Writes the run's model as a safetensors file, with the description of its dataset in the metadata: it says how the
  * inputs are made and names the classes.  Not collective. */
 ls_status ls_run_save_model(ls_run *run, const char *path);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT. */
+ * config.json: the bytes are the file.  It is compared with a GPT, and read as the options of a GPT, or as a model for
+ * images of timm or transformers. */
 #include "core/graph/graph.h"
 #include "dist/interop/hf_config.h"
 #include "dist/dist.h"
@@ -35,5 +36,9 @@ FUZZ_TARGET(config)
         fuzz_expect(memchr(options, 0, sizeof options) && !strchr(options, '\n'));
         fuzz_expect(classes >= 1 && classes <= INT32_MAX);
     }
+    ls_pretrained p;
+    status = ls_pretrained_read(fuzz_folder(), &p);
+    fuzz_status(status);
+    fuzz_expect(status != LS_OK || (p.classes >= 1 && p.classes <= INT32_MAX && *p.model));
     unlink(path);
 }
