@@ -7,8 +7,26 @@
 static ls_tensor *build_lenet5(const void *args) { return ls__lenet5(*(const ls_lenet5_args *)args); }
 static ls_tensor *build_mlp(const void *args) { return ls__mlp(*(const ls_mlp_args *)args); }
 
-static ls_tensor *build_alexnet(const void *args) { return ls__alexnet(*(const ls_alexnet_args *)args); }
-static ls_tensor *build_vgg(const void *args) { return ls__vgg(*(const ls_vgg_args *)args); }
+/* Recipes start from these values, so that a dropout of 0 is one that the recipe asks for. */
+static const ls_alexnet_args alexnet_defaults = {.dropout = 0.5f};
+static const ls_vgg_args     vgg_defaults     = {.dropout = 0.5f};
+
+static float asked_dropout(float dropout) { return dropout > 0 ? dropout : -1; }
+
+static ls_tensor *build_alexnet(const void *args)
+{
+    ls_alexnet_args a = *(const ls_alexnet_args *)args;
+    a.dropout         = asked_dropout(a.dropout);
+    return ls__alexnet(a);
+}
+
+static ls_tensor *build_vgg(const void *args)
+{
+    ls_vgg_args a = *(const ls_vgg_args *)args;
+    a.dropout     = asked_dropout(a.dropout);
+    return ls__vgg(a);
+}
+
 static ls_tensor *build_efficientnet_lite0(const void *args)
 {
     return ls__efficientnet_lite0(*(const ls_efficientnet_args *)args);
@@ -100,12 +118,12 @@ const ls_model_entry ls__model_table[] = {
      sizeof(ls_alexnet_args),
      LS_FIELDS(LS_FIELD(INT64, ls_alexnet_args, classes), LS_FIELD_OF(ls__alexnet_variants, ls_alexnet_args, variant),
                LS_FIELD(FLOAT, ls_alexnet_args, dropout)),
-     build_alexnet},
+     build_alexnet, .defaults = &alexnet_defaults},
     {"vgg", "VGG (Simonyan & Zisserman 2014) of depth 11, 13, 16 or 19, with or without batch norm",
      sizeof(ls_vgg_args),
      LS_FIELDS(LS_FIELD(INT64, ls_vgg_args, classes), LS_FIELD(INT, ls_vgg_args, depth),
                LS_FIELD(BOOL, ls_vgg_args, batch_norm), LS_FIELD(FLOAT, ls_vgg_args, dropout)),
-     build_vgg},
+     build_vgg, .defaults = &vgg_defaults},
     {"efficientnet_lite0", "EfficientNet-Lite0 (Tan & Le 2019): 4.7 million parameters with 1,000 classes",
      sizeof(ls_efficientnet_args),
      LS_FIELDS(LS_FIELD(INT64, ls_efficientnet_args, classes), LS_FIELD(BOOL, ls_efficientnet_args, tensorflow),

@@ -172,8 +172,6 @@ ls_status ls__data_fetch(const char *name, const char *out)
     if (known->tokenized && !cached)
         printf("%s/%s: %s is ready; `lockstep data import text` imports it as a dataset\n", out, known->file[0].name,
                name);
-    else if (!known->recipe)
-        printf("%s: %s is ready\n", out, name);
     else
         printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe,
                cached ? "" : " data.path=", cached ? "" : out);

@@ -68,6 +68,7 @@ const ls_known ls__known[] = {
     {.name   = "cifar10",
      .file   = {{"cifar10-jpeg.tar.xz", "18ee257832403cf6f3f79ff7db1e971124c3f510d031eb5c9213eee4dab66e51"}},
      .packed = "",
+     .recipe = "resnet20-cifar10",
      .import = import_archive},
     {0},
 };

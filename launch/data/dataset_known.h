@@ -21,7 +21,7 @@ struct ls_known {
     } file[LS_KNOWN_FILES]; /* source files and the SHA-256 of each, uncompressed; ended by an empty entry */
     const char *packed;     /* suffix of the downloaded files: ".gz", or ""                               */
     const char *home[2];    /* download URLs without the file's name; none: only LOCKSTEP_DATA has it     */
-    const char *recipe;     /* name of the built-in recipe that trains on it; NULL: none                  */
+    const char *recipe;     /* name of the built-in recipe that trains on it                              */
     bool        tokenized;  /* one text file, which the cache keeps and imports once per tokenizer        */
     /* Imports the source files in the folder `source` as the dataset folder `out`. */
     ls_status (*import)(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out);

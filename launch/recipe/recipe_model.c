@@ -261,6 +261,7 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
                  options.attribute[i].where, m->name);
     LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED,
              "%s: the arguments of this model take %zu bytes, more than %zu", m->name, m->args_bytes, sizeof *args);
+    if (m->defaults) memcpy(args, m->defaults, m->args_bytes);
     return set_args(&options, m->fields, args, NULL);
 }
 

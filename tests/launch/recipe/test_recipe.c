@@ -477,6 +477,31 @@ static void test_build(void **state)
     ls_recipe_free(r);
 }
 
+/* An option of 0 is not the default of the model. */
+static void test_no_dropout(void **state)
+{
+    static const struct {
+        const char *options;
+        int         layers; /* dropout layers of the graph */
+    } cases[]                         = {{"", 2}, {"dropout: 0.5", 2}, {"dropout: 0", 0}, {"dropout: 0.0", 0}};
+    static const char *const models[] = {"alexnet", "vgg"};
+    for (size_t k = 0; k < 2 * sizeof cases / sizeof *cases; k++) {
+        char       text[128];
+        ls_tensor *logits;
+        ls_graph  *g     = ls_graph_new();
+        int        found = 0;
+        snprintf(text, sizeof text, "model: {name: %s, options: {%s}}", models[k % 2], cases[k / 2].options);
+        ls_recipe *r = parse(text, 0, NULL);
+        assert_int_equal(ls_recipe_build(r, g, ls_input(g, "image", LS_F32, 3, 64, 64),
+                                         &(ls_recipe_output){10, "class", "images"}, &logits),
+                         LS_OK);
+        for (int i = 0; i < g->nodes; i++) found += strcmp(ls__op(g->node[i])->name, "dropout") == 0;
+        assert_int_equal(found, cases[k / 2].layers);
+        ls_graph_free(g);
+        ls_recipe_free(r);
+    }
+}
+
 static void test_nearest(void **state)
 {
     static const char *const words[] = {"train", "eval", "predict"};
@@ -493,7 +518,7 @@ int main(void)
         cmocka_unit_test(test_bad_texts), cmocka_unit_test(test_bad_bytes),  cmocka_unit_test(test_bad_overrides),
         cmocka_unit_test(test_values),    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_hash),
         cmocka_unit_test(test_files),     cmocka_unit_test(test_embedded),   cmocka_unit_test(test_build),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_nearest),   cmocka_unit_test(test_no_dropout),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
