@@ -40,14 +40,23 @@ typedef struct ls_recipe_attribute {
     const char *where; /* "file:line:column", for messages */
 } ls_recipe_attribute;
 
+/* Layers in the order of their computation: model.layers, or a list of a block. */
+typedef struct ls_layer_list {
+    int                     count; /* entries of `layer` */
+    struct ls_recipe_layer *layer;
+} ls_layer_list;
+
 /* One entry of model.layers, "- conv2d: {name: conv1, out: 6, kernel: 5}"; or model.options, with op
  * "model.options". */
 typedef struct ls_recipe_layer {
-    const char          *op;         /* name of the layer or op                            */
-    const char          *where;      /* "file:line:column", for messages                   */
-    ls_where             at;         /* the same file and line, for messages of the graph  */
-    int                  attributes; /* entries of `attribute`                             */
-    ls_recipe_attribute *attribute;
+    const char                  *op;         /* name of the layer, op or block                     */
+    const char                  *where;      /* "file:line:column", for messages                   */
+    ls_where                     at;         /* the same file and line, for messages of the graph  */
+    int                          attributes; /* entries of `attribute`                             */
+    ls_recipe_attribute         *attribute;
+    const struct ls_layer_block *block; /* NULL: a layer or op                                */
+    int                          lists; /* entries of `list`                                  */
+    ls_layer_list               *list;  /* the lists of a block: its paths                    */
 } ls_recipe_layer;
 
 /* Loss function of a model without a loss of its own (recipe key train.loss). */
@@ -91,13 +100,12 @@ struct ls_recipe {
         int         loader_threads;                  /* of each rank; 0: see ls_run_loader_threads                  */
     } data;
     struct {
-        const char      *name;                      /* "lenet5", "mlp"; NULL: the model is a list of layers        */
-        const char      *pretrained;                /* initial parameters: file or folder; NULL: random            */
-        const char      *freeze[LS_MAX_FREEZE + 1]; /* globs on names of parameters, or "body"       */
-        int64_t          classes;                   /* number of logits; 0: that of the dataset                    */
-        ls_recipe_layer  options;                   /* options of the named model: {hidden: 256}                   */
-        int              layers;                    /* entries of `layer`; 0: the model has a name                 */
-        ls_recipe_layer *layer;
+        const char     *name;                      /* "lenet5", "mlp"; NULL: the model is a list of layers        */
+        const char     *pretrained;                /* initial parameters: file or folder; NULL: random            */
+        const char     *freeze[LS_MAX_FREEZE + 1]; /* globs on names of parameters, or "body"       */
+        int64_t         classes;                   /* number of logits; 0: that of the dataset                    */
+        ls_recipe_layer options;                   /* options of the named model: {hidden: 256}                   */
+        ls_layer_list   layers;                    /* empty: the model has a name                                 */
     } model;
     ls_optim optim; /* optimizer, schedule and parameter groups */
     struct {

@@ -3,6 +3,7 @@
 #ifndef LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 #define LS_LAUNCH_RECIPE_RECIPE_INTERNAL_H
 
+#include "core/graph/op.h"
 #include "launch/recipe/recipe.h"
 
 /* ---- YAML (recipe_yaml.c) ---------------------------------------------------------------------------------------- */
@@ -48,7 +49,7 @@ typedef enum ls_key_kind {
     LS_KEY_FLOATS,  /* float[2]                                  */
     LS_KEY_REALS,   /* ls_reals                                  */
     LS_KEY_STRINGS, /* const char *[high + 1], ended by NULL     */
-    LS_KEY_LAYERS,  /* ls_recipe.model.layer                     */
+    LS_KEY_LAYERS,  /* ls_recipe.model.layers                    */
     LS_KEY_OPTIONS, /* ls_recipe.model.options                   */
     LS_KEY_GROUPS,  /* ls_recipe.optim.group                     */
 } ls_key_kind;
@@ -88,6 +89,25 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out);
 
 /* Describes the accepted values of a key for messages: "a whole number from 1 to 64", "one of sgd, adam". */
 const char *ls__key_expects(ls_arena *arena, const ls_key *k);
+
+/* ---- blocks (recipe_layers.c) ----------------------------------------------------------------------------------- */
+
+/* An entry of model.layers that holds layers. */
+typedef struct ls_layer_block {
+    enum { LS_BLOCK_REPEAT, LS_BLOCK_RESIDUAL, LS_BLOCK_BRANCH } kind;
+    const char     *name;
+    const char     *first, *second; /* keys of its lists of layers; `second` may be absent, or NULL  */
+    bool            paths;          /* `first` is a list of lists                                    */
+    const ls_field *fields;         /* its attributes, members of ls_layer_block_args; NULL: none          */
+} ls_layer_block;
+extern const ls_layer_block ls__layer_blocks[]; /* ended by a NULL name */
+
+typedef struct ls_layer_block_args {
+    int times; /* repetitions */
+    int join;  /* index in ls__joins */
+} ls_layer_block_args;
+
+enum { LS_JOIN_CONCAT, LS_JOIN_ADD };
 
 /* ---- lists (recipe_layers.c) ------------------------------------------------------------------------------------ */
 

@@ -32,6 +32,30 @@ static ls_status check_list(ls_recipe *r, const char *key, const ls_yaml *list, 
     return LS_OK;
 }
 
+/* ---- blocks ------------------------------------------------------------------------------------------------------ */
+
+static const char *const joins[] = {[LS_JOIN_CONCAT] = "concat", [LS_JOIN_ADD] = "add", NULL};
+
+static const ls_field repeat_fields[] = {{"times", LS_FIELD_INT, offsetof(ls_layer_block_args, times)}, {0}};
+static const ls_field branch_fields[] = {
+    {"join", LS_FIELD_CHOICE, offsetof(ls_layer_block_args, join), .choices = joins},
+    {0},
+};
+
+const ls_layer_block ls__layer_blocks[] = {
+    {LS_BLOCK_REPEAT, "repeat", .first = "layers", .fields = repeat_fields},
+    {LS_BLOCK_RESIDUAL, "residual", .first = "layers", .second = "shortcut"},
+    {LS_BLOCK_BRANCH, "branch", .first = "paths", .paths = true, .fields = branch_fields},
+    {0},
+};
+
+static const ls_layer_block *find_block(const char *name)
+{
+    const ls_layer_block *b = ls__layer_blocks;
+    while (b->name && strcmp(b->name, name) != 0) b++;
+    return b->name ? b : NULL;
+}
+
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static int count_scalars(const ls_yaml *map)
@@ -53,11 +77,18 @@ static const char *attribute_text(ls_recipe *r, const ls_yaml *y)
     return text;
 }
 
+/* Whether `key` names a list of layers of the block. */
+static bool is_list(const ls_layer_block *b, const char *key)
+{
+    return b && (!strcmp(key, b->first) || (b->second && !strcmp(key, b->second)));
+}
+
 static ls_status add_attributes(ls_recipe *r, ls_recipe_layer *layer, const char *prefix, const ls_yaml *map,
                                 const char *place)
 {
     for (const ls_yaml *y = map->first; y; y = y->next) {
         const char *name = ls_arena_printf(r->arena, "%s%s", prefix, y->key);
+        if (is_list(layer->block, name)) continue;
         if (y->kind == LS_YAML_MAP) {
             LS_TRY(add_attributes(r, layer, ls_arena_printf(r->arena, "%s.", name), y, place));
             continue;
@@ -82,7 +113,32 @@ static ls_where where_of(ls_recipe *r, const char *text)
     return (ls_where){file, number[1]};
 }
 
-/* Reads an entry of model.layers: a name, "relu", or a name with attributes, "conv2d: {out: 6, kernel: 5}". */
+static ls_status set_list(ls_recipe *r, ls_layer_list *list, const ls_yaml *y, const char *key, const char *place);
+
+/* Reads the lists of layers of a block. */
+static ls_status set_lists(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *body, const char *place)
+{
+    const ls_layer_block *b     = layer->block;
+    const ls_yaml        *first = NULL, *second = NULL;
+    for (const ls_yaml *y = body ? body->first : NULL; y; y = y->next) {
+        if (!strcmp(y->key, b->first)) first = y;
+        if (b->second && !strcmp(y->key, b->second)) second = y;
+    }
+    LS_CHECK(first && first->kind == LS_YAML_LIST && first->first, LS_ERR_USAGE,
+             "%s: %s: expected the key %s with a list of %s, found %s", place, b->name, b->first,
+             b->paths ? "paths, each a list of layers" : "layers", first ? ls__yaml_describe(r->arena, first) : "none");
+    layer->lists = b->paths ? length_of(first) : 1 + (b->second != NULL);
+    layer->list  = ls_arena_alloc(r->arena, (size_t)layer->lists * sizeof *layer->list);
+    if (!b->paths) LS_TRY(set_list(r, &layer->list[0], first, b->first, place));
+    if (second) LS_TRY(set_list(r, &layer->list[1], second, b->second, place));
+    int i = 0;
+    for (const ls_yaml *y = first->first; b->paths && y; y = y->next, i++)
+        LS_TRY(set_list(r, &layer->list[i], y, b->first, at_entry(r, b->first, place, y, i)));
+    return LS_OK;
+}
+
+/* Reads an entry of a list of layers: a name, "relu", a name with attributes, "conv2d: {out: 6, kernel: 5}", or a
+ * block. */
 static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *y, const char *place)
 {
     const ls_yaml *body = NULL;
@@ -100,6 +156,8 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
     }
     layer->where = from_override(y) ? place : y->where;
     layer->at    = where_of(r, y->where);
+    layer->block = find_block(layer->op);
+    if (layer->block) LS_TRY(set_lists(r, layer, body, layer->where));
     if (!body || ls__yaml_is_null(body)) return LS_OK;
     LS_CHECK(body->kind == LS_YAML_MAP, LS_ERR_USAGE, "%s: %s: expected its attributes as a map, found %s", place,
              layer->op, ls__yaml_describe(r->arena, body));
@@ -107,15 +165,22 @@ static ls_status set_layer(ls_recipe *r, ls_recipe_layer *layer, const ls_yaml *
     return add_attributes(r, layer, "", body, place);
 }
 
+static ls_status set_list(ls_recipe *r, ls_layer_list *list, const ls_yaml *y, const char *key, const char *place)
+{
+    LS_CHECK(y->kind == LS_YAML_LIST, LS_ERR_USAGE, "%s: expected a list of layers for %s, found %s", place, key,
+             ls__yaml_describe(r->arena, y));
+    list->count = length_of(y);
+    list->layer = ls_arena_alloc(r->arena, ((size_t)list->count + 1) * sizeof *list->layer);
+    int i       = 0;
+    for (const ls_yaml *entry = y->first; entry; entry = entry->next, i++)
+        LS_TRY(set_layer(r, &list->layer[i], entry, at_entry(r, key, place, entry, i)));
+    return LS_OK;
+}
+
 ls_status ls__layers_set(ls_recipe *r, const ls_yaml *list, const char *place)
 {
     LS_TRY(check_list(r, "model.layers", list, place));
-    int n = length_of(list), i = 0;
-    r->model.layer  = ls_arena_alloc(r->arena, ((size_t)n + 1) * sizeof *r->model.layer);
-    r->model.layers = n;
-    for (const ls_yaml *y = list->first; y; y = y->next, i++)
-        LS_TRY(set_layer(r, &r->model.layer[i], y, at_entry(r, "model.layers", place, y, i)));
-    return LS_OK;
+    return set_list(r, &r->model.layers, list, "model.layers", place);
 }
 
 /* Prints the text of an attribute as YAML: numbers, true and false plain, all else in quotes, so that it is read back
@@ -130,29 +195,46 @@ static void print_attribute(const char *text, FILE *out)
         ls__yaml_print_string(out, text);
 }
 
+static void print_list(const ls_layer_list *list, const char *separator, FILE *out);
+
+/* Prints the attributes and the lists of a layer as a map. */
 static void print_attributes(const ls_recipe_layer *layer, FILE *out)
 {
+    const char *before = "";
     fputc('{', out);
-    for (int i = 0; i < layer->attributes; i++) {
-        if (i) fputs(", ", out);
+    for (int i = 0; i < layer->attributes; i++, before = ", ") {
+        fputs(before, out);
         ls__yaml_print_string(out, layer->attribute[i].name);
         fputs(": ", out);
         print_attribute(layer->attribute[i].text, out);
     }
+    for (int i = 0; i < layer->lists; i++, before = ", ") {
+        const ls_layer_block *b = layer->block;
+        if (!b->paths && i && !layer->list[i].count) continue;
+        if (b->paths)
+            fprintf(out, i ? ", " : "%s%s: [", before, b->first);
+        else
+            fprintf(out, "%s%s: ", before, i ? b->second : b->first);
+        print_list(&layer->list[i], ", ", out);
+        if (b->paths && i == layer->lists - 1) fputc(']', out);
+    }
     fputc('}', out);
 }
 
-void ls__layers_print(const ls_recipe *r, FILE *out)
+static void print_list(const ls_layer_list *list, const char *separator, FILE *out)
 {
-    for (int i = 0; i < r->model.layers; i++) {
-        fputs(i ? ",\n           {" : "[{", out);
-        ls__yaml_print_string(out, r->model.layer[i].op);
+    fputc('[', out);
+    for (int i = 0; i < list->count; i++) {
+        fprintf(out, "%s{", i ? separator : "");
+        ls__yaml_print_string(out, list->layer[i].op);
         fputs(": ", out);
-        print_attributes(&r->model.layer[i], out);
+        print_attributes(&list->layer[i], out);
         fputc('}', out);
     }
     fputc(']', out);
 }
+
+void ls__layers_print(const ls_recipe *r, FILE *out) { print_list(&r->model.layers, ",\n           ", out); }
 
 /* ---- options of a named model ------------------------------------------------------------------------------------ */
 

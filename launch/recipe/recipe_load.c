@@ -125,16 +125,16 @@ static bool from_command_line(const ls_recipe *r, const char *key)
 static ls_status choose_model(ls_recipe *r, const char *file)
 {
     bool named = from_command_line(r, "model.name"), listed = from_command_line(r, "model.layers");
-    if (r->model.name && r->model.layers && named != listed) {
+    if (r->model.name && r->model.layers.count && named != listed) {
         if (named)
-            r->model.layers = 0;
+            r->model.layers.count = 0;
         else
             r->model.name = NULL;
     }
-    LS_CHECK(!r->model.name || !r->model.layers, LS_ERR_USAGE,
+    LS_CHECK(!r->model.name || !r->model.layers.count, LS_ERR_USAGE,
              "%s: model.name and model.layers exclude each other" LS_HINT "model.name is at %s",
              where_of(r, "model.layers"), where_of(r, "model.name"));
-    LS_CHECK(r->model.name || r->model.layers, LS_ERR_USAGE,
+    LS_CHECK(r->model.name || r->model.layers.count, LS_ERR_USAGE,
              "%s: expected a model, found neither model.name nor model.layers", file);
     return LS_OK;
 }

@@ -186,6 +186,8 @@ typedef struct entry {
     int             id; /* id of the op */
 } entry;
 
+enum { MOST_LAYERS = 4096 };
+
 static bool takes_one_input(const ls_op *op)
 {
     for (int i = 1; i < op->ins; i++)
@@ -202,6 +204,7 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
         if (!strcmp(t->name, l->op)) e->layer = t;
         known[n++] = t->name;
     }
+    for (const ls_layer_block *b = ls__layer_blocks; b->name && n < MOST_NAMES; b++) known[n++] = b->name;
     for (int i = 0; i < LS_OP_COUNT && n < MOST_NAMES; i++)
         if (takes_one_input(ls__op_by_id(i))) known[n++] = ls__op_by_id(i)->name;
     if (e->layer) return LS_OK;
@@ -265,46 +268,169 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
     return set_args(&options, m->fields, args, NULL);
 }
 
-ls_status ls__model_check(const ls_recipe *r)
+static ls_status set_block(const ls_recipe_layer *l, ls_layer_block_args *args, const char **name)
 {
-    args_room args;
-    entry     e;
-    if (r->model.name) return set_model(r, &args);
-    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE,
-             "%s: model.options: only a model given by model.name has options", r->model.options.where);
-    for (int i = 0; i < r->model.layers; i++) LS_TRY(set_layer(&r->model.layer[i], &e, &args));
+    *args = (ls_layer_block_args){0};
+    *name = NULL;
+    LS_TRY(set_args(l, l->block->fields, args, name));
+    LS_CHECK(l->block->kind != LS_BLOCK_REPEAT || (args->times >= 1 && args->times <= MOST_LAYERS), LS_ERR_USAGE,
+             "%s: repeat: times: expected a number of repetitions from 1 to %d, found %d", l->where, MOST_LAYERS,
+             args->times);
+    LS_CHECK(l->block->kind != LS_BLOCK_BRANCH || l->lists > 1, LS_ERR_USAGE,
+             "%s: branch: paths: expected at least two paths, found %d", l->where, l->lists);
     return LS_OK;
 }
 
-/* Returns the default name of layer i: its kind and its number among the layers of that kind, linear1, linear2. */
-static const char *default_name(ls_graph *g, const ls_recipe *r, int i)
+/* Checks the attributes of all layers, and counts the layers, each repetition apart. */
+static ls_status check_list(const ls_layer_list *list, int64_t *count)
 {
-    int before = 0;
-    for (int j = 0; j <= i; j++) before += !strcmp(r->model.layer[j].op, r->model.layer[i].op);
-    return ls_arena_printf(g->arena, "%s%d", r->model.layer[i].op, before);
+    args_room           args;
+    ls_layer_block_args block;
+    entry               e;
+    const char         *name;
+    *count = 0;
+    for (int i = 0; i < list->count; i++) {
+        const ls_recipe_layer *l = &list->layer[i];
+        int64_t                inner, most = MOST_LAYERS;
+        if (!l->block) {
+            LS_TRY(set_layer(l, &e, &args));
+            *count += 1;
+            continue;
+        }
+        LS_TRY(set_block(l, &block, &name));
+        for (int j = 0; j < l->lists; j++) {
+            LS_TRY(check_list(&l->list[j], &inner));
+            *count += inner * (l->block->kind == LS_BLOCK_REPEAT ? block.times : 1);
+        }
+        LS_CHECK(*count <= most, LS_ERR_USAGE, "%s: %s: expected at most %d layers, found %lld with repetitions",
+                 l->where, l->op, MOST_LAYERS, (long long)*count);
+    }
+    return LS_OK;
+}
+
+ls_status ls__model_check(const ls_recipe *r)
+{
+    args_room args;
+    int64_t   count;
+    if (r->model.name) return set_model(r, &args);
+    LS_CHECK(!r->model.options.attributes, LS_ERR_USAGE,
+             "%s: model.options: only a model given by model.name has options", r->model.options.where);
+    return check_list(&r->model.layers, &count);
+}
+
+/* Number of default names of one kind of layer in one scope. */
+typedef struct name_count {
+    const char        *scope, *op;
+    int                count;
+    struct name_count *next;
+} name_count;
+
+typedef struct builder {
+    ls_graph   *g;
+    name_count *names;
+} builder;
+
+/* Returns the default name of a layer: its kind and its number among the layers of that kind in its scope, linear1,
+ * linear2. */
+static const char *default_name(builder *b, const char *op)
+{
+    name_count *n = b->names;
+    while (n && (strcmp(n->op, op) != 0 || strcmp(n->scope, b->g->scope) != 0)) n = n->next;
+    if (!n) {
+        n  = ls_arena_alloc(b->g->arena, sizeof *n);
+        *n = (name_count){ls_arena_strdup(b->g->arena, b->g->scope), ls_arena_strdup(b->g->arena, op), 0, b->names};
+        b->names = n;
+    }
+    return ls_arena_printf(b->g->arena, "%s%d", op, ++n->count);
+}
+
+static ls_status build_list(builder *b, const ls_layer_list *list, ls_tensor **x);
+
+/* Adds the outputs of two paths, or concatenates them along the first dim after the batch: the channels of images. */
+static ls_status join_paths(const ls_recipe_layer *l, bool add, ls_where where, ls_tensor **x, ls_tensor *y)
+{
+    bool same = (*x)->rank == y->rank;
+    for (int i = !add; same && i < y->rank; i++) same = (*x)->dim[i] == y->dim[i];
+    LS_CHECK(same, LS_ERR_USAGE, "%s: %s: expected paths of one shape%s, found %s and %s%s", l->where, l->op,
+             add ? "" : " but for the first dim", ls__shape(*x), ls__shape(y),
+             l->block->kind == LS_BLOCK_RESIDUAL ? LS_HINT
+                 "shortcut: [conv2d: {out: CHANNELS, kernel: 1, stride: 2}] changes the shape of the input"
+                                                 : "");
+    if (add) {
+        *x = ls__apply(LS_OP_add, &(ls_binary_args){*x, y}, where);
+        return LS_OK;
+    }
+    ls_dims joined = {.rank = y->rank};
+    memcpy(joined.dim, y->dim, sizeof joined.dim);
+    joined.dim[0] += (*x)->dim[0];
+    const ls_reshape_args flat[2] = {{.x = *x, .dims = LS_DIMS(-1)}, {.x = y, .dims = LS_DIMS(-1)}};
+    const ls_concat_args  rows = {ls__apply(LS_OP_reshape, &flat[0], where), ls__apply(LS_OP_reshape, &flat[1], where)};
+    *x =
+        ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = ls__apply(LS_OP_concat, &rows, where), .dims = joined}, where);
+    return LS_OK;
+}
+
+/* Builds a block.  A block with a name is a scope of the names of its parameters; each repetition is a scope of its
+ * own, NAME.0, NAME.1. */
+static ls_status build_block(builder *b, const ls_recipe_layer *l, ls_where where, ls_tensor **x)
+{
+    ls_layer_block_args args;
+    const char         *name;
+    const size_t        used   = strlen(b->g->scope);
+    const bool          repeat = l->block->kind == LS_BLOCK_REPEAT;
+    LS_TRY(set_block(l, &args, &name));
+    if (repeat && !name) name = default_name(b, l->op);
+    if (name) ls_scope(b->g, name);
+    const size_t scope = strlen(b->g->scope);
+    for (int i = 0; repeat && i < args.times; i++) {
+        ls_scope(b->g, ls_arena_printf(b->g->arena, "%d", i));
+        LS_TRY(build_list(b, &l->list[0], x));
+        b->g->scope[scope] = 0;
+    }
+    ls_tensor *input = *x;
+    for (int i = 0; !repeat && i < l->lists; i++) {
+        ls_tensor *y = input;
+        LS_TRY(build_list(b, &l->list[i], &y));
+        if (i)
+            LS_TRY(join_paths(l, l->block->kind == LS_BLOCK_RESIDUAL || args.join == LS_JOIN_ADD, where, x, y));
+        else
+            *x = y;
+    }
+    b->g->scope[used] = 0;
+    return LS_OK;
+}
+
+static ls_status build_list(builder *b, const ls_layer_list *list, ls_tensor **x)
+{
+    args_room args;
+    entry     e;
+    for (int i = 0; i < list->count; i++) {
+        const ls_recipe_layer *l     = &list->layer[i];
+        ls_where               where = {ls_arena_strdup(b->g->arena, l->at.file), l->at.line};
+        if (l->block) {
+            LS_TRY(build_block(b, l, where, x));
+        } else {
+            LS_TRY(set_layer(l, &e, &args));
+            if (e.layer) {
+                args.head.g    = b->g;
+                args.head.x    = *x;
+                args.head.name = args.head.name ? ls_arena_strdup(b->g->arena, args.head.name) : default_name(b, l->op);
+                *x             = e.layer->build(&args, where);
+            } else {
+                args.x = *x;
+                *x     = ls__apply(e.id, &args, where);
+            }
+        }
+        LS_TRY(ls_graph_status(b->g));
+        LS_CHECK(*x, LS_ERR_FAILED, "%s: %s returned no output tensor", l->where, l->op);
+    }
+    return LS_OK;
 }
 
 static ls_status build_layers(const ls_recipe *r, ls_graph *g, ls_tensor **x)
 {
-    args_room args;
-    entry     e;
-    for (int i = 0; i < r->model.layers; i++) {
-        const ls_recipe_layer *l     = &r->model.layer[i];
-        ls_where               where = {ls_arena_strdup(g->arena, l->at.file), l->at.line};
-        LS_TRY(set_layer(l, &e, &args));
-        if (e.layer) {
-            args.head.g    = g;
-            args.head.x    = *x;
-            args.head.name = args.head.name ? ls_arena_strdup(g->arena, args.head.name) : default_name(g, r, i);
-            *x             = e.layer->build(&args, where);
-        } else {
-            args.x = *x;
-            *x     = ls__apply(e.id, &args, where);
-        }
-        LS_TRY(ls_graph_status(g));
-        LS_CHECK(*x, LS_ERR_FAILED, "%s: %s returned no output tensor", l->where, l->op);
-    }
-    return LS_OK;
+    builder b = {.g = g};
+    return build_list(&b, &r->model.layers, x);
 }
 
 static ls_status choose_classes(const ls_recipe *r, const char *unit, int64_t *classes)
@@ -320,7 +446,8 @@ static ls_status choose_classes(const ls_recipe *r, const char *unit, int64_t *c
 /* Returns the place of the model's last layer, or of model.name, for messages. */
 static const char *end_of(const ls_recipe *r)
 {
-    return r->model.layers ? r->model.layer[r->model.layers - 1].where : ls_recipe_where(r, "model.name");
+    const ls_layer_list *list = &r->model.layers;
+    return list->count ? list->layer[list->count - 1].where : ls_recipe_where(r, "model.name");
 }
 
 static const char *names_of(bool language, char *list, size_t bytes)
@@ -426,7 +553,7 @@ ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
 
 /* ---- printing the tables ----------------------------------------------------------------------------------------- */
 
-static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
+static void print_fields(FILE *out, const char *name, const ls_field *fields, bool named)
 {
     static const char *const kinds[] = {
         [LS_FIELD_INT] = "int",   [LS_FIELD_INT64] = "int",        [LS_FIELD_FLOAT] = "float",
@@ -440,6 +567,19 @@ static void print_entry(FILE *out, const char *name, const ls_field *fields, boo
         for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);
         if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s", kinds[f->kind]);
     }
+}
+
+static void print_entry(FILE *out, const char *name, const ls_field *fields, bool named)
+{
+    print_fields(out, name, fields, named);
+    fputc('\n', out);
+}
+
+static void print_block(FILE *out, const ls_layer_block *b)
+{
+    print_fields(out, b->name, b->fields, true);
+    fprintf(out, b->paths ? " %s: lists of layers" : " %s: layers", b->first);
+    if (b->second) fprintf(out, " %s: layers", b->second);
     fputc('\n', out);
 }
 
@@ -456,6 +596,8 @@ void ls_recipe_print_layers(FILE *out)
     }
     fputs("\nLayers (entries of model.layers): with parameters\n", out);
     for (const ls_layer *l = ls__layer_table; l->name; l++) print_entry(out, l->name, l->fields, true);
+    fputs("\nBlocks of layers; a name is a scope of the names of parameters\n", out);
+    for (const ls_layer_block *b = ls__layer_blocks; b->name; b++) print_block(out, b);
     fputs("\nLayers: without parameters\n", out);
     for (int i = 0; i < LS_OP_COUNT; i++) {
         entry           e;

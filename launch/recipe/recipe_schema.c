@@ -137,8 +137,9 @@ const ls_key ls__keys[] = {
     {"model.name", AT(MODEL, model.name), .bits = true, .help = "name of a model"},
     {"model.options", LIST(OPTIONS, model.options, 64), .bits = true,
      .help = "options of the model that model.name names, as a map: {hidden: 256}"},
-    {"model.layers", LIST(LAYERS, model.layer, 4096), .bits = true,
-     .help = "model as a list of layers, instead of model.name: - conv2d: {name: conv1, out: 6, kernel: 5}"},
+    {"model.layers", LIST(LAYERS, model.layers, 4096), .bits = true,
+     .help = "model as a list of layers, instead of model.name: - conv2d: {name: conv1, out: 6, kernel: 5}; the blocks "
+             "repeat, residual and branch hold lists of layers"},
     {"model.classes", INT(model.classes, 0, 1e7), .fallback = "0", .bits = true,
      .help = "number of logits per prediction; 0: the number of classes of the dataset, or the size of its "
              "vocabulary"},

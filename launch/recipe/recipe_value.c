@@ -292,7 +292,7 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
         fputs("]", out);
         return true;
     case LS_KEY_LAYERS:
-        if (!r->model.layers) return false;
+        if (!r->model.layers.count) return false;
         ls__layers_print(r, out);
         return true;
     case LS_KEY_OPTIONS:

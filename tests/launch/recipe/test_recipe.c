@@ -126,6 +126,27 @@ static const struct {
     {"model:\n  layers:\n    - linear: 3\n", "expected its attributes as a map, found '3'", NULL},
     {"model:\n  layers:\n    - linear: {out: 3}\n      relu:\n", "found a map of several keys", "in braces"},
     {"model:\n  layers:\n    -\n", "model.layers[0]: expected a layer", NULL},
+    {"model:\n  layers:\n    - repeat\n", "r.yaml:3:7: repeat: expected the key layers with a list of layers", NULL},
+    {"model:\n  layers:\n    - repeat: {layers: [relu]}\n", "repeat: times: expected a number of repetitions from 1",
+     NULL},
+    {"model:\n  layers:\n    - repeat: {times: 2, layers: relu}\n", "list of layers, found 'relu'", NULL},
+    {"model:\n  layers:\n    - repeat: {times: 2, layers: []}\n", "list of layers, found a list", NULL},
+    {"model:\n  layers:\n    - repeat: {tims: 2, layers: [relu]}\n", "repeat has no attribute 'tims'",
+     "did you mean 'times'"},
+    {"model:\n  layers:\n    - repeat: {times: 100, layers: [repeat: {times: 100, layers: [relu]}]}\n",
+     "r.yaml:3:7: repeat: expected at most 4096 layers, found 10000 with repetitions", NULL},
+    {"model:\n  layers:\n    - residual: {layers: [relu, relux]}\n", "r.yaml:3:33: there is no layer 'relux'",
+     "did you mean 'relu'"},
+    {"model:\n  layers:\n    - residual: {layers: [relu], shortcut: relu}\n",
+     "expected a list of layers for shortcut, found 'relu'", NULL},
+    {"model:\n  layers:\n    - residual: {layers: [[relu]]}\n", "layers[0]: expected a layer", NULL},
+    {"model:\n  layers:\n    - residul: {layers: [relu]}\n", "there is no layer 'residul'", "did you mean 'residual'"},
+    {"model:\n  layers:\n    - branch: {paths: [[relu]]}\n", "branch: paths: expected at least two paths, found 1",
+     NULL},
+    {"model:\n  layers:\n    - branch: {paths: [[relu], tanh]}\n",
+     "paths[1]: expected a list of layers for paths, found 'tanh'", NULL},
+    {"model:\n  layers:\n    - branch: {join: max, paths: [[relu], []]}\n",
+     "branch: join: expected one of concat, add, found 'max'", NULL},
     {MODEL "data:\n  augment: 4\n", "r.yaml:4:12: data.augment: expected a map of keys, found '4'", NULL},
     {MODEL "data:\n  augment: {crp: 4}\n", "r.yaml:4:13: unknown key 'data.augment.crp'",
      "did you mean 'data.augment.crop'?"},
@@ -185,6 +206,7 @@ static void test_bad_overrides(void **state)
         {"data.path=", "command line: data.path: expected a dataset", NULL},
         {"train.shards=1000", "command line: train.shards: expected at most train.batch", NULL},
         {"model.layers=[relu, relux]", "there is no layer 'relux'", NULL},
+        {"model.layers=[repeat: {times: 2, layers: [relu, relux]}]", "there is no layer 'relux'", NULL},
         {"model.layers=[[relu]]", "command line: model.layers=[[relu]]: [0]: expected a layer", NULL},
         {"model.options={hidden: x}", "command line: model.options={hidden: x}: mlp: hidden: expected a whole number",
          NULL},
@@ -256,7 +278,7 @@ static void test_values(void **state)
     ls_recipe_free(r);
     r = parse("model: {layers: [relu]}", OVERRIDES("model.name=mlp"));
     assert_string_equal(r->model.name, "mlp");
-    assert_int_equal(r->model.layers, 0);
+    assert_int_equal(r->model.layers.count, 0);
     ls_recipe_free(r);
     r = parse("model: {name: gpt, options: {layers: 2, heads: 2}}",
               OVERRIDES("model.options.layers=6", "model.options.position=rotary"));
@@ -268,8 +290,8 @@ static void test_values(void **state)
     ls_recipe_free(r);
     r = parse(MODEL, OVERRIDES("model.layers=[flatten, linear: {out: 10}]"));
     assert_null(r->model.name);
-    assert_int_equal(r->model.layers, 2);
-    assert_string_equal(r->model.layer[1].attribute[0].text, "10");
+    assert_int_equal(r->model.layers.count, 2);
+    assert_string_equal(r->model.layers.layer[1].attribute[0].text, "10");
     ls_recipe_free(r);
 }
 
