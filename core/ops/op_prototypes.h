@@ -396,9 +396,11 @@ typedef struct ls_cast_args {
 } ls_cast_args;
 #define ls_cast(...) LS_APPLY(cast, ls_cast_args, __VA_ARGS__)
 
-/* z = [x, y] along the last dim      x: B x ... x M, y: B x ... x N  ->  z: B x ... x (M + N) */
+/* z = [x, y] along the last dim                     x: B x ... x M, y: B x ... x N  ->  z: B x ... x (M + N)
+ * With `channels`, along the first dim of a sample:  x: B x M x ..., y: B x N x ...  ->  z: B x (M + N) x ... */
 typedef struct ls_concat_args {
     ls_tensor *x, *y;
+    bool       channels;
 } ls_concat_args;
 #define ls_concat(...) LS_APPLY(concat, ls_concat_args, __VA_ARGS__)
 

@@ -17,6 +17,7 @@
 
 #include "core/base/arena.h"
 #include "core/base/clock.h"
+#include "core/base/cpu_topology.h"
 #include "core/cpu/isa_table.h"
 #include "core/cpu/gemm/onednn.h"
 #include "core/cpu/gemm/openblas.h"
@@ -97,6 +98,41 @@ static void processor(void)
     print_check(OK, "caches", "L1 %ld KiB and L2 %ld KiB for each core, L3 %.1f MiB",
                 sysconf(_SC_LEVEL1_DCACHE_SIZE) / 1024, sysconf(_SC_LEVEL2_CACHE_SIZE) / 1024,
                 (double)sysconf(_SC_LEVEL3_CACHE_SIZE) / 1048576);
+}
+
+/* Appends "; a cache line takes 28 ns between cores WHERE" to a text, if there are two such cores. */
+static void append_latency(char *text, size_t room, const ls_cpu_topology *t, bool same_domain, const char *where)
+{
+    int    a, b;
+    double ns = ls__cpu_pair(t, same_domain, &a, &b) ? ls__cache_line_ns(a, b) : -1;
+    size_t at = strlen(text);
+    if (ns >= 0)
+        snprintf(text + at, room - at, "%s %.0f ns between cores %s", *text ? "," : "; a cache line takes", ns, where);
+}
+
+/* Prints the caches of the last level that cores share.  A line that two cores write in turn travels between them, much
+ * slower between caches than within one. */
+static void cache_domains(int threads)
+{
+    static ls_cpu_topology t;
+    cpu_set_t              set;
+    char                   latency[128] = "";
+    if (sched_getaffinity(0, sizeof set, &set) != 0 ||
+        ls__cpu_topology_read(&t, "/sys/devices/system/cpu", &set) != LS_OK) {
+        print_check(OK, "shared caches", "unknown: the kernel does not describe them");
+        return;
+    }
+    append_latency(latency, sizeof latency, &t, true, "of one");
+    append_latency(latency, sizeof latency, &t, false, "of two");
+    if (t.domains == 1)
+        print_check(OK, "shared caches", "one L%d for %d core%s%s", t.cache_level, t.cores, t.cores == 1 ? "" : "s",
+                    latency);
+    else
+        print_check(threads > t.domain_cores ? NOTE : OK, "shared caches",
+                    "%d L%d caches of up to %d core%s%s|start one rank of up to %d thread%s for each: mpirun -np %d "
+                    "--map-by l3cache --bind-to l3cache",
+                    t.domains, t.cache_level, t.domain_cores, t.domain_cores == 1 ? "" : "s", latency, t.domain_cores,
+                    t.domain_cores == 1 ? "" : "s", t.domains);
 }
 
 static bool instruction_set(void)
@@ -388,6 +424,7 @@ static ls_status run_doctor(int argc, char **argv)
     bad_checks = 0;
     print_check(OK, "lockstep", "%s", LS_VERSION);
     processor();
+    cache_domains(threads);
     if (instruction_set()) {
         kernels(&p, threads);
         bfloat16(threads);

@@ -109,6 +109,17 @@ typedef struct ls_layer_block_args {
 
 enum { LS_JOIN_CONCAT, LS_JOIN_ADD };
 
+/* ---- attributes (recipe_attributes.c) --------------------------------------------------------------------------- */
+
+/* Stores the attributes of a layer in `args`, a struct with the members `fields`.  The attribute "name" goes to `name`;
+ * without `name` (NULL), it is an attribute like others. */
+ls_status ls__attributes_set(const ls_recipe_layer *layer, const ls_field *fields, void *args, const char **name);
+
+/* Returns the field whose name is the first `length` characters of `name`, or NULL. */
+const ls_field *ls__field_find(const ls_field *fields, const char *name, size_t length);
+
+extern const char *const ls__init_names[]; /* of initialisers, from the second of ls_init_kind on; ended by NULL */
+
 /* ---- lists (recipe_layers.c) ------------------------------------------------------------------------------------ */
 
 /* Set and print model.layers, model.options and optim.groups, as ls__key_set and ls__key_print do for other keys. */

@@ -3,11 +3,8 @@
  * Builds the model of a recipe, by name or from a list of layers.  Models, layers, ops and their attributes come from
  * the tables of core/models, core/nn and core/ops, so that a new one can be used in recipes without a change here.
  */
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/base/enum_text.h"
 #include "core/models/model_table.h"
 #include "core/nn/layer_table.h"
 #include "launch/recipe/recipe_internal.h"
@@ -20,161 +17,6 @@ const char *const *ls__model_names(void)
     int                n = 0;
     for (const ls_model_entry *m = ls__model_table; m->name && n < MOST_NAMES - 1; m++) names[n++] = m->name;
     return names;
-}
-
-/* ---- attributes -------------------------------------------------------------------------------------------------- */
-
-static const ls_field init_fields[] = {
-    {"mean", LS_FIELD_FLOAT, offsetof(ls_init, mean)},
-    {"std", LS_FIELD_FLOAT, offsetof(ls_init, std)},
-    {"low", LS_FIELD_FLOAT, offsetof(ls_init, low)},
-    {"high", LS_FIELD_FLOAT, offsetof(ls_init, high)},
-    {"value", LS_FIELD_FLOAT, offsetof(ls_init, value)},
-    {"gain", LS_FIELD_FLOAT, offsetof(ls_init, gain)},
-    {"fan_out", LS_FIELD_BOOL, offsetof(ls_init, fan_out)},
-    {"fan", LS_FIELD_INT64, offsetof(ls_init, fan)},
-    {0},
-};
-
-/* Names of initialisers, in the order of ls_init_kind after LS_INIT_DEFAULT. */
-static const char *const init_names[] = LS_ENUM_TEXTS(LS_INIT_LIST);
-enum { INITS = LS_ENUM_COUNT(LS_INIT_LIST) };
-
-static ls_status bad_value(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *expected)
-{
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s: %s: expected %s, found '%.60s'", a->where, layer->op, a->name, expected,
-                   a->text);
-}
-
-static ls_status unknown_attribute(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *fields,
-                                   bool named)
-{
-    const char *known[64] = {NULL};
-    int         n         = 0;
-    char        list[512] = "";
-    if (named) known[n++] = "name";
-    for (const ls_field *f = fields; f && f->name && n < 64; f++) known[n++] = f->name;
-    for (int i = 0; i < n; i++)
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
-    const char *near = ls_nearest(a->name, n, known);
-    if (near)
-        return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "did you mean '%s'?", a->where, layer->op,
-                       a->name, near);
-    return LS_FAIL(LS_ERR_USAGE, "%s: %s has no attribute '%s'" LS_HINT "it has: %s", a->where, layer->op, a->name,
-                   n ? list : "none");
-}
-
-static ls_status set_init(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_init *init)
-{
-    const char *near = ls_nearest(a->text, INITS, init_names);
-    for (int i = 0; i < INITS; i++)
-        if (!strcmp(init_names[i], a->text)) {
-            init->kind = (ls_init_kind)(LS_INIT_DEFAULT + 1 + i);
-            return LS_OK;
-        }
-    LS_TRY(bad_value(layer, a, near ? near : "an initialiser, like kaiming_uniform or {kind: normal, std: 0.02}"));
-    return LS_OK;
-}
-
-/* Reads dimensions: integers separated by spaces or commas, "16 -1". */
-static ls_status set_dims(const ls_recipe_layer *layer, const ls_recipe_attribute *a, ls_dims *dims)
-{
-    const char *expected = "up to 6 whole numbers, like '16 -1'";
-    char       *end;
-    *dims = (ls_dims){0};
-    for (const char *at = a->text; *(at += strspn(at, " ,"));) {
-        int64_t dim = strtoll(at, &end, 10);
-        if (end == at || dims->rank == LS_MAX_DIMS) return bad_value(layer, a, expected);
-        dims->dim[dims->rank++] = dim;
-        at                      = end;
-    }
-    return dims->rank ? LS_OK : bad_value(layer, a, expected);
-}
-
-static ls_status set_choice(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const char *const *choices,
-                            int *value)
-{
-    char list[256] = "one of";
-    for (int i = 0; choices[i]; i++) {
-        if (!strcmp(choices[i], a->text)) {
-            *value = i;
-            return LS_OK;
-        }
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s %s", i ? "," : "", choices[i]);
-    }
-    return bad_value(layer, a, list);
-}
-
-static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribute *a, const ls_field *f, void *args)
-{
-    ls_yaml scalar = {.text = a->text};
-    int64_t whole;
-    double  real;
-    void   *at = (char *)args + f->offset;
-    switch (f->kind) {
-    case LS_FIELD_INT:
-        if (!ls__read_int(&scalar, &whole) || whole < INT_MIN || whole > INT_MAX)
-            return bad_value(layer, a, "a whole number");
-        *(int *)at = (int)whole;
-        return LS_OK;
-    case LS_FIELD_INT64:
-        if (!ls__read_int(&scalar, &whole)) return bad_value(layer, a, "a whole number");
-        *(int64_t *)at = whole;
-        return LS_OK;
-    case LS_FIELD_FLOAT:
-        if (!ls__read_float(&scalar, &real) || real < -3e38 || real > 3e38) return bad_value(layer, a, "a number");
-        *(float *)at = (float)real;
-        return LS_OK;
-    case LS_FIELD_BOOL:
-        if (strcmp(a->text, "true") != 0 && strcmp(a->text, "false") != 0) return bad_value(layer, a, "true or false");
-        *(bool *)at = *a->text == 't';
-        return LS_OK;
-    case LS_FIELD_INIT:
-        return set_init(layer, a, at);
-    case LS_FIELD_DIMS:
-        return set_dims(layer, a, at);
-    case LS_FIELD_CHOICE:
-        return set_choice(layer, a, f->choices, at);
-    }
-    return bad_value(layer, a, "an attribute that recipes can set");
-}
-
-static const ls_field *find_field(const ls_field *fields, const char *name, size_t length)
-{
-    for (const ls_field *f = fields; f && f->name; f++)
-        if (strlen(f->name) == length && !strncmp(f->name, name, length)) return f;
-    return NULL;
-}
-
-/* Stores a layer's attributes in its struct of arguments.  `name` (optional) receives the attribute "name". */
-static ls_status set_args(const ls_recipe_layer *layer, const ls_field *fields, void *args, const char **name)
-{
-    for (int i = 0; i < layer->attributes; i++) {
-        const ls_recipe_attribute *a      = &layer->attribute[i];
-        size_t                     length = strcspn(a->name, ".");
-        if (name && !strcmp(a->name, "name")) {
-            LS_CHECK(*a->text, LS_ERR_USAGE, "%s: %s: name: expected a name, found nothing", a->where, layer->op);
-            *name = a->text;
-            continue;
-        }
-        const ls_field *f = find_field(fields, a->name, length);
-        if (!f || (a->name[length] && f->kind != LS_FIELD_INIT))
-            return unknown_attribute(layer, a, fields, name != NULL);
-        if (!a->name[length]) {
-            LS_TRY(set_field(layer, a, f, args));
-            continue;
-        }
-        ls_init        *init = (ls_init *)((char *)args + f->offset); /* "weight_init.std" */
-        const char     *part = a->name + length + 1;
-        const ls_field *g    = find_field(init_fields, part, strlen(part));
-        if (!strcmp(part, "kind"))
-            LS_TRY(set_init(layer, a, init));
-        else if (g)
-            LS_TRY(set_field(layer, a, g, init));
-        else
-            return unknown_attribute(layer, a, init_fields, false);
-    }
-    return LS_OK;
 }
 
 /* ---- layers ------------------------------------------------------------------------------------------------------ */
@@ -242,7 +84,7 @@ static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
     size_t bytes = e->layer ? e->layer->args_bytes : e->op->args_bytes;
     LS_CHECK(bytes <= sizeof *args, LS_ERR_FAILED, "%s: the arguments of %s take %zu bytes, more than %zu", l->where,
              l->op, bytes, sizeof *args);
-    return set_args(l, e->layer ? e->layer->fields : e->op->fields, args, e->layer ? &args->head.name : NULL);
+    return ls__attributes_set(l, e->layer ? e->layer->fields : e->op->fields, args, e->layer ? &args->head.name : NULL);
 }
 
 static const ls_model_entry *find_model(const char *name)
@@ -265,14 +107,14 @@ static ls_status set_model(const ls_recipe *r, args_room *args)
     LS_CHECK(m->args_bytes <= sizeof *args, LS_ERR_FAILED,
              "%s: the arguments of this model take %zu bytes, more than %zu", m->name, m->args_bytes, sizeof *args);
     if (m->defaults) memcpy(args, m->defaults, m->args_bytes);
-    return set_args(&options, m->fields, args, NULL);
+    return ls__attributes_set(&options, m->fields, args, NULL);
 }
 
 static ls_status set_block(const ls_recipe_layer *l, ls_layer_block_args *args, const char **name)
 {
     *args = (ls_layer_block_args){0};
     *name = NULL;
-    LS_TRY(set_args(l, l->block->fields, args, name));
+    LS_TRY(ls__attributes_set(l, l->block->fields, args, name));
     LS_CHECK(l->block->kind != LS_BLOCK_REPEAT || (args->times >= 1 && args->times <= MOST_LAYERS), LS_ERR_USAGE,
              "%s: repeat: times: expected a number of repetitions from 1 to %d, found %d", l->where, MOST_LAYERS,
              args->times);
@@ -356,17 +198,10 @@ static ls_status join_paths(const ls_recipe_layer *l, bool add, ls_where where, 
              l->block->kind == LS_BLOCK_RESIDUAL ? LS_HINT
                  "shortcut: [conv2d: {out: CHANNELS, kernel: 1, stride: 2}] changes the shape of the input"
                                                  : "");
-    if (add) {
+    if (add)
         *x = ls__apply(LS_OP_add, &(ls_binary_args){*x, y}, where);
-        return LS_OK;
-    }
-    ls_dims joined = {.rank = y->rank};
-    memcpy(joined.dim, y->dim, sizeof joined.dim);
-    joined.dim[0] += (*x)->dim[0];
-    const ls_reshape_args flat[2] = {{.x = *x, .dims = LS_DIMS(-1)}, {.x = y, .dims = LS_DIMS(-1)}};
-    const ls_concat_args  rows = {ls__apply(LS_OP_reshape, &flat[0], where), ls__apply(LS_OP_reshape, &flat[1], where)};
-    *x =
-        ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = ls__apply(LS_OP_concat, &rows, where), .dims = joined}, where);
+    else
+        *x = ls__apply(LS_OP_concat, &(ls_concat_args){*x, y, .channels = true}, where);
     return LS_OK;
 }
 
@@ -540,7 +375,7 @@ ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
         args_room             args;
         const ls_model_entry *m = find_model(r->model.name);
         LS_TRY(set_model(r, &args));
-        const ls_field *f = find_field(m->fields, "context", strlen("context"));
+        const ls_field *f = ls__field_find(m->fields, "context", strlen("context"));
         if (f && f->kind == LS_FIELD_INT64) *context = *(const int64_t *)(args.bytes + f->offset);
         if (f && f->kind == LS_FIELD_INT) *context = *(const int *)(args.bytes + f->offset);
     }
@@ -606,6 +441,6 @@ void ls_recipe_print_layers(FILE *out)
             print_entry(out, l.op, e.op->fields, false);
     }
     fputs("\nInitialisers: a name, or {kind: NAME, std: 0.02, ...}\n ", out);
-    for (int i = 0; i < INITS; i++) fprintf(out, " %s", init_names[i]);
+    for (int i = 0; ls__init_names[i]; i++) fprintf(out, " %s", ls__init_names[i]);
     fputc('\n', out);
 }
