@@ -57,6 +57,13 @@ typedef struct run_options {
     const char *program; /* shell command to run, with $P for the program; NULL: "$P ARGUMENTS" */
 } run_options;
 
+/* Factor of the time limits: code with sanitizers is slower. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { SLOWNESS = 5 };
+#else
+enum { SLOWNESS = 1 };
+#endif
+
 /* Runs the program and returns its exit code; 124: time limit.  Under mpirun the exit codes of all ranks must be equal;
  * each is in the file code.RANK. */
 #define run(arguments, ...) run_with((arguments), (run_options){.given = true, __VA_ARGS__})
@@ -73,7 +80,7 @@ static inline int run_with(const char *arguments, run_options o)
     fclose(f);
     snprintf(command, sizeof command,
              "rm -f code.*; export OMP_NUM_THREADS=%d; timeout -k 5 %d %s > out 2> err < /dev/null",
-             o.threads ? o.threads : 1, o.seconds ? o.seconds : 60, o.ranks ? ranks : "sh ./rank");
+             o.threads ? o.threads : 1, (o.seconds ? o.seconds : 60) * SLOWNESS, o.ranks ? ranks : "sh ./rank");
     int status = system(command);
     assert_true(WIFEXITED(status));
     if (!o.ranks || WEXITSTATUS(status)) return WEXITSTATUS(status);

@@ -108,9 +108,9 @@ static inline int run_ranks(const char *injected, const char *before, const char
     char command[2048];
     unlink("err");
     snprintf(command, sizeof command,
-             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 100 " MPIRUN " -np 3 %s " FAULTY
+             "export OMP_NUM_THREADS=1 LOCKSTEP_FAULT='%s'; %s timeout -k 5 %d " MPIRUN " -np 3 %s " FAULTY
              "%s > out 2> err < /dev/null",
-             injected ? injected : "", before ? before : "", LOCKSTEP_PROGRAM, name);
+             injected ? injected : "", before ? before : "", 100 * SLOWNESS, LOCKSTEP_PROGRAM, name);
     return run_timed(command, "injecting the configured fault", &after_fault_s);
 }
 

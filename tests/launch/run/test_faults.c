@@ -131,10 +131,10 @@ static int run_with_rank_1(const char *what, const char *limit, double *seconds)
     char command[2048];
     unlink("err");
     snprintf(command, sizeof command,
-             "export OMP_NUM_THREADS=2 LOCKSTEP_START_S=%s; timeout -k 5 100 " MPIRUN
+             "export OMP_NUM_THREADS=2 LOCKSTEP_START_S=%s; timeout -k 5 %d " MPIRUN
              " -np 3 sh -c 'test $OMPI_COMM_WORLD_RANK = 1 && { %s\n}; exec \"$@\"' rank %s " FAULTY
              "start --fresh > out 2> err < /dev/null",
-             limit, what, LOCKSTEP_PROGRAM);
+             limit, 100 * SLOWNESS, what, LOCKSTEP_PROGRAM);
     return run_timed(command, "", seconds);
 }
 
