@@ -73,6 +73,7 @@ ls_status ls_run_evaluate(ls_run *run, const char *split, ls_scores *scores);
 typedef struct ls_train_options {
     bool        fresh;          /* remove the run that is in the run directory instead of continuing it              */
     bool        quiet;          /* no progress on stderr                                                             */
+    bool        brief;          /* no examination of the model for the report, which takes as long as an evaluation  */
     bool        handle_signals; /* stop with a checkpoint at SIGTERM, SIGINT, SIGUSR1, after max_hours, or before the
                                    end of a batch job; ls_run_train then returns LS_STOPPED                          */
     double      max_hours;      /* limit in hours, with handle_signals; 0: train.max_hours                            */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/format_text.h"
+#include "core/cpu/isa_table.h"
 #include "core/graph/program.h"
 #include "dist/comm/costmodel.h"
 #include "dist/trainer/trainer.h"
@@ -19,6 +20,8 @@
 #include "launch/report/unit_text.h"
 #include "launch/report/inspect.h"
 #include "launch/bench/simulate.h"
+#include "launch/vision/feature_maps.h"
+#include "launch/vision/layer_windows.h"
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
 
@@ -78,6 +81,38 @@ static void print_model(const ls_run *j)
         all.flops += run.times * block.flops;
     }
     print_row(&t, "all", "", "", all.parameters, all.flops, "   (forward; backward: about twice as many)");
+}
+
+/* "0.4 s", "13.5 minutes", "3.1 hours" */
+static void duration(char *text, size_t bytes, double seconds)
+{
+    const double unit = seconds < 60 ? 1 : seconds < 7200 ? 60 : 3600;
+    snprintf(text, bytes, "%.1f %s", seconds / unit, seconds < 60 ? "s" : seconds < 7200 ? "minutes" : "hours");
+}
+
+/* Prints the operations of all steps, and the shortest time that they can take on machines like this one. */
+static void print_cost(const ls_run *j)
+{
+    const ls_program *p     = ls__trainer_program(j->trainer);
+    const ls_dtype    type  = j->recipe->train.precision;
+    const double      steps = (double)j->total_steps * (double)j->recipe->train.batch,
+                 samples    = j->recipe->train.max_steps
+                                  ? steps
+                                  : fmin(steps, (double)j->recipe->train.epochs * (double)j->train_count);
+    const double rate       = ls__isa_table()->peak(type, j->threads) * j->ranks;
+    double       flops      = 0;
+    char         time[32], twice[32];
+    for (int i = 0; i < p->instrs; i++) flops += p->instr[i].flops;
+    duration(time, sizeof time, 1e-9 * flops * samples / rate);
+    duration(twice, sizeof twice, 2e-9 * flops * samples / rate);
+    printf("\nCost of all steps\n  %.3g GFLOP per sample, forward and backward; %.4g TFLOP for %.0f samples, without "
+           "evaluations\n",
+           1e-9 * flops, 1e-12 * flops * samples, samples);
+    printf("  at the peak of %d rank%s x %d thread%s like those of this machine, %.0f GFLOP/s in %s (measured, matrix "
+           "products in registers): %s\n"
+           "  at half of it: %s; `lockstep bench step %s` measures the rate of its steps\n",
+           j->ranks, j->ranks == 1 ? "" : "s", j->threads, j->threads == 1 ? "" : "s", rate, ls__dtype_name(type), time,
+           twice, j->recipe->name);
 }
 
 static void print_parameters(const ls_run *j)
@@ -267,13 +302,15 @@ static ls_status explain(ls_run *j, const ls_args *args, ls_comm **plan)
     if (j->products) printf("matrix products by %s\n", j->products_text);
     printf("\n");
     print_model(j);
+    ls_layer_windows_print(stdout, j->graph, j->memory);
+    print_cost(j);
     print_parameters(j);
     print_program(j);
     print_memory(j, &float32, most, which);
     return LS_OK;
 }
 
-/* Prints the program, or runs the one of --attention, --positions, --scores and --link that was given. */
+/* Prints the program, or runs the one of --attention, --positions, --scores, --maps and --link that was given. */
 static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
 {
     static const struct {
@@ -282,25 +319,27 @@ static ls_status choose(ls_run *j, const ls_args *args, ls_comm **plan)
     } others[]                       = {{"attention", ls__explain_attention},
                                         {"positions", ls__explain_positions},
                                         {"scores", ls__explain_scores},
+                                        {"maps", ls__explain_maps},
                                         {"link", NULL}};
     const ls_inspect_options options = {.model     = args->positional[0],
                                         .overrides = args->overrides,
                                         .override  = args->override,
-                                        .text      = ls_args_option(args, "attention"),
+                                        .text      = ls_args_option(args, "maps") ? ls_args_option(args, "maps")
+                                                                                  : ls_args_option(args, "attention"),
                                         .png       = ls_args_option(args, "png")};
     const size_t             count   = sizeof others / sizeof *others;
     size_t                   chosen  = count;
     for (size_t i = 0; i < count; i++) {
         if (!ls_args_option(args, others[i].option)) continue;
         LS_CHECK(chosen == count, LS_ERR_USAGE,
-                 "explain: expected one of --attention, --positions, --scores and --link, found more");
+                 "explain: expected one of --attention, --positions, --scores, --maps and --link, found more");
         chosen = i;
     }
     const bool other = chosen < count, link = other && !others[chosen].inspect;
     LS_CHECK(other || !ls_args_option(args, "png"), LS_ERR_USAGE,
-             "explain: --png: expected together with --attention, --positions, --scores or --link");
+             "explain: --png: expected together with --attention, --positions, --scores, --maps or --link");
     LS_CHECK(!other || link || !ls_args_option(args, "ranks"), LS_ERR_USAGE,
-             "explain: --ranks: expected without --attention, --positions and --scores");
+             "explain: --ranks: expected without --attention, --positions, --scores and --maps");
     LS_CHECK(link || (!ls_args_option(args, "slower") && !ls_args_option(args, "steps")), LS_ERR_USAGE,
              "explain: --slower and --steps: expected together with --link");
     if (link) return ls__explain_link(j, args);
@@ -329,6 +368,9 @@ const ls_command ls__command_explain = {
     .help =
         "Without options, prints what a run of RECIPE will execute, without running it: layers with shapes, parameters "
         "and FLOPs;\n"
+        "for convolutions and pooling their sizes, receptive fields, padding, and pixels that no window covers; the "
+        "FLOPs of\n"
+        "all steps, and their time at the peak of this machine;\n"
         "the program with its instructions and collectives; the memory plan, of a bfloat16 run beside that in "
         "float32.\n"
         "\n"
@@ -338,9 +380,10 @@ const ls_command ls__command_explain = {
         "LATENCY and\n"
         "the processor TIME of a message (RATE,LATENCY,TIME; default 5us).\n"
         "\n"
-        "--attention, --positions and --scores draw pictures of a language model.  A picture of a run directory "
-        "is saved there and\n"
-        "shown in its report.html; with --png FILE it is saved to that file instead.\n"
+        "--attention, --positions and --scores draw pictures of a language model, --maps those of an image "
+        "classifier.  A picture\n"
+        "of a run directory is saved there and shown in its report.html; with --png FILE it is saved to that file "
+        "instead.\n"
         "\n"
         "--attention TEXT  softmax weights of each head of each layer on TEXT, of a trained RUN\n"
         "--positions       the position encoding, its dot products, and their mean by distance, of a RUN or a "
@@ -349,11 +392,15 @@ const ls_command ls__command_explain = {
         "and its gradient\n"
         "                  for head widths of 8 to 512, with and without; and those of the model, of a RUN or a "
         "RECIPE\n"
+        "--maps IMAGE      the filters of the first convolution, and the feature maps of an image file in the layers "
+        "of "
+        "a trained RUN\n"
         "\n"
         "  lockstep explain gpt-shakespeare-char --ranks 8 --link 10Gbit,20us --png steps.png\n"
         "  lockstep explain runs/gpt-shakespeare-char --attention 'to be, or not to be'\n"
         "  lockstep explain runs/gpt-shakespeare-char --positions\n"
-        "  lockstep explain attention-unscaled --scores",
+        "  lockstep explain attention-unscaled --scores\n"
+        "  lockstep explain runs/resnet20-cifar10 --maps cat.png",
     .options =
         LS_OPTIONS({"ranks", "N", "number of ranks; default 1, with --link 2"},
                    {"link", "RATE,LATENCY", "simulate a step over such links between hosts: 10Gbit,20us"},
@@ -362,6 +409,7 @@ const ls_command ls__command_explain = {
                    {"attention", "TEXT", "draw the attention maps of a run on a text"},
                    {"positions", NULL, "draw the position encoding"},
                    {"scores", NULL, "measure and draw the effect of 1/sqrt(d) on scores"},
-                   {"png", "FILE", "file for the picture of --attention, --positions, --scores or --link"}),
+                   {"maps", "IMAGE", "draw filters and the feature maps of an image"},
+                   {"png", "FILE", "file for the picture of --attention, --positions, --scores, --maps or --link"}),
     .run = run_explain,
 };

@@ -65,7 +65,7 @@ static const char *folder_of(const transfer *t, method m, int seed)
 static ls_status train(transfer *t, ls_run *run, method m, int seed)
 {
     ls_train_result   result;
-    ls_train_options  options = {.handle_signals = true};
+    ls_train_options  options = {.handle_signals = true, .brief = true};
     const char *const pretrained =
         m == FINE_TUNE ? ls_arena_printf(t->memory, "model.pretrained=%s/model.safetensors", folder_of(t, PROBE, seed))
                        : "model.pretrained=";

@@ -62,6 +62,18 @@ static cairo_status_t write_png(void *file, const unsigned char *data, unsigned 
     return ls__file_write(file, data, bytes) == LS_OK ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
+static cairo_status_t write_stream(void *file, const unsigned char *data, unsigned bytes)
+{
+    return fwrite(data, 1, bytes, file) == bytes ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
+}
+
+ls_status ls_png_write(ls_png *p, FILE *f)
+{
+    const cairo_status_t written = cairo_surface_write_to_png_stream(p->surface, write_stream, f);
+    LS_CHECK(written == CAIRO_STATUS_SUCCESS, LS_ERR_ENV, "picture: cannot write: %s", cairo_status_to_string(written));
+    return LS_OK;
+}
+
 ls_status ls_png_save(ls_png *p, const char *path)
 {
     ls_file f;
@@ -153,6 +165,13 @@ static uint32_t colour_of(const ls_heat *h, double value)
     return h->colours == LS_COLOURS_VIRIDIS ? viridis(t) : blue_white_red(t);
 }
 
+static uint32_t cell_of(const ls_heat *h, int64_t row, int64_t column)
+{
+    const int64_t at = row * h->cols + column;
+    if (h->rgb) return (uint32_t)h->rgb[3 * at] << 16 | (uint32_t)h->rgb[3 * at + 1] << 8 | h->rgb[3 * at + 2];
+    return h->lower && column > row ? pack(1, 1, 1) : colour_of(h, (double)h->value[at]);
+}
+
 static void outline(ls_png *p, double x, double y, double width, double height)
 {
     set(p, edge);
@@ -169,7 +188,7 @@ void ls_png_heat(ls_png *p, const ls_heat *h)
         const int      stride = cairo_image_surface_get_stride(cells);
         for (int64_t r = 0; r < h->rows; r++)
             for (int64_t c = 0; c < h->cols; c++) {
-                uint32_t cell = h->lower && c > r ? pack(1, 1, 1) : colour_of(h, (double)h->value[r * h->cols + c]);
+                const uint32_t cell = cell_of(h, r, c);
                 memcpy(data + r * stride + 4 * c, &cell, sizeof cell);
             }
         cairo_surface_mark_dirty(cells);

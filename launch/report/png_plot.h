@@ -15,6 +15,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "core/base/status.h"
 
@@ -24,6 +25,8 @@ typedef struct ls_png ls_png;
 
 /* Creates a white page of width x height pixels. */
 ls_status ls_png_new(ls_png **p, double width, double height);
+/* Writes the page as PNG to a stream. */
+ls_status ls_png_write(ls_png *p, FILE *f);
 /* Saves the page, atomically. */
 ls_status ls_png_save(ls_png *p, const char *path);
 void      ls_png_free(ls_png *p); /* NULL is allowed */
@@ -47,13 +50,14 @@ typedef enum ls_colours { LS_COLOURS_VIRIDIS, LS_COLOURS_SIGNED } ls_colours;
 
 /* A heat map: a matrix of rows x cols, scaled to width x height. */
 typedef struct ls_heat {
-    double       x, y, width, height;
-    int64_t      rows, cols;
-    const float *value;
-    double       low, high; /* values of the first and the last colour */
-    ls_colours   colours;
-    bool         root;  /* colour by the square root of the value, which separates small values */
-    bool         lower; /* leave cells right of the diagonal white: masked keys */
+    double         x, y, width, height;
+    int64_t        rows, cols;
+    const float   *value;
+    const uint8_t *rgb;       /* colours of the cells, rows x cols x 3; NULL: from their values */
+    double         low, high; /* values of the first and the last colour */
+    ls_colours     colours;
+    bool           root;  /* colour by the square root of the value, which separates small values */
+    bool           lower; /* leave cells right of the diagonal white: masked keys */
 } ls_heat;
 void ls_png_heat(ls_png *p, const ls_heat *heat);
 /* Draws the colours of a heat map with their values as a vertical bar at x, y. */

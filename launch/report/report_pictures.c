@@ -19,6 +19,7 @@
 static const struct picture {
     const char *file, *title;
 } pictures[] = {
+    {"maps.png", "Filters and feature maps"},
     {"attention.png", "Attention"},
     {"positions.png", "Positions"},
     {"scores.png", "Scores"},

@@ -44,6 +44,7 @@ typedef struct ls_training {
     ls_run_directory     directory;
     ls_loader           *loader;
     ls_trace            *trace;
+    bool                 brief;   /* no examination at the end */
     ls_progress          at;      /* position of the run; epochs counted from 0                */
     ls_metrics           metrics; /* of the last step                                          */
     ls_status            pending; /* error of this rank since the last step                    */

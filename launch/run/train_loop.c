@@ -329,7 +329,7 @@ static ls_status save_model(ls_training *t)
 static ls_status examine(ls_training *t)
 {
     ls_run *run = t->run;
-    if (!run->task->examine) return LS_OK;
+    if (!run->task->examine || t->brief) return LS_OK;
     LS_TRY(ls_run_swap_average(run));
     const ls_status status = run->task->examine(run);
     if (status != LS_OK && run->is_root)
@@ -444,6 +444,7 @@ ls_status ls_run_train(ls_run *run, const ls_train_options *options, ls_train_re
     LS_CHECK(t, LS_ERR_ENV, "run: no memory");
     if (!options) options = &defaults;
     t->run       = run;
+    t->brief     = options->brief;
     t->rolled_to = t->rolled_at = -1;
     t->evaluation               = (ls_train_evaluation){.step = -1, .scores = ls_scores_none()};
     t->output.summary           = (ls_summary){.scores = ls_scores_none(), .samples_per_s = NAN};

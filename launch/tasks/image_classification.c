@@ -6,9 +6,8 @@
  * accuracy in training counts the sample's own label.
  *
  * Prediction scales an image file to the model's input, converts it to grey for models of one channel, and normalises
- * it with the dataset's mean and standard deviation.  Scanned handwriting is mostly dark on light, datasets of digits
- * are light on dark.  Therefore, for models of one channel: when the border of the image is lighter than its inside
- * while the dataset's mean pixel is below 0.5, the image is inverted first, and the prediction says so.
+ * it with the dataset's mean and standard deviation (launch/vision/image_input.h).  The prediction says if the image
+ * was inverted first.
  */
 #include <math.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "launch/run/run_setup.h"
 #include "launch/tasks/task.h"
 #include "launch/vision/examine.h"
+#include "launch/vision/image_input.h"
 
 enum { MAX_CHANNELS = 4 };
 
@@ -182,35 +182,11 @@ typedef struct predictor {
     ls_model                 *model;
     uint8_t                  *pixels;
     float                    *image;       /* the model's input */
-    double                   *probability; /* by rank           */
+    double                   *all;         /* probabilities by class                  */
+    double                   *probability; /* those of the likeliest classes, by rank */
     const char              **name;
     bool                     *used;
 } predictor;
-
-/* Mean of the pixels on the border of an image, and of those inside. */
-static void border_and_inside(const uint8_t *pixels, int height, int width, double *border, double *inside)
-{
-    double sum[2] = {0, 0}, n[2] = {0, 0};
-    for (int y = 0; y < height; y++)
-        for (int x = 0; x < width; x++) {
-            int at = y > 0 && x > 0 && y < height - 1 && x < width - 1;
-            sum[at] += pixels[y * width + x];
-            n[at] += 1;
-        }
-    *border = sum[0] / n[0];
-    *inside = n[1] > 0 ? sum[1] / n[1] : *border;
-}
-
-static bool needs_inverting(const predictor *p)
-{
-    const ls_dataset_info *d      = &p->run->data;
-    const char            *invert = p->options->invert;
-    double                 border, inside;
-    if (strcmp(invert, "auto") != 0) return strcmp(invert, "yes") == 0;
-    if (d->channels != 1 || d->mean[0] >= 0.5f) return false;
-    border_and_inside(p->pixels, d->height, d->width, &border, &inside);
-    return border > inside;
-}
 
 /* Passes the likeliest classes of an image to the caller. */
 static ls_status give_top(const predictor *p, const char *path, const float *logits, bool inverted)
@@ -218,16 +194,14 @@ static ls_status give_top(const predictor *p, const char *path, const float *log
     const ls_dataset_info *d       = &p->run->data;
     int                    classes = (int)ls__cols(p->run->logits);
     int                    count   = p->options->top < classes ? p->options->top : classes;
-    double                 largest = logits[0], sum = 0;
-    for (int i = 1; i < classes; i++) largest = fmax(largest, logits[i]);
-    for (int i = 0; i < classes; i++) sum += exp(logits[i] - largest);
+    ls_probabilities(logits, classes, p->all);
     memset(p->used, 0, (size_t)classes * sizeof *p->used);
     for (int k = 0; k < count; k++) {
         int best = -1;
         for (int i = 0; i < classes; i++)
             if (!p->used[i] && (best < 0 || logits[i] > logits[best])) best = i;
         p->used[best]     = true;
-        p->probability[k] = exp(logits[best] - largest) / sum;
+        p->probability[k] = p->all[best];
         p->name[k]        = best < d->classes ? d->class_names[best] : "(no name)";
     }
     return p->options->each(&(ls_prediction){.source      = path,
@@ -241,15 +215,8 @@ static ls_status give_top(const predictor *p, const char *path, const float *log
 
 static ls_status predict_file(predictor *p, const char *path)
 {
-    const ls_dataset_info *d = &p->run->data;
-    LS_TRY(ls_image_read(path, &d->image_options, d->channels, d->height, d->width, p->pixels));
-    size_t plane    = (size_t)d->height * (size_t)d->width;
-    bool   inverted = needs_inverting(p);
-    for (size_t i = 0; i < plane * (size_t)d->channels; i++) {
-        size_t  c     = i / plane;
-        uint8_t value = inverted ? (uint8_t)(255 - p->pixels[i]) : p->pixels[i];
-        p->image[i]   = ((float)value / 255.0f - d->mean[c]) / d->std[c];
-    }
+    bool inverted;
+    LS_TRY(ls_image_input(&p->run->data, path, p->options->invert, p->pixels, p->image, &inverted));
     ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {p->image}, .rows = 1, .global_rows = 1};
     LS_TRY(ls_model_run(p->model, &batch));
     return give_top(p, path, ls_model_output(p->model, 0), inverted);
@@ -265,6 +232,7 @@ static ls_status predict_files(ls_run *run, const ls_predict_options *options)
     LS_CHECK(!options->out, LS_ERR_USAGE, "predict: --out: the predictions of images go to stdout");
     p.pixels      = ls_arena_alloc(run->memory, pixels);
     p.image       = ls_arena_alloc(run->memory, pixels * sizeof *p.image);
+    p.all         = ls_arena_alloc(run->memory, classes * sizeof *p.all);
     p.probability = ls_arena_alloc(run->memory, classes * sizeof *p.probability);
     p.name        = ls_arena_alloc(run->memory, classes * sizeof *p.name);
     p.used        = ls_arena_alloc(run->memory, classes * sizeof *p.used);

@@ -70,11 +70,11 @@ struct ls_grad_cam {
     const char *layer;
 };
 
-static ls_tensor *last_activation(const ls_graph *g)
+/* Returns the last convolution with more than one output pixel; NULL: none. */
+static const ls_node *last_conv(const ls_graph *g)
 {
     for (int i = g->nodes - 1; i >= 0; i--)
-        if (ls_is_conv(g->node[i]) && g->node[i]->out[0]->dim[1] * g->node[i]->out[0]->dim[2] > 1)
-            return ls_layer_end(g->node[i]);
+        if (ls_is_conv(g->node[i]) && g->node[i]->out[0]->dim[1] * g->node[i]->out[0]->dim[2] > 1) return g->node[i];
     return NULL;
 }
 
@@ -82,12 +82,15 @@ static ls_status build(ls_grad_cam *cam, const ls_run *run, bool *found)
 {
     ls_tensor *image, *logits;
     LS_TRY(ls_rebuild_classifier(run, cam->graph, &image, &logits));
-    cam->activation = last_activation(cam->graph);
-    *found          = cam->activation != NULL;
-    if (!*found) return LS_OK;
-    cam->classes      = (int)ls__cols(logits);
-    cam->choice       = calloc((size_t)cam->classes, sizeof *cam->choice);
-    cam->layer        = ls_arena_printf(cam->graph->arena, "%s, %s", cam->activation->name, ls__shape(cam->activation));
+    const ls_node *conv = last_conv(cam->graph);
+    *found              = conv != NULL;
+    if (!conv) return LS_OK;
+    ls_arena   *memory = cam->graph->arena;
+    const char *name   = ls__layer_name(conv, memory);
+    cam->activation    = ls_layer_end(conv);
+    cam->classes       = (int)ls__cols(logits);
+    cam->choice        = calloc((size_t)cam->classes, sizeof *cam->choice);
+    cam->layer        = ls_arena_printf(memory, "%s, %s", name ? name : conv->out[0]->name, ls__shape(cam->activation));
     ls_tensor *choice = ls_input(cam->graph, "choice", LS_F32, cam->classes);
     LS_CHECK(cam->choice, LS_ERR_ENV, "Grad-CAM: no memory");
     return ls_model_new_gradient(&cam->model, cam->graph, ls_run_params(run), ls_sum(ls_mul(logits, choice)),

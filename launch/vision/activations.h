@@ -28,7 +28,7 @@ typedef struct ls_grad_cam ls_grad_cam;
 ls_status ls_grad_cam_new(ls_grad_cam **cam, const ls_run *run);
 void      ls_grad_cam_free(ls_grad_cam *cam); /* NULL is allowed */
 
-/* The size of the maps, and the activation's name and shape. */
+/* The size of the maps, and the convolution's name with the activation's shape. */
 int         ls_grad_cam_height(const ls_grad_cam *cam);
 int         ls_grad_cam_width(const ls_grad_cam *cam);
 const char *ls_grad_cam_layer(const ls_grad_cam *cam);

@@ -350,12 +350,14 @@ static void measure_classes(class_rows *r, int n)
 
 static void write_never(FILE *f, const ls_classification *c)
 {
+    enum { MOST_NAMES = 30 };
     int n = 0;
     for (int i = 0; i < c->classes; i++) {
-        if (c->predicted[i]) continue;
-        fputs(n++ ? ", " : "<p class=\"note bad\">Never predicted: ", f);
+        if (c->predicted[i] || n++ >= MOST_NAMES) continue;
+        fputs(n > 1 ? ", " : "<p class=\"note bad\">Never predicted: ", f);
         ls_html(f, c->name[i]);
     }
+    if (n > MOST_NAMES) fprintf(f, " and %d more", n - MOST_NAMES);
     if (n) fputs("</p>", f);
 }
 
@@ -365,7 +367,7 @@ static void write_classes(FILE *f, const ls_classification *c)
     class_rows r = {.c = c};
     r.order      = calloc((size_t)c->classes, sizeof *r.order);
     if (!r.order) return;
-    const int n = order_classes(c, r.order);
+    const int all = order_classes(c, r.order), n = all < MOST_CLASSES ? all : MOST_CLASSES;
     measure_classes(&r, n);
     begin_card(f, n > HALF_CLASSES ? "full" : "", "Accuracy by class");
     fprintf(f,
@@ -378,6 +380,7 @@ static void write_classes(FILE *f, const ls_classification *c)
     for (int i = 0; i < n; i++)
         write_class(f, &r, r.order[i], (double)(i / r.rows) * r.column, TOP + (i % r.rows + 0.5) * ROW);
     fputs("</svg>\n", f);
+    if (n < all) fprintf(f, "<p class=\"note\">The %d of %d classes with the lowest accuracy.</p>", n, all);
     write_never(f, c);
     fputs("</figure>\n", f);
     free(r.order);

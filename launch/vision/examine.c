@@ -6,9 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch/report/report_html.h"
 #include "launch/report/svg_chart.h"
 #include "launch/vision/activations.h"
 #include "launch/vision/classification.h"
+#include "launch/vision/feature_maps.h"
+#include "launch/vision/image_input.h"
 #include "launch/vision/picture.h"
 
 enum { MOST_MISTAKES = 12 };
@@ -21,15 +24,6 @@ typedef struct examination {
     float            *image, *map;
     FILE             *f;
 } examination;
-
-/* The bytes of an image as the model reads them. */
-static void normalise(const examination *e)
-{
-    const ls_dataset_info *d     = &e->run->data;
-    const size_t           plane = (size_t)d->height * (size_t)d->width;
-    for (size_t i = 0; i < plane * (size_t)d->channels; i++)
-        e->image[i] = ((float)e->pixels[i] / 255.0f - d->mean[i / plane]) / d->std[i / plane];
-}
 
 static ls_status write_picture(const examination *e, const ls_picture *p, const char *text)
 {
@@ -59,7 +53,7 @@ static ls_status write_mistake(const examination *e, int64_t sample)
     const ls_verdict *v = &e->c.verdict[sample];
     int32_t           label;
     LS_TRY(ls_dataset_read(e->run->test, sample, e->pixels, &label));
-    normalise(e);
+    ls_image_normalise(&e->run->data, e->pixels, e->image);
     fputs("<div><div class=\"images\">", e->f);
     LS_TRY(write_pictures(e, v->predicted));
     fputs("</div><p><b class=\"t1\">", e->f);
@@ -88,6 +82,40 @@ static ls_status write_mistakes(const examination *e)
     return LS_OK;
 }
 
+/* Writes the picture of the first sample's feature maps. */
+static ls_status write_page(const examination *e, ls_png *plot)
+{
+    char  *png   = NULL;
+    size_t bytes = 0;
+    FILE  *f     = open_memstream(&png, &bytes);
+    LS_CHECK(f, LS_ERR_ENV, "report: no memory for the feature maps");
+    ls_status status = ls_png_write(plot, f);
+    if (fclose(f) == 0 && status == LS_OK) {
+        fputs("<figure class=\"card full page\"><img "
+              "alt=\"Filters and feature maps\" src=\"data:image/png;base64,",
+              e->f);
+        ls_html_base64(e->f, png, bytes);
+        fputs("\"></figure>\n", e->f);
+    }
+    free(png);
+    return status;
+}
+
+static ls_status write_maps(const examination *e)
+{
+    ls_feature_maps maps;
+    ls_png         *plot;
+    int32_t         label;
+    LS_TRY(ls_dataset_read(e->run->test, 0, e->pixels, &label));
+    ls_image_normalise(&e->run->data, e->pixels, e->image);
+    LS_TRY(ls_feature_maps_of(e->run, e->image, e->run->memory, &maps));
+    const char *title = ls_arena_printf(e->run->memory, "the first sample of the held-out split: %s", e->c.name[label]);
+    LS_TRY(ls_feature_maps_draw(e->run, &maps, e->pixels, title, &plot));
+    ls_status status = write_page(e, plot);
+    ls_png_free(plot);
+    return status;
+}
+
 static ls_status write_section(examination *e)
 {
     const ls_dataset_info *d      = &e->run->data;
@@ -101,6 +129,7 @@ static ls_status write_section(examination *e)
     fputs("<section class=\"charts\">\n", e->f);
     ls_classification_html(e->f, &e->c);
     LS_TRY(write_mistakes(e));
+    if (e->cam) LS_TRY(write_maps(e));
     fputs("</section>\n", e->f);
     return LS_OK;
 }

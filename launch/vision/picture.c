@@ -64,7 +64,7 @@ void ls_picture_heat(ls_picture *p, const float *map, int rows, int columns)
             const float heat = (1 - v) * ((1 - u) * map[y0 * columns + x0] + u * map[y0 * columns + x1]) +
                                v * ((1 - u) * map[y1 * columns + x0] + u * map[y1 * columns + x1]);
             uint8_t    *pixel = p->rgb + 3 * (y * p->width + x);
-            const float grey = 0.299f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2], part = 0.8f * sqrtf(heat);
+            const float grey = 0.299f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2], part = 0.8f * heat;
             for (int c = 0; c < 3; c++)
                 pixel[c] = (uint8_t)lrintf((1 - part) * 0.85f * grey + part * (from[c] + (to[c] - from[c]) * heat));
         }

@@ -58,6 +58,9 @@ static void the_table_is_that_of_any_ranks(void **state)
     assert_true(mean_of(probe) >= mean_of(scratch) + 10);
     assert_true(mean_of(tuned) >= mean_of(scratch) + 10);
     assert_non_null(strstr(text_of("out"), "75 held-out samples"));
+    assert_non_null(strstr(text_of("first/report.html"), "Confusion matrix"));
+    assert_non_null(strstr(text_of("T1/fine-tune-1/report.html"), "Accuracy on held-out"));
+    assert_null(strstr(text_of("T1/fine-tune-1/report.html"), "Confusion matrix"));
     free(scratch), free(probe), free(tuned);
     /* A repetition trains nothing and computes no features. */
     assert_int_equal(run("transfer " OTHERS "train.epochs=2 model.pretrained=first --seeds 2 --dir T1", .ranks = 2), 0);

@@ -116,6 +116,7 @@ static void is_the_class_activation_map(void **state)
     assert_non_null(cam);
     assert_int_equal(ls_grad_cam_height(cam), 11);
     assert_int_equal(ls_grad_cam_width(cam), 11);
+    assert_string_equal(ls_grad_cam_layer(cam), "c2, B x 8 x 11 x 11");
     for (int class = 0; class < 10; class ++) {
         assert_ok(ls_dataset_read(run->test, class, pixels, &label));
         for (int i = 0; i < 28 * 28; i++) image[i] = (float)pixels[i] / 255 - 0.2f;

@@ -209,6 +209,8 @@ static void any_number_of_classes(void **state)
         if (n == c.classes)
             assert_int_equal(count_of(text, "<rect class=\"f0\" x=") + count_of(text, "<rect class=\"f1\" x="), cells);
         assert_int_equal(count_of(text, "classes with the most mistakes."), classes[i] > 100);
+        assert_int_equal(count_of(text, "classes with the lowest accuracy."), classes[i] > 100);
+        assert_int_equal(count_of(text, "<circle class=\"point"), n);
         assert_int_equal(count_of(text, "Never predicted: "), 1);
         assert_true(strlen(text) < (size_t)2500000);
         free(text);
