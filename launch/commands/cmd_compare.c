@@ -171,15 +171,19 @@ static ls_status draw(const comparison *c, const char *path)
         for (int k = 0; k < x->points; k++) x->sum[k] = scaled(c, x->sum[k] / c->seeds);
         line[i] = (ls_png_line){.name = x->label, .n = x->points, .x = x->epoch, .y = x->sum, .colour = i};
     }
-    LS_TRY(ls_png_new(&p, WIDTH, HEIGHT));
-    ls_png_lines(p, &(ls_lines){.x      = 70,
-                                .y      = 50,
-                                .width  = WIDTH - 110,
-                                .height = HEIGHT - 140,
-                                .title  = m && m->chart ? m->chart : "Loss on held-out samples",
-                                .x_name = "epoch",
-                                .count  = c->candidates,
-                                .line   = line});
+    const ls_lines lines = {.x      = 70,
+                            .y      = 50,
+                            .width  = WIDTH - 110,
+                            .height = HEIGHT - 140,
+                            .title  = m && m->chart ? m->chart : "Loss on held-out samples",
+                            .x_name = "epoch",
+                            .count  = c->candidates,
+                            .line   = line};
+    LS_TRY(ls_png_new(&p, 1, 1)); /* measures text */
+    const int rows = ls_png_legend_rows(p, &lines);
+    ls_png_free(p);
+    LS_TRY(ls_png_new(&p, WIDTH, HEIGHT + (rows - 1) * LS_PNG_LEGEND_ROW));
+    ls_png_lines(p, &lines);
     ls_status status = ls_png_save(p, path);
     ls_png_free(p);
     return status;
@@ -282,7 +286,12 @@ const ls_command ls__command_compare = {
                "pixels:\n"
                "\n"
                "  lockstep compare cnn-or-ann cnn-or-ann-mlp cnn-or-ann,data.shuffle_pixels=true \\\n"
-               "                   cnn-or-ann-mlp,data.shuffle_pixels=true",
+               "                   cnn-or-ann-mlp,data.shuffle_pixels=true\n"
+               "\n"
+               "Batch norm over the global batch, layer norm, and no norm, at a batch of 128 and of 4:\n"
+               "\n"
+               "  S=train.batch=4,optim.lr=0.01\n"
+               "  lockstep compare norm-batch norm-layer norm-none norm-batch,$S norm-layer,$S norm-none,$S",
     .options = LS_OPTIONS({"seeds", "N", "number of seeds, 1 to 100; default 3"},
                           {"dir", "DIR", "folder of the runs and of the picture; default: runs/compare"}),
     .run     = run_compare,

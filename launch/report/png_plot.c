@@ -22,8 +22,8 @@ typedef struct colour {
 
 static const colour ink = {0.09, 0.11, 0.13}, faint = {0.40, 0.44, 0.52}, grid = {0.90, 0.91, 0.93},
                     edge           = {0.72, 0.75, 0.79};
-static const colour line_colours[] = {
-    {0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70}, {0.55, 0.57, 0.60}};
+static const colour line_colours[] = {{0.15, 0.39, 0.92}, {0.91, 0.35, 0.05}, {0.07, 0.50, 0.36}, {0.48, 0.23, 0.70},
+                                      {0.55, 0.57, 0.60}, {0.02, 0.60, 0.72}, {0.83, 0.18, 0.50}, {0.60, 0.45, 0.08}};
 enum { COLOURS = sizeof line_colours / sizeof *line_colours };
 
 static void set(ls_png *p, colour c) { cairo_set_source_rgb(p->at, c.r, c.g, c.b); }
@@ -342,6 +342,48 @@ static void draw_line(ls_png *p, const ls_lines *l, const ls_png_line *line, con
     }
 }
 
+/* Finds the place of the next name of a legend after the one at *x, *row, and moves on behind it. */
+static double legend_place(ls_png *p, const ls_lines *l, const char *name, double *x, int *row)
+{
+    const ls_png_font font  = {.size = 13, .align = -1};
+    const double      width = 40 + ls_png_text_width(p, &font, name);
+    if (*x > l->x && *x + width - 20 > l->x + l->width) {
+        *x = l->x;
+        (*row)++;
+    }
+    const double at = *x;
+    *x += width;
+    return at;
+}
+
+int ls_png_legend_rows(ls_png *p, const ls_lines *l)
+{
+    double x   = l->x;
+    int    row = 0;
+    for (int i = 0; i < l->count; i++)
+        if (l->line[i].name) legend_place(p, l, l->line[i].name, &x, &row);
+    return row + 1;
+}
+
+static void draw_legend(ls_png *p, const ls_lines *l)
+{
+    const ls_png_font font = {.size = 13, .align = -1};
+    double            x    = l->x;
+    int               row  = 0;
+    for (int i = 0; i < l->count; i++) {
+        if (!l->line[i].name) continue;
+        const double at = legend_place(p, l, l->line[i].name, &x, &row),
+                     y  = l->y + l->height + 58 + row * LS_PNG_LEGEND_ROW;
+        set(p, line_colours[l->line[i].colour % COLOURS]);
+        if (l->line[i].points)
+            diamond(p, at + 7, y);
+        else
+            cairo_rectangle(p->at, at, y - 2, 14, 4);
+        cairo_fill(p->at);
+        ls_png_text(p, at + 20, y + 1, &font, "%s", l->line[i].name);
+    }
+}
+
 void ls_png_lines(ls_png *p, const ls_lines *l)
 {
     const axis x = axis_of(l, false), y = axis_of(l, true);
@@ -356,17 +398,5 @@ void ls_png_lines(ls_png *p, const ls_lines *l)
     ls_png_text(p, l->x, l->y - 20, &(ls_png_font){.size = 16, .align = -1, .bold = true}, "%s", l->title);
     ls_png_text(p, l->x + l->width / 2, l->y + l->height + 36, &(ls_png_font){.size = 13, .faint = true}, "%s",
                 l->x_name);
-    double at = l->x;
-    for (int i = 0; i < l->count; i++) {
-        if (!l->line[i].name) continue;
-        set(p, line_colours[l->line[i].colour % COLOURS]);
-        if (l->line[i].points)
-            diamond(p, at + 7, l->y + l->height + 58);
-        else
-            cairo_rectangle(p->at, at, l->y + l->height + 56, 14, 4);
-        cairo_fill(p->at);
-        ls_png_font font = {.size = 13, .align = -1};
-        ls_png_text(p, at + 20, l->y + l->height + 59, &font, "%s", l->line[i].name);
-        at += 40 + ls_png_text_width(p, &font, l->line[i].name);
-    }
+    draw_legend(p, l);
 }

@@ -81,5 +81,8 @@ typedef struct ls_lines {
     const ls_png_line *line;
 } ls_lines;
 void ls_png_lines(ls_png *p, const ls_lines *lines);
+/* Number of rows of the legend, which begins 50 pixels below the plot. */
+enum { LS_PNG_LEGEND_ROW = 22 }; /* height of a row, pixels */
+int ls_png_legend_rows(ls_png *p, const ls_lines *lines);
 
 #endif

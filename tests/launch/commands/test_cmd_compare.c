@@ -81,9 +81,22 @@ static void bad_requests_are_refused(void **state)
     }
 }
 
+/* The recipes of norms differ in their norms alone. */
+static void norms(void **state)
+{
+    assert_int_equal(run("compare norm-batch norm-layer norm-none data.train_count=128 data.test_count=50 "
+                         "train.epochs=1 train.batch=64 --seeds 1 --dir norms"),
+                     0);
+    char *found = table();
+    assert_non_null(strstr(found, "norm-batch         18,594 "));
+    assert_non_null(strstr(found, "norm-layer         18,594 "));
+    assert_non_null(strstr(found, "norm-none          18,370 "));
+    free(found);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(one_table_for_any_ranks),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(norms), cmocka_unit_test(one_table_for_any_ranks),
                                        cmocka_unit_test(bad_requests_are_refused)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }
