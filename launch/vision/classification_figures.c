@@ -343,8 +343,7 @@ static void measure_classes(class_rows *r, int n)
     const int most = r->columns > 1 ? 14 : 18;
     if (r->letters > most) r->letters = most;
     r->names = r->letters * 6.8;
-    r->low   = low > 0.94 ? 0.9 : floor(low * 10 - 1e-9) / 10;
-    if (low > 0.975) r->low = 0.96;
+    r->low   = low > 0.9 ? floor(low * 100 - 1e-9) / 100 : floor(low * 10 - 1e-9) / 10;
     if (r->low < 0) r->low = 0;
 }
 
