@@ -81,6 +81,10 @@ ls_graph *ls_graph_new(void);
  * gets converted inputs. */
 void ls_graph_precision(ls_graph *g, ls_dtype type);
 
+/* Sets over how many samples batch norms compute statistics in training unless they say so: 0, the default: over the
+ * global batch; N: over groups of N samples, which do not depend on ranks.  Call before the first op. */
+void ls_graph_norm_over(ls_graph *g, int64_t samples);
+
 void      ls_graph_free(ls_graph *g);
 ls_status ls_graph_status(const ls_graph *g);
 

@@ -18,7 +18,8 @@
  * leaves gets a BACKWARD instruction of its own.
  *
  * Ops that read the whole batch (ls_op.batch_sums) have two instructions in forward and two in backward.  The first one
- * sums over the samples of this rank.  The trainer inserts an all-reduce of the sums before the second one.
+ * sums over the samples of this rank.  The trainer inserts an all-reduce of the sums before the second one.  Ops that
+ * read groups of samples (ls_op.group_rows) have one instruction each.
  */
 #include "core/graph/build_program.h"
 
@@ -204,10 +205,10 @@ static const char *node_label(const ls_program *p, const ls_node *n)
     return layer ? ls_arena_printf(p->memory, "%s (%s)", layer, ls__op(n)->name) : NULL;
 }
 
-/* Whether node n sums over the batch.  It does so in training only. */
+/* Whether node n needs sums over the batch in two stages.  It does so in training only. */
 static bool sums_batch(const ls_program *p, const ls_node *n)
 {
-    return p->options.loss && ls__batch_sums(n, false) > 0;
+    return p->options.loss && ls__batch_sums(n, false) > 0 && !ls__group_rows(n);
 }
 
 /* Sets the stage of an instruction of node n, and the places of its sums. */
@@ -241,6 +242,8 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
         set_stage(p, n, &sums, LS_STAGE_SUMS);
         ls__append_instr(p, &sums);
         set_stage(p, n, &instr, LS_STAGE_REST);
+    } else if (p->options.loss && ls__group_rows(n)) {
+        set_stage(p, n, &instr, LS_STAGE_SUMS);
     }
     for (int k = 0; k < n->outs; k++) instr.out[k] = ls__value_buffer(p, n->out[k]);
     ls__append_instr(p, &instr);

@@ -251,6 +251,12 @@ int64_t ls__batch_sums(const ls_node *n, bool backward)
     return op->batch_sums ? op->batch_sums(n, backward) : 0;
 }
 
+int64_t ls__group_rows(const ls_node *n)
+{
+    const ls_op *op = ls__op(n);
+    return op->group_rows ? op->group_rows(n) : 0;
+}
+
 int ls__op_find(const char *name)
 {
     for (int i = 0; i < LS_OP_COUNT; i++)
@@ -338,6 +344,20 @@ void ls_graph_precision(ls_graph *g, ls_dtype type)
         return;
     }
     (void)LS_FAIL(LS_ERR_USAGE, "ls_graph_precision: expected float32 or bfloat16, and a graph without ops");
+    keep_error(g);
+    g->status = LS_ERR_USAGE;
+}
+
+const char *const ls__over_names[] = {"batch", NULL};
+
+void ls_graph_norm_over(ls_graph *g, int64_t samples)
+{
+    if (!g || g->status != LS_OK) return;
+    if (g->nodes == 0 && samples >= 0) {
+        g->norm_over = samples;
+        return;
+    }
+    (void)LS_FAIL(LS_ERR_USAGE, "ls_graph_norm_over: expected at least 0 samples, and a graph without ops");
     keep_error(g);
     g->status = LS_ERR_USAGE;
 }

@@ -21,6 +21,7 @@ struct ls_graph {
     char       *message, *trace;
     char        scope[256]; /* prefix of names, "transformer.h.0" */
     ls_dtype    precision;  /* LS_F32, or LS_BF16: matrix products and the values between ops are bfloat16 */
+    int64_t     norm_over;  /* samples over which a batch norm computes statistics unless it says so; 0: the batch */
     const struct ls_product_table *products;   /* libraries of matrix products; NULL: none.  Must outlive the graph */
     const char                    *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
     const void                    *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
@@ -35,6 +36,8 @@ const ls_op *ls__op(const ls_node *n);
 const ls_op *ls__op_by_id(int op);
 /* The number of sums of a node over the batch; 0: none. */
 int64_t ls__batch_sums(const ls_node *n, bool backward);
+/* The samples of a group, for a node that reads groups of samples in training; 0: none. */
+int64_t ls__group_rows(const ls_node *n);
 int     ls__op_find(const char *name); /* the op's id; -1: unknown name */
 
 /* The layer that a node belongs to: "conv1" if its first parameter is conv1.weight.  NULL: no parameter, or one whose

@@ -68,11 +68,13 @@ typedef struct ls_field {
     const char        *name;
     ls_field_kind      kind;
     size_t             offset;  /* within the args struct, bytes */
-    const char *const *choices; /* LS_FIELD_CHOICE: the names by value, ended by NULL */
+    const char *const *choices; /* LS_FIELD_CHOICE: the names by value; LS_FIELD_INT64: names of -1, -2, ...; ended by
+                                   NULL */
 } ls_field;
 /* clang-format off */
 #define LS_FIELD(kind, args_type, member) {#member, LS_FIELD_##kind, offsetof(args_type, member)}
 #define LS_FIELD_OF(names, args_type, member) {#member, LS_FIELD_CHOICE, offsetof(args_type, member), (names)}
+#define LS_FIELD_NAMED(names, args_type, member) {#member, LS_FIELD_INT64, offsetof(args_type, member), (names)}
 /* clang-format on */
 #define LS_FIELDS(...) ((const ls_field[]){__VA_ARGS__, {0}})
 
@@ -109,9 +111,13 @@ struct ls_op {
     /* (optional) For an op that in training reads the whole batch: returns the number of sums over all samples that
      * forward, or backward, needs.  In a training step the kernel runs in two stages (ls_stage). */
     int64_t (*batch_sums)(const ls_node *n, bool backward);
+    /* (optional, with batch_sums) Returns the samples of a group, if the op reads groups of samples instead of the whole
+     * batch; 0: the whole batch.  Then a kernel runs once, in the stage LS_STAGE_SUMS in forward.  It writes sums over
+     * the groups, which only update_running reads. */
+    int64_t (*group_rows)(const ls_node *n);
     /* (optional, with batch_sums) Renews running statistics, parameters without gradient, from the sums of forward.
-     * x: the values of the inputs that are parameters. */
-    void (*update_running)(const ls_node *n, const float *sums, int64_t batch_rows, float *const x[LS_MAX_IN]);
+     * count: samples of the global batch, or its groups.  x: the values of the inputs that are parameters. */
+    void (*update_running)(const ls_node *n, const float *sums, int64_t count, float *const x[LS_MAX_IN]);
     /* (with update_running) Makes training use the running statistics and not renew them (ls_freeze). */
     void (*freeze_running)(ls_node *n);
     /* (optional, default 0) Returns the bytes of workspace of a call for up to `rows` samples in up to `shards` shards,
@@ -183,6 +189,10 @@ struct ls_call {
     uint64_t        key;          /* of ls_philox(key, sample, element / 4); depends on seed, step and node */
     int64_t         first_sample; /* index of sample 0 within the global batch */
 };
+
+/* The groups of samples in a shard of `rows` samples, for ops that read groups of `size` samples.  The shard is divided
+ * evenly: a group has at least `size` samples, unless the shard has fewer. */
+static inline int64_t ls__groups_of(int64_t rows, int64_t size) { return rows < size ? rows > 0 : rows / size; }
 
 /* Destination of the gradient of input i, which is not batched, for group k. */
 static inline float *ls__group_grad(const ls_call *c, int i, int k) { return c->dx[i] + c->group[k].offset; }

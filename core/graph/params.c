@@ -41,14 +41,18 @@ static void sort_slots(ls_params *p, const int *first)
 
 static size_t padded(int64_t count) { return ls__round_up_bytes((size_t)count, LS_PARAM_ALIGN); }
 
-/* Places the sums over the batch at the end of the gradient block. */
+/* Places the sums over the batch at the end of the gradient block, those over groups last. */
 static void place_sums(ls_params *p)
 {
     const ls_graph *g = p->graph;
     p->grads          = p->sums;
-    for (int i = 0; i < g->nodes; i++) {
-        p->sums_of[i] = p->grads;
-        for (int backward = 0; backward < 2; backward++) p->grads += padded(ls__batch_sums(g->node[i], backward));
+    for (int groups = 0; groups < 2; groups++) {
+        if (groups) p->group_sums = p->grads;
+        for (int i = 0; i < g->nodes; i++) {
+            if ((ls__group_rows(g->node[i]) > 0) != groups) continue;
+            p->sums_of[i] = p->grads;
+            for (int backward = 0; backward < 2; backward++) p->grads += padded(ls__batch_sums(g->node[i], backward));
+        }
     }
 }
 

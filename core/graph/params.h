@@ -15,7 +15,7 @@
  * Parameters with more uses have leaves instead (core/graph/build_program.c).
  *
  * Sums over the batch (ls_op.batch_sums) have a region at the end of the gradient block: for each node those of
- * forward, then those of backward.
+ * forward, then those of backward.  Sums over groups of the batch (ls_op.group_rows) are the last of them.
  */
 #ifndef LS_CORE_GRAPH_PARAMS_H
 #define LS_CORE_GRAPH_PARAMS_H
@@ -47,6 +47,7 @@ struct ls_params {
     size_t         trained; /* end of the last trained parameter, floats */
     size_t         sums;    /* end of the second segments, and start of the sums over the batch, floats */
     size_t        *sums_of; /* offset of the sums of a node in the gradient block, by node index */
+    size_t         group_sums; /* start of the sums over groups of the batch, behind all other sums, floats */
     size_t         grads;   /* floats of the gradient block: `trained`, the second segments and the sums */
     int           *seconds; /* slots with a second segment, in the order in which the segments become complete */
     int            tied;    /* number of `seconds` */

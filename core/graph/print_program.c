@@ -38,8 +38,8 @@ static void print_instr(const ls_program *p, FILE *to, int i)
             fprintf(to, "  updates %s", p->buffer[instr->in[k]].name);
     print_list(p, to, instr->din, instr->add, LS_MAX_IN, &separator);
     if (instr->stage == LS_STAGE_SUMS)
-        fprintf(to, " -> %lld sums over the batch",
-                (long long)ls__batch_sums(instr->node, instr->kind == LS_INSTR_BACKWARD));
+        fprintf(to, " -> %lld sums over %s", (long long)ls__batch_sums(instr->node, instr->kind == LS_INSTR_BACKWARD),
+                ls__group_rows(instr->node) ? "the groups of the batch" : "the batch");
     if (instr->kind == LS_INSTR_FOLD) fprintf(to, " -> gradient of %s", instr->name);
     if (instr->flops > 0) fprintf(to, "  %.3g Mflop/sample", instr->flops * 1e-6);
     if (instr->scratch) fprintf(to, "  workspace %s", ls__bytes_text((double)instr->scratch));

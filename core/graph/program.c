@@ -74,7 +74,7 @@ int ls__program_find(const ls_program *p, ls_instr_tag tag, int id)
 
 int ls__program_next_sums(const ls_program *p, int at)
 {
-    while (at < p->instrs && p->instr[at].stage != LS_STAGE_SUMS) at++;
+    while (at < p->instrs && (p->instr[at].stage != LS_STAGE_SUMS || ls__group_rows(p->instr[at].node))) at++;
     return at < p->instrs ? at : -1;
 }
 
@@ -198,6 +198,11 @@ void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const
 {
     for (int b = 0; b < p->buffers; b++)
         if (p->buffer[b].place == LS_PLACE_GRAD) p->buffer[b].offset = moved(p->buffer[b].offset, range, to, n);
-    for (int i = 0; i < p->instrs; i++)
-        if (p->instr[i].kind == LS_INSTR_FOLD) p->instr[i].offset = moved(p->instr[i].offset, range, to, n);
+    for (int i = 0; i < p->instrs; i++) {
+        ls_instr *instr = &p->instr[i];
+        if (instr->kind == LS_INSTR_FOLD) instr->offset = moved(instr->offset, range, to, n);
+        if (!instr->stage) continue;
+        instr->sums         = moved(instr->sums, range, to, n);
+        instr->forward_sums = moved(instr->forward_sums, range, to, n);
+    }
 }

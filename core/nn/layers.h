@@ -101,8 +101,8 @@ typedef struct ls_layer_norm_layer {
 ls_tensor *ls__layer_norm(ls_layer_norm_layer layer, ls_where where);
 
 /* Batch normalisation of each channel, the first dim after the batch, over the global batch of all ranks, as PyTorch's
- * nn.SyncBatchNorm.  Parameters NAME.weight (ones) and NAME.bias (zeros); NAME.running_mean (zeros) and
- * NAME.running_var (ones) have no gradient, and training renews them. */
+ * nn.SyncBatchNorm, or over groups of samples.  Parameters NAME.weight (ones) and NAME.bias (zeros); NAME.running_mean
+ * (zeros) and NAME.running_var (ones) have no gradient, and training renews them. */
 typedef struct ls_batch_norm_layer {
     ls_graph   *g;
     const char *name;
@@ -113,6 +113,7 @@ typedef struct ls_batch_norm_layer {
     bool        no_affine;
     bool        no_weight; /* a bias, and a weight of ones that is no parameter */
     ls_init     weight_init, bias_init;
+    int64_t     over; /* samples of a group; LS_OVER_BATCH: global batch; 0: see ls_graph_norm_over */
 } ls_batch_norm_layer;
 #define ls_batch_norm(...) ls__batch_norm((ls_batch_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__batch_norm(ls_batch_norm_layer layer, ls_where where);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Batch normalisation of each channel over the global batch (Ioffe and Szegedy 2015).
+ * Batch normalisation of each channel over the global batch, or over groups of samples (Ioffe and Szegedy 2015).
  *      x: B x C x ...   w, b: C or none   running mean m', running variance v': C   ->  y: B x C x ...
  *
  * Training    over the n values of a channel in the global batch, with c = m' as the origin:
@@ -13,6 +13,11 @@
  * The sums of a shard add its samples in order.  Shards and ranks are added as a binary tree, as gradients are, so the
  * statistics have the same bits for any number of ranks.  The origin c is near m, so that s2 / n - (s1 / n)^2 does
  * not cancel, and one pass over x is enough.  The sums of backward are the gradients of w and b.
+ *
+ * Over groups (`over`): the samples of a virtual shard are divided evenly into groups of at least `over` samples, each
+ * with statistics of its own (Goyal 2017: those of a worker).  Nothing is exchanged before the end of the step: m' and
+ * v' are renewed with the means over all groups of m and of v n / (n - 1).  The first sample of a group holds m and r
+ * of the group for backward.
  */
 #include <math.h>
 
@@ -22,6 +27,7 @@
 #include "core/ops/infer.h"
 
 enum { X, WEIGHT, BIAS, MEAN, VARIANCE, INS };
+enum { Y, STATISTICS };
 
 typedef struct shape {
     int64_t channels, inner; /* C, and the values of a channel in a sample */
@@ -48,17 +54,27 @@ static ls_status infer(ls_node *n)
     }
     if (a->eps == 0) a->eps = 1e-5f;
     if (a->momentum == 0) a->momentum = 0.1f;
+    if (a->over == 0) a->over = n->graph->norm_over;
+    if (a->over == LS_OVER_BATCH) a->over = 0;
+    LS_NODE_CHECK(n, a->over >= 0, "over is %lld, expected batch or a number of samples", (long long)a->over);
     LS_NODE_CHECK(n, a->eps > 0, "eps is %g, expected a positive number", (double)a->eps);
     LS_NODE_CHECK(n, a->momentum > 0 && a->momentum <= 1, "momentum is %g, expected 0 < momentum <= 1",
                   (double)a->momentum);
-    ls__out(n, 0, n->graph->precision, true, x->rank, x->dim);
+    ls__out(n, Y, n->graph->precision, true, x->rank, x->dim);
+    if (a->over) ls__out(n, STATISTICS, LS_F32, true, 1, &(int64_t){2 * x->dim[0]});
     return LS_OK;
+}
+
+static int64_t group_rows(const ls_node *n)
+{
+    const ls_batch_norm_args *a = n->args;
+    return a->frozen ? 0 : a->over;
 }
 
 static int64_t batch_sums(const ls_node *n, bool backward)
 {
-    (void)backward;
-    return ((const ls_batch_norm_args *)n->args)->frozen ? 0 : 2 * shape_of(n).channels;
+    const ls_batch_norm_args *a = n->args;
+    return a->frozen || (a->over && backward) ? 0 : 2 * shape_of(n).channels;
 }
 
 /* ---- statistics -------------------------------------------------------------------------------------------------- */
@@ -88,14 +104,19 @@ static void read_statistics(const ls_call *c, const float *sums, float *mean, fl
     }
 }
 
-static void update_running(const ls_node *n, const float *sums, int64_t batch_rows, float *const x[LS_MAX_IN])
+/* The variance v n / (n - 1) of n values. */
+static double unbiased(double variance, double n) { return n > 1 ? variance * n / (n - 1) : variance; }
+
+static void update_running(const ls_node *n, const float *sums, int64_t count, float *const x[LS_MAX_IN])
 {
-    const double  momentum = (double)((const ls_batch_norm_args *)n->args)->momentum, count = count_of(n, batch_rows);
+    const double  momentum = (double)((const ls_batch_norm_args *)n->args)->momentum, values = count_of(n, count);
     const int64_t channels = shape_of(n).channels;
     for (int64_t k = 0; k < channels; k++) {
-        double mean, variance;
-        batch_statistics(sums, channels, k, count, x[MEAN][k], &mean, &variance);
-        variance *= count > 1 ? count / (count - 1) : 1;
+        double mean = x[MEAN][k] + (double)sums[k] / (double)count, variance = (double)sums[channels + k] / (double)count;
+        if (!group_rows(n)) {
+            batch_statistics(sums, channels, k, values, x[MEAN][k], &mean, &variance);
+            variance = unbiased(variance, values);
+        }
         x[MEAN][k]     = (float)((1 - momentum) * x[MEAN][k] + momentum * mean);
         x[VARIANCE][k] = (float)((1 - momentum) * x[VARIANCE][k] + momentum * variance);
     }
@@ -187,6 +208,131 @@ static void apply(const ls_call *c, const affine *f)
     }
 }
 
+/* ---- over groups of samples -------------------------------------------------------------------------------------- */
+
+/* One channel of one group: samples [begin, end). */
+typedef struct group {
+    int64_t channel, begin, end;
+    double  n;        /* values */
+    float  *mean, *r; /* those of the channel, in the output STATISTICS of the first sample */
+} group;
+
+static group group_of(const ls_call *c, int shard, int64_t channel, int64_t index, int64_t groups)
+{
+    const shape   d = shape_of(c->node);
+    const int64_t first = c->bound[shard], rows = c->bound[shard + 1] - first;
+    group         g = {channel, first + rows * index / groups, first + rows * (index + 1) / groups};
+    g.n             = (double)((g.end - g.begin) * d.inner);
+    g.mean          = (float *)c->y[STATISTICS] + g.begin * 2 * d.channels + channel;
+    g.r             = g.mean + d.channels;
+    return g;
+}
+
+/* Adds the two sums of `s`, whose arrays by channel begin at the channel of the group, over the samples of a group. */
+static void add_group(const ls_call *c, const channel_sums *s, const group *g, float *of_p, float *of_pq)
+{
+    const shape d = shape_of(c->node);
+    for (int64_t row = g->begin; row < g->end; row++)
+        add_channel(s, 0, (row * d.channels + g->channel) * d.inner, d.inner, of_p, of_pq);
+}
+
+/* Computes y of a group; the arrays by channel of `f` begin at the channel of the group. */
+static void apply_group(const ls_call *c, const affine *f, const group *g)
+{
+    const shape d = shape_of(c->node);
+    for (int64_t row = g->begin; row < g->end; row++)
+        for (int64_t at = 0; at < d.inner; at += LS_MAP_TILE)
+            apply_tile(f, 0, (row * d.channels + g->channel) * d.inner + at, ls__min(LS_MAP_TILE, d.inner - at));
+}
+
+/* Computes m and r of a group, and adds m - c and the unbiased variance to the sums of the shard. */
+static void find_statistics(const ls_call *c, const group *g, float *sum_of_mean, float *sum_of_variance)
+{
+    const float *origin  = (const float *)c->x[MEAN] + g->channel;
+    float        sums[2] = {0, 0};
+    double       mean, variance;
+    add_group(c, &(channel_sums){.a = ls__x(c, X), .b = ls__x(c, X), .origin = origin, .centre = origin}, g, &sums[0],
+              &sums[1]);
+    batch_statistics(sums, 1, 0, g->n, *origin, &mean, &variance);
+    *g->mean = (float)mean;
+    *g->r    = (float)(1 / sqrt(variance + (double)((const ls_batch_norm_args *)c->args)->eps));
+    *sum_of_mean += (float)(mean - (double)*origin);
+    *sum_of_variance += (float)unbiased(variance, g->n);
+}
+
+/* A recomputation (no stage) reads the statistics that forward has written. */
+static void forward_groups(const ls_call *c, float *partial)
+{
+    const int64_t channels = shape_of(c->node).channels, size = group_rows(c->node);
+    const float  *weight = c->x[WEIGHT], *bias = c->x[BIAS];
+#pragma omp parallel for collapse(2) schedule(static) if (c->rows * ls__numel(c->node->in[X]) >= LS_MAP_PARALLEL)
+    for (int shard = 0; shard < c->shards; shard++)
+        for (int64_t k = 0; k < channels; k++) {
+            const int64_t groups = ls__groups_of(c->bound[shard + 1] - c->bound[shard], size);
+            float        *mean = partial + shard * 2 * channels + k, *variance = mean + channels;
+            *mean = *variance = 0;
+            for (int64_t i = 0; i < groups; i++) {
+                const group g = group_of(c, shard, k, i, groups);
+                if (c->stage) find_statistics(c, &g, mean, variance);
+                const float scale = *g.r * (weight ? weight[k] : 1);
+                apply_group(c,
+                            &(affine){.a      = ls__x(c, X),
+                                      .y      = ls__y(c, Y),
+                                      .centre = g.mean,
+                                      .scale  = &scale,
+                                      .shift  = bias ? bias + k : NULL},
+                            &g);
+            }
+        }
+    if (c->stage) ls__fold_sums(c, 2 * channels, partial);
+}
+
+/* dx of a group, from its sums of dy and of dy h. */
+static void group_dx(const ls_call *c, const group *g, float sum_dy, float sum_dyh)
+{
+    const float *weight = c->x[WEIGHT];
+    const double scale  = (double)*g->r * (weight ? (double)weight[g->channel] : 1);
+    const float  slope = (float)(-scale * (double)*g->r * (double)sum_dyh / g->n), factor = (float)scale,
+                shift = (float)(-scale * (double)sum_dy / g->n);
+    apply_group(c,
+                &(affine){.a     = ls__dy(c, Y),
+                          .b     = ls__x(c, X),
+                          .y     = ls__dx(c, X),
+                          .scale = &factor,
+                          .mean  = g->mean,
+                          .slope = &slope,
+                          .shift = &shift,
+                          .add   = c->add[X]},
+                g);
+}
+
+static void backward_groups(const ls_call *c, float *db, float *dw)
+{
+    const int64_t channels = shape_of(c->node).channels, size = group_rows(c->node);
+#pragma omp parallel for collapse(2) schedule(static) if (c->rows * ls__numel(c->node->in[X]) >= LS_MAP_PARALLEL)
+    for (int shard = 0; shard < c->shards; shard++)
+        for (int64_t k = 0; k < channels; k++) {
+            const int64_t groups = ls__groups_of(c->bound[shard + 1] - c->bound[shard], size);
+            float        *sum_dy = db + shard * channels + k, *sum_dyh = dw + shard * channels + k;
+            *sum_dy = *sum_dyh = 0;
+            for (int64_t i = 0; i < groups; i++) {
+                const group g       = group_of(c, shard, k, i, groups);
+                float       sums[2] = {0, 0};
+                add_group(c,
+                          &(channel_sums){.a      = ls__dy(c, Y),
+                                          .b      = ls__x(c, X),
+                                          .centre = g.mean,
+                                          .scale  = g.r},
+                          &g, &sums[0], &sums[1]);
+                *sum_dy += sums[0];
+                *sum_dyh += sums[1];
+                if (c->dx[X]) group_dx(c, &g, sums[0], sums[1]);
+            }
+        }
+    if (c->dx[BIAS]) ls__fold(c, BIAS, channels, db);
+    if (c->dx[WEIGHT]) ls__fold(c, WEIGHT, channels, dw);
+}
+
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
 /* Workspace: four values per channel, two sums per channel for every shard, and for backward the same sums again. */
@@ -200,6 +346,10 @@ static void forward(const ls_call *c)
 {
     const int64_t channels = shape_of(c->node).channels;
     float        *mean = c->scratch, *r = mean + channels, *partial = mean + 4 * channels;
+    if (c->training && group_rows(c->node)) {
+        forward_groups(c, partial);
+        return;
+    }
     if (c->stage == LS_STAGE_SUMS) {
         const ls_array x = ls__x(c, X);
         sum_shards(c, &(channel_sums){.a = x, .b = x, .origin = c->x[MEAN], .centre = c->x[MEAN]}, partial);
@@ -248,6 +398,10 @@ static void backward(const ls_call *c)
     float        *mean = c->scratch, *r = mean + channels, *slope = r + channels, *shift = slope + channels,
           *partial      = shift + channels;
     const float *weight = c->x[WEIGHT];
+    if (group_rows(c->node)) {
+        backward_groups(c, partial, partial + c->shards * channels);
+        return;
+    }
     read_statistics(c, c->stage ? c->forward_sums : NULL, mean, r);
     if (c->stage == LS_STAGE_SUMS || (!c->stage && (c->dx[WEIGHT] || c->dx[BIAS]))) backward_sums(c, mean, r, partial);
     if (!c->dx[X]) return;
@@ -280,17 +434,20 @@ LS_OP(batch_norm) = {
     .ins        = INS,
     .outs       = 1,
     .optional   = 1u << WEIGHT | 1u << BIAS,
-    .saves      = LS_SAVES_IN(X) | LS_SAVES_IN(WEIGHT) | LS_SAVES_IN(BIAS) | LS_SAVES_IN(MEAN) | LS_SAVES_IN(VARIANCE),
+    .saves      = LS_SAVES_IN(X) | LS_SAVES_IN(WEIGHT) | LS_SAVES_IN(BIAS) | LS_SAVES_IN(MEAN) | LS_SAVES_IN(VARIANCE) |
+             LS_SAVES_OUT(STATISTICS),
     .recompute  = true,
     .inplace_backward = true,
     .either           = 1u << X,
     .no_grad          = 1u << MEAN | 1u << VARIANCE,
     .fields         = LS_FIELDS(LS_FIELD(FLOAT, ls_batch_norm_args, eps), LS_FIELD(FLOAT, ls_batch_norm_args, momentum),
-                                LS_FIELD(BOOL, ls_batch_norm_args, frozen)),
+                                LS_FIELD(BOOL, ls_batch_norm_args, frozen),
+                                LS_FIELD_NAMED(ls__over_names, ls_batch_norm_args, over)),
     .infer          = infer,
     .forward        = {[LS_CPU] = forward},
     .backward       = {[LS_CPU] = backward},
     .batch_sums     = batch_sums,
+    .group_rows     = group_rows,
     .update_running = update_running,
     .freeze_running = freeze_running,
     .scratch        = scratch,

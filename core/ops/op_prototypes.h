@@ -291,13 +291,17 @@ typedef struct ls_layer_norm_args {
 
 /* y = (x - m) / sqrt(v + eps) w + b for each channel, the first dim after the batch, with the mean m and the biased
  * variance v of the channel over the global batch in training, and the running statistics in inference.  As PyTorch's
- * SyncBatchNorm on any number of ranks.     w, b: parameters of C values, or NULL: 1, 0 */
+ * SyncBatchNorm on any number of ranks; over groups of samples as BatchNorm2d on ranks with so many samples each.
+ *                                          w, b: parameters of C values, or NULL: 1, 0 */
+enum { LS_OVER_BATCH = -1 };
+extern const char *const ls__over_names[]; /* {"batch", NULL}: names of -1, ... */
 typedef struct ls_batch_norm_args {
     ls_tensor *x, *w, *b;
     ls_tensor *mean, *var; /* running statistics: parameters without gradient, C values */
     float      eps;        /* 0: 1e-5 */
     float      momentum;   /* share of a batch in the running statistics; 0: 0.1 */
     bool       frozen;     /* use the running statistics in training as well, and do not renew them */
+    int64_t    over;       /* samples of a group; LS_OVER_BATCH: global batch; 0: see ls_graph_norm_over */
 } ls_batch_norm_args;
 #define ls_batch_norm_op(...) LS_APPLY(batch_norm, ls_batch_norm_args, __VA_ARGS__)
 

@@ -17,6 +17,7 @@ struct ls_allreduce {
     const ls_allreduce_schedule *schedule;
     ls_intrahost                 intrahost;
     ls_internode                 internode; /* unused with one host */
+    bool everywhere; /* a request since the last ls__allreduce_end had `everywhere` */
 };
 
 static bool one_rank(const ls_allreduce *a) { return a->comm->size == 1; }
@@ -108,6 +109,7 @@ uint64_t ls__allreduce_begun(const ls_allreduce *a)
 }
 
 float *ls__allreduce_output(const ls_allreduce *a) { return ls__intrahost_output(&a->intrahost); }
+float *ls__allreduce_everywhere(const ls_allreduce *a) { return a->intrahost.block[0]; }
 
 const float *ls__allreduce_header(const ls_allreduce *a) { return a->intrahost.header_sum; }
 
@@ -144,6 +146,7 @@ ls_status ls__allreduce_begin(ls_allreduce *a, float *block0, size_t stride, con
     ls_allreduce_request r = *request;
     ls__merge_blocks(&a->schedule->micro_step[a->schedule->micro_steps - 1], block0, stride, r.range);
     LS_TRY(set_blocks(a, block0, stride));
+    a->everywhere |= r.everywhere;
     bool with_header = a->intrahost.header_floats && r.range.offset == 0;
     if (with_header) {
         r.range.offset = LS_PARTITION_ALIGN;
@@ -173,17 +176,18 @@ ls_status ls__allreduce_end(ls_allreduce *a)
         LS_TRY(ls__intrahost_finish(&a->intrahost, a->intrahost.queue_end));
     else
         LS_TRY(ls__internode_finish(&a->internode));
+    const bool everywhere = a->everywhere;
+    a->everywhere         = false;
     if (!shared) return LS_OK;
-    if (a->intrahost.output !=
-        LS_ALLREDUCE_PARTITIONED) /* other members write parts of the output that this rank reads */
-        LS_TRY(ls__shared_memory_barrier(shared));
+    /* Other members write parts of the output that this rank reads. */
+    if (a->intrahost.output != LS_ALLREDUCE_PARTITIONED || everywhere) LS_TRY(ls__shared_memory_barrier(shared));
     ls__shared_memory_settle(shared);
     return LS_OK;
 }
 
-ls_status ls__allreduce_run(ls_allreduce *a, float *block0, size_t stride, ls_range bucket)
+ls_status ls__allreduce_run(ls_allreduce *a, float *block0, size_t stride, const ls_allreduce_request *request)
 {
-    LS_TRY(ls__allreduce_begin(a, block0, stride, &(ls_allreduce_request){.range = bucket}));
+    LS_TRY(ls__allreduce_begin(a, block0, stride, request));
     LS_TRY(ls__allreduce_end(a));
     return LS_OK;
 }

@@ -120,7 +120,7 @@ ls_status ls__allreduce_begin(ls_allreduce *a, float *block0, size_t stride, con
 /* Blocks until all buckets are reduced. */
 ls_status ls__allreduce_end(ls_allreduce *a);
 /* Both halves, for one bucket. */
-ls_status ls__allreduce_run(ls_allreduce *a, float *block0, size_t stride, ls_range bucket);
+ls_status ls__allreduce_run(ls_allreduce *a, float *block0, size_t stride, const ls_allreduce_request *request);
 
 /* Advances the buckets in progress as far as possible without blocking.  Call it repeatedly between begin and end. */
 ls_status ls__allreduce_poll(ls_allreduce *a);
@@ -135,6 +135,9 @@ ls_status ls__allreduce_wait_read(ls_allreduce *a, uint64_t number);
 
 /* The block 0 that receives the sums, or the separate output. */
 float *ls__allreduce_output(const ls_allreduce *a);
+/* The block 0 that receives the sums of requests with `everywhere`; valid from the end of the request until
+ * ls__allreduce_release. */
+float *ls__allreduce_everywhere(const ls_allreduce *a);
 /* The sum of the header; valid from the end of the bucket at offset 0 until the next begin of that bucket. */
 const float *ls__allreduce_header(const ls_allreduce *a);
 /* Blocks until all all-gathers are complete and all ranks of the host have finished with the output. */

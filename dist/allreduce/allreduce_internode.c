@@ -93,11 +93,17 @@ static void reduce_headers(ls_internode *n)
 
 /* ---- stages of a chunk ------------------------------------------------------------------------------------------- */
 
+/* Whether the messages of a chunk are bfloat16. */
+static bool is_bf16(const ls_internode *n, const ls_chunk *c)
+{
+    return n->bf16 && !c->gather_base && !c->request.everywhere;
+}
+
 /* The message that sends `count` floats at `x`: the floats themselves, or their bfloat16 values packed into the chunk's
  * buffer, of which *used floats are taken. */
 static ls_transfer outgoing(ls_internode *n, const ls_chunk *c, int rank, float *x, int64_t count, int64_t *used)
 {
-    if (!n->bf16 || c->gather_base) return (ls_transfer){rank, x, (size_t)count};
+    if (!is_bf16(n, c)) return (ls_transfer){rank, x, (size_t)count};
     float *packed = (float *)n->packed.data + (size_t)slot_of(n, c) * n->packed_floats + *used;
     ls__bf16_pack(count, x, packed);
     *used += ls__bf16_room(count);
@@ -106,7 +112,7 @@ static ls_transfer outgoing(ls_internode *n, const ls_chunk *c, int rank, float 
 
 static ls_transfer incoming(const ls_internode *n, const ls_chunk *c, int rank, float *x, int64_t count)
 {
-    if (!n->bf16 || c->gather_base) return (ls_transfer){rank, x, (size_t)count};
+    if (!is_bf16(n, c)) return (ls_transfer){rank, x, (size_t)count};
     return (ls_transfer){rank, ls__bf16_rear(count, x), (size_t)ls__bf16_room(count)};
 }
 
@@ -166,7 +172,7 @@ static void reduce_chunk(ls_internode *n, ls_chunk *c)
     ls_range                     range = chunk_range(n, c->request.range.count, s->rank, c->index);
     if (c->with_header) reduce_headers(n);
     place_partials(n, c, range);
-    for (int i = 0; i < s->partials && n->bf16; i++)
+    for (int i = 0; i < s->partials && is_bf16(n, c); i++)
         if (s->partial_host[i] != s->own_host)
             ls__bf16_unpack(range.count, n->vector[i]);
         else /* rounds the own partial sums like those of other hosts, so that the bits do not depend on the owner */
@@ -176,7 +182,7 @@ static void reduce_chunk(ls_internode *n, ls_chunk *c)
     if (s->additions == 0 && n->vector[0] != last.output)
         memcpy(last.output, n->vector[0], (size_t)range.count * sizeof(float));
     ls__add_vectors(range.count, s->additions, s->addition, n->vector, &last);
-    if (n->bf16 && !c->request.is_addend) /* the other hosts receive the rounded sum */
+    if (is_bf16(n, c) && !c->request.is_addend) /* the other hosts receive the rounded sum */
         ls__bf16_round_all(range.count, last.output);
 }
 
@@ -210,7 +216,7 @@ static void copy_gathered(ls_internode *n, const ls_chunk *c)
     for (int owner = 0; owner < s->ranks; owner++) {
         ls_range r = chunk_range(n, c->request.range.count, owner, c->index);
         if (owner != s->rank && !is_delegate(n, owner)) continue;
-        if (n->bf16 && owner != s->rank) ls__bf16_unpack(r.count, base + r.offset);
+        if (is_bf16(n, c) && owner != s->rank) ls__bf16_unpack(r.count, base + r.offset);
         ls_output_step last = {.output = base + r.offset, .copy = n->intrahost->copy};
         last.copies         = ls__intrahost_copies(n->intrahost, &c->request, last.output, r.offset);
         ls__add_vectors(r.count, 0, NULL, NULL, &last);
@@ -236,7 +242,8 @@ static ls_status advance_chunk(ls_internode *n, ls_chunk *c, ls_chunk_stage limi
     if (c->stage == LS_CHUNK_SCATTER && limit >= LS_CHUNK_REDUCED) {
         LS_TRY(ls__comm_test(n->comm, &c->flow));
         if (!c->flow) {
-            bool last_stage = n->intrahost->output == LS_ALLREDUCE_PARTITIONED || c->request.is_addend;
+            bool last_stage = (n->intrahost->output == LS_ALLREDUCE_PARTITIONED && !c->request.everywhere) ||
+                              c->request.is_addend;
             record_messages(n, c);
             reduce_chunk(n, c);
             c->stage = last_stage ? LS_CHUNK_DONE : LS_CHUNK_REDUCED;

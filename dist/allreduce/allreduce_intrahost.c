@@ -95,7 +95,8 @@ float *ls__intrahost_output(const ls_intrahost *h)
 
 float *ls__intrahost_output_at(const ls_intrahost *h, const ls_allreduce_request *r, int64_t at)
 {
-    return ls__intrahost_output(h) + (r->range.offset + r->output_shift + at);
+    const bool apart = r->everywhere && h->output == LS_ALLREDUCE_PARTITIONED;
+    return (apart ? h->block[0] : ls__intrahost_output(h)) + (r->range.offset + r->output_shift + at);
 }
 
 const float *ls__intrahost_addend_at(const ls_intrahost *h, const ls_allreduce_request *r, int64_t at)

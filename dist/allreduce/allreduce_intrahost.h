@@ -29,6 +29,8 @@ typedef struct ls_allreduce_request {
     int64_t  addend_shift; /* from the output of this bucket to that of an earlier bucket of equal size, which is added
                               to it, floats; 0: none */
     bool     is_addend;    /* the sum is needed only as the addend of another bucket */
+    bool     everywhere;   /* block 0 of the first rank of every host receives the sum, also with
+                              LS_ALLREDUCE_PARTITIONED; messages are float32 */
     int64_t  trace_shift;  /* from the position in the block to the offset that traces show, floats */
 } ls_allreduce_request;
 

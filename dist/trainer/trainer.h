@@ -71,6 +71,9 @@ typedef struct ls_step_flag_counts {
 ls_status ls__trainer_step(ls_trainer *t, const ls_batch *batch, const ls_step_flags *flags,
                            ls_step_flag_counts *counts, ls_metrics *metrics);
 
+/* The largest power of two up to `shards` that cuts a batch into virtual shards of whole groups of samples. */
+int ls__shards_for_groups(int64_t batch, int64_t group_rows, int shards);
+
 /* ---- inspection -------------------------------------------------------------------------------------------------- */
 
 /* The training step as a program, including collectives and update. */

@@ -22,8 +22,6 @@ static ls_status check_shards(ls_trainer_options *o, int ranks)
 {
     if (o->not_reproducible)
         o->shards = ranks * o->accumulate; /* one partial sum per rank and micro-step */
-    else if (!o->shards)
-        o->shards = ls_default_shards(o->batch);
     LS_CHECK(o->not_reproducible || (o->shards >= 1 && o->shards <= MAX_SHARDS && (o->shards & (o->shards - 1)) == 0),
              LS_ERR_USAGE, "train.shards: expected a power of two up to %d, found %d", MAX_SHARDS, o->shards);
     LS_CHECK(o->batch >= o->shards, LS_ERR_USAGE,
@@ -41,13 +39,51 @@ static ls_status check_shards(ls_trainer_options *o, int ranks)
     return LS_OK;
 }
 
+int ls__shards_for_groups(int64_t batch, int64_t group_rows, int shards)
+{
+    while (group_rows && shards > 1 && batch % (shards * group_rows)) shards /= 2;
+    return shards;
+}
+
+/* Checks that groups of samples, over which an op computes statistics, divide the virtual shards. */
+static ls_status check_groups_of_samples(const ls_trainer *t)
+{
+    const ls_trainer_options *o = &t->options;
+    for (int i = 0; i < t->graph->nodes; i++) {
+        const ls_node *n    = t->graph->node[i];
+        const int64_t  size = ls__group_rows(n);
+        const int      fit  = ls__shards_for_groups(o->batch, size, o->shards);
+        if (!size) continue;
+        LS_CHECK(o->batch % size == 0, LS_ERR_USAGE,
+                 "%s of '%s': expected groups of N samples that divide the batch of %lld samples, found over=%lld" LS_HINT
+                 "choose another train.batch, or another N",
+                 ls__op(n)->name, n->in[0]->name, (long long)o->batch, (long long)size);
+        LS_CHECK(fit == o->shards, LS_ERR_USAGE,
+                 "%s of '%s': expected groups of N samples that divide the virtual shards, which have %.6g samples; "
+                 "found over=%lld" LS_HINT "set train.shards=%d, which is also the largest number of ranks",
+                 ls__op(n)->name, n->in[0]->name, (double)o->batch / o->shards, (long long)size, fit);
+    }
+    return LS_OK;
+}
+
+/* The default number of shards, which the groups of samples of all ops divide. */
+static int default_shards(const ls_trainer *t)
+{
+    int shards = ls_default_shards(t->options.batch);
+    for (int i = 0; i < t->graph->nodes; i++)
+        shards = ls__shards_for_groups(t->options.batch, ls__group_rows(t->graph->node[i]), shards);
+    return shards;
+}
+
 ls_status ls__trainer_check_options(ls_trainer *t)
 {
     ls_trainer_options *o     = &t->options;
     const int           ranks = ls_comm_size(t->comm);
     LS_CHECK(o->batch >= 1, LS_ERR_USAGE, "train.batch: expected at least 1 sample, found %lld", (long long)o->batch);
     if (!o->accumulate) o->accumulate = 1;
+    if (!o->shards && !o->not_reproducible) o->shards = default_shards(t);
     LS_TRY(check_shards(o, ranks));
+    LS_TRY(check_groups_of_samples(t));
     LS_CHECK(o->zero >= 0 && o->zero <= 2, LS_ERR_USAGE, "train.zero: expected 0, 1 or 2, found %d", o->zero);
     t->output = o->zero ? LS_ALLREDUCE_PARTITIONED : LS_ALLREDUCE_EVERY_HOST;
     /* With micro-steps no node of the tree is complete before the last one. */
@@ -115,15 +151,11 @@ ls_status ls__trainer_lay_out(ls_trainer *t)
     LS_CHECK(t->params->trained > LS_PARAM_START, LS_ERR_USAGE, "the model has no trainable parameter");
     ls__params_tie(t->params, t->loss);
     LS_TRY(build_optim_ranges(t));
-    const bool sums = t->params->sums < t->params->grads;
-    LS_CHECK(!sums || t->options.accumulate == 1, LS_ERR_USAGE,
-             "train.accumulate: expected 1, because the model has batch norm over the global batch, found %d" LS_HINT
-             "raise train.batch, or use layer_norm",
+    LS_CHECK(t->params->sums == t->params->group_sums || t->options.accumulate == 1, LS_ERR_USAGE,
+             "train.accumulate: expected 1, because the model has batch norm over the global batch, whose statistics "
+             "need all samples before any sample goes on; found %d" LS_HINT
+             "model.norm_over=N computes them over groups of N samples, or use layer_norm",
              t->options.accumulate);
-    LS_CHECK(!sums || !t->options.zero, LS_ERR_USAGE,
-             "train.zero: expected 0, because the model has batch norm over the global batch, found %d" LS_HINT
-             "set train.zero=0",
-             t->options.zero);
     t->states       = ls_optim_states(&t->options.optim);
     t->train.micros = t->options.accumulate;
     t->eval.micros  = 1;
@@ -206,12 +238,16 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
         bucket[i] = t->bucket[i].bucket;
     }
     int64_t floats = ls__zero2_plan(t->arena, p, bucket, begins, n, buffer);
-    t->zero2       = floats + largest_partition(t) < (int64_t)t->params->grads;
+    t->zero2       = floats + largest_partition(t) < (int64_t)t->params->sums;
     if (!t->zero2) {
         p->options.gradient_scratch = true;
         return LS_OK;
     }
-    ph->stride = (size_t)floats;
+    const size_t sums = t->params->grads - t->params->sums; /* sums over the batch, which share no memory */
+    ph->stride        = (size_t)floats + sums;
+    range[n]          = (ls_grad_range){t->params->sums, sums};
+    to[n]             = (size_t)floats;
+    t->sums_shift     = floats - (int64_t)t->params->sums;
     for (int i = 0; i < n; i++) {
         char         name[48];
         bucket_call *b = &t->bucket[i];
@@ -229,8 +265,26 @@ static ls_status share_bucket_memory(ls_trainer *t, phase *ph)
                                               .context = &t->bucket[buffer[i].after],
                                               .phase   = LS_PHASE_REDUCE}));
     }
-    ls__program_move_gradients(p, range, to, n);
+    ls__program_move_gradients(p, range, to, n + 1);
     return LS_OK;
+}
+
+/* Inserts the all-reduce of the sums over groups where all of them are complete. */
+static ls_status insert_group_sums(ls_trainer *t, ls_program *p)
+{
+    const size_t offset = t->params->group_sums, count = t->params->grads - offset;
+    if (!count) return LS_OK;
+    batch_sums_call *call = ls_arena_alloc(t->arena, sizeof *call);
+    *call                 = (batch_sums_call){.trainer = t, .range = {(int64_t)offset, (int64_t)count}};
+    return ls__program_insert(p, ls__program_loss_known(p),
+                              &(ls_instr){.kind    = LS_INSTR_CALL,
+                                          .name    = "sums of all groups",
+                                          .tag     = LS_TAG_BATCH_SUMS,
+                                          .call    = ls__trainer_sum_groups,
+                                          .context = call,
+                                          .offset  = offset,
+                                          .count   = count,
+                                          .phase   = LS_PHASE_REDUCE});
 }
 
 /* Inserts the all-reduce of sums over the batch after each instruction that computes such sums. */
@@ -261,6 +315,7 @@ static ls_status insert_collectives(ls_trainer *t, phase *ph)
     ls_program *p    = ph->program;
     int         last = 0;
     LS_TRY(insert_batch_sums(t, p));
+    LS_TRY(insert_group_sums(t, p));
     make_buckets(t, p);
     for (int i = 0; i < t->buckets; i++) {
         ls_range r = t->bucket[i].bucket.range;

@@ -76,11 +76,11 @@ typedef struct bucket_call {
     uint64_t        number; /* buckets begun when it was begun (ls__allreduce_begun) */
 } bucket_call;
 
-/* The all-reduce of the sums of a node over the batch as an instruction. */
+/* The all-reduce of the sums of a node over the batch, or of all sums over groups, as an instruction. */
 typedef struct batch_sums_call {
     ls_trainer    *trainer;
-    const ls_node *node;
-    ls_range       range; /* in the gradient block */
+    const ls_node *node;  /* NULL: of all nodes with groups */
+    ls_range       range; /* in the layout of ls_params */
 } batch_sums_call;
 
 struct ls_trainer {
@@ -97,6 +97,7 @@ struct ls_trainer {
     phase              train, eval;
     ls_block           arena_block; /* activations of a step */
 
+    int64_t      sums_shift; /* from the layout of ls_params to the gradient block, for sums over the batch */
     int          optim_ranges;
     optim_range *optim_range;
     int          states; /* optimizer states per parameter */
@@ -135,10 +136,11 @@ struct ls_trainer {
 };
 
 /* Instructions of a step: sums of loss, weight and correct targets over the samples, and the step flags; the all-reduce
- * of the sums of an op over the batch; the all-reduce of a bucket; waiting until the buffer of another bucket has been
+ * of the sums of an op over the batch; that of the sums of all ops over groups; the all-reduce of a bucket; waiting until the buffer of another bucket has been
  * read; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_execution *run);
 ls_status ls__trainer_sum_batch(void *context, const ls_execution *run);
+ls_status ls__trainer_sum_groups(void *context, const ls_execution *run);
 ls_status ls__trainer_reduce(void *context, const ls_execution *run);
 ls_status ls__trainer_wait(void *context, const ls_execution *run);
 ls_status ls__trainer_update(void *context, const ls_execution *run);

@@ -100,6 +100,13 @@ void ls__trainer_read_header(ls_metrics *m, const float *header)
 
 /* ---- sums over the batch ----------------------------------------------------------------------------------------- */
 
+static ls_allreduce_request sums_request(const batch_sums_call *b)
+{
+    return (ls_allreduce_request){.range       = {b->range.offset + b->trainer->sums_shift, b->range.count},
+                                  .everywhere  = true,
+                                  .trace_shift = -b->trainer->sums_shift};
+}
+
 ls_status ls__trainer_sum_batch(void *context, const ls_execution *run)
 {
     const batch_sums_call *b    = context;
@@ -110,9 +117,34 @@ ls_status ls__trainer_sum_batch(void *context, const ls_execution *run)
              "%s: expected more than one value per channel in the global batch, found a batch of one sample of '%s' "
              "(%s)" LS_HINT "raise train.batch, or choose it such that no last batch of one sample remains",
              ls__op(b->node)->name, x->name, ls__shape(x));
-    LS_TRY(ls__allreduce_run(p->allreduce, p->grads, p->stride, b->range));
-    p->run.sums = ls__allreduce_output(p->allreduce);
+    const ls_allreduce_request request = sums_request(b);
+    LS_TRY(ls__allreduce_run(p->allreduce, p->grads, p->stride, &request));
+    p->run.sums = ls__allreduce_everywhere(p->allreduce);
     return LS_OK;
+}
+
+/* The sums are complete when the last bucket is. */
+ls_status ls__trainer_sum_groups(void *context, const ls_execution *run)
+{
+    const batch_sums_call     *b       = context;
+    phase                     *p       = &b->trainer->train;
+    const ls_allreduce_request request = sums_request(b);
+    if (run->micro < run->micros - 1) return LS_OK; /* the blocks are merged after the micro-step */
+    LS_TRY(ls__allreduce_begin(p->allreduce, p->grads, p->stride, &request));
+    p->run.sums = ls__allreduce_everywhere(p->allreduce);
+    return LS_OK;
+}
+
+/* The samples of the global batch, or the groups of node n in it. */
+static int64_t samples_or_groups(const ls_trainer *t, const ls_node *n)
+{
+    const int64_t rows = t->train.run.batch->global_rows, size = ls__group_rows(n);
+    const int     shards = t->options.shards;
+    int64_t       groups = 0;
+    if (!size) return rows;
+    for (int s = 0; s < shards; s++)
+        groups += ls__groups_of(ls_shard_first(rows, shards, s + 1) - ls_shard_first(rows, shards, s), size);
+    return groups;
 }
 
 /* Renews the running statistics.  Of the ranks that share the parameters, one does it. */
@@ -128,8 +160,9 @@ static void update_running(const ls_trainer *t)
             if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_PARAM)
                 x[k] = (float *)t->params->block.data +
                        t->params->slot[t->params->slot_of[ls__root(n->in[k])->index]].offset;
-        ls__op(n)->update_running(n, t->train.run.sums + ls__batch_sums_at(t->params, n, false),
-                                  t->train.run.batch->global_rows, x);
+        ls__op(n)->update_running(
+            n, t->train.run.sums + ((int64_t)ls__batch_sums_at(t->params, n, false) + t->sums_shift),
+            samples_or_groups(t, n), x);
     }
 }
 

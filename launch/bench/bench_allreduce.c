@@ -55,7 +55,7 @@ static ls_status sum(const bench *b, method m, int64_t count)
 {
     if (m == MPI) return ls__comm_mpi_allreduce(b->run->comm, floats(b, m), count);
     return ls__allreduce_run(b->side[m].allreduce, floats(b, m), (size_t)(b->to / (int64_t)sizeof(float)),
-                             (ls_range){0, count});
+                             &(ls_allreduce_request){.range = {0, count}});
 }
 
 static int64_t count_wrong(const bench *b, method m, int64_t count, int calls)

@@ -104,6 +104,7 @@ struct ls_recipe {
         const char     *pretrained;                /* initial parameters: file or folder; NULL: random            */
         const char     *freeze[LS_MAX_FREEZE + 1]; /* globs on names of parameters, or "body"       */
         int64_t         classes;                   /* number of logits; 0: that of the dataset                    */
+        int64_t         norm_over;                 /* samples of the statistics of batch norms; 0: global batch   */
         ls_recipe_layer options;                   /* options of the named model: {hidden: 256}                   */
         ls_layer_list   layers;                    /* empty: the model has a name                                 */
     } model;

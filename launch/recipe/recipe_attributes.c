@@ -102,6 +102,11 @@ static ls_status set_field(const ls_recipe_layer *layer, const ls_recipe_attribu
         *(int *)at = (int)whole;
         return LS_OK;
     case LS_FIELD_INT64:
+        for (int i = 0; f->choices && f->choices[i]; i++)
+            if (!strcmp(f->choices[i], a->text)) {
+                *(int64_t *)at = -1 - i;
+                return LS_OK;
+            }
         if (!ls__read_int(&scalar, &whole)) return bad_value(layer, a, "a whole number");
         *(int64_t *)at = whole;
         return LS_OK;

@@ -61,7 +61,7 @@ typedef struct ls_key {
     double             low, high; /* inclusive range of a number; of a list, high is the largest length     */
     const char        *fallback;  /* default, as written in a recipe; NULL: unset                           */
     bool               bits;      /* the value is part of ls_recipe.hash                                    */
-    const char *const *words;     /* accepted words of an enum, ended by NULL                               */
+    const char *const *words;     /* accepted words of an enum, or names of 0, 1, ... of an int; ended by NULL */
     const char        *help;      /* help text                                                              */
 } ls_key;
 

@@ -400,7 +400,7 @@ static void print_fields(FILE *out, const char *name, const ls_field *fields, bo
         if (column > 100) column = fprintf(out, "\n%22s", "") - 1;
         column += fprintf(out, " %s: ", f->name);
         for (int i = 0; f->choices && f->choices[i]; i++) column += fprintf(out, "%s%s", i ? "|" : "", f->choices[i]);
-        if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s", kinds[f->kind]);
+        if (f->kind != LS_FIELD_CHOICE) column += fprintf(out, "%s%s", f->choices ? "|" : "", kinds[f->kind]);
     }
 }
 

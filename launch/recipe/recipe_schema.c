@@ -143,6 +143,10 @@ const ls_key ls__keys[] = {
     {"model.classes", INT(model.classes, 0, 1e7), .fallback = "0", .bits = true,
      .help = "number of logits per prediction; 0: the number of classes of the dataset, or the size of its "
              "vocabulary"},
+    {"model.norm_over", INT(model.norm_over, 0, 1e9), .words = ls__over_names, .fallback = "batch", .bits = true,
+     .help = "batch norms: samples over which training computes mean and variance: the global batch, or N samples: "
+             "groups that do not depend on ranks, need no communication in the step and allow train.accumulate; "
+             "train.shards is then by default at most train.batch / N, and is the largest number of ranks"},
     {"model.pretrained", AT(STRING, model.pretrained), .bits = true,
      .help = "initial parameters: a safetensors file, a run directory, or a folder with config.json and "
              "model.safetensors as written by Hugging Face transformers or timm; a last layer with other classes keeps "

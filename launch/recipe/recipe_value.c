@@ -51,7 +51,8 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
     switch (k->kind) {
     case LS_KEY_INT:
     case LS_KEY_INT32:
-        return range(arena, "a whole number", k->low, k->high);
+        return ls_arena_printf(arena, "%s%s%s", k->words ? words_list(arena, k->words) : "", k->words ? ", or " : "",
+                               range(arena, "a whole number", k->low, k->high));
     case LS_KEY_FLOAT:
         return range(arena, "a number", k->low, k->high);
     case LS_KEY_BOOL:
@@ -150,6 +151,10 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
     int     word;
     switch (k->kind) {
     case LS_KEY_INT:
+        if (k->words && (word = find_word(k->words, y)) >= 0) {
+            *(int64_t *)at = word;
+            return true;
+        }
         if (!ls__read_int(y, &whole) || (double)whole < k->low || (double)whole > k->high) return false;
         *(int64_t *)at = whole;
         return true;
@@ -243,6 +248,8 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
     int             word;
     switch (k->kind) {
     case LS_KEY_INT:
+        for (int i = 0; k->words && k->words[i]; i++)
+            if (*whole == i) return fputs(k->words[i], out) >= 0;
         fprintf(out, "%lld", (long long)*whole);
         return true;
     case LS_KEY_INT32:

@@ -141,9 +141,15 @@ static ls_status check_shards(ls_run *run)
         run->shards = run->ranks * r->trainer.accumulate;
         return LS_OK;
     }
-    run->shards = r->trainer.shards ? r->trainer.shards : ls_default_shards(r->train.batch);
+    run->shards = r->trainer.shards ? r->trainer.shards
+                                    : ls__shards_for_groups(r->train.batch, r->model.norm_over,
+                                                            ls_default_shards(r->train.batch));
     int enough  = 1;
     while (enough < run->ranks) enough *= 2;
+    LS_CHECK(run->ranks <= run->shards || !r->model.norm_over || r->trainer.shards, LS_ERR_USAGE,
+             "%s: model.norm_over: expected at least one virtual shard of whole groups of %lld samples for each of the "
+             "%d ranks, found %d" LS_HINT "raise train.batch, lower model.norm_over, or use fewer ranks",
+             ls_recipe_where(r, "model.norm_over"), (long long)r->model.norm_over, run->ranks, run->shards);
     LS_CHECK(
         run->ranks <= run->shards, LS_ERR_USAGE,
         "%s: train.shards: expected at least one shard for each of the %d ranks, found %d" LS_HINT
@@ -406,22 +412,44 @@ static ls_status build_graph(ls_run *run)
     run->graph->products           = run->products;
     run->graph->direct_convolution = r->train.conv == LS_TRAIN_CONV_DIRECT;
     ls_graph_precision(run->graph, r->train.precision);
+    ls_graph_norm_over(run->graph, r->model.norm_over);
     LS_TRY(run->task->build(run));
     LS_TRY(ls_graph_status(run->graph));
     const ls_initial_model m = initial_model(run);
     return ls_freeze_initial(&m);
 }
 
-/* A batch of one sample has no statistics for ops with one value per channel. */
+/* The samples of the smallest group of a batch of `rows` samples, over which node n computes statistics. */
+static int64_t smallest_group(const ls_run *run, const ls_node *n, int64_t rows)
+{
+    const int64_t size     = ls__group_rows(n);
+    int64_t       smallest = rows;
+    for (int s = 0; size && s < run->shards; s++) {
+        const int64_t in_shard = ls_shard_first(rows, run->shards, s + 1) - ls_shard_first(rows, run->shards, s),
+                      groups   = ls__groups_of(in_shard, size);
+        if (groups && in_shard / groups < smallest) smallest = in_shard / groups;
+    }
+    return smallest;
+}
+
+/* One sample has no statistics for ops with one value per channel. */
 static ls_status check_last_batch(const ls_run *run)
 {
     const int64_t batch = run->recipe->train.batch, last = run->train_count % batch;
     int64_t       better = batch + 1;
-    if (batch > 1 && (!run->train_count || last != 1)) return LS_OK;
     while (run->train_count % better == 1) better++;
     for (int i = 0; i < run->graph->nodes; i++) {
         const ls_node *n = run->graph->node[i];
-        LS_CHECK(!ls__batch_sums(n, false) || ls__numel(n->in[0]) > n->in[0]->dim[0], LS_ERR_USAGE,
+        if (!ls__batch_sums(n, false) || ls__numel(n->in[0]) > n->in[0]->dim[0]) continue;
+        LS_CHECK(!ls__group_rows(n) || (smallest_group(run, n, batch) > 1 && (!last || smallest_group(run, n, last) > 1)),
+                 LS_ERR_USAGE,
+                 "%s: model.norm_over: expected more than one sample in every group, because %s of '%s' (%s) has one "
+                 "value per channel and sample, found groups of one sample in a batch of %lld" LS_HINT
+                 "choose a train.batch that divides the %lld samples, a larger N, or model.norm_over=batch",
+                 ls_recipe_where(run->recipe, "model.norm_over"), ls__op(n)->name, n->in[0]->name,
+                 ls__shape(n->in[0]), (long long)(smallest_group(run, n, batch) > 1 ? last : batch),
+                 (long long)run->train_count);
+        LS_CHECK(batch > 1 && (!run->train_count || last != 1), LS_ERR_USAGE,
                  "%s: train.batch: expected more than one sample in every batch, because %s of '%s' (%s) has one value "
                  "per channel and sample, found one in %s" LS_HINT "set train.batch=%lld",
                  ls_recipe_where(run->recipe, "train.batch"), ls__op(n)->name, n->in[0]->name, ls__shape(n->in[0]),

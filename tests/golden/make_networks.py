@@ -99,12 +99,34 @@ class FastCifar(nn.Module):
         return self.fc(F.max_pool2d(x, 3).flatten(1)) / 9
 
 
+class OverNorm(nn.BatchNorm2d):
+    """Statistics over groups of `over` samples, as of workers with so many samples each, whose running statistics are averaged."""
+
+    def forward(self, x):
+        if not self.training:
+            return super().forward(x)
+        running = [(self.running_mean.clone(), self.running_var.clone()) for _ in range(len(x) // self.over)]
+        y = torch.cat([F.batch_norm(part, *r, self.weight, self.bias, True, self.momentum, self.eps)
+                       for part, r in zip(x.split(self.over), running)])
+        self.running_mean, self.running_var = (torch.stack(r).mean(0) for r in zip(*running))
+        return y
+
+
+def over(net, samples):
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            m.__class__, m.over = OverNorm, samples
+    return net
+
+
 # name: network, pixels, learning rate, steps, running statistics to compare
 NETWORKS = {
     "resnet18": (lambda: torchvision.models.resnet18(num_classes=10), 64, 0.001, 10,
                  ("bn1.running_mean", "bn1.running_var", "layer2.0.downsample.1.running_var", "layer4.1.bn2.running_mean")),
     "resnet20_cifar": (lambda: ResNetCifar(20), 32, 0.003, 10,
                        ("bn1.running_mean", "layer1.2.bn2.running_var", "layer2.0.bn2.running_mean", "layer3.2.bn2.running_var")),
+    "resnet20_cifar_over2": (lambda: over(ResNetCifar(20), 2), 32, 0.003, 10,
+                             ("bn1.running_mean", "layer1.2.bn2.running_var", "layer2.0.bn2.running_mean", "layer3.2.bn2.running_var")),
     "efficientnet_lite0": (lambda: timm.create_model("efficientnet_lite0", num_classes=10), 64, 4e-6, 10,
                            ("bn1.running_mean", "blocks.0.0.bn1.running_var", "blocks.2.0.bn2.running_mean", "bn2.running_var")),
     "tf_efficientnet_lite0": (lambda: timm.create_model("tf_efficientnet_lite0", num_classes=10), 64, 4e-6, 10,
@@ -159,7 +181,8 @@ def golden(out):
                 with torch.no_grad():
                     logits = net.eval()(batches[0][0])
                 net.train()
-        out.case(name, pixels=pixels, rate=rate, names=names(net))
+        groups = {"over": m.over for m in net.modules() if isinstance(m, OverNorm)}
+        out.case(name, pixels=pixels, rate=rate, names=names(net), **groups)
         out.array("losses", torch.tensor(losses))
         for statistic in compare:
             out.array(statistic, statistics[statistic])

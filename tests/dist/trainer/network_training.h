@@ -69,6 +69,7 @@ static inline void network_training(ls_comm *comm, const char *name, network_bui
     const golden_array *want = golden_get(&file, "losses");
     const int64_t       edge = (int64_t)golden_number(&file, "pixels", 0), pixels = 3 * edge * edge;
     ls_graph           *g = ls_graph_new();
+    ls_graph_norm_over(g, (int64_t)golden_number(&file, "over", 0));
     ls_tensor  *logits = build(g, ls_input(g, "image", LS_F32, 3, edge, edge)), *target = ls_input(g, "label", LS_I32);
     ls_trainer *t;
     g->direct_convolution = direct;

@@ -9,17 +9,18 @@ enum { BATCH = 8, WIDTH = 4 };
 static ls_comm *comm;
 
 /* A regression with `uses` batch norms of one name, which share their parameters. */
-static ls_tensor *model(ls_graph *g, int uses)
+static ls_tensor *model(ls_graph *g, int uses, int64_t over)
 {
+    ls_graph_norm_over(g, over);
     ls_tensor *y = ls_linear(g, "fc", ls_input(g, "x", LS_F32, WIDTH), WIDTH);
     for (int i = 0; i < uses; i++) y = ls_batch_norm(g, "bn", y);
     return ls_mse(y, ls_input(g, "target", LS_F32, WIDTH));
 }
 
-static ls_status new_trainer(ls_trainer **t, ls_graph *g, int uses, int zero, int accumulate)
+static ls_status new_trainer(ls_trainer **t, ls_graph *g, int uses, int64_t over, int shards, int accumulate)
 {
-    return ls_trainer_new(t, g, model(g, uses), .comm = comm, .batch = BATCH, .shards = BATCH,
-                          .optim = ls_sgd(.lr = 0.1), .zero = zero, .accumulate = accumulate, .seed = 1);
+    return ls_trainer_new(t, g, model(g, uses, over), .comm = comm, .batch = BATCH, .shards = shards,
+                          .optim = ls_sgd(.lr = 0.1), .accumulate = accumulate, .seed = 1);
 }
 
 static void batches_of_one_sample(void **state)
@@ -28,7 +29,7 @@ static void batches_of_one_sample(void **state)
     ls_graph          *g                = ls_graph_new();
     ls_trainer        *t;
     ls_metrics         metrics;
-    assert_ok(new_trainer(&t, g, 1, 0, 1));
+    assert_ok(new_trainer(&t, g, 1, 0, BATCH, 1));
     for (int64_t rows = BATCH; rows > 0; rows -= BATCH - 1) { /* a whole batch, and one of one sample */
         const ls_batch_partition share = ls_trainer_share(t, rows);
         const ls_batch           b     = {.inputs      = 2,
@@ -49,16 +50,17 @@ static void batches_of_one_sample(void **state)
 static void refused_options(void **state)
 {
     static const struct {
-        int         uses, zero, accumulate;
+        int         uses, over, shards, accumulate;
         const char *part;
-    } cases[] = {{1, 1, 1, "train.zero: expected 0"},
-                 {1, 0, 2, "train.accumulate: expected 1"},
-                 {3, 0, 1, "has more than two uses"}};
+    } cases[] = {{1, 0, BATCH, 2, "model.norm_over=N computes them over groups"},
+                 {1, 3, 4, 1, "groups of N samples that divide the batch of 8 samples, found over=3"},
+                 {1, 4, 4, 1, "set train.shards=2"},
+                 {3, 0, BATCH, 1, "has more than two uses"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         ls_graph   *g = ls_graph_new();
         ls_trainer *t;
-        assert_fails(new_trainer(&t, g, cases[i].uses, cases[i].zero, cases[i].accumulate), LS_ERR_USAGE,
-                     cases[i].part);
+        assert_fails(new_trainer(&t, g, cases[i].uses, cases[i].over, cases[i].shards, cases[i].accumulate),
+                     LS_ERR_USAGE, cases[i].part);
         ls_graph_free(g);
     }
 }

@@ -95,9 +95,26 @@ static void prepare_text(void)
     assert_int_equal(run("data import text text.txt data"), 0);
 }
 
+/* Batch norm over groups of 2 samples.  A virtual shard of the last batch, which has 10 samples, has one or none. */
+static void prepare_cnn(void)
+{
+    FILE *recipe = fopen("cnn.yaml", "w");
+    assert_non_null(recipe);
+    fputs("data: {path: digits, train_count: 650, test_count: 64}\n"
+          "model:\n  norm_over: 2\n  layers:\n"
+          "    - conv2d: {name: conv1, out: 8, kernel: 3, stride: 2, no_bias: true}\n    - batch_norm: {name: bn1}\n"
+          "    - relu\n"
+          "    - conv2d: {name: conv2, out: 16, kernel: 3, stride: 2}\n    - batch_norm: {name: bn2, no_affine: true}\n"
+          "    - relu\n    - flatten\n    - linear: {name: fc, out: 10}\n"
+          "train: {batch: 64, epochs: 1000}\noptim: {name: momentum, lr: 0.05}\n",
+          recipe);
+    fclose(recipe);
+}
+
 static inline int prepare(void **state)
 {
     folder_enter();
+    prepare_cnn();
     test_bed = run_with("", (run_options){.program = LOCKSTEP_SOURCE "/cluster/testbed --check"}) != 4;
     if (!test_bed) print_message("no test bed here: %s", text_of("err"));
     prepare_text();
@@ -178,6 +195,9 @@ static inline void check_rows(const char *recipe, const row *rows, int n)
 #define LENET                                                                                                          \
     "lenet5-digits data.train_count=640 data.test_count=64 train.epochs=1000 train.shards=32 schedule.name=constant "  \
     "eval.every=0"
+#define CNN                                                                                                            \
+    "cnn-mnist data.path=digits data.train_count=640 data.test_count=64 train.epochs=1000 train.shards=32 "            \
+    "schedule.name=constant eval.every=0"
 #define GPT "./gpt.yaml train.shards=32 eval.every=0"
 
 #endif
