@@ -111,9 +111,9 @@ struct ls_op {
     /* (optional) For an op that in training reads the whole batch: returns the number of sums over all samples that
      * forward, or backward, needs.  In a training step the kernel runs in two stages (ls_stage). */
     int64_t (*batch_sums)(const ls_node *n, bool backward);
-    /* (optional, with batch_sums) Returns the samples of a group, if the op reads groups of samples instead of the whole
-     * batch; 0: the whole batch.  Then a kernel runs once, in the stage LS_STAGE_SUMS in forward.  It writes sums over
-     * the groups, which only update_running reads. */
+    /* (optional, with batch_sums) Returns the samples of a group, if the op reads groups of samples instead of the
+     * whole batch; else 0.  Then a kernel runs once, in forward in the stage LS_STAGE_SUMS.  It writes sums over the
+     * groups, which only update_running reads. */
     int64_t (*group_rows)(const ls_node *n);
     /* (optional, with batch_sums) Renews running statistics, parameters without gradient, from the sums of forward.
      * count: samples of the global batch, or its groups.  x: the values of the inputs that are parameters. */

@@ -40,17 +40,17 @@ struct ls_params {
     ls_graph      *graph;
     ls_arena      *arena; /* holds this struct and its tables */
     int            count;
-    ls_param_slot *slot;    /* in order of creation */
-    int           *order;   /* slots in order of the block */
-    int           *slot_of; /* slot by tensor index; -1: not a parameter */
-    size_t         floats;  /* floats of the block, with header and padding */
-    size_t         trained; /* end of the last trained parameter, floats */
-    size_t         sums;    /* end of the second segments, and start of the sums over the batch, floats */
-    size_t        *sums_of; /* offset of the sums of a node in the gradient block, by node index */
+    ls_param_slot *slot;       /* in order of creation */
+    int           *order;      /* slots in order of the block */
+    int           *slot_of;    /* slot by tensor index; -1: not a parameter */
+    size_t         floats;     /* floats of the block, with header and padding */
+    size_t         trained;    /* end of the last trained parameter, floats */
+    size_t         sums;       /* end of the second segments, and start of the sums over the batch, floats */
+    size_t        *sums_of;    /* offset of the sums of a node in the gradient block, by node index */
     size_t         group_sums; /* start of the sums over groups of the batch, behind all other sums, floats */
-    size_t         grads;   /* floats of the gradient block: `trained`, the second segments and the sums */
-    int           *seconds; /* slots with a second segment, in the order in which the segments become complete */
-    int            tied;    /* number of `seconds` */
+    size_t         grads;      /* floats of the gradient block: `trained`, the second segments and the sums */
+    int           *seconds;    /* slots with a second segment, in the order in which the segments become complete */
+    int            tied;       /* number of `seconds` */
     ls_block       block;
     /* bfloat16 copy of the block, at the same offsets; NULL data: none.  `stale`: the copy must be renewed before it is
      * read, because something else than the update may have written the block. */

@@ -209,11 +209,15 @@ ls_tensor *ls__batch_norm(ls_batch_norm_layer l, ls_where where)
                      where);
 }
 
-LS_LAYER_FIELDS(batch_norm) = {
-    LS_FIELD(FLOAT, ls_batch_norm_layer, eps),      LS_FIELD(FLOAT, ls_batch_norm_layer, momentum),
-    LS_FIELD(BOOL, ls_batch_norm_layer, frozen),    LS_FIELD(BOOL, ls_batch_norm_layer, no_affine),
-    LS_FIELD(BOOL, ls_batch_norm_layer, no_weight), LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
-    LS_FIELD(INIT, ls_batch_norm_layer, bias_init), LS_FIELD_NAMED(ls__over_names, ls_batch_norm_layer, over), {0}};
+LS_LAYER_FIELDS(batch_norm) = {LS_FIELD(FLOAT, ls_batch_norm_layer, eps),
+                               LS_FIELD(FLOAT, ls_batch_norm_layer, momentum),
+                               LS_FIELD(BOOL, ls_batch_norm_layer, frozen),
+                               LS_FIELD(BOOL, ls_batch_norm_layer, no_affine),
+                               LS_FIELD(BOOL, ls_batch_norm_layer, no_weight),
+                               LS_FIELD(INIT, ls_batch_norm_layer, weight_init),
+                               LS_FIELD(INIT, ls_batch_norm_layer, bias_init),
+                               LS_FIELD_NAMED(ls__over_names, ls_batch_norm_layer, over),
+                               {0}};
 
 ls_tensor *ls__group_norm(ls_group_norm_layer l, ls_where where)
 {

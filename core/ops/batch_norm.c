@@ -112,7 +112,8 @@ static void update_running(const ls_node *n, const float *sums, int64_t count, f
     const double  momentum = (double)((const ls_batch_norm_args *)n->args)->momentum, values = count_of(n, count);
     const int64_t channels = shape_of(n).channels;
     for (int64_t k = 0; k < channels; k++) {
-        double mean = x[MEAN][k] + (double)sums[k] / (double)count, variance = (double)sums[channels + k] / (double)count;
+        double mean     = x[MEAN][k] + (double)sums[k] / (double)count,
+               variance = (double)sums[channels + k] / (double)count;
         if (!group_rows(n)) {
             batch_statistics(sums, channels, k, values, x[MEAN][k], &mean, &variance);
             variance = unbiased(variance, values);
@@ -219,7 +220,7 @@ typedef struct group {
 
 static group group_of(const ls_call *c, int shard, int64_t channel, int64_t index, int64_t groups)
 {
-    const shape   d = shape_of(c->node);
+    const shape   d     = shape_of(c->node);
     const int64_t first = c->bound[shard], rows = c->bound[shard + 1] - first;
     group         g = {channel, first + rows * index / groups, first + rows * (index + 1) / groups};
     g.n             = (double)((g.end - g.begin) * d.inner);
@@ -318,12 +319,8 @@ static void backward_groups(const ls_call *c, float *db, float *dw)
             for (int64_t i = 0; i < groups; i++) {
                 const group g       = group_of(c, shard, k, i, groups);
                 float       sums[2] = {0, 0};
-                add_group(c,
-                          &(channel_sums){.a      = ls__dy(c, Y),
-                                          .b      = ls__x(c, X),
-                                          .centre = g.mean,
-                                          .scale  = g.r},
-                          &g, &sums[0], &sums[1]);
+                add_group(c, &(channel_sums){.a = ls__dy(c, Y), .b = ls__x(c, X), .centre = g.mean, .scale = g.r}, &g,
+                          &sums[0], &sums[1]);
                 *sum_dy += sums[0];
                 *sum_dyh += sums[1];
                 if (c->dx[X]) group_dx(c, &g, sums[0], sums[1]);
@@ -436,7 +433,7 @@ LS_OP(batch_norm) = {
     .optional   = 1u << WEIGHT | 1u << BIAS,
     .saves      = LS_SAVES_IN(X) | LS_SAVES_IN(WEIGHT) | LS_SAVES_IN(BIAS) | LS_SAVES_IN(MEAN) | LS_SAVES_IN(VARIANCE) |
              LS_SAVES_OUT(STATISTICS),
-    .recompute  = true,
+    .recompute        = true,
     .inplace_backward = true,
     .either           = 1u << X,
     .no_grad          = 1u << MEAN | 1u << VARIANCE,

@@ -16,8 +16,8 @@ struct ls_allreduce {
     int64_t                      max_count; /* floats of the largest bucket */
     const ls_allreduce_schedule *schedule;
     ls_intrahost                 intrahost;
-    ls_internode                 internode; /* unused with one host */
-    bool everywhere; /* a request since the last ls__allreduce_end had `everywhere` */
+    ls_internode                 internode;  /* unused with one host */
+    bool                         everywhere; /* a request since the last ls__allreduce_end had `everywhere` */
 };
 
 static bool one_rank(const ls_allreduce *a) { return a->comm->size == 1; }

@@ -242,8 +242,8 @@ static ls_status advance_chunk(ls_internode *n, ls_chunk *c, ls_chunk_stage limi
     if (c->stage == LS_CHUNK_SCATTER && limit >= LS_CHUNK_REDUCED) {
         LS_TRY(ls__comm_test(n->comm, &c->flow));
         if (!c->flow) {
-            bool last_stage = (n->intrahost->output == LS_ALLREDUCE_PARTITIONED && !c->request.everywhere) ||
-                              c->request.is_addend;
+            bool last_stage =
+                (n->intrahost->output == LS_ALLREDUCE_PARTITIONED && !c->request.everywhere) || c->request.is_addend;
             record_messages(n, c);
             reduce_chunk(n, c);
             c->stage = last_stage ? LS_CHUNK_DONE : LS_CHUNK_REDUCED;

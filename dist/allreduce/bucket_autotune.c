@@ -40,7 +40,7 @@ static ls_status time_sum(const trial *t, int64_t floats, double *seconds)
         LS_TRY(ls_comm_barrier(t->comm));
         double own = ls__comm_now(t->comm), slowest = 0;
         LS_TRY(ls__allreduce_run(t->allreduce, t->memory->own.data, MAX_BYTES / sizeof(float),
-                                &(ls_allreduce_request){.range = {0, floats}}));
+                                 &(ls_allreduce_request){.range = {0, floats}}));
         own = ls__comm_now(t->comm) - own;
         LS_TRY(ls_comm_allgather(t->comm, &own, t->seconds_of_rank, sizeof own));
         for (int r = 0; r < t->comm->size; r++)

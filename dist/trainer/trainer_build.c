@@ -20,8 +20,7 @@ enum {
 
 static ls_status check_shards(ls_trainer_options *o, int ranks)
 {
-    if (o->not_reproducible)
-        o->shards = ranks * o->accumulate; /* one partial sum per rank and micro-step */
+    if (o->not_reproducible) o->shards = ranks * o->accumulate; /* one partial sum per rank and micro-step */
     LS_CHECK(o->not_reproducible || (o->shards >= 1 && o->shards <= MAX_SHARDS && (o->shards & (o->shards - 1)) == 0),
              LS_ERR_USAGE, "train.shards: expected a power of two up to %d, found %d", MAX_SHARDS, o->shards);
     LS_CHECK(o->batch >= o->shards, LS_ERR_USAGE,
@@ -54,10 +53,11 @@ static ls_status check_groups_of_samples(const ls_trainer *t)
         const int64_t  size = ls__group_rows(n);
         const int      fit  = ls__shards_for_groups(o->batch, size, o->shards);
         if (!size) continue;
-        LS_CHECK(o->batch % size == 0, LS_ERR_USAGE,
-                 "%s of '%s': expected groups of N samples that divide the batch of %lld samples, found over=%lld" LS_HINT
-                 "choose another train.batch, or another N",
-                 ls__op(n)->name, n->in[0]->name, (long long)o->batch, (long long)size);
+        LS_CHECK(
+            o->batch % size == 0, LS_ERR_USAGE,
+            "%s of '%s': expected groups of N samples that divide the batch of %lld samples, found over=%lld" LS_HINT
+            "choose another train.batch, or another N",
+            ls__op(n)->name, n->in[0]->name, (long long)o->batch, (long long)size);
         LS_CHECK(fit == o->shards, LS_ERR_USAGE,
                  "%s of '%s': expected groups of N samples that divide the virtual shards, which have %.6g samples; "
                  "found over=%lld" LS_HINT "set train.shards=%d, which is also the largest number of ranks",

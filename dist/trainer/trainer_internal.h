@@ -136,8 +136,8 @@ struct ls_trainer {
 };
 
 /* Instructions of a step: sums of loss, weight and correct targets over the samples, and the step flags; the all-reduce
- * of the sums of an op over the batch; that of the sums of all ops over groups; the all-reduce of a bucket; waiting until the buffer of another bucket has been
- * read; the update. */
+ * of the sums of an op over the batch; that of the sums of all ops over groups; the all-reduce of a bucket; waiting
+ * until the buffer of another bucket has been read; the update. */
 ls_status ls__trainer_sum_loss(void *context, const ls_execution *run);
 ls_status ls__trainer_sum_batch(void *context, const ls_execution *run);
 ls_status ls__trainer_sum_groups(void *context, const ls_execution *run);

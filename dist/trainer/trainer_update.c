@@ -160,9 +160,9 @@ static void update_running(const ls_trainer *t)
             if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_PARAM)
                 x[k] = (float *)t->params->block.data +
                        t->params->slot[t->params->slot_of[ls__root(n->in[k])->index]].offset;
-        ls__op(n)->update_running(
-            n, t->train.run.sums + ((int64_t)ls__batch_sums_at(t->params, n, false) + t->sums_shift),
-            samples_or_groups(t, n), x);
+        ls__op(n)->update_running(n,
+                                  t->train.run.sums + ((int64_t)ls__batch_sums_at(t->params, n, false) + t->sums_shift),
+                                  samples_or_groups(t, n), x);
     }
 }
 

@@ -141,9 +141,9 @@ static ls_status check_shards(ls_run *run)
         run->shards = run->ranks * r->trainer.accumulate;
         return LS_OK;
     }
-    run->shards = r->trainer.shards ? r->trainer.shards
-                                    : ls__shards_for_groups(r->train.batch, r->model.norm_over,
-                                                            ls_default_shards(r->train.batch));
+    run->shards = r->trainer.shards
+                      ? r->trainer.shards
+                      : ls__shards_for_groups(r->train.batch, r->model.norm_over, ls_default_shards(r->train.batch));
     int enough  = 1;
     while (enough < run->ranks) enough *= 2;
     LS_CHECK(run->ranks <= run->shards || !r->model.norm_over || r->trainer.shards, LS_ERR_USAGE,
@@ -441,14 +441,14 @@ static ls_status check_last_batch(const ls_run *run)
     for (int i = 0; i < run->graph->nodes; i++) {
         const ls_node *n = run->graph->node[i];
         if (!ls__batch_sums(n, false) || ls__numel(n->in[0]) > n->in[0]->dim[0]) continue;
-        LS_CHECK(!ls__group_rows(n) || (smallest_group(run, n, batch) > 1 && (!last || smallest_group(run, n, last) > 1)),
+        LS_CHECK(!ls__group_rows(n) ||
+                     (smallest_group(run, n, batch) > 1 && (!last || smallest_group(run, n, last) > 1)),
                  LS_ERR_USAGE,
                  "%s: model.norm_over: expected more than one sample in every group, because %s of '%s' (%s) has one "
                  "value per channel and sample, found groups of one sample in a batch of %lld" LS_HINT
                  "choose a train.batch that divides the %lld samples, a larger N, or model.norm_over=batch",
-                 ls_recipe_where(run->recipe, "model.norm_over"), ls__op(n)->name, n->in[0]->name,
-                 ls__shape(n->in[0]), (long long)(smallest_group(run, n, batch) > 1 ? last : batch),
-                 (long long)run->train_count);
+                 ls_recipe_where(run->recipe, "model.norm_over"), ls__op(n)->name, n->in[0]->name, ls__shape(n->in[0]),
+                 (long long)(smallest_group(run, n, batch) > 1 ? last : batch), (long long)run->train_count);
         LS_CHECK(batch > 1 && (!run->train_count || last != 1), LS_ERR_USAGE,
                  "%s: train.batch: expected more than one sample in every batch, because %s of '%s' (%s) has one value "
                  "per channel and sample, found one in %s" LS_HINT "set train.batch=%lld",

@@ -145,8 +145,8 @@ static void run_pass(const batch *b, int isa, int groups, bool backward, result 
 /* Over groups of samples: forward, recomputation and backward. */
 static void run_groups(const batch *b, int isa, int groups, result *r)
 {
-    const ls_op  *op      = ls__isa_table_of((ls_isa)isa)->op[LS_OP_batch_norm];
-    const int64_t count   = op->batch_sums(b->node, false), channels = b->channels;
+    const ls_op  *op    = ls__isa_table_of((ls_isa)isa)->op[LS_OP_batch_norm];
+    const int64_t count = op->batch_sums(b->node, false), channels = b->channels;
     ls_group     *group   = calloc((size_t)groups, sizeof *group);
     float        *block   = calloc((size_t)(groups * 2 * count), sizeof *block); /* sums, dw, db of each group */
     float        *saved   = calloc((size_t)(b->rows * 2 * channels), sizeof *saved);
@@ -284,7 +284,8 @@ static void check_channel(const batch *b, const result *r, int64_t c, double *al
     for (int64_t i = b->begin * b->size; i < b->end * b->size; i++) {
         if (i / b->inner % b->channels != c) continue;
         const double h = ((double)b->x[i] - mean) * scale;
-        assert_near("dx", i, r->dx[i], scale * weight * ((double)b->dy[i] - db / n - h * dw / n), 2e-5 * fmax(1, scale));
+        assert_near("dx", i, r->dx[i], scale * weight * ((double)b->dy[i] - db / n - h * dw / n),
+                    2e-5 * fmax(1, scale));
     }
     *all_dw += dw;
     *all_db += db;
@@ -423,6 +424,5 @@ static void test_refused(void **state)
 }
 
 CHECK_MAIN(cmocka_unit_test(check_batch_norm), cmocka_unit_test(test_against_float64),
-           cmocka_unit_test(test_groups_against_float64),
-           cmocka_unit_test(test_dx_is_a_derivative), cmocka_unit_test(test_bits),
-           cmocka_unit_test(test_running_statistics), cmocka_unit_test(test_refused))
+           cmocka_unit_test(test_groups_against_float64), cmocka_unit_test(test_dx_is_a_derivative),
+           cmocka_unit_test(test_bits), cmocka_unit_test(test_running_statistics), cmocka_unit_test(test_refused))

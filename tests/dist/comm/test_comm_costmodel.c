@@ -78,7 +78,8 @@ static void test_allreduce(void **state)
         assert_non_null(block);
         assert_int_equal(ls__comm_costmodel(&comm, 1, ranks, &(ls_link){.latency_s = 1}), LS_OK);
         assert_int_equal(ls__allreduce_new(&tree, comm, ranks, 1, count), LS_OK);
-        assert_int_equal(ls__allreduce_run(tree, block, (size_t)count, &(ls_allreduce_request){.range = {0, count}}), LS_OK);
+        assert_int_equal(ls__allreduce_run(tree, block, (size_t)count, &(ls_allreduce_request){.range = {0, count}}),
+                         LS_OK);
         ls__costmodel_sent(comm, &bytes, &messages);
         near(bytes, 2.0 * (ranks - 1) / ranks * (double)count * sizeof(float),
              0); /* the lower bound of an all-reduce */

@@ -34,11 +34,12 @@ static void resnet20_cifar_trains_in_tiles(void **state)
 
 int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(resnet18_trains_as_pytorchs), cmocka_unit_test(resnet20_cifar_trains_as_pytorchs),
-        cmocka_unit_test(resnet20_cifar_over2_trains_as_pytorchs),
-        cmocka_unit_test(efficientnet_lite0_trains_as_pytorchs),
-        cmocka_unit_test(tf_efficientnet_lite0_trains_as_pytorchs), cmocka_unit_test(fast_cifar_trains_as_pytorchs)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resnet18_trains_as_pytorchs),
+                                       cmocka_unit_test(resnet20_cifar_trains_as_pytorchs),
+                                       cmocka_unit_test(resnet20_cifar_over2_trains_as_pytorchs),
+                                       cmocka_unit_test(efficientnet_lite0_trains_as_pytorchs),
+                                       cmocka_unit_test(tf_efficientnet_lite0_trains_as_pytorchs),
+                                       cmocka_unit_test(fast_cifar_trains_as_pytorchs)};
     if (ls_comm_mpi(&comm, &argc, &argv) != LS_OK) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -80,8 +80,8 @@ static void wire_digests(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests), cmocka_unit_test(gpt_digests),
-                                       cmocka_unit_test(precision_digests), cmocka_unit_test(batch_norm_digests),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(lenet5_digests),     cmocka_unit_test(gpt_digests),
+                                       cmocka_unit_test(precision_digests),  cmocka_unit_test(batch_norm_digests),
                                        cmocka_unit_test(group_norm_digests), cmocka_unit_test(wire_digests)};
     return cmocka_run_group_tests(tests, prepare, finish);
 }
