@@ -34,6 +34,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
+#include "core/cpu/pointwise.h"
 #include "core/cpu/shard_sum.h"
 #include "core/cpu/winograd/winograd.h"
 #include "core/ops/conv2d_plan.h"
@@ -124,6 +125,25 @@ static bool winograd(const ls_conv_shape *s, bool back, ls_winograd *p)
            w->stride == 1 && h->dilation == 1 && w->dilation == 1 && ls__winograd_fits(p);
 }
 
+/* ---- 1 x 1 taps -------------------------------------------------------------------------------------------------- */
+
+enum { POINTWISE_CHANNELS = 8 }; /* channels of a group, at least, on both sides */
+
+/* Returns whether a direction is computed by core/cpu/pointwise.c, and its arguments without arrays. */
+static bool pointwise(const ls_conv_shape *s, bool back, ls_pointwise *p)
+{
+    const ls_window *h = &s->h, *w = &s->w;
+    *p = (ls_pointwise){.groups  = s->groups,
+                        .in      = back ? s->out : s->in,
+                        .out     = back ? s->in : s->out,
+                        .points  = h->in * w->in,
+                        .w_in    = back ? s->in : 1,
+                        .w_out   = back ? 1 : s->in,
+                        .w_group = s->out * s->in};
+    return h->kernel == 1 && w->kernel == 1 && h->stride == 1 && w->stride == 1 && h->out == h->in && w->out == w->in &&
+           h->before == 0 && w->before == 0 && ls__min(s->in, s->out) >= POINTWISE_CHANNELS;
+}
+
 /* ---- y and dx: all passes over all samples ----------------------------------------------------------------------- */
 
 typedef struct pass_sizes {
@@ -194,6 +214,16 @@ void ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, cons
 {
     ls_conv_plan p;
     ls_winograd  tiles;
+    ls_pointwise points;
+    if (pointwise(s, back, &points)) {
+        points.x    = o->x;
+        points.w    = w;
+        points.y    = o->y;
+        points.bias = o->b;
+        points.add  = o->add;
+        ls__pointwise_run(&points, samples, scratch);
+        return;
+    }
     if (winograd(s, back, &tiles)) {
         ls__winograd_run(&tiles, samples, &(ls_winograd_operands){o->x, w, o->y, o->b, o->add}, scratch);
         return;
@@ -218,6 +248,8 @@ size_t ls__conv_direction_scratch(const ls_conv_shape *s, bool back, int threads
 {
     ls_conv_plan p;
     ls_winograd  tiles;
+    ls_pointwise points;
+    if (pointwise(s, back, &points)) return ls__pointwise_scratch(&points, threads);
     if (winograd(s, back, &tiles)) return ls__winograd_scratch(&tiles, threads);
     ls__conv_plan_direction(&p, s, back, false, NULL);
     ls__conv_make_passes(&p, true);
