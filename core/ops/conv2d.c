@@ -22,6 +22,9 @@
  * In a depthwise convolution (groups of one channel on both sides) vector lanes hold points of a row in all passes, for
  * any stride; the padded sample then stores a row in stride_w parts.
  *
+ * A static rule of the shape chooses other kernels where they are faster: core/cpu/winograd for 3 x 3 taps of stride 1,
+ * unless the graph asks for direct sums (recipe key train.conv), and core/cpu/pointwise for y and dx of 1 x 1 taps.
+ *
  * The kernels compute output channels in *panels* of some vectors.  The work of a pass is cut into *pieces*: some
  * panels of one group of one sample.  dw is computed shard by shard.  A shard of many samples is cut into *blocks* of
  * samples, by its number of samples alone; the blocks are summed separately and added in order, so that one large shard
