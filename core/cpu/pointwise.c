@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The points of all samples are cut into blocks of 64.  The values of a block are copied, because planes that are a
+ * The points of all samples are cut into blocks.  The values of a block are copied, because planes that are a
  * power of two apart would compete for a few sets of the L1 cache, multiplied, and stored.  The bits of a point do not
  * depend on its place in a block.
  */
@@ -11,9 +11,19 @@
 #include "core/base/integer.h"
 #include "core/cpu/winograd/winograd.h"
 
-enum { BLOCK = 64 }; /* points of a block: the widest register tile of ls__winograd_product */
+enum {
+    TILE        = 64,     /* points of the widest register tile of ls__winograd_product  */
+    MAX_TILES   = 16,     /* tiles of a block, at most                                   */
+    THREAD_MOST = 1 << 16 /* values of a block, at most, unless it is a single tile: they stay in the L2 cache */
+};
 
-static int64_t thread_floats(const ls_pointwise *p) { return (p->in + p->out) * BLOCK; }
+/* Points of a block.  Long rows are read and written faster. */
+static int64_t block_points(const ls_pointwise *p)
+{
+    return TILE * ls__max(1, ls__min(MAX_TILES, THREAD_MOST / ((p->in + p->out) * TILE)));
+}
+
+static int64_t thread_floats(const ls_pointwise *p) { return (p->in + p->out) * block_points(p); }
 
 /* y[y_at + i] = x[i] + b, or y[y_at + i] += x[i] + b if `add`. */
 V_INLINE void store(const ls_dtype type, int64_t n, const float *x, vf b, void *y, int64_t y_at, bool add)
@@ -30,20 +40,21 @@ V_INLINE void load(const ls_dtype type, int64_t n, const void *x, int64_t x_at, 
 /* Computes points [first, last) of one group, counted over the samples.  w: packed weights of the group. */
 static void run_block(const ls_pointwise *p, int64_t group, int64_t first, int64_t last, const float *w, float *work)
 {
-    float *source = work, *result = work + p->in * BLOCK;
+    const int64_t row    = block_points(p);
+    float        *source = work, *result = work + p->in * row;
     for (int64_t at = first, n; at < last; at += n) {
         const int64_t sample = at / p->points, point = at % p->points;
         n = ls__min(p->points - point, last - at);
         for (int64_t c = 0; c < p->in; c++) {
             const int64_t from = ((sample * p->groups + group) * p->in + c) * p->points + point;
-            float        *to   = source + c * BLOCK + at - first;
+            float        *to   = source + c * row + at - first;
             if (p->x.type == LS_BF16)
                 load(LS_BF16, n, p->x.data, from, to);
             else
                 load(LS_F32, n, p->x.data, from, to);
         }
     }
-    ls__winograd_product(p->out, p->in, last - first, w, p->in, source, BLOCK, result, false);
+    ls__winograd_product(p->out, p->in, last - first, w, p->in, source, row, result, false);
     for (int64_t at = first, n; at < last; at += n) {
         const int64_t sample = at / p->points, point = at % p->points;
         n = ls__min(p->points - point, last - at);
@@ -51,17 +62,18 @@ static void run_block(const ls_pointwise *p, int64_t group, int64_t first, int64
             const vf      bias = v_set(p->bias ? p->bias[group * p->out + o] : -0.0f); /* -0 keeps the sign of a zero */
             const int64_t to   = ((sample * p->groups + group) * p->out + o) * p->points + point;
             if (p->y.type == LS_BF16)
-                store(LS_BF16, n, result + o * BLOCK + at - first, bias, p->y.data, to, p->add);
+                store(LS_BF16, n, result + o * row + at - first, bias, p->y.data, to, p->add);
             else
-                store(LS_F32, n, result + o * BLOCK + at - first, bias, p->y.data, to, p->add);
+                store(LS_F32, n, result + o * row + at - first, bias, p->y.data, to, p->add);
         }
     }
 }
 
 void ls__pointwise_run(const ls_pointwise *p, int64_t samples, float *scratch)
 {
-    const int64_t weights = p->out * p->in, of_group = ls__ceil_div(samples * p->points, BLOCK);
-    float *const  packed = scratch + (int64_t)omp_get_max_threads() * thread_floats(p);
+    const int64_t weights = p->out * p->in, points = block_points(p);
+    const int64_t of_group = ls__ceil_div(samples * p->points, points);
+    float *const  packed   = scratch + (int64_t)omp_get_max_threads() * thread_floats(p);
 #pragma omp parallel
     {
         float *work = scratch + omp_get_thread_num() * thread_floats(p);
@@ -75,8 +87,8 @@ void ls__pointwise_run(const ls_pointwise *p, int64_t samples, float *scratch)
             }
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < p->groups * of_group; i++) {
-            const int64_t group = i / of_group, first = i % of_group * BLOCK;
-            run_block(p, group, first, ls__min(first + BLOCK, samples * p->points), packed + group * weights, work);
+            const int64_t group = i / of_group, first = i % of_group * points;
+            run_block(p, group, first, ls__min(first + points, samples * p->points), packed + group * weights, work);
         }
     }
 }
