@@ -202,7 +202,7 @@ static void test_bfloat16(void **state)
         assert_ok(ls__allreduce_send_bf16(a));
         for (int repetition = 0; repetition < 3; repetition++) {
             compute(ls__allreduce_micro_step(a, 0), block0, COUNT, COUNT);
-            assert_ok(ls__allreduce_run(a, block0, COUNT, (ls_range){0, COUNT}));
+            assert_ok(ls__allreduce_run(a, block0, COUNT, &(ls_allreduce_request){.range = {0, COUNT}}));
             assert_ok(ls_comm_allgather(comm, block0, all, COUNT * sizeof *all));
             for (int64_t i = 0; i < COUNT; i++) {
                 float exact = serial_sum(0, SHARDS, SHARDS, i), most = 0;
@@ -243,7 +243,7 @@ static void test_several_chunks(void **state)
         for (int k = 0; k < s->groups; k++)
             for (int64_t i = 0; i < count; i++)
                 block0[(size_t)s->group[k].slot * stride + (size_t)i] = (float)(i % 1000 * s->group[k].shards);
-        assert_ok(ls__allreduce_run(a, block0, stride, (ls_range){0, count}));
+        assert_ok(ls__allreduce_run(a, block0, stride, &(ls_allreduce_request){.range = {0, count}}));
         for (int64_t i = 0; i < count; i++)
             if (block0[i] != (float)(i % 1000 * 5))
                 fail_msg("%s, element %lld: %g", placement_names[p], (long long)i, (double)block0[i]);
@@ -270,7 +270,7 @@ static void test_random_buckets(void **state)
                 for (int64_t i = offset; i < offset + count; i++)
                     block0[(size_t)s->group[k].slot * STRIDE + (size_t)i] =
                         serial_sum(s->first_shard + s->group[k].first, s->group[k].shards, 1 << 30, i + repetition);
-            assert_ok(ls__allreduce_run(a, block0, STRIDE, (ls_range){offset, count}));
+            assert_ok(ls__allreduce_run(a, block0, STRIDE, &(ls_allreduce_request){.range = {offset, count}}));
             for (int64_t i = offset; i < offset + count; i++)
                 if (bits_of(block0[i]) != bits_of(serial_sum(0, 16, 13, i + repetition)))
                     fail_msg("%s, repetition %d, [%lld, %lld), element %lld", placement_names[p], repetition,
