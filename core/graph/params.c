@@ -154,6 +154,46 @@ int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memor
     return uses;
 }
 
+/* Length of the part of a parameter's name that names its layer. */
+static size_t layer_length(const char *name)
+{
+    const char *end = strrchr(name, '.'), *at = name;
+    while (*at) { /* a part of the name, from `at` to `next` */
+        const char *next = strchr(at, '.');
+        if (!next) break;
+        if (strspn(at, "0123456789") == (size_t)(next - at)) {
+            for (end = next; (next = strchr(end + 1, '.')); end = next)
+                if (strspn(end + 1, "0123456789") != (size_t)(next - end - 1)) break;
+            break;
+        }
+        at = next + 1;
+    }
+    return end ? (size_t)(end - name) : strlen(name);
+}
+
+int ls__param_layers(const ls_params *p, int *layer)
+{
+    int layers = 0;
+    for (int i = 0; i < p->count; i++) {
+        const char  *name = p->slot[i].tensor->name;
+        const size_t n    = layer_length(name);
+        int          same = 0;
+        bool         norm = true;
+        while (same < i &&
+               (layer_length(p->slot[same].tensor->name) != n || strncmp(p->slot[same].tensor->name, name, n) != 0))
+            same++;
+        if (same < i) {
+            layer[i] = layer[same];
+            continue;
+        }
+        for (int k = i; k < p->count; k++)
+            if (layer_length(p->slot[k].tensor->name) == n && !strncmp(p->slot[k].tensor->name, name, n))
+                norm &= p->slot[k].tensor->rank <= 1;
+        layer[i] = norm && layers ? layers - 1 : layers++;
+    }
+    return layers;
+}
+
 void ls__params_tie(ls_params *p, const ls_tensor *loss)
 {
     const ls_graph *g    = p->graph;

@@ -32,10 +32,13 @@ ls_schedule ls_schedule_default(ls_schedule_kind kind)
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
 /* Settings of all optimizers. */
-static const ls_optim_setting common[] = {
-    LS_OPTIM_SETTING(lr, .high = INFINITY),          LS_OPTIM_SETTING(weight_decay, .high = INFINITY),
-    LS_OPTIM_SETTING(clip_norm, .high = INFINITY),   LS_OPTIM_SETTING(clip_value, .high = INFINITY),
-    LS_OPTIM_SETTING(ema, .high = 1, .below = true), {0}};
+static const ls_optim_setting common[] = {LS_OPTIM_SETTING(lr, .high = INFINITY),
+                                          LS_OPTIM_SETTING(weight_decay, .high = INFINITY),
+                                          LS_OPTIM_SETTING(clip_norm, .high = INFINITY),
+                                          LS_OPTIM_SETTING(clip_value, .high = INFINITY),
+                                          LS_OPTIM_SETTING(ema, .high = 1, .below = true),
+                                          LS_OPTIM_SETTING(layer_decay, .high = 1),
+                                          {0}};
 
 /* Returns the setting at an offset in ls_optim; NULL: not in the table. */
 static const ls_optim_setting *find(const ls_optim_setting *s, size_t offset)
@@ -130,6 +133,13 @@ const char *ls_optim_state_name(const ls_optim *o, int i)
 {
     const char *name[LS_MAX_OPTIM_STATES];
     return i >= 0 && i < states(o, name) ? name[i] : NULL;
+}
+
+float ls_optim_trust_ratio(const ls_optim *o, float weight_decay, double param_norm, double grad_norm)
+{
+    const double decay = ls__decimal(weight_decay);
+    if (decay <= 0 || param_norm <= 0 || grad_norm <= 0) return 1;
+    return (float)(ls__decimal(o->trust_coeff) * param_norm / (grad_norm + decay * param_norm + (double)o->eps));
 }
 
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)

@@ -18,6 +18,7 @@
     X(LS_OPTIM_SGD, "sgd", sgd)                                                                                        \
     X(LS_OPTIM_MOMENTUM, "momentum", momentum)                                                                         \
     X(LS_OPTIM_NAG, "nag", nag)                                                                                        \
+    X(LS_OPTIM_LARS, "lars", lars)                                                                                     \
     X(LS_OPTIM_ADAGRAD, "adagrad", adagrad)                                                                            \
     X(LS_OPTIM_RMSPROP, "rmsprop", rmsprop)                                                                            \
     X(LS_OPTIM_ADAM, "adam", adam)                                                                                     \
@@ -75,18 +76,20 @@ typedef struct ls_optim {
     size_t         size; /* sizeof(ls_optim), set by the macros and ls_optim_default() */
     ls_optim_kind  kind;
     float          lr;                        /* base learning rate */
-    float          momentum;                  /* momentum, nag, rmsprop: 0 to below 1 */
+    float          momentum;                  /* momentum, nag, lars, rmsprop: 0 to below 1 */
     float          dampening;                 /* momentum: 0 to 1 */
+    float          trust_coeff;               /* lars: factor of the ratio of norms */
     float          weight_decay;              /* L2 term of the gradient; adamw: decoupled (Loshchilov 2019) */
     float          betas[2];                  /* adam, adamw: decay of the first and second moment, 0 to below 1 */
     float          alpha;                     /* rmsprop: decay of the mean square, 0 to below 1 */
-    float          eps;                       /* adagrad, rmsprop, adam, adamw: added to the denominator */
+    float          eps;                       /* lars, adagrad, rmsprop, adam, adamw: added to the denominator */
     bool           centered;                  /* rmsprop: divides by the variance instead of the second moment */
     float          lr_decay;                  /* adagrad: lr / (1 + step * lr_decay) */
     float          initial_accumulator_value; /* adagrad: initial value of the accumulator */
     float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping */
     float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
     float          ema; /* decay of an average of the parameters, 0 to below 1, which evaluation uses; 0: none */
+    float          layer_decay; /* factor of the learning rate from a layer to the one before it, 0 to 1; 0: none */
     ls_schedule    schedule;
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match applies */
 } ls_optim;
@@ -96,6 +99,7 @@ typedef struct ls_optim {
 #define LS__SGD LS__OPTIM(SGD), .lr = 1e-3f
 #define LS__MOMENTUM LS__OPTIM(MOMENTUM), .lr = 1e-3f, .momentum = 0.9f
 #define LS__NAG LS__OPTIM(NAG), .lr = 1e-3f, .momentum = 0.9f
+#define LS__LARS LS__OPTIM(LARS), .lr = 1, .momentum = 0.9f, .trust_coeff = 1e-3f, .eps = 1e-8f
 #define LS__ADAGRAD LS__OPTIM(ADAGRAD), .lr = 1e-2f, .eps = 1e-10f
 #define LS__RMSPROP LS__OPTIM(RMSPROP), .lr = 1e-2f, .alpha = 0.99f, .eps = 1e-8f
 #define LS__ADAM LS__OPTIM(ADAM), .lr = 1e-3f, .betas = {0.9f, 0.999f}, .eps = 1e-8f
@@ -114,6 +118,7 @@ typedef struct ls_optim {
 #define ls_sgd(...) ((ls_optim){LS__SGD, __VA_ARGS__})
 #define ls_momentum(...) ((ls_optim){LS__MOMENTUM, __VA_ARGS__})
 #define ls_nag(...) ((ls_optim){LS__NAG, __VA_ARGS__})
+#define ls_lars(...) ((ls_optim){LS__LARS, __VA_ARGS__})
 #define ls_adagrad(...) ((ls_optim){LS__ADAGRAD, __VA_ARGS__})
 #define ls_rmsprop(...) ((ls_optim){LS__RMSPROP, __VA_ARGS__})
 #define ls_adam(...) ((ls_optim){LS__ADAM, __VA_ARGS__})
@@ -155,7 +160,12 @@ typedef struct ls_optim_step {
     float   lr;           /* learning rate of this step and parameter group */
     float   weight_decay; /* weight decay of this parameter group */
     float   grad_scale;   /* factor of the gradient, applied first; includes the factor of clipping by norm */
+    float   trust_ratio;  /* lars: of the parameter that the elements belong to (ls_optim_trust_ratio) */
 } ls_optim_step;
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s);
+
+/* Returns the trust ratio of a parameter, from the 2-norms of the parameter and of its scaled gradient.  It is 1
+ * without weight decay, and if one of the norms is 0. */
+float ls_optim_trust_ratio(const ls_optim *o, float weight_decay, double param_norm, double grad_norm);
 
 #endif

@@ -44,6 +44,7 @@ typedef struct ls_optim_coef {
     float bias_correction;        /* adam: factor of the square root of the second moment */
     float eps;                    /* added to the denominator */
     float average_decay;          /* decay of the average of the parameters */
+    float trust_ratio;            /* lars: factor of the gradient with its L2 term */
     bool  centered, has_momentum; /* rmsprop: variants of the rule */
 } ls_optim_coef;
 

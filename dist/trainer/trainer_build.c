@@ -3,8 +3,11 @@
  * Builds a trainer: checks its options, compiles the programs of a step and of an evaluation, inserts their
  * collectives, and allocates all memory.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "core/optim/optim_rule.h"
 
 #include "dist/trainer/trainer_internal.h"
 
@@ -97,8 +100,9 @@ ls_status ls__trainer_check_options(ls_trainer *t)
 
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
-/* The learning-rate scale and weight decay of a parameter: those of the first parameter group that matches it. */
-static optim_range settings_of(const ls_optim *o, const ls_param_slot *s)
+/* The learning-rate scale and weight decay of a parameter: those of the first parameter group that matches it.  With
+ * layer_decay the scale has another factor, for the layer: timm's param_groups_layer_decay (BEiT, Bao 2022). */
+static optim_range settings_of(const ls_optim *o, const ls_param_slot *s, int layers_behind)
 {
     optim_range r = {.range.offset = (int64_t)s->offset, .lr_scale = 1, .weight_decay = o->weight_decay};
     for (int k = 0; k < LS_MAX_PARAM_GROUPS && o->group[k].glob; k++) {
@@ -107,6 +111,7 @@ static optim_range settings_of(const ls_optim *o, const ls_param_slot *s)
         r.weight_decay = o->group[k].weight_decay;
         break;
     }
+    if (o->layer_decay > 0) r.lr_scale *= (float)pow(ls__decimal(o->layer_decay), layers_behind);
     return r;
 }
 
@@ -123,21 +128,23 @@ static ls_status check_groups(const ls_optim *o, const ls_params *p)
     return LS_OK;
 }
 
-/* Joins adjacent parameters with equal settings of the optimizer. */
+/* Joins adjacent parameters with equal settings of the optimizer.  With lars each parameter has a range of its own. */
 static ls_status build_optim_ranges(ls_trainer *t)
 {
-    const ls_params *p = t->params;
-    const ls_optim  *o = &t->options.optim;
+    const ls_params *p      = t->params;
+    const ls_optim  *o      = &t->options.optim;
+    int             *layer  = ls_arena_alloc(t->arena, ((size_t)p->count + 1) * sizeof *layer);
+    const int        layers = ls__param_layers(p, layer);
     LS_TRY(check_groups(o, p));
     t->optim_range = ls_arena_alloc(t->arena, ((size_t)p->count + 1) * sizeof *t->optim_range);
     for (int i = 0; i < p->count && p->slot[p->order[i]].trained; i++) {
         const ls_param_slot *s    = &p->slot[p->order[i]];
         const ls_param_slot *next = i + 1 < p->count ? &p->slot[p->order[i + 1]] : NULL;
         size_t               end  = next && next->trained ? next->offset : p->trained;
-        optim_range          r    = settings_of(o, s);
+        optim_range          r    = settings_of(o, s, layers - 1 - layer[p->order[i]]);
         optim_range         *last = t->optim_ranges ? &t->optim_range[t->optim_ranges - 1] : NULL;
         r.range.count             = (int64_t)(end - s->offset);
-        if (last && last->lr_scale == r.lr_scale && last->weight_decay == r.weight_decay)
+        if (last && o->kind != LS_OPTIM_LARS && last->lr_scale == r.lr_scale && last->weight_decay == r.weight_decay)
             last->range.count += r.range.count;
         else
             t->optim_range[t->optim_ranges++] = r;
@@ -459,6 +466,8 @@ static void make_norm_memory(ls_trainer *t)
     const int ranks  = ls_comm_size(t->comm);
     size_t    blocks = (t->params->trained - LS_PARAM_START) / NORM_BLOCK + 1;
     t->norm_block    = ls_arena_alloc(t->arena, blocks * sizeof *t->norm_block);
+    if (t->options.optim.kind == LS_OPTIM_LARS)
+        t->square_of_params = ls_arena_alloc(t->arena, blocks * sizeof *t->square_of_params);
     if (!t->divided) return;
     for (int r = 0; r < ranks; r++) {
         size_t owned = (size_t)(t->partition[r].count / NORM_BLOCK);

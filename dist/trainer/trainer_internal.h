@@ -42,6 +42,7 @@ enum { NORM_BLOCK = LS_PARAM_ALIGN };
 typedef struct optim_range {
     ls_range range;
     float    lr_scale, weight_decay;
+    float    trust_ratio; /* optimizer lars: of the parameter, in this step */
 } optim_range;
 
 /* The partition of a rank: the parameters that it updates and has optimizer state for.  The ranges are by offset, not
@@ -117,9 +118,10 @@ struct ls_trainer {
     partition          *partition; /* of each rank; unless `divided` only of rank 0 and of this rank */
     partition           own;       /* of this rank */
 
-    double *norm_block; /* sum of squares of each block of NORM_BLOCK floats */
-    double *norm_send;  /* those of this rank */
-    double *norm_all;   /* those of all ranks, norm_room for each */
+    double *square_of_params; /* optimizer lars: sum of squares of the parameters of each block of NORM_BLOCK floats */
+    double *norm_block;       /* sum of squares of each block of NORM_BLOCK floats */
+    double *norm_send;        /* those of this rank */
+    double *norm_all;         /* those of all ranks, norm_room for each */
     size_t  norm_room;
 
     ls_progress_hook poller; /* advances the all-reduce inside instructions */

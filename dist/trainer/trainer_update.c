@@ -206,18 +206,23 @@ ls_status ls__trainer_reduce(void *context, const ls_execution *run)
 
 static size_t norm_blocks(int64_t floats) { return (size_t)(floats / NORM_BLOCK); }
 
-/* The sums of squares of the blocks of range `i` of this rank's partition. */
-static void square_blocks(const ls_trainer *t, int i, double *sum)
+/* The sums of squares of the blocks of `count` floats. */
+static void square_blocks(const float *values, int64_t count, double *sum)
 {
-    const int64_t blocks = (int64_t)norm_blocks(t->own.range[i].count);
-    const float  *grads  = ls__trainer_gradient(t, i);
+    const int64_t blocks = (int64_t)norm_blocks(count);
 #pragma omp parallel for schedule(static) if (blocks > 32)
     for (int64_t b = 0; b < blocks; b++) {
-        const float *g = grads + b * NORM_BLOCK;
+        const float *x = values + b * NORM_BLOCK;
         double       s = 0;
-        for (int k = 0; k < NORM_BLOCK; k++) s += (double)g[k] * g[k];
+        for (int k = 0; k < NORM_BLOCK; k++) s += (double)x[k] * x[k];
         sum[b] = s;
     }
+}
+
+/* The same for the gradients of range `i` of this rank's partition. */
+static void square_gradients(const ls_trainer *t, int i, double *sum)
+{
+    square_blocks(ls__trainer_gradient(t, i), t->own.range[i].count, sum);
 }
 
 /* Fills t->norm_block with the sums of all blocks; each comes from the rank that owns the block. */
@@ -225,7 +230,7 @@ static ls_status gather_blocks(ls_trainer *t)
 {
     double *to = t->norm_send;
     for (int i = 0; i < t->own.ranges; i++) {
-        square_blocks(t, i, to);
+        square_gradients(t, i, to);
         to += norm_blocks(t->own.range[i].count);
     }
     LS_TRY(ls_comm_allgather(t->comm, t->norm_send, t->norm_all, t->norm_room * sizeof(double)));
@@ -250,10 +255,39 @@ static ls_status gradient_norm(ls_trainer *t, double *norm)
         LS_TRY(gather_blocks(t));
     else
         for (int i = 0; i < t->own.ranges; i++)
-            square_blocks(t, i, t->norm_block + norm_blocks(t->own.range[i].offset - LS_PARAM_START));
+            square_gradients(t, i, t->norm_block + norm_blocks(t->own.range[i].offset - LS_PARAM_START));
     for (size_t b = 0; b < blocks; b++) sum += t->norm_block[b];
     *norm = sqrt(sum);
     return LS_OK;
+}
+
+/* ---- trust ratios of LARS ---------------------------------------------------------------------------------------- */
+
+/* Every rank squares all parameters.  Ranks that share the parameters finish this before one of them updates, because
+ * the norm of the gradient, which follows, is collective. */
+static void square_params(const ls_trainer *t)
+{
+    const int64_t count = (int64_t)t->params->trained - LS_PARAM_START;
+    square_blocks((const float *)t->params->block.data + LS_PARAM_START, count, t->square_of_params);
+}
+
+/* The norm over a range, from sums of squares of blocks, which are added in order. */
+static double norm_of_range(const double *block, ls_range range)
+{
+    const size_t first = norm_blocks(range.offset - LS_PARAM_START), blocks = norm_blocks(range.count);
+    double       sum = 0;
+    for (size_t b = first; b < first + blocks; b++) sum += block[b];
+    return sqrt(sum);
+}
+
+static void find_trust_ratios(const ls_trainer *t, double grad_scale)
+{
+    for (int i = 0; i < t->optim_ranges; i++) {
+        optim_range *o = &t->optim_range[i];
+        o->trust_ratio =
+            ls_optim_trust_ratio(&t->options.optim, o->weight_decay, norm_of_range(t->square_of_params, o->range),
+                                 grad_scale * norm_of_range(t->norm_block, o->range));
+    }
 }
 
 /* ---- the update -------------------------------------------------------------------------------------------------- */
@@ -287,7 +321,8 @@ static void update_range(ls_trainer *t, const optim_range *o, int i, double grad
                           .grad         = ls__trainer_gradient(t, i) + within,
                           .lr           = t->metrics.lr * o->lr_scale,
                           .weight_decay = o->weight_decay,
-                          .grad_scale   = (float)grad_scale};
+                          .grad_scale   = (float)grad_scale,
+                          .trust_ratio  = o->trust_ratio};
     for (int k = 0; k < t->states; k++) step.state[k] = ls__trainer_state(t, k, i) + within;
     apply(t, &step, (size_t)common.offset);
 }
@@ -340,14 +375,17 @@ static ls_status check_loss(ls_trainer *t, bool *finite, double *grad_scale)
     LS_CHECK(m->weight > 0, LS_ERR_DATA,
              "step %lld: every target in the batch equals ignore_index, so the loss is undefined",
              (long long)t->steps + 1);
-    *finite     = isfinite(m->loss);
-    *grad_scale = 1 / m->weight;
-    if (!*finite || (o->clip_norm <= 0 && t->options.on_nan == LS_ON_NAN_ABORT)) return LS_OK;
+    *finite         = isfinite(m->loss);
+    *grad_scale     = 1 / m->weight;
+    const bool lars = o->kind == LS_OPTIM_LARS;
+    if (!*finite || (o->clip_norm <= 0 && t->options.on_nan == LS_ON_NAN_ABORT && !lars)) return LS_OK;
+    if (lars) square_params(t);
     LS_TRY(gradient_norm(t, &m->grad_norm));
     *finite = isfinite(m->grad_norm);
     m->grad_norm *= *grad_scale;
     double coefficient = o->clip_norm / (m->grad_norm + 1e-6); /* torch.nn.utils.clip_grad_norm_ */
     if (o->clip_norm > 0 && coefficient < 1) *grad_scale *= coefficient;
+    if (lars) find_trust_ratios(t, *grad_scale);
     return LS_OK;
 }
 
@@ -368,8 +406,8 @@ static ls_status skip_or_abort(ls_trainer *t)
 
 ls_status ls__trainer_update(void *context, const ls_execution *run)
 {
-    ls_trainer *t = context;
-    bool        finite;
+    ls_trainer *t          = context;
+    bool        finite     = false;
     double      grad_scale = 0;
     if (run->micro < run->micros - 1) return LS_OK;
     read_flag_counts(&t->counts, ls__allreduce_header(t->train.allreduce));

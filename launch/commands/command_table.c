@@ -5,6 +5,7 @@
 
 #define COMMANDS(COMMAND)                                                                                              \
     COMMAND(train)                                                                                                     \
+    COMMAND(lr_find)                                                                                                   \
     COMMAND(transfer)                                                                                                  \
     COMMAND(compare)                                                                                                   \
     COMMAND(eval)                                                                                                      \

@@ -59,6 +59,13 @@ typedef struct ls_recipe_layer {
     ls_layer_list               *list;  /* the lists of a block: its paths                    */
 } ls_recipe_layer;
 
+/* One phase of train.phases: the keys that it sets, each "key=value". */
+enum { LS_MAX_PHASE_KEYS = 32 };
+typedef struct ls_recipe_phase {
+    int   keys;
+    char *key[LS_MAX_PHASE_KEYS];
+} ls_recipe_phase;
+
 /* Loss function of a model without a loss of its own (recipe key train.loss). */
 #define LS_TRAIN_LOSS_LIST(X) X(AUTO, "auto") X(CROSS_ENTROPY, "cross_entropy") X(MSE, "mse") X(MAE, "mae")
 typedef enum ls_train_loss {
@@ -110,17 +117,20 @@ struct ls_recipe {
     } model;
     ls_optim optim; /* optimizer, schedule and parameter groups */
     struct {
-        int64_t       batch;     /* samples of a global batch   */
-        int64_t       epochs;    /* passes over the training data */
-        int64_t       max_steps; /* 0: no limit */
-        int64_t       seed;
-        bool          reproducible;
-        const char   *product_table; /* file of ls__product_table_read; NULL: none */
-        ls_dtype      precision;     /* LS_F32 or LS_BF16 */
-        ls_train_conv conv;
-        ls_train_loss loss;
-        float         label_smoothing; /* fraction, 0 to 1      */
-        float         max_hours;       /* 0: no limit           */
+        int64_t          batch;     /* samples of a global batch   */
+        int64_t          epochs;    /* passes over the training data */
+        int64_t          max_steps; /* 0: no limit */
+        int64_t          seed;
+        bool             reproducible;
+        const char      *product_table; /* file of ls__product_table_read; NULL: none */
+        ls_dtype         precision;     /* LS_F32 or LS_BF16 */
+        ls_train_conv    conv;
+        ls_train_loss    loss;
+        float            label_smoothing; /* fraction, 0 to 1      */
+        float            max_hours;       /* 0: no limit           */
+        int64_t          patience;        /* evaluations without a lower held-out loss that end the run; 0: no limit */
+        int              phases;          /* entries of `phase`    */
+        ls_recipe_phase *phase;           /* the run is a sequence of runs, each with keys of its own */
     } train;
     ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {

@@ -52,6 +52,7 @@ typedef enum ls_key_kind {
     LS_KEY_LAYERS,  /* ls_recipe.model.layers                    */
     LS_KEY_OPTIONS, /* ls_recipe.model.options                   */
     LS_KEY_GROUPS,  /* ls_recipe.optim.group                     */
+    LS_KEY_PHASES,  /* ls_recipe.train.phase                     */
 } ls_key_kind;
 
 typedef struct ls_key {
@@ -129,6 +130,10 @@ ls_status ls__options_set(ls_recipe *r, const ls_yaml *map, const char *place);
 void      ls__options_print(const ls_recipe *r, FILE *out);
 ls_status ls__groups_set(ls_recipe *r, const ls_yaml *list, const char *place);
 void      ls__groups_print(const ls_recipe *r, FILE *out);
+
+/* The same for train.phases (recipe_phases.c). */
+ls_status ls__phases_set(ls_recipe *r, const ls_yaml *list, const char *place);
+void      ls__phases_print(const ls_recipe *r, FILE *out);
 
 /* Reads a YAML scalar as a number; false when it is not one: quoted, not finite, or outside int64_t. */
 bool ls__read_int(const ls_yaml *y, int64_t *value);

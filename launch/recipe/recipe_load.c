@@ -209,6 +209,12 @@ static ls_status check_together(ls_recipe *r, const char *file)
     LS_CHECK(r->train.epochs || r->train.max_steps, LS_ERR_USAGE,
              "%s: train.epochs: expected at least 1, or train.max_steps, found 0 of both",
              ls_recipe_where(r, "train.epochs"));
+    LS_CHECK(!r->train.patience || r->checkpoint.best, LS_ERR_USAGE,
+             "%s: train.patience: expected checkpoint.best=true, because the run goes back to that checkpoint",
+             ls_recipe_where(r, "train.patience"));
+    LS_CHECK(!r->train.patience || r->eval.every || r->eval.every_steps, LS_ERR_USAGE,
+             "%s: train.patience: expected evaluations, found eval.every=0 and eval.every_steps=0",
+             ls_recipe_where(r, "train.patience"));
     LS_CHECK(r->optim.schedule.kind != LS_SCHEDULE_MULTISTEP || r->optim.schedule.milestones[0], LS_ERR_USAGE,
              "%s: schedule.name: multistep needs schedule.milestones" LS_HINT "for example: milestones: [1000, 2000]",
              ls_recipe_where(r, "schedule.name"));

@@ -161,8 +161,16 @@ const ls_key ls__keys[] = {
     {"train.batch", INT(train.batch, 1, 1e9), .fallback = "64", .bits = true,
      .help = "global batch: samples per step, over all ranks; a sample of text has data.context tokens"},
     {"train.epochs", INT(train.epochs, 0, 1e9), .fallback = "10", .help = "number of passes over the training data"},
+    {"train.phases", LIST(PHASES, train.phase, 16), .bits = true,
+     .help = "phases of the training, each a map of keys: [{model.freeze: [body], optim.lr: 0.1, train.epochs: 2}, "
+             "{optim.lr: 0.01}].  A phase is a run with these keys, which begins with the parameters of the phase "
+             "before it, an optimizer without state, and train.seed plus its index"},
     {"train.max_steps", INT(train.max_steps, 0, MANY), .fallback = "0",
      .help = "largest number of steps; 0: train.epochs alone ends the run"},
+    {"train.patience", INT(train.patience, 0, MANY), .fallback = "0", .bits = true,
+     .help =
+         "early stopping: the run ends after this many evaluations in a row without a lower held-out loss, and goes "
+         "back to the parameters with the lowest one, as also at the end of its epochs; 0: no early stopping"},
     {"train.max_hours", FLOAT(train.max_hours, 0, 1e6), .fallback = "0",
      .help = "time limit, hours; the run stops with a checkpoint before the limit and can be continued; 0: no limit"},
     {"train.seed", INT(train.seed, 0, MANY), .fallback = "1", .bits = true,
@@ -216,9 +224,13 @@ const ls_key ls__keys[] = {
     {"optim.name", ENUM(optim.kind, ls__optim_texts), .fallback = "sgd", .bits = true,
      .help = "optimizer; nesterov is another name of nag"},
     {"optim.lr", FLOAT(optim.lr, 0, 1e6), .bits = true,
-     .help = "base learning rate, which the schedule multiplies; default 1e-3, with adagrad and rmsprop 1e-2"},
+     .help = "base learning rate, which the schedule multiplies; default 1e-3, with adagrad and rmsprop 1e-2, with "
+             "lars 1"},
+    {"optim.trust_coeff", FLOAT(optim.trust_coeff, 0, 1e6), .bits = true,
+     .help = "lars: factor of the ratio of the norms of a parameter and of its gradient, which multiplies the rate of "
+             "parameters with weight decay; default 1e-3"},
     {"optim.momentum", FLOAT(optim.momentum, 0, 1), .bits = true,
-     .help = "momentum, nag, rmsprop: momentum factor; default 0.9, with rmsprop 0"},
+     .help = "momentum, nag, lars, rmsprop: momentum factor; default 0.9, with rmsprop 0"},
     {"optim.dampening", FLOAT(optim.dampening, 0, 1), .bits = true,
      .help = "momentum: dampening of the gradient; default 0"},
     {"optim.weight_decay", FLOAT(optim.weight_decay, 0, 1e6), .bits = true,
@@ -242,6 +254,10 @@ const ls_key ls__keys[] = {
     {"optim.ema", FLOAT(optim.ema, 0, 1), .bits = true,
      .help = "decay of an exponential moving average of the parameters, such as 0.999; evaluations and the written "
              "model use the average; 0, the default: no average"},
+    {"optim.layer_decay", FLOAT(optim.layer_decay, 0, 1), .bits = true,
+     .help = "factor of the learning rate from a layer to the one before it, as in timm: the last layer has the factor "
+             "1, the one before it layer_decay, and so on; names that differ behind their first numbers (layer1.0.*) "
+             "are one layer, and norms belong to the layer before them; 0, the default: no factor"},
     {"optim.groups", LIST(GROUPS, optim.group, LS_MAX_PARAM_GROUPS - 1), .bits = true,
      .help = "parameter groups with their own settings: list of {params: '*.bias', lr_scale: 1, weight_decay: 0}, "
              "params being a glob on parameter names; the first match applies"},

@@ -76,6 +76,9 @@ const char *ls__key_expects(ls_arena *arena, const ls_key *k)
         return "a map of the model's options, like {hidden: 256}";
     case LS_KEY_GROUPS:
         return ls_arena_printf(arena, "a list of at most %g maps {params, lr_scale, weight_decay}", k->high);
+    case LS_KEY_PHASES:
+        return ls_arena_printf(arena, "a list of at most %g maps of keys, like [{optim.lr: 0.1}, {optim.lr: 0.01}]",
+                               k->high);
     }
     return "";
 }
@@ -194,6 +197,7 @@ static bool set_value(ls_recipe *r, const ls_key *k, const ls_yaml *y)
     case LS_KEY_LAYERS:
     case LS_KEY_OPTIONS:
     case LS_KEY_GROUPS:
+    case LS_KEY_PHASES:
         return false; /* lists and maps, which recipe_layers.c reads */
     }
     return false;
@@ -211,6 +215,7 @@ ls_status ls__key_set(ls_recipe *r, const ls_key *k, const ls_yaml *value, const
     if (k->kind == LS_KEY_LAYERS) return ls__layers_set(r, value, place);
     if (k->kind == LS_KEY_OPTIONS) return ls__options_set(r, value, place);
     if (k->kind == LS_KEY_GROUPS) return ls__groups_set(r, value, place);
+    if (k->kind == LS_KEY_PHASES) return ls__phases_set(r, value, place);
     if (set_value(r, k, value)) return LS_OK;
     const char *const *words = key_words(k);
     const char        *near  = NULL;
@@ -310,6 +315,10 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
         if (!r->optim.group[0].glob) return false;
         ls__groups_print(r, out);
         return true;
+    case LS_KEY_PHASES:
+        if (!r->train.phases) return false;
+        ls__phases_print(r, out);
+        return true;
     }
     return false;
 }
@@ -317,10 +326,10 @@ bool ls__key_print(const ls_recipe *r, const ls_key *k, FILE *out)
 void ls_recipe_print_keys(FILE *out)
 {
     static const char *const kinds[] = {
-        [LS_KEY_INT] = "int",     [LS_KEY_INT32] = "int",  [LS_KEY_FLOAT] = "float",  [LS_KEY_BOOL] = "bool",
-        [LS_KEY_STRING] = "text", [LS_KEY_ENUM] = "word",  [LS_KEY_MODEL] = "word",   [LS_KEY_INTS] = "list",
-        [LS_KEY_FLOATS] = "list", [LS_KEY_REALS] = "list", [LS_KEY_STRINGS] = "list", [LS_KEY_LAYERS] = "list",
-        [LS_KEY_OPTIONS] = "map", [LS_KEY_GROUPS] = "list"};
+        [LS_KEY_INT] = "int",     [LS_KEY_INT32] = "int",   [LS_KEY_FLOAT] = "float",  [LS_KEY_BOOL] = "bool",
+        [LS_KEY_STRING] = "text", [LS_KEY_ENUM] = "word",   [LS_KEY_MODEL] = "word",   [LS_KEY_INTS] = "list",
+        [LS_KEY_FLOATS] = "list", [LS_KEY_REALS] = "list",  [LS_KEY_STRINGS] = "list", [LS_KEY_LAYERS] = "list",
+        [LS_KEY_OPTIONS] = "map", [LS_KEY_GROUPS] = "list", [LS_KEY_PHASES] = "list"};
     ls_arena *arena;
     if (ls_arena_new(&arena, "recipe keys") != LS_OK) return;
     for (const ls_key *k = ls__keys; k->path; k++) {

@@ -29,6 +29,13 @@ typedef struct ls_train_evaluation {
     ls_scores scores;
 } ls_train_evaluation;
 
+/* The evaluation with the lowest loss, and the evaluations since (train.patience). */
+typedef struct ls_train_best {
+    double  loss;
+    int64_t step; /* -1: none so far */
+    int64_t since;
+} ls_train_best;
+
 /* Files and console; rank 0 only. */
 typedef struct ls_train_output {
     ls_events *events;
@@ -51,6 +58,7 @@ typedef struct ls_training {
     ls_checkpoint_policy checkpoints;
     ls_train_clock       clock;
     ls_train_evaluation  evaluation;
+    ls_train_best        best;
     ls_train_output      output;
     ls_rank_times       *rank_times; /* of all ranks, since `epoch_mark`                       */
     ls_rank_times_mark   epoch_mark;

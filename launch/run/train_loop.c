@@ -46,6 +46,25 @@ static ls_status evaluate(ls_training *t)
     return LS_OK;
 }
 
+/* Takes the loss of an evaluation.  A loss that is not finite is no improvement. */
+static void take_loss(ls_train_best *best, double loss, int64_t step)
+{
+    if (isfinite(loss) && (best->step < 0 || loss < best->loss))
+        *best = (ls_train_best){loss, step, 0};
+    else
+        best->since++;
+}
+
+/* Whether train.patience ends the run. */
+static bool is_exhausted(const ls_training *t)
+{
+    const int64_t patience = t->run->recipe->train.patience;
+    return patience && t->best.since >= patience;
+}
+
+/* Whether the run has trained its last step. */
+static bool is_at_end(const ls_training *t) { return t->at.step >= t->run->total_steps || is_exhausted(t); }
+
 static ls_status save_checkpoint(ls_training *t)
 {
     t->at.loss = t->evaluation.step == t->at.step ? t->evaluation.scores.loss : NAN;
@@ -107,8 +126,14 @@ static ls_status epoch_and_step_hooks(ls_training *t, bool epoch_ends)
     const ls_recipe *r   = t->run->recipe;
     bool             due = epoch_ends && r->eval.every && (t->at.epoch + 1) % r->eval.every == 0;
     if (epoch_ends) LS_TRY(compare_ranks(t));
-    if (due || (r->eval.every_steps && t->at.step % r->eval.every_steps == 0)) LS_TRY(evaluate(t));
-    if (epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0)) LS_TRY(save_checkpoint(t));
+    due |= r->eval.every_steps && t->at.step % r->eval.every_steps == 0;
+    if (due) {
+        LS_TRY(evaluate(t));
+        take_loss(&t->best, t->evaluation.scores.loss, t->at.step);
+    }
+    bool save = epoch_ends || (r->checkpoint.every && t->at.step % r->checkpoint.every == 0);
+    if (r->train.patience) save = (save || t->best.step == t->at.step) && !is_at_end(t); /* see restore_best */
+    if (save) LS_TRY(save_checkpoint(t));
     if (epoch_ends) ls_rank_times_begin(t->run, &t->epoch_mark);
     return LS_OK;
 }
@@ -170,7 +195,7 @@ static ls_status train_steps(ls_training *t, ls_stop_reason *stop)
     ls_step_flag_counts all;
     ls_position         position;
     ls_rank_times_begin(run, &t->epoch_mark);
-    while (t->at.step < run->total_steps && !*stop) {
+    while (!is_at_end(t) && !*stop) {
         LS_TRY(train_step(t, &all, &position));
         if (run->is_root) {
             if (t->at.step % run->recipe->log.every == 0 || t->at.step == run->total_steps) ls_train_log_step(t);
@@ -180,7 +205,8 @@ static ls_status train_steps(ls_training *t, ls_stop_reason *stop)
         if (all.control[LS_CHECKPOINT_POLICY_WRITTEN] == run->ranks)
             LS_TRY(ls_checkpoint_policy_publish(&t->checkpoints));
         LS_TRY(epoch_and_step_hooks(t, position.epoch_ends));
-        if (all.control[LS_CHECKPOINT_POLICY_DUE] && !*stop) LS_TRY(save_checkpoint(t));
+        if (all.control[LS_CHECKPOINT_POLICY_DUE] && !*stop && !(run->recipe->train.patience && is_at_end(t)))
+            LS_TRY(save_checkpoint(t));
         ls_checkpoint_policy_report(&t->checkpoints, ls_train_wall(t));
         ls_train_keep_error(t, t->checkpoints.pending);
     }
@@ -197,7 +223,10 @@ static void take_past_event(const json_t *event, void *data)
     double       step = ls_events_real(event, "step", INFINITY);
     if (step > (double)t->at.step) return;
     t->clock.wall_before = fmax(t->clock.wall_before, ls_events_real(event, "wall_s", 0));
-    if (ls_events_is(event, "eval")) t->evaluation.step = (int64_t)step;
+    if (ls_events_is(event, "eval")) {
+        t->evaluation.step = (int64_t)step;
+        take_loss(&t->best, ls_events_real(event, "loss", NAN), (int64_t)step);
+    }
     if (!ls_events_is(event, "eval") && !ls_events_is(event, "end")) return;
     ls_scores_read(t->run->task, &t->evaluation.scores, event);
     if (!ls_events_is(event, "end")) return;
@@ -217,6 +246,7 @@ static ls_status read_past(ls_training *t)
 {
     struct past {
         ls_train_evaluation evaluation;
+        ls_train_best       best;
         int                 finished;
     } past;
     ls_run   *run    = t->run;
@@ -224,9 +254,10 @@ static ls_status read_past(ls_training *t)
     if (run->is_root)
         status = ls_events_read(ls_run_directory_file(&t->directory, "metrics.jsonl"), take_past_event, t);
     LS_TRY_COLLECTIVE(run, status);
-    past = (struct past){t->evaluation, t->output.summary.status != NULL};
+    past = (struct past){t->evaluation, t->best, t->output.summary.status != NULL};
     LS_TRY(ls_comm_bcast(run->comm, &past, sizeof past, 0));
     t->evaluation = past.evaluation;
+    t->best       = past.best;
     if (past.finished) t->output.summary.status = "finished";
     return LS_OK;
 }
@@ -298,7 +329,7 @@ static ls_status train_setup(ls_training *t, const ls_train_options *options, bo
     bool    found;
     t->rank_times = ls_arena_alloc(run->memory, sizeof *t->rank_times * (size_t)run->ranks);
     LS_TRY(open_directory(t, options, &found));
-    *finished = found && t->at.step >= run->total_steps && t->output.summary.status;
+    *finished = found && is_at_end(t) && t->output.summary.status;
     if (*finished) return LS_OK;
     LS_TRY(ls_trace_open(&t->trace, run, options->trace, options->trace_steps));
     t->clock.began = t->output.report_at = ls__clock_s();
@@ -318,6 +349,28 @@ static ls_status train_setup(ls_training *t, const ls_train_options *options, bo
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
+
+/* With train.patience: loads the checkpoint of the best evaluation, if it is not that of the last step, which has no
+ * checkpoint yet.  The position of the run stays at its end.  Collective. */
+static ls_status restore_best(ls_training *t)
+{
+    ls_run     *run = t->run;
+    ls_progress there;
+    if (!run->recipe->train.patience || t->best.step < 0 || t->best.step == t->at.step) return LS_OK;
+    LS_TRY(ls_checkpoint_policy_finish(&t->checkpoints, ls_train_wall(t)));
+    LS_TRY(ls_checkpoint_read(run->trainer,
+                              ls_arena_printf(run->memory, "%s/step-%08lld",
+                                              ls_run_directory_file(&t->directory, "checkpoints"),
+                                              (long long)t->best.step),
+                              &there));
+    ls__trainer_set_steps(run->trainer, t->at.step);
+    t->evaluation.step = -1;
+    if (run->is_root)
+        ls_bar_say(&t->output.bar, "%s step %lld; back to the parameters of step %lld, with the lowest loss",
+                   is_exhausted(t) ? "train.patience: stopped after" : "at the end,", (long long)t->at.step,
+                   (long long)t->best.step);
+    return LS_OK;
+}
 
 static ls_status save_model(ls_training *t)
 {
@@ -343,6 +396,8 @@ static ls_status write_results(ls_training *t)
 {
     ls_run *run = t->run;
     bool    written;
+    LS_TRY(evaluate(t));
+    LS_TRY(restore_best(t));
     LS_TRY(evaluate(t));
     LS_TRY(save_checkpoint(t));
     LS_TRY(ls_checkpoint_policy_finish(&t->checkpoints, ls_train_wall(t)));
@@ -439,14 +494,19 @@ ls_status ls_run_setup(ls_run *run)
 ls_status ls_run_train(ls_run *run, const ls_train_options *options, ls_train_result *result)
 {
     static const ls_train_options defaults = {0};
-    ls_training                  *t        = calloc(1, sizeof *t);
+    ls_training                  *t;
     bool                          finished = false;
+    LS_CHECK(!run->recipe->train.phases, LS_ERR_USAGE,
+             "%s: train.phases: expected one run, found %d phases" LS_HINT "`lockstep train` trains them",
+             ls_recipe_where(run->recipe, "train.phases"), run->recipe->train.phases);
+    t = calloc(1, sizeof *t);
     LS_CHECK(t, LS_ERR_ENV, "run: no memory");
     if (!options) options = &defaults;
     t->run       = run;
     t->brief     = options->brief;
     t->rolled_to = t->rolled_at = -1;
     t->evaluation               = (ls_train_evaluation){.step = -1, .scores = ls_scores_none()};
+    t->best.step                = -1;
     t->output.summary           = (ls_summary){.scores = ls_scores_none(), .samples_per_s = NAN};
     t->directory.lock           = -1;
     if (options->handle_signals)

@@ -9,6 +9,26 @@ import formula
 COUNT, STEPS, RATES = 23, 20, 100
 
 
+class Lars(torch.optim.Optimizer):
+    """LARS (You 2017) with the definitions of timm's Lars, without its trust_clip."""
+
+    def __init__(self, params, lr=1.0, momentum=0.9, weight_decay=0, trust_coeff=0.001, eps=1e-8, foreach=False):
+        super().__init__(params, dict(lr=lr, momentum=momentum, weight_decay=weight_decay, trust_coeff=trust_coeff, eps=eps))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                g, decay, state = p.grad.clone(), group["weight_decay"], self.state[p]
+                if decay:
+                    w_norm, g_norm = p.norm(), g.norm()
+                    ratio = group["trust_coeff"] * w_norm / (g_norm + w_norm * decay + group["eps"])
+                    g = (g + decay * p) * (ratio if w_norm > 0 and g_norm > 0 else 1.0)
+                buffer = state.get("momentum_buffer")
+                state["momentum_buffer"] = g.clone() if buffer is None else group["momentum"] * buffer + g
+                p -= group["lr"] * state["momentum_buffer"]
+
+
 def start():
     """Returns parameters of both signs away from zero, so that a relative error is meaningful."""
     p = formula.fill("start", (COUNT,), 2.0)
@@ -32,6 +52,9 @@ OPTIMS = [
     ("momentum", SGD, dict(lr=0.02, momentum=0.95, clip_value=0.1)),
     ("nag", SGD, dict(lr=0.01, momentum=0.9)),
     ("nag", SGD, dict(lr=0.003, momentum=0.99, weight_decay=0.2, scale=0.5)),
+    ("lars", Lars, dict(lr=0.01)),
+    ("lars", Lars, dict(lr=0.5, momentum=0.8, weight_decay=0.1, trust_coeff=0.01)),
+    ("lars", Lars, dict(lr=1.0, weight_decay=0.01, trust_coeff=0.005, scale=0.25)),
     ("adagrad", Adagrad, dict(lr=0.01)),
     ("adagrad", Adagrad, dict(lr=0.05, lr_decay=0.1, initial_accumulator_value=0.3)),
     ("adagrad", Adagrad, dict(lr=0.02, weight_decay=0.1, eps=1e-3, clip_value=0.5)),

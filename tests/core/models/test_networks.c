@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Convolutional networks: numbers of parameters as torchvision's and timm's, which do not count running statistics, and
  * what the models refuse.  tests/dist/trainer/test_network_training.c compares names and values. */
-#include "core/graph/graph.h"
+#include "core/graph/params.h"
 #include "tests/unit.h"
 
 enum { RESNET, RESNET_CIFAR, ALEXNET, ALEXNET_ORIGINAL, VGG, VGG_BN, EFFICIENTNET, EFFICIENTNET_TF, FAST_CIFAR };
@@ -111,10 +111,48 @@ static void grey_images_are_refused_by_fast_cifar(void **state)
     ls_graph_free(g);
 }
 
+/* The layers of layer_decay are those of timm's group_matcher: the stem, each block, the last convolution and the
+ * head. */
+static void layers_are_those_of_timm(void **state)
+{
+    static const struct {
+        int         model, depth, layers;
+        const char *name[6];
+        int         layer[6];
+    } table[] = {{RESNET,
+                  18,
+                  10,
+                  {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer2.0.downsample.1.weight",
+                   "layer4.1.bn2.weight", "fc.bias"},
+                  {0, 0, 1, 3, 8, 9}},
+                 {EFFICIENTNET,
+                  0,
+                  19,
+                  {"conv_stem.weight", "bn1.weight", "blocks.0.0.conv_dw.weight", "blocks.6.0.bn3.bias", "bn2.weight",
+                   "classifier.weight"},
+                  {0, 0, 1, 16, 17, 18}}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        ls_graph  *g = ls_graph_new();
+        ls_params *p;
+        int        layer[1024];
+        build(table[i].model, g, table[i].depth);
+        assert_ok(ls__params_lay_out(&p, g, g->arena));
+        assert_true(p->count <= 1024);
+        assert_int_equal(ls__param_layers(p, layer), table[i].layers);
+        for (int k = 0; k < 6; k++) {
+            const int at = ls_params_find(p, table[i].name[k]);
+            if (at < 0) fail_msg("no parameter '%s'", table[i].name[k]);
+            if (layer[at] != table[i].layer[k])
+                fail_msg("%s: layer %d, expected %d", table[i].name[k], layer[at], table[i].layer[k]);
+        }
+        ls_graph_free(g);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(parameters), cmocka_unit_test(whitening_is_frozen),
-                                       cmocka_unit_test(unknown_depths_are_refused),
-                                       cmocka_unit_test(grey_images_are_refused_by_fast_cifar)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(parameters), cmocka_unit_test(whitening_is_frozen), cmocka_unit_test(layers_are_those_of_timm),
+        cmocka_unit_test(unknown_depths_are_refused), cmocka_unit_test(grey_images_are_refused_by_fast_cifar)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -19,7 +19,7 @@ static const struct {
 #member, offsetof(ls_optim, member)                                                                            \
     }
     F(lr),    F(momentum), F(dampening), F(weight_decay), F(initial_accumulator_value),
-    F(alpha), F(eps),      F(lr_decay),  F(clip_value),
+    F(alpha), F(eps),      F(lr_decay),  F(clip_value),   F(trust_coeff),
 #undef F
 };
 
@@ -50,6 +50,13 @@ static ls_optim optim_of(const golden *g)
 
 enum { MOST = 64 };
 
+static double norm_of(int64_t n, const float *x)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    return sqrt(sum);
+}
+
 /* Runs 20 steps of a golden case and compares parameters and state with PyTorch. */
 static void twenty_steps(const golden *g, const ls_optim *o, const golden_array *start, const golden_array *grads)
 {
@@ -58,6 +65,9 @@ static void twenty_steps(const golden *g, const ls_optim *o, const golden_array 
     memcpy(p, start->f32, bytes);
     for (int64_t step = 0; step < 20; step++) {
         memcpy(grad, grads->f32 + step * start->count, bytes);
+        const double scale = (double)golden_number(g, "scale", 1);
+        const float  trust =
+            ls_optim_trust_ratio(o, o->weight_decay, norm_of(start->count, p), scale * norm_of(start->count, grad));
         ls_optim_apply(o, &(ls_optim_step){.count        = start->count,
                                            .step         = step,
                                            .param        = p,
@@ -65,7 +75,8 @@ static void twenty_steps(const golden *g, const ls_optim *o, const golden_array 
                                            .state        = {s[0], s[1], s[2]},
                                            .lr           = ls_optim_lr(o, step, 0),
                                            .weight_decay = o->weight_decay,
-                                           .grad_scale   = golden_number(g, "scale", 1)});
+                                           .grad_scale   = golden_number(g, "scale", 1),
+                                           .trust_ratio  = trust});
         if (step == 0) golden_close_to(g, "after one step", start->count, p, golden_get(g, "first")->f32, 1e-6, 0);
     }
     golden_close_to(g, "after 20 steps", start->count, p, golden_get(g, "last")->f32, 1e-6, 0);
@@ -102,7 +113,7 @@ static void same_twenty_steps(void **state)
 
 /* ---- division into ranges ---------------------------------------------------------------------------------------- */
 
-enum { EXAMPLES = 11, LONG = 2 * 16384 + 321 };
+enum { EXAMPLES = 12, LONG = 2 * 16384 + 321 };
 
 static ls_optim example(int k)
 {
@@ -110,6 +121,7 @@ static ls_optim example(int k)
         ls_sgd(.weight_decay = 0.1f),
         ls_momentum(.dampening = 0.2f, .weight_decay = 0.1f),
         ls_nag(.weight_decay = 0.01f),
+        ls_lars(.weight_decay = 0.01f),
         ls_adagrad(.initial_accumulator_value = 0.1f, .lr_decay = 0.1f),
         ls_rmsprop(.clip_value = 0.5f),
         ls_rmsprop(.centered = true),
@@ -145,10 +157,11 @@ static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
         for (int64_t at = 0; at < LONG; at += piece ? piece : LONG) {
             int64_t n = piece && piece < LONG - at ? piece : LONG - at;
             ls_optim_apply(
-                o, &(ls_optim_step){.count = n,
-                                    .step  = step,
-                                    .param = a->param + at,
-                                    .grad  = a->grad + at,
+                o, &(ls_optim_step){.count       = n,
+                                    .step        = step,
+                                    .trust_ratio = 0.5f,
+                                    .param       = a->param + at,
+                                    .grad        = a->grad + at,
                                     .state = {a->state[0] + at, a->state[1] + at, a->state[2] + at, a->state[3] + at},
                                     .lr    = 1e-2f,
                                     .weight_decay = o->weight_decay,
@@ -224,8 +237,9 @@ static void stays_in_its_range(void **state)
                                             .grad  = a.grad + 16,
                                             .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL,
                                                       n > 2 ? a.state[2] + 16 : NULL, n > 3 ? a.state[3] + 16 : NULL},
-                                            .lr         = 1e-2f,
-                                            .grad_scale = 1});
+                                            .lr          = 1e-2f,
+                                            .grad_scale  = 1,
+                                            .trust_ratio = 1});
             assert_memory_equal(grad, a.grad, sizeof grad);
             for (int i = 0; i < 64; i++) {
                 bool inside = i >= 16 && i < 16 + count;
@@ -245,9 +259,13 @@ static void nan_is_not_hidden(void **state)
     for (int k = 0; k < EXAMPLES; k++) {
         ls_optim o    = example(k);
         float    p[3] = {1, 1, 1}, g[3] = {1, NAN, 1}, s[3][3] = {{0}};
-        ls_optim_apply(
-            &o, &(ls_optim_step){
-                    .count = 3, .param = p, .grad = g, .state = {s[0], s[1], s[2]}, .lr = 0.1f, .grad_scale = 1});
+        ls_optim_apply(&o, &(ls_optim_step){.count       = 3,
+                                            .param       = p,
+                                            .grad        = g,
+                                            .state       = {s[0], s[1], s[2]},
+                                            .lr          = 0.1f,
+                                            .grad_scale  = 1,
+                                            .trust_ratio = 1});
         assert_true(isnan(p[1]));
         assert_true(isfinite(p[0]) && isfinite(p[2]));
     }
@@ -336,6 +354,7 @@ static void names_its_state(void **state)
         {ls_sgd(), {NULL}},
         {ls_momentum(), {"momentum_buffer"}},
         {ls_nag(), {"momentum_buffer"}},
+        {ls_lars(), {"momentum_buffer"}},
         {ls_adagrad(), {"sum"}},
         {ls_rmsprop(), {"square_avg"}},
         {ls_rmsprop(.momentum = 0.9f), {"square_avg", "momentum_buffer"}},
@@ -382,6 +401,9 @@ static void refuses_invalid_settings(void **state)
         {ls_sgd(.clip_norm = -1), "clip_norm"},
         {ls_sgd(.clip_value = -1), "clip_value"},
         {ls_sgd(.ema = 1), "ema"},
+        {ls_sgd(.layer_decay = 1.5f), "layer_decay"},
+        {ls_lars(.trust_coeff = -1), "trust_coeff"},
+        {ls_sgd(.trust_coeff = 0.1f), "'sgd': trust_coeff: expected no value"},
         {ls_sgd(.group = {{"*.bias", -1, 0}}), "group '*.bias': lr_scale"},
         {ls_sgd(.group = {{"*.bias", 1, 0}, {"fc*", 1, NAN}}), "group 'fc*': weight_decay"},
     };
