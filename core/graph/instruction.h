@@ -93,7 +93,7 @@ typedef struct ls_program_options {
     ls_tensor *const *output; /* tensors whose values are kept until the end of the run */
     int               outputs;
     ls_tensor        *loss;     /* NULL: forward only */
-    ls_tensor        *gradient; /* value whose gradient is kept until the end of the run; NULL: none */
+    ls_tensor        *gradient; /* the program keeps the gradient of this value; NULL: none */
     int64_t           max_rows; /* samples of a run, at most */
     int               max_shards;
     /* Ops may use the memory of gradients that a run has not written yet as workspace.  False if a run adds to

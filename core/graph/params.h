@@ -78,9 +78,10 @@ uint64_t ls__param_digest(const ls_params *p, int param);
 /* The offset of the sums of a node over the batch, of forward or backward, in the gradient block. */
 size_t ls__batch_sums_at(const ls_params *p, const ls_node *n, bool backward);
 
-/* The layer of each parameter, by slot, from 0 for the first layer: parameters whose names agree up to their first
- * numbers ("layer1.0" of layer1.0.conv1.weight), or without a number up to the last dot.  A layer of norms, whose
- * parameters have one dim, belongs to the layer before it.  Returns the number of layers. */
+/* Writes the layer of each parameter to `layer`, by slot; the first layer is 0.  Returns the number of layers.
+ * Parameters of one layer have equal names up to the first numbers: "layer1.0" of layer1.0.conv1.weight.  Names without
+ * a number are compared up to the last dot.  A layer whose parameters all have one dim, such as a norm, belongs to the
+ * layer before it. */
 int ls__param_layers(const ls_params *p, int *layer);
 
 /* Adds second segments for the parameters that the backward of `loss` uses twice. */

@@ -229,7 +229,7 @@ static group group_of(const ls_call *c, int shard, int64_t channel, int64_t inde
     return g;
 }
 
-/* Adds the two sums of `s`, whose arrays by channel begin at the channel of the group, over the samples of a group. */
+/* Adds both sums of `s` over the samples of a group.  The arrays of `s` begin at the channel of the group. */
 static void add_group(const ls_call *c, const channel_sums *s, const group *g, float *of_p, float *of_pq)
 {
     const shape d = shape_of(c->node);

@@ -273,7 +273,7 @@ typedef struct dw_sizes {
     ls_winograd tiles;                   /* plan of core/cpu/winograd                                                */
     int64_t     piece_channels;          /* output channels of a piece: whole panels                                 */
     int64_t     pieces_per_group;        /* pieces of one group                                                      */
-    int64_t     pieces_at_once;          /* pieces whose partials are in memory at once                              */
+    int64_t     pieces_at_once;          /* number of pieces with partials in memory at the same time                */
     int64_t     taps;                    /* taps of one output channel                                               */
     int64_t     max_blocks;              /* blocks of all shards, at most                                            */
     size_t      window_bytes, sum_bytes; /* ls__conv_dw: window and running sum of one thread                        */

@@ -12,7 +12,8 @@
  * file, where each sample begins and where the last one ends; the caller frees it, also after an error. */
 ls_status ls__encoded_open(const char *path, hid_t file, int64_t file_bytes, ls_dataset_info *info, int64_t **start);
 
-/* Decodes sample i, whose bytes are at [first, end) of the file, to the shape and with the options of *info. */
+/* Decodes sample i into `planes`, with the shape and the options of *info.  The sample is the bytes [first, end) of the
+ * file. */
 ls_status ls__encoded_read(const char *path, int fd, int64_t i, int64_t first, int64_t end, const ls_dataset_info *info,
                            uint8_t *planes);
 

@@ -50,8 +50,8 @@ enum {
 #define LS_WINOGRAD_NA (2 * LS_WINOGRAD_A2 * (LS_WINOGRAD_A2 - LS_WINOGRAD_B2))
 #define LS_WINOGRAD_NB (2 * LS_WINOGRAD_B2 * (LS_WINOGRAD_B2 - LS_WINOGRAD_A2))
 
-/* Rounds up to an odd number of cache lines: arrays whose positions were a power of two apart would compete for one set
- * of the L1 cache. */
+/* Rounds a distance between arrays, in floats, up to an odd number of cache lines.  Arrays at distances of a power of
+ * two would share one set of the L1 cache. */
 static inline int64_t ls__winograd_spread(int64_t count) { return ((count + 15) / 16 | 1) * 16; }
 
 /* One direction of a convolution.  The first part is set by the caller, the second by ls__winograd_plan. */

@@ -16,7 +16,7 @@ enum {
     SOURCE  = LS_WINOGRAD_SOURCE,
     POINTS  = LS_WINOGRAD_POINTS,
     FULL    = 64,       /* tiles that fill the widest register tile of products */
-    CHUNK_4 = LS_V / 4, /* tiles whose pixels fill a vector                                                       */
+    CHUNK_4 = LS_V / 4, /* number of tiles of 4 pixels in a vector                                                */
 };
 
 #define UNROLL _Pragma("GCC unroll 16")
@@ -36,7 +36,7 @@ float *ls__winograd_take(ls_winograd *p, int64_t count)
     return at;
 }
 
-/* Chooses the rows of a block whose last vector is filled best. */
+/* Returns the number of rows of a block that leaves the fewest lanes of its last vector empty. */
 static int64_t block_rows(const ls_winograd *p, int64_t most)
 {
     int64_t best = 1;
