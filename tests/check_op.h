@@ -59,7 +59,8 @@ static inline void check_same_results(const check_setup *s, const char *when, ch
                                       const check_result *want)
 {
     static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
-                                                                                                    "y", "y1", "y2"};
+                                                                                                    "y", "y1", "y2",
+                                                                                                    "y3"};
     if (!h.rows) h.rows = s->rows;
     for (int o = 0; o < s->n->outs; o++) {
         int64_t numel = ls__numel(s->n->out[o]);
@@ -107,14 +108,14 @@ static inline check_wide check_widen(const check_setup *s)
     return w;
 }
 
-/* The loss of the gradient check: the sum of the outputs of `w`, weighted by dy. */
-static inline double check_loss(const check_wide *w, const float *dy)
+/* The loss of the gradient check: the sum of the results of `w`, weighted by dy. */
+static inline double check_loss(const check_wide *w, float *const dy[LS_MAX_OUT])
 {
-    const ls_tensor *y   = w->r.node->out[0];
-    double           sum = 0;
+    double sum = 0;
     w->reference(&w->r);
-    for (int64_t k = 0; k < check_elements(y, w->r.rows); k++)
-        if (isfinite(w->y[0][k])) sum += dy[k] * w->y[0][k];
+    for (int o = 0; o < ls__results(w->r.node); o++)
+        for (int64_t k = 0; k < check_elements(w->r.node->out[o], w->r.rows); k++)
+            if (isfinite(w->y[o][k])) sum += dy[o][k] * w->y[o][k];
     return sum;
 }
 
@@ -152,15 +153,16 @@ static inline double *check_differences(const check_setup *s, const check_wide *
         if (n > CHECK_DIFFERENCES &&
             (int64_t)(ls_philox(CHECK_KEY, 400, (uint64_t)k).v[0] % (uint32_t)n) >= CHECK_DIFFERENCES)
             continue;
-        int64_t      b     = s->n->in[i]->batched ? k / ls__numel(s->n->in[i]) : -1;
-        check_wide   alone = b < 0 ? *w : check_one_sample(w, b);
-        const float *dy    = b < 0 ? s->dy : s->dy + b * ls__numel(s->n->out[0]);
-        w->x[i][k]         = x + h;
-        double more        = check_loss(&alone, dy);
-        w->x[i][k]         = x - h;
-        double less        = check_loss(&alone, dy);
-        w->x[i][k]         = x;
-        want[k]            = (more - less) / (2 * h);
+        int64_t    b              = s->n->in[i]->batched ? k / ls__numel(s->n->in[i]) : -1;
+        check_wide alone          = b < 0 ? *w : check_one_sample(w, b);
+        float     *dy[LS_MAX_OUT] = {NULL};
+        for (int o = 0; o < ls__results(s->n); o++) dy[o] = s->dy[o] + (b < 0 ? 0 : b * ls__numel(s->n->out[o]));
+        w->x[i][k]  = x + h;
+        double more = check_loss(&alone, dy);
+        w->x[i][k]  = x - h;
+        double less = check_loss(&alone, dy);
+        w->x[i][k]  = x;
+        want[k]     = (more - less) / (2 * h);
     }
     return want;
 }
@@ -188,7 +190,8 @@ static inline double check_tolerance(const check_setup *s, double given, double 
 static inline void check_against_truth(const check_setup *s, const check_truth *t, const check_result *r)
 {
     static const char *const grad[] = {"dx0", "dx1", "dx2", "dx3", "dx4", "dx5", "dx6", "dx7"}, *const out[] = {
-                                                                                                    "y", "y1", "y2"};
+                                                                                                    "y", "y1", "y2",
+                                                                                                    "y3"};
     for (int o = 0; o < s->n->outs; o++)
         check_close(s, out[o], check_elements(s->n->out[o], s->rows), r->y[o], t->y[o],
                     check_tolerance(s, s->cs->tol, 2e-6));

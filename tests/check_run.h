@@ -67,8 +67,8 @@ typedef struct check_setup {
     const ls_op      *op;
     int64_t           rows;
     /* Values as float32, those of bfloat16 tensors too; check_values converts them. */
-    float  *x[LS_MAX_IN]; /* int32 inputs are stored as int32 */
-    float  *dy;
+    float  *x[LS_MAX_IN];    /* int32 inputs are stored as int32 */
+    float  *dy[LS_MAX_OUT];  /* of the results */
     float  *base[LS_MAX_IN]; /* earlier values to which gradients are added */
     int64_t shard[CHECK_SHARDS + 1];
 } check_setup;
@@ -172,9 +172,12 @@ static inline void check_fill(check_setup *s)
             s->base[i][k] = check_rounded(check_normal(200 + (uint64_t)i, k), check_grad_type(s, i));
         }
     }
-    int64_t n = check_elements(s->n->out[0], s->rows);
-    s->dy     = ls_arena_alloc(s->arena, (size_t)n * sizeof(float));
-    for (int64_t k = 0; k < n; k++) s->dy[k] = check_rounded(check_normal(300, k), s->n->out[0]->type);
+    for (int o = 0; o < ls__results(s->n); o++) {
+        const int64_t n = check_elements(s->n->out[o], s->rows);
+        s->dy[o]        = ls_arena_alloc(s->arena, (size_t)n * sizeof(float));
+        for (int64_t k = 0; k < n; k++)
+            s->dy[o][k] = check_rounded(check_normal(300 + (uint64_t)o, k), s->n->out[o]->type);
+    }
     /* Uneven shards; the third and the last are empty if there are enough samples for the others. */
     static const double cut[CHECK_SHARDS + 1] = {0, 0.2, 0.3, 0.3, 0.45, 0.75, 0.8, 1, 1};
     for (int i = 0; i <= CHECK_SHARDS; i++) s->shard[i] = (int64_t)((double)s->rows * cut[i] + 0.5);
@@ -223,7 +226,7 @@ static inline void check_setup_free(check_setup *s)
 /* ---- one run ----------------------------------------------------------------------------------------------------- */
 
 typedef struct check_memory {
-    check_buffer x[LS_MAX_IN], y[LS_MAX_OUT], dy, dx[LS_MAX_IN], scratch;
+    check_buffer x[LS_MAX_IN], y[LS_MAX_OUT], dy[LS_MAX_OUT], dx[LS_MAX_IN], scratch;
     check_buffer params;           /* gradients of parameters: a block for each group, gaps of 3 floats between them */
     int64_t      param[LS_MAX_IN]; /* offset of each parameter in a block */
     int64_t      block;
@@ -272,9 +275,11 @@ static inline void check_memory_new(check_memory *m, const check_setup *s, const
 static inline void check_memory_backward(check_memory *m, const check_setup *s, const check_how *h)
 {
     ls_call *c = &m->call;
-    m->dy      = check_values(s->dy + h->first * ls__numel(s->n->out[0]), check_elements(s->n->out[0], h->rows),
-                              s->n->out[0]->type);
-    c->dy[0]   = (float *)m->dy.data;
+    for (int o = 0; o < ls__results(s->n); o++) {
+        const ls_tensor *y = s->n->out[o];
+        m->dy[o]           = check_values(s->dy[o] + h->first * ls__numel(y), check_elements(y, h->rows), y->type);
+        c->dy[o]           = (float *)m->dy[o].data;
+    }
     for (int i = 0; i < s->n->ins; i++) {
         if (!check_has_grad(s, i) || s->n->in[i]->batched) continue;
         m->param[i] = m->block;
@@ -394,8 +399,8 @@ static inline check_result check_run(const check_setup *s, check_how h)
             if (!(s->op->saves & LS_SAVES_OUT(o))) check_poison(&m.y[o]);
         check_memory_backward(&m, s, &h);
         check_call(&m, s, true);
-        if (!h.inplace_backward)
-            check_unchanged(s, &m.dy, s->dy + h.first * ls__numel(s->n->out[0]), s->n->out[0]->type, "dy");
+        for (int o = 0; o < ls__results(s->n) && !h.inplace_backward; o++)
+            check_unchanged(s, &m.dy[o], s->dy[o] + h.first * ls__numel(s->n->out[o]), s->n->out[o]->type, "dy");
         for (int i = 0; i < s->n->ins; i++)
             if ((s->op->saves & LS_SAVES_IN(i)) && s->x[i] && !(i == 0 && h.inplace))
                 check_unchanged(s, &m.x[i], s->x[i] + (s->n->in[i]->batched ? h.first * ls__numel(s->n->in[i]) : 0),
@@ -407,8 +412,7 @@ static inline check_result check_run(const check_setup *s, check_how h)
         check_keep_gradients(&m, s, &h, &r);
     }
     for (int i = 0; i < LS_MAX_IN; i++) check_buffer_free(&m.x[i]), check_buffer_free(&m.dx[i]);
-    for (int o = 0; o < LS_MAX_OUT; o++) check_buffer_free(&m.y[o]);
-    check_buffer_free(&m.dy);
+    for (int o = 0; o < LS_MAX_OUT; o++) check_buffer_free(&m.y[o]), check_buffer_free(&m.dy[o]);
     check_buffer_free(&m.params);
     omp_set_num_threads(1);
     return r;

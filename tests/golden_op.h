@@ -110,14 +110,19 @@ static inline void golden_check_case(const golden *g, int id, ls_isa isa)
     for (int i = 0; i < op->ins; i++)
         if (in[i])
             memcpy(s.x[i], in[i]->f32 ? (void *)in[i]->f32 : (void *)in[i]->i32, (size_t)in[i]->count * sizeof(float));
-    const golden_array *dy = golden_get(g, "dout0");
-    assert_int_equal(dy->count, check_elements(s.n->out[0], rows));
-    memcpy(s.dy, dy->f32, (size_t)dy->count * sizeof(float));
-
+    char name[24];
+    for (int o = 0; o < ls__results(s.n); o++) {
+        snprintf(name, sizeof name, "dout%d", o);
+        const golden_array *dy = golden_get(g, name);
+        assert_int_equal(dy->count, check_elements(s.n->out[o], rows));
+        memcpy(s.dy[o], dy->f32, (size_t)dy->count * sizeof(float));
+    }
     check_result r = check_run(&s, (check_how){0});
-    golden_compare(g, "out0", check_elements(s.n->out[0], rows), r.y[0]);
+    for (int o = 0; o < ls__results(s.n); o++) {
+        snprintf(name, sizeof name, "out%d", o);
+        golden_compare(g, name, check_elements(s.n->out[o], rows), r.y[o]);
+    }
     for (int i = 0; i < op->ins; i++) {
-        char name[24];
         snprintf(name, sizeof name, "din%d", i);
         if (check_has_grad(&s, i)) golden_compare(g, name, check_elements(s.n->in[i], rows), r.dx[i]);
     }

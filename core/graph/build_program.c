@@ -385,11 +385,14 @@ static ls_status append_stages(ls_program *p, const ls_instr *all)
 static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *needed, int *written)
 {
     const ls_op *op     = ls__op(n);
-    int          dout   = p->grad_of[ls__root(n->out[0])->index];
     ls_instr     instr  = ls__blank_instr(LS_INSTR_BACKWARD, op->name);
-    bool         wanted = false;
+    bool         wanted = false, used = false;
     for (int k = 0; k < n->ins; k++) wanted |= wants_grad(n, k);
-    if (dout < 0 || !wanted || op->view) return LS_OK;
+    for (int k = 0; k < ls__results(n); k++) {
+        instr.dout[k] = p->grad_of[ls__root(n->out[k])->index];
+        used |= instr.dout[k] >= 0;
+    }
+    if (!used || !wanted || op->view) return LS_OK;
     LS_CHECK(op->backward[p->options.device], LS_ERR_USAGE, "op %s (%s:%d): no backward kernel for the device '%s'",
              op->name, n->where.file, n->where.line, p->options.device == LS_CPU ? "cpu" : "cuda");
     LS_CHECK(n->out[0]->batched, LS_ERR_USAGE,
@@ -399,7 +402,6 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
     const bool with_loss = loss_in_backward(p, n, needed);
     instr.node           = n;
     instr.flops          = (with_loss ? 3 : 2) * flops_of(n);
-    instr.dout[0]        = dout;
     for (int k = 0; k < n->ins; k++)
         if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n, k);
     for (int k = 0; k < n->outs; k++)

@@ -100,6 +100,11 @@ const char *ls__shape_and_type(const ls_tensor *x)
     return text;
 }
 
+ls_tensor *ls_output(ls_tensor *x, int i)
+{
+    return x && x->node && i >= 0 && i < ls__results(x->node) ? x->node->out[i] : NULL;
+}
+
 const char *ls_tensor_name(const ls_tensor *x) { return x ? x->name : "none"; }
 ls_dtype    ls_tensor_type(const ls_tensor *x) { return x->type; }
 bool        ls_tensor_batched(const ls_tensor *x) { return x->batched; }
@@ -244,6 +249,8 @@ void ls_scope_end(ls_graph *g)
 const ls_op *ls__op_by_id(int op) { return ls__isa_table()->op[op]; }
 
 const ls_op *ls__op(const ls_node *n) { return ls__op_by_id(n->op); }
+
+int ls__results(const ls_node *n) { return ls__op(n)->results ? ls__op(n)->results : 1; }
 
 int64_t ls__batch_sums(const ls_node *n, bool backward)
 {
@@ -426,7 +433,7 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     bool needs_grad = false;
     for (int i = 0; i < n->ins; i++)
         if (n->in[i] && n->in[i]->needs_grad && !(op->no_grad & 1u << i)) needs_grad = true;
-    for (int i = 0; i < n->outs; i++) n->out[i]->needs_grad = i == 0 && needs_grad;
+    for (int i = 0; i < n->outs; i++) n->out[i]->needs_grad = i < ls__results(n) && needs_grad;
     if (op->view) n->out[0]->view_of = n->in[0];
     g->node             = grow(g->arena, g->node, g->nodes, &g->node_room);
     g->node[g->nodes++] = n;

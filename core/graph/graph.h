@@ -34,6 +34,8 @@ void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t by
 /* The descriptor of a node's op at the instruction-set level in use. */
 const ls_op *ls__op(const ls_node *n);
 const ls_op *ls__op_by_id(int op);
+/* The number of outputs of a node that have gradients. */
+int ls__results(const ls_node *n);
 /* The number of sums of a node over the batch; 0: none. */
 int64_t ls__batch_sums(const ls_node *n, bool backward);
 /* The samples of a group, for a node that reads groups of samples in training; 0: none. */

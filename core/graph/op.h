@@ -10,7 +10,7 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-enum { LS_MAX_IN = 8, LS_MAX_OUT = 3 };
+enum { LS_MAX_IN = 8, LS_MAX_OUT = 4 };
 
 typedef struct ls_op   ls_op;
 typedef struct ls_call ls_call;
@@ -40,7 +40,7 @@ struct ls_node {
     int        index; /* position within the graph; part of the key of the node's random numbers */
     int        ins, outs;
     ls_tensor *in[LS_MAX_IN];   /* NULL: optional input not given */
-    ls_tensor *out[LS_MAX_OUT]; /* out[0] is the result; the others are saved for backward (a mask, an argmax) */
+    ls_tensor *out[LS_MAX_OUT]; /* the results of the op, then what is saved for backward (a mask, an argmax) */
     void      *args;            /* copy of the op's args struct, in which infer may resolve defaults */
     ls_graph  *graph;
     ls_where   where;
@@ -85,6 +85,7 @@ struct ls_op {
     const char *name;
     size_t      args_bytes; /* size of the args struct, which starts with the input tensors */
     int         ins, outs;
+    int         results;            /* (optional, default 1) outputs with gradients: out[0] to out[results - 1] */
     unsigned    optional;           /* (optional) bit i: input i may be NULL */
     unsigned    saves;              /* (optional) LS_SAVES_IN(i) | LS_SAVES_OUT(i) */
     bool        inplace;            /* (optional) forward may write out[0] over in[0], which has the same shape */

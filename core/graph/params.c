@@ -145,9 +145,11 @@ int *ls__gradient_uses(const ls_graph *g, const ls_tensor *loss, ls_arena *memor
     int *uses                   = ls_arena_alloc(memory, ((size_t)g->tensors + 1) * sizeof *uses);
     uses[ls__root(loss)->index] = 1;
     for (int i = g->nodes - 1; i >= 0; i--) {
-        const ls_node *n  = g->node[i];
-        const ls_op   *op = ls__op(n);
-        if (op->view || !n->out[0]->needs_grad || !uses[ls__root(n->out[0])->index]) continue;
+        const ls_node *n    = g->node[i];
+        const ls_op   *op   = ls__op(n);
+        bool           used = false;
+        for (int k = 0; k < ls__results(n); k++) used |= uses[ls__root(n->out[k])->index] > 0;
+        if (op->view || !n->out[0]->needs_grad || !used) continue;
         for (int k = 0; k < n->ins; k++)
             if (n->in[k] && n->in[k]->needs_grad && !(op->no_grad & 1u << k)) uses[ls__root(n->in[k])->index]++;
     }

@@ -35,6 +35,9 @@
     X(linear_cross_entropy)                                                                                            \
     X(mse)                                                                                                             \
     X(mae)                                                                                                             \
+    X(rnn)                                                                                                             \
+    X(lstm)                                                                                                            \
+    X(gru)                                                                                                             \
     X(concat)                                                                                                          \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \

@@ -351,6 +351,24 @@ typedef struct ls_attention_args {
 } ls_attention_args;
 #define ls_attention(...) LS_APPLY(attention, ls_attention_args, __VA_ARGS__)
 
+/* ---- recurrences ------------------------------------------------------------------------------------------------- */
+
+/* h[t] = cell(x[t], w h[t - 1] + b),  y[t] = h[t]                  x: B x T x G H   w: G H x H   b: G H or NULL
+ *                                                                  lengths: B of int32, or NULL: T
+ *                                                                  h0: B x H or NULL: 0   y: B x T x H
+ * The cells of PyTorch's nn.RNN (G = 1), nn.LSTM (G = 4: i, f, g, o) and nn.GRU (G = 3: r, z, n).  x is the product of
+ * the inputs with their weights, and their bias.  After the length of a sample its state does not change, and y is 0.
+ * ls_output(y, 1) is the last state, B x H; for lstm, ls_output(y, 2) is the last c. */
+typedef struct ls_recurrent_args {
+    ls_tensor *x, *w, *b, *lengths, *h0;
+    ls_tensor *c0;      /* lstm: initial c, B x H or NULL: 0 */
+    bool       reverse; /* from the last position of a sample to the first */
+    bool       relu;    /* rnn: max(x, 0) instead of tanh */
+} ls_recurrent_args;
+#define ls_rnn_op(...) LS_APPLY(rnn, ls_recurrent_args, __VA_ARGS__)
+#define ls_lstm_op(...) LS_APPLY(lstm, ls_recurrent_args, __VA_ARGS__)
+#define ls_gru_op(...) LS_APPLY(gru, ls_recurrent_args, __VA_ARGS__)
+
 /* ---- losses: one number per sample ------------------------------------------------------------------------------- */
 
 /* loss = sum of -log softmax(logits)[target] over the positions    logits: B x ... x V   target: B x ... of int32

@@ -231,6 +231,14 @@ static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const
                     part_row(b, next + 1, parts) - top, range->len);
 }
 
+/* The panel of columns [j, j + LS_NR) for a range, in an operand that ls__gemm_pack has packed: range after range, in a
+ * range panel after panel. */
+static float *packed_panel(const ls_gemm *g, const ls_gemm_format *f, const ls_packed_range *range, int64_t j)
+{
+    return (float *)(uintptr_t)g->packed_w + range->from / f->per_word * ls__round_up(g->n, LS_NR) +
+           j * ls__gemm_panel_rows(f, range->len);
+}
+
 /* Computes one packed range for all tiles of a block.  then: the range after it; NULL: none. */
 static void compute_range(const block *b, const ls_packed_range *range, const ls_packed_range *then)
 {
@@ -257,7 +265,7 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
     const int64_t parts = ls__ceil_div(b->m, b->format->most_rows);
     for (int64_t part = 0; part < parts; part++) {
         const int64_t top = part_row(b, part, parts), end = part_row(b, part + 1, parts);
-        const bool    packs      = b->w_packed && top == 0,
+        const bool    packs      = b->w_packed && !g->packed_w && top == 0,
                    in_kernel     = b->x_packed && g->type == LS_F32 && g->w_col == 1 && end - top >= LS_MR;
         const ls_prefetch next_x = x_to_pack(b, range, then, part, parts);
         if (b->x_packed) pack_x(b, range, element(g, x, top * g->x_row), end - top, t.panel_len);
@@ -267,7 +275,8 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
             tile_column   col  = {.c = c, .top = top, .end = end, .next_x = next_x};
             if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
             /* Several parts of x use all panels of w again; a single part needs room for one panel only. */
-            t.panel = b->space->w + (parts > 1 ? c * t.panel_len : 0);
+            t.panel = g->packed_w ? packed_panel(g, b->format, range, b->j + c)
+                                  : b->space->w + (parts > 1 ? c * t.panel_len : 0);
             if (packs && !col.unpacked) pack_w(b, range, from, cols, t.panel);
             col.next_w = lines_of(g, element(g, from, LS_NR * g->w_col), g->w_row, g->w_col, range->len,
                                   packs ? ls__min(LS_NR, b->n - c - LS_NR) : 0);
@@ -393,7 +402,7 @@ static void compute(const ls_gemm *g, ls_gemm_space *space, int64_t i, int64_t m
         for (int64_t c = 0; c < n; c += wide) {
             block b = {
                 .g = g, .space = space, .i = i + r, .m = ls__min(tall, m - r), .j = j + c, .n = ls__min(wide, n - c)};
-            b.w_packed = must_pack_w(g, m);
+            b.w_packed = g->packed_w || must_pack_w(g, m);
             b.streams  = streams(g);
             b.x_packed = must_pack_x(g, format, b.m, b.n);
             b.format   = format;
@@ -495,8 +504,8 @@ static void compute_all(const ls_gemm *g)
 static bool exchange_pays(const ls_gemm *g)
 {
     enum { LARGEST_W = 1 << 21 /* floats */, LEAST_K = 64 };
-    return g->w_row == 1 && g->w_col != 1 && g->m > LS_MR && g->m <= LS_NR && g->n > g->m && g->k >= LEAST_K &&
-           g->n * g->k <= LARGEST_W;
+    return !g->packed_w && g->w_row == 1 && g->w_col != 1 && g->m > LS_MR && g->m <= LS_NR && g->n > g->m &&
+           g->k >= LEAST_K && g->n * g->k <= LARGEST_W;
 }
 
 /* Computes y^T = w^T x^T.  The bits of an element are the same: the order of its chain does not change, and the two
@@ -547,4 +556,27 @@ void ls__gemm(const ls_gemm *g)
         compute_exchanged(g);
     else
         compute_all(g);
+}
+
+/* Panels end with the zeros that fill up a segment, which is at most LS_KC_AMX positions long. */
+size_t ls__gemm_packed_bytes(int64_t n, int64_t k)
+{
+    return (size_t)(ls__round_up(k, LS_TILE_K) * ls__round_up(n, LS_NR)) * sizeof(float);
+}
+
+void ls__gemm_pack(const ls_gemm *g, float *panels)
+{
+    const ls_gemm_format *format = format_for(g);
+    ls_gemm               into   = *g;
+    ls_packed_range       range;
+    ls_plan               plan;
+    into.packed_w = panels;
+    ls__gemm_plan(&plan, format, g->k, 0, NULL, false);
+    while (ls__gemm_next_range(&plan, &range)) {
+        const block b = {.g = &into, .format = format, .kernels = format->kernels};
+#pragma omp parallel for schedule(static) if (!g->serial)
+        for (int64_t j = 0; j < g->n; j += LS_NR)
+            pack_w(&b, &range, element(g, g->w, range.from * g->w_row + j * g->w_col), ls__min(LS_NR, g->n - j),
+                   packed_panel(&into, format, &range, j));
+    }
 }

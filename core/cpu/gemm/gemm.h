@@ -36,7 +36,8 @@ typedef struct ls_gemm {
     int64_t        x_row, x_col;
     const void    *w; /* element (k, j): w[k * w_row + j * w_col] */
     int64_t        w_row, w_col;
-    void          *y; /* element (i, j): y[i * y_row + j] */
+    const float   *packed_w; /* the panels of w, made by ls__gemm_pack; NULL: w is packed as far as that pays */
+    void          *y;        /* element (i, j): y[i * y_row + j] */
     int64_t        y_row;
     const float   *bias;   /* N values, added to every row; NULL: none */
     bool           add;    /* add to y instead of overwriting it */
@@ -51,5 +52,12 @@ typedef void ls_gemm_fn(const ls_gemm *g);
 
 #define ls__gemm LS_ISA_NAME(ls__gemm)
 void ls__gemm(const ls_gemm *g);
+
+/* Packs w once for several products that differ in x, y, m, bias and add alone.  Needs K in one part and splits 0.
+ * panels: ls__gemm_packed_bytes(n, k), 64-byte aligned. */
+#define ls__gemm_pack LS_ISA_NAME(ls__gemm_pack)
+#define ls__gemm_packed_bytes LS_ISA_NAME(ls__gemm_packed_bytes)
+void   ls__gemm_pack(const ls_gemm *g, float *panels);
+size_t ls__gemm_packed_bytes(int64_t n, int64_t k);
 
 #endif
