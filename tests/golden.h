@@ -35,7 +35,7 @@
 #include "core/base/arena.h"
 #include "core/core.h"
 
-enum { GOLDEN_SETTINGS = 16, GOLDEN_ARRAYS = 24 };
+enum { GOLDEN_SETTINGS = 16, GOLDEN_ARRAYS = 64 };
 
 typedef struct golden_array {
     const char *name;

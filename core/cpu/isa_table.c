@@ -31,10 +31,12 @@ const ls_isa_table LS_ISA_NAME(ls__isa_table) = {
             LS_OP_LIST(X)
 #undef X
         },
-    .gemm         = ls__gemm,
-    .product      = ls__product,
-    .product_with = ls__product_with,
-    .vmath        = &vmath,
+    .gemm              = ls__gemm,
+    .gemm_pack         = ls__gemm_pack,
+    .gemm_packed_bytes = ls__gemm_packed_bytes,
+    .product           = ls__product,
+    .product_with      = ls__product_with,
+    .vmath             = &vmath,
     .optim =
         {
 #define X(kind, text, id) [kind] = &LS_ISA_NAME(ls__optim_##id),

@@ -14,6 +14,8 @@ struct ls_isa_table {
     const char                       *name;
     const ls_op                      *op[LS_OP_COUNT];
     ls_gemm_fn                       *gemm;
+    ls_gemm_pack_fn                  *gemm_pack;
+    ls_gemm_packed_bytes_fn          *gemm_packed_bytes;
     ls_product_fn                    *product;
     ls_product_with_fn               *product_with;
     const ls_vmath                   *vmath;

@@ -280,14 +280,19 @@ const char *ls__layer_name(const ls_node *n, ls_arena *memory)
     return NULL;
 }
 
-/* The name of output i: that of the node's layer ("conv1"), or its op and position ("relu1"). */
+/* The name of output i: that of the node's layer ("conv1"), or its op and position ("relu1"), and a suffix for all but
+ * the first. */
 static const char *out_name(const ls_node *n, int i)
 {
-    static const char *const suffix[LS_MAX_OUT] = {"", ".saved", ".saved2"};
-    ls_arena                *arena              = n->graph->arena;
-    const char              *layer              = ls__layer_name(n, arena);
-    return layer ? ls_arena_printf(arena, "%s%s", layer, suffix[i])
-                 : ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix[i]);
+    static const char *const result[LS_MAX_OUT] = {"", ".last", ".last2", ".last3"}, *const saved[LS_MAX_OUT] = {
+                                                                                         ".saved", ".saved2", ".saved3",
+                                                                                         ".saved4"};
+    const int   results = ls__results(n);
+    const char *suffix  = i < results ? result[i] : saved[i - results];
+    ls_arena   *arena   = n->graph->arena;
+    const char *layer   = ls__layer_name(n, arena);
+    return layer ? ls_arena_printf(arena, "%s%s", layer, suffix)
+                 : ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix);
 }
 
 ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, const int64_t *dim)

@@ -56,6 +56,19 @@ static const ls_field resnet_fields[] = {LS_FIELD(INT64, ls_resnet_args, classes
 
 /* ---- language models --------------------------------------------------------------------------------------------- */
 
+static ls_tensor *build_rnn_lm(const void *args) { return ls__rnn_lm(*(const ls_rnn_lm_args *)args); }
+
+#define RNN_LM(kind, member) LS_FIELD(kind, ls_rnn_lm_args, member)
+static const ls_field rnn_lm_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_rnn_lm_args, vocab)},
+                                         LS_FIELD_OF(ls__rnn_cells, ls_rnn_lm_args, cell),
+                                         RNN_LM(INT, layers),
+                                         RNN_LM(INT64, hidden),
+                                         RNN_LM(INT64, embedding),
+                                         RNN_LM(INT64, context),
+                                         RNN_LM(FLOAT, dropout),
+                                         RNN_LM(BOOL, tied),
+                                         {0}};
+
 static ls_tensor *build_gpt(const void *args) { return ls__gpt(*(const ls_gpt_args *)args); }
 
 /* A GPT-2 of a published size; options that are given replace the published values. */
@@ -129,6 +142,8 @@ const ls_model_entry ls__model_table[] = {
      LS_FIELDS(LS_FIELD(INT64, ls_efficientnet_args, classes), LS_FIELD(BOOL, ls_efficientnet_args, tensorflow),
                LS_FIELD(FLOAT, ls_efficientnet_args, dropout), LS_FIELD(FLOAT, ls_efficientnet_args, drop_path)),
      build_efficientnet_lite0},
+    {"rnn_lm", "recurrent language model of rnn, lstm or gru (Zaremba 2014)", sizeof(ls_rnn_lm_args), rnn_lm_fields,
+     build_rnn_lm, .language = true},
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),

@@ -19,6 +19,7 @@ typedef struct ls_model_entry {
 extern const ls_model_entry ls__model_table[]; /* ended by a model without a name */
 
 extern const char *const ls__alexnet_variants[]; /* the texts of ls_alexnet_variant, ended by NULL */
+extern const char *const ls__rnn_cells[];        /* the texts of ls_rnn_cell, ended by NULL */
 
 /* The first members of a model's struct.  The model returns logits, B x classes. */
 typedef struct ls_model_head {

@@ -129,4 +129,30 @@ typedef struct ls_gpt_args {
 #define ls_gpt(...) ls__gpt((ls_gpt_args){__VA_ARGS__})
 ls_tensor *ls__gpt(ls_gpt_args args);
 
+#define LS_RNN_CELL_LIST(X)                                                                                            \
+    X(LS_RNN_LSTM, "lstm") X(LS_RNN_GRU, "gru") X(LS_RNN_TANH, "rnn_tanh") X(LS_RNN_RELU, "rnn_relu")
+typedef enum ls_rnn_cell { LS_ENUMERATORS(LS_RNN_CELL_LIST) } ls_rnn_cell;
+
+/* A recurrent language model (Mikolov 2010, Zaremba 2014) with the parameters of PyTorch's example word_language_model
+ * (encoder.weight, rnn.weight_ih_l0, ..., decoder.weight, decoder.bias).  Without a target it returns logits, B x T x
+ * vocab; with a target the loss, B.  Each sample begins with a state of zeros. */
+typedef struct ls_rnn_lm_args {
+    ls_graph   *g;
+    ls_tensor  *x;        /* tokens: B x T of int32 */
+    int64_t     vocab;    /* 0: 50,257 */
+    ls_tensor  *target;   /* next tokens: B x T of int32; NULL: none */
+    ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0 */
+    bool        cached;   /* generation: begin with the state after the run before, where start is not 0 */
+    bool        textbook; /* not available */
+    ls_rnn_cell cell;
+    int         layers;    /* 0: 2 */
+    int64_t     hidden;    /* units of a layer; 0: 200 */
+    int64_t     embedding; /* width of the embedding; 0: hidden */
+    int64_t     context;   /* positions of a sample, for recipes */
+    float       dropout;   /* probability, of the embedding and of the output of each layer */
+    bool        tied;      /* the output layer has the weight of the embedding */
+} ls_rnn_lm_args;
+#define ls_rnn_lm(...) ls__rnn_lm((ls_rnn_lm_args){__VA_ARGS__})
+ls_tensor *ls__rnn_lm(ls_rnn_lm_args args);
+
 #endif

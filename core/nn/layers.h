@@ -14,6 +14,9 @@
     X(batch_norm)                                                                                                      \
     X(group_norm)                                                                                                      \
     X(rms_norm)                                                                                                        \
+    X(rnn)                                                                                                             \
+    X(lstm)                                                                                                            \
+    X(gru)                                                                                                             \
     X(multihead_attention)                                                                                             \
     X(positional_encoding)                                                                                             \
     X(transformer)
@@ -142,6 +145,37 @@ typedef struct ls_rms_norm_layer {
 } ls_rms_norm_layer;
 #define ls_rms_norm(...) ls__rms_norm((ls_rms_norm_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
+
+/* Recurrent layers, as PyTorch's nn.RNN, nn.LSTM and nn.GRU with batch_first.  Parameters NAME.weight_ih_l0 (gates of
+ * hidden rows x I), NAME.weight_hh_l0, NAME.bias_ih_l0 and NAME.bias_hh_l0, those of the other direction with the suffix
+ * _reverse, of the second layer with _l1; all uniform +- 1/sqrt(hidden).  With lengths a sample is as in PyTorch's
+ * pack_padded_sequence: the output is zero from its length on. */
+typedef struct ls_recurrent_layer {
+    ls_graph         *g;
+    const char       *name;
+    ls_tensor        *x;      /* B x T x I  ->  B x T x hidden, or x 2 hidden if bidirectional */
+    int64_t           hidden; /* units of a layer and direction */
+    int               layers; /* 0: 1 */
+    bool              bidirectional;
+    float             dropout; /* probability, of the output of each layer but the last */
+    bool              no_bias;
+    bool              last;           /* the result is the last state of the last layer, B x hidden or B x 2 hidden */
+    bool              relu;           /* rnn: max(x, 0) instead of tanh */
+    bool              cached;         /* generation: each layer begins with its state after the run before */
+    ls_tensor        *start;          /* with cached: B of int32, 0 for samples that begin with zeros */
+    ls_tensor        *lengths;        /* B of int32; NULL: T */
+    ls_tensor *const *h0, *const *c0; /* initial states, B x hidden, of each layer and direction; NULL: zeros */
+    ls_tensor **last_h, **last_c;     /* receive the last states of each layer and direction; NULL: not wanted */
+} ls_recurrent_layer;
+typedef ls_recurrent_layer ls_rnn_layer;
+typedef ls_recurrent_layer ls_lstm_layer;
+typedef ls_recurrent_layer ls_gru_layer;
+#define ls_rnn(...) ls__rnn((ls_recurrent_layer){__VA_ARGS__}, LS_HERE)
+#define ls_lstm(...) ls__lstm((ls_recurrent_layer){__VA_ARGS__}, LS_HERE)
+#define ls_gru(...) ls__gru((ls_recurrent_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__rnn(ls_recurrent_layer layer, ls_where where);
+ls_tensor *ls__lstm(ls_recurrent_layer layer, ls_where where);
+ls_tensor *ls__gru(ls_recurrent_layer layer, ls_where where);
 
 /* Multi-head attention, with the parameters and initialisers of PyTorch's nn.MultiheadAttention (batch first):
  *     y = concat over h of softmax(q_h k_h^T / sqrt(D) + mask) v_h, times out_proj^T + bias

@@ -61,12 +61,9 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 
 LS_OP(gru) = {
     LS_RECURRENT_OP,
-    .name     = "gru",
-    .ins      = 5,
-    .outs     = 3,
-    .results  = 2,
-    .optional = 1u << LS_REC_B | 1u << LS_REC_LENGTHS | 1u << LS_REC_H0,
-    .saves    = LS_SAVES_IN(LS_REC_W) | LS_SAVES_IN(LS_REC_LENGTHS) | LS_SAVES_IN(LS_REC_H0) | LS_SAVES_OUT(LS_REC_Y) |
-             LS_SAVES_OUT(2),
-    .fields = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
+    .name    = "gru",
+    .outs    = 3,
+    .results = 2,
+    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(2),
+    .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
 };

@@ -57,12 +57,9 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 
 LS_OP(lstm) = {
     LS_RECURRENT_OP,
-    .name     = "lstm",
-    .ins      = 6,
-    .outs     = 4,
-    .results  = 3,
-    .optional = 1u << LS_REC_B | 1u << LS_REC_LENGTHS | 1u << LS_REC_H0 | 1u << LS_REC_C0,
-    .saves    = LS_SAVES_IN(LS_REC_W) | LS_SAVES_IN(LS_REC_LENGTHS) | LS_SAVES_IN(LS_REC_H0) | LS_SAVES_IN(LS_REC_C0) |
-             LS_SAVES_OUT(LS_REC_Y) | LS_SAVES_OUT(3),
-    .fields = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
+    .name    = "lstm",
+    .outs    = 4,
+    .results = 3,
+    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(3),
+    .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
 };

@@ -362,6 +362,8 @@ typedef struct ls_attention_args {
 typedef struct ls_recurrent_args {
     ls_tensor *x, *w, *b, *lengths, *h0;
     ls_tensor *c0;      /* lstm: initial c, B x H or NULL: 0 */
+    ls_tensor *start;   /* with a state: B of int32, 0 for samples that begin with zeros; NULL: none does */
+    ls_tensor *state;   /* B x H, for lstm B x 2 H, h and then c: kept from run to run (ls_state); NULL: none */
     bool       reverse; /* from the last position of a sample to the first */
     bool       relu;    /* rnn: max(x, 0) instead of tanh */
 } ls_recurrent_args;

@@ -16,6 +16,9 @@
  * `length` on, and y is zero there.  With `reverse`, a sample is read from its last position to its first.  A length
  * outside of 0..T counts as the nearest of the two.
  *
+ * A state keeps h, and the c of lstm behind it, from call to call.  A sample whose start is 0 begins with zeros, and any
+ * other one with the state.  Generation computes each token once in this way.
+ *
  * w is packed once per call (ls__gemm_pack).  The state holds the samples by decreasing length, so that the samples
  * that still have a position are the first rows of every product.  A product has all rows of the call, because few rows
  * would read w too often; a row's bits do not depend on the others.
@@ -28,7 +31,17 @@
 #include "core/cpu/vector/column_sum.h"
 #include "core/ops/infer.h"
 
-enum { LS_REC_X, LS_REC_W, LS_REC_B, LS_REC_LENGTHS, LS_REC_H0, LS_REC_C0 /* lstm */ };
+enum {
+    LS_REC_X,
+    LS_REC_W,
+    LS_REC_B,
+    LS_REC_LENGTHS,
+    LS_REC_H0,
+    LS_REC_C0, /* lstm */
+    LS_REC_START,
+    LS_REC_STATE,
+    LS_REC_INS
+};
 enum { LS_REC_Y, LS_REC_LAST, LS_REC_LAST_C /* lstm */ };
 
 /* One position of one sample. */
@@ -66,6 +79,21 @@ static inline ls_status ls__rec_state(const ls_node *n, int i, int64_t units)
     return LS_OK;
 }
 
+/* Checks the state that is kept from call to call, `count` values, and the start. */
+static inline ls_status ls__rec_state_infer(const ls_node *n, int64_t count)
+{
+    const ls_tensor *state = n->in[LS_REC_STATE], *start = n->in[LS_REC_START];
+    LS_NODE_CHECK(n, state || !start, "a start is given without a state" LS_HINT "give a state as well");
+    if (!state) return LS_OK;
+    LS_TRY(ls__expect_start(n, LS_REC_START));
+    LS_NODE_CHECK(n, state->type == LS_F32 && state->batched && state->rank == 1 && state->dim[0] == count,
+                  "the state '%s' is %s of %s, expected B x %lld of float32", state->name, ls__shape(state),
+                  ls__dtype_name(state->type), (long long)count);
+    LS_NODE_CHECK(n, !n->in[LS_REC_H0] && !n->in[LS_REC_C0],
+                  "a state and an initial state exclude each other" LS_HINT "the state is the initial state");
+    return LS_OK;
+}
+
 static inline ls_status ls__rec_infer(ls_node *n, const ls__cell *cell)
 {
     const ls_tensor *x = n->in[LS_REC_X], *w = n->in[LS_REC_W], *b = n->in[LS_REC_B], *lengths = n->in[LS_REC_LENGTHS];
@@ -87,8 +115,8 @@ static inline ls_status ls__rec_infer(ls_node *n, const ls__cell *cell)
                   ls__dtype_name(lengths->type));
     LS_TRY(ls__rec_state(n, LS_REC_H0, units));
     if (cell->memory) LS_TRY(ls__rec_state(n, LS_REC_C0, units));
-    LS_NODE_CHECK(n, cell->memory || !((const ls_recurrent_args *)n->args)->c0,
-                  "found an initial state c0" LS_HINT "lstm alone has one");
+    LS_NODE_CHECK(n, cell->memory || !n->in[LS_REC_C0], "found an initial state c0" LS_HINT "lstm alone has one");
+    LS_TRY(ls__rec_state_infer(n, cell->memory ? 2 * units : units));
     ls__out(n, LS_REC_Y, LS_F32, true, 2, LS_DIMS(x->dim[0], units).dim);
     ls__out(n, LS_REC_LAST, LS_F32, true, 1, LS_DIMS(units).dim);
     if (cell->memory) ls__out(n, LS_REC_LAST_C, LS_F32, true, 1, LS_DIMS(units).dim);
@@ -203,6 +231,29 @@ static inline void ls__rec_gather(const ls__rec *r, const float *from, float *to
             memset(to + i * r->h, 0, (size_t)r->h * sizeof *to);
 }
 
+/* Copies part `part` of the state, h or c of each sample, to the rows at h. */
+static inline void ls__rec_load(const ls__rec *r, int part, float *h)
+{
+    const int32_t *start = r->call->x[LS_REC_START];
+    const int      parts = r->cell->memory ? 2 : 1;
+    for (int64_t i = 0; i < r->rows; i++) {
+        const float *from = (const float *)r->call->x[LS_REC_STATE] + (r->order[i] * parts + part) * r->h;
+        if (start && start[r->order[i]] == 0)
+            memset(h + i * r->h, 0, (size_t)r->h * sizeof *h);
+        else
+            memcpy(h + i * r->h, from, (size_t)r->h * sizeof *h);
+    }
+}
+
+/* The opposite. */
+static inline void ls__rec_store(const ls__rec *r, int part, const float *h)
+{
+    const int parts = r->cell->memory ? 2 : 1;
+    for (int64_t i = 0; i < r->rows; i++)
+        memcpy((float *)r->call->x[LS_REC_STATE] + (r->order[i] * parts + part) * r->h, h + i * r->h,
+               (size_t)r->h * sizeof *h);
+}
+
 static inline void ls__rec_scatter(const ls__rec *r, const float *from, float *to, bool add)
 {
     for (int64_t i = 0; to && i < r->rows; i++)
@@ -229,7 +280,7 @@ static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
     const ls__rec r    = ls__rec_begin(c, cell, false);
     const float  *bias = c->x[LS_REC_B];
     float        *y = c->y[LS_REC_Y], *saved = cell->saved ? c->y[cell->save] : NULL;
-    const bool    state = c->x[LS_REC_H0] != NULL;
+    const bool    state = c->x[LS_REC_H0] || c->x[LS_REC_STATE];
     ls_gemm       g     = {.n     = r.wide,
                            .k     = r.h,
                            .x     = r.h_row,
@@ -243,6 +294,8 @@ static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
                            .bias  = bias};
     ls__rec_gather(&r, c->x[LS_REC_H0], r.h_row);
     if (cell->memory) ls__rec_gather(&r, c->x[LS_REC_C0], r.c_row);
+    if (c->x[LS_REC_STATE]) ls__rec_load(&r, 0, r.h_row);
+    if (c->x[LS_REC_STATE] && cell->memory) ls__rec_load(&r, 1, r.c_row);
     ls__gemm_pack(&g, r.w);
     g.packed_w     = r.w;
     int64_t active = r.rows;
@@ -269,6 +322,8 @@ static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
     ls__rec_clear_padding(&r, saved, cell->saved * r.h);
     ls__rec_scatter(&r, r.h_row, c->y[LS_REC_LAST], false);
     if (cell->memory) ls__rec_scatter(&r, r.c_row, c->y[LS_REC_LAST_C], false);
+    if (c->x[LS_REC_STATE]) ls__rec_store(&r, 0, r.h_row);
+    if (c->x[LS_REC_STATE] && cell->memory) ls__rec_store(&r, 1, r.c_row);
 }
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
@@ -398,8 +453,15 @@ static inline double ls__rec_flops(const ls_node *n)
 /* The members of a descriptor that all recurrences share. */
 /* clang-format off */
 #define LS_RECURRENT_OP                                                                                                \
-    .args_bytes = sizeof(ls_recurrent_args), .no_grad = 1u << LS_REC_LENGTHS, .infer = infer,                          \
-    .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = scratch, .flops = ls__rec_flops
+    .args_bytes = sizeof(ls_recurrent_args), .ins = LS_REC_INS,                                                        \
+    .optional = 1u << LS_REC_B | 1u << LS_REC_LENGTHS | 1u << LS_REC_H0 | 1u << LS_REC_C0 | 1u << LS_REC_START |       \
+                1u << LS_REC_STATE,                                                                                    \
+    .no_grad = 1u << LS_REC_LENGTHS | 1u << LS_REC_START | 1u << LS_REC_STATE, .updates = 1u << LS_REC_STATE,          \
+    .infer = infer, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = scratch,            \
+    .flops = ls__rec_flops
+#define LS_RECURRENT_SAVES                                                                                             \
+    (LS_SAVES_IN(LS_REC_W) | LS_SAVES_IN(LS_REC_LENGTHS) | LS_SAVES_IN(LS_REC_H0) | LS_SAVES_IN(LS_REC_C0) |           \
+     LS_SAVES_OUT(LS_REC_Y))
 /* clang-format on */
 
 #endif

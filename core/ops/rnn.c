@@ -39,11 +39,9 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 
 LS_OP(rnn) = {
     LS_RECURRENT_OP,
-    .name     = "rnn",
-    .ins      = 5,
-    .outs     = 2,
-    .results  = 2,
-    .optional = 1u << LS_REC_B | 1u << LS_REC_LENGTHS | 1u << LS_REC_H0,
-    .saves    = LS_SAVES_IN(LS_REC_W) | LS_SAVES_IN(LS_REC_LENGTHS) | LS_SAVES_IN(LS_REC_H0) | LS_SAVES_OUT(LS_REC_Y),
-    .fields   = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse), LS_FIELD(BOOL, ls_recurrent_args, relu)),
+    .name    = "rnn",
+    .outs    = 2,
+    .results = 2,
+    .saves   = LS_RECURRENT_SAVES,
+    .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse), LS_FIELD(BOOL, ls_recurrent_args, relu)),
 };

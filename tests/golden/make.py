@@ -16,6 +16,8 @@ import make_multihead_attention
 import make_networks
 import make_ops
 import make_optims
+import make_recurrent
+import make_rnn_lm
 import make_transformer
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -56,6 +58,8 @@ def main():
     write("lenet5.txt", make_lenet5.golden)
     write("networks.txt", make_networks.golden)
     write("multihead_attention.txt", make_multihead_attention.golden)
+    write("recurrent.txt", make_recurrent.golden)
+    write("rnn_lm.txt", make_rnn_lm.golden)
     write("gpt.txt", make_gpt.small)
     write("transformer.txt", make_transformer.golden)
     for name, op in make_ops.OPS.items():

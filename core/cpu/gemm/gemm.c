@@ -233,10 +233,9 @@ static ls_prefetch x_to_pack(const block *b, const ls_packed_range *range, const
 
 /* The panel of columns [j, j + LS_NR) for a range, in an operand that ls__gemm_pack has packed: range after range, in a
  * range panel after panel. */
-static float *packed_panel(const ls_gemm *g, const ls_gemm_format *f, const ls_packed_range *range, int64_t j)
+static float *packed_panel(const ls_gemm *g, const float *panels, const ls_packed_range *range, int64_t j)
 {
-    return (float *)(uintptr_t)g->packed_w + range->from / f->per_word * ls__round_up(g->n, LS_NR) +
-           j * ls__gemm_panel_rows(f, range->len);
+    return (float *)(uintptr_t)panels + range->from * ls__round_up(g->n, LS_NR) + j * range->len;
 }
 
 /* Computes one packed range for all tiles of a block.  then: the range after it; NULL: none. */
@@ -275,7 +274,7 @@ static void compute_range(const block *b, const ls_packed_range *range, const ls
             tile_column   col  = {.c = c, .top = top, .end = end, .next_x = next_x};
             if (packs && in_kernel && cols == LS_NR) col.unpacked = from;
             /* Several parts of x use all panels of w again; a single part needs room for one panel only. */
-            t.panel = g->packed_w ? packed_panel(g, b->format, range, b->j + c)
+            t.panel = g->packed_w ? packed_panel(g, g->packed_w, range, b->j + c)
                                   : b->space->w + (parts > 1 ? c * t.panel_len : 0);
             if (packs && !col.unpacked) pack_w(b, range, from, cols, t.panel);
             col.next_w = lines_of(g, element(g, from, LS_NR * g->w_col), g->w_row, g->w_col, range->len,
@@ -558,25 +557,17 @@ void ls__gemm(const ls_gemm *g)
         compute_all(g);
 }
 
-/* Panels end with the zeros that fill up a segment, which is at most LS_KC_AMX positions long. */
-size_t ls__gemm_packed_bytes(int64_t n, int64_t k)
-{
-    return (size_t)(ls__round_up(k, LS_TILE_K) * ls__round_up(n, LS_NR)) * sizeof(float);
-}
+size_t ls__gemm_packed_bytes(int64_t n, int64_t k) { return (size_t)(k * ls__round_up(n, LS_NR)) * sizeof(float); }
 
 void ls__gemm_pack(const ls_gemm *g, float *panels)
 {
-    const ls_gemm_format *format = format_for(g);
-    ls_gemm               into   = *g;
-    ls_packed_range       range;
-    ls_plan               plan;
-    into.packed_w = panels;
-    ls__gemm_plan(&plan, format, g->k, 0, NULL, false);
+    ls_packed_range range;
+    ls_plan         plan;
+    ls__gemm_plan(&plan, format_for(g), g->k, 0, NULL, false);
     while (ls__gemm_next_range(&plan, &range)) {
-        const block b = {.g = &into, .format = format, .kernels = format->kernels};
 #pragma omp parallel for schedule(static) if (!g->serial)
         for (int64_t j = 0; j < g->n; j += LS_NR)
-            pack_w(&b, &range, element(g, g->w, range.from * g->w_row + j * g->w_col), ls__min(LS_NR, g->n - j),
-                   packed_panel(&into, format, &range, j));
+            ls__gemm_pack_w((const float *)g->w + range.from * g->w_row + j * g->w_col, g->w_row, g->w_col, range.len,
+                            ls__min(LS_NR, g->n - j), packed_panel(g, panels, &range, j));
     }
 }

@@ -53,8 +53,11 @@ typedef void ls_gemm_fn(const ls_gemm *g);
 #define ls__gemm LS_ISA_NAME(ls__gemm)
 void ls__gemm(const ls_gemm *g);
 
-/* Packs w once for several products that differ in x, y, m, bias and add alone.  Needs K in one part and splits 0.
+/* Packs w once for several products that differ in x, y, m, bias and add alone, of float32 and with splits 0.
  * panels: ls__gemm_packed_bytes(n, k), 64-byte aligned. */
+typedef void   ls_gemm_pack_fn(const ls_gemm *g, float *panels);
+typedef size_t ls_gemm_packed_bytes_fn(int64_t n, int64_t k);
+
 #define ls__gemm_pack LS_ISA_NAME(ls__gemm_pack)
 #define ls__gemm_packed_bytes LS_ISA_NAME(ls__gemm_packed_bytes)
 void   ls__gemm_pack(const ls_gemm *g, float *panels);

@@ -13,10 +13,13 @@ static inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 typedef void cell_reference(const ls_recurrent_args *args, int64_t units, const double *x, const double *p, double *h,
                             double *c);
 
-/* Input of one sample, or zeros. */
-static inline void initial_state(const check_ref *r, int input, int64_t b, int64_t units, double *state)
+/* The state of sample b before its first position: part 0 is h, part 1 of `parts` is c. */
+static inline void initial_state(const check_ref *r, int part, int parts, int64_t b, int64_t units, double *state)
 {
-    for (int64_t i = 0; i < units; i++) state[i] = r->x[input] ? r->x[input][b * units + i] : 0;
+    const double *from = r->x[4 + part];
+    for (int64_t i = 0; i < units; i++) state[i] = from ? from[b * units + i] : 0;
+    for (int64_t i = 0; r->x[7] && r->x[6][b] != 0 && i < units; i++)
+        state[i] = r->x[7][(b * parts + part) * units + i];
 }
 
 static inline void recurrence(const check_ref *r, int gates, cell_reference *cell, bool memory)
@@ -26,8 +29,8 @@ static inline void recurrence(const check_ref *r, int gates, cell_reference *cel
     for (int64_t b = 0; b < r->rows; b++) {
         double        h[UNITS_MAX], c[UNITS_MAX] = {0}, p[4 * UNITS_MAX];
         const int64_t length = r->x[3] ? (int64_t)fmin(fmax(r->x[3][b], 0), (double)t) : t;
-        initial_state(r, 4, b, units, h);
-        if (memory) initial_state(r, 5, b, units, c);
+        initial_state(r, 0, memory ? 2 : 1, b, units, h);
+        if (memory) initial_state(r, 1, 2, b, units, c);
         for (int64_t i = 0; i < t * units; i++) r->y[0][b * t * units + i] = 0;
         for (int64_t step = 0; step < length; step++) {
             const int64_t at = b * t + (args->reverse ? length - 1 - step : step);
@@ -50,6 +53,8 @@ static inline void recurrence(const check_ref *r, int gates, cell_reference *cel
 #define WEIGHT(gates, units) {.dims = {(gates) * (units), units}, .param = true, .std = 0.3f}
 #define BIAS(gates, units) {.dims = {(gates) * (units)}, .param = true, .std = 0.3f}
 #define LENGTHS(t) {.type = LS_I32, .low = -1, .high = (t) + 2}
+#define START {.type = LS_I32, .low = 0, .high = 2}
+#define KEPT(values) {.dims = {values}, .state = true}
 #define STATE(units) {.dims = {units}}
 #define NONE {.absent = true}
 /* clang-format on */

@@ -13,16 +13,19 @@ static void cell(const ls_recurrent_args *args, int64_t units, const double *x, 
 
 static void reference(const check_ref *r) { recurrence(r, 3, cell, false); }
 
-CHECK_OP(gru, reference, {.in = {GATES(1, 3, 1), WEIGHT(3, 1), NONE, NONE, NONE}, .out = {1, 1}},
-         {.in = {GATES(2, 3, 7), WEIGHT(3, 7), BIAS(3, 7), NONE, STATE(7)}, .out = {2, 7}},
-         {.in = {GATES(5, 3, 7), WEIGHT(3, 7), BIAS(3, 7), LENGTHS(5), STATE(7)}, .out = {5, 7}},
-         {.in   = {GATES(5, 3, 7), WEIGHT(3, 7), BIAS(3, 7), LENGTHS(5), STATE(7)},
+CHECK_OP(gru, reference, {.in = {GATES(1, 3, 1), WEIGHT(3, 1), NONE, NONE, NONE, NONE, NONE, NONE}, .out = {1, 1}},
+         {.in = {GATES(2, 3, 7), WEIGHT(3, 7), BIAS(3, 7), NONE, STATE(7), NONE, NONE, NONE}, .out = {2, 7}},
+         {.in = {GATES(5, 3, 7), WEIGHT(3, 7), BIAS(3, 7), LENGTHS(5), STATE(7), NONE, NONE, NONE}, .out = {5, 7}},
+         {.in   = {GATES(5, 3, 7), WEIGHT(3, 7), BIAS(3, 7), LENGTHS(5), STATE(7), NONE, NONE, NONE},
           .out  = {5, 7},
           .args = &(ls_recurrent_args){.reverse = true}},
-         {.in   = {GATES(3, 3, 33), WEIGHT(3, 33), NONE, NONE, NONE},
+         {.in   = {GATES(3, 3, 33), WEIGHT(3, 33), NONE, NONE, NONE, NONE, NONE, NONE},
           .out  = {3, 33},
           .args = &(ls_recurrent_args){.reverse = true}},
-         {.in       = {GATES(17, 3, 16), WEIGHT(3, 16), BIAS(3, 16), LENGTHS(17), NONE},
+         {.in        = {GATES(3, 3, 7), WEIGHT(3, 7), BIAS(3, 7), NONE, NONE, NONE, START, KEPT(7)},
+          .out       = {3, 7},
+          .inference = true},
+         {.in       = {GATES(17, 3, 16), WEIGHT(3, 16), BIAS(3, 16), LENGTHS(17), NONE, NONE, NONE, NONE},
           .out      = {17, 16},
           .tol      = 4e-6,
           .tol_grad = 4e-5})
@@ -31,13 +34,22 @@ static void test_refused(void **state)
 {
     (void)state;
     CHECK_REFUSED(gru, "expected 3 gates x 7 units",
-                  {.in = {GATES(2, 3, 7), {.dims = {4, 7}, .param = true}, NONE, NONE, NONE}});
-    CHECK_REFUSED(gru, "a linear layer computes the gates", {.in = {GATES(2, 3, 6), WEIGHT(3, 7), NONE, NONE, NONE}});
+                  {.in = {GATES(2, 3, 7), {.dims = {9, 7}, .param = true}, NONE, NONE, NONE, NONE, NONE, NONE}});
+    CHECK_REFUSED(gru, "a linear layer computes the gates",
+                  {.in = {GATES(2, 3, 6), WEIGHT(3, 7), NONE, NONE, NONE, NONE, NONE, NONE}});
     CHECK_REFUSED(gru, "expected length",
-                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), {.dims = {5}, .param = true}, NONE, NONE}});
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), {.dims = {5}, .param = true}, NONE, NONE, NONE, NONE, NONE}});
     CHECK_REFUSED(gru, "expected one int32 per sample",
-                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, {.dims = {2}, .type = LS_I32}, NONE}});
-    CHECK_REFUSED(gru, "the initial state", {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, STATE(6)}});
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, {.dims = {2}, .type = LS_I32}, NONE, NONE, NONE, NONE}});
+    CHECK_REFUSED(gru, "the initial state",
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, STATE(6), NONE, NONE, NONE}});
+    CHECK_REFUSED(gru, "a start is given without a state",
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, NONE, NONE, START, NONE}});
+    CHECK_REFUSED(gru, "expected B x", {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, NONE, NONE, START, KEPT(6)}});
+    CHECK_REFUSED(gru, "exclude each other",
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, STATE(7), NONE, START, KEPT(7)}});
+    CHECK_REFUSED(gru, "lstm alone has one",
+                  {.in = {GATES(2, 3, 7), WEIGHT(3, 7), NONE, NONE, NONE, STATE(7), NONE, NONE}});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_gru), cmocka_unit_test(test_refused))

@@ -107,6 +107,38 @@ static void test_values(void **state)
         }
 }
 
+/* With w packed before, a product has the same bits, also with fewer rows. */
+static void test_packed(void **state)
+{
+    static const int64_t sizes[][3] = {{1, 1, 1},     {7, 33, 0},     {7, 33, 65},   {13, 31, 300},
+                                       {64, 256, 64}, {20, 70, 1100}, {700, 40, 33}, {9, 4200, 600}};
+    (void)state;
+    EACH_LEVEL(level)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (int layout = 0; layout < 3; layout++) {
+            product p      = product_new(sizes[s][0], sizes[s][1], sizes[s][2], 0, layout);
+            float  *panels = aligned_alloc(64, (level->gemm_packed_bytes(p.g.n, p.g.k) + 127) / 64 * 64);
+            size_t  bytes  = (size_t)(p.g.m * p.g.y_row) * sizeof(float);
+            float  *want   = malloc(bytes);
+            p.g.bias       = p.bias;
+            level->gemm(&p.g);
+            memcpy(want, p.y, bytes);
+            level->gemm_pack(&p.g, panels);
+            p.g.packed_w = panels;
+            p.g.w        = NULL;
+            for (int half = 0; half < 2; half++) {
+                memset(p.y, 0, bytes);
+                p.g.m = half ? (sizes[s][0] + 1) / 2 : sizes[s][0];
+                level->gemm(&p.g);
+                for (int64_t i = 0; i < p.g.m; i++)
+                    assert_memory_equal(p.y + i * p.g.y_row, want + i * p.g.y_row, (size_t)p.g.n * sizeof(float));
+            }
+            free(want);
+            free(panels);
+            product_free(&p);
+        }
+}
+
 /* Returns the product over `parts` parts of K from `first` on: one call per part, added as a binary tree. */
 static float *by_hand(const ls_isa_table *level, const product *p, int first, int parts)
 {
@@ -302,6 +334,7 @@ static void test_allocates_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
+                                       cmocka_unit_test(test_packed),
                                        cmocka_unit_test(test_parts_are_a_tree),
                                        cmocka_unit_test(test_bits_do_not_depend_on_threads),
                                        cmocka_unit_test(test_bits_of_levels),
