@@ -121,7 +121,7 @@ int ls_freeze(ls_graph *g, const char *glob);
 const char *ls_tensor_name(const ls_tensor *x);
 /* Result i of the op that computed x, its result 0: the last state of a recurrence.  NULL: there is none. */
 ls_tensor *ls_output(ls_tensor *x, int i);
-ls_dtype    ls_tensor_type(const ls_tensor *x);
+ls_dtype   ls_tensor_type(const ls_tensor *x);
 /* Copies the dims, without the batch.  Returns their number. */
 int  ls_tensor_dims(const ls_tensor *x, int64_t dims[LS_MAX_DIMS]);
 bool ls_tensor_batched(const ls_tensor *x); /* false: a parameter */

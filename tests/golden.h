@@ -9,7 +9,7 @@
  *
  * A test reads them case by case:
  *
- *     golden g = golden_open("optims.txt");
+ *     golden g = golden_open("values/optims.txt");
  *     while (golden_next(&g)) {
  *         float lr = golden_number(&g, "lr", 0);
  *         const golden_array *last = golden_get(&g, "last");

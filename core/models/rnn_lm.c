@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A recurrent language model (Mikolov 2010; Zaremba, Sutskever & Vinyals 2014), with the parameters of PyTorch's example
- * word_language_model.
+ * A recurrent language model (Mikolov 2010; Zaremba, Sutskever & Vinyals 2014), with the parameters of PyTorch's
+ * example word_language_model.
  *
  *     x      = dropout(encoder[tokens])
  *     x      = dropout(rnn(x))                   `layers` layers of rnn, lstm or gru
@@ -20,9 +20,9 @@ static ls_tensor *drop(const ls_rnn_lm_args *a, ls_tensor *x)
 
 static ls_tensor *recurrent(const ls_rnn_lm_args *a, ls_tensor *x)
 {
-    const ls_recurrent_layer layer = {.g       = a->g,
-                                      .name    = "rnn",
-                                      .x       = x,
+    const ls_recurrent_layer layer = {a->g,
+                                      "rnn",
+                                      x,
                                       .hidden  = a->hidden,
                                       .layers  = a->layers,
                                       .dropout = a->dropout,

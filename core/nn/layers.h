@@ -147,9 +147,9 @@ typedef struct ls_rms_norm_layer {
 ls_tensor *ls__rms_norm(ls_rms_norm_layer layer, ls_where where);
 
 /* Recurrent layers, as PyTorch's nn.RNN, nn.LSTM and nn.GRU with batch_first.  Parameters NAME.weight_ih_l0 (gates of
- * hidden rows x I), NAME.weight_hh_l0, NAME.bias_ih_l0 and NAME.bias_hh_l0, those of the other direction with the suffix
- * _reverse, of the second layer with _l1; all uniform +- 1/sqrt(hidden).  With lengths a sample is as in PyTorch's
- * pack_padded_sequence: the output is zero from its length on. */
+ * hidden rows x I), NAME.weight_hh_l0, NAME.bias_ih_l0 and NAME.bias_hh_l0; those of the other direction end with
+ * _reverse, of the second layer with _l1; all uniform +- 1/sqrt(hidden).  Lengths are as in PyTorch's
+ * pack_padded_sequence: the output is zero from the length of a sample on. */
 typedef struct ls_recurrent_layer {
     ls_graph         *g;
     const char       *name;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers 2000), with the gates of PyTorch's
- * nn.LSTM in its order: i, f, g, o.  recurrent.h has the shapes and the loops.
+ * Long short-term memory (Hochreiter & Schmidhuber 1997, with the forget gate of Gers 2000), with the gates of
+ * PyTorch's nn.LSTM in its order: i, f, g, o.  recurrent.h has the shapes and the loops.
  *
  * Forward     i, f, o = sigmoid(x + p),  g = tanh(x + p)          of their H values each;  p = w h + b
  *             c' = f c + i g
  *             h' = o tanh(c')
  * Backward    dc' += dh' o (1 - tanh(c')^2)
- *             d(x + p): of i  dc' g i (1 - i),  of f  dc' c f (1 - f),  of g  dc' i (1 - g^2),  of o  dh' tanh(c') o (1 - o)
+ *             d(x + p), of i: dc' g i (1 - i)              of f: dc' c f (1 - f)
+ *                       of g: dc' i (1 - g^2)              of o: dh' tanh(c') o (1 - o)
  *             dc = dc' f
  *
  * The saved values of a position are i, f, g, o and c'.

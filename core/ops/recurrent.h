@@ -10,13 +10,13 @@
  *
  * Forward     for each position: p = h w^T + b for all samples, then the cell
  * Backward    for each position, from the last: the cell's gradient dp, then dh += dp w
- *             dw = sum of dp^T h,  db = sum of dp, after all positions: sums over a shard, then a binary tree over shards
+ *             dw = sum of dp^T h,  db = sum of dp, after all positions: over a shard, then a binary tree over shards
  *
  * Samples have lengths, as in PyTorch's pack_padded_sequence: the state of a sample does not change from position
  * `length` on, and y is zero there.  With `reverse`, a sample is read from its last position to its first.  A length
  * outside of 0..T counts as the nearest of the two.
  *
- * A state keeps h, and the c of lstm behind it, from call to call.  A sample whose start is 0 begins with zeros, and any
+ * A state keeps h, and the c of lstm behind it, from call to call.  A sample whose start is 0 begins with zeros, any
  * other one with the state.  Generation computes each token once in this way.
  *
  * w is packed once per call (ls__gemm_pack).  The state holds the samples by decreasing length, so that the samples

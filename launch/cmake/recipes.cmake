@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The recipes of launch/recipes as C strings, so that the program finds them wherever it is.
-file(GLOB RECIPE_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipes/*.yaml)
+file(GLOB RECIPE_FILES CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipes/*/*.yaml)
 set(RECIPES_C ${CMAKE_BINARY_DIR}/recipes.c)
 set(text "/* Generated from launch/recipes/. */\n#include \"launch/recipe/builtin_recipes.h\"\n\nconst ls_recipe_text ls__recipes[] = {\n")
 foreach(path ${RECIPE_FILES})

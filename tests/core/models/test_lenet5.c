@@ -39,7 +39,7 @@ static void logits_as_pytorch(void **state)
 {
     (void)state;
     static golden_batch batch;
-    golden              file = golden_open("lenet5.txt");
+    golden              file = golden_open("values/lenet5.txt");
     assert_true(golden_next(&file));
     const golden_array *want = golden_get(&file, "logits");
     golden_batch_fill(&batch, 0);

@@ -129,7 +129,7 @@ static void as_pytorch(void **state)
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++)
         for (int textbook = 0; textbook < 2; textbook++) {
             assert_ok(ls_isa_set((ls_isa)isa));
-            golden file = golden_open("multihead_attention.txt");
+            golden file = golden_open("values/multihead_attention.txt");
             for (; golden_next(&file); cases++) {
                 attention   a;
                 ls_trainer *t;

@@ -111,7 +111,7 @@ static void compare_gradients(const golden *c, const data *d, bool textbook)
 static void blocks_as_pytorch(void **state)
 {
     static data d;
-    golden      file  = golden_open("transformer.txt");
+    golden      file  = golden_open("values/transformer.txt");
     int         cases = 0;
     data_fill(&d);
     for (; golden_next(&file); cases++)

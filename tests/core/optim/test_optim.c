@@ -94,7 +94,7 @@ static void same_twenty_steps(void **state)
 {
     (void)state;
     const ls_isa best = ls_isa_best();
-    golden       g    = golden_open("optims.txt");
+    golden       g    = golden_open("values/optims.txt");
     assert_true(golden_next(&g));
     golden_array start = *golden_get(&g, "start"), grads = *golden_get(&g, "gradients");
     int          seen[LS_OPTIM_COUNT] = {0};

@@ -29,7 +29,7 @@ static ls_schedule schedule_of(const golden *g)
 static void same_hundred_rates(void **state)
 {
     (void)state;
-    golden g     = golden_open("schedules.txt");
+    golden g     = golden_open("values/schedules.txt");
     int    cases = 0;
     for (; golden_next(&g); cases++) {
         const golden_array *want = golden_get(&g, "rates");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Compares a network with PyTorch's (tests/golden/networks.txt) on any number of ranks: the names and dims of its
+ * Compares a network with PyTorch's (tests/golden/values/networks.txt) on any number of ranks: names and dims of its
  * parameters, the running statistics and the logits of inference after a step, and losses of SGD with momentum. */
 #ifndef LS_TESTS_NETWORK_TRAINING_H
 #define LS_TESTS_NETWORK_TRAINING_H
@@ -63,7 +63,7 @@ static inline void network_training(ls_comm *comm, const char *name, network_bui
 {
     static float   image[2][NETWORK_BATCH * 3 * NETWORK_PIXELS * NETWORK_PIXELS];
     static int32_t label[2][NETWORK_BATCH];
-    golden         file = golden_open("networks.txt");
+    golden         file = golden_open("values/networks.txt");
     do assert_true(golden_next(&file));
     while (strcmp(file.name, name) != 0);
     const golden_array *want = golden_get(&file, "losses");

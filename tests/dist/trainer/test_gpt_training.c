@@ -13,7 +13,7 @@ static char        given[4096];
 
 static golden open_case(const char *name)
 {
-    golden file = *given ? golden_open_in(given, "gpt.txt") : golden_open("gpt.txt");
+    golden file = *given ? golden_open_in(given, "gpt.txt") : golden_open("values/gpt.txt");
     while (golden_next(&file))
         if (!strcmp(file.name, name)) return file;
     fail_msg("%s: expected a case '%s'", file.path, name);

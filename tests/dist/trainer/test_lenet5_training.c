@@ -34,7 +34,7 @@ static void train(const golden *file, ls_optim optim)
 static void losses_equal_pytorch(void **state)
 {
     (void)state;
-    golden file  = golden_open("lenet5.txt");
+    golden file  = golden_open("values/lenet5.txt");
     int    cases = 0;
     while (golden_next(&file)) {
         float lr = golden_number(&file, "lr", 0), momentum = golden_number(&file, "momentum", 0);

@@ -60,7 +60,7 @@ static void check_logits(const golden *file, ls_params *params)
 static void as_pytorch(void **state)
 {
     int    cases = 0;
-    golden file  = golden_open("rnn_lm.txt");
+    golden file  = golden_open("values/rnn_lm.txt");
     (void)state;
     golden_labels("tokens", TOKENS, VOCAB, tokens);
     golden_labels("next", TOKENS, VOCAB, next);

@@ -84,8 +84,7 @@ static ls_tensor *recurrent(layer l, const cell_op *cell, ls_where where)
         x   = l.bidirectional ? concat(forward, back, where) : forward;
         end = ls_output(forward, 1);
         if (l.bidirectional) end = concat(end, ls_output(back, 1), where);
-        if (l.dropout > 0 && k + 1 < l.layers)
-            x = ls__apply(LS_OP_dropout, &(ls_dropout_args){.x = x, .p = l.dropout}, where);
+        if (l.dropout > 0 && k + 1 < l.layers) x = ls_dropout(x, .p = l.dropout);
     }
     return l.last ? end : x;
 }

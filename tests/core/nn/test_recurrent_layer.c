@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * core/nn/recurrent.c: outputs, last states and gradients of PyTorch's nn.RNN, nn.LSTM and nn.GRU, with layers,
+ * core/nn/recurrent_layer.c: outputs, last states and gradients of PyTorch's nn.RNN, nn.LSTM and nn.GRU, with layers,
  * directions and lengths (tests/golden/make_recurrent.py); the cached form; messages. */
 #include "core/graph/program.h"
 #include "dist/trainer/trainer.h"
@@ -167,7 +167,7 @@ static void as_pytorch(void **state)
     int cases = 0;
     for (int isa = 0; isa <= (int)ls_isa_best(); isa++) {
         assert_ok(ls_isa_set((ls_isa)isa));
-        golden file = golden_open("recurrent.txt");
+        golden file = golden_open("values/recurrent.txt");
         for (; golden_next(&file); cases++) {
             layer       l;
             ls_trainer *t;
