@@ -8,10 +8,7 @@
  *  - tile_points: vector lanes hold neighbouring points of one row.  The column step is 1, so the source values of
  *    these points are neighbours as well.  For each tap, one or more vectors of the source are multiplied with one
  *    broadcast weight per channel of the tile.  Used for few channels, which would leave lanes of the other kernel
- *    empty, and for depthwise convolutions of any stride.
- *
- * The weight gradient of a depthwise convolution has points in the lanes as well: depthwise_taps sums the products of a
- * tap in V_LANES chains per sample.
+ *    empty.
  *
  * Each output element is one chain of multiply-adds over the taps in order.  In tile_channels a new chain starts every
  * TAP_BLOCK taps, and the sums of the chains are added in order.  So the bits of an element do not depend on the tile,
@@ -27,13 +24,12 @@
 #include "core/cpu/vector/transpose_4x4.h"
 
 enum {
-    TAP_BLOCK      = 256,                /* taps of a block; their packed weights fit into the L1 cache */
-    POINT_BLOCK    = 192,                /* points that are summed before they are stored */
-    ROW_CHANNELS   = 6,                  /* channels of a tile of tile_points */
-    POINTS_1       = 9,                  /* points of a tile of tile_channels with one vector of channels */
-    POINTS_2       = LS_V >= 16 ? 8 : 6, /* points of a tile of tile_channels with two vectors of channels */
-    DEPTHWISE_TAPS = 9,                  /* taps of a tile of depthwise_taps */
-    MAX_ROW_TAPS   = 8192                /* most taps of a pass with points in the lanes */
+    TAP_BLOCK    = 256,                /* taps of a block; their packed weights fit into the L1 cache */
+    POINT_BLOCK  = 192,                /* points that are summed before they are stored */
+    ROW_CHANNELS = 6,                  /* channels of a tile of tile_points */
+    POINTS_1     = 9,                  /* points of a tile of tile_channels with one vector of channels */
+    POINTS_2     = LS_V >= 16 ? 8 : 6, /* points of a tile of tile_channels with two vectors of channels */
+    MAX_ROW_TAPS = 8192                /* most taps of a pass with points in the lanes */
 };
 
 /* ---- the register tiles ------------------------------------------------------------------------------------------ */
@@ -127,9 +123,6 @@ static channels_fn *const channels_table[3][POINTS_1 + 1] = {CHANNELS_LIST(X)};
 static points_fn *const points_table[2][5][ROW_CHANNELS + 1] = {POINTS_LIST(X)};
 #undef X
 
-/* Whether the pass has one channel on both sides. */
-static bool depthwise(const ls_conv_pass *p) { return p->in == 1 && p->out == 1; }
-
 /* ---- panels ------------------------------------------------------------------------------------------------------ */
 
 int64_t ls__conv_lanes(void) { return LS_V; }
@@ -149,9 +142,7 @@ static int panel_vectors(int64_t out, int64_t i) { return out - i * 2 * LS_V > L
 
 bool ls__conv_by_rows(const ls_conv_pass *p, const ls_conv_window *s)
 {
-    if (p->step_w != 1 || p->taps > MAX_ROW_TAPS) return false;
-    if (depthwise(p)) return true;
-    if (p->dst_col != 1) return false;
+    if (p->step_w != 1 || p->dst_col != 1 || p->taps > MAX_ROW_TAPS) return false;
     const double waste_channels =
         (double)ls__round_up(p->out, V_LANES) / (double)p->out * (p->out <= V_LANES ? 1.2 : 1.0);
     int64_t inside = 0; /* pairs of output row and tap row outside of the padding */
@@ -188,16 +179,6 @@ void ls__conv_pack(const ls_conv_pass *p, int64_t i, ls_array w, int64_t w_out, 
         pack_as(LS_F32, p, i, w.data, w_out, packed);
 }
 
-/* Copies elements x[at] to x[at + n - 1] to columns `first`, first + 1, ... of a row that is stored in phases. */
-V_INLINE void copy_phases(const ls_dtype type, const ls_conv_window *s, int64_t n, const void *x, int64_t at,
-                          int64_t first, float *row)
-{
-    for (int64_t c = 0; c < s->phases; c++) {
-        float *to = row + ls__conv_column(s, first + c);
-        for (int64_t i = c; i < n; i += s->phases) *to++ = v_load_1_as(type, x, at + i);
-    }
-}
-
 /* Copies exactly n elements from x[at] on.  The last vector overlaps the one before it. */
 V_INLINE void copy_row(const ls_dtype type, int64_t n, const void *x, int64_t at, float *y)
 {
@@ -216,11 +197,8 @@ V_INLINE void fill_as(const ls_dtype type, const ls_conv_window *s, int64_t plan
     for (int64_t c = 0; c < planes; c++)
         for (int64_t h = top; h < bottom; h++) {
             const int64_t at  = (c * s->in_h + h) * s->in_w + left;
-            float        *row = window + c * s->plane + (h - s->lo_h) * ls__conv_row(s);
-            if (s->phases > 1)
-                copy_phases(type, s, right - left, x, at, left - s->lo_w, row);
-            else
-                copy_row(type, right - left, x, at, row + left - s->lo_w);
+            float        *row = window + c * s->plane + (h - s->lo_h) * s->w;
+            copy_row(type, right - left, x, at, row + left - s->lo_w);
         }
 }
 
@@ -371,13 +349,6 @@ static void clip_taps(const ls_conv_pass *p, const ls_conv_window *s, int64_t ro
     while (*to > *from && (at + p->tap_row[*to - 1] < 0 || at + p->tap_row[*to - 1] >= s->in_h)) --*to;
 }
 
-/* Writes n elements of x to y[0], y[stride], ..., or adds them. */
-static void store_strided(int64_t n, const float *x, ls_array y, int64_t stride, bool add)
-{
-    for (int64_t i = 0; i < n; i++)
-        v_store_1_as(y.type, y.data, i * stride, add ? v_load_1_as(y.type, y.data, i * stride) + x[i] : x[i]);
-}
-
 static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t first, int64_t last, const float *src,
                        const float *packed, const float *bias, ls_array y, bool add, float *work)
 {
@@ -385,13 +356,12 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
     const int64_t      per_row = p->in * p->taps_w; /* taps of one row of the kernel, all channels */
     /* Points of a plane that whole vectors may overwrite beyond the end of a row: contiguous rows are written in order,
      * so the next row corrects the excess. */
-    const bool    dense    = p->dst_col == 1;
-    const int64_t writable = !add && dense && p->dst_row == p->cols ? p->rows * p->cols : 0;
+    const int64_t writable = !add && p->dst_row == p->cols ? p->rows * p->cols : 0;
     for (int64_t i = 0; i < p->rows; i++) {
         int64_t from, to;
         clip_taps(p, s, i, &from, &to);
         const int64_t k = from * per_row, taps = (to - from) * per_row;
-        const float  *row = src + (p->src_h + i * p->step_h) * ls__conv_row(s) + p->src_w;
+        const float  *row = src + (p->src_h + i * p->step_h) * s->w + p->src_w;
         for (int64_t t = first; t < last; t++) {
             const int64_t  o = ls__conv_panel_first(p->out, true, t), m = ls__conv_panel_first(p->out, true, t + 1) - o;
             const float   *w = packed + o * p->taps + k * m, *b = bias ? bias + o : none;
@@ -399,7 +369,7 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
             for (int64_t j = 0; j < p->cols;) {
                 const int64_t left = p->cols - j;
                 const int     n    = left > 2 * LS_V && m <= 2 ? 4 : left > LS_V ? 2 : 1;
-                if (i * p->cols + j + n * LS_V <= writable || (!add && dense && left >= n * LS_V)) {
+                if (i * p->cols + j + n * LS_V <= writable || (!add && left >= n * LS_V)) {
                     points_table[y.type == LS_BF16][n][m](taps, row + j, p->tap + k, w, b, ls__from(out, j).data,
                                                           p->dst_plane);
                 } else {
@@ -407,11 +377,8 @@ static void run_points(const ls_conv_pass *p, const ls_conv_window *s, int64_t f
                     for (int64_t c = 0; c < m; c++) {
                         const int64_t  count = ls__min(left, n * LS_V);
                         const float   *sums  = work + c * n * LS_V;
-                        const ls_array place = ls__from(out, c * p->dst_plane + j * p->dst_col);
-                        if (dense)
-                            store_points(count, sums, -0.0f, place, add);
-                        else
-                            store_strided(count, sums, place, p->dst_col, add);
+                        const ls_array place = ls__from(out, c * p->dst_plane + j);
+                        store_points(count, sums, -0.0f, place, add);
                     }
                 }
                 j += n * LS_V;
@@ -448,61 +415,10 @@ static void add_rows(int64_t n, int64_t width, const float *x, float *sum)
     }
 }
 
-/* Adds to sum[t * width], for t < m taps, the products of dy and the points that the taps read. */
-V_INLINE void depthwise_taps(const int m, const ls_dtype type, const ls_conv_pass *p, const int32_t *tap,
-                             const float *src, const void *dy, float *sum, int64_t width)
-{
-    vf acc[DEPTHWISE_TAPS][V_CHAINS(2)];
-    UNROLL for (int t = 0; t < m; t++) UNROLL for (int v = 0; v < V_CHAINS(2); v++) acc[t][v] = v_set(0);
-    for (int64_t i = 0; i < p->rows; i++) {
-        const float  *row = src + p->point[i * p->cols];
-        const int64_t at  = i * p->cols;
-        V_MAP_SUM(p->cols, V_CHAINS(1), const vf d = v_load_part_as(type, dy, at + v_at, v_left);
-                  UNROLL for (int t = 0; t < m; t++) acc[t][v_sum] =
-                      v_fma(d, v_load_part(row + tap[t] + v_at, v_left), acc[t][v_sum]));
-    }
-    UNROLL for (int t = 0; t < m; t++) sum[t * width] += v_total(2, acc[t]);
-}
-
-typedef void depthwise_fn(const ls_conv_pass *p, const int32_t *tap, const float *src, const void *dy, float *sum,
-                          int64_t width);
-/* clang-format off */
-#define DEPTHWISE_LIST(X)                                                                                              \
-    X(1, F32) X(2, F32) X(3, F32) X(4, F32) X(5, F32) X(6, F32) X(7, F32) X(8, F32) X(9, F32)                          \
-    X(1, BF16) X(2, BF16) X(3, BF16) X(4, BF16) X(5, BF16) X(6, BF16) X(7, BF16) X(8, BF16) X(9, BF16)
-/* clang-format on */
-#define X(m, type)                                                                                                     \
-    static void depthwise_##m##_##type(const ls_conv_pass *p, const int32_t *tap, const float *src, const void *dy,    \
-                                       float *sum, int64_t width)                                                      \
-    {                                                                                                                  \
-        depthwise_taps(m, LS_##type, p, tap, src, dy, sum, width);                                                     \
-    }
-DEPTHWISE_LIST(X)
-#undef X
-#define X(m, type) [LS_##type == LS_BF16][m] = depthwise_##m##_##type,
-static depthwise_fn *const depthwise_table[2][DEPTHWISE_TAPS + 1] = {DEPTHWISE_LIST(X)};
-#undef X
-
-/* ls__conv_dw of one channel: vector lanes hold neighbouring points of a row. */
-static void depthwise_dw(const ls_conv_pass *p, const float *src, ls_array dy, float *sum)
-{
-    const int64_t most = LS_V >= 16 ? DEPTHWISE_TAPS : 5, tiles = (p->taps + most - 1) / most;
-    for (int64_t t = 0; t < tiles; t++) {
-        const int64_t from = p->taps * t / tiles, to = p->taps * (t + 1) / tiles;
-        depthwise_table[dy.type == LS_BF16][to - from](p, p->tap + from, src, dy.data, sum + from * LS_V, LS_V);
-    }
-    sum[p->taps * LS_V] += dy.type == LS_BF16 ? v_sum_as(LS_BF16, dy.data, 0, p->rows * p->cols)
-                                              : v_sum_as(LS_F32, dy.data, 0, p->rows * p->cols);
-}
-
 void ls__conv_dw(const ls_conv_pass *p, int64_t first, int64_t last, const float *src, ls_array dy, float *sum,
                  float *work)
 {
     const int64_t points = p->rows * p->cols;
-    if (p->by_rows) {
-        depthwise_dw(p, src, dy, sum);
-        return;
-    }
     for (int64_t i = first; i < last; i++) {
         const int     vectors = panel_vectors(p->out, i);
         const int64_t o = i * 2 * LS_V, width = vectors * LS_V, used = ls__min(width, p->out - o);

@@ -29,22 +29,13 @@
 #include "core/cpu/vector/typed_array.h"
 
 /* Rows [lo_h, lo_h + h) and columns [lo_w, lo_w + w) of planes of in_h x in_w.  Positions outside of the planes are
- * zero.  A row is stored as `phases` parts of `phase` floats: column c at (c mod phases) phase + c / phases, so that
- * the columns under neighbouring output points are neighbours for the column step `phases`. */
+ * zero. */
 typedef struct ls_conv_window {
     int64_t in_h, in_w;
     int64_t lo_h, lo_w, h, w;
-    int64_t phases, phase;
     int64_t plane;  /* from one plane of the window to the next, floats */
     bool    direct; /* the window is the sample itself, without a copy */
 } ls_conv_window;
-
-/* Floats of a row of the window, and the place of column c in it. */
-static inline int64_t ls__conv_row(const ls_conv_window *s) { return s->phases * s->phase; }
-static inline int64_t ls__conv_column(const ls_conv_window *s, int64_t c)
-{
-    return c % s->phases * s->phase + c / s->phases;
-}
 
 typedef struct ls_conv_pass {
     int64_t  in, out;                     /* channels of the source and of the result, in one group */

@@ -17,6 +17,8 @@
  * do not depend on which rank owns which shard.  Leaves have groups and strides of their own, so each operand with
  * leaves gets a BACKWARD instruction of its own.
  *
+ * Elementwise ops are first fused into the node before them, where its kernel supports that (core/graph/fuse.c).
+ *
  * Ops that read the whole batch (ls_op.batch_sums) have two instructions in forward and two in backward.  The first one
  * sums over the samples of this rank.  The trainer inserts an all-reduce of the sums before the second one.  Ops that
  * read groups of samples (ls_op.group_rows) have one instruction each.
@@ -25,6 +27,7 @@
 
 #include <string.h>
 
+#include "core/graph/fuse.h"
 #include "core/graph/graph.h"
 
 /* ---- buffers ----------------------------------------------------------------------------------------------------- */
@@ -162,8 +165,9 @@ void ls__append_instr(ls_program *p, const ls_instr *instr)
 
 static double flops_of(const ls_node *n)
 {
-    const ls_op *op = ls__op(n);
-    return op->flops ? op->flops(n) : (double)ls__numel(n->out[0]);
+    const ls_op *op  = ls__op(n);
+    const double all = (double)ls__numel(n->out[0]);
+    return (op->flops ? op->flops(n) : all) + (n->add ? all : 0) + (n->map ? all : 0);
 }
 
 /* Marks the nodes that the outputs and the loss depend on. */
@@ -198,11 +202,20 @@ static bool loss_in_backward(const ls_program *p, const ls_node *n, const bool *
     return true;
 }
 
-/* "conv1 (conv2d)" for a node of the layer conv1; NULL for a node without a layer. */
-static const char *node_label(const ls_program *p, const ls_node *n)
+/* "conv2d", or "batch_norm + add + relu" for a fused node. */
+static const char *node_name(const ls_program *p, const ls_node *n)
+{
+    if (!n->add && !n->map) return ls__op(n)->name;
+    return ls_arena_printf(p->memory, "%s%s%s%s", ls__op(n)->name, n->add ? " + add" : "", n->map ? " + " : "",
+                           n->map ? ls__op(n->map)->name : "");
+}
+
+/* Sets the texts of an instruction of node n: its name, and "conv1 (conv2d)" if it belongs to the layer conv1. */
+static void set_texts(const ls_program *p, const ls_node *n, ls_instr *instr)
 {
     const char *layer = ls__layer_name(n, p->memory);
-    return layer ? ls_arena_printf(p->memory, "%s (%s)", layer, ls__op(n)->name) : NULL;
+    instr->name       = node_name(p, n);
+    if (layer) instr->label = ls_arena_printf(p->memory, "%s (%s)", layer, instr->name);
 }
 
 /* Whether node n needs sums over the batch in two stages.  It does so in training only. */
@@ -224,8 +237,8 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     const ls_op *op    = ls__op(n);
     ls_instr     instr = ls__blank_instr(LS_INSTR_FORWARD, op->name);
     instr.node         = n;
-    instr.label        = node_label(p, n);
     instr.flops        = flops_of(n);
+    set_texts(p, n, &instr);
     LS_CHECK(op->forward[p->options.device], LS_ERR_USAGE,
              "op %s: no kernel for the device '%s'" LS_HINT "set device=cpu", op->name,
              p->options.device == LS_CPU ? "cpu" : "cuda");
@@ -239,6 +252,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
     }
     if (sums_batch(p, n)) {
         ls_instr sums = instr;
+        if (n->add) sums.in[ls__added_input(n)] = -1;
         set_stage(p, n, &sums, LS_STAGE_SUMS);
         ls__append_instr(p, &sums);
         set_stage(p, n, &instr, LS_STAGE_REST);
@@ -252,10 +266,10 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
 
 bool ls__can_recompute(const ls_program *p, const ls_node *n)
 {
-    const ls_op *op = ls__op(n);
-    if (op->saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
+    const unsigned saves = ls__saves(n);
+    if (saves & LS_SAVES_OUT(0) || !n->out[0]->needs_grad) return false;
     for (int k = 0; k < n->ins; k++)
-        if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_VALUE && !(op->saves & LS_SAVES_IN(k))) return false;
+        if (n->in[k] && ls__root(n->in[k])->role == LS_ROLE_VALUE && !(saves & LS_SAVES_IN(k))) return false;
     for (int i = 0; i < p->options.outputs; i++)
         if (ls__root(p->options.output[i]) == n->out[0]) return false;
     return true;
@@ -264,7 +278,7 @@ bool ls__can_recompute(const ls_program *p, const ls_node *n)
 /* Whether backward computes out[0] of `n` again. */
 static bool is_recomputed(const ls_program *p, const ls_node *n)
 {
-    return (ls__op(n)->recompute || p->recompute[n->index]) && ls__can_recompute(p, n);
+    return (ls__is_cheap(n) || p->recompute[n->index]) && ls__can_recompute(p, n);
 }
 
 /* The buffer from which backward reads an input of `user`.  Emits the RECOMPUTE instruction that fills it, if the value
@@ -272,13 +286,13 @@ static bool is_recomputed(const ls_program *p, const ls_node *n)
 static int backward_value(ls_program *p, const ls_node *user, int k_of_user)
 {
     const ls_tensor *t = ls__root(user->in[k_of_user]);
-    const ls_node   *n = t->node;
+    const ls_node   *n = p->maker[t->index];
     if (!n || t != n->out[0] || !is_recomputed(p, n)) return input_buffer(p, user, k_of_user);
     if (p->recomputed_of[t->index] >= 0) return p->recomputed_of[t->index];
     ls_instr instr = ls__blank_instr(LS_INSTR_RECOMPUTE, ls__op(n)->name);
     instr.node     = n;
-    instr.label    = node_label(p, n);
     instr.flops    = flops_of(n);
+    set_texts(p, n, &instr);
     for (int k = 0; k < n->ins; k++)
         if (n->in[k]) instr.in[k] = backward_value(p, n, k);
     p->recomputed_of[t->index] = instr.out[0] =
@@ -358,21 +372,32 @@ static void append_backward(ls_program *p, const ls_instr *all)
     if (last < 0 || params) append_part(p, all, rest, -1);
 }
 
-/* Appends the two stages of a backward instruction: parameters, then batched inputs. */
+/* Appends the two stages of a backward instruction: parameters, then batched inputs.  The gradient of an added tensor
+ * is that of the op's own result: if this is its first use, the first stage computes it, and the second one reads
+ * it. */
 static ls_status append_stages(ls_program *p, const ls_instr *all)
 {
-    const ls_node *n    = all->node;
-    ls_instr       part = *all;
+    const ls_node *n     = all->node;
+    ls_instr       part  = *all;
+    const int      added = n->add ? ls__added_input(n) : -1;
+    const bool     hands_over =
+        added >= 0 && all->din[added] >= 0 && !all->add[added] && n->in[added]->type == n->out[0]->type;
     for (int k = 0; k < n->ins; k++) {
         LS_CHECK(!has_leaves(p, all, k), LS_ERR_USAGE,
                  "op %s (%s:%d): the parameter '%s' has more than two uses, and the op sums over the batch" LS_HINT
                  "give each use a parameter of its own",
                  ls__op(n)->name, n->where.file, n->where.line, n->in[k]->name);
-        if (n->in[k] && n->in[k]->batched) part.din[k] = -1;
+        if (n->in[k] && n->in[k]->batched && !(k == added && hands_over)) part.din[k] = -1;
     }
     set_stage(p, n, &part, LS_STAGE_SUMS);
     ls__append_instr(p, &part);
     part = *all;
+    if (hands_over) {
+        part.dout[0]     = part.din[added];
+        part.din[added]  = -1;
+        part.handed_over = true;
+        part.out[0]      = -1;
+    }
     for (int k = 0; k < n->ins; k++)
         if (n->in[k] && !n->in[k]->batched) part.din[k] = -1;
     if (!wanted_gradients(&part)) return LS_OK;
@@ -401,11 +426,12 @@ static ls_status emit_backward(ls_program *p, const ls_node *n, const bool *need
              op->name, n->where.file, n->where.line);
     const bool with_loss = loss_in_backward(p, n, needed);
     instr.node           = n;
+    instr.name           = node_name(p, n);
     instr.flops          = (with_loss ? 3 : 2) * flops_of(n);
     for (int k = 0; k < n->ins; k++)
-        if (n->in[k] && op->saves & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n, k);
+        if (n->in[k] && ls__saves(n) & LS_SAVES_IN(k)) instr.in[k] = backward_value(p, n, k);
     for (int k = 0; k < n->outs; k++)
-        if (with_loss || op->saves & LS_SAVES_OUT(k)) instr.out[k] = ls__value_buffer(p, n->out[k]);
+        if (with_loss || ls__saves(n) & LS_SAVES_OUT(k)) instr.out[k] = ls__value_buffer(p, n->out[k]);
     for (int k = 0; k < n->ins; k++) {
         if (!wants_grad(n, k)) continue;
         instr.din[k] = grad_buffer(p, n->in[k]);
@@ -431,9 +457,9 @@ ls_status ls__build_program(ls_program *p)
     bool           *needed  = ls_arena_alloc(p->memory, (size_t)g->nodes + 1);
     int            *written = ls_arena_alloc(p->memory, ((size_t)g->tensors * 4 + 2) * sizeof *written);
     mark_needed(p, needed);
+    ls__fuse(p, needed);
     for (int i = 0; i < g->nodes; i++)
-        if (needed[i] && !ls__op(g->node[i])->view && !loss_in_backward(p, g->node[i], needed))
-            LS_TRY(emit_forward(p, g->node[i]));
+        if (p->node[i] && !loss_in_backward(p, p->node[i], needed)) LS_TRY(emit_forward(p, p->node[i]));
     if (!loss) return LS_OK;
     p->uses                 = ls__gradient_uses(g, loss, p->memory);
     const ls_tensor *seed   = ls__root(loss);
@@ -444,6 +470,6 @@ ls_status ls__build_program(ls_program *p)
                                                         .row_bytes = sizeof(float),
                                                         .bytes     = (size_t)p->options.max_rows * sizeof(float)});
     for (int i = g->nodes - 1; i >= 0; i--)
-        if (needed[i]) LS_TRY(emit_backward(p, g->node[i], needed, written));
+        if (p->node[i]) LS_TRY(emit_backward(p, p->node[i], needed, written));
     return LS_OK;
 }

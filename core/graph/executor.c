@@ -184,6 +184,7 @@ static void run_kernel(ls_program *p, const ls_execution *run, const ls_instr *i
     if (instr->stage) {
         float *total   = run->sums ? (float *)(uintptr_t)run->sums : run->grads;
         c.stage        = instr->stage;
+        c.handed_over  = instr->handed_over;
         c.sums         = (instr->stage == LS_STAGE_SUMS ? run->grads : total) + instr->sums;
         c.forward_sums = total + instr->forward_sums;
         c.batch_rows   = run->batch->global_rows;

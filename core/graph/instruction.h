@@ -50,6 +50,7 @@ typedef struct ls_instr {
     /* An op with batch_sums: the stage, and offsets in the gradient block of the sums of this pass and of forward. */
     ls_stage stage;
     size_t   sums, forward_sums;
+    bool     handed_over; /* backward, LS_STAGE_REST: the first stage has applied node->map (ls_call) */
     /* call */
     ls_instr_tag     tag;
     int              id;
@@ -117,6 +118,8 @@ struct ls_program {
     int                instrs, instr_room;
     ls_buffer         *buffer;
     int                buffers;
+    const ls_node    **node;               /* by position in the graph: the node, or a fused one; NULL: not computed */
+    const ls_node    **maker;              /* by index of the tensor: the node that computes it; NULL: none */
     int               *value_of, *grad_of; /* buffer by index of the root tensor; -1: none */
     int               *narrow_of;          /* buffer of the bfloat16 copy of a parameter, likewise */
     int               *recomputed_of;      /* buffer of the recomputed value, by index of the root tensor; -1: none */

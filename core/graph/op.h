@@ -44,6 +44,9 @@ struct ls_node {
     void      *args;            /* copy of the op's args struct, in which infer may resolve defaults */
     ls_graph  *graph;
     ls_where   where;
+    /* In a program: nodes that the kernel applies to its result (core/graph/fuse.c); NULL: none.  It adds the last
+     * input, as `add` does, and then applies ls_op.value of `map`. */
+    const ls_node *add, *map;
 };
 
 /* ---- the descriptor of an op ------------------------------------------------------------------------------------- */
@@ -105,10 +108,19 @@ struct ls_op {
     bool        loss_in_backward;   /* (optional) if out[0] is the loss, backward also writes the outputs (c->y) and no
                                      forward runs; `saves` has no outputs */
     unsigned    updates;            /* (optional) bit i: forward writes input i in place, which must be a state */
+    bool        adds;               /* (optional) out[0] is in[0] + in[1] */
+    bool        fuses;              /* (optional) the kernels apply the ops of n->add and n->map (core/graph/fuse.c) */
     const ls_field *fields;         /* (optional) attributes, ended by a field without a name */
     ls_status (*infer)(ls_node *n); /* declares the outputs with ls__out(), or returns an error */
     ls_kernel *forward[LS_DEVICES];
     ls_kernel *backward[LS_DEVICES];
+    /* (optional) For a function of one element: y = value(x), and dx = gradient(dy, saved) with saved = x or y as
+     * `saves` declares.  The arrays have n elements and do not overlap, except that dx may be dy. */
+    void (*value)(const void *args, int64_t n, const float *x, const float *unused, float *y);
+    void (*gradient)(const void *args, int64_t n, const float *dy, const float *saved, float *dx);
+    /* (optional, with value) The function is min(max(x, clamp[0]), clamp[1]), and its derivative 1 between the limits,
+     * or 0. */
+    const float *clamp;
     /* (optional) For an op that in training reads the whole batch: returns the number of sums over all samples that
      * forward, or backward, needs.  In a training step the kernel runs in two stages (ls_stage). */
     int64_t (*batch_sums)(const ls_node *n, bool backward);
@@ -184,6 +196,8 @@ struct ls_call {
     void           *gradient_scratch; /* additional workspace in gradient memory, for op->scratch_beside_gradients */
     size_t          gradient_scratch_bytes;
     ls_stage        stage;
+    bool            handed_over;  /* backward, LS_STAGE_REST: dy[0] is the gradient of the op's own result, because the
+                                     first stage has applied n->map */
     float          *sums;         /* of group 0 (LS_STAGE_SUMS), or over the whole batch (LS_STAGE_REST) */
     const float    *forward_sums; /* backward: the sums of forward over the whole batch */
     int64_t         batch_rows;   /* samples of the global batch */

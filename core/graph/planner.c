@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
+#include "core/graph/fuse.h"
 #include "core/graph/graph.h"
 
 #include <omp.h>
@@ -63,6 +64,13 @@ static bool appears_again(const int *buffers, int n)
     return false;
 }
 
+/* Whether backward of a fused node writes the gradient of the added tensor, and no other of a batched input. */
+static bool hands_over(const ls_instr *instr)
+{
+    const int k = ls__added_input(instr->node);
+    return instr->node->add && instr->din[0] < 0 && instr->din[k] >= 0 && !instr->add[k];
+}
+
 static void find_in_place(ls_program *p)
 {
     for (int i = 0; i < p->instrs; i++) {
@@ -72,6 +80,8 @@ static void find_in_place(ls_program *p)
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->inplace_backward && instr->din[0] >= 0 &&
             !instr->add[0] && !appears_again(instr->din, LS_MAX_IN))
             write_in_place(p, instr->dout[0], instr->din[0], i);
+        if (instr->kind == LS_INSTR_BACKWARD && hands_over(instr))
+            write_in_place(p, instr->dout[0], instr->din[ls__added_input(instr->node)], i);
         if (instr->kind == LS_INSTR_BACKWARD && ls__op(instr->node)->over_input && instr->din[0] >= 0 && !instr->add[0])
             write_in_place(p, instr->in[0], instr->din[0], i);
     }

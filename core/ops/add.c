@@ -40,6 +40,7 @@ static void backward(const ls_call *c)
 
 LS_OP(add) = {
     .name             = "add",
+    .adds             = true,
     .args_bytes       = sizeof(ls_binary_args),
     .ins              = 2,
     .outs             = 1,

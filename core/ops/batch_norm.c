@@ -10,34 +10,27 @@
  * Running     m' = (1 - momentum) m' + momentum m,  v' likewise with the unbiased v n / (n - 1), after the step
  * Inference, and training with `frozen`, use m' and v' in place of m and v.  Then dx = r w dy.
  *
- * The sums of a shard add its samples in order.  Shards and ranks are added as a binary tree, as gradients are, so the
- * statistics have the same bits for any number of ranks.  The origin c is near m, so that s2 / n - (s1 / n)^2 does
- * not cancel, and one pass over x is enough.  The sums of backward are the gradients of w and b.
+ * The sums of a channel over a shard have V_LANES partial sums, to which its samples are added in order.  Shards and
+ * ranks are added as a binary tree, as gradients are, so the statistics have the same bits for any number of ranks.
+ * The origin c is near m, so that s2 / n - (s1 / n)^2 does not cancel, and one pass over x is enough.  The sums of
+ * backward are the gradients of w and b.
  *
  * Over groups (`over`): the samples of a virtual shard are divided evenly into groups of at least `over` samples, each
  * with statistics of its own (Goyal 2017: those of a worker).  Nothing is exchanged before the end of the step: m' and
  * v' are renewed with the means over all groups of m and of v n / (n - 1).  The first sample of a group holds m and r
  * of the group for backward.
+ *
+ * Fused (core/graph/fuse.c): z = f(y + s), with a tensor s and a function f, both optional.  Backward then starts from
+ * dy = ds = dz f'.  It computes y again from x, which costs less than reading it; with s it reads z.
+ *
+ * core/ops/batch_norm_tiles.h has the loops over values.
  */
 #include <math.h>
 
 #include "core/base/integer.h"
 #include "core/cpu/shard_sum.h"
-#include "core/cpu/vector/elementwise.h"
+#include "core/ops/batch_norm_tiles.h"
 #include "core/ops/infer.h"
-
-enum { X, WEIGHT, BIAS, MEAN, VARIANCE, INS };
-enum { Y, STATISTICS };
-
-typedef struct shape {
-    int64_t channels, inner; /* C, and the values of a channel in a sample */
-} shape;
-
-static shape shape_of(const ls_node *n)
-{
-    const ls_tensor *x = n->in[X];
-    return (shape){x->dim[0], ls__numel(x) / x->dim[0]};
-}
 
 static ls_status infer(ls_node *n)
 {
@@ -125,237 +118,180 @@ static void update_running(const ls_node *n, const float *sums, int64_t count, f
 
 /* ---- sums over samples ------------------------------------------------------------------------------------------- */
 
-/* Two sums over the values of a channel: of p, and of p q, where p = a - origin and q = (b - centre) scale. */
-typedef struct channel_sums {
-    ls_array     a, b;
-    const float *origin, *centre, *scale; /* by channel; NULL: 0, 0, 1 */
-} channel_sums;
-
-/* Adds the sums of one sample for `inner` values of channel c, which begin at `first`. */
-static void add_channel(const channel_sums *s, int64_t c, int64_t first, int64_t inner, float *of_p, float *of_pq)
+/* Adds the tiles of channels [begin, end) of the samples [first, last) with f, and writes sum i of channel k to
+ * to[i * channels + k].  p->sums: workspace. */
+static void sum_rows(const pass *p, tile_fn *f, int64_t first, int64_t last, int64_t begin, int64_t end, float *to)
 {
-    float       read[2][LS_MAP_TILE], p_sum = 0, pq_sum = 0;
-    const float origin = s->origin ? s->origin[c] : 0, centre = s->centre ? s->centre[c] : 0;
-    for (int64_t at = 0; at < inner; at += LS_MAP_TILE) {
-        const int64_t n = ls__min(LS_MAP_TILE, inner - at);
-        const float  *a = ls__read(s->a, first + at, n, read[0]), *b = ls__read(s->b, first + at, n, read[1]);
-        vf            p[V_CHAINS(2)] = {{0}}, pq[V_CHAINS(2)] = {{0}};
-        /* The tail is summed apart, because unused lanes would add 0 - origin. */
-        const int64_t whole = n - n % (2 * V_LANES);
-        V_MAP_SUM(whole, V_CHAINS(2), const vf value = V_GET(a) - origin; p[v_sum] += value;
-                  pq[v_sum] = v_fma(value, V_GET(b) - centre, pq[v_sum]));
-        float tail_p = v_total(2, p), tail_pq = v_total(2, pq);
-        for (int64_t i = whole; i < n; i++) {
-            tail_p += a[i] - origin;
-            tail_pq += (a[i] - origin) * (b[i] - centre);
+    memset(p->sums + begin * 2 * V_LANES, 0, (size_t)((end - begin) * 2 * V_LANES) * sizeof(float));
+    for (int64_t row = first; row < last; row++) each_tile(p, f, row, begin, end);
+    for (int64_t k = begin; k < end; k++)
+        for (int i = 0; i < 2; i++) {
+            float *lane = p->sums + (k * 2 + i) * V_LANES;
+            for (int half = V_LANES / 2; half; half /= 2)
+                for (int j = 0; j < half; j++) lane[j] += lane[j + half];
+            to[i * p->d.channels + k] = lane[0];
         }
-        p_sum += tail_p;
-        pq_sum += tail_pq;
-    }
-    *of_p += p_sum;
-    *of_pq += s->scale ? pq_sum * s->scale[c] : pq_sum;
 }
 
-/* Writes the two sums of every shard to partial[shard][0 or 1][channel]. */
-static void sum_shards(const ls_call *c, const channel_sums *s, float *partial)
+/* Workspace of a thread, by channel: partial sums, sums of a group, scale, slope and shift. */
+enum { PARTIAL = 0, SUMS = 2 * V_LANES, SCALE = SUMS + 2, SLOPE, SHIFT, OF_THREAD };
+
+/* Workspace of the calling thread, which lies behind `all`. */
+static float *of_thread(const ls_call *c, float *all)
 {
-    const shape   d    = shape_of(c->node);
-    const int64_t size = d.channels * d.inner;
-#pragma omp parallel for collapse(2) schedule(static) if (c->rows * size >= LS_MAP_PARALLEL)
+    return all + omp_get_thread_num() * OF_THREAD * shape_of(c->node).channels;
+}
+
+/* Writes the two sums of every shard to partial[shard][0 or 1][channel]; the second one times `factor`, unless NULL. */
+static void sum_shards(const ls_call *c, const pass *of_all, tile_fn *f, const float *factor, float *partial,
+                       float *threads)
+{
+    const int64_t channels = of_all->d.channels, ranges = ranges_of(c->shards, channels);
+#pragma omp parallel for collapse(2) schedule(static) if (c->rows * channels * of_all->d.inner >= LS_MAP_PARALLEL)
     for (int shard = 0; shard < c->shards; shard++)
-        for (int64_t k = 0; k < d.channels; k++) {
-            float *p = partial + shard * 2 * d.channels + k, *pq = p + d.channels;
-            *p = *pq = 0;
-            for (int64_t row = c->bound[shard]; row < c->bound[shard + 1]; row++)
-                add_channel(s, k, row * size + k * d.inner, d.inner, p, pq);
+        for (int64_t k = 0; k < ranges; k++) {
+            const int64_t begin = channels * k / ranges, end = channels * (k + 1) / ranges;
+            float        *to = partial + shard * 2 * channels;
+            pass          p  = *of_all;
+            p.sums           = of_thread(c, threads);
+            sum_rows(&p, f, c->bound[shard], c->bound[shard + 1], begin, end, to);
+            for (int64_t i = begin; factor && i < end; i++) to[channels + i] *= factor[i];
         }
-}
-
-/* ---- y and dx ---------------------------------------------------------------------------------------------------- */
-
-/* y = (a - centre) scale + (b - mean) slope + shift, by channel; without b: (a - centre) scale + shift. */
-typedef struct affine {
-    ls_array     a, b, y;
-    const float *centre, *scale, *mean, *slope, *shift;
-    bool         add;
-} affine;
-
-static void apply_tile(const affine *f, int64_t c, int64_t first, int64_t n)
-{
-    float        read[2][LS_MAP_TILE], value[LS_MAP_TILE];
-    const float *a = ls__read(f->a, first, n, read[0]), *b = ls__read(f->b, first, n, read[1]);
-    float       *y      = ls__write_begin(f->y, first, n, value, f->add);
-    const vf     centre = v_set(f->centre ? f->centre[c] : 0), scale = v_set(f->scale[c]),
-             shift = v_set(f->shift ? f->shift[c] : 0);
-    const bool add = f->add;
-    if (b) {
-        const vf mean = v_set(f->mean[c]), slope = v_set(f->slope[c]);
-        V_MAP(n, const vf z = v_fma(V_GET(a), scale, v_fma(V_GET(b) - mean, slope, shift));
-              V_PUT(y, add ? V_GET(y) + z : z));
-    } else {
-        V_MAP(n, const vf z = v_fma(V_GET(a) - centre, scale, shift); V_PUT(y, add ? V_GET(y) + z : z));
-    }
-    ls__write_end(f->y, first, n, y);
-}
-
-static void apply(const ls_call *c, const affine *f)
-{
-    const shape   d     = shape_of(c->node);
-    const int64_t tiles = ls__ceil_div(d.inner, LS_MAP_TILE), count = c->rows * d.channels * tiles;
-#pragma omp parallel for schedule(static) if (c->rows * d.channels * d.inner >= LS_MAP_PARALLEL)
-    for (int64_t k = 0; k < count; k++) {
-        const int64_t row = k / tiles, at = k % tiles * LS_MAP_TILE;
-        apply_tile(f, row % d.channels, row * d.inner + at, ls__min(LS_MAP_TILE, d.inner - at));
-    }
 }
 
 /* ---- over groups of samples -------------------------------------------------------------------------------------- */
 
-/* One channel of one group: samples [begin, end). */
+/* Samples [begin, end) of a group. */
 typedef struct group {
-    int64_t channel, begin, end;
-    double  n;        /* values */
-    float  *mean, *r; /* those of the channel, in the output STATISTICS of the first sample */
+    int64_t begin, end;
+    double  n;        /* values of a channel */
+    float  *mean, *r; /* by channel, in the output STATISTICS of the first sample */
 } group;
 
-static group group_of(const ls_call *c, int shard, int64_t channel, int64_t index, int64_t groups)
+static group group_of(const ls_call *c, int shard, int64_t index, int64_t groups)
 {
     const shape   d     = shape_of(c->node);
     const int64_t first = c->bound[shard], rows = c->bound[shard + 1] - first;
-    group         g = {channel, first + rows * index / groups, first + rows * (index + 1) / groups};
+    group         g = {.begin = first + rows * index / groups, .end = first + rows * (index + 1) / groups};
     g.n             = (double)((g.end - g.begin) * d.inner);
-    g.mean          = (float *)c->y[STATISTICS] + g.begin * 2 * d.channels + channel;
+    g.mean          = (float *)c->y[STATISTICS] + g.begin * 2 * d.channels;
     g.r             = g.mean + d.channels;
     return g;
 }
 
-/* Adds both sums of `s` over the samples of a group.  The arrays of `s` begin at the channel of the group. */
-static void add_group(const ls_call *c, const channel_sums *s, const group *g, float *of_p, float *of_pq)
-{
-    const shape d = shape_of(c->node);
-    for (int64_t row = g->begin; row < g->end; row++)
-        add_channel(s, 0, (row * d.channels + g->channel) * d.inner, d.inner, of_p, of_pq);
-}
+/* Computes one group for channels [begin, end).  first, second: two sums of the shard by channel, to be added to. */
+typedef void group_fn(const ls_call *c, pass *p, const group *g, int64_t begin, int64_t end, float *thread,
+                      float *first, float *second);
 
-/* Computes y of a group; the arrays by channel of `f` begin at the channel of the group. */
-static void apply_group(const ls_call *c, const affine *f, const group *g)
+/* Calls f for all groups.  Shard s has the sums first + s * stride and second + s * stride. */
+static void each_group(const ls_call *c, group_fn *f, float *first, float *second, int64_t stride, float *threads)
 {
-    const shape d = shape_of(c->node);
-    for (int64_t row = g->begin; row < g->end; row++)
-        for (int64_t at = 0; at < d.inner; at += LS_MAP_TILE)
-            apply_tile(f, 0, (row * d.channels + g->channel) * d.inner + at, ls__min(LS_MAP_TILE, d.inner - at));
-}
-
-/* Computes m and r of a group, and adds m - c and the unbiased variance to the sums of the shard. */
-static void find_statistics(const ls_call *c, const group *g, float *sum_of_mean, float *sum_of_variance)
-{
-    const float *origin  = (const float *)c->x[MEAN] + g->channel;
-    float        sums[2] = {0, 0};
-    double       mean, variance;
-    add_group(c, &(channel_sums){.a = ls__x(c, X), .b = ls__x(c, X), .origin = origin, .centre = origin}, g, &sums[0],
-              &sums[1]);
-    batch_statistics(sums, 1, 0, g->n, *origin, &mean, &variance);
-    *g->mean = (float)mean;
-    *g->r    = (float)(1 / sqrt(variance + (double)((const ls_batch_norm_args *)c->args)->eps));
-    *sum_of_mean += (float)(mean - (double)*origin);
-    *sum_of_variance += (float)unbiased(variance, g->n);
-}
-
-/* A recomputation (no stage) reads the statistics that forward has written. */
-static void forward_groups(const ls_call *c, float *partial)
-{
-    const int64_t channels = shape_of(c->node).channels, size = group_rows(c->node);
-    const float  *weight = c->x[WEIGHT], *bias = c->x[BIAS];
-#pragma omp parallel for collapse(2) schedule(static) if (c->rows * ls__numel(c->node->in[X]) >= LS_MAP_PARALLEL)
+    const pass    of_all   = pass_of(c);
+    const int64_t channels = of_all.d.channels, size = group_rows(c->node), ranges = ranges_of(c->shards, channels);
+#pragma omp parallel for collapse(2) schedule(static) if (c->rows * channels * of_all.d.inner >= LS_MAP_PARALLEL)
     for (int shard = 0; shard < c->shards; shard++)
-        for (int64_t k = 0; k < channels; k++) {
+        for (int64_t k = 0; k < ranges; k++) {
             const int64_t groups = ls__groups_of(c->bound[shard + 1] - c->bound[shard], size);
-            float        *mean = partial + shard * 2 * channels + k, *variance = mean + channels;
-            *mean = *variance = 0;
+            const int64_t begin = channels * k / ranges, end = channels * (k + 1) / ranges;
+            float        *sums[2] = {first + shard * stride, second + shard * stride};
+            for (int i = 0; i < 2; i++) memset(sums[i] + begin, 0, (size_t)(end - begin) * sizeof(float));
             for (int64_t i = 0; i < groups; i++) {
-                const group g = group_of(c, shard, k, i, groups);
-                if (c->stage) find_statistics(c, &g, mean, variance);
-                const float scale = *g.r * (weight ? weight[k] : 1);
-                apply_group(c,
-                            &(affine){.a      = ls__x(c, X),
-                                      .y      = ls__y(c, Y),
-                                      .centre = g.mean,
-                                      .scale  = &scale,
-                                      .shift  = bias ? bias + k : NULL},
-                            &g);
+                const group g = group_of(c, shard, i, groups);
+                pass        p = of_all;
+                p.mean        = g.mean;
+                p.r           = g.r;
+                p.sums        = of_thread(c, threads);
+                f(c, &p, &g, begin, end, p.sums, sums[0], sums[1]);
             }
         }
-    if (c->stage) ls__fold_sums(c, 2 * channels, partial);
 }
 
-/* dx of a group, from its sums of dy and of dy h. */
-static void group_dx(const ls_call *c, const group *g, float sum_dy, float sum_dyh)
+/* Computes m, r and y of a group, and adds m - c and the unbiased variance to the sums of the shard.  A recomputation
+ * (no stage) reads the statistics that forward has written. */
+static void forward_group(const ls_call *c, pass *p, const group *g, int64_t begin, int64_t end, float *thread,
+                          float *sum_of_mean, float *sum_of_variance)
 {
-    const float *weight = c->x[WEIGHT];
-    const double scale  = (double)*g->r * (weight ? (double)weight[g->channel] : 1);
-    const float  slope = (float)(-scale * (double)*g->r * (double)sum_dyh / g->n), factor = (float)scale,
-                shift = (float)(-scale * (double)sum_dy / g->n);
-    apply_group(c,
-                &(affine){.a     = ls__dy(c, Y),
-                          .b     = ls__x(c, X),
-                          .y     = ls__dx(c, X),
-                          .scale = &factor,
-                          .mean  = g->mean,
-                          .slope = &slope,
-                          .shift = &shift,
-                          .add   = c->add[X]},
-                g);
+    const int64_t channels = p->d.channels;
+    float        *sums     = thread + SUMS * channels;
+    p->origin              = c->x[MEAN];
+    if (c->stage) sum_rows(p, forward_sums_tile, g->begin, g->end, begin, end, sums);
+    for (int64_t k = begin; c->stage && k < end; k++) {
+        double mean, variance;
+        batch_statistics(sums, channels, k, g->n, p->origin[k], &mean, &variance);
+        g->mean[k] = (float)mean;
+        g->r[k]    = (float)(1 / sqrt(variance + (double)((const ls_batch_norm_args *)c->args)->eps));
+        sum_of_mean[k] += (float)(mean - (double)p->origin[k]);
+        sum_of_variance[k] += (float)unbiased(variance, g->n);
+    }
+    for (int64_t row = g->begin; row < g->end; row++) each_tile(p, forward_tile, row, begin, end);
 }
 
-static void backward_groups(const ls_call *c, float *db, float *dw)
+/* Sets scale, slope and shift of a channel for dx, from its sums of g and of g h over n values. */
+static void set_slope(const pass *p, int64_t k, double sum_g, double sum_gh, double n, float *scale, float *slope,
+                      float *shift)
 {
-    const int64_t channels = shape_of(c->node).channels, size = group_rows(c->node);
-#pragma omp parallel for collapse(2) schedule(static) if (c->rows * ls__numel(c->node->in[X]) >= LS_MAP_PARALLEL)
-    for (int shard = 0; shard < c->shards; shard++)
-        for (int64_t k = 0; k < channels; k++) {
-            const int64_t groups = ls__groups_of(c->bound[shard + 1] - c->bound[shard], size);
-            float        *sum_dy = db + shard * channels + k, *sum_dyh = dw + shard * channels + k;
-            *sum_dy = *sum_dyh = 0;
-            for (int64_t i = 0; i < groups; i++) {
-                const group g       = group_of(c, shard, k, i, groups);
-                float       sums[2] = {0, 0};
-                add_group(c, &(channel_sums){.a = ls__dy(c, Y), .b = ls__x(c, X), .centre = g.mean, .scale = g.r}, &g,
-                          &sums[0], &sums[1]);
-                *sum_dy += sums[0];
-                *sum_dyh += sums[1];
-                if (c->dx[X]) group_dx(c, &g, sums[0], sums[1]);
-            }
-        }
-    if (c->dx[BIAS]) ls__fold(c, BIAS, channels, db);
-    if (c->dx[WEIGHT]) ls__fold(c, WEIGHT, channels, dw);
+    const double r = (double)p->r[k], all = r * (double)weight_of(p, k);
+    scale[k] = (float)all;
+    slope[k] = (float)(-all * r * sum_gh / n);
+    shift[k] = (float)(-all * sum_g / n);
+}
+
+static void backward_group(const ls_call *c, pass *p, const group *g, int64_t begin, int64_t end, float *thread,
+                           float *sum_g, float *sum_gh)
+{
+    const int64_t channels = p->d.channels;
+    float *sums = thread + SUMS * channels, *scale = thread + SCALE * channels, *slope = thread + SLOPE * channels,
+          *shift          = thread + SHIFT * channels;
+    const ls_array dadded = p->dadded;
+    (void)c;
+    p->dadded = (ls_array){0};
+    sum_rows(p, backward_sums_tile, g->begin, g->end, begin, end, sums);
+    p->dadded = dadded;
+    for (int64_t k = begin; k < end; k++) {
+        sums[channels + k] *= p->r[k];
+        sum_g[k] += sums[k];
+        sum_gh[k] += sums[channels + k];
+        set_slope(p, k, (double)sums[k], (double)sums[channels + k], g->n, scale, slope, shift);
+    }
+    if (!p->dx.data && !dadded.data) return;
+    p->scale = scale;
+    p->slope = slope;
+    p->shift = shift;
+    for (int64_t row = g->begin; row < g->end; row++) each_tile(p, dx_tile, row, begin, end);
 }
 
 /* ---- kernels ----------------------------------------------------------------------------------------------------- */
 
-/* Workspace: four values per channel, two sums per channel for every shard, and for backward the same sums again. */
+/* Workspace: five values per channel, two sums per channel for every shard, for backward the same sums again, and that
+ * of every thread. */
 static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool backward)
 {
-    (void)rows, (void)threads;
-    return (size_t)(4 + (backward ? 4 : 2) * shards) * (size_t)shape_of(n).channels * sizeof(float);
+    (void)rows;
+    return (size_t)(5 + (backward ? 4 : 2) * shards + OF_THREAD * threads) * (size_t)shape_of(n).channels *
+           sizeof(float);
 }
 
 static void forward(const ls_call *c)
 {
     const int64_t channels = shape_of(c->node).channels;
-    float        *mean = c->scratch, *r = mean + channels, *partial = mean + 4 * channels;
+    float        *mean = c->scratch, *r = mean + channels, *partial = mean + 5 * channels,
+          *threads = partial + c->shards * 2 * channels;
     if (c->training && group_rows(c->node)) {
-        forward_groups(c, partial);
+        each_group(c, forward_group, partial, partial + channels, 2 * channels, threads);
+        if (c->stage) ls__fold_sums(c, 2 * channels, partial);
         return;
     }
+    pass p = pass_of(c);
     if (c->stage == LS_STAGE_SUMS) {
-        const ls_array x = ls__x(c, X);
-        sum_shards(c, &(channel_sums){.a = x, .b = x, .origin = c->x[MEAN], .centre = c->x[MEAN]}, partial);
+        p.origin = c->x[MEAN];
+        sum_shards(c, &p, forward_sums_tile, NULL, partial, threads);
         ls__fold_sums(c, 2 * channels, partial);
         return;
     }
     read_statistics(c, c->stage == LS_STAGE_REST ? c->forward_sums : NULL, mean, r);
-    for (int64_t k = 0; k < channels && c->x[WEIGHT]; k++) r[k] *= ((const float *)c->x[WEIGHT])[k];
-    apply(c, &(affine){.a = ls__x(c, X), .y = ls__y(c, 0), .centre = mean, .scale = r, .shift = c->x[BIAS]});
+    p.mean = mean;
+    p.r    = r;
+    each_row(c, &p, forward_tile);
 }
 
 /* Copies or adds the sums of every group to the gradient of a parameter. */
@@ -369,10 +305,15 @@ static void write_gradient(const ls_call *c, int input, int64_t count, int64_t a
     }
 }
 
-static void backward_sums(const ls_call *c, const float *mean, const float *r, float *partial)
+/* The gradients of weight and bias.  In LS_STAGE_SUMS also writes dadded if the second stage is to read it. */
+static void backward_sums(const ls_call *c, const pass *of_all, float *partial)
 {
-    const int64_t channels = shape_of(c->node).channels;
-    sum_shards(c, &(channel_sums){.a = ls__dy(c, 0), .b = ls__x(c, X), .centre = mean, .scale = r}, partial);
+    const int64_t channels = of_all->d.channels;
+    float        *dw = partial + c->shards * 2 * channels, *db = dw + c->shards * channels,
+          *threads = db + c->shards * channels;
+    pass p         = *of_all;
+    if (c->stage != LS_STAGE_SUMS) p.dadded = (ls_array){0};
+    sum_shards(c, &p, backward_sums_tile, p.r, partial, threads);
     if (c->stage == LS_STAGE_SUMS) {
         ls__fold_sums(c, 2 * channels, partial);
         write_gradient(c, BIAS, channels, 0);
@@ -380,7 +321,6 @@ static void backward_sums(const ls_call *c, const float *mean, const float *r, f
         return;
     }
     /* Without stages, each gradient is folded from an array of its own. */
-    float *dw = partial + c->shards * 2 * channels, *db = dw + c->shards * channels;
     for (int s = 0; s < c->shards; s++) {
         memcpy(db + s * channels, partial + s * 2 * channels, (size_t)channels * sizeof *db);
         memcpy(dw + s * channels, partial + (s * 2 + 1) * channels, (size_t)channels * sizeof *dw);
@@ -392,33 +332,32 @@ static void backward_sums(const ls_call *c, const float *mean, const float *r, f
 static void backward(const ls_call *c)
 {
     const int64_t channels = shape_of(c->node).channels;
-    float        *mean = c->scratch, *r = mean + channels, *slope = r + channels, *shift = slope + channels,
-          *partial      = shift + channels;
-    const float *weight = c->x[WEIGHT];
+    float        *mean = c->scratch, *r = mean + channels, *scale = r + channels, *slope = scale + channels,
+          *shift = slope + channels, *partial = shift + channels;
     if (group_rows(c->node)) {
-        backward_groups(c, partial, partial + c->shards * channels);
+        float *db = partial, *dw = db + c->shards * channels;
+        each_group(c, backward_group, db, dw, channels, partial + c->shards * 4 * channels);
+        if (c->dx[BIAS]) ls__fold(c, BIAS, channels, db);
+        if (c->dx[WEIGHT]) ls__fold(c, WEIGHT, channels, dw);
         return;
     }
+    pass p = pass_of(c);
     read_statistics(c, c->stage ? c->forward_sums : NULL, mean, r);
-    if (c->stage == LS_STAGE_SUMS || (!c->stage && (c->dx[WEIGHT] || c->dx[BIAS]))) backward_sums(c, mean, r, partial);
-    if (!c->dx[X]) return;
-    affine       f = {.a = ls__dy(c, 0), .y = ls__dx(c, X), .scale = r, .add = c->add[X]};
+    p.mean = mean;
+    p.r    = r;
+    if (c->stage == LS_STAGE_SUMS || (!c->stage && (c->dx[WEIGHT] || c->dx[BIAS]))) backward_sums(c, &p, partial);
+    if (c->stage == LS_STAGE_SUMS || (!p.dx.data && !p.dadded.data)) return;
     const double n = count_of(c->node, c->batch_rows);
     for (int64_t k = 0; k < channels; k++) {
-        const double scale = (double)r[k] * (weight ? (double)weight[k] : 1);
-        if (c->stage) {
-            slope[k] = (float)(-scale * (double)r[k] * c->sums[channels + k] / n);
-            shift[k] = (float)(-scale * c->sums[k] / n);
-        }
-        r[k] = (float)scale;
+        if (c->stage)
+            set_slope(&p, k, (double)c->sums[k], (double)c->sums[channels + k], n, scale, slope, shift);
+        else
+            scale[k] = (float)((double)r[k] * (double)weight_of(&p, k));
     }
-    if (c->stage) {
-        f.b     = ls__x(c, X);
-        f.mean  = mean;
-        f.slope = slope;
-        f.shift = shift;
-    }
-    apply(c, &f);
+    p.scale = scale;
+    p.slope = c->stage ? slope : NULL;
+    p.shift = shift;
+    each_row(c, &p, dx_tile);
 }
 
 static void freeze_running(ls_node *n) { ((ls_batch_norm_args *)n->args)->frozen = true; }
@@ -435,6 +374,7 @@ LS_OP(batch_norm) = {
              LS_SAVES_OUT(STATISTICS),
     .recompute        = true,
     .inplace_backward = true,
+    .fuses            = true,
     .either           = 1u << X,
     .no_grad          = 1u << MEAN | 1u << VARIANCE,
     .fields         = LS_FIELDS(LS_FIELD(FLOAT, ls_batch_norm_args, eps), LS_FIELD(FLOAT, ls_batch_norm_args, momentum),

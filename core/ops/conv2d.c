@@ -19,11 +19,9 @@
  * and read i = (h + padding) / stride - kh dilation / stride (integer divisions): each pair of residues is one pass of
  * stride 1 over the padded dy.
  *
- * In a depthwise convolution (groups of one channel on both sides) vector lanes hold points of a row in all passes, for
- * any stride; the padded sample then stores a row in stride_w parts.
- *
  * A static rule of the shape chooses other kernels where they are faster: core/cpu/winograd for 3 x 3 taps of stride 1,
- * unless the graph asks for direct sums (recipe key train.conv), and core/cpu/pointwise for y and dx of 1 x 1 taps.
+ * unless the graph asks for direct sums (recipe key train.conv), core/cpu/pointwise for y and dx of 1 x 1 taps, and
+ * core/cpu/depthwise for depthwise convolutions (one channel in each group) of strides 1 and 2.
  *
  * The kernels compute output channels in *panels* of some vectors.  The work of a pass is cut into *pieces*: some
  * panels of one group of one sample.  dw is computed shard by shard.  A shard of many samples is cut into *blocks* of
@@ -37,6 +35,7 @@
 #include <string.h>
 
 #include "core/base/integer.h"
+#include "core/cpu/depthwise.h"
 #include "core/cpu/pointwise.h"
 #include "core/cpu/shard_sum.h"
 #include "core/cpu/winograd/winograd.h"
@@ -147,6 +146,18 @@ static bool pointwise(const ls_conv_shape *s, bool back, ls_pointwise *p)
            h->before == 0 && w->before == 0 && ls__min(s->in, s->out) >= POINTWISE_CHANNELS;
 }
 
+/* ---- one channel in each group ----------------------------------------------------------------------------------- */
+
+/* Returns whether a direction is computed by core/cpu/depthwise.c, and its plan. */
+static bool depthwise(const ls_conv_shape *s, bool back, ls_depthwise *p)
+{
+    const ls_window *h = &s->h, *w = &s->w;
+    return s->in == 1 && s->out == 1 &&
+           ls__depthwise_plan(p, &(ls_depthwise_dim){h->in, h->out, h->kernel, h->stride, h->dilation, h->before},
+                              &(ls_depthwise_dim){w->in, w->out, w->kernel, w->stride, w->dilation, w->before},
+                              s->groups, back);
+}
+
 /* ---- y and dx: all passes over all samples ----------------------------------------------------------------------- */
 
 typedef struct pass_sizes {
@@ -218,6 +229,11 @@ void ls__conv_direction(const ls_conv_shape *s, bool back, int64_t samples, cons
     ls_conv_plan p;
     ls_winograd  tiles;
     ls_pointwise points;
+    ls_depthwise planes;
+    if (depthwise(s, back, &planes)) {
+        ls__depthwise_run(&planes, samples, &(ls_depthwise_operands){o->x, w, o->y, o->b, o->add}, scratch);
+        return;
+    }
     if (pointwise(s, back, &points)) {
         points.x    = o->x;
         points.w    = w;
@@ -252,6 +268,8 @@ size_t ls__conv_direction_scratch(const ls_conv_shape *s, bool back, int threads
     ls_conv_plan p;
     ls_winograd  tiles;
     ls_pointwise points;
+    ls_depthwise planes;
+    if (depthwise(s, back, &planes)) return ls__depthwise_scratch(&planes, threads);
     if (pointwise(s, back, &points)) return ls__pointwise_scratch(&points, threads);
     if (winograd(s, back, &tiles)) return ls__winograd_scratch(&tiles, threads);
     ls__conv_plan_direction(&p, s, back, false, NULL);
@@ -269,17 +287,19 @@ static int64_t blocks_of(int64_t samples)
 
 /* Block sizes and workspace of the weight gradient.  A partial is the sum of one piece over one block of samples. */
 typedef struct dw_sizes {
-    bool        tiled;                   /* core/cpu/winograd computes large blocks, ls__conv_dw the others          */
-    ls_winograd tiles;                   /* plan of core/cpu/winograd                                                */
-    int64_t     piece_channels;          /* output channels of a piece: whole panels                                 */
-    int64_t     pieces_per_group;        /* pieces of one group                                                      */
-    int64_t     pieces_at_once;          /* number of pieces with partials in memory at the same time                */
-    int64_t     taps;                    /* taps of one output channel                                               */
-    int64_t     max_blocks;              /* blocks of all shards, at most                                            */
-    size_t      window_bytes, sum_bytes; /* ls__conv_dw: window and running sum of one thread                        */
-    size_t      thread_bytes;            /* workspace of one thread                                                  */
-    float      *partial;                 /* blocks x channels x taps                                                 */
-    float      *bias_partial;            /* blocks x O                                                               */
+    bool         tiled;                   /* core/cpu/winograd computes large blocks, ls__conv_dw the others          */
+    ls_winograd  tiles;                   /* plan of core/cpu/winograd                                                */
+    bool         by_planes;               /* core/cpu/depthwise.c computes all pieces                                 */
+    ls_depthwise planes;                  /* its plan                                                                 */
+    int64_t      piece_channels;          /* output channels of a piece: whole panels                                 */
+    int64_t      pieces_per_group;        /* pieces of one group                                                      */
+    int64_t      pieces_at_once;          /* number of pieces with partials in memory at the same time                */
+    int64_t      taps;                    /* taps of one output channel                                               */
+    int64_t      max_blocks;              /* blocks of all shards, at most                                            */
+    size_t       window_bytes, sum_bytes; /* ls__conv_dw: window and running sum of one thread                        */
+    size_t       thread_bytes;            /* workspace of one thread                                                  */
+    float       *partial;                 /* blocks x channels x taps                                                 */
+    float       *bias_partial;            /* blocks x O                                                               */
 } dw_sizes;
 
 /* Sets the pieces and the workspace of a thread. */
@@ -296,7 +316,9 @@ static void size_pieces(const ls_conv_plan *p, const ls_conv_shape *s, dw_sizes 
         tiled_work =
             ls__conv_line_bytes(ls__winograd_weights_work(t, ls__min(p->out, d->piece_channels)), sizeof(float));
     }
-    d->window_bytes = ls__conv_line_bytes(ls__conv_window_floats(p), sizeof(float));
+    d->by_planes    = depthwise(s, false, &d->planes);
+    d->window_bytes = ls__conv_line_bytes(
+        d->by_planes ? ls__depthwise_weights_work(&d->planes) : ls__conv_window_floats(p), sizeof(float));
     d->sum_bytes =
         ls__conv_line_bytes(ls__min(d->piece_channels, ls__round_up(p->out, panel)) * (d->taps + 1), sizeof(float));
     work += d->sum_bytes;
@@ -377,6 +399,10 @@ static void dw_partial(const ls_call *c, const dw_operands *op, const ls_conv_pl
     const int64_t count = ls__min(p->out - o, d->piece_channels);
     int64_t       first, last;
     block_samples(c, block, &first, &last);
+    if (d->by_planes) {
+        ls__depthwise_weights(&d->planes, op->x, op->dy, group, first, last, dw, db, window);
+        return;
+    }
     if (tiled(d, last - first)) {
         float *work = (float *)((char *)window + d->window_bytes);
         ls__winograd_weights(&d->tiles, op->x, op->dy, group, o, count, first, last, dw, db, work);

@@ -121,21 +121,17 @@ static void plan_window(ls_conv_plan *p, bool on_channels)
                                          .lo_w = p->w.window_lo,
                                          .h    = p->h.window,
                                          .w    = p->w.window};
-    /* a depthwise convolution has points in the lanes, whatever its stride is */
-    const bool depthwise = p->in == 1 && p->out == 1;
-    s->phases            = depthwise && !p->w.back ? p->w.stride : 1;
-    s->phase             = ls__ceil_div(s->w, s->phases);
-    const bool fits      = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
-    p->on_channels       = !depthwise && (on_channels || (fits && p->out > V_LANES));
+    const bool fits   = s->lo_h == 0 && s->lo_w == 0 && s->h <= s->in_h && s->w <= s->in_w;
+    p->on_channels    = on_channels || (fits && p->out > V_LANES);
     /* Planes a multiple of 1 KB apart would compete for a few sets of the L1 cache: copy them with an odd number of
      * lines per plane. */
     if (fits && p->on_channels && p->type == LS_F32 && s->in_h * s->in_w % 256 != 0) {
         s->direct = true;
         s->h      = s->in_h;
-        s->w = s->phase = s->in_w;
-        s->plane        = s->in_h * s->in_w;
+        s->w      = s->in_w;
+        s->plane  = s->in_h * s->in_w;
     } else {
-        s->plane = (ls__ceil_div(s->h * ls__conv_row(s), 16) | 1) * 16;
+        s->plane = (ls__ceil_div(s->h * s->w, 16) | 1) * 16;
     }
 }
 
@@ -162,7 +158,7 @@ void ls__conv_plan_direction(ls_conv_plan *p, const ls_conv_shape *s, bool back,
 static void fill_tables(const ls_conv_plan *p, ls_conv_pass *q, int64_t rh, int64_t rw)
 {
     const ls_conv_axis *h = &p->h, *w = &p->w;
-    const int64_t       line = ls__conv_row(&p->window);
+    const int64_t       line = p->window.w;
     int64_t             row = 0, k = 0;
     for (int64_t kh = 0; kh < h->kernel; kh++)
         if (axis_has(h, rh, kh)) q->tap_row[row++] = (int32_t)axis_tap(h, kh);
@@ -174,8 +170,7 @@ static void fill_tables(const ls_conv_plan *p, ls_conv_pass *q, int64_t rh, int6
             if (!axis_has(h, rh, kh)) continue;
             for (int64_t kw = 0; kw < w->kernel; kw++) {
                 if (!axis_has(w, rw, kw)) continue;
-                q->tap[k]          = (int32_t)(c * p->window.plane + axis_tap(h, kh) * line +
-                                      ls__conv_column(&p->window, axis_tap(w, kw)));
+                q->tap[k]          = (int32_t)(c * p->window.plane + axis_tap(h, kh) * line + axis_tap(w, kw));
                 q->tap_weight[k++] = (int32_t)(c * p->w_in + kh * w->kernel + kw);
             }
         }
@@ -194,8 +189,8 @@ static ls_conv_pass pass_of(const ls_conv_plan *p, int64_t rh, int64_t rw)
                           .cols      = axis_points(w, rw),
                           .src_h     = axis_source(h, rh),
                           .step_h    = h->back ? 1 : h->stride,
-                          .src_w     = ls__conv_column(&p->window, axis_source(w, rw)),
-                          .step_w    = (w->back ? 1 : w->stride) / p->window.phases,
+                          .src_w     = axis_source(w, rw),
+                          .step_w    = w->back ? 1 : w->stride,
                           .dst       = axis_first(h, rh) * w->result + axis_first(w, rw),
                           .dst_row   = (h->back ? h->stride : 1) * w->result,
                           .dst_col   = w->back ? w->stride : 1,

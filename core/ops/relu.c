@@ -5,6 +5,8 @@
  * Forward     y = max(x, 0)             NaN stays NaN, so that divergence stays visible
  * Backward    dx = dy where y > 0       reads y alone, so forward may overwrite x
  */
+#include <math.h>
+
 #include "core/ops/unary.h"
 
 static void value(const void *args, int64_t n, const float *x, const float *unused, float *y)
@@ -25,6 +27,6 @@ static void forward(const ls_call *c) { ls__unary_forward(c, value); }
 static void backward(const ls_call *c) { ls__unary_backward(c, gradient, ls__y(c, 0)); }
 
 LS_OP(relu) = {
-    LS_UNARY_OP,     .name = "relu",          .args_bytes = sizeof(ls_unary_args), .saves = LS_SAVES_OUT(0),
-    .inplace = true, .infer = ls__infer_same,
+    LS_UNARY_OP,     .name = "relu",          .args_bytes = sizeof(ls_unary_args),   .saves = LS_SAVES_OUT(0),
+    .inplace = true, .infer = ls__infer_same, .clamp = (const float[]){0, INFINITY},
 };

@@ -26,5 +26,5 @@ static void backward(const ls_call *c) { ls__unary_backward(c, gradient, ls__y(c
 
 LS_OP(relu6) = {
     LS_UNARY_OP,     .name = "relu6",         .args_bytes = sizeof(ls_unary_args), .saves = LS_SAVES_OUT(0),
-    .inplace = true, .infer = ls__infer_same,
+    .inplace = true, .infer = ls__infer_same, .clamp = (const float[]){0, 6},
 };

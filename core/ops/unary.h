@@ -26,7 +26,7 @@ static inline void ls__unary_backward(const ls_call *c, ls__elementwise_fn *grad
 
 /* Descriptor members with one value in all of these ops; forward and backward are functions of the op's file. */
 #define LS_UNARY_OP                                                                                                    \
-    .ins = 1, .outs = 1, .either = 1u << 0, .inplace_backward = true, .forward = {[LS_CPU] = forward},                 \
-    .backward = {[LS_CPU] = backward}
+    .ins = 1, .outs = 1, .either = 1u << 0, .inplace_backward = true, .value = value, .gradient = gradient,            \
+    .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}
 
 #endif

@@ -117,6 +117,9 @@ V_INLINE vf v_fma(vf a, vf b, vf c)
 #endif
 }
 
+/* Starts to load the cache line at p, which need not be memory of the program. */
+V_INLINE void v_prefetch(const void *p) { __builtin_prefetch(p); }
+
 /* mask ? a : b */
 V_INLINE vf v_select(vi mask, vf a, vf b)
 {
@@ -128,6 +131,9 @@ V_INLINE vf v_select(vi mask, vf a, vf b)
     return (vf)((mask & (vi)a) | (~mask & (vi)b));
 #endif
 }
+
+/* The first n lanes of a, and zeros, 0 <= n <= LS_V. */
+V_INLINE vf v_first(vf a, int64_t n) { return n == LS_V ? a : v_select(v_iota() < v_set_int((int32_t)n), a, v_set(0)); }
 
 /* v_max: a > b ? a : b.  v_min: a < b ? a : b.  Both return b if a or b is NaN. */
 V_INLINE vf v_max(vf a, vf b)
