@@ -276,6 +276,29 @@ static void store_points(int64_t n, const float *x, float b, ls_array y, bool ad
         store_points_as(LS_F32, n, x, b, y.data, add);
 }
 
+/* y[2 i] = x[i] + b, or y[2 i] += x[i] + b if `add`, for i < n.  The elements in between keep their values. */
+static void store_pairs(int64_t n, const float *x, float b, float *y, bool add)
+{
+    const vi even = (v_iota() & 1) - 1;
+    for (int64_t i = 0; i < n; i += LS_V) {
+        const int64_t m = ls__min(LS_V, n - i);
+        const vf      v = v_load_part(x + i, m) + v_set(b), both[] = {v_zip_low(v, v), v_zip_high(v, v)};
+        for (int half = 0; half < 2; half++) {
+            const int64_t count = ls__max(0, ls__min(LS_V, 2 * m - 1 - half * LS_V));
+            float        *to    = y + 2 * i + half * LS_V;
+            const vf      old   = v_load_part(to, count);
+            v_store_part(to, v_select(even, add ? old + both[half] : both[half], old), count);
+        }
+    }
+}
+
+/* y[stride i] = x[i] + b, or y[stride i] += x[i] + b if `add`. */
+static void store_strided(int64_t n, const float *x, float b, ls_array y, int64_t stride, bool add)
+{
+    for (int64_t i = 0; i < n; i++)
+        v_store_1_as(y.type, y.data, i * stride, (add ? v_load_1_as(y.type, y.data, i * stride) : 0) + (x[i] + b));
+}
+
 /* Stores points [at, at + n) of `used` channels from `sum` (points x width) into y.  transposed: workspace of channels
  * x POINT_BLOCK floats. */
 static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t width, int64_t used, const float *sum,
@@ -297,14 +320,14 @@ static void store_channels(const ls_conv_pass *p, int64_t at, int64_t n, int64_t
         if (dense) {
             store_points(n, t, b, ls__from(out, at), add);
         } else {
-            int64_t row = at / p->cols, col = at % p->cols;
-            for (int64_t i = 0; i < n; i++) {
+            int64_t row = at / p->cols, col = at % p->cols, m;
+            for (int64_t i = 0; i < n; i += m, col = 0, row++) {
                 const int64_t e = row * p->dst_row + col * p->dst_col;
-                v_store_1_as(out.type, out.data, e, (add ? v_load_1_as(out.type, out.data, e) : 0) + (t[i] + b));
-                if (++col == p->cols) {
-                    col = 0;
-                    row++;
-                }
+                m               = ls__min(n - i, p->cols - col);
+                if (p->dst_col == 2 && out.type == LS_F32)
+                    store_pairs(m, t + i, b, (float *)out.data + e, add);
+                else
+                    store_strided(m, t + i, b, ls__from(out, e), p->dst_col, add);
             }
         }
     }
