@@ -142,14 +142,17 @@ static float *of_thread(const ls_call *c, float *all)
     return all + omp_get_thread_num() * OF_THREAD * shape_of(c->node).channels;
 }
 
-/* Writes the two sums of every shard to partial[shard][0 or 1][channel]; the second one times `factor`, unless NULL. */
+/* Writes the two sums of every shard to partial[shard][0 or 1][channel]; the second one times `factor`, unless NULL.
+ * A thread begins with its last shard, because the op before has just written its values, so they are in the cache. */
 static void sum_shards(const ls_call *c, const pass *of_all, tile_fn *f, const float *factor, float *partial,
                        float *threads)
 {
     const int64_t channels = of_all->d.channels, ranges = ranges_of(c->shards, channels);
-#pragma omp parallel for collapse(2) schedule(static) if (c->rows * channels * of_all->d.inner >= LS_MAP_PARALLEL)
-    for (int shard = 0; shard < c->shards; shard++)
-        for (int64_t k = 0; k < ranges; k++) {
+#pragma omp parallel if (c->rows * channels * of_all->d.inner >= LS_MAP_PARALLEL)
+    {
+        const int64_t all = c->shards * ranges, n = omp_get_num_threads(), me = omp_get_thread_num();
+        for (int64_t item = all * (me + 1) / n - 1; item >= all * me / n; item--) {
+            const int64_t shard = item / ranges, k = item % ranges;
             const int64_t begin = channels * k / ranges, end = channels * (k + 1) / ranges;
             float        *to = partial + shard * 2 * channels;
             pass          p  = *of_all;
@@ -157,6 +160,7 @@ static void sum_shards(const ls_call *c, const pass *of_all, tile_fn *f, const f
             sum_rows(&p, f, c->bound[shard], c->bound[shard + 1], begin, end, to);
             for (int64_t i = begin; factor && i < end; i++) to[channels + i] *= factor[i];
         }
+    }
 }
 
 /* ---- over groups of samples -------------------------------------------------------------------------------------- */
@@ -374,6 +378,7 @@ LS_OP(batch_norm) = {
              LS_SAVES_OUT(STATISTICS),
     .recompute        = true,
     .inplace_backward = true,
+    .over_input       = true,
     .fuses            = true,
     .either           = 1u << X,
     .no_grad          = 1u << MEAN | 1u << VARIANCE,
