@@ -239,6 +239,10 @@ static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
                  o->argument);
         args->option[at] = argv[++*i];
     }
+    LS_CHECK(args->given < LS_MAX_ARGS, LS_ERR_USAGE, "%s: expected at most %d options, found more", c->name,
+             LS_MAX_ARGS);
+    args->given_option[args->given]  = at;
+    args->given_value[args->given++] = args->option[at];
     return LS_OK;
 }
 
@@ -275,6 +279,13 @@ const char *ls_args_option(const ls_args *args, const char *name)
 {
     for (int i = 0; args->command->options && args->command->options[i].name; i++)
         if (!strcmp(args->command->options[i].name, name)) return args->option[i];
+    return NULL;
+}
+
+const char *ls_args_option_at(const ls_args *args, const char *name, int i)
+{
+    for (int k = 0; k < args->given; k++)
+        if (!strcmp(args->command->options[args->given_option[k]].name, name) && i-- == 0) return args->given_value[k];
     return NULL;
 }
 

@@ -11,6 +11,7 @@
     COMMAND(eval)                                                                                                      \
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \
+    COMMAND(bleu)                                                                                                      \
     COMMAND(explain)                                                                                                   \
     COMMAND(data_import_images)                                                                                        \
     COMMAND(data_import_mnist)                                                                                         \

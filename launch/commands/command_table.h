@@ -70,14 +70,20 @@ typedef struct ls_args {
     int         overrides; /* number of key=value words; 0 for a command that takes none */
     char       *override[LS_MAX_ARGS];
     const char *option[LS_MAX_OPTIONS]; /* values, in the order of command->options; NULL: not given; "" for a flag */
+    int         given;                  /* number of options on the command line                                    */
+    int         given_option[LS_MAX_ARGS]; /* their places in command->options */
+    const char *given_value[LS_MAX_ARGS];
 } ls_args;
 
 /* Parses argv by the descriptor of the command that it begins with.  Returns LS_ERR_USAGE, with a message that names
  * the word at fault, if a word is unknown or missing or there is one too many. */
 ls_status ls_args_parse(ls_args *args, int argc, char **argv);
 
-/* Returns the value of --name ("" for a flag), NULL if the option was not given. */
+/* Returns the value of --name ("" for a flag), NULL if the option was not given.  Given several times: the last one. */
 const char *ls_args_option(const ls_args *args, const char *name);
+
+/* Returns value i of an option that may be given several times; NULL: it was given at most i times. */
+const char *ls_args_option_at(const ls_args *args, const char *name, int i);
 
 /* Parses the value of --name as a whole number within [low, high]; sets *value to `fallback` if the option was not
  * given. */
