@@ -267,14 +267,13 @@ const ls_command ls__command_bleu = {
           {"seed", "N", "seed of the resampling; default 12345"},
           {"width", "N", "digits after the decimal point; default 1"}),
     .help =
-        "Files are UTF-8 text, plain or compressed by gzip, with one sentence per line and not tokenized.  A score "
-        "has\n"
-        "the digits that sacreBLEU 2.6 prints, and its signature: report both.  The signature's version is "
+        "Files are UTF-8 text, plain or compressed by gzip, with one sentence per line and not tokenized.  A score\n"
+        "has the digits that sacreBLEU 2.6 prints, and its signature: report both.  The version in the signature is\n"
         "Lockstep's.\n"
         "\n"
         "With several systems, the first is the baseline.  Each row has the score, the mean of the resampled scores\n"
-        "with the half width of their 95 % interval, and p: the probability that chance alone makes a difference from\n"
-        "the baseline as large as this one (paired bootstrap, as sacrebleu --paired-bs; * marks p <= 0.05).  The\n"
-        "random numbers are not sacreBLEU's, so its intervals and p differ by the noise of resampling.",
+        "with the half width of their 95 % interval, and p: the probability that chance alone makes a difference\n"
+        "from the baseline as large as this one (paired bootstrap, as sacrebleu --paired-bs; * marks p <= 0.05).\n"
+        "The random numbers are not sacreBLEU's, so its intervals and p differ by the noise of resampling.",
     .run = bleu,
 };

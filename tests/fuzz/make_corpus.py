@@ -200,3 +200,11 @@ put("product_table", "twice", table([row(), row()]).encode())
 put("product_table", "wrong-library", table([row("bfloat16")]).encode())
 put("product_table", "wrong-range", table([row(m=9007199254740993)]).encode())
 put("product_table", "deep", ('{"products": ' + "[" * 3000).encode())
+
+
+lines = 'the cat &quot;sat&quot; 1,000.5 - ok.\n"The" cat, sat 2-3 ΟΔΟΣ.\r\n\n你好 x\nİ Σ\n\u20ac5 &amp;lt; a.b'.encode()
+for name, metric in [("bleu", 0x00), ("intl", 0x06), ("none", 0x18), ("char", 0x2E), ("add-k", 0x30), ("chrf", 0x01), ("chrf-words", 0x43)]:
+    put("score", name, bytes([metric]) + lines)
+put("score", "gzip", bytes([0]) + gzip.compress(lines, mtime=0))
+put("score", "truncated", bytes([0]) + gzip.compress(lines, mtime=0)[:-9])
+put("score", "invalid", bytes([1]) + lines + b"\xc3(")

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
+ * labels: io
  * BLEU and chrF: 200 hypotheses with the lines that sacreBLEU prints (tests/golden/make_bleu.py), counts that ranks
- * share, and resampling against the statistics of sacreBLEU. */
+ * share, resampling against the statistics of sacreBLEU, and a short run of the fuzz target. */
 #include <math.h>
 #include <zlib.h>
 
+#define LS_FUZZ_REPLAY
 #include "launch/score/score_bootstrap.h"
 #include "launch/score/score_lines.h"
-#include "tests/datasets/dataset_files_for_tests.h"
-#include "unit.h"
+#include "tests/fuzz/fuzz_score.c"
+#include "tests/fuzz/replay.h"
 
 enum { FILES = 4, LINE_BYTES = 1024, MOST_SENTENCES = 300 };
 
@@ -168,7 +170,8 @@ static void count_sentences(const ls_score_metric *m, const pair *p, int system,
     ls__scorer_free(scorer);
 }
 
-/* The means of 1,000 resampled scores differ by noise of 3 % of a half width; half widths differ by 3 % of themselves. */
+/* Two estimates from 1,000 resamples differ by noise: the means by about 3 % of a half width, the half widths by about
+ * 3 % of themselves. */
 static void check_interval(const ls_score_interval *i, double mean, double half_width)
 {
     assert_true(fabs(i->mean - mean) < 0.15 * half_width);
@@ -240,7 +243,6 @@ static void a_corpus_score_is_no_mean_of_sentences(void **state)
     ls__scorer_free(scorer);
 }
 
-/* The published use of a scorer outside files: no reference word is shared. */
 static void empty_texts_have_a_score(void **state)
 {
     ls_score_text empty = {"", 0}, word = {"word", 4};
@@ -257,12 +259,14 @@ static void empty_texts_have_a_score(void **state)
     }
 }
 
+static void any_bytes_have_a_score_or_an_error(void **state) { replay("score", fuzz_score, 60); }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_are_those_of_sacrebleu), cmocka_unit_test(intervals_agree_with_sacrebleu),
         cmocka_unit_test(a_system_equals_itself),        cmocka_unit_test(a_corpus_score_is_no_mean_of_sentences),
-        cmocka_unit_test(empty_texts_have_a_score),
+        cmocka_unit_test(empty_texts_have_a_score),      cmocka_unit_test(any_bytes_have_a_score_or_an_error),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

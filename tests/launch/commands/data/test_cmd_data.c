@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <cmocka.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/data/dataset_fetch.h"
 #include "tests/datasets/image/mnist_files.h"
 

@@ -2,7 +2,7 @@
  * `lockstep data import text`: a dataset of tokens from text files. */
 #include <stdio.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 
 enum { BAR = 40, SHOWN = 20, FIRST = 256, IDS = 24, CHUNK = 1 << 16, DOCUMENTS = 5 };

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/data/dataset_fetch.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"

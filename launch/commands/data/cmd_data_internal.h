@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Functions that the files of `lockstep data` share. */
-#ifndef LS_LAUNCH_COMMANDS_CMD_DATA_INTERNAL_H
-#define LS_LAUNCH_COMMANDS_CMD_DATA_INTERNAL_H
+#ifndef LS_LAUNCH_COMMANDS_DATA_CMD_DATA_INTERNAL_H
+#define LS_LAUNCH_COMMANDS_DATA_CMD_DATA_INTERNAL_H
 
 #include "launch/commands/command_table.h"
 #include "launch/data/dataset_source.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/base/format_text.h"
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/unit_text.h"
 
 enum { SAMPLE_BYTES = 1 << 20, DEFAULT_VOCABULARY = 8192 };

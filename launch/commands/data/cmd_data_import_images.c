@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/base/clock.h"
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/commands/command_run.h"
 #include "launch/report/unit_text.h"
 #include "launch/run/progress.h"

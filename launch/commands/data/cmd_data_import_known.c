@@ -2,7 +2,7 @@
  * `lockstep data import mnist` and `data import cifar`: datasets from the published files of MNIST and of CIFAR. */
 #include <stdio.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 
 static ls_status import_mnist(int argc, char **argv)
 {

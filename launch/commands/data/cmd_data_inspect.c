@@ -6,7 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "launch/commands/cmd_data_internal.h"
+#include "launch/commands/data/cmd_data_internal.h"
 #include "launch/report/contact_sheet.h"
 #include "launch/tasks/task.h"
 
