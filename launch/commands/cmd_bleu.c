@@ -255,7 +255,7 @@ const ls_command ls__command_bleu = {
     .arguments = "HYP [HYP2 ...]",
     .text      = "score translations by BLEU and chrF, as sacreBLEU does, and compare systems",
     .options   = LS_OPTIONS(
-          {"ref", "FILE", "reference translations, one per line; repeat the option for several references per sentence"},
+          {"ref", "FILE", "reference translations, one per line; give the option once per reference of a sentence"},
           {"tokenize", "NAME", "tokenizer of BLEU: 13a, intl, none or char; default 13a"},
           {"lowercase", NULL, "ignore case, in BLEU and in chrF"},
           {"smooth", "METHOD", "smoothing of precisions without a match: exp, floor, add-k or none; default exp"},
