@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Padding before and after a dim, for the references of ops with windows. */
+ * Dims of samples and padding before and after a dim, for the references of ops with windows. */
 #ifndef LS_TESTS_WINDOWS_H
 #define LS_TESTS_WINDOWS_H
 
-#include "core/core.h"
+#include "core/graph/graph.h"
 
 typedef struct sides {
     int64_t before, after;
@@ -26,5 +26,19 @@ static inline sides sides_of(ls_same same, int first, int last, int both, int64_
         total = reach > n % stride ? reach - n % stride : 0;
     return (sides){total / 2, total - total / 2};
 }
+
+/* Depth, height and width of a tensor behind its first `skip` dims; 1 for dims that it does not have. */
+typedef struct space {
+    int64_t d, h, w;
+} space;
+
+static inline space space_of(const ls_tensor *x, int skip)
+{
+    const int dims = x->rank - skip;
+    return (space){dims > 2 ? x->dim[x->rank - 3] : 1, dims > 1 ? x->dim[x->rank - 2] : 1, x->dim[x->rank - 1]};
+}
+
+/* An attribute of a dim that the op may not have. */
+static inline int64_t or_one(int value) { return value ? value : 1; }
 
 #endif

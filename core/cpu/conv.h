@@ -13,7 +13,9 @@
  * it.  The gradient of the weights exchanges the roles of points and taps: it sums over the points.
  *
  * The source is the *window*: a copy of the planes of the sample with the padding around them, or the sample itself if
- * no padding is needed and the sample is float32.
+ * no padding is needed and the sample is float32.  A three-dimensional convolution runs a pass once per output depth:
+ * the planes of all depths of a channel follow one another in the window, and the taps of one row read one plane of
+ * each channel and depth of the kernel.
  *
  * Samples, weights and y may be bfloat16.  They are widened where they are copied, packed or transposed; products and
  * sums are float32, and an element of y is rounded once.
@@ -37,8 +39,13 @@ typedef struct ls_conv_window {
     bool    direct; /* the window is the sample itself, without a copy */
 } ls_conv_window;
 
+/* The points of one depth.  With depths, a channel has several planes in the source; each tap reads one of them. */
 typedef struct ls_conv_pass {
-    int64_t  in, out;                     /* channels of the source and of the result, in one group */
+    int64_t  in, out;                     /* planes that the taps of a row read, and channels of the result, of one
+                                             group */
+    int64_t  depths;                      /* output depths */
+    int64_t  src_d, step_d;               /* plane of the window under output depth 0, and from one depth to the next */
+    int64_t  dst_depth;                   /* from one output depth to the next in y */
     int64_t  rows, cols;                  /* output points of a channel */
     int64_t  src_h;                       /* row of the window under output row 0 */
     int64_t  step_h;                      /* rows of the window from one output row to the next */

@@ -81,6 +81,18 @@ typedef struct ls_field {
 /* clang-format on */
 #define LS_FIELDS(...) ((const ls_field[]){__VA_ARGS__, {0}})
 
+/* The fields of an attribute for ops and layers with windows of one, two and three dims, and those of the padding of
+ * each side.  With one dim, the attribute is that of the width. */
+#define LS_WINDOW_FIELDS_1(args, m)                                                                                    \
+    {                                                                                                                  \
+#m, LS_FIELD_INT, offsetof(args, m##_w)                                                                        \
+    }
+#define LS_WINDOW_FIELDS_2(args, m) LS_FIELD(INT, args, m), LS_FIELD(INT, args, m##_h), LS_FIELD(INT, args, m##_w)
+#define LS_WINDOW_FIELDS_3(args, m) LS_WINDOW_FIELDS_2(args, m), LS_FIELD(INT, args, m##_d)
+#define LS_SIDE_FIELDS_1(args) LS_FIELD(INT, args, pad_left), LS_FIELD(INT, args, pad_right)
+#define LS_SIDE_FIELDS_2(args) LS_SIDE_FIELDS_1(args), LS_FIELD(INT, args, pad_top), LS_FIELD(INT, args, pad_bottom)
+#define LS_SIDE_FIELDS_3(args) LS_SIDE_FIELDS_2(args), LS_FIELD(INT, args, pad_front), LS_FIELD(INT, args, pad_back)
+
 /* Computes one node for the samples of `c`.  A kernel neither allocates nor fails. */
 typedef void ls_kernel(const ls_call *c);
 
@@ -99,6 +111,7 @@ struct ls_op {
     bool        recompute_costly;   /* (optional) as `recompute`, but only where it lowers the peak memory of a step
                                      (core/graph/recompute.c) */
     bool        view;               /* (optional) out[0] is in[0] under another shape; no kernels */
+    int         dims;               /* (optional) dims of a sample behind its channels, for ops with windows */
     bool        random;             /* (optional) draws random numbers; in inference forward runs with training false */
     unsigned    no_grad;            /* (optional) bit i: input i never has a gradient (targets, indices) */
     unsigned    either;             /* (optional) bit i: batched input i may be float32 or bfloat16 */

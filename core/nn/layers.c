@@ -2,6 +2,7 @@
  * Layers with parameters of their own: linear, convolutions, embedding, norms. */
 #include "core/nn/layer_table.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* The initialiser of a bias; by default PyTorch's, uniform +- 1/sqrt(fan_in of the weight). */
@@ -38,11 +39,13 @@ LS_LAYER_FIELDS(linear) = {LS_FIELD(INT64, ls_linear_layer, out),
                            LS_FIELD(INIT, ls_linear_layer, bias_init),
                            {0}};
 
+enum { KERNEL_DIMS = 3 };
+
 /* A convolution's channels and kernel. */
 typedef struct kernel {
     int64_t     out;
-    int         height, width, groups;
-    bool        transposed; /* the weight is C x out/groups x KH x KW, not out x C/groups x KH x KW */
+    int         dims, size[KERNEL_DIMS], groups; /* size: depth, height, width, the last `dims` of them */
+    bool        transposed; /* the weight is C x out/groups x kernel, not out x C/groups x kernel */
     bool        no_bias;
     ls_init     weight_init, bias_init;
     const char *layer; /* conv2d or conv_transpose2d, for messages */
@@ -52,62 +55,88 @@ typedef struct kernel {
 static bool conv_params(ls_graph *g, const char *name, const ls_tensor *x, kernel k, ls_where where, ls_tensor **w,
                         ls_tensor **b)
 {
+    static const char *const inputs[] = {"", "W", "H x W", "D x H x W"}, *const ones[] = {"", "1", "1 x 1",
+                                                                                          "1 x 1 x 1"};
+    const int *size     = k.size + KERNEL_DIMS - k.dims;
+    ls_dims    dims     = {.rank = 2 + k.dims};
+    int64_t    taps     = 1;
+    bool       positive = true;
+    char       text[48] = "";
     if (k.groups == 0) k.groups = 1;
-    if (x->rank != 3 || k.groups < 1 || x->dim[0] % k.groups != 0 || k.out % k.groups != 0 || k.height < 1 ||
-        k.width < 1) {
+    for (int i = 0; i < k.dims; i++) {
+        positive        = positive && size[i] >= 1;
+        dims.dim[2 + i] = size[i];
+        taps *= size[i];
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%d", i ? " x " : "", size[i]);
+    }
+    if (x->rank != 1 + k.dims || k.groups < 1 || x->dim[0] % k.groups != 0 || k.out % k.groups != 0 || !positive) {
         ls__graph_fail(g, where,
-                       "%s '%s': expected an input B x C x H x W with C and out multiples of groups and a kernel of at "
-                       "least 1 x 1, found the input %s, out %lld, kernel %d x %d, groups %d" LS_HINT "set .kernel",
-                       k.layer, name, ls__shape(x), (long long)k.out, k.height, k.width, k.groups);
+                       "%s '%s': expected an input B x C x %s with C and out multiples of groups and a kernel of at "
+                       "least %s, found the input %s, out %lld, kernel %s, groups %d" LS_HINT "set .kernel",
+                       k.layer, name, inputs[k.dims], ones[k.dims], ls__shape(x), (long long)k.out, text, k.groups);
         return false;
     }
-    const int64_t first = k.transposed ? x->dim[0] : k.out, second = (k.transposed ? k.out : x->dim[0]) / k.groups;
-    const ls_init bias = bias_default(k.bias_init, second * k.height * k.width);
-    *w = named_param(g, name, "weight", k.weight_init, where, LS_DIMS(first, second, k.height, k.width));
-    *b = k.no_bias ? NULL : named_param(g, name, "bias", bias, where, LS_DIMS(k.out));
+    dims.dim[0]        = k.transposed ? x->dim[0] : k.out;
+    dims.dim[1]        = (k.transposed ? k.out : x->dim[0]) / k.groups;
+    const ls_init bias = bias_default(k.bias_init, dims.dim[1] * taps);
+    *w                 = named_param(g, name, "weight", k.weight_init, where, dims);
+    *b                 = k.no_bias ? NULL : named_param(g, name, "bias", bias, where, LS_DIMS(k.out));
     return *w && (*b || k.no_bias);
 }
 
-/* The kernel of the layer struct l. */
-#define KERNEL_OF(l, ...)                                                                                              \
+/* The kernel of the layer struct l, with `depth` its size along the depth. */
+#define KERNEL_OF(l, n, depth, ...)                                                                                    \
     (kernel)                                                                                                           \
     {                                                                                                                  \
-        .out = (l).out, .height = (l).kernel_h ? (l).kernel_h : (l).kernel,                                            \
-        .width = (l).kernel_w ? (l).kernel_w : (l).kernel, .groups = (l).groups, .no_bias = (l).no_bias,               \
-        .weight_init = (l).weight_init, .bias_init = (l).bias_init, __VA_ARGS__                                        \
+        .out = (l).out, .dims = n,                                                                                     \
+        .size   = {depth, (l).kernel_h ? (l).kernel_h : (l).kernel, (l).kernel_w ? (l).kernel_w : (l).kernel},         \
+        .groups = (l).groups, .no_bias = (l).no_bias, .weight_init = (l).weight_init, .bias_init = (l).bias_init,      \
+        __VA_ARGS__                                                                                                    \
     }
 
-/* The attributes that both convolutions have in their layer struct and their op's args. */
+/* The attributes that all convolutions have in their layer struct and their op's args. */
 #define CONV_ARGS(l)                                                                                                   \
     .x = (l).x, .w = w, .b = b, .stride = (l).stride, .stride_h = (l).stride_h, .stride_w = (l).stride_w,              \
     .padding = (l).padding, .padding_h = (l).padding_h, .padding_w = (l).padding_w, .pad_top = (l).pad_top,            \
     .pad_bottom = (l).pad_bottom, .pad_left = (l).pad_left, .pad_right = (l).pad_right, .dilation = (l).dilation,      \
     .dilation_h = (l).dilation_h, .dilation_w = (l).dilation_w, .groups = (l).groups
 
-/* The fields of these attributes. */
-#define CONV_FIELDS(layer)                                                                                             \
-    LS_FIELD(INT64, layer, out), LS_FIELD(INT, layer, kernel), LS_FIELD(INT, layer, kernel_h),                         \
-        LS_FIELD(INT, layer, kernel_w), LS_FIELD(INT, layer, stride), LS_FIELD(INT, layer, stride_h),                  \
-        LS_FIELD(INT, layer, stride_w), LS_FIELD(INT, layer, padding), LS_FIELD(INT, layer, padding_h),                \
-        LS_FIELD(INT, layer, padding_w), LS_FIELD(INT, layer, pad_top), LS_FIELD(INT, layer, pad_bottom),              \
-        LS_FIELD(INT, layer, pad_left), LS_FIELD(INT, layer, pad_right), LS_FIELD(INT, layer, dilation),               \
-        LS_FIELD(INT, layer, dilation_h), LS_FIELD(INT, layer, dilation_w), LS_FIELD(INT, layer, groups),              \
-        LS_FIELD(BOOL, layer, no_bias), LS_FIELD(INIT, layer, weight_init), LS_FIELD(INIT, layer, bias_init)
+/* The fields of these attributes, for n dims. */
+#define CONV_FIELDS(layer, n)                                                                                          \
+    LS_FIELD(INT64, layer, out), LS_WINDOW_FIELDS_##n(layer, kernel), LS_WINDOW_FIELDS_##n(layer, stride),             \
+        LS_WINDOW_FIELDS_##n(layer, padding), LS_SIDE_FIELDS_##n(layer), LS_WINDOW_FIELDS_##n(layer, dilation),        \
+        LS_FIELD(INT, layer, groups), LS_FIELD(BOOL, layer, no_bias), LS_FIELD(INIT, layer, weight_init),              \
+        LS_FIELD(INIT, layer, bias_init)
 
-ls_tensor *ls__conv2d(ls_conv2d_layer l, ls_where where)
+/* The convolution of n dims. */
+static ls_tensor *conv(ls_conv_layer l, int op, int n, const char *layer, ls_where where)
 {
     ls_tensor *w, *b;
-    if (!l.x || !conv_params(l.g, l.name, l.x, KERNEL_OF(l, .layer = "conv2d"), where, &w, &b)) return NULL;
-    return ls__apply(LS_OP_conv2d, &(ls_conv2d_args){CONV_ARGS(l), .same = l.same}, where);
+    const int  depth = l.kernel_d ? l.kernel_d : l.kernel;
+    if (!l.x || !conv_params(l.g, l.name, l.x, KERNEL_OF(l, n, depth, .layer = layer), where, &w, &b)) return NULL;
+    return ls__apply(op,
+                     &(ls_conv_args){CONV_ARGS(l), .stride_d = l.stride_d, .padding_d = l.padding_d,
+                                     .pad_front = l.pad_front, .pad_back = l.pad_back, .dilation_d = l.dilation_d,
+                                     .same = l.same},
+                     where);
 }
 
-LS_LAYER_FIELDS(conv2d) = {CONV_FIELDS(ls_conv2d_layer), LS_FIELD_OF(ls__same_names, ls_conv2d_layer, same), {0}};
+#define CONV(n)                                                                                                        \
+    ls_tensor *ls__conv##n##d(ls_conv##n##d_layer l, ls_where where)                                                   \
+    {                                                                                                                  \
+        return conv(l, LS_OP_conv##n##d, n, "conv" #n "d", where);                                                     \
+    }                                                                                                                  \
+    LS_LAYER_FIELDS(conv##n##d) = {                                                                                    \
+        CONV_FIELDS(ls_conv_layer, n), LS_FIELD_OF(ls__same_names, ls_conv_layer, same), {0}};
+CONV(1)
+CONV(2)
+CONV(3)
 
 ls_tensor *ls__conv_transpose2d(ls_conv_transpose2d_layer l, ls_where where)
 {
     ls_tensor *w, *b;
-    if (!l.x ||
-        !conv_params(l.g, l.name, l.x, KERNEL_OF(l, .transposed = true, .layer = "conv_transpose2d"), where, &w, &b))
+    if (!l.x || !conv_params(l.g, l.name, l.x, KERNEL_OF(l, 2, 1, .transposed = true, .layer = "conv_transpose2d"),
+                             where, &w, &b))
         return NULL;
     return ls__apply(LS_OP_conv_transpose2d,
                      &(ls_conv_transpose2d_args){CONV_ARGS(l), .output_padding = l.output_padding,
@@ -116,7 +145,7 @@ ls_tensor *ls__conv_transpose2d(ls_conv_transpose2d_layer l, ls_where where)
                      where);
 }
 
-LS_LAYER_FIELDS(conv_transpose2d) = {CONV_FIELDS(ls_conv_transpose2d_layer),
+LS_LAYER_FIELDS(conv_transpose2d) = {CONV_FIELDS(ls_conv_transpose2d_layer, 2),
                                      LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding),
                                      LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding_h),
                                      LS_FIELD(INT, ls_conv_transpose2d_layer, output_padding_w),

@@ -7,7 +7,9 @@
  * (ls_linear_layer), its function (ls__linear) and its attributes (ls__linear_fields), which its file defines. */
 #define LS_LAYER_LIST(X)                                                                                               \
     X(linear)                                                                                                          \
+    X(conv1d)                                                                                                          \
     X(conv2d)                                                                                                          \
+    X(conv3d)                                                                                                          \
     X(conv_transpose2d)                                                                                                \
     X(embedding)                                                                                                       \
     X(layer_norm)                                                                                                      \
@@ -34,27 +36,33 @@ typedef struct ls_linear_layer {
 #define ls_linear(...) ls__linear((ls_linear_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__linear(ls_linear_layer layer, ls_where where);
 
-/* Convolution in two dims, as PyTorch's nn.Conv2d: y[o] = b[o] + sum over c of w[o, c] * x[c].  Parameters NAME.weight
- * (out x C/groups x KH x KW) and NAME.bias (out); both uniform +- 1/sqrt(C/groups KH KW) by default.  Of kernel,
- * stride (default 1), padding (default 0) and dilation (default 1), the value for one dim takes precedence over the
- * value for both, and padding of a side (pad_top) over that of its dim.  `same` computes the padding. */
-typedef struct ls_conv2d_layer {
+/* Convolution in one, two and three dims, as PyTorch's nn.Conv1d, nn.Conv2d and nn.Conv3d: y[o] = b[o] + sum over c of
+ * w[o, c] * x[c].  Parameters NAME.weight (out x C/groups x KD x KH x KW, conv2d without KD, conv1d without KH as well)
+ * and NAME.bias (out); both uniform +- 1/sqrt(C/groups KD KH KW) by default.  Of kernel, stride (default 1), padding
+ * (default 0) and dilation (default 1), the value for one dim takes precedence over the value for all, and padding of a
+ * side (pad_top) over that of its dim.  `same` computes the padding. */
+typedef struct ls_conv_layer {
     ls_graph   *g;
     const char *name;
-    ls_tensor  *x;   /* B x C x H x W */
+    ls_tensor  *x;   /* B x C x D x H x W; conv2d: B x C x H x W; conv1d: B x C x W */
     int64_t     out; /* number of output channels */
-    int         kernel, kernel_h, kernel_w;
-    int         stride, stride_h, stride_w;
-    int         padding, padding_h, padding_w;
-    int         pad_top, pad_bottom, pad_left, pad_right;
+    int         kernel, kernel_d, kernel_h, kernel_w;
+    int         stride, stride_d, stride_h, stride_w;
+    int         padding, padding_d, padding_h, padding_w;
+    int         pad_front, pad_back, pad_top, pad_bottom, pad_left, pad_right;
     ls_same     same;
-    int         dilation, dilation_h, dilation_w;
+    int         dilation, dilation_d, dilation_h, dilation_w;
     int         groups; /* 0: 1 */
     bool        no_bias;
     ls_init     weight_init, bias_init;
-} ls_conv2d_layer;
+} ls_conv_layer;
+typedef ls_conv_layer ls_conv1d_layer, ls_conv2d_layer, ls_conv3d_layer;
+#define ls_conv1d(...) ls__conv1d((ls_conv1d_layer){__VA_ARGS__}, LS_HERE)
 #define ls_conv2d(...) ls__conv2d((ls_conv2d_layer){__VA_ARGS__}, LS_HERE)
+#define ls_conv3d(...) ls__conv3d((ls_conv3d_layer){__VA_ARGS__}, LS_HERE)
+ls_tensor *ls__conv1d(ls_conv1d_layer layer, ls_where where);
 ls_tensor *ls__conv2d(ls_conv2d_layer layer, ls_where where);
+ls_tensor *ls__conv3d(ls_conv3d_layer layer, ls_where where);
 
 /* Transposed convolution in two dims, as PyTorch's nn.ConvTranspose2d.  Parameters NAME.weight (C x out/groups x KH x
  * KW) and NAME.bias (out); both uniform +- 1/sqrt(out/groups KH KW) by default.  Attributes as in conv2d.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Shape rule of adaptive_avg_pool2d and adaptive_max_pool2d.
+ * Shape rule and descriptor of adaptive_avg_pool2d and adaptive_max_pool2d, and of both over one and three dims.
  */
 #ifndef LS_CORE_OPS_ADAPTIVE_POOL2D_H
 #define LS_CORE_OPS_ADAPTIVE_POOL2D_H
@@ -14,33 +14,46 @@ static inline ls_window ls__adaptive_window(int64_t in, int64_t out)
     return (ls_window){.in = in, .out = out, .kernel = in / out, .stride = in / out, .dilation = 1};
 }
 
-/* The windows of both dims. */
-static inline void ls__adaptive_windows(const ls_node *n, ls_window *h, ls_window *w)
+/* The windows of all dims. */
+static inline ls_windows ls__adaptive_windows(const ls_node *n)
 {
     const ls_tensor *x = n->in[0], *y = n->out[0];
-    *h = ls__adaptive_window(x->dim[1], y->dim[1]);
-    *w = ls__adaptive_window(x->dim[2], y->dim[2]);
+    const int        w = x->rank - 1, h = w - 1, d = w - 2; /* dim 0 is the channels */
+    return (ls_windows){d > 0 ? ls__adaptive_window(x->dim[d], y->dim[d]) : LS_NO_WINDOW,
+                        h > 0 ? ls__adaptive_window(x->dim[h], y->dim[h]) : LS_NO_WINDOW,
+                        ls__adaptive_window(x->dim[w], y->dim[w])};
 }
 
 /* Declares output 0, and resolves the size. */
 static inline ls_status ls__adaptive_infer(ls_node *n)
 {
-    ls_adaptive_pool2d_args *a = n->args;
-    const ls_tensor         *x = n->in[0];
+    ls_adaptive_pool_args *a                   = n->args;
+    int *const             own[LS_WINDOW_DIMS] = {&a->size_d, &a->size_h, &a->size_w};
+    const int              absent              = LS_WINDOW_DIMS - ls__op(n)->dims;
+    ls_windows             out                 = {LS_NO_WINDOW, LS_NO_WINDOW, LS_NO_WINDOW};
+    ls_window *const       axis[]              = {&out.d, &out.h, &out.w};
     LS_TRY(ls__expect_planes(n));
-    const int both = a->size ? a->size : 1;
-    if (a->size_h == 0) a->size_h = both;
-    if (a->size_w == 0) a->size_w = both;
-    LS_NODE_CHECK(n, a->size_h >= 1 && a->size_w >= 1, "size must be at least 1, found %d x %d", a->size_h, a->size_w);
-    ls__out(n, 0, x->type, true, 3, (const int64_t[]){x->dim[0], a->size_h, a->size_w});
+    for (int i = 0; i < LS_WINDOW_DIMS; i++) {
+        if (i < absent) {
+            LS_NODE_CHECK(n, *own[i] == 0, "has a size of the dim %c, which its input %s does not have", "dhw"[i],
+                          ls__shape(n->in[0]));
+            continue;
+        }
+        if (*own[i] == 0) *own[i] = a->size ? a->size : 1;
+        LS_NODE_CHECK(n, *own[i] >= 1, "size_%c must be at least 1, found %d", "dhw"[i], *own[i]);
+        axis[i]->out = *own[i];
+    }
+    ls__out_windows(n, 0, n->in[0]->type, n->in[0]->dim[0], &out);
     return LS_OK;
 }
 
-/* Descriptor members with one value in both ops. */
-#define LS_ADAPTIVE_POOL2D_OP                                                                                          \
-    .args_bytes = sizeof(ls_adaptive_pool2d_args), .ins = 1, .either = 1u << 0,                                        \
-    .fields = LS_FIELDS(LS_FIELD(INT, ls_adaptive_pool2d_args, size), LS_FIELD(INT, ls_adaptive_pool2d_args, size_h),  \
-                        LS_FIELD(INT, ls_adaptive_pool2d_args, size_w)),                                               \
-    .infer = infer, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = ls__plane_scratch
+/* The descriptor of adaptive pooling over n dims; more designated initialisers may follow. */
+#define LS_ADAPTIVE_POOL(n, ...)                                                                                       \
+    {                                                                                                                  \
+        .args_bytes = sizeof(ls_adaptive_pool_args), .ins = 1, .either = 1u << 0, .dims = n,                           \
+        .fields = LS_FIELDS(LS_WINDOW_FIELDS_##n(ls_adaptive_pool_args, size)), .infer = infer,                        \
+        .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = ls__plane_scratch,              \
+        .flops = flops, __VA_ARGS__                                                                                    \
+    }
 
 #endif

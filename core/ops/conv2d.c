@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Two-dimensional convolution (LeCun 1989), computed as cross-correlation, as in PyTorch.
+ * Convolution over one, two and three dims (LeCun 1989), computed as cross-correlation, as in PyTorch.
  *
  *     x: B x C x H x W    w: O x C/G x KH x KW    b: O or none    ->    y: B x O x OH x OW
  *     OH = (H + pad_top + pad_bottom - dilation_h (KH - 1) - 1) / stride_h + 1, OW likewise
@@ -8,6 +8,7 @@
  * Forward     y[o, i, j] = b[o] + sum over c, kh, kw of  w[o, c, kh, kw] x[c, h, v]
  *             with h = i stride_h + kh dilation_h - pad_top,  v = j stride_w + kw dilation_w - pad_left
  *             The channels are cut into G groups: output channels of group g read the input channels of group g alone.
+ *             conv3d has a depth before the height, with taps kd; conv1d has the width alone.
  * Backward    dx[c, h, v] = sum over o, kh, kw of  w[o, c, kh, kw] dy[o, i, j]  for the (i, j) that read x[h, v] with
  *                           tap (kh, kw)
  *             dw[o, c, kh, kw] = sum over samples, i, j of  dy[o, i, j] x[c, h, v]
@@ -17,7 +18,7 @@
  * padded sample.  For dx, output row i reads input row h with tap kh when h + padding = i stride + kh dilation.  Input
  * rows of one residue r = (h + padding) mod stride therefore use the same taps, those with kh dilation mod stride = r,
  * and read i = (h + padding) / stride - kh dilation / stride (integer divisions): each pair of residues is one pass of
- * stride 1 over the padded dy.
+ * stride 1 over the padded dy.  With a depth a pass runs once per output depth.
  *
  * A static rule of the shape chooses other kernels where they are faster: core/cpu/winograd for 3 x 3 taps of stride 1,
  * unless the graph asks for direct sums (recipe key train.conv), core/cpu/pointwise for y and dx of 1 x 1 taps, and
@@ -60,54 +61,55 @@ enum {
 
 /* ---- shape ------------------------------------------------------------------------------------------------------- */
 
-static ls_status windows(const ls_node *n, ls_window *h, ls_window *w)
+static ls_status windows(const ls_node *n, ls_windows *a)
 {
-    ls_conv2d_args *a        = n->args;
-    const int       kernel_h = (int)n->in[1]->dim[2], kernel_w = (int)n->in[1]->dim[3];
-    h->in = n->in[0]->dim[1];
-    w->in = n->in[0]->dim[2];
-    LS_TRY(ls__window_infer(n, &ATTRIBUTES(a, h, top, bottom), h));
-    return ls__window_infer(n, &ATTRIBUTES(a, w, left, right), w);
+    const ls_tensor *w    = n->in[1];
+    ls_conv_args    *args = n->args;
+    const int kernel_d = ls__conv_kernel(w, 0), kernel_h = ls__conv_kernel(w, 1), kernel_w = ls__conv_kernel(w, 2);
+    return ls__windows_infer(n, LS_WINDOWS_ATTRIBUTES_OF(args, ATTRIBUTES), a);
 }
 
 /* Returns the shape of a node.  The attributes of the node must be valid. */
 static ls_conv_shape shape_of(const ls_node *n)
 {
-    const ls_conv2d_args *a = n->args;
-    ls_conv_shape         s = {.groups = a->groups,
-                               .in     = n->in[1]->dim[1],
-                               .out    = n->in[1]->dim[0] / a->groups,
-                               .x_type = n->in[0]->type,
-                               .y_type = n->out[0]->type,
-                               .direct = n->graph->direct_convolution};
-    if (windows(n, &s.h, &s.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
+    const ls_conv_args *a = n->args;
+    ls_conv_shape       s = {.groups = a->groups,
+                             .in     = n->in[1]->dim[1],
+                             .out    = n->in[1]->dim[0] / a->groups,
+                             .x_type = n->in[0]->type,
+                             .y_type = n->out[0]->type,
+                             .direct = n->graph->direct_convolution};
+    if (windows(n, &s.a) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
     return s;
 }
 
 static ls_status infer(ls_node *n)
 {
-    ls_conv2d_args *a = n->args;
-    int64_t         O;
+    ls_conv_args *a = n->args;
+    ls_windows    v;
+    int64_t       O;
     LS_TRY(ls__conv_expect(n, false, &a->groups, &O));
-    ls_window h, v;
-    LS_TRY(windows(n, &h, &v));
-    LS_TRY(ls__conv_limit(n, O, &h, &v));
-    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, h.out, v.out});
+    LS_TRY(windows(n, &v));
+    LS_TRY(ls__conv_limit(n, O, &v));
+    ls__out_windows(n, 0, n->graph->precision, O, &v);
     return LS_OK;
 }
 
 static double flops(const ls_node *n)
 {
     const ls_tensor *w = n->in[1];
-    return 2.0 * (double)ls__numel(n->out[0]) * (double)(w->dim[1] * w->dim[2] * w->dim[3]);
+    return 2.0 * (double)ls__numel(n->out[0]) * (double)(ls__numel(w) / w->dim[0]);
 }
 
 /* ---- 3 x 3 taps -------------------------------------------------------------------------------------------------- */
 
+/* Whether the convolution has no depth. */
+static bool planar(const ls_conv_shape *s) { return s->a.d.in == 1 && s->a.d.out == 1 && s->a.d.kernel == 1; }
+
 /* Returns whether a direction is computed by core/cpu/winograd, and its plan. */
 static bool winograd(const ls_conv_shape *s, bool back, ls_winograd *p)
 {
-    const ls_window *h = &s->h, *w = &s->w;
+    const ls_window *h = &s->a.h, *w = &s->a.w;
     const int64_t    taps = LS_WINOGRAD_TAPS * LS_WINOGRAD_TAPS, reach = back ? LS_WINOGRAD_TAPS - 1 : 0;
     const int        sign = back ? 1 : -1;
     *p                    = (ls_winograd){.groups  = s->groups,
@@ -123,27 +125,29 @@ static bool winograd(const ls_conv_shape *s, bool back, ls_winograd *p)
                                           .w_out   = back ? taps : s->in * taps,
                                           .w_group = s->out * s->in * taps,
                                           .flip    = back};
-    return !s->direct && h->kernel == LS_WINOGRAD_TAPS && w->kernel == LS_WINOGRAD_TAPS && h->stride == 1 &&
-           w->stride == 1 && h->dilation == 1 && w->dilation == 1 && ls__winograd_fits(p);
+    return !s->direct && planar(s) && h->kernel == LS_WINOGRAD_TAPS && w->kernel == LS_WINOGRAD_TAPS &&
+           h->stride == 1 && w->stride == 1 && h->dilation == 1 && w->dilation == 1 && ls__winograd_fits(p);
 }
 
 /* ---- 1 x 1 taps -------------------------------------------------------------------------------------------------- */
 
 enum { POINTWISE_CHANNELS = 8 }; /* channels of a group, at least, on both sides */
 
+/* Whether the windows are the positions of the input. */
+static bool positions(const ls_window *a) { return a->kernel == 1 && a->stride == 1 && a->out == a->in && !a->before; }
+
 /* Returns whether a direction is computed by core/cpu/pointwise.c, and its arguments without arrays. */
 static bool pointwise(const ls_conv_shape *s, bool back, ls_pointwise *p)
 {
-    const ls_window *h = &s->h, *w = &s->w;
     *p = (ls_pointwise){.groups  = s->groups,
                         .in      = back ? s->out : s->in,
                         .out     = back ? s->in : s->out,
-                        .points  = h->in * w->in,
+                        .points  = ls__windows_in(&s->a),
                         .w_in    = back ? s->in : 1,
                         .w_out   = back ? 1 : s->in,
                         .w_group = s->out * s->in};
-    return h->kernel == 1 && w->kernel == 1 && h->stride == 1 && w->stride == 1 && h->out == h->in && w->out == w->in &&
-           h->before == 0 && w->before == 0 && ls__min(s->in, s->out) >= POINTWISE_CHANNELS;
+    return positions(&s->a.d) && positions(&s->a.h) && positions(&s->a.w) &&
+           ls__min(s->in, s->out) >= POINTWISE_CHANNELS;
 }
 
 /* ---- one channel in each group ----------------------------------------------------------------------------------- */
@@ -151,8 +155,8 @@ static bool pointwise(const ls_conv_shape *s, bool back, ls_pointwise *p)
 /* Returns whether a direction is computed by core/cpu/depthwise.c, and its plan. */
 static bool depthwise(const ls_conv_shape *s, bool back, ls_depthwise *p)
 {
-    const ls_window *h = &s->h, *w = &s->w;
-    return s->in == 1 && s->out == 1 &&
+    const ls_window *h = &s->a.h, *w = &s->a.w;
+    return s->in == 1 && s->out == 1 && planar(s) &&
            ls__depthwise_plan(p, &(ls_depthwise_dim){h->in, h->out, h->kernel, h->stride, h->dilation, h->before},
                               &(ls_depthwise_dim){w->in, w->out, w->kernel, w->stride, w->dilation, w->before},
                               s->groups, back);
@@ -165,7 +169,7 @@ typedef struct pass_sizes {
     int64_t panels_per_piece; /* panels of one piece                                                         */
     int64_t pieces_per_group; /* pieces of one group of one sample                                           */
     int64_t packed_channels;  /* output channels of a group, padded to whole vectors                         */
-    int64_t plane;            /* floats of a plane of the result                                             */
+    int64_t plane;            /* floats of a channel of the result                                           */
     size_t  window_bytes;     /* window of one thread                                                        */
     size_t  thread_bytes;     /* workspace of one thread: window, then that of ls__conv_run                  */
 } pass_sizes;
@@ -186,7 +190,7 @@ static pass_sizes pass_sizes_of(const ls_conv_plan *p)
     d.panels_per_piece = d.mixed ? panels : ls__conv_panels_per_piece(p, panels);
     d.pieces_per_group = ls__ceil_div(panels, d.panels_per_piece);
     d.packed_channels  = ls__conv_packed_channels(p);
-    d.plane            = p->h.result * p->w.result;
+    d.plane            = p->d.result * p->h.result * p->w.result;
     return d;
 }
 
@@ -218,8 +222,10 @@ static void run_piece(const ls_conv_plan *p, const pass_sizes *d, const ls_conv_
         const int64_t       panels = ls__conv_panels(p->out, pass->by_rows);
         const int64_t       first  = d->mixed ? 0 : piece * d->panels_per_piece;
         const int64_t       last   = d->mixed ? panels : ls__min(panels, (piece + 1) * d->panels_per_piece);
-        ls__conv_run(pass, &p->window, first, last, src, pass->packed + group * pass->taps * d->packed_channels,
-                     o->b ? o->b + group * p->out : NULL, y, o->add, work);
+        for (int64_t k = 0; k < pass->depths; k++)
+            ls__conv_run(pass, &p->window, first, last, src + (pass->src_d + k * pass->step_d) * p->window.plane,
+                         pass->packed + group * pass->taps * d->packed_channels, o->b ? o->b + group * p->out : NULL,
+                         ls__from(y, k * pass->dst_depth), o->add, work);
     }
 }
 
@@ -335,7 +341,7 @@ static bool tiled(const dw_sizes *d, int64_t samples)
 
 static dw_sizes dw_sizes_of(ls_conv_plan *p, const ls_conv_shape *s, int64_t rows, int shards)
 {
-    dw_sizes d = {.taps       = p->in * p->h.kernel * p->w.kernel,
+    dw_sizes d = {.taps       = p->in * ls__conv_kernel_taps(&s->a),
                   .max_blocks = ls__min((int64_t)shards * SHARD_BLOCKS, rows / BLOCK_SAMPLES + shards)};
     size_pieces(p, s, &d);
     const int64_t O        = p->out * p->groups;
@@ -500,24 +506,17 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
     return weights > passes ? weights : passes;
 }
 
-#define INT_FIELD(member) LS_FIELD(INT, ls_conv2d_args, member)
-#define SAME_FIELD(member) LS_FIELD_OF(ls__same_names, ls_conv2d_args, member)
-LS_OP(conv2d) = {
-    .name       = "conv2d",
-    .args_bytes = sizeof(ls_conv2d_args),
-    .ins        = 3,
-    .outs       = 1,
-    .optional   = 1u << 2,
-    .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
-    .either     = 1u << 0,
-    .narrow     = 1u << 1,
-    .fields     = LS_FIELDS(INT_FIELD(stride), INT_FIELD(stride_h), INT_FIELD(stride_w), INT_FIELD(padding),
-                            INT_FIELD(padding_h), INT_FIELD(padding_w), INT_FIELD(pad_top), INT_FIELD(pad_bottom),
-                            INT_FIELD(pad_left), INT_FIELD(pad_right), INT_FIELD(dilation), INT_FIELD(dilation_h),
-                            INT_FIELD(dilation_w), INT_FIELD(groups), SAME_FIELD(same)),
-    .infer      = infer,
-    .forward    = {[LS_CPU] = forward},
-    .backward   = {[LS_CPU] = backward},
-    .scratch    = scratch,
-    .flops      = flops,
-};
+/* The descriptor of conv1d, conv2d or conv3d. */
+#define CONV(n)                                                                                                        \
+    {                                                                                                                  \
+        .name = "conv" #n "d", .args_bytes = sizeof(ls_conv_args), .ins = 3, .outs = 1, .optional = 1u << 2,           \
+        .saves = LS_SAVES_IN(0) | LS_SAVES_IN(1), .either = 1u << 0, .narrow = 1u << 1, .dims = n,                     \
+        .fields = LS_FIELDS(LS_WINDOW_FIELDS_##n(ls_conv_args, stride), LS_WINDOW_FIELDS_##n(ls_conv_args, padding),   \
+                            LS_SIDE_FIELDS_##n(ls_conv_args), LS_WINDOW_FIELDS_##n(ls_conv_args, dilation),            \
+                            LS_FIELD(INT, ls_conv_args, groups), LS_FIELD_OF(ls__same_names, ls_conv_args, same)),     \
+        .infer = infer, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = scratch,        \
+        .flops = flops,                                                                                                \
+    }
+LS_OP(conv1d) = CONV(1);
+LS_OP(conv2d) = CONV(2);
+LS_OP(conv3d) = CONV(3);

@@ -20,22 +20,23 @@ typedef struct ls_conv_axis {
     int64_t window_lo, window; /* first position of the padded source, and its size    */
 } ls_conv_axis;
 
-/* A convolution y = x * w.  The windows h and w have the sizes of x (in) and y (out). */
+/* A convolution y = x * w.  The windows have the sizes of x (in) and y (out). */
 typedef struct ls_conv_shape {
-    ls_window h, w;
-    int64_t   groups;
-    int64_t   in, out; /* channels of one group, of x and of y */
-    ls_dtype  x_type, y_type;
-    bool      direct; /* sums of products as in the definition, without Winograd's tiles */
+    ls_windows a;
+    int64_t    groups;
+    int64_t    in, out; /* channels of one group, of x and of y */
+    ls_dtype   x_type, y_type;
+    bool       direct; /* sums of products as in the definition, without Winograd's tiles */
 } ls_conv_shape;
 
 /* Passes of one direction of one node.  Their tables lie in the workspace; base NULL: only sizes are computed. */
 typedef struct ls_conv_plan {
-    ls_conv_axis   h, w;
+    ls_conv_axis   d, h, w;
     int64_t        groups;
     int64_t        in, out;              /* channels of one group, of the source and of the result           */
     int64_t        w_in, w_out, w_group; /* strides of the weights: source channel, result channel, group    */
     ls_conv_window window;
+    int64_t        depth, lo_d;  /* planes of a channel in the window, and the depth of the first    */
     ls_dtype       type;         /* of the source                                                            */
     bool           on_channels;  /* vector lanes hold output channels, never points of a row                */
     int64_t        passes, used; /* passes that have room, and those that are not empty                     */
@@ -52,6 +53,8 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
 
 #define ls__conv_expect LS_ISA_NAME(ls__conv_expect)
 #define ls__conv_limit LS_ISA_NAME(ls__conv_limit)
+#define ls__conv_kernel LS_ISA_NAME(ls__conv_kernel)
+#define ls__conv_kernel_taps LS_ISA_NAME(ls__conv_kernel_taps)
 #define ls__conv_take LS_ISA_NAME(ls__conv_take)
 #define ls__conv_plan_direction LS_ISA_NAME(ls__conv_plan_direction)
 #define ls__conv_make_passes LS_ISA_NAME(ls__conv_make_passes)
@@ -66,11 +69,17 @@ static inline size_t ls__conv_line_bytes(int64_t count, size_t size)
 #ifdef LS_ISA_SUFFIX
 
 /* Checks x, w and b, and replaces groups 0 by 1.  w is O x C/groups x KH x KW, or if `transposed` C x O/groups x KH x
- * KW.  out: O. */
+ * KW, with as many dims of the kernel as the op has.  out: O. */
 ls_status ls__conv_expect(const ls_node *n, bool transposed, int *groups, int64_t *out);
 
 /* Checks that the offsets in a padded sample with `channels` channels of the output fit into 32 bits. */
-ls_status ls__conv_limit(const ls_node *n, int64_t channels, const ls_window *h, const ls_window *w);
+ls_status ls__conv_limit(const ls_node *n, int64_t channels, const ls_windows *a);
+
+/* The kernel's size along a dim: 0 depth, 1 height, 2 width; 1 for a dim that the weights w do not have. */
+int ls__conv_kernel(const ls_tensor *w, int dim);
+
+/* Taps of a kernel. */
+int64_t ls__conv_kernel_taps(const ls_windows *a);
 
 /* Takes memory from the workspace; NULL if the plan only computes sizes. */
 void *ls__conv_take(ls_conv_plan *p, int64_t count, size_t size);

@@ -55,19 +55,20 @@ static ls_conv_shape shape_of(const ls_node *n)
                                          .x_type = n->out[0]->type,
                                          .y_type = n->in[0]->type,
                                          .direct = n->graph->direct_convolution};
-    if (windows(n, &s.h, &s.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
+    s.a.d                             = LS_NO_WINDOW;
+    if (windows(n, &s.a.h, &s.a.w) != LS_OK) s.groups = 0; /* unreachable: the shape rule rejects invalid attributes */
     return s;
 }
 
 static ls_status infer(ls_node *n)
 {
     ls_conv_transpose2d_args *a = n->args;
-    ls_window                 h, w;
+    ls_windows                v = {.d = LS_NO_WINDOW};
     int64_t                   O;
     LS_TRY(ls__conv_expect(n, true, &a->groups, &O));
-    LS_TRY(windows(n, &h, &w));
-    LS_TRY(ls__conv_limit(n, O, &h, &w));
-    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, h.in, w.in});
+    LS_TRY(windows(n, &v.h, &v.w));
+    LS_TRY(ls__conv_limit(n, O, &v));
+    ls__out(n, 0, n->graph->precision, true, 3, (const int64_t[]){O, v.h.in, v.w.in});
     return LS_OK;
 }
 
@@ -125,6 +126,7 @@ LS_OP(conv_transpose2d) = {
     .ins        = 3,
     .outs       = 1,
     .optional   = 1u << 2,
+    .dims       = 2,
     .saves      = LS_SAVES_IN(0) | LS_SAVES_IN(1),
     .either     = 1u << 0,
     .narrow     = 1u << 1,

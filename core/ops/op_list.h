@@ -5,13 +5,25 @@
  */
 #define LS_OP_LIST(X)                                                                                                  \
     X(linear)                                                                                                          \
+    X(conv1d)                                                                                                          \
     X(conv2d)                                                                                                          \
+    X(conv3d)                                                                                                          \
     X(conv_transpose2d)                                                                                                \
+    X(max_pool1d)                                                                                                      \
     X(max_pool2d)                                                                                                      \
+    X(max_pool3d)                                                                                                      \
+    X(avg_pool1d)                                                                                                      \
     X(avg_pool2d)                                                                                                      \
+    X(avg_pool3d)                                                                                                      \
+    X(adaptive_max_pool1d)                                                                                             \
     X(adaptive_max_pool2d)                                                                                             \
+    X(adaptive_max_pool3d)                                                                                             \
+    X(adaptive_avg_pool1d)                                                                                             \
     X(adaptive_avg_pool2d)                                                                                             \
+    X(adaptive_avg_pool3d)                                                                                             \
+    X(pad1d)                                                                                                           \
     X(pad2d)                                                                                                           \
+    X(pad3d)                                                                                                           \
     X(relu)                                                                                                            \
     X(relu6)                                                                                                           \
     X(leaky_relu)                                                                                                      \

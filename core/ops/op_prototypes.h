@@ -85,22 +85,27 @@ typedef struct ls_mask_args {
 #define LS_SAME_LIST(X) X(LS_SAME_NONE, "none") X(LS_SAME_PYTORCH, "pytorch") X(LS_SAME_TENSORFLOW, "tensorflow")
 typedef enum ls_same { LS_ENUMERATORS(LS_SAME_LIST) } ls_same;
 
-/* y[o] = b[o] + sum over c of w[o, c] * x[c]                       x: B x C x H x W   w: O x C/groups x KH x KW
- *                                                                  b: O or NULL   y: B x O x OH x OW
- * The sign * is cross-correlation, as in PyTorch, and
+/* y[o] = b[o] + sum over c of w[o, c] * x[c]                       x: B x C x D x H x W   b: O or NULL
+ *                                                                  w: O x C/groups x KD x KH x KW
+ *                                                                  y: B x O x OD x OH x OW
+ * conv2d has no D and no KD, conv1d no H and no KH either.  The sign * is cross-correlation, as in PyTorch, and
  *     OH = (H + pad_top + pad_bottom - dilation_h (KH - 1) - 1) / stride_h + 1
- * Defaults: stride 1, padding 0, dilation 1.  A setting for one dim (stride_h) has precedence over that for both
- * (stride), and one for a side (pad_top) over that for a dim (padding_h).  `same` computes the padding. */
-typedef struct ls_conv2d_args {
+ * Defaults: stride 1, padding 0, dilation 1.  A setting for one dim (stride_h) has precedence over that for all
+ * (stride), and one for a side (pad_top) over that for a dim (padding_h).  `same` computes the padding.  Attributes of
+ * a dim that the op does not have must be 0. */
+typedef struct ls_conv_args {
     ls_tensor *x, *w, *b;
-    int        stride, stride_h, stride_w;
-    int        padding, padding_h, padding_w;
-    int        pad_top, pad_bottom, pad_left, pad_right;
+    int        stride, stride_d, stride_h, stride_w;
+    int        padding, padding_d, padding_h, padding_w;
+    int        pad_front, pad_back, pad_top, pad_bottom, pad_left, pad_right;
     ls_same    same;
-    int        dilation, dilation_h, dilation_w;
+    int        dilation, dilation_d, dilation_h, dilation_w;
     int        groups;
-} ls_conv2d_args;
+} ls_conv_args;
+typedef ls_conv_args ls_conv1d_args, ls_conv2d_args, ls_conv3d_args;
+#define ls_conv1d_op(...) LS_APPLY(conv1d, ls_conv1d_args, __VA_ARGS__)
 #define ls_conv2d_op(...) LS_APPLY(conv2d, ls_conv2d_args, __VA_ARGS__)
+#define ls_conv3d_op(...) LS_APPLY(conv3d, ls_conv3d_args, __VA_ARGS__)
 
 /* y = the gradient of a convolution with respect to its input, as PyTorch's conv_transpose2d
  *                                                                  x: B x C x H x W   w: C x O/groups x KH x KW
@@ -119,45 +124,57 @@ typedef struct ls_conv_transpose2d_args {
 #define ls_conv_transpose2d_op(...) LS_APPLY(conv_transpose2d, ls_conv_transpose2d_args, __VA_ARGS__)
 
 /* y[c, i, j] = max of the window of x[c] at                        x: B x C x H x W   y: B x C x OH x OW
- *              (i stride_h - pad_top, j stride_w - pad_left)
+ *              (i stride_h - pad_top, j stride_w - pad_left)       also with dims D x H x W, and with the dim W alone
  * OH = (H + pad_top + pad_bottom - dilation_h (kernel_h - 1) - 1) / stride_h + 1.  ceil_mode rounds OH up, unless the
  * last window would start in the padding after the input.  The default stride is the kernel.  The first of equal values
  * counts; NaN if there is one. */
-typedef struct ls_max_pool2d_args {
+typedef struct ls_max_pool_args {
     ls_tensor *x;
-    int        kernel, kernel_h, kernel_w;
-    int        stride, stride_h, stride_w;
-    int        padding, padding_h, padding_w;
-    int        pad_top, pad_bottom, pad_left, pad_right;
+    int        kernel, kernel_d, kernel_h, kernel_w;
+    int        stride, stride_d, stride_h, stride_w;
+    int        padding, padding_d, padding_h, padding_w;
+    int        pad_front, pad_back, pad_top, pad_bottom, pad_left, pad_right;
     ls_same    same;
-    int        dilation, dilation_h, dilation_w;
+    int        dilation, dilation_d, dilation_h, dilation_w;
     bool       ceil_mode;
-} ls_max_pool2d_args;
+} ls_max_pool_args;
+typedef ls_max_pool_args ls_max_pool1d_args, ls_max_pool2d_args, ls_max_pool3d_args;
+#define ls_max_pool1d(...) LS_APPLY(max_pool1d, ls_max_pool1d_args, __VA_ARGS__)
 #define ls_max_pool2d(...) LS_APPLY(max_pool2d, ls_max_pool2d_args, __VA_ARGS__)
+#define ls_max_pool3d(...) LS_APPLY(max_pool3d, ls_max_pool3d_args, __VA_ARGS__)
 
 /* y[c, i, j] = mean of the window of x[c], placed as in max_pool2d x: B x C x H x W   y: B x C x OH x OW
+ *                                                                  also with dims D x H x W, and with the dim W alone
  * The mean includes zeros of the padding, unless exclude_padding is set (PyTorch's count_include_pad=False) or the
  * padding is TensorFlow's. */
-typedef struct ls_avg_pool2d_args {
+typedef struct ls_avg_pool_args {
     ls_tensor *x;
-    int        kernel, kernel_h, kernel_w;
-    int        stride, stride_h, stride_w;
-    int        padding, padding_h, padding_w;
-    int        pad_top, pad_bottom, pad_left, pad_right;
+    int        kernel, kernel_d, kernel_h, kernel_w;
+    int        stride, stride_d, stride_h, stride_w;
+    int        padding, padding_d, padding_h, padding_w;
+    int        pad_front, pad_back, pad_top, pad_bottom, pad_left, pad_right;
     ls_same    same;
     bool       ceil_mode, exclude_padding;
-} ls_avg_pool2d_args;
+} ls_avg_pool_args;
+typedef ls_avg_pool_args ls_avg_pool1d_args, ls_avg_pool2d_args, ls_avg_pool3d_args;
+#define ls_avg_pool1d(...) LS_APPLY(avg_pool1d, ls_avg_pool1d_args, __VA_ARGS__)
 #define ls_avg_pool2d(...) LS_APPLY(avg_pool2d, ls_avg_pool2d_args, __VA_ARGS__)
+#define ls_avg_pool3d(...) LS_APPLY(avg_pool3d, ls_avg_pool3d_args, __VA_ARGS__)
 
 /* y[c, i, j] = max or mean of x[c, h, w]                           x: B x C x H x W   y: B x C x size_h x size_w
  *              for floor(i H / size_h) <= h < ceil((i + 1) H / size_h), and w likewise
- * The windows of PyTorch's adaptive pooling.  Size 1 is global pooling. */
-typedef struct ls_adaptive_pool2d_args {
+ * The windows of PyTorch's adaptive pooling, also with dims D x H x W, and with the dim W alone.  Size 1 is global
+ * pooling. */
+typedef struct ls_adaptive_pool_args {
     ls_tensor *x;
-    int        size, size_h, size_w; /* 0: 1 */
-} ls_adaptive_pool2d_args;
-#define ls_adaptive_max_pool2d(...) LS_APPLY(adaptive_max_pool2d, ls_adaptive_pool2d_args, __VA_ARGS__)
-#define ls_adaptive_avg_pool2d(...) LS_APPLY(adaptive_avg_pool2d, ls_adaptive_pool2d_args, __VA_ARGS__)
+    int        size, size_d, size_h, size_w; /* 0: 1 */
+} ls_adaptive_pool_args;
+#define ls_adaptive_max_pool1d(...) LS_APPLY(adaptive_max_pool1d, ls_adaptive_pool_args, __VA_ARGS__)
+#define ls_adaptive_max_pool2d(...) LS_APPLY(adaptive_max_pool2d, ls_adaptive_pool_args, __VA_ARGS__)
+#define ls_adaptive_max_pool3d(...) LS_APPLY(adaptive_max_pool3d, ls_adaptive_pool_args, __VA_ARGS__)
+#define ls_adaptive_avg_pool1d(...) LS_APPLY(adaptive_avg_pool1d, ls_adaptive_pool_args, __VA_ARGS__)
+#define ls_adaptive_avg_pool2d(...) LS_APPLY(adaptive_avg_pool2d, ls_adaptive_pool_args, __VA_ARGS__)
+#define ls_adaptive_avg_pool3d(...) LS_APPLY(adaptive_avg_pool3d, ls_adaptive_pool_args, __VA_ARGS__)
 
 /* Values of padding: 0; mirrored without the border; the border; the opposite side. */
 #define LS_PAD_LIST(X)                                                                                                 \
@@ -169,14 +186,18 @@ typedef enum ls_pad_mode { LS_ENUMERATORS(LS_PAD_LIST) } ls_pad_mode;
  *                                                                  x: B x C x H x W
  *                                                                  y: B x C x (H + pad_top + pad_bottom) x
  *                                                                     (W + pad_left + pad_right)
- * A setting for a side (pad_top) has precedence over that for a dim (padding_h), and this over that for both. */
-typedef struct ls_pad2d_args {
+ *                                                                  also with dims D x H x W, and with the dim W alone
+ * A setting for a side (pad_top) has precedence over that for a dim (padding_h), and this over that for all. */
+typedef struct ls_pad_args {
     ls_tensor  *x;
-    int         padding, padding_h, padding_w;
-    int         pad_top, pad_bottom, pad_left, pad_right;
+    int         padding, padding_d, padding_h, padding_w;
+    int         pad_front, pad_back, pad_top, pad_bottom, pad_left, pad_right;
     ls_pad_mode mode;
-} ls_pad2d_args;
+} ls_pad_args;
+typedef ls_pad_args ls_pad1d_args, ls_pad2d_args, ls_pad3d_args;
+#define ls_pad1d(...) LS_APPLY(pad1d, ls_pad1d_args, __VA_ARGS__)
 #define ls_pad2d(...) LS_APPLY(pad2d, ls_pad2d_args, __VA_ARGS__)
+#define ls_pad3d(...) LS_APPLY(pad3d, ls_pad3d_args, __VA_ARGS__)
 
 /* ---- one element at a time --------------------------------------------------------------------------------------- */
 

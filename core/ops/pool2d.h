@@ -52,6 +52,31 @@ static inline void ls__pool_inside(const ls_window *a, int64_t *from, int64_t *t
     if (*from > *to) *from = *to;
 }
 
+/* The windows of one output row of a plane: a depth and a height.  Their elements are those of the kernel's depths
+ * [d0, d1) and rows [h0, h1) that lie in the input. */
+typedef struct ls_pool_row {
+    int64_t at, depth, row; /* offsets in the input: of depth 0 and row 0 of the kernel, from one to the next */
+    int64_t d0, d1, h0, h1;
+} ls_pool_row;
+
+/* Returns output row i of a plane, counted over all depths. */
+static inline ls_pool_row ls__pool_row(const ls_windows *a, int64_t i)
+{
+    const int64_t d = a->d.out == 1 ? 0 : i / a->h.out, h = i - d * a->h.out;
+    ls_pool_row   r = {.at    = (ls__pool_at(&a->d, d) * a->h.in + ls__pool_at(&a->h, h)) * a->w.in,
+                       .depth = a->d.dilation * a->h.in * a->w.in,
+                       .row   = a->h.dilation * a->w.in};
+    ls__pool_clip(&a->d, d, &r.d0, &r.d1);
+    ls__pool_clip(&a->h, h, &r.h0, &r.h1);
+    return r;
+}
+
+/* Offset in the input of depth kd and row kh of the windows of r. */
+static inline int64_t ls__pool_place(const ls_pool_row *r, int64_t kd, int64_t kh)
+{
+    return r->at + kd * r->depth + kh * r->row;
+}
+
 /* Even elements of 2 LS_V floats: x[0], x[2], ... */
 V_INLINE vf ls__even(vf lo, vf hi)
 {
@@ -154,12 +179,12 @@ V_INLINE vf ls__load_strided(const ls_dtype type, const void *x, int64_t i, int6
 #define ls__avg_pool_forward LS_ISA_NAME(ls__avg_pool_forward)
 #define ls__avg_pool_backward LS_ISA_NAME(ls__avg_pool_backward)
 #ifdef LS_ISA_SUFFIX
-/* Maxima of the windows h x w of each plane, and their positions: outputs 0 and 1 of the node. */
-void ls__max_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w);
-void ls__max_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w);
+/* Maxima of the windows of each plane, and their positions: outputs 0 and 1 of the node. */
+void ls__max_pool_forward(const ls_call *c, const ls_windows *a);
+void ls__max_pool_backward(const ls_call *c, const ls_windows *a);
 /* Means of the windows.  exclude: elements of the padding are not counted. */
-void ls__avg_pool_forward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude);
-void ls__avg_pool_backward(const ls_call *c, const ls_window *h, const ls_window *w, bool exclude);
+void ls__avg_pool_forward(const ls_call *c, const ls_windows *a, bool exclude);
+void ls__avg_pool_backward(const ls_call *c, const ls_windows *a, bool exclude);
 #endif
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Windows along one dim, for convolution and pooling: attributes, padding and the number of windows.
+ * Windows along each dim, for convolution and pooling: attributes, padding and the number of windows.
  *
  * Window i covers the positions i stride - before + k dilation for k < kernel.  With reach = dilation (kernel - 1) + 1
  * there are (in + before + after - reach) / stride + 1 windows.  ceil_mode rounds the quotient up, unless the last
@@ -23,13 +23,27 @@ typedef struct ls_window {
     bool    adaptive;      /* window i covers positions floor(i in / out) ... ceil((i + 1) in / out) - 1 */
 } ls_window;
 
+/* The windows of a sample of up to three dims.  Along a dim that the op does not have there is one window of one
+ * position. */
+typedef struct ls_windows {
+    ls_window d, h, w; /* depth, height, width */
+} ls_windows;
+
+enum { LS_WINDOW_DIMS = 3 };
+#define LS_NO_WINDOW                                                                                                   \
+    (ls_window) { .in = 1, .out = 1, .kernel = 1, .stride = 1, .dilation = 1 }
+
+/* Positions of a channel of the input, and windows of a channel. */
+static inline int64_t ls__windows_in(const ls_windows *a) { return a->d.in * a->h.in * a->w.in; }
+static inline int64_t ls__windows_out(const ls_windows *a) { return a->d.out * a->h.out * a->w.out; }
+
 /* Indices of the attributes of a dim. */
 enum { LS_WINDOW_KERNEL, LS_WINDOW_STRIDE, LS_WINDOW_PADDING, LS_WINDOW_DILATION, LS_WINDOW_ATTRIBUTES };
 
 /* Attributes of one dim; 0: not given. */
 typedef struct ls_window_attributes {
-    const char *dim;                        /* "h" or "w" */
-    int         both[LS_WINDOW_ATTRIBUTES]; /* values for both dims */
+    const char *dim;                        /* "d", "h" or "w" */
+    int         both[LS_WINDOW_ATTRIBUTES]; /* values for all dims */
     int        *own[LS_WINDOW_ATTRIBUTES];  /* values for this dim, which take precedence; NULL: none */
     int         before, after;              /* padding of one side, which takes precedence over that of the dim */
     ls_same     same;
@@ -46,6 +60,11 @@ typedef struct ls_window_attributes {
         .own    = {[LS_WINDOW_STRIDE] = &(a)->stride_##h, [LS_WINDOW_PADDING] = &(a)->padding_##h},                    \
         .before = (a)->pad_##first, .after = (a)->pad_##last, __VA_ARGS__                                              \
     }
+
+/* The attributes of the dims d, h and w, each as `attributes` (args struct, dim, first side, last side) makes them. */
+#define LS_WINDOWS_ATTRIBUTES_OF(a, attributes)                                                                        \
+    ((const ls_window_attributes[LS_WINDOW_DIMS]){attributes(a, d, front, back), attributes(a, h, top, bottom),        \
+                                                  attributes(a, w, left, right)})
 
 /* Sets the padding of `same`. */
 static inline ls_status ls__window_same(const ls_node *n, const ls_window_attributes *a, int64_t reach, ls_window *w)
@@ -114,6 +133,36 @@ static inline ls_status ls__window_infer(const ls_node *n, const ls_window_attri
     const int64_t reach = w->dilation * (w->kernel - 1) + 1;
     if (a->same != LS_SAME_NONE) LS_TRY(ls__window_same(n, a, reach, w));
     return ls__window_count(n, a, reach, w);
+}
+
+/* Does the same for all dims of the input, of which the op has 1 to 3: width, before it height, before it depth. */
+static inline ls_status ls__windows_infer(const ls_node *n, const ls_window_attributes a[LS_WINDOW_DIMS], ls_windows *w)
+{
+    ls_window *const axis[LS_WINDOW_DIMS] = {&w->d, &w->h, &w->w};
+    const int        absent               = LS_WINDOW_DIMS - ls__op(n)->dims;
+    for (int i = 0; i < LS_WINDOW_DIMS; i++) {
+        *axis[i] = LS_NO_WINDOW;
+        if (i >= absent) {
+            axis[i]->in = n->in[0]->dim[1 + i - absent];
+            LS_TRY(ls__window_infer(n, &a[i], axis[i]));
+            continue;
+        }
+        bool given = a[i].before || a[i].after;
+        for (int k = 0; k < LS_WINDOW_ATTRIBUTES; k++) given |= a[i].own[k] && *a[i].own[k];
+        LS_NODE_CHECK(n, !given, "has attributes of the dim %s, which its input %s does not have", a[i].dim,
+                      ls__shape(n->in[0]));
+    }
+    return LS_OK;
+}
+
+/* Declares output i: `channels` channels of one element per window. */
+static inline void ls__out_windows(ls_node *n, int i, ls_dtype type, int64_t channels, const ls_windows *a)
+{
+    const int     dims                    = ls__op(n)->dims;
+    const int64_t all[LS_WINDOW_DIMS]     = {a->d.out, a->h.out, a->w.out};
+    int64_t       dim[1 + LS_WINDOW_DIMS] = {channels};
+    for (int k = 0; k < dims; k++) dim[1 + k] = all[LS_WINDOW_DIMS - dims + k];
+    ls__out(n, i, type, true, 1 + dims, dim);
 }
 
 #endif

@@ -15,7 +15,10 @@
 
 #include <string.h>
 
-enum { DIMS = 2 }; /* height, width */
+enum { DIMS = 3 }; /* depth, height, width; a layer has the last 1 to 3 of them */
+
+static const char *const dim_suffix[DIMS]     = {"_d", "_h", "_w"};
+static const char *const side_suffix[DIMS][2] = {{"_front", "_back"}, {"_top", "_bottom"}, {"_left", "_right"}};
 
 /* The field of a value along one dim; size 0: not known. */
 typedef struct field {
@@ -24,31 +27,48 @@ typedef struct field {
     bool    flat; /* the value has another shape than the plane, until a reshape restores it */
 } field;
 
-/* Returns the attribute of a node by its name, "stride_h"; 0: it has none. */
+static const ls_field *field_of(const ls_node *n, const char *name)
+{
+    const ls_field *f = ls__op(n)->fields;
+    while (f && f->name && strcmp(f->name, name) != 0) f++;
+    return f && f->name ? f : NULL;
+}
+
+/* Returns the attribute of a node by its name, "stride" of "_h"; an op of one dim has no "stride_w" but "stride"
+ * alone.  0: it has none. */
 static int attribute(const ls_node *n, const char *name, const char *dim)
 {
     char key[32];
     int  value = 0;
     snprintf(key, sizeof key, "%s%s", name, dim);
-    for (const ls_field *f = ls__op(n)->fields; f && f->name; f++)
-        if (!strcmp(f->name, key)) {
-            if (f->kind == LS_FIELD_BOOL)
-                value = *(const bool *)((const char *)n->args + f->offset);
-            else
-                memcpy(&value, (const char *)n->args + f->offset, sizeof value);
-        }
+    const ls_field *f = field_of(n, key) ? field_of(n, key) : field_of(n, name);
+    if (!f) return 0;
+    if (f->kind == LS_FIELD_BOOL) return *(const bool *)((const char *)n->args + f->offset);
+    memcpy(&value, (const char *)n->args + f->offset, sizeof value);
     return value;
 }
 
 static bool is_op(const ls_node *n, const char *name) { return !strcmp(ls__op(n)->name, name); }
 
-static bool is_adaptive(const ls_node *n) { return !strncmp(ls__op(n)->name, "adaptive_", 9); }
+static bool starts(const ls_node *n, const char *name) { return !strncmp(ls__op(n)->name, name, strlen(name)); }
+
+static bool is_adaptive(const ls_node *n) { return starts(n, "adaptive_"); }
+static bool is_padding(const ls_node *n) { return starts(n, "pad"); }
+static bool is_transposed(const ls_node *n) { return starts(n, "conv_transpose"); }
+static bool is_conv(const ls_node *n) { return starts(n, "conv") && ls__op(n)->dims && !is_transposed(n); }
 
 /* Whether the node has windows. */
-static bool has_windows(const ls_node *n)
+static bool has_windows(const ls_node *n) { return ls__op(n)->dims && !is_padding(n) && !is_transposed(n); }
+
+/* The index of dim d in a tensor of the shape C x D x H x W, or with fewer dims; 0: it has no such dim. */
+static int place_of(const ls_tensor *x, int d)
 {
-    return is_op(n, "conv2d") || is_op(n, "max_pool2d") || is_op(n, "avg_pool2d") || is_adaptive(n);
+    const int at = x->rank - DIMS + d;
+    return at > 0 ? at : 0;
 }
+
+/* The size of a tensor along dim d; 1 for a dim that it does not have. */
+static int64_t size_of(const ls_tensor *x, int d) { return place_of(x, d) ? x->dim[place_of(x, d)] : 1; }
 
 static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -73,10 +93,8 @@ static void count(ls_layer_axis *a)
 /* Describes the windows along dim d. */
 static ls_layer_axis axis_of(const ls_node *n, int d)
 {
-    static const char *const dims[DIMS] = {"_h", "_w"}, *const sides[DIMS][2] = {{"_top", "_bottom"},
-                                                                                 {"_left", "_right"}};
-    const ls_tensor *x = n->in[0];
-    ls_layer_axis    a = {.in = x->dim[1 + d], .out = n->out[0]->dim[1 + d], .dilation = 1};
+    ls_layer_axis a = {.in = size_of(n->in[0], d), .out = size_of(n->out[0], d), .dilation = 1};
+    if (!place_of(n->in[0], d)) return (ls_layer_axis){1, 1, .kernel = 1, .stride = 1, .dilation = 1, .inside = 1};
     if (is_adaptive(n)) {
         a.spread = a.in % a.out != 0;
         a.kernel = a.in / a.out + (a.spread ? 2 : 0);
@@ -85,13 +103,13 @@ static ls_layer_axis axis_of(const ls_node *n, int d)
         a.inside = a.out;
         return a;
     }
-    const int dilation = attribute(n, "dilation", dims[d]);
-    a.kernel           = is_op(n, "conv2d") ? n->in[1]->dim[2 + d] : attribute(n, "kernel", dims[d]);
-    a.stride           = larger(attribute(n, "stride", dims[d]), 1);
+    const int dilation = attribute(n, "dilation", dim_suffix[d]);
+    a.kernel           = is_conv(n) ? n->in[1]->dim[place_of(n->in[0], d) + 1] : attribute(n, "kernel", dim_suffix[d]);
+    a.stride           = larger(attribute(n, "stride", dim_suffix[d]), 1);
     a.dilation         = larger(dilation, 1);
     a.ceil             = attribute(n, "ceil_mode", "") != 0;
-    const int padding = attribute(n, "padding", dims[d]), first = attribute(n, "pad", sides[d][0]),
-              last = attribute(n, "pad", sides[d][1]);
+    const int padding = attribute(n, "padding", dim_suffix[d]), first = attribute(n, "pad", side_suffix[d][0]),
+              last = attribute(n, "pad", side_suffix[d][1]);
     a.before       = first ? first : padding;
     a.after        = last ? last : padding;
     if (attribute(n, "same", "") != LS_SAME_NONE) {
@@ -116,10 +134,9 @@ static field behind_windows(field x, const ls_layer_axis *a)
 
 static field behind_padding(field x, const ls_node *n, int d)
 {
-    static const char *const dims[DIMS] = {"_h", "_w"}, *const sides[DIMS] = {"_top", "_left"};
-    const int side = attribute(n, "pad", sides[d]), padding = attribute(n, "padding", dims[d]);
-    if (x.flat) return x;
-    x.size = n->out[0]->dim[1 + d];
+    const int side = attribute(n, "pad", side_suffix[d][0]), padding = attribute(n, "padding", dim_suffix[d]);
+    if (x.flat || !place_of(n->in[0], d)) return x;
+    x.size = size_of(n->out[0], d);
     x.low -= (side ? side : padding) * x.jump;
     x.high -= (side ? side : padding) * x.jump;
     return x;
@@ -140,13 +157,16 @@ static void follow(const ls_node *n, field *of)
         field f = {0};
         for (int k = 0; k < n->ins; k++)
             if (n->in[k] && n->in[k]->batched) f = both(f, of[n->in[k]->index * DIMS + d]);
-        if (is_op(n, "conv_transpose2d")) f = (field){0};
-        if (is_op(n, "pad2d")) f = behind_padding(f, n, d);
+        if (is_transposed(n)) f = (field){0};
+        if (is_padding(n)) f = behind_padding(f, n, d);
         of[n->out[0]->index * DIMS + d] = f;
     }
-    const ls_tensor *y = n->out[0];
-    field           *f = &of[y->index * DIMS];
-    if (is_op(n, "reshape")) f[0].flat = f[1].flat = y->rank != 3 || y->dim[1] != f[0].size || y->dim[2] != f[1].size;
+    if (!is_op(n, "reshape")) return;
+    const ls_tensor *y    = n->out[0];
+    field           *f    = &of[y->index * DIMS];
+    bool             flat = y->rank < 2;
+    for (int d = 0; d < DIMS; d++) flat = flat || size_of(y, d) != f[d].size;
+    for (int d = 0; d < DIMS; d++) f[d].flat = flat;
 }
 
 static void set_field(ls_layer_axis *a, field *x, field *y)
@@ -165,8 +185,8 @@ int ls_layer_windows_of(const ls_graph *g, ls_arena *memory, ls_layer_windows **
     int               n    = 0;
     for (int i = 0; i < g->tensors; i++)
         for (int d = 0; d < DIMS; d++)
-            if (g->tensor[i]->role == LS_ROLE_INPUT && g->tensor[i]->rank == 3)
-                of[i * DIMS + d] = (field){.size = g->tensor[i]->dim[1 + d], .jump = 1};
+            if (g->tensor[i]->role == LS_ROLE_INPUT && g->tensor[i]->rank > 1 && g->tensor[i]->rank <= 1 + DIMS)
+                of[i * DIMS + d] = (field){.size = size_of(g->tensor[i], d), .jump = 1};
     for (int i = 0; i < g->nodes; i++) {
         const ls_node *node = g->node[i];
         if (!has_windows(node)) {
@@ -175,9 +195,10 @@ int ls_layer_windows_of(const ls_graph *g, ls_arena *memory, ls_layer_windows **
         }
         ls_layer_windows *w = &list[n++];
         field            *x = &of[node->in[0]->index * DIMS], *y = &of[node->out[0]->index * DIMS];
-        *w = (ls_layer_windows){.node = node, .h = axis_of(node, 0), .w = axis_of(node, 1)};
-        set_field(&w->h, &x[0], &y[0]);
-        set_field(&w->w, &x[1], &y[1]);
+        *w = (ls_layer_windows){.node = node, .d = axis_of(node, 0), .h = axis_of(node, 1), .w = axis_of(node, 2)};
+        set_field(&w->d, &x[0], &y[0]);
+        set_field(&w->h, &x[1], &y[1]);
+        set_field(&w->w, &x[2], &y[2]);
     }
     *windows = list;
     return n;
@@ -185,7 +206,7 @@ int ls_layer_windows_of(const ls_graph *g, ls_arena *memory, ls_layer_windows **
 
 double ls_layer_padded_share(const ls_layer_windows *w)
 {
-    return 1 - (double)(w->h.inside * w->w.inside) / (double)(w->h.out * w->w.out);
+    return 1 - (double)(w->d.inside * w->h.inside * w->w.inside) / (double)(w->d.out * w->h.out * w->w.out);
 }
 
 /* ---- output ------------------------------------------------------------------------------------------------------ */
@@ -215,28 +236,71 @@ static const char *formula(const ls_layer_axis *a, char *text, size_t bytes)
     return text;
 }
 
-/* "435 x 435", or "435" if both are equal and `square` is false. */
-static const char *pair(int64_t h, int64_t w, char *text, size_t bytes)
+/* The axes of a layer, and their number. */
+static int axes_of(const ls_layer_windows *w, const ls_layer_axis *axis[DIMS])
 {
-    if (!h || !w)
-        snprintf(text, bytes, "-");
-    else if (h == w)
-        snprintf(text, bytes, "%lld", (long long)h);
-    else
-        snprintf(text, bytes, "%lld x %lld", (long long)h, (long long)w);
+    const ls_layer_axis *all[DIMS] = {&w->d, &w->h, &w->w};
+    const int            dims      = w->node->in[0]->rank - 1;
+    for (int i = 0; i < dims; i++) axis[i] = all[DIMS - dims + i];
+    return dims;
+}
+
+/* "435 x 221", or "435" if all are equal. */
+static const char *product(int n, const int64_t *size, char *text, size_t bytes)
+{
+    bool equal = true, known = true;
+    for (int i = 0; i < n; i++) {
+        equal = equal && size[i] == size[0];
+        known = known && size[i];
+    }
+    snprintf(text, bytes, "%s", known ? "" : "-");
+    for (int i = 0; known && i < (equal ? 1 : n); i++)
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%lld", i ? " x " : "", (long long)size[i]);
     return text;
 }
 
-static const char *unread(const ls_layer_windows *w, char *text, size_t bytes)
+/* "1 row, 2 columns: 6.8 %" */
+static const char *unread(int n, const ls_layer_axis *const *axis, char *text, size_t bytes)
 {
-    const int64_t h = w->h.unread, c = w->w.unread;
-    const double  share = 1 - (double)((w->h.in - h) * (w->w.in - c)) / (double)(w->h.in * w->w.in);
-    if (h || c)
-        snprintf(text, bytes, "%lld row%s, %lld column%s: %.1f %%", (long long)h, h == 1 ? "" : "s", (long long)c,
-                 c == 1 ? "" : "s", 100 * share);
+    static const char *const names[DIMS] = {"plane", "row", "column"};
+    double                   read        = 1;
+    bool                     some        = false;
+    *text                                = 0;
+    for (int i = 0; i < n; i++) {
+        const int64_t count = axis[i]->unread;
+        read *= (double)(axis[i]->in - count) / (double)axis[i]->in;
+        some = some || count;
+    }
+    for (int i = 0; some && i < n; i++)
+        snprintf(text + strlen(text), bytes - strlen(text), "%s%lld %s%s", i ? ", " : "", (long long)axis[i]->unread,
+                 names[DIMS - n + i], axis[i]->unread == 1 ? "" : "s");
+    if (some)
+        snprintf(text + strlen(text), bytes - strlen(text), ": %.1f %%", 100 * (1 - read));
     else
         snprintf(text, bytes, "-");
     return text;
+}
+
+/* Prints the rows of a layer. */
+static void print_layer(FILE *f, const ls_layer_windows *w, int name, int formula_width)
+{
+    const ls_layer_axis *axis[DIMS];
+    const int            dims = axes_of(w, axis);
+    int64_t              fields[DIMS], jumps[DIMS];
+    char                 text[4][96];
+    for (int i = 0; i < dims; i++) {
+        fields[i] = axis[i]->field;
+        jumps[i]  = axis[i]->jump;
+    }
+    fprintf(f, "  %-*s %-*s %11s %11s %6.1f %%  %s\n", name, w->node->out[0]->name, formula_width,
+            formula(axis[0], text[0], sizeof text[0]), product(dims, fields, text[1], sizeof text[1]),
+            product(dims, jumps, text[2], sizeof text[2]), 100 * ls_layer_padded_share(w),
+            unread(dims, axis, text[3], sizeof text[3]));
+    for (int i = 1; i < dims; i++) {
+        bool equal = true;
+        for (int k = 0; k < dims; k++) equal = equal && equal_axes(axis[k], axis[0]);
+        if (!equal) fprintf(f, "  %-*s %s\n", name, "", formula(axis[i], text[0], sizeof text[0]));
+    }
 }
 
 void ls_layer_windows_print(FILE *f, const ls_graph *g, ls_arena *memory)
@@ -245,7 +309,6 @@ void ls_layer_windows_print(FILE *f, const ls_graph *g, ls_arena *memory)
     ls_layer_windows *list;
     const int         n    = ls_layer_windows_of(g, memory, &list);
     int               name = 12;
-    char              text[3][96];
     if (!n) return;
     for (int i = 0; i < n; i++) {
         const int length = (int)strlen(list[i].node->out[0]->name);
@@ -254,20 +317,13 @@ void ls_layer_windows_print(FILE *f, const ls_graph *g, ls_arena *memory)
     fprintf(
         f,
         "\nWindows of convolutions and pooling\n"
-        "  output: floor((input + padding - dilation*(kernel - 1) - 1) / stride) + 1, of the height, and of the width "
-        "where it differs\n"
+        "  output: floor((input + padding - dilation*(kernel - 1) - 1) / stride) + 1; a row for each dim where they "
+        "differ\n"
         "  field: pixels of the image, along a dim, on which an output pixel depends; jump: distance of the fields of "
         "neighbours\n"
         "  padded: share of the output pixels whose window reaches into the padding; not read: pixels of the layer's "
         "input in no window\n\n"
-        "  %-*s %-*s %9s %6s %8s  %s\n",
+        "  %-*s %-*s %11s %11s %8s  %s\n",
         name, "value", FORMULA, "output", "field", "jump", "padded", "not read");
-    for (int i = 0; i < n; i++) {
-        const ls_layer_windows *w = &list[i];
-        fprintf(f, "  %-*s %-*s %9s", name, w->node->out[0]->name, FORMULA, formula(&w->h, text[0], sizeof text[0]),
-                pair(w->h.field, w->w.field, text[1], sizeof text[1]));
-        fprintf(f, " %6s %6.1f %%  %s\n", pair(w->h.jump, w->w.jump, text[1], sizeof text[1]),
-                100 * ls_layer_padded_share(w), unread(w, text[2], sizeof text[2]));
-        if (!equal_axes(&w->h, &w->w)) fprintf(f, "  %-*s %s\n", name, "", formula(&w->w, text[0], sizeof text[0]));
-    }
+    for (int i = 0; i < n; i++) print_layer(f, &list[i], name, FORMULA);
 }

@@ -22,13 +22,14 @@ typedef struct ls_layer_axis {
     int64_t field, jump, start;
 } ls_layer_axis;
 
+/* A layer without depth, or without depth and height, has one window of one position along them. */
 typedef struct ls_layer_windows {
     const ls_node *node;
-    ls_layer_axis  h, w;
+    ls_layer_axis  d, h, w;
 } ls_layer_windows;
 
-/* Lists the convolutions and poolings of a graph whose input is images, in `memory`.  Returns their number.  The field
- * of a sum or a concatenation is the smallest one that contains those of its operands. */
+/* Lists the convolutions and poolings of a graph whose input is images, volumes or sequences, in `memory`.  Returns
+ * their number.  The field of a sum or a concatenation is the smallest one that contains those of its operands. */
 int ls_layer_windows_of(const ls_graph *g, ls_arena *memory, ls_layer_windows **windows);
 
 /* Share of the output positions whose window reaches into the padding. */

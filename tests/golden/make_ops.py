@@ -66,31 +66,40 @@ def target(*dims, scale=4.0):
 
 
 def pair(attributes, name, otherwise):
-    both = attributes.get(name, otherwise)
-    return attributes.get(f"{name}_h", both), attributes.get(f"{name}_w", both)
+    return each(attributes, name, otherwise, 2)
 
 
-def sides_of(a):
-    """Padding as F.pad has it: left, right, top, bottom."""
-    top, left = pair(a, "padding", 0)
-    return [a.get("pad_left", left), a.get("pad_right", left), a.get("pad_top", top), a.get("pad_bottom", top)]
+def each(attributes, name, otherwise, dims):
+    """The attribute of each dim: depth, height and width, or the last of them."""
+    every = attributes.get(name, otherwise)
+    return tuple(attributes.get(f"{name}_{d}", every) for d in "dhw"[3 - dims:])
+
+
+def sides_of(a, dims):
+    """Padding as F.pad has it: left, right, top, bottom, front, back."""
+    padding = each(a, "padding", 0, dims)
+    sides = (("pad_left", "pad_right"), ("pad_top", "pad_bottom"), ("pad_front", "pad_back"))
+    return [a.get(side, p) for both, p in zip(sides, padding[::-1]) for side in both]
 
 
 def padded(x, a, value=0.0):
     """x with its padding by side, and the padding that is left to the op."""
-    top, left = pair(a, "padding", 0)
-    sides = sides_of(a)
-    return (x, (top, left)) if sides == [left, left, top, top] else (F.pad(x, sides, value=value), 0)
+    dims = x.dim() - 2
+    padding = each(a, "padding", 0, dims)
+    sides = sides_of(a, dims)
+    return (x, padding) if sides == [p for p in padding[::-1] for _ in range(2)] else (F.pad(x, sides, value=value), (0,) * dims)
 
 
-def pad2d(x, mode="zeros", **a):
-    return F.pad(x, sides_of(a), mode="constant" if mode == "zeros" else mode)
+def pad(x, mode="zeros", **a):
+    return F.pad(x, sides_of(a, x.dim() - 2), mode="constant" if mode == "zeros" else mode)
 
 
-def conv2d(x, w, b=None, **a):
+def conv(x, w, b=None, **a):
+    dims = x.dim() - 2
     x, padding = padded(x, a)
     padding = "same" if a.get("same") == "pytorch" else padding
-    return F.conv2d(x, w, b, pair(a, "stride", 1), padding, pair(a, "dilation", 1), a.get("groups", 1))
+    function = (F.conv1d, F.conv2d, F.conv3d)[dims - 1]
+    return function(x, w, b, each(a, "stride", 1, dims), padding, each(a, "dilation", 1, dims), a.get("groups", 1))
 
 
 def conv_transpose2d(x, w, b, groups=1, **a):
@@ -114,18 +123,24 @@ def linear_cross_entropy(x, w, target, **a):
     return cross_entropy(F.linear(x, w), target, **a)
 
 
-def max_pool2d(x, **a):
-    kernel = pair(a, "kernel", 0)
+def pool_stride(a, kernel):
+    return tuple(a.get(f"stride_{d}", a.get("stride", k)) for d, k in zip("dhw"[3 - len(kernel):], kernel))
+
+
+def max_pool(x, **a):
+    dims = x.dim() - 2
+    kernel = each(a, "kernel", 0, dims)
     x, padding = padded(x, a, -torch.inf)
-    return F.max_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
-                        padding, pair(a, "dilation", 1), bool(a.get("ceil_mode", 0)))
+    function = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
+    return function(x, kernel, pool_stride(a, kernel), padding, each(a, "dilation", 1, dims), bool(a.get("ceil_mode", 0)))
 
 
-def avg_pool2d(x, **a):
-    kernel = pair(a, "kernel", 0)
+def avg_pool(x, **a):
+    dims = x.dim() - 2
+    kernel = each(a, "kernel", 0, dims)
     x, padding = padded(x, a)
-    return F.avg_pool2d(x, kernel, (a.get("stride_h", a.get("stride", kernel[0])), a.get("stride_w", a.get("stride", kernel[1]))),
-                        padding, bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
+    function = (F.avg_pool1d, F.avg_pool2d, F.avg_pool3d)[dims - 1]
+    return function(x, kernel, pool_stride(a, kernel), padding, bool(a.get("ceil_mode", 0)), not a.get("exclude_padding", 0))
 
 
 def reduction(function):
@@ -197,7 +212,7 @@ OPS = {
         ([x(3, 7), param(5, 7), param(5)], {}),
         ([x(2, 3, 33), param(9, 33), param(9)], {}),
         ([x(2, 2, 3, 4), param(1, 4), param(1)], {})),
-    "conv2d": (conv2d,
+    "conv2d": (conv,
         ([x(2, 1, 7, 7), param(3, 1, 3, 3), param(3)], {}),
         ([x(2, 3, 6, 5), param(4, 3, 3, 3)], dict(padding=1)),
         ([x(2, 2, 9, 8), param(3, 2, 5, 5), param(3)], dict(padding=2, stride=2)),
@@ -209,18 +224,43 @@ OPS = {
         ([x(2, 5, 4, 4), param(7, 5, 1, 1), param(7)], {}),
         ([x(2, 3, 8, 9), param(4, 3, 5, 5), param(4)], dict(stride=4, pad_bottom=3, pad_right=2)),
         ([x(2, 2, 6, 5), param(3, 2, 4, 3), param(3)], dict(same="pytorch", dilation_h=2))),
+    "conv1d": (conv,
+        ([x(2, 3, 9), param(4, 3, 3), param(4)], {}),
+        ([x(2, 4, 12), param(6, 2, 5)], dict(groups=2, stride=2, padding=3)),
+        ([x(2, 3, 11), param(3, 1, 3), param(3)], dict(groups=3, dilation=2, pad_left=4)),
+        ([x(2, 8, 7), param(9, 8, 1), param(9)], {}),
+        ([x(2, 2, 10), param(3, 2, 4), param(3)], dict(same="pytorch"))),
+    "conv3d": (conv,
+        ([x(2, 2, 4, 5, 6), param(3, 2, 3, 3, 3), param(3)], {}),
+        ([x(2, 2, 5, 5, 4), param(4, 2, 3, 3, 3)], dict(padding=1, stride=2)),
+        ([x(2, 4, 4, 4, 5), param(6, 2, 2, 3, 2), param(6)], dict(groups=2, padding_d=1, padding_w=2)),
+        ([x(2, 2, 7, 6, 5), param(2, 1, 3, 2, 2), param(2)], dict(groups=2, stride_d=2, dilation_d=2, dilation_w=3)),
+        ([x(2, 3, 3, 4, 5), param(3, 3, 2, 2, 2), param(3)], dict(pad_front=2, pad_bottom=1, stride_h=3)),
+        ([x(2, 8, 2, 3, 4), param(9, 8, 1, 1, 1), param(9)], {}),
+        ([x(2, 2, 4, 5, 3), param(3, 2, 2, 3, 4), param(3)], dict(same="pytorch"))),
     "conv_transpose2d": (conv_transpose2d,
         ([x(2, 3, 5, 4), param(3, 2, 3, 3), param(2)], {}),
         ([x(2, 4, 4, 5), param(4, 3, 3, 2), param(6)], dict(groups=2, stride=2, padding=1, output_padding=1)),
         ([x(2, 2, 4, 3), param(2, 3, 3, 3), absent], dict(stride_w=3, dilation_h=2, padding_h=2, output_padding_w=2))),
-    "max_pool2d": (max_pool2d,
+    "max_pool2d": (max_pool,
         ([x(2, 3, 6, 6)], dict(kernel=2)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
         ([x(2, 2, 7, 8)], dict(kernel=3, stride=2, ceil_mode=1)),
         ([x(2, 2, 9, 8)], dict(kernel=2, stride=1, dilation=3)),
         ([x(2, 1, 9, 7)], dict(kernel_h=3, kernel_w=2, stride_h=1, stride_w=3, padding_h=1, padding_w=0)),
         ([x(2, 2, 8, 7)], dict(kernel=3, stride=2, pad_bottom=1, pad_left=1))),
-    "avg_pool2d": (avg_pool2d,
+    "max_pool1d": (max_pool,
+        ([x(2, 3, 8)], dict(kernel=2)), ([x(2, 2, 9)], dict(kernel=3, stride=2, padding=1, ceil_mode=1)), ([x(2, 2, 11)], dict(kernel=2, dilation=3, pad_left=1))),
+    "max_pool3d": (max_pool,
+        ([x(2, 2, 4, 4, 6)], dict(kernel=2)), ([x(2, 2, 5, 6, 4)], dict(kernel=3, stride=2, padding=1)),
+        ([x(2, 1, 6, 5, 4)], dict(kernel=2, stride_d=1, dilation_d=3, ceil_mode=1, pad_front=1)), ([x(2, 2, 3, 4, 4)], dict(kernel_d=1, kernel_h=2, kernel_w=3))),
+    "avg_pool1d": (avg_pool,
+        ([x(2, 3, 8)], dict(kernel=2)), ([x(2, 2, 9)], dict(kernel=3, stride=2, padding=1, ceil_mode=1)),
+        ([x(2, 2, 9)], dict(kernel=3, stride=2, padding=1, exclude_padding=1))),
+    "avg_pool3d": (avg_pool,
+        ([x(2, 2, 4, 4, 6)], dict(kernel=2)), ([x(2, 2, 5, 6, 4)], dict(kernel=3, stride=2, padding=1)),
+        ([x(2, 2, 5, 6, 4)], dict(kernel=3, stride=2, padding=1, ceil_mode=1, exclude_padding=1)), ([x(2, 1, 4, 5, 6)], dict(kernel_d=3, kernel_h=2, kernel_w=1, pad_back=1))),
+    "avg_pool2d": (avg_pool,
         ([x(2, 3, 6, 6)], dict(kernel=2)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1)),
         ([x(2, 2, 7, 9)], dict(kernel=3, stride=2, padding=1, exclude_padding=1)),
@@ -232,7 +272,19 @@ OPS = {
         ([x(2, 3, 7, 7)], {}), ([x(2, 2, 13, 10)], dict(size=6)), ([x(2, 2, 5, 9)], dict(size_h=7, size_w=2)), ([x(2, 2, 12, 8)], dict(size=4))),
     "adaptive_max_pool2d": (lambda x, **a: F.adaptive_max_pool2d(x, pair(a, "size", 1)),
         ([x(2, 3, 7, 7)], {}), ([x(2, 2, 13, 10)], dict(size=6)), ([x(2, 2, 5, 9)], dict(size_h=7, size_w=2)), ([x(2, 2, 12, 8)], dict(size=4))),
-    "pad2d": (pad2d,
+    "adaptive_avg_pool1d": (lambda x, size=1: F.adaptive_avg_pool1d(x, size), ([x(2, 3, 7)], {}), ([x(2, 2, 13)], dict(size=6))),
+    "adaptive_max_pool1d": (lambda x, size=1: F.adaptive_max_pool1d(x, size), ([x(2, 3, 7)], {}), ([x(2, 2, 13)], dict(size=6))),
+    "adaptive_avg_pool3d": (lambda x, **a: F.adaptive_avg_pool3d(x, each(a, "size", 1, 3)),
+        ([x(2, 3, 3, 4, 5)], {}), ([x(2, 2, 5, 4, 6)], dict(size=3)), ([x(2, 2, 4, 6, 5)], dict(size_d=2, size_h=3, size_w=7))),
+    "adaptive_max_pool3d": (lambda x, **a: F.adaptive_max_pool3d(x, each(a, "size", 1, 3)),
+        ([x(2, 3, 3, 4, 5)], {}), ([x(2, 2, 5, 4, 6)], dict(size=3)), ([x(2, 2, 4, 6, 5)], dict(size_d=2, size_h=3, size_w=7))),
+    "pad1d": (pad,
+        ([x(2, 2, 5)], dict(padding=2)), ([x(2, 2, 5)], dict(pad_right=4, mode="reflect")), ([x(2, 2, 3)], dict(pad_left=5, mode="replicate")),
+        ([x(2, 2, 4)], dict(padding=3, mode="circular"))),
+    "pad3d": (pad,
+        ([x(2, 1, 3, 3, 2)], dict(padding=1)), ([x(2, 1, 3, 4, 2)], dict(pad_front=2, padding_h=1, mode="reflect")),
+        ([x(2, 1, 2, 2, 3)], dict(pad_back=2, pad_left=1, mode="replicate")), ([x(2, 1, 2, 3, 2)], dict(padding=2, mode="circular"))),
+    "pad2d": (pad,
         ([x(2, 2, 5, 4)], dict(padding=2)), ([x(2, 2, 5, 4)], dict(padding_h=4, pad_right=3, mode="reflect")),
         ([x(2, 2, 3, 4)], dict(pad_top=5, pad_left=2, mode="replicate")), ([x(2, 2, 3, 4)], dict(padding=3, mode="circular"))),
     "relu": (F.relu, ([x(3, 7)], {}), ([x(2, 3, 11)], {})),

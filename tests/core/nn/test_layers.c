@@ -20,6 +20,9 @@ static void parameters_have_pytorchs_names_and_layouts(void **state)
                              .stride = 2, .padding = 1, .groups = 2);
     ls_tensor *z = ls_conv_transpose2d(g, "up", x, 8, .kernel = 4, .stride = 2, .padding = 1, .groups = 2);
     ls_tensor *y = ls_linear(g, "fc", ls_flatten(x), 10, .no_bias = true);
+    ls_tensor *s = ls_conv1d(g, "sequence", ls_input(g, "signal", LS_F32, 4, 20), 6, .kernel = 5, .groups = 2);
+    ls_tensor *v = ls_conv3d(g, "volume", ls_input(g, "field", LS_F32, 2, 5, 6, 7), 8, .kernel = 3, .kernel_d = 2,
+                             .stride_d = 2, .padding = 1);
     assert_ok(ls_graph_status(g));
     assert_string_equal(ls__shape(param(g, "conv.weight")), "6 x 2 x 3 x 5");
     assert_string_equal(ls__shape(param(g, "conv.bias")), "6");
@@ -28,6 +31,11 @@ static void parameters_have_pytorchs_names_and_layouts(void **state)
     assert_string_equal(ls__shape(param(g, "up.bias")), "8");
     assert_int_equal(param(g, "up.bias")->init.fan, 4 * 4 * 4);
     assert_string_equal(ls__shape(z), "B x 8 x 10 x 10");
+    assert_string_equal(ls__shape(param(g, "sequence.weight")), "6 x 2 x 5");
+    assert_string_equal(ls__shape(s), "B x 6 x 16");
+    assert_string_equal(ls__shape(param(g, "volume.weight")), "8 x 2 x 2 x 3 x 3");
+    assert_int_equal(param(g, "volume.bias")->init.fan, 2 * 2 * 3 * 3);
+    assert_string_equal(ls__shape(v), "B x 8 x 3 x 6 x 7");
     assert_string_equal(ls__shape(param(g, "fc.weight")), "10 x 150");
     assert_string_equal(ls__shape(y), "B x 10");
     for (int i = 0; i < g->tensors; i++) assert_string_not_equal(g->tensor[i]->name, "fc.bias");

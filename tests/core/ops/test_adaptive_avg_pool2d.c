@@ -1,24 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/check_op.h"
+#include "tests/windows.h"
 
 static void reference(const check_ref *r)
 {
-    const ls_tensor *x = r->node->in[0], *y = r->node->out[0];
-    const int64_t    H = x->dim[1], W = x->dim[2], OH = y->dim[1], OW = y->dim[2];
-    for (int64_t p = 0, at = 0; p < r->rows * x->dim[0]; p++)
-        for (int64_t i = 0; i < OH; i++)
-            for (int64_t j = 0; j < OW; j++) {
-                double  sum = 0;
-                int64_t n   = 0;
-                for (int64_t h = (int64_t)floor((double)(i * H) / (double)OH); h * OH < (i + 1) * H; h++)
-                    for (int64_t w = (int64_t)floor((double)(j * W) / (double)OW); w * OW < (j + 1) * W; w++, n++)
-                        sum += r->x[0][(p * H + h) * W + w];
-                r->y[0][at++] = sum / (double)n;
-            }
+    const ls_tensor *x = r->node->in[0];
+    const space      X = space_of(x, 1), Y = space_of(r->node->out[0], 1);
+    for (int64_t k = 0; k < r->rows * x->dim[0] * Y.d * Y.h * Y.w; k++) {
+        const int64_t j = k % Y.w, i = k / Y.w % Y.h, e = k / Y.w / Y.h % Y.d, p = k / Y.w / Y.h / Y.d;
+        double        sum = 0;
+        int64_t       n   = 0;
+        for (int64_t d = (int64_t)floor((double)(e * X.d) / (double)Y.d); d * Y.d < (e + 1) * X.d; d++)
+            for (int64_t h = (int64_t)floor((double)(i * X.h) / (double)Y.h); h * Y.h < (i + 1) * X.h; h++)
+                for (int64_t w = (int64_t)floor((double)(j * X.w) / (double)Y.w); w * Y.w < (j + 1) * X.w; w++, n++)
+                    sum += r->x[0][((p * X.d + d) * X.h + h) * X.w + w];
+        r->y[0][k] = sum / (double)n;
+    }
 }
 
 #define ARGS(...)                                                                                                      \
-    &(ls_adaptive_pool2d_args) { __VA_ARGS__ }
+    &(ls_adaptive_pool_args) { __VA_ARGS__ }
 
 /* Global pooling of small and large planes; windows of one size; windows that overlap; more windows than elements. */
 CHECK_OP(adaptive_avg_pool2d, reference, {.in = {{.dims = {16, 7, 7}}}, .out = {16, 1, 1}},
@@ -30,11 +31,20 @@ CHECK_OP(adaptive_avg_pool2d, reference, {.in = {{.dims = {16, 7, 7}}}, .out = {
          {.in = {{.dims = {2, 2, 3}}}, .args = ARGS(.size = 7), .out = {2, 7, 7}},
          {.in = {{.dims = {1, 1, 1}}}, .args = ARGS(.size = 1), .out = {1, 1, 1}})
 
+CHECK_OP(adaptive_avg_pool1d, reference, {.in = {{.dims = {2, 37}}}, .args = ARGS(.size = 6), .out = {2, 6}})
+
+CHECK_OP(adaptive_avg_pool3d, reference,
+         {.in = {{.dims = {2, 5, 7, 20}}}, .args = ARGS(.size = 3), .out = {2, 3, 3, 3}},
+         {.in = {{.dims = {2, 4, 6, 9}}}, .args = ARGS(.size_d = 2, .size_h = 3, .size_w = 4), .out = {2, 2, 3, 4}})
+
 static void test_refused(void **state)
 {
+    CHECK_REFUSED(adaptive_avg_pool1d, "has a size of the dim h",
+                  {.in = {{.dims = {1, 28}}}, .args = ARGS(.size_h = 2)});
     CHECK_REFUSED(adaptive_avg_pool2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}}});
-    CHECK_REFUSED(adaptive_avg_pool2d, "size must be at least 1",
+    CHECK_REFUSED(adaptive_avg_pool2d, "size_w must be at least 1",
                   {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.size_w = -1)});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_adaptive_avg_pool2d), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_adaptive_avg_pool1d), cmocka_unit_test(check_adaptive_avg_pool2d),
+           cmocka_unit_test(check_adaptive_avg_pool3d), cmocka_unit_test(test_refused))

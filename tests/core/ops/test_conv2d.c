@@ -79,6 +79,40 @@ CHECK_OP(
      .tol  = 4e-6},
     {.in = {{.dims = {35, 4, 4}}, W(65, 35, 3, 3), W(65)}, .out = {65, 2, 2}, .tol = 4e-6})
 
+/* One dim: few and many channels, a kernel of one tap, a stride and a dilation, groups, padding by side. */
+CHECK_OP(conv1d, conv2d_reference,
+         {.in = {{.dims = {3, 20}}, W(5, 3, 5), W(5)}, .args = ARGS(.padding = 2), .out = {5, 20}},
+         {.in = {{.dims = {17, 9}}, W(18, 17, 3), NO_BIAS}, .args = ARGS(.stride = 2), .out = {18, 4}},
+         {.in = {{.dims = {9, 20}}, W(8, 9, 1), W(8)}, .out = {8, 20}},
+         {.in   = {{.dims = {4, 12}}, W(6, 2, 3), W(6)},
+          .args = ARGS(.groups = 2, .dilation = 4, .pad_left = 8),
+          .out  = {6, 12}})
+
+/* Three dims: each attribute along the depth alone and with others; few and many channels; groups and depthwise; a
+ * sample that the kernels read without a copy. */
+CHECK_OP(conv3d, conv2d_reference,
+         {.in = {{.dims = {2, 3, 4, 5}}, W(3, 2, 3, 3, 3), W(3)}, .args = ARGS(.padding = 1), .out = {3, 3, 4, 5}},
+         {.in = {{.dims = {3, 3, 4, 6}}, W(17, 3, 2, 3, 3), NO_BIAS}, .out = {17, 2, 2, 4}},
+         {.in   = {{.dims = {17, 2, 2, 3}}, W(18, 17, 2, 2, 2), W(18)},
+          .args = ARGS(.padding_d = 1),
+          .out  = {18, 3, 1, 2}},
+         {.in   = {{.dims = {2, 5, 4, 5}}, W(3, 2, 3, 3, 3), W(3)},
+          .args = ARGS(.stride = 2, .padding = 1),
+          .out  = {3, 3, 2, 3}},
+         {.in   = {{.dims = {2, 7, 4, 5}}, W(5, 2, 2, 3, 2), W(5)},
+          .args = ARGS(.stride_d = 3, .dilation_d = 2, .stride_w = 2, .padding_h = 1),
+          .out  = {5, 2, 4, 2}},
+         {.in   = {{.dims = {4, 3, 3, 4}}, W(6, 2, 3, 1, 3), W(6)},
+          .args = ARGS(.groups = 2, .pad_front = 2, .pad_right = 1),
+          .out  = {6, 3, 3, 3}},
+         {.in   = {{.dims = {3, 3, 3, 18}}, W(3, 1, 3, 3, 3), W(3)},
+          .args = ARGS(.groups = 3, .padding = 1, .stride_h = 2),
+          .out  = {3, 3, 2, 18}},
+         {.in = {{.dims = {9, 2, 2, 3}}, W(8, 9, 1, 1, 1), W(8)}, .out = {8, 2, 2, 3}},
+         {.in   = {{.dims = {1, 3, 4, 5}}, W(3, 1, 2, 2, 2), W(3)},
+          .args = ARGS(.same = LS_SAME_TENSORFLOW, .stride = 2),
+          .out  = {3, 2, 2, 3}})
+
 /* The gradient of a shard of many samples, which is summed in blocks, includes all of them. */
 static void test_blocks(void **state)
 {
@@ -128,6 +162,15 @@ static void test_blocks(void **state)
 static void test_refused(void **state)
 {
     CHECK_REFUSED(conv2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}, W(6, 1, 5, 5), NO_BIAS}});
+    CHECK_REFUSED(conv1d, "expected x: B x C x W of float32", {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5), NO_BIAS}});
+    CHECK_REFUSED(conv3d, "expected weights O x C/groups x KD x KH x KW",
+                  {.in = {{.dims = {1, 4, 8, 8}}, W(6, 1, 3, 3), NO_BIAS}});
+    CHECK_REFUSED(conv3d, "the window along d is 5, expected at most the input's 4",
+                  {.in = {{.dims = {1, 4, 8, 8}}, W(6, 1, 5, 3, 3), NO_BIAS}});
+    CHECK_REFUSED(conv2d, "has attributes of the dim d, which its input B x 1 x 28 x 28 does not have",
+                  {.in = {{.dims = {1, 28, 28}}, W(6, 1, 5, 5), NO_BIAS}, .args = ARGS(.pad_back = 1)});
+    CHECK_REFUSED(conv1d, "has attributes of the dim h",
+                  {.in = {{.dims = {1, 28}}, W(6, 1, 5), NO_BIAS}, .args = ARGS(.stride_h = 2)});
     CHECK_REFUSED(conv2d, "expected weights", {.in = {{.dims = {1, 28, 28}}, W(6, 25), NO_BIAS}});
     CHECK_REFUSED(conv2d, "for 3 channels", {.in = {{.dims = {1, 28, 28}}, W(6, 3, 5, 5), NO_BIAS}});
     CHECK_REFUSED(conv2d, "the window along h is 5, expected at most the input's 4",
@@ -149,4 +192,5 @@ static void test_refused(void **state)
         {.in = {{.dims = {3, 8, 8}}, W(4, 3, 3, 3), NO_BIAS}, .args = ARGS(.same = LS_SAME_TENSORFLOW, .pad_left = 1)});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_conv2d), cmocka_unit_test(test_blocks), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_conv1d), cmocka_unit_test(check_conv2d), cmocka_unit_test(check_conv3d),
+           cmocka_unit_test(test_blocks), cmocka_unit_test(test_refused))

@@ -6,38 +6,40 @@
  * so that the maximum stays the same while central differences change one of them. */
 static void reference(const check_ref *r)
 {
-    const ls_max_pool2d_args *a = r->args;
-    const ls_tensor          *x = r->node->in[0], *y = r->node->out[0];
-    const int64_t             H = x->dim[1], W = x->dim[2];
-    const int64_t top = sides_of(a->same, a->pad_top, a->pad_bottom, a->padding_h, H, a->kernel_h, a->stride_h,
-                                 a->dilation_h)
-                            .before,
-                  left = sides_of(a->same, a->pad_left, a->pad_right, a->padding_w, W, a->kernel_w, a->stride_w,
-                                  a->dilation_w)
-                             .before;
-    for (int64_t p = 0, at = 0; p < r->rows * x->dim[0]; p++)
-        for (int64_t i = 0; i < y->dim[1]; i++)
-            for (int64_t j = 0; j < y->dim[2]; j++) {
-                double  y_max = -INFINITY;
-                float   most  = -INFINITY;
-                int64_t found = 0;
-                for (int64_t kh = 0; kh < a->kernel_h; kh++)
-                    for (int64_t kw = 0; kw < a->kernel_w; kw++) {
-                        const int64_t h = i * a->stride_h - top + kh * a->dilation_h,
-                                      w = j * a->stride_w - left + kw * a->dilation_w;
-                        if (h < 0 || h >= H || w < 0 || w >= W) continue;
-                        const double exact = r->x[0][(p * H + h) * W + w];
-                        const float  value = check_rounded((float)exact, x->type);
-                        if (found++ && !(value > most)) continue;
-                        most  = value;
-                        y_max = exact;
-                    }
-                r->y[0][at++] = y_max;
-            }
+    const ls_max_pool_args *a = r->args;
+    const ls_tensor        *x = r->node->in[0];
+    const space             X = space_of(x, 1), Y = space_of(r->node->out[0], 1);
+    const int64_t           K[]      = {or_one(a->kernel_d), or_one(a->kernel_h), a->kernel_w};
+    const int64_t           stride[] = {or_one(a->stride_d), or_one(a->stride_h), a->stride_w};
+    const int64_t           step[]   = {or_one(a->dilation_d), or_one(a->dilation_h), a->dilation_w};
+    const int64_t           front =
+                      sides_of(a->same, a->pad_front, a->pad_back, a->padding_d, X.d, K[0], stride[0], step[0]).before,
+                  top =
+                      sides_of(a->same, a->pad_top, a->pad_bottom, a->padding_h, X.h, K[1], stride[1], step[1]).before,
+                  left =
+                      sides_of(a->same, a->pad_left, a->pad_right, a->padding_w, X.w, K[2], stride[2], step[2]).before;
+    for (int64_t k = 0; k < r->rows * x->dim[0] * Y.d * Y.h * Y.w; k++) {
+        const int64_t j = k % Y.w, i = k / Y.w % Y.h, e = k / Y.w / Y.h % Y.d, p = k / Y.w / Y.h / Y.d;
+        double        y_max = -INFINITY;
+        float         most  = -INFINITY;
+        int64_t       found = 0;
+        for (int64_t t = 0; t < K[0] * K[1] * K[2]; t++) {
+            const int64_t d = e * stride[0] - front + t / K[2] / K[1] * step[0],
+                          h = i * stride[1] - top + t / K[2] % K[1] * step[1],
+                          w = j * stride[2] - left + t % K[2] * step[2];
+            if (d < 0 || d >= X.d || h < 0 || h >= X.h || w < 0 || w >= X.w) continue;
+            const double exact = r->x[0][((p * X.d + d) * X.h + h) * X.w + w];
+            const float  value = check_rounded((float)exact, x->type);
+            if (found++ && !(value > most)) continue;
+            most  = value;
+            y_max = exact;
+        }
+        r->y[0][k] = y_max;
+    }
 }
 
 #define ARGS(...)                                                                                                      \
-    &(ls_max_pool2d_args) { __VA_ARGS__ }
+    &(ls_max_pool_args) { __VA_ARGS__ }
 
 CHECK_OP(max_pool2d, reference, {.in = {{.dims = {6, 28, 28}}}, .args = ARGS(.kernel = 2), .out = {6, 14, 14}},
          {.in = {{.dims = {16, 10, 10}}}, .args = ARGS(.kernel = 2), .out = {16, 5, 5}},
@@ -70,6 +72,16 @@ CHECK_OP(max_pool2d, reference, {.in = {{.dims = {6, 28, 28}}}, .args = ARGS(.ke
           .out  = {2, 6, 9}},
          {.in = {{.dims = {1, 1, 1}}}, .args = ARGS(.kernel = 1), .out = {1, 1, 1}},
          {.in = {{.dims = {5, 6, 3}}}, .args = ARGS(.kernel_h = 6, .kernel_w = 3), .out = {5, 1, 1}})
+
+CHECK_OP(max_pool1d, reference, {.in = {{.dims = {3, 40}}}, .args = ARGS(.kernel = 2), .out = {3, 20}},
+         {.in = {{.dims = {2, 37}}}, .args = ARGS(.kernel = 3, .stride = 2, .padding = 1), .out = {2, 19}})
+
+CHECK_OP(max_pool3d, reference,
+         {.in = {{.dims = {2, 5, 7, 37}}}, .args = ARGS(.kernel = 3, .stride = 2, .padding = 1), .out = {2, 3, 4, 19}},
+         {.in   = {{.dims = {1, 7, 6, 6}}},
+          .args = ARGS(.kernel = 2, .stride_d = 1, .dilation_d = 3, .pad_front = 1, .ceil_mode = true),
+          .out  = {1, 5, 3, 3}},
+         {.in = {{.dims = {2, 5, 5, 6}}}, .args = ARGS(.kernel = 2, .same = LS_SAME_TENSORFLOW), .out = {2, 3, 3, 3}})
 
 enum { ROWS = 2, COLS = 40 };
 
@@ -119,6 +131,10 @@ static void test_ties_and_nan(void **state)
 static void test_refused(void **state)
 {
     CHECK_REFUSED(max_pool2d, "expected x: B x C x H x W", {.in = {{.dims = {28, 28}}}, .args = ARGS(.kernel = 2)});
+    CHECK_REFUSED(max_pool3d, "expected x: B x C x D x H x W",
+                  {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 2)});
+    CHECK_REFUSED(max_pool1d, "has attributes of the dim h",
+                  {.in = {{.dims = {1, 8}}}, .args = ARGS(.kernel = 2, .kernel_h = 2)});
     CHECK_REFUSED(max_pool2d, "kernel_h must be at least 1", {.in = {{.dims = {1, 28, 28}}}});
     CHECK_REFUSED(max_pool2d, "expected at most the input's", {.in = {{.dims = {1, 4, 1}}}, .args = ARGS(.kernel = 2)});
     CHECK_REFUSED(max_pool2d, "at most half of the window",
@@ -127,4 +143,5 @@ static void test_refused(void **state)
                   {.in = {{.dims = {1, 8, 8}}}, .args = ARGS(.kernel = 3, .stride_w = -1)});
 }
 
-CHECK_MAIN(cmocka_unit_test(check_max_pool2d), cmocka_unit_test(test_ties_and_nan), cmocka_unit_test(test_refused))
+CHECK_MAIN(cmocka_unit_test(check_max_pool1d), cmocka_unit_test(check_max_pool2d), cmocka_unit_test(check_max_pool3d),
+           cmocka_unit_test(test_ties_and_nan), cmocka_unit_test(test_refused))

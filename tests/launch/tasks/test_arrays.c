@@ -38,6 +38,43 @@ static int make_files(void **state)
     return fclose(f);
 }
 
+/* Volumes of 2 x 6 x 7 x 8 and sequences of 2 x 24 in two classes: the direction in which a wave travels. */
+enum { D = 6, H = 7, W = 8, T = 24, FIELDS = 240 };
+
+static void write_fields(const char *path)
+{
+    const ls_array_output out[] = {{.name = "volume", .type = LS_ARRAY_F32, .rank = 4, .dim = {2, D, H, W}},
+                                   {.name = "sequence", .type = LS_ARRAY_F32, .rank = 2, .dim = {2, T}},
+                                   {.name = "kind", .type = LS_ARRAY_I32}};
+    ls_array_writer      *w;
+    static float          volume[2 * D * H * W], sequence[2 * T];
+    assert_int_equal(ls_array_writer_new(&w, path, FIELDS, out, 3), LS_OK);
+    for (int i = 0; i < FIELDS; i++) {
+        const int32_t kind = i % 2;
+        const float   at = (float)i * 0.7f, turn = kind ? 1 : -1;
+        for (int k = 0; k < 2 * D * H * W; k++) {
+            const float depth = (float)(k / W / H % D), column = (float)(k % W);
+            volume[k] = sinf(at + depth + turn * column + (float)(k / W / H / D));
+        }
+        for (int k = 0; k < 2 * T; k++) sequence[k] = sinf(at + (float)(k % T) + turn * (float)(k / T));
+        assert_int_equal(ls_array_writer_add(w, (const void *const[]){volume, sequence, &kind}), LS_OK);
+    }
+    assert_int_equal(ls_array_writer_close(w), LS_OK);
+    ls_array_writer_free(w);
+}
+
+static void write_recipe(const char *path, const char *input, const char *layers)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fprintf(f,
+            "data: {path: fields.h5, inputs: [%s], targets: [kind]}\nmodel:\n  layers: [%s, flatten, "
+            "linear: {name: fc, out: 2}]\n"
+            "train: {batch: 24, epochs: 6, shards: 8}\noptim: {name: adam, lr: 0.01}\nschedule: {name: constant}\n",
+            input, layers);
+    assert_int_equal(fclose(f), 0);
+}
+
 /* Last value of a key in metrics.jsonl. */
 static double score_of(const char *run, const char *key)
 {
@@ -60,6 +97,41 @@ static void a_regression_learns_and_has_equal_bits(void **state)
     assert_true(score_of("one", "r2") == score_of("three", "r2"));
     assert_true(score_of("one", "mae") == score_of("three", "mae"));
     assert_int_equal(system("cmp one/model.safetensors three/model.safetensors"), 0);
+}
+
+/* Networks of volumes and of sequences have one digest on 1, 2 and 3 ranks, learn, and predict. */
+static void volumes_and_sequences(void **state)
+{
+    static const char *const recipe[] = {"volumes.yaml", "sequences.yaml"};
+    write_fields("fields.h5");
+    write_recipe(recipe[0], "volume",
+                 "pad3d: {padding: 1, mode: circular}, conv3d: {name: conv1, out: 6, kernel: 3}, relu, "
+                 "max_pool3d: {kernel: 2, ceil_mode: true}, conv3d: {name: conv2, out: 8, kernel: 2, padding_d: 1, "
+                 "no_bias: true}, batch_norm: {name: bn}, relu, adaptive_avg_pool3d: {size: 1}");
+    write_recipe(recipe[1], "sequence",
+                 "conv1d: {name: conv1, out: 6, kernel: 5, padding: 2}, relu, max_pool1d: {kernel: 2}, "
+                 "conv1d: {name: conv2, out: 8, kernel: 3, groups: 2}, relu, adaptive_avg_pool1d: {size: 1}");
+    for (int k = 0; k < 2; k++) {
+        char line[128], dir[8];
+        snprintf(dir, sizeof dir, "one%d", k);
+        snprintf(line, sizeof line, "train %s run.dir=%s", recipe[k], dir);
+        assert_int_equal(run(line), 0);
+        if (!(score_of(dir, "accuracy") > 0.9)) fail_msg("%s: %s", recipe[k], text_of("out"));
+        for (int ranks = 2; ranks <= 3; ranks++) {
+            snprintf(line, sizeof line, "train %s run.dir=other%d --fresh", recipe[k], k);
+            assert_int_equal(run(line, .ranks = ranks), 0);
+            snprintf(line, sizeof line, "cmp one%d/model.safetensors other%d/model.safetensors", k, k);
+            assert_int_equal(system(line), 0);
+        }
+        snprintf(line, sizeof line, "predict one%d fields.h5 --out k%d.h5", k, k);
+        assert_int_equal(run(line, .ranks = 2), 0);
+        snprintf(line, sizeof line, "explain %s", recipe[k]);
+        assert_int_equal(run(line), 0);
+        assert_non_null(strstr(text_of("out"), k ? "24 = floor((24 + 2*2 - 1*(5 - 1) - 1) / 1) + 1"
+                                                 : "6 = floor((8 + 2*0 - 1*(3 - 1) - 1) / 1) + 1"));
+    }
+    assert_int_equal(run("train volumes.yaml run.dir=no eval.augment=flip"), 2);
+    assert_non_null(strstr(text_of("err"), "eval.augment: expected a dataset of images, found arrays"));
 }
 
 static void read_predictions(const char *path, double value[SAMPLES])
@@ -150,6 +222,7 @@ static void bad_input_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(volumes_and_sequences),
         cmocka_unit_test(a_regression_learns_and_has_equal_bits),
         cmocka_unit_test(predictions_have_the_units_of_the_file),
         cmocka_unit_test(an_integer_target_is_a_classification),

@@ -131,6 +131,33 @@ static void single_layers(void **state)
     }
 }
 
+/* A volume has three axes, a sequence has one. */
+static void other_numbers_of_dims(void **state)
+{
+    ls_graph         *g = ls_graph_new();
+    ls_layer_windows *w;
+    ls_arena         *memory;
+    ls_tensor        *x = ls_conv3d(g, "conv", ls_input(g, "field", LS_F32, 1, 7, 9, 9), 2, .kernel = 3, .stride_d = 2,
+                                    .padding_h = 1, .pad_front = 2);
+    ls_max_pool3d(x, .kernel = 2);
+    assert_int_equal(windows_of(g, &w, &memory), 2);
+    assert_true(w[0].d.out == 4 && w[0].d.before == 2 && w[0].d.field == 3 && w[0].d.jump == 2 && w[0].d.inside == 3);
+    assert_true(w[0].h.out == 9 && w[0].h.before == 1 && w[0].w.out == 7 && w[0].w.before == 0);
+    assert_true(w[1].d.out == 2 && w[1].d.field == 5 && w[1].h.field == 4 && w[1].h.unread == 1);
+    assert_true(ls_layer_padded_share(w) == 1 - 3.0 * 7 * 7 / (4 * 9 * 7));
+    ls_arena_free(memory);
+    ls_graph_free(g);
+    g = ls_graph_new();
+    x = ls_pad1d(ls_input(g, "signal", LS_F32, 3, 20), .padding = 2, .mode = LS_PAD_CIRCULAR);
+    x = ls_conv1d(g, "conv", x, 4, .kernel = 5, .stride = 2, .dilation = 2);
+    ls_avg_pool1d(x, .kernel = 3);
+    assert_int_equal(windows_of(g, &w, &memory), 2);
+    assert_true(w[0].w.in == 24 && w[0].w.out == 8 && w[0].w.field == 9 && w[0].w.start == -2 && w[0].w.jump == 2);
+    assert_true(w[0].h.out == 1 && w[0].d.out == 1 && w[1].w.out == 2 && w[1].w.field == 13 && w[1].w.unread == 2);
+    ls_arena_free(memory);
+    ls_graph_free(g);
+}
+
 static void share_of_padding(void **state)
 {
     ls_graph         *g = ls_graph_new();
@@ -171,6 +198,17 @@ static void the_table(void **state)
     free(text);
     ls_graph_free(g);
     g = ls_graph_new();
+    x = ls_conv3d(g, "conv", ls_input(g, "field", LS_F32, 1, 7, 9, 9), 2, .kernel = 2, .stride_d = 2);
+    ls_avg_pool3d(x, .kernel = 2);
+    text                            = printed(g);
+    static const char *const rows[] = {"3 = floor((7 + 2*0 - 1*(2 - 1) - 1) / 2) + 1                   2   2 x 1 x 1",
+                                       "8 = floor((9 + 2*0 - 1*(2 - 1) - 1) / 1) + 1\n",
+                                       "1 plane, 0 rows, 0 columns: 14.3 %", "4 x 3 x 3   4 x 2 x 2"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!strstr(text, rows[i])) fail_msg("'%s' is not in:\n%s", rows[i], text);
+    free(text);
+    ls_graph_free(g);
+    g = ls_graph_new();
     ls_linear(g, "fc", ls_input(g, "x", LS_F32, 8), 2);
     text = printed(g);
     assert_string_equal(text, "");
@@ -181,8 +219,13 @@ static void the_table(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lenet5),    cmocka_unit_test(alexnet),       cmocka_unit_test(resnet18),
-        cmocka_unit_test(resnet20),  cmocka_unit_test(single_layers), cmocka_unit_test(share_of_padding),
+        cmocka_unit_test(lenet5),
+        cmocka_unit_test(alexnet),
+        cmocka_unit_test(resnet18),
+        cmocka_unit_test(resnet20),
+        cmocka_unit_test(single_layers),
+        cmocka_unit_test(share_of_padding),
+        cmocka_unit_test(other_numbers_of_dims),
         cmocka_unit_test(the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
