@@ -37,6 +37,8 @@ static const ls_optim_setting common[] = {LS_OPTIM_SETTING(lr, .high = INFINITY)
                                           LS_OPTIM_SETTING(clip_norm, .high = INFINITY),
                                           LS_OPTIM_SETTING(clip_value, .high = INFINITY),
                                           LS_OPTIM_SETTING(ema, .high = 1, .below = true),
+                                          LS_OPTIM_SETTING(lookahead, .high = 1),
+                                          LS_OPTIM_SETTING(lookahead_power, .high = INFINITY),
                                           LS_OPTIM_SETTING(layer_decay, .high = 1),
                                           {0}};
 
@@ -104,6 +106,11 @@ ls_status ls_optim_check(const ls_optim *o)
     LS_TRY(check_foreign(o, text));
     LS_TRY(check_settings(o, text, common));
     LS_TRY(check_settings(o, text, descriptor(o->kind)->settings));
+    LS_CHECK(o->lookahead_steps >= 0, LS_ERR_USAGE, "%s: lookahead_steps: expected a number of at least 0, found %d",
+             text, o->lookahead_steps);
+    LS_CHECK(o->lookahead > 0 || (!o->lookahead_steps && !(o->lookahead_power > 0)), LS_ERR_USAGE,
+             "%s: lookahead: expected a number above 0, because lookahead_steps or lookahead_power is set, found 0",
+             text);
     for (int i = 0; i < LS_MAX_PARAM_GROUPS && o->group[i].glob; i++) {
         char group[128];
         snprintf(group, sizeof group, "%s: group '%.40s'", text, o->group[i].glob);
@@ -119,9 +126,12 @@ static int states(const ls_optim *o, const char *name[LS_MAX_OPTIM_STATES])
 {
     const ls_optim_descriptor *d = descriptor(o->kind);
     int                        n = d->states ? d->states(o, name) : 0;
+    if (o->lookahead > 0) name[n++] = "slow";
     if (o->ema > 0) name[n++] = "ema";
     return n;
 }
+
+int ls_optim_average(const ls_optim *o) { return o->lookahead > 0 || o->ema > 0 ? ls_optim_states(o) - 1 : -1; }
 
 int ls_optim_states(const ls_optim *o)
 {
@@ -142,6 +152,17 @@ float ls_optim_trust_ratio(const ls_optim *o, float weight_decay, double param_n
     return (float)(ls__decimal(o->trust_coeff) * param_norm / (grad_norm + decay * param_norm + (double)o->eps));
 }
 
+/* Returns the step of the slow weights towards the parameters after a step of the optimizer; 0: none. */
+static float slow_step(const ls_optim *o, const ls_optim_step *s)
+{
+    enum { DEFAULT_STEPS = 5 };
+    const int64_t done = s->step + 1, every = o->lookahead_steps ? o->lookahead_steps : DEFAULT_STEPS;
+    const double  size = ls__decimal(o->lookahead);
+    if (done % every) return 0;
+    if (!(o->lookahead_power > 0)) return (float)size;
+    return (float)(1 - (1 - size) * pow((double)done / (double)s->run_steps, (double)o->lookahead_power));
+}
+
 void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
 {
     if (s->count <= 0) return;
@@ -154,8 +175,13 @@ void ls_optim_apply(const ls_optim *o, const ls_optim_step *s)
                                     .eps          = o->eps};
     if (d->coefficients) d->coefficients(o, s, &c);
     ls_optim_arrays arrays = {.count = s->count, .param = s->param, .grad = s->grad};
-    const int       n      = ls_optim_states(o) - (o->ema > 0);
+    int             n      = ls_optim_states(o) - (o->ema > 0) - (o->lookahead > 0);
     for (int i = 0; i < n; i++) arrays.state[i] = s->state[i];
+    if (o->lookahead > 0) {
+        arrays.slow  = s->state[n++];
+        c.slow_start = s->step == 0;
+        c.slow_step  = slow_step(o, s);
+    }
     if (o->ema > 0) {
         const double step = (double)s->step;
         arrays.average    = s->state[n];

@@ -88,8 +88,11 @@ typedef struct ls_optim {
     float          initial_accumulator_value; /* adagrad: initial value of the accumulator */
     float          clip_norm;                 /* largest global norm of the gradient; 0: no clipping */
     float          clip_value;                /* largest absolute value of an element of the gradient; 0: no clipping */
-    float          ema; /* decay of an average of the parameters, 0 to below 1, which evaluation uses; 0: none */
-    float          layer_decay; /* factor of the learning rate from a layer to the one before it, 0 to 1; 0: none */
+    float          ema;       /* decay of an average of the parameters, 0 to below 1, which evaluation uses; 0: none */
+    float          lookahead; /* slow weights: their step towards the parameters, 0 to 1; 0: no slow weights */
+    int            lookahead_steps; /* steps of the optimizer between two steps of the slow weights; 0: 5 */
+    float          lookahead_power; /* p: the step is 1 - (1 - lookahead) (t / T)^p after t of T steps; 0: lookahead */
+    float          layer_decay;     /* factor of the learning rate from a layer to the one before it, 0 to 1; 0: none */
     ls_schedule    schedule;
     ls_param_group group[LS_MAX_PARAM_GROUPS]; /* ended by a NULL glob; the first match applies */
 } ls_optim;
@@ -137,15 +140,23 @@ ls_status ls_optim_check(const ls_optim *o);
  * or not longer than the warm-up. */
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps);
 
-enum { LS_MAX_OPTIM_STATES = 4 };
+enum { LS_MAX_OPTIM_STATES = 5 };
 
 /* Returns the number of state arrays, each as large as the parameters and initially zero: 0 (sgd) to 3 (rmsprop,
- * centered, with momentum), and one more with `ema`; and the name of array i in the state_dict of PyTorch ("exp_avg",
- * "momentum_buffer"), or NULL if i is out of range.  The last array with `ema` is "ema": the average of the parameters
- * over the steps t = 0, 1, ..., with the decay min(ema, (1 + t) / (10 + t)), and 0 in step 0, so that the first
- * steps do not weigh on it. */
+ * centered, with momentum), and one more with `lookahead`, and with `ema`; and the name of array i in the state_dict of
+ * PyTorch ("exp_avg", "momentum_buffer"), or NULL if i is out of range.
+ *
+ * "slow" has the slow weights of lookahead (Zhang 2019), which begin as the parameters.  After every lookahead_steps
+ * steps they take a step towards the parameters, which then continue from them.
+ *
+ * "ema" is the average of the parameters over the steps t = 0, 1, ..., with the decay min(ema, (1 + t) / (10 + t)), and
+ * 0 in step 0, so that the first steps do not weigh on it. */
 int         ls_optim_states(const ls_optim *o);
 const char *ls_optim_state_name(const ls_optim *o, int i);
+
+/* Returns the state array that evaluations use instead of the parameters: the average, else the slow weights; -1: none.
+ */
+int ls_optim_average(const ls_optim *o);
 
 /* Returns the learning rate of a step, counted from 0.  run_steps: length of the run, used by schedules without
  * total_steps. */
@@ -155,7 +166,8 @@ float ls_optim_lr(const ls_optim *o, int64_t step, int64_t run_steps);
  * elementwise: the bits do not depend on where a range begins or ends. */
 typedef struct ls_optim_step {
     int64_t count;
-    int64_t step; /* from 0 */
+    int64_t step;      /* from 0 */
+    int64_t run_steps; /* length of the run; used by lookahead_power */
     float  *param, *grad, *state[LS_MAX_OPTIM_STATES];
     float   lr;           /* learning rate of this step and parameter group */
     float   weight_decay; /* weight decay of this parameter group */

@@ -28,8 +28,11 @@ static void run_padded(ls_optim_rule *rule, const ls_optim_coef *c, const ls_opt
         if (array[k]) memcpy(array[k] + first, row[k], bytes);
 }
 
-/* average = decay average + (1 - decay) p, of n elements; n is a multiple of LS_OPTIM_LANES. */
-static __attribute__((noinline)) void add_to_average(const ls_optim_coef *c, int64_t n, const float *restrict p,
+/* Mixes n parameters and another array; n is a multiple of LS_OPTIM_LANES. */
+typedef void mix_fn(const ls_optim_coef *c, int64_t n, float *restrict p, float *restrict other);
+
+/* average = decay average + (1 - decay) p */
+static __attribute__((noinline)) void add_to_average(const ls_optim_coef *c, int64_t n, float *restrict p,
                                                      float *restrict average)
 {
     const float decay = c->average_decay, weight = 1 - decay;
@@ -38,14 +41,29 @@ static __attribute__((noinline)) void add_to_average(const ls_optim_coef *c, int
     for (int64_t i = 0; i < n; i++) average[i] = decay * average[i] + weight * p[i];
 }
 
-static void average_padded(const ls_optim_coef *c, const ls_optim_arrays *s, int64_t first, int64_t n)
+/* slow += step (p - slow);  p = slow */
+static __attribute__((noinline)) void step_slowly(const ls_optim_coef *c, int64_t n, float *restrict p,
+                                                  float *restrict slow)
 {
-    float        row[2][LS_OPTIM_LANES] = {{0}};
-    const size_t bytes                  = (size_t)n * sizeof(float);
-    memcpy(row[0], s->param + first, bytes);
-    memcpy(row[1], s->average + first, bytes);
-    add_to_average(c, LS_OPTIM_LANES, row[0], row[1]);
-    memcpy(s->average + first, row[1], bytes);
+    const float step = c->slow_step;
+    LS_OPTIM_WHOLE_ROWS(n);
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) p[i] = slow[i] = slow[i] + step * (p[i] - slow[i]);
+}
+
+/* Mixes elements [first, first + n). */
+static void mix(mix_fn *f, const ls_optim_coef *c, float *p, float *other, int64_t first, int64_t n)
+{
+    const int64_t rest = n % LS_OPTIM_LANES, at_rest = first + n - rest;
+    float         row[2][LS_OPTIM_LANES] = {{0}};
+    const size_t  bytes                  = (size_t)rest * sizeof(float);
+    if (n > rest) f(c, n - rest, p + first, other + first);
+    if (!rest) return;
+    memcpy(row[0], p + at_rest, bytes);
+    memcpy(row[1], other + at_rest, bytes);
+    f(c, LS_OPTIM_LANES, row[0], row[1]);
+    memcpy(p + at_rest, row[0], bytes);
+    memcpy(other + at_rest, row[1], bytes);
 }
 
 void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_arrays *s)
@@ -56,12 +74,12 @@ void ls__optim_run(ls_optim_rule *rule, const ls_optim_coef *c, const ls_optim_a
         int64_t first = b * BLOCK;
         int64_t n     = s->count - first < BLOCK ? s->count - first : BLOCK;
         int64_t rest  = n % LS_OPTIM_LANES;
+        if (s->slow && c->slow_start) memcpy(s->slow + first, s->param + first, (size_t)n * sizeof(float));
         if (n > rest)
             rule(c, n - rest, s->param + first, s->grad + first, at(s->state[0], first), at(s->state[1], first),
                  at(s->state[2], first));
         if (rest) run_padded(rule, c, s, first + n - rest, rest);
-        if (!s->average) continue;
-        if (n > rest) add_to_average(c, n - rest, s->param + first, s->average + first);
-        if (rest) average_padded(c, s, first + n - rest, rest);
+        if (s->slow && c->slow_step > 0) mix(step_slowly, c, s->param, s->slow, first, n);
+        if (s->average) mix(add_to_average, c, s->param, s->average, first, n);
     }
 }

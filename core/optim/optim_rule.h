@@ -44,6 +44,8 @@ typedef struct ls_optim_coef {
     float bias_correction;        /* adam: factor of the square root of the second moment */
     float eps;                    /* added to the denominator */
     float average_decay;          /* decay of the average of the parameters */
+    float slow_step;              /* step of the slow weights towards the parameters, which then equal them; 0: none */
+    bool  slow_start;             /* the slow weights begin as the parameters before this step */
     float trust_ratio;            /* lars: factor of the gradient with its L2 term */
     bool  centered, has_momentum; /* rmsprop: variants of the rule */
 } ls_optim_coef;
@@ -52,6 +54,7 @@ typedef struct ls_optim_coef {
 typedef struct ls_optim_arrays {
     int64_t count;
     float  *param, *grad, *state[3];
+    float  *slow;    /* slow weights; NULL: none */
     float  *average; /* of the parameters; NULL: none */
 } ls_optim_arrays;
 

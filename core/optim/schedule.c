@@ -118,6 +118,8 @@ ls_status ls__schedule_check(const ls_schedule *s)
 
 ls_status ls_optim_check_length(const ls_optim *o, int64_t run_steps)
 {
+    LS_CHECK(run_steps > 0 || !(o->lookahead_power > 0), LS_ERR_USAGE,
+             "optimizer: lookahead_power: expected the number of steps of the run, found none");
     const ls_schedule *s = &o->schedule;
     if (!ls__schedule_has(s->kind, offsetof(ls_schedule, total_steps)) || s->total_steps > 0) return LS_OK;
     LS_CHECK(run_steps > 0, LS_ERR_USAGE,

@@ -317,6 +317,7 @@ static void update_range(ls_trainer *t, const optim_range *o, int i, double grad
     if (!common.count) return;
     ls_optim_step step = {.count        = common.count,
                           .step         = t->steps,
+                          .run_steps    = t->options.steps,
                           .param        = (float *)t->params->block.data + common.offset,
                           .grad         = ls__trainer_gradient(t, i) + within,
                           .lr           = t->metrics.lr * o->lr_scale,
@@ -350,10 +351,11 @@ static ls_status gather_params(ls_trainer *t)
 
 ls_status ls__trainer_swap_average(ls_trainer *t)
 {
-    if (!(t->options.optim.ema > 0)) return LS_OK;
+    const int state = ls_optim_average(&t->options.optim);
+    if (state < 0) return LS_OK;
     for (int i = 0; i < t->own.ranges; i++) {
         const ls_range range = t->own.range[i];
-        float *param = (float *)t->params->block.data + range.offset, *average = ls__trainer_state(t, t->states - 1, i);
+        float         *param = (float *)t->params->block.data + range.offset, *average = ls__trainer_state(t, state, i);
         for (int64_t k = 0; k < range.count; k++) {
             const float p = param[k];
             param[k]      = average[k];

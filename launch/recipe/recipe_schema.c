@@ -254,6 +254,15 @@ const ls_key ls__keys[] = {
     {"optim.ema", FLOAT(optim.ema, 0, 1), .bits = true,
      .help = "decay of an exponential moving average of the parameters, such as 0.999; evaluations and the written "
              "model use the average; 0, the default: no average"},
+    {"optim.lookahead", FLOAT(optim.lookahead, 0, 1), .bits = true,
+     .help = "slow weights (lookahead, Zhang 2019): their step towards the parameters, which then continue from them; "
+             "evaluations and the written model use the slow weights, or with optim.ema the average; 0, the default: "
+             "no slow weights"},
+    {"optim.lookahead_steps", INT32(optim.lookahead_steps, 0, 1000000), .bits = true,
+     .help = "steps of the optimizer between two steps of the slow weights; 0, the default: 5"},
+    {"optim.lookahead_power", FLOAT(optim.lookahead_power, 0, 100), .bits = true,
+     .help = "p > 0: the step of the slow weights is 1 - (1 - lookahead) (t / T)^p after t of T steps, as in airbench "
+             "with lookahead 0.2262 and p = 3; 0, the default: the same step throughout"},
     {"optim.layer_decay", FLOAT(optim.layer_decay, 0, 1), .bits = true,
      .help = "factor of the learning rate from a layer to the one before it, as in timm: the last layer has the factor "
              "1, the one before it layer_decay, and so on; names that differ behind their first numbers (layer1.0.*) "

@@ -113,7 +113,7 @@ static void same_twenty_steps(void **state)
 
 /* ---- division into ranges ---------------------------------------------------------------------------------------- */
 
-enum { EXAMPLES = 12, LONG = 2 * 16384 + 321 };
+enum { EXAMPLES = 13, LONG = 2 * 16384 + 321 };
 
 static ls_optim example(int k)
 {
@@ -130,6 +130,7 @@ static ls_optim example(int k)
         ls_adam(.weight_decay = 0.1f),
         ls_adamw(.weight_decay = 0.1f, .clip_value = 1),
         ls_rmsprop(.centered = true, .momentum = 0.9f, .ema = 0.9f),
+        ls_rmsprop(.centered = true, .momentum = 0.9f, .lookahead = 0.4f, .lookahead_steps = 2, .ema = 0.9f),
     };
     assert_int_equal(ls_optim_check(&all[k]), LS_OK);
     return all[k];
@@ -156,16 +157,16 @@ static void two_steps(const ls_optim *o, arrays *a, int64_t piece)
         draw(a, step);
         for (int64_t at = 0; at < LONG; at += piece ? piece : LONG) {
             int64_t n = piece && piece < LONG - at ? piece : LONG - at;
-            ls_optim_apply(
-                o, &(ls_optim_step){.count       = n,
-                                    .step        = step,
-                                    .trust_ratio = 0.5f,
-                                    .param       = a->param + at,
-                                    .grad        = a->grad + at,
-                                    .state = {a->state[0] + at, a->state[1] + at, a->state[2] + at, a->state[3] + at},
-                                    .lr    = 1e-2f,
-                                    .weight_decay = o->weight_decay,
-                                    .grad_scale   = 0.3f});
+            ls_optim_apply(o, &(ls_optim_step){.count        = n,
+                                               .step         = step,
+                                               .trust_ratio  = 0.5f,
+                                               .param        = a->param + at,
+                                               .grad         = a->grad + at,
+                                               .state        = {a->state[0] + at, a->state[1] + at, a->state[2] + at,
+                                                                a->state[3] + at, a->state[4] + at},
+                                               .lr           = 1e-2f,
+                                               .weight_decay = o->weight_decay,
+                                               .grad_scale   = 0.3f});
         }
     }
 }
@@ -229,14 +230,15 @@ static void stays_in_its_range(void **state)
             float grad[64];
             memcpy(grad, a.grad, sizeof grad);
             for (int i = 0; i < 64; i++)
-                a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = a.state[3][i] = 0.3f;
+                a.param[i] = a.state[0][i] = a.state[1][i] = a.state[2][i] = a.state[3][i] = a.state[4][i] = 0.3f;
             ls_optim_apply(&o,
                            &(ls_optim_step){.count = count,
                                             .step  = 3,
                                             .param = a.param + 16,
                                             .grad  = a.grad + 16,
                                             .state = {n > 0 ? a.state[0] + 16 : NULL, n > 1 ? a.state[1] + 16 : NULL,
-                                                      n > 2 ? a.state[2] + 16 : NULL, n > 3 ? a.state[3] + 16 : NULL},
+                                                      n > 2 ? a.state[2] + 16 : NULL, n > 3 ? a.state[3] + 16 : NULL,
+                                                      n > 4 ? a.state[4] + 16 : NULL},
                                             .lr          = 1e-2f,
                                             .grad_scale  = 1,
                                             .trust_ratio = 1});
@@ -344,6 +346,46 @@ static void averages_the_parameters(void **state)
     }
 }
 
+/* The slow weights and the parameters, against their formula in double (Zhang 2019), with one step size and with that
+ * of airbench. */
+static void steps_the_slow_weights(void **state)
+{
+    (void)state;
+    enum { STEPS = 12 };
+    static arrays  a;
+    static double  fast[LONG], slow[LONG];
+    const ls_optim both[] = {
+        ls_sgd(.lookahead = 0.3f, .lookahead_steps = 3),
+        ls_sgd(.lookahead = 0.25f, .lookahead_steps = 2, .lookahead_power = 3),
+        ls_sgd(.lookahead = 0.5f, .ema = 0.4f),
+    };
+    for (int k = 0; k < 3; k++) {
+        const ls_optim *o     = &both[k];
+        const int64_t   every = o->lookahead_steps ? o->lookahead_steps : 5;
+        assert_int_equal(ls_optim_check(o), LS_OK);
+        assert_int_equal(ls_optim_average(o), k == 2);
+        for (int64_t step = 0; step < STEPS; step++) {
+            draw(&a, step);
+            for (int64_t i = 0; step == 0 && i < LONG; i++) fast[i] = slow[i] = a.param[i];
+            ls_optim_apply(o, &(ls_optim_step){.count      = LONG,
+                                               .step       = step,
+                                               .run_steps  = STEPS,
+                                               .param      = a.param,
+                                               .grad       = a.grad,
+                                               .state      = {a.state[0], a.state[1]},
+                                               .lr         = 0.1f,
+                                               .grad_scale = 1});
+            const double t = (double)(step + 1) / STEPS, size = (double)o->lookahead;
+            const double now = o->lookahead_power > 0 ? 1 - (1 - size) * t * t * t : size;
+            for (int64_t i = 0; i < LONG; i++) {
+                fast[i] -= 0.1 * a.grad[i];
+                if ((step + 1) % every == 0) fast[i] = slow[i] += now * (fast[i] - slow[i]);
+                assert_true(fabs(fast[i] - a.param[i]) < 1e-6 && fabs(slow[i] - a.state[0][i]) < 1e-6);
+            }
+        }
+    }
+}
+
 static void names_its_state(void **state)
 {
     (void)state;
@@ -363,6 +405,7 @@ static void names_its_state(void **state)
         {ls_adamw(), {"exp_avg", "exp_avg_sq"}},
         {ls_sgd(.ema = 0.9f), {"ema"}},
         {ls_adam(.ema = 0.9f), {"exp_avg", "exp_avg_sq", "ema"}},
+        {ls_momentum(.ema = 0.9f, .lookahead = 0.5f), {"momentum_buffer", "slow", "ema"}},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         int n = 0;
@@ -401,6 +444,9 @@ static void refuses_invalid_settings(void **state)
         {ls_sgd(.clip_norm = -1), "clip_norm"},
         {ls_sgd(.clip_value = -1), "clip_value"},
         {ls_sgd(.ema = 1), "ema"},
+        {ls_sgd(.lookahead = 1.5f), "lookahead: expected a number from 0 to 1"},
+        {ls_sgd(.lookahead_steps = 5), "lookahead: expected a number above 0"},
+        {ls_sgd(.lookahead = 0.5f, .lookahead_steps = -1), "lookahead_steps"},
         {ls_sgd(.layer_decay = 1.5f), "layer_decay"},
         {ls_lars(.trust_coeff = -1), "trust_coeff"},
         {ls_sgd(.trust_coeff = 0.1f), "'sgd': trust_coeff: expected no value"},
@@ -419,11 +465,12 @@ static void refuses_invalid_settings(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(same_twenty_steps),     cmocka_unit_test(same_bits_for_any_ranges),
-        cmocka_unit_test(same_bits_at_levels),   cmocka_unit_test(stays_in_its_range),
-        cmocka_unit_test(nan_is_not_hidden),     cmocka_unit_test(centered_variance_is_never_negative),
-        cmocka_unit_test(has_pytorchs_defaults), cmocka_unit_test(averages_the_parameters),
-        cmocka_unit_test(names_its_state),       cmocka_unit_test(refuses_invalid_settings),
+        cmocka_unit_test(same_twenty_steps),        cmocka_unit_test(same_bits_for_any_ranges),
+        cmocka_unit_test(same_bits_at_levels),      cmocka_unit_test(stays_in_its_range),
+        cmocka_unit_test(nan_is_not_hidden),        cmocka_unit_test(centered_variance_is_never_negative),
+        cmocka_unit_test(has_pytorchs_defaults),    cmocka_unit_test(averages_the_parameters),
+        cmocka_unit_test(steps_the_slow_weights),   cmocka_unit_test(names_its_state),
+        cmocka_unit_test(refuses_invalid_settings),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

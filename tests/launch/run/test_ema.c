@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io mpi
  * timeout: 300
- * optim.ema: evaluations and the written model use the average.  Its bits do not depend on ranks, ZeRO and restarts. */
+ * optim.ema and optim.lookahead: evaluations and the written model use the average, or the slow weights.  Their bits do
+ * not depend on ranks, ZeRO and restarts. */
 #include "tests/launch/run_program.h"
 #include "tests/launch/train_runs.h"
 
 #define EMA                                                                                                            \
     "train lenet5-digits data.train_count=960 data.test_count=200 train.epochs=2 train.batch=64 train.shards=16 "      \
     "schedule.name=constant optim.ema=0.95 "
+
+/* 30 steps, so that the last steps of the slow weights are two steps before the end, and one run stops between two. */
+#define LOOKAHEAD                                                                                                      \
+    "train lenet5-digits data.train_count=960 data.test_count=200 train.epochs=2 train.batch=64 train.shards=16 "      \
+    "schedule.name=constant optim.lookahead=0.4 optim.lookahead_steps=7 "
 
 static int prepare(void **state)
 {
@@ -72,9 +78,26 @@ static void the_average_is_evaluated(void **state)
     assert_int_not_equal(system("cmp -s one/model.safetensors none/model.safetensors"), 0);
 }
 
+static void slow_weights_are_evaluated_and_continued(void **state)
+{
+    assert_int_equal(run(LOOKAHEAD "run.dir=slow"), 0);
+    char *loss                = strdup(strstr(text_of("out"), "test loss"));
+    loss[strcspn(loss, "\n")] = 0;
+    assert_int_equal(run(LOOKAHEAD "run.dir=divided train.max_steps=11 train.zero=1 train.window=off", .ranks = 2), 0);
+    assert_int_equal(run(LOOKAHEAD "run.dir=divided train.zero=2 train.window=off", .ranks = 3), 0);
+    assert_int_equal(system("cmp slow/model.safetensors divided/model.safetensors"), 0);
+    assert_int_equal(run("eval slow", .ranks = 2), 0); /* from the checkpoint */
+    assert_non_null(strstr(text_of("out"), loss));
+    assert_int_equal(system("rm -r slow/checkpoints"), 0);
+    assert_int_equal(run("eval slow"), 0); /* from model.safetensors */
+    assert_non_null(strstr(text_of("out"), loss));
+    free(loss);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(equal_on_any_ranks), cmocka_unit_test(continued_on_other_ranks),
-                                       cmocka_unit_test(the_average_is_evaluated)};
+                                       cmocka_unit_test(the_average_is_evaluated),
+                                       cmocka_unit_test(slow_weights_are_evaluated_and_continued)};
     return cmocka_run_group_tests(tests, prepare, tear_down);
 }
