@@ -30,11 +30,22 @@ static ls_status read_options(ls_predict_options *o, const ls_args *args)
     return LS_OK;
 }
 
+/* Replaces eval.augment of the run's recipe. */
+static ls_status set_views(ls_run *run, const char *views)
+{
+    if (!views) return LS_OK;
+    char *const key = ls_arena_printf(run->memory, "eval.augment=%s", views);
+    LS_CHECK(run->data.kind == LS_DATA_IMAGES, LS_ERR_USAGE, "predict: --augment: expected a model of images, found %s",
+             run->task->data);
+    return ls_recipe_set(run->recipe, 1, &key);
+}
+
 static ls_status predict(ls_run *run, const ls_args *args)
 {
     ls_predict_options options = {.each = print, .context = run};
     LS_TRY_COLLECTIVE(run, read_options(&options, args));
     LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
+    LS_TRY_COLLECTIVE(run, set_views(run, ls_args_option(args, "augment")));
     return ls_run_predict(run, &options);
 }
 
@@ -70,6 +81,9 @@ const ls_command ls__command_predict = {
     .options =
         LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
                    {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},
+                   {"augment", "VIEWS",
+                    "images: views whose logits are averaged: none, flip or flip+shift; default: eval.augment of the "
+                    "run's recipe"},
                    {"out", "OUT.h5", "arrays: file for the predictions"}, LS_PRECISION_OPTION),
     .run = run_predict,
 };

@@ -265,6 +265,20 @@ static ls_status open_files(ls_dataset **d, const ls_recipe *recipe, bool held_o
     return open_split(d, recipe, path, held_out ? held_out_of(path) : "train");
 }
 
+/* Refuses eval.augment for data other than images, and for images without neighbouring pixels. */
+static ls_status check_views(const ls_recipe *recipe, const ls_dataset_info *info)
+{
+    if (recipe->eval.augment == LS_EVAL_AUGMENT_NONE) return LS_OK;
+    const char *where = ls_recipe_where(recipe, "eval.augment");
+    LS_CHECK(info->kind == LS_DATA_IMAGES, LS_ERR_USAGE,
+             "%s: eval.augment: expected a dataset of images, found %s in %s" LS_HINT "leave out eval.augment", where,
+             ls_task_of(info)->data, info->path);
+    LS_CHECK(!recipe->data.shuffle_pixels, LS_ERR_USAGE,
+             "%s: eval.augment: expected none, because data.shuffle_pixels leaves no neighbours to shift or mirror",
+             where);
+    return LS_OK;
+}
+
 /* Refuses data.augment for data other than images. */
 static ls_status check_augment(const ls_recipe *recipe, const ls_dataset_info *info)
 {
@@ -284,6 +298,7 @@ ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
     const ls_task  *task   = ls_task_of(&info);
     ls_status       status = synthetic ? LS_OK : check_tokenizer(recipe, &info);
     if (status == LS_OK) status = check_augment(recipe, &info);
+    if (status == LS_OK) status = check_views(recipe, &info);
     if (status == LS_OK) status = view_images(d, recipe, held_out);
     if (status == LS_OK && task->prepare) status = task->prepare(*d, recipe);
     if (status == LS_OK) return LS_OK;

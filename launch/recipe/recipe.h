@@ -82,6 +82,13 @@ typedef enum ls_train_conv {
 #undef X
 } ls_train_conv;
 
+#define LS_EVAL_AUGMENT_LIST(X) X(NONE, "none") X(FLIP, "flip") X(FLIP_SHIFT, "flip+shift")
+typedef enum ls_eval_augment {
+#define X(name, text) LS_EVAL_AUGMENT_##name,
+    LS_EVAL_AUGMENT_LIST(X)
+#undef X
+} ls_eval_augment;
+
 /* A recipe.  Help texts of the keys: launch/recipe/recipe_schema.c. */
 struct ls_recipe {
     struct {
@@ -134,10 +141,11 @@ struct ls_recipe {
     } train;
     ls_trainer_options trainer; /* keys that only the trainer reads; ls_run_trainer_options sets the other fields */
     struct {
-        int64_t batch;       /* samples; 0: train.batch                       */
-        int64_t every;       /* epochs between evaluations; 0: only at the end  */
-        int64_t every_steps; /* steps between further evaluations; 0: none      */
-        int64_t samples;     /* samples to evaluate; 0: the whole split         */
+        int64_t         batch;       /* samples; 0: train.batch                       */
+        int64_t         every;       /* epochs between evaluations; 0: only at the end  */
+        int64_t         every_steps; /* steps between further evaluations; 0: none      */
+        int64_t         samples;     /* samples to evaluate; 0: the whole split         */
+        ls_eval_augment augment;     /* views of an image whose logits are averaged */
     } eval;
     struct {
         int64_t every; /* steps between two step events */

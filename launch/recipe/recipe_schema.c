@@ -14,6 +14,7 @@ static const char *const device_names[]       = LS_ENUM_TEXTS(LS_DEVICE_LIST);
 static const char *const window_names[]    = LS_ENUM_TEXTS(LS_SHARED_MEMORY_LIST);
 static const char *const overlap_names[]   = LS_ENUM_TEXTS(LS_OVERLAP_LIST);
 static const char *const conv_names[]      = LS_ENUM_TEXTS(LS_TRAIN_CONV_LIST);
+static const char *const view_names[]      = LS_ENUM_TEXTS(LS_EVAL_AUGMENT_LIST);
 static const char *const precision_names[] = {[LS_F32] = "float32", [LS_BF16] = "bfloat16", NULL};
 static const char *const wire_names[]      = LS_ENUM_TEXTS(LS_WIRE_LIST);
 static const char *const interpolations[]  = {[LS_BILINEAR] = "bilinear", [LS_BICUBIC] = "bicubic", NULL};
@@ -302,6 +303,9 @@ const ls_key ls__keys[] = {
      .help = "steps between evaluations in addition to those of eval.every; 0: none"},
     {"eval.samples", INT(eval.samples, 0, MANY), .fallback = "0",
      .help = "number of samples to evaluate, the first of the split, rounded up to whole batches; 0: the whole split"},
+    {"eval.augment", ENUM(eval.augment, view_names), .fallback = "none",
+     .help = "images: views whose logits evaluations and predictions average: none; flip, with the mirrored image; "
+             "flip+shift, with shifts by one pixel as well, 6 views as in airbench"},
     {"log.every", INT(log.every, 1, MANY), .fallback = "50", .help = "steps between two step events of metrics.jsonl"},
     {"checkpoint.every", INT(checkpoint.every, 0, MANY), .fallback = "0",
      .help = "steps between checkpoints, in addition to one at the end of each epoch; 0: as often as checkpoint.budget "

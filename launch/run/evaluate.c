@@ -4,7 +4,8 @@
  *
  * The trainer computes loss and accuracy of each batch.  Metrics that need the model's outputs (R^2, for one) come from
  * the task, in a second pass: it turns the output for each sample into some numbers, all ranks gather those of a batch,
- * and every rank adds them in the order of the samples.  So the sums have the same bits on any number of ranks.
+ * and every rank adds them in the order of the samples.  So the sums have the same bits on any number of ranks.  With
+ * eval.augment, loss and accuracy come from such a pass as well, over mean logits.
  */
 #include "launch/run/evaluate.h"
 
@@ -13,6 +14,8 @@
 
 #include "core/graph/graph.h"
 #include "launch/tasks/task.h"
+#include "launch/vision/verdict.h"
+#include "launch/vision/views.h"
 
 static int64_t batch_of(const ls_run *run)
 {
@@ -45,6 +48,7 @@ typedef struct sample_pass {
     const ls_sample_pass *pass;
     ls_loader            *loader;
     ls_model             *model;
+    ls_views             *views;    /* NULL: one view                                   */
     int64_t               max_rows; /* largest number of samples of a batch on one rank */
     char                 *own;      /* records of this rank's samples of a batch        */
     char                 *all;      /* those of all ranks, `max_rows` for each          */
@@ -60,6 +64,7 @@ static ls_status open_pass(sample_pass *p)
     p->all = calloc((size_t)p->max_rows * (size_t)run->ranks, p->pass->bytes);
     LS_CHECK(p->own && p->all, LS_ERR_ENV, "evaluation: no memory for the records of a batch of %lld samples",
              (long long)batch);
+    if (p->pass->views) LS_TRY(ls_views_new(&p->views, run, p->max_rows));
     return ls_model_new(&p->model, run->graph, ls_trainer_params(run->trainer), (ls_tensor *[]){p->pass->output}, 1,
                         p->max_rows);
 }
@@ -70,9 +75,9 @@ static ls_status record_samples(sample_pass *p, const ls_batch *batch)
              "evaluation: rank has %lld samples of a batch, expected at most %lld", (long long)batch->rows,
              (long long)p->max_rows);
     if (!batch->rows) return LS_OK;
-    LS_TRY(ls_model_run(p->model, batch));
-    const float  *values = ls_model_output(p->model, 0);
-    const int64_t width  = ls__numel(p->pass->output);
+    const float  *values;
+    const int64_t width = ls__numel(p->pass->output);
+    LS_TRY(ls_views_run(p->views, p->model, batch, &values));
     for (int64_t i = 0; i < batch->rows; i++)
         p->pass->record(p->pass->context, batch, i, values + i * width, p->own + (size_t)i * p->pass->bytes);
     return LS_OK;
@@ -116,6 +121,7 @@ ls_status ls_run_pass(ls_run *run, ls_dataset *split, const ls_sample_pass *pass
     if (status == LS_OK) status = pass_batches(&p);
     ls_loader_free(p.loader);
     ls_model_free(p.model);
+    ls_views_free(p.views);
     free(p.own);
     free(p.all);
     return status;
@@ -184,15 +190,58 @@ static ls_status sum_batches(ls_run *run, ls_loader *loader, ls_score_sums *sums
     return LS_OK;
 }
 
+/* ---- several views of each image --------------------------------------------------------------------------------- */
+
+/* Sums over the samples. */
+typedef struct view_sums {
+    int            classes;
+    ls_score_sums *sums;
+} view_sums;
+
+static void record_verdict(void *context, const ls_batch *batch, int64_t row, const float *logits, void *record)
+{
+    const int32_t *labels = ls_batch_array(batch, "label");
+    *(ls_verdict *)record = ls_verdict_of(((const view_sums *)context)->classes, logits, labels[row]);
+}
+
+static void add_verdict(void *context, int64_t sample, const void *record)
+{
+    view_sums        *s = context;
+    const ls_verdict *v = record;
+    s->sums->loss += (double)v->loss;
+    s->sums->correct += v->label == v->predicted;
+    s->sums->samples = sample + 1;
+    s->sums->weight  = (double)(sample + 1);
+}
+
+static ls_status sum_views(ls_run *run, ls_dataset *split, ls_score_sums *sums)
+{
+    view_sums s = {(int)ls__cols(run->logits), sums};
+    return ls_run_pass(run, split,
+                       &(ls_sample_pass){.output  = run->logits,
+                                         .views   = true,
+                                         .samples = run->recipe->eval.samples,
+                                         .bytes   = sizeof(ls_verdict),
+                                         .record  = record_verdict,
+                                         .take    = add_verdict,
+                                         .context = &s});
+}
+
+static ls_status sum_split(ls_run *run, ls_dataset *split, ls_score_sums *sums)
+{
+    ls_loader *loader = NULL;
+    if (run->recipe->eval.augment != LS_EVAL_AUGMENT_NONE) return sum_views(run, split, sums);
+    ls_status status = open_loader(run, split, &loader);
+    if (status == LS_OK) status = sum_batches(run, loader, sums);
+    ls_loader_free(loader);
+    return status;
+}
+
 static ls_status evaluate(ls_run *run, ls_dataset *split, ls_scores *scores)
 {
-    ls_loader            *loader = NULL;
-    ls_score_sums         sums   = {0};
-    const ls_dataset_info info   = ls_dataset_info_of(split);
-    ls_status             status = open_loader(run, split, &loader);
-    if (status == LS_OK) status = sum_batches(run, loader, &sums);
-    ls_loader_free(loader);
-    LS_TRY(status);
+    ls_score_sums         sums = {0};
+    const ls_dataset_info info = ls_dataset_info_of(split);
+    LS_TRY(sum_split(run, split, &sums));
     LS_TRY(sum_extras(run, split, &sums));
     *scores         = ls_scores_none();
     scores->samples = sums.samples;

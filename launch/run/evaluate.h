@@ -12,6 +12,7 @@ ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *score
 /* A pass over a split in the order of its samples. */
 typedef struct ls_sample_pass {
     ls_tensor *output;  /* value of the run's graph                                         */
+    bool       views;   /* output is the logits, averaged over the views of eval.augment    */
     int64_t    samples; /* number of samples, rounded up to whole batches; 0: the whole split */
     size_t     bytes;   /* size of the record of a sample                                   */
     /* Writes the record of sample `row` of a batch, on the rank that has the sample.  values: the output for it. */

@@ -20,6 +20,7 @@
 #include "launch/tasks/task.h"
 #include "launch/vision/examine.h"
 #include "launch/vision/image_input.h"
+#include "launch/vision/views.h"
 
 enum { MAX_CHANNELS = 4 };
 
@@ -180,6 +181,7 @@ typedef struct predictor {
     const ls_run             *run;
     const ls_predict_options *options;
     ls_model                 *model;
+    ls_views                 *views;
     uint8_t                  *pixels;
     float                    *image;       /* the model's input */
     double                   *all;         /* probabilities by class                  */
@@ -215,11 +217,12 @@ static ls_status give_top(const predictor *p, const char *path, const float *log
 
 static ls_status predict_file(predictor *p, const char *path)
 {
-    bool inverted;
+    bool         inverted;
+    const float *logits;
     LS_TRY(ls_image_input(&p->run->data, path, p->options->invert, p->pixels, p->image, &inverted));
     ls_batch batch = {.inputs = 1, .name = {"image"}, .data = {p->image}, .rows = 1, .global_rows = 1};
-    LS_TRY(ls_model_run(p->model, &batch));
-    return give_top(p, path, ls_model_output(p->model, 0), inverted);
+    LS_TRY(ls_views_run(p->views, p->model, &batch, &logits));
+    return give_top(p, path, logits, inverted);
 }
 
 static ls_status predict_files(ls_run *run, const ls_predict_options *options)
@@ -238,9 +241,10 @@ static ls_status predict_files(ls_run *run, const ls_predict_options *options)
     p.used        = ls_arena_alloc(run->memory, classes * sizeof *p.used);
     LS_TRY(ls_model_new(&p.model, run->graph, run->loaded ? run->loaded : ls_trainer_params(run->trainer), &run->logits,
                         1, 1));
-    ls_status status = LS_OK;
+    ls_status status = ls_views_new(&p.views, run, 1);
     for (int i = 0; i < options->files && status == LS_OK; i++) status = predict_file(&p, options->file[i]);
     ls_model_free(p.model);
+    ls_views_free(p.views);
     return status;
 }
 

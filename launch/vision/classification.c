@@ -15,17 +15,8 @@
 
 static void record_verdict(void *context, const ls_batch *batch, int64_t row, const float *logits, void *record)
 {
-    const ls_classification *c      = context;
-    const int32_t           *labels = ls_batch_array(batch, "label");
-    ls_verdict              *v      = record;
-    double                   sum    = 0;
-    *v                              = (ls_verdict){.label = labels[row]};
-    for (int k = 1; k < c->classes; k++)
-        if (logits[k] > logits[v->predicted]) v->predicted = k;
-    const double largest = (double)logits[v->predicted];
-    for (int k = 0; k < c->classes; k++) sum += exp((double)logits[k] - largest);
-    v->loss       = (float)(largest + log(sum) - (double)logits[v->label]);
-    v->confidence = (float)(1 / sum);
+    const int32_t *labels = ls_batch_array(batch, "label");
+    *(ls_verdict *)record = ls_verdict_of(((const ls_classification *)context)->classes, logits, labels[row]);
 }
 
 static void take_verdict(void *context, int64_t sample, const void *record)
@@ -100,6 +91,7 @@ ls_status ls_classify_split(ls_run *run, ls_dataset *split, ls_classification *c
     c->predicted         = ls_arena_alloc(run->memory, n * sizeof *c->predicted);
     LS_TRY(ls_run_pass(run, split,
                        &(ls_sample_pass){.output  = run->logits,
+                                         .views   = true,
                                          .samples = run->recipe->eval.samples,
                                          .bytes   = sizeof(ls_verdict),
                                          .record  = record_verdict,

@@ -7,13 +7,7 @@
 #include <stdio.h>
 
 #include "launch/run/run_setup.h"
-
-/* The prediction for a sample. */
-typedef struct ls_verdict {
-    int32_t label, predicted; /* predicted: the class with the largest logit; the first of equal ones */
-    float   loss;             /* -ln of the probability of the label                                  */
-    float   confidence;       /* probability of the predicted class                                   */
-} ls_verdict;
+#include "launch/vision/verdict.h"
 
 /* Samples whose confidence lies in [i / LS_BINS, (i + 1) / LS_BINS). */
 enum { LS_BINS = 15 };

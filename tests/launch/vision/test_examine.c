@@ -51,6 +51,34 @@ static void the_average_is_examined(void **state)
     if (!strstr(text_of("out"), expected)) fail_msg("'%s' is not in: %s", expected, text_of("out"));
 }
 
+/* eval.augment: an evaluation has other scores, the same on any ranks and in the report. */
+static void several_views(void **state)
+{
+    assert_int_equal(run("eval one"), 0);
+    char *plain = strdup(text_of("out"));
+    assert_int_equal(run("eval one eval.augment=flip+shift"), 0);
+    char *views = strdup(text_of("out"));
+    assert_string_not_equal(plain, views);
+    assert_non_null(strstr(views, "samples        333 of 333"));
+    for (int ranks = 2; ranks <= 3; ranks++) {
+        assert_int_equal(run("eval one eval.augment=flip+shift", .ranks = ranks), 0);
+        assert_string_equal(text_of("out"), views);
+    }
+    assert_int_equal(run(EXAMINED "run.dir=views eval.augment=flip+shift", .ranks = 2), 0);
+    char accuracy[64] = "";
+    snprintf(accuracy, sizeof accuracy, "%.*s", (int)strcspn(strstr(views, "test accuracy"), "\n"),
+             strstr(views, "test accuracy"));
+    assert_non_null(strstr(text_of("out"), accuracy));
+    assert_non_null(strstr(text_of("views/report.html"), accuracy + strlen("test accuracy  ")));
+    assert_int_equal(system("cmp one/model.safetensors views/model.safetensors"), 0);
+    assert_int_equal(run("eval one eval.augment=mirror"), 2);
+    assert_non_null(strstr(text_of("err"), "expected one of none, flip, flip+shift"));
+    assert_int_equal(run("eval one eval.augment=flip data.shuffle_pixels=true"), 2);
+    assert_non_null(strstr(text_of("err"), "leaves no neighbours"));
+    free(plain);
+    free(views);
+}
+
 static void the_scores_have_an_interval(void **state)
 {
     assert_int_equal(run(EXAMINED "run.dir=scores", .ranks = 2), 0);
@@ -103,11 +131,9 @@ static void a_continued_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_same_bytes_on_any_ranks),
-        cmocka_unit_test(the_average_is_examined),
-        cmocka_unit_test(the_scores_have_an_interval),
-        cmocka_unit_test(a_model_without_convolutions),
-        cmocka_unit_test(a_continued_run),
+        cmocka_unit_test(the_same_bytes_on_any_ranks),  cmocka_unit_test(several_views),
+        cmocka_unit_test(the_average_is_examined),      cmocka_unit_test(the_scores_have_an_interval),
+        cmocka_unit_test(a_model_without_convolutions), cmocka_unit_test(a_continued_run),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
