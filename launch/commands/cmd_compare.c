@@ -291,7 +291,11 @@ const ls_command ls__command_compare = {
                "Batch norm over the global batch, layer norm, and no norm, at a batch of 128 and of 4:\n"
                "\n"
                "  S=train.batch=4,optim.lr=0.01\n"
-               "  lockstep compare norm-batch norm-layer norm-none norm-batch,$S norm-layer,$S norm-none,$S",
+               "  lockstep compare norm-batch norm-layer norm-none norm-batch,$S norm-layer,$S norm-none,$S\n"
+               "\n"
+               "Batch norm over groups of 32 and of 4 samples, as on ranks with so many samples each:\n"
+               "\n"
+               "  lockstep compare norm-batch norm-batch,model.norm_over=32 norm-batch,model.norm_over=4",
     .options = LS_OPTIONS({"seeds", "N", "number of seeds, 1 to 100; default 3"},
                           {"dir", "DIR", "folder of the runs and of the picture; default: runs/compare"}),
     .run     = run_compare,
