@@ -4,7 +4,7 @@
  *
  *     8 bytes   N, little endian
  *     N bytes   JSON: {"conv1.weight": {"dtype": "F32", "shape": [6, 1, 5, 5], "data_offsets": [0, 600]}, ...},
- *               padded with spaces; "__metadata__" may hold texts
+ *               padded with spaces; "__metadata__" may hold texts, and nothing else
  *     the rest  the values, row-major, little endian; the tensors follow one another without gap or overlap
  *
  * No field is trusted before it is checked.  F16 and BF16 are widened to float32, which represents all their values.
@@ -180,6 +180,18 @@ static ls_status read_entry(const ls_tensor_file *f, ls_stored *e, const json_t 
     return read_offsets(f, e, json_object_get(value, "data_offsets"));
 }
 
+/* Checks that __metadata__ is a map from texts to texts. */
+static ls_status check_metadata(const ls_tensor_file *f, json_t *metadata)
+{
+    const char *key;
+    json_t     *value;
+    LS_CHECK(json_is_object(metadata), LS_ERR_DATA, "%s: __metadata__: expected an object of texts" DAMAGED, f->path);
+    json_object_foreach(metadata, key, value)
+        LS_CHECK(json_is_string(value), LS_ERR_DATA, "%s: __metadata__: '%.60s': expected a text as its value" DAMAGED,
+                 f->path, key);
+    return LS_OK;
+}
+
 static int by_place(const void *x, const void *y)
 {
     const ls_stored *p = x, *q = y;
@@ -203,7 +215,10 @@ static ls_status read_entries(ls_tensor_file *f, ls_arena *arena)
     f->stored = ls_arena_alloc(arena, sizeof *f->stored * (json_object_size(f->header) + 1));
     json_object_foreach(f->header, name, value)
     {
-        if (strcmp(name, "__metadata__") == 0) continue;
+        if (strcmp(name, "__metadata__") == 0) {
+            LS_TRY(check_metadata(f, value));
+            continue;
+        }
         LS_CHECK(printable(name), LS_ERR_DATA, "%s: the name of tensor %d contains control characters" DAMAGED, f->path,
                  f->count + 1);
         ls_stored *e = &f->stored[f->count++];
