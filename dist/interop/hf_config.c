@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/io/atomic_file.h"
 #include "core/io/file_access.h"
 #include "dist/dist.h"
+#include "dist/interop/json_file.h"
 
 enum { CONFIG_BYTES = 1 << 20 }; /* largest config.json that is read */
 
@@ -39,22 +39,13 @@ static json_t *value_of(const ls_config_entry *e)
 
 ls_status ls__hf_config_write(const char *path, const ls_config_entry *entries, int count)
 {
-    ls_file f;
     json_t *config = json_object();
     bool    made   = config != NULL;
     for (int i = 0; i < count; i++)
         made = json_object_set_new(config, entries[i].key, value_of(&entries[i])) == 0 && made;
-    char *text = made ? json_dumps(config, JSON_INDENT(2) | JSON_SORT_KEYS | JSON_REAL_PRECISION(9)) : NULL;
+    if (made) return ls__json_write(path, config, true);
     json_decref(config);
-    LS_CHECK(text, LS_ERR_ENV, "%s: no memory to write it", path);
-    ls_status status = ls__file_create(&f, path);
-    if (status == LS_OK) {
-        status = ls__file_write(&f, text, strlen(text));
-        if (status == LS_OK) status = ls__file_write(&f, "\n", 1);
-        status = ls__file_finish(&f, status);
-    }
-    free(text);
-    return status;
+    return ls__json_write(path, NULL, true);
 }
 
 ls_status ls_hf_config_save(const char *path, const ls_graph *g, bool *written)

@@ -13,8 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/io/atomic_file.h"
+#include "core/io/paths.h"
 #include "dist/interop/image_models.h"
+#include "dist/interop/json_file.h"
 #include "dist/interop/tensor_names.h"
 
 typedef struct export
@@ -167,19 +168,10 @@ static json_t *transformers_preprocessor(const export *e)
 
 static ls_status write_json(const export *e, const char *name, json_t *json)
 {
-    char    path[LS_PATH_BYTES];
-    ls_file f;
-    char   *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    char            path[LS_PATH_BYTES];
+    const ls_status status = ls__path(path, "%s/%s", e->folder, name);
+    if (status == LS_OK) return ls__json_write(path, json, false);
     json_decref(json);
-    LS_CHECK(text, LS_ERR_ENV, "%s/%s: no memory to write it", e->folder, name);
-    ls_status status = ls__path(path, "%s/%s", e->folder, name);
-    if (status == LS_OK) status = ls__file_create(&f, path);
-    if (status == LS_OK) {
-        status = ls__file_write(&f, text, strlen(text));
-        if (status == LS_OK) status = ls__file_write(&f, "\n", 1);
-        status = ls__file_finish(&f, status);
-    }
-    free(text);
     return status;
 }
 

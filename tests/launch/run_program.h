@@ -100,6 +100,15 @@ static inline int run_with(const char *arguments, run_options o)
     return code;
 }
 
+/* Writes a file. */
+static inline void save_text(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    assert_int_equal(fclose(f), 0);
+}
+
 /* Returns a file as text, "" when it does not exist.  Four buffers are used in turn. */
 static inline const char *text_of(const char *path)
 {

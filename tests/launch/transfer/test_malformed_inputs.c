@@ -23,14 +23,6 @@ static const char recipe[] = "data: {path: keep/set}\n"
                              "train: {batch: 6, epochs: 1}\n"
                              "optim: {name: momentum, lr: 0.01}\n";
 
-static void write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static void save_resnet(const char *path)
 {
     ls_graph  *g = ls_graph_new();
@@ -56,11 +48,11 @@ static int prepare(void **state)
     }
     assert_int_equal(run("data import images keep/tree keep/set --split 0.34"), 0);
     assert_int_equal(run("data import images keep/tree keep/files --split 0.34 --store files"), 0);
-    write_text("keep/r.yaml", recipe);
+    save_text("keep/r.yaml", recipe);
     if (run("train keep/r.yaml run.dir=keep/run")) fail_msg("%s", text_of("err"));
     assert_int_equal(system("cp keep/run/model.safetensors keep/good.safetensors"), 0);
     save_resnet("keep/timm/model.safetensors");
-    write_text(
+    save_text(
         "keep/timm/config.json",
         "{\"architecture\": \"resnet18\", \"num_classes\": 3, \"pretrained_cfg\": {\"input_size\": [3, 32, 32], "
         "\"interpolation\": \"bicubic\", \"crop_pct\": 0.8, \"crop_mode\": \"center\", \"mean\": [0.5, 0.4, 0.3], "

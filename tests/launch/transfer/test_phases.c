@@ -22,14 +22,6 @@ static const char recipe[] = "data: {path: digits, train_count: 650, test_count:
                              "optim: {name: momentum, ema: 0.9}\n"
                              "checkpoint: {every: 4}\nlog: {every: 1}\n";
 
-static void write_text(const char *path, const char *text)
-{
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-}
-
 static char expected[17];
 
 static void read_digest(char digest[17])
@@ -41,7 +33,7 @@ static void read_digest(char digest[17])
 static int prepare(void **state)
 {
     folder_enter();
-    write_text("phases.yaml", recipe);
+    save_text("phases.yaml", recipe);
     if (run("train ./phases.yaml run.dir=one")) fail_msg("%s", text_of("err"));
     read_digest(expected);
     return 0;
