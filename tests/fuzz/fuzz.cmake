@@ -10,7 +10,8 @@ file(GLOB FUZZ_TARGETS CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/fuzz_*
 # The folder that a target includes is compiled into it with the sanitizers, with core/io.  All else comes from the library.
 file(GLOB_RECURSE FUZZ_datasets CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/io/*.c ${CMAKE_SOURCE_DIR}/datasets/*.c)
 file(GLOB_RECURSE FUZZ_dist CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/core/io/*.c ${CMAKE_SOURCE_DIR}/dist/*.c)
-file(GLOB FUZZ_launch CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipe/*.c ${CMAKE_SOURCE_DIR}/launch/score/*.c)
+file(GLOB FUZZ_launch CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/launch/recipe/*.c ${CMAKE_SOURCE_DIR}/launch/score/*.c
+     ${CMAKE_SOURCE_DIR}/launch/data/pretrained.c ${CMAKE_SOURCE_DIR}/launch/data/dataset_card.c)
 list(APPEND FUZZ_launch ${RECIPES_C})
 set(FUZZ_LIBRARIES ${HDF5_LINK_LIBRARIES} ${PNG_LINK_LIBRARIES} ${JPEG_LINK_LIBRARIES} ${XXHASH_LINK_LIBRARIES} ${JANSSON_LINK_LIBRARIES} ${YAML_LINK_LIBRARIES} ${ZLIB_LIBRARIES}
     ${MPI_C_LIBRARIES} ${OpenMP_C_LIBRARIES})

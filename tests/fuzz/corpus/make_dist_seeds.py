@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The seeds of tests/fuzz/corpus/safetensors and checkpoint: python3 tests/fuzz/corpus/make_dist_seeds.py"""
+"""The seeds of tests/fuzz/corpus/safetensors, checkpoint and pretrained_input: python3 tests/fuzz/corpus/make_dist_seeds.py"""
 import pathlib
 import struct
 
@@ -57,3 +57,30 @@ for what in range(8):
 (here / "checkpoint" / "swapped-links").write_bytes(bytes([1, 2, 0, 14]))
 (here / "checkpoint" / "nothing-changed").write_bytes(bytes([1]))
 (here / "checkpoint" / "not-hdf5").write_bytes(b"\0not HDF5")
+
+
+# config.json, preprocessor_config.json and the description in the metadata, separated by zero bytes: fuzz_pretrained_input.c
+TIMM = ('{"architecture":"resnet18","num_classes":2,"label_names":["ant","bee"],"pretrained_cfg":{"input_size":[3,64,64],'
+        '"interpolation":"bicubic","crop_pct":0.875,"crop_mode":"center","mean":[0.5,0.4,0.3],"std":[0.2,0.2,0.2]}}')
+TRANSFORMERS = '{"model_type":"resnet","id2label":{"0":"ant","1":"bee"}}'
+CROPPED = ('{"do_resize":true,"size":{"shortest_edge":72},"resample":3,"do_center_crop":true,"crop_size":{"height":64,"width":64},'
+           '"image_mean":[0.5,0.4,0.3],"image_std":[0.2,0.2,0.2]}')
+PERCENT = ('{"size":{"shortest_edge":224},"resample":2,"crop_pct":0.875,"image_mean":[0.5,0.4,0.3],"image_std":[0.2,0.2,0.2]}')
+CARD = ('{"kind":"images","split":"test","channels":1,"height":28,"width":28,"classes":2,"mean":[0.1],"std":[0.3],'
+        '"class_names":["0","1"]}')
+
+
+def describe(name, *texts):
+    (here / "pretrained_input").mkdir(exist_ok=True)
+    (here / "pretrained_input" / name).write_bytes(b"\0".join(t.encode() for t in texts))
+
+
+describe("timm", TIMM)
+describe("transformers", TRANSFORMERS, CROPPED)
+describe("transformers-percent", TRANSFORMERS, PERCENT)
+describe("card", "", "", CARD)
+describe("all", TIMM, CROPPED, CARD)
+describe("no-names", TIMM.replace('"label_names":["ant","bee"],', ""))
+describe("large-side", TIMM.replace("[3,64,64]", "[3,64,4611686018427387904]"))
+describe("crop-nan", TIMM.replace("0.875", "1e999"))
+describe("deep", '{"pretrained_cfg":' + "[" * 3000)
