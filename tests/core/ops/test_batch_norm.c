@@ -91,6 +91,38 @@ static void batch_free(batch *b)
     ls_graph_free(b->g);
 }
 
+/* The first stage of a pass over `groups` groups of shards of one size, as if each were a rank.  Each group has `count`
+ * floats of `block`: sums, then gradients.  Sets `group`. */
+static ls_call call_of(const batch *b, int groups, int64_t count, ls_group *group, float *block, void *scratch)
+{
+    for (int k = 0; k < groups; k++)
+        group[k] = (ls_group){SHARDS / groups * k, SHARDS / groups, (size_t)(k * count), false};
+    ls_call c = {.node       = b->node,
+                 .args       = b->node->args,
+                 .rows       = b->rows,
+                 .shards     = SHARDS,
+                 .bound      = b->bound,
+                 .shard_rows = b->rows,
+                 .training   = true,
+                 .groups     = groups,
+                 .group      = group,
+                 .scratch    = scratch,
+                 .stage      = LS_STAGE_SUMS,
+                 .sums       = block,
+                 .batch_rows = b->rows};
+    c.x[0]    = b->x;
+    for (int i = 1; i < INS; i++) c.x[i] = b->param[i];
+    return c;
+}
+
+/* Adds the `count` floats of each group to those of group 0, as a binary tree. */
+static void add_groups(int groups, int64_t count, float *block)
+{
+    for (int step = 1; step < groups; step *= 2)
+        for (int k = 0; k < groups; k += 2 * step)
+            for (int64_t i = 0; i < count; i++) block[k * count + i] += block[(k + step) * count + i];
+}
+
 /* Runs both stages of a pass, with the shards in `groups` groups of one size, as if each were a rank. */
 static void run_pass(const batch *b, int isa, int groups, bool backward, result *r)
 {
@@ -99,34 +131,16 @@ static void run_pass(const batch *b, int isa, int groups, bool backward, result 
     ls_group     *group   = calloc((size_t)groups, sizeof *group);
     float        *block   = calloc((size_t)(groups * 3 * count), sizeof *block); /* sums, dw, db of each group */
     void         *scratch = malloc(op->scratch(b->node, b->rows, SHARDS, omp_get_max_threads(), backward));
-    for (int k = 0; k < groups; k++)
-        group[k] = (ls_group){SHARDS / groups * k, SHARDS / groups, (size_t)(k * 3 * count), false};
-    ls_call c = {.node         = b->node,
-                 .args         = b->node->args,
-                 .rows         = b->rows,
-                 .shards       = SHARDS,
-                 .bound        = b->bound,
-                 .shard_rows   = b->rows,
-                 .training     = true,
-                 .groups       = groups,
-                 .group        = group,
-                 .scratch      = scratch,
-                 .stage        = LS_STAGE_SUMS,
-                 .sums         = block,
-                 .forward_sums = r->sums,
-                 .batch_rows   = b->rows};
-    c.x[0]    = b->x;
-    for (int i = 1; i < INS; i++) c.x[i] = b->param[i];
-    c.y[0]  = r->y;
-    c.dy[0] = b->dy;
+    ls_call       c       = call_of(b, groups, 3 * count, group, block, scratch);
+    c.forward_sums        = r->sums;
+    c.y[0]                = r->y;
+    c.dy[0]               = b->dy;
     if (backward) {
         c.dx[1] = block + count;
         c.dx[2] = block + 2 * count;
     }
     (backward ? op->backward : op->forward)[LS_CPU](&c);
-    for (int step = 1; step < groups; step *= 2)
-        for (int k = 0; k < groups; k += 2 * step)
-            for (int64_t i = 0; i < 3 * count; i++) block[k * 3 * count + i] += block[(k + step) * 3 * count + i];
+    add_groups(groups, 3 * count, block);
     if (backward) {
         memcpy(r->dw, block + count, (size_t)b->channels * sizeof(float));
         memcpy(r->db, block + 2 * count, (size_t)b->channels * sizeof(float));
@@ -152,25 +166,9 @@ static void run_groups(const batch *b, int isa, int groups, result *r)
     float        *saved   = calloc((size_t)(b->rows * 2 * channels), sizeof *saved);
     float        *again   = calloc((size_t)(b->rows * b->size), sizeof *again);
     void         *scratch = malloc(op->scratch(b->node, b->rows, SHARDS, omp_get_max_threads(), true));
-    for (int k = 0; k < groups; k++)
-        group[k] = (ls_group){SHARDS / groups * k, SHARDS / groups, (size_t)(k * 2 * count), false};
-    ls_call c = {.node       = b->node,
-                 .args       = b->node->args,
-                 .rows       = b->rows,
-                 .shards     = SHARDS,
-                 .bound      = b->bound,
-                 .shard_rows = b->rows,
-                 .training   = true,
-                 .groups     = groups,
-                 .group      = group,
-                 .scratch    = scratch,
-                 .stage      = LS_STAGE_SUMS,
-                 .sums       = block,
-                 .batch_rows = b->rows};
-    c.x[0]    = b->x;
-    for (int i = 1; i < INS; i++) c.x[i] = b->param[i];
-    c.y[0] = r->y;
-    c.y[1] = saved;
+    ls_call       c       = call_of(b, groups, 2 * count, group, block, scratch);
+    c.y[0]                = r->y;
+    c.y[1]                = saved;
     op->forward[LS_CPU](&c);
     c.stage = LS_STAGE_WHOLE;
     c.y[0]  = again;
@@ -181,9 +179,7 @@ static void run_groups(const batch *b, int isa, int groups, result *r)
     c.dx[1]           = block + count;
     c.dx[2]           = block + count + channels;
     op->backward[LS_CPU](&c);
-    for (int step = 1; step < groups; step *= 2)
-        for (int k = 0; k < groups; k += 2 * step)
-            for (int64_t i = 0; i < 2 * count; i++) block[k * 2 * count + i] += block[(k + step) * 2 * count + i];
+    add_groups(groups, 2 * count, block);
     memcpy(r->sums, block, (size_t)count * sizeof(float));
     memcpy(r->dw, block + count, (size_t)channels * sizeof(float));
     memcpy(r->db, block + count + channels, (size_t)channels * sizeof(float));
