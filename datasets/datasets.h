@@ -120,6 +120,7 @@ typedef struct ls_dataset_info {
 
     /* Text. */
     int64_t     context; /* length of a window, tokens; 0 before ls_dataset_window */
+    bool        streams; /* set by ls_dataset_streams                              */
     int64_t     tokens, documents;
     int64_t     bytes;          /* length of the text of the tokens; 0: unknown    */
     const char *tokenizer;      /* its kind: "bytes", "chars", "bpe"; "": unknown  */
@@ -139,13 +140,17 @@ static inline ls_dataset_info ls_dataset_info_of(const ls_dataset *d)
     return info;
 }
 
-/* Returns the number of samples in an epoch.  Text in shuffled order has one window less than in file order, because
- * its windows begin at a random offset. */
-int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order);
+/* Returns the number of samples in an epoch of batches of `batch` samples.  Text in shuffled order has one window less
+ * than in file order, because its windows begin at a random offset.  Streams of text have whole batches only. */
+int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order, int64_t batch);
 
 /* Text: sets the length of a window (datasets/text/text_batch.c).  Call it before loaders are created.  LS_ERR_DATA:
  * the split is too short for one window. */
 ls_status ls_dataset_window(ls_dataset *d, int64_t context);
+/* Text: cuts the split into as many streams as a batch has samples.  Sample b of each batch continues stream b, for
+ * recurrent models that carry their state.  Batches have one more column, "start" (int32): the position of a sample in
+ * its stream, in tokens.  All loaders read the streams in order.  Call it before loaders are created. */
+ls_status ls_dataset_streams(ls_dataset *d);
 /* Text: reads `n` tokens from `first` on, and checks them against the vocabulary; reads the index of the first token of
  * `n` documents.  Both count tokens of the split.  Thread-safe. */
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);

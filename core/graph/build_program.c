@@ -244,7 +244,7 @@ static ls_status emit_forward(ls_program *p, const ls_node *n)
              p->options.device == LS_CPU ? "cpu" : "cuda");
     for (int k = 0; k < n->ins; k++) {
         if (!n->in[k]) continue;
-        LS_CHECK(!p->options.loss || !(op->updates & 1u << k), LS_ERR_USAGE,
+        LS_CHECK(!p->options.loss || !(op->updates & 1u << k) || op->carries, LS_ERR_USAGE,
                  "op %s (%s:%d): writes the state '%s', which is possible in inference only" LS_HINT
                  "train without the state",
                  op->name, n->where.file, n->where.line, n->in[k]->name);

@@ -45,6 +45,15 @@ ls_status ls__program_share_state(ls_program *p, const ls_program *with)
     return LS_OK;
 }
 
+const ls_tensor *ls__program_state(const ls_program *p, int i, float **values)
+{
+    int b = next_state(p, 0);
+    for (; i > 0 && b < p->buffers; i--) b = next_state(p, b + 1);
+    if (b == p->buffers) return NULL;
+    *values = (float *)((unsigned char *)p->state.data + p->buffer[b].offset);
+    return p->buffer[b].tensor;
+}
+
 void ls__program_reset(ls_program *p)
 {
     if (p->state.data) memset(p->state.data, 0, p->state_bytes);

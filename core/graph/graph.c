@@ -284,13 +284,12 @@ const char *ls__layer_name(const ls_node *n, ls_arena *memory)
  * the first. */
 static const char *out_name(const ls_node *n, int i)
 {
-    static const char *const result[LS_MAX_OUT] = {"", ".last", ".last2", ".last3"}, *const saved[LS_MAX_OUT] = {
-                                                                                         ".saved", ".saved2", ".saved3",
-                                                                                         ".saved4"};
-    const int   results = ls__results(n);
-    const char *suffix  = i < results ? result[i] : saved[i - results];
-    ls_arena   *arena   = n->graph->arena;
-    const char *layer   = ls__layer_name(n, arena);
+    static const char *const        result[LS_MAX_OUT] = {"", ".last", ".last2", ".last3", ".last4"},
+                             *const saved[LS_MAX_OUT]  = {".saved", ".saved2", ".saved3", ".saved4", ".saved5"};
+    const int                       results            = ls__results(n);
+    const char                     *suffix             = i < results ? result[i] : saved[i - results];
+    ls_arena                       *arena              = n->graph->arena;
+    const char                     *layer              = ls__layer_name(n, arena);
     return layer ? ls_arena_printf(arena, "%s%s", layer, suffix)
                  : ls_arena_printf(arena, "%s%d%s", ls__op(n)->name, n->index, suffix);
 }

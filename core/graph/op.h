@@ -10,7 +10,7 @@
 #include "core/base/isa.h"
 #include "core/core.h"
 
-enum { LS_MAX_IN = 8, LS_MAX_OUT = 4 };
+enum { LS_MAX_IN = 8, LS_MAX_OUT = 5 };
 
 typedef struct ls_op   ls_op;
 typedef struct ls_call ls_call;
@@ -123,6 +123,8 @@ struct ls_op {
     unsigned    updates;            /* (optional) bit i: forward writes input i in place, which must be a state */
     bool        adds;               /* (optional) out[0] is in[0] + in[1] */
     bool        fuses;              /* (optional) the kernels apply the ops of n->add and n->map (core/graph/fuse.c) */
+    bool        carries;            /* (optional) training may update states as well: backward takes a state before the
+                                     call as a constant (truncated backpropagation through time) */
     const ls_field *fields;         /* (optional) attributes, ended by a field without a name */
     ls_status (*infer)(ls_node *n); /* declares the outputs with ls__out(), or returns an error */
     ls_kernel *forward[LS_DEVICES];

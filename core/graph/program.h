@@ -52,6 +52,8 @@ void ls__program_move_gradients(ls_program *p, const ls_grad_range *range, const
 ls_status ls__program_bind(ls_program *p, void *arena);
 /* Makes `p` use the states of `with`, which must have states of the same names and sizes. */
 ls_status ls__program_share_state(ls_program *p, const ls_program *with);
+/* The tensor of state i, and the values of its samples; NULL: there are no more states. */
+const ls_tensor *ls__program_state(const ls_program *p, int i, float **values);
 /* Zeroes the states. */
 void      ls__program_reset(ls_program *p);
 ls_status ls__program_run(ls_program *p, const ls_execution *run);

@@ -143,7 +143,7 @@ const ls_model_entry ls__model_table[] = {
                LS_FIELD(FLOAT, ls_efficientnet_args, dropout), LS_FIELD(FLOAT, ls_efficientnet_args, drop_path)),
      build_efficientnet_lite0},
     {"rnn_lm", "recurrent language model of rnn, lstm or gru (Zaremba 2014)", sizeof(ls_rnn_lm_args), rnn_lm_fields,
-     build_rnn_lm, .language = true},
+     build_rnn_lm, .language = true, .carries = true},
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),

@@ -14,6 +14,7 @@ typedef struct ls_model_entry {
     const ls_field *fields; /* options that recipes can set, ended by a field without a name */
     ls_tensor *(*build)(const void *args);
     bool        language; /* tokens in; returns the loss if the struct has a target */
+    bool        carries;  /* a language model that carries a state from step to step, in training as well */
     const void *defaults; /* (optional) args before a recipe sets its options; NULL: zeros */
 } ls_model_entry;
 extern const ls_model_entry ls__model_table[]; /* ended by a model without a name */

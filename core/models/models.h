@@ -135,14 +135,15 @@ typedef enum ls_rnn_cell { LS_ENUMERATORS(LS_RNN_CELL_LIST) } ls_rnn_cell;
 
 /* A recurrent language model (Mikolov 2010, Zaremba 2014) with the parameters of PyTorch's example word_language_model
  * (encoder.weight, rnn.weight_ih_l0, ..., decoder.weight, decoder.bias).  Without a target it returns logits, B x T x
- * vocab; with a target the loss, B.  Each sample begins with a state of zeros. */
+ * vocab; with a target the loss, B.  Each sample begins with a state of zeros, unless the model is cached. */
 typedef struct ls_rnn_lm_args {
     ls_graph   *g;
     ls_tensor  *x;        /* tokens: B x T of int32 */
     int64_t     vocab;    /* 0: 50,257 */
     ls_tensor  *target;   /* next tokens: B x T of int32; NULL: none */
     ls_tensor  *start;    /* position of the first token of each sample: B of int32; NULL: 0 */
-    bool        cached;   /* generation: begin with the state after the run before, where start is not 0 */
+    bool        cached;   /* begin with the state after the run before, where start is not 0: in generation, and in
+                             training on streams of text */
     bool        textbook; /* not available */
     ls_rnn_cell cell;
     int         layers;    /* 0: 2 */

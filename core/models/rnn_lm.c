@@ -46,7 +46,6 @@ ls_tensor *ls__rnn_lm(ls_rnn_lm_args a)
         return ls__graph_fail(g, LS_HERE, "rnn_lm: expected tokens, B x T of int32, found the input '%s', %s of %s",
                               a.x->name, ls__shape(a.x), ls__dtype_name(a.x->type));
     if (a.textbook) return ls__graph_fail(g, LS_HERE, "rnn_lm: the model has no attention");
-    if (a.cached && a.target) return ls__graph_fail(g, LS_HERE, "rnn_lm: cached and a target exclude each other");
     if (a.tied && a.embedding != a.hidden)
         return ls__graph_fail(g, LS_HERE,
                               "rnn_lm: expected tied embeddings as wide as the hidden state, found embedding %lld and "

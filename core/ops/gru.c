@@ -41,7 +41,8 @@ static void cell_backward(const ls__cell_at *at)
           V_PUT(at->dh, dh * z));
 }
 
-static const ls__cell cell = {.gates    = GATES,
+static const ls__cell cell = {.begin    = 3,
+                              .gates    = GATES,
                               .saved    = SAVED,
                               .save     = 2,
                               .split    = true,
@@ -62,8 +63,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 LS_OP(gru) = {
     LS_RECURRENT_OP,
     .name    = "gru",
-    .outs    = 3,
+    .outs    = 4,
     .results = 2,
-    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(2),
+    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(2) | LS_SAVES_OUT(3),
     .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
 };

@@ -43,8 +43,13 @@ static void cell_backward(const ls__cell_at *at)
           V_PUT(dp + O * h, dh * th * (o * (1.0f - o))); V_PUT(at->dc, dc * f));
 }
 
-static const ls__cell cell = {
-    .gates = GATES, .saved = SAVED, .save = 3, .memory = true, .forward = cell_forward, .backward = cell_backward};
+static const ls__cell cell = {.begin    = 4,
+                              .gates    = GATES,
+                              .saved    = SAVED,
+                              .save     = 3,
+                              .memory   = true,
+                              .forward  = cell_forward,
+                              .backward = cell_backward};
 
 static ls_status infer(ls_node *n) { return ls__rec_infer(n, &cell); }
 static void      forward(const ls_call *c) { ls__rec_forward(c, &cell); }
@@ -59,8 +64,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 LS_OP(lstm) = {
     LS_RECURRENT_OP,
     .name    = "lstm",
-    .outs    = 4,
+    .outs    = 5,
     .results = 3,
-    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(3),
+    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(3) | LS_SAVES_OUT(4),
     .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse)),
 };

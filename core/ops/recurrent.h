@@ -17,7 +17,8 @@
  * outside of 0..T counts as the nearest of the two.
  *
  * A state keeps h, and the c of lstm behind it, from call to call.  A sample whose start is 0 begins with zeros, any
- * other one with the state.  Generation computes each token once in this way.
+ * other one with the state.  Generation computes each token once in this way, and training continues its streams of
+ * text; its gradient ends at the state (truncated backpropagation through time).
  *
  * w is packed once per call (ls__gemm_pack).  The state holds the samples by decreasing length, so that the samples
  * that still have a position are the first rows of every product.  A product has all rows of the call, because few rows
@@ -62,6 +63,7 @@ typedef struct ls__cell {
     int  gates;  /* G */
     int  saved;  /* values that forward saves for a position, in units of H */
     int  save;   /* output with the saved values */
+    int  begin;  /* output with the states before the first position, where a state is kept from call to call */
     bool memory; /* the state has a c beside h */
     bool split;  /* dx and dp differ */
     bool direct; /* dh has a part that does not come from p */
@@ -121,6 +123,7 @@ static inline ls_status ls__rec_infer(ls_node *n, const ls__cell *cell)
     ls__out(n, LS_REC_LAST, LS_F32, true, 1, LS_DIMS(units).dim);
     if (cell->memory) ls__out(n, LS_REC_LAST_C, LS_F32, true, 1, LS_DIMS(units).dim);
     if (cell->saved) ls__out(n, cell->save, LS_F32, true, 2, LS_DIMS(x->dim[0], cell->saved * units).dim);
+    if (n->in[LS_REC_STATE]) ls__out(n, cell->begin, LS_F32, true, 1, n->in[LS_REC_STATE]->dim);
     return LS_OK;
 }
 
@@ -231,26 +234,30 @@ static inline void ls__rec_gather(const ls__rec *r, const float *from, float *to
             memset(to + i * r->h, 0, (size_t)r->h * sizeof *to);
 }
 
-/* Copies part `part` of the state, h or c of each sample, to the rows at h. */
+/* Parts of a state: h, and c. */
+static inline int ls__rec_parts(const ls__cell *cell) { return cell->memory ? 2 : 1; }
+
+/* Copies part `part` of the state to the rows at h, and to the output with the initial states. */
 static inline void ls__rec_load(const ls__rec *r, int part, float *h)
 {
-    const int32_t *start = r->call->x[LS_REC_START];
-    const int      parts = r->cell->memory ? 2 : 1;
+    const ls_call *c     = r->call;
+    const int32_t *start = c->x[LS_REC_START];
     for (int64_t i = 0; i < r->rows; i++) {
-        const float *from = (const float *)r->call->x[LS_REC_STATE] + (r->order[i] * parts + part) * r->h;
+        const int64_t at   = (r->order[i] * ls__rec_parts(r->cell) + part) * r->h;
+        const float  *from = (const float *)c->x[LS_REC_STATE] + at;
         if (start && start[r->order[i]] == 0)
             memset(h + i * r->h, 0, (size_t)r->h * sizeof *h);
         else
             memcpy(h + i * r->h, from, (size_t)r->h * sizeof *h);
+        memcpy((float *)c->y[r->cell->begin] + at, h + i * r->h, (size_t)r->h * sizeof *h);
     }
 }
 
 /* The opposite. */
 static inline void ls__rec_store(const ls__rec *r, int part, const float *h)
 {
-    const int parts = r->cell->memory ? 2 : 1;
     for (int64_t i = 0; i < r->rows; i++)
-        memcpy((float *)r->call->x[LS_REC_STATE] + (r->order[i] * parts + part) * r->h, h + i * r->h,
+        memcpy((float *)r->call->x[LS_REC_STATE] + (r->order[i] * ls__rec_parts(r->cell) + part) * r->h, h + i * r->h,
                (size_t)r->h * sizeof *h);
 }
 
@@ -328,24 +335,31 @@ static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
 
 /* ---- backward ---------------------------------------------------------------------------------------------------- */
 
+/* Part `part` of the state before the first position of a sample; NULL: zeros. */
+static inline const float *ls__rec_first(const ls__rec *r, int64_t sample, int part)
+{
+    const ls_call *c = r->call;
+    if (c->node->in[LS_REC_STATE])
+        return (const float *)c->y[r->cell->begin] + (sample * ls__rec_parts(r->cell) + part) * r->h;
+    const float *given = c->x[part ? LS_REC_C0 : LS_REC_H0];
+    return given ? given + sample * r->h : NULL;
+}
+
 /* The state h before the position that is step `step` of a sample; NULL: zeros. */
 static inline const float *ls__rec_before(const ls__rec *r, int64_t sample, int64_t step)
 {
-    const ls_call *c = r->call;
-    if (step > 0) return (const float *)c->y[LS_REC_Y] + (sample * r->t + ls__rec_position(r, sample, step - 1)) * r->h;
-    return c->x[LS_REC_H0] ? (const float *)c->x[LS_REC_H0] + sample * r->h : NULL;
+    if (step == 0) return ls__rec_first(r, sample, 0);
+    return (const float *)r->call->y[LS_REC_Y] + (sample * r->t + ls__rec_position(r, sample, step - 1)) * r->h;
 }
 
 /* The saved c before that position, the last part of the saved values. */
 static inline const float *ls__rec_c_before(const ls__rec *r, int64_t sample, int64_t step)
 {
-    const ls_call *c = r->call;
-    const int64_t  s = r->cell->saved;
+    const int64_t s = r->cell->saved;
     if (!r->cell->memory) return NULL;
-    if (step > 0)
-        return (const float *)c->y[r->cell->save] +
-               ((sample * r->t + ls__rec_position(r, sample, step - 1)) * s + s - 1) * r->h;
-    return c->x[LS_REC_C0] ? (const float *)c->x[LS_REC_C0] + sample * r->h : NULL;
+    if (step == 0) return ls__rec_first(r, sample, 1);
+    return (const float *)r->call->y[r->cell->save] +
+           ((sample * r->t + ls__rec_position(r, sample, step - 1)) * s + s - 1) * r->h;
 }
 
 /* Computes the gradients of one position of one sample. */
@@ -457,6 +471,7 @@ static inline double ls__rec_flops(const ls_node *n)
     .optional = 1u << LS_REC_B | 1u << LS_REC_LENGTHS | 1u << LS_REC_H0 | 1u << LS_REC_C0 | 1u << LS_REC_START |       \
                 1u << LS_REC_STATE,                                                                                    \
     .no_grad = 1u << LS_REC_LENGTHS | 1u << LS_REC_START | 1u << LS_REC_STATE, .updates = 1u << LS_REC_STATE,          \
+    .carries = true,                                                                                                   \
     .infer = infer, .forward = {[LS_CPU] = forward}, .backward = {[LS_CPU] = backward}, .scratch = scratch,            \
     .flops = ls__rec_flops
 #define LS_RECURRENT_SAVES                                                                                             \

@@ -25,7 +25,7 @@ static void cell_backward(const ls__cell_at *at)
         V_MAP(at->h, const vf y = V_GET(at->y); V_PUT(at->dp, V_GET(at->dh) * (1.0f - y * y)));
 }
 
-static const ls__cell cell = {.gates = 1, .forward = cell_forward, .backward = cell_backward};
+static const ls__cell cell = {.begin = 2, .gates = 1, .forward = cell_forward, .backward = cell_backward};
 
 static ls_status infer(ls_node *n) { return ls__rec_infer(n, &cell); }
 static void      forward(const ls_call *c) { ls__rec_forward(c, &cell); }
@@ -40,8 +40,8 @@ static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, b
 LS_OP(rnn) = {
     LS_RECURRENT_OP,
     .name    = "rnn",
-    .outs    = 2,
+    .outs    = 3,
     .results = 2,
-    .saves   = LS_RECURRENT_SAVES,
+    .saves   = LS_RECURRENT_SAVES | LS_SAVES_OUT(2),
     .fields  = LS_FIELDS(LS_FIELD(BOOL, ls_recurrent_args, reverse), LS_FIELD(BOOL, ls_recurrent_args, relu)),
 };

@@ -50,8 +50,9 @@ ls_status ls__column_row_bytes(const ls_dataset *d, const ls_column *column, siz
     return LS_OK;
 }
 
-int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order)
+int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order, int64_t batch)
 {
+    if (d->info.streams) return d->info.count / batch * batch;
     return d->info.kind == LS_DATA_TEXT ? ls__text_windows(&d->info, in_order) : d->info.count;
 }
 

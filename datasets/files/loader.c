@@ -171,12 +171,18 @@ static void *work(void *argument)
 
 /* ---- the caller's side ------------------------------------------------------------------------------------------- */
 
-static ls_status check(const ls_loader_options *o, const char *path, int64_t count)
+static ls_status check(const ls_loader_options *o, const ls_dataset_info *info, int64_t count)
 {
+    const char *path = info->path;
     LS_CHECK(o->batch >= 1, LS_ERR_USAGE, "loader: batch: expected at least 1 sample, found %lld", (long long)o->batch);
     LS_CHECK(o->ranks >= 1 && o->rank >= 0 && o->rank < o->ranks, LS_ERR_USAGE,
              "loader: rank: expected 0 to %d, found %d", o->ranks - 1, o->rank);
     LS_CHECK(o->shards >= 1, LS_ERR_USAGE, "loader: shards: expected at least 1, found %d", o->shards);
+    LS_CHECK(
+        count >= 1 || !info->streams, LS_ERR_DATA,
+        "%s: the split '%s' has %lld windows of %lld tokens, expected at least one for each of %lld streams" LS_HINT
+        "make batches smaller (train.batch, eval.batch), or the context shorter",
+        path, info->split, (long long)info->count, (long long)info->context, (long long)o->batch);
     LS_CHECK(count >= 1, LS_ERR_USAGE,
              "%s: loader: expected at least 1 sample, found 0" LS_HINT
              "for text, set the length of the windows with ls_dataset_window first",
@@ -277,8 +283,8 @@ ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_opti
     ls_loader_options copy, *options = &copy;
     *loader = NULL;
     LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_loader_options"));
-    int64_t count = ls_dataset_epoch(d, options->in_order);
-    LS_TRY(check(options, d->info.path, count));
+    int64_t count = options->batch < 1 ? 0 : ls_dataset_epoch(d, options->in_order, options->batch);
+    LS_TRY(check(options, &d->info, count));
     ls_loader *l = calloc(1, sizeof *l);
     LS_CHECK(l, LS_ERR_ENV, "loader: out of memory");
     l->dataset  = d;

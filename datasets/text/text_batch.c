@@ -11,14 +11,18 @@
  *
  * o is a function of (seed, epoch), and the sampler gives the order of the windows.  So a batch is a function of (seed,
  * epoch, position), and nothing is stored.
+ *
+ * With streams, the windows in file order are cut into B streams of n windows, B the samples of a batch.  Sample b of
+ * batch i of an epoch is window b n + i, and the column "start" has i T.  The windows after B n are not read.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "core/base/integer.h"
 #include "core/base/philox.h"
 #include "datasets/files/dataset.h"
 
-enum { TOKENS, TARGET, COLUMNS };
+enum { TOKENS, TARGET, START, COLUMNS };
 
 int64_t ls__text_windows(const ls_dataset_info *info, bool in_order)
 {
@@ -51,6 +55,15 @@ ls_status ls_dataset_window(ls_dataset *d, int64_t context)
     return LS_OK;
 }
 
+ls_status ls_dataset_streams(ls_dataset *d)
+{
+    LS_CHECK(d->info.context, LS_ERR_USAGE,
+             "%s: streams: expected a dataset of text with windows" LS_HINT "call ls_dataset_window first",
+             d->info.path);
+    d->info.streams = true;
+    return LS_OK;
+}
+
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens)
 {
     LS_CHECK(d->tokens, LS_ERR_USAGE, "%s: expected a dataset of text", d->info.path);
@@ -78,7 +91,8 @@ static int columns(const ls_dataset_info *info, ls_column *column)
     snprintf(column[TOKENS].name, sizeof window.name, "tokens");
     snprintf(column[TARGET].name, sizeof window.name, "target");
     column[TARGET].role = LS_COLUMN_TARGET;
-    return COLUMNS;
+    column[START]       = (ls_column){.name = "start", .type = LS_I32};
+    return info->streams ? COLUMNS : START;
 }
 
 /* Room for a window and the token after it. */
@@ -86,13 +100,21 @@ static size_t workspace_bytes(const ls_dataset_info *info) { return ((size_t)inf
 
 static ls_status row(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row)
 {
-    const ls_dataset_info *info  = &d->info;
-    int32_t               *both  = workspace;
-    size_t                 bytes = (size_t)info->context * sizeof(int32_t);
-    int64_t i = o->in_order ? p->at : ls_sample_at(o->seed, p->epoch, ls__text_windows(info, false), p->at);
-    LS_TRY(d->tokens(d, ls__text_window_offset(info, o, p->epoch) + i * info->context, info->context + 1, both));
+    const ls_dataset_info *info    = &d->info;
+    int32_t               *both    = workspace;
+    size_t                 bytes   = (size_t)info->context * sizeof(int32_t);
+    const int64_t          streams = p->batch_rows, length = info->count / streams, turn = p->at / streams;
+    int64_t                i, first = 0;
+    if (info->streams) {
+        i = p->at % streams * length + turn;
+    } else {
+        i     = o->in_order ? p->at : ls_sample_at(o->seed, p->epoch, ls__text_windows(info, false), p->at);
+        first = ls__text_window_offset(info, o, p->epoch);
+    }
+    LS_TRY(d->tokens(d, first + i * info->context, info->context + 1, both));
     memcpy(row[TOKENS], both, bytes);
     memcpy(row[TARGET], both + 1, bytes);
+    if (info->streams) *(int32_t *)row[START] = (int32_t)ls__min(turn * info->context, INT32_MAX);
     return LS_OK;
 }
 

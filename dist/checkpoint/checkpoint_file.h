@@ -6,6 +6,7 @@
  *                               of all files); the progress of the run; progress_xxh64
  *     /param/NAME               value of a parameter: float32, little endian, contiguous; attribute xxh64
  *     /state/exp_avg/NAME       the same for each state of the optimizer
+ *     /state/carried/NAME       states that the model carries from step to step, a row for each sample of the batch
  *
  * A range of an array that is cut among files is stored in one dimension as NAME@OFFSET, with the attributes `first`
  * (the offset in the whole array) and `dims` (of the whole array).

@@ -14,14 +14,12 @@
 
 static ls_status agree(ls_comm *comm, ls_status status) { return comm ? ls_comm_agree(comm, status) : status; }
 
-static bool is_divided(const ls_state *s, const ls_state_array *a) { return s->divided && a->state; }
-
 /* Returns the number of elements of the largest array of which a rank has only ranges. */
 static int64_t largest_divided(const ls_state *s)
 {
     int64_t most = 0;
     for (int i = 0; i < s->arrays; i++)
-        if (is_divided(s, &s->array[i]) && s->array[i].count > most) most = s->array[i].count;
+        if (s->array[i].divided && s->array[i].count > most) most = s->array[i].count;
     return most;
 }
 
@@ -32,7 +30,7 @@ static ls_status read_arrays(ls_comm *comm, const ls_state *s, ls_index *x, floa
     ls_status status = LS_OK;
     for (int i = 0; i < s->arrays; i++) {
         const ls_state_array *a  = &s->array[i];
-        float                *to = is_divided(s, a) ? buffer : a->data;
+        float                *to = a->divided ? buffer : a->data;
         if (root && status == LS_OK) status = ls__index_read(x, ls__index_find(x, a->name, a->state), to);
         if (comm) LS_TRY(ls_comm_bcast(comm, to, (size_t)a->count * sizeof *to, 0));
         for (int k = 0; to == buffer && k < a->parts; k++)

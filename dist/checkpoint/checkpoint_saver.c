@@ -211,7 +211,7 @@ static ls_status make_probe(const char *folder, char name[64])
 static bool must_write(const ls_state *s)
 {
     for (int i = 0; i < s->arrays; i++)
-        if (s->divided && s->array[i].state && s->array[i].parts) return true;
+        if (s->array[i].divided && s->array[i].parts) return true;
     return false;
 }
 
@@ -246,13 +246,13 @@ static ls_status choose_writers(ls_saver *s, const ls_state *state)
         seen += visible[r] == VISIBLE;
         missing += visible[r] == NOT_VISIBLE_BUT_NEEDED;
     }
-    LS_CHECK(!state->divided || s->ranks <= LS_CHECKPOINT_FILES, LS_ERR_USAGE,
-             "%s: a checkpoint has at most %d files, but the optimizer state is partitioned over %d ranks" LS_HINT
+    LS_CHECK(!ls__state_divided(state) || s->ranks <= LS_CHECKPOINT_FILES, LS_ERR_USAGE,
+             "%s: a checkpoint has at most %d files, but the state of the training is divided over %d ranks" LS_HINT
              "use fewer ranks, or set train.zero=0",
              s->options.folder, LS_CHECKPOINT_FILES, s->ranks);
     LS_CHECK(missing == 0, LS_ERR_ENV,
-             "%s: %d of %d ranks do not see this folder, but have a partition of the optimizer state to write" LS_HINT
-             "put run.dir on a file system that all hosts share, or set train.zero=0",
+             "%s: %d of %d ranks do not see this folder, but have a part of the state to write that no other rank "
+             "has" LS_HINT "put run.dir on a file system that all hosts share, or set train.zero=0",
              s->options.folder, missing, s->ranks);
     if (seen < s->ranks && s->rank == 0)
         fprintf(stderr,

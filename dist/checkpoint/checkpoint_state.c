@@ -4,6 +4,8 @@
  */
 #include "dist/checkpoint/checkpoint_state.h"
 
+#include <string.h>
+
 int ls__state_parts(const ls_state_array *a, const ls_state_range **part, ls_state_range *whole)
 {
     *whole = (ls_state_range){{0, a->count}, a->data};
@@ -11,13 +13,17 @@ int ls__state_parts(const ls_state_array *a, const ls_state_range **part, ls_sta
     return a->data ? 1 : a->parts;
 }
 
-/* Returns whether every rank has the whole array. */
-static bool is_replicated(const ls_state *s, const ls_state_array *a) { return !s->divided || !a->state; }
+bool ls__state_divided(const ls_state *s)
+{
+    for (int i = 0; i < s->arrays; i++)
+        if (s->array[i].divided) return true;
+    return false;
+}
 
 static int64_t replicated_elements(const ls_state *s)
 {
     int64_t n = 0;
-    for (int i = 0; i < s->arrays; i++) n += is_replicated(s, &s->array[i]) ? s->array[i].count : 0;
+    for (int i = 0; i < s->arrays; i++) n += !s->array[i].divided ? s->array[i].count : 0;
     return n;
 }
 
@@ -26,7 +32,7 @@ int ls__state_writers(const ls_state *s, int ranks, int wanted)
     enum { FILE_ELEMENTS = (1 << 20) / sizeof(float) }; /* below 1 MiB another file costs more than it saves */
     int64_t n = (replicated_elements(s) + FILE_ELEMENTS - 1) / FILE_ELEMENTS;
     if (wanted) n = wanted;
-    if (s->divided || n > ranks) n = ranks;
+    if (ls__state_divided(s) || n > ranks) n = ranks;
     if (n > LS_CHECKPOINT_FILES) n = LS_CHECKPOINT_FILES;
     return n < 1 ? 1 : (int)n;
 }
@@ -45,9 +51,11 @@ int64_t ls__state_partition(const ls_state *s, int writer, int writers, ls_arena
     for (int i = 0; i < s->arrays; i++) {
         ls_state_array *a = &partition->array[i];
         *a                = s->array[i];
+        a->dims           = memcpy(ls_arena_alloc(arena, sizeof *a->dims * ((size_t)a->rank + 1)), a->dims,
+                                   sizeof *a->dims * (size_t)a->rank);
         a->part           = ls_arena_alloc(arena, sizeof *a->part * (size_t)(a->parts + 1));
         for (int k = 0; k < a->parts; k++) a->part[k] = s->array[i].part[k];
-        if (is_replicated(s, a)) {
+        if (!a->divided) {
             ls_range mine = ls__range_intersect(share, (ls_range){at, a->count});
             a->parts      = mine.count > 0;
             if (a->parts) a->part[0] = (ls_state_range){{mine.offset - at, mine.count}, a->data + (mine.offset - at)};

@@ -28,6 +28,35 @@ static int add_parts(ls_state_array *a, const ls_trainer_section *section, int s
     return n;
 }
 
+/* Describes the states that the model carries from step to step.  Each rank has the rows of its samples. */
+static void add_carried(const ls_trainer *t, ls_arena *arena, ls_state *s, const char *state)
+{
+    ls_trainer_carried carried;
+    for (int i = 0; ls__trainer_carried(t, i, &carried); i++) {
+        int64_t        *dims = ls_arena_alloc(arena, 2 * sizeof *dims);
+        ls_state_array *a    = &s->array[s->arrays++];
+        dims[0]              = carried.batch;
+        dims[1]              = carried.columns;
+        *a                   = (ls_state_array){.name    = carried.name,
+                                                .state   = state,
+                                                .rank    = 2,
+                                                .dims    = dims,
+                                                .count   = carried.batch * carried.columns,
+                                                .parts   = carried.rows > 0,
+                                                .part    = ls_arena_alloc(arena, sizeof *a->part),
+                                                .divided = true};
+        a->part[0] = (ls_state_range){{carried.first * carried.columns, carried.rows * carried.columns}, carried.data};
+    }
+}
+
+static int count_carried(const ls_trainer *t)
+{
+    ls_trainer_carried carried;
+    int                n = 0;
+    while (ls__trainer_carried(t, n, &carried)) n++;
+    return n;
+}
+
 /* Describes all arrays of a trainer.  A frozen parameter has a value and no optimizer state. */
 static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena, ls_state *s)
 {
@@ -35,22 +64,27 @@ static void describe(ls_trainer *t, ls_section_purpose purpose, ls_arena *arena,
     int                 count  = ls_params_count(params);
     ls_trainer_section *section;
     int                 sections = ls__trainer_sections(t, purpose, arena, &section);
-    *s            = (ls_state){.states = ls__trainer_states(t), .divided = ls__trainer_state_partitioned(t)};
-    s->array      = ls_arena_alloc(arena, sizeof *s->array * (size_t)(count * (s->states + 1) + 1));
-    s->state_name = ls_arena_alloc(arena, sizeof *s->state_name * (size_t)(s->states + 1));
-    for (int k = 0; k < s->states; k++) s->state_name[k] = ls__trainer_state_name(t, k);
-    for (int k = -1; k < s->states; k++)
+    const int           states = ls__trainer_states(t), carried = count_carried(t);
+    const bool          divided = ls__trainer_state_partitioned(t);
+    *s                          = (ls_state){.states = states + (carried > 0)};
+    s->array      = ls_arena_alloc(arena, sizeof *s->array * (size_t)(count * (states + 1) + carried + 1));
+    s->state_name = ls_arena_alloc(arena, sizeof *s->state_name * (size_t)(states + 2));
+    for (int k = 0; k < states; k++) s->state_name[k] = ls__trainer_state_name(t, k);
+    s->state_name[states] = "carried";
+    for (int k = -1; k < states; k++)
         for (int i = 0; i < count; i++) {
             const ls_param_slot *slot = &params->slot[i];
             if (k >= 0 && !slot->trained) continue;
             ls_state_array *a = &s->array[s->arrays++];
             ls_params_get(params, i, &a->name, &a->rank, &a->dims);
-            a->count = slot->count;
-            a->state = k < 0 ? NULL : s->state_name[k];
-            int n    = add_parts(a, section, sections, i, k, k < 0 || !s->divided, arena);
+            a->count   = slot->count;
+            a->state   = k < 0 ? NULL : s->state_name[k];
+            a->divided = k >= 0 && divided;
+            int n      = add_parts(a, section, sections, i, k, !a->divided, arena);
             section += n;
             sections -= n;
         }
+    add_carried(t, arena, s, s->state_name[states]);
 }
 
 /* Returns the bytes that this rank copies when `writers` ranks (0: the default number) write a checkpoint. */

@@ -36,6 +36,17 @@ ls_status ls__trainer_swap_average(ls_trainer *t);
 /* False when every rank holds the whole optimizer state. */
 bool ls__trainer_state_partitioned(const ls_trainer *t);
 
+/* A state that the model carries from step to step: a row of `columns` values for each sample of the global batch, of
+ * which this rank has the rows [first, first + rows). */
+typedef struct ls_trainer_carried {
+    const char *name;
+    int64_t     batch, columns; /* rows of all ranks; values of a row */
+    int64_t     first, rows;
+    float      *data;
+} ls_trainer_carried;
+/* Describes carried state i.  Returns false if there is none. */
+bool ls__trainer_carried(const ls_trainer *t, int i, ls_trainer_carried *state);
+
 /* Takes memory in which a copy of this rank's state waits to be written; without effect if it already has `bytes`. */
 ls_status       ls__trainer_reserve_snapshot(ls_trainer *t, size_t bytes);
 const ls_block *ls__trainer_snapshot(const ls_trainer *t);

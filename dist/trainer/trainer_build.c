@@ -409,6 +409,10 @@ ls_status ls__trainer_build(ls_trainer *t)
     LS_TRY(ls__allreduce_new(&eval->allreduce, t->comm, o->shards, 1, LS_HEADER));
     LS_TRY(build_program(t, train, o->batch, true));
     LS_TRY(build_program(t, eval, o->eval_batch ? o->eval_batch : o->batch, false));
+    LS_CHECK(!train->program->state_bytes || train->micros == 1, LS_ERR_USAGE,
+             "train.accumulate: expected 1, because the model carries states from step to step; found %d" LS_HINT
+             "use fewer streams, more ranks, or leave train.accumulate out",
+             train->micros);
     size_t train_bytes = train->program->arena_bytes, eval_bytes = eval->program->arena_bytes;
     LS_TRY(ls_block_new(&t->arena_block, train_bytes > eval_bytes ? train_bytes : eval_bytes, "step"));
     LS_TRY(ls__program_bind(train->program, t->arena_block.data));

@@ -258,6 +258,21 @@ int ls__trainer_sections(ls_trainer *t, ls_section_purpose purpose, ls_arena *ar
     return n;
 }
 
+bool ls__trainer_carried(const ls_trainer *t, int i, ls_trainer_carried *state)
+{
+    const ls_batch_partition own = ls_trainer_share(t, t->options.batch);
+    float                   *data;
+    const ls_tensor         *x = ls__program_state(t->train.program, i, &data);
+    if (!x) return false;
+    *state = (ls_trainer_carried){.name    = x->name,
+                                  .batch   = t->options.batch,
+                                  .columns = ls__numel(x),
+                                  .first   = own.first,
+                                  .rows    = own.rows,
+                                  .data    = data};
+    return true;
+}
+
 ls_status ls__trainer_reserve_snapshot(ls_trainer *t, size_t bytes)
 {
     if (t->snapshot.bytes >= bytes) return LS_OK;

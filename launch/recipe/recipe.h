@@ -107,6 +107,7 @@ struct ls_recipe {
         ls_augment  augment;                    /* random changes of training images                                 */
         const char *classes[LS_MAX_CLASS_LIST + 1];  /* classes of images that remain; none: all                    */
         int64_t     train_per_class, test_per_class; /* images of each class that remain; 0: all                    */
+        bool        streams;                         /* text: samples continue each other, states are carried       */
         bool        shuffle_pixels;                  /* one permutation of the pixels of all images                 */
         int         size;                            /* images are resized to size x size pixels; 0: as they are    */
         int         interpolation;                   /* of that resize, ls_interpolation                            */

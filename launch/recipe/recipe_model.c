@@ -340,6 +340,10 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
         LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE,
                  "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
                  ls_recipe_where(r, "train.label_smoothing"), m->name);
+        LS_CHECK(!inputs->cached || !inputs->target || m->carries, LS_ERR_USAGE,
+                 "%s: data.streams: expected a recurrent model, which carries its state, found %s" LS_HINT
+                 "model.name=rnn_lm, or data.streams=false",
+                 ls_recipe_where(r, "data.streams"), m->name);
         LS_TRY(set_model(r, &args));
         args.language.g        = g;
         args.language.x        = x;
@@ -352,6 +356,10 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
         return ls_graph_status(g);
     }
     int64_t context = x->dim[0];
+    LS_CHECK(!inputs->cached || !inputs->target, LS_ERR_USAGE,
+             "%s: data.streams: expected model.name, because model.layers carry no state" LS_HINT
+             "model.name=rnn_lm, or data.streams=false",
+             ls_recipe_where(r, "data.streams"));
     LS_CHECK(!inputs->cached && !inputs->start && !inputs->textbook, LS_ERR_USAGE,
              "%s: a model given as model.layers has no cache of keys and values and cannot show attention" LS_HINT
              "`lockstep generate --no-cache` generates text with it",

@@ -67,6 +67,10 @@ const ls_key ls__keys[] = {
      .help = "tokens of a new bpe tokenizer, made when the program imports a text that it downloaded; 0: 8192"},
     {"data.context", INT(data.context, 0, LS_MAX_CONTEXT), .fallback = "0", .bits = true,
      .help = "text: context length of a sample, tokens; 0: the model's option context"},
+    {"data.streams", BOOL(data.streams), .fallback = "false", .bits = true,
+     .help = "text: cut into as many streams as a batch has samples; each step continues every stream, and a recurrent "
+             "model carries its state from step to step, in training and in evaluation (truncated backpropagation "
+             "through time)"},
     {"data.inputs", LIST(STRINGS, data.inputs, LS_MAX_INPUTS), .bits = true,
      .help = "arrays: names of the HDF5 datasets that the model reads, with the samples in the first dimension; "
              "several are flattened and concatenated"},

@@ -17,15 +17,10 @@
 #include "launch/vision/verdict.h"
 #include "launch/vision/views.h"
 
-static int64_t batch_of(const ls_run *run)
-{
-    return run->recipe->eval.batch ? run->recipe->eval.batch : run->recipe->train.batch;
-}
-
 /* Opens a loader of this rank's parts of a split, in the order of the samples.  Collective. */
 static ls_status open_loader(ls_run *run, ls_dataset *split, ls_loader **loader)
 {
-    LS_TRY_COLLECTIVE(run, ls_loader_new(loader, split, .batch = batch_of(run), .shards = run->shards,
+    LS_TRY_COLLECTIVE(run, ls_loader_new(loader, split, .batch = ls_run_eval_batch(run), .shards = run->shards,
                                          .ranks = run->ranks, .rank = run->rank, .in_order = true, .epochs = 1,
                                          .threads = ls_run_loader_threads(run)));
     return LS_OK;
@@ -57,7 +52,7 @@ typedef struct sample_pass {
 static ls_status open_pass(sample_pass *p)
 {
     ls_run       *run   = p->run;
-    const int64_t batch = batch_of(run);
+    const int64_t batch = ls_run_eval_batch(run);
     p->max_rows         = (batch + run->ranks - 1) / run->ranks + run->shards;
     if (p->max_rows > batch) p->max_rows = batch;
     p->own = calloc((size_t)p->max_rows, p->pass->bytes);

@@ -274,11 +274,20 @@ ls_status ls_run_set_precision(ls_run *run, const char *precision)
 
 /* ---- data -------------------------------------------------------------------------------------------------------- */
 
+int64_t ls_run_eval_batch(const ls_run *run)
+{
+    return run->recipe->eval.batch ? run->recipe->eval.batch : run->recipe->train.batch;
+}
+
 static ls_status open_split(const ls_run *run, ls_dataset **d, bool held_out, int64_t *count)
 {
     LS_TRY(ls_data_open(d, run->recipe, held_out));
     ls_dataset_info info = ls_dataset_info_of(*d);
-    *count               = ls_dataset_epoch(*d, held_out);
+    *count               = ls_dataset_epoch(*d, held_out, held_out ? ls_run_eval_batch(run) : run->recipe->train.batch);
+    LS_CHECK(*count > 0 || !info.streams, LS_ERR_DATA,
+             "%s: the split %s has %lld windows of %lld tokens, expected one at least for each of the streams" LS_HINT
+             "make batches smaller (train.batch, eval.batch), or the context shorter",
+             info.path, info.split, (long long)info.count, (long long)info.context);
     LS_CHECK(*count > 0, LS_ERR_DATA, "%s: expected samples in the split %s, found none", info.path, info.split);
     return LS_OK;
 }

@@ -128,6 +128,8 @@ static inline void ls_run_phase_end(ls_run *run) { ls__flight_end(run->comm->fli
 
 /* Describes the data: "15683 + 1742 windows of 64 tokens, a vocabulary of 65". */
 const char *ls_run_samples_text(const ls_run *run);
+/* Samples of a global batch of evaluations. */
+int64_t ls_run_eval_batch(const ls_run *run);
 /* Maximum of a value over all ranks.  Collective. */
 ls_status ls_run_maximum(ls_run *run, uint64_t mine, uint64_t *maximum);
 

@@ -2,7 +2,8 @@
  *
  * Language modelling.      tokens: B x T, target: B x T  ->  cross-entropy per token, perplexity, bits per byte
  *
- * A sample is a window of T tokens, its target the token that follows each.  Perplexity is e^loss.  Bits per byte is
+ * A sample is a window of T tokens, its target the token that follows each.  With data.streams the model carries its
+ * state from one window of a stream to the next.  Perplexity is e^loss.  Bits per byte is
  * loss / ln 2 x tokens / bytes of the split's text, which compares models with different tokenizers.
  */
 #include <math.h>
@@ -22,7 +23,8 @@ static ls_status prepare(ls_dataset *d, const ls_recipe *r)
 {
     int64_t context;
     LS_TRY(ls_recipe_context(r, &context));
-    return ls_dataset_window(d, context);
+    LS_TRY(ls_dataset_window(d, context));
+    return r->data.streams ? ls_dataset_streams(d) : LS_OK;
 }
 
 /* The recipe determines the shapes when it sets model.classes, or the vocabulary is that of bytes. */
@@ -39,6 +41,7 @@ static bool describe_unopened(const ls_recipe *r, ls_dataset_info *info)
                               .path           = r->data.path,
                               .classes        = (int)vocabulary,
                               .context        = context,
+                              .streams        = r->data.streams,
                               .tokenizer      = r->data.tokenizer ? r->data.tokenizer : "",
                               .tokenizer_hash = ""};
     return true;
@@ -65,7 +68,9 @@ static ls_status check_splits(const ls_dataset_info *a, const ls_dataset_info *b
 static ls_status build(ls_run *run)
 {
     ls_language_inputs in = {.x      = ls_input(run->graph, "tokens", LS_I32, run->data.context),
-                             .target = ls_input(run->graph, "target", LS_I32, run->data.context)};
+                             .target = ls_input(run->graph, "target", LS_I32, run->data.context),
+                             .cached = run->data.streams};
+    if (in.cached) in.start = ls_input(run->graph, "start", LS_I32);
     return ls_recipe_build_language(run->recipe, run->graph, &in, run->data.classes, &run->loss);
 }
 
@@ -106,6 +111,7 @@ static ls_status write_card(json_t *json, const ls_dataset_card *card)
     const ls_dataset_info *info = &card->info;
     json_object_set_new(json, "vocabulary", json_integer(info->classes));
     json_object_set_new(json, "context", json_integer(info->context));
+    if (info->streams) json_object_set_new(json, "streams", json_true());
     json_object_set_new(json, "tokenizer", json_string(info->tokenizer));
     json_object_set_new(json, "tokenizer_hash", json_string(info->tokenizer_hash));
     return LS_OK;
@@ -123,6 +129,7 @@ static bool read_card(const json_t *json, ls_dataset_card *card, ls_arena *memor
     info->kind           = LS_DATA_TEXT;
     info->classes        = (int)vocabulary;
     info->context        = context;
+    info->streams        = json_is_true(json_object_get(json, "streams"));
     info->tokenizer      = ls_arena_strdup(memory, tokenizer);
     info->tokenizer_hash = ls_arena_strdup(memory, hash);
     return true;

@@ -6,6 +6,9 @@
 #ifndef RUN /* a test with other settings defines its own */
 #define RUN "train ./tiny.yaml data.path=words log.every=1 checkpoint.every=4 "
 #endif
+#ifndef MODEL /* likewise */
+#define MODEL "{name: gpt, options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}}"
+#endif
 #define STEPS 30
 #include <math.h>
 
@@ -13,9 +16,7 @@
 
 /* The text has 3,000 characters, of which 2,700 are for training: 167 samples of 16 tokens and 14 steps per epoch.  The
  * last batch of an epoch is short. */
-static const char recipe[] = "model:\n"
-                             "  name: gpt\n"
-                             "  options: {layers: 2, heads: 2, width: 16, context: 16, dropout: 0.1}\n"
+static const char recipe[] = "model: " MODEL "\n"
                              "train: {batch: 12, epochs: 0, max_steps: 30}\n"
                              "optim:\n"
                              "  name: adamw\n"

@@ -37,7 +37,6 @@ static void messages(void **state)
         const char    *message;
     } table[] = {{{.embedding = 7, .tied = true}, LS_I32, false, "as wide as the hidden state"},
                  {{.textbook = true}, LS_I32, false, "no attention"},
-                 {{.cached = true}, LS_I32, true, "cached and a target exclude each other"},
                  {{.layers = -1}, LS_I32, false, "one layer"},
                  {{0}, LS_F32, false, "expected tokens"}};
     (void)state;

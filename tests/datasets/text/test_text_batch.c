@@ -83,7 +83,7 @@ static void epochs(void **state)
     static int64_t start[1000];
     for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
         ls_dataset *d   = fake_new(lengths[k], 64);
-        int64_t     all = ls_dataset_epoch(d, true), some = ls_dataset_epoch(d, false);
+        int64_t     all = ls_dataset_epoch(d, true, 1), some = ls_dataset_epoch(d, false, 1);
         assert_int_equal(all, (lengths[k] - 1) / 64);
         assert_true(some >= 1 && (some == all || some == all - 1));
         ls_loader_options o = {.batch = 5, .shards = 2, .ranks = 1, .seed = 3, .in_order = true, .epochs = 1};
@@ -106,7 +106,7 @@ static void ranks_and_resuming(void **state)
     static int64_t    whole[2000], part[2000];
     ls_dataset       *d = fake_new(5000, 32);
     ls_loader_options o = {.batch = 12, .shards = 8, .ranks = 1, .seed = 7, .epochs = 3};
-    int64_t           n = walk(d, o, -1, whole), epoch = ls_dataset_epoch(d, false);
+    int64_t           n = walk(d, o, -1, whole), epoch = ls_dataset_epoch(d, false, 1);
     assert_int_equal(n, 3 * epoch);
     assert_memory_not_equal(whole, whole + epoch, (size_t)epoch * sizeof *whole);
     for (o.ranks = 2; o.ranks <= 4; o.ranks++) {
@@ -124,6 +124,40 @@ static void ranks_and_resuming(void **state)
     o = (ls_loader_options){.batch = 12, .shards = 8, .ranks = 1, .seed = 8, .epochs = 3};
     walk(d, o, -1, part);
     assert_memory_not_equal(part, whole, (size_t)epoch * sizeof *whole);
+    ls_dataset_free(d);
+}
+
+/* Sample b of each batch continues stream b; ranks and resuming change nothing. */
+static void streams(void **state)
+{
+    enum { STREAMS = 5, LENGTH = 24, EPOCH = STREAMS * LENGTH };
+    static int64_t whole[3 * EPOCH], part[3 * EPOCH];
+    ls_dataset    *d = fake_new(1000, 8); /* 124 windows */
+    (void)state;
+    assert_ok(ls_dataset_streams(d));
+    assert_int_equal(ls_dataset_epoch(d, false, STREAMS), EPOCH);
+    ls_loader_options o = {.batch = STREAMS, .shards = 4, .ranks = 1, .seed = 7, .epochs = 3};
+    assert_int_equal(walk(d, o, -1, whole), 3 * EPOCH);
+    for (int i = 0; i < 3 * EPOCH; i++) assert_int_equal(whole[i], 8 * (i % STREAMS * LENGTH + i / STREAMS % LENGTH));
+    for (o.ranks = 2; o.ranks <= 4; o.ranks++) {
+        assert_int_equal(walk(d, o, -1, part), 3 * EPOCH);
+        assert_memory_equal(part, whole, sizeof whole);
+    }
+    o.ranks = 2, o.epoch = 1, o.sample = 7 * STREAMS;
+    assert_int_equal(walk(d, o, -1, part), 2 * EPOCH - 7 * STREAMS);
+    assert_memory_equal(part, whole + EPOCH + 7 * STREAMS, (size_t)(2 * EPOCH - 7 * STREAMS) * sizeof *whole);
+
+    ls_loader *l;
+    ls_batch   b;
+    assert_ok(ls_loader_new(&l, d, .batch = STREAMS, .shards = 1, .ranks = 1, .epochs = 2));
+    for (int i = 0; ls_loader_next(l, &b); i++) {
+        assert_int_equal(b.inputs, 3);
+        assert_string_equal(b.name[2], "start");
+        for (int r = 0; r < STREAMS; r++) assert_int_equal(((const int32_t *)b.data[2])[r], 8 * (i % LENGTH));
+    }
+    ls_loader_free(l);
+    assert_fails(ls_loader_new(&l, d, .batch = 125, .shards = 1, .ranks = 1), LS_ERR_DATA,
+                 "expected at least one for each of 125 streams");
     ls_dataset_free(d);
 }
 
@@ -148,10 +182,8 @@ static void without_windows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(epochs),
-        cmocka_unit_test(ranks_and_resuming),
-        cmocka_unit_test(too_long),
-        cmocka_unit_test(without_windows),
+        cmocka_unit_test(epochs),   cmocka_unit_test(ranks_and_resuming), cmocka_unit_test(streams),
+        cmocka_unit_test(too_long), cmocka_unit_test(without_windows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

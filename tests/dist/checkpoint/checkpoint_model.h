@@ -45,7 +45,6 @@ static inline void model_make(model *m, float scale)
 /* Leaves of each optimizer state only the partition of `rank`: two ranges, at different offsets for the two states. */
 static inline void model_divide(model *m, float scale, int rank, int ranks)
 {
-    m->state.divided = true;
     for (int i = 2; i < ARRAYS; i++) {
         int position = i == 2 ? rank : ranks - 1 - rank, half = W / 2;
         for (int p = 0; p < 2; p++) {
@@ -53,9 +52,10 @@ static inline void model_divide(model *m, float scale, int rank, int ranks)
             m->part[i][p] = (ls_state_range){{first, p * half + half * (position + 1) / ranks - first},
                                              (i == 2 ? m->m : m->v) + first};
         }
-        m->array[i].data  = NULL;
-        m->array[i].parts = 2;
-        m->array[i].part  = m->part[i];
+        m->array[i].divided = true;
+        m->array[i].data    = NULL;
+        m->array[i].parts   = 2;
+        m->array[i].part    = m->part[i];
     }
     model_fill(m, scale);
 }

@@ -82,7 +82,7 @@ static void one_writer_for_each_mebibyte(void **state)
     assert_int_equal(ls__state_writers(&four, 8, 0), 4);
     assert_int_equal(ls__state_writers(&four, 3, 0), 3);
     assert_int_equal(ls__state_writers(&four, 8, 6), 6);
-    four.divided = true;
+    a.divided = true;
     assert_int_equal(ls__state_writers(&four, 8, 1), 8);
 }
 
