@@ -41,11 +41,23 @@ static inline check_buffer check_buffer_new(size_t bytes, size_t align)
     return b;
 }
 
+/* The first byte of a range that does not have the pattern; `bytes`: all have it. */
+static inline size_t check_pattern(const unsigned char *p, size_t bytes)
+{
+    size_t i = 0;
+    if (bytes && p[0] == CHECK_PATTERN && memcmp(p, p + 1, bytes - 1) == 0) return bytes;
+    while (i < bytes && p[i] == CHECK_PATTERN) i++;
+    return i;
+}
+
 static inline void check_buffer_verify(const check_buffer *b, const char *what)
 {
-    for (size_t i = 0; i < b->body; i++)
-        if (b->map[i] != CHECK_PATTERN && (b->map + i < b->data || b->map + i >= b->data + b->bytes))
-            fail_msg("%s: byte %td of %zu was written", what, b->map + i - b->data, b->bytes);
+    if (!b->map) return;
+    const unsigned char *end    = b->data + b->bytes;
+    const size_t         before = (size_t)(b->data - b->map), after = b->body - before - b->bytes,
+                 low = check_pattern(b->map, before), high = check_pattern(end, after);
+    if (low < before) fail_msg("%s: byte %td of %zu was written", what, b->map + low - b->data, b->bytes);
+    if (high < after) fail_msg("%s: byte %td of %zu was written", what, end + high - b->data, b->bytes);
 }
 
 static inline void check_buffer_free(check_buffer *b)
