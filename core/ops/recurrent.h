@@ -464,6 +464,17 @@ static inline double ls__rec_flops(const ls_node *n)
     return (double)ls__numel(n->in[LS_REC_X]) * (2.0 * (double)n->in[LS_REC_W]->dim[1] + 10);
 }
 
+/* Defines the functions of a descriptor for a cell. */
+#define LS_RECURRENT_FUNCTIONS(cell)                                                                                   \
+    static ls_status infer(ls_node *n) { return ls__rec_infer(n, &(cell)); }                                           \
+    static void      forward(const ls_call *c) { ls__rec_forward(c, &(cell)); }                                        \
+    static void      backward(const ls_call *c) { ls__rec_backward(c, &(cell)); }                                      \
+    static size_t    scratch(const ls_node *n, int64_t rows, int shards, int threads, bool back)                       \
+    {                                                                                                                  \
+        (void)threads;                                                                                                 \
+        return ls__rec_scratch(n, &(cell), rows, shards, back);                                                        \
+    }
+
 /* The members of a descriptor that all recurrences share. */
 /* clang-format off */
 #define LS_RECURRENT_OP                                                                                                \

@@ -27,15 +27,7 @@ static void cell_backward(const ls__cell_at *at)
 
 static const ls__cell cell = {.begin = 2, .gates = 1, .forward = cell_forward, .backward = cell_backward};
 
-static ls_status infer(ls_node *n) { return ls__rec_infer(n, &cell); }
-static void      forward(const ls_call *c) { ls__rec_forward(c, &cell); }
-static void      backward(const ls_call *c) { ls__rec_backward(c, &cell); }
-
-static size_t scratch(const ls_node *n, int64_t rows, int shards, int threads, bool back)
-{
-    (void)threads;
-    return ls__rec_scratch(n, &cell, rows, shards, back);
-}
+LS_RECURRENT_FUNCTIONS(cell)
 
 LS_OP(rnn) = {
     LS_RECURRENT_OP,
