@@ -83,10 +83,9 @@ typedef struct ls_field {
 
 /* The fields of an attribute for ops and layers with windows of one, two and three dims, and those of the padding of
  * each side.  With one dim, the attribute is that of the width. */
-#define LS_WINDOW_FIELDS_1(args, m)                                                                                    \
-    {                                                                                                                  \
-#m, LS_FIELD_INT, offsetof(args, m##_w)                                                                        \
-    }
+/* clang-format off */
+#define LS_WINDOW_FIELDS_1(args, m) {#m, LS_FIELD_INT, offsetof(args, m##_w)}
+/* clang-format on */
 #define LS_WINDOW_FIELDS_2(args, m) LS_FIELD(INT, args, m), LS_FIELD(INT, args, m##_h), LS_FIELD(INT, args, m##_w)
 #define LS_WINDOW_FIELDS_3(args, m) LS_WINDOW_FIELDS_2(args, m), LS_FIELD(INT, args, m##_d)
 #define LS_SIDE_FIELDS_1(args) LS_FIELD(INT, args, pad_left), LS_FIELD(INT, args, pad_right)

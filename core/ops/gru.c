@@ -41,14 +41,8 @@ static void cell_backward(const ls__cell_at *at)
           V_PUT(at->dh, dh * z));
 }
 
-static const ls__cell cell = {.begin    = 3,
-                              .gates    = GATES,
-                              .saved    = SAVED,
-                              .save     = 2,
-                              .split    = true,
-                              .direct   = true,
-                              .forward  = cell_forward,
-                              .backward = cell_backward};
+static const ls__cell cell = {
+    .gates = GATES, .saved = SAVED, .split = true, .direct = true, .forward = cell_forward, .backward = cell_backward};
 
 LS_RECURRENT_FUNCTIONS(cell)
 

@@ -43,13 +43,8 @@ static void cell_backward(const ls__cell_at *at)
           V_PUT(dp + O * h, dh * th * (o * (1.0f - o))); V_PUT(at->dc, dc * f));
 }
 
-static const ls__cell cell = {.begin    = 4,
-                              .gates    = GATES,
-                              .saved    = SAVED,
-                              .save     = 3,
-                              .memory   = true,
-                              .forward  = cell_forward,
-                              .backward = cell_backward};
+static const ls__cell cell = {
+    .gates = GATES, .saved = SAVED, .memory = true, .forward = cell_forward, .backward = cell_backward};
 
 LS_RECURRENT_FUNCTIONS(cell)
 

@@ -16,13 +16,12 @@
  * `length` on, and y is zero there.  With `reverse`, a sample is read from its last position to its first.  A length
  * outside of 0..T counts as the nearest of the two.
  *
- * A state keeps h, and the c of lstm behind it, from call to call.  A sample whose start is 0 begins with zeros, any
- * other one with the state.  Generation computes each token once in this way, and training continues its streams of
- * text; its gradient ends at the state (truncated backpropagation through time).
+ * A state keeps h, and for lstm c after it, from call to call.  A sample with start 0 begins with zeros, every other
+ * sample with the state.  Generation uses a state to compute each token once; training uses it to continue streams of
+ * text.  The gradient ends at the state (truncated backpropagation through time).
  *
- * w is packed once per call (ls__gemm_pack).  The state holds the samples by decreasing length, so that the samples
- * that still have a position are the first rows of every product.  A product has all rows of the call, because few rows
- * would read w too often; a row's bits do not depend on the others.
+ * w is packed once per call (ls__gemm_pack).  The rows of the state are the samples by decreasing length.  The samples
+ * with a position left are then the first rows.  One product covers all of them, so w is read once per position.
  */
 #ifndef LS_CORE_OPS_RECURRENT_H
 #define LS_CORE_OPS_RECURRENT_H
@@ -62,14 +61,22 @@ typedef struct ls__cell_at {
 typedef struct ls__cell {
     int  gates;  /* G */
     int  saved;  /* values that forward saves for a position, in units of H */
-    int  save;   /* output with the saved values */
-    int  begin;  /* output with the states before the first position, where a state is kept from call to call */
     bool memory; /* the state has a c beside h */
     bool split;  /* dx and dp differ */
     bool direct; /* dh has a part that does not come from p */
     void (*forward)(const ls__cell_at *at);
     void (*backward)(const ls__cell_at *at);
 } ls__cell;
+
+/* Parts of a state: h, and c. */
+static inline int ls__rec_parts(const ls__cell *cell) { return cell->memory ? 2 : 1; }
+/* Output with the saved values, after y and the last state. */
+static inline int ls__rec_saved_output(const ls__cell *cell) { return 1 + ls__rec_parts(cell); }
+/* Output with the state before the first position, for calls with a state. */
+static inline int ls__rec_initial_output(const ls__cell *cell)
+{
+    return ls__rec_saved_output(cell) + (cell->saved > 0);
+}
 
 static inline ls_status ls__rec_state(const ls_node *n, int i, int64_t units)
 {
@@ -118,12 +125,13 @@ static inline ls_status ls__rec_infer(ls_node *n, const ls__cell *cell)
     LS_TRY(ls__rec_state(n, LS_REC_H0, units));
     if (cell->memory) LS_TRY(ls__rec_state(n, LS_REC_C0, units));
     LS_NODE_CHECK(n, cell->memory || !n->in[LS_REC_C0], "found an initial state c0" LS_HINT "lstm alone has one");
-    LS_TRY(ls__rec_state_infer(n, cell->memory ? 2 * units : units));
+    LS_TRY(ls__rec_state_infer(n, ls__rec_parts(cell) * units));
     ls__out(n, LS_REC_Y, LS_F32, true, 2, LS_DIMS(x->dim[0], units).dim);
     ls__out(n, LS_REC_LAST, LS_F32, true, 1, LS_DIMS(units).dim);
     if (cell->memory) ls__out(n, LS_REC_LAST_C, LS_F32, true, 1, LS_DIMS(units).dim);
-    if (cell->saved) ls__out(n, cell->save, LS_F32, true, 2, LS_DIMS(x->dim[0], cell->saved * units).dim);
-    if (n->in[LS_REC_STATE]) ls__out(n, cell->begin, LS_F32, true, 1, n->in[LS_REC_STATE]->dim);
+    if (cell->saved)
+        ls__out(n, ls__rec_saved_output(cell), LS_F32, true, 2, LS_DIMS(x->dim[0], cell->saved * units).dim);
+    if (n->in[LS_REC_STATE]) ls__out(n, ls__rec_initial_output(cell), LS_F32, true, 1, n->in[LS_REC_STATE]->dim);
     return LS_OK;
 }
 
@@ -234,9 +242,6 @@ static inline void ls__rec_gather(const ls__rec *r, const float *from, float *to
             memset(to + i * r->h, 0, (size_t)r->h * sizeof *to);
 }
 
-/* Parts of a state: h, and c. */
-static inline int ls__rec_parts(const ls__cell *cell) { return cell->memory ? 2 : 1; }
-
 /* Copies part `part` of the state to the rows at h, and to the output with the initial states. */
 static inline void ls__rec_load(const ls__rec *r, int part, float *h)
 {
@@ -249,7 +254,7 @@ static inline void ls__rec_load(const ls__rec *r, int part, float *h)
             memset(h + i * r->h, 0, (size_t)r->h * sizeof *h);
         else
             memcpy(h + i * r->h, from, (size_t)r->h * sizeof *h);
-        memcpy((float *)c->y[r->cell->begin] + at, h + i * r->h, (size_t)r->h * sizeof *h);
+        memcpy((float *)c->y[ls__rec_initial_output(r->cell)] + at, h + i * r->h, (size_t)r->h * sizeof *h);
     }
 }
 
@@ -286,7 +291,7 @@ static inline void ls__rec_forward(const ls_call *c, const ls__cell *cell)
 {
     const ls__rec r    = ls__rec_begin(c, cell, false);
     const float  *bias = c->x[LS_REC_B];
-    float        *y = c->y[LS_REC_Y], *saved = cell->saved ? c->y[cell->save] : NULL;
+    float        *y = c->y[LS_REC_Y], *saved = cell->saved ? c->y[ls__rec_saved_output(cell)] : NULL;
     const bool    state = c->x[LS_REC_H0] || c->x[LS_REC_STATE];
     ls_gemm       g     = {.n     = r.wide,
                            .k     = r.h,
@@ -340,7 +345,7 @@ static inline const float *ls__rec_first(const ls__rec *r, int64_t sample, int p
 {
     const ls_call *c = r->call;
     if (c->node->in[LS_REC_STATE])
-        return (const float *)c->y[r->cell->begin] + (sample * ls__rec_parts(r->cell) + part) * r->h;
+        return (const float *)c->y[ls__rec_initial_output(r->cell)] + (sample * ls__rec_parts(r->cell) + part) * r->h;
     const float *given = c->x[part ? LS_REC_C0 : LS_REC_H0];
     return given ? given + sample * r->h : NULL;
 }
@@ -358,7 +363,7 @@ static inline const float *ls__rec_c_before(const ls__rec *r, int64_t sample, in
     const int64_t s = r->cell->saved;
     if (!r->cell->memory) return NULL;
     if (step == 0) return ls__rec_first(r, sample, 1);
-    return (const float *)r->call->y[r->cell->save] +
+    return (const float *)r->call->y[ls__rec_saved_output(r->cell)] +
            ((sample * r->t + ls__rec_position(r, sample, step - 1)) * s + s - 1) * r->h;
 }
 
@@ -371,17 +376,18 @@ static inline void ls__rec_backward_at(const ls__rec *r, int64_t row, int64_t st
     const float    *dy = c->dy[LS_REC_Y] ? c->dy[LS_REC_Y] + at * r->h : NULL;
     float          *dh = r->h_row + row * r->h, *dp = r->p + row * r->wide, *all = r->dp + at * r->wide;
     if (dy) V_MAP(r->h, V_PUT(dh, V_GET(dh) + V_GET(dy)));
-    const ls__cell_at cell_at = {.args     = c->args,
-                                 .h        = r->h,
-                                 .h_before = ls__rec_before(r, sample, step),
-                                 .c_before = ls__rec_c_before(r, sample, step),
-                                 .saved    = cell->saved ? (float *)c->y[cell->save] + at * cell->saved * r->h : NULL,
-                                 .y        = (float *)c->y[LS_REC_Y] + at * r->h,
-                                 .dh       = dh,
-                                 .dc       = cell->memory ? r->c_row + row * r->h : NULL,
-                                 .dx       = cell->split ? all : NULL,
-                                 .dp       = dp};
-    cell->backward(&cell_at); /* a split cell leaves dx where dp belongs */
+    const ls__cell_at cell_at = {
+        .args     = c->args,
+        .h        = r->h,
+        .h_before = ls__rec_before(r, sample, step),
+        .c_before = ls__rec_c_before(r, sample, step),
+        .saved    = cell->saved ? (float *)c->y[ls__rec_saved_output(cell)] + at * cell->saved * r->h : NULL,
+        .y        = (float *)c->y[LS_REC_Y] + at * r->h,
+        .dh       = dh,
+        .dc       = cell->memory ? r->c_row + row * r->h : NULL,
+        .dx       = cell->split ? all : NULL,
+        .dp       = dp};
+    cell->backward(&cell_at); /* with `split`, `all` holds dx until it is copied */
     if (dx) ls__copy(r->wide, (ls_array){cell->split ? all : dp, LS_F32}, (ls_array){dx + at * r->wide, LS_F32}, add);
     memcpy(all, dp, (size_t)r->wide * sizeof *all);
 }

@@ -25,7 +25,7 @@ static void cell_backward(const ls__cell_at *at)
         V_MAP(at->h, const vf y = V_GET(at->y); V_PUT(at->dp, V_GET(at->dh) * (1.0f - y * y)));
 }
 
-static const ls__cell cell = {.begin = 2, .gates = 1, .forward = cell_forward, .backward = cell_backward};
+static const ls__cell cell = {.gates = 1, .forward = cell_forward, .backward = cell_backward};
 
 LS_RECURRENT_FUNCTIONS(cell)
 
