@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Fuses elementwise ops into the node whose result they read.  Not public. */
+ * Fuses elementwise ops into the node before them.  Not public. */
 #ifndef LS_CORE_GRAPH_FUSE_H
 #define LS_CORE_GRAPH_FUSE_H
 

@@ -80,7 +80,7 @@ size_t ls__batch_sums_at(const ls_params *p, const ls_node *n, bool backward);
 
 /* Writes the layer of each parameter to `layer`, by slot; the first layer is 0.  Returns the number of layers.
  * Parameters of one layer have equal names up to the first numbers: "layer1.0" of layer1.0.conv1.weight.  Names without
- * a number are compared up to the last dot.  A layer whose parameters all have one dim, such as a norm, belongs to the
+ * a number are compared up to the last dot.  A layer of parameters with one dim alone, such as a norm, belongs to the
  * layer before it. */
 int ls__param_layers(const ls_params *p, int *layer);
 

@@ -82,7 +82,7 @@ const ls_command ls__command_predict = {
         LS_OPTIONS({"top", "N", "images: number of classes to print for each image; default 5"},
                    {"invert", "WHEN", "images: invert dark on light to light on dark: auto, yes or no; default auto"},
                    {"augment", "VIEWS",
-                    "images: views whose logits are averaged: none, flip or flip+shift; default: eval.augment of the "
+                    "images: average the logits over views: none, flip or flip+shift; default: eval.augment of the "
                     "run's recipe"},
                    {"out", "OUT.h5", "arrays: file for the predictions"}, LS_PRECISION_OPTION),
     .run = run_predict,

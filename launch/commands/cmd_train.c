@@ -37,7 +37,7 @@ static ls_status read_hours(const ls_args *args, const ls_recipe *r, double *hou
     return LS_OK;
 }
 
-/* Trains a run whose recipe is loaded. */
+/* Trains a run.  Its recipe is loaded. */
 static ls_status train(ls_run *run, const ls_args *args, bool is_last)
 {
     double          hours;

@@ -146,7 +146,7 @@ struct ls_recipe {
         int64_t         every;       /* epochs between evaluations; 0: only at the end  */
         int64_t         every_steps; /* steps between further evaluations; 0: none      */
         int64_t         samples;     /* samples to evaluate; 0: the whole split         */
-        ls_eval_augment augment;     /* views of an image whose logits are averaged */
+        ls_eval_augment augment;     /* views of an image; their logits are averaged */
     } eval;
     struct {
         int64_t every; /* steps between two step events */

@@ -308,7 +308,7 @@ const ls_key ls__keys[] = {
     {"eval.samples", INT(eval.samples, 0, MANY), .fallback = "0",
      .help = "number of samples to evaluate, the first of the split, rounded up to whole batches; 0: the whole split"},
     {"eval.augment", ENUM(eval.augment, view_names), .fallback = "none",
-     .help = "images: views whose logits evaluations and predictions average: none; flip, with the mirrored image; "
+     .help = "images: evaluations and predictions average the logits over views: none; flip, with the mirrored image; "
              "flip+shift, with shifts by one pixel as well, 6 views as in airbench"},
     {"log.every", INT(log.every, 1, MANY), .fallback = "50", .help = "steps between two step events of metrics.jsonl"},
     {"checkpoint.every", INT(checkpoint.every, 0, MANY), .fallback = "0",

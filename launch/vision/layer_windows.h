@@ -28,7 +28,7 @@ typedef struct ls_layer_windows {
     ls_layer_axis  d, h, w;
 } ls_layer_windows;
 
-/* Lists the convolutions and poolings of a graph whose input is images, volumes or sequences, in `memory`.  Returns
+/* Lists the convolutions and poolings of a graph in `memory`.  The input is images, volumes or sequences.  Returns
  * their number.  The field of a sum or a concatenation is the smallest one that contains those of its operands. */
 int ls_layer_windows_of(const ls_graph *g, ls_arena *memory, ls_layer_windows **windows);
 

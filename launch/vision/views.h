@@ -12,8 +12,8 @@ typedef struct ls_views ls_views;
 ls_status ls_views_new(ls_views **views, const ls_run *run, int64_t rows);
 void      ls_views_free(ls_views *views);
 
-/* Runs a model whose output 0 is the run's logits on a batch, once for each view.  *logits: the mean, rows x classes.
- * views NULL: one run, and its logits.  The bits for an image depend on that image alone. */
+/* Runs a model on a batch, once for each view.  Output 0 of the model is the logits.  *logits: their mean over the
+ * views, rows x classes.  views NULL: one run, and its logits.  The bits for an image depend on that image alone. */
 ls_status ls_views_run(ls_views *views, ls_model *model, const ls_batch *batch, const float **logits);
 
 #endif
