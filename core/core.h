@@ -189,6 +189,8 @@ typedef struct ls_batch {
     int         inputs;
     const char *name[LS_MAX_INPUTS]; /* name of the graph's input */
     const void *data[LS_MAX_INPUTS]; /* rows x dims, of the input's type, densely packed */
+    int64_t     dim0[LS_MAX_INPUTS]; /* first dim of the samples in this batch, at most that of the graph's input, equal
+                                        on all ranks; 0: that of the graph's input */
     int64_t     rows;                /* samples of this rank in this call */
     int64_t     first;               /* index of this rank's first sample within the global batch */
     int64_t     global_rows;         /* samples of the global batch, all ranks together */
