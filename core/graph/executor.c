@@ -6,6 +6,7 @@
 #include "core/base/clock.h"
 #include "core/base/philox.h"
 #include "core/graph/graph.h"
+#include "core/graph/planner.h"
 #include "core/graph/program.h"
 
 ls_status ls__program_bind(ls_program *p, void *arena)
@@ -91,6 +92,12 @@ static ls_status check_run(const ls_program *p, const ls_execution *run)
     return LS_OK;
 }
 
+/* Bytes of one sample of a buffer in this run; 0: not batched. */
+static size_t row_bytes(const ls_buffer *b)
+{
+    return b->row_bytes ? (size_t)ls__numel(b->tensor) * ls__dtype_bytes(b->tensor->type) : 0;
+}
+
 static void *address(const ls_program *p, const ls_execution *run, int buffer)
 {
     if (buffer < 0) return NULL;
@@ -110,7 +117,7 @@ static void *address(const ls_program *p, const ls_execution *run, int buffer)
         return p->ones.data;
     case LS_PLACE_INPUT: {
         const unsigned char *data = batch_data(run->batch, b->tensor->name);
-        return data ? (void *)(uintptr_t)(data + (size_t)run->skip * b->row_bytes) : NULL;
+        return data ? (void *)(uintptr_t)(data + (size_t)run->skip * row_bytes(b)) : NULL;
     }
     }
     return NULL;
@@ -143,7 +150,7 @@ static void note_high_water(ls_program *p, const ls_execution *run, const ls_ins
             if (lists[l][k] < 0) continue;
             const ls_buffer *b = &p->buffer[lists[l][k]];
             if (b->place != LS_PLACE_STEP) continue;
-            size_t end = b->offset + (b->row_bytes ? b->row_bytes * (size_t)run->rows : b->bytes);
+            size_t end = b->offset + (b->row_bytes ? row_bytes(b) * (size_t)run->rows : b->bytes);
             end        = (end + 63) / 64 * 64;
             if (end > p->high_water) p->high_water = end;
         }
@@ -265,6 +272,8 @@ static ls_phase phase_of(const ls_execution *run, const ls_instr *instr)
 ls_status ls__program_run(ls_program *p, const ls_execution *run)
 {
     LS_TRY(check_run(p, run));
+    if (!run->idle) LS_TRY(ls__graph_reshape(p->graph, run->batch));
+    LS_TRY(ls__program_check_scratch(p));
     if (p->params) ls__params_refresh(p->params);
     const bool timed  = run->seconds || run->flight;
     int64_t    start  = timed ? ls__clock_ns() : 0;

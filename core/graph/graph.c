@@ -175,6 +175,7 @@ static ls_tensor *add_samples(ls_input_args a, ls_role role, const char *what, c
                               name, i < rank ? i : rank, (long long)dim[i < rank ? i : rank]);
     if (find(g, role, name)) RETURN_GRAPH_FAIL(g, "%s '%s': already exists", what, name);
     ls_tensor *t = add_tensor(g, name, role, a.type, true, rank, dim);
+    t->max_dim0  = dim[0];
     if (too_large(t)) RETURN_GRAPH_FAIL(g, "%s '%s': its shape %s is larger than any memory", what, name, ls__shape(t));
     return t;
 }
@@ -301,6 +302,7 @@ ls_tensor *ls__out(ls_node *n, int i, ls_dtype type, bool batched, int rank, con
         t         = add_tensor(n->graph, out_name(n, i), LS_ROLE_VALUE, type, batched, rank, dim);
         n->out[i] = t;
     }
+    memcpy(t->dim, dim, (size_t)rank * sizeof *dim);
     t->node  = n;
     t->where = n->where;
     if (i >= n->outs) n->outs = i + 1;
@@ -442,6 +444,34 @@ ls_tensor *ls__apply(int id, const void *args, ls_where where)
     g->node             = grow(g->arena, g->node, g->nodes, &g->node_room);
     g->node[g->nodes++] = n;
     return n->out[0];
+}
+
+/* ---- shapes that vary -------------------------------------------------------------------------------------------- */
+
+/* The first dim of an input in a batch. */
+static int64_t dim0_of(const ls_batch *batch, const ls_tensor *input)
+{
+    for (int i = 0; batch && i < batch->inputs; i++)
+        if (batch->dim0[i] && !strcmp(batch->name[i], input->name)) return batch->dim0[i];
+    return input->max_dim0;
+}
+
+ls_status ls__graph_reshape(ls_graph *g, const ls_batch *batch)
+{
+    bool changed = false;
+    for (int i = 0; i < g->tensors; i++) {
+        ls_tensor *t = g->tensor[i];
+        if (t->role != LS_ROLE_INPUT || !t->rank) continue;
+        const int64_t dim = dim0_of(batch, t);
+        LS_CHECK(dim >= 1 && dim <= t->max_dim0, LS_ERR_USAGE,
+                 "input '%s': expected a first dim from 1 to %lld, as planned, found %lld in the batch", t->name,
+                 (long long)t->max_dim0, (long long)dim);
+        changed |= dim != t->dim[0];
+        t->dim[0] = dim;
+    }
+    g->shape += changed;
+    for (int i = 0; changed && i < g->nodes; i++) LS_TRY(ls__op(g->node[i])->infer(g->node[i]));
+    return LS_OK;
 }
 
 void ls__graph_model(ls_graph *g, const char *model, const void *args, size_t bytes)

@@ -25,6 +25,7 @@ struct ls_graph {
     const struct ls_product_table *products;   /* libraries of matrix products; NULL: none.  Must outlive the graph */
     const char                    *model;      /* name of the model function that built the graph ("gpt"); NULL: none */
     const void                    *model_args; /* copy of its arguments: ls_gpt_args for "gpt" */
+    int64_t                        shape;      /* number of times that the shapes have changed (ls__graph_reshape) */
     bool direct_convolution; /* no Winograd tiles: convolutions are sums of products as in the definition */
 };
 
@@ -45,6 +46,10 @@ int     ls__op_find(const char *name); /* the op's id; -1: unknown name */
 /* The layer that a node belongs to: "conv1" if its first parameter is conv1.weight.  NULL: no parameter, or one whose
  * name has no dot.  The text lies in `memory`. */
 const char *ls__layer_name(const ls_node *n, ls_arena *memory);
+
+/* Sets the first dim of each input to that of the batch, with NULL to the greatest, and infers the shapes of all nodes
+ * again if one of them has changed.  LS_ERR_USAGE: a dim is greater than the graph's, or the shapes do not fit. */
+ls_status ls__graph_reshape(ls_graph *g, const ls_batch *batch);
 
 /* Whether `text` matches `glob`: `*` stands for any characters, `?` for one. */
 bool ls__glob(const char *glob, const char *text);

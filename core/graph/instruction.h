@@ -131,6 +131,7 @@ struct ls_program {
     int                threads;
     size_t             arena_bytes, state_bytes;
     size_t             scratch_bytes; /* largest workspace of an instruction; part of arena_bytes */
+    int64_t            shape;         /* ls_graph.shape for which the workspace was last checked */
     size_t             high_water;    /* bytes of the arena used so far */
     unsigned char     *arena;
     ls_block           ones, state;

@@ -29,9 +29,10 @@ struct ls_tensor {
     bool        frozen;     /* parameter without gradient */
     int         rank;       /* number of dims, without the batch */
     int64_t     dim[LS_MAX_DIMS];
-    int         index;  /* position within the graph */
-    ls_init     init;   /* initialiser of a parameter */
-    ls_tensor  *weight; /* of a loss: divisor of its sum, B values; NULL: 1 per sample */
+    int64_t     max_dim0; /* input: greatest first dim, for which programs are planned */
+    int         index;    /* position within the graph */
+    ls_init     init;     /* initialiser of a parameter */
+    ls_tensor  *weight;   /* of a loss: divisor of its sum, B values; NULL: 1 per sample */
     ls_where    where;
 };
 

@@ -187,23 +187,44 @@ static float_range unwritten_gradients(const ls_program *p, int i)
     return best;
 }
 
+/* Bytes of workspace of an instruction for the graph's present shapes, apart from its part of the gradient block. */
+static size_t scratch_of(const ls_program *p, const ls_instr *instr)
+{
+    const ls_op             *op = instr->node ? ls__op(instr->node) : NULL;
+    const ls_program_options o  = p->options;
+    size_t                   bytes;
+    if (!op || !op->scratch) return 0;
+    if (instr->gradient_scratch)
+        bytes =
+            op->scratch_beside_gradients(instr->node, o.max_rows, o.max_shards, p->threads, instr->gradient_scratch);
+    else
+        bytes = op->scratch(instr->node, o.max_rows, o.max_shards, p->threads, instr->kind == LS_INSTR_BACKWARD);
+    return ls__round_up_bytes(bytes, ALIGN);
+}
+
+ls_status ls__program_check_scratch(ls_program *p)
+{
+    for (int i = 0; i < p->instrs && p->shape != p->graph->shape; i++)
+        LS_CHECK(scratch_of(p, &p->instr[i]) <= p->instr[i].scratch, LS_ERR_FAILED,
+                 "%s: needs more workspace for a smaller shape than for the greatest, %zu bytes instead of %zu",
+                 p->instr[i].name, scratch_of(p, &p->instr[i]), p->instr[i].scratch);
+    p->shape = p->graph->shape;
+    return LS_OK;
+}
+
 static void plan_scratch(ls_program *p)
 {
     p->scratch_bytes = 0;
     for (int i = 0; i < p->instrs; i++) {
-        ls_instr    *instr = &p->instr[i];
-        const ls_op *op    = instr->node ? ls__op(instr->node) : NULL;
-        if (!op || !op->scratch) continue;
-        instr->scratch = op->scratch(instr->node, p->options.max_rows, p->options.max_shards, p->threads,
-                                     instr->kind == LS_INSTR_BACKWARD);
-        if (op->scratch_beside_gradients && instr->kind == LS_INSTR_BACKWARD && p->options.gradient_scratch) {
+        ls_instr    *instr      = &p->instr[i];
+        const ls_op *op         = instr->node ? ls__op(instr->node) : NULL;
+        instr->gradient_scratch = 0;
+        if (op && op->scratch_beside_gradients && instr->kind == LS_INSTR_BACKWARD && p->options.gradient_scratch) {
             const float_range gradients = unwritten_gradients(p, i);
             instr->gradient_scratch_at  = gradients.begin;
             instr->gradient_scratch     = (gradients.end - gradients.begin) * sizeof(float);
-            instr->scratch = op->scratch_beside_gradients(instr->node, p->options.max_rows, p->options.max_shards,
-                                                          p->threads, instr->gradient_scratch);
         }
-        instr->scratch = ls__round_up_bytes(instr->scratch, ALIGN);
+        instr->scratch = scratch_of(p, instr);
         if (instr->scratch > p->scratch_bytes) p->scratch_bytes = instr->scratch;
     }
 }

@@ -8,6 +8,9 @@
 /* Gives every buffer and every workspace an offset; sets arena_bytes, state_bytes and scratch_bytes. */
 ls_status ls__program_plan(ls_program *p);
 
+/* Checks after a change of the graph's shapes that the workspace of each instruction is large enough. */
+ls_status ls__program_check_scratch(ls_program *p);
+
 /* Returns the bytes of the arena in use during the instruction that uses most, and its position. */
 size_t ls__program_peak(ls_program *p, int *at);
 

@@ -28,6 +28,7 @@ ls_status ls__program_new(ls_program **out, ls_graph *g, ls_params *params, cons
              options->max_shards);
     for (int i = 0; i < options->outputs; i++)
         LS_CHECK(options->output[i], LS_ERR_USAGE, "model: output %d is NULL", i);
+    LS_TRY(ls__graph_reshape(g, NULL));
     if (options->loss) LS_TRY(check_loss(options->loss));
     LS_TRY(ls_arena_new(&memory, "program"));
     ls_program *p = ls_arena_alloc(memory, sizeof *p);

@@ -31,16 +31,17 @@ static ls_status check(const layer *l)
 /* B x T x E  ->  B x heads x T x E/heads */
 static ls_tensor *split_heads(const layer *l, ls_tensor *x, ls_where where)
 {
-    x = ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(x->dim[0], l->heads, -1)}, where);
+    x = ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(-1, l->heads, x->dim[1] / l->heads)},
+                  where);
     return ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
 }
 
 /* B x heads x T x E/heads  ->  B x T x E */
 static ls_tensor *join_heads(ls_tensor *x, ls_where where)
 {
-    const int64_t t = x->dim[1];
+    const int64_t e = x->dim[0] * x->dim[2];
     x               = ls__apply(LS_OP_permute, &(ls_permute_args){.x = x, .order = LS_DIMS(1, 0, 2)}, where);
-    return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(t, -1)}, where);
+    return ls__apply(LS_OP_reshape, &(ls_reshape_args){.x = x, .dims = LS_DIMS(-1, e)}, where);
 }
 
 ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v, ls_where where)

@@ -9,28 +9,28 @@
 
 static ls_status infer(ls_node *n)
 {
-    ls_reshape_args *a     = n->args;
+    ls_dims          dims  = ((const ls_reshape_args *)n->args)->dims;
     const ls_tensor *x     = n->in[0];
     int64_t          known = 1, numel = ls__numel(x);
     int              inferred = -1;
     LS_NODE_CHECK(n, x->batched, "input '%s' (%s) has no batch dim", x->name, ls__shape(x));
-    LS_NODE_CHECK(n, a->dims.rank <= LS_MAX_DIMS, "%d dims, expected at most %d", a->dims.rank, LS_MAX_DIMS);
-    for (int i = 0; i < a->dims.rank; i++) {
-        LS_NODE_CHECK(n, a->dims.dim[i] >= 1 || a->dims.dim[i] == -1,
+    LS_NODE_CHECK(n, dims.rank <= LS_MAX_DIMS, "%d dims, expected at most %d", dims.rank, LS_MAX_DIMS);
+    for (int i = 0; i < dims.rank; i++) {
+        LS_NODE_CHECK(n, dims.dim[i] >= 1 || dims.dim[i] == -1,
                       "dim %d is %lld, expected a positive number, or -1 for an inferred dim", i,
-                      (long long)a->dims.dim[i]);
-        LS_NODE_CHECK(n, a->dims.dim[i] != -1 || inferred < 0, "dims %d and %d are both -1, expected one at most",
+                      (long long)dims.dim[i]);
+        LS_NODE_CHECK(n, dims.dim[i] != -1 || inferred < 0, "dims %d and %d are both -1, expected one at most",
                       inferred, i);
-        if (a->dims.dim[i] == -1)
+        if (dims.dim[i] == -1)
             inferred = i;
-        else if (__builtin_mul_overflow(known, a->dims.dim[i], &known))
+        else if (__builtin_mul_overflow(known, dims.dim[i], &known))
             known = INT64_MAX;
     }
     LS_NODE_CHECK(n, inferred < 0 ? known == numel : numel % known == 0,
                   "'%s' is %s: its %lld elements do not fit dims of %lld elements%s", x->name, ls__shape(x),
                   (long long)numel, (long long)known, inferred < 0 ? "" : " and an inferred dim");
-    if (inferred >= 0) a->dims.dim[inferred] = numel / known;
-    ls__out(n, 0, x->type, true, a->dims.rank, a->dims.dim);
+    if (inferred >= 0) dims.dim[inferred] = numel / known;
+    ls__out(n, 0, x->type, true, dims.rank, dims.dim);
     return LS_OK;
 }
 
