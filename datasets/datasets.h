@@ -27,6 +27,17 @@
  *     /documents   int64, index in this file of the first token of each document, increasing (optional)
  *     attribute    checksum of tokens and documents as they are stored (optional)
  *
+ * Files of pairs of sentences.  Sentence 2 i is the source of pair i, sentence 2 i + 1 its target:
+ *
+ *     attributes   lockstep_format = 1, split, joint (1: both sides have one vocabulary); of the source:
+ *                  source_vocabulary, source_tokenizer (its kind), source_tokenizer_hash (of source/tokenizer.json
+ *                  beside the file), source_end (id of the end token); of the target: the same with target_
+ *     /pair_tokens uint32, of all sentences, without end tokens        these arrays are contiguous, little-endian
+ *     /pair_starts int64  2 N + 1            position in /pair_tokens of each sentence, and the end of the last one
+ *     /lines       uint8                     the lines from which the tokens were made, UTF-8, without newlines
+ *     /line_starts int64  2 N + 1            position in /lines of each line, and the end of the last one
+ *     attribute    checksum of the four arrays as they are stored (optional)
+ *
  * C++: the macros with named arguments (ls_loader_new, ls_tokenizer_train) need C.  In C++ fill in the options struct
  * and call ls__loader_new or ls__tokenizer_train.
  */
@@ -51,7 +62,7 @@ void      ls_dataset_free(ls_dataset *d);
 /* Maximum length of a window of text, in tokens. */
 enum { LS_MAX_CONTEXT = 1 << 24 };
 
-typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS } ls_data_kind;
+typedef enum ls_data_kind { LS_DATA_IMAGES, LS_DATA_TEXT, LS_DATA_ARRAYS, LS_DATA_PAIRS } ls_data_kind;
 
 /* One array of a batch: rows x dim[0] x ... x dim[rank - 1] elements of `type`.  rank 0: one element a sample. */
 enum { LS_COLUMN_NAME = 64 };
@@ -112,7 +123,8 @@ typedef struct ls_dataset_info {
     float              mean[4], std[4];
     const char *const *class_names; /* `classes` names, "0", "1", ... by default; text, regression: NULL */
 
-    /* Columns of a batch: image and label; tokens and target; the named arrays. */
+    /* Columns of a batch: image and label; tokens and target; the named arrays; of pairs source, source_length,
+     * previous, target and target_length (datasets/pairs/pairs_batch.c). */
     int       columns;
     ls_column column[LS_MAX_INPUTS];
 
@@ -129,6 +141,15 @@ typedef struct ls_dataset_info {
     ls_image_options image_options; /* with which image files were imported        */
     ls_augment       augment;       /* set by ls_dataset_augment                   */
     int64_t          stored_bytes;  /* images kept as files: their bytes; 0: kept as pixels */
+
+    /* Pairs of sentences.  classes, tokens, tokenizer and tokenizer_hash are those of the target. */
+    int64_t     source_length, target_length; /* widths of the columns: the greatest length of a sentence of the split,
+                                                 end token included, rounded up to a multiple of 4 */
+    int         source_vocabulary;
+    int64_t     source_tokens; /* source_tokens and tokens include the end tokens   */
+    const char *source_tokenizer, *source_tokenizer_hash;
+    bool        joint;           /* both sides have one vocabulary                  */
+    int32_t     source_end, end; /* ids of the end tokens                           */
 } ls_dataset_info;
 /* Fills in the first `bytes` bytes of *info; ls_dataset_info_of calls it with the size that the caller was compiled
  * with. */
@@ -155,6 +176,15 @@ ls_status ls_dataset_streams(ls_dataset *d);
  * `n` documents.  Both count tokens of the split.  Thread-safe. */
 ls_status ls_dataset_tokens(ls_dataset *d, int64_t first, int64_t n, int32_t *tokens);
 ls_status ls_dataset_documents(ls_dataset *d, int64_t first, int64_t n, int64_t *starts);
+
+/* Pairs: a pair as it is stored.  Starts as {0}. */
+typedef struct ls_pair {
+    ls_string source, target;               /* lines, without the newline character */
+    ls_tokens source_tokens, target_tokens; /* without the end token                */
+} ls_pair;
+/* Pairs: replaces *pair by pair i.  Thread-safe, with a *pair for each thread. */
+ls_status ls_dataset_pair(ls_dataset *d, int64_t i, ls_pair *pair);
+void      ls_pair_free(ls_pair *pair);
 
 /* Images: how a model reads a dataset.  Options that are 0 leave the dataset as it is. */
 typedef struct ls_image_view {
@@ -374,6 +404,33 @@ typedef struct ls_text_import {
     int64_t replaced; /* invalid UTF-8 sequences */
 } ls_text_import;
 ls_status ls_import_text(ls_text_import *options);
+
+/* Imports pairs of sentences from files with one sentence per line, plain or compressed by gzip, line i of one file
+ * beside line i of the other: a split for each pair of files, and source/tokenizer.json and target/tokenizer.json
+ * (datasets/pairs/import_pairs.c). */
+enum { LS_PAIRS_TRAIN, LS_PAIRS_VALID, LS_PAIRS_TEST, LS_PAIRS_SPLITS };
+enum { LS_PAIRS_LENGTH = 100 };
+typedef struct ls_pairs_import {
+    size_t      size;                    /* sizeof(ls_pairs_import)                                     */
+    const char *source[LS_PAIRS_SPLITS]; /* files; NULL: no such split                                  */
+    const char *target[LS_PAIRS_SPLITS];
+    const char *out;
+    const char *tokenizer;  /* "bpe", "bytes" or "chars" (trained on the files of train), or the path of a tokenizer */
+    int32_t     vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY                                          */
+    bool        separate;   /* a vocabulary for each side; false: one for both                                      */
+    int64_t     max_length; /* longest sentence, tokens without the end token; 0: LS_PAIRS_LENGTH                   */
+    bool        skip_long;  /* leave pairs with longer sentences out; false: they are an error                      */
+    void (*progress)(void *context, int64_t bytes, int64_t of); /* (optional) */
+    void *context;
+    /* Results, by split. */
+    int64_t pairs[LS_PAIRS_SPLITS];
+    int64_t empty[LS_PAIRS_SPLITS];    /* pairs left out because a line is empty or white space  */
+    int64_t too_long[LS_PAIRS_SPLITS]; /* pairs left out because of max_length                   */
+    int64_t replaced[LS_PAIRS_SPLITS]; /* invalid UTF-8 sequences, replaced by U+FFFD            */
+    int64_t tokens[LS_PAIRS_SPLITS][2], longest[LS_PAIRS_SPLITS][2]; /* of source and target, without end tokens */
+    int32_t found[2]; /* sizes of the vocabularies of source and target         */
+} ls_pairs_import;
+ls_status ls_import_pairs(ls_pairs_import *options);
 
 /* Imports a CSV or TSV file with a header line: train.h5 and valid.h5 with the arrays /x (N x F, float64) and /y,
  * or with one array per column.  A target whose first row is text becomes class indices and /class_names; integers are

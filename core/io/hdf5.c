@@ -84,10 +84,12 @@ ls_status ls__h5_dataset(const char *path, hid_t file, const char *name, bool re
 {
     *set = -1;
     if (H5Lexists(file, name, H5P_DEFAULT) <= 0) {
-        LS_CHECK(!required, LS_ERR_DATA,
-                 "%s: has no data set /%s" LS_HINT
-                 "a file of Lockstep's has /image (uint8, N x C x H x W) and /label (int32, N), or, of text, /tokens",
-                 path, name);
+        LS_CHECK(
+            !required, LS_ERR_DATA,
+            "%s: has no data set /%s" LS_HINT
+            "a file of Lockstep's has /image (uint8, N x C x H x W) and /label (int32, N), of text /tokens, of pairs "
+            "/pair_tokens",
+            path, name);
         return LS_OK;
     }
     /* A soft or external link could lead into another file, whose structure was not checked. */

@@ -23,6 +23,8 @@ static const ls_kind *kind_of(const ls_dataset_info *info)
         return &ls__kind_text;
     case LS_DATA_ARRAYS:
         return &ls__kind_arrays;
+    case LS_DATA_PAIRS:
+        return &ls__kind_pairs;
     default:
         return &ls__kind_images;
     }
@@ -59,7 +61,8 @@ int64_t ls_dataset_epoch(const ls_dataset *d, bool in_order, int64_t batch)
 ls_status ls_dataset_read(ls_dataset *d, int64_t i, uint8_t *pixels, int32_t *label)
 {
     LS_CHECK(d->read, LS_ERR_USAGE,
-             "%s: expected a dataset of images" LS_HINT "ls_dataset_tokens reads text, ls_dataset_values reads arrays",
+             "%s: expected a dataset of images" LS_HINT
+             "ls_dataset_tokens reads text, ls_dataset_values arrays, ls_dataset_pair pairs",
              d->info.path);
     LS_CHECK(i >= 0 && i < d->info.count, LS_ERR_USAGE, "%s: sample: expected 0 to %lld, found %lld", d->info.path,
              (long long)d->info.count - 1, (long long)i);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The interface between datasets.h and the kinds of dataset (images, text, arrays).  Internal.
+ * The interface between datasets.h and the kinds of dataset (images, text, arrays, pairs).  Internal.
  *
  * A kind puts its own struct behind an `ls_dataset` (its first member) and fills in the functions.  Its `ls_kind`
  * describes the columns of a batch and writes one sample into one row of each column.
@@ -32,12 +32,16 @@ struct ls_dataset {
 typedef struct ls_order {
     uint64_t seed;
     bool     in_order; /* file order, for evaluation; false: shuffled by seed and epoch */
+    int64_t  batch;    /* samples of the global batch                                   */
+    int      shards;   /* virtual shards of the global batch                            */
 } ls_order;
 
 /* Place of a row in the run. */
 typedef struct ls_place {
-    int64_t epoch, at;               /* position of the sample in its epoch                                */
-    int64_t batch_first, batch_rows; /* global batch: position of its first sample in the epoch, samples   */
+    int64_t        epoch, at;               /* position of the sample in its epoch                                */
+    int64_t        batch_first, batch_rows; /* global batch: position of its first sample in the epoch, samples   */
+    int64_t        sample;                  /* index of the sample, if ls_kind.plan has chosen it                 */
+    const int64_t *dim0;                    /* first dims of the columns in this batch; 0: those of ls_kind.columns   */
 } ls_place;
 
 /* How the samples of a kind become rows of a batch. */
@@ -49,11 +53,17 @@ typedef struct ls_kind {
     size_t (*workspace_bytes)(const ls_dataset_info *info);
     /* (optional) Fills the workspace once, before the first row. */
     void (*prepare)(void *workspace, const ls_dataset_info *info, const ls_order *o);
+    /* (optional) Chooses the samples of a global batch with first row `first`: sample[r] is the sample of row r.
+     * Sets dim0[c] to the first dim of column c in the batch; 0: that of the column.  A function of the global batch
+     * alone; `state` (plan_bytes bytes, zero at first) keeps what consecutive batches share. */
+    void (*plan)(ls_dataset *d, void *state, const ls_order *o, const ls_place *first, int64_t *sample,
+                 int64_t dim0[LS_MAX_INPUTS]);
+    size_t (*plan_bytes)(const ls_dataset_info *info, const ls_order *o);
     /* Writes the sample at place `p` into row[c] for each column c.  Calls that share a workspace come from one
      * thread. */
     ls_status (*row)(ls_dataset *d, void *workspace, const ls_order *o, const ls_place *p, void *const *row);
 } ls_kind;
-extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays;
+extern const ls_kind ls__kind_images, ls__kind_text, ls__kind_arrays, ls__kind_pairs;
 const ls_kind       *ls__kind_of(const ls_dataset *d);
 
 /* Sets *bytes to the size of one sample in a column of a batch; LS_ERR_DATA above LS_MAX_SAMPLE_BYTES. */

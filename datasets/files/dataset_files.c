@@ -128,13 +128,19 @@ ls_status ls__split_find(ls_arena *arena, const char *path, const char *split, i
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static ls_status has_tokens(const char *path, bool *tokens)
+typedef ls_status open_kind(ls_dataset **d, ls_arena *arena, const char *path, int files, const char *const *paths);
+
+/* Finds the kind of a file by the data sets that it has. */
+static ls_status kind_of_file(const char *path, open_kind **opens)
 {
     int64_t   bytes;
     int       fd;
     hid_t     file;
     ls_status status = ls__split_open(path, &fd, &file, &bytes);
-    if (status == LS_OK) *tokens = H5Lexists(file, "tokens", H5P_DEFAULT) > 0;
+    if (status == LS_OK)
+        *opens = H5Lexists(file, "tokens", H5P_DEFAULT) > 0        ? ls__text_open
+                 : H5Lexists(file, "pair_tokens", H5P_DEFAULT) > 0 ? ls__pairs_open
+                                                                   : ls__images_open;
     if (file >= 0) H5Fclose(file);
     if (fd >= 0) close(fd);
     return status;
@@ -144,11 +150,11 @@ static ls_status open_all(ls_dataset **d, ls_arena *arena, const char *given, co
 {
     const char **paths = NULL, *path = ls_arena_strdup(arena, given);
     int          files = 0;
-    bool         tokens;
+    open_kind   *opens;
     LS_TRY(ls__split_find(arena, path, split, &files, &paths));
     ls__h5_quiet();
-    LS_TRY(has_tokens(paths[0], &tokens));
-    LS_TRY((tokens ? ls__text_open : ls__images_open)(d, arena, path, files, paths));
+    LS_TRY(kind_of_file(paths[0], &opens));
+    LS_TRY(opens(d, arena, path, files, paths));
     LS_CHECK(!split || !strcmp(split, (*d)->info.split), LS_ERR_DATA,
              "%s: attribute 'split': expected '%s', found '%s'", paths[0], split, (*d)->info.split);
     return LS_OK;

@@ -47,9 +47,10 @@ ls_status ls__split_checksum(const char *path, const char *expected, const XXH3_
 ls_status ls__class_names_read(const char *path, hid_t file, int64_t file_bytes, ls_arena *arena,
                                const char *const **names, int *classes);
 
-/* Opens the files of a split as a dataset of images (image_hdf5.c) or of text (text_hdf5.c).  After an error *dataset
- * is NULL or can be freed by ls_dataset_free; in the second case the arena belongs to it. */
+/* Opens the files of a split as a dataset of images (image_hdf5.c), of text (text_hdf5.c) or of pairs (pairs_hdf5.c).
+ * After an error *dataset is NULL or can be freed by ls_dataset_free; in the second case the arena belongs to it. */
 ls_status ls__images_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 ls_status ls__text_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
+ls_status ls__pairs_open(ls_dataset **dataset, ls_arena *arena, const char *path, int files, const char *const *paths);
 
 #endif

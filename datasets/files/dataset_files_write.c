@@ -94,6 +94,23 @@ ls_status ls__split_end(ls_split_writer *w, const uint64_t *checksum)
 
 /* ---- all files --------------------------------------------------------------------------------------------------- */
 
+ls_status ls__split_check_folder(const char *folder, int n, const char *const *split)
+{
+    char found[LS_MAX_SPLITS][LS_SPLIT_NAME];
+    int  count;
+    if (access(folder, F_OK) != 0) return LS_OK;
+    LS_TRY(ls_dataset_splits(folder, found, &count));
+    for (int i = 0; i < count; i++) {
+        int k = 0;
+        while (k < n && strcmp(found[i], split[k])) k++;
+        LS_CHECK(k < n, LS_ERR_USAGE,
+                 "%s: has the split '%s', which this import would not replace" LS_HINT
+                 "remove it, or choose another folder",
+                 folder, found[i]);
+    }
+    return LS_OK;
+}
+
 static ls_status name_files(ls_split_writer *w)
 {
     int  cut, wanted = w->shards > 1 ? w->shards : 0, made = 0;

@@ -34,6 +34,9 @@ typedef struct ls_split_writer {
     int64_t      done, total;
 } ls_split_writer;
 
+/* Refuses a folder with splits other than the n of an import, because they would stay beside a new tokenizer. */
+ls_status ls__split_check_folder(const char *folder, int n, const char *const *split);
+
 ls_status ls__split_prepare(ls_split_writer *w, const char *folder, const char *split, int shards);
 ls_status ls__split_begin(ls_split_writer *w, int64_t bytes, bool (*put_skeleton)(void *context, hid_t file),
                           void *context);

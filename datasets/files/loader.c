@@ -12,7 +12,8 @@
  * batches do not depend on the number of threads.  An error ends the stream at its batch; the error is that of the
  * batch's first row that fails, also where threads find several.
  *
- * The dataset's kind (image_batch.c, text_batch.c) describes the columns of a batch and fills its rows.
+ * The dataset's kind (image_batch.c, text_batch.c) describes the columns of a batch and fills its rows.  A kind with a
+ * plan (pairs_batch.c) chooses the samples of a batch and the widths of its columns when the batch begins.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -30,9 +31,11 @@ typedef struct slot {
     ls_position position;
     int64_t     at;                    /* position of the global batch's first sample in its epoch */
     char       *column[LS_MAX_INPUTS]; /* rows x row_bytes                                         */
-    int         pieces;                /* pieces that are not filled yet                           */
-    int64_t     failed;                /* first row that failed; -1: none                          */
-    ls_error    error;                 /* of that row                                              */
+    size_t      row_bytes[LS_MAX_INPUTS];
+    int64_t    *sample; /* of the global batch, chosen by ls_kind.plan; NULL: without a plan */
+    int         pieces; /* pieces that are not filled yet                           */
+    int64_t     failed; /* first row that failed; -1: none                          */
+    ls_error    error;  /* of that row                                              */
 } slot;
 
 typedef struct worker {
@@ -48,9 +51,11 @@ struct ls_loader {
     ls_loader_options options;
     ls_order          order;
     int               columns;
-    ls_column         column[LS_MAX_INPUTS]; /* column[c].name: the name of the graph's input */
-    size_t            row_bytes[LS_MAX_INPUTS];
-    ls_block          block; /* the columns of all slots */
+    ls_column         column[LS_MAX_INPUTS];    /* column[c].name: the name of the graph's input */
+    size_t            row_bytes[LS_MAX_INPUTS]; /* of the widest batch */
+    ls_block          block;                    /* the columns of all slots */
+    int64_t          *samples;                  /* ls_kind.plan: of all slots, and its state */
+    void             *plan;
     slot             *slots;
     int               slot_count;
     ls_position       position; /* position of the batch that the caller holds */
@@ -72,6 +77,20 @@ struct ls_loader {
 /* Whether all batches of the last epoch have begun. */
 static bool at_end(const ls_loader *l) { return l->options.epochs && l->epoch >= l->options.epochs; }
 
+/* Sets the samples and widths of a batch. */
+static void plan_batch(ls_loader *l, slot *s)
+{
+    const ls_place first = {.epoch       = l->epoch,
+                            .at          = l->at,
+                            .batch_first = l->at,
+                            .batch_rows  = s->batch.global_rows,
+                            .dim0        = s->batch.dim0};
+    l->kind->plan(l->dataset, l->plan, &l->order, &first, s->sample, s->batch.dim0);
+    for (int c = 0; c < l->columns; c++)
+        if (s->batch.dim0[c])
+            s->row_bytes[c] = l->row_bytes[c] / (size_t)l->column[c].dim[0] * (size_t)s->batch.dim0[c];
+}
+
 /* Takes a free slot for the next batch. */
 static void begin_batch(ls_loader *l)
 {
@@ -87,8 +106,9 @@ static void begin_batch(ls_loader *l)
     s->at                         = l->at;
     s->pieces                     = l->threads;
     s->failed                     = -1;
-    l->piece                      = 0;
-    l->at                         = end;
+    if (l->kind->plan) plan_batch(l, s);
+    l->piece = 0;
+    l->at    = end;
     if (end == l->count) {
         l->epoch++;
         l->at = 0;
@@ -120,9 +140,13 @@ static ls_status fill(const worker *w, const slot *s, int piece, int64_t *row)
     const int64_t    end = b->rows * (piece + 1) / l->threads;
     for (int64_t i = *row = b->rows * piece / l->threads; i < end; *row = ++i) {
         void *column[LS_MAX_INPUTS];
-        for (int c = 0; c < l->columns; c++) column[c] = s->column[c] + (size_t)i * l->row_bytes[c];
-        ls_place place = {
-            .epoch = s->position.epoch, .at = s->at + b->first + i, .batch_first = s->at, .batch_rows = b->global_rows};
+        for (int c = 0; c < l->columns; c++) column[c] = s->column[c] + (size_t)i * s->row_bytes[c];
+        ls_place place = {.epoch       = s->position.epoch,
+                          .at          = s->at + b->first + i,
+                          .batch_first = s->at,
+                          .batch_rows  = b->global_rows,
+                          .sample      = s->sample ? s->sample[b->first + i] : -1,
+                          .dim0        = b->dim0};
         LS_TRY(l->kind->row(l->dataset, w->workspace, &l->order, &place, column));
     }
     return LS_OK;
@@ -191,6 +215,10 @@ static ls_status check(const ls_loader_options *o, const ls_dataset_info *info, 
              "%s: the run resumes at sample %lld of epoch %lld, but the epoch has %lld samples" LS_HINT
              "the dataset has changed since the checkpoint: restore it, or start a new run",
              path, (long long)o->sample, (long long)o->epoch, (long long)count);
+    LS_CHECK(info->kind != LS_DATA_PAIRS || o->sample == count || o->sample % o->batch == 0, LS_ERR_DATA,
+             "%s: the run resumes at sample %lld of the epoch, expected a multiple of the batch, %lld" LS_HINT
+             "resume with the train.batch of the checkpoint",
+             path, (long long)o->sample, (long long)o->batch);
     LS_CHECK(o->prefetch >= 0 && o->prefetch <= MAX_PREFETCH, LS_ERR_USAGE,
              "loader: prefetch: expected 0 to %d batches, found %d", MAX_PREFETCH, o->prefetch);
     LS_CHECK(o->threads >= 0 && o->threads <= MAX_THREADS, LS_ERR_USAGE, "loader: threads: expected 0 to %d, found %d",
@@ -232,11 +260,18 @@ static ls_status reserve(ls_loader *l)
     LS_TRY(ls_block_new(&l->block, bytes, "loader"));
     l->slots   = calloc((size_t)l->slot_count, sizeof *l->slots);
     l->workers = calloc((size_t)l->threads, sizeof *l->workers);
-    LS_CHECK(l->slots && l->workers, LS_ERR_ENV, "loader: out of memory for %d batches", l->slot_count);
+    if (l->kind->plan) {
+        l->samples = calloc((size_t)batch, (size_t)l->slot_count * sizeof *l->samples);
+        l->plan    = calloc(1, l->kind->plan_bytes(&l->dataset->info, &l->order));
+    }
+    LS_CHECK(l->slots && l->workers && (!l->kind->plan || (l->samples && l->plan)), LS_ERR_ENV,
+             "loader: out of memory for %d batches", l->slot_count);
     char *at = l->block.data;
     for (int i = 0; i < l->slot_count; i++) {
         slot *s  = &l->slots[i];
         s->batch = (ls_batch){.inputs = l->columns};
+        if (l->samples) s->sample = l->samples + i * batch;
+        memcpy(s->row_bytes, l->row_bytes, sizeof s->row_bytes);
         for (int c = 0; c < l->columns; c++) {
             s->column[c]     = at;
             s->batch.name[c] = l->column[c].name;
@@ -291,7 +326,7 @@ ls_status ls__loader_new(ls_loader **loader, ls_dataset *d, const ls_loader_opti
     l->kind     = ls__kind_of(d);
     l->count    = count;
     l->options  = *options;
-    l->order    = (ls_order){options->seed, options->in_order};
+    l->order    = (ls_order){options->seed, options->in_order, options->batch, options->shards};
     l->position = (ls_position){options->epoch, options->sample, options->sample == count};
     l->threads  = options->threads ? options->threads : 1;
     l->piece    = l->threads; /* no batch has begun */
@@ -324,6 +359,8 @@ void ls_loader_free(ls_loader *l)
     pthread_mutex_destroy(&l->lock);
     ls_block_free(&l->block);
     free(l->slots);
+    free(l->samples);
+    free(l->plan);
     free(l->workers);
     free(l);
 }

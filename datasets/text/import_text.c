@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "datasets/files/dataset.h"
+#include "datasets/files/dataset_files_write.h"
 #include "datasets/files/options.h"
 
 enum { PIECE = 1 << 20, LARGEST_PIECE = 64 << 20, PATH_BYTES = 4096 };
@@ -221,30 +221,15 @@ static ls_status open_writers(importer *m)
     return ls_text_writer_new(&m->w[VALID], m->options->out, &info, m->options->shards);
 }
 
-/* Refuses a folder with other splits, which would stay beside a new tokenizer. */
-static ls_status check_folder(const ls_text_import *o)
-{
-    char splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
-    int  count;
-    LS_CHECK(strlen(o->out) < PATH_BYTES - 64, LS_ERR_USAGE,
-             "import text: %.60s...: the name of the folder is too long", o->out);
-    if (access(o->out, F_OK) != 0) return LS_OK;
-    LS_TRY(ls_dataset_splits(o->out, splits, &count));
-    for (int i = 0; i < count; i++)
-        LS_CHECK(!strcmp(splits[i], "train") || (o->valid > 0 && !strcmp(splits[i], "valid")), LS_ERR_USAGE,
-                 "%s: has the split '%s', which this import would not replace" LS_HINT
-                 "remove it, or choose another folder",
-                 o->out, splits[i]);
-    return LS_OK;
-}
-
 static ls_status run(importer *m)
 {
     ls_text_import *o = m->options;
     char            path[PATH_BYTES];
     LS_CHECK(o->valid >= 0 && o->valid < 1, LS_ERR_USAGE,
              "import text: valid: expected a part of the text, from 0 to less than 1, found %g", o->valid);
-    LS_TRY(check_folder(o));
+    LS_CHECK(strlen(o->out) < PATH_BYTES - 64, LS_ERR_USAGE,
+             "import text: %.60s...: the name of the folder is too long", o->out);
+    LS_TRY(ls__split_check_folder(o->out, o->valid > 0 ? 2 : 1, (const char *const[]){"train", "valid"}));
     LS_TRY(check_files(m));
     LS_TRY(make_tokenizer(m));
     m->end = ls_tokenizer_end(m->tokenizer);

@@ -23,15 +23,20 @@ void ls_tokens_free(ls_tokens *list)
     *list = (ls_tokens){0};
 }
 
+ls_status ls__string_reserve(ls_string *s, size_t bytes)
+{
+    if (s->room - s->bytes > bytes) return LS_OK; /* keep one byte for the final 0 */
+    size_t room = s->bytes + bytes + 1 > 2 * s->room ? s->bytes + bytes + 1 : 2 * s->room;
+    char  *text = bytes < SIZE_MAX / 4 ? realloc(s->data, room) : NULL;
+    LS_CHECK(text, LS_ERR_ENV, "text: out of memory for %zu bytes", room);
+    s->data = text;
+    s->room = room;
+    return LS_OK;
+}
+
 ls_status ls__string_append(ls_string *s, const void *data, size_t bytes)
 {
-    if (s->room - s->bytes <= bytes) { /* keep one byte for the final 0 */
-        size_t room = s->bytes + bytes + 1 > 2 * s->room ? s->bytes + bytes + 1 : 2 * s->room;
-        char  *text = bytes < SIZE_MAX / 4 ? realloc(s->data, room) : NULL;
-        LS_CHECK(text, LS_ERR_ENV, "text: out of memory for %zu bytes", room);
-        s->data = text;
-        s->room = room;
-    }
+    LS_TRY(ls__string_reserve(s, bytes));
     if (bytes) memcpy(s->data + s->bytes, data, bytes);
     s->bytes += bytes;
     s->data[s->bytes] = 0;

@@ -45,21 +45,29 @@ void      ls_tokenizer_free(ls_tokenizer *t); /* NULL is allowed */
 /* Writes folder/tokenizer.json, completely or not at all; makes the folder if it is missing. */
 ls_status ls_tokenizer_save(const ls_tokenizer *t, const char *folder);
 
+/* A text in memory, which need not end with 0. */
+typedef struct ls_text_line {
+    const char *data;
+    size_t      bytes;
+} ls_text_line;
+
 typedef struct ls_tokenizer_training {
-    size_t             size_of;   /* sizeof(ls_tokenizer_training); the macro sets it */
-    ls_tokenizer_kind  kind;      /* chars or bpe */
-    int32_t            size;      /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs */
-    int64_t            min_count; /* bpe: smallest count of a pair that is merged; 0: 2 */
-    bool               end;       /* chars: add <|endoftext|>, which bpe always has as its last token */
-    int                files;
-    const char *const *file;
+    size_t              size_of;   /* sizeof(ls_tokenizer_training); the macro sets it */
+    ls_tokenizer_kind   kind;      /* chars or bpe */
+    int32_t             size;      /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs */
+    int64_t             min_count; /* bpe: smallest count of a pair that is merged; 0: 2 */
+    bool                end;       /* chars: add <|endoftext|>, which bpe always has as its last token */
+    int                 files;
+    const char *const  *file;
+    int64_t             lines; /* texts in memory to train on, instead of files */
+    const ls_text_line *line;
     int64_t max_words; /* bpe: limit of distinct words in memory; 0: 4 million.  Above it the rarest are removed */
     /* Results, each optional: */
     int64_t *bytes, *replaced;  /* bytes read; invalid UTF-8 sequences in them */
     int64_t *words, *forgotten; /* distinct words at the end; occurrences of removed words */
 } ls_tokenizer_training;
 /* Trains a tokenizer on files, which are read in pieces: memory depends on the number of distinct words, not on the
- * length of the text.  The result is a function of the text alone.  No token crosses from one file to the next. */
+ * length of the text.  The result is a function of the text alone.  No token crosses the end of a file or line. */
 #define ls_tokenizer_train(t, ...)                                                                                     \
     ls__tokenizer_train((t), &(ls_tokenizer_training){.size_of = sizeof(ls_tokenizer_training), __VA_ARGS__})
 ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *options);
@@ -96,6 +104,10 @@ void ls_string_free(ls_string *s);
 ls_status ls_tokenizer_encode(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list);
 /* The same with special tokens as plain text (Hugging Face's encode_special_tokens), for untrusted input. */
 ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, size_t bytes, ls_tokens *list);
+
+/* The same for a sentence, given as a line: without white space (space, tab, carriage return, newline) at its ends. */
+ls_status    ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size_t bytes, ls_tokens *list);
+ls_text_line ls_text_line_trim(const char *line, size_t bytes); /* the line without that white space */
 
 /* Returns the length of the longest prefix of a text whose tokens do not depend on the text after it.  Encode the
  * prefix, then continue behind it, with more text appended.  0: there is no such prefix; append more text, or, at the

@@ -145,6 +145,24 @@ ls_status ls_tokenizer_encode_plain(const ls_tokenizer *t, const char *text, siz
     return LS_OK;
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+ls_text_line ls_text_line_trim(const char *line, size_t bytes)
+{
+    while (bytes && is_blank(line[bytes - 1])) bytes--;
+    while (bytes && is_blank(*line)) {
+        line++;
+        bytes--;
+    }
+    return (ls_text_line){line, bytes};
+}
+
+ls_status ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size_t bytes, ls_tokens *list)
+{
+    const ls_text_line text = ls_text_line_trim(line, bytes);
+    return ls_tokenizer_encode_plain(t, text.data, text.bytes, list);
+}
+
 /* ---- cutting texts --------------------------------------------------------------------------------------------------
  *
  * A cut is allowed only before a byte that is not 10xxxxxx, because only such bytes begin a character or an ill-formed

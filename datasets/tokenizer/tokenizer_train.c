@@ -58,9 +58,11 @@ static ls_status take_text(void *context, const char *text, size_t bytes)
 
 static ls_status read_files(training *tr)
 {
-    for (int i = 0; i < tr->options->files; i++) LS_TRY(ls__text_file(tr->base, tr->options->file[i], take_text, tr));
+    const ls_tokenizer_training *o = tr->options;
+    for (int i = 0; i < o->files; i++) LS_TRY(ls__text_file(tr->base, o->file[i], take_text, tr));
+    for (int64_t i = 0; i < o->lines; i++) LS_TRY(take_text(tr, o->line[i].data, o->line[i].bytes));
     LS_CHECK(tr->bytes, LS_ERR_DATA, "%s%s: expected text, found none" LS_HINT "the file is empty",
-             tr->options->file[0], tr->options->files > 1 ? " and the others" : "");
+             o->files ? o->file[0] : "tokenizer training", o->files > 1 ? " and the others" : "");
     return LS_OK;
 }
 
@@ -160,7 +162,8 @@ static ls_status train_chars(training *tr, ls_tokenizer **t)
             learned.at[learned.size] + ls__utf8_put(learned.text + learned.at[learned.size], code);
         learned.size++;
     }
-    LS_CHECK(learned.size, LS_ERR_DATA, "%s: expected text, found only %s", tr->options->file[0], LS_END_TEXT);
+    LS_CHECK(learned.size, LS_ERR_DATA, "%s: expected text, found only %s",
+             tr->options->files ? tr->options->file[0] : "tokenizer training", LS_END_TEXT);
     tr->words.words = learned.size;
     LS_TRY(make(t, LS_TOKENIZER_CHARS, &learned, tr->options->end, NULL, tr->memory));
     return LS_OK;
@@ -179,7 +182,8 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *giv
     LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_tokenizer_training"));
     LS_CHECK(o->kind == LS_TOKENIZER_CHARS || o->kind == LS_TOKENIZER_BPE, LS_ERR_USAGE,
              "tokenizer training: kind: expected chars or bpe" LS_HINT "ls_tokenizer_bytes needs no training");
-    LS_CHECK(o->files > 0, LS_ERR_USAGE, "tokenizer training: expected at least 1 text file, found none");
+    LS_CHECK(o->files > 0 || o->lines > 0, LS_ERR_USAGE,
+             "tokenizer training: expected at least 1 text file or line, found none");
     LS_TRY(ls_arena_new(&tr.memory, "tokenizer training"));
     status = o->kind == LS_TOKENIZER_BPE ? train_bpe(&tr, t) : train_chars(&tr, t);
     set(o->bytes, tr.bytes);

@@ -8,7 +8,7 @@
 #include "launch/commands/command_table.h"
 #include "launch/report/unit_text.h"
 #include "launch/score/score_bootstrap.h"
-#include "launch/score/score_lines.h"
+#include "datasets/files/text_lines.h"
 
 enum { METRICS = 2, TOKENIZED_LINES = 100, LINE = LS_SCORE_TEXT * 3 };
 
@@ -17,7 +17,7 @@ typedef struct scoring {
     ls_arena          *memory;
     int                systems, references, metrics;
     char             **system_path;
-    ls_score_lines    *system, *reference;
+    ls_text_lines     *system, *reference;
     ls_score_metric    metric[METRICS];
     const int64_t    **counts[METRICS]; /* of each sentence, per system */
     ls_score          *score[METRICS];
@@ -79,7 +79,7 @@ static ls_status parse(scoring *c)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-static ls_status check_count(const ls_score_lines *first, const ls_score_lines *l)
+static ls_status check_count(const ls_text_lines *first, const ls_text_lines *l)
 {
     LS_CHECK(l->count == first->count, LS_ERR_DATA,
              "%s: expected %lld lines, as in %s, found %lld" LS_HINT
@@ -89,7 +89,7 @@ static ls_status check_count(const ls_score_lines *first, const ls_score_lines *
 }
 
 /* BLEU of text that is tokenized already is higher than of plain text, and not comparable. */
-static void note_tokenized(const scoring *c, const ls_score_lines *l)
+static void note_tokenized(const scoring *c, const ls_text_lines *l)
 {
     int64_t lines = 0;
     if (c->metric[0].tokenizer == LS_SCORE_NONE) return;
@@ -110,11 +110,11 @@ static ls_status read_files(scoring *c)
     c->system    = ls_arena_alloc(c->memory, (size_t)c->systems * sizeof *c->system);
     c->reference = ls_arena_alloc(c->memory, (size_t)c->references * sizeof *c->reference);
     for (int r = 0; r < c->references; r++) {
-        LS_TRY(ls__score_lines_read(&c->reference[r], ls_args_option_at(c->args, "ref", r)));
+        LS_TRY(ls__text_lines_read(&c->reference[r], ls_args_option_at(c->args, "ref", r), NULL));
         LS_TRY(check_count(&c->reference[0], &c->reference[r]));
     }
     for (int s = 0; s < c->systems; s++) {
-        LS_TRY(ls__score_lines_read(&c->system[s], c->system_path[s]));
+        LS_TRY(ls__text_lines_read(&c->system[s], c->system_path[s], NULL));
         LS_TRY(check_count(&c->reference[0], &c->system[s]));
         note_tokenized(c, &c->system[s]);
     }
@@ -127,7 +127,7 @@ static ls_status score_system(scoring *c, int metric, int system, ls_scorer *sco
 {
     const ls_score_metric *m                    = &c->metric[metric];
     int                    width                = ls__score_counts(m);
-    const ls_score_lines  *lines                = &c->system[system];
+    const ls_text_lines   *lines                = &c->system[system];
     ls_score_text         *text                 = ls_arena_alloc(c->memory, (size_t)c->references * sizeof *text);
     int64_t                sum[LS_SCORE_COUNTS] = {0};
     for (int64_t i = 0; i < lines->count; i++) {
@@ -244,8 +244,8 @@ static ls_status bleu(int argc, char **argv)
     LS_TRY(ls_args_parse(&args, argc, argv));
     LS_TRY(ls_arena_new(&c.memory, "bleu"));
     ls_status status = score_all(&c);
-    for (int s = 0; c.system && s < c.systems; s++) ls__score_lines_free(&c.system[s]);
-    for (int r = 0; c.reference && r < c.references; r++) ls__score_lines_free(&c.reference[r]);
+    for (int s = 0; c.system && s < c.systems; s++) ls__text_lines_free(&c.system[s]);
+    for (int r = 0; c.reference && r < c.references; r++) ls__text_lines_free(&c.reference[r]);
     ls_arena_free(c.memory);
     return status;
 }

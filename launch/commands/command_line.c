@@ -222,6 +222,18 @@ static void count_expected(const char *arguments, int *least, int *most, bool *o
     }
 }
 
+/* Records a value of the option at place `at`. */
+static ls_status give_option(ls_args *args, int at, const char *value)
+{
+    LS_CHECK(args->given < LS_MAX_ARGS, LS_ERR_USAGE, "%s: expected at most %d options, found more",
+             args->command->name, LS_MAX_ARGS);
+    args->option[at]                 = value;
+    args->given_option[args->given]  = at;
+    args->given_value[args->given++] = value;
+    return LS_OK;
+}
+
+/* Takes an option and its value; an argument of several words, "SRC TGT", takes as many values. */
 static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
 {
     const ls_command *c    = args->command;
@@ -231,18 +243,13 @@ static ls_status take_option(ls_args *args, int argc, char **argv, int *i)
     const ls_option *o = &c->options[at];
     if (!o->argument) {
         LS_CHECK(!equals, LS_ERR_USAGE, "%s: --%s: expected no value, found '%s'", c->name, o->name, equals + 1);
-        args->option[at] = "";
-    } else if (equals) {
-        args->option[at] = equals + 1;
-    } else {
-        LS_CHECK(*i + 1 < argc, LS_ERR_USAGE, "%s: --%s: expected %s, found the end of the line", c->name, o->name,
-                 o->argument);
-        args->option[at] = argv[++*i];
+        return give_option(args, at, "");
     }
-    LS_CHECK(args->given < LS_MAX_ARGS, LS_ERR_USAGE, "%s: expected at most %d options, found more", c->name,
-             LS_MAX_ARGS);
-    args->given_option[args->given]  = at;
-    args->given_value[args->given++] = args->option[at];
+    for (const char *argument = o->argument; argument; argument = strchr(argument + 1, ' ')) {
+        LS_CHECK((equals && argument == o->argument) || *i + 1 < argc, LS_ERR_USAGE,
+                 "%s: --%s: expected %s, found the end of the line", c->name, o->name, o->argument);
+        LS_TRY(give_option(args, at, equals && argument == o->argument ? equals + 1 : argv[++*i]));
+    }
     return LS_OK;
 }
 

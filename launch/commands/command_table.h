@@ -29,7 +29,7 @@
 /* An option: --name, or --name ARGUMENT. */
 typedef struct ls_option {
     const char *name;     /* name without the dashes                     */
-    const char *argument; /* name of the value in the help; NULL: a flag */
+    const char *argument; /* name of the value in the help; NULL: a flag; "SRC TGT": two values, ls_args_option_at */
     const char *text;     /* help, one line                              */
 } ls_option;
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/io/paths.h"
+#include "launch/data/child_process.h"
 
 ls_status ls__data_cache(const char *name, char path[LS_DATA_PATH])
 {
@@ -53,7 +54,7 @@ static ls_status import_now(const ls_known *known, const char *source, const ls_
     LS_TRY(known->import(known, source, choice, temporary));
     ls_status status = ls__rename(temporary, out);
     if (status == LS_OK) return LS_OK;
-    ls__data_remove(temporary);
+    ls__tree_remove(temporary);
     return ls__data_there(out) ? LS_OK : status; /* another process has created it meanwhile */
 }
 

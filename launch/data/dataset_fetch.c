@@ -80,9 +80,8 @@ static ls_status download_checked(const ls_known *known, int k, const char *fold
 static ls_status check_copies(const ls_known *known, const char *folder)
 {
     for (int k = 0; k < LS_KNOWN_FILES && known->file[k].name; k++) {
-        char path[LS_DATA_PATH + 128];
-        snprintf(path, sizeof path, "%s/%s", folder, known->file[k].name);
-        if (access(path, F_OK)) snprintf(path, sizeof path, "%s/%s.gz", folder, known->file[k].name);
+        char path[LS_PATH_BYTES];
+        LS_TRY(ls__known_file(known, k, folder, path));
         LS_TRY(check_file(known->name, path, known->file[k].sum));
     }
     return LS_OK;
@@ -100,15 +99,10 @@ static ls_status copy_bytes(int from, const char *source, ls_file *to)
     }
 }
 
-/* Copies the text file of a known dataset into the folder `out`. */
-static ls_status copy_text(const ls_known *known, const char *source, const char *out)
+static ls_status copy_file(const char *from, const char *to)
 {
-    char    from[LS_DATA_PATH + 128], to[LS_PATH_BYTES];
     ls_file f;
     int     fd;
-    snprintf(from, sizeof from, "%s/%s", source, known->file[0].name);
-    LS_TRY(ls__path(to, "%s/%s", out, known->file[0].name));
-    LS_TRY(ls__make_folders(out, NULL));
     LS_TRY(ls__file_open(from, &fd));
     ls_status status = ls__file_create(&f, to);
     if (status == LS_OK) status = ls__file_finish(&f, copy_bytes(fd, from, &f));
@@ -116,17 +110,32 @@ static ls_status copy_text(const ls_known *known, const char *source, const char
     return status;
 }
 
+/* Copies the text files of a known dataset into a folder; the first one last, because is_there looks for it. */
+static ls_status copy_text(const ls_known *known, const char *source, const char *out)
+{
+    char from[LS_PATH_BYTES], to[LS_PATH_BYTES];
+    int  files = 0;
+    LS_TRY(ls__make_folders(out, NULL));
+    while (files < LS_KNOWN_FILES && known->file[files].name) files++;
+    for (int k = files - 1; k >= 0; k--) {
+        LS_TRY(ls__known_file(known, k, source, from));
+        LS_TRY(ls__path(to, "%s/%s", out, strrchr(from, '/') + 1));
+        LS_TRY(copy_file(from, to));
+    }
+    return LS_OK;
+}
+
 static ls_status import_files(const ls_known *known, const char *source, const char *out, bool cached)
 {
-    if (known->tokenized) return copy_text(known, source, out);
+    if (known->tokenizer) return copy_text(known, source, out);
     return cached ? ls__data_import_once(known, source, NULL, out) : known->import(known, source, NULL, out);
 }
 
 static bool is_there(const ls_known *known, const char *folder)
 {
-    char path[LS_DATA_PATH + 128];
-    snprintf(path, sizeof path, "%s/%s", folder, known->file[0].name);
-    return known->tokenized ? access(path, R_OK) == 0 : ls__data_there(folder);
+    char path[LS_PATH_BYTES];
+    if (!known->tokenizer) return ls__data_there(folder);
+    return ls__known_file(known, 0, folder, path) == LS_OK && access(path, R_OK) == 0;
 }
 
 static ls_status download_all(const ls_known *known, const char *out, bool cached)
@@ -169,9 +178,8 @@ ls_status ls__data_fetch(const char *name, const char *out)
     } else {
         LS_TRY(download_all(known, out, cached));
     }
-    if (known->tokenized && !cached)
-        printf("%s/%s: %s is ready; `lockstep data import text` imports it as a dataset\n", out, known->file[0].name,
-               name);
+    if (known->tokenizer && !cached)
+        printf("%s: the text of %s is ready; `lockstep data import` makes a dataset of it\n", out, name);
     else
         printf("%s: %s is ready; `lockstep train %s%s%s` trains on it\n", out, name, known->recipe,
                cached ? "" : " data.path=", cached ? "" : out);

@@ -6,7 +6,7 @@
 #include "core/base/status.h"
 
 /* Downloads the files of a known dataset, or takes those in LOCKSTEP_DATA, checks their SHA-256 and imports them into
- * `out`; NULL: into the cache.  For a tokenized dataset, stores the text file itself. */
+ * `out`; NULL: into the cache.  For text, stores the files themselves. */
 ls_status ls__data_fetch(const char *name, const char *out);
 
 #endif

@@ -10,6 +10,9 @@
 #include "core/io/paths.h"
 #include "launch/data/child_process.h"
 
+/* Longest sentence of a known dataset of pairs, tokens: none is left out with characters either. */
+enum { KNOWN_LENGTH = 512 };
+
 static ls_status import_mnist(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
 {
     (void)known;
@@ -20,7 +23,7 @@ static ls_status import_mnist(const ls_known *known, const char *source, const l
 static ls_status import_text(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
 {
     char path[LS_PATH_BYTES];
-    LS_TRY(ls__path(path, "%s/%s", source, known->file[0].name));
+    LS_TRY(ls__known_file(known, 0, source, path));
     return ls_import_text(&(ls_text_import){.size       = sizeof(ls_text_import),
                                             .files      = 1,
                                             .file       = (const char *const[]){path},
@@ -29,6 +32,20 @@ static ls_status import_text(const ls_known *known, const char *source, const ls
                                             .vocabulary = (int32_t)choice->vocab,
                                             .valid      = 0.1,
                                             .shards     = 1});
+}
+
+/* Imports six files: source and target of train, of valid and of test. */
+static ls_status import_pairs(const ls_known *known, const char *source, const ls_text_choice *choice, const char *out)
+{
+    char path[LS_PAIRS_SPLITS][2][LS_PATH_BYTES];
+    for (int k = 0; k < 2 * LS_PAIRS_SPLITS; k++) LS_TRY(ls__known_file(known, k, source, path[k / 2][k % 2]));
+    return ls_import_pairs(&(ls_pairs_import){.size       = sizeof(ls_pairs_import),
+                                              .source     = {path[0][0], path[1][0], path[2][0]},
+                                              .target     = {path[0][1], path[1][1], path[2][1]},
+                                              .out        = out,
+                                              .tokenizer  = choice->tokenizer,
+                                              .vocabulary = (int32_t)choice->vocab,
+                                              .max_length = KNOWN_LENGTH});
 }
 
 /* Extracts the archive of image files beside the dataset, imports them and removes them. */
@@ -63,8 +80,20 @@ const ls_known ls__known[] = {
      .packed    = "",
      .home      = {"https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare"},
      .recipe    = "gpt-shakespeare-char",
-     .tokenized = true,
+     .tokenizer = "chars",
      .import    = import_text},
+    {.name      = "multi30k",
+     .file      = {{"train.en", "460a15fbd157e34a7a9957ee388c1ca247fe47af3ef25fb50442af6c274e0fc6"},
+                   {"train.de", "2c2b73fd2b548fbcde3a875e0a78d6ee94d498bfdee6bd3eae3945779e9ddf72"},
+                   {"val.en", "1f2a23d992769b5b3d209b0a10dd0b77c08cceb1f20dfb97ed0aafa49d107227"},
+                   {"val.de", "660e09eb7e1da2f856ea13ee5ad3cf6d36b3d5b0b733c857e94c5747a3dfc660"},
+                   {"test_2016_flickr.en", "399a4382932c1aadd3ceb9bef1008d388a64c76d4ae4e9d4728c6f4301cac182"},
+                   {"test_2016_flickr.de", "4be6b5b3236b79c25475c6bb829800a7ce559e9ba7a1f6c2394fe4d40be46d16"}},
+     .packed    = ".gz",
+     .home      = {"https://raw.githubusercontent.com/multi30k/dataset/master/data/task1/raw"},
+     .recipe    = "bahdanau-multi30k",
+     .tokenizer = "bpe",
+     .import    = import_pairs},
     {.name   = "cifar10",
      .file   = {{"cifar10-jpeg.tar.xz", "18ee257832403cf6f3f79ff7db1e971124c3f510d031eb5c9213eee4dab66e51"}},
      .packed = "",
@@ -72,6 +101,13 @@ const ls_known ls__known[] = {
      .import = import_archive},
     {0},
 };
+
+ls_status ls__known_file(const ls_known *known, int k, const char *folder, char path[LS_PATH_BYTES])
+{
+    LS_TRY(ls__path(path, "%s/%s", folder, known->file[k].name));
+    if (access(path, F_OK) != 0) LS_TRY(ls__path(path, "%s/%s.gz", folder, known->file[k].name));
+    return LS_OK;
+}
 
 const ls_known *ls__known_find(const char *name)
 {

@@ -83,7 +83,7 @@ static ls_status name_of_copy(const ls_known *known, const char *source, const l
     }
     closedir(dir);
     sum += XXH3_64bits(source, strlen(source));
-    if (known->tokenized) {
+    if (known->tokenizer) {
         uint64_t tokenizer;
         LS_TRY(sum_of_choice(choice, &tokenizer));
         sum ^= tokenizer;
@@ -106,10 +106,10 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
         LS_CHECK(length < LS_DATA_PATH, LS_ERR_DATA, "LOCKSTEP_DATA: the path is too long: %d bytes", length);
         return LS_OK;
     }
-    char file[LS_DATA_PATH + 128];
+    char file[LS_PATH_BYTES];
     LS_TRY(ls__data_cache(known->name, source));
-    snprintf(file, sizeof file, "%s/%s", source, known->file[0].name);
-    bool there = known->tokenized ? access(file, R_OK) == 0 : ls__data_there(source);
+    LS_TRY(ls__known_file(known, 0, source, file));
+    bool there = known->tokenizer ? access(file, R_OK) == 0 : ls__data_there(source);
     LS_CHECK(there || known->home[0], LS_ERR_DATA,
              "data.path: dataset %s was not found: %s is missing" LS_HINT
              "set LOCKSTEP_DATA=DIR with %s in DIR/%s; `lockstep data import` makes a dataset from other files",
@@ -117,7 +117,7 @@ static ls_status find_source(const ls_known *known, char source[LS_DATA_PATH])
     LS_CHECK(there, LS_ERR_DATA,
              "data.path: dataset %s was not fetched: %s is missing" LS_HINT
              "`lockstep data fetch %s` downloads it; LOCKSTEP_DATA=DIR takes local copies from DIR/%s",
-             known->name, known->tokenized ? file : source, known->name, known->name);
+             known->name, known->tokenizer ? file : source, known->name, known->name);
     return LS_OK;
 }
 
@@ -125,9 +125,10 @@ static ls_status resolve_known(const ls_known *known, const ls_text_choice *choi
 {
     char           source[LS_DATA_PATH], name[64];
     const char    *copies = getenv("LOCKSTEP_DATA");
-    ls_text_choice chosen = {choice && choice->tokenizer ? choice->tokenizer : "chars", choice ? choice->vocab : 0};
+    ls_text_choice chosen = {choice && choice->tokenizer ? choice->tokenizer : known->tokenizer,
+                             choice ? choice->vocab : 0};
     LS_TRY(find_source(known, source));
-    if (!known->tokenized && !(copies && *copies)) {
+    if (!known->tokenizer && !(copies && *copies)) {
         memcpy(found, source, LS_DATA_PATH);
         return LS_OK;
     }

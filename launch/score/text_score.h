@@ -51,10 +51,7 @@ enum { LS_SCORE_COUNTS = 24, LS_BLEU_ORDERS = 4, LS_CHRF_CHARACTERS = 6, LS_CHRF
 int ls__score_counts(const ls_score_metric *metric);
 
 /* A sentence of valid UTF-8.  White space at its end has no effect. */
-typedef struct ls_score_text {
-    const char *data;
-    size_t      bytes;
-} ls_score_text;
+typedef ls_text_line ls_score_text;
 
 typedef struct ls_scorer ls_scorer; /* a metric and its workspace; for one thread */
 

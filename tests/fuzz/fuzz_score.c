@@ -4,7 +4,7 @@
  * numbers are hypotheses, each with the line before it and the first line as references.  A score is within 0 and 100,
  * and that of a line with itself is at least that of any other line.
  */
-#include "launch/score/score_lines.h"
+#include "datasets/files/text_lines.h"
 #include "tests/fuzz/fuzz.h"
 
 static double score_of(ls_scorer *scorer, const ls_score_metric *m, const ls_score_text *hypothesis, int references,
@@ -19,9 +19,9 @@ static double score_of(ls_scorer *scorer, const ls_score_metric *m, const ls_sco
 
 FUZZ_TARGET(score)
 {
-    char           path[FILES_PATH + 16];
-    ls_score_lines lines;
-    ls_scorer     *scorer;
+    char          path[FILES_PATH + 16];
+    ls_text_lines lines;
+    ls_scorer    *scorer;
     if (bytes < 2) return;
     ls_score_metric m = {.kind       = (ls_score_kind)(data[0] & 1),
                          .lowercase  = data[0] & 2,
@@ -31,7 +31,7 @@ FUZZ_TARGET(score)
     m.smooth_value    = ls__score_smooth_default(m.smoothing);
     snprintf(path, sizeof path, "%s/lines", fuzz_folder());
     file_write(path, data + 1, bytes - 1);
-    ls_status status = ls__score_lines_read(&lines, path);
+    ls_status status = ls__text_lines_read(&lines, path, NULL);
     fuzz_status(status);
     unlink(path);
     if (status != LS_OK) return;
@@ -43,5 +43,5 @@ FUZZ_TARGET(score)
         fuzz_expect(score_of(scorer, &m, &lines.line[i], 2, reference) >= other - 1e-9);
     }
     ls__scorer_free(scorer);
-    ls__score_lines_free(&lines);
+    ls__text_lines_free(&lines);
 }

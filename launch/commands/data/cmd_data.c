@@ -87,7 +87,8 @@ const ls_command ls__command_data_fetch = {
     .name      = "data fetch",
     .arguments = "NAME [OUT]",
     .text      = "download and import a public dataset",
-    .help = "NAME is mnist, shakespeare or cifar10.  The files are compared with known checksums before the import.  "
+    .help = "NAME is mnist, shakespeare, multi30k or cifar10.  The files are compared with known checksums before the "
+            "import.  "
             "OUT is the dataset\n"
             "folder to write; default: the cache, where data.path=NAME finds it.  With LOCKSTEP_DATA=FOLDER in "
             "the environment,\n"

@@ -262,11 +262,11 @@ const ls_command ls__command_data_inspect = {
     .name      = "data inspect",
     .arguments = "DATASET [key=value ...]",
     .text      = "print shapes, classes, tokens and the first samples of a dataset",
-    .help      = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, cifar10, digits).\n"
-                 "With --augment, the picture shows what eight samples become in training: a row for each, as it is\n"
-                 "and in consecutive epochs.  key=value overrides keys of the recipe.\n"
-                 "\n"
-                 "  lockstep data inspect mnist --augment cnn-mnist data.augment.rotate=15",
+    .help = "DATASET is a folder, a file train.h5, or a known name (mnist, shakespeare, multi30k, cifar10, digits).\n"
+            "With --augment, the picture shows what eight samples become in training: a row for each, as it is\n"
+            "and in consecutive epochs.  key=value overrides keys of the recipe.\n"
+            "\n"
+            "  lockstep data inspect mnist --augment cnn-mnist data.augment.rotate=15",
     .options =
         LS_OPTIONS({"png", "FILE", "picture of the first images; default: next to the dataset"},
                    {"augment", "RECIPE", "draw images as data.augment of a recipe changes them; default: as they are"},

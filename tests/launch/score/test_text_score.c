@@ -7,7 +7,7 @@
 
 #define LS_FUZZ_REPLAY
 #include "launch/score/score_bootstrap.h"
-#include "launch/score/score_lines.h"
+#include "datasets/files/text_lines.h"
 #include "tests/fuzz/fuzz_score.c"
 #include "tests/fuzz/replay.h"
 
@@ -30,9 +30,9 @@ static int teardown(void **state)
 /* ---- values/bleu.txt.gz ------------------------------------------------------------------------------------------ */
 
 typedef struct pair {
-    char           name[32];
-    int            files;
-    ls_score_lines lines[FILES]; /* the hypothesis, then references or systems */
+    char          name[32];
+    int           files;
+    ls_text_lines lines[FILES]; /* the hypothesis, then references or systems */
 } pair;
 
 static bool read_line(gzFile file, char line[LINE_BYTES])
@@ -57,13 +57,13 @@ static void read_pair(gzFile file, pair *p, const char *header)
         snprintf(path, sizeof path, "%s/%d", folder, f);
         file_write(path, data, bytes);
         free(data);
-        assert_ok(ls__score_lines_read(&p->lines[f], path));
+        assert_ok(ls__text_lines_read(&p->lines[f], path, NULL));
     }
 }
 
 static void free_pair(pair *p)
 {
-    for (int f = 0; f < p->files; f++) ls__score_lines_free(&p->lines[f]);
+    for (int f = 0; f < p->files; f++) ls__text_lines_free(&p->lines[f]);
     p->files = 0;
 }
 

@@ -3,7 +3,7 @@
  * Reads text files with one sentence per line, as sacreBLEU does: only the newline character ends a line, a carriage
  * return before it is white space at the end of the sentence, and the last line may lack its newline character.
  */
-#include "launch/score/score_lines.h"
+#include "datasets/files/text_lines.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,22 +34,20 @@ static ls_status read_text(gzFile file, const char *path, ls_string *text)
 }
 
 /* Records the lines of a text, or counts them if line is NULL. */
-static int64_t find_lines(const ls_string *text, ls_score_text *line)
+static int64_t find_lines(const ls_string *text, ls_text_line *line)
 {
     int64_t count = 0;
     for (size_t start = 0; start < text->bytes; count++) {
         const char *newline = memchr(text->data + start, '\n', text->bytes - start);
         size_t      end     = newline ? (size_t)(newline - text->data) : text->bytes;
-        if (line) line[count] = (ls_score_text){text->data + start, end - start};
+        if (line) line[count] = (ls_text_line){text->data + start, end - start};
         start = end + 1;
     }
     return count;
 }
 
-static ls_status check_utf8(const char *path, const ls_string *text)
+static ls_status invalid_utf8(const char *path, const ls_string *text, size_t valid)
 {
-    size_t valid = ls__utf8_valid((const uint8_t *)text->data, text->bytes);
-    if (valid == text->bytes) return LS_OK;
     long long line  = 1;
     size_t    start = 0;
     for (size_t i = 0; i < valid; i++)
@@ -63,38 +61,49 @@ static ls_status check_utf8(const char *path, const ls_string *text)
                    path, line, (unsigned char)text->data[valid], valid - start);
 }
 
-static ls_status take_lines(ls_score_lines *lines, const char *path, const ls_string *text)
+static ls_status check_utf8(const char *path, ls_string *text, int64_t *replaced)
 {
-    lines->count = find_lines(text, NULL);
-    LS_CHECK(lines->count > 0, LS_ERR_DATA,
-             "%s: expected one sentence per line, found an empty file" LS_HINT
-             "an empty translation is an empty line, not a missing one",
-             path);
-    LS_TRY(check_utf8(path, text));
-    lines->line = malloc((size_t)lines->count * sizeof *lines->line);
-    LS_CHECK(lines->line, LS_ERR_ENV, "%s: out of memory for %lld lines", path, (long long)lines->count);
-    find_lines(text, lines->line);
-    return LS_OK;
-}
-
-ls_status ls__score_lines_read(ls_score_lines *lines, const char *path)
-{
-    ls_string text = {0};
-    *lines         = (ls_score_lines){.path = path};
-    gzFile file    = gzopen(path, "rbe");
-    LS_CHECK(file, LS_ERR_DATA, "%s: %s" LS_HINT "expected a text file with one sentence per line", path,
-             strerror(errno));
-    ls_status status = read_text(file, path, &text);
-    gzclose(file);
-    lines->text = text.data;
-    if (status == LS_OK) status = take_lines(lines, path, &text);
-    if (status != LS_OK) ls__score_lines_free(lines);
+    const uint8_t *bytes = (const uint8_t *)text->data;
+    const size_t   valid = ls__utf8_valid(bytes, text->bytes);
+    ls_string      clean = {0};
+    if (valid == text->bytes) return LS_OK;
+    if (!replaced) return invalid_utf8(path, text, valid);
+    ls_status status = ls__utf8_clean(bytes, text->bytes, &clean, replaced);
+    ls_string_free(status == LS_OK ? text : &clean);
+    if (status == LS_OK) *text = clean;
     return status;
 }
 
-void ls__score_lines_free(ls_score_lines *lines)
+static ls_status take_lines(ls_text_lines *lines, const char *path, int64_t *replaced)
 {
-    free(lines->text);
+    LS_CHECK(lines->text.bytes > 0, LS_ERR_DATA,
+             "%s: expected one sentence per line, found an empty file" LS_HINT
+             "an empty sentence is an empty line, not a missing one",
+             path);
+    LS_TRY(check_utf8(path, &lines->text, replaced));
+    lines->count = find_lines(&lines->text, NULL);
+    lines->line  = malloc((size_t)lines->count * sizeof *lines->line);
+    LS_CHECK(lines->line, LS_ERR_ENV, "%s: out of memory for %lld lines", path, (long long)lines->count);
+    find_lines(&lines->text, lines->line);
+    return LS_OK;
+}
+
+ls_status ls__text_lines_read(ls_text_lines *lines, const char *path, int64_t *replaced)
+{
+    *lines      = (ls_text_lines){.path = path};
+    gzFile file = gzopen(path, "rbe");
+    LS_CHECK(file, LS_ERR_DATA, "%s: %s" LS_HINT "expected a text file with one sentence per line", path,
+             strerror(errno));
+    ls_status status = read_text(file, path, &lines->text);
+    gzclose(file);
+    if (status == LS_OK) status = take_lines(lines, path, replaced);
+    if (status != LS_OK) ls__text_lines_free(lines);
+    return status;
+}
+
+void ls__text_lines_free(ls_text_lines *lines)
+{
+    ls_string_free(&lines->text);
     free(lines->line);
-    *lines = (ls_score_lines){0};
+    *lines = (ls_text_lines){0};
 }

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Pairs of sentences: the open split, the file, and batches by length.  Internal. */
+#ifndef LS_DATASETS_PAIRS_PAIRS_H
+#define LS_DATASETS_PAIRS_PAIRS_H
+
+#include "datasets/files/dataset_files.h"
+#include "datasets/files/dataset_files_write.h"
+
+enum { LS_SOURCE, LS_TARGET, LS_SIDES };
+
+/* Limit of a sentence, tokens; widths of batches are multiples of LS_WIDTH_STEP. */
+enum { LS_MAX_SENTENCE = 1 << 16, LS_WIDTH_STEP = 4 };
+
+/* An open split.  Sentence 2 i is the source of pair i, sentence 2 i + 1 its target. */
+typedef struct ls_pairs {
+    ls_dataset      base;
+    ls_dataset_file file;
+    int64_t        *start;                /* 2 count + 1: first token of each sentence, and the end of the last */
+    int64_t         tokens, bytes;        /* of all sentences, of all lines                                    */
+    int64_t         tokens_at, starts_at; /* positions of the arrays in the file                               */
+    int64_t         lines_at, line_starts_at;
+} ls_pairs;
+
+/* Number of tokens of a sentence, the end token included. */
+static inline int64_t ls__pair_length(const ls_pairs *p, int side, int64_t i)
+{
+    return p->start[2 * i + side + 1] - p->start[2 * i + side] + 1;
+}
+
+/* Reads the tokens of pair i, source and target one after the other, and checks them. */
+ls_status ls__pair_tokens(const ls_pairs *p, int64_t i, int32_t *tokens);
+
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
+
+/* Contents of a split. */
+typedef struct ls_pairs_contents {
+    int64_t        count;
+    const int32_t *tokens;             /* of all sentences        */
+    const int64_t *start, *line_start; /* 2 count + 1 values each */
+    const char    *lines;              /* UTF-8, without newlines */
+    bool           joint;
+    struct {
+        int64_t     vocabulary, end;
+        const char *tokenizer, *hash;
+    } side[LS_SIDES];
+} ls_pairs_contents;
+
+/* Writes a split as one file; ls__split_close then gives it its name, ls__split_free ends the writer. */
+ls_status ls__pairs_write(ls_split_writer *w, const char *folder, const char *split, const ls_pairs_contents *contents);
+
+/* ---- batches by length ------------------------------------------------------------------------------------------- */
+
+typedef struct ls_length_item {
+    int32_t target, source; /* lengths, tokens */
+    int64_t index;
+} ls_length_item;
+
+/* The pool that holds the current batch; starts with count 0. */
+typedef struct ls_length_pool {
+    int64_t        epoch, first; /* the pool begins at this position of the epoch */
+    int64_t        count;
+    ls_length_item item[];
+} ls_length_pool;
+
+/* Bytes of a pool of a split. */
+size_t ls__length_pool_bytes(int64_t count, const ls_order *o);
+
+/* Chooses the samples of the global batch at `first`: sample[r] is the sample of row r. */
+void ls__length_batch(const ls_pairs *p, ls_length_pool *pool, const ls_order *o, const ls_place *first,
+                      int64_t *sample);
+
+#endif
