@@ -85,7 +85,7 @@ static void test_mistakes(void **state)
         {"data", "lockstep data: expected one of  import | fetch | train-tokenizer | inspect | verify",
          "lockstep data --help"},
         {"data inspct x", "lockstep data: command 'inspct': unknown", "did you mean 'inspect'"},
-        {"data import", "lockstep data import: expected one of  images | mnist | cifar | text | csv",
+        {"data import", "lockstep data import: expected one of  images | mnist | cifar | text | pairs | csv",
          "lockstep data import --help"},
         {"data import cvs a b", "lockstep data import: command 'cvs': unknown", "did you mean 'csv'"},
         {"recipes cat", "recipes cat: expected  NAME  but found 0 arguments", "--help"},
@@ -176,6 +176,15 @@ static void test_args(void **state)
     char *none[] = {"predict", "run", "c.png", "--top"};
     assert_int_equal(ls_args_parse(&args, 4, none), LS_ERR_USAGE);
     assert_non_null(strstr(ls_error_message(), "expected N, found the end of the line"));
+    char *pairs[] = {"data", "import", "pairs", "a", "b", "--valid", "c", "d", "--test=e", "f", "out"}; /* two values */
+    assert_int_equal(ls_args_parse(&args, 11, pairs), LS_OK);
+    assert_int_equal(args.positionals, 3);
+    assert_string_equal(args.positional[2], "out");
+    for (int i = 0; i < 4; i++)
+        assert_string_equal(ls_args_option_at(&args, i < 2 ? "valid" : "test", i % 2),
+                            ((const char *const[]){"c", "d", "e", "f"})[i]);
+    assert_int_equal(ls_args_parse(&args, 7, pairs), LS_ERR_USAGE);
+    assert_non_null(strstr(ls_error_message(), "--valid: expected SRC TGT, found the end of the line"));
 }
 
 int main(void)

@@ -311,6 +311,19 @@ static void the_real_files_are_fetched(void **state)
     assert_int_equal(ls_dataset_open(&d, path, "valid"), LS_OK);
     assert_int_equal(ls_dataset_info_of(d).tokens, 111540);
     ls_dataset_free(d);
+    /* Pairs of sentences have six files, which stay compressed. */
+    snprintf(from, sizeof from, "%s/multi30k", real);
+    put_downloader(from);
+    assert_int_equal(ls__data_fetch("multi30k", NULL), LS_OK);
+    assert_int_equal(ls_data_resolve("multi30k", NULL, path, sizeof path), LS_OK);
+    static const char *const split[] = {"train", "valid", "test"};
+    static const int         count[] = {29000, 1014, 1000};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ls_dataset_open(&d, path, split[i]), LS_OK);
+        assert_int_equal(ls_dataset_info_of(d).count, count[i]);
+        assert_int_equal(ls_dataset_info_of(d).classes, 8192);
+        ls_dataset_free(d);
+    }
 }
 
 static void pictures_of_a_data_set(void **state)
