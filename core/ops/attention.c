@@ -8,8 +8,9 @@
  *
  * This is FlashAttention (Dao et al. 2022): memory is linear in T and S in both directions.  Heads are read with a
  * stride, so q, k and v may lie side by side in one tensor, as one linear layer writes them.  H / KVH neighbouring
- * query heads share keys and values (Ainslie et al. 2023).  The mask is added to the scores; -inf hides a key.  A query
- * without visible keys gives zeros, where softmax would give NaN.
+ * query heads share keys and values (Ainslie et al. 2023).  The mask is added to the scores; -inf hides a key.  Keys
+ * from the length of a sample on are hidden and not read.  A query without visible keys
+ * gives zeros, where softmax would give NaN.
  *
  * With a cache, the op writes the keys and values of the call into rows start ... start + T - 1 of the cache, and query
  * t attends to rows 0 ... start + t.  The bits of a row are the same for queries given one by one or all at once.  A
@@ -65,7 +66,12 @@ static ls_status infer_keys(const ls_node *n, int64_t width)
 
 static ls_status infer_masks(const ls_node *n, const ls_att_shape *shape)
 {
-    const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK];
+    const ls_tensor *padding = n->in[LS_ATT_PADDING], *mask = n->in[LS_ATT_MASK], *lengths = n->in[LS_ATT_LENGTHS];
+    LS_NODE_CHECK(n, !lengths || (lengths->type == LS_I32 && lengths->batched && lengths->rank == 0),
+                  "the lengths '%s' are %s of %s, expected one int32 per sample", lengths->name, ls__shape(lengths),
+                  ls__dtype_name(lengths->type));
+    LS_NODE_CHECK(n, !lengths || !n->in[LS_ATT_CACHE],
+                  "lengths and a cache exclude each other" LS_HINT "the start says how many rows a query sees");
     if (padding)
         LS_NODE_CHECK(n,
                       padding->type == LS_I32 && padding->batched && padding->rank == 1 && padding->dim[0] == shape->s,
@@ -126,12 +132,14 @@ LS_OP(attention) = {
     .ins        = LS_ATT_INS,
     .outs       = 2,
     .optional   = 1u << LS_ATT_K | 1u << LS_ATT_V | 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START |
-                1u << LS_ATT_CACHE,
+                1u << LS_ATT_CACHE | 1u << LS_ATT_LENGTHS,
     .saves = LS_SAVES_IN(LS_ATT_Q) | LS_SAVES_IN(LS_ATT_K) | LS_SAVES_IN(LS_ATT_V) | LS_SAVES_IN(LS_ATT_PADDING) |
-             LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_OUT(LS_ATT_OUT) | LS_SAVES_OUT(LS_ATT_LOG_SUM),
-    .random   = true,
-    .narrow   = 1u << LS_ATT_Q | 1u << LS_ATT_K | 1u << LS_ATT_V,
-    .no_grad  = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE,
+             LS_SAVES_IN(LS_ATT_MASK) | LS_SAVES_IN(LS_ATT_LENGTHS) | LS_SAVES_OUT(LS_ATT_OUT) |
+             LS_SAVES_OUT(LS_ATT_LOG_SUM),
+    .random  = true,
+    .narrow  = 1u << LS_ATT_Q | 1u << LS_ATT_K | 1u << LS_ATT_V,
+    .no_grad = 1u << LS_ATT_PADDING | 1u << LS_ATT_MASK | 1u << LS_ATT_START | 1u << LS_ATT_CACHE |
+               1u << LS_ATT_LENGTHS,
     .updates  = 1u << LS_ATT_CACHE,
     .fields   = LS_FIELDS(LS_FIELD(INT, ls_attention_args, heads), LS_FIELD(INT, ls_attention_args, kv_heads),
                           LS_FIELD(BOOL, ls_attention_args, causal), LS_FIELD(FLOAT, ls_attention_args, scale),

@@ -33,18 +33,19 @@ ls_att_shape ls__att_shape(const ls_node *n)
 
 ls_att_head ls__att_head(const ls_call *c, const ls_att_shape *shape, int64_t sample, int64_t head)
 {
-    const ls_attention_args *a       = c->args;
-    const ls_tensor         *mask    = c->node->in[LS_ATT_MASK];
-    const int32_t           *padding = c->x[LS_ATT_PADDING], *start = c->x[LS_ATT_START];
-    const int64_t            s = shape->s, shared = head / shape->group * shape->d;
-    const float             *k = c->x[shape->k_in], *v = c->x[shape->v_in];
-    ls_att_head              h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
-    h.q                        = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
-    h.k                        = k + sample * s * shape->kv_row + shape->k_first + shared;
-    h.v                        = v + sample * s * shape->kv_row + shape->v_first + shared;
-    h.from                     = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
-    h.causal                   = a->causal;
-    h.scale                    = a->scale;
+    const ls_attention_args *a    = c->args;
+    const ls_tensor         *mask = c->node->in[LS_ATT_MASK];
+    const int32_t *padding = c->x[LS_ATT_PADDING], *start = c->x[LS_ATT_START], *length = c->x[LS_ATT_LENGTHS];
+    const int64_t  s = shape->s, shared = head / shape->group * shape->d;
+    const float   *k = c->x[shape->k_in], *v = c->x[shape->v_in];
+    ls_att_head    h = {.q_row = shape->q_row, .kv_row = shape->kv_row, .t = shape->t, .s = s, .d = shape->d};
+    h.q              = (const float *)c->x[LS_ATT_Q] + sample * shape->t * shape->q_row + head * shape->d;
+    h.k              = k + sample * s * shape->kv_row + shape->k_first + shared;
+    h.v              = v + sample * s * shape->kv_row + shape->v_first + shared;
+    h.from           = start && c->node->in[LS_ATT_CACHE] ? start[sample] : 0;
+    h.causal         = a->causal;
+    h.scale          = a->scale;
+    if (length) h.s = ls__max(0, ls__min(s, length[sample]));
     if (padding) {
         h.padding = padding + sample * s;
         while (h.s > 0 && h.padding[h.s - 1]) h.s--;

@@ -19,7 +19,17 @@
 enum { LS_ATT_QUERIES = 64, LS_ATT_KEYS = 96, LS_ATT_PANELS = LS_ATT_QUERIES / LS_NR };
 
 /* Inputs and outputs of the op. */
-enum { LS_ATT_Q, LS_ATT_K, LS_ATT_V, LS_ATT_PADDING, LS_ATT_MASK, LS_ATT_START, LS_ATT_CACHE, LS_ATT_INS };
+enum {
+    LS_ATT_Q,
+    LS_ATT_K,
+    LS_ATT_V,
+    LS_ATT_PADDING,
+    LS_ATT_MASK,
+    LS_ATT_START,
+    LS_ATT_CACHE,
+    LS_ATT_LENGTHS,
+    LS_ATT_INS
+};
 enum { LS_ATT_OUT, LS_ATT_LOG_SUM };
 
 /* Shapes of a node.  T queries, S keys, heads of D elements. */

@@ -43,6 +43,7 @@
     X(softmax)                                                                                                         \
     X(log_softmax)                                                                                                     \
     X(attention)                                                                                                       \
+    X(additive_attention)                                                                                              \
     X(cross_entropy)                                                                                                   \
     X(linear_cross_entropy)                                                                                            \
     X(mse)                                                                                                             \

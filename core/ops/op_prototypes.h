@@ -358,12 +358,13 @@ typedef struct ls_rms_norm_args {
  * Computed in tiles; the T x S weights are never stored (Vaswani 2017, Dao 2022).
  * k and v NULL: q is B x T x ((H + 2 KVH) D), with queries, keys and values side by side.
  * key_padding: B x S of int32; keys where it is not 0 are hidden from all queries.
+ * lengths: B of int32; keys from `length` on are not read.
  * mask: (B x) (H x) T x S, added to the scores, without a gradient.
  * causal: query t attends to keys 0 ... t.  A query without visible keys gives zeros.
  * cache: a state of B x N x (2 KVH D), for inference.  The op writes keys and values to rows start ... start + T - 1
  * (start: B of int32, or NULL: 0), and query t attends to rows 0 ... start + t; S above is then N. */
 typedef struct ls_attention_args {
-    ls_tensor *q, *k, *v, *key_padding, *mask, *start, *cache;
+    ls_tensor *q, *k, *v, *key_padding, *mask, *start, *cache, *lengths;
     int        heads;    /* H; 0: 1                                                        */
     int        kv_heads; /* KVH; 0: H.  H / KVH neighbouring heads share keys and values   */
     bool       causal;
@@ -371,6 +372,16 @@ typedef struct ls_attention_args {
     float      dropout; /* probability of a zero weight in training                       */
 } ls_attention_args;
 #define ls_attention(...) LS_APPLY(attention, ls_attention_args, __VA_ARGS__)
+
+/* a[t] = softmax over j < length of v . tanh(q[t] + k[j])          q: B x T x A or B x A   k: B x S x A   v: A
+ * y[t] = sum over j of a[t, j] values[j]                           values: B x S x C   lengths: B of int32, or NULL: S
+ *                                                                  y: B x T x C or B x C
+ * Bahdanau's attention (2014).  ls_output(y, 1) has the weights a, B x T x S or B x S.  Keys from `length` on are not
+ * read, and their weights are zero.  A sample of length 0 gives zeros. */
+typedef struct ls_additive_attention_args {
+    ls_tensor *q, *k, *v, *values, *lengths;
+} ls_additive_attention_args;
+#define ls_additive_attention(...) LS_APPLY(additive_attention, ls_additive_attention_args, __VA_ARGS__)
 
 /* ---- recurrences ------------------------------------------------------------------------------------------------- */
 

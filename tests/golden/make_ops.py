@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Values and gradients of ops by PyTorch: one file per op, from the cases in the table OPS.
 
-A case has inputs in0, in1, ... (the batch is the first dim) or param1, ... (without batch), the result out0, its gradient dout0,
-and the gradients din0, ... of the inputs.  Its settings are the attributes of the op.  Losses are per sample, as in the ops.
+A case has inputs in0, in1, ... (the batch is the first dim) or param1, ... (without batch), the results out0, ..., their gradients
+dout0, ..., and the gradients din0, ... of the inputs.  Its settings are the attributes of the op.  Losses are per sample, as in the ops.
 """
 import torch
 import torch.nn.functional as F
@@ -45,16 +45,18 @@ def golden(out, op, compute, *cases):
     """Writes the cases, pairs of inputs and attributes, with the result compute(*inputs, **attributes)."""
     for k, (specs, attributes) in enumerate(cases):
         inputs = [draw(s, f"{op}.{k}.{i}") for i, s in enumerate(specs)]
-        y = compute(*inputs, **attributes)
-        dy = torch.from_numpy(formula.fill(f"{op}.{k}.dy", tuple(y.shape), 2.0)).reshape(y.shape)
-        y.backward(dy)
+        results = compute(*inputs, **attributes)
+        results = results if isinstance(results, tuple) else (results,)
+        dys = [torch.from_numpy(formula.fill(f"{op}.{k}.dy{o or ''}", tuple(y.shape), 2.0)).reshape(y.shape) for o, y in enumerate(results)]
+        torch.autograd.backward(results, dys)
         out.case(k, **attributes)
         for i, (spec, value) in enumerate(zip(specs, inputs)):
             if value is None:
                 continue
             out.array(f"{'param' if spec[0] == 'param' else 'in'}{i}", value.detach())
-        out.array("out0", y.detach())
-        out.array("dout0", dy)
+        for o, (y, dy) in enumerate(zip(results, dys)):
+            out.array(f"out{o}", y.detach())
+            out.array(f"dout{o}", dy)
         for i, value in enumerate(inputs):
             if value is not None and value.requires_grad:
                 out.array(f"din{i}", value.grad)
@@ -193,7 +195,7 @@ def mask(x, padding, m, causal=0):
     return y.masked_fill(torch.ones(x.shape[-2:]).triu(1) != 0, -torch.inf) if causal else y
 
 
-def attention(q, k, v, padding, m, heads=1, kv_heads=0, causal=0, scale=None):
+def attention(q, k, v, padding, m, start=None, cache=None, lengths=None, heads=1, kv_heads=0, causal=0, scale=None):
     """scaled_dot_product_attention per head; without k and v, q holds queries, keys and values side by side."""
     kv_heads = kv_heads or heads
     if k is None:
@@ -201,8 +203,21 @@ def attention(q, k, v, padding, m, heads=1, kv_heads=0, causal=0, scale=None):
         q, k, v = q.split([heads * d, kv_heads * d, kv_heads * d], -1)
     q, k, v = [t.unflatten(-1, (h, -1)).transpose(1, 2) for t, h in ((q, heads), (k, kv_heads), (v, kv_heads))]
     bias = mask(q.new_zeros(q.shape[0], heads, q.shape[2], k.shape[2]), padding, m, causal)
+    if lengths is not None:
+        bias = bias.masked_fill(torch.arange(k.shape[2]) >= lengths.reshape(-1, 1, 1, 1), -torch.inf)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=scale, enable_gqa=kv_heads != heads)
     return y.transpose(1, 2).flatten(2)
+
+
+def additive_attention(q, k, v, values, lengths):
+    """Bahdanau's attention: the weighted sum of the values, and the weights."""
+    e = torch.tanh(q.unsqueeze(-2) + (k if q.dim() == 2 else k.unsqueeze(1))) @ v
+    if lengths is None:
+        a = e.softmax(-1)
+    else:
+        visible = torch.arange(k.shape[1]) < lengths.reshape(-1, *[1] * (e.dim() - 1))
+        a = e.masked_fill(~visible, -1e30).softmax(-1) * visible
+    return (a.unsqueeze(-2) @ values).squeeze(-2) if q.dim() == 2 else a @ values, a
 
 
 # One entry per op: its PyTorch function and its cases.
@@ -361,5 +376,10 @@ OPS = {
         ([x(3, 4, 12), x(3, 6, 12), x(3, 6, 12), absent, param(4, 6, scale=4.0)], dict(heads=2)),
         ([x(3, 4, 12), x(3, 6, 6), x(3, 6, 6), index(2, 3, 6), param(2, 4, 6, scale=4.0)], dict(heads=2, kv_heads=1)),
         ([x(3, 5, 12), x(3, 5, 12), x(3, 5, 12), absent, target(3, 5, 5)], dict(heads=2, causal=1)),
-        ([x(1, 70, 9), absent, absent, absent, absent], dict(causal=1))),
+        ([x(1, 70, 9), absent, absent, absent, absent], dict(causal=1)),
+        ([x(4, 3, 8), x(4, 3, 8), x(4, 3, 8), absent, absent, absent, absent, index(4, 4)], dict(scale=1))),
+    "additive_attention": (additive_attention,
+        ([x(2, 7, 5), x(2, 9, 5), param(5), x(2, 9, 6), absent], {}),
+        ([x(4, 3, 8), x(4, 3, 8), param(8), x(4, 3, 4), index(4, 4)], {}),
+        ([x(5, 33), x(5, 4, 33), param(33), x(5, 4, 7), index(5, 5)], {})),
 }

@@ -2,7 +2,7 @@
 /* timeout: 300 */
 #include "tests/check_op.h"
 
-enum { Q, K, V, PADDING, MASK, START, CACHE };
+enum { Q, K, V, PADDING, MASK, START, CACHE, LENGTHS };
 
 /* Sizes of an attention node, computed without core/ops/attention_tile.c, which is under test. */
 typedef struct shape {
@@ -50,7 +50,7 @@ static bool hidden(const check_ref *r, const shape *s, int64_t b, int64_t t, int
 {
     int64_t start = r->x[START] ? (int64_t)r->x[START][b] : 0;
     return (((const ls_attention_args *)r->args)->causal && k > start + t) ||
-           (r->x[PADDING] && r->x[PADDING][b * s->s + k] != 0);
+           (r->x[PADDING] && r->x[PADDING][b * s->s + k] != 0) || (r->x[LENGTHS] && k >= r->x[LENGTHS][b]);
 }
 
 /* Returns the dropout factor of weight (t, k): 0 or 1 / (1 - p). */
@@ -116,11 +116,15 @@ static void reference(const check_ref *r)
     {                                                                                                                  \
         .absent = true                                                                                                 \
     }
-#define NO_MORE NONE, NONE, NONE, NONE /* no padding, mask, start, cache */
-#define NO_CACHE NONE, NONE
+#define NO_MORE NONE, NONE, NONE, NONE, NONE /* no padding, mask, start, cache, lengths */
+#define NO_CACHE NONE, NONE, NONE            /* and no lengths */
 #define PADDING_OF(s)                                                                                                  \
     {                                                                                                                  \
         .dims = {s}, .type = LS_I32, .low = 0, .high = 2                                                               \
+    }
+#define LENGTHS_OF(s)                                                                                                  \
+    {                                                                                                                  \
+        .type = LS_I32, .low = -1, .high = (s) + 2                                                                     \
     }
 #define INDEX(below)                                                                                                   \
     {                                                                                                                  \
@@ -131,66 +135,71 @@ static void reference(const check_ref *r)
         .dims = {n, c}, .state = true                                                                                  \
     }
 
-CHECK_OP(attention, reference,
-         /* sizes: 1 in all dims; odd; wider than a vector; more keys and queries than a tile */
-         {.in = {IN(1, 1), IN(1, 1), IN(1, 1), NO_MORE}, .tol_grad = 1e-3},
-         {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}},
-         {.in = {IN(33, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2)},
-         {.in       = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE},
-          .tol_grad = 1e-3}, /* softmax of a single score: dq and dk are zero */
-         {.in = {IN(1, 3 * 16), IN(33, 3 * 16), IN(33, 3 * 16), NO_MORE}, .args = ARGS(.heads = 3)},
-         {.in = {IN(67, 16), IN(139, 16), IN(139, 16), NO_MORE}},
-         {.in = {IN(7, 2 * 33), IN(261, 2 * 33), IN(261, 2 * 33), NO_MORE}, .args = ARGS(.heads = 2, .scale = 0.3f)},
-         /* causal */
-         {.in = {IN(33, 2 * 8), IN(33, 2 * 8), IN(33, 2 * 8), NO_MORE}, .args = ARGS(.heads = 2, .causal = true)},
-         {.in = {IN(133, 9), IN(133, 9), IN(133, 9), NO_MORE}, .args = ARGS(.causal = true)},
-         {.in = {IN(7, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
-         {.in = {IN(71, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
-         /* heads that share keys and values */
-         {.in = {IN(33, 4 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 2)},
-         {.in   = {IN(67, 3 * 16), IN(67, 16), IN(67, 16), NO_MORE},
-          .args = ARGS(.heads = 3, .kv_heads = 1, .causal = true)},
-         /* queries, keys and values side by side */
-         {.in = {IN(33, 3 * 2 * 7), NONE, NONE, NO_MORE}, .out = {33, 14}, .args = ARGS(.heads = 2)},
-         {.in = {IN(67, 3 * 32), NONE, NONE, NO_MORE}, .out = {67, 32}, .args = ARGS(.causal = true)},
-         {.in   = {IN(33, (4 + 2 * 2) * 7), NONE, NONE, NO_MORE},
-          .out  = {33, 28},
-          .args = ARGS(.heads = 4, .kv_heads = 2, .causal = true)},
-         /* masks per position, per head and per sample; with key padding; all at once */
-         {.in   = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE},
-          .args = ARGS(.heads = 2)},
-         {.in   = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE},
-          .args = ARGS(.heads = 2)},
-         {.in = {IN(67, 7), IN(133, 7), IN(133, 7), NONE, IN(67, 133), NO_CACHE}},
-         {.in   = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADDING_OF(7), IN(2, 7, 7), NO_CACHE},
-          .args = ARGS(.heads = 2, .causal = true)},
-         {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADDING_OF(33), NONE, NO_CACHE}},
-         {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADDING_OF(133), NONE, NO_CACHE}},
-         {.in = {IN(33, 7), IN(2, 7), IN(2, 7), PADDING_OF(2), NONE, NO_CACHE}},
-         {.in = {IN(7, 7), IN(2, 7), IN(2, 7), {.dims = {2}, .type = LS_I32, .low = 1, .high = 2}, NONE, NO_CACHE}},
-         /* dropout */
-         {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2, .dropout = 0.3f)},
-         {.in   = {IN(67, 3 * 2 * 8), NONE, NONE, NO_MORE},
-          .out  = {67, 16},
-          .args = ARGS(.heads = 2, .causal = true, .dropout = 0.5f)},
-         {.in = {IN(33, 7), IN(131, 7), IN(131, 7), PADDING_OF(131), NONE, NO_CACHE}, .args = ARGS(.dropout = 0.1f)},
-         {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}, .args = ARGS(.dropout = 0.5f), .inference = true},
-         /* with a cache */
-         {.in        = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), CACHE_STATE(33, 28)},
-          .out       = {1, 14},
-          .args      = ARGS(.heads = 2, .causal = true),
-          .inference = true},
-         {.in        = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), CACHE_STATE(33, 14)},
-          .args      = ARGS(.heads = 2, .kv_heads = 1, .causal = true),
-          .inference = true},
-         {.in        = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), CACHE_STATE(157, 32)},
-          .out       = {67, 16},
-          .args      = ARGS(.causal = true),
-          .inference = true},
-         {.in        = {IN(7, 3 * 16), NONE, NONE, PADDING_OF(9), NONE, NONE, CACHE_STATE(9, 32)},
-          .out       = {7, 16},
-          .args      = ARGS(.causal = true),
-          .inference = true})
+CHECK_OP(
+    attention, reference,
+    /* sizes: 1 in all dims; odd; wider than a vector; more keys and queries than a tile */
+    {.in = {IN(1, 1), IN(1, 1), IN(1, 1), NO_MORE}, .tol_grad = 1e-3}, {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}},
+    {.in = {IN(33, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2)},
+    {.in       = {IN(7, 33), IN(1, 33), IN(1, 33), NO_MORE},
+     .tol_grad = 1e-3}, /* softmax of a single score: dq and dk are zero */
+    {.in = {IN(1, 3 * 16), IN(33, 3 * 16), IN(33, 3 * 16), NO_MORE}, .args = ARGS(.heads = 3)},
+    {.in = {IN(67, 16), IN(139, 16), IN(139, 16), NO_MORE}},
+    {.in = {IN(7, 2 * 33), IN(261, 2 * 33), IN(261, 2 * 33), NO_MORE}, .args = ARGS(.heads = 2, .scale = 0.3f)},
+    /* causal */
+    {.in = {IN(33, 2 * 8), IN(33, 2 * 8), IN(33, 2 * 8), NO_MORE}, .args = ARGS(.heads = 2, .causal = true)},
+    {.in = {IN(133, 9), IN(133, 9), IN(133, 9), NO_MORE}, .args = ARGS(.causal = true)},
+    {.in = {IN(7, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
+    {.in = {IN(71, 7), IN(33, 7), IN(33, 7), NO_MORE}, .args = ARGS(.causal = true)},
+    /* heads that share keys and values */
+    {.in = {IN(33, 4 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NO_MORE}, .args = ARGS(.heads = 4, .kv_heads = 2)},
+    {.in = {IN(67, 3 * 16), IN(67, 16), IN(67, 16), NO_MORE}, .args = ARGS(.heads = 3, .kv_heads = 1, .causal = true)},
+    /* queries, keys and values side by side */
+    {.in = {IN(33, 3 * 2 * 7), NONE, NONE, NO_MORE}, .out = {33, 14}, .args = ARGS(.heads = 2)},
+    {.in = {IN(67, 3 * 32), NONE, NONE, NO_MORE}, .out = {67, 32}, .args = ARGS(.causal = true)},
+    {.in   = {IN(33, (4 + 2 * 2) * 7), NONE, NONE, NO_MORE},
+     .out  = {33, 28},
+     .args = ARGS(.heads = 4, .kv_heads = 2, .causal = true)},
+    /* masks per position, per head and per sample; with key padding; all at once */
+    {.in   = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NONE, {.dims = {7, 33}, .param = true}, NO_CACHE},
+     .args = ARGS(.heads = 2)},
+    {.in   = {IN(33, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), NONE, {.dims = {2, 33, 7}, .param = true}, NO_CACHE},
+     .args = ARGS(.heads = 2)},
+    {.in = {IN(67, 7), IN(133, 7), IN(133, 7), NONE, IN(67, 133), NO_CACHE}},
+    {.in   = {IN(7, 2 * 7), IN(7, 2 * 7), IN(7, 2 * 7), PADDING_OF(7), IN(2, 7, 7), NO_CACHE},
+     .args = ARGS(.heads = 2, .causal = true)},
+    {.in = {IN(33, 7), IN(33, 7), IN(33, 7), PADDING_OF(33), NONE, NO_CACHE}},
+    {.in = {IN(7, 7), IN(133, 7), IN(133, 7), PADDING_OF(133), NONE, NO_CACHE}},
+    {.in = {IN(33, 7), IN(2, 7), IN(2, 7), PADDING_OF(2), NONE, NO_CACHE}},
+    {.in = {IN(7, 7), IN(2, 7), IN(2, 7), {.dims = {2}, .type = LS_I32, .low = 1, .high = 2}, NONE, NO_CACHE}},
+    /* lengths */
+    {.in = {IN(7, 2 * 7), IN(5, 2 * 7), IN(5, 2 * 7), NONE, NONE, NONE, NONE, LENGTHS_OF(5)}, .args = ARGS(.heads = 2)},
+    {.in   = {IN(33, 3 * 7), NONE, NONE, NONE, NONE, NONE, NONE, LENGTHS_OF(33)},
+     .out  = {33, 7},
+     .args = ARGS(.causal = true)},
+    {.in = {IN(1, 33), IN(131, 33), IN(131, 33), PADDING_OF(131), NONE, NONE, NONE, LENGTHS_OF(131)}},
+    /* dropout */
+    {.in = {IN(7, 2 * 7), IN(33, 2 * 7), IN(33, 2 * 7), NO_MORE}, .args = ARGS(.heads = 2, .dropout = 0.3f)},
+    {.in   = {IN(67, 3 * 2 * 8), NONE, NONE, NO_MORE},
+     .out  = {67, 16},
+     .args = ARGS(.heads = 2, .causal = true, .dropout = 0.5f)},
+    {.in = {IN(33, 7), IN(131, 7), IN(131, 7), PADDING_OF(131), NONE, NO_CACHE}, .args = ARGS(.dropout = 0.1f)},
+    {.in = {IN(7, 7), IN(7, 7), IN(7, 7), NO_MORE}, .args = ARGS(.dropout = 0.5f), .inference = true},
+    /* with a cache */
+    {.in        = {IN(1, 3 * 2 * 7), NONE, NONE, NONE, NONE, INDEX(33), CACHE_STATE(33, 28), NONE},
+     .out       = {1, 14},
+     .args      = ARGS(.heads = 2, .causal = true),
+     .inference = true},
+    {.in        = {IN(7, 2 * 7), IN(7, 7), IN(7, 7), NONE, NONE, INDEX(27), CACHE_STATE(33, 14), NONE},
+     .args      = ARGS(.heads = 2, .kv_heads = 1, .causal = true),
+     .inference = true},
+    {.in        = {IN(67, 3 * 16), NONE, NONE, NONE, NONE, INDEX(90), CACHE_STATE(157, 32), NONE},
+     .out       = {67, 16},
+     .args      = ARGS(.causal = true),
+     .inference = true},
+    {.in        = {IN(7, 3 * 16), NONE, NONE, PADDING_OF(9), NONE, NONE, CACHE_STATE(9, 32), NONE},
+     .out       = {7, 16},
+     .args      = ARGS(.causal = true),
+     .inference = true})
 
 /* ---- a cache ----------------------------------------------------------------------------------------------------- */
 
@@ -344,22 +353,26 @@ static void test_refused(void **state)
     CHECK_REFUSED(attention, "dropout is 1", {.in = {x, x, x, NO_MORE}, .args = ARGS(.dropout = 1)});
     CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, PADDING_OF(5), NONE, NO_CACHE}});
     CHECK_REFUSED(attention, "expected B x 7 of int32", {.in = {x, wide, wide, IN(7), NONE, NO_CACHE}});
+    CHECK_REFUSED(attention, "expected one int32 per sample",
+                  {.in = {x, wide, wide, NONE, NONE, NONE, NONE, PADDING_OF(7)}});
+    CHECK_REFUSED(attention, "lengths and a cache",
+                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 24), LENGTHS_OF(9)}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected 5 x 7", {.in = {x, wide, wide, NONE, IN(7, 5), NO_CACHE}});
     CHECK_REFUSED(attention, "for each of 2 heads",
                   {.in = {x, wide, wide, NONE, IN(3, 5, 7), NO_CACHE}, .args = ARGS(.heads = 2)});
     CHECK_REFUSED(attention, "without a cache",
-                  {.in = {x, x, x, NONE, NONE, INDEX(3), NONE}, .args = ARGS(.causal = true)});
-    CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 24)}});
+                  {.in = {x, x, x, NONE, NONE, INDEX(3), NONE, NONE}, .args = ARGS(.causal = true)});
+    CHECK_REFUSED(attention, "set .causal", {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 24), NONE}});
     CHECK_REFUSED(attention, "expected B x N x 24",
-                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 12)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(9, 12), NONE}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "do not fit",
-                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(4, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, NONE, CACHE_STATE(4, 24), NONE}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected equal lengths with a cache",
-                  {.in = {x, wide, wide, NONE, NONE, NONE, CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, wide, wide, NONE, NONE, NONE, CACHE_STATE(9, 24), NONE}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "expected B of int32",
-                  {.in = {x, x, x, NONE, NONE, IN(1), CACHE_STATE(9, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, IN(1), CACHE_STATE(9, 24), NONE}, .args = ARGS(.causal = true)});
     CHECK_REFUSED(attention, "which is not a state",
-                  {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24)}, .args = ARGS(.causal = true)});
+                  {.in = {x, x, x, NONE, NONE, NONE, IN(9, 24), NONE}, .args = ARGS(.causal = true)});
 }
 
 CHECK_MAIN(cmocka_unit_test(check_attention), cmocka_unit_test(test_steps), cmocka_unit_test(test_start_out_of_range),
