@@ -393,8 +393,9 @@ typedef struct ls_text_import {
     int                files;
     const char *const *file; /* UTF-8; together one text, each file a document */
     const char        *out;
-    const char        *tokenizer;  /* "bytes", "chars" or "bpe" (trained on the files), or a path */
-    int32_t            vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY; result: the size of the tokenizer */
+    const char        *tokenizer;  /* "bytes", "chars", "bpe" or "words" (trained on the files), or a path */
+    int32_t            vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY; words: limit, 0: none; result: the
+                                      size of the tokenizer */
     double             valid;      /* part of the bytes, at the end, that becomes `valid`; 0: no split `valid` */
     int                shards;     /* number of files of each split */
     void (*progress)(void *context, int64_t bytes, int64_t of); /* (optional)                */
@@ -402,6 +403,9 @@ typedef struct ls_text_import {
     /* Results. */
     int64_t train_tokens, valid_tokens, bytes;
     int64_t replaced; /* invalid UTF-8 sequences */
+    /* Options again. */
+    int64_t min_count; /* words: smallest count of a word with a token of its own; 0: 1 */
+    bool    lowercase; /* the tokenizer that is trained lower-cases texts               */
 } ls_text_import;
 ls_status ls_import_text(ls_text_import *options);
 
@@ -415,8 +419,10 @@ typedef struct ls_pairs_import {
     const char *source[LS_PAIRS_SPLITS]; /* files; NULL: no such split                                  */
     const char *target[LS_PAIRS_SPLITS];
     const char *out;
-    const char *tokenizer;  /* "bpe", "bytes" or "chars" (trained on the files of train), or the path of a tokenizer */
-    int32_t     vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY                                          */
+    const char *tokenizer;  /* "bpe", "words" or "chars" (trained on the files of train), "bytes", or a path        */
+    int32_t     vocabulary; /* bpe: tokens to learn, 0: LS_TEXT_VOCABULARY; words: limit, 0: none                   */
+    int64_t     min_count;  /* words: smallest count of a word with a token of its own; 0: 1                        */
+    bool        lowercase;  /* the tokenizers that are trained lower-case texts                                     */
     bool        separate;   /* a vocabulary for each side; false: one for both                                      */
     int64_t     max_length; /* longest sentence, tokens without the end token; 0: LS_PAIRS_LENGTH                   */
     bool        skip_long;  /* leave pairs with longer sentences out; false: they are an error                      */

@@ -18,6 +18,7 @@
 #include "datasets/files/text_lines.h"
 #include "datasets/pairs/pairs.h"
 #include "datasets/tokenizer/growable.h"
+#include "datasets/tokenizer/training/tokenizer_choice.h"
 
 static const char *const split_name[] = {"train", "valid", "test"}, *const side_name[] = {"source", "target"};
 
@@ -79,21 +80,20 @@ static bool is_empty(const importer *m, int64_t i)
 
 /* ---- tokenizers -------------------------------------------------------------------------------------------------- */
 
-static ls_status train(importer *m, ls_tokenizer **t, ls_tokenizer_kind kind, int sides, const int *side)
+/* Trains a tokenizer on the lines of the given sides. */
+static ls_status train(importer *m, ls_tokenizer **t, ls_tokenizer_training *training, int sides, const int *side)
 {
-    const ls_pairs_import *o     = m->options;
-    const int64_t          count = m->text[LS_SOURCE].count;
-    const bool             bpe   = kind == LS_TOKENIZER_BPE;
-    int64_t                n     = 0;
-    ls_text_line          *line  = malloc((size_t)(sides * count) * sizeof *line);
+    const int64_t count = m->text[LS_SOURCE].count;
+    int64_t       n     = 0;
+    ls_text_line *line  = malloc((size_t)(sides * count) * sizeof *line);
     LS_CHECK(line, LS_ERR_ENV, "import pairs: out of memory for %lld lines", (long long)(sides * count));
     for (int k = 0; k < sides; k++)
         for (int64_t i = 0; i < count; i++)
             if (!is_empty(m, i)) line[n++] = m->text[side[k]].line[i];
-    ls_status status = ls_tokenizer_train(t, .kind = kind, .end = true, .lines = n, .line = line,
-                                          .size = !bpe            ? 0
-                                                  : o->vocabulary ? o->vocabulary
-                                                                  : LS_TEXT_VOCABULARY);
+    training->end    = true;
+    training->lines  = n;
+    training->line   = line;
+    ls_status status = ls__tokenizer_train(t, training);
     free(line);
     return status;
 }
@@ -101,36 +101,29 @@ static ls_status train(importer *m, ls_tokenizer **t, ls_tokenizer_kind kind, in
 /* Makes the tokenizers from the lines of train. */
 static ls_status make_tokenizers(importer *m)
 {
-    static const int       both[] = {LS_SOURCE, LS_TARGET};
-    const ls_pairs_import *o      = m->options;
-    const char            *text   = o->tokenizer;
-    const bool             bpe = !strcmp(text, "bpe"), chars = !strcmp(text, "chars"), bytes = !strcmp(text, "bytes");
-    ls_tokenizer         **t = m->tokenizer;
-    LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE,
-             "import pairs: --vocab %d: the tokenizer %s has a fixed size; only bpe is trained to a size",
-             o->vocabulary, text);
-    LS_CHECK(bpe || chars || !o->separate, LS_ERR_USAGE,
-             "import pairs: --separate: the tokenizer %s has one vocabulary; expected bpe or chars, which are trained "
-             "for each side",
-             text);
+    static const int       both[]   = {LS_SOURCE, LS_TARGET};
+    const ls_pairs_import *o        = m->options;
+    ls_tokenizer_training  training = {.size_of = sizeof training};
+    ls_tokenizer         **t        = m->tokenizer;
+    bool                   trained;
+    LS_TRY(ls__training_choose(&training, "import pairs", o->tokenizer, o->vocabulary, o->min_count, o->lowercase,
+                               &trained));
+    LS_CHECK(trained || !o->separate, LS_ERR_USAGE,
+             "import pairs: --separate: the tokenizer %s has one vocabulary; expected bpe, words or chars, which are "
+             "trained for each side",
+             o->tokenizer);
     m->joint = !o->separate;
-    if (bytes) {
-        LS_TRY(ls_tokenizer_bytes(&t[0]));
-    } else if (bpe || chars) {
-        const ls_tokenizer_kind kind = bpe ? LS_TOKENIZER_BPE : LS_TOKENIZER_CHARS;
-        LS_TRY(train(m, &t[0], kind, m->joint ? 2 : 1, both));
-        if (!m->joint) LS_TRY(train(m, &t[1], kind, 1, &both[1]));
+    if (trained) {
+        LS_TRY(train(m, &t[0], &training, m->joint ? 2 : 1, both));
+        if (!m->joint) LS_TRY(train(m, &t[1], &training, 1, &both[1]));
     } else {
-        LS_CHECK(access(text, F_OK) == 0, LS_ERR_USAGE,
-                 "import pairs: tokenizer: expected bpe, chars, bytes or the path of a tokenizer, found '%s': %s", text,
-                 strerror(errno));
-        LS_TRY(ls_tokenizer_load(&t[0], text));
+        LS_TRY(strcmp(o->tokenizer, "bytes") ? ls_tokenizer_load(&t[0], o->tokenizer) : ls_tokenizer_bytes(&t[0]));
     }
     if (m->joint) t[1] = t[0];
     LS_CHECK(ls_tokenizer_end(t[0]) >= 0, LS_ERR_USAGE,
              "import pairs: tokenizer: %s has no token that ends a sentence" LS_HINT
-             "`lockstep data train-tokenizer --end` adds it to characters; bpe and bytes have it",
-             text);
+             "`lockstep data train-tokenizer --end` adds it to characters; bpe, words and bytes have it",
+             o->tokenizer);
     for (int side = 0; side < LS_SIDES; side++) m->options->found[side] = ls_tokenizer_size(t[side]);
     return LS_OK;
 }

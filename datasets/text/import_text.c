@@ -6,6 +6,9 @@
  * The files, in the given order, are one text, and each file is a document.  <|endoftext|> goes between documents if
  * the tokenizer has it; in the text it ends a document.  The last part of the bytes, from the start of a character on,
  * is the split `valid`, the rest is `train`, as nanoGPT splits Shakespeare (int(0.9 n), Karpathy 2022).
+ *
+ * With a tokenizer of kind words each newline character is the token <eos>, and so is the end of a file whose last line
+ * has none, as in PyTorch's example of a word language model.  `valid` begins at the start of a line.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,6 +19,7 @@
 
 #include "datasets/files/dataset_files_write.h"
 #include "datasets/files/options.h"
+#include "datasets/tokenizer/training/tokenizer_choice.h"
 
 enum { PIECE = 1 << 20, LARGEST_PIECE = 64 << 20, PATH_BYTES = 4096 };
 enum { TRAIN, VALID, SPLITS };
@@ -23,7 +27,8 @@ enum { TRAIN, VALID, SPLITS };
 typedef struct importer {
     ls_text_import *options;
     ls_tokenizer   *tokenizer;
-    int32_t         end; /* id of <|endoftext|>; -1: none */
+    int32_t         end;   /* id of <|endoftext|>; -1: none */
+    bool            words; /* a tokenizer of kind words     */
     ls_text_writer *w[SPLITS];
     int64_t         bytes[SPLITS]; /* length of the text of the tokens */
     int64_t         size;          /* bytes of all files               */
@@ -71,6 +76,19 @@ static ls_status character_at(const char *path, int64_t at, int64_t *start)
     return LS_OK;
 }
 
+/* Finds the start of the first line from byte `at` of a file on; the size of the file if there is none. */
+static ls_status line_at(const char *path, int64_t at, int64_t *start)
+{
+    int   c = 0;
+    FILE *f = fopen(path, "rb");
+    LS_CHECK(f, LS_ERR_DATA, "%s: %s", path, strerror(errno));
+    if (fseeko(f, (off_t)at - 1, SEEK_SET) == 0)
+        while ((c = getc(f)) != EOF && c != '\n') continue;
+    *start = (int64_t)ftello(f);
+    fclose(f);
+    return LS_OK;
+}
+
 static ls_status choose_cut(importer *m)
 {
     const ls_text_import *o  = m->options;
@@ -81,7 +99,7 @@ static ls_status choose_cut(importer *m)
         LS_CHECK(stat(o->file[i], &st) == 0, LS_ERR_DATA, "%s: %s", o->file[i], strerror(errno));
         if (m->cut > at && m->cut < at + st.st_size) {
             int64_t start = 0;
-            LS_TRY(character_at(o->file[i], m->cut - at, &start));
+            LS_TRY((m->words ? line_at : character_at)(o->file[i], m->cut - at, &start));
             m->cut = at + start;
             break;
         }
@@ -104,7 +122,7 @@ static ls_status add_tokens(importer *m, int split, bool *document)
         for (run = 0; i + run < n;) {
             size_t bytes = 0;
             bool   ends  = id[i + run] == m->end;
-            if (!ends) ls_tokenizer_token(m->tokenizer, id[i + run], &bytes);
+            if (!ends && !m->words) ls_tokenizer_token(m->tokenizer, id[i + run], &bytes);
             m->bytes[split] += (int64_t)bytes;
             run++;
             if (ends) break;
@@ -142,8 +160,10 @@ static ls_status grow(importer *m, const char *path)
 /* Imports the next `bytes` bytes of an open file as a document. */
 static ls_status import_part(importer *m, int split, FILE *f, const char *path, int64_t bytes)
 {
-    bool   document = true;
-    size_t held     = 0;
+    const int32_t line_end = ls_tokenizer_end(m->tokenizer);
+    bool          document = true;
+    size_t        held     = 0;
+    char          last     = 0;
     if (m->end >= 0 && ls_text_writer_tokens(m->w[split])) LS_TRY(ls_text_writer_add(m->w[split], &m->end, 1));
     while (bytes || held) {
         if (held == m->room) LS_TRY(grow(m, path));
@@ -160,10 +180,12 @@ static ls_status import_part(importer *m, int split, FILE *f, const char *path, 
         if (!part) part = whole_characters(m->buffer, held);
         LS_TRY(ls_tokenizer_encode(m->tokenizer, m->buffer, part, &m->tokens));
         LS_TRY(add_tokens(m, split, &document));
+        last = m->buffer[part - 1];
         memmove(m->buffer, m->buffer + part, held - part);
         held -= part;
         if (m->options->progress) m->options->progress(m->options->context, m->read, m->size);
     }
+    if (m->words && last != '\n') LS_TRY(ls_text_writer_add(m->w[split], &line_end, 1));
     return LS_OK;
 }
 
@@ -187,21 +209,11 @@ static ls_status make_tokenizer(importer *m)
 {
     const ls_text_import *o    = m->options;
     const char           *kind = o->tokenizer;
-    bool                  bpe  = !strcmp(kind, "bpe");
-    LS_CHECK(bpe || !o->vocabulary, LS_ERR_USAGE,
-             "import text: --vocab %d: the tokenizer %s has a fixed size; only bpe is trained to a size", o->vocabulary,
-             kind);
-    if (!strcmp(kind, "bytes")) return ls_tokenizer_bytes(&m->tokenizer);
-    if (!strcmp(kind, "chars"))
-        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_CHARS, .files = o->files, .file = o->file);
-    if (bpe)
-        return ls_tokenizer_train(&m->tokenizer, .kind = LS_TOKENIZER_BPE,
-                                  .size = o->vocabulary ? o->vocabulary : LS_TEXT_VOCABULARY, .files = o->files,
-                                  .file = o->file);
-    LS_CHECK(access(kind, F_OK) == 0, LS_ERR_USAGE,
-             "import text: tokenizer: expected bytes, chars, bpe or the path of a tokenizer, found '%s': %s", kind,
-             strerror(errno));
-    return ls_tokenizer_load(&m->tokenizer, kind);
+    ls_tokenizer_training t    = {.size_of = sizeof t, .files = o->files, .file = o->file};
+    bool                  trained;
+    LS_TRY(ls__training_choose(&t, "import text", kind, o->vocabulary, o->min_count, o->lowercase, &trained));
+    if (trained) return ls__tokenizer_train(&m->tokenizer, &t);
+    return strcmp(kind, "bytes") ? ls_tokenizer_load(&m->tokenizer, kind) : ls_tokenizer_bytes(&m->tokenizer);
 }
 
 /* ---- the import
@@ -232,7 +244,8 @@ static ls_status run(importer *m)
     LS_TRY(ls__split_check_folder(o->out, o->valid > 0 ? 2 : 1, (const char *const[]){"train", "valid"}));
     LS_TRY(check_files(m));
     LS_TRY(make_tokenizer(m));
-    m->end = ls_tokenizer_end(m->tokenizer);
+    m->words = ls_tokenizer_kind_of(m->tokenizer) == LS_TOKENIZER_WORDS;
+    m->end   = m->words ? -1 : ls_tokenizer_end(m->tokenizer);
     LS_TRY(choose_cut(m));
     LS_TRY(grow(m, o->file[0]));
     LS_TRY(open_writers(m));
@@ -243,7 +256,7 @@ static ls_status run(importer *m)
     LS_TRY(ls_tokenizer_save(m->tokenizer, o->out));
     m->saved_tokenizer = true;
     for (int k = 0; k < SPLITS && m->w[k]; k++) LS_TRY(ls_text_writer_close(m->w[k]));
-    o->bytes        = m->bytes[TRAIN] + m->bytes[VALID];
+    o->bytes        = m->words ? m->size : m->bytes[TRAIN] + m->bytes[VALID];
     o->replaced     = m->tokens.replaced;
     o->vocabulary   = ls_tokenizer_size(m->tokenizer);
     o->train_tokens = ls_text_writer_tokens(m->w[TRAIN]);

@@ -9,8 +9,9 @@
  *     ... tokens.id[0 .. tokens.count) ...
  *     end: ls_tokens_free(&tokens), ls_tokenizer_free(t);
  *
- * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), and bpe
- * (byte-level byte-pair encoding as GPT-2's, Radford et al. 2019; Sennrich et al. 2016).  The files are those of
+ * Kinds: bytes (256 tokens and <|endoftext|>), chars (one token for each character of the training text), bpe
+ * (byte-level byte-pair encoding as GPT-2's, Radford et al. 2019; Sennrich et al. 2016), and words (separated by white
+ * space; <unk> stands for unknown words, and each newline character becomes <eos>).  The files are those of
  * Hugging Face's `tokenizers`: it reads the files of ls_tokenizer_save, of all kinds, and gives the same tokens.
  *
  * A tokenizer is immutable: any number of threads may use it at once.
@@ -30,7 +31,9 @@ LS_PUBLIC_BEGIN
 
 typedef struct ls_tokenizer ls_tokenizer;
 
-#define LS_TOKENIZER_LIST(X) X(LS_TOKENIZER_BYTES, "bytes") X(LS_TOKENIZER_CHARS, "chars") X(LS_TOKENIZER_BPE, "bpe")
+#define LS_TOKENIZER_LIST(X)                                                                                           \
+    X(LS_TOKENIZER_BYTES, "bytes")                                                                                     \
+    X(LS_TOKENIZER_CHARS, "chars") X(LS_TOKENIZER_BPE, "bpe") X(LS_TOKENIZER_WORDS, "words")
 typedef enum ls_tokenizer_kind { LS_ENUMERATORS(LS_TOKENIZER_LIST) } ls_tokenizer_kind;
 
 /* ---- construction ------------------------------------------------------------------------------------------------ */
@@ -52,16 +55,19 @@ typedef struct ls_text_line {
 } ls_text_line;
 
 typedef struct ls_tokenizer_training {
-    size_t              size_of;   /* sizeof(ls_tokenizer_training); the macro sets it */
-    ls_tokenizer_kind   kind;      /* chars or bpe */
-    int32_t             size;      /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs */
-    int64_t             min_count; /* bpe: smallest count of a pair that is merged; 0: 2 */
+    size_t              size_of; /* sizeof(ls_tokenizer_training); the macro sets it */
+    ls_tokenizer_kind   kind;    /* chars, bpe or words */
+    int32_t             size;    /* bpe: V with <|endoftext|>; V is smaller if the text has too few pairs.  words: limit
+                                    of V, with <unk> and <eos>; 0: none */
+    int64_t             min_count; /* bpe: smallest count of a pair that is merged; 0: 2.  words: of a word; 0: 1 */
+    bool                lowercase; /* texts are lower-cased, in training and by the tokenizer */
     bool                end;       /* chars: add <|endoftext|>, which bpe always has as its last token */
     int                 files;
     const char *const  *file;
     int64_t             lines; /* texts in memory to train on, instead of files */
     const ls_text_line *line;
-    int64_t max_words; /* bpe: limit of distinct words in memory; 0: 4 million.  Above it the rarest are removed */
+    int64_t
+        max_words; /* bpe, words: limit of distinct words in memory; 0: 4 million.  Above it the rarest are removed */
     /* Results, each optional: */
     int64_t *bytes, *replaced;  /* bytes read; invalid UTF-8 sequences in them */
     int64_t *words, *forgotten; /* distinct words at the end; occurrences of removed words */
@@ -77,7 +83,9 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *opt
 int32_t           ls_tokenizer_size(const ls_tokenizer *t); /* V */
 ls_tokenizer_kind ls_tokenizer_kind_of(const ls_tokenizer *t);
 const char       *ls_tokenizer_kind_text(ls_tokenizer_kind kind);
-int32_t           ls_tokenizer_end(const ls_tokenizer *t);  /* id of <|endoftext|>; -1: none                     */
+int32_t           ls_tokenizer_end(const ls_tokenizer *t);     /* id of <|endoftext|>, of words <eos>; -1: none  */
+int32_t           ls_tokenizer_unknown(const ls_tokenizer *t); /* words: id of <unk>; -1: another kind           */
+bool              ls_tokenizer_lowercase(const ls_tokenizer *t);
 uint64_t          ls_tokenizer_hash(const ls_tokenizer *t); /* equal hashes: the same tokens for every text      */
 
 /* ---- encoding and decoding --------------------------------------------------------------------------------------- */
@@ -115,7 +123,8 @@ ls_text_line ls_text_line_trim(const char *line, size_t bytes); /* the line with
 size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *text, size_t bytes);
 
 /* Appends the text of n tokens.  The texts of consecutive pieces, put together, are the text of the whole: a character
- * may begin in one token and end in the next.  LS_ERR_DATA: an id is not within 0 to V - 1. */
+ * may begin in one token and end in the next.  The text of a word ends with a space, that of <eos> is a newline.
+ * LS_ERR_DATA: an id is not within 0 to V - 1. */
 ls_status ls_tokenizer_decode(const ls_tokenizer *t, const int32_t *ids, int64_t n, ls_string *text);
 /* Returns the bytes of one token, valid as long as the tokenizer and not ended by 0; NULL if id is not within 0 to
  * V - 1. */

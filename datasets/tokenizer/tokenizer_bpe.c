@@ -29,10 +29,10 @@ static inline uint64_t pair_slot(int32_t left, int32_t right)
     return h ^ h >> 32;
 }
 
-static inline const ls_pair *find_pair(const ls_tokenizer *t, int32_t left, int32_t right)
+static inline const ls_merge_slot *find_pair(const ls_tokenizer *t, int32_t left, int32_t right)
 {
     for (uint64_t i = pair_slot(left, right);; i++) {
-        const ls_pair *p = &t->pair[i & t->pair_mask];
+        const ls_merge_slot *p = &t->pair[i & t->pair_mask];
         if (p->left == left && p->right == right) return p;
         if (p->left < 0) return NULL;
     }
@@ -40,7 +40,7 @@ static inline const ls_pair *find_pair(const ls_tokenizer *t, int32_t left, int3
 
 static inline int32_t rank_of(const ls_tokenizer *t, int32_t left, int32_t right)
 {
-    const ls_pair *p = find_pair(t, left, right);
+    const ls_merge_slot *p = find_pair(t, left, right);
     return p ? p->rank : NONE;
 }
 
@@ -125,7 +125,7 @@ static candidate pop(heap *h)
 
 static void push_pair(const ls_tokenizer *t, heap *h, const symbol *s, int32_t at)
 {
-    const ls_pair *p = at >= 0 && s[at].next >= 0 ? find_pair(t, s[at].id, s[s[at].next].id) : NULL;
+    const ls_merge_slot *p = at >= 0 && s[at].next >= 0 ? find_pair(t, s[at].id, s[s[at].next].id) : NULL;
     if (p) push(h, (candidate){p->rank, p->result, at});
 }
 
@@ -145,9 +145,9 @@ static ls_status merge_long(const ls_tokenizer *t, const uint8_t *word, size_t n
     for (int32_t i = 0; i <= last; i++) s[i] = (symbol){t->byte[word[i]], i - 1, i < last ? i + 1 : -1};
     for (int32_t i = 0; i < last; i++) push_pair(t, &h, s, i);
     while (h.count) {
-        candidate      c    = pop(&h);
-        int32_t        next = s[c.at].next;
-        const ls_pair *p    = s[c.at].id >= 0 && next >= 0 ? find_pair(t, s[c.at].id, s[next].id) : NULL;
+        candidate            c    = pop(&h);
+        int32_t              next = s[c.at].next;
+        const ls_merge_slot *p    = s[c.at].id >= 0 && next >= 0 ? find_pair(t, s[c.at].id, s[next].id) : NULL;
         if (!p || p->result != c.result) continue;
         s[c.at].id   = c.result;
         s[c.at].next = s[next].next;
@@ -196,9 +196,9 @@ static void fill_words(ls_tokenizer *t, int32_t *table)
 
 void ls__bpe_tables(ls_tokenizer *t, const int32_t byte[256])
 {
-    uint64_t pairs = power_above(2 * (uint64_t)t->merges + 2), words = power_above(2 * (uint64_t)t->size + 2);
-    ls_pair *pair = ls_arena_alloc(t->arena, pairs * sizeof *pair);
-    int32_t *word = ls_arena_alloc(t->arena, words * sizeof *word);
+    uint64_t       pairs = power_above(2 * (uint64_t)t->merges + 2), words = power_above(2 * (uint64_t)t->size + 2);
+    ls_merge_slot *pair = ls_arena_alloc(t->arena, pairs * sizeof *pair);
+    int32_t       *word = ls_arena_alloc(t->arena, words * sizeof *word);
     memcpy(t->byte, byte, sizeof t->byte);
     for (uint64_t i = 0; i < pairs; i++) pair[i].left = -1;
     for (uint64_t i = 0; i < words; i++) word[i] = -1;
@@ -209,7 +209,7 @@ void ls__bpe_tables(ls_tokenizer *t, const int32_t byte[256])
     for (int64_t m = 0; m < t->merges; m++) {
         uint64_t i = pair_slot(t->merge[m].left, t->merge[m].right);
         while (pair[i & t->pair_mask].left >= 0) i++;
-        pair[i & t->pair_mask] = (ls_pair){t->merge[m].left, t->merge[m].right, (int32_t)m, t->merge[m].result};
+        pair[i & t->pair_mask] = (ls_merge_slot){t->merge[m].left, t->merge[m].right, (int32_t)m, t->merge[m].result};
     }
     fill_words(t, word);
 }

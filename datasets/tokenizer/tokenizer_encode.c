@@ -10,6 +10,7 @@
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
 #include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/unicode.h"
 
 /* ---- added tokens ------------------------------------------------------------------------------------------------ */
@@ -77,7 +78,7 @@ static ls_status encode_chars(const ls_tokenizer *t, const uint8_t *text, size_t
     return LS_OK;
 }
 
-static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
+static ls_status encode_bpe(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
 {
     for (size_t i = 0, n; i < bytes; i += n) {
         n = ls__word(t->classes, text + i, bytes - i);
@@ -88,8 +89,32 @@ static ls_status encode_words(const ls_tokenizer *t, const uint8_t *text, size_t
 
 static ls_status encode_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, ls_tokens *list)
 {
-    if (t->kind == LS_TOKENIZER_BYTES) return encode_bytes(text, bytes, list);
-    return t->kind == LS_TOKENIZER_CHARS ? encode_chars(t, text, bytes, list) : encode_words(t, text, bytes, list);
+    switch (t->kind) {
+    case LS_TOKENIZER_BYTES:
+        return encode_bytes(text, bytes, list);
+    case LS_TOKENIZER_CHARS:
+        return encode_chars(t, text, bytes, list);
+    case LS_TOKENIZER_WORDS:
+        return ls__spaced_encode(t, text, bytes, list);
+    default:
+        return encode_bpe(t, text, bytes, list);
+    }
+}
+
+static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
+                            ls_piece *take, void *context);
+
+/* Passes on the text between two added tokens. */
+static ls_status take_between(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
+                              ls_piece *take, void *context)
+{
+    if (t->late && !late) return each_piece(t, text, bytes, true, plain, take, context);
+    if (!t->lowercase) return take(t, context, text, bytes, NULL);
+    ls_string small  = {0};
+    ls_status status = ls__utf8_lower(text, bytes, &small);
+    if (status == LS_OK) status = take(t, context, (const uint8_t *)small.data, small.bytes, NULL);
+    ls_string_free(&small);
+    return status;
 }
 
 static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t bytes, bool late, bool plain,
@@ -98,9 +123,7 @@ static ls_status each_piece(const ls_tokenizer *t, const uint8_t *text, size_t b
     while (bytes > 0) {
         const ls_added *found = NULL;
         size_t          n     = t->added ? find_added(t, text, bytes, late, plain, &found) : bytes;
-        if (n > 0)
-            LS_TRY(t->late && !late ? each_piece(t, text, n, true, plain, take, context)
-                                    : take(t, context, text, n, NULL));
+        if (n > 0) LS_TRY(take_between(t, text, n, late, plain, take, context));
         if (!found) break;
         LS_TRY(take(t, context, text + n, added_bytes(t, found), found));
         n += added_bytes(t, found);
@@ -167,7 +190,8 @@ ls_status ls_tokenizer_encode_line(const ls_tokenizer *t, const char *line, size
  *
  * A cut is allowed only before a byte that is not 10xxxxxx, because only such bytes begin a character or an ill-formed
  * sequence.  The characters on both sides must be complete.  Words of bpe end before white space and where letters,
- * digits and other characters meet, except after an apostrophe, which may form a contraction with the letters ('ll). */
+ * digits and other characters meet, except after an apostrophe, which may form a contraction with the letters ('ll).
+ * Kind words may be cut before and after white space. */
 
 /* True if an added token starts before `at` and may end after it, in this text or with more text. */
 static bool cuts_added(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t at)
@@ -199,13 +223,17 @@ static size_t first_of(const uint8_t *text, size_t bytes, uint32_t *code)
     return n;
 }
 
-/* True if a word ends at `at`; the last character before it starts at `before`. */
+/* True if a word ends at `at`; the last character before it starts at `before`.  At the end of the text: whatever
+ * follows. */
 static bool ends_word(const ls_tokenizer *t, const uint8_t *text, size_t bytes, size_t before, size_t at)
 {
     uint32_t left, right;
     if (first_of(text + before, at - before, &left) < at - before) left = LS_UNICODE_REPLACEMENT;
+    if (at == bytes) return t->kind == LS_TOKENIZER_WORDS && t->classes[left] == LS_UNICODE_SPACE;
     first_of(text + at, bytes - at, &right);
     unsigned x = t->classes[left], y = t->classes[right];
+    if (t->kind == LS_TOKENIZER_WORDS) return x == LS_UNICODE_SPACE || y == LS_UNICODE_SPACE;
+    if (t->lowercase && left == LS_DOTTED_I) return false; /* becomes two characters, and the second is no letter */
     return x != LS_UNICODE_SPACE && x != y && (left != '\'' || y != LS_UNICODE_LETTER);
 }
 
@@ -218,10 +246,10 @@ size_t ls_tokenizer_cut(const ls_tokenizer *t, const char *given, size_t bytes)
         before    = at - 1;
         if (t->kind != LS_TOKENIZER_BYTES) {
             while (before > 0 && !begins(text[before])) before--;
-            if (at == bytes)
-                good = t->kind == LS_TOKENIZER_CHARS && is_complete(text, bytes, before);
-            else if (t->kind == LS_TOKENIZER_BPE)
-                good = is_complete(text, bytes, at) && ends_word(t, text, bytes, before, at);
+            if (at == bytes && t->kind == LS_TOKENIZER_CHARS)
+                good = is_complete(text, bytes, before);
+            else if (t->kind != LS_TOKENIZER_CHARS)
+                good = (at == bytes || is_complete(text, bytes, at)) && ends_word(t, text, bytes, before, at);
         }
         if (good && !cuts_added(t, text, bytes, at)) break;
     }

@@ -82,14 +82,51 @@ static bool is_true(const json_t *j, const char *key, bool fallback)
     return value ? json_is_true(value) : fallback;
 }
 
-/* Reads how texts are split: ByteLevel (GPT-2's words), or the sequence that ls_tokenizer_save writes for
- * characters. */
+/* Reads one step of the normalizer. */
+static ls_status take_normalizer_step(ls_vocab_file *l, const json_t *step)
+{
+    const char *pattern = json_string_value(json_object_get(json_object_get(step, "pattern"), "String")),
+               *content = json_string_value(json_object_get(step, "content"));
+    const bool lower = type_is(step, "Lowercase"), lines = type_is(step, "Replace") && pattern &&
+                                                           !strcmp(pattern, "\n") && content &&
+                                                           !strcmp(content, " " LS_END_WORD " ");
+    LS_CHECK(lower || lines, LS_ERR_DATA,
+             "%s: normalizer: expected null, Lowercase, or Replace of newlines by ' %s ' for words" LS_HINT
+             "this setting is not supported",
+             l->path, LS_END_WORD);
+    l->lowercase |= lower;
+    l->line_ends |= lines;
+    return LS_OK;
+}
+
+static ls_status take_normalizer(ls_vocab_file *l, const json_t *root)
+{
+    const json_t *how = json_object_get(root, "normalizer"), *steps = json_object_get(how, "normalizers"), *step;
+    size_t        i;
+    if (type_is(how, "Sequence"))
+        json_array_foreach((json_t *)(uintptr_t)steps, i, step) LS_TRY(take_normalizer_step(l, step));
+    else if (how && !json_is_null(how))
+        LS_TRY(take_normalizer_step(l, how));
+    LS_CHECK(
+        l->line_ends == l->spaced, LS_ERR_DATA,
+        "%s: normalizer: expected Replace of newlines by ' %s ' for words that WhitespaceSplit separates, and for no "
+        "others",
+        l->path, LS_END_WORD);
+    LS_CHECK(!l->spaced || !json_array_size(l->added), LS_ERR_DATA,
+             "%s: added_tokens: expected none for a tokenizer of words, found %zu", l->path, json_array_size(l->added));
+    return LS_OK;
+}
+
+/* Reads how texts are split: ByteLevel (GPT-2's words), WhitespaceSplit (words), or the sequence that ls_tokenizer_save
+ * writes for characters. */
 static ls_status take_cutting(ls_vocab_file *l, const json_t *root)
 {
     const json_t *how = json_object_get(root, "pre_tokenizer"), *steps = json_object_get(how, "pretokenizers");
     const json_t *split = json_array_get(steps, 0), *level = json_array_get(steps, 1);
     const char   *pattern  = json_string_value(json_object_get(json_object_get(split, "pattern"), "Regex"));
     const char   *behavior = json_string_value(json_object_get(split, "behavior"));
+    l->spaced              = type_is(how, "WhitespaceSplit");
+    if (l->spaced) return LS_OK;
     if (type_is(how, "ByteLevel")) {
         l->words = is_true(how, "use_regex", true);
         level    = how;
@@ -100,8 +137,8 @@ static ls_status take_cutting(ls_vocab_file *l, const json_t *root)
                    !is_true(level, "use_regex", true);
     }
     LS_CHECK(l->chars || level == how, LS_ERR_DATA,
-             "%s: pre_tokenizer: expected ByteLevel, found %s" LS_HINT
-             "only byte-level tokenizers that split texts as GPT-2's does are supported",
+             "%s: pre_tokenizer: expected ByteLevel or WhitespaceSplit, found %s" LS_HINT
+             "only byte-level tokenizers that split texts as GPT-2's does, and words, are supported",
              l->path,
              how && json_is_object(how) ? ls__vocab_show(json_string_value(json_object_get(how, "type"))
                                                              ? json_string_value(json_object_get(how, "type"))
@@ -140,7 +177,7 @@ static bool adds_nothing(const json_t *after)
 
 static ls_status check_settings(const ls_vocab_file *l, const json_t *root, const json_t *model)
 {
-    static const char *const outer[] = {"truncation", "padding", "normalizer"};
+    static const char *const outer[] = {"truncation", "padding"};
     static const char *const inner[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
                                         "ignore_merges"};
     const json_t *after = json_object_get(root, "post_processor"), *decoder = json_object_get(root, "decoder");
@@ -172,7 +209,8 @@ static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, ls_tokeniz
     LS_CHECK(!l->added || json_is_array(l->added) || json_is_null(l->added), LS_ERR_DATA,
              "%s: added_tokens: expected an array, found %s", l->path, ls__json_kind(l->added));
     LS_TRY(take_cutting(l, root));
-    const char *want    = l->chars ? "WordLevel" : "BPE",
+    LS_TRY(take_normalizer(l, root));
+    const char *want    = l->chars || l->spaced ? "WordLevel" : "BPE",
                *unknown = json_string_value(json_object_get(model, "unk_token"));
     LS_CHECK(type_is(model, want) || (!type && merges), LS_ERR_DATA, "%s: model.type: expected %s, found %s", l->path,
              want, json_is_string(type) ? ls__vocab_show(json_string_value(type)) : ls__json_kind(type));
@@ -180,9 +218,14 @@ static ls_status load_tokenizer(ls_vocab_file *l, const json_t *root, ls_tokeniz
              "%s: model.unk_token: '%s' is in the vocabulary" LS_HINT
              "tokenizers with a token for unknown characters are not supported",
              l->path, ls__vocab_show(unknown));
+    l->unknown = unknown;
     LS_TRY(check_settings(l, root, model));
     LS_TRY(ls__vocab_tokens(l));
-    if (!l->chars) LS_TRY(ls__vocab_json_merges(l, merges));
+    for (int i = 0; i < l->adds; i++)
+        LS_CHECK(!l->lowercase || !l->add[i].late, LS_ERR_DATA,
+                 "%s: the added token '%s' is normalized: expected 'normalized' false with the normalizer Lowercase",
+                 l->path, ls__vocab_show(l->written[l->add[i].id]));
+    if (!l->chars && !l->spaced) LS_TRY(ls__vocab_json_merges(l, merges));
     LS_TRY(ls__vocab_make(l, t));
     return LS_OK;
 }

@@ -10,6 +10,7 @@
 #include "core/base/enum_text.h"
 #include "datasets/tokenizer/growable.h"
 #include "datasets/tokenizer/tokenizer_bpe.h"
+#include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/unicode.h"
 
 /* ---- the table of characters ------------------------------------------------------------------------------------- */
@@ -68,7 +69,7 @@ static void set_added(ls_tokenizer *t, const ls_tokenizer_parts *parts)
     if (parts->added) qsort_r(add, (size_t)parts->added, sizeof *add, by_text, t);
     t->added = parts->added;
     t->add   = add;
-    t->end   = -1;
+    t->end   = t->kind == LS_TOKENIZER_WORDS ? parts->end : -1;
     for (int i = 0; i < t->added; i++) {
         const uint8_t *text  = t->text + t->at[add[i].id];
         size_t         bytes = t->at[add[i].id + 1] - t->at[add[i].id];
@@ -92,6 +93,8 @@ static uint64_t hash_of(const ls_tokenizer *t)
         hash             = XXH3_64bits_withSeed(added, sizeof added, hash);
     }
     hash = XXH3_64bits_withSeed(t->byte, sizeof t->byte, hash);
+    if (t->kind == LS_TOKENIZER_WORDS) hash = XXH3_64bits_withSeed(&t->unknown, sizeof t->unknown, hash);
+    if (t->lowercase) hash = XXH3_64bits_withSeed("lowercase", 9, hash);
     return XXH3_64bits_withSeed(t->merge, (size_t)t->merges * sizeof *t->merge, hash);
 }
 
@@ -102,6 +105,8 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     ls_tokenizer *t = ls_arena_alloc(arena, sizeof *t);
     t->arena        = arena;
     t->kind         = parts->kind;
+    t->lowercase    = parts->lowercase;
+    t->unknown      = t->kind == LS_TOKENIZER_WORDS ? parts->unknown : -1;
     t->size         = parts->size;
     t->at           = copy(arena, parts->at, ((size_t)parts->size + 1) * sizeof *t->at);
     t->text         = copy(arena, parts->text, t->at[t->size]);
@@ -111,6 +116,7 @@ ls_status ls__tokenizer_make(ls_tokenizer **out, const ls_tokenizer_parts *parts
     set_added(t, parts);
     if (t->kind == LS_TOKENIZER_BPE) ls__bpe_tables(t, parts->byte);
     if (t->kind == LS_TOKENIZER_CHARS) build_char_table(t);
+    if (t->kind == LS_TOKENIZER_WORDS) ls__spaced_table(t);
     t->hash = hash_of(t);
     *out    = t;
     return LS_OK;
@@ -146,6 +152,10 @@ int32_t ls_tokenizer_size(const ls_tokenizer *t) { return t->size; }
 ls_tokenizer_kind ls_tokenizer_kind_of(const ls_tokenizer *t) { return t->kind; }
 
 int32_t ls_tokenizer_end(const ls_tokenizer *t) { return t->end; }
+
+int32_t ls_tokenizer_unknown(const ls_tokenizer *t) { return t->unknown; }
+
+bool ls_tokenizer_lowercase(const ls_tokenizer *t) { return t->lowercase; }
 
 uint64_t ls_tokenizer_hash(const ls_tokenizer *t) { return t->hash; }
 

@@ -17,6 +17,8 @@ typedef struct ls_tokenizer_parts {
     const int32_t    *byte; /* bpe: tokens of the 256 bytes */
     int               added;
     const ls_added   *add;
+    int32_t           end, unknown; /* words: ids of <eos> and <unk>; texts end with a space, that of <eos> is "\n" */
+    bool              lowercase;
 } ls_tokenizer_parts;
 
 /* Copies the parts and builds the tables. */

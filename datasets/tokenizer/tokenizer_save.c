@@ -4,6 +4,7 @@
  *
  *     bpe     model BPE, with the regular expression of ByteLevel
  *     bytes   model BPE without merges
+ *     words   model WordLevel; texts are split at white space, after the normalizer has replaced newlines by <eos>
  *     chars   model WordLevel; texts are split into single characters, each written as characters for its bytes, so
  *             that any character, 0 included, can be a key
  */
@@ -16,7 +17,7 @@
 #include <jansson.h>
 
 #include "core/io/atomic_file.h"
-#include "datasets/tokenizer/tokenizer_tables.h"
+#include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/unicode.h"
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
@@ -28,14 +29,15 @@ static bool is_added(const ls_tokenizer *t, int32_t id)
     return false;
 }
 
-/* Returns the text of a token in the file: a character for each byte, or an added token as it is.  The caller frees it.
- */
+/* Returns the text of a token in the file: a character for each byte, or an added token or a word as it is.  The caller
+ * frees it. */
 static char *write_token(const ls_tokenizer *t, int32_t id)
 {
     size_t      bytes;
-    const char *token = ls_tokenizer_token(t, id, &bytes);
-    char       *text = malloc(2 * bytes + 1), *end = text;
-    bool        raw = is_added(t, id);
+    const char *token =
+        t->kind == LS_TOKENIZER_WORDS ? ls__spaced_word(t, id, &bytes) : ls_tokenizer_token(t, id, &bytes);
+    char *text = malloc(2 * bytes + 1), *end = text;
+    bool  raw = t->kind == LS_TOKENIZER_WORDS || is_added(t, id);
     for (size_t i = 0; text && i < bytes; i++) {
         if (raw)
             *end++ = token[i];
@@ -124,22 +126,39 @@ static json_t *make_level(bool prefix, bool regex)
 
 static json_t *make_model(const ls_tokenizer *t)
 {
-    if (t->kind == LS_TOKENIZER_CHARS)
-        return json_pack("{s:s, s:o, s:s}", "type", "WordLevel", "vocab", make_vocab(t), "unk_token", "<|unknown|>");
+    if (t->kind == LS_TOKENIZER_CHARS || t->kind == LS_TOKENIZER_WORDS)
+        return json_pack("{s:s, s:o, s:s}", "type", "WordLevel", "vocab", make_vocab(t), "unk_token",
+                         t->kind == LS_TOKENIZER_WORDS ? LS_UNKNOWN_WORD : "<|unknown|>");
     return json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                      "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback", 0,
                      "ignore_merges", 0, "vocab", make_vocab(t), "merges", make_merges(t));
 }
 
-static json_t *make_root(const ls_tokenizer *t)
+static json_t *make_normalizer(const ls_tokenizer *t)
 {
+    json_t *lower = t->lowercase ? json_pack("{s:s}", "type", "Lowercase") : json_null();
+    if (t->kind != LS_TOKENIZER_WORDS) return lower;
+    json_t *lines =
+        json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", "\n", "content", " " LS_END_WORD " ");
+    return t->lowercase ? json_pack("{s:s, s:[o, o]}", "type", "Sequence", "normalizers", lines, lower) : lines;
+}
+
+static json_t *make_cutting(const ls_tokenizer *t)
+{
+    if (t->kind == LS_TOKENIZER_WORDS) return json_pack("{s:s}", "type", "WhitespaceSplit");
     json_t *cut = make_level(false, t->kind == LS_TOKENIZER_BPE);
     if (t->kind == LS_TOKENIZER_CHARS)
         cut = json_pack("{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, o]}", "type", "Sequence", "pretokenizers", "type", "Split",
                         "pattern", "Regex", "[\\s\\S]", "behavior", "Isolated", "invert", 0, cut);
-    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
-                     "added_tokens", make_added(t), "normalizer", "pre_tokenizer", cut, "post_processor", "decoder",
-                     make_level(true, true), "model", make_model(t));
+    return cut;
+}
+
+static json_t *make_root(const ls_tokenizer *t)
+{
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", make_added(t), "normalizer", make_normalizer(t), "pre_tokenizer", make_cutting(t),
+                     "post_processor", "decoder", t->kind == LS_TOKENIZER_WORDS ? json_null() : make_level(true, true),
+                     "model", make_model(t));
 }
 
 /* ---- the file ---------------------------------------------------------------------------------------------------- */

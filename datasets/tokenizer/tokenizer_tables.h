@@ -7,6 +7,9 @@
 #include "datasets/tokenizer/tokenizer.h"
 
 #define LS_END_TEXT "<|endoftext|>"
+/* Kind words: unknown words and ends of lines, as they are written in a file. */
+#define LS_UNKNOWN_WORD "<unk>"
+#define LS_END_WORD "<eos>"
 
 enum { LS_MAX_ADDED = 4096, LS_MAX_VOCABULARY = 1 << 24 };
 
@@ -23,9 +26,9 @@ typedef struct ls_merge {
 } ls_merge;
 
 /* A slot of the hash table of merges, keyed by left and right. */
-typedef struct ls_pair {
+typedef struct ls_merge_slot {
     int32_t left, right, rank, result; /* left -1: empty slot */
-} ls_pair;
+} ls_merge_slot;
 
 /* A slot of the hash table of characters. */
 typedef struct ls_char {
@@ -36,7 +39,9 @@ typedef struct ls_char {
 struct ls_tokenizer {
     ls_arena         *arena;
     ls_tokenizer_kind kind;
-    int32_t           size, end; /* V; id of <|endoftext|>, -1: none                         */
+    int32_t           size, end; /* V; id of <|endoftext|>, of words <eos>; -1: none         */
+    int32_t           unknown;   /* words: id of <unk>; -1: another kind                     */
+    bool              lowercase; /* texts are lower-cased                                    */
     uint64_t          hash;
     const uint8_t    *text; /* texts of all tokens, one after the other                      */
     const uint64_t   *at;   /* size + 1 offsets: token i is text[at[i] .. at[i + 1])         */
@@ -47,13 +52,14 @@ struct ls_tokenizer {
     size_t          add_longest;    /* longest added token, bytes                            */
     bool            late;           /* any added token is late                               */
 
-    int64_t         merges;
-    const ls_merge *merge;
-    uint64_t        pair_mask; /* slots - 1 of `pair`; slots is a power of two              */
-    const ls_pair  *pair;
-    int32_t         byte[256]; /* bpe: token of each byte                                   */
-    uint64_t        word_mask; /* slots - 1 of `word`                                       */
-    const int32_t  *word;      /* bpe: hash table of the tokens that are the result of merging their own text */
+    int64_t              merges;
+    const ls_merge      *merge;
+    uint64_t             pair_mask; /* slots - 1 of `pair`; slots is a power of two              */
+    const ls_merge_slot *pair;
+    int32_t              byte[256]; /* bpe: token of each byte                                   */
+    uint64_t             word_mask; /* slots - 1 of `word`                                       */
+    const int32_t       *word;      /* bpe: hash table of the tokens that are the result of merging their own text;
+                                  words: of all tokens */
 
     uint64_t       char_mask; /* slots - 1 of `chars`                                       */
     const ls_char *chars;     /* chars: hash table of the token of each character           */

@@ -12,6 +12,7 @@
 
 #include "core/base/format_text.h"
 #include "datasets/tokenizer/tokenizer_make.h"
+#include "datasets/tokenizer/tokenizer_spaced.h"
 #include "datasets/tokenizer/unicode.h"
 
 enum { MAX_ADDED_BYTES = 4096 };
@@ -238,7 +239,7 @@ ls_status ls__vocab_json_merges(ls_vocab_file *l, const json_t *merges)
 
 static int by_pair(const void *x, const void *y)
 {
-    const ls_pair *p = x, *q = y;
+    const ls_merge_slot *p = x, *q = y;
     if (p->left != q->left) return p->left < q->left ? -1 : 1;
     if (p->right != q->right) return p->right < q->right ? -1 : 1;
     return p->rank < q->rank ? -1 : p->rank > q->rank;
@@ -246,8 +247,9 @@ static int by_pair(const void *x, const void *y)
 
 static ls_status check_merges(const ls_vocab_file *l)
 {
-    ls_pair *pair = ls_arena_alloc(l->memory, (size_t)(l->merges + 1) * sizeof *pair);
-    for (int64_t m = 0; m < l->merges; m++) pair[m] = (ls_pair){l->merge[m].left, l->merge[m].right, (int32_t)m, 0};
+    ls_merge_slot *pair = ls_arena_alloc(l->memory, (size_t)(l->merges + 1) * sizeof *pair);
+    for (int64_t m = 0; m < l->merges; m++)
+        pair[m] = (ls_merge_slot){l->merge[m].left, l->merge[m].right, (int32_t)m, 0};
     qsort(pair, (size_t)l->merges, sizeof *pair, by_pair);
     for (int64_t m = 1; m < l->merges; m++)
         LS_CHECK(pair[m].left != pair[m - 1].left || pair[m].right != pair[m - 1].right, LS_ERR_DATA,
@@ -265,6 +267,15 @@ static ls_status spell(const ls_vocab_file *l, int64_t id, uint8_t *out, size_t 
     const char *written = l->written[id];
     size_t      length = strlen(written), at = 0;
     *bytes = 0;
+    if (l->spaced) {
+        const bool end = !strcmp(written, LS_END_WORD);
+        LS_CHECK(length <= LS_MAX_WORD, LS_ERR_DATA, "%s: the token '%s' has %zu bytes, expected at most %d", l->path,
+                 ls__vocab_show(written), length, LS_MAX_WORD);
+        if (!end) memcpy(out, written, length);
+        *bytes          = end ? 1 : length + 1;
+        out[*bytes - 1] = end ? '\n' : ' ';
+        return LS_OK;
+    }
     if (l->raw[id]) {
         memcpy(out, written, length);
         *bytes = length;
@@ -303,18 +314,31 @@ static ls_status find_bytes(const ls_vocab_file *l, int32_t byte[256])
     return LS_OK;
 }
 
+/* Finds a token of kind words. */
+static ls_status find_word(const ls_vocab_file *l, const char *word, int32_t *id)
+{
+    const json_t *found = word ? json_object_get(l->vocab, word) : NULL;
+    LS_CHECK(found, LS_ERR_DATA,
+             "%s: the vocabulary has no token '%s'" LS_HINT "a tokenizer of words needs one for unknown words "
+             "(model.unk_token), and %s for ends of lines",
+             l->path, word ? ls__vocab_show(word) : "", LS_END_WORD);
+    *id = (int32_t)json_integer_value(found);
+    return LS_OK;
+}
+
 ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
 {
     int32_t            byte[256];
-    size_t             room  = 0;
+    size_t             room  = (size_t)l->size;
     bool               plain = l->merges == 0 && l->size - l->adds == 256;
-    ls_tokenizer_parts parts = {.kind   = LS_TOKENIZER_CHARS,
-                                .size   = (int32_t)l->size,
-                                .merges = l->merges,
-                                .merge  = l->merge,
-                                .byte   = byte,
-                                .added  = l->adds,
-                                .add    = l->add};
+    ls_tokenizer_parts parts = {.kind      = LS_TOKENIZER_CHARS,
+                                .size      = (int32_t)l->size,
+                                .merges    = l->merges,
+                                .merge     = l->merge,
+                                .byte      = byte,
+                                .added     = l->adds,
+                                .add       = l->add,
+                                .lowercase = l->lowercase};
     for (int64_t id = 0; id < l->size; id++) room += strlen(l->written[id]);
     uint8_t  *text = ls_arena_alloc(l->memory, room);
     uint64_t *at   = ls_arena_alloc(l->memory, (size_t)(l->size + 1) * sizeof *at);
@@ -325,10 +349,16 @@ ls_status ls__vocab_make(ls_vocab_file *l, ls_tokenizer **t)
     }
     parts.text = text;
     parts.at   = at;
-    if (!l->chars) {
+    if (l->spaced) {
+        parts.kind = LS_TOKENIZER_WORDS;
+        LS_TRY(find_word(l, l->unknown, &parts.unknown));
+        LS_TRY(find_word(l, LS_END_WORD, &parts.end));
+    } else if (!l->chars) {
         LS_TRY(find_bytes(l, byte));
         for (int b = 0; b < 256; b++) plain = plain && byte[b] == b;
         parts.kind = plain ? LS_TOKENIZER_BYTES : LS_TOKENIZER_BPE;
+        LS_CHECK(!plain || !l->lowercase, LS_ERR_DATA, "%s: normalizer: expected null for a tokenizer of bytes",
+                 l->path);
         LS_CHECK(plain || l->words, LS_ERR_DATA,
                  "%s: pre_tokenizer: expected ByteLevel with use_regex true" LS_HINT
                  "only GPT-2's way to split texts into words is supported",

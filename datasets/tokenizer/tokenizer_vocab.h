@@ -11,9 +11,12 @@
 typedef struct ls_vocab_file {
     ls_arena    *memory;
     const char  *path, *merges_path; /* for messages */
-    bool         chars, words;       /* texts are split into characters; into GPT-2's words; neither: not at all */
-    json_t      *vocab;              /* object: text of a token in the file -> id */
-    json_t      *added;              /* (optional) array of added tokens */
+    bool         chars, words;       /* texts are split into characters; into GPT-2's words; none: not at all */
+    bool         spaced, line_ends;  /* texts are split at white space; after newlines have become <eos> */
+    bool         lowercase;
+    const char  *unknown; /* spaced: the token of unknown words */
+    json_t      *vocab;   /* object: text of a token in the file -> id */
+    json_t      *added;   /* (optional) array of added tokens */
     int64_t      size;
     const char **written; /* by id: text in the file                              */
     bool        *raw;     /* by id: the text is plain, without characters for bytes */

@@ -20,6 +20,7 @@ static pthread_once_t filled = PTHREAD_ONCE_INIT;
 static void fill(void)
 {
 #define X(name, first, last) {first, last, LS_UNICODE_##name},
+#define L(first, last, step, distance)
     static const struct {
         uint32_t first, last;
         uint8_t class;
@@ -27,6 +28,7 @@ static void fill(void)
 #include "datasets/tokenizer/unicode_ranges.h"
     };
 #undef X
+#undef L
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         memset(class_of + ranges[i].first, ranges[i].class, ranges[i].last - ranges[i].first + 1);
 }
@@ -35,6 +37,51 @@ const uint8_t *ls__unicode_classes(void)
 {
     pthread_once(&filled, fill);
     return class_of;
+}
+
+/* ---- small letters ----------------------------------------------------------------------------------------------- */
+
+/* Returns the small letter of a character, or the character itself if it has none. */
+static uint32_t small_letter(uint32_t c)
+{
+#define X(name, first, last)
+#define L(first, last, step, distance) {first, last, step, distance},
+    static const struct {
+        uint32_t first, last;
+        int32_t  step, distance;
+    } run[] = {
+#include "datasets/tokenizer/unicode_ranges.h"
+    };
+#undef X
+#undef L
+    int low = 0, high = (int)(sizeof run / sizeof *run) - 1;
+    while (low < high) { /* the first run that does not end before c */
+        int middle = (low + high) / 2;
+        if (run[middle].last < c)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool has_one = c >= run[low].first && c <= run[low].last && (c - run[low].first) % (uint32_t)run[low].step == 0;
+    return has_one ? c + (uint32_t)run[low].distance : c;
+}
+
+ls_status ls__utf8_lower(const uint8_t *text, size_t bytes, ls_string *out)
+{
+    LS_TRY(ls__string_reserve(out, bytes + bytes / 2 + 8)); /* U+0130 and U+023A become 3 bytes from 2 */
+    uint8_t *at = (uint8_t *)out->data + out->bytes;
+    for (size_t i = 0; i < bytes;) {
+        uint32_t code;
+        i += ls__utf8_valid_next(text + i, &code);
+        if (code == LS_DOTTED_I) {
+            at += ls__utf8_put(at, 'i');
+            at += ls__utf8_put(at, 0x307); /* combining dot above */
+        } else
+            at += ls__utf8_put(at, small_letter(code));
+    }
+    *at        = 0;
+    out->bytes = (size_t)(at - (uint8_t *)out->data);
+    return LS_OK;
 }
 
 /* ---- UTF-8 ------------------------------------------------------------------------------------------------------- */

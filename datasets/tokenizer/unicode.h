@@ -55,6 +55,11 @@ size_t ls__utf8_valid(const uint8_t *text, size_t bytes);
 /* Appends the text with U+FFFD in place of each invalid subsequence; adds their number to *replaced. */
 ls_status ls__utf8_clean(const uint8_t *text, size_t bytes, ls_string *out, int64_t *replaced);
 
+/* Appends the small letters of a valid text, as Hugging Face's normalizer Lowercase gives them: each character for
+ * itself, and U+0130 as two characters. */
+enum { LS_DOTTED_I = 0x130 };
+ls_status ls__utf8_lower(const uint8_t *text, size_t bytes, ls_string *out);
+
 /* Returns the length in bytes of the first word of a non-empty valid text, as GPT-2 splits texts into words:
  *     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+                            */
 size_t ls__word(const uint8_t *classes, const uint8_t *text, size_t bytes);

@@ -30,6 +30,8 @@ static ls_status import_text(const ls_known *known, const char *source, const ls
                                             .out        = out,
                                             .tokenizer  = choice->tokenizer,
                                             .vocabulary = (int32_t)choice->vocab,
+                                            .min_count  = choice->min_count,
+                                            .lowercase  = choice->lowercase,
                                             .valid      = 0.1,
                                             .shards     = 1});
 }
@@ -45,6 +47,8 @@ static ls_status import_pairs(const ls_known *known, const char *source, const l
                                               .out        = out,
                                               .tokenizer  = choice->tokenizer,
                                               .vocabulary = (int32_t)choice->vocab,
+                                              .min_count  = choice->min_count,
+                                              .lowercase  = choice->lowercase,
                                               .max_length = KNOWN_LENGTH});
 }
 

@@ -8,8 +8,10 @@
 
 /* Tokenizer with which a known text is imported. */
 typedef struct ls_text_choice {
-    const char *tokenizer; /* "chars", "bytes", "bpe" or the path of a tokenizer; NULL: that of ls_known */
-    int64_t     vocab;     /* vocabulary size that "bpe" learns, tokens; 0: default             */
+    const char *tokenizer; /* "chars", "bytes", "bpe", "words" or the path of a tokenizer; NULL: that of ls_known */
+    int64_t     vocab;     /* vocabulary size that "bpe" learns, limit of "words"; 0: default   */
+    int64_t     min_count; /* "words": smallest count of a word; 0: 1                           */
+    bool        lowercase; /* the tokenizer lower-cases texts                                   */
 } ls_text_choice;
 
 /* One dataset of the table. */

@@ -40,11 +40,11 @@ static bool belongs_to(const ls_known *known, const char *name)
     return false;
 }
 
-/* Computes a hash that identifies a tokenizer: its name and vocabulary size, and the contents of a tokenizer file,
+/* Computes a hash that identifies a tokenizer: its name and how it is learned, and the contents of a tokenizer file,
  * which may change under the same path. */
 static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
 {
-    char          text[64];
+    char          text[128];
     ls_tokenizer *t;
     *sum = 0;
     if (access(choice->tokenizer, F_OK) == 0) {
@@ -52,7 +52,8 @@ static ls_status sum_of_choice(const ls_text_choice *choice, uint64_t *sum)
         *sum = ls_tokenizer_hash(t);
         ls_tokenizer_free(t);
     }
-    snprintf(text, sizeof text, "%.40s %lld", choice->tokenizer, (long long)choice->vocab);
+    snprintf(text, sizeof text, "%.40s %lld %lld %d", choice->tokenizer, (long long)choice->vocab,
+             (long long)choice->min_count, choice->lowercase);
     *sum += XXH3_64bits(text, strlen(text));
     return LS_OK;
 }
@@ -125,8 +126,8 @@ static ls_status resolve_known(const ls_known *known, const ls_text_choice *choi
 {
     char           source[LS_DATA_PATH], name[64];
     const char    *copies = getenv("LOCKSTEP_DATA");
-    ls_text_choice chosen = {choice && choice->tokenizer ? choice->tokenizer : known->tokenizer,
-                             choice ? choice->vocab : 0};
+    ls_text_choice chosen = choice ? *choice : (ls_text_choice){0};
+    if (!chosen.tokenizer) chosen.tokenizer = known->tokenizer;
     LS_TRY(find_source(known, source));
     if (!known->tokenizer && !(copies && *copies)) {
         memcpy(found, source, LS_DATA_PATH);
@@ -261,7 +262,8 @@ static ls_status open_digits(ls_dataset **d, const ls_recipe *recipe, bool held_
 static ls_status open_files(ls_dataset **d, const ls_recipe *recipe, bool held_out)
 {
     char           path[LS_DATA_PATH];
-    ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab};
+    ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab, recipe->data.min_count,
+                             recipe->data.lowercase};
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
     return open_split(d, recipe, path, held_out ? held_out_of(path) : "train");
 }

@@ -122,6 +122,12 @@ static void append(generator *g, int32_t token)
 
 /* ---- text -------------------------------------------------------------------------------------------------------- */
 
+/* Returns the id of the token that ends a text; -1: the tokenizer has none.  Of words, <eos> ends a line only. */
+static int32_t end_of_text(const ls_tokenizer *t)
+{
+    return ls_tokenizer_kind_of(t) == LS_TOKENIZER_WORDS ? -1 : ls_tokenizer_end(t);
+}
+
 /* Passes a token to the caller's function on rank 0. */
 static ls_status emit(const generator *g, int32_t token)
 {
@@ -240,7 +246,7 @@ ls_status ls_run_generate(ls_run *run, const ls_generate_options *options)
                    .tokenizer = run->tokenizer,
                    .capacity  = run->data.context,
                    .known     = ls_tokenizer_size(run->tokenizer),
-                   .end       = ls_tokenizer_end(run->tokenizer)};
+                   .end       = end_of_text(run->tokenizer)};
     g.sampling  = (ls_sampling){.temperature = options->temperature,
                                 .top_k       = options->top_k,
                                 .top_p       = options->top_p > 0 ? options->top_p : 1,

@@ -99,8 +99,10 @@ struct ls_recipe {
         const char *path;                       /* "digits", the name of a known dataset, or a path                  */
         int64_t     train_count, test_count;    /* samples of "digits"                                               */
         int64_t     seed;                       /* of "digits"                                                       */
-        const char *tokenizer;                  /* "chars", "bytes", "bpe" or a path; NULL: default of the dataset   */
-        int64_t     vocab;                      /* vocabulary size for "bpe", tokens; 0: 8192                        */
+        const char *tokenizer;                  /* kind or path of a tokenizer; NULL: default of the dataset         */
+        int64_t     vocab;                      /* vocabulary size for "bpe", tokens; 0: 8192; limit for "words"     */
+        int64_t     min_count;                  /* "words": smallest count of a word; 0: 1                           */
+        bool        lowercase;                  /* a new tokenizer lower-cases texts                                 */
         int64_t     context;                    /* tokens of a sample; 0: see ls_recipe_context                      */
         const char *inputs[LS_MAX_INPUTS + 1];  /* HDF5 datasets that the model reads; none: not a task of arrays    */
         const char *targets[LS_MAX_INPUTS + 1]; /* HDF5 datasets that the model predicts                             */

@@ -60,11 +60,17 @@ const ls_key ls__keys[] = {
      .help = "random seed of the generated samples of digits, and of the choice of "
              "data.train_per_class"},
     {"data.tokenizer", AT(STRING, data.tokenizer), .bits = true,
-     .help = "text: tokenizer, which is chars, bytes, bpe or the path of a tokenizer; a text downloaded by name "
-             "(shakespeare) is "
-             "imported with it; default: chars, or the tokenizer of the dataset file"},
+     .help = "text: tokenizer, which is chars, bytes, bpe, words or the path of a tokenizer; a text downloaded by name "
+             "(shakespeare, multi30k) is "
+             "imported with it; default: chars, of multi30k bpe, or the tokenizer of the dataset file"},
     {"data.vocab", INT(data.vocab, 0, 1 << 20), .fallback = "0", .bits = true,
-     .help = "tokens of a new bpe tokenizer, made when the program imports a text that it downloaded; 0: 8192"},
+     .help =
+         "tokens of a new bpe tokenizer, made when the program imports a text that it downloaded; 0: 8192; limit of "
+         "a tokenizer of words; 0: none"},
+    {"data.min_count", INT(data.min_count, 0, INT32_MAX), .fallback = "0", .bits = true,
+     .help = "occurrences of a word that does not become <unk>, for a new tokenizer of words; 0: 1"},
+    {"data.lowercase", BOOL(data.lowercase), .fallback = "false", .bits = true,
+     .help = "a new tokenizer lower-cases texts"},
     {"data.context", INT(data.context, 0, LS_MAX_CONTEXT), .fallback = "0", .bits = true,
      .help = "text: context length of a sample, tokens; 0: the model's option context"},
     {"data.streams", BOOL(data.streams), .fallback = "false", .bits = true,

@@ -34,8 +34,9 @@ static void check_text(const ls_tokenizer *t, const char *text, size_t bytes)
         bool as_it_is = ls_tokenizer_kind_of(t) == LS_TOKENIZER_BYTES;
         fuzz_expect(ls__utf8_clean((const uint8_t *)text, bytes, &clean, &replaced) == LS_OK);
         fuzz_expect(ls_tokenizer_decode(t, whole.id, whole.count, &back) == LS_OK);
-        fuzz_expect(back.bytes == (as_it_is ? bytes : clean.bytes) &&
-                    (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0));
+        bool loses = ls_tokenizer_kind_of(t) == LS_TOKENIZER_WORDS || ls_tokenizer_lowercase(t);
+        fuzz_expect(loses || (back.bytes == (as_it_is ? bytes : clean.bytes) &&
+                              (!bytes || memcmp(back.data, as_it_is ? text : clean.data, back.bytes) == 0)));
         fuzz_expect(as_it_is || whole.replaced == replaced);
         fuzz_expect(encode_in_pieces(t, text, bytes, &pieces) == LS_OK && pieces.count == whole.count);
         fuzz_expect(whole.count == 0 || memcmp(pieces.id, whole.id, (size_t)whole.count * sizeof *whole.id) == 0);
@@ -93,12 +94,13 @@ static void check_learning(const char *path)
 {
     ls_tokenizer *t;
     const char   *files[2] = {path, path};
-    for (int kind = LS_TOKENIZER_CHARS; kind <= LS_TOKENIZER_BPE; kind++) {
-        ls_status status =
-            ls_tokenizer_train(&t, .kind = (ls_tokenizer_kind)kind, .size = kind == LS_TOKENIZER_BPE ? 290 : 0,
-                               .files = 2, .file = files, .end = true, .max_words = 16);
+    for (int i = 0; i < 6; i++) {
+        const ls_tokenizer_kind kind = (ls_tokenizer_kind)(LS_TOKENIZER_CHARS + i / 2);
+        ls_status status = ls_tokenizer_train(&t, .kind = kind, .size = kind == LS_TOKENIZER_BPE ? 290 : 0, .files = 2,
+                                              .file = files, .end = true, .lowercase = i % 2, .max_words = 16);
         fuzz_status(status);
         if (status != LS_OK) continue;
+        if (kind != LS_TOKENIZER_CHARS) check_text(t, some_text, sizeof some_text - 1);
         check_saved(t);
         ls_tokenizer_free(t);
     }

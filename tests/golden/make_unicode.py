@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes datasets/tokenizer/unicode_ranges.h: the characters that Hugging Face's `tokenizers` matches with \\s, \\p{L} and \\p{N}.
-Its regular expressions have their own version of Unicode; these tables give the same words on every machine.
+"""Writes datasets/tokenizer/unicode_ranges.h: the characters that Hugging Face's `tokenizers` matches with \\s, \\p{L} and \\p{N},
+and the small letters of its normalizer Lowercase.  Its regular expressions have their own version of Unicode; these tables give the same words on every machine.
 
     python tests/golden/make_unicode.py          needs tokenizers, unlike the build and the tests"""
 import pathlib
 
-from tokenizers import Regex, __version__
+from tokenizers import Regex, __version__, normalizers
 from tokenizers.pre_tokenizers import Split
 
 OUT = pathlib.Path(__file__).parents[2] / "datasets" / "tokenizer" / "unicode_ranges.h"
@@ -30,14 +30,33 @@ def ranges(found):
     return out
 
 
+def small_letters():
+    """Runs of capitals: first, last, the step between capitals, the distance to the small letter.  U+0130 has two characters."""
+    lower, runs = normalizers.Lowercase().normalize_str, []
+    for c in range(0x110000):
+        small = chr(c) if 0xD800 <= c < 0xE000 else lower(chr(c))
+        if small == chr(c) or c == 0x130:
+            continue
+        distance, last = ord(small) - c, runs[-1] if runs else None
+        if last and last[3] == distance and (last[2] in (0, c - last[1])) and c - last[1] <= 2:
+            last[1:3] = c, c - last[1]
+        else:
+            runs.append([c, c, 0, distance])
+    return [(first, last, step or 1, distance) for first, last, step, distance in runs]
+
+
 lines = [
     "/* SPDX-License-Identifier: Apache-2.0",
     f" * Made by tests/golden/make_unicode.py with Hugging Face's tokenizers {__version__}: first and last character of each",
-    " * range. */",
+    " * range.  L: first and last capital, the step between capitals, and the distance to the small letter. */",
 ]
 for name, pattern in [("SPACE", r"\s"), ("LETTER", r"\p{L}"), ("NUMBER", r"\p{N}")]:
     found = ranges(members(pattern))
     lines.append(f"/* {pattern} */")
     for i in range(0, len(found), 4):
         lines.append(" ".join(f"X({name}, 0x{a:x}, 0x{b:x})" for a, b in found[i : i + 4]))
+runs = small_letters()
+lines.append("/* Lowercase */")
+for i in range(0, len(runs), 3):
+    lines.append(" ".join(f"L(0x{a:x}, 0x{b:x}, {step}, {distance})" for a, b, step, distance in runs[i : i + 3]))
 OUT.write_text("\n".join(lines) + "\n")

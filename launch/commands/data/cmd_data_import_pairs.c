@@ -41,9 +41,10 @@ static ls_status import_pairs(int argc, char **argv)
     enum { MAX_VOCABULARY = 1 << 20, MAX_LENGTH = (1 << 16) - 1 };
     static ls_args args;
     ls_bar         bar;
-    long long      vocabulary, max_length;
+    long long      vocabulary, max_length, min_count;
     LS_TRY(ls_args_parse(&args, argc, argv));
     LS_TRY(ls_args_int(&args, "vocab", 1, MAX_VOCABULARY, 0, &vocabulary));
+    LS_TRY(ls_args_int(&args, "min-count", 1, INT32_MAX, 0, &min_count));
     LS_TRY(ls_args_int(&args, "max-length", 1, MAX_LENGTH, LS_PAIRS_LENGTH, &max_length));
     const char *tokenizer = ls_args_option(&args, "tokenizer"), *const held_out[] = {NULL, "valid", "test"};
     ls_pairs_import import = {.size       = sizeof import,
@@ -52,6 +53,8 @@ static ls_status import_pairs(int argc, char **argv)
                               .out        = args.positional[2],
                               .tokenizer  = tokenizer ? tokenizer : "bpe",
                               .vocabulary = (int32_t)vocabulary,
+                              .min_count  = min_count,
+                              .lowercase  = ls_args_option(&args, "lowercase") != NULL,
                               .separate   = ls_args_option(&args, "separate") != NULL,
                               .max_length = max_length,
                               .skip_long  = ls_args_option(&args, "skip-long") != NULL,
@@ -74,23 +77,26 @@ const ls_command ls__command_data_import_pairs = {
     .name      = "data import pairs",
     .arguments = "SRC TGT OUT",
     .text      = "make a dataset of pairs of sentences, for translation",
-    .help = "Line i of TGT is the translation of line i of SRC.  The files are UTF-8, plain or compressed by gzip; "
-            "invalid bytes\n"
-            "are replaced by U+FFFD and counted.  Pairs with an empty line are left out and counted.  OUT becomes "
-            "a folder with\n"
-            "train.h5, valid.h5 and test.h5 (with --valid and --test), source/tokenizer.json and "
-            "target/tokenizer.json.  Tokenizers\n"
-            "are learnt from SRC and TGT alone.\n"
-            "\n"
-            "  lockstep data import pairs train.en.gz train.de.gz data/en-de --valid val.en.gz val.de.gz",
-    .options =
-        LS_OPTIONS({"valid", "SRC TGT", "files of the split valid; default: no such split"},
-                   {"test", "SRC TGT", "files of the split test; default: no such split"},
-                   {"tokenizer", "TOKENIZER",
-                    "bpe, chars (learnt from the files), bytes, or the path of a tokenizer; default bpe"},
-                   {"vocab", "N", "size of the vocabulary that bpe learns, tokens; default 8192"},
-                   {"separate", NULL, "a vocabulary for each side; default: one for both, learnt from both files"},
-                   {"max-length", "N", "longest sentence, tokens; default 100; a longer one is an error"},
-                   {"skip-long", NULL, "leave pairs with longer sentences out, and print their number"}),
+    .help    = "Line i of TGT is the translation of line i of SRC.  The files are UTF-8, plain or compressed by gzip; "
+               "invalid bytes\n"
+               "are replaced by U+FFFD and counted.  Pairs with an empty line are left out and counted.  OUT becomes "
+               "a folder with\n"
+               "train.h5, valid.h5 and test.h5 (with --valid and --test), source/tokenizer.json and "
+               "target/tokenizer.json.  Tokenizers\n"
+               "are learnt from SRC and TGT alone.\n"
+               "\n"
+               "  lockstep data import pairs train.en.gz train.de.gz data/en-de --valid val.en.gz val.de.gz",
+    .options = LS_OPTIONS(
+        {"valid", "SRC TGT", "files of the split valid; default: no such split"},
+        {"test", "SRC TGT", "files of the split test; default: no such split"},
+        {"tokenizer", "TOKENIZER",
+         "bpe, words, chars (learnt from the files), bytes, or the path of a tokenizer; default bpe"},
+        {"vocab", "N",
+         "size of the vocabulary that bpe learns, tokens; default 8192; words: the most frequent N; default: all"},
+        {"min-count", "N", "words: least number of occurrences of a word that does not become <unk>; default 1"},
+        {"lowercase", NULL, "the learnt tokenizers lower-case texts; the lines remain as they are"},
+        {"separate", NULL, "a vocabulary for each side; default: one for both, learnt from both files"},
+        {"max-length", "N", "longest sentence, tokens; default 100; a longer one is an error"},
+        {"skip-long", NULL, "leave pairs with longer sentences out, and print their number"}),
     .run = import_pairs,
 };

@@ -25,11 +25,12 @@ static ls_status import_text(int argc, char **argv)
     enum { MAX_VOCABULARY = 1 << 20 };
     static ls_args args;
     ls_bar         bar;
-    long long      shards, vocabulary;
+    long long      shards, vocabulary, min_count;
     double         valid;
     LS_TRY(ls_args_parse(&args, argc, argv));
     LS_TRY(ls_args_int(&args, "shards", 1, LS_IMPORT_MAX_SHARDS, 1, &shards));
     LS_TRY(ls_args_int(&args, "vocab", 1, MAX_VOCABULARY, 0, &vocabulary));
+    LS_TRY(ls_args_int(&args, "min-count", 1, INT32_MAX, 0, &min_count));
     LS_TRY(ls__import_valid(&args, &valid));
     const char    *tokenizer = ls_args_option(&args, "tokenizer");
     ls_text_import import    = {.size       = sizeof import,
@@ -40,6 +41,8 @@ static ls_status import_text(int argc, char **argv)
                                 .vocabulary = (int32_t)vocabulary,
                                 .valid      = valid,
                                 .shards     = (int)shards,
+                                .min_count  = min_count,
+                                .lowercase  = ls_args_option(&args, "lowercase") != NULL,
                                 .progress   = ls__import_progress,
                                 .context    = &bar};
     ls_bar_open(&bar, true);
@@ -57,15 +60,18 @@ const ls_command ls__command_data_import_text = {
                  "counted.  OUT becomes\n"
                  "a folder with train.h5, valid.h5 (the end of the text) and the tokenizer.json that encoded both.  "
                  "The text may be\n"
-                 "larger than memory.\n"
+                 "larger than memory.  words are separated by white space, and each end of a line becomes <eos>.\n"
                  "\n"
                  "  lockstep data import text book.txt data/book --tokenizer bpe --vocab 4096\n"
                  "  lockstep data import text *.txt data/books --tokenizer gpt2/tokenizer.json --shards 8",
     .options   = LS_OPTIONS(
           {"shards", "N", "number of files that each split is cut into; default 1"},
           {"tokenizer", "TOKENIZER",
-           "bytes, chars, bpe (learnt from the files), or the path of a tokenizer; default bpe"},
-          {"vocab", "N", "size of the vocabulary that bpe learns, tokens; default 8192"},
+           "bytes, chars, bpe, words (learnt from the files), or the path of a tokenizer; default bpe"},
+          {"vocab", "N",
+           "size of the vocabulary that bpe learns, tokens; default 8192; words: the most frequent N; default: all"},
+          {"min-count", "N", "words: least number of occurrences of a word that does not become <unk>; default 1"},
+          {"lowercase", NULL, "the learnt tokenizer lower-cases texts"},
           {"valid", "FRACTION", "fraction of the text, at its end, held out as the split valid; default 0.1; 0: none"}),
     .run = import_text,
 };

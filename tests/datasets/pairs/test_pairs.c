@@ -127,6 +127,35 @@ static void vocabularies(void **state)
     }
 }
 
+/* Words, lower-cased by the tokenizer: the lines remain as they are. */
+static void words(void **state)
+{
+    ls_dataset *d;
+    ls_pair     pair = {0};
+    text_write("x", "The Dog\nthe cat\n");
+    text_write("y", "Der Hund\ndie KATZE \n");
+    ls_pairs_import o = plain("x", "y");
+    o.tokenizer       = "words";
+    o.lowercase       = true;
+    o.min_count       = 2;
+    assert_ok(ls_import_pairs(&o));
+    assert_int_equal(o.found[0], 3); /* <unk>, <eos>, the */
+    o.min_count  = 0;
+    o.vocabulary = 5;
+    assert_ok(ls_import_pairs(&o));
+    assert_int_equal(o.found[0], 5); /* the, cat, der */
+    assert_ok(ls_dataset_open(&d, "out", "train"));
+    assert_int_equal(ls_dataset_info_of(d).end, 1);
+    assert_string_equal(ls_dataset_info_of(d).tokenizer, "words");
+    assert_ok(ls_dataset_pair(d, 0, &pair));
+    assert_string_equal(pair.target.data, "Der Hund");
+    assert_true(pair.source_tokens.count == 2 && pair.source_tokens.id[0] == 2 && pair.source_tokens.id[1] == 0);
+    assert_true(pair.target_tokens.count == 2 && pair.target_tokens.id[0] == 4 && pair.target_tokens.id[1] == 0);
+    ls_pair_free(&pair);
+    ls_dataset_free(d);
+    folder_remove("out");
+}
+
 /* ---- lines that are refused -------------------------------------------------------------------------------------- */
 
 static void refused_imports(void **state)
@@ -161,10 +190,16 @@ static void refused_imports(void **state)
     assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "import pairs: valid: expected two files, found one");
     o           = plain("one", "one");
     o.tokenizer = "none/tokenizer.json";
-    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "expected bpe, chars, bytes or the path of a tokenizer");
+    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "expected bytes, chars, bpe, words or the path of a tokenizer");
     o.tokenizer  = "chars";
     o.vocabulary = 300;
     assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "--vocab 300: the tokenizer chars has a fixed size");
+    o           = plain("one", "one");
+    o.min_count = 2;
+    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "--min-count 2: expected with the tokenizer words, found bytes");
+    o           = plain("one", "one");
+    o.lowercase = true;
+    assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "--lowercase: expected with a tokenizer that is trained");
     o          = plain("one", "one");
     o.separate = true;
     assert_fails(ls_import_pairs(&o), LS_ERR_USAGE, "--separate: the tokenizer bytes has one vocabulary");
@@ -342,7 +377,8 @@ static void changed_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(lines_come_back), cmocka_unit_test(vocabularies),
-                                       cmocka_unit_test(refused_imports), cmocka_unit_test(long_sentences),
-                                       cmocka_unit_test(damaged_files),   cmocka_unit_test(changed_files)};
+                                       cmocka_unit_test(words),           cmocka_unit_test(refused_imports),
+                                       cmocka_unit_test(long_sentences),  cmocka_unit_test(damaged_files),
+                                       cmocka_unit_test(changed_files)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

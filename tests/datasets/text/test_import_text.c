@@ -207,10 +207,13 @@ static void nothing_is_left_behind(void **state)
          LS_ERR_DATA,
          "short.txt: the text has 1 bytes, too few to hold out a part of 0.1"},
         {{.files = 1, .file = one, .tokenizer = "bytes", .valid = 1, .shards = 1}, LS_ERR_USAGE, "valid"},
-        {{.files = 1, .file = one, .tokenizer = "words", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "found 'words'"},
+        {{.files = 1, .file = one, .tokenizer = "word", .valid = 0.1, .shards = 1}, LS_ERR_USAGE, "found 'word'"},
+        {{.files = 1, .file = one, .tokenizer = "words", .valid = 0.1, .shards = 1},
+         LS_ERR_DATA,
+         "too few to hold out a part of 0.1"}, /* one line */
         {{.files = 1, .file = one, .tokenizer = "bytes", .vocabulary = 9, .valid = 0.1, .shards = 1},
          LS_ERR_USAGE,
-         "only bpe is trained to a size"},
+         "only bpe and words are trained to a size"},
         {{.files = 1, .file = other, .tokenizer = "made", .valid = 0.1, .shards = 1}, LS_ERR_DATA, ""},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -229,12 +232,54 @@ static void nothing_is_left_behind(void **state)
     folder_remove("made");
 }
 
+/* Each end of a line is <eos>, also that of the last line; `valid` begins with a line. */
+static void words_and_lines(void **state)
+{
+    static const char text[] = "the dog\n\nthe \t cat\r\nThe dog ran", more[] = "a dog\n";
+    /* <unk>, <eos>, dog, the, A... : dog 3, the 2, The, a, cat, ran */
+    static const int32_t train[] = {3, 2, 1, 1, 3, 6, 1}, valid[] = {4, 2, 7, 1, 5, 2, 1};
+    ls_dataset          *d;
+    ls_tokenizer        *t;
+    int32_t              id[16];
+    file_write("lines", text, strlen(text));
+    file_write("more", more, strlen(more));
+    ls_text_import o = {.size      = sizeof o,
+                        .files     = 2,
+                        .file      = (const char *const[]){"lines", "more"},
+                        .out       = "words",
+                        .tokenizer = "words",
+                        .valid     = 0.55,
+                        .shards    = 1};
+    assert_ok(ls_import_text(&o));
+    for (int split = 0; split < 2; split++) {
+        const int32_t *want = split ? valid : train;
+        assert_ok(ls_dataset_open(&d, "words", split ? "valid" : "train"));
+        const ls_dataset_info info = ls_dataset_info_of(d);
+        assert_int_equal(info.tokens, 7);
+        assert_int_equal(info.bytes, 0); /* unknown words have no length */
+        assert_int_equal(info.documents, split ? 2 : 1);
+        assert_ok(ls_dataset_tokens(d, 0, info.tokens, id));
+        for (int i = 0; i < info.tokens; i++) assert_int_equal(id[i], want[i]);
+        ls_dataset_free(d);
+    }
+    o.lowercase = true;
+    o.min_count = 2;
+    assert_ok(ls_import_text(&o));
+    assert_ok(ls_tokenizer_load(&t, "words"));
+    assert_int_equal(ls_tokenizer_size(t), 4); /* the, dog */
+    assert_true(ls_tokenizer_lowercase(t));
+    ls_tokenizer_free(t);
+    folder_remove("words");
+    unlink("lines");
+    unlink("more");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(long_texts_come_back),   cmocka_unit_test(no_character_is_cut),
-        cmocka_unit_test(files_are_documents),    cmocka_unit_test(invalid_utf8_is_counted),
-        cmocka_unit_test(nothing_is_left_behind),
+        cmocka_unit_test(words_and_lines),         cmocka_unit_test(long_texts_come_back),
+        cmocka_unit_test(no_character_is_cut),     cmocka_unit_test(files_are_documents),
+        cmocka_unit_test(invalid_utf8_is_counted), cmocka_unit_test(nothing_is_left_behind),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,8 +3,8 @@
  * Encoding and decoding for each kind, cuts of texts, files in pieces, and the memory limit of word counts. */
 #include "core/base/philox.h"
 #include "datasets/tokenizer/growable.h"
-#include "datasets/tokenizer/text_pieces.h"
-#include "datasets/tokenizer/tokenizer_words.h"
+#include "datasets/tokenizer/training/text_pieces.h"
+#include "datasets/tokenizer/training/tokenizer_words.h"
 #include "datasets/tokenizer/unicode.h"
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/datasets/tokenizer/mixed_text.h"
@@ -78,6 +78,52 @@ static void test_chars(void **state)
     assert_null(strchr(ls_error_message(), '\x1b'));
     ls_tokens_free(&list);
     ls_tokenizer_free(t);
+}
+
+/* The most frequent words first, equal ones by their bytes; newlines are <eos>. */
+static void test_spaced_words(void **state)
+{
+    static const char *const want[] = {"<unk> ", "\n", "the ", "A ", "a ", "\xc3\xa9 ", "z "};
+    static const char        text[] = "the A\xc2\xa0the\u3000<eos>\n\xc3\xa9 <unk>\tthe\r\na z",
+                      other[]       = "the <unk> zz\n z <eos>x  A<eos>";
+    ls_tokenizer *t                 = learn(LS_TOKENIZER_WORDS, 0, text, false);
+    ls_tokens     list              = {0};
+    ls_string     back              = {0};
+    size_t        bytes;
+    assert_int_equal(ls_tokenizer_size(t), 7);
+    assert_int_equal(ls_tokenizer_unknown(t), 0);
+    assert_int_equal(ls_tokenizer_end(t), 1);
+    static const int order[] = {0, 1, 2, 3, 4, 6, 5};
+    for (int i = 0; i < 7; i++) {
+        const char *token = ls_tokenizer_token(t, i, &bytes);
+        assert_int_equal(bytes, strlen(want[order[i]]));
+        assert_memory_equal(token, want[order[i]], bytes);
+    }
+    assert_ok(ls_tokenizer_encode(t, other, strlen(other), &list));
+    check_tokens(&list, 7, (int32_t[]){2, 0, 0, 1, 5, 0, 0});
+    list.count = 0;
+    assert_ok(ls_tokenizer_encode(t, "the  A\nthe q", 12, &list));
+    assert_ok(ls_tokenizer_decode(t, list.id, list.count, &back));
+    assert_string_equal(back.data, "the A \nthe <unk> ");
+    ls_tokens_free(&list);
+    ls_string_free(&back);
+    ls_tokenizer_free(t);
+    char        folder[FILES_PATH], path[FILES_PATH + 16];
+    const char *file = path;
+    folder_make(folder);
+    snprintf(path, sizeof path, "%s/text", folder);
+    file_write(path, text, strlen(text));
+    assert_ok(
+        ls_tokenizer_train(&t, .kind = LS_TOKENIZER_WORDS, .size = 5, .lowercase = true, .files = 1, .file = &file));
+    assert_int_equal(ls_tokenizer_size(t), 5);
+    assert_true(ls_tokenizer_lowercase(t));
+    assert_ok(ls_tokenizer_encode(t, "THE a A z", 9, &list));
+    check_tokens(&list, 4, (int32_t[]){2, 3, 3, 4});
+    ls_tokens_free(&list);
+    ls_tokenizer_free(t);
+    assert_fails(ls_tokenizer_train(&t, .kind = LS_TOKENIZER_WORDS, .size = 2, .files = 1, .file = &file), LS_ERR_USAGE,
+                 "size: expected 0 or 3");
+    folder_remove(folder);
 }
 
 /* Merges with known results: overlapping pairs, ties, the smallest count. */
@@ -205,49 +251,50 @@ static void test_cut(void **state)
 {
     static const struct {
         const char *text;
-        int         bytes, chars, bpe;
+        int         bytes, chars, bpe, words;
     } cuts[] = {
-        {"some text", 9, 9, 4}, /* the word may continue */
-        {"some ", 5, 5, 4},     /* white space may continue, and its last character belongs to the next word */
-        {"some <", 5, 5, 4},
-        {"some <|endoftext|", 5, 5, 4},
-        {"some <|endoftext|>", 18, 18, 4},
-        {"<|end", 0, 0, 0},
-        {"", 0, 0, 0},
-        {"x = 12", 6, 6, 3},
-        {"it'l", 4, 4, 2},
-        {"it'", 3, 3, 2},
-        {"it's1", 5, 5, 4},
-        {"ab\xe2\x82", 4, 2, 0}, /* an incomplete character */
-        {"ab \xe2\x82", 5, 3, 2},
-        {"ab\xe2\x82\xac", 5, 5, 2},
+        {"some text", 9, 9, 4, 5}, /* the word may continue */
+        {"some ", 5, 5, 4, 5},     /* white space may continue, and its last character belongs to the next word */
+        {"some <", 5, 5, 4, 5},
+        {"some <|endoftext|", 5, 5, 4, 5},
+        {"some <|endoftext|>", 18, 18, 4, 5},
+        {"<|end", 0, 0, 0, 0},
+        {"", 0, 0, 0, 0},
+        {"x = 12", 6, 6, 3, 4},
+        {"it'l", 4, 4, 2, 0},
+        {"it'", 3, 3, 2, 0},
+        {"it's1", 5, 5, 4, 0},
+        {"ab\xe2\x82", 4, 2, 0, 0}, /* an incomplete character */
+        {"ab \xe2\x82", 5, 3, 2, 2},
+        {"ab\xe2\x82\xac", 5, 5, 2, 0},
         {"ab\x80"
          "c",
-         4, 4, 3},
+         4, 4, 3, 0},
         {"a\x80\x80"
          "1",
-         4, 4, 3},
+         4, 4, 3, 0},
         {"1\x80"
          " ",
-         3, 3, 2},
+         3, 3, 2, 3},
         {"!\x80"
          "!",
-         3, 3, 0},
+         3, 3, 0, 0},
     };
-    ls_tokenizer *t[3];
+    ls_tokenizer *t[4];
     assert_ok(ls_tokenizer_bytes(&t[0]));
     t[1] = learn(LS_TOKENIZER_CHARS, 0, "x", true);
     t[2] = learn(LS_TOKENIZER_BPE, 257, "x", true);
+    t[3] = learn(LS_TOKENIZER_WORDS, 0, "x", false);
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
-        int want[3] = {cuts[i].bytes, cuts[i].chars, cuts[i].bpe};
-        for (int k = 0; k < 3; k++) {
+        int want[4] = {cuts[i].bytes, cuts[i].chars, cuts[i].bpe, cuts[i].words};
+        for (int k = 0; k < 4; k++) {
             int got = (int)ls_tokenizer_cut(t[k], cuts[i].text, strlen(cuts[i].text));
             if (got != want[k])
                 fail_msg("'%s', %s: cut at %d, expected %d", cuts[i].text, ls_tokenizer_kind_text((ls_tokenizer_kind)k),
                          got, want[k]);
         }
     }
-    for (int k = 0; k < 3; k++) ls_tokenizer_free(t[k]);
+    for (int k = 0; k < 4; k++) ls_tokenizer_free(t[k]);
 }
 
 typedef struct pieces {
@@ -323,6 +370,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_bytes),
                                        cmocka_unit_test(test_chars),
+                                       cmocka_unit_test(test_spaced_words),
                                        cmocka_unit_test(test_merges),
                                        cmocka_unit_test(test_words),
                                        cmocka_unit_test(test_byte_chars),

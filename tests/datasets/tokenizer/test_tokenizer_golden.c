@@ -148,16 +148,24 @@ static void check_long(const golden *g, const ls_tokenizer *t)
     free(text);
 }
 
+enum { SHAKESPEARE, MIXED, SPECIAL, WORDS, WORDS_LOWER, BPE_LOWER, TOKENIZERS };
+static const char *const tokenizer_name[] = {"shakespeare.json", "mixed-vocab.json", "special.json",
+                                             "words.json",       "words-lower.json", "bpe-lower.json"};
+
 static void test_tokens(void **state)
 {
-    golden        g     = golden_open("tokenizer/tokens.txt");
-    ls_tokenizer *small = load("shakespeare.json"), *mixed = load("mixed-vocab.json"), *special = load("special.json");
+    golden        g = golden_open("tokenizer/tokens.txt");
+    ls_tokenizer *all[TOKENIZERS];
     int           lines = 0;
+    for (int k = 0; k < TOKENIZERS; k++) all[k] = load(tokenizer_name[k]);
+    const ls_tokenizer *small = all[SHAKESPEARE], *mixed = all[MIXED], *special = all[SPECIAL];
     assert_int_equal(ls_tokenizer_end(small), 999);
     assert_int_equal(ls_tokenizer_end(mixed), 999);
     while (golden_next(&g)) {
-        const char         *which = golden_text(&g, "tokenizer");
-        const ls_tokenizer *t     = which && !strcmp(which, "shakespeare.json") ? small : mixed;
+        const char *which = golden_text(&g, "tokenizer");
+        int         k     = 0;
+        while (which && strcmp(which, tokenizer_name[k])) assert_true(++k < TOKENIZERS);
+        const ls_tokenizer *t = all[k];
         if (!strcmp(g.name, "mixed_text")) check_text(&g);
         if (!strcmp(g.name, "block")) check_block(&g, t);
         if (!strcmp(g.name, "each_line")) check_lines(&g, t);
@@ -175,9 +183,7 @@ static void test_tokens(void **state)
     }
     assert_int_equal(lines, 300);
     golden_close(&g);
-    ls_tokenizer_free(small);
-    ls_tokenizer_free(mixed);
-    ls_tokenizer_free(special);
+    for (int k = 0; k < TOKENIZERS; k++) ls_tokenizer_free(all[k]);
 }
 
 /* Training on the same text to the same size gives the same merges, and so the same tokenizer. */
@@ -196,6 +202,24 @@ static void test_training_gives_the_same_merges(void **state)
     assert_true(replaced > 10000);
     ls_tokenizer_free(t);
     ls_tokenizer_free(want);
+    static const struct {
+        const char       *name;
+        ls_tokenizer_kind kind;
+        int32_t           size;
+        int64_t           min_count;
+        bool              lowercase;
+    } more[] = {{"words.json", LS_TOKENIZER_WORDS, 500, 0, false},
+                {"words-lower.json", LS_TOKENIZER_WORDS, 0, 2, true},
+                {"bpe-lower.json", LS_TOKENIZER_BPE, 400, 0, true}};
+    for (size_t k = 0; k < sizeof more / sizeof *more; k++) {
+        want = load(more[k].name);
+        assert_ok(ls_tokenizer_train(&t, .kind = more[k].kind, .size = more[k].size, .min_count = more[k].min_count,
+                                     .lowercase = more[k].lowercase, .files = 1, .file = &file));
+        assert_int_equal(ls_tokenizer_size(t), ls_tokenizer_size(want));
+        assert_int_equal(ls_tokenizer_hash(t), ls_tokenizer_hash(want));
+        ls_tokenizer_free(t);
+        ls_tokenizer_free(want);
+    }
     if (d.shakespeare) {
         want = load("shakespeare.json");
         file = d.shakespeare_path;
@@ -210,8 +234,9 @@ static void test_training_gives_the_same_merges(void **state)
 /* Words that cross the pieces in which a file is read: many pieces give the same tokens as one. */
 static void test_pieces(void **state)
 {
-    ls_tokenizer *t[] = {load("mixed-vocab.json"), load("special.json")};
-    for (int k = 0; k < 2; k++) {
+    ls_tokenizer *t[TOKENIZERS];
+    for (int k = 0; k < TOKENIZERS; k++) {
+        t[k]                 = load(tokenizer_name[k]);
         ls_tokens whole_text = {0}, pieces = {0};
         size_t    bytes = d.line[600];
         assert_ok(ls_tokenizer_encode(t[k], d.text, bytes, &whole_text));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * labels: io
  * Tokenizer files: a saved tokenizer loads again, and each malformed file has its message. */
+#include "datasets/tokenizer/tokenizer_spaced.h"
 #include "tests/datasets/dataset_files_for_tests.h"
 #include "tests/unit.h"
 
@@ -104,11 +105,18 @@ static void test_wrong_json(void **state)
         {"\"model\":{", "\"model\":7,\"other\":{", "model: expected an object, found a number"},
         {"\"type\":\"BPE\"", "\"type\":\"Unigram\"", "model.type: expected BPE, found Unigram"},
         {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"Metaspace\"",
-         "pre_tokenizer: expected ByteLevel, found Metaspace"},
-        {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{", "pre_tokenizer: expected ByteLevel, found null"},
+         "pre_tokenizer: expected ByteLevel or WhitespaceSplit, found Metaspace"},
+        {"\"pre_tokenizer\":{", "\"pre_tokenizer\":null,\"other\":{",
+         "pre_tokenizer: expected ByteLevel or WhitespaceSplit, found null"},
         {"\"add_prefix_space\":false", "\"add_prefix_space\":true", "expected add_prefix_space false"},
         {"\"use_regex\":true", "\"use_regex\":false", "expected ByteLevel with use_regex true"},
-        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}", "normalizer: expected null, found an object"},
+        {"\"normalizer\":null", "\"normalizer\":{\"type\":\"NFC\"}",
+         "normalizer: expected null, Lowercase, or Replace of newlines"},
+        {"\"normalizer\":null",
+         "\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"String\":\"\\n\"},\"content\":\" <eos> \"}",
+         "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
+        {"\"pre_tokenizer\":{\"type\":\"ByteLevel\"", "\"pre_tokenizer\":{\"type\":\"WhitespaceSplit\"",
+         "normalizer: expected Replace of newlines by ' <eos> ' for words that WhitespaceSplit separates"},
         {"\"truncation\":null", "\"truncation\":{}", "truncation: expected null"},
         {"\"post_processor\":null",
          "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"A\"}},"
@@ -218,21 +226,56 @@ static void test_empty_template(void **state)
 static void test_saved(void **state)
 {
     static const char text[] = "a\0b\xc3\xa9\xff \xf0\x9f\x98\x80\n";
-    ls_tokenizer     *made[3], *t;
+    enum { MADE = 4 };
+    ls_tokenizer *made[MADE], *t;
     assert_ok(ls_tokenizer_bytes(&made[0]));
     made[1] = learn(LS_TOKENIZER_CHARS, 0, text, sizeof text - 1);
     made[2] = learn(LS_TOKENIZER_BPE, 257, text, sizeof text - 1);
-    for (int i = 0; i < 3; i++) {
+    made[3] = learn(LS_TOKENIZER_WORDS, 0, text, sizeof text - 1);
+    for (int i = 0; i < MADE; i++) {
         assert_ok(ls_tokenizer_save(made[i], at_root("saved")));
         assert_int_equal(folder_count(at_root("saved")), 1);
         assert_ok(ls_tokenizer_load(&t, at_root("saved")));
         assert_int_equal(ls_tokenizer_kind_of(t), i);
-        for (int k = 0; k < 3; k++) assert_int_equal(ls_tokenizer_hash(t) == ls_tokenizer_hash(made[k]), i == k);
+        for (int k = 0; k < MADE; k++) assert_int_equal(ls_tokenizer_hash(t) == ls_tokenizer_hash(made[k]), i == k);
         ls_tokenizer_free(t);
     }
     assert_fails(ls_tokenizer_save(made[0], at_root("text")), LS_ERR_ENV, "cannot be written");
     assert_fails(ls_tokenizer_save(made[0], at_root("no/such")), LS_ERR_ENV, "cannot be written");
-    for (int i = 0; i < 3; i++) ls_tokenizer_free(made[i]);
+    for (int i = 0; i < MADE; i++) ls_tokenizer_free(made[i]);
+}
+
+static void test_wrong_words(void **state)
+{
+    static const struct {
+        const char *from, *to, *part;
+    } wrong[] = {
+        {"\"<unk>\":0,", "\"unknown\":0,", "the vocabulary has no token '<unk>'"},
+        {"\"<eos>\":1,", "\"end\":1,", "the vocabulary has no token '<eos>'"},
+        {",\"unk_token\":\"<unk>\"", "", "the vocabulary has no token ''"},
+        {"\"added_tokens\":[]", "\"added_tokens\":[{\"id\":0,\"content\":\"<unk>\"}]",
+         "added_tokens: expected none for a tokenizer of words, found 1"},
+        {" <eos> ", "<eos>", "normalizer: expected null, Lowercase, or Replace of newlines"},
+        {"\"type\":\"WordLevel\"", "\"type\":\"BPE\"", "model.type: expected WordLevel, found BPE"},
+    };
+    char          text[1 << 12] = "";
+    ls_tokenizer *t             = learn(LS_TOKENIZER_WORDS, 0, "a b a", 5);
+    assert_ok(ls_tokenizer_save(t, at_root("words")));
+    ls_tokenizer_free(t);
+    file_read(at_root("words/tokenizer.json"), text, sizeof text - 1);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *other = changed(text, wrong[i].from, wrong[i].to);
+        file_write(at_root("tokenizer.json"), other, strlen(other));
+        check_refused(at_root("tokenizer.json"), wrong[i].part);
+        free(other);
+    }
+    char *other = malloc(LS_MAX_WORD + 64), *all;
+    snprintf(other, LS_MAX_WORD + 64, "\"%0*d\":2,", LS_MAX_WORD + 1, 7);
+    all = changed(text, "\"a\":2,", other);
+    file_write(at_root("tokenizer.json"), all, strlen(all));
+    check_refused(at_root("tokenizer.json"), "has 4097 bytes, expected at most 4096");
+    free(other);
+    free(all);
 }
 
 static void test_large_token(void **state)
@@ -261,6 +304,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_wrong_json),     cmocka_unit_test(test_wrong_pair),
                                        cmocka_unit_test(test_same_tokenizer), cmocka_unit_test(test_empty_template),
-                                       cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token)};
+                                       cmocka_unit_test(test_saved),          cmocka_unit_test(test_large_token),
+                                       cmocka_unit_test(test_wrong_words)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -26,10 +26,10 @@ def written(text):
     return "".join(char[b] for b in text.encode())
 
 
-def tokenizer(model, cut, added):
+def tokenizer(model, cut, added, normalizer=None):
     flags = {"single_word": False, "lstrip": False, "rstrip": False}
     added = [{"id": i, "content": c, "normalized": n, "special": s} | flags for i, c, n, s in added]
-    whole = {"version": "1.0", "added_tokens": added, "normalizer": None, "pre_tokenizer": cut, "post_processor": None, "decoder": level, "model": model}
+    whole = {"version": "1.0", "added_tokens": added, "normalizer": normalizer, "pre_tokenizer": cut, "post_processor": None, "decoder": level, "model": model}
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -44,10 +44,16 @@ put("bpe-added", 0, tokenizer(bpe | {"merges": [m.split(" ") for m in merges]}, 
 put("bytes", 0, tokenizer({"type": "BPE", "vocab": {char[b]: b for b in range(256)}, "merges": []}, level, [(256, END, False, True)]))
 letters = {written(c): i for i, c in enumerate("\0\n abcdeh'stÄé12\ufffd")}
 put("chars", 0, tokenizer({"type": "WordLevel", "vocab": letters, "unk_token": "?"}, cutting, [(len(letters), END, False, True)]))
+ends, lower = {"type": "Replace", "pattern": {"String": "\n"}, "content": " <eos> "}, {"type": "Lowercase"}
+words = {"type": "WordLevel", "vocab": {w: i for i, w in enumerate(["<unk>", "<eos>", "the", "hat", "été", "12"])}, "unk_token": "<unk>"}
+put("words", 0, tokenizer(words, {"type": "WhitespaceSplit"}, [], ends))
+put("words-lower", 0, tokenizer(words, {"type": "WhitespaceSplit"}, [], {"type": "Sequence", "normalizers": [ends, lower]}))
+put("bpe-lower", 0, tokenizer(bpe, level, [(end, END, False, True)], lower))
 put("pair", 1, json.dumps(vocab | {END: end}, ensure_ascii=False).encode() + b"\0" + ("#version: 0.2\n" + "\n".join(merges) + "\n").encode())
 put("pair-without-merges", 1, json.dumps(vocab, ensure_ascii=False))
 put("text", 2, f"it's the cat's  hat, we'll {END} see 12 ½ 日本語 e\u0301\n\n \t{END}")
 put("text-broken", 2, b"\xff\xc3 \xe2\x82 <|endof\xf0\x9f\x98text|>\x80\x80 a\xed\xa0\x80\0'\xe2\x80\xa8x")
 put("text-long", 2, "a" * 70 + "ab" * 40 + " " * 9 + "é" * 40)
 put("learn", 3, "the cat sat on the mat; the other cat did not.\n" * 4 + END + "aaaa aaaa bbbb\n" * 3)
+put("learn-capitals", 3, "THE \u0130CE THE \u0130! \u0130x \u023a\u023a\u023a the\0 x\u3000<eos>y <unk>\r\n\n" * 4)
 put("learn-broken", 3, b"\xff\xfe\0\0 aa aa \xe2\x82\xac\xe2\x82\xac aa")

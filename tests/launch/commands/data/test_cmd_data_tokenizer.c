@@ -43,6 +43,9 @@ static void saves_the_tokenizer(void **state)
     check_loads("made", LS_TOKENIZER_BPE, 262, 261); /* aa, bb, aaaa, bbbb, " bbbb" */
     assert_int_equal(run("data train-tokenizer --kind chars --end text chars"), 0);
     check_loads("chars/tokenizer.json", LS_TOKENIZER_CHARS, 5, 4);
+    assert_int_equal(run("data train-tokenizer --kind words --vocabulary 3 --lowercase text words"), 0);
+    assert_non_null(strstr(text_of("out"), "words/tokenizer.json: words, 3 tokens"));
+    check_loads("words", LS_TOKENIZER_WORDS, 3, 1);
     folder_leave();
 }
 
@@ -58,7 +61,7 @@ static void refuses_wrong_arguments(void **state)
         {"data train-tokenizer . made", 3, "cannot be read: Is a directory"},
         {"data train-tokenizer text", 2, "TEXT ... OUT"},
         {"data train-tokenizer --kind bytes text made", 2, "kind bytes has nothing to learn"},
-        {"data train-tokenizer --kind words text made", 2, "expected bpe or chars, found 'words'"},
+        {"data train-tokenizer --kind word text made", 2, "expected bpe, words or chars, found 'word'"},
         {"data train-tokenizer --kind chars --vocabulary 300 text made", 2, "leave the option out"},
         {"data train-tokenizer --vocabulary 256 text made", 2, "257"},
         {"data train-tokenizer text no/such/place", 4, "cannot be written"},

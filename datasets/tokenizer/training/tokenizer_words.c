@@ -4,7 +4,7 @@
  * half of the memory is free again, as word2vec prunes its vocabulary.  Merges are learned from frequent words, so the
  * loss of rare ones has little effect.
  */
-#include "datasets/tokenizer/tokenizer_words.h"
+#include "datasets/tokenizer/training/tokenizer_words.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

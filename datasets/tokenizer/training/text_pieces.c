@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reads text files in pieces that can be encoded one by one: the memory does not depend on the length of the file. */
-#include "datasets/tokenizer/text_pieces.h"
+#include "datasets/tokenizer/training/text_pieces.h"
 
 #include <errno.h>
 #include <fcntl.h>

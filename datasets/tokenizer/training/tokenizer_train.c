@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "datasets/files/options.h"
-#include "datasets/tokenizer/text_pieces.h"
+#include "datasets/tokenizer/training/text_pieces.h"
 #include "datasets/tokenizer/tokenizer_encode.h"
 #include "datasets/tokenizer/tokenizer_make.h"
-#include "datasets/tokenizer/tokenizer_merges.h"
-#include "datasets/tokenizer/tokenizer_words.h"
+#include "datasets/tokenizer/training/tokenizer_merges.h"
+#include "datasets/tokenizer/tokenizer_spaced.h"
+#include "datasets/tokenizer/training/tokenizer_words.h"
 #include "datasets/tokenizer/unicode.h"
 
 enum { DEFAULT_WORDS = 4 << 20 };
@@ -27,6 +28,7 @@ static ls_status take_words(const ls_tokenizer *t, void *context, const uint8_t 
                             const ls_added *added)
 {
     training *tr = context;
+    if (t->kind == LS_TOKENIZER_WORDS) return ls__spaced_count(&tr->words, t->classes, text, bytes);
     for (size_t i = 0, n; !added && i < bytes; i += n) {
         n = ls__word(t->classes, text + i, bytes - i);
         LS_TRY(ls__words_count(&tr->words, text + i, n));
@@ -81,9 +83,10 @@ static void order_bytes(uint8_t byte_of[256], int32_t id_of[256])
 }
 
 /* Makes a tokenizer; end: with <|endoftext|> as the last token. */
-static ls_status make(ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned *learned, bool end,
-                      const int32_t byte[256], ls_arena *memory)
+static ls_status make(const training *tr, ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned *learned, bool end,
+                      const int32_t byte[256])
 {
+    ls_arena *memory = tr->memory;
     uint64_t  used = learned->at[learned->size], bytes = strlen(LS_END_TEXT);
     uint8_t  *text = ls_arena_alloc(memory, used + bytes);
     uint64_t *at   = ls_arena_alloc(memory, ((size_t)learned->size + 2) * sizeof *at);
@@ -92,15 +95,16 @@ static ls_status make(ls_tokenizer **t, ls_tokenizer_kind kind, const ls_learned
     memcpy(text + used, LS_END_TEXT, bytes);
     memcpy(at, learned->at, ((size_t)learned->size + 1) * sizeof *at);
     at[learned->size + 1] = used + bytes;
-    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind   = kind,
-                                                       .size   = learned->size + end,
-                                                       .text   = text,
-                                                       .at     = at,
-                                                       .merges = learned->merges,
-                                                       .merge  = learned->merge,
-                                                       .byte   = byte,
-                                                       .added  = end,
-                                                       .add    = &add}));
+    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind      = kind,
+                                                       .size      = learned->size + end,
+                                                       .text      = text,
+                                                       .at        = at,
+                                                       .merges    = learned->merges,
+                                                       .merge     = learned->merge,
+                                                       .byte      = byte,
+                                                       .added     = end,
+                                                       .add       = &add,
+                                                       .lowercase = tr->options->lowercase}));
     return LS_OK;
 }
 
@@ -111,8 +115,7 @@ static ls_status make_base(training *tr, bool end)
     uint64_t at[258];
     order_bytes(byte_of, id_of);
     for (int i = 0; i <= 256; i++) at[i] = (uint64_t)i;
-    LS_TRY(make(&tr->base, LS_TOKENIZER_BPE, &(ls_learned){.size = 256, .text = byte_of, .at = at}, end, id_of,
-                tr->memory));
+    LS_TRY(make(tr, &tr->base, LS_TOKENIZER_BPE, &(ls_learned){.size = 256, .text = byte_of, .at = at}, end, id_of));
     return LS_OK;
 }
 
@@ -125,15 +128,41 @@ static ls_status train_bpe(training *tr, ls_tokenizer **t)
     LS_CHECK(o->size >= 257 && o->size <= LS_MAX_VOCABULARY, LS_ERR_USAGE,
              "tokenizer training: size: expected 257 (256 bytes and %s) to %d tokens, found %d", LS_END_TEXT,
              LS_MAX_VOCABULARY, o->size);
-    LS_CHECK(o->max_words >= 0 && o->max_words < UINT32_MAX && o->min_count >= 0, LS_ERR_USAGE,
-             "tokenizer training: max_words, min_count: expected 0 or more, found %lld and %lld",
-             (long long)o->max_words, (long long)o->min_count);
-    tr->words.most = o->max_words ? o->max_words : DEFAULT_WORDS;
     order_bytes(byte_of, id_of);
     LS_TRY(make_base(tr, true));
     LS_TRY(read_files(tr));
     LS_TRY(ls__learn_merges(&tr->words, o->size - 1, o->min_count ? o->min_count : 2, byte_of, tr->memory, &learned));
-    LS_TRY(make(t, LS_TOKENIZER_BPE, &learned, true, id_of, tr->memory));
+    LS_TRY(make(tr, t, LS_TOKENIZER_BPE, &learned, true, id_of));
+    return LS_OK;
+}
+
+static ls_status make_words(const training *tr, ls_tokenizer **t, const ls_learned *learned)
+{
+    LS_TRY(ls__tokenizer_make(t, &(ls_tokenizer_parts){.kind      = LS_TOKENIZER_WORDS,
+                                                       .size      = learned->size,
+                                                       .text      = learned->text,
+                                                       .at        = learned->at,
+                                                       .unknown   = 0,
+                                                       .end       = 1,
+                                                       .lowercase = tr->options->lowercase}));
+    return LS_OK;
+}
+
+static ls_status train_words(training *tr, ls_tokenizer **t)
+{
+    const ls_tokenizer_training *o = tr->options;
+    ls_learned                   learned;
+    LS_CHECK(o->size == 0 || (o->size >= 3 && o->size <= LS_MAX_VOCABULARY), LS_ERR_USAGE,
+             "tokenizer training: size: expected 0 or 3 (%s, %s and a word) to %d tokens, found %d", LS_UNKNOWN_WORD,
+             LS_END_WORD, LS_MAX_VOCABULARY, o->size);
+    ls__spaced_learn(&tr->words, 0, 1, tr->memory, &learned); /* a tokenizer without words splits the texts */
+    LS_TRY(make_words(tr, &tr->base, &learned));
+    LS_TRY(read_files(tr));
+    ls__spaced_learn(&tr->words, o->size, o->min_count ? o->min_count : 1, tr->memory, &learned);
+    LS_CHECK(learned.size <= LS_MAX_VOCABULARY, LS_ERR_DATA,
+             "tokenizer training: expected at most %d words, found %d" LS_HINT "set a limit or a larger minimum count",
+             LS_MAX_VOCABULARY, learned.size);
+    LS_TRY(make_words(tr, t, &learned));
     return LS_OK;
 }
 
@@ -165,7 +194,7 @@ static ls_status train_chars(training *tr, ls_tokenizer **t)
     LS_CHECK(learned.size, LS_ERR_DATA, "%s: expected text, found only %s",
              tr->options->files ? tr->options->file[0] : "tokenizer training", LS_END_TEXT);
     tr->words.words = learned.size;
-    LS_TRY(make(t, LS_TOKENIZER_CHARS, &learned, tr->options->end, NULL, tr->memory));
+    LS_TRY(make(tr, t, LS_TOKENIZER_CHARS, &learned, tr->options->end, NULL));
     return LS_OK;
 }
 
@@ -180,12 +209,18 @@ ls_status ls__tokenizer_train(ls_tokenizer **t, const ls_tokenizer_training *giv
     training              tr = {.options = o};
     ls_status             status;
     LS_TRY(ls__options_copy(&copy, sizeof copy, given, "ls_tokenizer_training"));
-    LS_CHECK(o->kind == LS_TOKENIZER_CHARS || o->kind == LS_TOKENIZER_BPE, LS_ERR_USAGE,
-             "tokenizer training: kind: expected chars or bpe" LS_HINT "ls_tokenizer_bytes needs no training");
+    LS_CHECK(o->kind != LS_TOKENIZER_BYTES, LS_ERR_USAGE,
+             "tokenizer training: kind: expected chars, bpe or words" LS_HINT "ls_tokenizer_bytes needs no training");
+    LS_CHECK(o->max_words >= 0 && o->max_words < UINT32_MAX && o->min_count >= 0, LS_ERR_USAGE,
+             "tokenizer training: max_words, min_count: expected 0 or more, found %lld and %lld",
+             (long long)o->max_words, (long long)o->min_count);
+    tr.words.most = o->max_words ? o->max_words : DEFAULT_WORDS;
     LS_CHECK(o->files > 0 || o->lines > 0, LS_ERR_USAGE,
              "tokenizer training: expected at least 1 text file or line, found none");
     LS_TRY(ls_arena_new(&tr.memory, "tokenizer training"));
-    status = o->kind == LS_TOKENIZER_BPE ? train_bpe(&tr, t) : train_chars(&tr, t);
+    status = o->kind == LS_TOKENIZER_BPE     ? train_bpe(&tr, t)
+             : o->kind == LS_TOKENIZER_CHARS ? train_chars(&tr, t)
+                                             : train_words(&tr, t);
     set(o->bytes, tr.bytes);
     set(o->replaced, tr.replaced);
     set(o->words, tr.words.words);

@@ -9,7 +9,7 @@
  * count.  Counts also decrease, so an entry is compared with the current count of its pair when it is popped, and is
  * pushed again with that count if they differ.
  */
-#include "datasets/tokenizer/tokenizer_merges.h"
+#include "datasets/tokenizer/training/tokenizer_merges.h"
 
 #include <stdlib.h>
 #include <string.h>

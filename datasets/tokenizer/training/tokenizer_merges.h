@@ -4,7 +4,7 @@
 #define LS_DATASETS_TOKENIZER_TOKENIZER_MERGES_H
 
 #include "datasets/tokenizer/tokenizer_tables.h"
-#include "datasets/tokenizer/tokenizer_words.h"
+#include "datasets/tokenizer/training/tokenizer_words.h"
 
 /* Learned tokens and merges, allocated in the arena that the caller gives. */
 typedef struct ls_learned {
