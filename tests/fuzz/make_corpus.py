@@ -179,6 +179,36 @@ for k, flags in enumerate((1, 3, 5, 7, 9, 13)):  # as fuzz_array_hdf5.c reads th
     rest = bytes((i * 97 + k) % 200 for i in range(64)) + bytes([20]) + bytes([k % 3] * 64) + bytes([1, 0]) + bytes(range(20))
     put("array_hdf5", f"made-{k}", bytes([flags, 20 + k, 2, 1, 1, 2, k % 4, k & 1, k & 1, 16 + (0, 1, 2, 9)[k % 4], 3, 3, 3, 3]) + rest)
 
+
+
+def pairs():
+    with tempfile.NamedTemporaryFile(suffix=".h5") as f:
+        with h5py.File(f.name, "w", libver="earliest") as h:
+            for name, value in {"lockstep_format": 1, "split": "train", "joint": 1}.items():
+                h.attrs[name] = value
+            for side in ("source", "target"):
+                for name, value in {"vocabulary": 257, "end": 256, "tokenizer": "bytes", "tokenizer_hash": "0123456789abcdef"}.items():
+                    h.attrs[f"{side}_{name}"] = value
+            h["pair_tokens"], h["pair_starts"] = np.arange(97, 109, dtype="u4"), np.int64([0, 2, 5, 5, 9, 12, 12])
+            h["lines"], h["line_starts"] = np.arange(97, 109, dtype="u1"), np.int64([0, 2, 5, 5, 9, 12, 12])
+        return b"\0" + pathlib.Path(f.name).read_bytes()
+
+
+def made_pairs(steps, lines, joint=0, end=9, bad=0):
+    """As fuzz_pairs_hdf5.c reads them; a step below 250 counts modulo 4, `bad` is added to the number of tokens."""
+    tokens, bytes_ = sum(n % 4 for n in steps) + bad, sum(n % 4 for n in lines)
+    head = [1, len(steps) // 2, tokens, bytes_, joint, 0, end, 0, end]
+    return bytes(head + steps + lines + [i * 7 % 201 for i in range(tokens)]) + b"text of the lines " * 9
+
+
+put("pairs_hdf5", "pairs", pairs())
+put("pairs_hdf5", "made", made_pairs([1, 2, 3, 0, 2, 2, 1, 1, 3, 3], [3, 1, 2, 2, 1, 1, 3, 0, 0, 1]))
+put("pairs_hdf5", "made-joint", made_pairs([3, 3] * 12, [1, 2] * 12, joint=1, end=199))
+put("pairs_hdf5", "made-empty", made_pairs([0, 0], [0, 0]))
+put("pairs_hdf5", "made-end", made_pairs([1, 1], [1, 1], end=201))
+put("pairs_hdf5", "made-absurd", made_pairs([1, 255, 251, 0], [1, 253, 252, 1]))
+put("pairs_hdf5", "made-short", made_pairs([2, 2, 1, 1], [1, 1, 1, 1], bad=1))
+
 put("import_csv", "numbers", b"\x01a,b,y\n1,2,0.5\n3,4,1.5\n5,6,-2e3\n7,8,9\n")
 put("import_csv", "classes", b'\x09a,y\r\n1,cat\r\n2,"dog ""x"""\r\n3,cat\r\n4,"a,b"\r\n5,dog\r\n')
 put("import_csv", "named", b"\x06a\tz\ty\n1\t2\t3\n4\t5\t6\n")
