@@ -5,8 +5,9 @@
  * A batch is as wide as its longest sentence.  Batches in random order waste half of their positions on padding, so
  * the permutation of an epoch (ls_sample_at) is cut into pools of 100 batches (Marian's maxi-batch).  A pool is sorted
  * by (target length, source length, index) and cut into batches.  Then the full batches of the pool are shuffled; a
- * short batch at the end of the epoch remains the last one.  In file order, for evaluation, the whole split is one
- * sorted pool, which is not shuffled.
+ * short batch at the end of the epoch remains the last one.  For evaluation, the whole split is one pool, and the order
+ * of its batches is the same for all seeds and epochs: it is not sorted, because a run may evaluate the first batches
+ * only (eval.samples), which must not be those of short sentences.
  *
  * A batch is dealt to the virtual shards in descending order, to shards 0 to V - 1, then V - 1 to 0, and so on, so that
  * shards and ranks get equal work.
@@ -73,7 +74,8 @@ void ls__length_batch(const ls_pairs *p, ls_length_pool *pool, const ls_order *o
     if (!pool->count || pool->first != begin || pool->epoch != first->epoch) fill_pool(p, pool, o, first->epoch, begin);
     const int64_t full = pool->count / o->batch;
     int64_t       k    = (first->at - begin) / o->batch;
-    if (!o->in_order && k < full)
-        k = ls_sample_at(ls_key(o->seed + (uint64_t)(begin / size), "batches"), first->epoch, full, k);
+    if (k < full)
+        k = o->in_order ? ls_sample_at(0, 0, full, k)
+                        : ls_sample_at(ls_key(o->seed + (uint64_t)(begin / size), "batches"), first->epoch, full, k);
     deal(pool->item + k * o->batch, first->batch_rows, o->shards, sample);
 }

@@ -172,6 +172,22 @@ static void ranks_threads_and_resumes(void **state)
                  "a multiple of the batch, 12");
 }
 
+/* The first batches of an evaluation have sentences of all lengths, for every seed. */
+static void evaluation_of_a_part(void **state)
+{
+    ls_loader_options o    = {.batch = 32, .shards = 2, .ranks = 1, .in_order = true};
+    double            part = 0, all = 0;
+    assert_int_equal(walk(o, COUNT / 32, first), COUNT / 32);
+    for (int b = 0; b < COUNT / 32; b++) {
+        all += (double)first[b].width[1] / (COUNT / 32);
+        if (b < 20) part += (double)first[b].width[1] / 20;
+    }
+    assert_true(fabs(part / all - 1) < 0.1);
+    o.seed = 1;
+    assert_int_equal(walk(o, 20, second), 20);
+    assert_same(first, second, 20);
+}
+
 /* Compares padding with that of a random order, and the work of the shards of a batch. */
 static void padding_and_balance(void **state)
 {
@@ -237,6 +253,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(description), cmocka_unit_test(each_pair_once),
                                        cmocka_unit_test(ranks_threads_and_resumes),
-                                       cmocka_unit_test(padding_and_balance)};
+                                       cmocka_unit_test(evaluation_of_a_part), cmocka_unit_test(padding_and_balance)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
