@@ -178,6 +178,11 @@ static ls_status encode_split(importer *m, int split)
         int64_t       length[LS_SIDES];
         if (is_empty(m, i)) continue;
         for (int side = 0; side < LS_SIDES; side++) LS_TRY(encode(m, side, i, &length[side]));
+        if (!length[LS_SOURCE] || !length[LS_TARGET]) { /* no words, but other white space than that of ASCII */
+            o->empty[split]++;
+            m->tokens.count = before;
+            continue;
+        }
         const int side = length[LS_SOURCE] <= limit; /* the side at fault, if one is */
         if (length[side] > limit) {
             if (!o->too_long[split]++) {

@@ -132,14 +132,16 @@ static void words(void **state)
 {
     ls_dataset *d;
     ls_pair     pair = {0};
-    text_write("x", "The Dog\nthe cat\n");
-    text_write("y", "Der Hund\ndie KATZE \n");
+    text_write("x", "The Dog\nthe cat\nempty\n");
+    text_write("y", "Der Hund\ndie KATZE \n\u3000\u00a0\n");
     ls_pairs_import o = plain("x", "y");
     o.tokenizer       = "words";
     o.lowercase       = true;
     o.min_count       = 2;
     assert_ok(ls_import_pairs(&o));
     assert_int_equal(o.found[0], 3); /* <unk>, <eos>, the */
+    assert_int_equal(o.pairs[LS_PAIRS_TRAIN], 2);
+    assert_int_equal(o.empty[LS_PAIRS_TRAIN], 1); /* white space of other scripts */
     o.min_count  = 0;
     o.vocabulary = 5;
     assert_ok(ls_import_pairs(&o));
