@@ -41,7 +41,7 @@ static void put_starts(hid_t file, const char *name, unsigned pairs, source *s)
     int64_t start[2 * MOST + 1] = {0};
     for (unsigned i = 0; i < 2 * pairs; i++) {
         unsigned step = next(s);
-        start[i + 1]  = step < 250 ? start[i] + step % 4 : (int64_t)1 << (step * 7 + i) % 64;
+        start[i + 1]  = step < 250 ? start[i] + step % 4 : (int64_t)(UINT64_C(1) << (step * 7 + i) % 64);
     }
     put_array(file, name, H5T_STD_I64LE, H5T_NATIVE_INT64, 2 * pairs + 1, start);
 }
