@@ -145,5 +145,40 @@ typedef struct ls_generate_options {
  * and without the cache. */
 ls_status ls_run_generate(ls_run *run, const ls_generate_options *options);
 
+/* ---- translation ------------------------------------------------------------------------------------------------- */
+
+/* A translation of a line.  Valid during the call of ls_translate_options.each. */
+typedef struct ls_translated {
+    int64_t        line;   /* index of the line                                                             */
+    int            place;  /* 0: the best translation of the line, 1: the second best, ...                  */
+    const char    *text;   /* UTF-8, ended by a zero; an empty line has an empty translation                */
+    double         score;  /* log_p / length penalty                                                        */
+    double         log_p;  /* sum of the log-probabilities of its tokens and of the end token               */
+    int64_t        tokens; /* number of tokens, without the end token                                       */
+    const int32_t *token;
+    const double  *token_log_p; /* of each token, then of the end token                                          */
+} ls_translated;
+
+typedef struct ls_translate_options {
+    int64_t            lines;
+    const char *const *line;   /* UTF-8, each ended by a zero, without newline                                     */
+    const char *const *prefix; /* text with which each translation begins; NULL: none                              */
+    int                beam;   /* hypotheses of each line; 0: 5, 1: greedy                                         */
+    int                best;   /* translations of each line, at most `beam`; 0: 1                                  */
+    double             alpha;  /* exponent of the length penalty; 0: translations are ranked by log_p              */
+    bool               gnmt;   /* length penalty ((5 + n) / 6)^alpha (Wu 2016) instead of n^alpha                  */
+    int64_t            min_tokens; /* least tokens of a translation                                */
+    double             max_ratio;  /* a translation has at most max_ratio x tokens of the line ... */
+    int64_t            max_extra;  /* ... + max_extra tokens; both 0: 2 and 10                     */
+    int64_t            batch;      /* lines that a rank translates together; 0: 64.  No effect on the
+                                                      translations */
+    ls_status (*each)(const ls_translated *translation, void *context); /* on rank 0, in the order of the lines    */
+    void *context;
+} ls_translate_options;
+
+/* Translates lines with a model of translation (beam search).  The ranks share the lines.  A translation is a function
+ * of its line: its bytes do not depend on the other lines, the batch, ranks or threads. */
+ls_status ls_run_translate(ls_run *run, const ls_translate_options *options);
+
 LS_PUBLIC_END
 #endif

@@ -105,6 +105,14 @@ ls_status ls_model_share_state(ls_model *m, const ls_model *with)
 
 void ls_model_reset(ls_model *m) { ls__program_reset(m->program); }
 
+float *ls_model_state(ls_model *m, int i, int *rank, int64_t dims[LS_MAX_DIMS])
+{
+    float           *values = NULL;
+    const ls_tensor *t      = ls__program_state(m->program, i, &values);
+    *rank                   = t ? ls_tensor_dims(t, dims) : 0;
+    return t ? values : NULL;
+}
+
 void ls_model_free(ls_model *m)
 {
     if (!m) return;

@@ -103,8 +103,34 @@ static const ls_field gpt_fields[] = {{"classes", LS_FIELD_INT64, offsetof(ls_gp
                                       {0}};
 #define GPT_ENTRY(name, text, build)                                                                                   \
     {                                                                                                                  \
-        name, text, sizeof(ls_gpt_args), gpt_fields, build, .language = true                                           \
+        name, text, sizeof(ls_gpt_args), gpt_fields, build, .kind = LS_LANGUAGE_MODEL                                  \
     }
+
+/* ---- translation ------------------------------------------------------------------------------------------------- */
+
+static ls_tensor *build_transformer(const void *args)
+{
+    return ls__transformer_model(*(const ls_transformer_args *)args);
+}
+static ls_tensor *build_seq2seq(const void *args) { return ls__seq2seq(*(const ls_seq2seq_args *)args); }
+
+#define TRANSFORMER(kind, member) LS_FIELD(kind, ls_transformer_args, member)
+static const ls_field transformer_fields[] = {TRANSFORMER(INT, layers),      TRANSFORMER(INT, decoder_layers),
+                                              TRANSFORMER(INT, heads),       TRANSFORMER(INT64, width),
+                                              TRANSFORMER(INT64, hidden),    TRANSFORMER(FLOAT, dropout),
+                                              TRANSFORMER(BOOL, norm_first), {0}};
+
+#define SEQ2SEQ(kind, member) LS_FIELD(kind, ls_seq2seq_args, member)
+static const ls_field seq2seq_fields[] = {LS_FIELD_OF(ls__rnn_cells, ls_seq2seq_args, cell),
+                                          SEQ2SEQ(INT, layers),
+                                          SEQ2SEQ(INT64, hidden),
+                                          SEQ2SEQ(INT64, embedding),
+                                          SEQ2SEQ(BOOL, bidirectional),
+                                          SEQ2SEQ(BOOL, reverse),
+                                          LS_FIELD_OF(ls__attention_scores, ls_seq2seq_args, attention),
+                                          SEQ2SEQ(FLOAT, dropout),
+                                          SEQ2SEQ(BOOL, tied),
+                                          {0}};
 
 const ls_model_entry ls__model_table[] = {
     {"lenet5", "LeNet-5 (LeCun 1998), for images of about 28 x 28", sizeof(ls_lenet5_args),
@@ -143,11 +169,15 @@ const ls_model_entry ls__model_table[] = {
                LS_FIELD(FLOAT, ls_efficientnet_args, dropout), LS_FIELD(FLOAT, ls_efficientnet_args, drop_path)),
      build_efficientnet_lite0},
     {"rnn_lm", "recurrent language model of rnn, lstm or gru (Zaremba 2014)", sizeof(ls_rnn_lm_args), rnn_lm_fields,
-     build_rnn_lm, .language = true, .carries = true},
+     build_rnn_lm, .kind = LS_LANGUAGE_MODEL, .carries = true},
     GPT_ENTRY("gpt", "GPT-2 architecture (Radford 2019) of any size: layers, heads, width, context", build_gpt),
     GPT_ENTRY("gpt2-small", "GPT-2, 124 million parameters: 12 layers, 12 heads, 768 wide", build_gpt2_small),
     GPT_ENTRY("gpt2-medium", "GPT-2, 355 million: 24 layers, 16 heads, 1,024 wide", build_gpt2_medium),
     GPT_ENTRY("gpt2-large", "GPT-2, 774 million: 36 layers, 20 heads, 1,280 wide", build_gpt2_large),
     GPT_ENTRY("gpt2-xl", "GPT-2, 1,558 million: 48 layers, 25 heads, 1,600 wide", build_gpt2_xl),
+    {"transformer", "encoder-decoder for translation (Vaswani 2017)", sizeof(ls_transformer_args), transformer_fields,
+     build_transformer, .kind = LS_TRANSLATION_MODEL},
+    {"seq2seq", "recurrent encoder-decoder for translation (Sutskever 2014), with attention (Luong 2015)",
+     sizeof(ls_seq2seq_args), seq2seq_fields, build_seq2seq, .kind = LS_TRANSLATION_MODEL},
     {0},
 };

@@ -5,22 +5,29 @@
 
 #include "core/graph/graph.h"
 
-/* A model that a recipe can name.  `args` is its struct from models.h, which starts with ls_model_head, or with
- * ls_language_head for a language model. */
+/* The arguments with which a model's struct begins, and what it computes. */
+typedef enum ls_model_kind {
+    LS_MODEL_OF_SAMPLES, /* ls_model_head: B x ... to B x classes */
+    LS_LANGUAGE_MODEL,   /* ls_language_head: tokens to logits of the next ones, or with a target to the loss */
+    LS_TRANSLATION_MODEL /* ls_translation_inputs: likewise, with a source */
+} ls_model_kind;
+
+/* A model that a recipe can name.  `args` is its struct from models.h. */
 typedef struct ls_model_entry {
     const char     *name;
     const char     *text; /* one line for `lockstep recipes` */
     size_t          args_bytes;
     const ls_field *fields; /* options that recipes can set, ended by a field without a name */
     ls_tensor *(*build)(const void *args);
-    bool        language; /* tokens in; returns the loss if the struct has a target */
-    bool        carries;  /* a language model that carries a state from step to step, in training as well */
-    const void *defaults; /* (optional) args before a recipe sets its options; NULL: zeros */
+    ls_model_kind kind;
+    bool          carries;  /* a language model that carries a state from step to step, in training as well */
+    const void   *defaults; /* (optional) args before a recipe sets its options; NULL: zeros */
 } ls_model_entry;
 extern const ls_model_entry ls__model_table[]; /* ended by a model without a name */
 
 extern const char *const ls__alexnet_variants[]; /* the texts of ls_alexnet_variant, ended by NULL */
 extern const char *const ls__rnn_cells[];        /* the texts of ls_rnn_cell, ended by NULL */
+extern const char *const ls__attention_scores[]; /* the texts of ls_attention_score, ended by NULL */
 
 /* The first members of a model's struct.  The model returns logits, B x classes. */
 typedef struct ls_model_head {

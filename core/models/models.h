@@ -156,4 +156,78 @@ typedef struct ls_rnn_lm_args {
 #define ls_rnn_lm(...) ls__rnn_lm((ls_rnn_lm_args){__VA_ARGS__})
 ls_tensor *ls__rnn_lm(ls_rnn_lm_args args);
 
+/* ---- translation -------------------------------------------------------------------------------------------------
+ * An encoder reads the source, a decoder computes the next target token from the target tokens before it.  A model of
+ * translation is built as a whole, which training needs, or as one of its two parts, with which translations are
+ * generated. */
+typedef enum ls_translation_part { LS_WHOLE_TRANSLATION, LS_ENCODER, LS_DECODER } ls_translation_part;
+
+/* The values that an encoder passes to a decoder, each B x ...  As the part LS_ENCODER a model sets them.  As the part
+ * LS_DECODER it has an input "memory0", "memory1", ... for each memory, and the states of its layers in this order. */
+enum { LS_MAX_MEMORIES = 24 };
+typedef struct ls_encoder_output {
+    int        memories, states;
+    ls_tensor *memory[LS_MAX_MEMORIES];
+    ls_tensor *state[LS_MAX_MEMORIES]; /* initial values of the decoder's states; none: zeros */
+} ls_encoder_output;
+
+/* The arguments that all models of translation begin with.  Tokens are B x T of int32, lengths B of int32. */
+typedef struct ls_translation_inputs {
+    ls_graph           *g;
+    ls_tensor          *source;  /* B x S; the decoder alone: NULL */
+    int64_t             classes; /* vocabulary of the target */
+    int64_t             source_classes;
+    bool                joint;         /* source and target share one vocabulary and one embedding */
+    ls_tensor          *source_length; /* B: tokens of each source */
+    ls_tensor          *previous;      /* B x T: the target, one position later; the encoder alone: NULL */
+    ls_tensor          *target;        /* B x T: -1 is ignored; NULL: the result is logits, B x T x classes */
+    float               label_smoothing;
+    bool                textbook; /* attention as separate ops: its weights are the tensors *.weights */
+    ls_translation_part part;
+    ls_encoder_output  *encoded;      /* for a part */
+    int64_t             source_width; /* of the decoder alone: S */
+    int64_t             target_width; /* of the decoder alone: most tokens of a translation */
+    ls_tensor          *start;        /* of the decoder alone: position of the previous token, B */
+} ls_translation_inputs;
+
+/* The Transformer (Vaswani 2017) with the parameters of PyTorch's nn.Transformer: encoder.layers.0.self_attn...,
+ * decoder.layers.0..., encoder.norm, decoder.norm; embeddings embedding.weight, or source.weight and target.weight.
+ * Embeddings are scaled by sqrt(width), positions are sinusoids, and the output layer is the target's embedding. */
+typedef struct ls_transformer_args {
+    ls_translation_inputs in;
+    int                   layers;         /* of encoder and decoder; 0: 3 */
+    int                   decoder_layers; /* 0: layers */
+    int                   heads;          /* 0: 8 */
+    int64_t               width;          /* a multiple of heads; 0: 256 */
+    int64_t               hidden;         /* units of the perceptron; 0: 4 width */
+    float                 dropout;        /* probability, of embeddings, attention weights, hidden units and sums */
+    bool                  norm_first;     /* pre-norm (Xiong 2020); false: post-norm, as published */
+} ls_transformer_args;
+ls_tensor *ls__transformer_model(ls_transformer_args args);
+
+#define LS_ATTENTION_SCORE_LIST(X)                                                                                     \
+    X(LS_ATTENTION_NONE, "none")       /* no attention (Sutskever 2014) */                                             \
+    X(LS_ATTENTION_DOT, "dot")         /* Luong 2015: h . m */                                                         \
+    X(LS_ATTENTION_GENERAL, "general") /* Luong 2015: h . W m */                                                       \
+    X(LS_ATTENTION_CONCAT, "concat")   /* Luong 2015: v . tanh(W [h; m]) */
+typedef enum ls_attention_score { LS_ENUMERATORS(LS_ATTENTION_SCORE_LIST) } ls_attention_score;
+
+/* A recurrent encoder and decoder, with attention to the encoder's outputs m after each step of the decoder (Luong
+ * 2015): a = softmax(score(h, m)), h' = tanh(W [sum a m; h]), logits = W_s h'.  The decoder begins with the last
+ * states of the encoder: copied, or of a bidirectional one h = tanh(W [forward; backward]) and c = W' [...]. */
+typedef struct ls_seq2seq_args {
+    ls_translation_inputs in;
+    ls_rnn_cell           cell;
+    int                   layers;        /* of encoder and decoder; 0: 1 */
+    int64_t               hidden;        /* units of a layer of the decoder, and of the encoder: of both directions
+                                            together; 0: 512 */
+    int64_t               embedding;     /* 0: hidden */
+    bool                  bidirectional; /* encoder */
+    bool                  reverse;       /* the encoder reads from the last token to the first (Sutskever 2014) */
+    ls_attention_score    attention;
+    float                 dropout; /* probability, of embeddings, between layers and of the outputs */
+    bool                  tied;    /* the output layer is the target's embedding, which is as wide as hidden */
+} ls_seq2seq_args;
+ls_tensor *ls__seq2seq(ls_seq2seq_args args);
+
 #endif

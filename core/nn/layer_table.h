@@ -34,6 +34,10 @@ extern const char *const ls__encodings[]; /* the texts of ls_encoding, ended by 
  * one parameter. */
 ls_tensor *ls__linear_rows(ls_tensor *x, ls_tensor *w, ls_tensor *b, int64_t first, int64_t rows, ls_where where);
 
+/* The keys (part 1) or values (part 2) of the cross-attention of block `l`, computed from a memory: B x S x E.  A
+ * decoder that generates one token at a time computes them once. */
+ls_tensor *ls__project_memory(const ls_transformer_layer *l, ls_tensor *memory, int part, ls_where where);
+
 /* Attention composed of matmul, mask and softmax, on projected queries (B x T x E), keys and values (B x S x E).  The
  * tensor l->name.weights holds the attention weights, B x heads x T x S. */
 ls_tensor *ls__textbook_attention(const ls_multihead_attention_layer *l, ls_tensor *q, ls_tensor *k, ls_tensor *v,

@@ -166,6 +166,7 @@ typedef struct ls_recurrent_layer {
     int               layers; /* 0: 1 */
     bool              bidirectional;
     float             dropout; /* probability, of the output of each layer but the last */
+    bool              reverse; /* each layer reads from the last position of a sample to the first */
     bool              no_bias;
     bool              last;           /* the result is the last state of the last layer, B x hidden or B x 2 hidden */
     bool              relu;           /* rnn: max(x, 0) instead of tanh */
@@ -202,6 +203,13 @@ typedef struct ls_multihead_attention_layer {
     bool        no_bias;
     bool        textbook; /* compose matmul, mask and softmax; the tensor NAME.weights has the weights, B x H x T x S */
     float       scale;    /* of the scores; 0: 1 / sqrt(E / heads) */
+    ls_tensor  *lengths;  /* number of keys of each sample, B of int32; NULL: S */
+    bool        projected; /* k and v are keys and values already (ls__project_memory) */
+    /* Generation, self-attention: the state NAME.cache has `cached` rows for keys and values of earlier runs, and
+     * `start` is the position of each sample's first row, B of int32.  0: no cache. */
+    int64_t    cached;
+    ls_tensor *start;
+    ls_init    out_init; /* of out_proj.weight; default as nn.Linear */
 } ls_multihead_attention_layer;
 #define ls_multihead_attention(...) ls__multihead_attention((ls_multihead_attention_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer layer, ls_where where);
@@ -250,6 +258,11 @@ typedef struct ls_transformer_layer {
     bool        gelu;           /* gelu instead of relu */
     bool        no_bias;
     bool        textbook; /* attention as separate ops: NAME.self_attn.weights, NAME.multihead_attn.weights */
+    ls_tensor  *lengths, *memory_lengths; /* valid positions of x and of the memory, B of int32; NULL: all */
+    ls_tensor  *memory_k, *memory_v;      /* instead of a memory: its keys and values, from ls__project_memory */
+    int64_t     cached;                   /* generation: rows of the cache of self-attention; 0: none */
+    ls_tensor  *start;                    /* with cached: position of each sample's first row, B of int32 */
+    ls_init     weight_init;              /* of linear1, linear2 and the out_proj of attention */
 } ls_transformer_layer;
 #define ls_transformer(...) ls__transformer((ls_transformer_layer){__VA_ARGS__}, LS_HERE)
 ls_tensor *ls__transformer(ls_transformer_layer layer, ls_where where);

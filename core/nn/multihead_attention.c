@@ -22,6 +22,10 @@ static ls_status check(const layer *l)
             "multihead_attention '%s': expected queries B x T x E and keys and values B x S x E, found '%s' of %s and "
             "'%s' of %s",
             l->name, l->q->name, ls__shape(l->q), inputs[i]->name, ls__shape(inputs[i]));
+    LS_CHECK(!l->cached || (!l->k && !l->textbook && !l->key_padding && !l->mask), LS_ERR_USAGE,
+             "multihead_attention '%s': a cache is for self-attention without masks", l->name);
+    LS_CHECK(!l->lengths || !l->textbook || l->key_padding, LS_ERR_USAGE,
+             "multihead_attention '%s': textbook takes key_padding, not lengths", l->name);
     LS_CHECK(l->heads >= 1 && l->q->dim[1] % l->heads == 0, LS_ERR_USAGE,
              "multihead_attention '%s': expected a last dim that is a multiple of %d heads, found '%s' of %s", l->name,
              l->heads, l->q->name, ls__shape(l->q));
@@ -65,22 +69,40 @@ ls_tensor *ls__textbook_attention(const layer *l, ls_tensor *q, ls_tensor *k, ls
     return x ? join_heads(x, where) : NULL;
 }
 
+/* Creates in_proj_weight (3 E x E) and in_proj_bias (3 E), of rows for queries, keys and values. */
+static bool in_proj(const layer *l, int64_t e, ls_tensor **w, ls_tensor **b, ls_where where)
+{
+    *w = param(l, "in_proj_weight", (ls_init){.kind = LS_INIT_XAVIER_UNIFORM}, where, LS_DIMS(3 * e, e));
+    *b = l->no_bias ? NULL : param(l, "in_proj_bias", (ls_init){.kind = LS_INIT_ZEROS}, where, LS_DIMS(3 * e));
+    return *w && (*b || l->no_bias);
+}
+
+ls_tensor *ls__project_memory(const ls_transformer_layer *block, ls_tensor *memory, int part, ls_where where)
+{
+    if (!memory) return NULL;
+    const layer   l = {.g       = block->g,
+                       .name    = ls_arena_printf(block->g->arena, "%s.multihead_attn", block->name),
+                       .no_bias = block->no_bias};
+    ls_tensor    *w, *b;
+    const int64_t e = ls__cols(memory);
+    return in_proj(&l, e, &w, &b, where) ? ls__linear_rows(memory, w, b, part * e, e, where) : NULL;
+}
+
 ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where where)
 {
-    const ls_init zeros = {.kind = LS_INIT_ZEROS};
-    ls_tensor    *in[3] = {l.q, l.k, l.v}, *x;
+    ls_tensor *in[3] = {l.q, l.k, l.v}, *x, *w, *b, *cache = NULL;
     if (!l.g || l.g->status != LS_OK || !l.q) return NULL;
     if (!l.heads) l.heads = 1;
     if (check(&l) != LS_OK) return ls__graph_fail(l.g, where, "%s", ls_error_message());
     const int64_t e = l.q->dim[1];
-    ls_tensor    *w = param(&l, "in_proj_weight", (ls_init){.kind = LS_INIT_XAVIER_UNIFORM}, where, LS_DIMS(3 * e, e));
-    ls_tensor    *b = l.no_bias ? NULL : param(&l, "in_proj_bias", zeros, where, LS_DIMS(3 * e));
-    if (!w || (!b && !l.no_bias)) return NULL;
+    if (!in_proj(&l, e, &w, &b, where)) return NULL;
+    if (l.cached) cache = ls_state(l.g, ls_arena_printf(l.g->arena, "%s.cache", l.name), LS_F32, l.cached, 2 * e);
     if (!l.k &&
         !l.textbook) { /* one product for queries, keys and values; the attention op reads its three parts in place */
         in[0] = ls__linear_rows(l.q, w, b, 0, 0, where);
     } else {
-        for (int i = 0; i < 3; i++) in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
+        for (int i = 0; i < (l.projected ? 1 : 3); i++)
+            in[i] = ls__linear_rows(in[i] ? in[i] : l.q, w, b, i * e, e, where);
     }
     if (l.textbook)
         x = ls__textbook_attention(&l, in[0], in[1], in[2], where);
@@ -91,18 +113,22 @@ ls_tensor *ls__multihead_attention(ls_multihead_attention_layer l, ls_where wher
                                            .v           = in[2],
                                            .key_padding = l.key_padding,
                                            .mask        = l.mask,
+                                           .lengths     = l.lengths,
+                                           .start       = l.start,
+                                           .cache       = cache,
                                            .heads       = l.heads,
                                            .causal      = l.causal,
                                            .scale       = l.scale,
                                            .dropout     = l.dropout},
                       where);
     if (!x) return NULL;
-    return ls__linear((ls_linear_layer){.g         = l.g,
-                                        .name      = ls_arena_printf(l.g->arena, "%s.out_proj", l.name),
-                                        .x         = x,
-                                        .out       = e,
-                                        .no_bias   = l.no_bias,
-                                        .bias_init = zeros},
+    return ls__linear((ls_linear_layer){.g           = l.g,
+                                        .name        = ls_arena_printf(l.g->arena, "%s.out_proj", l.name),
+                                        .x           = x,
+                                        .out         = e,
+                                        .no_bias     = l.no_bias,
+                                        .weight_init = l.out_init,
+                                        .bias_init   = {.kind = LS_INIT_ZEROS}},
                       where);
 }
 

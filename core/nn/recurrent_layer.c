@@ -13,27 +13,27 @@ typedef struct cell_op {
     bool        memory; /* the state has a c beside h */
 } cell_op;
 
-/* Parameter `part` of layer `k` in one direction: "weight_ih_l0_reverse". */
-static ls_tensor *param(const layer *l, const char *part, int k, bool reverse, ls_where where, ls_dims dims)
+/* Parameter `part` of layer `k` in one direction: "weight_ih_l0_reverse" of the second one. */
+static ls_tensor *param(const layer *l, const char *part, int k, bool second, ls_where where, ls_dims dims)
 {
     const ls_init init = {.kind = LS_INIT_UNIFORM, .fan = l->hidden};
-    return ls__param(l->g, ls_arena_printf(l->g->arena, "%s.%s_l%d%s", l->name, part, k, reverse ? "_reverse" : ""),
+    return ls__param(l->g, ls_arena_printf(l->g->arena, "%s.%s_l%d%s", l->name, part, k, second ? "_reverse" : ""),
                      init, where, dims);
 }
 
 static ls_tensor *nth(ls_tensor *const *array, int i) { return array ? array[i] : NULL; }
 
-/* Layer k in one direction; i: its position among all, layers first. */
-static ls_tensor *direction(const layer *l, const cell_op *cell, ls_tensor *x, int k, bool reverse, int i,
+/* Layer k in one direction, the second one backward; i: its position among all, layers first. */
+static ls_tensor *direction(const layer *l, const cell_op *cell, ls_tensor *x, int k, bool second, int i,
                             ls_where where)
 {
     const int64_t wide = cell->gates * l->hidden;
     ls_tensor    *w[2], *b[2] = {NULL}, *state = NULL;
-    w[0] = param(l, "weight_ih", k, reverse, where, LS_DIMS(wide, ls__cols(x)));
-    w[1] = param(l, "weight_hh", k, reverse, where, LS_DIMS(wide, l->hidden));
+    w[0] = param(l, "weight_ih", k, second, where, LS_DIMS(wide, ls__cols(x)));
+    w[1] = param(l, "weight_hh", k, second, where, LS_DIMS(wide, l->hidden));
     if (!l->no_bias) {
-        b[0] = param(l, "bias_ih", k, reverse, where, LS_DIMS(wide));
-        b[1] = param(l, "bias_hh", k, reverse, where, LS_DIMS(wide));
+        b[0] = param(l, "bias_ih", k, second, where, LS_DIMS(wide));
+        b[1] = param(l, "bias_hh", k, second, where, LS_DIMS(wide));
     }
     if (l->cached)
         state = ls_state(l->g, ls_arena_printf(l->g->arena, "%s.state_l%d", l->name, k), LS_F32,
@@ -48,7 +48,7 @@ static ls_tensor *direction(const layer *l, const cell_op *cell, ls_tensor *x, i
                                                   .c0      = nth(l->c0, i),
                                                   .start   = l->start,
                                                   .state   = state,
-                                                  .reverse = reverse,
+                                                  .reverse = second || l->reverse,
                                                   .relu    = l->relu},
                              where);
     if (l->last_h) l->last_h[i] = ls_output(y, 1);
@@ -106,7 +106,8 @@ ls_tensor *ls__gru(ls_gru_layer l, ls_where where)
 
 #define FIELDS                                                                                                         \
     LS_FIELD(INT64, layer, hidden), LS_FIELD(INT, layer, layers), LS_FIELD(BOOL, layer, bidirectional),                \
-        LS_FIELD(FLOAT, layer, dropout), LS_FIELD(BOOL, layer, no_bias), LS_FIELD(BOOL, layer, last)
+        LS_FIELD(BOOL, layer, reverse), LS_FIELD(FLOAT, layer, dropout), LS_FIELD(BOOL, layer, no_bias),               \
+        LS_FIELD(BOOL, layer, last)
 LS_LAYER_FIELDS(rnn)  = {FIELDS, LS_FIELD(BOOL, layer, relu), {0}};
 LS_LAYER_FIELDS(lstm) = {FIELDS, {0}};
 LS_LAYER_FIELDS(gru)  = {FIELDS, {0}};

@@ -27,8 +27,12 @@ static ls_tensor *self_attention(const layer *l, ls_tensor *x, ls_where where)
                                                                   .q           = x,
                                                                   .key_padding = l->key_padding,
                                                                   .mask        = l->mask,
+                                                                  .lengths     = l->lengths,
+                                                                  .cached      = l->cached,
+                                                                  .start       = l->start,
                                                                   .heads       = l->heads,
                                                                   .causal      = l->causal,
+                                                                  .out_init    = l->weight_init,
                                                                   .dropout     = l->dropout,
                                                                   .no_bias     = l->no_bias,
                                                                   .textbook    = l->textbook},
@@ -40,9 +44,12 @@ static ls_tensor *cross_attention(const layer *l, ls_tensor *x, ls_where where)
     return ls__multihead_attention((ls_multihead_attention_layer){.g           = l->g,
                                                                   .name        = part(l, "multihead_attn"),
                                                                   .q           = x,
-                                                                  .k           = l->memory,
-                                                                  .v           = l->memory,
+                                                                  .k           = l->memory ? l->memory : l->memory_k,
+                                                                  .v           = l->memory ? l->memory : l->memory_v,
+                                                                  .projected   = !l->memory,
                                                                   .key_padding = l->memory_padding,
+                                                                  .lengths     = l->memory_lengths,
+                                                                  .out_init    = l->weight_init,
                                                                   .heads       = l->heads,
                                                                   .dropout     = l->dropout,
                                                                   .no_bias     = l->no_bias,
@@ -58,19 +65,21 @@ static ls_tensor *maybe_dropout(const layer *l, ls_tensor *x, ls_where where)
 static ls_tensor *perceptron(const layer *l, ls_tensor *x, ls_where where)
 {
     const int64_t width = ls__cols(x);
-    x                   = ls__linear((ls_linear_layer){.g       = l->g,
-                                                       .name    = part(l, "linear1"),
-                                                       .x       = x,
-                                                       .out     = l->hidden ? l->hidden : 4 * width,
-                                                       .no_bias = l->no_bias},
+    x                   = ls__linear((ls_linear_layer){.g           = l->g,
+                                                       .name        = part(l, "linear1"),
+                                                       .x           = x,
+                                                       .out         = l->hidden ? l->hidden : 4 * width,
+                                                       .weight_init = l->weight_init,
+                                                       .no_bias     = l->no_bias},
                                      where);
     x                   = l->gelu ? ls__apply(LS_OP_gelu, &(ls_gelu_args){.x = x}, where)
                                   : ls__apply(LS_OP_relu, &(ls_unary_args){.x = x}, where);
-    return ls__linear((ls_linear_layer){.g       = l->g,
-                                        .name    = part(l, "linear2"),
-                                        .x       = maybe_dropout(l, x, where),
-                                        .out     = width,
-                                        .no_bias = l->no_bias},
+    return ls__linear((ls_linear_layer){.g           = l->g,
+                                        .name        = part(l, "linear2"),
+                                        .x           = maybe_dropout(l, x, where),
+                                        .out         = width,
+                                        .weight_init = l->weight_init,
+                                        .no_bias     = l->no_bias},
                       where);
 }
 
@@ -87,11 +96,14 @@ ls_tensor *ls__transformer(ls_transformer_layer l, ls_where where)
     ls_tensor *(*const decoder[])(const layer *, ls_tensor *, ls_where) = {self_attention, cross_attention, perceptron};
     ls_tensor *x                                                        = l.x;
     if (!l.g || !x) return NULL;
-    if (l.memory_padding && !l.memory)
+    const bool decodes = l.memory || l.memory_k;
+    if (l.memory_padding && !decodes)
         return ls__graph_fail(l.g, where, "transformer '%s': memory_padding is given without memory", l.name);
-    for (int i = 0; i < (l.memory ? 3 : 2) && x; i++) {
+    if (!l.memory_k != !l.memory_v || (l.memory && l.memory_k))
+        return ls__graph_fail(l.g, where, "transformer '%s': expected a memory, or its keys and its values", l.name);
+    for (int i = 0; i < (decodes ? 3 : 2) && x; i++) {
         ls_tensor *y = l.norm_first ? norm(&l, norms[i], x, where) : x;
-        y            = maybe_dropout(&l, (l.memory ? decoder : encoder)[i](&l, y, where), where);
+        y            = maybe_dropout(&l, (decodes ? decoder : encoder)[i](&l, y, where), where);
         x            = ls__apply(LS_OP_add, &(ls_binary_args){.x = x, .y = y}, where);
         if (!l.norm_first) x = norm(&l, norms[i], x, where);
     }

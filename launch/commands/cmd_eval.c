@@ -18,11 +18,8 @@ static ls_status eval(ls_run *run, const ls_args *args)
     LS_TRY(ls_run_find(run, args->positional[0], args->overrides, args->override, folder, &step));
     LS_TRY(ls_run_set_precision(run, ls_args_option(args, "precision")));
     bool train = split && !strcmp(split, "train");
+    if (split && !train) run->recipe->eval.split = split;
     LS_TRY(ls_run_data(run, train ? LS_SPLITS_TRAIN : LS_SPLITS_TEST));
-    LS_TRY_COLLECTIVE(
-        run, !split || !strcmp(split, run->data.split)
-                 ? LS_OK
-                 : LS_FAIL(LS_ERR_USAGE, "eval: --split: expected train or %s, found '%s'", run->data.split, split));
     LS_TRY_COLLECTIVE(run, ls_dataset_card_check(folder, &run->data, run->memory));
     LS_TRY(ls_run_graph(run));
     LS_TRY(ls_run_trainer(run));
@@ -54,8 +51,10 @@ const ls_command ls__command_eval = {
     .text      = "print loss and metrics of a trained model on a split",
     .help = "RUN is a run directory, or one of its checkpoints.  Prints the loss and the metrics of the task: accuracy "
             "of a\n"
-            "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression.",
-    .options = LS_OPTIONS({"split", "NAME", "train, or the held-out split (test or valid); default: held-out"},
+            "classification, perplexity and bits per byte of text, R2 and mean absolute error of a regression, BLEU of "
+            "a\n"
+            "translation.",
+    .options = LS_OPTIONS({"split", "NAME", "train, test, valid or another split of the dataset; default: the held-out split of the run"},
                           LS_PRECISION_OPTION),
     .run     = run_eval,
 };

@@ -11,6 +11,7 @@
     COMMAND(eval)                                                                                                      \
     COMMAND(predict)                                                                                                   \
     COMMAND(generate)                                                                                                  \
+    COMMAND(translate)                                                                                                 \
     COMMAND(bleu)                                                                                                      \
     COMMAND(explain)                                                                                                   \
     COMMAND(data_import_images)                                                                                        \

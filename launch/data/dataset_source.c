@@ -154,9 +154,10 @@ ls_status ls_data_resolve(const char *data_path, const ls_text_choice *choice, c
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-/* Returns the name of the held-out split: "test", or "valid" in a folder that has only this one. */
-static const char *held_out_of(const char *path)
+/* Returns the name of the held-out split: that of the recipe, "test", or "valid" in a folder without "test". */
+static const char *held_out_of(const ls_recipe *recipe, const char *path)
 {
+    if (recipe->eval.split) return recipe->eval.split;
     char        splits[LS_MAX_SPLITS][LS_SPLIT_NAME];
     int         count = 0, test = 0, valid = 0;
     struct stat st;
@@ -265,7 +266,7 @@ static ls_status open_files(ls_dataset **d, const ls_recipe *recipe, bool held_o
     ls_text_choice choice = {recipe->data.tokenizer, recipe->data.vocab, recipe->data.min_count,
                              recipe->data.lowercase};
     LS_TRY(ls_data_resolve(recipe->data.path, &choice, path, sizeof path));
-    return open_split(d, recipe, path, held_out ? held_out_of(path) : "train");
+    return open_split(d, recipe, path, held_out ? held_out_of(recipe, path) : "train");
 }
 
 /* Refuses eval.augment for data other than images, and for images without neighbouring pixels. */
@@ -310,7 +311,10 @@ ls_status ls_data_open(ls_dataset **d, const ls_recipe *recipe, bool held_out)
     return ls__trace(status, __FILE__, __LINE__, __func__);
 }
 
-ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
+/* Loads tokenizer.json from `sub` in the folder of a dataset, and compares its size and hash; *t is NULL when there is
+ * no such file. */
+static ls_status load_tokenizer(ls_tokenizer **t, const ls_dataset_info *info, const char *sub, int size,
+                                const char *expected)
 {
     char        path[LS_DATA_PATH], hash[24];
     struct stat st;
@@ -318,20 +322,43 @@ ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
     bool        folder = stat(info->path, &st) == 0 && S_ISDIR(st.st_mode);
     int         length = folder ? (int)strlen(info->path) : slash ? (int)(slash - info->path) : 0;
     *t                 = NULL;
-    LS_CHECK(snprintf(path, sizeof path, "%.*s/tokenizer.json", length ? length : 1, length ? info->path : ".") <
+    LS_CHECK(snprintf(path, sizeof path, "%.*s/%stokenizer.json", length ? length : 1,
+                      length ? info->path : ".", sub) <
                  (int)sizeof path,
              LS_ERR_USAGE, "%s: the path is too long", info->path);
     if (access(path, F_OK) != 0) return LS_OK;
     LS_TRY(ls_tokenizer_load(t, path));
     snprintf(hash, sizeof hash, "%016llx", (unsigned long long)ls_tokenizer_hash(*t));
-    if (ls_tokenizer_size(*t) == info->classes && (!*info->tokenizer_hash || !strcmp(hash, info->tokenizer_hash)))
+    if (ls_tokenizer_size(*t) == size && (!*expected || !strcmp(hash, expected)))
         return LS_OK;
     ls_status status =
         LS_FAIL(LS_ERR_DATA,
                 "%s: is not the tokenizer of the dataset in this folder: found %d tokens and hash %s, expected %d and "
                 "%s" LS_HINT "restore the tokenizer.json of the import, or import the text again",
-                path, ls_tokenizer_size(*t), hash, info->classes, *info->tokenizer_hash ? info->tokenizer_hash : "any");
+                path, ls_tokenizer_size(*t), hash, size, *expected ? expected : "any");
     ls_tokenizer_free(*t);
     *t = NULL;
+    return status;
+}
+
+ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info)
+{
+    return load_tokenizer(t, info, "", info->classes, info->tokenizer_hash);
+}
+
+ls_status ls_data_pair_tokenizers(ls_tokenizer **source, ls_tokenizer **target, const ls_dataset_info *info)
+{
+    *target          = NULL;
+    ls_status status = load_tokenizer(source, info, "source/", info->source_vocabulary, info->source_tokenizer_hash);
+    if (status == LS_OK) status = load_tokenizer(target, info, "target/", info->classes, info->tokenizer_hash);
+    if (status == LS_OK && !(*source && *target))
+        status = LS_FAIL(LS_ERR_DATA,
+                         "%s: expected source/tokenizer.json and target/tokenizer.json beside it, found no %s" LS_HINT
+                         "copy them from the dataset",
+                         info->path, *source ? "target/tokenizer.json" : "source/tokenizer.json");
+    if (status == LS_OK) return LS_OK;
+    ls_tokenizer_free(*source);
+    ls_tokenizer_free(*target);
+    *source = *target = NULL;
     return status;
 }

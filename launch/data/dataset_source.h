@@ -21,4 +21,8 @@ ls_status ls_data_resolve(const char *data_path, const ls_text_choice *choice, c
  * size differs from the one that the dataset's files record. */
 ls_status ls_data_tokenizer(ls_tokenizer **t, const ls_dataset_info *info);
 
+/* Loads source/tokenizer.json and target/tokenizer.json from the folder of a dataset of pairs, and checks them
+ * likewise. */
+ls_status ls_data_pair_tokenizers(ls_tokenizer **source, ls_tokenizer **target, const ls_dataset_info *info);
+
 #endif

@@ -148,6 +148,9 @@ struct ls_recipe {
         int64_t         every;       /* epochs between evaluations; 0: only at the end  */
         int64_t         every_steps; /* steps between further evaluations; 0: none      */
         int64_t         samples;     /* samples to evaluate; 0: the whole split         */
+        int64_t         translations; /* sentences to translate for BLEU; 0: none           */
+        int64_t         beam;         /* hypotheses of each                                 */
+        const char     *split;        /* name of the held-out split; NULL: see ls_data_open */
         ls_eval_augment augment;     /* views of an image; their logits are averaged */
     } eval;
     struct {
@@ -219,6 +222,10 @@ typedef struct ls_language_inputs {
  * target. */
 ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_language_inputs *inputs,
                                    int64_t vocabulary, ls_tensor **out);
+
+/* Adds the recipe's model of translation, or a part of it, to the graph inputs->g: *out: the loss, the logits without a
+ * target, or the encoder's output. */
+ls_status ls_recipe_build_translation(const ls_recipe *r, const ls_translation_inputs *inputs, ls_tensor **out);
 
 /* Returns whether the named model is a language model. */
 bool ls_recipe_is_language(const ls_recipe *r);

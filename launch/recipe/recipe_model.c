@@ -69,12 +69,13 @@ static ls_status find_entry(entry *e, const ls_recipe_layer *l)
 
 /* Memory for the arguments of a layer, {graph, name, input, ...}, an op, {input, ...}, or a model. */
 typedef union args_room {
-    max_align_t      align;
-    ls_layer_head    head;
-    ls_model_head    model;
-    ls_language_head language;
-    ls_tensor       *x;
-    char             bytes[MOST_ARGS];
+    max_align_t           align;
+    ls_layer_head         head;
+    ls_model_head         model;
+    ls_language_head      language;
+    ls_translation_inputs translation;
+    ls_tensor            *x;
+    char                  bytes[MOST_ARGS];
 } args_room;
 
 static ls_status set_layer(const ls_recipe_layer *l, entry *e, args_room *args)
@@ -285,26 +286,33 @@ static const char *end_of(const ls_recipe *r)
     return list->count ? list->layer[list->count - 1].where : ls_recipe_where(r, "model.name");
 }
 
-static const char *names_of(bool language, char *list, size_t bytes)
+static const char *names_of(ls_model_kind kind, char *list, size_t bytes)
 {
     *list = 0;
     for (const ls_model_entry *m = ls__model_table; m->name; m++)
-        if (m->language == language)
-            snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
+        if (m->kind == kind) snprintf(list + strlen(list), bytes - strlen(list), "%s%s", *list ? ", " : "", m->name);
     return list;
+}
+
+/* Checks that the named model is one for the dataset. */
+static ls_status check_kind(const ls_recipe *r, ls_model_kind kind, const char *data)
+{
+    static const char *const kinds[] = {"a model of single samples", "a language model", "a model of translation"};
+    char                     list[256];
+    LS_CHECK(!r->model.name || find_model(r->model.name)->kind == kind, LS_ERR_USAGE,
+             "%s: model.name: %s is %s, but the dataset holds %s" LS_HINT "models for %s: %s",
+             ls_recipe_where(r, "model.name"), r->model.name, kinds[find_model(r->model.name)->kind], data, data,
+             names_of(kind, list, sizeof list));
+    return LS_OK;
 }
 
 ls_status ls_recipe_build(const ls_recipe *r, ls_graph *g, ls_tensor *x, const ls_recipe_output *output,
                           ls_tensor **out)
 {
-    char    list[256];
     int64_t count = output->count;
     LS_TRY(ls_graph_status(g));
     LS_TRY(choose_classes(r, "classes", &count));
-    LS_CHECK(!r->model.name || !find_model(r->model.name)->language, LS_ERR_USAGE,
-             "%s: model.name: %s is a language model, but the dataset holds %s" LS_HINT "models for %s: %s",
-             ls_recipe_where(r, "model.name"), r->model.name, output->data, output->data,
-             names_of(false, list, sizeof list));
+    LS_TRY(check_kind(r, LS_MODEL_OF_SAMPLES, output->data));
     if (r->model.name) {
         args_room args;
         LS_TRY(set_model(r, &args));
@@ -328,15 +336,12 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
                                    int64_t vocabulary, ls_tensor **out)
 {
     ls_tensor *x = inputs->x;
-    char       list[256];
     LS_TRY(ls_graph_status(g));
     LS_TRY(choose_classes(r, "tokens", &vocabulary));
     if (r->model.name) {
         const ls_model_entry *m = find_model(r->model.name);
         args_room             args;
-        LS_CHECK(m->language, LS_ERR_USAGE,
-                 "%s: model.name: %s is no language model, but the dataset holds text" LS_HINT "language models: %s",
-                 ls_recipe_where(r, "model.name"), m->name, names_of(true, list, sizeof list));
+        LS_TRY(check_kind(r, LS_LANGUAGE_MODEL, "text"));
         LS_CHECK(!r->train.label_smoothing, LS_ERR_USAGE,
                  "%s: train.label_smoothing: expected 0 with the model %s, which has its own loss",
                  ls_recipe_where(r, "train.label_smoothing"), m->name);
@@ -374,7 +379,26 @@ ls_status ls_recipe_build_language(const ls_recipe *r, ls_graph *g, const ls_lan
     return ls_graph_status(g);
 }
 
-bool ls_recipe_is_language(const ls_recipe *r) { return r->model.name && find_model(r->model.name)->language; }
+ls_status ls_recipe_build_translation(const ls_recipe *r, const ls_translation_inputs *inputs, ls_tensor **out)
+{
+    args_room args;
+    LS_TRY(ls_graph_status(inputs->g));
+    LS_TRY(check_kind(r, LS_TRANSLATION_MODEL, "sentence pairs"));
+    LS_CHECK(r->model.name, LS_ERR_USAGE,
+             "%s: expected model.name, because model.layers read one input" LS_HINT
+             "model.name=transformer, or model.name=seq2seq",
+             end_of(r));
+    LS_TRY(set_model(r, &args));
+    args.translation                 = *inputs;
+    args.translation.label_smoothing = r->train.label_smoothing;
+    *out                             = find_model(r->model.name)->build(&args);
+    return ls_graph_status(inputs->g);
+}
+
+bool ls_recipe_is_language(const ls_recipe *r)
+{
+    return r->model.name && find_model(r->model.name)->kind == LS_LANGUAGE_MODEL;
+}
 
 ls_status ls_recipe_context(const ls_recipe *r, int64_t *context)
 {

@@ -313,6 +313,12 @@ const ls_key ls__keys[] = {
      .help = "steps between evaluations in addition to those of eval.every; 0: none"},
     {"eval.samples", INT(eval.samples, 0, MANY), .fallback = "0",
      .help = "number of samples to evaluate, the first of the split, rounded up to whole batches; 0: the whole split"},
+    {"eval.split", AT(STRING, eval.split),
+     .help = "name of the held-out split; default: test, or valid in a folder that has no test"},
+    {"eval.translations", INT(eval.translations, 0, MANY), .fallback = "1000",
+     .help = "translation: sentences, the first of the split, that an evaluation translates for BLEU; 0: none"},
+    {"eval.beam", INT(eval.beam, 1, 64), .fallback = "1",
+     .help = "translation: hypotheses of the beam search for BLEU; 1: greedy"},
     {"eval.augment", ENUM(eval.augment, view_names), .fallback = "none",
      .help = "images: evaluations and predictions average the logits over views: none; flip, with the mirrored image; "
              "flip+shift, with shifts by one pixel as well, 6 views as in airbench"},

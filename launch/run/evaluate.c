@@ -242,7 +242,7 @@ static ls_status evaluate(ls_run *run, ls_dataset *split, ls_scores *scores)
     scores->samples = sums.samples;
     scores->loss    = sums.loss / sums.weight;
     run->task->score(run, &info, &sums, scores);
-    return LS_OK;
+    return run->task->further_scores ? run->task->further_scores(run, split, scores) : LS_OK;
 }
 
 ls_status ls_run_evaluate_split(ls_run *run, ls_dataset *split, ls_scores *scores)

@@ -103,6 +103,7 @@ void ls_run_close(ls_run *run)
     ls_trainer_free(run->trainer);
     ls_params_free(run->loaded);
     ls_tokenizer_free(run->tokenizer);
+    ls_tokenizer_free(run->source_tokenizer);
     ls_scaler_free(run->scaler);
     ls_graph_free(run->graph);
     ls_dataset_free(run->train);

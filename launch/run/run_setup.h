@@ -49,7 +49,8 @@ struct ls_run {
     bool          averaged;  /* the trainer holds the average of the parameters (optim.ema)                     */
     ls_params    *loaded;    /* parameters of a folder of Hugging Face, which has no trainer; else NULL         */
     ls_scaler    *scaler;    /* normalisation of arrays; NULL for other data                                    */
-    ls_tokenizer *tokenizer; /* of a language model, once it is needed                                          */
+    ls_tokenizer *tokenizer; /* of a language model or of the target, once it is needed                       */
+    ls_tokenizer *source_tokenizer; /* of a model of translation, likewise                                    */
     const char   *loading;   /* table of the tensors that model.pretrained has loaded; NULL: none             */
     const char   *examined;  /* section of report.html that the task has written (rank 0); NULL: none         */
     int           shards;    /* virtual shards of the global batch                               */

@@ -88,6 +88,8 @@ typedef struct ls_task {
     void (*sample_scores)(const ls_run *run, const ls_batch *batch, int64_t row, const float *output, double *extra);
     /* Computes scores->metric from the sums. */
     void (*score)(const ls_run *run, const ls_dataset_info *split, const ls_score_sums *sums, ls_scores *scores);
+    /* (optional) Computes scores that need more than the losses, e.g. of generated text.  Collective. */
+    ls_status (*further_scores)(ls_run *run, ls_dataset *split, ls_scores *scores);
 
     /* The dataset card data.json: writes the task's fields, reads them (false: something is missing or invalid), and
      * (optional) checks that a dataset fits the card of the run that it continues. */
@@ -109,7 +111,7 @@ typedef struct ls_task {
 
 extern const ls_task *const ls__tasks[]; /* ended by NULL */
 extern const ls_task        ls__task_image_classification, ls__task_language_model, ls__task_array_regression,
-    ls__task_array_classification;
+    ls__task_array_classification, ls__task_translation;
 
 /* Returns the task of a dataset. */
 const ls_task *ls_task_of(const ls_dataset_info *info);

@@ -11,6 +11,7 @@
 const ls_task *const ls__tasks[] = {
     &ls__task_image_classification,
     &ls__task_language_model,
+    &ls__task_translation,
     &ls__task_array_classification,
     &ls__task_array_regression,
     NULL,

@@ -33,7 +33,7 @@ static void language_models(void **state)
         {"gpt2-small", 124439808}, {"gpt2-medium", 354823168}, {"gpt2-large", 774030080}, {"gpt2-xl", 1557611200}};
     size_t found = 0;
     for (const ls_model_entry *m = ls__model_table; m->name; m++) {
-        if (!m->language) continue;
+        if (m->kind != LS_LANGUAGE_MODEL) continue;
         for (int with_target = 0; with_target < 2; with_target++) {
             ls_graph   *g    = ls_graph_new();
             ls_gpt_args args = {.g = g, .x = ls_input(g, "tokens", LS_I32, 8), .vocab = 50257};

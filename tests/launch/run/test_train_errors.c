@@ -81,7 +81,7 @@ static const bad table[] = {
     {"missing idx", "", "data import mnist idx-none made", 3, "idx-none", NULL, true},
     /* text */
     {"text for an image model", "", "train lenet5-digits data.path=words data.context=8", 2,
-     "lenet5 is no language model", "model.name"},
+     "lenet5 is a model of single samples, but the dataset holds text", "model.name"},
     {"images for a language model", TEXT_RECIPE, "train ./r.yaml " SMALL "data.path=digits", 2, "r.yaml:3", NULL},
     {"no context length", TEXT_RECIPE, "train ./r.yaml data.context=0", 2, "data.context", "model.options"},
     {"context longer than the text", TEXT_RECIPE, "train ./r.yaml data.context=4096", 3,

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * `lockstep translate`: translates the lines of a file or of standard input with a trained model. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "launch/commands/command_run.h"
+#include "launch/run/open_model.h"
+#include "launch/run/progress.h"
+
+typedef struct output {
+    bool    scores; /* --scores, or several translations of a line */
+    int64_t tokens;
+} output;
+
+/* The lines of a text; each ends with a zero. */
+typedef struct lines {
+    char        *text;
+    const char **line;
+    int64_t      count;
+} lines;
+
+static ls_status print_translation(const ls_translated *t, void *context)
+{
+    output *o = context;
+    o->tokens += t->tokens;
+    if (o->scores)
+        printf("%lld ||| %s ||| log_p= %.6f tokens= %lld ||| %.6f\n", (long long)t->line, t->text, t->log_p,
+               (long long)t->tokens, t->score);
+    else
+        printf("%s\n", t->text);
+    LS_CHECK(!ferror(stdout), LS_ERR_ENV, "standard output: cannot write: %s", strerror(errno));
+    return LS_OK;
+}
+
+static ls_status read_options(ls_translate_options *o, output *out, const ls_args *args)
+{
+    long long beam, best, least, batch;
+    LS_TRY(ls_args_int(args, "beam", 1, 64, 5, &beam));
+    LS_TRY(ls_args_int(args, "n-best", 1, 64, 1, &best));
+    LS_TRY(ls_args_int(args, "min-tokens", 0, 1000, 0, &least));
+    LS_TRY(ls_args_int(args, "batch", 1, 4096, 64, &batch));
+    LS_TRY(ls_args_real(args, "alpha", 0, 10, 1, &o->alpha));
+    LS_TRY(ls_args_real(args, "max-ratio", 0, 100, 2, &o->max_ratio));
+    LS_CHECK(best <= beam, LS_ERR_USAGE, "translate: --n-best: expected at most --beam, %lld, found %lld", beam, best);
+    o->beam       = (int)beam;
+    o->best       = (int)best;
+    o->min_tokens = least;
+    o->batch      = batch;
+    o->max_extra  = 10;
+    o->gnmt       = ls_args_option(args, "gnmt") != NULL;
+    out->scores   = best > 1 || ls_args_option(args, "scores");
+    return LS_OK;
+}
+
+/* Reads a whole file, "-" for standard input, of at most 1 GiB. */
+static ls_status read_all(const char *path, char **text, size_t *bytes)
+{
+    enum { MAX_BYTES = 1 << 30, PIECE = 1 << 16 };
+    const bool  standard = !strcmp(path, "-");
+    const char *name     = standard ? "standard input" : path;
+    FILE       *f        = standard ? stdin : fopen(path, "r");
+    size_t      room = 0, got = 1;
+    bool        memory = true;
+    LS_CHECK(f, LS_ERR_USAGE, "translate: %s: %s", path, strerror(errno));
+    for (*bytes = 0; got && memory && *bytes <= MAX_BYTES; *bytes += got) {
+        if (*bytes + PIECE + 1 > room) {
+            char *more = realloc(*text, room = 2 * room + PIECE + 1);
+            memory     = more != NULL;
+            if (more) *text = more;
+        }
+        got = memory ? fread(*text + *bytes, 1, PIECE, f) : 0;
+    }
+    const bool failed = ferror(f);
+    if (!standard) fclose(f);
+    LS_CHECK(!failed, LS_ERR_DATA, "translate: %s: cannot be read: %s", name, strerror(errno));
+    LS_CHECK(memory && *bytes <= MAX_BYTES, LS_ERR_DATA, "translate: %s: expected at most %d bytes", name, MAX_BYTES);
+    return LS_OK;
+}
+
+/* Cuts the text into lines.  A carriage return at the end of a line does not belong to it. */
+static ls_status cut(lines *l, const char *path, size_t bytes)
+{
+    size_t room = 1;
+    for (size_t i = 0; i < bytes; i++) room += l->text[i] == '\n';
+    l->line = calloc(room, sizeof *l->line);
+    LS_CHECK(l->line, LS_ERR_ENV, "translate: no memory for %zu lines", room);
+    for (size_t at = 0; at < bytes;) {
+        char  *from = l->text + at, *end = memchr(from, '\n', bytes - at);
+        size_t n = end ? (size_t)(end - from) : bytes - at;
+        at += n + 1;
+        if (n && from[n - 1] == '\r') n--;
+        from[n] = 0;
+        LS_CHECK(strlen(from) == n, LS_ERR_DATA, "translate: %s: line %lld: expected text, found a zero byte", path,
+                 (long long)l->count + 1);
+        l->line[l->count++] = from;
+    }
+    return LS_OK;
+}
+
+/* Reads the text on rank 0, because only it has the standard input, and sends it to all ranks.  Collective. */
+static ls_status read_lines(ls_run *run, const char *path, lines *l)
+{
+    size_t bytes = 0;
+    LS_TRY_COLLECTIVE(run, run->is_root ? read_all(path, &l->text, &bytes) : LS_OK);
+    LS_TRY(ls_comm_bcast(run->comm, &bytes, sizeof bytes, 0));
+    if (!run->is_root) l->text = malloc(bytes + 1);
+    LS_TRY_COLLECTIVE(run, l->text ? LS_OK : LS_FAIL(LS_ERR_ENV, "translate: no memory for %zu bytes", bytes));
+    LS_TRY(ls_comm_bcast(run->comm, l->text, bytes, 0));
+    LS_TRY_COLLECTIVE(run, cut(l, path, bytes));
+    return LS_OK;
+}
+
+static ls_status translate(ls_run *run, const ls_args *args, lines *l)
+{
+    output               out     = {0};
+    ls_translate_options options = {.each = print_translation, .context = &out};
+    LS_TRY_COLLECTIVE(run, read_options(&options, &out, args));
+    LS_TRY(ls_run_open_model(run, args->positional[0], ls_args_option(args, "precision")));
+    LS_TRY(read_lines(run, args->positionals > 1 ? args->positional[1] : "-", l));
+    options.lines = l->count;
+    options.line  = l->line;
+    double began  = ls__clock_s();
+    LS_TRY(ls_run_translate(run, &options));
+    if (!run->is_root) return LS_OK;
+    fflush(stdout);
+    const double seconds = fmax(ls__clock_s() - began, 1e-9);
+    fprintf(stderr, "%lld lines, %.1f lines and %.0f tokens per second\n", (long long)l->count,
+            (double)l->count / seconds, (double)out.tokens / seconds);
+    return LS_OK;
+}
+
+static ls_status run_translate(int argc, char **argv)
+{
+    ls_run    run;
+    ls_args   args;
+    lines     l      = {0};
+    ls_status status = ls_command_start(&run, &args, argc, argv);
+    if (status == LS_OK) status = translate(&run, &args, &l);
+    free(l.line);
+    free(l.text);
+    ls_command_finish(&run, status);
+    return status;
+}
+
+const ls_command ls__command_translate = {
+    .name      = "translate",
+    .arguments = "RUN [FILE]",
+    .text      = "translate text with a trained model",
+    .help = "RUN is the run directory of a model of translation, or one of its checkpoints.  Prints one line for each "
+            "line of FILE,\n"
+            "or of standard input; an empty line has an empty translation.  The ranks share the lines.  A translation "
+            "depends on its\n"
+            "line alone: the output has the same bytes for any --batch, ranks and threads.\n"
+            "\n"
+            "Of each line the translation with the greatest log P / n^ALPHA is printed, where log P is its "
+            "log-probability and n its\n"
+            "number of tokens, end token included.  --n-best and --scores print lines of the form\n"
+            "  LINE ||| TRANSLATION ||| log_p= X tokens= N ||| SCORE\n"
+            "\n"
+            "  lockstep translate runs/transformer-multi30k test.en >test.de\n"
+            "  echo 'A man sits on a bench.' | mpirun -np 2 lockstep translate runs/transformer-multi30k",
+    .options = LS_OPTIONS({"beam", "N", "hypotheses of each line; 1: greedy; default 5"},
+                          {"alpha", "A", "exponent of the length penalty; 0: none; default 1"},
+                          {"gnmt", NULL, "length penalty ((5 + n) / 6)^A (Wu 2016) instead of n^A"},
+                          {"n-best", "N", "translations of each line; default 1"},
+                          {"scores", NULL, "print log-probability and score"},
+                          {"min-tokens", "N", "least tokens of a translation; default 0"},
+                          {"max-ratio", "R", "a translation has at most R x tokens of its line + 10 tokens; default 2"},
+                          {"batch", "N", "lines that a rank translates together; default 64"}, LS_PRECISION_OPTION),
+    .run     = run_translate,
+};

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Translation of lines, and of a split for BLEU, on all ranks of a run. */
+#ifndef LS_LAUNCH_TRANSLATE_TRANSLATE_H
+#define LS_LAUNCH_TRANSLATE_TRANSLATE_H
+
+#include "launch/run/run_setup.h"
+
+/* Scores of translations, 0 to 100. */
+typedef struct ls_translation_scores {
+    double bleu, lowercase_bleu;
+} ls_translation_scores;
+
+/* Translates the first `count` sources of a split with the beam of eval.beam, and scores them by the lines of the
+ * target.  Collective; equal on all ranks. */
+ls_status ls_translate_split(ls_run *run, ls_dataset *split, int64_t count, ls_translation_scores *scores);
+
+#endif
